@@ -1,0 +1,48 @@
+# Needs Go; what else a target needs, it installs (Debian, Ubuntu) or names. `make help` lists the targets.
+
+GO       ?= go
+TAGS     ?= poll_opt
+FUZZTIME ?= 20s
+COUNT    ?= 3
+ARGS     ?=
+
+RELEASE := $(shell git describe --tags --always --dirty 2>/dev/null)
+BUILD   := -trimpath -tags $(TAGS) -ldflags '-X main.release=$(RELEASE)'
+LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check fuzz stress bench fmt python cgo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and run the server; ARGS="-p 9981" passes flags
+	@./bin/cyberdb-fast $(ARGS)
+
+build: ## leave cyberdb-fast and cyberdb-bench in bin/
+	$(GO) build $(BUILD) -o bin/ ./cmd/...
+
+test: python ## run all tests
+	$(GO) test -tags $(TAGS) ./...
+
+check: python cgo ## what must hold before a merge: format, go.mod, vet, lint, race tests, nothing left behind
+	@GO="$(GO)" TAGS="$(TAGS)" LINT="$(LINT)" .ci/check
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
+
+stress: python cgo ## run the concurrent rooms' tests COUNT (3) times under the race detector, shuffled, on 1, 2 and 8 threads
+	$(GO) test -race -tags $(TAGS) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
+
+bench: build ## the micro benchmarks, then the load generator against a server of its own
+	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
+	@.ci/bench
+
+fmt: ## format the code
+	$(LINT) fmt
+
+python: # CPython judges Python's behaviour in the tests
+	@.ci/need python3
+
+cgo: # the race detector needs a C compiler
+	@.ci/need gcc

@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// replyTimeout is how long a server may be silent while requests are in flight.
+const replyTimeout = 10 * time.Second
+
+// slot is a place for one request in flight.
+type slot struct {
+	sent time.Duration // since the loop's epoch
+	item uint32
+	id   uint32
+	op   Op
+	busy bool
+}
+
+// conn is one open connection. It belongs to one event loop.
+type conn struct {
+	// constant once a loop has adopted it
+	fd     int
+	number int // in its loop
+
+	// owned by the loop
+	slots    []slot
+	stream   stream
+	inFlight int
+	head     int    // slot of the oldest request, for wires with replies in order
+	length   int64  // last number that an append was answered with
+	carry    []byte // front of a reply that has not come whole
+	pending  []byte // requests that the socket has not taken
+	written  int    // bytes of pending that it has taken
+	lost     bool
+}
+
+func newConn(fd, pipeline int) *conn { return &conn{fd: fd, slots: make([]slot, pipeline)} }
+
+// close ends the connection; closing twice does nothing.
+func (c *conn) close() {
+	if !c.lost {
+		c.lost = true
+		_ = unix.Close(c.fd) // every reply that counts has been read
+	}
+}
+
+// keep appends requests to those pending.
+func (c *conn) keep(out []byte) {
+	if c.written > len(c.pending)/2 {
+		c.pending, c.written = c.pending[:copy(c.pending, c.pending[c.written:])], 0
+	}
+	c.pending = append(c.pending, out...)
+}
+
+// ask sends one request on a connection that has nothing in flight and waits for the reply.
+func (c *conn) ask(w wire, request []byte) (reply, error) {
+	for len(request) > 0 {
+		n, errno := write(c.fd, request)
+		if err := c.await(errno, unix.POLLOUT); err != nil {
+			return reply{}, err
+		}
+		request = request[n:]
+	}
+	var input []byte
+	buffer := make([]byte, 4096)
+	for {
+		n, errno := read(c.fd, buffer)
+		if n == 0 && errno == 0 {
+			return reply{}, errors.New("the server closed the connection")
+		}
+		if err := c.await(errno, unix.POLLIN); err != nil {
+			return reply{}, err
+		}
+		input = append(input, buffer[:n]...)
+		var r reply
+		used, err := w.parse(input, &r)
+		if err != nil {
+			return reply{}, err
+		}
+		if used > 0 && r.kind == replyFailure {
+			return reply{}, fmt.Errorf("the server answers %s", r.describe())
+		}
+		if used > 0 {
+			return r, nil
+		}
+	}
+}
+
+// await waits until the socket is ready if errno says that it was not; another errno is returned.
+func (c *conn) await(errno syscall.Errno, events int16) error {
+	if errno == 0 {
+		return nil
+	}
+	if !again(errno) {
+		return errno
+	}
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, int(replyTimeout.Milliseconds()))
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("poll: %w", err)
+	}
+	if ready == 0 && err == nil {
+		return fmt.Errorf("no reply for %v", replyTimeout)
+	}
+	return nil
+}

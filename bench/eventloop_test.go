@@ -1,0 +1,144 @@
+package bench
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec"
+)
+
+func TestNextIDNamesItsSlotAndIsNeverZero(t *testing.T) {
+	for shift := range uint(17) {
+		slot := 1<<shift - 1
+		for _, start := range []uint32{0, 1 << 20, ^uint32(0) - 3<<shift} {
+			id := start&^uint32(slot) | uint32(slot)
+			for range 8 {
+				next := nextID(id, slot, shift)
+				if next == 0 || next == id || int(next&(1<<shift-1)) != slot || next>>shift == 0 {
+					t.Fatalf("shift %d: %#x after %#x", shift, next, id)
+				}
+				id = next
+			}
+		}
+	}
+}
+
+// loopback is a loop with one connection whose other end the test holds.
+type loopback struct {
+	loop    *eventLoop
+	conn    *conn
+	peer    int
+	input   []byte
+	replies []byte
+	value   [40]byte
+}
+
+func newLoopback(t testing.TB, pipeline int) *loopback {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := newItems(16, 32, 1)
+	loop, err := newEventLoop(newNativeWire("bench", "", items), items, pipeline, &atomic.Int32{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &loopback{loop: loop, conn: newConn(fds[0], pipeline), peer: fds[1], input: make([]byte, 64<<10)}
+	b.conn.stream = randomStream(OpMixed, 1000, 1, 0)
+	if err := loop.adopt(b.conn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		loop.close()
+		unix.Close(b.peer)
+	})
+	loop.enter(phaseMeasure)
+	loop.begin(b.conn)
+	return b
+}
+
+// answer reads the requests and writes right replies; it allocates nothing once its buffers have grown.
+func (b *loopback) answer(t testing.TB) {
+	n, errno := read(b.peer, b.input)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	input := b.input[:n]
+	b.replies = b.replies[:0]
+	for len(input) > 0 {
+		req, n, err := codec.ParseRequest(input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		input = input[n:]
+		at := 0
+		b.replies, at = codec.BeginReply(b.replies, req.ID, codec.StatusOK)
+		if req.Op == codec.OpDictGet {
+			slot := &b.conn.slots[req.ID&(1<<b.loop.idShift-1)]
+			b.value[0], b.value[1] = 0xd9, 32
+			b.loop.items.putValue(b.value[2:], slot.item)
+			b.replies = append(b.replies, b.value[:34]...)
+		}
+		codec.EndFrame(b.replies, at)
+	}
+	if n, errno := write(b.peer, b.replies); n != len(b.replies) {
+		t.Fatal(n, errno)
+	}
+}
+
+func TestTurnsAllocateNothing(t *testing.T) {
+	b := newLoopback(t, 16)
+	turn := func() {
+		b.answer(t)
+		b.loop.turn(b.conn)
+	}
+	for range 10 {
+		turn()
+	}
+	if allocs := testing.AllocsPerRun(200, turn); allocs != 0 {
+		t.Errorf("%v allocations a turn", allocs)
+	}
+	if b.loop.tally.errors != 0 || b.loop.tally.misses != 0 || b.loop.tally.ops < 16*200 {
+		t.Errorf("%d operations, errors %q", b.loop.tally.ops, b.loop.tally.messages)
+	}
+}
+
+// BenchmarkTurn is one turn of 16 operations, the making of the replies and four system calls included.
+func BenchmarkTurn(b *testing.B) {
+	l := newLoopback(b, 16)
+	b.ReportAllocs()
+	for b.Loop() {
+		l.answer(b)
+		l.loop.turn(l.conn)
+	}
+}
+
+// BenchmarkOperation is one GET without the system calls: making the request, parsing and checking the reply.
+func BenchmarkOperation(b *testing.B) {
+	for _, scheme := range []string{SchemeNative, SchemeRedis} {
+		b.Run(scheme, func(b *testing.B) {
+			o := DefaultOptions()
+			o.Target.Scheme = scheme
+			items := newItems(16, 32, 1)
+			w := o.Target.wire(&o, items)
+			var value [32]byte
+			items.putValue(value[:], 0)
+			answer := []byte("$32\r\n" + string(value[:]) + "\r\n")
+			if scheme == SchemeNative {
+				answer = codec.AppendReply(nil, &codec.Reply{ID: 1, Body: append([]byte{0xd9, 32}, value[:]...)})
+			}
+			var out []byte
+			var r reply
+			b.ReportAllocs()
+			for b.Loop() {
+				out = w.appendRequest(out[:0], OpGet, 7, 1)
+				if n, err := w.parse(answer, &r); n == 0 || err != nil || !items.isValue(r.text, 0) {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
+)
+
+const fakePassword = "swordfish"
+
+var (
+	fakeKDF = secure.KDF{LogN: secure.MinLogN}
+	fakeKey = sync.OnceValues(func() ([]byte, error) { return fakeKDF.Key(fakePassword) })
+)
+
+// fakeServer is a native server with one table, enough for the generator, that can be told to lie.
+type fakeServer struct {
+	// constant after start
+	key []byte
+	// tamper changes the bytes of one reply before they go out; nil: honest. What it gets belongs to it.
+	tamper func(req codec.Request, reply []byte) []byte
+	// cut is the most bytes of one write; 0: no limit
+	cut int
+
+	// guarded by mu
+	mu     sync.Mutex
+	exists bool
+	dict   map[string][]byte
+	list   [][]byte
+}
+
+// start serves on the listener until the test ends.
+func (s *fakeServer) start(t testing.TB, listener net.Listener) {
+	t.Helper()
+	served := make(chan error, 1)
+	go func() { served <- s.serveAll(listener) }()
+	t.Cleanup(func() {
+		listener.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// serveAll serves until the listener is closed and every client has gone.
+func (s *fakeServer) serveAll(listener net.Listener) (err error) {
+	if s.key, err = fakeKey(); err != nil {
+		return err
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return nil
+		}
+		serving.Go(func() { s.serve(conn) })
+	}
+}
+
+// startFake starts a server on a free loopback port and returns options for a short run against it.
+func startFake(t testing.TB, s *fakeServer) Options {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, listener)
+	return shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: listener.Addr().String()})
+}
+
+func (s *fakeServer) serve(conn net.Conn) {
+	defer conn.Close()
+	handshake := secure.NewServer(s.key, fakeKDF, secure.Limits{MaxFrameBytes: codec.MaxFrameBytes}, [32]byte{1})
+	var input []byte
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		input = append(input, buffer[:n]...)
+		used, out, ok := s.answer(handshake, input)
+		input = append(input[:0], input[used:]...)
+		if !s.write(conn, out) || !ok {
+			return
+		}
+	}
+}
+
+func (s *fakeServer) write(conn net.Conn, out []byte) bool {
+	for len(out) > 0 {
+		n := len(out)
+		if s.cut > 0 {
+			n = min(n, s.cut)
+		}
+		if _, err := conn.Write(out[:n]); err != nil {
+			return false
+		}
+		out = out[n:]
+	}
+	return true
+}
+
+// answer takes what it can from the front of input; ok is false when the connection ends.
+func (s *fakeServer) answer(handshake *secure.Server, input []byte) (used int, out []byte, ok bool) {
+	for !handshake.Done() {
+		n, reply, err := handshake.Next(input[used:], out)
+		if errors.Is(err, secure.ErrShort) {
+			return used, reply, true
+		}
+		if used, out = used+n, reply; err != nil {
+			return used, out, false
+		}
+	}
+	for {
+		req, n, err := codec.ParseRequest(input[used:])
+		if err != nil {
+			return used, out, errors.Is(err, codec.ErrShort)
+		}
+		used += n
+		reply := s.execute(req)
+		if s.tamper != nil {
+			if reply = s.tamper(req, reply); reply == nil {
+				return used, out, false
+			}
+		}
+		out = append(out, reply...)
+	}
+}
+
+func (s *fakeServer) execute(req codec.Request) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status, body := s.apply(req)
+	reply, at := codec.BeginReply(nil, req.ID, status)
+	if status == codec.StatusOK {
+		reply = append(reply, body...)
+	} else {
+		reply = codec.AppendErrorBody(reply, &codec.Error{Status: status, Message: "no"})
+	}
+	codec.EndFrame(reply, at)
+	return reply
+}
+
+func (s *fakeServer) apply(req codec.Request) (codec.Status, []byte) {
+	_, args, err := msgp.ReadStringZC(req.Args)
+	if err != nil {
+		return codec.StatusBadArguments, nil
+	}
+	switch req.Op {
+	case codec.OpExists:
+		return codec.StatusOK, msgp.AppendBool(nil, s.exists)
+	case codec.OpDrop:
+		s.exists = false
+		return codec.StatusOK, nil
+	case codec.OpCreateDict, codec.OpCreateList:
+		if s.exists {
+			return codec.StatusTableExists, nil
+		}
+		s.exists, s.dict, s.list = true, map[string][]byte{}, nil
+		return codec.StatusOK, msgp.AppendBool(nil, true)
+	case codec.OpDictSet:
+		key, value, err := msgp.ReadStringBytes(args)
+		if err != nil {
+			return codec.StatusBadArguments, nil
+		}
+		s.dict[key] = bytes.Clone(value)
+		return codec.StatusOK, nil
+	case codec.OpDictGet:
+		key, _, err := msgp.ReadStringBytes(args)
+		value, there := s.dict[key]
+		if err != nil || !there {
+			return codec.StatusKeyError, nil
+		}
+		return codec.StatusOK, value
+	case codec.OpListAppend:
+		s.list = append(s.list, bytes.Clone(args))
+		return codec.StatusOK, nil
+	case codec.OpListGet:
+		index, _, err := msgp.ReadIntBytes(args)
+		if err != nil || index >= len(s.list) {
+			return codec.StatusIndexError, nil
+		}
+		return codec.StatusOK, s.list[index]
+	case codec.OpListLen:
+		return codec.StatusOK, msgp.AppendInt(nil, len(s.list))
+	}
+	return codec.StatusUnknownOpcode, nil
+}

@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// LoadReport says what a loaded table costs the server in memory.
+type LoadReport struct {
+	Entries       int     `json:"entries"`
+	Before        int64   `json:"server_rss_bytes_before"` // with the table made and empty
+	After         int64   `json:"server_rss_bytes"`
+	BytesPerEntry float64 `json:"bytes_per_entry"`
+	Seconds       float64 `json:"duration_s"` // of loading
+	Op            string  `json:"op"`
+	KeyBytes      int     `json:"key_size"`
+	ValueBytes    int     `json:"value_size"`
+	Seed          uint64  `json:"seed"`
+	Target        string  `json:"target"`
+}
+
+// Load makes the table anew, fills it with o.Keys entries (of a list, if o.Op works on one) and returns what that costs the server in
+// resident memory. For a figure that can be compared, the server is fresh. Errors as Run's; a server on another machine is one.
+func Load(ctx context.Context, o Options) (*LoadReport, error) {
+	if o.Op == OpAppend {
+		o.Op = OpIndex // appends start from an empty list
+	}
+	r, err := newRunner(o)
+	if err != nil {
+		return nil, err
+	}
+	op, entries := o.Op.loadOp(o.Keys)
+	loop, err := r.openLoader(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer loop.close()
+	before, err := r.settledRSS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if err := r.fill(ctx, loop, op, entries); err != nil {
+		return nil, err
+	}
+	seconds := time.Since(start).Seconds()
+	after, err := r.settledRSS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &LoadReport{
+		Entries: entries, Before: before, After: after, BytesPerEntry: rounded(float64(after-before)/float64(entries), 100),
+		Seconds: rounded(seconds, 1e6), Op: op.String(), KeyBytes: o.KeyBytes, ValueBytes: o.ValueBytes, Seed: o.Seed, Target: o.Target.String(),
+	}, nil
+}
+
+// IdleReport says what connections that do nothing cost the server in memory.
+type IdleReport struct {
+	Connections        int     `json:"connections"`
+	Before             int64   `json:"server_rss_bytes_before"`
+	After              int64   `json:"server_rss_bytes"`
+	BytesPerConnection float64 `json:"bytes_per_connection"`
+	Seconds            float64 `json:"duration_s"` // of opening them
+	Target             string  `json:"target"`
+}
+
+// Idle opens o.Connections connections, handshake done, and returns what they cost the server in resident memory. Errors as Load's.
+func Idle(ctx context.Context, o Options) (*IdleReport, error) {
+	r, err := newRunner(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.findServer(); err != nil {
+		return nil, err
+	}
+	before, err := r.settledRSS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	fds, err := dial(ctx, o.Target, r.wire, o.Connections)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, fd := range fds {
+			_ = unix.Close(fd) // nothing was sent on it
+		}
+	}()
+	seconds := time.Since(start).Seconds()
+	after, err := r.settledRSS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &IdleReport{
+		Connections: o.Connections, Before: before, After: after, BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
+		Seconds: rounded(seconds, 1e6), Target: o.Target.String(),
+	}, nil
+}
+
+// settledRSS waits until the server's resident memory has stayed the same for a while, and returns it.
+func (r *runner) settledRSS(ctx context.Context) (int64, error) {
+	const step, same, most = 100 * time.Millisecond, 5, 30
+	if r.pid == 0 {
+		return 0, fmt.Errorf("memory of %s: %w: run it there, or give --server-pid", r.options.Target, errNotLocal)
+	}
+	var last int64
+	for steps, unchanged := 0, 0; unchanged < same && steps < most; steps++ {
+		usage, err := processUsage(r.pid)
+		if err != nil {
+			return 0, err
+		}
+		if unchanged++; usage.rss != last {
+			last, unchanged = usage.rss, 0
+		}
+		if pause(ctx, step, nil) == pauseCancelled {
+			return 0, ErrInterrupted
+		}
+	}
+	return last, nil
+}
+
+// WriteJSON writes the report as one JSON object and a line end.
+func (r *LoadReport) WriteJSON(w io.Writer) error { return writeJSON(w, r) }
+
+// WriteJSON writes the report as one JSON object and a line end.
+func (r *IdleReport) WriteJSON(w io.Writer) error { return writeJSON(w, r) }
+
+// WriteTable writes the report as a table for people.
+func (r *LoadReport) WriteTable(w io.Writer) error {
+	return writeRows(w, [][2]string{
+		{"target", r.Target},
+		{"loaded", fmt.Sprintf("%d entries (%s), keys of %d bytes, values of %d bytes, in %.2f s", r.Entries, r.Op, r.KeyBytes, r.ValueBytes, r.Seconds)},
+		{"server memory", fmt.Sprintf("%d bytes resident before, %d after", r.Before, r.After)},
+		{"per entry", fmt.Sprintf("%.1f bytes", r.BytesPerEntry)},
+	})
+}
+
+// WriteTable writes the report as a table for people.
+func (r *IdleReport) WriteTable(w io.Writer) error {
+	return writeRows(w, [][2]string{
+		{"target", r.Target},
+		{"opened", fmt.Sprintf("%d connections in %.2f s", r.Connections, r.Seconds)},
+		{"server memory", fmt.Sprintf("%d bytes resident before, %d after", r.Before, r.After)},
+		{"per connection", fmt.Sprintf("%.0f bytes", r.BytesPerConnection)},
+	})
+}

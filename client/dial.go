@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"cyberdb-fast/codec/secure"
+)
+
+// maxGreeting bounds what is read before the server's proof; its longest message is a refusal.
+const maxGreeting = 4096
+
+// dial connects and proves the password. rest is what was read behind the server's proof.
+func dial(ctx context.Context, o *Options) (conn net.Conn, limits secure.Limits, rest []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	defer cancel()
+	network, addr := o.network()
+	if conn, err = o.Dial(ctx, network, addr); err != nil {
+		return nil, limits, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	limits, rest, err = handshake(conn, o)
+	if !stop() {
+		<-ctx.Done()
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, limits, nil, fmt.Errorf("opening %s: %w", o.Addr, refused(err))
+	}
+	return conn, limits, rest, nil
+}
+
+// handshake runs the opening messages of PROTOCOL.md.
+func handshake(conn net.Conn, o *Options) (limits secure.Limits, rest []byte, err error) {
+	var nonce [32]byte
+	if _, err = rand.Read(nonce[:]); err != nil {
+		return limits, nil, err
+	}
+	c := secure.NewClient(func(kdf secure.KDF) ([]byte, error) { return keys.key(o.Addr, o.Password, kdf) }, nonce)
+	if _, err = conn.Write(c.Hello(nil)); err != nil {
+		return limits, nil, err
+	}
+	buf := make([]byte, 0, maxGreeting)
+	for !c.Done() {
+		n, reply, err := c.Next(buf, nil)
+		switch {
+		case err == nil:
+			buf = buf[n:]
+			if len(reply) > 0 {
+				if _, err := conn.Write(reply); err != nil {
+					return limits, nil, err
+				}
+			}
+			continue
+		case !errors.Is(err, secure.ErrShort):
+			return limits, nil, asProtocol(err)
+		case len(buf) == cap(buf):
+			return limits, nil, fmt.Errorf("%w: the server's opening message is too long", ErrProtocol)
+		}
+		read, err := conn.Read(buf[len(buf):cap(buf)])
+		if err != nil {
+			return limits, nil, err
+		}
+		buf = buf[:len(buf)+read]
+	}
+	return c.Limits(), buf, nil
+}
+
+// asProtocol marks a server's message that the handshake did not expect; a refusal that the server itself sent stays one.
+func asProtocol(err error) error {
+	var refusal *secure.Refusal
+	if errors.As(err, &refusal) && refusal.Code == secure.RefusedMessage {
+		return fmt.Errorf("%w: %s", ErrProtocol, refusal.Text)
+	}
+	return err
+}

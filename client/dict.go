@@ -1,0 +1,199 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	"cyberdb-fast/codec"
+)
+
+// Dict is a handle of a dict whose keys are read and written as K and whose values as V. It holds no state but the table's name: making
+// one asks the server nothing, and any number of goroutines may use it. Every method is one request that takes effect whole or not at all.
+//
+// Keys are equal when Python says so: 1, 1.0 and true are one key. Items stand in the order of their insertion; setting a key that is
+// there keeps its place. Besides the errors named below, every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a list,
+// ErrType for a key that Python cannot hash, and what the connection brings.
+type Dict[K, V any] struct {
+	client *Client
+	table  *tableName
+}
+
+// DictOf returns the handle of the dict called table.
+func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
+	return &Dict[K, V]{c, nameTable(table)}
+}
+
+// Name returns the table's name.
+func (d *Dict[K, V]) Name() string { return d.table.text }
+
+// seqOf ranges over items.
+func seqOf[K, V any](items []Item[K, V]) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for _, item := range items {
+			if !yield(item.Key, item.Value) {
+				return
+			}
+		}
+	}
+}
+
+// Create makes the table, holding items. Errors: ErrTableExists.
+func (d *Dict[K, V]) Create(ctx context.Context, items ...Item[K, V]) error {
+	_, err := request(ctx, d.create(false, seqOf(items)), decodeOne[bool])
+	return err
+}
+
+// Ensure makes the table, holding items, unless it is there already; made says which. A table that is there is left as it is.
+func (d *Dict[K, V]) Ensure(ctx context.Context, items ...Item[K, V]) (made bool, err error) {
+	return request(ctx, d.create(true, seqOf(items)), decodeOne[bool])
+}
+
+// CreateFrom is Create with the items of a sequence, such as maps.All of a map.
+func (d *Dict[K, V]) CreateFrom(ctx context.Context, items iter.Seq2[K, V]) error {
+	_, err := request(ctx, d.create(false, items), decodeOne[bool])
+	return err
+}
+
+func (d *Dict[K, V]) create(existOK bool, items iter.Seq2[K, V]) *call {
+	q := d.client.write(codec.OpCreateDict, d.table)
+	add(q, existOK)
+	return addItems(q, items)
+}
+
+// Drop removes the table.
+func (d *Dict[K, V]) Drop(ctx context.Context) error {
+	return perform(ctx, d.client.write(codec.OpDrop, d.table))
+}
+
+// Get returns the value under k. Errors: ErrKey if there is none.
+func (d *Dict[K, V]) Get(ctx context.Context, k K) (V, error) {
+	return request(ctx, d.get(k), decodeOne[V])
+}
+
+func (d *Dict[K, V]) get(k K) *call {
+	q := d.client.read(codec.OpDictGet, d.table)
+	add(q, k)
+	return q
+}
+
+// Lookup returns the value under k, and whether there is one.
+func (d *Dict[K, V]) Lookup(ctx context.Context, k K) (v V, ok bool, err error) {
+	e, err := request(ctx, d.lookup(k), decodeEntry[V])
+	return e.Value, e.Found, err
+}
+
+func (d *Dict[K, V]) lookup(k K) *call {
+	q := d.get(k)
+	q.orNone = true
+	return q
+}
+
+// GetOr returns the value under k, fallback if there is none.
+func (d *Dict[K, V]) GetOr(ctx context.Context, k K, fallback V) (V, error) {
+	e, err := request(ctx, d.lookup(k), decodeEntry[V])
+	if err == nil && !e.Found {
+		return fallback, nil
+	}
+	return e.Value, err
+}
+
+// GetMany returns what stands under each of keys, in their order.
+func (d *Dict[K, V]) GetMany(ctx context.Context, keys ...K) ([]Entry[V], error) {
+	return request(ctx, d.getMany(keys), decodeEntries[V])
+}
+
+func (d *Dict[K, V]) getMany(keys []K) *call {
+	return addAll(d.client.read(codec.OpDictGetMany, d.table), keys)
+}
+
+// Contains says whether there is a value under k.
+func (d *Dict[K, V]) Contains(ctx context.Context, k K) (bool, error) {
+	return request(ctx, d.contains(k), decodeOne[bool])
+}
+
+func (d *Dict[K, V]) contains(k K) *call {
+	q := d.client.read(codec.OpDictContains, d.table)
+	add(q, k)
+	return q
+}
+
+// Len returns the number of items.
+func (d *Dict[K, V]) Len(ctx context.Context) (int, error) {
+	return request(ctx, d.len(), decodeOne[int])
+}
+
+func (d *Dict[K, V]) len() *call { return d.client.read(codec.OpDictLen, d.table) }
+
+// Set puts v under k.
+func (d *Dict[K, V]) Set(ctx context.Context, k K, v V) error { return perform(ctx, d.set(k, v)) }
+
+func (d *Dict[K, V]) set(k K, v V) *call {
+	q := d.client.write(codec.OpDictSet, d.table)
+	add(q, k)
+	add(q, v)
+	return q
+}
+
+// SetDefault returns the value under k, having put v there if there was none.
+func (d *Dict[K, V]) SetDefault(ctx context.Context, k K, v V) (V, error) {
+	return request(ctx, d.setDefault(k, v), decodeOne[V])
+}
+
+func (d *Dict[K, V]) setDefault(k K, v V) *call {
+	q := d.client.write(codec.OpDictSetDefault, d.table)
+	add(q, k)
+	add(q, v)
+	return q
+}
+
+// Update sets all items, such as maps.All of a map, at one moment. Errors: ErrTooLarge for more than 524,288 of them or more than a frame holds.
+func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
+	return perform(ctx, d.update(items))
+}
+
+func (d *Dict[K, V]) update(items iter.Seq2[K, V]) *call {
+	return addItems(d.client.write(codec.OpDictUpdate, d.table), items)
+}
+
+// Delete removes k. Errors: ErrKey if it is not there.
+func (d *Dict[K, V]) Delete(ctx context.Context, k K) error { return perform(ctx, d.delete(k)) }
+
+func (d *Dict[K, V]) delete(k K) *call {
+	q := d.client.write(codec.OpDictDelete, d.table)
+	add(q, k)
+	return q
+}
+
+// Pop removes k and returns what stood there. Errors: ErrKey if nothing did.
+func (d *Dict[K, V]) Pop(ctx context.Context, k K) (V, error) {
+	return request(ctx, d.pop(k), decodeOne[V])
+}
+
+func (d *Dict[K, V]) pop(k K) *call {
+	q := d.client.write(codec.OpDictPop, d.table)
+	add(q, k)
+	return q
+}
+
+// PopOr removes k and returns what stood there, fallback if nothing did.
+func (d *Dict[K, V]) PopOr(ctx context.Context, k K, fallback V) (V, error) {
+	q := d.pop(k)
+	q.orNone = true
+	e, err := request(ctx, q, decodeEntry[V])
+	if err == nil && !e.Found {
+		return fallback, nil
+	}
+	return e.Value, err
+}
+
+// PopItem removes the newest item and returns it. Errors: ErrKey if the dict is empty.
+func (d *Dict[K, V]) PopItem(ctx context.Context) (Item[K, V], error) {
+	return request(ctx, d.popItem(), decodeItem[K, V])
+}
+
+func (d *Dict[K, V]) popItem() *call { return d.client.write(codec.OpDictPopItem, d.table) }
+
+// Clear removes all items.
+func (d *Dict[K, V]) Clear(ctx context.Context) error { return perform(ctx, d.clear()) }
+
+func (d *Dict[K, V]) clear() *call { return d.client.write(codec.OpDictClear, d.table) }

@@ -1,0 +1,166 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"math"
+
+	"cyberdb-fast/codec"
+)
+
+// List is a handle of a list whose elements are read and written as T. It holds no state but the table's name: making one asks the
+// server nothing, and any number of goroutines may use it. Every method is one request that takes effect whole or not at all.
+//
+// Indexes and slices are Python's: -1 is the last element, slices stop before stop and are cut to what is there. Besides the errors named
+// below, every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a dict, and what the connection brings.
+type List[T any] struct {
+	client *Client
+	table  *tableName
+}
+
+// ListOf returns the handle of the list called table.
+func ListOf[T any](c *Client, table string) *List[T] { return &List[T]{c, nameTable(table)} }
+
+// None stands for an index that is left out of a slice, as in Python's l[:5] or l[::2].
+const None = math.MinInt
+
+// Name returns the table's name.
+func (l *List[T]) Name() string { return l.table.text }
+
+// Create makes the table, holding items. Errors: ErrTableExists.
+func (l *List[T]) Create(ctx context.Context, items ...T) error {
+	_, err := request(ctx, l.create(false, items), decodeOne[bool])
+	return err
+}
+
+// Ensure makes the table, holding items, unless it is there already; made says which. A table that is there is left as it is.
+func (l *List[T]) Ensure(ctx context.Context, items ...T) (made bool, err error) {
+	return request(ctx, l.create(true, items), decodeOne[bool])
+}
+
+func (l *List[T]) create(existOK bool, items []T) *call {
+	q := l.client.write(codec.OpCreateList, l.table)
+	add(q, existOK)
+	return addAll(q, items)
+}
+
+// Drop removes the table.
+func (l *List[T]) Drop(ctx context.Context) error {
+	return perform(ctx, l.client.write(codec.OpDrop, l.table))
+}
+
+// Append adds v at the end.
+func (l *List[T]) Append(ctx context.Context, v T) error {
+	return perform(ctx, l.push(codec.OpListAppend, v))
+}
+
+// AppendLeft adds v in front.
+func (l *List[T]) AppendLeft(ctx context.Context, v T) error {
+	return perform(ctx, l.push(codec.OpListAppendLeft, v))
+}
+
+func (l *List[T]) push(op codec.Opcode, v T) *call {
+	q := l.client.write(op, l.table)
+	add(q, v)
+	return q
+}
+
+// Extend adds items at the end.
+func (l *List[T]) Extend(ctx context.Context, items ...T) error { return perform(ctx, l.extend(items)) }
+
+func (l *List[T]) extend(items []T) *call {
+	return addAll(l.client.write(codec.OpListExtend, l.table), items)
+}
+
+// Insert puts v before the element at i; beyond the ends it goes to the end.
+func (l *List[T]) Insert(ctx context.Context, i int, v T) error {
+	return perform(ctx, l.at(codec.OpListInsert, i, v))
+}
+
+// Set replaces the element at i. Errors: ErrIndex.
+func (l *List[T]) Set(ctx context.Context, i int, v T) error {
+	return perform(ctx, l.at(codec.OpListSet, i, v))
+}
+
+func (l *List[T]) at(op codec.Opcode, i int, v T) *call {
+	q := l.client.write(op, l.table)
+	add(q, i)
+	add(q, v)
+	return q
+}
+
+// Get returns the element at i. Errors: ErrIndex.
+func (l *List[T]) Get(ctx context.Context, i int) (T, error) {
+	return request(ctx, l.get(i), decodeOne[T])
+}
+
+func (l *List[T]) get(i int) *call {
+	q := l.client.read(codec.OpListGet, l.table)
+	add(q, i)
+	return q
+}
+
+// Delete removes the element at i. Errors: ErrIndex.
+func (l *List[T]) Delete(ctx context.Context, i int) error { return perform(ctx, l.delete(i)) }
+
+func (l *List[T]) delete(i int) *call {
+	q := l.client.write(codec.OpListDelete, l.table)
+	add(q, i)
+	return q
+}
+
+// Pop removes the last element and returns it. Errors: ErrIndex if the list is empty.
+func (l *List[T]) Pop(ctx context.Context) (T, error) { return request(ctx, l.pop(), decodeOne[T]) }
+
+func (l *List[T]) pop() *call { return l.client.write(codec.OpListPop, l.table) }
+
+// PopAt removes the element at i and returns it. Errors: ErrIndex.
+func (l *List[T]) PopAt(ctx context.Context, i int) (T, error) {
+	q := l.pop()
+	add(q, i)
+	return request(ctx, q, decodeOne[T])
+}
+
+// PopLeft removes the first element and returns it. Errors: ErrIndex if the list is empty.
+func (l *List[T]) PopLeft(ctx context.Context) (T, error) {
+	return request(ctx, l.popLeft(), decodeOne[T])
+}
+
+func (l *List[T]) popLeft() *call { return l.client.write(codec.OpListPopLeft, l.table) }
+
+// Len returns the number of elements.
+func (l *List[T]) Len(ctx context.Context) (int, error) {
+	return request(ctx, l.len(), decodeOne[int])
+}
+
+func (l *List[T]) len() *call { return l.client.read(codec.OpListLen, l.table) }
+
+// Clear removes all elements.
+func (l *List[T]) Clear(ctx context.Context) error { return perform(ctx, l.clear()) }
+
+func (l *List[T]) clear() *call { return l.client.write(codec.OpListClear, l.table) }
+
+// Values returns all elements, as of one moment.
+func (l *List[T]) Values(ctx context.Context) ([]T, error) {
+	return request(ctx, l.client.read(codec.OpListAll, l.table), decodeMany[T])
+}
+
+// All ranges over all elements with their indexes, as of the moment of the request, while they come from the server. failed, the rest of a
+// loop that is left, and loops that are too slow are as for Dict.All.
+func (l *List[T]) All(ctx context.Context) (elements iter.Seq2[int, T], failed func() error) {
+	var err error
+	return func(yield func(int, T) bool) {
+		var r *longRead
+		if r, err = openRead(ctx, l.client.read(codec.OpListAll, l.table)); err != nil {
+			return
+		}
+		defer r.close()
+		for i := 0; ; i++ {
+			var v T
+			var ok bool
+			if ok, err = nextOf(r, &v); err != nil || !ok || !yield(i, v) {
+				return
+			}
+		}
+	}, func() error { return err }
+}

@@ -1,0 +1,113 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Pipeline collects requests and sends them together: one write, one wait. They take effect in the order in which they were added; other
+// clients' requests may come between. A pipeline is for one goroutine.
+//
+//	p := c.Pipeline()
+//	name := users.With(p).Get("bob")
+//	visits := counters.With(p).Increment("visits", 1)
+//	if err := p.Do(ctx); err != nil {
+//		...
+//	}
+//	fmt.Println(name.Value(), visits.Value())
+type Pipeline struct {
+	client  *Client
+	calls   []*call
+	futures []settler
+}
+
+// settler is a Future of any type.
+type settler interface{ settle(err error) error }
+
+// Pipeline returns an empty pipeline.
+func (c *Client) Pipeline() *Pipeline { return &Pipeline{client: c} }
+
+// Len returns the number of requests that wait for Do.
+func (p *Pipeline) Len() int { return len(p.calls) }
+
+// Do sends the pipeline and waits for all replies. Afterwards every Future has its result and the pipeline is empty, to be used again.
+//
+// It returns the first error of its requests in their order; the others take effect all the same, each Future has its own. When a request
+// cannot be sent as it is (ErrTooLarge, a value without encoding), none is. When ctx ends first, all Futures have its error and the
+// requests may take effect or not.
+func (p *Pipeline) Do(ctx context.Context) error {
+	calls, futures := p.calls, p.futures
+	p.calls, p.futures = nil, nil
+	if len(calls) == 0 {
+		return nil
+	}
+	err := seal(calls)
+	if err == nil {
+		err = p.client.do(ctx, calls[0])
+		if errors.Is(err, ErrConnectionLost) { // some may have had their replies before: each call knows
+			err = nil
+		}
+	}
+	for i, f := range futures {
+		failure := err
+		if failure != nil {
+			failure = calls[i].asError(failure)
+		}
+		futures[i] = nil
+		if failure = f.settle(failure); i == 0 || err == nil {
+			err = failure
+		}
+	}
+	return err
+}
+
+// seal completes all frames and chains the calls.
+func seal(calls []*call) error {
+	if len(calls) > maxPipeline {
+		return fmt.Errorf("%w: %d requests in a pipeline, the most is %d", ErrTooLarge, len(calls), maxPipeline)
+	}
+	for i, q := range calls {
+		if err := q.seal(); err != nil {
+			return &Error{Op: q.op.String(), Table: q.table, Err: fmt.Errorf("%w: request %d of the pipeline: %w", ErrUnsent, i, err)}
+		}
+		if i > 0 {
+			calls[i-1].next = q
+		}
+	}
+	return nil
+}
+
+// Future is the result of a request in a pipeline: there when the pipeline's Do has returned.
+type Future[R any] struct {
+	call   *call
+	decode func(*call) (R, error)
+	result R
+	err    error
+}
+
+// queue adds q to p.
+func queue[R any](p *Pipeline, q *call, decode func(*call) (R, error)) *Future[R] {
+	f := &Future[R]{call: q, decode: decode, err: ErrNotDone}
+	p.calls, p.futures = append(p.calls, q), append(p.futures, f)
+	return f
+}
+
+// settle reads the reply, unless err says that there is none, and gives the call back.
+func (f *Future[R]) settle(err error) error {
+	if f.err = err; err == nil {
+		f.result, f.err = outcome(f.call, f.decode)
+	}
+	f.call.release()
+	f.call = nil
+	return f.err
+}
+
+// Result returns the request's result. Errors: those of the request; ErrNotDone before the pipeline's Do has returned.
+func (f *Future[R]) Result() (R, error) { return f.result, f.err }
+
+// Value returns the request's result, the zero value if it failed.
+func (f *Future[R]) Value() R { return f.result }
+
+// Err returns the request's error, nil if it succeeded.
+func (f *Future[R]) Err() error { return f.err }

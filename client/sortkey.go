@@ -1,0 +1,42 @@
+package client
+
+// SortKey says by what elements are sorted. It is data that the server reads, never code: By, Tuple and the methods build it.
+type SortKey struct{ form any }
+
+// Itself sorts by the elements themselves; it is the zero SortKey.
+var Itself = SortKey{}
+
+// Direction is the direction of a sort.
+type Direction bool
+
+// The directions of a sort.
+const (
+	Ascending  Direction = false
+	Descending Direction = true
+)
+
+// By sorts by element[path[0]][path[1]]...: By("age") for dicts and structs, By(0) for lists and tuples, By("address", "city").
+func By(path ...any) SortKey { return SortKey{append([]any{"path"}, path...)} }
+
+// Tuple sorts by the first key, where that is equal by the second, and so on.
+func Tuple(keys ...SortKey) SortKey {
+	form := []any{"tuple"}
+	for _, k := range keys {
+		form = append(form, k.form)
+	}
+	return SortKey{form}
+}
+
+// Neg sorts by the negative of k, a number: the other way round within a Tuple.
+func (k SortKey) Neg() SortKey { return k.wrap("neg") }
+
+// Len sorts by the length of k.
+func (k SortKey) Len() SortKey { return k.wrap("len") }
+
+// Lower sorts by k, a text, in lower case.
+func (k SortKey) Lower() SortKey { return k.wrap("lower") }
+
+// Str sorts by Python's str(k).
+func (k SortKey) Str() SortKey { return k.wrap("str") }
+
+func (k SortKey) wrap(name string) SortKey { return SortKey{[]any{name, k.form}} }

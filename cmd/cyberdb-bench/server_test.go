@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop"
+)
+
+const testPassword = "correct horse"
+
+// startServer starts the real server on a free port and a Unix socket.
+func startServer(t *testing.T) (address, socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "socket")
+	server, err := loop.Start(loop.Config{
+		Addr: "127.0.0.1:0", Unix: socket, MaxConns: 60, Password: testPassword,
+		KDF: secure.KDF{LogN: secure.MinLogN}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := server.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("CYBERDB_PASSWORD", testPassword)
+	return server.Addr().String(), socket
+}
+
+func TestAgainstTheServer(t *testing.T) {
+	address, socket := startServer(t)
+	const short = " -d 50ms --warmup 10ms --keys 2000 --json"
+	for _, args := range []string{
+		"--op get -c 50 -P 16",
+		"--op get -c 1 -P 1",
+		"--op set -c 10 -P 8 --value-size 5000",
+		"--op append -c 10 -P 16",
+		"--op index -c 10 -P 16",
+		"--op mixed -c 10 -P 16 --key-size 24 --threads 2",
+		"--op get -c 4 -P 2 --value-size 600000 --keys 10",
+	} {
+		for _, where := range []string{" --target cyberdb://" + address, " --unix " + socket} {
+			var stdout, stderr bytes.Buffer
+			line := args + where + short
+			if strings.Contains(args, "--keys") {
+				line = strings.Replace(line, " --keys 2000", "", 1)
+			}
+			if code := run(context.Background(), strings.Fields(line), &stdout, &stderr); code != 0 {
+				t.Errorf("%s: exit code %d: %s%s", line, code, stderr.String(), stdout.String())
+				continue
+			}
+			var report struct{ Ops, Errors, Misses int }
+			if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || report.Ops == 0 || report.Errors+report.Misses != 0 {
+				t.Errorf("%s: %v: %s", line, err, stdout.String())
+			}
+		}
+	}
+}
+
+func TestServerRefuses(t *testing.T) {
+	address, _ := startServer(t)
+	cases := []struct{ name, password, args, want string }{
+		{"wrong password", "guess", "", "wrong password"},
+		{"one connection too many", testPassword, "-c 100", "refuses connection"},
+	}
+	for _, c := range cases {
+		t.Setenv("CYBERDB_PASSWORD", c.password)
+		var stdout, stderr bytes.Buffer
+		code := run(context.Background(), strings.Fields("--target cyberdb://"+address+" "+c.args), &stdout, &stderr)
+		if code != exitFailed || !strings.Contains(stderr.String(), c.want) || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%s: exit code %d, %q; want one line with %q", c.name, code, stderr.String(), c.want)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/loop"
+)
+
+// banner is what the first lines on the screen say.
+type banner struct {
+	version     string
+	tcp         netip.AddrPort // not valid: no TCP
+	unix        string
+	anyone      bool // no list of networks that may connect
+	maxConns    int
+	eventLoops  int
+	descriptors uint64
+	idle        time.Duration
+	dir         string
+	secret      password
+	terminal    bool // the lines go to a terminal: the one place where a password may be shown
+}
+
+func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, secret password, terminal bool) banner {
+	b := banner{
+		version: versionLine(), anyone: len(cfg.allow) == 0,
+		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
+		dir: dir.path, secret: secret, terminal: terminal,
+	}
+	if path, err := filepath.Abs(cfg.unix); err == nil && cfg.unix != "" {
+		b.unix = path
+	}
+	if tcp, ok := srv.Addr().(*net.TCPAddr); ok {
+		b.tcp = tcp.AddrPort()
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
+		b.descriptors = uint64(limit.Cur) //nolint:unconvert // signed on some systems
+	}
+	return b
+}
+
+// writeBanner prints the lines. Nobody reading them is no error.
+func writeBanner(w io.Writer, b banner) {
+	var s strings.Builder
+	line := func(title, format string, args ...any) {
+		fmt.Fprintf(&s, "  %-10s"+format+"\n", append([]any{title}, args...)...)
+	}
+	fmt.Fprintln(&s, b.version)
+	line("listening", "%s", b.addresses())
+	line("limits", "%s connections, %d event loops, %s file descriptors, idle connections are %s",
+		grouped(uint64(b.maxConns)), b.eventLoops, grouped(b.descriptors), b.idleText())
+	line("data", "in memory only: this version does not write tables to disk; they are lost when it stops")
+	line("security", "clients prove the password; what they send is not encrypted by this version%s", b.reach())
+	line("password", "%s", b.passwordText())
+	fmt.Fprintln(&s)
+	line("connect", "%s", b.connectURL())
+	line("try it", "go run ./examples/quickstart '%s'", b.connectURL())
+	line("in Go", "db, err := client.Open(ctx, url, nil) // url is the connect line")
+	_, _ = io.WriteString(w, s.String())
+}
+
+func (b *banner) addresses() string {
+	var all []string
+	if b.tcp.IsValid() {
+		all = append(all, b.tcp.String())
+	}
+	if b.unix != "" {
+		all = append(all, b.unix)
+	}
+	return strings.Join(all, " and ")
+}
+
+func (b *banner) idleText() string {
+	if b.idle == 0 {
+		return "kept"
+	}
+	return "closed after " + b.idle.String()
+}
+
+// reach warns where more than this machine may connect.
+func (b *banner) reach() string {
+	if !b.tcp.IsValid() || b.tcp.Addr().IsLoopback() {
+		return ""
+	}
+	if b.anyone {
+		return ", and every machine that reaches this address may try: see --allow"
+	}
+	return ", so keep to networks that nobody listens on"
+}
+
+func (b *banner) passwordText() string {
+	switch {
+	case b.secret.file == "":
+		return "the one in the settings; clients take it from CYBERDB_PASSWORD"
+	case b.showsPassword():
+		return fmt.Sprintf("made at random, kept in %s", b.secret.file)
+	default:
+		return fmt.Sprintf("in %s, not shown here; clients take it with CYBERDB_PASSWORD_FILE=%[1]s", b.secret.file)
+	}
+}
+
+// showsPassword is true for a password that was made here, on a terminal: elsewhere (a service's log) it would stay.
+func (b *banner) showsPassword() bool { return b.secret.own && b.terminal }
+
+// connectURL returns what a client on this machine connects to, with the password if it may be shown.
+func (b *banner) connectURL() string {
+	u := url.URL{Scheme: "cyberdb", Host: b.reachable()}
+	if !b.tcp.IsValid() {
+		u = url.URL{Scheme: "unix", Path: b.unix}
+	}
+	if b.showsPassword() {
+		u.User = url.UserPassword("", b.secret.text)
+	}
+	return u.String()
+}
+
+// reachable returns the TCP address as a client on this machine must give it.
+func (b *banner) reachable() string {
+	addr := b.tcp.Addr().Unmap()
+	switch {
+	case addr == netip.IPv6Unspecified():
+		addr = netip.IPv6Loopback()
+	case addr == netip.IPv4Unspecified():
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.AddrPortFrom(addr, b.tcp.Port()).String()
+}
+
+// grouped writes 10000 as 10,000.
+func grouped(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

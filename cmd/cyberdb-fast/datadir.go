@@ -1,0 +1,138 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec/secure"
+)
+
+// Files in the data directory, beside the password.
+const (
+	lockFile = "lock" // held with flock while a server runs; holds its process id
+	saltFile = "salt" // the key derivation's salt in hexadecimal: kept, so that clients' derived keys stay good
+)
+
+// dataDir is the directory with what outlives a restart. One server holds it at a time.
+type dataDir struct {
+	path     string // absolute
+	lock     *os.File
+	warnings []string
+}
+
+// openDataDir makes the directory if it is missing, for its owner alone, and locks it.
+//
+// Errors: name the directory and what to do; another server's process id if it is held.
+func openDataDir(path string) (*dataDir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --dir", err)
+	}
+	dir := &dataDir{path: abs}
+	if info, err := os.Stat(abs); err == nil && info.Mode().Perm()&0o002 != 0 {
+		dir.warnings = []string{fmt.Sprintf("everybody on this machine may change files in the data directory %s: chmod o-w it", abs)}
+	}
+	if err := dir.acquire(); err != nil {
+		return nil, err
+	}
+	return dir, nil
+}
+
+// acquire takes the lock. The file stays when it is given up: removing it would let two servers lock two files of one name.
+func (d *dataDir) acquire() error {
+	f, err := os.OpenFile(d.file(lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+	}
+	if err == nil {
+		d.lock = f
+		return nil
+	}
+	defer f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir",
+			d.path, strings.TrimSpace(string(pid)))
+	}
+	return fmt.Errorf("cannot lock the data directory: %w; choose another with --dir", err)
+}
+
+// close gives the directory up.
+func (d *dataDir) close() { _ = d.lock.Close() }
+
+// file returns the path of a file in the directory.
+func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
+
+// create makes a file for its owner alone: whole and on disk, or not at all. It is an error if it exists.
+func (d *dataDir) create(name, text string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
+		}
+	}()
+	part := d.file(name + ".part")
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part)
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(part, d.file(name)); err != nil { // unlike Rename, it never replaces a file
+		return err
+	}
+	return d.sync()
+}
+
+// sync makes the directory's entries durable.
+func (d *dataDir) sync() error {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// kdf returns the key derivation with the directory's salt, made now if there is none.
+func (d *dataDir) kdf() (secure.KDF, error) {
+	kdf := secure.KDF{LogN: secure.DefaultLogN}
+	name := d.file(saltFile)
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, _ = rand.Read(kdf.Salt[:]) // never fails: crypto/rand ends the process instead
+		return kdf, d.create(saltFile, hex.EncodeToString(kdf.Salt[:])+"\n")
+	}
+	if err != nil {
+		return kdf, fmt.Errorf("salt: %w", err)
+	}
+	salt, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(salt) != len(kdf.Salt) {
+		return kdf, fmt.Errorf("salt: %s is damaged: it must be %d hexadecimal digits; remove it to have a new one made", name, 2*len(kdf.Salt))
+	}
+	copy(kdf.Salt[:], salt)
+	return kdf, nil
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// explainStart turns an error of loop.Start into one line that says what to do.
+func explainStart(err error, cfg *config) error {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return fmt.Errorf("--host %s: no such host; give an address of this machine, such as 127.0.0.1", cfg.host)
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	address, tcp := listenAddress(err, cfg)
+	return fmt.Errorf("cannot listen on %s: %w: %s", address, errno, listenAdvice(errno, tcp))
+}
+
+// listenAddress returns the address that an error of listening is about, and whether it is a TCP address.
+func listenAddress(err error, cfg *config) (address string, tcp bool) {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Net != "unix" {
+		return cfg.tcpAddr(), true
+	}
+	return cfg.unix, false
+}
+
+func listenAdvice(errno syscall.Errno, tcp bool) string {
+	switch {
+	case errno == syscall.EADDRINUSE && tcp:
+		return "another program has this port; stop it, or choose another port with --port"
+	case errno == syscall.EADDRINUSE:
+		return "the path is taken; stop the server that has it, or choose another with --unix"
+	case errno == syscall.EADDRNOTAVAIL:
+		return "this machine does not have that address; --host takes one of its own, or 0.0.0.0 for all of them"
+	case errno == syscall.EACCES && tcp:
+		return "ports below 1024 are for privileged users; choose another with --port"
+	case tcp:
+		return "choose another address with --host and --port"
+	default:
+		return "choose a path in a directory that you may write to with --unix"
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// number is a flag that takes a whole number from min to max.
+type number struct {
+	to       *int
+	min, max int
+}
+
+func (n *number) String() string { return strconv.Itoa(*n.to) }
+func (n *number) Type() string   { return "number" }
+
+func (n *number) Set(text string) error {
+	v, err := strconv.Atoi(text)
+	if err != nil || v < n.min || v > n.max {
+		return fmt.Errorf("must be a whole number from %d to %d", n.min, n.max)
+	}
+	*n.to = v
+	return nil
+}
+
+// onOff returns what a flag without a value, or with =true or =false, sets.
+func onOff(to *bool) func(string) error {
+	return func(text string) error {
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("must be true or false")
+		}
+		*to = v
+		return nil
+	}
+}
+
+// idleTime is a flag that takes whole seconds or a Go duration. The wire says it in whole seconds, so it is rounded up to one.
+type idleTime struct{ to *time.Duration }
+
+func (i *idleTime) String() string {
+	if *i.to == 0 {
+		return "0"
+	}
+	return i.to.String()
+}
+func (i *idleTime) Type() string { return "time" }
+
+func (i *idleTime) Set(text string) error {
+	errTime := errors.New("must be seconds (900) or a time with its unit (15m, 1h30m); 0 is never")
+	d, err := time.ParseDuration(text)
+	if seconds, numErr := strconv.ParseUint(text, 10, 32); numErr == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d < 0 || d > math.MaxUint32*time.Second {
+		return errTime
+	}
+	*i.to = (d + time.Second - 1).Truncate(time.Second)
+	return nil
+}
+
+// networks is a flag that takes networks and single addresses between commas, and may be given again.
+type networks struct{ to *[]netip.Prefix }
+
+func (n *networks) String() string {
+	texts := make([]string, len(*n.to))
+	for i, prefix := range *n.to {
+		texts[i] = prefix.String()
+	}
+	return strings.Join(texts, ",")
+}
+func (n *networks) Type() string { return "networks" }
+
+func (n *networks) Set(text string) error {
+	for one := range strings.SplitSeq(text, ",") {
+		prefix, err := parseNetwork(strings.TrimSpace(one))
+		if err != nil {
+			return err
+		}
+		*n.to = append(*n.to, prefix)
+	}
+	return nil
+}
+
+// parseNetwork reads 10.0.0.0/8 or 10.1.2.3. Bits beyond the mask are refused: 10.1.2.3/8 would let in more than it seems to.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is neither an address (10.1.2.3) nor a network (10.0.0.0/8)", text)
+	}
+	if masked := prefix.Masked(); masked != prefix {
+		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its mask: write %s for the network, %s for the one address", text, masked, prefix.Addr())
+	}
+	return prefix, nil
+}

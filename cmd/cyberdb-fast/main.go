@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"cyberdb-fast/loop"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // serving or stopping failed
+	exitUsage  = 2 // could not start as told
+)
+
+// stopTime is how long requests in hand may take after the first signal.
+const stopTime = 10 * time.Second
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command; it returns the exit code.
+func run(args []string, stdout, stderr *os.File) int {
+	flags, cfg := newFlags()
+	if err := flags.read(args, cfg, os.LookupEnv); err != nil {
+		return usageError(stderr, err)
+	}
+	switch {
+	case cfg.help:
+		_, _ = io.WriteString(stdout, flags.usage())
+		return exitOK
+	case cfg.version:
+		fmt.Fprintln(stdout, versionLine())
+		return exitOK
+	}
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the server stays
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+
+	if err := loop.CheckDescriptors(cfg.maxConns); err != nil {
+		return usageError(stderr, err)
+	}
+	dir, err := openDataDir(cfg.dir)
+	if err != nil {
+		return usageError(stderr, err)
+	}
+	defer dir.close()
+	srv, secret, err := start(cfg, dir, log)
+	if err != nil {
+		return usageError(stderr, err)
+	}
+	writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
+	return serve(srv, signals, log)
+}
+
+// start starts the server with the password that the settings name, or with the data directory's own.
+func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password, error) {
+	secret, err := cfg.password.read(dir)
+	if err != nil {
+		return nil, password{}, err
+	}
+	kdf, err := dir.kdf()
+	if err != nil {
+		return nil, password{}, err
+	}
+	for _, warning := range append(dir.warnings, secret.warnings...) {
+		log.Warn(warning)
+	}
+	srv, err := loop.Start(loop.Config{
+		Addr:        cfg.tcpAddr(),
+		Unix:        cfg.unix,
+		MaxConns:    cfg.maxConns,
+		Allow:       cfg.allow,
+		IdleTimeout: cfg.idle,
+		Password:    secret.text,
+		KDF:         kdf,
+		EventLoops:  cfg.eventLoops,
+		Logger:      log,
+		LogRequest:  cfg.printLog,
+		Version:     version(),
+	})
+	if err != nil {
+		return nil, password{}, explainStart(err, cfg)
+	}
+	return srv, secret, nil
+}
+
+// serve returns the exit code once a signal has stopped the server, a second one has cut that short, or the server has ended by itself.
+func serve(srv *loop.Server, signals <-chan os.Signal, log *slog.Logger) int {
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Wait() }()
+	select {
+	case sig := <-signals:
+		log.Info("stopping", slog.String("signal", sig.String()))
+	case err := <-ended:
+		log.Error("the server ended", slog.Any("error", err))
+		return exitFailed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	go func() { _ = srv.Stop(ctx) }() // Wait gives its error
+	select {
+	case sig := <-signals:
+		log.Error("ended at once", slog.String("signal", sig.String()))
+		return exitFailed
+	case err := <-ended:
+		if err != nil {
+			log.Error("stopped, not all connections were served to their end", slog.Any("error", err))
+			return exitFailed
+		}
+		log.Info("stopped")
+		return exitOK
+	}
+}
+
+// usageError prints why the server does not start, in one line.
+func usageError(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "cyberdb-fast: %v\n", err)
+	return exitUsage
+}

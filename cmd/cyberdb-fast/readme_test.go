@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"cyberdb-fast/client"
+)
+
+const root = "../.."
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReadmeSettings: every flag has its row, with its default.
+func TestReadmeSettings(t *testing.T) {
+	rows := make(map[string]string)
+	for line := range strings.Lines(readme(t)) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for _, name := range regexp.MustCompile("`--([a-z-]+)`").FindAllStringSubmatch(cells[1], -1) {
+				rows[name[1]] = strings.TrimSpace(cells[2])
+			}
+		}
+	}
+	flags, _ := newFlags()
+	flags.VisitAll(func(f *pflag.Flag) {
+		fallback, found := rows[f.Name]
+		delete(rows, f.Name)
+		if !found {
+			t.Errorf("README.md has no row for --%s", f.Name)
+		}
+		if f.DefValue != "" && fallback != f.DefValue {
+			t.Errorf("README.md gives --%s the default %q, it is %q", f.Name, fallback, f.DefValue)
+		}
+	})
+	if len(rows) > 0 {
+		t.Errorf("README.md has rows for flags that do not exist: %v", rows)
+	}
+}
+
+// TestReadmeOperations: every method that the tables of operations name is there.
+func TestReadmeOperations(t *testing.T) {
+	types := map[string]reflect.Type{
+		"Client": reflect.TypeFor[*client.Client](),
+		"Dict":   reflect.TypeFor[*client.Dict[string, int]](),
+		"List":   reflect.TypeFor[*client.List[int]](),
+	}
+	named := regexp.MustCompile("`(Client|Dict|List)\\.([A-Z][A-Za-z]+)`").FindAllStringSubmatch(readme(t), -1)
+	if len(named) < 60 {
+		t.Fatalf("%d methods found in README.md", len(named))
+	}
+	for _, name := range named {
+		if _, found := types[name[1]].MethodByName(name[2]); !found {
+			t.Errorf("README.md names %s.%s", name[1], name[2])
+		}
+	}
+}
+
+// TestReadmeLinks: files that README.md links to are there, and so are the functions that "Reading the source" names.
+func TestReadmeLinks(t *testing.T) {
+	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(readme(t), "")
+	links := regexp.MustCompile(`\[([^\]]+)\]\(([^):]+)\)`).FindAllStringSubmatch(text, -1)
+	functions := 0
+	for _, link := range links {
+		file, err := os.ReadFile(filepath.Join(root, link[2]))
+		if err != nil {
+			t.Errorf("README.md links to what is not there: %v", err)
+		}
+		if name, isFunction := strings.CutPrefix(link[1], "`"); isFunction {
+			functions++
+			if declaration := regexp.MustCompile(`(?m)^func (\([^)]+\) )?` + strings.Trim(name, "`") + `\(`); !declaration.Match(file) {
+				t.Errorf("README.md says that %s is in %s", link[1], link[2])
+			}
+		}
+	}
+	if functions != 6 {
+		t.Errorf("README.md names %d entry points, not 6", functions)
+	}
+}

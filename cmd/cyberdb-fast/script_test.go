@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cyberdb-fast/client"
+)
+
+// patience bounds every wait of a script.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cyberdb-fast": main})
+}
+
+// TestScript runs the sessions in testdata/script with the command itself, as processes of their own.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			port, err := freePort()
+			env.Setenv("PORT", port)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "port": port, "ready": ready, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
+		},
+	})
+}
+
+// freePort returns a TCP port of the loopback address that nobody listens on.
+func freePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil
+}
+
+// port: $PORT is another free port from here on. (A client derives keys for one address sparingly.)
+func port(ts *testscript.TestScript, _ bool, _ []string) {
+	free, err := freePort()
+	ts.Check(err)
+	ts.Setenv("PORT", free)
+}
+
+// exits CODE program args...: the program ends with this exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE program args...")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+// ready URL [PASSWORD-FILE]: a server answers there, or will soon. Without a file the password is in the URL or the environment.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	db := connect(ts, neg, args)
+	defer db.Close()
+	ts.Check(db.Ping(context.Background()))
+}
+
+// connect waits for the server to listen.
+func connect(ts *testscript.TestScript, neg bool, args []string) *client.Client {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: ready URL [PASSWORD-FILE]")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		db, err := open(ctx, ts, args)
+		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) { // not yet
+			select {
+			case <-again.C:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		ts.Check(err)
+		return db
+	}
+}
+
+func open(ctx context.Context, ts *testscript.TestScript, args []string) (*client.Client, error) {
+	options := client.Options{Conns: 1, Password: ts.Getenv("CYBERDB_PASSWORD")}
+	if len(args) == 2 {
+		p, err := readPasswordFile("the script", ts.MkAbs(args[1]))
+		if err != nil {
+			return nil, err
+		}
+		options.Password = p.text
+	}
+	return client.Open(ctx, args[0], &options)
+}
+
+// refuses TEXT URL: the server there does not take a connection, and says so.
+func refuses(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: refuses TEXT URL")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	db, err := client.Open(ctx, args[1], &client.Options{Password: ts.Getenv("CYBERDB_PASSWORD")})
+	if err == nil {
+		_ = db.Close()
+		ts.Fatalf("the connection was taken")
+	}
+	if got := err.Error(); !strings.Contains(got, args[0]) {
+		ts.Fatalf("refused with %q, without %q", got, args[0])
+	}
+}
+
+// taken: another program listens on $PORT until the script ends.
+func taken(ts *testscript.TestScript, neg bool, args []string) {
+	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", ts.Getenv("PORT")))
+	ts.Check(err)
+	ts.Defer(func() { _ = ln.Close() })
+}

@@ -1,0 +1,208 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Sizes of frames, in bytes. On the wire: do not change.
+const (
+	// HeaderBytes is the size of the fixed header of a request and of a reply.
+	HeaderBytes = 10
+	// MaxFrameBytes is the largest value of a frame's length field that a server accepts.
+	MaxFrameBytes = 64 << 20
+	// MaxReplyFrameBytes is the most body bytes that a server puts into one reply frame; longer replies go on in
+	// further frames (FlagMore).
+	MaxReplyFrameBytes = 1 << 20
+	// MaxTableNameBytes is the longest table name, in bytes of UTF-8.
+	MaxTableNameBytes = 1024
+	// MaxArguments is the most values that one request may carry.
+	MaxArguments = 1 << 20
+
+	lengthBytes   = 4
+	versionBytes  = 8
+	minFrameBytes = HeaderBytes - lengthBytes
+)
+
+// Absent is the byte that stands for "no value" where PROTOCOL.md allows it; MessagePack never uses it.
+const Absent = 0xc1
+
+// RequestFlags are the flags of a request. A flag that the server does not know is refused, never ignored.
+type RequestFlags uint8
+
+// Flags of a request; those that carry a field have it behind the header, in the order of their bits.
+const (
+	FlagIfVersion   RequestFlags = 1 << 0 // u64: act only if the entry's version is this; 0: only if it is absent
+	FlagWantVersion RequestFlags = 1 << 1 // the reply is to carry the entry's version
+	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
+	FlagDurable     RequestFlags = 1 << 3 // reserved: reply when on disk
+	FlagTimeToLive  RequestFlags = 1 << 4 // reserved: u64 milliseconds
+
+	knownRequestFlags = FlagIfVersion | FlagWantVersion
+)
+
+// ReplyFlags are the flags of a reply.
+type ReplyFlags uint8
+
+// Flags of a reply; FlagVersion has its field behind the header.
+const (
+	FlagMore    ReplyFlags = 1 << 0 // the reply goes on in a further frame with the same id
+	FlagVersion ReplyFlags = 1 << 1 // u64: the entry's version
+)
+
+// Errors of the parsers.
+var (
+	// ErrShort is returned when the input ends inside a frame: read on and try again.
+	ErrShort = errors.New("codec: frame not complete")
+	// ErrFrame is returned, wrapped, when the length field cannot be right. The connection cannot go on.
+	ErrFrame = errors.New("codec: bad frame")
+)
+
+// Request is one request frame. Args is a view into the input: the encoded arguments, table name first, back to back.
+type Request struct {
+	ID        uint32
+	Op        Opcode
+	Flags     RequestFlags
+	IfVersion uint64 // valid if Flags has FlagIfVersion
+	Args      []byte
+}
+
+// ParseRequest reads one request from the front of b; n is the number of bytes used.
+//
+// Shape: length u32 | id u32 | opcode u8 | flags u8 | fields by flag | arguments, little-endian. Nothing is copied or allocated.
+// Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if the length is below a header's or above
+// MaxFrameBytes, or the fields do not fit (the connection is beyond repair). A flag that is not known makes an *Error with
+// StatusUnsupported: n and ID are right, and the connection may go on. Source: PROTOCOL.md, "Request frame".
+func ParseRequest(b []byte) (req Request, n int, err error) {
+	if len(b) < lengthBytes {
+		return req, 0, ErrShort
+	}
+	length := binary.LittleEndian.Uint32(b)
+	if length < minFrameBytes || length > MaxFrameBytes {
+		return req, 0, fmt.Errorf("%w: length %d is outside %d to %d", ErrFrame, length, minFrameBytes, MaxFrameBytes)
+	}
+	n = lengthBytes + int(length)
+	if len(b) < n {
+		return req, 0, ErrShort
+	}
+	req.ID = binary.LittleEndian.Uint32(b[4:])
+	req.Op = Opcode(b[8])
+	req.Flags = RequestFlags(b[9])
+	req.Args = b[HeaderBytes:n:n]
+	if req.Flags != 0 {
+		err = req.parseFields()
+	}
+	return req, n, err
+}
+
+// parseFields takes the optional fields from the front of Args.
+func (req *Request) parseFields() error {
+	if unknown := req.Flags &^ knownRequestFlags; unknown != 0 {
+		return &Error{Status: StatusUnsupported, Message: fmt.Sprintf("request flags 0x%02x are not supported by this server", uint8(unknown))}
+	}
+	if req.Flags&FlagIfVersion != 0 {
+		if len(req.Args) < versionBytes {
+			return fmt.Errorf("%w: the frame ends before its version field", ErrFrame)
+		}
+		req.IfVersion = binary.LittleEndian.Uint64(req.Args)
+		req.Args = req.Args[versionBytes:]
+	}
+	return nil
+}
+
+// AppendRequest appends a request frame; Args is taken from req. The caller keeps the frame within MaxFrameBytes.
+func AppendRequest(dst []byte, req *Request) []byte {
+	dst, at := BeginRequest(dst, req)
+	dst = append(dst, req.Args...)
+	EndFrame(dst, at)
+	return dst
+}
+
+// BeginRequest appends the header of a request and its fields, without Args. The caller appends the arguments and calls
+// EndFrame with at, which is where the frame begins in dst.
+func BeginRequest(dst []byte, req *Request) (out []byte, at int) {
+	at = len(dst)
+	dst = append(dst, 0, 0, 0, 0, byte(req.ID), byte(req.ID>>8), byte(req.ID>>16), byte(req.ID>>24), byte(req.Op), byte(req.Flags))
+	if req.Flags&FlagIfVersion != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, req.IfVersion)
+	}
+	return dst, at
+}
+
+// EndFrame writes the length of the frame that begins at dst[at] and ends with dst.
+func EndFrame(dst []byte, at int) {
+	binary.LittleEndian.PutUint32(dst[at:], uint32(len(dst)-at-lengthBytes))
+}
+
+// Reply is one reply frame. Body is a view into the input.
+type Reply struct {
+	ID      uint32
+	Status  Status
+	Flags   ReplyFlags
+	Version uint64 // valid if Flags has FlagVersion
+	Body    []byte
+}
+
+// ParseReply reads one reply from the front of b; n is the number of bytes used.
+//
+// Shape: length u32 | id u32 | status u8 | flags u8 | version u64 by flag | body, little-endian. Nothing is copied or allocated.
+// Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if the length cannot be right. Source: PROTOCOL.md, "Reply frame".
+func ParseReply(b []byte) (reply Reply, n int, err error) {
+	if len(b) < lengthBytes {
+		return reply, 0, ErrShort
+	}
+	length := binary.LittleEndian.Uint32(b)
+	if length < minFrameBytes || length > MaxFrameBytes {
+		return reply, 0, fmt.Errorf("%w: length %d is outside %d to %d", ErrFrame, length, minFrameBytes, MaxFrameBytes)
+	}
+	n = lengthBytes + int(length)
+	if len(b) < n {
+		return reply, 0, ErrShort
+	}
+	reply.ID = binary.LittleEndian.Uint32(b[4:])
+	reply.Status = Status(b[8])
+	reply.Flags = ReplyFlags(b[9])
+	reply.Body = b[HeaderBytes:n:n]
+	if reply.Flags&FlagVersion != 0 {
+		if len(reply.Body) < versionBytes {
+			return reply, 0, fmt.Errorf("%w: the frame ends before its version field", ErrFrame)
+		}
+		reply.Version = binary.LittleEndian.Uint64(reply.Body)
+		reply.Body = reply.Body[versionBytes:]
+	}
+	return reply, n, nil
+}
+
+// BeginReply appends the header of a reply. The caller appends the body and calls EndFrame with at, which is where the
+// frame begins in dst.
+func BeginReply(dst []byte, id uint32, status Status) (out []byte, at int) {
+	at = len(dst)
+	dst = append(dst, 0, 0, 0, 0, byte(id), byte(id>>8), byte(id>>16), byte(id>>24), byte(status), 0)
+	return dst, at
+}
+
+// SetVersion puts the entry's version into the reply that begins at dst[at]: between its header and the body that is already there.
+func SetVersion(dst []byte, at int, version uint64) []byte {
+	dst[at+HeaderBytes-1] |= byte(FlagVersion)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+	body := at + HeaderBytes
+	copy(dst[body+versionBytes:], dst[body:len(dst)-versionBytes])
+	binary.LittleEndian.PutUint64(dst[body:], version)
+	return dst
+}
+
+// SetMore marks the reply that begins at dst[at] as one that goes on in a further frame.
+func SetMore(dst []byte, at int) { dst[at+HeaderBytes-1] |= byte(FlagMore) }
+
+// AppendReply appends a whole reply frame.
+func AppendReply(dst []byte, reply *Reply) []byte {
+	dst, at := BeginReply(dst, reply.ID, reply.Status)
+	dst = append(dst, reply.Body...)
+	if reply.Flags&FlagVersion != 0 {
+		dst = SetVersion(dst, at, reply.Version)
+	}
+	dst[at+HeaderBytes-1] |= byte(reply.Flags)
+	EndFrame(dst, at)
+	return dst
+}

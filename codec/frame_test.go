@@ -1,0 +1,158 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"encoding/hex"
+)
+
+// TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another behind.
+func TestRequestRoundTrip(t *testing.T) {
+	for _, want := range []Request{
+		{ID: 1, Op: OpPing},
+		{ID: 1<<32 - 1, Op: OpDictGet, Flags: FlagWantVersion, Args: []byte{0xa1, 'd', 0x01}},
+		{ID: 7, Op: OpDictSet, Flags: FlagIfVersion, IfVersion: 1<<48 - 1, Args: []byte{0xa1, 'd', 0x01, 0x02}},
+		{ID: 7, Op: OpDictDelete, Flags: FlagIfVersion | FlagWantVersion, Args: bytes.Repeat([]byte{0xc0}, 70000)},
+	} {
+		frame := AppendRequest(nil, &want)
+		got, n, err := ParseRequest(append(frame, frame...))
+		if err != nil || n != len(frame) || got.ID != want.ID || got.Op != want.Op || got.Flags != want.Flags ||
+			got.IfVersion != want.IfVersion || !bytes.Equal(got.Args, want.Args) {
+			t.Errorf("%+v came back as %+v, n %d of %d, %v", want, got, n, len(frame), err)
+		}
+		for cut := range min(len(frame), 64) {
+			if _, n, err := ParseRequest(frame[:cut]); !errors.Is(err, ErrShort) || n != 0 {
+				t.Errorf("cut at %d: n %d, %v", cut, n, err)
+			}
+		}
+	}
+}
+
+// TestReplyRoundTrip does the same for replies.
+func TestReplyRoundTrip(t *testing.T) {
+	for _, want := range []Reply{
+		{ID: 1},
+		{ID: 3, Status: StatusKeyError, Body: []byte("body")},
+		{ID: 4, Flags: FlagMore, Body: bytes.Repeat([]byte{1}, MaxReplyFrameBytes)},
+		{ID: 5, Flags: FlagVersion | FlagMore, Version: 99, Body: []byte{0xc0}},
+	} {
+		frame := AppendReply([]byte("before"), &want)[6:]
+		got, n, err := ParseReply(frame)
+		if err != nil || n != len(frame) || got.ID != want.ID || got.Status != want.Status || got.Flags != want.Flags ||
+			got.Version != want.Version || !bytes.Equal(got.Body, want.Body) {
+			t.Errorf("%+v came back as %+v, n %d of %d, %v", want, got, n, len(frame), err)
+		}
+		for cut := range min(len(frame), 64) {
+			if _, n, err := ParseReply(frame[:cut]); !errors.Is(err, ErrShort) || n != 0 {
+				t.Errorf("cut at %d: n %d, %v", cut, n, err)
+			}
+		}
+	}
+}
+
+// TestBadLength refuses lengths that cannot be right before anything is read or kept for them.
+func TestBadLength(t *testing.T) {
+	for _, length := range []uint32{0, 1, 5, MaxFrameBytes + 1, 1<<32 - 1} {
+		b := binary.LittleEndian.AppendUint32(nil, length)
+		if _, n, err := ParseRequest(b); !errors.Is(err, ErrFrame) || n != 0 {
+			t.Errorf("request of length %d: n %d, %v", length, n, err)
+		}
+		if _, n, err := ParseReply(b); !errors.Is(err, ErrFrame) || n != 0 {
+			t.Errorf("reply of length %d: n %d, %v", length, n, err)
+		}
+	}
+}
+
+// TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can go on behind the frame.
+func TestUnknownFlag(t *testing.T) {
+	for _, flag := range []RequestFlags{FlagDeadline, FlagDurable, FlagTimeToLive, 0x20, 0x40, 0x80} {
+		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
+		req, n, err := ParseRequest(frame)
+		var wireError *Error
+		if n != len(frame) || req.ID != 5 || !errors.As(err, &wireError) || wireError.Status != StatusUnsupported {
+			t.Errorf("flag %#x: id %d, n %d of %d, %v", flag, req.ID, n, len(frame), err)
+		}
+	}
+}
+
+func TestErrorBody(t *testing.T) {
+	for _, want := range []Error{
+		{Status: StatusKeyError, Message: "'x'", Table: "centre", Key: []byte{0xa1, 'x'}},
+		{Status: StatusWrongTableKind, Message: "no", Table: "l", Want: "dict", Have: "list"},
+		{Status: StatusInternal},
+	} {
+		body := AppendErrorBody(nil, &want)
+		got, err := ParseErrorBody(want.Status, append(body, 0xc0)) // what later versions add is passed over
+		if err != nil || got.Message != want.Message || got.Table != want.Table || got.Want != want.Want || got.Have != want.Have || !bytes.Equal(got.Key, want.Key) {
+			t.Errorf("%+v came back as %+v, %v", want, got, err)
+		}
+		for cut := range body {
+			if _, err := ParseErrorBody(want.Status, body[:cut]); !errors.Is(err, ErrFrame) {
+				t.Errorf("%+v cut at %d: %v", want, cut, err)
+			}
+		}
+	}
+}
+
+// TestProtocolNamesAll compares the tables of opcodes and status codes in PROTOCOL.md with the code.
+func TestProtocolNamesAll(t *testing.T) {
+	text, err := os.ReadFile("PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op, shape := range Shapes {
+		row := "\n| " + hex.EncodeToString([]byte{byte(op)}) + " | " + shape.Name + " |"
+		if shape.Name != "" && !strings.Contains(string(text), row) {
+			t.Errorf("PROTOCOL.md has no row %q", strings.TrimSpace(row))
+		}
+	}
+	for status, name := range statusNames {
+		if name != "" && !strings.Contains(string(text), "| "+Status(status).String()) {
+			t.Errorf("PROTOCOL.md does not name status %d, %s", status, name)
+		}
+	}
+}
+
+// FuzzParse: no input panics the parsers, and what parses is written back the same.
+func FuzzParse(f *testing.F) {
+	f.Add(AppendRequest(nil, &Request{ID: 1, Op: OpDictGet, Flags: FlagIfVersion, IfVersion: 3, Args: []byte{0xa1, 'd', 1}}))
+	f.Add(AppendReply(nil, &Reply{ID: 1, Flags: FlagVersion, Version: 3, Body: []byte{0xa1, 'd', 1}}))
+	f.Add(AppendReply(nil, &Reply{ID: 1, Status: StatusKeyError, Body: AppendErrorBody(nil, &Error{Message: "m", Key: []byte{1}})}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if req, n, err := ParseRequest(b); err == nil && !bytes.Equal(AppendRequest(nil, &req), b[:n]) {
+			t.Errorf("request %x came back as %x", b[:n], AppendRequest(nil, &req))
+		}
+		reply, n, err := ParseReply(b)
+		if err == nil && !bytes.Equal(AppendReply(nil, &reply), b[:n]) {
+			t.Errorf("reply %x came back as %x", b[:n], AppendReply(nil, &reply))
+		}
+		if e, err := ParseErrorBody(reply.Status, reply.Body); err == nil {
+			again, err := ParseErrorBody(reply.Status, AppendErrorBody(nil, e))
+			if err != nil || again.Error() != e.Error() {
+				t.Errorf("error body %x came back as %v, %v", reply.Body, again, err)
+			}
+		}
+	})
+}
+
+// TestParseDoesNotAllocate: the parsers run for every request.
+func TestParseDoesNotAllocate(t *testing.T) {
+	frame := AppendRequest(nil, &Request{ID: 1, Op: OpDictGet, Flags: FlagIfVersion, Args: []byte{0xa1, 'd', 1}})
+	reply := make([]byte, 0, 64)
+	allocs := testing.AllocsPerRun(100, func() {
+		if _, _, err := ParseRequest(frame); err != nil {
+			t.Fatal(err)
+		}
+		out, at := BeginReply(reply[:0], 1, StatusOK)
+		out = SetVersion(append(out, 0xc0), at, 9)
+		EndFrame(out, at)
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}

@@ -1,0 +1,129 @@
+package secure
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Magic is what every native connection starts with. No pickle, RESP, HTTP or TLS stream starts with these bytes.
+const Magic = "\xf7CDBF\r\n\x1a"
+
+// Sizes and versions of the opening messages. On the wire: do not change.
+const (
+	// Version is the protocol version that this package speaks.
+	Version = 1
+	// MaxClientBytes is the most that a client sends before its proof is complete.
+	MaxClientBytes = 512
+
+	headerBytes = 3
+	nonceBytes  = 32
+	saltBytes   = 16
+	tagBytes    = 32
+)
+
+// Suite says how the password is proved.
+type Suite uint8
+
+// SuiteHMAC is the challenge and response over the transcript described in doc.go.
+const SuiteHMAC Suite = 1
+
+// messageType is the first byte of each message.
+type messageType uint8
+
+const (
+	typeHello       messageType = 1
+	typeGreeting    messageType = 2
+	typeClientShare messageType = 3
+	typeServerShare messageType = 4
+	typeClientFin   messageType = 5
+	typeServerFin   messageType = 6
+	typeRefusal     messageType = 0x7f
+)
+
+// RefusalCode says why a server does not go on.
+type RefusalCode uint8
+
+// Refusal codes. On the wire: do not change.
+const (
+	RefusedTooManyConnections RefusalCode = 1
+	RefusedPassword           RefusalCode = 2
+	RefusedVersion            RefusalCode = 3
+	RefusedSuite              RefusalCode = 4
+	RefusedMessage            RefusalCode = 5
+	RefusedTimeout            RefusalCode = 6
+	RefusedAddress            RefusalCode = 7
+	RefusedShutdown           RefusalCode = 8
+	RefusedEncryption         RefusalCode = 9
+)
+
+// Refusal is the server's last message on a connection that it does not take.
+type Refusal struct {
+	Code RefusalCode
+	Text string
+}
+
+// Error returns the server's text.
+func (r *Refusal) Error() string { return "connection refused: " + r.Text }
+
+var (
+	// ErrShort is returned when the input ends inside a message: read on and try again.
+	ErrShort = errors.New("secure: message not complete")
+	// ErrNotNative is returned when a connection does not start with Magic.
+	ErrNotNative = errors.New("secure: not a native connection")
+	// ErrProof is returned by a client whose server could not prove that it knows the password.
+	ErrProof = errors.New("secure: the server does not know the password")
+)
+
+// parseMessage takes one message of the wanted type from the front of b.
+//
+// Errors: ErrShort; a *Refusal if there is one in the message's place; a *Refusal with RefusedMessage for anything else than the wanted type and size.
+func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
+	if len(b) < headerBytes {
+		return nil, 0, ErrShort
+	}
+	got, length := messageType(b[0]), int(binary.LittleEndian.Uint16(b[1:]))
+	if got == typeRefusal && want != typeRefusal {
+		return nil, 0, parseRefusal(b)
+	}
+	if got != want || length < minBody || length > maxBody {
+		return nil, 0, &Refusal{RefusedMessage, fmt.Sprintf("message type %d of %d bytes where type %d of %d to %d was due", got, length, want, minBody, maxBody)}
+	}
+	n = headerBytes + length
+	if len(b) < n {
+		return nil, 0, ErrShort
+	}
+	return b[headerBytes:n], n, nil
+}
+
+func parseRefusal(b []byte) error {
+	body, _, err := parseMessage(b, typeRefusal, 1, 1024)
+	if err != nil {
+		return err
+	}
+	return &Refusal{RefusalCode(body[0]), string(body[1:])}
+}
+
+func appendMessage(dst []byte, t messageType, body ...[]byte) []byte {
+	at := len(dst)
+	dst = append(dst, byte(t), 0, 0)
+	for _, part := range body {
+		dst = append(dst, part...)
+	}
+	binary.LittleEndian.PutUint16(dst[at+1:], uint16(len(dst)-at-headerBytes))
+	return dst
+}
+
+// AppendRefusal appends a refusal.
+func AppendRefusal(dst []byte, r *Refusal) []byte {
+	return appendMessage(dst, typeRefusal, []byte{byte(r.Code)}, []byte(r.Text))
+}
+
+// IsNative says whether a connection that starts with b can be a native one; sure is false while b is too short to tell.
+func IsNative(b []byte) (native, sure bool) {
+	n := min(len(b), len(Magic))
+	if string(b[:n]) != Magic[:n] {
+		return false, true
+	}
+	return true, n == len(Magic)
+}

@@ -1,0 +1,186 @@
+package value
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Check says whether the front of b is one value as VALUES.md has it, and returns its length in bytes.
+//
+// Checked are form, limits, text, the payloads of extension objects, and that dict keys and set members are hashable and different. It allocates nothing
+// for scalars, and for containers only in proportion to the bytes that are there, whatever a length field claims.
+// Errors: ErrTruncated if b ends inside the value and more could complete it; *Error with TypeError for an unhashable key, with
+// ValueError for all else (it unwraps to ErrTooLarge or ErrTooDeep where a limit was passed).
+func Check(b []byte) (n int, err error) {
+	if len(b) > 0 && (b[0] <= 0x7F || b[0] >= 0xE0) {
+		return 1, nil
+	}
+	n, err = checkAt(b, 0)
+	if err != nil {
+		return 0, err
+	}
+	if n > MaxValueBytes {
+		return 0, tooLarge("%d bytes", n)
+	}
+	return n, nil
+}
+
+func tooLarge(format string, args ...any) *Error {
+	err := valueErrorf("value too large: "+format, args...)
+	err.limit = ErrTooLarge
+	return err
+}
+
+func tooDeep() *Error {
+	err := valueErrorf("value nested deeper than %d", MaxDepth)
+	err.limit = ErrTooDeep
+	return err
+}
+
+// checkAt checks the value at the front of b, which stands inside depth containers.
+func checkAt(b []byte, depth int) (int, error) {
+	if len(b) == 0 {
+		return 0, ErrTruncated
+	}
+	l := &leads[b[0]]
+	start := 1 + int(l.lenBytes)
+	if l.t == typExt {
+		start++
+	}
+	if len(b) < start {
+		return 0, ErrTruncated
+	}
+	t, start, n := header(b)
+	switch t {
+	case typList:
+		size, err := checkElements(b[start:], n, depth)
+		return start + size, err
+	case typDict:
+		size, err := checkItems(b[start:], n, depth)
+		return start + size, err
+	}
+	if n > MaxValueBytes {
+		return 0, tooLarge("%d bytes", n)
+	}
+	end := start + n
+	if len(b) < end {
+		return 0, ErrTruncated
+	}
+	switch {
+	case t == typStr:
+		if !validBytes(b[start:end]) {
+			return 0, malformedf("str is not UTF-8")
+		}
+	case t == typUnknown:
+		return 0, malformedf("first byte 0xc1")
+	case l.t == typExt:
+		if err := checkPayload(t, b[start:end], depth); err != nil {
+			return 0, err
+		}
+	}
+	return end, nil
+}
+
+// validBytes is validText for bytes.
+func validBytes(b []byte) bool {
+	for !utf8.Valid(b) {
+		at := bytes.IndexByte(b, 0xED) // the lead byte of all surrogates
+		for at >= 0 && (at+2 >= len(b) || b[at+1] < 0xA0) {
+			next := bytes.IndexByte(b[at+1:], 0xED)
+			if next < 0 {
+				return false
+			}
+			at += 1 + next
+		}
+		if at < 0 || b[at+1] > 0xBF || b[at+2]&0xC0 != 0x80 || !utf8.Valid(b[:at]) {
+			return false
+		}
+		b = b[at+3:]
+	}
+	return true
+}
+
+// enough checks a container's header: n elements of perElement values each, behind depth other containers, in front of rest.
+func enough(rest []byte, n, perElement, depth int) error {
+	switch {
+	case n > MaxElements:
+		return tooLarge("%d elements", n)
+	case depth >= MaxDepth:
+		return tooDeep()
+	case n*perElement > len(rest):
+		return ErrTruncated
+	}
+	return nil
+}
+
+// checkElements checks n values back to back.
+func checkElements(b []byte, n, depth int) (size int, err error) {
+	if err := enough(b, n, 1, depth); err != nil {
+		return 0, err
+	}
+	for range n {
+		s := 1
+		if size >= len(b) || (b[size] > 0x7F && b[size] < 0xE0) {
+			if s, err = checkAt(b[size:], depth+1); err != nil {
+				return 0, err
+			}
+		}
+		size += s
+	}
+	return size, nil
+}
+
+// checkItems checks n keys with their values.
+func checkItems(b []byte, n, depth int) (size int, err error) {
+	if err := enough(b, n, 2, depth); err != nil {
+		return 0, err
+	}
+	keys := newKeySet()
+	defer keys.release()
+	for range n {
+		s, err := checkAt(b[size:], depth+1)
+		if err != nil {
+			return 0, err
+		}
+		if err := addDistinct(keys, b[size:size+s], "dict key"); err != nil {
+			return 0, err
+		}
+		size += s
+		if s, err = checkAt(b[size:], depth+1); err != nil {
+			return 0, err
+		}
+		size += s
+	}
+	return size, nil
+}
+
+// checkMembers checks n hashable and different values back to back.
+func checkMembers(b []byte, n, depth int) (size int, err error) {
+	if err := enough(b, n, 1, depth); err != nil {
+		return 0, err
+	}
+	keys := newKeySet()
+	defer keys.release()
+	for range n {
+		s, err := checkAt(b[size:], depth+1)
+		if err != nil {
+			return 0, err
+		}
+		if err := addDistinct(keys, b[size:size+s], "set member"); err != nil {
+			return 0, err
+		}
+		size += s
+	}
+	return size, nil
+}
+
+func addDistinct(keys *keySet, b []byte, role string) error {
+	added, err := keys.add(b)
+	switch {
+	case err != nil:
+		return err
+	case !added:
+		return malformedf("%s twice", role)
+	}
+	return nil
+}

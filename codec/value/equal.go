@@ -1,0 +1,228 @@
+package value
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+)
+
+// class is a group of types whose values may equal, or be ordered among, each other. Its number is that of one of the types.
+var classes = func() (table [256]typ) {
+	for t := range 256 {
+		table[t] = typ(t)
+	}
+	for _, t := range []typ{typBool, ExtBigInt, typFloat, ExtDecimal, ExtFraction, ExtComplex} {
+		table[t] = typInt
+	}
+	table[ExtByteArray] = typBytes
+	table[ExtFrozenSet] = ExtSet
+	for _, t := range []typ{ExtOrderedDict, ExtCounter, ExtDefaultDict} {
+		table[t] = typDict
+	}
+	return table
+}()
+
+// Equal says whether Python's == holds between the checked values at the front of a and b. See VALUES.md, "Equality, hashing, order".
+func Equal(a, b []byte) bool {
+	ta, sa, na := header(a)
+	tb, sb, nb := header(b)
+	if ta == tb && (ta == typStr || ta == typBytes) {
+		return string(a[sa:sa+na]) == string(b[sb:sb+nb])
+	}
+	if ta == typInt && tb == typInt {
+		x, xBig := integer(a)
+		y, yBig := integer(b)
+		return x == y && xBig == yBig
+	}
+	class := classes[ta]
+	if class != classes[tb] {
+		return false
+	}
+	if class == typInt {
+		return equalNumbers(a, b, ta, tb)
+	}
+	return equalItems(open(a), open(b), class)
+}
+
+func equalItems(x, y item, class typ) bool {
+	switch class {
+	case typNil:
+		return true
+	case typList, ExtTuple, ExtSlice, ExtDeque, ExtException, ExtObject:
+		return x.n == y.n && equalElements(x.body, y.body, x.n)
+	case typDict:
+		return equalDicts(x, y)
+	case ExtSet:
+		return equalSets(x, y)
+	case ExtDateTime, ExtTime:
+		vx, awareX := instant(x.body)
+		vy, awareY := instant(y.body)
+		return vx == vy && awareX == awareY
+	case ExtRange:
+		return equalRanges(x, y)
+	}
+	return bytes.Equal(x.body, y.body) // str, bytes, and types with one encoding for each value
+}
+
+func equalElements(a, b []byte, n int) bool {
+	for range n {
+		if !Equal(a, b) {
+			return false
+		}
+		a, b = a[Size(a):], b[Size(b):]
+	}
+	return true
+}
+
+// equalNumbers is == between numbers, complex ones included.
+func equalNumbers(a, b []byte, ta, tb typ) bool {
+	if ta == ExtComplex || tb == ExtComplex {
+		return equalComplex(a, b, ta, tb)
+	}
+	c, ordered := compareNumbers(a, b)
+	return ordered && c == 0
+}
+
+func equalComplex(a, b []byte, ta, tb typ) bool {
+	if ta != ExtComplex {
+		a, b, ta, tb = b, a, tb, ta
+	}
+	re, im := complexParts(a)
+	if tb == ExtComplex {
+		re2, im2 := complexParts(b)
+		return re == re2 && im == im2
+	}
+	var room [9]byte
+	c, ordered := compareNumbers(appendFloat(room[:0], re), b)
+	return im == 0 && ordered && c == 0
+}
+
+// complexParts reads the complex at the front of b.
+func complexParts(b []byte) (re, im float64) {
+	p := content(b)
+	return math.Float64frombits(binary.BigEndian.Uint64(p)), math.Float64frombits(binary.BigEndian.Uint64(p[8:]))
+}
+
+// instant is what a datetime's or time's payload is compared by: the microseconds of the reading or, if aware, of the reading less
+// the offset.
+func instant(p []byte) (micros int64, aware bool) {
+	micros = int64(binary.BigEndian.Uint64(p))
+	if p[8]&flagAware == 0 {
+		return micros, false
+	}
+	return micros - zoneMicros(p[9:]), true
+}
+
+// memberSet collects the keys of a set or, if valuesBetween is set, of a dict with its values by key number. Keys that equal nothing
+// are only counted.
+func memberSet(x item, valuesBetween bool) (keys *keySet, values [][]byte) {
+	keys = newKeySet()
+	body := x.body
+	for range x.n {
+		var key []byte
+		key, body = next(body)
+		if _, err := keys.add(key); err != nil {
+			keys.unequal++
+		}
+		if !valuesBetween {
+			continue
+		}
+		if len(values) < len(keys.keys) {
+			values = append(values, body)
+		}
+		body = body[Size(body):]
+	}
+	return keys, values
+}
+
+func equalSets(x, y item) bool { return x.n == y.n && isSubset(x, y) }
+
+// isSubset says whether y has all members of x.
+func isSubset(x, y item) bool {
+	if x.n > y.n {
+		return false
+	}
+	if x.n == 0 {
+		return true
+	}
+	keys, _ := memberSet(y, false)
+	defer keys.release()
+	body := x.body
+	for range x.n {
+		var key []byte
+		if key, body = next(body); keys.number(key) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// equalDicts compares by content; two OrderedDicts also by order; in two Counters what is not there counts as 0.
+func equalDicts(x, y item) bool {
+	if x.t == ExtCounter && y.t == ExtCounter {
+		return equalCounters(x, y)
+	}
+	if x.n != y.n {
+		return false
+	}
+	keys, values := memberSet(y, true)
+	defer keys.release()
+	if keys.unequal > 0 {
+		return false
+	}
+	ordered := x.t == ExtOrderedDict && y.t == ExtOrderedDict
+	body := x.body
+	for i := range x.n {
+		var key []byte
+		key, body = next(body)
+		j := keys.number(key)
+		if j < 0 || ordered && i != j || !Equal(body, values[j]) {
+			return false
+		}
+		body = body[Size(body):]
+	}
+	return true
+}
+
+func equalCounters(x, y item) bool {
+	equal := true
+	err := eachCount(x, y, func(a, b []byte) error {
+		equal = equal && Equal(a, b)
+		return nil
+	})
+	return err == nil && equal
+}
+
+// eachCount calls f with the counts in x and y of every key of x and then of every key of y alone; a count that is not there is 0.
+func eachCount(x, y item, f func(a, b []byte) error) error {
+	zero := []byte{0}
+	keysOfX, _ := memberSet(x, true)
+	defer keysOfX.release()
+	keysOfY, valuesOfY := memberSet(y, true)
+	defer keysOfY.release()
+	body := x.body
+	for range x.n {
+		var key []byte
+		key, body = next(body)
+		other := zero
+		if j := keysOfY.number(key); j >= 0 {
+			other = valuesOfY[j]
+		}
+		if err := f(body, other); err != nil {
+			return err
+		}
+		body = body[Size(body):]
+	}
+	body = y.body
+	for range y.n {
+		var key []byte
+		key, body = next(body)
+		if keysOfX.number(key) < 0 {
+			if err := f(zero, body); err != nil {
+				return err
+			}
+		}
+		body = body[Size(body):]
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package value
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// Key returns the canonical form of the checked value at the front of b as a dict key: the same bytes for all keys that are equal, others for
+// others. Size works on it.
+//
+// For str, bytes, int and None in their shortest encoding it is b itself, without what follows, and nothing is copied; all else is
+// made in scratch[:0], or in new memory if that does not suffice. unequal says that the key equals nothing: it is a nan, or holds one.
+// Errors: *Error TypeError "unhashable type: 'list'", or for a Decimal sNaN "Cannot hash a signaling NaN value".
+func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
+	c := b[0]
+	switch {
+	case c <= 0x7F || c >= 0xE0 || c == 0xC0:
+		return b[:1], false, nil
+	case c >= 0xA0 && c <= 0xBF:
+		return b[:1+int(c&0x1F)], false, nil
+	}
+	if t, start, n := header(b); isShortest(b, t, n) {
+		return b[:start+n], false, nil
+	}
+	return appendKey(scratch[:0], b)
+}
+
+// isShortest says whether b is a str, bytes or an int with the shortest header.
+func isShortest(b []byte, t typ, n int) bool {
+	switch t {
+	case typStr, typBytes:
+		switch leads[b[0]].lenBytes {
+		case 0:
+			return true
+		case 1:
+			return t == typBytes || n >= 1<<5
+		case 2:
+			return n >= 1<<8
+		}
+		return n >= 1<<16
+	case typInt:
+		v, isBig := integer(b)
+		switch b[0] {
+		case 0xCC:
+			return v > math.MaxInt8
+		case 0xCD:
+			return v > math.MaxUint8
+		case 0xCE:
+			return v > math.MaxUint16
+		case leadUint64:
+			return isBig || v > math.MaxUint32
+		case 0xD0:
+			return v < -1<<5
+		case 0xD1:
+			return v < math.MinInt8
+		case 0xD2:
+			return v < math.MinInt16
+		case 0xD3:
+			return v < math.MinInt32
+		}
+		return true
+	}
+	return false
+}
+
+// appendKey appends the canonical form of b.
+func appendKey(dst, b []byte) (_ []byte, unequal bool, err error) {
+	x := open(b)
+	switch x.t {
+	case typNil:
+		return msgp.AppendNil(dst), false, nil
+	case typStr:
+		return msgp.AppendStringFromBytes(dst, x.body), false, nil
+	case typBytes:
+		return msgp.AppendBytes(dst, x.body), false, nil
+	case typBool, typInt, ExtBigInt, typFloat, ExtDecimal, ExtFraction, ExtComplex:
+		return appendNumberKey(dst, b, x)
+	case ExtTuple, ExtException:
+		return appendTupleKey(dst, x)
+	case ExtFrozenSet:
+		return appendFrozenSetKey(dst, x)
+	case ExtDateTime, ExtTime:
+		return appendInstantKey(dst, x), false, nil
+	case ExtRange:
+		return appendRangeKey(dst, x), false, nil
+	case ExtObject:
+		return appendObjectKey(dst, x), false, nil
+	case typList, typDict, ExtSet, ExtByteArray, ExtOrderedDict, ExtSlice, ExtDeque, ExtCounter, ExtDefaultDict:
+		return dst, false, unhashable(b)
+	}
+	return appendExtBytes(dst, int8(x.t), x.body), false, nil // one encoding for each value
+}
+
+// appendTupleKey serves tuples and exceptions, which differ by their code.
+func appendTupleKey(dst []byte, x item) (_ []byte, unequal bool, err error) {
+	start := len(dst)
+	dst = msgp.AppendArrayHeader(dst, uint32(x.n))
+	body := x.body
+	for range x.n {
+		var differs bool
+		if dst, differs, err = appendKey(dst, body); err != nil {
+			return dst, false, err
+		}
+		unequal = unequal || differs
+		body = body[Size(body):]
+	}
+	return wrapExt(dst, start, int8(x.t)), unequal, nil
+}
+
+// appendFrozenSetKey puts the members in the order of their bytes.
+func appendFrozenSetKey(dst []byte, x item) (_ []byte, unequal bool, err error) {
+	var members []byte
+	ends := make([][]byte, 0, x.n)
+	body := x.body
+	for range x.n {
+		var member []byte
+		var differs bool
+		member, body = next(body)
+		from := len(members)
+		if members, differs, err = appendKey(members, member); err != nil {
+			return dst, false, err
+		}
+		unequal = unequal || differs
+		ends = append(ends, members[from:])
+	}
+	slices.SortFunc(ends, bytes.Compare)
+	start := len(dst)
+	dst = msgp.AppendArrayHeader(dst, uint32(x.n))
+	for _, member := range ends {
+		dst = append(dst, member...)
+	}
+	return wrapExt(dst, start, ExtFrozenSet), unequal, nil
+}
+
+// appendInstantKey leaves out fold and zone: an aware reading stands in UTC.
+func appendInstantKey(dst []byte, x item) []byte {
+	micros, aware := instant(x.body)
+	n, flags := 9, byte(0)
+	if aware {
+		n, flags = 17, flagAware
+	}
+	dst = binary.BigEndian.AppendUint64(extHeader(dst, int8(x.t), n), uint64(micros))
+	dst = append(dst, flags)
+	if aware {
+		dst = binary.BigEndian.AppendUint64(dst, 0)
+	}
+	return dst
+}
+
+func appendRangeKey(dst []byte, x item) []byte {
+	r := spanOf(x).canonical()
+	start := len(dst)
+	dst = appendAnyInt(msgp.AppendArrayHeader(dst, 3), r.start)
+	return wrapExt(appendAnyInt(appendAnyInt(dst, r.stop), r.step), start, ExtRange)
+}
+
+func appendObjectKey(dst []byte, x item) []byte {
+	start := len(dst)
+	dst = msgp.AppendStringFromBytes(msgp.AppendArrayHeader(dst, 2), content(x.body))
+	data := x.body[Size(x.body):]
+	return wrapExt(msgp.AppendBytes(dst, content(data)), start, ExtObject)
+}

@@ -1,0 +1,114 @@
+package value
+
+// Less says whether Python's < holds between the checked values at the front of a and b. It allocates nothing for ints within 64 bits, floats,
+// str and bytes. Errors: *Error TypeError, as "'<' not supported between instances of 'str' and 'int'"; ValueError for a Decimal nan.
+func Less(a, b []byte) (bool, error) {
+	ta, sa, na := header(a)
+	tb, sb, nb := header(b)
+	if ta == tb {
+		switch ta {
+		case typInt:
+			return compareIntegrals(a, b, ta, tb) < 0, nil
+		case typFloat:
+			return float(a) < float(b), nil
+		case typStr, typBytes:
+			return string(a[sa:sa+na]) < string(b[sb:sb+nb]), nil
+		}
+	}
+	class := classes[ta]
+	if class != classes[tb] {
+		if ta == ExtDateTime && tb == ExtDate || ta == ExtDate && tb == ExtDateTime {
+			return false, typeErrorf("can't compare datetime.datetime to datetime.date")
+		}
+		return false, notOrdered("<", a, b)
+	}
+	if class == typInt {
+		return lessNumbers(a, b, ta, tb)
+	}
+	x, y := open(a), open(b)
+	switch class {
+	case typList, ExtTuple, ExtDeque, ExtSlice:
+		return lessElements(x, y)
+	case ExtSet:
+		return x.n < y.n && isSubset(x, y), nil
+	case ExtDateTime, ExtTime:
+		return lessInstants(x, y)
+	case typBytes, ExtUUID:
+		return string(x.body) < string(y.body), nil
+	case ExtDate, ExtTimeDelta:
+		return lessSigned(x.body, y.body), nil
+	case typDict:
+		if x.t == ExtCounter && y.t == ExtCounter {
+			return lessCounters(x, y)
+		}
+	}
+	return false, notOrdered("<", a, b)
+}
+
+func notOrdered(operator string, a, b []byte) *Error {
+	return typeErrorf("'%s' not supported between instances of '%s' and '%s'", operator, TypeName(a), TypeName(b))
+}
+
+func lessNumbers(a, b []byte, ta, tb typ) (bool, error) {
+	if ta == ExtComplex || tb == ExtComplex {
+		return false, notOrdered("<", a, b)
+	}
+	c, ordered := compareNumbers(a, b)
+	if !ordered && (ta == ExtDecimal || tb == ExtDecimal) {
+		return false, invalidOperation()
+	}
+	return ordered && c < 0, nil
+}
+
+// invalidOperation is the text of decimal.InvalidOperation, for which there is no kind.
+func invalidOperation() *Error { return valueErrorf("[<class 'decimal.InvalidOperation'>]") }
+
+// lessElements is lexicographic: the first elements that differ decide, then the length.
+func lessElements(x, y item) (bool, error) {
+	a, b := x.body, y.body
+	for range min(x.n, y.n) {
+		if !Equal(a, b) {
+			return Less(a, b)
+		}
+		a, b = a[Size(a):], b[Size(b):]
+	}
+	return x.n < y.n, nil
+}
+
+func lessInstants(x, y item) (bool, error) {
+	vx, awareX := instant(x.body)
+	vy, awareY := instant(y.body)
+	if awareX != awareY {
+		if x.t == ExtTime {
+			return false, typeErrorf("can't compare offset-naive and offset-aware times")
+		}
+		return false, typeErrorf("can't compare offset-naive and offset-aware datetimes")
+	}
+	return vx < vy, nil
+}
+
+// lessSigned compares big-endian numbers of which only the first bit is a sign.
+func lessSigned(x, y []byte) bool {
+	if x[0]^y[0] >= 0x80 {
+		return x[0] >= 0x80
+	}
+	return string(x) < string(y)
+}
+
+// lessCounters is the order of multisets: no count above the other's, and not all equal.
+func lessCounters(x, y item) (bool, error) {
+	atMost, equal := true, true
+	err := eachCount(x, y, func(a, b []byte) error {
+		if !atMost || Equal(a, b) {
+			return nil
+		}
+		equal = false
+		var err error
+		atMost, err = Less(a, b)
+		if e, ok := err.(*Error); ok && e.Kind == TypeError { //nolint:errorlint // Less returns it unwrapped
+			return notOrdered("<=", a, b)
+		}
+		return err
+	})
+	return atMost && !equal && err == nil, err
+}

@@ -1,0 +1,85 @@
+package value
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// appendNegative appends -b.
+func appendNegative(dst, b []byte) ([]byte, error) {
+	x := open(b)
+	switch x.t {
+	case typBool, typInt, ExtBigInt:
+		n := bigInt(b)
+		return AppendBigInt(dst, n.Neg(n))
+	case typFloat:
+		return appendFloat(dst, -float(b)), nil
+	case ExtComplex:
+		re, im := complexParts(b)
+		return appendComplex(dst, complex(-re, -im)), nil
+	case ExtDecimal:
+		return appendNegativeDecimal(dst, b, x)
+	case ExtFraction:
+		num, den := next(x.body)
+		n := bigInt(num)
+		return appendFractionValue(dst, n.Neg(n), bigInt(den))
+	case ExtTimeDelta:
+		return appendNegativeTimeDelta(dst, x.body)
+	case ExtCounter:
+		return appendNegativeCounter(dst, x)
+	}
+	return dst, typeErrorf("bad operand type for unary -: '%s'", TypeName(b))
+}
+
+func appendNegativeDecimal(dst, b []byte, x item) ([]byte, error) {
+	switch d, _ := parseDecimal(x.body); d.special {
+	case 's':
+		return dst, invalidOperation()
+	case 'N':
+		return append(dst, b[:Size(b)]...), nil
+	case 'I':
+		if d.neg {
+			return appendExtBytes(dst, ExtDecimal, []byte("Infinity")), nil
+		}
+		return appendExtBytes(dst, ExtDecimal, []byte("-Infinity")), nil
+	}
+	d := finiteOf(b)
+	d.neg = !d.neg && d.n.Sign() > 0 // no negative zero, as Python rounds half to even
+	return appendRounded(dst, d)
+}
+
+func appendNegativeTimeDelta(dst, p []byte) ([]byte, error) {
+	days, seconds, micros := timeDeltaOf(p)
+	left, rest := floorDiv(-(int64(seconds)*microsPerSecond + int64(micros)), secondsPerDay*microsPerSecond)
+	left -= int64(days)
+	if left < -maxTimeDelta || left > maxTimeDelta {
+		return dst, &Error{Kind: OverflowError, Msg: fmt.Sprintf("days=%d; must have magnitude <= %d", left, maxTimeDelta)}
+	}
+	dst = binary.BigEndian.AppendUint32(extHeader(dst, ExtTimeDelta, 12), uint32(left))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(rest/microsPerSecond))
+	return binary.BigEndian.AppendUint32(dst, uint32(rest%microsPerSecond)), nil
+}
+
+// appendNegativeCounter keeps the negative counts, turned positive.
+func appendNegativeCounter(dst []byte, x item) (_ []byte, err error) {
+	var items []byte
+	n := 0
+	for _, p := range pairsOf(x) {
+		negative, err := Less(p.value, []byte{0})
+		if err != nil {
+			return dst, err
+		}
+		if !negative {
+			continue
+		}
+		n++
+		if items, err = appendNegative(append(items, p.key...), p.value); err != nil {
+			return dst, err
+		}
+	}
+	start := len(dst)
+	dst = append(msgp.AppendMapHeader(dst, uint32(n)), items...)
+	return wrapExt(dst, start, ExtCounter), nil
+}

@@ -1,0 +1,195 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec/secure"
+)
+
+const (
+	// maxRefusing is how many connections at once are told why they are refused; those above are only closed.
+	maxRefusing = 64
+	// refusalTime is how long a refused client may take to say Hello.
+	refusalTime = time.Second
+
+	minAcceptBackoff = 5 * time.Millisecond
+	maxAcceptBackoff = time.Second
+)
+
+// errNotOpened is returned when an event loop could not watch a connection: gnet closes it and tells nobody.
+var errNotOpened = errors.New("loop: the event loop could not watch the connection")
+
+// accept takes connections from one listener until it is closed. Running out of descriptors or memory is survived: what can be
+// refused is refused, then accepting pauses and goes on.
+func (srv *Server) accept(ln net.Listener) {
+	spare := openSpare()
+	defer func() { closeSpare(spare) }()
+	backoff := minAcceptBackoff
+	for {
+		conn, err := ln.Accept()
+		if err == nil {
+			backoff = minAcceptBackoff
+			srv.admit(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		srv.counters.acceptErrors.Add(1)
+		srv.acceptLog.warn("cannot accept connections", slog.Any("error", err), slog.Int64("connections", srv.conns.Load()))
+		if spare != nil && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) {
+			closeSpare(spare)
+			if conn, err := ln.Accept(); err == nil {
+				srv.refuseNow(conn, &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "the server has no file descriptors left"})
+			}
+			spare = openSpare()
+		}
+		time.Sleep(backoff)
+		backoff = min(2*backoff, maxAcceptBackoff)
+	}
+}
+
+// openSpare opens a descriptor that can be given up to accept, and refuse, one connection when there are no others. It is nil
+// if there is none to be had.
+func openSpare() *os.File {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+func closeSpare(f *os.File) {
+	if f != nil {
+		_ = f.Close()
+	}
+}
+
+// admit hands an accepted connection to an event loop, or refuses it.
+func (srv *Server) admit(conn net.Conn) {
+	if !srv.allowed(conn.RemoteAddr()) {
+		srv.refuse(conn, &secure.Refusal{Code: secure.RefusedAddress, Text: "this address is not allowed"})
+		return
+	}
+	if n := srv.conns.Add(1); n > int64(srv.cfg.MaxConns) {
+		srv.conns.Add(-1)
+		srv.refuse(conn, &secure.Refusal{
+			Code: secure.RefusedTooManyConnections,
+			Text: fmt.Sprintf("too many connections (the limit is %d)", srv.cfg.MaxConns),
+		})
+		return
+	}
+	s := newSession(srv, conn.RemoteAddr())
+	_, err := srv.engine.EnrollContext(conn, s)
+	if err == nil && s.conn == nil {
+		err = errNotOpened
+	}
+	if err != nil {
+		srv.conns.Add(-1)
+		srv.counters.acceptErrors.Add(1)
+		srv.acceptLog.warn("cannot take a connection", slog.Any("error", err))
+	}
+}
+
+// allowed says whether a peer may connect.
+func (srv *Server) allowed(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || len(srv.cfg.Allow) == 0 {
+		return true
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	for _, prefix := range srv.cfg.Allow {
+		if prefix.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse tells a connection why it is not taken, once it has said Hello, and closes it.
+func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
+	srv.counters.refused.Add(1)
+	srv.acceptLog.warn("connection refused", slog.String("peer", peerName(conn.RemoteAddr())), slog.String("reason", refusal.Text))
+	if srv.refusing.Add(1) > maxRefusing {
+		srv.refusing.Add(-1)
+		_ = conn.Close()
+		return
+	}
+	go func() {
+		defer srv.refusing.Add(-1)
+		answerRefusal(conn, refusal, refusalTime)
+	}()
+}
+
+// refuseNow is refuse for a connection whose descriptor is needed back at once.
+func (srv *Server) refuseNow(conn net.Conn, refusal *secure.Refusal) {
+	srv.counters.refused.Add(1)
+	answerRefusal(conn, refusal, minAcceptBackoff)
+}
+
+func answerRefusal(conn net.Conn, refusal *secure.Refusal, wait time.Duration) {
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {
+		return
+	}
+	var magic [len(secure.Magic)]byte
+	if _, err := io.ReadFull(conn, magic[:]); err != nil {
+		return
+	}
+	if native, _ := secure.IsNative(magic[:]); !native {
+		return
+	}
+	if _, err := conn.Write(secure.AppendRefusal(nil, refusal)); err != nil {
+		return
+	}
+	// What the client has sent must be read, or closing resets the connection and the refusal may be lost.
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.CopyN(io.Discard, conn, secure.MaxClientBytes)
+}
+
+// peerName returns the peer's address for logs.
+func peerName(addr net.Addr) string {
+	if addr == nil {
+		return "unknown"
+	}
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), tcp.AddrPort().Port()).String()
+	}
+	return addr.Network() + ":" + addr.String()
+}
+
+// limitedLog writes a message at most once per interval and says how many it kept back.
+type limitedLog struct {
+	log   *slog.Logger
+	every time.Duration
+
+	mu   sync.Mutex
+	last time.Time // guarded by mu
+	kept int       // guarded by mu
+}
+
+func (l *limitedLog) warn(msg string, attrs ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.last) >= l.every {
+		if l.kept > 0 {
+			attrs = append(attrs, slog.Int("not_logged", l.kept))
+		}
+		l.last, l.kept = now, 0
+		l.log.Warn(msg, attrs...)
+		return
+	}
+	l.kept++
+}

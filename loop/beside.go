@@ -1,0 +1,246 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+const (
+	// longWriters is how many long writes run at once.
+	longWriters = 4
+	// maxServerStreams is how many long reads the server has under way; further ones are refused.
+	maxServerStreams = 1024
+	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
+	streamAheadBytes = 1 << 20
+	streamPoll       = 2 * time.Millisecond
+)
+
+// runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
+func (s *session) runBeside(req *codec.Request) {
+	s.state = beside
+	own := *req
+	own.Args = append([]byte(nil), req.Args...)
+	s.srv.besides.Add(1)
+	go func() {
+		defer s.srv.besides.Add(-1)
+		s.srv.workers <- struct{}{}
+		defer func() { <-s.srv.workers }()
+		reply := s.srv.executeBeside(&own)
+		s.result.Store(&reply)
+		s.wake()
+	}()
+}
+
+// executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply.
+func (srv *Server) executeBeside(req *codec.Request) (reply []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			srv.counters.panics.Add(1)
+			srv.log.Error("panic beside the loops", slog.String("op", req.Op.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			reply = appendError(nil, req.ID, &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"})
+		}
+	}()
+	x := executor{srv: srv, call: shardmap.Call{Beside: true}}
+	for {
+		reply = x.reply(reply[:0], req, nil)
+		switch x.outcome {
+		case outcomeAnswered:
+			return reply
+		case outcomeParked:
+			free := make(chan struct{})
+			if x.table.Wait(func() { close(free) }) {
+				<-free
+			}
+		case outcomeStream:
+			return x.collect(req)
+		case outcomeBeside:
+			return x.fail(nil, req, errors.New("loop: a request asked to run beside while it did"))
+		}
+	}
+}
+
+// collect makes the whole reply of a long read whose request was itself too large for the loop.
+func (x *executor) collect(req *codec.Request) []byte {
+	defer x.stream.close()
+	w := bodyWriter{body: make([]byte, codec.HeaderBytes, 4<<10), whole: true}
+	if err := x.stream.write(&w); err != nil {
+		return x.fail(nil, req, err)
+	}
+	out, at := codec.BeginReply(w.body[:0], req.ID, codec.StatusOK)
+	return endReply(out[:len(w.body)], at)
+}
+
+// stream is a long read whose view is cut. write makes the reply's body; close frees the view and is called once, after write
+// if that is called.
+type stream struct {
+	write func(w *bodyWriter) error
+	close func()
+}
+
+// bodyWriter takes the body of a long read's reply and sends it in frames as the client reads.
+type bodyWriter struct {
+	s     *session
+	id    uint32
+	whole bool   // collect everything
+	body  []byte // begins with room for a frame's header
+}
+
+// startStream makes the reply of a long read on a goroutine of its own. The session goes on meanwhile.
+func (s *session) startStream(id uint32, read stream) {
+	if s.srv.streams.Add(1) > maxServerStreams {
+		s.srv.streams.Add(-1)
+		read.close()
+		s.loop.out = appendError(s.loop.out, id, &codec.Error{
+			Status:  codec.StatusOverloaded,
+			Message: fmt.Sprintf("%d long reads are under way already", maxServerStreams),
+		})
+		return
+	}
+	s.streams++
+	s.srv.besides.Add(1)
+	go func() {
+		defer s.srv.besides.Add(-1)
+		defer s.srv.streams.Add(-1)
+		w := &bodyWriter{s: s, id: id}
+		w.begin()
+		if err := s.srv.writeStream(read, w); err != nil {
+			w.end(err)
+			return
+		}
+		w.end(nil)
+	}()
+}
+
+// writeStream runs a stream's write and closes it. A panic in it becomes an error.
+func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
+	defer read.close()
+	defer func() {
+		if p := recover(); p != nil {
+			srv.counters.panics.Add(1)
+			srv.log.Error("panic in a long read", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"}
+		}
+	}()
+	return read.write(w)
+}
+
+// errStalled is returned to a long read whose client is gone or does not read.
+var errStalled = errors.New("loop: the client does not read")
+
+func (w *bodyWriter) begin() {
+	w.body = append(w.body[:0], make([]byte, codec.HeaderBytes)...)
+}
+
+// writeAll adds values to the body.
+func (w *bodyWriter) writeAll(values iter.Seq[[]byte]) error {
+	for val := range values {
+		w.body = append(w.body, val...)
+		if err := w.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flushFull sends frames while there is more than one frame's body.
+func (w *bodyWriter) flushFull() error {
+	for !w.whole && len(w.body) > codec.HeaderBytes+codec.MaxReplyFrameBytes {
+		const most = codec.HeaderBytes + codec.MaxReplyFrameBytes
+		rest := append([]byte(nil), w.body[most:]...)
+		frame, at := codec.BeginReply(w.body[:0], w.id, codec.StatusOK)
+		frame = frame[:most]
+		codec.SetMore(frame, at)
+		codec.EndFrame(frame, at)
+		if err := w.send(frame, false); err != nil {
+			return err
+		}
+		w.begin()
+		w.body = append(w.body, rest...)
+	}
+	return nil
+}
+
+// end sends the last frame: what is left of the body, or the error.
+func (w *bodyWriter) end(err error) {
+	if errors.Is(err, errStalled) {
+		_ = w.s.conn.Close()
+		return
+	}
+	frame, at := codec.BeginReply(w.body[:0], w.id, codec.StatusOK)
+	frame = frame[:len(w.body)]
+	if err != nil {
+		x := executor{srv: w.s.srv}
+		frame = appendError(frame[:0], w.id, x.wireError(&codec.Request{}, err))
+	} else {
+		codec.EndFrame(frame, at)
+	}
+	_ = w.send(frame, true)
+}
+
+// send gives a frame to the event loop and waits until the client has read all but streamAheadBytes of what is before it.
+func (w *bodyWriter) send(frame []byte, last bool) error {
+	unread, err := w.onLoop(func() {
+		if last {
+			w.s.streams--
+			w.s.ready.Store(true)
+		}
+		w.s.active.Store(w.s.srv.clock.nanos())
+		w.s.loop.out = append(w.s.loop.out[:0], frame...)
+		w.s.flush()
+	})
+	if last {
+		w.s.wake()
+		return err
+	}
+	least, moved := unread, time.Now()
+	for err == nil && unread > streamAheadBytes {
+		if unread < least {
+			least, moved = unread, time.Now()
+		}
+		if time.Since(moved) > stalledTime {
+			return errStalled
+		}
+		time.Sleep(streamPoll)
+		unread, err = w.onLoop(func() {})
+	}
+	return err
+}
+
+// onLoop runs f on the session's event loop and returns how many bytes of replies wait to be read.
+func (w *bodyWriter) onLoop(f func()) (unread int, err error) {
+	type answer struct {
+		unread int
+		err    error
+	}
+	answered := make(chan answer, 1)
+	err = w.s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+		if w.s.conn.Context() == nil || w.s.closing {
+			answered <- answer{err: errStalled}
+			return nil
+		}
+		f()
+		answered <- answer{unread: w.s.conn.OutboundBuffered()}
+		return nil
+	}))
+	if err != nil {
+		return 0, errStalled
+	}
+	runtime.Gosched()
+	select {
+	case a := <-answered:
+		return a.unread, a.err
+	case <-w.s.srv.done:
+		return 0, errStalled
+	}
+}

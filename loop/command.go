@@ -1,0 +1,192 @@
+package loop
+
+import (
+	"fmt"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+)
+
+// tableKind says which tables a command is for.
+type tableKind uint8
+
+const (
+	anyTable  tableKind = iota // none, or the command finds its tables itself
+	someTable                  // one that is there, of either kind
+	dictTable
+	listTable
+)
+
+// command is a row of the command table: what the server does for an opcode. The form of its arguments is in codec.Shapes.
+type command struct {
+	kind        tableKind
+	versioned   bool // the reply can carry the entry's version
+	conditional bool // takes the flag IF VERSION
+	absent      bool // takes codec.Absent as an argument
+	mutates     bool // changes tables, if it succeeds
+
+	// run executes the command: its reply's body is appended to x.body.
+	run func(x *executor) error
+	// view, of a long read, cuts what it reads and returns what makes the reply from it. It is called when run answered ErrLong.
+	view func(x *executor) (stream, error)
+}
+
+// commands is the command table. Everything that changes data goes through it.
+var commands = [256]command{
+	codec.OpPing: {run: ping},
+	codec.OpInfo: {run: info},
+
+	codec.OpCreateDict: {mutates: true, run: createTable},
+	codec.OpCreateList: {mutates: true, run: createTable},
+	codec.OpExists:     {run: exists},
+	codec.OpKind:       {kind: someTable, run: kind},
+	codec.OpTables:     {run: tables},
+	codec.OpDrop:       {mutates: true, run: drop},
+	codec.OpRename:     {mutates: true, run: rename},
+
+	codec.OpDictGet:           {kind: dictTable, versioned: true, run: dictGet},
+	codec.OpDictSet:           {kind: dictTable, versioned: true, conditional: true, mutates: true, run: dictSet},
+	codec.OpDictDelete:        {kind: dictTable, conditional: true, mutates: true, run: dictDelete},
+	codec.OpDictContains:      {kind: dictTable, run: dictContains},
+	codec.OpDictLen:           {kind: dictTable, run: tableLen},
+	codec.OpDictSetDefault:    {kind: dictTable, versioned: true, mutates: true, run: dictSetDefault},
+	codec.OpDictUpdate:        {kind: dictTable, mutates: true, run: dictUpdate},
+	codec.OpDictPop:           {kind: dictTable, conditional: true, mutates: true, run: dictPop},
+	codec.OpDictPopItem:       {kind: dictTable, mutates: true, run: dictPopItem},
+	codec.OpDictClear:         {kind: dictTable, mutates: true, run: dictClear},
+	codec.OpDictKeys:          {kind: dictTable, run: dictKeys, view: viewKeys},
+	codec.OpDictValues:        {kind: dictTable, run: dictValues, view: viewValues},
+	codec.OpDictItems:         {kind: dictTable, run: dictItems, view: viewItems},
+	codec.OpDictGetMany:       {kind: dictTable, run: dictGetMany},
+	codec.OpDictIncrement:     {kind: dictTable, versioned: true, conditional: true, mutates: true, run: dictIncrement},
+	codec.OpDictCompareAndSet: {kind: dictTable, versioned: true, absent: true, mutates: true, run: dictCompareAndSet},
+	codec.OpDictScan:          {kind: dictTable, run: dictScan},
+
+	codec.OpListAppend:      {kind: listTable, mutates: true, run: listAppend},
+	codec.OpListExtend:      {kind: listTable, mutates: true, run: listExtend},
+	codec.OpListInsert:      {kind: listTable, mutates: true, run: listInsert},
+	codec.OpListGet:         {kind: listTable, run: listGet},
+	codec.OpListSet:         {kind: listTable, mutates: true, run: listSet},
+	codec.OpListDelete:      {kind: listTable, mutates: true, run: listDelete},
+	codec.OpListSlice:       {kind: listTable, run: listSlice, view: viewSlice},
+	codec.OpListSetSlice:    {kind: listTable, mutates: true, run: listSetSlice},
+	codec.OpListDeleteSlice: {kind: listTable, mutates: true, run: listDeleteSlice},
+	codec.OpListPop:         {kind: listTable, mutates: true, run: listPop},
+	codec.OpListRemove:      {kind: listTable, mutates: true, run: listRemove},
+	codec.OpListCount:       {kind: listTable, run: listCount, view: viewCount},
+	codec.OpListIndex:       {kind: listTable, run: listIndex, view: viewIndex},
+	codec.OpListReverse:     {kind: listTable, mutates: true, run: listReverse},
+	codec.OpListSort:        {kind: listTable, mutates: true, run: listSort},
+	codec.OpListClear:       {kind: listTable, mutates: true, run: listClear},
+	codec.OpListLen:         {kind: listTable, run: tableLen},
+	codec.OpListContains:    {kind: listTable, run: listContains, view: viewContains},
+	codec.OpListAll:         {kind: listTable, run: listAll, view: viewAll},
+	codec.OpListAppendLeft:  {kind: listTable, mutates: true, run: listAppendLeft},
+	codec.OpListPopLeft:     {kind: listTable, mutates: true, run: listPopLeft},
+}
+
+// tableName takes a table's name from the front of the arguments.
+func tableName(b []byte) (name, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, &codec.Error{Status: codec.StatusBadArguments, Message: "the table's name is missing"}
+	}
+	if msgp.NextType(b) != msgp.StrType {
+		n, err := value.Check(b)
+		if err != nil {
+			return nil, nil, &codec.Error{Status: codec.StatusBadArguments, Message: "the table's name: " + err.Error()}
+		}
+		return nil, nil, &codec.Error{
+			Status:  codec.StatusTypeError,
+			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, not %s", codec.MaxTableNameBytes, value.TypeName(b[:n])),
+		}
+	}
+	n, err := value.Check(b)
+	if err != nil {
+		return nil, nil, &codec.Error{Status: codec.StatusBadArguments, Message: "the table's name: " + err.Error()}
+	}
+	name, rest, err = msgp.ReadStringZC(b)
+	if err != nil || len(name) == 0 || len(name) > codec.MaxTableNameBytes {
+		return nil, nil, &codec.Error{
+			Status:  codec.StatusValueError,
+			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, this one has %d", codec.MaxTableNameBytes, n),
+		}
+	}
+	return name, rest, nil
+}
+
+// boolArgument reads a bool.
+func boolArgument(b []byte, what string) (bool, error) {
+	v, _, err := msgp.ReadBoolBytes(b)
+	if err != nil {
+		return false, &codec.Error{Status: codec.StatusTypeError, Message: fmt.Sprintf("%s is a bool, not %s", what, value.TypeName(b))}
+	}
+	return v, nil
+}
+
+// isInt says whether b is an int or a bool, and whether it fits into 64 bits; if it does not, v is the nearest that does.
+func intArgument(b []byte) (v int64, isInt, fits bool) {
+	switch msgp.NextType(b) {
+	case msgp.BoolType:
+		yes, _, _ := msgp.ReadBoolBytes(b)
+		if yes {
+			v = 1
+		}
+		return v, true, true
+	case msgp.IntType, msgp.UintType:
+		v, _, err := msgp.ReadInt64Bytes(b)
+		if err != nil { // above the largest int64
+			return 1<<63 - 1, true, false
+		}
+		return v, true, true
+	}
+	if negative, ok := value.BigIntSign(b); ok {
+		if negative {
+			return -1 << 63, true, false
+		}
+		return 1<<63 - 1, true, false
+	}
+	return 0, false, false
+}
+
+// index reads the index of an item: l[i].
+func index(b []byte) (int64, error) {
+	v, isInt, fits := intArgument(b)
+	switch {
+	case !isInt:
+		return 0, typeError(fmt.Sprintf("list indices must be integers or slices, not %s", value.TypeName(b)))
+	case !fits:
+		return 0, &codec.Error{Status: codec.StatusIndexError, Message: "cannot fit 'int' into an index-sized integer"}
+	}
+	return v, nil
+}
+
+// position reads the index of a method: l.insert(i, x), l.pop(i).
+func position(b []byte) (int64, error) {
+	v, isInt, fits := intArgument(b)
+	switch {
+	case !isInt:
+		return 0, typeError(fmt.Sprintf("'%s' object cannot be interpreted as an integer", value.TypeName(b)))
+	case !fits:
+		return 0, &codec.Error{Status: codec.StatusOverflowError, Message: "Python int too large to convert to C ssize_t"}
+	}
+	return v, nil
+}
+
+// bound reads one part of a slice: an int, taken as the nearest end if it is beyond 64 bits, or None (nil).
+func bound(b []byte, into *int64) (*int64, error) {
+	if msgp.IsNil(b) {
+		return nil, nil
+	}
+	v, isInt, _ := intArgument(b)
+	if !isInt {
+		return nil, typeError("slice indices must be integers or None or have an __index__ method")
+	}
+	*into = v
+	return into, nil
+}
+
+func typeError(text string) error {
+	return &codec.Error{Status: codec.StatusTypeError, Message: text}
+}

@@ -1,0 +1,64 @@
+package loop
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"cyberdb-fast/codec/secure"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxConns = 10000
+	DefaultUnixMode = fs.FileMode(0o600)
+)
+
+// Config says how a server listens and whom it serves. The zero value of a field means its default; Addr or Unix must be set.
+type Config struct {
+	Addr     string      // TCP address, "127.0.0.1:9980"; port 0 lets the system choose; "": no TCP
+	Unix     string      // path of a Unix socket; "": none
+	UnixMode fs.FileMode // permissions of the socket; default 0600
+
+	MaxConns    int            // most connections at once; default DefaultMaxConns
+	Allow       []netip.Prefix // who may connect by TCP; empty: anyone
+	IdleTimeout time.Duration  // a connection without a request for this long is closed; 0: never
+
+	Password string     // proved by every client
+	KDF      secure.KDF // salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
+
+	EventLoops int          // number of event loops; 0: chosen for the machine
+	Logger     *slog.Logger // default: slog.Default()
+	LogRequest bool         // log every request (opcode, table, status, time taken)
+	Version    string       // shown by INFO
+}
+
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Addr == "" && cfg.Unix == "" {
+		return cfg, errors.New("loop: neither a TCP address nor a Unix socket to listen on")
+	}
+	if cfg.UnixMode == 0 {
+		cfg.UnixMode = DefaultUnixMode
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = DefaultMaxConns
+	}
+	if cfg.EventLoops == 0 {
+		cfg.EventLoops = DefaultEventLoops()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.KDF == (secure.KDF{}) {
+		cfg.KDF.LogN = secure.DefaultLogN
+		_, _ = rand.Read(cfg.KDF.Salt[:]) // never fails: crypto/rand ends the process instead
+	}
+	return cfg, nil
+}
+
+// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one per processor, at most 16.
+func DefaultEventLoops() int { return min(runtime.NumCPU(), 16) }

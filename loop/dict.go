@@ -1,0 +1,143 @@
+package loop
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// maxScan is the most entries that one DICT SCAN returns.
+const maxScan = 4096
+
+// uint64Lead is the first byte of MessagePack's uint 64.
+const uint64Lead = 0xcf
+
+func dictGet(x *executor) (err error) {
+	x.body, err = x.table.Dict().Get(&x.call, x.body, x.args[0])
+	return x.orDefault(err)
+}
+
+// orDefault answers the default, the second argument, for an absent key.
+func (x *executor) orDefault(err error) error {
+	if x.n == 2 && errors.Is(err, shardmap.ErrNoKey) {
+		x.body = append(x.body, x.args[1]...)
+		return nil
+	}
+	return err
+}
+
+func dictSet(x *executor) error { return x.table.Dict().Set(&x.call, x.args[0], x.args[1]) }
+
+func dictDelete(x *executor) error { return x.table.Dict().Delete(&x.call, x.args[0]) }
+
+func dictContains(x *executor) error {
+	has, err := x.table.Dict().Contains(&x.call, x.args[0])
+	x.body = msgp.AppendBool(x.body, has)
+	return err
+}
+
+func dictSetDefault(x *executor) (err error) {
+	x.body, err = x.table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
+	return err
+}
+
+func dictUpdate(x *executor) error { return x.table.Dict().Update(&x.call, x.rest, x.restN/2) }
+
+func dictPop(x *executor) (err error) {
+	x.body, err = x.table.Dict().Pop(&x.call, x.body, x.args[0])
+	return x.orDefault(err)
+}
+
+func dictPopItem(x *executor) (err error) {
+	x.body, err = x.table.Dict().PopItem(&x.call, x.body)
+	return err
+}
+
+func dictClear(x *executor) error { return x.table.Dict().Clear(&x.call) }
+
+func dictKeys(x *executor) error   { return dictAll(x, shardmap.Keys) }
+func dictValues(x *executor) error { return dictAll(x, shardmap.Values) }
+func dictItems(x *executor) error  { return dictAll(x, shardmap.Items) }
+
+func dictAll(x *executor, what shardmap.What) (err error) {
+	x.body, _, err = x.table.Dict().AppendAll(&x.call, x.body, what)
+	return err
+}
+
+func viewKeys(x *executor) (stream, error)   { return dictStream(x, shardmap.Keys) }
+func viewValues(x *executor) (stream, error) { return dictStream(x, shardmap.Values) }
+func viewItems(x *executor) (stream, error)  { return dictStream(x, shardmap.Items) }
+
+// dictStream cuts a view of the dict and makes the reply of a whole-table read from it.
+func dictStream(x *executor, what shardmap.What) (stream, error) {
+	view, err := x.table.Dict().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{
+		close: view.Close,
+		write: func(w *bodyWriter) error {
+			for key, val := range view.Entries() {
+				if what != shardmap.Values {
+					w.body = append(w.body, key...)
+				}
+				if what != shardmap.Keys {
+					w.body = append(w.body, val...)
+				}
+				if err := w.flushFull(); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}, nil
+}
+
+func dictGetMany(x *executor) (err error) {
+	x.body, err = x.table.Dict().GetMany(&x.call, x.body, x.rest, x.restN)
+	return err
+}
+
+func dictIncrement(x *executor) (err error) {
+	x.body, err = x.table.Dict().Increment(&x.call, x.body, x.args[0], x.args[1])
+	return err
+}
+
+func dictCompareAndSet(x *executor) error {
+	done, err := x.table.Dict().CompareAndSet(&x.call, x.args[0], orAbsent(x.args[1]), orAbsent(x.args[2]))
+	x.body = msgp.AppendBool(x.body, done)
+	return err
+}
+
+// orAbsent turns the wire's absent marker into nil.
+func orAbsent(b []byte) []byte {
+	if b[0] == codec.Absent {
+		return nil
+	}
+	return b
+}
+
+func dictScan(x *executor) error {
+	cursor, isInt, fits := intArgument(x.args[0])
+	if !isInt || !fits || cursor < 0 {
+		return &codec.Error{Status: codec.StatusValueError, Message: "a cursor is 0 or what the last scan returned"}
+	}
+	limit, isInt, _ := intArgument(x.args[1])
+	if !isInt || limit < 1 || limit > maxScan {
+		return &codec.Error{Status: codec.StatusValueError, Message: fmt.Sprintf("a scan's limit is an int from 1 to %d", maxScan)}
+	}
+	at := len(x.body)
+	x.body = append(x.body, uint64Lead, 0, 0, 0, 0, 0, 0, 0, 0) // the cursor is known when the entries are
+	body, next, _, err := x.table.Dict().Scan(&x.call, x.body, uint64(cursor), int(limit))
+	if err != nil {
+		return err
+	}
+	x.body = body
+	binary.BigEndian.PutUint64(x.body[at+1:], next)
+	return nil
+}

@@ -1,0 +1,313 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+const (
+	// maxFixedArgs is the most arguments that any opcode has beside its "many".
+	maxFixedArgs = 4
+	// besideArgBytes is the size of arguments above which checking them is too long for an event loop.
+	besideArgBytes = 64 << 10
+)
+
+// outcome says what became of a request.
+type outcome uint8
+
+const (
+	outcomeAnswered outcome = iota // the reply is in out
+	outcomeParked                  // the table is gated: try again when it is free
+	outcomeBeside                  // too long for the loop: execute it beside
+	outcomeStream                  // a long read, cut: its reply is made beside the loop
+)
+
+// executor executes requests, one after another: the way of a request from its frame to its reply. Each event loop and each long
+// write has its own.
+type executor struct {
+	srv  *Server
+	call shardmap.Call
+
+	// of the request at hand; views into its frame
+	op    codec.Opcode
+	table *shardmap.Table
+	name  []byte // the table's name
+	args  [maxFixedArgs][]byte
+	n     int    // number of args
+	rest  []byte // the arguments of "many", back to back
+	restN int
+
+	body    []byte // the reply's body is appended here
+	status  codec.Status
+	outcome outcome
+	stream  stream // of outcomeStream
+}
+
+// reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
+func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
+	x.outcome, x.status, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, req.Op, nil, nil
+	if len(req.Args) > besideArgBytes && !x.call.Beside {
+		x.outcome = outcomeBeside
+		return out
+	}
+	command := &commands[req.Op]
+	out, at := codec.BeginReply(out, req.ID, codec.StatusOK)
+	x.body = out
+	err := problem
+	if err == nil {
+		err = x.prepare(req, command)
+	}
+	if err == nil {
+		err = command.run(x)
+	}
+	out, x.body = x.body, nil
+	switch {
+	case err == nil:
+		if req.Flags&codec.FlagWantVersion != 0 && command.versioned {
+			out = codec.SetVersion(out, at, x.call.Version)
+		}
+		return endReply(out, at)
+	case errors.Is(err, shardmap.ErrBusy):
+		x.outcome = outcomeParked
+	case errors.Is(err, shardmap.ErrLong):
+		return x.long(out[:at], req, command)
+	default:
+		return x.fail(out[:at], req, err)
+	}
+	return out[:at]
+}
+
+// long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.
+func (x *executor) long(out []byte, req *codec.Request, command *command) []byte {
+	if command.view == nil {
+		x.outcome = outcomeBeside
+		return out
+	}
+	var err error
+	x.stream, err = command.view(x)
+	switch {
+	case err == nil:
+		x.outcome = outcomeStream
+	case errors.Is(err, shardmap.ErrBusy):
+		x.outcome = outcomeParked
+	default:
+		return x.fail(out, req, err)
+	}
+	return out
+}
+
+// prepare checks the request against its opcode's shape and finds its table.
+func (x *executor) prepare(req *codec.Request, command *command) error {
+	shape := &codec.Shapes[req.Op]
+	if command.run == nil {
+		return &codec.Error{Status: codec.StatusUnknownOpcode, Message: fmt.Sprintf("%v is not known to this server", req.Op)}
+	}
+	x.call.HasIf = req.Flags&codec.FlagIfVersion != 0
+	x.call.IfVersion = req.IfVersion
+	x.call.Version = 0
+	if x.call.HasIf && !command.conditional {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag IF VERSION"}
+	}
+	b := req.Args
+	if shape.Table {
+		var err error
+		if x.name, b, err = tableName(b); err != nil {
+			return err
+		}
+	}
+	if err := x.arguments(b, shape, command); err != nil {
+		return err
+	}
+	if command.kind == anyTable {
+		return nil
+	}
+	return x.findTable(command)
+}
+
+// arguments takes the arguments apart and checks each: form, limits and number.
+func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) error {
+	fixed := shape.Max
+	if fixed == codec.Many {
+		fixed = shape.Min
+	}
+	x.n, x.rest, x.restN = 0, nil, 0
+	for x.n < fixed && len(b) > 0 {
+		n, err := checkArgument(b, command)
+		if err != nil {
+			return badArgument(err, shape, x.n)
+		}
+		x.args[x.n] = b[:n:n]
+		b = b[n:]
+		x.n++
+	}
+	if x.n < shape.Min {
+		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes at least %d arguments, not %d", shape.Name, shape.Min, x.n)}
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	if shape.Max != codec.Many {
+		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes at most %d arguments", shape.Name, shape.Max)}
+	}
+	x.rest = b
+	for len(b) > 0 {
+		n, err := value.Check(b)
+		if err != nil {
+			return badArgument(err, shape, x.n+x.restN)
+		}
+		b = b[n:]
+		if x.restN++; x.restN > codec.MaxArguments {
+			return &codec.Error{Status: codec.StatusTooLarge, Message: fmt.Sprintf("%s with more than %d arguments", shape.Name, codec.MaxArguments)}
+		}
+	}
+	if x.restN%shape.Each != 0 {
+		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes keys and values in pairs, not %d of them", shape.Name, x.restN)}
+	}
+	return nil
+}
+
+// checkArgument is value.Check that lets the absent marker pass where the command takes it.
+func checkArgument(b []byte, command *command) (int, error) {
+	if command.absent && b[0] == codec.Absent {
+		return 1, nil
+	}
+	return value.Check(b)
+}
+
+func badArgument(err error, shape *codec.Shape, i int) error {
+	if shape.Table {
+		i++
+	}
+	e := &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s, argument %d: %v", shape.Name, i+1, err)}
+	var problem *value.Error
+	if errors.As(err, &problem) {
+		e.Status = codec.StatusOf(problem.Kind)
+		e.Message = problem.Msg
+	}
+	if errors.Is(err, value.ErrTooLarge) {
+		e.Status = codec.StatusTooLarge
+	}
+	return e
+}
+
+// findTable finds the table by its name and checks its kind.
+func (x *executor) findTable(command *command) error {
+	table, ok := x.srv.store.Lookup(x.name)
+	if !ok {
+		return shardmap.ErrNoTable
+	}
+	x.table = table
+	switch {
+	case command.kind == dictTable && table.Kind() != shardmap.KindDict,
+		command.kind == listTable && table.Kind() != shardmap.KindList:
+		return shardmap.ErrKind
+	}
+	return nil
+}
+
+// fail appends the error reply.
+func (x *executor) fail(out []byte, req *codec.Request, err error) []byte {
+	e := x.wireError(req, err)
+	x.status = e.Status
+	return appendError(out, req.ID, e)
+}
+
+// wireError puts an error of the tables into the wire's words.
+func (x *executor) wireError(req *codec.Request, err error) *codec.Error {
+	var problem *value.Error
+	var ready *codec.Error
+	e := &codec.Error{Message: err.Error(), Table: string(x.name)}
+	switch {
+	case errors.As(err, &ready):
+		if ready.Table == "" {
+			ready.Table = string(x.name)
+		}
+		return ready
+	case errors.Is(err, shardmap.ErrNoKey):
+		e.Status, e.Key = codec.StatusKeyError, x.args[0]
+		e.Message = reprOf(x.args[0])
+	case errors.Is(err, shardmap.ErrEmpty):
+		e.Status, e.Message = codec.StatusKeyError, "'popitem(): dictionary is empty'"
+		e.Key = value.AppendStr(nil, "popitem(): dictionary is empty")
+	case errors.As(err, &problem):
+		e.Status, e.Message, e.Key = codec.StatusOf(problem.Kind), problem.Msg, problem.Key
+	case errors.Is(err, shardmap.ErrNoTable):
+		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.name)
+	case errors.Is(err, shardmap.ErrTableExists):
+		e.Status, e.Message = codec.StatusTableExists, "a table of this name is there already"
+	case errors.Is(err, shardmap.ErrKind):
+		e.Status = codec.StatusWrongTableKind
+		e.Want = wantedKind(req.Op)
+		if table, ok := x.srv.store.Lookup(x.name); ok {
+			e.Have = table.Kind().String()
+		}
+		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", req.Op, e.Want, x.name, e.Have)
+	case errors.Is(err, shardmap.ErrVersion):
+		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
+		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
+	default:
+		x.srv.log.Error("error without a status", "op", req.Op.String(), "error", err)
+		e.Status = codec.StatusInternal
+	}
+	return e
+}
+
+func wantedKind(op codec.Opcode) string {
+	if commands[op].kind == listTable || op == codec.OpCreateList {
+		return shardmap.KindList.String()
+	}
+	return shardmap.KindDict.String()
+}
+
+// reprOf is Python's repr of a key for an error text, cut to a readable length.
+func reprOf(key []byte) string {
+	const most = 200
+	text, err := value.Repr(key)
+	if err != nil {
+		return "key"
+	}
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
+func appendError(out []byte, id uint32, e *codec.Error) []byte {
+	out, at := codec.BeginReply(out, id, e.Status)
+	out = codec.AppendErrorBody(out, e)
+	codec.EndFrame(out, at)
+	return out
+}
+
+// endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is cut into several.
+func endReply(out []byte, at int) []byte {
+	body := at + codec.HeaderBytes
+	if len(out)-body <= codec.MaxReplyFrameBytes {
+		codec.EndFrame(out, at)
+		return out
+	}
+	reply, _, err := codec.ParseReply(fixLength(out, at))
+	if err != nil {
+		return out // cannot be: the frame is our own and below MaxFrameBytes
+	}
+	rest := append([]byte(nil), reply.Body...)
+	out = out[:at]
+	for len(rest) > codec.MaxReplyFrameBytes {
+		reply.Body, rest = rest[:codec.MaxReplyFrameBytes], rest[codec.MaxReplyFrameBytes:]
+		reply.Flags |= codec.FlagMore
+		out = codec.AppendReply(out, &reply)
+		reply.Flags = 0
+	}
+	reply.Body = rest
+	return codec.AppendReply(out, &reply)
+}
+
+func fixLength(out []byte, at int) []byte {
+	codec.EndFrame(out, at)
+	return out[at:]
+}

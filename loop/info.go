@@ -1,0 +1,92 @@
+package loop
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/bytedance/sonic"
+	"github.com/tinylib/msgp/msgp"
+)
+
+// counters count what operators ask about. Written by event loops, the acceptor and the sweeper; read by INFO.
+type counters struct {
+	refused      atomic.Uint64 // connections not taken, and failed logins
+	acceptErrors atomic.Uint64
+	idleClosed   atomic.Uint64
+	overrun      atomic.Uint64 // closed for what they left unread or sent ahead
+	badFrames    atomic.Uint64
+	panics       atomic.Uint64
+}
+
+// Info is what INFO answers, as JSON.
+type Info struct {
+	Version       string  `json:"version"`
+	UptimeSeconds float64 `json:"uptime_seconds"`
+	EventLoops    int     `json:"event_loops"`
+	Connections   int64   `json:"connections"`
+	MaxConns      int     `json:"max_connections"`
+	Requests      uint64  `json:"requests"`
+	LongRequests  int64   `json:"long_requests"` // under way beside the loops
+	Tables        int     `json:"tables"`
+	Views         int     `json:"views"` // open
+	Clock         uint64  `json:"clock"` // number of the last change
+	Persistence   string  `json:"persistence"`
+
+	Refused      uint64 `json:"refused"`
+	AcceptErrors uint64 `json:"accept_errors"`
+	IdleClosed   uint64 `json:"idle_closed"`
+	Overrun      uint64 `json:"overrun_closed"`
+	BadFrames    uint64 `json:"bad_frames"`
+	Panics       uint64 `json:"panics"`
+
+	HeapBytes     uint64 `json:"heap_bytes"`
+	SlabBytes     int    `json:"slab_bytes"`      // of tables, mapped outside the heap
+	SlabFreeBytes int    `json:"slab_free_bytes"` // of these, in no use
+	Goroutines    int    `json:"goroutines"`
+}
+
+// Info returns the server's figures.
+func (srv *Server) Info() Info {
+	stats := srv.store.Stats()
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	info := Info{
+		Version:       srv.cfg.Version,
+		UptimeSeconds: time.Since(srv.started).Seconds(),
+		EventLoops:    srv.cfg.EventLoops,
+		Connections:   srv.conns.Load(),
+		MaxConns:      srv.cfg.MaxConns,
+		LongRequests:  srv.besides.Load(),
+		Tables:        stats.Tables,
+		Views:         stats.Views,
+		Clock:         stats.Clock,
+		Persistence:   "none",
+		Refused:       srv.counters.refused.Load(),
+		AcceptErrors:  srv.counters.acceptErrors.Load(),
+		IdleClosed:    srv.counters.idleClosed.Load(),
+		Overrun:       srv.counters.overrun.Load(),
+		BadFrames:     srv.counters.badFrames.Load(),
+		Panics:        srv.counters.panics.Load(),
+		HeapBytes:     heap[0].Value.Uint64(),
+		SlabBytes:     stats.SlabBytes,
+		SlabFreeBytes: stats.SlabFreeBytes,
+		Goroutines:    runtime.NumGoroutine(),
+	}
+	srv.loopsMu.Lock()
+	defer srv.loopsMu.Unlock()
+	for _, l := range srv.loops {
+		info.Requests += l.requests.Load()
+	}
+	return info
+}
+
+func info(x *executor) error {
+	text, err := sonic.Marshal(x.srv.Info())
+	if err != nil {
+		return err
+	}
+	x.body = msgp.AppendStringFromBytes(x.body, text)
+	return nil
+}

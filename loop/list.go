@@ -1,0 +1,235 @@
+package loop
+
+import (
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec/value"
+)
+
+func listAppend(x *executor) error { return x.table.List().Append(&x.call, x.args[0]) }
+
+func listAppendLeft(x *executor) error { return x.table.List().Insert(&x.call, 0, x.args[0]) }
+
+func listExtend(x *executor) error { return x.table.List().Extend(&x.call, x.rest, x.restN) }
+
+func listInsert(x *executor) error {
+	i, err := position(x.args[0])
+	if err != nil {
+		return err
+	}
+	return x.table.List().Insert(&x.call, i, x.args[1])
+}
+
+func listGet(x *executor) error {
+	i, err := index(x.args[0])
+	if err != nil {
+		return err
+	}
+	x.body, err = x.table.List().Get(&x.call, x.body, i)
+	return err
+}
+
+func listSet(x *executor) error {
+	i, err := index(x.args[0])
+	if err != nil {
+		return err
+	}
+	return x.table.List().Set(&x.call, i, x.args[1])
+}
+
+func listDelete(x *executor) error {
+	i, err := index(x.args[0])
+	if err != nil {
+		return err
+	}
+	return x.table.List().Delete(&x.call, i)
+}
+
+func listPop(x *executor) (err error) {
+	i := int64(-1)
+	if x.n == 1 {
+		if i, err = position(x.args[0]); err != nil {
+			return err
+		}
+	}
+	x.body, err = x.table.List().Pop(&x.call, x.body, i)
+	return err
+}
+
+func listPopLeft(x *executor) (err error) {
+	x.body, err = x.table.List().Pop(&x.call, x.body, 0)
+	return err
+}
+
+// slice holds the three parts of a slice; nil stands for None.
+type slice struct {
+	start, stop, step *int64
+	ints              [3]int64
+}
+
+// read takes the slice from the first three arguments.
+func (s *slice) read(x *executor) (err error) {
+	if s.start, err = bound(x.args[0], &s.ints[0]); err != nil {
+		return err
+	}
+	if s.stop, err = bound(x.args[1], &s.ints[1]); err != nil {
+		return err
+	}
+	s.step, err = bound(x.args[2], &s.ints[2])
+	return err
+}
+
+func listSlice(x *executor) error {
+	var s slice
+	if err := s.read(x); err != nil {
+		return err
+	}
+	body, _, err := x.table.List().Slice(&x.call, x.body, s.start, s.stop, s.step)
+	x.body = body
+	return err
+}
+
+func viewSlice(x *executor) (stream, error) {
+	s := new(slice)
+	if err := s.read(x); err != nil {
+		return stream{}, err
+	}
+	view, err := x.table.List().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{close: view.Close, write: func(w *bodyWriter) error {
+		values, err := view.Slice(s.start, s.stop, s.step)
+		if err != nil {
+			return err
+		}
+		return w.writeAll(values)
+	}}, nil
+}
+
+func listSetSlice(x *executor) error {
+	var s slice
+	if err := s.read(x); err != nil {
+		return err
+	}
+	return x.table.List().SetSlice(&x.call, s.start, s.stop, s.step, x.rest, x.restN)
+}
+
+func listDeleteSlice(x *executor) error {
+	var s slice
+	if err := s.read(x); err != nil {
+		return err
+	}
+	return x.table.List().DelSlice(&x.call, s.start, s.stop, s.step)
+}
+
+func listAll(x *executor) error {
+	body, _, err := x.table.List().AppendAll(&x.call, x.body)
+	x.body = body
+	return err
+}
+
+func viewAll(x *executor) (stream, error) {
+	view, err := x.table.List().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{close: view.Close, write: func(w *bodyWriter) error { return w.writeAll(view.Values()) }}, nil
+}
+
+func listRemove(x *executor) error { return x.table.List().Remove(&x.call, x.args[0]) }
+
+func listContains(x *executor) error {
+	has, err := x.table.List().Contains(&x.call, x.args[0])
+	x.body = msgp.AppendBool(x.body, has)
+	return err
+}
+
+func viewContains(x *executor) (stream, error) {
+	val := append([]byte(nil), x.args[0]...)
+	view, err := x.table.List().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{close: view.Close, write: func(w *bodyWriter) error {
+		w.body = msgp.AppendBool(w.body, view.Contains(val))
+		return nil
+	}}, nil
+}
+
+func listCount(x *executor) error {
+	n, err := x.table.List().Count(&x.call, x.args[0])
+	x.body = msgp.AppendInt(x.body, n)
+	return err
+}
+
+func viewCount(x *executor) (stream, error) {
+	val := append([]byte(nil), x.args[0]...)
+	view, err := x.table.List().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{close: view.Close, write: func(w *bodyWriter) error {
+		w.body = msgp.AppendInt(w.body, view.Count(val))
+		return nil
+	}}, nil
+}
+
+// indexRange reads the optional start and stop of LIST INDEX.
+func indexRange(x *executor) (s *slice, err error) {
+	s = new(slice)
+	if x.n > 1 {
+		if s.start, err = bound(x.args[1], &s.ints[0]); err != nil {
+			return s, err
+		}
+	}
+	if x.n > 2 {
+		s.stop, err = bound(x.args[2], &s.ints[1])
+	}
+	return s, err
+}
+
+func listIndex(x *executor) error {
+	s, err := indexRange(x)
+	if err != nil {
+		return err
+	}
+	i, err := x.table.List().Index(&x.call, x.args[0], s.start, s.stop)
+	x.body = msgp.AppendInt(x.body, i)
+	return err
+}
+
+func viewIndex(x *executor) (stream, error) {
+	s, err := indexRange(x)
+	if err != nil {
+		return stream{}, err
+	}
+	val := append([]byte(nil), x.args[0]...)
+	view, err := x.table.List().View()
+	if err != nil {
+		return stream{}, err
+	}
+	return stream{close: view.Close, write: func(w *bodyWriter) error {
+		i, err := view.Index(val, s.start, s.stop)
+		w.body = msgp.AppendInt(w.body, i)
+		return err
+	}}, nil
+}
+
+func listReverse(x *executor) error { return x.table.List().Reverse(&x.call) }
+
+func listSort(x *executor) error {
+	reverse, err := boolArgument(x.args[1], "reverse")
+	if err != nil {
+		return err
+	}
+	var key *value.SortKey
+	if !msgp.IsNil(x.args[0]) {
+		if key, err = value.ParseSortKey(x.args[0]); err != nil {
+			return err
+		}
+	}
+	return x.table.List().Sort(&x.call, key, reverse)
+}
+
+func listClear(x *executor) error { return x.table.List().Clear(&x.call) }

@@ -1,0 +1,85 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listen opens the configured listeners, TCP first. What it opened is closed again if one of them fails.
+func listen(cfg *Config) (all []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, ln := range all {
+				_ = ln.Close()
+			}
+		}
+	}()
+	if cfg.Addr != "" {
+		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("loop: listen on %s: %w", cfg.Addr, err)
+		}
+		all = append(all, ln)
+	}
+	if cfg.Unix != "" {
+		ln, err := listenUnix(cfg)
+		if err != nil {
+			return all, fmt.Errorf("loop: listen on %s: %w", cfg.Unix, err)
+		}
+		all = append(all, ln)
+	}
+	return all, nil
+}
+
+// listenUnix opens the Unix socket with its mode from the first moment. A socket that nobody listens on any more is replaced.
+func listenUnix(cfg *Config) (net.Listener, error) {
+	if info, err := os.Lstat(cfg.Unix); err == nil && info.Mode().Type() == os.ModeSocket {
+		conn, err := net.DialTimeout("unix", cfg.Unix, time.Second)
+		if err == nil {
+			_ = conn.Close()
+			return nil, unix.EADDRINUSE
+		}
+		if errors.Is(err, unix.ECONNREFUSED) {
+			if err := os.Remove(cfg.Unix); err != nil {
+				return nil, err
+			}
+		}
+	}
+	old := unix.Umask(0o777 &^ int(cfg.UnixMode.Perm()))
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", cfg.Unix)
+	unix.Umask(old)
+	return ln, err
+}
+
+// Descriptors needed beside one per connection: listeners, event loops, files, and the second descriptor that a connection has
+// while it is handed to its event loop.
+const spareDescriptors = 64
+
+// CheckDescriptors raises this process's limit of open files to what maxConns connections need.
+//
+// Errors: names the hard limit and what to do if that is not enough.
+func CheckDescriptors(maxConns int) error {
+	need := uint64(maxConns) + spareDescriptors
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("loop: reading the limit of open files: %w", err)
+	}
+	if limit.Cur >= need {
+		return nil
+	}
+	if limit.Max < need {
+		return fmt.Errorf("%d connections need %d open files, but the limit is %d: raise it (ulimit -n %d) or lower --max-con to %d",
+			maxConns, need, limit.Max, need, max(int64(limit.Max)-spareDescriptors, 1))
+	}
+	limit.Cur = limit.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("loop: raising the limit of open files to %d: %w", limit.Max, err)
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package loop
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+)
+
+var update = flag.Bool("update", false, "rewrite codec/testdata/frames.txt and the examples in codec/PROTOCOL.md")
+
+const (
+	vectorsFile  = "../codec/testdata/frames.txt"
+	protocolFile = "../codec/PROTOCOL.md"
+	exampleBegin = "<!-- examples: made from testdata/frames.txt -->"
+)
+
+// example is one request of the golden session.
+type example struct {
+	name  string
+	op    codec.Opcode
+	flags codec.RequestFlags
+	ifVer uint64
+	args  []any
+}
+
+// golden is a session on an empty server that uses every opcode and the errors a client meets.
+var golden = []example{
+	{name: "ping", op: codec.OpPing},
+	{name: "create dict", op: codec.OpCreateDict, args: []any{"d", false, "k", 1}},
+	{name: "create list", op: codec.OpCreateList, args: []any{"l", false, 3, 1, 2}},
+	{name: "create what exists", op: codec.OpCreateDict, args: []any{"d", false}},
+	{name: "create what exists, exist_ok", op: codec.OpCreateDict, args: []any{"d", true}},
+	{name: "create over another kind", op: codec.OpCreateList, args: []any{"d", true}},
+	{name: "exists", op: codec.OpExists, args: []any{"d"}},
+	{name: "kind", op: codec.OpKind, args: []any{"l"}},
+	{name: "tables", op: codec.OpTables},
+	{name: "dict get", op: codec.OpDictGet, args: []any{"d", "k"}},
+	{name: "dict get, with version", op: codec.OpDictGet, flags: codec.FlagWantVersion, args: []any{"d", "k"}},
+	{name: "dict get, absent", op: codec.OpDictGet, args: []any{"d", "x"}},
+	{name: "dict get, absent, default", op: codec.OpDictGet, args: []any{"d", "x", nil}},
+	{name: "dict get, unhashable", op: codec.OpDictGet, args: []any{"d", []any{1}}},
+	{name: "dict get, no table", op: codec.OpDictGet, args: []any{"nowhere", "k"}},
+	{name: "dict get, of a list", op: codec.OpDictGet, args: []any{"l", "k"}},
+	{name: "dict get, no key", op: codec.OpDictGet, args: []any{"d"}},
+	{name: "dict set", op: codec.OpDictSet, args: []any{"d", value.Tuple{int64(1), "a"}, 2.5}},
+	{name: "dict set, if version", op: codec.OpDictSet, flags: codec.FlagIfVersion | codec.FlagWantVersion, ifVer: 0, args: []any{"d", "new", true}},
+	{name: "dict set, other version", op: codec.OpDictSet, flags: codec.FlagIfVersion, ifVer: 7, args: []any{"d", "new", true}},
+	{name: "dict delete", op: codec.OpDictDelete, args: []any{"d", "new"}},
+	{name: "dict contains", op: codec.OpDictContains, args: []any{"d", "k"}},
+	{name: "dict len", op: codec.OpDictLen, args: []any{"d"}},
+	{name: "dict setdefault", op: codec.OpDictSetDefault, args: []any{"d", "s", []any{}}},
+	{name: "dict update", op: codec.OpDictUpdate, args: []any{"d", "a", 1, "b", nil}},
+	{name: "dict pop", op: codec.OpDictPop, args: []any{"d", "a"}},
+	{name: "dict popitem", op: codec.OpDictPopItem, args: []any{"d"}},
+	{name: "dict increment", op: codec.OpDictIncrement, args: []any{"d", "k", 41}},
+	{name: "dict compare and set", op: codec.OpDictCompareAndSet, args: []any{"d", "k", 42, "done"}},
+	{name: "dict compare and set, if absent", op: codec.OpDictCompareAndSet, args: []any{"d", "c", rawValue{codec.Absent}, 1}},
+	{name: "dict keys", op: codec.OpDictKeys, args: []any{"d"}},
+	{name: "dict values", op: codec.OpDictValues, args: []any{"d"}},
+	{name: "dict items", op: codec.OpDictItems, args: []any{"d"}},
+	{name: "dict get many", op: codec.OpDictGetMany, args: []any{"d", "k", "x", "c"}},
+	{name: "dict scan", op: codec.OpDictScan, args: []any{"d", 0, 2}},
+	{name: "dict clear", op: codec.OpDictClear, args: []any{"d"}},
+	{name: "list append", op: codec.OpListAppend, args: []any{"l", "x"}},
+	{name: "list extend", op: codec.OpListExtend, args: []any{"l", 5, 4}},
+	{name: "list insert", op: codec.OpListInsert, args: []any{"l", 0, 9}},
+	{name: "list get", op: codec.OpListGet, args: []any{"l", -1}},
+	{name: "list get, out of range", op: codec.OpListGet, args: []any{"l", 99}},
+	{name: "list set", op: codec.OpListSet, args: []any{"l", 4, 7}},
+	{name: "list delete", op: codec.OpListDelete, args: []any{"l", 0}},
+	{name: "list slice", op: codec.OpListSlice, args: []any{"l", nil, nil, -2}},
+	{name: "list set slice", op: codec.OpListSetSlice, args: []any{"l", 1, 2, nil, 6, 6}},
+	{name: "list delete slice", op: codec.OpListDeleteSlice, args: []any{"l", 0, 1, nil}},
+	{name: "list pop", op: codec.OpListPop, args: []any{"l"}},
+	{name: "list remove", op: codec.OpListRemove, args: []any{"l", 6}},
+	{name: "list remove, absent", op: codec.OpListRemove, args: []any{"l", 99}},
+	{name: "list count", op: codec.OpListCount, args: []any{"l", 6}},
+	{name: "list index", op: codec.OpListIndex, args: []any{"l", 7, 1}},
+	{name: "list reverse", op: codec.OpListReverse, args: []any{"l"}},
+	{name: "list sort", op: codec.OpListSort, args: []any{"l", []any{"neg", nil}, false}},
+	{name: "list len", op: codec.OpListLen, args: []any{"l"}},
+	{name: "list contains", op: codec.OpListContains, args: []any{"l", 7.0}},
+	{name: "list all", op: codec.OpListAll, args: []any{"l"}},
+	{name: "list append left", op: codec.OpListAppendLeft, args: []any{"l", 0}},
+	{name: "list pop left", op: codec.OpListPopLeft, args: []any{"l"}},
+	{name: "list clear", op: codec.OpListClear, args: []any{"l"}},
+	{name: "list pop, empty", op: codec.OpListPop, args: []any{"l"}},
+	{name: "rename", op: codec.OpRename, args: []any{"l", "m"}},
+	{name: "drop", op: codec.OpDrop, args: []any{"m"}},
+	{name: "unknown opcode", op: 0xfe},
+	{name: "unknown flag", op: codec.OpPing, flags: 0x80},
+	{name: "value cut short", op: codec.OpDictSet, args: []any{"d", "k", rawValue{0xd9, 0x05, 'a'}}},
+}
+
+// TestGoldenFrames plays the golden session and compares every byte of every reply with testdata/frames.txt, which clients in other languages
+// run too, and with the examples in PROTOCOL.md.
+func TestGoldenFrames(t *testing.T) {
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	var got bytes.Buffer
+	fmt.Fprintln(&got, "# name<TAB>request<TAB>reply, hex: one session on an empty server, in order")
+	seen := map[codec.Opcode]bool{codec.OpInfo: true} // INFO's reply is never the same
+	for i, e := range golden {
+		request := codec.AppendRequest(nil, &codec.Request{ID: uint32(i + 1), Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(t, e.args...)})
+		w.write(request)
+		reply, err := w.reply()
+		if err != nil {
+			t.Fatalf("%s: %v", e.name, err)
+		}
+		seen[e.op] = true
+		fmt.Fprintf(&got, "%s\t%x\t%x\n", e.name, request, codec.AppendReply(nil, &reply))
+	}
+	for op, shape := range codec.Shapes {
+		if shape.Name != "" && !seen[codec.Opcode(op)] {
+			t.Errorf("%s has no golden frame", shape.Name)
+		}
+	}
+	if *update {
+		writeFile(t, vectorsFile, got.Bytes())
+		writeFile(t, protocolFile, withExamples(t, got.String()))
+		return
+	}
+	want := readFile(t, vectorsFile)
+	wantLines, gotLines := strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")
+	for i := range max(len(wantLines), len(gotLines)) {
+		if i >= len(wantLines) || i >= len(gotLines) || wantLines[i] != gotLines[i] {
+			t.Fatalf("line %d differs from %s (run with -update if that is right):\n got %s", i+1, vectorsFile, gotLines[min(i, len(gotLines)-1)])
+		}
+	}
+	if !bytes.Equal(withExamples(t, string(want)), readFile(t, protocolFile)) {
+		t.Errorf("the examples in %s are not those of %s: run with -update", protocolFile, vectorsFile)
+	}
+}
+
+// withExamples returns PROTOCOL.md with the examples made from the vectors.
+func withExamples(t *testing.T, vectors string) []byte {
+	t.Helper()
+	text, _, found := strings.Cut(string(readFile(t, protocolFile)), exampleBegin)
+	if !found {
+		t.Fatalf("%s has no line %s", protocolFile, exampleBegin)
+	}
+	var b strings.Builder
+	b.WriteString(text + exampleBegin + "\n\n```\n")
+	for line := range strings.Lines(vectors) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		fmt.Fprintf(&b, "%s\n  > %s\n  < %s\n", fields[0], ruled(t, fields[1]), ruled(t, fields[2]))
+	}
+	b.WriteString("```\n")
+	return []byte(b.String())
+}
+
+// ruled parts a frame's hex into length, id, code, flags and the rest.
+func ruled(t *testing.T, text string) string {
+	t.Helper()
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(fmt.Sprintf("%x %x %x %x %x", b[:4], b[4:8], b[8:9], b[9:10], b[10:]), " ")
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func writeFile(t *testing.T, name string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,196 @@
+package loop
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+// Server is a running server. Its methods may be called from any goroutine.
+type Server struct {
+	// constant after Start
+	cfg     Config
+	log     *slog.Logger
+	store   *shardmap.Store
+	key     []byte // made from the password
+	limits  secure.Limits
+	engine  *gnet.Client
+	started time.Time
+	workers chan struct{} // a token per long write that may run
+
+	listeners []net.Listener
+	accepting sync.WaitGroup
+	done      chan struct{} // closed when the server has ended
+	stopOnce  sync.Once
+	stopErr   error
+	sweeps    chan struct{} // closed to end the sweeper
+
+	clock     coarseClock
+	draining  atomic.Bool
+	conns     atomic.Int64 // accepted and not yet closed
+	refusing  atomic.Int64
+	streams   atomic.Int64 // long reads under way
+	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
+	counters  counters
+	sessions  sessionSet
+	loopsMu   sync.Mutex
+	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
+	acceptLog *limitedLog
+}
+
+// eventLoop is what the sessions of one event loop share. It is owned by that loop.
+type eventLoop struct {
+	exec     executor
+	out      []byte // the replies of the turn
+	requests atomic.Uint64
+}
+
+// Start listens on the configured addresses and serves them; it returns when connections are accepted.
+//
+// Errors: those of CheckDescriptors, of listening (wrapped; the address is named) and of the key derivation.
+func Start(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckDescriptors(cfg.MaxConns); err != nil {
+		return nil, err
+	}
+	srv := &Server{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		store:   shardmap.NewStore(),
+		started: time.Now(),
+		workers: make(chan struct{}, longWriters),
+		done:    make(chan struct{}),
+		sweeps:  make(chan struct{}),
+		loops:   make(map[gnet.EventLoop]*eventLoop),
+		limits: secure.Limits{
+			MaxFrameBytes: codec.MaxFrameBytes,
+			MaxValueBytes: value.MaxValueBytes,
+			IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
+		},
+	}
+	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second}
+	srv.sessions.init()
+	srv.clock.set(time.Now())
+	if srv.key, err = cfg.KDF.Key(cfg.Password); err != nil {
+		return nil, err
+	}
+	if srv.listeners, err = listen(&cfg); err != nil {
+		return nil, err
+	}
+	if err := srv.run(); err != nil {
+		for _, ln := range srv.listeners {
+			_ = ln.Close()
+		}
+		return nil, err
+	}
+	return srv, nil
+}
+
+// run starts the event loops, then accepts.
+func (srv *Server) run() error {
+	engine, err := gnet.NewClient(&handler{srv: srv},
+		gnet.WithNumEventLoop(srv.cfg.EventLoops),
+		gnet.WithLoadBalancing(gnet.LeastConnections),
+		gnet.WithReadBufferCap(readBufferBytes),
+		gnet.WithLogger(gnetLog{srv.log}),
+	)
+	if err != nil {
+		return fmt.Errorf("loop: event loops: %w", err)
+	}
+	if err := engine.Start(); err != nil {
+		return fmt.Errorf("loop: event loops: %w", err)
+	}
+	srv.engine = engine
+	go srv.sweep()
+	for _, ln := range srv.listeners {
+		srv.accepting.Go(func() { srv.accept(ln) })
+	}
+	return nil
+}
+
+// Addr returns the TCP address that the server listens on, or the Unix socket's if there is no TCP.
+func (srv *Server) Addr() net.Addr { return srv.listeners[0].Addr() }
+
+// Store returns the tables that the server serves.
+func (srv *Server) Store() *shardmap.Store { return srv.store }
+
+// EventLoops returns the number of event loops.
+func (srv *Server) EventLoops() int { return srv.cfg.EventLoops }
+
+// Wait returns when the server has ended, with the error that ended it.
+func (srv *Server) Wait() error {
+	<-srv.done
+	return srv.stopErr
+}
+
+// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed. It
+// returns when all of that is done or, dropping what is left, when ctx ends, with ctx's error.
+func (srv *Server) Stop(ctx context.Context) error {
+	srv.stopOnce.Do(func() {
+		srv.stopErr = srv.stop(ctx)
+		close(srv.done)
+	})
+	<-srv.done
+	return srv.stopErr
+}
+
+func (srv *Server) stop(ctx context.Context) error {
+	for _, ln := range srv.listeners {
+		_ = ln.Close()
+	}
+	srv.accepting.Wait()
+	srv.draining.Store(true)
+	err := srv.drain(ctx)
+	close(srv.sweeps)
+	return errors.Join(err, srv.engine.Stop())
+}
+
+// drain wakes each session until it has answered what it holds and closed.
+func (srv *Server) drain(ctx context.Context) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if !srv.sessions.each(func(s *session) { s.wake() }) {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("loop: stopping: %d connections not drained: %w", srv.conns.Load(), ctx.Err())
+		}
+	}
+}
+
+// loopOf returns what the sessions of el share.
+func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
+	srv.loopsMu.Lock()
+	defer srv.loopsMu.Unlock()
+	l := srv.loops[el]
+	if l == nil {
+		l = &eventLoop{exec: executor{srv: srv}}
+		srv.loops[el] = l
+	}
+	return l
+}
+
+// newNonce returns fresh random bytes for a handshake.
+func newNonce() (nonce [32]byte) {
+	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the process instead
+	return nonce
+}

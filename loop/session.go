@@ -1,0 +1,383 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"github.com/valyala/bytebufferpool"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
+)
+
+const (
+	readBufferBytes = 64 << 10
+
+	// flushBytes is how many bytes of replies are collected before they are written within a turn.
+	flushBytes = 64 << 10
+	// softUnreadBytes is how many bytes of replies a client may leave unread before its requests wait.
+	softUnreadBytes = 16 << 20
+	// hardUnreadBytes ends a connection that leaves this much unread.
+	hardUnreadBytes = 64 << 20
+	// stalledTime ends a paused connection that reads nothing for this long.
+	stalledTime = 30 * time.Second
+	// maxAheadBytes ends a connection that sends this much while its requests wait.
+	maxAheadBytes = codec.MaxFrameBytes + 16<<20
+	// pauseReadBytes is how many bytes may wait before the socket is left unread.
+	pauseReadBytes = 1 << 20
+	// handshakeTime is how long a client may take until it has proved the password.
+	handshakeTime = 5 * time.Second
+	// maxStreams is how many long reads one connection may have under way.
+	maxStreams = 16
+)
+
+// state says what a session's requests wait for.
+type state uint8
+
+const (
+	running state = iota
+	parked        // for a table that a long write owns, or for a long read to end
+	beside        // for a request of its own that runs beside the loop
+	paused        // for its client to read replies
+)
+
+// session is one connection.
+type session struct {
+	// constant after open
+	srv  *Server
+	conn gnet.Conn
+	loop *eventLoop
+	peer net.Addr
+
+	// owned by the event loop
+	handshake *secure.Server             // nil once the password is proved
+	carry     *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
+	carryUsed int                        // of carry
+	state     state
+	closing   bool // close once the replies are out
+	quiet     bool // nothing arrived since the last look while the server stops
+	readsLess bool // the socket is left unread
+	streams   int  // long reads under way
+	unread    int  // bytes of replies the client had left at the last look while paused
+	lookedAt  time.Time
+
+	// written by the event loop, read by the sweeper: unix nanoseconds
+	active  atomic.Int64
+	greeted atomic.Bool
+
+	// written by whoever ends the wait, taken by the event loop
+	ready  atomic.Bool            // parked: the wait is over
+	result atomic.Pointer[[]byte] // beside: the reply
+}
+
+func newSession(srv *Server, peer net.Addr) *session {
+	s := &session{srv: srv, peer: peer}
+	s.handshake = secure.NewServer(srv.key, srv.cfg.KDF, srv.limits, newNonce())
+	s.active.Store(time.Now().UnixNano())
+	return s
+}
+
+// handler joins gnet to the sessions.
+type handler struct {
+	gnet.BuiltinEventEngine
+	srv *Server
+}
+
+// OnOpen is called on the event loop that a connection was given to.
+func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	s := c.Context().(*session)
+	s.conn = c
+	s.loop = h.srv.loopOf(c.EventLoop())
+	h.srv.sessions.add(s)
+	return nil, gnet.None
+}
+
+// OnClose is called once for each opened connection, also from inside a write that fails.
+func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
+	s := c.Context().(*session)
+	h.srv.sessions.remove(s)
+	h.srv.conns.Add(-1)
+	s.closing = true
+	s.dropCarry()
+	return gnet.None
+}
+
+// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good until it returns. No panic crosses it.
+func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
+	s := c.Context().(*session)
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(p)
+			action = gnet.Close
+		}
+	}()
+	in, _ := c.Next(-1)
+	if len(in) > 0 && s.handshake == nil {
+		s.active.Store(h.srv.clock.nanos())
+	}
+	action = s.turn(in)
+	if h.srv.besides.Load() > 0 {
+		runtime.Gosched() // or goroutines beside the loops wait for tens of milliseconds
+	}
+	return action
+}
+
+// turn takes what arrived, executes the requests that are complete, in order, and answers them in one write.
+func (s *session) turn(in []byte) gnet.Action {
+	l := s.loop
+	l.out = l.out[:0]
+	s.resume()
+	pending := s.pending(in)
+	used, executed := 0, uint64(0)
+	for s.state == running && !s.closing && used < len(pending) {
+		if s.handshake != nil {
+			n, ok := s.greet(pending[used:])
+			used += n
+			if !ok {
+				break
+			}
+			continue
+		}
+		req, n, err := codec.ParseRequest(pending[used:])
+		if n == 0 {
+			if !errors.Is(err, codec.ErrShort) {
+				s.badFrame(err)
+			}
+			break
+		}
+		if !s.execute(&req, err) {
+			break // executed later: the frame is kept
+		}
+		used += n
+		executed++
+		if len(l.out) >= flushBytes && !s.flush() {
+			break
+		}
+	}
+	l.requests.Add(executed)
+	s.keep(pending, used, in)
+	s.flush()
+	return s.settle(len(in) > 0)
+}
+
+// pending returns the bytes to be used up: what was kept, then in.
+func (s *session) pending(in []byte) []byte {
+	if s.carry == nil {
+		return in
+	}
+	s.carry.B = append(s.carry.B, in...)
+	return s.carry.B[s.carryUsed:]
+}
+
+// keep keeps what is left of pending, of which used bytes are done with, for the next turn. in is what pending began with.
+func (s *session) keep(pending []byte, used int, in []byte) {
+	rest := pending[used:]
+	switch {
+	case s.closing || len(rest) == 0:
+		s.dropCarry()
+	case s.carry == nil:
+		s.carry = bytebufferpool.Get()
+		s.carry.B = append(s.carry.B, in[used:]...)
+	default:
+		s.carryUsed += used
+		if s.carryUsed > len(s.carry.B)/2 {
+			s.carry.B = s.carry.B[:copy(s.carry.B, s.carry.B[s.carryUsed:])]
+			s.carryUsed = 0
+		}
+	}
+}
+
+func (s *session) dropCarry() {
+	if s.carry != nil {
+		bytebufferpool.Put(s.carry)
+		s.carry, s.carryUsed = nil, 0
+	}
+}
+
+// greet takes one message of the handshake; ok is false if the frame loop is to end.
+func (s *session) greet(b []byte) (n int, ok bool) {
+	n, out, err := s.handshake.Next(b, s.loop.out)
+	s.loop.out = out
+	switch {
+	case errors.Is(err, secure.ErrShort):
+		return 0, false
+	case err != nil:
+		s.srv.counters.refused.Add(1)
+		s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), slog.Any("reason", err))
+		s.closing = true
+		return n, false
+	case s.handshake.Done():
+		s.handshake = nil
+		s.greeted.Store(true)
+	}
+	return n, true
+}
+
+// execute answers one request. It returns false if the request must be executed later.
+func (s *session) execute(req *codec.Request, problem error) bool {
+	l := s.loop
+	x := &l.exec
+	start := len(l.out)
+	l.out = x.reply(l.out, req, problem)
+	switch x.outcome {
+	case outcomeParked:
+		l.out = l.out[:start]
+		s.park(x)
+		return false
+	case outcomeBeside:
+		l.out = l.out[:start]
+		s.runBeside(req)
+	case outcomeStream:
+		l.out = l.out[:start]
+		if s.streams >= maxStreams {
+			x.stream.close()
+			s.state = parked // until a stream ends
+			s.ready.Store(false)
+			return false
+		}
+		s.startStream(req.ID, x.stream)
+	case outcomeAnswered:
+	}
+	if s.srv.cfg.LogRequest {
+		s.logRequest(req, x)
+	}
+	return true
+}
+
+// park lets the session wait until the table of the request in x is free.
+func (s *session) park(x *executor) {
+	s.state = parked
+	s.ready.Store(false)
+	if !x.table.Wait(func() { s.ready.Store(true); s.wake() }) {
+		s.ready.Store(true)
+		s.wake()
+	}
+}
+
+// resume ends the wait of a session if what it waits for has come.
+func (s *session) resume() {
+	switch s.state {
+	case parked:
+		if s.ready.CompareAndSwap(true, false) {
+			s.state = running
+		}
+	case beside:
+		if reply := s.result.Swap(nil); reply != nil {
+			s.loop.out = append(s.loop.out, *reply...)
+			s.state = running
+		}
+	case paused:
+		unread := s.conn.OutboundBuffered()
+		if unread < softUnreadBytes/2 {
+			s.state = running
+			s.srv.sessions.unpause(s)
+		}
+		if unread < s.unread {
+			s.lookedAt = s.srv.clock.now()
+		}
+		s.unread = unread
+	case running:
+	}
+	if s.readsLess && s.state == running {
+		s.readsLess = false
+		setReadLow(s.conn.Fd(), 1)
+	}
+}
+
+// flush writes the replies collected so far and pauses the session if its client does not read. It returns false if the
+// connection is closed.
+func (s *session) flush() bool {
+	l := s.loop
+	if len(l.out) == 0 || s.conn.Context() == nil {
+		return !s.closing
+	}
+	out := l.out
+	l.out = l.out[:0]
+	if cap(out) > 4*flushBytes {
+		l.out = nil // a large reply's buffer is not kept
+	}
+	if _, err := s.conn.Write(out); err != nil {
+		s.closing = true // gnet has closed it
+		return false
+	}
+	if unread := s.conn.OutboundBuffered(); unread > softUnreadBytes && s.state == running {
+		s.state, s.unread, s.lookedAt = paused, unread, s.srv.clock.now()
+		s.srv.sessions.pause(s)
+	}
+	return !s.closing
+}
+
+// settle ends a turn: it closes what must be closed and leaves the socket unread if the session waits with much in hand.
+func (s *session) settle(traffic bool) gnet.Action {
+	if s.conn.Context() == nil { // closed in a write
+		return gnet.None
+	}
+	waiting := 0
+	if s.carry != nil {
+		waiting = len(s.carry.B) - s.carryUsed
+	}
+	switch {
+	case s.closing:
+		return gnet.Close
+	case s.conn.OutboundBuffered() > hardUnreadBytes:
+		return s.giveUp("replies not read", s.conn.OutboundBuffered())
+	case s.state == paused && s.srv.clock.now().Sub(s.lookedAt) > stalledTime:
+		return s.giveUp("replies not read", s.conn.OutboundBuffered())
+	case s.state != running && waiting > maxAheadBytes:
+		return s.giveUp("requests sent ahead", waiting)
+	case s.srv.draining.Load() && s.drained(traffic):
+		return gnet.Close
+	}
+	if s.state != running && waiting > pauseReadBytes && !s.readsLess {
+		s.readsLess = true
+		setReadLow(s.conn.Fd(), maxAheadBytes)
+	}
+	return gnet.None
+}
+
+// drained says whether a session has answered what it was sent before the server began to stop: all it holds, and nothing
+// arrived between two looks.
+func (s *session) drained(traffic bool) bool {
+	if traffic || s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0 {
+		s.quiet = false
+		return false
+	}
+	before := s.quiet
+	s.quiet = true
+	return before
+}
+
+func (s *session) giveUp(why string, bytes int) gnet.Action {
+	s.srv.counters.overrun.Add(1)
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why), slog.Int("bytes", bytes))
+	return gnet.Close
+}
+
+// badFrame answers a frame that cannot be parsed; the connection is beyond repair.
+func (s *session) badFrame(err error) {
+	s.srv.counters.badFrames.Add(1)
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.Any("reason", err))
+	s.loop.out = appendError(s.loop.out, 0, &codec.Error{Status: codec.StatusBadFrame, Message: err.Error()})
+	s.closing = true
+}
+
+// panicked counts and logs a defect.
+func (s *session) panicked(p any) {
+	s.srv.counters.panics.Add(1)
+	s.srv.log.Error("panic, connection closed", slog.String("peer", peerName(s.peer)), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+}
+
+// wake lets the session's event loop take a turn. It may be called from any goroutine.
+func (s *session) wake() { _ = s.conn.Wake(nil) }
+
+func (s *session) logRequest(req *codec.Request, x *executor) {
+	s.srv.log.Info("request", slog.String("peer", peerName(s.peer)), slog.String("op", req.Op.String()),
+		slog.String("table", string(x.name)), slog.String("status", fmt.Sprint(x.status)))
+}

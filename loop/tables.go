@@ -1,0 +1,99 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+func ping(*executor) error { return nil }
+
+// createTable makes a table with its content, or answers false if one of this kind is there and that is all right.
+func createTable(x *executor) error {
+	existOK, err := boolArgument(x.args[0], "exist_ok")
+	if err != nil {
+		return err
+	}
+	kind, n := shardmap.KindDict, x.restN/2
+	if x.op == codec.OpCreateList {
+		kind, n = shardmap.KindList, x.restN
+	}
+	_, err = x.srv.store.Create(&x.call, string(x.name), kind, x.rest, n)
+	if errors.Is(err, shardmap.ErrTableExists) && existOK {
+		return x.checkKind(kind)
+	}
+	if err == nil {
+		x.body = msgp.AppendBool(x.body, true)
+	}
+	return err
+}
+
+// checkKind answers false if the table that is there is of the given kind.
+func (x *executor) checkKind(kind shardmap.Kind) error {
+	table, ok := x.srv.store.Lookup(x.name)
+	if !ok {
+		return shardmap.ErrNoTable
+	}
+	if table.Kind() != kind {
+		return shardmap.ErrKind
+	}
+	x.body = msgp.AppendBool(x.body, false)
+	return nil
+}
+
+func exists(x *executor) error {
+	_, ok := x.srv.store.Lookup(x.name)
+	x.body = msgp.AppendBool(x.body, ok)
+	return nil
+}
+
+func kind(x *executor) error {
+	x.body = msgp.AppendString(x.body, x.table.Kind().String())
+	return nil
+}
+
+func tables(x *executor) error {
+	if !x.call.Beside && x.srv.store.Len() > shardmap.InlineElements {
+		return shardmap.ErrLong
+	}
+	x.srv.store.Tables(func(name string, kind shardmap.Kind, length int) bool {
+		x.body = msgp.AppendString(x.body, name)
+		x.body = msgp.AppendString(x.body, kind.String())
+		x.body = msgp.AppendInt(x.body, length)
+		return true
+	})
+	return nil
+}
+
+func drop(x *executor) error {
+	table, ok := x.srv.store.Lookup(x.name)
+	if !ok {
+		return shardmap.ErrNoTable
+	}
+	x.table = table
+	return x.srv.store.Drop(string(x.name))
+}
+
+func rename(x *executor) error {
+	name, rest, err := tableName(x.args[0])
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return &codec.Error{Status: codec.StatusBadArguments, Message: "RENAME takes one new name"}
+	}
+	if err = x.srv.store.Rename(string(x.name), string(name)); errors.Is(err, shardmap.ErrTableExists) {
+		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q is there already", name)}
+	}
+	return err
+}
+
+func tableLen(x *executor) error {
+	n := x.table.Len()
+	x.body = msgp.AppendInt(x.body, n)
+	return nil
+}

@@ -1,0 +1,42 @@
+package shardmap
+
+// InlineElements is how many elements a call may touch in Inline mode.
+const InlineElements = 4096
+
+// Call carries what a call needs besides its arguments, and takes what it gives besides its result. Each event loop and each worker
+// goroutine has one of its own and uses it again and again, so that calls need not allocate. The zero Call is ready for use, in Inline mode.
+type Call struct {
+	// Set by the caller before a call.
+
+	Beside    bool   // the caller may block: long work is done, gates are waited for
+	HasIf     bool   // act only if the entry's version is IfVersion
+	IfVersion uint64 // 0: only if the key is absent
+
+	// Set by the call.
+
+	Version uint64 // of the entry read or written (0: none); for a mutation the last LSN drawn
+
+	// Buffers used again by the next call.
+
+	key     []byte // canonical keys that are not their own encoding
+	number  []byte // the result of an increment before it is stored
+	batch   []batchItem
+	touched []uint64 // bit i: the batch touches slot i of the directory
+	held    []*shard // locked, in directory order
+	order   merge
+}
+
+// maxKeptItems bounds the buffers that a Call keeps after a long call.
+const maxKeptItems = 4 * InlineElements
+
+// trim lets buffers go that a long call has made large.
+func (c *Call) trim() {
+	if cap(c.batch) > maxKeptItems {
+		c.batch = nil
+	}
+	if cap(c.key) > 64*maxKeptItems {
+		c.key = nil
+	}
+	clear(c.held)
+	c.held = c.held[:0]
+}

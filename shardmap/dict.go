@@ -1,0 +1,339 @@
+package shardmap
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"cyberdb-fast/codec/value"
+)
+
+// Dict is a Python dict: keys and values are checked encodings, keys are compared as Python compares them, the order is that of insertion.
+//
+// Results are appended to dst, which must not overlap the arguments. Call.HasIf applies to the methods that act on one key.
+type Dict struct {
+	// constant
+	table *Table
+	store *Store
+
+	dir  atomic.Pointer[directory] // written under mu
+	mu   sync.Mutex
+	size atomic.Int64 // live entries; written under the locks of the mutation
+}
+
+func newDict(t *Table) *Dict {
+	d := &Dict{table: t, store: t.store}
+	d.dir.Store(newDirectory(newShard(t, 0, 0, 0)))
+	return d
+}
+
+// Len returns how many entries the dict has.
+func (d *Dict) Len() int { return int(d.size.Load()) }
+
+// key is a key made ready for a lookup.
+type key struct {
+	hash      uint64
+	canonical []byte
+	original  []byte // the key as given, nil if that is canonical
+}
+
+// resolve makes a key ready. What it appends to the Call's buffer lasts until the next resolve.
+func (d *Dict) resolve(c *Call, given []byte) (key, error) {
+	canonical, unequal, err := value.Key(given, c.key[:0])
+	if err != nil {
+		return key{}, err
+	}
+	if unequal {
+		canonical = unequalKey(c.key[:0], rand.Uint64())
+	}
+	k := key{hash: d.store.hashOf(canonical), canonical: canonical}
+	if &canonical[0] != &given[0] {
+		c.key = canonical
+		if string(canonical) != string(given) {
+			k.original = given
+		}
+	}
+	return k, nil
+}
+
+// lock returns the shard of a hash, locked and neither retired nor gated.
+func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
+	for {
+		s := d.dir.Load().shard(hash)
+		s.mu.Lock()
+		if !s.retired && !d.table.gate.shut() {
+			return s, nil
+		}
+		s.mu.Unlock()
+		if err := d.meet(c); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// meet decides how a call goes on that met a retired shard or a gate: nil means that it is to be made again.
+func (d *Dict) meet(c *Call) error {
+	if d.table.dropped.Load() {
+		return ErrNoTable
+	}
+	if d.table.gate.shut() {
+		return d.table.gate.meet(c)
+	}
+	return nil
+}
+
+// lockKey resolves a key and locks its shard. num is the key's entry, -1 if it is absent. ErrVersion if Call.IfVersion does not fit.
+func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err error) {
+	c.Version = 0
+	if k, err = d.resolve(c, given); err != nil {
+		return nil, k, 0, err
+	}
+	if s, err = d.lock(c, k.hash); err != nil {
+		return nil, k, 0, err
+	}
+	num = s.find(k.hash, k.canonical)
+	if num >= 0 {
+		c.Version = s.entry(num).version()
+	}
+	if c.HasIf && c.IfVersion != c.Version {
+		s.mu.Unlock()
+		return nil, k, 0, ErrVersion
+	}
+	return s, k, num, nil
+}
+
+// Get appends the value of key. Errors: ErrNoKey.
+func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
+	s, _, num, err := d.lockKey(c, key)
+	if err != nil {
+		return dst, err
+	}
+	defer s.mu.Unlock()
+	if num < 0 {
+		return dst, ErrNoKey
+	}
+	return s.appendValue(dst, num), nil
+}
+
+// Contains tells whether the dict has key.
+func (d *Dict) Contains(c *Call, key []byte) (bool, error) {
+	s, _, num, err := d.lockKey(c, key)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Unlock()
+	return num >= 0, nil
+}
+
+func (c *contents) appendValue(dst []byte, num int) []byte {
+	_, val := c.pair(c.entry(num))
+	return append(dst, val...)
+}
+
+// Set stores val under key. An overwrite keeps the key as first written and its place.
+func (d *Dict) Set(c *Call, key, val []byte) error {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return err
+	}
+	d.setLocked(c, s, &k, num, val)
+	return nil
+}
+
+// setLocked stores val, which nothing can prevent any more, and unlocks s.
+func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
+	w := d.table.begin(1)
+	s.handover(&w)
+	c.Version = w.first
+	if num >= 0 {
+		s.overwrite(&w, k, num, val, w.first)
+	} else {
+		s.insert(&w, k, val, w.first)
+		d.size.Add(1)
+	}
+	d.settle(&w, s)
+	s.mu.Unlock()
+}
+
+// settle splits or compacts a shard after a mutation, if that is due.
+func (d *Dict) settle(w *write, s *shard) {
+	if s.live > s.splitAt {
+		low, high := d.split(w, s)
+		low.mu.Unlock()
+		high.mu.Unlock()
+		return
+	}
+	s.compactIfDue(w)
+}
+
+// insert adds an entry for a key that is absent. Its place and version are lsn.
+func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
+	e, rec := s.newRecord(w.store, len(k.canonical)+len(k.original)+len(val))
+	n := copy(rec, k.canonical)
+	if k.original != nil {
+		e.size |= flagOriginal
+		n += copy(rec[n:], k.original)
+	}
+	copy(rec[n:], val)
+	e.setVersion(lsn)
+	s.appendEntry(w, k.hash, e, lsn)
+}
+
+// overwrite gives entry num another value and version: in place if there is room and no view sees the record.
+func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
+	e := s.writable(w, num)
+	n := len(k.canonical)
+	old := s.record(e)
+	if e.size&flagOriginal != 0 {
+		n += value.Size(old[n:])
+	}
+	if s.fits(w, e, n+len(val)) {
+		copy(s.resize(e, n+len(val))[n:], val)
+		e.setVersion(lsn)
+		return
+	}
+	moved, rec := s.newRecord(w.store, n+len(val))
+	copy(rec, old[:n])
+	copy(rec[n:], val)
+	s.dropRecord(w, e)
+	e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
+	e.setVersion(lsn)
+}
+
+// remove deletes entry num.
+func (s *shard) remove(w *write, hash uint64, num int) {
+	s.dropFromIndex(hash, num)
+	e := s.writable(w, num)
+	s.dropRecord(w, e)
+	e.size = 0
+	s.live--
+	if num == s.count-1 {
+		s.cutTail(w)
+	}
+}
+
+// cutTail forgets dead entries at the end, so that the last entry is live, and the pages that hold nothing else.
+func (s *shard) cutTail(w *write) {
+	for s.count > 0 && !s.lastIsLive() {
+		s.count--
+	}
+	for len(s.pages) > 1 && (len(s.pages)-1)<<pageBits >= s.count {
+		last := len(s.pages) - 1
+		w.store.retireEntries(w.first, s.pages[last].entries)
+		s.pages[last] = page{}
+		s.pages = s.pages[:last]
+	}
+}
+
+func (s *shard) lastIsLive() bool {
+	p, i := &s.pages[(s.count-1)>>pageBits], (s.count-1)&(pageEntries-1)
+	return i < len(p.entries) && p.entries[i].live()
+}
+
+// SetDefault appends the value of key, which becomes val if the key is absent.
+func (d *Dict) SetDefault(c *Call, dst, key, val []byte) ([]byte, error) {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return dst, err
+	}
+	if num >= 0 {
+		defer s.mu.Unlock()
+		return s.appendValue(dst, num), nil
+	}
+	d.setLocked(c, s, &k, num, val)
+	return append(dst, val...), nil
+}
+
+// Delete removes key. Errors: ErrNoKey.
+func (d *Dict) Delete(c *Call, key []byte) error {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return err
+	}
+	if num < 0 {
+		s.mu.Unlock()
+		return ErrNoKey
+	}
+	d.deleteLocked(c, s, k.hash, num)
+	return nil
+}
+
+// deleteLocked deletes entry num and unlocks s.
+func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
+	w := d.table.begin(1)
+	s.handover(&w)
+	c.Version = w.first
+	s.remove(&w, hash, num)
+	d.size.Add(-1)
+	s.compactIfDue(&w)
+	s.mu.Unlock()
+}
+
+// Pop removes key and appends its value. Errors: ErrNoKey.
+func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return dst, err
+	}
+	if num < 0 {
+		s.mu.Unlock()
+		return dst, ErrNoKey
+	}
+	dst = s.appendValue(dst, num)
+	d.deleteLocked(c, s, k.hash, num)
+	return dst, nil
+}
+
+// zero is the encoding of the int 0.
+var zero = []byte{0}
+
+// Increment adds by to the value of key, 0 if the key is absent, and appends the sum. Errors: *value.Error if the two cannot be added.
+func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return dst, err
+	}
+	old := zero
+	if num >= 0 {
+		_, old = s.pair(s.entry(num))
+	}
+	sum, err := value.Add(c.number[:0], old, by)
+	if err != nil {
+		s.mu.Unlock()
+		return dst, err
+	}
+	c.number = sum
+	d.setLocked(c, s, &k, num, sum)
+	return append(dst, sum...), nil
+}
+
+// CompareAndSet stores val under key if the value there equals old, as Python compares; nil for old: if the key is absent; nil for val:
+// the key is removed. It tells whether it did.
+func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
+	s, k, num, err := d.lockKey(c, key)
+	if err != nil {
+		return false, err
+	}
+	if !s.holdsValue(num, old) {
+		s.mu.Unlock()
+		return false, nil
+	}
+	switch {
+	case val != nil:
+		d.setLocked(c, s, &k, num, val)
+	case num >= 0:
+		d.deleteLocked(c, s, k.hash, num)
+	default: // absent, and to stay so
+		s.mu.Unlock()
+	}
+	return true, nil
+}
+
+// holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.
+func (s *shard) holdsValue(num int, want []byte) bool {
+	if want == nil || num < 0 {
+		return want == nil && num < 0
+	}
+	_, have := s.pair(s.entry(num))
+	return value.Equal(have, want)
+}

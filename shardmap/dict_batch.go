@@ -1,0 +1,240 @@
+package shardmap
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"cyberdb-fast/codec/value"
+)
+
+// Absent stands in a GetMany result for a key that the dict does not have. No encoding begins with it.
+const Absent = 0xc1
+
+// batchItem is one key, with its value if it is to be stored, of a packed argument.
+type batchItem struct {
+	hash      uint64
+	key       uint32 // offsets into the packed argument
+	val       uint32
+	end       uint32
+	canonical uint32 // offset into Call.key; isCanonical: the key itself
+}
+
+const isCanonical = math.MaxUint32
+
+// plan reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError for a key that is not hashable.
+func (d *Dict) plan(c *Call, packed []byte, n int) error { return d.read(c, packed, n, true) }
+
+func (d *Dict) read(c *Call, packed []byte, n int, pairs bool) error {
+	c.batch, c.key = c.batch[:0], c.key[:0]
+	at := 0
+	for range n {
+		item := batchItem{key: uint32(at), canonical: isCanonical}
+		at += value.Size(packed[at:])
+		given := packed[item.key:at]
+		item.val = uint32(at)
+		if pairs {
+			at += value.Size(packed[at:])
+		}
+		item.end = uint32(at)
+
+		start := len(c.key)
+		canonical, unequal, err := value.Key(given, c.key[start:])
+		if err != nil {
+			return err
+		}
+		switch {
+		case unequal:
+			c.key = unequalKey(c.key[:start], rand.Uint64())
+			canonical, item.canonical = c.key[start:], uint32(start)
+		case &canonical[0] != &given[0]:
+			c.key = append(c.key[:start], canonical...)
+			item.canonical = uint32(start)
+		}
+		item.hash = d.store.hashOf(canonical)
+		c.batch = append(c.batch, item)
+	}
+	return nil
+}
+
+// keyOf returns the key of an item of the batch.
+func (c *Call) keyOf(packed []byte, item *batchItem) key {
+	given := packed[item.key:item.val]
+	if item.canonical == isCanonical {
+		return key{hash: item.hash, canonical: given}
+	}
+	rest := c.key[item.canonical:]
+	canonical := rest[:value.Size(rest)]
+	k := key{hash: item.hash, canonical: canonical}
+	if string(canonical) != string(given) {
+		k.original = given
+	}
+	return k
+}
+
+// Update stores n pairs of key and value, encoded back to back, in that order: all or nothing.
+//
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements pairs, or one
+// that would split several shards.
+func (d *Dict) Update(c *Call, packed []byte, n int) error {
+	c.Version = 0
+	if n > InlineElements && !c.Beside {
+		return ErrLong
+	}
+	defer c.trim()
+	if err := d.plan(c, packed, n); err != nil || n == 0 {
+		return err
+	}
+	if n <= InlineElements {
+		if err := d.lockBatch(c); err != nil {
+			return err
+		}
+		if d.splitsDue(c) <= 1 {
+			d.updateHeld(c, packed)
+			c.release()
+			return nil
+		}
+		c.release()
+		if !c.Beside {
+			return ErrLong
+		}
+	}
+	h, err := d.own()
+	if err != nil {
+		return err
+	}
+	defer d.table.gate.leave(h)
+	first, vs := h.draw(d.store, uint64(n))
+	w := write{d.store, first, vs, vs.newestOf(d.table)}
+	d.updateOwned(c, &w, packed)
+	return nil
+}
+
+// splitsDue returns how many of the held shards the batch may fill beyond splitAt.
+func (d *Dict) splitsDue(c *Call) int {
+	most := 0
+	for _, s := range c.held {
+		if s.live+len(c.batch) > s.splitAt {
+			most++
+		}
+	}
+	if most <= 1 {
+		return most
+	}
+	due := 0
+	for _, s := range c.held {
+		room := s.splitAt - s.live
+		for i := range c.batch {
+			if c.batch[i].hash>>(64-s.depth) == s.prefix {
+				room--
+			}
+		}
+		if room < 0 {
+			due++
+		}
+	}
+	return due
+}
+
+// updateHeld stores the batch in the shards that are held.
+func (d *Dict) updateHeld(c *Call, packed []byte) {
+	w := d.table.begin(uint64(len(c.batch)))
+	for _, s := range c.held {
+		s.handover(&w)
+	}
+	added := 0
+	for i := range c.batch {
+		item := &c.batch[i]
+		s := d.dir.Load().shard(item.hash)
+		added += s.put(&w, c.keyOf(packed, item), packed[item.val:item.end], w.first+uint64(i))
+		if s.live > s.splitAt {
+			low, high := d.split(&w, s)
+			c.held = append(c.held, low, high)
+		}
+	}
+	for _, s := range c.held {
+		if !s.retired {
+			s.compactIfDue(&w)
+		}
+	}
+	d.size.Add(int64(added))
+	c.Version = w.first + uint64(len(c.batch)) - 1
+}
+
+// put inserts or overwrites, and returns how many entries came in addition.
+func (s *shard) put(w *write, k key, val []byte, lsn uint64) int {
+	if num := s.find(k.hash, k.canonical); num >= 0 {
+		s.overwrite(w, &k, num, val, lsn)
+		return 0
+	}
+	s.insert(w, &k, val, lsn)
+	return 1
+}
+
+// updateOwned stores the batch item by item. The caller owns the gate.
+func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
+	added := 0
+	for i := range c.batch {
+		item := &c.batch[i]
+		s := d.dir.Load().shard(item.hash)
+		s.mu.Lock()
+		s.handover(w)
+		added += s.put(w, c.keyOf(packed, item), packed[item.val:item.end], w.first+uint64(i))
+		d.settle(w, s)
+		s.mu.Unlock()
+	}
+	d.size.Add(int64(added))
+	c.Version = w.first + uint64(len(c.batch)) - 1
+}
+
+// fill stores the batch in a dict that is being created: its creator owns the gate and has drawn the numbers from first on.
+func (d *Dict) fill(c *Call, packed []byte, first uint64) {
+	// No view that is open now shows the table: none has anything to be kept for.
+	w := write{store: d.store, first: first, views: &viewList{}}
+	d.updateOwned(c, &w, packed)
+}
+
+// GetMany appends for each of n keys, encoded back to back, its value or the byte Absent.
+//
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements keys.
+func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
+	c.Version = 0
+	if n > InlineElements && !c.Beside {
+		return dst, ErrLong
+	}
+	defer c.trim()
+	if err := d.read(c, keys, n, false); err != nil {
+		return dst, err
+	}
+	if n <= InlineElements {
+		if err := d.lockBatch(c); err != nil {
+			return dst, err
+		}
+		defer c.release()
+		for i := range c.batch {
+			item := &c.batch[i]
+			dst = d.dir.Load().shard(item.hash).appendOrAbsent(dst, c.keyOf(keys, item))
+		}
+		return dst, nil
+	}
+	h, err := d.own()
+	if err != nil {
+		return dst, err
+	}
+	defer d.table.gate.leave(h)
+	for i := range c.batch {
+		item := &c.batch[i]
+		s := d.dir.Load().shard(item.hash)
+		s.mu.Lock()
+		dst = s.appendOrAbsent(dst, c.keyOf(keys, item))
+		s.mu.Unlock()
+	}
+	return dst, nil
+}
+
+func (s *shard) appendOrAbsent(dst []byte, k key) []byte {
+	num := s.find(k.hash, k.canonical)
+	if num < 0 {
+		return append(dst, Absent)
+	}
+	return s.appendValue(dst, num)
+}

@@ -1,0 +1,92 @@
+package shardmap
+
+import "math/bits"
+
+// lockAll locks all shards, none of them retired or gated, and leaves them in Call.held.
+//
+// Errors: ErrLong for an inline call on a dict of very many shards.
+func (d *Dict) lockAll(c *Call) error {
+	for {
+		dir := d.dir.Load()
+		if len(dir.shards) > InlineElements && !c.Beside {
+			return ErrLong
+		}
+		ok := true
+		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
+			ok = c.hold(dir.shards[i])
+		}
+		if ok && !d.table.gate.shut() {
+			return nil
+		}
+		c.release()
+		if err := d.meet(c); err != nil {
+			return err
+		}
+	}
+}
+
+// lockBatch locks the shards of all items of the Call's batch, none of them retired or gated, and leaves them in Call.held.
+func (d *Dict) lockBatch(c *Call) error {
+	for {
+		if c.holdTouched(d.dir.Load()) && !d.table.gate.shut() {
+			return nil
+		}
+		c.release()
+		if err := d.meet(c); err != nil {
+			return err
+		}
+	}
+}
+
+// holdTouched locks the shards that the batch touches, in directory order; false: one of them is retired.
+func (c *Call) holdTouched(dir *directory) bool {
+	c.touched = append(c.touched[:0], make([]uint64, (len(dir.shards)+63)/64)...)
+	for i := range c.batch {
+		slot := dir.slot(c.batch[i].hash)
+		c.touched[slot/64] |= 1 << (slot % 64)
+	}
+	var last *shard
+	for i, word := range c.touched {
+		for ; word != 0; word &= word - 1 {
+			s := dir.shards[i*64+bits.TrailingZeros64(word)]
+			if s == last {
+				continue
+			}
+			last = s
+			if !c.hold(s) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// hold locks s and adds it to held; false: it is retired.
+func (c *Call) hold(s *shard) bool {
+	s.mu.Lock()
+	c.held = append(c.held, s)
+	return !s.retired
+}
+
+// release unlocks what is held.
+func (c *Call) release() {
+	for i, s := range c.held {
+		s.mu.Unlock()
+		c.held[i] = nil
+	}
+	c.held = c.held[:0]
+}
+
+// own makes the caller the owner of the dict: no call but those of views acts on it until the gate is left.
+func (d *Dict) own() (*hold, error) {
+	h := d.table.gate.enter()
+	d.dir.Load().each(func(s *shard) {
+		s.mu.Lock()   // calls that came before the sign have ended
+		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
+	})
+	if d.table.dropped.Load() {
+		d.table.gate.leave(h)
+		return nil, ErrNoTable
+	}
+	return h, nil
+}

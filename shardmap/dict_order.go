@@ -1,0 +1,102 @@
+package shardmap
+
+import "sort"
+
+// cursor walks over the live entries of one shard's contents, in order.
+type cursor struct {
+	contents *contents
+	page     int
+	slot     int
+	place    uint64 // of the entry at page and slot
+}
+
+// seek moves to the first live entry whose place is above after; false: there is none.
+func (c *cursor) seek(after uint64) bool {
+	pages := c.contents.pages
+	c.page = max(sort.Search(len(pages), func(i int) bool { return pages[i].base > after })-1, 0)
+	c.slot = 0
+	if c.page < len(pages) && pages[c.page].base <= after {
+		p := &pages[c.page]
+		used := c.used(p)
+		c.slot = sort.Search(used, func(i int) bool { return p.place(&p.entries[i]) > after })
+	}
+	return c.settle()
+}
+
+// step moves to the next live entry; false: there is none.
+func (c *cursor) step() bool {
+	c.slot++
+	return c.settle()
+}
+
+// settle moves forward to a live entry, if it is not at one.
+func (c *cursor) settle() bool {
+	for ; c.page < len(c.contents.pages); c.page, c.slot = c.page+1, 0 {
+		p := &c.contents.pages[c.page]
+		for used := c.used(p); c.slot < used; c.slot++ {
+			if e := &p.entries[c.slot]; e.live() {
+				c.place = p.place(e)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// used returns how many entries of the cursor's page p count.
+func (c *cursor) used(p *page) int {
+	return max(min(len(p.entries), c.contents.count-c.page*pageEntries), 0)
+}
+
+func (c *cursor) entry() *entry { return &c.contents.pages[c.page].entries[c.slot] }
+
+// merge walks over the entries of several contents in the order of the dict: a binary heap of cursors.
+type merge []cursor
+
+// add takes in the entries of c whose places are above after. Call init when all are added.
+func (m *merge) add(c *contents, after uint64) {
+	cur := cursor{contents: c}
+	if c.live > 0 && cur.seek(after) {
+		*m = append(*m, cur)
+	}
+}
+
+func (m merge) init() {
+	for i := len(m)/2 - 1; i >= 0; i-- {
+		m.down(i)
+	}
+}
+
+// next moves beyond the entry at the front, m[0]. Without entries the merge is empty.
+func (m *merge) next() {
+	h := *m
+	if !h[0].step() {
+		last := len(h) - 1
+		h[0] = h[last]
+		h[last] = cursor{}
+		*m = h[:last]
+	}
+	m.down(0)
+}
+
+func (m merge) down(i int) {
+	if i >= len(m) {
+		return
+	}
+	cur := m[i]
+	for {
+		child := 2*i + 1
+		if child >= len(m) {
+			break
+		}
+		if child+1 < len(m) && m[child+1].place < m[child].place {
+			child++
+		}
+		if cur.place <= m[child].place {
+			break
+		}
+		m[i] = m[child]
+		i = child
+	}
+	m[i] = cur
+}

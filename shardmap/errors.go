@@ -1,0 +1,32 @@
+package shardmap
+
+import "errors"
+
+// Errors of a call that did nothing and may be made again.
+var (
+	// ErrLong is returned when an inline call would do more than InlineElements elements of work. Make it again with Call.Beside set,
+	// on a goroutine that may block.
+	ErrLong = errors.New("shardmap: too much work for an inline call")
+	// ErrBusy is returned when a long write owns the table. Table.Wait tells when it is over.
+	ErrBusy = errors.New("shardmap: table is owned by a long write")
+)
+
+// Errors about tables.
+var (
+	// ErrNoTable is returned when no table has the name, or when the table was dropped.
+	ErrNoTable = errors.New("shardmap: no such table")
+	// ErrTableExists is returned by Create and Rename when the name is taken.
+	ErrTableExists = errors.New("shardmap: table exists")
+	// ErrKind is returned when a table is not of the kind that was asked for.
+	ErrKind = errors.New("shardmap: wrong table kind")
+)
+
+// Errors about entries.
+var (
+	// ErrVersion is returned when the entry's version is not Call.IfVersion. Call.Version holds the version found.
+	ErrVersion = errors.New("shardmap: version mismatch")
+	// ErrNoKey is returned when a dict does not hold the key asked for (Python: KeyError with that key).
+	ErrNoKey = errors.New("shardmap: no such key")
+	// ErrEmpty is returned by PopItem on an empty dict (Python: KeyError).
+	ErrEmpty = errors.New("shardmap: table is empty")
+)

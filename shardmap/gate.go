@@ -1,0 +1,108 @@
+package shardmap
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// gate is the sign on a table that a long write owns it.
+//
+// The owner sets the sign, then passes once through every lock of the table: calls that came before it have ended by then, and calls that
+// come after it see the sign under their lock and do nothing. So the owner may leave the locks between its steps.
+type gate struct {
+	mu   sync.Mutex
+	sign atomic.Pointer[hold] // nil: open; written under mu
+}
+
+// hold is one long write's ownership of a table.
+type hold struct {
+	first   atomic.Uint64 // the first LSN of the write: undrawn, drawing, then the number. Written by the owner, read by views
+	over    chan struct{} // closed when the gate opens
+	waiters []func()      // guarded by gate.mu
+}
+
+const (
+	undrawn = 0
+	drawing = MaxLSN + 1
+)
+
+// enter makes the caller the owner, after earlier owners. It blocks: never call it on an event loop but for a table nobody else knows yet.
+func (g *gate) enter() *hold {
+	h := &hold{over: make(chan struct{})}
+	for {
+		g.mu.Lock()
+		owner := g.sign.Load()
+		if owner == nil {
+			g.sign.Store(h)
+			g.mu.Unlock()
+			return h
+		}
+		g.mu.Unlock()
+		<-owner.over
+	}
+}
+
+// leave opens the gate and wakes those who wait.
+func (g *gate) leave(h *hold) {
+	g.mu.Lock()
+	g.sign.Store(nil)
+	waiters := h.waiters
+	g.mu.Unlock()
+	close(h.over)
+	for _, wake := range waiters {
+		wake()
+	}
+}
+
+// shut tells whether a long write owns the table. It holds good as long as the caller keeps a lock of the table, and for as long as that only.
+func (g *gate) shut() bool { return g.sign.Load() != nil }
+
+// wait has wake called once the gate opens; false: it is open.
+func (g *gate) wait(wake func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.sign.Load()
+	if h == nil {
+		return false
+	}
+	h.waiters = append(h.waiters, wake)
+	return true
+}
+
+// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and is made again (nil), an inline call ends with ErrBusy.
+// The caller holds no lock.
+func (g *gate) meet(c *Call) error {
+	if !c.Beside {
+		return ErrBusy
+	}
+	if h := g.sign.Load(); h != nil {
+		<-h.over
+	}
+	return nil
+}
+
+// awaitBefore waits for a long write that the view with the given number must see whole. A write that has drawn no number yet will draw a
+// higher one.
+func (g *gate) awaitBefore(number uint64) {
+	h := g.sign.Load()
+	if h == nil {
+		return
+	}
+	first := h.first.Load()
+	for first == drawing {
+		runtime.Gosched()
+		first = h.first.Load()
+	}
+	if first != undrawn && first < number {
+		<-h.over
+	}
+}
+
+// draw is Store.draw for the owner of a gate.
+func (h *hold) draw(s *Store, k uint64) (n uint64, vs *viewList) {
+	h.first.Store(drawing)
+	n, vs = s.draw(k)
+	h.first.Store(n)
+	return n, vs
+}

@@ -1,0 +1,181 @@
+package shardmap
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap/rope"
+)
+
+// List is a Python list: elements are checked encodings, indexes, slices, order and errors are Python's.
+//
+// Results are appended to dst, which must not overlap the arguments; dst is given back as it was with an error. A call that changes
+// nothing draws no number and leaves Call.Version 0. Call.HasIf does not apply.
+//
+// One mutex guards a list. A long write owns the table's gate, works beside it on a frozen root and takes the mutex to publish what it
+// has made: reads go on until then and see the list as it was.
+type List struct {
+	// constant
+	store *Store
+	table *Table
+
+	length atomic.Int64 // of rope; written under mu
+
+	mu       sync.Mutex
+	filled   bool       // the table's creation is complete
+	rope     rope.Rope  // the elements
+	frozen   *rope.Root // rope as it is now, if somebody has asked for it since the last change
+	frozenAt uint64     // the highest number of a view that has been given the root, or need not be
+}
+
+func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
+
+// fill makes n packed elements the contents of a list that nobody has used yet, the first one being mutation lsn. The caller owns the gate.
+func (l *List) fill(packed []byte, n int, lsn uint64) {
+	var r rope.Rope
+	r.AppendPacked(packed, n)
+	l.mu.Lock()
+	l.rope, l.frozenAt, l.filled = r, lsn, true
+	l.unlockChanged()
+}
+
+// drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write owns the table.
+func (l *List) drop() (n uint64, vs *viewList, err error) {
+	l.mu.Lock()
+	if l.table.gate.shut() {
+		l.mu.Unlock()
+		return 0, nil, ErrBusy
+	}
+	n, vs = l.draw(1)
+	l.table.dropped.Store(true)
+	l.rope.Clear()
+	l.unlockChanged()
+	return n, vs, nil
+}
+
+// Len returns how many elements the list has.
+func (l *List) Len() int { return int(l.length.Load()) }
+
+// lockToRead takes the mutex of a list that may be read.
+func (l *List) lockToRead(c *Call) error {
+	for {
+		l.mu.Lock()
+		if l.filled && !l.table.dropped.Load() {
+			return nil
+		}
+		if err := l.meet(c); err != nil {
+			return err
+		}
+	}
+}
+
+// lockToWrite takes the mutex of a list that may be changed.
+func (l *List) lockToWrite(c *Call) error {
+	c.Version = 0
+	for {
+		l.mu.Lock()
+		if !l.table.gate.shut() && !l.table.dropped.Load() {
+			return nil
+		}
+		if err := l.meet(c); err != nil {
+			return err
+		}
+	}
+}
+
+// meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
+func (l *List) meet(c *Call) error {
+	dropped := l.table.dropped.Load()
+	l.mu.Unlock()
+	if dropped {
+		return ErrNoTable
+	}
+	return l.table.gate.meet(c)
+}
+
+// unlockChanged ends a mutation.
+func (l *List) unlockChanged() {
+	l.length.Store(int64(l.rope.Len()))
+	l.mu.Unlock()
+}
+
+// change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not before. The caller holds mu.
+func (l *List) change(c *Call, k int) {
+	n, _ := l.draw(uint64(k))
+	c.Version = n + uint64(k) - 1
+}
+
+// draw draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
+func (l *List) draw(k uint64) (n uint64, vs *viewList) {
+	n, vs = l.store.draw(k)
+	if vs.newest > l.frozenAt {
+		l.handover(vs, n)
+	}
+	l.frozen = nil
+	return n, vs
+}
+
+func (l *List) handover(vs *viewList, n uint64) {
+	l.frozenAt = vs.handover(l.table, l.frozenAt, n, func() any { return l.freeze() })
+}
+
+// freeze returns the elements as they are. The caller holds mu.
+func (l *List) freeze() *rope.Root {
+	if l.frozen == nil {
+		l.frozen = l.rope.Freeze()
+	}
+	return l.frozen
+}
+
+// rewrite is a long write: make builds the new elements from the old ones, beside the mutex, and says how many numbers the
+// mutation draws; none: nothing changes.
+func (l *List) rewrite(c *Call, make func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
+	h := l.table.gate.enter()
+	defer l.table.gate.leave(h)
+	l.mu.Lock()
+	if l.table.dropped.Load() {
+		l.mu.Unlock()
+		return ErrNoTable
+	}
+	old := l.freeze()
+	l.mu.Unlock()
+
+	next, k, err := make(old)
+	if err != nil || k == 0 {
+		return err
+	}
+	l.mu.Lock()
+	l.change(c, k)
+	l.rope = *next
+	l.unlockChanged()
+	return nil
+}
+
+// edit changes the list by f, which draws k numbers: at once, or as a long write if it is long.
+func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
+	if long {
+		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+			next := old.Thaw()
+			f(next)
+			return next, k, nil
+		})
+	}
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	l.change(c, k)
+	f(&l.rope)
+	l.unlockChanged()
+	return nil
+}
+
+// The errors of lists whose texts are the same always.
+var (
+	errIndex     = &value.Error{Kind: value.IndexError, Msg: "list index out of range"}
+	errAssign    = &value.Error{Kind: value.IndexError, Msg: "list assignment index out of range"}
+	errPop       = &value.Error{Kind: value.IndexError, Msg: "pop index out of range"}
+	errPopEmpty  = &value.Error{Kind: value.IndexError, Msg: "pop from empty list"}
+	errRemove    = &value.Error{Kind: value.ValueError, Msg: "list.remove(x): x not in list"}
+	errSliceStep = &value.Error{Kind: value.ValueError, Msg: "slice step cannot be zero"}
+)

@@ -1,0 +1,138 @@
+package shardmap
+
+import "cyberdb-fast/shardmap/rope"
+
+// place returns the place of index i in a list of n elements; false: there is none.
+func place(i int64, n int) (int, bool) {
+	if i < 0 {
+		i += int64(n)
+	}
+	return int(i), i >= 0 && i < int64(n)
+}
+
+// Get appends element i to dst. Errors: IndexError.
+func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
+	if err := l.lockToRead(c); err != nil {
+		return dst, err
+	}
+	at, ok := place(i, l.rope.Len())
+	if !ok {
+		l.mu.Unlock()
+		return dst, errIndex
+	}
+	dst = append(dst, l.rope.Get(at)...)
+	l.mu.Unlock()
+	return dst, nil
+}
+
+// Set changes element i. Errors: IndexError.
+func (l *List) Set(c *Call, i int64, val []byte) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	at, ok := place(i, l.rope.Len())
+	if !ok {
+		l.mu.Unlock()
+		return errAssign
+	}
+	l.change(c, 1)
+	l.rope.Set(at, val)
+	l.unlockChanged()
+	return nil
+}
+
+// Append puts val at the end.
+func (l *List) Append(c *Call, val []byte) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	l.change(c, 1)
+	l.rope.Append(val)
+	l.unlockChanged()
+	return nil
+}
+
+// Insert puts val before element i, at the nearest end if there is none.
+func (l *List) Insert(c *Call, i int64, val []byte) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	n := int64(l.rope.Len())
+	if i < 0 {
+		i = max(i+n, 0)
+	}
+	l.change(c, 1)
+	l.rope.Insert(int(min(i, n)), val)
+	l.unlockChanged()
+	return nil
+}
+
+// Delete takes element i out. Errors: IndexError.
+func (l *List) Delete(c *Call, i int64) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	at, ok := place(i, l.rope.Len())
+	if !ok {
+		l.mu.Unlock()
+		return errAssign
+	}
+	l.change(c, 1)
+	l.rope.Delete(at)
+	l.unlockChanged()
+	return nil
+}
+
+// Pop takes element i out and appends it to dst. Errors: IndexError.
+func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
+	if err := l.lockToWrite(c); err != nil {
+		return dst, err
+	}
+	n := l.rope.Len()
+	at, ok := place(i, n)
+	if !ok {
+		l.mu.Unlock()
+		if n == 0 {
+			return dst, errPopEmpty
+		}
+		return dst, errPop
+	}
+	l.change(c, 1)
+	dst = append(dst, l.rope.Get(at)...)
+	l.rope.Delete(at)
+	l.unlockChanged()
+	return dst, nil
+}
+
+// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call with more than InlineElements.
+func (l *List) Extend(c *Call, packed []byte, n int) error {
+	switch {
+	case n > InlineElements && !c.Beside:
+		return ErrLong
+	case n == 0:
+		return l.touch(c)
+	}
+	return l.edit(c, n > InlineElements, n, func(r *rope.Rope) { r.AppendPacked(packed, n) })
+}
+
+// Clear takes everything out.
+func (l *List) Clear(c *Call) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	if l.rope.Len() > 0 {
+		l.change(c, 1)
+		l.rope.Clear()
+	}
+	l.unlockChanged()
+	return nil
+}
+
+// touch is a write that changes nothing: it ends with the errors of one.
+func (l *List) touch(c *Call) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	l.mu.Unlock()
+	return nil
+}

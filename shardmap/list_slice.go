@@ -1,0 +1,257 @@
+package shardmap
+
+import (
+	"fmt"
+	"iter"
+	"math"
+
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap/rope"
+)
+
+// inlineBytes is how many bytes an inline call copies at most, about.
+const inlineBytes = 1 << 20
+
+// span is a slice of a list of known length: n elements from from on, step apart. It is empty or lies in the list; an empty one says where to insert.
+type span struct{ from, step, n int }
+
+// newSpan does what Python's slice.indices does. nil stands for None.
+func newSpan(length int, start, stop, step *int64) (span, error) {
+	by := int64(1)
+	if step != nil {
+		by = max(*step, -math.MaxInt64)
+	}
+	if by == 0 {
+		return span{}, errSliceStep
+	}
+	first, last := int64(0), int64(length) // the clamps: first for what lies before, last for what lies behind
+	from, to := first, last
+	if by < 0 {
+		first, last = -1, last-1
+		from, to = last, first
+	}
+	if start != nil {
+		from = clamp(*start, int64(length), first, last)
+	}
+	if stop != nil {
+		to = clamp(*stop, int64(length), first, last)
+	}
+	s := span{from: int(from), step: int(by)}
+	switch {
+	case by > 0 && from < to:
+		s.n = int((to-from-1)/by + 1)
+	case by < 0 && to < from:
+		s.n = int((from-to-1)/-by + 1)
+	}
+	return s, nil
+}
+
+// clamp resolves a bound of a slice of a list of so many elements.
+func clamp(i, length, first, last int64) int64 {
+	if i < 0 {
+		return max(i+length, first)
+	}
+	return min(i, last)
+}
+
+// ascending returns the same elements from the lowest on.
+func (s span) ascending() span {
+	if s.step < 0 && s.n > 0 {
+		return span{from: s.from + (s.n-1)*s.step, step: -s.step, n: s.n}
+	}
+	return s
+}
+
+// isRun tells whether the elements lie side by side, in order or backwards.
+func (s span) isRun() bool { return s.n <= 1 || s.step == 1 || s.step == -1 }
+
+// append appends the span's elements to dst.
+func (s span) append(dst []byte, r *rope.Root) []byte {
+	if s.n > 0 && (s.n == 1 || s.step == 1) {
+		return r.AppendRange(dst, s.from, s.from+s.n)
+	}
+	for elem := range s.values(r) {
+		dst = append(dst, elem...)
+	}
+	return dst
+}
+
+// values yields the span's elements.
+func (s span) values(r *rope.Root) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		switch {
+		case s.n == 0:
+		case s.step == 1:
+			r.Range(s.from, s.from+s.n)(func(_ int, elem []byte) bool { return yield(elem) })
+		case s.step == -1:
+			r.Backward(s.from-s.n+1, s.from+1)(func(_ int, elem []byte) bool { return yield(elem) })
+		default:
+			for k := range s.n {
+				if !yield(r.Get(s.from + k*s.step)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Slice appends the elements of [start:stop:step] to dst and says how many they are. Errors: ValueError for step 0; ErrLong for an
+// inline call that would copy more than InlineElements, or some megabytes.
+func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int, error) {
+	if err := l.lockToRead(c); err != nil {
+		return dst, 0, err
+	}
+	s, err := newSpan(l.rope.Len(), start, stop, step)
+	if err != nil {
+		l.mu.Unlock()
+		return dst, 0, err
+	}
+	long := s.n > InlineElements || s.n > 1 && l.rope.Bytes()/l.rope.Len()*s.n > inlineBytes
+	switch {
+	case !long:
+		dst = s.append(dst, &l.rope.Root)
+		l.mu.Unlock()
+	case !c.Beside:
+		l.mu.Unlock()
+		return dst, 0, ErrLong
+	default:
+		root := l.freeze()
+		l.mu.Unlock()
+		dst = s.append(dst, root)
+	}
+	return dst, s.n, nil
+}
+
+// AppendAll appends all elements to dst and says how many they are. Errors: as Slice.
+func (l *List) AppendAll(c *Call, dst []byte) ([]byte, int, error) {
+	return l.Slice(c, dst, nil, nil, nil)
+}
+
+// SetSlice is l[start:stop:step] = n packed elements. It draws as many numbers, at least one if it takes elements out.
+//
+// Errors: ValueError for step 0, and for a step other than 1 if it picks another number of elements; ErrLong for an inline
+// call with more than InlineElements.
+func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
+	if n > InlineElements {
+		return l.setLongSlice(c, start, stop, step, packed, n)
+	}
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	s, err := newSpan(l.rope.Len(), start, stop, step)
+	if err == nil {
+		err = s.takes(n)
+	}
+	if err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	if k := max(n, min(s.n, 1)); k > 0 {
+		l.change(c, k)
+		s.set(&l.rope, packed, n)
+	}
+	l.unlockChanged()
+	return nil
+}
+
+func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
+	if !c.Beside {
+		return ErrLong
+	}
+	c.Version = 0
+	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+		s, err := newSpan(old.Len(), start, stop, step)
+		if err == nil {
+			err = s.takes(n)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		next := old.Thaw()
+		s.set(next, packed, n)
+		return next, n, nil
+	})
+}
+
+// takes returns the error of an assignment of n elements, if it has one.
+func (s span) takes(n int) error {
+	if s.step == 1 || n == s.n {
+		return nil
+	}
+	return &value.Error{
+		Kind: value.ValueError,
+		Msg:  fmt.Sprintf("attempt to assign sequence of size %d to extended slice of size %d", n, s.n),
+	}
+}
+
+// fewElements is up to how many elements an assignment changes one by one, where it may also replace the range.
+const fewElements = 8
+
+// set assigns n packed elements, which the span takes.
+func (s span) set(r *rope.Rope, packed []byte, n int) {
+	if s.step == 1 && (n != s.n || n > fewElements) {
+		r.DeleteRange(s.from, s.from+s.n)
+		r.InsertPacked(s.from, packed, n)
+		return
+	}
+	for at := s.from; n > 0; n-- {
+		size := value.Size(packed)
+		r.Set(at, packed[:size])
+		packed, at = packed[size:], at+s.step
+	}
+}
+
+// DelSlice is del l[start:stop:step]. Errors: ValueError for step 0; ErrLong for an inline call that would take more than InlineElements out
+// that do not lie side by side.
+func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	s, err := newSpan(l.rope.Len(), start, stop, step)
+	switch {
+	case err != nil || s.n == 0:
+		l.mu.Unlock()
+		return err
+	case s.isRun() || s.n <= InlineElements:
+		l.change(c, 1)
+		s.ascending().delete(&l.rope)
+		l.unlockChanged()
+		return nil
+	}
+	l.mu.Unlock()
+	if !c.Beside {
+		return ErrLong
+	}
+	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+		s, err := newSpan(old.Len(), start, stop, step)
+		if err != nil || s.n == 0 {
+			return nil, 0, err
+		}
+		next := old.Thaw()
+		s.ascending().delete(next)
+		return next, 1, nil
+	})
+}
+
+// denseStep is up to which step a deletion copies what stays instead of deleting one by one.
+const denseStep = 8
+
+// delete takes the elements of an ascending span out.
+func (s span) delete(r *rope.Rope) {
+	switch {
+	case s.isRun():
+		r.DeleteRange(s.from, s.from+s.n)
+	case s.step <= denseStep:
+		var kept []byte
+		end := s.from + (s.n-1)*s.step + 1
+		for at := s.from; at < end-1; at += s.step {
+			kept = r.AppendRange(kept, at+1, at+s.step)
+		}
+		r.DeleteRange(s.from, end)
+		r.InsertPacked(s.from, kept, (s.n-1)*(s.step-1))
+	default:
+		for k := s.n - 1; k >= 0; k-- {
+			r.Delete(s.from + k*s.step)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package shardmap
+
+import "unsafe"
+
+// pageEntries is how many entries a full page holds; entry i of a shard is entry i%pageEntries of page i/pageEntries.
+const (
+	pageEntries = 256
+	pageBits    = 8
+	entryBytes  = 16
+
+	// firstEntries is how many entries the first page of a shard begins with.
+	firstEntries = 8
+)
+
+// entry says where a record lies, its place in the order and its version.
+//
+//	 0       4      6      8          12          16
+//	+-------+------+------+----------+-----------+
+//	| loc   | size | version's high, low | order |
+//	+-------+------+------+----------+-----------+
+//
+// Size 0: the entry is dead, or was never written. The orders of all entries of a page ascend, dead or not.
+type entry struct {
+	loc         uint32 // chunk number << 16 | offset
+	size        uint16 // of the record in bytes, with the flags; of a record in a block of its own, the flags alone
+	versionHigh uint16
+	versionLow  uint32
+	order       uint32 // place - page.base
+}
+
+// Flags in entry.size.
+const (
+	flagOriginal = 1 << 15 // the record holds the key as first written, after the canonical key
+	flagOwnBlock = 1 << 14 // the record has a block of its own
+	sizeMask     = 1<<14 - 1
+
+	// maxBumpBytes is the largest record that shares a chunk.
+	maxBumpBytes = sizeMask
+)
+
+func (e *entry) live() bool { return e.size != 0 }
+
+func (e *entry) version() uint64 { return uint64(e.versionHigh)<<32 | uint64(e.versionLow) }
+
+func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>32), uint32(v) }
+
+// page is a run of a shard's entries. Entries that a view may see are not changed: the page gets other entries first.
+type page struct {
+	entries []entry // pageEntries of them, fewer in the first page of a small shard
+	base    uint64  // place of the first entry
+	born    uint64  // LSN of the mutation that made entries: views with higher numbers may see them
+}
+
+// place returns the place in the dict's order of an entry of the page.
+func (p *page) place(e *entry) uint64 { return p.base + uint64(e.order) }
+
+// holds tells whether the page can express a place.
+func (p *page) holds(place uint64) bool { return place-p.base < 1<<32 }
+
+// newEntries returns n zero entries: a slab block's if they fill one.
+func (s *Store) newEntries(n int) []entry {
+	if n*entryBytes < minSlabBytes {
+		return make([]entry, n)
+	}
+	block := s.slabs.Alloc(n * entryBytes)
+	clear(block)
+	return unsafe.Slice((*entry)(unsafe.Pointer(unsafe.SliceData(block))), n)
+}
+
+// retireEntries gives back what newEntries returned.
+func (s *Store) retireEntries(lsn uint64, entries []entry) {
+	if len(entries)*entryBytes < minSlabBytes {
+		return
+	}
+	s.retire(lsn, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(entries))), len(entries)*entryBytes))
+}

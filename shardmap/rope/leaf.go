@@ -1,0 +1,307 @@
+package rope
+
+import (
+	"slices"
+
+	"cyberdb-fast/codec/value"
+)
+
+const (
+	// LeafBytes is the most that a leaf holds, in bytes of packed elements; a larger element has a leaf alone.
+	LeafBytes = 4096
+	// leafElements bounds the offsets that an insert has to move.
+	leafElements = 1024
+
+	minLeafBytes    = 64 // the smallest buffer and offset table
+	minLeafElements = 8
+)
+
+// newLeaf returns an empty leaf with room for so many bytes and elements.
+func newLeaf(o *owner, capBytes, capElements int) *node {
+	capBytes = min(max(capBytes, minLeafBytes), LeafBytes)
+	capElements = min(max(capElements, minLeafElements), leafElements)
+	return &node{owner: o, buf: make([]byte, 0, capBytes), off: make([]uint16, 1, capElements+1)}
+}
+
+// newBigLeaf returns the leaf of one element larger than LeafBytes: it has no offsets.
+func newBigLeaf(o *owner, elem []byte) *node {
+	return &node{owner: o, n: 1, bytes: len(elem), buf: slices.Clone(elem)}
+}
+
+// at returns element i of the leaf.
+func (n *node) at(i int) []byte {
+	if n.off == nil {
+		return n.buf
+	}
+	at := n.off[n.lo+i : n.lo+i+2]
+	return n.buf[at[0]:at[1]:at[1]]
+}
+
+// packed returns elements i to j of the leaf.
+func (n *node) packed(i, j int) []byte {
+	if n.off == nil {
+		return n.buf
+	}
+	return n.buf[n.off[n.lo+i]:n.off[n.lo+j]]
+}
+
+// fits tells whether the leaf may take one more element of size bytes.
+func (n *node) fits(size int) bool {
+	return n.off != nil && n.n < leafElements && n.bytes+size <= LeafBytes
+}
+
+// roomBehind and roomBefore tell whether it can be written there as things lie.
+func (n *node) roomBehind(size int) bool {
+	return len(n.buf)+size <= cap(n.buf) && len(n.off) < cap(n.off)
+}
+
+func (n *node) roomBefore(size int) bool { return n.lo > 0 && int(n.off[n.lo]) >= size }
+
+// relayout moves the elements to a buffer and an offset table of these capacities, the free room behind them or before them.
+func (n *node) relayout(capBytes, capElements int, before bool) {
+	buf, off := n.buf[:cap(n.buf)], n.off[:cap(n.off)]
+	if capBytes != len(buf) {
+		buf = make([]byte, capBytes)
+	}
+	if capElements+1 != len(off) {
+		off = make([]uint16, capElements+1)
+	}
+	start, lo := 0, 0
+	if before {
+		start, lo = len(buf)-n.bytes, len(off)-n.n-1
+	}
+	was := n.off[n.lo]
+	copy(buf[start:], n.buf[was:])
+	copy(off[lo:], n.off[n.lo:])
+	n.buf, n.off, n.lo = buf[:start+n.bytes], off[:lo+n.n+1], lo
+	if delta := uint16(start) - was; delta != 0 {
+		shift(n.off[lo:], delta)
+	}
+}
+
+// shift adds delta, modulo 2^16, to each offset.
+func shift(off []uint16, delta uint16) {
+	for i := range off {
+		off[i] += delta
+	}
+}
+
+// grow makes room for more elements of size bytes in all, which must fit. It slides what is there if a quarter of the buffer would
+// stay free, or nothing larger is allowed, and allocates otherwise.
+func (n *node) grow(elements, size int, before bool) {
+	n.relayout(grown(cap(n.buf), n.bytes+size, minLeafBytes, LeafBytes),
+		grown(cap(n.off)-1, n.n+elements, minLeafElements, leafElements), before)
+}
+
+func grown(now, need, least, most int) int {
+	if need <= now-now/4 || (now == most && need <= now) {
+		return now
+	}
+	return min(max(need+need/2, least), most)
+}
+
+// shrink gives memory back once the elements fill less than one part in share of the buffer.
+func (n *node) shrink(share int) {
+	if n.off == nil {
+		return
+	}
+	capBytes, capElements := cap(n.buf), cap(n.off)-1
+	if capBytes > minLeafBytes && n.bytes < capBytes/share {
+		capBytes = max(n.bytes+n.bytes/4, minLeafBytes)
+	}
+	if capElements > minLeafElements && n.n < capElements/share {
+		capElements = max(n.n+n.n/4, minLeafElements)
+	}
+	if capBytes != cap(n.buf) || capElements != cap(n.off)-1 {
+		n.relayout(capBytes, capElements, false)
+	}
+}
+
+// full tells whether the room that a push lacks cannot be had: no larger buffer is allowed, and so little of this one is free at the
+// other end that sliding the elements there would not pay.
+func (n *node) full(shortOfBytes, shortOfOffsets bool, size int) bool {
+	return n.n > 0 && (shortOfBytes && cap(n.buf) == LeafBytes && n.bytes+size > LeafBytes*3/4 ||
+		shortOfOffsets && cap(n.off) == leafElements+1 && n.n >= leafElements*3/4)
+}
+
+// pushBack appends an element; false: the leaf is full.
+func (n *node) pushBack(elem []byte) bool {
+	if !n.fits(len(elem)) {
+		return false
+	}
+	if !n.roomBehind(len(elem)) {
+		if n.full(len(n.buf)+len(elem) > cap(n.buf), len(n.off) == cap(n.off), len(elem)) {
+			return false
+		}
+		n.grow(1, len(elem), false)
+	}
+	n.buf = append(n.buf, elem...)
+	n.off = append(n.off, uint16(len(n.buf)))
+	n.n++
+	n.bytes += len(elem)
+	return true
+}
+
+// pushFront puts an element before the others; false: the leaf is full.
+func (n *node) pushFront(elem []byte) bool {
+	if !n.fits(len(elem)) {
+		return false
+	}
+	if !n.roomBefore(len(elem)) {
+		if n.full(int(n.off[n.lo]) < len(elem), n.lo == 0, len(elem)) {
+			return false
+		}
+		n.grow(1, len(elem), true)
+	}
+	at := int(n.off[n.lo]) - len(elem)
+	copy(n.buf[at:], elem)
+	n.lo--
+	n.off[n.lo] = uint16(at)
+	n.n++
+	n.bytes += len(elem)
+	return true
+}
+
+// pushRun appends as many of the count elements in packed as the leaf takes, and says how many elements and bytes these were.
+func (n *node) pushRun(packed []byte, count int) (elements, size int) {
+	if n.off == nil {
+		return 0, 0
+	}
+	var ends [leafElements]uint16
+	count = min(count, leafElements-n.n)
+	for elements < count {
+		s := size + value.Size(packed[size:])
+		if n.bytes+s > LeafBytes {
+			break
+		}
+		size = s
+		ends[elements] = uint16(size)
+		elements++
+	}
+	if elements == 0 {
+		return 0, 0
+	}
+	if len(n.buf)+size > cap(n.buf) || len(n.off)+elements > cap(n.off) {
+		n.grow(elements, size, false)
+	}
+	at, delta := len(n.off), uint16(len(n.buf))
+	n.buf = append(n.buf, packed[:size]...)
+	n.off = append(n.off, ends[:elements]...)
+	shift(n.off[at:], delta)
+	n.n += elements
+	n.bytes += size
+	return elements, size
+}
+
+// insert puts an element, which must fit, before element i.
+func (n *node) insert(i int, elem []byte) {
+	size := len(elem)
+	if i == 0 && n.roomBefore(size) {
+		n.pushFront(elem)
+		return
+	}
+	if !n.roomBehind(size) {
+		n.grow(1, size, false)
+	}
+	at := n.lo + i
+	pos, end := int(n.off[at]), len(n.buf)
+	n.buf = n.buf[:end+size]
+	copy(n.buf[pos+size:], n.buf[pos:end])
+	copy(n.buf[pos:], elem)
+	n.off = n.off[:len(n.off)+1]
+	copy(n.off[at+1:], n.off[at:])
+	shift(n.off[at+1:], uint16(size))
+	n.n++
+	n.bytes += size
+}
+
+// remove takes elements i to j out; the caller shrinks the leaf when it likes.
+func (n *node) remove(i, j int) {
+	if n.off == nil {
+		n.buf, n.off, n.n, n.bytes = nil, make([]uint16, 1), 0, 0
+		return
+	}
+	from, to := n.off[n.lo+i], n.off[n.lo+j]
+	switch {
+	case j == n.n:
+		n.buf, n.off = n.buf[:from], n.off[:n.lo+i+1]
+	case i == 0:
+		n.lo += j
+	default:
+		n.buf = slices.Delete(n.buf, int(from), int(to))
+		n.off = slices.Delete(n.off, n.lo+i+1, n.lo+j+1)
+		shift(n.off[n.lo+i+1:], from-to)
+	}
+	n.n -= j - i
+	n.bytes -= int(to - from)
+}
+
+// replace changes element i, the leaf having room for the new size.
+func (n *node) replace(i int, elem []byte) {
+	from, to := int(n.off[n.lo+i]), int(n.off[n.lo+i+1])
+	delta := len(elem) - (to - from)
+	if delta > 0 && len(n.buf)+delta > cap(n.buf) {
+		n.grow(0, delta, false)
+		from, to = int(n.off[n.lo+i]), int(n.off[n.lo+i+1])
+	}
+	if delta != 0 {
+		end := len(n.buf)
+		n.buf = n.buf[:max(end, end+delta)]
+		copy(n.buf[to+delta:], n.buf[to:end])
+		n.buf = n.buf[:end+delta]
+		shift(n.off[n.lo+i+1:], uint16(delta))
+		n.bytes += delta
+	}
+	copy(n.buf[from:], elem)
+}
+
+// takes tells whether element i can be changed to elem within the leaf.
+func (n *node) takes(i int, elem []byte) bool {
+	if n.off == nil {
+		return len(elem) > LeafBytes
+	}
+	return n.bytes-len(n.at(i))+len(elem) <= LeafBytes
+}
+
+// set changes element i to one that the leaf takes. The buffer of an oversized element may be shared, so it is not written to.
+func (n *node) set(i int, elem []byte) {
+	if n.off == nil {
+		n.buf, n.bytes = slices.Clone(elem), len(elem)
+		return
+	}
+	n.replace(i, elem)
+	n.shrink(2)
+}
+
+// cut returns a leaf of elements i to j of this one, of no more memory than it needs.
+func (n *node) cut(o *owner, i, j int) *node {
+	if n.off == nil {
+		return &node{owner: o, n: n.n, bytes: n.bytes, buf: n.buf} // a big buffer is never written again, so it is shared
+	}
+	part := n.packed(i, j)
+	leaf := newLeaf(o, len(part), j-i)
+	leaf.buf = append(leaf.buf, part...)
+	leaf.off = append(leaf.off[:0], n.off[n.lo+i:n.lo+j+1]...)
+	shift(leaf.off, -leaf.off[0])
+	leaf.n, leaf.bytes = j-i, len(part)
+	return leaf
+}
+
+// joins tells whether two leaves may become one that is full to at most quarters fourths.
+func joins(a, b *node, quarters int) bool {
+	return a.off != nil && b.off != nil && a.bytes+b.bytes <= LeafBytes/4*quarters && a.n+b.n <= leafElements/4*quarters
+}
+
+// absorb appends the elements of b, which fit.
+func (n *node) absorb(b *node) {
+	if len(n.buf)+b.bytes > cap(n.buf) || len(n.off)+b.n > cap(n.off) {
+		n.grow(b.n, b.bytes, false)
+	}
+	delta := uint16(len(n.buf)) - b.off[b.lo]
+	n.buf = append(n.buf, b.packed(0, b.n)...)
+	at := len(n.off)
+	n.off = append(n.off, b.off[b.lo+1:]...)
+	shift(n.off[at:], delta)
+	n.n += b.n
+	n.bytes += b.bytes
+}

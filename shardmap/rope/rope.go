@@ -1,0 +1,244 @@
+package rope
+
+import "cyberdb-fast/codec/value"
+
+// Rope is a sequence that can be changed. The zero Rope is empty and ready to use.
+type Rope struct {
+	Root
+	owner *owner
+}
+
+// Freeze returns the sequence as it is now, in O(1); it stays that way.
+func (r *Rope) Freeze() *Root {
+	frozen := r.Root
+	r.owner = new(owner)
+	return &frozen
+}
+
+// Thaw returns a Rope that starts as r and leaves it alone.
+func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
+
+// Clear takes everything out.
+func (r *Rope) Clear() { r.Root = Root{} }
+
+// Append puts an element at the end.
+func (r *Rope) Append(elem []byte) {
+	if r.tail == nil || r.tail.n == 0 {
+		r.openTail()
+	}
+	r.tail = r.owner.own(r.tail)
+	if r.tail.pushBack(elem) {
+		return
+	}
+	r.closeTail()
+	if len(elem) > LeafBytes {
+		r.mid = r.owner.join(r.mid, tree{root: newBigLeaf(r.owner, elem)})
+		return
+	}
+	r.tail.pushBack(elem)
+}
+
+// Prepend puts an element before the others.
+func (r *Rope) Prepend(elem []byte) {
+	if r.head == nil || r.head.n == 0 {
+		r.openHead()
+	}
+	r.head = r.owner.own(r.head)
+	if r.head.pushFront(elem) {
+		return
+	}
+	r.closeHead()
+	if len(elem) > LeafBytes {
+		r.mid = r.owner.join(tree{root: newBigLeaf(r.owner, elem)}, r.mid)
+		return
+	}
+	r.head.pushFront(elem)
+}
+
+// openTail makes the tail a leaf to append to: the tree's last one if it is not half full, else the empty tail, else a new leaf.
+func (r *Rope) openTail() {
+	if r.mid.root != nil && r.mid.edge(true).halfEmpty() {
+		r.tail, r.mid = r.owner.takeEdge(r.mid, true)
+	} else if r.tail == nil {
+		r.tail = newLeaf(r.owner, minLeafBytes, minLeafElements)
+	}
+}
+
+func (r *Rope) openHead() {
+	if r.mid.root != nil && r.mid.edge(false).halfEmpty() {
+		r.head, r.mid = r.owner.takeEdge(r.mid, false)
+	} else if r.head == nil {
+		r.head = newLeaf(r.owner, minLeafBytes, minLeafElements)
+	}
+}
+
+func (n *node) halfEmpty() bool {
+	return n.off != nil && n.bytes < LeafBytes/2 && n.n < leafElements/2
+}
+
+// closeTail moves a tail that is full into the tree and begins another of the same shape.
+func (r *Rope) closeTail() {
+	elements := r.tail.n
+	if elements > 0 {
+		r.tail.shrink(2)
+		r.mid = r.owner.join(r.mid, tree{root: r.tail})
+		r.tail = newLeaf(r.owner, LeafBytes, elements+elements/8)
+	}
+}
+
+func (r *Rope) closeHead() {
+	elements := r.head.n
+	if elements > 0 {
+		r.head.shrink(2)
+		r.mid = r.owner.join(tree{root: r.head}, r.mid)
+		r.head = newLeaf(r.owner, LeafBytes, elements+elements/8)
+	}
+}
+
+// settle moves both ends into the tree.
+func (r *Rope) settle() {
+	for _, leaf := range []*node{r.head, r.tail} {
+		if leaf != nil && leaf.n > 0 && leaf.owner == r.owner {
+			leaf.shrink(2)
+		}
+	}
+	if r.head.len() > 0 {
+		r.mid = r.owner.concat(tree{root: r.head}, r.mid)
+	}
+	if r.tail.len() > 0 {
+		r.mid = r.owner.concat(r.mid, tree{root: r.tail})
+	}
+	r.head, r.tail = nil, nil
+}
+
+// AppendPacked puts n packed elements at the end.
+func (r *Rope) AppendPacked(packed []byte, n int) {
+	for n > 0 {
+		if r.tail == nil || r.tail.n == 0 {
+			r.openTail()
+		}
+		r.tail = r.owner.own(r.tail)
+		elements, size := r.tail.pushRun(packed, n)
+		if elements == 0 {
+			elements, size = 1, value.Size(packed)
+			r.Append(packed[:size])
+		}
+		packed, n = packed[size:], n-elements
+	}
+}
+
+// Insert puts an element before element i; i may be Len.
+func (r *Rope) Insert(i int, elem []byte) {
+	head, mid := r.head.len(), r.mid.len()
+	switch {
+	case i == head+mid+r.tail.len():
+		r.Append(elem)
+	case i == 0:
+		r.Prepend(elem)
+	case i < head && r.head.fits(len(elem)):
+		r.head = r.owner.own(r.head)
+		r.head.insert(i, elem)
+	case i < head:
+		r.mid = r.owner.insert(r.owner.join(tree{root: r.head}, r.mid), i, elem)
+		r.head = nil
+	case i <= head+mid && mid > 0:
+		r.mid = r.owner.insert(r.mid, i-head, elem)
+	case r.tail.fits(len(elem)):
+		r.tail = r.owner.own(r.tail)
+		r.tail.insert(i-head-mid, elem)
+	default:
+		r.mid = r.owner.insert(r.owner.join(r.mid, tree{root: r.tail}), i-head, elem)
+		r.tail = nil
+	}
+}
+
+// Set changes element i.
+func (r *Rope) Set(i int, elem []byte) {
+	head, mid := r.head.len(), r.mid.len()
+	switch {
+	case i < head:
+		if r.head.takes(i, elem) {
+			r.head = r.owner.own(r.head)
+			r.head.set(i, elem)
+			return
+		}
+	case i < head+mid:
+		if leaf, at := r.mid.leafOf(i - head); leaf.takes(at, elem) {
+			leaf, at = r.owner.edit(&r.mid, i-head, 0, len(elem)-len(leaf.at(at)))
+			leaf.set(at, elem)
+			return
+		}
+	default:
+		if r.tail.takes(i-head-mid, elem) {
+			r.tail = r.owner.own(r.tail)
+			r.tail.set(i-head-mid, elem)
+			return
+		}
+	}
+	r.Delete(i)
+	r.Insert(i, elem)
+}
+
+// Delete takes element i out.
+func (r *Rope) Delete(i int) {
+	if r.head.len() == 0 && r.mid.root != nil && i == 0 {
+		r.head, r.mid = r.owner.takeEdge(r.mid, false)
+	}
+	if r.tail.len() == 0 && r.mid.root != nil && i == r.Len()-1 {
+		r.tail, r.mid = r.owner.takeEdge(r.mid, true)
+	}
+	head, mid := r.head.len(), r.mid.len()
+	switch {
+	case i < head:
+		r.head = r.owner.own(r.head)
+		r.head.remove(i, i+1)
+		r.head.shrink(4)
+	case i < head+mid:
+		r.mid = r.owner.remove(r.mid, i-head)
+	default:
+		r.tail = r.owner.own(r.tail)
+		r.tail.remove(i-head-mid, i-head-mid+1)
+		r.tail.shrink(4)
+	}
+}
+
+// fewElements is up to how many elements a loop of single steps beats cutting the tree and joining it again.
+const fewElements = 8
+
+// InsertPacked puts n packed elements before element i; i may be Len.
+func (r *Rope) InsertPacked(i int, packed []byte, n int) {
+	switch {
+	case i == r.Len():
+		r.AppendPacked(packed, n)
+	case n <= fewElements:
+		for ; n > 0; n-- {
+			size := value.Size(packed)
+			r.Insert(i, packed[:size])
+			packed, i = packed[size:], i+1
+		}
+	default:
+		r.settle()
+		left, right := r.owner.cutAt(r.mid, i)
+		r.mid = left
+		r.AppendPacked(packed, n)
+		r.settle()
+		r.mid = r.owner.concat(r.mid, right)
+	}
+}
+
+// DeleteRange takes elements i to j out.
+func (r *Rope) DeleteRange(i, j int) {
+	switch {
+	case i == 0 && j == r.Len():
+		r.Clear()
+	case j-i <= fewElements:
+		for ; j > i; j-- {
+			r.Delete(i)
+		}
+	default:
+		r.settle()
+		left, rest := r.owner.cutAt(r.mid, i)
+		_, right := r.owner.cutAt(rest, j-i)
+		r.mid = r.owner.concat(left, right)
+	}
+}

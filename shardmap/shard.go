@@ -1,0 +1,195 @@
+package shardmap
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap/slab"
+)
+
+const (
+	// A shard is split above its splitAt live entries, which lies between these, so that shards filled evenly do not split all at once.
+	splitMin = 9750
+	splitMax = 13000 // less than 0.8 of 16 Ki, the fill of the index
+
+	// minSlabBytes is the smallest block that is taken from outside the Go heap.
+	minSlabBytes = slab.MinBlock
+
+	// A shard is compacted when a quarter of its entries or bytes is dead, and at least so much.
+	minDeadEntries = 64
+	minDeadBytes   = 4 << 10
+)
+
+// contents are a shard's entries and records. A copy of the struct whose pages and chunks were cloned stays as it is while the shard changes.
+type contents struct {
+	pages  []page
+	chunks [][]byte // of records; nil: free
+	count  int      // entries, dead ones included: the number of the next
+	live   int
+}
+
+// shard is one part of a dict under one lock: CPython's compact dict, an index of entries that stand in the order of insertion.
+type shard struct {
+	mu sync.Mutex
+
+	// constant
+	table   *Table
+	prefix  uint64 // the upper depth bits of the hashes of its keys
+	depth   uint
+	splitAt int
+
+	// guarded by mu
+	retired  bool   // split, cleared or dropped: look again in the directory
+	frozenAt uint64 // the newest view that has been given the contents, or needs none of them
+	frozen   int    // count when last given: entries below it may be seen by views
+	contents
+	index     []uint32 // see shard_index.go
+	used      int      // slots of the index that are not empty
+	bump      int      // chunk that records are added to, -1: none
+	bumpUsed  int      // bytes of it
+	bytes     int      // of chunks that records share
+	deadBytes int      // of these, in no record
+	freeSlots []uint16 // free places in chunks
+}
+
+func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
+	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, bump: -1}
+	s.splitAt = splitMin + int(mix(t.store.seed^prefix<<8^uint64(depth))%(splitMax-splitMin+1))
+	return s
+}
+
+// mix is the finalizer of MurmurHash3 (Austin Appleby, public domain).
+func mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// record returns the bytes of a live entry's record.
+func (c *contents) record(e *entry) []byte {
+	chunk := c.chunks[e.loc>>16]
+	if e.size&flagOwnBlock != 0 {
+		return chunk
+	}
+	offset := e.loc & 0xffff
+	return chunk[offset : offset+uint32(e.size&sizeMask)]
+}
+
+// entry returns entry number i.
+func (c *contents) entry(i int) *entry { return &c.pages[i>>pageBits].entries[i&(pageEntries-1)] }
+
+// place returns the place of entry number i.
+func (c *contents) place(i int) uint64 {
+	p := &c.pages[i>>pageBits]
+	return p.place(&p.entries[i&(pageEntries-1)])
+}
+
+// pair returns the key, as first written, and the value of a live entry.
+func (c *contents) pair(e *entry) (key, val []byte) {
+	rec := c.record(e)
+	n := value.Size(rec)
+	if e.size&flagOriginal == 0 {
+		return rec[:n], rec[n:]
+	}
+	rec = rec[n:]
+	n = value.Size(rec)
+	return rec[:n], rec[n:]
+}
+
+// freeze returns the contents as they are now, for good.
+func (s *shard) freeze() *contents {
+	c := s.contents
+	if !s.retired {
+		c.pages, c.chunks = slices.Clone(c.pages), slices.Clone(c.chunks)
+	}
+	s.frozen = max(s.frozen, s.count)
+	return &c
+}
+
+// write is what a mutation knows when its numbers are drawn.
+type write struct {
+	store *Store
+	first uint64    // its first LSN
+	views *viewList // as young as first
+	seen  uint64    // what is older than this may be seen by a view of the table
+}
+
+// begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
+func (t *Table) begin(k uint64) write {
+	n, vs := t.store.draw(k)
+	return write{t.store, n, vs, vs.newestOf(t)}
+}
+
+// handover gives the shard's contents to the views that must have them before w changes anything.
+func (s *shard) handover(w *write) {
+	if w.views.newest > s.frozenAt {
+		s.frozenAt = w.views.handover(s.table, s.frozenAt, w.first, func() any { return s.freeze() })
+	}
+}
+
+// appendEntry adds a live entry with a record of its own after all others.
+func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
+	num := s.nextEntry(w, place)
+	p := &s.pages[num>>pageBits]
+	e.order = uint32(place - p.base)
+	p.entries[num&(pageEntries-1)] = e
+	s.count = num + 1
+	s.live++
+	s.addToIndex(w, hash, num)
+}
+
+// nextEntry returns the number of the next entry and sees to it that its page is there, can express place and may be written.
+func (s *shard) nextEntry(w *write, place uint64) int {
+	num := s.count
+	if num>>pageBits < len(s.pages) && !s.pages[num>>pageBits].holds(place) && num&(pageEntries-1) != 0 {
+		s.closePage(w, num)
+		num = (num>>pageBits + 1) << pageBits
+	}
+	if num>>pageBits == len(s.pages) {
+		n := pageEntries
+		if num == 0 {
+			n = firstEntries
+		}
+		s.pages = append(s.pages, page{entries: w.store.newEntries(n), base: place, born: w.first})
+		return num
+	}
+	p := &s.pages[num>>pageBits]
+	if num&(pageEntries-1) == 0 {
+		p.base = place
+	}
+	if num&(pageEntries-1) == len(p.entries) {
+		s.replaceEntries(w, p, 4*len(p.entries))
+	} else if num < s.frozen {
+		s.writable(w, num) // an entry that was deleted from the end, and that a view may see
+	}
+	return num
+}
+
+// closePage leaves the rest of a page dead, from entry num on, in order behind the entries before it.
+func (s *shard) closePage(w *write, num int) {
+	s.writable(w, num-1)
+	rest := s.pages[num>>pageBits].entries[num&(pageEntries-1):]
+	for i := range rest {
+		rest[i] = entry{order: math.MaxUint32}
+	}
+}
+
+// writable returns entry number i for changing: it moves the page if a view may see it.
+func (s *shard) writable(w *write, i int) *entry {
+	p := &s.pages[i>>pageBits]
+	if p.born < w.seen {
+		s.replaceEntries(w, p, len(p.entries))
+	}
+	return &p.entries[i&(pageEntries-1)]
+}
+
+func (s *shard) replaceEntries(w *write, p *page, n int) {
+	entries := w.store.newEntries(min(n, pageEntries))
+	copy(entries, p.entries)
+	w.store.retireEntries(w.first, p.entries)
+	p.entries, p.born = entries, w.first
+}

@@ -1,0 +1,85 @@
+package shardmap
+
+// compactIfDue packs the shard when too much of it is dead.
+func (s *shard) compactIfDue(w *write) {
+	dead := s.count - s.live
+	if dead > minDeadEntries && 4*dead > s.count || s.deadBytes > minDeadBytes && 4*s.deadBytes > s.bytes {
+		s.compact(w)
+	}
+}
+
+// compact moves the live entries into new pages, chunks and index.
+func (s *shard) compact(w *write) {
+	fresh := newShard(s.table, s.depth, s.prefix, 0)
+	fresh.index = w.store.newIndex(indexSlots(s.live + s.live/8 + 1))
+	s.eachLive(func(p *page, e *entry) { fresh.adopt(w, s, p, e, w.store.hashOf(s.canonical(e))) })
+	s.discard(w.store, w.first)
+	s.contents, s.frozen = fresh.contents, 0
+	s.index, s.used = fresh.index, fresh.used
+	s.bump, s.bumpUsed, s.bytes, s.deadBytes, s.freeSlots = fresh.bump, fresh.bumpUsed, fresh.bytes, fresh.deadBytes, fresh.freeSlots
+}
+
+// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are locked.
+func (d *Dict) split(w *write, s *shard) (low, high *shard) {
+	low = newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
+	high = newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
+	low.mu.Lock()
+	high.mu.Lock()
+	for _, half := range []*shard{low, high} {
+		half.index = w.store.newIndex(indexSlots(s.live / 2))
+	}
+	bit := 63 - s.depth
+	s.eachLive(func(p *page, e *entry) {
+		hash := w.store.hashOf(s.canonical(e))
+		half := low
+		if hash>>bit&1 == 1 {
+			half = high
+		}
+		half.adopt(w, s, p, e, hash)
+	})
+	s.retired = true
+	d.mu.Lock()
+	d.dir.Store(d.dir.Load().after(s, low, high))
+	d.mu.Unlock()
+	s.discard(w.store, w.first)
+	return low, high
+}
+
+// eachLive calls f for each live entry, in order.
+func (s *shard) eachLive(f func(p *page, e *entry)) {
+	for i := range s.pages {
+		p := &s.pages[i]
+		for j := range min(len(p.entries), s.count-i*pageEntries) {
+			if e := &p.entries[j]; e.live() {
+				f(p, e)
+			}
+		}
+	}
+}
+
+// adopt appends a copy of a live entry of another shard. A record in a block of its own is not copied: the block changes hands.
+func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
+	moved := *e
+	if e.size&flagOwnBlock != 0 {
+		chunk := &from.chunks[e.loc>>16]
+		moved.loc = uint32(s.addChunk(*chunk)) << 16
+		*chunk = nil
+	} else {
+		place, rec := s.newRecord(w.store, int(e.size&sizeMask))
+		copy(rec, from.record(e))
+		moved.loc = place.loc
+	}
+	s.appendEntry(w, hash, moved, p.place(e))
+}
+
+// discard gives back all blocks of a shard that is out of use since the mutation lsn.
+func (s *shard) discard(st *Store, lsn uint64) {
+	for i := range s.pages {
+		st.retireEntries(lsn, s.pages[i].entries)
+	}
+	for _, chunk := range s.chunks {
+		st.retire(lsn, chunk)
+	}
+	st.freeIndex(s.index)
+	s.contents, s.index = contents{}, nil
+}

@@ -1,0 +1,103 @@
+package slab
+
+import (
+	"slices"
+	"unsafe"
+)
+
+const (
+	regionBytes = 4 << 20
+
+	// Free blocks stay resident up to trimFloor bytes and 1/trimShare of the blocks in use.
+	trimFloor = 8 << 20
+	trimShare = 4
+)
+
+// region is regionBytes of mapped memory at an address divisible by regionBytes, cut into blocks of one class. Guarded by Allocator.mu.
+type region struct {
+	mem    []byte
+	class  int
+	place  int      // in Allocator.partial; -1: not there
+	carved int      // blocks ever handed out: the rest was never touched
+	used   int      // blocks in use
+	dirty  []uint16 // free blocks that are resident
+	clean  []uint16 // free blocks whose memory the system has back
+}
+
+func (r *region) address() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(r.mem))) }
+
+func (r *region) full() bool {
+	return len(r.dirty) == 0 && len(r.clean) == 0 && r.carved == len(r.mem)/blockBytes(r.class)
+}
+
+// take hands out a block: a resident one if there is one.
+func (r *region) take() (block []byte, dirty bool) {
+	var i int
+	switch {
+	case len(r.dirty) > 0:
+		i, dirty = int(r.dirty[len(r.dirty)-1]), true
+		r.dirty = r.dirty[:len(r.dirty)-1]
+	case len(r.clean) > 0:
+		i = int(r.clean[len(r.clean)-1])
+		r.clean = r.clean[:len(r.clean)-1]
+	default:
+		i = r.carved
+		r.carved++
+	}
+	r.used++
+	size := blockBytes(r.class)
+	return r.mem[i*size : (i+1)*size : (i+1)*size], dirty
+}
+
+// put takes a block back.
+func (r *region) put(address uintptr) {
+	r.dirty = append(r.dirty, uint16(int(address-r.address())/blockBytes(r.class)))
+	r.used--
+}
+
+// trim gives the memory of all free blocks back to the system, region by region.
+func (a *Allocator) trim() {
+	a.mu.Lock()
+	regions := make([]*region, 0, len(a.m.regions))
+	for _, r := range a.m.regions {
+		regions = append(regions, r)
+	}
+	a.mu.Unlock()
+	for _, r := range regions {
+		a.trimRegion(r)
+	}
+	a.mu.Lock()
+	a.trimming = false
+	a.mu.Unlock()
+}
+
+// trimRegion counts the region's free blocks as used while their memory goes back, for no lock is held meanwhile.
+func (a *Allocator) trimRegion(r *region) {
+	size := blockBytes(r.class)
+	a.mu.Lock()
+	blocks := r.dirty
+	r.dirty = nil
+	r.used += len(blocks)
+	a.dirty -= len(blocks) * size
+	if r.full() && r.place >= 0 {
+		a.setPartial(r, false)
+	}
+	a.mu.Unlock()
+	if len(blocks) == 0 {
+		return
+	}
+	slices.Sort(blocks)
+	for start := 0; start < len(blocks); {
+		end := start + 1
+		for end < len(blocks) && blocks[end] == blocks[end-1]+1 {
+			end++
+		}
+		releasePages(r.mem[int(blocks[start])*size : (int(blocks[end-1])+1)*size])
+		start = end
+	}
+	a.mu.Lock()
+	r.clean = append(r.clean, blocks...)
+	r.used -= len(blocks)
+	a.returned(r)
+	a.mu.Unlock()
+}

@@ -1,0 +1,181 @@
+package slab
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+	"unsafe"
+)
+
+// Sizes of blocks, in bytes.
+const (
+	MinBlock = 4 << 10
+	MaxBlock = 1 << 20
+
+	minBits = 12
+	classes = 9 // 4 KiB, 8 KiB ... 1 MiB
+)
+
+// An Allocator hands out and takes back blocks. Use New.
+type Allocator struct {
+	mu       sync.Mutex
+	m        *mappings
+	partial  [classes][]*region // regions with a block to hand out
+	used     int                // bytes of blocks in use
+	dirty    int                // bytes of free blocks that are resident
+	trimming bool               // a goroutine gives free blocks' memory back
+}
+
+// mappings is all memory of an Allocator.
+type mappings struct {
+	regions map[uintptr]*region // by address / regionBytes
+	large   map[uintptr][]byte  // by address
+	bytes   int
+}
+
+// New returns an Allocator that has no memory yet.
+func New() *Allocator {
+	a := &Allocator{m: &mappings{regions: make(map[uintptr]*region), large: make(map[uintptr][]byte)}}
+	runtime.AddCleanup(a, (*mappings).unmapAll, a.m)
+	return a
+}
+
+func (m *mappings) unmapAll() {
+	for _, r := range m.regions {
+		unmapPages(r.mem)
+	}
+	for _, block := range m.large {
+		unmapPages(block)
+	}
+}
+
+// Alloc returns a block of at least size bytes: its length is size, its capacity the block's. What it holds is undefined. If the system gives
+// no memory, the block comes from the Go heap.
+func (a *Allocator) Alloc(size int) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if size > MaxBlock {
+		return a.allocLarge(size)
+	}
+	class := classOf(size)
+	r := a.regionFor(class)
+	if r == nil {
+		return make([]byte, size, blockBytes(class))
+	}
+	block, dirty := r.take()
+	if dirty {
+		a.dirty -= cap(block)
+	}
+	a.used += cap(block)
+	if r.full() {
+		a.setPartial(r, false)
+	}
+	return block[:size]
+}
+
+// Free takes back a block that Alloc returned, resliced or not, as long as it starts where it did.
+func (a *Allocator) Free(block []byte) {
+	block = block[:cap(block)]
+	if len(block) == 0 {
+		return
+	}
+	poison(block)
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(block)))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.m.large[address]; ok {
+		delete(a.m.large, address)
+		a.m.bytes -= len(block)
+		a.used -= len(block)
+		unmapPages(block)
+		return
+	}
+	r := a.m.regions[address/regionBytes]
+	if r == nil {
+		return // from the Go heap
+	}
+	a.used -= len(block)
+	a.dirty += len(block)
+	r.put(address)
+	a.returned(r)
+	if !a.trimming && a.dirty > trimFloor+a.used/trimShare {
+		a.trimming = true
+		go a.trim()
+	}
+}
+
+// Bytes returns how much memory is mapped, and how much of that is in no use.
+func (a *Allocator) Bytes() (mapped, free int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.m.bytes, a.m.bytes - a.used
+}
+
+func (a *Allocator) allocLarge(size int) []byte {
+	length := (size + MinBlock - 1) &^ (MinBlock - 1)
+	block := mapPages(length)
+	if block == nil {
+		return make([]byte, size)
+	}
+	a.m.large[uintptr(unsafe.Pointer(unsafe.SliceData(block)))] = block
+	a.m.bytes += length
+	a.used += length
+	return block[:size]
+}
+
+// regionFor returns a region with a block of the class to hand out, nil if the system gives no memory.
+func (a *Allocator) regionFor(class int) *region {
+	if p := a.partial[class]; len(p) > 0 {
+		return p[len(p)-1]
+	}
+	mem := mapAligned()
+	if mem == nil {
+		return nil
+	}
+	r := &region{mem: mem, class: class, place: -1}
+	a.m.regions[r.address()/regionBytes] = r
+	a.m.bytes += regionBytes
+	a.setPartial(r, true)
+	return r
+}
+
+// returned files a region anew that has got blocks back: among those that can hand some out, or back to the system if it is empty and not the last.
+func (a *Allocator) returned(r *region) {
+	if r.place < 0 {
+		a.setPartial(r, true)
+	}
+	if r.used > 0 || len(a.partial[r.class]) == 1 && r.carved <= 1 {
+		return
+	}
+	a.dirty -= len(r.dirty) * blockBytes(r.class)
+	r.dirty = nil
+	a.setPartial(r, false)
+	delete(a.m.regions, r.address()/regionBytes)
+	a.m.bytes -= regionBytes
+	unmapPages(r.mem)
+}
+
+// setPartial adds a region to the list of those that can hand out blocks, or takes it off.
+func (a *Allocator) setPartial(r *region, on bool) {
+	p := a.partial[r.class]
+	if on {
+		r.place = len(p)
+		a.partial[r.class] = append(p, r)
+		return
+	}
+	last := p[len(p)-1]
+	p[r.place], last.place = last, r.place
+	p[len(p)-1] = nil
+	a.partial[r.class] = p[:len(p)-1]
+	r.place = -1
+}
+
+// classOf returns the class of the smallest block that holds size bytes.
+func classOf(size int) int {
+	if size <= MinBlock {
+		return 0
+	}
+	return bits.Len(uint(size-1)) - minBits
+}
+
+func blockBytes(class int) int { return MinBlock << class }

@@ -1,0 +1,64 @@
+package shardmap
+
+import "sync/atomic"
+
+// Kind is what a table is: a dict or a list.
+type Kind uint8
+
+// Kinds of tables.
+const (
+	KindDict Kind = 1
+	KindList Kind = 2
+)
+
+// String returns Python's name of the kind.
+func (k Kind) String() string {
+	switch k {
+	case KindDict:
+		return "dict"
+	case KindList:
+		return "list"
+	}
+	return "unknown"
+}
+
+// Table is a named dict or list. A table that is dropped while a call is on its way to it answers ErrNoTable.
+type Table struct {
+	// constant after Create
+	store *Store
+	kind  Kind
+	born  uint64 // LSN of the creation: the table's place among the tables
+	dict  *Dict
+	list  *List
+
+	name    atomic.Pointer[string] // written under Store.mu: the instant of a renaming
+	named   uint64                 // LSN of the present name; guarded by Store.mu
+	dropped atomic.Bool            // written under Store.mu and all the table's locks
+
+	gate gate
+}
+
+// Name returns the table's present name.
+func (t *Table) Name() string { return *t.name.Load() }
+
+// Kind returns what the table is.
+func (t *Table) Kind() Kind { return t.kind }
+
+// Dict returns the table as a dict, nil if it is a list.
+func (t *Table) Dict() *Dict { return t.dict }
+
+// List returns the table as a list, nil if it is a dict.
+func (t *Table) List() *List { return t.list }
+
+// Len returns how many entries or elements the table holds.
+func (t *Table) Len() int {
+	if t.dict != nil {
+		return t.dict.Len()
+	}
+	return t.list.Len()
+}
+
+// Wait has wake called once the long write that owns the table has ended. False: nothing owns it, the call that met ErrBusy may be made again at once.
+//
+// wake is called on the goroutine of the long write; it must be short and not call the table.
+func (t *Table) Wait(wake func()) bool { return t.gate.wait(wake) }

@@ -1,0 +1,68 @@
+package shardmap
+
+import "iter"
+
+// View shows what the whole store held at a cut, while writers go on. Close it: an open view keeps what it shows from being freed.
+type View struct{ cut *cut }
+
+// View opens a view of all tables.
+func (s *Store) View() *View { return &View{s.newCut(nil)} }
+
+// Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
+func (v *View) Number() uint64 { return v.cut.number }
+
+// Close ends the view and lets go what was kept for it. Nothing of the view may be in use. It may be called more than once.
+func (v *View) Close() { v.cut.close() }
+
+// Tables yields the tables that there were at the cut, by the names they had, in order of creation.
+//
+// A table may be read until the view is closed. Reading one waits for a long write that the view must show whole.
+func (v *View) Tables() iter.Seq2[string, *TableView] {
+	return func(yield func(string, *TableView) bool) {
+		for _, t := range v.cut.tables() {
+			if !yield(t.name, newTableView(v.cut, t.table)) {
+				return
+			}
+		}
+	}
+}
+
+// tables returns the names and tables of the cut: those that have kept their names since, and those that were handed over.
+func (c *cut) tables() []namedTable {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	var tables []namedTable
+	for _, t := range c.store.namedLocked() {
+		if t.table.named < c.number {
+			tables = append(tables, t)
+		}
+	}
+	c.mu.Lock()
+	tables = append(tables, c.names...)
+	c.mu.Unlock()
+	sortTables(tables)
+	return tables
+}
+
+// TableView is one table of a View.
+type TableView struct {
+	kind Kind
+	dict *DictView
+	list *ListView
+}
+
+func newTableView(c *cut, t *Table) *TableView {
+	if t.dict != nil {
+		return &TableView{kind: KindDict, dict: newDictView(c, t.dict)}
+	}
+	return &TableView{kind: KindList, list: newListView(c, t.list)}
+}
+
+// Kind returns what the table is.
+func (v *TableView) Kind() Kind { return v.kind }
+
+// Dict returns the table as a dict, nil if it is a list. Closing it is left to the View.
+func (v *TableView) Dict() *DictView { return v.dict }
+
+// List returns the table as a list, nil if it is a dict. Closing it is left to the View.
+func (v *TableView) List() *ListView { return v.list }

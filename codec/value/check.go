@@ -51,6 +51,9 @@ func checkAt(b []byte, depth int) (int, error) {
 		return 0, ErrTruncated
 	}
 	t, start, n := header(b)
+	if l.t == typExt && t > ExtAppLast {
+		return 0, malformedf("extension code %d", int8(t))
+	}
 	switch t {
 	case typList:
 		size, err := checkElements(b[start:], n, depth)

@@ -156,7 +156,7 @@ func extName(t typ) string {
 
 // checkParts checks the types of the n well-formed elements.
 func checkParts(t typ, elements []byte, n int) error {
-	first, _, _ := typ(0), 0, 0
+	var first typ
 	var rest []byte
 	if n > 0 {
 		first, _, _ = header(elements)

@@ -14,7 +14,8 @@ import (
 //
 // For str, bytes, int and None in their shortest encoding it is b itself, without what follows, and nothing is copied; all else is
 // made in scratch[:0], or in new memory if that does not suffice. unequal says that the key equals nothing: it is a nan, or holds one.
-// Errors: *Error TypeError "unhashable type: 'list'", or for a Decimal sNaN "Cannot hash a signaling NaN value".
+// Errors: *Error TypeError "unhashable type: 'list'", or for a Decimal sNaN "Cannot hash a signaling NaN value";
+// ValueError for an int of more than 1024 bytes, a Fraction of such, or a key nested deeper than 16.
 func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
 	c := b[0]
 	switch {
@@ -26,7 +27,7 @@ func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
 	if t, start, n := header(b); isShortest(b, t, n) {
 		return b[:start+n], false, nil
 	}
-	return appendKey(scratch[:0], b)
+	return appendKey(scratch[:0], b, 0)
 }
 
 // isShortest says whether b is a str, bytes or an int with the shortest header.
@@ -67,8 +68,17 @@ func isShortest(b []byte, t typ, n int) bool {
 	return false
 }
 
-// appendKey appends the canonical form of b.
-func appendKey(dst, b []byte) (_ []byte, unequal bool, err error) {
+// maxKeyDepth bounds the nested tuples, frozensets and exceptions in a key. Check makes the canonical form anew for the members of each frozenset, so
+// that without a bound its work would grow with the square of the depth.
+const maxKeyDepth = 16
+
+// appendKey appends the canonical form of b, which stands inside depth containers of a key.
+func appendKey(dst, b []byte, depth int) (_ []byte, unequal bool, err error) {
+	if depth > maxKeyDepth {
+		err := valueErrorf("key nested deeper than %d", maxKeyDepth)
+		err.limit = ErrTooDeep
+		return dst, false, err
+	}
 	x := open(b)
 	switch x.t {
 	case typNil:
@@ -80,9 +90,9 @@ func appendKey(dst, b []byte) (_ []byte, unequal bool, err error) {
 	case typBool, typInt, ExtBigInt, typFloat, ExtDecimal, ExtFraction, ExtComplex:
 		return appendNumberKey(dst, b, x)
 	case ExtTuple, ExtException:
-		return appendTupleKey(dst, x)
+		return appendTupleKey(dst, x, depth+1)
 	case ExtFrozenSet:
-		return appendFrozenSetKey(dst, x)
+		return appendFrozenSetKey(dst, x, depth+1)
 	case ExtDateTime, ExtTime:
 		return appendInstantKey(dst, x), false, nil
 	case ExtRange:
@@ -96,13 +106,13 @@ func appendKey(dst, b []byte) (_ []byte, unequal bool, err error) {
 }
 
 // appendTupleKey serves tuples and exceptions, which differ by their code.
-func appendTupleKey(dst []byte, x item) (_ []byte, unequal bool, err error) {
+func appendTupleKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err error) {
 	start := len(dst)
 	dst = msgp.AppendArrayHeader(dst, uint32(x.n))
 	body := x.body
 	for range x.n {
 		var differs bool
-		if dst, differs, err = appendKey(dst, body); err != nil {
+		if dst, differs, err = appendKey(dst, body, depth); err != nil {
 			return dst, false, err
 		}
 		unequal = unequal || differs
@@ -112,7 +122,7 @@ func appendTupleKey(dst []byte, x item) (_ []byte, unequal bool, err error) {
 }
 
 // appendFrozenSetKey puts the members in the order of their bytes.
-func appendFrozenSetKey(dst []byte, x item) (_ []byte, unequal bool, err error) {
+func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err error) {
 	var members []byte
 	ends := make([][]byte, 0, x.n)
 	body := x.body
@@ -121,7 +131,7 @@ func appendFrozenSetKey(dst []byte, x item) (_ []byte, unequal bool, err error) 
 		var differs bool
 		member, body = next(body)
 		from := len(members)
-		if members, differs, err = appendKey(members, member); err != nil {
+		if members, differs, err = appendKey(members, member, depth); err != nil {
 			return dst, false, err
 		}
 		unequal = unequal || differs

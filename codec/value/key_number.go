@@ -6,6 +6,16 @@ import (
 	"math/big"
 )
 
+// maxKeyNumber bounds the bytes of an int, and of each part of a Fraction, in a key. The canonical form of longer ones could take milliseconds each;
+// and since they are not among the keys, a Decimal out of their reach can be a key at the cost of its text, however large its exponent.
+const maxKeyNumber = 1024
+
+func tooLongForKey(name string, n int) *Error {
+	err := valueErrorf("%s of %d bytes in a key, at most %d", name, n, maxKeyNumber)
+	err.limit = ErrTooLarge
+	return err
+}
+
 // appendNumberKey appends the canonical form of a number. It is, in this order, the first of these that is exact: an int in its shortest form, a
 // float64, a Fraction in lowest terms, a Decimal without zeros at its end. The last serves only Decimals beyond the reach of the others.
 func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) {
@@ -17,6 +27,9 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 		}
 		return appendInt(dst, v), false, nil
 	case ExtBigInt:
+		if len(x.body) > maxKeyNumber {
+			return dst, false, tooLongForKey("int", len(x.body))
+		}
 		return appendExtBytes(dst, ExtBigInt, x.body), false, nil
 	case typFloat:
 		dst, unequal = appendFloatKey(dst, float(b))
@@ -30,6 +43,9 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 		return appendComplex(dst, complex(re+0, im)), re != re || im != im, nil // -0.0 + 0 is 0.0
 	case ExtFraction:
 		num, den := next(x.body)
+		if n := max(Size(num), Size(den)); n > maxKeyNumber {
+			return dst, false, tooLongForKey("Fraction", n)
+		}
 		return appendRationalKey(dst, bigInt(num), bigInt(den)), false, nil
 	}
 	d, _ := parseDecimal(x.body)
@@ -89,8 +105,8 @@ func appendDecimalKey(dst []byte, d *decimal) []byte {
 	if len(digits) == 0 {
 		return append(dst, 0)
 	}
-	const reach = 8*maxNumberBytes*30103/100000 + 1 // decimal digits of the largest int
-	if size := int64(len(digits)); exp+size > reach || -exp-size > reach {
+	const reach = 8*maxKeyNumber*30103/100000 + 1 // decimal digits of the largest int
+	if size := int64(len(digits)); exp+size > reach || -exp-size > reach || -exp > 8*maxKeyNumber {
 		return appendDecimalExt(dst, d.neg, digits, exp)
 	}
 	num, _ := new(big.Int).SetString(string(digits), 10)
@@ -98,13 +114,13 @@ func appendDecimalKey(dst []byte, d *decimal) []byte {
 		num.Neg(num)
 	}
 	if exp >= 0 {
-		if num.Mul(num, powerOf(10, exp)); len(twosComplement(num)) <= maxNumberBytes {
+		if num.Mul(num, powerOf(10, exp)); len(twosComplement(num)) <= maxKeyNumber {
 			return appendAnyInt(dst, num)
 		}
 		return appendDecimalExt(dst, d.neg, digits, exp)
 	}
 	num, den := reduceByTens(num, -exp)
-	if len(twosComplement(num)) > maxNumberBytes || len(twosComplement(den)) > maxNumberBytes {
+	if len(twosComplement(num)) > maxKeyNumber || len(twosComplement(den)) > maxKeyNumber {
 		return appendDecimalExt(dst, d.neg, digits, exp)
 	}
 	return appendLowestKey(dst, num, den)

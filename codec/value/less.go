@@ -97,18 +97,18 @@ func lessSigned(x, y []byte) bool {
 
 // lessCounters is the order of multisets: no count above the other's, and not all equal.
 func lessCounters(x, y item) (bool, error) {
-	atMost, equal := true, true
+	atMost, same := true, true
 	err := eachCount(x, y, func(a, b []byte) error {
-		if !atMost || Equal(a, b) {
+		if !atMost {
 			return nil
 		}
-		equal = false
-		var err error
-		atMost, err = Less(a, b)
+		less, err := Less(a, b)
 		if e, ok := err.(*Error); ok && e.Kind == TypeError { //nolint:errorlint // Less returns it unwrapped
 			return notOrdered("<=", a, b)
 		}
+		equal := Equal(a, b)
+		atMost, same = less || equal, same && equal
 		return err
 	})
-	return atMost && !equal && err == nil, err
+	return atMost && !same && err == nil, err
 }

@@ -204,7 +204,10 @@ func appendCounterRepr(dst []byte, x item) ([]byte, error) {
 		}
 		return 0
 	})
-	if unordered != nil {
+	if e, ok := unordered.(*Error); ok { //nolint:errorlint // Less returns it unwrapped
+		if e.Kind != TypeError {
+			return dst, e
+		}
 		pairs = pairsOf(x)
 	}
 	dst, err := appendPairsRepr(append(dst, "Counter({"...), pairs, "", ": ", "")

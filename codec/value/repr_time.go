@@ -57,11 +57,14 @@ func appendTimeRepr(dst []byte, x item) []byte {
 	if c.micros() > 0 {
 		dst = fmt.Appendf(dst, ", %d", c.micros())
 	}
-	if c.fold {
+	if c.fold && x.t == ExtDateTime { // CPython has it in front of the zone here, behind it for times
 		dst = append(dst, ", fold=1"...)
 	}
 	if c.aware {
 		dst = c.appendZoneRepr(append(dst, ", tzinfo="...))
+	}
+	if c.fold && x.t == ExtTime {
+		dst = append(dst, ", fold=1"...)
 	}
 	return append(dst, ')')
 }

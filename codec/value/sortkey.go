@@ -68,13 +68,13 @@ func parseSortKey(b []byte) (*SortKey, *badSortKey) {
 	case x.t == typNil:
 		return &SortKey{}, nil
 	case x.t != typList:
-		return nil, badSortKeyf("a %s where None or a list belongs", TypeName(b))
+		return nil, badSortKeyf("%s where None or a list belongs", TypeName(b))
 	case x.n == 0:
 		return nil, badSortKeyf("an empty list")
 	}
 	first, rest := next(x.body)
 	if t, _, _ := header(first); t != typStr {
-		return nil, badSortKeyf("a %s where the name of a form belongs", TypeName(first))
+		return nil, badSortKeyf("%s where the name of a form belongs", TypeName(first))
 	}
 	name := string(content(first))
 	form, known := sortForms[name]

@@ -6,6 +6,7 @@ repr.txt next to itself; the latter needs the recorded repr_cases.jsonl as its a
 
 import builtins
 import collections
+import dataclasses
 import datetime
 import decimal
 import fractions
@@ -17,15 +18,23 @@ EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-class Extension(collections.namedtuple("Extension", "code data")):
+@dataclasses.dataclass(frozen=True, repr=False)
+class Extension:
     """A value of an application type, code 64 to 127."""
+
+    code: int
+    data: bytes
 
     def __repr__(self):
         return f"<extension {self.code}: {len(self.data)} bytes>"
 
 
-class Unopened(collections.namedtuple("Unopened", "path data")):
+@dataclasses.dataclass(frozen=True, repr=False)
+class Unopened:
     """An object that is kept unopened."""
+
+    path: str
+    data: bytes
 
     def __repr__(self):
         return f"<{self.path} object>"
@@ -119,7 +128,7 @@ ENCODERS = {
     collections.defaultdict: lambda x: ext(19, b"\x92" + encode(x.default_factory and x.default_factory.__name__) + mapping(x)),
     type(...): lambda x: ext(20, b"\0"),
     type(NotImplemented): lambda x: ext(20, b"\1"),
-    Unopened: lambda x: ext(22, array(x)),
+    Unopened: lambda x: ext(22, array([x.path, x.data])),
     Extension: lambda x: ext(x.code, x.data),
 }
 

@@ -7,19 +7,31 @@ import (
 func TestDictAgainstModel(t *testing.T) {
 	cases := []struct {
 		name  string
+		split int // leastSplit
 		keys  int
 		steps int
 		big   bool
 	}{
-		{"few keys", 20, 20000, false},
-		{"some keys, big records", 500, 20000, true},
-		{"many keys", 100000, 60000, false},
+		{"few keys", leastSplit, 20, 20000, false},
+		{"few keys, many shards", 4, 100, 20000, false},
+		{"some keys, big records", 200, 500, 20000, true},
+		{"many keys", 600, 6000, 20000, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSession(t, seeded(t), c.keys)
 			s.big = c.big
+			s.store.leastSplit = c.split
+			s.recreate()
+			for i := range c.keys / 2 {
+				k, before := formOf(i, 0), s.store.Clock()
+				s.ok(s.dict.Set(&s.call, k.encoded, []byte{1}))
+				s.model.set(k, []byte{1}, s.drew(before, 1))
+			}
+			if raceEnabled {
+				c.steps /= 5
+			}
 			for i := range c.steps {
 				s.step()
 				if i%5000 == 0 {
@@ -31,6 +43,14 @@ func TestDictAgainstModel(t *testing.T) {
 			s.check()
 		})
 	}
+}
+
+// recreate begins anew with an empty dict.
+func (s *session) recreate() {
+	s.ok(s.store.Drop("table"))
+	table, err := s.store.Create(&s.call, "table", KindDict, nil, 0)
+	s.ok(err)
+	s.dict, s.model = table.Dict(), newModel()
 }
 
 // drain empties the dict, part by part and then by clear, and fills it again.
@@ -111,6 +131,8 @@ func FuzzDictOps(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		choices := byteChoices(data)
 		s := newSession(t, &choices, 30)
+		s.store.leastSplit = 4
+		s.recreate()
 		for len(choices) > 0 {
 			s.step()
 		}

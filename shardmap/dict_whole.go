@@ -170,12 +170,12 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 			c.release()
 			break
 		}
-		defer c.release()
 		for m := c.mergeHeld(0); len(m) > 0; m.next() {
 			key, val := m[0].contents.pair(m[0].entry())
 			dst = what.append(dst, key, val)
 			n++
 		}
+		c.release()
 		return dst, n, nil
 	}
 	if !c.Beside {

@@ -31,12 +31,13 @@ type List struct {
 
 func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
 
-// fill makes n packed elements the contents of a list that nobody has used yet, the first one being mutation lsn. The caller owns the gate.
+// fill makes n packed elements the contents of a list that nobody has used yet; the first one is mutation lsn, the creation the one before.
+// The caller owns the gate.
 func (l *List) fill(packed []byte, n int, lsn uint64) {
 	var r rope.Rope
 	r.AppendPacked(packed, n)
 	l.mu.Lock()
-	l.rope, l.frozenAt, l.filled = r, lsn, true
+	l.rope, l.frozenAt, l.filled = r, lsn-1, true
 	l.unlockChanged()
 }
 
@@ -128,9 +129,10 @@ func (l *List) freeze() *rope.Root {
 	return l.frozen
 }
 
-// rewrite is a long write: make builds the new elements from the old ones, beside the mutex, and says how many numbers the
+// rewrite is a long write: build makes the new elements from the old ones, beside the mutex, and says how many numbers the
 // mutation draws; none: nothing changes.
-func (l *List) rewrite(c *Call, make func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
+func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
+	c.Version = 0
 	h := l.table.gate.enter()
 	defer l.table.gate.leave(h)
 	l.mu.Lock()
@@ -141,7 +143,7 @@ func (l *List) rewrite(c *Call, make func(old *rope.Root) (next *rope.Rope, k in
 	old := l.freeze()
 	l.mu.Unlock()
 
-	next, k, err := make(old)
+	next, k, err := build(old)
 	if err != nil || k == 0 {
 		return err
 	}

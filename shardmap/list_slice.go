@@ -158,7 +158,6 @@ func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n 
 	if !c.Beside {
 		return ErrLong
 	}
-	c.Version = 0
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
 		if err == nil {

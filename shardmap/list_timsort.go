@@ -20,13 +20,13 @@ type timsort struct {
 	keys      [][]byte
 	a         []int32 // the places
 	tmp       []int32
-	runs      []run
+	runs      []sortedRun
 	minGallop int
 	err       error // the first one; from then on nothing is less than anything
 }
 
-// run is a sorted stretch of a; power is that of its border with the next run.
-type run struct{ start, n, power int }
+// sortedRun is a sorted stretch of a; power is that of its border with the next run.
+type sortedRun struct{ start, n, power int }
 
 // mergeSorted returns the places of the keys in order, by Python's <.
 func mergeSorted(keys [][]byte, reverse bool) ([]int32, error) {
@@ -127,7 +127,7 @@ func (t *timsort) push(start, n int) {
 		}
 		t.runs[len(t.runs)-1].power = p
 	}
-	t.runs = append(t.runs, run{start: start, n: n})
+	t.runs = append(t.runs, sortedRun{start: start, n: n})
 }
 
 // power returns the level of the border between two runs in the ideal merge tree over n elements.

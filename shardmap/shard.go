@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// A shard is split above its splitAt live entries, which lies between these, so that shards filled evenly do not split all at once.
-	splitMin = 9750
-	splitMax = 13000 // less than 0.8 of 16 Ki, the fill of the index
+	// A shard is split above splitAt live entries, which lies between leastSplit and leastSplit*4/3, so that shards filled evenly do not split all
+	// at once. 4/3 of it is a little less than 0.8 of 16 Ki, where the index would grow once more.
+	leastSplit = 9800
 
 	// minSlabBytes is the smallest block that is taken from outside the Go heap.
 	minSlabBytes = slab.MinBlock
@@ -56,7 +56,8 @@ type shard struct {
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
 	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, bump: -1}
-	s.splitAt = splitMin + int(mix(t.store.seed^prefix<<8^uint64(depth))%(splitMax-splitMin+1))
+	least := t.store.leastSplit
+	s.splitAt = least + int(mix(t.store.seed^prefix<<8^uint64(depth))%uint64(least/3+1))
 	return s
 }
 

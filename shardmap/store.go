@@ -16,7 +16,8 @@ import (
 // Store is a set of named tables with one clock. All methods may be called from any goroutine.
 type Store struct {
 	// constant after NewStore
-	seed uint64 // of the hash of keys
+	seed       uint64 // of the hash of keys
+	leastSplit int    // see the constant
 
 	clock   atomic.Uint64            // the last LSN drawn
 	views   atomic.Pointer[viewList] // written under viewsMu
@@ -32,7 +33,7 @@ type Store struct {
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{seed: rand.Uint64(), tables: xsync.NewMapOf[string, *Table](), slabs: slab.New()}
+	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, tables: xsync.NewMapOf[string, *Table](), slabs: slab.New()}
 	s.views.Store(&viewList{})
 	return s
 }
@@ -97,40 +98,46 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 
 // Drop deletes a table. Errors: ErrNoTable; ErrBusy if a long write owns it.
 func (s *Store) Drop(name string) error {
+	_, err := s.drop(name)
+	return err
+}
+
+func (s *Store) drop(name string) (lsn uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, ok := s.lookup(name)
 	if !ok {
-		return ErrNoTable
+		return 0, ErrNoTable
 	}
-	var (
-		n   uint64
-		vs  *viewList
-		err error
-	)
+	var vs *viewList
 	if t.dict != nil {
-		n, vs, err = t.dict.drop()
+		lsn, vs, err = t.dict.drop()
 	} else {
-		n, vs, err = t.list.drop()
+		lsn, vs, err = t.list.drop()
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	vs.handName(t, n)
+	vs.handName(t, lsn)
 	s.tables.Delete(name)
-	return nil
+	return lsn, nil
 }
 
 // Rename gives a table another name. Errors: ErrNoTable, ErrTableExists.
 func (s *Store) Rename(from, to string) error {
+	_, err := s.rename(from, to)
+	return err
+}
+
+func (s *Store) rename(from, to string) (lsn uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, ok := s.lookup(from)
 	if !ok {
-		return ErrNoTable
+		return 0, ErrNoTable
 	}
 	if _, ok := s.lookup(to); ok {
-		return ErrTableExists
+		return 0, ErrTableExists
 	}
 	n, vs := s.draw(1)
 	vs.handName(t, n)
@@ -138,7 +145,7 @@ func (s *Store) Rename(from, to string) error {
 	t.named = n
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
 	s.tables.Delete(from)
-	return nil
+	return n, nil
 }
 
 // handName tells the views of the store that t bears another name, or none, from the mutation n on. The caller holds Store.mu.

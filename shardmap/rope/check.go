@@ -72,25 +72,3 @@ func (n *node) checkLeaf() error {
 	}
 	return nil
 }
-
-// MemoryBytes returns what the buffers, offsets and nodes take, shared ones included.
-func (r *Root) MemoryBytes() int {
-	var sum int
-	for _, n := range []*node{r.head, r.mid.root, r.tail} {
-		if n != nil {
-			sum += n.memory()
-		}
-	}
-	return sum
-}
-
-// nodeBytes is the size of a node without its slices.
-const nodeBytes = 128
-
-func (n *node) memory() int {
-	sum := nodeBytes + cap(n.buf) + 2*cap(n.off) + 16*cap(n.kids)
-	for _, kid := range n.kids {
-		sum += kid.memory()
-	}
-	return sum
-}

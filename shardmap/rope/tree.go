@@ -131,7 +131,8 @@ func (o *owner) concat(a, b tree) tree {
 // edge returns the first or the last leaf.
 func (t tree) edge(last bool) *node {
 	n := t.root
-	for ; n.kids != nil; n = n.kids[edgeOf(n, last)] {
+	for n.kids != nil {
+		n = n.kids[edgeOf(n, last)]
 	}
 	return n
 }

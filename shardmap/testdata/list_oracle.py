@@ -31,7 +31,7 @@ def encode(v):
     if isinstance(v, list):
         return bytes([0x90 | len(v)]) + b"".join(map(encode, v))
     if isinstance(v, frozenset):
-        return extension(4, encode(v.items_as_sent))
+        return extension(4, encode(sorted(v)))
     raise TypeError(type(v))
 
 
@@ -39,10 +39,6 @@ def extension(code, payload):
     fixed = {1: 0xD4, 2: 0xD5, 4: 0xD6, 8: 0xD7, 16: 0xD8}
     head = bytes([fixed[len(payload)]]) if len(payload) in fixed else bytes([0xC7, len(payload)])
     return head + bytes([code]) + payload
-
-
-class Frozen(frozenset):
-    """A frozenset that remembers in which order its members were sent."""
 
 
 def decode(b, i=0):
@@ -73,9 +69,7 @@ def decode(b, i=0):
     assert b[i] == 4
     items, end = decode(b, i + 1)
     assert end == i + 1 + size
-    v = Frozen(items)
-    v.items_as_sent = items
-    return v, end
+    return frozenset(items), end
 
 
 def run(items, r):

@@ -1,0 +1,80 @@
+package rope
+
+// fits tells whether the leaf may take one more element of size bytes.
+func (n *node) fits(size int) bool {
+	return n.off != nil && n.n < leafElements && n.bytes+size <= LeafBytes
+}
+
+// roomBehind and roomBefore tell whether it can be written there as things lie.
+func (n *node) roomBehind(size int) bool {
+	return len(n.buf)+size <= cap(n.buf) && len(n.off) < cap(n.off)
+}
+
+func (n *node) roomBefore(size int) bool { return n.lo > 0 && int(n.off[n.lo]) >= size }
+
+// relayout moves the elements to a buffer and an offset table of these capacities, the free room behind them or before them.
+func (n *node) relayout(capBytes, capElements int, before bool) {
+	buf, off := n.buf[:cap(n.buf)], n.off[:cap(n.off)]
+	if capBytes != len(buf) {
+		buf = make([]byte, capBytes)
+	}
+	if capElements+1 != len(off) {
+		off = make([]uint16, capElements+1)
+	}
+	start, lo := 0, 0
+	if before {
+		start, lo = len(buf)-n.bytes, len(off)-n.n-1
+	}
+	was := n.off[n.lo]
+	copy(buf[start:], n.buf[was:])
+	copy(off[lo:], n.off[n.lo:])
+	n.buf, n.off, n.lo = buf[:start+n.bytes], off[:lo+n.n+1], lo
+	if delta := uint16(start) - was; delta != 0 {
+		shift(n.off[lo:], delta)
+	}
+}
+
+// shift adds delta, modulo 2^16, to each offset.
+func shift(off []uint16, delta uint16) {
+	for i := range off {
+		off[i] += delta
+	}
+}
+
+// grow makes room for more elements of size bytes in all, which must fit. It slides what is there if a quarter of the buffer would
+// stay free, or nothing larger is allowed, and allocates otherwise.
+func (n *node) grow(elements, size int, before bool) {
+	n.relayout(grown(cap(n.buf), n.bytes+size, minLeafBytes, LeafBytes),
+		grown(cap(n.off)-1, n.n+elements, minLeafElements, leafElements), before)
+}
+
+func grown(now, need, least, most int) int {
+	if need <= now-now/4 || (now == most && need <= now) {
+		return now
+	}
+	return min(max(need+need/2, least), most)
+}
+
+// shrink gives memory back once the elements fill less than one part in share of the buffer.
+func (n *node) shrink(share int) {
+	if n.off == nil {
+		return
+	}
+	capBytes, capElements := cap(n.buf), cap(n.off)-1
+	if capBytes > minLeafBytes && n.bytes < capBytes/share {
+		capBytes = max(n.bytes+n.bytes/4, minLeafBytes)
+	}
+	if capElements > minLeafElements && n.n < capElements/share {
+		capElements = max(n.n+n.n/4, minLeafElements)
+	}
+	if capBytes != cap(n.buf) || capElements != cap(n.off)-1 {
+		n.relayout(capBytes, capElements, false)
+	}
+}
+
+// full tells whether the room that a push lacks cannot be had: no larger buffer is allowed, and so little of this one is free at the
+// other end that sliding the elements there would not pay.
+func (n *node) full(shortOfBytes, shortOfOffsets bool, size int) bool {
+	return n.n > 0 && (shortOfBytes && cap(n.buf) == LeafBytes && n.bytes+size > LeafBytes*3/4 ||
+		shortOfOffsets && cap(n.off) == leafElements+1 && n.n >= leafElements*3/4)
+}

@@ -234,7 +234,7 @@ func outcome[R any](q *call, decode func(*call) (R, error)) (result R, err error
 	switch {
 	case q.lost != nil:
 		return result, q.asError(q.lost)
-	case q.status != codec.StatusOK && !(q.orNone && q.status == codec.StatusKeyError):
+	case q.status != codec.StatusOK && (!q.orNone || q.status != codec.StatusKeyError):
 		return result, replyError(q.op.String(), q.table, q.status, q.reply)
 	}
 	if result, err = decode(q); err != nil {

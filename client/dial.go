@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"cyberdb-fast/codec/secure"
@@ -15,28 +14,32 @@ import (
 // maxGreeting bounds what is read before the server's proof; its longest message is a refusal.
 const maxGreeting = 4096
 
-// dial connects and proves the password. rest is what was read behind the server's proof.
-func dial(ctx context.Context, o *Options) (conn net.Conn, limits secure.Limits, rest []byte, err error) {
+// opened is a connection on which both sides have proved the password.
+type opened struct {
+	conn   net.Conn
+	limits secure.Limits
+	rest   []byte // what was read behind the server's proof
+}
+
+// dial connects and proves the password.
+func dial(ctx context.Context, o *Options) (opened, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel()
 	network, addr := o.network()
-	if conn, err = o.Dial(ctx, network, addr); err != nil {
-		return nil, limits, nil, err
+	conn, err := o.Dial(ctx, network, addr)
+	if err != nil {
+		return opened{}, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	limits, rest, err = handshake(conn, o)
-	if !stop() {
-		<-ctx.Done()
-		err = ctx.Err()
+	limits, rest, err := handshake(conn, o)
+	if !stop() { // the deadline of conn is in the past, or about to be
+		err = fmt.Errorf("no proof within %s", o.DialTimeout)
 	}
 	if err != nil {
 		_ = conn.Close()
-		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, limits, nil, fmt.Errorf("opening %s: %w", o.Addr, refused(err))
+		return opened{}, fmt.Errorf("opening %s: %w", o.Addr, refused(err))
 	}
-	return conn, limits, rest, nil
+	return opened{conn, limits, rest}, nil
 }
 
 // handshake runs the opening messages of PROTOCOL.md.

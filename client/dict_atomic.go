@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"cyberdb-fast/codec"
 )
@@ -98,7 +99,7 @@ func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found boo
 	for {
 		old, version, err := d.GetVersioned(ctx, k)
 		found := err == nil
-		if err != nil && !isKeyMissing(err) {
+		if err != nil && !errors.Is(err, ErrKey) {
 			return old, err
 		}
 		if !found {
@@ -108,7 +109,7 @@ func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found boo
 		if err != nil {
 			return v, err
 		}
-		if _, err = d.SetIf(ctx, k, v, version); !isVersionMismatch(err) {
+		if _, err = d.SetIf(ctx, k, v, version); !errors.Is(err, ErrVersionMismatch) {
 			return v, err
 		}
 	}

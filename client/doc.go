@@ -23,8 +23,8 @@
 // # Giving up
 //
 // When its context ends a method returns at once, with the context's error. A read is then simply without a result. A write may have been
-// applied, or may still be applied a moment later, even after a later request of the same goroutine, since that may use another connection: with
-// Options.Conns 1, or after a successful Ping of such a client, it cannot. CompareAndSet and SetIf make writes that are safe to repeat.
+// applied, or may still be a moment later, even after the next request of the same goroutine when that takes another connection; with
+// Options.Conns 1 it does not. CompareAndSet and SetIf make writes that are safe to repeat.
 //
 // # Lost connections
 //

@@ -177,7 +177,3 @@ func hopeless(err error) bool {
 	return errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrRefused) && !errors.Is(err, ErrShuttingDown) && !errors.Is(err, ErrOverloaded)
 }
-
-func isKeyMissing(err error) bool { return errors.Is(err, ErrKey) }
-
-func isVersionMismatch(err error) bool { return errors.Is(err, ErrVersionMismatch) }

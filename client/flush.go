@@ -14,7 +14,7 @@ import (
 // It never waits: what the socket does not take at once is the keeper's.
 //
 // Before each write, unless the caller is alone, all goroutines that are ready to run get a turn: those with requests of their own put them
-// into the batch. That makes some 30 requests a write out of three with a hundred callers, and a Get of theirs takes a quarter of the time.
+// into the batch. With a hundred callers on two connections a write carries some 12 requests instead of 1.4, with a thousand 70 instead of 2.
 func (l *link) flush(alone bool) {
 	for range callerRounds {
 		if l.try == nil {

@@ -25,7 +25,7 @@ const (
 func (la *lane) run() {
 	backoff := firstBackoff
 	for la.client.ctx.Err() == nil {
-		conn, limits, rest, err := dial(la.client.ctx, &la.client.options)
+		opened, err := dial(la.client.ctx, &la.client.options)
 		if err != nil {
 			la.failed(err)
 			if hopeless(err) {
@@ -33,9 +33,9 @@ func (la *lane) run() {
 			}
 		} else {
 			var l *link
-			l = newLink(conn, limits, func() { la.link.CompareAndSwap(l, nil) })
+			l = newLink(opened.conn, opened.limits, func() { la.link.CompareAndSwap(l, nil) })
 			began := time.Now()
-			la.serve(l, rest)
+			la.serve(l, opened.rest)
 			if time.Since(began) > steadyAfter {
 				backoff = firstBackoff
 			}

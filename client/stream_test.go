@@ -205,6 +205,7 @@ func TestLongReadGivenUp(t *testing.T) {
 		return codec.AppendReply(nil, &codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: []byte{1}})
 	}
 	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
 	elements, failed := ListOf[int](dialPeer(t, p, nil), "t").All(ctx)
 	for range elements {
 		cancel()

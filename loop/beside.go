@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -93,6 +94,7 @@ type bodyWriter struct {
 	s     *session
 	id    uint32
 	whole bool   // collect everything
+	large bool   // a reply that is ready
 	body  []byte // begins with room for a frame's header
 }
 
@@ -107,12 +109,40 @@ func (s *session) startStream(id uint32, read stream) {
 		})
 		return
 	}
+	s.send(&bodyWriter{s: s, id: id}, read)
+}
+
+// sendLarge sends a reply that is made as its client reads. The session's further requests wait until that is done: of such replies, one at a
+// time is in memory.
+func (s *session) sendLarge(frames []byte) {
+	s.srv.streams.Add(1)
+	s.state, s.sendsLarge = parked, true
+	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
+	s.send(w, stream{close: func() {}, write: func(w *bodyWriter) error {
+		for {
+			reply, n, err := codec.ParseReply(frames)
+			if err != nil {
+				return err
+			}
+			if n == len(frames) { // the last one, which end makes again
+				w.body = append(w.body, reply.Body...)
+				return nil
+			}
+			if err := w.send(frames[:n], false); err != nil {
+				return err
+			}
+			frames = frames[n:]
+		}
+	}})
+}
+
+// send runs a stream on a goroutine of its own.
+func (s *session) send(w *bodyWriter, read stream) {
 	s.streams++
 	s.srv.besides.Add(1)
 	go func() {
 		defer s.srv.besides.Add(-1)
 		defer s.srv.streams.Add(-1)
-		w := &bodyWriter{s: s, id: id}
 		w.begin()
 		if err := s.srv.writeStream(read, w); err != nil {
 			w.end(err)
@@ -193,7 +223,9 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 	unread, err := w.onLoop(func() {
 		if last {
 			w.s.streams--
+			w.s.sendsLarge = w.s.sendsLarge && !w.large
 			w.s.ready.Store(true)
+			defer func() { w.s.closing = w.s.closing || isDefect(frame) }()
 		}
 		w.s.active.Store(w.s.srv.clock.nanos())
 		w.s.loop.out = append(w.s.loop.out[:0], frame...)

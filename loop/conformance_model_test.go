@@ -60,7 +60,7 @@ const compareBodies codec.Opcode = 0
 
 func startModel(t testing.TB, seed uint64) *pythonModel {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "python3", "testdata/model.py", "../codec/value/testdata", fmt.Sprint(seed))
+	cmd := exec.Command("python3", "testdata/model.py", "../codec/value/testdata", fmt.Sprint(seed))
 	cmd.Env = append(cmd.Environ(), "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1")
 	var err error
 	m := &pythonModel{TB: t, families: make(map[string][][]byte), lengths: make(map[string]int)}

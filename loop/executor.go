@@ -1,9 +1,12 @@
 package loop
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
@@ -13,8 +16,11 @@ import (
 const (
 	// maxFixedArgs is the most arguments that any opcode has beside its "many".
 	maxFixedArgs = 4
-	// besideArgBytes is the size of arguments above which checking them is too long for an event loop.
-	besideArgBytes = 64 << 10
+	// A request is executed on the event loop if its arguments are no larger than smallArgBytes, or if they are scalars, no more than
+	// shardmap.InlineElements of them and no larger than scalarArgBytes. Others are too long to check there: a container's keys and members are
+	// compared with each other, at up to half a microsecond for each.
+	smallArgBytes  = 2 << 10
+	scalarArgBytes = 1 << 20
 )
 
 // outcome says what became of a request.
@@ -51,7 +57,7 @@ type executor struct {
 // reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
 func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 	x.outcome, x.status, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, req.Op, nil, nil
-	if len(req.Args) > besideArgBytes && !x.call.Beside {
+	if len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
 		x.outcome = outcomeBeside
 		return out
 	}
@@ -99,6 +105,35 @@ func (x *executor) long(out []byte, req *codec.Request, command *command) []byte
 		return x.fail(out, req, err)
 	}
 	return out
+}
+
+// quickToCheck says whether arguments of more than smallArgBytes can be checked on an event loop: scalars, and few bytes of what has a length of its
+// own and may hold containers. Whatever cannot be parsed is quick too: checking ends there.
+func quickToCheck(b []byte) bool {
+	if len(b) > scalarArgBytes {
+		return false
+	}
+	deep := 0
+	for n := 0; len(b) > 0; n++ {
+		scalar := false
+		switch msgp.NextType(b) {
+		case msgp.ArrayType, msgp.MapType:
+			return false
+		case msgp.StrType, msgp.BinType, msgp.NilType, msgp.BoolType, msgp.IntType, msgp.UintType, msgp.Float64Type, msgp.Float32Type:
+			scalar = true
+		}
+		rest, err := msgp.Skip(b)
+		if err != nil {
+			return true
+		}
+		if !scalar {
+			deep += len(b) - len(rest)
+		}
+		if b = rest; deep > smallArgBytes || n >= shardmap.InlineElements {
+			return false
+		}
+	}
+	return true
 }
 
 // prepare checks the request against its opcode's shape and finds its table.
@@ -291,23 +326,20 @@ func endReply(out []byte, at int) []byte {
 		codec.EndFrame(out, at)
 		return out
 	}
-	reply, _, err := codec.ParseReply(fixLength(out, at))
-	if err != nil {
-		return out // cannot be: the frame is our own and below MaxFrameBytes
-	}
-	rest := append([]byte(nil), reply.Body...)
-	out = out[:at]
-	for len(rest) > codec.MaxReplyFrameBytes {
-		reply.Body, rest = rest[:codec.MaxReplyFrameBytes], rest[codec.MaxReplyFrameBytes:]
-		reply.Flags |= codec.FlagMore
-		out = codec.AppendReply(out, &reply)
-		reply.Flags = 0
-	}
-	reply.Body = rest
-	return codec.AppendReply(out, &reply)
-}
-
-func fixLength(out []byte, at int) []byte {
+	// The first frame stays as it is, fields and all; what is behind it moves.
+	id, status := binary.LittleEndian.Uint32(out[at+4:]), codec.Status(out[at+8])
+	rest := append([]byte(nil), out[body+codec.MaxReplyFrameBytes:]...)
+	out = out[:body+codec.MaxReplyFrameBytes]
+	codec.SetMore(out, at)
 	codec.EndFrame(out, at)
-	return out[at:]
+	for len(rest) > 0 {
+		n := min(len(rest), codec.MaxReplyFrameBytes)
+		out, at = codec.BeginReply(out, id, status)
+		out = append(out, rest[:n]...)
+		if rest = rest[n:]; len(rest) > 0 {
+			codec.SetMore(out, at)
+		}
+		codec.EndFrame(out, at)
+	}
+	return out
 }

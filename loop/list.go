@@ -3,6 +3,7 @@ package loop
 import (
 	"github.com/tinylib/msgp/msgp"
 
+	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
 )
 
@@ -67,15 +68,18 @@ type slice struct {
 	ints              [3]int64
 }
 
-// read takes the slice from the first three arguments.
+// read takes the slice from the first three arguments: the step first, as Python does.
 func (s *slice) read(x *executor) (err error) {
+	if s.step, err = bound(x.args[2], &s.ints[2]); err != nil {
+		return err
+	}
+	if s.step != nil && *s.step == 0 {
+		return &codec.Error{Status: codec.StatusValueError, Message: "slice step cannot be zero"}
+	}
 	if s.start, err = bound(x.args[0], &s.ints[0]); err != nil {
 		return err
 	}
-	if s.stop, err = bound(x.args[1], &s.ints[1]); err != nil {
-		return err
-	}
-	s.step, err = bound(x.args[2], &s.ints[2])
+	s.stop, err = bound(x.args[1], &s.ints[1])
 	return err
 }
 

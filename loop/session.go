@@ -34,6 +34,8 @@ const (
 	pauseReadBytes = 1 << 20
 	// handshakeTime is how long a client may take until it has proved the password.
 	handshakeTime = 5 * time.Second
+	// largeReplyBytes is the size of a reply above which it is sent as the client reads, not at once.
+	largeReplyBytes = 4 << 20
 	// maxStreams is how many long reads one connection may have under way.
 	maxStreams = 16
 )
@@ -43,7 +45,7 @@ type state uint8
 
 const (
 	running state = iota
-	parked        // for a table that a long write owns, or for a long read to end
+	parked        // for a table that a long write owns, for a long read to end, or for a large reply to be sent
 	beside        // for a request of its own that runs beside the loop
 	paused        // for its client to read replies
 )
@@ -57,16 +59,17 @@ type session struct {
 	peer net.Addr
 
 	// owned by the event loop
-	handshake *secure.Server             // nil once the password is proved
-	carry     *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
-	carryUsed int                        // of carry
-	state     state
-	closing   bool // close once the replies are out
-	quiet     bool // nothing arrived since the last look while the server stops
-	readsLess bool // the socket is left unread
-	streams   int  // long reads under way
-	unread    int  // bytes of replies the client had left at the last look while paused
-	lookedAt  time.Time
+	handshake  *secure.Server             // nil once the password is proved
+	carry      *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
+	carryUsed  int                        // of carry
+	state      state
+	closing    bool // close once the replies are out
+	quiet      bool // nothing arrived since the last look while the server stops
+	readsLess  bool // the socket is left unread
+	streams    int  // long reads and large replies under way
+	sendsLarge bool // one of them is a large reply
+	unread     int  // bytes of replies the client had left at the last look while paused
+	lookedAt   time.Time
 
 	// written by the event loop, read by the sweeper: unix nanoseconds
 	active  atomic.Int64
@@ -146,10 +149,11 @@ func (s *session) turn(in []byte) gnet.Action {
 			continue
 		}
 		req, n, err := codec.ParseRequest(pending[used:])
-		if n == 0 {
-			if !errors.Is(err, codec.ErrShort) {
-				s.badFrame(err)
-			}
+		if errors.Is(err, codec.ErrShort) {
+			break
+		}
+		if errors.Is(err, codec.ErrFrame) {
+			s.badFrame(err)
 			break
 		}
 		if !s.execute(&req, err) {
@@ -244,11 +248,21 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		}
 		s.startStream(req.ID, x.stream)
 	case outcomeAnswered:
+		s.closing = s.closing || x.status == codec.StatusInternal
+		if len(l.out)-start > largeReplyBytes {
+			s.sendLarge(append([]byte(nil), l.out[start:]...))
+			l.out = l.out[:start]
+		}
 	}
 	if s.srv.cfg.LogRequest {
 		s.logRequest(req, x)
 	}
 	return true
+}
+
+// isDefect says whether a reply tells of a defect in the server: the connection is closed after it.
+func isDefect(reply []byte) bool {
+	return codec.Status(reply[codec.HeaderBytes-2]) == codec.StatusInternal
 }
 
 // park lets the session wait until the table of the request in x is free.
@@ -265,13 +279,19 @@ func (s *session) park(x *executor) {
 func (s *session) resume() {
 	switch s.state {
 	case parked:
-		if s.ready.CompareAndSwap(true, false) {
+		if !s.sendsLarge && s.ready.CompareAndSwap(true, false) {
 			s.state = running
 		}
 	case beside:
-		if reply := s.result.Swap(nil); reply != nil {
+		reply := s.result.Swap(nil)
+		switch {
+		case reply == nil:
+		case len(*reply) > largeReplyBytes:
+			s.sendLarge(*reply)
+		default:
 			s.loop.out = append(s.loop.out, *reply...)
 			s.state = running
+			s.closing = s.closing || isDefect(*reply)
 		}
 	case paused:
 		unread := s.conn.OutboundBuffered()

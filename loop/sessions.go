@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec/secure"
 )
 
 const (
@@ -96,6 +98,9 @@ func (srv *Server) sweep() {
 	}
 }
 
+// tooSlow is what a connection is told that has not proved the password in time.
+var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password proved in time"}
+
 func (srv *Server) closeIdle(now time.Time) {
 	idle := srv.cfg.IdleTimeout
 	srv.sessions.each(func(s *session) {
@@ -103,7 +108,8 @@ func (srv *Server) closeIdle(now time.Time) {
 		switch {
 		case !s.greeted.Load() && since > handshakeTime:
 			srv.counters.refused.Add(1)
-			srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", "no password proved in time"))
+			srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", tooSlow.Text))
+			_ = s.conn.AsyncWrite(secure.AppendRefusal(nil, tooSlow), nil)
 		case idle > 0 && s.greeted.Load() && since > idle:
 			srv.counters.idleClosed.Add(1)
 		default:

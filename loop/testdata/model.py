@@ -106,6 +106,7 @@ def get(d, key, default=NOTHING):
 
 
 def pop(d, key, default=NOTHING):
+    hash(key)  # CPython forgets to while the dict is empty
     return [d.pop(key)] if default is NOTHING else [d.pop(key, default)]
 
 
@@ -124,12 +125,17 @@ def update(d, *flat):
     return []
 
 
+def type_name(x):
+    """The name as messages have it: that of a type made in C goes with its module."""
+    t, in_python = type(x), 1 << 9
+    return t.__name__ if t.__module__ == "builtins" or t.__flags__ & in_python else f"{t.__module__}.{t.__name__}"
+
+
 def increment(d, key, by):
     old = d.get(key, 0)
     for number in (old, by):
-        if not isinstance(number, (int, float, decimal.Decimal, fractions.Fraction)):
-            name = [t.__module__ + "." + t.__name__ if t.__module__ != "builtins" else t.__name__ for t in (type(old), type(by))]
-            raise TypeError(f"unsupported operand type(s) for +: '{name[0]}' and '{name[1]}'")
+        if not isinstance(number, (int, float, complex, decimal.Decimal, fractions.Fraction)):
+            raise TypeError(f"unsupported operand type(s) for +: '{type_name(old)}' and '{type_name(by)}'")
     new = old + by
     d[key] = new
     return [new]
@@ -300,9 +306,8 @@ def body_values(b):
             out.append(None)
             at += 1
             continue
-        n = generate.size(b, at)
-        out.append(canonical(generate.decode(b[at : at + n])))
-        at += n
+        x, at = generate.decode_at(b, at)
+        out.append(canonical(x))
     return out
 
 

@@ -1,0 +1,75 @@
+package loop
+
+import (
+	"testing"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// The opcodes of commands with a defect, for TestPanic only.
+const (
+	opPanics codec.Opcode = 0xe0 + iota
+	opPanicsBeside
+	opPanicsInView
+	opPanicsInStream
+)
+
+// TestPanic: a defect in a command costs the connection that met it, is counted, and nobody else notices.
+func TestPanic(t *testing.T) {
+	// Not parallel: the command table is everyone's.
+	defect := func(*executor) error { panic("defect") }
+	isLong := func(x *executor) error {
+		if x.call.Beside {
+			panic("defect")
+		}
+		return shardmap.ErrLong
+	}
+	tooLong := func(*executor) error { return shardmap.ErrLong }
+	for op, row := range map[codec.Opcode]command{
+		opPanics:       {run: defect},
+		opPanicsBeside: {run: isLong},
+		opPanicsInView: {run: tooLong, view: func(*executor) (stream, error) { panic("defect") }},
+		opPanicsInStream: {run: tooLong, view: func(*executor) (stream, error) {
+			return stream{close: func() {}, write: func(*bodyWriter) error { panic("defect") }}, nil
+		}},
+	} {
+		commands[op] = row
+		t.Cleanup(func() { commands[op] = command{} })
+	}
+	srv := startServer(t, nil)
+	other := dial(t, srv)
+	other.ok(codec.OpCreateDict, "d", false)
+	panics := uint64(0)
+	for name, c := range map[string]struct {
+		op       codec.Opcode
+		answered bool
+	}{
+		"on the loop": {opPanics, false}, "beside": {opPanicsBeside, true}, "cutting a view": {opPanicsInView, false}, "in a long read": {opPanicsInStream, true},
+	} {
+		for range 3 {
+			w := dial(t, srv)
+			w.ok(codec.OpDictIncrement, "d", name, 1)
+			w.write(w.request(c.op))
+			reply, err := w.reply()
+			if answered := err == nil && reply.Status == codec.StatusInternal; answered != c.answered {
+				t.Errorf("%s: %v, %v", name, reply.Status, err)
+			}
+			if !w.closed() {
+				t.Errorf("%s: the connection stays open", name)
+			}
+			other.ok(codec.OpPing)
+			panics++
+			if n := srv.Info().Panics; n != panics {
+				t.Errorf("%s: INFO counts %d panics, not %d", name, n, panics)
+			}
+		}
+		if got := other.ok(codec.OpDictGet, "d", name); got[0] != int64(3) {
+			t.Errorf("%s: requests before it: %v", name, got)
+		}
+	}
+	info := srv.Info()
+	if info.Connections != 1 || info.LongRequests != 0 || info.Views != 0 {
+		t.Errorf("%d connections, %d long requests, %d views are left", info.Connections, info.LongRequests, info.Views)
+	}
+}

@@ -1,0 +1,76 @@
+package loop
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
+)
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	onlyUnix := func(cfg *Config) { cfg.Addr, cfg.Unix, cfg.UnixMode = "", path, 0o620 }
+	srv := startServer(t, onlyUnix)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o620 || info.Mode().Type() != os.ModeSocket {
+		t.Fatalf("%v, %v", info.Mode(), err)
+	}
+	w := dial(t, srv)
+	w.ok(codec.OpCreateList, "l", false, 1)
+	if got := w.ok(codec.OpListAll, "l"); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	cfg := Config{Password: testPassword, KDF: testKDF, MaxConns: 1}
+	onlyUnix(&cfg)
+	if second, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second server on the same socket: %v, %v", second, err)
+	}
+}
+
+// TestStaleUnixSocket finds the socket of a server that is no more.
+func TestStaleUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = ln.Close()
+	dial(t, startServer(t, func(cfg *Config) { cfg.Addr, cfg.Unix = "", path })).ok(codec.OpPing)
+}
+
+// TestNoSocketReplaced leaves a file alone that is no socket.
+func TestNoSocketReplaced(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(Config{Unix: path, MaxConns: 1, KDF: testKDF}); err == nil {
+		t.Error("started on a file that is there")
+	}
+	if b, err := os.ReadFile(path); string(b) != "precious" || err != nil {
+		t.Errorf("the file holds %q, %v", b, err)
+	}
+}
+
+func TestAllowList(t *testing.T) {
+	t.Parallel()
+	allow := func(prefix string) *Server {
+		return startServer(t, func(cfg *Config) { cfg.Allow = []netip.Prefix{netip.MustParsePrefix(prefix)} })
+	}
+	dial(t, allow("127.0.0.0/8")).ok(codec.OpPing)
+	srv := allow("10.0.0.0/8")
+	refusedWith(t, secure.RefusedAddress, func() (*wire, error) { return tryDial(t, srv, testKey) })
+	if n := srv.Info().Refused; n != 1 {
+		t.Errorf("INFO counts %d refused", n)
+	}
+}

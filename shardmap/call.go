@@ -24,6 +24,7 @@ type Call struct {
 	touched []uint64 // bit i: the batch touches slot i of the directory
 	held    []*shard // locked, in directory order
 	order   merge
+	warmed  uint32 // what Dict.warm read, so that it is read
 }
 
 // maxKeptItems bounds the buffers that a Call keeps after a long call.

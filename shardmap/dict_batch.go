@@ -17,6 +17,7 @@ type batchItem struct {
 	val       uint32
 	end       uint32
 	canonical uint32 // offset into Call.key; isCanonical: the key itself
+	candidate int32  // see Dict.warm
 }
 
 const isCanonical = math.MaxUint32
@@ -141,6 +142,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 	for _, s := range c.held {
 		s.handover(&w)
 	}
+	d.warm(c)
 	added := 0
 	for i := range c.batch {
 		item := &c.batch[i]
@@ -210,6 +212,7 @@ func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 			return dst, err
 		}
 		defer c.release()
+		d.warm(c)
 		for i := range c.batch {
 			item := &c.batch[i]
 			dst = d.dir.Load().shard(item.hash).appendOrAbsent(dst, c.keyOf(keys, item))

@@ -282,6 +282,8 @@ func (x *executor) wireError(req *codec.Request, err error) *codec.Error {
 			e.Have = table.Kind().String()
 		}
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", req.Op, e.Want, x.name, e.Have)
+	case errors.Is(err, shardmap.ErrTooLarge):
+		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
 	case errors.Is(err, shardmap.ErrVersion):
 		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)

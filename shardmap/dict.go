@@ -35,6 +35,7 @@ type key struct {
 	hash      uint64
 	canonical []byte
 	original  []byte // the key as given, nil if that is canonical
+	block     []byte // the whole record, if it is large and is to be written
 }
 
 // resolve makes a key ready. What it appends to the Call's buffer lasts until the next resolve.
@@ -84,12 +85,18 @@ func (d *Dict) meet(c *Call) error {
 
 // lockKey resolves a key and locks its shard. num is the key's entry, -1 if it is absent. ErrVersion if Call.IfVersion does not fit.
 func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err error) {
-	c.Version = 0
 	if k, err = d.resolve(c, given); err != nil {
 		return nil, k, 0, err
 	}
+	s, num, err = d.lockResolved(c, &k)
+	return s, k, num, err
+}
+
+// lockResolved is lockKey for a key that is resolved.
+func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
+	c.Version = 0
 	if s, err = d.lock(c, k.hash); err != nil {
-		return nil, k, 0, err
+		return nil, 0, err
 	}
 	num = s.find(k.hash, k.canonical)
 	if num >= 0 {
@@ -97,22 +104,39 @@ func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err err
 	}
 	if c.HasIf && c.IfVersion != c.Version {
 		s.mu.Unlock()
-		return nil, k, 0, ErrVersion
+		return nil, 0, ErrVersion
 	}
-	return s, k, num, nil
+	return s, num, nil
 }
 
-// Get appends the value of key. Errors: ErrNoKey.
+// Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value has more than InlineBytes.
 func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 	s, _, num, err := d.lockKey(c, key)
 	if err != nil {
 		return dst, err
 	}
-	defer s.mu.Unlock()
 	if num < 0 {
+		s.mu.Unlock()
 		return dst, ErrNoKey
 	}
-	return s.appendValue(dst, num), nil
+	return d.readLocked(c, s, dst, num)
+}
+
+// readLocked appends the value of entry num and unlocks s.
+func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error) {
+	switch {
+	case !s.isBig(num):
+		dst = s.appendValue(dst, num)
+		s.mu.Unlock()
+	case !c.Beside:
+		s.mu.Unlock()
+		return dst, ErrLong
+	default:
+		v := d.last(s, num)
+		s.mu.Unlock()
+		dst = v.appendTo(dst)
+	}
+	return dst, nil
 }
 
 // Contains tells whether the dict has key.
@@ -132,12 +156,17 @@ func (c *contents) appendValue(dst []byte, num int) []byte {
 
 // Set stores val under key. An overwrite keeps the key as first written and its place.
 func (d *Dict) Set(c *Call, key, val []byte) error {
-	s, k, num, err := d.lockKey(c, key)
+	k, err := d.resolve(c, key)
 	if err != nil {
 		return err
 	}
-	d.setLocked(c, s, &k, num, val)
-	return nil
+	d.prebuild(&k, val)
+	s, num, err := d.lockResolved(c, &k)
+	if err == nil {
+		d.setLocked(c, s, &k, num, val)
+	}
+	d.dropBlock(&k)
+	return err
 }
 
 // setLocked stores val, which nothing can prevent any more, and unlocks s.
@@ -168,13 +197,21 @@ func (d *Dict) settle(w *write, s *shard) {
 
 // insert adds an entry for a key that is absent. Its place and version are lsn.
 func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
-	e, rec := s.newRecord(w.store, len(k.canonical)+len(k.original)+len(val))
-	n := copy(rec, k.canonical)
+	keys := len(k.canonical) + len(k.original)
+	e, ok := entry{}, false
+	if k.block != nil {
+		e, ok = s.linkBlock(k, k.block[:keys])
+	}
+	if !ok {
+		var rec []byte
+		e, rec = s.newRecord(w.store, keys+len(val))
+		copy(rec, k.canonical)
+		copy(rec[len(k.canonical):], k.original)
+		copy(rec[keys:], val)
+	}
 	if k.original != nil {
 		e.size |= flagOriginal
-		n += copy(rec[n:], k.original)
 	}
-	copy(rec[n:], val)
 	e.setVersion(lsn)
 	s.appendEntry(w, k.hash, e, lsn)
 }
@@ -186,6 +223,12 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	old := s.record(e)
 	if e.size&flagOriginal != 0 {
 		n += value.Size(old[n:])
+	}
+	if moved, ok := s.linkBlock(k, old[:n]); ok {
+		s.dropRecord(w, e)
+		e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
+		e.setVersion(lsn)
+		return
 	}
 	if s.fits(w, e, n+len(val)) {
 		copy(s.resize(e, n+len(val))[n:], val)
@@ -230,15 +273,14 @@ func (s *shard) lastIsLive() bool {
 	return i < len(p.entries) && p.entries[i].live()
 }
 
-// SetDefault appends the value of key, which becomes val if the key is absent.
+// SetDefault appends the value of key, which becomes val if the key is absent. Errors: ErrLong as Get.
 func (d *Dict) SetDefault(c *Call, dst, key, val []byte) ([]byte, error) {
 	s, k, num, err := d.lockKey(c, key)
 	if err != nil {
 		return dst, err
 	}
 	if num >= 0 {
-		defer s.mu.Unlock()
-		return s.appendValue(dst, num), nil
+		return d.readLocked(c, s, dst, num)
 	}
 	d.setLocked(c, s, &k, num, val)
 	return append(dst, val...), nil
@@ -269,7 +311,7 @@ func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 	s.mu.Unlock()
 }
 
-// Pop removes key and appends its value. Errors: ErrNoKey.
+// Pop removes key and appends its value. Errors: ErrNoKey; ErrLong as Get.
 func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 	s, k, num, err := d.lockKey(c, key)
 	if err != nil {
@@ -279,9 +321,18 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		s.mu.Unlock()
 		return dst, ErrNoKey
 	}
-	dst = s.appendValue(dst, num)
+	if !s.isBig(num) {
+		dst = s.appendValue(dst, num)
+		d.deleteLocked(c, s, k.hash, num)
+		return dst, nil
+	}
+	if !c.Beside {
+		s.mu.Unlock()
+		return dst, ErrLong
+	}
+	v := d.last(s, num)
 	d.deleteLocked(c, s, k.hash, num)
-	return dst, nil
+	return v.appendTo(dst), nil
 }
 
 // zero is the encoding of the int 0.

@@ -74,18 +74,18 @@ func (c *Call) keyOf(packed []byte, item *batchItem) key {
 
 // Update stores n pairs of key and value, encoded back to back, in that order: all or nothing.
 //
-// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements pairs, or one
-// that would split several shards.
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements pairs or InlineBytes, or
+// one that would split several shards.
 func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	c.Version = 0
-	if n > InlineElements && !c.Beside {
+	if (n > InlineElements || len(packed) > InlineBytes) && !c.Beside {
 		return ErrLong
 	}
 	defer c.trim()
 	if err := d.plan(c, packed, n); err != nil || n == 0 {
 		return err
 	}
-	if n <= InlineElements {
+	if n <= InlineElements && len(packed) <= InlineBytes {
 		if err := d.lockBatch(c); err != nil {
 			return err
 		}
@@ -147,7 +147,8 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 	for i := range c.batch {
 		item := &c.batch[i]
 		s := d.dir.Load().shard(item.hash)
-		added += s.put(&w, c.keyOf(packed, item), packed[item.val:item.end], w.first+uint64(i))
+		k := c.keyOf(packed, item)
+		added += s.put(&w, &k, packed[item.val:item.end], w.first+uint64(i))
 		if s.live > s.splitAt {
 			low, high := d.split(&w, s)
 			c.held = append(c.held, low, high)
@@ -163,12 +164,12 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 }
 
 // put inserts or overwrites, and returns how many entries came in addition.
-func (s *shard) put(w *write, k key, val []byte, lsn uint64) int {
+func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	if num := s.find(k.hash, k.canonical); num >= 0 {
-		s.overwrite(w, &k, num, val, lsn)
+		s.overwrite(w, k, num, val, lsn)
 		return 0
 	}
-	s.insert(w, &k, val, lsn)
+	s.insert(w, k, val, lsn)
 	return 1
 }
 
@@ -177,12 +178,15 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 	added := 0
 	for i := range c.batch {
 		item := &c.batch[i]
+		k, val := c.keyOf(packed, item), packed[item.val:item.end]
+		d.prebuild(&k, val)
 		s := d.dir.Load().shard(item.hash)
 		s.mu.Lock()
 		s.handover(w)
-		added += s.put(w, c.keyOf(packed, item), packed[item.val:item.end], w.first+uint64(i))
+		added += s.put(w, &k, val, w.first+uint64(i))
 		d.settle(w, s)
 		s.mu.Unlock()
+		d.dropBlock(&k)
 	}
 	d.size.Add(int64(added))
 	c.Version = w.first + uint64(len(c.batch)) - 1
@@ -197,7 +201,8 @@ func (d *Dict) fill(c *Call, packed []byte, first uint64) {
 
 // GetMany appends for each of n keys, encoded back to back, its value or the byte Absent.
 //
-// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements keys.
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements keys, or InlineBytes of
+// values; ErrTooLarge for more than MaxResultBytes of values.
 func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	c.Version = 0
 	if n > InlineElements && !c.Beside {
@@ -207,35 +212,62 @@ func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	if err := d.read(c, keys, n, false); err != nil {
 		return dst, err
 	}
-	if n <= InlineElements {
-		if err := d.lockBatch(c); err != nil {
-			return dst, err
-		}
-		defer c.release()
-		d.warm(c)
-		for i := range c.batch {
-			item := &c.batch[i]
-			dst = d.dir.Load().shard(item.hash).appendOrAbsent(dst, c.keyOf(keys, item))
-		}
-		return dst, nil
+	if !c.Beside {
+		return d.getHeld(c, dst, keys)
 	}
 	h, err := d.own()
 	if err != nil {
 		return dst, err
 	}
 	defer d.table.gate.leave(h)
+	return d.getOwned(c, dst, keys)
+}
+
+// getHeld reads the batch under the locks of all its shards.
+func (d *Dict) getHeld(c *Call, dst, keys []byte) ([]byte, error) {
+	if err := d.lockBatch(c); err != nil {
+		return dst, err
+	}
+	defer c.release()
+	d.warm(c)
+	most := len(dst) + InlineBytes
 	for i := range c.batch {
 		item := &c.batch[i]
-		s := d.dir.Load().shard(item.hash)
-		s.mu.Lock()
-		dst = s.appendOrAbsent(dst, c.keyOf(keys, item))
-		s.mu.Unlock()
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
+		num := s.find(k.hash, k.canonical)
+		if num >= 0 && s.isBig(num) || len(dst) > most {
+			return dst, ErrLong
+		}
+		dst = s.appendOrAbsent(dst, num)
 	}
 	return dst, nil
 }
 
-func (s *shard) appendOrAbsent(dst []byte, k key) []byte {
-	num := s.find(k.hash, k.canonical)
+// getOwned reads the batch item by item. The caller owns the gate.
+func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
+	most := len(dst) + MaxResultBytes
+	for i := range c.batch {
+		item := &c.batch[i]
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
+		s.mu.Lock()
+		num := s.find(k.hash, k.canonical)
+		if num >= 0 && s.isBig(num) {
+			v := d.last(s, num)
+			s.mu.Unlock()
+			dst = v.appendTo(dst)
+		} else {
+			dst = s.appendOrAbsent(dst, num)
+			s.mu.Unlock()
+		}
+		if len(dst) > most {
+			return dst, ErrTooLarge
+		}
+	}
+	return dst, nil
+}
+
+// appendOrAbsent appends the value of entry num, or Absent if num is negative.
+func (s *shard) appendOrAbsent(dst []byte, num int) []byte {
 	if num < 0 {
 		return append(dst, Absent)
 	}

@@ -1,6 +1,6 @@
 package shardmap
 
-// PopItem removes the newest entry and appends its key and value. Errors: ErrEmpty.
+// PopItem removes the newest entry and appends its key and value. Errors: ErrEmpty; ErrLong as Get.
 func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	c.Version = 0
 	if err := d.lockAll(c); err != nil {
@@ -19,6 +19,9 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	}
 	if newest == nil {
 		return dst, ErrEmpty
+	}
+	if !c.Beside && newest.isBig(newest.count-1) {
+		return dst, ErrLong
 	}
 	w := d.table.begin(1)
 	newest.handover(&w)
@@ -44,6 +47,10 @@ func (d *Dict) Clear(c *Call) error {
 	}
 	w := d.table.begin(1)
 	c.Version = w.first
+	// Before the new directory can be seen: a view's reader that meets its shard takes it that the old ones have been handed over.
+	for _, s := range c.held {
+		s.handover(&w)
+	}
 	d.mu.Lock()
 	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first)))
 	d.mu.Unlock()
@@ -102,8 +109,9 @@ func (d *Dict) retireHeld(c *Call, w *write) {
 // Scan appends keys and values of at most limit entries, in order, beginning behind the place cursor (0: with the first). next is the place of the last
 // one, 0 if there are no more; n is how many pairs there are.
 //
-// A scan by several calls shows every entry that is there all the while once, whatever happens between. An inline call returns at most
-// InlineElements entries. Errors: ErrLong for an inline call on a dict of very many shards.
+// A scan by several calls shows every entry that is there all the while once, whatever happens between. A call returns at most some InlineBytes, and an
+// inline call at most InlineElements entries. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value has more than
+// InlineBytes.
 func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, next uint64, n int, err error) {
 	c.Version = 0
 	if !c.Beside {
@@ -114,8 +122,14 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	}
 	defer c.release()
 	m := c.mergeHeld(cursor)
-	for ; n < limit && len(m) > 0; n++ {
+	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
 		key, val := m[0].contents.pair(m[0].entry())
+		if len(val) > InlineBytes && !c.Beside {
+			if n == 0 {
+				return dst, 0, 0, ErrLong
+			}
+			break
+		}
 		dst = append(append(dst, key...), val...)
 		next = m[0].place
 		m.next()
@@ -159,27 +173,12 @@ func (what What) append(dst, key, val []byte) []byte {
 
 // AppendAll appends all keys, values, or keys and values, in order, of one moment. n is how many entries there are.
 //
-// Errors: ErrLong for an inline call on more than InlineElements entries; a View reads them without a copy.
+// Errors: ErrLong for an inline call on more than InlineElements entries or InlineBytes; a View reads them without a copy.
 func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err error) {
 	c.Version = 0
-	for d.Len() <= InlineElements {
-		if err := d.lockAll(c); err != nil {
-			return dst, 0, err
-		}
-		if d.Len() > InlineElements {
-			c.release()
-			break
-		}
-		for m := c.mergeHeld(0); len(m) > 0; m.next() {
-			key, val := m[0].contents.pair(m[0].entry())
-			dst = what.append(dst, key, val)
-			n++
-		}
-		c.release()
-		return dst, n, nil
-	}
-	if !c.Beside {
-		return dst, 0, ErrLong
+	out, n, err = d.appendHeld(c, dst, what)
+	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
+		return out, n, err
 	}
 	v, err := d.view()
 	if err != nil {
@@ -191,4 +190,29 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 		n++
 	}
 	return dst, n, nil
+}
+
+// appendHeld is AppendAll under the locks of all shards. Errors: ErrLong if that would take long.
+func (d *Dict) appendHeld(c *Call, dst []byte, what What) (out []byte, n int, err error) {
+	if d.Len() > InlineElements {
+		return dst, 0, ErrLong
+	}
+	if err := d.lockAll(c); err != nil {
+		return dst, 0, err
+	}
+	defer c.release()
+	if d.Len() > InlineElements {
+		return dst, 0, ErrLong
+	}
+	out = dst
+	most := len(dst) + InlineBytes
+	for m := c.mergeHeld(0); len(m) > 0; m.next() {
+		key, val := m[0].contents.pair(m[0].entry())
+		if what != Keys && len(val) > InlineBytes || len(out) > most {
+			return dst, 0, ErrLong
+		}
+		out = what.append(out, key, val)
+		n++
+	}
+	return out, n, nil
 }

@@ -1,6 +1,10 @@
 package shardmap
 
-import "cyberdb-fast/shardmap/rope"
+import (
+	"bytes"
+
+	"cyberdb-fast/shardmap/rope"
+)
 
 // place returns the place of index i in a list of n elements; false: there is none.
 func place(i int64, n int) (int, bool) {
@@ -10,7 +14,7 @@ func place(i int64, n int) (int, bool) {
 	return int(i), i >= 0 && i < int64(n)
 }
 
-// Get appends element i to dst. Errors: IndexError.
+// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element has more than InlineBytes.
 func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, err
@@ -20,13 +24,30 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 		l.mu.Unlock()
 		return dst, errIndex
 	}
-	dst = append(dst, l.rope.Get(at)...)
-	l.mu.Unlock()
-	return dst, nil
+	elem := l.rope.Get(at)
+	if len(elem) <= rope.LeafBytes {
+		dst = append(dst, elem...)
+		l.mu.Unlock()
+		return dst, nil
+	}
+	l.mu.Unlock() // a large element is never written again
+	if len(elem) > InlineBytes && !c.Beside {
+		return dst, ErrLong
+	}
+	return append(dst, elem...), nil
+}
+
+// kept returns a large element as one that the rope may keep: a copy, made before the lock is taken.
+func kept(val []byte) []byte {
+	if len(val) > rope.LeafBytes {
+		return bytes.Clone(val)
+	}
+	return val
 }
 
 // Set changes element i. Errors: IndexError.
 func (l *List) Set(c *Call, i int64, val []byte) error {
+	val = kept(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -43,6 +64,7 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 
 // Append puts val at the end.
 func (l *List) Append(c *Call, val []byte) error {
+	val = kept(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -54,6 +76,7 @@ func (l *List) Append(c *Call, val []byte) error {
 
 // Insert puts val before element i, at the nearest end if there is none.
 func (l *List) Insert(c *Call, i int64, val []byte) error {
+	val = kept(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -83,7 +106,7 @@ func (l *List) Delete(c *Call, i int64) error {
 	return nil
 }
 
-// Pop takes element i out and appends it to dst. Errors: IndexError.
+// Pop takes element i out and appends it to dst. Errors: IndexError; ErrLong as Get.
 func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToWrite(c); err != nil {
 		return dst, err
@@ -97,22 +120,29 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		}
 		return dst, errPop
 	}
+	elem := l.rope.Get(at)
+	if len(elem) > InlineBytes && !c.Beside {
+		l.mu.Unlock()
+		return dst, ErrLong
+	}
 	l.change(c, 1)
-	dst = append(dst, l.rope.Get(at)...)
+	if len(elem) <= rope.LeafBytes {
+		dst, elem = append(dst, elem...), nil
+	}
 	l.rope.Delete(at)
 	l.unlockChanged()
-	return dst, nil
+	return append(dst, elem...), nil // a large element is never written again
 }
 
-// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call with more than InlineElements.
+// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call with more than InlineElements or InlineBytes.
 func (l *List) Extend(c *Call, packed []byte, n int) error {
 	switch {
-	case n > InlineElements && !c.Beside:
+	case (n > InlineElements || len(packed) > InlineBytes) && !c.Beside:
 		return ErrLong
 	case n == 0:
 		return l.touch(c)
 	}
-	return l.edit(c, n > InlineElements, n, func(r *rope.Rope) { r.AppendPacked(packed, n) })
+	return l.edit(c, n > InlineElements || len(packed) > InlineBytes, n, func(r *rope.Rope) { r.AppendPacked(packed, n) })
 }
 
 // Clear takes everything out.

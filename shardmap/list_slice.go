@@ -9,9 +9,6 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// inlineBytes is how many bytes an inline call copies at most, about.
-const inlineBytes = 1 << 20
-
 // span is a slice of a list of known length: n elements from from on, step apart. It is empty or lies in the list; an empty one says where to insert.
 type span struct{ from, step, n int }
 
@@ -106,7 +103,7 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 		l.mu.Unlock()
 		return dst, 0, err
 	}
-	long := s.n > InlineElements || s.n > 1 && l.rope.Bytes()/l.rope.Len()*s.n > inlineBytes
+	long := s.n > InlineElements || s.n > 1 && l.rope.Bytes()/l.rope.Len()*s.n > InlineBytes
 	switch {
 	case !long:
 		dst = s.append(dst, &l.rope.Root)

@@ -119,7 +119,7 @@ func TestLongListCalls(t *testing.T) {
 
 // TestSliceOfLargeElements wants some megabytes at once.
 func TestSliceOfLargeElements(t *testing.T) {
-	elem := msgp.AppendBytes(nil, make([]byte, inlineBytes/3))
+	elem := msgp.AppendBytes(nil, make([]byte, InlineBytes/3))
 	table, err := NewStore().Create(&Call{}, "list", KindList, bytes.Repeat(elem, 4), 4)
 	if err != nil {
 		t.Fatal(err)

@@ -23,9 +23,9 @@ func newLeaf(o *owner, capBytes, capElements int) *node {
 	return &node{owner: o, buf: make([]byte, 0, capBytes), off: make([]uint16, 1, capElements+1)}
 }
 
-// newBigLeaf returns the leaf of one element larger than LeafBytes: it has no offsets.
+// newBigLeaf returns the leaf of one element larger than LeafBytes, which it keeps: it has no offsets.
 func newBigLeaf(o *owner, elem []byte) *node {
-	return &node{owner: o, n: 1, bytes: len(elem), buf: slices.Clone(elem)}
+	return &node{owner: o, n: 1, bytes: len(elem), buf: elem}
 }
 
 // at returns element i of the leaf.
@@ -187,7 +187,7 @@ func (n *node) takes(i int, elem []byte) bool {
 // set changes element i to one that the leaf takes. The buffer of an oversized element may be shared, so it is not written to.
 func (n *node) set(i int, elem []byte) {
 	if n.off == nil {
-		n.buf, n.bytes = slices.Clone(elem), len(elem)
+		n.buf, n.bytes = elem, len(elem)
 		return
 	}
 	n.replace(i, elem)

@@ -1,6 +1,10 @@
 package rope
 
-import "cyberdb-fast/codec/value"
+import (
+	"slices"
+
+	"cyberdb-fast/codec/value"
+)
 
 // Rope is a sequence that can be changed. The zero Rope is empty and ready to use.
 type Rope struct {
@@ -21,7 +25,16 @@ func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
 // Clear takes everything out.
 func (r *Rope) Clear() { r.Root = Root{} }
 
-// Append puts an element at the end.
+// given returns an element of somebody else's bytes as one that the rope may keep.
+func given(elem []byte) []byte {
+	if len(elem) > LeafBytes {
+		return slices.Clone(elem)
+	}
+	return elem
+}
+
+// Append puts an element at the end. Like all methods that take one element it keeps one larger than LeafBytes, which must not change any
+// more, and copies a smaller one.
 func (r *Rope) Append(elem []byte) {
 	if r.tail == nil || r.tail.n == 0 {
 		r.openTail()
@@ -121,7 +134,7 @@ func (r *Rope) AppendPacked(packed []byte, n int) {
 		elements, size := r.tail.pushRun(packed, n)
 		if elements == 0 {
 			elements, size = 1, value.Size(packed)
-			r.Append(packed[:size])
+			r.Append(given(packed[:size]))
 		}
 		packed, n = packed[size:], n-elements
 	}
@@ -213,7 +226,7 @@ func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 	case n <= fewElements:
 		for ; n > 0; n-- {
 			size := value.Size(packed)
-			r.Insert(i, packed[:size])
+			r.Insert(i, given(packed[:size]))
 			packed, i = packed[size:], i+1
 		}
 	default:

@@ -1,0 +1,64 @@
+package shardmap
+
+// InlineBytes is how many bytes a call may copy in Inline mode.
+const InlineBytes = 1 << 20
+
+// MaxResultBytes is how many bytes of values GetMany gives.
+const MaxResultBytes = 64 << 20
+
+// Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's lock. It is read without the lock, while a cut keeps
+// it from being overwritten or freed, and it is written into a block of its own before the lock is taken.
+
+// lasting is a value that stays as it is until it is let go.
+type lasting struct {
+	val []byte
+	cut *cut
+}
+
+// last makes the value of entry num last. The caller holds the shard's lock, so the value is older than the cut.
+func (d *Dict) last(s *shard, num int) lasting {
+	_, val := s.pair(s.entry(num))
+	return lasting{val, d.store.newCut(d.table)}
+}
+
+// appendTo appends the value to dst and lets it go. The caller holds no lock.
+func (v lasting) appendTo(dst []byte) []byte {
+	dst = append(dst, v.val...)
+	v.cut.close()
+	return dst
+}
+
+// isBig tells whether the value of entry num is too large for an inline call and for copying under a lock.
+func (s *shard) isBig(num int) bool {
+	e := s.entry(num)
+	return e.size&flagOwnBlock != 0 && len(s.record(e)) > InlineBytes
+}
+
+// prebuild writes the record of k and a big val into a block, before the lock is taken.
+func (d *Dict) prebuild(k *key, val []byte) {
+	if len(val) <= maxBumpBytes {
+		return
+	}
+	k.block = d.store.slabs.Alloc(len(k.canonical) + len(k.original) + len(val))
+	n := copy(k.block, k.canonical)
+	n += copy(k.block[n:], k.original)
+	copy(k.block[n:], val)
+}
+
+// linkBlock takes k's block for the record of an entry, if it has one and its keys are those that the record must begin with.
+func (s *shard) linkBlock(k *key, keys []byte) (e entry, ok bool) {
+	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
+		return entry{}, false
+	}
+	e = entry{loc: uint32(s.addChunk(k.block)) << 16, size: flagOwnBlock}
+	k.block = nil
+	return e, true
+}
+
+// drop frees k's block if nothing has taken it.
+func (d *Dict) dropBlock(k *key) {
+	if k.block != nil {
+		d.store.slabs.Free(k.block)
+		k.block = nil
+	}
+}

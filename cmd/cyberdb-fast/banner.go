@@ -65,7 +65,7 @@ func writeBanner(w io.Writer, b banner) {
 	line("password", "%s", b.passwordText())
 	fmt.Fprintln(&s)
 	line("connect", "%s", b.connectURL())
-	line("try it", "go run ./examples/quickstart '%s'", b.connectURL())
+	line("try it", "%sgo run ./examples/quickstart '%s'", b.passwordVariable(), b.connectURL())
 	line("in Go", "db, err := client.Open(ctx, url, nil) // url is the connect line")
 	_, _ = io.WriteString(w, s.String())
 }
@@ -106,8 +106,16 @@ func (b *banner) passwordText() string {
 	case b.showsPassword():
 		return fmt.Sprintf("made at random, kept in %s", b.secret.file)
 	default:
-		return fmt.Sprintf("in %s, not shown here; clients take it with CYBERDB_PASSWORD_FILE=%[1]s", b.secret.file)
+		return fmt.Sprintf("in %s, not shown here", b.secret.file)
 	}
+}
+
+// passwordVariable returns what, in front of a shell command, gives it the password that the connect line does not show.
+func (b *banner) passwordVariable() string {
+	if b.secret.file == "" || b.showsPassword() {
+		return ""
+	}
+	return "CYBERDB_PASSWORD_FILE='" + strings.ReplaceAll(b.secret.file, "'", `'\''`) + "' "
 }
 
 // showsPassword is true for a password that was made here, on a terminal: elsewhere (a service's log) it would stay.

@@ -10,7 +10,7 @@ import (
 
 func TestBanner(t *testing.T) {
 	made := password{text: "SECRET", file: "/data/password", own: true}
-	given := password{text: "SECRET", file: "/etc/pw"}
+	given := password{text: "SECRET", file: "/etc/o'pw"}
 	tests := []struct {
 		name  string
 		b     banner
@@ -30,13 +30,13 @@ func TestBanner(t *testing.T) {
 		{
 			"log of a service",
 			banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: made, idle: 15 * time.Minute},
-			[]string{"closed after 15m0s\n", "CYBERDB_PASSWORD_FILE=/data/password\n", "connect   cyberdb://127.0.0.1:9980\n"},
+			[]string{"closed after 15m0s\n", "in /data/password, not shown here\n", "connect   cyberdb://127.0.0.1:9980\n", "try it    CYBERDB_PASSWORD_FILE='/data/password' go run ./examples/quickstart 'cyberdb://127.0.0.1:9980'\n"},
 			"SECRET",
 		},
 		{
 			"a given file",
 			banner{tcp: netip.MustParseAddrPort("[::1]:1"), secret: given, terminal: true},
-			[]string{"CYBERDB_PASSWORD_FILE=/etc/pw\n", "connect   cyberdb://[::1]:1\n"},
+			[]string{"CYBERDB_PASSWORD_FILE='/etc/o'\\''pw' go run", "connect   cyberdb://[::1]:1\n"},
 			"SECRET",
 		},
 		{

@@ -97,7 +97,7 @@ func (d *dataDir) create(name, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part)
+	defer func() { _ = os.Remove(part) }()
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err

@@ -3,12 +3,11 @@ package codec
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os"
 	"strings"
 	"testing"
-
-	"encoding/hex"
 )
 
 // TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another behind.

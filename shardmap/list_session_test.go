@@ -15,8 +15,23 @@ var listWeights = []struct {
 	op     string
 	weight int
 }{
-	{"get", 6}, {"set", 6}, {"append", 8}, {"extend", 6}, {"insert", 8}, {"delete", 6}, {"pop", 6}, {"slice", 10}, {"set slice", 12},
-	{"delete slice", 8}, {"contains", 2}, {"count", 2}, {"index", 6}, {"remove", 6}, {"reverse", 2}, {"sort", 4}, {"clear", 1},
+	{"get", 6},
+	{"set", 6},
+	{"append", 8},
+	{"extend", 6},
+	{"insert", 8},
+	{"delete", 6},
+	{"pop", 6},
+	{"slice", 10},
+	{"set slice", 12},
+	{"delete slice", 8},
+	{"contains", 2},
+	{"count", 2},
+	{"index", 6},
+	{"remove", 6},
+	{"reverse", 2},
+	{"sort", 4},
+	{"clear", 1},
 }
 
 // listChooser makes random operations for lists of about so many elements.

@@ -87,7 +87,7 @@ func encodeVal(val uint32) []byte {
 func decodeVal(b []byte) (uint32, error) {
 	b, _, err := msgp.ReadBytesZC(b)
 	if err != nil || len(b) < 4 {
-		return 0, fmt.Errorf("broken value %x: %v", b, err)
+		return 0, fmt.Errorf("broken value %x: %w", b, err)
 	}
 	val := binary.LittleEndian.Uint32(b)
 	if string(encodeVal(val)[2:]) != string(b) {

@@ -85,7 +85,7 @@ func equalNumbers(a, b []byte, ta, tb typ) bool {
 
 func equalComplex(a, b []byte, ta, tb typ) bool {
 	if ta != ExtComplex {
-		a, b, ta, tb = b, a, tb, ta
+		a, b, tb = b, a, ta
 	}
 	re, im := complexParts(a)
 	if tb == ExtComplex {

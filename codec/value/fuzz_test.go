@@ -80,8 +80,15 @@ func checkSortKey(t *testing.T, key *value.SortKey, item []byte) {
 // FuzzSortKey: ParseSortKey and Append never panic, and append one value.
 func FuzzSortKey(f *testing.F) {
 	for _, key := range []any{
-		nil, []any{"path", 0, "a"}, []any{"neg", []any{"path", 1}}, []any{"len", nil}, []any{"lower", nil},
-		[]any{"str", nil}, []any{"tuple", nil, []any{"neg", nil}}, []any{"upper", nil}, []any{},
+		nil,
+		[]any{"path", 0, "a"},
+		[]any{"neg", []any{"path", 1}},
+		[]any{"len", nil},
+		[]any{"lower", nil},
+		[]any{"str", nil},
+		[]any{"tuple", nil, []any{"neg", nil}},
+		[]any{"upper", nil},
+		[]any{},
 	} {
 		b, err := value.Marshal(key)
 		if err != nil {

@@ -94,8 +94,18 @@ func TestTimeDelta(t *testing.T) {
 func TestGet(t *testing.T) {
 	d := value.Dict{{"a", 1}, {int64(1), "one"}, {value.Tuple{"x", int64(2)}, "tuple"}, {[]byte("a"), "bytes"}}
 	for _, c := range []struct{ key, want any }{
-		{"a", 1}, {1, "one"}, {1.0, "one"}, {true, "one"}, {big.NewInt(1), "one"}, {value.Tuple{"x", 2.0}, "tuple"}, {[]byte("a"), "bytes"},
-		{"b", nil}, {2, nil}, {nil, nil}, {math.NaN(), nil}, {make(chan int), nil},
+		{"a", 1},
+		{1, "one"},
+		{1.0, "one"},
+		{true, "one"},
+		{big.NewInt(1), "one"},
+		{value.Tuple{"x", 2.0}, "tuple"},
+		{[]byte("a"), "bytes"},
+		{"b", nil},
+		{2, nil},
+		{nil, nil},
+		{math.NaN(), nil},
+		{make(chan int), nil},
 	} {
 		if got, ok := d.Get(c.key); got != c.want || ok != (c.want != nil) {
 			t.Errorf("Get(%v): got %v, %v, want %v", c.key, got, ok, c.want)

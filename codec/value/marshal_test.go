@@ -206,8 +206,11 @@ func TestStructNameConflicts(t *testing.T) {
 		{"a tagged embedded struct is a field", struct {
 			Name `cyberdb:"sub"`
 		}{Name{1}}, value.Dict{{"sub", value.Dict{{"X", 1}}}}},
-		{"natural types in an unexported embedded struct", struct{ stamped }{stamped{value.Tuple{1}, time.Second, *big.NewInt(5)}},
-			value.Dict{{"T", value.Tuple{1}}, {"D", value.TimeDelta{Seconds: 1}}, {"I", 5}}},
+		{
+			"natural types in an unexported embedded struct",
+			struct{ stamped }{stamped{value.Tuple{1}, time.Second, *big.NewInt(5)}},
+			value.Dict{{"T", value.Tuple{1}}, {"D", value.TimeDelta{Seconds: 1}}, {"I", 5}},
+		},
 		{"the shallower one wins", struct {
 			tagged
 			Other string `cyberdb:"name"`

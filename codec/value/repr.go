@@ -246,9 +246,8 @@ func appendDequeRepr(dst, b []byte, x item) ([]byte, error) {
 }
 
 func appendRangeRepr(dst []byte, x item) ([]byte, error) {
-	last, _ := next(x.body)
 	_, rest := next(x.body)
-	_, last = next(rest)
+	_, last := next(rest)
 	if len(last) > 0 && last[0] == 1 { // the usual step is not shown
 		x.n = 2
 	}

@@ -12,7 +12,13 @@ import (
 type keyRing struct {
 	mu      sync.Mutex // held while deriving, so that two connections never derive the same key
 	keys    map[keyID][]byte
-	derived map[string]time.Time // by address: when a salt other than its first was last derived
+	derived map[string]derivation // by address
+}
+
+// derivation is the last salt of an address that a key was derived for.
+type derivation struct {
+	kdf secure.KDF
+	at  time.Time // zero: it is the address's first
 }
 
 type keyID struct {
@@ -26,7 +32,7 @@ const (
 	maxKeys      = 256
 )
 
-var keys = keyRing{keys: map[keyID][]byte{}, derived: map[string]time.Time{}}
+var keys = keyRing{keys: map[keyID][]byte{}, derived: map[string]derivation{}}
 
 // key returns the key for the server at addr, which named kdf.
 func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
@@ -37,7 +43,8 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 		return key, nil
 	}
 	last, known := r.derived[addr]
-	if since := time.Since(last); known && since < newSaltPause {
+	isNew := known && last.kdf != kdf // another password for the same salt is the user's doing, not the server's
+	if since := time.Since(last.at); isNew && since < newSaltPause {
 		return nil, fmt.Errorf("%s has named a new salt twice within a minute; the next key is derived in %s", addr, (newSaltPause - since).Round(time.Second))
 	}
 	key, err := kdf.Key(password)
@@ -51,9 +58,11 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 	if len(r.derived) >= maxKeys {
 		r.forgetOld()
 	}
-	r.derived[addr] = time.Time{} // the first salt of an address is no new one
-	if known {
-		r.derived[addr] = time.Now()
+	switch {
+	case isNew:
+		r.derived[addr] = derivation{kdf, time.Now()}
+	case !known:
+		r.derived[addr] = derivation{kdf: kdf}
 	}
 	return key, nil
 }
@@ -61,7 +70,7 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 // forgetOld makes room in derived; an address that is still held back is kept.
 func (r *keyRing) forgetOld() {
 	for addr, last := range r.derived {
-		if time.Since(last) >= newSaltPause {
+		if time.Since(last.at) >= newSaltPause {
 			delete(r.derived, addr)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
@@ -74,7 +73,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 }
 
 func TestNewSaltAtMostOnceAMinute(t *testing.T) {
-	ring := keyRing{keys: map[keyID][]byte{}, derived: map[string]time.Time{}}
+	ring := keyRing{keys: map[keyID][]byte{}, derived: map[string]derivation{}}
 	for i, fails := range []bool{false, false, true} {
 		_, err := ring.key("host:1", "password", secure.KDF{LogN: secure.MinLogN, Salt: [16]byte{byte(i)}})
 		if (err != nil) != fails {
@@ -83,6 +82,9 @@ func TestNewSaltAtMostOnceAMinute(t *testing.T) {
 	}
 	if _, err := ring.key("host:1", "password", secure.KDF{LogN: secure.MinLogN}); err != nil {
 		t.Errorf("a key known already: %v", err)
+	}
+	if _, err := ring.key("host:1", "corrected", secure.KDF{LogN: secure.MinLogN, Salt: [16]byte{1}}); err != nil {
+		t.Errorf("another password for the same salt: %v", err)
 	}
 	if _, err := ring.key("host:2", "password", secure.KDF{LogN: secure.MaxLogN + 1}); !errors.Is(err, secure.ErrKDF) {
 		t.Errorf("got %v", err)

@@ -1,5 +1,7 @@
 package codec
 
+import "fmt"
+
 // Opcode says what a request asks for. Opcodes are only ever added. On the wire: do not change.
 type Opcode uint8
 
@@ -73,6 +75,25 @@ type Shape struct {
 	Min   int    // fewest arguments, the table's name not counted
 	Max   int    // most arguments; Many: any number up to MaxArguments
 	Each  int    // with Many: the arguments from Min on come in groups of this size (2: key, value)
+}
+
+// Arity says how many arguments there are, for an error text: "a table's name and 1 to 2 arguments".
+func (s *Shape) Arity() string {
+	text := fmt.Sprintf("%d arguments", s.Min)
+	switch {
+	case s.Max == Many:
+		text = fmt.Sprintf("at least %d arguments", s.Min)
+	case s.Max > s.Min:
+		text = fmt.Sprintf("%d to %d arguments", s.Min, s.Max)
+	case s.Max == 0:
+		text = "no arguments"
+	case s.Max == 1:
+		text = "1 argument"
+	}
+	if s.Table {
+		return "a table's name and " + text
+	}
+	return text
 }
 
 // Many as a Shape's Max stands for any number of arguments.

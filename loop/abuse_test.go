@@ -165,7 +165,9 @@ func TestLimitsOfValues(t *testing.T) {
 		w.fails(codec.StatusValueError, codec.OpListExtend, "l", 1, nested(depth))
 		w.fails(codec.StatusValueError, codec.OpDictGet, "d", nested(depth))
 	}
-	bin := func(n uint32) rawValue { return append(binary.BigEndian.AppendUint32([]byte{0xc6}, n), make([]byte, n)...) }
+	bin := func(n uint32) rawValue {
+		return append(binary.BigEndian.AppendUint32([]byte{0xc6}, n), make([]byte, n)...)
+	}
 	tooLarge := bin(value.MaxValueBytes - 4)
 	w.fails(codec.StatusTooLarge, codec.OpDictSet, "d", "k", tooLarge)
 	w.fails(codec.StatusTooLarge, codec.OpListAppend, "l", tooLarge)
@@ -216,7 +218,10 @@ func TestDamagedValues(t *testing.T) {
 	seed := seedOf(t)
 	rng := rand.New(rand.NewPCG(seed, 4))
 	values := startModel(t, seed).families["any"]
-	refused := 0
+	rounds, refused := 30, 0
+	if raceEnabled {
+		rounds = 8
+	}
 	for i, whole := range values {
 		for cut := range whole {
 			reply := w.call(codec.OpDictSet, "d", "k", rawValue(whole[:cut]))
@@ -224,7 +229,7 @@ func TestDamagedValues(t *testing.T) {
 				t.Fatalf("value %d, %x cut at %d: %v", i, whole, cut, reply.Status)
 			}
 		}
-		for range 30 {
+		for range rounds {
 			damaged := rawValue(bytes.Clone(whole))
 			for range 1 + rng.IntN(3) {
 				damaged[rng.IntN(len(damaged))] = byte(rng.Uint32())
@@ -344,7 +349,11 @@ func TestStrangers(t *testing.T) {
 	hello := secure.NewClient(nil, newNonce()).Hello(nil)
 	long := append(bytes.Clone(hello), make([]byte, 2*secure.MaxClientBytes)...)
 	cases := [][]byte{
-		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"), {0x80, 0x05, '.'}, {0x16, 3, 1, 0, 0}, {0}, long,
+		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"),
+		{0x80, 0x05, '.'},
+		{0x16, 3, 1, 0, 0},
+		{0},
+		long,
 		append([]byte(secure.Magic), 0xff, 0xff, 0xff, 1, 2, 3), append([]byte(secure.Magic), 1, 0xff, 0xff), append(bytes.Clone(hello), hello...),
 	}
 	for i := len(secure.Magic); i < len(hello)-1; i++ { // a byte of the options may say what no server knows yet

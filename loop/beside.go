@@ -225,7 +225,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 			w.s.streams--
 			w.s.sendsLarge = w.s.sendsLarge && !w.large
 			w.s.ready.Store(true)
-			defer func() { w.s.closing = w.s.closing || isDefect(frame) }()
+			w.s.closing = w.s.closing || isDefect(frame)
 		}
 		w.s.active.Store(w.s.srv.clock.nanos())
 		w.s.loop.out = append(w.s.loop.out[:0], frame...)

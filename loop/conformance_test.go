@@ -16,6 +16,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
 )
 
 const (
@@ -74,6 +75,7 @@ func TestConformance(t *testing.T) {
 	}
 	compareBatch(t, w, model, ops)
 	var used [256]int
+	whole, large := 0, 0 // times that all was compared, and large tables that were above shardmap.InlineElements then
 	for done, batch := 0, 1; done < count; batch++ {
 		ops = ops[:0]
 		for _, table := range tables {
@@ -94,10 +96,18 @@ func TestConformance(t *testing.T) {
 			t.Fatalf("after some %d operations", done)
 		}
 		if batch%conformanceWhole == 0 {
+			whole++
 			for _, table := range tables {
 				compareScan(t, w, table)
+				if model.lengths[table.name] > shardmap.InlineElements {
+					large++
+				}
 			}
 		}
+	}
+	t.Logf("all compared %d times; %d large tables then", whole, large)
+	if large < whole {
+		t.Error("too few large tables")
 	}
 	for op, shape := range codec.Shapes {
 		if shape.Table && used[op] == 0 {

@@ -181,13 +181,13 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 		x.n++
 	}
 	if x.n < shape.Min {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes at least %d arguments, not %d", shape.Name, shape.Min, x.n)}
+		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, not %d", shape.Name, shape.Arity(), x.n)}
 	}
 	if len(b) == 0 {
 		return nil
 	}
 	if shape.Max != codec.Many {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes at most %d arguments", shape.Name, shape.Max)}
+		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, and there are more", shape.Name, shape.Arity())}
 	}
 	x.rest = b
 	for len(b) > 0 {

@@ -281,6 +281,7 @@ func (s *session) resume() {
 	case parked:
 		if !s.sendsLarge && s.ready.CompareAndSwap(true, false) {
 			s.state = running
+			s.pauseUnread()
 		}
 	case beside:
 		reply := s.result.Swap(nil)
@@ -291,6 +292,7 @@ func (s *session) resume() {
 		default:
 			s.loop.out = append(s.loop.out, *reply...)
 			s.state = running
+			s.flush() // the next request may leave the loop again: this is when to see what is unread
 			s.closing = s.closing || isDefect(*reply)
 		}
 	case paused:
@@ -305,7 +307,7 @@ func (s *session) resume() {
 		s.unread = unread
 	case running:
 	}
-	if s.readsLess && s.state == running {
+	if s.readsLess && s.state == running && !s.closing {
 		s.readsLess = false
 		setReadLow(s.conn.Fd(), 1)
 	}
@@ -327,11 +329,16 @@ func (s *session) flush() bool {
 		s.closing = true // gnet has closed it
 		return false
 	}
+	s.pauseUnread()
+	return !s.closing
+}
+
+// pauseUnread pauses a running session whose client does not read.
+func (s *session) pauseUnread() {
 	if unread := s.conn.OutboundBuffered(); unread > softUnreadBytes && s.state == running {
 		s.state, s.unread, s.lookedAt = paused, unread, s.srv.clock.now()
 		s.srv.sessions.pause(s)
 	}
-	return !s.closing
 }
 
 // settle ends a turn: it closes what must be closed and leaves the socket unread if the session waits with much in hand.

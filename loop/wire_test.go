@@ -3,7 +3,6 @@ package loop
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -249,5 +248,3 @@ func decodeAll(t testing.TB, b []byte) (all []any) {
 	}
 	return all
 }
-
-func frameLength(b []byte) int { return int(binary.LittleEndian.Uint32(b)) }

@@ -13,10 +13,10 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench fmt python cgo
+.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report fmt python cgo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and run the server; ARGS="-p 9981" passes flags
 	@./bin/cyberdb-fast $(ARGS)
@@ -39,6 +39,15 @@ stress: python cgo ## run the concurrent rooms' tests COUNT (3) times under the 
 bench: build ## the micro benchmarks, then the load generator against a server of its own
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
 	@.ci/bench
+
+peers: ## install what bench-compare measures beside cyberdb-fast: redis-server, memcached, the original CyberDB
+	@.ci/peers >/dev/null
+
+bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
+	@GO="$(GO)" .ci/peers-compare
+
+bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report.html from bench/results
+	./bin/cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results --html bench/results/report.html bench/results/*.jsonl
 
 fmt: ## format the code
 	$(LINT) fmt

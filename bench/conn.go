@@ -14,7 +14,7 @@ const replyTimeout = 10 * time.Second
 
 // slot is a place for one request in flight.
 type slot struct {
-	sent time.Duration // since the loop's epoch
+	sent time.Duration // since the loop's epoch; in an open loop when it was due
 	item uint32
 	id   uint32
 	op   Op
@@ -32,6 +32,8 @@ type conn struct {
 	stream   stream
 	inFlight int
 	head     int    // slot of the oldest request, for wires with replies in order
+	ticket   uint64 // open loop: number of the next request in the loop's timetable
+	free     []int  // open loop: slots without a request, for wires whose replies carry an id
 	length   int64  // last number that an append was answered with
 	carry    []byte // front of a reply that has not come whole
 	pending  []byte // requests that the socket has not taken

@@ -63,7 +63,7 @@ func TestConnectTellsTheRefusal(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	_, err = Run(context.Background(), shortRun(Target{SchemeNative, "tcp", listener.Addr().String()}))
+	_, err = Run(context.Background(), shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: listener.Addr().String()}))
 	if err == nil || !strings.Contains(err.Error(), "10000 connections are open") {
 		t.Fatalf("error %v", err)
 	}
@@ -86,7 +86,7 @@ func TestConnectWaitsForRoomInTheBacklog(t *testing.T) {
 	}
 	file.Close()
 	(&fakeServer{}).start(t, listener)
-	o := shortRun(Target{SchemeNative, "unix", path})
+	o := shortRun(Target{Scheme: SchemeNative, Network: "unix", Address: path})
 	o.Connections = 300
 	r, err := Run(context.Background(), o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"math/bits"
 	"sync/atomic"
 	"syscall"
@@ -21,42 +22,68 @@ const (
 // pollTimeout bounds how long a loop takes to see a new phase.
 const pollTimeout = 100 * time.Millisecond
 
+// loopSpec is what the loops of a run have in common; constant but for phase, which the runner writes.
+type loopSpec struct {
+	wire     wire
+	items    *items
+	keys     int
+	pipeline int
+	interval time.Duration // of the histograms
+	budget   uint64        // measured requests of one loop; 0: no limit
+	growing  bool          // replies to appends tell a length that grows
+	gap      float64       // open loop: nanoseconds between two requests of one loop; 0: closed loop
+	phase    *atomic.Int32
+}
+
 // eventLoop drives its connections; it runs on one goroutine.
 type eventLoop struct {
 	// constant after newEventLoop
-	wire    wire
-	items   *items
+	*loopSpec
+	steps   exchanger // the wire, if its requests take several messages
 	ordered bool
 	idShift uint // bits of an id that name the slot; the others count its requests
 	epoch   time.Time
 	poller  *poller
 	conns   []*conn
-	phase   *atomic.Int32
+	reached func() // called when the loop begins to measure, or ends; nil: nobody asks
+
+	// written by run, read by anybody
+	progress atomic.Uint64 // replies that count so far
 
 	// owned by run
-	in, out     []byte
-	reply       reply
-	sending     bool
-	measuring   bool
+	in, out   []byte
+	scratch   []byte // an expected echo
+	reply     reply
+	entered   phase
+	sending   bool
+	measuring bool
+	from      time.Duration // measured time, since the epoch
+	until     time.Duration
+	next      uint64 // open loop: number of the next request in the timetable
+	start     time.Duration
+
 	outstanding int
 	tally       tally
 }
 
-func newEventLoop(w wire, items *items, pipeline int, phase *atomic.Int32) (*eventLoop, error) {
+func newEventLoop(spec *loopSpec) (*eventLoop, error) {
 	const least, overhead = 64 << 10, 4 << 10
 	poller, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
-	return &eventLoop{
-		wire: w, items: items, ordered: w.ordered(), idShift: uint(bits.Len(uint(pipeline - 1))), epoch: time.Now(), poller: poller,
-		phase: phase, in: make([]byte, max(least, 2*(items.valueBytes+overhead))),
-	}, nil
+	l := &eventLoop{
+		loopSpec: spec, ordered: spec.wire.ordered(), idShift: uint(bits.Len(uint(spec.pipeline - 1))), epoch: time.Now(), poller: poller,
+		in: make([]byte, max(least, 2*(spec.items.values.Max+overhead))), tally: tally{latency: newLatencies(spec.interval)}, sending: true,
+	}
+	l.steps, _ = spec.wire.(exchanger)
+	return l, nil
 }
 
 // adopt gives the loop an open connection.
 func (l *eventLoop) adopt(c *conn) error {
 	c.number = len(l.conns)
+	c.ticket = uint64(c.number)
 	l.conns = append(l.conns, c)
 	return l.poller.add(c.fd, c.number, false)
 }
@@ -70,19 +97,26 @@ func (l *eventLoop) close() {
 
 // run sends what the connections' streams yield until they end, or the phase says to drain, and every reply has come.
 func (l *eventLoop) run() error {
-	l.enter(phase(l.phase.Load()))
-	for _, c := range l.conns {
-		l.begin(c)
+	if l.gap > 0 {
+		defer precise()()
 	}
+	defer l.finish()
+	l.begin()
 	var quietSince time.Time
-	for l.outstanding > 0 {
-		l.enter(phase(l.phase.Load()))
-		events, err := l.poller.wait(pollTimeout)
+	for l.outstanding > 0 || (l.gap > 0 && l.sending) {
+		now := time.Since(l.epoch)
+		l.enter(phase(l.phase.Load()), now)
+		timeout := pollTimeout
+		if l.gap > 0 && l.sending {
+			l.pace(now)
+			timeout = min(timeout, l.untilNext())
+		}
+		events, err := l.poller.wait(timeout)
 		if err != nil {
 			return err
 		}
 		switch {
-		case len(events) > 0:
+		case len(events) > 0 || l.outstanding == 0:
 			quietSince = time.Time{}
 		case quietSince.IsZero():
 			quietSince = time.Now()
@@ -92,13 +126,52 @@ func (l *eventLoop) run() error {
 		for i := range events {
 			l.serve(l.conns[events[i].Fd], events[i].Events)
 		}
+		l.progress.Store(l.tally.ops)
 	}
 	return nil
 }
 
-func (l *eventLoop) enter(p phase) {
-	l.sending = p != phaseDrain
-	l.measuring = p == phaseMeasure
+// finish ends measuring if the streams have ended before.
+func (l *eventLoop) finish() {
+	l.stop(time.Since(l.epoch))
+	l.tell()
+}
+
+func (l *eventLoop) tell() {
+	if l.reached != nil {
+		l.reached()
+	}
+}
+
+// enter follows the runner from phase to phase.
+func (l *eventLoop) enter(p phase, now time.Duration) {
+	if l.measuring {
+		l.tally.latency.advance(now - l.from)
+	}
+	if p == l.entered {
+		return
+	}
+	l.entered = p
+	switch p {
+	case phaseMeasure:
+		l.measuring, l.from, l.until = true, now, math.MaxInt64
+		l.tell()
+	case phaseDrain:
+		l.stop(now)
+	}
+}
+
+// stop ends sending and measuring.
+func (l *eventLoop) stop(now time.Duration) {
+	if !l.sending {
+		return
+	}
+	l.sending = false
+	if l.measuring {
+		l.measuring, l.until = false, now
+		l.tally.span = l.until - l.from
+		l.countUnsent()
+	}
 }
 
 // abandon gives up every request in flight.
@@ -108,14 +181,22 @@ func (l *eventLoop) abandon() {
 	}
 }
 
-// begin fills the slots of a connection.
-func (l *eventLoop) begin(c *conn) {
-	now, out := time.Since(l.epoch), l.out[:0]
-	for i := range c.slots {
-		out = l.refill(out, c, i, now)
+// begin fills the slots of all connections; in an open loop it starts the timetable.
+func (l *eventLoop) begin() {
+	l.start = time.Since(l.epoch)
+	l.enter(phase(l.phase.Load()), l.start)
+	for _, c := range l.conns {
+		if l.gap > 0 {
+			c.freeAll()
+			continue
+		}
+		now, out := time.Since(l.epoch), l.out[:0]
+		for i := range c.slots {
+			out = l.refill(out, c, i, now)
+		}
+		l.out = out
+		l.send(c, out)
 	}
-	l.out = out
-	l.send(c, out)
 }
 
 func (l *eventLoop) serve(c *conn, events uint32) {
@@ -153,14 +234,22 @@ func (l *eventLoop) turn(c *conn) {
 		if used == 0 {
 			break
 		}
+		b = b[used:]
 		i := l.slotOf(c)
 		if i < 0 {
 			l.lose(c, "a reply (%s) to a request that was not sent", l.reply.describe())
 			return
 		}
+		if l.reply.kind == replyStep && l.steps != nil {
+			out = l.steps.appendStep(out, &l.reply, c.slots[i].op, c.slots[i].item)
+			continue
+		}
+		l.release(c, i)
 		l.settle(c, &c.slots[i], now)
 		out = l.refill(out, c, i, now)
-		b = b[used:]
+	}
+	if l.gap > 0 {
+		out = l.catchUp(out, c, now)
 	}
 	c.carry = append(c.carry[:0], b...)
 	l.out = out
@@ -178,67 +267,70 @@ func (l *eventLoop) readFailed(c *conn, errno syscall.Errno) {
 
 // slotOf returns the number of the slot whose request the reply answers, -1 if there is none.
 func (l *eventLoop) slotOf(c *conn) int {
-	if !l.ordered {
-		i := int(l.reply.id & (1<<l.idShift - 1))
-		if i >= len(c.slots) || !c.slots[i].busy || c.slots[i].id != l.reply.id {
-			return -1
-		}
-		return i
-	}
 	i := c.head
-	if !c.slots[i].busy {
-		return -1
+	if !l.ordered {
+		i = int(l.reply.id & (1<<l.idShift - 1))
 	}
-	if c.head++; c.head == len(c.slots) {
-		c.head = 0
+	if i >= len(c.slots) || !c.slots[i].busy || (!l.ordered && c.slots[i].id != l.reply.id) {
+		return -1
 	}
 	return i
 }
 
-// settle checks the reply against the request in s, counts it and frees the slot.
-func (l *eventLoop) settle(c *conn, s *slot, now time.Duration) {
-	s.busy = false
+// release frees a slot.
+func (l *eventLoop) release(c *conn, i int) {
+	c.slots[i].busy = false
 	c.inFlight--
 	l.outstanding--
-	if l.measuring {
+	switch {
+	case l.ordered:
+		if c.head++; c.head == len(c.slots) {
+			c.head = 0
+		}
+	case l.gap > 0:
+		c.free = append(c.free, i)
+	}
+}
+
+// counts says whether the request belongs to the measured time: in an open loop by when it was due, else by when its reply comes.
+func (l *eventLoop) counts(s *slot) bool {
+	if l.budget > 0 && l.tally.ops == l.budget {
+		return false
+	}
+	if l.gap > 0 {
+		return l.entered != phaseWarmUp && s.sent >= l.from && s.sent < l.until
+	}
+	return l.measuring
+}
+
+// settle checks the reply against the request in s and counts it.
+func (l *eventLoop) settle(c *conn, s *slot, now time.Duration) {
+	if l.counts(s) {
 		l.tally.ops++
 		l.tally.latency.record(now - s.sent)
+		if l.tally.ops == l.budget {
+			l.stop(now)
+		}
 	}
-	switch r := &l.reply; {
-	case r.kind == replyMissing:
-		l.tally.misses++
-	case r.kind != l.wire.wants(s.op):
-		l.tally.fail(1, "%s of item %d: %s", s.op, s.item, r.describe())
-	case r.kind == replyValue && !l.items.isValue(r.text, s.item):
-		l.tally.fail(1, "%s of item %d: another value, %.40q", s.op, s.item, r.text)
-	case s.op == OpAppend:
-		l.settleAppend(c, r)
-	}
+	l.check(c, s)
 }
 
-// settleAppend counts an append; where the reply is the list's new length, it must have grown.
-func (l *eventLoop) settleAppend(c *conn, r *reply) {
-	l.tally.appended++
-	if r.kind != replyNumber {
-		return
-	}
-	if r.number <= c.length {
-		l.tally.fail(1, "append: length %d after length %d", r.number, c.length)
-	}
-	c.length = r.number
-}
-
-// refill puts the stream's next request into slot i, which is free, and appends it to out.
+// refill puts the stream's next request into slot i, which is free, and appends it to out; in an open loop the timetable does that.
 func (l *eventLoop) refill(out []byte, c *conn, i int, now time.Duration) []byte {
-	if !l.sending {
+	if !l.sending || l.gap > 0 {
 		return out
 	}
+	return l.put(out, c, i, now)
+}
+
+// put puts the stream's next request into slot i, which is free, and appends it to out.
+func (l *eventLoop) put(out []byte, c *conn, i int, sent time.Duration) []byte {
 	op, item, ok := c.stream.take()
 	if !ok {
 		return out
 	}
 	s := &c.slots[i]
-	s.sent, s.op, s.item, s.busy = now, op, item, true
+	s.sent, s.op, s.item, s.busy = sent, op, item, true
 	s.id = nextID(s.id, i, l.idShift)
 	c.inFlight++
 	l.outstanding++
@@ -253,58 +345,4 @@ func nextID(id uint32, i int, shift uint) uint32 {
 		use = 1 << shift
 	}
 	return use | uint32(i)
-}
-
-// send writes out, and keeps for later what the socket does not take.
-func (l *eventLoop) send(c *conn, out []byte) {
-	if len(c.pending) > 0 {
-		c.keep(out)
-		return
-	}
-	if len(out) == 0 {
-		return
-	}
-	n, errno := write(c.fd, out)
-	if errno != 0 && !again(errno) {
-		l.lose(c, "a connection broke: %v", errno)
-		return
-	}
-	if n < len(out) {
-		c.keep(out[n:])
-		l.watch(c, true)
-	}
-}
-
-// flush writes what is pending.
-func (l *eventLoop) flush(c *conn) {
-	for c.written < len(c.pending) {
-		n, errno := write(c.fd, c.pending[c.written:])
-		if errno != 0 {
-			if !again(errno) {
-				l.lose(c, "a connection broke: %v", errno)
-			}
-			return
-		}
-		c.written += n
-	}
-	c.pending, c.written = c.pending[:0], 0
-	l.watch(c, false)
-}
-
-// watch says whether the loop waits for room in the socket.
-func (l *eventLoop) watch(c *conn, forRoom bool) {
-	if err := l.poller.change(c.fd, c.number, forRoom); err != nil {
-		l.lose(c, "%v", err)
-	}
-}
-
-// lose closes a connection; each of its requests in flight is an error.
-func (l *eventLoop) lose(c *conn, format string, args ...any) {
-	if c.lost {
-		return
-	}
-	l.tally.fail(c.inFlight, format, args...)
-	l.outstanding -= c.inFlight
-	c.inFlight = 0
-	c.close()
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,6 @@ type loopback struct {
 	peer    int
 	input   []byte
 	replies []byte
-	value   [40]byte
 }
 
 func newLoopback(t testing.TB, pipeline int) *loopback {
@@ -41,8 +41,12 @@ func newLoopback(t testing.TB, pipeline int) *loopback {
 	if err != nil {
 		t.Fatal(err)
 	}
-	items := newItems(16, 32, 1)
-	loop, err := newEventLoop(newNativeWire("bench", "", items), items, pipeline, &atomic.Int32{})
+	items := newItems(Fixed(16), Fixed(32), 1)
+	phase := &atomic.Int32{}
+	phase.Store(int32(phaseMeasure))
+	loop, err := newEventLoop(&loopSpec{
+		wire: newNativeWire(newTables("bench", 1, 1000), "", items), items: items, keys: 1000, pipeline: pipeline, interval: time.Second, phase: phase,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +59,7 @@ func newLoopback(t testing.TB, pipeline int) *loopback {
 		loop.close()
 		unix.Close(b.peer)
 	})
-	loop.enter(phaseMeasure)
-	loop.begin(b.conn)
+	loop.begin()
 	return b
 }
 
@@ -78,9 +81,7 @@ func (b *loopback) answer(t testing.TB) {
 		b.replies, at = codec.BeginReply(b.replies, req.ID, codec.StatusOK)
 		if req.Op == codec.OpDictGet {
 			slot := &b.conn.slots[req.ID&(1<<b.loop.idShift-1)]
-			b.value[0], b.value[1] = 0xd9, 32
-			b.loop.items.putValue(b.value[2:], slot.item)
-			b.replies = append(b.replies, b.value[:34]...)
+			b.replies = b.loop.items.appendValue(append(b.replies, 0xd9, 32), slot.item)
 		}
 		codec.EndFrame(b.replies, at)
 	}
@@ -118,18 +119,22 @@ func BenchmarkTurn(b *testing.B) {
 
 // BenchmarkOperation is one GET without the system calls: making the request, parsing and checking the reply.
 func BenchmarkOperation(b *testing.B) {
-	for _, scheme := range []string{SchemeNative, SchemeRedis} {
+	for _, scheme := range []string{SchemeNative, SchemeRedis, SchemeMemcached, SchemeLegacy} {
 		b.Run(scheme, func(b *testing.B) {
 			o := DefaultOptions()
 			o.Target.Scheme = scheme
-			items := newItems(16, 32, 1)
-			w := o.Target.wire(&o, items)
-			var value [32]byte
-			items.putValue(value[:], 0)
-			answer := []byte("$32\r\n" + string(value[:]) + "\r\n")
-			if scheme == SchemeNative {
-				answer = codec.AppendReply(nil, &codec.Reply{ID: 1, Body: append([]byte{0xd9, 32}, value[:]...)})
+			items := newItems(Fixed(16), Fixed(32), 1)
+			w, err := o.Target.wire(&o, items)
+			if err != nil {
+				b.Fatal(err)
 			}
+			value := string(items.appendValue(nil, 0))
+			answer := map[string][]byte{
+				SchemeNative:    codec.AppendReply(nil, &codec.Reply{ID: 1, Body: append([]byte{0xd9, 32}, value...)}),
+				SchemeRedis:     []byte("$32\r\n" + value + "\r\n"),
+				SchemeMemcached: []byte("VALUE 0123456789abcdef 0 32\r\n" + value + "\r\nEND\r\n"),
+				SchemeLegacy:    []byte("\x80\x04}\x94(\x8c\x04code\x94K\x01\x8c\x07content\x94\x8c\x20" + value + "\x94u."),
+			}[scheme]
 			var out []byte
 			var r reply
 			b.ReportAllocs()

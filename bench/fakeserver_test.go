@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -20,7 +21,7 @@ var (
 	fakeKey = sync.OnceValues(func() ([]byte, error) { return fakeKDF.Key(fakePassword) })
 )
 
-// fakeServer is a native server with one table, enough for the generator, that can be told to lie.
+// fakeServer is a native server, enough for the generator, that can be told to lie.
 type fakeServer struct {
 	// constant after start
 	key []byte
@@ -31,9 +32,12 @@ type fakeServer struct {
 
 	// guarded by mu
 	mu     sync.Mutex
-	exists bool
-	dict   map[string][]byte
-	list   [][]byte
+	tables map[string]*fakeTable
+}
+
+type fakeTable struct {
+	dict map[string][]byte
+	list [][]byte
 }
 
 // start serves on the listener until the test ends.
@@ -151,45 +155,91 @@ func (s *fakeServer) execute(req codec.Request) []byte {
 }
 
 func (s *fakeServer) apply(req codec.Request) (codec.Status, []byte) {
-	_, args, err := msgp.ReadStringZC(req.Args)
+	if req.Op == codec.OpInfo {
+		return codec.StatusOK, msgp.AppendString(nil, `{"version":"fake"}`)
+	}
+	name, args, err := msgp.ReadStringBytes(req.Args)
 	if err != nil {
 		return codec.StatusBadArguments, nil
 	}
-	switch req.Op {
-	case codec.OpExists:
-		return codec.StatusOK, msgp.AppendBool(nil, s.exists)
-	case codec.OpDrop:
-		s.exists = false
-		return codec.StatusOK, nil
-	case codec.OpCreateDict, codec.OpCreateList:
-		if s.exists {
+	table := s.tables[name]
+	switch {
+	case req.Op == codec.OpExists:
+		return codec.StatusOK, msgp.AppendBool(nil, table != nil)
+	case req.Op == codec.OpCreateDict || req.Op == codec.OpCreateList:
+		if table != nil {
 			return codec.StatusTableExists, nil
 		}
-		s.exists, s.dict, s.list = true, map[string][]byte{}, nil
-		return codec.StatusOK, msgp.AppendBool(nil, true)
-	case codec.OpDictSet:
-		key, value, err := msgp.ReadStringBytes(args)
-		if err != nil {
-			return codec.StatusBadArguments, nil
+		if s.tables == nil {
+			s.tables = map[string]*fakeTable{}
 		}
-		s.dict[key] = bytes.Clone(value)
+		s.tables[name] = &fakeTable{dict: map[string][]byte{}}
+		return codec.StatusOK, msgp.AppendBool(nil, true)
+	case table == nil:
+		return codec.StatusNoSuchTable, nil
+	case req.Op == codec.OpDrop:
+		delete(s.tables, name)
+		return codec.StatusOK, nil
+	case req.Op >= codec.OpListAppend:
+		return table.applyList(req.Op, args)
+	}
+	return table.applyDict(req.Op, args)
+}
+
+func (s *fakeTable) applyDict(op codec.Opcode, args []byte) (codec.Status, []byte) {
+	key, args, err := msgp.ReadStringBytes(args)
+	if err != nil {
+		return codec.StatusBadArguments, nil
+	}
+	value, there := s.dict[key]
+	switch op {
+	case codec.OpDictSet:
+		s.dict[key] = bytes.Clone(args)
 		return codec.StatusOK, nil
 	case codec.OpDictGet:
-		key, _, err := msgp.ReadStringBytes(args)
-		value, there := s.dict[key]
-		if err != nil || !there {
+		if !there {
 			return codec.StatusKeyError, nil
 		}
 		return codec.StatusOK, value
+	case codec.OpDictIncrement:
+		by, _, err := msgp.ReadIntBytes(args)
+		before, _, err2 := msgp.ReadIntBytes(value)
+		if err != nil || (there && err2 != nil) {
+			return codec.StatusTypeError, nil
+		}
+		s.dict[key] = msgp.AppendInt(nil, before+by)
+		return codec.StatusOK, s.dict[key]
+	}
+	return codec.StatusUnknownOpcode, nil
+}
+
+func (s *fakeTable) applyList(op codec.Opcode, args []byte) (codec.Status, []byte) {
+	last := len(s.list) - 1
+	switch op {
 	case codec.OpListAppend:
 		s.list = append(s.list, bytes.Clone(args))
 		return codec.StatusOK, nil
-	case codec.OpListGet:
-		index, _, err := msgp.ReadIntBytes(args)
-		if err != nil || index >= len(s.list) {
+	case codec.OpListGet, codec.OpListInsert:
+		index, args, err := msgp.ReadIntBytes(args)
+		if err != nil || index > last {
 			return codec.StatusIndexError, nil
 		}
+		if op == codec.OpListInsert {
+			s.list = slices.Insert(s.list, index, bytes.Clone(args))
+			return codec.StatusOK, nil
+		}
 		return codec.StatusOK, s.list[index]
+	case codec.OpListPop, codec.OpListPopLeft:
+		if last < 0 {
+			return codec.StatusIndexError, nil
+		}
+		at := last
+		if op == codec.OpListPopLeft {
+			at = 0
+		}
+		value := s.list[at]
+		s.list = slices.Delete(s.list, at, at+1)
+		return codec.StatusOK, value
 	case codec.OpListLen:
 		return codec.StatusOK, msgp.AppendInt(nil, len(s.list))
 	}

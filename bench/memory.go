@@ -21,6 +21,9 @@ type LoadReport struct {
 	ValueBytes    int     `json:"value_size"`
 	Seed          uint64  `json:"seed"`
 	Target        string  `json:"target"`
+	Server        string  `json:"server,omitempty"` // what it says it is
+	Command       string  `json:"command,omitempty"`
+	Machine       Machine `json:"machine"`
 }
 
 // Load makes the table anew, fills it with o.Keys entries (of a list, if o.Op works on one) and returns what that costs the server in
@@ -29,6 +32,7 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	if o.Op == OpAppend {
 		o.Op = OpIndex // appends start from an empty list
 	}
+	o.Loaded = false
 	r, err := newRunner(o)
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 		return nil, err
 	}
 	start := time.Now()
-	if err := r.fill(ctx, loop, op, entries); err != nil {
+	if _, err := r.fill(ctx, loop, op, entries); err != nil {
 		return nil, err
 	}
 	seconds := time.Since(start).Seconds()
@@ -54,7 +58,8 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	}
 	return &LoadReport{
 		Entries: entries, Before: before, After: after, BytesPerEntry: rounded(float64(after-before)/float64(entries), 100),
-		Seconds: rounded(seconds, 1e6), Op: op.String(), KeyBytes: o.KeyBytes, ValueBytes: o.ValueBytes, Seed: o.Seed, Target: o.Target.String(),
+		Seconds: rounded(seconds, 1e6), Op: op.String(), KeyBytes: o.KeySize.mean(), ValueBytes: o.ValueSize.mean(), Seed: o.Seed, Target: o.Target.String(),
+		Server: r.version, Machine: ThisMachine(),
 	}, nil
 }
 
@@ -66,6 +71,8 @@ type IdleReport struct {
 	BytesPerConnection float64 `json:"bytes_per_connection"`
 	Seconds            float64 `json:"duration_s"` // of opening them
 	Target             string  `json:"target"`
+	Command            string  `json:"command,omitempty"`
+	Machine            Machine `json:"machine"`
 }
 
 // Idle opens o.Connections connections, handshake done, and returns what they cost the server in resident memory. Errors as Load's.
@@ -98,7 +105,7 @@ func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	}
 	return &IdleReport{
 		Connections: o.Connections, Before: before, After: after, BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
-		Seconds: rounded(seconds, 1e6), Target: o.Target.String(),
+		Seconds: rounded(seconds, 1e6), Target: o.Target.String(), Machine: ThisMachine(),
 	}, nil
 }
 

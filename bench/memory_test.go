@@ -64,7 +64,7 @@ func startChild(t *testing.T) (o Options, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shortRun(Target{SchemeNative, "tcp", strings.TrimSpace(address)}), child.Process.Pid
+	return shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: strings.TrimSpace(address)}), child.Process.Pid
 }
 
 func TestRunAccountsForTheServerProcess(t *testing.T) {
@@ -83,14 +83,14 @@ func TestRunAccountsForTheServerProcess(t *testing.T) {
 func TestLoadMeasuresEntries(t *testing.T) {
 	for _, op := range []Op{OpGet, OpAppend} {
 		o, _ := startChild(t)
-		o.Op, o.Keys, o.ValueBytes = op, 2000, 10_000
+		o.Op, o.Keys, o.ValueSize = op, 2000, Fixed(10_000)
 		r, err := Load(context.Background(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		perEntry := float64(r.After-r.Before) / float64(o.Keys)
 		if r.Entries != o.Keys || perEntry < 2_000 || perEntry > 100_000 || math.Abs(perEntry-r.BytesPerEntry) > 0.01 {
-			t.Errorf("%s: %+v for values of %d bytes", op, r, o.ValueBytes)
+			t.Errorf("%s: %+v for values of %d bytes", op, r, o.ValueSize.Max)
 		}
 	}
 }

@@ -19,6 +19,10 @@ const (
 	maxKeys       = 1 << 31
 	maxKeyBytes   = 1 << 10
 	maxValueBytes = 1_000_000 // its reply fits into one frame
+	maxTables     = 1 << 20
+	maxRatio      = 1_000_000
+	maxZipf       = 8
+	maxRate       = 1e9
 
 	spareDescriptors = 64
 )
@@ -31,14 +35,20 @@ type Options struct {
 	Pipeline    int // requests in flight on each connection
 	Threads     int // event loops of the generator
 	Op          Op
+	Ratio       Ratio // of OpMixed and OpHMixed
 	Table       string
-	Keys        int // number of entries in the table
-	KeyBytes    int
-	ValueBytes  int
+	Tables      int // number of tables; the second is named Table.1
+	Keys        int // number of entries in all tables together
+	KeySize     Size
+	ValueSize   Size
+	Zipf        float64 // exponent of the distribution that keys are drawn from; 0: all alike
 	Seed        uint64
 	Warmup      time.Duration
 	Duration    time.Duration
-	ServerPID   int // process to account for; 0: the one that listens at the target
+	Requests    int     // measured requests, in place of Duration; 0: none set
+	Rate        float64 // requests a second of all connections, sent by the clock whether replies come or not; 0: closed loop
+	Loaded      bool    // the tables are as a run before left them, and need no loading
+	ServerPID   int     // process to account for; 0: the one that listens at the target
 }
 
 // DefaultOptions returns the canonical workload: GET from 100,000 entries of 16-byte keys and 32-byte values, 50 connections, 16
@@ -50,10 +60,12 @@ func DefaultOptions() Options {
 		Pipeline:    16,
 		Threads:     1,
 		Op:          OpGet,
+		Ratio:       Ratio{9, 1},
 		Table:       TablePrefix,
+		Tables:      1,
 		Keys:        100_000,
-		KeyBytes:    16,
-		ValueBytes:  32,
+		KeySize:     Fixed(16),
+		ValueSize:   Fixed(32),
 		Seed:        1,
 		Warmup:      500 * time.Millisecond,
 		Duration:    2 * time.Second,
@@ -77,24 +89,59 @@ func (o *Options) Check() error {
 		{"-P", o.Pipeline, 1, maxPipeline},
 		{"--threads", o.Threads, 1, 4 * runtime.NumCPU()},
 		{"--keys", o.Keys, 1, maxKeys},
-		{"--key-size", o.KeyBytes, 1, maxKeyBytes},
-		{"--value-size", o.ValueBytes, 1, maxValueBytes},
+		{"--key-size", o.KeySize.Min, 1, maxKeyBytes},
+		{"--key-size", o.KeySize.Max, 1, maxKeyBytes},
+		{"--value-size", o.ValueSize.Min, 1, maxValueBytes},
+		{"--value-size", o.ValueSize.Max, 1, maxValueBytes},
+		{"--tables", o.Tables, 1, min(max(o.Keys, 1), maxTables)},
+		{"--requests", o.Requests, 0, math.MaxInt},
+		{"--ratio", o.Ratio.Reads, 0, maxRatio},
+		{"--ratio", o.Ratio.Writes, 0, maxRatio},
 	}
 	for _, r := range ranges {
 		if r.value < r.least || r.value > r.top {
 			return &UsageError{fmt.Sprintf("%s must be %d to %d, not %d", r.flag, r.least, r.top, r.value)}
 		}
 	}
-	if o.KeyBytes < hexDigits && o.Keys > 1<<(4*o.KeyBytes) {
-		return &UsageError{fmt.Sprintf("--key-size %d has no room for %d different keys: at most %d", o.KeyBytes, o.Keys, 1<<(4*o.KeyBytes))}
+	if least := o.KeySize.Min; least < hexDigits && o.Keys > 1<<(4*least) {
+		return &UsageError{fmt.Sprintf("--key-size %s has no room for %d different keys: at most %d", o.KeySize, o.Keys, 1<<(4*least))}
 	}
 	if o.Duration <= 0 || o.Warmup < 0 {
 		return &UsageError{"-d must be above 0 and --warmup not below it"}
+	}
+	if o.Ratio.Reads+o.Ratio.Writes == 0 {
+		return &UsageError{"--ratio 0:0 leaves nothing to do"}
+	}
+	if err := o.checkWorkload(); err != nil {
+		return err
 	}
 	if !strings.HasPrefix(o.Table, TablePrefix) {
 		return &UsageError{fmt.Sprintf("--table must begin with %q: it is dropped and made anew", TablePrefix)}
 	}
 	return checkDescriptors(o.Connections)
+}
+
+// checkWorkload refuses what does not go together.
+func (o *Options) checkWorkload() error {
+	switch {
+	case math.IsNaN(o.Zipf) || o.Zipf < 0 || o.Zipf > maxZipf:
+		return &UsageError{fmt.Sprintf("--zipf must be 0 to %d, not %v", maxZipf, o.Zipf)}
+	case math.IsNaN(o.Rate) || o.Rate < 0 || o.Rate > maxRate:
+		return &UsageError{fmt.Sprintf("--rate must be 0 to %.0f, not %v", float64(maxRate), o.Rate)}
+	case o.Op.onceEach() && o.Rate > 0:
+		return &UsageError{fmt.Sprintf("--op %s ends with its --keys, so it goes without --rate", o.Op)}
+	case o.Target.Scheme == SchemeMemcached && o.KeySize.Max > maxMemcachedKey:
+		return &UsageError{fmt.Sprintf("memcached takes keys of at most %d bytes", maxMemcachedKey)}
+	}
+	return nil
+}
+
+// pipeline returns the requests in flight on each connection; the original CyberDB's wire allows one.
+func (o *Options) pipeline() int {
+	if o.Target.legacy() {
+		return 1
+	}
+	return o.Pipeline
 }
 
 // checkDescriptors compares RLIMIT_NOFILE with what the connections need; the Go runtime has already raised the soft limit to the hard one.

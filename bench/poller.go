@@ -48,7 +48,7 @@ func (p *poller) control(op, fd, number int, write bool) error {
 }
 
 // wait returns what is ready, after at most timeout if nothing is. While there is work it asks without telling the
-// Go scheduler, which costs more than the call.
+// Go scheduler, which costs more than the call. It needs Linux 5.11, for timeouts below a millisecond.
 func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	var n uintptr
 	var errno syscall.Errno
@@ -56,8 +56,8 @@ func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
 	}
 	if n == 0 && errno == 0 {
-		milliseconds := max(timeout.Milliseconds(), 0)
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(milliseconds), 0, 0)
+		limit := unix.NsecToTimespec(max(timeout.Nanoseconds(), 0))
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
 	}
 	if errno != 0 {
 		n = 0

@@ -22,7 +22,7 @@ func TestServerProcessFindsTheListener(t *testing.T) {
 			t.Logf("%s: %v", c.address, err) // a machine without IPv6
 			continue
 		}
-		target := Target{SchemeNative, c.network, listener.Addr().String()}
+		target := Target{Scheme: SchemeNative, Network: c.network, Address: listener.Addr().String()}
 		if host, port, err := net.SplitHostPort(target.Address); err == nil && net.ParseIP(host).IsUnspecified() {
 			target.Address = net.JoinHostPort("127.0.0.1", port)
 		}
@@ -37,7 +37,7 @@ func TestServerProcessFindsTheListener(t *testing.T) {
 }
 
 func TestServerProcessOfAnotherMachine(t *testing.T) {
-	if pid, err := serverProcess(Target{SchemeNative, "tcp", "192.0.2.1:9980"}); !errors.Is(err, errNotLocal) {
+	if pid, err := serverProcess(Target{Scheme: SchemeNative, Network: "tcp", Address: "192.0.2.1:9980"}); !errors.Is(err, errNotLocal) {
 		t.Errorf("process %d, %v", pid, err)
 	}
 }

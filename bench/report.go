@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/bytedance/sonic"
 )
 
@@ -24,8 +25,8 @@ type Report struct {
 	Connections  int     `json:"connections"`
 	Pipeline     int     `json:"pipeline"`
 	Seconds      float64 `json:"duration_s"`
-	KeyBytes     int     `json:"key_size"`
-	ValueBytes   int     `json:"value_size"`
+	KeyBytes     int     `json:"key_size"`   // mean
+	ValueBytes   int     `json:"value_size"` // mean
 	Keys         int     `json:"keys"`
 	Seed         uint64  `json:"seed"`
 	Target       string  `json:"target"`
@@ -36,24 +37,59 @@ type Report struct {
 	ServerCPU *float64 `json:"server_cpu_us_per_op,omitempty"`
 	ServerRSS *int64   `json:"server_rss_bytes,omitempty"`
 
+	Asked int `json:"pipeline_asked,omitempty"` // Pipeline, unless the protocol has none
+
+	// of the workload, where it is not the usual one
+	KeySizes   string  `json:"key_sizes,omitempty"` // uniform:MIN-MAX
+	ValueSizes string  `json:"value_sizes,omitempty"`
+	Tables     int     `json:"tables,omitempty"`
+	Zipf       float64 `json:"zipf,omitempty"`
+	Ratio      string  `json:"ratio,omitempty"`
+	Rate       float64 `json:"rate,omitempty"`   // requests a second asked for
+	Unsent     uint64  `json:"unsent,omitempty"` // of these, how many never found room; they are in the latencies
+
+	// of runs over a client library
+	Client      string   `json:"client,omitempty"`
+	Goroutines  int      `json:"goroutines,omitempty"`
+	AllocsPerOp *float64 `json:"client_allocs_per_op,omitempty"`
+
+	Server    string     `json:"server,omitempty"` // what it says it is
+	Machine   Machine    `json:"machine"`
+	Command   string     `json:"command,omitempty"`
+	Time      time.Time  `json:"time"`
+	Intervals []Interval `json:"intervals,omitempty"`
+	HDR       string     `json:"hdr,omitempty"` // the histogram of the latencies in nanoseconds, HdrHistogram V2, compressed, base64
+
 	// Messages tells the first errors in words.
 	Messages []string `json:"-"`
 }
 
+// Interval is what happened in a part of the measured time.
+type Interval struct {
+	Start float64 `json:"start_s"`
+	Ops   int64   `json:"ops"`
+	P50   float64 `json:"p50_us"`
+	P99   float64 `json:"p99_us"`
+	Max   float64 `json:"max_us"`
+}
+
 func newReport(o *Options, t *tally, before, after sample) *Report {
-	elapsed := after.at.Sub(before.at)
+	total, longest := t.latency.total(), microseconds(t.latency.max)
 	r := &Report{
-		OpsPerSecond: rounded(float64(t.ops)/elapsed.Seconds(), 10),
-		P50:          microseconds(t.latency.percentile(50)),
-		P99:          microseconds(t.latency.percentile(99)),
-		P999:         microseconds(t.latency.percentile(99.9)),
-		Max:          microseconds(t.latency.max),
+		OpsPerSecond: rounded(float64(t.ops)/max(t.span, 1).Seconds(), 10),
+		P50:          min(quantile(total, 50), longest),
+		P99:          min(quantile(total, 99), longest),
+		P999:         min(quantile(total, 99.9), longest),
+		Max:          longest,
 		Ops:          t.ops, Errors: t.errors, Misses: t.misses,
-		Op: o.Op.String(), Connections: o.Connections, Pipeline: o.Pipeline, Seconds: rounded(elapsed.Seconds(), 1e6),
-		KeyBytes: o.KeyBytes, ValueBytes: o.ValueBytes, Keys: o.Keys, Seed: o.Seed, Target: o.Target.String(), Threads: o.Threads,
+		Op: o.Op.String(), Connections: o.Connections, Pipeline: o.Pipeline, Seconds: rounded(t.span.Seconds(), 1e6),
+		KeyBytes: o.KeySize.mean(), ValueBytes: o.ValueSize.mean(), Keys: o.Keys, Seed: o.Seed, Target: o.Target.String(), Threads: o.Threads,
 		ClientCPU: perOp(after.client-before.client, t.ops),
-		Messages:  t.messages,
+		Zipf:      o.Zipf, Rate: o.Rate, Unsent: t.unsent,
+		Machine: ThisMachine(), Time: before.at.UTC().Truncate(time.Second), Intervals: t.latency.intervals(t.span), HDR: encoded(total),
+		Messages: t.messages,
 	}
+	r.describeWorkload(o)
 	if before.serverKnown && after.serverKnown {
 		cpu := perOp(after.server.cpu-before.server.cpu, t.ops)
 		r.ServerCPU, r.ServerRSS = &cpu, &after.server.rss
@@ -61,8 +97,61 @@ func newReport(o *Options, t *tally, before, after sample) *Report {
 	return r
 }
 
+// describeWorkload fills in what is not the usual workload.
+func (r *Report) describeWorkload(o *Options) {
+	if o.KeySize.Min != o.KeySize.Max {
+		r.KeySizes = o.KeySize.String()
+	}
+	if o.ValueSize.Min != o.ValueSize.Max {
+		r.ValueSizes = o.ValueSize.String()
+	}
+	if o.Tables > 1 {
+		r.Tables = o.Tables
+	}
+	if o.Op.anyOf(OpMixed, OpHMixed) {
+		r.Ratio = o.Ratio.String()
+	}
+}
+
+// intervals returns the figures of each part of the measured time; one that ended early is left out.
+func (l *latencies) intervals(span time.Duration) (all []Interval) {
+	for i, part := range l.parts {
+		start := time.Duration(i) * l.interval
+		if i > 0 && start+l.interval > span {
+			break
+		}
+		all = append(all, Interval{
+			Start: rounded(start.Seconds(), 1e3), Ops: part.TotalCount(),
+			P50: quantile(part, 50), P99: quantile(part, 99), Max: microseconds(time.Duration(part.Max())),
+		})
+	}
+	return all
+}
+
+// encoded returns the histogram as other HdrHistogram libraries read it, "" if it has nothing.
+func encoded(h *hdrhistogram.Histogram) string {
+	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil || h.TotalCount() == 0 {
+		return ""
+	}
+	return string(text)
+}
+
+// Histogram returns the latencies in nanoseconds. Errors: a report without them, or with others.
+func (r *Report) Histogram() (*hdrhistogram.Histogram, error) {
+	h, err := hdrhistogram.Decode([]byte(r.HDR))
+	if err != nil {
+		return nil, fmt.Errorf("histogram of %s: %w", r.Target, err)
+	}
+	return h, nil
+}
+
 // Failed says whether any reply was wrong or missing.
 func (r *Report) Failed() bool { return r.Errors > 0 || r.Misses > 0 }
+
+func quantile(h *hdrhistogram.Histogram, percent float64) float64 {
+	return microseconds(time.Duration(h.ValueAtQuantile(percent)))
+}
 
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
@@ -88,13 +177,16 @@ func writeJSON(w io.Writer, report any) error {
 // WriteTable writes the report as a table for people.
 func (r *Report) WriteTable(w io.Writer) error {
 	rows := [][2]string{
-		{"target", r.Target},
-		{"workload", fmt.Sprintf("%s, %d keys of %d bytes, values of %d bytes, seed %d", r.Op, r.Keys, r.KeyBytes, r.ValueBytes, r.Seed)},
-		{"load", fmt.Sprintf("%d connections, %d in flight on each, %d threads, %.2f s", r.Connections, r.Pipeline, r.Threads, r.Seconds)},
+		{"target", r.targetLine()},
+		{"workload", r.workloadLine()},
+		{"load", r.loadLine()},
 		{"operations", fmt.Sprintf("%d, %d errors, %d misses", r.Ops, r.Errors, r.Misses)},
-		{"throughput", fmt.Sprintf("%.0f op/s", r.OpsPerSecond)},
+		{"throughput", r.throughputLine()},
 		{"latency", fmt.Sprintf("p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", r.P50, r.P99, r.P999, r.Max)},
 		{"client CPU", fmt.Sprintf("%.3f us per operation", r.ClientCPU)},
+	}
+	if r.AllocsPerOp != nil {
+		rows = append(rows, [2]string{"client memory", fmt.Sprintf("%.2f allocations per operation", *r.AllocsPerOp)})
 	}
 	if r.ServerCPU != nil {
 		rows = append(rows,
@@ -102,6 +194,49 @@ func (r *Report) WriteTable(w io.Writer) error {
 			[2]string{"server memory", fmt.Sprintf("%.1f MiB resident", float64(*r.ServerRSS)/(1<<20))})
 	}
 	return writeRows(w, rows)
+}
+
+func (r *Report) targetLine() string {
+	if r.Server == "" {
+		return r.Target
+	}
+	return r.Target + " (" + r.Server + ")"
+}
+
+func (r *Report) workloadLine() string {
+	keys, values := fmt.Sprint(r.KeyBytes), fmt.Sprint(r.ValueBytes)
+	if r.KeySizes != "" {
+		keys = r.KeySizes
+	}
+	if r.ValueSizes != "" {
+		values = r.ValueSizes
+	}
+	line := fmt.Sprintf("%s, %d keys of %s bytes, values of %s bytes, seed %d", r.Op, r.Keys, keys, values, r.Seed)
+	if r.Tables > 1 {
+		line += fmt.Sprintf(", %d tables", r.Tables)
+	}
+	if r.Ratio != "" {
+		line += ", reads to writes " + r.Ratio
+	}
+	if r.Zipf > 0 {
+		line += fmt.Sprintf(", Zipf %g", r.Zipf)
+	}
+	return line
+}
+
+func (r *Report) loadLine() string {
+	if r.Client != "" {
+		return fmt.Sprintf("%s, %d goroutines, %d connections, %.2f s", r.Client, r.Goroutines, r.Connections, r.Seconds)
+	}
+	return fmt.Sprintf("%d connections, %d in flight on each, %d threads, %.2f s", r.Connections, r.Pipeline, r.Threads, r.Seconds)
+}
+
+func (r *Report) throughputLine() string {
+	line := fmt.Sprintf("%.0f op/s", r.OpsPerSecond)
+	if r.Rate > 0 {
+		line += fmt.Sprintf(" of %.0f asked for (open loop), %d never sent", r.Rate, r.Unsent)
+	}
+	return line
 }
 
 func writeRows(w io.Writer, rows [][2]string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,15 +25,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	loadOp, entries := o.Op.loadOp(o.Keys)
-	if err := r.load(ctx, loadOp, entries); err != nil {
-		return nil, err
-	}
-	defer r.close()
-	if err := r.connect(ctx); err != nil {
-		return nil, err
-	}
-	return r.measure(ctx)
+	return r.runAll(ctx)
 }
 
 // runner leads one run.
@@ -41,17 +34,41 @@ type runner struct {
 	items   *items
 	wire    wire
 	pid     int // the server's process; 0: not on this machine, or this very process
+	version string
+
+	asked int                   // pipeline asked for, which the protocol may not have
+	live  *atomic.Pointer[live] // nil: nobody watches
 
 	phase atomic.Int32
 	loops []*eventLoop
+}
+
+// begin loads the tables, unless they are, and opens the connections.
+func (r *runner) begin(ctx context.Context) error {
+	op, entries := r.options.Op.loadOp(r.options.Keys)
+	if err := r.load(ctx, op, entries); err != nil {
+		return err
+	}
+	return r.connect(ctx)
 }
 
 func newRunner(o Options) (*runner, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	items := newItems(o.KeyBytes, o.ValueBytes, o.Seed)
-	return &runner{options: o, items: items, wire: o.Target.wire(&o, items)}, nil
+	items := newItems(o.KeySize, o.ValueSize, o.Seed)
+	wire, err := o.Target.wire(&o, items)
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range o.Op.requests() {
+		if _, ok := wire.wants(op); !ok {
+			return nil, &UsageError{fmt.Sprintf("--op %s cannot be asked of %s: its protocol has no %s", o.Op, o.Target, op)}
+		}
+	}
+	asked := o.Pipeline
+	o.Pipeline = o.pipeline()
+	return &runner{options: o, items: items, wire: wire, asked: asked}, nil
 }
 
 // findServer sets pid.
@@ -70,93 +87,68 @@ func (r *runner) findServer() error {
 	return err
 }
 
-// load makes the table anew and fills it, on connections of its own.
-func (r *runner) load(ctx context.Context, op Op, entries int) error {
-	loop, err := r.openLoader(ctx, op)
-	if err != nil {
-		return err
-	}
-	defer loop.close()
-	return r.fill(ctx, loop, op, entries)
-}
-
-// openLoader opens the connections that load the table and makes it, empty.
-func (r *runner) openLoader(ctx context.Context, op Op) (*eventLoop, error) {
-	const dictConnections, inFlightBytes, overhead, mostInFlight = 4, 2 << 20, 128, 128
-	connections := dictConnections
-	if op.usesList() {
-		connections = 1 // the order counts
-	}
-	fds, err := dial(ctx, r.options.Target, r.wire, connections)
-	if err != nil {
-		return nil, err
-	}
-	pipeline := min(max(inFlightBytes/(r.items.valueBytes+overhead), 1), mostInFlight)
-	loop, err := r.newLoop(fds, 0, 1, pipeline)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.findServer(); err != nil {
-		loop.close()
-		return nil, err
-	}
-	if err := r.wire.prepare(op, func(request []byte) (reply, error) { return loop.conns[0].ask(r.wire, request) }); err != nil {
-		loop.close()
-		return nil, fmt.Errorf("table %q at %s: %w", r.options.Table, r.options.Target, err)
-	}
-	return loop, nil
-}
-
-// fill writes the entries through the loop.
-func (r *runner) fill(ctx context.Context, loop *eventLoop, op Op, entries int) error {
-	for i, c := range loop.conns {
-		c.stream = sequentialStream(op, entries, i, len(loop.conns))
-	}
-	r.phase.Store(int32(phaseWarmUp))
-	stop := context.AfterFunc(ctx, func() { r.phase.Store(int32(phaseDrain)) })
-	defer stop()
-	if err := loop.run(); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return ErrInterrupted
-	}
-	if t := &loop.tally; t.errors > 0 {
-		return fmt.Errorf("loading %d entries into %s: %d errors, the first: %s", entries, r.options.Target, t.errors, t.messages[0])
-	}
-	return nil
-}
-
-// newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets are the loop's, or closed on error.
-func (r *runner) newLoop(fds []int, part, parts, pipeline int) (*eventLoop, error) {
-	loop, err := newEventLoop(r.wire, r.items, pipeline, &r.phase)
+// newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets are the loop's, or closed on error. spec says
+// what is special to these loops.
+func (r *runner) newLoop(fds []int, part, parts int, spec *loopSpec) (*eventLoop, error) {
+	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(&r.options)
+	loop, err := newEventLoop(spec)
 	for number := part; number < len(fds); number += parts {
 		if err != nil {
 			_ = unix.Close(fds[number]) // the first error is the one to tell
 			continue
 		}
-		c := newConn(fds[number], pipeline)
-		c.stream = randomStream(r.options.Op, r.options.Keys, r.options.Seed, number)
-		err = loop.adopt(c)
+		err = loop.adopt(newConn(fds[number], spec.pipeline))
 	}
 	return loop, err
 }
 
 // connect opens the connections of the run and shares them out to the loops.
 func (r *runner) connect(ctx context.Context) error {
-	fds, err := dial(ctx, r.options.Target, r.wire, r.options.Connections)
+	o := &r.options
+	fds, err := dial(ctx, o.Target, r.wire, o.Connections)
 	if err != nil {
 		return err
 	}
-	threads := min(r.options.Threads, len(fds))
+	threads := min(o.Threads, len(fds))
+	var skew *zipf
+	if o.Zipf > 0 {
+		skew = newZipf(o.Keys, o.Zipf)
+	}
 	for part := range threads {
-		loop, loopErr := r.newLoop(fds, part, threads, r.options.Pipeline)
-		if loop != nil {
-			r.loops = append(r.loops, loop)
+		loop, loopErr := r.newLoop(fds, part, threads, &loopSpec{
+			pipeline: o.Pipeline, budget: share(o.Requests, part, threads), growing: o.Op == OpAppend && o.Tables == 1, gap: o.gap(threads),
+		})
+		if err = errors.Join(err, loopErr); loop == nil {
+			continue
 		}
-		err = errors.Join(err, loopErr)
+		r.loops = append(r.loops, loop)
+		for i, c := range loop.conns {
+			c.stream = r.stream(part+i*threads, skew)
+		}
 	}
 	return err
+}
+
+// share is the part'th of parts shares of a number.
+func share(number, part, parts int) uint64 { return uint64((number + parts - 1 - part) / parts) }
+
+// gap returns the nanoseconds between two requests of one of so many loops; 0 for a closed loop.
+func (o *Options) gap(loops int) float64 {
+	if o.Rate == 0 {
+		return 0
+	}
+	return float64(loops) * float64(time.Second) / o.Rate
+}
+
+// stream returns what connection number conn asks.
+func (r *runner) stream(conn int, skew *zipf) stream {
+	o := &r.options
+	if o.Op.onceEach() {
+		return sequentialStream(o.Op.requests()[0], o.Keys, conn, o.Connections) // every list ends at the same time
+	}
+	s := randomStream(o.Op, o.Keys, o.Seed, conn)
+	s.zipf, s.ratio = skew, o.Ratio
+	return s
 }
 
 func (r *runner) close() {
@@ -168,15 +160,24 @@ func (r *runner) close() {
 // measure leads the loops through the phases.
 func (r *runner) measure(ctx context.Context) (*Report, error) {
 	r.phase.Store(int32(phaseWarmUp))
+	measuring := r.reached()
 	done, loopErrors := r.startLoops()
-	if pause(ctx, r.options.Warmup, done) == pauseCancelled {
+	if end := pause(ctx, r.options.Warmup, done); end != pauseOver {
 		r.phase.Store(int32(phaseDrain))
 		<-done
-		return nil, ErrInterrupted
+		return nil, r.endedEarly(end, *loopErrors)
 	}
 	before := r.sample()
 	r.phase.Store(int32(phaseMeasure))
-	pause(ctx, r.options.Duration, done)
+	<-measuring
+	if r.live != nil {
+		r.live.Store(&live{since: before.at, loops: r.loops})
+	}
+	limit := r.options.Duration
+	if r.options.Requests > 0 {
+		limit = math.MaxInt64
+	}
+	pause(ctx, limit, done)
 	r.phase.Store(int32(phaseDrain))
 	after := r.sample()
 	<-done
@@ -184,8 +185,41 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	sum := r.sum()
-	r.checkLength(sum)
-	return newReport(&r.options, sum, before, after), nil
+	if ctx.Err() == nil {
+		r.verify(ctx, sum)
+	}
+	report := newReport(&r.options, sum, before, after)
+	report.Server, report.Asked = r.version, r.asked
+	return report, nil
+}
+
+// reached returns a channel that is closed when every loop has begun to measure, or ended: on a busy machine that takes a while.
+func (r *runner) reached() chan struct{} {
+	var waiting sync.WaitGroup
+	for _, loop := range r.loops {
+		waiting.Add(1)
+		loop.reached = sync.OnceFunc(waiting.Done)
+	}
+	all := make(chan struct{})
+	go func() {
+		waiting.Wait()
+		close(all)
+	}()
+	return all
+}
+
+// endedEarly says why the warm-up ended before its time.
+func (r *runner) endedEarly(end pauseEnd, loopErrors []error) error {
+	if end == pauseCancelled {
+		return ErrInterrupted
+	}
+	if err := errors.Join(loopErrors...); err != nil {
+		return err
+	}
+	if t := r.sum(); t.errors > 0 {
+		return fmt.Errorf("%s: every connection was lost in the warm-up: %s", r.options.Target, t.messages[0])
+	}
+	return fmt.Errorf("--op %s is done with its keys before the warm-up ends: give more --keys than %d, or less --warmup than %v", r.options.Op, r.options.Keys, r.options.Warmup)
 }
 
 // startLoops runs every loop on a goroutine; done is closed when all have ended and their errors stand in the slice.
@@ -253,18 +287,4 @@ func (r *runner) sum() *tally {
 		sum.add(&loop.tally)
 	}
 	return sum
-}
-
-// checkLength compares the length of the list with the number of appends that were acknowledged.
-func (r *runner) checkLength(t *tally) {
-	if r.options.Op != OpAppend || t.errors > 0 {
-		return
-	}
-	length, err := r.wire.entries(func(request []byte) (reply, error) { return r.loops[0].conns[0].ask(r.wire, request) })
-	switch {
-	case err != nil:
-		t.fail(1, "length of the list: %v", err)
-	case uint64(length) != t.appended:
-		t.fail(1, "the list has %d elements after %d appends", length, t.appended)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,7 @@ func shortRun(target Target) Options {
 }
 
 func TestRunAgainstAnHonestServer(t *testing.T) {
-	for op := range opCount {
+	for _, op := range []Op{OpGet, OpSet, OpMixed, OpAppend, OpIndex, OpInsert} { // TestRunSpreadsOverTables runs all
 		for _, shape := range []struct{ connections, pipeline, threads, valueBytes, cut int }{
 			{1, 1, 1, 32, 0},
 			{5, 4, 2, 32, 0},
@@ -31,8 +32,11 @@ func TestRunAgainstAnHonestServer(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s/c%d P%d threads%d value%d cut%d", op, shape.connections, shape.pipeline, shape.threads, shape.valueBytes, shape.cut), func(t *testing.T) {
 				o := startFake(t, &fakeServer{cut: shape.cut})
-				o.Op, o.Connections, o.Pipeline, o.Threads, o.ValueBytes = op, shape.connections, shape.pipeline, shape.threads, shape.valueBytes
-				if o.Keys = 500; shape.valueBytes > 1000 {
+				o.Op, o.Connections, o.Pipeline, o.Threads, o.ValueSize = op, shape.connections, shape.pipeline, shape.threads, Fixed(shape.valueBytes)
+				if o.Op.onceEach() {
+					o.Warmup, o.Keys = 0, 20_000
+				}
+				if shape.valueBytes > 1000 {
 					o.Keys = 20
 				}
 				r, err := Run(context.Background(), o)
@@ -50,12 +54,79 @@ func TestRunAgainstAnHonestServer(t *testing.T) {
 	}
 }
 
+// TestRunSpreadsOverTables keeps several tables, drawn unevenly, with sizes that differ.
+func TestRunSpreadsOverTables(t *testing.T) {
+	for op := range opCount {
+		o := startFake(t, &fakeServer{})
+		o.Op, o.Tables, o.Zipf, o.KeySize, o.ValueSize = op, 7, 1.1, Size{16, 40}, Size{1, 100}
+		if o.Op.onceEach() {
+			o.Warmup, o.Keys = 0, 20_000
+		}
+		r, err := Run(context.Background(), o)
+		if err != nil || r.Failed() || r.Ops == 0 || r.Tables != 7 || r.KeySizes != "uniform:16-40" {
+			t.Errorf("%s: %v, %+v", op, err, r)
+		}
+	}
+}
+
+// TestRunCountsLostIncrements finds an increment that was acknowledged and undone.
+func TestRunCountsLostIncrements(t *testing.T) {
+	server := &fakeServer{}
+	var increments atomic.Int64
+	server.tamper = func(req codec.Request, reply []byte) []byte {
+		if req.Op == codec.OpDictIncrement && increments.Add(1) == 50 {
+			server.mu.Lock()
+			for key := range server.tables[TablePrefix].dict {
+				server.tables[TablePrefix].dict[key] = []byte{0}
+			}
+			server.mu.Unlock()
+		}
+		return reply
+	}
+	o := startFake(t, server)
+	o.Op = OpIncr
+	r, err := Run(context.Background(), o)
+	if err != nil || r.Errors != 1 || !strings.Contains(r.Messages[0], "increments") {
+		t.Fatalf("%v: %+v", err, r)
+	}
+}
+
+func TestPlanTakesTurns(t *testing.T) {
+	first, second := startFake(t, &fakeServer{}), startFake(t, &fakeServer{})
+	plan := Plan{
+		Options: first, Targets: []Target{first.Target, second.Target}, Connections: []int{1, 3}, Pipelines: []int{2}, Repeat: 2, Interleave: true,
+	}
+	for plan.Interleave, plan.Options.Op = range map[bool]Op{true: OpGet, false: OpAppend} {
+		var got, want []string
+		for _, connections := range plan.Connections {
+			for i := range 4 {
+				target := plan.Targets[i%2]
+				if !plan.Interleave {
+					target = plan.Targets[i/2]
+				}
+				want = append(want, fmt.Sprintf("%s %d", target, connections))
+			}
+		}
+		var runs []*Report
+		err := plan.Run(context.Background(), nil, func(r *Report) error {
+			got = append(got, fmt.Sprintf("%s %d", r.Target, r.Connections))
+			runs = append(runs, r)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("interleave %v: %v: %q, want %q", plan.Interleave, err, got, want)
+		}
+		if all := NewSeries(runs).Summary; len(all) != 4 || all[0].Ratio != 1 || all[0].Runs != 2 || all[1].Target != plan.Targets[1].String() {
+			t.Errorf("summary %+v", all)
+		}
+	}
+}
+
 // TestRunSeesThroughLies tells every kind of wrong reply from a right one, and counts it.
 func TestRunSeesThroughLies(t *testing.T) {
 	const idAt, statusAt = 4, 8
-	another := newItems(16, 32, 99)
-	foreign := make([]byte, 32)
-	another.putValue(foreign, 1)
+	another := newItems(Fixed(16), Fixed(32), 99)
+	foreign := another.appendValue(nil, 1)
 	cases := []struct {
 		name    string
 		tamper  func(reply []byte) []byte
@@ -121,7 +192,8 @@ func TestRunCountsLostAppends(t *testing.T) {
 	server.tamper = func(req codec.Request, reply []byte) []byte {
 		if req.Op == codec.OpListAppend && appends.Add(1) == 50 {
 			server.mu.Lock()
-			server.list = server.list[:len(server.list)-1]
+			table := server.tables[TablePrefix]
+			table.list = table.list[:len(table.list)-1]
 			server.mu.Unlock()
 		}
 		return reply

@@ -3,16 +3,24 @@ package bench
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // tally is what one loop has counted.
 type tally struct {
-	latency  histogram
-	ops      uint64 // replies while measuring, right or wrong
-	errors   uint64 // wrong replies and requests without a reply, in all phases
-	misses   uint64 // keys and indexes that were not there, in all phases
-	appended uint64 // appends that were done, in all phases
-	messages []string
+	latency latencies
+	ops     uint64        // replies that count, right or wrong
+	span    time.Duration // measured time
+	unsent  uint64        // open loop: requests that were due and found no room
+
+	// in all phases
+	errors    uint64 // wrong replies and requests without a reply
+	misses    uint64 // keys and indexes that were not there
+	added     uint64 // elements appended and inserted
+	removed   uint64 // elements popped
+	increased uint64 // increments done
+	counted   int64  // sum of the counters read
+	messages  []string
 }
 
 // keptMessages is how many errors are told in words.
@@ -36,9 +44,14 @@ func (t *tally) tell(message string) {
 func (t *tally) add(other *tally) {
 	t.latency.add(&other.latency)
 	t.ops += other.ops
+	t.span = max(t.span, other.span)
+	t.unsent += other.unsent
 	t.errors += other.errors
 	t.misses += other.misses
-	t.appended += other.appended
+	t.added += other.added
+	t.removed += other.removed
+	t.increased += other.increased
+	t.counted += other.counted
 	for _, message := range other.messages {
 		t.tell(message)
 	}

@@ -1,89 +1,114 @@
 package bench
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/bytedance/sonic"
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 )
 
-// template is a request with holes for id, key (or index) and value.
-type template struct {
-	frame   []byte
-	keyAt   int // 0: none
-	indexAt int // 0: none
-	valueAt int // 0: none
-}
-
-// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md).
+// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). Entries of redis's own keys and of its hashes are the same here: of a dict.
 type nativeWire struct {
-	table     string
-	items     *items
-	templates [opCount]template
-	keys      keyring
+	items    *items
+	tables   tables
+	names    [][]byte // encoded
+	password string
 }
 
-func newNativeWire(table, password string, items *items) *nativeWire {
-	w := &nativeWire{table: table, items: items, keys: keyring{password: password}}
-	w.templates[OpGet] = w.template(codec.OpDictGet, true, false, false)
-	w.templates[OpSet] = w.template(codec.OpDictSet, true, false, true)
-	w.templates[OpAppend] = w.template(codec.OpListAppend, false, false, true)
-	w.templates[OpIndex] = w.template(codec.OpListGet, false, true, false)
+func newNativeWire(tables tables, password string, items *items) *nativeWire {
+	w := &nativeWire{items: items, tables: tables, password: password}
+	for _, name := range tables.names {
+		w.names = append(w.names, msgp.AppendString(nil, name))
+	}
 	return w
-}
-
-func (w *nativeWire) template(op codec.Opcode, key, index, value bool) (t template) {
-	frame, _ := codec.BeginRequest(nil, &codec.Request{Op: op})
-	frame = msgp.AppendString(frame, w.table)
-	if key {
-		frame = msgp.AppendString(frame, string(make([]byte, w.items.keyBytes)))
-		t.keyAt = len(frame) - w.items.keyBytes
-	}
-	if index {
-		const uint32Prefix = 0xce
-		frame = append(frame, uint32Prefix, 0, 0, 0, 0)
-		t.indexAt = len(frame) - 4
-	}
-	if value {
-		frame = msgp.AppendString(frame, string(make([]byte, w.items.valueBytes)))
-		t.valueAt = len(frame) - w.items.valueBytes
-	}
-	codec.EndFrame(frame, 0)
-	t.frame = frame
-	return t
 }
 
 func (w *nativeWire) ordered() bool { return false }
 
-func (w *nativeWire) wants(op Op) replyKind {
-	if op == OpGet || op == OpIndex {
-		return replyValue
-	}
-	return replyOK
+// nativeRequest says which frame a request is, what it carries behind the table's name, and what it is answered with.
+type nativeRequest struct {
+	code              codec.Opcode
+	key, index, value bool
+	number            int // carried if set
+	reply             replyKind
+}
+
+const (
+	increment = iota + 1
+	zero
+)
+
+var nativeRequests = [opTotal]nativeRequest{
+	OpGet:     {code: codec.OpDictGet, key: true, reply: replyValue},
+	OpHGet:    {code: codec.OpDictGet, key: true, reply: replyValue},
+	OpSet:     {code: codec.OpDictSet, key: true, value: true},
+	OpHSet:    {code: codec.OpDictSet, key: true, value: true},
+	OpIncr:    {code: codec.OpDictIncrement, key: true, number: increment, reply: replyNumber},
+	OpHIncr:   {code: codec.OpDictIncrement, key: true, number: increment, reply: replyNumber},
+	OpAppend:  {code: codec.OpListAppend, value: true},
+	OpIndex:   {code: codec.OpListGet, index: true, reply: replyValue},
+	OpInsert:  {code: codec.OpListInsert, index: true, value: true},
+	OpPop:     {code: codec.OpListPop, reply: replyValue},
+	OpPopLeft: {code: codec.OpListPopLeft, reply: replyValue},
+	opZero:    {code: codec.OpDictSet, key: true, number: zero},
+	opHZero:   {code: codec.OpDictSet, key: true, number: zero},
+	opRead:    {code: codec.OpDictGet, key: true, reply: replyNumber},
+	opHRead:   {code: codec.OpDictGet, key: true, reply: replyNumber},
+}
+
+func (w *nativeWire) wants(op Op) (replyKind, bool) {
+	return nativeRequests[op].reply, nativeRequests[op].code != 0
 }
 
 func (w *nativeWire) appendRequest(dst []byte, op Op, item, id uint32) []byte {
-	t := &w.templates[op]
-	at := len(dst)
-	dst = append(dst, t.frame...)
-	frame := dst[at:]
-	binary.LittleEndian.PutUint32(frame[4:], id)
-	if t.keyAt != 0 {
-		w.items.putKey(frame[t.keyAt:], item)
+	request := &nativeRequests[op]
+	dst, at := codec.BeginRequest(dst, &codec.Request{ID: id, Op: request.code})
+	dst = append(dst, w.names[w.tables.of(item)]...)
+	if request.key {
+		dst = w.items.appendKey(appendStringHead(dst, w.items.keyBytes(item)), item)
 	}
-	if t.indexAt != 0 {
-		binary.BigEndian.PutUint32(frame[t.indexAt:], item)
+	if request.index {
+		const uint32Prefix = 0xce
+		index := w.tables.index(item)
+		if op == OpInsert {
+			index = w.tables.middle
+		}
+		dst = binary.BigEndian.AppendUint32(append(dst, uint32Prefix), index)
 	}
-	if t.valueAt != 0 {
-		w.items.putValue(frame[t.valueAt:], item)
+	if request.value {
+		dst = w.items.appendValue(appendStringHead(dst, w.items.valueBytes(item)), item)
 	}
+	switch request.number {
+	case increment:
+		dst = append(dst, 1)
+	case zero:
+		dst = append(dst, 0)
+	}
+	codec.EndFrame(dst, at)
 	return dst
+}
+
+// appendStringHead appends what stands before the n bytes of a MessagePack string.
+func appendStringHead(dst []byte, n int) []byte {
+	const fix, str8, str16, str32 = 0xa0, 0xd9, 0xda, 0xdb
+	switch {
+	case n < 1<<5:
+		return append(dst, fix|byte(n))
+	case n < 1<<8:
+		return append(dst, str8, byte(n))
+	case n < 1<<16:
+		return append(dst, str16, byte(n>>8), byte(n))
+	default:
+		return binary.BigEndian.AppendUint32(append(dst, str32), uint32(n))
+	}
 }
 
 func (w *nativeWire) parse(b []byte, r *reply) (int, error) {
@@ -105,10 +130,6 @@ func (w *nativeWire) parse(b []byte, r *reply) (int, error) {
 		r.fail(frame.Status.String(), text)
 	}
 	return n, nil
-}
-
-func (r *reply) fail(label string, text []byte) {
-	r.kind, r.label, r.text = replyFailure, label, text
 }
 
 // readBody takes a reply's only value: a string, a boolean, an integer, or none.
@@ -149,32 +170,55 @@ func (r *reply) readBody(frame *codec.Reply) {
 // controlID is the id of requests that go out alone.
 const controlID = 1
 
-func (w *nativeWire) control(op codec.Opcode, arguments ...byte) []byte {
-	args := append(msgp.AppendString(nil, w.table), arguments...)
+func (w *nativeWire) control(table string, op codec.Opcode, arguments ...byte) []byte {
+	args := append(msgp.AppendString(nil, table), arguments...)
 	return codec.AppendRequest(nil, &codec.Request{ID: controlID, Op: op, Args: args})
 }
 
 func (w *nativeWire) prepare(op Op, ask asker) error {
-	there, err := ask(w.control(codec.OpExists))
-	if err != nil {
-		return err
-	}
-	if there.kind == replyTrue {
-		if _, err := ask(w.control(codec.OpDrop)); err != nil {
-			return err
-		}
-	}
 	create := codec.OpCreateDict
 	if op.usesList() {
 		create = codec.OpCreateList
 	}
-	_, err = ask(w.control(create, msgp.AppendBool(nil, false)...))
-	return err
+	for _, name := range w.tables.names {
+		there, err := ask(w.control(name, codec.OpExists))
+		if err != nil {
+			return err
+		}
+		if there.kind == replyTrue {
+			if _, err := ask(w.control(name, codec.OpDrop)); err != nil {
+				return err
+			}
+		}
+		if _, err = ask(w.control(name, create, msgp.AppendBool(nil, false)...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (w *nativeWire) entries(ask asker) (int64, error) {
-	r, err := ask(w.control(codec.OpListLen))
-	return r.number, err
+func (w *nativeWire) entries(ask asker) (total int64, err error) {
+	for _, name := range w.tables.names {
+		r, err := ask(w.control(name, codec.OpListLen))
+		if err != nil {
+			return 0, err
+		}
+		total += r.number
+	}
+	return total, nil
+}
+
+func (w *nativeWire) version(ask asker) (string, error) {
+	r, err := ask(codec.AppendRequest(nil, &codec.Request{ID: controlID, Op: codec.OpInfo}))
+	if err != nil {
+		return "", err
+	}
+	var info struct {
+		Version    string `json:"version"`
+		EventLoops int    `json:"event_loops"`
+	}
+	err = sonic.Unmarshal(r.text, &info)
+	return fmt.Sprintf("cyberdb-fast %s, %d event loops", cmp.Or(info.Version, "of no version"), info.EventLoops), err
 }
 
 func (w *nativeWire) open() (opening, error) {
@@ -182,7 +226,7 @@ func (w *nativeWire) open() (opening, error) {
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return nil, err
 	}
-	return &nativeOpening{secure.NewClient(w.keys.key, nonce)}, nil
+	return &nativeOpening{secure.NewClient(w.sharedKey, nonce)}, nil
 }
 
 // nativeOpening is the handshake of codec/secure.
@@ -205,26 +249,28 @@ func (o *nativeOpening) advance(in, out []byte) (used int, answer []byte, done b
 	return used, out, true, nil
 }
 
-// keyring derives the key from the password once and remembers it. It is safe for concurrent use.
-type keyring struct {
-	password string
+// keyring derives the key of each password once and remembers it for all runs of the process. It is safe for concurrent use.
+var keyring = struct {
+	sync.Mutex
+	secrets map[credentials][]byte
+}{secrets: map[credentials][]byte{}}
 
-	// guarded by mu
-	mu     sync.Mutex
-	kdf    secure.KDF
-	secret []byte
+type credentials struct {
+	password string
+	kdf      secure.KDF
 }
 
-func (k *keyring) key(kdf secure.KDF) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.secret != nil && k.kdf == kdf {
-		return k.secret, nil
+// sharedKey is the key of the wire's password under the server's parameters.
+func (w *nativeWire) sharedKey(kdf secure.KDF) ([]byte, error) {
+	keyring.Lock()
+	defer keyring.Unlock()
+	who := credentials{w.password, kdf}
+	if secret, known := keyring.secrets[who]; known {
+		return secret, nil
 	}
-	secret, err := kdf.Key(k.password)
-	if err != nil {
-		return nil, err
+	secret, err := kdf.Key(w.password)
+	if err == nil {
+		keyring.secrets[who] = secret
 	}
-	k.kdf, k.secret = kdf, secret
-	return secret, nil
+	return secret, err
 }

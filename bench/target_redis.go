@@ -2,82 +2,142 @@ package bench
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
-// redisWire speaks RESP2: GET, SET, RPUSH, LINDEX. Dict entries are keys of the database; the list is the key named as the table.
+// redisWire speaks RESP2. Entries are keys of the database, or fields of the hashes that are named as the tables; lists are the keys named so.
 type redisWire struct {
-	table string
-	items *items
-	get   template
-	set   template
-	push  template
-	index []byte // LINDEX up to its last argument
+	items    *items
+	tables   tables
+	commands [opTotal][]command // by table
 }
 
-func newRedisWire(table string, items *items) *redisWire {
-	w := &redisWire{table: table, items: items}
-	key, value := string(make([]byte, items.keyBytes)), string(make([]byte, items.valueBytes))
-	w.get.frame = respCommand(2, "GET")
-	w.get.keyAt = w.get.appendBulk(key)
-	w.set.frame = respCommand(3, "SET")
-	w.set.keyAt = w.set.appendBulk(key)
-	w.set.valueAt = w.set.appendBulk(value)
-	w.push.frame = respCommand(3, "RPUSH", table)
-	w.push.valueAt = w.push.appendBulk(value)
-	w.index = respCommand(3, "LINDEX", table)
+// command is a request's fixed parts and what stands behind them.
+type command struct {
+	front []byte // up to the first word that differs from request to request
+	back  []byte // behind the last such word
+	words [2]word
+}
+
+// word is a part of a command that differs from request to request.
+type word uint8
+
+const (
+	noWord word = iota
+	keyWord
+	valueWord
+	indexWord
+	pivotWord // the value in the middle of the list
+)
+
+// redisRequest says which command a request is: its words, where {t} stands for the table's name, {k} for the key and so on.
+type redisRequest struct {
+	text  string
+	reply replyKind
+}
+
+var redisRequests = [opTotal]redisRequest{
+	OpGet:     {"GET {k}", replyValue},
+	OpSet:     {"SET {k} {v}", replyOK},
+	OpHGet:    {"HGET {t} {k}", replyValue},
+	OpHSet:    {"HSET {t} {k} {v}", replyNumber},
+	OpIncr:    {"INCR {k}", replyNumber},
+	OpHIncr:   {"HINCRBY {t} {k} 1", replyNumber},
+	OpAppend:  {"RPUSH {t} {v}", replyNumber},
+	OpIndex:   {"LINDEX {t} {i}", replyValue},
+	OpInsert:  {"LINSERT {t} BEFORE {p} {v}", replyNumber},
+	OpPop:     {"RPOP {t}", replyValue},
+	OpPopLeft: {"LPOP {t}", replyValue},
+	opZero:    {"SET {k} 0", replyOK},
+	opHZero:   {"HSET {t} {k} 0", replyNumber},
+	opRead:    {"GET {k}", replyValue},
+	opHRead:   {"HGET {t} {k}", replyValue},
+}
+
+var wordsOf = map[string]word{"{k}": keyWord, "{v}": valueWord, "{i}": indexWord, "{p}": pivotWord}
+
+func newRedisWire(tables tables, items *items) *redisWire {
+	w := &redisWire{items: items, tables: tables}
+	for op, request := range redisRequests {
+		if request.text == "" {
+			continue
+		}
+		for _, name := range tables.names {
+			w.commands[op] = append(w.commands[op], newCommand(request.text, name))
+		}
+	}
 	return w
 }
 
-// respCommand returns the front of a command of count words, or all of it.
-func respCommand(count int, words ...string) []byte {
-	t := template{frame: fmt.Appendf(nil, "*%d\r\n", count)}
-	for _, word := range words {
-		t.appendBulk(word)
+func newCommand(text, table string) (c command) {
+	words := strings.Fields(text)
+	c.front = fmt.Appendf(nil, "*%d\r\n", len(words))
+	found := 0
+	for _, text := range words {
+		kind, differs := wordsOf[text]
+		switch {
+		case differs:
+			c.words[found] = kind
+			found++
+		case text == "{t}":
+			c.front = appendBulk(c.front, table)
+		case found == 0:
+			c.front = appendBulk(c.front, text)
+		default:
+			c.back = appendBulk(c.back, text)
+		}
 	}
-	return t.frame
+	return c
 }
 
-// appendBulk appends a bulk string and returns where its text begins.
-func (t *template) appendBulk(text string) (at int) {
-	t.frame = fmt.Appendf(t.frame, "$%d\r\n", len(text))
-	at = len(t.frame)
-	t.frame = append(append(t.frame, text...), "\r\n"...)
-	return at
+// respCommand returns a whole command.
+func respCommand(words ...string) []byte {
+	out := fmt.Appendf(nil, "*%d\r\n", len(words))
+	for _, text := range words {
+		out = appendBulk(out, text)
+	}
+	return out
+}
+
+// appendBulk appends a bulk string.
+func appendBulk(dst []byte, text string) []byte {
+	return append(append(appendBulkHead(dst, len(text)), text...), "\r\n"...)
+}
+
+// appendBulkHead appends what stands before the n bytes of a bulk string.
+func appendBulkHead(dst []byte, n int) []byte {
+	return append(strconv.AppendUint(append(dst, '$'), uint64(n), 10), "\r\n"...)
 }
 
 func (w *redisWire) ordered() bool { return true }
 
-func (w *redisWire) wants(op Op) replyKind {
-	switch op {
-	case OpGet, OpIndex:
-		return replyValue
-	case OpAppend:
-		return replyNumber
-	default:
-		return replyOK
-	}
+func (w *redisWire) wants(op Op) (replyKind, bool) {
+	return redisRequests[op].reply, redisRequests[op].text != ""
 }
 
 func (w *redisWire) appendRequest(dst []byte, op Op, item, _ uint32) []byte {
-	at := len(dst)
-	switch op {
-	case OpGet:
-		dst = append(dst, w.get.frame...)
-		w.items.putKey(dst[at+w.get.keyAt:], item)
-	case OpSet:
-		dst = append(dst, w.set.frame...)
-		w.items.putKey(dst[at+w.set.keyAt:], item)
-		w.items.putValue(dst[at+w.set.valueAt:], item)
-	case OpAppend:
-		dst = append(dst, w.push.frame...)
-		w.items.putValue(dst[at+w.push.valueAt:], item)
-	default:
-		dst = appendBulkNumber(append(dst, w.index...), uint64(item))
+	c := &w.commands[op][w.tables.of(item)]
+	dst = append(dst, c.front...)
+	for _, kind := range c.words {
+		switch kind {
+		case noWord:
+			continue
+		case keyWord:
+			dst = w.items.appendKey(appendBulkHead(dst, w.items.keyBytes(item)), item)
+		case valueWord:
+			dst = w.items.appendValue(appendBulkHead(dst, w.items.valueBytes(item)), item)
+		case pivotWord:
+			middle := w.tables.middleOf(item)
+			dst = w.items.appendValue(appendBulkHead(dst, w.items.valueBytes(middle)), middle)
+		case indexWord:
+			dst = appendBulkNumber(dst, uint64(w.tables.index(item)))
+			continue
+		}
+		dst = append(dst, "\r\n"...)
 	}
-	return dst
+	return append(dst, c.back...)
 }
 
 // appendBulkNumber appends a number as a bulk string.
@@ -169,30 +229,44 @@ func parseDecimal(b []byte) (number int64, ok bool) {
 }
 
 func (w *redisWire) prepare(op Op, ask asker) error {
-	if !op.usesList() {
+	if !op.usesList() && !op.anyOf(OpHSet, opHZero) {
 		return nil // loading overwrites every key
 	}
-	_, err := ask(respCommand(2, "DEL", w.table))
-	return err
-}
-
-func (w *redisWire) entries(ask asker) (int64, error) {
-	r, err := ask(respCommand(2, "LLEN", w.table))
-	return r.number, err
-}
-
-func (w *redisWire) open() (opening, error) { return redisOpening{w}, nil }
-
-// redisOpening sends PING and awaits its answer, so that a connection that the server does not want is known at once.
-type redisOpening struct{ wire *redisWire }
-
-func (o redisOpening) begin(out []byte) []byte { return append(out, respCommand(1, "PING")...) }
-
-func (o redisOpening) advance(in, out []byte) (n int, answer []byte, done bool, err error) {
-	var r reply
-	n, err = o.wire.parse(in, &r)
-	if err == nil && n > 0 && r.kind == replyFailure {
-		err = errors.New("redis: " + r.describe())
+	for _, name := range w.tables.names {
+		if _, err := ask(respCommand("DEL", name)); err != nil {
+			return err
+		}
 	}
-	return n, out, n > 0 && err == nil, err
+	return nil
+}
+
+func (w *redisWire) entries(ask asker) (total int64, err error) {
+	for _, name := range w.tables.names {
+		r, err := ask(respCommand("LLEN", name))
+		if err != nil {
+			return 0, err
+		}
+		total += r.number
+	}
+	return total, nil
+}
+
+func (w *redisWire) version(ask asker) (string, error) {
+	r, err := ask(respCommand("INFO", "server"))
+	if err != nil {
+		return "", err
+	}
+	known := map[string]string{}
+	for line := range strings.Lines(string(r.text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		known[name] = value
+	}
+	if version := known["valkey_version"]; version != "" {
+		return "valkey " + version, nil
+	}
+	return strings.TrimSpace("redis " + known["redis_version"]), nil
+}
+
+func (w *redisWire) open() (opening, error) {
+	return question{"redis", respCommand("PING"), w.parse}, nil
 }

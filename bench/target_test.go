@@ -13,11 +13,9 @@ import (
 
 func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 	for _, valueBytes := range []int{5, 32, 200, 70_000} {
-		items := newItems(16, valueBytes, 1)
-		w := newNativeWire("bench", "", items)
-		key, value := make([]byte, 16), make([]byte, valueBytes)
-		items.putKey(key, 77)
-		items.putValue(value, 77)
+		items := newItems(Fixed(16), Fixed(valueBytes), 1)
+		w := newNativeWire(newTables("bench", 1, 1000), "", items)
+		key, value := items.appendKey(nil, 77), items.appendValue(nil, 77)
 		name := msgp.AppendString(nil, "bench")
 		cases := []struct {
 			op   Op
@@ -27,7 +25,13 @@ func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 			{OpGet, codec.OpDictGet, msgp.AppendStringFromBytes(name, key)},
 			{OpSet, codec.OpDictSet, msgp.AppendStringFromBytes(msgp.AppendStringFromBytes(name, key), value)},
 			{OpAppend, codec.OpListAppend, msgp.AppendStringFromBytes(name, value)},
-			{OpIndex, codec.OpListGet, append(name, 0xce, 0, 0, 0, 77)},
+			{OpHSet, codec.OpDictSet, msgp.AppendStringFromBytes(msgp.AppendStringFromBytes(name, key), value)},
+			{OpIndex, codec.OpListGet, append(name[:len(name):len(name)], 0xce, 0, 0, 0, 77)},
+			{OpInsert, codec.OpListInsert, msgp.AppendStringFromBytes(append(name[:len(name):len(name)], 0xce, 0, 0, 500>>8, 500&0xff), value)},
+			{OpPop, codec.OpListPop, name},
+			{OpPopLeft, codec.OpListPopLeft, name},
+			{OpIncr, codec.OpDictIncrement, append(msgp.AppendStringFromBytes(name, key), 1)},
+			{opZero, codec.OpDictSet, append(msgp.AppendStringFromBytes(name, key), 0)},
 		}
 		for _, c := range cases {
 			stream := w.appendRequest([]byte("before"), c.op, 77, 0xabcdef01)
@@ -43,31 +47,41 @@ func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 }
 
 func TestRedisRequests(t *testing.T) {
-	w := newRedisWire("bench", newItems(4, 4, 1))
-	key := make([]byte, 4)
-	w.items.putKey(key, 1234567)
+	w := newRedisWire(newTables("bench", 3, 9), newItems(Fixed(4), Fixed(5), 1))
+	const item = 7 // the third element of bench.1, whose middle is item 4
+	key, value, pivot := string(w.items.appendKey(nil, item)), string(w.items.appendValue(nil, item)), string(w.items.appendValue(nil, 4))
 	cases := []struct {
 		op   Op
 		want string
 	}{
-		{OpGet, "*2\r\n$3\r\nGET\r\n$4\r\nKKKK\r\n"},
-		{OpSet, "*3\r\n$3\r\nSET\r\n$4\r\nKKKK\r\n$4\r\nKKKK\r\n"},
-		{OpAppend, "*3\r\n$5\r\nRPUSH\r\n$5\r\nbench\r\n$4\r\nKKKK\r\n"},
-		{OpIndex, "*3\r\n$6\r\nLINDEX\r\n$5\r\nbench\r\n$7\r\n1234567\r\n"},
+		{OpGet, "GET " + key},
+		{OpSet, "SET " + key + " " + value},
+		{OpIncr, "INCR " + key},
+		{opZero, "SET " + key + " 0"},
+		{OpHGet, "HGET bench.1 " + key},
+		{OpHSet, "HSET bench.1 " + key + " " + value},
+		{OpHIncr, "HINCRBY bench.1 " + key + " 1"},
+		{OpAppend, "RPUSH bench.1 " + value},
+		{OpIndex, "LINDEX bench.1 2"},
+		{OpInsert, "LINSERT bench.1 BEFORE " + pivot + " " + value},
+		{OpPop, "RPOP bench.1"},
+		{OpPopLeft, "LPOP bench.1"},
 	}
 	for _, c := range cases {
-		want := strings.ReplaceAll(c.want, "KKKK", string(key))
-		if got := string(w.appendRequest(nil, c.op, 1234567, 9)); got != want {
+		if got, want := string(w.appendRequest(nil, c.op, item, 9)), string(respCommand(strings.Fields(c.want)...)); got != want {
 			t.Errorf("%s: %q, want %q", c.op, got, want)
 		}
 	}
 	if got := string(appendBulkNumber(nil, 4_294_967_295)); got != "$10\r\n4294967295\r\n" {
 		t.Errorf("%q", got)
 	}
+	if got := string(respCommand("GET", "k")); got != "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestRedisReplies(t *testing.T) {
-	w := newRedisWire("bench", newItems(16, 32, 1))
+	w := newRedisWire(newTables("bench", 1, 1), newItems(Fixed(16), Fixed(32), 1))
 	cases := []struct {
 		input string
 		want  string
@@ -117,11 +131,23 @@ func TestRedisReplies(t *testing.T) {
 }
 
 func FuzzReplies(f *testing.F) {
-	for _, seed := range []string{":\r\n", "+OK\r\n", ":1\r\n", "$3\r\nabc\r\n", "$-1\r\n", "-E\r\n", "\x09\x00\x00\x00\x01\x00\x00\x00\x00\x00\xa2ab", "\x06\x00\x00\x00\x01\x00\x00\x00\x01\x00"} {
+	for _, seed := range []string{
+		":\r\n", "+OK\r\n", ":1\r\n", "$3\r\nabc\r\n", "$-1\r\n", "-E\r\n", "\x09\x00\x00\x00\x01\x00\x00\x00\x00\x00\xa2ab", "\x06\x00\x00\x00\x01\x00\x00\x00\x01\x00",
+		"VALUE k 0 3\r\nabc\r\nEND\r\n", "STORED\r\n", "\x80\x04K\x01.", "\x80\x04}(\x8c\x04codeK\x01\x8c\x07content\x8c\x01vu.",
+	} {
 		f.Add([]byte(seed))
 	}
-	items := newItems(16, 32, 1)
-	wires := []wire{newRedisWire("bench", items), newNativeWire("bench", "", items)}
+	items, tables := newItems(Fixed(16), Fixed(32), 1), newTables("bench", 1, 1)
+	native := newNativeWire(tables, "", items)
+	plain, err := newLegacyWire(tables, fakePassword, false, items)
+	if err != nil {
+		f.Fatal(err)
+	}
+	encrypted, err := newLegacyWire(tables, fakePassword, true, items)
+	if err != nil {
+		f.Fatal(err)
+	}
+	wires := []wire{newRedisWire(tables, items), native, &memcachedWire{items}, &echoWire{native, 1}, plain, encrypted}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		for _, w := range wires {
 			var r reply
@@ -143,15 +169,19 @@ func FuzzReplies(f *testing.F) {
 
 func TestParseTarget(t *testing.T) {
 	for text, want := range map[string]Target{
-		"cyberdb://127.0.0.1:9980": {SchemeNative, "tcp", "127.0.0.1:9980"},
-		"redis://localhost:6379/":  {SchemeRedis, "tcp", "localhost:6379"},
-		"cyberdb://[::1]:9980":     {SchemeNative, "tcp", "[::1]:9980"},
+		"cyberdb://127.0.0.1:9980": {Scheme: SchemeNative, Network: "tcp", Address: "127.0.0.1:9980"},
+		"redis://localhost:6379/":  {Scheme: SchemeRedis, Network: "tcp", Address: "localhost:6379"},
+		"cyberdb://[::1]:9980":     {Scheme: SchemeNative, Network: "tcp", Address: "[::1]:9980"},
+		"gnet-echo":                {Scheme: SchemeEcho, Network: "tcp", Loops: 1},
+		"gnet-echo:2":              {Scheme: SchemeEcho, Network: "tcp", Loops: 2},
+		"memcached://h:11211":      {Scheme: SchemeMemcached, Network: "tcp", Address: "h:11211"},
+		"legacy-encrypted://h:1":   {Scheme: SchemeLegacyEncrypted, Network: "tcp", Address: "h:1"},
 	} {
 		if got, err := ParseTarget(text); got != want || err != nil {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "127.0.0.1:9980", "redis://", "redis://host", "mysql://h:1", "redis://h:1/0", "redis://:1", "://"} {
+	for _, text := range []string{"", "127.0.0.1:9980", "redis://", "redis://host", "mysql://h:1", "redis://h:1/0", "redis://:1", "://", "gnet-echo:0", "gnet-echo:x", "gnet-echo://h:1"} {
 		var usage *UsageError
 		if _, err := ParseTarget(text); !errors.As(err, &usage) {
 			t.Errorf("%q: error %v", text, err)

@@ -3,69 +3,44 @@ package bench
 import (
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 )
 
-// Op is what a run does.
-type Op uint8
+// Ratio is the mixture of OpMixed and OpHMixed: so many reads to so many writes.
+type Ratio struct{ Reads, Writes int }
 
-// Operations. OpMixed is nine GET to one SET, drawn for each request.
-const (
-	OpGet    Op = iota // value of a random key of the dict
-	OpSet              // overwrite a random key of the dict
-	OpAppend           // append to the list
-	OpIndex            // element at a random index of the list
-	OpMixed
-
-	opCount
-)
-
-var opNames = [opCount]string{OpGet: "get", OpSet: "set", OpAppend: "append", OpIndex: "index", OpMixed: "mixed"}
-
-// mixedSetsOneIn is OpMixed's share of SET.
-const mixedSetsOneIn = 10
-
-// ParseOp returns the operation of that name. Errors: *UsageError.
-func ParseOp(name string) (Op, error) {
-	for op, known := range opNames {
-		if name == known {
-			return Op(op), nil
-		}
+// ParseRatio reads "9:1". Errors: *UsageError.
+func ParseRatio(text string) (Ratio, error) {
+	reads, writes, _ := strings.Cut(text, ":")
+	r, err := strconv.Atoi(reads)
+	w, err2 := strconv.Atoi(writes)
+	if err != nil || err2 != nil {
+		return Ratio{}, &UsageError{fmt.Sprintf("--ratio %q: give reads to writes, as in 9:1", text)}
 	}
-	return 0, &UsageError{fmt.Sprintf("--op %q is unknown: give one of %s", name, strings.Join(opNames[:], ", "))}
+	return Ratio{r, w}, nil
 }
 
-// String returns the operation's name.
-func (op Op) String() string { return opNames[op] }
+// String returns the ratio as ParseRatio reads it.
+func (r Ratio) String() string { return fmt.Sprintf("%d:%d", r.Reads, r.Writes) }
 
-// usesList says whether the operation works on a list; the others work on a dict.
-func (op Op) usesList() bool { return op == OpAppend || op == OpIndex }
-
-// loadOp is the operation that fills the table before a run of op; entries is how many times.
-func (op Op) loadOp(keys int) (load Op, entries int) {
-	switch op {
-	case OpAppend:
-		return OpAppend, 0
-	case OpIndex:
-		return OpAppend, keys
-	default:
-		return OpSet, keys
-	}
-}
-
-// stream yields the requests of one connection: items from first to end in steps, or, if it is random, drawn evenly without end.
+// stream yields the requests of one connection: items from first to end in steps, or, if it is random, drawn without end.
 type stream struct {
 	op    Op
 	items uint64 // random: number of items to draw from
 	state uint64 // random: SplitMix64
+	zipf  *zipf  // random: nil for even draws
+	ratio Ratio  // random, of a mixture
+	added bool   // of a queue: the last request was an append, of the item last
+	last  uint32
 
 	sequential      bool
 	next, step, end uint64
 }
 
-// randomStream returns the stream of connection number conn.
+// randomStream returns the stream of connection number conn, drawn evenly, reads and writes of a mixture in the ratio of nine to one.
 func randomStream(op Op, keys int, seed uint64, conn int) stream {
-	return stream{op: op, items: uint64(keys), state: mix(seed + uint64(conn)*gamma)}
+	return stream{op: op, items: uint64(keys), state: mix(seed + uint64(conn)*gamma), ratio: Ratio{9, 1}}
 }
 
 // sequentialStream returns the part'th of parts streams that go once through all items together.
@@ -83,14 +58,38 @@ func (s *stream) take() (op Op, item uint32, ok bool) {
 		s.next += s.step
 		return s.op, item, true
 	}
-	op, item = s.op, s.draw()
-	if op == OpMixed {
-		op = OpGet
-		if s.random()%mixedSetsOneIn == 0 {
-			op = OpSet
-		}
+	if s.added {
+		s.added = false
+		return OpPopLeft, s.last, true // from the list that has got one more
 	}
-	return op, item, true
+	if s.zipf != nil {
+		item = s.zipf.draw(s.random)
+	} else {
+		item = s.draw()
+	}
+	s.last, s.added = item, s.op == OpQueue
+	return s.pick(), item, true
+}
+
+// pick returns the next request's operation.
+func (s *stream) pick() Op {
+	switch s.op {
+	case OpMixed:
+		return s.mixture(OpGet, OpSet)
+	case OpHMixed:
+		return s.mixture(OpHGet, OpHSet)
+	case OpQueue:
+		return OpAppend
+	default:
+		return s.op
+	}
+}
+
+func (s *stream) mixture(read, write Op) Op {
+	if s.random()%uint64(s.ratio.Reads+s.ratio.Writes) < uint64(s.ratio.Writes) {
+		return write
+	}
+	return read
 }
 
 func (s *stream) draw() uint32 {
@@ -98,8 +97,11 @@ func (s *stream) draw() uint32 {
 	return uint32(item)
 }
 
-// gamma is SplitMix64's increment, 2^64 divided by the golden ratio, made odd.
-const gamma = 0x9e3779b97f4a7c15
+// gamma is SplitMix64's increment, 2^64 divided by the golden ratio, made odd; gamma x gammaInverse is 1 in 64 bits.
+const (
+	gamma        = 0x9e3779b97f4a7c15
+	gammaInverse = 0xf1de83e19937733d
+)
 
 func (s *stream) random() uint64 {
 	s.state += gamma

@@ -37,18 +37,14 @@ func TestStreamIsKnown(t *testing.T) {
 	if got := takeAll(randomStream(OpMixed, 100, 1, 0), 6); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	items := newItems(16, 32, 1)
-	var key [16]byte
-	var value [32]byte
-	items.putKey(key[:], 5)
-	items.putValue(value[:], 5)
-	if got, want := string(key[:])+" "+string(value[:]), "6da776bc8c7f724e 6da776bc8c7f724e1kFQHUef5hsd6Jc_"; got != want {
+	items := newItems(Fixed(16), Fixed(32), 1)
+	if got, want := string(items.appendKey(nil, 5))+" "+string(items.appendValue(nil, 5)), "6da776bc8c7f724e 6da776bc8c7f724e1kFQHUef5hsd6Jc_"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
 
 func TestRandomStreamIsEvenAndMixedInRatio(t *testing.T) {
-	const keys, draws = 10, 200_000
+	const keys, draws, setsOneIn = 10, 200_000, 10
 	var counts [keys]int
 	sets := 0
 	s := randomStream(OpMixed, keys, 1, 0)
@@ -64,7 +60,7 @@ func TestRandomStreamIsEvenAndMixedInRatio(t *testing.T) {
 			t.Errorf("item %d was drawn %d times of %d", item, n, draws)
 		}
 	}
-	if sets < draws/mixedSetsOneIn*95/100 || sets > draws/mixedSetsOneIn*105/100 {
+	if sets < draws/setsOneIn*95/100 || sets > draws/setsOneIn*105/100 {
 		t.Errorf("%d of %d are set", sets, draws)
 	}
 }

@@ -15,8 +15,11 @@ import (
 
 // command is what the command line asks for.
 type command struct {
-	options  bench.Options
+	plan     bench.Plan
+	callers  int
 	json     bool
+	html     string
+	out      string
 	loadOnly bool
 	idle     bool
 	help     string
@@ -26,32 +29,53 @@ const usageHead = `cyberdb-bench measures how fast a server answers.
 
     cyberdb-bench                                       GET from 100,000 keys, 50 connections, 16 requests in flight on each
     cyberdb-bench -c 1000 -P 1 -d 10s --op set --json
-    cyberdb-bench --target redis://127.0.0.1:6379
+    cyberdb-bench --target cyberdb://127.0.0.1:9980 --target redis://127.0.0.1:6379 --repeat 5
+    cyberdb-bench -c 1,50,1000 -P 1,16 --html report.html
+    cyberdb-bench --rate 50000 -d 30s                   open loop: latency from when a request was due
+    cyberdb-bench --callers 1000                        the Go client, driven by 1000 goroutines
     cyberdb-bench --load 1000000 --no-run               memory per entry
     cyberdb-bench --idle -c 10000                       memory per idle connection
+    cyberdb-bench report --help                         tables and pictures from results that --out kept
 
-The password is taken from --password-file, CYBERDB_PASSWORD or the file named by CYBERDB_PASSWORD_FILE.
+Operations (--op):
+
+`
+
+const usageMiddle = `
+Targets (--target, several to compare them in one run):
+
+    cyberdb://HOST:PORT           cyberdb-fast
+    redis://HOST:PORT             Redis, Valkey
+    memcached://HOST:PORT         memcached, text protocol: get, set, mixed, incr
+    legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1, its wire has no pipelining
+    legacy-encrypted://HOST:PORT  the same with encrypt=True
+    gnet-echo:LOOPS               a bare echo on cyberdb-fast's event loop, started for the run: get, set, mixed
+
+Every reply is checked. The password is taken from --password-file, CYBERDB_PASSWORD or the file named by CYBERDB_PASSWORD_FILE.
 
 `
 
 // raw holds the flags that are not options as they are.
 type raw struct {
-	host, socket, target string
-	port                 int
-	op                   string
-	load                 int
-	passwordFile         string
+	host, socket       string
+	targets            []string
+	port               int
+	op, keys, values   string
+	ratio              string
+	load               int
+	passwordFile       string
+	connections, depth []int
 }
 
 // parseCommand reads the command line and the environment. Errors: *bench.UsageError; pflag.ErrHelp, with help set.
 func parseCommand(args []string, getenv func(string) string) (*command, error) {
-	c := &command{options: bench.DefaultOptions()}
+	c := &command{plan: bench.Plan{Options: bench.DefaultOptions()}}
 	var r raw
 	flags := c.flags(&r)
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		c.help = usageHead + flags.FlagUsages()
+		c.help = usageHead + bench.OpHelp() + usageMiddle + flags.FlagUsages()
 		return c, err
 	case err != nil:
 		return nil, &bench.UsageError{Text: err.Error()}
@@ -59,41 +83,53 @@ func parseCommand(args []string, getenv func(string) string) (*command, error) {
 		return nil, usagef("unknown argument %q", flags.Arg(0))
 	case c.idle && c.loadOnly:
 		return nil, usagef("--idle and --no-run exclude each other")
-	case flags.Changed("load") && flags.Changed("keys") && r.load != c.options.Keys:
+	case flags.Changed("load") && flags.Changed("keys") && r.load != c.plan.Options.Keys:
 		return nil, usagef("--load and --keys differ: give one of them")
-	case r.target != "" && (flags.Changed("host") || flags.Changed("port")):
+	case len(r.targets) > 0 && (flags.Changed("host") || flags.Changed("port")):
 		return nil, usagef("--target says host and port already: leave out -H and -p")
+	case c.plan.Repeat < 1:
+		return nil, usagef("--repeat must be 1 or more, not %d", c.plan.Repeat)
 	}
 	if flags.Changed("load") {
-		c.options.Keys = r.load
+		c.plan.Options.Keys = r.load
 	}
 	return c, c.resolve(&r, getenv)
 }
 
 // flags declares every flag.
 func (c *command) flags(r *raw) *pflag.FlagSet {
-	o := &c.options
+	o := &c.plan.Options
 	f := pflag.NewFlagSet("cyberdb-bench", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {} // run prints the help
 	f.StringVarP(&r.host, "host", "H", "127.0.0.1", "address of the server")
 	f.IntVarP(&r.port, "port", "p", 9980, "port of the server")
 	f.StringVar(&r.socket, "unix", "", "path of the server's Unix socket, in place of host and port")
-	f.StringVar(&r.target, "target", "", "cyberdb://HOST:PORT or redis://HOST:PORT, in place of host and port; with --unix: cyberdb: or redis:")
-	f.IntVarP(&o.Connections, "connections", "c", o.Connections, "connections")
-	f.IntVarP(&o.Pipeline, "pipeline", "P", o.Pipeline, "requests in flight on each connection")
+	f.StringArrayVar(&r.targets, "target", nil, "PROTOCOL://HOST:PORT, in place of host and port; with --unix: cyberdb: or redis:")
+	f.IntSliceVarP(&r.connections, "connections", "c", []int{o.Connections}, "connections; several numbers make a run each")
+	f.IntSliceVarP(&r.depth, "pipeline", "P", []int{o.Pipeline}, "requests in flight on each connection; several numbers make a run each")
 	f.DurationVarP(&o.Duration, "duration", "d", o.Duration, "measured time")
+	f.IntVar(&o.Requests, "requests", 0, "measured requests, in place of a measured time")
 	f.DurationVar(&o.Warmup, "warmup", o.Warmup, "time before it, checked but not counted")
-	f.StringVar(&r.op, "op", o.Op.String(), "get, set, append, index or mixed (nine get to one set)")
-	f.IntVar(&o.Keys, "keys", o.Keys, "entries of the table")
-	f.IntVar(&o.KeyBytes, "key-size", o.KeyBytes, "bytes of a key")
-	f.IntVar(&o.ValueBytes, "value-size", o.ValueBytes, "bytes of a value")
+	f.Float64Var(&o.Rate, "rate", 0, "open loop: requests a second over all connections, sent when due; 0: closed loop")
+	f.IntVar(&c.plan.Repeat, "repeat", 1, "runs of each workload on each target; the report has their medians")
+	f.BoolVar(&c.plan.Interleave, "interleave", true, "several targets take turns, run by run; otherwise one after the other")
+	f.StringVar(&r.op, "op", o.Op.String(), "what to do, see above")
+	f.StringVar(&r.ratio, "ratio", o.Ratio.String(), "of mixed and hmixed: reads to writes")
+	f.IntVar(&o.Keys, "keys", o.Keys, "entries, of all tables together")
+	f.StringVar(&r.keys, "key-size", o.KeySize.String(), "bytes of a key, or uniform:16-64")
+	f.StringVar(&r.values, "value-size", o.ValueSize.String(), "bytes of a value, or uniform:16-256")
+	f.Float64Var(&o.Zipf, "zipf", 0, "exponent of the distribution that keys are drawn from, 0.99 is usual; 0: evenly")
 	f.StringVar(&o.Table, "table", o.Table, "table, dropped and made anew; its name begins with bench")
+	f.IntVar(&o.Tables, "tables", o.Tables, "number of tables that share the entries")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of keys, values and their order")
 	f.IntVar(&o.Threads, "threads", o.Threads, "event loops of this program")
+	f.IntVar(&c.callers, "callers", 0, "goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed")
 	f.IntVar(&o.ServerPID, "server-pid", 0, "process to account for; without it, the one that listens at the target")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&c.json, "json", false, "print one JSON object")
+	f.StringVar(&c.out, "out", "", "file to append each run to, as a line of JSON")
+	f.StringVar(&c.html, "html", "", "file to write the report to, with pictures")
 	f.IntVar(&r.load, "load", 0, "as --keys")
 	f.BoolVar(&c.loadOnly, "no-run", false, "load only, and print the server's memory before and after")
 	f.BoolVar(&c.idle, "idle", false, "open the connections only, and print the server's memory for each")
@@ -102,14 +138,34 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 
 // resolve turns the raw flags into options.
 func (c *command) resolve(r *raw, getenv func(string) string) (err error) {
-	if c.options.Op, err = bench.ParseOp(r.op); err != nil {
-		return err
+	o, p := &c.plan.Options, &c.plan
+	p.Connections, p.Pipelines = r.connections, r.depth
+	for _, step := range []func() error{
+		func() error { o.Op, err = bench.ParseOp(r.op); return err },
+		func() error { o.KeySize, err = bench.ParseSize(r.keys); return err },
+		func() error { o.ValueSize, err = bench.ParseSize(r.values); return err },
+		func() error { o.Ratio, err = bench.ParseRatio(r.ratio); return err },
+		func() error { p.Targets, err = pickTargets(r); return err },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if c.options.Target, err = pickTarget(r); err != nil {
-		return err
+	if len(p.Connections) == 0 || len(p.Pipelines) == 0 {
+		return usagef("-c and -P need a number")
 	}
-	if c.options.Target.Scheme == bench.SchemeNative {
-		c.options.Password, err = password(r.passwordFile, getenv)
+	o.Connections, o.Pipeline, o.Target = p.Connections[0], p.Pipelines[0], p.Targets[0]
+	single := len(p.Connections) == 1 && len(p.Pipelines) == 1 && len(p.Targets) == 1 && p.Repeat == 1
+	if !single && (c.idle || c.loadOnly || c.callers > 0) {
+		return usagef("--idle, --no-run and --callers take one target and one run")
+	}
+	if len(p.Targets) > 1 && o.ServerPID != 0 {
+		return usagef("--server-pid goes with one target")
+	}
+	for _, target := range p.Targets {
+		if target.Authenticates() {
+			o.Password, err = password(r.passwordFile, getenv)
+		}
 	}
 	return err
 }
@@ -118,23 +174,36 @@ func usagef(format string, args ...any) error {
 	return &bench.UsageError{Text: fmt.Sprintf(format, args...)}
 }
 
-func pickTarget(r *raw) (bench.Target, error) {
+func pickTargets(r *raw) (targets []bench.Target, err error) {
 	switch {
 	case r.socket != "":
-		scheme, _, _ := strings.Cut(r.target, ":")
-		if scheme == "" {
-			scheme = bench.SchemeNative
+		target, err := unixTarget(r)
+		return []bench.Target{target}, err
+	case len(r.targets) > 0:
+		for _, text := range r.targets {
+			target, err := bench.ParseTarget(text)
+			if err != nil {
+				return nil, err
+			}
+			targets = append(targets, target)
 		}
-		if scheme != bench.SchemeNative && scheme != bench.SchemeRedis {
-			return bench.Target{}, usagef("--target %q: with --unix give cyberdb: or redis:", r.target)
-		}
-		return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket}, nil
-	case r.target != "":
-		return bench.ParseTarget(r.target)
+		return targets, nil
 	case r.port < 1 || r.port > 65535:
-		return bench.Target{}, usagef("-p must be 1 to 65535, not %d", r.port)
+		return nil, usagef("-p must be 1 to 65535, not %d", r.port)
 	}
-	return bench.Target{Scheme: bench.SchemeNative, Network: "tcp", Address: net.JoinHostPort(r.host, strconv.Itoa(r.port))}, nil
+	address := net.JoinHostPort(r.host, strconv.Itoa(r.port))
+	return []bench.Target{{Scheme: bench.SchemeNative, Network: "tcp", Address: address}}, nil
+}
+
+func unixTarget(r *raw) (bench.Target, error) {
+	scheme := bench.SchemeNative
+	if len(r.targets) > 0 {
+		scheme, _, _ = strings.Cut(r.targets[0], ":")
+	}
+	if len(r.targets) > 1 || (scheme != bench.SchemeNative && scheme != bench.SchemeRedis) {
+		return bench.Target{}, usagef("--target %q: with --unix give cyberdb: or redis:", strings.Join(r.targets, " "))
+	}
+	return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket}, nil
 }
 
 // password returns the password; a file's last line end does not belong to it.

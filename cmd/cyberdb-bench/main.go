@@ -1,4 +1,4 @@
-// Command cyberdb-bench measures how fast a server answers: cyberdb-fast, or Redis for comparison.
+// Command cyberdb-bench measures how fast a server answers: cyberdb-fast, or another database for comparison.
 //
 // Without arguments it runs one canonical workload against 127.0.0.1:9980. It exits with 1 if anything failed or any reply was wrong, and with
 // 2 if the command line cannot be used.
@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -30,6 +31,17 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// release is what the linker says this program was built from (git describe); "" if it says nothing.
+var release string
+
+// stamp says in a report what made it.
+func stamp(command *string, machine *bench.Machine, line string) {
+	*command = line
+	if release != "" {
+		machine.Commit = release
+	}
+}
+
 // report is what every mode prints.
 type report interface {
 	WriteJSON(io.Writer) error
@@ -37,6 +49,12 @@ type report interface {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == echoCommand {
+		return fail(stderr, serveEcho(ctx, args[1:], os.Stdin, stdout))
+	}
+	if len(args) > 0 && args[0] == reportCommand {
+		return fail(stderr, makeReport(args[1:], stdout))
+	}
 	c, err := parseCommand(args, os.Getenv)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, c.help)
@@ -45,40 +63,119 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	result, err := measure(ctx, c)
-	if err != nil {
+	result, runs, err := measure(ctx, c, "cyberdb-bench "+strings.Join(args, " "))
+	if result == nil {
 		return fail(stderr, err)
 	}
 	write := result.WriteTable
 	if c.json {
 		write = result.WriteJSON
 	}
-	if err := write(stdout); err != nil {
+	if err := errors.Join(err, write(stdout)); err != nil {
 		return fail(stderr, err)
 	}
-	if r, ok := result.(*bench.Report); ok && r.Failed() {
-		for _, message := range r.Messages {
-			fmt.Fprintln(stderr, "cyberdb-bench:", message)
-		}
-		return exitFailed
-	}
-	return 0
+	return tellFailures(stderr, runs)
 }
 
-func measure(ctx context.Context, c *command) (report, error) {
+// tellFailures says what was wrong, in words, and returns the exit code for it.
+func tellFailures(stderr io.Writer, runs []*bench.Report) (code int) {
+	for _, r := range runs {
+		if !r.Failed() {
+			continue
+		}
+		code = exitFailed
+		for _, message := range r.Messages {
+			fmt.Fprintf(stderr, "cyberdb-bench: %s: %s\n", r.Target, message)
+		}
+	}
+	return code
+}
+
+// measure does what the command says. The runs are those of the result, if it has any; with an error there may be a result all the same.
+func measure(ctx context.Context, c *command, line string) (result report, runs []*bench.Report, err error) {
+	stop, err := startEchos(c.plan.Targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	o := c.plan.Options
+	o.Target = c.plan.Targets[0]
 	switch {
 	case c.idle:
-		return bench.Idle(ctx, c.options)
+		r, err := bench.Idle(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		stamp(&r.Command, &r.Machine, line)
+		return r, nil, c.keep(r)
 	case c.loadOnly:
-		return bench.Load(ctx, c.options)
-	default:
-		return bench.Run(ctx, c.options)
+		r, err := bench.Load(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		stamp(&r.Command, &r.Machine, line)
+		return r, nil, c.keep(r)
+	case c.callers > 0:
+		r, err := runCallers(ctx, o, c.callers)
+		if err != nil {
+			return nil, nil, err
+		}
+		stamp(&r.Command, &r.Machine, line)
+		return r, []*bench.Report{r}, errors.Join(c.keep(r), c.draw(r))
 	}
+	return c.runPlan(ctx, line)
 }
 
-// fail prints the error as one line and returns the exit code for it.
+// draw writes the file of --html.
+func (c *command) draw(runs ...*bench.Report) error {
+	if c.html == "" {
+		return nil
+	}
+	return writeHTML(c.html, bench.NewSeries(runs))
+}
+
+// runPlan makes the runs of the plan and keeps each as it comes.
+func (c *command) runPlan(ctx context.Context, line string) (report, []*bench.Report, error) {
+	var runs []*bench.Report
+	each := func(r *bench.Report) error {
+		stamp(&r.Command, &r.Machine, line)
+		runs = append(runs, r)
+		return c.keep(r)
+	}
+	show, clear := progress(os.Stderr)
+	err := c.plan.Run(ctx, show, each)
+	clear()
+	switch {
+	case len(runs) == 0:
+		return nil, nil, err
+	case errors.Is(err, bench.ErrInterrupted):
+		err = nil // what has been measured counts
+	}
+	err = errors.Join(err, c.draw(runs...))
+	if len(runs) == 1 {
+		return runs[0], runs, err
+	}
+	return bench.NewSeries(runs), runs, err
+}
+
+// keep appends the report to the file of --out.
+func (c *command) keep(r report) error {
+	if c.out == "" {
+		return nil
+	}
+	file, err := os.OpenFile(c.out, os.O_APPEND|os.O_CREATE|os.O_WRONLY, readable)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.WriteJSON(file), file.Close())
+}
+
+// fail prints the error, if there is one, as one line and returns the exit code for it.
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "cyberdb-bench:", err)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "cyberdb-bench:", strings.ReplaceAll(err.Error(), "\n", "; "))
 	var usage *bench.UsageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +17,14 @@ import (
 )
 
 const testPassword = "correct horse"
+
+// TestMain makes the test binary an echo server when a run has started it as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == echoCommand {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
 
 // startServer starts the real server on a free port and a Unix socket.
 func startServer(t *testing.T) (address, socket string) {
@@ -81,6 +90,55 @@ func TestServerRefuses(t *testing.T) {
 		code := run(context.Background(), strings.Fields("--target cyberdb://"+address+" "+c.args), &stdout, &stderr)
 		if code != exitFailed || !strings.Contains(stderr.String(), c.want) || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: exit code %d, %q; want one line with %q", c.name, code, stderr.String(), c.want)
+		}
+	}
+}
+
+// TestComparesAndKeeps runs two targets in turn, keeps the runs, and makes the report from them.
+func TestComparesAndKeeps(t *testing.T) {
+	address, _ := startServer(t)
+	folder := t.TempDir()
+	results, document, html, later := filepath.Join(folder, "get.jsonl"), filepath.Join(folder, "B.md"), filepath.Join(folder, "a.html"), filepath.Join(folder, "b.html")
+	if err := os.WriteFile(document, []byte("<!-- bench get -->\n<!-- bench end -->\n"), readable); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"--target cyberdb://" + address + " --target gnet-echo:2 -c 1,4 -P 4 --repeat 2 -d 20ms --warmup 5ms --keys 100 --json --out " + results + " --html " + html,
+		"--target cyberdb://" + address + " --callers 10 -d 20ms --warmup 5ms --keys 100 --out " + results,
+		"--target cyberdb://" + address + " --rate 2000 -c 2 -d 50ms --warmup 5ms --keys 100 --out " + results,
+		"report --markdown " + document + " --pictures . --html " + later + " " + results,
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), strings.Fields(line), &stdout, &stderr); code != 0 {
+			t.Fatalf("%s: exit code %d: %s%s", line, code, stderr.String(), stdout.String())
+		}
+	}
+	for path, want := range map[string][]string{
+		document: {"gnet-echo:2", "cyberdb-fast Go client", "connections-1.svg", "percentiles-"},
+		html:     {"<svg", "gnet-echo:2", "Throughput by connections"},
+		later:    {"<svg", "cyberdb-fast Go client"},
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range want {
+			if !strings.Contains(string(text), word) {
+				t.Errorf("%s: %q is missing", filepath.Base(path), word)
+			}
+		}
+	}
+	kept, err := os.ReadFile(results)
+	if err != nil || bytes.Count(kept, []byte("\n")) != 2*2*2+2 {
+		t.Errorf("%d runs kept, %v", bytes.Count(kept, []byte("\n")), err)
+	}
+}
+
+func TestReportRefuses(t *testing.T) {
+	for _, args := range []string{"report", "report x.jsonl", "report --html h --bogus x", "serve-gnet-echo", "serve-gnet-echo many"} {
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), strings.Fields(args), &stdout, &stderr); code != exitUsage || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%s: exit code %d, %q", args, code, stderr.String())
 		}
 	}
 }

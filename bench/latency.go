@@ -1,0 +1,80 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// What a histogram tells apart: three digits, from 1 ns to ten minutes; longer ones count as ten minutes.
+const (
+	longestLatency = 10 * time.Minute
+	latencyDigits  = 3
+)
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, int64(longestLatency), latencyDigits)
+}
+
+// Intervals that a run's latencies are kept by, so that the report can show how they change with time.
+const (
+	mostIntervals  = 60
+	leastInterval  = 100 * time.Millisecond
+	countsInterval = time.Second // of runs that end with a number of requests; after the 60th all go into the last
+)
+
+// intervalOf returns the length of the intervals of a run.
+func intervalOf(o *Options) time.Duration {
+	if o.Requests > 0 {
+		return countsInterval
+	}
+	return max((o.Duration+mostIntervals-1).Truncate(time.Microsecond)/mostIntervals, leastInterval)
+}
+
+// latencies are what one loop measures: a histogram for each interval of the measured time. One goroutine at a time.
+type latencies struct {
+	interval time.Duration
+	parts    []*hdrhistogram.Histogram // of the intervals so far
+	current  *hdrhistogram.Histogram   // the last of them
+	max      time.Duration
+}
+
+func newLatencies(interval time.Duration) latencies {
+	first := newHistogram()
+	return latencies{interval: interval, parts: []*hdrhistogram.Histogram{first}, current: first}
+}
+
+// advance says how long measuring has been going on.
+func (l *latencies) advance(elapsed time.Duration) {
+	for len(l.parts) < mostIntervals && elapsed >= time.Duration(len(l.parts))*l.interval {
+		l.current = newHistogram()
+		l.parts = append(l.parts, l.current)
+	}
+}
+
+// record counts one latency; a negative one counts as zero.
+func (l *latencies) record(d time.Duration) {
+	l.max = max(l.max, d)
+	_ = l.current.RecordValue(int64(min(max(d, 0), longestLatency))) // within the bounds
+}
+
+// add counts everything that other has counted, which has the same intervals.
+func (l *latencies) add(other *latencies) {
+	l.interval = other.interval
+	for i, part := range other.parts {
+		if i == len(l.parts) {
+			l.parts = append(l.parts, newHistogram())
+		}
+		l.parts[i].Merge(part)
+	}
+	l.max = max(l.max, other.max)
+}
+
+// total returns the histogram of the whole run.
+func (l *latencies) total() *hdrhistogram.Histogram {
+	sum := newHistogram()
+	for _, part := range l.parts {
+		sum.Merge(part)
+	}
+	return sum
+}

@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Op is what a run does, or one request of it.
+type Op uint8
+
+// Operations. What each is in a protocol stands in its target_*.go, and for people in OpHelp.
+const (
+	OpGet Op = iota
+	OpSet
+	OpMixed // OpGet and OpSet, drawn for each request
+	OpHGet
+	OpHSet
+	OpHMixed // OpHGet and OpHSet
+	OpIncr
+	OpHIncr
+	OpAppend
+	OpIndex
+	OpInsert // in the middle
+	OpPop
+	OpPopLeft
+	OpQueue // OpAppend and OpPopLeft in turn
+	OpFill  // OpHSet of keys that are not there
+
+	opCount // number of those that a run can do
+)
+
+// Requests that load and check.
+const (
+	opZero  = opCount + iota // set a counter of OpIncr to 0
+	opHZero                  // set a counter of OpHIncr to 0
+	opRead                   // read a counter of OpIncr
+	opHRead                  // read a counter of OpHIncr
+
+	opTotal
+)
+
+// opKind says what an operation needs to know of itself.
+type opKind struct {
+	name    string
+	help    string
+	list    bool // works on lists; the others on dicts
+	load    Op   // fills the tables
+	empty   bool // starts from empty tables
+	changes bool // leaves the tables otherwise than loading makes them
+}
+
+var opKinds = [opTotal]opKind{
+	OpGet:     {name: "get", help: "value of a key: DICT GET; redis GET; memcached get; legacy getitem", load: OpSet},
+	OpSet:     {name: "set", help: "overwrite a key's value: DICT SET; redis SET; memcached set; legacy setitem", load: OpSet},
+	OpMixed:   {name: "mixed", help: "get and set by --ratio", load: OpSet},
+	OpHGet:    {name: "hget", help: "value of a key of one of --tables hashes: DICT GET; redis HGET", load: OpHSet},
+	OpHSet:    {name: "hset", help: "overwrite it: DICT SET; redis HSET", load: OpHSet},
+	OpHMixed:  {name: "hmixed", help: "hget and hset by --ratio", load: OpHSet},
+	OpIncr:    {name: "incr", help: "add 1 to a key's number: DICT INCREMENT; redis INCR; memcached incr", load: opZero, changes: true},
+	OpHIncr:   {name: "hincr", help: "the same in one of --tables hashes: DICT INCREMENT; redis HINCRBY", load: opHZero, changes: true},
+	OpAppend:  {name: "append", help: "append to an empty list: LIST APPEND; redis RPUSH; legacy append", list: true, load: OpAppend, empty: true, changes: true},
+	OpIndex:   {name: "index", help: "element at an index: LIST GET; redis LINDEX", list: true, load: OpAppend},
+	OpInsert:  {name: "insert", help: "insert in the middle: LIST INSERT; redis LINSERT before the middle's value", list: true, load: OpAppend, changes: true},
+	OpPop:     {name: "pop", help: "take the last element, until --keys are gone: LIST POP; redis RPOP", list: true, load: OpAppend, changes: true},
+	OpPopLeft: {name: "popleft", help: "take the first: LIST POP LEFT; redis LPOP", list: true, load: OpAppend, changes: true},
+	OpQueue:   {name: "queue", help: "append and popleft in turn, on a list of --keys", list: true, load: OpAppend, changes: true},
+	OpFill:    {name: "fill", help: "hset of keys that are not there, until --keys are: how a dict grows", load: OpHSet, empty: true, changes: true},
+	opZero:    {name: "set to 0"},
+	opHZero:   {name: "hset to 0"},
+	opRead:    {name: "read of a counter"},
+	opHRead:   {name: "read of a counter"},
+}
+
+// ParseOp returns the operation of that name. Errors: *UsageError.
+func ParseOp(name string) (Op, error) {
+	var names []string
+	for op := range opCount {
+		if names = append(names, op.String()); name == op.String() {
+			return op, nil
+		}
+	}
+	return 0, &UsageError{fmt.Sprintf("--op %q is unknown: give one of %s", name, strings.Join(names, ", "))}
+}
+
+// OpHelp returns one line for each operation: its name and what it is in each protocol.
+func OpHelp() string {
+	var text strings.Builder
+	for op := range opCount {
+		fmt.Fprintf(&text, "    %-8s %s\n", op, opKinds[op].help)
+	}
+	return text.String()
+}
+
+// String returns the operation's name.
+func (op Op) String() string { return opKinds[op].name }
+
+// usesList says whether the operation works on lists; the others work on dicts.
+func (op Op) usesList() bool { return opKinds[op].list }
+
+// loadOp is the operation that fills the tables before a run of op; entries is how many times.
+func (op Op) loadOp(keys int) (load Op, entries int) {
+	if opKinds[op].empty {
+		keys = 0
+	}
+	return opKinds[op].load, keys
+}
+
+// requests returns the kinds of request that a run of op makes.
+func (op Op) requests() []Op {
+	switch op {
+	case OpMixed:
+		return []Op{OpGet, OpSet}
+	case OpHMixed:
+		return []Op{OpHGet, OpHSet}
+	case OpQueue:
+		return []Op{OpAppend, OpPopLeft}
+	case OpFill:
+		return []Op{OpHSet}
+	case OpIncr:
+		return []Op{OpIncr, opRead}
+	case OpHIncr:
+		return []Op{OpHIncr, opHRead}
+	default:
+		return []Op{op}
+	}
+}
+
+// onceEach says whether a run makes one request for each item and ends.
+func (op Op) onceEach() bool { return op.anyOf(OpPop, OpPopLeft, OpFill) }
+
+// counterRead is the request that reads a counter of op.
+func (op Op) counterRead() (read Op, counts bool) {
+	switch op {
+	case OpIncr:
+		return opRead, true
+	case OpHIncr:
+		return opHRead, true
+	default:
+		return 0, false
+	}
+}
+
+// anyOf says whether op is one of several.
+func (op Op) anyOf(several ...Op) bool { return slices.Contains(several, op) }

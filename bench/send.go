@@ -1,0 +1,55 @@
+package bench
+
+// send writes out, and keeps for later what the socket does not take.
+func (l *eventLoop) send(c *conn, out []byte) {
+	if len(c.pending) > 0 {
+		c.keep(out)
+		return
+	}
+	if len(out) == 0 {
+		return
+	}
+	n, errno := write(c.fd, out)
+	if errno != 0 && !again(errno) {
+		l.lose(c, "a connection broke: %v", errno)
+		return
+	}
+	if n < len(out) {
+		c.keep(out[n:])
+		l.watch(c, true)
+	}
+}
+
+// flush writes what is pending.
+func (l *eventLoop) flush(c *conn) {
+	for c.written < len(c.pending) {
+		n, errno := write(c.fd, c.pending[c.written:])
+		if errno != 0 {
+			if !again(errno) {
+				l.lose(c, "a connection broke: %v", errno)
+			}
+			return
+		}
+		c.written += n
+	}
+	c.pending, c.written = c.pending[:0], 0
+	l.watch(c, false)
+}
+
+// watch says whether the loop waits for room in the socket.
+func (l *eventLoop) watch(c *conn, forRoom bool) {
+	if err := l.poller.change(c.fd, c.number, forRoom); err != nil {
+		l.lose(c, "%v", err)
+	}
+}
+
+// lose closes a connection; each of its requests in flight is an error.
+func (l *eventLoop) lose(c *conn, format string, args ...any) {
+	if c.lost {
+		return
+	}
+	l.tally.fail(c.inFlight, format, args...)
+	l.outstanding -= c.inFlight
+	c.inFlight = 0
+	c.close()
+}

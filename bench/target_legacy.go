@@ -1,0 +1,258 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+)
+
+// legacyWire speaks the wire of the original CyberDB, a Python package: requests and replies are pickles of dicts, each announced by a
+// number of blocks that the receiver answers with the word "ready". So a request takes six messages, one after the other:
+//
+//	client    N              blocks of 4096 bytes that the request fills
+//	server    "ready"
+//	client    the request    {"route": ..., ..., "password": ...}
+//	server    N
+//	client    "ready"
+//	server    the reply      {"code": 1, "content": ..., "password": ...}
+//
+// There is no pipelining. Encrypted, each message is a pickle of {"content": pickle} under a key stream that is the same for every message.
+type legacyWire struct {
+	items    *items
+	tables   tables
+	password string
+	stream   *keyStream // nil: plain
+
+	fronts [opTotal][][]byte // of a request's pickle, up to the table's name, by table
+	tail   []byte            // of every request's: the password
+	ready  []byte            // the message "ready"
+}
+
+// legacyBlock is the size that N counts in.
+const legacyBlock = 4096
+
+// legacyRoom is the size of a request below which making it allocates nothing.
+const legacyRoom = 512
+
+func newLegacyWire(tables tables, password string, encrypted bool, items *items) (*legacyWire, error) {
+	w := &legacyWire{items: items, tables: tables, password: password}
+	if encrypted {
+		stream, err := newKeyStream(password)
+		if err != nil {
+			return nil, err
+		}
+		w.stream = stream
+	}
+	for op, r := range legacyRequests {
+		for _, name := range tables.names {
+			front := []byte{pickleProto, pickleProtocol, pickleEmptyDict, pickleMark}
+			for _, text := range []string{"route", r.route, "table_name", name} {
+				front = appendPickledText(front, text)
+			}
+			w.fronts[op] = append(w.fronts[op], front)
+		}
+	}
+	w.tail = append(appendPickledText(appendPickledText(nil, "password"), password), pickleSetItems, pickleStop)
+	w.ready = w.seal(nil, append(appendPickledText([]byte{pickleProto, pickleProtocol}, legacyReady), pickleStop))
+	return w, nil
+}
+
+func (w *legacyWire) ordered() bool { return true }
+
+// legacyRequest says which route a request takes, and what it carries behind the table's name.
+type legacyRequest struct {
+	route      string
+	key, value bool
+	reply      replyKind
+}
+
+var legacyRequests = [opTotal]legacyRequest{
+	OpGet:    {"/cyberdict/getitem", true, false, replyValue},
+	OpHGet:   {"/cyberdict/getitem", true, false, replyValue},
+	OpSet:    {"/cyberdict/setitem", true, true, replyOK},
+	OpHSet:   {"/cyberdict/setitem", true, true, replyOK},
+	OpAppend: {"/cyberlist/append", false, true, replyOK},
+}
+
+func (w *legacyWire) wants(op Op) (replyKind, bool) {
+	return legacyRequests[op].reply, legacyRequests[op].route != ""
+}
+
+// appendRequest appends the first message alone.
+func (w *legacyWire) appendRequest(dst []byte, op Op, item, _ uint32) []byte {
+	var room [legacyRoom]byte
+	return w.appendCount(dst, len(w.appendBody(room[:0], op, item)))
+}
+
+// appendCount announces a message of so many bytes.
+func (w *legacyWire) appendCount(dst []byte, size int) []byte {
+	var room [8]byte
+	return w.seal(dst, appendPickledInt(room[:0], (size+legacyBlock-1)/legacyBlock))
+}
+
+func (w *legacyWire) appendBody(dst []byte, op Op, item uint32) []byte {
+	var room [legacyRoom]byte
+	r := &legacyRequests[op]
+	body := append(room[:0], w.fronts[op][w.tables.of(item)]...)
+	if r.key {
+		body = w.items.appendKey(appendPickledHead(appendPickledText(body, "key"), w.items.keyBytes(item)), item)
+	}
+	if r.value {
+		body = w.items.appendValue(appendPickledHead(appendPickledText(body, "value"), w.items.valueBytes(item)), item)
+	}
+	return w.seal(dst, append(body, w.tail...))
+}
+
+// appendDict appends a request of these fields, the password and, if it is not nil, a pickled content.
+func (w *legacyWire) appendDict(dst, content []byte, fields ...string) []byte {
+	body := appendPickledDict(nil, content, append(fields, "password", w.password)...)
+	return w.seal(dst, body)
+}
+
+// seal appends a pickle as a message.
+func (w *legacyWire) seal(dst, pickle []byte) []byte {
+	if w.stream == nil {
+		return append(dst, pickle...)
+	}
+	at := len(dst)
+	dst = appendPickledContent(dst, pickle)
+	w.stream.xor(dst[at:], dst[at:])
+	return dst
+}
+
+func (w *legacyWire) appendStep(dst []byte, r *reply, op Op, item uint32) []byte {
+	if string(r.text) == legacyReady {
+		return w.appendBody(dst, op, item)
+	}
+	return append(dst, w.ready...)
+}
+
+const legacyReady = "ready"
+
+func (w *legacyWire) parse(b []byte, r *reply) (int, error) {
+	u := unpicklers.Get().(*unpickler)
+	defer unpicklers.Put(u)
+	if w.stream != nil {
+		u.plain = append(u.plain[:0], b...)
+		w.stream.xor(u.plain, b)
+		b = u.plain
+	}
+	message, n, err := u.parse(b)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if w.stream != nil {
+		inner := message.field("content")
+		if inner.kind != pickledText {
+			return 0, fmt.Errorf("%w: an encrypted message without content", errWire)
+		}
+		if message, _, err = u.parse(slices.Clone(inner.text)); err != nil {
+			return 0, err
+		}
+	}
+	return n, r.readLegacy(&message)
+}
+
+// readLegacy takes what a message says.
+func (r *reply) readLegacy(message *pickled) error {
+	switch message.kind {
+	case pickledInt:
+		r.kind, r.number, r.text = replyStep, message.number, nil
+		return nil
+	case pickledText:
+		r.kind, r.text = replyStep, message.text
+		return nil
+	case pickledDict:
+	default:
+		return fmt.Errorf("%w: a pickle of another kind", errWire)
+	}
+	code, content, exception := message.field("code"), message.field("content"), message.field("Exception")
+	switch {
+	case exception.kind == pickledOther && string(exception.text) == "KeyError":
+		r.kind = replyMissing
+	case code.number != 1:
+		r.fail("CyberDB", append([]byte("refused "), exception.text...))
+	case content.kind == pickledText:
+		r.kind, r.text = replyValue, content.text
+	case content.kind == pickledInt:
+		r.kind, r.number = replyNumber, content.number
+	case content.kind == pickledNothing:
+		r.kind = replyOK
+	default:
+		r.fail("CyberDB", []byte("value of an unexpected type"))
+	}
+	return nil
+}
+
+// exchange makes a whole exchange of six messages.
+func (w *legacyWire) exchange(ask asker, content []byte, fields ...string) (reply, error) {
+	body := w.appendDict(nil, content, fields...)
+	var r reply
+	for _, message := range [][]byte{w.appendCount(nil, len(body)), body, w.ready} {
+		var err error
+		if r, err = ask(message); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (w *legacyWire) prepare(op Op, ask asker) error {
+	route, empty := "/create_cyberdict", []byte{pickleEmptyDict}
+	if op.usesList() {
+		route, empty = "/create_cyberlist", []byte{pickleEmptyList}
+	}
+	for _, name := range w.tables.names {
+		if _, err := w.exchange(ask, nil, "route", "/delete_table", "table_name", name); err != nil {
+			return err
+		}
+		if _, err := w.exchange(ask, empty, "route", route, "table_name", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *legacyWire) entries(ask asker) (total int64, err error) {
+	for _, name := range w.tables.names {
+		r, err := w.exchange(ask, nil, "route", "/cyberlist/len", "table_name", name)
+		if err != nil {
+			return 0, err
+		}
+		total += r.number
+	}
+	return total, nil
+}
+
+func (w *legacyWire) version(asker) (string, error) {
+	if w.stream != nil {
+		return "the original CyberDB, encrypted", nil
+	}
+	return "the original CyberDB", nil
+}
+
+func (w *legacyWire) open() (opening, error) {
+	return &legacyOpening{w, w.appendDict(nil, nil, "route", "/connect")}, nil
+}
+
+// legacyOpening is an exchange on the route /connect, whose answer tells that the password is right.
+type legacyOpening struct {
+	wire *legacyWire
+	body []byte
+}
+
+func (o *legacyOpening) begin(out []byte) []byte { return o.wire.appendCount(out, len(o.body)) }
+
+func (o *legacyOpening) advance(in, out []byte) (n int, answer []byte, done bool, err error) {
+	var r reply
+	n, err = o.wire.parse(in, &r)
+	switch {
+	case err != nil || n == 0:
+		return n, out, false, err
+	case r.kind != replyStep:
+		return n, out, true, nil
+	case string(r.text) == legacyReady:
+		return n, append(out, o.body...), false, nil
+	default:
+		return n, append(out, o.wire.ready...), false, nil
+	}
+}

@@ -44,6 +44,7 @@ type link struct {
 	writing bool
 	pending []byte // frames not yet being written
 	batch   uint64 // number of the batch that pending will be
+	due     int    // bytes of the requests outstanding
 	slots   []slot // by the low bits of the id
 	free    []uint32
 	room    chan struct{} // closed when there may be room again; nil if nobody waits for it
@@ -53,6 +54,7 @@ type link struct {
 type slot struct {
 	call  *call
 	batch uint64
+	bytes int    // of its frame
 	id    uint32 // of the request that it holds, or of the last one
 	taken bool
 }
@@ -62,9 +64,10 @@ const (
 	slotBits       = 20
 	maxSlots       = 1 << slotBits
 	maxPipeline    = maxSlots / 2
-	maxPending     = 4 << 20 // bytes: callers wait while more is pending
-	maxSpare       = 1 << 20 // bytes: larger write buffers are not kept
-	callerRounds   = 8       // batches that one caller writes before the keeper takes over
+	maxPending     = 4 << 20  // bytes: callers wait while more is pending
+	maxDue         = 32 << 20 // bytes: callers wait while more is outstanding; a server ends a connection that sends 80 MiB ahead
+	maxSpare       = 1 << 20  // bytes: larger write buffers are not kept
+	callerRounds   = 8        // batches that one caller writes before the keeper takes over
 	firstIDOfASlot = 1 << slotBits
 )
 
@@ -137,7 +140,7 @@ func (l *link) flushOrLeaveLocked() {
 }
 
 func (l *link) fullLocked(n int) bool {
-	return len(l.pending) > maxPending || len(l.slots)-len(l.free)+n > maxSlots
+	return len(l.pending) > maxPending || l.due > maxDue || len(l.slots)-len(l.free)+n > maxSlots
 }
 
 // waitForRoomLocked waits unlocked until there may be room, and locks again.
@@ -177,7 +180,8 @@ func (l *link) enqueueLocked(q *call) {
 	if s.id < firstIDOfASlot { // wrapped; 0 is no request's id
 		s.id += firstIDOfASlot
 	}
-	s.call, s.batch, s.taken = q, l.batch, true
+	s.call, s.batch, s.taken, s.bytes = q, l.batch, true, len(q.frame)
+	l.due += len(q.frame)
 	q.id, q.lost = s.id, nil
 	q.reply, q.version = q.reply[:0], 0
 	from := len(l.pending)

@@ -98,6 +98,7 @@ func (l *link) match() error {
 		l.targets = append(l.targets, s.call)
 		if r.Flags&codec.FlagMore == 0 {
 			s.call, s.taken = nil, false
+			l.due -= s.bytes
 			l.free = append(l.free, at)
 		}
 	}

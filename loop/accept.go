@@ -18,13 +18,17 @@ import (
 
 const (
 	// maxRefusing is how many connections at once are told why they are refused; those above are only closed.
-	maxRefusing = 64
+	maxRefusing = 192
 	// refusalTime is how long a refused client may take to say Hello.
 	refusalTime = time.Second
+	// partingTime is how long it may take to close after it was told.
+	partingTime = 200 * time.Millisecond
 
 	minAcceptBackoff = 5 * time.Millisecond
 	maxAcceptBackoff = time.Second
 )
+
+var noDescriptors = &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "the server has no file descriptors left"}
 
 // errNotOpened is returned when an event loop could not watch a connection: gnet closes it and tells nobody.
 var errNotOpened = errors.New("loop: the event loop could not watch the connection")
@@ -50,7 +54,7 @@ func (srv *Server) accept(ln net.Listener) {
 		if spare != nil && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) {
 			closeSpare(spare)
 			if conn, err := ln.Accept(); err == nil {
-				srv.refuseNow(conn, &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "the server has no file descriptors left"})
+				srv.refuseNow(conn, noDescriptors)
 			}
 			spare = openSpare()
 		}
@@ -89,8 +93,18 @@ func (srv *Server) admit(conn net.Conn) {
 		})
 		return
 	}
+	// gnet copies the descriptor and closes the connection without a word if that fails.
+	probe, err := unix.Dup(unix.Stderr)
+	if err != nil {
+		srv.conns.Add(-1)
+		srv.counters.acceptErrors.Add(1)
+		srv.acceptLog.warn("cannot accept connections", slog.Any("error", err), slog.Int64("connections", srv.conns.Load()))
+		srv.refuse(conn, noDescriptors)
+		return
+	}
+	_ = unix.Close(probe)
 	s := newSession(srv, conn.RemoteAddr())
-	_, err := srv.engine.EnrollContext(conn, s)
+	_, err = srv.engine.EnrollContext(conn, s)
 	if err == nil && s.conn == nil {
 		err = errNotOpened
 	}
@@ -156,6 +170,9 @@ func answerRefusal(conn net.Conn, refusal *secure.Refusal, wait time.Duration) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
+	if err := conn.SetDeadline(time.Now().Add(min(wait, partingTime))); err != nil {
+		return
+	}
 	_, _ = io.CopyN(io.Discard, conn, secure.MaxClientBytes)
 }
 
@@ -170,26 +187,36 @@ func peerName(addr net.Addr) string {
 	return addr.Network() + ":" + addr.String()
 }
 
-// limitedLog writes a message at most once per interval and says how many it kept back.
+// limitedLog writes each message at most once per interval and says how many it kept back.
 type limitedLog struct {
 	log   *slog.Logger
 	every time.Duration
 
 	mu   sync.Mutex
-	last time.Time // guarded by mu
-	kept int       // guarded by mu
+	last map[string]*limitedMessage // by message, of which there are few; guarded by mu
+}
+
+type limitedMessage struct {
+	at   time.Time
+	kept int
 }
 
 func (l *limitedLog) warn(msg string, attrs ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Sub(l.last) >= l.every {
-		if l.kept > 0 {
-			attrs = append(attrs, slog.Int("not_logged", l.kept))
-		}
-		l.last, l.kept = now, 0
-		l.log.Warn(msg, attrs...)
+	last := l.last[msg]
+	if last == nil {
+		last = &limitedMessage{}
+		l.last[msg] = last
+	}
+	now := time.Now()
+	if now.Sub(last.at) < l.every {
+		last.kept++
 		return
 	}
-	l.kept++
+	if last.kept > 0 {
+		attrs = append(attrs, slog.Int("not_logged", last.kept))
+	}
+	last.at, last.kept = now, 0
+	l.log.Warn(msg, attrs...)
 }

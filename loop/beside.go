@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -18,13 +19,14 @@ import (
 )
 
 const (
-	// longWriters is how many long writes run at once.
-	longWriters = 4
+	// longRequests is how many requests of a kind run beside the loops at once.
+	longRequests = 4
 	// maxServerStreams is how many long reads the server has under way; further ones are refused.
 	maxServerStreams = 1024
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
-	streamPoll       = 2 * time.Millisecond
+	minStreamPoll    = 2 * time.Millisecond
+	maxStreamPoll    = 64 * time.Millisecond
 )
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
@@ -32,19 +34,30 @@ func (s *session) runBeside(req *codec.Request) {
 	s.state = beside
 	own := *req
 	own.Args = append([]byte(nil), req.Args...)
-	s.srv.besides.Add(1)
-	go func() {
-		defer s.srv.besides.Add(-1)
-		s.srv.workers <- struct{}{}
-		defer func() { <-s.srv.workers }()
-		reply := s.srv.executeBeside(&own)
+	tokens := s.srv.workers
+	if len(own.Args) > smallArgBytes {
+		tokens = s.srv.checkers
+	}
+	s.srv.goBeside(func() {
+		tokens <- struct{}{}
+		defer func() { <-tokens }()
+		reply := s.srv.executeBeside(s.peer, &own)
 		s.result.Store(&reply)
 		s.wake()
-	}()
+	})
+}
+
+// goBeside runs f on a goroutine that Stop waits for.
+func (srv *Server) goBeside(f func()) {
+	srv.besides.Add(1)
+	srv.beside.Go(func() {
+		defer srv.besides.Add(-1)
+		f()
+	})
 }
 
 // executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply.
-func (srv *Server) executeBeside(req *codec.Request) (reply []byte) {
+func (srv *Server) executeBeside(peer net.Addr, req *codec.Request) (reply []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			srv.counters.panics.Add(1)
@@ -57,6 +70,7 @@ func (srv *Server) executeBeside(req *codec.Request) (reply []byte) {
 		reply = x.reply(reply[:0], req, nil)
 		switch x.outcome {
 		case outcomeAnswered:
+			srv.logRequest(peer, req.Op, &x)
 			return reply
 		case outcomeParked:
 			free := make(chan struct{})
@@ -93,23 +107,27 @@ type stream struct {
 type bodyWriter struct {
 	s     *session
 	id    uint32
-	whole bool   // collect everything
-	large bool   // a reply that is ready
-	body  []byte // begins with room for a frame's header
+	op    codec.Opcode
+	x     executor // what errors and the log tell of: the table's name
+	whole bool     // collect everything
+	large bool     // a reply that is ready
+	body  []byte   // begins with room for a frame's header
 }
 
 // startStream makes the reply of a long read on a goroutine of its own. The session goes on meanwhile.
-func (s *session) startStream(id uint32, read stream) {
+func (s *session) startStream(req *codec.Request, x *executor) {
+	read := x.stream
 	if s.srv.streams.Add(1) > maxServerStreams {
 		s.srv.streams.Add(-1)
 		read.close()
-		s.loop.out = appendError(s.loop.out, id, &codec.Error{
+		s.loop.out = appendError(s.loop.out, req.ID, &codec.Error{
 			Status:  codec.StatusOverloaded,
 			Message: fmt.Sprintf("%d long reads are under way already", maxServerStreams),
 		})
 		return
 	}
-	s.send(&bodyWriter{s: s, id: id}, read)
+	w := &bodyWriter{s: s, id: req.ID, op: req.Op, x: executor{srv: s.srv, name: append([]byte(nil), x.name...)}}
+	s.send(w, read)
 }
 
 // sendLarge sends a reply that is made as its client reads. The session's further requests wait until that is done: of such replies, one at a
@@ -139,17 +157,11 @@ func (s *session) sendLarge(frames []byte) {
 // send runs a stream on a goroutine of its own.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.streams++
-	s.srv.besides.Add(1)
-	go func() {
-		defer s.srv.besides.Add(-1)
+	s.srv.goBeside(func() {
 		defer s.srv.streams.Add(-1)
 		w.begin()
-		if err := s.srv.writeStream(read, w); err != nil {
-			w.end(err)
-			return
-		}
-		w.end(nil)
-	}()
+		w.end(s.srv.writeStream(read, w))
+	})
 }
 
 // writeStream runs a stream's write and closes it. A panic in it becomes an error.
@@ -165,8 +177,12 @@ func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 	return read.write(w)
 }
 
-// errStalled is returned to a long read whose client is gone or does not read.
-var errStalled = errors.New("loop: the client does not read")
+var (
+	// errStalled is returned to a long read whose client does not read.
+	errStalled = errors.New("loop: the client does not read")
+	// errGone is returned to a long read whose connection has ended.
+	errGone = errors.New("loop: the connection has ended")
+)
 
 func (w *bodyWriter) begin() {
 	w.body = append(w.body[:0], make([]byte, codec.HeaderBytes)...)
@@ -203,24 +219,30 @@ func (w *bodyWriter) flushFull() error {
 
 // end sends the last frame: what is left of the body, or the error.
 func (w *bodyWriter) end(err error) {
-	if errors.Is(err, errStalled) {
+	switch {
+	case errors.Is(err, errGone):
+		return
+	case errors.Is(err, errStalled):
+		w.s.giveUp("replies not read", streamAheadBytes)
 		_ = w.s.conn.Close()
 		return
 	}
 	frame, at := codec.BeginReply(w.body[:0], w.id, codec.StatusOK)
 	frame = frame[:len(w.body)]
 	if err != nil {
-		x := executor{srv: w.s.srv}
-		frame = appendError(frame[:0], w.id, x.wireError(&codec.Request{}, err))
+		frame = w.x.fail(frame[:0], &codec.Request{ID: w.id, Op: w.op}, err)
 	} else {
 		codec.EndFrame(frame, at)
+	}
+	if !w.large { // a reply that was ready has been logged
+		w.s.srv.logRequest(w.s.peer, w.op, &w.x)
 	}
 	_ = w.send(frame, true)
 }
 
 // send gives a frame to the event loop and waits until the client has read all but streamAheadBytes of what is before it.
 func (w *bodyWriter) send(frame []byte, last bool) error {
-	unread, err := w.onLoop(func() {
+	left, err := w.onLoop(func() {
 		if last {
 			w.s.streams--
 			w.s.sendsLarge = w.s.sendsLarge && !w.large
@@ -235,44 +257,50 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 		w.s.wake()
 		return err
 	}
-	least, moved := unread, time.Now()
-	for err == nil && unread > streamAheadBytes {
-		if unread < least {
-			least, moved = unread, time.Now()
+	least, moved, poll := left.unacknowledged, time.Now(), minStreamPoll
+	for err == nil && left.buffered > streamAheadBytes {
+		if left.unacknowledged < least {
+			least, moved, poll = left.unacknowledged, time.Now(), minStreamPoll
 		}
 		if time.Since(moved) > stalledTime {
 			return errStalled
 		}
-		time.Sleep(streamPoll)
-		unread, err = w.onLoop(func() {})
+		time.Sleep(poll)
+		poll = min(2*poll, maxStreamPoll)
+		left, err = w.onLoop(func() {})
 	}
 	return err
 }
 
-// onLoop runs f on the session's event loop and returns how many bytes of replies wait to be read.
-func (w *bodyWriter) onLoop(f func()) (unread int, err error) {
-	type answer struct {
-		unread int
-		err    error
-	}
-	answered := make(chan answer, 1)
+// unsent is what a client has not read: what gnet holds, and that with what the kernel holds.
+type unsent struct{ buffered, unacknowledged int }
+
+// onLoop runs f on the session's event loop and returns what the client has not read then. Errors: errGone.
+func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
+	answered := make(chan unsent, 1)
+	gone := make(chan struct{})
 	err = w.s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
 		if w.s.conn.Context() == nil || w.s.closing {
-			answered <- answer{err: errStalled}
+			close(gone)
 			return nil
 		}
 		f()
-		answered <- answer{unread: w.s.conn.OutboundBuffered()}
+		if w.s.conn.Context() == nil { // closed in a write
+			close(gone)
+			return nil
+		}
+		answered <- unsent{w.s.conn.OutboundBuffered(), w.s.unacknowledged()}
 		return nil
 	}))
 	if err != nil {
-		return 0, errStalled
+		return left, errGone
 	}
 	runtime.Gosched()
 	select {
-	case a := <-answered:
-		return a.unread, a.err
-	case <-w.s.srv.done:
-		return 0, errStalled
+	case left = <-answered:
+		return left, nil
+	case <-gone:
+	case <-w.s.srv.ending:
 	}
+	return left, errGone
 }

@@ -33,7 +33,7 @@ type Config struct {
 
 	EventLoops int          // number of event loops; 0: chosen for the machine
 	Logger     *slog.Logger // default: slog.Default()
-	LogRequest bool         // log every request (opcode, table, status, time taken)
+	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 }
 

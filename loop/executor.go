@@ -57,7 +57,7 @@ type executor struct {
 // reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
 func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 	x.outcome, x.status, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, req.Op, nil, nil
-	if len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
+	if problem == nil && len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
 		x.outcome = outcomeBeside
 		return out
 	}
@@ -147,6 +147,9 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 	x.call.Version = 0
 	if x.call.HasIf && !command.conditional {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag IF VERSION"}
+	}
+	if req.Flags&codec.FlagWantVersion != 0 && !command.versioned {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
 	}
 	b := req.Args
 	if shape.Table {
@@ -247,13 +250,28 @@ func (x *executor) findTable(command *command) error {
 
 // fail appends the error reply.
 func (x *executor) fail(out []byte, req *codec.Request, err error) []byte {
-	e := x.wireError(req, err)
+	e := x.wireError(req.Op, err)
 	x.status = e.Status
 	return appendError(out, req.ID, e)
 }
 
-// wireError puts an error of the tables into the wire's words.
-func (x *executor) wireError(req *codec.Request, err error) *codec.Error {
+// An error tells of a key and of texts no more than these, so that it always fits into one frame.
+const (
+	maxErrorKeyBytes  = 64 << 10
+	maxErrorTextBytes = 4 << 10
+)
+
+// wireError puts an error into the wire's words. A key that is too large to be sent back is left out.
+func (x *executor) wireError(op codec.Opcode, err error) *codec.Error {
+	e := x.describe(op, err)
+	if len(e.Key) > maxErrorKeyBytes {
+		e.Key = nil
+	}
+	e.Message = shortened(e.Message)
+	return e
+}
+
+func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 	var problem *value.Error
 	var ready *codec.Error
 	e := &codec.Error{Message: err.Error(), Table: string(x.name)}
@@ -277,18 +295,18 @@ func (x *executor) wireError(req *codec.Request, err error) *codec.Error {
 		e.Status, e.Message = codec.StatusTableExists, "a table of this name is there already"
 	case errors.Is(err, shardmap.ErrKind):
 		e.Status = codec.StatusWrongTableKind
-		e.Want = wantedKind(req.Op)
+		e.Want = wantedKind(op)
 		if table, ok := x.srv.store.Lookup(x.name); ok {
 			e.Have = table.Kind().String()
 		}
-		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", req.Op, e.Want, x.name, e.Have)
+		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.name, e.Have)
 	case errors.Is(err, shardmap.ErrTooLarge):
 		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
 	case errors.Is(err, shardmap.ErrVersion):
 		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
 	default:
-		x.srv.log.Error("error without a status", "op", req.Op.String(), "error", err)
+		x.srv.log.Error("error without a status", "op", op.String(), "error", err)
 		e.Status = codec.StatusInternal
 	}
 	return e
@@ -301,15 +319,22 @@ func wantedKind(op codec.Opcode) string {
 	return shardmap.KindDict.String()
 }
 
-// reprOf is Python's repr of a key for an error text, cut to a readable length.
+// reprOf is Python's repr of a key for an error text.
 func reprOf(key []byte) string {
-	const most = 200
+	if len(key) > maxErrorKeyBytes {
+		return fmt.Sprintf("a key of %d bytes", len(key))
+	}
 	text, err := value.Repr(key)
 	if err != nil {
 		return "key"
 	}
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "..."
+	return text
+}
+
+// shortened cuts a text to maxErrorTextBytes.
+func shortened(text string) string {
+	if len(text) > maxErrorTextBytes {
+		return strings.ToValidUTF8(text[:maxErrorTextBytes], "") + "..."
 	}
 	return text
 }

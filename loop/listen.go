@@ -57,9 +57,9 @@ func listenUnix(cfg *Config) (net.Listener, error) {
 	return ln, err
 }
 
-// Descriptors needed beside one per connection: listeners, event loops, files, and the second descriptor that a connection has
-// while it is handed to its event loop.
-const spareDescriptors = 64
+// Descriptors needed beside one per connection: listeners, event loops, files, the second descriptor that a connection has
+// while it is handed to its event loop, and connections that are being refused.
+const spareDescriptors = 64 + maxRefusing
 
 // CheckDescriptors raises this process's limit of open files to what maxConns connections need.
 //

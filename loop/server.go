@@ -22,17 +22,20 @@ import (
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
 	// constant after Start
-	cfg     Config
-	log     *slog.Logger
-	store   *shardmap.Store
-	key     []byte // made from the password
-	limits  secure.Limits
-	engine  *gnet.Client
-	started time.Time
-	workers chan struct{} // a token per long write that may run
+	cfg      Config
+	log      *slog.Logger
+	store    *shardmap.Store
+	key      []byte // made from the password
+	limits   secure.Limits
+	engine   *gnet.Client
+	started  time.Time
+	workers  chan struct{} // a token per long request that may run
+	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
+	beside   sync.WaitGroup
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
+	ending    chan struct{} // closed when the event loops have ended
 	done      chan struct{} // closed when the server has ended
 	stopOnce  sync.Once
 	stopErr   error
@@ -70,21 +73,23 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	srv := &Server{
-		cfg:     cfg,
-		log:     cfg.Logger,
-		store:   shardmap.NewStore(),
-		started: time.Now(),
-		workers: make(chan struct{}, longWriters),
-		done:    make(chan struct{}),
-		sweeps:  make(chan struct{}),
-		loops:   make(map[gnet.EventLoop]*eventLoop),
+		cfg:      cfg,
+		log:      cfg.Logger,
+		store:    shardmap.NewStore(),
+		started:  time.Now(),
+		workers:  make(chan struct{}, longRequests),
+		checkers: make(chan struct{}, longRequests),
+		ending:   make(chan struct{}),
+		done:     make(chan struct{}),
+		sweeps:   make(chan struct{}),
+		loops:    make(map[gnet.EventLoop]*eventLoop),
 		limits: secure.Limits{
 			MaxFrameBytes: codec.MaxFrameBytes,
 			MaxValueBytes: value.MaxValueBytes,
 			IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
 		},
 	}
-	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second}
+	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
 	if srv.key, err = cfg.KDF.Key(cfg.Password); err != nil {
@@ -158,7 +163,23 @@ func (srv *Server) stop(ctx context.Context) error {
 	srv.draining.Store(true)
 	err := srv.drain(ctx)
 	close(srv.sweeps)
-	return errors.Join(err, srv.engine.Stop())
+	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx))
+}
+
+// finish waits until the work beside the loops has ended.
+func (srv *Server) finish(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		srv.beside.Wait()
+		close(ended)
+	}()
+	close(srv.ending)
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("loop: stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
+	}
 }
 
 // drain wakes each session until it has answered what it holds and closed.

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 	"github.com/valyala/bytebufferpool"
+	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
@@ -32,6 +32,8 @@ const (
 	maxAheadBytes = codec.MaxFrameBytes + 16<<20
 	// pauseReadBytes is how many bytes may wait before the socket is left unread.
 	pauseReadBytes = 1 << 20
+	// lingerTime is how long a client may take to read the last replies, or to close when the server stops.
+	lingerTime = time.Second
 	// handshakeTime is how long a client may take until it has proved the password.
 	handshakeTime = 5 * time.Second
 	// largeReplyBytes is the size of a reply above which it is sent as the client reads, not at once.
@@ -44,10 +46,11 @@ const (
 type state uint8
 
 const (
-	running state = iota
-	parked        // for a table that a long write owns, for a long read to end, or for a large reply to be sent
-	beside        // for a request of its own that runs beside the loop
-	paused        // for its client to read replies
+	running   state = iota
+	parked          // for a table that a long write owns, for a long read to end, or for a large reply to be sent
+	beside          // for a request of its own that runs beside the loop
+	paused          // for its client to read replies
+	lingering       // for its client to read the last replies; then it is closed
 )
 
 // session is one connection.
@@ -64,16 +67,17 @@ type session struct {
 	carryUsed  int                        // of carry
 	state      state
 	closing    bool // close once the replies are out
-	quiet      bool // nothing arrived since the last look while the server stops
 	readsLess  bool // the socket is left unread
 	streams    int  // long reads and large replies under way
 	sendsLarge bool // one of them is a large reply
 	unread     int  // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
+	halfClosed bool // the server stops and has said its last word; since lookedAt
 
-	// written by the event loop, read by the sweeper: unix nanoseconds
-	active  atomic.Int64
+	// written by the event loop, read by the sweeper
+	active  atomic.Int64 // unix nanoseconds
 	greeted atomic.Bool
+	busy    atomic.Bool // a reply is due or is being read: the connection is not idle
 
 	// written by whoever ends the wait, taken by the event loop
 	ready  atomic.Bool            // parked: the wait is over
@@ -123,7 +127,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	}()
 	in, _ := c.Next(-1)
 	if len(in) > 0 && s.handshake == nil {
-		s.active.Store(h.srv.clock.nanos())
+		s.active.Store(time.Now().UnixNano())
 	}
 	action = s.turn(in)
 	if h.srv.besides.Load() > 0 {
@@ -136,6 +140,9 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 func (s *session) turn(in []byte) gnet.Action {
 	l := s.loop
 	l.out = l.out[:0]
+	if s.halfClosed {
+		return s.drain()
+	}
 	s.resume()
 	pending := s.pending(in)
 	used, executed := 0, uint64(0)
@@ -168,7 +175,7 @@ func (s *session) turn(in []byte) gnet.Action {
 	l.requests.Add(executed)
 	s.keep(pending, used, in)
 	s.flush()
-	return s.settle(len(in) > 0)
+	return s.settle()
 }
 
 // pending returns the bytes to be used up: what was kept, then in.
@@ -246,16 +253,14 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 			s.ready.Store(false)
 			return false
 		}
-		s.startStream(req.ID, x.stream)
+		s.startStream(req, x)
 	case outcomeAnswered:
 		s.closing = s.closing || x.status == codec.StatusInternal
+		s.srv.logRequest(s.peer, req.Op, x)
 		if len(l.out)-start > largeReplyBytes {
 			s.sendLarge(append([]byte(nil), l.out[start:]...))
 			l.out = l.out[:start]
 		}
-	}
-	if s.srv.cfg.LogRequest {
-		s.logRequest(req, x)
 	}
 	return true
 }
@@ -296,16 +301,14 @@ func (s *session) resume() {
 			s.closing = s.closing || isDefect(*reply)
 		}
 	case paused:
-		unread := s.conn.OutboundBuffered()
-		if unread < softUnreadBytes/2 {
+		if s.conn.OutboundBuffered() < softUnreadBytes/2 {
 			s.state = running
 			s.srv.sessions.unpause(s)
 		}
-		if unread < s.unread {
-			s.lookedAt = s.srv.clock.now()
+		if unread := s.unacknowledged(); unread < s.unread {
+			s.unread, s.lookedAt = unread, s.srv.clock.now()
 		}
-		s.unread = unread
-	case running:
+	case running, lingering:
 	}
 	if s.readsLess && s.state == running && !s.closing {
 		s.readsLess = false
@@ -336,13 +339,23 @@ func (s *session) flush() bool {
 // pauseUnread pauses a running session whose client does not read.
 func (s *session) pauseUnread() {
 	if unread := s.conn.OutboundBuffered(); unread > softUnreadBytes && s.state == running {
-		s.state, s.unread, s.lookedAt = paused, unread, s.srv.clock.now()
+		s.state, s.unread, s.lookedAt = paused, s.unacknowledged(), s.srv.clock.now()
 		s.srv.sessions.pause(s)
 	}
 }
 
+// unacknowledged returns how many bytes of replies the client has not taken yet, the kernel's buffer included: gnet's own moves only in
+// steps of megabytes while a client reads slowly.
+func (s *session) unacknowledged() int {
+	n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCOUTQ)
+	if err != nil {
+		n = 0
+	}
+	return s.conn.OutboundBuffered() + n
+}
+
 // settle ends a turn: it closes what must be closed and leaves the socket unread if the session waits with much in hand.
-func (s *session) settle(traffic bool) gnet.Action {
+func (s *session) settle() gnet.Action {
 	if s.conn.Context() == nil { // closed in a write
 		return gnet.None
 	}
@@ -350,17 +363,21 @@ func (s *session) settle(traffic bool) gnet.Action {
 	if s.carry != nil {
 		waiting = len(s.carry.B) - s.carryUsed
 	}
+	if busy := s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0; busy != s.busy.Load() {
+		s.active.Store(s.srv.clock.nanos())
+		s.busy.Store(busy)
+	}
 	switch {
 	case s.closing:
-		return gnet.Close
+		return s.closeWhenRead()
 	case s.conn.OutboundBuffered() > hardUnreadBytes:
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())
 	case s.state == paused && s.srv.clock.now().Sub(s.lookedAt) > stalledTime:
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())
 	case s.state != running && waiting > maxAheadBytes:
 		return s.giveUp("requests sent ahead", waiting)
-	case s.srv.draining.Load() && s.drained(traffic):
-		return gnet.Close
+	case s.srv.draining.Load():
+		return s.drain()
 	}
 	if s.state != running && waiting > pauseReadBytes && !s.readsLess {
 		s.readsLess = true
@@ -369,16 +386,43 @@ func (s *session) settle(traffic bool) gnet.Action {
 	return gnet.None
 }
 
-// drained says whether a session has answered what it was sent before the server began to stop: all it holds, and nothing
-// arrived between two looks.
-func (s *session) drained(traffic bool) bool {
-	if traffic || s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0 {
-		s.quiet = false
-		return false
+// closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
+func (s *session) closeWhenRead() gnet.Action {
+	if s.conn.OutboundBuffered() == 0 {
+		return gnet.Close
 	}
-	before := s.quiet
-	s.quiet = true
-	return before
+	now := s.srv.clock.now()
+	if s.state != lingering {
+		s.state, s.lookedAt = lingering, now
+		s.srv.sessions.pause(s)
+	}
+	if now.Sub(s.lookedAt) > lingerTime {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+// drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
+// closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
+func (s *session) drain() gnet.Action {
+	if s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0 {
+		return gnet.None
+	}
+	now := s.srv.clock.now()
+	if s.halfClosed {
+		if now.Sub(s.lookedAt) > lingerTime {
+			return gnet.Close
+		}
+		return gnet.None
+	}
+	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
+		return gnet.None // a turn will come
+	}
+	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
+		return gnet.Close
+	}
+	s.halfClosed, s.lookedAt = true, now
+	return gnet.None
 }
 
 func (s *session) giveUp(why string, bytes int) gnet.Action {
@@ -404,7 +448,10 @@ func (s *session) panicked(p any) {
 // wake lets the session's event loop take a turn. It may be called from any goroutine.
 func (s *session) wake() { _ = s.conn.Wake(nil) }
 
-func (s *session) logRequest(req *codec.Request, x *executor) {
-	s.srv.log.Info("request", slog.String("peer", peerName(s.peer)), slog.String("op", req.Op.String()),
-		slog.String("table", string(x.name)), slog.String("status", fmt.Sprint(x.status)))
+// logRequest logs a request that has been answered, if that is wanted.
+func (srv *Server) logRequest(peer net.Addr, op codec.Opcode, x *executor) {
+	if srv.cfg.LogRequest {
+		srv.log.Info("request", slog.String("peer", peerName(peer)), slog.String("op", op.String()),
+			slog.String("table", string(x.name)), slog.String("status", x.status.String()))
+	}
 }

@@ -110,7 +110,7 @@ func (srv *Server) closeIdle(now time.Time) {
 			srv.counters.refused.Add(1)
 			srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", tooSlow.Text))
 			_ = s.conn.AsyncWrite(secure.AppendRefusal(nil, tooSlow), nil)
-		case idle > 0 && s.greeted.Load() && since > idle:
+		case idle > 0 && s.greeted.Load() && !s.busy.Load() && since > idle:
 			srv.counters.idleClosed.Add(1)
 		default:
 			return

@@ -78,7 +78,10 @@ func tryDial(t testing.TB, srv *Server, key []byte) (*wire, error) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	w := &wire{TB: t, conn: conn}
-	return w, w.handshake(key)
+	if err = w.handshake(key); err != nil {
+		_ = conn.Close()
+	}
+	return w, err
 }
 
 func (w *wire) handshake(key []byte) error {

@@ -27,6 +27,8 @@ type cut struct {
 	closed bool
 	parts  map[*Table][]any // handed over, in no order: *contents of shards, or a list's frozen root
 	names  []namedTable     // tables dropped or renamed since the cut
+
+	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
 }
 
 type namedTable struct {
@@ -96,15 +98,7 @@ func (c *cut) close() {
 	}
 	s.views.Store(next)
 	s.viewsMu.Unlock()
-	s.graveyard.release(s)
-}
-
-// oldest returns the lowest number of an open view; false: none is open.
-func (vs *viewList) oldest() (uint64, bool) {
-	if len(vs.cuts) == 0 {
-		return 0, false
-	}
-	return vs.cuts[0].number, true
+	s.graveyard.release(s, c)
 }
 
 // newestOf returns the highest number of an open view that covers t, 0 if there is none. What was written at or after it may be

@@ -126,13 +126,13 @@ func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error) {
 	switch {
 	case !s.isBig(num):
-		dst = s.appendValue(dst, num)
+		dst = append(dst, s.value(num)...)
 		s.mu.Unlock()
 	case !c.Beside:
 		s.mu.Unlock()
 		return dst, ErrLong
 	default:
-		v := d.last(s, num)
+		v := d.last(s.value(num))
 		s.mu.Unlock()
 		dst = v.appendTo(dst)
 	}
@@ -149,9 +149,10 @@ func (d *Dict) Contains(c *Call, key []byte) (bool, error) {
 	return num >= 0, nil
 }
 
-func (c *contents) appendValue(dst []byte, num int) []byte {
+// value returns the value of entry num.
+func (c *contents) value(num int) []byte {
 	_, val := c.pair(c.entry(num))
-	return append(dst, val...)
+	return val
 }
 
 // Set stores val under key. An overwrite keeps the key as first written and its place.
@@ -186,7 +187,7 @@ func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 
 // settle splits or compacts a shard after a mutation, if that is due.
 func (d *Dict) settle(w *write, s *shard) {
-	if s.live > s.splitAt {
+	if s.full() {
 		low, high := d.split(w, s)
 		low.mu.Unlock()
 		high.mu.Unlock()
@@ -200,11 +201,11 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	keys := len(k.canonical) + len(k.original)
 	e, ok := entry{}, false
 	if k.block != nil {
-		e, ok = s.linkBlock(k, k.block[:keys])
+		e, ok = s.linkBlock(w, k, k.block[:keys])
 	}
 	if !ok {
 		var rec []byte
-		e, rec = s.newRecord(w.store, keys+len(val))
+		e, rec = s.newRecord(w, keys+len(val))
 		copy(rec, k.canonical)
 		copy(rec[len(k.canonical):], k.original)
 		copy(rec[keys:], val)
@@ -224,7 +225,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	if e.size&flagOriginal != 0 {
 		n += value.Size(old[n:])
 	}
-	if moved, ok := s.linkBlock(k, old[:n]); ok {
+	if moved, ok := s.linkBlock(w, k, old[:n]); ok {
 		s.dropRecord(w, e)
 		e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
 		e.setVersion(lsn)
@@ -235,7 +236,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 		e.setVersion(lsn)
 		return
 	}
-	moved, rec := s.newRecord(w.store, n+len(val))
+	moved, rec := s.newRecord(w, n+len(val))
 	copy(rec, old[:n])
 	copy(rec[n:], val)
 	s.dropRecord(w, e)
@@ -262,7 +263,7 @@ func (s *shard) cutTail(w *write) {
 	}
 	for len(s.pages) > 1 && (len(s.pages)-1)<<pageBits >= s.count {
 		last := len(s.pages) - 1
-		w.store.retireEntries(w.first, s.pages[last].entries)
+		s.retireEntries(w.store, w.first, &s.pages[last])
 		s.pages[last] = page{}
 		s.pages = s.pages[:last]
 	}
@@ -275,15 +276,22 @@ func (s *shard) lastIsLive() bool {
 
 // SetDefault appends the value of key, which becomes val if the key is absent. Errors: ErrLong as Get.
 func (d *Dict) SetDefault(c *Call, dst, key, val []byte) ([]byte, error) {
-	s, k, num, err := d.lockKey(c, key)
+	k, err := d.resolve(c, key)
 	if err != nil {
 		return dst, err
 	}
-	if num >= 0 {
-		return d.readLocked(c, s, dst, num)
+	d.prebuild(&k, val)
+	s, num, err := d.lockResolved(c, &k)
+	switch {
+	case err != nil:
+	case num >= 0:
+		dst, err = d.readLocked(c, s, dst, num)
+	default:
+		d.setLocked(c, s, &k, num, val)
+		dst = append(dst, val...)
 	}
-	d.setLocked(c, s, &k, num, val)
-	return append(dst, val...), nil
+	d.dropBlock(&k)
+	return dst, err
 }
 
 // Delete removes key. Errors: ErrNoKey.
@@ -322,7 +330,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		return dst, ErrNoKey
 	}
 	if !s.isBig(num) {
-		dst = s.appendValue(dst, num)
+		dst = append(dst, s.value(num)...)
 		d.deleteLocked(c, s, k.hash, num)
 		return dst, nil
 	}
@@ -330,7 +338,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		s.mu.Unlock()
 		return dst, ErrLong
 	}
-	v := d.last(s, num)
+	v := d.last(s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
 	return v.appendTo(dst), nil
 }
@@ -348,7 +356,8 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	if num >= 0 {
 		_, old = s.pair(s.entry(num))
 	}
-	sum, err := value.Add(c.number[:0], old, by)
+	var sum []byte
+	s.guard(func() { sum, err = value.Add(c.number[:0], old, by) })
 	if err != nil {
 		s.mu.Unlock()
 		return dst, err
@@ -361,7 +370,13 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 // CompareAndSet stores val under key if the value there equals old, as Python compares; nil for old: if the key is absent; nil for val:
 // the key is removed. It tells whether it did.
 func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
-	s, k, num, err := d.lockKey(c, key)
+	k, err := d.resolve(c, key)
+	if err != nil {
+		return false, err
+	}
+	d.prebuild(&k, val)
+	defer d.dropBlock(&k)
+	s, num, err := d.lockResolved(c, &k)
 	if err != nil {
 		return false, err
 	}
@@ -381,10 +396,23 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 }
 
 // holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.
-func (s *shard) holdsValue(num int, want []byte) bool {
+func (s *shard) holdsValue(num int, want []byte) (holds bool) {
 	if want == nil || num < 0 {
 		return want == nil && num < 0
 	}
 	_, have := s.pair(s.entry(num))
-	return value.Equal(have, want)
+	s.guard(func() { holds = value.Equal(have, want) })
+	return holds
+}
+
+// guard runs code that looks into values, under the shard's lock: should it panic, the lock is not left behind.
+func (s *shard) guard(f func()) {
+	ended := false
+	defer func() {
+		if !ended {
+			s.mu.Unlock()
+		}
+	}()
+	f()
+	ended = true
 }

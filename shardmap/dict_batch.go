@@ -57,6 +57,28 @@ func (d *Dict) read(c *Call, packed []byte, n int, pairs bool) error {
 	return nil
 }
 
+// distinct returns how many different keys the batch has.
+func (c *Call) distinct(packed []byte) int {
+	n := 0
+	slots := make([]int32, indexSlots(len(c.batch))) // open addressing: item of the batch + 1
+	mask := uint64(len(slots) - 1)
+	for i := range c.batch {
+		item := &c.batch[i]
+		at := item.hash & mask
+		for ; slots[at] != 0; at = (at + 1) & mask {
+			other := &c.batch[slots[at]-1]
+			if other.hash == item.hash && string(c.keyOf(packed, other).canonical) == string(c.keyOf(packed, item).canonical) {
+				break
+			}
+		}
+		if slots[at] == 0 {
+			slots[at] = int32(i + 1)
+			n++
+		}
+	}
+	return n
+}
+
 // keyOf returns the key of an item of the batch.
 func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	given := packed[item.key:item.val]
@@ -110,26 +132,46 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	return nil
 }
 
-// splitsDue returns how many of the held shards the batch may fill beyond splitAt.
+// load is what a batch brings a shard at most.
+type load struct{ entries, bytes int }
+
+// add counts an item.
+func (l *load) add(item *batchItem) {
+	l.entries++
+	n := int(item.end-item.key) + int(item.val-item.key) // with the canonical key, which is hardly longer than the key given
+	if n <= maxBumpBytes {
+		l.bytes += n
+	}
+}
+
+// overfull tells whether the shard may have to be split once l has come.
+func (s *shard) overfull(l load) bool {
+	return s.live+l.entries > s.splitAt || s.liveBytes+l.bytes > s.splitBytes
+}
+
+// splitsDue returns how many of the held shards the batch may fill so far that they are split.
 func (d *Dict) splitsDue(c *Call) int {
+	var all load
+	for i := range c.batch {
+		all.add(&c.batch[i])
+	}
 	most := 0
 	for _, s := range c.held {
-		if s.live+len(c.batch) > s.splitAt {
+		s.coming = load{}
+		if s.overfull(all) {
 			most++
 		}
 	}
 	if most <= 1 {
 		return most
 	}
+	dir := d.dir.Load()
+	for i := range c.batch {
+		dir.shard(c.batch[i].hash).coming.add(&c.batch[i])
+	}
 	due := 0
 	for _, s := range c.held {
-		room := s.splitAt - s.live
-		for i := range c.batch {
-			if c.batch[i].hash>>(64-s.depth) == s.prefix {
-				room--
-			}
-		}
-		if room < 0 {
+		if s.overfull(s.coming) {
 			due++
 		}
 	}
@@ -149,7 +191,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 		s := d.dir.Load().shard(item.hash)
 		k := c.keyOf(packed, item)
 		added += s.put(&w, &k, packed[item.val:item.end], w.first+uint64(i))
-		if s.live > s.splitAt {
+		if s.full() {
 			low, high := d.split(&w, s)
 			c.held = append(c.held, low, high)
 		}
@@ -252,7 +294,7 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		s.mu.Lock()
 		num := s.find(k.hash, k.canonical)
 		if num >= 0 && s.isBig(num) {
-			v := d.last(s, num)
+			v := d.last(s.value(num))
 			s.mu.Unlock()
 			dst = v.appendTo(dst)
 		} else {
@@ -271,5 +313,5 @@ func (s *shard) appendOrAbsent(dst []byte, num int) []byte {
 	if num < 0 {
 		return append(dst, Absent)
 	}
-	return s.appendValue(dst, num)
+	return append(dst, s.value(num)...)
 }

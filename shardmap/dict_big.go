@@ -9,22 +9,22 @@ const MaxResultBytes = 64 << 20
 // Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's lock. It is read without the lock, while a cut keeps
 // it from being overwritten or freed, and it is written into a block of its own before the lock is taken.
 
-// lasting is a value that stays as it is until it is let go.
+// lasting is part of a record, which stays as it is until it is let go. The zero lasting is empty.
 type lasting struct {
-	val []byte
-	cut *cut
+	bytes []byte
+	cut   *cut
 }
 
-// last makes the value of entry num last. The caller holds the shard's lock, so the value is older than the cut.
-func (d *Dict) last(s *shard, num int) lasting {
-	_, val := s.pair(s.entry(num))
-	return lasting{val, d.store.newCut(d.table)}
-}
+// last makes bytes of a record last. The caller holds the shard's lock, so the record is older than the cut.
+func (d *Dict) last(bytes []byte) lasting { return lasting{bytes, d.store.newCut(d.table)} }
 
-// appendTo appends the value to dst and lets it go. The caller holds no lock.
-func (v lasting) appendTo(dst []byte) []byte {
-	dst = append(dst, v.val...)
-	v.cut.close()
+// appendTo appends the bytes to dst and lets them go. The caller holds no lock.
+func (l lasting) appendTo(dst []byte) []byte {
+	if l.cut == nil {
+		return dst
+	}
+	dst = append(dst, l.bytes...)
+	l.cut.close()
 	return dst
 }
 
@@ -46,11 +46,11 @@ func (d *Dict) prebuild(k *key, val []byte) {
 }
 
 // linkBlock takes k's block for the record of an entry, if it has one and its keys are those that the record must begin with.
-func (s *shard) linkBlock(k *key, keys []byte) (e entry, ok bool) {
+func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
 		return entry{}, false
 	}
-	e = entry{loc: uint32(s.addChunk(k.block)) << 16, size: flagOwnBlock}
+	e = s.ownRecord(k.block, w.first)
 	k.block = nil
 	return e, true
 }

@@ -21,8 +21,11 @@ func TestDictAgainstModel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSession(t, seeded(t), c.keys)
-			s.big = c.big
+			s.big, s.call.Beside = c.big, c.big // values of more than InlineBytes among them
 			s.store.leastSplit = c.split
+			if c.big {
+				s.store.leastSplitBytes = 20000
+			}
 			s.recreate()
 			for i := range c.keys / 2 {
 				k, before := formOf(i, 0), s.store.Clock()

@@ -6,7 +6,13 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	if err := d.lockAll(c); err != nil {
 		return dst, err
 	}
-	defer c.release()
+	v, dst, err := d.popHeld(c, dst)
+	c.release()
+	return v.appendTo(dst), err
+}
+
+// popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but given back.
+func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 	var newest *shard
 	var place uint64
 	for _, s := range c.held {
@@ -18,21 +24,25 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 		}
 	}
 	if newest == nil {
-		return dst, ErrEmpty
+		return lasting{}, dst, ErrEmpty
 	}
-	if !c.Beside && newest.isBig(newest.count-1) {
-		return dst, ErrLong
+	var v lasting
+	e := newest.entry(newest.count - 1)
+	switch {
+	case !newest.isBig(newest.count - 1):
+		dst = append(dst, newest.keyAndValue(e)...)
+	case !c.Beside:
+		return v, dst, ErrLong
+	default:
+		v = d.last(newest.keyAndValue(e))
 	}
 	w := d.table.begin(1)
 	newest.handover(&w)
 	c.Version = w.first
-	e := newest.entry(newest.count - 1)
-	key, val := newest.pair(e)
-	dst = append(append(dst, key...), val...)
 	newest.remove(&w, d.store.hashOf(newest.canonical(e)), newest.count-1)
 	d.size.Add(-1)
 	newest.compactIfDue(&w)
-	return dst, nil
+	return v, dst, nil
 }
 
 // Clear removes all entries. The time it takes does not grow with them, but with the shards.
@@ -47,9 +57,10 @@ func (d *Dict) Clear(c *Call) error {
 	}
 	w := d.table.begin(1)
 	c.Version = w.first
-	// Before the new directory can be seen: a view's reader that meets its shard takes it that the old ones have been handed over.
+	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have been handed over and count no more.
 	for _, s := range c.held {
 		s.handover(&w)
+		d.size.Add(-int64(s.live))
 	}
 	d.mu.Lock()
 	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first)))
@@ -79,19 +90,21 @@ func (d *Dict) drop() (n uint64, vs *viewList, err error) {
 	}
 	w := d.table.begin(1)
 	d.table.dropped.Store(true)
+	for _, s := range c.held {
+		s.handover(&w)
+		d.size.Add(-int64(s.live))
+	}
 	d.retireHeld(&c, &w)
 	return w.first, w.views, nil
 }
 
-// retireHeld retires all shards, which are held, hands them over, lets them go and has their memory freed.
+// retireHeld retires all shards, which are held and have been handed over, lets them go and has their memory freed.
 func (d *Dict) retireHeld(c *Call, w *write) {
-	live := 0
+	blocks := 0
 	for _, s := range c.held {
-		live += s.live
 		s.retired = true
-		s.handover(w)
+		blocks += len(s.pages) + len(s.chunks)
 	}
-	d.size.Add(-int64(live))
 	old := append([]*shard(nil), c.held...)
 	c.release()
 	free := func() {
@@ -99,7 +112,7 @@ func (d *Dict) retireHeld(c *Call, w *write) {
 			s.discard(d.store, w.first)
 		}
 	}
-	if len(old) == 1 {
+	if blocks <= inlineFrees {
 		free()
 	} else {
 		go free()
@@ -109,35 +122,40 @@ func (d *Dict) retireHeld(c *Call, w *write) {
 // Scan appends keys and values of at most limit entries, in order, beginning behind the place cursor (0: with the first). next is the place of the last
 // one, 0 if there are no more; n is how many pairs there are.
 //
-// A scan by several calls shows every entry that is there all the while once, whatever happens between. A call returns at most some InlineBytes, and an
-// inline call at most InlineElements entries. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value has more than
+// A scan by several calls shows every entry that is there all the while once, whatever happens between. A call returns at most InlineElements entries
+// and some InlineBytes, a larger value alone. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value has more than
 // InlineBytes.
 func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, next uint64, n int, err error) {
 	c.Version = 0
-	if !c.Beside {
-		limit = min(limit, InlineElements)
-	}
+	limit = min(limit, InlineElements)
 	if err := d.lockAll(c); err != nil {
 		return dst, 0, 0, err
 	}
-	defer c.release()
+	var v lasting
 	m := c.mergeHeld(cursor)
 	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
-		key, val := m[0].contents.pair(m[0].entry())
-		if len(val) > InlineBytes && !c.Beside {
-			if n == 0 {
-				return dst, 0, 0, ErrLong
-			}
+		pair := m[0].contents.keyAndValue(m[0].entry())
+		large := len(pair) > InlineBytes
+		if large && n > 0 || v.cut != nil {
 			break
 		}
-		dst = append(append(dst, key...), val...)
+		switch {
+		case !large:
+			dst = append(dst, pair...)
+		case !c.Beside:
+			c.release()
+			return dst, 0, 0, ErrLong
+		default:
+			v = d.last(pair)
+		}
 		next = m[0].place
 		m.next()
 	}
 	if len(m) == 0 {
 		next = 0
 	}
-	return dst, next, n, nil
+	c.release()
+	return v.appendTo(dst), next, n, nil
 }
 
 // mergeHeld returns a merge of the held shards' entries behind the place after.

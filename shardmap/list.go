@@ -13,7 +13,8 @@ import (
 // Results are appended to dst, which must not overlap the arguments; dst is given back as it was with an error. A call that changes
 // nothing draws no number and leaves Call.Version 0. Call.HasIf does not apply.
 //
-// One mutex guards a list. A long write owns the table's gate, works beside it on a frozen root and takes the mutex to publish what it
+// One mutex guards a list. Values are compared, counted and sorted under it only by inline calls, and only inlineReadBytes of them; calls beside the
+// loop do it on a frozen root. A long write owns the table's gate, works beside it on a frozen root and takes the mutex to publish what it
 // has made: reads go on until then and see the list as it was.
 type List struct {
 	// constant
@@ -71,6 +72,15 @@ func (l *List) lockToRead(c *Call) error {
 	}
 }
 
+// moment returns the elements as they are now, to be read without the mutex.
+func (l *List) moment(c *Call) (*rope.Root, error) {
+	if err := l.lockToRead(c); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	return l.freeze(), nil
+}
+
 // lockToWrite takes the mutex of a list that may be changed.
 func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
@@ -95,7 +105,7 @@ func (l *List) meet(c *Call) error {
 	return l.table.gate.meet(c)
 }
 
-// unlockChanged ends a mutation.
+// unlockChanged ends a mutation. It is deferred wherever values are opened under the mutex, so that no fault there leaves the list locked.
 func (l *List) unlockChanged() {
 	l.length.Store(int64(l.rope.Len()))
 	l.mu.Unlock()
@@ -166,9 +176,9 @@ func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
+	defer l.unlockChanged()
 	l.change(c, k)
 	f(&l.rope)
-	l.unlockChanged()
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 		return errAssign
 	}
 	l.change(c, 1)
-	l.rope.Set(at, val)
+	l.rope.SetOwned(at, val)
 	l.unlockChanged()
 	return nil
 }
@@ -69,7 +69,7 @@ func (l *List) Append(c *Call, val []byte) error {
 		return err
 	}
 	l.change(c, 1)
-	l.rope.Append(val)
+	l.rope.AppendOwned(val)
 	l.unlockChanged()
 	return nil
 }
@@ -85,7 +85,7 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 		i = max(i+n, 0)
 	}
 	l.change(c, 1)
-	l.rope.Insert(int(min(i, n)), val)
+	l.rope.InsertOwned(int(min(i, n)), val)
 	l.unlockChanged()
 	return nil
 }

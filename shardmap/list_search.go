@@ -42,6 +42,28 @@ func (n *needle) matches(elem []byte) bool {
 	return false
 }
 
+// inlineReadBytes is how many bytes of elements an inline call may compare or sort under the mutex, at readCost each.
+const inlineReadBytes = 256 << 10
+
+// openedCost is how many times longer than the bytes of a number, str or bytes it takes to compare those of a container, which is opened.
+const openedCost = 16
+
+// readCost returns what an element takes from inlineReadBytes.
+func readCost(elem []byte) int {
+	if sortKindOf(elem) == scalarOther {
+		return openedCost * len(elem)
+	}
+	return len(elem)
+}
+
+// readCost returns what it takes from inlineReadBytes to compare the element with the needle.
+func (n *needle) readCost(elem []byte) int {
+	if n.kind == scalarOther {
+		return readCost(elem)
+	}
+	return len(elem)
+}
+
 // find returns the place of the first element from i up to j that matches, -1 if there is none.
 func (n *needle) find(r *rope.Root, i, j int) int {
 	for at, elem := range r.Range(i, j) {
@@ -52,14 +74,48 @@ func (n *needle) find(r *rope.Root, i, j int) int {
 	return -1
 }
 
-// count returns how many elements from i up to j match.
-func (n *needle) count(r *rope.Root, i, j int) (count int) {
-	for _, elem := range r.Range(i, j) {
+// findInline is find within the bounds of an inline call. Errors: ErrLong if they end the search.
+func (n *needle) findInline(r *rope.Root, i, j int) (int, error) {
+	near, budget := min(j, i+InlineElements), inlineReadBytes
+	for at, elem := range r.Range(i, near) {
+		if budget -= n.readCost(elem); budget < 0 {
+			return -1, ErrLong
+		}
+		if n.matches(elem) {
+			return at, nil
+		}
+	}
+	if near < j {
+		return -1, ErrLong
+	}
+	return -1, nil
+}
+
+// count returns how many elements match.
+func (n *needle) count(r *rope.Root) (count int) {
+	for _, elem := range r.Range(0, r.Len()) {
 		if n.matches(elem) {
 			count++
 		}
 	}
 	return count
+}
+
+// countInline is count within the bounds of an inline call. Errors: ErrLong if they end the search.
+func (n *needle) countInline(r *rope.Root) (count int, err error) {
+	if r.Len() > InlineElements {
+		return 0, ErrLong
+	}
+	budget := inlineReadBytes
+	for _, elem := range r.Range(0, r.Len()) {
+		if budget -= n.readCost(elem); budget < 0 {
+			return 0, ErrLong
+		}
+		if n.matches(elem) {
+			count++
+		}
+	}
+	return count, nil
 }
 
 // searchRange resolves start and stop of list.index. It is empty, or lies in the list.
@@ -84,7 +140,8 @@ func notInList(val []byte) error {
 	return &value.Error{Kind: value.ValueError, Msg: repr + " is not in list"}
 }
 
-// Contains tells whether an element equals val. Errors: ErrLong for an inline call if it is not among the first InlineElements and there are more.
+// Contains tells whether an element equals val. Errors: ErrLong for an inline call if it is not among the first InlineElements or
+// inlineReadBytes and there are more.
 func (l *List) Contains(c *Call, val []byte) (bool, error) {
 	i, err := l.search(c, val, nil, nil)
 	return i >= 0, err
@@ -105,72 +162,66 @@ func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 
 // search returns the place of the first element from start up to stop that equals val, -1 if there is none.
 func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
+	n := newNeedle(val)
+	if c.Beside {
+		root, err := l.moment(c)
+		if err != nil {
+			return -1, err
+		}
+		from, to := searchRange(root.Len(), start, stop)
+		return n.find(root, from, to), nil
+	}
 	if err := l.lockToRead(c); err != nil {
 		return -1, err
 	}
-	n := newNeedle(val)
+	defer l.mu.Unlock()
 	from, to := searchRange(l.rope.Len(), start, stop)
-	near := min(to, from+InlineElements)
-	if i := n.find(&l.rope.Root, from, near); i >= 0 || near == to {
-		l.mu.Unlock()
-		return i, nil
-	}
-	if !c.Beside {
-		l.mu.Unlock()
-		return -1, ErrLong
-	}
-	root := l.freeze()
-	l.mu.Unlock()
-	return n.find(root, near, to), nil
+	return n.findInline(&l.rope.Root, from, to)
 }
 
-// Count returns how many elements equal val. Errors: ErrLong for an inline call on more than InlineElements.
+// Count returns how many elements equal val. Errors: ErrLong for an inline call on more than InlineElements or inlineReadBytes.
 func (l *List) Count(c *Call, val []byte) (int, error) {
+	n := newNeedle(val)
+	if c.Beside {
+		root, err := l.moment(c)
+		if err != nil {
+			return 0, err
+		}
+		return n.count(root), nil
+	}
 	if err := l.lockToRead(c); err != nil {
 		return 0, err
 	}
-	length := l.rope.Len()
-	switch {
-	case length <= InlineElements:
-		defer l.mu.Unlock()
-		return newNeedle(val).count(&l.rope.Root, 0, length), nil
-	case !c.Beside:
-		l.mu.Unlock()
-		return 0, ErrLong
-	}
-	root := l.freeze()
-	l.mu.Unlock()
-	return newNeedle(val).count(root, 0, length), nil
+	defer l.mu.Unlock()
+	return n.countInline(&l.rope.Root)
 }
 
 // Remove takes the first element out that equals val. Errors: ValueError if there is none; ErrLong for an inline call as Contains.
 func (l *List) Remove(c *Call, val []byte) error {
+	n := newNeedle(val)
+	if c.Beside {
+		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+			i := n.find(old, 0, old.Len())
+			if i < 0 {
+				return nil, 0, errRemove
+			}
+			next := old.Thaw()
+			next.Delete(i)
+			return next, 1, nil
+		})
+	}
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	n := newNeedle(val)
-	length := l.rope.Len()
-	near := min(length, InlineElements)
-	if i := n.find(&l.rope.Root, 0, near); i >= 0 {
-		l.change(c, 1)
-		l.rope.Delete(i)
-		l.unlockChanged()
-		return nil
-	}
-	l.mu.Unlock()
+	defer l.unlockChanged()
+	i, err := n.findInline(&l.rope.Root, 0, l.rope.Len())
 	switch {
-	case near == length:
+	case err != nil:
+		return err
+	case i < 0:
 		return errRemove
-	case !c.Beside:
-		return ErrLong
 	}
-	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
-		i := n.find(old, 0, old.Len())
-		if i < 0 {
-			return nil, 0, errRemove
-		}
-		next := old.Thaw()
-		next.Delete(i)
-		return next, 1, nil
-	})
+	l.change(c, 1)
+	l.rope.Delete(i)
+	return nil
 }

@@ -62,6 +62,25 @@ func (s span) ascending() span {
 // isRun tells whether the elements lie side by side, in order or backwards.
 func (s span) isRun() bool { return s.n <= 1 || s.step == 1 || s.step == -1 }
 
+// bytes returns the sum of the elements' sizes in bytes. It stops counting once that is more than most.
+func (s span) bytes(r *rope.Root, most int) (sum int) {
+	if s.isRun() {
+		low := s.ascending().from
+		return r.RangeBytes(low, low+s.n, most)
+	}
+	for elem := range s.values(r) {
+		if sum += len(elem); sum > most {
+			break
+		}
+	}
+	return sum
+}
+
+// isLong tells whether the span is too much for an inline call, and for copying under the mutex.
+func (s span) isLong(r *rope.Root) bool {
+	return s.n > InlineElements || r.Bytes() > InlineBytes && s.bytes(r, InlineBytes) > InlineBytes
+}
+
 // append appends the span's elements to dst.
 func (s span) append(dst []byte, r *rope.Root) []byte {
 	if s.n > 0 && (s.n == 1 || s.step == 1) {
@@ -93,7 +112,7 @@ func (s span) values(r *rope.Root) iter.Seq[[]byte] {
 }
 
 // Slice appends the elements of [start:stop:step] to dst and says how many they are. Errors: ValueError for step 0; ErrLong for an
-// inline call that would copy more than InlineElements, or some megabytes.
+// inline call that would copy more than InlineElements or InlineBytes.
 func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, 0, err
@@ -103,9 +122,8 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 		l.mu.Unlock()
 		return dst, 0, err
 	}
-	long := s.n > InlineElements || s.n > 1 && l.rope.Bytes()/l.rope.Len()*s.n > InlineBytes
 	switch {
-	case !long:
+	case !s.isLong(&l.rope.Root):
 		dst = s.append(dst, &l.rope.Root)
 		l.mu.Unlock()
 	case !c.Beside:
@@ -127,27 +145,26 @@ func (l *List) AppendAll(c *Call, dst []byte) ([]byte, int, error) {
 // SetSlice is l[start:stop:step] = n packed elements. It draws as many numbers, at least one if it takes elements out.
 //
 // Errors: ValueError for step 0, and for a step other than 1 if it picks another number of elements; ErrLong for an inline
-// call with more than InlineElements.
+// call with more than InlineElements or InlineBytes.
 func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
-	if n > InlineElements {
+	if n > InlineElements || len(packed) > InlineBytes {
 		return l.setLongSlice(c, start, stop, step, packed, n)
 	}
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
+	defer l.unlockChanged()
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	if err == nil {
 		err = s.takes(n)
 	}
 	if err != nil {
-		l.mu.Unlock()
 		return err
 	}
 	if k := max(n, min(s.n, 1)); k > 0 {
 		l.change(c, k)
 		s.set(&l.rope, packed, n)
 	}
-	l.unlockChanged()
 	return nil
 }
 
@@ -200,23 +217,9 @@ func (s span) set(r *rope.Rope, packed []byte, n int) {
 // DelSlice is del l[start:stop:step]. Errors: ValueError for step 0; ErrLong for an inline call that would take more than InlineElements out
 // that do not lie side by side.
 func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
-	if err := l.lockToWrite(c); err != nil {
+	err := l.deleteShort(c, start, stop, step)
+	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
 		return err
-	}
-	s, err := newSpan(l.rope.Len(), start, stop, step)
-	switch {
-	case err != nil || s.n == 0:
-		l.mu.Unlock()
-		return err
-	case s.isRun() || s.n <= InlineElements:
-		l.change(c, 1)
-		s.ascending().delete(&l.rope)
-		l.unlockChanged()
-		return nil
-	}
-	l.mu.Unlock()
-	if !c.Beside {
-		return ErrLong
 	}
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
@@ -229,25 +232,57 @@ func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
 	})
 }
 
-// denseStep is up to which step a deletion copies what stays instead of deleting one by one.
-const denseStep = 8
+// deleteShort is DelSlice under the mutex. Errors: ErrLong if that would take long.
+func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	defer l.unlockChanged()
+	s, err := newSpan(l.rope.Len(), start, stop, step)
+	switch {
+	case err != nil || s.n == 0:
+		return err
+	case !s.isRun() && s.n > InlineElements:
+		return ErrLong
+	}
+	l.change(c, 1)
+	s.ascending().delete(&l.rope)
+	return nil
+}
+
+// A deletion with a small step copies what stays, if that is little, instead of deleting one by one: denseElements at a time.
+const (
+	denseStep     = 8
+	denseElements = 512
+	denseBytes    = 64 << 10
+)
 
 // delete takes the elements of an ascending span out.
 func (s span) delete(r *rope.Rope) {
-	switch {
-	case s.isRun():
+	if s.isRun() {
 		r.DeleteRange(s.from, s.from+s.n)
-	case s.step <= denseStep:
-		var kept []byte
-		end := s.from + (s.n-1)*s.step + 1
-		for at := s.from; at < end-1; at += s.step {
-			kept = r.AppendRange(kept, at+1, at+s.step)
+		return
+	}
+	for left := s.n; left > 0; {
+		n := min(left, denseElements)
+		left -= n
+		part := span{s.from + left*s.step, s.step, n}
+		if end := part.from + (n-1)*s.step + 1; s.step <= denseStep && r.RangeBytes(part.from, end, denseBytes) <= denseBytes {
+			part.deleteDense(r, end)
+			continue
 		}
-		r.DeleteRange(s.from, end)
-		r.InsertPacked(s.from, kept, (s.n-1)*(s.step-1))
-	default:
-		for k := s.n - 1; k >= 0; k-- {
-			r.Delete(s.from + k*s.step)
+		for k := n - 1; k >= 0; k-- {
+			r.Delete(part.from + k*s.step)
 		}
 	}
+}
+
+// deleteDense replaces the range of an ascending span, which ends at end, by what stays.
+func (s span) deleteDense(r *rope.Rope, end int) {
+	var kept []byte
+	for at := s.from; at < end-1; at += s.step {
+		kept = r.AppendRange(kept, at+1, at+s.step)
+	}
+	r.DeleteRange(s.from, end)
+	r.InsertPacked(s.from, kept, (s.n-1)*(s.step-1))
 }

@@ -12,72 +12,84 @@ import (
 )
 
 // Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each element's key is made once. Errors: what
-// the key and < raise in Python, and the list is left whole then; ErrLong for an inline call on more than InlineElements.
+// the key and < raise in Python, and the list is left whole then; ErrLong for an inline call on more than InlineElements or inlineReadBytes.
 func (l *List) Sort(c *Call, key *value.SortKey, reverse bool) error {
-	return l.reorder(c, func(old *rope.Root) (*rope.Rope, error) { return sorted(old, key, reverse) })
+	return l.reorder(c, func(old *rope.Root, budget int) (*rope.Rope, error) { return sorted(old, key, reverse, budget) })
 }
 
-// Reverse turns the order of the elements round. Errors: ErrLong for an inline call on more than InlineElements.
+// Reverse turns the order of the elements round. Errors: ErrLong for an inline call on more than InlineElements or inlineReadBytes.
 func (l *List) Reverse(c *Call) error {
-	return l.reorder(c, func(old *rope.Root) (*rope.Rope, error) {
+	return l.reorder(c, func(old *rope.Root, _ int) (*rope.Rope, error) {
 		var next rope.Rope
 		for _, elem := range old.Backward(0, old.Len()) {
-			next.Append(elem)
+			next.AppendOwned(elem)
 		}
 		return &next, nil
 	})
 }
 
-// reorder puts the elements in another order. It draws one number if there are two elements or more.
-func (l *List) reorder(c *Call, order func(old *rope.Root) (*rope.Rope, error)) error {
-	if err := l.lockToWrite(c); err != nil {
-		return err
-	}
-	n := l.rope.Len()
-	if n > InlineElements {
-		l.mu.Unlock()
-		if !c.Beside {
-			return ErrLong
-		}
+// reorder puts the elements in another order: under the mutex if the call is inline. It draws one number if there are two elements or more.
+//
+// order may spend so much of the budget on values that it opens; more is ErrLong. Errors: those of order; ErrLong for an inline call on many elements.
+func (l *List) reorder(c *Call, order func(old *rope.Root, budget int) (*rope.Rope, error)) error {
+	if c.Beside {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
-			next, err := order(old)
+			next, err := order(old, math.MaxInt)
 			return next, min(old.Len()/2, 1), err
 		})
 	}
-	next, err := order(&l.rope.Root)
-	if err != nil || n < 2 {
-		l.mu.Unlock()
+	if err := l.lockToWrite(c); err != nil {
+		return err
+	}
+	defer l.unlockChanged()
+	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineReadBytes {
+		return ErrLong
+	}
+	next, err := order(&l.rope.Root, inlineReadBytes)
+	if err != nil || l.rope.Len() < 2 {
 		return err
 	}
 	l.change(c, 1)
 	l.rope = *next
-	l.unlockChanged()
 	return nil
 }
 
-// sorted returns the elements in order.
-func sorted(old *rope.Root, key *value.SortKey, reverse bool) (*rope.Rope, error) {
+// sorted returns the elements in order. Errors: those of the key and of <; ErrLong if reading the elements, or their keys, takes more than budget.
+func sorted(old *rope.Root, key *value.SortKey, reverse bool, budget int) (*rope.Rope, error) {
 	elems := make([][]byte, 0, old.Len())
 	for _, elem := range old.Range(0, old.Len()) {
 		elems = append(elems, elem)
 	}
-	keys, err := sortKeys(elems, key)
-	if err != nil {
+	if err := spend(budget, elems); err != nil {
 		return nil, err
+	}
+	keys := elems
+	if key != nil {
+		var err error
+		if keys, err = sortKeys(elems, key, budget); err != nil {
+			return nil, err
+		}
 	}
 	var next rope.Rope
 	order, err := sortOrder(keys, reverse)
 	for _, i := range order {
-		next.Append(elems[i])
+		next.AppendOwned(elems[i])
 	}
 	return &next, err
 }
 
-// sortKeys returns the keys of the elements.
-func sortKeys(elems [][]byte, key *value.SortKey) ([][]byte, error) {
-	if key == nil {
-		return elems, nil
+// spend returns ErrLong if reading the values takes more than budget.
+func spend(budget int, values [][]byte) error {
+	for _, v := range values {
+		if budget -= readCost(v); budget < 0 {
+			return ErrLong
+		}
 	}
+	return nil
+}
+
+// sortKeys returns the keys of the elements. Errors: those of the key; ErrLong if reading the keys takes more than budget.
+func sortKeys(elems [][]byte, key *value.SortKey, budget int) ([][]byte, error) {
 	var (
 		packed []byte
 		err    error
@@ -87,13 +99,15 @@ func sortKeys(elems [][]byte, key *value.SortKey) ([][]byte, error) {
 		if packed, err = key.Append(packed, elem); err != nil {
 			return nil, err
 		}
-		ends[i] = len(packed)
+		if ends[i] = len(packed); ends[i] > budget {
+			return nil, ErrLong
+		}
 	}
 	keys, from := make([][]byte, len(elems)), 0
 	for i, end := range ends {
 		keys[i], from = packed[from:end], end
 	}
-	return keys, nil
+	return keys, spend(budget, keys)
 }
 
 // ranked is an element's place and a number that orders it.

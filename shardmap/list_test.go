@@ -83,37 +83,41 @@ func TestLongListCalls(t *testing.T) {
 		{"delete slice with wide steps", listOp{Op: "delete slice", Step: pointer(-100)}, false},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			table := newTestList(t, n)
-			l, s := table.List(), table.store
-			m := listModel{elems: elements(t, l)}
-			want := m.run(c.op)
-			before := s.Clock()
-			var call Call
-			got := c.op.run(l, &call)
-			if long := got.err == ErrLong.Error(); long != c.long {
-				t.Fatalf("inline: %+v", got)
-			}
-			if c.long {
-				if s.Clock() != before || l.Len() != n {
-					t.Fatal("a call that answered ErrLong did something")
-				}
-				call.Beside = true
-				got = c.op.run(l, &call)
-			}
-			if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
-				t.Fatalf("got %+v, want %+v", got, want)
-			}
-			if drew := s.Clock() - before; drew != uint64(m.numbers) {
-				t.Fatalf("drew %d numbers, want %d", drew, m.numbers)
-			}
-			if !slices.EqualFunc(elements(t, l), m.elems, bytes.Equal) {
-				t.Fatal("contents differ")
-			}
-			if table.Wait(func() {}) {
-				t.Fatal("the gate is shut")
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { checkLong(t, newTestList(t, n), c.op, c.long) })
+	}
+}
+
+// checkLong runs the operation inline, which must answer ErrLong and do nothing if it is long, then beside the loop, and compares it with the model.
+func checkLong(t *testing.T, table *Table, op listOp, long bool) {
+	t.Helper()
+	l, s := table.List(), table.store
+	m := listModel{elems: elements(t, l)}
+	n := len(m.elems)
+	want := m.run(op)
+	before := s.Clock()
+	var call Call
+	got := op.run(l, &call)
+	if (got.err == ErrLong.Error()) != long {
+		t.Fatalf("inline: error %q, %d elements, %d bytes", got.err, got.n, len(got.out))
+	}
+	if long {
+		if s.Clock() != before || l.Len() != n {
+			t.Fatal("a call that answered ErrLong did something")
+		}
+		call.Beside = true
+		got = op.run(l, &call)
+	}
+	if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
+		t.Fatalf("got %q %d, want %q %d; same bytes: %v", got.err, got.n, want.err, want.n, bytes.Equal(got.out, want.out))
+	}
+	if drew := s.Clock() - before; drew != uint64(m.numbers) {
+		t.Fatalf("drew %d numbers, want %d", drew, m.numbers)
+	}
+	if !slices.EqualFunc(elements(t, l), m.elems, bytes.Equal) {
+		t.Fatal("contents differ")
+	}
+	if table.Wait(func() {}) {
+		t.Fatal("the gate is shut")
 	}
 }
 

@@ -49,7 +49,7 @@ func (v *ListView) elements() *rope.Root {
 	return v.root
 }
 
-// collect takes what a writer has handed over, or freezes the list, and keeps it for the next reader of the same cut.
+// collect takes what a writer has handed over, or freezes the list and keeps that for the next reader of the same cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
 	l.table.gate.awaitBefore(c.number)
@@ -60,9 +60,9 @@ func (v *ListView) collect() {
 	}
 	if parts := c.handed(l.table); len(parts) > 0 {
 		v.root = parts[0].(*rope.Root)
-	} else {
-		v.root = l.freeze()
+		return
 	}
+	v.root = l.freeze()
 	c.take(l.table, v.root)
 }
 
@@ -88,7 +88,7 @@ func (v *ListView) Slice(start, stop, step *int64) (iter.Seq[[]byte], error) {
 // Count returns how many elements equal val.
 func (v *ListView) Count(val []byte) int {
 	root := v.elements()
-	return newNeedle(val).count(root, 0, root.Len())
+	return newNeedle(val).count(root)
 }
 
 // Contains tells whether an element equals val.

@@ -415,11 +415,12 @@ func (s *session) update() {
 	s.call.Beside = s.pick.IntN(2) == 0
 	err := s.dict.Update(&s.call, packed, len(keys))
 	if errors.Is(err, ErrLong) && !s.call.Beside {
+		s.call.Beside = s.big
 		s.drew(before, 0)
 		return
 	}
 	s.ok(err)
-	s.call.Beside = false
+	s.call.Beside = s.big
 	first := s.drew(before, len(keys))
 	for i := range keys {
 		s.model.set(keys[i], vals[i], first+uint64(i))

@@ -34,8 +34,8 @@ const (
 	flagOwnBlock = 1 << 14 // the record has a block of its own
 	sizeMask     = 1<<14 - 1
 
-	// maxBumpBytes is the largest record that shares a chunk.
-	maxBumpBytes = sizeMask
+	// maxBumpBytes is the largest record that shares a chunk: larger ones are not worth copying when a shard is split or compacted.
+	maxBumpBytes = 4 << 10
 )
 
 func (e *entry) live() bool { return e.size != 0 }
@@ -67,10 +67,9 @@ func (s *Store) newEntries(n int) []entry {
 	return unsafe.Slice((*entry)(unsafe.Pointer(unsafe.SliceData(block))), n)
 }
 
-// retireEntries gives back what newEntries returned.
-func (s *Store) retireEntries(lsn uint64, entries []entry) {
-	if len(entries)*entryBytes < minSlabBytes {
-		return
+// retireEntries gives back a page's entries, which newEntries returned, as the mutation lsn puts them out of use.
+func (s *shard) retireEntries(st *Store, lsn uint64, p *page) {
+	if n := len(p.entries) * entryBytes; n >= minSlabBytes {
+		st.retire(deadBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.born, lsn})
 	}
-	s.retire(lsn, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(entries))), len(entries)*entryBytes))
 }

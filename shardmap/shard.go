@@ -14,10 +14,13 @@ const (
 	// at once. 4/3 of it is a little less than 0.8 of 16 Ki, where the index would grow once more.
 	leastSplit = 9800
 
+	// It is also split above splitBytes of records in chunks, which it copies then: between leastSplitBytes and leastSplitBytes*4/3.
+	leastSplitBytes = 3 << 19
+
 	// minSlabBytes is the smallest block that is taken from outside the Go heap.
 	minSlabBytes = slab.MinBlock
 
-	// A shard is compacted when a quarter of its entries or bytes is dead, and at least so much.
+	// A shard is compacted when a quarter of its entries or of the bytes of its records is dead, three quarters while a view keeps what is given up, and at least so much.
 	minDeadEntries = 64
 	minDeadBytes   = 4 << 10
 )
@@ -35,31 +38,33 @@ type shard struct {
 	mu sync.Mutex
 
 	// constant
-	table   *Table
-	prefix  uint64 // the upper depth bits of the hashes of its keys
-	depth   uint
-	splitAt int
+	table      *Table
+	prefix     uint64 // the upper depth bits of the hashes of its keys
+	depth      uint
+	splitAt    int
+	splitBytes int
 
 	// guarded by mu
 	retired  bool   // split, cleared or dropped: look again in the directory
 	frozenAt uint64 // the newest view that has been given the contents, or needs none of them
 	frozen   int    // count when last given: entries below it may be seen by views
 	contents
-	index     []uint32 // see shard_index.go
-	used      int      // slots of the index that are not empty
-	bump      int      // chunk that records are added to, -1: none
-	bumpUsed  int      // bytes of it
-	bytes     int      // of chunks that records share
-	deadBytes int      // of these, in no record
-	freeSlots []uint16 // free places in chunks
+	chunkUse
+	index  []uint32 // see shard_index.go
+	used   int      // slots of the index that are not empty
+	coming load     // see Dict.splitsDue
 }
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
-	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, bump: -1}
-	least := t.store.leastSplit
-	s.splitAt = least + int(mix(t.store.seed^prefix<<8^uint64(depth))%uint64(least/3+1))
+	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
+	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.leastSplit, t.store.leastSplitBytes
+	s.splitAt = least + int(jitter%uint64(least/3+1))
+	s.splitBytes = leastBytes + int(jitter%uint64(leastBytes/3+1))
 	return s
 }
+
+// full tells whether the shard is to be split.
+func (s *shard) full() bool { return s.live > s.splitAt || s.liveBytes > s.splitBytes }
 
 // mix is the finalizer of MurmurHash3 (Austin Appleby, public domain).
 func mix(x uint64) uint64 {
@@ -101,12 +106,19 @@ func (c *contents) pair(e *entry) (key, val []byte) {
 	return rec[:n], rec[n:]
 }
 
+// keyAndValue returns the bytes of pair, which lie back to back.
+func (c *contents) keyAndValue(e *entry) []byte {
+	rec := c.record(e)
+	if e.size&flagOriginal == 0 {
+		return rec
+	}
+	return rec[value.Size(rec):]
+}
+
 // freeze returns the contents as they are now, for good.
 func (s *shard) freeze() *contents {
 	c := s.contents
-	if !s.retired {
-		c.pages, c.chunks = slices.Clone(c.pages), slices.Clone(c.chunks)
-	}
+	c.pages, c.chunks = slices.Clone(c.pages), slices.Clone(c.chunks)
 	s.frozen = max(s.frozen, s.count)
 	return &c
 }
@@ -191,6 +203,6 @@ func (s *shard) writable(w *write, i int) *entry {
 func (s *shard) replaceEntries(w *write, p *page, n int) {
 	entries := w.store.newEntries(min(n, pageEntries))
 	copy(entries, p.entries)
-	w.store.retireEntries(w.first, p.entries)
+	s.retireEntries(w.store, w.first, p)
 	p.entries, p.born = entries, w.first
 }

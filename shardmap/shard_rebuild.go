@@ -2,8 +2,12 @@ package shardmap
 
 // compactIfDue packs the shard when too much of it is dead.
 func (s *shard) compactIfDue(w *write) {
-	dead := s.count - s.live
-	if dead > minDeadEntries && 4*dead > s.count || s.deadBytes > minDeadBytes && 4*s.deadBytes > s.bytes {
+	quarters := 1
+	if w.seen > 0 {
+		quarters = 3 // a view keeps the old blocks, however often they are compacted
+	}
+	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
+	if dead > minDeadEntries && 4*dead > quarters*s.count || deadBytes > minDeadBytes && 4*deadBytes > quarters*s.filled {
 		s.compact(w)
 	}
 }
@@ -15,8 +19,7 @@ func (s *shard) compact(w *write) {
 	s.eachLive(func(p *page, e *entry) { fresh.adopt(w, s, p, e, w.store.hashOf(s.canonical(e))) })
 	s.discard(w.store, w.first)
 	s.contents, s.frozen = fresh.contents, 0
-	s.index, s.used = fresh.index, fresh.used
-	s.bump, s.bumpUsed, s.bytes, s.deadBytes, s.freeSlots = fresh.bump, fresh.bumpUsed, fresh.bytes, fresh.deadBytes, fresh.freeSlots
+	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
 // split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are locked.
@@ -61,11 +64,11 @@ func (s *shard) eachLive(f func(p *page, e *entry)) {
 func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	moved := *e
 	if e.size&flagOwnBlock != 0 {
-		chunk := &from.chunks[e.loc>>16]
-		moved.loc = uint32(s.addChunk(*chunk)) << 16
-		*chunk = nil
+		i := e.loc >> 16
+		moved.loc = s.ownRecord(from.chunks[i], from.born[i]).loc
+		from.chunks[i] = nil
 	} else {
-		place, rec := s.newRecord(w.store, int(e.size&sizeMask))
+		place, rec := s.newRecord(w, int(e.size&sizeMask))
 		copy(rec, from.record(e))
 		moved.loc = place.loc
 	}
@@ -75,11 +78,11 @@ func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 // discard gives back all blocks of a shard that is out of use since the mutation lsn.
 func (s *shard) discard(st *Store, lsn uint64) {
 	for i := range s.pages {
-		st.retireEntries(lsn, s.pages[i].entries)
+		s.retireEntries(st, lsn, &s.pages[i])
 	}
-	for _, chunk := range s.chunks {
-		st.retire(lsn, chunk)
+	for i, chunk := range s.chunks {
+		st.retire(deadBlock{chunk, s.table, s.born[i], lsn})
 	}
 	st.freeIndex(s.index)
-	s.contents, s.index = contents{}, nil
+	s.contents, s.chunkUse, s.index = contents{}, chunkUse{bump: -1}, nil
 }

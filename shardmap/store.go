@@ -16,8 +16,9 @@ import (
 // Store is a set of named tables with one clock. All methods may be called from any goroutine.
 type Store struct {
 	// constant after NewStore
-	seed       uint64 // of the hash of keys
-	leastSplit int    // see the constant
+	seed            uint64 // of the hash of keys
+	leastSplit      int    // see the constants
+	leastSplitBytes int
 
 	clock   atomic.Uint64            // the last LSN drawn
 	views   atomic.Pointer[viewList] // written under viewsMu
@@ -33,7 +34,7 @@ type Store struct {
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, tables: xsync.NewMapOf[string, *Table](), slabs: slab.New()}
+	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, tables: xsync.NewMapOf[string, *Table](), slabs: slab.New()}
 	s.views.Store(&viewList{})
 	return s
 }
@@ -62,12 +63,14 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	defer c.trim()
 	t := &Table{store: s, kind: kind}
 	t.name.Store(&name)
+	length := n
 	switch kind {
 	case KindDict:
 		t.dict = newDict(t)
 		if err := t.dict.plan(c, packed, n); err != nil {
 			return nil, err
 		}
+		length = c.distinct(packed)
 	case KindList:
 		t.list = newList(s, t)
 	default:
@@ -83,6 +86,7 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	}
 	first, _ := h.draw(s, uint64(n)+1)
 	t.born, t.named = first, first
+	t.filling.Store(int64(length))
 	s.tables.Store(name, t)
 	s.mu.Unlock()
 
@@ -92,6 +96,7 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	} else {
 		t.list.fill(packed, n, first+1)
 	}
+	t.filling.Store(0)
 	c.Version = first + uint64(n)
 	return t, nil
 }

@@ -35,6 +35,8 @@ type Table struct {
 	named   uint64                 // LSN of the present name; guarded by Store.mu
 	dropped atomic.Bool            // written under Store.mu and all the table's locks
 
+	filling atomic.Int64 // how many elements the table is being created with, 0: it is filled
+
 	gate gate
 }
 
@@ -52,6 +54,9 @@ func (t *Table) List() *List { return t.list }
 
 // Len returns how many entries or elements the table holds.
 func (t *Table) Len() int {
+	if n := t.filling.Load(); n > 0 {
+		return int(n)
+	}
 	if t.dict != nil {
 		return t.dict.Len()
 	}

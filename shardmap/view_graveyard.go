@@ -2,63 +2,98 @@ package shardmap
 
 import "sync"
 
-// graveyard keeps blocks that are out of use, but that open views may still see.
+// inlineFrees is how many blocks are given back at once on the caller's goroutine.
+const inlineFrees = 256
+
+// graveyard keeps blocks that are out of use, but that open views still see: each with the oldest of these views.
 type graveyard struct {
-	mu    sync.Mutex
-	dead  []deadBlock
+	mu    sync.Mutex // guards cut.kept too
 	bytes int
 }
 
+// deadBlock is a block of a table's that is out of use.
 type deadBlock struct {
-	lsn   uint64 // of the mutation that put the block out of use: views with lower numbers see it
 	block []byte
+	table *Table
+	born  uint64 // LSN of the mutation that made it: views with lower numbers do not see it
+	dead  uint64 // LSN of the mutation that put it out of use: views with higher numbers do not see it
 }
 
-// retire frees a block that the mutation lsn has put out of use, as soon as no view with a lower number is open.
-func (s *Store) retire(lsn uint64, block []byte) {
-	if cap(block) < minSlabBytes {
+// keeper returns the oldest open view that sees b, nil if none does.
+func (vs *viewList) keeper(b *deadBlock) *cut {
+	for _, c := range vs.cuts {
+		if b.born < c.number && c.number < b.dead && c.covers(b.table) {
+			return c
+		}
+	}
+	return nil
+}
+
+// retire frees a block, at once or when the last view that sees it is closed.
+func (s *Store) retire(b deadBlock) {
+	if cap(b.block) < minSlabBytes {
 		return // on the Go heap
 	}
-	s.graveyard.mu.Lock()
-	// The list is read under mu: either it lacks a view that is being closed, or that view's release comes after this.
-	keep := s.views.Load().sees(lsn)
-	if keep {
-		s.graveyard.dead = append(s.graveyard.dead, deadBlock{lsn, block})
-		s.graveyard.bytes += cap(block)
-	}
-	s.graveyard.mu.Unlock()
-	if !keep {
-		s.slabs.Free(block)
+	// All views with numbers below b.dead are in the list, for it is younger than that number: what it lacks was closed.
+	if s.views.Load().keeper(&b) == nil || !s.graveyard.keep(s, b) {
+		s.slabs.Free(b.block)
 	}
 }
 
-// sees tells whether an open view may see what the mutation lsn has put out of use.
-func (vs *viewList) sees(lsn uint64) bool {
-	oldest, ok := vs.oldest()
-	return ok && oldest < lsn
-}
-
-// release frees what no open view sees any more.
-func (g *graveyard) release(s *Store) {
+// keep gives b to a view that sees it; false: none does.
+func (g *graveyard) keep(s *Store, b deadBlock) bool {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	// The list is read under mu: either it lacks a view that is being closed, or that view's release comes after this.
+	c := s.views.Load().keeper(&b)
+	if c == nil {
+		return false
+	}
+	c.kept = append(c.kept, b)
+	g.bytes += cap(b.block)
+	return true
+}
+
+// release frees what was kept for c, which has left the list of views, unless another view sees it.
+func (g *graveyard) release(s *Store, c *cut) {
+	g.mu.Lock()
+	kept := c.kept
+	c.kept = nil
+	g.mu.Unlock()
+	for len(kept) > 0 {
+		n := min(len(kept), InlineElements) // so that writers need not wait long for mu
+		s.free(g.pass(s, kept[:n]))
+		kept = kept[n:]
+	}
+}
+
+// pass gives blocks to other views that see them and returns those that none does.
+func (g *graveyard) pass(s *Store, blocks []deadBlock) (free [][]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	vs := s.views.Load()
-	var free [][]byte
-	kept := g.dead[:0]
-	for _, d := range g.dead {
-		if vs.sees(d.lsn) {
-			kept = append(kept, d)
+	for i := range blocks {
+		if c := vs.keeper(&blocks[i]); c != nil {
+			c.kept = append(c.kept, blocks[i])
 			continue
 		}
-		free = append(free, d.block)
-		g.bytes -= cap(d.block)
+		free = append(free, blocks[i].block)
+		g.bytes -= cap(blocks[i].block)
 	}
-	clear(g.dead[len(kept):])
-	g.dead = kept
-	if len(kept) == 0 {
-		g.dead = nil
+	return free
+}
+
+// free gives back blocks of the store's slabs: many of them in the background.
+func (s *Store) free(blocks [][]byte) {
+	if len(blocks) > inlineFrees {
+		go s.freeAll(blocks)
+	} else {
+		s.freeAll(blocks)
 	}
-	g.mu.Unlock()
-	for _, block := range free {
+}
+
+func (s *Store) freeAll(blocks [][]byte) {
+	for _, block := range blocks {
 		s.slabs.Free(block)
 	}
 }

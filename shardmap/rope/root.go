@@ -64,6 +64,15 @@ func (r *Root) AppendRange(dst []byte, i, j int) []byte {
 	return dst
 }
 
+// RangeBytes returns the sum of the sizes of elements i to j in bytes. It stops counting once that is more than most.
+func (r *Root) RangeBytes(i, j, most int) (sum int) {
+	r.runs(i, j, func(leaf *node, _, a, b int) bool {
+		sum += len(leaf.packed(a, b))
+		return sum <= most
+	})
+	return sum
+}
+
 // Range yields elements i to j with their indexes, in order.
 func (r *Root) Range(i, j int) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {

@@ -25,17 +25,20 @@ func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
 // Clear takes everything out.
 func (r *Rope) Clear() { r.Root = Root{} }
 
-// given returns an element of somebody else's bytes as one that the rope may keep.
-func given(elem []byte) []byte {
+// lasting returns an element of the caller's bytes as one that the rope may keep: a large one is copied. The leaf of a small one copies it.
+func lasting(elem []byte) []byte {
 	if len(elem) > LeafBytes {
 		return slices.Clone(elem)
 	}
 	return elem
 }
 
-// Append puts an element at the end. Like all methods that take one element it keeps one larger than LeafBytes, which must not change any
-// more, and copies a smaller one.
-func (r *Rope) Append(elem []byte) {
+// Append puts an element at the end. Like all methods but those named Owned it copies what it is given.
+func (r *Rope) Append(elem []byte) { r.AppendOwned(lasting(elem)) }
+
+// AppendOwned is Append for an element that nobody writes to any more: one larger than LeafBytes is kept as it is, without a copy. So are the
+// elements that a Root hands out.
+func (r *Rope) AppendOwned(elem []byte) {
 	if r.tail == nil || r.tail.n == 0 {
 		r.openTail()
 	}
@@ -52,7 +55,9 @@ func (r *Rope) Append(elem []byte) {
 }
 
 // Prepend puts an element before the others.
-func (r *Rope) Prepend(elem []byte) {
+func (r *Rope) Prepend(elem []byte) { r.prependOwned(lasting(elem)) }
+
+func (r *Rope) prependOwned(elem []byte) {
 	if r.head == nil || r.head.n == 0 {
 		r.openHead()
 	}
@@ -134,20 +139,23 @@ func (r *Rope) AppendPacked(packed []byte, n int) {
 		elements, size := r.tail.pushRun(packed, n)
 		if elements == 0 {
 			elements, size = 1, value.Size(packed)
-			r.Append(given(packed[:size]))
+			r.Append(packed[:size])
 		}
 		packed, n = packed[size:], n-elements
 	}
 }
 
 // Insert puts an element before element i; i may be Len.
-func (r *Rope) Insert(i int, elem []byte) {
+func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, lasting(elem)) }
+
+// InsertOwned is to Insert what AppendOwned is to Append.
+func (r *Rope) InsertOwned(i int, elem []byte) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i == head+mid+r.tail.len():
-		r.Append(elem)
+		r.AppendOwned(elem)
 	case i == 0:
-		r.Prepend(elem)
+		r.prependOwned(elem)
 	case i < head && r.head.fits(len(elem)):
 		r.head = r.owner.own(r.head)
 		r.head.insert(i, elem)
@@ -166,7 +174,10 @@ func (r *Rope) Insert(i int, elem []byte) {
 }
 
 // Set changes element i.
-func (r *Rope) Set(i int, elem []byte) {
+func (r *Rope) Set(i int, elem []byte) { r.SetOwned(i, lasting(elem)) }
+
+// SetOwned is to Set what AppendOwned is to Append.
+func (r *Rope) SetOwned(i int, elem []byte) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i < head:
@@ -189,7 +200,7 @@ func (r *Rope) Set(i int, elem []byte) {
 		}
 	}
 	r.Delete(i)
-	r.Insert(i, elem)
+	r.InsertOwned(i, elem)
 }
 
 // Delete takes element i out.
@@ -226,7 +237,7 @@ func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 	case n <= fewElements:
 		for ; n > 0; n-- {
 			size := value.Size(packed)
-			r.Insert(i, given(packed[:size]))
+			r.Insert(i, packed[:size])
 			packed, i = packed[size:], i+1
 		}
 	default:

@@ -71,7 +71,7 @@ type pair struct {
 
 func (p *pair) insert(i int, elems ...[]byte) { p.model = slices.Insert(p.model, i, elems...) }
 
-// step does one random operation to both.
+// step does one random operation to both, and overwrites what it gave to the rope if that is still the caller's.
 func (p *pair) step(r *rand.Rand, s shape) {
 	n := len(p.model)
 	e := s.element(r)
@@ -79,31 +79,36 @@ func (p *pair) step(r *rand.Rand, s shape) {
 	if r.IntN(20) == 0 {
 		many = s.elements(r, r.IntN(3000/(1+10*int(s))))
 	}
+	given, packed := slices.Clone(e), bytes.Join(many, nil)
+	owned := r.IntN(4) == 0
 	op := r.IntN(12)
 	if n == 0 && op >= 5 {
 		op %= 5
 	}
 	switch op {
 	case 0:
-		p.rope.Append(e)
+		give(owned, p.rope.Append, p.rope.AppendOwned, given)
 		p.insert(n, e)
 	case 1:
-		p.rope.Prepend(e)
+		p.rope.Prepend(given)
+		clear(given)
 		p.insert(0, e)
 	case 2:
 		i := r.IntN(n + 1)
-		p.rope.Insert(i, e)
+		give(owned, func(e []byte) { p.rope.Insert(i, e) }, func(e []byte) { p.rope.InsertOwned(i, e) }, given)
 		p.insert(i, e)
 	case 3:
-		p.rope.AppendPacked(bytes.Join(many, nil), len(many))
+		p.rope.AppendPacked(packed, len(many))
+		clear(packed)
 		p.insert(n, many...)
 	case 4:
 		i := r.IntN(n + 1)
-		p.rope.InsertPacked(i, bytes.Join(many, nil), len(many))
+		p.rope.InsertPacked(i, packed, len(many))
+		clear(packed)
 		p.insert(i, many...)
 	case 5, 6:
 		i := r.IntN(n)
-		p.rope.Set(i, e)
+		give(owned, func(e []byte) { p.rope.Set(i, e) }, func(e []byte) { p.rope.SetOwned(i, e) }, given)
 		p.model[i] = e
 	case 7:
 		i := r.IntN(n + 1)
@@ -120,6 +125,16 @@ func (p *pair) step(r *rand.Rand, s shape) {
 			p.model = slices.Delete(p.model, i, i+1)
 		}
 	}
+}
+
+// give calls copies and overwrites the element, or calls owned.
+func give(isOwned bool, copies, owned func([]byte), elem []byte) {
+	if isOwned {
+		owned(elem)
+		return
+	}
+	copies(elem)
+	clear(elem)
 }
 
 func (p *pair) verify(t testing.TB, r *rand.Rand) {
@@ -145,6 +160,10 @@ func equal(t testing.TB, r *rand.Rand, root *Root, model [][]byte) {
 	j := i + r.IntN(n-i+1)
 	if !bytes.Equal(root.AppendRange(nil, i, j), bytes.Join(model[i:j], nil)) {
 		t.Fatalf("elements %d to %d differ", i, j)
+	}
+	want, most := len(bytes.Join(model[i:j], nil)), r.IntN(len(packed)+1)
+	if got := root.RangeBytes(i, j, most); got != want && (got <= most || got > want) {
+		t.Fatalf("elements %d to %d have %d bytes, counted %d, at most %d", i, j, want, got, most)
 	}
 	at := i
 	for k, e := range root.Range(i, j) {

@@ -1,6 +1,7 @@
 package slab
 
 import (
+	"os"
 	"slices"
 	"unsafe"
 )
@@ -12,6 +13,9 @@ const (
 	trimFloor = 8 << 20
 	trimShare = 4
 )
+
+// pageBytes is the system's unit of memory.
+var pageBytes = os.Getpagesize()
 
 // region is regionBytes of mapped memory at an address divisible by regionBytes, cut into blocks of one class. Guarded by Allocator.mu.
 type region struct {
@@ -71,6 +75,14 @@ func (a *Allocator) trim() {
 	a.mu.Unlock()
 }
 
+// releaseWithin gives the whole pages of mem[start:end] back to the system.
+func releaseWithin(mem []byte, start, end int) {
+	start, end = (start+pageBytes-1)&^(pageBytes-1), end&^(pageBytes-1)
+	if start < end {
+		releasePages(mem[start:end])
+	}
+}
+
 // trimRegion counts the region's free blocks as used while their memory goes back, for no lock is held meanwhile.
 func (a *Allocator) trimRegion(r *region) {
 	size := blockBytes(r.class)
@@ -92,7 +104,7 @@ func (a *Allocator) trimRegion(r *region) {
 		for end < len(blocks) && blocks[end] == blocks[end-1]+1 {
 			end++
 		}
-		releasePages(r.mem[int(blocks[start])*size : (int(blocks[end-1])+1)*size])
+		releaseWithin(r.mem, int(blocks[start])*size, (int(blocks[end-1])+1)*size)
 		start = end
 	}
 	a.mu.Lock()

@@ -12,8 +12,11 @@ const (
 	MinBlock = 4 << 10
 	MaxBlock = 1 << 20
 
-	minBits = 12
-	classes = 9 // 4 KiB, 8 KiB ... 1 MiB
+	// Classes of blocks are 1/8 of a power of two apart: 4, 4.5, 5 ... 7.5, 8, 9, 10 ... 15, 16, 18 ... 1024 KiB.
+	stepBits = 3
+	steps    = 1 << stepBits
+	minBits  = 12
+	classes  = (20-minBits)*steps + 1
 )
 
 // An Allocator hands out and takes back blocks. Use New.
@@ -24,6 +27,7 @@ type Allocator struct {
 	used     int                // bytes of blocks in use
 	dirty    int                // bytes of free blocks that are resident
 	trimming bool               // a goroutine gives free blocks' memory back
+	gone     [][]byte           // mappings in no use, which a goroutine unmaps
 }
 
 // mappings is all memory of an Allocator.
@@ -87,7 +91,7 @@ func (a *Allocator) Free(block []byte) {
 		delete(a.m.large, address)
 		a.m.bytes -= len(block)
 		a.used -= len(block)
-		unmapPages(block)
+		a.unmap(block)
 		return
 	}
 	r := a.m.regions[address/regionBytes]
@@ -152,7 +156,35 @@ func (a *Allocator) returned(r *region) {
 	a.setPartial(r, false)
 	delete(a.m.regions, r.address()/regionBytes)
 	a.m.bytes -= regionBytes
-	unmapPages(r.mem)
+	a.unmap(r.mem)
+}
+
+// unmap has a mapping unmapped in the background: the system takes milliseconds for a large one. The caller holds mu.
+func (a *Allocator) unmap(mem []byte) {
+	a.gone = append(a.gone, mem)
+	if len(a.gone) == 1 {
+		go a.unmapGone()
+	}
+}
+
+// unmapGone unmaps what has gone, until nothing is left.
+func (a *Allocator) unmapGone() {
+	for done := 0; ; {
+		a.mu.Lock()
+		a.gone = a.gone[done:]
+		gone := a.gone
+		if len(gone) == 0 {
+			a.gone = nil
+		}
+		a.mu.Unlock()
+		if len(gone) == 0 {
+			return
+		}
+		for _, mem := range gone {
+			unmapPages(mem)
+		}
+		done = len(gone)
+	}
 }
 
 // setPartial adds a region to the list of those that can hand out blocks, or takes it off.
@@ -175,7 +207,9 @@ func classOf(size int) int {
 	if size <= MinBlock {
 		return 0
 	}
-	return bits.Len(uint(size-1)) - minBits
+	power := bits.Len(uint(size-1)) - 1 // size is above 1<<power
+	step := (size - 1 - 1<<power) >> (power - stepBits)
+	return (power-minBits)*steps + step + 1
 }
 
-func blockBytes(class int) int { return MinBlock << class }
+func blockBytes(class int) int { return (steps + class%steps) << (minBits - stepBits + class/steps) }

@@ -25,13 +25,25 @@ func seed(t *testing.T) uint64 {
 func TestSizes(t *testing.T) {
 	a := New()
 	for _, c := range []struct{ size, capacity int }{
-		{1, 4 << 10}, {4096, 4 << 10}, {4097, 8 << 10}, {65536, 64 << 10}, {65537, 128 << 10}, {1 << 20, 1 << 20}, {1<<20 + 1, 1<<20 + 4096},
+		{1, 4 << 10},
+		{4096, 4 << 10},
+		{4097, 4608},
+		{4608, 4608},
+		{4609, 5120},
+		{8192, 8 << 10},
+		{8193, 9 << 10},
+		{15361, 16 << 10},
+		{65536, 64 << 10},
+		{65537, 72 << 10},
+		{900000, 896 << 10},
+		{1 << 20, 1 << 20},
+		{1<<20 + 1, 1<<20 + 4096},
 	} {
 		b := a.Alloc(c.size)
 		if len(b) != c.size || cap(b) != c.capacity {
 			t.Errorf("Alloc(%d): length %d capacity %d, want capacity %d", c.size, len(b), cap(b), c.capacity)
 		}
-		if uintptr(unsafe.Pointer(&b[0]))%MinBlock != 0 {
+		if uintptr(unsafe.Pointer(&b[0]))%(MinBlock/steps) != 0 {
 			t.Errorf("Alloc(%d): not aligned", c.size)
 		}
 		a.Free(b[:1])

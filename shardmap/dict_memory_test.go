@@ -1,0 +1,163 @@
+package shardmap
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+func bytesValue(n int) []byte { return msgp.AppendBytes(nil, make([]byte, n)) }
+
+// TestViewKeepsWhatItSees: however often a key is overwritten under a view, only what the view sees is kept.
+func TestViewKeepsWhatItSees(t *testing.T) {
+	for _, size := range []int{100, 3000, 9000, 300000} {
+		store, d := newTestDict(t)
+		c := &Call{}
+		const n = 40
+		set := func(times int) {
+			for i := range times {
+				if err := d.Set(c, msgp.AppendInt(nil, i%n), bytesValue(size-i*7919%(size/2))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		set(n)
+		mapped, free := store.slabs.Bytes()
+		live := mapped - free
+		old := store.View()
+		set(20 * n)
+		if kept := store.Stats().GraveyardBytes; kept > 2*live {
+			t.Errorf("values of %d: %d bytes are kept, %d were live", size, kept, live)
+		}
+		middle := store.View()
+		set(20 * n)
+		both := store.Stats().GraveyardBytes
+		young := store.View()
+		middle.Close()
+		if kept := store.Stats().GraveyardBytes; size > maxBumpBytes*2 && kept >= both {
+			t.Errorf("values of %d: %d bytes are kept, as many as before the middle view was closed", size, kept)
+		}
+		old.Close()
+		young.Close()
+		if kept := store.Stats().GraveyardBytes; kept != 0 {
+			t.Errorf("values of %d: %d bytes are kept for no view", size, kept)
+		}
+	}
+}
+
+// TestOverwritesInPlaceDoNotCompact: the unused ends of chunks are not dead.
+func TestOverwritesInPlaceDoNotCompact(t *testing.T) {
+	for _, size := range []int{1000, 1400, 2100, 2500, 3000, 4000, 5000, 8300, 11000} {
+		for _, n := range []int{5, 12, 20, 40, 100, 200} {
+			_, d := newTestDict(t)
+			c := &Call{}
+			val := bytesValue(size)
+			for i := range n {
+				_ = d.Set(c, msgp.AppendInt(nil, i), val)
+			}
+			sh := d.dir.Load().shards[0]
+			index := &sh.index[0]
+			for i := range 200 {
+				_ = d.Set(c, msgp.AppendInt(nil, i%n), val)
+			}
+			if &sh.index[0] != index {
+				t.Errorf("%d records of %d bytes were compacted", n, size)
+			}
+		}
+	}
+}
+
+// TestShardsAreBoundedInBytes: a split copies no more than some 2 MiB.
+func TestShardsAreBoundedInBytes(t *testing.T) {
+	store, d := newTestDict(t)
+	c := &Call{}
+	for i := range 4000 {
+		_ = d.Set(c, msgp.AppendInt(nil, i), bytesValue(1000))
+		_ = d.Update(c, append(msgp.AppendInt(nil, 4000+i), bytesValue(3000)...), 1)
+	}
+	d.dir.Load().each(func(s *shard) {
+		if s.liveBytes > store.leastSplitBytes*4/3 {
+			t.Errorf("a shard of %d bytes", s.liveBytes)
+		}
+	})
+}
+
+func TestBlocksShrink(t *testing.T) {
+	store, d := newTestDict(t)
+	c := &Call{Beside: true}
+	_ = d.Set(c, []byte{1}, bytesValue(32<<20))
+	_ = d.Update(&Call{}, append([]byte{1}, bytesValue(17000)...), 1)
+	if mapped, free := store.slabs.Bytes(); mapped-free > 64<<10 {
+		t.Errorf("a value of 17 KB holds %d bytes", mapped-free)
+	}
+}
+
+// TestPanicLeavesNoLock: values that are no encodings may end a call, but not the table.
+func TestPanicLeavesNoLock(t *testing.T) {
+	_, d := newTestDict(t)
+	_ = d.Set(&Call{}, []byte{1}, []byte{1})
+	s := d.dir.Load().shards[0]
+	func() {
+		defer func() { _ = recover() }()
+		s.mu.Lock()
+		s.guard(func() { panic("broken") })
+	}()
+	if !s.mu.TryLock() {
+		t.Fatal("the shard is locked")
+	}
+}
+
+// TestClearsAtOnce: of two clears of the same contents one changes something, and a Set that comes after it is counted alone.
+func TestClearsAtOnce(t *testing.T) {
+	for range 500 {
+		s, d := newTestDict(t)
+		s.leastSplit = 8
+		c := &Call{Beside: true}
+		for i := range 200 {
+			_ = d.Set(c, msgp.AppendInt(nil, i), []byte{1})
+		}
+		before := s.Clock()
+		var tasks sync.WaitGroup
+		for range 2 {
+			tasks.Go(func() { _ = d.Clear(&Call{Beside: true}) })
+		}
+		tasks.Wait()
+		if drawn := s.Clock() - before; drawn != 1 {
+			t.Fatalf("two clears drew %d numbers", drawn)
+		}
+	}
+}
+
+// TestLenWhileCreated: whoever finds a table finds it filled.
+func TestLenWhileCreated(t *testing.T) {
+	for _, kind := range []Kind{KindDict, KindList} {
+		const n = 100000
+		var packed []byte
+		for i := range n {
+			packed = msgp.AppendInt(packed, i/2)
+			if kind == KindDict {
+				packed = append(packed, 1)
+			}
+		}
+		want := n
+		if kind == KindDict {
+			want = n / 2
+		}
+		s := NewStore()
+		var created error
+		var tasks sync.WaitGroup
+		tasks.Go(func() { _, created = s.Create(&Call{Beside: true}, "t", kind, packed, n) })
+		for found := false; !found; runtime.Gosched() {
+			var table *Table
+			if table, found = s.Lookup([]byte("t")); found && table.Len() != want {
+				t.Errorf("%v: length %d, want %d", kind, table.Len(), want)
+			}
+		}
+		tasks.Wait()
+		if table, _ := s.Lookup([]byte("t")); created != nil || table.Len() != want {
+			t.Errorf("%v: length %d, %v", kind, table.Len(), created)
+		}
+	}
+}

@@ -26,6 +26,7 @@ build: ## leave cyberdb-fast and cyberdb-bench in bin/
 
 test: python ## run all tests
 	$(GO) test -tags $(TAGS) ./...
+	$(GO) test -tags $(TAGS) -short ./loop ./client -encrypted
 
 check: python cgo ## what must hold before a merge: format, go.mod, vet, lint, race tests, nothing left behind
 	@GO="$(GO)" TAGS="$(TAGS)" RACE="$(RACE)" LINT="$(LINT)" .ci/check

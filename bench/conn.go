@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec/secure"
 )
 
 // replyTimeout is how long a server may be silent while requests are in flight.
@@ -24,7 +26,7 @@ type slot struct {
 // conn is one open connection. It belongs to one event loop.
 type conn struct {
 	// constant once a loop has adopted it
-	fd     int
+	socket
 	number int // in its loop
 
 	// owned by the loop
@@ -36,12 +38,13 @@ type conn struct {
 	free     []int  // open loop: slots without a request, for wires whose replies carry an id
 	length   int64  // last number that an append was answered with
 	carry    []byte // front of a reply that has not come whole
+	partial  []byte // front of a record that has not come whole
 	pending  []byte // requests that the socket has not taken
 	written  int    // bytes of pending that it has taken
 	lost     bool
 }
 
-func newConn(fd, pipeline int) *conn { return &conn{fd: fd, slots: make([]slot, pipeline)} }
+func newConn(s socket, pipeline int) *conn { return &conn{socket: s, slots: make([]slot, pipeline)} }
 
 // close ends the connection; closing twice does nothing.
 func (c *conn) close() {
@@ -61,6 +64,12 @@ func (c *conn) keep(out []byte) {
 
 // ask sends one request on a connection that has nothing in flight and waits for the reply.
 func (c *conn) ask(w wire, request []byte) (reply, error) {
+	if c.seal != nil {
+		var err error
+		if request, err = c.seal.Seal(nil, request); err != nil {
+			return reply{}, err
+		}
+	}
 	for len(request) > 0 {
 		n, errno := write(c.fd, request)
 		if err := c.await(errno, unix.POLLOUT); err != nil {
@@ -78,7 +87,11 @@ func (c *conn) ask(w wire, request []byte) (reply, error) {
 		if err := c.await(errno, unix.POLLIN); err != nil {
 			return reply{}, err
 		}
-		input = append(input, buffer[:n]...)
+		plain, err := c.open(buffer[:n])
+		if err != nil {
+			return reply{}, err
+		}
+		input = append(input, plain...)
 		var r reply
 		used, err := w.parse(input, &r)
 		if err != nil {
@@ -91,6 +104,38 @@ func (c *conn) ask(w wire, request []byte) (reply, error) {
 			return r, nil
 		}
 	}
+}
+
+// open returns what the bytes that came carry: themselves, or what is in the records that are whole with them, decrypted in place.
+func (c *conn) open(in []byte) (plain []byte, err error) {
+	if c.opener == nil {
+		return in, nil
+	}
+	if len(c.partial) > 0 {
+		c.partial = append(c.partial, in...)
+		in = c.partial
+	}
+	used := 0
+	for {
+		part, n, err := c.opener.Open(in[used:])
+		if errors.Is(err, secure.ErrShort) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if used += n; plain == nil {
+			plain = part
+		} else { // moves down over what is between the two
+			plain = append(plain, part...)
+		}
+	}
+	rest := in[used:]
+	if len(c.partial) > 0 && len(plain) > 0 {
+		plain = append([]byte(nil), plain...) // the rest goes where it stands
+	}
+	c.partial = append(c.partial[:0], rest...)
+	return plain, nil
 }
 
 // await waits until the socket is ready if errno says that it was not; another errno is returned.

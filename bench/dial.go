@@ -24,9 +24,16 @@ const (
 // errHungUp is what an attempt ends with when the server closes before the opening is complete.
 var errHungUp = errors.New("the server closed it while it was being opened")
 
+// socket is an open connection: a non-blocking descriptor, and what encrypts it.
+type socket struct {
+	fd     int
+	seal   *secure.Sealer // nil: nothing does
+	opener *secure.Opener
+}
+
 // attempt is a connection being opened.
 type attempt struct {
-	fd        int
+	socket
 	tries     int
 	connected bool
 	side      opening
@@ -55,8 +62,8 @@ type dialer struct {
 	out      []byte
 }
 
-// dial opens count connections and returns their non-blocking sockets. Errors: one line that says what is wrong and what to do; nothing is left open.
-func dial(ctx context.Context, target Target, w wire, count int) ([]int, error) {
+// dial opens count connections. Errors: one line that says what is wrong and what to do; nothing is left open.
+func dial(ctx context.Context, target Target, w wire, count int) ([]socket, error) {
 	addr, family, err := resolve(target)
 	if err != nil {
 		return nil, err
@@ -79,11 +86,11 @@ func dial(ctx context.Context, target Target, w wire, count int) ([]int, error) 
 		}
 		return nil, err
 	}
-	fds := make([]int, count)
-	for i := range fds {
-		fds[i] = d.attempts[i].fd
+	sockets := make([]socket, count)
+	for i := range sockets {
+		sockets[i] = d.attempts[i].socket
 	}
-	return fds, nil
+	return sockets, nil
 }
 
 func (a *attempt) close() {
@@ -163,7 +170,7 @@ func (d *dialer) start(number int) error {
 		return err
 	}
 	a := &d.attempts[number]
-	*a = attempt{fd: fd, tries: a.tries + 1}
+	*a = attempt{socket: socket{fd: fd}, tries: a.tries + 1}
 	if a.side, err = d.wire.open(); err != nil {
 		return err
 	}
@@ -217,6 +224,9 @@ func (d *dialer) step(number int) error {
 	d.opening--
 	d.opened++
 	d.pause, d.progress = firstPause, time.Now()
+	if side, may := a.side.(encrypter); may {
+		a.seal, a.opener = side.records()
+	}
 	a.side, a.input = nil, nil
 	return d.poller.remove(a.fd)
 }
@@ -259,6 +269,8 @@ func (d *dialer) explain(number int, cause error) error {
 	switch {
 	case errors.As(cause, &refusal) && refusal.Code == secure.RefusedPassword:
 		return fmt.Errorf("%s: %s: give the server's in CYBERDB_PASSWORD, CYBERDB_PASSWORD_FILE or --password-file", d.target, refusal.Text)
+	case errors.As(cause, &refusal) && refusal.Code == secure.RefusedEncryption:
+		return fmt.Errorf("%s: %s (here: --encrypt)", d.target, refusal.Text)
 	case errors.As(cause, &refusal):
 		return fmt.Errorf("%s refuses connection %d of %d: %s", d.target, number+1, len(d.attempts), refusal.Text)
 	case errors.Is(cause, unix.ECONNREFUSED), errors.Is(cause, unix.ENOENT):

@@ -30,6 +30,7 @@ func TestConnectErrors(t *testing.T) {
 		{"no such socket", func(o *Options) { o.Target.Network, o.Target.Address = "unix", "/nonexistent/socket" }, "nothing listens at cyberdb+unix:/nonexistent"},
 		{"wrong password", func(o *Options) { o.Password = "guess" }, "wrong password: give the server's in CYBERDB_PASSWORD"},
 		{"no such host", func(o *Options) { o.Target.Address = "nowhere.invalid:1" }, "address nowhere.invalid:1"},
+		{"a server that does not encrypt", func(o *Options) { o.Target.Encrypt = true }, "this server does not encrypt"},
 		{"another protocol", func(o *Options) { o.Target.Scheme = SchemeRedis }, "closed it while it was being opened"},
 	}
 	for _, c := range cases {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec/secure"
 )
 
 // phase is a stage of a run; the runner writes it, the loops read it once a turn.
@@ -52,6 +54,7 @@ type eventLoop struct {
 
 	// owned by run
 	in, out   []byte
+	sealed    []byte // out, in records
 	scratch   []byte // an expected echo
 	reply     reply
 	entered   phase
@@ -74,7 +77,8 @@ func newEventLoop(spec *loopSpec) (*eventLoop, error) {
 	}
 	l := &eventLoop{
 		loopSpec: spec, ordered: spec.wire.ordered(), idShift: uint(bits.Len(uint(spec.pipeline - 1))), epoch: time.Now(), poller: poller,
-		in: make([]byte, max(least, 2*(spec.items.values.Max+overhead))), tally: tally{latency: newLatencies(spec.interval)}, sending: true,
+		in:    make([]byte, max(least, 2*(spec.items.values.Max+overhead))+secure.MaxRecordBytes+secure.RecordOverhead),
+		tally: tally{latency: newLatencies(spec.interval)}, sending: true,
 	}
 	l.steps, _ = spec.wire.(exchanger)
 	return l, nil
@@ -214,17 +218,26 @@ func (l *eventLoop) serve(c *conn, events uint32) {
 // turn makes one read, checks every reply that came, and makes one write of as many new requests.
 func (l *eventLoop) turn(c *conn) {
 	kept := copy(l.in, c.carry)
-	if kept == len(l.in) {
+	room := len(l.in) - kept - len(c.partial) // what came of a record opens together with what is read
+	if room <= 0 {
 		l.lose(c, "a reply of more than %d bytes", kept)
 		return
 	}
-	n, errno := read(c.fd, l.in[kept:])
+	n, errno := read(c.fd, l.in[kept:kept+room])
 	if n == 0 {
 		l.readFailed(c, errno)
 		return
 	}
 	now, out := time.Since(l.epoch), l.out[:0]
 	b := l.in[:kept+n]
+	if c.opener != nil {
+		plain, err := c.open(b[kept:])
+		if err != nil {
+			l.lose(c, "%v", err)
+			return
+		}
+		b = b[:kept+copy(l.in[kept:], plain)]
+	}
 	for len(b) > 0 {
 		used, err := l.wire.parse(b, &l.reply)
 		if err != nil {

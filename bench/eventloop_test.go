@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
 )
 
 func TestNextIDNamesItsSlotAndIsNeverZero(t *testing.T) {
@@ -30,12 +32,13 @@ func TestNextIDNamesItsSlotAndIsNeverZero(t *testing.T) {
 type loopback struct {
 	loop    *eventLoop
 	conn    *conn
-	peer    int
+	peer    socket
 	input   []byte
 	replies []byte
+	sealed  []byte
 }
 
-func newLoopback(t testing.TB, pipeline int) *loopback {
+func newLoopback(t testing.TB, pipeline int, encrypt bool) *loopback {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -44,32 +47,69 @@ func newLoopback(t testing.TB, pipeline int) *loopback {
 	items := newItems(Fixed(16), Fixed(32), 1)
 	phase := &atomic.Int32{}
 	phase.Store(int32(phaseMeasure))
+	wire := newNativeWire(newTables("bench", 1, 1000), fakePassword, encrypt, items)
 	loop, err := newEventLoop(&loopSpec{
-		wire: newNativeWire(newTables("bench", 1, 1000), "", items), items: items, keys: 1000, pipeline: pipeline, interval: time.Second, phase: phase,
+		wire: wire, items: items, keys: 1000, pipeline: pipeline, interval: time.Second, phase: phase,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &loopback{loop: loop, conn: newConn(fds[0], pipeline), peer: fds[1], input: make([]byte, 64<<10)}
+	near, far := socket{fd: fds[0]}, socket{fd: fds[1]}
+	if encrypt {
+		shakeHands(t, wire, &near, &far)
+	}
+	b := &loopback{loop: loop, conn: newConn(near, pipeline), peer: far, input: make([]byte, 64<<10)}
 	b.conn.stream = randomStream(OpMixed, 1000, 1, 0)
 	if err := loop.adopt(b.conn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		loop.close()
-		unix.Close(b.peer)
+		unix.Close(b.peer.fd)
 	})
 	loop.begin()
 	return b
 }
 
+// shakeHands gives both ends of a connection what encrypts it.
+func shakeHands(t testing.TB, w *nativeWire, near, far *socket) {
+	t.Helper()
+	key, err := fakeKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	side, err := w.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := secure.NewServer(&secure.ServerConfig{Key: key, KDF: fakeKDF, Encrypt: true}, secure.NewFresh())
+	for done, messages := false, side.begin(nil); !done; {
+		_, answer, err := answerOpening(server, messages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, messages, done, err = side.advance(answer, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	near.seal, near.opener = side.(encrypter).records()
+	far.seal, far.opener = server.Records()
+}
+
 // answer reads the requests and writes right replies; it allocates nothing once its buffers have grown.
 func (b *loopback) answer(t testing.TB) {
-	n, errno := read(b.peer, b.input)
+	n, errno := read(b.peer.fd, b.input)
 	if errno != 0 {
 		t.Fatal(errno)
 	}
 	input := b.input[:n]
+	if b.peer.opener != nil {
+		plain, used, err := b.peer.opener.Open(input)
+		if err != nil || used != n {
+			t.Fatalf("a record of %d bytes in %d: %v", used, n, err)
+		}
+		input = plain
+	}
 	b.replies = b.replies[:0]
 	for len(input) > 0 {
 		req, n, err := codec.ParseRequest(input)
@@ -85,35 +125,49 @@ func (b *loopback) answer(t testing.TB) {
 		}
 		codec.EndFrame(b.replies, at)
 	}
-	if n, errno := write(b.peer, b.replies); n != len(b.replies) {
+	out := b.replies
+	if b.peer.seal != nil {
+		var err error
+		if b.sealed, err = b.peer.seal.Seal(b.sealed[:0], out); err != nil {
+			t.Fatal(err)
+		}
+		out = b.sealed
+	}
+	if n, errno := write(b.peer.fd, out); n != len(out) {
 		t.Fatal(n, errno)
 	}
 }
 
 func TestTurnsAllocateNothing(t *testing.T) {
-	b := newLoopback(t, 16)
-	turn := func() {
-		b.answer(t)
-		b.loop.turn(b.conn)
-	}
-	for range 10 {
-		turn()
-	}
-	if allocs := testing.AllocsPerRun(200, turn); allocs != 0 {
-		t.Errorf("%v allocations a turn", allocs)
-	}
-	if b.loop.tally.errors != 0 || b.loop.tally.misses != 0 || b.loop.tally.ops < 16*200 {
-		t.Errorf("%d operations, errors %q", b.loop.tally.ops, b.loop.tally.messages)
+	for _, encrypt := range []bool{false, true} {
+		b := newLoopback(t, 16, encrypt)
+		turn := func() {
+			b.answer(t)
+			b.loop.turn(b.conn)
+		}
+		for range 10 {
+			turn()
+		}
+		if allocs := testing.AllocsPerRun(200, turn); allocs != 0 {
+			t.Errorf("encrypt %v: %v allocations a turn", encrypt, allocs)
+		}
+		if b.loop.tally.errors != 0 || b.loop.tally.misses != 0 || b.loop.tally.ops < 16*200 {
+			t.Errorf("encrypt %v: %d operations, errors %q", encrypt, b.loop.tally.ops, b.loop.tally.messages)
+		}
 	}
 }
 
 // BenchmarkTurn is one turn of 16 operations, the making of the replies and four system calls included.
 func BenchmarkTurn(b *testing.B) {
-	l := newLoopback(b, 16)
-	b.ReportAllocs()
-	for b.Loop() {
-		l.answer(b)
-		l.loop.turn(l.conn)
+	for _, encrypt := range []bool{false, true} {
+		b.Run(fmt.Sprint("encrypt=", encrypt), func(b *testing.B) {
+			l := newLoopback(b, 16, encrypt)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.answer(b)
+				l.loop.turn(l.conn)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -29,6 +30,8 @@ type fakeServer struct {
 	tamper func(req codec.Request, reply []byte) []byte
 	// cut is the most bytes of one write; 0: no limit
 	cut int
+	// encrypt as a server with --encrypt does
+	encrypt bool
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -82,21 +85,60 @@ func startFake(t testing.TB, s *fakeServer) Options {
 
 func (s *fakeServer) serve(conn net.Conn) {
 	defer conn.Close()
-	handshake := secure.NewServer(s.key, fakeKDF, secure.Limits{MaxFrameBytes: codec.MaxFrameBytes}, [32]byte{1})
+	handshake := secure.NewServer(&secure.ServerConfig{
+		Key: s.key, KDF: fakeKDF, Limits: secure.Limits{MaxFrameBytes: codec.MaxFrameBytes}, Encrypt: s.encrypt,
+	}, secure.NewFresh())
 	var input []byte
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := conn.Read(buffer)
-		if err != nil {
-			return
-		}
-		input = append(input, buffer[:n]...)
-		used, out, ok := s.answer(handshake, input)
+	for !handshake.Done() {
+		used, out, err := answerOpening(handshake, input)
 		input = append(input[:0], input[used:]...)
-		if !s.write(conn, out) || !ok {
+		if !s.write(conn, out) || err != nil || handshake.Done() {
+			break
+		}
+		if input, err = readSome(conn, input); err != nil {
 			return
 		}
 	}
+	from, seal := io.Reader(conn), func(out []byte) ([]byte, error) { return out, nil }
+	if sealer, opener := handshake.Records(); handshake.Done() && sealer != nil {
+		from, seal = secure.NewReader(conn, opener, input), func(out []byte) ([]byte, error) { return sealer.Seal(nil, out) }
+		input = nil
+	}
+	for handshake.Done() {
+		used, out, ok := s.answer(input)
+		input = append(input[:0], input[used:]...)
+		out, err := seal(out)
+		if err != nil || !s.write(conn, out) || !ok {
+			return
+		}
+		if input, err = readSome(from, input); err != nil {
+			return
+		}
+	}
+}
+
+func readSome(from io.Reader, input []byte) ([]byte, error) {
+	buffer := make([]byte, 64<<10)
+	n, err := from.Read(buffer)
+	return append(input, buffer[:n]...), err
+}
+
+// answerOpening takes what it can of the handshake from the front of input. Errors: the connection ends.
+func answerOpening(handshake *secure.Server, input []byte) (used int, out []byte, err error) {
+	for !handshake.Done() {
+		var n int
+		n, out, err = handshake.Next(input[used:], out)
+		used += n
+		switch {
+		case errors.Is(err, secure.ErrWork):
+			handshake.Work()
+		case errors.Is(err, secure.ErrShort):
+			return used, out, nil
+		case err != nil:
+			return used, out, err
+		}
+	}
+	return used, out, nil
 }
 
 func (s *fakeServer) write(conn net.Conn, out []byte) bool {
@@ -113,17 +155,8 @@ func (s *fakeServer) write(conn net.Conn, out []byte) bool {
 	return true
 }
 
-// answer takes what it can from the front of input; ok is false when the connection ends.
-func (s *fakeServer) answer(handshake *secure.Server, input []byte) (used int, out []byte, ok bool) {
-	for !handshake.Done() {
-		n, reply, err := handshake.Next(input[used:], out)
-		if errors.Is(err, secure.ErrShort) {
-			return used, reply, true
-		}
-		if used, out = used+n, reply; err != nil {
-			return used, out, false
-		}
-	}
+// answer takes what requests it can from the front of input; ok is false when the connection ends.
+func (s *fakeServer) answer(input []byte) (used int, out []byte, ok bool) {
 	for {
 		req, n, err := codec.ParseRequest(input[used:])
 		if err != nil {

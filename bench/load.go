@@ -26,7 +26,7 @@ func (r *runner) openLoader(ctx context.Context, op Op) (*eventLoop, error) {
 	if op.usesList() {
 		connections = 1 // the order counts
 	}
-	fds, err := dial(ctx, r.options.Target, r.wire, connections)
+	sockets, err := dial(ctx, r.options.Target, r.wire, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (r *runner) openLoader(ctx context.Context, op Op) (*eventLoop, error) {
 	if r.options.Target.legacy() {
 		pipeline = 1
 	}
-	loop, err := r.newLoop(fds, 0, 1, &loopSpec{pipeline: pipeline})
+	loop, err := r.newLoop(sockets, 0, 1, &loopSpec{pipeline: pipeline})
 	if err != nil {
 		return nil, err
 	}

@@ -89,13 +89,13 @@ func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 		return nil, err
 	}
 	start := time.Now()
-	fds, err := dial(ctx, o.Target, r.wire, o.Connections)
+	sockets, err := dial(ctx, o.Target, r.wire, o.Connections)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		for _, fd := range fds {
-			_ = unix.Close(fd) // nothing was sent on it
+		for _, s := range sockets {
+			_ = unix.Close(s.fd) // nothing was sent on it
 		}
 	}()
 	seconds := time.Since(start).Seconds()

@@ -89,15 +89,15 @@ func (r *runner) findServer() error {
 
 // newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets are the loop's, or closed on error. spec says
 // what is special to these loops.
-func (r *runner) newLoop(fds []int, part, parts int, spec *loopSpec) (*eventLoop, error) {
+func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*eventLoop, error) {
 	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(&r.options)
 	loop, err := newEventLoop(spec)
-	for number := part; number < len(fds); number += parts {
+	for number := part; number < len(sockets); number += parts {
 		if err != nil {
-			_ = unix.Close(fds[number]) // the first error is the one to tell
+			_ = unix.Close(sockets[number].fd) // the first error is the one to tell
 			continue
 		}
-		err = loop.adopt(newConn(fds[number], spec.pipeline))
+		err = loop.adopt(newConn(sockets[number], spec.pipeline))
 	}
 	return loop, err
 }
@@ -105,17 +105,17 @@ func (r *runner) newLoop(fds []int, part, parts int, spec *loopSpec) (*eventLoop
 // connect opens the connections of the run and shares them out to the loops.
 func (r *runner) connect(ctx context.Context) error {
 	o := &r.options
-	fds, err := dial(ctx, o.Target, r.wire, o.Connections)
+	sockets, err := dial(ctx, o.Target, r.wire, o.Connections)
 	if err != nil {
 		return err
 	}
-	threads := min(o.Threads, len(fds))
+	threads := min(o.Threads, len(sockets))
 	var skew *zipf
 	if o.Zipf > 0 {
 		skew = newZipf(o.Keys, o.Zipf)
 	}
 	for part := range threads {
-		loop, loopErr := r.newLoop(fds, part, threads, &loopSpec{
+		loop, loopErr := r.newLoop(sockets, part, threads, &loopSpec{
 			pipeline: o.Pipeline, budget: share(o.Requests, part, threads), growing: o.Op == OpAppend && o.Tables == 1, gap: o.gap(threads),
 		})
 		if err = errors.Join(err, loopErr); loop == nil {

@@ -24,14 +24,21 @@ func shortRun(target Target) Options {
 
 func TestRunAgainstAnHonestServer(t *testing.T) {
 	for _, op := range []Op{OpGet, OpSet, OpMixed, OpAppend, OpIndex, OpInsert} { // TestRunSpreadsOverTables runs all
-		for _, shape := range []struct{ connections, pipeline, threads, valueBytes, cut int }{
-			{1, 1, 1, 32, 0},
-			{5, 4, 2, 32, 0},
-			{3, 16, 1, 1, 7},
-			{2, 3, 1, 300_000, 0}, // beyond the socket's buffers
+		for _, shape := range []struct {
+			connections, pipeline, threads, valueBytes, cut int
+			encrypt                                         bool
+		}{
+			{1, 1, 1, 32, 0, false},
+			{5, 4, 2, 32, 0, false},
+			{5, 4, 2, 32, 0, true},
+			{3, 16, 1, 1, 7, false},
+			{3, 16, 1, 1, 7, true},
+			{2, 3, 1, 300_000, 0, false}, // beyond the socket's buffers
+			{2, 3, 1, 300_000, 0, true},
 		} {
-			t.Run(fmt.Sprintf("%s/c%d P%d threads%d value%d cut%d", op, shape.connections, shape.pipeline, shape.threads, shape.valueBytes, shape.cut), func(t *testing.T) {
-				o := startFake(t, &fakeServer{cut: shape.cut})
+			t.Run(fmt.Sprintf("%s/%+v", op, shape), func(t *testing.T) {
+				o := startFake(t, &fakeServer{cut: shape.cut, encrypt: shape.encrypt})
+				o.Target.Encrypt = shape.encrypt
 				o.Op, o.Connections, o.Pipeline, o.Threads, o.ValueSize = op, shape.connections, shape.pipeline, shape.threads, Fixed(shape.valueBytes)
 				if o.Op.onceEach() {
 					o.Warmup, o.Keys = 0, 20_000

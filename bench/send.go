@@ -1,7 +1,15 @@
 package bench
 
-// send writes out, and keeps for later what the socket does not take.
+// send writes out, sealed if the connection is encrypted, and keeps for later what the socket does not take.
 func (l *eventLoop) send(c *conn, out []byte) {
+	if c.seal != nil {
+		var err error
+		if l.sealed, err = c.seal.Seal(l.sealed[:0], out); err != nil {
+			l.lose(c, "%v", err)
+			return
+		}
+		out = l.sealed
+	}
 	if len(c.pending) > 0 {
 		c.keep(out)
 		return

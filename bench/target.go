@@ -13,6 +13,7 @@ import (
 // Schemes of Target: the protocols that the generator speaks.
 const (
 	SchemeNative          = "cyberdb"
+	SchemeNativeEncrypted = "cyberdbs"         // as a target is written: SchemeNative with Encrypt
 	SchemeRedis           = "redis"            // Redis, Valkey
 	SchemeMemcached       = "memcached"        // its text protocol
 	SchemeLegacy          = "legacy"           // the original CyberDB
@@ -22,13 +23,14 @@ const (
 
 const mostEchoLoops = 256
 
-var schemes = []string{SchemeNative, SchemeRedis, SchemeMemcached, SchemeLegacy, SchemeLegacyEncrypted, SchemeEcho}
+var schemes = []string{SchemeNative, SchemeNativeEncrypted, SchemeRedis, SchemeMemcached, SchemeLegacy, SchemeLegacyEncrypted, SchemeEcho}
 
 // Target is a server: its protocol and where it listens.
 type Target struct {
 	Scheme  string
 	Network string // "tcp" or "unix"
 	Address string // HOST:PORT, or the path of a Unix socket
+	Encrypt bool   // of SchemeNative: the frames travel in encrypted records
 	Loops   int    // of SchemeEcho: event loops of the server
 }
 
@@ -48,7 +50,11 @@ func ParseTarget(text string) (Target, error) {
 	if !KnownScheme(u.Scheme) {
 		return Target{}, &UsageError{fmt.Sprintf("--target %q: unknown protocol %q, known are %s", text, u.Scheme, strings.Join(schemes, ", "))}
 	}
-	return Target{Scheme: u.Scheme, Network: "tcp", Address: net.JoinHostPort(u.Hostname(), u.Port())}, nil
+	t := Target{Scheme: u.Scheme, Network: "tcp", Address: net.JoinHostPort(u.Hostname(), u.Port())}
+	if t.Scheme == SchemeNativeEncrypted {
+		t.Scheme, t.Encrypt = SchemeNative, true
+	}
+	return t, nil
 }
 
 // KnownScheme says whether the generator speaks the protocol of that name.
@@ -59,10 +65,14 @@ func (t Target) String() string {
 	if t.Scheme == SchemeEcho {
 		return fmt.Sprintf("%s:%d", t.Scheme, t.Loops)
 	}
-	if t.Network == "unix" {
-		return t.Scheme + "+unix:" + t.Address
+	scheme := t.Scheme
+	if t.Encrypt {
+		scheme = SchemeNativeEncrypted
 	}
-	return t.Scheme + "://" + t.Address
+	if t.Network == "unix" {
+		return scheme + "+unix:" + t.Address
+	}
+	return scheme + "://" + t.Address
 }
 
 // Authenticates says whether the protocol asks for a password.
@@ -81,8 +91,8 @@ func (t Target) wire(o *Options, items *items) (wire, error) {
 	case SchemeLegacy, SchemeLegacyEncrypted:
 		return newLegacyWire(tables, o.Password, t.Scheme == SchemeLegacyEncrypted, items)
 	case SchemeEcho:
-		return &echoWire{newNativeWire(tables, "", items), t.Loops}, nil
+		return &echoWire{newNativeWire(tables, "", false, items), t.Loops}, nil
 	default:
-		return newNativeWire(tables, o.Password, items), nil
+		return newNativeWire(tables, o.Password, t.Encrypt, items), nil
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 	for _, valueBytes := range []int{5, 32, 200, 70_000} {
 		items := newItems(Fixed(16), Fixed(valueBytes), 1)
-		w := newNativeWire(newTables("bench", 1, 1000), "", items)
+		w := newNativeWire(newTables("bench", 1, 1000), "", false, items)
 		key, value := items.appendKey(nil, 77), items.appendValue(nil, 77)
 		name := msgp.AppendString(nil, "bench")
 		cases := []struct {
@@ -138,7 +138,7 @@ func FuzzReplies(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	items, tables := newItems(Fixed(16), Fixed(32), 1), newTables("bench", 1, 1)
-	native := newNativeWire(tables, "", items)
+	native := newNativeWire(tables, "", false, items)
 	plain, err := newLegacyWire(tables, fakePassword, false, items)
 	if err != nil {
 		f.Fatal(err)
@@ -172,6 +172,7 @@ func TestParseTarget(t *testing.T) {
 		"cyberdb://127.0.0.1:9980": {Scheme: SchemeNative, Network: "tcp", Address: "127.0.0.1:9980"},
 		"redis://localhost:6379/":  {Scheme: SchemeRedis, Network: "tcp", Address: "localhost:6379"},
 		"cyberdb://[::1]:9980":     {Scheme: SchemeNative, Network: "tcp", Address: "[::1]:9980"},
+		"cyberdbs://[::1]:9980":    {Scheme: SchemeNative, Network: "tcp", Address: "[::1]:9980", Encrypt: true},
 		"gnet-echo":                {Scheme: SchemeEcho, Network: "tcp", Loops: 1},
 		"gnet-echo:2":              {Scheme: SchemeEcho, Network: "tcp", Loops: 2},
 		"memcached://h:11211":      {Scheme: SchemeMemcached, Network: "tcp", Address: "h:11211"},
@@ -181,7 +182,7 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "127.0.0.1:9980", "redis://", "redis://host", "mysql://h:1", "redis://h:1/0", "redis://:1", "://", "gnet-echo:0", "gnet-echo:x", "gnet-echo://h:1"} {
+	for _, text := range []string{"", "127.0.0.1:9980", "redis://", "redis://host", "mysql://h:1", "rediss://h:1", "redis://h:1/0", "redis://:1", "://", "gnet-echo:0", "gnet-echo:x", "gnet-echo://h:1"} {
 		var usage *UsageError
 		if _, err := ParseTarget(text); !errors.As(err, &usage) {
 			t.Errorf("%q: error %v", text, err)

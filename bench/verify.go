@@ -36,12 +36,12 @@ func (r *runner) verifyCounters(ctx context.Context, t *tally) error {
 	if !counts {
 		return nil
 	}
-	fds, err := dial(ctx, r.options.Target, r.wire, 1)
+	sockets, err := dial(ctx, r.options.Target, r.wire, 1)
 	if err != nil {
 		return err
 	}
 	const inFlight = 128
-	loop, err := r.newLoop(fds, 0, 1, &loopSpec{pipeline: inFlight})
+	loop, err := r.newLoop(sockets, 0, 1, &loopSpec{pipeline: inFlight})
 	if err != nil {
 		return err
 	}

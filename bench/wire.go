@@ -3,6 +3,8 @@ package bench
 import (
 	"errors"
 	"strconv"
+
+	"cyberdb-fast/codec/secure"
 )
 
 // errWire is returned, wrapped, when a server's bytes are no reply of its protocol: the connection cannot go on.
@@ -95,6 +97,12 @@ type opening interface {
 	begin(out []byte) []byte
 	// advance takes what it can from the front of in and appends the answer to out; n is the number of bytes used.
 	advance(in, out []byte) (n int, answer []byte, done bool, err error)
+}
+
+// encrypter is an opening that may end with an encrypted connection.
+type encrypter interface {
+	// records returns, once done, what encrypts the connection; nil: nothing does.
+	records() (*secure.Sealer, *secure.Opener)
 }
 
 // tables shares items out to the tables of a run.

@@ -47,9 +47,9 @@ func New(options Options) (*Client, error) {
 }
 
 // Open returns a client that is connected. rawURL is "cyberdb://:password@host:port", "unix://:password@/path", "host:port", or empty for what
-// options say; options may be nil. A password in rawURL is percent-encoded.
+// options say; options may be nil. "cyberdbs://" and "unixs://" encrypt. A password in rawURL is percent-encoded.
 //
-// Errors: ErrWrongPassword, ErrRefused, ErrProtocol or that of the dialer, at the first failure; that of ctx.
+// Errors: ErrWrongPassword, ErrRefused (ErrEncryption if the server's setting is the other one), ErrProtocol or that of the dialer, at the first failure; that of ctx.
 func Open(ctx context.Context, rawURL string, options *Options) (*Client, error) {
 	var o Options
 	if options != nil {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +17,9 @@ const maxGreeting = 4096
 type opened struct {
 	conn   net.Conn
 	limits secure.Limits
-	rest   []byte // what was read behind the server's proof
+	rest   []byte         // what was read behind the server's proof
+	seal   *secure.Sealer // nil: the connection is not encrypted
+	opener *secure.Opener
 }
 
 // dial connects and proves the password.
@@ -31,7 +32,7 @@ func dial(ctx context.Context, o *Options) (opened, error) {
 		return opened{}, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	limits, rest, err := handshake(conn, o)
+	result, err := handshake(conn, o)
 	if !stop() { // the deadline of conn is in the past, or about to be
 		err = fmt.Errorf("no proof within %s", o.DialTimeout)
 	}
@@ -39,18 +40,17 @@ func dial(ctx context.Context, o *Options) (opened, error) {
 		_ = conn.Close()
 		return opened{}, fmt.Errorf("opening %s: %w", o.Addr, refused(err))
 	}
-	return opened{conn, limits, rest}, nil
+	return result, nil
 }
 
 // handshake runs the opening messages of PROTOCOL.md.
-func handshake(conn net.Conn, o *Options) (limits secure.Limits, rest []byte, err error) {
-	var nonce [32]byte
-	if _, err = rand.Read(nonce[:]); err != nil {
-		return limits, nil, err
-	}
-	c := secure.NewClient(func(kdf secure.KDF) ([]byte, error) { return keys.key(o.Addr, o.Password, kdf) }, nonce)
-	if _, err = conn.Write(c.Hello(nil)); err != nil {
-		return limits, nil, err
+func handshake(conn net.Conn, o *Options) (opened, error) {
+	c := secure.NewClient(secure.ClientConfig{
+		Key:     func(kdf secure.KDF) ([]byte, error) { return keys.key(o.Addr, o.Password, kdf) },
+		Encrypt: o.Encrypt,
+	}, secure.NewFresh())
+	if _, err := conn.Write(c.Hello(nil)); err != nil {
+		return opened{}, err
 	}
 	buf := make([]byte, 0, maxGreeting)
 	for !c.Done() {
@@ -60,22 +60,24 @@ func handshake(conn net.Conn, o *Options) (limits secure.Limits, rest []byte, er
 			buf = buf[n:]
 			if len(reply) > 0 {
 				if _, err := conn.Write(reply); err != nil {
-					return limits, nil, err
+					return opened{}, err
 				}
 			}
 			continue
 		case !errors.Is(err, secure.ErrShort):
-			return limits, nil, asProtocol(err)
+			return opened{}, asProtocol(err)
 		case len(buf) == cap(buf):
-			return limits, nil, fmt.Errorf("%w: the server's opening message is too long", ErrProtocol)
+			return opened{}, fmt.Errorf("%w: the server's opening message is too long", ErrProtocol)
 		}
 		read, err := conn.Read(buf[len(buf):cap(buf)])
 		if err != nil {
-			return limits, nil, err
+			return opened{}, err
 		}
 		buf = buf[:len(buf)+read]
 	}
-	return c.Limits(), buf, nil
+	result := opened{conn: conn, limits: c.Limits(), rest: buf}
+	result.seal, result.opener = c.Records()
+	return result, nil
 }
 
 // asProtocol marks a server's message that the handshake did not expect; a refusal that the server itself sent stays one.

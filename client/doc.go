@@ -9,6 +9,12 @@
 // keys and values are read as. Tables hold Python values; what Go types they become and come from is the business of package codec/value:
 // structs are dicts, slices are lists, any is each value's natural type. A Pipeline sends many requests at once.
 //
+// # Safety
+//
+// Client and server prove to each other that they know the password; it is never sent, and nobody who listens can try passwords against what
+// he recorded. A URL that begins with cyberdbs: or unixs:, or Options.Encrypt, encrypts what follows; the server must do so too (--encrypt), or
+// opening fails with ErrEncryption. A connection that somebody changed or cut on the way is found out and given up.
+//
 // # Sharing
 //
 // Everything but a Pipeline may be used by any number of goroutines, and is meant to be: requests that are made at the same time

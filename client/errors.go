@@ -60,8 +60,10 @@ var (
 	// request may have been applied.
 	ErrClosed = errors.New("client closed")
 	// ErrRefused is returned when the server ended the connection while it was being opened; the more exact ErrWrongPassword,
-	// ErrOverloaded or ErrShuttingDown holds as well where it applies.
+	// ErrEncryption, ErrOverloaded or ErrShuttingDown holds as well where it applies.
 	ErrRefused = errors.New("connection refused by the server")
+	// ErrEncryption is returned when the server encrypts and the client does not, or the other way round.
+	ErrEncryption = errors.New("encryption differs")
 	// ErrWrongPassword is returned when client and server do not know the same password.
 	ErrWrongPassword = errors.New("wrong password")
 	// ErrProtocol is returned when what answers does not speak the protocol.
@@ -160,6 +162,8 @@ func refused(err error) error {
 		switch refusal.Code {
 		case secure.RefusedPassword:
 			return fmt.Errorf("%w: %w", ErrRefused, ErrWrongPassword)
+		case secure.RefusedEncryption:
+			return fmt.Errorf("%w: %w: %s", ErrRefused, ErrEncryption, refusal.Text)
 		case secure.RefusedTooManyConnections:
 			return fmt.Errorf("%w: %w: %s", ErrRefused, ErrOverloaded, refusal.Text)
 		case secure.RefusedShutdown:

@@ -24,24 +24,44 @@ func (l *link) flush(alone bool) {
 			runtime.Gosched()
 		}
 		alone = false
-		if !l.nextBatch() {
+		batch, more := l.nextBatch()
+		if !more {
 			return
 		}
-		n, err := l.try.write(l.out)
+		n, err := l.try.write(batch)
 		if err != nil {
 			l.fail(err)
 			return
 		}
-		if n < len(l.out) {
-			l.rest = l.out[n:]
+		if n < len(batch) {
+			l.rest = batch[n:]
 			break
 		}
 	}
 	l.wake <- struct{}{}
 }
 
-// nextBatch makes out of what is pending; if that is nothing, writing is over.
-func (l *link) nextBatch() bool {
+// nextBatch returns what is pending as it is to be written; if that is nothing, writing is over.
+func (l *link) nextBatch() (batch []byte, more bool) {
+	if !l.takePending() {
+		return nil, false
+	}
+	if l.seal == nil {
+		return l.out, true
+	}
+	if cap(l.sealed) > maxSpare {
+		l.sealed = nil
+	}
+	var err error
+	if l.sealed, err = l.seal.Seal(l.sealed[:0], l.out); err != nil {
+		l.fail(err)
+		return nil, false
+	}
+	return l.sealed, true
+}
+
+// takePending makes what is pending the batch to be written.
+func (l *link) takePending() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.pending) == 0 || l.err != nil {
@@ -105,12 +125,9 @@ func (l *link) writeAll(timeout time.Duration) error {
 	return nil
 }
 
-func (l *link) nextBatchWhole() bool {
-	if !l.nextBatch() {
-		return false
-	}
-	l.rest = l.out
-	return true
+func (l *link) nextBatchWhole() (more bool) {
+	l.rest, more = l.nextBatch()
+	return more
 }
 
 // watch counts ticks of a link on which nothing happens.

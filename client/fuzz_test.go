@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/secure"
 )
 
 // FuzzReplies has a hostile server answer three requests: nothing panics, and each call is completed exactly once.
@@ -23,7 +22,7 @@ func FuzzReplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, piece int) {
 		ours, theirs := net.Pipe()
 		_ = theirs.Close()
-		l := newLink(ours, secure.Limits{}, func() {})
+		l := newLink(opened{conn: ours}, func() {})
 		var waiting []*call
 		for i := range 3 {
 			q := &call{client: c, frame: make([]byte, codec.HeaderBytes), done: make(chan struct{}, 2)}
@@ -38,7 +37,7 @@ func FuzzReplies(f *testing.F) {
 			waiting = append(waiting, q)
 		}
 		feed(l, b, max(1, piece&0xff))
-		l.serve(nil)
+		l.serve()
 		for i, q := range waiting {
 			if len(q.done) != 1 {
 				t.Fatalf("call %d completed %d times", i, len(q.done))

@@ -33,9 +33,9 @@ func (la *lane) run() {
 			}
 		} else {
 			var l *link
-			l = newLink(opened.conn, opened.limits, func() { la.link.CompareAndSwap(l, nil) })
+			l = newLink(opened, func() { la.link.CompareAndSwap(l, nil) })
 			began := time.Now()
-			la.serve(l, opened.rest)
+			la.serve(l)
 			if time.Since(began) > steadyAfter {
 				backoff = firstBackoff
 			}
@@ -46,7 +46,7 @@ func (la *lane) run() {
 }
 
 // serve runs l until it is down.
-func (la *lane) serve(l *link, rest []byte) {
+func (la *lane) serve(l *link) {
 	c := la.client
 	limits := l.limits
 	c.limits.Store(&limits)
@@ -58,7 +58,7 @@ func (la *lane) serve(l *link, rest []byte) {
 	la.link.Store(l)
 	c.tellLocked()
 	c.mu.Unlock()
-	l.serve(rest)
+	l.serve()
 }
 
 func (la *lane) failed(err error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -29,14 +30,18 @@ type link struct {
 	reads atomic.Uint64 // written by the reader, read by the keeper
 
 	// owned by the reader
+	in      io.Reader // of conn, or of what its records carry
+	first   []byte    // was read before in
 	replies []codec.Reply
 	targets []*call
 	notice  error // the server's last message that is no reply
 
 	// owned by whoever is writing
-	try  *tryWriter // nil: only the keeper can write
-	out  []byte     // the batch being written
-	rest []byte     // what the socket has not taken of it
+	try    *tryWriter     // nil: only the keeper can write
+	seal   *secure.Sealer // nil: the connection is not encrypted
+	out    []byte         // the batch being written
+	sealed []byte         // the same, in records
+	rest   []byte         // what the socket has not taken of it
 
 	mu sync.Mutex
 	// guarded by mu
@@ -74,8 +79,28 @@ const (
 // errDown is the outcome of a call that was not sent because the link was down.
 var errDown = errors.New("link down")
 
-func newLink(conn net.Conn, limits secure.Limits, onDown func()) *link {
-	return &link{conn: conn, limits: limits, onDown: onDown, wake: make(chan struct{}, 1), closed: make(chan struct{}), try: newTryWriter(conn)}
+func newLink(o opened, onDown func()) *link {
+	l := &link{
+		conn: o.conn, limits: o.limits, onDown: onDown, wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		try: newTryWriter(o.conn), seal: o.seal, first: o.rest,
+	}
+	l.in = &countingReader{l.conn, &l.reads}
+	if o.opener != nil {
+		l.in, l.first = secure.NewReader(l.in, o.opener, o.rest), nil
+	}
+	return l
+}
+
+// countingReader counts reads that have brought something or failed.
+type countingReader struct {
+	io.Reader
+	reads *atomic.Uint64
+}
+
+func (r *countingReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.reads.Add(1)
+	return n, err
 }
 
 // do sends the pipeline that begins with head and waits for its replies.
@@ -215,10 +240,25 @@ func (l *link) fail(reason error) {
 	}
 	l.err = reason
 	l.roomLocked()
+	idle := !l.writing
+	l.writing = true // nobody writes from here on
 	l.mu.Unlock()
 	l.onDown()
 	close(l.closed)
+	if idle && errors.Is(reason, ErrClosed) {
+		l.sayEnd()
+	}
 	_ = l.conn.Close()
+}
+
+// sayEnd tells the server of an encrypted connection that nothing follows, if the socket takes that at once.
+func (l *link) sayEnd() {
+	if l.seal == nil || l.try == nil || len(l.rest) > 0 {
+		return
+	}
+	if end, err := l.seal.End(nil); err == nil {
+		_, _ = l.try.write(end) // a courtesy: the connection is closed in any case
+	}
 }
 
 // finish completes all outstanding calls of a link that is down. Called by the reader, last.

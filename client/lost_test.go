@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +79,7 @@ func TestReconnectUnderFire(t *testing.T) {
 		waitUntil(t, "connected again", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return len(p.conns) > 0
+			return slices.Contains(slices.Collect(maps.Values(p.conns)), true)
 		})
 	}
 	addr := p.addr()

@@ -12,7 +12,7 @@ import (
 
 func TestWrongPassword(t *testing.T) {
 	p := startPeer(t)
-	_, err := Open(testContext(t), "cyberdb://:wrong@"+p.addr(), nil)
+	_, err := Open(testContext(t), "cyberdb://:wrong@"+p.addr(), &Options{Encrypt: p.encrypt})
 	if !errors.Is(err, ErrWrongPassword) || !errors.Is(err, ErrRefused) {
 		t.Fatalf("got %v", err)
 	}
@@ -92,24 +92,32 @@ func TestNewSaltAtMostOnceAMinute(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
-	for _, test := range []struct{ url, network, addr, password string }{
-		{"cyberdb://:pa%20ss@host:1234", "tcp", "host:1234", "pa ss"},
-		{"cyberdb://:p@host/", "tcp", "host:9980", "p"},
-		{"cyberdb://:p@[::1]:12", "tcp", "[::1]:12", "p"},
-		{"unix://:p@/run/cyberdb.sock", "unix", "/run/cyberdb.sock", "p"},
-		{"host:12", "tcp", "host:12", "option"},
-		{"host", "tcp", "host:9980", "option"},
-		{"", "tcp", "127.0.0.1:9980", "option"},
+	for _, test := range []struct {
+		url, network, addr, password string
+		encrypt                      bool
+	}{
+		{"cyberdb://:pa%20ss@host:1234", "tcp", "host:1234", "pa ss", false},
+		{"cyberdb://:p@host/", "tcp", "host:9980", "p", false},
+		{"cyberdb://:p@[::1]:12", "tcp", "[::1]:12", "p", false},
+		{"unix://:p@/run/cyberdb.sock", "unix", "/run/cyberdb.sock", "p", false},
+		{"cyberdbs://:p@host", "tcp", "host:9980", "p", true},
+		{"unixs://:p@/run/cyberdb.sock", "unix", "/run/cyberdb.sock", "p", true},
+		{"host:12", "tcp", "host:12", "option", false},
+		{"host", "tcp", "host:9980", "option", false},
+		{"", "tcp", "127.0.0.1:9980", "option", false},
 	} {
 		o, err := parseURL(test.url, Options{Password: "option"})
 		if err == nil {
 			o, err = o.withDefaults()
 		}
-		if network, addr := o.network(); err != nil || network != test.network || addr != test.addr || o.Password != test.password {
-			t.Errorf("%s: got %s %s %q, %v", test.url, network, addr, o.Password, err)
+		if network, addr := o.network(); err != nil || network != test.network || addr != test.addr || o.Password != test.password || o.Encrypt != test.encrypt {
+			t.Errorf("%s: got %s %s %q %v, %v", test.url, network, addr, o.Password, o.Encrypt, err)
 		}
 	}
-	for _, bad := range []string{"redis://host", "cyberdb://:secret@host/db", "cyberdb://:sec%zzret@host", "unix://host/path"} {
+	if o, err := parseURL("cyberdb://host", Options{Encrypt: true}); err != nil || !o.Encrypt {
+		t.Errorf("the option was turned off: %v, %v", o.Encrypt, err)
+	}
+	for _, bad := range []string{"redis://host", "cyberdb://:secret@host/db", "cyberdb://:sec%zzret@host", "unix://host/path", "cyberdbss://host", "https://host"} {
 		if _, err := parseURL(bad, Options{}); err == nil || strings.Contains(err.Error(), "sec") {
 			t.Errorf("%s: got %v", bad, err)
 		}

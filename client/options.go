@@ -20,6 +20,8 @@ type Options struct {
 	Addr string
 	// Password is the server's; default the environment's CYBERDB_PASSWORD, or the first line of the file that CYBERDB_PASSWORD_FILE names.
 	Password string
+	// Encrypt encrypts the connections; the server must do so too. Open turns it on for URLs that begin with cyberdbs: or unixs:.
+	Encrypt bool
 	// Conns is how many connections the client shares out its requests over, 1 to 4; default 2. With one, requests take effect in the
 	// order in which they are made, those given up by their context included.
 	Conns int
@@ -102,7 +104,8 @@ func environmentPassword() (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path, host:port. The password is percent-decoded.
+// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path, host:port; an s behind the scheme encrypts. The
+// password is percent-decoded.
 func parseURL(rawURL string, o Options) (Options, error) {
 	if rawURL == "" {
 		return o, nil
@@ -115,14 +118,16 @@ func parseURL(rawURL string, o Options) (Options, error) {
 	if err != nil {
 		return o, errors.New("client: the URL cannot be read; it is to be cyberdb://:password@host:port with the password percent-encoded")
 	}
+	scheme, encrypt := strings.CutSuffix(u.Scheme, "s")
 	switch {
-	case u.Scheme == "cyberdb" && (u.Path == "" || u.Path == "/") && u.RawQuery == "":
+	case scheme == "cyberdb" && (u.Path == "" || u.Path == "/") && u.RawQuery == "":
 		o.Addr = net.JoinHostPort(or(u.Hostname(), "127.0.0.1"), or(u.Port(), DefaultPort))
-	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
+	case scheme == "unix" && u.Host == "" && u.Path != "":
 		o.Addr = "unix:" + u.Path
 	default:
-		return o, fmt.Errorf("client: the URL %s is neither cyberdb://:password@host:port nor unix://:password@/path", u.Redacted())
+		return o, fmt.Errorf("client: the URL %s is neither cyberdb://:password@host:port nor unix://:password@/path, nor one of them with cyberdbs or unixs", u.Redacted())
 	}
+	o.Encrypt = o.Encrypt || encrypt
 	if password, ok := u.User.Password(); ok {
 		o.Password = password
 	}

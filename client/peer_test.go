@@ -2,8 +2,8 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"flag"
 	"net"
 	"sync"
 	"testing"
@@ -21,9 +21,10 @@ type peer struct {
 	kdf      secure.KDF
 	key      []byte
 	limits   secure.Limits
+	encrypt  bool
 
 	mu    sync.Mutex
-	conns map[net.Conn]bool
+	conns map[net.Conn]bool // true: opened
 	dict  map[string][]byte
 	log   []codec.Opcode // of the requests applied, in order
 
@@ -31,9 +32,14 @@ type peer struct {
 	answer func(p *peer, req codec.Request) []byte
 	// constant, if set before the first connection, is the body of every reply.
 	constant []byte
+	// ended, if set before the first connection, is told how each ended.
+	ended func(error)
 	// split, if set, sends replies in pieces of so many bytes.
 	split int
 }
+
+// encrypted has every server of these tests encrypt: go test ./client -encrypted.
+var encrypted = flag.Bool("encrypted", false, "run the tests with encryption")
 
 const peerPassword = "correct horse"
 
@@ -56,7 +62,7 @@ func startPeer(t testing.TB) *peer {
 
 func startPeerWith(t testing.TB, constant []byte) *peer {
 	t.Helper()
-	p := &peer{t: t, constant: constant, limits: secure.Limits{MaxFrameBytes: codec.MaxFrameBytes, MaxValueBytes: value.MaxValueBytes}}
+	p := &peer{t: t, constant: constant, limits: secure.Limits{MaxFrameBytes: codec.MaxFrameBytes, MaxValueBytes: value.MaxValueBytes}, encrypt: *encrypted}
 	p.kdf, p.key = peerKey()
 	p.conns, p.dict = map[net.Conn]bool{}, map[string][]byte{}
 	p.listen("127.0.0.1:0")
@@ -109,9 +115,14 @@ func (p *peer) with(f func()) {
 
 func (p *peer) serve(conn net.Conn) {
 	defer conn.Close()
-	p.with(func() { p.conns[conn] = true })
+	p.with(func() { p.conns[conn] = false })
+	raw := conn
+	conn, buf, err := p.open(conn)
+	p.with(func() {
+		delete(p.conns, raw)
+		p.conns[conn] = err == nil
+	})
 	defer p.with(func() { delete(p.conns, conn) })
-	buf, err := p.open(conn)
 	if p.constant != nil {
 		p.serveConstant(conn)
 		return
@@ -132,6 +143,11 @@ func (p *peer) serve(conn net.Conn) {
 			buf, err = readMore(conn, buf)
 		}
 	}
+	p.with(func() {
+		if p.ended != nil {
+			p.ended(err)
+		}
+	})
 }
 
 // serveConstant gives every request the same answer, without allocating.
@@ -182,30 +198,57 @@ func (p *peer) send(conn net.Conn, out []byte) error {
 	return nil
 }
 
-// open runs the server's side of the handshake.
-func (p *peer) open(conn net.Conn) (buf []byte, err error) {
-	var nonce [32]byte
-	_, _ = rand.Read(nonce[:])
+// open runs the server's side of the handshake. The connection that it returns seals and opens if the peer encrypts.
+func (p *peer) open(conn net.Conn) (_ net.Conn, buf []byte, err error) {
 	var s *secure.Server
-	p.with(func() { s = secure.NewServer(p.key, p.kdf, p.limits, nonce) })
+	p.with(func() {
+		s = secure.NewServer(&secure.ServerConfig{Key: p.key, KDF: p.kdf, Limits: p.limits, Encrypt: p.encrypt}, secure.NewFresh())
+	})
 	for !s.Done() {
 		n, out, err := s.Next(buf, nil)
+		if errors.Is(err, secure.ErrWork) {
+			s.Work()
+			_, out, err = s.Next(nil, out)
+		}
 		if len(out) > 0 {
 			if err := p.send(conn, out); err != nil {
-				return nil, err
+				return conn, nil, err
 			}
 		}
 		switch {
 		case errors.Is(err, secure.ErrShort):
 			if buf, err = readMore(conn, buf); err != nil {
-				return nil, err
+				return conn, nil, err
 			}
 		case err != nil:
-			return nil, err
+			return conn, nil, err
 		}
 		buf = buf[n:]
 	}
-	return buf, nil
+	if seal, opener := s.Records(); seal != nil {
+		return &recordConn{Conn: conn, seal: seal, in: secure.NewReader(conn, opener, buf)}, nil, nil
+	}
+	return conn, buf, nil
+}
+
+// recordConn is a connection that seals what is written and opens what is read.
+type recordConn struct {
+	net.Conn
+	seal    *secure.Sealer
+	in      *secure.Reader
+	records []byte
+}
+
+func (c *recordConn) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+func (c *recordConn) Write(b []byte) (n int, err error) {
+	if c.records, err = c.seal.Seal(c.records[:0], b); err != nil {
+		return 0, err
+	}
+	if _, err = c.Conn.Write(c.records); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // handle answers one request; mu is held.
@@ -257,7 +300,7 @@ func failure(id uint32, e *codec.Error) []byte {
 // dialPeer returns a client of p.
 func dialPeer(t testing.TB, p *peer, change func(*Options)) *Client {
 	t.Helper()
-	o := Options{Addr: p.addr(), Password: peerPassword}
+	o := Options{Addr: p.addr(), Password: peerPassword, Encrypt: p.encrypt}
 	if change != nil {
 		change(&o)
 	}

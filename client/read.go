@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
 )
 
 const (
@@ -14,15 +15,16 @@ const (
 	maxReplyBytes  = codec.MaxReplyFrameBytes + 64 // a whole reply frame
 )
 
-// serve reads replies and completes calls until the link is down. rest is what was read already.
-func (l *link) serve(rest []byte) {
-	l.fail(l.readAll(rest))
+// serve reads replies and completes calls until the link is down.
+func (l *link) serve() {
+	l.fail(l.readAll())
 	l.finish()
 }
 
-func (l *link) readAll(rest []byte) error {
-	buf := make([]byte, max(firstReadBytes, len(rest)))
-	end := copy(buf, rest)
+func (l *link) readAll() error {
+	buf := make([]byte, max(firstReadBytes, len(l.first)))
+	end := copy(buf, l.first)
+	l.first = nil
 	for {
 		used, err := l.take(buf[:end])
 		if err != nil {
@@ -32,14 +34,17 @@ func (l *link) readAll(rest []byte) error {
 		if end == len(buf) { // the frame at the front is larger than the buffer
 			buf = append(buf, make([]byte, maxReplyBytes-len(buf))...)
 		}
-		n, err := l.conn.Read(buf[end:])
-		l.reads.Add(1)
+		n, err := l.in.Read(buf[end:])
 		end += n
 		switch {
 		case errors.Is(err, io.EOF) && l.notice != nil:
 			return l.notice
 		case errors.Is(err, io.EOF):
 			return errors.New("the server closed it")
+		case errors.Is(err, secure.ErrCut):
+			return errors.New("it was cut: the server did not end it")
+		case errors.Is(err, secure.ErrRecord):
+			return fmt.Errorf("%w: somebody has changed what the server sent: %w", ErrProtocol, err)
 		case err != nil:
 			return err
 		}

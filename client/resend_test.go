@@ -104,7 +104,7 @@ func TestUnixSocket(t *testing.T) {
 			go p.serve(conn)
 		}
 	}()
-	c, err := Open(testContext(t), "unix://"+path, &Options{Password: peerPassword})
+	c, err := Open(testContext(t), "unix://"+path, &Options{Password: peerPassword, Encrypt: p.encrypt})
 	if err != nil {
 		t.Fatal(err)
 	}

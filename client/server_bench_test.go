@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
 )
 
 // Server and client share the process and its processors here: these are round trips through the whole product.
@@ -15,7 +14,7 @@ import (
 func BenchmarkServer(b *testing.B) {
 	ctx := context.Background()
 	for _, goroutines := range []int{1, 100, 1000} {
-		c := clienttest.Client(b)
+		c := startServer(b).Client(b, nil)
 		d := client.DictOf[string, string](c, "d")
 		if err := d.Create(ctx, client.Item[string, string]{Key: "key of 16 bytes.", Value: "a value of thirty-two bytes....."}); err != nil {
 			b.Fatal(err)
@@ -36,7 +35,7 @@ func BenchmarkServer(b *testing.B) {
 
 func BenchmarkServerAll(b *testing.B) {
 	ctx := context.Background()
-	d := client.DictOf[int, string](clienttest.Client(b), "d")
+	d := client.DictOf[int, string](startServer(b).Client(b, nil), "d")
 	const items = 100_000
 	if err := d.CreateFrom(ctx, func(yield func(int, string) bool) {
 		for i := range items {

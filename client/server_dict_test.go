@@ -10,11 +10,10 @@ import (
 	"testing"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
 )
 
 func TestDict(t *testing.T) {
-	c, ctx, s := clienttest.Client(t), t.Context(), session{t}
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	d := client.DictOf[string, int](c, "d")
 	_, err := d.Get(ctx, "a")
 	s.expect("no table", client.ErrNoSuchTable, err)
@@ -70,7 +69,7 @@ func TestDict(t *testing.T) {
 }
 
 func TestDictConditions(t *testing.T) {
-	c, ctx, s := clienttest.Client(t), t.Context(), session{t}
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	d := client.DictOf[string, string](c, "d")
 	s.expect("create", nil, d.Create(ctx))
 	done, err := d.SetIfAbsent(ctx, "k", "1")
@@ -109,7 +108,7 @@ func TestDictConditions(t *testing.T) {
 }
 
 func TestModifyLosesNothing(t *testing.T) {
-	c, ctx := clienttest.Client(t), t.Context()
+	c, ctx := startServer(t).Client(t, nil), t.Context()
 	d := client.DictOf[string, []int](c, "d")
 	if err := d.Create(ctx); err != nil {
 		t.Fatal(err)
@@ -141,7 +140,7 @@ func TestModifyLosesNothing(t *testing.T) {
 }
 
 func TestLargeTableIsReadWhileItChanges(t *testing.T) {
-	c, ctx := clienttest.Client(t), t.Context()
+	c, ctx := startServer(t).Client(t, nil), t.Context()
 	d := client.DictOf[int, string](c, "d")
 	if err := d.Create(ctx); err != nil {
 		t.Fatal(err)

@@ -7,11 +7,10 @@ import (
 	"testing"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
 )
 
 func TestList(t *testing.T) {
-	c, ctx, s := clienttest.Client(t), t.Context(), session{t}
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	l := client.ListOf[int](c, "l")
 	all := func(step string, want ...int) {
 		t.Helper()
@@ -84,7 +83,7 @@ func TestList(t *testing.T) {
 }
 
 func TestPipelineOfAllKinds(t *testing.T) {
-	c, ctx, s := clienttest.Client(t), t.Context(), session{t}
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	d, l := client.DictOf[string, int](c, "d"), client.ListOf[string](c, "l")
 	s.expect("create", nil, errors.Join(d.Create(ctx), l.Create(ctx)))
 	p := c.Pipeline()

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math"
 	"math/big"
@@ -15,6 +16,15 @@ import (
 	"cyberdb-fast/client/clienttest"
 	"cyberdb-fast/codec/value"
 )
+
+// startServer starts a server that encrypts if the tests are run so.
+func startServer(tb testing.TB) *clienttest.Server {
+	tb.Helper()
+	if flag.Lookup("encrypted").Value.String() == "true" {
+		return clienttest.StartEncrypted(tb)
+	}
+	return clienttest.Start(tb)
+}
 
 // session checks results one after the other, naming the step that went wrong.
 type session struct{ *testing.T }
@@ -48,7 +58,7 @@ func (s session) expect(step string, want any, got ...any) {
 }
 
 func TestTables(t *testing.T) {
-	c, ctx, s := clienttest.Client(t), t.Context(), session{t}
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	s.expect("ping", nil, c.Ping(ctx))
 	info, err := c.Info(ctx)
 	s.expect("info", true, len(info) > 0, err)
@@ -82,7 +92,7 @@ func TestTables(t *testing.T) {
 }
 
 func TestValuesOfAllKinds(t *testing.T) {
-	c, ctx := clienttest.Client(t), t.Context()
+	c, ctx := startServer(t).Client(t, nil), t.Context()
 	d := c.Dict("d")
 	if err := d.Create(ctx); err != nil {
 		t.Fatal(err)
@@ -140,7 +150,7 @@ func TestTypedStructs(t *testing.T) {
 		Zone string
 		N    int
 	}
-	c, ctx := clienttest.Client(t), t.Context()
+	c, ctx := startServer(t).Client(t, nil), t.Context()
 	users := client.DictOf[[2]any, User](c, "users")
 	want := User{Name: "Bob", Born: time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC), Home: &Address{"Rome"}, Tags: map[string]int{"a": 1}}
 	if err := users.Create(ctx); err != nil {
@@ -162,7 +172,7 @@ func TestTypedStructs(t *testing.T) {
 }
 
 func TestManyGoroutinesOnARealServer(t *testing.T) {
-	c, ctx := clienttest.Client(t), t.Context()
+	c, ctx := startServer(t).Client(t, nil), t.Context()
 	d := client.DictOf[string, string](c, "d")
 	counter := client.DictOf[string, int](c, "counter")
 	if err := errors.Join(d.Create(ctx), counter.Create(ctx)); err != nil {
@@ -191,7 +201,7 @@ func TestManyGoroutinesOnARealServer(t *testing.T) {
 }
 
 func TestServerRestarts(t *testing.T) {
-	server := clienttest.Start(t)
+	server := startServer(t)
 	c, ctx := server.Client(t, &client.Options{MaxBackoff: 50 * time.Millisecond}), t.Context()
 	d := client.DictOf[string, int](c, "d")
 	if err := d.Create(ctx); err != nil {

@@ -343,7 +343,7 @@ func TestStrangers(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
 	rng := rand.New(rand.NewPCG(seedOf(t), 6))
-	hello := secure.NewClient(nil, newNonce()).Hello(nil)
+	hello := newClient(nil, *encrypted).Hello(nil)
 	long := append(bytes.Clone(hello), make([]byte, 2*secure.MaxClientBytes)...)
 	cases := [][]byte{
 		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"),

@@ -258,7 +258,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 		return err
 	}
 	least, moved, poll := left.unacknowledged, time.Now(), minStreamPoll
-	for err == nil && left.buffered > streamAheadBytes {
+	for err == nil && left.buffered > w.s.srv.unread.streamAhead() {
 		if left.unacknowledged < least {
 			least, moved, poll = left.unacknowledged, time.Now(), minStreamPoll
 		}
@@ -289,7 +289,7 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 			close(gone)
 			return nil
 		}
-		answered <- unsent{w.s.conn.OutboundBuffered(), w.s.unacknowledged()}
+		answered <- unsent{w.s.countUnread(), w.s.unacknowledged()}
 		return nil
 	}))
 	if err != nil {

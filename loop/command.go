@@ -26,6 +26,7 @@ type command struct {
 	conditional bool // takes the flag IF VERSION
 	absent      bool // takes codec.Absent as an argument
 	mutates     bool // changes tables, if it succeeds
+	grows       bool // may add data: refused when there is no memory for more
 
 	// run executes the command: its reply's body is appended to x.body.
 	run func(x *executor) error
@@ -38,8 +39,8 @@ var commands = [256]command{
 	codec.OpPing: {run: ping},
 	codec.OpInfo: {run: info},
 
-	codec.OpCreateDict: {mutates: true, run: createTable},
-	codec.OpCreateList: {mutates: true, run: createTable},
+	codec.OpCreateDict: {mutates: true, grows: true, run: createTable},
+	codec.OpCreateList: {mutates: true, grows: true, run: createTable},
 	codec.OpExists:     {run: exists},
 	codec.OpKind:       {kind: someTable, run: kind},
 	codec.OpTables:     {run: tables},
@@ -47,12 +48,12 @@ var commands = [256]command{
 	codec.OpRename:     {mutates: true, run: rename},
 
 	codec.OpDictGet:           {kind: dictTable, versioned: true, run: dictGet},
-	codec.OpDictSet:           {kind: dictTable, versioned: true, conditional: true, mutates: true, run: dictSet},
+	codec.OpDictSet:           {kind: dictTable, versioned: true, conditional: true, mutates: true, grows: true, run: dictSet},
 	codec.OpDictDelete:        {kind: dictTable, conditional: true, mutates: true, run: dictDelete},
 	codec.OpDictContains:      {kind: dictTable, run: dictContains},
 	codec.OpDictLen:           {kind: dictTable, run: tableLen},
-	codec.OpDictSetDefault:    {kind: dictTable, versioned: true, mutates: true, run: dictSetDefault},
-	codec.OpDictUpdate:        {kind: dictTable, mutates: true, run: dictUpdate},
+	codec.OpDictSetDefault:    {kind: dictTable, versioned: true, mutates: true, grows: true, run: dictSetDefault},
+	codec.OpDictUpdate:        {kind: dictTable, mutates: true, grows: true, run: dictUpdate},
 	codec.OpDictPop:           {kind: dictTable, conditional: true, mutates: true, run: dictPop},
 	codec.OpDictPopItem:       {kind: dictTable, mutates: true, run: dictPopItem},
 	codec.OpDictClear:         {kind: dictTable, mutates: true, run: dictClear},
@@ -60,18 +61,18 @@ var commands = [256]command{
 	codec.OpDictValues:        {kind: dictTable, run: dictValues, view: viewValues},
 	codec.OpDictItems:         {kind: dictTable, run: dictItems, view: viewItems},
 	codec.OpDictGetMany:       {kind: dictTable, run: dictGetMany},
-	codec.OpDictIncrement:     {kind: dictTable, versioned: true, conditional: true, mutates: true, run: dictIncrement},
-	codec.OpDictCompareAndSet: {kind: dictTable, versioned: true, absent: true, mutates: true, run: dictCompareAndSet},
+	codec.OpDictIncrement:     {kind: dictTable, versioned: true, conditional: true, mutates: true, grows: true, run: dictIncrement},
+	codec.OpDictCompareAndSet: {kind: dictTable, versioned: true, absent: true, mutates: true, grows: true, run: dictCompareAndSet},
 	codec.OpDictScan:          {kind: dictTable, run: dictScan},
 
-	codec.OpListAppend:      {kind: listTable, mutates: true, run: listAppend},
-	codec.OpListExtend:      {kind: listTable, mutates: true, run: listExtend},
-	codec.OpListInsert:      {kind: listTable, mutates: true, run: listInsert},
+	codec.OpListAppend:      {kind: listTable, mutates: true, grows: true, run: listAppend},
+	codec.OpListExtend:      {kind: listTable, mutates: true, grows: true, run: listExtend},
+	codec.OpListInsert:      {kind: listTable, mutates: true, grows: true, run: listInsert},
 	codec.OpListGet:         {kind: listTable, run: listGet},
-	codec.OpListSet:         {kind: listTable, mutates: true, run: listSet},
+	codec.OpListSet:         {kind: listTable, mutates: true, grows: true, run: listSet},
 	codec.OpListDelete:      {kind: listTable, mutates: true, run: listDelete},
 	codec.OpListSlice:       {kind: listTable, run: listSlice, view: viewSlice},
-	codec.OpListSetSlice:    {kind: listTable, mutates: true, run: listSetSlice},
+	codec.OpListSetSlice:    {kind: listTable, mutates: true, grows: true, run: listSetSlice},
 	codec.OpListDeleteSlice: {kind: listTable, mutates: true, run: listDeleteSlice},
 	codec.OpListPop:         {kind: listTable, mutates: true, run: listPop},
 	codec.OpListRemove:      {kind: listTable, mutates: true, run: listRemove},
@@ -83,7 +84,7 @@ var commands = [256]command{
 	codec.OpListLen:         {kind: listTable, run: tableLen},
 	codec.OpListContains:    {kind: listTable, run: listContains, view: viewContains},
 	codec.OpListAll:         {kind: listTable, run: listAll, view: viewAll},
-	codec.OpListAppendLeft:  {kind: listTable, mutates: true, run: listAppendLeft},
+	codec.OpListAppendLeft:  {kind: listTable, mutates: true, grows: true, run: listAppendLeft},
 	codec.OpListPopLeft:     {kind: listTable, mutates: true, run: listPopLeft},
 }
 

@@ -18,6 +18,9 @@ const (
 	DefaultUnixMode = fs.FileMode(0o600)
 )
 
+// Loopback is who may connect to a server that encrypts, unless it is told otherwise: this machine.
+var Loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+
 // Config says how a server listens and whom it serves. The zero value of a field means its default; Addr or Unix must be set.
 type Config struct {
 	Addr     string      // TCP address, "127.0.0.1:9980"; port 0 lets the system choose; "": no TCP
@@ -25,16 +28,23 @@ type Config struct {
 	UnixMode fs.FileMode // permissions of the socket; default 0600
 
 	MaxConns    int            // most connections at once; default DefaultMaxConns
-	Allow       []netip.Prefix // who may connect by TCP; empty: anyone
+	Allow       []netip.Prefix // who may connect by TCP; empty: anyone, but with Encrypt this machine alone
 	IdleTimeout time.Duration  // a connection without a request for this long is closed; 0: never
+
+	// MaxMemoryBytes is how much memory the server may use, for the tables and for everything else, before it refuses requests that add
+	// data (codec.StatusOverloaded); 0: no limit. It limits the process's garbage collector too.
+	MaxMemoryBytes int64
 
 	Password string     // proved by every client
 	KDF      secure.KDF // salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
+	Encrypt  bool       // connections are encrypted; clients must want the same
 
 	EventLoops int          // number of event loops; 0: chosen for the machine
 	Logger     *slog.Logger // default: slog.Default()
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
+
+	unreadBytes int64 // for tests: allUnreadBytes of this server
 }
 
 func (cfg Config) withDefaults() (Config, error) {
@@ -46,6 +56,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = DefaultMaxConns
+	}
+	if cfg.Encrypt && len(cfg.Allow) == 0 {
+		cfg.Allow = Loopback
 	}
 	if cfg.EventLoops == 0 {
 		cfg.EventLoops = DefaultEventLoops()

@@ -151,6 +151,11 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 	if req.Flags&codec.FlagWantVersion != 0 && !command.versioned {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
 	}
+	if command.grows {
+		if err := x.srv.memory.admit(len(req.Args)); err != nil {
+			return err
+		}
+	}
 	b := req.Args
 	if shape.Table {
 		var err error

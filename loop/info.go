@@ -13,6 +13,7 @@ import (
 // counters count what operators ask about. Written by event loops, the acceptor and the sweeper; read by INFO.
 type counters struct {
 	refused      atomic.Uint64 // connections not taken, and failed logins
+	failedLogins atomic.Uint64 // by a wrong password
 	acceptErrors atomic.Uint64
 	idleClosed   atomic.Uint64
 	overrun      atomic.Uint64 // closed for what they left unread or sent ahead
@@ -34,17 +35,22 @@ type Info struct {
 	Clock         uint64  `json:"clock"` // number of the last change
 	Persistence   string  `json:"persistence"`
 
-	Refused      uint64 `json:"refused"`
-	AcceptErrors uint64 `json:"accept_errors"`
-	IdleClosed   uint64 `json:"idle_closed"`
-	Overrun      uint64 `json:"overrun_closed"`
-	BadFrames    uint64 `json:"bad_frames"`
-	Panics       uint64 `json:"panics"`
+	Encrypted     bool   `json:"encrypted"`
+	Refused       uint64 `json:"refused"`
+	FailedLogins  uint64 `json:"failed_logins"`
+	WaitingLogins int64  `json:"waiting_logins"`
+	AcceptErrors  uint64 `json:"accept_errors"`
+	IdleClosed    uint64 `json:"idle_closed"`
+	Overrun       uint64 `json:"overrun_closed"`
+	BadFrames     uint64 `json:"bad_frames"`
+	Panics        uint64 `json:"panics"`
 
-	HeapBytes     uint64 `json:"heap_bytes"`
-	SlabBytes     int    `json:"slab_bytes"`      // of tables, mapped outside the heap
-	SlabFreeBytes int    `json:"slab_free_bytes"` // of these, in no use
-	Goroutines    int    `json:"goroutines"`
+	MaxMemoryBytes int64  `json:"max_memory_bytes"` // 0: no limit
+	UnreadBytes    int64  `json:"unread_bytes"`     // of replies, that clients have not read
+	HeapBytes      uint64 `json:"heap_bytes"`
+	SlabBytes      int    `json:"slab_bytes"`      // of tables, mapped outside the heap
+	SlabFreeBytes  int    `json:"slab_free_bytes"` // of these, in no use
+	Goroutines     int    `json:"goroutines"`
 }
 
 // Info returns the server's figures.
@@ -53,26 +59,31 @@ func (srv *Server) Info() Info {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	info := Info{
-		Version:       srv.cfg.Version,
-		UptimeSeconds: time.Since(srv.started).Seconds(),
-		EventLoops:    srv.cfg.EventLoops,
-		Connections:   srv.conns.Load(),
-		MaxConns:      srv.cfg.MaxConns,
-		LongRequests:  srv.besides.Load(),
-		Tables:        stats.Tables,
-		Views:         stats.Views,
-		Clock:         stats.Clock,
-		Persistence:   "none",
-		Refused:       srv.counters.refused.Load(),
-		AcceptErrors:  srv.counters.acceptErrors.Load(),
-		IdleClosed:    srv.counters.idleClosed.Load(),
-		Overrun:       srv.counters.overrun.Load(),
-		BadFrames:     srv.counters.badFrames.Load(),
-		Panics:        srv.counters.panics.Load(),
-		HeapBytes:     heap[0].Value.Uint64(),
-		SlabBytes:     stats.SlabBytes,
-		SlabFreeBytes: stats.SlabFreeBytes,
-		Goroutines:    runtime.NumGoroutine(),
+		Version:        srv.cfg.Version,
+		UptimeSeconds:  time.Since(srv.started).Seconds(),
+		EventLoops:     srv.cfg.EventLoops,
+		Connections:    srv.conns.Load(),
+		MaxConns:       srv.cfg.MaxConns,
+		LongRequests:   srv.besides.Load(),
+		Tables:         stats.Tables,
+		Views:          stats.Views,
+		Clock:          stats.Clock,
+		Persistence:    "none",
+		Encrypted:      srv.cfg.Encrypt,
+		Refused:        srv.counters.refused.Load(),
+		FailedLogins:   srv.counters.failedLogins.Load(),
+		WaitingLogins:  srv.logins.waiting.Load(),
+		AcceptErrors:   srv.counters.acceptErrors.Load(),
+		IdleClosed:     srv.counters.idleClosed.Load(),
+		Overrun:        srv.counters.overrun.Load(),
+		BadFrames:      srv.counters.badFrames.Load(),
+		Panics:         srv.counters.panics.Load(),
+		MaxMemoryBytes: srv.memory.limit,
+		UnreadBytes:    srv.unread.bytes.Load(),
+		HeapBytes:      heap[0].Value.Uint64(),
+		SlabBytes:      stats.SlabBytes,
+		SlabFreeBytes:  stats.SlabFreeBytes,
+		Goroutines:     runtime.NumGoroutine(),
 	}
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()

@@ -222,8 +222,9 @@ func TestIdleTimeout(t *testing.T) {
 	t.Parallel()
 	const idle = 700 * time.Millisecond
 	srv := startServer(t, func(cfg *Config) { cfg.IdleTimeout = idle })
-	sleeper, busy := dial(t, srv), dial(t, srv)
+	busy := dial(t, srv)
 	start := time.Now()
+	sleeper := dial(t, srv)
 	closed := make(chan bool, 1)
 	go func() { closed <- sleeper.closed() }()
 	for waiting := true; waiting; {
@@ -251,7 +252,7 @@ func TestSlowHandshake(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
 	w := dialSilent(t, srv)
-	hello := secure.NewClient(nil, newNonce()).Hello(nil)
+	hello := newClient(nil, *encrypted).Hello(nil)
 	drip := time.NewTicker(500 * time.Millisecond)
 	defer drip.Stop()
 	start := time.Now()
@@ -271,7 +272,7 @@ func TestSlowHandshake(t *testing.T) {
 	if took := time.Since(start); took < handshakeTime*9/10 || took > handshakeTime+3*time.Second {
 		t.Errorf("closed after %v", took)
 	}
-	_, _, err := secure.NewClient(nil, newNonce()).Next(w.in, nil)
+	_, _, err := newClient(nil, *encrypted).Next(w.in, nil)
 	var refusal *secure.Refusal
 	if !errors.As(err, &refusal) || refusal.Code != secure.RefusedTimeout {
 		t.Errorf("got %x, %v, want a refusal for slowness", w.in, err)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,6 +34,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	var err error
 	switch os.Getenv(roleEnv) {
 	case "":
@@ -56,7 +58,8 @@ func serveProcess() error {
 		return err
 	}
 	srv, err := Start(Config{
-		Addr: "127.0.0.1:0", MaxConns: maxConns, Password: testPassword, KDF: testKDF, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Addr: "127.0.0.1:0", MaxConns: maxConns, Password: testPassword, KDF: testKDF, Encrypt: *encrypted,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err
@@ -142,7 +145,7 @@ func startProcess(t testing.TB, role string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{TB: t, cmd: exec.Command(binary)}
+	p := &process{TB: t, cmd: exec.Command(binary, fmt.Sprintf("-encrypted=%v", *encrypted))}
 	p.cmd.Env = append(append(p.cmd.Environ(), roleEnv+"="+role), env...)
 	p.cmd.Stderr = &p.log
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -226,7 +229,7 @@ func dialAddr(addr string) (*wire, error) {
 		return nil, err
 	}
 	w := &wire{conn: conn}
-	return w, w.handshake(testKey)
+	return w, w.handshake(testKey, *encrypted)
 }
 
 // infoOf asks a server for its figures.

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +24,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	store    *shardmap.Store
-	key      []byte // made from the password
-	limits   secure.Limits
+	opening  secure.ServerConfig
 	engine   *gnet.Client
 	started  time.Time
 	workers  chan struct{} // a token per long request that may run
@@ -48,6 +46,9 @@ type Server struct {
 	streams   atomic.Int64 // long reads under way
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
+	logins    loginQueue
+	memory    memoryLimit
+	unread    unreadTotal
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -58,6 +59,7 @@ type Server struct {
 type eventLoop struct {
 	exec     executor
 	out      []byte // the replies of the turn
+	sealed   []byte // the same, in records
 	requests atomic.Uint64
 }
 
@@ -83,16 +85,26 @@ func Start(cfg Config) (*Server, error) {
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),
 		loops:    make(map[gnet.EventLoop]*eventLoop),
-		limits: secure.Limits{
-			MaxFrameBytes: codec.MaxFrameBytes,
-			MaxValueBytes: value.MaxValueBytes,
-			IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
+		opening: secure.ServerConfig{
+			KDF:     cfg.KDF,
+			Encrypt: cfg.Encrypt,
+			Limits: secure.Limits{
+				MaxFrameBytes: codec.MaxFrameBytes,
+				MaxValueBytes: value.MaxValueBytes,
+				IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
+			},
 		},
 	}
+	srv.logins.init(loginWorkers())
+	srv.unread.limit = allUnreadBytes
+	if cfg.unreadBytes > 0 {
+		srv.unread.limit = cfg.unreadBytes
+	}
+	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
-	if srv.key, err = cfg.KDF.Key(cfg.Password); err != nil {
+	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return nil, err
 	}
 	if srv.listeners, err = listen(&cfg); err != nil {
@@ -163,6 +175,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	srv.draining.Store(true)
 	err := srv.drain(ctx)
 	close(srv.sweeps)
+	srv.memory.end()
 	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx))
 }
 
@@ -208,10 +221,4 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 		srv.loops[el] = l
 	}
 	return l
-}
-
-// newNonce returns fresh random bytes for a handshake.
-func newNonce() (nonce [32]byte) {
-	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the process instead
-	return nonce
 }

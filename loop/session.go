@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/secure"
 )
 
 const (
@@ -51,6 +50,7 @@ const (
 	beside          // for a request of its own that runs beside the loop
 	paused          // for its client to read replies
 	lingering       // for its client to read the last replies; then it is closed
+	proving         // for the arithmetic of its login
 )
 
 // session is one connection.
@@ -62,7 +62,8 @@ type session struct {
 	peer net.Addr
 
 	// owned by the event loop
-	handshake  *secure.Server             // nil once the password is proved
+	login      *login                     // nil once the password is proved
+	records    *records                   // nil: the connection is not encrypted
 	carry      *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
 	carryUsed  int                        // of carry
 	state      state
@@ -77,16 +78,21 @@ type session struct {
 	// written by the event loop, read by the sweeper
 	active  atomic.Int64 // unix nanoseconds
 	greeted atomic.Bool
-	busy    atomic.Bool // a reply is due or is being read: the connection is not idle
+	busy    atomic.Bool  // a reply is due or is being read: the connection is not idle
+	gone    atomic.Bool  // closed; read by the workers of logins too
+	unready atomic.Bool  // its login waits for a worker
+	counted atomic.Int64 // bytes of it in the server's count of unread ones
+
+	// written by the sweeper, taken by the event loop
+	overdue atomic.Bool // slow to prove itself, or idle
 
 	// written by whoever ends the wait, taken by the event loop
-	ready  atomic.Bool            // parked: the wait is over
+	ready  atomic.Bool            // parked, proving: the wait is over
 	result atomic.Pointer[[]byte] // beside: the reply
 }
 
 func newSession(srv *Server, peer net.Addr) *session {
-	s := &session{srv: srv, peer: peer}
-	s.handshake = secure.NewServer(srv.key, srv.cfg.KDF, srv.limits, newNonce())
+	s := &session{srv: srv, peer: peer, login: newLogin(srv, peer)}
 	s.active.Store(time.Now().UnixNano())
 	return s
 }
@@ -112,7 +118,10 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	h.srv.sessions.remove(s)
 	h.srv.conns.Add(-1)
 	s.closing = true
+	s.gone.Store(true)
+	s.setUnread(0)
 	s.dropCarry()
+	s.records.drop()
 	return gnet.None
 }
 
@@ -126,11 +135,11 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		}
 	}()
 	in, _ := c.Next(-1)
-	if len(in) > 0 && s.handshake == nil {
+	if len(in) > 0 && s.login == nil {
 		s.active.Store(time.Now().UnixNano())
 	}
 	action = s.turn(in)
-	if h.srv.besides.Load() > 0 {
+	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 {
 		runtime.Gosched() // or goroutines beside the loops wait for tens of milliseconds
 	}
 	return action
@@ -138,23 +147,32 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 
 // turn takes what arrived, executes the requests that are complete, in order, and answers them in one write.
 func (s *session) turn(in []byte) gnet.Action {
-	l := s.loop
-	l.out = l.out[:0]
+	s.loop.out = s.loop.out[:0]
 	if s.halfClosed {
 		return s.drain()
 	}
+	if s.counted.Load() > 0 {
+		s.countUnread()
+	}
 	s.resume()
+	s.closeOverdue()
+	if s.login != nil {
+		in = s.logIn(in)
+	}
+	if s.login == nil {
+		s.serve(in)
+	}
+	s.flush()
+	return s.settle()
+}
+
+// serve executes requests in order until one is not complete, or the session must wait.
+func (s *session) serve(in []byte) {
+	l := s.loop
+	in, problem := s.open(in)
 	pending := s.pending(in)
 	used, executed := 0, uint64(0)
 	for s.state == running && !s.closing && used < len(pending) {
-		if s.handshake != nil {
-			n, ok := s.greet(pending[used:])
-			used += n
-			if !ok {
-				break
-			}
-			continue
-		}
 		req, n, err := codec.ParseRequest(pending[used:])
 		if errors.Is(err, codec.ErrShort) {
 			break
@@ -173,9 +191,11 @@ func (s *session) turn(in []byte) gnet.Action {
 		}
 	}
 	l.requests.Add(executed)
+	if problem != nil {
+		s.streamEnded(problem)
+	}
 	s.keep(pending, used, in)
-	s.flush()
-	return s.settle()
+	s.records.keep()
 }
 
 // pending returns the bytes to be used up: what was kept, then in.
@@ -210,25 +230,6 @@ func (s *session) dropCarry() {
 		bytebufferpool.Put(s.carry)
 		s.carry, s.carryUsed = nil, 0
 	}
-}
-
-// greet takes one message of the handshake; ok is false if the frame loop is to end.
-func (s *session) greet(b []byte) (n int, ok bool) {
-	n, out, err := s.handshake.Next(b, s.loop.out)
-	s.loop.out = out
-	switch {
-	case errors.Is(err, secure.ErrShort):
-		return 0, false
-	case err != nil:
-		s.srv.counters.refused.Add(1)
-		s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), slog.Any("reason", err))
-		s.closing = true
-		return n, false
-	case s.handshake.Done():
-		s.handshake = nil
-		s.greeted.Store(true)
-	}
-	return n, true
 }
 
 // execute answers one request. It returns false if the request must be executed later.
@@ -301,13 +302,15 @@ func (s *session) resume() {
 			s.closing = s.closing || isDefect(*reply)
 		}
 	case paused:
-		if s.conn.OutboundBuffered() < softUnreadBytes/2 {
+		if s.countUnread() < s.srv.unread.soft()/2 {
 			s.state = running
 			s.srv.sessions.unpause(s)
 		}
 		if unread := s.unacknowledged(); unread < s.unread {
 			s.unread, s.lookedAt = unread, s.srv.clock.now()
 		}
+	case proving:
+		s.proved()
 	case running, lingering:
 	}
 	if s.readsLess && s.state == running && !s.closing {
@@ -328,8 +331,12 @@ func (s *session) flush() bool {
 	if cap(out) > 4*flushBytes {
 		l.out = nil // a large reply's buffer is not kept
 	}
-	if _, err := s.conn.Write(out); err != nil {
-		s.closing = true // gnet has closed it
+	out, err := s.seal(out)
+	if err == nil {
+		_, err = s.conn.Write(out)
+	}
+	if err != nil {
+		s.closing = true // if it was the write's, gnet has closed it
 		return false
 	}
 	s.pauseUnread()
@@ -338,7 +345,7 @@ func (s *session) flush() bool {
 
 // pauseUnread pauses a running session whose client does not read.
 func (s *session) pauseUnread() {
-	if unread := s.conn.OutboundBuffered(); unread > softUnreadBytes && s.state == running {
+	if unread := s.countUnread(); unread > s.srv.unread.soft() && s.state == running {
 		s.state, s.unread, s.lookedAt = paused, s.unacknowledged(), s.srv.clock.now()
 		s.srv.sessions.pause(s)
 	}
@@ -359,6 +366,14 @@ func (s *session) settle() gnet.Action {
 	if s.conn.Context() == nil { // closed in a write
 		return gnet.None
 	}
+	action := s.verdict()
+	if action == gnet.Close {
+		s.end()
+	}
+	return action
+}
+
+func (s *session) verdict() gnet.Action {
 	waiting := 0
 	if s.carry != nil {
 		waiting = len(s.carry.B) - s.carryUsed
@@ -417,6 +432,10 @@ func (s *session) drain() gnet.Action {
 	}
 	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
 		return gnet.None // a turn will come
+	}
+	s.end()
+	if s.conn.Context() == nil { // closed in the write
+		return gnet.None
 	}
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
 		return gnet.Close

@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +89,7 @@ func (srv *Server) sweep() {
 			return
 		case now := <-pace.C:
 			srv.clock.set(now)
+			srv.memory.look(srv.store)
 			srv.sessions.eachPaused((*session).wake)
 		case now := <-sweep.C:
 			srv.clock.set(now)
@@ -98,25 +98,45 @@ func (srv *Server) sweep() {
 	}
 }
 
+// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop, and, when too much is unread altogether, those
+// that have some of it.
+func (srv *Server) closeIdle(now time.Time) {
+	scarce := srv.unread.scarce()
+	srv.sessions.each(func(s *session) {
+		overdue := s.isOverdue(now)
+		if overdue {
+			s.overdue.Store(true)
+		}
+		if overdue || scarce && s.counted.Load() > 0 {
+			s.wake()
+		}
+	})
+}
+
+// isOverdue says whether the client has been silent, or without a proof, for too long. While its login waits for a worker the time is not the client's.
+func (s *session) isOverdue(now time.Time) bool {
+	since := now.Sub(time.Unix(0, s.active.Load()))
+	if !s.greeted.Load() {
+		return since > handshakeTime && !s.unready.Load()
+	}
+	return s.srv.cfg.IdleTimeout > 0 && !s.busy.Load() && since > s.srv.cfg.IdleTimeout
+}
+
 // tooSlow is what a connection is told that has not proved the password in time.
 var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password proved in time"}
 
-func (srv *Server) closeIdle(now time.Time) {
-	idle := srv.cfg.IdleTimeout
-	srv.sessions.each(func(s *session) {
-		since := now.Sub(time.Unix(0, s.active.Load()))
-		switch {
-		case !s.greeted.Load() && since > handshakeTime:
-			srv.counters.refused.Add(1)
-			srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", tooSlow.Text))
-			_ = s.conn.AsyncWrite(secure.AppendRefusal(nil, tooSlow), nil)
-		case idle > 0 && s.greeted.Load() && !s.busy.Load() && since > idle:
-			srv.counters.idleClosed.Add(1)
-		default:
-			return
-		}
-		_ = s.conn.Close()
-	})
+// closeOverdue closes the session if the sweeper found it overdue and that is still so.
+func (s *session) closeOverdue() {
+	if !s.overdue.Swap(false) || s.closing || !s.isOverdue(s.srv.clock.now()) {
+		return
+	}
+	s.closing = true
+	if s.login == nil {
+		s.srv.counters.idleClosed.Add(1)
+		return
+	}
+	s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
+	s.refused(tooSlow)
 }
 
 // setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to leave one unread, which

@@ -2,8 +2,8 @@ package loop
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +14,9 @@ import (
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
 )
+
+// encrypted has every server of these tests encrypt: go test ./loop -encrypted.
+var encrypted = flag.Bool("encrypted", false, "run the tests with encryption")
 
 const testPassword = "correct horse battery staple"
 
@@ -33,7 +36,7 @@ func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	t.Helper()
 	cfg := Config{
 		Addr: "127.0.0.1:0", MaxConns: 100, Password: testPassword, KDF: testKDF, Version: "test",
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	if change != nil {
 		change(&cfg)
@@ -78,16 +81,19 @@ func tryDial(t testing.TB, srv *Server, key []byte) (*wire, error) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	w := &wire{TB: t, conn: conn}
-	if err = w.handshake(key); err != nil {
+	if err = w.handshake(key, srv.cfg.Encrypt); err != nil {
 		_ = conn.Close()
 	}
 	return w, err
 }
 
-func (w *wire) handshake(key []byte) error {
-	var nonce [32]byte
-	_, _ = rand.Read(nonce[:])
-	hs := secure.NewClient(func(secure.KDF) ([]byte, error) { return key, nil }, nonce)
+// newClient returns the client's side of a handshake with the key.
+func newClient(key []byte, encrypt bool) *secure.Client {
+	return secure.NewClient(secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return key, nil }, Encrypt: encrypt}, secure.NewFresh())
+}
+
+func (w *wire) handshake(key []byte, encrypt bool) error {
+	hs := newClient(key, encrypt)
 	out := hs.Hello(nil)
 	for !hs.Done() {
 		if _, err := w.conn.Write(out); err != nil {
@@ -105,7 +111,36 @@ func (w *wire) handshake(key []byte) error {
 		}
 		w.in, out = w.in[n:], reply
 	}
+	if seal, opener := hs.Records(); seal != nil {
+		w.conn = &recordConn{Conn: w.conn, seal: seal, in: secure.NewReader(w.conn, opener, w.in)}
+		w.in = nil
+	}
 	return nil
+}
+
+// recordConn is a connection that seals what is written and opens what is read.
+type recordConn struct {
+	net.Conn
+	seal *secure.Sealer
+	in   *secure.Reader
+}
+
+func (c *recordConn) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+func (c *recordConn) Write(b []byte) (int, error) {
+	records, err := c.seal.Seal(nil, b)
+	if err == nil {
+		_, err = c.Conn.Write(records)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// CloseWrite ends what is sent, without the record that ends a stream.
+func (c *recordConn) CloseWrite() error {
+	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
 // read adds what arrives within five seconds to w.in.

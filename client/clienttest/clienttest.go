@@ -30,13 +30,19 @@ const stopTimeout = 5 * time.Second
 
 // Server is a server in this process.
 type Server struct {
-	addr string
-	loop *loop.Server // nil while it is stopped
+	addr    string
+	encrypt bool
+	loop    *loop.Server // nil while it is stopped
 }
 
 // New starts a server; Stop ends it. In a test, Start is simpler.
-func New() (*Server, error) {
-	s := &Server{addr: "127.0.0.1:0"}
+func New() (*Server, error) { return start(false) }
+
+// NewEncrypted is New for a server that encrypts.
+func NewEncrypted() (*Server, error) { return start(true) }
+
+func start(encrypt bool) (*Server, error) {
+	s := &Server{addr: "127.0.0.1:0", encrypt: encrypt}
 	if err := s.Restart(); err != nil {
 		return nil, err
 	}
@@ -46,7 +52,18 @@ func New() (*Server, error) {
 // Start starts a server that ends with the test.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	s, err := New()
+	return endWith(tb, New)
+}
+
+// StartEncrypted is Start for a server that encrypts.
+func StartEncrypted(tb testing.TB) *Server {
+	tb.Helper()
+	return endWith(tb, NewEncrypted)
+}
+
+func endWith(tb testing.TB, start func() (*Server, error)) *Server {
+	tb.Helper()
+	s, err := start()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -60,7 +77,7 @@ func Client(tb testing.TB) *client.Client {
 	return Start(tb).Client(tb, nil)
 }
 
-// Client returns a client of s that is closed at the end of the test. Of options, which may be nil, Addr and Password are s's.
+// Client returns a client of s that is closed at the end of the test. Of options, which may be nil, Addr, Password and Encrypt are s's.
 func (s *Server) Client(tb testing.TB, options *client.Options) *client.Client {
 	tb.Helper()
 	c, err := client.Open(tb.Context(), s.URL(), options)
@@ -76,7 +93,11 @@ func (s *Server) Addr() string { return s.addr }
 
 // URL returns what client.Open takes to reach s.
 func (s *Server) URL() string {
-	return (&url.URL{Scheme: "cyberdb", User: url.UserPassword("", Password), Host: s.addr}).String()
+	scheme := "cyberdb"
+	if s.encrypt {
+		scheme = "cyberdbs"
+	}
+	return (&url.URL{Scheme: scheme, User: url.UserPassword("", Password), Host: s.addr}).String()
 }
 
 // Stop ends the server, and with it its connections and its tables. A server that is stopped already stays so.
@@ -98,6 +119,7 @@ func (s *Server) Restart() error {
 		Password: Password,
 		// A fixed salt: clients derive a key for a new one at most once a minute.
 		KDF:        secure.KDF{LogN: secure.MinLogN},
+		Encrypt:    s.encrypt,
 		EventLoops: 1,
 		Logger:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

@@ -20,7 +20,7 @@ func runCallers(ctx context.Context, o bench.Options, goroutines int) (_ *bench.
 	if o.Target.Network == "unix" {
 		address = "unix:" + address
 	}
-	c, err := client.New(client.Options{Addr: address, Password: o.Password, Conns: clientConns})
+	c, err := client.New(client.Options{Addr: address, Password: o.Password, Encrypt: o.Target.Encrypt, Conns: clientConns})
 	if err != nil {
 		return nil, err
 	}

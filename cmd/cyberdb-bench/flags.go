@@ -45,6 +45,7 @@ const usageMiddle = `
 Targets (--target, several to compare them in one run):
 
     cyberdb://HOST:PORT           cyberdb-fast
+    cyberdbs://HOST:PORT          the same, encrypted, as a server with --encrypt does
     redis://HOST:PORT             Redis, Valkey
     memcached://HOST:PORT         memcached, text protocol: get, set, mixed, incr
     legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1, its wire has no pipelining
@@ -64,6 +65,7 @@ type raw struct {
 	ratio              string
 	load               int
 	passwordFile       string
+	encrypt            bool
 	connections, depth []int
 }
 
@@ -105,7 +107,8 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.StringVarP(&r.host, "host", "H", "127.0.0.1", "address of the server")
 	f.IntVarP(&r.port, "port", "p", 9980, "port of the server")
 	f.StringVar(&r.socket, "unix", "", "path of the server's Unix socket, in place of host and port")
-	f.StringArrayVar(&r.targets, "target", nil, "PROTOCOL://HOST:PORT, in place of host and port; with --unix: cyberdb: or redis:")
+	f.StringArrayVar(&r.targets, "target", nil, "PROTOCOL://HOST:PORT, in place of host and port; with --unix: cyberdb:, cyberdbs: or redis:")
+	f.BoolVar(&r.encrypt, "encrypt", false, "encrypt, as a server with --encrypt does; cyberdbs: as a target's protocol says it too")
 	f.IntSliceVarP(&r.connections, "connections", "c", []int{o.Connections}, "connections; several numbers make a run each")
 	f.IntSliceVarP(&r.depth, "pipeline", "P", []int{o.Pipeline}, "requests in flight on each connection; several numbers make a run each")
 	f.DurationVarP(&o.Duration, "duration", "d", o.Duration, "measured time")
@@ -146,6 +149,7 @@ func (c *command) resolve(r *raw, getenv func(string) string) (err error) {
 		func() error { o.ValueSize, err = bench.ParseSize(r.values); return err },
 		func() error { o.Ratio, err = bench.ParseRatio(r.ratio); return err },
 		func() error { p.Targets, err = pickTargets(r); return err },
+		func() error { return encryptAll(r, p.Targets) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -168,6 +172,20 @@ func (c *command) resolve(r *raw, getenv func(string) string) (err error) {
 		}
 	}
 	return err
+}
+
+// encryptAll does what --encrypt asks for.
+func encryptAll(r *raw, targets []bench.Target) error {
+	if !r.encrypt {
+		return nil
+	}
+	for i := range targets {
+		if targets[i].Scheme != bench.SchemeNative {
+			return usagef("--encrypt is for cyberdb: only, not for %s; to encrypt some targets of several write cyberdbs:", targets[i])
+		}
+		targets[i].Encrypt = true
+	}
+	return nil
 }
 
 func usagef(format string, args ...any) error {
@@ -200,10 +218,14 @@ func unixTarget(r *raw) (bench.Target, error) {
 	if len(r.targets) > 0 {
 		scheme, _, _ = strings.Cut(r.targets[0], ":")
 	}
-	if len(r.targets) > 1 || (scheme != bench.SchemeNative && scheme != bench.SchemeRedis) {
-		return bench.Target{}, usagef("--target %q: with --unix give cyberdb: or redis:", strings.Join(r.targets, " "))
+	encrypt := scheme == bench.SchemeNativeEncrypted
+	if encrypt {
+		scheme = bench.SchemeNative
 	}
-	return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket}, nil
+	if len(r.targets) > 1 || (scheme != bench.SchemeNative && scheme != bench.SchemeRedis) {
+		return bench.Target{}, usagef("--target %q: with --unix give cyberdb:, cyberdbs: or redis:", strings.Join(r.targets, " "))
+	}
+	return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket, Encrypt: encrypt}, nil
 }
 
 // password returns the password; a file's last line end does not belong to it.

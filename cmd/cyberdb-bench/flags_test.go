@@ -53,6 +53,15 @@ func TestParseCommand(t *testing.T) {
 		{"--unix /run/s --target redis:", func(c *command) {
 			aim(c, bench.Target{Scheme: "redis", Network: "unix", Address: "/run/s"})
 		}},
+		{"--encrypt -H ::1", func(c *command) {
+			aim(c, bench.Target{Scheme: "cyberdb", Network: "tcp", Address: "[::1]:9980", Encrypt: true})
+		}},
+		{"--unix /run/s --target cyberdbs:", func(c *command) {
+			aim(c, bench.Target{Scheme: "cyberdb", Network: "unix", Address: "/run/s", Encrypt: true})
+		}},
+		{"--target cyberdbs://h:1 --target redis://h:2", func(c *command) {
+			aim(c, bench.Target{Scheme: "cyberdb", Network: "tcp", Address: "h:1", Encrypt: true}, bench.Target{Scheme: "redis", Network: "tcp", Address: "h:2"})
+		}},
 		{"-c 1,50 -P 1 -P 16 --repeat 3 --interleave=false --target gnet-echo:2 --target legacy-encrypted://h:1", func(c *command) {
 			aim(c, bench.Target{Scheme: "gnet-echo", Network: "tcp", Loops: 2}, bench.Target{Scheme: "legacy-encrypted", Network: "tcp", Address: "h:1"})
 			c.plan.Connections, c.plan.Pipelines, c.plan.Repeat, c.plan.Interleave = []int{1, 50}, []int{1, 16}, 3, false
@@ -82,7 +91,7 @@ func TestParseCommandRefuses(t *testing.T) {
 	for _, args := range []string{
 		"--bogus", "stray", "-c many", "-p 0", "-p 70000", "--op steal", "-d fast", "--target redis://h", "--target redis://h:1 -p 5",
 		"--unix /run/s --target memcached:", "--unix /run/s --target redis: --target cyberdb:", "--repeat 0", "--server-pid 1 --target gnet-echo --target gnet-echo:2", "--ratio 9", "--key-size big",
-		"--idle --repeat 2", "--callers 5 -c 1,2", "--load 5 --keys 6", "--idle --no-run", "--password-file /nonexistent",
+		"--idle --repeat 2", "--callers 5 -c 1,2", "--load 5 --keys 6", "--encrypt --target redis://h:1", "--encrypt --target cyberdb://h:1 --target legacy://h:1", "--idle --no-run", "--password-file /nonexistent",
 	} {
 		var usage *bench.UsageError
 		if _, err := parseCommand(strings.Fields(args), noEnv); !errors.As(err, &usage) || strings.Contains(err.Error(), "\n") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -27,11 +28,11 @@ func TestMain(m *testing.M) {
 }
 
 // startServer starts the real server on a free port and a Unix socket.
-func startServer(t *testing.T) (address, socket string) {
+func startServer(t *testing.T, encrypt bool) (address, socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "socket")
 	server, err := loop.Start(loop.Config{
-		Addr: "127.0.0.1:0", Unix: socket, MaxConns: 60, Password: testPassword,
+		Addr: "127.0.0.1:0", Unix: socket, MaxConns: 60, Password: testPassword, Encrypt: encrypt,
 		KDF: secure.KDF{LogN: secure.MinLogN}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -49,8 +50,17 @@ func startServer(t *testing.T) (address, socket string) {
 }
 
 func TestAgainstTheServer(t *testing.T) {
-	address, socket := startServer(t)
-	const short = " -d 50ms --warmup 10ms --keys 2000 --json"
+	for _, encrypt := range []bool{false, true} {
+		t.Run(fmt.Sprint("encrypt ", encrypt), func(t *testing.T) { measureAll(t, encrypt) })
+	}
+}
+
+func measureAll(t *testing.T, encrypt bool) {
+	address, socket := startServer(t, encrypt)
+	short := "-d 50ms --warmup 10ms --keys 2000 --json "
+	if encrypt {
+		short += "--encrypt "
+	}
 	for _, args := range []string{
 		"--op get -c 50 -P 16",
 		"--op get -c 1 -P 1",
@@ -58,14 +68,14 @@ func TestAgainstTheServer(t *testing.T) {
 		"--op append -c 10 -P 16",
 		"--op index -c 10 -P 16",
 		"--op mixed -c 10 -P 16 --key-size 24 --threads 2",
-		"--op get -c 4 -P 2 --value-size 600000 --keys 10",
+		"--op incr -c 4 -P 4",
+		"--rate 5000 -c 4 -P 4",
+		"--callers 10",
+		"--op get -c 4 -P 2 --value-size 600000 --keys 10 -d 500ms",
 	} {
 		for _, where := range []string{" --target cyberdb://" + address, " --unix " + socket} {
 			var stdout, stderr bytes.Buffer
-			line := args + where + short
-			if strings.Contains(args, "--keys") {
-				line = strings.Replace(line, " --keys 2000", "", 1)
-			}
+			line := short + args + where
 			if code := run(context.Background(), strings.Fields(line), &stdout, &stderr); code != 0 {
 				t.Errorf("%s: exit code %d: %s%s", line, code, stderr.String(), stdout.String())
 				continue
@@ -79,9 +89,10 @@ func TestAgainstTheServer(t *testing.T) {
 }
 
 func TestServerRefuses(t *testing.T) {
-	address, _ := startServer(t)
+	address, _ := startServer(t, false)
 	cases := []struct{ name, password, args, want string }{
 		{"wrong password", "guess", "", "wrong password"},
+		{"encryption", testPassword, "--encrypt", "this server does not encrypt"},
 		{"one connection too many", testPassword, "-c 100", "refuses connection"},
 	}
 	for _, c := range cases {
@@ -96,7 +107,7 @@ func TestServerRefuses(t *testing.T) {
 
 // TestComparesAndKeeps runs two targets in turn, keeps the runs, and makes the report from them.
 func TestComparesAndKeeps(t *testing.T) {
-	address, _ := startServer(t)
+	address, _ := startServer(t, false)
 	folder := t.TempDir()
 	results, document, html, later := filepath.Join(folder, "get.jsonl"), filepath.Join(folder, "B.md"), filepath.Join(folder, "a.html"), filepath.Join(folder, "b.html")
 	if err := os.WriteFile(document, []byte("<!-- bench get -->\n<!-- bench end -->\n"), readable); err != nil {

@@ -22,6 +22,8 @@ type banner struct {
 	tcp         netip.AddrPort // not valid: no TCP
 	unix        string
 	anyone      bool // no list of networks that may connect
+	onlyHere    bool // no list, and only this machine may connect
+	encrypt     bool
 	maxConns    int
 	eventLoops  int
 	descriptors uint64
@@ -33,7 +35,8 @@ type banner struct {
 
 func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, secret password, terminal bool) banner {
 	b := banner{
-		version: versionLine(), anyone: len(cfg.allow) == 0,
+		version: versionLine(), encrypt: cfg.encrypt,
+		anyone: len(cfg.allow) == 0 && !cfg.encrypt, onlyHere: len(cfg.allow) == 0 && cfg.encrypt,
 		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
 		dir: dir.path, secret: secret, terminal: terminal,
 	}
@@ -61,7 +64,7 @@ func writeBanner(w io.Writer, b banner) {
 	line("limits", "%s connections, %d event loops, %s file descriptors, idle connections are %s",
 		grouped(uint64(b.maxConns)), b.eventLoops, grouped(b.descriptors), b.idleText())
 	line("data", "in memory only: this version does not write tables to disk; they are lost when it stops")
-	line("security", "clients prove the password; what they send is not encrypted by this version%s", b.reach())
+	line("security", "%s", b.securityText())
 	line("password", "%s", b.passwordText())
 	fmt.Fprintln(&s)
 	line("connect", "%s", b.connectURL())
@@ -88,15 +91,22 @@ func (b *banner) idleText() string {
 	return "closed after " + b.idle.String()
 }
 
-// reach warns where more than this machine may connect.
-func (b *banner) reach() string {
-	if !b.tcp.IsValid() || b.tcp.Addr().IsLoopback() {
-		return ""
+// securityText says what is protected, and warns where more than this machine may connect.
+func (b *banner) securityText() string {
+	text := "clients prove the password; what follows is not encrypted"
+	if b.encrypt {
+		text = "clients prove the password; everything is encrypted"
 	}
-	if b.anyone {
-		return ", and every machine that reaches this address may try: see --allow"
+	switch {
+	case !b.tcp.IsValid() || b.tcp.Addr().IsLoopback():
+	case b.onlyHere:
+		text += "; only this machine may connect: --allow names others"
+	case b.anyone:
+		text += ", and every machine that reaches this address may try: see --allow"
+	case !b.encrypt:
+		text += ", so keep to networks that nobody listens on, or turn on --encrypt"
 	}
-	return ", so keep to networks that nobody listens on"
+	return text
 }
 
 func (b *banner) passwordText() string {
@@ -126,6 +136,9 @@ func (b *banner) connectURL() string {
 	u := url.URL{Scheme: "cyberdb", Host: b.reachable()}
 	if !b.tcp.IsValid() {
 		u = url.URL{Scheme: "unix", Path: b.unix}
+	}
+	if b.encrypt {
+		u.Scheme += "s"
 	}
 	if b.showsPassword() {
 		u.User = url.UserPassword("", b.secret.text)

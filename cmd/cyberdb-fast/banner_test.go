@@ -58,6 +58,24 @@ func TestBanner(t *testing.T) {
 			"--allow",
 		},
 		{
+			"encrypted, this machine alone",
+			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, encrypt: true, onlyHere: true},
+			[]string{"everything is encrypted; only this machine may connect: --allow names others\n", "connect   cyberdbs://127.0.0.1:1\n"},
+			"not encrypted",
+		},
+		{
+			"encrypted, with a list",
+			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, encrypt: true},
+			[]string{"everything is encrypted\n"},
+			"--allow",
+		},
+		{
+			"encrypted socket",
+			banner{unix: "/run/s", secret: given, encrypt: true},
+			[]string{"connect   unixs:///run/s\n"},
+			"unix:",
+		},
+		{
 			"socket alone",
 			banner{unix: "/run/a b.sock", secret: made, terminal: true},
 			[]string{"listening /run/a b.sock\n", "connect   unix://:SECRET@/run/a%20b.sock\n"},

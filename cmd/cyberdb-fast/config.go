@@ -20,6 +20,7 @@ const (
 
 	maxConnsLimit  = 1 << 20 // the most descriptors that Linux gives one process by default
 	maxEventLoops  = 256
+	minMemory      = 64 << 20
 	maxSocketBytes = 103 // longest path of a Unix socket on every system: the shortest sun_path is 104 bytes with its end
 )
 
@@ -29,8 +30,10 @@ type config struct {
 	port     int
 	unix     string
 	allow    []netip.Prefix
+	encrypt  bool
 	maxConns int
 	idle     time.Duration // 0: never
+	memory   int64         // bytes; 0: no limit
 
 	dir        string
 	password   passwordSource
@@ -64,16 +67,19 @@ func newFlags() (*flagSet, *config) {
 	f.StringVarP(&cfg.host, "host", "H", cfg.host, "address to listen on; 0.0.0.0 is every one, \"\" is none (needs --unix)")
 	f.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
 	f.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
-	f.Var(&networks{&cfg.allow}, "allow", "who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone)")
+	f.Var(&networks{&cfg.allow}, "allow", "who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)")
+	f.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
 
 	f = all.group("Limits")
 	f.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
 	f.Var(&idleTime{&cfg.idle}, "timeout", "close a connection that sends nothing for this `time`, 900 (seconds) or 15m (default never)")
+	f.Var(&size{&cfg.memory, minMemory}, "max-memory", "refuse to store more once this much memory is used, 512MiB or 4GiB (default no limit)")
 	f.Var(&number{&cfg.eventLoops, 0, maxEventLoops}, "event-loops", "event loops; 0 is chosen for the machine")
 
 	f = all.group("Data and password")
 	f.StringVar(&cfg.dir, "dir", cfg.dir, "`directory` for what outlives a restart; made if missing")
-	f.Var(&cfg.password.flag, "password-file", "`file` with the password; without any a random one is made and kept in the data directory")
+	f.Var(&textFlag{&cfg.password.flags.file, "file"}, "password-file", "`file` with the password; without any a random one is made and kept in the data directory")
+	f.Var(&textFlag{&cfg.password.flags.text, "text"}, "password", "the password; the list of processes shows it to everybody on this machine")
 
 	f = all.group("Other")
 	f.StringVar(&cfg.file, "config", "", "`file` of \"flag = value\" lines, and password = ...; flags and environment win over it")
@@ -108,6 +114,7 @@ func (f *flagSet) usage() string {
 	b.WriteString("\nEnvironment:\n" +
 		"  CYBERDB_PASSWORD        the password\n" +
 		"  CYBERDB_PASSWORD_FILE   file with the password\n" +
+		"  CREDENTIALS_DIRECTORY   of systemd: the password is in its file cyberdb-password\n" +
 		"\nFlags win over the environment, the environment over the --config file.\n")
 	return b.String()
 }
@@ -145,6 +152,19 @@ func (c *config) check() error {
 		return fmt.Errorf("--dir: needs the name of a directory")
 	}
 	return nil
+}
+
+// checkReach refuses to be reached from other machines with a password that was made here, unless the settings name who may come.
+func (c *config) checkReach(secret password) error {
+	if !secret.own || len(c.allow) > 0 || c.host == "" {
+		return nil
+	}
+	addr, err := net.ResolveTCPAddr("tcp", c.tcpAddr())
+	if err != nil || addr.IP.IsLoopback() { // a name that is none is found out by listening
+		return nil
+	}
+	return fmt.Errorf("--host %s is reached from other machines, and nobody there knows the password that was made here: "+
+		"name who may come with --allow, or give a password with --password-file", c.host)
 }
 
 // tcpAddr returns the TCP address to listen on, "" for none.

@@ -56,6 +56,12 @@ func TestSettings(t *testing.T) {
 			c.port, c.dir = 8, " x #"
 			c.allow = []netip.Prefix{prefix("3.3.3.3/32")}
 		}},
+		{"memory", "--max-memory 4GiB", "", func(c *config) { c.memory = 4 << 30 }},
+		{"memory, short", "--max-memory 512m", "", func(c *config) { c.memory = 512 << 20 }},
+		{"memory, bytes", "--max-memory 100000000", "", func(c *config) { c.memory = 100_000_000 }},
+		{"memory, none", "--max-memory 0", "max-memory = 1G", func(*config) {}},
+		{"encryption", "--encrypt", "", func(c *config) { c.encrypt = true }},
+		{"encryption off", "--encrypt=false", "encrypt = true", func(*config) {}},
 		{"no TCP", "--host= --unix s", "", func(c *config) { c.host, c.unix = "", "s" }},
 	}
 	for _, tt := range tests {
@@ -87,6 +93,12 @@ func TestSettingErrors(t *testing.T) {
 		{"--timeout soon", "", "900"},
 		{"--timeout=-1", "", "900"},
 		{"--timeout 4294967296", "", "900"},
+		{"--max-memory 63M", "", "at least 64MiB"},
+		{"--max-memory much", "", "512MiB"},
+		{"--max-memory 1X", "", "512MiB"},
+		{"--max-memory 99999999T", "", "512MiB"},
+		{"--max-memory=-1G", "", "512MiB"},
+		{"--max-memory=", "", "512MiB"},
 		{"--allow 10.1.2.3/8", "", "write 10.0.0.0/8 for the network, 10.1.2.3 for"},
 		{"--allow 10.0.0.0/33", "", "neither an address"},
 		{"--allow localhost", "", "neither an address"},
@@ -137,6 +149,8 @@ func TestPasswordLayers(t *testing.T) {
 		want string // the password, or what the error says
 	}{
 		{"flag", flag, both, "password = c", "flag file"},
+		{"flag, text", []string{"--password", "flag text"}, both, "password = c", "flag text"},
+		{"flags twice", []string{"--password", "x", "--password-file", "flag"}, nil, "", "error: --password and --password-file are both set"},
 		{"environment", nil, envText, "password = c", "env text"},
 		{"environment, file", nil, envFile, "password-file = config", "env file"},
 		{"config", nil, nil, "password = \" c # \"", " c # "},

@@ -28,6 +28,39 @@ func (n *number) Set(text string) error {
 	return nil
 }
 
+// size is a flag that takes a number of bytes, with a unit or without; 0 is no limit.
+type size struct {
+	to    *int64
+	least int64
+}
+
+func (s *size) Type() string { return "size" }
+
+func (s *size) String() string {
+	if *s.to == 0 {
+		return "0"
+	}
+	return strconv.FormatInt(*s.to>>20, 10) + "MiB"
+}
+
+// sizeUnits are powers of 1024, with which memory is sold.
+var sizeUnits = map[string]int{"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40, "TB": 40, "TIB": 40}
+
+// Set reads 512MiB, 2G or 1073741824.
+func (s *size) Set(text string) error {
+	digits := strings.TrimRight(text, "KMGTIBkmgtib ")
+	shift, known := sizeUnits[strings.ToUpper(strings.TrimSpace(text[len(digits):]))]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
+		return errors.New("must be a size such as 512MiB or 4GiB; 0 is no limit")
+	}
+	if n <<= shift; n != 0 && n < s.least {
+		return fmt.Errorf("must be at least %dMiB", s.least>>20)
+	}
+	*s.to = n
+	return nil
+}
+
 // onOff returns what a flag without a value, or with =true or =false, sets.
 func onOff(to *bool) func(string) error {
 	return func(text string) error {

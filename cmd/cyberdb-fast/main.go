@@ -68,6 +68,9 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	if err != nil {
 		return nil, password{}, err
 	}
+	if err := cfg.checkReach(secret); err != nil {
+		return nil, password{}, err
+	}
 	kdf, err := dir.kdf()
 	if err != nil {
 		return nil, password{}, err
@@ -81,12 +84,16 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		MaxConns:    cfg.maxConns,
 		Allow:       cfg.allow,
 		IdleTimeout: cfg.idle,
-		Password:    secret.text,
-		KDF:         kdf,
-		EventLoops:  cfg.eventLoops,
-		Logger:      log,
-		LogRequest:  cfg.printLog,
-		Version:     version(),
+
+		MaxMemoryBytes: cfg.memory,
+
+		Password:   secret.text,
+		KDF:        kdf,
+		Encrypt:    cfg.encrypt,
+		EventLoops: cfg.eventLoops,
+		Logger:     log,
+		LogRequest: cfg.printLog,
+		Version:    version(),
 	})
 	if err != nil {
 		return nil, password{}, explainStart(err, cfg)

@@ -28,8 +28,9 @@ type password struct {
 
 // passwordSource is where the settings say that the password is. The first layer that says something counts.
 type passwordSource struct {
-	flag       passwordFileFlag
+	flags      passwordLayer
 	env        passwordLayer
+	credential passwordLayer // of systemd
 	config     passwordLayer
 	configName string // file that config was read from
 }
@@ -40,22 +41,25 @@ type passwordLayer struct{ text, file *string }
 func (l *passwordLayer) setText(text string) { l.text = &text }
 func (l *passwordLayer) setFile(file string) { l.file = &file }
 
-// passwordFileFlag is the flag that names a password file.
-type passwordFileFlag struct{ name *string }
-
-func (f *passwordFileFlag) Type() string { return "file" }
-
-func (f *passwordFileFlag) String() string {
-	if f.name == nil {
-		return ""
-	}
-	return *f.name
+// textFlag is a flag that knows whether it was given.
+type textFlag struct {
+	to   **string
+	kind string
 }
 
-func (f *passwordFileFlag) Set(name string) error {
-	f.name = &name
+// Type returns what stands for the value in the help.
+func (f *textFlag) Type() string { return f.kind }
+
+func (f *textFlag) String() string { return "" } // a password is shown nowhere
+
+// Set takes the value.
+func (f *textFlag) Set(text string) error {
+	*f.to = &text
 	return nil
 }
+
+// credentialFile is the name of the password among the credentials that systemd gives a service (LoadCredential=).
+const credentialFile = "cyberdb-password"
 
 func (s *passwordSource) readEnv(env func(string) (string, bool)) {
 	if text, set := env("CYBERDB_PASSWORD"); set {
@@ -64,15 +68,31 @@ func (s *passwordSource) readEnv(env func(string) (string, bool)) {
 	if file, set := env("CYBERDB_PASSWORD_FILE"); set {
 		s.env.setFile(file)
 	}
+	if dir, set := env("CREDENTIALS_DIRECTORY"); set {
+		if name := filepath.Join(dir, credentialFile); exists(name) {
+			s.credential.setFile(name)
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // read returns the password that the settings name, or else the one that is kept in dir, made now if there is none.
 func (s *passwordSource) read(dir *dataDir) (password, error) {
 	switch {
-	case s.flag.name != nil:
-		return readPasswordFile("--password-file", *s.flag.name)
+	case s.flags != passwordLayer{}:
+		p, err := s.flags.read("--password", "--password-file")
+		if err == nil && s.flags.text != nil {
+			p.warnings = []string{"everybody on this machine may read the password of --password in the list of processes: use --password-file or CYBERDB_PASSWORD"}
+		}
+		return p, err
 	case s.env != passwordLayer{}:
 		return s.env.read("CYBERDB_PASSWORD", "CYBERDB_PASSWORD_FILE")
+	case s.credential != passwordLayer{}:
+		return s.credential.read("", "credential "+credentialFile)
 	case s.config != passwordLayer{}:
 		p, err := s.config.read(s.configName+": password", s.configName+": password-file")
 		if err == nil && s.config.text != nil {

@@ -89,3 +89,36 @@ func TestReadmeLinks(t *testing.T) {
 		t.Errorf("README.md names %d entry points, not 6", functions)
 	}
 }
+
+// TestSecurityTests: the tests that SECURITY.md names are there.
+func TestSecurityTests(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := make(map[string]bool)
+	for _, room := range []string{"codec/secure", "loop", "client"} {
+		files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllSubmatch(source, -1) {
+				defined[string(match[1])] = true
+			}
+		}
+	}
+	named := regexp.MustCompile(`Test\w+`).FindAllString(string(text), -1)
+	if len(named) < 20 {
+		t.Errorf("SECURITY.md names %d tests", len(named))
+	}
+	for _, name := range named {
+		if !defined[name] {
+			t.Errorf("SECURITY.md names %s, which is not there", name)
+		}
+	}
+}

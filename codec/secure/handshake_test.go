@@ -2,11 +2,9 @@ package secure
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
+	"strings"
 	"testing"
-
-	"golang.org/x/crypto/scrypt"
 )
 
 var (
@@ -41,9 +39,17 @@ func run(client *Client, server *Server, step int, change func(i int, message []
 			}
 		}
 	}
+	answer := func(b, out []byte) (int, []byte, error) {
+		n, out, err := server.Next(b, out)
+		if errors.Is(err, ErrWork) {
+			server.Work()
+			_, out, err = server.Next(nil, out)
+		}
+		return n, out, err
+	}
 	for i := 1; !client.Done(); i += 2 {
 		var serverErr, clientErr error
-		toClient, serverErr = feed(server.Next, toServer)
+		toClient, serverErr = feed(answer, toServer)
 		if change != nil {
 			toClient = change(i, toClient)
 		}
@@ -60,19 +66,141 @@ func run(client *Client, server *Server, step int, change func(i int, message []
 	return nil
 }
 
+// Two sides' fresh values, the same in every run.
+var (
+	clientFresh = Fresh{Nonce: [32]byte{1}, Scalar: [32]byte{3}}
+	serverFresh = Fresh{Nonce: [32]byte{2}, Scalar: [32]byte{4}}
+)
+
+func testServer(key []byte, encrypt bool, fresh Fresh) *Server {
+	return NewServer(&ServerConfig{Key: key, KDF: testKDF, Limits: testLimits, Encrypt: encrypt}, fresh)
+}
+
+func testClient(key []byte, encrypt bool) *Client {
+	return NewClient(ClientConfig{Key: func(KDF) ([]byte, error) { return key, nil }, Encrypt: encrypt}, clientFresh)
+}
+
+// pair returns two sides that encrypt.
 func pair(clientKey, serverKey []byte) (*Client, *Server) {
-	client := NewClient(func(KDF) ([]byte, error) { return clientKey, nil }, [32]byte{1})
-	return client, NewServer(serverKey, testKDF, testLimits, [32]byte{2})
+	return testClient(clientKey, true), testServer(serverKey, true, serverFresh)
 }
 
 func TestHandshake(t *testing.T) {
-	for _, step := range []int{1, 2, 7, 1000} {
-		client, server := pair(keyOf(1), keyOf(1))
-		if err := run(client, server, step, nil); err != nil {
-			t.Fatalf("in steps of %d: %v", step, err)
+	for _, encrypt := range []bool{true, false} {
+		for _, step := range []int{1, 2, 7, 1000} {
+			client, server := testClient(keyOf(1), encrypt), testServer(keyOf(1), encrypt, serverFresh)
+			if err := run(client, server, step, nil); err != nil {
+				t.Fatalf("in steps of %d: %v", step, err)
+			}
+			if !client.Done() || !server.Done() || client.Limits() != testLimits {
+				t.Errorf("in steps of %d: client %v, server %v, limits %+v", step, client.Done(), server.Done(), client.Limits())
+			}
+			seal, open := client.Records()
+			serverSeal, serverOpen := server.Records()
+			if (seal != nil) != encrypt || (serverSeal != nil) != encrypt {
+				t.Fatalf("encrypt %v: records %v, %v", encrypt, seal != nil, serverSeal != nil)
+			}
+			if encrypt {
+				exchange(t, seal, serverOpen, "to the server")
+				exchange(t, serverSeal, open, "to the client")
+			}
 		}
-		if !client.Done() || !server.Done() || client.Limits() != testLimits {
-			t.Errorf("in steps of %d: client %v, server %v, limits %+v", step, client.Done(), server.Done(), client.Limits())
+	}
+}
+
+func exchange(t *testing.T, seal *Sealer, open *Opener, text string) {
+	t.Helper()
+	record, err := seal.Seal(nil, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, n, err := open.Open(record); err != nil || n != len(record) || string(plain) != text {
+		t.Errorf("%q, %d of %d, %v", plain, n, len(record), err)
+	}
+}
+
+// TestFreshKeys: two connections with the same password have nothing in common, nor have the two directions of one.
+func TestFreshKeys(t *testing.T) {
+	seen := map[string]bool{}
+	for range 4 {
+		client := NewClient(ClientConfig{Key: func(KDF) ([]byte, error) { return keyOf(1), nil }, Encrypt: true}, NewFresh())
+		if err := run(client, testServer(keyOf(1), true, NewFresh()), 1000, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range [][]byte{client.keys.clientFin, client.keys.serverFin, client.keys.clientStream, client.keys.serverStream} {
+			if seen[string(secret)] {
+				t.Errorf("%x twice", secret)
+			}
+			seen[string(secret)] = true
+		}
+	}
+}
+
+// TestEncryptionDiffers: the setting of both sides must be the same; if it is not, each learns why.
+func TestEncryptionDiffers(t *testing.T) {
+	for _, encrypts := range []bool{true, false} {
+		err := run(testClient(keyOf(1), encrypts), testServer(keyOf(1), !encrypts, serverFresh), 1000, nil)
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption || !strings.Contains(refusal.Text, "this server") {
+			t.Errorf("client %v, server %v: %v", encrypts, !encrypts, err)
+		}
+		// Somebody between them tells each that the other agrees.
+		client := testClient(keyOf(1), encrypts)
+		err = run(client, testServer(keyOf(1), !encrypts, serverFresh), 1000, func(i int, b []byte) []byte {
+			switch i {
+			case 0:
+				b[len(b)-1] ^= optionEncrypt
+			case 1:
+				b[headerBytes+1] ^= optionEncrypt
+			}
+			return b
+		})
+		if !errors.As(err, &refusal) || refusal.Code != RefusedPassword || client.Done() {
+			t.Errorf("client %v, server %v, talked into it: %v", encrypts, !encrypts, err)
+		}
+		// A server that says otherwise than it was asked.
+		client = testClient(keyOf(1), encrypts)
+		err = run(client, testServer(keyOf(1), encrypts, serverFresh), 1000, func(i int, b []byte) []byte {
+			if i == 1 {
+				b[headerBytes+1] ^= optionEncrypt
+			}
+			return b
+		})
+		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption || !strings.Contains(refusal.Text, "this client") {
+			t.Errorf("greeting with the other setting: %v", err)
+		}
+	}
+}
+
+// TestUnknown: what a side does not know of the other's message is refused with its reason.
+func TestUnknown(t *testing.T) {
+	const atHello, atGreeting, atShare = len(Magic) + headerBytes, headerBytes, headerBytes
+	for _, c := range []struct {
+		name        string
+		message, at int
+		value       byte
+		want        RefusalCode
+	}{
+		{"newer client", 0, atHello, Version + 1, RefusedVersion},
+		{"older client", 0, atHello + 1, Version - 1, RefusedVersion},
+		{"option of Hello", 0, atHello + 2, optionEncrypt | 0x80, RefusedMessage},
+		{"version of Greeting", 1, atGreeting, Version + 1, RefusedVersion},
+		{"option of Greeting", 1, atGreeting + 1, optionEncrypt | 2, RefusedMessage},
+		{"number of suites", 1, atGreeting + greetingBytes - 1, 2, RefusedMessage},
+		{"suite of Greeting", 1, atGreeting + greetingBytes, 9, RefusedSuite},
+		{"suite of ClientShare", 2, atShare, 1, RefusedSuite},
+		{"option of ClientShare", 2, atShare + 1, 1, RefusedMessage},
+	} {
+		client, server := pair(keyOf(1), keyOf(1))
+		err := run(client, server, 1000, func(i int, b []byte) []byte {
+			if i == c.message {
+				b[c.at] = c.value
+			}
+			return b
+		})
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Code != c.want {
+			t.Errorf("%s: %v, want refusal %d", c.name, err, c.want)
 		}
 	}
 }
@@ -113,7 +241,7 @@ func TestEveryBit(t *testing.T) {
 			}
 		}
 	}
-	if flips < 6*100 {
+	if flips < 8*(14+56+69+47+35+35) {
 		t.Fatalf("only %d bits flipped", flips)
 	}
 }
@@ -128,14 +256,36 @@ func TestOutOfPlace(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	server = NewServer(keyOf(1), testKDF, testLimits, [32]byte{3})
-	for i := 0; i < len(recorded); i += 2 { // the client's side, replayed
-		if _, _, err := server.Next(recorded[i], nil); err != nil {
+	replayed := func(fresh Fresh) bool {
+		server := testServer(keyOf(1), true, fresh)
+		for i := 0; i < len(recorded); i += 2 { // the client's side
+			if _, _, err := server.Next(recorded[i], nil); errors.Is(err, ErrWork) {
+				server.Work()
+				if _, _, err := server.Next(nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return server.Done()
+	}
+	if !replayed(serverFresh) {
+		t.Fatal("the recorded messages are not those of the handshake")
+	}
+	for _, fresh := range []Fresh{NewFresh(), {Nonce: serverFresh.Nonce, Scalar: [32]byte{9}}, {Nonce: [32]byte{9}, Scalar: serverFresh.Scalar}} {
+		if replayed(fresh) {
+			t.Error("a replayed client was let in")
+		}
+	}
+	falseClient, _ := pair(keyOf(1), nil)
+	falseClient.fresh = NewFresh()
+	falseClient.Hello(nil)
+	for i := 1; i < len(recorded); i += 2 { // the server's side, replayed
+		if _, _, err := falseClient.Next(recorded[i], nil); err != nil {
 			break
 		}
 	}
-	if server.Done() {
-		t.Error("a replayed client was let in")
+	if falseClient.Done() {
+		t.Error("a replayed server convinced a client")
 	}
 	for at := range recorded {
 		client, server := pair(keyOf(1), keyOf(1))
@@ -158,12 +308,24 @@ func TestOutOfPlace(t *testing.T) {
 		if at > 0 && (err == nil || client.Done()) {
 			t.Errorf("message %d reflected: %v", at, err)
 		}
+		for other := range recorded {
+			client, server = pair(keyOf(1), keyOf(1))
+			err = run(client, server, 1000, func(i int, b []byte) []byte {
+				if i == at {
+					return bytes.Clone(recorded[other])
+				}
+				return b
+			})
+			if other != at && (err == nil || client.Done()) {
+				t.Errorf("message %d in place of %d: %v", other, at, err)
+			}
+		}
 	}
 }
 
 func TestNotNative(t *testing.T) {
 	for _, first := range []string{"GET / HTTP/1.1\r\n", "*1\r\n$4\r\nPING\r\n", "\x80\x04\x95\x2c", "\x16\x03\x01", "\xf7CDBX"} {
-		server := NewServer(keyOf(1), testKDF, testLimits, [32]byte{})
+		server := testServer(keyOf(1), true, serverFresh)
 		if _, _, err := server.Next([]byte(first), nil); !errors.Is(err, ErrNotNative) {
 			t.Errorf("%q: %v", first, err)
 		}
@@ -191,26 +353,45 @@ func TestNormalForm(t *testing.T) {
 	}
 }
 
-// TestScryptVector is the third test vector of RFC 7914, section 12: the library is what we take it for.
-func TestScryptVector(t *testing.T) {
-	key, err := scrypt.Key([]byte("pleaseletmein"), []byte("SodiumChloride"), 16384, 8, 1, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887"
-	if got := hex.EncodeToString(key); got != want {
-		t.Errorf("got %s", got)
+// TestLowOrder: a share of low order is refused by either side, before it can say what the key is.
+func TestLowOrder(t *testing.T) {
+	points := cpaceVectors(t).points(t)
+	for name, refused := range lowOrder {
+		for message, at := range map[int]int{2: headerBytes + 2 + nonceBytes, 3: headerBytes + limitsBytes} {
+			client, server := pair(keyOf(1), keyOf(1))
+			err := run(client, server, 1000, func(i int, b []byte) []byte {
+				if i == message {
+					copy(b[at:], points[name])
+				}
+				return b
+			})
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || server.Done() || client.Done() {
+				t.Fatalf("%s in message %d: %v", name, message, err)
+			}
+			if asLow := strings.Contains(refusal.Text, "low order"); asLow != refused {
+				t.Errorf("%s in message %d: %v", name, message, err)
+			}
+		}
 	}
 }
 
 // FuzzServer: no bytes of a stranger panic the server's side or are let in.
 func FuzzServer(f *testing.F) {
-	client, _ := pair(keyOf(1), keyOf(1))
-	f.Add(client.Hello(nil))
+	client, server := pair(keyOf(1), keyOf(1))
+	hello := client.Hello(nil)
+	f.Add(hello)
+	_, greeting, _ := server.Next(hello, nil)
+	_, share, _ := client.Next(greeting, nil)
+	f.Add(append(hello, share...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		server := NewServer(keyOf(1), testKDF, testLimits, [32]byte{2})
+		server := testServer(keyOf(1), true, serverFresh)
 		for len(b) > 0 {
 			n, _, err := server.Next(b, nil)
+			if errors.Is(err, ErrWork) {
+				server.Work()
+				_, _, err = server.Next(nil, nil)
+			}
 			if err != nil {
 				break
 			}
@@ -231,6 +412,19 @@ func FuzzClient(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(greeting)
+	_, share, err := client.Next(greeting, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, _, err := server.Next(share, nil); !errors.Is(err, ErrWork) {
+		f.Fatal(err)
+	}
+	server.Work()
+	_, serverShare, err := server.Next(nil, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(bytes.Clone(greeting), serverShare...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		client, _ := pair(keyOf(1), keyOf(1))
 		client.Hello(nil)

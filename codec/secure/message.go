@@ -22,11 +22,14 @@ const (
 	tagBytes    = 32
 )
 
-// Suite says how the password is proved.
+// Suite says how the password is proved and what the keys are made with.
 type Suite uint8
 
-// SuiteHMAC is the challenge and response over the transcript described in doc.go.
-const SuiteHMAC Suite = 1
+// SuiteCPace is CPACE-X25519-SHA512, HKDF-SHA-256, AES-256-CTR and HMAC-SHA-256. Number 1 was in use before the first release and stays free.
+const SuiteCPace Suite = 2
+
+// Options are a bit each, in Hello, Greeting and ClientShare.
+const optionEncrypt = 1 // everything behind the finished messages is sent in records
 
 // messageType is the first byte of each message.
 type messageType uint8
@@ -71,6 +74,8 @@ var (
 	ErrShort = errors.New("secure: message not complete")
 	// ErrNotNative is returned when a connection does not start with Magic.
 	ErrNotNative = errors.New("secure: not a native connection")
+	// ErrWork is returned by Server.Next when Server.Work is due.
+	ErrWork = errors.New("secure: arithmetic is due")
 	// ErrProof is returned by a client whose server could not prove that it knows the password.
 	ErrProof = errors.New("secure: the server does not know the password")
 )

@@ -1,0 +1,199 @@
+package secure
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+)
+
+// A record, on the wire: do not change.
+//
+//	0        4                  4 + length
+//	+--------+------------------+--------+
+//	| length |    ciphertext    | tag 16 |
+//	+--------+------------------+--------+
+//
+// length is little-endian, 1 to MaxRecordBytes, or 0 at the end of the stream. The tag is HMAC-SHA-256 over sequence u64, length and ciphertext, cut to
+// 16 bytes; the sequence counts the direction's records from 0. The ciphertext is the direction's one AES-256-CTR stream, going on from record to record.
+const (
+	// MaxRecordBytes is the most that one record carries.
+	MaxRecordBytes = 64 << 10
+	// RecordOverhead is by how much a record is longer than what it carries.
+	RecordOverhead = lengthBytes + recordTagBytes
+
+	lengthBytes    = 4
+	recordTagBytes = 16
+	cipherKeyBytes = 32
+
+	// The keys are changed before the record that would pass one of these.
+	maxKeyBytes   = 64 << 30
+	maxKeyRecords = 1 << 31
+)
+
+var (
+	// ErrRecord is returned, wrapped, when a record is not the one that the other side sealed next.
+	ErrRecord = errors.New("secure: damaged record")
+	// ErrEnd is returned when the other side has ended its stream; a stream that stops without it was cut.
+	ErrEnd = errors.New("secure: end of stream")
+)
+
+// direction is one direction of an encrypted connection: a secret, the keys made from it, and how far they have been used.
+type direction struct {
+	secret  []byte
+	stream  cipher.Stream
+	mac     hash.Hash
+	bytes   uint64 // under these keys
+	records uint64 // under these keys
+
+	sequence uint64
+	err      error // the first one; it stays
+
+	maxBytes, maxRecords uint64
+
+	head [8 + lengthBytes]byte // what the tag covers before the ciphertext
+	sum  [sha256.Size]byte
+}
+
+func newDirection(secret []byte) (d direction) {
+	d = direction{secret: secret, maxBytes: maxKeyBytes, maxRecords: maxKeyRecords}
+	d.err = d.makeKeys()
+	return d
+}
+
+// makeKeys makes cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the counter, which begins at a derived value.
+func (d *direction) makeKeys() error {
+	keys, err := hkdf.Expand(sha256.New, d.secret, labelKeys, cipherKeyBytes+aes.BlockSize+sha256.Size)
+	if err != nil {
+		return err
+	}
+	block, err := aes.NewCipher(keys[:cipherKeyBytes])
+	if err != nil {
+		return err
+	}
+	d.stream = cipher.NewCTR(block, keys[cipherKeyBytes:cipherKeyBytes+aes.BlockSize])
+	d.mac = hmac.New(sha256.New, keys[cipherKeyBytes+aes.BlockSize:])
+	d.bytes, d.records = 0, 0
+	return nil
+}
+
+// before counts a record of n bytes, after changing the keys if it would pass what they are good for.
+func (d *direction) before(n int) error {
+	if d.bytes+uint64(n) > d.maxBytes || d.records+1 > d.maxRecords {
+		next, err := hkdf.Expand(sha256.New, d.secret, labelNext, secretBytes)
+		if err != nil {
+			return err
+		}
+		d.secret = next
+		if err := d.makeKeys(); err != nil {
+			return err
+		}
+	}
+	d.bytes += uint64(n)
+	d.records++
+	return nil
+}
+
+// tag returns the tag of the record that comes next; it is good until the next call.
+func (d *direction) tag(length uint32, ciphertext []byte) []byte {
+	binary.LittleEndian.PutUint64(d.head[:], d.sequence)
+	binary.LittleEndian.PutUint32(d.head[8:], length)
+	d.mac.Reset()
+	d.mac.Write(d.head[:])
+	d.mac.Write(ciphertext)
+	d.sequence++
+	return d.mac.Sum(d.sum[:0])[:recordTagBytes]
+}
+
+// Sealer makes the records of one direction.
+type Sealer struct{ direction }
+
+func newSealer(secret []byte) *Sealer { return &Sealer{newDirection(secret)} }
+
+// Seal appends plain to dst in as many records as it needs; dst's room must not overlap it.
+//
+// Errors: ErrEnd after End.
+func (s *Sealer) Seal(dst, plain []byte) ([]byte, error) {
+	for len(plain) > 0 {
+		n := min(len(plain), MaxRecordBytes)
+		var err error
+		if dst, err = s.record(dst, plain[:n]); err != nil {
+			return dst, err
+		}
+		plain = plain[n:]
+	}
+	return dst, s.err
+}
+
+// End appends the record that says that nothing follows. It is the last one.
+func (s *Sealer) End(dst []byte) ([]byte, error) {
+	dst, err := s.record(dst, nil)
+	if err == nil {
+		s.err = ErrEnd
+	}
+	return dst, err
+}
+
+func (s *Sealer) record(dst, plain []byte) ([]byte, error) {
+	if s.err != nil {
+		return dst, s.err
+	}
+	if s.err = s.before(len(plain)); s.err != nil {
+		return dst, s.err
+	}
+	at := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(plain)))
+	dst = slices.Grow(dst, len(plain)+recordTagBytes)
+	ciphertext := dst[at+lengthBytes:][:len(plain)]
+	s.stream.XORKeyStream(ciphertext, plain)
+	dst = dst[:at+lengthBytes+len(plain)]
+	return append(dst, s.tag(uint32(len(plain)), ciphertext)...), nil
+}
+
+// Opener opens the records of one direction.
+type Opener struct{ direction }
+
+func newOpener(secret []byte) *Opener { return &Opener{newDirection(secret)} }
+
+// Open takes one record from the front of b, of which it uses n bytes, and returns what the record carries: a view into b, decrypted in place.
+//
+// Errors: ErrShort if b ends inside the record; ErrEnd at the end of the stream; ErrRecord, wrapped, for a record that was not made by the other
+// side, or not as the next one. The last two stay: nothing is opened after them.
+func (o *Opener) Open(b []byte) (plain []byte, n int, err error) {
+	switch {
+	case o.err != nil:
+		return nil, 0, o.err
+	case len(b) < lengthBytes:
+		return nil, 0, ErrShort
+	}
+	length := binary.LittleEndian.Uint32(b)
+	if length > MaxRecordBytes {
+		o.err = fmt.Errorf("%w: %d bytes, the limit is %d", ErrRecord, length, MaxRecordBytes)
+		return nil, 0, o.err
+	}
+	n = RecordOverhead + int(length)
+	if len(b) < n {
+		return nil, 0, ErrShort
+	}
+	if o.err = o.before(int(length)); o.err != nil {
+		return nil, 0, o.err
+	}
+	body, tag := b[lengthBytes:n-recordTagBytes], b[n-recordTagBytes:n]
+	if subtle.ConstantTimeCompare(tag, o.tag(length, body)) != 1 {
+		o.err = fmt.Errorf("%w: its tag is wrong", ErrRecord)
+		return nil, 0, o.err
+	}
+	if length == 0 {
+		o.err = ErrEnd
+		return nil, n, ErrEnd
+	}
+	o.stream.XORKeyStream(body, body)
+	return body, n, nil
+}

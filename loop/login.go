@@ -1,0 +1,138 @@
+package loop
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"cyberdb-fast/codec/secure"
+)
+
+// login is a session's handshake.
+type login struct {
+	// constant
+	from netip.Addr // whose login it counts as
+
+	// owned by the event loop; by a worker while the session is proving
+	handshake *secure.Server
+
+	// owned by the event loop
+	since time.Time // it waits for a worker
+}
+
+func newLogin(srv *Server, peer net.Addr) *login {
+	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewFresh())}
+}
+
+// originOf returns whose login a connection's counts as: an IPv4 address, an IPv6 network of 64 bits, which is one place's, or the zero Addr for
+// this machine.
+func originOf(peer net.Addr) netip.Addr {
+	tcp, ok := peer.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if addr.IsLoopback() {
+		return netip.Addr{}
+	}
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	return addr
+}
+
+// logIn takes what arrived of the handshake. Once that is over, login is nil and the rest of the bytes is returned.
+func (s *session) logIn(in []byte) (rest []byte) {
+	pending := s.pending(in)
+	used := 0
+	for s.state == running && !s.closing {
+		n, out, err := s.login.handshake.Next(pending[used:], s.loop.out)
+		s.loop.out = out
+		used += n
+		switch {
+		case errors.Is(err, secure.ErrShort):
+			s.keep(pending, used, in)
+			s.limitLogin()
+			return nil
+		case errors.Is(err, secure.ErrWork):
+			s.prove()
+		case err != nil:
+			s.refused(err)
+		case s.login.handshake.Done():
+			rest = pending[used:]
+			if s.carry != nil {
+				rest = bytes.Clone(rest)
+				s.dropCarry()
+			}
+			s.welcome()
+			return rest
+		}
+	}
+	s.keep(pending, used, in)
+	s.limitLogin()
+	return nil
+}
+
+// limitLogin refuses a client that sends more than a handshake has.
+func (s *session) limitLogin() {
+	if s.carry != nil && len(s.carry.B)-s.carryUsed > secure.MaxClientBytes && !s.closing {
+		s.refuse(&secure.Refusal{Code: secure.RefusedMessage, Text: "more bytes before the proof than a handshake has"})
+		s.dropCarry()
+	}
+}
+
+// prove has the arithmetic done; the session waits for it.
+func (s *session) prove() {
+	s.state, s.login.since = proving, time.Now()
+	s.unready.Store(true)
+	if !s.srv.logins.add(s) {
+		s.state = running
+		s.unready.Store(false)
+		s.refuse(&secure.Refusal{
+			Code: secure.RefusedTooManyConnections,
+			Text: "too many logins of this address are waiting, after wrong passwords from it: try again later",
+		})
+	}
+}
+
+// proved ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
+func (s *session) proved() {
+	if s.ready.CompareAndSwap(true, false) {
+		s.state = running
+		s.active.Add(int64(time.Since(s.login.since)))
+		s.unready.Store(false)
+	}
+}
+
+// welcome ends a login that has succeeded. Its last message goes out before anything is encrypted.
+func (s *session) welcome() {
+	seal, opener := s.login.handshake.Records()
+	s.flush()
+	if seal != nil {
+		s.records = &records{seal: seal, opener: opener}
+	}
+	s.active.Store(s.srv.clock.nanos())
+	s.greeted.Store(true)
+	s.login = nil
+}
+
+// refuse sends a refusal.
+func (s *session) refuse(refusal *secure.Refusal) {
+	s.loop.out = secure.AppendRefusal(s.loop.out, refusal)
+	s.refused(refusal)
+}
+
+// refused ends a login that has failed; its refusal, if it has one, is in the loop's out.
+func (s *session) refused(reason error) {
+	s.closing = true
+	s.srv.counters.refused.Add(1)
+	s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), slog.Any("reason", reason))
+	var refusal *secure.Refusal
+	if errors.As(reason, &refusal) && refusal.Code == secure.RefusedPassword {
+		s.srv.counters.failedLogins.Add(1)
+		s.srv.logins.failed(s.login.from)
+	}
+}

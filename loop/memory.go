@@ -1,0 +1,74 @@
+package loop
+
+import (
+	"fmt"
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// memoryLimit keeps the server from being killed for its memory: once it uses what it may, requests that add data are refused, while reads and
+// deletions go on. What it uses is the Go heap, garbage included, the stacks, and what of the slabs is in use; the garbage collector is told
+// to stay below the limit by itself.
+type memoryLimit struct {
+	limit int64 // constant; 0: none
+
+	used  atomic.Int64 // at the last look; written by the sweeper
+	since atomic.Int64 // bytes of the requests that add data, since then; written by event loops
+
+	// owned by the sweeper
+	samples   []metrics.Sample
+	collector int64 // limit that the collector was given last
+}
+
+// collectorShare is the least part of the limit that the garbage collector is left, however large the slabs are.
+const collectorShare = 8
+
+func (m *memoryLimit) init(limit int64, store *shardmap.Store) {
+	if m.limit = limit; limit > 0 {
+		m.samples = []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+		m.look(store)
+	}
+}
+
+// look measures what is used.
+func (m *memoryLimit) look(store *shardmap.Store) {
+	if m.limit == 0 {
+		return
+	}
+	metrics.Read(m.samples)
+	used := int64(0)
+	for i := range m.samples {
+		used += int64(m.samples[i].Value.Uint64())
+	}
+	stats := store.Stats()
+	m.used.Store(used + int64(stats.SlabBytes-stats.SlabFreeBytes))
+	m.since.Store(0)
+	collector := max(m.limit-int64(stats.SlabBytes), m.limit/collectorShare)
+	if change := collector - m.collector; change > m.limit/64 || -change > m.limit/64 {
+		m.collector = collector
+		debug.SetMemoryLimit(collector)
+	}
+}
+
+// end takes the limit from the garbage collector.
+func (m *memoryLimit) end() {
+	if m.limit > 0 {
+		debug.SetMemoryLimit(math.MaxInt64)
+	}
+}
+
+// admit says whether there is room for a request of so many bytes that adds data; if not, it returns the error.
+func (m *memoryLimit) admit(bytes int) error {
+	if m.limit == 0 || m.used.Load()+m.since.Add(int64(bytes)) <= m.limit {
+		return nil
+	}
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("the server uses the %d MiB of memory that it may (--max-memory): nothing was stored", m.limit>>20),
+	}
+}

@@ -55,6 +55,7 @@ fmt: ## format the code
 
 python: # CPython judges Python's behaviour in the tests
 	@.ci/need python3
+	@.ci/need openssl
 
 cgo: # the race detector needs a C compiler
 	@.ci/need gcc

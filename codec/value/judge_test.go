@@ -25,7 +25,7 @@ var (
 func TestAgainstCPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("no python3")
+		t.Fatal("CPython judges here, and python3 is missing: make test installs it")
 	}
 	seed := *judgeSeed
 	if seed == 0 {

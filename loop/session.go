@@ -434,7 +434,7 @@ func (s *session) drain() gnet.Action {
 		return gnet.None // a turn will come
 	}
 	s.end()
-	if s.conn.Context() == nil { // closed in the write
+	if s.conn.Context() == nil || s.conn.OutboundBuffered() > 0 { // closed in the write, or not all of it is out
 		return gnet.None
 	}
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {

@@ -57,9 +57,9 @@ func listenUnix(cfg *Config) (net.Listener, error) {
 	return ln, err
 }
 
-// Descriptors needed beside one per connection: listeners, event loops, files, the second descriptor that a connection has
-// while it is handed to its event loop, and connections that are being refused.
-const spareDescriptors = 64 + maxRefusing
+// Descriptors needed beside one per connection: listeners, event loops, files, and the second descriptor that a connection has
+// while it is handed to its event loop. Connections that are being refused may need more; without them they are closed unheard.
+const spareDescriptors = 64
 
 // CheckDescriptors raises this process's limit of open files to what maxConns connections need.
 //

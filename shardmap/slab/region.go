@@ -59,21 +59,30 @@ func (r *region) put(address uintptr) {
 	r.used--
 }
 
-// trim gives the memory of all free blocks back to the system, region by region.
+// trim gives the memory of all free blocks back to the system, region by region, until there is not too much of it: more may be freed meanwhile.
 func (a *Allocator) trim() {
-	a.mu.Lock()
-	regions := make([]*region, 0, len(a.m.regions))
-	for _, r := range a.m.regions {
-		regions = append(regions, r)
+	for {
+		a.mu.Lock()
+		regions := make([]*region, 0, len(a.m.regions))
+		for _, r := range a.m.regions {
+			regions = append(regions, r)
+		}
+		a.mu.Unlock()
+		for _, r := range regions {
+			a.trimRegion(r)
+		}
+		a.mu.Lock()
+		a.trimming = a.tooDirty()
+		more := a.trimming
+		a.mu.Unlock()
+		if !more {
+			return
+		}
 	}
-	a.mu.Unlock()
-	for _, r := range regions {
-		a.trimRegion(r)
-	}
-	a.mu.Lock()
-	a.trimming = false
-	a.mu.Unlock()
 }
+
+// tooDirty says whether so much free memory is resident that some is to go back. The caller holds mu.
+func (a *Allocator) tooDirty() bool { return a.dirty > trimFloor+a.used/trimShare }
 
 // releaseWithin gives the whole pages of mem[start:end] back to the system.
 func releaseWithin(mem []byte, start, end int) {

@@ -102,7 +102,7 @@ func (a *Allocator) Free(block []byte) {
 	a.dirty += len(block)
 	r.put(address)
 	a.returned(r)
-	if !a.trimming && a.dirty > trimFloor+a.used/trimShare {
+	if !a.trimming && a.tooDirty() {
 		a.trimming = true
 		go a.trim()
 	}

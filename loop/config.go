@@ -73,5 +73,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one per processor, at most 16.
-func DefaultEventLoops() int { return min(runtime.NumCPU(), 16) }
+// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one for two processors, at most 16. The other half is for
+// the kernel, long requests and, often, the clients: with a loop on each of two processors that a load shared, requests sent one at a time got 0.70 of
+// Redis's throughput, with one loop 0.94 (BENCHMARKS.md).
+func DefaultEventLoops() int { return min(max(runtime.NumCPU()/2, 1), 16) }

@@ -35,7 +35,7 @@ var testKey = func() []byte {
 func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	t.Helper()
 	cfg := Config{
-		Addr: "127.0.0.1:0", MaxConns: 100, Password: testPassword, KDF: testKDF, Version: "test",
+		Addr: "127.0.0.1:0", MaxConns: 100, EventLoops: 2, Password: testPassword, KDF: testKDF, Version: "test",
 		Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	if change != nil {

@@ -105,8 +105,17 @@ func (l *link) keep(silence time.Duration) {
 const maxWrite = 256 << 10
 
 // writeAll writes what is left of the batch and all that is pending, waiting for the socket where need be.
+//
+// Once nothing is pending, writing is somebody else's and so is rest.
 func (l *link) writeAll(timeout time.Duration) error {
-	for len(l.rest) > 0 || l.nextBatchWhole() {
+	for {
+		if len(l.rest) == 0 {
+			batch, more := l.nextBatch()
+			if !more {
+				return nil
+			}
+			l.rest = batch
+		}
 		if err := l.conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 			return err
 		}
@@ -122,12 +131,6 @@ func (l *link) writeAll(timeout time.Duration) error {
 			return err
 		}
 	}
-	return nil
-}
-
-func (l *link) nextBatchWhole() (more bool) {
-	l.rest, more = l.nextBatch()
-	return more
 }
 
 // watch counts ticks of a link on which nothing happens.

@@ -250,7 +250,8 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 			w.s.closing = w.s.closing || isDefect(frame)
 		}
 		w.s.active.Store(w.s.srv.clock.nanos())
-		w.s.loop.out = append(w.s.loop.out[:0], frame...)
+		w.s.loop.begin()
+		w.s.loop.out = append(w.s.loop.out, frame...)
 		w.s.flush()
 	})
 	if last {

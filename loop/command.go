@@ -22,6 +22,7 @@ const (
 // command is a row of the command table: what the server does for an opcode. The form of its arguments is in codec.Shapes.
 type command struct {
 	kind        tableKind
+	onKey       bool // acts on one key of a dict, its first argument
 	versioned   bool // the reply can carry the entry's version
 	conditional bool // takes the flag IF VERSION
 	absent      bool // takes codec.Absent as an argument
@@ -47,22 +48,22 @@ var commands = [256]command{
 	codec.OpDrop:       {mutates: true, run: drop},
 	codec.OpRename:     {mutates: true, run: rename},
 
-	codec.OpDictGet:           {kind: dictTable, versioned: true, run: dictGet},
-	codec.OpDictSet:           {kind: dictTable, versioned: true, conditional: true, mutates: true, grows: true, run: dictSet},
-	codec.OpDictDelete:        {kind: dictTable, conditional: true, mutates: true, run: dictDelete},
-	codec.OpDictContains:      {kind: dictTable, run: dictContains},
+	codec.OpDictGet:           {kind: dictTable, onKey: true, versioned: true, run: dictGet},
+	codec.OpDictSet:           {kind: dictTable, onKey: true, versioned: true, conditional: true, mutates: true, grows: true, run: dictSet},
+	codec.OpDictDelete:        {kind: dictTable, onKey: true, conditional: true, mutates: true, run: dictDelete},
+	codec.OpDictContains:      {kind: dictTable, onKey: true, run: dictContains},
 	codec.OpDictLen:           {kind: dictTable, run: tableLen},
-	codec.OpDictSetDefault:    {kind: dictTable, versioned: true, mutates: true, grows: true, run: dictSetDefault},
+	codec.OpDictSetDefault:    {kind: dictTable, onKey: true, versioned: true, mutates: true, grows: true, run: dictSetDefault},
 	codec.OpDictUpdate:        {kind: dictTable, mutates: true, grows: true, run: dictUpdate},
-	codec.OpDictPop:           {kind: dictTable, conditional: true, mutates: true, run: dictPop},
+	codec.OpDictPop:           {kind: dictTable, onKey: true, conditional: true, mutates: true, run: dictPop},
 	codec.OpDictPopItem:       {kind: dictTable, mutates: true, run: dictPopItem},
 	codec.OpDictClear:         {kind: dictTable, mutates: true, run: dictClear},
 	codec.OpDictKeys:          {kind: dictTable, run: dictKeys, view: viewKeys},
 	codec.OpDictValues:        {kind: dictTable, run: dictValues, view: viewValues},
 	codec.OpDictItems:         {kind: dictTable, run: dictItems, view: viewItems},
 	codec.OpDictGetMany:       {kind: dictTable, run: dictGetMany},
-	codec.OpDictIncrement:     {kind: dictTable, versioned: true, conditional: true, mutates: true, grows: true, run: dictIncrement},
-	codec.OpDictCompareAndSet: {kind: dictTable, versioned: true, absent: true, mutates: true, grows: true, run: dictCompareAndSet},
+	codec.OpDictIncrement:     {kind: dictTable, onKey: true, versioned: true, conditional: true, mutates: true, grows: true, run: dictIncrement},
+	codec.OpDictCompareAndSet: {kind: dictTable, onKey: true, versioned: true, absent: true, mutates: true, grows: true, run: dictCompareAndSet},
 	codec.OpDictScan:          {kind: dictTable, run: dictScan},
 
 	codec.OpListAppend:      {kind: listTable, mutates: true, grows: true, run: listAppend},

@@ -58,7 +58,9 @@ type Server struct {
 // eventLoop is what the sessions of one event loop share. It is owned by that loop.
 type eventLoop struct {
 	exec     executor
-	out      []byte // the replies of the turn
+	out      []byte // the replies of the round that are not sent
+	from     int    // in out: where those of the turn begin
+	round    round
 	sealed   []byte // the same, in records
 	requests atomic.Uint64
 }

@@ -71,6 +71,7 @@ type session struct {
 	readsLess  bool // the socket is left unread
 	streams    int  // long reads and large replies under way
 	sendsLarge bool // one of them is a large reply
+	waits      bool // replies of it wait for the end of the round
 	unread     int  // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
 	halfClosed bool // the server stops and has said its last word; since lookedAt
@@ -115,6 +116,9 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // OnClose is called once for each opened connection, also from inside a write that fails.
 func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s := c.Context().(*session)
+	if s.waits {
+		s.loop.replyAll()
+	}
 	h.srv.sessions.remove(s)
 	h.srv.conns.Add(-1)
 	s.closing = true
@@ -128,12 +132,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 // OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good until it returns. No panic crosses it.
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	s := c.Context().(*session)
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(p)
-			action = gnet.Close
-		}
-	}()
+	defer s.recoverTurn(&action)
 	in, _ := c.Next(-1)
 	if len(in) > 0 && s.login == nil {
 		s.active.Store(time.Now().UnixNano())
@@ -147,7 +146,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 
 // turn takes what arrived, executes the requests that are complete, in order, and answers them in one write.
 func (s *session) turn(in []byte) gnet.Action {
-	s.loop.out = s.loop.out[:0]
+	s.loop.begin()
 	if s.halfClosed {
 		return s.drain()
 	}
@@ -162,6 +161,9 @@ func (s *session) turn(in []byte) gnet.Action {
 	if s.login == nil {
 		s.serve(in)
 	}
+	if s.replyLater() {
+		return gnet.None
+	}
 	s.flush()
 	return s.settle()
 }
@@ -171,8 +173,11 @@ func (s *session) serve(in []byte) {
 	l := s.loop
 	in, problem := s.open(in)
 	pending := s.pending(in)
-	used, executed := 0, uint64(0)
+	used, executed, ahead := 0, uint64(0), uint64(0)
 	for s.state == running && !s.closing && used < len(pending) {
+		if executed == ahead {
+			ahead += uint64(l.exec.lookAhead(pending[used:]))
+		}
 		req, n, err := codec.ParseRequest(pending[used:])
 		if errors.Is(err, codec.ErrShort) {
 			break
@@ -186,7 +191,7 @@ func (s *session) serve(in []byte) {
 		}
 		used += n
 		executed++
-		if len(l.out) >= flushBytes && !s.flush() {
+		if len(l.out)-l.from >= flushBytes && !s.flush() {
 			break
 		}
 	}
@@ -323,24 +328,28 @@ func (s *session) resume() {
 // connection is closed.
 func (s *session) flush() bool {
 	l := s.loop
-	if len(l.out) == 0 || s.conn.Context() == nil {
+	if s.waits {
+		l.replyAll() // those of its earlier turns come first
+	}
+	if len(l.out) == l.from || s.conn.Context() == nil {
 		return !s.closing
 	}
-	out := l.out
-	l.out = l.out[:0]
-	if cap(out) > 4*flushBytes {
-		l.out = nil // a large reply's buffer is not kept
-	}
-	out, err := s.seal(out)
+	s.write(l.out[l.from:])
+	l.out = l.out[:l.from]
+	return !s.closing
+}
+
+// write sends replies.
+func (s *session) write(replies []byte) {
+	out, err := s.seal(replies)
 	if err == nil {
 		_, err = s.conn.Write(out)
 	}
 	if err != nil {
 		s.closing = true // if it was the write's, gnet has closed it
-		return false
+		return
 	}
 	s.pauseUnread()
-	return !s.closing
 }
 
 // pauseUnread pauses a running session whose client does not read.
@@ -458,8 +467,13 @@ func (s *session) badFrame(err error) {
 	s.closing = true
 }
 
-// panicked counts and logs a defect.
-func (s *session) panicked(p any) {
+// recoverTurn, deferred, turns a panic into the end of the connection. It counts and logs the defect.
+func (s *session) recoverTurn(action *gnet.Action) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	*action = gnet.Close
 	s.srv.counters.panics.Add(1)
 	s.srv.log.Error("panic, connection closed", slog.String("peer", peerName(s.peer)), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }

@@ -18,13 +18,14 @@ type Call struct {
 
 	// Buffers used again by the next call.
 
-	key     []byte // canonical keys that are not their own encoding
-	number  []byte // the result of an increment before it is stored
-	batch   []batchItem
-	touched []uint64 // bit i: the batch touches slot i of the directory
-	held    []*shard // locked, in directory order
-	order   merge
-	warmed  uint32 // what Dict.warm read, so that it is read
+	key      []byte // canonical keys that are not their own encoding
+	number   []byte // the result of an increment before it is stored
+	batch    []batchItem
+	touched  []uint64 // bit i: the batch touches slot i of the directory
+	held     []*shard // locked, in directory order
+	order    merge
+	expected []lookup // see Call.Expect
+	warmed   uint32   // what warm read, so that it is read
 }
 
 // maxKeptItems bounds the buffers that a Call keeps after a long call.

@@ -17,7 +17,6 @@ type batchItem struct {
 	val       uint32
 	end       uint32
 	canonical uint32 // offset into Call.key; isCanonical: the key itself
-	candidate int32  // see Dict.warm
 }
 
 const isCanonical = math.MaxUint32
@@ -184,7 +183,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 	for _, s := range c.held {
 		s.handover(&w)
 	}
-	d.warm(c)
+	c.warmBatch(d)
 	added := 0
 	for i := range c.batch {
 		item := &c.batch[i]
@@ -271,7 +270,7 @@ func (d *Dict) getHeld(c *Call, dst, keys []byte) ([]byte, error) {
 		return dst, err
 	}
 	defer c.release()
-	d.warm(c)
+	c.warmBatch(d)
 	most := len(dst) + InlineBytes
 	for i := range c.batch {
 		item := &c.batch[i]

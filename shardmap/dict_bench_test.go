@@ -204,3 +204,21 @@ func BenchmarkDictGetMany100(b *testing.B) {
 		dst, _ = d.GetMany(&c, dst[:0], keys, 100)
 	}
 }
+
+// BenchmarkDictGetExpected reads keys one by one that were expected, 16 at a time.
+func BenchmarkDictGetExpected(b *testing.B) {
+	d := newBenchDict(b, benchEntries)
+	var c Call
+	var keys [16]benchKey
+	var dst []byte
+	b.ReportAllocs()
+	for i := uint64(0); b.Loop(); i++ {
+		if i%16 == 0 {
+			for j := range keys {
+				c.Expect(d, keys[j].set(scattered(i+uint64(j), benchEntries)))
+			}
+			c.Warm()
+		}
+		dst, _ = d.Get(&c, dst[:0], keys[i%16][:])
+	}
+}

@@ -1,31 +1,113 @@
 package shardmap
 
-// warm brings what the lookups of a batch will read into the processor's cache. A lookup is three cache misses that wait for each
-// other (index, entry, record); here the misses of one kind do not, and overlap. The shards are held.
-func (d *Dict) warm(c *Call) {
+import "github.com/tinylib/msgp/msgp"
+
+// A lookup is three cache misses that wait for each other: the index, the entry, the record. Lookups that are known together are warmed together:
+// the misses of one kind do not wait for each other, and overlap.
+
+// lookup is a key that is about to be looked up.
+type lookup struct {
+	shard     *shard // nil: it cannot be held, and is not warmed
+	hash      uint64
+	candidate int32 // the entry that find will most likely return, -1: none
+}
+
+// maxExpected is how many keys are expected at once at most: more would push each other out of the nearest cache.
+const maxExpected = 64
+
+// Expect notes that a request for the key at the front of b is about to be made; Warm then speeds that up. b need not be checked: what is no str,
+// bytes or int is not noted. It tells whether there is room for more.
+func (c *Call) Expect(d *Dict, b []byte) bool {
+	switch msgp.NextType(b) {
+	case msgp.StrType, msgp.BinType, msgp.IntType, msgp.UintType:
+	default:
+		return true
+	}
+	rest, err := msgp.Skip(b)
+	if err != nil {
+		return true
+	}
+	hash := d.store.hashOf(b[:len(b)-len(rest)])
+	c.expected = append(c.expected, lookup{shard: d.dir.Load().shard(hash), hash: hash})
+	return len(c.expected) < maxExpected
+}
+
+// Warm brings what the lookups of the expected keys will read into the processor's cache, and forgets them. A shard whose lock somebody else holds is
+// left out: Warm waits for nobody.
+func (c *Call) Warm() {
+	if len(c.expected) > 1 {
+		for i := range c.expected {
+			if l := &c.expected[i]; !c.tryHold(l.shard) {
+				l.shard = nil
+			}
+		}
+		c.warm(c.expected)
+		c.release()
+	}
+	clear(c.expected)
+	c.expected = c.expected[:0]
+}
+
+// tryHold locks s and puts it into Call.held, unless it is there. It tells whether it is: not if somebody else has the lock, or if s is retired.
+func (c *Call) tryHold(s *shard) bool {
+	for _, held := range c.held {
+		if held == s {
+			return true
+		}
+	}
+	if !s.mu.TryLock() {
+		return false
+	}
+	if s.retired { // its memory may go at any moment, lock or not
+		s.mu.Unlock()
+		return false
+	}
+	c.held = append(c.held, s)
+	return true
+}
+
+// warmBatch warms the lookups of the Call's batch. Their shards are held.
+func (c *Call) warmBatch(d *Dict) {
 	dir := d.dir.Load()
+	for from := 0; from < len(c.batch); from += maxExpected {
+		for i := range c.batch[from:min(from+maxExpected, len(c.batch))] {
+			hash := c.batch[from+i].hash
+			c.expected = append(c.expected, lookup{shard: dir.shard(hash), hash: hash})
+		}
+		c.warm(c.expected)
+		c.expected = c.expected[:0]
+	}
+}
+
+// warm reads what the lookups will read, kind by kind. The shards are held.
+func (c *Call) warm(lookups []lookup) {
 	var sum uint32
-	for i := range c.batch {
-		hash := c.batch[i].hash
-		if s := dir.shard(hash); len(s.index) > 0 {
+	for i := range lookups {
+		if s, hash := lookups[i].shard, lookups[i].hash; s != nil && len(s.index) > 0 {
 			sum += s.index[hash&uint64(len(s.index)-1)]
 		}
 	}
-	for i := range c.batch {
-		item := &c.batch[i]
-		item.candidate = dir.shard(item.hash).candidate(item.hash)
-		if item.candidate >= 0 {
-			sum += dir.shard(item.hash).entry(int(item.candidate)).loc
+	for i := range lookups {
+		l := &lookups[i]
+		l.candidate = -1
+		if l.shard != nil {
+			l.candidate = l.shard.candidate(l.hash)
+		}
+		if l.candidate >= 0 {
+			sum += l.shard.entry(int(l.candidate)).loc
 		}
 	}
-	for i := range c.batch {
-		if item := &c.batch[i]; item.candidate >= 0 {
-			s := dir.shard(item.hash)
-			sum += uint32(s.record(s.entry(int(item.candidate)))[0])
+	for i := range lookups {
+		if l := &lookups[i]; l.candidate >= 0 {
+			record := l.shard.record(l.shard.entry(int(l.candidate)))
+			sum += uint32(record[0]) + uint32(record[min(len(record), 2*cacheLine)-1])
 		}
 	}
 	c.warmed = sum
 }
+
+// cacheLine is what a processor reads at a time, in bytes.
+const cacheLine = 64
 
 // candidate returns the first entry that the index has under the hash's tag: mostly the one that find will return. -1: none.
 func (s *shard) candidate(hash uint64) int32 {

@@ -1,0 +1,61 @@
+package loop
+
+import (
+	"bytes"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// A client that pipelines sends many requests at once. Before they are executed, one after the other, those that look up a key are looked at
+// together: the lookups' cache misses then overlap.
+
+// maxAhead is how many requests are looked at together.
+const maxAhead = 32
+
+// lookAhead looks at the requests that stand complete at the front of pending, and returns how many it has looked at. What is wrong with one of them
+// is found when it is executed.
+func (x *executor) lookAhead(pending []byte) int {
+	var dict *shardmap.Dict
+	var name []byte // of the dict's table, as encoded in a request
+	n := 0
+	for ; n < maxAhead; n++ {
+		req, size, err := codec.ParseRequest(pending)
+		if err != nil {
+			break
+		}
+		pending = pending[size:]
+		if n == 0 && len(pending) == 0 {
+			return 1 // on its own
+		}
+		if !commands[req.Op].onKey {
+			continue
+		}
+		if len(name) == 0 || !bytes.HasPrefix(req.Args, name) {
+			dict, name = x.dictOf(req.Args)
+		}
+		if dict != nil && !x.call.Expect(dict, req.Args[len(name):]) {
+			break
+		}
+	}
+	x.call.Warm()
+	return max(n, 1)
+}
+
+// dictOf returns the dict whose table's name stands at the front of args, and that name as it stands there; nil if there is none.
+func (x *executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
+	if msgp.NextType(args) != msgp.StrType {
+		return nil, nil
+	}
+	name, rest, err := msgp.ReadStringZC(args)
+	if err != nil || len(rest) == 0 {
+		return nil, nil
+	}
+	table, ok := x.srv.store.Lookup(name)
+	if !ok || table.Kind() != shardmap.KindDict {
+		return nil, nil
+	}
+	return table.Dict(), args[:len(args)-len(rest)]
+}

@@ -13,7 +13,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report fmt python cgo
+.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report pgo fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=
 
 bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report.html from bench/results
 	./bin/cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results --html bench/results/report.html bench/results/*.jsonl
+
+pgo: build ## make cmd/cyberdb-fast/default.pgo anew, the profile that the server is compiled by
+	@GO="$(GO)" TAGS="$(TAGS)" .ci/pgo
 
 fmt: ## format the code
 	$(LINT) fmt

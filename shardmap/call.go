@@ -25,7 +25,6 @@ type Call struct {
 	held     []*shard // locked, in directory order
 	order    merge
 	expected []lookup // see Call.Expect
-	warmed   uint32   // what warm read, so that it is read
 }
 
 // maxKeptItems bounds the buffers that a Call keeps after a long call.

@@ -1,6 +1,10 @@
 package shardmap
 
-import "github.com/tinylib/msgp/msgp"
+import (
+	"unsafe"
+
+	"github.com/tinylib/msgp/msgp"
+)
 
 // A lookup is three cache misses that wait for each other: the index, the entry, the record. Lookups that are known together are warmed together:
 // the misses of one kind do not wait for each other, and overlap.
@@ -79,12 +83,11 @@ func (c *Call) warmBatch(d *Dict) {
 	}
 }
 
-// warm reads what the lookups will read, kind by kind. The shards are held.
+// warm prefetches what the lookups will read, kind by kind. The shards are held.
 func (c *Call) warm(lookups []lookup) {
-	var sum uint32
 	for i := range lookups {
 		if s, hash := lookups[i].shard, lookups[i].hash; s != nil && len(s.index) > 0 {
-			sum += s.index[hash&uint64(len(s.index)-1)]
+			prefetch(unsafe.Pointer(&s.index[hash&uint64(len(s.index)-1)]))
 		}
 	}
 	for i := range lookups {
@@ -94,16 +97,16 @@ func (c *Call) warm(lookups []lookup) {
 			l.candidate = l.shard.candidate(l.hash)
 		}
 		if l.candidate >= 0 {
-			sum += l.shard.entry(int(l.candidate)).loc
+			prefetch(unsafe.Pointer(l.shard.entry(int(l.candidate))))
 		}
 	}
 	for i := range lookups {
 		if l := &lookups[i]; l.candidate >= 0 {
 			record := l.shard.record(l.shard.entry(int(l.candidate)))
-			sum += uint32(record[0]) + uint32(record[min(len(record), 2*cacheLine)-1])
+			prefetch(unsafe.Pointer(&record[0]))
+			prefetch(unsafe.Pointer(&record[min(len(record), 2*cacheLine)-1]))
 		}
 	}
-	c.warmed = sum
 }
 
 // cacheLine is what a processor reads at a time, in bytes.

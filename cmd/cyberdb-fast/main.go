@@ -54,6 +54,11 @@ func run(args []string, stdout, stderr *os.File) int {
 		return usageError(stderr, err)
 	}
 	defer dir.close()
+	stopProfile, err := startProfile(cfg.cpuProfile, log)
+	if err != nil {
+		return usageError(stderr, err)
+	}
+	defer stopProfile()
 	srv, secret, err := start(cfg, dir, log)
 	if err != nil {
 		return usageError(stderr, err)

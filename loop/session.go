@@ -135,7 +135,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	defer s.recoverTurn(&action)
 	in, _ := c.Next(-1)
 	if len(in) > 0 && s.login == nil {
-		s.active.Store(time.Now().UnixNano())
+		s.active.Store(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
 	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 {

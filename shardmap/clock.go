@@ -38,8 +38,11 @@ type namedTable struct {
 
 // draw takes k numbers from the clock, n to n+k-1, for a mutation whose locks are held and which cannot fail any more. The list of views
 // is as young as n: a view with a number below n is in it, unless closed.
-func (s *Store) draw(k uint64) (n uint64, vs *viewList) {
+func (s *Store) draw(c *Call, k uint64) (n uint64, vs *viewList) {
 	n = s.clock.Add(k) - k + 1
+	if c.Log != nil {
+		c.Log.Append(n, k, c.Request)
+	}
 	vs = s.views.Load()
 	if vs.busy {
 		vs = s.settledViews()
@@ -60,7 +63,7 @@ func (s *Store) settledViews() *viewList {
 }
 
 // newCut opens a view of table, or of the whole store if table is nil: it will see the mutations with numbers below its own.
-func (s *Store) newCut(table *Table) *cut {
+func (s *Store) newCut(call *Call, table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table][]any)}
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
@@ -77,6 +80,9 @@ func (s *Store) newCut(table *Table) *cut {
 	}
 	next.newest = c.number
 	s.views.Store(next)
+	if call.Log != nil {
+		call.Log.Append(c.number, 1, nil)
+	}
 	return c
 }
 

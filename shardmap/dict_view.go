@@ -26,25 +26,25 @@ func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} 
 // View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
 //
 // Errors: ErrBusy if a long write owns the table; ErrNoTable.
-func (d *Dict) View() (*DictView, error) {
+func (d *Dict) View(c *Call) (*DictView, error) {
 	if d.table.gate.shut() {
 		return nil, ErrBusy
 	}
-	return d.view()
+	return d.view(c)
 }
 
-func (d *Dict) view() (*DictView, error) {
-	c := d.store.newCut(d.table)
+func (d *Dict) view(c *Call) (*DictView, error) {
+	cut := d.store.newCut(c, d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
 	// A drop before the cut has handed nothing to it.
-	gone := d.table.dropped.Load() && s.frozenAt < c.number
+	gone := d.table.dropped.Load() && s.frozenAt < cut.number || d.table.renamed(c)
 	s.mu.Unlock()
 	if gone {
-		c.close()
+		cut.close()
 		return nil, ErrNoTable
 	}
-	return newDictView(c, d), nil
+	return newDictView(cut, d), nil
 }
 
 // Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.

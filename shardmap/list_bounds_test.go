@@ -153,7 +153,7 @@ func TestBesideLeavesTheMutex(t *testing.T) {
 // TestViewKeepsOneRoot reads the tables of a view several times.
 func TestViewKeepsOneRoot(t *testing.T) {
 	table := newTestList(t, 10)
-	v := table.store.View()
+	v := table.store.View(&Call{})
 	defer v.Close()
 	for range 3 {
 		for _, tv := range v.Tables() {

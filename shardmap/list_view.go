@@ -20,9 +20,9 @@ type ListView struct {
 
 // View opens a view of the list.
 //
-// Errors: ErrBusy while the list is being created; ErrNoTable.
-func (l *List) View() (*ListView, error) {
-	if err := l.lockToRead(&Call{}); err != nil {
+// Errors: ErrBusy while the list is being created, for an inline call; ErrNoTable.
+func (l *List) View(c *Call) (*ListView, error) {
+	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
 	// A list is one part and its root never changes, so no writer need know of the view. All of the list's mutations so far have

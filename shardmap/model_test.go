@@ -472,7 +472,7 @@ func (s *session) openView() {
 	if len(s.views) == 4 {
 		return
 	}
-	v, err := s.dict.View()
+	v, err := s.dict.View(&Call{})
 	s.ok(err)
 	s.views = append(s.views, openView{v, s.model.entries()})
 }
@@ -490,7 +490,7 @@ func (s *session) closeView() {
 // check compares the whole dict, and all open views.
 func (s *session) check() {
 	s.t.Helper()
-	v, err := s.dict.View()
+	v, err := s.dict.View(&Call{})
 	s.ok(err)
 	s.checkView(v, s.model.entries())
 	v.Close()

@@ -132,8 +132,8 @@ type write struct {
 }
 
 // begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
-func (t *Table) begin(k uint64) write {
-	n, vs := t.store.draw(k)
+func (t *Table) begin(c *Call, k uint64) write {
+	n, vs := t.store.draw(c, k)
 	return write{t.store, n, vs, vs.newestOf(t)}
 }
 

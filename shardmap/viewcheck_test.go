@@ -214,7 +214,7 @@ func (w *worker) logged(c change) { w.log = append(w.log, c) }
 // administer creates, drops or renames one of a few tables.
 func (w *worker) administer() {
 	name, other := fmt.Sprint("table", w.pick.IntN(4)), fmt.Sprint("table", w.pick.IntN(4))
-	t, there := w.trial.store.Lookup([]byte(name))
+	t, there := w.trial.store.Lookup(&w.call, []byte(name))
 	switch {
 	case !there:
 		n := w.pick.IntN(20)
@@ -230,12 +230,12 @@ func (w *worker) administer() {
 		}
 		w.numbered(changes, first+1)
 	case w.pick.IntN(2) == 0:
-		if lsn, err := w.trial.store.rename(name, other); err == nil {
-			w.logged(change{lsn: lsn, kind: changeRename, table: t, name: other})
+		if w.trial.store.Rename(&w.call, name, other) == nil {
+			w.logged(change{lsn: w.call.Version, kind: changeRename, table: t, name: other})
 		}
 	default:
-		if lsn, err := w.trial.store.drop(name); err == nil {
-			w.logged(change{lsn: lsn, kind: changeDrop, table: t})
+		if w.trial.store.Drop(&w.call, name) == nil {
+			w.logged(change{lsn: w.call.Version, kind: changeDrop, table: t})
 		}
 	}
 }
@@ -250,14 +250,14 @@ func (w *worker) read(whole bool) {
 	var views []open
 	for range 1 + w.pick.IntN(3) {
 		if whole {
-			v := w.trial.store.View()
+			v := w.trial.store.View(&w.call)
 			views = append(views, open{reading{number: v.Number()}, func() []shownTable { return showStore(v) }, v.Close})
 		} else {
-			t, ok := w.trial.store.Lookup([]byte("table0"))
+			t, ok := w.trial.store.Lookup(&w.call, []byte("table0"))
 			if !ok {
 				break
 			}
-			v, err := t.Dict().view()
+			v, err := t.Dict().view(&w.call)
 			if err != nil {
 				// Dropped: the view's number is drawn all the same.
 				continue
@@ -447,7 +447,7 @@ func runTrial(seed uint64, keys, split int, whole bool, period time.Duration) *t
 	tr.log = first.log
 	for i := range uint64(3) {
 		tr.task(seed+i, func(w *worker) {
-			if t, ok := tr.store.Lookup(fmt.Append(nil, "table", w.pick.IntN(4))); ok {
+			if t, ok := tr.store.Lookup(&w.call, fmt.Append(nil, "table", w.pick.IntN(4))); ok {
 				w.write(t)
 			}
 		})

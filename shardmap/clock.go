@@ -161,6 +161,7 @@ func (c *cut) handed(t *Table) []any {
 
 // broken are faults that tests switch on to see that their checkers catch them.
 var broken struct {
-	skipHandover bool // writers hand nothing over
-	cutEarly     bool // a cut draws its number before it marks the list
+	skipHandover   bool // writers hand nothing over
+	cutEarly       bool // a cut draws its number before it marks the list
+	renameUnlocked bool // a table is renamed while calls on it are under way
 }

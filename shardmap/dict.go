@@ -173,7 +173,6 @@ func (d *Dict) Set(c *Call, key, val []byte) error {
 // setLocked stores val, which nothing can prevent any more, and unlocks s.
 func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 	w := d.table.begin(c, 1)
-	s.handover(&w)
 	c.Version = w.first
 	if num >= 0 {
 		s.overwrite(&w, k, num, val, w.first)
@@ -231,7 +230,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 		e.setVersion(lsn)
 		return
 	}
-	if s.fits(w, e, n+len(val)) {
+	if s.fits(w, e, s.place(num), n+len(val)) {
 		copy(s.resize(e, n+len(val))[n:], val)
 		e.setVersion(lsn)
 		return
@@ -311,7 +310,6 @@ func (d *Dict) Delete(c *Call, key []byte) error {
 // deleteLocked deletes entry num and unlocks s.
 func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 	w := d.table.begin(c, 1)
-	s.handover(&w)
 	c.Version = w.first
 	s.remove(&w, hash, num)
 	d.size.Add(-1)

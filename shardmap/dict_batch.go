@@ -127,7 +127,7 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	}
 	defer d.table.gate.leave(h)
 	first, vs := h.draw(d.store, c, uint64(n))
-	w := write{d.store, first, vs, vs.newestOf(d.table)}
+	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
 	return nil
 }
@@ -181,9 +181,6 @@ func (d *Dict) splitsDue(c *Call) int {
 // updateHeld stores the batch in the shards that are held.
 func (d *Dict) updateHeld(c *Call, packed []byte) {
 	w := d.table.begin(c, uint64(len(c.batch)))
-	for _, s := range c.held {
-		s.handover(&w)
-	}
 	d.warm(c)
 	added := 0
 	for i := range c.batch {
@@ -224,7 +221,6 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 		d.prebuild(&k, val)
 		s := d.dir.Load().shard(item.hash)
 		s.mu.Lock()
-		s.handover(w)
 		added += s.put(w, &k, val, w.first+uint64(i))
 		d.settle(w, s)
 		s.mu.Unlock()

@@ -156,7 +156,8 @@ func TestGate(t *testing.T) {
 	if err := d.plan(&c, slices.Concat(str("new"), key), 1); err != nil {
 		t.Fatal(err)
 	}
-	d.updateOwned(&c, &write{s, first, vs, vs.newestOf(d.table)}, slices.Concat(str("new"), key))
+	w := d.table.write(first, vs)
+	d.updateOwned(&c, &w, slices.Concat(str("new"), key))
 	d.table.gate.leave(h)
 	if n := <-seen; n != 2 {
 		t.Errorf("the view after the write has %d entries, want 2", n)

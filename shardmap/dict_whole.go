@@ -37,7 +37,6 @@ func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 		v = d.last(c, newest.keyAndValue(e))
 	}
 	w := d.table.begin(c, 1)
-	newest.handover(&w)
 	c.Version = w.first
 	newest.remove(&w, d.store.hashOf(newest.canonical(e)), newest.count-1)
 	d.size.Add(-1)

@@ -136,7 +136,7 @@ func (l *List) draw(c *Call, k uint64) (n uint64, vs *viewList) {
 }
 
 func (l *List) handover(vs *viewList, n uint64) {
-	l.frozenAt = vs.handover(l.table, l.frozenAt, n, func() any { return l.freeze() })
+	l.frozenAt = vs.handover(l.table, l, l.frozenAt, n, func() any { return l.freeze() })
 }
 
 // freeze returns the elements as they are. The caller holds mu.

@@ -165,7 +165,7 @@ func TestViewKeepsOneRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if parts := v.cut.handed(table); len(parts) != 1 {
+	if parts := v.cut.allHanded(table); len(parts) != 1 {
 		t.Errorf("the view keeps %d roots", len(parts))
 	}
 }

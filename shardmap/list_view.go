@@ -58,12 +58,12 @@ func (v *ListView) collect() {
 	if l.frozenAt < c.number {
 		l.handover(l.store.settledViews(), c.number) // older views too: frozenAt speaks for them as well
 	}
-	if parts := c.handed(l.table); len(parts) > 0 {
-		v.root = parts[0].(*rope.Root)
+	if root := c.handed(l.table, l); root != nil {
+		v.root = root.(*rope.Root)
 		return
 	}
 	v.root = l.freeze()
-	c.take(l.table, v.root)
+	c.take(l.table, l, v.root)
 }
 
 // Len returns how many elements the list had.

@@ -35,6 +35,8 @@ type Table struct {
 	named   uint64                 // LSN of the present name; guarded by Store.mu
 	dropped atomic.Bool            // written under Store.mu and all the table's locks
 
+	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
+
 	filling atomic.Int64 // how many elements the table is being created with, 0: it is filled
 
 	gate gate

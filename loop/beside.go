@@ -64,7 +64,8 @@ func (srv *Server) executeBeside(peer net.Addr, req *codec.Request) (reply []byt
 			reply = appendError(nil, req.ID, &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"})
 		}
 	}()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: srv.longLog}}
+	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: srv.longLogs.take()}}
+	defer srv.longLogs.give(x.call.Log)
 	for {
 		reply = x.reply(reply[:0], req, nil)
 		switch x.outcome {

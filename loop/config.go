@@ -45,8 +45,8 @@ type Config struct {
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 
-	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and one for all long requests together.
-	// Nil: nothing is logged.
+	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and one for each of the few long requests that run at
+	// the same time. Nil: nothing is logged.
 	NewLog func() shardmap.Log
 
 	unreadBytes int64 // for tests: allUnreadBytes of this server

@@ -30,7 +30,6 @@ type Server struct {
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	beside   sync.WaitGroup
-	longLog  shardmap.Log // of requests beside the loops; nil: nothing is logged
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -50,6 +49,7 @@ type Server struct {
 	logins    loginQueue
 	memory    memoryLimit
 	unread    unreadTotal
+	longLogs  longLogs
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -105,9 +105,7 @@ func Start(cfg Config) (*Server, error) {
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
-	if cfg.NewLog != nil {
-		srv.longLog = &sharedLog{log: cfg.NewLog()}
-	}
+	srv.longLogs.newLog = cfg.NewLog
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return nil, err
 	}

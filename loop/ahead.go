@@ -53,7 +53,7 @@ func (x *executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 	if err != nil || len(rest) == 0 {
 		return nil, nil
 	}
-	table, ok := x.srv.store.Lookup(name)
+	table, ok := x.srv.store.Lookup(&x.call, name)
 	if !ok || table.Kind() != shardmap.KindDict {
 		return nil, nil
 	}

@@ -75,19 +75,19 @@ func viewItems(x *executor) (stream, error)  { return dictStream(x, shardmap.Ite
 
 // dictStream cuts a view of the dict and makes the reply of a whole-table read from it.
 func dictStream(x *executor, what shardmap.What) (stream, error) {
-	view, err := x.table.Dict().View()
+	view, err := x.table.Dict().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}
 	return stream{
 		close: view.Close,
 		write: func(w *bodyWriter) error {
-			for key, val := range view.Entries() {
+			for e := range view.Drain() {
 				if what != shardmap.Values {
-					w.body = append(w.body, key...)
+					w.body = append(w.body, e.Key...)
 				}
 				if what != shardmap.Keys {
-					w.body = append(w.body, val...)
+					w.body = append(w.body, e.Val...)
 				}
 				if err := w.flushFull(); err != nil {
 					return err

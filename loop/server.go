@@ -49,6 +49,7 @@ type Server struct {
 	logins    loginQueue
 	memory    memoryLimit
 	unread    unreadTotal
+	longLogs  longLogs
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -106,6 +107,7 @@ func Start(cfg Config) (*Server, error) {
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
+	srv.longLogs.newLog = cfg.NewLog
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return nil, err
 	}
@@ -220,6 +222,9 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{exec: executor{srv: srv}}
+		if srv.cfg.NewLog != nil {
+			l.exec.call.Log = srv.cfg.NewLog()
+		}
 		srv.loops[el] = l
 	}
 	return l

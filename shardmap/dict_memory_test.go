@@ -26,15 +26,15 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 		set(n)
 		mapped, free := store.slabs.Bytes()
 		live := mapped - free
-		old := store.View()
+		old := store.View(&Call{})
 		set(20 * n)
 		if kept := store.Stats().GraveyardBytes; kept > 2*live {
 			t.Errorf("values of %d: %d bytes are kept, %d were live", size, kept, live)
 		}
-		middle := store.View()
+		middle := store.View(&Call{})
 		set(20 * n)
 		both := store.Stats().GraveyardBytes
-		young := store.View()
+		young := store.View(&Call{})
 		middle.Close()
 		if kept := store.Stats().GraveyardBytes; size > maxBumpBytes*2 && kept >= both {
 			t.Errorf("values of %d: %d bytes are kept, as many as before the middle view was closed", size, kept)
@@ -44,6 +44,51 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 		if kept := store.Stats().GraveyardBytes; kept != 0 {
 			t.Errorf("values of %d: %d bytes are kept for no view", size, kept)
 		}
+	}
+}
+
+// TestDrainLetsGo: what a view has drained is overwritten in place; before that, an entry that is changed costs its record and little more, its page is not copied.
+func TestDrainLetsGo(t *testing.T) {
+	const n, size = 50_000, 40
+	store, d := newTestDict(t)
+	c := &Call{}
+	set := func(from, to int) {
+		for i := from; i < to; i++ {
+			_ = d.Set(c, msgp.AppendInt(nil, i), bytesValue(size))
+		}
+	}
+	used := func() int {
+		mapped, free := store.slabs.Bytes()
+		return mapped - free
+	}
+	set(0, n)
+	before := used()
+	view := store.View(c)
+	for i := 0; i < n; i += pageEntries / 2 { // each page
+		set(i, i+1)
+	}
+	if grown := used() - before; grown > before/10 {
+		t.Errorf("%d bytes in use, %d more once each page has a change", before, grown)
+	}
+	for _, table := range view.Tables() {
+		before, seen := 0, 0
+		for range table.Dict().Drain() {
+			if seen++; seen == n/2 {
+				before = used()
+				set(0, n/2-2*seenEntries)
+				if grown := used() - before; grown > 0 {
+					t.Errorf("%d bytes more for changes of what was drained", grown)
+				}
+			}
+		}
+		set(0, n)
+		if grown := used() - before; seen != n || grown > 0 {
+			t.Errorf("drained %d entries; %d bytes more after it", seen, grown)
+		}
+	}
+	view.Close()
+	if kept := store.Stats().GraveyardBytes; kept != 0 {
+		t.Errorf("%d bytes are kept", kept)
 	}
 }
 
@@ -151,12 +196,12 @@ func TestLenWhileCreated(t *testing.T) {
 		tasks.Go(func() { _, created = s.Create(&Call{Beside: true}, "t", kind, packed, n) })
 		for found := false; !found; runtime.Gosched() {
 			var table *Table
-			if table, found = s.Lookup([]byte("t")); found && table.Len() != want {
+			if table, found = s.Lookup(&Call{}, []byte("t")); found && table.Len() != want {
 				t.Errorf("%v: length %d, want %d", kind, table.Len(), want)
 			}
 		}
 		tasks.Wait()
-		if table, _ := s.Lookup([]byte("t")); created != nil || table.Len() != want {
+		if table, _ := s.Lookup(&Call{}, []byte("t")); created != nil || table.Len() != want {
 			t.Errorf("%v: length %d, %v", kind, table.Len(), created)
 		}
 	}

@@ -6,7 +6,8 @@ FUZZTIME ?= 20s
 COUNT    ?= 3
 ARGS     ?=
 
-RELEASE := $(shell git describe --tags --always --dirty 2>/dev/null)
+# What is measured is not what it was measured with: results do not make a release dirty.
+RELEASE := $(shell git describe --tags --always 2>/dev/null)$(shell git diff --quiet HEAD -- . ':!bench/results' ':!BENCHMARKS.md' 2>/dev/null || echo -dirty)
 BUILD   := -trimpath -tags $(TAGS) -ldflags '-X main.release=$(RELEASE)'
 # gnet's poller under poll_opt keeps a pointer in a kernel structure that is not aligned for it: the pointer check that comes with -race is off for gnet alone.
 RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=checkptr=0

@@ -45,6 +45,7 @@ type Config struct {
 	Version    string       // shown by INFO
 
 	unreadBytes int64 // for tests: allUnreadBytes of this server
+	heldBytes   int64 // for tests: allHeldBytes of this server, for a second
 }
 
 func (cfg Config) withDefaults() (Config, error) {

@@ -49,6 +49,7 @@ type Server struct {
 	logins    loginQueue
 	memory    memoryLimit
 	unread    unreadTotal
+	held      heldTotal
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -96,6 +97,10 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	srv.logins.init(loginWorkers())
+	srv.held.limit, srv.held.time = allHeldBytes, heldTime
+	if cfg.heldBytes > 0 {
+		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second
+	}
 	srv.unread.limit = allUnreadBytes
 	if cfg.unreadBytes > 0 {
 		srv.unread.limit = cfg.unreadBytes

@@ -74,6 +74,7 @@ type session struct {
 	unread     int  // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
 	halfClosed bool // the server stops and has said its last word; since lookedAt
+	heldSince  time.Time
 
 	// written by the event loop, read by the sweeper
 	active  atomic.Int64 // unix nanoseconds
@@ -82,6 +83,7 @@ type session struct {
 	gone    atomic.Bool  // closed; read by the workers of logins too
 	unready atomic.Bool  // its login waits for a worker
 	counted atomic.Int64 // bytes of it in the server's count of unread ones
+	held    atomic.Int64 // bytes of it in the server's count of held ones; since heldSince
 
 	// written by the sweeper, taken by the event loop
 	overdue atomic.Bool // slow to prove itself, or idle
@@ -120,6 +122,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.closing = true
 	s.gone.Store(true)
 	s.setUnread(0)
+	s.setHeld(0)
 	s.dropCarry()
 	s.records.drop()
 	return gnet.None
@@ -196,6 +199,7 @@ func (s *session) serve(in []byte) {
 	}
 	s.keep(pending, used, in)
 	s.records.keep()
+	s.limitHeld()
 }
 
 // pending returns the bytes to be used up: what was kept, then in.

@@ -31,6 +31,11 @@ const (
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
+	held := &s.srv.held
+	if !held.admit(len(req.Args)) {
+		s.loop.out = appendError(s.loop.out, req.ID, held.noRoom())
+		return
+	}
 	s.state = beside
 	own := *req
 	own.Args = append([]byte(nil), req.Args...)
@@ -42,6 +47,7 @@ func (s *session) runBeside(req *codec.Request) {
 		tokens <- struct{}{}
 		defer func() { <-tokens }()
 		reply := s.srv.executeBeside(s.peer, &own)
+		held.release(len(own.Args))
 		s.result.Store(&reply)
 		s.wake()
 	})

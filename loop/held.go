@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// allHeldBytes is how many bytes of requests the server holds for all clients together: frames of which more is to come, and requests that wait
-	// for earlier ones.
+	// allHeldBytes is how many bytes of requests the server holds for all clients together: frames of which more is to come, requests that wait for
+	// earlier ones, and those that wait beside the loops.
 	allHeldBytes = 256 << 20
 	// uncountedBytes is what each client may have held without being counted.
 	uncountedBytes = 64 << 10
@@ -58,18 +59,51 @@ func (s *session) limitHeld() {
 	all := s.setHeld(int64(n))
 	switch {
 	case more && all > h.limit:
-		s.overloaded(n, fmt.Sprintf("the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later", h.limit>>20))
+		s.overloaded(n, h.noRoom())
 	case h.short() && s.srv.clock.now().Sub(s.heldSince) > h.time:
-		s.overloaded(n, fmt.Sprintf("the request is not complete, or waits, since %v, and room for such requests is short", h.time))
+		s.overloaded(n, &codec.Error{
+			Status:  codec.StatusOverloaded,
+			Message: fmt.Sprintf("the request is not complete, or waits, since %v, and room for such requests is short", h.time),
+		})
+	}
+}
+
+// roomFor returns s.carry.B with room for n bytes more. Of a large frame that has come by half it has room for the whole, so that it is not moved again
+// and again while it grows.
+func (s *session) roomFor(n int) []byte {
+	b := s.carry.B
+	if len(b)+n <= cap(b) || len(b) < pauseReadBytes {
+		return b
+	}
+	frame := s.carryUsed + int(min(binary.LittleEndian.Uint32(b[s.carryUsed:]), codec.MaxFrameBytes)) + codec.HeaderBytes
+	return slices.Grow(b, max(n, min(frame, 2*len(b))-len(b)))
+}
+
+// admit counts n bytes of a request that leaves the session and waits, if there is room for them. The other half of the pair is release.
+func (h *heldTotal) admit(n int) bool {
+	if h.bytes.Add(int64(n)) <= h.limit {
+		return true
+	}
+	h.release(n)
+	return false
+}
+
+func (h *heldTotal) release(n int) { h.bytes.Add(-int64(n)) }
+
+// noRoom is what a request is answered that would wait beside the loops and finds no room.
+func (h *heldTotal) noRoom() *codec.Error {
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later", h.limit>>20),
 	}
 }
 
 // overloaded tells the client why it is closed.
-func (s *session) overloaded(n int, why string) {
+func (s *session) overloaded(n int, why *codec.Error) {
 	id := binary.LittleEndian.Uint32(s.carry.B[s.carryUsed+4:])
-	s.loop.out = appendError(s.loop.out, id, &codec.Error{Status: codec.StatusOverloaded, Message: why})
+	s.loop.out = appendError(s.loop.out, id, why)
 	s.srv.counters.overrun.Add(1)
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why), slog.Int("bytes", n))
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", n))
 	s.closing = true
 	s.dropCarry()
 	s.setHeld(0)

@@ -107,3 +107,40 @@ func TestHalfFramesGrowOld(t *testing.T) {
 	}
 	heldBytes(t, srv, 0, 0)
 }
+
+// TestRequestsBeside: large requests that wait beside the loops are held too. One for which there is no room is answered, and its connection goes on.
+func TestRequestsBeside(t *testing.T) {
+	t.Parallel()
+	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
+	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	for range cap(srv.checkers) { // nothing is done beside the loops
+		srv.checkers <- struct{}{}
+	}
+	dial(t, srv).ok(codec.OpCreateDict, "d", false)
+	var waiting, refused []*wire
+	for i := range clients {
+		w := dial(t, srv)
+		w.write(w.request(codec.OpDictSet, "d", i, make([]byte, each)))
+		if i < room {
+			heldBytes(t, srv, int64(i+1)*each, int64(i+1)*(each+100))
+			waiting = append(waiting, w)
+			continue
+		}
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOverloaded || reply.ID != w.id {
+			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
+		}
+		refused = append(refused, w)
+	}
+	for range cap(srv.checkers) {
+		<-srv.checkers
+	}
+	for i, w := range waiting {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Errorf("client %d: %v, %v", i, reply.Status, err)
+		}
+	}
+	for i, w := range refused {
+		w.ok(codec.OpDictSet, "d", room+i, make([]byte, each))
+	}
+	heldBytes(t, srv, 0, 0)
+}

@@ -207,7 +207,7 @@ func (s *session) pending(in []byte) []byte {
 	if s.carry == nil {
 		return in
 	}
-	s.carry.B = append(s.carry.B, in...)
+	s.carry.B = append(s.roomFor(len(in)), in...)
 	return s.carry.B[s.carryUsed:]
 }
 

@@ -4,6 +4,8 @@ GO       ?= go
 TAGS     ?= poll_opt
 FUZZTIME ?= 20s
 COUNT    ?= 3
+SEED     ?=
+ONLY     ?=
 ARGS     ?=
 
 RELEASE := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -13,7 +15,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report fmt python cgo
+.PHONY: help run build test check fuzz stress abuse bench peers bench-compare bench-report fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 stress: python cgo ## run the concurrent rooms' tests COUNT (3) times under the race detector, shuffled, on 1, 2 and 8 threads
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
+
+abuse: build ## abuse a server in all ways there are and watch it serve on; SEED=7 ONLY=deaf repeats a scenario
+	$(GO) build -tags $(TAGS) -o bin/ ./loop/abuse
+	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
 
 bench: build ## the micro benchmarks, then the load generator against a server of its own
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

@@ -29,6 +29,7 @@ type Server struct {
 	started  time.Time
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
+	makers   chan struct{} // the same for long reads, for each frame
 	beside   sync.WaitGroup
 
 	listeners []net.Listener
@@ -82,6 +83,7 @@ func Start(cfg Config) (*Server, error) {
 		started:  time.Now(),
 		workers:  make(chan struct{}, longRequests),
 		checkers: make(chan struct{}, longRequests),
+		makers:   make(chan struct{}, streamMakers),
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +85,9 @@ type session struct {
 	unready atomic.Bool  // its login waits for a worker
 	counted atomic.Int64 // bytes of it in the server's count of unread ones
 	held    atomic.Int64 // bytes of it in the server's count of held ones; since heldSince
+
+	// held by the long read, or the large reply, that is being made
+	sending sync.Mutex
 
 	// written by the sweeper, taken by the event loop
 	overdue atomic.Bool // slow to prove itself, or idle
@@ -263,8 +267,12 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		s.closing = s.closing || x.status == codec.StatusInternal
 		s.srv.logRequest(s.peer, req.Op, x)
 		if len(l.out)-start > largeReplyBytes {
-			s.sendLarge(append([]byte(nil), l.out[start:]...))
-			l.out = l.out[:start]
+			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
+			if l.out = l.out[:start]; len(reply) > largeReplyBytes {
+				s.sendLarge(reply)
+			} else {
+				l.out = append(l.out, reply...)
+			}
 		}
 	}
 	return true

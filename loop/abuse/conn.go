@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -201,8 +200,9 @@ func (c *conn) send(frames []byte) (err error) {
 	return err
 }
 
-// reply takes the next reply; of one of several frames, the last.
+// reply takes the next reply, the bodies of its frames joined.
 func (c *conn) reply() (codec.Reply, error) {
+	var body []byte
 	for {
 		reply, n, err := codec.ParseReply(c.wire)
 		switch {
@@ -213,9 +213,9 @@ func (c *conn) reply() (codec.Reply, error) {
 		case err != nil:
 			return reply, err
 		default:
-			reply.Body = bytes.Clone(reply.Body)
-			c.wire = c.wire[n:]
-			if reply.Flags&codec.FlagMore == 0 {
+			body = append(body, reply.Body...)
+			if c.wire = c.wire[n:]; reply.Flags&codec.FlagMore == 0 {
+				reply.Body = body
 				return reply, nil
 			}
 		}

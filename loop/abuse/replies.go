@@ -89,6 +89,17 @@ func deafTogether(a *attack) error {
 	return nil
 }
 
+// deafToGiants has many clients ask for a value of 30 MiB each and not read it.
+func deafToGiants(a *attack) error {
+	if err := a.large(30 << 20); err != nil {
+		return err
+	}
+	return each(100, 10, func(int) error {
+		_, err := a.asks(2)
+		return err
+	})
+}
+
 // tinyWindows reads with as little room as the kernel permits: everything comes, and nobody waits for it.
 func tinyWindows(a *attack) error {
 	if err := a.large(20 << 10); err != nil { // a kilobyte comes in some milliseconds
@@ -326,5 +337,5 @@ func fullOfCrumbs(a *attack) error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(a.dropTablesBut("d"), a.roomAgain())
+	return errors.Join(a.dropTables("crumb "), a.control.ok(codec.OpListClear, "l"), a.roomAgain())
 }

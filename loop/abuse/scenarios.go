@@ -11,7 +11,7 @@ var scenarios = []scenario{
 	{name: "slow-loris-share", about: "ClientShare, a byte at a time", transport: plain, run: dripped(sendsShare, false)},
 	{name: "half-open-fin", about: "silence after ClientShare", transport: plain, run: dripped(sendsFin, true)},
 	{name: "slow-loris-fin", about: "ClientFin, a byte at a time", transport: encrypted, run: dripped(sendsFin, false)},
-	{name: "garbage-hello", about: "anything in the place of Hello", transport: plain, short: true, run: garbled(sendsHello)},
+	{name: "garbage-hello", about: "anything in the place of Hello", transport: plain, run: garbled(sendsHello)},
 	{name: "garbage-share", about: "anything in the place of ClientShare", transport: encrypted, run: garbled(sendsShare)},
 	{name: "garbage-fin", about: "anything in the place of ClientFin", transport: both, short: true, run: garbled(sendsFin)},
 	{name: "other-protocols", about: "HTTP, RESP, TLS, SSH, pickles", transport: plain, run: otherProtocols},
@@ -45,7 +45,7 @@ var scenarios = []scenario{
 	{name: "garbage-frames", about: "anything in the place of requests", transport: both, short: true, run: garbageFrames},
 	{name: "impossible-lengths", about: "frames of no length, and of more than may be", transport: both, run: impossibleLengths},
 	{name: "announced-frames", about: "hundreds of large frames announced and not sent", transport: both, run: announced},
-	{name: "half-frames", about: "half frames of all clients, more than the server holds", transport: both, short: true, peak: 900 << 20, run: halfFrames},
+	{name: "half-frames", about: "half frames of all clients, more than the server holds", transport: both, run: halfFrames},
 	{name: "one-byte-segments", about: "requests in segments of one byte", transport: both, run: oneByteSegments},
 	{name: "long-pipelines", about: "hundreds of thousands of requests in one write", transport: both, run: longPipelines},
 	{name: "unknown-opcodes", about: "every opcode with every flag", transport: plain, run: unknown},
@@ -56,11 +56,11 @@ var scenarios = []scenario{
 	{name: "half-records", about: "a thousand records announced and not sent", transport: encrypted, run: halfRecords},
 
 	// Values.
-	{name: "deep-nesting", about: "values nested millions deep", transport: plain, short: true, run: deepNesting},
+	{name: "deep-nesting", about: "values nested millions deep", transport: plain, run: deepNesting},
 	{name: "hollow-values", about: "values that claim to be large and are not", transport: plain, run: hollow},
 	{name: "element-bombs", about: "a million and one elements in as many bytes", transport: plain, run: elementBombs},
 	{name: "damaged-values", about: "damaged values as keys, numbers, indexes and sort keys", transport: encrypted, run: damaged},
-	{name: "giant-keys", about: "keys of 32 MiB", transport: both, peak: 1 << 30, run: giantKeys},
+	{name: "giant-keys", about: "keys of 32 MiB", transport: both, run: giantKeys},
 	{name: "table-names", about: "names that a file system, a log or a format would stumble over", transport: plain, flags: []string{"--print-log"}, run: tableNames},
 	{name: "many-tables", about: "tables by the ten thousand", transport: plain, run: manyTables},
 	{name: "number-bombs", about: "numbers that would be enormous if they were written out", transport: plain, run: numberBombs},
@@ -70,15 +70,16 @@ var scenarios = []scenario{
 
 	// Replies and memory.
 	{name: "deaf", about: "clients that ask and do not read", transport: both, run: deaf},
-	{name: "deaf-together", about: "a hundred clients that leave unread what each may", transport: both, peak: 1200 << 20, run: deafTogether},
+	{name: "deaf-together", about: "a hundred clients that leave unread what each may", transport: both, request: 2 * time.Second, login: 4 * time.Second, peak: 1200 << 20, run: deafTogether},
+	{name: "deaf-to-giants", about: "a hundred clients that do not read replies of 30 MiB", transport: both, peak: 1600 << 20, run: deafToGiants},
 	{name: "tiny-windows", about: "clients that read with no room for replies", transport: both, run: tinyWindows},
 	{name: "abandoned-reads", about: "long reads whose clients are gone", transport: both, run: abandonedReads},
-	{name: "too-many-reads", about: "more long reads than there may be, not read", transport: both, short: true, run: tooManyReads},
+	{name: "too-many-reads", about: "more long reads than there may be, not read", transport: both, run: tooManyReads},
 	{name: "parked", about: "hundreds of clients behind long writes, leaving", transport: plain, run: parked},
 	{name: "dropped", about: "tables dropped and cleared under their readers", transport: plain, run: dropped},
 	{name: "figures-flood", about: "INFO and TABLES as fast as they come", transport: both, run: figuresFlood},
-	{name: "full-of-writers", about: "--max-memory reached by large values", transport: both, short: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfWriters},
-	{name: "full-of-crumbs", about: "--max-memory reached by small entries and many tables", transport: plain, flags: []string{"--max-memory", "192MiB"}, run: fullOfCrumbs},
+	{name: "full-of-writers", about: "--max-memory reached by large values", transport: both, short: true, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfWriters},
+	{name: "full-of-crumbs", about: "--max-memory reached by small entries and many tables", transport: plain, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfCrumbs},
 }
 
 // everywhere returns the flags of a server that listens on all addresses and lets some come.

@@ -26,9 +26,10 @@ const (
 
 // summons is what a witness is told, as one line of JSON.
 type summons struct {
-	Addr    string
-	Key     []byte
-	Encrypt bool
+	Addr     string
+	Key      []byte
+	Encrypt  bool
+	ReadOnly bool // there may be no memory for what it would write
 }
 
 // testimony is what a witness saw, as one line of JSON.
@@ -109,14 +110,15 @@ func furnishTable(c *conn) error {
 // user is one of the connections that stay.
 type user struct {
 	*conn
-	key   string
-	count int64 // what the key's value must be
+	readOnly bool
+	key      string
+	count    int64 // what the key's value must be
 }
 
 // use makes requests of one connection, each of which has one right answer.
 func (w *witness) use(c *conn, number int) {
 	defer c.Close()
-	u := &user{conn: c, key: fmt.Sprint("user ", number)}
+	u := &user{conn: c, key: fmt.Sprint("user ", number), readOnly: w.ReadOnly}
 	pace := time.NewTicker(requestPace)
 	defer pace.Stop()
 	for n := 0; ; n++ {
@@ -136,17 +138,15 @@ func (w *witness) use(c *conn, number int) {
 // round is one request, now and then a longer one.
 func (u *user) round(n int) error {
 	const list = witnessTable + " list"
-	switch n % 6 {
-	case 0:
+	switch {
+	case n%240 == 3:
+		return u.ok(codec.OpDictValues, witnessTable)
+	case n%6 == 0 || u.readOnly:
 		return u.answers(encoded(fmt.Sprint("value ", n%witnessEntries)), codec.OpDictGet, witnessTable, n%witnessEntries)
-	case 1:
+	case n%6 == 1:
 		return u.answers(nil, codec.OpListAppend, list, n)
-	case 2:
+	case n%6 == 2:
 		return u.ok(codec.OpListPopLeft, list)
-	case 3:
-		if n%240 == 3 {
-			return u.ok(codec.OpDictValues, witnessTable)
-		}
 	}
 	u.count++
 	return u.answers(encoded(u.count), codec.OpDictIncrement, witnessTable, u.key, 1)

@@ -164,7 +164,7 @@ func (a *attack) play() (notes string, err error) {
 	if err != nil {
 		return "", err
 	}
-	problem := a.scenario.run(a)
+	problem := a.run(a)
 	peak, err := a.srv.usage(a.control)
 	problem = errors.Join(problem, err)
 	a.closeAll()
@@ -245,7 +245,7 @@ func (a *attack) judge(seen *testimony, peak *usage) error {
 	if bound := a.patience(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
 		add("a request of the witness took %v, the bound is %v", seen.SlowestRequest, bound)
 	}
-	if bound := a.patience(orElse(a.scenario.login, loginBound)); seen.SlowestLogin > bound {
+	if bound := a.patience(orElse(a.login, loginBound)); seen.SlowestLogin > bound {
 		add("a login of the witness took %v, the bound is %v", seen.SlowestLogin, bound)
 	}
 	if seen.Requests == 0 || seen.Logins == 0 && !a.noRoom && !a.noLogin {

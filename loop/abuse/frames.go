@@ -256,7 +256,7 @@ func tampered(a *attack) error {
 			if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				return err
 			}
-			n, err := c.Conn.Read(b)
+			n, err := c.Read(b)
 			if err != nil {
 				return err
 			}

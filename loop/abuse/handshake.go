@@ -133,7 +133,9 @@ func (a *attack) wantNobodyIn() error {
 func otherProtocols(a *attack) error {
 	texts := [][]byte{
 		[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"), []byte("SSH-2.0-OpenSSH_9.2\r\n"), []byte("\x80\x04\x95."), []byte("get k\r\n"),
-		[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), {0}, []byte("\r\n\r\n"), []byte("USER anonymous\r\n"),
+		[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+		{0},
+		[]byte("\r\n\r\n"), []byte("USER anonymous\r\n"),
 		[]byte(secure.Magic[:7] + "\x1b"), bytes.Repeat([]byte{0xff}, 1000), bytes.Repeat([]byte("A"), 1<<20),
 	}
 	return each(40*len(texts), 50, func(i int) error {

@@ -54,7 +54,7 @@ func furnish() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	up, err := unix.NewIfreq("lo")
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func addIPv6(addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	request := struct {
 		addr      [16]byte
 		prefixLen uint32

@@ -296,7 +296,7 @@ func resetEverywhere(a *attack) error {
 			return 0, err
 		}
 		wire := &cutConn{c.Conn.(*net.TCPConn), cut}
-		defer wire.Close()
+		defer func() { _ = wire.Close() }()
 		c.Conn = wire
 		if err := c.login(); err != nil {
 			return 0, err

@@ -53,9 +53,17 @@ func hollow(a *attack) error {
 		return err
 	}
 	values := []raw{
-		{0xdb, 0x01, 0xff, 0xff, 0xff}, {0xc6, 0x01, 0xff, 0xff, 0xff}, {0xc9, 0x01, 0xff, 0xff, 0xff, 2}, {0xdd, 0x00, 0x0f, 0xff, 0xff}, {0xdf, 0x00, 0x0f, 0xff, 0xff},
-		{0xc7, 5, 3, 0xdd, 0x00, 0x0f, 0xff, 0xff}, {0xdd, 0xff, 0xff, 0xff, 0xff}, {0xdf, 0xff, 0xff, 0xff, 0xff}, {0xdb, 0xff, 0xff, 0xff, 0xff},
-		{0xc9, 0xff, 0xff, 0xff, 0xff, 1}, bytes.Repeat(raw{0xdd, 0x00, 0x0f, 0xff, 0xff}, 100),
+		{0xdb, 0x01, 0xff, 0xff, 0xff},
+		{0xc6, 0x01, 0xff, 0xff, 0xff},
+		{0xc9, 0x01, 0xff, 0xff, 0xff, 2},
+		{0xdd, 0x00, 0x0f, 0xff, 0xff},
+		{0xdf, 0x00, 0x0f, 0xff, 0xff},
+		{0xc7, 5, 3, 0xdd, 0x00, 0x0f, 0xff, 0xff},
+		{0xdd, 0xff, 0xff, 0xff, 0xff},
+		{0xdf, 0xff, 0xff, 0xff, 0xff},
+		{0xdb, 0xff, 0xff, 0xff, 0xff},
+		{0xc9, 0xff, 0xff, 0xff, 0xff, 1},
+		bytes.Repeat(raw{0xdd, 0x00, 0x0f, 0xff, 0xff}, 100),
 	}
 	return forTime(2*time.Second, 8, func(int) error {
 		c, err := a.enter()
@@ -109,7 +117,11 @@ func damaged(a *attack) error {
 	}
 	seeds := []raw{
 		encoded(1 << 40), encoded("text"), encoded([]any{1, "a", nil}), encoded(map[any]any{"a": 1}), encoded(1.5), encoded([]byte("bytes")),
-		{0xc7, 3, 2, 1, 2, 3}, {0xd6, 0xff, 1, 2, 3, 4}, {0xc7, 5, 3, 0x92, 1, 2, 3, 4}, nested(20), {0xd8, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+		{0xc7, 3, 2, 1, 2, 3},
+		{0xd6, 0xff, 1, 2, 3, 4},
+		{0xc7, 5, 3, 0x92, 1, 2, 3, 4},
+		nested(20),
+		{0xd8, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
 	}
 	return each(8, 8, func(i int) error {
 		c, err := a.enter()
@@ -126,9 +138,14 @@ func damaged(a *attack) error {
 				op   codec.Opcode
 				args []any
 			}{
-				{codec.OpDictSet, []any{"d", "k", raw(v)}}, {codec.OpDictSetDefault, []any{"d", raw(v), raw(v)}}, {codec.OpDictIncrement, []any{"d", raw(v), raw(v)}},
-				{codec.OpListSort, []any{"l", raw(v), false}}, {codec.OpListSlice, []any{"l", raw(v), raw(v), raw(v)}}, {codec.OpDictScan, []any{"d", raw(v), raw(v)}},
-				{codec.OpListSet, []any{"l", 0, raw(v)}}, {codec.OpRename, []any{"absent", raw(v)}},
+				{codec.OpDictSet, []any{"d", "k", raw(v)}},
+				{codec.OpDictSetDefault, []any{"d", raw(v), raw(v)}},
+				{codec.OpDictIncrement, []any{"d", raw(v), raw(v)}},
+				{codec.OpListSort, []any{"l", raw(v), false}},
+				{codec.OpListSlice, []any{"l", raw(v), raw(v), raw(v)}},
+				{codec.OpDictScan, []any{"d", raw(v), raw(v)}},
+				{codec.OpListSet, []any{"l", 0, raw(v)}},
+				{codec.OpRename, []any{"absent", raw(v)}},
 			}
 			r := requests[rng.IntN(len(requests))]
 			reply, err := c.call(r.op, r.args...)
@@ -252,9 +269,17 @@ func numberBombs(a *attack) error {
 			op   codec.Opcode
 			args []any
 		}{
-			{codec.OpDictSet, []any{"d", v, 1}}, {codec.OpDictGet, []any{"d", v}}, {codec.OpDictSet, []any{"d", i, v}}, {codec.OpDictIncrement, []any{"d", i, v}},
-			{codec.OpDictIncrement, []any{"d", i, 1}}, {codec.OpListAppend, []any{"l", v}}, {codec.OpListCount, []any{"l", v}}, {codec.OpListSort, []any{"l", nil, false}},
-			{codec.OpListSort, []any{"l", []any{"str", nil}, false}}, {codec.OpDictCompareAndSet, []any{"d", i, v, v}}, {codec.OpListRemove, []any{"l", v}},
+			{codec.OpDictSet, []any{"d", v, 1}},
+			{codec.OpDictGet, []any{"d", v}},
+			{codec.OpDictSet, []any{"d", i, v}},
+			{codec.OpDictIncrement, []any{"d", i, v}},
+			{codec.OpDictIncrement, []any{"d", i, 1}},
+			{codec.OpListAppend, []any{"l", v}},
+			{codec.OpListCount, []any{"l", v}},
+			{codec.OpListSort, []any{"l", nil, false}},
+			{codec.OpListSort, []any{"l", []any{"str", nil}, false}},
+			{codec.OpDictCompareAndSet, []any{"d", i, v, v}},
+			{codec.OpListRemove, []any{"l", v}},
 		} {
 			reply, err := w.call(args.op, args.args...)
 			if err != nil || reply.Status == codec.StatusInternal {

@@ -35,6 +35,7 @@ const (
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
 	held := &s.srv.held
+	s.setHeld(0) // it leaves the session; limitHeld counts what stays
 	if !held.admit(len(req.Args)) {
 		s.loop.out = appendError(s.loop.out, req.ID, held.noRoom())
 		return
@@ -157,6 +158,7 @@ func (s *session) sendLarge(frames []byte) {
 				return err
 			}
 			if n == len(frames) { // the last one, which end makes again
+				w.begin()
 				w.body = append(w.body, reply.Body...)
 				return nil
 			}

@@ -48,6 +48,14 @@ type Config struct {
 	heldBytes   int64 // for tests: allHeldBytes of this server, for a second
 }
 
+// partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.
+func (cfg *Config) partOfMemory(bytes, n int64) int64 {
+	if cfg.MaxMemoryBytes > 0 {
+		return min(bytes, cfg.MaxMemoryBytes/n)
+	}
+	return bytes
+}
+
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Addr == "" && cfg.Unix == "" {
 		return cfg, errors.New("loop: neither a TCP address nor a Unix socket to listen on")

@@ -99,11 +99,11 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	srv.logins.init(loginWorkers())
-	srv.held.limit, srv.held.time = allHeldBytes, heldTime
+	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
 		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second
 	}
-	srv.unread.limit = allUnreadBytes
+	srv.unread.limit = cfg.partOfMemory(allUnreadBytes, 4)
 	if cfg.unreadBytes > 0 {
 		srv.unread.limit = cfg.unreadBytes
 	}

@@ -121,7 +121,11 @@ func halfFrames(a *attack) error {
 	if err != nil {
 		return err
 	}
-	if figures.HeldBytes > 256<<20 || figures.Overrun == 0 {
+	most := int64(256 << 20)
+	if figures.MaxMemoryBytes > 0 {
+		most = figures.MaxMemoryBytes / 2
+	}
+	if figures.HeldBytes > most || figures.Overrun == 0 {
 		return fmt.Errorf("%d MiB are held, %d clients were closed", figures.HeldBytes>>20, figures.Overrun)
 	}
 	return nil

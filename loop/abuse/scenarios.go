@@ -46,6 +46,7 @@ var scenarios = []scenario{
 	{name: "impossible-lengths", about: "frames of no length, and of more than may be", transport: both, run: impossibleLengths},
 	{name: "announced-frames", about: "hundreds of large frames announced and not sent", transport: both, run: announced},
 	{name: "half-frames", about: "half frames of all clients, more than the server holds", transport: both, run: halfFrames},
+	{name: "half-frames-and-a-limit", about: "the same, at a server with --max-memory", transport: encrypted, noMemory: true, peak: 400 << 20, flags: []string{"--max-memory", "192MiB"}, run: halfFrames},
 	{name: "one-byte-segments", about: "requests in segments of one byte", transport: both, run: oneByteSegments},
 	{name: "long-pipelines", about: "hundreds of thousands of requests in one write", transport: both, run: longPipelines},
 	{name: "unknown-opcodes", about: "every opcode with every flag", transport: plain, run: unknown},

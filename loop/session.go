@@ -235,7 +235,9 @@ func (s *session) keep(pending []byte, used int, in []byte) {
 
 func (s *session) dropCarry() {
 	if s.carry != nil {
-		bytebufferpool.Put(s.carry)
+		if cap(s.carry.B) <= pauseReadBytes { // a large one would be kept, and lent for small frames
+			bytebufferpool.Put(s.carry)
+		}
 		s.carry, s.carryUsed = nil, 0
 	}
 }

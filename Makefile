@@ -4,6 +4,8 @@ GO       ?= go
 TAGS     ?= poll_opt
 FUZZTIME ?= 20s
 COUNT    ?= 3
+SEED     ?=
+ONLY     ?=
 ARGS     ?=
 
 # What is measured is not what it was measured with: results do not make a release dirty.
@@ -14,7 +16,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report pgo fmt python cgo
+.PHONY: help run build test check fuzz stress abuse bench peers bench-compare bench-report pgo fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 stress: python cgo ## check 10,000 views under writers, then run the concurrent rooms' tests COUNT (3) times, shuffled, on 1, 2 and 8 threads, all under the race detector
 	CYBERDB_VIEWS=10000 $(GO) test $(RACE) -count=1 -v -timeout=30m -run='^TestViewsUnderWriters$$' ./shardmap
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
+
+abuse: build ## abuse a server in all ways there are and watch it serve on; SEED=7 ONLY=deaf repeats a scenario
+	$(GO) build -tags $(TAGS) -o bin/ ./loop/abuse
+	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
 
 bench: build ## the micro benchmarks, then the load generator against a server of its own
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

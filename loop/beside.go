@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -23,6 +24,8 @@ const (
 	longRequests = 4
 	// maxServerStreams is how many long reads the server has under way; further ones are refused.
 	maxServerStreams = 1024
+	// streamMakers is how many long reads make a frame at once. Each frame is a megabyte, and making it takes the processors from the loops.
+	streamMakers = 8
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
 	minStreamPoll    = 2 * time.Millisecond
@@ -31,6 +34,12 @@ const (
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
+	held := &s.srv.held
+	s.setHeld(0) // it leaves the session; limitHeld counts what stays
+	if !held.admit(len(req.Args)) {
+		s.loop.out = appendError(s.loop.out, req.ID, held.noRoom())
+		return
+	}
 	s.state = beside
 	own := req.Clone()
 	tokens := s.srv.workers
@@ -41,6 +50,8 @@ func (s *session) runBeside(req *codec.Request) {
 		tokens <- struct{}{}
 		defer func() { <-tokens }()
 		reply := s.srv.executeBeside(s.peer, &own)
+		held.release(len(own.Args))
+		reply = s.srv.withheld(reply, &own)
 		s.result.Store(&reply)
 		s.wake()
 	})
@@ -111,6 +122,7 @@ type bodyWriter struct {
 	x     executor // what errors and the log tell of: the table's name
 	whole bool     // collect everything
 	large bool     // a reply that is ready
+	makes bool     // it has one of the server's makers
 	body  []byte   // begins with room for a frame's header
 }
 
@@ -136,13 +148,17 @@ func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
 	s.state, s.sendsLarge = parked, true
 	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
-	s.send(w, stream{close: func() {}, write: func(w *bodyWriter) error {
+	unread := &s.srv.unread.bytes
+	left := int64(len(frames))
+	unread.Add(left)
+	s.send(w, stream{close: func() { unread.Add(-left) }, write: func(w *bodyWriter) error {
 		for {
 			reply, n, err := codec.ParseReply(frames)
 			if err != nil {
 				return err
 			}
 			if n == len(frames) { // the last one, which end makes again
+				w.begin()
 				w.body = append(w.body, reply.Body...)
 				return nil
 			}
@@ -150,23 +166,42 @@ func (s *session) sendLarge(frames []byte) {
 				return err
 			}
 			frames = frames[n:]
+			left -= int64(n)
+			unread.Add(int64(-n))
 		}
 	}})
 }
 
-// send runs a stream on a goroutine of its own.
+// withheld returns a reply or, in the place of a large one that only tells what is stored, the error that clients leave too much unread already: it would
+// wait for its client too.
+func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
+	if len(reply) <= largeReplyBytes || commands[req.Op].mutates || !srv.unread.scarce() {
+		return reply
+	}
+	return appendError(nil, req.ID, &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("clients leave %d MiB of replies unread, and this one is large: try again later", srv.unread.limit>>20),
+	})
+}
+
+// send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.streams++
 	s.srv.goBeside(func() {
 		defer s.srv.streams.Add(-1)
-		w.begin()
+		s.sending.Lock()
+		defer s.sending.Unlock()
 		w.end(s.srv.writeStream(read, w))
 	})
 }
 
-// writeStream runs a stream's write and closes it. A panic in it becomes an error.
+// writeStream runs a stream's write, once there is room for what it makes, and closes it. A panic in it becomes an error.
 func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 	defer read.close()
+	if err := w.room(); err != nil {
+		return err
+	}
+	w.begin()
 	defer func() {
 		if p := recover(); p != nil {
 			srv.counters.panics.Add(1)
@@ -219,6 +254,7 @@ func (w *bodyWriter) flushFull() error {
 
 // end sends the last frame: what is left of the body, or the error.
 func (w *bodyWriter) end(err error) {
+	defer w.release()
 	switch {
 	case errors.Is(err, errGone):
 		return
@@ -240,7 +276,7 @@ func (w *bodyWriter) end(err error) {
 	_ = w.send(frame, true)
 }
 
-// send gives a frame to the event loop and waits until the client has read all but streamAheadBytes of what is before it.
+// send gives a frame to the event loop and, unless it is the last one, waits until there is room for the next.
 func (w *bodyWriter) send(frame []byte, last bool) error {
 	left, err := w.onLoop(func() {
 		if last {
@@ -254,23 +290,53 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 		w.s.loop.out = append(w.s.loop.out, frame...)
 		w.s.flush()
 	})
+	w.release()
 	if last {
 		w.s.wake()
+	}
+	if last || err != nil {
 		return err
 	}
-	least, moved, poll := left.unacknowledged, time.Now(), minStreamPoll
-	for err == nil && left.buffered > w.s.srv.unread.streamAhead() {
-		if left.unacknowledged < least {
-			least, moved, poll = left.unacknowledged, time.Now(), minStreamPoll
+	least, moved := left.unacknowledged, time.Now()
+	return w.roomSince(least, moved)
+}
+
+// room waits until a frame may be made: the client has read all but streamAheadBytes of what is before it, and one of the server's makers is free.
+//
+// Errors: errStalled, errGone.
+func (w *bodyWriter) room() error { return w.roomSince(math.MaxInt, time.Now()) }
+
+// roomSince is room for a client of whose replies least were unread, since moved.
+func (w *bodyWriter) roomSince(least int, moved time.Time) error {
+	unread := &w.s.srv.unread
+	for poll := minStreamPoll; ; poll = min(2*poll, maxStreamPoll) {
+		w.s.srv.makers <- struct{}{}
+		if w.makes = !w.s.gone.Load() && w.s.counted.Load() <= int64(unread.streamAhead()); w.makes {
+			return nil
 		}
-		if time.Since(moved) > stalledTime {
+		<-w.s.srv.makers
+		w.body = nil // a megabyte; begin makes it anew
+		left, err := w.onLoop(func() {})
+		switch {
+		case err != nil:
+			return err
+		case left.buffered <= unread.streamAhead():
+			continue
+		case left.unacknowledged < least:
+			least, moved, poll = left.unacknowledged, time.Now(), minStreamPoll
+		case time.Since(moved) > stalledTime:
 			return errStalled
 		}
 		time.Sleep(poll)
-		poll = min(2*poll, maxStreamPoll)
-		left, err = w.onLoop(func() {})
 	}
-	return err
+}
+
+// release gives the maker back.
+func (w *bodyWriter) release() {
+	if w.makes {
+		w.makes = false
+		<-w.s.srv.makers
+	}
 }
 
 // unsent is what a client has not read: what gnet holds, and that with what the kernel holds.

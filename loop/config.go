@@ -50,6 +50,15 @@ type Config struct {
 	NewLog func() shardmap.Log
 
 	unreadBytes int64 // for tests: allUnreadBytes of this server
+	heldBytes   int64 // for tests: allHeldBytes of this server, for a second
+}
+
+// partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.
+func (cfg *Config) partOfMemory(bytes, n int64) int64 {
+	if cfg.MaxMemoryBytes > 0 {
+		return min(bytes, cfg.MaxMemoryBytes/n)
+	}
+	return bytes
 }
 
 func (cfg Config) withDefaults() (Config, error) {

@@ -47,6 +47,7 @@ type Info struct {
 
 	MaxMemoryBytes int64  `json:"max_memory_bytes"` // 0: no limit
 	UnreadBytes    int64  `json:"unread_bytes"`     // of replies, that clients have not read
+	HeldBytes      int64  `json:"held_bytes"`       // of requests that are not complete, or wait, of clients with more than 64 KiB of them
 	HeapBytes      uint64 `json:"heap_bytes"`
 	SlabBytes      int    `json:"slab_bytes"`      // of tables, mapped outside the heap
 	SlabFreeBytes  int    `json:"slab_free_bytes"` // of these, in no use
@@ -80,6 +81,7 @@ func (srv *Server) Info() Info {
 		Panics:         srv.counters.panics.Load(),
 		MaxMemoryBytes: srv.memory.limit,
 		UnreadBytes:    srv.unread.bytes.Load(),
+		HeldBytes:      srv.held.bytes.Load(),
 		HeapBytes:      heap[0].Value.Uint64(),
 		SlabBytes:      stats.SlabBytes,
 		SlabFreeBytes:  stats.SlabFreeBytes,

@@ -29,6 +29,7 @@ type Server struct {
 	started  time.Time
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
+	makers   chan struct{} // the same for long reads, for each frame
 	beside   sync.WaitGroup
 
 	listeners []net.Listener
@@ -49,6 +50,7 @@ type Server struct {
 	logins    loginQueue
 	memory    memoryLimit
 	unread    unreadTotal
+	held      heldTotal
 	longLogs  longLogs
 	sessions  sessionSet
 	loopsMu   sync.Mutex
@@ -84,6 +86,7 @@ func Start(cfg Config) (*Server, error) {
 		started:  time.Now(),
 		workers:  make(chan struct{}, longRequests),
 		checkers: make(chan struct{}, longRequests),
+		makers:   make(chan struct{}, streamMakers),
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),
@@ -99,7 +102,11 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	srv.logins.init(loginWorkers())
-	srv.unread.limit = allUnreadBytes
+	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
+	if cfg.heldBytes > 0 {
+		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second
+	}
+	srv.unread.limit = cfg.partOfMemory(allUnreadBytes, 4)
 	if cfg.unreadBytes > 0 {
 		srv.unread.limit = cfg.unreadBytes
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,7 @@ type session struct {
 	unread     int  // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
 	halfClosed bool // the server stops and has said its last word; since lookedAt
+	heldSince  time.Time
 
 	// written by the event loop, read by the sweeper
 	active  atomic.Int64 // unix nanoseconds
@@ -83,6 +85,10 @@ type session struct {
 	gone    atomic.Bool  // closed; read by the workers of logins too
 	unready atomic.Bool  // its login waits for a worker
 	counted atomic.Int64 // bytes of it in the server's count of unread ones
+	held    atomic.Int64 // bytes of it in the server's count of held ones; since heldSince
+
+	// held by the long read, or the large reply, that is being made
+	sending sync.Mutex
 
 	// written by the sweeper, taken by the event loop
 	overdue atomic.Bool // slow to prove itself, or idle
@@ -124,6 +130,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.closing = true
 	s.gone.Store(true)
 	s.setUnread(0)
+	s.setHeld(0)
 	s.dropCarry()
 	s.records.drop()
 	return gnet.None
@@ -201,6 +208,7 @@ func (s *session) serve(in []byte) {
 	}
 	s.keep(pending, used, in)
 	s.records.keep()
+	s.limitHeld()
 }
 
 // pending returns the bytes to be used up: what was kept, then in.
@@ -208,7 +216,7 @@ func (s *session) pending(in []byte) []byte {
 	if s.carry == nil {
 		return in
 	}
-	s.carry.B = append(s.carry.B, in...)
+	s.carry.B = append(s.roomFor(len(in)), in...)
 	return s.carry.B[s.carryUsed:]
 }
 
@@ -232,7 +240,9 @@ func (s *session) keep(pending []byte, used int, in []byte) {
 
 func (s *session) dropCarry() {
 	if s.carry != nil {
-		bytebufferpool.Put(s.carry)
+		if cap(s.carry.B) <= pauseReadBytes { // a large one would be kept, and lent for small frames
+			bytebufferpool.Put(s.carry)
+		}
 		s.carry, s.carryUsed = nil, 0
 	}
 }
@@ -264,8 +274,12 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		s.closing = s.closing || x.status == codec.StatusInternal
 		s.srv.logRequest(s.peer, req.Op, x)
 		if len(l.out)-start > largeReplyBytes {
-			s.sendLarge(append([]byte(nil), l.out[start:]...))
-			l.out = l.out[:start]
+			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
+			if l.out = l.out[:start]; len(reply) > largeReplyBytes {
+				s.sendLarge(reply)
+			} else {
+				l.out = append(l.out, reply...)
+			}
 		}
 	}
 	return true

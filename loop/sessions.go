@@ -98,16 +98,16 @@ func (srv *Server) sweep() {
 	}
 }
 
-// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop, and, when too much is unread altogether, those
-// that have some of it.
+// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop, and, when too much is unread or held altogether,
+// those that have some of it.
 func (srv *Server) closeIdle(now time.Time) {
-	scarce := srv.unread.scarce()
+	scarce, short := srv.unread.scarce(), srv.held.short()
 	srv.sessions.each(func(s *session) {
 		overdue := s.isOverdue(now)
 		if overdue {
 			s.overdue.Store(true)
 		}
-		if overdue || scarce && s.counted.Load() > 0 {
+		if overdue || scarce && s.counted.Load() > 0 || short && s.held.Load() > 0 {
 			s.wake()
 		}
 	})

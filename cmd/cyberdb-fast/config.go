@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
@@ -29,6 +30,7 @@ type config struct {
 	host     string
 	port     int
 	unix     string
+	unixMode fs.FileMode
 	allow    []netip.Prefix
 	encrypt  bool
 	maxConns int
@@ -59,7 +61,7 @@ type flagGroup struct {
 // newFlags returns the flags and the config that they fill, which holds the defaults.
 func newFlags() (*flagSet, *config) {
 	cfg := &config{
-		host: defaultHost, port: defaultPort, maxConns: loop.DefaultMaxConns, dir: defaultDir,
+		host: defaultHost, port: defaultPort, unixMode: loop.DefaultUnixMode, maxConns: loop.DefaultMaxConns, dir: defaultDir,
 	}
 	all := &flagSet{FlagSet: newGroup()}
 	all.Usage = func() {}
@@ -68,6 +70,7 @@ func newFlags() (*flagSet, *config) {
 	f.StringVarP(&cfg.host, "host", "H", cfg.host, "address to listen on; 0.0.0.0 is every one, \"\" is none (needs --unix)")
 	f.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
 	f.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
+	f.Var(&permissions{&cfg.unixMode}, "unix-mode", "permissions of that socket's file: 0660 lets its group connect, 0666 everybody on this machine")
 	f.Var(&networks{&cfg.allow}, "allow", "who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)")
 	f.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
 

@@ -62,6 +62,8 @@ func TestSettings(t *testing.T) {
 		{"memory, none", "--max-memory 0", "max-memory = 1G", func(*config) {}},
 		{"encryption", "--encrypt", "", func(c *config) { c.encrypt = true }},
 		{"encryption off", "--encrypt=false", "encrypt = true", func(*config) {}},
+		{"socket's mode", "--unix s --unix-mode 0660", "", func(c *config) { c.unix, c.unixMode = "s", 0o660 }},
+		{"socket's mode, from the file", "--unix s", "unix-mode = 666", func(c *config) { c.unix, c.unixMode = "s", 0o666 }},
 		{"no TCP", "--host= --unix s", "", func(c *config) { c.host, c.unix = "", "s" }},
 	}
 	for _, tt := range tests {
@@ -101,6 +103,10 @@ func TestSettingErrors(t *testing.T) {
 		{"--max-memory=", "", "512MiB"},
 		{"--allow 10.1.2.3/8", "", "write 10.0.0.0/8 for the network, 10.1.2.3 for"},
 		{"--allow 10.0.0.0/33", "", "neither an address"},
+		{"--unix-mode 0460", "", "let the owner read and write"},
+		{"--unix-mode 01600", "", "let the owner read and write"},
+		{"--unix-mode 680", "", "octal permissions"},
+		{"--unix-mode rw", "", "octal permissions"},
 		{"--allow localhost", "", "neither an address"},
 		{"--allow fe80::1%eth0", "", "neither an address"},
 		{"--allow ::ffff:10.0.0.0/104", "", "neither an address"},

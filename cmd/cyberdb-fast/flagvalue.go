@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
 	"strconv"
@@ -94,6 +95,26 @@ func (i *idleTime) Set(text string) error {
 		return errTime
 	}
 	*i.to = (d + time.Second - 1).Truncate(time.Second)
+	return nil
+}
+
+// permissions is a flag that takes the permission bits of a file, in octal. Its owner keeps reading and writing: a socket that even its owner cannot
+// connect to is a mistake.
+type permissions struct{ to *fs.FileMode }
+
+func (p *permissions) String() string { return fmt.Sprintf("0%03o", *p.to) }
+
+// Type returns what stands for the value in the help.
+func (p *permissions) Type() string { return "mode" }
+
+// Set reads 0660 or 660.
+func (p *permissions) Set(text string) error {
+	const owner, all = 0o600, 0o777
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode > all || mode&owner != owner {
+		return errors.New("must be octal permissions that let the owner read and write, such as 0600 or 0660")
+	}
+	*p.to = fs.FileMode(mode)
 	return nil
 }
 

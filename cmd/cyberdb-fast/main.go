@@ -86,6 +86,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	srv, err := loop.Start(loop.Config{
 		Addr:        cfg.tcpAddr(),
 		Unix:        cfg.unix,
+		UnixMode:    cfg.unixMode,
 		MaxConns:    cfg.maxConns,
 		Allow:       cfg.allow,
 		IdleTimeout: cfg.idle,

@@ -121,4 +121,28 @@ func TestSecurityTests(t *testing.T) {
 			t.Errorf("SECURITY.md names %s, which is not there", name)
 		}
 	}
+	source, err := os.ReadFile(filepath.Join(root, "loop", "abuse", "scenarios.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenarios := regexp.MustCompile("`([a-z]+(-[a-z]+)*)`").FindAllStringSubmatch(tested(string(text)), -1)
+	if len(scenarios) < 30 {
+		t.Errorf("SECURITY.md names %d scenarios", len(scenarios))
+	}
+	for _, scenario := range scenarios {
+		if !strings.Contains(string(source), `{name: "`+scenario[1]+`"`) {
+			t.Errorf("SECURITY.md names the scenario %s, which is not there", scenario[1])
+		}
+	}
+}
+
+// tested returns the last cells of SECURITY.md's first table.
+func tested(text string) string {
+	var cells []string
+	for line := range strings.Lines(text) {
+		if row := strings.Split(line, "|"); len(row) == 6 {
+			cells = append(cells, row[4])
+		}
+	}
+	return strings.Join(cells, "\n")
 }

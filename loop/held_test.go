@@ -1,0 +1,146 @@
+package loop
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"cyberdb-fast/codec"
+)
+
+// halfFrame has a client send all but the last byte of a request that sets a value of n bytes.
+func halfFrame(w *wire, n int) {
+	w.Helper()
+	frame := w.request(codec.OpDictSet, "d", "half", make([]byte, n))
+	w.write(frame[:len(frame)-1])
+}
+
+// heldBytes waits until so many bytes are held.
+func heldBytes(t *testing.T, srv *Server, least, most int64) {
+	t.Helper()
+	within(t, 5*time.Second, func() error {
+		if n := srv.Info().HeldBytes; n < least || n > most {
+			return errors.New("not so many are held")
+		}
+		return nil
+	})
+}
+
+// TestHalfFramesTogether: the half frames of all clients together have a limit. Who would pass it is told so and closed; the others go on.
+func TestHalfFramesTogether(t *testing.T) {
+	t.Parallel()
+	const limit, each = 16 << 20, 3 << 20
+	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	other := dial(t, srv)
+	other.ok(codec.OpCreateDict, "d", false)
+	var halves []*wire
+	for range 2 {
+		w := dial(t, srv)
+		halfFrame(w, each)
+		halves = append(halves, w)
+	}
+	heldBytes(t, srv, 2*each-100, 3*each)
+	for i, w := range halves { // they are complete: their room is free
+		w.write([]byte{0})
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
+		}
+	}
+	heldBytes(t, srv, 0, 0)
+
+	greedy := dial(t, srv)
+	frame := greedy.request(codec.OpDictSet, "d", "greedy", make([]byte, limit+8<<20))
+	_ = greedy.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	for rest := frame; len(rest) > 0; { // it ends in between
+		n, err := greedy.conn.Write(rest[:min(len(rest), 1<<20)])
+		if err != nil {
+			break
+		}
+		rest = rest[n:]
+		other.ok(codec.OpPing)
+	}
+	if reply, err := greedy.reply(); err == nil { // it is lost if the client has sent more than was read
+		e, err := codec.ParseErrorBody(reply.Status, reply.Body)
+		if err != nil || e.Status != codec.StatusOverloaded || reply.ID != greedy.id || !strings.Contains(e.Message, "16 MiB") {
+			t.Errorf("request %d: %v, %v", reply.ID, e, err)
+		}
+	}
+	if !greedy.closed() {
+		t.Error("the connection stays open")
+	}
+	if got := other.ok(codec.OpDictContains, "d", "greedy"); got[0] != false {
+		t.Error("half a request took effect")
+	}
+	if info := srv.Info(); info.Overrun != 1 || info.HeldBytes != 0 {
+		t.Errorf("%d overrun, %d held", info.Overrun, info.HeldBytes)
+	}
+}
+
+// TestHalfFramesGrowOld: half frames that come no further are closed once there is little room for others', and not before.
+func TestHalfFramesGrowOld(t *testing.T) {
+	t.Parallel()
+	const limit = 16 << 20
+	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	other := dial(t, srv)
+	other.ok(codec.OpCreateDict, "d", false)
+	old := dial(t, srv)
+	halfFrame(old, 5<<20)
+	heldBytes(t, srv, 5<<20, 6<<20)
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
+		other.ok(codec.OpPing)
+	}
+	if n := srv.Info().Overrun; n != 0 {
+		t.Fatal("closed while there is room")
+	}
+	young := dial(t, srv)
+	halfFrame(young, 5<<20)
+	if reply, err := old.reply(); err != nil || reply.Status != codec.StatusOverloaded || reply.ID != old.id {
+		t.Errorf("the old one: %v, %v", reply.Status, err)
+	}
+	if !old.closed() {
+		t.Error("the connection stays open")
+	}
+	young.write([]byte{0})
+	if reply, err := young.reply(); err != nil || reply.Status != codec.StatusOK {
+		t.Errorf("the young one: %v, %v", reply.Status, err)
+	}
+	heldBytes(t, srv, 0, 0)
+}
+
+// TestRequestsBeside: large requests that wait beside the loops are held too. One for which there is no room is answered, and its connection goes on.
+func TestRequestsBeside(t *testing.T) {
+	t.Parallel()
+	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
+	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	for range cap(srv.checkers) { // nothing is done beside the loops
+		srv.checkers <- struct{}{}
+	}
+	dial(t, srv).ok(codec.OpCreateDict, "d", false)
+	var waiting, refused []*wire
+	for i := range clients {
+		w := dial(t, srv)
+		w.write(w.request(codec.OpDictSet, "d", i, make([]byte, each)))
+		if i < room {
+			heldBytes(t, srv, int64(i+1)*each, int64(i+1)*(each+100))
+			waiting = append(waiting, w)
+			continue
+		}
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOverloaded || reply.ID != w.id {
+			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
+		}
+		refused = append(refused, w)
+	}
+	for range cap(srv.checkers) {
+		<-srv.checkers
+	}
+	for i, w := range waiting {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Errorf("client %d: %v, %v", i, reply.Status, err)
+		}
+	}
+	for i, w := range refused {
+		w.ok(codec.OpDictSet, "d", room+i, make([]byte, each))
+	}
+	heldBytes(t, srv, 0, 0)
+}

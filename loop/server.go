@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,6 +119,7 @@ func Start(cfg Config) (*Server, error) {
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // the derivation took 32 MiB and more, for this once
 	if srv.listeners, err = listen(&cfg); err != nil {
 		return nil, err
 	}

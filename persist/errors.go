@@ -13,9 +13,9 @@ var (
 	// ErrVersion is returned when a file is of a version, or uses a flag or codec, that this program does not know.
 	ErrVersion = errors.New("written by a newer version")
 	// ErrMismatch is returned when a .cdb file and the journal beside it are not of one database, or not of one time.
-	ErrMismatch = errors.New("data file and journal do not belong together")
+	ErrMismatch = errors.New("persist: data file and journal do not belong together")
 	// ErrClosed is what a closed journal is broken by.
-	ErrClosed = errors.New("journal closed")
+	ErrClosed = errors.New("persist: journal closed")
 )
 
 // DamageError tells where a file is damaged and how.

@@ -19,7 +19,7 @@ type Buffer struct {
 	closed bool
 }
 
-// In memory, an operation is: LSN u64 | numbers u64 | length u32 | bytes.
+// In memory, an operation is: LSN u64 | numbers u64 | length u32 | bytes. The bytes of one that is kept are a chunk of their own.
 const (
 	opHeaderBytes = 20
 	chunkBytes    = 64 << 10
@@ -35,43 +35,48 @@ func (j *Journal) Buffer() *Buffer {
 	return b
 }
 
-// Append leaves one operation, payload being its parts one after another, that has drawn the numbers lsn to lsn+n-1. It is to be called under
-// the locks under which they were drawn; of one buffer, by one goroutine at a time and with rising LSNs. An operation without payload says
-// only that its numbers are taken.
+// Append leaves one operation that has drawn the numbers lsn to lsn+n-1. It is to be called under the locks under which they were drawn; of one
+// buffer, by one goroutine at a time and with rising LSNs. An operation without payload says only that its numbers are taken.
 //
-// It copies the payload and waits for no disk. On a broken journal it does nothing: see Err.
-func (b *Buffer) Append(lsn, n uint64, payload ...[]byte) {
+// It waits for no disk. It copies the payload, or keeps it as it is if that has more than Options.KeptBytes: it must not be written to any more. On a
+// broken journal Append does nothing: see Err.
+func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	if b.j.broken.Load() {
 		return
 	}
-	size := 0
-	for _, part := range payload {
-		size += len(part)
-	}
 	b.mu.Lock()
-	rising := lsn > b.last
-	if rising && size <= maxOperationBytes && n-1 < maxOperationNumbers {
+	good := lsn > b.last && len(payload) <= maxOperationBytes && n-1 < maxOperationNumbers
+	if good {
 		b.last = lsn + n - 1
-		b.reserve(opHeaderBytes + size)
-		b.chunk = binary.LittleEndian.AppendUint64(b.chunk, lsn)
-		b.chunk = binary.LittleEndian.AppendUint64(b.chunk, n)
-		b.chunk = binary.LittleEndian.AppendUint32(b.chunk, uint32(size))
-		for _, part := range payload {
-			b.chunk = append(b.chunk, part...)
-		}
-		size += opHeaderBytes
-	} else {
-		size = -1
+		b.put(lsn, n, payload)
 	}
 	b.mu.Unlock()
-	if size < 0 {
-		b.j.fail(fmt.Errorf("persist: the journal was given %d numbers from LSN %d on, which it cannot keep", n, lsn))
+	if !good {
+		b.j.fail(fmt.Errorf("persist: the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep", n, lsn, len(payload)))
 		return
 	}
-	b.appended.Add(int64(size))
+	b.appended.Add(int64(opHeaderBytes + len(payload)))
 	if !b.j.armed.Load() && b.j.armed.CompareAndSwap(false, true) {
 		signal(b.j.kick)
 	}
+}
+
+func (b *Buffer) put(lsn, n uint64, payload []byte) {
+	kept := len(payload) > b.j.opt.KeptBytes
+	size := opHeaderBytes
+	if !kept {
+		size += len(payload)
+	}
+	b.reserve(size)
+	b.chunk = binary.LittleEndian.AppendUint64(b.chunk, lsn)
+	b.chunk = binary.LittleEndian.AppendUint64(b.chunk, n)
+	b.chunk = binary.LittleEndian.AppendUint32(b.chunk, uint32(len(payload)))
+	if kept {
+		b.full = append(b.full, b.chunk, payload)
+		b.chunk = nil
+		return
+	}
+	b.chunk = append(b.chunk, payload...)
 }
 
 // reserve makes room for n bytes in the chunk at hand.

@@ -173,27 +173,51 @@ func (j *Journal) write() error {
 // emit moves the first operation of a source to the record at hand.
 func (j *Journal) emit(s *source, n uint64) error {
 	f := &j.flusher
-	b := s.chunks[0][s.at:]
-	size := int(binary.LittleEndian.Uint32(b[16:]))
-	op := b[opHeaderBytes : opHeaderBytes+size]
-	if err := j.room(size); err != nil {
+	kept := s.size() > j.opt.KeptBytes
+	op := s.operation(kept)
+	if err := j.room(len(op)); err != nil {
 		return err
 	}
 	if f.at < 0 {
 		f.beginRecord()
 	}
 	f.out = binary.AppendUvarint(f.out, n)
-	f.out = binary.AppendUvarint(f.out, uint64(size))
+	f.out = binary.AppendUvarint(f.out, uint64(len(op)))
 	f.out = append(f.out, op...)
 	f.rec.ops++
 	f.next += n
-	f.pending += int64(opHeaderBytes + size)
-	if s.at += opHeaderBytes + size; s.at == len(s.chunks[0]) {
-		j.recycle(s.chunks[0])
-		s.chunks[0] = nil
-		s.chunks, s.at = s.chunks[1:], 0
+	f.pending += int64(opHeaderBytes + len(op))
+	s.at += opHeaderBytes + len(op)
+	if kept {
+		s.at -= len(op)
+	}
+	if s.at < len(s.chunks[0]) {
+		return nil
+	}
+	j.recycle(s.chunks[0])
+	s.at = 0
+	s.next()
+	if kept {
+		s.next()
 	}
 	return nil
+}
+
+// size returns how many bytes the next operation has.
+func (s *source) size() int { return int(binary.LittleEndian.Uint32(s.chunks[0][s.at+16:])) }
+
+// operation returns the bytes of the next operation.
+func (s *source) operation(kept bool) []byte {
+	if kept {
+		return s.chunks[1]
+	}
+	return s.chunks[0][s.at+opHeaderBytes:][:s.size()]
+}
+
+// next lets the first chunk go.
+func (s *source) next() {
+	s.chunks[0] = nil
+	s.chunks = s.chunks[1:]
 }
 
 // room closes the record at hand, gives all to the file, or begins a new segment, if an operation of n bytes asks for it.

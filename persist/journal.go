@@ -34,6 +34,7 @@ func (p Policy) String() string {
 
 const (
 	defaultSegmentBytes = 64 << 20
+	defaultKeptBytes    = 2 << 20
 	recordBytes         = 256 << 10 // a record is closed once its payload has as many; one operation may be larger
 	writeBytes          = 1 << 20   // what is given to the file at once
 	maxOperationBytes   = 1 << 30
@@ -49,6 +50,7 @@ type Options struct {
 	SegmentBytes int64  // a segment is closed once it has as many; 0 is 64 MiB
 	Database     ID     // that the journal must be of; zero: that of its segments, or a new one
 	DataFile     string // the .cdb file that says so: its name is for errors only
+	KeptBytes    int    // an operation of more bytes is kept until it is written, not copied; 0 is 2 MiB
 	Repair       bool   // replay up to damage, and set aside what comes after, instead of refusing
 
 	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the journal breaks. It must not block.
@@ -100,6 +102,9 @@ type Journal struct {
 func OpenJournal(fsys FS, dir string, opt Options) (*Journal, error) {
 	if opt.SegmentBytes <= 0 {
 		opt.SegmentBytes = defaultSegmentBytes
+	}
+	if opt.KeptBytes <= 0 {
+		opt.KeptBytes = defaultKeptBytes
 	}
 	j := &Journal{
 		fs: fsys, dir: dir, opt: opt,

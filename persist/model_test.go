@@ -132,13 +132,16 @@ func (m *model) content() *content {
 	}}
 }
 
+// keptBytes is Options.KeptBytes in tests.
+const keptBytes = 4 << 10
+
 const (
 	dataFile   = "data/data.cdb"
 	journalDir = "data/data.cdb.journal"
 )
 
 func startOf(opt persist.Options) persist.Start {
-	opt.SegmentBytes = 1500
+	opt.SegmentBytes, opt.KeptBytes = 1500, keptBytes
 	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Workers: 1}
 }
 
@@ -218,7 +221,10 @@ func (db *database) write(rng *rand.Rand) {
 		op, n = []byte{'e'}, 1+rng.Uint64N(4)
 	default:
 		op = append(op, randomBytes(rng, 60)...)
-		if rng.IntN(30) == 0 {
+		switch rng.IntN(400) {
+		case 0:
+			op = append(op, make([]byte, keptBytes-10+rng.IntN(20))...)
+		case 1, 2, 3, 4, 5:
 			op = append(op, make([]byte, rng.IntN(3000))...)
 		}
 	}
@@ -237,7 +243,7 @@ func (db *database) acknowledge() {
 // save is a cut and a .cdb file.
 func (db *database) save() {
 	lsn := db.do(1, nil)
-	db.buffers[0].Append(lsn, 1)
+	db.buffers[0].Append(lsn, 1, nil)
 	db.journal.Demand(lsn)
 	db.journal.Round(db.now)
 	if db.journal.Durable() < lsn && db.journal.Err() == nil {

@@ -116,9 +116,9 @@ func (r *recovering) load(name string) (err error) {
 
 // journal replays the journal onto what was loaded.
 func (r *recovering) journal() error {
-	r.Options.Database, r.Options.DataFile = r.found.Database, r.File
+	r.Database, r.DataFile = r.found.Database, r.File
 	if r.found.Loaded != "" {
-		r.Options.DataFile = r.found.Loaded
+		r.DataFile = r.found.Loaded
 	}
 	if r.NoJournal {
 		if _, err := r.fs.List(r.Journal); errors.Is(err, fs.ErrNotExist) {

@@ -34,7 +34,8 @@ check: python cgo ## what must hold before a merge: format, go.mod, vet, lint, r
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
-stress: python cgo ## run the concurrent rooms' tests COUNT (3) times under the race detector, shuffled, on 1, 2 and 8 threads
+stress: python cgo ## check 10,000 views under writers, then run the concurrent rooms' tests COUNT (3) times, shuffled, on 1, 2 and 8 threads, all under the race detector
+	CYBERDB_VIEWS=10000 $(GO) test $(RACE) -count=1 -v -run='^TestViewsUnderWriters$$' ./shardmap
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
 
 powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/shardmap"
 )
 
 // Defaults of Config.
@@ -43,6 +44,10 @@ type Config struct {
 	Logger     *slog.Logger // default: slog.Default()
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
+
+	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and one for all long requests together.
+	// Nil: nothing is logged.
+	NewLog func() shardmap.Log
 
 	unreadBytes int64 // for tests: allUnreadBytes of this server
 }

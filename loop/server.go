@@ -30,6 +30,7 @@ type Server struct {
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	beside   sync.WaitGroup
+	longLog  shardmap.Log // of requests beside the loops; nil: nothing is logged
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -104,6 +105,9 @@ func Start(cfg Config) (*Server, error) {
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
+	if cfg.NewLog != nil {
+		srv.longLog = &sharedLog{log: cfg.NewLog()}
+	}
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return nil, err
 	}
@@ -218,6 +222,9 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{exec: executor{srv: srv}}
+		if srv.cfg.NewLog != nil {
+			l.exec.call.Log = srv.cfg.NewLog()
+		}
 		srv.loops[el] = l
 	}
 	return l

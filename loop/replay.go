@@ -3,7 +3,6 @@ package loop
 import (
 	"fmt"
 	"log/slog"
-	"sync"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/shardmap"
@@ -75,17 +74,4 @@ func (r *Replayer) again(req *codec.Request) (err error) {
 		return err
 	}
 	return problem
-}
-
-// sharedLog is a log for several goroutines.
-type sharedLog struct {
-	mu  sync.Mutex
-	log shardmap.Log
-}
-
-// Append implements shardmap.Log.
-func (l *sharedLog) Append(lsn, n uint64, request []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.log.Append(lsn, n, request)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 type flusher struct {
 	sources  []*source
 	next     uint64 // the LSN that is to be written next
+	missing  gap    // what f.next waits for
 	pending  int64  // bytes taken from buffers, of what is in out
 	lastSync time.Time
 
@@ -21,6 +23,21 @@ type flusher struct {
 	at   int    // of the record at hand in out, -1 if none is begun
 	rec  recordHeader
 }
+
+// gap counts for how long an operation has been missing.
+type gap struct {
+	lsn    uint64
+	looks  int
+	looked time.Time
+}
+
+// A gap lasts nanoseconds, or as long as a writer is kept from running between drawing its number and appending. One that is still there at the
+// maxGapLooks-th look, at least gapLook apart, is a defect: it would keep all that comes after it from the disk. They are looks and not a time,
+// since the whole process may have been stopped.
+const (
+	gapLook     = 100 * time.Millisecond
+	maxGapLooks = 100
+)
 
 // source is what has been taken from one buffer and not yet been written.
 type source struct {
@@ -55,7 +72,10 @@ func (j *Journal) run() {
 			return
 		}
 		j.round(time.Now())
-		if j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load() {
+		switch {
+		case j.flusher.missing.lsn > 0:
+			timer.Reset(gapLook)
+		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
 			timer.Reset(time.Until(j.flusher.lastSync.Add(syncDelay)))
 		}
 	}
@@ -70,7 +90,11 @@ func (j *Journal) round(now time.Time) {
 		j.tell()
 		return
 	}
-	if err := j.write(); err != nil {
+	err := j.write()
+	if err == nil {
+		err = j.flusher.lookAtGap(now)
+	}
+	if err != nil {
 		j.breakDown(err)
 		return
 	}
@@ -168,6 +192,24 @@ func (j *Journal) write() error {
 		}
 	}
 	return j.writeOut()
+}
+
+// lookAtGap returns an error if an operation is missing for too long.
+func (f *flusher) lookAtGap(now time.Time) error {
+	g := &f.missing
+	waiting := slices.ContainsFunc(f.sources, func(s *source) bool { return len(s.chunks) > 0 })
+	switch {
+	case !waiting:
+		*g = gap{}
+	case g.lsn != f.next:
+		*g = gap{f.next, 1, now}
+	case now.Sub(g.looked) >= gapLook:
+		if g.looks++; g.looks > maxGapLooks {
+			return fmt.Errorf("operation %d was never given to it", f.next)
+		}
+		g.looked = now
+	}
+	return nil
 }
 
 // emit moves the first operation of a source to the record at hand.

@@ -197,6 +197,28 @@ func TestJournalGap(t *testing.T) {
 	}
 }
 
+// TestJournalGapForEver: an operation that never comes breaks the journal, after many looks, instead of keeping all others in memory for ever.
+func TestJournalGapForEver(t *testing.T) {
+	j := manual(t, fstest.NewDisk(), 3, 0, 5)
+	b := j.Buffer()
+	b.Append(5, 1, []byte("behind the gap"))
+	now := time.Unix(100, 0)
+	for looks := 0; j.Err() == nil; looks++ {
+		if looks > 1000 {
+			t.Fatal("still waiting")
+		}
+		j.Round(now)
+		j.Round(now.Add(time.Hour * time.Duration(looks%2))) // a process that was stopped looks once
+		now = now.Add(150 * time.Millisecond)
+	}
+	if err := j.Err(); !strings.Contains(err.Error(), "operation 4") || now.Sub(time.Unix(100, 0)) < 5*time.Second {
+		t.Fatal(now, err)
+	}
+	if j.Durable() != 3 || j.Pending() != 0 {
+		t.Fatal(j.Durable(), j.Pending())
+	}
+}
+
 // TestJournalFallingNumbers: numbers that do not rise break the journal instead of being written in disorder.
 func TestJournalFallingNumbers(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)

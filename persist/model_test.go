@@ -25,13 +25,16 @@ type model struct {
 
 func newModel() *model {
 	m := &model{}
-	m.Reset()
+	_ = m.Begin(persist.FileInfo{})
 	m.states = []string{m.state()}
 	return m
 }
 
-// Reset, Table, Block and Apply make it a persist.Target.
-func (m *model) Reset() { m.last, m.entries, m.list, m.listed = 0, map[string]persist.Entry{}, nil, 0 }
+// Begin, Table, Block and Apply make it a persist.Target.
+func (m *model) Begin(persist.FileInfo) error {
+	m.last, m.entries, m.list, m.listed = 0, map[string]persist.Entry{}, nil, 0
+	return nil
+}
 
 func (m *model) Table(t persist.Table) error {
 	if t.Kind == persist.List {

@@ -9,7 +9,8 @@ import (
 // Target is the database that Recover fills.
 type Target interface {
 	Loader
-	Reset() // forget all that was loaded: the file has turned out to be damaged
+	// Begin is called before a file is loaded: what was loaded before is to be forgotten, that file has turned out to be damaged.
+	Begin(file FileInfo) error
 	// Apply does one operation of the journal again; without op its numbers are taken, and that is all.
 	Apply(lsn, n uint64, op []byte) error
 }
@@ -106,8 +107,10 @@ func (r *recovering) load(name string) (err error) {
 	if r.Progress != nil {
 		progress = func(done, total int64) { r.Progress(name, done, total) }
 	}
+	if err := r.target.Begin(f.Info()); err != nil {
+		return err
+	}
 	if err := f.Load(r.Workers, r.target, progress); err != nil {
-		r.target.Reset()
 		return err
 	}
 	r.found.Loaded, r.found.File, r.found.Database, r.found.Last = name, f.Info(), f.stamp.Database, f.stamp.LSN

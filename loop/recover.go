@@ -3,11 +3,15 @@ package loop
 import (
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
+
+// ErrData is found in every error of Start that is about the files that Config.Data names.
+var ErrData = errors.New("cannot load the tables")
 
 // restoring fills a store with what is on disk: tables from a .cdb file, then the journal's requests, made again.
 type restoring struct {
@@ -26,6 +30,9 @@ func (srv *Server) restore() error {
 	data := &srv.cfg.Data
 	if data.File == "" {
 		return nil
+	}
+	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
+		return err
 	}
 	target := &restoring{log: srv.log, store: srv.store}
 	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}

@@ -72,7 +72,7 @@ type eventLoop struct {
 
 // Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
 //
-// Errors: those of CheckDescriptors, of persist.Recover, of listening (wrapped; the address is named) and of the key derivation.
+// Errors: those of CheckDescriptors, of persist.Recover, with ErrData, of listening (wrapped; the address is named) and of the key derivation.
 func Start(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -103,7 +103,7 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	if err := srv.restore(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
 	if err := srv.start(); err != nil {
 		if srv.journal != nil {

@@ -35,7 +35,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
 stress: python cgo ## check 10,000 views under writers, then run the concurrent rooms' tests COUNT (3) times, shuffled, on 1, 2 and 8 threads, all under the race detector
-	CYBERDB_VIEWS=10000 $(GO) test $(RACE) -count=1 -v -run='^TestViewsUnderWriters$$' ./shardmap
+	CYBERDB_VIEWS=10000 $(GO) test $(RACE) -count=1 -v -timeout=30m -run='^TestViewsUnderWriters$$' ./shardmap
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
 
 powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail

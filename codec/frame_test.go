@@ -155,3 +155,32 @@ func TestParseDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// TestPayload: what a request says without its length and id is the request, and a clone of it stays when the frame is overwritten.
+func TestPayload(t *testing.T) {
+	for _, want := range []Request{
+		{ID: 7, Op: OpDictSet, Args: []byte{0xa1, 'd', 1, 2}},
+		{ID: 8, Op: OpDictSet, Flags: FlagIfVersion | FlagWantVersion, IfVersion: 1 << 40, Args: []byte{0xa1, 'd', 1, 2}},
+		{ID: 9, Op: OpPing},
+	} {
+		frame := AppendRequest(nil, &want)
+		req, _, err := ParseRequest(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := req.Clone()
+		again, err := ParsePayload(own.Payload)
+		clear(frame)
+		again.ID = req.ID
+		for _, got := range []Request{own, again} {
+			if err != nil || got.ID != want.ID || got.Op != want.Op || got.Flags != want.Flags || got.IfVersion != want.IfVersion || !bytes.Equal(got.Args, want.Args) {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		}
+	}
+	for _, payload := range [][]byte{nil, {byte(OpDictSet)}, {byte(OpDictSet), byte(FlagIfVersion), 1, 2}} {
+		if _, err := ParsePayload(payload); !errors.Is(err, ErrFrame) {
+			t.Errorf("payload %x: %v", payload, err)
+		}
+	}
+}

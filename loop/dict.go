@@ -82,12 +82,12 @@ func dictStream(x *executor, what shardmap.What) (stream, error) {
 	return stream{
 		close: view.Close,
 		write: func(w *bodyWriter) error {
-			for key, val := range view.Entries() {
+			for e := range view.Drain() {
 				if what != shardmap.Values {
-					w.body = append(w.body, key...)
+					w.body = append(w.body, e.Key...)
 				}
 				if what != shardmap.Keys {
-					w.body = append(w.body, val...)
+					w.body = append(w.body, e.Val...)
 				}
 				if err := w.flushFull(); err != nil {
 					return err

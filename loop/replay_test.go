@@ -32,6 +32,9 @@ type recording struct {
 type memoryLog struct{ records []record }
 
 func (l *memoryLog) Append(lsn, n uint64, request []byte) {
+	if last := len(l.records) - 1; last >= 0 && l.records[last].lsn >= lsn {
+		panic(fmt.Sprintf("%d was logged behind %d", lsn, l.records[last].lsn))
+	}
 	l.records = append(l.records, record{lsn, n, bytes.Clone(request)})
 }
 

@@ -158,7 +158,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error
 	if err := w.Table(t); err != nil {
 		return err
 	}
-	for e := range table.Dict().EntriesVersioned() {
+	for e := range table.Dict().Drain() { // lets what writers have handed over go as it is written
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}

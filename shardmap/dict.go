@@ -230,7 +230,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 		e.setVersion(lsn)
 		return
 	}
-	if s.fits(w, e, s.place(num), n+len(val)) {
+	if s.fits(w, num, e, n+len(val)) {
 		copy(s.resize(e, n+len(val))[n:], val)
 		e.setVersion(lsn)
 		return

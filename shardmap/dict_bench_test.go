@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -202,5 +203,51 @@ func BenchmarkDictGetMany100(b *testing.B) {
 			keys = append(keys, key.set(scattered(100*i+j, benchEntries))...)
 		}
 		dst, _ = d.GetMany(&c, dst[:0], keys, 100)
+	}
+}
+
+// BenchmarkDrainUnderWriters drains a view of 2 M entries, as a save does, while 65,000 scattered keys a second are overwritten, which is half of what c50 P1 makes on 2
+// processors. peak is the largest resident set meanwhile, divided by the one before.
+func BenchmarkDrainUnderWriters(b *testing.B) {
+	const n, perSecond, pause = 2_000_000, 65_000, 2 * time.Millisecond
+	d := newBenchDict(b, n)
+	for b.Loop() {
+		runtime.GC()
+		before := residentBytes()
+		stop, peak, written := make(chan struct{}), before, 0
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			var c Call
+			var key benchKey
+			val, start := benchValue(), time.Now()
+			for running := true; running; {
+				for ; float64(written) < perSecond*time.Since(start).Seconds(); written++ {
+					if err := d.Set(&c, key.set(uint64(written)*0x9e3779b97f4a7c15%n), val); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+				peak = max(peak, residentBytes())
+				select {
+				case <-stop:
+					running = false
+				case <-time.After(pause):
+				}
+			}
+		})
+		view, entries, start := d.store.View(&Call{}), 0, time.Now()
+		for _, table := range view.Tables() {
+			for range table.Dict().Drain() {
+				if entries++; entries%2000 == 0 {
+					time.Sleep(time.Millisecond) // a save compresses and writes
+				}
+			}
+		}
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "drain-ms")
+		view.Close()
+		close(stop)
+		writer.Wait()
+		b.ReportMetric(float64(peak)/float64(before), "peak")
+		b.ReportMetric(float64(written), "writes")
 	}
 }

@@ -47,6 +47,51 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 	}
 }
 
+// TestDrainLetsGo: what a view has drained is overwritten in place; before that, an entry that is changed costs its record and little more, its page is not copied.
+func TestDrainLetsGo(t *testing.T) {
+	const n, size = 50_000, 40
+	store, d := newTestDict(t)
+	c := &Call{}
+	set := func(from, to int) {
+		for i := from; i < to; i++ {
+			_ = d.Set(c, msgp.AppendInt(nil, i), bytesValue(size))
+		}
+	}
+	used := func() int {
+		mapped, free := store.slabs.Bytes()
+		return mapped - free
+	}
+	set(0, n)
+	before := used()
+	view := store.View(c)
+	for i := 0; i < n; i += pageEntries / 2 { // each page
+		set(i, i+1)
+	}
+	if grown := used() - before; grown > before/10 {
+		t.Errorf("%d bytes in use, %d more once each page has a change", before, grown)
+	}
+	for _, table := range view.Tables() {
+		before, seen := 0, 0
+		for range table.Dict().Drain() {
+			if seen++; seen == n/2 {
+				before = used()
+				set(0, n/2-2*seenEntries)
+				if grown := used() - before; grown > 0 {
+					t.Errorf("%d bytes more for changes of what was drained", grown)
+				}
+			}
+		}
+		set(0, n)
+		if grown := used() - before; seen != n || grown > 0 {
+			t.Errorf("drained %d entries; %d bytes more after it", seen, grown)
+		}
+	}
+	view.Close()
+	if kept := store.Stats().GraveyardBytes; kept != 0 {
+		t.Errorf("%d bytes are kept", kept)
+	}
+}
+
 // TestOverwritesInPlaceDoNotCompact: the unused ends of chunks are not dead.
 func TestOverwritesInPlaceDoNotCompact(t *testing.T) {
 	for _, size := range []int{1000, 1400, 2100, 2500, 3000, 4000, 5000, 8300, 11000} {

@@ -189,8 +189,8 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 		return dst, 0, err
 	}
 	defer v.Close()
-	for key, val := range v.Entries() {
-		dst = what.append(dst, key, val)
+	for e := range v.Drain() {
+		dst = what.append(dst, e.Key, e.Val)
 		n++
 	}
 	return dst, n, nil

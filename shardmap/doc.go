@@ -8,6 +8,7 @@
 //   - pass keys and values that are not checked encodings (value.Check);
 //   - use what a view yielded after the next step or after Close;
 //   - leave a view open for long: what it shows is not freed;
+//   - read a table of a view once it was drained;
 //   - set Call.Beside on an event loop, or use one Call from two goroutines at once.
 //
 // All types but Call may be used from any goroutine.
@@ -23,7 +24,7 @@
 //	Store.viewsMu
 //	cut.mu
 //	graveyard.mu
-//	slab.Allocator's, gate.mu
+//	slab.Allocator's, gate.mu, whatever a Log takes
 //
 // Waiting for a gate to open is allowed only without any lock.
 package shardmap

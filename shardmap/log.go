@@ -8,7 +8,7 @@ const KeptRequestBytes = 2 * InlineBytes
 type Log interface {
 	// Append takes down that the numbers lsn to lsn+n-1 were drawn for request, the call's Call.Request; for a cut, n is 1 and request nil.
 	//
-	// It is called under locks of a table: it must be short and not call the store. The change is not made yet when it is called, but nothing can
-	// prevent it any more. Append copies request, but one of more than KeptRequestBytes may be kept as it is: whoever sets it does not write to it again.
+	// It is called under locks of a table, by one goroutine at a time if the Log is that of calls of one at a time, with numbers that rise: it must be short and
+	// not call the store. The change is not made yet then, but nothing can prevent it any more. Append copies request, but one of more than KeptRequestBytes may be kept as it is: whoever sets it does not write to it again.
 	Append(lsn, n uint64, request []byte)
 }

@@ -31,12 +31,21 @@ type contents struct {
 	chunks [][]byte // of records; nil: free
 	count  int      // entries, dead ones included: the number of the next
 	live   int
-	past   past
+	past   *past // nil: there is none
 }
 
 // shard is one part of a dict under one lock: CPython's compact dict, an index of entries that stand in the order of insertion.
 type shard struct {
 	mu sync.Mutex
+
+	// guarded by mu; what each lookup reads stands first
+	retired bool // split, cleared or dropped: look again in the directory
+	contents
+	index    []uint32 // see shard_index.go
+	used     int      // slots of the index that are not empty
+	frozenAt uint64   // the newest view that has been given the contents, or needs none of them
+	chunkUse
+	coming load // see Dict.splitsDue
 
 	// constant
 	table      *Table
@@ -44,15 +53,6 @@ type shard struct {
 	depth      uint
 	splitAt    int
 	splitBytes int
-
-	// guarded by mu
-	retired  bool   // split, cleared or dropped: look again in the directory
-	frozenAt uint64 // the newest view that has been given the contents, or needs none of them
-	contents
-	chunkUse
-	index  []uint32 // see shard_index.go
-	used   int      // slots of the index that are not empty
-	coming load     // see Dict.splitsDue
 }
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
@@ -133,6 +133,9 @@ type write struct {
 // begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
 func (t *Table) begin(c *Call, k uint64) write {
 	n, vs := t.store.draw(c, k)
+	if vs.newest == 0 {
+		return write{store: t.store, first: n, views: vs}
+	}
 	return t.write(n, vs)
 }
 
@@ -202,8 +205,8 @@ func (s *shard) writable(w *write, i int) *entry {
 		if place := p.place(e); w.sees(e.version(), place) {
 			s.keepPast(w, i, e, place)
 		}
-	} else if w.seen == 0 && s.past.pages != nil {
-		s.past = past{} // of views that are closed
+	} else if w.seen == 0 && s.past != nil {
+		s.past = nil // of views that are closed
 	}
 	return e
 }

@@ -30,6 +30,9 @@ func (s *shard) keepPast(w *write, i int, e *entry, place uint64) {
 	if !e.live() || broken.skipHandover {
 		return
 	}
+	if s.past == nil {
+		s.past = &past{}
+	}
 	kept := pastEntry{*e, place, w.first<<pageBits | uint64(i&(pageEntries-1))}
 	if e.size&flagOwnBlock != 0 {
 		kept.entry.loc = uint32(len(s.past.blocks))
@@ -82,7 +85,7 @@ func (c *contents) appendSeen(dst []seen, number uint64, num int) (_ []seen, mor
 			}
 		}
 	}
-	if at < len(c.past.pages) {
+	if c.past != nil && at < len(c.past.pages) {
 		for i := range c.past.pages[at] {
 			e := &c.past.pages[at][i]
 			if slot := e.slot() - first; uint(slot) < seenEntries && e.seenBy(number) {
@@ -96,7 +99,7 @@ func (c *contents) appendSeen(dst []seen, number uint64, num int) (_ []seen, mor
 		}
 	}
 	num += seenEntries
-	return dst, num < c.count || num>>pageBits < len(c.past.pages)
+	return dst, num < c.count || c.past != nil && num>>pageBits < len(c.past.pages)
 }
 
 func (c *contents) pastRecord(e *pastEntry) []byte {

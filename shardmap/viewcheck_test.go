@@ -308,17 +308,18 @@ type openReading struct {
 // open opens a view of the store, or of a table; nil: there is none of the name.
 func (w *worker) open() *openReading {
 	o := &openReading{reading: reading{before: w.trial.store.Clock()}}
+	drain := w.pick.IntN(2) == 0
 	if w.trial.whole && w.pick.IntN(4) > 0 {
 		v := w.trial.store.View(&w.call)
-		o.number, o.show, o.close = v.Number(), func() []shownTable { return showStore(v) }, v.Close
-	} else if !w.openTable(o) {
+		o.number, o.show, o.close = v.Number(), func() []shownTable { return showStore(v, drain) }, v.Close
+	} else if !w.openTable(o, drain) {
 		return nil
 	}
 	o.after = w.trial.store.Clock()
 	return o
 }
 
-func (w *worker) openTable(o *openReading) bool {
+func (w *worker) openTable(o *openReading, drain bool) bool {
 	o.name = w.tableName()
 	t, ok := w.trial.store.Lookup(&w.call, []byte(o.name))
 	switch {
@@ -330,7 +331,7 @@ func (w *worker) openTable(o *openReading) bool {
 			return false // dropped or renamed: the view's number is drawn all the same
 		}
 		o.number, o.close = v.Number(), v.Close
-		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v)} }
+		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v, drain)} }
 	default:
 		v, err := t.List().View(&w.call)
 		if err != nil {
@@ -370,11 +371,11 @@ func (w *worker) await(n uint64) {
 	}
 }
 
-func showStore(v *View) []shownTable {
+func showStore(v *View, drain bool) []shownTable {
 	var all []shownTable
 	for name, t := range v.Tables() {
 		if t.Kind() == KindDict {
-			all = append(all, showDict(name, t.Created(), t.Dict()))
+			all = append(all, showDict(name, t.Created(), t.Dict(), drain))
 		} else {
 			all = append(all, showList(name, t.Created(), t.List()))
 		}
@@ -382,20 +383,24 @@ func showStore(v *View) []shownTable {
 	return all
 }
 
-func showDict(name string, born uint64, v *DictView) (table shownTable) {
+func showDict(name string, born uint64, v *DictView, drain bool) (table shownTable) {
 	table.name, table.kind, table.born = name, KindDict, born
 	defer func() {
 		if p := recover(); p != nil { // a view that is broken on purpose may read freed memory
 			table.err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	for e := range v.EntriesVersioned() {
+	n, entries := -1, v.Drain
+	if !drain {
+		n, entries = v.Len(), v.EntriesVersioned
+	}
+	for e := range entries() {
 		key, _, err := msgp.ReadIntBytes(e.Key)
 		val, valErr := decodeVal(e.Val)
 		table.err = errors.Join(table.err, err, valErr)
 		table.items = append(table.items, shown{key: key, val: val, version: e.Version, place: e.Place})
 	}
-	if n := v.Len(); n != len(table.items) {
+	if n >= 0 && n != len(table.items) {
 		table.err = errors.Join(table.err, fmt.Errorf("len is %d, entries are %d", n, len(table.items)))
 	}
 	return table

@@ -16,7 +16,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse bench peers bench-compare bench-report pgo fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut bench peers bench-compare bench-report pgo fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ stress: python cgo ## check 10,000 views under writers, then run the concurrent 
 abuse: build ## abuse a server in all ways there are and watch it serve on; SEED=7 ONLY=deaf repeats a scenario
 	$(GO) build -tags $(TAGS) -o bin/ ./loop/abuse
 	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
+
+powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail
+	@GO="$(GO)" .ci/campaign powercut ./persist '^TestPowerCut$$' -states=$(or $(N),100000) $(if $(SEED),-seed=$(SEED)) $(if $(BREAK),-break)
 
 bench: build ## the micro benchmarks, then the load generator against a server of its own
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

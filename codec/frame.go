@@ -37,10 +37,10 @@ const (
 	FlagIfVersion   RequestFlags = 1 << 0 // u64: act only if the entry's version is this; 0: only if it is absent
 	FlagWantVersion RequestFlags = 1 << 1 // the reply is to carry the entry's version
 	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
-	FlagDurable     RequestFlags = 1 << 3 // reserved: reply when on disk
+	FlagDurable     RequestFlags = 1 << 3 // the reply is to come when the change is on disk
 	FlagTimeToLive  RequestFlags = 1 << 4 // reserved: u64 milliseconds
 
-	knownRequestFlags = FlagIfVersion | FlagWantVersion
+	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDurable
 )
 
 // ReplyFlags are the flags of a reply.

@@ -75,13 +75,18 @@ func (srv *Server) executeBeside(peer net.Addr, req *codec.Request) (reply []byt
 			reply = appendError(nil, req.ID, &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"})
 		}
 	}()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: srv.longLogs.take()}}
-	defer srv.longLogs.give(x.call.Log)
+	log := srv.takeLog()
+	defer srv.putLog(log)
+	drawn := log.drawn()
+	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: log.orNil()}}
 	for {
 		reply = x.reply(reply[:0], req, nil)
 		switch x.outcome {
 		case outcomeAnswered:
 			srv.logRequest(peer, req.Op, &x)
+			if lsn := log.drawn(); lsn != drawn && srv.mustWait(req) {
+				return srv.awaitDisk(reply, lsn)
+			}
 			return reply
 		case outcomeParked:
 			free := make(chan struct{})

@@ -152,6 +152,9 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 	if req.Flags&codec.FlagWantVersion != 0 && !command.versioned {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
 	}
+	if err := x.mayChange(req, command); err != nil {
+		return err
+	}
 	if command.grows {
 		if err := x.srv.memory.admit(len(req.Args)); err != nil {
 			return err
@@ -171,6 +174,19 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 		return nil
 	}
 	return x.findTable(command.kind)
+}
+
+// mayChange returns an error if the request may change something that could not be kept as it asks for.
+func (x *executor) mayChange(req *codec.Request, command *command) error {
+	if command.mutates {
+		if err := x.srv.writable(); err != nil {
+			return err
+		}
+	}
+	if req.Flags&codec.FlagDurable != 0 && x.srv.journal == nil && !x.call.Replay {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps no journal: it cannot say what is on disk"}
+	}
+	return nil
 }
 
 // arguments takes the arguments apart and checks each: form, limits and number.

@@ -3,7 +3,6 @@ package loop
 import (
 	"fmt"
 	"log/slog"
-	"sync"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/shardmap"
@@ -75,37 +74,4 @@ func (r *Replayer) again(req *codec.Request) (err error) {
 		return err
 	}
 	return problem
-}
-
-// longLogs are the logs of requests beside the loops: each is lent to one of them at a time.
-type longLogs struct {
-	newLog func() shardmap.Log // constant; nil: nothing is logged
-
-	mu   sync.Mutex
-	free []shardmap.Log
-}
-
-// take lends a log, nil if nothing is logged.
-func (l *longLogs) take() shardmap.Log {
-	if l.newLog == nil {
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(l.free)
-	if n == 0 {
-		return l.newLog()
-	}
-	log := l.free[n-1]
-	l.free = l.free[:n-1]
-	return log
-}
-
-// give takes back what take lent.
-func (l *longLogs) give(log shardmap.Log) {
-	if log != nil {
-		l.mu.Lock()
-		l.free = append(l.free, log)
-		l.mu.Unlock()
-	}
 }

@@ -80,10 +80,13 @@ func replayed(t *testing.T, records []record) *shardmap.Store {
 }
 
 // storeText returns all that a store holds: tables, order, keys, values, versions, places, elements, clock.
-func storeText(store *shardmap.Store) string {
+func storeText(store *shardmap.Store) string { return storeTextBy(store, &shardmap.Call{}) }
+
+// storeTextBy is storeText for a store whose numbers are all logged, the cut's too.
+func storeTextBy(store *shardmap.Store, call *shardmap.Call) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "clock", store.Clock())
-	view := store.View(&shardmap.Call{})
+	view := store.View(call)
 	defer view.Close()
 	for name, table := range view.Tables() {
 		fmt.Fprintf(&b, "%s %q created %d\n", table.Kind(), name, table.Created())

@@ -67,7 +67,7 @@ func (s *session) replyLater() bool {
 	}
 	r.turns++
 	r.waiting = append(r.waiting, waiting{s, l.from, len(l.out)})
-	s.waits = true
+	s.inRound = true
 	if len(l.out) > maxWaitingBytes {
 		l.replyAll()
 	}
@@ -103,7 +103,7 @@ func (l *eventLoop) replyAll() {
 // endTurn sends the replies of a turn that waited. No panic crosses it.
 func (s *session) endTurn(replies []byte) (action gnet.Action) {
 	defer s.recoverTurn(&action)
-	s.waits = false
+	s.inRound = false
 	if s.conn.Context() == nil {
 		return gnet.None
 	}

@@ -16,6 +16,7 @@ import (
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
 
@@ -32,6 +33,9 @@ type Server struct {
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	makers   chan struct{} // the same for long reads, for each frame
 	beside   sync.WaitGroup
+	journal  *persist.Journal // nil: none is kept
+	logs     logPool          // of requests beside the loops
+	saver    saver
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -43,6 +47,8 @@ type Server struct {
 
 	clock     coarseClock
 	draining  atomic.Bool
+	behind    atomic.Bool  // the journal is: requests that change anything are refused
+	ioOnce    sync.Once    // that the journal is broken is told
 	conns     atomic.Int64 // accepted and not yet closed
 	refusing  atomic.Int64
 	streams   atomic.Int64 // long reads under way
@@ -52,7 +58,6 @@ type Server struct {
 	memory    memoryLimit
 	unread    unreadTotal
 	held      heldTotal
-	longLogs  longLogs
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -67,11 +72,12 @@ type eventLoop struct {
 	round    round
 	sealed   []byte // the same, in records
 	requests atomic.Uint64
+	loopDurable
 }
 
-// Start listens on the configured addresses and serves them; it returns when connections are accepted.
+// Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
 //
-// Errors: those of CheckDescriptors, of listening (wrapped; the address is named) and of the key derivation.
+// Errors: those of CheckDescriptors, of persist.Recover, with ErrData, of listening (wrapped; the address is named) and of the key derivation.
 func Start(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -102,6 +108,21 @@ func Start(cfg Config) (*Server, error) {
 			},
 		},
 	}
+	if err := srv.restore(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrData, err)
+	}
+	if err := srv.start(); err != nil {
+		if srv.journal != nil {
+			err = errors.Join(err, srv.journal.Close())
+		}
+		return nil, err
+	}
+	return srv, nil
+}
+
+// start makes ready what serves, listens, and runs it.
+func (srv *Server) start() (err error) {
+	cfg := &srv.cfg
 	srv.logins.init(loginWorkers())
 	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
@@ -115,21 +136,20 @@ func Start(cfg Config) (*Server, error) {
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.set(time.Now())
-	srv.longLogs.newLog = cfg.NewLog
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
-		return nil, err
+		return err
 	}
 	debug.FreeOSMemory() // the derivation took 32 MiB and more, for this once
-	if srv.listeners, err = listen(&cfg); err != nil {
-		return nil, err
+	if srv.listeners, err = listen(cfg); err != nil {
+		return err
 	}
 	if err := srv.run(); err != nil {
 		for _, ln := range srv.listeners {
 			_ = ln.Close()
 		}
-		return nil, err
+		return err
 	}
-	return srv, nil
+	return nil
 }
 
 // run starts the event loops, then accepts.
@@ -148,6 +168,9 @@ func (srv *Server) run() error {
 	}
 	srv.engine = engine
 	go srv.sweep()
+	if srv.cfg.Data.File != "" {
+		go srv.saver.run()
+	}
 	for _, ln := range srv.listeners {
 		srv.accepting.Go(func() { srv.accept(ln) })
 	}
@@ -169,8 +192,8 @@ func (srv *Server) Wait() error {
 	return srv.stopErr
 }
 
-// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed. It
-// returns when all of that is done or, dropping what is left, when ctx ends, with ctx's error.
+// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed, or, dropping what is
+// left, when ctx ends, with ctx's error; last the tables are saved, if they are kept on disk, however long that takes.
 func (srv *Server) Stop(ctx context.Context) error {
 	srv.stopOnce.Do(func() {
 		srv.stopErr = srv.stop(ctx)
@@ -189,7 +212,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	err := srv.drain(ctx)
 	close(srv.sweeps)
 	srv.memory.end()
-	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx))
+	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx), srv.endData())
 }
 
 // finish waits until the work beside the loops has ended.
@@ -231,9 +254,8 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{exec: executor{srv: srv}}
-		if srv.cfg.NewLog != nil {
-			l.exec.call.Log = srv.cfg.NewLog()
-		}
+		l.log = srv.newLog()
+		l.exec.call.Log = l.log.orNil()
 		srv.loops[el] = l
 	}
 	return l

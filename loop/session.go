@@ -68,12 +68,13 @@ type session struct {
 	carry      *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
 	carryUsed  int                        // of carry
 	state      state
-	closing    bool // close once the replies are out
-	readsLess  bool // the socket is left unread
-	streams    int  // long reads and large replies under way
-	sendsLarge bool // one of them is a large reply
-	waits      bool // replies of it wait for the end of the round
-	unread     int  // bytes of replies the client had left at the last look while paused
+	closing    bool        // close once the replies are out
+	readsLess  bool        // the socket is left unread
+	streams    int         // long reads and large replies under way
+	sendsLarge bool        // one of them is a large reply
+	inRound    bool        // replies of it wait for the end of the round
+	toDisk     heldReplies // wait for the disk
+	unread     int         // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
 	halfClosed bool // the server stops and has said its last word; since lookedAt
 	heldSince  time.Time
@@ -122,7 +123,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // OnClose is called once for each opened connection, also from inside a write that fails.
 func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s := c.Context().(*session)
-	if s.waits {
+	if s.inRound {
 		s.loop.replyAll()
 	}
 	h.srv.sessions.remove(s)
@@ -132,6 +133,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.setUnread(0)
 	s.setHeld(0)
 	s.dropCarry()
+	s.toDisk = heldReplies{}
 	s.records.drop()
 	return gnet.None
 }
@@ -145,7 +147,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		s.active.Store(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
-	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 {
+	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 || s.loop.waits.Load() {
 		runtime.Gosched() // or goroutines beside the loops wait for tens of milliseconds
 	}
 	return action
@@ -180,7 +182,7 @@ func (s *session) serve(in []byte) {
 	l := s.loop
 	in, problem := s.open(in)
 	pending := s.pending(in)
-	used, executed, ahead := 0, uint64(0), uint64(0)
+	used, executed, ahead, drawn := 0, uint64(0), uint64(0), l.log.drawn()
 	for s.state == running && !s.closing && used < len(pending) {
 		if executed == ahead {
 			ahead += uint64(l.exec.lookAhead(pending[used:]))
@@ -203,6 +205,9 @@ func (s *session) serve(in []byte) {
 		}
 	}
 	l.requests.Add(executed)
+	if l.log.drawn() != drawn {
+		s.srv.flushJournal()
+	}
 	if problem != nil {
 		s.streamEnded(problem)
 	}
@@ -251,7 +256,7 @@ func (s *session) dropCarry() {
 func (s *session) execute(req *codec.Request, problem error) bool {
 	l := s.loop
 	x := &l.exec
-	start := len(l.out)
+	start, drawn := len(l.out), l.log.drawn()
 	l.out = x.reply(l.out, req, problem)
 	switch x.outcome {
 	case outcomeParked:
@@ -273,6 +278,11 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	case outcomeAnswered:
 		s.closing = s.closing || x.status == codec.StatusInternal
 		s.srv.logRequest(s.peer, req.Op, x)
+		if lsn := l.log.drawn(); lsn != drawn && s.srv.mustWait(req) {
+			s.holdReply(l.out[start:], lsn, req.Flags&codec.FlagDurable != 0)
+			l.out = l.out[:start]
+			return true
+		}
 		if len(l.out)-start > largeReplyBytes {
 			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
 			if l.out = l.out[:start]; len(reply) > largeReplyBytes {
@@ -342,7 +352,7 @@ func (s *session) resume() {
 // connection is closed.
 func (s *session) flush() bool {
 	l := s.loop
-	if s.waits {
+	if s.inRound {
 		l.replyAll() // those of its earlier turns come first
 	}
 	if len(l.out) == l.from || s.conn.Context() == nil {
@@ -401,7 +411,7 @@ func (s *session) verdict() gnet.Action {
 	if s.carry != nil {
 		waiting = len(s.carry.B) - s.carryUsed
 	}
-	if busy := s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0; busy != s.busy.Load() {
+	if busy := s.state != running || s.streams > 0 || s.unsent(); busy != s.busy.Load() {
 		s.active.Store(s.srv.clock.nanos())
 		s.busy.Store(busy)
 	}
@@ -424,9 +434,12 @@ func (s *session) verdict() gnet.Action {
 	return gnet.None
 }
 
+// unsent says whether there are replies that have not been given to the kernel.
+func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || len(s.toDisk.marks) > 0 }
+
 // closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {
-	if s.conn.OutboundBuffered() == 0 {
+	if !s.unsent() {
 		return gnet.Close
 	}
 	now := s.srv.clock.now()
@@ -443,7 +456,7 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0 {
+	if s.state != running || s.streams > 0 || s.unsent() {
 		return gnet.None
 	}
 	now := s.srv.clock.now()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/loop"
+	"cyberdb-fast/persist"
 )
 
 // banner is what the first lines on the screen say.
@@ -29,6 +30,7 @@ type banner struct {
 	descriptors uint64
 	idle        time.Duration
 	dir         string
+	data        string // what becomes of the tables
 	secret      password
 	terminal    bool // the lines go to a terminal: the one place where a password may be shown
 }
@@ -38,7 +40,7 @@ func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, secret password, term
 		version: versionLine(), encrypt: cfg.encrypt,
 		anyone: len(cfg.allow) == 0 && !cfg.encrypt, onlyHere: len(cfg.allow) == 0 && cfg.encrypt,
 		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
-		dir: dir.path, secret: secret, terminal: terminal,
+		dir: dir.path, data: dataText(cfg, cfg.dataPath(dir)), secret: secret, terminal: terminal,
 	}
 	if path, err := filepath.Abs(cfg.unix); err == nil && cfg.unix != "" {
 		b.unix = path
@@ -63,7 +65,7 @@ func writeBanner(w io.Writer, b banner) {
 	line("listening", "%s", b.addresses())
 	line("limits", "%s connections, %d event loops, %s file descriptors, idle connections are %s",
 		grouped(uint64(b.maxConns)), b.eventLoops, grouped(b.descriptors), b.idleText())
-	line("data", "in memory only: this version does not write tables to disk; they are lost when it stops")
+	line("data", "%s", b.data)
 	line("security", "%s", b.securityText())
 	line("password", "%s", b.passwordText())
 	fmt.Fprintln(&s)
@@ -71,6 +73,24 @@ func writeBanner(w io.Writer, b banner) {
 	line("try it", "%sgo run ./examples/quickstart '%s'", b.passwordVariable(), b.connectURL())
 	line("in Go", "db, err := client.Open(ctx, url, nil) // url is the connect line")
 	_, _ = io.WriteString(w, s.String())
+}
+
+// dataText says where the tables are kept, and what a crash or a power cut takes.
+func dataText(cfg *config, file string) string {
+	text := file + ", saved "
+	if cfg.cycle > 0 {
+		text += "every " + cfg.cycle.String() + " and "
+	}
+	text += "at the end; "
+	switch {
+	case cfg.noJournal:
+		return text + "without a journal: a crash takes what was changed since the last save"
+	case cfg.fsync == persist.Always:
+		return text + "journal: what is acknowledged is on disk"
+	case cfg.fsync == persist.Never:
+		return text + "journal: a power cut takes what the system has not written yet"
+	}
+	return text + "journal: a power cut takes the last second at most, or as long as one sync lasts"
 }
 
 func (b *banner) addresses() string {

@@ -19,10 +19,10 @@ func TestBanner(t *testing.T) {
 	}{
 		{
 			"terminal",
-			banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: made, terminal: true, maxConns: 10000, eventLoops: 2, descriptors: 20000},
+			banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: made, terminal: true, maxConns: 10000, eventLoops: 2, descriptors: 20000, data: "/data/data.cdb, saved at the end"},
 			[]string{
 				"listening 127.0.0.1:9980\n", "10,000 connections, 2 event loops, 20,000 file descriptors, idle connections are kept\n",
-				"in memory only", "not encrypted", "kept in /data/password\n", "connect   cyberdb://:SECRET@127.0.0.1:9980\n",
+				"data      /data/data.cdb, saved at the end\n", "not encrypted", "kept in /data/password\n", "connect   cyberdb://:SECRET@127.0.0.1:9980\n",
 				"go run ./examples/quickstart 'cyberdb://:SECRET@127.0.0.1:9980'\n",
 			},
 			"--allow",

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +13,16 @@ import (
 	"github.com/spf13/pflag"
 
 	"cyberdb-fast/loop"
+	"cyberdb-fast/persist"
 )
 
 const (
 	defaultHost = "127.0.0.1"
 	defaultPort = 9980
 	defaultDir  = "./cyberdb-data"
+	defaultFile = "data.cdb"
+
+	defaultCycle = 300 * time.Second
 
 	maxConnsLimit  = 1 << 20 // the most descriptors that Linux gives one process by default
 	maxEventLoops  = 256
@@ -37,7 +42,14 @@ type config struct {
 	idle     time.Duration // 0: never
 	memory   int64         // bytes; 0: no limit
 
-	dir        string
+	dir           string
+	dataFile      string        // in dir, unless it is a path
+	cycle         time.Duration // 0: never
+	fsync         persist.Policy
+	noJournal     bool
+	repair        bool
+	exitOnIOError bool
+
 	password   passwordSource
 	eventLoops int // 0: chosen for the machine
 	printLog   bool
@@ -62,6 +74,7 @@ type flagGroup struct {
 func newFlags() (*flagSet, *config) {
 	cfg := &config{
 		host: defaultHost, port: defaultPort, unixMode: loop.DefaultUnixMode, maxConns: loop.DefaultMaxConns, dir: defaultDir,
+		dataFile: defaultFile, cycle: defaultCycle, fsync: persist.EverySecond,
 	}
 	all := &flagSet{FlagSet: newGroup()}
 	all.Usage = func() {}
@@ -82,6 +95,12 @@ func newFlags() (*flagSet, *config) {
 
 	f = all.group("Data and password")
 	f.StringVar(&cfg.dir, "dir", cfg.dir, "`directory` for what outlives a restart; made if missing")
+	f.StringVar(&cfg.dataFile, "file", cfg.dataFile, "`file` that is loaded at start and saved to, in --dir unless it is a path")
+	f.Var(&idleTime{&cfg.cycle}, "cycle", "save to the file this often, 300 (seconds) or 5m, if anything has changed; 0 is only on demand and at the end")
+	f.Var(&fsyncPolicy{&cfg.fsync}, "fsync", "when changes are on disk: before each reply (always), each second (everysec), when the system likes (no)")
+	f.BoolFunc("no-journal", "keep no journal: what was changed since the last save is lost if the process is killed", onOff(&cfg.noJournal))
+	f.BoolFunc("repair", "start with what is left of damaged files; what is not used is kept under names that end in .damaged", onOff(&cfg.repair))
+	f.BoolFunc("exit-on-io-error", "end when the disk fails, instead of answering reads", onOff(&cfg.exitOnIOError))
 	f.Var(&textFlag{&cfg.password.flags.file, "file"}, "password-file", "`file` with the password; without any a random one is made and kept in the data directory")
 	f.Var(&textFlag{&cfg.password.flags.text, "text"}, "password", "the password; the list of processes shows it to everybody on this machine")
 
@@ -112,7 +131,7 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 // usage returns the text of --help.
 func (f *flagSet) usage() string {
 	var b strings.Builder
-	b.WriteString("Usage: cyberdb-fast [flags]\n\nServes dict and list tables. No flag is needed.\n")
+	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n\nServes dict and list tables. No flag is needed.\n")
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}
@@ -155,6 +174,10 @@ func (c *config) check() error {
 		return fmt.Errorf("--unix: the path has %d bytes, a socket's may have %d: choose a shorter one", len(c.unix), maxSocketBytes)
 	case c.dir == "":
 		return fmt.Errorf("--dir: needs the name of a directory")
+	case c.dataFile == "" || strings.HasSuffix(c.dataFile, "/"):
+		return fmt.Errorf("--file: needs the name of a file")
+	case c.noJournal && c.fsync == persist.Always:
+		return fmt.Errorf("--fsync always needs the journal: leave out --no-journal")
 	}
 	return nil
 }
@@ -170,6 +193,14 @@ func (c *config) checkReach(secret password) error {
 	}
 	return fmt.Errorf("--host %s is reached from other machines, and nobody there knows the password that was made here: "+
 		"name who may come with --allow, or give a password with --password-file", c.host)
+}
+
+// dataPath returns the path of the data file: in the data directory, unless it is a path.
+func (c *config) dataPath(dir *dataDir) string {
+	if strings.ContainsRune(c.dataFile, filepath.Separator) {
+		return c.dataFile
+	}
+	return dir.file(c.dataFile)
 }
 
 // tcpAddr returns the TCP address to listen on, "" for none.

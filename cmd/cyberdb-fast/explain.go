@@ -5,10 +5,16 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"cyberdb-fast/loop"
+	"cyberdb-fast/persist"
 )
 
 // explainStart turns an error of loop.Start into one line that says what to do.
-func explainStart(err error, cfg *config) error {
+func explainStart(err error, cfg *config, file string) error {
+	if errors.Is(err, loop.ErrData) {
+		return fmt.Errorf("%w: %s", err, dataAdvice(err, file))
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return fmt.Errorf("--host %s: no such host; give an address of this machine, such as 127.0.0.1", cfg.host)
@@ -19,6 +25,21 @@ func explainStart(err error, cfg *config) error {
 	}
 	address, tcp := listenAddress(err, cfg)
 	return fmt.Errorf("cannot listen on %s: %w: %s", address, errno, listenAdvice(errno, tcp))
+}
+
+// dataAdvice says what to do about files that cannot be used.
+func dataAdvice(err error, file string) string {
+	switch {
+	case errors.Is(err, persist.ErrDamaged):
+		return fmt.Sprintf("`cyberdb-fast check %s` says what is left of the file; --repair starts with what is left of the journal", file)
+	case errors.Is(err, persist.ErrMismatch):
+		return "put back the file that belongs to the journal; or start with --no-journal, which leaves the journal alone, or with --repair, which sets it aside"
+	case errors.Is(err, persist.ErrForeign):
+		return "it was not written by cyberdb-fast; choose another name with --file"
+	case errors.Is(err, persist.ErrVersion):
+		return "use the program that wrote it, or a later one"
+	}
+	return "choose another with --file or --dir"
 }
 
 // listenAddress returns the address that an error of listening is about, and whether it is a TCP address.

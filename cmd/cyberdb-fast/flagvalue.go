@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cyberdb-fast/persist"
 )
 
 // number is a flag that takes a whole number from min to max.
@@ -155,4 +157,20 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its mask: write %s for the network, %s for the one address", text, masked, prefix.Addr())
 	}
 	return prefix, nil
+}
+
+// fsyncPolicy is a flag that takes always, everysec or no.
+type fsyncPolicy struct{ to *persist.Policy }
+
+func (f *fsyncPolicy) String() string { return f.to.String() }
+func (f *fsyncPolicy) Type() string   { return "policy" }
+
+func (f *fsyncPolicy) Set(text string) error {
+	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
+		if text == policy.String() {
+			*f.to = policy
+			return nil
+		}
+	}
+	return errors.New("must be always, everysec or no")
 }

@@ -29,6 +29,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command; it returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
+	if len(args) > 0 && args[0] == "check" {
+		return check(args[1:], stdout, stderr)
+	}
 	flags, cfg := newFlags()
 	if err := flags.read(args, cfg, os.LookupEnv); err != nil {
 		return usageError(stderr, err)
@@ -83,6 +86,11 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	for _, warning := range append(dir.warnings, secret.warnings...) {
 		log.Warn(warning)
 	}
+	data := loop.Data{
+		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
+		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
+		Progress: loadProgress(os.Stderr),
+	}
 	srv, err := loop.Start(loop.Config{
 		Addr:        cfg.tcpAddr(),
 		Unix:        cfg.unix,
@@ -92,6 +100,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		IdleTimeout: cfg.idle,
 
 		MaxMemoryBytes: cfg.memory,
+		Data:           data,
 
 		Password:   secret.text,
 		KDF:        kdf,
@@ -102,7 +111,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		Version:    version(),
 	})
 	if err != nil {
-		return nil, password{}, explainStart(err, cfg)
+		return nil, password{}, explainStart(err, cfg, data.File)
 	}
 	return srv, secret, nil
 }

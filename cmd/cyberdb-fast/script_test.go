@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os/exec"
@@ -35,7 +36,7 @@ func TestScript(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": port, "ready": ready, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
+			"exits": exits, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
 		},
 	})
 }
@@ -80,6 +81,29 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	db := connect(ts, neg, args)
 	defer db.Close()
 	ts.Check(db.Ping(context.Background()))
+}
+
+// fill URL [PASSWORD-FILE]: puts three entries into the dict "scripted".
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	db := connect(ts, neg, args)
+	defer db.Close()
+	scripted := client.DictOf[string, int](db, "scripted")
+	_, err := scripted.Ensure(context.Background())
+	ts.Check(err)
+	for i, key := range []string{"a", "b", "c"} {
+		ts.Check(scripted.Set(context.Background(), key, i))
+	}
+}
+
+// filled URL [PASSWORD-FILE]: they are there.
+func filled(ts *testscript.TestScript, neg bool, args []string) {
+	db := connect(ts, neg, args)
+	defer db.Close()
+	keys, err := client.DictOf[string, int](db, "scripted").Keys(context.Background())
+	ts.Check(err)
+	if got := fmt.Sprint(keys); got != "[a b c]" {
+		ts.Fatalf("the keys are %s", got)
+	}
 }
 
 // connect waits for the server to listen.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"cyberdb-fast/persist"
+)
+
+const checkUsage = "cyberdb-fast check FILE [--salvage NEWFILE]"
+
+// check is the command that looks at a .cdb file; it returns the exit code.
+func check(args []string, stdout, stderr *os.File) int {
+	flags := pflag.NewFlagSet("cyberdb-fast check", pflag.ContinueOnError)
+	flags.Usage = func() {}
+	salvage := flags.String("salvage", "", "")
+	if err := flags.Parse(args); err != nil || flags.NArg() != 1 {
+		if errors.Is(err, pflag.ErrHelp) {
+			_, _ = io.WriteString(stdout, "Usage: "+checkUsage+"\n")
+			return exitOK
+		}
+		return usageError(stderr, errors.New("usage: "+checkUsage))
+	}
+	name := flags.Arg(0)
+	damage := verify(name, stdout, loadProgress(stderr))
+	if damage != nil {
+		fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
+	}
+	if *salvage != "" {
+		saved, err := persist.Salvage(persist.OS, name, *salvage)
+		if err != nil {
+			return usageError(stderr, err)
+		}
+		for _, lost := range saved.Lost {
+			fmt.Fprintf(stdout, "lost: %v\n", lost)
+		}
+		fmt.Fprintf(stdout, "%s: %d items in %d tables saved, %d parts lost\n", *salvage, saved.Items, saved.Tables, len(saved.Lost))
+	}
+	if damage != nil {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// verify reads a whole file, lists its tables, and says what is wrong with it.
+func verify(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
+	r, err := persist.Open(persist.OS, name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // only read
+	info := r.Info()
+	fmt.Fprintf(stdout, "%s: %d bytes, database %v, changes below %d, saved %s\n", name, info.Bytes, info.Database, info.LSN, info.Created.UTC().Format(time.RFC3339))
+	for _, t := range r.Tables() {
+		fmt.Fprintf(stdout, "%v %q with %d items\n", t.Kind, t.Name, t.Items)
+	}
+	var shown func(done, total int64)
+	if progress != nil {
+		shown = func(done, total int64) { progress(name, done, total) }
+	}
+	if err := r.Verify(runtime.GOMAXPROCS(0), shown); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "whole: %d items in %d tables\n", info.Items, info.Tables)
+	return nil
+}

@@ -252,6 +252,7 @@ func (l *eventLoop) release(srv *Server) {
 // loopDurable is what an event loop has that waits for the disk.
 type loopDurable struct {
 	log       *changeLog  // nil: nothing is logged
+	changed   bool        // something that the journal was not yet told to sync; owned by the event loop
 	waiting   []*session  // with held replies
 	waits     atomic.Bool // there are some; written by the event loop
 	releasing atomic.Bool // release is on its way; written by the flusher and the event loop

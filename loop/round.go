@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -54,18 +55,9 @@ func (s *session) replyLater() bool {
 	if len(l.out) == l.from || s.state != running || s.closing || s.login != nil || s.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
 		return false
 	}
-	if !r.crowded && !r.posted {
-		if r.probe++; r.probe%probeTurns != 0 {
-			return false
-		}
+	if !s.joinRound() {
+		return false
 	}
-	if !r.posted {
-		if err := s.conn.EventLoop().Execute(context.Background(), l); err != nil {
-			return false // the loop ends
-		}
-		r.posted = true
-	}
-	r.turns++
 	r.waiting = append(r.waiting, waiting{s, l.from, len(l.out)})
 	s.inRound = true
 	if len(l.out) > maxWaitingBytes {
@@ -74,13 +66,55 @@ func (s *session) replyLater() bool {
 	return true
 }
 
+// joinRound counts the turn to the round, if that will have an end. It returns false if the turn is on its own.
+func (s *session) joinRound() bool {
+	r := &s.loop.round
+	if !r.posted {
+		if !r.crowded {
+			if r.probe++; r.probe%probeTurns != 0 {
+				return false
+			}
+		}
+		if err := s.conn.EventLoop().Execute(context.Background(), s.loop); err != nil {
+			return false // the loop ends
+		}
+		r.posted = true
+	}
+	r.turns++
+	return true
+}
+
+// syncLater has what the turn has changed synced, if that is waited for, at the end of the round: one sync for all of it.
+func (s *session) syncLater() {
+	if s.loop.changed && !s.joinRound() {
+		s.loop.syncChanges(s.srv)
+	}
+}
+
+// syncChanges has what was changed synced, if that is waited for.
+func (l *eventLoop) syncChanges(srv *Server) {
+	if l.changed {
+		l.changed = false
+		srv.flushJournal()
+	}
+}
+
 // Run ends a round. gnet calls it on the event loop.
 func (l *eventLoop) Run(context.Context) error {
 	r := &l.round
 	r.crowded = r.turns >= crowdedTurns
 	r.posted, r.turns = false, 0
+	l.syncChanges(l.exec.srv)
 	l.replyAll()
+	l.yield(l.exec.srv)
 	return nil
+}
+
+// yield lets goroutines beside the loops run, if there may be some with work: without it they wait for tens of milliseconds.
+func (l *eventLoop) yield(srv *Server) {
+	if srv.besides.Load() > 0 || srv.logins.waiting.Load() > 0 || l.waits.Load() {
+		runtime.Gosched()
+	}
 }
 
 // replyAll sends the replies that wait.

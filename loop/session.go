@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -147,8 +146,8 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		s.active.Store(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
-	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 || s.loop.waits.Load() {
-		runtime.Gosched() // or goroutines beside the loops wait for tens of milliseconds
+	if !s.loop.round.posted {
+		s.loop.yield(h.srv)
 	}
 	return action
 }
@@ -173,6 +172,7 @@ func (s *session) turn(in []byte) gnet.Action {
 	if s.replyLater() {
 		return gnet.None
 	}
+	s.syncLater()
 	s.flush()
 	return s.settle()
 }
@@ -205,9 +205,7 @@ func (s *session) serve(in []byte) {
 		}
 	}
 	l.requests.Add(executed)
-	if l.log.drawn() != drawn {
-		s.srv.flushJournal()
-	}
+	l.changed = l.changed || l.log.drawn() != drawn
 	if problem != nil {
 		s.streamEnded(problem)
 	}

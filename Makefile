@@ -4,6 +4,7 @@ GO       ?= go
 TAGS     ?= poll_opt
 FUZZTIME ?= 20s
 COUNT    ?= 3
+DIR      ?= codec/legacy/testdata/transcripts
 ARGS     ?=
 
 RELEASE := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -13,7 +14,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report fmt python cgo
+.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=
 
 bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report.html from bench/results
 	./bin/cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results --html bench/results/report.html bench/results/*.jsonl
+
+transcripts: ## replay recorded conversations of CyberDB's clients against this server; DIR=... is a folder of such
+	@$(GO) run -tags $(TAGS) ./loop/transcripts $(DIR)
 
 fmt: ## format the code
 	$(LINT) fmt

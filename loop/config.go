@@ -39,6 +39,10 @@ type Config struct {
 	KDF      secure.KDF // salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
 	Encrypt  bool       // connections are encrypted; clients must want the same
 
+	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing: only clients on this machine may speak it, unless
+	// LegacyInsecure is set.
+	Legacy, LegacyInsecure bool
+
 	EventLoops int          // number of event loops; 0: chosen for the machine
 	Logger     *slog.Logger // default: slog.Default()
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status

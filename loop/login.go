@@ -20,7 +20,8 @@ type login struct {
 	handshake *secure.Server
 
 	// owned by the event loop
-	since time.Time // it waits for a worker
+	since  time.Time // it waits for a worker
+	native bool      // it is the native protocol's for sure
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {

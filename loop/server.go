@@ -47,6 +47,7 @@ type Server struct {
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
 	logins    loginQueue
+	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
 	sessions  sessionSet
@@ -60,6 +61,8 @@ type eventLoop struct {
 	exec     executor
 	out      []byte // the replies of the turn
 	sealed   []byte // the same, in records
+	legacy   legacyExecutor
+	frame    []byte // a reply that legacy makes its own of
 	requests atomic.Uint64
 }
 
@@ -94,6 +97,9 @@ func Start(cfg Config) (*Server, error) {
 				IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
 			},
 		},
+	}
+	if err := srv.legacy.init(&cfg); err != nil {
+		return nil, err
 	}
 	srv.logins.init(loginWorkers())
 	srv.unread.limit = allUnreadBytes

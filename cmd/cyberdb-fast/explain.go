@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"cyberdb-fast/codec/legacy"
 )
 
 // explainStart turns an error of loop.Start into one line that says what to do.
 func explainStart(err error, cfg *config) error {
+	if errors.Is(err, legacy.ErrPassword) || errors.Is(err, legacy.ErrKey) {
+		return fmt.Errorf("--legacy: %w: choose such a password, or leave --legacy out", err)
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return fmt.Errorf("--host %s: no such host; give an address of this machine, such as 127.0.0.1", cfg.host)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -75,7 +76,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	if err != nil {
 		return nil, password{}, err
 	}
-	for _, warning := range append(dir.warnings, secret.warnings...) {
+	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
 		log.Warn(warning)
 	}
 	srv, err := loop.Start(loop.Config{
@@ -87,9 +88,13 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 
 		MaxMemoryBytes: cfg.memory,
 
-		Password:   secret.text,
-		KDF:        kdf,
-		Encrypt:    cfg.encrypt,
+		Password: secret.text,
+		KDF:      kdf,
+		Encrypt:  cfg.encrypt,
+
+		Legacy:         cfg.legacy.on,
+		LegacyInsecure: cfg.legacy.insecure,
+
 		EventLoops: cfg.eventLoops,
 		Logger:     log,
 		LogRequest: cfg.printLog,

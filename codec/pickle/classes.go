@@ -172,7 +172,7 @@ func (u *Unpickler) make(n *node, args []ref) error {
 	}
 	f := makers[name]
 	if f == nil || u.op == opNewObjEx {
-		return refusal(u.at, forms[u.op].name, c.path())
+		return u.makeOpaque(n, args)
 	}
 	made, err := f(u, args)
 	if err != nil {

@@ -56,9 +56,12 @@ func (o Object) Len() int {
 // Part returns one part of a container: an element, or a key (even) or a value (odd) of a Dict.
 func (o Object) Part(i int) Object { return Object{o.u, o.u.parts(o.node())[i]} }
 
-// Parts yields the parts of a container.
+// Parts yields the parts of a container; all else has none.
 func (o Object) Parts() iter.Seq2[int, Object] {
 	return func(yield func(int, Object) bool) {
+		if o.Kind() < List {
+			return
+		}
 		for i, part := range o.u.parts(o.node()) {
 			if !yield(i, Object{o.u, part}) {
 				return

@@ -19,6 +19,7 @@ type Unpickler struct {
 	marks   []int // heights of the stack
 	memo    []ref // number + 1; 0: nothing was put there
 	refused *Error
+	overrun error // of a frame that is longer than what follows
 }
 
 // Parse reads the pickle at the front of b and returns its object and its length. Objects are views into b.
@@ -31,7 +32,7 @@ func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	}
 	u.trim()
 	u.reset(b)
-	u.stack, u.marks, u.memo, u.refused, u.at = u.stack[:0], u.marks[:0], u.memo[:0], nil, 0
+	u.stack, u.marks, u.memo, u.refused, u.overrun, u.at = u.stack[:0], u.marks[:0], u.memo[:0], nil, nil, 0
 	for u.at < len(b) {
 		u.op = b[u.at]
 		size, err := operation(b, u.at)
@@ -42,6 +43,9 @@ func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 			top, err := u.pop()
 			if err == nil && (len(u.stack) > 0 || len(u.marks) > 0) {
 				err = u.fail("%d objects and %d marks are left over", len(u.stack), len(u.marks))
+			}
+			if err == nil {
+				err = u.overrun
 			}
 			return Object{u, top}, u.at + 1, err
 		}
@@ -79,7 +83,7 @@ func (u *Unpickler) step(arg []byte) error {
 		return nil
 	case opFrame:
 		if n, left := littleEndian(arg), len(u.in)-u.at-1-len(arg); n > uint64(left) {
-			return u.fail("a frame of %d bytes, and %d are there", n, left)
+			u.overrun = u.fail("a frame of %d bytes, and %d are there", n, left)
 		}
 		return nil
 	case opNone, opNewTrue, opNewFalse, opBinInt, opBinInt1, opBinInt2, opLong1, opLong4, opBinFloat:

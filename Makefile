@@ -57,9 +57,10 @@ transcripts: ## replay recorded conversations of CyberDB's clients against this 
 fmt: ## format the code
 	$(LINT) fmt
 
-python: # CPython judges Python's behaviour in the tests
+python: # CPython judges Python's behaviour in the tests, the original CyberDB its wire
 	@.ci/need python3
 	@.ci/need openssl
+	@.ci/original >/dev/null
 
 cgo: # the race detector needs a C compiler
 	@.ci/need gcc

@@ -48,7 +48,8 @@ type Config struct {
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 
-	unreadBytes int64 // for tests: allUnreadBytes of this server
+	unreadBytes   int64 // for tests: allUnreadBytes of this server
+	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 }
 
 func (cfg Config) withDefaults() (Config, error) {

@@ -43,6 +43,7 @@ const (
 type legacyServer struct {
 	cipher   *legacy.Cipher // nil: plain
 	unproven atomic.Int64   // bytes that connections hold that have not proved the password
+	limit    int64          // of these; constant
 	proofs   chan struct{}  // a token for the one large request that is read before the password is proved
 }
 
@@ -53,7 +54,10 @@ func (l *legacyServer) init(cfg *Config) (err error) {
 	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
 		return fmt.Errorf("loop: the password: %w", err)
 	}
-	l.proofs = make(chan struct{}, 1)
+	l.proofs, l.limit = make(chan struct{}, 1), maxUnprovenBytes
+	if cfg.unprovenBytes > 0 {
+		l.limit = cfg.unprovenBytes
+	}
 	if cfg.Encrypt {
 		l.cipher, err = legacy.NewCipher(cfg.Password)
 	}
@@ -273,9 +277,9 @@ func (s *session) limitUnproven(held int) {
 		l.progress = held
 		s.active.Store(time.Now().UnixNano())
 	}
-	if all := s.srv.legacy.unproven.Add(int64(held) - l.unproven); all > maxUnprovenBytes {
+	if all := s.srv.legacy.unproven.Add(int64(held) - l.unproven); all > s.srv.legacy.limit {
 		s.srv.counters.overrun.Add(1)
-		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, maxUnprovenBytes))
+		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
 	}
 	l.unproven = int64(held)
 }

@@ -14,7 +14,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress bench peers bench-compare bench-report transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress powercut bench peers bench-compare bench-report transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ check: python cgo ## what must hold before a merge: format, go.mod, vet, lint, r
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
-stress: python cgo ## run the concurrent rooms' tests COUNT (3) times under the race detector, shuffled, on 1, 2 and 8 threads
+stress: python cgo ## check 10,000 views under writers, then run the concurrent rooms' tests COUNT (3) times, shuffled, on 1, 2 and 8 threads, all under the race detector
+	CYBERDB_VIEWS=10000 $(GO) test $(RACE) -count=1 -v -run='^TestViewsUnderWriters$$' ./shardmap
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -cpu=1,2,8 -timeout=60m ./shardmap/... ./loop/... ./client/...
+
+powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail
+	@GO="$(GO)" .ci/campaign powercut ./persist '^TestPowerCut$$' -states=$(or $(N),100000) $(if $(SEED),-seed=$(SEED)) $(if $(BREAK),-break)
 
 bench: build ## the micro benchmarks, then the load generator against a server of its own
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

@@ -50,6 +50,10 @@ var (
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")
+	// ErrNotDurable is returned when the change is made and could not be written to disk: it may be gone after a restart. Of Save: nothing is saved.
+	ErrNotDurable = errors.New("not on disk")
+	// ErrReadOnly is returned when the server cannot write to its disk any more. Nothing has changed.
+	ErrReadOnly = errors.New("server cannot write to its disk")
 	// ErrServer is returned when the server met a defect of its own. The request may have been applied.
 	ErrServer = errors.New("internal server error")
 	// ErrUnsent is returned when no connection could be had: the request was never sent and nothing has changed.
@@ -129,6 +133,8 @@ var statusErrors = map[codec.Status]error{
 	codec.StatusOverloaded:      ErrOverloaded,
 	codec.StatusShuttingDown:    ErrShuttingDown,
 	codec.StatusInternal:        ErrServer,
+	codec.StatusNotDurable:      ErrNotDurable,
+	codec.StatusReadOnly:        ErrReadOnly,
 }
 
 // replyError is the error that an error reply stands for.

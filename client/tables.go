@@ -29,6 +29,10 @@ type TableInfo struct {
 // Ping returns when the server has answered.
 func (c *Client) Ping(ctx context.Context) error { return perform(ctx, c.read(codec.OpPing, nil)) }
 
+// Save returns when everything changed before it is in the server's file, on disk. Errors: ErrBadRequest from a server that keeps its tables in memory
+// only; ErrNotDurable if it could not be written.
+func (c *Client) Save(ctx context.Context) error { return perform(ctx, c.read(codec.OpSave, nil)) }
+
 var infoJSON = sonic.Config{UseInt64: true, CopyString: true}.Froze()
 
 // Info returns what the server says about itself; integers come as int64.

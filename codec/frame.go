@@ -21,6 +21,7 @@ const (
 	MaxArguments = 1 << 20
 
 	lengthBytes   = 4
+	payloadOffset = 8 // of the opcode: behind length and id
 	versionBytes  = 8
 	minFrameBytes = HeaderBytes - lengthBytes
 )
@@ -36,10 +37,10 @@ const (
 	FlagIfVersion   RequestFlags = 1 << 0 // u64: act only if the entry's version is this; 0: only if it is absent
 	FlagWantVersion RequestFlags = 1 << 1 // the reply is to carry the entry's version
 	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
-	FlagDurable     RequestFlags = 1 << 3 // reserved: reply when on disk
+	FlagDurable     RequestFlags = 1 << 3 // the reply is to come when the change is on disk
 	FlagTimeToLive  RequestFlags = 1 << 4 // reserved: u64 milliseconds
 
-	knownRequestFlags = FlagIfVersion | FlagWantVersion
+	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDurable
 )
 
 // ReplyFlags are the flags of a reply.
@@ -59,13 +60,14 @@ var (
 	ErrFrame = errors.New("codec: bad frame")
 )
 
-// Request is one request frame. Args is a view into the input: the encoded arguments, table name first, back to back.
+// Request is one request frame. Args and Payload are views into the input.
 type Request struct {
 	ID        uint32
 	Op        Opcode
 	Flags     RequestFlags
 	IfVersion uint64 // valid if Flags has FlagIfVersion
-	Args      []byte
+	Args      []byte // the encoded arguments, table name first, back to back
+	Payload   []byte // the frame without length and id: all that says what is to be done. Set by the parsers
 }
 
 // ParseRequest reads one request from the front of b; n is the number of bytes used.
@@ -87,13 +89,37 @@ func ParseRequest(b []byte) (req Request, n int, err error) {
 		return req, 0, ErrShort
 	}
 	req.ID = binary.LittleEndian.Uint32(b[4:])
-	req.Op = Opcode(b[8])
-	req.Flags = RequestFlags(b[9])
-	req.Args = b[HeaderBytes:n:n]
-	if req.Flags != 0 {
-		err = req.parseFields()
-	}
+	err = req.parsePayload(b[payloadOffset:n:n])
 	return req, n, err
+}
+
+// ParsePayload reads a request without length and id, as Request.Payload has it. The request's ID is 0. Errors: as ParseRequest.
+func ParsePayload(payload []byte) (req Request, err error) {
+	if len(payload) < HeaderBytes-payloadOffset {
+		return req, fmt.Errorf("%w: a payload of %d bytes", ErrFrame, len(payload))
+	}
+	err = req.parsePayload(payload)
+	return req, err
+}
+
+// Clone returns a copy of the request that shares no bytes with the frame it was read from.
+func (req *Request) Clone() Request {
+	own := *req
+	own.Payload = append([]byte(nil), req.Payload...)
+	own.Args = own.Payload[len(own.Payload)-len(req.Args):]
+	return own
+}
+
+// parsePayload takes opcode, flags, fields and arguments from a payload that has room for opcode and flags.
+func (req *Request) parsePayload(payload []byte) error {
+	req.Payload = payload
+	req.Op = Opcode(payload[0])
+	req.Flags = RequestFlags(payload[1])
+	req.Args = payload[HeaderBytes-payloadOffset:]
+	if req.Flags != 0 {
+		return req.parseFields()
+	}
+	return nil
 }
 
 // parseFields takes the optional fields from the front of Args.

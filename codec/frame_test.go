@@ -69,7 +69,7 @@ func TestBadLength(t *testing.T) {
 
 // TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can go on behind the frame.
 func TestUnknownFlag(t *testing.T) {
-	for _, flag := range []RequestFlags{FlagDeadline, FlagDurable, FlagTimeToLive, 0x20, 0x40, 0x80} {
+	for _, flag := range []RequestFlags{FlagDeadline, FlagTimeToLive, 0x20, 0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
 		req, n, err := ParseRequest(frame)
 		var wireError *Error

@@ -9,6 +9,7 @@ type Opcode uint8
 const (
 	OpPing Opcode = 0x01
 	OpInfo Opcode = 0x02
+	OpSave Opcode = 0x03
 )
 
 // Opcodes of the table directory.
@@ -103,6 +104,7 @@ const Many = MaxArguments
 var Shapes = [256]Shape{
 	OpPing: {Name: "PING"},
 	OpInfo: {Name: "INFO"},
+	OpSave: {Name: "SAVE"},
 
 	OpCreateDict: {Name: "CREATE DICT", Table: true, Min: 1, Max: Many, Each: 2},
 	OpCreateList: {Name: "CREATE LIST", Table: true, Min: 1, Max: Many, Each: 1},

@@ -35,6 +35,8 @@ const (
 	StatusOverloaded    Status = 37
 	StatusShuttingDown  Status = 38
 	StatusInternal      Status = 39 // a defect of the server; the connection is closed after it
+	StatusNotDurable    Status = 40 // the change is made, and not on disk
+	StatusReadOnly      Status = 41 // nothing can be written to disk: nothing is changed any more
 )
 
 var statusNames = [...]string{
@@ -43,7 +45,7 @@ var statusNames = [...]string{
 	StatusNoSuchTable: "NoSuchTable", StatusTableExists: "TableExists", StatusWrongTableKind: "WrongTableKind",
 	StatusVersionMismatch: "VersionMismatch", StatusBadFrame: "BadFrame", StatusUnknownOpcode: "UnknownOpcode",
 	StatusBadArguments: "BadArguments", StatusTooLarge: "TooLarge", StatusUnsupported: "Unsupported",
-	StatusOverloaded: "Overloaded", StatusShuttingDown: "ShuttingDown", StatusInternal: "Internal",
+	StatusOverloaded: "Overloaded", StatusShuttingDown: "ShuttingDown", StatusInternal: "Internal", StatusNotDurable: "NotDurable", StatusReadOnly: "ReadOnly",
 }
 
 // String returns the status's name, "status 99" for an unknown one.

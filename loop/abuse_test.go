@@ -115,7 +115,7 @@ func TestBadRequests(t *testing.T) {
 			w.id++
 			flags := codec.RequestFlags(1 << bit)
 			want := codec.StatusUnsupported
-			if flags&(codec.FlagWantVersion|codec.FlagIfVersion) != 0 && op == 0xee {
+			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable) != 0 && op == 0xee {
 				want = codec.StatusUnknownOpcode
 			}
 			w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: op, Flags: flags, Args: encodeArgs(t, "l")[:2*min(1, int(op&0x50))]}))

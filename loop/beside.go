@@ -32,8 +32,7 @@ const (
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
 	s.state = beside
-	own := *req
-	own.Args = append([]byte(nil), req.Args...)
+	own := req.Clone()
 	tokens := s.srv.workers
 	if len(own.Args) > smallArgBytes {
 		tokens = s.srv.checkers
@@ -65,12 +64,18 @@ func (srv *Server) executeBeside(peer net.Addr, req *codec.Request) (reply []byt
 			reply = appendError(nil, req.ID, &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"})
 		}
 	}()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true}}
+	log := srv.takeLog()
+	defer srv.putLog(log)
+	drawn := log.drawn()
+	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: log.orNil()}}
 	for {
 		reply = x.reply(reply[:0], req, nil)
 		switch x.outcome {
 		case outcomeAnswered:
 			srv.logRequest(peer, req.Op, &x)
+			if lsn := log.drawn(); lsn != drawn && srv.mustWait(req) {
+				return srv.awaitDisk(reply, lsn)
+			}
 			return reply
 		case outcomeParked:
 			free := make(chan struct{})

@@ -38,6 +38,7 @@ type command struct {
 var commands = [256]command{
 	codec.OpPing: {run: ping},
 	codec.OpInfo: {run: info},
+	codec.OpSave: {run: save},
 
 	codec.OpCreateDict: {mutates: true, grows: true, run: createTable},
 	codec.OpCreateList: {mutates: true, grows: true, run: createTable},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/shardmap"
 )
 
 // Defaults of Config.
@@ -48,9 +50,32 @@ type Config struct {
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 
+	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in memory only.
+	Data Data
+
+	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and as many as there are long requests
+	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal.
+	NewLog func() shardmap.Log
+
 	unreadBytes   int64 // for tests: allUnreadBytes of this server
 	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 }
+
+// Data says how tables outlive the server: in a .cdb file, saved now and then, and in a journal of every change since.
+type Data struct {
+	File          string         // path of the .cdb file; the journal is a directory beside it, of the same name with ".journal"
+	Cycle         time.Duration  // the file is saved this often, if anything has changed; 0: only on demand and at the end
+	Fsync         persist.Policy // when the journal is synced
+	NoJournal     bool           // what is changed after a save is lost with the process
+	Repair        bool           // start with what is left of damaged files, and set aside what is not used
+	ExitOnIOError bool           // end, instead of serving reads, when the journal cannot be written any more
+
+	FS       persist.FS                           // default: persist.OS
+	Progress func(file string, done, total int64) // of loading, in bytes; nil: nobody wants to know
+}
+
+// JournalDir returns the directory of the journal that belongs to a .cdb file.
+func JournalDir(file string) string { return file + ".journal" }
 
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Addr == "" && cfg.Unix == "" {
@@ -67,6 +92,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.EventLoops == 0 {
 		cfg.EventLoops = DefaultEventLoops()
+	}
+	if cfg.Data.FS == nil {
+		cfg.Data.FS = persist.OS
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -75,7 +75,7 @@ func viewItems(x *executor) (stream, error)  { return dictStream(x, shardmap.Ite
 
 // dictStream cuts a view of the dict and makes the reply of a whole-table read from it.
 func dictStream(x *executor, what shardmap.What) (stream, error) {
-	view, err := x.table.Dict().View()
+	view, err := x.table.Dict().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}

@@ -57,6 +57,7 @@ type executor struct {
 // reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
 func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 	x.outcome, x.status, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, req.Op, nil, nil
+	x.call.Request = req.Payload
 	if problem == nil && len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
 		x.outcome = outcomeBeside
 		return out
@@ -151,6 +152,9 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 	if req.Flags&codec.FlagWantVersion != 0 && !command.versioned {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
 	}
+	if err := x.mayChange(req, command); err != nil {
+		return err
+	}
 	if command.grows {
 		if err := x.srv.memory.admit(len(req.Args)); err != nil {
 			return err
@@ -169,7 +173,20 @@ func (x *executor) prepare(req *codec.Request, command *command) error {
 	if command.kind == anyTable {
 		return nil
 	}
-	return x.findTable(command)
+	return x.findTable(command.kind)
+}
+
+// mayChange returns an error if the request may change something that could not be kept as it asks for.
+func (x *executor) mayChange(req *codec.Request, command *command) error {
+	if command.mutates {
+		if err := x.srv.writable(); err != nil {
+			return err
+		}
+	}
+	if req.Flags&codec.FlagDurable != 0 && x.srv.journal == nil && !x.call.Replay {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps no journal: it cannot say what is on disk"}
+	}
+	return nil
 }
 
 // arguments takes the arguments apart and checks each: form, limits and number.
@@ -238,16 +255,16 @@ func badArgument(err error, shape *codec.Shape, i int) error {
 	return e
 }
 
-// findTable finds the table by its name and checks its kind.
-func (x *executor) findTable(command *command) error {
-	table, ok := x.srv.store.Lookup(x.name)
+// findTable finds the table by its name and checks that it is of the kind.
+func (x *executor) findTable(kind tableKind) error {
+	table, ok := x.srv.store.Lookup(&x.call, x.name)
 	if !ok {
 		return shardmap.ErrNoTable
 	}
 	x.table = table
 	switch {
-	case command.kind == dictTable && table.Kind() != shardmap.KindDict,
-		command.kind == listTable && table.Kind() != shardmap.KindList:
+	case kind == dictTable && table.Kind() != shardmap.KindDict,
+		kind == listTable && table.Kind() != shardmap.KindList:
 		return shardmap.ErrKind
 	}
 	return nil
@@ -301,7 +318,7 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrKind):
 		e.Status = codec.StatusWrongTableKind
 		e.Want = wantedKind(op)
-		if table, ok := x.srv.store.Lookup(x.name); ok {
+		if table, ok := x.srv.store.Lookup(&x.call, x.name); ok {
 			e.Have = table.Kind().String()
 		}
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.name, e.Have)

@@ -31,9 +31,11 @@ type Info struct {
 	Requests      uint64  `json:"requests"`
 	LongRequests  int64   `json:"long_requests"` // under way beside the loops
 	Tables        int     `json:"tables"`
-	Views         int     `json:"views"` // open
-	Clock         uint64  `json:"clock"` // number of the last change
-	Persistence   string  `json:"persistence"`
+	Views         int     `json:"views"`       // open
+	Clock         uint64  `json:"clock"`       // number of the last change
+	Persistence   string  `json:"persistence"` // none; file; journal always, everysec or no
+
+	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
 	Encrypted     bool   `json:"encrypted"`
 	Refused       uint64 `json:"refused"`
@@ -53,6 +55,20 @@ type Info struct {
 	Goroutines     int    `json:"goroutines"`
 }
 
+// DataInfo is what INFO tells of the files.
+type DataInfo struct {
+	File            string  `json:"file"`
+	SavedClock      uint64  `json:"saved_clock"` // the file holds the changes with lower numbers
+	SavedBytes      int64   `json:"saved_bytes"`
+	SavedAgoSeconds float64 `json:"saved_ago_seconds"` // since the last save, or the try to
+	SaveSeconds     float64 `json:"save_seconds"`      // that the last save took
+	SaveError       string  `json:"save_error"`        // of the last try; "": none
+	DurableClock    uint64  `json:"durable_clock"`     // the last change that is on disk; without a journal, saved_clock
+	JournalBytes    int64   `json:"journal_bytes"`
+	PendingBytes    int64   `json:"pending_bytes"` // not yet written to the journal
+	JournalError    string  `json:"journal_error"` // why nothing is changed any more; "": all is well
+}
+
 // Info returns the server's figures.
 func (srv *Server) Info() Info {
 	stats := srv.store.Stats()
@@ -68,7 +84,8 @@ func (srv *Server) Info() Info {
 		Tables:         stats.Tables,
 		Views:          stats.Views,
 		Clock:          stats.Clock,
-		Persistence:    "none",
+		Persistence:    srv.persistence(),
+		Data:           srv.dataInfo(),
 		Encrypted:      srv.cfg.Encrypt,
 		Refused:        srv.counters.refused.Load(),
 		FailedLogins:   srv.counters.failedLogins.Load(),
@@ -91,6 +108,40 @@ func (srv *Server) Info() Info {
 		info.Requests += l.requests.Load()
 	}
 	return info
+}
+
+func (srv *Server) persistence() string {
+	switch {
+	case srv.cfg.Data.File == "":
+		return "none"
+	case srv.journal == nil:
+		return "file"
+	}
+	return "journal " + srv.cfg.Data.Fsync.String()
+}
+
+func (srv *Server) dataInfo() *DataInfo {
+	if srv.cfg.Data.File == "" {
+		return nil
+	}
+	s := &srv.saver
+	s.mu.Lock()
+	d := &DataInfo{
+		File: srv.cfg.Data.File, SavedClock: s.file.LSN, SavedBytes: s.file.Bytes, DurableClock: s.file.LSN,
+		SavedAgoSeconds: time.Since(s.tried).Seconds(), SaveSeconds: s.took.Seconds(), SaveError: errorText(s.err),
+	}
+	s.mu.Unlock()
+	if j := srv.journal; j != nil {
+		d.DurableClock, d.JournalBytes, d.PendingBytes, d.JournalError = j.Durable(), j.Size(), j.Pending(), errorText(j.Err())
+	}
+	return d
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func info(x *executor) error {

@@ -308,7 +308,8 @@ func (s *session) inExchange() bool {
 // legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request beside the loops.
 type legacyExecutor struct {
 	legacy.Request
-	reply, body []byte // room
+	call               shardmap.Call // to look tables up with
+	frame, reply, body []byte        // room
 }
 
 // answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
@@ -338,10 +339,15 @@ func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec
 }
 
 func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
-	if err := e.Translate(srv.legacyTable(e.Table())); err != nil {
+	if err := e.Translate(e.kindOf(srv)); err != nil {
 		return nil, err
 	}
-	frames, err := execute(&codec.Request{Op: e.Op, Args: e.Args})
+	e.frame = codec.AppendRequest(e.frame[:0], &codec.Request{Op: e.Op, Args: e.Args})
+	req, _, err := codec.ParseRequest(e.frame)
+	if err != nil {
+		return nil, legacy.NewException("ValueError", err.Error())
+	}
+	frames, err := execute(&req)
 	if err != nil {
 		return nil, err
 	}
@@ -364,13 +370,13 @@ func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]by
 // trim lets room go that a large request has made.
 func (e *legacyExecutor) trim() {
 	if cap(e.Args)+cap(e.reply)+cap(e.body) > 16*flushBytes {
-		e.Args, e.reply, e.body = nil, nil, nil
+		e.Args, e.frame, e.reply, e.body = nil, nil, nil, nil
 	}
 }
 
-// legacyTable returns the kind of a table.
-func (srv *Server) legacyTable(name []byte) legacy.Table {
-	table, ok := srv.store.Lookup(name)
+// kindOf returns the kind of the table that the request is for.
+func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
+	table, ok := srv.store.Lookup(&e.call, e.Table())
 	switch {
 	case !ok:
 		return legacy.NoTable
@@ -384,7 +390,14 @@ func (srv *Server) legacyTable(name []byte) legacy.Table {
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
 	x := &l.exec
+	if commands[req.Op].mutates && s.srv.mustWait(req) {
+		return nil, errLegacyLong // the disk is waited for
+	}
+	drawn := l.log.drawn()
 	l.frame = x.reply(l.frame[:0], req, nil)
+	if l.log.drawn() != drawn {
+		s.srv.flushJournal()
+	}
 	if x.outcome == outcomeStream {
 		x.stream.close()
 	}

@@ -98,7 +98,7 @@ func viewSlice(x *executor) (stream, error) {
 	if err := s.read(x); err != nil {
 		return stream{}, err
 	}
-	view, err := x.table.List().View()
+	view, err := x.table.List().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}
@@ -134,7 +134,7 @@ func listAll(x *executor) error {
 }
 
 func viewAll(x *executor) (stream, error) {
-	view, err := x.table.List().View()
+	view, err := x.table.List().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}
@@ -151,7 +151,7 @@ func listContains(x *executor) error {
 
 func viewContains(x *executor) (stream, error) {
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View()
+	view, err := x.table.List().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}
@@ -169,7 +169,7 @@ func listCount(x *executor) error {
 
 func viewCount(x *executor) (stream, error) {
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View()
+	view, err := x.table.List().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}
@@ -209,7 +209,7 @@ func viewIndex(x *executor) (stream, error) {
 		return stream{}, err
 	}
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View()
+	view, err := x.table.List().View(&x.call)
 	if err != nil {
 		return stream{}, err
 	}

@@ -94,6 +94,7 @@ var golden = []example{
 	{name: "list pop, empty", op: codec.OpListPop, args: []any{"l"}},
 	{name: "rename", op: codec.OpRename, args: []any{"l", "m"}},
 	{name: "drop", op: codec.OpDrop, args: []any{"m"}},
+	{name: "save, nothing kept", op: codec.OpSave},
 	{name: "unknown opcode", op: 0xfe},
 	{name: "unknown flag", op: codec.OpPing, flags: 0x80},
 	{name: "value cut short", op: codec.OpDictSet, args: []any{"d", "k", rawValue{0xd9, 0x05, 'a'}}},

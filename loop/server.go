@@ -15,6 +15,7 @@ import (
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
 
@@ -30,6 +31,9 @@ type Server struct {
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	beside   sync.WaitGroup
+	journal  *persist.Journal // nil: none is kept
+	logs     logPool          // of requests beside the loops
+	saver    saver
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -41,6 +45,8 @@ type Server struct {
 
 	clock     coarseClock
 	draining  atomic.Bool
+	behind    atomic.Bool  // the journal is: requests that change anything are refused
+	ioOnce    sync.Once    // that the journal is broken is told
 	conns     atomic.Int64 // accepted and not yet closed
 	refusing  atomic.Int64
 	streams   atomic.Int64 // long reads under way
@@ -64,11 +70,12 @@ type eventLoop struct {
 	legacy   legacyExecutor
 	frame    []byte // a reply that legacy makes its own of
 	requests atomic.Uint64
+	loopDurable
 }
 
-// Start listens on the configured addresses and serves them; it returns when connections are accepted.
+// Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
 //
-// Errors: those of CheckDescriptors, of listening (wrapped; the address is named) and of the key derivation.
+// Errors: those of CheckDescriptors, of persist.Recover, of listening (wrapped; the address is named) and of the key derivation.
 func Start(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -98,8 +105,23 @@ func Start(cfg Config) (*Server, error) {
 			},
 		},
 	}
-	if err := srv.legacy.init(&cfg); err != nil {
+	if err := srv.restore(); err != nil {
 		return nil, err
+	}
+	if err := srv.start(); err != nil {
+		if srv.journal != nil {
+			err = errors.Join(err, srv.journal.Close())
+		}
+		return nil, err
+	}
+	return srv, nil
+}
+
+// start makes ready what serves, listens, and runs it.
+func (srv *Server) start() (err error) {
+	cfg := &srv.cfg
+	if err := srv.legacy.init(cfg); err != nil {
+		return err
 	}
 	srv.logins.init(loginWorkers())
 	srv.unread.limit = allUnreadBytes
@@ -111,18 +133,18 @@ func Start(cfg Config) (*Server, error) {
 	srv.sessions.init()
 	srv.clock.set(time.Now())
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
-		return nil, err
+		return err
 	}
-	if srv.listeners, err = listen(&cfg); err != nil {
-		return nil, err
+	if srv.listeners, err = listen(cfg); err != nil {
+		return err
 	}
 	if err := srv.run(); err != nil {
 		for _, ln := range srv.listeners {
 			_ = ln.Close()
 		}
-		return nil, err
+		return err
 	}
-	return srv, nil
+	return nil
 }
 
 // run starts the event loops, then accepts.
@@ -141,6 +163,9 @@ func (srv *Server) run() error {
 	}
 	srv.engine = engine
 	go srv.sweep()
+	if srv.cfg.Data.File != "" {
+		go srv.saver.run()
+	}
 	for _, ln := range srv.listeners {
 		srv.accepting.Go(func() { srv.accept(ln) })
 	}
@@ -162,8 +187,8 @@ func (srv *Server) Wait() error {
 	return srv.stopErr
 }
 
-// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed. It
-// returns when all of that is done or, dropping what is left, when ctx ends, with ctx's error.
+// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed, or, dropping what is
+// left, when ctx ends, with ctx's error; last the tables are saved, if they are kept on disk, however long that takes.
 func (srv *Server) Stop(ctx context.Context) error {
 	srv.stopOnce.Do(func() {
 		srv.stopErr = srv.stop(ctx)
@@ -182,7 +207,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	err := srv.drain(ctx)
 	close(srv.sweeps)
 	srv.memory.end()
-	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx))
+	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx), srv.endData())
 }
 
 // finish waits until the work beside the loops has ended.
@@ -224,6 +249,8 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{exec: executor{srv: srv}}
+		l.log = srv.newLog()
+		l.exec.call.Log = l.log.orNil()
 		srv.loops[el] = l
 	}
 	return l

@@ -72,7 +72,8 @@ type session struct {
 	readsLess  bool // the socket is left unread
 	streams    int  // long reads and large replies under way
 	sendsLarge bool // one of them is a large reply
-	unread     int  // bytes of replies the client had left at the last look while paused
+	held       heldReplies
+	unread     int // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
 	halfClosed bool // the server stops and has said its last word; since lookedAt
 
@@ -126,6 +127,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.gone.Store(true)
 	s.setUnread(0)
 	s.dropCarry()
+	s.held = heldReplies{}
 	s.records.drop()
 	s.releaseUnproven()
 	return gnet.None
@@ -145,7 +147,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		s.active.Store(time.Now().UnixNano())
 	}
 	action = s.turn(in)
-	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 {
+	if h.srv.besides.Load() > 0 || h.srv.logins.waiting.Load() > 0 || s.loop.waits.Load() {
 		runtime.Gosched() // or goroutines beside the loops wait for tens of milliseconds
 	}
 	return action
@@ -184,7 +186,7 @@ func (s *session) serve(in []byte) {
 	l := s.loop
 	in, problem := s.open(in)
 	pending := s.pending(in)
-	used, executed := 0, uint64(0)
+	used, executed, drawn := 0, uint64(0), l.log.drawn()
 	for s.state == running && !s.closing && used < len(pending) {
 		req, n, err := codec.ParseRequest(pending[used:])
 		if errors.Is(err, codec.ErrShort) {
@@ -204,6 +206,9 @@ func (s *session) serve(in []byte) {
 		}
 	}
 	l.requests.Add(executed)
+	if l.log.drawn() != drawn {
+		s.srv.flushJournal()
+	}
 	if problem != nil {
 		s.streamEnded(problem)
 	}
@@ -249,7 +254,7 @@ func (s *session) dropCarry() {
 func (s *session) execute(req *codec.Request, problem error) bool {
 	l := s.loop
 	x := &l.exec
-	start := len(l.out)
+	start, drawn := len(l.out), l.log.drawn()
 	l.out = x.reply(l.out, req, problem)
 	switch x.outcome {
 	case outcomeParked:
@@ -271,6 +276,11 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	case outcomeAnswered:
 		s.closing = s.closing || x.status == codec.StatusInternal
 		s.srv.logRequest(s.peer, req.Op, x)
+		if lsn := l.log.drawn(); lsn != drawn && s.srv.mustWait(req) {
+			s.holdReply(l.out[start:], lsn, req.Flags&codec.FlagDurable != 0)
+			l.out = l.out[:start]
+			return true
+		}
 		if len(l.out)-start > largeReplyBytes {
 			s.sendLarge(append([]byte(nil), l.out[start:]...))
 			l.out = l.out[:start]
@@ -391,7 +401,7 @@ func (s *session) verdict() gnet.Action {
 	if s.carry != nil {
 		waiting = len(s.carry.B) - s.carryUsed
 	}
-	if busy := s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0; busy != s.busy.Load() {
+	if busy := s.state != running || s.streams > 0 || s.unsent(); busy != s.busy.Load() {
 		s.active.Store(s.srv.clock.nanos())
 		s.busy.Store(busy)
 	}
@@ -414,9 +424,12 @@ func (s *session) verdict() gnet.Action {
 	return gnet.None
 }
 
+// unsent says whether there are replies that have not been given to the kernel.
+func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || len(s.held.marks) > 0 }
+
 // closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {
-	if s.conn.OutboundBuffered() == 0 {
+	if !s.unsent() {
 		return gnet.Close
 	}
 	now := s.srv.clock.now()
@@ -433,7 +446,7 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.streams > 0 || s.conn.OutboundBuffered() > 0 || s.inExchange() {
+	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() {
 		return gnet.None
 	}
 	now := s.srv.clock.now()

@@ -34,7 +34,7 @@ func createTable(x *executor) error {
 
 // checkKind answers false if the table that is there is of the given kind.
 func (x *executor) checkKind(kind shardmap.Kind) error {
-	table, ok := x.srv.store.Lookup(x.name)
+	table, ok := x.srv.store.Lookup(&x.call, x.name)
 	if !ok {
 		return shardmap.ErrNoTable
 	}
@@ -46,7 +46,7 @@ func (x *executor) checkKind(kind shardmap.Kind) error {
 }
 
 func exists(x *executor) error {
-	_, ok := x.srv.store.Lookup(x.name)
+	_, ok := x.srv.store.Lookup(&x.call, x.name)
 	x.body = msgp.AppendBool(x.body, ok)
 	return nil
 }
@@ -70,12 +70,10 @@ func tables(x *executor) error {
 }
 
 func drop(x *executor) error {
-	table, ok := x.srv.store.Lookup(x.name)
-	if !ok {
-		return shardmap.ErrNoTable
+	if err := x.findTable(anyTable); err != nil { // what to wait for, if a long write owns it
+		return err
 	}
-	x.table = table
-	return x.srv.store.Drop(string(x.name))
+	return x.srv.store.Drop(&x.call, string(x.name))
 }
 
 func rename(x *executor) error {
@@ -86,7 +84,10 @@ func rename(x *executor) error {
 	if len(rest) > 0 {
 		return &codec.Error{Status: codec.StatusBadArguments, Message: "RENAME takes one new name"}
 	}
-	if err = x.srv.store.Rename(string(x.name), string(name)); errors.Is(err, shardmap.ErrTableExists) {
+	if err := x.findTable(anyTable); err != nil { // what to wait for, if a long write owns it
+		return err
+	}
+	if err = x.srv.store.Rename(&x.call, string(x.name), string(name)); errors.Is(err, shardmap.ErrTableExists) {
 		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q is there already", name)}
 	}
 	return err
@@ -94,6 +95,9 @@ func rename(x *executor) error {
 
 func tableLen(x *executor) error {
 	n := x.table.Len()
+	if x.table.Name() != string(x.name) { // renamed, perhaps before the length was read
+		return shardmap.ErrNoTable
+	}
 	x.body = msgp.AppendInt(x.body, n)
 	return nil
 }

@@ -11,10 +11,18 @@ type Call struct {
 	Beside    bool   // the caller may block: long work is done, gates are waited for
 	HasIf     bool   // act only if the entry's version is IfVersion
 	IfVersion uint64 // 0: only if the key is absent
+	Log       Log    // is told of each number that the call draws; nil: nobody is
+	Request   []byte // what Log is told; see Log
+	Replay    bool   // the call is a recorded one made again: nobody else uses the store, and it draws no number but those that were recorded
 
 	// Set by the call.
 
 	Version uint64 // of the entry read or written (0: none); for a mutation the last LSN drawn
+
+	// Set by Lookup.
+
+	found *Table  // the table that was found last
+	name  *string // and the name that it was found by
 
 	// Buffers used again by the next call.
 

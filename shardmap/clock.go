@@ -1,9 +1,12 @@
 package shardmap
 
 import (
+	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // MaxLSN bounds the clock: versions are kept in 48 bits.
@@ -25,8 +28,8 @@ type cut struct {
 
 	mu     sync.Mutex
 	closed bool
-	parts  map[*Table][]any // handed over, in no order: *contents of shards, or a list's frozen root
-	names  []namedTable     // tables dropped or renamed since the cut
+	parts  map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
+	names  []namedTable           // tables dropped or renamed since the cut
 
 	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
 }
@@ -38,8 +41,11 @@ type namedTable struct {
 
 // draw takes k numbers from the clock, n to n+k-1, for a mutation whose locks are held and which cannot fail any more. The list of views
 // is as young as n: a view with a number below n is in it, unless closed.
-func (s *Store) draw(k uint64) (n uint64, vs *viewList) {
+func (s *Store) draw(c *Call, k uint64) (n uint64, vs *viewList) {
 	n = s.clock.Add(k) - k + 1
+	if c.Log != nil {
+		c.Log.Append(n, k, c.Request)
+	}
 	vs = s.views.Load()
 	if vs.busy {
 		vs = s.settledViews()
@@ -60,8 +66,8 @@ func (s *Store) settledViews() *viewList {
 }
 
 // newCut opens a view of table, or of the whole store if table is nil: it will see the mutations with numbers below its own.
-func (s *Store) newCut(table *Table) *cut {
-	c := &cut{store: s, table: table, parts: make(map[*Table][]any)}
+func (s *Store) newCut(call *Call, table *Table) *cut {
+	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
 	old := s.views.Load()
@@ -77,6 +83,9 @@ func (s *Store) newCut(table *Table) *cut {
 	}
 	next.newest = c.number
 	s.views.Store(next)
+	if call.Log != nil {
+		call.Log.Append(c.number, 1, nil)
+	}
 	return c
 }
 
@@ -101,23 +110,40 @@ func (c *cut) close() {
 	s.graveyard.release(s, c)
 }
 
-// newestOf returns the highest number of an open view that covers t, 0 if there is none. What was written at or after it may be
-// changed in place; what is older may be seen by a view.
-func (vs *viewList) newestOf(t *Table) uint64 {
+// vision says which entries of a table open views may see: those with versions below seen and places above passed.
+type vision struct{ seen, passed uint64 }
+
+func (v *vision) sees(version, place uint64) bool { return version < v.seen && place > v.passed }
+
+// visionOf returns what open views may see of t.
+func (vs *viewList) visionOf(t *Table) (v vision) {
 	for i := len(vs.cuts) - 1; i >= 0; i-- {
-		if vs.cuts[i].covers(t) {
-			return vs.cuts[i].number
+		switch c := vs.cuts[i]; {
+		case !c.covers(t):
+		case v.seen > 0:
+			return vision{v.seen, 0} // an older view may be behind
+		default:
+			v.seen = c.number
+			if p := t.drained.Load(); p != nil && p.cut == c {
+				v.passed = p.place.Load()
+			}
 		}
 	}
-	return 0
+	return v
 }
 
-// handover gives one part of t (a shard, a list's root), as it is before the mutation n, to each open view that must have it: those with
+// drained is how far a view has come that reads a table for the last time.
+type drained struct {
+	cut   *cut
+	place atomic.Uint64 // entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
+}
+
+// handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view that must have it: those with
 // frozenAt < number < n. It returns the part's new frozenAt. The caller holds the part's lock. freeze is called at most once.
 //
 // Callers look first whether vs.newest > frozenAt: mostly it is not, and there is nothing to do.
-func (vs *viewList) handover(t *Table, frozenAt, n uint64, freeze func() any) uint64 {
-	var part any
+func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func() any) uint64 {
+	var frozen any
 	served := frozenAt
 	for _, c := range vs.cuts {
 		if c.number <= frozenAt || c.number > n {
@@ -127,34 +153,60 @@ func (vs *viewList) handover(t *Table, frozenAt, n uint64, freeze func() any) ui
 		if !c.covers(t) || broken.skipHandover {
 			continue
 		}
-		if part == nil {
-			part = freeze()
+		if frozen == nil {
+			frozen = freeze()
 		}
-		c.take(t, part)
+		c.take(t, part, frozen)
 	}
 	return served
 }
 
-func (c *cut) covers(t *Table) bool { return c.table == nil || c.table == t }
-
-// take accepts a part of t that a writer hands over.
-func (c *cut) take(t *Table, part any) {
-	c.mu.Lock()
-	if !c.closed {
-		c.parts[t] = append(c.parts[t], part)
+// covers tells whether the view may still read t.
+func (c *cut) covers(t *Table) bool {
+	if c.table != nil && c.table != t {
+		return false
 	}
-	c.mu.Unlock()
+	d := t.drained.Load()
+	return d == nil || d.cut != c || d.place.Load() != math.MaxUint64
 }
 
-// handed returns what the view has been given of t until now.
-func (c *cut) handed(t *Table) []any {
+// take accepts a part of t, frozen.
+func (c *cut) take(t *Table, part, frozen any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.parts[t]
+	if c.closed {
+		return
+	}
+	if c.parts[t] == nil {
+		c.parts[t] = make(map[any]any)
+	}
+	c.parts[t][part] = frozen
+}
+
+// handed returns a part of t that the view has been given; nil: it has not.
+func (c *cut) handed(t *Table, part any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parts[t][part]
+}
+
+// allHanded returns the parts of t that the view has been given until now.
+func (c *cut) allHanded(t *Table) map[any]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.parts[t])
+}
+
+// forget lets go what the view has been given of t.
+func (c *cut) forget(t *Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.parts, t)
 }
 
 // broken are faults that tests switch on to see that their checkers catch them.
 var broken struct {
-	skipHandover bool // writers hand nothing over
-	cutEarly     bool // a cut draws its number before it marks the list
+	skipHandover   bool // writers keep and hand over nothing
+	cutEarly       bool // a cut draws its number before it marks the list
+	renameUnlocked bool // a table is renamed while calls on it are under way
 }

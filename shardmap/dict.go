@@ -57,12 +57,12 @@ func (d *Dict) resolve(c *Call, given []byte) (key, error) {
 	return k, nil
 }
 
-// lock returns the shard of a hash, locked and neither retired nor gated.
+// lock returns the shard of a hash, not retired, of a table that is not closed to the call, locked.
 func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	for {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()
-		if !s.retired && !d.table.gate.shut() {
+		if !s.retired && !d.table.closed(c) {
 			return s, nil
 		}
 		s.mu.Unlock()
@@ -72,9 +72,9 @@ func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	}
 }
 
-// meet decides how a call goes on that met a retired shard or a gate: nil means that it is to be made again.
+// meet decides how a call goes on that met a retired shard or a closed table: nil means that it is to be made again.
 func (d *Dict) meet(c *Call) error {
-	if d.table.dropped.Load() {
+	if d.table.lost(c) {
 		return ErrNoTable
 	}
 	if d.table.gate.shut() {
@@ -132,7 +132,7 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 		s.mu.Unlock()
 		return dst, ErrLong
 	default:
-		v := d.last(s.value(num))
+		v := d.last(c, s.value(num))
 		s.mu.Unlock()
 		dst = v.appendTo(dst)
 	}
@@ -172,8 +172,7 @@ func (d *Dict) Set(c *Call, key, val []byte) error {
 
 // setLocked stores val, which nothing can prevent any more, and unlocks s.
 func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
-	w := d.table.begin(1)
-	s.handover(&w)
+	w := d.table.begin(c, 1)
 	c.Version = w.first
 	if num >= 0 {
 		s.overwrite(&w, k, num, val, w.first)
@@ -231,7 +230,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 		e.setVersion(lsn)
 		return
 	}
-	if s.fits(w, e, n+len(val)) {
+	if s.fits(w, e, s.place(num), n+len(val)) {
 		copy(s.resize(e, n+len(val))[n:], val)
 		e.setVersion(lsn)
 		return
@@ -310,8 +309,7 @@ func (d *Dict) Delete(c *Call, key []byte) error {
 
 // deleteLocked deletes entry num and unlocks s.
 func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
-	w := d.table.begin(1)
-	s.handover(&w)
+	w := d.table.begin(c, 1)
 	c.Version = w.first
 	s.remove(&w, hash, num)
 	d.size.Add(-1)
@@ -338,7 +336,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		s.mu.Unlock()
 		return dst, ErrLong
 	}
-	v := d.last(s.value(num))
+	v := d.last(c, s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
 	return v.appendTo(dst), nil
 }

@@ -121,13 +121,13 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 			return ErrLong
 		}
 	}
-	h, err := d.own()
+	h, err := d.own(c)
 	if err != nil {
 		return err
 	}
 	defer d.table.gate.leave(h)
-	first, vs := h.draw(d.store, uint64(n))
-	w := write{d.store, first, vs, vs.newestOf(d.table)}
+	first, vs := h.draw(d.store, c, uint64(n))
+	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
 	return nil
 }
@@ -180,10 +180,7 @@ func (d *Dict) splitsDue(c *Call) int {
 
 // updateHeld stores the batch in the shards that are held.
 func (d *Dict) updateHeld(c *Call, packed []byte) {
-	w := d.table.begin(uint64(len(c.batch)))
-	for _, s := range c.held {
-		s.handover(&w)
-	}
+	w := d.table.begin(c, uint64(len(c.batch)))
 	d.warm(c)
 	added := 0
 	for i := range c.batch {
@@ -224,7 +221,6 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 		d.prebuild(&k, val)
 		s := d.dir.Load().shard(item.hash)
 		s.mu.Lock()
-		s.handover(w)
 		added += s.put(w, &k, val, w.first+uint64(i))
 		d.settle(w, s)
 		s.mu.Unlock()
@@ -257,7 +253,7 @@ func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	if !c.Beside {
 		return d.getHeld(c, dst, keys)
 	}
-	h, err := d.own()
+	h, err := d.own(c)
 	if err != nil {
 		return dst, err
 	}
@@ -294,7 +290,7 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		s.mu.Lock()
 		num := s.find(k.hash, k.canonical)
 		if num >= 0 && s.isBig(num) {
-			v := d.last(s.value(num))
+			v := d.last(c, s.value(num))
 			s.mu.Unlock()
 			dst = v.appendTo(dst)
 		} else {

@@ -146,7 +146,7 @@ func BenchmarkDictUpdate100(b *testing.B) {
 func BenchmarkDictViewEntries(b *testing.B) {
 	d := newBenchDict(b, benchEntries)
 	for b.Loop() {
-		v, err := d.View()
+		v, err := d.View(&Call{})
 		if err != nil {
 			b.Fatal(err)
 		}

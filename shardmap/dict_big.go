@@ -1,5 +1,7 @@
 package shardmap
 
+import "slices"
+
 // InlineBytes is how many bytes a call may copy in Inline mode.
 const InlineBytes = 1 << 20
 
@@ -16,15 +18,19 @@ type lasting struct {
 }
 
 // last makes bytes of a record last. The caller holds the shard's lock, so the record is older than the cut.
-func (d *Dict) last(bytes []byte) lasting { return lasting{bytes, d.store.newCut(d.table)} }
+func (d *Dict) last(c *Call, record []byte) lasting {
+	if c.Replay {
+		return lasting{slices.Clone(record), nil}
+	}
+	return lasting{record, d.store.newCut(c, d.table)}
+}
 
 // appendTo appends the bytes to dst and lets them go. The caller holds no lock.
 func (l lasting) appendTo(dst []byte) []byte {
-	if l.cut == nil {
-		return dst
-	}
 	dst = append(dst, l.bytes...)
-	l.cut.close()
+	if l.cut != nil {
+		l.cut.close()
+	}
 	return dst
 }
 

@@ -77,7 +77,7 @@ func TestBigValues(t *testing.T) {
 	if err := d.Set(beside, one, want); err != nil {
 		t.Fatal(err)
 	}
-	view, err := d.View()
+	view, err := d.View(&Call{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@ package shardmap
 
 import "math/bits"
 
-// lockAll locks all shards, none of them retired or gated, and leaves them in Call.held.
+// lockAll locks all shards, none of them retired, of a table that is not closed to the call, and leaves them in Call.held.
 //
 // Errors: ErrLong for an inline call on a dict of very many shards.
 func (d *Dict) lockAll(c *Call) error {
@@ -15,7 +15,7 @@ func (d *Dict) lockAll(c *Call) error {
 		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
 			ok = c.hold(dir.shards[i])
 		}
-		if ok && !d.table.gate.shut() {
+		if ok && !d.table.closed(c) {
 			return nil
 		}
 		c.release()
@@ -25,10 +25,10 @@ func (d *Dict) lockAll(c *Call) error {
 	}
 }
 
-// lockBatch locks the shards of all items of the Call's batch, none of them retired or gated, and leaves them in Call.held.
+// lockBatch locks the shards of all items of the Call's batch, none of them retired, of a table that is not closed to the call, and leaves them in Call.held.
 func (d *Dict) lockBatch(c *Call) error {
 	for {
-		if c.holdTouched(d.dir.Load()) && !d.table.gate.shut() {
+		if c.holdTouched(d.dir.Load()) && !d.table.closed(c) {
 			return nil
 		}
 		c.release()
@@ -77,14 +77,35 @@ func (c *Call) release() {
 	c.held = c.held[:0]
 }
 
+// lockWhole locks all shards for a change to the table itself, and leaves them in Call.held. Errors: ErrNoTable; ErrBusy if a long write owns the table.
+func (d *Dict) lockWhole(c *Call) error {
+	dir := d.dir.Load()
+	for ok := false; !ok; dir = d.dir.Load() {
+		c.release()
+		ok = true
+		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
+			ok = c.hold(dir.shards[i])
+		}
+		if d.table.dropped.Load() {
+			c.release()
+			return ErrNoTable
+		}
+	}
+	if d.table.gate.shut() {
+		c.release()
+		return ErrBusy
+	}
+	return nil
+}
+
 // own makes the caller the owner of the dict: no call but those of views acts on it until the gate is left.
-func (d *Dict) own() (*hold, error) {
+func (d *Dict) own(c *Call) (*hold, error) {
 	h := d.table.gate.enter()
 	d.dir.Load().each(func(s *shard) {
 		s.mu.Lock()   // calls that came before the sign have ended
 		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
 	})
-	if d.table.dropped.Load() {
+	if d.table.lost(c) {
 		d.table.gate.leave(h)
 		return nil, ErrNoTable
 	}

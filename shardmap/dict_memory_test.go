@@ -26,15 +26,15 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 		set(n)
 		mapped, free := store.slabs.Bytes()
 		live := mapped - free
-		old := store.View()
+		old := store.View(&Call{})
 		set(20 * n)
 		if kept := store.Stats().GraveyardBytes; kept > 2*live {
 			t.Errorf("values of %d: %d bytes are kept, %d were live", size, kept, live)
 		}
-		middle := store.View()
+		middle := store.View(&Call{})
 		set(20 * n)
 		both := store.Stats().GraveyardBytes
-		young := store.View()
+		young := store.View(&Call{})
 		middle.Close()
 		if kept := store.Stats().GraveyardBytes; size > maxBumpBytes*2 && kept >= both {
 			t.Errorf("values of %d: %d bytes are kept, as many as before the middle view was closed", size, kept)
@@ -151,12 +151,12 @@ func TestLenWhileCreated(t *testing.T) {
 		tasks.Go(func() { _, created = s.Create(&Call{Beside: true}, "t", kind, packed, n) })
 		for found := false; !found; runtime.Gosched() {
 			var table *Table
-			if table, found = s.Lookup([]byte("t")); found && table.Len() != want {
+			if table, found = s.Lookup(&Call{}, []byte("t")); found && table.Len() != want {
 				t.Errorf("%v: length %d, want %d", kind, table.Len(), want)
 			}
 		}
 		tasks.Wait()
-		if table, _ := s.Lookup([]byte("t")); created != nil || table.Len() != want {
+		if table, _ := s.Lookup(&Call{}, []byte("t")); created != nil || table.Len() != want {
 			t.Errorf("%v: length %d, %v", kind, table.Len(), created)
 		}
 	}

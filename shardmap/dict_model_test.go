@@ -50,7 +50,7 @@ func TestDictAgainstModel(t *testing.T) {
 
 // recreate begins anew with an empty dict.
 func (s *session) recreate() {
-	s.ok(s.store.Drop("table"))
+	s.ok(s.store.Drop(&Call{}, "table"))
 	table, err := s.store.Create(&s.call, "table", KindDict, nil, 0)
 	s.ok(err)
 	s.dict, s.model = table.Dict(), newModel()

@@ -120,7 +120,7 @@ func TestGate(t *testing.T) {
 	if err := d.Set(&c, key, key); err != nil {
 		t.Fatal(err)
 	}
-	h, err := d.own()
+	h, err := d.own(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,19 +133,19 @@ func TestGate(t *testing.T) {
 	if err := d.Update(&c, slices.Concat(key, key), 1); !errors.Is(err, ErrBusy) {
 		t.Errorf("update: %v, want ErrBusy", err)
 	}
-	if err := s.Drop("table"); !errors.Is(err, ErrBusy) {
+	if err := s.Drop(&Call{}, "table"); !errors.Is(err, ErrBusy) {
 		t.Errorf("drop: %v, want ErrBusy", err)
 	}
-	if _, err := d.View(); !errors.Is(err, ErrBusy) {
+	if _, err := d.View(&Call{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("view: %v, want ErrBusy", err)
 	}
 	woken, beside, seen := 0, make(chan error), make(chan int)
 	if !d.table.Wait(func() { woken++ }) {
 		t.Error("Wait: false while the gate is shut")
 	}
-	early, _ := d.view()
-	first, vs := h.draw(s, 1)
-	late, _ := d.view()
+	early, _ := d.view(&Call{})
+	first, vs := h.draw(s, &c, 1)
+	late, _ := d.view(&Call{})
 	go func() {
 		beside <- d.Delete(&Call{Beside: true}, key)
 	}()
@@ -156,7 +156,8 @@ func TestGate(t *testing.T) {
 	if err := d.plan(&c, slices.Concat(str("new"), key), 1); err != nil {
 		t.Fatal(err)
 	}
-	d.updateOwned(&c, &write{s, first, vs, vs.newestOf(d.table)}, slices.Concat(str("new"), key))
+	w := d.table.write(first, vs)
+	d.updateOwned(&c, &w, slices.Concat(str("new"), key))
 	d.table.gate.leave(h)
 	if n := <-seen; n != 2 {
 		t.Errorf("the view after the write has %d entries, want 2", n)
@@ -203,22 +204,22 @@ func TestTables(t *testing.T) {
 	is(err, ErrTableExists)
 	_, err = s.Create(&c, "three", Kind(9), nil, 0)
 	is(err, ErrKind)
-	is(s.Rename("none", "three"), ErrNoTable)
-	is(s.Rename("one", "two"), ErrTableExists)
-	view := s.View()
+	is(s.Rename(&Call{}, "none", "three"), ErrNoTable)
+	is(s.Rename(&Call{}, "one", "two"), ErrTableExists)
+	view := s.View(&Call{})
 	defer view.Close()
-	is(s.Rename("one", "three"), nil)
+	is(s.Rename(&Call{}, "one", "three"), nil)
 	names("three:dict:1 two:list:2")
-	if _, ok := s.Lookup([]byte("one")); ok {
+	if _, ok := s.Lookup(&Call{}, []byte("one")); ok {
 		t.Fatal("the old name still leads to a table")
 	}
-	three, _ := s.Lookup([]byte("three"))
-	is(s.Drop("three"), nil)
-	is(s.Drop("three"), ErrNoTable)
+	three, _ := s.Lookup(&Call{}, []byte("three"))
+	is(s.Drop(&Call{}, "three"), nil)
+	is(s.Drop(&Call{}, "three"), ErrNoTable)
 	is(three.Dict().Set(&c, str("a"), str("a")), ErrNoTable)
-	_, err = three.Dict().View()
+	_, err = three.Dict().View(&Call{})
 	is(err, ErrNoTable)
-	is(s.Drop("two"), nil)
+	is(s.Drop(&Call{}, "two"), nil)
 	is(two.List().Append(&c, str("a")), ErrNoTable)
 	_, err = s.Create(&c, "one", KindList, nil, 0)
 	is(err, nil)
@@ -281,7 +282,7 @@ func TestDictCallsDoNotAllocate(t *testing.T) {
 			return nil
 		}},
 		{"Lookup", func() error {
-			if _, ok := s.Lookup(name); !ok {
+			if _, ok := s.Lookup(&Call{}, name); !ok {
 				return ErrNoTable
 			}
 			return nil

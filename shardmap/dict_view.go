@@ -2,16 +2,13 @@ package shardmap
 
 import (
 	"iter"
-	"sync"
+	"math"
 )
 
 // DictView shows what a dict held at a cut, while writers go on.
 type DictView struct {
 	cut  *cut
 	dict *Dict
-
-	collect sync.Once
-	parts   []*contents
 }
 
 // Entry is one entry of a DictView. Key and Val are good until the next step.
@@ -26,25 +23,25 @@ func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} 
 // View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
 //
 // Errors: ErrBusy if a long write owns the table; ErrNoTable.
-func (d *Dict) View() (*DictView, error) {
+func (d *Dict) View(c *Call) (*DictView, error) {
 	if d.table.gate.shut() {
 		return nil, ErrBusy
 	}
-	return d.view()
+	return d.view(c)
 }
 
-func (d *Dict) view() (*DictView, error) {
-	c := d.store.newCut(d.table)
+func (d *Dict) view(c *Call) (*DictView, error) {
+	cut := d.store.newCut(c, d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
 	// A drop before the cut has handed nothing to it.
-	gone := d.table.dropped.Load() && s.frozenAt < c.number
+	gone := d.table.dropped.Load() && s.frozenAt < cut.number || d.table.renamed(c)
 	s.mu.Unlock()
 	if gone {
-		c.close()
+		cut.close()
 		return nil, ErrNoTable
 	}
-	return newDictView(c, d), nil
+	return newDictView(cut, d), nil
 }
 
 // Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
@@ -57,12 +54,12 @@ func (v *DictView) Close() {
 	}
 }
 
-// Len returns how many entries the dict had. Like Entries it is not for event loops: it takes each shard's lock once, and waits for a long
+// Len returns how many entries the dict had. Like Entries it is not for event loops: it looks at all entries, a shard at a time under its lock, and waits for a long
 // write that the view must show whole.
 func (v *DictView) Len() int {
 	n := 0
-	for _, part := range v.contents() {
-		n += part.live
+	for _, p := range v.parts() {
+		n += p.count()
 	}
 	return n
 }
@@ -80,54 +77,85 @@ func (v *DictView) Entries() iter.Seq2[[]byte, []byte] {
 
 // EntriesVersioned yields all entries in order.
 func (v *DictView) EntriesVersioned() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) { v.entries(nil, yield) }
+}
+
+// Drain yields all entries in order, for the last time: what was yielded is let go, so that writers need not keep it any more. Nothing of the view may be read
+// afterwards, whether or not all was yielded.
+func (v *DictView) Drain() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		var m merge
-		for _, part := range v.contents() {
-			m.add(part, 0)
-		}
-		m.init()
-		for ; len(m) > 0; m.next() {
-			e := m[0].entry()
-			key, val := m[0].contents.pair(e)
-			if !yield(Entry{key, val, e.version(), m[0].place}) {
-				return
-			}
-		}
+		d := &drained{cut: v.cut}
+		v.dict.table.drained.Store(d)
+		v.entries(d, yield)
+		d.place.Store(math.MaxUint64)
+		v.cut.forget(v.dict.table)
 	}
 }
 
-// contents returns the contents of all shards at the cut: those that writers have handed over, and the rest, which it freezes.
-func (v *DictView) contents() []*contents {
-	v.collect.Do(func() {
-		v.dict.freezeFor(v.cut)
-		for _, part := range v.cut.handed(v.dict.table) {
-			v.parts = append(v.parts, part.(*contents))
+// entries yields all entries in order, and tells d, unless it is nil, how far it has come.
+func (v *DictView) entries(d *drained, yield func(Entry) bool) {
+	m := v.parts()
+	for i := len(m) - 1; i >= 0; i-- {
+		if !m[i].fill() {
+			m[i] = m[len(m)-1]
+			m = m[:len(m)-1]
 		}
-	})
-	return v.parts
+	}
+	m.init()
+	for n := 0; len(m) > 0; n++ {
+		p := m[0]
+		e := &p.ready[p.at]
+		key, val := e.pair()
+		if d != nil && n%seenEntries == 0 && e.place > 0 {
+			d.place.Store(e.place - 1)
+		}
+		if !yield(Entry{key, val, e.version, e.place}) {
+			return
+		}
+		if p.at++; p.at == len(p.ready) && !p.fill() {
+			m[0] = m[len(m)-1]
+			m = m[:len(m)-1]
+		}
+		m.down(0)
+	}
 }
 
-// freezeFor has all shards that c has not been given yet handed to it.
-func (d *Dict) freezeFor(c *cut) {
+// parts returns all shards of the cut: those that are there, and those that were given up since and handed over.
+func (v *DictView) parts() viewMerge {
+	var parts viewMerge
+	there := make(map[*shard]bool)
+	for _, s := range v.dict.shardsAt(v.cut) {
+		there[s] = true
+		parts = append(parts, &viewPart{cut: v.cut, shard: s})
+	}
+	for s, frozen := range v.cut.allHanded(v.dict.table) {
+		if s := s.(*shard); !there[s] {
+			parts = append(parts, &viewPart{cut: v.cut, shard: s, frozen: frozen.(*contents)})
+		}
+	}
+	return parts
+}
+
+// shardsAt returns the shards that have not been handed to c, each as it was when it was looked at. It waits for a long write that c must show whole.
+func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 	d.table.gate.awaitBefore(c.number)
 	for hash := uint64(0); ; {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()
-		if s.frozenAt < c.number {
-			if s.retired { // by a mutation before the cut, or the view was closed meanwhile
-				s.mu.Unlock()
+		retired, handed := s.retired, s.frozenAt >= c.number
+		s.mu.Unlock()
+		if !handed {
+			if retired { // by a mutation before the cut, or the view was closed meanwhile
 				if d.table.dropped.Load() {
-					return
+					return shards
 				}
 				continue
 			}
-			// Older views must have the shard too: frozenAt speaks for them as well.
-			s.frozenAt = d.store.views.Load().handover(d.table, s.frozenAt, c.number, func() any { return s.freeze() })
+			shards = append(shards, s)
 		}
-		s.mu.Unlock()
 		next := (s.prefix + 1) << (64 - s.depth)
 		if next == 0 {
-			return
+			return shards
 		}
 		hash = next
 	}

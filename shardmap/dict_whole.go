@@ -34,10 +34,9 @@ func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 	case !c.Beside:
 		return v, dst, ErrLong
 	default:
-		v = d.last(newest.keyAndValue(e))
+		v = d.last(c, newest.keyAndValue(e))
 	}
-	w := d.table.begin(1)
-	newest.handover(&w)
+	w := d.table.begin(c, 1)
 	c.Version = w.first
 	newest.remove(&w, d.store.hashOf(newest.canonical(e)), newest.count-1)
 	d.size.Add(-1)
@@ -55,7 +54,7 @@ func (d *Dict) Clear(c *Call) error {
 		c.release()
 		return nil
 	}
-	w := d.table.begin(1)
+	w := d.table.begin(c, 1)
 	c.Version = w.first
 	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have been handed over and count no more.
 	for _, s := range c.held {
@@ -70,32 +69,19 @@ func (d *Dict) Clear(c *Call) error {
 }
 
 // drop ends the dict. Errors: ErrNoTable if that was done before, ErrBusy if a long write owns the table.
-func (d *Dict) drop() (n uint64, vs *viewList, err error) {
-	var c Call
-	dir := d.dir.Load()
-	for ok := false; !ok; dir = d.dir.Load() {
-		c.release()
-		ok = true
-		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
-			ok = c.hold(dir.shards[i])
-		}
-		if d.table.dropped.Load() {
-			c.release()
-			return 0, nil, ErrNoTable
-		}
+func (d *Dict) drop(c *Call) (vs *viewList, err error) {
+	if err := d.lockWhole(c); err != nil {
+		return nil, err
 	}
-	if d.table.gate.shut() {
-		c.release()
-		return 0, nil, ErrBusy
-	}
-	w := d.table.begin(1)
+	w := d.table.begin(c, 1)
+	c.Version = w.first
 	d.table.dropped.Store(true)
 	for _, s := range c.held {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
 	}
-	d.retireHeld(&c, &w)
-	return w.first, w.views, nil
+	d.retireHeld(c, &w)
+	return w.views, nil
 }
 
 // retireHeld retires all shards, which are held and have been handed over, lets them go and has their memory freed.
@@ -136,7 +122,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
 		pair := m[0].contents.keyAndValue(m[0].entry())
 		large := len(pair) > InlineBytes
-		if large && n > 0 || v.cut != nil {
+		if large && n > 0 || v.bytes != nil {
 			break
 		}
 		switch {
@@ -146,7 +132,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 			c.release()
 			return dst, 0, 0, ErrLong
 		default:
-			v = d.last(pair)
+			v = d.last(c, pair)
 		}
 		next = m[0].place
 		m.next()
@@ -198,7 +184,7 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
 		return out, n, err
 	}
-	v, err := d.view()
+	v, err := d.view(c)
 	if err != nil {
 		return dst, 0, err
 	}

@@ -100,9 +100,9 @@ func (g *gate) awaitBefore(number uint64) {
 }
 
 // draw is Store.draw for the owner of a gate.
-func (h *hold) draw(s *Store, k uint64) (n uint64, vs *viewList) {
+func (h *hold) draw(s *Store, c *Call, k uint64) (n uint64, vs *viewList) {
 	h.first.Store(drawing)
-	n, vs = s.draw(k)
+	n, vs = s.draw(c, k)
 	h.first.Store(n)
 	return n, vs
 }

@@ -43,17 +43,25 @@ func (l *List) fill(packed []byte, n int, lsn uint64) {
 }
 
 // drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write owns the table.
-func (l *List) drop() (n uint64, vs *viewList, err error) {
-	l.mu.Lock()
-	if l.table.gate.shut() {
-		l.mu.Unlock()
-		return 0, nil, ErrBusy
+func (l *List) drop(c *Call) (vs *viewList, err error) {
+	if err := l.lockWhole(); err != nil {
+		return nil, err
 	}
-	n, vs = l.draw(1)
+	c.Version, vs = l.draw(c, 1)
 	l.table.dropped.Store(true)
 	l.rope.Clear()
 	l.unlockChanged()
-	return n, vs, nil
+	return vs, nil
+}
+
+// lockWhole takes the mutex for a change to the table itself. Errors: ErrBusy if a long write owns the table.
+func (l *List) lockWhole() error {
+	l.mu.Lock()
+	if l.table.gate.shut() {
+		l.mu.Unlock()
+		return ErrBusy
+	}
+	return nil
 }
 
 // Len returns how many elements the list has.
@@ -63,7 +71,7 @@ func (l *List) Len() int { return int(l.length.Load()) }
 func (l *List) lockToRead(c *Call) error {
 	for {
 		l.mu.Lock()
-		if l.filled && !l.table.dropped.Load() {
+		if l.filled && !l.table.lost(c) {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -86,7 +94,7 @@ func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
 		l.mu.Lock()
-		if !l.table.gate.shut() && !l.table.dropped.Load() {
+		if !l.table.closed(c) && !l.table.dropped.Load() {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -97,9 +105,9 @@ func (l *List) lockToWrite(c *Call) error {
 
 // meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
 func (l *List) meet(c *Call) error {
-	dropped := l.table.dropped.Load()
+	lost := l.table.lost(c)
 	l.mu.Unlock()
-	if dropped {
+	if lost {
 		return ErrNoTable
 	}
 	return l.table.gate.meet(c)
@@ -113,13 +121,13 @@ func (l *List) unlockChanged() {
 
 // change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not before. The caller holds mu.
 func (l *List) change(c *Call, k int) {
-	n, _ := l.draw(uint64(k))
+	n, _ := l.draw(c, uint64(k))
 	c.Version = n + uint64(k) - 1
 }
 
 // draw draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
-func (l *List) draw(k uint64) (n uint64, vs *viewList) {
-	n, vs = l.store.draw(k)
+func (l *List) draw(c *Call, k uint64) (n uint64, vs *viewList) {
+	n, vs = l.store.draw(c, k)
 	if vs.newest > l.frozenAt {
 		l.handover(vs, n)
 	}
@@ -128,7 +136,7 @@ func (l *List) draw(k uint64) (n uint64, vs *viewList) {
 }
 
 func (l *List) handover(vs *viewList, n uint64) {
-	l.frozenAt = vs.handover(l.table, l.frozenAt, n, func() any { return l.freeze() })
+	l.frozenAt = vs.handover(l.table, l, l.frozenAt, n, func() any { return l.freeze() })
 }
 
 // freeze returns the elements as they are. The caller holds mu.
@@ -146,7 +154,7 @@ func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k i
 	h := l.table.gate.enter()
 	defer l.table.gate.leave(h)
 	l.mu.Lock()
-	if l.table.dropped.Load() {
+	if l.table.lost(c) {
 		l.mu.Unlock()
 		return ErrNoTable
 	}

@@ -63,7 +63,7 @@ func BenchmarkListPop(b *testing.B) {
 	for name, at := range map[string]int64{"first": 0, "last": -1} {
 		b.Run(name, func(b *testing.B) {
 			l, c := newTestList(b, benchElements).List(), Call{Beside: true}
-			whole, err := l.View()
+			whole, err := l.View(&Call{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -153,7 +153,7 @@ func TestBesideLeavesTheMutex(t *testing.T) {
 // TestViewKeepsOneRoot reads the tables of a view several times.
 func TestViewKeepsOneRoot(t *testing.T) {
 	table := newTestList(t, 10)
-	v := table.store.View()
+	v := table.store.View(&Call{})
 	defer v.Close()
 	for range 3 {
 		for _, tv := range v.Tables() {
@@ -165,7 +165,7 @@ func TestViewKeepsOneRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if parts := v.cut.handed(table); len(parts) != 1 {
+	if parts := v.cut.allHanded(table); len(parts) != 1 {
 		t.Errorf("the view keeps %d roots", len(parts))
 	}
 }

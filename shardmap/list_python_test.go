@@ -133,7 +133,7 @@ func TestListAgainstPython(t *testing.T) {
 // elements returns the elements of a list.
 func elements(t testing.TB, l *List) (elems [][]byte) {
 	t.Helper()
-	view, err := l.View()
+	view, err := l.View(&Call{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -206,7 +206,7 @@ func (s *listSession) check() {
 			s.t.Fatal("a view has changed")
 		}
 	}
-	view, err := s.list.View()
+	view, err := s.list.View(&Call{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

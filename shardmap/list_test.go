@@ -151,7 +151,7 @@ func TestListGate(t *testing.T) {
 			t.Errorf("%s: %+v", op.Op, got)
 		}
 	}
-	if err := table.store.Drop("list"); !errors.Is(err, ErrBusy) {
+	if err := table.store.Drop(&Call{}, "list"); !errors.Is(err, ErrBusy) {
 		t.Errorf("drop: %v", err)
 	}
 	if all, n, err := l.AppendAll(&call, nil); n != 10 || err != nil {
@@ -175,7 +175,7 @@ func TestListGate(t *testing.T) {
 
 func TestDroppedList(t *testing.T) {
 	table := newTestList(t, 10)
-	if err := table.store.Drop("list"); err != nil {
+	if err := table.store.Drop(&Call{}, "list"); err != nil {
 		t.Fatal(err)
 	}
 	before := table.store.Clock()

@@ -20,9 +20,9 @@ type ListView struct {
 
 // View opens a view of the list.
 //
-// Errors: ErrBusy while the list is being created; ErrNoTable.
-func (l *List) View() (*ListView, error) {
-	if err := l.lockToRead(&Call{}); err != nil {
+// Errors: ErrBusy while the list is being created, for an inline call; ErrNoTable.
+func (l *List) View(c *Call) (*ListView, error) {
+	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
 	// A list is one part and its root never changes, so no writer need know of the view. All of the list's mutations so far have
@@ -58,12 +58,12 @@ func (v *ListView) collect() {
 	if l.frozenAt < c.number {
 		l.handover(l.store.settledViews(), c.number) // older views too: frozenAt speaks for them as well
 	}
-	if parts := c.handed(l.table); len(parts) > 0 {
-		v.root = parts[0].(*rope.Root)
+	if root := c.handed(l.table, l); root != nil {
+		v.root = root.(*rope.Root)
 		return
 	}
 	v.root = l.freeze()
-	c.take(l.table, v.root)
+	c.take(l.table, l, v.root)
 }
 
 // Len returns how many elements the list had.

@@ -90,14 +90,14 @@ func (v *viewRound) watch(r *rand.Rand) error {
 		)
 		for range 1 + r.IntN(3) {
 			if r.IntN(2) == 0 {
-				view, err := v.list.View()
+				view, err := v.list.View(&Call{})
 				if err != nil {
 					return err
 				}
 				views, seen = append(views, view), append(seen, seenView{what: "list", number: view.Number()})
 				continue
 			}
-			view := v.store.View()
+			view := v.store.View(&Call{})
 			stores = append(stores, view)
 			for _, table := range view.Tables() {
 				views, seen = append(views, table.List()), append(seen, seenView{what: "store", number: view.Number()})
@@ -213,16 +213,16 @@ func TestListViewOfDroppedTable(t *testing.T) {
 	if _, err := s.Create(&c, "list", KindList, []byte{1, 2, 3}, 3); err != nil {
 		t.Fatal(err)
 	}
-	view := s.View()
+	view := s.View(&Call{})
 	defer view.Close()
-	table, _ := s.Lookup([]byte("list"))
+	table, _ := s.Lookup(&Call{}, []byte("list"))
 	if err := table.List().Append(&c, []byte{4}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Rename("list", "other"); err != nil {
+	if err := s.Rename(&Call{}, "list", "other"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Drop("other"); err != nil {
+	if err := s.Drop(&Call{}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // a view may be read again
@@ -237,7 +237,7 @@ func TestListViewOfDroppedTable(t *testing.T) {
 			t.Errorf("%d tables", n)
 		}
 	}
-	if _, err := table.List().View(); !errors.Is(err, ErrNoTable) {
+	if _, err := table.List().View(&Call{}); !errors.Is(err, ErrNoTable) {
 		t.Errorf("view of a dropped table: %v", err)
 	}
 }

@@ -44,11 +44,11 @@ func (e *entry) version() uint64 { return uint64(e.versionHigh)<<32 | uint64(e.v
 
 func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>32), uint32(v) }
 
-// page is a run of a shard's entries. Entries that a view may see are not changed: the page gets other entries first.
+// page is a run of a shard's entries.
 type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
-	born    uint64  // LSN of the mutation that made entries: views with higher numbers may see them
+	born    uint64  // LSN of the mutation that began the page: views with higher numbers may be given its entries
 }
 
 // place returns the place in the dict's order of an entry of the page.

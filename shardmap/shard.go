@@ -25,12 +25,13 @@ const (
 	minDeadBytes   = 4 << 10
 )
 
-// contents are a shard's entries and records. A copy of the struct whose pages and chunks were cloned stays as it is while the shard changes.
+// contents are a shard's entries and records.
 type contents struct {
 	pages  []page
 	chunks [][]byte // of records; nil: free
 	count  int      // entries, dead ones included: the number of the next
 	live   int
+	past   past
 }
 
 // shard is one part of a dict under one lock: CPython's compact dict, an index of entries that stand in the order of insertion.
@@ -47,7 +48,6 @@ type shard struct {
 	// guarded by mu
 	retired  bool   // split, cleared or dropped: look again in the directory
 	frozenAt uint64 // the newest view that has been given the contents, or needs none of them
-	frozen   int    // count when last given: entries below it may be seen by views
 	contents
 	chunkUse
 	index  []uint32 // see shard_index.go
@@ -115,11 +115,10 @@ func (c *contents) keyAndValue(e *entry) []byte {
 	return rec[value.Size(rec):]
 }
 
-// freeze returns the contents as they are now, for good.
+// freeze returns the contents as they are now, for good: the shard is about to give them up.
 func (s *shard) freeze() *contents {
 	c := s.contents
 	c.pages, c.chunks = slices.Clone(c.pages), slices.Clone(c.chunks)
-	s.frozen = max(s.frozen, s.count)
 	return &c
 }
 
@@ -128,19 +127,24 @@ type write struct {
 	store *Store
 	first uint64    // its first LSN
 	views *viewList // as young as first
-	seen  uint64    // what is older than this may be seen by a view of the table
+	vision
 }
 
 // begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
-func (t *Table) begin(k uint64) write {
-	n, vs := t.store.draw(k)
-	return write{t.store, n, vs, vs.newestOf(t)}
+func (t *Table) begin(c *Call, k uint64) write {
+	n, vs := t.store.draw(c, k)
+	return t.write(n, vs)
 }
 
-// handover gives the shard's contents to the views that must have them before w changes anything.
+// write returns what a mutation of the table knows that drew numbers from first on.
+func (t *Table) write(first uint64, vs *viewList) write {
+	return write{t.store, first, vs, vs.visionOf(t)}
+}
+
+// handover gives the shard's contents to the views that must have them, before w gives them up.
 func (s *shard) handover(w *write) {
 	if w.views.newest > s.frozenAt {
-		s.frozenAt = w.views.handover(s.table, s.frozenAt, w.first, func() any { return s.freeze() })
+		s.frozenAt = w.views.handover(s.table, s, s.frozenAt, w.first, func() any { return s.freeze() })
 	}
 }
 
@@ -159,7 +163,7 @@ func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
 func (s *shard) nextEntry(w *write, place uint64) int {
 	num := s.count
 	if num>>pageBits < len(s.pages) && !s.pages[num>>pageBits].holds(place) && num&(pageEntries-1) != 0 {
-		s.closePage(w, num)
+		s.closePage(num)
 		num = (num>>pageBits + 1) << pageBits
 	}
 	if num>>pageBits == len(s.pages) {
@@ -175,34 +179,31 @@ func (s *shard) nextEntry(w *write, place uint64) int {
 		p.base = place
 	}
 	if num&(pageEntries-1) == len(p.entries) {
-		s.replaceEntries(w, p, 4*len(p.entries))
-	} else if num < s.frozen {
-		s.writable(w, num) // an entry that was deleted from the end, and that a view may see
+		entries := w.store.newEntries(min(4*len(p.entries), pageEntries))
+		copy(entries, p.entries)
+		p.entries = entries // the old ones were too few for a block of the slabs
 	}
 	return num
 }
 
 // closePage leaves the rest of a page dead, from entry num on, in order behind the entries before it.
-func (s *shard) closePage(w *write, num int) {
-	s.writable(w, num-1)
+func (s *shard) closePage(num int) {
 	rest := s.pages[num>>pageBits].entries[num&(pageEntries-1):]
 	for i := range rest {
 		rest[i] = entry{order: math.MaxUint32}
 	}
 }
 
-// writable returns entry number i for changing: it moves the page if a view may see it.
+// writable returns entry number i for changing, after it was kept for the views that may see it.
 func (s *shard) writable(w *write, i int) *entry {
 	p := &s.pages[i>>pageBits]
-	if p.born < w.seen {
-		s.replaceEntries(w, p, len(p.entries))
+	e := &p.entries[i&(pageEntries-1)]
+	if w.seen > s.frozenAt {
+		if place := p.place(e); w.sees(e.version(), place) {
+			s.keepPast(w, i, e, place)
+		}
+	} else if w.seen == 0 && s.past.pages != nil {
+		s.past = past{} // of views that are closed
 	}
-	return &p.entries[i&(pageEntries-1)]
-}
-
-func (s *shard) replaceEntries(w *write, p *page, n int) {
-	entries := w.store.newEntries(min(n, pageEntries))
-	copy(entries, p.entries)
-	s.retireEntries(w.store, w.first, p)
-	p.entries, p.born = entries, w.first
+	return e
 }

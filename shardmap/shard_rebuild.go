@@ -14,16 +14,18 @@ func (s *shard) compactIfDue(w *write) {
 
 // compact moves the live entries into new pages, chunks and index.
 func (s *shard) compact(w *write) {
+	s.handover(w)
 	fresh := newShard(s.table, s.depth, s.prefix, 0)
 	fresh.index = w.store.newIndex(indexSlots(s.live + s.live/8 + 1))
 	s.eachLive(func(p *page, e *entry) { fresh.adopt(w, s, p, e, w.store.hashOf(s.canonical(e))) })
 	s.discard(w.store, w.first)
-	s.contents, s.frozen = fresh.contents, 0
+	s.contents = fresh.contents
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
 // split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are locked.
 func (d *Dict) split(w *write, s *shard) (low, high *shard) {
+	s.handover(w)
 	low = newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
 	high = newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
 	low.mu.Lock()

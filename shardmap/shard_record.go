@@ -84,9 +84,9 @@ func (s *shard) dropRecord(w *write, e *entry) {
 	s.freeSlots = append(s.freeSlots, uint16(i))
 }
 
-// fits tells whether an entry's record may be overwritten by one of size bytes: it has the room, without much to spare, and no view sees it.
-func (s *shard) fits(w *write, e *entry, size int) bool {
-	if e.version() < w.seen {
+// fits tells whether the record of an entry, which has the place in the order, may be overwritten by one of size bytes: it has the room, without much to spare, and no view sees it.
+func (s *shard) fits(w *write, e *entry, place uint64, size int) bool {
+	if w.sees(e.version(), place) {
 		return false
 	}
 	if e.size&flagOwnBlock == 0 {

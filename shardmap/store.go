@@ -2,6 +2,7 @@ package shardmap
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -40,16 +41,24 @@ func NewStore() *Store {
 }
 
 // Lookup returns the table that bears name. It does not allocate and keeps no part of name.
-func (s *Store) Lookup(name []byte) (*Table, bool) {
-	return s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
+//
+// Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a table again.
+func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
+	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
+	c.found, c.name = t, bears
+	return t, t != nil
 }
 
-func (s *Store) lookup(name string) (*Table, bool) {
+// lookup returns the table that bears name, nil if none does, and the table's own copy of the name.
+func (s *Store) lookup(name string) (t *Table, bears *string) {
 	t, ok := s.tables.Load(name)
-	if !ok || t.dropped.Load() || t.Name() != name {
-		return nil, false
+	if !ok || t.dropped.Load() {
+		return nil, nil
 	}
-	return t, true
+	if bears = t.name.Load(); *bears != name {
+		return nil, nil
+	}
+	return t, bears
 }
 
 // Create makes a table and fills it with packed: n values for a list, n pairs of key and value for a dict, encoded back to back.
@@ -80,11 +89,11 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	defer t.gate.leave(h)
 
 	s.mu.Lock()
-	if _, ok := s.lookup(name); ok {
+	if other, _ := s.lookup(name); other != nil {
 		s.mu.Unlock()
 		return nil, ErrTableExists
 	}
-	first, _ := h.draw(s, uint64(n)+1)
+	first, _ := h.draw(s, c, uint64(n)+1)
 	t.born, t.named = first, first
 	t.filling.Store(int64(length))
 	s.tables.Store(name, t)
@@ -102,55 +111,72 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 }
 
 // Drop deletes a table. Errors: ErrNoTable; ErrBusy if a long write owns it.
-func (s *Store) Drop(name string) error {
-	_, err := s.drop(name)
-	return err
-}
-
-func (s *Store) drop(name string) (lsn uint64, err error) {
+func (s *Store) Drop(c *Call, name string) (err error) {
+	c.Version = 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.lookup(name)
-	if !ok {
-		return 0, ErrNoTable
+	t, _ := s.lookup(name)
+	if t == nil {
+		return ErrNoTable
 	}
 	var vs *viewList
 	if t.dict != nil {
-		lsn, vs, err = t.dict.drop()
+		vs, err = t.dict.drop(c)
 	} else {
-		lsn, vs, err = t.list.drop()
+		vs, err = t.list.drop(c)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	vs.handName(t, lsn)
+	vs.handName(t, c.Version)
 	s.tables.Delete(name)
-	return lsn, nil
+	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists.
-func (s *Store) Rename(from, to string) error {
-	_, err := s.rename(from, to)
-	return err
-}
-
-func (s *Store) rename(from, to string) (lsn uint64, err error) {
+// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists; ErrBusy if a long write owns the table.
+//
+// It holds all locks of the table: calls that found it by its old name come before it, or do nothing (see Lookup).
+func (s *Store) Rename(c *Call, from, to string) error {
+	c.Version = 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.lookup(from)
-	if !ok {
-		return 0, ErrNoTable
+	t, _ := s.lookup(from)
+	if t == nil {
+		return ErrNoTable
 	}
-	if _, ok := s.lookup(to); ok {
-		return 0, ErrTableExists
+	if other, _ := s.lookup(to); other != nil {
+		return ErrTableExists
 	}
-	n, vs := s.draw(1)
+	if !broken.renameUnlocked {
+		if err := t.lockWhole(c); err != nil {
+			return err
+		}
+		defer t.unlockWhole(c)
+	}
+	n, vs := s.draw(c, 1)
 	vs.handName(t, n)
 	s.tables.Store(to, t)
 	t.named = n
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
 	s.tables.Delete(from)
-	return n, nil
+	c.Version = n
+	return nil
+}
+
+// lockWhole takes all locks of the table. Errors: ErrNoTable; ErrBusy if a long write owns the table.
+func (t *Table) lockWhole(c *Call) error {
+	if t.dict != nil {
+		return t.dict.lockWhole(c)
+	}
+	return t.list.lockWhole()
+}
+
+func (t *Table) unlockWhole(c *Call) {
+	if t.dict != nil {
+		c.release()
+	} else {
+		t.list.mu.Unlock()
+	}
 }
 
 // handName tells the views of the store that t bears another name, or none, from the mutation n on. The caller holds Store.mu.
@@ -203,6 +229,14 @@ func (s *Store) Len() int {
 
 // Clock returns the last LSN drawn, 0 if none was.
 func (s *Store) Clock() uint64 { return s.clock.Load() }
+
+// SetClock makes lsn, which is at most MaxLSN, the last LSN drawn. It is for whoever restores or replays: nobody else may use the store meanwhile, no view
+// may be open, and the numbers only go up.
+func (s *Store) SetClock(lsn uint64) {
+	if last := s.clock.Swap(lsn); last > lsn {
+		panic(fmt.Sprintf("shardmap: the clock is set back from %d to %d", last, lsn))
+	}
+}
 
 // Stats are figures about a store, each read at its own moment.
 type Stats struct {

@@ -31,14 +31,28 @@ type Table struct {
 	dict  *Dict
 	list  *List
 
-	name    atomic.Pointer[string] // written under Store.mu: the instant of a renaming
+	name    atomic.Pointer[string] // written under Store.mu and all the table's locks
 	named   uint64                 // LSN of the present name; guarded by Store.mu
 	dropped atomic.Bool            // written under Store.mu and all the table's locks
+
+	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
 
 	filling atomic.Int64 // how many elements the table is being created with, 0: it is filled
 
 	gate gate
 }
+
+// renamed tells whether the table bears another name than the one the call found it by. A false holds good as long as the caller keeps a lock of
+// the table.
+func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }
+
+// lost tells whether no call may use the table any more that found it by the name that this call did: what it is told is ErrNoTable, for there
+// was a moment since when no table had that name.
+func (t *Table) lost(c *Call) bool { return t.dropped.Load() || t.renamed(c) }
+
+// closed tells whether the call cannot be made now: a long write owns the table, or it has another name. A false holds good as long as
+// the caller keeps a lock of the table.
+func (t *Table) closed(c *Call) bool { return t.gate.shut() || t.renamed(c) }
 
 // Name returns the table's present name.
 func (t *Table) Name() string { return *t.name.Load() }

@@ -5,8 +5,8 @@ import "iter"
 // View shows what the whole store held at a cut, while writers go on. Close it: an open view keeps what it shows from being freed.
 type View struct{ cut *cut }
 
-// View opens a view of all tables.
-func (s *Store) View() *View { return &View{s.newCut(nil)} }
+// View opens a view of all tables. The cut draws a number and has no request.
+func (s *Store) View(c *Call) *View { return &View{s.newCut(c, nil)} }
 
 // Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
 func (v *View) Number() uint64 { return v.cut.number }
@@ -46,20 +46,23 @@ func (c *cut) tables() []namedTable {
 
 // TableView is one table of a View.
 type TableView struct {
-	kind Kind
-	dict *DictView
-	list *ListView
+	table *Table
+	dict  *DictView
+	list  *ListView
 }
 
 func newTableView(c *cut, t *Table) *TableView {
 	if t.dict != nil {
-		return &TableView{kind: KindDict, dict: newDictView(c, t.dict)}
+		return &TableView{table: t, dict: newDictView(c, t.dict)}
 	}
-	return &TableView{kind: KindList, list: newListView(c, t.list)}
+	return &TableView{table: t, list: newListView(c, t.list)}
 }
 
 // Kind returns what the table is.
-func (v *TableView) Kind() Kind { return v.kind }
+func (v *TableView) Kind() Kind { return v.table.kind }
+
+// Created returns the LSN of the table's creation. The tables of a store are in this order.
+func (v *TableView) Created() uint64 { return v.table.born }
 
 // Dict returns the table as a dict, nil if it is a list. Closing it is left to the View.
 func (v *TableView) Dict() *DictView { return v.dict }

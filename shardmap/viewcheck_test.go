@@ -1,13 +1,16 @@
 package shardmap
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,84 +19,47 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// The checker of views. Writers change tables and log each change with its LSN; readers open views, wait until writers have gone on, and
-// record what the views show. Afterwards all logged changes are made again, one by one in the order of their LSNs, on plain dicts; a view with the number C must
-// show what these hold before the first change with a number above C. The numbers of changes and views together must leave no gap.
-
-type changeKind int
-
-const (
-	changeSet changeKind = iota
-	changeRemove
-	changeClear
-	changeCreate
-	changeDrop
-	changeRename
-)
-
-type change struct {
-	lsn   uint64
-	kind  changeKind
-	table *Table
-	key   int
-	val   uint32
-	name  string
-}
-
-// shown is an entry as a view shows it.
-type shown struct {
-	key            int
-	val            uint32
-	version, place uint64
-}
+// The checker of views. Writers change dicts and lists, by one key and by many, while others create, drop and rename them; a log is told of each request. Readers open
+// views of tables and of the whole store, wait until writers have gone on, and note what the views show. Afterwards the requests are made again, one by one in the order
+// of their numbers, on plain dicts and slices, by the tables' names: a view with the number C must show, in order and each entry once, what these hold after
+// exactly the requests with numbers below C. C must have been drawn while the view was being opened, and all numbers together leave no gap.
 
 type shownTable struct {
-	name    string
-	table   *Table
-	entries []shown
-	err     error
+	name  string
+	kind  Kind
+	born  uint64 // 0: not shown
+	items []shown
+	err   error
 }
 
 // reading is what one view showed.
 type reading struct {
-	number uint64
-	table  *Table // nil: the whole store
-	tables []shownTable
+	number        uint64
+	before, after uint64 // the clock before the view was opened, and after
+	name          string // "": the whole store
+	tables        []shownTable
+}
+
+// trialCase says what a trial is made of.
+type trialCase struct {
+	name  string
+	keys  int
+	split int
+	whole bool // views of the whole store, and tables that come and go
 }
 
 // trial is one run of writers and readers.
 type trial struct {
+	trialCase
 	store *Store
-	keys  int
 
 	mu       sync.Mutex
-	log      []change
+	records  []record
 	readings []reading
 	read     atomic.Int64 // views read
 	stop     chan struct{}
 	stopped  sync.Once
 	tasks    sync.WaitGroup
-}
-
-// encodeVal makes a value of 4 to 67 bytes, each of which tells whether it belongs to val.
-func encodeVal(val uint32) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, val)
-	for range val % 64 {
-		b = append(b, byte(val>>8))
-	}
-	return msgp.AppendBytes(nil, b)
-}
-
-func decodeVal(b []byte) (uint32, error) {
-	b, _, err := msgp.ReadBytesZC(b)
-	if err != nil || len(b) < 4 {
-		return 0, fmt.Errorf("broken value %x: %w", b, err)
-	}
-	val := binary.LittleEndian.Uint32(b)
-	if string(encodeVal(val)[2:]) != string(b) {
-		return 0, fmt.Errorf("torn value %x", b)
-	}
-	return val, nil
 }
 
 func (tr *trial) finish() { tr.stopped.Do(func() { close(tr.stop) }) }
@@ -107,34 +73,62 @@ func (tr *trial) running() bool {
 	}
 }
 
-// task runs f over and over until the trial ends, and keeps what it logs.
+// task runs f over and over until the trial ends, and keeps what was logged.
 func (tr *trial) task(seed uint64, f func(w *worker)) {
 	tr.tasks.Add(1)
 	go func() {
 		defer tr.tasks.Done()
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-		w := &worker{trial: tr, pick: rand.New(rand.NewPCG(seed, 1))}
+		w := newWorker(tr, seed)
 		for tr.running() {
 			f(w)
 		}
-		tr.mu.Lock()
-		tr.log = append(tr.log, w.log...)
-		tr.readings = append(tr.readings, w.readings...)
-		tr.mu.Unlock()
+		w.done()
 	}()
 }
 
-// worker is one goroutine of a trial.
+// worker is one goroutine of a trial, and the log of its own calls.
 type worker struct {
 	trial    *trial
 	pick     *rand.Rand
 	call     Call
-	log      []change
+	asked    []*request
+	records  []record
 	readings []reading
 }
 
-// settled runs an inline call until it meets no gate, parked in between as an event loop parks its clients. A call that is too long is made beside it.
-func (w *worker) settled(t *Table, f func() error) error {
+func newWorker(tr *trial, seed uint64) *worker {
+	w := &worker{trial: tr, pick: rand.New(rand.NewPCG(seed, 1))}
+	w.call.Log = w
+	return w
+}
+
+func (w *worker) done() {
+	w.trial.mu.Lock()
+	defer w.trial.mu.Unlock()
+	w.trial.records = append(w.trial.records, w.records...)
+	w.trial.readings = append(w.trial.readings, w.readings...)
+}
+
+// Append implements Log.
+func (w *worker) Append(lsn, n uint64, asked []byte) {
+	rec := record{lsn: lsn, n: n}
+	if len(asked) > 0 {
+		rec.asked = w.asked[binary.LittleEndian.Uint32(asked)]
+	}
+	w.records = append(w.records, rec)
+}
+
+// ask makes a request: an inline call until it meets no gate, parked in between as an event loop parks its clients. A call that is too long is made beside it.
+func (w *worker) ask(t *Table, r *request, f func() error) error {
+	w.call.Request = binary.LittleEndian.AppendUint32(w.call.Request[:0], uint32(len(w.asked)))
+	w.asked = append(w.asked, r)
+	logged := len(w.records)
+	defer func() {
+		if len(w.records) == logged {
+			w.asked = w.asked[:len(w.asked)-1]
+		}
+	}()
 	for {
 		err := f()
 		if errors.Is(err, ErrLong) {
@@ -142,7 +136,7 @@ func (w *worker) settled(t *Table, f func() error) error {
 			err = f()
 			w.call.Beside = false
 		}
-		if !errors.Is(err, ErrBusy) {
+		if !errors.Is(err, ErrBusy) || t == nil {
 			return err
 		}
 		woken := make(chan struct{})
@@ -152,129 +146,219 @@ func (w *worker) settled(t *Table, f func() error) error {
 	}
 }
 
-// write makes one change of some kind to a table.
-func (w *worker) write(t *Table) {
-	d, key, val := t.Dict(), w.pick.IntN(w.trial.keys), w.pick.Uint32()
-	encoded := msgp.AppendInt(nil, key)
+// write makes one change to the table of a name, if there is one.
+func (w *worker) write(name string) {
+	t, ok := w.trial.store.Lookup(&w.call, []byte(name))
+	switch {
+	case !ok:
+	case t.Kind() == KindDict:
+		w.writeDict(t, name)
+	default:
+		w.writeList(t, name)
+	}
+}
+
+func (w *worker) writeDict(t *Table, name string) {
+	d := t.Dict()
+	r := &request{name: name, keys: []int{w.pick.IntN(w.trial.keys)}, vals: []uint32{w.pick.Uint32()}}
+	if w.pick.IntN(20) == 0 {
+		r.keys[0] = -1 - w.pick.IntN(5) // a counter
+	}
+	key := msgp.AppendInt(nil, r.keys[0])
 	switch n := w.pick.IntN(1000); {
+	case r.keys[0] < 0 && n < 800:
+		r.kind, r.vals[0] = requestIncrement, 1
+		_ = w.ask(t, r, func() error { _, err := d.Increment(&w.call, nil, key, []byte{1}); return err })
 	case n < 500:
-		if w.settled(t, func() error { return d.Set(&w.call, encoded, encodeVal(val)) }) == nil {
-			w.logged(change{lsn: w.call.Version, kind: changeSet, table: t, key: key, val: val})
+		if r.keys[0] >= 0 {
+			_ = w.ask(t, r, func() error { return d.Set(&w.call, key, encodeVal(r.vals[0])) })
 		}
 	case n < 700:
-		if w.settled(t, func() error { return d.Delete(&w.call, encoded) }) == nil {
-			w.logged(change{lsn: w.call.Version, kind: changeRemove, table: t, key: key})
-		}
+		r.kind = requestRemove
+		_ = w.ask(t, r, func() error { return d.Delete(&w.call, key) })
 	case n < 800:
-		var item []byte
-		err := w.settled(t, func() (err error) { item, err = d.PopItem(&w.call, item[:0]); return err })
-		if err == nil {
-			key, _, _ = msgp.ReadIntBytes(item)
-			w.logged(change{lsn: w.call.Version, kind: changeRemove, table: t, key: key})
-		}
+		r.kind = requestPopItem
+		_ = w.ask(t, r, func() error {
+			item, err := d.PopItem(&w.call, nil)
+			if err == nil {
+				r.got, _, err = msgp.ReadIntBytes(item)
+			}
+			return err
+		})
 	case n < 805:
-		if w.settled(t, func() error { return d.Clear(&w.call) }) == nil && w.call.Version != 0 {
-			w.logged(change{lsn: w.call.Version, kind: changeClear, table: t})
-		}
+		r.kind = requestClear
+		_ = w.ask(t, r, func() error { return d.Clear(&w.call) })
 	case n < 808:
-		w.update(t, InlineElements+1)
+		w.update(t, name, InlineElements+1)
 	default:
-		w.update(t, 2+w.pick.IntN(8))
+		w.update(t, name, 2+w.pick.IntN(8))
 	}
 }
 
 // update stores n keys at once.
-func (w *worker) update(t *Table, n int) {
-	changes, packed := w.pairs(t, n)
-	if w.settled(t, func() error { return t.Dict().Update(&w.call, packed, n) }) != nil {
-		return
-	}
-	w.numbered(changes, w.call.Version-uint64(n)+1)
+func (w *worker) update(t *Table, name string, n int) {
+	r := &request{kind: requestUpdate, name: name}
+	packed := w.content(r, KindDict, n)
+	_ = w.ask(t, r, func() error { return t.Dict().Update(&w.call, packed, n) })
 }
 
-// pairs makes up n pairs of key and value.
-func (w *worker) pairs(t *Table, n int) (changes []change, packed []byte) {
+// content makes up n pairs of key and value, or n elements.
+func (w *worker) content(r *request, kind Kind, n int) (packed []byte) {
 	for range n {
-		c := change{kind: changeSet, table: t, key: w.pick.IntN(w.trial.keys), val: w.pick.Uint32()}
-		changes = append(changes, c)
-		packed = append(msgp.AppendInt(packed, c.key), encodeVal(c.val)...)
+		if kind == KindList {
+			r.vals = append(r.vals, uint32(w.pick.IntN(1000)))
+			packed = msgp.AppendInt(packed, int(r.vals[len(r.vals)-1]))
+			continue
+		}
+		key, val := w.pick.IntN(w.trial.keys), w.pick.Uint32()
+		r.keys, r.vals = append(r.keys, key), append(r.vals, val)
+		packed = append(msgp.AppendInt(packed, key), encodeVal(val)...)
 	}
-	return changes, packed
+	return packed
 }
 
-func (w *worker) numbered(changes []change, first uint64) {
-	for i := range changes {
-		changes[i].lsn = first + uint64(i)
+func (w *worker) writeList(t *Table, name string) {
+	l, length := t.List(), t.Len()
+	from := w.pick.IntN(length + 1)
+	r := &request{name: name, at: [2]int{from, from + w.pick.IntN(5)}}
+	start, stop := int64(r.at[0]), int64(r.at[1])
+	one := func(kind requestKind, n int) []byte {
+		r.kind = kind
+		return w.content(r, KindList, n)
 	}
-	w.log = append(w.log, changes...)
+	switch n := w.pick.IntN(1000); {
+	case n < 300:
+		elem := one(requestAppend, 1)
+		_ = w.ask(t, r, func() error { return l.Append(&w.call, elem) })
+	case n < 350:
+		elem := one(requestInsert, 1)
+		_ = w.ask(t, r, func() error { return l.Insert(&w.call, start, elem) })
+	case n < 600:
+		elem := one(requestSetItem, 1)
+		_ = w.ask(t, r, func() error { return l.Set(&w.call, start, elem) })
+	case n < 700:
+		r.kind = requestPop
+		_ = w.ask(t, r, func() error {
+			elem, err := l.Pop(&w.call, nil, -1)
+			if err == nil {
+				r.got, _, err = msgp.ReadIntBytes(elem)
+			}
+			return err
+		})
+	case n < 780:
+		elems := one(requestSetSlice, 1+w.pick.IntN(5))
+		_ = w.ask(t, r, func() error { return l.SetSlice(&w.call, &start, &stop, nil, elems, len(r.vals)) })
+	case n < 930:
+		r.kind = requestDeleteSlice
+		if w.pick.IntN(10) == 0 {
+			r.at[1], stop = length, int64(length)
+		}
+		_ = w.ask(t, r, func() error { return l.DelSlice(&w.call, &start, &stop, nil) })
+	case n < 960:
+		r.kind = requestReverse
+		_ = w.ask(t, r, func() error { return l.Reverse(&w.call) })
+	case n < 985:
+		r.kind = requestSort
+		_ = w.ask(t, r, func() error { return l.Sort(&w.call, nil, false) })
+	case n < 990:
+		r.kind = requestClear
+		_ = w.ask(t, r, func() error { return l.Clear(&w.call) })
+	default:
+		few := 1 + w.pick.IntN(20)
+		if n == 999 && length < InlineElements {
+			few = InlineElements + 1
+		}
+		elems := one(requestAppend, few)
+		_ = w.ask(t, r, func() error { return l.Extend(&w.call, elems, few) })
+	}
 }
 
-func (w *worker) logged(c change) { w.log = append(w.log, c) }
+// tableName picks one of a few names.
+func (w *worker) tableName() string { return fmt.Sprint("table", w.pick.IntN(4)) }
 
 // administer creates, drops or renames one of a few tables.
 func (w *worker) administer() {
-	name, other := fmt.Sprint("table", w.pick.IntN(4)), fmt.Sprint("table", w.pick.IntN(4))
-	t, there := w.trial.store.Lookup([]byte(name))
+	s, r := w.trial.store, &request{name: w.tableName(), other: w.tableName()}
+	t, there := s.Lookup(&w.call, []byte(r.name))
 	switch {
 	case !there:
-		n := w.pick.IntN(20)
-		changes, packed := w.pairs(nil, n)
-		t, err := w.trial.store.Create(&w.call, name, KindDict, packed, n)
-		if err != nil {
-			return
-		}
-		first := w.call.Version - uint64(n)
-		w.logged(change{lsn: first, kind: changeCreate, table: t, name: name})
-		for i := range changes {
-			changes[i].table = t
-		}
-		w.numbered(changes, first+1)
-	case w.pick.IntN(2) == 0:
-		if lsn, err := w.trial.store.rename(name, other); err == nil {
-			w.logged(change{lsn: lsn, kind: changeRename, table: t, name: other})
-		}
+		w.create(r, Kind(1+w.pick.IntN(2)), w.pick.IntN(20))
+	case w.pick.IntN(3) > 0:
+		r.kind = requestRename
+		_ = w.ask(t, r, func() error { return s.Rename(&w.call, r.name, r.other) })
 	default:
-		if lsn, err := w.trial.store.drop(name); err == nil {
-			w.logged(change{lsn: lsn, kind: changeDrop, table: t})
-		}
+		r.kind = requestDrop
+		_ = w.ask(t, r, func() error { return s.Drop(&w.call, r.name) })
 	}
 }
 
-// read opens a few views, one after another, and reads them in some order while writers go on.
-func (w *worker) read(whole bool) {
-	type open struct {
-		reading reading
-		show    func() []shownTable
-		close   func()
+func (w *worker) create(r *request, kind Kind, n int) {
+	r.kind, r.table = requestCreate, kind
+	packed := w.content(r, kind, n)
+	_ = w.ask(nil, r, func() error { _, err := w.trial.store.Create(&w.call, r.name, kind, packed, n); return err })
+}
+
+// openReading is a view that is open.
+type openReading struct {
+	reading
+	show  func() []shownTable
+	close func()
+}
+
+// open opens a view of the store, or of a table; nil: there is none of the name.
+func (w *worker) open() *openReading {
+	o := &openReading{reading: reading{before: w.trial.store.Clock()}}
+	if w.trial.whole && w.pick.IntN(4) > 0 {
+		v := w.trial.store.View(&w.call)
+		o.number, o.show, o.close = v.Number(), func() []shownTable { return showStore(v) }, v.Close
+	} else if !w.openTable(o) {
+		return nil
 	}
-	var views []open
+	o.after = w.trial.store.Clock()
+	return o
+}
+
+func (w *worker) openTable(o *openReading) bool {
+	o.name = w.tableName()
+	t, ok := w.trial.store.Lookup(&w.call, []byte(o.name))
+	switch {
+	case !ok:
+		return false
+	case t.Kind() == KindDict:
+		v, err := t.Dict().view(&w.call)
+		if err != nil {
+			return false // dropped or renamed: the view's number is drawn all the same
+		}
+		o.number, o.close = v.Number(), v.Close
+		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v)} }
+	default:
+		v, err := t.List().View(&w.call)
+		if err != nil {
+			return false
+		}
+		o.number, o.close = v.Number(), v.Close
+		o.show = func() []shownTable { return []shownTable{showList(o.name, 0, v)} }
+	}
+	return true
+}
+
+// read opens a few views, one after another, and reads them in some order while writers go on.
+func (w *worker) read() {
+	var views []*openReading
 	for range 1 + w.pick.IntN(3) {
-		if whole {
-			v := w.trial.store.View()
-			views = append(views, open{reading{number: v.Number()}, func() []shownTable { return showStore(v) }, v.Close})
-		} else {
-			t, ok := w.trial.store.Lookup([]byte("table0"))
-			if !ok {
-				break
-			}
-			v, err := t.Dict().view()
-			if err != nil {
-				// Dropped: the view's number is drawn all the same.
-				continue
-			}
-			show := func() []shownTable { return []shownTable{showDict("", t, v)} }
-			views = append(views, open{reading{number: v.Number(), table: t}, show, v.Close})
+		if o := w.open(); o != nil {
+			views = append(views, o)
 		}
 		w.await(uint64(w.pick.IntN(40)))
 	}
 	for len(views) > 0 {
 		i := w.pick.IntN(len(views))
-		v := views[i]
+		o := views[i]
 		views = slices.Delete(views, i, i+1)
-		v.reading.tables = v.show()
-		v.close()
+		o.tables = o.show()
+		o.close()
 		w.trial.read.Add(1)
-		w.readings = append(w.readings, v.reading)
+		w.readings = append(w.readings, o.reading)
 	}
 }
 
@@ -289,13 +373,17 @@ func (w *worker) await(n uint64) {
 func showStore(v *View) []shownTable {
 	var all []shownTable
 	for name, t := range v.Tables() {
-		all = append(all, showDict(name, t.Dict().dict.table, t.Dict()))
+		if t.Kind() == KindDict {
+			all = append(all, showDict(name, t.Created(), t.Dict()))
+		} else {
+			all = append(all, showList(name, t.Created(), t.List()))
+		}
 	}
 	return all
 }
 
-func showDict(name string, t *Table, v *DictView) (table shownTable) {
-	table.name, table.table = name, t
+func showDict(name string, born uint64, v *DictView) (table shownTable) {
+	table.name, table.kind, table.born = name, KindDict, born
 	defer func() {
 		if p := recover(); p != nil { // a view that is broken on purpose may read freed memory
 			table.err = fmt.Errorf("panic: %v", p)
@@ -305,104 +393,72 @@ func showDict(name string, t *Table, v *DictView) (table shownTable) {
 		key, _, err := msgp.ReadIntBytes(e.Key)
 		val, valErr := decodeVal(e.Val)
 		table.err = errors.Join(table.err, err, valErr)
-		table.entries = append(table.entries, shown{key, val, e.Version, e.Place})
+		table.items = append(table.items, shown{key: key, val: val, version: e.Version, place: e.Place})
 	}
-	if n := v.Len(); n != len(table.entries) {
-		table.err = errors.Join(table.err, fmt.Errorf("len is %d, entries are %d", n, len(table.entries)))
+	if n := v.Len(); n != len(table.items) {
+		table.err = errors.Join(table.err, fmt.Errorf("len is %d, entries are %d", n, len(table.items)))
 	}
 	return table
 }
 
-// replica is a plain dict.
-type replica struct {
-	name    string
-	born    uint64
-	entries map[int]shown
-}
-
-func (r *replica) apply(c change) {
-	e := shown{c.key, c.val, c.lsn, c.lsn}
-	if old, ok := r.entries[c.key]; ok {
-		e.place = old.place
+func showList(name string, born uint64, v *ListView) (table shownTable) {
+	table.name, table.kind, table.born = name, KindList, born
+	for elem := range v.Values() {
+		val, err := decodeVal(elem)
+		table.err = errors.Join(table.err, err)
+		table.items = append(table.items, shown{val: val})
 	}
-	r.entries[c.key] = e
+	if n := v.Len(); n != len(table.items) {
+		table.err = errors.Join(table.err, fmt.Errorf("len is %d, elements are %d", n, len(table.items)))
+	}
+	return table
 }
 
-// check makes all changes again and compares every reading. It returns the first difference.
-func (tr *trial) check(cutsToo bool) error {
-	slices.SortFunc(tr.log, func(a, b change) int { return int(a.lsn) - int(b.lsn) })
-	slices.SortFunc(tr.readings, func(a, b reading) int { return int(a.number) - int(b.number) })
-	tables := map[*Table]*replica{}
-	at, last := 0, uint64(0)
-	for _, r := range tr.readings {
-		for ; at < len(tr.log) && tr.log[at].lsn < r.number; at++ {
-			if err := apply(tables, tr.log[at], &last); err != nil {
-				return err
+// check makes all requests again and compares every reading. It returns the first difference.
+func (tr *trial) check() error {
+	slices.SortFunc(tr.records, func(a, b record) int { return cmp.Compare(a.lsn, b.lsn) })
+	slices.SortFunc(tr.readings, func(a, b reading) int { return cmp.Compare(a.number, b.number) })
+	tables, next, readings := replicas{}, uint64(1), tr.readings
+	for _, rec := range append(tr.records, record{lsn: tr.store.Clock() + 1}) {
+		for ; len(readings) > 0 && readings[0].number <= rec.lsn; readings = readings[1:] {
+			if err := readings[0].compare(tables); err != nil {
+				return fmt.Errorf("view %d of %q: %w", readings[0].number, readings[0].name, err)
 			}
 		}
-		if err := r.compare(tables); err != nil {
-			return fmt.Errorf("view %d: %w", r.number, err)
+		if rec.lsn != next {
+			return fmt.Errorf("%d is the next number that was logged, %d the next drawn", rec.lsn, next)
 		}
-	}
-	for ; at < len(tr.log); at++ {
-		if err := apply(tables, tr.log[at], &last); err != nil {
-			return err
+		next += rec.n
+		if rec.asked == nil {
+			continue
 		}
-	}
-	if drawn := len(tr.log) + len(tr.readings); cutsToo && tr.store.Clock() != uint64(drawn) {
-		return fmt.Errorf("%d numbers drawn for %d changes and %d views", tr.store.Clock(), len(tr.log), len(tr.readings))
+		if err := tables.apply(rec); err != nil {
+			return fmt.Errorf("request %d: %w", rec.lsn, err)
+		}
 	}
 	return nil
 }
 
-func apply(tables map[*Table]*replica, c change, last *uint64) error {
-	if c.lsn <= *last {
-		return fmt.Errorf("number %d was drawn twice", c.lsn)
+func (r *reading) compare(tables replicas) error {
+	if r.number <= r.before || r.number > r.after+1 {
+		return fmt.Errorf("the clock was at %d before it was opened, at %d after", r.before, r.after)
 	}
-	*last = c.lsn
-	t := tables[c.table]
-	if (t == nil) != (c.kind == changeCreate) {
-		return fmt.Errorf("change %d to a table that was dropped, or not created", c.lsn)
-	}
-	switch c.kind {
-	case changeCreate:
-		tables[c.table] = &replica{c.name, c.lsn, map[int]shown{}}
-	case changeDrop:
-		delete(tables, c.table)
-	case changeRename:
-		t.name = c.name
-	case changeClear:
-		clear(t.entries)
-	case changeSet:
-		t.apply(c)
-	case changeRemove:
-		if _, ok := t.entries[c.key]; !ok {
-			return fmt.Errorf("change %d removed a key that was not there", c.lsn)
-		}
-		delete(t.entries, c.key)
-	}
-	return nil
-}
-
-func (r *reading) compare(tables map[*Table]*replica) error {
 	var born uint64
-	for _, t := range r.tables {
-		want := tables[t.table]
-		if want == nil {
+	for i := range r.tables {
+		t := &r.tables[i]
+		want := tables[t.name]
+		switch {
+		case want == nil:
 			return fmt.Errorf("shows table %q, which was not there", t.name)
-		}
-		if r.table == nil && t.name != want.name {
-			return fmt.Errorf("shows table %q as %q", want.name, t.name)
-		}
-		if want.born <= born {
-			return fmt.Errorf("shows table %q twice or out of order", t.name)
+		case r.name == "" && (t.born != want.born || t.born <= born):
+			return fmt.Errorf("shows table %q of %d, which was created at %d, behind one of %d", t.name, t.born, want.born, born)
 		}
 		born = want.born
 		if err := t.compare(want); err != nil {
 			return fmt.Errorf("table %q: %w", want.name, err)
 		}
 	}
-	if r.table == nil && len(r.tables) != len(tables) {
+	if r.name == "" && len(r.tables) != len(tables) {
 		return fmt.Errorf("shows %d tables of %d", len(r.tables), len(tables))
 	}
 	return nil
@@ -412,86 +468,88 @@ func (t *shownTable) compare(want *replica) error {
 	if t.err != nil {
 		return t.err
 	}
-	var place uint64
-	for _, e := range t.entries {
-		if e != want.entries[e.key] {
-			return fmt.Errorf("shows %v, want %v", e, want.entries[e.key])
-		}
-		if e.place <= place {
-			return fmt.Errorf("shows %v behind place %d", e, place)
-		}
-		place = e.place
+	if t.kind != want.kind || len(t.items) != want.length() {
+		return fmt.Errorf("shows a %v of %d, want a %v of %d", t.kind, len(t.items), want.kind, want.length())
 	}
-	if len(t.entries) != len(want.entries) {
-		return fmt.Errorf("shows %d entries of %d", len(t.entries), len(want.entries))
+	i := 0
+	for _, e := range want.items {
+		if e.dead {
+			continue
+		}
+		if t.items[i] != e {
+			return fmt.Errorf("shows %v at %d, want %v", t.items[i], i, e)
+		}
+		i++
 	}
 	return nil
 }
 
-// fewestViews is how many views a trial reads at least.
-const fewestViews = 30
+// trialViews is how many views a trial reads at least.
+const trialViews = 60
 
 // runTrial lets writers and readers at a store for a time.
-func runTrial(seed uint64, keys, split int, whole bool, period time.Duration) *trial {
+func runTrial(seed uint64, c trialCase, period time.Duration) *trial {
 	start := time.Now()
-	tr := &trial{store: NewStore(), keys: keys, stop: make(chan struct{})}
-	tr.store.leastSplit = split
-	first := &worker{trial: tr, pick: rand.New(rand.NewPCG(seed, 0))}
-	for len(first.log) == 0 || first.log[0].kind != changeCreate {
-		t, err := tr.store.Create(&first.call, "table0", KindDict, nil, 0)
-		if err != nil {
-			panic(err)
-		}
-		first.logged(change{lsn: first.call.Version, kind: changeCreate, table: t, name: "table0"})
+	tr := &trial{trialCase: c, store: NewStore(), stop: make(chan struct{})}
+	tr.store.leastSplit = c.split
+	first := newWorker(tr, seed)
+	for i, kind := range []Kind{KindDict, KindDict, KindList} {
+		first.create(&request{name: fmt.Sprint("table", i)}, kind, 10)
 	}
-	tr.log = first.log
+	first.done()
 	for i := range uint64(3) {
-		tr.task(seed+i, func(w *worker) {
-			if t, ok := tr.store.Lookup(fmt.Append(nil, "table", w.pick.IntN(4))); ok {
-				w.write(t)
-			}
-		})
+		tr.task(seed+1+i, func(w *worker) { w.write(w.tableName()) })
 	}
 	for i := range uint64(3) {
 		tr.task(seed+10+i, func(w *worker) {
-			w.read(whole)
-			if tr.read.Load() >= fewestViews && time.Since(start) > period {
+			w.read()
+			if tr.read.Load() >= trialViews && time.Since(start) > period {
 				tr.finish()
 			}
 		})
 	}
-	if whole {
+	if c.whole {
 		tr.task(seed+20, func(w *worker) {
 			w.administer()
-			w.await(50)
+			w.await(20)
 		})
 	}
 	tr.tasks.Wait()
 	return tr
 }
 
+var trialCases = []trialCase{
+	{"one shard", 50, leastSplit, false},
+	{"many shards", 300, 8, false},
+	{"full shards", 30000, leastSplit, false},
+	{"store", 200, 8, true},
+	{"store of full shards", 20000, 2000, true},
+}
+
+// TestViewsUnderWriters checks views. CYBERDB_VIEWS is how many at least, in all.
 func TestViewsUnderWriters(t *testing.T) {
-	cases := []struct {
-		name  string
-		keys  int
-		split int
-		whole bool
-	}{
-		{"one shard", 50, leastSplit, false},
-		{"many shards", 300, 8, false},
-		{"full shards", 30000, leastSplit, false},
-		{"store", 200, 8, true},
+	most := 0
+	if text := os.Getenv("CYBERDB_VIEWS"); text != "" {
+		var err error
+		if most, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("CYBERDB_VIEWS: %v", err)
+		}
 	}
-	for _, c := range cases {
+	for _, c := range trialCases {
 		t.Run(c.name, func(t *testing.T) {
-			tr := runTrial(seeded(t).Uint64(), c.keys, c.split, c.whole, time.Second)
-			if err := tr.check(true); err != nil {
-				t.Fatal(err)
+			pick := seeded(t)
+			views, requests := 0, 0
+			for views == 0 || views < most/len(trialCases) {
+				tr := runTrial(pick.Uint64(), c, time.Second)
+				if err := tr.check(); err != nil {
+					t.Fatal(err)
+				}
+				if kept := tr.store.Stats().GraveyardBytes; kept != 0 {
+					t.Fatalf("%d bytes are kept for views that are closed", kept)
+				}
+				views, requests = views+len(tr.readings), requests+len(tr.records)
 			}
-			if kept := tr.store.Stats().GraveyardBytes; kept != 0 {
-				t.Fatalf("%d bytes are kept for views that are closed", kept)
-			}
-			t.Logf("%d views, %d changes", len(tr.readings), len(tr.log))
+			t.Logf("%d views checked against %d requests", views, requests)
 		})
 	}
 }
@@ -501,10 +559,12 @@ func TestCheckerCatches(t *testing.T) {
 	cases := []struct {
 		name  string
 		fault *bool
+		trial trialCase
 		races bool // readers and writers meet without a lock
 	}{
-		{"no handover", &broken.skipHandover, false},
-		{"cut draws its number too early", &broken.cutEarly, true},
+		{"no handover", &broken.skipHandover, trialCase{"", 50, 8, false}, false},
+		{"cut draws its number too early", &broken.cutEarly, trialCase{"", 50, 8, false}, true},
+		{"rename beside the locks", &broken.renameUnlocked, trialCase{"", 50, 8, true}, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -514,9 +574,9 @@ func TestCheckerCatches(t *testing.T) {
 			*c.fault = true
 			defer func() { *c.fault = false }()
 			pick := seeded(t)
-			for range 20 {
-				tr := runTrial(pick.Uint64(), 50, 8, false, 200*time.Millisecond)
-				if err := tr.check(true); err != nil {
+			for range 100 {
+				tr := runTrial(pick.Uint64(), c.trial, 200*time.Millisecond)
+				if err := tr.check(); err != nil {
 					t.Log("caught:", err)
 					return
 				}

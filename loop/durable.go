@@ -1,0 +1,257 @@
+package loop
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/shardmap"
+)
+
+// changeLog is the log of one event loop, or of one long request at a time: the journal's buffer, and the last number that was drawn.
+type changeLog struct {
+	shardmap.Log
+	last uint64
+}
+
+// Append implements shardmap.Log.
+func (l *changeLog) Append(lsn, n uint64, request []byte) {
+	l.last = lsn + n - 1
+	l.Log.Append(lsn, n, request)
+}
+
+// drawn returns the last number that the log was told, 0 if there is no log.
+func (l *changeLog) drawn() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.last
+}
+
+// logPool holds the logs of requests beside the loops, each for one at a time.
+type logPool struct {
+	mu   sync.Mutex
+	free []*changeLog
+}
+
+// newLog returns a log for one event loop, or one request at a time; nil if nothing is logged.
+func (srv *Server) newLog() *changeLog {
+	switch {
+	case srv.journal != nil:
+		return &changeLog{Log: srv.journal.Buffer()}
+	case srv.cfg.NewLog != nil:
+		return &changeLog{Log: srv.cfg.NewLog()}
+	}
+	return nil
+}
+
+// orNil returns the log as a Call wants it: nil if there is none.
+func (l *changeLog) orNil() shardmap.Log {
+	if l == nil {
+		return nil
+	}
+	return l
+}
+
+// takeLog returns a log that is the caller's until putLog, nil if nothing is logged.
+func (srv *Server) takeLog() *changeLog {
+	srv.logs.mu.Lock()
+	defer srv.logs.mu.Unlock()
+	last := len(srv.logs.free) - 1
+	if last < 0 {
+		return srv.newLog()
+	}
+	log := srv.logs.free[last]
+	srv.logs.free = srv.logs.free[:last]
+	return log
+}
+
+// putLog gives a log back. What it was told may be waited for.
+func (srv *Server) putLog(log *changeLog) {
+	if log == nil {
+		return
+	}
+	srv.flushJournal()
+	srv.logs.mu.Lock()
+	srv.logs.free = append(srv.logs.free, log)
+	srv.logs.mu.Unlock()
+}
+
+func (srv *Server) flushJournal() {
+	if srv.journal != nil {
+		srv.journal.Flush()
+	}
+}
+
+// writable returns an error if nothing may be changed: what is changed could not be written to disk.
+func (srv *Server) writable() error {
+	if srv.journal == nil {
+		return nil
+	}
+	if err := srv.journal.Err(); err != nil {
+		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+	}
+	if srv.behind.Load() {
+		return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written"}
+	}
+	return nil
+}
+
+// mustWait says whether the reply of a request that has changed something waits for the disk.
+func (srv *Server) mustWait(req *codec.Request) bool {
+	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
+}
+
+// awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
+func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
+	if err := srv.journal.Sync(lsn); err != nil {
+		return appendNotDurable(nil, binary.LittleEndian.Uint32(reply[4:]), err)
+	}
+	return reply
+}
+
+func appendNotDurable(out []byte, id uint32, err error) []byte {
+	return appendError(out, id, &codec.Error{Status: codec.StatusNotDurable, Message: shortened("applied, not on disk: " + err.Error())})
+}
+
+// heldReplies are replies of one session that wait for the disk, in order.
+type heldReplies struct {
+	frames []byte
+	marks  []heldMark
+}
+
+// heldMark is one reply: it ends at an offset of frames, and may go once all up to an LSN is on disk.
+type heldMark struct {
+	end int
+	lsn uint64
+}
+
+func (h *heldReplies) add(reply []byte, lsn uint64) {
+	h.frames = append(h.frames, reply...)
+	h.marks = append(h.marks, heldMark{len(h.frames), lsn})
+}
+
+// take moves the replies that may go to out: those up to durable, and all others, as errors, if the journal is broken.
+func (h *heldReplies) take(out []byte, durable uint64, broken error) []byte {
+	taken, n := 0, 0
+	for _, m := range h.marks {
+		switch {
+		case m.lsn <= durable:
+			out = append(out, h.frames[taken:m.end]...)
+		case broken != nil:
+			out = appendNotDurable(out, binary.LittleEndian.Uint32(h.frames[taken+4:]), broken)
+		default:
+			h.drop(n, taken)
+			return out
+		}
+		taken = m.end
+		n++
+	}
+	h.drop(n, taken)
+	return out
+}
+
+// drop forgets the first n replies, which end at an offset.
+func (h *heldReplies) drop(n, end int) {
+	if n == len(h.marks) {
+		h.frames, h.marks = h.frames[:0], h.marks[:0]
+		if cap(h.frames) > flushBytes {
+			h.frames = nil
+		}
+		return
+	}
+	h.frames = h.frames[:copy(h.frames, h.frames[end:])]
+	h.marks = h.marks[:copy(h.marks, h.marks[n:])]
+	for i := range h.marks {
+		h.marks[i].end -= end
+	}
+}
+
+// endWith ends the server by itself, with the error that it ends by.
+func (srv *Server) endWith(err error) {
+	srv.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), endTime)
+		defer cancel()
+		srv.stopErr = errors.Join(err, srv.stop(ctx))
+		close(srv.done)
+	})
+}
+
+// endTime is how long requests in hand may take when the server ends by itself.
+const endTime = 5 * time.Second
+
+// holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
+func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
+	if len(s.held.marks) == 0 {
+		s.loop.waiting = append(s.loop.waiting, s)
+		s.loop.waits.Store(true)
+	}
+	s.held.add(reply, lsn)
+	if demanded {
+		s.srv.journal.Demand(lsn)
+	}
+}
+
+// onSync is called by the journal's flusher after each sync, and when the journal breaks.
+func (srv *Server) onSync() {
+	srv.loopsMu.Lock()
+	defer srv.loopsMu.Unlock()
+	for el, l := range srv.loops {
+		if l.waits.Load() && l.releasing.CompareAndSwap(false, true) {
+			if err := el.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+				l.release(srv)
+				return nil
+			})); err != nil {
+				l.releasing.Store(false)
+			}
+		}
+	}
+	if srv.journal != nil && srv.journal.Err() != nil {
+		srv.ioOnce.Do(srv.journalBroken)
+	}
+}
+
+// journalBroken tells that nothing can be written any more.
+func (srv *Server) journalBroken() {
+	err := srv.journal.Err()
+	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err))
+	if srv.cfg.Data.ExitOnIOError {
+		go srv.endWith(err)
+	}
+}
+
+// release sends the replies that have waited for the disk. It runs on the event loop.
+func (l *eventLoop) release(srv *Server) {
+	l.releasing.Store(false)
+	durable, broken := srv.journal.Durable(), srv.journal.Err()
+	still := l.waiting[:0]
+	for _, s := range l.waiting {
+		if s.conn.Context() == nil { // closed
+			continue
+		}
+		l.out = s.held.take(l.out[:0], durable, broken)
+		s.flush()
+		if len(s.held.marks) > 0 && s.conn.Context() != nil {
+			still = append(still, s)
+		}
+	}
+	clear(l.waiting[len(still):])
+	l.waiting = still
+	l.waits.Store(len(still) > 0)
+}
+
+// loopDurable is what an event loop has that waits for the disk.
+type loopDurable struct {
+	log       *changeLog  // nil: nothing is logged
+	waiting   []*session  // with held replies
+	waits     atomic.Bool // there are some; written by the event loop
+	releasing atomic.Bool // release is on its way; written by the flusher and the event loop
+}

@@ -1,0 +1,135 @@
+package loop
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+
+	"cyberdb-fast/persist"
+	"cyberdb-fast/shardmap"
+)
+
+// restoring fills a store with what is on disk: tables from a .cdb file, then the journal's requests, made again.
+type restoring struct {
+	log   *slog.Logger
+	store *shardmap.Store
+
+	table    *shardmap.Restorer // the table at hand; nil: none
+	kind     persist.Kind
+	entries  []shardmap.Entry
+	packed   []byte
+	replayer *Replayer
+}
+
+// restore loads what Config.Data names, replays the journal and starts it. Errors: those of persist.Recover and of the tables.
+func (srv *Server) restore() error {
+	data := &srv.cfg.Data
+	if data.File == "" {
+		return nil
+	}
+	target := &restoring{log: srv.log, store: srv.store}
+	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}
+	found, err := persist.Recover(data.FS, persist.Start{
+		File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
+		Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
+		Warn: func(what string) { srv.log.Warn(what) },
+	}, target)
+	if err == nil {
+		err = target.finish()
+	}
+	if err != nil {
+		return err
+	}
+	srv.store = target.store
+	if srv.store.Clock() < found.Last {
+		srv.store.SetClock(found.Last)
+	}
+	srv.journal = found.Journal
+	if srv.journal != nil {
+		if err := srv.journal.Start(found.Last + 1); err != nil {
+			return err
+		}
+	}
+	srv.saver.init(srv, found)
+	if found.Loaded != "" || found.Replay.Operations > 0 {
+		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
+			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
+	}
+	return nil
+}
+
+// Begin implements persist.Target.
+func (r *restoring) Begin(file persist.FileInfo) error {
+	if r.table != nil {
+		r.table.Discard()
+		r.table = nil
+	}
+	r.store.Tables(func(name string, _ shardmap.Kind, _ int) bool {
+		_ = r.store.Drop(&shardmap.Call{Beside: true}, name) // a new store takes its place
+		return true
+	})
+	if r.store.Clock() > 0 {
+		r.store = shardmap.NewStore()
+	}
+	r.store.SetClock(file.LSN)
+	return nil
+}
+
+// Table implements persist.Loader.
+func (r *restoring) Table(t persist.Table) (err error) {
+	if err := r.endTable(); err != nil {
+		return err
+	}
+	kind := shardmap.KindDict
+	if t.Kind == persist.List {
+		kind = shardmap.KindList
+	}
+	r.kind = t.Kind
+	r.table, err = r.store.Restore(t.Name, kind, t.Born, int(t.Items))
+	return err
+}
+
+// Block implements persist.Loader.
+func (r *restoring) Block(b *persist.Block) error {
+	if r.kind == persist.List {
+		r.packed = r.packed[:0]
+		for e := range b.Elements() {
+			r.packed = append(r.packed, e...)
+		}
+		return r.table.Elements(r.packed, b.Len())
+	}
+	r.entries = r.entries[:0]
+	for e := range b.Entries() {
+		r.entries = append(r.entries, shardmap.Entry(e))
+	}
+	return r.table.Entries(r.entries)
+}
+
+func (r *restoring) endTable() error {
+	if r.table == nil {
+		return nil
+	}
+	table := r.table
+	r.table = nil
+	return table.Done()
+}
+
+// Apply implements persist.Target.
+func (r *restoring) Apply(lsn, n uint64, op []byte) error {
+	if r.replayer == nil {
+		if err := r.endTable(); err != nil {
+			return err
+		}
+		r.replayer = NewReplayer(r.store, r.log)
+	}
+	return r.replayer.Apply(lsn, n, op)
+}
+
+func (r *restoring) finish() error {
+	err := r.endTable()
+	if errors.Is(err, shardmap.ErrTableExists) {
+		err = errors.Join(err, errors.New("loop: a .cdb file holds two tables of one name"))
+	}
+	r.entries, r.packed, r.replayer = nil, nil, nil
+	return err
+}

@@ -1,0 +1,77 @@
+package loop
+
+import (
+	"fmt"
+	"log/slog"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// Replayer makes recorded requests again, on the way that every request goes: through the command table and the executor.
+//
+// What was recorded at a number depends on the tables as they were before it and on nothing else, so each request finds what it found, draws
+// the same numbers and leaves the same entries, versions and places. A Replayer is for one goroutine; nobody else may use the store meanwhile.
+type Replayer struct {
+	x   executor
+	out []byte
+}
+
+// NewReplayer returns a Replayer for a store, which is empty or restored from a snapshot. Defects are logged.
+func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
+	return &Replayer{x: executor{srv: &Server{store: store, log: log}, call: shardmap.Call{Beside: true, Replay: true}}}
+}
+
+// Apply makes a request again that drew the numbers lsn to lsn+n-1: payload is what shardmap.Log was told, empty for a cut.
+//
+// Errors, after which the store is of no use: the numbers do not follow those before them; the payload cannot be a change; the request does
+// not do now what it did then. Each names the number and, if it is known, the request.
+func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
+	store := r.x.srv.store
+	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
+		return fmt.Errorf("loop: replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+	}
+	if len(payload) == 0 {
+		store.SetClock(lsn + n - 1)
+		return nil
+	}
+	req, err := codec.ParsePayload(payload)
+	if err != nil {
+		return fmt.Errorf("loop: replay at %d: %w", lsn, err)
+	}
+	if err := r.again(&req); err != nil {
+		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
+	}
+	if drawn := store.Clock() + 1 - lsn; drawn != n {
+		return fmt.Errorf("loop: replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
+	}
+	return nil
+}
+
+// again makes a request again. Errors: those that the request would be answered with, a panic too.
+func (r *Replayer) again(req *codec.Request) (err error) {
+	if !commands[req.Op].mutates {
+		return fmt.Errorf("it changes nothing")
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	r.out = r.x.reply(r.out[:0], req, nil)
+	switch {
+	case r.x.outcome != outcomeAnswered:
+		return fmt.Errorf("it waits for another request")
+	case r.x.status == codec.StatusOK:
+		return nil
+	}
+	reply, _, err := codec.ParseReply(r.out)
+	if err != nil {
+		return err
+	}
+	problem, err := codec.ParseErrorBody(reply.Status, reply.Body)
+	if err != nil {
+		return err
+	}
+	return problem
+}

@@ -1,0 +1,201 @@
+package loop
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/shardmap"
+)
+
+const (
+	// leastOvergrown is how far the journal may grow, beyond what the last save covers, before the file is saved out of turn.
+	leastOvergrown = 64 << 20
+	// saveRetry is how long after a failed save the next is tried, at the latest.
+	saveRetry = 10 * time.Second
+	saverTick = 250 * time.Millisecond
+	// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
+	journalAheadBytes = 256 << 20
+)
+
+// saver saves the tables to the .cdb file: periodically, when the journal is overgrown, on demand and at the end. One save at a time.
+type saver struct {
+	// constant after init
+	srv      *Server
+	database persist.ID
+
+	saving sync.Mutex // held while a save is under way
+
+	mu       sync.Mutex
+	file     persist.FileInfo // the file that is there
+	previous uint64           // LSN that the one before it covers
+	tried    time.Time        // the end of the last try, or of the start
+	took     time.Duration    // the last save
+	err      error            // of the last try
+	grown    int64            // the journal's Grown at the last cut
+}
+
+func (s *saver) init(srv *Server, found *persist.Recovered) {
+	s.srv, s.database, s.file, s.tried = srv, found.Database, found.File, srv.started
+}
+
+// run saves when it is time to, until the server stops.
+func (s *saver) run() {
+	ticker := time.NewTicker(saverTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.srv.sweeps:
+			return
+		case <-ticker.C:
+			s.srv.behind.Store(s.srv.journal != nil && s.srv.journal.Pending() > journalAheadBytes)
+			if s.due(time.Now()) {
+				_ = s.save() // logged, and shown by INFO
+			}
+		}
+	}
+}
+
+// due says whether it is time for a save.
+func (s *saver) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cycle := s.srv.cfg.Data.Cycle
+	since := now.Sub(s.tried)
+	switch {
+	case s.unchangedLocked():
+		return false
+	case s.err != nil:
+		return since >= saveRetry || cycle > 0 && since >= cycle
+	case cycle > 0 && since >= cycle:
+		return true
+	}
+	return s.srv.journal != nil && s.srv.journal.Grown()-s.grown > max(leastOvergrown, s.file.Bytes)
+}
+
+// unchangedLocked says whether the file holds everything.
+func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.file.LSN }
+
+// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are.
+func (s *saver) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	s.mu.Lock()
+	unchanged := s.unchangedLocked()
+	s.mu.Unlock()
+	if unchanged {
+		return nil
+	}
+	start := time.Now()
+	grown := int64(0)
+	if s.srv.journal != nil {
+		grown = s.srv.journal.Grown()
+	}
+	info, err := s.write()
+	s.mu.Lock()
+	s.tried, s.err = time.Now(), err
+	if err == nil {
+		s.previous, s.file, s.took, s.grown = s.file.LSN, info, s.tried.Sub(start), grown
+	}
+	covered := s.previous
+	s.mu.Unlock()
+	if err != nil {
+		s.srv.log.Error("not saved; the server goes on and tries again", slog.Any("error", err))
+		return err
+	}
+	s.srv.log.Info("saved", slog.String("file", s.srv.cfg.Data.File), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items),
+		slog.Int64("bytes", info.Bytes), slog.Duration("took", time.Since(start)))
+	if s.srv.journal != nil {
+		if err := s.srv.journal.DropBefore(covered); err != nil {
+			s.srv.log.Warn("a journal segment that is not needed any more stays", slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+// write cuts a view of the store and writes it.
+func (s *saver) write() (persist.FileInfo, error) {
+	log := s.srv.takeLog()
+	view := s.srv.store.View(&shardmap.Call{Log: log.orNil()})
+	s.srv.putLog(log)
+	defer view.Close()
+	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
+	data := &s.srv.cfg.Data
+	return persist.WriteFile(data.FS, data.File, stamp, persist.S2, func(w *persist.Writer) error {
+		for name, table := range view.Tables() {
+			if err := writeTable(w, name, table); err != nil {
+				return err
+			}
+		}
+		// The journal is never behind the file: else numbers that the file covers could be drawn again after a crash. One that is broken
+		// stays behind for ever, and writes nothing any more.
+		if j := s.srv.journal; j != nil {
+			_ = j.Sync(view.Number())
+		}
+		return nil
+	})
+}
+
+func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error {
+	t := persist.Table{Name: name, Kind: persist.Dict, Born: table.Created()}
+	if list := table.List(); list != nil {
+		t.Kind = persist.List
+		if err := w.Table(t); err != nil {
+			return err
+		}
+		for val := range list.Values() {
+			if err := w.Element(val); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := w.Table(t); err != nil {
+		return err
+	}
+	for e := range table.Dict().EntriesVersioned() {
+		if err := w.Entry(persist.Entry(e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Save saves the tables to the .cdb file and returns when that is on disk. Errors: the server keeps none; those of the file system.
+func (srv *Server) Save() error {
+	if srv.cfg.Data.File == "" {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps its tables in memory only"}
+	}
+	return srv.saver.save()
+}
+
+// save answers when the tables are on disk.
+func save(x *executor) error {
+	if !x.call.Beside {
+		return shardmap.ErrLong
+	}
+	err := x.srv.Save()
+	var ready *codec.Error
+	if err != nil && !errors.As(err, &ready) {
+		return &codec.Error{Status: codec.StatusNotDurable, Message: err.Error()}
+	}
+	x.body = msgp.AppendBool(x.body, true)
+	return err
+}
+
+// endData saves for the last time and closes the journal. Nothing changes the tables any more.
+func (srv *Server) endData() error {
+	if srv.cfg.Data.File == "" {
+		return nil
+	}
+	err := srv.saver.save()
+	if srv.journal != nil {
+		err = errors.Join(err, srv.journal.Close())
+	}
+	return err
+}

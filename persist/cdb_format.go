@@ -1,0 +1,213 @@
+package persist
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"time"
+)
+
+// ID names one database: its .cdb files and its journal bear the same. It is random.
+type ID [16]byte
+
+// NewID makes one up.
+func NewID() (id ID) {
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	return id
+}
+
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// On disk: do not change. FORMAT.md, ".cdb files".
+//
+//	header  0       8  10     12     16           32   40       48        60   64
+//	        | magic |ver|flags| zero | database id | LSN | created | zero | CRC |
+//	block   0     4    5     6       8       12      16           20        24      28     32       40
+//	        | CRC |type|codec| flags | block | table | raw length | length | items | zero | xxh3 | payload
+//	footer  0       8              16       20       24      32            40    48         56     60    64
+//	        | magic | index offset | blocks | tables | items | file length | LSN | checksum | zero | CRC |
+const (
+	cdbVersion       = 2 // 2: the first with this form; version 1 was the pickle that CyberDB wrote
+	cdbHeaderBytes   = 64
+	blockHeaderBytes = 40
+	cdbFooterBytes   = 64
+
+	maxBlockBytes = 1 << 20   // raw
+	maxGroupBytes = 160 << 20 // raw: one entry that is cut into blocks; larger than two of the largest values
+	maxNameBytes  = 64 << 10
+)
+
+var (
+	cdbMagic    = [8]byte{0x89, 'C', 'D', 'B', '\r', '\n', 0x1a, '\n'}
+	cdbEndMagic = [8]byte{0x89, 'C', 'D', 'B', 'E', 'N', 'D', '\n'}
+)
+
+// blockType says what a block's payload is.
+type blockType uint8
+
+const (
+	blockTable    blockType = 1 // begins a table
+	blockEntries  blockType = 2 // of a dict
+	blockElements blockType = 3 // of a list
+	blockIndex    blockType = 4 // where the tables are
+)
+
+// blockMore says that the next block goes on where this one was cut.
+const blockMore = 1
+
+// Codec is how the payloads of blocks are compressed. Each block says its own: one that does not get smaller is kept raw.
+type Codec uint8
+
+// The codecs. On disk: do not change.
+const (
+	Raw  Codec = 0
+	S2   Codec = 1 // fast
+	Zstd Codec = 2 // small
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// Stamp says which moment of which database a .cdb file holds.
+type Stamp struct {
+	Database ID
+	LSN      uint64    // of the cut: the file holds the operations with lower LSNs, and no other
+	Created  time.Time // to the millisecond
+}
+
+func (s Stamp) appendHeader(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, cdbMagic[:]...)
+	dst = binary.LittleEndian.AppendUint16(dst, cdbVersion)
+	dst = append(dst, make([]byte, 6)...)
+	dst = append(dst, s.Database[:]...)
+	dst = binary.LittleEndian.AppendUint64(dst, s.LSN)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Created.UnixMilli()))
+	dst = append(dst, make([]byte, 12)...)
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
+}
+
+// parseHeader reads the header of a .cdb file from its first bytes, fewer only if it has no more. Errors: ErrForeign, ErrVersion, ErrDamaged.
+func parseHeader(b []byte) (s Stamp, err error) {
+	if n := min(len(b), len(cdbMagic)); string(b[:n]) != string(cdbMagic[:n]) {
+		return s, ErrForeign
+	}
+	if len(b) < cdbHeaderBytes || checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:cdbHeaderBytes]) {
+		return s, ErrDamaged
+	}
+	if binary.LittleEndian.Uint16(b[8:]) != cdbVersion || !zero(b[10:16]) || !zero(b[48:60]) {
+		return s, ErrVersion
+	}
+	copy(s.Database[:], b[16:])
+	s.LSN = binary.LittleEndian.Uint64(b[32:])
+	s.Created = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:])))
+	return s, nil
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// blockHeader is the head of a block.
+type blockHeader struct {
+	typ    blockType
+	codec  Codec
+	flags  uint16
+	block  uint32 // number in the file
+	table  uint32 // number of the table that it belongs to; of an index block, of the first table that it lists
+	raw    uint32 // bytes of the payload, uncompressed
+	stored uint32 // bytes of the payload in the file
+	items  uint32 // entries, elements or tables; of one that is cut, counted in its first block
+	sum    uint64 // xxh3 of the payload in the file
+}
+
+func (h *blockHeader) more() bool { return h.flags&blockMore != 0 }
+
+func (h *blockHeader) append(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0, byte(h.typ), byte(h.codec))
+	dst = binary.LittleEndian.AppendUint16(dst, h.flags)
+	for _, v := range [...]uint32{h.block, h.table, h.raw, h.stored, h.items, 0} {
+		dst = binary.LittleEndian.AppendUint32(dst, v)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, h.sum)
+	binary.LittleEndian.PutUint32(dst[at:], checksum(dst[at+4:]))
+	return dst
+}
+
+// parseBlockHeader reads the head of a block; what is not "" says what is wrong with it.
+func parseBlockHeader(b []byte) (h blockHeader, what string) {
+	if len(b) < blockHeaderBytes {
+		return h, "the file ends inside a block"
+	}
+	if checksum(b[4:blockHeaderBytes]) != binary.LittleEndian.Uint32(b) {
+		return h, "the block's header does not match its checksum"
+	}
+	u32 := binary.LittleEndian.Uint32
+	h = blockHeader{
+		typ: blockType(b[4]), codec: Codec(b[5]), flags: binary.LittleEndian.Uint16(b[6:]),
+		block: u32(b[8:]), table: u32(b[12:]), raw: u32(b[16:]), stored: u32(b[20:]), items: u32(b[24:]),
+		sum: binary.LittleEndian.Uint64(b[32:]),
+	}
+	switch {
+	case h.typ < blockTable || h.typ > blockIndex, h.codec > Zstd, h.flags > blockMore, !zero(b[28:32]):
+		return h, "the block is of a form that this version does not know"
+	case h.raw > maxBlockBytes, h.stored > h.raw, h.codec == Raw && h.stored != h.raw:
+		return h, "the block's lengths are impossible"
+	}
+	return h, ""
+}
+
+// footer is the end of a .cdb file.
+type footer struct {
+	index  int64 // offset of the first index block
+	blocks uint32
+	tables uint32
+	items  uint64 // entries and elements
+	length int64  // of the whole file
+	lsn    uint64
+	sum    uint64 // xxh3 of the header, all heads of blocks, and the footer before this
+}
+
+// appendSummed appends the part of the footer that its own checksum covers.
+func (f *footer) appendSummed(dst []byte) []byte {
+	dst = append(dst, cdbEndMagic[:]...)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.index))
+	dst = binary.LittleEndian.AppendUint32(dst, f.blocks)
+	dst = binary.LittleEndian.AppendUint32(dst, f.tables)
+	dst = binary.LittleEndian.AppendUint64(dst, f.items)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.length))
+	return binary.LittleEndian.AppendUint64(dst, f.lsn)
+}
+
+func (f *footer) append(dst []byte) []byte {
+	at := len(dst)
+	dst = f.appendSummed(dst)
+	dst = binary.LittleEndian.AppendUint64(dst, f.sum)
+	dst = append(dst, 0, 0, 0, 0)
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
+}
+
+// parseFooter reads the last cdbFooterBytes of a file; what is not "" says what is wrong with it.
+func parseFooter(b []byte) (f footer, what string) {
+	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
+	switch {
+	case len(b) < cdbFooterBytes || [8]byte(b) != cdbEndMagic:
+		return f, "the footer is missing: the file is not whole"
+	case checksum(b[:60]) != u32(b[60:]):
+		return f, "the footer does not match its checksum"
+	case !zero(b[56:60]):
+		return f, "the footer is of a form that this version does not know"
+	}
+	return footer{
+		index: int64(u64(b[8:])), blocks: u32(b[16:]), tables: u32(b[20:]), items: u64(b[24:]),
+		length: int64(u64(b[32:])), lsn: u64(b[40:]), sum: u64(b[48:]),
+	}, ""
+}

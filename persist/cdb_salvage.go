@@ -1,0 +1,264 @@
+package persist
+
+import (
+	"fmt"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Loss is a part of a damaged file that could not be read.
+type Loss struct {
+	Offset int64  // in bytes
+	Bytes  int64  // up to the next part that could be read
+	Table  string // "" if it is not known
+	Items  int    // that were in it, -1 if that is not known
+	What   string
+}
+
+// String tells of the loss in one line.
+func (l Loss) String() string {
+	s := fmt.Sprintf("%d bytes at byte %d", l.Bytes, l.Offset)
+	if l.Table != "" {
+		s += fmt.Sprintf(" of table %q", l.Table)
+	}
+	if l.Items >= 0 {
+		s += fmt.Sprintf(" with %d items", l.Items)
+	}
+	return s + ": " + l.What
+}
+
+// Salvaged says what Salvage could and could not save.
+type Salvaged struct {
+	FileInfo        // of the new file
+	Lost     []Loss // in the order of the file
+}
+
+// Salvage writes everything of a damaged .cdb file that can still be read to the new file out. A table whose name is lost is called
+// "salvaged-" and its number. The new file has the old one's database and LSN, if they can be read.
+//
+// Errors: ErrForeign and ErrVersion if the file is none of ours as far as can be seen; out must not be there; those of the file system.
+func Salvage(fsys FS, name, out string) (*Salvaged, error) {
+	if there, err := exists(fsys, out); err != nil || there {
+		if err == nil {
+			err = fmt.Errorf("persist: %s is there: salvage writes a new file only", out)
+		}
+		return nil, err
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	s := &salvage{r: &Reader{name: name, file: f}, result: &Salvaged{}}
+	if s.r.size, err = f.Size(); err != nil {
+		return nil, err
+	}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	s.result.FileInfo, err = WriteFile(fsys, out, s.r.stamp, S2, s.fill)
+	return s.result, err
+}
+
+// salvage is one Salvage: scan finds the blocks, fill reads them.
+type salvage struct {
+	r      *Reader
+	blocks []foundBlock
+	names  map[uint32]Table // by number, from the index
+	result *Salvaged
+}
+
+type foundBlock struct {
+	at int64
+	blockHeader
+}
+
+func (f *foundBlock) end() int64 { return f.at + blockHeaderBytes + int64(f.stored) }
+
+// scan finds all heads of blocks, wherever they are, and reads what is left of the index.
+func (s *salvage) scan() error {
+	s.names = make(map[uint32]Table)
+	foreign := s.readStamp()
+	window := make([]byte, 0, scanBytes)
+	start := int64(0) // of the window
+	next := uint32(0)
+	for at := int64(cdbHeaderBytes); at+blockHeaderBytes <= s.r.size; {
+		if at < start || at+blockHeaderBytes > start+int64(len(window)) {
+			start = at
+			window = window[:min(s.r.size-at, scanBytes)]
+			if err := s.r.readAt(window, at); err != nil {
+				return err
+			}
+		}
+		h, what := parseBlockHeader(window[at-start:])
+		if what != "" || h.block < next || at+blockHeaderBytes+int64(h.stored) > s.r.size {
+			at++
+			continue
+		}
+		found := foundBlock{at, h}
+		s.blocks = append(s.blocks, found)
+		next = h.block + 1
+		at = found.end()
+	}
+	if foreign != nil && len(s.blocks) == 0 {
+		return foreign
+	}
+	for i := range s.blocks {
+		if s.blocks[i].typ == blockIndex {
+			s.index(&s.blocks[i])
+		}
+	}
+	return nil
+}
+
+// scanBytes is how much scan has in memory.
+const scanBytes = 1 << 20
+
+// readStamp takes database and LSN from the header. It returns an error if the header is not that of a file of ours.
+func (s *salvage) readStamp() error {
+	err := s.r.readHeader()
+	if err == nil {
+		return nil
+	}
+	s.lost(0, min(cdbHeaderBytes, s.r.size), "", -1, "the file's header; the new file has no database id")
+	if at := s.r.size - cdbFooterBytes; at >= 0 {
+		b := make([]byte, cdbFooterBytes)
+		if s.r.readAt(b, at) == nil {
+			if foot, what := parseFooter(b); what == "" {
+				s.r.stamp.LSN = foot.lsn
+			}
+		}
+	}
+	return err
+}
+
+func (s *salvage) index(f *foundBlock) {
+	raw, ok := s.payload(f)
+	if !ok {
+		return
+	}
+	entries, ok := parseIndex(raw, f.items)
+	if !ok {
+		return
+	}
+	for i := range entries {
+		s.names[f.table+uint32(i)] = entries[i].Table
+	}
+}
+
+// payload reads a block, if it is whole.
+func (s *salvage) payload(f *foundBlock) (raw []byte, ok bool) {
+	stored := make([]byte, f.stored)
+	if s.r.readAt(stored, f.at+blockHeaderBytes) != nil || xxh3.Hash(stored) != f.sum {
+		return nil, false
+	}
+	return decompress(nil, stored, f.codec, int(f.raw))
+}
+
+func (s *salvage) lost(at, n int64, table string, items int, what string) {
+	s.result.Lost = append(s.result.Lost, Loss{at, n, table, items, what})
+}
+
+// fill writes what can be read, and notes what cannot.
+func (s *salvage) fill(w *Writer) error {
+	end := int64(cdbHeaderBytes)
+	table := int64(-1) // the table at hand
+	for i := 0; i < len(s.blocks); {
+		first := &s.blocks[i]
+		if first.at > end {
+			s.lost(end, first.at-end, "", -1, "no block can be recognised")
+		}
+		raw, used, what := s.group(i)
+		last := &s.blocks[i+used-1]
+		end = last.end()
+		i += used
+		if first.typ == blockIndex {
+			if what != "" {
+				s.lost(first.at, end-first.at, "", -1, "a part of the index: "+what)
+			}
+			continue
+		}
+		if what == "" {
+			what = s.write(w, first, raw, &table)
+		}
+		if what != "" {
+			s.lost(first.at, end-first.at, s.names[first.table].Name, s.itemsOf(first), what)
+		}
+		if w.err != nil {
+			return w.err
+		}
+	}
+	if tail := s.r.size - end; tail != cdbFooterBytes {
+		s.lost(end, tail, "", -1, "the end of the file")
+	} else if s.r.readFooter() != nil {
+		s.lost(end, tail, "", -1, "the footer")
+	}
+	return nil
+}
+
+func (s *salvage) itemsOf(f *foundBlock) int {
+	if f.typ == blockTable {
+		return 0
+	}
+	return int(f.items)
+}
+
+// group reads the block i and those that it goes on in; used is how many.
+func (s *salvage) group(i int) (raw []byte, used int, what string) {
+	for n := uint32(0); ; n++ {
+		f := &s.blocks[i+used]
+		used++
+		part, ok := s.payload(f)
+		if !ok {
+			what = "a block does not match its checksum"
+		}
+		raw = append(raw, part...)
+		if !f.more() {
+			return raw, used, what
+		}
+		follows := i+used < len(s.blocks)
+		if follows {
+			g := &s.blocks[i+used]
+			follows = g.block == f.block+1 && g.table == f.table && g.typ == f.typ && g.items == 0 && len(raw)+int(g.raw) <= maxGroupBytes
+		}
+		if !follows {
+			return nil, used, "the rest of a large item is missing"
+		}
+	}
+}
+
+// write gives one group to the Writer; it returns what is wrong with it.
+func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) string {
+	if f.typ == blockTable {
+		p := parser{b: raw}
+		t := p.table()
+		if p.bad || p.left() > 0 {
+			return "the table's name cannot be read"
+		}
+		*table = int64(f.table)
+		_ = w.Table(t) // the Writer keeps its error
+		return ""
+	}
+	b := Block{kind: f.kind(), items: int(f.items), raw: raw}
+	if !b.whole() {
+		return "the items cannot be taken apart"
+	}
+	if *table != int64(f.table) { // its first block is lost
+		t, ok := s.names[f.table]
+		if !ok || t.Kind != b.kind {
+			t = Table{Name: fmt.Sprintf("salvaged-%d", f.table), Kind: b.kind}
+		}
+		*table = int64(f.table)
+		_ = w.Table(t)
+	}
+	if b.kind == Dict {
+		for e := range b.Entries() {
+			_ = w.Entry(e)
+		}
+		return ""
+	}
+	for e := range b.Elements() {
+		_ = w.Element(e)
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package persist
+
+import (
+	"encoding/binary"
+	"iter"
+)
+
+// Kind says what a table is. On disk: do not change.
+type Kind uint8
+
+// The kinds.
+const (
+	Dict Kind = 1
+	List Kind = 2
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Dict:
+		return "dict"
+	case List:
+		return "list"
+	}
+	return "table of unknown kind"
+}
+
+// Table describes a table of a .cdb file.
+type Table struct {
+	Name    string
+	Kind    Kind
+	Born    uint64 // LSN of its creation; tables stand in this order
+	Version uint64 // LSN of a list's last change; 0 for a dict
+	Items   uint64 // entries of a dict, elements of a list; a Writer counts them itself
+}
+
+// Entry is one entry of a dict. The bytes of one that is read are good until the next step.
+type Entry struct {
+	Key, Val []byte
+	Version  uint64 // LSN of the last change
+	Place    uint64 // LSN of the insertion: entries stand in this order
+}
+
+// appendTable appends the payload of a table's first block.
+func appendTable(dst []byte, t *Table) []byte {
+	dst = append(dst, byte(t.Kind))
+	dst = appendBytes(dst, t.Name)
+	dst = binary.AppendUvarint(dst, t.Born)
+	return binary.AppendUvarint(dst, t.Version)
+}
+
+func (p *parser) table() (t Table) {
+	if p.left() > 0 {
+		t.Kind = Kind(p.b[0])
+		p.b = p.b[1:]
+	}
+	if t.Kind != Dict && t.Kind != List {
+		p.bad = true
+	}
+	t.Name = string(p.bytes(maxNameBytes))
+	t.Born, t.Version = p.uvarint(), p.uvarint()
+	return t
+}
+
+// indexEntry tells where a table lies.
+type indexEntry struct {
+	Table
+	offset int64  // of its first block
+	block  uint32 // the number of that
+	blocks uint32 // of the table
+}
+
+func appendIndexEntry(dst []byte, e *indexEntry) []byte {
+	dst = appendTable(dst, &e.Table)
+	dst = binary.AppendUvarint(dst, uint64(e.offset))
+	dst = binary.AppendUvarint(dst, uint64(e.block))
+	dst = binary.AppendUvarint(dst, uint64(e.blocks))
+	return binary.AppendUvarint(dst, e.Items)
+}
+
+func (p *parser) indexEntry() (e indexEntry) {
+	e.Table = p.table()
+	e.offset = int64(p.uvarint() & (1<<63 - 1))
+	e.block, e.blocks = uint32(p.uvarint()), uint32(p.uvarint())
+	e.Items = p.uvarint()
+	return e
+}
+
+// appendEntry appends one entry: the place as its distance from the place before, the version as its distance from the place.
+func appendEntry(dst []byte, before uint64, e *Entry) []byte {
+	dst = binary.AppendVarint(dst, int64(e.Place-before))
+	dst = binary.AppendVarint(dst, int64(e.Version-e.Place))
+	dst = appendBytes(dst, e.Key)
+	return appendBytes(dst, e.Val)
+}
+
+func (p *parser) entry(before uint64) (e Entry) {
+	e.Place = before + uint64(p.varint())
+	e.Version = e.Place + uint64(p.varint())
+	e.Key = p.bytes(maxGroupBytes)
+	e.Val = p.bytes(maxGroupBytes)
+	return e
+}
+
+func appendBytes[T []byte | string](dst []byte, b T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(b)))
+	return append(dst, b...)
+}
+
+// parser takes bytes apart from the front. Once something does not fit it is bad, and yields zeros.
+type parser struct {
+	b   []byte
+	bad bool
+}
+
+func (p *parser) left() int { return len(p.b) }
+
+func (p *parser) uvarint() uint64 {
+	v, n := binary.Uvarint(p.b)
+	return took(p, v, n)
+}
+
+func (p *parser) varint() int64 {
+	v, n := binary.Varint(p.b)
+	return took(p, v, n)
+}
+
+func took[T uint64 | int64](p *parser, v T, n int) T {
+	if n <= 0 || p.bad {
+		p.b, p.bad = nil, true
+		return 0
+	}
+	p.b = p.b[n:]
+	return v
+}
+
+func (p *parser) bytes(limit uint64) []byte {
+	n := p.uvarint()
+	if n > limit || n > uint64(len(p.b)) {
+		p.b, p.bad = nil, true
+		return nil
+	}
+	b := p.b[:n:n]
+	p.b = p.b[n:]
+	return b
+}
+
+// Block is a part of a table: some of its entries, or of its elements, in order.
+type Block struct {
+	kind  Kind
+	items int
+	raw   []byte
+}
+
+// Len returns how many entries or elements the block has.
+func (b *Block) Len() int { return b.items }
+
+// Entries yields the entries of a dict's block.
+func (b *Block) Entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		p := parser{b: b.raw}
+		var before uint64
+		for p.left() > 0 {
+			e := p.entry(before)
+			if p.bad || !yield(e) {
+				return
+			}
+			before = e.Place
+		}
+	}
+}
+
+// Elements yields the elements of a list's block. The bytes are good until the next step.
+func (b *Block) Elements() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		p := parser{b: b.raw}
+		for p.left() > 0 {
+			e := p.bytes(maxGroupBytes)
+			if p.bad || !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// whole says whether the block can be taken apart into as many items as it should have.
+func (b *Block) whole() bool {
+	p := parser{b: b.raw}
+	n := 0
+	for ; p.left() > 0; n++ {
+		if b.kind == Dict {
+			p.entry(0)
+		} else {
+			p.bytes(maxGroupBytes)
+		}
+	}
+	return !p.bad && n == b.items
+}

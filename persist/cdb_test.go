@@ -1,0 +1,364 @@
+package persist_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+// content is what a .cdb file holds, as a test sees it.
+type content struct {
+	tables []table
+}
+
+type table struct {
+	persist.Table
+	entries  []persist.Entry
+	elements [][]byte
+}
+
+// fill gives the content to a Writer.
+func (c *content) fill(w *persist.Writer) error {
+	for i := range c.tables {
+		t := &c.tables[i]
+		if err := w.Table(t.Table); err != nil {
+			return err
+		}
+		for _, e := range t.entries {
+			if err := w.Entry(e); err != nil {
+				return err
+			}
+		}
+		for _, e := range t.elements {
+			if err := w.Element(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Table and Block make a content of what a Reader loads.
+func (c *content) Table(t persist.Table) error {
+	c.tables = append(c.tables, table{Table: t})
+	return nil
+}
+
+func (c *content) Block(b *persist.Block) error {
+	t := &c.tables[len(c.tables)-1]
+	if t.Kind == persist.Dict {
+		for e := range b.Entries() {
+			t.entries = append(t.entries, persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place})
+		}
+		return nil
+	}
+	for e := range b.Elements() {
+		t.elements = append(t.elements, bytes.Clone(e))
+	}
+	return nil
+}
+
+func (c *content) String() string {
+	var b strings.Builder
+	for _, t := range c.tables {
+		fmt.Fprintf(&b, "%v %q born %d version %d\n", t.Kind, t.Name, t.Born, t.Version)
+		for _, e := range t.entries {
+			fmt.Fprintf(&b, "\t%x %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
+		}
+		for _, e := range t.elements {
+			fmt.Fprintf(&b, "\t%x\n", e)
+		}
+	}
+	return b.String()
+}
+
+// randomContent has n items, of sizes up to biggest, in a few tables.
+func randomContent(rng *rand.Rand, n, biggest int) *content {
+	c := &content{}
+	lsn := uint64(0)
+	for i := range 1 + rng.IntN(5) {
+		lsn += 1 + rng.Uint64N(3)
+		t := table{Table: persist.Table{Name: fmt.Sprintf("table %d é", i), Kind: persist.Kind(1 + rng.IntN(2)), Born: lsn}}
+		for range rng.IntN(n + 1) {
+			lsn += 1 + rng.Uint64N(3)
+			if t.Kind == persist.List {
+				t.elements = append(t.elements, randomBytes(rng, biggest))
+				continue
+			}
+			e := persist.Entry{Key: randomBytes(rng, 40), Val: randomBytes(rng, biggest), Place: lsn, Version: lsn}
+			if rng.IntN(2) == 0 {
+				e.Version += rng.Uint64N(1 << 20)
+			}
+			t.entries = append(t.entries, e)
+		}
+		if t.Kind == persist.List {
+			t.Version = lsn
+		}
+		c.tables = append(c.tables, t)
+	}
+	return c
+}
+
+// randomBytes are compressible or not, and mostly short.
+func randomBytes(rng *rand.Rand, biggest int) []byte {
+	b := make([]byte, rng.IntN(1+rng.IntN(1+biggest)))
+	if rng.IntN(2) == 0 {
+		return b
+	}
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+func seed(t *testing.T) *rand.Rand {
+	t.Helper()
+	n := *seedFlag
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("-seed %d", n)
+	return rand.New(rand.NewPCG(n, 0))
+}
+
+var stamp = persist.Stamp{Database: persist.ID{1, 2, 3}, LSN: 1 << 40, Created: time.UnixMilli(1700000000123)}
+
+func write(t *testing.T, fsys persist.FS, name string, c *content, codec persist.Codec) persist.FileInfo {
+	t.Helper()
+	info, err := persist.WriteFile(fsys, name, stamp, codec, c.fill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func load(fsys persist.FS, name string, workers int) (*content, error) {
+	r, err := persist.Open(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	c := &content{}
+	return c, r.Load(workers, c, nil)
+}
+
+// TestFileRoundTrip: what is written is read, whatever the sizes, the codec and the number of workers.
+func TestFileRoundTrip(t *testing.T) {
+	rng := seed(t)
+	for i := range 60 {
+		n, biggest := 2000, 100
+		switch i % 10 {
+		case 0:
+			n, biggest = 3, 5<<20 // larger than a block
+		case 1:
+			n = 0
+		}
+		want := randomContent(rng, n, biggest)
+		disk := fstest.NewDisk()
+		info := write(t, disk, "data.cdb", want, persist.Codec(i%3))
+		got, err := load(disk, "data.cdb", 1+rng.IntN(4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want.String() {
+			t.Fatalf("content %d is not what was written", i)
+		}
+		r, err := persist.Open(disk, "data.cdb")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Info() != info || info.Bytes != int64(len(disk.Bytes("data.cdb"))) || info.Stamp != stamp {
+			t.Fatalf("info %+v, written %+v", r.Info(), info)
+		}
+		for i, tab := range r.Tables() {
+			if w := want.tables[i]; tab.Name != w.Name || tab.Items != uint64(len(w.entries)+len(w.elements)) {
+				t.Fatalf("table %+v, written %+v", tab, w.Table)
+			}
+		}
+	}
+}
+
+// TestFileProgress: progress goes up to the whole.
+func TestFileProgress(t *testing.T) {
+	disk := fstest.NewDisk()
+	write(t, disk, "data.cdb", randomContent(seed(t), 20000, 100), persist.S2)
+	r, err := persist.Open(disk, "data.cdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, calls := int64(0), 0
+	err = r.Verify(2, func(done, total int64) {
+		if done < last || done > total || total != r.Info().Bytes {
+			t.Errorf("%d of %d after %d", done, total, last)
+		}
+		last = done
+		calls++
+	})
+	if err != nil || last != r.Info().Bytes || calls < 3 {
+		t.Fatalf("ended at %d after %d calls: %v", last, calls, err)
+	}
+}
+
+// TestFileReplaced: the file before is kept as .prev, nothing else is left, and only the owner may read.
+func TestFileReplaced(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "data.cdb")
+	rng := seed(t)
+	var before *content
+	for range 3 {
+		c := randomContent(rng, 10, 10)
+		write(t, persist.OS, name, c, persist.S2)
+		if got, err := load(persist.OS, name, 1); err != nil || got.String() != c.String() {
+			t.Fatalf("new file: %v", err)
+		}
+		if before != nil {
+			if got, err := load(persist.OS, persist.PrevName(name), 1); err != nil || got.String() != before.String() {
+				t.Fatalf("previous file: %v", err)
+			}
+		}
+		before = c
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%v %v", entries, err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v %v", e.Name(), info.Mode(), err)
+		}
+	}
+}
+
+// TestFileFailedFill: an error while the file is filled leaves everything as it was.
+func TestFileFailedFill(t *testing.T) {
+	disk := fstest.NewDisk()
+	c := randomContent(seed(t), 10, 10)
+	write(t, disk, "data.cdb", c, persist.S2)
+	failed := errors.New("no more")
+	_, err := persist.WriteFile(disk, "data.cdb", stamp, persist.S2, func(w *persist.Writer) error {
+		_ = w.Table(persist.Table{Name: "half", Kind: persist.List})
+		return failed
+	})
+	if !errors.Is(err, failed) || !strings.Contains(err.Error(), "data.cdb") {
+		t.Fatal(err)
+	}
+	if names := disk.Names(); !slices.Equal(names, []string{"data.cdb"}) {
+		t.Fatal(names)
+	}
+	if got, err := load(disk, "data.cdb", 1); err != nil || got.String() != c.String() {
+		t.Fatal(err)
+	}
+}
+
+// smallContent has everything that a file can have, in few bytes.
+func smallContent() *content {
+	return &content{tables: []table{
+		{Table: persist.Table{Name: "users", Kind: persist.Dict, Born: 3}, entries: []persist.Entry{
+			{Key: []byte("\xa3ada"), Val: []byte{36}, Version: 9, Place: 4},
+			{Key: []byte("\xa3eve"), Val: bytes.Repeat([]byte{7}, 100), Version: 5, Place: 5},
+		}},
+		{Table: persist.Table{Name: "queue", Kind: persist.List, Born: 6, Version: 8}, elements: [][]byte{{1}, {}, []byte("\xa1x")}},
+		{Table: persist.Table{Name: "", Kind: persist.Dict, Born: 7}},
+	}}
+}
+
+// check reads a changed file in all ways: it must be told damaged, or hold what it held.
+func check(t *testing.T, changed []byte, want, how string) {
+	t.Helper()
+	disk := fstest.NewDisk()
+	disk.Put("data.cdb", changed)
+	got, err := load(disk, "data.cdb", 1)
+	if err == nil && got.String() != want {
+		t.Fatalf("%s: wrong data", how)
+	}
+	if err == nil {
+		t.Fatalf("%s: not detected", how)
+	}
+	if !errors.Is(err, persist.ErrDamaged) && !errors.Is(err, persist.ErrForeign) || !strings.Contains(err.Error(), "data.cdb") {
+		t.Fatalf("%s: %v", how, err)
+	}
+	_, err = persist.Salvage(disk, "data.cdb", "saved.cdb")
+	if err != nil {
+		return
+	}
+	saved, err := load(disk, "saved.cdb", 1)
+	if err != nil {
+		t.Fatalf("%s: what was salvaged cannot be read: %v", how, err)
+	}
+	for line := range strings.Lines(saved.String()) {
+		if strings.HasPrefix(line, "\t") && !strings.Contains(want, line) {
+			t.Fatalf("%s: salvaged wrong data: %s", how, line)
+		}
+	}
+}
+
+// TestFileEveryFlip: each bit flipped, one at a time, is detected.
+func TestFileEveryFlip(t *testing.T) {
+	for _, codec := range []persist.Codec{persist.Raw, persist.S2, persist.Zstd} {
+		disk := fstest.NewDisk()
+		c := smallContent()
+		write(t, disk, "data.cdb", c, codec)
+		data, want := disk.Bytes("data.cdb"), c.String()
+		for i := range data {
+			for bit := range 8 {
+				data[i] ^= 1 << bit
+				check(t, data, want, fmt.Sprintf("codec %d, byte %d bit %d", codec, i, bit))
+				data[i] ^= 1 << bit
+			}
+		}
+	}
+}
+
+// TestFileEveryTruncation: each truncation is detected, and so are bytes too many.
+func TestFileEveryTruncation(t *testing.T) {
+	disk := fstest.NewDisk()
+	c := smallContent()
+	write(t, disk, "data.cdb", c, persist.S2)
+	data := disk.Bytes("data.cdb")
+	for n := range data {
+		check(t, data[:n], c.String(), fmt.Sprintf("cut at %d", n))
+	}
+	check(t, append(slices.Clone(data), 0), c.String(), "one byte more")
+	check(t, append(slices.Clone(data), data...), c.String(), "twice")
+}
+
+// TestFileDamageNamed: an error names file, table, block and offset.
+func TestFileDamageNamed(t *testing.T) {
+	disk := fstest.NewDisk()
+	write(t, disk, "data.cdb", smallContent(), persist.Raw)
+	data := disk.Bytes("data.cdb")
+	at := bytes.Index(data, []byte("\xa3eve"))
+	data[at] ^= 1
+	disk.Put("data.cdb", data)
+	_, err := load(disk, "data.cdb", 2)
+	var damage *persist.DamageError
+	if !errors.As(err, &damage) || damage.File != "data.cdb" || damage.Table != "users" || damage.Block != 1 || damage.Offset >= int64(at) {
+		t.Fatalf("%+v", err)
+	}
+	if want := `persist: data.cdb, table "users", block 1, at byte 113: the block does not match its checksum`; err.Error() != want {
+		t.Fatalf("%v", err)
+	}
+}
+
+// TestFileForeign: files of other kinds and of later versions are told apart from damaged ones.
+func TestFileForeign(t *testing.T) {
+	disk := fstest.NewDisk()
+	disk.Put("a.cdb", []byte("\x80\x04}q\x00."))
+	if _, err := persist.Open(disk, "a.cdb"); !errors.Is(err, persist.ErrForeign) || !strings.Contains(err.Error(), "a.cdb") {
+		t.Error(err)
+	}
+	if _, err := persist.Open(disk, "b.cdb"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

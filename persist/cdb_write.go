@@ -1,0 +1,283 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+
+	"github.com/zeebo/xxh3"
+)
+
+const (
+	blockTargetBytes = 256 << 10 // raw: a block is closed once it has as much
+	syncEveryBytes   = 16 << 20  // written: what is on its way to the disk does not pile up until the end
+)
+
+// Writer writes one .cdb file to w: table after table, each with its items in order. It keeps one block in memory, or one entry where
+// that is larger, and some 100 bytes per table.
+//
+// Its first error is kept: later calls return it too.
+type Writer struct {
+	out   io.Writer
+	stamp Stamp
+	codec Codec
+	sum   *xxh3.Hasher
+	foot  footer
+	index []indexEntry
+	err   error
+
+	// of the block at hand
+	raw    []byte
+	items  uint32
+	before uint64 // place of the entry before
+
+	stored, head []byte
+}
+
+// NewWriter begins a file that holds what stamp says.
+func NewWriter(w io.Writer, stamp Stamp, codec Codec) *Writer {
+	f := &Writer{out: w, stamp: stamp, codec: codec, sum: xxh3.New(), foot: footer{lsn: stamp.LSN}}
+	f.head = stamp.appendHeader(nil)
+	f.write(f.head)
+	_, _ = f.sum.Write(f.head) // never fails
+	return f
+}
+
+// Table begins the next table. Its Items are not looked at.
+func (f *Writer) Table(t Table) error {
+	if f.err == nil && len(t.Name) > maxNameBytes {
+		f.err = fmt.Errorf("persist: a table's name has %d bytes, the most is %d", len(t.Name), maxNameBytes)
+	}
+	if f.err == nil && t.Kind != Dict && t.Kind != List {
+		f.err = fmt.Errorf("persist: table %q is of kind %d, which is none", t.Name, t.Kind)
+	}
+	f.flush()
+	if f.err != nil {
+		return f.err
+	}
+	t.Items = 0
+	f.index = append(f.index, indexEntry{Table: t, offset: f.foot.length, block: f.foot.blocks})
+	f.foot.tables++
+	f.raw = appendTable(f.raw, &t)
+	f.emit(blockTable, f.foot.tables-1)
+	return f.err
+}
+
+// Entry appends an entry to the dict at hand. It keeps no part of e.
+func (f *Writer) Entry(e Entry) error {
+	f.room(len(e.Key) + len(e.Val))
+	f.raw = appendEntry(f.raw, f.before, &e)
+	f.before = e.Place
+	return f.item(Dict)
+}
+
+// Element appends an element to the list at hand. It keeps no part of val.
+func (f *Writer) Element(val []byte) error {
+	f.room(len(val))
+	f.raw = appendBytes(f.raw, val)
+	return f.item(List)
+}
+
+// room closes the block at hand if an item of n bytes would make it too large.
+func (f *Writer) room(n int) {
+	if len(f.raw)+n > blockTargetBytes {
+		f.flush()
+	}
+}
+
+func (f *Writer) item(kind Kind) error {
+	if f.err != nil {
+		return f.err
+	}
+	if len(f.index) == 0 || f.index[len(f.index)-1].Kind != kind {
+		f.err = fmt.Errorf("persist: an item of a %v in no table of this kind", kind)
+		return f.err
+	}
+	f.items++
+	f.foot.items++
+	f.index[len(f.index)-1].Items++
+	if len(f.raw) >= blockTargetBytes {
+		f.flush()
+	}
+	return f.err
+}
+
+// flush writes the items at hand, if there are any.
+func (f *Writer) flush() {
+	if len(f.raw) == 0 || f.err != nil {
+		return
+	}
+	typ := blockEntries
+	if f.index[len(f.index)-1].Kind == List {
+		typ = blockElements
+	}
+	f.emit(typ, f.foot.tables-1)
+}
+
+// emit writes what is at hand as one block, or as several if it is too large for one.
+func (f *Writer) emit(typ blockType, table uint32) {
+	if len(f.raw) > maxGroupBytes && f.err == nil {
+		f.err = fmt.Errorf("persist: an item of %d bytes, the most is %d", len(f.raw), maxGroupBytes)
+	}
+	for raw := f.raw; f.err == nil; {
+		part := raw[:min(len(raw), maxBlockBytes)]
+		raw = raw[len(part):]
+		f.block(typ, table, part, len(raw) > 0)
+		f.items = 0
+		if len(raw) == 0 {
+			break
+		}
+	}
+	if cap(f.raw) > maxBlockBytes { // of one large entry: let it go
+		f.raw = nil
+	}
+	f.raw, f.items, f.before = f.raw[:0], 0, 0
+}
+
+func (f *Writer) block(typ blockType, table uint32, raw []byte, more bool) {
+	if f.foot.blocks == math.MaxUint32 {
+		f.err = errors.New("persist: more blocks than a .cdb file can number")
+		return
+	}
+	stored, codec := compress(f.stored, raw, f.codec)
+	if codec != Raw {
+		f.stored = stored
+	}
+	h := blockHeader{
+		typ: typ, codec: codec, block: f.foot.blocks, table: table,
+		raw: uint32(len(raw)), stored: uint32(len(stored)), items: f.items, sum: xxh3.Hash(stored),
+	}
+	if more {
+		h.flags = blockMore
+	}
+	if typ != blockIndex {
+		f.index[table].blocks++
+	}
+	f.head = h.append(f.head[:0])
+	_, _ = f.sum.Write(f.head) // never fails
+	f.foot.blocks++
+	f.write(f.head)
+	f.write(stored)
+}
+
+func (f *Writer) write(b []byte) {
+	if f.err != nil {
+		return
+	}
+	n, err := f.out.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	f.err = err
+	f.foot.length += int64(len(b))
+}
+
+// Close writes the index and the footer. The file is not whole before it.
+func (f *Writer) Close() error {
+	f.flush()
+	f.foot.index = f.foot.length
+	for i := range f.index {
+		f.raw = appendIndexEntry(f.raw, &f.index[i])
+		f.items++
+		if len(f.raw) > maxBlockBytes-2*maxNameBytes || i == len(f.index)-1 {
+			f.emit(blockIndex, uint32(i+1)-f.items)
+		}
+	}
+	foot := f.foot
+	foot.length += cdbFooterBytes
+	_, _ = f.sum.Write(foot.appendSummed(nil)) // never fails
+	foot.sum = f.sum.Sum64()
+	f.write(foot.append(nil))
+	return f.err
+}
+
+// FileInfo describes a .cdb file.
+type FileInfo struct {
+	Stamp
+	Bytes  int64
+	Tables int
+	Items  uint64
+}
+
+// Names of the files beside a .cdb file.
+const (
+	prevSuffix = ".prev" // what it held before
+	partSuffix = ".part" // being written
+)
+
+// PrevName returns the name under which the file before name is kept.
+func PrevName(name string) string { return name + prevSuffix }
+
+// WriteFile writes the file name: fill puts the tables into the Writer. The file that was there is kept as PrevName(name). When WriteFile
+// returns nil, both are on disk; after an error, and after a crash at any moment, name leads to what it led to before.
+func WriteFile(fsys FS, name string, stamp Stamp, codec Codec, fill func(*Writer) error) (FileInfo, error) {
+	part := name + partSuffix
+	info, err := writePart(fsys, part, stamp, codec, fill)
+	if err != nil {
+		_ = fsys.Remove(part) // what counts is why it was not written
+		return info, fmt.Errorf("persist: writing %s: %w", name, err)
+	}
+	if err := replace(fsys, part, name); err != nil {
+		return info, fmt.Errorf("persist: writing %s: %w", name, err)
+	}
+	return info, nil
+}
+
+func writePart(fsys FS, part string, stamp Stamp, codec Codec, fill func(*Writer) error) (FileInfo, error) {
+	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+		return FileInfo{}, err
+	}
+	f, err := fsys.Create(part)
+	if err != nil {
+		return FileInfo{}, err
+	}
+	w := NewWriter(&syncingWriter{file: f}, stamp, codec)
+	if err = fill(w); err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	info := FileInfo{stamp, w.foot.length, len(w.index), w.foot.items}
+	return info, errors.Join(err, f.Close())
+}
+
+// replace gives part the name name. There is a file of that name at every moment, if there was one before.
+func replace(fsys FS, part, name string) error {
+	prev := PrevName(name)
+	there, err := exists(fsys, name)
+	if err != nil {
+		return err
+	}
+	if there {
+		if err := fsys.Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := fsys.Link(name, prev); err != nil { // a file system without links
+			if err := fsys.Rename(name, prev); err != nil {
+				return err
+			}
+		}
+	}
+	if err := fsys.Rename(part, name); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dirOf(name))
+}
+
+// syncingWriter syncs now and then: one sync of a large file at its end would keep the disk from others for long.
+type syncingWriter struct {
+	file    File
+	pending int // bytes written since the last sync
+}
+
+func (w *syncingWriter) Write(b []byte) (int, error) {
+	n, err := w.file.Write(b)
+	if w.pending += n; err == nil && w.pending >= syncEveryBytes {
+		w.pending = 0
+		err = w.file.Sync()
+	}
+	return n, err
+}

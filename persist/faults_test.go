@@ -1,0 +1,143 @@
+package persist_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+// faultScenario runs a database on a failing file system twice, the second time from what the first has left, and returns both histories'
+// last. It ends early if a start fails. The same seed does the same operations.
+func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed uint64) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var history *model
+	acked := uint64(0)
+	for range 2 {
+		db, err := open(faults, persist.Always, history)
+		if err != nil {
+			if errors.Is(err, persist.ErrDamaged) || errors.Is(err, persist.ErrMismatch) || !isFault(err) {
+				t.Fatalf("a failing operation was taken for something else: %v", err)
+			}
+			break
+		}
+		db.work(rng, 12)
+		if err := db.journal.Err(); !errors.Is(err, persist.ErrClosed) && !isFault(err) {
+			t.Fatalf("the journal is broken by %v", err)
+		}
+		history, acked = db.model, db.acked.Load()
+		for range 3 {
+			if err := verify(disk.PowerCut(rng), history, acked); err != nil {
+				t.Fatalf("after a power cut: %v", err)
+			}
+		}
+	}
+	if history == nil {
+		history = newModel()
+	}
+	if err := verify(disk, history, acked); err != nil {
+		t.Fatal(err)
+	}
+	// With a disk that is whole again it goes on.
+	db, err := open(disk, persist.Always, history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.work(rng, 5)
+	if err := verify(disk.PowerCut(rng), db.model, db.last); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isFault(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) }
+
+// TestEveryFault fails each operation of a scenario, one at a time and all from it on, with EIO and ENOSPC: what was acknowledged is
+// there afterwards, what failed is said.
+func TestEveryFault(t *testing.T) {
+	s := *seedFlag + 1
+	whole := &fstest.Faults{FS: fstest.NewDisk()}
+	faultScenario(t, whole, whole.FS.(*fstest.Disk), s)
+	n := whole.Count()
+	if n < 100 {
+		t.Fatalf("the scenario has %d operations only", n)
+	}
+	runs := 0
+	for i := 1; i <= n; i++ {
+		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+			for name, fail := range map[string]func(int, syscall.Errno) func(int, string, string) error{"alone": fstest.NthFails, "and all after": fstest.AllFailFrom} {
+				disk := fstest.NewDisk()
+				faults := &fstest.Faults{FS: disk, Fail: fail(i, errno), Short: rand.New(rand.NewPCG(s, uint64(i)))}
+				ok := t.Run(fmt.Sprintf("%d %s %v", i, name, errno), func(t *testing.T) { faultScenario(t, faults, disk, s) })
+				if runs++; !ok {
+					return
+				}
+			}
+		}
+	}
+	t.Logf("faults: %d operations, %d runs, 0 acknowledged writes lost", n, runs)
+}
+
+// TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, says why, and lets reads go on.
+func TestNothingAfterFault(t *testing.T) {
+	for _, op := range []string{"sync", "write", "create"} {
+		disk := fstest.NewDisk()
+		armed := false
+		after := 0
+		faults := &fstest.Faults{FS: disk, Fail: func(_ int, o, name string) error {
+			if !armed || !strings.Contains(name, journalDir) {
+				return nil
+			}
+			after++
+			if o == op {
+				return syscall.EIO
+			}
+			return nil
+		}}
+		db, err := open(faults, persist.Always, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func() {
+			o := append([]byte("sa"), make([]byte, 700)...)
+			db.buffers[0].Append(db.do(1, o), 1, o)
+			db.journal.Round(db.now)
+		}
+		set()
+		durable := db.journal.Durable()
+		if durable != 1 {
+			t.Fatalf("durable up to %d", durable)
+		}
+		armed = true
+		for db.journal.Err() == nil {
+			set()
+		}
+		if !errors.Is(db.journal.Err(), syscall.EIO) {
+			t.Fatal(db.journal.Err())
+		}
+		durable, after = db.journal.Durable(), 0
+		for range 5 {
+			set()
+		}
+		if err := db.journal.Sync(db.last); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: waiting for the disk gave %v", op, err)
+		}
+		if db.journal.Durable() != durable || after > 0 || db.journal.Pending() != 0 {
+			t.Errorf("%s: %d operations on files after it failed, durable %d then %d", op, after, durable, db.journal.Durable())
+		}
+		if err := db.journal.Close(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: closing gave %v", op, err)
+		}
+		// What is in memory can still be saved, and the next start goes on from there.
+		armed = false
+		db.save()
+		if err := verify(disk, db.model, db.last); err != nil {
+			t.Error(err)
+		}
+	}
+}

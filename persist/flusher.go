@@ -1,0 +1,400 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// flusher is the part of a Journal that its one goroutine owns.
+type flusher struct {
+	sources  []*source
+	next     uint64 // the LSN that is to be written next
+	missing  gap    // what f.next waits for
+	pending  int64  // bytes taken from buffers, of what is in out
+	lastSync time.Time
+
+	file File
+	seg  segment // being written; its size is that of the file with out
+	seed uint32
+	out  []byte // records to be written
+	at   int    // of the record at hand in out, -1 if none is begun
+	rec  recordHeader
+}
+
+// gap counts for how long an operation has been missing.
+type gap struct {
+	lsn    uint64
+	looks  int
+	looked time.Time
+}
+
+// A gap lasts nanoseconds, or as long as a writer is kept from running between drawing its number and appending. One that is still there at the
+// maxGapLooks-th look, at least gapLook apart, is a defect: it would keep all that comes after it from the disk. They are looks and not a time,
+// since the whole process may have been stopped.
+const (
+	gapLook     = 100 * time.Millisecond
+	maxGapLooks = 100
+)
+
+// source is what has been taken from one buffer and not yet been written.
+type source struct {
+	buffer *Buffer
+	chunks [][]byte
+	at     int // in chunks[0]
+	closed bool
+}
+
+// head returns the next operation's numbers, lsn 0 if there is none.
+func (s *source) head() (lsn, n uint64) {
+	if len(s.chunks) == 0 {
+		return 0, 0
+	}
+	b := s.chunks[0][s.at:]
+	return binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+}
+
+// run is the flusher's goroutine.
+func (j *Journal) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-j.kick:
+			timer.Reset(writeDelay)
+			continue
+		case <-j.urgent:
+		case <-timer.C:
+		case <-j.stop:
+			j.finish()
+			return
+		}
+		j.round(time.Now())
+		switch {
+		case j.flusher.missing.lsn > 0:
+			timer.Reset(gapLook)
+		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
+			timer.Reset(time.Until(j.flusher.lastSync.Add(syncDelay)))
+		}
+	}
+}
+
+// round takes what has been appended, writes what has no gap before it, and syncs if it is time to.
+func (j *Journal) round(now time.Time) {
+	j.armed.Store(false)
+	j.collect()
+	if j.broken.Load() {
+		j.discard()
+		j.tell()
+		return
+	}
+	err := j.write()
+	if err == nil {
+		err = j.flusher.lookAtGap(now)
+	}
+	if err != nil {
+		j.breakDown(err)
+		return
+	}
+	written, durable := j.written.Load(), j.durable.Load()
+	due := j.opt.Policy == Always || j.want.Load() > durable || j.opt.Policy == EverySecond && now.Sub(j.flusher.lastSync) >= syncDelay
+	if written == durable || !due {
+		return
+	}
+	if err := j.flusher.file.Sync(); err != nil {
+		j.breakDown(err)
+		return
+	}
+	j.flusher.lastSync = now
+	j.synced(written)
+}
+
+// synced makes it known that all up to an LSN is on disk.
+func (j *Journal) synced(lsn uint64) {
+	j.mu.Lock()
+	j.durable.Store(lsn)
+	j.changed.Broadcast()
+	j.mu.Unlock()
+	j.tell()
+}
+
+func (j *Journal) tell() {
+	if j.opt.OnSync != nil {
+		j.opt.OnSync()
+	}
+}
+
+// breakDown ends all writing: whether what was written is on disk cannot be known any more.
+func (j *Journal) breakDown(err error) {
+	j.fail(fmt.Errorf("persist: the journal cannot be written: %w", err))
+	j.discard()
+	j.tell()
+}
+
+// discard lets go what can never be written.
+func (j *Journal) discard() {
+	for _, s := range j.flusher.sources {
+		s.chunks, s.at = nil, 0
+	}
+	j.flusher.out = nil
+	var appended int64
+	j.mu.Lock()
+	for _, b := range j.buffers {
+		appended += b.appended.Load()
+	}
+	j.mu.Unlock()
+	j.taken.Store(appended)
+}
+
+// collect takes what is in the buffers.
+func (j *Journal) collect() {
+	j.mu.Lock()
+	for _, b := range j.buffers[len(j.flusher.sources):] {
+		j.flusher.sources = append(j.flusher.sources, &source{buffer: b})
+	}
+	j.mu.Unlock()
+	for i := 0; i < len(j.flusher.sources); {
+		s := j.flusher.sources[i]
+		s.chunks, s.closed = s.buffer.take(s.chunks)
+		if s.closed && len(s.chunks) == 0 {
+			j.forget(i)
+			continue
+		}
+		i++
+	}
+}
+
+// forget drops a closed buffer that has nothing left. Sources and buffers stand in the same order.
+func (j *Journal) forget(i int) {
+	f := &j.flusher
+	b := f.sources[i].buffer
+	f.sources = append(f.sources[:i], f.sources[i+1:]...)
+	j.mu.Lock()
+	j.buffers = append(j.buffers[:i], j.buffers[i+1:]...)
+	j.taken.Add(-b.appended.Load())
+	j.mu.Unlock()
+}
+
+// write puts all operations that have no gap before them into records and gives these to the file.
+func (j *Journal) write() error {
+	f := &j.flusher
+	for found := true; found; {
+		found = false
+		for _, s := range f.sources {
+			for lsn, n := s.head(); lsn == f.next && lsn != 0; lsn, n = s.head() {
+				if err := j.emit(s, n); err != nil {
+					return err
+				}
+				found = true
+			}
+		}
+	}
+	return j.writeOut()
+}
+
+// lookAtGap returns an error if an operation is missing for too long.
+func (f *flusher) lookAtGap(now time.Time) error {
+	g := &f.missing
+	waiting := slices.ContainsFunc(f.sources, func(s *source) bool { return len(s.chunks) > 0 })
+	switch {
+	case !waiting:
+		*g = gap{}
+	case g.lsn != f.next:
+		*g = gap{f.next, 1, now}
+	case now.Sub(g.looked) >= gapLook:
+		if g.looks++; g.looks > maxGapLooks {
+			return fmt.Errorf("operation %d was never given to it", f.next)
+		}
+		g.looked = now
+	}
+	return nil
+}
+
+// emit moves the first operation of a source to the record at hand.
+func (j *Journal) emit(s *source, n uint64) error {
+	f := &j.flusher
+	kept := s.size() > j.opt.KeptBytes
+	op := s.operation(kept)
+	if err := j.room(len(op)); err != nil {
+		return err
+	}
+	if f.at < 0 {
+		f.beginRecord()
+	}
+	f.out = binary.AppendUvarint(f.out, n)
+	f.out = binary.AppendUvarint(f.out, uint64(len(op)))
+	f.out = append(f.out, op...)
+	f.rec.ops++
+	f.next += n
+	f.pending += int64(opHeaderBytes + len(op))
+	s.at += opHeaderBytes + len(op)
+	if kept {
+		s.at -= len(op)
+	}
+	if s.at < len(s.chunks[0]) {
+		return nil
+	}
+	j.recycle(s.chunks[0])
+	s.at = 0
+	s.next()
+	if kept {
+		s.next()
+	}
+	return nil
+}
+
+// size returns how many bytes the next operation has.
+func (s *source) size() int { return int(binary.LittleEndian.Uint32(s.chunks[0][s.at+16:])) }
+
+// operation returns the bytes of the next operation.
+func (s *source) operation(kept bool) []byte {
+	if kept {
+		return s.chunks[1]
+	}
+	return s.chunks[0][s.at+opHeaderBytes:][:s.size()]
+}
+
+// next lets the first chunk go.
+func (s *source) next() {
+	s.chunks[0] = nil
+	s.chunks = s.chunks[1:]
+}
+
+// room closes the record at hand, gives all to the file, or begins a new segment, if an operation of n bytes asks for it.
+func (j *Journal) room(n int) error {
+	f := &j.flusher
+	if f.at >= 0 && len(f.out)-f.at+n > recordBytes {
+		j.endRecord()
+	}
+	if f.at >= 0 {
+		return nil
+	}
+	if len(f.out)+n > writeBytes {
+		if err := j.writeOut(); err != nil {
+			return err
+		}
+	}
+	if size := f.seg.size + int64(len(f.out)); size > segmentHeaderBytes && size+int64(n) > j.opt.SegmentBytes {
+		return j.rotate()
+	}
+	return nil
+}
+
+func (f *flusher) beginRecord() {
+	f.at = len(f.out)
+	f.out = append(f.out, make([]byte, recordHeaderBytes)...)
+	f.rec = recordHeader{lsn: f.next}
+}
+
+// endRecord closes the record at hand.
+func (j *Journal) endRecord() {
+	f := &j.flusher
+	payload := f.out[f.at+recordHeaderBytes:]
+	f.rec.length, f.rec.sum, f.rec.synced = uint32(len(payload)), checksum(payload), j.durable.Load()
+	putRecordHeader(f.out[f.at:], f.seed, &f.rec)
+	f.at = -1
+}
+
+// writeOut gives all records to the file.
+func (j *Journal) writeOut() error {
+	f := &j.flusher
+	if f.at >= 0 {
+		j.endRecord()
+	}
+	if len(f.out) == 0 {
+		return nil
+	}
+	if _, err := f.file.Write(f.out); err != nil {
+		return err
+	}
+	f.seg.size += int64(len(f.out))
+	j.grown.Add(int64(len(f.out)))
+	j.taken.Add(f.pending)
+	j.written.Store(f.next - 1)
+	j.mu.Lock()
+	j.segments[len(j.segments)-1].size = f.seg.size
+	j.mu.Unlock()
+	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // of one large operation: let it go
+		f.out = nil
+	}
+	return nil
+}
+
+// rotate syncs and closes the segment and begins the next: only the last segment can be torn.
+func (j *Journal) rotate() error {
+	f := &j.flusher
+	if err := j.writeOut(); err != nil {
+		return err
+	}
+	if err := f.file.Sync(); err != nil {
+		return err
+	}
+	j.synced(f.next - 1)
+	file := f.file
+	if err := j.begin(f.seg.number + 1); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// begin makes a new segment. Its header is on disk before records follow.
+func (j *Journal) begin(number uint64) error {
+	f := &j.flusher
+	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next, size: segmentHeaderBytes}
+	file, err := j.fs.Create(s.name)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(s.appendHeader(nil))
+	if err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		err = j.fs.SyncDir(j.dir)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file, f.seg, f.seed = file, s, s.seed()
+	j.grown.Add(s.size)
+	j.mu.Lock()
+	j.segments = append(j.segments, s)
+	j.mu.Unlock()
+	return nil
+}
+
+// finish is the last round: all is written and synced, and a last record says so.
+func (j *Journal) finish() {
+	defer close(j.ended)
+	f := &j.flusher
+	j.want.Store(^uint64(0))
+	j.round(time.Now())
+	if err := j.Err(); err == nil {
+		if err := j.lastRecord(); err != nil {
+			j.breakDown(err)
+		}
+	}
+	if err := f.file.Close(); err != nil {
+		j.fail(err)
+	}
+	for _, s := range f.sources {
+		if lsn, _ := s.head(); lsn != 0 {
+			j.fail(fmt.Errorf("persist: operation %d was never given to the journal, %d was", f.next, lsn))
+		}
+	}
+	j.fail(ErrClosed)
+}
+
+// lastRecord writes a record without operations. It says that those before are on disk.
+func (j *Journal) lastRecord() error {
+	if j.flusher.seg.size == segmentHeaderBytes {
+		return nil
+	}
+	j.flusher.beginRecord()
+	if err := j.writeOut(); err != nil {
+		return err
+	}
+	return j.flusher.file.Sync()
+}

@@ -1,0 +1,101 @@
+package persist
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// FS is the file operations that the package is made of. Names are paths. Errors are those of package os: errors.Is finds fs.ErrNotExist.
+//
+// What File.Sync and SyncDir have not confirmed may be lost, in part or whole, by a power cut: bytes of a file until its Sync, names in a
+// directory until its SyncDir.
+type FS interface {
+	Create(name string) (File, error) // a new file, 0600, for reading and writing; an error if there is one
+	Open(name string) (File, error)   // for reading
+	Edit(name string) (File, error)   // for reading and writing, as it is
+	Link(old, name string) error
+	Rename(old, name string) error
+	Remove(name string) error
+	List(dir string) ([]string, error) // the names in a directory, in no order
+	MkdirAll(dir string) error         // 0700
+	SyncDir(dir string) error
+}
+
+// File is an open file. Write appends at the position, which is the end of what was written so far.
+type File interface {
+	io.Writer
+	io.ReaderAt
+	Sync() error // returns when all that was written is on disk
+	Truncate(size int64) error
+	Size() (int64, error)
+	Close() error
+}
+
+// OS is the real file system.
+var OS FS = osFS{}
+
+type osFS struct{}
+
+func (osFS) Create(name string) (File, error) {
+	return opened(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
+}
+func (osFS) Open(name string) (File, error) { return opened(os.Open(name)) }
+func (osFS) Edit(name string) (File, error) { return opened(os.OpenFile(name, os.O_RDWR, 0)) }
+func (osFS) Link(old, name string) error    { return os.Link(old, name) }
+func (osFS) Rename(old, name string) error  { return os.Rename(old, name) }
+func (osFS) Remove(name string) error       { return os.Remove(name) }
+func (osFS) MkdirAll(dir string) error      { return os.MkdirAll(dir, 0o700) }
+
+func (osFS) List(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.Readdirnames(-1)
+	return names, errors.Join(err, f.Close())
+}
+
+func (osFS) SyncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+type osFile struct{ *os.File }
+
+// opened keeps a nil *os.File from becoming a File that is not nil.
+func opened(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// exists says whether there is a file of that name.
+func exists(fsys FS, name string) (bool, error) {
+	f, err := fsys.Open(name)
+	switch {
+	case err == nil:
+		return true, f.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// dirOf returns the directory that a file's name stands in.
+func dirOf(name string) string { return filepath.Dir(name) }

@@ -1,0 +1,291 @@
+package persist_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+// model is a database of one dict and one list that knows what it held after each of its operations.
+type model struct {
+	last    uint64 // LSN
+	entries map[string]persist.Entry
+	list    [][]byte
+	listed  uint64   // the list's version
+	states  []string // by LSN
+}
+
+func newModel() *model {
+	m := &model{}
+	_ = m.Begin(persist.FileInfo{})
+	m.states = []string{m.state()}
+	return m
+}
+
+// Begin, Table, Block and Apply make it a persist.Target.
+func (m *model) Begin(persist.FileInfo) error {
+	m.last, m.entries, m.list, m.listed = 0, map[string]persist.Entry{}, nil, 0
+	return nil
+}
+
+func (m *model) Table(t persist.Table) error {
+	if t.Kind == persist.List {
+		m.listed = t.Version
+	}
+	return nil
+}
+
+func (m *model) Block(b *persist.Block) error {
+	for e := range b.Entries() {
+		m.entries[string(e.Key)] = persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place}
+	}
+	return nil
+}
+
+// loader tells the blocks of the dict from those of the list.
+type loader struct {
+	*model
+	kind persist.Kind
+}
+
+func (l *loader) Table(t persist.Table) error {
+	l.kind = t.Kind
+	return l.model.Table(t)
+}
+
+func (l *loader) Block(b *persist.Block) error {
+	if l.kind == persist.Dict {
+		return l.model.Block(b)
+	}
+	for e := range b.Elements() {
+		l.list = append(l.list, bytes.Clone(e))
+	}
+	return nil
+}
+
+// An operation is one letter and its arguments: set a key, delete it, append to the list, append several at once; without any nothing happens.
+func (m *model) Apply(lsn, n uint64, op []byte) error {
+	m.last = lsn + n - 1
+	if len(op) == 0 {
+		return nil
+	}
+	switch key := string(op[1:min(2, len(op))]); op[0] {
+	case 's':
+		e, ok := m.entries[key]
+		if !ok {
+			e = persist.Entry{Key: []byte(key), Place: lsn}
+		}
+		e.Version, e.Val = lsn, bytes.Clone(op[2:])
+		m.entries[key] = e
+	case 'd':
+		delete(m.entries, key)
+	case 'a', 'e':
+		for i := range n {
+			m.list = append(m.list, fmt.Append(bytes.Clone(op[1:]), i))
+		}
+		if len(m.list) > 6 {
+			m.list = m.list[3:]
+		}
+		m.listed = lsn
+	default:
+		return fmt.Errorf("operation %q", op)
+	}
+	return nil
+}
+
+func (m *model) state() string {
+	var b bytes.Buffer
+	for _, e := range m.sorted() {
+		fmt.Fprintf(&b, "%s %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
+	}
+	fmt.Fprintf(&b, "%x %d", m.list, m.listed)
+	return b.String()
+}
+
+func (m *model) sorted() []persist.Entry {
+	return slices.SortedFunc(maps.Values(m.entries), func(a, b persist.Entry) int { return int(a.Place) - int(b.Place) })
+}
+
+// do draws n numbers, applies the operation live, and returns the first of them.
+func (m *model) do(n uint64, op []byte) uint64 {
+	lsn := m.last + 1
+	if err := m.Apply(lsn, n, op); err != nil {
+		panic(err)
+	}
+	for uint64(len(m.states)) < m.last {
+		m.states = append(m.states, "within an operation")
+	}
+	m.states = append(m.states, m.state())
+	return lsn
+}
+
+// content is what a cut of the model writes.
+func (m *model) content() *content {
+	return &content{tables: []table{
+		{Table: persist.Table{Name: "dict", Kind: persist.Dict, Born: 1}, entries: m.sorted()},
+		{Table: persist.Table{Name: "list", Kind: persist.List, Born: 2, Version: m.listed}, elements: slices.Clone(m.list)},
+	}}
+}
+
+// keptBytes is Options.KeptBytes in tests.
+const keptBytes = 4 << 10
+
+const (
+	dataFile   = "data/data.cdb"
+	journalDir = "data/data.cdb.journal"
+)
+
+func startOf(opt persist.Options) persist.Start {
+	opt.SegmentBytes, opt.KeptBytes = 1500, keptBytes
+	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Workers: 1}
+}
+
+// database is a model on a disk: what loop makes of shardmap and persist, in small.
+type database struct {
+	*model
+	fs       persist.FS
+	journal  *persist.Journal
+	buffers  []*persist.Buffer
+	id       persist.ID
+	covered  []uint64 // LSNs of the .cdb file and the one before
+	now      time.Time
+	ackEarly bool          // acknowledges what is not yet on disk: a checker must catch it
+	acked    atomic.Uint64 // the last LSN acknowledged as durable
+	broken   bool
+}
+
+// open recovers what is on fsys and starts the journal. history is the model that wrote it, nil for a new one.
+func open(fsys persist.FS, policy persist.Policy, history *model) (*database, error) {
+	if err := fsys.MkdirAll("data"); err != nil {
+		return nil, err
+	}
+	m := newModel()
+	r, err := persist.Recover(fsys, startOf(persist.Options{Policy: policy}), &loader{model: m})
+	if err != nil {
+		return nil, err
+	}
+	if history != nil {
+		if m.last = r.Last; m.state() != history.states[r.Last] {
+			return nil, fmt.Errorf("recovered another state than that at LSN %d:\n%s\ninstead of\n%s", r.Last, m.state(), history.states[r.Last])
+		}
+		m.states = slices.Clone(history.states[:r.Last+1])
+	}
+	db := &database{model: m, fs: fsys, journal: r.Journal, id: r.Database, now: time.Unix(0, 0), covered: []uint64{0, r.File.LSN}}
+	if r.Loaded == persist.PrevName(dataFile) {
+		db.covered = []uint64{0, 0}
+	}
+	if err := r.Journal.Start(r.Last + 1); err != nil {
+		return nil, err
+	}
+	for range 3 {
+		db.buffers = append(db.buffers, r.Journal.Buffer())
+	}
+	db.acked.Store(r.Last)
+	return db, nil
+}
+
+// work does some operations, in batches, with a save now and then, and closes the database.
+func (db *database) work(rng *rand.Rand, steps int) {
+	for range steps {
+		switch rng.IntN(12) {
+		case 0:
+			db.save()
+		case 1:
+			db.journal.Demand(db.last)
+		}
+		for range rng.IntN(6) {
+			db.write(rng)
+		}
+		db.now = db.now.Add(time.Duration(rng.IntN(600)) * time.Millisecond)
+		db.journal.Round(db.now)
+		db.acknowledge()
+	}
+	_ = db.journal.Close()
+	db.acknowledge()
+}
+
+func (db *database) write(rng *rand.Rand) {
+	op := []byte{'s', 'a' + byte(rng.IntN(6))}
+	n := uint64(1)
+	switch rng.IntN(6) {
+	case 0:
+		op[0] = 'd'
+	case 1:
+		op = []byte{'a'}
+	case 2:
+		op, n = []byte{'e'}, 1+rng.Uint64N(4)
+	default:
+		op = append(op, randomBytes(rng, 60)...)
+		switch rng.IntN(400) {
+		case 0:
+			op = append(op, make([]byte, keptBytes-10+rng.IntN(20))...)
+		case 1, 2, 3, 4, 5:
+			op = append(op, make([]byte, rng.IntN(3000))...)
+		}
+	}
+	db.buffers[rng.IntN(len(db.buffers))].Append(db.do(n, op), n, op)
+}
+
+func (db *database) acknowledge() {
+	acked := db.journal.Durable()
+	if db.ackEarly && !db.broken {
+		acked = db.last
+	}
+	db.broken = db.broken || db.journal.Err() != nil
+	db.acked.Store(max(acked, db.acked.Load()))
+}
+
+// save is a cut and a .cdb file.
+func (db *database) save() {
+	lsn := db.do(1, nil)
+	db.buffers[0].Append(lsn, 1, nil)
+	db.journal.Demand(lsn)
+	db.journal.Round(db.now)
+	if db.journal.Durable() < lsn && db.journal.Err() == nil {
+		panic("the journal has not been synced up to the cut")
+	}
+	c := db.content()
+	if _, err := persist.WriteFile(db.fs, dataFile, persist.Stamp{Database: db.id, LSN: lsn}, persist.Codec(lsn%3), c.fill); err != nil {
+		return
+	}
+	db.covered = []uint64{db.covered[1], lsn}
+	_ = db.journal.DropBefore(db.covered[0])
+}
+
+// lostError is that operations were acknowledged and are not there.
+type lostError struct {
+	operations uint64
+	info       persist.Recovery
+}
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("%d acknowledged operations are lost: %+v, cut %v", e.operations, e.info, e.info.Cut)
+}
+
+// errWrong is that the database holds what it never did.
+var errWrong = errors.New("wrong data")
+
+// verify recovers from disk, without changing it, and compares with what the database had and had acknowledged.
+func verify(disk *fstest.Disk, history *model, acked uint64) error {
+	m := newModel()
+	r, err := persist.Recover(disk, startOf(persist.Options{}), &loader{model: m})
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot be recovered: %w\n%v", err, disk)
+	case r.Last < acked:
+		return &lostError{acked - r.Last, r.Replay}
+	case r.Last >= uint64(len(history.states)):
+		return fmt.Errorf("%w: recovered up to LSN %d, there were %d", errWrong, r.Last, len(history.states)-1)
+	case m.state() != history.states[r.Last]:
+		return fmt.Errorf("%w: at LSN %d\n%s\ninstead of\n%s", errWrong, r.Last, m.state(), history.states[r.Last])
+	}
+	return nil
+}

@@ -1,0 +1,329 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// Recovery says what Replay has found.
+type Recovery struct {
+	Last       uint64 // LSN of the last operation, or that from which it was to replay if there is none later
+	Operations int    // replayed
+	Bytes      int64  // of their payloads
+	Segments   int    // read
+
+	Aside []string // segments whose headers are damaged, which Options.Repair has set aside
+
+	// Cut is what Start will cut off, or set aside: a tail whose writing was cut short, or with Options.Repair what is damaged. nil: nothing.
+	Cut *Cut
+}
+
+// Cut is the part of a journal that could not be replayed.
+type Cut struct {
+	File    string
+	Offset  int64  // in bytes, of the first that is left out
+	Bytes   int64  // left out, in this file and those after it
+	LSN     uint64 // the first that is missing
+	What    string
+	Damaged bool // not a torn tail: it was on disk once
+}
+
+// String tells of it in one line.
+func (c *Cut) String() string {
+	how := "torn tail"
+	if c.Damaged {
+		how = "damage"
+	}
+	return fmt.Sprintf("%s in %s at byte %d, %d bytes from LSN %d on are lost: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.What)
+}
+
+// recovered is what Start needs to know of the segments.
+type recovered struct {
+	last  uint64 // LSN in the journal, or that was replayed from
+	keep  int    // how many segments hold what is kept
+	cutAt int64  // the length that the last of these is to have, -1 as it is
+	cut   *Cut
+}
+
+// Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes are good until fn returns; an operation
+// without any says only that its numbers are taken. It ends before the first record that cannot be read if that was cut short in writing.
+//
+// Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if something was on disk and is not any
+// more, unless Options.Repair; fn's.
+func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) (Recovery, error) {
+	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Aside: j.aside}}
+	state := &recovered{last: after, cutAt: -1, keep: len(j.segments)}
+	first := p.firstSegment()
+	if first < 0 {
+		s := j.segments[0]
+		return p.info, fmt.Errorf("%w: %s, the journal's first segment, begins at LSN %d, and %s ends at %d: what was between is missing",
+			ErrMismatch, s.name, s.first, j.dataFile(), after)
+	}
+	for i := first; i < len(j.segments); i++ {
+		s := j.segments[i]
+		if s.torn {
+			state.keep = i
+			break
+		}
+		at, what, err := p.segment(s, i)
+		if err != nil {
+			return p.info, err
+		}
+		if what != "" {
+			state.keep, state.cutAt, state.cut = i+1, at, p.info.Cut
+			break
+		}
+	}
+	if p.next > 0 {
+		state.last = max(after, p.next-1)
+	}
+	p.info.Last = state.last
+	j.found = state
+	return p.info, nil
+}
+
+// replay is one Replay.
+type replay struct {
+	j     *Journal
+	after uint64
+	fn    func(lsn, n uint64, op []byte) error
+	next  uint64 // the LSN that must come next
+	info  Recovery
+}
+
+// firstSegment returns the index of the segment to begin with: the last that begins at after+1 or before; -1 if there are segments, and
+// none does.
+func (p *replay) firstSegment() int {
+	first := -1
+	usable := false
+	for i, s := range p.j.segments {
+		if s.torn {
+			continue
+		}
+		usable = true
+		if s.first <= p.after+1 {
+			first = i
+		}
+	}
+	if !usable {
+		return len(p.j.segments) - min(len(p.j.segments), 1) // a torn one is to be removed
+	}
+	return first
+}
+
+// segment replays one segment. what is not "" if it ends early: at is where, and p.info.Cut says why.
+func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
+	r, err := readSegment(p.j.fs, s)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = r.file.Close() }()
+	if p.info.Segments++; p.next != 0 && s.first != p.next {
+		what := fmt.Sprintf("the segment begins at LSN %d where %d was expected", s.first, p.next)
+		return 0, what, p.stopped(r, i, 0, what, true)
+	}
+	p.next = s.first
+	for {
+		h, payload, what, err := r.record()
+		if err != nil {
+			return 0, "", err
+		}
+		if what == endOfSegment {
+			return 0, "", nil
+		}
+		if what != "" {
+			damaged := i < len(p.j.segments)-1 // a segment is on disk before the next is made
+			if !damaged {
+				if damaged, err = r.syncedBehind(); err != nil {
+					return 0, "", err
+				}
+			}
+			return r.at, what, p.stopped(r, i, r.at, what, damaged)
+		}
+		if err := p.record(r, &h, payload); err != nil {
+			return 0, "", err
+		}
+		p.next = r.next
+	}
+}
+
+// stopped notes where the replay ends; it returns an error if it must not end there.
+func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged bool) error {
+	if damaged && !p.j.opt.Repair {
+		return &DamageError{File: r.name, Offset: at, Block: -1, What: what}
+	}
+	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged}
+	for _, s := range p.j.segments[i+1:] {
+		cut.Bytes += s.size
+	}
+	p.info.Cut = cut
+	return nil
+}
+
+// record gives the operations of one record to fn, but for those that are not wanted.
+func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error {
+	if r.next <= p.after+1 {
+		return nil
+	}
+	at := r.at - int64(h.length)
+	return operations(payload, h.lsn, func(lsn, n uint64, op []byte) error {
+		if lsn+n <= p.after+1 {
+			return nil
+		}
+		if lsn <= p.after {
+			return fmt.Errorf("%w: %s at byte %d: an operation has the LSNs %d to %d, and %s ends at %d, among them",
+				ErrMismatch, r.name, at, lsn, lsn+n-1, p.j.dataFile(), p.after)
+		}
+		p.info.Operations++
+		p.info.Bytes += int64(len(op))
+		return p.fn(lsn, n, op)
+	})
+}
+
+// dataFile returns what errors call the data file.
+func (j *Journal) dataFile() string {
+	if j.opt.DataFile == "" {
+		return "the data file"
+	}
+	return j.opt.DataFile
+}
+
+// SetAside renames all segments: the journal is empty then. It is for one that is not to be replayed, instead of Replay.
+func (j *Journal) SetAside() error {
+	for _, s := range j.segments {
+		if err := j.dropTail(s); err != nil {
+			return err
+		}
+		j.aside = append(j.aside, s.name)
+	}
+	j.segments = nil
+	return j.fs.SyncDir(j.dir)
+}
+
+// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher.
+// What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
+func (j *Journal) Start(next uint64) error {
+	switch {
+	case j.found == nil:
+		return errors.New("persist: a journal is replayed before it is started")
+	case next <= j.found.last:
+		return fmt.Errorf("persist: the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
+	}
+	if err := j.cutTail(); err != nil {
+		return err
+	}
+	f := &j.flusher
+	f.next, f.at, f.lastSync = next, -1, time.Now()
+	if err := j.begin(j.newest + 1); err != nil {
+		return err
+	}
+	j.written.Store(next - 1)
+	j.durable.Store(next - 1)
+	if !j.opt.manual {
+		go j.run()
+	}
+	return nil
+}
+
+// cutTail leaves of the segments what has been replayed. What it does is on disk before it returns: from the next segment's
+// beginning on, these segments are no longer the last.
+func (j *Journal) cutTail() error {
+	state := j.found
+	keep := state.keep
+	for _, s := range j.segments[keep:] {
+		if err := j.dropTail(s); err != nil {
+			return err
+		}
+	}
+	if state.cutAt >= 0 {
+		s := &j.segments[keep-1]
+		if state.cut.Damaged {
+			if err := copyFile(j.fs, s.name, s.name+damagedSuffix); err != nil {
+				return err
+			}
+		}
+		if state.cutAt == 0 {
+			if err := j.fs.Remove(s.name); err != nil {
+				return err
+			}
+			keep--
+		} else if err := truncate(j.fs, s.name, state.cutAt); err != nil {
+			return err
+		}
+		s.size = state.cutAt
+	}
+	for keep > 0 && j.segments[keep-1].size == segmentHeaderBytes { // made by a start after which nothing was written
+		keep--
+		if err := j.fs.Remove(j.segments[keep].name); err != nil {
+			return err
+		}
+	}
+	j.segments = slices.Clip(j.segments[:keep])
+	if keep > 0 && state.cutAt < 0 { // a process that was killed has written to it, and not synced
+		if err := syncFile(j.fs, j.segments[keep-1].name); err != nil {
+			return err
+		}
+	}
+	return j.fs.SyncDir(j.dir)
+}
+
+// dropTail takes a segment away that comes after what is kept.
+func (j *Journal) dropTail(s segment) error {
+	if s.torn {
+		return j.fs.Remove(s.name)
+	}
+	return j.fs.Rename(s.name, s.name+damagedSuffix)
+}
+
+func syncFile(fsys FS, name string) error {
+	f, err := fsys.Edit(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func truncate(fsys FS, name string, size int64) error {
+	f, err := fsys.Edit(name)
+	if err != nil {
+		return err
+	}
+	if err = f.Truncate(size); err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// copyFile copies a file to a new one; one that is there already is replaced.
+func copyFile(fsys FS, from, to string) error {
+	src, err := fsys.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = src.Close() }()
+	size, err := src.Size()
+	if err != nil {
+		return err
+	}
+	if err := fsys.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dst, err := fsys.Create(to)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, min(size, readAhead))
+	for at := int64(0); at < size && err == nil; at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), size-at)]
+		if _, err = src.ReadAt(buf, at); err == nil {
+			_, err = dst.Write(buf)
+		}
+	}
+	if err == nil {
+		err = dst.Sync()
+	}
+	return errors.Join(err, dst.Close())
+}

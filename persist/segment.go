@@ -1,0 +1,273 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// On disk: do not change. FORMAT.md, "Journal".
+//
+//	segment  0       8   10    12     16            32       40          48     60    64
+//	         | magic |ver|flags| zero | database id | number | first LSN | zero | CRC |
+//	record   0     4             8        12           16    24       32
+//	         | CRC | payload CRC | length | operations | LSN | synced | payload
+//
+// A record's CRC is over the database id, the segment's number and the bytes after it.
+const (
+	segmentVersion     = 1 // 1: the first
+	segmentHeaderBytes = 64
+	recordHeaderBytes  = 32
+
+	segmentSuffix = ".log"
+	damagedSuffix = ".damaged" // what --repair has set aside
+)
+
+var segmentMagic = [8]byte{0x89, 'C', 'D', 'J', '\r', '\n', 0x1a, '\n'}
+
+// segment is one file of the journal.
+type segment struct {
+	name   string
+	id     ID
+	number uint64
+	first  uint64 // LSN of the first operation that may stand in it
+	size   int64
+	torn   bool // its header was never finished: it holds nothing
+}
+
+// segmentName returns the name of segment number n, inside its directory.
+func segmentName(n uint64) string { return fmt.Sprintf("%06d%s", n, segmentSuffix) }
+
+// segmentNumber is the inverse of segmentName; ok is false for other names.
+func segmentNumber(name string) (n uint64, ok bool) {
+	digits, found := strings.CutSuffix(name, segmentSuffix)
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, found && err == nil && segmentName(n) == name
+}
+
+func (s *segment) appendHeader(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, segmentMagic[:]...)
+	dst = binary.LittleEndian.AppendUint16(dst, segmentVersion)
+	dst = append(dst, make([]byte, 6)...)
+	dst = append(dst, s.id[:]...)
+	dst = binary.LittleEndian.AppendUint64(dst, s.number)
+	dst = binary.LittleEndian.AppendUint64(dst, s.first)
+	dst = append(dst, make([]byte, 12)...)
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
+}
+
+// openSegment reads a segment's header. A segment that was being made when the power failed is torn, not damaged.
+//
+// Errors: ErrForeign, ErrVersion, ErrDamaged, each naming the file.
+func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	s = segment{name: name, number: number}
+	if s.size, err = f.Size(); err != nil {
+		return s, err
+	}
+	b := make([]byte, min(s.size, segmentHeaderBytes))
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return s, fmt.Errorf("persist: %s: %w", name, err)
+	}
+	what := s.parseHeader(b)
+	switch {
+	case what == nil:
+		return s, nil
+	case s.size <= segmentHeaderBytes && !errors.Is(what, ErrVersion): // records follow only once the header is on disk
+		s.torn = true
+		return s, nil
+	case errors.Is(what, ErrDamaged):
+		return s, &DamageError{File: name, Block: -1, What: "the segment's header does not match its checksum or its name"}
+	}
+	return s, fmt.Errorf("persist: %s: %w", name, what)
+}
+
+func (s *segment) parseHeader(b []byte) error {
+	switch {
+	case len(b) < segmentHeaderBytes, checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:]):
+		return ErrDamaged
+	case [8]byte(b) != segmentMagic:
+		return ErrForeign
+	case binary.LittleEndian.Uint16(b[8:]) != segmentVersion || !zero(b[10:16]) || !zero(b[48:60]):
+		return ErrVersion
+	case binary.LittleEndian.Uint64(b[32:]) != s.number:
+		return ErrDamaged
+	}
+	copy(s.id[:], b[16:])
+	s.first = binary.LittleEndian.Uint64(b[40:])
+	return nil
+}
+
+// seed is what the checksums of the segment's records begin with: a record of another segment, or of another database, does not match.
+func (s *segment) seed() uint32 {
+	b := append(make([]byte, 0, 24), s.id[:]...)
+	return checksum(binary.LittleEndian.AppendUint64(b, s.number))
+}
+
+// recordHeader is the head of a record.
+type recordHeader struct {
+	sum    uint32 // CRC32C of the payload
+	length uint32 // bytes of the payload
+	ops    uint32 // 0: nothing is in it but synced
+	lsn    uint64 // the first operation's first
+	synced uint64 // all operations up to this one were on disk when the record was written
+}
+
+// putRecordHeader writes the head of a record to its first bytes.
+func putRecordHeader(dst []byte, seed uint32, h *recordHeader) {
+	le := binary.LittleEndian
+	le.PutUint32(dst[4:], h.sum)
+	le.PutUint32(dst[8:], h.length)
+	le.PutUint32(dst[12:], h.ops)
+	le.PutUint64(dst[16:], h.lsn)
+	le.PutUint64(dst[24:], h.synced)
+	le.PutUint32(dst, crc32.Update(seed, castagnoli, dst[4:recordHeaderBytes]))
+}
+
+func parseRecordHeader(b []byte, seed uint32) (h recordHeader, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < recordHeaderBytes || crc32.Update(seed, castagnoli, b[4:recordHeaderBytes]) != le.Uint32(b) {
+		return h, false
+	}
+	return recordHeader{le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint64(b[16:]), le.Uint64(b[24:])}, true
+}
+
+// segmentReader reads the records of a segment, one after another.
+type segmentReader struct {
+	segment
+	file File
+	seed uint32
+	at   int64 // of the next record
+	next uint64
+	buf  []byte // bytes of the file from bufAt on
+	from int64
+}
+
+func readSegment(fsys FS, s segment) (*segmentReader, error) {
+	f, err := fsys.Open(s.name)
+	if err != nil {
+		return nil, err
+	}
+	return &segmentReader{segment: s, file: f, seed: s.seed(), at: segmentHeaderBytes, next: s.first}, nil
+}
+
+// readAhead is how much of a segment is read at once.
+const readAhead = 1 << 20
+
+// bytes returns n bytes from an offset, fewer at the end of the segment. They are good until the next call.
+func (r *segmentReader) bytes(at int64, n int) ([]byte, error) {
+	n = int(min(int64(n), r.size-at))
+	if at < r.from || at+int64(n) > r.from+int64(len(r.buf)) {
+		want := int(min(int64(max(n, readAhead)), r.size-at))
+		if cap(r.buf) < want {
+			r.buf = make([]byte, want)
+		}
+		r.buf, r.from = r.buf[:want], at
+		if got, err := r.file.ReadAt(r.buf, at); got < want {
+			r.buf = r.buf[:0]
+			return nil, fmt.Errorf("persist: %s at byte %d: %w", r.name, at+int64(got), orEOF(err))
+		}
+	}
+	return r.buf[at-r.from:][:n], nil
+}
+
+func orEOF(err error) error {
+	if err == nil {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// record returns the next record; its payload is good until the next call. what is not "" if there is none that can be read at r.at: the
+// segment ends there, or is torn or damaged. At the very end, what is endOfSegment.
+func (r *segmentReader) record() (h recordHeader, payload []byte, what string, err error) {
+	if r.at == r.size {
+		return h, nil, endOfSegment, nil
+	}
+	head, err := r.bytes(r.at, recordHeaderBytes)
+	if err != nil {
+		return h, nil, "", err
+	}
+	h, ok := parseRecordHeader(head, r.seed)
+	switch {
+	case !ok && zero(head):
+		return h, nil, "zeros instead of a record", nil
+	case !ok:
+		return h, nil, "the record's header does not match its checksum", nil
+	case h.lsn != r.next:
+		return h, nil, fmt.Sprintf("a record with LSN %d where %d was expected", h.lsn, r.next), nil
+	case int64(h.length) > r.size-r.at-recordHeaderBytes:
+		return h, nil, "the segment ends inside the record", nil
+	}
+	if payload, err = r.bytes(r.at+recordHeaderBytes, int(h.length)); err != nil {
+		return h, nil, "", err
+	}
+	if checksum(payload) != h.sum {
+		return h, nil, "the record does not match its checksum", nil
+	}
+	last, ok := wholeRecord(payload, &h)
+	if !ok {
+		return h, nil, "the record's operations cannot be taken apart", nil
+	}
+	r.at += recordHeaderBytes + int64(h.length)
+	r.next = last + 1
+	return h, payload, "", nil
+}
+
+const endOfSegment = "end"
+
+// wholeRecord says whether the payload is as many operations as its header says, and returns the LSN of the last.
+func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
+	p := parser{b: payload}
+	last = h.lsn - 1
+	ops := uint32(0)
+	for ; p.left() > 0; ops++ {
+		n := p.uvarint()
+		p.bytes(maxOperationBytes)
+		if p.bad || n == 0 || n > maxOperationNumbers {
+			return 0, false
+		}
+		last += n
+	}
+	return last, ops == h.ops
+}
+
+// operations calls fn for each operation of a record that has passed wholeRecord.
+func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) error) error {
+	p := parser{b: payload}
+	for p.left() > 0 {
+		n := p.uvarint()
+		if err := fn(lsn, n, p.bytes(maxOperationBytes)); err != nil {
+			return err
+		}
+		lsn += n
+	}
+	return nil
+}
+
+// syncedBehind says whether anything behind r.at, where no record can be read, proves that the operation r.next was on disk once: then
+// it has been damaged since; else its writing was cut short.
+func (r *segmentReader) syncedBehind() (bool, error) {
+	for at := r.at + 1; at+recordHeaderBytes <= r.size; at++ {
+		head, err := r.bytes(at, recordHeaderBytes)
+		if err != nil {
+			return false, err
+		}
+		if h, ok := parseRecordHeader(head, r.seed); ok && h.synced >= r.next {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func joinName(dir, name string) string { return filepath.Join(dir, name) }

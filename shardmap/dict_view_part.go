@@ -1,0 +1,102 @@
+package shardmap
+
+import "cyberdb-fast/codec/value"
+
+// viewPart is a shard as a cut shows it, read a few entries at a time: out of the shard, under its lock, or out of what was handed over.
+type viewPart struct {
+	// constant
+	cut   *cut
+	shard *shard
+
+	frozen *contents // nil: it has not been handed over yet
+	num    int       // of the next entry to look at
+	ready  []seen    // entries that were looked at, from at on still to be yielded
+	at     int
+}
+
+// fill looks at the next entries; false: there are no more.
+func (p *viewPart) fill() bool {
+	for more := true; more; {
+		p.ready, p.at = p.ready[:0], 0
+		more = p.look(func(c *contents) (more bool) {
+			p.ready, more = c.appendSeen(p.ready, p.cut.number, p.num)
+			return more
+		})
+		p.num += seenEntries
+		if len(p.ready) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// count returns how many entries the cut shows of the shard.
+func (p *viewPart) count() (n int) {
+	p.look(func(c *contents) bool {
+		var buf []seen
+		for num, more := 0, true; more; num += seenEntries {
+			buf, more = c.appendSeen(buf[:0], p.cut.number, num)
+			n += len(buf)
+		}
+		return false
+	})
+	return n
+}
+
+// look calls f with the contents that hold what the cut shows of the shard. Entries keep their numbers as long as a shard keeps its contents; they are handed over when
+// it gives them up.
+func (p *viewPart) look(f func(c *contents) bool) bool {
+	if p.frozen == nil {
+		p.shard.mu.Lock()
+		defer p.shard.mu.Unlock()
+		if p.shard.frozenAt < p.cut.number {
+			return f(&p.shard.contents)
+		}
+		frozen := p.cut.handed(p.shard.table, p.shard)
+		if frozen == nil {
+			return false // the view was closed
+		}
+		p.frozen = frozen.(*contents)
+	}
+	return f(p.frozen)
+}
+
+// pair returns the key, as first written, and the value.
+func (e *seen) pair() (key, val []byte) {
+	rec := e.record
+	n := value.Size(rec)
+	if e.original {
+		rec = rec[n:]
+		n = value.Size(rec)
+	}
+	return rec[:n], rec[n:]
+}
+
+// viewMerge walks over the entries of the parts of a dict in its order: a binary heap.
+type viewMerge []*viewPart
+
+func (p *viewPart) place() uint64 { return p.ready[p.at].place }
+
+func (m viewMerge) init() {
+	for i := len(m)/2 - 1; i >= 0; i-- {
+		m.down(i)
+	}
+}
+
+// down moves the part at i to its place among those below.
+func (m viewMerge) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(m) {
+			return
+		}
+		if child+1 < len(m) && m[child+1].place() < m[child].place() {
+			child++
+		}
+		if m[i].place() <= m[child].place() {
+			return
+		}
+		m[i], m[child] = m[child], m[i]
+		i = child
+	}
+}

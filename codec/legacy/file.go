@@ -56,22 +56,25 @@ func (t *FileTable) Len() int {
 	return t.at.Len()
 }
 
-// Append appends the encoding of one entry: the key and then the value of a dict's, or the element of a list.
+// Entry appends the encoding of one entry to room: the key and then the value of a dict's, or the element of a list. key and val are views into it; a list's
+// have no key.
 //
 // Errors: none but of the limits of keys (*value.Error); ParseFile has found all others.
-func (t *FileTable) Append(dst []byte, i int) ([]byte, error) {
+func (t *FileTable) Entry(room []byte, i int) (key, val, all []byte, err error) {
+	at := len(room)
 	if t.Kind == List {
-		return t.at.Part(i).Append(dst)
+		all, err = t.at.Part(i).Append(room)
+		return nil, all[at:], all, err
 	}
-	at := len(dst)
-	dst, err := t.at.Part(2 * i).Append(dst)
-	if err != nil {
-		return dst, err
+	if all, err = t.at.Part(2 * i).Append(room); err != nil {
+		return nil, nil, all, err
 	}
-	if _, _, err := value.Key(dst[at:], nil); err != nil {
-		return dst[:at], err
+	if _, _, err := value.Key(all[at:], nil); err != nil {
+		return nil, nil, all, err
 	}
-	return t.at.Part(2*i + 1).Append(dst)
+	end := len(all)
+	all, err = t.at.Part(2*i + 1).Append(all)
+	return all[at:end:end], all[end:], all, err
 }
 
 // IsFile says whether bytes can be the beginning of a file of CyberDB's.

@@ -33,7 +33,7 @@ func reprOf(t *testing.T, f *legacy.File) string {
 		var entries []byte
 		for i := range table.Len() {
 			var err error
-			if entries, err = table.Append(entries, i); err != nil {
+			if _, _, entries, err = table.Entry(entries, i); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,7 +128,7 @@ func TestLargeFile(t *testing.T) {
 		t.Fatalf("%+v", f.Tables)
 	}
 	for _, i := range []int{0, 1, 12345, 19999} {
-		entry, err := f.Tables[0].Append(nil, i)
+		_, _, entry, err := f.Tables[0].Entry(nil, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func FuzzFile(f *testing.F) {
 		}
 		for _, table := range file.Tables {
 			for i := range table.Len() {
-				entry, err := table.Append(nil, i)
+				_, _, entry, err := table.Entry(nil, i)
 				if err != nil {
 					continue
 				}

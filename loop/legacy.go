@@ -70,6 +70,7 @@ type legacySession struct {
 	wire     *legacy.Wire
 	reply    []byte // as it is sent, once the client is ready for it
 	unproven int64  // bytes of it in the server's count
+	unread   int64  // bytes of the reply in the server's count of unread ones
 	progress int    // bytes of the message at hand when it last made progress
 	waited   bool   // the first request has had its turn among the logins
 	drained  time.Time
@@ -167,12 +168,11 @@ func (s *session) legacyMessage(message []byte) {
 	l, u := s.legacy, s.loop.legacy.Unpickler()
 	switch l.wire.Step() {
 	case legacy.AwaitCount:
-		out, err := l.wire.Counted(s.loop.out, message, u)
-		if err != nil {
+		var err error
+		if s.loop.out, err = l.wire.Counted(s.loop.out, message, u); err != nil {
 			s.legacyEnds(err)
 			return
 		}
-		s.loop.out = out
 		s.patience.Store(int64(handshakeTime))
 	case legacy.AwaitBody:
 		s.legacyRequest(message)
@@ -236,6 +236,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	}
 	l := s.legacy
 	l.reply = l.wire.Seal(l.reply[:0], reply)
+	s.countReply(int64(len(l.reply)))
 	s.loop.requests.Add(1)
 	s.loop.out = l.wire.Answered(s.loop.out, len(l.reply))
 }
@@ -284,6 +285,14 @@ func (s *session) limitUnproven(held int) {
 	l.unproven = int64(held)
 }
 
+// countReply counts the reply that the client has not been sent yet among the unread ones.
+func (s *session) countReply(bytes int64) {
+	if s.legacy != nil {
+		s.srv.unread.bytes.Add(bytes - s.legacy.unread)
+		s.legacy.unread = bytes
+	}
+}
+
 // releaseUnproven takes the session's bytes out of the count.
 func (s *session) releaseUnproven() {
 	if s.legacy != nil {
@@ -323,19 +332,32 @@ func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec
 	}
 	for {
 		reply, err := e.attempt(srv, execute)
+		if err == nil {
+			return e.bounded(srv, reply), nil
+		}
 		var raised *legacy.Exception
 		switch {
 		case errors.As(err, &raised):
 			e.reply = raised.AppendReply(e.reply[:0])
 			return e.reply, nil
-		case errors.Is(err, legacy.ErrOtherKind): // the table was dropped, and made again, since it was looked up
-			continue
-		case len(reply) > maxLegacyReplyBytes:
-			text := fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
-			return legacy.NewException("RuntimeError", text).AppendReply(nil), nil
+		case !errors.Is(err, legacy.ErrOtherKind): // else the table was dropped, and made again, since it was looked up
+			return nil, err
 		}
-		return reply, err
 	}
+}
+
+// bounded returns an error reply in the place of one that is too large, by itself or beside what is unread already.
+func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
+	text := ""
+	switch {
+	case len(reply) > maxLegacyReplyBytes:
+		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
+	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !commands[e.Op].mutates:
+		text = "too much is unread by all clients together: ask again, or for less"
+	default:
+		return reply
+	}
+	return legacy.NewException("RuntimeError", text).AppendReply(nil)
 }
 
 func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {

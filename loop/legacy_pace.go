@@ -19,6 +19,7 @@ func (s *session) sendLegacy() {
 	l := s.legacy
 	if len(l.reply) <= legacyPieceBytes {
 		s.loop.out = append(s.loop.out, l.reply...)
+		s.countReply(0)
 		return
 	}
 	reply := l.reply
@@ -45,6 +46,7 @@ func (w *bodyWriter) pace(reply []byte) {
 				w.s.streams--
 				w.s.sendsLarge = false
 				w.s.ready.Store(true)
+				w.s.countReply(0)
 			}
 			w.s.loop.out = append(w.s.loop.out[:0], piece...)
 			w.s.flush()

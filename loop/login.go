@@ -120,9 +120,11 @@ func (s *session) welcome() {
 	s.login = nil
 }
 
-// refuse sends a refusal.
+// refuse sends a refusal, for which CyberDB's wire has no message.
 func (s *session) refuse(refusal *secure.Refusal) {
-	s.loop.out = secure.AppendRefusal(s.loop.out, refusal)
+	if s.legacy == nil {
+		s.loop.out = secure.AppendRefusal(s.loop.out, refusal)
+	}
 	s.refused(refusal)
 }
 

@@ -130,6 +130,7 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.held = heldReplies{}
 	s.records.drop()
 	s.releaseUnproven()
+	s.countReply(0)
 	return gnet.None
 }
 

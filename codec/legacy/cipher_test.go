@@ -105,8 +105,12 @@ func TestPasswords(t *testing.T) {
 		encrypt  bool
 		want     error
 	}{
-		{"123456", true, nil}, {"密码", false, nil}, {"密码", true, legacy.ErrKey}, {"", false, legacy.ErrPassword},
-		{"0123456789abcdef0123456789ABCDEF", true, nil}, {"0123456789abcdef0123456789ABCDEFG", false, legacy.ErrPassword},
+		{"123456", true, nil},
+		{"密码", false, nil},
+		{"密码", true, legacy.ErrKey},
+		{"", false, legacy.ErrPassword},
+		{"0123456789abcdef0123456789ABCDEF", true, nil},
+		{"0123456789abcdef0123456789ABCDEFG", false, legacy.ErrPassword},
 	} {
 		if err := legacy.CheckPassword(c.password, c.encrypt); !errors.Is(err, c.want) {
 			t.Errorf("%q: %v", c.password, err)

@@ -43,7 +43,6 @@ func (r *Request) Unpickler() *pickle.Unpickler { return &r.u }
 func (r *Request) Parse(message []byte) error {
 	r.u.MaxObjects = MaxObjects
 	root, _, err := r.u.Parse(message)
-	r.u.MaxObjects = 0
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrGarbage, err)
 	}

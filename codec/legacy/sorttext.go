@@ -175,10 +175,7 @@ func (p *sortParser) many(end string) (any, error) {
 	defer func() { p.depth-- }()
 	var all []any
 	commas := false
-	for {
-		if end != "" && len(all) > 0 && p.accept(end) {
-			break
-		}
+	for end == "" || len(all) == 0 || !p.accept(end) {
 		if end == "" && len(all) > 0 && p.rest == "" {
 			break
 		}

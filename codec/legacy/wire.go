@@ -115,12 +115,22 @@ func (w *Wire) begins(b []byte) bool {
 	return pickle.BeginsDict(b)
 }
 
+// maxWireObjects is how many objects any message has but a request's own pickle: a dict, its key and its bytes.
+const maxWireObjects = 16
+
+// parseSmall reads a pickle of few objects.
+func parseSmall(b []byte, u *pickle.Unpickler) (pickle.Object, error) {
+	u.MaxObjects = maxWireObjects
+	root, _, err := u.Parse(b)
+	return root, err
+}
+
 // unwrap returns the pickle in a message.
 func (w *Wire) unwrap(message []byte, u *pickle.Unpickler) ([]byte, error) {
 	if w.cipher == nil {
 		return message, nil
 	}
-	root, _, err := u.Parse(message)
+	root, err := parseSmall(message, u)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
@@ -160,7 +170,7 @@ func (w *Wire) unwrapWhole(b []byte, u *pickle.Unpickler) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err = u.Parse(b[:end]); err != nil {
+	if _, err = parseSmall(b[:end], u); err != nil {
 		return nil, err
 	}
 	return w.unwrap(b[:end], u)
@@ -175,15 +185,19 @@ func (w *Wire) advance(step Step, came int) {
 	w.step, w.opened, w.end, w.scan = step, 0, 0, pickle.Scanner{}
 }
 
-// Counted takes an announcement, the message of AwaitCount, and appends the answer. Errors: ErrGarbage, wrapped.
+// Counted takes an announcement, the message of AwaitCount, and appends the answer. Errors: ErrGarbage, wrapped; one that is no number is answered all the
+// same, as CyberDB does before it fails.
 func (w *Wire) Counted(dst, message []byte, u *pickle.Unpickler) ([]byte, error) {
-	root, _, err := u.Parse(message)
+	root, err := parseSmall(message, u)
 	if err != nil {
+		return dst, fmt.Errorf("%w: %w", ErrGarbage, err)
+	}
+	if err := u.Refused(); err != nil {
 		return dst, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
 	n, ok := root.Int()
 	if !ok || n < 1 || n > MaxBodyBytes/BlockBytes {
-		return dst, fmt.Errorf("%w: an announcement that is no number of blocks from 1 to %d", ErrGarbage, MaxBodyBytes/BlockBytes)
+		return w.seal(dst, readyPickle), fmt.Errorf("%w: an announcement that is no number of blocks from 1 to %d", ErrGarbage, MaxBodyBytes/BlockBytes)
 	}
 	w.advance(AwaitBody, 0)
 	w.count = int(n)
@@ -208,7 +222,7 @@ var readyPickle = pickle.End(pickle.AppendText(pickle.Begin(nil), ready))
 
 // IsReady says whether a message is that answer.
 func IsReady(message []byte, u *pickle.Unpickler) bool {
-	root, _, err := u.Parse(message)
+	root, err := parseSmall(message, u)
 	return err == nil && root.IsText(ready)
 }
 

@@ -44,10 +44,15 @@ func AppendInt(dst []byte, n int64) []byte {
 
 // AppendText appends the opcodes of a str.
 func AppendText[T string | []byte](dst []byte, text T) []byte {
-	if len(text) < 1<<8 {
-		return append(append(dst, opShortBinUnicode, byte(len(text))), text...)
+	return append(AppendTextHead(dst, len(text)), text...)
+}
+
+// AppendTextHead appends what stands before the n bytes of a str.
+func AppendTextHead(dst []byte, n int) []byte {
+	if n < 1<<8 {
+		return append(dst, opShortBinUnicode, byte(n))
 	}
-	return append(binary.LittleEndian.AppendUint32(append(dst, opBinUnicode), uint32(len(text))), text...)
+	return binary.LittleEndian.AppendUint32(append(dst, opBinUnicode), uint32(n))
 }
 
 // AppendBytes appends the opcodes of bytes.

@@ -19,8 +19,13 @@ type Object struct {
 
 func (o Object) node() *node { return &o.u.nodes[o.at] }
 
-// Kind returns the kind of the object.
-func (o Object) Kind() Kind { return o.node().kind }
+// Kind returns the kind of the object; None for no object.
+func (o Object) Kind() Kind {
+	if o.IsZero() {
+		return None
+	}
+	return o.node().kind
+}
 
 // IsZero says whether this is no object.
 func (o Object) IsZero() bool { return o.u == nil }
@@ -37,8 +42,11 @@ func (o Object) Text() []byte {
 // IsText says whether the object is a str of this text.
 func (o Object) IsText(text string) bool { return o.Kind() == Str && string(o.Text()) == text }
 
-// Int returns the value of a Bool or Int.
+// Int returns the value of a Bool or Int; of all else, and of no object, ok is false.
 func (o Object) Int() (n int64, ok bool) {
+	if o.IsZero() {
+		return 0, false
+	}
 	if kind := o.Kind(); kind != Bool && kind != Int {
 		return 0, false
 	}

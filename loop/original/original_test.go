@@ -143,17 +143,29 @@ func TestEveryMethod(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			_, port := serve(t, password, mode)
-			want := strings.Split(run(t, "methods.py", serveOriginal(t, mode), password, mode), "\n")
-			got := strings.Split(run(t, "methods.py", port, password, mode), "\n")
-			if len(want) < 190 || len(got) != len(want) {
-				t.Fatalf("%d lines, and %d of the original", len(got), len(want))
-			}
-			for i := range want {
-				if got[i] != want[i] {
-					t.Errorf("%s\nthe original: %s", got[i], want[i])
-				}
-			}
+			sameLines(t, run(t, "methods.py", port, password, mode), run(t, "methods.py", serveOriginal(t, mode), password, mode), 190)
 		})
+	}
+}
+
+// TestEveryRequest: requests by hand, with odd keys, indexes, slices, sort keys and announcements, have the same replies.
+func TestEveryRequest(t *testing.T) {
+	t.Parallel()
+	_, port := serve(t, password, "plain")
+	sameLines(t, run(t, "requests.py", port), run(t, "requests.py", serveOriginal(t, "plain")), 300)
+}
+
+// sameLines compares what a script has printed against two servers, at least so many lines.
+func sameLines(t *testing.T, ours, original string, least int) {
+	t.Helper()
+	got, want := strings.Split(ours, "\n"), strings.Split(original, "\n")
+	if len(want) < least || len(got) != len(want) {
+		t.Fatalf("%d lines, and %d of the original", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%s\nthe original: %s", got[i], want[i])
+		}
 	}
 }
 

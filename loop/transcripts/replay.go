@@ -214,9 +214,13 @@ func (p *player) answer(c *peer, i int, recorded []byte) {
 	if err != nil && c.conn == nil {
 		return
 	}
+	cutShort := errors.Is(err, errShort) // the client has closed in the middle of it
 	asked, isBody := c.asked, c.isBody
 	c.sent, c.owed, c.cut = nil, false, false
 	ours := c.read(p.cipher)
+	if cutShort && ours != nil && ours.root.Kind() == pickle.Dict {
+		return
+	}
 	if !original.root.IsZero() && original.root.Kind() != pickle.Dict { // an announcement, or the answer to one
 		p.all.compared++
 		if ours == nil || ours.root.IsZero() || ours.root.Kind() != original.root.Kind() || ours.root.Kind() == pickle.Str && ours.show() != original.show() {
@@ -301,7 +305,10 @@ func (p *player) settle(c *peer) {
 	}
 	c.owed = false
 	ours := c.read(p.cipher)
-	if ours != nil && !ours.root.IsZero() && ours.root.Kind() == pickle.Int { // a reply is announced
+	if ours != nil && ours.root.Kind() == pickle.Str { // an announcement is answered; a close is to follow
+		ours = c.read(p.cipher)
+	}
+	if ours != nil && ours.root.Kind() == pickle.Int { // a reply is announced
 		c.write(p.cipher, "ready")
 		ours = c.read(p.cipher)
 	}

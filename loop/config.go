@@ -44,6 +44,9 @@ type Config struct {
 	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing: only clients on this machine may speak it, unless
 	// LegacyInsecure is set.
 	Legacy, LegacyInsecure bool
+	// LegacyOpaque keeps objects of other classes than VALUES.md has, from clients of CyberDB's wire, unopened, and gives them back. Python executes what
+	// such an object says when it is read: who has the password can then run code in the clients.
+	LegacyOpaque bool
 
 	EventLoops int          // number of event loops; 0: chosen for the machine
 	Logger     *slog.Logger // default: slog.Default()

@@ -196,9 +196,12 @@ func (s *session) legacyRequest(message []byte) {
 		}
 	}
 	l, own, peer := s.legacy, bytes.Clone(message), s.peer
-	tokens := s.srv.checkers
-	if s.login != nil {
+	tokens := s.srv.workers
+	switch {
+	case s.login != nil:
 		tokens = s.srv.legacy.proofs
+	case len(own) > smallArgBytes:
+		tokens = s.srv.checkers
 	}
 	s.state = beside
 	s.unready.Store(true)
@@ -283,6 +286,9 @@ func (s *session) limitUnproven(held int) {
 		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
 	}
 	l.unproven = int64(held)
+	if s.closing {
+		s.releaseUnproven()
+	}
 }
 
 // countReply counts the reply that the client has not been sent yet among the unread ones.
@@ -324,6 +330,7 @@ type legacyExecutor struct {
 // answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
 // frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; execute's.
 func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
+	e.KeepOpaque(srv.cfg.LegacyOpaque)
 	if err := e.Parse(message); err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ type config struct {
 }
 
 // legacyFlags are about CyberDB's own wire.
-type legacyFlags struct{ on, insecure bool }
+type legacyFlags struct{ on, insecure, opaque bool }
 
 // flagSet is the flags in the groups in which --help shows them.
 type flagSet struct {
@@ -76,6 +76,8 @@ func newFlags() (*flagSet, *config) {
 
 	f.BoolFunc("legacy", "answer programs of CyberDB 0.9.3 (Python) too, on this machine; with --encrypt those that encrypt. CyberDB's own wire protects nothing", onOff(&cfg.legacy.on))
 	f.BoolFunc("legacy-insecure", "... and those on other machines: who listens there learns the password", onOff(&cfg.legacy.insecure))
+
+	f.BoolFunc("keep-opaque", "... with objects of their own classes, kept unopened: reading one runs its code in the client", onOff(&cfg.legacy.opaque))
 
 	f = all.group("Limits")
 	f.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
@@ -158,6 +160,8 @@ func (c *config) check() error {
 		return fmt.Errorf("--unix: the path has %d bytes, a socket's may have %d: choose a shorter one", len(c.unix), maxSocketBytes)
 	case c.legacy.insecure && !c.legacy.on:
 		return fmt.Errorf("--legacy-insecure: needs --legacy")
+	case c.legacy.opaque && !c.legacy.on:
+		return fmt.Errorf("--keep-opaque: needs --legacy")
 	case c.dir == "":
 		return fmt.Errorf("--dir: needs the name of a directory")
 	}

@@ -21,13 +21,14 @@ import (
 // importCommand is the first argument of the command that takes over an old file.
 const importCommand = "import"
 
-const importUsage = "usage: cyberdb-fast import OLD.cdb -o NEW.cdb"
+const importUsage = "usage: cyberdb-fast import OLD.cdb -o NEW.cdb [--keep-opaque]"
 
 // runImport makes a .cdb file of one that CyberDB wrote; it returns the exit code. The old file is only read.
 func runImport(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet(importCommand, pflag.ContinueOnError)
 	flags.Usage = func() {}
 	out := flags.StringP("output", "o", "", "the file to make")
+	opaque := flags.Bool("keep-opaque", false, "keep objects of other classes unopened")
 	help := flags.BoolP("help", "h", false, "print this")
 	err := flags.Parse(args)
 	switch {
@@ -35,13 +36,19 @@ func runImport(args []string, stdout, stderr *os.File) int {
 		return usageError(stderr, fmt.Errorf("import: %w; %s", err, importUsage))
 	case *help:
 		fmt.Fprintf(stdout, "%s\n\nMakes a file of this server's of one that CyberDB 0.9.3 wrote, which stays as it is. Nothing in it is executed, and the\n"+
-			"password in it is not taken. To serve it, name it data.cdb and start with --dir and its directory.\n", importUsage)
+			"password in it is not taken. To serve it, name it data.cdb and start with --dir and its directory.\n\n"+
+			"--keep-opaque keeps objects of your own classes unopened; a Python client gets them back as they were, and with them the code\n"+
+			"that they name: use it for files that you trust alone.\n", importUsage)
 		return exitOK
 	case flags.NArg() != 1 || *out == "":
 		return usageError(stderr, errors.New(importUsage))
 	}
+	classes := legacy.RefuseClasses
+	if *opaque {
+		classes = legacy.KeepOpaque
+	}
 	bar := progress{to: stderr, shown: term.IsTerminal(int(stderr.Fd())), file: flags.Arg(0)}
-	summary, err := importFile(flags.Arg(0), *out, &bar)
+	summary, err := importFile(flags.Arg(0), *out, classes, &bar)
 	bar.end()
 	if err != nil {
 		return usageError(stderr, err)
@@ -51,7 +58,7 @@ func runImport(args []string, stdout, stderr *os.File) int {
 }
 
 // importFile reads an old file and writes a new one, whole or not at all. It returns the lines that tell what was done.
-func importFile(from, to string, bar *progress) (summary string, err error) {
+func importFile(from, to string, classes legacy.Classes, bar *progress) (summary string, err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("import: %s is there already: nothing is overwritten; choose another name with -o, or move it away", to)
 	}
@@ -59,7 +66,7 @@ func importFile(from, to string, bar *progress) (summary string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	old, err := legacy.ParseFile(b)
+	old, err := legacy.ParseFile(b, classes)
 	if err != nil {
 		return "", explainImport(from, err)
 	}
@@ -120,7 +127,7 @@ func explainImport(from string, err error) error {
 	advice := ""
 	switch {
 	case errors.As(err, &refused) && refused.Class != "":
-		advice = fmt.Sprintf(": nothing was taken; with CyberDB, store such objects as dicts, tuples or texts (%s is not one), save, and import again", refused.Class)
+		advice = fmt.Sprintf(": nothing was taken; with CyberDB, store such objects as dicts, tuples or texts (%s is not one), save, and import again; or keep them unopened with --keep-opaque, if you trust the file", refused.Class)
 	case errors.Is(err, legacy.ErrNoFile):
 		advice = ": nothing was taken"
 	default:

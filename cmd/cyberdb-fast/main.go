@@ -97,6 +97,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 
 		Legacy:         cfg.legacy.on,
 		LegacyInsecure: cfg.legacy.insecure,
+		LegacyOpaque:   cfg.legacy.opaque,
 
 		EventLoops: cfg.eventLoops,
 		Logger:     log,

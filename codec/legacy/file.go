@@ -86,14 +86,24 @@ const (
 	leastExpanded = 32 << 20
 )
 
-// ParseFile reads a file of CyberDB's, which is all of b; the File is good as long as b is. Classes that are no data are refused by name.
+// Classes says what becomes of objects of classes that are not among the types kept.
+type Classes uint8
+
+const (
+	// RefuseClasses refuses them by name.
+	RefuseClasses Classes = iota
+	// KeepOpaque keeps them as values that nobody opens, as pickle.Unpickler has it.
+	KeepOpaque
+)
+
+// ParseFile reads a file of CyberDB's, which is all of b; the File is good as long as b is.
 //
 // Errors: ErrNoFile; *FileError, which holds a *pickle.Error, pickle.ErrRecursive, value.ErrTooLarge and so on.
-func ParseFile(b []byte) (*File, error) {
+func ParseFile(b []byte, classes Classes) (*File, error) {
 	if !IsFile(b) {
 		return nil, ErrNoFile
 	}
-	var u pickle.Unpickler
+	u := pickle.Unpickler{KeepOpaque: classes == KeepOpaque}
 	root, n, err := u.Parse(b)
 	if err != nil {
 		return nil, whereIn(u.Trail("db"), err)

@@ -78,7 +78,7 @@ func TestGoodFiles(t *testing.T) {
 		if err := json.Unmarshal(readFile(t, name+".json"), &expect); err != nil {
 			t.Fatal(err)
 		}
-		f, err := legacy.ParseFile(readFile(t, name+".cdb"))
+		f, err := legacy.ParseFile(readFile(t, name+".cdb"), legacy.RefuseClasses)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -102,7 +102,7 @@ func TestProtocols(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := legacy.ParseFile(b)
+			f, err := legacy.ParseFile(b, legacy.RefuseClasses)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -120,7 +120,7 @@ func TestProtocols(t *testing.T) {
 
 // TestLargeFile: 20,000 entries with many shared texts.
 func TestLargeFile(t *testing.T) {
-	f, err := legacy.ParseFile(readFile(t, "large_20000.cdb"))
+	f, err := legacy.ParseFile(readFile(t, "large_20000.cdb"), legacy.RefuseClasses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestBadFiles(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			begun := time.Now()
-			f, err := legacy.ParseFile(b)
+			f, err := legacy.ParseFile(b, legacy.RefuseClasses)
 			took := time.Since(begun)
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; took > 100*time.Millisecond && !raceEnabled || used > 64<<20 {
@@ -203,7 +203,7 @@ func TestRefusedByName(t *testing.T) {
 		"hostile/eval.cdb":          {"builtins.eval", "t", "k"},
 		"hostile/newobj_class.cdb":  {"builtins.object", "t", "k"},
 	} {
-		_, err := legacy.ParseFile(readFile(t, name))
+		_, err := legacy.ParseFile(readFile(t, name), legacy.RefuseClasses)
 		var at *legacy.FileError
 		var refused *pickle.Error
 		if !errors.As(err, &at) || !errors.As(err, &refused) {
@@ -218,14 +218,14 @@ func TestRefusedByName(t *testing.T) {
 
 // TestDamageIsPlaced: a file that is cut says in which table and entry.
 func TestDamageIsPlaced(t *testing.T) {
-	_, err := legacy.ParseFile(readFile(t, "tutorial.cdb")[:160])
+	_, err := legacy.ParseFile(readFile(t, "tutorial.cdb")[:160], legacy.RefuseClasses)
 	if err == nil || !strings.Contains(err.Error(), `table "centre", entry content: the file ends too early`) {
 		t.Error(err)
 	}
 	whole := readFile(t, "all_basic_types.cdb")
 	placed := 0
 	for n := 1000; n < len(whole); n += 997 {
-		_, err := legacy.ParseFile(whole[:n])
+		_, err := legacy.ParseFile(whole[:n], legacy.RefuseClasses)
 		var at *legacy.FileError
 		if !errors.As(err, &at) {
 			t.Fatalf("cut to %d bytes: %v", n, err)
@@ -246,7 +246,7 @@ func TestBitFlips(t *testing.T) {
 	for bit := range 8 * len(good) {
 		b := append([]byte(nil), good...)
 		b[bit/8] ^= 1 << (bit % 8)
-		if f, err := legacy.ParseFile(b); err == nil {
+		if f, err := legacy.ParseFile(b, legacy.RefuseClasses); err == nil {
 			loads++
 			reprOf(t, f)
 		}
@@ -262,7 +262,7 @@ func FuzzFile(f *testing.F) {
 		f.Add(readFile(f, name))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		file, err := legacy.ParseFile(b)
+		file, err := legacy.ParseFile(b, legacy.RefuseClasses)
 		if err != nil {
 			return
 		}

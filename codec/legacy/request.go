@@ -36,6 +36,9 @@ type Request struct {
 // MaxObjects is how many objects one request may hold.
 const MaxObjects = 5 << 19
 
+// KeepOpaque keeps objects of classes that are not taken, as pickle.Unpickler has it.
+func (r *Request) KeepOpaque(keep bool) { r.u.KeepOpaque = keep }
+
 // Unpickler returns the room that the request is read in, for other use between requests.
 func (r *Request) Unpickler() *pickle.Unpickler { return &r.u }
 

@@ -93,7 +93,7 @@ func appendGlobal(dst []byte, module, name string) []byte {
 
 // AppendValue appends the opcodes of the checked value at the front of val. Nothing is put into the memo.
 //
-// Errors: value.ErrUnsupported, wrapped, for what Python's pickles have no place for: application types, objects that are kept unopened, exceptions that
+// Errors: value.ErrUnsupported, wrapped, for what Python's pickles have no place for: application types, unopened objects whose bytes are no pickle, exceptions that
 // are not Python's own.
 func AppendValue(dst, val []byte) ([]byte, error) {
 	dst, _, err := appendValue(dst, val)
@@ -341,11 +341,16 @@ func appendDecoded(dst, b []byte) ([]byte, error) {
 			dst = binary.BigEndian.AppendUint64(append(dst, opBinFloat), math.Float64bits(part))
 		}
 		return append(dst, opTuple2, opReduce), nil
+	case value.Object:
+		return appendOpaque(dst, v)
 	case value.Singleton:
 		return appendGlobal(dst, "builtins", v.String()), nil
 	}
-	return dst, fmt.Errorf("%w: %s", value.ErrUnsupported, value.TypeName(b))
+	return dst, noPlace(value.TypeName(b))
 }
+
+// noPlace is the error for what Python's pickles have no place for.
+func noPlace(what string) error { return fmt.Errorf("%w: %s", value.ErrUnsupported, what) }
 
 func appendDateTime(dst []byte, d value.DateTime) []byte {
 	t := time.UnixMicro(d.WallMicros).UTC()
@@ -374,6 +379,11 @@ func appendReading(dst, packed []byte, zone value.Zone) []byte {
 	if !zone.Aware {
 		return append(dst, opTuple1, opReduce)
 	}
+	return append(appendZone(dst, zone), opTuple2, opReduce)
+}
+
+// appendZone appends a datetime.timezone.
+func appendZone(dst []byte, zone value.Zone) []byte {
 	dst = appendGlobal(dst, "datetime", "timezone")
 	offset := int64(zone.Offset)
 	days := offset / 86400
@@ -382,11 +392,9 @@ func appendReading(dst, packed []byte, zone value.Zone) []byte {
 	}
 	dst = appendTimeDelta(dst, value.TimeDelta{Days: int32(days), Seconds: uint32(offset - days*86400), Micros: zone.OffsetMicros})
 	if zone.Name == "" || zone.Name == "UTC" && offset == 0 {
-		dst = append(dst, opTuple1, opReduce)
-	} else {
-		dst = append(AppendText(dst, strings.TrimPrefix(zone.Name, value.PlainZone)), opTuple2, opReduce)
+		return append(dst, opTuple1, opReduce)
 	}
-	return append(dst, opTuple2, opReduce)
+	return append(AppendText(dst, strings.TrimPrefix(zone.Name, value.PlainZone)), opTuple2, opReduce)
 }
 
 func appendTimeDelta(dst []byte, d value.TimeDelta) []byte {

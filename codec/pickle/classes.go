@@ -105,13 +105,17 @@ func (u *Unpickler) object(arg []byte) error {
 		return err
 	}
 	class, args := u.nodes[parts[0]], u.nodes[parts[1]]
-	if class.kind != Global && class.kind != Opaque {
+	if class.kind == Opaque && !u.KeepOpaque { // made by what is refused already
+		u.push(parts[0])
+		return nil
+	}
+	if class.kind != Global {
 		return u.fail("%s cannot be called", class.kind)
 	}
 	if args.kind != Tuple {
 		return u.fail("arguments are a tuple, not %s", args.kind)
 	}
-	return u.make(&class, u.parts(&args))
+	return u.make(&class, u.parts(&args), parts)
 }
 
 // global pushes what a module and a name stand for.
@@ -137,7 +141,7 @@ func (u *Unpickler) global(module, name string) {
 
 // refuse remembers the first class that is not taken.
 func (u *Unpickler) refuse(class string) {
-	if u.refused == nil {
+	if u.refused == nil && !u.KeepOpaque {
 		u.refused = refusal(u.at, forms[u.op].name, class)
 	}
 }
@@ -155,12 +159,12 @@ func (u *Unpickler) instance(arg []byte) error {
 	return refusal(u.at, forms[u.op].name, path)
 }
 
-// make pushes an object of a class.
-func (u *Unpickler) make(n *node, args []ref) error {
+// make pushes an object of a class; all is what the opcode has taken from the stack.
+func (u *Unpickler) make(n *node, args, all []ref) error {
 	c := u.classes[n.a]
 	name := className{c.module, c.name}
-	if n.kind == Opaque || !c.taken || name == (className{"builtins", "getattr"}) {
-		return u.makeOpaque(n, args)
+	if !c.taken || name == (className{"builtins", "getattr"}) {
+		return u.makeOpaque(n, args, all)
 	}
 	if c.module == "builtins" && exceptions[c.name] {
 		u.push(u.makeException(c.name, args))
@@ -172,7 +176,7 @@ func (u *Unpickler) make(n *node, args []ref) error {
 	}
 	f := makers[name]
 	if f == nil || u.op == opNewObjEx {
-		return u.makeOpaque(n, args)
+		return u.makeOpaque(n, args, all)
 	}
 	made, err := f(u, args)
 	if err != nil {
@@ -184,7 +188,7 @@ func (u *Unpickler) make(n *node, args []ref) error {
 
 // makeOpaque pushes what stands for an object of a class that is not taken. getattr, with which an enumeration's members are pickled, is
 // named by the class that it looks into.
-func (u *Unpickler) makeOpaque(n *node, args []ref) error {
+func (u *Unpickler) makeOpaque(n *node, args, all []ref) error {
 	of := n.a
 	if len(args) > 0 && u.classes[of].name == "getattr" {
 		if arg := u.nodes[args[0]]; arg.kind == Global && !u.classes[arg.a].taken {
@@ -192,7 +196,7 @@ func (u *Unpickler) makeOpaque(n *node, args []ref) error {
 		}
 	}
 	u.refuse(u.classes[of].path())
-	u.push(u.add(node{kind: Opaque, a: of, b: uint32(u.at)}))
+	u.push(u.addOpaque(node{kind: Opaque, a: of, b: uint32(u.at)}, all))
 	return nil
 }
 
@@ -208,6 +212,9 @@ func (u *Unpickler) build() error {
 		return err
 	}
 	switch n := &u.nodes[top]; {
+	case n.kind == Opaque && n.flags&kept != 0:
+		u.parts(n)[opaqueState] = state
+		return nil
 	case n.kind == Opaque, n.kind == Exception && u.nodes[state].kind == Dict:
 		return nil
 	case n.kind == Ready && n.b == 0:

@@ -160,17 +160,24 @@ func (u *Unpickler) latin1(args []ref, kind Kind) (ref, error) {
 func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
 	if !u.kindsAre(args, Global, Global, None) {
 		if len(args) > 0 && u.nodes[args[0]].kind == Global {
-			u.refuse(u.classes[u.nodes[args[0]].a].path())
-			return u.add(node{kind: Opaque, a: u.nodes[args[0]].a, b: uint32(u.at)}), nil
+			return u.reconstructed(args)
 		}
 		return 0, errArguments
 	}
 	of := u.nodes[args[0]].a
 	if u.classes[of].path() != "uuid.UUID" || u.classes[u.nodes[args[1]].a].path() != "builtins.object" {
-		u.refuse(u.classes[of].path())
-		return u.add(node{kind: Opaque, a: of, b: uint32(u.at)}), nil
+		return u.reconstructed(args)
 	}
 	return u.addMade(Ready, len(u.made)), nil
+}
+
+// reconstructed is an object of a class that is not taken.
+func (u *Unpickler) reconstructed(args []ref) (ref, error) {
+	of := u.nodes[args[0]].a
+	u.refuse(u.classes[of].path())
+	u.classes = append(u.classes, class{module: "copyreg", name: "_reconstructor", taken: true})
+	function := u.add(node{kind: Global, a: uint32(len(u.classes) - 1), b: uint32(u.at)})
+	return u.addOpaque(node{kind: Opaque, a: of, b: uint32(u.at)}, []ref{function, u.addContainer(Tuple, args...)}), nil
 }
 
 // buildUUID puts its number into a UUID.
@@ -281,13 +288,19 @@ func (u *Unpickler) packed(args []ref, size int) (b []byte, zone value.Zone, err
 		switch n.kind {
 		case None:
 		case Zone:
-			zone = value.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
-			zone.Name = string(u.bytes(n))
+			zone = u.zone(n)
 		default:
 			return nil, zone, fmt.Errorf("a time zone that is %s: only those of a fixed offset (datetime.timezone) are taken", n.kind)
 		}
 	}
 	return u.bytes(&u.nodes[args[0]]), zone, nil
+}
+
+// zone is what a Zone stands for.
+func (g *graph) zone(n *node) value.Zone {
+	zone := value.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
+	zone.Name = string(g.bytes(n))
+	return zone
 }
 
 func dateOf(b []byte, month byte) value.Date {

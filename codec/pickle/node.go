@@ -41,7 +41,7 @@ const (
 //	Str, Bytes, ByteArray    bytes a to a+b of the input, or of the bytes made here (made)
 //	BigInt, Ready            bytes a to a+b of the bytes made here: the encoding; a Ready without any is a UUID that has no number yet
 //	Zone                     bytes a to a+b of the bytes made here: its name; bits is the offset in microseconds
-//	Global, Opaque           a is the index in classes, b the offset of the opcode
+//	Global, Opaque           a is the index in classes, b the offset of the opcode; of a kept Opaque a and b are its parts, and bits is the opcode
 //	containers               parts a to a+b of the kids, or all of the lists[a] (listed); bits is the size of the
 //	                         encoding, or of its payload for an extension object, once it is measured
 type node struct {
@@ -58,6 +58,7 @@ type flags uint8
 const (
 	made   flags = 1 << iota // bytes made here
 	listed                   // parts in a list of its own
+	kept                     // an Opaque that has its parts
 )
 
 // measure says how far measuring a container has come.
@@ -77,6 +78,7 @@ type graph struct {
 	lists   [][]ref // of those that were filled step by step
 	made    []byte
 	classes []class
+	opaque  bool // Unpickler.KeepOpaque
 }
 
 // class is a class that a pickle names.

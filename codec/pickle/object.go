@@ -153,7 +153,7 @@ func tooLarge(size uint64) error {
 func (g *graph) measure(at ref, level int) error {
 	n := &g.nodes[at]
 	if n.kind < List {
-		return g.check(n)
+		return g.check(at, level)
 	}
 	if n.state == unmeasured {
 		if level >= value.MaxDepth {
@@ -177,10 +177,13 @@ func (g *graph) measure(at ref, level int) error {
 	return nil
 }
 
-// check says what is wrong with an object that holds no others.
-func (g *graph) check(n *node) error {
-	switch n.kind {
+// check says what is wrong with an object that holds no others, or is not to be opened.
+func (g *graph) check(at ref, level int) error {
+	switch n := &g.nodes[at]; n.kind {
 	case Global, Opaque:
+		if g.opaque {
+			return g.keep(at, level)
+		}
 		return refusal(int(n.b), forms[g.in[n.b]].name, g.classes[n.a].path())
 	case Zone:
 		return fmt.Errorf("%w: a datetime.timezone by itself", value.ErrUnsupported)

@@ -11,6 +11,9 @@ import (
 type Unpickler struct {
 	// MaxObjects is how many objects one pickle may hold; 0: as many as its bytes can name.
 	MaxObjects int
+	// KeepOpaque keeps objects of classes that are not taken, and such classes themselves, as values that nobody opens (value.Object): their pickle, made
+	// again. Whoever reads one with Python does what it says.
+	KeepOpaque bool
 
 	graph
 	at      int // offset of the opcode at hand
@@ -32,6 +35,7 @@ func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	}
 	u.trim()
 	u.reset(b)
+	u.opaque = u.KeepOpaque
 	u.stack, u.marks, u.memo, u.refused, u.overrun, u.at = u.stack[:0], u.marks[:0], u.memo[:0], nil, nil, 0
 	for u.at < len(b) {
 		u.op = b[u.at]
@@ -333,6 +337,14 @@ func (u *Unpickler) fill(parts []ref, err error, each int, kinds ...Kind) error 
 		return u.fail("%d keys and values", len(parts))
 	}
 	n := &u.nodes[top]
+	if n.kind == Opaque && n.flags&kept != 0 {
+		into := opaqueItems
+		if each == 2 {
+			into = opaquePairs
+		}
+		u.extend(u.parts(n)[into], parts)
+		return nil
+	}
 	if n.kind == Opaque {
 		return nil
 	}

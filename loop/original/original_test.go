@@ -169,6 +169,32 @@ func sameLines(t *testing.T, ours, original string, least int) {
 	}
 }
 
+// TestOwnClasses: objects of a program's own classes are refused by name, or kept unopened and given back, as keys too.
+func TestOwnClasses(t *testing.T) {
+	t.Parallel()
+	for _, opaque := range []bool{false, true} {
+		srv, err := loop.Start(loop.Config{
+			Addr: "127.0.0.1:0", Password: password, Legacy: true, LegacyOpaque: opaque, KDF: secure.KDF{LogN: secure.MinLogN},
+			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "refused TypeError things.Point is not among the types\n"
+		if opaque {
+			want = "Point(1, 2) Colour.RED [Point(3, 4)] key\n"
+		}
+		if got := run(t, "own.py", strconv.Itoa(srv.Addr().(*net.TCPAddr).Port)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		if err := srv.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
 // TestLargeValues: values of 100 kB, 1 MB and 3 MB arrive whole, both ways, on fresh connections, each time.
 func TestLargeValues(t *testing.T) {
 	for _, mode := range []string{"plain", "encrypted"} {

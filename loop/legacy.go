@@ -281,13 +281,13 @@ func (s *session) limitUnproven(held int) {
 		l.progress = held
 		s.active.Store(time.Now().UnixNano())
 	}
-	if all := s.srv.legacy.unproven.Add(int64(held) - l.unproven); all > s.srv.legacy.limit {
+	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
+	l.unproven = int64(held)
+	if all > s.srv.legacy.limit {
+		s.dropCarry()
+		s.releaseUnproven()
 		s.srv.counters.overrun.Add(1)
 		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
-	}
-	l.unproven = int64(held)
-	if s.closing {
-		s.releaseUnproven()
 	}
 }
 

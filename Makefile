@@ -6,6 +6,7 @@ FUZZTIME ?= 20s
 COUNT    ?= 3
 SEED     ?=
 ONLY     ?=
+DIR      ?= codec/legacy/testdata/transcripts
 ARGS     ?=
 
 # What is measured is not what it was measured with: results do not make a release dirty.
@@ -16,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut bench peers bench-compare bench-report pgo fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut bench peers bench-compare bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,12 +65,16 @@ bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report
 pgo: build ## make cmd/cyberdb-fast/default.pgo anew, the profile that the server is compiled by
 	@GO="$(GO)" TAGS="$(TAGS)" .ci/pgo
 
+transcripts: ## replay recorded conversations of CyberDB's clients against this server; DIR=... is a folder of such
+	@$(GO) run -tags $(TAGS) ./loop/transcripts $(DIR)
+
 fmt: ## format the code
 	$(LINT) fmt
 
-python: # CPython judges Python's behaviour in the tests
+python: # CPython judges Python's behaviour in the tests, the original CyberDB its wire
 	@.ci/need python3
 	@.ci/need openssl
+	@.ci/original >/dev/null
 
 cgo: # the race detector needs a C compiler
 	@.ci/need gcc

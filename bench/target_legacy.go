@@ -1,8 +1,12 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"sync"
+
+	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/codec/pickle"
 )
 
 // legacyWire speaks the wire of the original CyberDB, a Python package: requests and replies are pickles of dicts, each announced by a
@@ -20,7 +24,7 @@ type legacyWire struct {
 	items    *items
 	tables   tables
 	password string
-	stream   *keyStream // nil: plain
+	cipher   *legacy.Cipher // nil: plain
 
 	fronts [opTotal][][]byte // of a request's pickle, up to the table's name, by table
 	tail   []byte            // of every request's: the password
@@ -36,23 +40,23 @@ const legacyRoom = 512
 func newLegacyWire(tables tables, password string, encrypted bool, items *items) (*legacyWire, error) {
 	w := &legacyWire{items: items, tables: tables, password: password}
 	if encrypted {
-		stream, err := newKeyStream(password)
+		cipher, err := legacy.NewCipher(password)
 		if err != nil {
 			return nil, err
 		}
-		w.stream = stream
+		w.cipher = cipher
 	}
 	for op, r := range legacyRequests {
 		for _, name := range tables.names {
-			front := []byte{pickleProto, pickleProtocol, pickleEmptyDict, pickleMark}
+			front := pickle.AppendDict(pickle.Begin(nil))
 			for _, text := range []string{"route", r.route, "table_name", name} {
-				front = appendPickledText(front, text)
+				front = pickle.AppendText(front, text)
 			}
 			w.fronts[op] = append(w.fronts[op], front)
 		}
 	}
-	w.tail = append(appendPickledText(appendPickledText(nil, "password"), password), pickleSetItems, pickleStop)
-	w.ready = w.seal(nil, append(appendPickledText([]byte{pickleProto, pickleProtocol}, legacyReady), pickleStop))
+	w.tail = pickle.End(pickle.EndDict(pickle.AppendText(pickle.AppendText(nil, "password"), password)))
+	w.ready = w.seal(nil, pickle.End(pickle.AppendText(pickle.Begin(nil), legacyReady)))
 	return w, nil
 }
 
@@ -86,7 +90,7 @@ func (w *legacyWire) appendRequest(dst []byte, op Op, item, _ uint32) []byte {
 // appendCount announces a message of so many bytes.
 func (w *legacyWire) appendCount(dst []byte, size int) []byte {
 	var room [8]byte
-	return w.seal(dst, appendPickledInt(room[:0], (size+legacyBlock-1)/legacyBlock))
+	return w.seal(dst, pickle.End(pickle.AppendInt(pickle.Begin(room[:0]), int64((size+legacyBlock-1)/legacyBlock))))
 }
 
 func (w *legacyWire) appendBody(dst []byte, op Op, item uint32) []byte {
@@ -94,28 +98,35 @@ func (w *legacyWire) appendBody(dst []byte, op Op, item uint32) []byte {
 	r := &legacyRequests[op]
 	body := append(room[:0], w.fronts[op][w.tables.of(item)]...)
 	if r.key {
-		body = w.items.appendKey(appendPickledHead(appendPickledText(body, "key"), w.items.keyBytes(item)), item)
+		body = w.items.appendKey(pickle.AppendTextHead(pickle.AppendText(body, "key"), w.items.keyBytes(item)), item)
 	}
 	if r.value {
-		body = w.items.appendValue(appendPickledHead(appendPickledText(body, "value"), w.items.valueBytes(item)), item)
+		body = w.items.appendValue(pickle.AppendTextHead(pickle.AppendText(body, "value"), w.items.valueBytes(item)), item)
 	}
 	return w.seal(dst, append(body, w.tail...))
 }
 
 // appendDict appends a request of these fields, the password and, if it is not nil, a pickled content.
 func (w *legacyWire) appendDict(dst, content []byte, fields ...string) []byte {
-	body := appendPickledDict(nil, content, append(fields, "password", w.password)...)
-	return w.seal(dst, body)
+	body := pickle.AppendDict(pickle.Begin(nil))
+	for _, text := range append(fields, "password", w.password) {
+		body = pickle.AppendText(body, text)
+	}
+	if content != nil {
+		body = append(pickle.AppendText(body, "content"), content...)
+	}
+	return w.seal(dst, pickle.End(pickle.EndDict(body)))
 }
 
 // seal appends a pickle as a message.
-func (w *legacyWire) seal(dst, pickle []byte) []byte {
-	if w.stream == nil {
-		return append(dst, pickle...)
+func (w *legacyWire) seal(dst, message []byte) []byte {
+	if w.cipher == nil {
+		return append(dst, message...)
 	}
 	at := len(dst)
-	dst = appendPickledContent(dst, pickle)
-	w.stream.xor(dst[at:], dst[at:])
+	dst = pickle.AppendText(pickle.AppendDict(pickle.Begin(dst)), "content")
+	dst = pickle.End(pickle.EndDict(pickle.AppendBytes(dst, message)))
+	w.cipher.XOR(dst[at:], 0)
 	return dst
 }
 
@@ -128,55 +139,85 @@ func (w *legacyWire) appendStep(dst []byte, r *reply, op Op, item uint32) []byte
 
 const legacyReady = "ready"
 
-func (w *legacyWire) parse(b []byte, r *reply) (int, error) {
-	u := unpicklers.Get().(*unpickler)
-	defer unpicklers.Put(u)
-	if w.stream != nil {
-		u.plain = append(u.plain[:0], b...)
-		w.stream.xor(u.plain, b)
-		b = u.plain
+// legacyReader is the room that reading a message takes.
+type legacyReader struct {
+	plain        []byte
+	outer, inner pickle.Unpickler
+}
+
+var legacyReaders = sync.Pool{New: func() any { return &legacyReader{} }}
+
+// message reads the message at the front of b, which must be plain; n is 0 if it is not whole. Errors: errWire, wrapped.
+func (r *legacyReader) message(b []byte, c *legacy.Cipher) (root pickle.Object, n int, err error) {
+	if c != nil {
+		r.plain = append(r.plain[:0], b...)
+		b = r.plain
+		c.XOR(b, 0)
 	}
-	message, n, err := u.parse(b)
+	root, n, err = r.outer.Parse(b)
+	if err == nil && c != nil {
+		content := root.Field("content")
+		if content.IsZero() || content.Kind() != pickle.Bytes {
+			return root, 0, fmt.Errorf("%w: an encrypted message without content", errWire)
+		}
+		root, _, err = r.inner.Parse(content.Text())
+	}
+	switch {
+	case errors.Is(err, pickle.ErrShort):
+		return root, 0, nil
+	case err != nil:
+		return root, 0, fmt.Errorf("%w: %w", errWire, err)
+	}
+	return root, n, nil
+}
+
+func (w *legacyWire) parse(b []byte, r *reply) (int, error) {
+	reader := legacyReaders.Get().(*legacyReader)
+	defer legacyReaders.Put(reader)
+	message, n, err := reader.message(b, w.cipher)
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	if w.stream != nil {
-		inner := message.field("content")
-		if inner.kind != pickledText {
-			return 0, fmt.Errorf("%w: an encrypted message without content", errWire)
-		}
-		if message, _, err = u.parse(slices.Clone(inner.text)); err != nil {
-			return 0, err
-		}
-	}
-	return n, r.readLegacy(&message)
+	return n, r.readLegacy(message)
 }
 
 // readLegacy takes what a message says.
-func (r *reply) readLegacy(message *pickled) error {
-	switch message.kind {
-	case pickledInt:
-		r.kind, r.number, r.text = replyStep, message.number, nil
+func (r *reply) readLegacy(message pickle.Object) error {
+	if number, isInt := message.Int(); isInt {
+		r.kind, r.number, r.text = replyStep, number, nil
 		return nil
-	case pickledText:
-		r.kind, r.text = replyStep, message.text
+	}
+	switch message.Kind() {
+	case pickle.Str:
+		r.kind, r.text = replyStep, message.Text()
 		return nil
-	case pickledDict:
+	case pickle.Dict:
 	default:
 		return fmt.Errorf("%w: a pickle of another kind", errWire)
 	}
-	code, content, exception := message.field("code"), message.field("content"), message.field("Exception")
+	code, content, exception := message.Field("code"), message.Field("content"), message.Field("Exception")
 	switch {
-	case exception.kind == pickledOther && string(exception.text) == "KeyError":
+	case !exception.IsZero() && exception.TypeName() == "KeyError":
 		r.kind = replyMissing
-	case code.number != 1:
-		r.fail("CyberDB", append([]byte("refused "), exception.text...))
-	case content.kind == pickledText:
-		r.kind, r.text = replyValue, content.text
-	case content.kind == pickledInt:
-		r.kind, r.number = replyNumber, content.number
-	case content.kind == pickledNothing:
+		return nil
+	case !exception.IsZero():
+		r.fail("CyberDB", append([]byte("refused "), exception.TypeName()...))
+		return nil
+	}
+	if done, isInt := code.Int(); !isInt || done != 1 {
+		r.fail("CyberDB", []byte("refused "))
+		return nil
+	}
+	if content.IsZero() {
 		r.kind = replyOK
+		return nil
+	}
+	number, isInt := content.Int()
+	switch {
+	case isInt:
+		r.kind, r.number = replyNumber, number
+	case content.Kind() == pickle.Str || content.Kind() == pickle.Bytes:
+		r.kind, r.text = replyValue, content.Text()
 	default:
 		r.fail("CyberDB", []byte("value of an unexpected type"))
 	}
@@ -197,9 +238,9 @@ func (w *legacyWire) exchange(ask asker, content []byte, fields ...string) (repl
 }
 
 func (w *legacyWire) prepare(op Op, ask asker) error {
-	route, empty := "/create_cyberdict", []byte{pickleEmptyDict}
+	route, empty := "/create_cyberdict", pickle.EndDict(pickle.AppendDict(nil))
 	if op.usesList() {
-		route, empty = "/create_cyberlist", []byte{pickleEmptyList}
+		route, empty = "/create_cyberlist", pickle.EndList(pickle.AppendList(nil))
 	}
 	for _, name := range w.tables.names {
 		if _, err := w.exchange(ask, nil, "route", "/delete_table", "table_name", name); err != nil {
@@ -224,7 +265,7 @@ func (w *legacyWire) entries(ask asker) (total int64, err error) {
 }
 
 func (w *legacyWire) version(asker) (string, error) {
-	if w.stream != nil {
+	if w.cipher != nil {
 		return "the original CyberDB, encrypted", nil
 	}
 	return "the original CyberDB", nil

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/codec/pickle"
 )
 
 func newTestLegacyWire(t testing.TB, password string, encrypted bool, keys, values Size) *legacyWire {
@@ -67,11 +70,12 @@ func TestLegacyCipherAsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := w.stream.bytes[:len(stream)]; string(got) != string(stream) {
+	got := make([]byte, len(stream))
+	if w.cipher.XOR(got, 0); string(got) != string(stream) {
 		t.Errorf("key stream %x, want %x", got, stream)
 	}
 	for _, password := range []string{"", strings.Repeat("x", 33), "pässword"} {
-		if _, err := newKeyStream(password); err == nil {
+		if _, err := legacy.NewCipher(password); err == nil {
 			t.Errorf("%q is taken for a password", password)
 		}
 	}
@@ -134,25 +138,17 @@ func (s *fakeLegacy) serve(t *testing.T, listener net.Listener) {
 
 func (s *fakeLegacy) converse(t *testing.T, conn net.Conn) {
 	var input []byte
-	receive := func() (message pickled, ok bool) {
+	receive := func() (message pickle.Object, ok bool) {
 		buffer := make([]byte, legacyBlock)
 		for {
-			plain := input
-			if s.wire.stream != nil {
-				plain = make([]byte, len(input))
-				s.wire.stream.xor(plain, input)
-			}
-			message, n, err := new(unpickler).parse(plain)
+			message, n, err := new(legacyReader).message(input, s.wire.cipher)
 			if err == nil && n > 0 {
-				input = input[n:]
-				if s.wire.stream != nil {
-					message, _, err = new(unpickler).parse(message.field("content").text)
-				}
-				return message, err == nil
+				input = append([]byte(nil), input[n:]...)
+				return message, true
 			}
 			more, err := conn.Read(buffer)
 			if err != nil {
-				return pickled{}, false
+				return pickle.Object{}, false
 			}
 			input = append(input, buffer[:more]...)
 		}
@@ -162,27 +158,28 @@ func (s *fakeLegacy) converse(t *testing.T, conn net.Conn) {
 		return err == nil
 	}
 	for {
-		if count, ok := receive(); !ok || count.kind != pickledInt || count.number != 1 || !send(s.wire.ready) {
+		count, ok := receive()
+		if blocks, isInt := count.Int(); !ok || !isInt || blocks != 1 || !send(s.wire.ready) {
 			return
 		}
 		request, ok := receive()
 		if !ok {
 			return
 		}
-		answer := s.answer(&request)
+		answer := s.answer(request)
 		if !send(s.wire.appendCount(nil, len(answer))) {
 			return
 		}
-		if ready, ok := receive(); !ok || string(ready.text) != legacyReady || !send(answer) {
-			t.Errorf("%q in the place of ready", ready.text)
+		if ready, ok := receive(); !ok || !ready.IsText(legacyReady) || !send(answer) {
+			t.Error("something else in the place of ready")
 			return
 		}
 	}
 }
 
-func (s *fakeLegacy) answer(request *pickled) []byte {
-	text := func(name string) string { return string(request.field(name).text) }
-	code, content := byte(1), []byte(nil)
+func (s *fakeLegacy) answer(request pickle.Object) []byte {
+	text := func(name string) string { return string(request.Field(name).Text()) }
+	code, content := int64(1), []byte(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch text("route") {
@@ -192,13 +189,13 @@ func (s *fakeLegacy) answer(request *pickled) []byte {
 	case "/cyberdict/setitem":
 		s.dict[text("key")] = text("value")
 	case "/cyberdict/getitem":
-		content = appendPickledText(nil, s.dict[text("key")])
+		content = pickle.AppendText(nil, s.dict[text("key")])
 	default:
 		code = 0
 	}
-	body := append(appendPickledText([]byte{pickleProto, pickleProtocol, pickleEmptyDict, pickleMark}, "code"), pickleInt1, code)
+	body := pickle.AppendInt(pickle.AppendText(pickle.AppendDict(pickle.Begin(nil)), "code"), code)
 	if content != nil {
-		body = append(appendPickledText(body, "content"), content...)
+		body = append(pickle.AppendText(body, "content"), content...)
 	}
 	return s.wire.seal(nil, append(body, s.wire.tail...))
 }

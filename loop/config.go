@@ -41,6 +41,13 @@ type Config struct {
 	KDF      secure.KDF // salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
 	Encrypt  bool       // connections are encrypted; clients must want the same
 
+	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing: only clients on this machine may speak it, unless
+	// LegacyInsecure is set.
+	Legacy, LegacyInsecure bool
+	// LegacyOpaque keeps objects of other classes than VALUES.md has, from clients of CyberDB's wire, unopened, and gives them back. Python executes what
+	// such an object says when it is read: who has the password can then run code in the clients.
+	LegacyOpaque bool
+
 	EventLoops int          // number of event loops; 0: chosen for the machine
 	Logger     *slog.Logger // default: slog.Default()
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
@@ -53,8 +60,9 @@ type Config struct {
 	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal.
 	NewLog func() shardmap.Log
 
-	unreadBytes int64 // for tests: allUnreadBytes of this server
-	heldBytes   int64 // for tests: allHeldBytes of this server, for a second
+	unreadBytes   int64 // for tests: allUnreadBytes of this server
+	heldBytes     int64 // for tests: allHeldBytes of this server, for a second
+	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 }
 
 // partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.

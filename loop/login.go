@@ -20,7 +20,8 @@ type login struct {
 	handshake *secure.Server
 
 	// owned by the event loop
-	since time.Time // it waits for a worker
+	since  time.Time // it waits for a worker
+	native bool      // it is the native protocol's for sure
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {
@@ -119,9 +120,11 @@ func (s *session) welcome() {
 	s.login = nil
 }
 
-// refuse sends a refusal.
+// refuse sends a refusal, for which CyberDB's wire has no message.
 func (s *session) refuse(refusal *secure.Refusal) {
-	s.loop.out = secure.AppendRefusal(s.loop.out, refusal)
+	if s.legacy == nil {
+		s.loop.out = secure.AppendRefusal(s.loop.out, refusal)
+	}
 	s.refused(refusal)
 }
 

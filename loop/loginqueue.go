@@ -63,7 +63,9 @@ type loginQueue struct {
 func (q *loginQueue) init(workers int) {
 	q.workers, q.origins = workers, make(map[netip.Addr]*origin)
 	q.work = func(s *session) {
-		s.login.handshake.Work()
+		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
+			s.login.handshake.Work()
+		}
 		s.ready.Store(true)
 		s.wake()
 	}

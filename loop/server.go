@@ -55,6 +55,7 @@ type Server struct {
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
 	logins    loginQueue
+	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
 	held      heldTotal
@@ -71,6 +72,8 @@ type eventLoop struct {
 	from     int    // in out: where those of the turn begin
 	round    round
 	sealed   []byte // the same, in records
+	legacy   legacyExecutor
+	frame    []byte // a reply that legacy makes its own of
 	requests atomic.Uint64
 	loopDurable
 }
@@ -123,6 +126,9 @@ func Start(cfg Config) (*Server, error) {
 // start makes ready what serves, listens, and runs it.
 func (srv *Server) start() (err error) {
 	cfg := &srv.cfg
+	if err := srv.legacy.init(cfg); err != nil {
+		return err
+	}
 	srv.logins.init(loginWorkers())
 	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {

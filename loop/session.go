@@ -63,6 +63,7 @@ type session struct {
 
 	// owned by the event loop
 	login      *login                     // nil once the password is proved
+	legacy     *legacySession             // nil: a native connection
 	records    *records                   // nil: the connection is not encrypted
 	carry      *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
 	carryUsed  int                        // of carry
@@ -87,6 +88,10 @@ type session struct {
 	counted atomic.Int64 // bytes of it in the server's count of unread ones
 	held    atomic.Int64 // bytes of it in the server's count of held ones; since heldSince
 
+	// how long it may be silent without a proof, in nanoseconds
+	patience atomic.Int64
+	begun    atomic.Bool // of CyberDB's wire: the rest of a short message is due
+
 	// held by the long read, or the large reply, that is being made
 	sending sync.Mutex
 
@@ -101,6 +106,7 @@ type session struct {
 func newSession(srv *Server, peer net.Addr) *session {
 	s := &session{srv: srv, peer: peer, login: newLogin(srv, peer)}
 	s.active.Store(time.Now().UnixNano())
+	s.patience.Store(int64(srv.firstPatience(peer)))
 	return s
 }
 
@@ -134,6 +140,8 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s.dropCarry()
 	s.toDisk = heldReplies{}
 	s.records.drop()
+	s.releaseUnproven()
+	s.countReply(0)
 	return gnet.None
 }
 
@@ -163,10 +171,17 @@ func (s *session) turn(in []byte) gnet.Action {
 	}
 	s.resume()
 	s.closeOverdue()
-	if s.login != nil {
-		in = s.logIn(in)
+	if s.legacy == nil && s.speaksLegacy(in) {
+		s.beginLegacy()
 	}
-	if s.login == nil {
+	switch {
+	case s.legacy != nil:
+		s.serveLegacy(in)
+	case s.login != nil:
+		if in = s.logIn(in); s.login == nil {
+			s.serve(in)
+		}
+	default:
 		s.serve(in)
 	}
 	if s.replyLater() {
@@ -454,7 +469,7 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.streams > 0 || s.unsent() {
+	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() {
 		return gnet.None
 	}
 	now := s.srv.clock.now()

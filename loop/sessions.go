@@ -117,7 +117,10 @@ func (srv *Server) closeIdle(now time.Time) {
 func (s *session) isOverdue(now time.Time) bool {
 	since := now.Sub(time.Unix(0, s.active.Load()))
 	if !s.greeted.Load() {
-		return since > handshakeTime && !s.unready.Load()
+		return since > time.Duration(s.patience.Load()) && !s.unready.Load()
+	}
+	if s.begun.Load() && since > legacyControlTime {
+		return true
 	}
 	return s.srv.cfg.IdleTimeout > 0 && !s.busy.Load() && since > s.srv.cfg.IdleTimeout
 }
@@ -135,7 +138,9 @@ func (s *session) closeOverdue() {
 		s.srv.counters.idleClosed.Add(1)
 		return
 	}
-	s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
+	if s.legacy == nil {
+		s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
+	}
 	s.refused(tooSlow)
 }
 

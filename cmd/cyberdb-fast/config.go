@@ -38,6 +38,7 @@ type config struct {
 	unixMode fs.FileMode
 	allow    []netip.Prefix
 	encrypt  bool
+	legacy   legacyFlags
 	maxConns int
 	idle     time.Duration // 0: never
 	memory   int64         // bytes; 0: no limit
@@ -58,6 +59,9 @@ type config struct {
 	file          string // of --config
 	version, help bool
 }
+
+// legacyFlags are about CyberDB's own wire.
+type legacyFlags struct{ on, insecure, opaque bool }
 
 // flagSet is the flags in the groups in which --help shows them.
 type flagSet struct {
@@ -86,6 +90,11 @@ func newFlags() (*flagSet, *config) {
 	f.Var(&permissions{&cfg.unixMode}, "unix-mode", "permissions of that socket's file: 0660 lets its group connect, 0666 everybody on this machine")
 	f.Var(&networks{&cfg.allow}, "allow", "who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)")
 	f.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
+
+	f.BoolFunc("legacy", "answer programs of CyberDB 0.9.3 (Python) too, on this machine; with --encrypt those that encrypt. CyberDB's own wire protects nothing", onOff(&cfg.legacy.on))
+	f.BoolFunc("legacy-insecure", "... and those on other machines: who listens there learns the password", onOff(&cfg.legacy.insecure))
+
+	f.BoolFunc("keep-opaque", "... with objects of their own classes, kept unopened: reading one runs its code in the client", onOff(&cfg.legacy.opaque))
 
 	f = all.group("Limits")
 	f.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
@@ -131,7 +140,8 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 // usage returns the text of --help.
 func (f *flagSet) usage() string {
 	var b strings.Builder
-	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n\nServes dict and list tables. No flag is needed.\n")
+	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       cyberdb-fast import OLD.cdb -o NEW.cdb    takes over a file of CyberDB 0.9.3\n\n" +
+		"Serves dict and list tables. No flag is needed.\n")
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}
@@ -172,6 +182,10 @@ func (c *config) check() error {
 		return fmt.Errorf("nothing to listen on: give an address with --host or a socket with --unix")
 	case len(c.unix) > maxSocketBytes:
 		return fmt.Errorf("--unix: the path has %d bytes, a socket's may have %d: choose a shorter one", len(c.unix), maxSocketBytes)
+	case c.legacy.insecure && !c.legacy.on:
+		return fmt.Errorf("--legacy-insecure: needs --legacy")
+	case c.legacy.opaque && !c.legacy.on:
+		return fmt.Errorf("--keep-opaque: needs --legacy")
 	case c.dir == "":
 		return fmt.Errorf("--dir: needs the name of a directory")
 	case c.dataFile == "" || strings.HasSuffix(c.dataFile, "/"):
@@ -182,13 +196,17 @@ func (c *config) check() error {
 	return nil
 }
 
-// checkReach refuses to be reached from other machines with a password that was made here, unless the settings name who may come.
+// checkReach refuses to be reached from other machines with a password that was made here, unless the settings name who may come, and by CyberDB's own
+// wire, unless they say that it is known to protect nothing.
 func (c *config) checkReach(secret password) error {
-	if !secret.own || len(c.allow) > 0 || c.host == "" {
+	if !c.reachedFromElsewhere() {
 		return nil
 	}
-	addr, err := net.ResolveTCPAddr("tcp", c.tcpAddr())
-	if err != nil || addr.IP.IsLoopback() { // a name that is none is found out by listening
+	if c.legacy.on && !c.legacy.insecure {
+		return fmt.Errorf("--legacy on --host %s: CyberDB's own wire shows the password to everybody on the network, with --encrypt too: "+
+			"keep to 127.0.0.1, or add --legacy-insecure if nobody can listen there", c.host)
+	}
+	if !secret.own || len(c.allow) > 0 {
 		return nil
 	}
 	return fmt.Errorf("--host %s is reached from other machines, and nobody there knows the password that was made here: "+
@@ -201,6 +219,27 @@ func (c *config) dataPath(dir *dataDir) string {
 		return c.dataFile
 	}
 	return dir.file(c.dataFile)
+}
+
+// reachedFromElsewhere says whether other machines can connect.
+func (c *config) reachedFromElsewhere() bool {
+	if c.host == "" {
+		return false
+	}
+	addr, err := net.ResolveTCPAddr("tcp", c.tcpAddr())
+	return err == nil && !addr.IP.IsLoopback() // a name that is none is found out by listening
+}
+
+// legacyWarnings says what CyberDB's own wire does not do.
+func (c *config) legacyWarnings() []string {
+	switch {
+	case !c.legacy.on:
+		return nil
+	case c.encrypt:
+		return []string{"--legacy: CyberDB's encryption protects nothing: it has one key stream for all messages, and the password can be read from one recording. " +
+			"Move clients to the native protocol (docs/MIGRATION.md)"}
+	}
+	return []string{"--legacy: CyberDB's clients send the password in clear with every request. Move them to the native protocol (docs/MIGRATION.md)"}
 }
 
 // tcpAddr returns the TCP address to listen on, "" for none.

@@ -6,14 +6,18 @@ import (
 	"net"
 	"syscall"
 
+	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/loop"
 	"cyberdb-fast/persist"
 )
 
 // explainStart turns an error of loop.Start into one line that says what to do.
 func explainStart(err error, cfg *config, file string) error {
-	if errors.Is(err, loop.ErrData) {
+	switch {
+	case errors.Is(err, loop.ErrData):
 		return fmt.Errorf("%w: %s", err, dataAdvice(err, file))
+	case errors.Is(err, legacy.ErrPassword), errors.Is(err, legacy.ErrKey):
+		return fmt.Errorf("--legacy: %w: choose such a password, or leave --legacy out", err)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

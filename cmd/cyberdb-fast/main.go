@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,8 +30,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command; it returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
-	if len(args) > 0 && args[0] == "check" {
-		return check(args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "check":
+			return check(args[1:], stdout, stderr)
+		case importCommand:
+			return runImport(args[1:], stdout, stderr)
+		}
 	}
 	flags, cfg := newFlags()
 	if err := flags.read(args, cfg, os.LookupEnv); err != nil {
@@ -83,7 +89,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	if err != nil {
 		return nil, password{}, err
 	}
-	for _, warning := range append(dir.warnings, secret.warnings...) {
+	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
 		log.Warn(warning)
 	}
 	data := loop.Data{
@@ -102,9 +108,14 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		MaxMemoryBytes: cfg.memory,
 		Data:           data,
 
-		Password:   secret.text,
-		KDF:        kdf,
-		Encrypt:    cfg.encrypt,
+		Password: secret.text,
+		KDF:      kdf,
+		Encrypt:  cfg.encrypt,
+
+		Legacy:         cfg.legacy.on,
+		LegacyInsecure: cfg.legacy.insecure,
+		LegacyOpaque:   cfg.legacy.opaque,
+
 		EventLoops: cfg.eventLoops,
 		Logger:     log,
 		LogRequest: cfg.printLog,

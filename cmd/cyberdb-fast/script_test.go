@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/persist"
 )
 
 // patience bounds every wait of a script.
@@ -33,10 +35,15 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			port, err := freePort()
 			env.Setenv("PORT", port)
+			if err != nil {
+				return err
+			}
+			files, err := filepath.Abs("../../codec/legacy/testdata/cdb")
+			env.Setenv("CDB", files)
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
+			"exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
 		},
 	})
 }
@@ -73,6 +80,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+// holds FILE tables N: a .cdb file is whole, and has so many tables.
+func holds(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || args[1] != "tables" {
+		ts.Fatalf("usage: holds FILE tables N")
+	}
+	r, err := persist.Open(persist.OS, ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { ts.Check(r.Close()) }()
+	if got := strconv.Itoa(r.Info().Tables); got != args[2] {
+		ts.Fatalf("%s tables, not %s", got, args[2])
 	}
 }
 

@@ -84,6 +84,9 @@ func checkAt(b []byte, depth int) (int, error) {
 	return end, nil
 }
 
+// ValidStr says whether b is the text of a str: UTF-8 in which lone surrogates may stand as their three bytes.
+func ValidStr(b []byte) bool { return validBytes(b) }
+
 // validBytes is validText for bytes.
 func validBytes(b []byte) bool {
 	for !utf8.Valid(b) {

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +12,11 @@ type Zone struct {
 	Aware        bool
 	Offset       int32  // seconds east of UTC, rounded down
 	OffsetMicros uint32 // microseconds to add to Offset; 0 but for odd zones
-	Name         string // empty: a plain offset; "UTC"; or an IANA key such as "Europe/Berlin"
+	Name         string // empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name of a plain offset
 }
+
+// PlainZone stands in front of the name that a plain offset has: "=CST".
+const PlainZone = "="
 
 // FixedZone returns the aware zone of a plain offset; offsets reach to just below 24 hours either way.
 func FixedZone(offset time.Duration) Zone {
@@ -58,7 +62,7 @@ func (z Zone) location(t time.Time) *time.Location {
 			return loc
 		}
 	}
-	return time.FixedZone(z.Name, int(z.Offset))
+	return time.FixedZone(strings.TrimPrefix(z.Name, PlainZone), int(z.Offset))
 }
 
 // maxZones bounds how many names are remembered; IANA has some 600.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -70,15 +71,19 @@ func appendTimeRepr(dst []byte, x item) []byte {
 }
 
 func (c *clock) appendZoneRepr(dst []byte) []byte {
+	label, plain := strings.CutPrefix(c.name, PlainZone)
 	switch {
 	case c.offset == 0 && (c.name == "" || c.name == "UTC"):
 		return append(dst, "datetime.timezone.utc"...)
-	case c.name != "":
+	case c.name != "" && !plain:
 		return append(appendStrRepr(append(dst, "zoneinfo.ZoneInfo(key="...), []byte(c.name)), ')')
 	}
 	seconds, micros := floorDiv(c.offset, microsPerSecond)
 	days, seconds := floorDiv(seconds, secondsPerDay)
 	dst = appendTimeDeltaRepr(append(dst, "datetime.timezone("...), days, seconds, micros)
+	if plain {
+		dst = appendStrRepr(append(dst, ", "...), []byte(label))
+	}
 	return append(dst, ')')
 }
 

@@ -85,7 +85,9 @@ def zone(x, offset):
     """The flags and the zone of a datetime or time."""
     if offset is None:
         return bytes([x.fold])
-    name = x.tzinfo.key if isinstance(x.tzinfo, zoneinfo.ZoneInfo) else "UTC" if x.tzinfo is datetime.timezone.utc else ""
+    name = x.tzinfo.key if isinstance(x.tzinfo, zoneinfo.ZoneInfo) else "UTC" if x.tzinfo is datetime.timezone.utc else "="
+    if name == "=":
+        name = "".join(["=" + own for own in x.tzinfo.__getinitargs__()[1:]])
     seconds, micros = divmod(offset // MICROSECOND, 1000000)
     return struct.pack(">BiI", x.fold | 2, seconds, micros) + name.encode()
 
@@ -212,9 +214,9 @@ def decode_zone(payload):
     name = payload[17:].decode()
     if name == "UTC":
         return flags & 1, datetime.timezone.utc
-    if name:
+    if name and name[0] != "=":
         return flags & 1, zoneinfo.ZoneInfo(name)
-    return flags & 1, datetime.timezone(datetime.timedelta(seconds=seconds, microseconds=micros))
+    return flags & 1, datetime.timezone(datetime.timedelta(seconds=seconds, microseconds=micros), *([name[1:]] if name else []))
 
 
 def decode_datetime(payload):
@@ -286,6 +288,7 @@ GOLDEN = {
     "datetime": datetime.datetime(2022, 4, 15, 13, 7, 9, 123456), "datetime_min": datetime.datetime.min, "datetime_max": datetime.datetime.max,
     "datetime_utc": datetime.datetime(2022, 4, 15, tzinfo=datetime.timezone.utc),
     "datetime_offset": datetime.datetime(2022, 4, 15, 1, 2, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=-5, minutes=-30))),
+    "datetime_named_offset": datetime.datetime(2022, 4, 15, 1, 2, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=8), "CST")),
     "datetime_odd_offset": datetime.datetime(2022, 4, 15, 1, tzinfo=datetime.timezone(-datetime.timedelta(microseconds=1))),
     "datetime_zone": datetime.datetime(2022, 10, 30, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
     "datetime_fold": datetime.datetime(2022, 10, 30, 2, 30, fold=1),

@@ -44,7 +44,7 @@ INTS = [0, 1, -1, 2, 3, 7, 127, 128, 255, 256, -32, -33, -128, -129, 65535, 6553
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 0.1, 1.5, 2.0, 3.0, 2.0**53, 2.0**63, 2.0**64, -(2.0**63), 1e30, 1e300, 5e-324, float("inf"), float("-inf"), 1e16, 1e-5, 123456.789]
 DECIMALS = ["0", "-0", "1", "1.0", "0.5", "0.1", "1.10", "1E+5", "100000", "1E-7", "1E+30", "1E+400", "1E+999999", "-1E+999999", "1E-999999", "9E-999999999", "9.9E+999999999", "NaN", "sNaN", "NaN7", "Infinity", "-Infinity", "0E-9", "0E+7", "1E+2300", "1E-2300", "1E+2465", "1E+2470", "1E+19727", "1E+19730", "5E-19727", "1E-19800", "9007199254740993", "1.5", "2", "3.0", "123456789012345678901234567890.5", "0.3333333333333333333333333333"]
 WORDS = ["", "a", "b", "A", "ab", "AB", "Ab", "é", "É", "ß", "ΑΣ", "ΣΑΣ Σ", "ὈΔΥΣΣΕΎΣ", "İI", "it's", '"', "'\"", "\ud800", "\udfff", "\uffff", "😀", "\u2028", "\x00\n", "中文", "x" * 40, "ΑΣ'Β", "ΑΣ.", "\U00010400", "Ǆ", "a\u0345Σ"]
-ZONES = [UTC, datetime.timezone(datetime.timedelta(hours=2)), datetime.timezone(datetime.timedelta(hours=-5, minutes=-30)), datetime.timezone(datetime.timedelta(0)), datetime.timezone(datetime.timedelta(seconds=-1)), zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Asia/Tokyo")]
+ZONES = [UTC, datetime.timezone(datetime.timedelta(hours=2)), datetime.timezone(datetime.timedelta(hours=-5, minutes=-30)), datetime.timezone(datetime.timedelta(0)), datetime.timezone(datetime.timedelta(seconds=-1)), datetime.timezone(datetime.timedelta(hours=8), "CST"), zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Asia/Tokyo")]
 EXCEPTIONS = [ValueError, KeyError, TypeError, RuntimeError, IndexError]
 
 

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cyberdb-fast/client"
+	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop"
+)
+
+// TestImportedIsServed: a server that starts with an imported file has the old one's tables, with all keys and values, in order.
+func TestImportedIsServed(t *testing.T) {
+	for _, name := range []string{"all_basic_types", "extended_types", "large_20000", "tutorial", "never_started"} {
+		from := filepath.Join(root, "codec/legacy/testdata/cdb", name+".cdb")
+		to := filepath.Join(t.TempDir(), "data.cdb")
+		if _, err := importFile(from, to, legacy.RefuseClasses, &progress{to: io.Discard}); err != nil {
+			t.Fatal(err)
+		}
+		old, err := legacy.ParseFile(mustRead(t, from), legacy.RefuseClasses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := loop.Start(loop.Config{
+			Addr: "127.0.0.1:0", Password: "secret", KDF: secure.KDF{LogN: secure.MinLogN}, Data: loop.Data{File: to},
+			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		db, err := client.Open(t.Context(), "cyberdb://"+srv.Addr().String(), &client.Options{Password: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := db.Tables(t.Context())
+		if err != nil || len(there) != len(old.Tables) {
+			t.Errorf("%s: %v, %v", name, there, err)
+		}
+		for i := range old.Tables {
+			want := &old.Tables[i]
+			if i < len(there) && there[i].Name != want.Name {
+				t.Errorf("%s: table %d is %q, not %q", name, i, there[i].Name, want.Name)
+			}
+			sameTable(t, db, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		if err := srv.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
+func mustRead(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// sameTable compares a table of the server with one of an old file, encoding by encoding.
+func sameTable(t *testing.T, db *client.Client, want *legacy.FileTable) {
+	t.Helper()
+	var got []any
+	var err error
+	if want.Kind == legacy.Dict {
+		var items []client.Item[any, any]
+		items, err = client.DictOf[any, any](db, want.Name).Items(t.Context())
+		for _, item := range items {
+			got = append(got, value.Tuple{item.Key, item.Value})
+		}
+	} else {
+		got, err = client.ListOf[any](db, want.Name).Values(t.Context())
+	}
+	if err != nil || len(got) != want.Len() {
+		t.Errorf("table %q: %d entries, not %d, %v", want.Name, len(got), want.Len(), err)
+		return
+	}
+	for i, entry := range got {
+		parts, isItem := entry.(value.Tuple)
+		if want.Kind == legacy.List || !isItem {
+			parts = value.Tuple{entry}
+		}
+		var encoded []byte
+		for _, part := range parts {
+			if encoded, err = value.Append(encoded, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, old, err := want.Entry(nil, i)
+		if err != nil || !bytes.Equal(encoded, old) {
+			t.Errorf("table %q, entry %d: %x, not %x, %v", want.Name, i, encoded, old, err)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package legacy
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/pickle"
+	"cyberdb-fast/codec/value"
+)
+
+// pairs appends the keys and values of a dict to the arguments.
+func (r *Request) pairs(o pickle.Object) error {
+	if _, err := o.Size(); err != nil && !errors.Is(err, value.ErrTooLarge) { // equal keys become one
+		return exceptionOf(err)
+	}
+	for i, part := range o.Parts() {
+		if i == 0 && o.Kind() == pickle.DefaultDict { // the factory
+			continue
+		}
+		if err := r.append(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// elements appends what iterating over an object gives; what is none that can be iterated over is the error notIterable, nil for Python's own.
+func (r *Request) elements(o pickle.Object, notIterable *Exception) error {
+	return r.each(o, notIterable, r.append)
+}
+
+// each calls f for what iterating over an object gives, in order. A *stopped from f ends it: what it holds becomes the reply after the request.
+func (r *Request) each(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
+	err := r.iterate(o, notIterable, f)
+	var stop *stopped
+	if errors.As(err, &stop) && errors.As(stop.err, &r.after) {
+		return nil
+	}
+	return err
+}
+
+func (r *Request) iterate(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
+	first, step := 0, 1
+	switch o.Kind() {
+	case pickle.List, pickle.Tuple:
+	case pickle.Set, pickle.FrozenSet:
+		if _, err := o.Size(); err != nil { // equal members become one
+			return exceptionOf(err)
+		}
+	case pickle.Deque: // behind the maxlen
+		first = 1
+	case pickle.Dict, pickle.OrderedDict, pickle.Counter:
+		if _, err := o.Size(); err != nil {
+			return exceptionOf(err)
+		}
+		step = 2
+	case pickle.DefaultDict:
+		first, step = 1, 2
+	case pickle.Str, pickle.Bytes, pickle.ByteArray, pickle.Ready:
+		return r.iterateScalar(o, notIterable, f)
+	default:
+		return notIterableAs(o, notIterable)
+	}
+	for i := first; i < o.Len(); i += step {
+		if err := f(o.Part(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notIterableAs(o pickle.Object, e *Exception) *Exception {
+	if e == nil {
+		e = NewException("TypeError", fmt.Sprintf("'%s' object is not iterable", o.TypeName()))
+	}
+	return e
+}
+
+// iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their elements are made here, as a list.
+func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
+	var list []byte
+	switch o.Kind() {
+	case pickle.Str:
+		list = pickle.AppendList(pickle.Begin(nil))
+		for text := o.Text(); len(text) > 0; {
+			_, n := utf8.DecodeRune(text)
+			if n == 1 && text[0] >= utf8.RuneSelf {
+				n = 3 // a lone surrogate
+			}
+			list = pickle.AppendText(list, text[:n])
+			text = text[n:]
+		}
+	case pickle.Bytes, pickle.ByteArray:
+		list = pickle.AppendList(pickle.Begin(nil))
+		for _, c := range o.Text() {
+			list = pickle.AppendInt(list, int64(c))
+		}
+	default:
+		var err error
+		if list, err = listOfRange(o, notIterable); err != nil {
+			return err
+		}
+	}
+	var u pickle.Unpickler
+	root, _, err := u.Parse(pickle.End(pickle.EndList(list)))
+	if err != nil {
+		return exceptionOf(err)
+	}
+	return r.iterate(root, nil, f)
+}
+
+// listOfRange is the beginning of the pickle of a range's numbers.
+func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
+	encoded, err := o.Append(nil)
+	if err != nil {
+		return nil, exceptionOf(err)
+	}
+	v, _, err := value.Decode(encoded)
+	rng, isRange := v.(value.Range)
+	if err != nil || !isRange {
+		return nil, notIterableAs(o, notIterable)
+	}
+	var parts [3]*big.Int
+	for i, part := range []any{rng.Start, rng.Stop, rng.Step} {
+		switch part := part.(type) {
+		case int64:
+			parts[i] = big.NewInt(part)
+		case uint64:
+			parts[i] = new(big.Int).SetUint64(part)
+		case *big.Int:
+			parts[i] = part
+		}
+	}
+	list := pickle.AppendList(pickle.Begin(nil))
+	next := new(big.Int).Set(parts[0])
+	for n := 0; next.Cmp(parts[1])*parts[2].Sign() < 0; n++ {
+		if n >= codec.MaxArguments {
+			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
+		}
+		number, err := value.AppendBigInt(nil, next)
+		if err == nil {
+			list, err = pickle.AppendValue(list, number)
+		}
+		if err != nil {
+			return nil, exceptionOf(err)
+		}
+		next.Add(next, parts[2])
+	}
+	return list, nil
+}
+
+// count returns how many values there are back to back.
+func count(body []byte) (n int) {
+	for len(body) > 0 {
+		body = body[value.Size(body):]
+		n++
+	}
+	return n
+}
+
+// appendTable appends the values of a whole table as one value, which may be larger than a value may be.
+func appendTable(dst, body []byte, dict bool) []byte {
+	if dict {
+		dst = msgp.AppendMapHeader(dst, uint32(count(body)/2))
+	} else {
+		dst = msgp.AppendArrayHeader(dst, uint32(count(body)))
+	}
+	return append(dst, body...)
+}

@@ -1,0 +1,290 @@
+package legacy
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/pickle"
+	"cyberdb-fast/codec/value"
+)
+
+// translation makes the native request; the table's name, if the route has one, is in the arguments already. Errors: *Exception.
+type translation func(r *Request) error
+
+// route is a row of the route table: what a request of CyberDB's is in the native protocol. It is for dicts or for lists, but CyberDB looks at
+// neither: it applies the method to whatever the table is.
+type route struct {
+	named    bool        // it has the field table_name
+	forLists bool        // which errors it makes where there is no table
+	method   string      // of Python, as its AttributeError names it
+	onDict   translation // nil: dicts have no such method
+	onList   translation
+}
+
+// routes is the route table of CyberDB 0.9.3.
+var routes = map[string]*route{
+	"/connect":          both("", false, plain(codec.OpPing, replyConnected)),
+	"/create_cyberdict": both("", true, create),
+	"/create_cyberlist": both("", true, create),
+	"/exam_cyberdict":   both("", true, plain(codec.OpExists, replyFound)),
+	"/exam_cyberlist":   both("", true, plain(codec.OpExists, replyFound)),
+	"/print_tables":     both("", false, plain(codec.OpTables, replyTables)),
+	"/delete_table":     both("", true, plain(codec.OpDrop, replyDone)),
+
+	"/cyberdict/repr":       {named: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
+	"/cyberdict/str":        {named: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
+	"/cyberdict/len":        {named: true, onDict: plain(codec.OpDictLen, replyValue), onList: plain(codec.OpListLen, replyValue)},
+	"/cyberdict/getitem":    {named: true, onDict: keyed(codec.OpDictGet, replyValue, "key"), onList: getItem("key")},
+	"/cyberdict/setitem":    {named: true, onDict: keyed(codec.OpDictSet, replyDone, "key", "value"), onList: setItem("key")},
+	"/cyberdict/delitem":    {named: true, onDict: keyed(codec.OpDictDelete, replyDone, "key"), onList: deleteItem("key")},
+	"/cyberdict/todict":     {named: true, onDict: plain(codec.OpDictItems, replyDict), onList: plain(codec.OpListAll, replyList)},
+	"/cyberdict/get":        {named: true, method: "get", onDict: keyed(codec.OpDictGet, replyValue, "key", "default")},
+	"/cyberdict/setdefault": {named: true, method: "setdefault", onDict: keyed(codec.OpDictSetDefault, replyValue, "key", "default")},
+	"/cyberdict/update":     {named: true, method: "update", onDict: update},
+	"/cyberdict/keys":       {named: true, method: "keys", onDict: plain(codec.OpDictKeys, replyList)},
+	"/cyberdict/values":     {named: true, method: "values", onDict: plain(codec.OpDictValues, replyList)},
+	"/cyberdict/items":      {named: true, method: "items", onDict: plain(codec.OpDictItems, replyPairs)},
+	"/cyberdict/pop":        {named: true, onDict: keyed(codec.OpDictPop, replyValue, "key", "default"), onList: popOfTwo},
+	"/cyberdict/popitem":    {named: true, method: "popitem", onDict: plain(codec.OpDictPopItem, replyPair)},
+	"/cyberdict/clear":      {named: true, onDict: plain(codec.OpDictClear, replyDone), onList: plain(codec.OpListClear, replyDone)},
+
+	"/cyberlist/repr":    {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
+	"/cyberlist/str":     {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
+	"/cyberlist/len":     {named: true, forLists: true, onDict: plain(codec.OpDictLen, replyValue), onList: plain(codec.OpListLen, replyValue)},
+	"/cyberlist/getitem": {named: true, forLists: true, onDict: keyed(codec.OpDictGet, replyValue, "index"), onList: getItem("index")},
+	"/cyberlist/setitem": {named: true, forLists: true, onDict: keyed(codec.OpDictSet, replyDone, "index", "value"), onList: setItem("index")},
+	"/cyberlist/delitem": {named: true, forLists: true, onDict: keyed(codec.OpDictDelete, replyDone, "index"), onList: deleteItem("index")},
+	"/cyberlist/tolist":  {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDict), onList: plain(codec.OpListAll, replyList)},
+	"/cyberlist/append":  {named: true, forLists: true, method: "append", onList: plain(codec.OpListAppend, replyDone, "value")},
+	"/cyberlist/extend":  {named: true, forLists: true, method: "extend", onList: extend},
+	"/cyberlist/insert":  {named: true, forLists: true, method: "insert", onList: plain(codec.OpListInsert, replyDone, "index", "value")},
+	"/cyberlist/pop":     {named: true, forLists: true, onDict: keyed(codec.OpDictPop, replyDone, "index"), onList: plain(codec.OpListPop, replyDone, "index")},
+	"/cyberlist/remove":  {named: true, forLists: true, method: "remove", onList: plain(codec.OpListRemove, replyDone, "value")},
+	"/cyberlist/count":   {named: true, forLists: true, method: "count", onList: plain(codec.OpListCount, replyValue, "value")},
+	"/cyberlist/index":   {named: true, forLists: true, method: "index", onList: plain(codec.OpListIndex, replyValue, "value")},
+	"/cyberlist/reverse": {named: true, forLists: true, method: "reverse", onList: plain(codec.OpListReverse, replyDone)},
+	"/cyberlist/clear":   {named: true, forLists: true, onDict: plain(codec.OpDictClear, replyDone), onList: plain(codec.OpListClear, replyDone)},
+	"/cyberlist/sort":    {named: true, forLists: true, method: "sort", onList: sort},
+}
+
+// both is a route that is the same for dicts and lists.
+func both(method string, named bool, f translation) *route {
+	return &route{named: named, method: method, onDict: f, onList: f}
+}
+
+// plain takes the fields named as arguments, one after the other.
+func plain(op codec.Opcode, form replyForm, fields ...string) translation {
+	return func(r *Request) error {
+		r.Op, r.form = op, form
+		for _, name := range fields {
+			if err := r.argument(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// keyed is plain for requests whose first field is the key of an entry.
+func keyed(op codec.Opcode, form replyForm, fields ...string) translation {
+	rest := plain(op, form, fields[1:]...)
+	return func(r *Request) error {
+		from := len(r.Args)
+		if err := r.argument(fields[0]); err != nil {
+			return err
+		}
+		to := len(r.Args)
+		err := rest(r)
+		r.key = r.Args[from:to]
+		return err
+	}
+}
+
+// create makes a table of the kind of its content, as CyberDB does.
+func create(r *Request) error {
+	content, err := r.field("content")
+	if err != nil {
+		return err
+	}
+	r.Args, r.form = msgp.AppendBool(r.Args, false), replyCreated
+	switch content.Kind() {
+	case pickle.Dict:
+		r.Op = codec.OpCreateDict
+		return r.pairs(content)
+	case pickle.List:
+		r.Op = codec.OpCreateList
+		return r.elements(content, nil)
+	}
+	return NewException("TypeError", fmt.Sprintf("a table is a dict or a list, not %s", content.TypeName()))
+}
+
+// slice appends a slice's three parts to the arguments.
+func (r *Request) slice(o pickle.Object) error {
+	for _, part := range o.Parts() {
+		if err := r.append(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func getItem(name string) translation {
+	return func(r *Request) error {
+		index, err := r.field(name)
+		if err != nil {
+			return err
+		}
+		if index.Kind() == pickle.Slice {
+			r.Op, r.form = codec.OpListSlice, replyList
+			return r.slice(index)
+		}
+		r.Op, r.form = codec.OpListGet, replyValue
+		return r.append(index)
+	}
+}
+
+func deleteItem(name string) translation {
+	return func(r *Request) error {
+		index, err := r.field(name)
+		if err != nil {
+			return err
+		}
+		if index.Kind() == pickle.Slice {
+			r.Op = codec.OpListDeleteSlice
+			return r.slice(index)
+		}
+		r.Op = codec.OpListDelete
+		return r.append(index)
+	}
+}
+
+func setItem(name string) translation {
+	return func(r *Request) error {
+		index, err := r.field(name)
+		if err != nil {
+			return err
+		}
+		if index.Kind() != pickle.Slice {
+			return plain(codec.OpListSet, replyDone, name, "value")(r)
+		}
+		content, err := r.field("value")
+		if err != nil {
+			return err
+		}
+		r.Op = codec.OpListSetSlice
+		if err := r.slice(index); err != nil {
+			return err
+		}
+		text := "can only assign an iterable"
+		if step := index.Part(2); step.Kind() != pickle.None {
+			if n, isInt := step.Int(); !isInt || n != 1 {
+				text = "must assign iterable to extended slice"
+			}
+		}
+		return r.elements(content, NewException("TypeError", text))
+	}
+}
+
+func extend(r *Request) error {
+	content, err := r.field("obj")
+	if err != nil {
+		return err
+	}
+	r.Op = codec.OpListExtend
+	return r.elements(content, nil)
+}
+
+// popOfTwo is list.pop with a key and a default.
+func popOfTwo(*Request) error {
+	return NewException("TypeError", "pop expected at most 1 argument, got 2")
+}
+
+// update takes a dict, or what yields pairs. As in Python, pairs in front of one that is none are stored: the request is made of them, and the reply is
+// the error.
+func update(r *Request) error {
+	content, err := r.field("dict2")
+	if err != nil {
+		return err
+	}
+	r.Op = codec.OpDictUpdate
+	switch content.Kind() {
+	case pickle.Dict, pickle.OrderedDict, pickle.Counter, pickle.DefaultDict:
+		return r.pairs(content)
+	}
+	n := 0
+	return r.each(content, nil, func(element pickle.Object) error {
+		before := len(r.Args)
+		err := r.pair(element, n)
+		if err == nil {
+			n++
+			return nil
+		}
+		r.Args = r.Args[:before]
+		return &stopped{err}
+	})
+}
+
+// pair appends an element of update's sequence, which is a key and a value.
+func (r *Request) pair(element pickle.Object, n int) error {
+	before := len(r.Args)
+	count := 0
+	err := r.each(element, NewException("TypeError", fmt.Sprintf("cannot convert dictionary update sequence element #%d to a sequence", n)),
+		func(part pickle.Object) error {
+			if count++; count > 2 {
+				return nil
+			}
+			return r.append(part)
+		})
+	if err != nil {
+		return err
+	}
+	if count != 2 {
+		return NewException("ValueError", fmt.Sprintf("dictionary update sequence element #%d has length %d; 2 is required", n, count))
+	}
+	if _, _, err := value.Key(r.Args[before:], nil); err != nil {
+		return exceptionOf(err)
+	}
+	return nil
+}
+
+// stopped ends an iteration: what came before holds, and the reply is the error.
+type stopped struct{ err error }
+
+func (s *stopped) Error() string { return s.err.Error() }
+
+// sort takes the text of the key apart, and what Python takes for reverse.
+func sort(r *Request) error {
+	key, err := r.field("key")
+	if err != nil {
+		return err
+	}
+	reverse, err := r.field("reverse")
+	if err != nil {
+		return err
+	}
+	r.Op = codec.OpListSort
+	switch key.Kind() {
+	case pickle.None:
+		r.Args = msgp.AppendNil(r.Args)
+	case pickle.Str:
+		encoded, err := ParseSortText(string(key.Text()))
+		if err != nil {
+			return err
+		}
+		r.Args = append(r.Args, encoded...)
+	default:
+		return NewException("TypeError", fmt.Sprintf("a sort key is a text, not %s", key.TypeName()))
+	}
+	n, isInt := reverse.Int()
+	switch {
+	case reverse.Kind() == pickle.BigInt || isInt && (n > math.MaxInt32 || n < math.MinInt32):
+		return NewException("OverflowError", "Python int too large to convert to C int")
+	case !isInt:
+		return NewException("TypeError", fmt.Sprintf("'%s' object cannot be interpreted as an integer", reverse.TypeName()))
+	}
+	r.Args = msgp.AppendBool(r.Args, n != 0)
+	return nil
+}

@@ -1,0 +1,29 @@
+package pickle
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrShort is returned when the bytes end inside a pickle and more could complete it.
+var ErrShort = errors.New("pickle: ends too early")
+
+// Error says why bytes are no pickle that is taken, and where: "pickle: at byte 12: GLOBAL: class os.system is not taken".
+type Error struct {
+	At    int    // offset of the opcode
+	Op    string // its name; "" if the byte is none
+	Msg   string
+	Class string // "module.name" of the class that is refused; "" if it is not for a class
+}
+
+func (e *Error) Error() string {
+	if e.Op == "" {
+		return fmt.Sprintf("pickle: at byte %d: %s", e.At, e.Msg)
+	}
+	return fmt.Sprintf("pickle: at byte %d: %s: %s", e.At, e.Op, e.Msg)
+}
+
+// refusal is the error for a class that is not taken.
+func refusal(at int, op, class string) *Error {
+	return &Error{At: at, Op: op, Class: class, Msg: fmt.Sprintf("%s is not among the types that are taken; it was not looked up, and nothing was called", class)}
+}

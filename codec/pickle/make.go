@@ -1,0 +1,471 @@
+package pickle
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"cyberdb-fast/codec/value"
+)
+
+// What each class's pickle has as arguments. Source: __reduce__ and __getstate__ of CPython 3.7 to 3.13.
+
+var errArguments = errors.New("arguments that no pickle of it has")
+
+// ready adds an object of a type that holds no others, by the Go type that stands for it.
+func (u *Unpickler) ready(v any) (ref, error) {
+	start := len(u.made)
+	all, err := value.Append(u.made, v)
+	if err != nil {
+		return 0, fmt.Errorf("%w", err)
+	}
+	if _, err := value.Check(all[start:]); err != nil {
+		return 0, err
+	}
+	u.made = all
+	return u.addMade(Ready, start), nil
+}
+
+func (u *Unpickler) pushSingleton(name string) {
+	which := value.Ellipsis
+	if name == value.NotImplemented.String() {
+		which = value.NotImplemented
+	}
+	r, _ := u.ready(which) // always has an encoding
+	u.push(r)
+}
+
+// kindsAre says whether the arguments are of these kinds.
+func (u *Unpickler) kindsAre(args []ref, kinds ...Kind) bool {
+	if len(args) != len(kinds) {
+		return false
+	}
+	for i, arg := range args {
+		if u.nodes[arg].kind != kinds[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// integer returns an int of any size.
+func (u *Unpickler) integer(at ref) (*big.Int, bool) {
+	switch n := &u.nodes[at]; n.kind {
+	case Bool, Int:
+		return big.NewInt(int64(n.bits)), true
+	case BigInt:
+		v, _, err := value.Decode(u.bytes(n))
+		if err != nil {
+			return nil, false
+		}
+		switch x := v.(type) {
+		case *big.Int:
+			return x, true
+		case uint64:
+			return new(big.Int).SetUint64(x), true
+		}
+	}
+	return nil, false
+}
+
+func makeSlice(u *Unpickler, args []ref) (ref, error) {
+	if len(args) != 3 {
+		return 0, errArguments
+	}
+	return u.addContainer(Slice, args...), nil
+}
+
+func makeRange(u *Unpickler, args []ref) (ref, error) {
+	if len(args) != 3 {
+		return 0, errArguments
+	}
+	var parts [3]*big.Int
+	for i, arg := range args {
+		x, ok := u.integer(arg)
+		if !ok {
+			return 0, errArguments
+		}
+		parts[i] = x
+	}
+	if parts[2].Sign() == 0 {
+		return 0, errors.New("step 0")
+	}
+	return u.ready(value.Range{Start: parts[0], Stop: parts[1], Step: parts[2]})
+}
+
+// makeSet makes a set or frozenset from a list of its members, as protocols below 4 have it.
+func makeSet(kind Kind) maker {
+	return func(u *Unpickler, args []ref) (ref, error) {
+		switch {
+		case len(args) == 0:
+			return u.addContainer(kind), nil
+		case u.kindsAre(args, List):
+			return u.addContainer(kind, u.parts(&u.nodes[args[0]])...), nil
+		}
+		return 0, errArguments
+	}
+}
+
+func makeByteArray(u *Unpickler, args []ref) (ref, error) {
+	switch {
+	case len(args) == 0:
+		return u.addMade(ByteArray, len(u.made)), nil
+	case u.kindsAre(args, Bytes):
+		n := u.nodes[args[0]]
+		n.kind = ByteArray
+		return u.add(n), nil
+	case u.kindsAre(args, Str, Str):
+		return u.latin1(args, ByteArray)
+	}
+	return 0, errArguments
+}
+
+func makeBytes(u *Unpickler, args []ref) (ref, error) {
+	if len(args) != 0 {
+		return 0, errArguments
+	}
+	return u.addMade(Bytes, len(u.made)), nil
+}
+
+// makeEncoded makes bytes from text, as protocols below 3 have it.
+func makeEncoded(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Str, Str) {
+		return 0, errArguments
+	}
+	return u.latin1(args, Bytes)
+}
+
+// latin1 makes bytes of the characters of a text; the other argument is the name of the encoding.
+func (u *Unpickler) latin1(args []ref, kind Kind) (ref, error) {
+	if name := string(u.bytes(&u.nodes[args[1]])); name != "latin1" && name != "latin-1" {
+		return 0, fmt.Errorf("encoding %s", shown([]byte(name)))
+	}
+	start := len(u.made)
+	for text := u.bytes(&u.nodes[args[0]]); len(text) > 0; {
+		c, n := utf8.DecodeRune(text)
+		if c > 0xFF {
+			return 0, errors.New("text is not Latin-1")
+		}
+		u.made = append(u.made, byte(c))
+		text = text[n:]
+	}
+	return u.addMade(kind, start), nil
+}
+
+// makeReconstructed makes an object of a class without a constructor's arguments, as protocols 0 and 1 have it: a UUID.
+func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Global, Global, None) {
+		if len(args) > 0 && u.nodes[args[0]].kind == Global {
+			return u.reconstructed(args)
+		}
+		return 0, errArguments
+	}
+	of := u.nodes[args[0]].a
+	if u.classes[of].path() != "uuid.UUID" || u.classes[u.nodes[args[1]].a].path() != "builtins.object" {
+		return u.reconstructed(args)
+	}
+	return u.addMade(Ready, len(u.made)), nil
+}
+
+// reconstructed is an object of a class that is not taken.
+func (u *Unpickler) reconstructed(args []ref) (ref, error) {
+	of := u.nodes[args[0]].a
+	u.refuse(u.classes[of].path())
+	u.classes = append(u.classes, class{module: "copyreg", name: "_reconstructor", taken: true})
+	function := u.add(node{kind: Global, a: uint32(len(u.classes) - 1), b: uint32(u.at)})
+	return u.addOpaque(node{kind: Opaque, a: of, b: uint32(u.at)}, []ref{function, u.addContainer(Tuple, args...)}), nil
+}
+
+// buildUUID puts its number into a UUID.
+func (u *Unpickler) buildUUID(at, state ref) error {
+	n := u.nodes[state]
+	if n.kind != Dict {
+		return errArguments
+	}
+	parts := u.parts(&n)
+	for i := 0; i+1 < len(parts); i += 2 {
+		if key := &u.nodes[parts[i]]; key.kind != Str || string(u.bytes(key)) != "int" {
+			continue
+		}
+		number, ok := u.integer(parts[i+1])
+		if !ok || number.Sign() < 0 || number.BitLen() > 128 {
+			return errArguments
+		}
+		var id value.UUID
+		number.FillBytes(id[:])
+		r, err := u.ready(id)
+		if err == nil {
+			u.nodes[at] = u.nodes[r]
+		}
+		return err
+	}
+	return errArguments
+}
+
+func (u *Unpickler) makeException(name string, args []ref) ref {
+	start := len(u.made)
+	u.made = append(u.made, name...)
+	class := u.addMade(Str, start)
+	made := u.addContainer(Exception, class)
+	if len(args) > 0 {
+		u.extend(made, args)
+	}
+	return made
+}
+
+func makeComplex(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Float, Float) {
+		return 0, errArguments
+	}
+	re, im := math.Float64frombits(u.nodes[args[0]].bits), math.Float64frombits(u.nodes[args[1]].bits)
+	return u.ready(complex(re, im))
+}
+
+func makeDecimal(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Str) {
+		return 0, errArguments
+	}
+	text := string(u.bytes(&u.nodes[args[0]]))
+	if len(text) > maxDigits {
+		return 0, fmt.Errorf("%d digits", len(text))
+	}
+	return u.ready(value.Decimal(text))
+}
+
+// makeFraction takes two ints, or the text that CPython before 3.9 has: "1/3", "5".
+func makeFraction(u *Unpickler, args []ref) (ref, error) {
+	var parts [2]*big.Int
+	switch {
+	case u.kindsAre(args, Str):
+		num, den, cut := strings.Cut(string(u.bytes(&u.nodes[args[0]])), "/")
+		if !cut {
+			den = "1"
+		}
+		for i, text := range []string{num, den} {
+			x, ok := new(big.Int).SetString(text, 10)
+			if len(text) > maxDigits || !ok {
+				return 0, errArguments
+			}
+			parts[i] = x
+		}
+	case len(args) == 2:
+		for i, arg := range args {
+			x, ok := u.integer(arg)
+			if !ok {
+				return 0, errArguments
+			}
+			parts[i] = x
+		}
+	default:
+		return 0, errArguments
+	}
+	if parts[1].Sign() == 0 {
+		return 0, errors.New("denominator 0")
+	}
+	return u.ready(new(big.Rat).SetFrac(parts[0], parts[1]))
+}
+
+// Times. Readings are packed into bytes: year in two, month, day, hour, minute, second, and microseconds in three, big-endian. The highest bit
+// of the month (of a time: of the hour) is fold.
+
+const (
+	dateBytes = 4
+	timeBytes = 6
+	foldBit   = 0x80
+)
+
+// packed returns the bytes of a reading, and the zone behind it.
+func (u *Unpickler) packed(args []ref, size int) (b []byte, zone value.Zone, err error) {
+	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Bytes || int(u.nodes[args[0]].b) != size {
+		return nil, zone, errArguments
+	}
+	if len(args) == 2 {
+		n := &u.nodes[args[1]]
+		switch n.kind {
+		case None:
+		case Zone:
+			zone = u.zone(n)
+		default:
+			return nil, zone, fmt.Errorf("a time zone that is %s: only those of a fixed offset (datetime.timezone) are taken", n.kind)
+		}
+	}
+	return u.bytes(&u.nodes[args[0]]), zone, nil
+}
+
+// zone is what a Zone stands for.
+func (g *graph) zone(n *node) value.Zone {
+	zone := value.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
+	zone.Name = string(g.bytes(n))
+	return zone
+}
+
+func dateOf(b []byte, month byte) value.Date {
+	return value.Date{Year: int(b[0])<<8 | int(b[1]), Month: time.Month(month), Day: int(b[3])}
+}
+
+// clockOf returns the time of the day in six bytes.
+func clockOf(b []byte) (time.Duration, error) {
+	micros := int(b[3])<<16 | int(b[4])<<8 | int(b[5])
+	if b[0] > 23 || b[1] > 59 || b[2] > 59 || micros > 999999 {
+		return 0, errors.New("a time that no clock shows")
+	}
+	return time.Duration(b[0])*time.Hour + time.Duration(b[1])*time.Minute + time.Duration(b[2])*time.Second + time.Duration(micros)*time.Microsecond, nil
+}
+
+func makeDateTime(u *Unpickler, args []ref) (ref, error) {
+	b, zone, err := u.packed(args, dateBytes+timeBytes)
+	if err != nil {
+		return 0, err
+	}
+	date := dateOf(b, b[2]&^foldBit)
+	clock, err := clockOf(b[dateBytes:])
+	if err != nil {
+		return 0, err
+	}
+	day := date.In(time.UTC)
+	if value.DateOf(day) != date || date.Year < 1 || date.Year > 9999 {
+		return 0, errors.New("a date that is in no calendar")
+	}
+	return u.ready(value.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone})
+}
+
+func makeDate(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Bytes) || u.nodes[args[0]].b != dateBytes {
+		return 0, errArguments
+	}
+	b := u.bytes(&u.nodes[args[0]])
+	return u.ready(dateOf(b, b[2]))
+}
+
+func makeTime(u *Unpickler, args []ref) (ref, error) {
+	b, zone, err := u.packed(args, timeBytes)
+	if err != nil {
+		return 0, err
+	}
+	var packed [timeBytes]byte
+	copy(packed[:], b)
+	packed[0] &^= foldBit
+	clock, err := clockOf(packed[:])
+	if err != nil {
+		return 0, err
+	}
+	return u.ready(value.Time{SinceMidnight: clock, Fold: b[0]&foldBit != 0, Zone: zone})
+}
+
+func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
+	if !u.kindsAre(args, Int, Int, Int) {
+		return 0, errArguments
+	}
+	days, seconds, micros := int64(u.nodes[args[0]].bits), int64(u.nodes[args[1]].bits), int64(u.nodes[args[2]].bits)
+	if days != int64(int32(days)) || seconds < 0 || seconds != int64(uint32(seconds)) || micros < 0 || micros != int64(uint32(micros)) {
+		return 0, errArguments
+	}
+	return u.ready(value.TimeDelta{Days: int32(days), Seconds: uint32(seconds), Micros: uint32(micros)})
+}
+
+// makeZone makes a zone of a fixed offset, with or without a name.
+func makeZone(u *Unpickler, args []ref) (ref, error) {
+	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready || len(args) == 2 && u.nodes[args[1]].kind != Str {
+		return 0, errArguments
+	}
+	v, _, err := value.Decode(u.bytes(&u.nodes[args[0]]))
+	delta, isDelta := v.(value.TimeDelta)
+	if err != nil || !isDelta {
+		return 0, errArguments
+	}
+	offset, err := delta.Duration()
+	if err != nil || offset.Abs() >= 24*time.Hour {
+		return 0, errors.New("an offset of a day or more")
+	}
+	start := len(u.made)
+	switch {
+	case len(args) == 2:
+		u.made = append(append(u.made, value.PlainZone...), u.bytes(&u.nodes[args[1]])...)
+	case offset == 0:
+		u.made = append(u.made, "UTC"...)
+	}
+	at := u.addMade(Zone, start)
+	u.nodes[at].bits = uint64(offset.Microseconds())
+	return at, nil
+}
+
+// Containers of the module collections.
+
+// makeOrderedDict makes an empty one, or one of a list of pairs.
+func makeOrderedDict(u *Unpickler, args []ref) (ref, error) {
+	switch {
+	case len(args) == 0:
+		return u.addContainer(OrderedDict), nil
+	case !u.kindsAre(args, List):
+		return 0, errArguments
+	}
+	made := u.addContainer(OrderedDict)
+	for _, pair := range u.parts(&u.nodes[args[0]]) {
+		n := u.nodes[pair]
+		if parts := u.parts(&n); (n.kind == List || n.kind == Tuple) && len(parts) == 2 {
+			u.extend(made, parts)
+			continue
+		}
+		return 0, errArguments
+	}
+	return made, nil
+}
+
+func makeCounter(u *Unpickler, args []ref) (ref, error) {
+	switch {
+	case len(args) == 0:
+		return u.addContainer(Counter), nil
+	case u.kindsAre(args, Dict):
+		return u.addContainer(Counter, u.parts(&u.nodes[args[0]])...), nil
+	}
+	return 0, errArguments
+}
+
+func makeDefaultDict(u *Unpickler, args []ref) (ref, error) {
+	switch {
+	case len(args) == 0:
+		return u.addContainer(DefaultDict, u.add(node{kind: None})), nil
+	case u.kindsAre(args, None):
+		return u.addContainer(DefaultDict, args[0]), nil
+	case !u.kindsAre(args, Global):
+		return 0, errArguments
+	}
+	c := u.classes[u.nodes[args[0]].a]
+	if c.module != "builtins" || !factories[c.name] {
+		return 0, fmt.Errorf("a factory that is not taken: %s", c.path())
+	}
+	start := len(u.made)
+	u.made = append(u.made, c.name...)
+	return u.addContainer(DefaultDict, u.addMade(Str, start)), nil
+}
+
+// makeDeque makes one of a tuple or list, which pickles leave empty, and a maxlen.
+func makeDeque(u *Unpickler, args []ref) (ref, error) {
+	var items []ref
+	most := u.add(node{kind: None})
+	if len(args) > 2 {
+		return 0, errArguments
+	}
+	if len(args) > 0 {
+		n := u.nodes[args[0]]
+		if n.kind != List && n.kind != Tuple {
+			return 0, errArguments
+		}
+		items = u.parts(&n)
+	}
+	if len(args) == 2 {
+		if n := u.nodes[args[1]]; n.kind != None && (n.kind != Int || int64(n.bits) < 0) {
+			return 0, errArguments
+		}
+		most = args[1]
+	}
+	made := u.addContainer(Deque, most)
+	if len(items) > 0 {
+		u.extend(made, items)
+	}
+	return made, nil
+}

@@ -1,0 +1,451 @@
+package loop
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/shardmap"
+)
+
+// CyberDB's own wire, for clients that know no other (codec/legacy). A connection that does not begin as a native one speaks it. Each of its requests
+// is made one of the native protocol and goes through the same command table; nothing is pipelined, so whatever takes long runs beside the loop.
+//
+// The password is inside each request, so the first one may be a whole frame before anything is proved.
+
+const (
+	// maxUnprovenBytes is what all connections together may have sent without having proved the password.
+	maxUnprovenBytes = 128 << 20
+	// legacyProgress is how many bytes of a request count as progress, before the password is proved.
+	legacyProgress = legacy.BlockBytes
+	// legacyControlTime is how long an announcement, or the answer to one, may take to come whole: CyberDB's server reads it at once.
+	legacyControlTime = time.Second
+	// legacySilence is how long a client on another machine may say nothing at all; one on this machine as long as it likes, since CyberDB's clients
+	// open connections before they need them.
+	legacySilence = 10 * time.Minute
+	// legacyInlineBytes is the size of a request above which it is read beside the loop.
+	legacyInlineBytes = 16 << 10
+	// maxLegacyReplyBytes is the largest reply.
+	maxLegacyReplyBytes = 256 << 20
+)
+
+// legacyServer is what the connections of CyberDB's wire share.
+type legacyServer struct {
+	cipher   *legacy.Cipher // nil: plain
+	unproven atomic.Int64   // bytes that connections hold that have not proved the password
+	limit    int64          // of these; constant
+	proofs   chan struct{}  // a token for the one large request that is read before the password is proved
+}
+
+func (l *legacyServer) init(cfg *Config) (err error) {
+	if !cfg.Legacy {
+		return nil
+	}
+	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
+		return fmt.Errorf("loop: the password: %w", err)
+	}
+	l.proofs, l.limit = make(chan struct{}, 1), maxUnprovenBytes
+	if cfg.unprovenBytes > 0 {
+		l.limit = cfg.unprovenBytes
+	}
+	if cfg.Encrypt {
+		l.cipher, err = legacy.NewCipher(cfg.Password)
+	}
+	return err
+}
+
+// legacySession is what a session of CyberDB's wire has besides.
+type legacySession struct {
+	// owned by the event loop
+	wire     *legacy.Wire
+	reply    []byte // as it is sent, once the client is ready for it
+	unproven int64  // bytes of it in the server's count
+	unread   int64  // bytes of the reply in the server's count of unread ones
+	progress int    // bytes of the message at hand when it last made progress
+	waited   bool   // the first request has had its turn among the logins
+	drained  time.Time
+
+	// written beside the loop, taken by the event loop
+	answer atomic.Pointer[legacyAnswer]
+}
+
+// legacyAnswer is what has become of a request beside the loop.
+type legacyAnswer struct {
+	reply []byte
+	err   error
+}
+
+var (
+	// errLegacyPassword is returned for a request with another password, or none.
+	errLegacyPassword = errors.New("wrong password")
+	// errLegacyLong is returned for a request that is too long for the loop.
+	errLegacyLong = errors.New("loop: the request is to run beside")
+)
+
+// firstPatience is how long a new connection may say nothing.
+func (srv *Server) firstPatience(peer net.Addr) time.Duration {
+	switch {
+	case !srv.cfg.Legacy:
+		return handshakeTime
+	case srv.cfg.IdleTimeout > 0:
+		return max(srv.cfg.IdleTimeout, handshakeTime)
+	case originOf(peer).IsValid():
+		return legacySilence
+	}
+	return math.MaxInt64
+}
+
+// speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of which in is the last, is not the beginning of a native
+// one. That is looked at until it is sure.
+func (s *session) speaksLegacy(in []byte) bool {
+	if s.login == nil || s.login.native || !s.srv.cfg.Legacy {
+		return false
+	}
+	if s.carry != nil {
+		in = append(s.carry.B[s.carryUsed:len(s.carry.B):len(s.carry.B)], in...)
+	}
+	if len(in) == 0 {
+		return false
+	}
+	native, sure := secure.IsNative(in)
+	if native && s.patience.Swap(int64(handshakeTime)) != int64(handshakeTime) {
+		s.active.Store(time.Now().UnixNano())
+	}
+	s.login.native = native && sure
+	return !native
+}
+
+// beginLegacy makes the session one of CyberDB's wire.
+func (s *session) beginLegacy() {
+	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
+	s.patience.Store(int64(legacyControlTime))
+	s.active.Store(time.Now().UnixNano())
+	if s.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
+		s.refused(errors.New("CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure"))
+	}
+}
+
+// serveLegacy takes what has arrived of the exchange at hand.
+func (s *session) serveLegacy(in []byte) {
+	l := s.legacy
+	s.takeLegacyAnswer()
+	pending := s.pending(in)
+	if s.state != running || s.closing || len(pending) == 0 {
+		s.keep(pending, 0, in)
+		return
+	}
+	message, err := l.wire.Next(pending, s.loop.legacy.Unpickler())
+	s.begun.Store(message == nil && l.wire.Step() != legacy.AwaitBody)
+	switch {
+	case err != nil:
+		s.legacyEnds(err)
+	case message == nil:
+		s.keep(pending, 0, in)
+		s.limitUnproven(len(pending))
+	case l.wire.Step() == legacy.AwaitBody && s.waitsForTurn():
+		s.keep(pending, 0, in)
+		s.limitUnproven(len(pending))
+	default:
+		s.legacyMessage(message)
+		s.dropCarry()
+		l.progress = 0
+		s.active.Store(time.Now().UnixNano())
+	}
+}
+
+// legacyMessage takes a whole message.
+func (s *session) legacyMessage(message []byte) {
+	l, u := s.legacy, s.loop.legacy.Unpickler()
+	switch l.wire.Step() {
+	case legacy.AwaitCount:
+		var err error
+		if s.loop.out, err = l.wire.Counted(s.loop.out, message, u); err != nil {
+			s.legacyEnds(err)
+			return
+		}
+		s.patience.Store(int64(handshakeTime))
+	case legacy.AwaitBody:
+		s.legacyRequest(message)
+	case legacy.AwaitReady:
+		if !legacy.IsReady(message, u) {
+			s.legacyEnds(fmt.Errorf("%w: not ready for the reply", legacy.ErrGarbage))
+			return
+		}
+		l.wire.Done()
+		s.sendLegacy()
+	}
+}
+
+// legacyRequest executes a request, here or beside the loop.
+func (s *session) legacyRequest(message []byte) {
+	if len(message) <= legacyInlineBytes {
+		reply, err := s.loop.legacy.answer(s.srv, message, s.executeLegacy)
+		if !errors.Is(err, errLegacyLong) {
+			s.legacyAnswered(reply, err)
+			return
+		}
+	}
+	l, own, peer := s.legacy, bytes.Clone(message), s.peer
+	tokens := s.srv.workers
+	switch {
+	case s.login != nil:
+		tokens = s.srv.legacy.proofs
+	case len(own) > smallArgBytes:
+		tokens = s.srv.checkers
+	}
+	s.state = beside
+	s.unready.Store(true)
+	s.srv.goBeside(func() {
+		tokens <- struct{}{}
+		defer func() { <-tokens }()
+		reply, err := s.srv.answerLegacy(peer, own)
+		l.answer.Store(&legacyAnswer{reply, err})
+		s.wake()
+	})
+}
+
+// takeLegacyAnswer ends the wait for a request beside the loop.
+func (s *session) takeLegacyAnswer() {
+	if s.state != beside {
+		return
+	}
+	if a := s.legacy.answer.Swap(nil); a != nil {
+		s.state = running
+		s.unready.Store(false)
+		s.legacyAnswered(a.reply, a.err)
+	}
+}
+
+// legacyAnswered announces the reply to a request, whose password was right if err is nil.
+func (s *session) legacyAnswered(reply []byte, err error) {
+	if err != nil {
+		s.legacyEnds(err)
+		return
+	}
+	if s.login != nil {
+		s.login = nil
+		s.greeted.Store(true)
+		s.releaseUnproven()
+	}
+	l := s.legacy
+	l.reply = l.wire.Seal(l.reply[:0], reply)
+	s.countReply(int64(len(l.reply)))
+	s.loop.requests.Add(1)
+	s.loop.out = l.wire.Answered(s.loop.out, len(l.reply))
+}
+
+// legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong password. CyberDB's server says nothing then either.
+func (s *session) legacyEnds(reason error) {
+	s.closing = true
+	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.login != nil // garbage is what a wrong key makes
+	switch {
+	case wrong && s.login != nil:
+		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})
+		return
+	case wrong:
+		s.srv.counters.failedLogins.Add(1)
+		s.srv.logins.failed(originOf(s.peer))
+	default:
+		s.srv.counters.badFrames.Add(1)
+	}
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.Any("reason", reason))
+}
+
+// waitsForTurn lets the first request of a connection wait for its turn among the logins of its address, which wrong passwords delay.
+func (s *session) waitsForTurn() bool {
+	if s.login == nil || s.legacy.waited || !s.login.from.IsValid() {
+		return false
+	}
+	s.legacy.waited = true
+	s.prove()
+	return true
+}
+
+// limitUnproven counts the bytes that the session holds without having proved the password, and closes it if all together are too many.
+func (s *session) limitUnproven(held int) {
+	if s.login == nil {
+		return
+	}
+	l := s.legacy
+	if l.wire.Step() == legacy.AwaitBody && held-l.progress >= legacyProgress {
+		l.progress = held
+		s.active.Store(time.Now().UnixNano())
+	}
+	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
+	l.unproven = int64(held)
+	if all > s.srv.legacy.limit {
+		s.dropCarry()
+		s.releaseUnproven()
+		s.srv.counters.overrun.Add(1)
+		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
+	}
+}
+
+// countReply counts the reply that the client has not been sent yet among the unread ones.
+func (s *session) countReply(bytes int64) {
+	if s.legacy != nil {
+		s.srv.unread.bytes.Add(bytes - s.legacy.unread)
+		s.legacy.unread = bytes
+	}
+}
+
+// releaseUnproven takes the session's bytes out of the count.
+func (s *session) releaseUnproven() {
+	if s.legacy != nil {
+		s.srv.legacy.unproven.Add(-s.legacy.unproven)
+		s.legacy.unproven = 0
+	}
+}
+
+// inExchange says whether the session, while the server stops, is in an exchange whose end is to be waited for.
+func (s *session) inExchange() bool {
+	l := s.legacy
+	if l == nil || s.login != nil || l.wire.Step() == legacy.AwaitCount {
+		return false
+	}
+	now := s.srv.clock.now()
+	if l.drained.IsZero() {
+		l.drained = now
+	}
+	return now.Sub(l.drained) < lingerTime
+}
+
+// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request beside the loops.
+type legacyExecutor struct {
+	legacy.Request
+	call               shardmap.Call // to look tables up with
+	frame, reply, body []byte        // room
+}
+
+// answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
+// frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; execute's.
+func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
+	e.KeepOpaque(srv.cfg.LegacyOpaque)
+	if err := e.Parse(message); err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(e.Password(), []byte(srv.cfg.Password)) != 1 {
+		return nil, errLegacyPassword
+	}
+	for {
+		reply, err := e.attempt(srv, execute)
+		if err == nil {
+			return e.bounded(srv, reply), nil
+		}
+		var raised *legacy.Exception
+		switch {
+		case errors.As(err, &raised):
+			e.reply = raised.AppendReply(e.reply[:0])
+			return e.reply, nil
+		case !errors.Is(err, legacy.ErrOtherKind): // else the table was dropped, and made again, since it was looked up
+			return nil, err
+		}
+	}
+}
+
+// bounded returns an error reply in the place of one that is too large, by itself or beside what is unread already.
+func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
+	text := ""
+	switch {
+	case len(reply) > maxLegacyReplyBytes:
+		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
+	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !commands[e.Op].mutates:
+		text = "too much is unread by all clients together: ask again, or for less"
+	default:
+		return reply
+	}
+	return legacy.NewException("RuntimeError", text).AppendReply(nil)
+}
+
+func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
+	if err := e.Translate(e.kindOf(srv)); err != nil {
+		return nil, err
+	}
+	e.frame = codec.AppendRequest(e.frame[:0], &codec.Request{Op: e.Op, Args: e.Args})
+	req, _, err := codec.ParseRequest(e.frame)
+	if err != nil {
+		return nil, legacy.NewException("ValueError", err.Error())
+	}
+	frames, err := execute(&req)
+	if err != nil {
+		return nil, err
+	}
+	status := codec.StatusOK
+	e.body = e.body[:0]
+	for len(frames) > 0 {
+		frame, n, err := codec.ParseReply(frames)
+		if err != nil {
+			return nil, err
+		}
+		status, frames = frame.Status, frames[n:]
+		e.body = append(e.body, frame.Body...)
+	}
+	reply, err := e.AppendReply(e.reply[:0], status, e.body)
+	e.reply = reply
+	e.trim()
+	return reply, err
+}
+
+// trim lets room go that a large request has made.
+func (e *legacyExecutor) trim() {
+	if cap(e.Args)+cap(e.reply)+cap(e.body) > 16*flushBytes {
+		e.Args, e.frame, e.reply, e.body = nil, nil, nil, nil
+	}
+}
+
+// kindOf returns the kind of the table that the request is for.
+func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
+	table, ok := srv.store.Lookup(&e.call, e.Table())
+	switch {
+	case !ok:
+		return legacy.NoTable
+	case table.Kind() == shardmap.KindList:
+		return legacy.List
+	}
+	return legacy.Dict
+}
+
+// executeLegacy executes a request on the event loop. Errors: errLegacyLong.
+func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
+	l := s.loop
+	x := &l.exec
+	if commands[req.Op].mutates && s.srv.mustWait(req) {
+		return nil, errLegacyLong // the disk is waited for
+	}
+	drawn := l.log.drawn()
+	l.frame = x.reply(l.frame[:0], req, nil)
+	if l.log.drawn() != drawn {
+		s.srv.flushJournal()
+	}
+	if x.outcome == outcomeStream {
+		x.stream.close()
+	}
+	if x.outcome != outcomeAnswered {
+		return nil, errLegacyLong
+	}
+	s.srv.logRequest(s.peer, req.Op, x)
+	return l.frame, nil
+}
+
+// answerLegacy answers a request beside the loops. A panic in it closes the connection.
+func (srv *Server) answerLegacy(peer net.Addr, message []byte) (reply []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			srv.counters.panics.Add(1)
+			srv.log.Error("panic beside the loops", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			reply, err = nil, errors.New("defect in the server")
+		}
+	}()
+	var e legacyExecutor
+	return e.answer(srv, message, func(req *codec.Request) ([]byte, error) { return srv.executeBeside(peer, req), nil })
+}

@@ -1,0 +1,407 @@
+package loop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/codec/pickle"
+	"cyberdb-fast/codec/value"
+)
+
+// legacyPassword is one that CyberDB's clients take.
+const legacyPassword = "correct horse battery"
+
+func legacyOn(change func(cfg *Config)) func(cfg *Config) {
+	return func(cfg *Config) {
+		cfg.Legacy, cfg.Password, cfg.Encrypt = true, legacyPassword, false
+		if change != nil {
+			change(cfg)
+		}
+	}
+}
+
+// legacyConn is a client of CyberDB's wire.
+type legacyConn struct {
+	testing.TB
+	net.Conn
+	cipher *legacy.Cipher
+	in     []byte
+}
+
+func dialLegacy(t testing.TB, srv *Server) *legacyConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", srv.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &legacyConn{TB: t, Conn: conn, cipher: srv.legacy.cipher}
+}
+
+// say sends a pickle as a message, in pieces of so many bytes; 0: at once.
+func (c *legacyConn) say(message []byte, piece int) {
+	c.Helper()
+	if c.cipher != nil {
+		message = pickle.AppendBytes(pickle.AppendText(pickle.AppendDict(pickle.Begin(nil)), "content"), message)
+		message = pickle.End(pickle.EndDict(message))
+		c.cipher.XOR(message, 0)
+	}
+	if piece == 0 {
+		piece = len(message)
+	}
+	for len(message) > 0 {
+		n := min(piece, len(message))
+		if _, err := c.Write(message[:n]); err != nil {
+			c.Fatal(err)
+		}
+		message = message[n:]
+	}
+}
+
+// hear reads one message; its pickle is that of a whole one.
+func (c *legacyConn) hear() ([]byte, error) {
+	c.Helper()
+	room := make([]byte, 64<<10)
+	for {
+		plain := bytes.Clone(c.in)
+		if c.cipher != nil {
+			c.cipher.XOR(plain, 0)
+		}
+		var u pickle.Unpickler
+		root, n, err := u.Parse(plain)
+		switch {
+		case err == nil && c.cipher != nil:
+			c.in = c.in[n:]
+			return bytes.Clone(root.Field("content").Text()), nil
+		case err == nil:
+			c.in = c.in[n:]
+			return plain[:n], nil
+		case !errors.Is(err, pickle.ErrShort):
+			return nil, err
+		}
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return nil, err
+		}
+		n, err = c.Read(room)
+		c.in = append(c.in, room[:n]...)
+		if err != nil && n == 0 {
+			return nil, err
+		}
+	}
+}
+
+func pickled(t testing.TB, v any) []byte {
+	t.Helper()
+	encoded, err := value.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := pickle.AppendPickle(nil, encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// exchange makes a whole exchange and returns the reply.
+func (c *legacyConn) exchange(body []byte, piece int) (reply value.Dict, err error) {
+	c.Helper()
+	for _, message := range [][]byte{pickled(c, (len(body)+200+4095)/4096), body, pickled(c, "ready")} {
+		c.say(message, piece)
+		answer, err := c.hear()
+		if err != nil {
+			return nil, err
+		}
+		var u pickle.Unpickler
+		root, _, err := u.Parse(answer)
+		if err != nil {
+			return nil, err
+		}
+		if root.Kind() != pickle.Dict {
+			continue
+		}
+		encoded, err := root.Append(nil)
+		if err != nil {
+			return nil, err
+		}
+		v, _, err := value.Decode(encoded)
+		return v.(value.Dict), err
+	}
+	return nil, errors.New("three messages, and no reply")
+}
+
+// request makes a request of fields in turn with their names; the password comes last.
+func request(t testing.TB, route string, fields ...any) []byte {
+	d := value.Dict{{Key: "route", Value: route}}
+	for i := 0; i < len(fields); i += 2 {
+		d = append(d, value.Pair{Key: fields[i], Value: fields[i+1]})
+	}
+	return pickled(t, append(d, value.Pair{Key: "password", Value: legacyPassword}))
+}
+
+// done makes an exchange that must succeed, and returns the content.
+func (c *legacyConn) done(route string, fields ...any) any {
+	c.Helper()
+	reply, err := c.exchange(request(c, route, fields...), 0)
+	if code, _ := reply.Get("code"); err != nil || code != int64(1) {
+		c.Fatalf("%s: %v, %v", route, reply, err)
+	}
+	if _, echoed := reply.Get("password"); echoed || strings.Contains(fmt.Sprint(reply), legacyPassword) {
+		c.Errorf("%s: the reply tells the password: %v", route, reply)
+	}
+	content, _ := reply.Get("content")
+	return content
+}
+
+// isClosed waits for the end of the connection.
+func (c *legacyConn) isClosed(within time.Duration) bool {
+	_ = c.SetReadDeadline(time.Now().Add(within))
+	_, err := io.Copy(io.Discard, c)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// TestLegacyBesideNative: both wires on one port, on the same tables.
+func TestLegacyBesideNative(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(nil))
+	key, err := testKDF.Key(legacyPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	native, err := tryDial(t, srv, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialLegacy(t, srv)
+	c.done("/create_cyberdict", "table_name", "d", "content", value.Dict{{Key: "k", Value: 1}})
+	native.ok(codec.OpDictSet, "d", "n", 2)
+	if got := fmt.Sprint(c.done("/cyberdict/items", "table_name", "d")); got != "[[k 1] [n 2]]" {
+		t.Error(got)
+	}
+	if got := c.done("/cyberdict/repr", "table_name", "d"); got != "{'k': 1, 'n': 2}" {
+		t.Error(got)
+	}
+}
+
+// TestLegacyCutAnywhere: messages arrive in pieces of any size, plain and encrypted.
+func TestLegacyCutAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, encrypt := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.Encrypt = encrypt }))
+		c := dialLegacy(t, srv)
+		text := strings.Repeat("0123456789", 3000)
+		c.done("/create_cyberdict", "table_name", "d", "content", value.Dict{})
+		for _, piece := range []int{1, 7, 4096, 4097} {
+			if piece == 1 {
+				text = text[:300]
+			}
+			if _, err := c.exchange(request(t, "/cyberdict/setitem", "table_name", "d", "key", piece, "value", text), piece); err != nil {
+				t.Fatalf("pieces of %d: %v", piece, err)
+			}
+			if got := c.done("/cyberdict/getitem", "table_name", "d", "key", piece); got != text {
+				t.Errorf("pieces of %d: %.50v", piece, got)
+			}
+		}
+	}
+}
+
+// TestLegacyNothingHangs: what the original answers with silence is answered or closed at once; nothing is executed, and the server goes on.
+func TestLegacyNothingHangs(t *testing.T) {
+	t.Parallel()
+	for _, encrypt := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.Encrypt = encrypt }))
+		for name, messages := range map[string][][]byte{
+			"an announcement that is a text":   {pickled(t, "1")},
+			"one that is a float":              {pickled(t, 1.0)},
+			"of no blocks":                     {pickled(t, 0)},
+			"of a negative number":             {pickled(t, -1)},
+			"of too many":                      {pickled(t, 1<<20)},
+			"one that calls something":         {[]byte("cos\nsystem\n(S'echo pwned'\ntR.")},
+			"half of one":                      {{0x80, 4, 0x95}},
+			"a text without an end":            {[]byte("Vabc")},
+			"no pickle":                        {{0xff, 0xff}},
+			"a request that is a list":         {pickled(t, 1), pickled(t, []any{1, 2})},
+			"one that is garbage":              {pickled(t, 1), []byte("garbage")},
+			"one without a password":           {pickled(t, 1), pickled(t, value.Dict{{Key: "route", Value: "/connect"}})},
+			"one with another":                 {pickled(t, 1), pickled(t, value.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: "x"}})},
+			"one that is not done when it is":  {pickled(t, 1), append([]byte("}("), bytes.Repeat([]byte{'N'}, 5000)...)},
+			"no answer to the reply's number":  {pickled(t, 1), request(t, "/connect"), pickled(t, "steady")},
+			"half of an answer":                {pickled(t, 1), request(t, "/connect"), {0x80, 4, 0x8c}},
+			"a native connection's beginning?": {[]byte("\xf7CDB\x00")},
+		} {
+			c := dialLegacy(t, srv)
+			for i, message := range messages {
+				c.say(message, 0)
+				if i < len(messages)-1 {
+					if _, err := c.hear(); err != nil {
+						t.Errorf("%s: message %d: %v", name, i, err)
+					}
+				}
+			}
+			if !c.isClosed(2 * time.Second) {
+				t.Errorf("%s, encrypted %v: the connection is open", name, encrypt)
+			}
+		}
+		for name, body := range map[string][]byte{
+			"an unknown route":         request(t, "/nope"),
+			"a route that is no text":  pickled(t, value.Dict{{Key: "route", Value: 5}, {Key: "password", Value: legacyPassword}}),
+			"no route":                 pickled(t, value.Dict{{Key: "password", Value: legacyPassword}}),
+			"no key":                   request(t, "/cyberdict/getitem", "table_name", "t"),
+			"a list as a table's name": request(t, "/create_cyberdict", "table_name", []any{1}, "content", value.Dict{}),
+			"a sort text":              request(t, "/cyberlist/sort", "table_name", "t", "key", "import os", "reverse", false),
+		} {
+			reply, err := dialLegacy(t, srv).exchange(body, 0)
+			if code, _ := reply.Get("code"); err != nil || code != int64(0) {
+				t.Errorf("%s: %v, %v", name, reply, err)
+			}
+		}
+		if info := srv.Info(); info.Panics > 0 {
+			t.Errorf("%d panics", info.Panics)
+		}
+		dialLegacy(t, srv).done("/connect")
+	}
+}
+
+// TestLegacyWrongPassword: it closes the connection, is counted, and a later one is no better.
+func TestLegacyWrongPassword(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(nil))
+	wrong := pickled(t, value.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: legacyPassword + "0"}})
+	for range 3 {
+		if reply, err := dialLegacy(t, srv).exchange(wrong, 0); err == nil {
+			t.Fatalf("answered with %v", reply)
+		}
+	}
+	c := dialLegacy(t, srv)
+	c.done("/connect")
+	if reply, err := c.exchange(wrong, 0); err == nil {
+		t.Fatalf("answered with %v", reply)
+	}
+	within(t, 2*time.Second, func() error {
+		if n := srv.Info().FailedLogins; n != 4 {
+			return fmt.Errorf("%d failed logins", n)
+		}
+		return nil
+	})
+}
+
+// TestLegacyUnproven: what connections send without a proven password is bounded, all together; who has proved it goes on.
+func TestLegacyUnproven(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 20
+	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.unprovenBytes = most }))
+	proven := dialLegacy(t, srv)
+	proven.done("/create_cyberlist", "table_name", "l", "content", []any{})
+	begun := request(t, "/cyberlist/append", "table_name", "l", "value", strings.Repeat("x", 300<<10))
+	var all []*legacyConn
+	for range 5 {
+		c := dialLegacy(t, srv)
+		c.say(pickled(t, 100), 0)
+		if _, err := c.hear(); err != nil {
+			t.Fatal(err)
+		}
+		c.say(begun[:len(begun)-1], 0)
+		all = append(all, c)
+	}
+	within(t, 5*time.Second, func() error {
+		if n := srv.Info().Overrun; n != 2 {
+			return fmt.Errorf("%d connections closed, %d bytes held", n, srv.legacy.unproven.Load())
+		}
+		return nil
+	})
+	if held := srv.legacy.unproven.Load(); held > most {
+		t.Errorf("%d bytes held", held)
+	}
+	proven.done("/cyberlist/append", "table_name", "l", "value", strings.Repeat("y", 2*most))
+	for _, c := range all {
+		c.Close()
+	}
+	within(t, 5*time.Second, func() error {
+		if held := srv.legacy.unproven.Load(); held != 0 {
+			return fmt.Errorf("%d bytes held", held)
+		}
+		return nil
+	})
+}
+
+// TestLegacyPatience: a client may say nothing for long; one that has begun must go on; a native one that has begun must prove itself.
+func TestLegacyPatience(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(nil))
+	silent, begun, native := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)
+	begun.say(pickled(t, 2), 0)
+	if _, err := begun.hear(); err != nil {
+		t.Fatal(err)
+	}
+	body := request(t, "/connect")
+	if _, err := begun.Write(body[:20]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := native.Write([]byte("\xf7CDBF")); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for name, c := range map[string]*legacyConn{"legacy": begun, "native": native} {
+		if !c.isClosed(handshakeTime + 2*time.Second) {
+			t.Errorf("%s: open after %v", name, time.Since(start))
+		}
+	}
+	if took := time.Since(start); took < handshakeTime-time.Second {
+		t.Errorf("closed after %v already", took)
+	}
+	silent.done("/connect")
+}
+
+// TestLegacyOnThisMachineAlone: other machines may not speak it unless it is said that they may.
+func TestLegacyOnThisMachineAlone(t *testing.T) {
+	t.Parallel()
+	elsewhere := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5}
+	for _, insecure := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.LegacyInsecure = insecure }))
+		s := newSession(srv, elsewhere)
+		s.beginLegacy()
+		if s.closing == insecure {
+			t.Errorf("insecure %v: closing is %v", insecure, s.closing)
+		}
+	}
+}
+
+// TestLegacyStop: a server that stops ends the exchanges that are under way, and waits for no client that has none.
+func TestLegacyStop(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(nil))
+	idle, busy := dialLegacy(t, srv), dialLegacy(t, srv)
+	idle.done("/connect")
+	busy.done("/create_cyberdict", "table_name", "d", "content", value.Dict{{Key: 1, Value: strings.Repeat("v", 500_000)}})
+	busy.say(pickled(t, 1), 0)
+	if _, err := busy.hear(); err != nil {
+		t.Fatal(err)
+	}
+	busy.say(request(t, "/cyberdict/todict", "table_name", "d"), 0)
+	if _, err := busy.hear(); err != nil { // the reply is announced
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		stopped <- srv.Stop(ctx)
+	}()
+	busy.say(pickled(t, "ready"), 0)
+	if reply, err := busy.hear(); err != nil || len(reply) < 500_000 {
+		t.Errorf("%d bytes of the reply, %v", len(reply), err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

@@ -43,10 +43,7 @@ func runImport(args []string, stdout, stderr *os.File) int {
 	case flags.NArg() != 1 || *out == "":
 		return usageError(stderr, errors.New(importUsage))
 	}
-	classes := legacy.RefuseClasses
-	if *opaque {
-		classes = legacy.KeepOpaque
-	}
+	classes := classesOf(*opaque)
 	bar := progress{to: stderr, shown: term.IsTerminal(int(stderr.Fd())), file: flags.Arg(0)}
 	summary, err := importFile(flags.Arg(0), *out, classes, &bar)
 	bar.end()
@@ -55,6 +52,14 @@ func runImport(args []string, stdout, stderr *os.File) int {
 	}
 	_, _ = io.WriteString(stdout, summary)
 	return exitOK
+}
+
+// classesOf says what becomes of objects of other classes.
+func classesOf(keepOpaque bool) legacy.Classes {
+	if keepOpaque {
+		return legacy.KeepOpaque
+	}
+	return legacy.RefuseClasses
 }
 
 // importFile reads an old file and writes a new one, whole or not at all. It returns the lines that tell what was done.

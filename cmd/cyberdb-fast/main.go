@@ -92,6 +92,9 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
 		log.Warn(warning)
 	}
+	if err := takeOver(cfg.dataPath(dir), classesOf(cfg.legacy.opaque), os.Stderr, log); err != nil {
+		return nil, password{}, err
+	}
 	data := loop.Data{
 		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
 		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,

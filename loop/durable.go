@@ -105,9 +105,9 @@ func (srv *Server) writable() error {
 	return nil
 }
 
-// mustWait says whether the reply of a request that has changed something waits for the disk.
+// mustWait says whether the reply of a request that has drawn numbers waits for the disk. Reads do not, though they draw one for a cut.
 func (srv *Server) mustWait(req *codec.Request) bool {
-	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
+	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
 }
 
 // awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
@@ -192,11 +192,13 @@ const endTime = 5 * time.Second
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 	if len(s.toDisk.marks) == 0 {
 		s.loop.waiting = append(s.loop.waiting, s)
-		s.loop.waits.Store(true)
 	}
 	s.toDisk.add(reply, lsn)
 	if demanded {
 		s.srv.journal.Demand(lsn)
+	}
+	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
+		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher has told before anybody waited
 	}
 }
 
@@ -205,17 +207,31 @@ func (srv *Server) onSync() {
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()
 	for el, l := range srv.loops {
-		if l.waits.Load() && l.releasing.CompareAndSwap(false, true) {
-			if err := el.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-				l.release(srv)
-				return nil
-			})); err != nil {
-				l.releasing.Store(false)
-			}
+		if l.waits.Load() {
+			l.releaseSoon(srv, el)
 		}
 	}
 	if srv.journal != nil && srv.journal.Err() != nil {
 		srv.ioOnce.Do(srv.journalBroken)
+	}
+}
+
+// settled says whether nothing is left to wait for: all up to an LSN is on disk, or will never be.
+func (srv *Server) settled(lsn uint64) bool {
+	return srv.journal.Durable() >= lsn || srv.journal.Err() != nil
+}
+
+// releaseSoon has the event loop release what waits, once for all calls until it does.
+func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
+	if !l.releasing.CompareAndSwap(false, true) {
+		return
+	}
+	err := el.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+		l.release(srv)
+		return nil
+	}))
+	if err != nil {
+		l.releasing.Store(false) // the loop ends
 	}
 }
 

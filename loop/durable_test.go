@@ -1,0 +1,72 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+// TestHeldReplyIsSent: a reply goes out though the disk was faster than the event loop: its change was on disk before the reply was held.
+func TestHeldReplyIsSent(t *testing.T) {
+	t.Parallel()
+	srv := keptServer(t, newDisk(), func(d *Data) { d.Fsync = persist.Always })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-stopped }()
+	go func() { // asks for a sync all the time, as other clients do
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				srv.journal.Demand(srv.store.Clock() + 1)
+				runtime.Gosched()
+			}
+		}
+	}()
+	for i := range 1000 {
+		w.ok(codec.OpDictSet, "d", "a", i)
+	}
+}
+
+
+// TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for no disk, and goes on when the disk has failed.
+func TestReadsDoNotWait(t *testing.T) {
+	t.Parallel()
+	var armed atomic.Bool
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, _ string) error {
+		if armed.Load() && op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	srv, err := Start(Config{
+		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.DiscardHandler),
+		Data: dataOn(faults, func(d *Data) { d.Fsync = persist.Always }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, srv)
+	large := strings.Repeat("x", 3<<20)
+	w.ok(codec.OpCreateDict, "d", false, "large", large)
+	armed.Store(true)
+	w.fails(codec.StatusNotDurable, codec.OpDictSet, "d", "a", 2)
+	if got := w.ok(codec.OpDictGet, "d", "large"); got[0] != large {
+		t.Error("another value")
+	}
+	if err := srv.Stop(context.Background()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("stopped: %v", err)
+	}
+}

@@ -139,6 +139,9 @@ func (h *heldReplies) add(reply []byte, lsn uint64) {
 	h.marks = append(h.marks, heldMark{len(h.frames), lsn})
 }
 
+// waits says whether there is a reply.
+func (h *heldReplies) waits() bool { return len(h.marks) > 0 }
+
 // take moves the replies that may go to out: those up to durable, and all others, as errors, if the journal is broken.
 func (h *heldReplies) take(out []byte, durable uint64, broken error) []byte {
 	taken, n := 0, 0
@@ -190,7 +193,7 @@ const endTime = 5 * time.Second
 
 // holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
-	if len(s.toDisk.marks) == 0 {
+	if !s.toDisk.waits() {
 		s.loop.waiting = append(s.loop.waiting, s)
 	}
 	s.toDisk.add(reply, lsn)
@@ -199,6 +202,9 @@ func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 	}
 	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
 		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher has told before anybody waited
+	}
+	if len(reply) > flushBytes {
+		s.pauseUnread()
 	}
 }
 
@@ -253,16 +259,25 @@ func (l *eventLoop) release(srv *Server) {
 		if s.conn.Context() == nil { // closed
 			continue
 		}
-		l.begin()
-		l.out = s.toDisk.take(l.out, durable, broken)
-		s.flush()
-		if len(s.toDisk.marks) > 0 && s.conn.Context() != nil {
+		if s.releaseHeld(durable, broken) == gnet.Close {
+			_ = s.conn.EventLoop().Close(s.conn)
+		}
+		if s.toDisk.waits() && s.conn.Context() != nil {
 			still = append(still, s)
 		}
 	}
 	clear(l.waiting[len(still):])
 	l.waiting = still
 	l.waits.Store(len(still) > 0)
+}
+
+// releaseHeld sends those of the session's replies that may go. No panic crosses it.
+func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action) {
+	defer s.recoverTurn(&action)
+	s.loop.begin()
+	s.loop.out = s.toDisk.take(s.loop.out, durable, broken)
+	s.flush()
+	return s.settle()
 }
 
 // loopDurable is what an event loop has that waits for the disk.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/persist"
@@ -40,7 +41,6 @@ func TestHeldReplyIsSent(t *testing.T) {
 	}
 }
 
-
 // TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for no disk, and goes on when the disk has failed.
 func TestReadsDoNotWait(t *testing.T) {
 	t.Parallel()
@@ -68,5 +68,57 @@ func TestReadsDoNotWait(t *testing.T) {
 	}
 	if err := srv.Stop(context.Background()); !errors.Is(err, syscall.EIO) {
 		t.Errorf("stopped: %v", err)
+	}
+}
+
+// TestHeldReplyAndIdle: a connection whose reply has waited for the disk is idle afterwards like any other.
+func TestHeldReplyAndIdle(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, func(cfg *Config) {
+		cfg.IdleTimeout = 300 * time.Millisecond
+		cfg.Data = dataOn(newDisk(), func(d *Data) { d.Fsync = persist.Always })
+	})
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	if !w.closed() {
+		t.Error("still open")
+	}
+}
+
+// TestManyLargeHeldReplies: what waits for the disk is bounded for each connection, so that its client, which reads, is not closed for what
+// leaves at once.
+func TestManyLargeHeldReplies(t *testing.T) {
+	t.Parallel()
+	blocked, release := make(chan struct{}), make(chan struct{})
+	var hold atomic.Bool
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
+		if op == "sync" && strings.HasSuffix(name, ".log") && hold.CompareAndSwap(true, false) {
+			close(blocked)
+			<-release
+		}
+		return nil
+	}}
+	srv := keptServer(t, faults, func(d *Data) { d.Fsync = persist.Always })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	const values, size = 120, 800 << 10
+	for i := range values {
+		w.ok(codec.OpDictSet, "d", i, strings.Repeat("x", size))
+	}
+	hold.Store(true)
+	for range values {
+		w.write(w.request(codec.OpDictPopItem, "d"))
+	}
+	w.write(w.request(codec.OpPing))
+	<-blocked
+	for paused := 0; paused == 0 && srv.store.Clock() < 1+2*values; { // until the server has had enough, or has done them all
+		srv.sessions.eachPaused(func(*session) { paused++ })
+		runtime.Gosched()
+	}
+	close(release)
+	for range values + 1 {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Fatal(reply.Status, err)
+		}
 	}
 }

@@ -16,6 +16,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
+// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
+const journalAheadBytes = 256 << 20
+
 // changeLog is the log of one event loop, or of one long request at a time: the journal's buffer, and the last number that was drawn.
 type changeLog struct {
 	shardmap.Log
@@ -103,6 +106,18 @@ func (srv *Server) writable() error {
 		return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written"}
 	}
 	return nil
+}
+
+// lookBehind looks whether too much waits in memory to be written.
+func (srv *Server) lookBehind() {
+	if srv.journal == nil {
+		return
+	}
+	limit := int64(journalAheadBytes)
+	if srv.cfg.aheadBytes > 0 {
+		limit = srv.cfg.aheadBytes
+	}
+	srv.behind.Store(srv.journal.Pending() > limit)
 }
 
 // mustWait says whether the reply of a request that has drawn numbers waits for the disk. Reads do not, though they draw one for a cut.

@@ -122,3 +122,42 @@ func TestManyLargeHeldReplies(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again when it is, also while a save waits for the same disk.
+func TestSlowDiskWhileSaving(t *testing.T) {
+	t.Parallel()
+	var hold atomic.Bool
+	release := make(chan struct{})
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
+		if op == "write" && strings.HasSuffix(name, ".log") && hold.CompareAndSwap(true, false) {
+			<-release
+		}
+		return nil
+	}}
+	srv := startServer(t, func(cfg *Config) {
+		cfg.aheadBytes = 1 << 20
+		cfg.Data = dataOn(faults, func(d *Data) { d.Cycle = time.Millisecond })
+	})
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	hold.Store(true)
+	w.ok(codec.OpDictSet, "d", "a", 1)
+	for srv.saver.saving.TryLock() { // until the saver is in it
+		srv.saver.saving.Unlock()
+		runtime.Gosched()
+	}
+	value := strings.Repeat("x", 100<<10)
+	until := time.Now().Add(4 * time.Second)
+	for w.call(codec.OpDictSet, "d", "a", value).Status != codec.StatusOverloaded {
+		if time.Now().After(until) {
+			t.Error("never refused")
+			break
+		}
+	}
+	close(release)
+	for w.call(codec.OpDictSet, "d", "a", 1).Status != codec.StatusOK {
+		if time.Now().After(until) {
+			t.Fatal("refused for ever")
+		}
+	}
+}

@@ -35,11 +35,11 @@ type saver struct {
 	tried    time.Time        // the end of the last try, or of the start
 	took     time.Duration    // the last save
 	err      error            // of the last try
-	grown    int64            // the journal's Grown at the last cut
+	grown    int64            // the journal's Grown at the last cut; below zero: what was replayed
 }
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
-	s.srv, s.database, s.file, s.tried = srv, found.Database, found.File, srv.started
+	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 }
 
 // run saves when it is time to, until the server stops.

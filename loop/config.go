@@ -63,6 +63,7 @@ type Config struct {
 	unreadBytes   int64 // for tests: allUnreadBytes of this server
 	heldBytes     int64 // for tests: allHeldBytes of this server, for a second
 	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
+	aheadBytes    int64 // for tests: journalAheadBytes of this server
 }
 
 // partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.

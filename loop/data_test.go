@@ -268,6 +268,35 @@ func TestSavesByItself(t *testing.T) {
 	}
 }
 
+// TestSavesWhatWasReplayed: what was replayed counts when the journal is overgrown, or it would grow from crash to crash.
+func TestSavesWhatWasReplayed(t *testing.T) {
+	t.Parallel()
+	const part = leastOvergrown * 3 / 8
+	disk := newDisk()
+	w := dial(t, keptServer(t, disk, func(d *Data) { d.Fsync = persist.Always }))
+	w.ok(codec.OpCreateDict, "d", false)
+	for range 2 {
+		w.ok(codec.OpDictSet, "d", "a", strings.Repeat("x", part))
+	}
+	saved := make(chan string, 100)
+	again := startServer(t, func(cfg *Config) {
+		cfg.Data = dataOn(disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+		cfg.Logger = slog.New(slog.NewTextHandler(messages(saved), nil))
+	})
+	dial(t, again).ok(codec.OpDictSet, "d", "a", strings.Repeat("x", part))
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case line := <-saved:
+			if strings.Contains(line, "msg=saved") {
+				return
+			}
+		case <-timeout:
+			t.Fatal("not saved")
+		}
+	}
+}
+
 // messages is a log that is read from a channel.
 type messages chan string
 

@@ -16,6 +16,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
+// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
+const journalAheadBytes = 256 << 20
+
 // changeLog is the log of one event loop, or of one long request at a time: the journal's buffer, and the last number that was drawn.
 type changeLog struct {
 	shardmap.Log
@@ -105,9 +108,21 @@ func (srv *Server) writable() error {
 	return nil
 }
 
-// mustWait says whether the reply of a request that has changed something waits for the disk.
+// lookBehind looks whether too much waits in memory to be written.
+func (srv *Server) lookBehind() {
+	if srv.journal == nil {
+		return
+	}
+	limit := int64(journalAheadBytes)
+	if srv.cfg.aheadBytes > 0 {
+		limit = srv.cfg.aheadBytes
+	}
+	srv.behind.Store(srv.journal.Pending() > limit)
+}
+
+// mustWait says whether the reply of a request that has drawn numbers waits for the disk. Reads do not, though they draw one for a cut.
 func (srv *Server) mustWait(req *codec.Request) bool {
-	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
+	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
 }
 
 // awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
@@ -138,6 +153,9 @@ func (h *heldReplies) add(reply []byte, lsn uint64) {
 	h.frames = append(h.frames, reply...)
 	h.marks = append(h.marks, heldMark{len(h.frames), lsn})
 }
+
+// waits says whether there is a reply.
+func (h *heldReplies) waits() bool { return len(h.marks) > 0 }
 
 // take moves the replies that may go to out: those up to durable, and all others, as errors, if the journal is broken.
 func (h *heldReplies) take(out []byte, durable uint64, broken error) []byte {
@@ -190,13 +208,18 @@ const endTime = 5 * time.Second
 
 // holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
-	if len(s.toDisk.marks) == 0 {
+	if !s.toDisk.waits() {
 		s.loop.waiting = append(s.loop.waiting, s)
-		s.loop.waits.Store(true)
 	}
 	s.toDisk.add(reply, lsn)
 	if demanded {
 		s.srv.journal.Demand(lsn)
+	}
+	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
+		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher has told before anybody waited
+	}
+	if len(reply) > flushBytes {
+		s.pauseUnread()
 	}
 }
 
@@ -205,17 +228,31 @@ func (srv *Server) onSync() {
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()
 	for el, l := range srv.loops {
-		if l.waits.Load() && l.releasing.CompareAndSwap(false, true) {
-			if err := el.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-				l.release(srv)
-				return nil
-			})); err != nil {
-				l.releasing.Store(false)
-			}
+		if l.waits.Load() {
+			l.releaseSoon(srv, el)
 		}
 	}
 	if srv.journal != nil && srv.journal.Err() != nil {
 		srv.ioOnce.Do(srv.journalBroken)
+	}
+}
+
+// settled says whether nothing is left to wait for: all up to an LSN is on disk, or will never be.
+func (srv *Server) settled(lsn uint64) bool {
+	return srv.journal.Durable() >= lsn || srv.journal.Err() != nil
+}
+
+// releaseSoon has the event loop release what waits, once for all calls until it does.
+func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
+	if !l.releasing.CompareAndSwap(false, true) {
+		return
+	}
+	err := el.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+		l.release(srv)
+		return nil
+	}))
+	if err != nil {
+		l.releasing.Store(false) // the loop ends
 	}
 }
 
@@ -237,16 +274,25 @@ func (l *eventLoop) release(srv *Server) {
 		if s.conn.Context() == nil { // closed
 			continue
 		}
-		l.begin()
-		l.out = s.toDisk.take(l.out, durable, broken)
-		s.flush()
-		if len(s.toDisk.marks) > 0 && s.conn.Context() != nil {
+		if s.releaseHeld(durable, broken) == gnet.Close {
+			_ = s.conn.EventLoop().Close(s.conn)
+		}
+		if s.toDisk.waits() && s.conn.Context() != nil {
 			still = append(still, s)
 		}
 	}
 	clear(l.waiting[len(still):])
 	l.waiting = still
 	l.waits.Store(len(still) > 0)
+}
+
+// releaseHeld sends those of the session's replies that may go. No panic crosses it.
+func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action) {
+	defer s.recoverTurn(&action)
+	s.loop.begin()
+	s.loop.out = s.toDisk.take(s.loop.out, durable, broken)
+	s.flush()
+	return s.settle()
 }
 
 // loopDurable is what an event loop has that waits for the disk.

@@ -344,11 +344,11 @@ func (s *session) resume() {
 			s.closing = s.closing || isDefect(*reply)
 		}
 	case paused:
-		if s.countUnread() < s.srv.unread.soft()/2 {
+		if s.countUnread()+len(s.toDisk.frames) < s.srv.unread.soft()/2 {
 			s.state = running
 			s.srv.sessions.unpause(s)
 		}
-		if unread := s.unacknowledged(); unread < s.unread {
+		if unread := s.unacknowledged(); unread < s.unread || s.toDisk.waits() { // a slow disk is not the client's fault
 			s.unread, s.lookedAt = unread, s.srv.clock.now()
 		}
 	case proving:
@@ -389,9 +389,9 @@ func (s *session) write(replies []byte) {
 	s.pauseUnread()
 }
 
-// pauseUnread pauses a running session whose client does not read.
+// pauseUnread pauses a running session whose client does not read, or for which many bytes wait for the disk: they would leave all at once.
 func (s *session) pauseUnread() {
-	if unread := s.countUnread(); unread > s.srv.unread.soft() && s.state == running {
+	if unread := s.countUnread() + len(s.toDisk.frames); unread > s.srv.unread.soft() && s.state == running {
 		s.state, s.unread, s.lookedAt = paused, s.unacknowledged(), s.srv.clock.now()
 		s.srv.sessions.pause(s)
 	}
@@ -448,7 +448,7 @@ func (s *session) verdict() gnet.Action {
 }
 
 // unsent says whether there are replies that have not been given to the kernel.
-func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || len(s.toDisk.marks) > 0 }
+func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || s.toDisk.waits() }
 
 // closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {

@@ -77,7 +77,7 @@ func (c *coarseClock) set(t time.Time) { c.unixNanos.Store(t.UnixNano()) }
 func (c *coarseClock) nanos() int64    { return c.unixNanos.Load() }
 func (c *coarseClock) now() time.Time  { return time.Unix(0, c.unixNanos.Load()) }
 
-// sweep keeps the clock, closes connections that are idle or slow to prove themselves, and wakes the paused ones, since gnet
+// sweep keeps the clock, looks at memory and at the journal, closes connections that are idle or slow to prove themselves, and wakes the paused ones, since gnet
 // does not tell when a client has read.
 func (srv *Server) sweep() {
 	pace, sweep := time.NewTicker(paceInterval), time.NewTicker(sweepInterval)
@@ -90,6 +90,7 @@ func (srv *Server) sweep() {
 		case now := <-pace.C:
 			srv.clock.set(now)
 			srv.memory.look(srv.store)
+			srv.lookBehind()
 			srv.sessions.eachPaused((*session).wake)
 		case now := <-sweep.C:
 			srv.clock.set(now)

@@ -19,8 +19,6 @@ const (
 	// saveRetry is how long after a failed save the next is tried, at the latest.
 	saveRetry = 10 * time.Second
 	saverTick = 250 * time.Millisecond
-	// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
-	journalAheadBytes = 256 << 20
 )
 
 // saver saves the tables to the .cdb file: periodically, when the journal is overgrown, on demand and at the end. One save at a time.
@@ -37,11 +35,11 @@ type saver struct {
 	tried    time.Time        // the end of the last try, or of the start
 	took     time.Duration    // the last save
 	err      error            // of the last try
-	grown    int64            // the journal's Grown at the last cut
+	grown    int64            // the journal's Grown at the last cut; below zero: what was replayed
 }
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
-	s.srv, s.database, s.file, s.tried = srv, found.Database, found.File, srv.started
+	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 }
 
 // run saves when it is time to, until the server stops.
@@ -53,7 +51,6 @@ func (s *saver) run() {
 		case <-s.srv.sweeps:
 			return
 		case <-ticker.C:
-			s.srv.behind.Store(s.srv.journal != nil && s.srv.journal.Pending() > journalAheadBytes)
 			if s.due(time.Now()) {
 				_ = s.save() // logged, and shown by INFO
 			}

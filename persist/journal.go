@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -306,7 +307,7 @@ func (j *Journal) DropBefore(lsn uint64) error {
 		}
 		name := j.segments[0].name
 		j.mu.Unlock()
-		if err := j.fs.Remove(name); err != nil {
+		if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("persist: dropping a segment: %w", err)
 		}
 		j.mu.Lock()

@@ -234,6 +234,17 @@ func TestJournalFallingNumbers(t *testing.T) {
 	}
 }
 
+// TestJournalRefusalIsTold: who waits for OnSync hears of a journal that was broken by what it was given.
+func TestJournalRefusalIsTold(t *testing.T) {
+	told := make(chan struct{}, 100)
+	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { told <- struct{}{} }})
+	j.Buffer().Append(1, 0, nil)
+	<-told
+	if err := j.Err(); err == nil || j.Close() == nil {
+		t.Fatal(err)
+	}
+}
+
 // TestJournalDrop: segments go when the older file covers them, and not before.
 func TestJournalDrop(t *testing.T) {
 	disk := fstest.NewDisk()
@@ -262,6 +273,21 @@ func TestJournalDrop(t *testing.T) {
 	}
 	if err := j.DropBefore(1000); err != nil || len(disk.Names()) != 1 {
 		t.Fatal(disk, err)
+	}
+}
+
+// TestJournalDropOfMissing: a segment that somebody has removed does not keep the others.
+func TestJournalDropOfMissing(t *testing.T) {
+	disk := fstest.NewDisk()
+	j := manual(t, disk, 300, 0, 30)
+	if err := disk.Remove(disk.Names()[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.DropBefore(300); err != nil || len(disk.Names()) != 1 {
+		t.Fatal(disk, err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

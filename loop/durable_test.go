@@ -1,0 +1,163 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+// TestHeldReplyIsSent: a reply goes out though the disk was faster than the event loop: its change was on disk before the reply was held.
+func TestHeldReplyIsSent(t *testing.T) {
+	t.Parallel()
+	srv := keptServer(t, newDisk(), func(d *Data) { d.Fsync = persist.Always })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-stopped }()
+	go func() { // asks for a sync all the time, as other clients do
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				srv.journal.Demand(srv.store.Clock() + 1)
+				runtime.Gosched()
+			}
+		}
+	}()
+	for i := range 1000 {
+		w.ok(codec.OpDictSet, "d", "a", i)
+	}
+}
+
+// TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for no disk, and goes on when the disk has failed.
+func TestReadsDoNotWait(t *testing.T) {
+	t.Parallel()
+	var armed atomic.Bool
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, _ string) error {
+		if armed.Load() && op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	srv, err := Start(Config{
+		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.DiscardHandler),
+		Data: dataOn(faults, func(d *Data) { d.Fsync = persist.Always }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, srv)
+	large := strings.Repeat("x", 3<<20)
+	w.ok(codec.OpCreateDict, "d", false, "large", large)
+	armed.Store(true)
+	w.fails(codec.StatusNotDurable, codec.OpDictSet, "d", "a", 2)
+	if got := w.ok(codec.OpDictGet, "d", "large"); got[0] != large {
+		t.Error("another value")
+	}
+	if err := srv.Stop(context.Background()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("stopped: %v", err)
+	}
+}
+
+// TestHeldReplyAndIdle: a connection whose reply has waited for the disk is idle afterwards like any other.
+func TestHeldReplyAndIdle(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, func(cfg *Config) {
+		cfg.IdleTimeout = 300 * time.Millisecond
+		cfg.Data = dataOn(newDisk(), func(d *Data) { d.Fsync = persist.Always })
+	})
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	if !w.closed() {
+		t.Error("still open")
+	}
+}
+
+// TestManyLargeHeldReplies: what waits for the disk is bounded for each connection, so that its client, which reads, is not closed for what
+// leaves at once.
+func TestManyLargeHeldReplies(t *testing.T) {
+	t.Parallel()
+	blocked, release := make(chan struct{}), make(chan struct{})
+	var hold atomic.Bool
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
+		if op == "sync" && strings.HasSuffix(name, ".log") && hold.CompareAndSwap(true, false) {
+			close(blocked)
+			<-release
+		}
+		return nil
+	}}
+	srv := keptServer(t, faults, func(d *Data) { d.Fsync = persist.Always })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	const values, size = 120, 800 << 10
+	for i := range values {
+		w.ok(codec.OpDictSet, "d", i, strings.Repeat("x", size))
+	}
+	hold.Store(true)
+	for range values {
+		w.write(w.request(codec.OpDictPopItem, "d"))
+	}
+	w.write(w.request(codec.OpPing))
+	<-blocked
+	for paused := 0; paused == 0 && srv.store.Clock() < 1+2*values; { // until the server has had enough, or has done them all
+		srv.sessions.eachPaused(func(*session) { paused++ })
+		runtime.Gosched()
+	}
+	close(release)
+	for range values + 1 {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Fatal(reply.Status, err)
+		}
+	}
+}
+
+// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again when it is, also while a save waits for the same disk.
+func TestSlowDiskWhileSaving(t *testing.T) {
+	t.Parallel()
+	var hold atomic.Bool
+	release := make(chan struct{})
+	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
+		if op == "write" && strings.HasSuffix(name, ".log") && hold.CompareAndSwap(true, false) {
+			<-release
+		}
+		return nil
+	}}
+	srv := startServer(t, func(cfg *Config) {
+		cfg.aheadBytes = 1 << 20
+		cfg.Data = dataOn(faults, func(d *Data) { d.Cycle = time.Millisecond })
+	})
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	hold.Store(true)
+	w.ok(codec.OpDictSet, "d", "a", 1)
+	for srv.saver.saving.TryLock() { // until the saver is in it
+		srv.saver.saving.Unlock()
+		runtime.Gosched()
+	}
+	value := strings.Repeat("x", 100<<10)
+	until := time.Now().Add(4 * time.Second)
+	for w.call(codec.OpDictSet, "d", "a", value).Status != codec.StatusOverloaded {
+		if time.Now().After(until) {
+			t.Error("never refused")
+			break
+		}
+	}
+	close(release)
+	for w.call(codec.OpDictSet, "d", "a", 1).Status != codec.StatusOK {
+		if time.Now().After(until) {
+			t.Fatal("refused for ever")
+		}
+	}
+}

@@ -17,10 +17,10 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut bench peers bench-compare bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 bench peers bench-compare bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and run the server; ARGS="-p 9981" passes flags
 	@./bin/cyberdb-fast $(ARGS)
@@ -45,6 +45,14 @@ stress: python cgo ## check 10,000 views under writers, then run the concurrent 
 abuse: build ## abuse a server in all ways there are and watch it serve on; SEED=7 ONLY=deaf repeats a scenario
 	$(GO) build -tags $(TAGS) -o bin/ ./loop/abuse
 	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
+
+crash: build ## kill a server N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 must fail
+	$(GO) build -tags $(TAGS) -o bin/ ./loop/crash
+	@./bin/crash -cycles $(or $(N),2000) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break)
+
+powercut-ext4: build ## cut the power of a real file system N (200) times under load; needs root and loop devices; SEED=1, BREAK=1 as for crash
+	$(GO) build -tags $(TAGS) -o bin/ ./loop/crash
+	@./bin/crash -ext4 -cycles $(or $(N),200) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break)
 
 powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail
 	@GO="$(GO)" .ci/campaign powercut ./persist '^TestPowerCut$$' -states=$(or $(N),100000) $(if $(SEED),-seed=$(SEED)) $(if $(BREAK),-break)

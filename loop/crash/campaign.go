@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// campaign is one database that is ended again and again.
+type campaign struct {
+	options
+	out     io.Writer // what was lost is told there
+	notes   int       // told
+	stop    chan os.Signal
+	rng     *rand.Rand
+	work    string // directory, for this campaign alone
+	disk    *disk  // nil: the server is killed, the disk stays
+	writers []*writer
+	shared  *shared
+	claim   verdict // what the next restart is judged by: end and window are set
+	total   totals
+}
+
+// totals are what a campaign has seen.
+type totals struct {
+	cycles, acked, lost, within int
+	oldest                      time.Duration
+	saves                       int64
+}
+
+const (
+	// What a cycle lasts, while clients write.
+	leastLoad = 30 * time.Millisecond
+	mostLoad  = 170 * time.Millisecond
+	// longLoad is what a cycle with everysec lasts on a disk that loses power: more than its window.
+	longLoad = 4 * time.Second
+	// mostNotes is how many losses are told one by one.
+	mostNotes = 10
+)
+
+func newCampaign(opt options, out io.Writer) (*campaign, error) {
+	if _, err := os.Stat(opt.server); err != nil {
+		return nil, err
+	}
+	work, err := os.MkdirTemp("", "cyberdb-crash")
+	if err != nil {
+		return nil, err
+	}
+	c := &campaign{options: opt, out: out, stop: make(chan os.Signal, 1), work: work, rng: rand.New(rand.NewPCG(opt.seed, 0)), shared: newShared()}
+	for i := range opt.clients {
+		c.writers = append(c.writers, newWriter(i, opt.seed, c.shared))
+	}
+	if opt.ext4 {
+		if c.disk, err = newDisk(work); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(work))
+		}
+	}
+	return c, nil
+}
+
+// close takes the campaign's disk away, and its files unless something was wrong with them.
+func (c *campaign) close(keep bool) error {
+	if c.disk != nil {
+		if err := c.disk.unmount(); err != nil {
+			return err
+		}
+	}
+	if keep {
+		return fmt.Errorf("the files are in %s", c.work)
+	}
+	return os.RemoveAll(c.work)
+}
+
+// dir is the server's data directory.
+func (c *campaign) dir() string {
+	if c.disk != nil {
+		return filepath.Join(c.disk.mounted, "data")
+	}
+	return filepath.Join(c.work, "data")
+}
+
+// run runs the cycles, and a last restart that looks at what the last one has left.
+func (c *campaign) run() error {
+	signal.Notify(c.stop, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(c.stop)
+	for ; c.total.cycles < c.cycles; c.total.cycles++ {
+		err := c.cycle()
+		select {
+		case <-c.stop:
+			return errors.New("interrupted")
+		default:
+		}
+		if err != nil {
+			return fmt.Errorf("cycle %d: %w", c.total.cycles, err)
+		}
+	}
+	srv, err := c.restart("always")
+	if err != nil {
+		return fmt.Errorf("after the last cycle: %w", err)
+	}
+	return srv.stop()
+}
+
+// cycle is a start, a while of writing, and an end.
+func (c *campaign) cycle() error {
+	policy := []string{"always", "everysec", "no"}[c.rng.IntN(3)]
+	if c.disk != nil && c.total.cycles%8 != 7 {
+		policy = "always"
+	} else if c.disk != nil {
+		policy = "everysec"
+	}
+	window := c.window
+	if policy == "always" {
+		window = 0
+	}
+	if c.breakIt {
+		policy, window = "no", 0
+	}
+	if c.rng.IntN(8) == 0 {
+		if err := c.endWhileStarting(policy); err != nil {
+			return err
+		}
+	}
+	srv, err := c.restart(policy)
+	if err != nil {
+		return err
+	}
+	load := leastLoad + time.Duration(c.rng.Int64N(int64(mostLoad-leastLoad)))
+	if c.disk != nil && policy == "everysec" {
+		load = longLoad
+	}
+	orderly := !c.breakIt && c.rng.IntN(20) == 0
+	end := func() error { return c.end(srv, window) }
+	if orderly {
+		end = func() error { return c.endInOrder(srv) }
+	}
+	return c.write(srv, load, end)
+}
+
+// endWhileStarting ends a server that may not have loaded yet.
+func (c *campaign) endWhileStarting(policy string) error {
+	srv, _, err := launch(c.server, c.dir(), policy)
+	if err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
+	return c.cut(srv)
+}
+
+// restart starts the server on what is there, and judges that.
+func (c *campaign) restart(policy string) (*server, error) {
+	srv, err := startServer(c.server, c.dir(), policy)
+	if err != nil {
+		return nil, err
+	}
+	v := c.claim
+	if err := c.check(srv, &v); err != nil {
+		srv.kill()
+		return nil, err
+	}
+	t := &c.total
+	t.acked += v.acked
+	t.lost += v.lost
+	t.within += v.within
+	t.oldest = max(t.oldest, v.oldest)
+	if v.lost > 0 && c.notes < mostNotes {
+		c.notes++
+		fmt.Fprintf(c.out, "cycle %d lost %d acknowledged writes: %s\n", t.cycles, v.lost, strings.Join(v.notes, "; "))
+	}
+	return srv, nil
+}
+
+func (c *campaign) check(srv *server, v *verdict) error {
+	db, err := srv.connect()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, w := range c.writers {
+		if err := w.check(ctx, db, v); err != nil {
+			return err
+		}
+	}
+	return c.shared.check(ctx, db, v)
+}
+
+// write lets all clients write and one save, until the server has been ended.
+func (c *campaign) write(srv *server, load time.Duration, end func() error) error {
+	var clients sync.WaitGroup
+	var ended atomic.Bool
+	for _, w := range c.writers {
+		clients.Go(func() { w.run(srv) })
+	}
+	pause := time.Duration(c.rng.Int64N(int64(mostLoad)))
+	clients.Go(func() { c.save(srv, pause, &ended) })
+	time.Sleep(load) // as long as the cycle is to last
+	err := end()
+	ended.Store(true)
+	clients.Wait()
+	for _, w := range c.writers {
+		err = errors.Join(err, w.err)
+	}
+	return err
+}
+
+// save saves, again and again, with pauses.
+func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) {
+	db, err := srv.connect()
+	if err != nil {
+		return
+	}
+	defer db.Close()
+	for !ended.Load() {
+		time.Sleep(pause)
+		if err := db.Save(context.Background()); err != nil {
+			return // of a server that has ended; others show in what is lost
+		}
+		c.total.saves++
+	}
+}
+
+// end ends the server, or the power, while clients write; now and then while it saves for the last time.
+func (c *campaign) end(srv *server, window time.Duration) error {
+	if c.rng.IntN(12) == 0 {
+		if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond)))) // a moment of chance, nothing is waited for
+	}
+	c.claim = verdict{end: time.Now(), window: window}
+	return c.cut(srv)
+}
+
+// cut kills the server; before that, it cuts the power of its disk, if it has one of its own.
+func (c *campaign) cut(srv *server) error {
+	if c.disk == nil {
+		srv.kill()
+		return nil
+	}
+	err := c.disk.cut()
+	srv.kill()
+	return errors.Join(err, c.disk.remount())
+}
+
+// endInOrder ends the server by SIGTERM: nothing may be lost.
+func (c *campaign) endInOrder(srv *server) error {
+	c.claim = verdict{end: time.Now()}
+	return srv.stop()
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	server  string // path of the binary
+	cycles  int
+	seed    uint64
+	clients int
+	ext4    bool
+	breakIt bool
+	window  time.Duration // what everysec and no may lose of what was acknowledged
+}
+
+func main() {
+	opt, err := parseOptions(os.Args[1:])
+	if err != nil {
+		os.Exit(2)
+	}
+	os.Exit(run(opt, os.Stdout))
+}
+
+func parseOptions(args []string) (opt options, err error) {
+	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
+	flags.StringVar(&opt.server, "server", "bin/cyberdb-fast", "`path` of the server")
+	flags.IntVar(&opt.cycles, "cycles", 2000, "how often the server is ended")
+	flags.Uint64Var(&opt.seed, "seed", 0, "what everything random is made from; 0: another one each time")
+	flags.IntVar(&opt.clients, "clients", 6, "clients that write")
+	flags.BoolVar(&opt.ext4, "ext4", false, "cut the power of an ext4 that is made and mounted for it; needs root")
+	flags.BoolVar(&opt.breakIt, "break", false, "acknowledge before the sync: losses must be found")
+	flags.DurationVar(&opt.window, "window", 0, "what everysec and no may lose (default 100ms; with -ext4 2s)")
+	if err := flags.Parse(args); err != nil {
+		return opt, err
+	}
+	if opt.seed == 0 {
+		opt.seed = rand.Uint64N(1_000_000) + 1
+	}
+	if opt.window == 0 {
+		opt.window = 100 * time.Millisecond
+		if opt.ext4 {
+			opt.window = 2 * time.Second
+		}
+	}
+	return opt, nil
+}
+
+// run runs the campaign and returns the exit code: 1 if anything was lost or wrong, 2 if it cannot run.
+func run(opt options, out io.Writer) int {
+	name := "crash"
+	if opt.ext4 {
+		name = "powercut-ext4"
+	}
+	fmt.Fprintf(out, "%s: seed %d\n", name, opt.seed)
+	c, err := newCampaign(opt, out)
+	if err != nil {
+		fmt.Fprintf(out, "%s: cannot run: %v\n", name, err)
+		return 2
+	}
+	failure := c.run()
+	if failure != nil {
+		fmt.Fprintf(out, "%s: %v\n", name, failure)
+	}
+	if err := c.close(failure != nil); err != nil {
+		failure = errors.Join(failure, err)
+		fmt.Fprintf(out, "%s: %v\n", name, err)
+	}
+	t := &c.total
+	fmt.Fprintf(out, "%s: %d saves; everysec and no lost %d of what was acknowledged, the oldest %v before the end (%v are allowed)\n",
+		name, t.saves, t.within, t.oldest.Round(100*time.Microsecond), opt.window)
+	fmt.Fprintf(out, "%s: %d cycles, %d acknowledged writes lost (%d acknowledged)\n", name, t.cycles, t.lost, t.acked)
+	if failure != nil || t.lost > 0 {
+		return 1
+	}
+	return 0
+}

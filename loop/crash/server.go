@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"cyberdb-fast/client"
+)
+
+const (
+	password = "correct horse battery staple"
+	// patience bounds every wait for the server.
+	patience = 30 * time.Second
+)
+
+// server is the real server, in a process of its own.
+type server struct {
+	cmd  *exec.Cmd
+	addr string       // TCP
+	log  bytes.Buffer // to be read when the process has ended
+	done chan struct{}
+	err  error // how it ended; valid when done is closed
+}
+
+// launch starts the binary, and does not wait until it serves.
+func launch(binary, dir, policy string) (*server, *bufio.Scanner, error) {
+	srv := &server{done: make(chan struct{})}
+	srv.cmd = exec.Command(binary, "--port", "0", "--dir", dir, "--fsync", policy, "--cycle", "0")
+	srv.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+password)
+	srv.cmd.Stderr = &srv.log
+	srv.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, banner, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	srv.cmd.Stdout = banner
+	err = srv.cmd.Start()
+	banner.Close()
+	if err != nil {
+		out.Close()
+		return nil, nil, err
+	}
+	go func() {
+		srv.err = srv.cmd.Wait()
+		out.Close()
+		close(srv.done)
+	}()
+	return srv, bufio.NewScanner(out), nil
+}
+
+// startServer starts the binary and returns when it serves.
+func startServer(binary, dir, policy string) (*server, error) {
+	srv, banner, err := launch(binary, dir, policy)
+	if err != nil {
+		return nil, err
+	}
+	late := time.AfterFunc(patience, func() { _ = srv.cmd.Process.Kill() })
+	defer late.Stop()
+	for srv.addr == "" && banner.Scan() {
+		if fields := strings.Fields(banner.Text()); len(fields) > 1 && fields[0] == "listening" {
+			srv.addr = fields[1]
+		}
+	}
+	if srv.addr == "" {
+		srv.kill()
+		return nil, fmt.Errorf("the server did not start: %w\n%s", srv.err, srv.log.String())
+	}
+	go func() {
+		for banner.Scan() {
+		}
+	}()
+	return srv, nil
+}
+
+// stop ends the server in order.
+func (srv *server) stop() error {
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("the server: %w", err)
+	}
+	select {
+	case <-srv.done:
+		if srv.err != nil {
+			return fmt.Errorf("the server ended with %w\n%s", srv.err, srv.log.String())
+		}
+		return nil
+	case <-time.After(patience):
+		srv.kill()
+		return fmt.Errorf("the server did not stop in %v", patience)
+	}
+}
+
+// kill ends it by SIGKILL.
+func (srv *server) kill() {
+	_ = srv.cmd.Process.Kill()
+	<-srv.done
+}
+
+// connect returns a client of one connection: its requests take effect in the order in which they are made.
+func (srv *server) connect() (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return client.Open(ctx, srv.addr, &client.Options{Password: password, Conns: 1, WaitTimeout: time.Millisecond})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func TestScript(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
+			"control": control, "exits": exits, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
 		},
 	})
 }
@@ -73,6 +74,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+// control SOCKET LINE TEXT: the server answers the line with one that holds the text.
+func control(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: control SOCKET LINE TEXT")
+	}
+	conn, err := net.DialTimeout("unix", ts.MkAbs(args[0]), patience)
+	ts.Check(err)
+	defer conn.Close()
+	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
+	_, err = fmt.Fprintln(conn, args[1])
+	ts.Check(err)
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	ts.Check(err)
+	if !strings.Contains(reply, args[2]) {
+		ts.Fatalf("the answer is %q, without %q", reply, args[2])
 	}
 }
 

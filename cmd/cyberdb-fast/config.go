@@ -131,7 +131,7 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 // usage returns the text of --help.
 func (f *flagSet) usage() string {
 	var b strings.Builder
-	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n\nServes dict and list tables. No flag is needed.\n")
+	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage + "\n\nServes dict and list tables. No flag is needed.\n")
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}

@@ -29,8 +29,15 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command; it returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
-	if len(args) > 0 && args[0] == "check" {
-		return check(args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "check":
+			return check(args[1:], stdout, stderr)
+		case exportCommand:
+			return runExport(args[1:], stdout, stderr)
+		case importCommand:
+			return runImport(args[1:], stdout, stderr)
+		}
 	}
 	flags, cfg := newFlags()
 	if err := flags.read(args, cfg, os.LookupEnv); err != nil {

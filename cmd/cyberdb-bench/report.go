@@ -113,7 +113,11 @@ func fillMarkdown(path, folder string, sections []page.Section) error {
 	return os.WriteFile(path, document, readable)
 }
 
-// drawSection writes the pictures that say more than the section's table: throughput by connections and pipeline, percentiles of open loops.
+// savingSection is the section of runs in whose middle something happens: it shows latency over time.
+const savingSection = "saving"
+
+// drawSection writes the pictures that say more than the section's table: throughput by connections and pipeline, percentiles of open loops, latency
+// over time around a save.
 func drawSection(folder string, s *page.Section) error {
 	all, err := page.Pictures(bench.NewSeries(s.Results.Runs))
 	if err != nil {
@@ -122,7 +126,7 @@ func drawSection(folder string, s *page.Section) error {
 	openLoop := slices.ContainsFunc(s.Results.Runs, func(r *bench.Report) bool { return r.Rate > 0 })
 	for _, p := range all {
 		kind, _, _ := strings.Cut(p.Name, "-")
-		if kind == "time" || (kind == "percentiles" && !openLoop) {
+		if kind == "time" && s.Name != savingSection || (kind == "percentiles" && !openLoop) {
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(folder, s.Name+"-"+p.Name+".svg"), p.SVG, readable); err != nil {

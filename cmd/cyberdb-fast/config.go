@@ -140,8 +140,7 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 // usage returns the text of --help.
 func (f *flagSet) usage() string {
 	var b strings.Builder
-	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       cyberdb-fast import OLD.cdb -o NEW.cdb    takes over a file of CyberDB 0.9.3\n\n" +
-		"Serves dict and list tables. No flag is needed.\n")
+	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage + "\n\nServes dict and list tables. No flag is needed.\n")
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}

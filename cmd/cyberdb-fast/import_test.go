@@ -22,7 +22,7 @@ func TestImportedIsServed(t *testing.T) {
 	for _, name := range []string{"all_basic_types", "extended_types", "large_20000", "tutorial", "never_started"} {
 		from := filepath.Join(root, "codec/legacy/testdata/cdb", name+".cdb")
 		to := filepath.Join(t.TempDir(), "data.cdb")
-		if _, err := importFile(from, to, legacy.RefuseClasses, &progress{to: io.Discard}); err != nil {
+		if _, err := importFile(from, to, legacy.RefuseClasses, nil); err != nil {
 			t.Fatal(err)
 		}
 		old, err := legacy.ParseFile(mustRead(t, from), legacy.RefuseClasses)

@@ -34,6 +34,8 @@ func run(args []string, stdout, stderr *os.File) int {
 		switch args[0] {
 		case "check":
 			return check(args[1:], stdout, stderr)
+		case exportCommand:
+			return runExport(args[1:], stdout, stderr)
 		case importCommand:
 			return runImport(args[1:], stdout, stderr)
 		}

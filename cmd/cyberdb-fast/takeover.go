@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/term"
-
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/persist"
 )
@@ -32,9 +30,7 @@ func takeOver(path string, classes legacy.Classes, stderr *os.File, log *slog.Lo
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was cut short
 		return fmt.Errorf("cannot take over %s: %w", path, err)
 	}
-	bar := progress{to: stderr, shown: term.IsTerminal(int(stderr.Fd())), file: path}
-	summary, err := importFile(path, fresh, classes, &bar)
-	bar.end()
+	summary, err := importFile(path, fresh, classes, fileProgress("taking over", stderr))
 	if err != nil {
 		return err
 	}

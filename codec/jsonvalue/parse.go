@@ -1,0 +1,241 @@
+package jsonvalue
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/bytedance/sonic"
+	"github.com/bytedance/sonic/ast"
+
+	"cyberdb-fast/codec/value"
+)
+
+// ErrSyntax is returned for text that is no JSON, or no form of a value.
+var ErrSyntax = errors.New("jsonvalue: not a value's JSON form")
+
+// maxNesting is how deep JSON may be nested: a dict with other keys than texts takes three levels, and no value has more than value.MaxDepth of them.
+const maxNesting = 4 * value.MaxDepth
+
+// Parse returns the encoding of the value that a text is the JSON form of.
+//
+// Errors: ErrSyntax; *value.PathError and *value.Error for what cannot be a value: too large, too deep, a key that is not hashable.
+func Parse(text string) ([]byte, error) {
+	if !sonic.ValidString(text) {
+		return nil, fmt.Errorf("%w: it is no JSON", ErrSyntax)
+	}
+	node, code := ast.NewParser(text).Parse()
+	if code != 0 {
+		return nil, fmt.Errorf("%w: %s", ErrSyntax, code.Message())
+	}
+	return ParseNode(&node)
+}
+
+// ParseNode is Parse for a part of a text that has been parsed.
+func ParseNode(node *ast.Node) ([]byte, error) {
+	v, err := decode(node, 0)
+	if err != nil {
+		return nil, err
+	}
+	b, err := value.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := value.Check(b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// encoded is a value by its encoding.
+type encoded []byte
+
+func decode(node *ast.Node, depth int) (any, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("%w: it is nested too deep", ErrSyntax)
+	}
+	switch node.TypeSafe() {
+	case ast.V_NULL:
+		return nil, nil
+	case ast.V_TRUE:
+		return true, nil
+	case ast.V_FALSE:
+		return false, nil
+	case ast.V_NUMBER:
+		return decodeNumber(node)
+	case ast.V_STRING:
+		return node.StrictString()
+	case ast.V_ARRAY:
+		return decodeArray(node, depth)
+	case ast.V_OBJECT:
+		return decodeObject(node, depth)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrSyntax, node.Check())
+}
+
+func decodeNumber(node *ast.Node) (any, error) {
+	number, err := node.StrictNumber()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	text := number.String()
+	if strings.ContainsAny(text, ".eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+		}
+		return f, nil
+	}
+	return decodeInt(text)
+}
+
+func decodeInt(text string) (any, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q is no int", ErrSyntax, text)
+	}
+	return n, nil
+}
+
+func decodeArray(node *ast.Node, depth int) ([]any, error) {
+	items := []any{}
+	var failed error
+	err := node.ForEach(func(_ ast.Sequence, item *ast.Node) bool {
+		var v any
+		if v, failed = decode(item, depth+1); failed == nil {
+			items = append(items, v)
+		}
+		return failed == nil
+	})
+	return items, errors.Join(failed, err)
+}
+
+func decodeObject(node *ast.Node, depth int) (any, error) {
+	pairs := value.Dict{}
+	var tagged any
+	var failed error
+	isTagged := false
+	err := node.ForEach(func(path ast.Sequence, item *ast.Node) bool {
+		key := *path.Key
+		switch {
+		case isTagged && key != keyRepr:
+			failed = fmt.Errorf("%w: an object whose key begins with $ has no others", ErrSyntax)
+		case isTagged: // for readers
+		case path.Index == 0 && strings.HasPrefix(key, "$"):
+			isTagged = true
+			tagged, failed = decodeTagged(key, item, depth)
+		default:
+			var v any
+			v, failed = decode(item, depth+1)
+			pairs = append(pairs, value.Pair{Key: key, Value: v})
+		}
+		return failed == nil
+	})
+	if err = errors.Join(failed, err); err != nil {
+		return nil, err
+	}
+	if isTagged {
+		return tagged, nil
+	}
+	return pairs, nil
+}
+
+// decodeTagged returns the value of an object with a key that begins with a dollar.
+func decodeTagged(key string, node *ast.Node, depth int) (any, error) {
+	switch key {
+	case keyTuple, keySet, keyFrozenSet, keyDict, keyOrderedDict, keyCounter:
+		if node.TypeSafe() != ast.V_ARRAY {
+			return nil, fmt.Errorf("%w: %s is followed by a list", ErrSyntax, key)
+		}
+		items, err := decodeArray(node, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		return collected(key, items)
+	}
+	text, err := node.StrictString()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is followed by a text", ErrSyntax, key)
+	}
+	return scalar(key, text)
+}
+
+func collected(key string, items []any) (any, error) {
+	switch key {
+	case keyTuple:
+		return value.Tuple(items), nil
+	case keySet:
+		return value.Set(items), nil
+	case keyFrozenSet:
+		return value.FrozenSet(items), nil
+	}
+	pairs := make([]value.Pair, len(items))
+	for i, item := range items {
+		pair, ok := item.([]any)
+		if !ok || len(pair) != 2 {
+			return nil, fmt.Errorf("%w: %s is followed by a list of pairs", ErrSyntax, key)
+		}
+		pairs[i] = value.Pair{Key: pair[0], Value: pair[1]}
+	}
+	switch key {
+	case keyOrderedDict:
+		return value.OrderedDict(pairs), nil
+	case keyCounter:
+		return value.Counter(pairs), nil
+	}
+	return value.Dict(pairs), nil
+}
+
+func scalar(key, text string) (any, error) {
+	switch key {
+	case keyBigInt:
+		return decodeInt(text)
+	case keyFloat:
+		switch text {
+		case "nan":
+			return math.NaN(), nil
+		case "inf":
+			return math.Inf(1), nil
+		case "-inf":
+			return math.Inf(-1), nil
+		}
+	case keyDecimal:
+		return value.Decimal(text), nil
+	case keyUUID:
+		b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+		if err == nil && len(b) == len(value.UUID{}) {
+			return value.UUID(b), nil
+		}
+	case keyBytes, keyByteArray, keyEncoded:
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrSyntax, key, err)
+		}
+		return data(key, b)
+	}
+	return nil, fmt.Errorf("%w: %s of %.40q", ErrSyntax, key, text)
+}
+
+func data(key string, b []byte) (any, error) {
+	switch key {
+	case keyBytes:
+		return b, nil
+	case keyByteArray:
+		return value.ByteArray(b), nil
+	}
+	if n, err := value.Check(b); err != nil || n != len(b) {
+		return nil, fmt.Errorf("%w: %s holds no encoding of one value", ErrSyntax, key)
+	}
+	return encoded(b), nil
+}
+
+// AppendCyberDB implements value.Marshaler: an encoding may stand inside a container.
+func (e encoded) AppendCyberDB(dst []byte) ([]byte, error) { return append(dst, e...), nil }

@@ -36,7 +36,7 @@ func TestHeldReplyIsSent(t *testing.T) {
 			}
 		}
 	}()
-	for i := range 1000 {
+	for i := range 300 {
 		w.ok(codec.OpDictSet, "d", "a", i)
 	}
 }
@@ -101,17 +101,22 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	srv := keptServer(t, faults, func(d *Data) { d.Fsync = persist.Always })
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
-	const values, size = 120, 800 << 10
-	for i := range values {
-		w.ok(codec.OpDictSet, "d", i, strings.Repeat("x", size))
+	const values, size = 96, 800 << 10
+	for i := 0; i < values; i += 24 {
+		args := []any{"d"}
+		for k := range 24 {
+			args = append(args, i+k, strings.Repeat("x", size))
+		}
+		w.ok(codec.OpDictUpdate, args...)
 	}
+	before := srv.store.Clock()
 	hold.Store(true)
 	for range values {
 		w.write(w.request(codec.OpDictPopItem, "d"))
 	}
 	w.write(w.request(codec.OpPing))
 	<-blocked
-	for paused := 0; paused == 0 && srv.store.Clock() < 1+2*values; { // until the server has had enough, or has done them all
+	for paused := 0; paused == 0 && srv.store.Clock() < before+values; { // until the server has had enough, or has done them all
 		srv.sessions.eachPaused(func(*session) { paused++ })
 		runtime.Gosched()
 	}

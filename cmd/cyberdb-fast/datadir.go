@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop"
 )
 
 // Files in the data directory, beside the password.
@@ -23,6 +24,9 @@ const (
 
 	controlFile = "control.sock" // of a server that runs: it takes requests that no client may make
 )
+
+// lockSuffix ends the name of a file like lockFile, which lies beside the data file.
+const lockSuffix = ".lock"
 
 // dataDir is the directory with what outlives a restart. One server holds it at a time.
 type dataDir struct {
@@ -52,11 +56,42 @@ func openDataDir(path string) (*dataDir, error) {
 	return dir, nil
 }
 
-// acquire takes the lock. The file stays when it is given up: removing it would let two servers lock two files of one name.
-func (d *dataDir) acquire() error {
-	f, err := os.OpenFile(d.file(lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+// acquire takes the lock.
+func (d *dataDir) acquire() (err error) {
+	var holder string
+	d.lock, holder, err = takeLock(d.file(lockFile))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir", d.path, holder)
+	}
+	return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
+}
+
+// lockData takes the lock of the data file, which lies beside it: another server may use that file from another data directory.
+func lockData(file string) (*os.File, error) {
+	err := os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		var holder string
+		var lock *os.File
+		lock, holder, err = takeLock(file + lockSuffix)
+		switch {
+		case err == nil:
+			return lock, nil
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return nil, fmt.Errorf("the data file %s is in use by process %s: stop it, or choose another file with --file", file, holder)
+		}
+	}
+	return nil, fmt.Errorf("%w: %w: %s", loop.ErrData, err, dataAdvice(err, file))
+}
+
+// takeLock opens a lock file, locks it and writes the process id to it. The file stays when the lock is given up: removing it would let two servers lock
+// two files of one name. Errors: EWOULDBLOCK if another process, the holder, has the lock.
+func takeLock(path string) (f *os.File, holder string, err error) {
+	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
+		return nil, "", err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
@@ -66,16 +101,14 @@ func (d *dataDir) acquire() error {
 		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
 	}
 	if err == nil {
-		d.lock = f
-		return nil
+		return f, "", nil
 	}
-	defer f.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir",
-			d.path, strings.TrimSpace(string(pid)))
+		holder = strings.TrimSpace(string(pid))
 	}
-	return fmt.Errorf("cannot lock the data directory: %w; choose another with --dir", err)
+	_ = f.Close()
+	return nil, holder, err
 }
 
 // close gives the directory up.

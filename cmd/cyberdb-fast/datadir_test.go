@@ -145,3 +145,22 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestDataFileIsLocked: one data file is used by one server, whatever their data directories are.
+func TestDataFileIsLocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "data.cdb")
+	lock, err := lockData(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = lockData(file)
+	if want := fmt.Sprintf("data.cdb is in use by process %d:", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("locked twice, or another error: %v", err)
+	}
+	_ = lock.Close()
+	lock, err = lockData(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = lock.Close()
+}

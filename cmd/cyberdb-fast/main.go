@@ -65,6 +65,11 @@ func run(args []string, stdout, stderr *os.File) int {
 		return usageError(stderr, err)
 	}
 	defer dir.close()
+	lock, err := lockData(cfg.dataPath(dir))
+	if err != nil {
+		return usageError(stderr, err)
+	}
+	defer lock.Close()
 	stopProfile, err := startProfile(cfg.cpuProfile, log)
 	if err != nil {
 		return usageError(stderr, err)

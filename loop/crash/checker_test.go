@@ -26,7 +26,9 @@ func TestChecker(t *testing.T) {
 			w.history = append(w.history, deed{&write{apply: func(m model) { m[w.prefix+"more"] = newDict() }}, time.Now()})
 			return nil
 		}, ""},
-		{"own key changed", func(w *writer) error { return client.DictOf[string, string](c, w.prefix+dictName).Set(ctx, "first", "x") }, "never held"},
+		{"own key changed", func(w *writer) error {
+			return client.DictOf[string, string](c, w.prefix+dictName).Set(ctx, "first", "x")
+		}, "never held"},
 		{"own element twice", func(w *writer) error { return client.ListOf[string](c, w.prefix+listName).Append(ctx, "x") }, "never held"},
 		{"own table gone", func(w *writer) error { return c.Drop(ctx, w.prefix+dictName) }, "never held"},
 		{"increment lost", func(*writer) error { _, err := counter.Increment(ctx, "sum", -1); return err }, ""},
@@ -73,7 +75,7 @@ func TestChecker(t *testing.T) {
 			if err := s.furnish(ctx, c); err != nil {
 				t.Fatal(err)
 			}
-			w := newWriter(i, 1, s)
+			w := newWriter(i, options{seed: 1}, s)
 			check := func() (verdict, error) {
 				v := verdict{end: time.Now()}
 				if err := w.check(ctx, c, &v); err != nil {

@@ -34,9 +34,9 @@ type campaign struct {
 
 // totals are what a campaign has seen.
 type totals struct {
-	cycles, acked, lost, within int
-	oldest                      []time.Duration // of each restart that has lost something and may
-	saves                       int64
+	cycles, acked, lost, within, late int
+	oldest                            []time.Duration // of each restart that has lost something and may
+	saves                             int64
 }
 
 const (
@@ -169,7 +169,7 @@ func (c *campaign) endWhileStarting(policy string) error {
 		return err
 	}
 	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
-	return c.cut(srv)
+	return c.cut(srv, c.cutsPower())
 }
 
 // restart starts the server on what is there, and judges that.
@@ -187,6 +187,7 @@ func (c *campaign) restart(policy string) (*server, error) {
 	t.acked += v.acked
 	t.lost += v.lost
 	t.within += v.within
+	t.late += v.late
 	if v.within > 0 {
 		t.oldest = append(t.oldest, v.oldest)
 	}
@@ -262,13 +263,17 @@ func (c *campaign) end(srv *server, window time.Duration) error {
 		}
 		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond)))) // a moment of chance, nothing is waited for
 	}
-	c.claim = verdict{end: time.Now(), window: window}
-	return c.cut(srv)
+	power := c.cutsPower()
+	c.claim = verdict{end: time.Now(), window: window, power: power}
+	return c.cut(srv, power)
 }
 
-// cut kills the server; before that, it cuts the power of its disk, if it has one of its own, but for one time in four.
-func (c *campaign) cut(srv *server) error {
-	if c.disk == nil || c.rng.IntN(4) == 0 {
+// cutsPower says whether the next end is one of the power: three times in four, if the disk can lose it.
+func (c *campaign) cutsPower() bool { return c.disk != nil && c.rng.IntN(4) > 0 }
+
+// cut kills the server; before that, it may cut the power of its disk.
+func (c *campaign) cut(srv *server, power bool) error {
+	if !power {
 		srv.kill()
 		return nil
 	}

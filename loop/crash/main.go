@@ -75,6 +75,9 @@ func run(opt options, out io.Writer) int {
 	}
 	t := &c.total
 	fmt.Fprintf(out, "%s: %d saves; %s (%v are allowed)\n", name, t.saves, t.windows(), opt.window)
+	if t.late > 0 {
+		fmt.Fprintf(out, "%s: %d writes were acknowledged after the power had been cut, and are lost\n", name, t.late)
+	}
 	fmt.Fprintf(out, "%s: %d cycles, %d acknowledged writes lost (%d acknowledged)\n", name, t.cycles, t.lost, t.acked)
 	if failure != nil || t.lost > 0 {
 		return 1

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,20 +34,31 @@ type campaign struct {
 
 // totals are what a campaign has seen.
 type totals struct {
-	cycles, acked, lost, within int
-	oldest                      time.Duration
-	saves                       int64
+	cycles, acked, lost, within, late int
+	oldest                            []time.Duration // of each restart that has lost something and may
+	saves                             int64
 }
 
 const (
 	// What a cycle lasts, while clients write.
 	leastLoad = 30 * time.Millisecond
 	mostLoad  = 170 * time.Millisecond
-	// longLoad is what a cycle with everysec lasts on a disk that loses power: more than its window.
-	longLoad = 4 * time.Second
+	// One cycle in longOneIn of those that may lose something lasts two windows: what is older than one must be there.
+	longOneIn = 16
 	// mostNotes is how many losses are told one by one.
 	mostNotes = 10
 )
+
+// windows says how old what was lost was, where something may be lost.
+func (t *totals) windows() string {
+	if t.within == 0 {
+		return "nothing was lost under everysec and no"
+	}
+	slices.Sort(t.oldest)
+	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+	return fmt.Sprintf("everysec and no lost %d writes in %d cycles, the oldest of a cycle acknowledged %v (median), %v (worst) before its end",
+		t.within, len(t.oldest), round(t.oldest[len(t.oldest)/2]), round(t.oldest[len(t.oldest)-1]))
+}
 
 func newCampaign(opt options, out io.Writer) (*campaign, error) {
 	if _, err := os.Stat(opt.server); err != nil {
@@ -58,7 +70,7 @@ func newCampaign(opt options, out io.Writer) (*campaign, error) {
 	}
 	c := &campaign{options: opt, out: out, stop: make(chan os.Signal, 1), work: work, rng: rand.New(rand.NewPCG(opt.seed, 0)), shared: newShared()}
 	for i := range opt.clients {
-		c.writers = append(c.writers, newWriter(i, opt.seed, c.shared))
+		c.writers = append(c.writers, newWriter(i, opt, c.shared))
 	}
 	if opt.ext4 {
 		if c.disk, err = newDisk(work); err != nil {
@@ -108,6 +120,9 @@ func (c *campaign) run() error {
 	if err != nil {
 		return fmt.Errorf("after the last cycle: %w", err)
 	}
+	if c.total.acked == 0 {
+		return errors.Join(errors.New("nothing was ever acknowledged"), srv.stop())
+	}
 	return srv.stop()
 }
 
@@ -136,8 +151,8 @@ func (c *campaign) cycle() error {
 		return err
 	}
 	load := leastLoad + time.Duration(c.rng.Int64N(int64(mostLoad-leastLoad)))
-	if c.disk != nil && policy == "everysec" {
-		load = longLoad
+	if window > 0 && (c.disk != nil || c.rng.IntN(longOneIn) == 0) {
+		load = 2 * window
 	}
 	orderly := !c.breakIt && c.rng.IntN(20) == 0
 	end := func() error { return c.end(srv, window) }
@@ -154,7 +169,7 @@ func (c *campaign) endWhileStarting(policy string) error {
 		return err
 	}
 	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
-	return c.cut(srv)
+	return c.cut(srv, c.cutsPower())
 }
 
 // restart starts the server on what is there, and judges that.
@@ -172,7 +187,10 @@ func (c *campaign) restart(policy string) (*server, error) {
 	t.acked += v.acked
 	t.lost += v.lost
 	t.within += v.within
-	t.oldest = max(t.oldest, v.oldest)
+	t.late += v.late
+	if v.within > 0 {
+		t.oldest = append(t.oldest, v.oldest)
+	}
 	if v.lost > 0 && c.notes < mostNotes {
 		c.notes++
 		fmt.Fprintf(c.out, "cycle %d lost %d acknowledged writes: %s\n", t.cycles, v.lost, strings.Join(v.notes, "; "))
@@ -204,11 +222,13 @@ func (c *campaign) write(srv *server, load time.Duration, end func() error) erro
 		clients.Go(func() { w.run(srv) })
 	}
 	pause := time.Duration(c.rng.Int64N(int64(mostLoad)))
-	clients.Go(func() { c.save(srv, pause, &ended) })
+	var unsaved error
+	clients.Go(func() { unsaved = c.save(srv, pause, &ended) })
 	time.Sleep(load) // as long as the cycle is to last
 	err := end()
 	ended.Store(true)
 	clients.Wait()
+	err = errors.Join(err, unsaved)
 	for _, w := range c.writers {
 		err = errors.Join(err, w.err)
 	}
@@ -216,19 +236,23 @@ func (c *campaign) write(srv *server, load time.Duration, end func() error) erro
 }
 
 // save saves, again and again, with pauses.
-func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) {
+func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) error {
 	db, err := srv.connect()
 	if err != nil {
-		return
+		return nil // the end came first
 	}
 	defer db.Close()
 	for !ended.Load() {
 		time.Sleep(pause)
 		if err := db.Save(context.Background()); err != nil {
-			return // of a server that has ended; others show in what is lost
+			if isEnd(err, c.disk != nil) {
+				return nil
+			}
+			return fmt.Errorf("saving: %w", err)
 		}
 		c.total.saves++
 	}
+	return nil
 }
 
 // end ends the server, or the power, while clients write; now and then while it saves for the last time.
@@ -239,13 +263,17 @@ func (c *campaign) end(srv *server, window time.Duration) error {
 		}
 		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond)))) // a moment of chance, nothing is waited for
 	}
-	c.claim = verdict{end: time.Now(), window: window}
-	return c.cut(srv)
+	power := c.cutsPower()
+	c.claim = verdict{end: time.Now(), window: window, power: power}
+	return c.cut(srv, power)
 }
 
-// cut kills the server; before that, it cuts the power of its disk, if it has one of its own.
-func (c *campaign) cut(srv *server) error {
-	if c.disk == nil {
+// cutsPower says whether the next end is one of the power: three times in four, if the disk can lose it.
+func (c *campaign) cutsPower() bool { return c.disk != nil && c.rng.IntN(4) > 0 }
+
+// cut kills the server; before that, it may cut the power of its disk.
+func (c *campaign) cut(srv *server, power bool) error {
+	if !power {
 		srv.kill()
 		return nil
 	}

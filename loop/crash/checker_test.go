@@ -75,7 +75,7 @@ func TestChecker(t *testing.T) {
 			if err := s.furnish(ctx, c); err != nil {
 				t.Fatal(err)
 			}
-			w := newWriter(i, 1, s)
+			w := newWriter(i, options{seed: 1}, s)
 			check := func() (verdict, error) {
 				v := verdict{end: time.Now()}
 				if err := w.check(ctx, c, &v); err != nil {
@@ -111,22 +111,26 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// TestVerdict: only what was acknowledged within the window may be lost.
+// TestVerdict: only what was acknowledged within the window, or after the power was cut, may be lost.
 func TestVerdict(t *testing.T) {
 	end := time.Now()
 	for _, tt := range []struct {
-		window, before time.Duration
-		lost, within   int
+		power              bool
+		window, before     time.Duration
+		lost, within, late int
 	}{
-		{0, 0, 1, 0},
-		{0, -time.Millisecond, 1, 0}, // answered while it ended
-		{time.Second, 999 * time.Millisecond, 0, 1},
-		{time.Second, 1001 * time.Millisecond, 1, 0},
+		{false, 0, 0, 1, 0, 0},
+		{false, 0, -time.Millisecond, 1, 0, 0}, // answered while it ended
+		{false, time.Second, 999 * time.Millisecond, 0, 1, 0},
+		{false, time.Second, 1001 * time.Millisecond, 1, 0, 0},
+		{true, 0, -time.Millisecond, 0, 0, 1},
+		{true, 0, 0, 1, 0, 0},
+		{true, time.Second, -time.Millisecond, 0, 1, 0},
 	} {
-		v := verdict{end: end, window: tt.window}
+		v := verdict{end: end, window: tt.window, power: tt.power}
 		v.lose(end.Add(-tt.before))
-		if v.lost != tt.lost || v.within != tt.within {
-			t.Errorf("window %v, %v before the end: %d lost, %d within it", tt.window, tt.before, v.lost, v.within)
+		if v.lost != tt.lost || v.within != tt.within || v.late != tt.late {
+			t.Errorf("%+v: %d lost, %d within the window, %d late", tt, v.lost, v.within, v.late)
 		}
 	}
 }

@@ -4,7 +4,8 @@
 // what it holds is compared with what was acknowledged, several clients write as fast as they can while others save, and then it is ended:
 //
 //   - by SIGKILL, most often; now and then within its last save after SIGTERM, while it still loads, or in order;
-//   - with -ext4, by a power cut: the database is on an ext4 of its own, which drops all that is not on disk (FS_IOC_GOINGDOWN).
+//   - with -ext4, by a power cut: the database is on an ext4 of its own, which drops all that is not on disk (FS_IOC_GOINGDOWN),
+//     and now and then by a kill alone.
 //
 // Each client has tables of its own, and what these hold must be what they held after one of its writes: none applied by half, none out of order,
 // the last that was acknowledged among them. All clients share a counter, a queue and a dict whose keys are always set together.

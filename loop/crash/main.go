@@ -37,7 +37,7 @@ func parseOptions(args []string) (opt options, err error) {
 	flags.IntVar(&opt.clients, "clients", 6, "clients that write")
 	flags.BoolVar(&opt.ext4, "ext4", false, "cut the power of an ext4 that is made and mounted for it; needs root")
 	flags.BoolVar(&opt.breakIt, "break", false, "acknowledge before the sync: losses must be found")
-	flags.DurationVar(&opt.window, "window", 0, "what everysec and no may lose (default 100ms; with -ext4 2s)")
+	flags.DurationVar(&opt.window, "window", 0, "what everysec and no may lose (default 1s; with -ext4 2s)")
 	if err := flags.Parse(args); err != nil {
 		return opt, err
 	}
@@ -45,7 +45,7 @@ func parseOptions(args []string) (opt options, err error) {
 		opt.seed = rand.Uint64N(1_000_000) + 1
 	}
 	if opt.window == 0 {
-		opt.window = 100 * time.Millisecond
+		opt.window = time.Second
 		if opt.ext4 {
 			opt.window = 2 * time.Second
 		}
@@ -74,8 +74,10 @@ func run(opt options, out io.Writer) int {
 		fmt.Fprintf(out, "%s: %v\n", name, err)
 	}
 	t := &c.total
-	fmt.Fprintf(out, "%s: %d saves; everysec and no lost %d of what was acknowledged, the oldest %v before the end (%v are allowed)\n",
-		name, t.saves, t.within, t.oldest.Round(100*time.Microsecond), opt.window)
+	fmt.Fprintf(out, "%s: %d saves; %s (%v are allowed)\n", name, t.saves, t.windows(), opt.window)
+	if t.late > 0 {
+		fmt.Fprintf(out, "%s: %d writes were acknowledged after the power had been cut, and are lost\n", name, t.late)
+	}
 	fmt.Fprintf(out, "%s: %d cycles, %d acknowledged writes lost (%d acknowledged)\n", name, t.cycles, t.lost, t.acked)
 	if failure != nil || t.lost > 0 {
 		return 1

@@ -20,6 +20,7 @@ type deed struct {
 type writer struct {
 	author
 	number  int
+	onDisk  bool // that loses power: the server may find that it cannot write
 	shared  *shared
 	base    model  // what the tables held when the cycle began
 	history []deed // since, in order
@@ -27,10 +28,10 @@ type writer struct {
 	err     error // what the server did wrong
 }
 
-func newWriter(number int, seed uint64, s *shared) *writer {
+func newWriter(number int, opt options, s *shared) *writer {
 	return &writer{
-		author: author{rng: rand.New(rand.NewPCG(seed, uint64(number)+1)), prefix: fmt.Sprintf("client %d ", number), live: model{}},
-		number: number, shared: s, base: model{},
+		author: author{rng: rand.New(rand.NewPCG(opt.seed, uint64(number)+1)), prefix: fmt.Sprintf("client %d ", number), live: model{}},
+		number: number, onDisk: opt.ext4, shared: s, base: model{},
 	}
 }
 
@@ -51,21 +52,17 @@ func (w *writer) run(srv *server) {
 		}
 		err = w.step(c)
 	}
-	if !isEnd(err) {
+	if !isEnd(err, w.onDisk) {
 		w.err = fmt.Errorf("client %d: %w", w.number, err)
 	}
 }
 
-// isEnd says whether an error is what a client sees when its server ends, or can write no more.
-func isEnd(err error) bool {
-	for _, end := range []error{
-		client.ErrConnectionLost, client.ErrUnsent, client.ErrShuttingDown, client.ErrNotDurable, client.ErrReadOnly,
-	} {
-		if errors.Is(err, end) {
-			return true
-		}
+// isEnd says whether an error is what a client sees when its server ends, or, on a disk that loses power, can write no more.
+func isEnd(err error, onDisk bool) bool {
+	if errors.Is(err, client.ErrNotDurable) || errors.Is(err, client.ErrReadOnly) {
+		return onDisk
 	}
-	return false
+	return errors.Is(err, client.ErrConnectionLost) || errors.Is(err, client.ErrUnsent) || errors.Is(err, client.ErrShuttingDown)
 }
 
 // step sends some writes together, or one that goes alone.

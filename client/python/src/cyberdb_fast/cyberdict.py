@@ -57,12 +57,12 @@ class CyberDict(Handle, MutableMapping[K, V]):
     def __or__(self, other: Mapping[Any, Any]) -> Dict[Any, Any]:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return {**self.copy(), **as_dict(other)}
+        return dict(self.copy()) | (other if isinstance(other, dict) else as_dict(other))
 
     def __ror__(self, other: Mapping[Any, Any]) -> Dict[Any, Any]:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return {**as_dict(other), **self.copy()}
+        return (other if isinstance(other, dict) else as_dict(other)) | dict(self.copy())
 
     def __ior__(self, other: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> CyberDict[K, V]:
         self.update(other)

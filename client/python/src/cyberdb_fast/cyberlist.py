@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable, Iterable, Iterator, List, MutableSequence, Optional, SupportsIndex, TypeVar, Union, cast, overload
 
 from . import frames, requests
@@ -124,7 +125,7 @@ class CyberList(Handle, MutableSequence[V]):
         """How many elements equal value."""
         return self._perform(requests.list_count(self._t, value))
 
-    def index(self, value: Any, start: SupportsIndex = 0, stop: Optional[SupportsIndex] = None) -> int:
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> int:
         """Where the first element is that equals value. Errors: ValueError if there is none."""
         return self._perform(requests.list_index(self._t, value, start, stop))
 
@@ -153,4 +154,6 @@ class CyberList(Handle, MutableSequence[V]):
 
 def _content(values: Iterable[Any]) -> List[Any]:
     """The elements of any iterable; those of a table in one request."""
-    return values.copy() if isinstance(values, CyberList) else list(values)
+    if isinstance(values, CyberList):
+        return values.copy()
+    return [value for value in values]  # noqa: C416 # list() trusts __length_hint__, which may lie

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex, Tuple, TypeVar, Union, overload
 
 from . import requests
@@ -221,7 +222,7 @@ class ListPipeline(Generic[V]):
     def count(self, value: Any) -> Result[int]:
         return self._add(requests.list_count(self._t, value))
 
-    def index(self, value: Any, start: SupportsIndex = 0, stop: Optional[SupportsIndex] = None) -> Result[int]:
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Result[int]:
         return self._add(requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> Result[None]:

@@ -370,6 +370,8 @@ def list_set(t: bytes, index: Index, value: Any) -> Request[None]:
 
 
 def _iterable(s: slice, value: Any) -> List[Any]:
+    if s.step is not None and _slice_index(s.step) == 0:
+        raise ValueError("slice step cannot be zero")
     try:
         return list(value)
     except TypeError as e:
@@ -420,9 +422,12 @@ def list_count(t: bytes, value: Any) -> Request[int]:
     return Request(frames.LIST_COUNT, t + encode(value), _value)
 
 
-def list_index(t: bytes, value: Any, start: SupportsIndex, stop: Optional[SupportsIndex]) -> Request[int]:
-    payload = t + encode(value) + encode(_slice_index(start))
-    return Request(frames.LIST_INDEX, payload if stop is None else payload + encode(_slice_index(stop)), _value)
+def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) -> Request[int]:
+    try:
+        ends = operator.index(start), operator.index(stop)
+    except TypeError:
+        raise TypeError("slice indices must be integers or have an __index__ method") from None
+    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), _value)
 
 
 def list_contains(t: bytes, value: Any) -> Request[bool]:

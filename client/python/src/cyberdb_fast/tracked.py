@@ -113,12 +113,13 @@ for _base, _names in _MUTATORS.items():
 
 tracked_list: Type[Any] = _TRACKED[list]
 tracked_dict: Type[Any] = _TRACKED[dict]
-tracked_set: Type[Any] = _TRACKED[set]
-tracked_bytearray: Type[Any] = _TRACKED[bytearray]
-tracked_ordered_dict: Type[Any] = _TRACKED[OrderedDict]
-tracked_deque: Type[Any] = _TRACKED[deque]
-tracked_counter: Type[Any] = _TRACKED[Counter]
-tracked_default_dict: Type[Any] = _TRACKED[defaultdict]
+
+
+def track(base: type, *args: Any) -> Any:
+    """A tracked base(*args). (Some are filled by their own methods, so they count as changed when they are made.)"""
+    value = _TRACKED[base](*args)
+    stored(value)
+    return value
 
 
 def stored(value: Any) -> None:

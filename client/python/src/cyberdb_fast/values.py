@@ -289,12 +289,12 @@ def _read_time(payload: bytes) -> datetime.time:
 
 def _read_deque(payload: bytes) -> Any:
     maxlen, *items = _inner(payload)
-    return tracked.tracked_deque(items, maxlen)
+    return tracked.track(deque, items, maxlen)
 
 
 def _read_default_dict(payload: bytes) -> Any:
     name, items = _inner(payload)
-    return tracked.tracked_default_dict(_FACTORIES.get(name), items)
+    return tracked.track(defaultdict, _FACTORIES.get(name), items)
 
 
 def _read_exception(payload: bytes) -> Any:
@@ -308,10 +308,10 @@ def _read_exception(payload: bytes) -> Any:
 _READERS: Dict[int, Callable[[bytes], Any]] = {
     INT: lambda payload: int.from_bytes(payload, "big", signed=True),
     TUPLE: lambda payload: tuple(_inner(payload)),
-    SET: lambda payload: tracked.tracked_set(_inner(payload)),
+    SET: lambda payload: tracked.track(set, _inner(payload)),
     FROZENSET: lambda payload: frozenset(_inner(payload)),
-    BYTEARRAY: lambda payload: tracked.tracked_bytearray(payload),
-    ORDERED_DICT: lambda payload: tracked.tracked_ordered_dict(_inner(payload)),
+    BYTEARRAY: lambda payload: tracked.track(bytearray, payload),
+    ORDERED_DICT: lambda payload: tracked.track(OrderedDict, _inner(payload)),
     DATETIME: _read_datetime,
     DATE: lambda payload: datetime.date.fromordinal(int.from_bytes(payload, "big")),
     TIME: _read_time,
@@ -323,7 +323,7 @@ _READERS: Dict[int, Callable[[bytes], Any]] = {
     RANGE: lambda payload: range(*_inner(payload)),
     SLICE: lambda payload: slice(*_inner(payload)),
     DEQUE: _read_deque,
-    COUNTER: lambda payload: tracked.tracked_counter(_inner(payload)),
+    COUNTER: lambda payload: tracked.track(Counter, _inner(payload)),
     DEFAULT_DICT: _read_default_dict,
     SINGLETON: lambda payload: _SINGLETONS[payload[0]],
     EXCEPTION: _read_exception,

@@ -48,6 +48,6 @@ def x25519(scalar: bytes, point: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(scalar).exchange(X25519PublicKey.from_public_bytes(point))
 
 
-def session_key(sid: bytes, shared: bytes, initiator: bytes, responder: bytes) -> bytes:
-    """ISK, 64 bytes, from both shares in their roles; no associated data."""
-    return hashlib.sha512(lv_cat(DOMAIN + b"_ISK", sid, shared) + lv_cat(initiator, b"") + lv_cat(responder, b"")).digest()
+def session_key(sid: bytes, shared: bytes, ya: bytes, yb: bytes, ada: bytes = b"", adb: bytes = b"") -> bytes:
+    """ISK, 64 bytes, from the initiator's and the responder's share, each with its associated data."""
+    return hashlib.sha512(lv_cat(DOMAIN + b"_ISK", sid, shared) + lv_cat(ya, ada) + lv_cat(yb, adb)).digest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -46,6 +48,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@contextmanager
+def suspended(server: Server) -> Iterator[None]:
+    """The server answers nothing meanwhile."""
+    process = server._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Client:
             sink.truncate()
             return connection.stream(request, sink)
 
-        sink = request.spool()
+        sink = requests.spool()
         try:
             return requests.spooled(request, sink, self._with_connection(exchange, [request]))
         except BaseException:
@@ -147,6 +147,20 @@ def _may_repeat(e: BaseException, batch: Iterable[Request[Any]]) -> bool:
     return isinstance(e, NotSent) or all(request.opcode in READS for request in batch)
 
 
+def check_dict_content(content: Any) -> Dict[Any, Any]:
+    """The content of a new dict. WrongInputCyberDBError if it is no mapping."""
+    if not isinstance(content, (Mapping, type(None))):
+        raise WrongInputCyberDBError(f"the content of a dict is a mapping, not {type(content).__name__}")
+    return {} if content is None else as_dict(content)
+
+
+def check_list_content(content: Any) -> Iterable[Any]:
+    """The content of a new list. WrongInputCyberDBError if it is no list or what can stand for one."""
+    if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
+        raise WrongInputCyberDBError(f"the content of a list is a list, not {type(content).__name__}")
+    return () if content is None else content
+
+
 class Proxy:
     """Reaches the tables of a server between connect() and close(), or inside `with`.
 
@@ -182,9 +196,7 @@ class Proxy:
         Errors: TableExists; WrongTableKind; WrongInputCyberDBError if content is no mapping.
         """
         name = requests.table_name(table_name)
-        if not isinstance(content, (Mapping, type(None))):
-            raise WrongInputCyberDBError(f"the content of a dict is a mapping, not {type(content).__name__}")
-        self._perform(requests.create_dict(name, as_dict(content or {}), exist_ok))
+        self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
         return CyberDict(self, table_name)
 
     def create_cyberlist(
@@ -192,9 +204,7 @@ class Proxy:
     ) -> CyberList[Any]:
         """Makes a list and returns it; otherwise as create_cyberdict."""
         name = requests.table_name(table_name)
-        if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
-            raise WrongInputCyberDBError(f"the content of a list is a list, not {type(content).__name__}")
-        self._perform(requests.create_list(name, content or (), exist_ok))
+        self._perform(requests.create_list(name, check_list_content(content), exist_ok))
         return CyberList(self, table_name)
 
     def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:

@@ -55,22 +55,35 @@ class StreamRequest(Request[Iterator[T]]):
 
     __slots__ = ()
 
-    def spool(self) -> IO[bytes]:
-        """Where the pieces of the reply are to be written as they come."""
-        return cast(IO[bytes], SpooledTemporaryFile(max_size=SPOOL_BYTES))
+
+def spool() -> IO[bytes]:
+    """Where the pieces of a reply are written as they come."""
+    return cast(IO[bytes], SpooledTemporaryFile(max_size=SPOOL_BYTES))
 
 
-def spooled(request: StreamRequest[T], source: IO[bytes], last: Reply) -> Iterator[T]:
-    """What the caller gets once the pieces of the reply are in source."""
+def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterator[T]:
+    """What the caller gets once the reply is in pieces; last is its last part."""
     if last.status != frames.OK:
+        pieces.close()
         raise reply_error(last, request.key)
-    source.seek(0)
-    return _closing(source)
+    pieces.seek(0)
+    return _closing(pieces)
 
 
-def _closing(source: IO[bytes]) -> Iterator[Any]:
-    with source:
-        yield from decode_each(source)
+def _closing(pieces: IO[bytes]) -> Iterator[Any]:
+    with pieces:
+        yield from decode_each(pieces)
+
+
+def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
+    """One reply of its last part and of what holds all parts, if there were several."""
+    if pieces is None:
+        return last
+    with pieces:
+        if last.status != frames.OK:
+            return last
+        pieces.seek(0)
+        return last._replace(body=pieces.read())
 
 
 _ERRORS: Dict[int, Callable[[str], Exception]] = {
@@ -94,13 +107,18 @@ _ERRORS: Dict[int, Callable[[str], Exception]] = {
 }
 
 
+_ABOUT_TABLES = (frames.NO_SUCH_TABLE, frames.TABLE_EXISTS, frames.WRONG_TABLE_KIND, frames.VERSION_MISMATCH)
+
+
 def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
     """The error that an error reply stands for; key is that of the request."""
-    message, _table, about, *_ = [*decode_some(reply.body, ABSENT), None, None, None]
+    message, table, about, *_ = [*decode_some(reply.body, ABSENT), None, None, None]
     if reply.status == frames.KEY_ERROR:
         if about is ABSENT:
             return KeyError(message)
         return KeyError(about if key is MISSING else key)
+    if reply.status in _ABOUT_TABLES and table and str(table) not in str(message):
+        message = f"{message}: {table!r}"
     return _ERRORS.get(reply.status, errors.ServerError)(str(message))
 
 

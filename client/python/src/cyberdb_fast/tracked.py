@@ -82,8 +82,16 @@ def plain(value: Any) -> Any:
     return base(value)
 
 
-def _reduce(self: Any, protocol: Any = None) -> Any:
-    return plain(self).__reduce_ex__(protocol or 2)
+def _reduce(self: Any, _protocol: Any = None) -> Any:
+    """Copies and pickles are of the plain type."""
+    base = BASE_OF[type(self)]
+    if base is deque:
+        return base, ((), self.maxlen), None, iter(self)
+    if base is list:
+        return base, (), None, iter(self)
+    if base is set or base is bytearray:
+        return base, (bytes(self) if base is bytearray else [*self],)
+    return base, (self.default_factory,) if base is defaultdict else (), None, None, iter(self.items())
 
 
 def _make(base: type, names: Tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The differential test: random operations on a plain dict and list and on tables; every result, exception and final content must be the same.
+"""The differential test: random operations on plain dicts and lists and on tables must do the same, in results, errors and contents.
 
     python tests/conformance.py [--operations N] [--seed N]
 
@@ -94,7 +94,7 @@ def same(a: Any, b: Any) -> bool:
 def holds(value: Any, what: Callable[[Any], bool]) -> bool:
     if isinstance(value, dict):
         return any(holds(x, what) for x in (*value, *value.values()))
-    return what(value) or isinstance(value, (list, tuple, deque)) and any(holds(x, what) for x in value)
+    return what(value) or (isinstance(value, (list, tuple, deque)) and any(holds(x, what) for x in value))
 
 
 def unordered(x: Any) -> bool:

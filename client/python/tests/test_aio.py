@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, Awaitable, Callable
 
 import pytest
-from conftest import PASSWORD, suspended
 
+from conftest import PASSWORD, suspended
 from cyberdb_fast import (
     ABSENT,
     ConnectionLost,

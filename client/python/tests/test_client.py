@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import PASSWORD
 
 import cyberdb_fast
+from conftest import PASSWORD
 from cyberdb_fast import (
     CyberDBError,
     DisconCyberDBError,
@@ -141,7 +141,7 @@ def test_pipeline(proxy: Proxy, new_name: Callable[[], str]) -> None:
         on_names.sort()
         content = on_names.copy()
         with pytest.raises(RuntimeError, match="not been executed"):
-            content.value  # noqa: B018
+            content.value
     assert [count.value for count in counts] == [1, 2, 3]
     assert (default.value, content.value) == (5, ["a", "b"])
     assert isinstance(missing.error, KeyError)

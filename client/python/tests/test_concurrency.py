@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List
 
 import pytest
-from conftest import PASSWORD, suspended
 
 import cyberdb_fast
+from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, ConnectionLost, DisconCyberDBError, PoolTimeout, Proxy, RequestTimeout, Server, ServerUnreachable
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.pool import Pool
@@ -215,9 +215,7 @@ client.close()
 
 def run(code: str, server: Server) -> None:
     command = [sys.executable, "-W", "error", "-c", code, server.url]
-    result = subprocess.run(
-        command, env={**os.environ, "CYBERDB_PASSWORD": PASSWORD}, timeout=60, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command, env={**os.environ, "CYBERDB_PASSWORD": PASSWORD}, timeout=60, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from conformance import Judge
 
+from conformance import Judge
 from cyberdb_fast import CyberDict, CyberList, Proxy
 
 OPERATIONS = 20_000
@@ -25,9 +25,7 @@ DEFECTS: Dict[str, Any] = {
     "popitem takes the oldest": broken(CyberDict, "popitem", lambda t: (k := next(iter(t)), t.pop(k))),
     "the order is lost": broken(CyberDict, "items", lambda t: sorted(CyberDict.items(t), key=repr)),
     "the wrong error": broken(CyberDict, "__delitem__", lambda t, k: CyberDict.pop(t, k, None)),
-    "an overwritten key moves": broken(
-        CyberDict, "__setitem__", lambda t, k, v: (CyberDict.pop(t, k, None), CyberDict.__setitem__(t, k, v))[1]
-    ),
+    "an overwritten key moves": broken(CyberDict, "__setitem__", lambda t, k, v: (CyberDict.pop(t, k, None), CyberDict.__setitem__(t, k, v))[1]),
     "1 and True are two keys": broken(CyberDict, "__contains__", lambda t, k: any(repr(k) == repr(x) for x in CyberDict.keys(t))),
     "pop returns nothing": broken(CyberList, "pop", lambda t, i=-1: CyberList.pop(t, i) and None),
     "insert is off by one": broken(CyberList, "insert", lambda t, i, v: CyberList.insert(t, i + 1 if i else i, v)),

@@ -57,7 +57,7 @@ def test_update_is_all_or_nothing(d: Table) -> None:
         d.update({"a": 1, "b": object()})
     with pytest.raises(TypeError, match="unhashable"):
         d.update([("a", 1), ([], 2)])
-    with pytest.raises(ValueError, match="length 3"):
+    with pytest.raises(ValueError):
         d.update([("a", 1), (1, 2, 3)])
     assert d == {}
     d.update({"a": 1}, b=2)

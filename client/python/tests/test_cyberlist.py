@@ -79,7 +79,7 @@ def second(x: Any) -> Any:
     return x[1] if type(x) is tuple else x
 
 
-KEYS: "list[Callable[[Any], Any]]" = [
+KEYS: list[Callable[[Any], Any]] = [
     lambda x: x[0],
     lambda x: x[FIRST],
     lambda x: -x[0],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from conftest import ROOT
 
+from conftest import CPYTHON, ROOT
 from cyberdb_fast import ABSENT, cpace, frames, requests, values
 from cyberdb_fast.errors import ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
@@ -35,6 +36,8 @@ def test_values(data: str, text: str) -> None:
     encoded = unhex(data)
     value = values.decode(encoded)
     assert values.encode(value) == encoded
+    if isinstance(value, OrderedDict) or not CPYTHON:
+        return  # their repr is not that of every Python
     if not isinstance(value, (values.Extension, values.Unopened)):
         assert repr(value).encode("utf-8", "surrogatepass") == text.encode("utf-8", "surrogatepass")
 

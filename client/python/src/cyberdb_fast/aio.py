@@ -20,8 +20,24 @@ import asyncio
 import json
 import sys
 from collections import deque
-from typing import IO, Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex
-from typing import Tuple, TypeVar, Union
+from typing import (
+    IO,
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Deque,
+    Dict,
+    Generic,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 from . import frames, requests
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
@@ -132,9 +148,7 @@ class _Connection(asyncio.Protocol):
     def _go_on_opening(self, data: bytes) -> None:
         answer = self._opening.receive(data)
         if self._opening.kdf is not None:
-            derive = self._loop.run_in_executor(
-                None, key_ring.key, self._settings.address, self._settings.password, self._opening.kdf
-            )
+            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, self._opening.kdf)
             derive.add_done_callback(self._use_key)
         if answer:
             self._transport.write(answer)
@@ -157,7 +171,8 @@ class _Connection(asyncio.Protocol):
         self.lost = e
         if not self._opened.done():
             self._opened.set_exception(e)
-        for waiting in [*(one.future for one in self._outstanding.values()), *self._room]:
+        futures: List[asyncio.Future[Any]] = [*(one.future for one in self._outstanding.values()), *self._room]
+        for waiting in futures:
             if not waiting.done():
                 waiting.set_exception(ConnectionLost(f"{e}; the request may or may not have been applied"))
         self._outstanding.clear()
@@ -192,13 +207,12 @@ class _Connection(asyncio.Protocol):
 
         Errors: TooLarge before anything was sent; ConnectionLost; RequestTimeout.
         """
-        session = self._session
-        assert session is not None
         while self._due >= MAX_OUTSTANDING_BYTES and self.lost is None:
             turn: asyncio.Future[None] = self._loop.create_future()
             self._room.append(turn)
             await turn
-        if self.lost is not None:
+        session = self._session
+        if self.lost is not None or session is None:
             raise ConnectionLost(str(self.lost)) from self.lost
         framed = [(session.next_id(), request) for request in batch]
         data = [session.frame(number, request.opcode, request.flags, request.payload) for number, request in framed]
@@ -303,7 +317,7 @@ class Proxy:
         self._connected = False
 
     async def connect(self) -> None:
-        """Makes sure of a connection. Errors: those of connect()."""
+        """Make sure of a connection; the errors are those of aio.connect."""
         await self._client.check()
         self._connected = True
 
@@ -326,9 +340,7 @@ class Proxy:
         await self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
         return CyberDict(self, table_name)
 
-    async def create_cyberlist(
-        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
-    ) -> CyberList[Any]:
+    async def create_cyberlist(self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False) -> CyberList[Any]:
         """Makes a list and returns it; otherwise as create_cyberdict."""
         name = requests.table_name(table_name)
         await self._perform(requests.create_list(name, check_list_content(content), exist_ok))
@@ -372,7 +384,8 @@ class Proxy:
 
     async def info(self) -> Dict[str, Any]:
         """The server's own account of itself."""
-        result: Dict[str, Any] = json.loads(await self._perform(requests.info()))
+        text = await self._perform(requests.info())
+        result: Dict[str, Any] = json.loads(text)
         return result
 
     async def ping(self) -> None:
@@ -389,8 +402,7 @@ class Proxy:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         ((reply, sink),) = await self._client.perform_all([request])
-        assert sink is not None
-        for value in requests.spooled(request, sink, reply):
+        for value in requests.spooled(request, sink or requests.spool(), reply):
             yield value
 
 
@@ -438,14 +450,14 @@ class CyberDict(_Handle, Generic[K, V]):
         """As cyberdb_fast.CyberDict.modify."""
         while True:
             try:
-                value, version = await self._perform(requests.dict_get_versioned(self._t, key))
+                there = await self._perform(requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                value, version = default, 0
-            new = change(value)
+                there = requests.Versioned(default, 0)
+            new = change(there.value)
             try:
-                await self._perform(requests.dict_set_if(self._t, key, new, version))
+                await self._perform(requests.dict_set_if(self._t, key, new, there.version))
             except VersionMismatch:
                 continue
             return new
@@ -515,10 +527,10 @@ class CyberList(_Handle, Generic[V]):
     def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Awaitable[List[V]]:
         return self._perform(requests.list_get(self._t, slice(start, stop, step)))
 
-    def set(self, index: Union[SupportsIndex, slice], value: Any) -> Awaitable[None]:
+    def set(self, index: requests.Index, value: Any) -> Awaitable[None]:
         return self._perform(requests.list_set(self._t, index, value))
 
-    def delete(self, index: Union[SupportsIndex, slice]) -> Awaitable[None]:
+    def delete(self, index: requests.Index) -> Awaitable[None]:
         return self._perform(requests.list_delete(self._t, index))
 
     def contains(self, value: Any) -> Awaitable[bool]:

@@ -37,4 +37,4 @@ def main() -> NoReturn:
         path = find()
     except CyberDBError as e:
         sys.exit(f"cyberdb-fast: {e}")
-    os.execv(path, [path, *sys.argv[1:]])
+    os.execv(path, [path, *sys.argv[1:]])  # noqa: S606 # without a shell is what is meant

@@ -46,9 +46,7 @@ def connect(
     Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError; EncryptionMismatch; ConnectionRefused;
     Overloaded; ProtocolError; WrongInputCyberDBError.
     """
-    settings = make_settings(
-        host, port, password, encrypt, time_out, max_connections, connect_timeout, request_timeout, pool_timeout
-    )
+    settings = make_settings(host, port, password, encrypt, time_out, max_connections, connect_timeout, request_timeout, pool_timeout)
     client = Client(settings)
     client.check()
     return client
@@ -188,9 +186,7 @@ class Proxy:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def create_cyberdict(
-        self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False
-    ) -> CyberDict[Any, Any]:
+    def create_cyberdict(self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False) -> CyberDict[Any, Any]:
         """Makes a dict and returns it; with exist_ok, a dict that is there already is returned as it is.
 
         Errors: TableExists; WrongTableKind; WrongInputCyberDBError if content is no mapping.
@@ -199,9 +195,7 @@ class Proxy:
         self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
         return CyberDict(self, table_name)
 
-    def create_cyberlist(
-        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
-    ) -> CyberList[Any]:
+    def create_cyberlist(self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False) -> CyberList[Any]:
         """Makes a list and returns it; otherwise as create_cyberdict."""
         name = requests.table_name(table_name)
         self._perform(requests.create_list(name, check_list_content(content), exist_ok))

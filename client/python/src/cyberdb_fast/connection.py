@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 import time
-from typing import IO, Any, List, NoReturn, Optional
+from typing import IO, Any, List, NoReturn, Optional, Tuple
 
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .handshake import Opening
@@ -106,7 +106,8 @@ class Connection:
         replies: List[Reply] = []
         at = 0
         while at < len(framed):
-            batch, size = [], 0
+            batch: List[Tuple[int, bytes]] = []
+            size = 0
             while at < len(framed) and (not batch or size + len(framed[at][1]) <= BATCH_BYTES):
                 batch.append(framed[at])
                 size += len(framed[at][1])
@@ -114,7 +115,7 @@ class Connection:
             replies += self._exchange_batch(batch)
         return replies
 
-    def _exchange_batch(self, batch: List[Any]) -> List[Reply]:
+    def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
         self._send(b"".join([frame for _, frame in batch]))
         places = {request_id: place for place, (request_id, _) in enumerate(batch)}
         replies: List[Any] = [None] * len(batch)
@@ -152,9 +153,7 @@ class Connection:
             raise ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied") from e
         if not data:
             cut = " without saying so: it was cut" if self._session.encrypted and not self._session.ended else ""
-            raise ConnectionLost(
-                f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied"
-            )
+            raise ConnectionLost(f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied")
         return data
 
     def _too_slow(self) -> DisconCyberDBError:

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, Iterator, KeysView, ItemsView, List, Mapping, MutableMapping, Optional, Tuple
-from typing import TypeVar, Union, ValuesView, cast, overload
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    List,
+    Mapping,
+    MutableMapping,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+    ValuesView,
+    cast,
+    overload,
+)
 
 from . import frames, requests
 from .errors import VersionMismatch
@@ -44,7 +61,8 @@ class CyberDict(Handle, MutableMapping[K, V]):
         return self._perform_stream(requests.stream(frames.DICT_KEYS, self._t))
 
     def __reversed__(self) -> Iterator[K]:
-        return reversed(self._perform(requests.dict_keys(self._t)))
+        keys: List[K] = self._perform(requests.dict_keys(self._t))
+        return reversed(keys)
 
     def __repr__(self) -> str:
         return repr(self.copy())
@@ -64,7 +82,9 @@ class CyberDict(Handle, MutableMapping[K, V]):
             return NotImplemented
         return (other if isinstance(other, dict) else as_dict(other)) | dict(self.copy())
 
-    def __ior__(self, other: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> CyberDict[K, V]:
+    def __ior__(  # type: ignore[misc] # as dict has them: | needs a mapping, |= takes pairs too
+        self, other: Union[Mapping[K, V], Iterable[Tuple[K, V]]]
+    ) -> CyberDict[K, V]:
         self.update(other)
         return self
 
@@ -142,14 +162,14 @@ class CyberDict(Handle, MutableMapping[K, V]):
         """
         while True:
             try:
-                value, version = self._perform(requests.dict_get_versioned(self._t, key))
+                there = self._perform(requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                value, version = default, 0
-            new = change(value)
+                there = requests.Versioned(default, 0)
+            new = change(there.value)
             try:
-                self._perform(requests.dict_set_if(self._t, key, new, version))
+                self._perform(requests.dict_set_if(self._t, key, new, there.version))
             except VersionMismatch:
                 continue
             return new

@@ -74,7 +74,9 @@ class CyberList(Handle, MutableSequence[V]):
     def __radd__(self, other: Any) -> List[Any]:
         return _content(other) + self.copy() if isinstance(other, list) else NotImplemented
 
-    def __iadd__(self, other: Iterable[V]) -> CyberList[V]:
+    def __iadd__(  # type: ignore[misc] # as list has them: + needs a list, += takes any iterable
+        self, other: Iterable[V]
+    ) -> CyberList[V]:
         self.extend(other)
         return self
 

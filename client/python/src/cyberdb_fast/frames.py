@@ -18,9 +18,7 @@ LIST_SLICE, LIST_SET_SLICE, LIST_DELETE_SLICE, LIST_POP, LIST_REMOVE, LIST_COUNT
 LIST_REVERSE, LIST_SORT, LIST_CLEAR, LIST_LEN, LIST_CONTAINS, LIST_ALL = range(0x4D, 0x53)
 LIST_APPEND_LEFT, LIST_POP_LEFT = 0x53, 0x54
 
-OPCODE_NAMES = {
-    code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)
-}
+OPCODE_NAMES = {code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)}
 
 # Requests that change nothing: they may be sent again when a connection was lost.
 READS = frozenset(

@@ -1,12 +1,12 @@
 """The opening messages of codec/PROTOCOL.md, the client's side. Bytes in, bytes out: the shells own the sockets and the time.
 
-    opening = Opening(encrypt)
-    send(opening.hello())
-    while opening.session is None:
-        answer = opening.receive(received)
-        if opening.kdf is not None:
-            answer = opening.use_key(key of the password for opening.kdf)
-        send(answer)
+opening = Opening(encrypt)
+send(opening.hello())
+while opening.session is None:
+answer = opening.receive(received)
+if opening.kdf is not None:
+answer = opening.use_key(key of the password for opening.kdf)
+send(answer)
 """
 
 from __future__ import annotations

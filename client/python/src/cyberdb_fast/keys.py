@@ -10,6 +10,8 @@ import time
 import unicodedata
 from typing import Any, Dict, Optional, Tuple
 
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
 from .errors import ProtocolError
 from .handshake import KDF
 
@@ -21,11 +23,14 @@ MAX_KEYS = 256
 
 
 def derive(kdf: KDF, password: str) -> bytes:
-    """scrypt over the password's NFC form. ProtocolError if the server asks for a cheaper or dearer key than is sound."""
+    """Scrypt over the password's NFC form. ProtocolError if the server asks for a cheaper or dearer key than is sound."""
     if not MIN_LOG_N <= kdf.log_n <= MAX_LOG_N:
         raise ProtocolError(f"the server asks for a key of log2(N) {kdf.log_n}, this client takes {MIN_LOG_N} to {MAX_LOG_N}")
     text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
-    return hashlib.scrypt(text, salt=kdf.salt, n=1 << kdf.log_n, r=8, p=1, dklen=KEY_BYTES, maxmem=256 << 20)
+    n = 1 << kdf.log_n
+    if hasattr(hashlib, "scrypt"):
+        return hashlib.scrypt(text, salt=kdf.salt, n=n, r=8, p=1, dklen=KEY_BYTES, maxmem=256 << 20)
+    return Scrypt(kdf.salt, KEY_BYTES, n, 8, 1).derive(text)  # PyPy
 
 
 class KeyRing:

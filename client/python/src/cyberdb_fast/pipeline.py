@@ -36,7 +36,7 @@ class Result(Generic[T]):
     def error(self) -> Optional[Exception]:
         """The request's own error, or None."""
         try:
-            self.value
+            self.value  # noqa: B018 # it may raise
         except Exception as e:
             return e
         return None
@@ -186,10 +186,10 @@ class ListPipeline(Generic[V]):
     def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Result[List[V]]:
         return self._add(requests.list_get(self._t, slice(start, stop, step)))
 
-    def set(self, index: Union[SupportsIndex, slice], value: Any) -> Result[None]:
+    def set(self, index: requests.Index, value: Any) -> Result[None]:
         return self._add(requests.list_set(self._t, index, value))
 
-    def delete(self, index: Union[SupportsIndex, slice]) -> Result[None]:
+    def delete(self, index: requests.Index) -> Result[None]:
         return self._add(requests.list_delete(self._t, index))
 
     def contains(self, value: Any) -> Result[bool]:

@@ -67,7 +67,7 @@ class Sealer(Direction):
     """Makes the records of one direction."""
 
     def seal(self, plain: bytes) -> bytes:
-        """plain in as many records as it needs."""
+        """Plain in as many records as it needs."""
         if len(plain) <= MAX_RECORD_BYTES:
             return self._record(plain) if plain else b""
         return b"".join(self._record(plain[at : at + MAX_RECORD_BYTES]) for at in range(0, len(plain), MAX_RECORD_BYTES))

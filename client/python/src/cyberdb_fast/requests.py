@@ -5,8 +5,23 @@ from __future__ import annotations
 import operator
 from itertools import chain
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Callable, Dict, Generic, Iterable, Iterator, List, NamedTuple, Optional, SupportsIndex, Tuple, TypeVar
-from typing import Union, cast
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
 
 from . import errors, frames
 from .session import Reply

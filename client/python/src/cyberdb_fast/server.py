@@ -110,9 +110,7 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def _spawn(
-        self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool
-    ) -> str:
+    def _spawn(self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool) -> str:
         """Starts the child; returns its first lines, down to the one that says how to connect."""
         if self._process is not None and self._process.poll() is None:
             raise CyberDBError("this server runs already")

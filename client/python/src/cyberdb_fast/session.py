@@ -39,9 +39,7 @@ class Session:
     def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
         """One request, not yet sealed. TooLarge if the server would not take it."""
         if len(payload) > self._max_frame_bytes - frames.HEADER_BYTES:
-            raise TooLarge(
-                f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}"
-            )
+            raise TooLarge(f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
         return frames.request(request_id, opcode, flags, payload)
 
     def seal(self, data: bytes) -> bytes:

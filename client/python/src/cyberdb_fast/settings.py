@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 from urllib.parse import unquote, urlsplit
 
@@ -44,7 +45,7 @@ def make_settings(
     request_timeout: Optional[float],
     pool_timeout: Optional[float],
 ) -> Settings:
-    """host may be a URL: cyberdb://:password@host:port, unix:///path, and cyberdbs:// or unixs:// for encryption.
+    """Host may be a URL: cyberdb://:password@host:port, unix:///path, and cyberdbs:// or unixs:// for encryption.
 
     Errors: WrongInputCyberDBError for what is no address; WrongPasswordCyberDBError without a password.
     """
@@ -83,8 +84,7 @@ def find_password(password: Optional[str]) -> str:
     if password is None:
         password = os.environ.get("CYBERDB_PASSWORD")
     if password is None and (path := os.environ.get("CYBERDB_PASSWORD_FILE")):
-        with open(path, encoding="utf-8") as f:
-            password = f.readline().rstrip("\r\n")
+        password = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     if not isinstance(password, str) or not password:
         raise WrongPasswordCyberDBError("no password: pass password=..., or set CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE")
     return password

@@ -100,15 +100,15 @@ class _Recorder:
     def __getattr__(self, name: str) -> Any:
         raise Untranslatable(f"it uses .{name}")
 
-    def _refuse(self, *args: Any) -> Any:
+    def _refuse(self, *_: Any) -> Any:
         raise Untranslatable("it computes with the element")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __iter__ = __bool__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __iter__ = __bool__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __mod__ = __call__ = _refuse
     __int__ = __float__ = __index__ = __repr__ = __format__ = _refuse
 
 
-class _Text(str):
+class _Text(str):  # noqa: SLOT000 # PyPy has no slots for it
     """What str() of a recorder returns: it must be a str."""
 
     _key: Any

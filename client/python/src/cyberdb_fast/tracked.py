@@ -1,7 +1,7 @@
 """Containers that tables give out: each is the list, dict, set, ... that was stored, and warns when a change to it gets lost.
 
-A value that was read is a copy, so `table["a"].append(1)` changes the copy and nothing else. These types remember the first change made
-to them; one that is dropped with a change in it, and was not stored again, says so by a LostChangeWarning that names the line of the change.
+A value that was read is a copy, so `table["a"].append(1)` changes the copy and nothing else. These types remember the first change that
+was made to them; one that is dropped with a change in it, and was not stored again, says so by a LostChangeWarning that names the line.
 
 Reading costs nothing beyond the subclass: a container gets the class with a __del__ only when it is changed.
 """
@@ -16,11 +16,12 @@ from typing import Any, Callable, Dict, Mapping, Tuple, Type
 
 from .errors import LostChangeWarning
 
-_LIST = ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort", "__setitem__", "__delitem__", "__iadd__", "__imul__")
-_DICT = ("clear", "pop", "popitem", "setdefault", "update", "__setitem__", "__delitem__", "__ior__")
-_SET = ("add", "clear", "discard", "pop", "remove", "update", "difference_update", "intersection_update")
+_LIST: Tuple[str, ...] = ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort")
+_LIST += ("__setitem__", "__delitem__", "__iadd__", "__imul__")
+_DICT: Tuple[str, ...] = ("clear", "pop", "popitem", "setdefault", "update", "__setitem__", "__delitem__", "__ior__")
+_SET: Tuple[str, ...] = ("add", "clear", "discard", "pop", "remove", "update", "difference_update", "intersection_update")
 _SET += ("symmetric_difference_update", "__iand__", "__ior__", "__isub__", "__ixor__")
-_DEQUE = ("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate")
+_DEQUE: Tuple[str, ...] = ("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate")
 _DEQUE += ("__setitem__", "__delitem__", "__iadd__", "__imul__")
 _COUNTER = ("subtract", "__iadd__", "__isub__", "__iand__")
 
@@ -124,7 +125,7 @@ tracked_dict: Type[Any] = _TRACKED[dict]
 
 
 def track(base: type, *args: Any) -> Any:
-    """A tracked base(*args). (Some are filled by their own methods, so they count as changed when they are made.)"""
+    """A tracked base(*args). Some are filled by their own methods, and must not count as changed for that."""
     value = _TRACKED[base](*args)
     stored(value)
     return value

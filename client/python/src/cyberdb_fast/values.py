@@ -40,8 +40,7 @@ _COMPLEX = struct.Struct(">dd")
 _SINGLETONS = (Ellipsis, NotImplemented)
 # What a defaultdict may make: code never crosses the wire.
 _FACTORIES: Dict[str, Callable[[], Any]] = {
-    factory.__name__: factory
-    for factory in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+    factory.__name__: factory for factory in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
 }
 
 
@@ -249,8 +248,8 @@ _CONVERTERS: Dict[type, Callable[[Any], Any]] = {
     deque: lambda value: msgpack.ExtType(DEQUE, _encode([value.maxlen, *value])),
     Counter: _mapping(COUNTER),
     defaultdict: _default_dict,
-    type(Ellipsis): lambda value: msgpack.ExtType(SINGLETON, b"\0"),
-    type(NotImplemented): lambda value: msgpack.ExtType(SINGLETON, b"\1"),
+    type(Ellipsis): lambda _: msgpack.ExtType(SINGLETON, b"\0"),
+    type(NotImplemented): lambda _: msgpack.ExtType(SINGLETON, b"\1"),
     Extension: lambda value: msgpack.ExtType(*value),
     Unopened: lambda value: msgpack.ExtType(UNOPENED, _encode(list(value))),
 }
@@ -260,7 +259,7 @@ _CONVERTERS: Dict[type, Callable[[Any], Any]] = {
 
 
 def _read_zone(payload: bytes) -> Tuple[int, Optional[datetime.tzinfo]]:
-    """fold and tzinfo of a datetime or time."""
+    """Fold and tzinfo of a datetime or time."""
     flags = payload[8]
     if not flags & _AWARE:
         return flags & 1, None

@@ -1,11 +1,10 @@
 """The web application of the tutorial: gunicorn -w 4 -k gevent -b 127.0.0.1:8000 app:app."""
 
-import cyberdb_fast as cyberdb
 from flask import Flask, g
 
-client = cyberdb.connect(
-    host="127.0.0.1", port=9980, password="hWjYvVdqRC", encrypt=True
-)
+import cyberdb_fast as cyberdb
+
+client = cyberdb.connect(host="127.0.0.1", port=9980, password="hWjYvVdqRC", encrypt=True)
 
 app = Flask(__name__)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Tuple
 
 import pytest
-from conftest import ROOT
 
 import cyberdb_fast
+from conftest import ROOT
 from cyberdb_fast import Server
 
 PASSWORD = "hWjYvVdqRC"

@@ -56,6 +56,8 @@ def test_nobody_there() -> None:
     with pytest.raises(ConnectionRefusedError) as e:
         cyberdb_fast.connect(port=1, password="x")
     assert isinstance(e.value, (ServerUnreachable, DisconCyberDBError, CyberDBError))
+    with cyberdb_fast.connect(port=1, password="x", check=False) as client, pytest.raises(ServerUnreachable):
+        client.get_proxy().connect()
 
 
 def test_something_else_there() -> None:

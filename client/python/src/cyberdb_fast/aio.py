@@ -43,10 +43,11 @@ from . import frames, requests
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
 from .cyberdict import as_dict, updates
 from .errors import ConnectionLost, DisconCyberDBError, RequestTimeout, ServerUnreachable, VersionMismatch, WrongTableKind
+from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
 from .requests import MISSING, Request, StreamRequest, Table, reply_error
-from .session import Reply, Session, unexpected
+from .session import Session, unexpected
 from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
 
 T = TypeVar("T")
@@ -68,11 +69,13 @@ async def connect(
     connections: int = DEFAULT_CONNECTIONS,
     connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
     request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
+    check: bool = True,
 ) -> Client:
     """A client as cyberdb_fast.connect returns it, for the running event loop. Errors: as there."""
     settings = make_settings(host, port, password, encrypt, time_out, connections, connect_timeout, request_timeout, None)
     client = Client(settings)
-    await client.check()
+    if check:
+        await client.check()
     return client
 
 

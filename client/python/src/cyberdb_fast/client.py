@@ -10,11 +10,10 @@ from .connection import Connection, NotSent
 from .cyberdict import CyberDict, as_dict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
-from .frames import READS
+from .frames import READS, Reply
 from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table
-from .session import Reply
 from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
 
 T = TypeVar("T")
@@ -36,10 +35,12 @@ def connect(
     connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
     request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
     pool_timeout: Optional[float] = DEFAULT_POOL_TIMEOUT,
+    check: bool = True,
 ) -> Client:
     """A client of the server at host and port, or at the URL that the server prints, given as host.
 
-    It opens a connection, so a wrong password or setting shows here. Without password it is that of CYBERDB_PASSWORD, or in the file
+    It opens a connection, so a wrong password or setting shows here; with check=False it opens none yet, for programs that may start while
+    the server is away. Without password it is that of CYBERDB_PASSWORD, or in the file
     that CYBERDB_PASSWORD_FILE names. Connections that were idle for longer than time_out are not used again. Times are seconds; None
     waits for ever.
 
@@ -48,7 +49,8 @@ def connect(
     """
     settings = make_settings(host, port, password, encrypt, time_out, max_connections, connect_timeout, request_timeout, pool_timeout)
     client = Client(settings)
-    client.check()
+    if check:
+        client.check()
     return client
 
 

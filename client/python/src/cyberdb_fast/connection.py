@@ -9,10 +9,11 @@ import time
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
 from .requests import Request, StreamRequest, reply_error
-from .session import Reply, Session, unexpected
+from .session import Session, unexpected
 from .settings import Settings
 
 RECEIVE_BYTES = 65536

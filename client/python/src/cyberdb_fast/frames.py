@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import List, Tuple
+from typing import List, NamedTuple
 
 from .errors import ProtocolError
 
@@ -44,8 +44,15 @@ HEADER_BYTES = _HEADER.size
 _LENGTH_BYTES = 4
 _VERSION_BYTES = 8
 
-# (request id, status, flags, version or 0, body): one reply frame.
-Frame = Tuple[int, int, int, int, bytes]
+
+class Reply(NamedTuple):
+    """A whole reply, or a part of one: more says that further parts with the same id follow."""
+
+    id: int
+    status: int
+    version: int  # of the entry, if it was asked for; else 0
+    body: bytes
+    more: bool
 
 
 def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
@@ -61,8 +68,8 @@ class FrameReader:
         self._have = 0  # bytes in _parts
         self._need = HEADER_BYTES  # bytes from which on it makes sense to look
 
-    def receive(self, data: bytes) -> List[Frame]:
-        """The frames that are complete with data. ProtocolError if they cannot be a server's."""
+    def receive(self, data: bytes) -> List[Reply]:
+        """The replies and parts of replies that are complete with data. ProtocolError if they cannot be a server's."""
         if self._parts:
             self._parts.append(data)
             self._have += len(data)
@@ -70,7 +77,7 @@ class FrameReader:
                 return []
             data = b"".join(self._parts)
             self._parts = []
-        frames: List[Frame] = []
+        replies: List[Reply] = []
         at, end = 0, len(data)
         self._need = HEADER_BYTES
         while end - at >= HEADER_BYTES:
@@ -88,9 +95,9 @@ class FrameReader:
                 at += _VERSION_BYTES
                 if at > stop:
                     raise ProtocolError("a reply frame ends inside its version")
-            frames.append((request_id, status, flags, version, data[at:stop]))
+            replies.append(Reply(request_id, status, version, data[at:stop], bool(flags & MORE)))
             at = stop
         if at < end:
             self._parts = [data[at:] if at else data]
             self._have = end - at
-        return frames
+        return replies

@@ -46,7 +46,7 @@ class KeyRing:
         self._lock = None
 
     def key(self, address: str, password: str, kdf: KDF) -> bytes:
-        """The key for the server at address, which named kdf. ConnectionError-free: it does no I/O, but it may take 70 ms."""
+        """The key for the server at address, which named kdf. It may take 70 ms, in which other threads and greenlets go on."""
         known = self._keys.get((kdf, password))
         if known is not None:
             return known

@@ -8,8 +8,8 @@ from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Option
 from . import requests
 from .cyberdict import CyberDict, as_dict, updates
 from .cyberlist import CyberList
+from .frames import Reply
 from .requests import MISSING, Request
-from .session import Reply
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -24,7 +24,7 @@ from typing import (
 )
 
 from . import errors, frames
-from .session import Reply
+from .frames import Reply
 from .sortkey import sort_key
 from .values import decode, decode_all, decode_each, decode_some, encode
 

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, Optional
 
 from . import frames
 from .errors import ProtocolError, TooLarge
+from .frames import Reply
 from .records import Opener, Sealer
-
-
-class Reply(NamedTuple):
-    """A whole reply, or a part of one: more says that further parts with the same id follow."""
-
-    id: int
-    status: int
-    version: int
-    body: bytes
-    more: bool
 
 
 class Session:
@@ -66,14 +57,14 @@ class Session:
             data, self._first = self._first + data, b""
         if self._opener:
             data = self._opener.open(data)
-        return [
-            Reply(request_id, status, version, body, bool(flags & frames.MORE))
-            for request_id, status, flags, version, body in self._reader.receive(data)
-        ]
+        return self._reader.receive(data)
 
     def receive(self, data: bytes) -> List[Reply]:
         """The whole replies that are complete with data. ProtocolError for what no server sends."""
-        return [whole for part in self.receive_parts(data) if (whole := self._join(part)) is not None]
+        parts = self.receive_parts(data)
+        if len(parts) == 1 and not parts[0].more and not self._parts:
+            return parts
+        return [whole for part in parts if (whole := self._join(part)) is not None]
 
     def _join(self, part: Reply) -> Optional[Reply]:
         """The reply that is whole with part."""

@@ -349,7 +349,17 @@ def _inner(payload: bytes) -> Any:
     return msgpack.unpackb(payload, **_HOW)
 
 
-_DAMAGE = (ValueError, IndexError, KeyError, TypeError, struct.error, msgpack.exceptions.UnpackException, decimal.InvalidOperation)
+_DAMAGE = (
+    ValueError,
+    OverflowError,
+    RecursionError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    msgpack.exceptions.UnpackException,
+    decimal.InvalidOperation,
+)
 
 
 def decode(data: bytes) -> Any:

@@ -1,0 +1,168 @@
+"""Server: the cyberdb-fast binary as a child of this process."""
+
+from __future__ import annotations
+
+import atexit
+import ipaddress
+import os
+import subprocess
+import weakref
+from typing import Any, Iterable, List, Optional
+
+from . import binary
+from .errors import CyberDBError, TypeCyberDBError
+from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
+
+DEFAULT_DATA_DIR = "cyberdb-data"
+DEFAULT_MAX_CON = 500
+# How long the server may take to stop: it answers what it has, within 10 seconds.
+STOP_SECONDS = 15.0
+
+
+class Server:
+    """A server, run as a child process: it ends with this one, however this one ends.
+
+        server = Server()
+        server.start(password="...")   # goes on at once; or run(), which waits
+
+    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. data_dir holds the salt of the password and
+    what the server keeps; one server at a time.
+    """
+
+    def __init__(self, data_dir: str = DEFAULT_DATA_DIR, binary: Optional[str] = None) -> None:
+        self._data_dir, self._binary = data_dir, binary
+        self._allow: List[str] = []
+        self._process: Optional[subprocess.Popen[str]] = None
+        self._url = ""
+        _servers.add(self)
+
+    @property
+    def url(self) -> str:
+        """What connect() takes to reach it, without the password; empty while it does not run."""
+        return self._url
+
+    def set_ip_whitelist(self, ips: Iterable[str]) -> None:
+        """Only these addresses, and this machine, may connect. Call it before start. Errors: CyberDBError for what is no address."""
+        allow = ["127.0.0.1"]
+        for ip in ips:
+            try:
+                allow.append(str(ipaddress.ip_network(ip)))
+            except ValueError as e:
+                raise CyberDBError(f"set_ip_whitelist: {e}") from None
+        self._allow = allow
+
+    def start(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        password: Optional[str] = None,
+        max_con: int = DEFAULT_MAX_CON,
+        timeout: int = 0,
+        print_log: bool = False,
+        encrypt: bool = False,
+    ) -> None:
+        """Starts the server and returns when clients can connect.
+
+        max_con is the most connections at once, timeout the seconds after which an idle one is closed (0: never).
+        Errors: WrongPasswordCyberDBError without a password; CyberDBError if the server does not start, and then stderr has its reason.
+        """
+        self._spawn(host, port, password, max_con, timeout, print_log, encrypt)
+
+    def run(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        password: Optional[str] = None,
+        max_con: int = DEFAULT_MAX_CON,
+        timeout: int = 0,
+        print_log: bool = False,
+        encrypt: bool = False,
+    ) -> None:
+        """As start, but prints what the server says of itself, and returns when it has ended: by Ctrl-C, or by stop() in another thread."""
+        print(self._spawn(host, port, password, max_con, timeout, print_log, encrypt), end="", flush=True)
+        process = self._process
+        if process is None:
+            return
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            pass  # the terminal has told the server too
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stops the server and waits until it has ended. One that does not run stays so."""
+        process, self._process, self._url = self._process, None, ""
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _spawn(self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool) -> str:
+        """Starts the child; returns its first lines, down to the one that says how to connect."""
+        if self._process is not None and self._process.poll() is None:
+            raise CyberDBError("this server runs already")
+        secret = find_password(password)
+        command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir}"]
+        command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
+        command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
+        command += [f"--allow={address}" for address in self._allow]
+        environment = {**os.environ, "CYBERDB_PASSWORD": secret}
+        environment.pop("CYBERDB_PASSWORD_FILE", None)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self._process = process
+        lines: List[str] = []
+        for line in process.stdout or ():
+            lines.append(line)
+            title, _, rest = line.strip().partition(" ")
+            if title == "connect":
+                self._url = rest.strip()
+                return "".join(lines)
+        code = process.wait()
+        self.stop()
+        raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
+
+    def _forget(self) -> None:
+        """In a forked child: the server is the parent's, and must not outlive it because the child holds the pipe."""
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process.returncode = 0  # nothing to wait for
+        self._process, self._url = None, ""
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeCyberDBError(f"{name} is a whole number, not {type(value).__name__}")
+    return value
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for server in list(_servers):
+        server.stop()
+
+
+def _forget_all() -> None:
+    for server in list(_servers):
+        server._forget()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

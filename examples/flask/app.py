@@ -1,4 +1,9 @@
-"""The web application of the tutorial: gunicorn -w 4 -k gevent -b 127.0.0.1:8000 app:app."""
+"""The web application of the tutorial.
+
+python cyberdb_init.py
+python cyberdb_serve.py
+gunicorn -w 4 -k gevent -b 127.0.0.1:8000 app:app
+"""
 
 from flask import Flask, g
 

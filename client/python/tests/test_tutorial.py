@@ -18,7 +18,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import ROOT
-from cyberdb_fast import Server
+from cyberdb_fast import ServerUnreachable
 
 PASSWORD = "hWjYvVdqRC"
 HELLO = (200, b'{"code":1,"content":"Hello CyberDB!"}')
@@ -47,18 +47,36 @@ def files(tmp_path: Path, port: int) -> Path:
 
 
 class Database:
-    """The database of the tutorial."""
+    """cyberdb_serve.py, in a process of its own."""
 
     def __init__(self, directory: Path, port: int) -> None:
-        self._port, self._server = port, Server(str(directory / "data"))
+        self._directory, self._port = directory, port
+        subprocess.run([sys.executable, "cyberdb_init.py"], cwd=directory, check=True, timeout=PATIENCE)
 
     def start(self) -> None:
-        self._server.start(port=self._port, password=PASSWORD, max_con=10000, encrypt=True)
-        with cyberdb_fast.connect(port=self._port, password=PASSWORD, encrypt=True) as client, client.get_proxy() as proxy:
-            proxy.create_cyberdict("centre")["content"] = "Hello CyberDB!"
+        self._process = subprocess.Popen([sys.executable, "cyberdb_serve.py"], cwd=self._directory, stdout=subprocess.DEVNULL)
+        wait_for(self._takes_connections)
+
+    def _takes_connections(self) -> bool:
+        assert self._process.poll() is None
+        try:
+            cyberdb_fast.connect(port=self._port, password=PASSWORD, encrypt=True).close()
+        except ServerUnreachable:
+            return False
+        return True
 
     def stop(self) -> None:
-        self._server.stop()
+        self._process.terminate()
+        self._process.wait()
+        wait_for(lambda: not listens(self._port))
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture

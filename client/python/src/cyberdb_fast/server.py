@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import ipaddress
+import json
 import os
+import socket
 import subprocess
 import weakref
+from pathlib import Path
 from typing import Any, Iterable, List, Optional
 
 from . import binary
-from .errors import CyberDBError, TypeCyberDBError
+from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
 from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
 
 DEFAULT_DATA_DIR = "cyberdb-data"
 DEFAULT_MAX_CON = 500
+DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
+CONTROL_SOCKET = "control.sock"  # in the data directory
 # How long the server may take to stop: it answers what it has, within 10 seconds.
 STOP_SECONDS = 15.0
 
@@ -32,6 +37,9 @@ class Server:
     def __init__(self, data_dir: str = DEFAULT_DATA_DIR, binary: Optional[str] = None) -> None:
         self._data_dir, self._binary = data_dir, binary
         self._allow: List[str] = []
+        self._file: Optional[Path] = None
+        self._cycle = DEFAULT_CYCLE
+        self._load: Optional[Path] = None  # at the next start
         self._process: Optional[subprocess.Popen[str]] = None
         self._url = ""
         _servers.add(self)
@@ -50,6 +58,49 @@ class Server:
             except ValueError as e:
                 raise CyberDBError(f"set_ip_whitelist: {e}") from None
         self._allow = allow
+
+    def set_backup(self, file_name: str = DEFAULT_FILE, cycle: int = DEFAULT_CYCLE) -> None:
+        """Keeps the tables in a file: every cycle seconds, and when the server ends. Call it before start.
+
+        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs.
+        """
+        if self._running():
+            raise BackupCyberDBError("set_backup comes before start")
+        self._file, self._cycle = _database(file_name), _whole("cycle", cycle)
+
+    def save_db(self, file_name: str = DEFAULT_FILE) -> None:
+        """Writes all tables, as they are at one moment, to a file. Errors: WrongFilenameCyberDBError; BackupCyberDBError."""
+        self._control("save", _database(file_name))
+
+    def load_db(self, file_name: str = DEFAULT_FILE) -> None:
+        """Takes the tables of a file: now, or, before start, when the server starts.
+
+        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot read it.
+        """
+        path = _database(file_name)
+        path.stat()
+        if self._running():
+            self._control("load", path)
+        else:
+            self._load = path
+
+    def _running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _control(self, do: str, path: Path) -> None:
+        """One request on the server's control socket."""
+        if not self._running():
+            raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            try:
+                control.connect(str(Path(self._data_dir) / CONTROL_SOCKET))
+                control.sendall(json.dumps({"do": do, "path": str(path)}).encode() + b"\n")
+                with control.makefile("rb") as replies:
+                    reply = json.loads(replies.readline() or b"{}")
+            except (OSError, ValueError) as e:
+                raise BackupCyberDBError(f"{do} {path}: {e}") from e
+        if not reply.get("ok"):
+            raise BackupCyberDBError(f"{do} {path}: {reply.get('error', 'the server ended the connection')}")
 
     def start(
         self,
@@ -112,13 +163,15 @@ class Server:
 
     def _spawn(self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool) -> str:
         """Starts the child; returns its first lines, down to the one that says how to connect."""
-        if self._process is not None and self._process.poll() is None:
+        if self._running():
             raise CyberDBError("this server runs already")
         secret = find_password(password)
         command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir}"]
         command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
         command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
         command += [f"--allow={address}" for address in self._allow]
+        if self._file is not None:
+            command += [f"--file={self._file}", f"--cycle={self._cycle}"]
         environment = {**os.environ, "CYBERDB_PASSWORD": secret}
         environment.pop("CYBERDB_PASSWORD_FILE", None)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -129,10 +182,22 @@ class Server:
             title, _, rest = line.strip().partition(" ")
             if title == "connect":
                 self._url = rest.strip()
+                self._load_first()
                 return "".join(lines)
         code = process.wait()
         self.stop()
         raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
+
+    def _load_first(self) -> None:
+        """Does what load_db asked for before the start; the server takes the file of set_backup by itself."""
+        path, self._load = self._load, None
+        if path is None or path == self._file:
+            return
+        try:
+            self._control("load", path)
+        except BaseException:
+            self.stop()
+            raise
 
     def _forget(self) -> None:
         """In a forked child: the server is the parent's, and must not outlive it because the child holds the pipe."""
@@ -142,6 +207,13 @@ class Server:
                     pipe.close()
             self._process.returncode = 0  # nothing to wait for
         self._process, self._url = None, ""
+
+
+def _database(file_name: str) -> Path:
+    """The file as the server finds it, wherever it runs."""
+    if not isinstance(file_name, (str, os.PathLike)) or not str(file_name).endswith(".cdb"):
+        raise WrongFilenameCyberDBError(f"the name of a database file ends in .cdb, not {file_name!r}")
+    return Path(file_name).absolute()
 
 
 def _whole(name: str, value: Any) -> int:

@@ -177,6 +177,7 @@ func (c *Client) do(ctx context.Context, head *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	head.demand(ctx)
 	var deadline time.Time
 	again := 0
 	if head.retry && head.next == nil {

@@ -39,6 +39,11 @@
 // ErrConnectionLost: it may or may not have been applied, and is never repeated by itself. Reads are repeated. A server that is silent
 // while replies are due is given up after Options.SilenceTimeout, so no method waits for ever, even without a deadline of its own.
 //
+// # On disk
+//
+// When a write is on disk, after its reply, is the server's policy to say (--fsync); Save puts all there is into the server's file. A request
+// whose context is of Durable returns when its change is on disk, whatever the policy.
+//
 // # Errors
 //
 // Every method returns an *Error that names request, table and key; errors.Is finds the package's sentinels in it, of which ErrKey, ErrIndex,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 
 	"cyberdb-fast/client"
@@ -51,6 +52,36 @@ func Example() {
 	// Output:
 	// the sky is blue
 	// true cyberdb: DICT GET "colours": KeyError: 'sea'
+}
+
+func ExampleDurable() {
+	dir, _ := os.MkdirTemp("", "cyberdb")
+	defer os.RemoveAll(dir)
+	server, _ := clienttest.NewOnDisk(dir)
+	defer server.Stop()
+
+	ctx := context.Background()
+	c, err := client.Open(ctx, server.URL(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	orders := client.DictOf[int, string](c, "orders")
+	paid := client.ListOf[int](c, "paid")
+	_, _ = orders.Ensure(ctx)
+	_, _ = paid.Ensure(ctx)
+
+	// One request, then two that share the wait.
+	if err := orders.Set(client.Durable(ctx), 1001, "a bicycle"); err != nil {
+		fmt.Println("not sure to be kept:", err)
+	}
+	p := c.Pipeline()
+	orders.With(p).Set(1002, "a bell")
+	paid.With(p).Append(1001)
+	fmt.Println(p.Do(client.Durable(ctx)))
+	// Output:
+	// <nil>
 }
 
 func ExampleDict() {

@@ -82,6 +82,9 @@ type Data struct {
 	Repair        bool           // start with what is left of damaged files, and set aside what is not used
 	ExitOnIOError bool           // end, instead of serving reads, when the journal cannot be written any more
 
+	// Control is the path of a Unix socket, for the owner of the process alone, that takes requests to save to and load from other files; "": none.
+	Control string
+
 	FS       persist.FS                           // default: persist.OS
 	Progress func(file string, done, total int64) // of loading, in bytes; nil: nobody wants to know
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -28,7 +29,7 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 		all = append(all, ln)
 	}
 	if cfg.Unix != "" {
-		ln, err := listenUnix(cfg)
+		ln, err := listenUnix(cfg.Unix, cfg.UnixMode)
 		if err != nil {
 			return all, fmt.Errorf("loop: listen on %s: %w", cfg.Unix, err)
 		}
@@ -37,22 +38,22 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// listenUnix opens the Unix socket with its mode from the first moment. A socket that nobody listens on any more is replaced.
-func listenUnix(cfg *Config) (net.Listener, error) {
-	if info, err := os.Lstat(cfg.Unix); err == nil && info.Mode().Type() == os.ModeSocket {
-		conn, err := net.DialTimeout("unix", cfg.Unix, time.Second)
+// listenUnix opens a Unix socket with its mode from the first moment. A socket that nobody listens on any more is replaced.
+func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		conn, err := net.DialTimeout("unix", path, time.Second)
 		if err == nil {
 			_ = conn.Close()
 			return nil, unix.EADDRINUSE
 		}
 		if errors.Is(err, unix.ECONNREFUSED) {
-			if err := os.Remove(cfg.Unix); err != nil {
+			if err := os.Remove(path); err != nil {
 				return nil, err
 			}
 		}
 	}
-	old := unix.Umask(0o777 &^ int(cfg.UnixMode.Perm()))
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", cfg.Unix)
+	old := unix.Umask(0o777 &^ int(mode.Perm()))
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
 	unix.Umask(old)
 	return ln, err
 }

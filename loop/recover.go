@@ -18,7 +18,8 @@ type restoring struct {
 	log   *slog.Logger
 	store *shardmap.Store
 
-	table    *shardmap.Restorer // the table at hand; nil: none
+	done     func(*shardmap.Restorer) error // takes each table when it is whole
+	table    *shardmap.Restorer             // the table at hand; nil: none
 	kind     persist.Kind
 	entries  []shardmap.Entry
 	packed   []byte
@@ -34,7 +35,7 @@ func (srv *Server) restore() error {
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
 		return err
 	}
-	target := &restoring{log: srv.log, store: srv.store}
+	target := &restoring{log: srv.log, store: srv.store, done: (*shardmap.Restorer).Done}
 	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}
 	found, err := persist.Recover(data.FS, persist.Start{
 		File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
@@ -118,7 +119,7 @@ func (r *restoring) endTable() error {
 	}
 	table := r.table
 	r.table = nil
-	return table.Done()
+	return r.done(table)
 }
 
 // Apply implements persist.Target.

@@ -36,6 +36,7 @@ type Server struct {
 	journal  *persist.Journal // nil: none is kept
 	logs     logPool          // of requests beside the loops
 	saver    saver
+	control  *controlSocket // nil: none
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -176,6 +177,7 @@ func (srv *Server) run() error {
 	go srv.sweep()
 	if srv.cfg.Data.File != "" {
 		go srv.saver.run()
+		srv.control = openControl(srv)
 	}
 	for _, ln := range srv.listeners {
 		srv.accepting.Go(func() { srv.accept(ln) })
@@ -218,6 +220,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	err := srv.drain(ctx)
 	close(srv.sweeps)
 	srv.memory.end()
+	srv.control.close()
 	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx), srv.endData())
 }
 

@@ -96,7 +96,7 @@ func (s *saver) save() error {
 	if s.srv.journal != nil {
 		grown = s.srv.journal.Grown()
 	}
-	info, err := s.write()
+	info, err := s.write(s.srv.cfg.Data.File)
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
@@ -118,15 +118,22 @@ func (s *saver) save() error {
 	return nil
 }
 
-// write cuts a view of the store and writes it.
-func (s *saver) write() (persist.FileInfo, error) {
+// saveTo writes the tables, as they are at one moment, to another file than the server's own. The journal stays as it is.
+func (s *saver) saveTo(file string) (persist.FileInfo, error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	return s.write(file)
+}
+
+// write cuts a view of the store and writes it to a file.
+func (s *saver) write(file string) (persist.FileInfo, error) {
 	log := s.srv.takeLog()
 	view := s.srv.store.View(&shardmap.Call{Log: log.orNil()})
 	s.srv.putLog(log)
 	defer view.Close()
 	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
 	data := &s.srv.cfg.Data
-	return persist.WriteFile(data.FS, data.File, stamp, persist.S2, func(w *persist.Writer) error {
+	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
 		for name, table := range view.Tables() {
 			if err := writeTable(w, name, table); err != nil {
 				return err

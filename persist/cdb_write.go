@@ -219,7 +219,7 @@ func WriteFile(fsys FS, name string, stamp Stamp, codec Codec, fill func(*Writer
 		_ = fsys.Remove(part) // what counts is why it was not written
 		return info, fmt.Errorf("persist: writing %s: %w", name, err)
 	}
-	if err := replace(fsys, part, name); err != nil {
+	if err := Replace(fsys, part, name); err != nil {
 		return info, fmt.Errorf("persist: writing %s: %w", name, err)
 	}
 	return info, nil
@@ -244,8 +244,9 @@ func writePart(fsys FS, part string, stamp Stamp, codec Codec, fill func(*Writer
 	return info, errors.Join(err, f.Close())
 }
 
-// replace gives part the name name. There is a file of that name at every moment, if there was one before.
-func replace(fsys FS, part, name string) error {
+// Replace gives the file part the name name; the file that was there is kept as PrevName(name). There is a file of that name at every moment, if
+// there was one before. When Replace returns nil, that is on disk.
+func Replace(fsys FS, part, name string) error {
 	prev := PrevName(name)
 	there, err := exists(fsys, name)
 	if err != nil {

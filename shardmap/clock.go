@@ -12,6 +12,9 @@ import (
 // MaxLSN bounds the clock: versions are kept in 48 bits.
 const MaxLSN = 1<<48 - 1
 
+// mostDrawn is how many numbers are drawn at once for nothing: logs have limits.
+const mostDrawn = 1 << 31
+
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
 	busy   bool   // a cut is drawing its number: wait for the next list

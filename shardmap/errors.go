@@ -19,6 +19,8 @@ var (
 	ErrNoTable = errors.New("shardmap: no such table")
 	// ErrTableExists is returned by Create and Rename when the name is taken.
 	ErrTableExists = errors.New("shardmap: table exists")
+	// ErrNotEmpty is returned by Adopt when there are tables.
+	ErrNotEmpty = errors.New("shardmap: the store has tables")
 	// ErrKind is returned when a table is not of the kind that was asked for.
 	ErrKind = errors.New("shardmap: wrong table kind")
 )

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -32,17 +33,21 @@ const stopTimeout = 5 * time.Second
 type Server struct {
 	addr    string
 	encrypt bool
+	dir     string       // "": the tables are in memory only
 	loop    *loop.Server // nil while it is stopped
 }
 
 // New starts a server; Stop ends it. In a test, Start is simpler.
-func New() (*Server, error) { return start(false) }
+func New() (*Server, error) { return (&Server{}).start() }
 
 // NewEncrypted is New for a server that encrypts.
-func NewEncrypted() (*Server, error) { return start(true) }
+func NewEncrypted() (*Server, error) { return (&Server{encrypt: true}).start() }
 
-func start(encrypt bool) (*Server, error) {
-	s := &Server{addr: "127.0.0.1:0", encrypt: encrypt}
+// NewOnDisk is New for a server that keeps its tables in a directory, with a journal: they are there again after Restart.
+func NewOnDisk(dir string) (*Server, error) { return (&Server{dir: dir}).start() }
+
+func (s *Server) start() (*Server, error) {
+	s.addr = "127.0.0.1:0"
 	if err := s.Restart(); err != nil {
 		return nil, err
 	}
@@ -59,6 +64,13 @@ func Start(tb testing.TB) *Server {
 func StartEncrypted(tb testing.TB) *Server {
 	tb.Helper()
 	return endWith(tb, NewEncrypted)
+}
+
+// StartOnDisk is Start for a server that keeps its tables in a directory of the test, with a journal: they are there again after Restart.
+func StartOnDisk(tb testing.TB) *Server {
+	tb.Helper()
+	dir := tb.TempDir()
+	return endWith(tb, func() (*Server, error) { return NewOnDisk(dir) })
 }
 
 func endWith(tb testing.TB, start func() (*Server, error)) *Server {
@@ -100,7 +112,7 @@ func (s *Server) URL() string {
 	return (&url.URL{Scheme: scheme, User: url.UserPassword("", Password), Host: s.addr}).String()
 }
 
-// Stop ends the server, and with it its connections and its tables. A server that is stopped already stays so.
+// Stop ends the server, and with it its connections and its tables, unless they are on disk. A server that is stopped already stays so.
 func (s *Server) Stop() {
 	if s.loop == nil {
 		return
@@ -111,10 +123,15 @@ func (s *Server) Stop() {
 	s.loop = nil
 }
 
-// Restart starts a stopped server again, empty, at the same address: for tests of how a program bears an outage.
+// Restart starts a stopped server again, empty or with what it has on disk, at the same address: for tests of how a program bears an outage.
 func (s *Server) Restart() error {
 	s.Stop()
+	var data loop.Data
+	if s.dir != "" {
+		data.File = filepath.Join(s.dir, "data.cdb")
+	}
 	srv, err := loop.Start(loop.Config{
+		Data:     data,
 		Addr:     s.addr,
 		Password: Password,
 		// A fixed salt: clients derive a key for a new one at most once a minute.

@@ -20,6 +20,8 @@ import (
 const (
 	lockFile = "lock" // held with flock while a server runs; holds its process id
 	saltFile = "salt" // the key derivation's salt in hexadecimal: kept, so that clients' derived keys stay good
+
+	controlFile = "control.sock" // of a server that runs: it takes requests that no client may make
 )
 
 // dataDir is the directory with what outlives a restart. One server holds it at a time.

@@ -98,7 +98,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	data := loop.Data{
 		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
 		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
-		Progress: loadProgress(os.Stderr),
+		Control: dir.file(controlFile), Progress: loadProgress(os.Stderr),
 	}
 	srv, err := loop.Start(loop.Config{
 		Addr:        cfg.tcpAddr(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func TestScript(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
+			"control": control, "exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping,
 		},
 	})
 }
@@ -93,6 +94,24 @@ func holds(ts *testscript.TestScript, neg bool, args []string) {
 	defer func() { ts.Check(r.Close()) }()
 	if got := strconv.Itoa(r.Info().Tables); got != args[2] {
 		ts.Fatalf("%s tables, not %s", got, args[2])
+	}
+}
+
+// control SOCKET LINE TEXT: the server answers the line with one that holds the text.
+func control(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: control SOCKET LINE TEXT")
+	}
+	conn, err := net.DialTimeout("unix", ts.MkAbs(args[0]), patience)
+	ts.Check(err)
+	defer conn.Close()
+	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
+	_, err = fmt.Fprintln(conn, args[1])
+	ts.Check(err)
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	ts.Check(err)
+	if !strings.Contains(reply, args[2]) {
+		ts.Fatalf("the answer is %q, without %q", reply, args[2])
 	}
 }
 

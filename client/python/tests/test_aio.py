@@ -162,14 +162,14 @@ def test_server_gone_and_back(start: Callable[..., Server]) -> None:
         client = await aio.connect(port=port, password=PASSWORD)
         proxy = client.get_proxy()
         await proxy.connect()
-        await proxy.create_cyberdict("d")
+        await proxy.create_cyberdict("d", {"a": 1})
         server.stop()
         with pytest.raises((ConnectionLost, ServerUnreachable)):
             await proxy.create_cyberdict("e")
         with pytest.raises(ServerUnreachable):
             await proxy.ping()
         server.start(port=port, password=PASSWORD)
-        assert await proxy.tables() == []
+        assert await proxy.tables() == [("d", "dict", 1)]
         await client.close()
 
     asyncio.run(story())

@@ -137,7 +137,8 @@ def test_server_gone_and_back(start: Start) -> None:
             with pytest.raises(ServerUnreachable):
                 proxy.connect()
         server.start(port=port, password=PASSWORD)
-        proxy.create_cyberdict("d", {"a": 2})
+        assert d == {"a": 1}
+        d["a"] = 2
         assert d["a"] == 2
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from conftest import CPYTHON, ROOT
-from cyberdb_fast import ABSENT, cpace, frames, requests, values
+from cyberdb_fast import ABSENT, BadRequest, cpace, frames, requests, values
 from cyberdb_fast.errors import ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
 from cyberdb_fast.keys import derive
@@ -56,6 +56,7 @@ D, L = requests.table_name("d"), requests.table_name("l")
 RAW = Request  # for what no client sends
 REQUESTS: Dict[str, Request[Any]] = {
     "ping": requests.ping(),
+    "save, nothing kept": requests.save(),
     "create dict": requests.create_dict(D, {"k": 1}, False),
     "create list": requests.create_list(L, [3, 1, 2], False),
     "create what exists": requests.create_dict(D, {}, False),
@@ -133,6 +134,7 @@ RESULTS: Dict[str, Any] = {
     "dict get many": {"k": "done", "c": 1},
     "list get, out of range": IndexError,
     "list all": [7, 6, 5, 2],
+    "save, nothing kept": BadRequest,
 }
 FRAMES = lines(CODEC / "testdata/frames.txt")
 

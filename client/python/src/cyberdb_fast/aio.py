@@ -22,6 +22,7 @@ import sys
 from collections import deque
 from typing import (
     IO,
+    TYPE_CHECKING,
     Any,
     AsyncIterator,
     Awaitable,
@@ -49,6 +50,9 @@ from .keys import key_ring
 from .requests import MISSING, Request, StreamRequest, Table, reply_error
 from .session import Session, unexpected
 from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -391,6 +395,10 @@ class Proxy:
         result: Dict[str, Any] = json.loads(text)
         return result
 
+    async def save(self) -> None:
+        """As cyberdb_fast.Proxy.save."""
+        await self._perform(requests.save())
+
     async def ping(self) -> None:
         """One exchange with the server."""
         await self._perform(requests.ping())
@@ -409,18 +417,36 @@ class Proxy:
             yield value
 
 
+class _Durable:
+    """Sends what a proxy does, and demands of each change that it be on disk before the reply comes."""
+
+    def __init__(self, sender: Union[Proxy, _Durable]) -> None:
+        self._sender = sender
+
+    def _perform(self, request: Request[T]) -> Awaitable[T]:
+        return self._sender._perform(requests.durable(request))
+
+    def _stream(self, request: StreamRequest[T]) -> AsyncIterator[T]:
+        return self._sender._stream(request)
+
+
 class _Handle:
     """A named table and what reaches it."""
 
-    def __init__(self, proxy: Proxy, name: str) -> None:
-        self._perform, self._stream = proxy._perform, proxy._stream
-        self._name = name
+    def __init__(self, sender: Union[Proxy, _Durable], name: str) -> None:
+        self._perform, self._stream = sender._perform, sender._stream
+        self._sender, self._name = sender, name
         self._t = requests.table_name(name)
 
     @property
     def table_name(self) -> str:
         """The name of the table."""
         return self._name
+
+    @property
+    def durable(self) -> Self:
+        """As that of cyberdb_fast.CyberDict and CyberList: the same table, whose changes return when they are on disk."""
+        return type(self)(_Durable(self._sender), self._name)
 
     def __bool__(self) -> bool:
         raise TypeError("whether a table is empty must be asked for: await table.len()")

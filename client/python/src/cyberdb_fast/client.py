@@ -251,6 +251,13 @@ class Proxy:
         result: Dict[str, Any] = json.loads(self._perform(requests.info()))
         return result
 
+    def save(self) -> None:
+        """Returns when everything that was changed before is in the server's file, on disk.
+
+        Errors: NotDurable if it could not be written; BadRequest if the server keeps its tables in memory only.
+        """
+        self._perform(requests.save())
+
     def ping(self) -> None:
         """One exchange with the server."""
         self._perform(requests.ping())

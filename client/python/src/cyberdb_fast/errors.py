@@ -87,6 +87,14 @@ class Overloaded(CyberDBError):
     """The server has no room for the request or for the connection. Nothing was done."""
 
 
+class NotDurable(CyberDBError):
+    """What was asked for could not be written to disk. A change is made all the same, and seen until the server restarts, perhaps longer."""
+
+
+class ReadOnly(CyberDBError):
+    """The server's disk has failed: it answers reads, and takes no changes. Nothing was done."""
+
+
 class ServerError(CyberDBError):
     """The server met a defect of its own. The request may have been applied."""
 

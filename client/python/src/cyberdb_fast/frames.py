@@ -8,7 +8,7 @@ from typing import List, NamedTuple
 from .errors import ProtocolError
 
 # Opcodes. On the wire: do not change.
-PING, INFO = 0x01, 0x02
+PING, INFO, SAVE = 0x01, 0x02, 0x03
 CREATE_DICT, CREATE_LIST, EXISTS, KIND, TABLES, DROP, RENAME = range(0x10, 0x17)
 DICT_GET, DICT_SET, DICT_DELETE, DICT_CONTAINS, DICT_LEN, DICT_SETDEFAULT, DICT_UPDATE, DICT_POP = range(0x20, 0x28)
 DICT_POPITEM, DICT_CLEAR, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY, DICT_INCREMENT = range(0x28, 0x2F)
@@ -20,20 +20,21 @@ LIST_APPEND_LEFT, LIST_POP_LEFT = 0x53, 0x54
 
 OPCODE_NAMES = {code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)}
 
-# Requests that change nothing: they may be sent again when a connection was lost.
+# Requests that change no table: they may be sent again when a connection was lost.
 READS = frozenset(
-    {PING, INFO, EXISTS, KIND, TABLES, DICT_GET, DICT_CONTAINS, DICT_LEN, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY}
+    {PING, INFO, SAVE, EXISTS, KIND, TABLES, DICT_GET, DICT_CONTAINS, DICT_LEN, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY}
     | {DICT_SCAN, LIST_GET, LIST_SLICE, LIST_COUNT, LIST_INDEX, LIST_LEN, LIST_CONTAINS, LIST_ALL}
 )
 
 # Flags of requests and of replies.
-IF_VERSION, WANT_VERSION = 0x01, 0x02
+IF_VERSION, WANT_VERSION, DURABLE = 0x01, 0x02, 0x08
 MORE, VERSION = 0x01, 0x02
 
 # Status codes. On the wire: do not change.
 OK, KEY_ERROR, INDEX_ERROR, TYPE_ERROR, VALUE_ERROR, ATTRIBUTE_ERROR, OVERFLOW_ERROR = range(7)
 NO_SUCH_TABLE, TABLE_EXISTS, WRONG_TABLE_KIND, VERSION_MISMATCH = range(16, 20)
 BAD_FRAME, UNKNOWN_OPCODE, BAD_ARGUMENTS, TOO_LARGE, UNSUPPORTED, OVERLOADED, SHUTTING_DOWN, INTERNAL = range(32, 40)
+NOT_DURABLE, READ_ONLY = 40, 41
 
 ABSENT = b"\xc1"  # stands in the place of a value that is not there
 

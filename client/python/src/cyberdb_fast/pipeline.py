@@ -9,7 +9,8 @@ from . import requests
 from .cyberdict import CyberDict, as_dict, updates
 from .cyberlist import CyberList
 from .frames import Reply
-from .requests import MISSING, Request
+from .requests import MISSING, Request, durable
+from .table import Durable, Handle
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -71,11 +72,18 @@ class Pipeline:
             return ListPipeline(self, table)
         raise TypeError(f"a pipeline works on a CyberDict or a CyberList, not on {type(table).__name__}")
 
+    def adding_for(self, table: Handle) -> Callable[[Request[T]], Result[T]]:
+        """What adds the requests for a table: durable ones if it is."""
+        return self._add_durable if isinstance(table._sender, Durable) else self.add
+
     def add(self, request: Request[T]) -> Result[T]:
         """Adds one request."""
         result = Result(request)
         self._results.append(result)
         return result
+
+    def _add_durable(self, request: Request[T]) -> Result[T]:
+        return self.add(durable(request))
 
     def __len__(self) -> int:
         return len(self._results)
@@ -114,7 +122,7 @@ class DictPipeline(Generic[K, V]):
     """The methods of a CyberDict, as requests of a pipeline."""
 
     def __init__(self, pipeline: Pipeline, table: CyberDict[K, V]) -> None:
-        self._add, self._t = pipeline.add, table._t
+        self._add, self._t = pipeline.adding_for(table), table._t
 
     def getitem(self, key: K) -> Result[V]:
         return self._add(requests.dict_get(self._t, key))
@@ -178,7 +186,7 @@ class ListPipeline(Generic[V]):
     """The methods of a CyberList, as requests of a pipeline."""
 
     def __init__(self, pipeline: Pipeline, table: CyberList[V]) -> None:
-        self._add, self._t = pipeline.add, table._t
+        self._add, self._t = pipeline.adding_for(table), table._t
 
     def get(self, index: SupportsIndex) -> Result[V]:
         return self._add(requests.list_get(self._t, index))

@@ -65,6 +65,13 @@ class Request(Generic[T]):
         return self.read(reply)
 
 
+def durable(request: Request[T]) -> Request[T]:
+    """The request with the demand that its change be on disk before the reply comes; one that changes no table stays as it is."""
+    if request.opcode not in frames.READS:
+        request.flags |= frames.DURABLE
+    return request
+
+
 class StreamRequest(Request[Iterator[T]]):
     """A request whose reply is read piece by piece."""
 
@@ -119,6 +126,8 @@ _ERRORS: Dict[int, Callable[[str], Exception]] = {
     frames.OVERLOADED: errors.Overloaded,
     frames.SHUTTING_DOWN: errors.ServerUnreachable,
     frames.INTERNAL: errors.ServerError,
+    frames.NOT_DURABLE: errors.NotDurable,
+    frames.READ_ONLY: errors.ReadOnly,
 }
 
 
@@ -227,6 +236,10 @@ def ping() -> Request[None]:
 
 def info() -> Request[str]:
     return Request(frames.INFO, b"", _value)
+
+
+def save() -> Request[bool]:
+    return Request(frames.SAVE, b"", _value)
 
 
 def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:

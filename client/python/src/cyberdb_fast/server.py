@@ -6,6 +6,7 @@ import atexit
 import ipaddress
 import json
 import os
+import shutil
 import socket
 import subprocess
 import weakref
@@ -17,6 +18,8 @@ from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFil
 from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
 
 DEFAULT_DATA_DIR = "cyberdb-data"
+DATA_FILE = "data.cdb"  # in a data directory that was asked for
+UNKEPT_FILE = "unkept.cdb"  # in the data directory, of a server that keeps nothing: removed before the start and after the end
 DEFAULT_MAX_CON = 500
 DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
 CONTROL_SOCKET = "control.sock"  # in the data directory
@@ -30,12 +33,17 @@ class Server:
         server = Server()
         server.start(password="...")   # goes on at once; or run(), which waits
 
-    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. data_dir holds the salt of the password and
-    what the server keeps; one server at a time.
+    As in CyberDB, it begins without tables and keeps none, unless it is told to: set_backup keeps them in a file, and data_dir in that
+    directory. What is kept is kept whole, by a journal beside the file, and loaded by the next server that keeps the same file. load_db begins
+    with a file, save_db writes one.
+
+    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. The data directory, ./cyberdb-data unless
+    data_dir names one, holds the salt of the password too; one server at a time.
     """
 
-    def __init__(self, data_dir: str = DEFAULT_DATA_DIR, binary: Optional[str] = None) -> None:
-        self._data_dir, self._binary = data_dir, binary
+    def __init__(self, data_dir: Optional[str] = None, binary: Optional[str] = None) -> None:
+        self._data_dir, self._binary = Path(data_dir or DEFAULT_DATA_DIR), binary
+        self._keeps = data_dir is not None
         self._allow: List[str] = []
         self._file: Optional[Path] = None
         self._cycle = DEFAULT_CYCLE
@@ -60,8 +68,9 @@ class Server:
         self._allow = allow
 
     def set_backup(self, file_name: str = DEFAULT_FILE, cycle: int = DEFAULT_CYCLE) -> None:
-        """Keeps the tables in a file: every cycle seconds, and when the server ends. Call it before start.
+        """Keeps the tables in a file, which is loaded at the start if it is there. Call it before start.
 
+        It is saved every cycle seconds and when the server ends; a journal beside it has what changes in between.
         Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs.
         """
         if self._running():
@@ -69,13 +78,19 @@ class Server:
         self._file, self._cycle = _database(file_name), _whole("cycle", cycle)
 
     def save_db(self, file_name: str = DEFAULT_FILE) -> None:
-        """Writes all tables, as they are at one moment, to a file. Errors: WrongFilenameCyberDBError; BackupCyberDBError."""
-        self._control("save", _database(file_name))
+        """Writes all tables, as they are at one moment, to a file; what was there before is kept as file_name.prev.
+
+        A server that kept its tables in that file begins with these the next time. Errors: WrongFilenameCyberDBError; BackupCyberDBError.
+        """
+        path = _database(file_name)
+        self._control("save", path)
+        if path.resolve() != self._data_file().resolve():
+            _set_aside(_journal(path))  # it is of the file that was there before
 
     def load_db(self, file_name: str = DEFAULT_FILE) -> None:
-        """Takes the tables of a file: now, or, before start, when the server starts.
+        """Takes the tables of a file: at once, or, before start, when the server starts. It never replaces tables that are there.
 
-        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot read it.
+        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot read it, or has tables already.
         """
         path = _database(file_name)
         path.stat()
@@ -93,7 +108,7 @@ class Server:
             raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
             try:
-                control.connect(str(Path(self._data_dir) / CONTROL_SOCKET))
+                control.connect(str(self._data_dir / CONTROL_SOCKET))
                 control.sendall(json.dumps({"do": do, "path": str(path)}).encode() + b"\n")
                 with control.makefile("rb") as replies:
                     reply = json.loads(replies.readline() or b"{}")
@@ -154,6 +169,7 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._remove_unkept()
 
     def __enter__(self) -> Server:
         return self
@@ -166,12 +182,13 @@ class Server:
         if self._running():
             raise CyberDBError("this server runs already")
         secret = find_password(password)
+        self._remove_unkept()
         command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir}"]
         command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
         command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
         command += [f"--allow={address}" for address in self._allow]
-        if self._file is not None:
-            command += [f"--file={self._file}", f"--cycle={self._cycle}"]
+        command += self._file_flags()
+        begun = self._begin()
         environment = {**os.environ, "CYBERDB_PASSWORD": secret}
         environment.pop("CYBERDB_PASSWORD_FILE", None)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -181,23 +198,49 @@ class Server:
             lines.append(line)
             title, _, rest = line.strip().partition(" ")
             if title == "connect":
-                self._url = rest.strip()
-                self._load_first()
+                self._url, self._load = rest.strip(), None
                 return "".join(lines)
         code = process.wait()
         self.stop()
+        if begun:
+            self._data_file().unlink(missing_ok=True)
+            shutil.rmtree(_journal(self._data_file()), ignore_errors=True)
         raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
 
-    def _load_first(self) -> None:
-        """Does what load_db asked for before the start; the server takes the file of set_backup by itself."""
-        path, self._load = self._load, None
-        if path is None or path == self._file:
-            return
-        try:
-            self._control("load", path)
-        except BaseException:
-            self.stop()
-            raise
+    def _data_file(self) -> Path:
+        """Where the server's own tables are."""
+        if self._file is not None:
+            return self._file
+        return (self._data_dir / (DATA_FILE if self._keeps else UNKEPT_FILE)).absolute()
+
+    def _file_flags(self) -> List[str]:
+        flags = [f"--file={self._data_file()}"]
+        if self._file is not None:
+            flags.append(f"--cycle={self._cycle}")
+        elif not self._keeps:
+            flags += ["--cycle=0", "--no-journal"]
+        return flags
+
+    def _remove_unkept(self) -> None:
+        """What a server that keeps nothing has saved at its end."""
+        for suffix in ("", ".prev"):
+            self._data_dir.joinpath(UNKEPT_FILE + suffix).unlink(missing_ok=True)
+
+    def _begin(self) -> bool:
+        """Copies the file that load_db has named to where the server's own is, and says whether it had to: its own it loads by itself."""
+        own = self._data_file()
+        if self._load is None or self._load.resolve() == own.resolve():
+            return False
+        if own.exists() or _journal(own).exists():
+            raise BackupCyberDBError(f"load_db({str(self._load)!r}) would replace the tables in {own}: move that away, or leave load_db out")
+        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = own.with_suffix(".begin")
+        part.touch(mode=0o600)
+        shutil.copyfile(self._load, part)
+        with part.open("r+b") as copy:
+            os.fsync(copy.fileno())
+        part.replace(own)
+        return True
 
     def _forget(self) -> None:
         """In a forked child: the server is the parent's, and must not outlive it because the child holds the pipe."""
@@ -214,6 +257,19 @@ def _database(file_name: str) -> Path:
     if not isinstance(file_name, (str, os.PathLike)) or not str(file_name).endswith(".cdb"):
         raise WrongFilenameCyberDBError(f"the name of a database file ends in .cdb, not {file_name!r}")
     return Path(file_name).absolute()
+
+
+def _journal(file: Path) -> Path:
+    """The directory of a data file's journal."""
+    return file.with_name(file.name + ".journal")
+
+
+def _set_aside(directory: Path) -> None:
+    """Renames a directory, if it is there, to one of the same name with .prev."""
+    if directory.exists():
+        previous = directory.with_name(directory.name + ".prev")
+        shutil.rmtree(previous, ignore_errors=True)
+        directory.replace(previous)
 
 
 def _whole(name: str, value: Any) -> int:

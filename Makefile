@@ -17,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 bench peers bench-compare bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 test-python conformance wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,11 +28,24 @@ run: build ## build and run the server; ARGS="-p 9981" passes flags
 build: ## leave cyberdb-fast and cyberdb-bench in bin/
 	$(GO) build $(BUILD) -o bin/ ./cmd/...
 
-test: python ## run all tests
+test: python build ## run all tests
 	$(GO) test -tags $(TAGS) ./...
 	$(GO) test -tags $(TAGS) -short ./loop ./client -encrypted
+	@.ci/python test
 
-check: python cgo ## what must hold before a merge: format, go.mod, vet, lint, race tests, nothing left behind
+test-python: build ## run the Python client's tests, on every Python that is here; OTHERS=no: on python3 alone
+	@.ci/python test
+
+conformance: build ## N (1000000) random operations on Python's dicts and lists and on tables: no difference
+	@.ci/python conformance $(or $(N),1000000)
+
+wheel: static ## leave a Python wheel with client and server in dist/
+	@.ci/python wheel
+
+static:
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/ ./cmd/cyberdb-fast
+
+check: python cgo build ## what must hold before a merge: format, go.mod, vet, lint, race tests, nothing left behind
 	@GO="$(GO)" TAGS="$(TAGS)" RACE="$(RACE)" LINT="$(LINT)" .ci/check
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)
@@ -61,6 +74,9 @@ bench: build ## the micro benchmarks, then the load generator against a server o
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
 	@.ci/bench
 
+bench-python: build ## measure the Python client beside the original's and redis-py: get, set, pipelines
+	@.ci/python bench $(ARGS)
+
 peers: ## install what bench-compare measures beside cyberdb-fast: redis-server, memcached, the original CyberDB
 	@.ci/peers >/dev/null
 
@@ -78,6 +94,7 @@ transcripts: ## replay recorded conversations of CyberDB's clients against this 
 
 fmt: ## format the code
 	$(LINT) fmt
+	@.ci/python fmt
 
 python: # CPython judges Python's behaviour in the tests, the original CyberDB its wire
 	@.ci/need python3

@@ -55,6 +55,7 @@ type config struct {
 	eventLoops int // 0: chosen for the machine
 	printLog   bool
 	cpuProfile string // path; "": none
+	withStdin  bool   // ends when standard input does
 
 	file          string // of --config
 	version, help bool
@@ -117,6 +118,7 @@ func newFlags() (*flagSet, *config) {
 	f.StringVar(&cfg.file, "config", "", "`file` of \"flag = value\" lines, and password = ...; flags and environment win over it")
 	f.BoolFunc("print-log", "log every request", onOff(&cfg.printLog))
 	f.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
+	f.BoolFunc("end-with-stdin", "stop when standard input ends: for programs that run the server as their child", onOff(&cfg.withStdin))
 	f.BoolFunc("version", "print the version", onOff(&cfg.version))
 	f.BoolFuncP("help", "h", "print this", onOff(&cfg.help))
 	for _, group := range all.groups {

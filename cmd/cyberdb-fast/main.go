@@ -79,6 +79,9 @@ func run(args []string, stdout, stderr *os.File) int {
 	if err != nil {
 		return usageError(stderr, err)
 	}
+	if cfg.withStdin {
+		go awaitEnd(os.Stdin, signals)
+	}
 	writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
 	return serve(srv, signals, log)
 }
@@ -163,6 +166,18 @@ func serve(srv *loop.Server, signals <-chan os.Signal, log *slog.Logger) int {
 		log.Info("stopped")
 		return exitOK
 	}
+}
+
+// inputEnded is the signal that the end of standard input is taken for.
+type inputEnded struct{}
+
+func (inputEnded) Signal()        {}
+func (inputEnded) String() string { return "standard input ended" }
+
+// awaitEnd reads to the end of in, which comes with the end of the process that holds the other end of the pipe, however it ends.
+func awaitEnd(in io.Reader, signals chan<- os.Signal) {
+	_, _ = io.Copy(io.Discard, in)
+	signals <- inputEnded{}
 }
 
 // usageError prints why the server does not start, in one line.

@@ -1,0 +1,278 @@
+"""connect(), the client, and the proxy through which tables are reached."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, TypeVar
+
+from . import requests
+from .connection import Connection, NotSent
+from .cyberdict import CyberDict, as_dict
+from .cyberlist import CyberList
+from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
+from .frames import READS, Reply
+from .pipeline import Pipeline
+from .pool import Pool
+from .requests import Request, StreamRequest, Table
+from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
+
+T = TypeVar("T")
+
+DEFAULT_MAX_CONNECTIONS = 32
+DEFAULT_CONNECT_TIMEOUT = 5.0
+DEFAULT_REQUEST_TIMEOUT = 60.0
+DEFAULT_POOL_TIMEOUT = 30.0
+
+
+def connect(
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    password: Optional[str] = None,
+    encrypt: bool = False,
+    time_out: Optional[float] = None,
+    *,
+    max_connections: int = DEFAULT_MAX_CONNECTIONS,
+    connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
+    request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
+    pool_timeout: Optional[float] = DEFAULT_POOL_TIMEOUT,
+    check: bool = True,
+) -> Client:
+    """A client of the server at host and port, or at the URL that the server prints, given as host.
+
+    It opens a connection, so a wrong password or setting shows here; with check=False it opens none yet, for programs that may start while
+    the server is away. Without password it is that of CYBERDB_PASSWORD, or in the file
+    that CYBERDB_PASSWORD_FILE names. Connections that were idle for longer than time_out are not used again. Times are seconds; None
+    waits for ever.
+
+    Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError; EncryptionMismatch; ConnectionRefused;
+    Overloaded; ProtocolError; WrongInputCyberDBError.
+    """
+    settings = make_settings(host, port, password, encrypt, time_out, max_connections, connect_timeout, request_timeout, pool_timeout)
+    client = Client(settings)
+    if check:
+        client.check()
+    return client
+
+
+class Client:
+    """A server and the pool of connections to it. Safe for threads and greenlets, and after a fork in both processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens nothing yet; connect() is the usual way."""
+        self._pool = Pool(settings)
+
+    def get_proxy(self) -> Proxy:
+        """A proxy, not yet connected."""
+        return Proxy(self)
+
+    def close(self) -> None:
+        """Closes all connections; proxies of this client are of no use after it."""
+        self._pool.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Makes sure of a connection. Errors: those of connect()."""
+        self._pool.release(self._pool.acquire())
+
+    def perform(self, request: Request[T]) -> T:
+        """Sends one request and returns its result.
+
+        A request that was not sent, or that changes nothing, is repeated once on a new connection if the one it had was lost.
+        """
+        pool = self._pool
+        connection = pool.acquire()
+        try:
+            reply = connection.exchange(request)
+        except BaseException as e:
+            reply = self._again(connection, e, _may_repeat(e, [request]), lambda other: other.exchange(request))
+        else:
+            pool.release(connection)
+        return request.result(reply)
+
+    def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
+        """Sends one request whose reply may be larger than memory, and takes all of it before it returns."""
+
+        def exchange(connection: Connection) -> Reply:
+            sink.seek(0)
+            sink.truncate()
+            return connection.stream(request, sink)
+
+        sink = requests.spool()
+        try:
+            return requests.spooled(request, sink, self._with_connection(exchange, [request]))
+        except BaseException:
+            sink.close()
+            raise
+
+    def perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
+        """Sends requests in one go and returns their replies."""
+        return self._with_connection(lambda connection: connection.exchange_all(batch), batch)
+
+    def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
+        connection = self._pool.acquire()
+        try:
+            result = exchange(connection)
+        except BaseException as e:
+            return self._again(connection, e, _may_repeat(e, batch), exchange)
+        self._pool.release(connection)
+        return result
+
+    def _again(self, connection: Connection, e: BaseException, repeat: bool, exchange: Callable[[Connection], T]) -> T:
+        """Puts away the connection that e has ended, then raises e or tries exchange once more."""
+        if isinstance(e, TooLarge):
+            self._pool.release(connection)
+            raise e
+        self._pool.discard(connection)
+        if not isinstance(e, ConnectionLost):
+            raise e
+        self._pool.drop_idle()
+        if not repeat:
+            raise e
+        connection = self._pool.acquire()
+        try:
+            result = exchange(connection)
+        except BaseException:
+            self._pool.discard(connection)
+            raise
+        self._pool.release(connection)
+        return result
+
+
+def _may_repeat(e: BaseException, batch: Iterable[Request[Any]]) -> bool:
+    return isinstance(e, NotSent) or all(request.opcode in READS for request in batch)
+
+
+def check_dict_content(content: Any) -> Dict[Any, Any]:
+    """The content of a new dict. WrongInputCyberDBError if it is no mapping."""
+    if not isinstance(content, (Mapping, type(None))):
+        raise WrongInputCyberDBError(f"the content of a dict is a mapping, not {type(content).__name__}")
+    return {} if content is None else as_dict(content)
+
+
+def check_list_content(content: Any) -> Iterable[Any]:
+    """The content of a new list. WrongInputCyberDBError if it is no list or what can stand for one."""
+    if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
+        raise WrongInputCyberDBError(f"the content of a list is a list, not {type(content).__name__}")
+    return () if content is None else content
+
+
+class Proxy:
+    """Reaches the tables of a server between connect() and close(), or inside `with`.
+
+    A proxy holds no connection of its own: each request takes one from the client's pool for as long as it lasts. So threads and greenlets
+    may share a proxy and its tables.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._connected = False
+
+    def connect(self) -> None:
+        """Makes sure of a connection. Errors: those of cyberdb_fast.connect."""
+        self._client.check()
+        self._connected = True
+
+    def close(self) -> None:
+        """Ends the use of this proxy; tables that were got through it raise DisconCyberDBError until it is connected again."""
+        self._connected = False
+
+    def __enter__(self) -> Proxy:
+        self.connect()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def create_cyberdict(self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False) -> CyberDict[Any, Any]:
+        """Makes a dict and returns it; with exist_ok, a dict that is there already is returned as it is.
+
+        Errors: TableExists; WrongTableKind; WrongInputCyberDBError if content is no mapping.
+        """
+        name = requests.table_name(table_name)
+        self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
+        return CyberDict(self, table_name)
+
+    def create_cyberlist(self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False) -> CyberList[Any]:
+        """Makes a list and returns it; otherwise as create_cyberdict."""
+        name = requests.table_name(table_name)
+        self._perform(requests.create_list(name, check_list_content(content), exist_ok))
+        return CyberList(self, table_name)
+
+    def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
+        """The dict of that name. Errors: NoSuchTable, WrongTableKind, WrongInputCyberDBError."""
+        self._expect(table_name, "dict")
+        return CyberDict(self, table_name)
+
+    def get_cyberlist(self, table_name: str) -> CyberList[Any]:
+        """The list of that name. Errors: as get_cyberdict."""
+        self._expect(table_name, "list")
+        return CyberList(self, table_name)
+
+    def _expect(self, table_name: str, kind: str) -> None:
+        try:
+            found = self._perform(requests.kind(requests.table_name(table_name)))
+        except NoSuchTable:
+            raise NoSuchTable(f"{table_name} table does not exist.") from None
+        if found != kind:
+            raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
+
+    def exists(self, table_name: str) -> bool:
+        """Whether there is a table of that name."""
+        return self._perform(requests.exists(requests.table_name(table_name)))
+
+    def tables(self) -> List[Table]:
+        """Name, kind and length of each table, in the order in which they were created."""
+        return self._perform(requests.tables())
+
+    def print_tables(self) -> None:
+        """Prints a line per table."""
+        for table in self.tables():
+            print(f"table name: {table.name}  type name: Cyber{table.kind.title()}")
+
+    def delete_table(self, table_name: str) -> None:
+        """Removes a table and all that is in it. Errors: NoSuchTable."""
+        self._perform(requests.drop(requests.table_name(table_name)))
+
+    def rename_table(self, table_name: str, new_name: str) -> None:
+        """Gives a table another name. Errors: NoSuchTable, TableExists."""
+        self._perform(requests.rename(requests.table_name(table_name), requests.table_name(new_name)))
+
+    def pipeline(self) -> Pipeline:
+        """A pipeline: many requests in one go. Each is atomic, the pipeline is not."""
+        return Pipeline(self._perform_all)
+
+    def info(self) -> Dict[str, Any]:
+        """The server's own account of itself."""
+        result: Dict[str, Any] = json.loads(self._perform(requests.info()))
+        return result
+
+    def save(self) -> None:
+        """Returns when everything that was changed before is in the server's file, on disk.
+
+        Errors: NotDurable if it could not be written; BadRequest if the server keeps its tables in memory only.
+        """
+        self._perform(requests.save())
+
+    def ping(self) -> None:
+        """One exchange with the server."""
+        self._perform(requests.ping())
+
+    def _perform(self, request: Request[T]) -> T:
+        if not self._connected:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform(request)
+
+    def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
+        if not self._connected:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform_stream(request)
+
+    def _perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
+        if not self._connected:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform_all(batch)

@@ -1,0 +1,225 @@
+"""One socket. Everything about bytes is in session.py and handshake.py; everything about which socket is in pool.py."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from typing import IO, Any, List, NoReturn, Optional, Tuple
+
+from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .frames import Reply
+from .handshake import Opening
+from .keys import key_ring
+from .requests import Request, StreamRequest, reply_error
+from .session import Session, unexpected
+from .settings import Settings
+
+RECEIVE_BYTES = 65536
+# A pipeline goes out in batches of this size, each answered before the next: neither side's buffers can fill up on both ends.
+BATCH_BYTES = 1 << 20
+
+
+class NotSent(ConnectionLost):
+    """The connection was found closed before a whole request was handed to the system: it has not been applied."""
+
+
+class Connection:
+    """A socket on which both sides have proved the password. Used by one thread, greenlet or process at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects and proves the password.
+
+        Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded, WrongPasswordCyberDBError, ProtocolError.
+        """
+        self._settings = settings
+        self.idle_since = 0.0  # owned by the pool
+        try:
+            self._socket = _connect(settings)
+        except OSError as e:
+            raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
+        try:
+            self._session = _open(self._socket, settings)
+            _limit_waiting(self._socket, settings.request_timeout)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection; the server is told so if that is possible at once."""
+        try:
+            if self._session.encrypted:
+                self._socket.setblocking(False)
+                self._socket.send(self._session.end())
+        except OSError:
+            pass  # a courtesy
+        self._socket.close()
+
+    def forget(self) -> None:
+        """Closes the socket of a parent process, which goes on using it."""
+        self._socket.close()
+
+    def seems_open(self) -> bool:
+        """False if the server has ended the connection, or sent what nobody asked for."""
+        try:
+            return not _readable(self._socket)
+        except (OSError, ValueError):
+            return False
+
+    def exchange(self, request: Request[Any]) -> Reply:
+        """One request, one reply.
+
+        Errors: TooLarge, before anything was sent; NotSent; ConnectionLost; RequestTimeout; ProtocolError. The connection is of no use
+        after any but the first.
+        """
+        session = self._session
+        request_id = session.next_id()
+        self._send(session.frame(request_id, request.opcode, request.flags, request.payload))
+        while True:
+            replies = session.receive(self._receive())
+            if replies:
+                if len(replies) > 1 or replies[0].id != request_id:
+                    self._fail_on(replies, request_id)
+                return replies[0]
+
+    def stream(self, request: StreamRequest[Any], sink: IO[bytes]) -> Reply:
+        """One request whose reply goes to sink piece by piece; returns the last piece. Errors as exchange."""
+        session = self._session
+        request_id = session.next_id()
+        self._send(session.frame(request_id, request.opcode, request.flags, request.payload))
+        while True:
+            for part in session.receive_parts(self._receive()):
+                if part.id != request_id:
+                    self._fail_on([part], request_id)
+                if part.status == 0:
+                    sink.write(part.body)
+                if not part.more:
+                    return part
+
+    def exchange_all(self, requests: List[Request[Any]]) -> List[Reply]:
+        """A pipeline: the replies in the order of the requests. Errors as exchange."""
+        session = self._session
+        framed = []
+        for request in requests:
+            request_id = session.next_id()
+            framed.append((request_id, session.frame(request_id, request.opcode, request.flags, request.payload)))
+        replies: List[Reply] = []
+        at = 0
+        while at < len(framed):
+            batch: List[Tuple[int, bytes]] = []
+            size = 0
+            while at < len(framed) and (not batch or size + len(framed[at][1]) <= BATCH_BYTES):
+                batch.append(framed[at])
+                size += len(framed[at][1])
+                at += 1
+            replies += self._exchange_batch(batch)
+        return replies
+
+    def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
+        self._send(b"".join([frame for _, frame in batch]))
+        places = {request_id: place for place, (request_id, _) in enumerate(batch)}
+        replies: List[Any] = [None] * len(batch)
+        missing = len(batch)
+        while missing:
+            for reply in self._session.receive(self._receive()):
+                place = places.pop(reply.id, None)
+                if place is None:
+                    self._fail_on([reply], 0)
+                replies[place] = reply
+                missing -= 1
+        return replies
+
+    def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
+        """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
+        stray = next(reply for reply in replies if reply.id != request_id or reply is replies[-1])
+        if stray.id == 0 and stray.status:
+            raise ConnectionLost(f"the server ended the connection: {reply_error(stray)}")
+        raise unexpected(stray)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(self._session.seal(data))
+        except (BlockingIOError, socket.timeout) as e:
+            raise self._too_slow() from e
+        except OSError as e:
+            raise NotSent(f"{self._settings.address}: {e}") from e
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except (BlockingIOError, socket.timeout) as e:
+            raise self._too_slow() from e
+        except OSError as e:
+            raise ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied") from e
+        if not data:
+            cut = " without saying so: it was cut" if self._session.encrypted and not self._session.ended else ""
+            raise ConnectionLost(f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied")
+        return data
+
+    def _too_slow(self) -> DisconCyberDBError:
+        return RequestTimeout(
+            f"{self._settings.address}: no reply within {self._settings.request_timeout} s; the request may or may not have been applied"
+        )
+
+
+def _connect(settings: Settings) -> socket.socket:
+    if settings.unix:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(settings.connect_timeout)
+            sock.connect(settings.unix)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    sock = socket.create_connection((settings.host, settings.port), settings.connect_timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _open(sock: socket.socket, settings: Settings) -> Session:
+    """Runs the handshake, within connect_timeout."""
+    deadline = None if settings.connect_timeout is None else time.monotonic() + settings.connect_timeout
+    opening = Opening(settings.encrypt)
+    try:
+        sock.sendall(opening.hello())
+        while True:
+            data = sock.recv(4096)
+            if not data:
+                raise ServerUnreachable(f"{settings.address}: the connection ended while it was being opened")
+            answer = opening.receive(data)
+            if opening.kdf is not None:
+                answer = opening.use_key(key_ring.key(settings.address, settings.password, opening.kdf))
+            if answer:
+                sock.sendall(answer)
+            if opening.session is not None:
+                return opening.session
+            if deadline is not None:
+                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+    except ProtocolError as e:
+        raise ProtocolError(f"{settings.address}: {e}") from e
+    except DisconCyberDBError:
+        raise
+    except OSError as e:
+        raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
+
+
+def _limit_waiting(sock: socket.socket, timeout: Optional[float]) -> None:
+    """Lets the system end a wait that is too long: Python's own timeouts cost a system call more for each send and receive."""
+    if timeout is not None and type(sock).__module__ == "socket" and hasattr(select, "poll"):
+        seconds = int(timeout)
+        interval = struct.pack("@ll", seconds, int((timeout - seconds) * 1_000_000) or (0 if seconds else 1))
+        sock.settimeout(None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+    else:
+        sock.settimeout(timeout)
+
+
+def _readable(sock: socket.socket) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])

@@ -1,0 +1,104 @@
+"""The frames of codec/PROTOCOL.md: opcodes, status codes, requests out, replies in. Bytes only, no sockets."""
+
+from __future__ import annotations
+
+import struct
+from typing import List, NamedTuple
+
+from .errors import ProtocolError
+
+# Opcodes. On the wire: do not change.
+PING, INFO, SAVE = 0x01, 0x02, 0x03
+CREATE_DICT, CREATE_LIST, EXISTS, KIND, TABLES, DROP, RENAME = range(0x10, 0x17)
+DICT_GET, DICT_SET, DICT_DELETE, DICT_CONTAINS, DICT_LEN, DICT_SETDEFAULT, DICT_UPDATE, DICT_POP = range(0x20, 0x28)
+DICT_POPITEM, DICT_CLEAR, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY, DICT_INCREMENT = range(0x28, 0x2F)
+DICT_COMPARE_AND_SET, DICT_SCAN = 0x2F, 0x30
+LIST_APPEND, LIST_EXTEND, LIST_INSERT, LIST_GET, LIST_SET, LIST_DELETE = range(0x40, 0x46)
+LIST_SLICE, LIST_SET_SLICE, LIST_DELETE_SLICE, LIST_POP, LIST_REMOVE, LIST_COUNT, LIST_INDEX = range(0x46, 0x4D)
+LIST_REVERSE, LIST_SORT, LIST_CLEAR, LIST_LEN, LIST_CONTAINS, LIST_ALL = range(0x4D, 0x53)
+LIST_APPEND_LEFT, LIST_POP_LEFT = 0x53, 0x54
+
+OPCODE_NAMES = {code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)}
+
+# Requests that change no table: they may be sent again when a connection was lost.
+READS = frozenset(
+    {PING, INFO, SAVE, EXISTS, KIND, TABLES, DICT_GET, DICT_CONTAINS, DICT_LEN, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY}
+    | {DICT_SCAN, LIST_GET, LIST_SLICE, LIST_COUNT, LIST_INDEX, LIST_LEN, LIST_CONTAINS, LIST_ALL}
+)
+
+# Flags of requests and of replies.
+IF_VERSION, WANT_VERSION, DURABLE = 0x01, 0x02, 0x08
+MORE, VERSION = 0x01, 0x02
+
+# Status codes. On the wire: do not change.
+OK, KEY_ERROR, INDEX_ERROR, TYPE_ERROR, VALUE_ERROR, ATTRIBUTE_ERROR, OVERFLOW_ERROR = range(7)
+NO_SUCH_TABLE, TABLE_EXISTS, WRONG_TABLE_KIND, VERSION_MISMATCH = range(16, 20)
+BAD_FRAME, UNKNOWN_OPCODE, BAD_ARGUMENTS, TOO_LARGE, UNSUPPORTED, OVERLOADED, SHUTTING_DOWN, INTERNAL = range(32, 40)
+NOT_DURABLE, READ_ONLY = 40, 41
+
+ABSENT = b"\xc1"  # stands in the place of a value that is not there
+
+MAX_FRAME_BYTES = 64 << 20
+MAX_REPLY_BODY_BYTES = 1 << 20
+_HEADER = struct.Struct("<IIBB")
+HEADER_BYTES = _HEADER.size
+_LENGTH_BYTES = 4
+_VERSION_BYTES = 8
+
+
+class Reply(NamedTuple):
+    """A whole reply, or a part of one: more says that further parts with the same id follow."""
+
+    id: int
+    status: int
+    version: int  # of the entry, if it was asked for; else 0
+    body: bytes
+    more: bool
+
+
+def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
+    """One request frame. The payload is the fields by flag and the arguments."""
+    return _HEADER.pack(HEADER_BYTES - _LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+
+
+class FrameReader:
+    """Cuts what arrives into reply frames."""
+
+    def __init__(self) -> None:
+        self._parts: List[bytes] = []  # of a frame that is not complete
+        self._have = 0  # bytes in _parts
+        self._need = HEADER_BYTES  # bytes from which on it makes sense to look
+
+    def receive(self, data: bytes) -> List[Reply]:
+        """The replies and parts of replies that are complete with data. ProtocolError if they cannot be a server's."""
+        if self._parts:
+            self._parts.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return []
+            data = b"".join(self._parts)
+            self._parts = []
+        replies: List[Reply] = []
+        at, end = 0, len(data)
+        self._need = HEADER_BYTES
+        while end - at >= HEADER_BYTES:
+            length, request_id, status, flags = _HEADER.unpack_from(data, at)
+            stop = at + _LENGTH_BYTES + length
+            if not HEADER_BYTES - _LENGTH_BYTES <= length <= MAX_REPLY_BODY_BYTES + 64 or flags & ~(MORE | VERSION):
+                raise ProtocolError(f"a reply frame of {length} bytes with flags {flags:#x}")
+            if stop > end:
+                self._need = stop - at
+                break
+            at += HEADER_BYTES
+            version = 0
+            if flags & VERSION:
+                version = int.from_bytes(data[at : at + _VERSION_BYTES], "little")
+                at += _VERSION_BYTES
+                if at > stop:
+                    raise ProtocolError("a reply frame ends inside its version")
+            replies.append(Reply(request_id, status, version, data[at:stop], bool(flags & MORE)))
+            at = stop
+        if at < end:
+            self._parts = [data[at:] if at else data]
+            self._have = end - at
+        return replies

@@ -1,0 +1,90 @@
+"""Keys from passwords, for the whole process: a derivation takes some 70 ms and 32 MiB, so it is done once, never per connection."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+import unicodedata
+from typing import Any, Dict, Optional, Tuple
+
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from .errors import ProtocolError
+from .handshake import KDF
+
+MIN_LOG_N, MAX_LOG_N = 14, 17
+KEY_BYTES = 32
+# How often one address may make its clients derive a key for a new salt: a false server must not burn them.
+NEW_SALT_SECONDS = 60.0
+MAX_KEYS = 256
+
+
+def derive(kdf: KDF, password: str) -> bytes:
+    """Scrypt over the password's NFC form. ProtocolError if the server asks for a cheaper or dearer key than is sound."""
+    if not MIN_LOG_N <= kdf.log_n <= MAX_LOG_N:
+        raise ProtocolError(f"the server asks for a key of log2(N) {kdf.log_n}, this client takes {MIN_LOG_N} to {MAX_LOG_N}")
+    text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+    n = 1 << kdf.log_n
+    if hasattr(hashlib, "scrypt"):
+        return hashlib.scrypt(text, salt=kdf.salt, n=n, r=8, p=1, dklen=KEY_BYTES, maxmem=256 << 20)
+    return Scrypt(kdf.salt, KEY_BYTES, n, 8, 1).derive(text)  # PyPy
+
+
+class KeyRing:
+    """Remembers keys, by password and salt, and the last salt of each address."""
+
+    def __init__(self) -> None:
+        self._keys: Dict[Tuple[KDF, str], bytes] = {}
+        self._salts: Dict[str, Tuple[KDF, Optional[float]]] = {}  # the time is None for an address's first salt
+        self._lock: Any = None  # made when first needed: gevent may have replaced threading's by then
+
+    def forget_lock(self) -> None:
+        """In a forked child, where nobody would release it."""
+        self._lock = None
+
+    def key(self, address: str, password: str, kdf: KDF) -> bytes:
+        """The key for the server at address, which named kdf. It may take 70 ms, in which other threads and greenlets go on."""
+        known = self._keys.get((kdf, password))
+        if known is not None:
+            return known
+        if self._lock is None:
+            self._lock = threading.Lock()
+        with self._lock:
+            known = self._keys.get((kdf, password))
+            if known is None:
+                known = self._derive(address, password, kdf)
+        return known
+
+    def _derive(self, address: str, password: str, kdf: KDF) -> bytes:
+        last, at = self._salts.get(address, (kdf, None))
+        now = time.monotonic()
+        if last != kdf and at is not None and now - at < NEW_SALT_SECONDS:
+            wait = NEW_SALT_SECONDS - (now - at)
+            raise ProtocolError(f"{address} has named a new salt twice within a minute; the next key is derived in {wait:.0f} s")
+        key = _beside_gevent(kdf, password)
+        if len(self._keys) >= MAX_KEYS:
+            self._keys.clear()
+        if len(self._salts) >= MAX_KEYS:
+            self._salts = {a: s for a, s in self._salts.items() if s[1] is not None and now - s[1] < NEW_SALT_SECONDS}
+        self._keys[kdf, password] = key
+        self._salts[address] = (kdf, at if last == kdf else now)
+        return key
+
+
+def _beside_gevent(kdf: KDF, password: str) -> bytes:
+    """derive, in a thread of gevent's where the program runs on its loop, so that other greenlets go on."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("socket"):
+        return derive(kdf, password)
+    import gevent
+
+    result: bytes = gevent.get_hub().threadpool.apply(derive, (kdf, password))
+    return result
+
+
+key_ring = KeyRing()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=key_ring.forget_lock)

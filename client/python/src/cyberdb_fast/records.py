@@ -1,0 +1,117 @@
+"""The records of an encrypted connection: AES-256-CTR, then HMAC-SHA-256 over what it gave. See codec/PROTOCOL.md, "Records"."""
+
+from __future__ import annotations
+
+import hmac
+from typing import List
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from .errors import ProtocolError
+
+MAX_RECORD_BYTES = 65536
+LENGTH_BYTES = 4
+TAG_BYTES = 16
+# The keys are changed before the record that would pass one of these.
+MAX_KEY_BYTES = 64 << 30
+MAX_KEY_RECORDS = 1 << 31
+
+
+def hkdf_extract(salt: bytes, key: bytes) -> bytes:
+    """RFC 5869 with SHA-256."""
+    return hmac.digest(salt, key, "sha256")
+
+
+def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
+    """RFC 5869 with SHA-256."""
+    out, block = b"", b""
+    while len(out) < length:
+        block = hmac.digest(prk, block + info + bytes([len(out) // 32 + 1]), "sha256")
+        out += block
+    return out[:length]
+
+
+class Direction:
+    """What both directions share: a secret, the keys made from it, and how far they have been used."""
+
+    def __init__(self, secret: bytes, max_bytes: int = MAX_KEY_BYTES, max_records: int = MAX_KEY_RECORDS) -> None:
+        self._secret = secret
+        self._max_bytes, self._max_records = max_bytes, max_records
+        self._sequence = 0
+        self._make_keys()
+
+    def _make_keys(self) -> None:
+        keys = hkdf_expand(self._secret, b"cyberdb-fast 1 record keys", 80)
+        # CTR is its own inverse, so both directions encrypt.
+        self._cipher = Cipher(AES(keys[:32]), CTR(keys[32:48])).encryptor()
+        self._mac_key = keys[48:]
+        self._bytes = self._records = 0
+
+    def _count(self, n: int) -> None:
+        """Counts a record of n bytes, after changing the keys if it would pass what they are good for."""
+        if self._bytes + n > self._max_bytes or self._records + 1 > self._max_records:
+            self._secret = hkdf_expand(self._secret, b"cyberdb-fast 1 next stream", 32)
+            self._make_keys()
+        self._bytes += n
+        self._records += 1
+
+    def _tag(self, length: bytes, ciphertext: bytes) -> bytes:
+        tag = hmac.digest(self._mac_key, self._sequence.to_bytes(8, "little") + length + ciphertext, "sha256")
+        self._sequence += 1
+        return tag[:TAG_BYTES]
+
+
+class Sealer(Direction):
+    """Makes the records of one direction."""
+
+    def seal(self, plain: bytes) -> bytes:
+        """Plain in as many records as it needs."""
+        if len(plain) <= MAX_RECORD_BYTES:
+            return self._record(plain) if plain else b""
+        return b"".join(self._record(plain[at : at + MAX_RECORD_BYTES]) for at in range(0, len(plain), MAX_RECORD_BYTES))
+
+    def end(self) -> bytes:
+        """The record that says that nothing follows. It is the last one."""
+        return self._record(b"")
+
+    def _record(self, plain: bytes) -> bytes:
+        self._count(len(plain))
+        length = len(plain).to_bytes(LENGTH_BYTES, "little")
+        ciphertext = self._cipher.update(plain)
+        return length + ciphertext + self._tag(length, ciphertext)
+
+
+class Opener(Direction):
+    """Opens the records of one direction, in whatever pieces they come."""
+
+    def __init__(self, secret: bytes, max_bytes: int = MAX_KEY_BYTES, max_records: int = MAX_KEY_RECORDS) -> None:
+        super().__init__(secret, max_bytes, max_records)
+        self._buffer = b""
+        self.ended = False  # the other side has said that nothing follows
+
+    def open(self, data: bytes) -> bytes:
+        """What the records carry that are complete with data. ProtocolError if one is not what the other side sealed next."""
+        if self._buffer:
+            data = self._buffer + data
+        plain: List[bytes] = []
+        at = 0
+        while len(data) - at >= LENGTH_BYTES and not self.ended:
+            length = int.from_bytes(data[at : at + LENGTH_BYTES], "little")
+            if length > MAX_RECORD_BYTES:
+                raise ProtocolError(f"a record of {length} bytes, the limit is {MAX_RECORD_BYTES}")
+            end = at + LENGTH_BYTES + length
+            if len(data) < end + TAG_BYTES:
+                break
+            plain.append(self._open_one(data[at : at + LENGTH_BYTES], data[at + LENGTH_BYTES : end], data[end : end + TAG_BYTES]))
+            at = end + TAG_BYTES
+        self._buffer = data[at:]
+        return plain[0] if len(plain) == 1 else b"".join(plain)
+
+    def _open_one(self, length: bytes, ciphertext: bytes, tag: bytes) -> bytes:
+        self._count(len(ciphertext))
+        if not hmac.compare_digest(self._tag(length, ciphertext), tag):
+            raise ProtocolError("a record's tag is wrong: the connection was tampered with")
+        self.ended = not ciphertext
+        return self._cipher.update(ciphertext)

@@ -1,0 +1,500 @@
+"""Every request: how it is written and how its reply is read. What sends them (sockets, asyncio, pipelines) is elsewhere."""
+
+from __future__ import annotations
+
+import operator
+from itertools import chain
+from tempfile import SpooledTemporaryFile
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
+
+from . import errors, frames
+from .frames import Reply
+from .sortkey import sort_key
+from .values import decode, decode_all, decode_each, decode_some, encode
+
+T = TypeVar("T")
+
+# A reply that is read piece by piece is kept in memory up to this size, and in a temporary file beyond.
+SPOOL_BYTES = 16 << 20
+
+
+class Missing:
+    """The type of MISSING and ABSENT."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+MISSING = Missing("MISSING")  # an argument that was not given
+ABSENT = Missing("ABSENT")  # an entry that is not there
+
+
+class Request(Generic[T]):
+    """One request and how its reply is read."""
+
+    __slots__ = ("flags", "key", "opcode", "payload", "read")
+
+    def __init__(self, opcode: int, payload: bytes, read: Callable[[Reply], T], key: Any = MISSING, flags: int = 0) -> None:
+        self.opcode, self.payload, self.read = opcode, payload, read
+        self.key = key  # as the caller gave it: a KeyError carries it
+        self.flags = flags
+
+    def result(self, reply: Reply) -> T:
+        """What the caller gets. Errors: Python's kinds and those of errors.py."""
+        if reply.status != frames.OK:
+            raise reply_error(reply, self.key)
+        return self.read(reply)
+
+
+def durable(request: Request[T]) -> Request[T]:
+    """The request with the demand that its change be on disk before the reply comes; one that changes no table stays as it is."""
+    if request.opcode not in frames.READS:
+        request.flags |= frames.DURABLE
+    return request
+
+
+class StreamRequest(Request[Iterator[T]]):
+    """A request whose reply is read piece by piece."""
+
+    __slots__ = ()
+
+
+def spool() -> IO[bytes]:
+    """Where the pieces of a reply are written as they come."""
+    return cast(IO[bytes], SpooledTemporaryFile(max_size=SPOOL_BYTES))
+
+
+def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterator[T]:
+    """What the caller gets once the reply is in pieces; last is its last part."""
+    if last.status != frames.OK:
+        pieces.close()
+        raise reply_error(last, request.key)
+    pieces.seek(0)
+    return _closing(pieces)
+
+
+def _closing(pieces: IO[bytes]) -> Iterator[Any]:
+    with pieces:
+        yield from decode_each(pieces)
+
+
+def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
+    """One reply of its last part and of what holds all parts, if there were several."""
+    if pieces is None:
+        return last
+    with pieces:
+        if last.status != frames.OK:
+            return last
+        pieces.seek(0)
+        return last._replace(body=pieces.read())
+
+
+_ERRORS: Dict[int, Callable[[str], Exception]] = {
+    frames.INDEX_ERROR: IndexError,
+    frames.TYPE_ERROR: TypeError,
+    frames.VALUE_ERROR: ValueError,
+    frames.ATTRIBUTE_ERROR: AttributeError,
+    frames.OVERFLOW_ERROR: OverflowError,
+    frames.NO_SUCH_TABLE: errors.NoSuchTable,
+    frames.TABLE_EXISTS: errors.TableExists,
+    frames.WRONG_TABLE_KIND: errors.WrongTableKind,
+    frames.VERSION_MISMATCH: errors.VersionMismatch,
+    frames.BAD_FRAME: errors.ProtocolError,
+    frames.UNKNOWN_OPCODE: errors.BadRequest,
+    frames.BAD_ARGUMENTS: errors.BadRequest,
+    frames.TOO_LARGE: errors.TooLarge,
+    frames.UNSUPPORTED: errors.BadRequest,
+    frames.OVERLOADED: errors.Overloaded,
+    frames.SHUTTING_DOWN: errors.ServerUnreachable,
+    frames.INTERNAL: errors.ServerError,
+    frames.NOT_DURABLE: errors.NotDurable,
+    frames.READ_ONLY: errors.ReadOnly,
+}
+
+
+_ABOUT_TABLES = (frames.NO_SUCH_TABLE, frames.TABLE_EXISTS, frames.WRONG_TABLE_KIND, frames.VERSION_MISMATCH)
+
+
+def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
+    """The error that an error reply stands for; key is that of the request."""
+    message, table, about, *_ = [*decode_some(reply.body, ABSENT), None, None, None]
+    if reply.status == frames.KEY_ERROR:
+        if about is ABSENT:
+            return KeyError(message)
+        return KeyError(about if key is MISSING else key)
+    if reply.status in _ABOUT_TABLES and table and str(table) not in str(message):
+        message = f"{message}: {table!r}"
+    return _ERRORS.get(reply.status, errors.ServerError)(str(message))
+
+
+# ---- how replies are read
+
+
+def _nothing(reply: Reply) -> None:
+    return None
+
+
+def _value(reply: Reply) -> Any:
+    return decode(reply.body)
+
+
+def _values(reply: Reply) -> List[Any]:
+    return decode_all(reply.body)
+
+
+def _dict(reply: Reply) -> Dict[Any, Any]:
+    flat = decode_all(reply.body)
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def _pairs(reply: Reply) -> List[Tuple[Any, Any]]:
+    flat = decode_all(reply.body)
+    return list(zip(flat[::2], flat[1::2]))
+
+
+def _pair(reply: Reply) -> Tuple[Any, Any]:
+    key, value = decode_all(reply.body)
+    return key, value
+
+
+def _streamed(reply: Reply) -> Iterator[Any]:
+    return iter(decode_all(reply.body))
+
+
+class Versioned(NamedTuple):
+    """A value and which write of its entry it is."""
+
+    value: Any
+    version: int
+
+
+def _versioned(reply: Reply) -> Versioned:
+    return Versioned(decode(reply.body), reply.version)
+
+
+# ---- how arguments are written
+
+
+def table_name(name: object) -> bytes:
+    """A table's name as requests carry it. WrongInputCyberDBError if it is no str."""
+    if not isinstance(name, str):
+        raise errors.WrongInputCyberDBError(f"a table's name is a str, not {type(name).__name__}")
+    return encode(str(name))
+
+
+def many(values: Iterable[Any]) -> bytes:
+    """Values back to back."""
+    return b"".join(map(encode, values))
+
+
+def flat(items: Dict[Any, Any]) -> bytes:
+    """Keys and values back to back."""
+    return many(chain.from_iterable(items.items()))
+
+
+def _index(index: SupportsIndex) -> bytes:
+    return encode(operator.index(index))
+
+
+def bounds(s: slice) -> bytes:
+    """Start, stop and step of a slice."""
+    return many(None if part is None else _slice_index(part) for part in (s.start, s.stop, s.step))
+
+
+def _slice_index(part: Any) -> int:
+    try:
+        return operator.index(part)
+    except TypeError:
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+
+
+# ---- server and tables
+
+
+def ping() -> Request[None]:
+    return Request(frames.PING, b"", _nothing)
+
+
+def info() -> Request[str]:
+    return Request(frames.INFO, b"", _value)
+
+
+def save() -> Request[bool]:
+    return Request(frames.SAVE, b"", _value)
+
+
+def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:
+    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), _value)
+
+
+def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
+    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), _value)
+
+
+def exists(t: bytes) -> Request[bool]:
+    return Request(frames.EXISTS, t, _value)
+
+
+def kind(t: bytes) -> Request[str]:
+    return Request(frames.KIND, t, _value)
+
+
+class Table(NamedTuple):
+    """One table as the server lists it."""
+
+    name: str
+    kind: str  # dict or list
+    length: int
+
+
+def tables() -> Request[List[Table]]:
+    def read(reply: Reply) -> List[Table]:
+        flat = decode_all(reply.body)
+        return [Table(*flat[at : at + 3]) for at in range(0, len(flat), 3)]
+
+    return Request(frames.TABLES, b"", read)
+
+
+def drop(t: bytes) -> Request[None]:
+    return Request(frames.DROP, t, _nothing)
+
+
+def rename(t: bytes, new: bytes) -> Request[None]:
+    return Request(frames.RENAME, t + new, _nothing)
+
+
+# ---- dicts
+
+
+def dict_get(t: bytes, key: Any) -> Request[Any]:
+    return Request(frames.DICT_GET, t + encode(key), _value, key)
+
+
+def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = frames.DICT_GET) -> Request[Any]:
+    """GET or POP. The default stays here, so it may be anything, and comes back as itself."""
+    return _WithDefault(opcode, t + encode(key), _value, default)
+
+
+class _WithDefault(Request[Any]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> Any:
+        if reply.status == frames.KEY_ERROR:
+            return self.key
+        return super().result(reply)
+
+
+def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
+    return Request(frames.DICT_GET, t + encode(key), _versioned, key, frames.WANT_VERSION)
+
+
+def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
+    return Request(frames.DICT_SET, t + encode(key) + encode(value), _nothing, key)
+
+
+def dict_set_if(t: bytes, key: Any, value: Any, version: int) -> Request[None]:
+    """Version 0: only if the key is absent."""
+    payload = version.to_bytes(8, "little") + t + encode(key) + encode(value)
+    return Request(frames.DICT_SET, payload, _nothing, key, frames.IF_VERSION)
+
+
+def dict_delete(t: bytes, key: Any) -> Request[None]:
+    return Request(frames.DICT_DELETE, t + encode(key), _nothing, key)
+
+
+def dict_contains(t: bytes, key: Any) -> Request[bool]:
+    return Request(frames.DICT_CONTAINS, t + encode(key), _value)
+
+
+def dict_len(t: bytes) -> Request[int]:
+    return Request(frames.DICT_LEN, t, _value)
+
+
+def dict_setdefault(t: bytes, key: Any, default: Any) -> Request[Any]:
+    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), _value)
+
+
+def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
+    return Request(frames.DICT_UPDATE, t + flat(items), _nothing)
+
+
+def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
+    if default is not MISSING:
+        return dict_get_or(t, key, default, frames.DICT_POP)
+    return Request(frames.DICT_POP, t + encode(key), _value, key)
+
+
+def dict_popitem(t: bytes) -> Request[Tuple[Any, Any]]:
+    return Request(frames.DICT_POPITEM, t, _pair)
+
+
+def dict_clear(t: bytes) -> Request[None]:
+    return Request(frames.DICT_CLEAR, t, _nothing)
+
+
+def dict_all(t: bytes) -> Request[Dict[Any, Any]]:
+    return Request(frames.DICT_ITEMS, t, _dict)
+
+
+def dict_items(t: bytes) -> Request[List[Tuple[Any, Any]]]:
+    return Request(frames.DICT_ITEMS, t, _pairs)
+
+
+def dict_keys(t: bytes) -> Request[List[Any]]:
+    return Request(frames.DICT_KEYS, t, _values)
+
+
+def dict_values(t: bytes) -> Request[List[Any]]:
+    return Request(frames.DICT_VALUES, t, _values)
+
+
+def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
+    """DICT KEYS, VALUES or ITEMS (keys and values in turn), or LIST ALL, piece by piece."""
+    return StreamRequest(opcode, t, _streamed)
+
+
+def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
+    asked = list(keys)
+
+    def read(reply: Reply) -> Dict[Any, Any]:
+        found = zip(asked, decode_some(reply.body, ABSENT))
+        return {key: value for key, value in found if value is not ABSENT}
+
+    return Request(frames.DICT_GET_MANY, t + many(asked), read)
+
+
+def dict_increment(t: bytes, key: Any, by: Any) -> Request[Any]:
+    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), _value, key)
+
+
+def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any) -> Request[bool]:
+    sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
+    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _value)
+
+
+# ---- lists
+
+Index = Union[SupportsIndex, slice]
+
+
+def _position(index: Any) -> bytes:
+    try:
+        return _index(index)
+    except TypeError:
+        raise TypeError(f"list indices must be integers or slices, not {type(index).__name__}") from None
+
+
+def list_get(t: bytes, index: Index) -> Request[Any]:
+    if isinstance(index, slice):
+        return Request(frames.LIST_SLICE, t + bounds(index), _values)
+    return Request(frames.LIST_GET, t + _position(index), _value)
+
+
+def list_set(t: bytes, index: Index, value: Any) -> Request[None]:
+    if isinstance(index, slice):
+        return Request(frames.LIST_SET_SLICE, t + bounds(index) + many(_iterable(index, value)), _nothing)
+    return Request(frames.LIST_SET, t + _position(index) + encode(value), _nothing)
+
+
+def _iterable(s: slice, value: Any) -> List[Any]:
+    if s.step is not None and _slice_index(s.step) == 0:
+        raise ValueError("slice step cannot be zero")
+    try:
+        return list(value)
+    except TypeError as e:
+        if hasattr(type(value), "__iter__"):
+            raise
+        extended = s.step is not None and s.step != 1
+        raise TypeError("must assign iterable to extended slice" if extended else "can only assign an iterable") from e
+
+
+def list_delete(t: bytes, index: Index) -> Request[None]:
+    if isinstance(index, slice):
+        return Request(frames.LIST_DELETE_SLICE, t + bounds(index), _nothing)
+    return Request(frames.LIST_DELETE, t + _position(index), _nothing)
+
+
+def list_append(t: bytes, value: Any) -> Request[None]:
+    return Request(frames.LIST_APPEND, t + encode(value), _nothing)
+
+
+def list_append_left(t: bytes, value: Any) -> Request[None]:
+    return Request(frames.LIST_APPEND_LEFT, t + encode(value), _nothing)
+
+
+def list_extend(t: bytes, values: Iterable[Any]) -> Request[None]:
+    return Request(frames.LIST_EXTEND, t + many(values), _nothing)
+
+
+def list_insert(t: bytes, index: SupportsIndex, value: Any) -> Request[None]:
+    at = operator.index(index)
+    if not -(2**63) <= at < 2**63:
+        raise OverflowError("Python int too large to convert to C ssize_t")
+    return Request(frames.LIST_INSERT, t + encode(at) + encode(value), _nothing)
+
+
+def list_pop(t: bytes, index: SupportsIndex) -> Request[Any]:
+    return Request(frames.LIST_POP, t + _index(index), _value)
+
+
+def list_pop_left(t: bytes) -> Request[Any]:
+    return Request(frames.LIST_POP_LEFT, t, _value)
+
+
+def list_remove(t: bytes, value: Any) -> Request[None]:
+    return Request(frames.LIST_REMOVE, t + encode(value), _nothing)
+
+
+def list_count(t: bytes, value: Any) -> Request[int]:
+    return Request(frames.LIST_COUNT, t + encode(value), _value)
+
+
+def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) -> Request[int]:
+    try:
+        ends = operator.index(start), operator.index(stop)
+    except TypeError:
+        raise TypeError("slice indices must be integers or have an __index__ method") from None
+    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), _value)
+
+
+def list_contains(t: bytes, value: Any) -> Request[bool]:
+    return Request(frames.LIST_CONTAINS, t + encode(value), _value)
+
+
+def list_len(t: bytes) -> Request[int]:
+    return Request(frames.LIST_LEN, t, _value)
+
+
+def list_reverse(t: bytes) -> Request[None]:
+    return Request(frames.LIST_REVERSE, t, _nothing)
+
+
+def list_sort(t: bytes, key: Optional[Callable[[Any], Any]], reverse: Any) -> Request[None]:
+    return Request(frames.LIST_SORT, t + encode(sort_key(key)) + encode(bool(reverse)), _nothing)
+
+
+def list_clear(t: bytes) -> Request[None]:
+    return Request(frames.LIST_CLEAR, t, _nothing)
+
+
+def list_all(t: bytes) -> Request[List[Any]]:
+    return Request(frames.LIST_ALL, t, _values)

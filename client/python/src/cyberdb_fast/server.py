@@ -1,0 +1,296 @@
+"""Server: the cyberdb-fast binary as a child of this process."""
+
+from __future__ import annotations
+
+import atexit
+import ipaddress
+import json
+import os
+import shutil
+import socket
+import subprocess
+import weakref
+from pathlib import Path
+from typing import Any, Iterable, List, Optional
+
+from . import binary
+from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
+from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
+
+DEFAULT_DATA_DIR = "cyberdb-data"
+DATA_FILE = "data.cdb"  # in a data directory that was asked for
+UNKEPT_FILE = "unkept.cdb"  # in the data directory, of a server that keeps nothing: removed before the start and after the end
+DEFAULT_MAX_CON = 500
+DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
+CONTROL_SOCKET = "control.sock"  # in the data directory
+# How long the server may take to stop: it answers what it has, within 10 seconds.
+STOP_SECONDS = 15.0
+
+
+class Server:
+    """A server, run as a child process: it ends with this one, however this one ends.
+
+        server = Server()
+        server.start(password="...")   # goes on at once; or run(), which waits
+
+    As in CyberDB, it begins without tables and keeps none, unless it is told to: set_backup keeps them in a file, and data_dir in that
+    directory. What is kept is kept whole, by a journal beside the file, and loaded by the next server that keeps the same file. load_db begins
+    with a file, save_db writes one.
+
+    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. The data directory, ./cyberdb-data unless
+    data_dir names one, holds the salt of the password too; one server at a time.
+    """
+
+    def __init__(self, data_dir: Optional[str] = None, binary: Optional[str] = None) -> None:
+        self._data_dir, self._binary = Path(data_dir or DEFAULT_DATA_DIR), binary
+        self._keeps = data_dir is not None
+        self._allow: List[str] = []
+        self._file: Optional[Path] = None
+        self._cycle = DEFAULT_CYCLE
+        self._load: Optional[Path] = None  # at the next start
+        self._process: Optional[subprocess.Popen[str]] = None
+        self._url = ""
+        _servers.add(self)
+
+    @property
+    def url(self) -> str:
+        """What connect() takes to reach it, without the password; empty while it does not run."""
+        return self._url
+
+    def set_ip_whitelist(self, ips: Iterable[str]) -> None:
+        """Only these addresses, and this machine, may connect. Call it before start. Errors: CyberDBError for what is no address."""
+        allow = ["127.0.0.1"]
+        for ip in ips:
+            try:
+                allow.append(str(ipaddress.ip_network(ip)))
+            except ValueError as e:
+                raise CyberDBError(f"set_ip_whitelist: {e}") from None
+        self._allow = allow
+
+    def set_backup(self, file_name: str = DEFAULT_FILE, cycle: int = DEFAULT_CYCLE) -> None:
+        """Keeps the tables in a file, which is loaded at the start if it is there. Call it before start.
+
+        It is saved every cycle seconds and when the server ends; a journal beside it has what changes in between.
+        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs.
+        """
+        if self._running():
+            raise BackupCyberDBError("set_backup comes before start")
+        self._file, self._cycle = _database(file_name), _whole("cycle", cycle)
+
+    def save_db(self, file_name: str = DEFAULT_FILE) -> None:
+        """Writes all tables, as they are at one moment, to a file; what was there before is kept as file_name.prev.
+
+        A server that kept its tables in that file begins with these the next time. Errors: WrongFilenameCyberDBError; BackupCyberDBError.
+        """
+        path = _database(file_name)
+        self._control("save", path)
+        if path.resolve() != self._data_file().resolve():
+            _set_aside(_journal(path))  # it is of the file that was there before
+
+    def load_db(self, file_name: str = DEFAULT_FILE) -> None:
+        """Takes the tables of a file: at once, or, before start, when the server starts. It never replaces tables that are there.
+
+        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot read it, or has tables already.
+        """
+        path = _database(file_name)
+        path.stat()
+        if self._running():
+            self._control("load", path)
+        else:
+            self._load = path
+
+    def _running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _control(self, do: str, path: Path) -> None:
+        """One request on the server's control socket."""
+        if not self._running():
+            raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            try:
+                control.connect(str(self._data_dir / CONTROL_SOCKET))
+                control.sendall(json.dumps({"do": do, "path": str(path)}).encode() + b"\n")
+                with control.makefile("rb") as replies:
+                    reply = json.loads(replies.readline() or b"{}")
+            except (OSError, ValueError) as e:
+                raise BackupCyberDBError(f"{do} {path}: {e}") from e
+        if not reply.get("ok"):
+            raise BackupCyberDBError(f"{do} {path}: {reply.get('error', 'the server ended the connection')}")
+
+    def start(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        password: Optional[str] = None,
+        max_con: int = DEFAULT_MAX_CON,
+        timeout: int = 0,
+        print_log: bool = False,
+        encrypt: bool = False,
+    ) -> None:
+        """Starts the server and returns when clients can connect.
+
+        max_con is the most connections at once, timeout the seconds after which an idle one is closed (0: never).
+        Errors: WrongPasswordCyberDBError without a password; CyberDBError if the server does not start, and then stderr has its reason.
+        """
+        self._spawn(host, port, password, max_con, timeout, print_log, encrypt)
+
+    def run(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        password: Optional[str] = None,
+        max_con: int = DEFAULT_MAX_CON,
+        timeout: int = 0,
+        print_log: bool = False,
+        encrypt: bool = False,
+    ) -> None:
+        """As start, but prints what the server says of itself, and returns when it has ended: by Ctrl-C, or by stop() in another thread."""
+        print(self._spawn(host, port, password, max_con, timeout, print_log, encrypt), end="", flush=True)
+        process = self._process
+        if process is None:
+            return
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            pass  # the terminal has told the server too
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stops the server and waits until it has ended. One that does not run stays so."""
+        process, self._process, self._url = self._process, None, ""
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._remove_unkept()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _spawn(self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool) -> str:
+        """Starts the child; returns its first lines, down to the one that says how to connect."""
+        if self._running():
+            raise CyberDBError("this server runs already")
+        secret = find_password(password)
+        self._remove_unkept()
+        command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir}"]
+        command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
+        command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
+        command += [f"--allow={address}" for address in self._allow]
+        command += self._file_flags()
+        begun = self._begin()
+        environment = {**os.environ, "CYBERDB_PASSWORD": secret}
+        environment.pop("CYBERDB_PASSWORD_FILE", None)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self._process = process
+        lines: List[str] = []
+        for line in process.stdout or ():
+            lines.append(line)
+            title, _, rest = line.strip().partition(" ")
+            if title == "connect":
+                self._url, self._load = rest.strip(), None
+                return "".join(lines)
+        code = process.wait()
+        self.stop()
+        if begun:
+            self._data_file().unlink(missing_ok=True)
+            shutil.rmtree(_journal(self._data_file()), ignore_errors=True)
+        raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
+
+    def _data_file(self) -> Path:
+        """Where the server's own tables are."""
+        if self._file is not None:
+            return self._file
+        return (self._data_dir / (DATA_FILE if self._keeps else UNKEPT_FILE)).absolute()
+
+    def _file_flags(self) -> List[str]:
+        flags = [f"--file={self._data_file()}"]
+        if self._file is not None:
+            flags.append(f"--cycle={self._cycle}")
+        elif not self._keeps:
+            flags += ["--cycle=0", "--no-journal"]
+        return flags
+
+    def _remove_unkept(self) -> None:
+        """What a server that keeps nothing has saved at its end."""
+        for suffix in ("", ".prev"):
+            self._data_dir.joinpath(UNKEPT_FILE + suffix).unlink(missing_ok=True)
+
+    def _begin(self) -> bool:
+        """Copies the file that load_db has named to where the server's own is, and says whether it had to: its own it loads by itself."""
+        own = self._data_file()
+        if self._load is None or self._load.resolve() == own.resolve():
+            return False
+        if own.exists() or _journal(own).exists():
+            raise BackupCyberDBError(f"load_db({str(self._load)!r}) would replace the tables in {own}: move that away, or leave load_db out")
+        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = own.with_suffix(".begin")
+        part.touch(mode=0o600)
+        shutil.copyfile(self._load, part)
+        with part.open("r+b") as copy:
+            os.fsync(copy.fileno())
+        part.replace(own)
+        return True
+
+    def _forget(self) -> None:
+        """In a forked child: the server is the parent's, and must not outlive it because the child holds the pipe."""
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process.returncode = 0  # nothing to wait for
+        self._process, self._url = None, ""
+
+
+def _database(file_name: str) -> Path:
+    """The file as the server finds it, wherever it runs."""
+    if not isinstance(file_name, (str, os.PathLike)) or not str(file_name).endswith(".cdb"):
+        raise WrongFilenameCyberDBError(f"the name of a database file ends in .cdb, not {file_name!r}")
+    return Path(file_name).absolute()
+
+
+def _journal(file: Path) -> Path:
+    """The directory of a data file's journal."""
+    return file.with_name(file.name + ".journal")
+
+
+def _set_aside(directory: Path) -> None:
+    """Renames a directory, if it is there, to one of the same name with .prev."""
+    if directory.exists():
+        previous = directory.with_name(directory.name + ".prev")
+        shutil.rmtree(previous, ignore_errors=True)
+        directory.replace(previous)
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeCyberDBError(f"{name} is a whole number, not {type(value).__name__}")
+    return value
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for server in list(_servers):
+        server.stop()
+
+
+def _forget_all() -> None:
+    for server in list(_servers):
+        server._forget()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

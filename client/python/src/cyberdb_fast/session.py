@@ -1,0 +1,86 @@
+"""One connection on which both sides have proved the password: requests become bytes, bytes become replies. No sockets."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional
+
+from . import frames
+from .errors import ProtocolError, TooLarge
+from .frames import Reply
+from .records import Opener, Sealer
+
+
+class Session:
+    """The state of one connection. Used by one thread at a time."""
+
+    def __init__(self, sealer: Optional[Sealer], opener: Optional[Opener], max_frame_bytes: int, first: bytes = b"") -> None:
+        self._sealer, self._opener = sealer, opener
+        self._max_frame_bytes = max_frame_bytes
+        self._first = first  # what came behind the server's proof
+        self._reader = frames.FrameReader()
+        self._last_id = 0
+        self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete
+        self._versions: Dict[int, int] = {}
+
+    def next_id(self) -> int:
+        """An id that no outstanding request has."""
+        self._last_id = self._last_id % 0xFFFFFFFF + 1
+        return self._last_id
+
+    def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
+        """One request, not yet sealed. TooLarge if the server would not take it."""
+        if len(payload) > self._max_frame_bytes - frames.HEADER_BYTES:
+            raise TooLarge(f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
+        return frames.request(request_id, opcode, flags, payload)
+
+    def seal(self, data: bytes) -> bytes:
+        """Whole frames as they go over the wire."""
+        return self._sealer.seal(data) if self._sealer else data
+
+    def end(self) -> bytes:
+        """What tells the server that nothing follows."""
+        return self._sealer.end() if self._sealer else b""
+
+    @property
+    def encrypted(self) -> bool:
+        """The frames travel in records."""
+        return self._sealer is not None
+
+    @property
+    def ended(self) -> bool:
+        """The server has ended an encrypted connection in order."""
+        return self._opener is not None and self._opener.ended
+
+    def receive_parts(self, data: bytes) -> List[Reply]:
+        """The replies and parts of replies that are complete with data."""
+        if self._first:
+            data, self._first = self._first + data, b""
+        if self._opener:
+            data = self._opener.open(data)
+        return self._reader.receive(data)
+
+    def receive(self, data: bytes) -> List[Reply]:
+        """The whole replies that are complete with data. ProtocolError for what no server sends."""
+        parts = self.receive_parts(data)
+        if len(parts) == 1 and not parts[0].more and not self._parts:
+            return parts
+        return [whole for part in parts if (whole := self._join(part)) is not None]
+
+    def _join(self, part: Reply) -> Optional[Reply]:
+        """The reply that is whole with part."""
+        if not part.more and part.id not in self._parts:
+            return part
+        bodies = self._parts.setdefault(part.id, [])
+        bodies.append(part.body)
+        version = self._versions.setdefault(part.id, part.version)
+        if part.more:
+            return None
+        del self._parts[part.id], self._versions[part.id]
+        # What came before an error is void.
+        body = b"".join(bodies) if part.status == frames.OK else part.body
+        return Reply(part.id, part.status, version, body, False)
+
+
+def unexpected(reply: Reply) -> ProtocolError:
+    """The error for a reply that no request is waiting for."""
+    return ProtocolError(f"a reply to request {reply.id}, which is not outstanding")

@@ -1,0 +1,58 @@
+"""What CyberDict and CyberList need of whatever sends their requests, and what both have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterator, NoReturn, Protocol, TypeVar
+
+from .requests import Request, StreamRequest, durable, table_name
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """Sends requests and waits for their replies."""
+
+    def _perform(self, request: Request[T]) -> T: ...
+
+    def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]: ...
+
+
+class Durable:
+    """Sends what another sender does, and demands of each change that it be on disk before the reply comes."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._perform_stream = sender._perform_stream
+
+    def _perform(self, request: Request[T]) -> T:
+        return self._sender._perform(durable(request))
+
+
+class Handle:
+    """A named table and what reaches it. It holds no content: making one costs nothing."""
+
+    __slots__ = ("__weakref__", "_name", "_perform", "_perform_stream", "_sender", "_t")
+
+    def __init__(self, sender: Sender, name: str) -> None:
+        self._perform, self._perform_stream = sender._perform, sender._perform_stream
+        self._sender, self._name = sender, name
+        self._t = table_name(name)
+
+    @property
+    def table_name(self) -> str:
+        """The name of the table."""
+        return self._name
+
+    @property
+    def durable(self) -> Self:
+        """The same table; its changes return when they are on disk, and so is all that was changed before them.
+
+        Errors, besides those of each method: NotDurable, ReadOnly; BadRequest, with nothing changed, if the server keeps no journal.
+        """
+        return type(self)(Durable(self._sender), self._name)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled: it reaches a table and holds nothing; copy() gives the content")

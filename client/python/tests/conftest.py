@@ -1,0 +1,95 @@
+"""What the tests share: the real server, as a child process, on a free port."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import cyberdb_fast
+from cyberdb_fast import Client, CyberDict, CyberList, Proxy, Server
+
+ROOT = Path(__file__).resolve().parents[3]
+PASSWORD = "correct horse"
+
+os.environ.setdefault("CYBERDB_FAST_BINARY", str(ROOT / "bin" / "cyberdb-fast"))
+_names = count()
+
+# CPython is the judge: of PyPy's own ways (one nan is every nan, its texts of errors) tables have none.
+CPYTHON = platform.python_implementation() == "CPython"
+collect_ignore = [] if CPYTHON else ["test_cpython.py", "test_conformance.py"]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data directory, and so one salt, for all servers that share it: a key is derived once."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path) -> Iterator[Server]:
+    with Server(str(data_dir)) as server:
+        server.start(port=0, password=PASSWORD)
+        yield server
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of the test's own."""
+    servers = []
+
+    def start(**settings: Any) -> Server:
+        server = Server(str(tmp_path / "data"))
+        servers.append(server)
+        server.start(**{"port": 0, "password": PASSWORD, **settings})
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@contextmanager
+def suspended(server: Server) -> Iterator[None]:
+    """The server answers nothing meanwhile."""
+    process = server._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client:
+        yield client
+
+
+@pytest.fixture
+def proxy(client: Client) -> Iterator[Proxy]:
+    with client.get_proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def new_name() -> Callable[[], str]:
+    return lambda: f"table {next(_names)}"
+
+
+@pytest.fixture
+def d(proxy: Proxy, new_name: Callable[[], str]) -> CyberDict[Any, Any]:
+    return proxy.create_cyberdict(new_name())
+
+
+@pytest.fixture
+def new_list(proxy: Proxy, new_name: Callable[[], str]) -> Callable[..., CyberList[Any]]:
+    return lambda content=(): proxy.create_cyberlist(new_name(), content)

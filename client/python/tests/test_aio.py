@@ -1,0 +1,187 @@
+"""The asyncio twin against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Awaitable, Callable
+
+import pytest
+
+from conftest import PASSWORD, suspended
+from cyberdb_fast import (
+    ABSENT,
+    ConnectionLost,
+    DisconCyberDBError,
+    NoSuchTable,
+    RequestTimeout,
+    Server,
+    ServerUnreachable,
+    TableExists,
+    WrongInputCyberDBError,
+    WrongPasswordCyberDBError,
+    WrongTableKind,
+    aio,
+)
+
+Story = Callable[[aio.Proxy], Awaitable[None]]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "encrypted"])
+def tell(request: Any, start: Callable[..., Server]) -> Callable[[Story], None]:
+    """Runs a coroutine function with a connected proxy."""
+    url = start(encrypt=request.param).url
+
+    def tell(story: Story) -> None:
+        async def run() -> None:
+            async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+                await story(proxy)
+
+        asyncio.run(run())
+
+    return tell
+
+
+def test_dict(tell: Callable[[Story], None]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d", {"a": 1})
+        await d.set("b", [1])
+        assert (await d["a"], await d.getitem("b"), await d.get("c"), await d.get("c", 0)) == (1, [1], None, 0)
+        with pytest.raises(KeyError) as e:
+            await d["c"]
+        assert e.value.args == ("c",)
+        assert await d.setdefault("c", 3) == 3
+        await d.update({"x": 0}, y=0)
+        assert [k async for k in d] == ["a", "b", "c", "x", "y"]
+        assert [v async for v in d.values()] == [1, [1], 3, 0, 0]
+        assert [i async for i in d.items()][0] == ("a", 1)
+        assert (await d.len(), await d.contains("x"), await d.pop("x"), await d.pop("x", None)) == (5, True, 0, None)
+        assert await d.popitem() == ("y", 0)
+        assert await d.increment("a") == 2
+        assert await d.compare_and_set("z", ABSENT, 1)
+        assert await d.get_many(["a", "q"]) == {"a": 2}
+        assert await d.modify("n", lambda n: n + 1, default=0) == 1
+        await d.delete("z")
+        assert await d.copy() == {"a": 2, "b": [1], "c": 3, "n": 1}
+        with pytest.raises(TypeError, match="len"):
+            bool(d)
+        await d.clear()
+        assert await d.copy() == {}
+
+    tell(story)
+
+
+def test_list(tell: Callable[[Story], None]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        table = await proxy.create_cyberlist("l", [3, 1, 2])
+        await table.sort(key=lambda x: -x)
+        assert await table[0:2] == [3, 2]
+        await table.set(slice(0, 1), [9, 8])
+        await table.append(7)
+        assert [v async for v in table] == await table.copy() == [9, 8, 2, 1, 7]
+        assert (await table.pop(), await table.popleft(), await table.index(2), await table[-1]) == (7, 9, 1, 1)
+        with pytest.raises(IndexError):
+            await table[99]
+
+    tell(story)
+
+
+def test_tables(tell: Callable[[Story], None], capsys: pytest.CaptureFixture[str]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        await proxy.create_cyberdict("d")
+        with pytest.raises(TableExists):
+            await proxy.create_cyberdict("d")
+        with pytest.raises(WrongInputCyberDBError):
+            await proxy.create_cyberlist("l", "text")
+        with pytest.raises(WrongTableKind):
+            await proxy.get_cyberlist("d")
+        await proxy.rename_table("d", "e")
+        assert await proxy.exists("e")
+        await proxy.print_tables()
+        assert capsys.readouterr().out == "table name: e  type name: CyberDict\n"
+        await proxy.delete_table("e")
+        with pytest.raises(NoSuchTable):
+            await proxy.get_cyberdict("e")
+        await proxy.close()
+        with pytest.raises(DisconCyberDBError, match="no connection"):
+            await proxy.ping()
+
+    tell(story)
+
+
+def test_thousands_of_tasks_share(tell: Callable[[Story], None]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d")
+
+        async def one(i: int) -> None:
+            await d.set(i, f"value of {i}")
+            assert await d[i] == f"value of {i}"
+            await d.increment("n")
+
+        await asyncio.gather(*map(one, range(3000)))
+        assert await d["n"] == 3000
+
+    tell(story)
+
+
+def test_cancelled_tasks_leave_the_rest_alone(tell: Callable[[Story], None]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d", {i: i for i in range(100)})
+        tasks = [asyncio.ensure_future(d.getitem(i % 100)) for i in range(1000)]
+        for task in tasks[::3]:
+            task.cancel()
+        for i, result in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+            assert isinstance(result, asyncio.CancelledError) if i % 3 == 0 else result == i % 100
+
+    tell(story)
+
+
+def test_large_replies(tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 100_000)
+
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d")
+        for i in range(8):
+            await d.set(i, bytes([i]) * 1_000_000)
+        big, small = await asyncio.gather(d.copy(), d.len())
+        assert small == 8
+        assert {k: v async for k, v in d.items()} == big == {i: bytes([i]) * 1_000_000 for i in range(8)}
+
+    tell(story)
+
+
+def test_wrong_password(server: Server) -> None:
+    with pytest.raises(WrongPasswordCyberDBError):
+        asyncio.run(aio.connect(server.url, password="wrong"))
+
+
+def test_server_gone_and_back(start: Callable[..., Server]) -> None:
+    server = start()
+    port = int(server.url.rpartition(":")[2])
+
+    async def story() -> None:
+        client = await aio.connect(port=port, password=PASSWORD)
+        proxy = client.get_proxy()
+        await proxy.connect()
+        await proxy.create_cyberdict("d", {"a": 1})
+        server.stop()
+        with pytest.raises((ConnectionLost, ServerUnreachable)):
+            await proxy.create_cyberdict("e")
+        with pytest.raises(ServerUnreachable):
+            await proxy.ping()
+        server.start(port=port, password=PASSWORD)
+        assert await proxy.tables() == [("d", "dict", 1)]
+        await client.close()
+
+    asyncio.run(story())
+
+
+def test_request_timeout(start: Callable[..., Server]) -> None:
+    server = start()
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.2) as client, client.get_proxy() as proxy:
+            with suspended(server), pytest.raises(RequestTimeout):
+                await proxy.ping()
+            await proxy.ping()
+
+    asyncio.run(story())

@@ -1,0 +1,262 @@
+"""Threads, greenlets, forked workers, lost connections: each in a process of its own kind, against a real server."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Callable, List
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD, suspended
+from cyberdb_fast import Client, ConnectionLost, DisconCyberDBError, PoolTimeout, Proxy, RequestTimeout, Server, ServerUnreachable
+from cyberdb_fast.connection import Connection
+from cyberdb_fast.pool import Pool
+from cyberdb_fast.settings import make_settings
+
+Start = Callable[..., Server]
+
+
+def port_of(server: Server) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+def test_threads_share_a_table(client: Client, proxy: Proxy, new_name: Callable[[], str]) -> None:
+    d = proxy.create_cyberdict(new_name())
+
+    def work(worker: int) -> None:
+        for i in range(100):
+            d[worker, i] = f"{worker}/{i}"
+            assert d[worker, i] == f"{worker}/{i}"
+            d.increment("n")
+
+    with ThreadPoolExecutor(50) as threads:
+        list(threads.map(work, range(50)))
+    assert d["n"] == 5000
+    assert len(d) == 5001
+
+
+def test_no_more_connections_than_allowed(start: Start) -> None:
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=3) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d")
+        with ThreadPoolExecutor(30) as threads:
+            list(threads.map(d.increment, ["n"] * 3000))
+        assert d["n"] == 3000
+        assert proxy.info()["connections"] <= 3
+
+
+def new_pool(server: Server, **options: Any) -> Pool:
+    settings = {"max_connections": 1, "connect_timeout": 5.0, "request_timeout": 5.0, "pool_timeout": 10.0, **options}
+    return Pool(make_settings(server.url, 0, PASSWORD, False, None, **settings))
+
+
+def test_connections_are_given_out_in_turn(server: Server) -> None:
+    pool = new_pool(server)
+    held = pool.acquire()
+    order: List[int] = []
+
+    def wait(n: int) -> None:
+        connection = pool.acquire()
+        order.append(n)
+        pool.release(connection)
+
+    threads = []
+    for n in range(10):
+        thread = threading.Thread(target=wait, args=(n,))
+        thread.start()
+        threads.append(thread)
+        while len(pool._waiting) <= n:
+            time.sleep(0.001)
+    pool.release(held)
+    for thread in threads:
+        thread.join()
+    assert order == list(range(10))
+    pool.close()
+
+
+def test_waiting_for_a_connection_ends(server: Server) -> None:
+    pool = new_pool(server, pool_timeout=0.05)
+    held = pool.acquire()
+    with pytest.raises(PoolTimeout, match="max_connections"):
+        pool.acquire()
+    pool.discard(held)
+    pool.release(pool.acquire())
+    pool.close()
+
+
+def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings(server.url, 0, PASSWORD, False, 100, 4, 5, 5, 5)
+    pool = Pool(settings)
+    first = pool.acquire()
+    pool.release(first)
+    assert pool.acquire() is first
+    pool.release(first)
+    first.idle_since -= 101
+    second = pool.acquire()
+    assert second is not first
+    pool.release(second)
+    pool.close()
+
+
+def test_request_timeout(start: Start) -> None:
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=0.2) as client, client.get_proxy() as proxy:
+        with suspended(server), pytest.raises(RequestTimeout, match="0.2 s"):
+            proxy.ping()
+        proxy.ping()
+
+
+def test_connect_timeout() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        before = time.monotonic()
+        with pytest.raises(ServerUnreachable):
+            cyberdb_fast.connect(port=silent.getsockname()[1], password="x", connect_timeout=0.2)
+        assert time.monotonic() - before < 5
+
+
+def test_server_gone_and_back(start: Start) -> None:
+    server = start()
+    port = port_of(server)
+    with cyberdb_fast.connect(port=port, password=PASSWORD) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d", {"a": 1})
+        server.stop()
+        for _ in range(3):
+            with pytest.raises(DisconCyberDBError):
+                d["a"]
+            with pytest.raises(ServerUnreachable):
+                proxy.connect()
+        server.start(port=port, password=PASSWORD)
+        assert d == {"a": 1}
+        d["a"] = 2
+        assert d["a"] == 2
+
+
+def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is cut when the request is out: whether it took effect is not known."""
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d", {"a": 1})
+        receive = Connection._receive
+
+        def cut(connection: Connection) -> bytes:
+            monkeypatch.setattr(Connection, "_receive", receive)
+            connection._socket.shutdown(socket.SHUT_RDWR)
+            with suppress(ConnectionError):
+                while connection._socket.recv(4096):  # the reply may have been quicker
+                    pass
+            return receive(connection)
+
+        monkeypatch.setattr(Connection, "_receive", cut)
+        assert d["a"] == 1
+        monkeypatch.setattr(Connection, "_receive", cut)
+        with pytest.raises(ConnectionLost, match="may or may not"):
+            d["a"] = 2
+        monkeypatch.setattr(Connection, "_receive", cut)
+        with pytest.raises(ConnectionLost, match="may or may not"), proxy.pipeline() as pipe:
+            pipe.on(d).increment("n")
+            pipe.on(d).get("n")
+        assert d["a"] in (1, 2)
+
+
+def test_an_interrupted_exchange_ends_its_connection(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d", {"a": 1, "b": 2})
+        receive = Connection._receive
+
+        def interrupt(connection: Connection) -> bytes:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Connection, "_receive", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            d["a"]
+        monkeypatch.setattr(Connection, "_receive", receive)
+        assert d["b"] == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_forked_children_have_connections_of_their_own(start: Start) -> None:
+    """Parent and children ask at the same time on what would be one socket: the replies would be mixed up."""
+    server = start()
+    code = """
+import os, sys
+import cyberdb_fast
+client = cyberdb_fast.connect(sys.argv[1])
+proxy = client.get_proxy()
+proxy.connect()
+d = proxy.create_cyberdict("d")
+children = []
+for worker in range(4):
+    pid = os.fork()
+    if not pid:
+        for i in range(500):
+            d[worker, i] = (worker, i)
+            if d[worker, i] != (worker, i):
+                os._exit(1)
+        os._exit(0)
+    children.append(pid)
+for i in range(500):
+    d["parent", i] = i
+    assert d["parent", i] == i
+assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+assert len(d) == 2500
+client.close()
+"""
+    run(code, server)
+
+
+def run(code: str, server: Server) -> None:
+    command = [sys.executable, "-W", "error", "-c", code, server.url]
+    result = subprocess.run(command, env={**os.environ, "CYBERDB_PASSWORD": PASSWORD}, timeout=60, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import cyberdb_fast
+ticks = 0
+def tick():
+    global ticks
+    while True:
+        ticks += 1
+        gevent.sleep(0.001)
+ticker = gevent.spawn(tick)
+with cyberdb_fast.connect(sys.argv[1], max_connections=8, request_timeout=5) as client, client.get_proxy() as proxy:
+    assert ticks > 10, "the key was derived on the loop"
+    d = proxy.create_cyberdict("d")
+    def work(worker):
+        for i in range(20):
+            d[worker, i] = i
+            assert d[worker, i] == i
+            d.increment("n")
+    workers = [gevent.spawn(work, worker) for worker in range(200)]
+    gevent.joinall(workers, raise_error=True)
+    assert d["n"] == 4000
+    assert proxy.info()["connections"] <= 8
+    killed = [gevent.spawn(work, worker) for worker in range(50)]
+    gevent.sleep(0.02)
+    gevent.killall(killed)
+    assert d["n"] >= 4000
+    with gevent.Timeout(5):
+        assert len(list(d)) == len(d)
+ticker.kill()
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_greenlets(start: Start) -> None:
+    run(GEVENT, start())

@@ -1,0 +1,170 @@
+"""CyberDict against a real server: what a dict does, and what it has more."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from cyberdb_fast import ABSENT, CyberDict, NoSuchTable, Proxy, TooLarge, WrongTableKind
+
+Table = CyberDict[Any, Any]
+
+
+def test_set_and_get(d: Table) -> None:
+    d["a"] = 1
+    assert d["a"] == 1
+    with pytest.raises(KeyError) as e:
+        d["b"]
+    assert e.value.args == ("b",)
+    del d["a"]
+    with pytest.raises(KeyError):
+        del d["a"]
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.0, "", b"", (), [], {}, set(), frozenset(), False, None, bytearray()])
+def test_falsy_values_come_back_as_themselves(d: Table, value: Any) -> None:
+    d["k"] = value
+    for got in (d["k"], d.get("k", 1), d.setdefault("k", 1), dict(d.items())["k"], d.get_many(["k"])["k"], d.pop("k")):
+        assert repr(got) == repr(value)
+
+
+def test_default_comes_back_as_itself(d: Table) -> None:
+    class Local:
+        pass
+
+    default = Local()
+    assert d.get("k", default) is default
+    assert d.pop("k", default) is default
+
+
+def test_errors_leave_the_connection_usable(d: Table) -> None:
+    for _ in range(3):
+        with pytest.raises(TypeError, match="unhashable type: 'list'"):
+            d[[1]]
+        with pytest.raises(TypeError, match="unhashable type: 'dict'"):
+            d[(1, {})] = 1
+        with pytest.raises(KeyError):
+            d.popitem()
+    d["a"] = 1
+    assert len(d) == 1
+
+
+def test_update_is_all_or_nothing(d: Table) -> None:
+    with pytest.raises(TypeError, match="set' cannot be stored|unhashable|object"):
+        d.update({"a": 1, "b": object()})
+    with pytest.raises(TypeError, match="unhashable"):
+        d.update([("a", 1), ([], 2)])
+    with pytest.raises(ValueError):
+        d.update([("a", 1), (1, 2, 3)])
+    assert d == {}
+    d.update({"a": 1}, b=2)
+    assert d == {"a": 1, "b": 2}
+
+
+def test_operators(d: Table, proxy: Proxy) -> None:
+    d.update(a=1, b=2)
+    assert d | {"c": 3} == {"a": 1, "b": 2, "c": 3}
+    assert {"c": 3} | d == {"c": 3, "a": 1, "b": 2}
+    d |= [("z", 0)]
+    assert list(reversed(d)) == ["z", "b", "a"]
+    assert d == proxy.get_cyberdict(d.table_name)
+    assert d != {"a": 1}
+    assert copy.copy(d) == d.copy() == {"a": 1, "b": 2, "z": 0}
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(d)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(d)
+    with pytest.raises(TypeError):
+        d | [1]
+
+
+def test_views(d: Table) -> None:
+    d.update(a=1, b=2)
+    keys, values, items = d.keys(), d.values(), d.items()
+    d["c"] = 3
+    assert list(keys) == ["a", "b", "c"]
+    assert list(values) == [1, 2, 3]
+    assert list(items) == [("a", 1), ("b", 2), ("c", 3)]
+    assert list(reversed(items))[0] == ("c", 3)
+    assert 3 in values
+    assert ("a", 1) in items
+    assert keys & {"a", "x"} == {"a"}
+    assert len(values) == 3
+    assert repr(keys) == "dict_keys(['a', 'b', 'c'])"
+
+
+def test_increment(d: Table) -> None:
+    assert d.increment("n") == 1
+    assert d.increment("n", 2.5) == 3.5
+    d["s"] = "x"
+    with pytest.raises(TypeError):
+        d.increment("s")
+
+
+def test_compare_and_set(d: Table) -> None:
+    assert d.compare_and_set("k", ABSENT, 1)
+    assert not d.compare_and_set("k", ABSENT, 2)
+    assert d.compare_and_set("k", 1.0, 2)
+    assert d.compare_and_set("k", 2, ABSENT)
+    assert "k" not in d
+
+
+def test_modify(d: Table) -> None:
+    assert d.modify("k", lambda v: [*v, 1], default=[]) == [1]
+
+    def interrupted(value: Any) -> Any:
+        if len(value) < 3:
+            d["k"] = [0, 0, 0]
+        return [*value, 2]
+
+    assert d.modify("k", interrupted) == [0, 0, 0, 2]
+    assert d["k"] == [0, 0, 0, 2]
+    with pytest.raises(KeyError):
+        d.modify("absent", lambda v: v)
+
+
+def test_get_many(d: Table) -> None:
+    d.set_many({"a": None, "b": [1]})
+    assert d.get_many(["a", "x", "b"]) == {"a": None, "b": [1]}
+    assert d.get_many([]) == {}
+
+
+def test_iteration_shows_one_moment(d: Table) -> None:
+    d.update({i: i for i in range(10_000)})
+    seen = []
+    for key in d:
+        if not seen:
+            d.clear()
+        seen.append(key)
+    assert seen == list(range(10_000))
+
+
+def test_iteration_beyond_memory_limit(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than the limit goes through a file; here the limit is a few frames."""
+    monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 100_000)
+    for at in range(0, 40, 10):
+        d.update({i: bytes([i]) * 100_000 for i in range(at, at + 10)})
+    assert [(key, len(value), value[0]) for key, value in d.items()] == [(i, 100_000, i) for i in range(40)]
+
+
+def test_large_values_and_frames(d: Table) -> None:
+    value = "é" * 10_000_000
+    d["big"] = value
+    assert d["big"] == value
+    with pytest.raises(TooLarge):
+        d["bigger"] = bytes((32 << 20) + 1)
+    with pytest.raises(TooLarge):
+        d.update({i: bytes(30 << 20) for i in range(3)})
+    assert len(d) == 1
+
+
+def test_missing_table(d: Table, proxy: Proxy) -> None:
+    proxy.delete_table(d.table_name)
+    with pytest.raises(NoSuchTable, match=d.table_name):
+        d.get("a")
+    proxy.create_cyberlist(d.table_name)
+    with pytest.raises(WrongTableKind, match="list.*dict|dict.*list"):
+        d.get("a")

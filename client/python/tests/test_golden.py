@@ -1,0 +1,271 @@
+"""The golden vectors of codec and codec/secure, which every client and the server share."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+from conftest import CPYTHON, ROOT
+from cyberdb_fast import ABSENT, BadRequest, cpace, frames, requests, values
+from cyberdb_fast.errors import ProtocolError
+from cyberdb_fast.handshake import CHANNEL, KDF, Opening
+from cyberdb_fast.keys import derive
+from cyberdb_fast.records import Opener, Sealer
+from cyberdb_fast.requests import Request
+from cyberdb_fast.session import Session
+
+CODEC = ROOT / "codec"
+unhex = bytes.fromhex
+
+
+def lines(path: Path) -> List[List[str]]:
+    with open(path, encoding="utf-8", errors="surrogatepass", newline="\n") as f:
+        return [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
+
+
+VALUES = lines(CODEC / "value/testdata/values.txt")
+
+
+@pytest.mark.parametrize(("data", "text"), [case[1:] for case in VALUES], ids=[case[0] for case in VALUES])
+def test_values(data: str, text: str) -> None:
+    encoded = unhex(data)
+    value = values.decode(encoded)
+    assert values.encode(value) == encoded
+    if isinstance(value, OrderedDict) or not CPYTHON:
+        return  # their repr is not that of every Python
+    if not isinstance(value, (values.Extension, values.Unopened)):
+        assert repr(value).encode("utf-8", "surrogatepass") == text.encode("utf-8", "surrogatepass")
+
+
+def test_reprs() -> None:
+    """What was recorded of CPython 3.11: the encodings of the server's own tests of repr."""
+    cases = lines(CODEC / "value/testdata/repr.txt")
+    for data, *_ in cases:
+        assert values.encode(values.decode(unhex(data))) == unhex(data)
+    assert len(cases) > 500
+
+
+# ---- frames
+
+D, L = requests.table_name("d"), requests.table_name("l")
+RAW = Request  # for what no client sends
+REQUESTS: Dict[str, Request[Any]] = {
+    "ping": requests.ping(),
+    "save, nothing kept": requests.save(),
+    "create dict": requests.create_dict(D, {"k": 1}, False),
+    "create list": requests.create_list(L, [3, 1, 2], False),
+    "create what exists": requests.create_dict(D, {}, False),
+    "create what exists, exist_ok": requests.create_dict(D, {}, True),
+    "create over another kind": requests.create_list(D, [], True),
+    "exists": requests.exists(D),
+    "kind": requests.kind(L),
+    "tables": requests.tables(),
+    "dict get": requests.dict_get(D, "k"),
+    "dict get, with version": requests.dict_get_versioned(D, "k"),
+    "dict get, absent": requests.dict_get(D, "x"),
+    "dict get, unhashable": requests.dict_get(D, [1]),
+    "dict get, no table": requests.dict_get(requests.table_name("nowhere"), "k"),
+    "dict get, of a list": requests.dict_get(L, "k"),
+    "dict set": requests.dict_set(D, (1, "a"), 2.5),
+    "dict delete": requests.dict_delete(D, "new"),
+    "dict contains": requests.dict_contains(D, "k"),
+    "dict len": requests.dict_len(D),
+    "dict setdefault": requests.dict_setdefault(D, "s", []),
+    "dict update": requests.dict_update(D, {"a": 1, "b": None}),
+    "dict pop": requests.dict_pop(D, "a"),
+    "dict popitem": requests.dict_popitem(D),
+    "dict increment": requests.dict_increment(D, "k", 41),
+    "dict compare and set": requests.dict_compare_and_set(D, "k", 42, "done"),
+    "dict compare and set, if absent": requests.dict_compare_and_set(D, "c", ABSENT, 1),
+    "dict keys": requests.dict_keys(D),
+    "dict values": requests.dict_values(D),
+    "dict items": requests.dict_items(D),
+    "dict get many": requests.dict_get_many(D, ["k", "x", "c"]),
+    "dict clear": requests.dict_clear(D),
+    "list append": requests.list_append(L, "x"),
+    "list extend": requests.list_extend(L, [5, 4]),
+    "list insert": requests.list_insert(L, 0, 9),
+    "list get": requests.list_get(L, -1),
+    "list get, out of range": requests.list_get(L, 99),
+    "list set": requests.list_set(L, 4, 7),
+    "list delete": requests.list_delete(L, 0),
+    "list slice": requests.list_get(L, slice(None, None, -2)),
+    "list set slice": requests.list_set(L, slice(1, 2), [6, 6]),
+    "list delete slice": requests.list_delete(L, slice(0, 1)),
+    "list remove": requests.list_remove(L, 6),
+    "list remove, absent": requests.list_remove(L, 99),
+    "list count": requests.list_count(L, 6),
+    "list reverse": requests.list_reverse(L),
+    "list sort": requests.list_sort(L, lambda x: -x, False),
+    "list len": requests.list_len(L),
+    "list contains": requests.list_contains(L, 7.0),
+    "list all": requests.list_all(L),
+    "list append left": requests.list_append_left(L, 0),
+    "list pop left": requests.list_pop_left(L),
+    "list clear": requests.list_clear(L),
+    "rename": requests.rename(L, requests.table_name("m")),
+    "drop": requests.drop(requests.table_name("m")),
+}
+# What this client says in another way, or never says.
+OTHERS = {
+    "dict get, absent, default",
+    "dict get, no key",
+    "dict set, if version",
+    "dict set, other version",
+    "dict scan",
+    "list index",
+    "list pop",
+    "list pop, empty",
+    "unknown opcode",
+    "unknown flag",
+    "value cut short",
+}
+RESULTS: Dict[str, Any] = {
+    "tables": [("d", "dict", 1), ("l", "list", 3)],
+    "dict get, with version": (1, 2),
+    "dict get, absent": KeyError,
+    "dict popitem": ("b", None),
+    "dict items": [("k", "done"), ((1, "a"), 2.5), ("s", []), ("c", 1)],
+    "dict get many": {"k": "done", "c": 1},
+    "list get, out of range": IndexError,
+    "list all": [7, 6, 5, 2],
+    "save, nothing kept": BadRequest,
+}
+FRAMES = lines(CODEC / "testdata/frames.txt")
+
+
+def test_frames() -> None:
+    """Every request of the session in testdata/frames.txt, made here, is the same to the byte; every reply is read."""
+    session = Session(None, None, frames.MAX_FRAME_BYTES)
+    checked = set()
+    for name, request, reply in FRAMES:
+        request_id = session.next_id()
+        (parsed,) = session.receive(unhex(reply))
+        assert parsed.id == request_id
+        if name in OTHERS:
+            continue
+        made = REQUESTS[name]
+        assert session.frame(request_id, made.opcode, made.flags, made.payload).hex() == request, name
+        checked.add(name)
+        try:
+            result: Any = made.result(parsed)
+        except Exception as e:
+            result = type(e)
+        assert result == RESULTS.get(name, result), name
+    assert checked == set(REQUESTS)
+
+
+def test_frames_in_pieces() -> None:
+    """However the stream is cut, the same replies come out."""
+    stream = b"".join(unhex(reply) for _, _, reply in FRAMES)
+    whole = frames.FrameReader().receive(stream)
+    assert len(whole) == len(FRAMES)
+    for size in range(1, 40):
+        reader = frames.FrameReader()
+        pieces = [frame for at in range(0, len(stream), size) for frame in reader.receive(stream[at : at + size])]
+        assert pieces == whole
+
+
+def test_a_reply_of_several_frames() -> None:
+    def frame(request_id: int, status: int, flags: int, body: bytes) -> bytes:
+        return struct.pack("<IIBB", 6 + len(body), request_id, status, flags) + body
+
+    session = Session(None, None, frames.MAX_FRAME_BYTES)
+    assert session.receive(frame(1, 0, frames.MORE, b"\xa2a") + frame(2, 0, 0, b"\x05")) == [(2, 0, 0, b"\x05", False)]
+    assert session.receive(frame(1, 0, 0, b"b")) == [(1, 0, 0, b"\xa2ab", False)]
+    assert session.receive(frame(3, 0, frames.MORE, b"void") + frame(3, 34, 0, b"why")) == [(3, 34, 0, b"why", False)]
+    with pytest.raises(ProtocolError):
+        session.receive(frame(1, 0, 0x40, b""))
+
+
+# ---- handshake and records
+
+SECURE = json.loads((CODEC / "secure/testdata/secure.json").read_text())
+CPACE = json.loads((CODEC / "secure/testdata/cpace_x25519_sha512.json").read_text())
+
+
+def test_cpace() -> None:
+    v = {name: unhex(text) for name, text in CPACE["G_25519"].items()}
+    assert cpace.generator(v["PRS"], v["CI"], v["sid"]) == v["g"]
+    assert cpace.x25519(v["ya"], v["g"]) == v["Ya"]
+    assert cpace.x25519(v["yb"], v["Ya"]) == cpace.x25519(v["ya"], v["Yb"]) == v["K"]
+    assert cpace.session_key(v["sid"], v["K"], v["Ya"], v["Yb"], v["ADa"], v["ADb"]) == v["ISK_IR"]
+
+
+@pytest.mark.parametrize("name", [f"Invalid Y{i}" for i in (0, 1, 2, 3, 4, 5, 7)])
+def test_points_of_low_order(name: str) -> None:
+    with pytest.raises(ValueError):  # cryptography words it
+        cpace.x25519(bytes(range(32)), unhex(CPACE["X25519_points"][name]))
+
+
+def opened(messages: Dict[str, str], encrypt: bool) -> Tuple[Opening, Session]:
+    """The handshake of the vectors, checked message by message."""
+    p, h = SECURE["password"], SECURE["handshake"]
+    opening = Opening(encrypt, unhex(h["client_nonce"]), unhex(h["client_scalar"]))
+    assert opening.hello().hex() == messages["hello"]
+    assert opening.receive(unhex(messages["greeting"])) == b""
+    assert opening.kdf == KDF(p["log_n"], unhex(p["salt"]))
+    key = derive(opening.kdf, p["text"])
+    assert key.hex() == p["prs"]
+    assert CHANNEL.hex() == h["ci"]
+    assert cpace.generator(key, CHANNEL, unhex(h["sid"])).hex() == h["generator"]
+    assert opening.use_key(key).hex() == messages["client_share"]
+    assert opening.receive(unhex(messages["server_share"])).hex() == messages["client_fin"]
+    assert opening.receive(unhex(messages["server_fin"])) == b""
+    assert opening.session is not None
+    return opening, opening.session
+
+
+def test_handshake() -> None:
+    _, session = opened(SECURE["plain"], False)
+    assert not session.encrypted
+
+
+def test_handshake_and_records() -> None:
+    _, session = opened(SECURE["handshake"], True)
+    wire = b""
+    for record in SECURE["records"]:
+        plain = unhex(record["plain"])
+        if record["from"] == "server":
+            wire += unhex(record["wire"])
+        else:
+            assert (session.seal(plain) or session.end()).hex() == record["wire"]
+    received = [reply for at in range(0, len(wire), 7) for reply in session.receive(wire[at : at + 7])]
+    assert received == [(1, 0, 0, b"", False)]
+    assert session.ended
+
+
+def test_records_with_new_keys() -> None:
+    v = SECURE["new_keys"]
+    sealer, opener = (kind(unhex(v["secret"]), max_records=v["max_records"]) for kind in (Sealer, Opener))
+    for plain, wire in zip(v["plain"], v["wire"]):
+        assert sealer.seal(unhex(plain)).hex() == wire
+        assert opener.open(unhex(wire)).hex() == plain
+
+
+def test_records_tampered() -> None:
+    v = SECURE["new_keys"]
+    wire = unhex(v["wire"][0])
+    for bit in range(len(wire) * 8):
+        changed = bytearray(wire)
+        changed[bit // 8] ^= 1 << bit % 8
+        opener = Opener(unhex(v["secret"]))
+        try:
+            assert opener.open(bytes(changed)) == b""  # a longer length: it waits for the rest
+        except ProtocolError:
+            pass
+    opener = Opener(unhex(v["secret"]))
+    opener.open(wire)
+    with pytest.raises(ProtocolError, match="tag"):
+        opener.open(wire)
+
+
+@pytest.mark.parametrize("log_n", [13, 18])
+def test_kdf_bounds(log_n: int) -> None:
+    with pytest.raises(ProtocolError, match="14 to 17"):
+        derive(KDF(log_n, bytes(16)), "x")

@@ -1,0 +1,255 @@
+"""Server: what it keeps and what it does not, and changes that are on disk when they return."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import (
+    BackupCyberDBError,
+    BadRequest,
+    CyberDBError,
+    NotDurable,
+    ReadOnly,
+    Server,
+    TypeCyberDBError,
+    WrongFilenameCyberDBError,
+    aio,
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Servers keep things in the working directory, unless they are told where."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def content(server: Server) -> Dict[str, Any]:
+    """All tables of a server."""
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        return {table.name: proxy.get_cyberdict(table.name).copy() for table in proxy.tables()}
+
+
+def create(server: Server, name: str, **items: Any) -> None:
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        proxy.create_cyberdict(name, items)
+
+
+def kill(server: Server) -> None:
+    process = server._process
+    assert process is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    server.stop()
+
+
+def test_it_keeps_nothing_unless_told_to(here: Path) -> None:
+    for _ in range(2):
+        with Server() as server:
+            server.start(port=0, password=PASSWORD)
+            assert content(server) == {}
+            create(server, "d", a=1)
+    assert [file for file in here.rglob("*.cdb*") if file.suffix != ".lock"] == []
+
+
+def test_set_backup_keeps_every_change(here: Path) -> None:
+    for n in range(3):
+        server = Server()
+        server.set_backup("data.cdb", cycle=300)
+        server.start(port=0, password=PASSWORD)
+        assert content(server) == {str(i): {"a": i} for i in range(n)}
+        create(server, str(n), a=n)
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            proxy.get_cyberdict(str(n)).durable["a"] = n
+        if n == 1:
+            kill(server)
+        server.stop()
+    assert (here / "data.cdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_data_directory_keeps_them_too(here: Path) -> None:
+    for n in range(2):
+        with Server("there") as server:
+            server.start(port=0, password=PASSWORD)
+            assert content(server) == {str(i): {} for i in range(n)}
+            create(server, str(n))
+    assert (here / "there/data.cdb").exists()
+
+
+def test_save_and_load(here: Path) -> None:
+    """As in the tutorial: start, save_db, and load_db before another start; and while the server runs, once its tables are gone."""
+    with Server() as server:
+        server.start(port=0, password=PASSWORD)
+        create(server, "centre", content="Hello CyberDB!")
+        saved = content(server)
+        server.save_db("data.cdb")
+        with pytest.raises(BackupCyberDBError, match="empty server only"):
+            server.load_db("data.cdb")
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            proxy.delete_table("centre")
+            server.load_db("data.cdb")
+            assert proxy.get_cyberdict("centre") == {"content": "Hello CyberDB!"}
+    for _ in range(2):
+        with Server() as server:
+            server.load_db("data.cdb")
+            server.start(port=0, password=PASSWORD)
+            assert content(server) == saved
+            create(server, "more")
+
+
+def test_a_file_that_is_kept_can_be_written_anew(here: Path) -> None:
+    """As in the tutorial, when cyberdb_init.py is run once more: the database begins with what it has saved."""
+    for text in ("first", "second", "third"):
+        with Server() as init:
+            init.start(port=0, password="123456")
+            with cyberdb_fast.connect(init.url, password="123456") as client, client.get_proxy() as proxy:
+                proxy.create_cyberdict("centre", {"content": text})
+            init.save_db("data.cdb")
+        for n in range(2):
+            with Server() as serve:
+                serve.load_db("data.cdb")
+                serve.set_backup("data.cdb", cycle=300)
+                serve.start(port=0, password=PASSWORD)
+                assert content(serve) == {"centre": {"content": text}, **{str(i): {} for i in range(n)}}
+                create(serve, str(n))
+
+
+def test_load_replaces_nothing(here: Path) -> None:
+    with Server() as server:
+        server.start(port=0, password=PASSWORD)
+        create(server, "seed", a=1)
+        server.save_db("seed.cdb")
+    with Server() as server:
+        server.load_db("seed.cdb")
+        server.set_backup("data.cdb")
+        server.start(port=0, password=PASSWORD)
+        create(server, "mine")
+    again = Server()
+    again.load_db("seed.cdb")
+    again.set_backup("data.cdb")
+    with pytest.raises(BackupCyberDBError, match=r"would replace the tables in .*data\.cdb"):
+        again.start(port=0, password=PASSWORD)
+    with Server() as server:
+        server.set_backup("data.cdb")
+        server.start(port=0, password=PASSWORD)
+        assert content(server) == {"seed": {"a": 1}, "mine": {}}
+
+
+def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (here / "bad.cdb").write_bytes(b"no database" * 100)
+    for backup in (False, True):
+        server = Server()
+        server.load_db("bad.cdb")
+        if backup:
+            server.set_backup("data.cdb")
+        with pytest.raises(CyberDBError, match="did not start"):
+            server.start(port=0, password=PASSWORD)
+        assert ".cdb" in capfd.readouterr().err
+    assert [file.name for file in here.glob("*.cdb*") if file.suffix != ".lock"] == ["bad.cdb"]
+    running = Server()
+    with running:
+        running.start(port=0, password=PASSWORD)
+        with pytest.raises(BackupCyberDBError, match="bad.cdb"):
+            running.load_db("bad.cdb")
+        assert content(running) == {}
+
+
+def test_what_cannot_be_kept_says_so(here: Path) -> None:
+    server = Server()
+    for method in (server.set_backup, server.save_db, server.load_db):
+        with pytest.raises(WrongFilenameCyberDBError, match=r"ends in \.cdb"):
+            method("data.db")
+    with pytest.raises(TypeCyberDBError, match="cycle"):
+        server.set_backup("data.cdb", cycle=1.5)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        server.load_db("nothing.cdb")
+    with pytest.raises(BackupCyberDBError, match="does not run"):
+        server.save_db()
+    with server:
+        server.start(port=0, password=PASSWORD)
+        assert (here / "cyberdb-data/control.sock").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(BackupCyberDBError, match="before start"):
+            server.set_backup()
+        with pytest.raises(BackupCyberDBError, match="no such file or directory"):
+            server.save_db("nowhere/data.cdb")
+
+
+def test_proxy_save(here: Path) -> None:
+    with Server("there") as server:
+        server.start(port=0, password=PASSWORD)
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            proxy.create_cyberdict("d")
+            before = (here / "there/data.cdb").exists()
+            proxy.save()
+            assert (here / "there/data.cdb").exists() > before
+
+
+# ---- durable
+
+
+def test_durable(here: Path) -> None:
+    """What a durable change has returned survives a kill, with all that was changed before it; and it is a table like any other."""
+    server = Server("there")
+    server.start(port=0, password=PASSWORD)
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d", {"a": 1})
+        values = proxy.create_cyberlist("l")
+        assert d.durable == d.durable.durable == {"a": 1}
+        assert list(d.durable.items()) == [("a", 1)]
+        d["b"] = 2
+        values.durable.append(1)
+        with proxy.pipeline() as pipe:
+            n = pipe.on(d.durable).increment("n", 5)
+            pipe.on(values).append(2)
+            pipe.on(values.durable).extend([3, 4])
+        assert n.value == 5
+
+        async def story() -> None:
+            async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+                table = (await proxy.get_cyberdict("d")).durable
+                assert await table.increment("n") == 6
+                assert [key async for key in table.durable] == ["a", "b", "n"]
+                await proxy.save()
+                await (await proxy.get_cyberlist("l")).durable.append(5)
+
+        asyncio.run(story())
+    kill(server)
+    with server:
+        server.start(port=0, password=PASSWORD)
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            assert proxy.get_cyberdict("d") == {"a": 1, "b": 2, "n": 6}
+            assert proxy.get_cyberlist("l") == [1, 2, 3, 4, 5]
+
+
+def test_durable_where_nothing_is_kept(here: Path) -> None:
+    with Server() as server:
+        server.start(port=0, password=PASSWORD)
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            d = proxy.create_cyberdict("d", {"a": 1})
+            with pytest.raises(BadRequest, match="no journal"):
+                d.durable["a"] = 2
+            assert d.durable["a"] == 1
+
+
+def test_a_disk_that_is_full(here: Path) -> None:
+    with Server("there") as server:
+        server.start(port=0, password=PASSWORD)
+        process = server._process
+        assert process is not None
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            d = proxy.create_cyberdict("d", {"a": 1})
+            d.durable["a"] = 2
+            subprocess.run(["prlimit", f"--pid={process.pid}", "--fsize=1"], check=True)
+            with pytest.raises(NotDurable, match="d"):
+                d.durable["a"] = 3
+            with pytest.raises(ReadOnly):
+                d["a"] = 4
+            assert d["a"] == 3

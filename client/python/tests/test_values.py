@@ -1,0 +1,189 @@
+"""What may be stored, what may not, types of the application, and changes that would get lost."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import enum
+import gc
+import json
+import pickle
+import uuid
+import warnings
+import zoneinfo
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from typing import Any, Dict, List
+
+import pytest
+
+from cyberdb_fast import CyberDict, Extension, LostChangeWarning, TooLarge, register_type, values
+
+Table = CyberDict[Any, Any]
+
+
+class Point:
+    def __init__(self, x: int, y: int) -> None:
+        self.x, self.y = x, y
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Point) and (self.x, self.y) == (other.x, other.y)
+
+    def __hash__(self) -> int:
+        return hash((self.x, self.y))
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [object(), len, Colour.RED, Text("a"), memoryview(b"a"), iter([]), json, int, datetime.timezone.utc])
+def test_what_cannot_be_stored_is_named(d: Table, value: Any) -> None:
+    name = type(value).__qualname__
+    for wrapped in (value, [value], {"a": {"b": value}}, (1, value), [[bytearray(b"x"), [value]]]):
+        with pytest.raises(TypeError, match=f"{name}' cannot be stored"):
+            d["k"] = wrapped
+    with pytest.raises(TypeError, match="factory"):
+        d["k"] = defaultdict(lambda: 1)
+    assert len(d) == 0
+
+
+def test_bytearrays_stay_bytearrays(d: Table) -> None:
+    value = {"a": [bytearray(b"1"), {"b": bytearray(b"2"), "c": (bytearray(b"3"),)}], "d": b"4"}
+    d["k"] = value
+    assert repr(d["k"]) == repr(value)
+
+
+def test_limits(d: Table) -> None:
+    loop: List[Any] = []
+    loop.append(loop)
+    pair: Any = ([],)
+    pair[0].append(pair)
+    deep: Any = 1
+    for _ in range(129):
+        deep = [deep]
+    for value in (loop, pair, deep):
+        with pytest.raises(ValueError, match="nested more than 128"):
+            d["k"] = value
+    with pytest.raises(OverflowError, match="8192"):
+        d["k"] = 1 << 70000
+    with pytest.raises(TooLarge):
+        d["k"] = "x" * (33 << 20)
+    d["k"] = deep[0]
+    assert d["k"] == deep[0]
+
+
+def test_zones(d: Table) -> None:
+    berlin = zoneinfo.ZoneInfo("Europe/Berlin")
+    for value in (
+        datetime.datetime(2022, 10, 30, 2, 30, fold=1, tzinfo=berlin),
+        datetime.datetime(2022, 4, 15, tzinfo=datetime.timezone(datetime.timedelta(hours=-5, minutes=-30))),
+        datetime.time(1, 2, tzinfo=datetime.timezone.utc),
+    ):
+        d["k"] = value
+        got = d["k"]
+        assert (got, got.fold, got.tzinfo) == (value, value.fold, value.tzinfo)
+
+
+def test_registered_types(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "_packers_of", {})
+    monkeypatch.setattr(values, "_unpackers", {})
+    point = Point(1, 2)
+    with pytest.raises(TypeError, match="Point' cannot be stored; cyberdb_fast.register_type"):
+        d["p"] = point
+    register_type(Point, 64, lambda p: b"%d,%d" % (p.x, p.y), lambda data: Point(*map(int, data.split(b","))))
+    d["p"] = point
+    d[point] = [point, {"in": (point,)}]
+    assert d["p"] == point
+    assert d[Point(1, 2)] == [point, {"in": (point,)}]
+    with pytest.raises(ValueError, match="Point already"):
+        register_type(Text, 64, str.encode, lambda data: Text(data.decode()))
+    with pytest.raises(ValueError, match="64 to 127"):
+        register_type(Text, 63, str.encode, lambda data: Text(data.decode()))
+    with pytest.raises(TypeError, match="as it is"):
+        register_type(uuid.UUID, 65, lambda u: u.bytes, lambda data: uuid.UUID(bytes=data))
+    values._unpackers.clear()
+    assert d["p"] == Extension(64, b"1,2")
+    d["other"] = d["p"]
+    assert d["other"] == Extension(64, b"1,2")
+
+
+CHANGES: Dict[str, Any] = {
+    "append": ([1], lambda v: v.append(2)),
+    "item": ([1], lambda v: v.__setitem__(0, 2)),
+    "+=": ([1], lambda v: v.__iadd__([2])),
+    "dict": ({"a": 1}, lambda v: v.__setitem__("b", 2)),
+    "nested": ({"a": [[]]}, lambda v: v["a"][0].append(1)),
+    "in a tuple": (([],), lambda v: v[0].append(1)),
+    "set": ({1}, lambda v: v.add(2)),
+    "bytearray": (bytearray(b"a"), lambda v: v.extend(b"b")),
+    "deque": (deque([1]), lambda v: v.appendleft(2)),
+    "OrderedDict": (OrderedDict(a=1), lambda v: v.move_to_end("a")),
+    "Counter": (Counter("a"), lambda v: v.update("b")),
+    "defaultdict": (defaultdict(list, {"a": [1]}), lambda v: v["a"].append(1)),
+}
+
+
+def collect() -> None:
+    """All garbage, and what becomes garbage with it: PyPy takes a container's elements in the round after."""
+    for _ in range(5):
+        gc.collect()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_lost_changes_warn(d: Table, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, change = CHANGES[name]
+    monkeypatch.setattr("cyberdb_fast.tracked._warned", {})
+    d["k"] = value
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        change(d["k"])
+        collect()
+    assert [w.category for w in caught] == [LostChangeWarning]
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        changed = d["k"]
+        change(changed)
+        d["k"] = changed  # nothing is lost
+        assert d["k"] == changed
+        mine = copy.deepcopy(d["k"])  # a copy is the program's own
+        change(mine)
+        del changed, mine
+        collect()
+
+
+def test_each_line_warns_once(d: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    d["k"] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            d["k"].append(1)
+        collect()
+    assert len(caught) == 1
+
+
+def test_what_is_read_is_what_was_stored(d: Table) -> None:
+    """The types that warn are the types that they stand for, for whoever does not look closely."""
+    for value, _ in CHANGES.values():
+        d["k"] = value
+        got = d["k"]
+        assert isinstance(got, type(value))
+        assert repr(got) == repr(value)
+        assert got == value
+        for copied in (copy.copy(got), copy.deepcopy(got), pickle.loads(pickle.dumps(got))):
+            assert type(copied) is type(value)
+            assert copied == value
+    d["k"] = {"a": [1, {"b": None}]}
+    assert json.dumps(d["k"]) == '{"a": [1, {"b": null}]}'
+    assert type(d["k"].copy()) is dict
+
+
+def test_numbers_are_exact(d: Table) -> None:
+    for value in (2**64, -(2**63) - 1, 2**2000, Decimal("1.10"), 5e-324, float("inf"), -0.0, 1 + 0j):
+        d["k"] = value
+        assert repr(d["k"]) == repr(value)

@@ -1,0 +1,15 @@
+"""The tutorial's database: begins with data.cdb, and keeps itself there every 300 seconds and when it ends."""
+
+import cyberdb_fast as cyberdb
+
+db = cyberdb.Server()
+db.load_db("data.cdb")
+db.set_backup("data.cdb", cycle=300)
+db.run(
+    host="127.0.0.1",
+    port=9980,
+    password="hWjYvVdqRC",
+    max_con=10000,
+    encrypt=True,
+    print_log=False,
+)

@@ -71,7 +71,7 @@ func (s *saver) load(name string) (info persist.FileInfo, err error) {
 	}
 	if err != nil {
 		_ = data.FS.Remove(part) // what counts is why nothing was loaded
-		if renaming { // the data file may be the new one already: it does not stay
+		if renaming {            // the data file may be the new one already: it does not stay
 			s.savedAgain()
 		}
 		return info, err

@@ -55,7 +55,7 @@ func (s *saver) load(name string) (info persist.FileInfo, err error) {
 	if info, err = s.copyIn(r, in, part, persist.Stamp{Database: s.database, LSN: at, Created: time.Now()}); err != nil {
 		return info, err
 	}
-	grown := int64(0)
+	grown, renaming := int64(0), false
 	err = s.srv.store.Adopt(call, in.tables, at, func() error {
 		if j := s.srv.journal; j != nil {
 			grown = j.Grown()
@@ -63,6 +63,7 @@ func (s *saver) load(name string) (info persist.FileInfo, err error) {
 				return err
 			}
 		}
+		renaming = true
 		return persist.Replace(data.FS, part, data.File)
 	})
 	if errors.Is(err, shardmap.ErrNotEmpty) {
@@ -70,9 +71,9 @@ func (s *saver) load(name string) (info persist.FileInfo, err error) {
 	}
 	if err != nil {
 		_ = data.FS.Remove(part) // what counts is why nothing was loaded
-		s.mu.Lock()
-		s.tried, s.err = time.Now(), err // what is in the data file now, if its name was given away already, does not stay there
-		s.mu.Unlock()
+		if renaming {            // the data file may be the new one already: it does not stay
+			s.savedAgain()
+		}
 		return info, err
 	}
 	s.loaded(name, info, grown)
@@ -111,14 +112,19 @@ func (s *saver) loaded(name string, info persist.FileInfo, grown int64) {
 	s.file, s.previous, s.grown = info, info.LSN, grown
 	s.mu.Unlock()
 	s.srv.log.Info("loaded", slog.String("file", name), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items), slog.Uint64("clock", info.LSN))
-	again, err := s.write(s.srv.cfg.Data.File)
+	s.savedAgain()
+}
+
+// savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as after every save.
+func (s *saver) savedAgain() {
+	info, err := s.write(s.srv.cfg.Data.File)
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
-		s.file = again
+		s.file = info
 	}
 	s.mu.Unlock()
 	if err != nil {
-		s.srv.log.Error("not saved again after loading; the server goes on and tries again", slog.Any("error", err))
+		s.srv.log.Error("not saved after loading; the server goes on and tries again", slog.Any("error", err))
 	}
 }
 

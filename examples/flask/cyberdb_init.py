@@ -1,4 +1,4 @@
-"""Run once: makes the tutorial's table and keeps it in data.cdb."""
+"""Makes the tutorial's table and keeps it in data.cdb; run again, it begins anew."""
 
 import cyberdb_fast as cyberdb
 

@@ -51,7 +51,11 @@ class Database:
 
     def __init__(self, directory: Path, port: int) -> None:
         self._directory, self._port = directory, port
-        subprocess.run([sys.executable, "cyberdb_init.py"], cwd=directory, check=True, timeout=PATIENCE)
+        self.init()
+
+    def init(self) -> None:
+        """cyberdb_init.py, to its end."""
+        subprocess.run([sys.executable, "cyberdb_init.py"], cwd=self._directory, check=True, timeout=PATIENCE)
 
     def start(self) -> None:
         self._process = subprocess.Popen([sys.executable, "cyberdb_serve.py"], cwd=self._directory, stdout=subprocess.DEVNULL)
@@ -85,6 +89,22 @@ def database(files: Path, port: int) -> Iterator[Database]:
     database.start()
     yield database
     database.stop()
+
+
+def test_the_database_comes_back_and_begins_anew(database: Database, port: int) -> None:
+    """What programs have stored survives a restart; cyberdb_init.py, run once more, begins anew."""
+    hello = {"content": "Hello CyberDB!"}
+    with cyberdb_fast.connect(port=port, password=PASSWORD, encrypt=True) as client, client.get_proxy() as proxy:
+        centre = proxy.get_cyberdict("centre")
+        assert centre == hello
+        centre["visits"] = 1
+        database.stop()
+        database.start()
+        assert centre == {**hello, "visits": 1}
+        database.stop()
+        database.init()
+        database.start()
+        assert centre == hello
 
 
 def get(port: int) -> Tuple[int, bytes]:

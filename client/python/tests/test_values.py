@@ -82,11 +82,13 @@ def test_zones(d: Table) -> None:
     for value in (
         datetime.datetime(2022, 10, 30, 2, 30, fold=1, tzinfo=berlin),
         datetime.datetime(2022, 4, 15, tzinfo=datetime.timezone(datetime.timedelta(hours=-5, minutes=-30))),
+        datetime.datetime(2022, 4, 15, tzinfo=datetime.timezone(datetime.timedelta(hours=8), "CST")),
+        datetime.time(1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=-3), "")),
         datetime.time(1, 2, tzinfo=datetime.timezone.utc),
     ):
         d["k"] = value
         got = d["k"]
-        assert (got, got.fold, got.tzinfo) == (value, value.fold, value.tzinfo)
+        assert (got, got.fold, got.tzinfo, got.tzname()) == (value, value.fold, value.tzinfo, value.tzname())
 
 
 def test_registered_types(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,15 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import threading
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable, List, Optional
+from typing import Any, Iterable, Iterator, List, Optional
 
 from . import binary
 from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
@@ -144,13 +148,17 @@ class Server:
         print_log: bool = False,
         encrypt: bool = False,
     ) -> None:
-        """As start, but prints what the server says of itself, and returns when it has ended: by Ctrl-C, or by stop() in another thread."""
+        """As start, but prints what the server says of itself, and returns when it has ended: by Ctrl-C, or by stop() in another thread.
+
+        SIGTERM ends the program when the server has ended, unless the program handles it itself.
+        """
         print(self._spawn(host, port, password, max_con, timeout, print_log, encrypt), end="", flush=True)
         process = self._process
         if process is None:
             return
         try:
-            process.wait()
+            with _ending_in_order():
+                process.wait()
         except KeyboardInterrupt:
             pass  # the terminal has told the server too
         finally:
@@ -250,6 +258,19 @@ class Server:
                     pipe.close()
             self._process.returncode = 0  # nothing to wait for
         self._process, self._url = None, ""
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM is an exit like any other meanwhile: the next server can take the place of this one when the program has ended."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _database(file_name: str) -> Path:

@@ -6,12 +6,12 @@ import asyncio
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 
 import cyberdb_fast
-from conftest import PASSWORD
+from conftest import PASSWORD, ROOT
 from cyberdb_fast import (
     BackupCyberDBError,
     BadRequest,
@@ -120,6 +120,23 @@ def test_a_file_that_is_kept_can_be_written_anew(here: Path) -> None:
                 serve.start(port=0, password=PASSWORD)
                 assert content(serve) == {"centre": {"content": text}, **{str(i): {} for i in range(n)}}
                 create(serve, str(n))
+
+
+@pytest.mark.parametrize("backup", [None, "data.cdb", "old.cdb"])
+def test_a_file_of_cyberdb_is_begun_with(here: Path, backup: Optional[str]) -> None:
+    """The tutorial's file as CyberDB wrote it: a program that changes its import line goes on with its tables."""
+    old = (ROOT / "codec/legacy/testdata/cdb/tutorial.cdb").read_bytes()
+    (here / "old.cdb").write_bytes(old)
+    for _ in range(2):
+        with Server() as server:
+            if backup:
+                server.set_backup(backup)
+            if not (backup and (here / backup).exists()) or backup == "old.cdb":
+                server.load_db("old.cdb")
+            server.start(port=0, password=PASSWORD)
+            assert content(server) == {"centre": {"content": "Hello CyberDB!"}}
+    assert (here / ("old.cdb.cyberdb" if backup == "old.cdb" else "old.cdb")).read_bytes() == old
+    assert [file.name for file in here.glob("cyberdb-data/unkept*") if file.suffix != ".lock"] == []
 
 
 def test_load_replaces_nothing(here: Path) -> None:

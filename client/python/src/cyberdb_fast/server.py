@@ -231,8 +231,9 @@ class Server:
 
     def _remove_unkept(self) -> None:
         """What a server that keeps nothing has saved at its end."""
-        for suffix in ("", ".prev"):
-            self._data_dir.joinpath(UNKEPT_FILE + suffix).unlink(missing_ok=True)
+        for file in self._data_dir.glob(UNKEPT_FILE + "*"):
+            if file.suffix != ".lock":  # another server may be about to take it
+                file.unlink(missing_ok=True)
 
     def _begin(self) -> bool:
         """Copies the file that load_db has named to where the server's own is, and says whether it had to: its own it loads by itself."""

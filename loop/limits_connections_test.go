@@ -92,7 +92,7 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if limit.Max < DefaultMaxConns+spareDescriptors {
-		t.Skipf("needs %d open files, the limit is %d", DefaultMaxConns+spareDescriptors, limit.Max)
+		t.Fatalf("needs %d open files, the limit is %d: raise it with ulimit -n, or leave this test out with -short", DefaultMaxConns+spareDescriptors, limit.Max)
 	}
 	srv := startServerProcess(t, DefaultMaxConns, 0)
 	crowd := startProcess(t, "clients", addrEnv+"="+srv.addr)

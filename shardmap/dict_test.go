@@ -239,6 +239,54 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestLookupAgain looks up a name again and again by one Call, which remembers the table, while the name comes to mean another table or none.
+func TestLookupAgain(t *testing.T) {
+	s := NewStore()
+	var reader, writer Call
+	name := []byte("name")
+	leadsTo := func(want *Table) {
+		t.Helper()
+		for range 2 {
+			if got, ok := s.Lookup(&reader, name); got != want || ok != (want != nil) {
+				t.Fatalf("the name leads to %p, want %p", got, want)
+			}
+		}
+	}
+	create := func(name string) *Table {
+		t.Helper()
+		table, err := s.Create(&writer, name, KindDict, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	leadsTo(nil)
+	first := create("name")
+	leadsTo(first)
+	if err := s.Drop(&writer, "name"); err != nil {
+		t.Fatal(err)
+	}
+	leadsTo(nil)
+	second := create("name")
+	leadsTo(second)
+	if err := s.Rename(&writer, "name", "other"); err != nil {
+		t.Fatal(err)
+	}
+	leadsTo(nil)
+	third := create("name")
+	leadsTo(third)
+	if err := s.Drop(&writer, "name"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rename(&writer, "other", "name"); err != nil {
+		t.Fatal(err)
+	}
+	leadsTo(second)
+	if table, ok := NewStore().Lookup(&reader, name); ok {
+		t.Fatalf("another store leads to %p", table)
+	}
+}
+
 func TestDictCallsDoNotAllocate(t *testing.T) {
 	s, d := newTestDict(t)
 	var c Call

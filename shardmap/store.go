@@ -44,6 +44,9 @@ func NewStore() *Store {
 //
 // Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
+	if t := c.found; t != nil && t.store == s && string(name) == *c.name && !t.lost(c) {
+		return t, true // the table of the call before, which most requests ask for again
+	}
 	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
 	c.found, c.name = t, bears
 	return t, t != nil

@@ -16,12 +16,13 @@ type flusher struct {
 	pending  int64  // bytes taken from buffers, of what is in out
 	lastSync time.Time
 
-	file File
-	seg  segment // being written; its size is that of the file with out
-	seed uint32
-	out  []byte // records to be written
-	at   int    // of the record at hand in out, -1 if none is begun
-	rec  recordHeader
+	file     File
+	seg      segment // being written
+	reserved int64   // the file's length with the zeros behind seg.size, 0: there are none
+	seed     uint32
+	out      []byte // records to be written
+	at       int    // of the record at hand in out, -1 if none is begun
+	rec      recordHeader
 }
 
 // gap counts for how long an operation has been missing.
@@ -310,6 +311,9 @@ func (j *Journal) writeOut() error {
 		return err
 	}
 	f.seg.size += int64(len(f.out))
+	if err := j.reserve(); err != nil {
+		return err
+	}
 	j.grown.Add(int64(len(f.out)))
 	j.taken.Add(f.pending)
 	j.written.Store(f.next - 1)
@@ -322,13 +326,34 @@ func (j *Journal) writeOut() error {
 	return nil
 }
 
+// reserve sees to it that there are zeros behind the last record, to be written over by the next ones: under Always the file is synced for each few
+// records, and a sync costs about half if it need not make the file's new length durable.
+func (j *Journal) reserve() error {
+	f := &j.flusher
+	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= j.opt.SegmentBytes {
+		return nil
+	}
+	f.reserved = min(f.seg.size+reserveBytes, j.opt.SegmentBytes)
+	return f.file.Reserve(f.seg.size, f.reserved)
+}
+
+// endSegment makes the segment durable, without what was reserved behind its records.
+func (f *flusher) endSegment() error {
+	if f.reserved > f.seg.size {
+		if err := f.file.Truncate(f.seg.size); err != nil {
+			return err
+		}
+	}
+	return f.file.Sync()
+}
+
 // rotate syncs and closes the segment and begins the next: only the last segment can be torn.
 func (j *Journal) rotate() error {
 	f := &j.flusher
 	if err := j.writeOut(); err != nil {
 		return err
 	}
-	if err := f.file.Sync(); err != nil {
+	if err := f.endSegment(); err != nil {
 		return err
 	}
 	j.synced(f.next - 1)
@@ -357,7 +382,7 @@ func (j *Journal) begin(number uint64) error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	f.file, f.seg, f.seed = file, s, s.seed()
+	f.file, f.seg, f.seed, f.reserved = file, s, s.seed(), 0
 	j.grown.Add(s.size)
 	j.mu.Lock()
 	j.segments = append(j.segments, s)
@@ -396,5 +421,5 @@ func (j *Journal) lastRecord() error {
 	if err := j.writeOut(); err != nil {
 		return err
 	}
-	return j.flusher.file.Sync()
+	return j.flusher.endSegment()
 }

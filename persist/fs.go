@@ -24,11 +24,12 @@ type FS interface {
 	SyncDir(dir string) error
 }
 
-// File is an open file. Write appends at the position, which is the end of what was written so far.
+// File is an open file. Write writes at the position, which is the end of what was written so far by Write.
 type File interface {
 	io.Writer
 	io.ReaderAt
-	Sync() error // returns when all that was written is on disk
+	Reserve(from, to int64) error // writes zeros; the position stays
+	Sync() error                  // returns when all that was written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
 	Close() error
@@ -74,6 +75,11 @@ func opened(f *os.File, err error) (File, error) {
 		return nil, err
 	}
 	return osFile{f}, nil
+}
+
+func (f osFile) Reserve(from, to int64) error {
+	_, err := f.WriteAt(make([]byte, to-from), from)
+	return err
 }
 
 func (f osFile) Size() (int64, error) {

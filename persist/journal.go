@@ -38,6 +38,7 @@ const (
 	defaultKeptBytes    = 2 << 20
 	recordBytes         = 256 << 10 // a record is closed once its payload has as many; one operation may be larger
 	writeBytes          = 1 << 20   // what is given to the file at once
+	reserveBytes        = 1 << 20   // of zeros are written ahead of the records under Always
 	maxOperationBytes   = 1 << 30
 	maxOperationNumbers = 1 << 32
 

@@ -346,6 +346,55 @@ func replayChanged(t *testing.T, changed []byte, want ops, how string, more ...[
 	return info, len(got), err
 }
 
+// TestJournalReserves: under Always zeros are written ahead of the records; a killed process leaves them, which loses nothing and is no cut. A segment that
+// is closed has none, and zeros anywhere but at the end of the last segment are damage.
+func TestJournalReserves(t *testing.T) {
+	disk := fstest.NewDisk()
+	opt := persist.Manual(persist.Options{Policy: persist.Always, SegmentBytes: 4000})
+	j, _ := startJournal(t, disk, "j", opt)
+	b := j.Buffer()
+	for lsn := uint64(1); lsn <= 6; lsn++ {
+		b.Append(lsn, 1, slices.Repeat([]byte{byte('a' + lsn)}, 1000))
+		j.Round(time.Unix(int64(lsn), 0))
+	}
+	first, second := disk.Bytes("j/000001.log"), disk.Bytes("j/000002.log")
+	if len(first) >= 4000 || first[len(first)-1] == 0 || j.Size() >= int64(len(first)+len(second)) {
+		t.Fatalf("segments of %d and %d bytes, the journal has %d", len(first), len(second), j.Size())
+	}
+	if len(second) != 4000 || second[len(second)-1] != 0 {
+		t.Fatalf("a segment of %d bytes, with nothing reserved", len(second))
+	}
+
+	killed, info, all := openJournal(t, disk, "j", opt, 0)
+	if len(all) != 6 || info.Cut != nil {
+		t.Fatalf("%d operations, cut: %v", len(all), info.Cut)
+	}
+	if err := killed.Start(7); err != nil {
+		t.Fatal(err)
+	}
+	killed.Buffer().Append(7, 1, []byte("g"))
+	if err := killed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range disk.Names() {
+		if data := disk.Bytes(name); len(data) >= 4000 {
+			t.Errorf("%s has %d bytes after the end", name, len(data))
+		}
+	}
+	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Cut != nil {
+		t.Fatalf("%d operations, cut: %v", len(all), info.Cut)
+	}
+
+	disk.Put("j/000001.log", append(first, make([]byte, 4000)...))
+	again, err := persist.OpenJournal(disk, "j", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Replay(0, new(ops).add); !errors.Is(err, persist.ErrDamaged) || !strings.Contains(err.Error(), "j/000001.log") {
+		t.Fatalf("zeros behind a segment that is not the last: %v", err)
+	}
+}
+
 // segmentOf returns a small segment, and what is in it. Its last operation, if unsynced is not 0, was never synced.
 func segmentOf(t *testing.T, unsynced int) ([]byte, ops) {
 	t.Helper()

@@ -45,7 +45,7 @@ type recovered struct {
 	last  uint64 // LSN in the journal, or that was replayed from
 	keep  int    // how many segments hold what is kept
 	cutAt int64  // the length that the last of these is to have, -1 as it is
-	cut   *Cut
+	cut   *Cut   // what is lost by that; nil: nothing
 }
 
 // Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes are good until fn returns; an operation
@@ -133,6 +133,9 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 		}
 		if what == endOfSegment {
 			return 0, "", nil
+		}
+		if what == endInZeros && i == len(p.j.segments)-1 {
+			return r.at, what, nil // they were reserved
 		}
 		if what != "" {
 			damaged := i < len(p.j.segments)-1 // a segment is on disk before the next is made
@@ -240,7 +243,7 @@ func (j *Journal) cutTail() error {
 	}
 	if state.cutAt >= 0 {
 		s := &j.segments[keep-1]
-		if state.cut.Damaged {
+		if state.cut != nil && state.cut.Damaged {
 			if err := copyFile(j.fs, s.name, s.name+damagedSuffix); err != nil {
 				return err
 			}

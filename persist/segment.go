@@ -201,7 +201,8 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	h, ok := parseRecordHeader(head, r.seed)
 	switch {
 	case !ok && zero(head):
-		return h, nil, "zeros instead of a record", nil
+		what, err := r.zeros()
+		return h, nil, what, err
 	case !ok:
 		return h, nil, "the record's header does not match its checksum", nil
 	case h.lsn != r.next:
@@ -224,7 +225,24 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	return h, payload, "", nil
 }
 
-const endOfSegment = "end"
+const (
+	endOfSegment = "end"
+	endInZeros   = "zeros to the end, instead of records"
+)
+
+// zeros says what the zeros at r.at are: the rest of the segment, or a hole.
+func (r *segmentReader) zeros() (what string, err error) {
+	for at := r.at; at < r.size; at += readAhead {
+		b, err := r.bytes(at, readAhead)
+		if err != nil {
+			return "", err
+		}
+		if !zero(b) {
+			return "zeros instead of a record", nil
+		}
+	}
+	return endInZeros, nil
+}
 
 // wholeRecord says whether the payload is as many operations as its header says, and returns the LSN of the last.
 func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {

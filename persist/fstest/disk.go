@@ -303,18 +303,33 @@ type file struct {
 	disk *Disk
 	node *inode
 	name string
+	at   int // the position; written under disk.mu
 }
 
 func (f *file) Write(b []byte) (int, error) {
 	_ = f.disk.change(func() error {
-		n := f.node
-		from := len(n.data)
-		n.data = append(n.data, b...)
-		n.writes = append(n.writes, extent{from, len(n.data)})
-		n.lengths = append(n.lengths, len(n.data))
+		f.node.writeAt(b, f.at)
+		f.at += len(b)
 		return nil
 	})
 	return len(b), nil
+}
+
+// Reserve writes zeros.
+func (f *file) Reserve(from, to int64) error {
+	return f.disk.change(func() error {
+		f.node.writeAt(make([]byte, to-from), int(from))
+		return nil
+	})
+}
+
+func (n *inode) writeAt(b []byte, at int) {
+	if end := at + len(b); end > len(n.data) {
+		n.data = append(n.data, make([]byte, end-len(n.data))...)
+		n.lengths = append(n.lengths, end)
+	}
+	copy(n.data[at:], b)
+	n.writes = append(n.writes, extent{at, at + len(b)})
 }
 
 func (f *file) ReadAt(b []byte, at int64) (int, error) {

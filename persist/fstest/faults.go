@@ -14,7 +14,7 @@ import (
 type Faults struct {
 	persist.FS
 	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create, open, edit, link, rename, remove, list,
-	// mkdirall, syncdir, write, read, sync, truncate. Set it before the first operation. It is called from any goroutine, one at a time.
+	// mkdirall, syncdir, write, reserve, read, sync, truncate. Set it before the first operation. It is called from any goroutine, one at a time.
 	Fail func(n int, op, name string) error
 	// Short, if not nil, draws how much of a failing write is done nevertheless.
 	Short *rand.Rand
@@ -148,6 +148,16 @@ func (f *faultyFile) Write(b []byte) (int, error) {
 		return n, err
 	}
 	return f.File.Write(b)
+}
+
+func (f *faultyFile) Reserve(from, to int64) error {
+	if err := f.faults.do("reserve", f.name); err != nil {
+		if f.faults.Short != nil {
+			_ = f.File.Reserve(from, from+f.faults.Short.Int64N(to-from+1))
+		}
+		return err
+	}
+	return f.File.Reserve(from, to)
 }
 
 func (f *faultyFile) ReadAt(b []byte, at int64) (int, error) {

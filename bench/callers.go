@@ -80,7 +80,7 @@ func newCallers(r *runner, library *Library) *callers {
 		c.values = append(c.values, string(r.items.appendValue(nil, item)))
 	}
 	for i := range c.counters {
-		c.counters[i].tally.latency = newLatencies(intervalOf(&r.options))
+		c.counters[i].tally.latency = newLatencies(intervalOf(&r.options), nil)
 	}
 	c.left.Store(int64(r.options.Requests))
 	return c

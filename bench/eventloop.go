@@ -35,6 +35,7 @@ type loopSpec struct {
 	growing  bool          // replies to appends tell a length that grows
 	gap      float64       // open loop: nanoseconds between two requests of one loop; 0: closed loop
 	phase    *atomic.Int32
+	stage    *atomic.Int32 // of a run with a command in its middle; nil: it has none
 }
 
 // eventLoop drives its connections; it runs on one goroutine.
@@ -78,7 +79,7 @@ func newEventLoop(spec *loopSpec) (*eventLoop, error) {
 	l := &eventLoop{
 		loopSpec: spec, ordered: spec.wire.ordered(), idShift: uint(bits.Len(uint(spec.pipeline - 1))), epoch: time.Now(), poller: poller,
 		in:    make([]byte, max(least, 2*(spec.items.values.Max+overhead))+secure.MaxRecordBytes+secure.RecordOverhead),
-		tally: tally{latency: newLatencies(spec.interval)}, sending: true,
+		tally: tally{latency: newLatencies(spec.interval, spec.stage)}, sending: true,
 	}
 	l.steps, _ = spec.wire.(exchanger)
 	return l, nil

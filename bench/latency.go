@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -37,11 +38,23 @@ type latencies struct {
 	parts    []*hdrhistogram.Histogram // of the intervals so far
 	current  *hdrhistogram.Histogram   // the last of them
 	max      time.Duration
+
+	// of runs with a command in their middle
+	stage  *atomic.Int32 // the present one; nil: there is no command
+	stages [stages]*hdrhistogram.Histogram
+	staged *hdrhistogram.Histogram // of the present stage
 }
 
-func newLatencies(interval time.Duration) latencies {
+// newLatencies returns latencies by intervals, and by stages if stage, which tells the present one, is not nil.
+func newLatencies(interval time.Duration, stage *atomic.Int32) latencies {
 	first := newHistogram()
-	return latencies{interval: interval, parts: []*hdrhistogram.Histogram{first}, current: first}
+	l := latencies{interval: interval, parts: []*hdrhistogram.Histogram{first}, current: first, stage: stage}
+	if stage != nil {
+		for i := range l.stages {
+			l.stages[i] = newHistogram()
+		}
+	}
+	return l
 }
 
 // advance says how long measuring has been going on.
@@ -50,12 +63,19 @@ func (l *latencies) advance(elapsed time.Duration) {
 		l.current = newHistogram()
 		l.parts = append(l.parts, l.current)
 	}
+	if l.stage != nil {
+		l.staged = l.stages[l.stage.Load()]
+	}
 }
 
 // record counts one latency; a negative one counts as zero.
 func (l *latencies) record(d time.Duration) {
 	l.max = max(l.max, d)
-	_ = l.current.RecordValue(int64(min(max(d, 0), longestLatency))) // within the bounds
+	within := int64(min(max(d, 0), longestLatency))
+	_ = l.current.RecordValue(within)
+	if l.staged != nil {
+		_ = l.staged.RecordValue(within)
+	}
 }
 
 // add counts everything that other has counted, which has the same intervals.
@@ -66,6 +86,15 @@ func (l *latencies) add(other *latencies) {
 			l.parts = append(l.parts, newHistogram())
 		}
 		l.parts[i].Merge(part)
+	}
+	for i, part := range other.stages {
+		if part == nil {
+			continue
+		}
+		if l.stages[i] == nil {
+			l.stages[i] = newHistogram()
+		}
+		l.stages[i].Merge(part)
 	}
 	l.max = max(l.max, other.max)
 }

@@ -20,7 +20,7 @@ func TestLatenciesAgainstExactPercentiles(t *testing.T) {
 		"two peaks":   func() time.Duration { return time.Duration(1000 + random.IntN(2)*50_000_000) },
 	}
 	for name, draw := range distributions {
-		loops := []latencies{newLatencies(time.Second), newLatencies(time.Second), newLatencies(time.Second)}
+		loops := []latencies{newLatencies(time.Second, nil), newLatencies(time.Second, nil), newLatencies(time.Second, nil)}
 		exact := make([]time.Duration, samples)
 		for i := range exact {
 			exact[i] = draw()
@@ -48,7 +48,7 @@ func TestLatenciesAgainstExactPercentiles(t *testing.T) {
 }
 
 func TestLatenciesEdges(t *testing.T) {
-	l := newLatencies(time.Millisecond)
+	l := newLatencies(time.Millisecond, nil)
 	if got := l.total().ValueAtQuantile(99); got != 0 {
 		t.Errorf("without a latency p99 is %v", got)
 	}
@@ -67,7 +67,7 @@ func TestLatenciesEdges(t *testing.T) {
 }
 
 func TestIntervalsLeaveOutTheLastPart(t *testing.T) {
-	l := newLatencies(100 * time.Millisecond)
+	l := newLatencies(100 * time.Millisecond, nil)
 	for i := range 5 {
 		l.advance(time.Duration(i) * 100 * time.Millisecond)
 		for range i + 1 {

@@ -48,6 +48,7 @@ type Options struct {
 	Requests    int     // measured requests, in place of Duration; 0: none set
 	Rate        float64 // requests a second of all connections, sent by the clock whether replies come or not; 0: closed loop
 	Loaded      bool    // the tables are as a run before left them, and need no loading
+	Halfway     string  // a command of the shell to run in the middle of Duration; "": none
 	ServerPID   int     // process to account for; 0: the one that listens at the target
 }
 

@@ -53,6 +53,8 @@ type Report struct {
 	Goroutines  int      `json:"goroutines,omitempty"`
 	AllocsPerOp *float64 `json:"client_allocs_per_op,omitempty"`
 
+	Halfway *Halfway `json:"halfway,omitempty"` // of runs with a command in their middle
+
 	Server    string     `json:"server,omitempty"` // what it says it is
 	Machine   Machine    `json:"machine"`
 	Command   string     `json:"command,omitempty"`
@@ -192,6 +194,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 		rows = append(rows,
 			[2]string{"server CPU", fmt.Sprintf("%.3f us per operation", *r.ServerCPU)},
 			[2]string{"server memory", fmt.Sprintf("%.1f MiB resident", float64(*r.ServerRSS)/(1<<20))})
+	}
+	if r.Halfway != nil {
+		rows = append(rows, r.Halfway.rows()...)
 	}
 	return writeRows(w, rows)
 }

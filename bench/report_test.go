@@ -8,7 +8,7 @@ import (
 
 func goldenReport() *Report {
 	o := DefaultOptions()
-	t := &tally{ops: 400_000, span: 2 * time.Second, latency: newLatencies(time.Second)}
+	t := &tally{ops: 400_000, span: 2 * time.Second, latency: newLatencies(time.Second, nil)}
 	for i := range 1000 {
 		t.latency.record(time.Duration(i+1) * time.Microsecond)
 	}

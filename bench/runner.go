@@ -40,6 +40,7 @@ type runner struct {
 	live  *atomic.Pointer[live] // nil: nobody watches
 
 	phase atomic.Int32
+	stage atomic.Int32 // of a run with Options.Halfway
 	loops []*eventLoop
 }
 
@@ -91,6 +92,9 @@ func (r *runner) findServer() error {
 // what is special to these loops.
 func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*eventLoop, error) {
 	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(&r.options)
+	if r.options.Halfway != "" {
+		spec.stage = &r.stage
+	}
 	loop, err := newEventLoop(spec)
 	for number := part; number < len(sockets); number += parts {
 		if err != nil {
@@ -177,6 +181,11 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 	if r.options.Requests > 0 {
 		limit = math.MaxInt64
 	}
+	var middle *halfway
+	from := time.Now()
+	if r.options.Halfway != "" {
+		middle = startHalfway(ctx, r.options.Halfway, from, limit, &r.stage)
+	}
 	pause(ctx, limit, done)
 	r.phase.Store(int32(phaseDrain))
 	after := r.sample()
@@ -190,6 +199,12 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 	}
 	report := newReport(&r.options, sum, before, after)
 	report.Server, report.Asked = r.version, r.asked
+	if middle != nil {
+		var err error
+		if report.Halfway, err = middle.report(&sum.latency, from, after.at); err != nil {
+			return nil, err
+		}
+	}
 	return report, nil
 }
 

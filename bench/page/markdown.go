@@ -79,6 +79,7 @@ func (s *Section) text(pictureFolder string) string {
 		fmt.Fprintf(&b, "\n%s:\n\n", g.Title)
 		writeTable(&b, bench.SummaryHeads(), g.Lines)
 	}
+	s.writeHalfway(&b)
 	s.writeMemory(&b)
 	for _, p := range s.Pictures {
 		fmt.Fprintf(&b, "\n![%s](%s/%s-%s.svg)\n", p.Name, pictureFolder, s.Name, p.Name)
@@ -88,6 +89,18 @@ func (s *Section) text(pictureFolder string) string {
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+// writeHalfway writes what was measured before, during and after the commands in the middle of runs.
+func (s *Section) writeHalfway(b *strings.Builder) {
+	var lines [][]string
+	for _, h := range bench.SummarizeHalfway(s.Results.Runs) {
+		lines = append(lines, h.Lines()...)
+	}
+	if len(lines) > 0 {
+		b.WriteString("\n")
+		writeTable(b, bench.HalfwayHeads(), lines)
+	}
 }
 
 func (s *Section) writeMemory(b *strings.Builder) {

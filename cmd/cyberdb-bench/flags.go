@@ -89,6 +89,8 @@ func parseCommand(args []string, getenv func(string) string) (*command, error) {
 		return nil, usagef("--load and --keys differ: give one of them")
 	case len(r.targets) > 0 && (flags.Changed("host") || flags.Changed("port")):
 		return nil, usagef("--target says host and port already: leave out -H and -p")
+	case c.plan.Options.Halfway != "" && (c.plan.Options.Requests > 0 || c.callers > 0 || c.idle || c.loadOnly):
+		return nil, usagef("--halfway takes -d, and goes with no --requests, --callers, --idle or --no-run")
 	case c.plan.Repeat < 1:
 		return nil, usagef("--repeat must be 1 or more, not %d", c.plan.Repeat)
 	}
@@ -128,6 +130,7 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of keys, values and their order")
 	f.IntVar(&o.Threads, "threads", o.Threads, "event loops of this program")
 	f.IntVar(&c.callers, "callers", 0, "goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed")
+	f.StringVar(&o.Halfway, "halfway", "", "command for the shell to run in the middle of each run, a save for example; the report tells of before, during and after")
 	f.IntVar(&o.ServerPID, "server-pid", 0, "process to account for; without it, the one that listens at the target")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&c.json, "json", false, "print one JSON object")

@@ -81,7 +81,7 @@ peers: ## install what bench-compare measures beside cyberdb-fast: redis-server,
 	@.ci/peers >/dev/null
 
 bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
-	@GO="$(GO)" .ci/peers-compare
+	@GO="$(GO)" RELEASE="$(RELEASE)" .ci/peers-compare
 
 bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report.html from bench/results
 	./bin/cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results --html bench/results/report.html bench/results/*.jsonl

@@ -18,6 +18,9 @@ import (
 	"cyberdb-fast/bench"
 )
 
+// release is what the linker says this program was built from (git describe); "" if it says nothing.
+var release string
+
 // settings are what the flags say.
 type settings struct {
 	options        bench.Options
@@ -91,6 +94,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			r.Command = command
+			if release != "" {
+				r.Machine.Commit = release
+			}
 			runs = append(runs, r)
 			if err := s.keep(r); err != nil {
 				return err

@@ -173,6 +173,93 @@ func TestDefectAndRestart(t *testing.T) {
 	}
 }
 
+// TestManyDefects: the start after many half made changes loads a second time, not once for each.
+func TestManyDefects(t *testing.T) {
+	withDefects(t)
+	disk := newDisk()
+	srv := startOnDisk(t, disk, io.Discard, nil)
+	w := dial(t, srv)
+	const n = 20
+	for i := range n {
+		w.ok(codec.OpCreateDict, "d", false, "number", i)
+		bad := dial(t, srv)
+		bad.write(bad.request(opPanicsInChange))
+		if !bad.closed() {
+			t.Fatal("the connection stays open")
+		}
+		if i%2 == 0 {
+			w.ok(codec.OpDrop, "d")
+		} else if i < n-1 {
+			w.fails(codec.StatusInternal, codec.OpRename, "d", "e")
+			w.ok(codec.OpDrop, "d")
+		}
+	}
+	if srv.Stop(context.Background()) == nil {
+		t.Error("saved")
+	}
+	var log bytes.Buffer
+	loads := &fstest.Faults{FS: disk}
+	starts := 0
+	loads.Fail = func(_ int, op, name string) error {
+		if op == "list" && strings.HasSuffix(name, ".journal") {
+			starts++
+		}
+		return nil
+	}
+	srv = startOnDisk(t, loads, &log, nil)
+	if info := srv.Info(); info.Data.LeftOut != n || starts != 2 {
+		t.Errorf("%d requests left out, loaded %d times\n%s", info.Data.LeftOut, starts, log.String())
+	}
+	if got := dial(t, srv).ok(codec.OpDictItems, "d"); len(got) != 2 || got[1] != int64(n-1) {
+		t.Error(got)
+	}
+	stopServer(t, srv)
+}
+
+// TestManySaves: of the clients that ask for a save while one is under way, one is served by a save and the others by the same.
+func TestManySaves(t *testing.T) {
+	t.Parallel()
+	disk := newStuckDisk("write", ".part")
+	defer disk.release()
+	srv := keptServer(t, disk, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	disk.stuck.Store(true)
+	var saves []*wire
+	for i := range 20 {
+		w.ok(codec.OpDictSet, "d", "a", i)
+		save := dial(t, srv)
+		save.write(save.request(codec.OpSave))
+		saves = append(saves, save)
+		for srv.besides.Load() < int64(len(saves)) || disk.waiting.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // others go on changing something
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				w.ok(codec.OpDictSet, "d", "b", i)
+			}
+		}
+	}()
+	disk.release()
+	for _, save := range saves {
+		if reply, err := save.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Error(reply.Status, err)
+		}
+	}
+	close(stop)
+	<-stopped
+	if n := disk.renames.Load(); n > 3 { // the first, one for the others, and one for what is slow to begin
+		t.Errorf("%d files for %d requests", n, len(saves))
+	}
+}
+
 // TestDefectUnderLock: a command that panics under a lock does not hold up who comes after it: the table was not changed and answers.
 func TestDefectUnderLock(t *testing.T) {
 	srv := startServer(t, nil)
@@ -220,6 +307,7 @@ type stuckDisk struct {
 	*fstest.Faults
 	stuck   atomic.Bool
 	waiting atomic.Int64
+	renames atomic.Int64
 	free    chan struct{}
 	once    sync.Once
 }
@@ -227,6 +315,9 @@ type stuckDisk struct {
 func newStuckDisk(op, suffix string) *stuckDisk {
 	d := &stuckDisk{free: make(chan struct{})}
 	d.Faults = &fstest.Faults{FS: newDisk(), Fail: func(_ int, did, name string) error {
+		if did == "rename" {
+			d.renames.Add(1)
+		}
 		if did == op && strings.HasSuffix(name, suffix) && d.stuck.Load() {
 			d.waiting.Add(1)
 			<-d.free

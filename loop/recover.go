@@ -18,9 +18,10 @@ var ErrData = errors.New("cannot load the tables")
 type restoring struct {
 	log      *slog.Logger
 	store    *shardmap.Store
-	leaveOut map[uint64]bool // see Replayer
-	leftOut  int             // how many of the journal's requests were
-	panics   uint64          // of requests that were made again
+	leaveOut map[uint64]bool  // see Replayer
+	leftOut  int              // how many of the journal's requests were
+	panics   uint64           // of requests that were made again
+	half     []*HalfMadeError // of what is to be left out besides: the tables are of no use
 
 	done     func(*shardmap.Restorer) error // takes each table when it is whole
 	table    *shardmap.Restorer             // the table at hand; nil: none
@@ -79,17 +80,17 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		if err == nil {
 			err = target.finish()
 		}
-		var half *HalfMadeError
-		if errors.As(err, &half) && !leaveOut[half.LSN] {
+		if len(target.half) == 0 {
+			srv.counters.panics.Add(target.panics)
+			return target, found, err
+		}
+		for _, half := range target.half {
 			leaveOut[half.LSN] = true
 			srv.counters.panics.Add(1)
 			srv.log.Error("a recorded request panics in the middle of its change: it is left out, and all is loaded again",
 				slog.Uint64("lsn", half.LSN), slog.String("op", half.Op.String()), slog.String("table", half.Table), slog.Any("panic", half.Panic))
-			debug.FreeOSMemory() // what was loaded
-			continue
 		}
-		srv.counters.panics.Add(target.panics)
-		return target, found, err
+		debug.FreeOSMemory() // what was loaded
 	}
 }
 
@@ -158,7 +159,14 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 		r.replayer = NewReplayer(r.store, r.log)
 		r.replayer.leaveOut = r.leaveOut
 	}
-	return r.replayer.Apply(lsn, n, op)
+	err := r.replayer.Apply(lsn, n, op)
+	var half *HalfMadeError
+	if !errors.As(err, &half) {
+		return err
+	}
+	r.half = append(r.half, half) // to find all of them at once: no later request is for its table
+	r.store.SetClock(lsn + n - 1)
+	return nil
 }
 
 func (r *restoring) finish() error {

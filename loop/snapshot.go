@@ -80,14 +80,16 @@ func (s *saver) due(now time.Time) bool {
 // unchangedLocked says whether the file holds everything.
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.file.LSN }
 
-// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are.
+// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are; of those who wait for a save that is under
+// way, the first writes for all.
 func (s *saver) save() error {
+	asked := s.srv.store.Clock()
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	s.mu.Lock()
-	unchanged := s.unchangedLocked()
+	saved := s.unchangedLocked() || s.file.LSN > asked
 	s.mu.Unlock()
-	if unchanged {
+	if saved {
 		return nil
 	}
 	start := time.Now()

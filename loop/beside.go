@@ -10,7 +10,6 @@ import (
 	"math"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -47,14 +46,39 @@ func (s *session) runBeside(req *codec.Request) {
 		tokens = s.srv.checkers
 	}
 	s.srv.goBeside(func() {
-		tokens <- struct{}{}
-		defer func() { <-tokens }()
-		reply := s.srv.executeBeside(s.peer, &own)
+		w := beginWork(tokens)
+		defer w.end()
+		reply := s.srv.executeBeside(w, s.peer, &own)
 		held.release(len(own.Args))
-		reply = s.srv.withheld(reply, &own)
+		reply.frames = s.srv.withheld(reply.frames, &own)
 		s.result.Store(&reply)
 		s.wake()
 	})
+}
+
+// worker is the right to work beside the loops, which few have at once. It is given back before anything else than work is waited for.
+type worker struct {
+	tokens  chan struct{}
+	working bool
+}
+
+func beginWork(tokens chan struct{}) *worker {
+	tokens <- struct{}{}
+	return &worker{tokens, true}
+}
+
+// end gives the right back. It may be called more than once.
+func (w *worker) end() {
+	if w.working {
+		w.working = false
+		<-w.tokens
+	}
+}
+
+// besideReply is the reply of a request that has run beside the loops.
+type besideReply struct {
+	frames []byte
+	defect bool // it tells of a defect: the connection is closed after it
 }
 
 // goBeside runs f on a goroutine that Stop waits for.
@@ -66,37 +90,50 @@ func (srv *Server) goBeside(f func()) {
 	})
 }
 
-// executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply.
-func (srv *Server) executeBeside(peer net.Addr, req *codec.Request) (reply []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			srv.counters.panics.Add(1)
-			srv.log.Error("panic beside the loops", slog.String("op", req.Op.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			reply = appendError(nil, req.ID, &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"})
-		}
-	}()
+// executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply. The worker is the caller's; its work
+// ends before the disk is waited for.
+func (srv *Server) executeBeside(w *worker, peer net.Addr, req *codec.Request) besideReply {
+	if commands[req.Op].waits {
+		w.end()
+	}
+	reply, lsn := srv.workBeside(peer, req)
+	if lsn > 0 {
+		w.end()
+		reply.frames = srv.awaitDisk(reply.frames, lsn)
+	}
+	return reply
+}
+
+// workBeside is executeBeside without the disk: the reply is to wait until all up to lsn is on disk, for nothing if that is 0.
+func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideReply, lsn uint64) {
 	log := srv.takeLog()
 	defer srv.putLog(log)
 	drawn := log.drawn()
 	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: log.orNil()}}
+	defer func() {
+		if p := recover(); p != nil {
+			err := srv.defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
+			reply, lsn = besideReply{appendError(nil, req.ID, err), true}, 0
+		}
+	}()
+	var frames []byte
 	for {
-		reply = x.reply(reply[:0], req, nil)
+		frames = x.reply(frames[:0], req, nil)
 		switch x.outcome {
 		case outcomeAnswered:
 			srv.logRequest(peer, req.Op, &x)
-			if lsn := log.drawn(); lsn != drawn && srv.mustWait(req) {
-				return srv.awaitDisk(reply, lsn)
-			}
-			return reply
+			return besideReply{frames, x.defect}, srv.awaited(req, x.status, drawn, log.drawn())
 		case outcomeParked:
 			free := make(chan struct{})
 			if x.table.Wait(func() { close(free) }) {
 				<-free
 			}
 		case outcomeStream:
-			return x.collect(req)
+			frames = x.collect(req)
+			return besideReply{frames, x.defect}, 0
 		case outcomeBeside:
-			return x.fail(nil, req, errors.New("loop: a request asked to run beside while it did"))
+			frames = x.fail(nil, req, errors.New("loop: a request asked to run beside while it did"))
+			return besideReply{frames, x.defect}, 0
 		}
 	}
 }
@@ -209,9 +246,7 @@ func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 	w.begin()
 	defer func() {
 		if p := recover(); p != nil {
-			srv.counters.panics.Add(1)
-			srv.log.Error("panic in a long read", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"}
+			err = srv.defect("panic in a long read", p, nil)
 		}
 	}()
 	return read.write(w)
@@ -288,7 +323,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 			w.s.streams--
 			w.s.sendsLarge = w.s.sendsLarge && !w.large
 			w.s.ready.Store(true)
-			w.s.closing = w.s.closing || isDefect(frame)
+			w.s.closing = w.s.closing || w.x.defect
 		}
 		w.s.active.Store(w.s.srv.clock.nanos())
 		w.s.loop.begin()

@@ -28,6 +28,7 @@ type command struct {
 	absent      bool // takes codec.Absent as an argument
 	mutates     bool // changes tables, if it succeeds
 	grows       bool // may add data: refused when there is no memory for more
+	waits       bool // for the disk, more than it works
 
 	// run executes the command: its reply's body is appended to x.body.
 	run func(x *executor) error
@@ -39,7 +40,7 @@ type command struct {
 var commands = [256]command{
 	codec.OpPing: {run: ping},
 	codec.OpInfo: {run: info},
-	codec.OpSave: {run: save},
+	codec.OpSave: {waits: true, run: save},
 
 	codec.OpCreateDict: {mutates: true, grows: true, run: createTable},
 	codec.OpCreateList: {mutates: true, grows: true, run: createTable},

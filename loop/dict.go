@@ -93,7 +93,7 @@ func dictStream(x *executor, what shardmap.What) (stream, error) {
 					return err
 				}
 			}
-			return nil
+			return view.Err()
 		},
 	}, nil
 }

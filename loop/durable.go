@@ -120,9 +120,24 @@ func (srv *Server) lookBehind() {
 	srv.behind.Store(srv.journal.Pending() > limit)
 }
 
-// mustWait says whether the reply of a request that has drawn numbers waits for the disk. Reads do not, though they draw one for a cut.
+// mustWait says whether the reply of a request that has changed something waits for the disk. Reads do not, though they draw a number for a cut.
 func (srv *Server) mustWait(req *codec.Request) bool {
 	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
+}
+
+// awaited returns the LSN up to which all must be on disk before a request is answered that found before as the last number of its log, and left after there; 0: it is answered
+// at once. One with the flag DURABLE that has changed nothing tells of what others have changed: of nothing beyond the clock.
+func (srv *Server) awaited(req *codec.Request, status codec.Status, before, after uint64) uint64 {
+	switch {
+	case !srv.mustWait(req):
+	case after != before:
+		return after
+	case req.Flags&codec.FlagDurable != 0 && status == codec.StatusOK:
+		if lsn := srv.store.Clock(); lsn > srv.journal.Durable() {
+			return lsn
+		}
+	}
+	return 0
 }
 
 // awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.

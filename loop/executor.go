@@ -50,13 +50,14 @@ type executor struct {
 
 	body    []byte // the reply's body is appended here
 	status  codec.Status
+	defect  bool // the error is one of the server's own
 	outcome outcome
 	stream  stream // of outcomeStream
 }
 
 // reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
 func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
-	x.outcome, x.status, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, req.Op, nil, nil
+	x.outcome, x.status, x.defect, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, false, req.Op, nil, nil
 	x.call.Request = req.Payload
 	if problem == nil && len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
 		x.outcome = outcomeBeside
@@ -302,6 +303,7 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 		if ready.Table == "" {
 			ready.Table = string(x.name)
 		}
+		x.defect = ready.Status == codec.StatusInternal
 		return ready
 	case errors.Is(err, shardmap.ErrNoKey):
 		e.Status, e.Key = codec.StatusKeyError, x.args[0]
@@ -322,6 +324,9 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 			e.Have = table.Kind().String()
 		}
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.name, e.Have)
+	case errors.Is(err, shardmap.ErrSpoiled):
+		e.Status = codec.StatusInternal
+		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.name)
 	case errors.Is(err, shardmap.ErrTooLarge):
 		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
 	case errors.Is(err, shardmap.ErrVersion):
@@ -329,7 +334,7 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
 	default:
 		x.srv.log.Error("error without a status", "op", op.String(), "error", err)
-		e.Status = codec.StatusInternal
+		e.Status, x.defect = codec.StatusInternal, true
 	}
 	return e
 }

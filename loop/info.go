@@ -31,9 +31,10 @@ type Info struct {
 	Requests      uint64  `json:"requests"`
 	LongRequests  int64   `json:"long_requests"` // under way beside the loops
 	Tables        int     `json:"tables"`
-	Views         int     `json:"views"`       // open
-	Clock         uint64  `json:"clock"`       // number of the last change
-	Persistence   string  `json:"persistence"` // none; file; journal always, everysec or no
+	SpoiledTables int     `json:"spoiled_tables"` // of these, closed since a defect has left them half changed
+	Views         int     `json:"views"`          // open
+	Clock         uint64  `json:"clock"`          // number of the last change
+	Persistence   string  `json:"persistence"`    // none; file; journal always, everysec or no
 
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
@@ -67,6 +68,7 @@ type DataInfo struct {
 	DurableClock    uint64  `json:"durable_clock"`     // the last change that is on disk; without a journal, saved_clock
 	JournalBytes    int64   `json:"journal_bytes"`
 	PendingBytes    int64   `json:"pending_bytes"` // not yet written to the journal
+	LeftOut         int     `json:"left_out"`      // requests of the journal that the start has left out, since they panic
 	JournalError    string  `json:"journal_error"` // why nothing is changed any more; "": all is well
 }
 
@@ -83,6 +85,7 @@ func (srv *Server) Info() Info {
 		MaxConns:       srv.cfg.MaxConns,
 		LongRequests:   srv.besides.Load(),
 		Tables:         stats.Tables,
+		SpoiledTables:  stats.Spoiled,
 		Views:          stats.Views,
 		Clock:          stats.Clock,
 		Persistence:    srv.persistence(),
@@ -131,6 +134,7 @@ func (srv *Server) dataInfo() *DataInfo {
 	d := &DataInfo{
 		File: srv.cfg.Data.File, SavedClock: s.file.LSN, SavedBytes: s.file.Bytes, DurableClock: s.file.LSN,
 		SavedAgoSeconds: time.Since(s.tried).Seconds(), SaveSeconds: s.took.Seconds(), SaveError: errorText(s.err),
+		LeftOut: s.left,
 	}
 	s.mu.Unlock()
 	if j := srv.journal; j != nil {

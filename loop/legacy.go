@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -206,9 +205,9 @@ func (s *session) legacyRequest(message []byte) {
 	s.state = beside
 	s.unready.Store(true)
 	s.srv.goBeside(func() {
-		tokens <- struct{}{}
-		defer func() { <-tokens }()
-		reply, err := s.srv.answerLegacy(peer, own)
+		w := beginWork(tokens)
+		defer w.end()
+		reply, err := s.srv.answerLegacy(w, peer, own)
 		l.answer.Store(&legacyAnswer{reply, err})
 		s.wake()
 	})
@@ -438,14 +437,12 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 }
 
 // answerLegacy answers a request beside the loops. A panic in it closes the connection.
-func (srv *Server) answerLegacy(peer net.Addr, message []byte) (reply []byte, err error) {
+func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			srv.counters.panics.Add(1)
-			srv.log.Error("panic beside the loops", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			reply, err = nil, errors.New("defect in the server")
+			reply, err = nil, srv.defect("panic beside the loops", p, nil)
 		}
 	}()
 	var e legacyExecutor
-	return e.answer(srv, message, func(req *codec.Request) ([]byte, error) { return srv.executeBeside(peer, req), nil })
+	return e.answer(srv, message, func(req *codec.Request) ([]byte, error) { return srv.executeBeside(w, peer, req).frames, nil })
 }

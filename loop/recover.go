@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
@@ -15,8 +16,12 @@ var ErrData = errors.New("cannot load the tables")
 
 // restoring fills a store with what is on disk: tables from a .cdb file, then the journal's requests, made again.
 type restoring struct {
-	log   *slog.Logger
-	store *shardmap.Store
+	log      *slog.Logger
+	store    *shardmap.Store
+	leaveOut map[uint64]bool  // see Replayer
+	leftOut  int              // how many of the journal's requests were
+	panics   uint64           // of requests that were made again
+	half     []*HalfMadeError // of what is to be left out besides: the tables are of no use
 
 	done     func(*shardmap.Restorer) error // takes each table when it is whole
 	table    *shardmap.Restorer             // the table at hand; nil: none
@@ -35,16 +40,7 @@ func (srv *Server) restore() error {
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
 		return err
 	}
-	target := &restoring{log: srv.log, store: srv.store, done: (*shardmap.Restorer).Done}
-	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}
-	found, err := persist.Recover(data.FS, persist.Start{
-		File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
-		Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
-		Warn: func(what string) { srv.log.Warn(what) },
-	}, target)
-	if err == nil {
-		err = target.finish()
-	}
+	target, found, err := srv.restored()
 	if err != nil {
 		return err
 	}
@@ -63,7 +59,39 @@ func (srv *Server) restore() error {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
 			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
 	}
+	if target.leftOut > 0 {
+		srv.saver.leftOut(target.leftOut)
+	}
 	return nil
+}
+
+// restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
+func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
+	data := &srv.cfg.Data
+	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}
+	leaveOut := make(map[uint64]bool)
+	for {
+		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
+		found, err := persist.Recover(data.FS, persist.Start{
+			File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
+			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
+			Warn: func(what string) { srv.log.Warn(what) },
+		}, target)
+		if err == nil {
+			err = target.finish()
+		}
+		if len(target.half) == 0 {
+			srv.counters.panics.Add(target.panics)
+			return target, found, err
+		}
+		for _, half := range target.half {
+			leaveOut[half.LSN] = true
+			srv.counters.panics.Add(1)
+			srv.log.Error("a recorded request panics in the middle of its change: it is left out, and all is loaded again",
+				slog.Uint64("lsn", half.LSN), slog.String("op", half.Op.String()), slog.String("table", half.Table), slog.Any("panic", half.Panic))
+		}
+		debug.FreeOSMemory() // what was loaded
+	}
 }
 
 // Begin implements persist.Target.
@@ -129,14 +157,25 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 			return err
 		}
 		r.replayer = NewReplayer(r.store, r.log)
+		r.replayer.leaveOut = r.leaveOut
 	}
-	return r.replayer.Apply(lsn, n, op)
+	err := r.replayer.Apply(lsn, n, op)
+	var half *HalfMadeError
+	if !errors.As(err, &half) {
+		return err
+	}
+	r.half = append(r.half, half) // to find all of them at once: no later request is for its table
+	r.store.SetClock(lsn + n - 1)
+	return nil
 }
 
 func (r *restoring) finish() error {
 	err := r.endTable()
 	if errors.Is(err, shardmap.ErrTableExists) {
 		err = errors.Join(err, errors.New("loop: a .cdb file holds two tables of one name"))
+	}
+	if r.replayer != nil {
+		r.leftOut, r.panics = r.replayer.leftOut, r.replayer.x.srv.counters.panics.Load()
 	}
 	r.entries, r.packed, r.replayer = nil, nil, nil
 	return err

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -13,9 +14,32 @@ import (
 // What was recorded at a number depends on the tables as they were before it and on nothing else, so each request finds what it found, draws
 // the same numbers and leaves the same entries, versions and places. A Replayer is for one goroutine; nobody else may use the store meanwhile.
 type Replayer struct {
-	x   executor
-	out []byte
+	x        executor
+	out      []byte
+	leaveOut map[uint64]bool // LSNs of requests that are not made again
+	leftOut  int             // requests that were not, or were not made as they panicked before they drew a number
 }
+
+// HalfMadeError is returned for a recorded request that panics in the middle of its change: nobody knows what its table holds. It is made again
+// without the request.
+type HalfMadeError struct {
+	LSN   uint64
+	Op    codec.Opcode
+	Table string
+	Panic any
+}
+
+func (e *HalfMadeError) Error() string {
+	return fmt.Sprintf("a panic in the middle of its change of table %q: %v", e.Table, e.Panic)
+}
+
+// replayPanic is the panic of a request that is made again.
+type replayPanic struct {
+	what    any
+	spoiled *shardmap.Table // nil: its change is made, or not begun
+}
+
+func (p *replayPanic) Error() string { return fmt.Sprintf("panic: %v", p.what) }
 
 // NewReplayer returns a Replayer for a store, which is empty or restored from a snapshot. Defects are logged.
 func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
@@ -24,12 +48,18 @@ func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
 
 // Apply makes a request again that drew the numbers lsn to lsn+n-1: payload is what shardmap.Log was told, empty for a cut.
 //
+// A request that panics once its change is made, or before that is begun, is logged and passed over, as it was then: the connection was closed, and all went on.
+//
 // Errors, after which the store is of no use: the numbers do not follow those before them; the payload cannot be a change; the request does
-// not do now what it did then. Each names the number and, if it is known, the request.
+// not do now what it did then; a HalfMadeError. Each names the number and, if it is known, the request.
 func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	store := r.x.srv.store
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
 		return fmt.Errorf("loop: replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+	}
+	if r.leaveOut[lsn] {
+		r.leftOut++
+		payload = nil
 	}
 	if len(payload) == 0 {
 		store.SetClock(lsn + n - 1)
@@ -39,12 +69,34 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("loop: replay at %d: %w", lsn, err)
 	}
-	if err := r.again(&req); err != nil {
+	err = r.again(&req)
+	var p *replayPanic
+	if errors.As(err, &p) {
+		err = r.panicked(lsn, n, p)
+	}
+	if err != nil {
 		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
 	}
 	if drawn := store.Clock() + 1 - lsn; drawn != n {
 		return fmt.Errorf("loop: replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
 	}
+	return nil
+}
+
+// panicked decides how the replay goes on behind a request that drew the numbers lsn to lsn+n-1 then, and panicked now.
+func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
+	store := r.x.srv.store
+	if p.spoiled != nil {
+		return &HalfMadeError{lsn, r.x.op, p.spoiled.Name(), p.what}
+	}
+	how := "its change is made"
+	if store.Clock() < lsn+n-1 {
+		how = "it is left out"
+		r.leftOut++
+		store.SetClock(lsn + n - 1)
+	}
+	r.x.srv.defect("a recorded request panics: "+how, p.what, nil,
+		slog.Uint64("lsn", lsn), slog.String("op", r.x.op.String()), slog.String("table", string(r.x.name)))
 	return nil
 }
 
@@ -55,7 +107,7 @@ func (r *Replayer) again(req *codec.Request) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = &replayPanic{p, r.x.call.Abandon()}
 		}
 	}()
 	r.out = r.x.reply(r.out[:0], req, nil)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,8 +98,8 @@ type session struct {
 	overdue atomic.Bool // slow to prove itself, or idle
 
 	// written by whoever ends the wait, taken by the event loop
-	ready  atomic.Bool            // parked, proving: the wait is over
-	result atomic.Pointer[[]byte] // beside: the reply
+	ready  atomic.Bool                 // parked, proving: the wait is over
+	result atomic.Pointer[besideReply] // beside
 }
 
 func newSession(srv *Server, peer net.Addr) *session {
@@ -289,9 +288,9 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		}
 		s.startStream(req, x)
 	case outcomeAnswered:
-		s.closing = s.closing || x.status == codec.StatusInternal
+		s.closing = s.closing || x.defect
 		s.srv.logRequest(s.peer, req.Op, x)
-		if lsn := l.log.drawn(); lsn != drawn && s.srv.mustWait(req) {
+		if lsn := s.srv.awaited(req, x.status, drawn, l.log.drawn()); lsn > 0 {
 			s.holdReply(l.out[start:], lsn, req.Flags&codec.FlagDurable != 0)
 			l.out = l.out[:start]
 			return true
@@ -306,11 +305,6 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		}
 	}
 	return true
-}
-
-// isDefect says whether a reply tells of a defect in the server: the connection is closed after it.
-func isDefect(reply []byte) bool {
-	return codec.Status(reply[codec.HeaderBytes-2]) == codec.StatusInternal
 }
 
 // park lets the session wait until the table of the request in x is free.
@@ -335,13 +329,13 @@ func (s *session) resume() {
 		reply := s.result.Swap(nil)
 		switch {
 		case reply == nil:
-		case len(*reply) > largeReplyBytes:
-			s.sendLarge(*reply)
+		case len(reply.frames) > largeReplyBytes:
+			s.sendLarge(reply.frames)
 		default:
-			s.loop.out = append(s.loop.out, *reply...)
+			s.loop.out = append(s.loop.out, reply.frames...)
 			s.state = running
 			s.flush() // the next request may leave the loop again: this is when to see what is unread
-			s.closing = s.closing || isDefect(*reply)
+			s.closing = s.closing || reply.defect
 		}
 	case paused:
 		if s.countUnread()+len(s.toDisk.frames) < s.srv.unread.soft()/2 {
@@ -514,8 +508,7 @@ func (s *session) recoverTurn(action *gnet.Action) {
 		return
 	}
 	*action = gnet.Close
-	s.srv.counters.panics.Add(1)
-	s.srv.log.Error("panic, connection closed", slog.String("peer", peerName(s.peer)), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	s.srv.defect("panic, connection closed", p, &s.loop.exec.call, slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.op.String()))
 }
 
 // wake lets the session's event loop take a turn. It may be called from any goroutine.

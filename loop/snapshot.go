@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type saver struct {
 	took     time.Duration    // the last save
 	err      error            // of the last try
 	grown    int64            // the journal's Grown at the last cut; below zero: what was replayed
+	left     int              // how many requests of the journal the start has left out
 }
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
@@ -78,14 +80,16 @@ func (s *saver) due(now time.Time) bool {
 // unchangedLocked says whether the file holds everything.
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.file.LSN }
 
-// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are.
+// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are; of those who wait for a save that is under
+// way, the first writes for all.
 func (s *saver) save() error {
+	asked := s.srv.store.Clock()
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	s.mu.Lock()
-	unchanged := s.unchangedLocked()
+	saved := s.unchangedLocked() || s.file.LSN > asked
 	s.mu.Unlock()
-	if unchanged {
+	if saved {
 		return nil
 	}
 	start := time.Now()
@@ -115,6 +119,17 @@ func (s *saver) save() error {
 	return nil
 }
 
+// leftOut notes that the start has left n requests of the journal out, since they panic, and saves twice: what comes from here on was made without them, and must not be made again
+// behind them by a version in which they do not panic.
+func (s *saver) leftOut(n int) {
+	s.mu.Lock()
+	s.left = n
+	s.mu.Unlock()
+	if s.save() == nil { // else it is tried again, as after every save
+		s.savedAgain()
+	}
+}
+
 // saveTo writes the tables, as they are at one moment, to another file than the server's own. The journal stays as it is.
 func (s *saver) saveTo(file string) (persist.FileInfo, error) {
 	s.saving.Lock()
@@ -130,9 +145,14 @@ func (s *saver) write(file string) (persist.FileInfo, error) {
 	defer view.Close()
 	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
 	data := &s.srv.cfg.Data
+	for name, table := range view.Tables() {
+		if err := savable(name, table); err != nil {
+			return persist.FileInfo{}, err
+		}
+	}
 	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
 		for name, table := range view.Tables() {
-			if err := writeTable(w, name, table); err != nil {
+			if err := s.table(w, name, table); err != nil {
 				return err
 			}
 		}
@@ -143,6 +163,27 @@ func (s *saver) write(file string) (persist.FileInfo, error) {
 		}
 		return nil
 	})
+}
+
+// savable returns an error if a table is spoiled.
+func savable(name string, table *shardmap.TableView) error {
+	if err := table.Err(); err != nil {
+		return fmt.Errorf("loop: table %q cannot be saved: %w; restart the server, or drop the table", name, err)
+	}
+	return nil
+}
+
+// table writes one table. A panic in it becomes an error.
+func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("loop: table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
+		}
+	}()
+	if err := writeTable(w, name, table); err != nil {
+		return err
+	}
+	return savable(name, table)
 }
 
 func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error {

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -101,6 +102,28 @@ func exists(fsys FS, name string) (bool, error) {
 	default:
 		return false, err
 	}
+}
+
+// asideName returns the first of the names that a damaged file is kept under which is free: name.damaged, name.2.damaged and so on. What an earlier repair has set aside
+// stays.
+func asideName(fsys FS, name string) (string, error) {
+	aside := name + damagedSuffix
+	for n := 2; ; n++ {
+		there, err := exists(fsys, aside)
+		if err != nil || !there {
+			return aside, err
+		}
+		aside = fmt.Sprintf("%s.%d%s", name, n, damagedSuffix)
+	}
+}
+
+// setAside renames a damaged file.
+func setAside(fsys FS, name string) error {
+	aside, err := asideName(fsys, name)
+	if err != nil {
+		return err
+	}
+	return fsys.Rename(name, aside)
 }
 
 // dirOf returns the directory that a file's name stands in.

@@ -142,7 +142,7 @@ func (j *Journal) list() error {
 		j.newest = max(j.newest, number)
 		s, err := openSegment(j.fs, joinName(j.dir, name), number)
 		if j.opt.Repair && errors.Is(err, ErrDamaged) {
-			if err := j.fs.Rename(s.name, s.name+damagedSuffix); err != nil {
+			if err := setAside(j.fs, s.name); err != nil {
 				return err
 			}
 			j.aside = append(j.aside, s.name)

@@ -20,7 +20,7 @@ type Start struct {
 	File    string // the .cdb file
 	Journal string // the journal's directory
 	Options        // of the journal
-	// NoJournal: the journal is replayed if there is one that fits, and not written.
+	// NoJournal: the journal is replayed if there is one that fits, and not written; with Repair, what is damaged of it is set aside.
 	NoJournal bool
 	Workers   int                                  // that check and decompress blocks
 	Progress  func(name string, done, total int64) // of loading a file; nil: none
@@ -148,6 +148,11 @@ func (r *recovering) journal() error {
 	r.found.Database = j.Database()
 	if !r.NoJournal {
 		r.found.Journal = j
+		return nil
+	}
+	if cut := r.found.Replay.Cut; cut != nil && cut.Damaged {
+		// What is changed from here on has the numbers of what is left out: a later start must not take that for what comes next.
+		return j.cutTail()
 	}
 	return nil
 }
@@ -197,7 +202,7 @@ func (r *recovering) withoutJournal() (*Journal, error) {
 
 // setFileAside keeps the damaged file from becoming the previous one when the next is written.
 func (r *recovering) setFileAside() error {
-	if err := r.fs.Rename(r.damaged, r.damaged+damagedSuffix); err != nil {
+	if err := setAside(r.fs, r.damaged); err != nil {
 		return err
 	}
 	return r.fs.SyncDir(dirOf(r.damaged))

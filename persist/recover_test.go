@@ -181,6 +181,80 @@ func TestRecoverDamagedJournal(t *testing.T) {
 	}
 }
 
+// TestRepairWithoutJournal: of a journal with damage before the tail, Repair sets aside what it does not use, though it goes on without a journal: what is saved
+// after that has the numbers of what was left out, and a later start with the journal must not put the two together.
+func TestRepairWithoutJournal(t *testing.T) {
+	disk, db := saved(t, 200)
+	segments := segmentsOf(disk)
+	victim, later := segments[len(segments)-2], segments[len(segments)-1]
+	flip(disk, victim, 100)
+	damaged, lost := disk.Bytes(victim), disk.Bytes(later)
+	start := startOf(persist.Options{})
+	start.NoJournal = true
+	if _, _, _, err := recoverWith(disk, start); !errors.Is(err, persist.ErrDamaged) || disk.Bytes(later) == nil {
+		t.Fatal(err)
+	}
+	start.Repair = true
+	r, m, warned, err := recoverWith(disk, start)
+	if err != nil || r.Journal != nil || m.state() != db.states[r.Last] || !strings.Contains(warned, victim) {
+		t.Fatal(r, warned, err)
+	}
+	if string(disk.Bytes(victim+".damaged")) != string(damaged) || string(disk.Bytes(later+".damaged")) != string(lost) {
+		t.Fatal("not kept:", disk)
+	}
+	// The next start has the journal again.
+	again, m, warned, err := recoverWith(disk, startOf(persist.Options{}))
+	if err != nil || again.Last != r.Last || m.state() != db.states[r.Last] || warned != "" {
+		t.Fatal(again, warned, err)
+	}
+}
+
+// TestRepairTwice: what one repair has set aside stays when the next one sets aside what bears the same name.
+func TestRepairTwice(t *testing.T) {
+	disk, _ := saved(t, 10)
+	first := disk.Bytes(dataFile)
+	first[110] ^= 1
+	second := append([]byte(nil), first...)
+	second[110] ^= 2
+	third := append([]byte(nil), first...)
+	third[110] ^= 4
+	for _, data := range [][]byte{first, second, third} {
+		disk.Put(dataFile, data)
+		if _, _, _, err := recoverWith(disk, startOf(persist.Options{Repair: true})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]byte{".damaged": first, ".2.damaged": second, ".3.damaged": third} {
+		if string(disk.Bytes(dataFile+name)) != string(want) {
+			t.Errorf("%s holds something else: %v", dataFile+name, disk)
+		}
+	}
+
+	disk, _ = saved(t, 200)
+	segments := segmentsOf(disk)
+	victim := segments[len(segments)-2]
+	whole := disk.Bytes(victim)
+	var kept []string
+	for i := range 2 {
+		disk.Put(victim, whole)
+		flip(disk, victim, 100+i)
+		kept = append(kept, string(disk.Bytes(victim)))
+		r, _, _, err := recoverWith(disk, startOf(persist.Options{Repair: true}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Journal.Start(r.Last + 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Journal.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(disk.Bytes(victim+".damaged")) != kept[0] || string(disk.Bytes(victim+".2.damaged")) != kept[1] {
+		t.Errorf("they hold something else: %v", disk)
+	}
+}
+
 // TestRecoverForeign: a file of another kind is not taken for a damaged one, and stays.
 func TestRecoverForeign(t *testing.T) {
 	disk, _ := saved(t, 10)

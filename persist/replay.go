@@ -3,7 +3,6 @@ package persist
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 )
@@ -244,7 +243,7 @@ func (j *Journal) cutTail() error {
 	if state.cutAt >= 0 {
 		s := &j.segments[keep-1]
 		if state.cut != nil && state.cut.Damaged {
-			if err := copyFile(j.fs, s.name, s.name+damagedSuffix); err != nil {
+			if err := copyAside(j.fs, s.name); err != nil {
 				return err
 			}
 		}
@@ -278,7 +277,7 @@ func (j *Journal) dropTail(s segment) error {
 	if s.torn {
 		return j.fs.Remove(s.name)
 	}
-	return j.fs.Rename(s.name, s.name+damagedSuffix)
+	return setAside(j.fs, s.name)
 }
 
 func syncFile(fsys FS, name string) error {
@@ -300,9 +299,9 @@ func truncate(fsys FS, name string, size int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// copyFile copies a file to a new one; one that is there already is replaced.
-func copyFile(fsys FS, from, to string) error {
-	src, err := fsys.Open(from)
+// copyAside keeps a copy of a damaged file.
+func copyAside(fsys FS, name string) error {
+	src, err := fsys.Open(name)
 	if err != nil {
 		return err
 	}
@@ -311,10 +310,11 @@ func copyFile(fsys FS, from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := fsys.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	aside, err := asideName(fsys, name)
+	if err != nil {
 		return err
 	}
-	dst, err := fsys.Create(to)
+	dst, err := fsys.Create(aside)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package shardmap
 
+import "sync"
+
 // InlineElements is how many elements a call may touch in Inline mode.
 const InlineElements = 4096
 
@@ -24,13 +26,18 @@ type Call struct {
 	found *Table  // the table that was found last
 	name  *string // and the name that it was found by
 
+	// Of the critical section that the call is in; see Abandon.
+
+	locked   *sync.Mutex // of a shard or a list; nil: none
+	held     []*shard    // locked, in directory order
+	changing *Table      // its change has begun to draw numbers, and is not made yet
+
 	// Buffers used again by the next call.
 
 	key      []byte // canonical keys that are not their own encoding
 	number   []byte // the result of an increment before it is stored
 	batch    []batchItem
 	touched  []uint64 // bit i: the batch touches slot i of the directory
-	held     []*shard // locked, in directory order
 	order    merge
 	expected []lookup // see Call.Expect
 }
@@ -46,6 +53,4 @@ func (c *Call) trim() {
 	if cap(c.key) > 64*maxKeptItems {
 		c.key = nil
 	}
-	clear(c.held)
-	c.held = c.held[:0]
 }

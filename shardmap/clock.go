@@ -42,9 +42,10 @@ type namedTable struct {
 	table *Table
 }
 
-// draw takes k numbers from the clock, n to n+k-1, for a mutation whose locks are held and which cannot fail any more. The list of views
-// is as young as n: a view with a number below n is in it, unless closed.
-func (s *Store) draw(c *Call, k uint64) (n uint64, vs *viewList) {
+// draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and which cannot fail any more; Call.complete ends it. The list of
+// views is as young as n: a view with a number below n is in it, unless closed.
+func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
+	c.changing = t
 	n = s.clock.Add(k) - k + 1
 	if c.Log != nil {
 		c.Log.Append(n, k, c.Request)

@@ -61,11 +61,11 @@ func (d *Dict) resolve(c *Call, given []byte) (key, error) {
 func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	for {
 		s := d.dir.Load().shard(hash)
-		s.mu.Lock()
+		c.lock(&s.mu)
 		if !s.retired && !d.table.closed(c) {
 			return s, nil
 		}
-		s.mu.Unlock()
+		c.unlock()
 		if err := d.meet(c); err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 		c.Version = s.entry(num).version()
 	}
 	if c.HasIf && c.IfVersion != c.Version {
-		s.mu.Unlock()
+		c.unlock()
 		return nil, 0, ErrVersion
 	}
 	return s, num, nil
@@ -116,7 +116,7 @@ func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 		return dst, err
 	}
 	if num < 0 {
-		s.mu.Unlock()
+		c.unlock()
 		return dst, ErrNoKey
 	}
 	return d.readLocked(c, s, dst, num)
@@ -127,13 +127,13 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 	switch {
 	case !s.isBig(num):
 		dst = append(dst, s.value(num)...)
-		s.mu.Unlock()
+		c.unlock()
 	case !c.Beside:
-		s.mu.Unlock()
+		c.unlock()
 		return dst, ErrLong
 	default:
 		v := d.last(c, s.value(num))
-		s.mu.Unlock()
+		c.unlock()
 		dst = v.appendTo(dst)
 	}
 	return dst, nil
@@ -141,11 +141,11 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 
 // Contains tells whether the dict has key.
 func (d *Dict) Contains(c *Call, key []byte) (bool, error) {
-	s, _, num, err := d.lockKey(c, key)
+	_, _, num, err := d.lockKey(c, key)
 	if err != nil {
 		return false, err
 	}
-	s.mu.Unlock()
+	c.unlock()
 	return num >= 0, nil
 }
 
@@ -180,16 +180,16 @@ func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 		s.insert(&w, k, val, w.first)
 		d.size.Add(1)
 	}
-	d.settle(&w, s)
-	s.mu.Unlock()
+	d.settle(c, &w, s)
+	c.complete()
+	c.unlock()
 }
 
 // settle splits or compacts a shard after a mutation, if that is due.
-func (d *Dict) settle(w *write, s *shard) {
+func (d *Dict) settle(c *Call, w *write, s *shard) {
 	if s.full() {
-		low, high := d.split(w, s)
-		low.mu.Unlock()
-		high.mu.Unlock()
+		d.split(c, w, s)
+		c.release()
 		return
 	}
 	s.compactIfDue(w)
@@ -300,7 +300,7 @@ func (d *Dict) Delete(c *Call, key []byte) error {
 		return err
 	}
 	if num < 0 {
-		s.mu.Unlock()
+		c.unlock()
 		return ErrNoKey
 	}
 	d.deleteLocked(c, s, k.hash, num)
@@ -314,7 +314,8 @@ func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 	s.remove(&w, hash, num)
 	d.size.Add(-1)
 	s.compactIfDue(&w)
-	s.mu.Unlock()
+	c.complete()
+	c.unlock()
 }
 
 // Pop removes key and appends its value. Errors: ErrNoKey; ErrLong as Get.
@@ -324,7 +325,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		return dst, err
 	}
 	if num < 0 {
-		s.mu.Unlock()
+		c.unlock()
 		return dst, ErrNoKey
 	}
 	if !s.isBig(num) {
@@ -333,7 +334,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		return dst, nil
 	}
 	if !c.Beside {
-		s.mu.Unlock()
+		c.unlock()
 		return dst, ErrLong
 	}
 	v := d.last(c, s.value(num))
@@ -354,10 +355,9 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	if num >= 0 {
 		_, old = s.pair(s.entry(num))
 	}
-	var sum []byte
-	s.guard(func() { sum, err = value.Add(c.number[:0], old, by) })
+	sum, err := value.Add(c.number[:0], old, by)
 	if err != nil {
-		s.mu.Unlock()
+		c.unlock()
 		return dst, err
 	}
 	c.number = sum
@@ -379,7 +379,7 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 		return false, err
 	}
 	if !s.holdsValue(num, old) {
-		s.mu.Unlock()
+		c.unlock()
 		return false, nil
 	}
 	switch {
@@ -388,29 +388,16 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 	case num >= 0:
 		d.deleteLocked(c, s, k.hash, num)
 	default: // absent, and to stay so
-		s.mu.Unlock()
+		c.unlock()
 	}
 	return true, nil
 }
 
 // holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.
-func (s *shard) holdsValue(num int, want []byte) (holds bool) {
+func (s *shard) holdsValue(num int, want []byte) bool {
 	if want == nil || num < 0 {
 		return want == nil && num < 0
 	}
 	_, have := s.pair(s.entry(num))
-	s.guard(func() { holds = value.Equal(have, want) })
-	return holds
-}
-
-// guard runs code that looks into values, under the shard's lock: should it panic, the lock is not left behind.
-func (s *shard) guard(f func()) {
-	ended := false
-	defer func() {
-		if !ended {
-			s.mu.Unlock()
-		}
-	}()
-	f()
-	ended = true
+	return value.Equal(have, want)
 }

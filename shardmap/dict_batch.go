@@ -124,8 +124,8 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	if err != nil {
 		return err
 	}
-	defer d.table.gate.leave(h)
-	first, vs := h.draw(d.store, c, uint64(n))
+	defer d.table.leave(c, h)
+	first, vs := h.draw(c, d.table, uint64(n))
 	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
 	return nil
@@ -188,8 +188,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 		k := c.keyOf(packed, item)
 		added += s.put(&w, &k, packed[item.val:item.end], w.first+uint64(i))
 		if s.full() {
-			low, high := d.split(&w, s)
-			c.held = append(c.held, low, high)
+			d.split(c, &w, s)
 		}
 	}
 	for _, s := range c.held {
@@ -199,6 +198,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 	}
 	d.size.Add(int64(added))
 	c.Version = w.first + uint64(len(c.batch)) - 1
+	c.complete()
 }
 
 // put inserts or overwrites, and returns how many entries came in addition.
@@ -219,14 +219,15 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 		k, val := c.keyOf(packed, item), packed[item.val:item.end]
 		d.prebuild(&k, val)
 		s := d.dir.Load().shard(item.hash)
-		s.mu.Lock()
+		c.lock(&s.mu)
 		added += s.put(w, &k, val, w.first+uint64(i))
-		d.settle(w, s)
-		s.mu.Unlock()
+		d.settle(c, w, s)
+		c.unlock()
 		d.dropBlock(&k)
 	}
 	d.size.Add(int64(added))
 	c.Version = w.first + uint64(len(c.batch)) - 1
+	c.complete()
 }
 
 // fill stores the batch in a dict that is being created: its creator owns the gate and has drawn the numbers from first on.
@@ -256,7 +257,7 @@ func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	defer d.table.gate.leave(h)
+	defer d.table.leave(c, h)
 	return d.getOwned(c, dst, keys)
 }
 
@@ -286,15 +287,15 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 	for i := range c.batch {
 		item := &c.batch[i]
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
-		s.mu.Lock()
+		c.lock(&s.mu)
 		num := s.find(k.hash, k.canonical)
 		if num >= 0 && s.isBig(num) {
 			v := d.last(c, s.value(num))
-			s.mu.Unlock()
+			c.unlock()
 			dst = v.appendTo(dst)
 		} else {
 			dst = s.appendOrAbsent(dst, num)
-			s.mu.Unlock()
+			c.unlock()
 		}
 		if len(dst) > most {
 			return dst, ErrTooLarge

@@ -100,6 +100,18 @@ func BenchmarkDictDeleteInsert(b *testing.B) {
 	}
 }
 
+// BenchmarkRename takes all locks of a dict of some 500 shards: an event loop does that.
+func BenchmarkRename(b *testing.B) {
+	d := newBenchDict(b, 5*benchEntries)
+	var c Call
+	names := []string{"bench", "other"}
+	for i := 0; b.Loop(); i++ {
+		if err := d.store.Rename(&c, names[i%2], names[(i+1)%2]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDictPopItem(b *testing.B) {
 	for _, n := range []int{1000, benchEntries} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

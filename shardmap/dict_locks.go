@@ -91,7 +91,7 @@ func (d *Dict) lockWhole(c *Call) error {
 			return ErrNoTable
 		}
 	}
-	if d.table.gate.shut() {
+	if d.table.owned() {
 		c.release()
 		return ErrBusy
 	}
@@ -101,13 +101,22 @@ func (d *Dict) lockWhole(c *Call) error {
 // own makes the caller the owner of the dict: no call but those of views acts on it until the gate is left.
 func (d *Dict) own(c *Call) (*hold, error) {
 	h := d.table.gate.enter()
+	if h == nil {
+		return nil, ErrSpoiled
+	}
 	d.dir.Load().each(func(s *shard) {
 		s.mu.Lock()   // calls that came before the sign have ended
 		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
 	})
-	if d.table.lost(c) {
-		d.table.gate.leave(h)
-		return nil, ErrNoTable
+	err := error(nil)
+	switch {
+	case d.table.lost(c):
+		err = ErrNoTable
+	case d.table.gate.isSpoiled():
+		err = ErrSpoiled
+	default:
+		return h, nil
 	}
-	return h, nil
+	d.table.gate.leave(h)
+	return nil, err
 }

@@ -139,21 +139,6 @@ func TestBlocksShrink(t *testing.T) {
 	}
 }
 
-// TestPanicLeavesNoLock: values that are no encodings may end a call, but not the table.
-func TestPanicLeavesNoLock(t *testing.T) {
-	_, d := newTestDict(t)
-	_ = d.Set(&Call{}, []byte{1}, []byte{1})
-	s := d.dir.Load().shards[0]
-	func() {
-		defer func() { _ = recover() }()
-		s.mu.Lock()
-		s.guard(func() { panic("broken") })
-	}()
-	if !s.mu.TryLock() {
-		t.Fatal("the shard is locked")
-	}
-}
-
 // TestClearsAtOnce: of two clears of the same contents one changes something, and a Set that comes after it is counted alone.
 func TestClearsAtOnce(t *testing.T) {
 	for range 500 {

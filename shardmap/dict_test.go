@@ -144,7 +144,7 @@ func TestGate(t *testing.T) {
 		t.Error("Wait: false while the gate is shut")
 	}
 	early, _ := d.view(&Call{})
-	first, vs := h.draw(s, &c, 1)
+	first, vs := h.draw(&c, d.table, 1)
 	late, _ := d.view(&Call{})
 	go func() {
 		beside <- d.Delete(&Call{Beside: true}, key)

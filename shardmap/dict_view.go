@@ -22,9 +22,9 @@ func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} 
 
 // View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
 //
-// Errors: ErrBusy if a long write owns the table; ErrNoTable.
+// Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrSpoiled.
 func (d *Dict) View(c *Call) (*DictView, error) {
-	if d.table.gate.shut() {
+	if d.table.owned() {
 		return nil, ErrBusy
 	}
 	return d.view(c)
@@ -41,8 +41,16 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 		cut.close()
 		return nil, ErrNoTable
 	}
-	return newDictView(cut, d), nil
+	v := newDictView(cut, d)
+	if err := v.Err(); err != nil {
+		cut.close()
+		return nil, err
+	}
+	return v, nil
 }
+
+// Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the dict held. Look when it has yielded all.
+func (v *DictView) Err() error { return v.dict.table.err() }
 
 // Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
 func (v *DictView) Number() uint64 { return v.cut.number }

@@ -41,6 +41,7 @@ func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 	newest.remove(&w, d.store.hashOf(newest.canonical(e)), newest.count-1)
 	d.size.Add(-1)
 	newest.compactIfDue(&w)
+	c.complete()
 	return v, dst, nil
 }
 
@@ -76,6 +77,11 @@ func (d *Dict) drop(c *Call) (vs *viewList, err error) {
 	w := d.table.begin(c, 1)
 	c.Version = w.first
 	d.table.dropped.Store(true)
+	if d.table.gate.isSpoiled() { // its memory stays where it is: who knows what is in it
+		c.complete()
+		c.release()
+		return w.views, nil
+	}
 	for _, s := range c.held {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
@@ -92,6 +98,7 @@ func (d *Dict) retireHeld(c *Call, w *write) {
 		blocks += len(s.pages) + len(s.chunks)
 	}
 	old := append([]*shard(nil), c.held...)
+	c.complete()
 	c.release()
 	free := func() {
 		for _, s := range old {
@@ -193,7 +200,7 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 		dst = what.append(dst, e.Key, e.Val)
 		n++
 	}
-	return dst, n, nil
+	return dst, n, v.Err()
 }
 
 // appendHeld is AppendAll under the locks of all shards. Errors: ErrLong if that would take long.

@@ -21,6 +21,8 @@ var (
 	ErrTableExists = errors.New("shardmap: table exists")
 	// ErrNotEmpty is returned by Adopt when there are tables.
 	ErrNotEmpty = errors.New("shardmap: the store has tables")
+	// ErrSpoiled is returned when a defect has left the table half changed. It can be dropped, and nothing else; see Call.Abandon.
+	ErrSpoiled = errors.New("shardmap: table left half changed by a defect")
 	// ErrKind is returned when a table is not of the kind that was asked for.
 	ErrKind = errors.New("shardmap: wrong table kind")
 )

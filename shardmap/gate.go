@@ -27,7 +27,15 @@ const (
 	drawing = MaxLSN + 1
 )
 
-// enter makes the caller the owner, after earlier owners. It blocks: never call it on an event loop but for a table nobody else knows yet.
+// spoiled is the sign of a table that a defect has left half changed: it stays.
+var spoiled = func() *hold {
+	h := &hold{over: make(chan struct{})}
+	close(h.over)
+	return h
+}()
+
+// enter makes the caller the owner, after earlier owners; nil: the table is spoiled. It blocks: never call it on an event loop but for a table nobody else
+// knows yet.
 func (g *gate) enter() *hold {
 	h := &hold{over: make(chan struct{})}
 	for {
@@ -39,16 +47,30 @@ func (g *gate) enter() *hold {
 			return h
 		}
 		g.mu.Unlock()
+		if owner == spoiled {
+			return nil
+		}
 		<-owner.over
 	}
 }
 
+// spoil shuts the gate for good; false: it was so already. An owner that has not begun its change finds out.
+func (g *gate) spoil() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sign.Swap(spoiled) != spoiled
+}
+
+// isSpoiled tells whether the table is spoiled. A false holds good as long as the caller keeps a lock of the table.
+func (g *gate) isSpoiled() bool { return g.sign.Load() == spoiled }
+
 // leave opens the gate and wakes those who wait.
 func (g *gate) leave(h *hold) {
 	g.mu.Lock()
-	g.sign.Store(nil)
+	g.sign.CompareAndSwap(h, nil)
 	waiters := h.waiters
 	g.mu.Unlock()
+	h.first.CompareAndSwap(drawing, undrawn) // of a write that panicked
 	close(h.over)
 	for _, wake := range waiters {
 		wake()
@@ -63,16 +85,19 @@ func (g *gate) wait(wake func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.sign.Load()
-	if h == nil {
+	if h == nil || h == spoiled {
 		return false
 	}
 	h.waiters = append(h.waiters, wake)
 	return true
 }
 
-// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and is made again (nil), an inline call ends with ErrBusy.
-// The caller holds no lock.
+// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and is made again (nil), an inline call ends with ErrBusy;
+// ErrSpoiled. The caller holds no lock.
 func (g *gate) meet(c *Call) error {
+	if g.isSpoiled() {
+		return ErrSpoiled
+	}
 	if !c.Beside {
 		return ErrBusy
 	}
@@ -99,10 +124,10 @@ func (g *gate) awaitBefore(number uint64) {
 	}
 }
 
-// draw is Store.draw for the owner of a gate.
-func (h *hold) draw(s *Store, c *Call, k uint64) (n uint64, vs *viewList) {
+// draw is Store.draw for the owner of t's gate.
+func (h *hold) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	h.first.Store(drawing)
-	n, vs = s.draw(c, k)
+	n, vs = t.store.draw(c, t, k)
 	h.first.Store(n)
 	return n, vs
 }

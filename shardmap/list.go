@@ -34,31 +34,31 @@ func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
 
 // fill makes n packed elements the contents of a list that nobody has used yet; the first one is mutation lsn, the creation the one before.
 // The caller owns the gate.
-func (l *List) fill(packed []byte, n int, lsn uint64) {
+func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
 	var r rope.Rope
 	r.AppendPacked(packed, n)
-	l.mu.Lock()
+	c.lock(&l.mu)
 	l.rope, l.frozenAt, l.filled = r, lsn-1, true
-	l.unlockChanged()
+	l.unlockChanged(c)
 }
 
 // drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write owns the table.
 func (l *List) drop(c *Call) (vs *viewList, err error) {
-	if err := l.lockWhole(); err != nil {
+	if err := l.lockWhole(c); err != nil {
 		return nil, err
 	}
 	c.Version, vs = l.draw(c, 1)
 	l.table.dropped.Store(true)
 	l.rope.Clear()
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return vs, nil
 }
 
 // lockWhole takes the mutex for a change to the table itself. Errors: ErrBusy if a long write owns the table.
-func (l *List) lockWhole() error {
-	l.mu.Lock()
-	if l.table.gate.shut() {
-		l.mu.Unlock()
+func (l *List) lockWhole(c *Call) error {
+	c.lock(&l.mu)
+	if l.table.owned() {
+		c.unlock()
 		return ErrBusy
 	}
 	return nil
@@ -70,8 +70,8 @@ func (l *List) Len() int { return int(l.length.Load()) }
 // lockToRead takes the mutex of a list that may be read.
 func (l *List) lockToRead(c *Call) error {
 	for {
-		l.mu.Lock()
-		if l.filled && !l.table.lost(c) {
+		c.lock(&l.mu)
+		if l.filled && !l.table.lost(c) && !l.table.gate.isSpoiled() {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -85,15 +85,16 @@ func (l *List) moment(c *Call) (*rope.Root, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
-	defer l.mu.Unlock()
-	return l.freeze(), nil
+	root := l.freeze()
+	c.unlock()
+	return root, nil
 }
 
 // lockToWrite takes the mutex of a list that may be changed.
 func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
-		l.mu.Lock()
+		c.lock(&l.mu)
 		if !l.table.closed(c) && !l.table.dropped.Load() {
 			return nil
 		}
@@ -106,17 +107,18 @@ func (l *List) lockToWrite(c *Call) error {
 // meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
 func (l *List) meet(c *Call) error {
 	lost := l.table.lost(c)
-	l.mu.Unlock()
+	c.unlock()
 	if lost {
 		return ErrNoTable
 	}
 	return l.table.gate.meet(c)
 }
 
-// unlockChanged ends a mutation. It is deferred wherever values are opened under the mutex, so that no fault there leaves the list locked.
-func (l *List) unlockChanged() {
+// unlockChanged ends a mutation.
+func (l *List) unlockChanged(c *Call) {
 	l.length.Store(int64(l.rope.Len()))
-	l.mu.Unlock()
+	c.complete()
+	c.unlock()
 }
 
 // change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not before. The caller holds mu.
@@ -127,7 +129,7 @@ func (l *List) change(c *Call, k int) {
 
 // draw draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
 func (l *List) draw(c *Call, k uint64) (n uint64, vs *viewList) {
-	n, vs = l.store.draw(c, k)
+	n, vs = l.store.draw(c, l.table, k)
 	if vs.newest > l.frozenAt {
 		l.handover(vs, n)
 	}
@@ -152,23 +154,23 @@ func (l *List) freeze() *rope.Root {
 func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
 	c.Version = 0
 	h := l.table.gate.enter()
-	defer l.table.gate.leave(h)
-	l.mu.Lock()
-	if l.table.lost(c) {
-		l.mu.Unlock()
-		return ErrNoTable
+	if h == nil {
+		return ErrSpoiled
 	}
-	old := l.freeze()
-	l.mu.Unlock()
+	defer l.table.leave(c, h)
+	old, err := l.moment(c)
+	if err != nil {
+		return err
+	}
 
 	next, k, err := build(old)
 	if err != nil || k == 0 {
 		return err
 	}
-	l.mu.Lock()
+	c.lock(&l.mu)
 	l.change(c, k)
 	l.rope = *next
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -184,9 +186,9 @@ func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	defer l.unlockChanged()
 	l.change(c, k)
 	f(&l.rope)
+	l.unlockChanged(c)
 	return nil
 }
 

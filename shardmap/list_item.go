@@ -21,16 +21,16 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	}
 	at, ok := place(i, l.rope.Len())
 	if !ok {
-		l.mu.Unlock()
+		c.unlock()
 		return dst, errIndex
 	}
 	elem := l.rope.Get(at)
 	if len(elem) <= rope.LeafBytes {
 		dst = append(dst, elem...)
-		l.mu.Unlock()
+		c.unlock()
 		return dst, nil
 	}
-	l.mu.Unlock() // a large element is never written again
+	c.unlock() // a large element is never written again
 	if len(elem) > InlineBytes && !c.Beside {
 		return dst, ErrLong
 	}
@@ -53,12 +53,12 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 	}
 	at, ok := place(i, l.rope.Len())
 	if !ok {
-		l.mu.Unlock()
+		c.unlock()
 		return errAssign
 	}
 	l.change(c, 1)
 	l.rope.SetOwned(at, val)
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (l *List) Append(c *Call, val []byte) error {
 	}
 	l.change(c, 1)
 	l.rope.AppendOwned(val)
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 	}
 	l.change(c, 1)
 	l.rope.InsertOwned(int(min(i, n)), val)
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -97,12 +97,12 @@ func (l *List) Delete(c *Call, i int64) error {
 	}
 	at, ok := place(i, l.rope.Len())
 	if !ok {
-		l.mu.Unlock()
+		c.unlock()
 		return errAssign
 	}
 	l.change(c, 1)
 	l.rope.Delete(at)
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	n := l.rope.Len()
 	at, ok := place(i, n)
 	if !ok {
-		l.mu.Unlock()
+		c.unlock()
 		if n == 0 {
 			return dst, errPopEmpty
 		}
@@ -122,7 +122,7 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	}
 	elem := l.rope.Get(at)
 	if len(elem) > InlineBytes && !c.Beside {
-		l.mu.Unlock()
+		c.unlock()
 		return dst, ErrLong
 	}
 	l.change(c, 1)
@@ -130,7 +130,7 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		dst, elem = append(dst, elem...), nil
 	}
 	l.rope.Delete(at)
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return append(dst, elem...), nil // a large element is never written again
 }
 
@@ -154,7 +154,7 @@ func (l *List) Clear(c *Call) error {
 		l.change(c, 1)
 		l.rope.Clear()
 	}
-	l.unlockChanged()
+	l.unlockChanged(c)
 	return nil
 }
 
@@ -163,6 +163,6 @@ func (l *List) touch(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	l.mu.Unlock()
+	c.unlock()
 	return nil
 }

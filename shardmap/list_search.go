@@ -174,9 +174,10 @@ func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 	if err := l.lockToRead(c); err != nil {
 		return -1, err
 	}
-	defer l.mu.Unlock()
 	from, to := searchRange(l.rope.Len(), start, stop)
-	return n.findInline(&l.rope.Root, from, to)
+	i, err := n.findInline(&l.rope.Root, from, to)
+	c.unlock()
+	return i, err
 }
 
 // Count returns how many elements equal val. Errors: ErrLong for an inline call on more than InlineElements or inlineReadBytes.
@@ -192,8 +193,9 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 	if err := l.lockToRead(c); err != nil {
 		return 0, err
 	}
-	defer l.mu.Unlock()
-	return n.countInline(&l.rope.Root)
+	count, err := n.countInline(&l.rope.Root)
+	c.unlock()
+	return count, err
 }
 
 // Remove takes the first element out that equals val. Errors: ValueError if there is none; ErrLong for an inline call as Contains.
@@ -213,15 +215,15 @@ func (l *List) Remove(c *Call, val []byte) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	defer l.unlockChanged()
 	i, err := n.findInline(&l.rope.Root, 0, l.rope.Len())
 	switch {
 	case err != nil:
-		return err
 	case i < 0:
-		return errRemove
+		err = errRemove
+	default:
+		l.change(c, 1)
+		l.rope.Delete(i)
 	}
-	l.change(c, 1)
-	l.rope.Delete(i)
-	return nil
+	l.unlockChanged(c)
+	return err
 }

@@ -119,19 +119,19 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 	}
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	if err != nil {
-		l.mu.Unlock()
+		c.unlock()
 		return dst, 0, err
 	}
 	switch {
 	case !s.isLong(&l.rope.Root):
 		dst = s.append(dst, &l.rope.Root)
-		l.mu.Unlock()
+		c.unlock()
 	case !c.Beside:
-		l.mu.Unlock()
+		c.unlock()
 		return dst, 0, ErrLong
 	default:
 		root := l.freeze()
-		l.mu.Unlock()
+		c.unlock()
 		dst = s.append(dst, root)
 	}
 	return dst, s.n, nil
@@ -153,19 +153,16 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	defer l.unlockChanged()
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	if err == nil {
 		err = s.takes(n)
 	}
-	if err != nil {
-		return err
-	}
-	if k := max(n, min(s.n, 1)); k > 0 {
+	if k := max(n, min(s.n, 1)); err == nil && k > 0 {
 		l.change(c, k)
 		s.set(&l.rope, packed, n)
 	}
-	return nil
+	l.unlockChanged(c)
+	return err
 }
 
 func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
@@ -237,17 +234,17 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	defer l.unlockChanged()
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	switch {
 	case err != nil || s.n == 0:
-		return err
 	case !s.isRun() && s.n > InlineElements:
-		return ErrLong
+		err = ErrLong
+	default:
+		l.change(c, 1)
+		s.ascending().delete(&l.rope)
 	}
-	l.change(c, 1)
-	s.ascending().delete(&l.rope)
-	return nil
+	l.unlockChanged(c)
+	return err
 }
 
 // A deletion with a small step copies what stays, if that is little, instead of deleting one by one: denseElements at a time.

@@ -41,7 +41,13 @@ func (l *List) reorder(c *Call, order func(old *rope.Root, budget int) (*rope.Ro
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	defer l.unlockChanged()
+	err := l.reorderLocked(c, order)
+	l.unlockChanged(c)
+	return err
+}
+
+// reorderLocked is reorder under the mutex.
+func (l *List) reorderLocked(c *Call, order func(old *rope.Root, budget int) (*rope.Rope, error)) error {
 	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineReadBytes {
 		return ErrLong
 	}

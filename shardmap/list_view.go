@@ -28,7 +28,7 @@ func (l *List) View(c *Call) (*ListView, error) {
 	// A list is one part and its root never changes, so no writer need know of the view. All of the list's mutations so far have
 	// numbers that were drawn, all later ones have higher numbers.
 	v := &ListView{list: l, number: l.store.Clock() + 1, root: l.freeze()}
-	l.mu.Unlock()
+	c.unlock()
 	return v, nil
 }
 

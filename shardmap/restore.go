@@ -185,11 +185,10 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 		s.entry(s.count - 1).setVersion(item.Version)
 		added++
 		if s.full() {
-			s.mu.Lock()
-			low, high := d.split(&w, s)
-			low.mu.Unlock()
-			high.mu.Unlock()
-			s.mu.Unlock()
+			var c Call
+			c.hold(s)
+			d.split(&c, &w, s)
+			c.release()
 		}
 	}
 	return nil

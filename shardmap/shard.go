@@ -132,7 +132,7 @@ type write struct {
 
 // begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
 func (t *Table) begin(c *Call, k uint64) write {
-	n, vs := t.store.draw(c, k)
+	n, vs := t.store.draw(c, t, k)
 	if vs.newest == 0 {
 		return write{store: t.store, first: n, views: vs}
 	}

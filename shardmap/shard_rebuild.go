@@ -23,13 +23,13 @@ func (s *shard) compact(w *write) {
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
-// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are locked.
-func (d *Dict) split(w *write, s *shard) (low, high *shard) {
+// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are held.
+func (d *Dict) split(c *Call, w *write, s *shard) {
 	s.handover(w)
-	low = newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
-	high = newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
-	low.mu.Lock()
-	high.mu.Lock()
+	low := newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
+	high := newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
+	c.hold(low)
+	c.hold(high)
 	for _, half := range []*shard{low, high} {
 		half.index = w.store.newIndex(indexSlots(s.live / 2))
 	}
@@ -42,12 +42,11 @@ func (d *Dict) split(w *write, s *shard) (low, high *shard) {
 		}
 		half.adopt(w, s, p, e, hash)
 	})
-	s.retired = true
 	d.mu.Lock()
 	d.dir.Store(d.dir.Load().after(s, low, high))
 	d.mu.Unlock()
+	s.retired = true
 	s.discard(w.store, w.first)
-	return low, high
 }
 
 // eachLive calls f for each live entry, in order.

@@ -22,6 +22,7 @@ type Store struct {
 	leastSplitBytes int
 
 	clock   atomic.Uint64            // the last LSN drawn
+	spoiled atomic.Int64             // how many tables are
 	views   atomic.Pointer[viewList] // written under viewsMu
 	viewsMu sync.Mutex
 
@@ -89,31 +90,38 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 		return nil, ErrKind
 	}
 	h := t.gate.enter()
-	defer t.gate.leave(h)
-
-	s.mu.Lock()
-	if other, _ := s.lookup(name); other != nil {
-		s.mu.Unlock()
-		return nil, ErrTableExists
+	defer t.leave(c, h)
+	first, err := s.add(c, t, h, name, uint64(n)+1, length)
+	if err != nil {
+		return nil, err
 	}
-	first, _ := h.draw(s, c, uint64(n)+1)
-	t.born, t.named = first, first
-	t.filling.Store(int64(length))
-	s.tables.Store(name, t)
-	s.mu.Unlock()
-
 	// Whoever finds the table meets its gate until it is full.
 	if t.dict != nil {
 		t.dict.fill(c, packed, first+1)
 	} else {
-		t.list.fill(packed, n, first+1)
+		t.list.fill(c, packed, n, first+1)
 	}
 	t.filling.Store(0)
 	c.Version = first + uint64(n)
+	c.complete()
 	return t, nil
 }
 
-// Drop deletes a table. Errors: ErrNoTable; ErrBusy if a long write owns it.
+// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists.
+func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, _ := s.lookup(name); other != nil {
+		return 0, ErrTableExists
+	}
+	first, _ = h.draw(c, t, k)
+	t.born, t.named = first, first
+	t.filling.Store(int64(length))
+	s.tables.Store(name, t)
+	return first, nil
+}
+
+// Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
 func (s *Store) Drop(c *Call, name string) (err error) {
 	c.Version = 0
 	s.mu.Lock()
@@ -133,10 +141,13 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	}
 	vs.handName(t, c.Version)
 	s.tables.Delete(name)
+	if t.gate.isSpoiled() {
+		s.spoiled.Add(-1)
+	}
 	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists; ErrBusy if a long write owns the table.
+// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrSpoiled; ErrBusy if a long write owns the table.
 //
 // It holds all locks of the table: calls that found it by its old name come before it, or do nothing (see Lookup).
 func (s *Store) Rename(c *Call, from, to string) error {
@@ -154,15 +165,22 @@ func (s *Store) Rename(c *Call, from, to string) error {
 		if err := t.lockWhole(c); err != nil {
 			return err
 		}
-		defer t.unlockWhole(c)
+		if t.gate.isSpoiled() {
+			t.unlockWhole(c)
+			return ErrSpoiled
+		}
 	}
-	n, vs := s.draw(c, 1)
+	n, vs := s.draw(c, t, 1)
 	vs.handName(t, n)
 	s.tables.Store(to, t)
 	t.named = n
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
 	s.tables.Delete(from)
 	c.Version = n
+	c.complete()
+	if !broken.renameUnlocked {
+		t.unlockWhole(c)
+	}
 	return nil
 }
 
@@ -171,14 +189,14 @@ func (t *Table) lockWhole(c *Call) error {
 	if t.dict != nil {
 		return t.dict.lockWhole(c)
 	}
-	return t.list.lockWhole()
+	return t.list.lockWhole(c)
 }
 
 func (t *Table) unlockWhole(c *Call) {
 	if t.dict != nil {
 		c.release()
 	} else {
-		t.list.mu.Unlock()
+		c.unlock()
 	}
 }
 
@@ -244,6 +262,7 @@ func (s *Store) SetClock(lsn uint64) {
 // Stats are figures about a store, each read at its own moment.
 type Stats struct {
 	Tables         int
+	Spoiled        int    // of these, left half changed by a defect: see Call.Abandon
 	Views          int    // open views
 	Clock          uint64 // the last LSN drawn
 	SlabBytes      int    // mapped outside the Go heap for records, pages and indexes, resident or not
@@ -256,6 +275,7 @@ func (s *Store) Stats() Stats {
 	mapped, free := s.slabs.Bytes()
 	return Stats{
 		Tables:         s.Len(),
+		Spoiled:        int(s.spoiled.Load()),
 		Views:          len(s.views.Load().cuts),
 		Clock:          s.Clock(),
 		SlabBytes:      mapped,

@@ -54,6 +54,32 @@ func (t *Table) lost(c *Call) bool { return t.dropped.Load() || t.renamed(c) }
 // the caller keeps a lock of the table.
 func (t *Table) closed(c *Call) bool { return t.gate.shut() || t.renamed(c) }
 
+// owned tells whether a long write owns the table.
+func (t *Table) owned() bool { return t.gate.shut() && !t.gate.isSpoiled() }
+
+// leave gives up the ownership of the table.
+func (t *Table) leave(c *Call, h *hold) {
+	if c.changing == t { // the write has panicked
+		t.spoil()
+	}
+	t.gate.leave(h)
+}
+
+// spoil marks the table as left half changed.
+func (t *Table) spoil() {
+	if t.gate.spoil() {
+		t.store.spoiled.Add(1)
+	}
+}
+
+// err returns ErrSpoiled if the table is spoiled.
+func (t *Table) err() error {
+	if t.gate.isSpoiled() {
+		return ErrSpoiled
+	}
+	return nil
+}
+
 // Name returns the table's present name.
 func (t *Table) Name() string { return *t.name.Load() }
 

@@ -1,0 +1,431 @@
+package loop
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+	"cyberdb-fast/shardmap"
+)
+
+// Opcodes of commands with a defect that change the dict "d".
+const (
+	opPanicsInChange codec.Opcode = 0xe8 + iota
+	opPanicsBehindChange
+)
+
+// panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that is all.
+type panickingLog struct{ shardmap.Log }
+
+func (l panickingLog) Append(lsn, n uint64, request []byte) {
+	if l.Log != nil {
+		l.Log.Append(lsn, n, request)
+	}
+	panic("defect")
+}
+
+// withDefects gives the server the commands with defects until the test ends. mended: they have none any more.
+func withDefects(t *testing.T) (mended *atomic.Bool) {
+	t.Helper()
+	mended = &atomic.Bool{}
+	set := func(x *executor) error {
+		table, _ := x.srv.store.Lookup(&x.call, []byte("d"))
+		x.name = []byte("d")
+		key, val := value.AppendStr(nil, "defect"), value.AppendStr(nil, "set")
+		return table.Dict().Set(&x.call, key, val)
+	}
+	for op, run := range map[codec.Opcode]func(x *executor) error{
+		opPanicsInChange: func(x *executor) error {
+			if !mended.Load() {
+				log := x.call.Log
+				defer func() { x.call.Log = log }()
+				x.call.Log = panickingLog{log}
+			}
+			return set(x)
+		},
+		opPanicsBehindChange: func(x *executor) error {
+			if err := set(x); err != nil || mended.Load() {
+				return err
+			}
+			panic("defect")
+		},
+	} {
+		commands[op] = command{mutates: true, run: run}
+		t.Cleanup(func() { commands[op] = command{} })
+	}
+	return mended
+}
+
+// startOnDisk is keptServer for a server that may end with an error.
+func startOnDisk(t *testing.T, fsys persist.FS, log io.Writer, change func(d *Data)) *Server {
+	t.Helper()
+	srv, err := Start(Config{
+		Addr: "127.0.0.1:0", EventLoops: 2, Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Data: dataOn(fsys, change),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv
+}
+
+// TestDefectAndRestart: a request that panics once it is recorded closes its connection and, if its change is half made, its table; the next start is not
+// prevented by it, whether or not it panics again.
+func TestDefectAndRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		op    codec.Opcode
+		half  bool // its change is half made
+		mends bool // the next start does not know the defect any more
+		made  bool // after the restart
+	}{
+		"in the change":                {opPanicsInChange, true, false, false},
+		"in the change, mended":        {opPanicsInChange, true, true, true},
+		"behind the change":            {opPanicsBehindChange, false, false, true},
+		"behind the change and mended": {opPanicsBehindChange, false, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mended := withDefects(t)
+			disk, log := newDisk(), &bytes.Buffer{}
+			srv := startOnDisk(t, disk, log, nil)
+			w := dial(t, srv)
+			w.ok(codec.OpCreateDict, "d", false, "a", 1)
+			w.ok(codec.OpCreateList, "other", false)
+			bad := dial(t, srv)
+			bad.write(bad.request(c.op))
+			if !bad.closed() {
+				t.Fatal("the connection stays open")
+			}
+			if c.half {
+				for _, op := range []codec.Opcode{codec.OpDictGet, codec.OpDictDelete} {
+					if e := w.fails(codec.StatusInternal, op, "d", "a"); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
+						t.Error(e)
+					}
+				}
+				if e := w.fails(codec.StatusNotDurable, codec.OpSave); !strings.Contains(e.Message, `"d"`) {
+					t.Error(e)
+				}
+			} else {
+				w.ok(codec.OpDictIncrement, "d", "a", 1)
+			}
+			w.ok(codec.OpListAppend, "other", "after")
+			if info := srv.Info(); info.Panics != 1 || (info.SpoiledTables == 1) != c.half {
+				t.Errorf("%+v", info)
+			}
+			if err := srv.Stop(context.Background()); (err != nil) != c.half {
+				t.Error(err)
+			}
+
+			mended.Store(c.mends)
+			log.Reset()
+			srv = startOnDisk(t, disk, log, nil)
+			w = dial(t, srv)
+			if has := w.ok(codec.OpDictContains, "d", "defect"); has[0] != c.made {
+				t.Error("the change is there:", has)
+			}
+			leftOut := c.half && !c.mends
+			if info := srv.Info(); (info.Data.LeftOut == 1) != leftOut || leftOut && info.Panics == 0 || info.SpoiledTables != 0 {
+				t.Errorf("%+v %+v", info, info.Data)
+			}
+			told := strings.Contains(log.String(), "left out") && strings.Contains(log.String(), "table=d") && strings.Contains(log.String(), "lsn=")
+			if told != leftOut {
+				t.Error(log.String())
+			}
+			if got := w.ok(codec.OpListAll, "other"); len(got) != 1 {
+				t.Error(got)
+			}
+			w.ok(codec.OpDictSetDefault, "d", "defect", "later") // a change only if the other was none
+			want := keptText(srv)
+
+			// killed; then by a version without the defect, whichever file is there
+			mended.Store(true)
+			for _, without := range []string{"", "data/data.cdb"} {
+				srv.flushJournal()
+				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
+					t.Fatal(err)
+				}
+				killed := fstest.NewDisk()
+				_ = killed.MkdirAll("data")
+				_ = killed.MkdirAll("data/data.cdb.journal")
+				for _, name := range disk.Names() {
+					if name != without {
+						killed.Put(name, disk.Bytes(name))
+					}
+				}
+				again := startOnDisk(t, killed, io.Discard, nil)
+				if got := keptText(again); got != want {
+					t.Errorf("without %q: after the restart\n%s\ninstead of\n%s", without, got, want)
+				}
+				stopServer(t, again)
+			}
+			stopServer(t, srv)
+		})
+	}
+}
+
+// TestManyDefects: the start after many half made changes loads a second time, not once for each.
+func TestManyDefects(t *testing.T) {
+	withDefects(t)
+	disk := newDisk()
+	srv := startOnDisk(t, disk, io.Discard, nil)
+	w := dial(t, srv)
+	const n = 20
+	for i := range n {
+		w.ok(codec.OpCreateDict, "d", false, "number", i)
+		bad := dial(t, srv)
+		bad.write(bad.request(opPanicsInChange))
+		if !bad.closed() {
+			t.Fatal("the connection stays open")
+		}
+		if i%2 == 0 {
+			w.ok(codec.OpDrop, "d")
+		} else if i < n-1 {
+			w.fails(codec.StatusInternal, codec.OpRename, "d", "e")
+			w.ok(codec.OpDrop, "d")
+		}
+	}
+	if srv.Stop(context.Background()) == nil {
+		t.Error("saved")
+	}
+	var log bytes.Buffer
+	loads := &fstest.Faults{FS: disk}
+	starts := 0
+	loads.Fail = func(_ int, op, name string) error {
+		if op == "list" && strings.HasSuffix(name, ".journal") {
+			starts++
+		}
+		return nil
+	}
+	srv = startOnDisk(t, loads, &log, nil)
+	if info := srv.Info(); info.Data.LeftOut != n || starts != 2 {
+		t.Errorf("%d requests left out, loaded %d times\n%s", info.Data.LeftOut, starts, log.String())
+	}
+	if got := dial(t, srv).ok(codec.OpDictItems, "d"); len(got) != 2 || got[1] != int64(n-1) {
+		t.Error(got)
+	}
+	stopServer(t, srv)
+}
+
+// TestManySaves: of the clients that ask for a save while one is under way, one is served by a save and the others by the same.
+func TestManySaves(t *testing.T) {
+	t.Parallel()
+	disk := newStuckDisk("write", ".part")
+	defer disk.release()
+	srv := keptServer(t, disk, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	change := w.request(codec.OpDictSet, "d", "b", 1)[8:] // its payload
+	disk.renamed = func() {                               // others go on changing something
+		log := srv.takeLog()
+		defer srv.putLog(log)
+		c := shardmap.Call{Log: log, Request: change}
+		d, _ := srv.store.Lookup(&c, []byte("d"))
+		if err := d.Dict().Set(&c, value.AppendStr(nil, "b"), []byte{1}); err != nil {
+			t.Error(err)
+		}
+	}
+	disk.stuck.Store(true)
+	var saves []*wire
+	for i := range 20 {
+		w.ok(codec.OpDictSet, "d", "a", i)
+		save := dial(t, srv)
+		save.write(save.request(codec.OpSave))
+		saves = append(saves, save)
+		for srv.besides.Load() < int64(len(saves)) || disk.waiting.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	disk.release()
+	for _, save := range saves {
+		if reply, err := save.reply(); err != nil || reply.Status != codec.StatusOK {
+			t.Error(reply.Status, err)
+		}
+	}
+	if n := disk.renames.Load(); n > 3 { // the first, one for the others, and one for what is slow to begin
+		t.Errorf("%d files for %d requests", n, len(saves))
+	}
+}
+
+// TestDefectUnderLock: a command that panics under a lock does not hold up who comes after it: the table was not changed and answers.
+func TestDefectUnderLock(t *testing.T) {
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false, "a", 1)
+	w.ok(codec.OpCreateList, "l", false, 1, 2)
+	var c shardmap.Call
+	d, _ := srv.store.Lookup(&c, []byte("d"))
+	noEncoding := []byte{0xda}
+	if err := d.Dict().Set(&c, value.AppendStr(nil, "bad"), noEncoding); err != nil {
+		t.Fatal(err)
+	}
+	l, _ := srv.store.Lookup(&c, []byte("l"))
+	if err := l.List().Append(&c, noEncoding); err != nil {
+		t.Fatal(err)
+	}
+	requests := []struct {
+		op   codec.Opcode
+		args []any
+	}{
+		{codec.OpDictIncrement, []any{"d", "bad", "x"}},
+		{codec.OpListCount, []any{"l", "x"}},
+		{codec.OpListRemove, []any{"l", "x"}},
+	}
+	for _, r := range requests {
+		for range 3 {
+			bad := dial(t, srv)
+			bad.write(bad.request(r.op, r.args...))
+			if !bad.closed() {
+				t.Errorf("%v: no panic", r.op)
+			}
+			w.ok(codec.OpDictIncrement, "d", "a", 1)
+			w.ok(codec.OpListSet, "l", 0, 7)
+		}
+	}
+	if info := srv.Info(); info.Panics != uint64(3*len(requests)) || info.SpoiledTables != 0 {
+		t.Errorf("%+v", info)
+	}
+	w.ok(codec.OpListDelete, "l", 2)
+	w.ok(codec.OpDictDelete, "d", "bad")
+}
+
+// stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck until release is called.
+type stuckDisk struct {
+	*fstest.Faults
+	stuck   atomic.Bool
+	waiting atomic.Int64
+	renames atomic.Int64
+	renamed func() // is called for each, if it is not nil
+	free    chan struct{}
+	once    sync.Once
+}
+
+func newStuckDisk(op, suffix string) *stuckDisk {
+	d := &stuckDisk{free: make(chan struct{})}
+	d.Faults = &fstest.Faults{FS: newDisk(), Fail: func(_ int, did, name string) error {
+		if did == "rename" {
+			d.renames.Add(1)
+			if d.renamed != nil {
+				d.renamed()
+			}
+		}
+		if did == op && strings.HasSuffix(name, suffix) && d.stuck.Load() {
+			d.waiting.Add(1)
+			<-d.free
+		}
+		return nil
+	}}
+	return d
+}
+
+func (d *stuckDisk) release() {
+	d.stuck.Store(false)
+	d.once.Do(func() { close(d.free) })
+}
+
+// TestStuckDiskAndLongRequests: requests that wait for the disk do not hold up long ones that do not, however many they are.
+func TestStuckDiskAndLongRequests(t *testing.T) {
+	t.Parallel()
+	many := make([]any, shardmap.InlineElements+10)
+	for i := range many {
+		many[i] = i
+	}
+	for name, c := range map[string]struct {
+		op, file string
+		waits    func(w *wire, i int) []byte
+	}{
+		"durable": {"sync", ".log", func(w *wire, _ int) []byte {
+			return codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: codec.OpListReverse, Flags: codec.FlagDurable, Args: encodeArgs(w, "l")})
+		}},
+		"save": {"write", ".part", func(w *wire, _ int) []byte { return w.request(codec.OpSave) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := newStuckDisk(c.op, c.file)
+			defer disk.release()
+			srv := keptServer(t, disk, nil)
+			w := dial(t, srv)
+			w.ok(codec.OpCreateList, append([]any{"l", false}, many...)...)
+			w.ok(codec.OpCreateDict, "d", false, "a", 1)
+			w.ok(codec.OpSave)
+			w.ok(codec.OpDictSet, "d", "a", 2)
+			disk.stuck.Store(true)
+			var waiting []*wire
+			for i := range 3 * longRequests {
+				wire := dial(t, srv)
+				wire.write(c.waits(wire, i))
+				waiting = append(waiting, wire)
+			}
+			for disk.waiting.Load() == 0 || srv.besides.Load() < int64(len(waiting)) {
+				time.Sleep(time.Millisecond)
+			}
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				for range 2 * longRequests {
+					w.ok(codec.OpDictGetMany, append([]any{"d"}, many...)...)
+					w.ok(codec.OpListReverse, "l")
+				}
+			}()
+			select {
+			case <-answered:
+			case <-time.After(20 * time.Second):
+				t.Error("long requests wait for the disk")
+			}
+			disk.release()
+			<-answered
+			for _, wire := range waiting {
+				if reply, err := wire.reply(); err != nil || reply.Status != codec.StatusOK {
+					t.Error(reply.Status, err)
+				}
+			}
+		})
+	}
+}
+
+// TestDurableWithoutChange: a durable request that changes nothing is answered once that is on disk which it tells of. Other requests are answered meanwhile.
+func TestDurableWithoutChange(t *testing.T) {
+	t.Parallel()
+	disk := newStuckDisk("sync", ".log")
+	defer disk.release()
+	srv := keptServer(t, disk, func(d *Data) { d.Fsync = persist.Never })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	disk.stuck.Store(true)
+	w.ok(codec.OpDictSet, "d", "a", 1)
+	for _, r := range []struct {
+		op   codec.Opcode
+		args []any
+	}{
+		{codec.OpDictSetDefault, []any{"d", "a", 2}},
+		{codec.OpDictCompareAndSet, []any{"d", "a", 7, 8}},
+		{codec.OpDictUpdate, []any{"d"}},
+	} {
+		w.id++
+		w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: r.op, Flags: codec.FlagDurable, Args: encodeArgs(t, r.args...)}))
+	}
+	durable := w.id
+	w.id++
+	w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: codec.OpPing}))
+	if reply, err := w.reply(); err != nil || reply.ID != w.id {
+		t.Fatalf("the first reply is that of request %d, %v", reply.ID, err)
+	}
+	for disk.waiting.Load() == 0 {
+		runtime.Gosched()
+	}
+	disk.release()
+	for id := durable - 2; id <= durable; id++ {
+		if reply, err := w.reply(); err != nil || reply.ID != id || reply.Status != codec.StatusOK {
+			t.Fatal(reply.ID, reply.Status, err)
+		}
+	}
+}

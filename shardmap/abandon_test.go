@@ -1,0 +1,278 @@
+package shardmap
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// defectiveLog is a defect in the middle of every change: the numbers are drawn, and nothing is changed yet.
+type defectiveLog struct{}
+
+func (defectiveLog) Append(uint64, uint64, []byte) { panic("defect") }
+
+// change is a call that draws numbers.
+type change struct {
+	name string
+	on   string // the table
+	make func(s *Store, c *Call) error
+}
+
+// everyChange returns calls of every kind on the dict "d", which holds even numbers, and on the list "l".
+func everyChange() []change {
+	one, two, three := []byte{1}, []byte{2}, []byte{3}
+	dict := func(f func(d *Dict, c *Call) error) func(*Store, *Call) error {
+		return func(s *Store, c *Call) error {
+			t, _ := s.Lookup(c, []byte("d"))
+			return f(t.Dict(), c)
+		}
+	}
+	list := func(f func(l *List, c *Call) error) func(*Store, *Call) error {
+		return func(s *Store, c *Call) error {
+			t, _ := s.Lookup(c, []byte("l"))
+			return f(t.List(), c)
+		}
+	}
+	long := func(c *Call, n int) int {
+		if c.Beside {
+			return n
+		}
+		return 1
+	}
+	return []change{
+		{"Set", "d", dict(func(d *Dict, c *Call) error { return d.Set(c, two, one) })},
+		{"Set a large value", "d", dict(func(d *Dict, c *Call) error { return d.Set(c, two, bytesValue(17000)) })},
+		{"SetDefault", "d", dict(func(d *Dict, c *Call) error {
+			_, err := d.SetDefault(c, nil, msgp.AppendInt(nil, 1000), one)
+			return err
+		})},
+		{"Update", "d", dict(func(d *Dict, c *Call) error {
+			n := long(c, InlineElements+1)
+			return d.Update(c, packedInts(2*n), n)
+		})},
+		{"Pop", "d", dict(func(d *Dict, c *Call) error { _, err := d.Pop(c, nil, two); return err })},
+		{"PopItem", "d", dict(func(d *Dict, c *Call) error { _, err := d.PopItem(c, nil); return err })},
+		{"Dict.Delete", "d", dict(func(d *Dict, c *Call) error { return d.Delete(c, two) })},
+		{"Dict.Clear", "d", dict(func(d *Dict, c *Call) error { return d.Clear(c) })},
+		{"Increment", "d", dict(func(d *Dict, c *Call) error { _, err := d.Increment(c, nil, two, one); return err })},
+		{"CompareAndSet", "d", dict(func(d *Dict, c *Call) error { _, err := d.CompareAndSet(c, two, three, one); return err })},
+		{"Append", "l", list(func(l *List, c *Call) error { return l.Append(c, one) })},
+		{"Extend", "l", list(func(l *List, c *Call) error { n := long(c, InlineElements+1); return l.Extend(c, packedInts(n), n) })},
+		{"Insert", "l", list(func(l *List, c *Call) error { return l.Insert(c, 1, one) })},
+		{"List.Set", "l", list(func(l *List, c *Call) error { return l.Set(c, 1, one) })},
+		{"List.Delete", "l", list(func(l *List, c *Call) error { return l.Delete(c, 1) })},
+		{"List.Pop", "l", list(func(l *List, c *Call) error { _, err := l.Pop(c, nil, 1); return err })},
+		{"Remove", "l", list(func(l *List, c *Call) error { return l.Remove(c, one) })},
+		{"Reverse", "l", list(func(l *List, c *Call) error { return l.Reverse(c) })},
+		{"Sort", "l", list(func(l *List, c *Call) error { return l.Sort(c, nil, true) })},
+		{"SetSlice", "l", list(func(l *List, c *Call) error { return l.SetSlice(c, nil, nil, nil, packedInts(3), 3) })},
+		{"DelSlice", "l", list(func(l *List, c *Call) error { return l.DelSlice(c, nil, nil, nil) })},
+		{"List.Clear", "l", list(func(l *List, c *Call) error { return l.Clear(c) })},
+		{"Create a dict", "new", func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindDict, packedInts(4), 2); return err }},
+		{"Create a list", "new", func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindList, packedInts(4), 4); return err }},
+		{"Drop", "d", func(s *Store, c *Call) error { return s.Drop(c, "d") }},
+		{"Rename", "l", func(s *Store, c *Call) error { return s.Rename(c, "l", "new") }},
+	}
+}
+
+func packedInts(n int) (packed []byte) {
+	for i := range n {
+		packed = msgp.AppendInt(packed, i)
+	}
+	return packed
+}
+
+// twoTables returns a store with the tables that everyChange is for.
+func twoTables(t *testing.T) *Store {
+	t.Helper()
+	s := NewStore()
+	s.leastSplit = 8
+	for name, kind := range map[string]Kind{"d": KindDict, "l": KindList} {
+		if _, err := s.Create(&Call{Beside: true}, name, kind, packedInts(200), 200/int(3-kind)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// panics calls f, which is to panic, and abandons the call.
+func panics(t *testing.T, c *Call, f func()) (spoiled *Table) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if recover() == nil {
+			t.Fatal("no panic")
+		}
+		c.Log = nil
+		spoiled = c.Abandon()
+	}()
+	f()
+	return nil
+}
+
+// inTime fails the test if f does not return: it waits for a lock that nobody gives back.
+func inTime(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s: hangs", what)
+	}
+}
+
+// TestDefectInChange: a panic in the middle of a change leaves no lock and no gate, whatever the change. Its table answers ErrSpoiled from then on, until it is dropped;
+// the other one does not notice.
+func TestDefectInChange(t *testing.T) {
+	for _, beside := range []bool{false, true} {
+		for _, first := range everyChange() {
+			t.Run(fmt.Sprintf("%s, beside %v", first.name, beside), func(t *testing.T) {
+				s := twoTables(t)
+				c := &Call{Beside: beside, Log: defectiveLog{}}
+				spoiled := panics(t, c, func() { _ = first.make(s, c) })
+				if spoiled == nil {
+					t.Fatal("no table is spoiled")
+				}
+				for _, next := range everyChange() {
+					for _, mode := range []bool{false, true} {
+						_, there := s.Lookup(&Call{}, []byte(next.on))
+						_, taken := s.Lookup(&Call{}, []byte("new"))
+						if next.name == "Drop" || taken && (next.on == "new" || next.name == "Rename") || !there && next.on != "new" {
+							continue
+						}
+						inTime(t, next.name, func() {
+							err := next.make(s, &Call{Beside: mode})
+							if onIt := next.on == first.on && there; onIt != errors.Is(err, ErrSpoiled) {
+								t.Errorf("then %s, beside %v: %v", next.name, mode, err)
+							}
+						})
+					}
+				}
+				inTime(t, "reading", func() { readSpoiled(t, s, spoiled) })
+				inTime(t, "dropping", func() {
+					_, there := s.Lookup(&Call{}, []byte(first.on))
+					if n := s.Stats().Spoiled; n != 1 {
+						t.Errorf("%d tables are spoiled", n)
+					}
+					if err := s.Drop(&Call{}, first.on); there && err != nil {
+						t.Error(err)
+					}
+					if _, err := s.Create(&Call{}, first.on, KindDict, nil, 0); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// readSpoiled looks that no read gives what a spoiled table holds, if it is there.
+func readSpoiled(t *testing.T, s *Store, spoiled *Table) {
+	for _, beside := range []bool{false, true} {
+		c := &Call{Beside: beside}
+		if found, _ := s.Lookup(c, []byte(spoiled.Name())); found != spoiled {
+			return
+		}
+		var errs []error
+		if d := spoiled.Dict(); d != nil {
+			_, err1 := d.Get(c, nil, []byte{1})
+			_, _, err2 := d.AppendAll(c, nil, Items)
+			_, _, _, err3 := d.Scan(c, nil, 0, 1)
+			_, err4 := d.View(c)
+			_, err5 := d.GetMany(c, nil, []byte{1}, 1)
+			errs = []error{err1, err2, err3, err4, err5}
+		} else {
+			l := spoiled.List()
+			_, err1 := l.Get(c, nil, 0)
+			_, _, err2 := l.AppendAll(c, nil)
+			_, err3 := l.View(c)
+			_, err4 := l.Count(c, []byte{1})
+			_, err5 := l.Contains(c, []byte{1})
+			errs = []error{err1, err2, err3, err4, err5}
+		}
+		for i, err := range errs {
+			if !errors.Is(err, ErrSpoiled) {
+				t.Errorf("read %d, beside %v: %v", i+1, beside, err)
+			}
+		}
+	}
+	v := s.View(&Call{})
+	defer v.Close()
+	for _, table := range v.Tables() {
+		if table.Dict() != nil {
+			for range table.Dict().Drain() { //nolint:revive // as a save does
+			}
+		} else {
+			table.List().Len()
+		}
+		if err := table.Err(); errors.Is(err, ErrSpoiled) != (table.table == spoiled) {
+			t.Errorf("a view of %s: %v", table.table.Name(), err)
+		}
+	}
+}
+
+// TestDefectInRead: a panic in a call that has changed nothing leaves no lock, and the table as it was.
+func TestDefectInRead(t *testing.T) {
+	noEncoding := []byte{0xda}
+	s := twoTables(t)
+	c := &Call{}
+	found, _ := s.Lookup(c, []byte("d"))
+	d := found.Dict()
+	found, _ = s.Lookup(c, []byte("l"))
+	l := found.List()
+	if err := errors.Join(d.Set(c, []byte{1}, noEncoding), l.Set(c, 0, noEncoding)); err != nil {
+		t.Fatal(err)
+	}
+	str := msgp.AppendString(nil, "x")
+	for name, read := range map[string]func(){
+		"Increment":     func() { _, _ = d.Increment(c, nil, []byte{1}, str) },
+		"CompareAndSet": func() { _, _ = d.CompareAndSet(c, []byte{1}, str, str) },
+		"Contains":      func() { _, _ = l.Contains(c, str) },
+		"Count":         func() { _, _ = l.Count(c, str) },
+		"Remove":        func() { _ = l.Remove(c, str) },
+		"Sort":          func() { _ = l.Sort(c, nil, false) },
+	} {
+		for _, beside := range []bool{false, true} {
+			c.Beside = beside
+			if spoiled := panics(t, c, read); spoiled != nil {
+				t.Errorf("%s, beside %v: spoils", name, beside)
+			}
+			inTime(t, name, func() {
+				if err := errors.Join(d.Set(&Call{}, []byte{2}, str), l.Append(&Call{}, str), l.Reverse(&Call{Beside: true}), l.Reverse(&Call{Beside: true})); err != nil {
+					t.Errorf("after %s, beside %v: %v", name, beside, err)
+				}
+			})
+		}
+	}
+}
+
+// TestDefectInSplit: the halves of a shard whose split panics are not left locked.
+func TestDefectInSplit(t *testing.T) {
+	s := twoTables(t)
+	c := &Call{}
+	found, _ := s.Lookup(c, []byte("d"))
+	d := found.Dict()
+	d.dir.Load().each(func(s *shard) { s.entry(0).loc = 1 << 31 })
+	spoiled := panics(t, c, func() {
+		for i := range 1000 {
+			_ = d.Set(c, msgp.AppendInt(nil, 1000+i), []byte{1})
+		}
+	})
+	if spoiled != found || len(c.held) > 0 {
+		t.Fatal(spoiled, len(c.held))
+	}
+	inTime(t, "after a split", func() {
+		for i := range 100 {
+			if _, err := d.Get(&Call{Beside: true}, nil, msgp.AppendInt(nil, i)); !errors.Is(err, ErrSpoiled) {
+				t.Error(err)
+			}
+		}
+		if err := s.Drop(&Call{}, "d"); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -9,7 +9,7 @@ var (
 	ErrLong = errors.New("shardmap: too much work for an inline call")
 	// ErrTooLarge is returned by GetMany when the values found have more than MaxResultBytes. Ask for less at once.
 	ErrTooLarge = errors.New("shardmap: result too large")
-	// ErrBusy is returned when a long write owns the table. Table.Wait tells when it is over.
+	// ErrBusy is returned when a long write owns the table, or when the table was replaced: look it up again. Table.Wait tells when it is over.
 	ErrBusy = errors.New("shardmap: table is owned by a long write")
 )
 
@@ -21,6 +21,8 @@ var (
 	ErrTableExists = errors.New("shardmap: table exists")
 	// ErrNotEmpty is returned by Adopt when there are tables.
 	ErrNotEmpty = errors.New("shardmap: the store has tables")
+	// ErrClock is returned by Adopt and Replace when the clock has come to the number that they are to draw.
+	ErrClock = errors.New("shardmap: the clock is too far")
 	// ErrKind is returned when a table is not of the kind that was asked for.
 	ErrKind = errors.New("shardmap: wrong table kind")
 )

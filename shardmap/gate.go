@@ -29,18 +29,25 @@ const (
 
 // enter makes the caller the owner, after earlier owners. It blocks: never call it on an event loop but for a table nobody else knows yet.
 func (g *gate) enter() *hold {
-	h := &hold{over: make(chan struct{})}
 	for {
-		g.mu.Lock()
-		owner := g.sign.Load()
+		h, owner := g.tryEnter()
 		if owner == nil {
-			g.sign.Store(h)
-			g.mu.Unlock()
 			return h
 		}
-		g.mu.Unlock()
 		<-owner.over
 	}
+}
+
+// tryEnter makes the caller the owner, unless there is one, which it returns then.
+func (g *gate) tryEnter() (h, owner *hold) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if owner = g.sign.Load(); owner != nil {
+		return nil, owner
+	}
+	h = &hold{over: make(chan struct{})}
+	g.sign.Store(h)
+	return h, nil
 }
 
 // leave opens the gate and wakes those who wait.

@@ -48,9 +48,9 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 		return nil, err
 	}
 	c.Version, vs = l.draw(c, 1)
-	l.table.dropped.Store(true)
-	l.rope.Clear()
-	l.unlockChanged()
+	l.table.fate.Store(dropped)
+	l.rope.Clear() // the length stays, for whoever is on the way to read it
+	l.mu.Unlock()
 	return vs, nil
 }
 
@@ -71,7 +71,7 @@ func (l *List) Len() int { return int(l.length.Load()) }
 func (l *List) lockToRead(c *Call) error {
 	for {
 		l.mu.Lock()
-		if l.filled && !l.table.lost(c) {
+		if l.filled && l.table.lost(c) == nil {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -94,7 +94,7 @@ func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
 		l.mu.Lock()
-		if !l.table.closed(c) && !l.table.dropped.Load() {
+		if !l.table.closed(c) && l.table.fate.Load() == present {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -105,10 +105,10 @@ func (l *List) lockToWrite(c *Call) error {
 
 // meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
 func (l *List) meet(c *Call) error {
-	lost := l.table.lost(c)
+	err := l.table.lost(c)
 	l.mu.Unlock()
-	if lost {
-		return ErrNoTable
+	if err != nil {
+		return err
 	}
 	return l.table.gate.meet(c)
 }
@@ -154,9 +154,9 @@ func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k i
 	h := l.table.gate.enter()
 	defer l.table.gate.leave(h)
 	l.mu.Lock()
-	if l.table.lost(c) {
+	if err := l.table.lost(c); err != nil {
 		l.mu.Unlock()
-		return ErrNoTable
+		return err
 	}
 	old := l.freeze()
 	l.mu.Unlock()

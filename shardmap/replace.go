@@ -26,7 +26,7 @@ func logNothing(c *Call, first, n uint64) {
 	}
 }
 
-// drawTo draws the numbers up to lsn; false: it was drawn already.
+// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request. False: it was drawn already.
 func (s *Store) drawTo(c *Call, lsn uint64) bool {
 	for {
 		last := s.Clock()
@@ -34,7 +34,10 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 			return false
 		}
 		if s.clock.CompareAndSwap(last, lsn) {
-			logNothing(c, last+1, lsn-last)
+			logNothing(c, last+1, lsn-last-1)
+			if c.Log != nil {
+				c.Log.Append(lsn, 1, c.Request)
+			}
 			return true
 		}
 	}

@@ -40,8 +40,9 @@ type controlSocket struct {
 
 // controlRequest is one line.
 type controlRequest struct {
-	Do   string `json:"do"`   // "save" or "load"
-	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
+	Do      string `json:"do"`      // "save" or "load"
+	Path    string `json:"path"`    // of a .cdb file, relative to the data directory; "": the server's own
+	Replace bool   `json:"replace"` // of "load": the tables of the file take the place of all that there are
 }
 
 // controlReply is the line that answers it.
@@ -195,7 +196,7 @@ func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileI
 	case req.Do == "save":
 		info, err = s.saveTo(file)
 	case req.Do == "load":
-		info, err = s.load(file)
+		info, err = s.load(file, req.Replace)
 	default:
 		err = fmt.Errorf("%q is not known: a request says save or load", req.Do)
 	}

@@ -45,7 +45,7 @@ func ask(t *testing.T, srv *Server, line string) string {
 	return reply
 }
 
-// TestControlLoad: a file saved by one server is taken in whole by another, versions and order included; what follows is kept like anything else,
+// TestControlLoad: a file saved by one server is taken in whole by another, in order; what follows is kept like anything else,
 // through a crash, and with the file before too.
 func TestControlLoad(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestControlLoad(t *testing.T) {
 	if reply := ask(t, first, `{"do":"save","path":"copy.cdb"}`); !strings.Contains(reply, `"ok":true`) {
 		t.Fatal(reply)
 	}
-	want := keptText(first)
+	want := contentOf(first)
 	w.ok(codec.OpDictSet, "d", "after", 1)
 
 	second := controlled(t, to)
@@ -70,7 +70,7 @@ func TestControlLoad(t *testing.T) {
 	if reply := ask(t, second, load); !strings.Contains(reply, `"ok":true`) {
 		t.Fatal(reply)
 	}
-	if got := keptText(second); got != want {
+	if got := contentOf(second); got != want {
 		t.Fatalf("loaded\n%s\ninstead of\n%s", got, want)
 	}
 	someMore := func() { v.ok(codec.OpDictIncrement, "d", "n", 3) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"cyberdb-fast/persist"
@@ -13,110 +12,150 @@ import (
 )
 
 const (
-	// loadAhead is how far the clock may go on while a file is loaded: its tables are taken in as of a number that is chosen before.
-	loadAhead = 1 << 20
+	// loadAhead is how far the clock may go on, beyond one number for each byte that is read, from when a file is begun to be loaded until its tables are
+	// there: they are of a number that is chosen before.
+	loadAhead = 1 << 26
 	// loadSuffix is that of a file that is made while another is loaded, and takes the data file's name at the end.
 	loadSuffix = ".load"
 )
 
-// load takes in the tables of a .cdb file while the server runs and has no tables: all at one moment or none, and on disk before anybody sees them.
+// loadMark is what the journal has of a load: it is no request, and cannot be made again.
+var loadMark = []byte("load")
+
+// load takes in the tables of a file while the server runs: all at one moment or none, and on disk before anybody sees them. With replace they take the
+// place of all tables that there are; without it there must be none.
 //
-// A crash in between leaves what was there before: the file that holds the tables takes the data file's name in the moment in which they are taken in.
-func (s *saver) load(name string) (info persist.FileInfo, err error) {
+// A copy of the file, as one of this database and of a number that the clock has not come to, takes the data file's name. From then on a start finds
+// the new tables, and nothing of what the journal has until that number: until it is drawn, and the tables are exchanged, that belongs to the old
+// ones. A crash before leaves what was there.
+func (s *saver) load(name string, replace bool) (info persist.FileInfo, err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	if err := s.loadable(); err != nil {
+	if err := s.loadable(replace); err != nil {
 		return info, err
 	}
-	data := &s.srv.cfg.Data
-	r, err := persist.Open(data.FS, name)
+	from, err := s.srv.openSource(name)
 	if err != nil {
 		return info, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+	defer func() { err = errors.Join(err, from.close()) }()
 	log := s.srv.takeLog()
 	defer s.srv.putLog(log)
-	call := &shardmap.Call{Log: log.orNil(), Beside: true}
-
-	from := r.Info()
-	at := max(s.srv.store.Clock(), from.LSN) + loadAhead
-	if at > shardmap.MaxLSN-loadAhead {
-		return info, fmt.Errorf("%s: its clock is at %d, which leaves no room", name, from.LSN)
-	}
-	s.srv.store.Draw(call, from.LSN) // what is restored has lower numbers
-	in := &takingIn{}
-	in.log, in.store, in.done = s.srv.log, s.srv.store, in.keep
-	defer func() {
-		if err != nil {
-			in.discard()
-		}
-	}()
-	part := data.File + loadSuffix
-	if info, err = s.copyIn(r, in, part, persist.Stamp{Database: s.database, LSN: at, Created: time.Now()}); err != nil {
-		return info, err
-	}
-	grown, renaming := int64(0), false
-	err = s.srv.store.Adopt(call, in.tables, at, func() error {
-		if j := s.srv.journal; j != nil {
-			grown = j.Grown()
-			if err := j.Sync(at); err != nil { // the journal is never behind the file
-				return err
-			}
-		}
-		renaming = true
-		return persist.Replace(data.FS, part, data.File)
-	})
-	if errors.Is(err, shardmap.ErrNotEmpty) {
-		err = s.loadable()
+	l := loading{saver: s, call: &shardmap.Call{Log: log.orNil(), Beside: true, Request: loadMark}, part: s.srv.cfg.Data.File + loadSuffix}
+	if info, err = l.prepare(from); err == nil {
+		err = l.exchange(replace)
 	}
 	if err != nil {
-		_ = data.FS.Remove(part) // what counts is why nothing was loaded
-		if renaming {            // the data file may be the new one already: it does not stay
-			s.savedAgain()
-		}
-		return info, err
+		return info, l.undo(err)
 	}
-	s.loaded(name, info, grown)
+	s.loaded(name, info)
 	return info, nil
 }
 
 // loadable returns an error if tables cannot be taken in.
-func (s *saver) loadable() error {
-	if n := s.srv.store.Len(); n > 0 {
-		return fmt.Errorf("the server has %d tables: a file is loaded into an empty server only; drop them first, or restart with --file", n)
+func (s *saver) loadable(replace bool) error {
+	if n := s.srv.store.Len(); n > 0 && !replace {
+		return fmt.Errorf(`the server has %d tables: a file is loaded into an empty server only, unless the request says "replace":true, `+
+			"which puts the file's tables in the place of all these", n)
 	}
 	return s.srv.writable()
 }
 
-// copyIn loads a file, and writes it once more as one of this database.
-func (s *saver) copyIn(r *persist.Reader, in *takingIn, part string, stamp persist.Stamp) (persist.FileInfo, error) {
-	fsys := s.srv.cfg.Data.FS
-	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+// loading is one load.
+type loading struct {
+	*saver
+	call *shardmap.Call
+	part string // the copy of the file
+
+	in       *takingIn
+	at       uint64 // the number that the tables are of
+	renaming bool   // the data file may be the copy already
+}
+
+// prepare restores the tables beside the store, and writes the copy.
+func (l *loading) prepare(from *source) (persist.FileInfo, error) {
+	store := l.srv.store
+	n := from.items + uint64(from.tables)
+	if left := shardmap.MaxLSN - store.Clock(); n > left || left-n < uint64(from.bytes)+2*loadAhead {
+		return persist.FileInfo{}, fmt.Errorf("the file holds %d items, and the clock, which is at %d, leaves no room for so many", n, store.Clock())
+	}
+	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.srv.memory.admit)
+	l.at = store.Clock() + uint64(from.bytes) + loadAhead
+	fsys := l.srv.cfg.Data.FS
+	if err := fsys.Remove(l.part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
 		return persist.FileInfo{}, err
 	}
-	return persist.WriteFile(fsys, part, stamp, persist.S2, func(w *persist.Writer) error {
-		in.copy = w
-		if err := r.Load(runtime.GOMAXPROCS(0), in, nil); err != nil {
-			return err
-		}
-		if err := in.finish(); err != nil {
-			return err
-		}
-		return in.distinct()
+	stamp := persist.Stamp{Database: l.database, LSN: l.at, Created: time.Now()}
+	return persist.WriteFile(fsys, l.part, stamp, persist.S2, func(w *persist.Writer) error {
+		l.in.copy = w
+		return errors.Join(from.load(l.in), l.in.finish())
 	})
 }
 
-// loaded notes what the data file is from here on, and saves once more: the file before it is none that the journal goes on from.
-func (s *saver) loaded(name string, info persist.FileInfo, grown int64) {
+// exchange makes the tables last, and then puts them among the store's. The old ones are served meanwhile.
+func (l *loading) exchange(replace bool) error {
+	store := l.srv.store
+	if !replace {
+		err := store.Adopt(l.call, l.in.tables, l.at, l.keep)
+		if errors.Is(err, shardmap.ErrNotEmpty) {
+			return l.loadable(false)
+		}
+		return err
+	}
+	if err := l.keep(); err != nil {
+		return err
+	}
+	return store.Replace(l.call, l.in.tables, l.at)
+}
+
+// keep gives the copy the data file's name.
+func (l *loading) keep() error {
+	if l.srv.store.Clock()+loadAhead/2 > l.at {
+		return errors.New("so much was changed while the file was read that its tables would come too late: nothing was loaded, try again")
+	}
+	if err := l.srv.writable(); err != nil {
+		return err
+	}
+	data := &l.srv.cfg.Data
+	l.renaming = true
+	if err := persist.Replace(data.FS, l.part, data.File); err != nil {
+		return err
+	}
+	_ = data.FS.Remove(persist.PrevName(data.File)) // the journal goes on from the copy alone; the next save replaces it anyway
+	return nil
+}
+
+// undo leaves what there was, after an error, which it returns.
+func (l *loading) undo(err error) error {
+	data := &l.srv.cfg.Data
+	if l.in != nil {
+		l.in.discard()
+	}
+	_ = data.FS.Remove(l.part) // what counts is why nothing was loaded
+	if !l.renaming {
+		return err
+	}
+	if problem := l.savedAgain(); problem != nil {
+		return fmt.Errorf("%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of the file (%w)", err, problem)
+	}
+	_ = data.FS.Remove(persist.PrevName(data.File)) // the copy, perhaps
+	return err
+}
+
+// loaded notes what the data file is from here on, and saves once more, so that there is a file before it again.
+func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
-	s.file, s.previous, s.grown = info, info.LSN, grown
+	s.file, s.previous = info, info.LSN
+	if s.srv.journal != nil {
+		s.grown = s.srv.journal.Grown()
+	}
 	s.mu.Unlock()
 	s.srv.log.Info("loaded", slog.String("file", name), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items), slog.Uint64("clock", info.LSN))
-	s.savedAgain()
+	_ = s.savedAgain() // logged
 }
 
 // savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as after every save.
-func (s *saver) savedAgain() {
+func (s *saver) savedAgain() error {
 	info, err := s.write(s.srv.cfg.Data.File)
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
@@ -126,69 +165,5 @@ func (s *saver) savedAgain() {
 	if err != nil {
 		s.srv.log.Error("not saved after loading; the server goes on and tries again", slog.Any("error", err))
 	}
-}
-
-// takingIn restores tables that nobody sees yet, and copies them to a file.
-type takingIn struct {
-	restoring
-	tables []*shardmap.Restorer
-	names  map[string]bool
-	twice  string // a name that two tables bear
-	copy   *persist.Writer
-}
-
-func (in *takingIn) keep(r *shardmap.Restorer) error {
-	in.tables = append(in.tables, r)
-	return nil
-}
-
-// Table implements persist.Loader.
-func (in *takingIn) Table(t persist.Table) error {
-	if in.names == nil {
-		in.names = make(map[string]bool)
-	}
-	if in.names[t.Name] {
-		in.twice = t.Name
-	}
-	in.names[t.Name] = true
-	if err := in.copy.Table(t); err != nil {
-		return err
-	}
-	return in.restoring.Table(t)
-}
-
-// Block implements persist.Loader.
-func (in *takingIn) Block(b *persist.Block) error {
-	if in.kind == persist.List {
-		for val := range b.Elements() {
-			if err := in.copy.Element(val); err != nil {
-				return err
-			}
-		}
-	} else {
-		for e := range b.Entries() {
-			if err := in.copy.Entry(e); err != nil {
-				return err
-			}
-		}
-	}
-	return in.restoring.Block(b)
-}
-
-// distinct returns an error if two tables bear one name.
-func (in *takingIn) distinct() error {
-	if in.twice != "" {
-		return fmt.Errorf("loop: the file holds two tables of the name %q", in.twice)
-	}
-	return nil
-}
-
-// discard frees what was restored.
-func (in *takingIn) discard() {
-	if in.table != nil {
-		in.table.Discard()
-	}
-	for _, r := range in.tables {
-		r.Discard()
-	}
+	return err
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,6 +65,9 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	if len(payload) == 0 {
 		store.SetClock(lsn + n - 1)
 		return nil
+	}
+	if bytes.Equal(payload, loadMark) {
+		return fmt.Errorf("loop: replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
 	}
 	req, err := codec.ParsePayload(payload)
 	if err != nil {

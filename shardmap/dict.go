@@ -74,8 +74,8 @@ func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 
 // meet decides how a call goes on that met a retired shard or a closed table: nil means that it is to be made again.
 func (d *Dict) meet(c *Call) error {
-	if d.table.lost(c) {
-		return ErrNoTable
+	if err := d.table.lost(c); err != nil {
+		return err
 	}
 	if d.table.gate.shut() {
 		return d.table.gate.meet(c)

@@ -79,17 +79,8 @@ func (c *Call) release() {
 
 // lockWhole locks all shards for a change to the table itself, and leaves them in Call.held. Errors: ErrNoTable; ErrBusy if a long write owns the table.
 func (d *Dict) lockWhole(c *Call) error {
-	dir := d.dir.Load()
-	for ok := false; !ok; dir = d.dir.Load() {
-		c.release()
-		ok = true
-		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
-			ok = c.hold(dir.shards[i])
-		}
-		if d.table.dropped.Load() {
-			c.release()
-			return ErrNoTable
-		}
+	if !d.holdAll(c) {
+		return ErrNoTable
 	}
 	if d.table.owned() {
 		c.release()
@@ -98,25 +89,47 @@ func (d *Dict) lockWhole(c *Call) error {
 	return nil
 }
 
+// holdAll locks all shards, none of them retired, and leaves them in Call.held; false, and nothing held: the table was dropped.
+func (d *Dict) holdAll(c *Call) bool {
+	for {
+		dir := d.dir.Load()
+		ok := true
+		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
+			ok = c.hold(dir.shards[i])
+		}
+		switch {
+		case d.table.fate.Load() == dropped:
+			c.release()
+			return false
+		case ok:
+			return true
+		}
+		c.release()
+	}
+}
+
 // own makes the caller the owner of the dict: no call but those of views acts on it until the gate is left.
 func (d *Dict) own(c *Call) (*hold, error) {
 	h := d.table.gate.enter()
 	if h == nil {
 		return nil, ErrSpoiled
 	}
-	d.dir.Load().each(func(s *shard) {
-		s.mu.Lock()   // calls that came before the sign have ended
-		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
-	})
-	err := error(nil)
-	switch {
-	case d.table.lost(c):
-		err = ErrNoTable
-	case d.table.gate.isSpoiled():
-		err = ErrSpoiled
-	default:
+	d.pass()
+	err := d.table.lost(c)
+	if err == nil {
+		err = d.table.err()
+	}
+	if err == nil {
 		return h, nil
 	}
 	d.table.gate.leave(h)
 	return nil, err
+}
+
+// pass goes once through every lock: calls that came before the gate's sign have ended then.
+func (d *Dict) pass() {
+	d.dir.Load().each(func(s *shard) {
+		s.mu.Lock()
+		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
+	})
 }

@@ -34,12 +34,14 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	cut := d.store.newCut(c, d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
-	// A drop before the cut has handed nothing to it.
-	gone := d.table.dropped.Load() && s.frozenAt < cut.number || d.table.renamed(c)
+	err := d.table.lost(c)
+	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) { // it was handed over since: the cut came before
+		err = nil
+	}
 	s.mu.Unlock()
-	if gone {
+	if err != nil {
 		cut.close()
-		return nil, ErrNoTable
+		return nil, err
 	}
 	v := newDictView(cut, d)
 	if err := v.Err(); err != nil {
@@ -154,7 +156,7 @@ func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 		s.mu.Unlock()
 		if !handed {
 			if retired { // by a mutation before the cut, or the view was closed meanwhile
-				if d.table.dropped.Load() {
+				if d.table.fate.Load() != present {
 					return shards
 				}
 				continue

@@ -76,18 +76,22 @@ func (d *Dict) drop(c *Call) (vs *viewList, err error) {
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	d.table.dropped.Store(true)
+	d.table.fate.Store(dropped)
 	if d.table.gate.isSpoiled() { // its memory stays where it is: who knows what is in it
 		c.complete()
 		c.release()
 		return w.views, nil
 	}
-	for _, s := range c.held {
-		s.handover(&w)
-		d.size.Add(-int64(s.live))
-	}
+	c.handHeld(&w)
 	d.retireHeld(c, &w)
 	return w.views, nil
+}
+
+// handHeld hands all shards over, which are held.
+func (c *Call) handHeld(w *write) {
+	for _, s := range c.held {
+		s.handover(w)
+	}
 }
 
 // retireHeld retires all shards, which are held and have been handed over, lets them go and has their memory freed.

@@ -9,7 +9,7 @@ var (
 	ErrLong = errors.New("shardmap: too much work for an inline call")
 	// ErrTooLarge is returned by GetMany when the values found have more than MaxResultBytes. Ask for less at once.
 	ErrTooLarge = errors.New("shardmap: result too large")
-	// ErrBusy is returned when a long write owns the table. Table.Wait tells when it is over.
+	// ErrBusy is returned when a long write owns the table, or when the table was replaced: look it up again. Table.Wait tells when it is over.
 	ErrBusy = errors.New("shardmap: table is owned by a long write")
 )
 
@@ -23,6 +23,8 @@ var (
 	ErrNotEmpty = errors.New("shardmap: the store has tables")
 	// ErrSpoiled is returned when a defect has left the table half changed. It can be dropped, and nothing else; see Call.Abandon.
 	ErrSpoiled = errors.New("shardmap: table left half changed by a defect")
+	// ErrClock is returned by Adopt and Replace when the clock has come to the number that they are to draw.
+	ErrClock = errors.New("shardmap: the clock is too far")
 	// ErrKind is returned when a table is not of the kind that was asked for.
 	ErrKind = errors.New("shardmap: wrong table kind")
 )

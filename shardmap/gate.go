@@ -37,21 +37,28 @@ var spoiled = func() *hold {
 // enter makes the caller the owner, after earlier owners; nil: the table is spoiled. It blocks: never call it on an event loop but for a table nobody else
 // knows yet.
 func (g *gate) enter() *hold {
-	h := &hold{over: make(chan struct{})}
 	for {
-		g.mu.Lock()
-		owner := g.sign.Load()
+		h, owner := g.tryEnter()
 		if owner == nil {
-			g.sign.Store(h)
-			g.mu.Unlock()
 			return h
 		}
-		g.mu.Unlock()
 		if owner == spoiled {
 			return nil
 		}
 		<-owner.over
 	}
+}
+
+// tryEnter makes the caller the owner, unless there is one, which it returns then; spoiled: there will be none any more.
+func (g *gate) tryEnter() (h, owner *hold) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if owner = g.sign.Load(); owner != nil {
+		return nil, owner
+	}
+	h = &hold{over: make(chan struct{})}
+	g.sign.Store(h)
+	return h, nil
 }
 
 // spoil shuts the gate for good; false: it was so already. An owner that has not begun its change finds out.

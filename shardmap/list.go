@@ -48,9 +48,10 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 		return nil, err
 	}
 	c.Version, vs = l.draw(c, 1)
-	l.table.dropped.Store(true)
-	l.rope.Clear()
-	l.unlockChanged(c)
+	l.table.fate.Store(dropped)
+	l.rope.Clear() // the length stays, for whoever is on the way to read it
+	c.complete()
+	c.unlock()
 	return vs, nil
 }
 
@@ -71,7 +72,7 @@ func (l *List) Len() int { return int(l.length.Load()) }
 func (l *List) lockToRead(c *Call) error {
 	for {
 		c.lock(&l.mu)
-		if l.filled && !l.table.lost(c) && !l.table.gate.isSpoiled() {
+		if l.filled && l.table.lost(c) == nil && !l.table.gate.isSpoiled() {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -95,7 +96,7 @@ func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
 		c.lock(&l.mu)
-		if !l.table.closed(c) && !l.table.dropped.Load() {
+		if !l.table.closed(c) && l.table.fate.Load() == present {
 			return nil
 		}
 		if err := l.meet(c); err != nil {
@@ -106,10 +107,10 @@ func (l *List) lockToWrite(c *Call) error {
 
 // meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
 func (l *List) meet(c *Call) error {
-	lost := l.table.lost(c)
+	err := l.table.lost(c)
 	c.unlock()
-	if lost {
-		return ErrNoTable
+	if err != nil {
+		return err
 	}
 	return l.table.gate.meet(c)
 }

@@ -40,7 +40,7 @@ const (
 )
 
 // Restore begins a table as it was: created is the LSN of its creation (TableView.Created), length how many entries a dict is expected to have.
-// The clock has been set to the last LSN of what is restored. Until Done nobody else but other Restorers uses the store, unless it is Adopt that ends all.
+// The clock has been set to the last LSN of what is restored. Until Done nobody else but other Restorers uses the store, unless it is Adopt or Replace that ends all.
 //
 // Errors: ErrKind; created is not on the clock.
 func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Restorer, error) {
@@ -214,54 +214,13 @@ func (r *Restorer) Elements(packed []byte, n int) error {
 	return nil
 }
 
-// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN at, which it makes the last one drawn. Nobody may
-// hold a view of the store. What makes the tables last is keep's to do: it is called before anybody sees them, while creations, drops and renames
-// wait, and its error ends Adopt. All names must differ.
-//
-// Errors, after which no table is there: ErrNotEmpty; the clock is beyond at; that of keep.
-func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tables.Size() > 0 {
-		return ErrNotEmpty
-	}
-	if !s.drawTo(c, at) {
-		return fmt.Errorf("shardmap: tables of LSN %d: the clock is at %d", at, s.Clock())
-	}
-	if err := keep(); err != nil {
-		return err
-	}
-	for _, r := range tables {
-		r.finish()
-		s.tables.Store(r.name, r.table)
-	}
-	return nil
-}
-
-// Draw draws the numbers up to lsn, if they are not drawn yet, for nothing.
-func (s *Store) Draw(c *Call, lsn uint64) {
-	for !s.drawTo(c, lsn) && s.Clock() < lsn {
-	}
-}
-
-// drawTo draws the numbers up to lsn; it says whether lsn is the last one drawn.
-func (s *Store) drawTo(c *Call, lsn uint64) bool {
-	for last := s.Clock(); last < lsn; last = s.Clock() {
-		n := min(lsn-last, mostDrawn)
-		if s.clock.CompareAndSwap(last, last+n) && c.Log != nil {
-			c.Log.Append(last+1, n, nil)
-		}
-	}
-	return s.Clock() == lsn
-}
-
 // Done puts the table among the store's. Errors: ErrTableExists.
 func (r *Restorer) Done() error {
 	r.finish()
 	s := r.table.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.tables.LoadOrStore(r.name, r.table); there {
+	if _, there := s.tables.Load().LoadOrStore(r.name, r.table); there {
 		return fmt.Errorf("%w: %q", ErrTableExists, r.name)
 	}
 	return nil

@@ -60,9 +60,14 @@ func copyTable(to *Store, name string, table *TableView, batch int) error {
 
 // textOf returns all that a store holds.
 func textOf(s *Store) string {
-	var b strings.Builder
 	view := s.View(&Call{})
 	defer view.Close()
+	return textOfView(view)
+}
+
+// textOfView returns all that a view shows.
+func textOfView(view *View) string {
+	var b strings.Builder
 	for name, table := range view.Tables() {
 		fmt.Fprintf(&b, "%s %q created %d\n", table.Kind(), name, table.Created())
 		if l := table.List(); l != nil {

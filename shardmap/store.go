@@ -26,17 +26,21 @@ type Store struct {
 	views   atomic.Pointer[viewList] // written under viewsMu
 	viewsMu sync.Mutex
 
-	// tables is read without a lock. A name leads to its table only if the table bears the name.
-	tables *xsync.MapOf[string, *Table]
-	mu     sync.Mutex // makes creations, drops and renames one after another
+	// tables is read without a lock. A name leads to its table only if the table bears the name. Another map takes its place when all tables are replaced.
+	tables atomic.Pointer[tableMap]
+	mu     sync.Mutex // makes creations, drops, renames and replacements one after another
 
 	slabs     *slab.Allocator
 	graveyard graveyard
 }
 
+// tableMap leads from names to tables.
+type tableMap = xsync.MapOf[string, *Table]
+
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, tables: xsync.NewMapOf[string, *Table](), slabs: slab.New()}
+	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, slabs: slab.New()}
+	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
 	return s
 }
@@ -45,7 +49,7 @@ func NewStore() *Store {
 //
 // Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
-	if t := c.found; t != nil && t.store == s && string(name) == *c.name && !t.lost(c) {
+	if t := c.found; t != nil && t.store == s && string(name) == *c.name && t.lost(c) == nil {
 		return t, true // the table of the call before, which most requests ask for again
 	}
 	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
@@ -55,8 +59,8 @@ func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
 
 // lookup returns the table that bears name, nil if none does, and the table's own copy of the name.
 func (s *Store) lookup(name string) (t *Table, bears *string) {
-	t, ok := s.tables.Load(name)
-	if !ok || t.dropped.Load() {
+	t, ok := s.tables.Load().Load(name)
+	if !ok || t.fate.Load() == dropped {
 		return nil, nil
 	}
 	if bears = t.name.Load(); *bears != name {
@@ -117,7 +121,7 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	first, _ = h.draw(c, t, k)
 	t.born, t.named = first, first
 	t.filling.Store(int64(length))
-	s.tables.Store(name, t)
+	s.tables.Load().Store(name, t)
 	return first, nil
 }
 
@@ -140,7 +144,7 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 		return err
 	}
 	vs.handName(t, c.Version)
-	s.tables.Delete(name)
+	s.tables.Load().Delete(name)
 	if t.gate.isSpoiled() {
 		s.spoiled.Add(-1)
 	}
@@ -172,10 +176,10 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	}
 	n, vs := s.draw(c, t, 1)
 	vs.handName(t, n)
-	s.tables.Store(to, t)
+	s.tables.Load().Store(to, t)
 	t.named = n
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
-	s.tables.Delete(from)
+	s.tables.Load().Delete(from)
 	c.Version = n
 	c.complete()
 	if !broken.renameUnlocked {
@@ -216,20 +220,24 @@ func (vs *viewList) handName(t *Table, n uint64) {
 
 // Tables yields name, kind and length of each table, in order of creation. The names are those of one moment; each length is read when it is yielded.
 func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
-	s.mu.Lock()
-	tables := s.namedLocked()
-	s.mu.Unlock()
-	for _, t := range tables {
+	for _, t := range s.named() {
 		if !yield(t.name, t.table.kind, t.table.Len()) {
 			return
 		}
 	}
 }
 
+// named returns all tables, in order of creation.
+func (s *Store) named() []namedTable {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.namedLocked()
+}
+
 // namedLocked returns all tables, in order of creation. The caller holds mu.
 func (s *Store) namedLocked() []namedTable {
-	tables := make([]namedTable, 0, s.tables.Size())
-	s.tables.Range(func(name string, t *Table) bool {
+	tables := make([]namedTable, 0, s.tables.Load().Size())
+	s.tables.Load().Range(func(name string, t *Table) bool {
 		tables = append(tables, namedTable{name, t})
 		return true
 	})
@@ -245,7 +253,7 @@ func sortTables(tables []namedTable) {
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tables.Size()
+	return s.tables.Load().Size()
 }
 
 // Clock returns the last LSN drawn, 0 if none was.

@@ -22,6 +22,13 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
+// What has become of a table.
+const (
+	present  uint32 = iota
+	dropped         // nobody bears its name, or another table that was created later
+	replaced        // all tables were replaced at once: perhaps another bears its name since that very moment
+)
+
 // Table is a named dict or list. A table that is dropped while a call is on its way to it answers ErrNoTable.
 type Table struct {
 	// constant after Create
@@ -31,9 +38,9 @@ type Table struct {
 	dict  *Dict
 	list  *List
 
-	name    atomic.Pointer[string] // written under Store.mu and all the table's locks
-	named   uint64                 // LSN of the present name; guarded by Store.mu
-	dropped atomic.Bool            // written under Store.mu and all the table's locks
+	name  atomic.Pointer[string] // written under Store.mu and all the table's locks
+	named uint64                 // LSN of the present name; guarded by Store.mu
+	fate  atomic.Uint32          // present, dropped or replaced; written under Store.mu and the table's gate or all its locks
 
 	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
 
@@ -46,9 +53,17 @@ type Table struct {
 // the table.
 func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }
 
-// lost tells whether no call may use the table any more that found it by the name that this call did: what it is told is ErrNoTable, for there
-// was a moment since when no table had that name.
-func (t *Table) lost(c *Call) bool { return t.dropped.Load() || t.renamed(c) }
+// lost returns an error if no call may use the table any more that found it by the name that this call did: ErrNoTable, for there was a moment since
+// when no table had that name; ErrBusy if the table was replaced, so that the call is made again on the table that bears the name now.
+func (t *Table) lost(c *Call) error {
+	switch {
+	case t.fate.Load() == replaced:
+		return ErrBusy
+	case t.fate.Load() == dropped || t.renamed(c):
+		return ErrNoTable
+	}
+	return nil
+}
 
 // closed tells whether the call cannot be made now: a long write owns the table, or it has another name. A false holds good as long as
 // the caller keeps a lock of the table.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/pickle"
+	"cyberdb-fast/loop"
 	"cyberdb-fast/persist"
 )
 
@@ -31,15 +31,9 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 	if err != nil {
 		return "", explainImport(from, err)
 	}
-	items := 0
-	for _, t := range old.Tables {
-		if n := len(t.Name); n < 1 || n > codec.MaxTableNameBytes {
-			return "", fmt.Errorf("import: %s: a table's name has %d bytes; 1 to %d may be: rename it with CyberDB first", from, n, codec.MaxTableNameBytes)
-		}
-		items += t.Len()
-	}
+	items := loop.OldItems(old)
 	// Every table and every entry draws a number of the clock, in order; the file holds those below its own.
-	stamp := persist.Stamp{Database: persist.NewID(), LSN: uint64(items+len(old.Tables)) + 1, Created: time.Now()}
+	stamp := persist.Stamp{Database: persist.NewID(), LSN: items + uint64(len(old.Tables)) + 1, Created: time.Now()}
 	step := func() {}
 	if progress != nil {
 		done := int64(0)
@@ -48,45 +42,11 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 			progress(from, done, int64(items))
 		}
 	}
-	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error { return writeOld(w, old, step) })
+	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error { return loop.WriteOld(w, old, step) })
 	if err != nil {
 		return "", explainImport(from, err)
 	}
 	return importSummary(from, to, len(b), old, info), nil
-}
-
-// writeOld writes the tables of an old file; step is called for each entry.
-func writeOld(w *persist.Writer, old *legacy.File, step func()) error {
-	lsn := uint64(0)
-	var room []byte
-	for _, t := range old.Tables {
-		lsn++
-		table := persist.Table{Name: t.Name, Kind: persist.Dict, Born: lsn}
-		if t.Kind == legacy.List {
-			table.Kind, table.Version = persist.List, lsn+uint64(t.Len())
-		}
-		if err := w.Table(table); err != nil {
-			return err
-		}
-		for i := range t.Len() {
-			lsn++
-			key, val, all, err := t.Entry(room[:0], i)
-			if err != nil {
-				return &legacy.FileError{Table: t.Name, Key: fmt.Sprintf("number %d", i), Err: err}
-			}
-			room = all
-			if t.Kind == legacy.List {
-				err = w.Element(val)
-			} else {
-				err = w.Entry(persist.Entry{Key: key, Val: val, Version: lsn, Place: lsn})
-			}
-			if err != nil {
-				return err
-			}
-			step()
-		}
-	}
-	return nil
 }
 
 // explainImport says what to do.

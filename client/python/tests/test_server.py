@@ -85,18 +85,22 @@ def test_a_data_directory_keeps_them_too(here: Path) -> None:
 
 
 def test_save_and_load(here: Path) -> None:
-    """As in the tutorial: start, save_db, and load_db before another start; and while the server runs, once its tables are gone."""
+    """As in the tutorial: start, save_db, and load_db before another start; and while the server runs, in the place of all its tables."""
     with Server() as server:
         server.start(port=0, password=PASSWORD)
         create(server, "centre", content="Hello CyberDB!")
         saved = content(server)
         server.save_db("data.cdb")
-        with pytest.raises(BackupCyberDBError, match="empty server only"):
-            server.load_db("data.cdb")
         with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            centre = proxy.get_cyberdict("centre")
+            centre["content"] = "changed"
+            proxy.create_cyberlist("other")
+            server.load_db("data.cdb")
+            assert centre == {"content": "Hello CyberDB!"}
+            assert content(server) == saved
             proxy.delete_table("centre")
             server.load_db("data.cdb")
-            assert proxy.get_cyberdict("centre") == {"content": "Hello CyberDB!"}
+            assert content(server) == saved
     for _ in range(2):
         with Server() as server:
             server.load_db("data.cdb")
@@ -160,6 +164,21 @@ def test_load_replaces_nothing(here: Path) -> None:
         assert content(server) == {"seed": {"a": 1}, "mine": {}}
 
 
+@pytest.mark.parametrize("backup", [False, True])
+def test_a_running_server_takes_a_file_of_cyberdb(here: Path, backup: bool) -> None:
+    old = (ROOT / "codec/legacy/testdata/cdb/tutorial.cdb").read_bytes()
+    (here / "old.cdb").write_bytes(old)
+    for _ in range(2):
+        with Server() as server:
+            if backup:
+                server.set_backup("data.cdb")
+            server.start(port=0, password=PASSWORD)
+            create(server, "mine", a=1)
+            server.load_db("old.cdb")
+            assert content(server) == {"centre": {"content": "Hello CyberDB!"}}
+    assert (here / "old.cdb").read_bytes() == old
+
+
 def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (here / "bad.cdb").write_bytes(b"no database" * 100)
     for backup in (False, True):
@@ -174,9 +193,10 @@ def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixtu
     running = Server()
     with running:
         running.start(port=0, password=PASSWORD)
+        create(running, "mine", a=1)
         with pytest.raises(BackupCyberDBError, match="bad.cdb"):
             running.load_db("bad.cdb")
-        assert content(running) == {}
+        assert content(running) == {"mine": {"a": 1}}
 
 
 def test_what_cannot_be_kept_says_so(here: Path) -> None:

@@ -92,28 +92,30 @@ class Server:
             _set_aside(_journal(path))  # it is of the file that was there before
 
     def load_db(self, file_name: str = DEFAULT_FILE) -> None:
-        """Takes the tables of a file: at once, or, before start, when the server starts. It never replaces tables that are there.
+        """Takes the tables of a file, of this server or of CyberDB.
 
-        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot read it, or has tables already.
+        While the server runs they take the place of all its tables, at one moment, or nothing happens. Before start the server begins with them; it
+        never begins by replacing what set_backup or data_dir has kept.
+        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot take it.
         """
         path = _database(file_name)
         path.stat()
         if self._running():
-            self._control("load", path)
+            self._control("load", path, replace=True)
         else:
             self._load = path
 
     def _running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def _control(self, do: str, path: Path) -> None:
+    def _control(self, do: str, path: Path, **options: bool) -> None:
         """One request on the server's control socket."""
         if not self._running():
             raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
             try:
                 control.connect(str(self._data_dir / CONTROL_SOCKET))
-                control.sendall(json.dumps({"do": do, "path": str(path)}).encode() + b"\n")
+                control.sendall(json.dumps({"do": do, "path": str(path), **options}).encode() + b"\n")
                 with control.makefile("rb") as replies:
                     reply = json.loads(replies.readline() or b"{}")
             except (OSError, ValueError) as e:

@@ -1,0 +1,188 @@
+package shardmap
+
+import "github.com/puzpuzpuz/xsync/v3"
+
+// Tables that were restored beside the store take their place in it all at one moment: as if the mutation with the number at had dropped all tables
+// and made these. Where there are tables, the one who replaces them first owns the gates of all of them, as a long write owns that of one. So nobody
+// acts on any of them when the number is drawn, calls on their way are made again afterwards, on the new tables, and views from before go on
+// showing the old ones.
+
+// mostTries is how often whoever wants all gates lets go of those that it has when it meets a long write. Then it keeps them, and waits.
+const mostTries = 100
+
+// Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has them as its own.
+func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
+	first = s.clock.Add(n) - n + 1
+	logNothing(c, first, n)
+	return first
+}
+
+// logNothing takes down n numbers from first on that were drawn for nothing.
+func logNothing(c *Call, first, n uint64) {
+	for c.Log != nil && n > 0 {
+		k := min(n, mostDrawn)
+		c.Log.Append(first, k, nil)
+		first, n = first+k, n-k
+	}
+}
+
+// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request. False: it was drawn already.
+func (s *Store) drawTo(c *Call, lsn uint64) bool {
+	for {
+		last := s.Clock()
+		if last >= lsn {
+			return false
+		}
+		if s.clock.CompareAndSwap(last, lsn) {
+			logNothing(c, last+1, lsn-last-1)
+			if c.Log != nil {
+				c.Log.Append(lsn, 1, c.Request)
+			}
+			return true
+		}
+	}
+}
+
+// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN at, which it draws, with all before it. What makes
+// the tables last is keep's to do: it is called before anybody sees them, while creations wait, and its error ends Adopt. All names must differ.
+//
+// Errors, after which no table is there: ErrNotEmpty; ErrClock; that of keep.
+func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
+	next := tableMapOf(tables, at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables.Load().Size() > 0 {
+		return ErrNotEmpty
+	}
+	if err := keep(); err != nil {
+		return err
+	}
+	if !s.drawTo(c, at) {
+		return ErrClock
+	}
+	s.tables.Store(next)
+	return nil
+}
+
+// Replace puts restored tables in the place of all that the store has, while others use it: as of the LSN at, which it draws, with all before it. It waits
+// for long writes that are under way. All names must differ. Errors, after which nothing has happened: ErrClock.
+func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
+	next := tableMapOf(tables, at)
+	owned, old := s.ownAll()
+	defer owned.leave()
+	views, err := s.exchange(c, old, next, at)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, t := range old {
+		if t.table.gate.isSpoiled() { // its memory stays where it is
+			s.spoiled.Add(-1)
+			continue
+		}
+		if d := t.table.dict; d != nil { // a list is the collector's
+			w := t.table.write(at, views)
+			d.holdAll(c)
+			c.handHeld(&w)
+			d.retireHeld(c, &w)
+		}
+		owned.leaveOne(t.table)
+	}
+	return nil
+}
+
+// tableMapOf returns the map of restored tables, which bear their names since at.
+func tableMapOf(tables []*Restorer, at uint64) *tableMap {
+	next := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables)))
+	for _, r := range tables {
+		r.finish()
+		r.table.named = at
+		next.Store(r.name, r.table)
+	}
+	return next
+}
+
+// exchange draws at and puts next in the place of the old tables, whose gates the caller owns. It returns the views that may see these. The caller
+// holds mu.
+func (s *Store) exchange(c *Call, old []namedTable, next *tableMap, at uint64) (*viewList, error) {
+	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is replaced.
+	for _, t := range old {
+		t.table.fate.Store(replaced)
+	}
+	if !s.drawTo(c, at) {
+		for _, t := range old {
+			t.table.fate.Store(present)
+		}
+		return nil, ErrClock
+	}
+	views := s.settledViews()
+	for _, t := range old {
+		views.handName(t.table, at)
+	}
+	s.tables.Store(next)
+	return views, nil
+}
+
+// ownership is that of many tables' gates.
+type ownership map[*Table]*hold
+
+// ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no others until it is released.
+func (s *Store) ownAll() (ownership, []namedTable) {
+	o := make(ownership)
+	for tries := 1; ; tries++ {
+		owner := o.enter(s.named()) // most of it without mu, for which creations wait
+		if owner == nil {
+			s.mu.Lock()
+			all := s.namedLocked()
+			if owner = o.enter(all); owner == nil {
+				return o, all
+			}
+			s.mu.Unlock()
+		}
+		if tries < mostTries {
+			o.leave() // nobody waits for the long write of another table
+		}
+		<-owner.over
+	}
+}
+
+// enter makes the caller the owner of all tables given, but for those that it owns. It ends with the first that another one owns.
+func (o ownership) enter(tables []namedTable) (owner *hold) {
+	for _, t := range tables {
+		if o[t.table] != nil {
+			continue
+		}
+		h, owner := t.table.gate.tryEnter()
+		if owner == spoiled { // nobody acts on it any more
+			continue
+		}
+		if owner != nil {
+			return owner
+		}
+		o[t.table] = h
+		t.table.pass()
+	}
+	return nil
+}
+
+// pass goes once through every lock of the table: calls that came before the gate's sign have ended then.
+func (t *Table) pass() {
+	if t.dict != nil {
+		t.dict.pass()
+		return
+	}
+	t.list.mu.Lock()
+	t.list.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
+}
+
+// leave opens all gates.
+func (o ownership) leave() {
+	for t := range o {
+		o.leaveOne(t)
+	}
+}
+
+func (o ownership) leaveOne(t *Table) {
+	t.gate.leave(o[t])
+	delete(o, t)
+}

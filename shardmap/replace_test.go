@@ -1,0 +1,417 @@
+package shardmap
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// logged keeps the numbers that were drawn, of calls of one at a time.
+type logged struct {
+	ranges *[][2]uint64
+	mu     *sync.Mutex
+}
+
+func (l logged) Append(lsn, n uint64, _ []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.ranges = append(*l.ranges, [2]uint64{lsn, n})
+}
+
+// restoredTables makes tables beside a store: dicts and lists by turns, of n elements that are all value, with numbers of their own.
+func restoredTables(t testing.TB, s *Store, call *Call, names []string, n int, value string) (tables []*Restorer, at uint64) {
+	t.Helper()
+	lsn := s.Reserve(call, uint64(len(names)*(n+1)))
+	for i, name := range names {
+		kind := []Kind{KindDict, KindList}[i%2]
+		r, err := s.Restore(name, kind, lsn, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lsn++
+		var packed []byte
+		for k := range n {
+			val := msgp.AppendString(nil, value)
+			packed = append(packed, val...)
+			if kind == KindDict {
+				err = errors.Join(err, r.Entries([]Entry{{msgp.AppendInt(nil, k), val, lsn, lsn}}))
+			}
+			lsn++
+		}
+		if kind == KindList {
+			err = r.Elements(packed, n)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, r)
+	}
+	return tables, s.Clock() + 1000
+}
+
+func create(t testing.TB, s *Store, call *Call, name string, kind Kind, n int, value string) {
+	t.Helper()
+	var packed []byte
+	for k := range n {
+		if kind == KindDict {
+			packed = msgp.AppendInt(packed, k)
+		}
+		packed = msgp.AppendString(packed, value)
+	}
+	if _, err := s.Create(call, name, kind, packed, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReplace: all tables are others at one number; views from before show the old ones whole, also those that are read afterwards, and what
+// they kept is freed with them.
+func TestReplace(t *testing.T) {
+	s := NewStore()
+	var ranges [][2]uint64
+	call := &Call{Beside: true, Log: logged{&ranges, new(sync.Mutex)}}
+	create(t, s, call, "d", KindDict, 30_000, "old")
+	create(t, s, call, "l", KindList, 5000, "old")
+	create(t, s, call, "gone", KindDict, 3, "old")
+	before := textOf(s)
+	view := s.View(call)
+	dict, _ := s.Lookup(&Call{}, []byte("d"))
+	dictView, err := dict.Dict().View(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, at := restoredTables(t, s, call, []string{"d", "l", "more"}, 20, "new")
+	if err := s.Replace(call, tables, at); err != nil {
+		t.Fatal(err)
+	}
+	if s.Clock() != at {
+		t.Errorf("the clock is at %d, not %d", s.Clock(), at)
+	}
+	if got := textOfView(view); got != before {
+		t.Errorf("a view from before shows\n%.300s\ninstead of\n%.300s", got, before)
+	}
+	n := 0
+	for _, val := range dictView.Entries() {
+		if n++; string(val) != string(msgp.AppendString(nil, "old")) {
+			t.Fatalf("a view of a dict from before shows %q", val)
+		}
+	}
+	if n != 30_000 {
+		t.Errorf("a view of a dict from before shows %d entries", n)
+	}
+	var names []string
+	s.Tables(func(name string, kind Kind, length int) bool {
+		names = append(names, fmt.Sprintf("%s %v %d", name, kind, length))
+		return true
+	})
+	if want := []string{"d dict 20", "l list 20", "more dict 20"}; !slices.Equal(names, want) {
+		t.Errorf("the tables are %v, not %v", names, want)
+	}
+	if got := textOf(s); strings.Contains(got, fmt.Sprintf("%x", "old")) || strings.Count(got, fmt.Sprintf("%x", "new")) != 60 {
+		t.Errorf("a view from after shows\n%s", got)
+	}
+	dictView.Close()
+	view.Close()
+	for _, name := range []string{"d", "l", "more"} {
+		if err := s.Drop(call, name); err != nil {
+			t.Error(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		stats := s.Stats()
+		if stats.SlabBytes == stats.SlabFreeBytes && stats.GraveyardBytes == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v after all is gone", stats)
+		}
+	}
+	noGap(t, ranges)
+}
+
+// noGap checks that every number was logged, once. The numbers that the views of textOf drew were not.
+func noGap(t *testing.T, ranges [][2]uint64) {
+	t.Helper()
+	slices.SortFunc(ranges, func(a, b [2]uint64) int { return int(a[0]) - int(b[0]) })
+	missing := 0
+	for i, r := range ranges[1:] {
+		end := ranges[i][0] + ranges[i][1]
+		if r[0] < end {
+			t.Fatalf("the numbers from %d on were logged twice", r[0])
+		}
+		missing += int(r[0] - end)
+	}
+	if missing > 2 {
+		t.Errorf("%d numbers were not logged", missing)
+	}
+}
+
+// TestReplaceTooLate: if the number has been drawn meanwhile nothing happens, and all goes on.
+func TestReplaceTooLate(t *testing.T) {
+	s := NewStore()
+	call := &Call{Beside: true}
+	create(t, s, call, "d", KindDict, 10, "old")
+	create(t, s, call, "l", KindList, 10, "old")
+	before := textOf(s)
+	tables, at := restoredTables(t, s, call, []string{"d"}, 10, "new")
+	s.Reserve(call, at-s.Clock())
+	if err := s.Replace(call, tables, at); !errors.Is(err, ErrClock) {
+		t.Fatal(err)
+	}
+	for _, r := range tables {
+		r.Discard()
+	}
+	if got := textOf(s); got != before {
+		t.Fatalf("the tables are\n%s\ninstead of\n%s", got, before)
+	}
+	table, _ := s.Lookup(&Call{}, []byte("d"))
+	if err := table.Dict().Set(&Call{}, msgp.AppendInt(nil, 1), msgp.AppendInt(nil, 2)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReplaceWaits: a long write under way is waited for, and the other tables are not held up by that; calls on the old tables that come in
+// between are parked, and are made on the new ones afterwards.
+func TestReplaceWaits(t *testing.T) {
+	s := NewStore()
+	create(t, s, &Call{}, "d", KindDict, 10, "old")
+	create(t, s, &Call{}, "l", KindList, 10, "old")
+	list, _ := s.Lookup(&Call{}, []byte("l"))
+	long := list.gate.enter()
+	tables, at := restoredTables(t, s, &Call{}, []string{"d", "l"}, 10, "new")
+	done := make(chan error, 1)
+	go func() { done <- s.Replace(&Call{Beside: true}, tables, at+1<<30) }()
+
+	dict, _ := s.Lookup(&Call{}, []byte("d"))
+	key, val := msgp.AppendInt(nil, 1), msgp.AppendString(nil, "changed")
+	for begin := time.Now(); ; { // the gate of d is taken for moments only, once the replacement has come to wait
+		err := dict.Dict().Set(&Call{}, key, val)
+		if waited := time.Since(begin); err == nil && waited > 50*time.Millisecond {
+			break
+		} else if err != nil && !errors.Is(err, ErrBusy) || waited > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
+	parked := make(chan struct{})
+	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.Wait(func() { close(parked) }) {
+		t.Fatal(err)
+	}
+	list.gate.leave(long)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	<-parked
+	// Who has found the old tables looks again.
+	for _, beside := range []bool{false, true} {
+		call := &Call{Beside: beside}
+		if err := dict.Dict().Set(call, key, val); !errors.Is(err, ErrBusy) || dict.Wait(func() {}) {
+			t.Error(err)
+		}
+		if err := list.List().Append(call, val); !errors.Is(err, ErrBusy) || list.Wait(func() {}) {
+			t.Error(err)
+		}
+		if _, err := list.List().View(call); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+		if _, _, err := dict.Dict().AppendAll(call, nil, Keys); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+		if _, err := dict.Dict().view(call); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+	}
+	if dict.Len() != 10 || list.Len() != 10 {
+		t.Errorf("whoever was on the way to read the old lengths reads %d and %d", dict.Len(), list.Len())
+	}
+}
+
+// TestReplaceSpoiled: tables that a defect has left half changed are replaced too, and are no longer counted.
+func TestReplaceSpoiled(t *testing.T) {
+	s := NewStore()
+	names := []string{"d", "l"}
+	create(t, s, &Call{}, "d", KindDict, 10, "old")
+	create(t, s, &Call{}, "l", KindList, 10, "old")
+	for _, name := range names {
+		table, _ := s.Lookup(&Call{}, []byte(name))
+		table.spoil()
+	}
+	tables, at := restoredTables(t, s, &Call{}, names, 10, "new")
+	inTime(t, "Replace", func() {
+		if err := s.Replace(&Call{Beside: true}, tables, at); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := s.Stats().Spoiled; n != 0 {
+		t.Errorf("%d tables are spoiled", n)
+	}
+	dict, _ := s.Lookup(&Call{}, []byte("d"))
+	list, _ := s.Lookup(&Call{}, []byte("l"))
+	val := msgp.AppendString(nil, "changed")
+	if err := errors.Join(dict.Dict().Set(&Call{}, msgp.AppendInt(nil, 1), val), list.List().Append(&Call{}, val)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReplaceOneMoment: while clients write and read, the tables are replaced again and again. Each write is in the tables that its number says, and whoever
+// has seen a new table sees no old one.
+func TestReplaceOneMoment(t *testing.T) {
+	pick := seeded(t)
+	s := NewStore()
+	names := []string{"a", "b", "c", "d"} // dicts and lists by turns
+	tables, at := restoredTables(t, s, &Call{}, names, 0, "")
+	if err := s.Adopt(&Call{}, tables, at, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	written := make(map[string]uint64) // table and value: the write's number
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	for i := range 3 {
+		order := pick.Perm(len(names))
+		all.Go(func() {
+			mine := writeUntil(t, s, &stop, fmt.Sprint("of ", i), names, order)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(written, mine)
+		})
+	}
+	all.Go(func() { readUntil(t, s, &stop, names) })
+
+	const rounds = 40
+	var shown []moment
+	for range rounds {
+		tables, at := restoredTables(t, s, &Call{}, names, 0, "")
+		time.Sleep(time.Duration(pick.IntN(3)) * time.Millisecond)
+		view := s.View(&Call{})
+		if err := s.Replace(&Call{Beside: true}, tables, at+1<<30); err != nil {
+			t.Error(err)
+			break
+		}
+		shown = append(shown, momentOf(t, view))
+		view.Close()
+	}
+	stop.Store(true)
+	all.Wait()
+	for _, m := range shown {
+		m.check(t, written)
+	}
+	t.Logf("%d writes, %d replacements", len(written), rounds)
+}
+
+// writeUntil writes values of its own to the tables, and returns the number of each write.
+func writeUntil(t *testing.T, s *Store, stop *atomic.Bool, who string, names []string, order []int) map[string]uint64 {
+	call, mine := &Call{}, make(map[string]uint64)
+	for n := 0; !stop.Load(); n++ {
+		name := names[order[n%len(names)]]
+		val := msgp.AppendString(nil, fmt.Sprint(n, who))
+		err := untilFree(s, call, name, func(table *Table) error {
+			if table.dict != nil {
+				return table.dict.Set(call, val, val)
+			}
+			return table.list.Append(call, val)
+		})
+		if err != nil {
+			t.Error(err)
+			return mine
+		}
+		mine[name+string(val)] = call.Version
+	}
+	return mine
+}
+
+// readUntil reads the tables in turn: none is older than one that was read before.
+func readUntil(t *testing.T, s *Store, stop *atomic.Bool, names []string) {
+	call, newest := &Call{}, uint64(0)
+	for n := 0; !stop.Load(); n++ {
+		var named uint64
+		err := untilFree(s, call, names[n%len(names)], func(table *Table) (err error) {
+			named = table.named
+			if table.dict != nil {
+				_, err = table.dict.Contains(call, msgp.AppendNil(nil))
+			} else {
+				_, err = table.list.Get(call, nil, 0)
+			}
+			if errors.Is(err, ErrBusy) {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if named < newest {
+			t.Errorf("a table of %d was read after one of %d", named, newest)
+		}
+		newest = max(newest, named)
+	}
+}
+
+// moment is what a view of the store has shown: tables of one replacement, and what was written to them.
+type moment struct {
+	from, to uint64
+	found    map[string]bool
+}
+
+func momentOf(t *testing.T, view *View) moment {
+	t.Helper()
+	m := moment{to: view.Number(), found: make(map[string]bool)}
+	for name, table := range view.Tables() {
+		if m.from == 0 {
+			m.from = table.table.named
+		}
+		if table.table.named != m.from {
+			t.Errorf("a view shows tables of %d and %d", m.from, table.table.named)
+		}
+		if table.List() != nil {
+			for val := range table.List().Values() {
+				m.found[name+string(val)] = true
+			}
+			continue
+		}
+		for _, val := range table.Dict().Entries() {
+			m.found[name+string(val)] = true
+		}
+	}
+	return m
+}
+
+// check compares what was shown with the writes of that time.
+func (m *moment) check(t *testing.T, written map[string]uint64) {
+	t.Helper()
+	n := 0
+	for val, lsn := range written {
+		if m.from < lsn && lsn < m.to {
+			if n++; !m.found[val] {
+				t.Fatalf("the write with the number %d is not in the tables of %d to %d", lsn, m.from, m.to)
+			}
+		}
+	}
+	if n != len(m.found) {
+		t.Fatalf("the tables of %d to %d hold %d writes, and %d were made", m.from, m.to, len(m.found), n)
+	}
+}
+
+// untilFree makes a call on the table that bears a name, again until it meets no gate.
+func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error {
+	for {
+		table, ok := s.Lookup(call, []byte(name))
+		if !ok {
+			return fmt.Errorf("%w: %q", ErrNoTable, name)
+		}
+		err := f(table)
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		free := make(chan struct{})
+		if table.Wait(func() { close(free) }) {
+			<-free
+		}
+	}
+}

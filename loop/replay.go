@@ -99,7 +99,7 @@ func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 		r.leftOut++
 		store.SetClock(lsn + n - 1)
 	}
-	r.x.srv.defect("a recorded request panics: "+how, p.what, nil,
+	_ = r.x.srv.defect("a recorded request panics: "+how, p.what, nil,
 		slog.Uint64("lsn", lsn), slog.String("op", r.x.op.String()), slog.String("table", string(r.x.name)))
 	return nil
 }

@@ -508,7 +508,7 @@ func (s *session) recoverTurn(action *gnet.Action) {
 		return
 	}
 	*action = gnet.Close
-	s.srv.defect("panic, connection closed", p, &s.loop.exec.call, slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.op.String()))
+	_ = s.srv.defect("panic, connection closed", p, &s.loop.exec.call, slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.op.String()))
 }
 
 // wake lets the session's event loop take a turn. It may be called from any goroutine.

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -192,6 +193,9 @@ func save(x *executor) error {
 	return err
 }
 
+// ErrUnsaved is found in the error that a server ends with if its last save failed, or its journal.
+var ErrUnsaved = errors.New("the tables could not be saved at the end")
+
 // endData saves for the last time and closes the journal. Nothing changes the tables any more.
 func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
@@ -201,5 +205,8 @@ func (srv *Server) endData() error {
 	if srv.journal != nil {
 		err = errors.Join(err, srv.journal.Close())
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsaved, err)
+	}
+	return nil
 }

@@ -233,6 +233,9 @@ func save(x *executor) error {
 	return err
 }
 
+// ErrUnsaved is found in the error that a server ends with if its last save failed, or its journal.
+var ErrUnsaved = errors.New("the tables could not be saved at the end")
+
 // endData saves for the last time and closes the journal. Nothing changes the tables any more.
 func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
@@ -242,5 +245,8 @@ func (srv *Server) endData() error {
 	if srv.journal != nil {
 		err = errors.Join(err, srv.journal.Close())
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsaved, err)
+	}
+	return nil
 }

@@ -51,6 +51,12 @@ func check(args []string, stdout, stderr *os.File) int {
 // verify reads a whole file, lists its tables, and says what is wrong with it.
 func verify(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
 	r, err := persist.Open(persist.OS, name)
+	if errors.Is(err, persist.ErrForeign) {
+		if is, _ := isOldFile(name); is {
+			return fmt.Errorf("%s was written by CyberDB: `cyberdb-fast import %s -o NEW.cdb` reads all of it, and says what is wrong with it", name, name)
+		}
+		return fmt.Errorf("%w: it was not written by cyberdb-fast", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"cyberdb-fast/codec/legacy"
@@ -35,7 +36,7 @@ func explainStart(err error, cfg *config, file string) error {
 func dataAdvice(err error, file string) string {
 	switch {
 	case errors.Is(err, persist.ErrDamaged):
-		return fmt.Sprintf("`cyberdb-fast check %s` says what is left of the file; --repair starts with what is left of the journal", file)
+		return damageAdvice(err, file)
 	case errors.Is(err, persist.ErrMismatch):
 		return "put back the file that belongs to the journal; or start with --no-journal, which leaves the journal alone, or with --repair, which sets it aside"
 	case errors.Is(err, persist.ErrForeign):
@@ -44,6 +45,15 @@ func dataAdvice(err error, file string) string {
 		return "use the program that wrote it, or a later one"
 	}
 	return "choose another with --file or --dir"
+}
+
+// damageAdvice says what to do about a damaged data file, or journal.
+func damageAdvice(err error, file string) string {
+	var damage *persist.DamageError
+	if errors.As(err, &damage) && strings.HasPrefix(damage.File, loop.JournalDir(file)) {
+		return "--repair starts with what is left of the journal"
+	}
+	return fmt.Sprintf("put back a copy of the file; or write what is left of it to a new one, with `cyberdb-fast check %s --salvage NEW.cdb`, and start with that", file)
 }
 
 // listenAddress returns the address that an error of listening is about, and whether it is a TCP address.

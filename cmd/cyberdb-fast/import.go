@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cyberdb-fast/codec/legacy"
+	"cyberdb-fast/persist"
 )
 
 // importCommand is the first argument of the command that makes a .cdb file of another.
@@ -65,6 +66,10 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 		return importJSONLines(from, to, progress)
 	case legacy.IsFile(head):
 		return importOld(from, to, classes, progress)
+	}
+	if r, err := persist.Open(persist.OS, from); err == nil {
+		_ = r.Close() // only read
+		return "", fmt.Errorf("import: %s is a file of this server's already: start with it by --file, or load it by the control socket", from)
 	}
 	return "", fmt.Errorf("import: %s is in no form that is known: neither JSON lines, as `cyberdb-fast export` writes them, nor a data file of CyberDB 0.9.3", from)
 }

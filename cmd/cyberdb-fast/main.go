@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -159,7 +160,11 @@ func serve(srv *loop.Server, signals <-chan os.Signal, log *slog.Logger) int {
 		log.Error("ended at once", slog.String("signal", sig.String()))
 		return exitFailed
 	case err := <-ended:
-		if err != nil {
+		switch {
+		case errors.Is(err, loop.ErrUnsaved):
+			log.Error("stopped, and not all of the tables could be written to disk", slog.Any("error", err))
+			return exitFailed
+		case err != nil:
 			log.Error("stopped, not all connections were served to their end", slog.Any("error", err))
 			return exitFailed
 		}

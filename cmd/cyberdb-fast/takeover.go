@@ -57,7 +57,7 @@ func isOldFile(path string) (bool, error) {
 	head := make([]byte, 16)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return false, err
+		return false, fmt.Errorf("cannot read the data file: %w: choose another with --file or --dir", err)
 	}
 	return legacy.IsFile(head[:n]), nil
 }

@@ -206,6 +206,10 @@ def test_what_cannot_be_kept_says_so(here: Path) -> None:
             method("data.db")
     with pytest.raises(TypeCyberDBError, match="cycle"):
         server.set_backup("data.cdb", cycle=1.5)  # type: ignore[arg-type]
+    with pytest.raises(BackupCyberDBError, match="cycle"):
+        server.set_backup("data.cdb", cycle=-1)
+    with pytest.raises(TypeCyberDBError, match="list of addresses"):
+        server.set_ip_whitelist("10.1.2.3")
     with pytest.raises(FileNotFoundError):
         server.load_db("nothing.cdb")
     with pytest.raises(BackupCyberDBError, match="does not run"):
@@ -215,6 +219,8 @@ def test_what_cannot_be_kept_says_so(here: Path) -> None:
         assert (here / "cyberdb-data/control.sock").stat().st_mode & 0o777 == 0o600
         with pytest.raises(BackupCyberDBError, match="before start"):
             server.set_backup()
+        with pytest.raises(CyberDBError, match="before start"):
+            server.set_ip_whitelist(["10.1.2.3"])
         with pytest.raises(BackupCyberDBError, match="no such file or directory"):
             server.save_db("nowhere/data.cdb")
 

@@ -62,7 +62,11 @@ class Server:
         return self._url
 
     def set_ip_whitelist(self, ips: Iterable[str]) -> None:
-        """Only these addresses, and this machine, may connect. Call it before start. Errors: CyberDBError for what is no address."""
+        """Only these addresses, and this machine, may connect. Call it before start. Errors: CyberDBError for what is no address, or if the server runs."""
+        if self._running():
+            raise CyberDBError("set_ip_whitelist comes before start")
+        if isinstance(ips, str):
+            raise TypeCyberDBError(f"set_ip_whitelist takes a list of addresses, not the text {ips!r}")
         allow = ["127.0.0.1"]
         for ip in ips:
             try:
@@ -75,11 +79,13 @@ class Server:
         """Keeps the tables in a file, which is loaded at the start if it is there. Call it before start.
 
         It is saved every cycle seconds and when the server ends; a journal beside it has what changes in between.
-        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs.
+        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs, or for a cycle below 0.
         """
         if self._running():
             raise BackupCyberDBError("set_backup comes before start")
-        self._file, self._cycle = _database(file_name), _whole("cycle", cycle)
+        if _whole("cycle", cycle) < 0:
+            raise BackupCyberDBError(f"cycle is a number of seconds, 0 for never, not {cycle}")
+        self._file, self._cycle = _database(file_name), cycle
 
     def save_db(self, file_name: str = DEFAULT_FILE) -> None:
         """Writes all tables, as they are at one moment, to a file; what was there before is kept as file_name.prev.

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -87,11 +86,10 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 	if n := srv.conns.Add(1); n > int64(srv.cfg.MaxConns) {
 		srv.conns.Add(-1)
-		srv.refuse(conn, &secure.Refusal{
-			Code: secure.RefusedTooManyConnections,
-			Text: fmt.Sprintf("too many connections (the limit is %d)", srv.cfg.MaxConns),
-		})
-		return
+		if !srv.makeRoom(conn.RemoteAddr()) {
+			srv.refuse(conn, srv.noPlace(""))
+			return
+		}
 	}
 	// gnet copies the descriptor and closes the connection without a word if that fails.
 	probe, err := unix.Dup(unix.Stderr)

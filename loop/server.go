@@ -56,6 +56,7 @@ type Server struct {
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
 	logins    loginQueue
+	unproven  unprovenSet
 	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
@@ -131,6 +132,7 @@ func (srv *Server) start() (err error) {
 		return err
 	}
 	srv.logins.init(loginWorkers())
+	srv.unproven.init()
 	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
 		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second

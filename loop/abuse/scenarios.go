@@ -29,7 +29,8 @@ var scenarios = []scenario{
 
 	// Connections.
 	{name: "login-storm", about: "ten thousand connections, each with the password", transport: both, short: true, noRoom: true, login: 5 * time.Second, run: loginStorm},
-	{name: "silent-storm", about: "ten thousand connections that say nothing", transport: plain, noRoom: true, login: 5 * time.Second, run: silentStorm},
+	{name: "silent-storm", about: "ten thousand connections that say nothing, and more of them", transport: plain, login: 5 * time.Second, run: silentStorm},
+	{name: "no-room", about: "strangers that take all places of a server again and again", transport: both, elsewhere: true, flags: append(everywhere("0.0.0.0/0"), "-c", "100"), run: noRoomLeft},
 	{name: "reset-storm", about: "twenty thousand connections, reset at once", transport: encrypted, noRoom: true, run: resetStorm},
 	{name: "churn", about: "login, one request, and gone", transport: both, run: churn},
 	{name: "no-descriptors", about: "more connections than descriptors", transport: both, short: true, noLogin: true, run: noDescriptors},

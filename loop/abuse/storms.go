@@ -56,21 +56,44 @@ func (a *attack) fill(n int) error {
 	return nil
 }
 
-// silentStorm opens as many connections as there may be and says nothing: there is room again once they have used up their time.
+// silentStorm opens half as many connections again as there may be and says nothing: who proves the password is let in all the time.
 func silentStorm(a *attack) error {
-	if err := each(maxConns, 64, func(int) error {
+	if err := each(maxConns*3/2, 64, func(int) error {
 		_, err := a.connect()
 		return err
 	}); err != nil {
 		return err
 	}
-	return until(a.patience(handshakeTime+5*time.Second), func() error {
+	for range 50 {
 		c, err := a.enter()
-		if err == nil {
-			err = c.ok(codec.OpPing)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := c.ok(codec.OpPing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noRoomLeft comes from two addresses, goes no further than to some message of the handshake, and comes again as soon as it is sent away.
+func noRoomLeft(a *attack) error {
+	err := forTime(6*time.Second, 300, func(i int) error {
+		c, err := a.connectFrom(strangers4[i%2])
+		if err != nil {
+			return err
+		}
+		defer c.reset()
+		if _, err := c.upTo(i % 3); err != nil {
+			return nil //nolint:nilerr // it was sent away
+		}
+		return c.ends()
 	})
+	figures, infoErr := info(a.control)
+	if infoErr == nil && figures.Refused < 300 {
+		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+	}
+	return errors.Join(err, infoErr)
 }
 
 // resetStorm connects and resets.

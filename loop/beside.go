@@ -24,13 +24,17 @@ const (
 	longRequests = 4
 	// maxServerStreams is how many long reads the server has under way; further ones are refused.
 	maxServerStreams = 1024
-	// streamMakers is how many long reads make a frame at once. Each frame is a megabyte, and making it takes the processors from the loops.
-	streamMakers = 8
+	// maxStreamMakers is how many long reads make a frame at once, and no more than there are processors, but two: while one makes a frame another's is sent.
+	// Each frame is a megabyte, and making it takes the processors from the loops.
+	maxStreamMakers = 8
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
 	minStreamPoll    = 2 * time.Millisecond
 	maxStreamPoll    = 64 * time.Millisecond
 )
+
+// streamMakers returns how many long reads make a frame at once.
+func streamMakers() int { return min(max(runtime.GOMAXPROCS(0), 2), maxStreamMakers) }
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {

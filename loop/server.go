@@ -98,7 +98,7 @@ func Start(cfg Config) (*Server, error) {
 		started:  time.Now(),
 		workers:  make(chan struct{}, longRequests),
 		checkers: make(chan struct{}, longRequests),
-		makers:   make(chan struct{}, streamMakers),
+		makers:   make(chan struct{}, streamMakers()),
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),

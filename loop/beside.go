@@ -181,16 +181,13 @@ func (s *session) sendLarge(frames []byte) {
 	}})
 }
 
-// withheld returns a reply or, in the place of a large one that only tells what is stored, the error that clients leave too much unread already: it would
-// wait for its client too.
+// withheld returns a reply or, in the place of a large one of a read, the error that clients leave too much unread already: it would wait for its client
+// too. What has changed a table must be told; the large ones of these replies carry what was taken out of it, or put into it.
 func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 	if len(reply) <= largeReplyBytes || commands[req.Op].mutates || !srv.unread.scarce() {
 		return reply
 	}
-	return appendError(nil, req.ID, &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("clients leave %d MiB of replies unread, and this one is large: try again later", srv.unread.limit>>20),
-	})
+	return appendError(nil, req.ID, srv.unread.tooMuch())
 }
 
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.

@@ -32,6 +32,7 @@ type Server struct {
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	makers   chan struct{} // the same for long reads, for each frame
+	refusals chan struct{} // a token per connection that may be told why it is refused
 	beside   sync.WaitGroup
 	journal  *persist.Journal // nil: none is kept
 	logs     logPool          // of requests beside the loops
@@ -51,7 +52,6 @@ type Server struct {
 	behind    atomic.Bool  // the journal is: requests that change anything are refused
 	ioOnce    sync.Once    // that the journal is broken is told
 	conns     atomic.Int64 // accepted and not yet closed
-	refusing  atomic.Int64
 	streams   atomic.Int64 // long reads under way
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
@@ -99,6 +99,7 @@ func Start(cfg Config) (*Server, error) {
 		workers:  make(chan struct{}, longRequests),
 		checkers: make(chan struct{}, longRequests),
 		makers:   make(chan struct{}, streamMakers()),
+		refusals: make(chan struct{}, mayRefuse(cfg.MaxConns, openFiles())),
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),

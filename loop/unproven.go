@@ -20,7 +20,7 @@ const (
 	// provingTime is what the client of a connection that may lose its place has for each of its messages.
 	provingTime = 250 * time.Millisecond
 	// maxCeding is how many connections that have lost their places may still be open: each has a descriptor.
-	maxCeding = spareDescriptors / 2
+	maxCeding = 32
 )
 
 // unprovenSet holds the connections that have not proved the password. Its methods may be called from any goroutine.

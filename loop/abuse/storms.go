@@ -76,9 +76,19 @@ func silentStorm(a *attack) error {
 	return nil
 }
 
-// noRoomLeft comes from two addresses, goes no further than to some message of the handshake, and comes again as soon as it is sent away.
+// noRoomLeft has strangers take all places.
 func noRoomLeft(a *attack) error {
-	err := forTime(6*time.Second, 300, func(i int) error {
+	err := a.strangers(300)
+	figures, infoErr := info(a.control)
+	if infoErr == nil && figures.Refused < 300 {
+		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+	}
+	return errors.Join(err, infoErr)
+}
+
+// strangers come from two addresses, so many at once, go no further than to some message of the handshake, and come again as soon as they are sent away.
+func (a *attack) strangers(crowd int) error {
+	return forTime(6*time.Second, crowd, func(i int) error {
 		c, err := a.connectFrom(strangers4[i%2])
 		if err != nil {
 			return err
@@ -89,9 +99,26 @@ func noRoomLeft(a *attack) error {
 		}
 		return c.ends()
 	})
+}
+
+// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it needs, while its files are saved and its journal begins
+// new ones.
+func justEnoughDescriptors(a *attack) error {
+	if err := a.large(1 << 20); err != nil {
+		return err
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- a.strangers(400) }()
+	for range 150 { // beyond two segments of the journal
+		if err := a.control.ok(codec.OpDictSet, "large", "k", make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	err := <-gone
 	figures, infoErr := info(a.control)
-	if infoErr == nil && figures.Refused < 300 {
-		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+	if data := figures.Data; infoErr == nil && (figures.AcceptErrors > 0 || data.JournalError != "" || data.SaveError != "") {
+		infoErr = fmt.Errorf("%d accept errors, journal %q, save %q", figures.AcceptErrors, data.JournalError, data.SaveError)
 	}
 	return errors.Join(err, infoErr)
 }

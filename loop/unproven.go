@@ -12,13 +12,15 @@ import (
 )
 
 // Whoever reaches the port can connect and say nothing. So that this keeps nobody out who has the password, a connection that has not proved it may
-// lose its place to one that comes when there is no other: the one whose client has let the server wait the longest, if that is provingTime, or if more
-// of its address have not proved themselves than of the newcomer's. Who proves the password in time, as every client does, is so let in whatever
-// strangers do; who has proved it keeps the place.
+// lose its place to one that comes when there is no other: the one whose client has let the server wait the longest, if more of its address have not
+// proved themselves than of the newcomer's, or if that is ownTime for a newcomer of the same address, otherTime for one of another. Who proves the
+// password in time, as every client does, is so let in whatever strangers do; who has proved it keeps the place.
 
 const (
-	// provingTime is what the client of a connection that may lose its place has for each of its messages.
-	provingTime = 250 * time.Millisecond
+	// What the client of a connection that may lose its place has for each of its messages. A busy machine takes some of it; and of one address more than
+	// these hold can come in a second.
+	ownTime   = 250 * time.Millisecond
+	otherTime = time.Second
 	// maxCeding is how many connections that have lost their places may still be open: each has a descriptor.
 	maxCeding = 32
 )
@@ -120,7 +122,11 @@ func (u *unprovenSet) cede(newcomer netip.Addr, now time.Time) *session {
 	}
 	s := oldest.Value.(*session)
 	p := &s.login.place
-	if now.Sub(p.since) < provingTime && u.origins[s.login.from] <= u.origins[newcomer]+1 {
+	due := otherTime
+	if s.login.from == newcomer {
+		due = ownTime
+	}
+	if now.Sub(p.since) < due && u.origins[s.login.from] <= u.origins[newcomer]+1 {
 		return nil
 	}
 	u.removeLocked(s)

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,8 +16,9 @@ import (
 )
 
 const (
-	// maxRefusing is how many connections at once are told why they are refused; those above are only closed.
+	// maxRefusing is how many connections at once are told why they are refused, fewer if there are few descriptors; those above are only closed.
 	maxRefusing = 192
+	minRefusing = 16
 	// refusalTime is how long a refused client may take to say Hello.
 	refusalTime = time.Second
 	// partingTime is how long it may take to close after it was told.
@@ -87,11 +87,10 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 	if n := srv.conns.Add(1); n > int64(srv.cfg.MaxConns) {
 		srv.conns.Add(-1)
-		srv.refuse(conn, &secure.Refusal{
-			Code: secure.RefusedTooManyConnections,
-			Text: fmt.Sprintf("too many connections (the limit is %d)", srv.cfg.MaxConns),
-		})
-		return
+		if !srv.makeRoom(conn.RemoteAddr()) {
+			srv.refuse(conn, srv.noPlace(""))
+			return
+		}
 	}
 	// gnet copies the descriptor and closes the connection without a word if that fails.
 	probe, err := unix.Dup(unix.Stderr)
@@ -134,13 +133,14 @@ func (srv *Server) allowed(addr net.Addr) bool {
 func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)
 	srv.acceptLog.warn("connection refused", slog.String("peer", peerName(conn.RemoteAddr())), slog.String("reason", refusal.Text))
-	if srv.refusing.Add(1) > maxRefusing {
-		srv.refusing.Add(-1)
+	select {
+	case srv.refusals <- struct{}{}:
+	default:
 		_ = conn.Close()
 		return
 	}
 	go func() {
-		defer srv.refusing.Add(-1)
+		defer func() { <-srv.refusals }()
 		answerRefusal(conn, refusal, refusalTime)
 	}()
 }

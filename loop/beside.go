@@ -23,13 +23,17 @@ const (
 	longRequests = 4
 	// maxServerStreams is how many long reads the server has under way; further ones are refused.
 	maxServerStreams = 1024
-	// streamMakers is how many long reads make a frame at once. Each frame is a megabyte, and making it takes the processors from the loops.
-	streamMakers = 8
+	// maxStreamMakers is how many long reads make a frame at once, and no more than there are processors, but two: while one makes a frame another's is sent.
+	// Each frame is a megabyte, and making it takes the processors from the loops.
+	maxStreamMakers = 8
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
 	minStreamPoll    = 2 * time.Millisecond
 	maxStreamPoll    = 64 * time.Millisecond
 )
+
+// streamMakers returns how many long reads make a frame at once.
+func streamMakers() int { return min(max(runtime.GOMAXPROCS(0), 2), maxStreamMakers) }
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
@@ -214,16 +218,13 @@ func (s *session) sendLarge(frames []byte) {
 	}})
 }
 
-// withheld returns a reply or, in the place of a large one that only tells what is stored, the error that clients leave too much unread already: it would
-// wait for its client too.
+// withheld returns a reply or, in the place of a large one of a read, the error that clients leave too much unread already: it would wait for its client
+// too. What has changed a table must be told; the large ones of these replies carry what was taken out of it, or put into it.
 func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 	if len(reply) <= largeReplyBytes || commands[req.Op].mutates || !srv.unread.scarce() {
 		return reply
 	}
-	return appendError(nil, req.ID, &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("clients leave %d MiB of replies unread, and this one is large: try again later", srv.unread.limit>>20),
-	})
+	return appendError(nil, req.ID, srv.unread.tooMuch())
 }
 
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.

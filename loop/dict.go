@@ -26,7 +26,7 @@ func dictGet(x *executor) (err error) {
 func (x *executor) orDefault(err error) error {
 	if x.n == 2 && errors.Is(err, shardmap.ErrNoKey) {
 		x.body = append(x.body, x.args[1]...)
-		return nil
+		return x.affords(len(x.args[1]))
 	}
 	return err
 }
@@ -41,9 +41,22 @@ func dictContains(x *executor) error {
 	return err
 }
 
-func dictSetDefault(x *executor) (err error) {
-	x.body, err = x.table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
-	return err
+func dictSetDefault(x *executor) error {
+	at := len(x.body)
+	body, set, err := x.table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
+	x.body = body
+	if err != nil || set {
+		return err
+	}
+	return x.affords(len(body) - at)
+}
+
+// affords says whether a reply may have a value of n bytes of which nothing is taken out of a table.
+func (x *executor) affords(n int) error {
+	if n > largeReplyBytes && x.srv.unread.scarce() {
+		return x.srv.unread.tooMuch()
+	}
+	return nil
 }
 
 func dictUpdate(x *executor) error { return x.table.Dict().Update(&x.call, x.rest, x.restN/2) }

@@ -187,6 +187,10 @@ func (s *session) legacyMessage(message []byte) {
 
 // legacyRequest executes a request, here or beside the loop.
 func (s *session) legacyRequest(message []byte) {
+	if s.login != nil && !s.srv.unproven.work(s) {
+		s.losePlace()
+		return
+	}
 	if len(message) <= legacyInlineBytes {
 		reply, err := s.loop.legacy.answer(s.srv, message, s.executeLegacy)
 		if !errors.Is(err, errLegacyLong) {
@@ -232,6 +236,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 		return
 	}
 	if s.login != nil {
+		s.srv.unproven.prove(s) // it has kept its place since legacyRequest
 		s.login = nil
 		s.greeted.Store(true)
 		s.releaseUnproven()

@@ -174,11 +174,7 @@ func (c *legacyConn) isClosed(within time.Duration) bool {
 func TestLegacyBesideNative(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
-	key, err := testKDF.Key(legacyPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
-	native, err := tryDial(t, srv, key)
+	native, err := tryDial(t, srv, keyOf(t, legacyPassword))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -72,5 +73,14 @@ func TestAllowList(t *testing.T) {
 	refusedWith(t, secure.RefusedAddress, func() (*wire, error) { return tryDial(t, srv, testKey) })
 	if n := srv.Info().Refused; n != 1 {
 		t.Errorf("INFO counts %d refused", n)
+	}
+}
+
+// TestMayRefuse: connections that are being refused take no descriptor that others need.
+func TestMayRefuse(t *testing.T) {
+	for files, want := range map[uint64]int{0: 16, 1128: 16, 1178: 66, 1303: 191, 1304: 192, 1 << 20: 192, math.MaxUint64: 192} {
+		if got := mayRefuse(1000, files); got != want {
+			t.Errorf("1000 connections, %d files: %d may be refused, want %d", files, got, want)
+		}
 	}
 }

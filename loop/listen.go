@@ -58,9 +58,10 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return ln, err
 }
 
-// Descriptors needed beside one per connection: listeners, event loops, files, and the second descriptor that a connection has
-// while it is handed to its event loop. Connections that are being refused may need more; without them they are closed unheard.
-const spareDescriptors = 64
+// Descriptors needed beside one per connection: listeners, event loops, files, the second one that a connection has while it is handed to its event loop,
+// maxCeding connections that have lost their places, and minRefusing that are being refused. Strangers can have none of the others: without one, the
+// journal breaks.
+const spareDescriptors = 128
 
 // CheckDescriptors raises this process's limit of open files to what maxConns connections need.
 //
@@ -83,4 +84,20 @@ func CheckDescriptors(maxConns int) error {
 		return fmt.Errorf("loop: raising the limit of open files to %d: %w", limit.Max, err)
 	}
 	return nil
+}
+
+// openFiles returns how many files this process may have open, 0 if that is not to be learned.
+func openFiles() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return limit.Cur
+}
+
+// mayRefuse returns how many connections at once may be told why they are refused, by a process that may have so many open files: as many as there are
+// descriptors for beside those that others need.
+func mayRefuse(maxConns int, files uint64) int {
+	need := uint64(maxConns) + spareDescriptors
+	return minRefusing + int(min(max(files, need)-need, maxRefusing-minRefusing))
 }

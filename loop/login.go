@@ -22,6 +22,9 @@ type login struct {
 	// owned by the event loop
 	since  time.Time // it waits for a worker
 	native bool      // it is the native protocol's for sure
+
+	// guarded by the unprovenSet's mu
+	place place
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {
@@ -50,6 +53,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 	pending := s.pending(in)
 	used := 0
 	for s.state == running && !s.closing {
+		at := len(s.loop.out)
 		n, out, err := s.login.handshake.Next(pending[used:], s.loop.out)
 		s.loop.out = out
 		used += n
@@ -63,6 +67,11 @@ func (s *session) logIn(in []byte) (rest []byte) {
 		case err != nil:
 			s.refused(err)
 		case s.login.handshake.Done():
+			if !s.srv.unproven.prove(s) {
+				s.loop.out = s.loop.out[:at]
+				s.losePlace()
+				continue
+			}
 			rest = pending[used:]
 			if s.carry != nil {
 				rest = bytes.Clone(rest)
@@ -89,6 +98,7 @@ func (s *session) limitLogin() {
 func (s *session) prove() {
 	s.state, s.login.since = proving, time.Now()
 	s.unready.Store(true)
+	s.srv.unproven.work(s)
 	if !s.srv.logins.add(s) {
 		s.state = running
 		s.unready.Store(false)
@@ -105,6 +115,7 @@ func (s *session) proved() {
 		s.state = running
 		s.active.Add(int64(time.Since(s.login.since)))
 		s.unready.Store(false)
+		s.srv.unproven.worked(s)
 	}
 }
 

@@ -32,6 +32,7 @@ type Server struct {
 	workers  chan struct{} // a token per long request that may run
 	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
 	makers   chan struct{} // the same for long reads, for each frame
+	refusals chan struct{} // a token per connection that may be told why it is refused
 	beside   sync.WaitGroup
 	journal  *persist.Journal // nil: none is kept
 	logs     logPool          // of requests beside the loops
@@ -51,11 +52,11 @@ type Server struct {
 	behind    atomic.Bool  // the journal is: requests that change anything are refused
 	ioOnce    sync.Once    // that the journal is broken is told
 	conns     atomic.Int64 // accepted and not yet closed
-	refusing  atomic.Int64
 	streams   atomic.Int64 // long reads under way
 	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
 	counters  counters
 	logins    loginQueue
+	unproven  unprovenSet
 	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
@@ -97,7 +98,8 @@ func Start(cfg Config) (*Server, error) {
 		started:  time.Now(),
 		workers:  make(chan struct{}, longRequests),
 		checkers: make(chan struct{}, longRequests),
-		makers:   make(chan struct{}, streamMakers),
+		makers:   make(chan struct{}, streamMakers()),
+		refusals: make(chan struct{}, mayRefuse(cfg.MaxConns, openFiles())),
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),
@@ -131,6 +133,7 @@ func (srv *Server) start() (err error) {
 		return err
 	}
 	srv.logins.init(loginWorkers())
+	srv.unproven.init()
 	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
 		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second

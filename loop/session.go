@@ -97,6 +97,9 @@ type session struct {
 	// written by the sweeper, taken by the event loop
 	overdue atomic.Bool // slow to prove itself, or idle
 
+	// written by the acceptor, taken by the event loop
+	ceded atomic.Bool // its place is another's
+
 	// written by whoever ends the wait, taken by the event loop
 	ready  atomic.Bool                 // parked, proving: the wait is over
 	result atomic.Pointer[besideReply] // beside
@@ -121,6 +124,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	s.conn = c
 	s.loop = h.srv.loopOf(c.EventLoop())
 	h.srv.sessions.add(s)
+	h.srv.unproven.enter(s)
 	return nil, gnet.None
 }
 
@@ -131,7 +135,9 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 		s.loop.replyAll()
 	}
 	h.srv.sessions.remove(s)
-	h.srv.conns.Add(-1)
+	if s.login == nil || h.srv.unproven.leave(s) {
+		h.srv.conns.Add(-1)
+	}
 	s.closing = true
 	s.gone.Store(true)
 	s.setUnread(0)
@@ -170,6 +176,7 @@ func (s *session) turn(in []byte) gnet.Action {
 	}
 	s.resume()
 	s.closeOverdue()
+	s.closeCeded()
 	if s.legacy == nil && s.speaksLegacy(in) {
 		s.beginLegacy()
 	}

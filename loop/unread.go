@@ -1,6 +1,11 @@
 package loop
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+
+	"cyberdb-fast/codec"
+)
 
 const (
 	// allUnreadBytes is how many bytes all clients together may leave unread before each may leave less.
@@ -18,6 +23,14 @@ type unreadTotal struct {
 
 // scarce says whether the clients together leave too much unread.
 func (u *unreadTotal) scarce() bool { return u.bytes.Load() > u.limit }
+
+// tooMuch is what a request is answered whose reply would be large while unread room is scarce.
+func (u *unreadTotal) tooMuch() *codec.Error {
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("clients leave %d MiB of replies unread, and this one is large: try again later", u.limit>>20),
+	}
+}
 
 // soft returns how much one client may leave unread before its requests wait.
 func (u *unreadTotal) soft() int {

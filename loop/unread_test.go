@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -49,5 +50,39 @@ func TestUnreadTogether(t *testing.T) {
 	}
 	if n := srv.Info().UnreadBytes; n != 0 {
 		t.Errorf("%d bytes still count as unread", n)
+	}
+}
+
+// TestLargeRepliesWhileScarce: while clients leave too much unread, a large reply is given only to a request that has changed something, and no request
+// that is refused has changed anything.
+func TestLargeRepliesWhileScarce(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, func(cfg *Config) { cfg.unreadBytes = 8 << 20 })
+	large, other := make([]byte, largeReplyBytes+1), make([]byte, largeReplyBytes+2)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false, "large", large)
+	within(t, 10*time.Second, func() error {
+		if srv.unread.scarce() {
+			return nil
+		}
+		deaf := dial(t, srv)
+		deaf.write(append(deaf.request(codec.OpDictGet, "d", "large"), deaf.request(codec.OpDictGet, "d", "large")...))
+		time.Sleep(10 * time.Millisecond)
+		return errors.New("clients do not leave enough unread")
+	})
+	w.fails(codec.StatusOverloaded, codec.OpDictGet, "d", "large")
+	w.fails(codec.StatusOverloaded, codec.OpDictSetDefault, "d", "large", 1)
+	w.fails(codec.StatusOverloaded, codec.OpDictGet, "d", "absent", large)
+	w.fails(codec.StatusOverloaded, codec.OpDictPop, "d", "absent", large)
+	if got := w.ok(codec.OpDictLen, "d")[0]; got != int64(1) {
+		t.Errorf("the dict has %v entries", got)
+	}
+	for i, val := range []any{w.ok(codec.OpDictSetDefault, "d", "new", other)[0], w.ok(codec.OpDictPop, "d", "new")[0]} {
+		if got, _ := val.([]byte); len(got) != len(other) {
+			t.Errorf("reply %d has %d bytes, %d were put there", i, len(got), len(other))
+		}
+	}
+	if got := w.ok(codec.OpDictSetDefault, "d", "small", 1)[0]; got != int64(1) {
+		t.Errorf("a small value: got %v", got)
 	}
 }

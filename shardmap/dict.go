@@ -273,11 +273,11 @@ func (s *shard) lastIsLive() bool {
 	return i < len(p.entries) && p.entries[i].live()
 }
 
-// SetDefault appends the value of key, which becomes val if the key is absent. Errors: ErrLong as Get.
-func (d *Dict) SetDefault(c *Call, dst, key, val []byte) ([]byte, error) {
+// SetDefault appends the value of key, which becomes val if the key is absent; set says whether it was. Errors: ErrLong as Get.
+func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, err error) {
 	k, err := d.resolve(c, key)
 	if err != nil {
-		return dst, err
+		return dst, false, err
 	}
 	d.prebuild(&k, val)
 	s, num, err := d.lockResolved(c, &k)
@@ -287,10 +287,10 @@ func (d *Dict) SetDefault(c *Call, dst, key, val []byte) ([]byte, error) {
 		dst, err = d.readLocked(c, s, dst, num)
 	default:
 		d.setLocked(c, s, &k, num, val)
-		dst = append(dst, val...)
+		dst, set = append(dst, val...), true
 	}
 	d.dropBlock(&k)
-	return dst, err
+	return dst, set, err
 }
 
 // Delete removes key. Errors: ErrNoKey.

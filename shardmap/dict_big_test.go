@@ -47,7 +47,7 @@ func TestBigValues(t *testing.T) {
 	want := big('f', 2<<20)
 	_, err = d.Get(inline, nil, one)
 	long("get", err)
-	_, err = d.SetDefault(inline, nil, one, other)
+	_, _, err = d.SetDefault(inline, nil, one, other)
 	long("setdefault", err)
 	_, err = d.Pop(inline, nil, one)
 	long("pop", err)
@@ -61,7 +61,7 @@ func TestBigValues(t *testing.T) {
 	long("values", err)
 	long("update", d.Update(inline, append(bytes.Clone(other), want...), 1))
 
-	got, err := d.SetDefault(beside, nil, one, other)
+	got, _, err := d.SetDefault(beside, nil, one, other)
 	expect("setdefault", got, err, want)
 	got, err = d.GetMany(beside, nil, one, 1)
 	expect("get many", got, err, want)

@@ -313,7 +313,7 @@ func TestDictCallsDoNotAllocate(t *testing.T) {
 		{"AppendAll", func() (err error) { dst, _, err = d.AppendAll(&c, dst[:0], Items); return }},
 		{"Pop and SetDefault", func() (err error) {
 			if dst, err = d.Pop(&c, dst[:0], key); err == nil {
-				dst, err = d.SetDefault(&c, dst[:0], key, val)
+				dst, _, err = d.SetDefault(&c, dst[:0], key, val)
 			}
 			return
 		}},

@@ -350,9 +350,11 @@ func (s *session) setDefault() {
 	if err := s.condition(k); err != nil {
 		s.call.HasIf = false
 	}
-	got, err := s.dict.SetDefault(&s.call, nil, k.encoded, val)
+	got, set, err := s.dict.SetDefault(&s.call, nil, k.encoded, val)
 	s.ok(err)
-	if e := s.model.find(k); e != nil {
+	e := s.model.find(k)
+	s.equal("set", set, e == nil)
+	if e != nil {
 		s.drew(before, 0)
 		s.equal("value", got, e.val)
 		return

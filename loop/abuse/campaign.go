@@ -72,6 +72,7 @@ type scenario struct {
 	flags     []string // of the server
 	short     bool     // part of the short choice
 	elsewhere bool     // needs addresses of other machines
+	files     int      // the server's limit of open files; 0: that of this machine
 
 	// What the witness must bear; 0: what is asked of every scenario.
 	request, login time.Duration
@@ -137,7 +138,7 @@ func (g *ground) play(s *scenario, encrypt bool) (notes string, err error) {
 	if encrypt {
 		flags = append(flags, "--encrypt")
 	}
-	srv, err := startServer(g.server, g.dir, flags)
+	srv, err := startServer(g.server, g.dir, flags, s.files)
 	if err != nil {
 		return "", err
 	}

@@ -29,10 +29,12 @@ var scenarios = []scenario{
 
 	// Connections.
 	{name: "login-storm", about: "ten thousand connections, each with the password", transport: both, short: true, noRoom: true, login: 5 * time.Second, run: loginStorm},
-	{name: "silent-storm", about: "ten thousand connections that say nothing", transport: plain, noRoom: true, login: 5 * time.Second, run: silentStorm},
+	{name: "silent-storm", about: "ten thousand connections that say nothing, and more of them", transport: plain, login: 5 * time.Second, run: silentStorm},
+	{name: "no-room", about: "strangers that take all places of a server again and again", transport: both, elsewhere: true, flags: append(everywhere("0.0.0.0/0"), "-c", "100"), run: noRoomLeft},
 	{name: "reset-storm", about: "twenty thousand connections, reset at once", transport: encrypted, noRoom: true, run: resetStorm},
 	{name: "churn", about: "login, one request, and gone", transport: both, run: churn},
 	{name: "no-descriptors", about: "more connections than descriptors", transport: both, short: true, noLogin: true, run: noDescriptors},
+	{name: "just-enough-descriptors", about: "strangers that want more descriptors than there are, while files are made", transport: both, elsewhere: true, files: 100 + 128, flags: append(everywhere("0.0.0.0/0"), "-c", "100", "--cycle", "1"), run: justEnoughDescriptors},
 	{name: "default-allow-list", about: "other addresses, at a server that encrypts and was not told who may come", transport: encrypted, elsewhere: true, flags: []string{"--host", "::"}, run: defaultAllowList},
 	{name: "allow-list", about: "addresses of all kinds, at a server that was told who may come", transport: both, elsewhere: true, flags: everywhere("127.0.0.1,192.0.2.0/25,2001:db8:1::/64"), run: allowList},
 	{name: "unwanted", about: "an address that is not allowed keeps coming and does not go", transport: plain, short: true, flags: []string{"--allow", "127.0.0.1"}, run: unwanted},

@@ -51,10 +51,14 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// startServer starts the binary with a free port.
-func startServer(binary, dir string, flags []string) (*server, error) {
+// startServer starts the binary with a free port, and with a limit of open files if that is not 0.
+func startServer(binary, dir string, flags []string, files int) (*server, error) {
 	srv := &server{done: make(chan struct{})}
-	srv.cmd = exec.Command(binary, append([]string{"--port", "0", "--dir", dir}, flags...)...)
+	args := append([]string{binary, "--port", "0", "--dir", dir}, flags...)
+	if files > 0 {
+		args = append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(files)}, args...)
+	}
+	srv.cmd = exec.Command(args[0], args[1:]...)
 	srv.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+password)
 	srv.cmd.Stderr = &srv.log
 	srv.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -56,21 +56,71 @@ func (a *attack) fill(n int) error {
 	return nil
 }
 
-// silentStorm opens as many connections as there may be and says nothing: there is room again once they have used up their time.
+// silentStorm opens half as many connections again as there may be and says nothing: who proves the password is let in all the time.
 func silentStorm(a *attack) error {
-	if err := each(maxConns, 64, func(int) error {
+	if err := each(maxConns*3/2, 64, func(int) error {
 		_, err := a.connect()
 		return err
 	}); err != nil {
 		return err
 	}
-	return until(a.patience(handshakeTime+5*time.Second), func() error {
+	for range 50 {
 		c, err := a.enter()
-		if err == nil {
-			err = c.ok(codec.OpPing)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := c.ok(codec.OpPing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noRoomLeft has strangers take all places.
+func noRoomLeft(a *attack) error {
+	err := a.strangers(300)
+	figures, infoErr := info(a.control)
+	if infoErr == nil && figures.Refused < 300 {
+		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+	}
+	return errors.Join(err, infoErr)
+}
+
+// strangers come from two addresses, so many at once, go no further than to some message of the handshake, and come again as soon as they are sent away.
+func (a *attack) strangers(crowd int) error {
+	return forTime(6*time.Second, crowd, func(i int) error {
+		c, err := a.connectFrom(strangers4[i%2])
+		if err != nil {
+			return err
+		}
+		defer c.reset()
+		if _, err := c.upTo(i % 3); err != nil {
+			return nil //nolint:nilerr // it was sent away
+		}
+		return c.ends()
 	})
+}
+
+// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it needs, while its files are saved and its journal begins
+// new ones.
+func justEnoughDescriptors(a *attack) error {
+	if err := a.large(1 << 20); err != nil {
+		return err
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- a.strangers(400) }()
+	for range 150 { // beyond two segments of the journal
+		if err := a.control.ok(codec.OpDictSet, "large", "k", make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	err := <-gone
+	figures, infoErr := info(a.control)
+	if data := figures.Data; infoErr == nil && (figures.AcceptErrors > 0 || data.JournalError != "" || data.SaveError != "") {
+		infoErr = fmt.Errorf("%d accept errors, journal %q, save %q", figures.AcceptErrors, data.JournalError, data.SaveError)
+	}
+	return errors.Join(err, infoErr)
 }
 
 // resetStorm connects and resets.

@@ -12,9 +12,9 @@ import pytest
 
 from conftest import CPYTHON, ROOT
 from cyberdb_fast import ABSENT, BadRequest, cpace, frames, requests, values
-from cyberdb_fast.errors import ProtocolError
+from cyberdb_fast.errors import CyberDBError, ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
-from cyberdb_fast.keys import derive
+from cyberdb_fast.keys import MIN_LOG_N, KeyRing, derive
 from cyberdb_fast.records import Opener, Sealer
 from cyberdb_fast.requests import Request
 from cyberdb_fast.session import Session
@@ -226,6 +226,36 @@ def test_handshake() -> None:
     assert not session.encrypted
 
 
+def convinced(opening: Opening, messages: List[bytes]) -> bool:
+    """Whether a client takes these messages for those of a server that knows the password."""
+    opening.hello()
+    try:
+        for message in messages:
+            opening.receive(message)
+            if opening.kdf is not None:
+                opening.use_key(unhex(SECURE["password"]["prs"]))
+    except CyberDBError:
+        pass
+    return opening.session is not None
+
+
+def test_false_servers() -> None:
+    """Each bit of what the server says, changed in turn, and all of it said again: the client is not convinced."""
+    h = SECURE["handshake"]
+    messages = [unhex(h[name]) for name in ("greeting", "server_share", "server_fin")]
+
+    def opening() -> Opening:
+        return Opening(True, unhex(h["client_nonce"]), unhex(h["client_scalar"]))
+
+    assert convinced(opening(), messages)
+    assert not convinced(Opening(True), messages)
+    for at, message in enumerate(messages):
+        for bit in range(len(message) * 8):
+            changed = bytearray(message)
+            changed[bit // 8] ^= 1 << bit % 8
+            assert not convinced(opening(), [*messages[:at], bytes(changed), *messages[at + 1 :]]), (at, bit)
+
+
 def test_handshake_and_records() -> None:
     _, session = opened(SECURE["handshake"], True)
     wire = b""
@@ -269,3 +299,16 @@ def test_records_tampered() -> None:
 def test_kdf_bounds(log_n: int) -> None:
     with pytest.raises(ProtocolError, match="14 to 17"):
         derive(KDF(log_n, bytes(16)), "x")
+
+
+def test_new_salt_at_most_once_a_minute() -> None:
+    """A false server must not burn its clients; a known key, another password and another address are not held up."""
+    ring = KeyRing()
+    first, second, third = (KDF(MIN_LOG_N, bytes([i]) * 16) for i in range(3))
+    key = ring.key("host:1", "password", first)
+    assert ring.key("host:1", "password", second) != key
+    with pytest.raises(ProtocolError, match=r"host:1 has named a new salt twice within a minute; the next key is derived in \d+ s"):
+        ring.key("host:1", "password", third)
+    assert ring.key("host:1", "password", first) == key
+    assert ring.key("host:1", "corrected", second) != ring.key("host:1", "password", second)
+    assert ring.key("host:2", "password", third) != key

@@ -193,6 +193,53 @@ func TestLegacyBesideNative(t *testing.T) {
 	}
 }
 
+// TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none that is not allowed such, wherever it comes from.
+func TestLegacyObjects(t *testing.T) {
+	t.Parallel()
+	evil := value.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
+	key, err := testKDF.Key(legacyPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, opaque := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.LegacyOpaque = opaque }))
+		native, err := tryDial(t, srv, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		native.ok(codec.OpCreateDict, "d", true)
+		native.ok(codec.OpCreateList, "l", true)
+		native.ok(codec.OpDictSet, "d", "k", []any{value.Tuple{1, evil}})
+		native.ok(codec.OpListAppend, "l", evil)
+		c := dialLegacy(t, srv)
+		for route, fields := range map[string][]any{
+			"/cyberdict/getitem": {"table_name", "d", "key", "k"}, "/cyberdict/get": {"table_name", "d", "key", "k", "default", nil},
+			"/cyberdict/setdefault": {"table_name", "d", "key", "k", "default", nil}, "/cyberdict/todict": {"table_name", "d"}, "/cyberdict/items": {"table_name", "d"},
+			"/cyberdict/values": {"table_name", "d"}, "/cyberlist/getitem": {"table_name", "l", "index", 0}, "/cyberlist/tolist": {"table_name", "l"},
+		} {
+			c.say(pickled(t, 1), 0)
+			if _, err := c.hear(); err != nil {
+				t.Fatal(err)
+			}
+			c.say(request(t, route, fields...), 0)
+			if _, err := c.hear(); err != nil {
+				t.Fatal(err)
+			}
+			c.say(pickled(t, "ready"), 0)
+			reply, err := c.hear()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if given, refused := bytes.Contains(reply, []byte("pwned")), bytes.Contains(reply, []byte("--keep-opaque")); given != opaque || refused == opaque {
+				t.Errorf("%s, opaque %v: %q", route, opaque, reply)
+			}
+		}
+		if got := c.done("/cyberlist/repr", "table_name", "l"); !strings.Contains(got.(string), "posix.system") {
+			t.Errorf("the text: %v", got)
+		}
+	}
+}
+
 // TestLegacyCutAnywhere: messages arrive in pieces of any size, plain and encrypted.
 func TestLegacyCutAnywhere(t *testing.T) {
 	t.Parallel()

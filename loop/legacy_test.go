@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -236,6 +237,36 @@ func TestLegacyObjects(t *testing.T) {
 		}
 		if got := c.done("/cyberlist/repr", "table_name", "l"); !strings.Contains(got.(string), "posix.system") {
 			t.Errorf("the text: %v", got)
+		}
+	}
+}
+
+// TestLegacyMuchOfLittle: a short request that becomes much runs beside the loop, and is refused where it would be too much.
+func TestLegacyMuchOfLittle(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
+	c := dialLegacy(t, srv)
+	c.done("/create_cyberlist", "table_name", "l", "content", []any{})
+	huge := new(big.Int).Lsh(big.NewInt(1), 20_000)
+	for _, step := range []struct {
+		obj  any
+		want string
+	}{
+		{value.Range{Start: int64(0), Stop: int64(500_000), Step: int64(1)}, "500000"},
+		{strings.Repeat("x", 10_000), "510000"},
+		{value.Range{Start: int64(0), Stop: int64(5_000_000), Step: int64(1)}, "a range of more than 1048576 numbers"},
+		{value.Range{Start: huge, Stop: new(big.Int).Add(huge, big.NewInt(1_000_000)), Step: int64(1)}, "a range of more than 67108864 bytes of numbers"},
+	} {
+		reply, err := c.exchange(request(t, "/cyberlist/extend", "table_name", "l", "obj", step.obj), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(reply)
+		if code, _ := reply.Get("code"); code == int64(1) {
+			got = fmt.Sprint(c.done("/cyberlist/len", "table_name", "l"))
+		}
+		if !strings.Contains(got, step.want) {
+			t.Errorf("%.50v: %.200s, want %s", step.obj, got, step.want)
 		}
 	}
 }

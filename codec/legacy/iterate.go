@@ -83,6 +83,9 @@ func notIterableAs(o pickle.Object, e *Exception) *Exception {
 
 // iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their elements are made here, as a list.
 func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
+	if r.Quick && len(o.Text()) > quickElements {
+		return ErrLong
+	}
 	var list []byte
 	switch o.Kind() {
 	case pickle.Str:
@@ -102,7 +105,7 @@ func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(
 		}
 	default:
 		var err error
-		if list, err = listOfRange(o, notIterable); err != nil {
+		if list, err = r.listOfRange(o, notIterable); err != nil {
 			return err
 		}
 	}
@@ -115,7 +118,7 @@ func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(
 }
 
 // listOfRange is the beginning of the pickle of a range's numbers.
-func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
+func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
 	encoded, err := o.Append(nil)
 	if err != nil {
 		return nil, exceptionOf(err)
@@ -139,8 +142,13 @@ func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
 	list := pickle.AppendList(pickle.Begin(nil))
 	next := new(big.Int).Set(parts[0])
 	for n := 0; next.Cmp(parts[1])*parts[2].Sign() < 0; n++ {
-		if n >= codec.MaxArguments {
+		switch {
+		case r.Quick && n >= quickElements:
+			return nil, ErrLong
+		case n >= codec.MaxArguments:
 			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
+		case len(list) > codec.MaxFrameBytes: // of large ones
+			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
 		}
 		number, err := value.AppendBigInt(nil, next)
 		if err == nil {

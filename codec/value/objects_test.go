@@ -10,9 +10,18 @@ import (
 func TestObjectIn(t *testing.T) {
 	o := value.Object{Class: "things.Point", Data: []byte("\x80\x04N.")}
 	for _, v := range []any{
-		o, []any{1, o}, value.Tuple{o}, value.Dict{{Key: "k", Value: o}}, value.Dict{{Key: o, Value: 1}}, value.Set{o}, value.FrozenSet{o},
-		value.OrderedDict{{Key: 1, Value: o}}, value.DefaultDict{Factory: "list", Items: value.Dict{{Key: 1, Value: o}}}, value.Deque{Items: []any{o}},
-		value.Exception{Class: "ValueError", Args: []any{o}}, []any{[]any{value.Tuple{"\x16", value.Dict{{Key: 22, Value: []any{o}}}}}},
+		o,
+		[]any{1, o},
+		value.Tuple{o},
+		value.Dict{{Key: "k", Value: o}},
+		value.Dict{{Key: o, Value: 1}},
+		value.Set{o},
+		value.FrozenSet{o},
+		value.OrderedDict{{Key: 1, Value: o}},
+		value.DefaultDict{Factory: "list", Items: value.Dict{{Key: 1, Value: o}}},
+		value.Deque{Items: []any{o}},
+		value.Exception{Class: "ValueError", Args: []any{o}},
+		[]any{[]any{value.Tuple{"\x16", value.Dict{{Key: 22, Value: []any{o}}}}}},
 	} {
 		encoded, err := value.Marshal([]any{"\x16 before", 22, v, 22})
 		if err != nil {

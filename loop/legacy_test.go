@@ -252,8 +252,10 @@ func TestLegacyMuchOfLittle(t *testing.T) {
 		obj  any
 		want string
 	}{
-		{value.Range{Start: int64(0), Stop: int64(500_000), Step: int64(1)}, "500000"},
-		{strings.Repeat("x", 10_000), "510000"},
+		{value.Range{Start: int64(0), Stop: int64(50_000), Step: int64(1)}, "50000"},
+		{strings.Repeat("x", 10_000), "60000"},
+		{value.Range{Start: int64(7), Stop: int64(-20_000), Step: int64(-3)}, "66669"},
+		{value.Range{Start: int64(7), Stop: int64(7), Step: int64(-3)}, "66669"},
 		{value.Range{Start: int64(0), Stop: int64(5_000_000), Step: int64(1)}, "a range of more than 1048576 numbers"},
 		{value.Range{Start: huge, Stop: new(big.Int).Add(huge, big.NewInt(1_000_000)), Step: int64(1)}, "a range of more than 67108864 bytes of numbers"},
 	} {

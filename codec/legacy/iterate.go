@@ -139,17 +139,16 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 			parts[i] = part
 		}
 	}
+	length := lengthOfRange(parts[0], parts[1], parts[2])
+	switch {
+	case length.Cmp(big.NewInt(codec.MaxArguments)) > 0:
+		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
+	case r.Quick && length.Cmp(big.NewInt(quickElements)) > 0:
+		return nil, ErrLong
+	}
 	list := pickle.AppendList(pickle.Begin(nil))
 	next := new(big.Int).Set(parts[0])
-	for n := 0; next.Cmp(parts[1])*parts[2].Sign() < 0; n++ {
-		switch {
-		case r.Quick && n >= quickElements:
-			return nil, ErrLong
-		case n >= codec.MaxArguments:
-			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
-		case len(list) > codec.MaxFrameBytes: // of large ones
-			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
-		}
+	for range length.Int64() {
 		number, err := value.AppendBigInt(nil, next)
 		if err == nil {
 			list, err = pickle.AppendValue(list, number)
@@ -157,9 +156,26 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 		if err != nil {
 			return nil, exceptionOf(err)
 		}
+		if len(list) > codec.MaxFrameBytes { // of large ones
+			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
+		}
 		next.Add(next, parts[2])
 	}
 	return list, nil
+}
+
+// lengthOfRange is how many numbers there are from start on, step by step, in front of stop.
+func lengthOfRange(start, stop, step *big.Int) *big.Int {
+	span, width := new(big.Int).Sub(stop, start), new(big.Int).Set(step)
+	if step.Sign() < 0 {
+		span.Neg(span)
+		width.Neg(width)
+	}
+	if span.Sign() <= 0 {
+		return new(big.Int)
+	}
+	span.Add(span, width).Sub(span, big.NewInt(1))
+	return span.Quo(span, width)
 }
 
 // count returns how many values there are back to back.

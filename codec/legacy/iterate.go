@@ -143,6 +143,8 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 	switch {
 	case length.Cmp(big.NewInt(codec.MaxArguments)) > 0:
 		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
+	case length.Int64()*int64(max(parts[0].BitLen(), parts[1].BitLen())/8) > codec.MaxFrameBytes:
+		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
 	case r.Quick && length.Cmp(big.NewInt(quickElements)) > 0:
 		return nil, ErrLong
 	}
@@ -155,9 +157,6 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 		}
 		if err != nil {
 			return nil, exceptionOf(err)
-		}
-		if len(list) > codec.MaxFrameBytes { // of large ones
-			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
 		}
 		next.Add(next, parts[2])
 	}

@@ -209,7 +209,10 @@ func (r *reply) readLegacy(message pickle.Object) error {
 		return nil
 	}
 	if content.IsZero() {
-		r.kind = replyOK
+		r.kind, r.text = replyOK, nil
+		if password := message.Field("password"); !password.IsZero() {
+			r.text = password.Text()
+		}
 		return nil
 	}
 	number, isInt := content.Int()
@@ -264,11 +267,20 @@ func (w *legacyWire) entries(ask asker) (total int64, err error) {
 	return total, nil
 }
 
-func (w *legacyWire) version(asker) (string, error) {
-	if w.cipher != nil {
-		return "the original CyberDB, encrypted", nil
+// version tells the servers apart by their replies: the original puts its password into each.
+func (w *legacyWire) version(ask asker) (string, error) {
+	r, err := w.exchange(ask, nil, "route", "/connect")
+	if err != nil {
+		return "", err
 	}
-	return "the original CyberDB", nil
+	name := "the original CyberDB"
+	if r.text == nil {
+		name = "cyberdb-fast --legacy"
+	}
+	if w.cipher != nil {
+		name += ", encrypted"
+	}
+	return name, nil
 }
 
 func (w *legacyWire) open() (opening, error) {

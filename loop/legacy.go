@@ -84,12 +84,8 @@ type legacyAnswer struct {
 	err   error
 }
 
-var (
-	// errLegacyPassword is returned for a request with another password, or none.
-	errLegacyPassword = errors.New("wrong password")
-	// errLegacyLong is returned for a request that is too long for the loop.
-	errLegacyLong = errors.New("loop: the request is to run beside")
-)
+// errLegacyPassword is returned for a request with another password, or none.
+var errLegacyPassword = errors.New("wrong password")
 
 // firstPatience is how long a new connection may say nothing.
 func (srv *Server) firstPatience(peer net.Addr) time.Duration {
@@ -192,8 +188,9 @@ func (s *session) legacyRequest(message []byte) {
 		return
 	}
 	if len(message) <= legacyInlineBytes {
+		s.loop.legacy.Quick = true
 		reply, err := s.loop.legacy.answer(s.srv, message, s.executeLegacy)
-		if !errors.Is(err, errLegacyLong) {
+		if !errors.Is(err, legacy.ErrLong) {
 			s.legacyAnswered(reply, err)
 			return
 		}
@@ -332,7 +329,7 @@ type legacyExecutor struct {
 }
 
 // answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
-// frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; execute's.
+// frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; legacy.ErrLong; execute's.
 func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
 	e.KeepOpaque(srv.cfg.LegacyOpaque)
 	if err := e.Parse(message); err != nil {
@@ -419,12 +416,12 @@ func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 	return legacy.Dict
 }
 
-// executeLegacy executes a request on the event loop. Errors: errLegacyLong.
+// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run beside.
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
 	x := &l.exec
 	if commands[req.Op].mutates && s.srv.mustWait(req) {
-		return nil, errLegacyLong // the disk is waited for
+		return nil, legacy.ErrLong // the disk is waited for
 	}
 	drawn := l.log.drawn()
 	l.frame = x.reply(l.frame[:0], req, nil)
@@ -435,7 +432,7 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 		x.stream.close()
 	}
 	if x.outcome != outcomeAnswered {
-		return nil, errLegacyLong
+		return nil, legacy.ErrLong
 	}
 	s.srv.logRequest(s.peer, req.Op, x)
 	return l.frame, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -186,6 +187,85 @@ func TestLegacyBesideNative(t *testing.T) {
 	}
 	if got := c.done("/cyberdict/repr", "table_name", "d"); got != "{'k': 1, 'n': 2}" {
 		t.Error(got)
+	}
+}
+
+// TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none that is not allowed such, wherever it comes from.
+func TestLegacyObjects(t *testing.T) {
+	t.Parallel()
+	evil := value.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
+	key, err := testKDF.Key(legacyPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, opaque := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.LegacyOpaque = opaque }))
+		native, err := tryDial(t, srv, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		native.ok(codec.OpCreateDict, "d", true)
+		native.ok(codec.OpCreateList, "l", true)
+		native.ok(codec.OpDictSet, "d", "k", []any{value.Tuple{1, evil}})
+		native.ok(codec.OpListAppend, "l", evil)
+		c := dialLegacy(t, srv)
+		for route, fields := range map[string][]any{
+			"/cyberdict/getitem": {"table_name", "d", "key", "k"}, "/cyberdict/get": {"table_name", "d", "key", "k", "default", nil},
+			"/cyberdict/setdefault": {"table_name", "d", "key", "k", "default", nil}, "/cyberdict/todict": {"table_name", "d"}, "/cyberdict/items": {"table_name", "d"},
+			"/cyberdict/values": {"table_name", "d"}, "/cyberlist/getitem": {"table_name", "l", "index", 0}, "/cyberlist/tolist": {"table_name", "l"},
+		} {
+			c.say(pickled(t, 1), 0)
+			if _, err := c.hear(); err != nil {
+				t.Fatal(err)
+			}
+			c.say(request(t, route, fields...), 0)
+			if _, err := c.hear(); err != nil {
+				t.Fatal(err)
+			}
+			c.say(pickled(t, "ready"), 0)
+			reply, err := c.hear()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if given, refused := bytes.Contains(reply, []byte("pwned")), bytes.Contains(reply, []byte("--keep-opaque")); given != opaque || refused == opaque {
+				t.Errorf("%s, opaque %v: %q", route, opaque, reply)
+			}
+		}
+		if got := c.done("/cyberlist/repr", "table_name", "l"); !strings.Contains(got.(string), "posix.system") {
+			t.Errorf("the text: %v", got)
+		}
+	}
+}
+
+// TestLegacyMuchOfLittle: a short request that becomes much runs beside the loop, and is refused where it would be too much.
+func TestLegacyMuchOfLittle(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
+	c := dialLegacy(t, srv)
+	c.done("/create_cyberlist", "table_name", "l", "content", []any{})
+	huge := new(big.Int).Lsh(big.NewInt(1), 20_000)
+	for _, step := range []struct {
+		obj  any
+		want string
+	}{
+		{value.Range{Start: int64(0), Stop: int64(50_000), Step: int64(1)}, "50000"},
+		{strings.Repeat("x", 10_000), "60000"},
+		{value.Range{Start: int64(7), Stop: int64(-20_000), Step: int64(-3)}, "66669"},
+		{value.Range{Start: int64(7), Stop: int64(7), Step: int64(-3)}, "66669"},
+		{value.Range{Start: int64(0), Stop: int64(5_000_000), Step: int64(1)}, "a range of more than 1048576 numbers"},
+		{value.Range{Start: huge, Stop: new(big.Int).Add(huge, big.NewInt(1_000_000)), Step: int64(1)}, "a range of more than 67108864 bytes of numbers"},
+	} {
+		reply, err := c.exchange(request(t, "/cyberlist/extend", "table_name", "l", "obj", step.obj), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(reply)
+		if code, _ := reply.Get("code"); code == int64(1) {
+			got = fmt.Sprint(c.done("/cyberlist/len", "table_name", "l"))
+		}
+		if !strings.Contains(got, step.want) {
+			t.Errorf("%.50v: %.200s, want %s", step.obj, got, step.want)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ func takeOver(path string, classes legacy.Classes, stderr *os.File, log *slog.Lo
 		return fmt.Errorf("cannot take over %s: %w", path, err)
 	}
 	log.Info("took over a data file of CyberDB", slog.String("file", path), slog.String("kept", kept))
+	summary = strings.NewReplacer(fresh, path, path, kept).Replace(summary) // by the names that the files have now
 	for line := range strings.Lines(summary) {
 		log.Info(strings.TrimSpace(line))
 	}

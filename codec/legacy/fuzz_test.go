@@ -1,7 +1,10 @@
 package legacy_test
 
 import (
+	"bytes"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 
 	"cyberdb-fast/codec"
@@ -21,6 +24,43 @@ func requestOf(t testing.TB, route string, fields ...any) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestQuick: a caller with little time gets ErrLong for a short request of which much is to be made, and the same without Quick is translated.
+func TestQuick(t *testing.T) {
+	shared := "\x80\x04}(X\x05\x00\x00\x00routeX\x12\x00\x00\x00/cyberdict/setitemX\x0a\x00\x00\x00table_nameX\x01\x00\x00\x00tX\x03\x00\x00\x00keyK\x01" +
+		"X\x05\x00\x00\x00value](" + strings.Repeat("N", 100) + "e" + strings.Repeat("2\x86", 14) + "u."
+	numbers := value.Range{Start: int64(0), Stop: int64(10_000), Step: int64(1)}
+	for name, c := range map[string]struct {
+		body []byte
+		long bool
+	}{
+		"a range":                        {requestOf(t, "/cyberlist/extend", "obj", numbers), true},
+		"a range in a slice":             {requestOf(t, "/cyberlist/setitem", "index", value.Slice{Start: int64(0)}, "value", numbers), true},
+		"a range among pairs":            {requestOf(t, "/cyberdict/update", "dict2", []any{value.Tuple{1, 2}, numbers}), true},
+		"a text":                         {requestOf(t, "/cyberlist/extend", "obj", strings.Repeat("x", 10_000)), true},
+		"bytes":                          {requestOf(t, "/cyberlist/extend", "obj", bytes.Repeat([]byte("x"), 10_000)), true},
+		"what is shared":                 {[]byte(shared), true},
+		"a range that is kept":           {requestOf(t, "/cyberlist/append", "value", numbers), false},
+		"a text that is kept":            {requestOf(t, "/cyberlist/append", "value", strings.Repeat("x", 10_000)), false},
+		"a range of a few":               {requestOf(t, "/cyberlist/extend", "obj", value.Range{Start: int64(0), Stop: int64(1000), Step: int64(1)}), false},
+		"pairs":                          {requestOf(t, "/cyberdict/update", "dict2", []any{value.Tuple{1, 2}}), false},
+		"a range that is refused anyhow": {requestOf(t, "/cyberlist/extend", "obj", value.Range{Start: int64(0), Stop: int64(math.MaxInt64), Step: int64(1)}), false},
+	} {
+		for _, quick := range []bool{true, false} {
+			r := legacy.Request{Quick: quick}
+			if err := r.Parse(c.body); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			kind := legacy.List
+			if strings.Contains(string(c.body), "/cyberdict/") {
+				kind = legacy.Dict
+			}
+			if err := r.Translate(kind); errors.Is(err, legacy.ErrLong) != (quick && c.long) {
+				t.Errorf("%s, quick %v: %v", name, quick, err)
+			}
+		}
+	}
 }
 
 // FuzzRequest: no request makes the translation panic, and what it makes is arguments that the server can take apart.

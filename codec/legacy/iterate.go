@@ -83,6 +83,9 @@ func notIterableAs(o pickle.Object, e *Exception) *Exception {
 
 // iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their elements are made here, as a list.
 func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
+	if r.Quick && len(o.Text()) > quickElements {
+		return ErrLong
+	}
 	var list []byte
 	switch o.Kind() {
 	case pickle.Str:
@@ -102,7 +105,7 @@ func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(
 		}
 	default:
 		var err error
-		if list, err = listOfRange(o, notIterable); err != nil {
+		if list, err = r.listOfRange(o, notIterable); err != nil {
 			return err
 		}
 	}
@@ -115,7 +118,7 @@ func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(
 }
 
 // listOfRange is the beginning of the pickle of a range's numbers.
-func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
+func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
 	encoded, err := o.Append(nil)
 	if err != nil {
 		return nil, exceptionOf(err)
@@ -136,12 +139,18 @@ func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
 			parts[i] = part
 		}
 	}
+	length := lengthOfRange(parts[0], parts[1], parts[2])
+	switch {
+	case length.Cmp(big.NewInt(codec.MaxArguments)) > 0:
+		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
+	case length.Int64()*int64(max(parts[0].BitLen(), parts[1].BitLen())/8) > codec.MaxFrameBytes:
+		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
+	case r.Quick && length.Cmp(big.NewInt(quickElements)) > 0:
+		return nil, ErrLong
+	}
 	list := pickle.AppendList(pickle.Begin(nil))
 	next := new(big.Int).Set(parts[0])
-	for n := 0; next.Cmp(parts[1])*parts[2].Sign() < 0; n++ {
-		if n >= codec.MaxArguments {
-			return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
-		}
+	for range length.Int64() {
 		number, err := value.AppendBigInt(nil, next)
 		if err == nil {
 			list, err = pickle.AppendValue(list, number)
@@ -152,6 +161,20 @@ func listOfRange(o pickle.Object, notIterable *Exception) ([]byte, error) {
 		next.Add(next, parts[2])
 	}
 	return list, nil
+}
+
+// lengthOfRange is how many numbers there are from start on, step by step, in front of stop.
+func lengthOfRange(start, stop, step *big.Int) *big.Int {
+	span, width := new(big.Int).Sub(stop, start), new(big.Int).Set(step)
+	if step.Sign() < 0 {
+		span.Neg(span)
+		width.Neg(width)
+	}
+	if span.Sign() <= 0 {
+		return new(big.Int)
+	}
+	span.Add(span, width).Sub(span, big.NewInt(1))
+	return span.Quo(span, width)
 }
 
 // count returns how many values there are back to back.

@@ -61,12 +61,20 @@ func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]b
 	case r.form == replyDone, r.form == replyCreated:
 		return endReply(beginReply(dst, done)), nil
 	}
+	if class, found := value.ObjectIn(body); found && !r.u.KeepOpaque && r.form != replyDictText && r.form != replyListText {
+		return dst, keptFromReader(class)
+	}
 	at := len(dst)
 	dst, err := r.appendContent(pickle.AppendText(beginReply(dst, done), "content"), body)
 	if err != nil {
 		return dst[:at], exceptionOf(err)
 	}
 	return endReply(dst), nil
+}
+
+// keptFromReader is the reply in the place of an object that was kept unopened, or that a native client has put there: who reads it executes what it says.
+func keptFromReader(class string) *Exception {
+	return NewException("TypeError", fmt.Sprintf("%s is a class of a program's own, and reading an object of it runs its code: this server gives such to no client without --keep-opaque", class))
 }
 
 func (r *Request) appendContent(dst, body []byte) ([]byte, error) {

@@ -24,6 +24,9 @@ type Request struct {
 	u    pickle.Unpickler
 	root pickle.Object
 
+	// Quick is set by a caller that has little time: Translate returns ErrLong in the place of making much of a few bytes.
+	Quick bool
+
 	// Of the last Translate: the native request, which the caller executes, and what makes the reply of its own.
 	Op    codec.Opcode
 	Args  []byte
@@ -35,6 +38,16 @@ type Request struct {
 
 // MaxObjects is how many objects one request may hold.
 const MaxObjects = 5 << 19
+
+// ErrLong is returned for a request of which Quick arguments cannot be made: a range of many numbers, a long text taken apart, objects that are shared
+// again and again.
+var ErrLong = errors.New("legacy: much is to be made of the request")
+
+// What Quick arguments may have.
+const (
+	quickBytes    = 64 << 10
+	quickElements = 4096 // that are made
+)
 
 // KeepOpaque keeps objects of classes that are not taken, as pickle.Unpickler has it.
 func (r *Request) KeepOpaque(keep bool) { r.u.KeepOpaque = keep }
@@ -74,7 +87,7 @@ func (r *Request) Table() []byte {
 	return field.Text()
 }
 
-// Translate makes the native request; kind is what the table is that the request is for. Errors: *Exception, the reply.
+// Translate makes the native request; kind is what the table is that the request is for. Errors: *Exception, the reply; ErrLong, if Quick.
 func (r *Request) Translate(kind Table) error {
 	r.Op, r.Args, r.form, r.key, r.after = 0, r.Args[:0], replyDone, nil, nil
 	if err := r.u.Refused(); err != nil {
@@ -137,6 +150,11 @@ func (r *Request) argument(name string) error {
 
 // append appends an object to the arguments.
 func (r *Request) append(o pickle.Object) error {
+	if r.Quick {
+		if size, err := o.Size(); err == nil && len(r.Args)+size > quickBytes {
+			return ErrLong
+		}
+	}
 	args, err := o.Append(r.Args)
 	if err != nil {
 		return exceptionOf(err)

@@ -255,6 +255,8 @@ type stopped struct{ err error }
 
 func (s *stopped) Error() string { return s.err.Error() }
 
+func (s *stopped) Unwrap() error { return s.err }
+
 // sort takes the text of the key apart, and what Python takes for reverse.
 func sort(r *Request) error {
 	key, err := r.field("key")

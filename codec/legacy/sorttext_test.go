@@ -87,6 +87,34 @@ func TestSortTextsRefused(t *testing.T) {
 	}
 }
 
+// FuzzSortText: no text makes the parser panic; what it takes is a sort key that the server can use, and what it refuses has an exception of its own.
+func FuzzSortText(f *testing.F) {
+	for _, text := range []string{
+		"func = lambda x: -x['n'], reverse", "func = lambda s: (len(s[1].lower()), [str(s[-1])])", "func = None", "func = True, key", "func = 2.5",
+		"def f(x):\n    # why\n    a, b = x\n    return -a, b\n\nfunc = f",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !value.ValidStr([]byte(text)) {
+			return // no pickle holds such a text
+		}
+		key, err := legacy.ParseSortText(text)
+		var raised *legacy.Exception
+		switch {
+		case err != nil && !errors.As(err, &raised):
+			t.Fatal(err)
+		case err != nil:
+			raised.AppendReply(nil)
+		case len(key) == 1 && key[0] == 0xC0: // None
+		default:
+			if _, err := value.ParseSortKey(key); err != nil {
+				t.Fatalf("%q is %x: %v", text, key, err)
+			}
+		}
+	})
+}
+
 func nested(n int) string {
 	text := "x"
 	for range n {

@@ -1,0 +1,25 @@
+package value
+
+import "bytes"
+
+// ObjectIn returns the class of the first object of a program's own class (Object) among checked values that stand back to back, at any depth, and whether
+// there is one.
+func ObjectIn(values []byte) (class string, found bool) {
+	if bytes.IndexByte(values, ExtObject) < 0 {
+		return "", false
+	}
+	for at := 0; at < len(values); {
+		t, start, n := header(values[at:])
+		switch t {
+		case ExtObject:
+			v, _, err := Decode(values[at:])
+			o, _ := v.(Object)
+			return o.Class, err == nil
+		case typList, typDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter, ExtDefaultDict, ExtDeque, ExtException, ExtSlice:
+			at += start // what it holds stands behind it
+		default:
+			at += start + n
+		}
+	}
+	return "", false
+}

@@ -65,6 +65,10 @@ def test_dict(tell: Callable[[Story], None]) -> None:
         assert await d.copy() == {"a": 2, "b": [1], "c": 3, "n": 1}
         with pytest.raises(TypeError, match="len"):
             bool(d)
+        with pytest.raises(TypeError, match="contains"):
+            "a" in d  # noqa: B015
+        with pytest.raises(TypeError, match="not iterable"):
+            list(d)  # type: ignore[call-overload]
         await d.clear()
         assert await d.copy() == {}
 

@@ -340,6 +340,11 @@ class _Handle:
         """As that of cyberdb_fast.CyberDict and CyberList: the same table, whose changes return when they are on disk."""
         return type(self)(_Durable(self._sender), self._name)
 
+    __iter__ = None  # else Python would try [0], [1], ... for ever, as it would for `in`
+
+    def __contains__(self, value: object) -> bool:
+        raise TypeError("whether a table holds something must be asked for: await table.contains(...)")
+
     def __bool__(self) -> bool:
         raise TypeError("whether a table is empty must be asked for: await table.len()")
 

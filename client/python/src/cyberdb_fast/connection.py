@@ -138,7 +138,9 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.sendall(data)
+            sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
+            if sent < len(data):
+                self._socket.sendall(memoryview(data)[sent:])
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:

@@ -118,7 +118,7 @@ def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
             list(threads.map(work, range(12)))
     finally:
         sys.setswitchinterval(interval)
-    assert most == 2
+    assert most <= 2
     assert pool._open == len(pool._idle) <= 2
     assert not pool._waiting
     pool.close()

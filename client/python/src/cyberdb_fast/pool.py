@@ -159,6 +159,8 @@ class Pool:
 
     def _leave(self, turn: _Turn) -> bool:
         """Ends the wait; says whether it was over."""
+        if turn.over:
+            return True
         with self._lock:
             if not turn.over:
                 self._waiting.remove(turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any, Awaitable, Callable
 
@@ -226,6 +227,35 @@ def test_pipelines_larger_than_what_may_be_on_its_way(tell: Callable[[Story], No
         assert await d.len() == 200
 
     tell(story)
+
+
+def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error for the caller, and nothing that asyncio has to complain of."""
+    monkeypatch.setattr("cyberdb_fast.aio_connection.MAX_OUTSTANDING_BYTES", 10_000)
+    server = start()
+    complaints = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with await aio.connect(server.url, password=PASSWORD, request_timeout=20) as client, client.get_proxy() as proxy:
+            d = await proxy.create_cyberdict("d")
+            connection = client._connections[0]
+            assert connection is not None
+            with suspended(server):
+                pipe = proxy.pipeline()
+                for i in range(50):
+                    pipe.on(d).set(i, "x" * 1_000)
+                sending = asyncio.ensure_future(pipe.execute())
+                while not connection._room:
+                    await asyncio.sleep(0.01)
+                connection._transport.abort()
+                with pytest.raises(ConnectionLost):
+                    await sending
+            await proxy.ping()
+
+    asyncio.run(story())
+    gc.collect()  # futures complain when they are freed
+    assert not complaints
 
 
 def test_each_request_has_its_own_time(start: Callable[..., Server]) -> None:

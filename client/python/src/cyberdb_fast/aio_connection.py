@@ -133,6 +133,9 @@ class Connection(asyncio.Protocol):
         for waiting in futures:
             if not waiting.done():
                 waiting.set_exception(self._ended())
+        for one in self._outstanding.values():
+            if one.sink is not None:
+                one.sink.close()
         self._outstanding.clear()
         self._room.clear()
         if self._transport is not None:
@@ -156,8 +159,10 @@ class Connection(asyncio.Protocol):
             if not part.more:
                 del self._outstanding[part.id]
                 self.due -= one.bytes
-                if not one.future.done():  # a cancelled task's reply goes to nobody
+                if not one.future.done():
                     one.future.set_result(part)
+                elif one.sink is not None:  # the reply of a task that was cancelled, or came too late, goes to nobody
+                    one.sink.close()
         if self.slow:
             self._end_if_slow()
         while self._room and self.due < MAX_OUTSTANDING_BYTES:
@@ -178,11 +183,17 @@ class Connection(asyncio.Protocol):
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
         """The replies of a pipeline, in the order of the requests. Errors as exchange."""
         framed = [self._frame(request) for request in batch]
-        waiting = []
-        for request, frame in zip(batch, framed):
-            if self.due >= MAX_OUTSTANDING_BYTES:
-                await self._wait_for_room()
-            waiting.append(self._start(request, frame))
+        waiting: List[_Outstanding] = []
+        try:
+            for request, frame in zip(batch, framed):
+                if self.due >= MAX_OUTSTANDING_BYTES:
+                    await self._wait_for_room()
+                waiting.append(self._start(request, frame))
+        except BaseException:
+            for one in waiting:
+                if not one.future.cancel():
+                    one.future.exception()  # asyncio warns of those that nobody has seen
+            raise
         replies = await asyncio.gather(*[one.future for one in waiting])
         return [(reply, one.sink) for reply, one in zip(replies, waiting)]
 
@@ -212,12 +223,12 @@ class Connection(asyncio.Protocol):
         timeout = self._settings.request_timeout
         deadline = 0.0 if timeout is None else self._loop.time() + timeout
         sink = requests.spool() if isinstance(request, StreamRequest) else None
-        one = self._outstanding[request_id] = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
-        self.due += one.bytes
+        one = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
         if self.lost is not None:  # while there was no room
-            self._outstanding.clear()
             one.future.set_exception(self._ended())
             return one
+        self._outstanding[request_id] = one
+        self.due += one.bytes
         if deadline and self._alarm is None:
             self._alarm = self._loop.call_at(deadline, self._ring)
         if not self._unsent:

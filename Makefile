@@ -74,7 +74,7 @@ bench: build ## the micro benchmarks, then the load generator against a server o
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
 	@.ci/bench
 
-bench-python: build ## measure the Python client beside the original's and redis-py: get, set, pipelines
+bench-python: build ## measure the Python client beside the original's and redis-py into bench/results; ARGS="--seconds 2 --rounds 7"
 	@.ci/python bench $(ARGS)
 
 peers: ## install what bench-compare measures beside cyberdb-fast: redis-server, memcached, the original CyberDB

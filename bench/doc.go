@@ -12,7 +12,7 @@
 //     the original CyberDB's pickles, target_echo.go to a server that gives back what it gets. The loops, sizes and clocks are the same for all.
 //   - runner.go leads one run through its phases; eventloop.go is the hot path, one per thread, each owning its connections; check.go compares each reply
 //     with its request, verify.go what the tables hold at the end with what was acknowledged.
-//   - callers.go drives a client library instead, with goroutines.
+//   - callers.go drives a client library instead, with goroutines. python.go sums up what client/python/bench.py measured of Python's.
 //   - process.go reads what the server used from /proc, machine.go what the machine is.
 //   - Package page makes HTML, pictures and Markdown of reports.
 //

@@ -10,13 +10,14 @@ import (
 
 // Results are the lines of a file that --out made.
 type Results struct {
-	Runs  []*Report
-	Loads []*LoadReport
-	Idles []*IdleReport
+	Runs   []*Report
+	Loads  []*LoadReport
+	Idles  []*IdleReport
+	Python []*PythonRun
 }
 
-// ReadResults reads lines of JSON, each a Report, LoadReport or IdleReport, and puts them behind those already there. Errors: of reader; a line
-// that is none of these, by its number.
+// ReadResults reads lines of JSON, each a Report, LoadReport, IdleReport or PythonRun, and puts them behind those already there. Errors: of
+// reader; a line that is none of these, by its number.
 func (r *Results) ReadResults(reader io.Reader) error {
 	const longestLine = 16 << 20
 	lines := bufio.NewScanner(reader)
@@ -31,9 +32,10 @@ func (r *Results) ReadResults(reader io.Reader) error {
 
 func (r *Results) add(line []byte) error {
 	var kind struct {
-		Run  *float64 `json:"ops_per_s"`
-		Load *float64 `json:"bytes_per_entry"`
-		Idle *float64 `json:"bytes_per_connection"`
+		Run    *float64 `json:"ops_per_s"`
+		Load   *float64 `json:"bytes_per_entry"`
+		Idle   *float64 `json:"bytes_per_connection"`
+		Python *float64 `json:"calls_per_s"`
 	}
 	if err := sonic.Unmarshal(line, &kind); err != nil {
 		return err
@@ -45,6 +47,8 @@ func (r *Results) add(line []byte) error {
 		return appendParsed(&r.Loads, line)
 	case kind.Idle != nil:
 		return appendParsed(&r.Idles, line)
+	case kind.Python != nil:
+		return appendParsed(&r.Python, line)
 	}
 	return fmt.Errorf("neither a run nor a figure of memory: %.60q", line)
 }

@@ -127,7 +127,7 @@ func medianIfAll(runs []*Report, figure func(*Report) *float64) *float64 {
 	return &median
 }
 
-func medianOf(runs []*Report, figure func(*Report) float64) float64 {
+func medianOf[R any](runs []R, figure func(R) float64) float64 {
 	var figures []float64
 	for _, r := range runs {
 		figures = append(figures, figure(r))

@@ -75,10 +75,8 @@ func sectionText(name string, sections []Section, pictureFolder string) (text st
 // text returns tables, pictures and commands.
 func (s *Section) text(pictureFolder string) string {
 	var b strings.Builder
-	for _, g := range groups(bench.Summarize(s.Results.Runs)) {
-		fmt.Fprintf(&b, "\n%s:\n\n", g.Title)
-		writeTable(&b, bench.SummaryHeads(), g.Lines)
-	}
+	writeGroups(&b, bench.SummaryHeads(), groups(bench.Summarize(s.Results.Runs), func(s *bench.Summary) string { return s.Workload }))
+	writeGroups(&b, bench.PythonHeads(), groups(bench.SummarizePython(s.Results.Python), func(s *bench.PythonSummary) string { return s.Workload }))
 	s.writeHalfway(&b)
 	s.writeMemory(&b)
 	for _, p := range s.Pictures {
@@ -89,6 +87,13 @@ func (s *Section) text(pictureFolder string) string {
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+func writeGroups(b *strings.Builder, heads []string, all []group) {
+	for _, g := range all {
+		fmt.Fprintf(b, "\n%s:\n\n", g.Title)
+		writeTable(b, heads, g.Lines)
+	}
 }
 
 // writeHalfway writes what was measured before, during and after the commands in the middle of runs.
@@ -128,6 +133,9 @@ func (s *Section) commands() (all []string) {
 	for _, r := range s.Results.Idles {
 		all = addNew(all, r.Command)
 	}
+	for _, r := range s.Results.Python {
+		all = addNew(all, r.Command)
+	}
 	return all
 }
 
@@ -136,10 +144,14 @@ func machineText(sections []Section) string {
 	var machines, servers, days []string
 	for i := range sections {
 		for _, r := range sections[i].Results.Runs {
-			m := r.Machine
-			machines = addNew(machines, fmt.Sprintf("%s, %d CPUs, %g GiB; %s; %s; commit %s", m.Processor, m.CPUs, m.MemoryGiB, m.Kernel, m.Go, cmp.Or(m.Commit, "unknown")))
+			machines = addNew(machines, spellMachine(&r.Machine, r.Machine.Go))
 			servers = addNew(servers, r.Server)
-			days = addNew(days, r.Time.Format("2006-01-02"))
+			days = addNew(days, r.Time.Format(day))
+		}
+		for _, r := range sections[i].Results.Python {
+			machines = addNew(machines, spellMachine(&r.Machine, r.Python))
+			servers = addNew(servers, r.Server)
+			days = addNew(days, r.Time.Format(day))
 		}
 	}
 	var b strings.Builder
@@ -149,6 +161,13 @@ func machineText(sections []Section) string {
 	})
 	b.WriteString("\n")
 	return b.String()
+}
+
+const day = "2006-01-02"
+
+// spellMachine names a machine and what the measuring program is written in.
+func spellMachine(m *bench.Machine, language string) string {
+	return fmt.Sprintf("%s, %d CPUs, %g GiB; %s; %s; commit %s", m.Processor, m.CPUs, m.MemoryGiB, m.Kernel, language, cmp.Or(m.Commit, "unknown"))
 }
 
 func writeTable(b *strings.Builder, heads []string, lines [][]string) {

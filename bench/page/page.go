@@ -39,7 +39,7 @@ func WriteHTML(w io.Writer, series *bench.Series) error {
 	if err != nil {
 		return err
 	}
-	c := content{Heads: bench.SummaryHeads(), Pictures: pictures, Groups: groups(series.Summary)}
+	c := content{Heads: bench.SummaryHeads(), Pictures: pictures, Groups: groups(series.Summary, func(s *bench.Summary) string { return s.Workload })}
 	for _, r := range series.Runs {
 		c.Machine = r.Machine
 		c.Servers = addNew(c.Servers, r.Server)
@@ -52,12 +52,13 @@ func WriteHTML(w io.Writer, series *bench.Series) error {
 }
 
 // groups puts summaries of one workload together.
-func groups(all []*bench.Summary) (found []group) {
+func groups[S interface{ Cells() []string }](all []S, workload func(S) string) (found []group) {
 	for _, s := range all {
-		at := slices.IndexFunc(found, func(g group) bool { return g.Title == s.Workload })
+		title := workload(s)
+		at := slices.IndexFunc(found, func(g group) bool { return g.Title == title })
 		if at < 0 {
 			at = len(found)
-			found = append(found, group{Title: s.Workload})
+			found = append(found, group{Title: title})
 		}
 		found[at].Lines = append(found[at].Lines, s.Cells())
 	}

@@ -121,6 +121,19 @@ func TestFillIn(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, once)
 		}
 	}
+	python := &bench.PythonRun{
+		CallsPerSecond: 90, Client: "client", Server: "server", Op: "set", Pipeline: 100, Caller: "thread", Callers: 8, Python: "CPython 3.11", Command: "make p",
+		Machine: bench.Machine{Processor: "slow", CPUs: 2},
+	}
+	with, err := FillIn([]byte(document), []Section{{Name: "get", Results: bench.Results{Python: []*bench.PythonRun{python}}}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nset, 0 keys of 0 bytes, values of 0 bytes, CPython 3.11:\n\n| callers |", "\n| 8 threads | 100 | client on server | 90 |", "    make p\n", "slow, 2 CPUs", "| servers | server |"} {
+		if !strings.Contains(string(with), want) {
+			t.Errorf("%q is missing in\n%s", want, with)
+		}
+	}
 	if strings.Contains(string(once), "old") {
 		t.Error("the old text is still there")
 	}

@@ -1,16 +1,20 @@
-"""Speed of the Python client beside the original CyberDB's and redis-py: one process, each on its own server, in turn.
+"""Speed of the Python client beside the original CyberDB's and redis-py: each in a process and on a server of its own, in turn.
 
     make bench-python ARGS="--seconds 2 --rounds 5"
 
-Keys of 16 bytes, values of 32. `get` and `set` are one at a time, a pipeline has as many as --pipeline says. Each figure is the median of
-the rounds, with the lowest and the highest; the targets take turns in every round.
+Keys of 16 bytes, values of 32, nothing kept on disk. Callers (bench_worker.py) wait for each answer before the next call: one thread; several
+threads, greenlets of gevent or tasks of asyncio in one process. In a pipeline one thread has as many operations as --pipeline says. The first
+round warms up. Each measurement is a line of JSON in the file of --out, of which `make bench-report` makes the table of BENCHMARKS.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 import statistics
@@ -20,148 +24,63 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple
+
+from bench_worker import KEYS, PASSWORD, VALUE
 
 import cyberdb_fast
-from cyberdb_fast import Server
 
-KEYS = [f"key:{i:012d}" for i in range(1000)]
-VALUE = "v" * 32
-PASSWORD = "bench"  # the original takes no longer than 32 bytes
-Work = Callable[[float], float]
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parents[1]
 
 
-def rate(seconds: float, batch: Callable[[], int]) -> float:
-    """Operations per second of batch, which says how many it did."""
-    done = 0
-    start = time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        done += batch()
-    return done / elapsed
+class Peer(NamedTuple):
+    """A client and the server that it is measured on."""
+
+    kind: str  # of bench_worker.CLIENTS
+    client: str
+    server: str
+    address: str
+    python: str
 
 
-def one_at_a_time(table: Any) -> Dict[str, Work]:
-    """The original and ours: item access."""
+class Case(NamedTuple):
+    """What is measured on every peer that has it."""
 
-    def get() -> int:
-        for key in KEYS:
-            table[key]
-        return len(KEYS)
-
-    def put() -> int:
-        for key in KEYS:
-            table[key] = VALUE
-        return len(KEYS)
-
-    return {"set": lambda s: rate(s, put), "get": lambda s: rate(s, get)}
+    op: str
+    pipeline: int
+    caller: str  # thread, greenlet or task
+    callers: int
 
 
-def ours(url: str, depth: int) -> Dict[str, Work]:
-    proxy = cyberdb_fast.connect(url, password=PASSWORD).get_proxy()
-    proxy.connect()
-    table = proxy.create_cyberdict("bench")
+class Worker:
+    """A process of bench_worker.py."""
 
-    def pipelined(name: str) -> Callable[[], int]:
-        def batch() -> int:
-            pipe = proxy.pipeline()
-            on = pipe.on(table)
-            for i in range(depth):
-                if name == "set":
-                    on.set(KEYS[i % 1000], VALUE)
-                else:
-                    on.getitem(KEYS[i % 1000])
-            pipe.execute()
-            return depth
+    def __init__(self, peer: Peer, caller: str, callers: int) -> None:
+        # The original's environment has the original alone, and must not see this package.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" or peer.kind == "fast"}
+        command = [peer.python, str(HERE / "bench_worker.py"), peer.kind, peer.address, caller, str(callers)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self._name = f"{peer.client}, {callers} {caller}"
 
-        return batch
+    def measure(self, case: Case, seconds: float) -> Dict[str, Any]:
+        """Operations, seconds and CPU microseconds of one run."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError(f"{self._name}: no pipes")
+        print(case.op, case.pipeline, seconds, file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._name}: the worker ended in {case.op}")
+        result: Dict[str, Any] = json.loads(line)
+        return result
 
-    works = one_at_a_time(table)
-    for name in ("set", "get"):
-        batch = pipelined(name)
-        works[f"{name}, pipeline of {depth}"] = lambda s, batch=batch: rate(s, batch)  # type: ignore[misc]
-    return works
-
-
-def redis_py(port: int, depth: int) -> Dict[str, Work]:
-    import redis
-
-    client = redis.Redis(port=port, decode_responses=True)
-
-    def get() -> int:
-        for key in KEYS:
-            client.get(key)
-        return len(KEYS)
-
-    def put() -> int:
-        for key in KEYS:
-            client.set(key, VALUE)
-        return len(KEYS)
-
-    def pipelined(name: str) -> Callable[[], int]:
-        def batch() -> int:
-            pipe = client.pipeline(transaction=False)
-            for i in range(depth):
-                if name == "set":
-                    pipe.set(KEYS[i % 1000], VALUE)
-                else:
-                    pipe.get(KEYS[i % 1000])
-            pipe.execute()
-            return depth
-
-        return batch
-
-    works: Dict[str, Work] = {"set": lambda s: rate(s, put), "get": lambda s: rate(s, get)}
-    for name in ("set", "get"):
-        batch = pipelined(name)
-        works[f"{name}, pipeline of {depth}"] = lambda s, batch=batch: rate(s, batch)  # type: ignore[misc]
-    return works
-
-
-def original_worker(port: int, encrypted: bool) -> None:
-    """Runs in the original's Python: a line `set 2.0` on stdin is a measurement, its rate a line on stdout."""
-    import cyberdb  # type: ignore[import-not-found,unused-ignore]
-
-    client = cyberdb.connect(host="127.0.0.1", port=port, password=PASSWORD, encrypt=encrypted)
-    proxy = client.get_proxy()
-    proxy.connect()
-    proxy.create_cyberdict("bench")
-    works = one_at_a_time(proxy.get_cyberdict("bench"))
-    for line in sys.stdin:
-        name, seconds = line.split()
-        print(works[name](float(seconds)), flush=True)
-
-
-def original(python: str, port: int, encrypted: bool) -> Tuple[Dict[str, Work], Any]:
-    here = str(Path(__file__).resolve())
-    flags = ["--encrypted"] if encrypted else []
-    # Only this file is taken from here: the package needs what that environment has not.
-    code = (
-        "import runpy, sys, types; module = sys.modules['cyberdb_fast'] = types.ModuleType('cyberdb_fast'); module.Server = None; "
-        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    worker = subprocess.Popen(
-        [
-            python,
-            "-c",
-            code,
-            here,
-            "--original-worker",
-            str(port),
-            *flags,
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-    )
-
-    def ask(name: str, seconds: float) -> float:
-        if worker.stdin is None or worker.stdout is None:
-            raise RuntimeError("the original's worker has no pipes")
-        print(name, seconds, file=worker.stdin, flush=True)
-        return float(worker.stdout.readline())
-
-    return {name: lambda s, name=name: ask(name, s) for name in ("set", "get")}, worker  # type: ignore[misc]
+    def end(self) -> None:
+        """Ends the process."""
+        self._process.terminate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def free_port() -> int:
@@ -181,34 +100,141 @@ def wait_for(port: int) -> None:
     raise RuntimeError(f"nobody listens on port {port}")
 
 
-def start(stack: ExitStack, command: List[str]) -> None:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "CYBERDB_PASSWORD": PASSWORD})
+def start(stack: ExitStack, command: List[str], **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "CYBERDB_PASSWORD": PASSWORD}
+    process = subprocess.Popen(command, stdout=options.pop("stdout", subprocess.DEVNULL), text=True, env=environment, **options)
     stack.callback(process.wait)
     stack.callback(process.terminate)
+    return process
 
 
-def targets(stack: ExitStack, original_python: str, depth: int, work: str) -> Dict[str, Dict[str, Work]]:
-    """Starts all servers; the work to be measured on each."""
-    found: Dict[str, Dict[str, Work]] = {}
+def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
+    """Starts all servers; what is measured on them."""
+    peers = []
     for encrypt in (False, True):
-        server = stack.enter_context(Server(f"{work}/{encrypt}"))
-        server.start(port=0, password=PASSWORD, encrypt=encrypt)
-        found["cyberdb-fast, encrypted" if encrypt else "cyberdb-fast"] = ours(server.url, depth)
+        port = free_port()
+        command = [str(TOP / "bin/cyberdb-fast"), "-p", str(port), "--dir", f"{work}/{encrypt}", "--no-journal", "--cycle", "0"]
+        start(stack, command + ["--encrypt"] * encrypt, stderr=subprocess.DEVNULL)
+        wait_for(port)
+        url = f"cyberdb{'s' * encrypt}://127.0.0.1:{port}"
+        with cyberdb_fast.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            info = proxy.info()
+        name = f"cyberdb-fast {info['version']}, {info['event_loops']} event loops" + ", encrypted" * encrypt
+        peers.append(Peer("fast", f"cyberdb_fast {cyberdb_fast.__version__}", name, url, sys.executable))
+    import redis
+
     port = free_port()
     start(stack, ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", work])
     wait_for(port)
-    import redis
-
-    found[f"redis-py {redis.__version__}"] = redis_py(port, depth)
-    peers = str(Path(__file__).resolve().parents[2] / ".ci/peers-server")
+    version = redis.Redis(port=port).info("server")["redis_version"]
+    peers.append(Peer("redis", f"redis-py {redis.__version__}", f"redis {version}", str(port), sys.executable))
     for kind in ("plain", "encrypted"):
         port = free_port()
-        start(stack, [original_python, peers, str(port), kind])
+        start(stack, [original_python, str(TOP / ".ci/peers-server"), str(port), kind])
         wait_for(port)
-        found[f"CyberDB 0.9.3, {kind}"], worker = original(original_python, port, kind == "encrypted")
-        stack.callback(worker.wait)
-        stack.callback(worker.terminate)
-    return found
+        encrypted = ", encrypted" * (kind == "encrypted")
+        peers.append(Peer("original", "CyberDB 0.9.3", f"the original CyberDB{encrypted}", f"{port},{kind}", original_python))
+    echo = start(stack, [str(TOP / "bin/cyberdb-bench"), "serve-gnet-echo", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if echo.stdout is None:
+        raise RuntimeError("the echo server has no pipe")
+    port = int(echo.stdout.readline().rpartition(":")[2])
+    peers.append(Peer("bare", "a bare socket (send, recv)", "gnet echo, 1 event loops", str(port), sys.executable))
+    return peers
+
+
+def cases(pipeline: int, threads: int, greenlets: int, tasks: int) -> List[Case]:
+    """In the order in which they are measured and shown."""
+    ways = [(1, "thread", 1), (pipeline, "thread", 1), (1, "thread", threads), (1, "greenlet", greenlets), (1, "task", tasks)]
+    return [Case(op, *way) for op in ("get", "set") for way in ways]
+
+
+def has(peer: Peer, case: Case) -> bool:
+    """The original has neither pipelines nor a client for asyncio that works; a bare socket is one caller's."""
+    if peer.kind == "original":
+        return case.pipeline == 1 and case.caller != "task"
+    return peer.kind != "bare" or case == Case(case.op, 1, "thread", 1)
+
+
+def field(path: str, name: str) -> str:
+    """The value behind the first `name : value` of a file of /proc."""
+    for line in Path(path).read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def machine() -> Dict[str, Any]:
+    """Where and of what the figures are, as bench.Machine has it."""
+
+    def git(*command: str) -> str:
+        return subprocess.run(["git", "-C", str(TOP), *command], capture_output=True, text=True, check=False).stdout.strip()
+
+    # As for a release: results do not make a commit another one.
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results", ":!BENCHMARKS.md")
+    return {
+        "processor": field("/proc/cpuinfo", "model name"),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(int(field("/proc/meminfo", "MemTotal").split()[0]) / (1 << 20), 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "commit": git("rev-parse", "--short=12", "HEAD") + ("+" if changed else ""),
+    }
+
+
+def line(peer: Peer, case: Case, measured: Dict[str, Any], common: Dict[str, Any]) -> Dict[str, Any]:
+    """One measurement as bench.PythonRun has it."""
+    return {
+        "calls_per_s": round(measured["ops"] / measured["seconds"], 1),
+        "client": peer.client,
+        "server": peer.server,
+        "op": case.op,
+        "pipeline": case.pipeline,
+        "caller": case.caller,
+        "callers": case.callers,
+        "ops": measured["ops"],
+        "duration_s": round(measured["seconds"], 6),
+        "client_cpu_us_per_op": round(measured["cpu_us"] / measured["ops"], 4),
+        "keys": len(KEYS),
+        "key_size": len(KEYS[0]),
+        "value_size": len(VALUE),
+        **common,
+        "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def measure_all(stack: ExitStack, peers: List[Peer], wanted: List[Case], arguments: argparse.Namespace) -> List[Dict[str, Any]]:
+    common = {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "command": " ".join(["make bench-python", *([f"ARGS={shlex.quote(arguments.said)}"] if arguments.said else [])]),
+        "machine": machine(),
+    }
+    workers: Dict[Any, Worker] = {}
+    lines = []
+    for number in range(arguments.rounds + 1):
+        for case in wanted:
+            for peer in peers:
+                if not has(peer, case):
+                    continue
+                which = peer, case.caller, case.callers
+                if which not in workers:
+                    workers[which] = Worker(*which)
+                    stack.callback(workers[which].end)
+                measured = workers[which].measure(case, arguments.seconds)
+                if number:  # the first round warms up
+                    lines.append(line(peer, case, measured, common))
+        print(f"round {number} of {arguments.rounds} is done", file=sys.stderr)
+    return lines
+
+
+def show(lines: List[Dict[str, Any]]) -> None:
+    """Prints the medians; BENCHMARKS.md has more."""
+    rates: Dict[Any, List[float]] = {}
+    for one in lines:
+        name = one["op"], one["pipeline"], one["callers"], one["caller"], one["client"], one["server"]
+        rates.setdefault(name, []).append(one["calls_per_s"])
+    for (op, pipeline, callers, caller, client, server), runs in rates.items():
+        who = f"{op}, pipeline of {pipeline}, {callers} {caller}{'s' if callers > 1 else ''}"
+        print(f"{who:42} {statistics.median(runs):10,.0f}/s ({min(runs):,.0f} to {max(runs):,.0f})  {client} on {server}")
 
 
 def main() -> None:
@@ -216,35 +242,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pipeline", type=int, default=100)
-    parser.add_argument("--original", help="a Python that has the original CyberDB")
-    parser.add_argument("--original-worker", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--encrypted", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--greenlets", type=int, default=50)
+    parser.add_argument("--tasks", type=int, default=50)
+    parser.add_argument("--out", type=Path, help="file for the measurements, made anew")
+    parser.add_argument("--original", required=True, help="a Python that has the original CyberDB")
+    parser.add_argument("--said", default="", help="what stands in the results as the command's ARGS")
     arguments = parser.parse_args()
-    if arguments.original_worker:
-        original_worker(arguments.original_worker, arguments.encrypted)
-        return
     if not shutil.which("redis-server"):
         sys.exit("redis-server is not here")
-    os.environ.setdefault("CYBERDB_FAST_BINARY", str(Path(__file__).resolve().parents[2] / "bin/cyberdb-fast"))
     with tempfile.TemporaryDirectory() as work, ExitStack() as stack:
-        found = targets(stack, arguments.original, arguments.pipeline, work)
-        names = list(next(iter(found.values())))
-        rates: Dict[Tuple[str, str], List[float]] = {}
-        for _ in range(arguments.rounds + 1):  # the first one warms up
-            for name in names:
-                for target, works in found.items():
-                    if name in works:
-                        rates.setdefault((target, name), []).append(works[name](arguments.seconds))
-        machine = f"{os.cpu_count()} processors, {platform.machine()}"
-        print(f"Python {platform.python_version()}, {machine}, {arguments.rounds} rounds of {arguments.seconds} s")
-        print("| operations per second | " + " | ".join(names) + " |")
-        print("|---|" + "---|" * len(names))
-        for target in found:
-            cells = []
-            for name in names:
-                runs = rates.get((target, name), [])[1:]
-                cells.append(f"{statistics.median(runs):,.0f} ({min(runs):,.0f} to {max(runs):,.0f})" if runs else "-")
-            print(f"| {target} | " + " | ".join(cells) + " |")
+        peers = start_all(stack, arguments.original, work)
+        wanted = cases(arguments.pipeline, arguments.threads, arguments.greenlets, arguments.tasks)
+        lines = measure_all(stack, peers, wanted, arguments)
+    if arguments.out:
+        arguments.out.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    show(lines)
 
 
 if __name__ == "__main__":

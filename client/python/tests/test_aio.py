@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
 from typing import Any, Awaitable, Callable
 
 import pytest
@@ -64,6 +66,10 @@ def test_dict(tell: Callable[[Story], None]) -> None:
         assert await d.copy() == {"a": 2, "b": [1], "c": 3, "n": 1}
         with pytest.raises(TypeError, match="len"):
             bool(d)
+        with pytest.raises(TypeError, match="contains"):
+            "a" in d  # noqa: B015
+        with pytest.raises(TypeError, match="not iterable"):
+            list(d)  # type: ignore[call-overload]
         await d.clear()
         assert await d.copy() == {}
 
@@ -171,6 +177,122 @@ def test_server_gone_and_back(start: Callable[..., Server]) -> None:
         server.start(port=port, password=PASSWORD)
         assert await proxy.tables() == [("d", "dict", 1)]
         await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_pipeline(tell: Callable[[Story], None]) -> None:
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d", {"a": 1})
+        table = await proxy.create_cyberlist("l")
+        async with proxy.pipeline() as pipe:
+            on = pipe.on(d)
+            a, missing = on.increment("a"), on.getitem("b")
+            length = pipe.on(table).len()
+            with pytest.raises(RuntimeError, match="not been executed"):
+                a.value
+        assert (a.value, length.value) == (2, 0)
+        assert isinstance(missing.error, KeyError)
+        pipe = proxy.pipeline()
+        pipe.on(table).extend(["x", "y"])
+        pipe.on(table).get(5)
+        pipe.on(table).copy()
+        _, error, content = await pipe.execute()
+        assert isinstance(error, IndexError)
+        assert content == await table.tolist() == ["x", "y"]
+        with pytest.raises(ZeroDivisionError):
+            async with proxy.pipeline() as pipe:
+                pipe.on(d).clear()
+                1 / 0
+        assert await d.todict() == {"a": 2}
+        with pytest.raises(TypeError, match="not on dict"):
+            pipe.on({})  # type: ignore[call-overload]
+
+    tell(story)
+
+
+def test_pipelines_larger_than_what_may_be_on_its_way(tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cyberdb_fast.aio_connection.MAX_OUTSTANDING_BYTES", 100_000)
+
+    async def story(proxy: aio.Proxy) -> None:
+        d = await proxy.create_cyberdict("d")
+
+        async def one(n: int) -> None:
+            async with proxy.pipeline() as pipe:
+                on = pipe.on(d)
+                for i in range(50):
+                    on.set((n, i), "x" * 9_000)
+
+        await asyncio.gather(*map(one, range(4)))
+        assert await d.len() == 200
+
+    tell(story)
+
+
+def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error for the caller, and nothing that asyncio has to complain of."""
+    monkeypatch.setattr("cyberdb_fast.aio_connection.MAX_OUTSTANDING_BYTES", 10_000)
+    server = start()
+    complaints = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with await aio.connect(server.url, password=PASSWORD, request_timeout=20) as client, client.get_proxy() as proxy:
+            d = await proxy.create_cyberdict("d")
+            connection = client._connections[0]
+            assert connection is not None
+            with suspended(server):
+                pipe = proxy.pipeline()
+                for i in range(50):
+                    pipe.on(d).set(i, "x" * 1_000)
+                sending = asyncio.ensure_future(pipe.execute())
+                while not connection._room:
+                    await asyncio.sleep(0.01)
+                connection._transport.abort()
+                with pytest.raises(ConnectionLost):
+                    await sending
+            await proxy.ping()
+
+    asyncio.run(story())
+    gc.collect()  # futures complain when they are freed
+    assert not complaints
+
+
+def test_each_request_has_its_own_time(start: Callable[..., Server]) -> None:
+    server = start()
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.4) as client, client.get_proxy() as proxy:
+            took = []
+
+            async def one(delay: float) -> None:
+                await asyncio.sleep(delay)
+                began = time.monotonic()
+                with pytest.raises(RequestTimeout, match="0.4 s"):
+                    await proxy.ping()
+                took.append(time.monotonic() - began)
+
+            with suspended(server):
+                await asyncio.gather(*[one(i * 0.1) for i in range(4)])
+            assert all(0.39 < each < 4 for each in took)
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_does_not_answer_is_left(start: Callable[..., Server]) -> None:
+    """One that has gone silent, as behind a firewall that forgot it, costs its requests their time, and no others."""
+    server = start()
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.4) as client, client.get_proxy() as proxy:
+            await proxy.ping()
+            silent = client._connections[0]
+            assert silent is not None
+            silent._transport.pause_reading()
+            with pytest.raises(RequestTimeout):
+                await proxy.ping()
+            await proxy.ping()
+            assert silent._transport.is_closing()
 
     asyncio.run(story())
 

@@ -93,6 +93,52 @@ def test_waiting_for_a_connection_ends(server: Server) -> None:
     pool.close()
 
 
+def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
+    """Connections change hands without a lock while nobody waits: many threads that begin to wait at any moment all get their turn."""
+    pool = new_pool(server, max_connections=2, pool_timeout=20.0)
+    held = 0
+    most = 0
+    counting = threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal held, most
+        for _ in range(500):
+            connection = pool.acquire()
+            with counting:
+                held += 1
+                most = max(most, held)
+            with counting:
+                held -= 1
+            pool.release(connection)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(12) as threads:
+            list(threads.map(work, range(12)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert most <= 2
+    assert pool._open == len(pool._idle) <= 2
+    assert not pool._waiting
+    pool.close()
+    assert pool._open == 0
+
+
+def test_closing_refuses_those_who_wait(server: Server) -> None:
+    pool = new_pool(server)
+    held = pool.acquire()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(pool.acquire)
+        while not pool._waiting:
+            time.sleep(0.001)
+        pool.close()
+        with pytest.raises(DisconCyberDBError, match="closed"):
+            waiting.result(60)
+    pool.release(held)
+    assert pool._open == 0
+
+
 def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(server.url, 0, PASSWORD, False, 100, 4, 5, 5, 5)
     pool = Pool(settings)

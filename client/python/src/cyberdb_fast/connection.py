@@ -74,24 +74,23 @@ class Connection:
         after any but the first.
         """
         session = self._session
-        request_id = session.next_id()
-        self._send(session.frame(request_id, request.opcode, request.flags, request.payload))
-        while True:
+        self._send(session.next_request(request.opcode, request.flags, request.payload))
+        replies = session.receive(self._receive())
+        while not replies:
             replies = session.receive(self._receive())
-            if replies:
-                if len(replies) > 1 or replies[0].id != request_id:
-                    self._fail_on(replies, request_id)
-                return replies[0]
+        reply = replies[0]
+        if reply.id != session.last_id or len(replies) > 1:
+            self._fail_on(replies, session.last_id)
+        return reply
 
     def stream(self, request: StreamRequest[Any], sink: IO[bytes]) -> Reply:
         """One request whose reply goes to sink piece by piece; returns the last piece. Errors as exchange."""
         session = self._session
-        request_id = session.next_id()
-        self._send(session.frame(request_id, request.opcode, request.flags, request.payload))
+        self._send(session.next_request(request.opcode, request.flags, request.payload))
         while True:
             for part in session.receive_parts(self._receive()):
-                if part.id != request_id:
-                    self._fail_on([part], request_id)
+                if part.id != session.last_id:
+                    self._fail_on([part], session.last_id)
                 if part.status == 0:
                     sink.write(part.body)
                 if not part.more:
@@ -117,7 +116,7 @@ class Connection:
         return replies
 
     def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
-        self._send(b"".join([frame for _, frame in batch]))
+        self._send(self._session.seal(b"".join([frame for _, frame in batch])))
         places = {request_id: place for place, (request_id, _) in enumerate(batch)}
         replies: List[Any] = [None] * len(batch)
         missing = len(batch)
@@ -139,7 +138,9 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.sendall(self._session.seal(data))
+            sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
+            if sent < len(data):
+                self._socket.sendall(memoryview(data)[sent:])
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:

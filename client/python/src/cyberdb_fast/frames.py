@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 from .errors import ProtocolError
 
@@ -40,7 +40,9 @@ ABSENT = b"\xc1"  # stands in the place of a value that is not there
 
 MAX_FRAME_BYTES = 64 << 20
 MAX_REPLY_BODY_BYTES = 1 << 20
+MAX_REPLY_FRAME_BYTES = MAX_REPLY_BODY_BYTES + 64
 _HEADER = struct.Struct("<IIBB")
+_pack_header, _unpack_header = _HEADER.pack, _HEADER.unpack_from
 HEADER_BYTES = _HEADER.size
 _LENGTH_BYTES = 4
 _VERSION_BYTES = 8
@@ -58,15 +60,26 @@ class Reply(NamedTuple):
 
 def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
     """One request frame. The payload is the fields by flag and the arguments."""
-    return _HEADER.pack(HEADER_BYTES - _LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    return _pack_header(HEADER_BYTES - _LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+
+
+def only_reply(data: bytes) -> Optional[Reply]:
+    """The reply that data is, if it is one frame without flags and nothing else, as most replies to a single request are."""
+    size = len(data)
+    if size >= HEADER_BYTES:
+        length, request_id, status, flags = _unpack_header(data)
+        if not flags and length == size - _LENGTH_BYTES and length <= MAX_REPLY_FRAME_BYTES:
+            return tuple.__new__(Reply, (request_id, status, 0, data[HEADER_BYTES:], False))  # Reply() takes twice as long
+    return None
 
 
 class FrameReader:
     """Cuts what arrives into reply frames."""
 
-    def __init__(self) -> None:
-        self._parts: List[bytes] = []  # of a frame that is not complete
-        self._have = 0  # bytes in _parts
+    def __init__(self, first: bytes = b"") -> None:
+        """What has come already is first."""
+        self._parts: List[bytes] = [first] if first else []  # of a frame that is not complete
+        self._have = len(first)  # bytes in _parts
         self._need = HEADER_BYTES  # bytes from which on it makes sense to look
 
     def receive(self, data: bytes) -> List[Reply]:
@@ -78,13 +91,15 @@ class FrameReader:
                 return []
             data = b"".join(self._parts)
             self._parts = []
+        elif (reply := only_reply(data)) is not None:
+            return [reply]
         replies: List[Reply] = []
         at, end = 0, len(data)
         self._need = HEADER_BYTES
         while end - at >= HEADER_BYTES:
-            length, request_id, status, flags = _HEADER.unpack_from(data, at)
+            length, request_id, status, flags = _unpack_header(data, at)
             stop = at + _LENGTH_BYTES + length
-            if not HEADER_BYTES - _LENGTH_BYTES <= length <= MAX_REPLY_BODY_BYTES + 64 or flags & ~(MORE | VERSION):
+            if not HEADER_BYTES - _LENGTH_BYTES <= length <= MAX_REPLY_FRAME_BYTES or flags & ~(MORE | VERSION):
                 raise ProtocolError(f"a reply frame of {length} bytes with flags {flags:#x}")
             if stop > end:
                 self._need = stop - at

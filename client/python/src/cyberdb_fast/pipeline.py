@@ -10,7 +10,7 @@ from .cyberdict import CyberDict, as_dict, updates
 from .cyberlist import CyberList
 from .frames import Reply
 from .requests import MISSING, Request, durable
-from .table import Durable, Handle
+from .table import Durable
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -43,38 +43,15 @@ class Result(Generic[T]):
         return None
 
 
-class Pipeline:
-    """Requests that are sent together, at the end of `with` or by execute().
+class Batch:
+    """What the pipelines for sockets and for asyncio have in common: requests, and what becomes of them."""
 
-        with proxy.pipeline() as pipe:
-            visits = pipe.on(proxy.get_cyberdict("visits"))
-            for page in pages:
-                visits.increment(page)
-            home = visits.get("home")
-        print(home.value)
-
-    Each request is atomic and takes effect in its turn; one that fails does not stop the others; those of other clients may come between.
-    """
-
-    def __init__(self, send: Callable[[List[Request[Any]]], List[Reply]]) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self._results: List[Result[Any]] = []
 
-    @overload
-    def on(self, table: CyberDict[K, V]) -> DictPipeline[K, V]: ...
-    @overload
-    def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
-    def on(self, table: Any) -> Any:
-        """The pipeline's view of a CyberDict or CyberList: its methods return Results."""
-        if isinstance(table, CyberDict):
-            return DictPipeline(self, table)
-        if isinstance(table, CyberList):
-            return ListPipeline(self, table)
-        raise TypeError(f"a pipeline works on a CyberDict or a CyberList, not on {type(table).__name__}")
-
-    def adding_for(self, table: Handle) -> Callable[[Request[T]], Result[T]]:
-        """What adds the requests for a table: durable ones if it is."""
-        return self._add_durable if isinstance(table._sender, Durable) else self.add
+    def adding_for(self, durably: bool) -> Callable[[Request[T]], Result[T]]:
+        """What adds the requests for a table, or for a durable one."""
+        return self._add_durable if durably else self.add
 
     def add(self, request: Request[T]) -> Result[T]:
         """Adds one request."""
@@ -88,24 +65,68 @@ class Pipeline:
     def __len__(self) -> int:
         return len(self._results)
 
+    def _take(self) -> List[Result[Any]]:
+        results, self._results = self._results, []
+        return results
+
+
+def settle(results: List[Result[Any]], replies: List[Reply]) -> None:
+    """Gives each its reply."""
+    for result, reply in zip(results, replies):
+        result._reply = reply
+
+
+def values_or_errors(results: List[Result[Any]]) -> List[Any]:
+    """The values of results, with the errors of those that failed in their places."""
+    values: List[Any] = []
+    for result in results:
+        try:
+            values.append(result.value)
+        except Exception as e:
+            values.append(e)
+    return values
+
+
+class Pipeline(Batch):
+    """Requests that are sent together, at the end of `with` or by execute().
+
+        with proxy.pipeline() as pipe:
+            visits = pipe.on(proxy.get_cyberdict("visits"))
+            for page in pages:
+                visits.increment(page)
+            home = visits.get("home")
+        print(home.value)
+
+    Each request is atomic and takes effect in its turn; one that fails does not stop the others; those of other clients may come between.
+    """
+
+    def __init__(self, send: Callable[[List[Request[Any]]], List[Reply]]) -> None:
+        super().__init__()
+        self._send = send
+
+    @overload
+    def on(self, table: CyberDict[K, V]) -> DictPipeline[K, V]: ...
+    @overload
+    def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
+    def on(self, table: Any) -> Any:
+        """The pipeline's view of a CyberDict or CyberList: its methods return Results."""
+        if isinstance(table, CyberDict):
+            return DictPipeline(self, table._t, isinstance(table._sender, Durable))
+        if isinstance(table, CyberList):
+            return ListPipeline(self, table._t, isinstance(table._sender, Durable))
+        raise TypeError(f"a pipeline works on a CyberDict or a CyberList, not on {type(table).__name__}")
+
     def execute(self) -> List[Any]:
         """Sends what was added, and returns the results in order, with the errors of those that failed in their places.
 
         Errors: those of the connection; the requests may or may not have been applied then.
         """
-        values: List[Any] = []
-        for result in self._exchange():
-            try:
-                values.append(result.value)
-            except Exception as e:
-                values.append(e)
-        return values
+        return values_or_errors(self._exchange())
 
     def _exchange(self) -> List[Result[Any]]:
-        results, self._results = self._results, []
+        results = self._take()
         if results:
-            for result, reply in zip(results, self._send([result._request for result in results])):
-                result._reply = reply
+            settle(results, self._send([result._request for result in results]))
         return results
 
     def __enter__(self) -> Pipeline:
@@ -115,14 +136,14 @@ class Pipeline:
         if exc_type is None:
             self._exchange()
         else:
-            self._results = []
+            self._take()
 
 
 class DictPipeline(Generic[K, V]):
     """The methods of a CyberDict, as requests of a pipeline."""
 
-    def __init__(self, pipeline: Pipeline, table: CyberDict[K, V]) -> None:
-        self._add, self._t = pipeline.adding_for(table), table._t
+    def __init__(self, batch: Batch, t: bytes, durably: bool) -> None:
+        self._add, self._t = batch.adding_for(durably), t
 
     def getitem(self, key: K) -> Result[V]:
         return self._add(requests.dict_get(self._t, key))
@@ -185,8 +206,8 @@ class DictPipeline(Generic[K, V]):
 class ListPipeline(Generic[V]):
     """The methods of a CyberList, as requests of a pipeline."""
 
-    def __init__(self, pipeline: Pipeline, table: CyberList[V]) -> None:
-        self._add, self._t = pipeline.adding_for(table), table._t
+    def __init__(self, batch: Batch, t: bytes, durably: bool) -> None:
+        self._add, self._t = batch.adding_for(durably), t
 
     def get(self, index: SupportsIndex) -> Result[V]:
         return self._add(requests.list_get(self._t, index))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import struct
 from typing import List
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from .errors import ProtocolError
 
@@ -17,6 +20,8 @@ TAG_BYTES = 16
 # The keys are changed before the record that would pass one of these.
 MAX_KEY_BYTES = 64 << 30
 MAX_KEY_RECORDS = 1 << 31
+_LENGTH = struct.Struct("<I")
+_AUTHENTICATED = struct.Struct("<QI")  # what the tag is over, before the ciphertext: sequence and length
 
 
 def hkdf_extract(salt: bytes, key: bytes) -> bytes:
@@ -46,7 +51,7 @@ class Direction:
         keys = hkdf_expand(self._secret, b"cyberdb-fast 1 record keys", 80)
         # CTR is its own inverse, so both directions encrypt.
         self._cipher = Cipher(AES(keys[:32]), CTR(keys[32:48])).encryptor()
-        self._mac_key = keys[48:]
+        self._mac = HMAC(keys[48:], SHA256())  # copied for each record: that costs less than setting up its key
         self._bytes = self._records = 0
 
     def _count(self, n: int) -> None:
@@ -57,10 +62,11 @@ class Direction:
         self._bytes += n
         self._records += 1
 
-    def _tag(self, length: bytes, ciphertext: bytes) -> bytes:
-        tag = hmac.digest(self._mac_key, self._sequence.to_bytes(8, "little") + length + ciphertext, "sha256")
+    def _tag(self, ciphertext: bytes) -> bytes:
+        mac = self._mac.copy()
+        mac.update(_AUTHENTICATED.pack(self._sequence, len(ciphertext)) + ciphertext)
         self._sequence += 1
-        return tag[:TAG_BYTES]
+        return mac.finalize()[:TAG_BYTES]
 
 
 class Sealer(Direction):
@@ -78,9 +84,8 @@ class Sealer(Direction):
 
     def _record(self, plain: bytes) -> bytes:
         self._count(len(plain))
-        length = len(plain).to_bytes(LENGTH_BYTES, "little")
         ciphertext = self._cipher.update(plain)
-        return length + ciphertext + self._tag(length, ciphertext)
+        return _LENGTH.pack(len(plain)) + ciphertext + self._tag(ciphertext)
 
 
 class Opener(Direction):
@@ -91,6 +96,10 @@ class Opener(Direction):
         self._buffer = b""
         self.ended = False  # the other side has said that nothing follows
 
+    def hold(self, data: bytes) -> None:
+        """Keeps what has come already for the next open."""
+        self._buffer = data
+
     def open(self, data: bytes) -> bytes:
         """What the records carry that are complete with data. ProtocolError if one is not what the other side sealed next."""
         if self._buffer:
@@ -98,20 +107,20 @@ class Opener(Direction):
         plain: List[bytes] = []
         at = 0
         while len(data) - at >= LENGTH_BYTES and not self.ended:
-            length = int.from_bytes(data[at : at + LENGTH_BYTES], "little")
+            (length,) = _LENGTH.unpack_from(data, at)
             if length > MAX_RECORD_BYTES:
                 raise ProtocolError(f"a record of {length} bytes, the limit is {MAX_RECORD_BYTES}")
             end = at + LENGTH_BYTES + length
             if len(data) < end + TAG_BYTES:
                 break
-            plain.append(self._open_one(data[at : at + LENGTH_BYTES], data[at + LENGTH_BYTES : end], data[end : end + TAG_BYTES]))
+            plain.append(self._open_one(data[at + LENGTH_BYTES : end], data[end : end + TAG_BYTES]))
             at = end + TAG_BYTES
         self._buffer = data[at:]
         return plain[0] if len(plain) == 1 else b"".join(plain)
 
-    def _open_one(self, length: bytes, ciphertext: bytes, tag: bytes) -> bytes:
+    def _open_one(self, ciphertext: bytes, tag: bytes) -> bytes:
         self._count(len(ciphertext))
-        if not hmac.compare_digest(self._tag(length, ciphertext), tag):
+        if not hmac.compare_digest(self._tag(ciphertext), tag):
             raise ProtocolError("a record's tag is wrong: the connection was tampered with")
         self.ended = not ciphertext
         return self._cipher.update(ciphertext)

@@ -49,20 +49,20 @@ ABSENT = Missing("ABSENT")  # an entry that is not there
 
 
 class Request(Generic[T]):
-    """One request and how its reply is read."""
+    """One request and how the body of its reply is read."""
 
     __slots__ = ("flags", "key", "opcode", "payload", "read")
 
-    def __init__(self, opcode: int, payload: bytes, read: Callable[[Reply], T], key: Any = MISSING, flags: int = 0) -> None:
+    def __init__(self, opcode: int, payload: bytes, read: Callable[[bytes], T], key: Any = MISSING, flags: int = 0) -> None:
         self.opcode, self.payload, self.read = opcode, payload, read
         self.key = key  # as the caller gave it: a KeyError carries it
         self.flags = flags
 
     def result(self, reply: Reply) -> T:
         """What the caller gets. Errors: Python's kinds and those of errors.py."""
-        if reply.status != frames.OK:
+        if reply.status:  # not OK
             raise reply_error(reply, self.key)
-        return self.read(reply)
+        return self.read(reply.body)
 
 
 def durable(request: Request[T]) -> Request[T]:
@@ -149,35 +149,27 @@ def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
 # ---- how replies are read
 
 
-def _nothing(reply: Reply) -> None:
+def _nothing(body: bytes) -> None:
     return None
 
 
-def _value(reply: Reply) -> Any:
-    return decode(reply.body)
-
-
-def _values(reply: Reply) -> List[Any]:
-    return decode_all(reply.body)
-
-
-def _dict(reply: Reply) -> Dict[Any, Any]:
-    flat = decode_all(reply.body)
+def _dict(body: bytes) -> Dict[Any, Any]:
+    flat = decode_all(body)
     return dict(zip(flat[::2], flat[1::2]))
 
 
-def _pairs(reply: Reply) -> List[Tuple[Any, Any]]:
-    flat = decode_all(reply.body)
+def _pairs(body: bytes) -> List[Tuple[Any, Any]]:
+    flat = decode_all(body)
     return list(zip(flat[::2], flat[1::2]))
 
 
-def _pair(reply: Reply) -> Tuple[Any, Any]:
-    key, value = decode_all(reply.body)
+def _pair(body: bytes) -> Tuple[Any, Any]:
+    key, value = decode_all(body)
     return key, value
 
 
-def _streamed(reply: Reply) -> Iterator[Any]:
-    return iter(decode_all(reply.body))
+def _streamed(body: bytes) -> Iterator[Any]:
+    return iter(decode_all(body))
 
 
 class Versioned(NamedTuple):
@@ -187,8 +179,11 @@ class Versioned(NamedTuple):
     version: int
 
 
-def _versioned(reply: Reply) -> Versioned:
-    return Versioned(decode(reply.body), reply.version)
+class _WithVersion(Request[Versioned]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> Versioned:
+        return Versioned(super().result(reply), reply.version)
 
 
 # ---- how arguments are written
@@ -235,27 +230,27 @@ def ping() -> Request[None]:
 
 
 def info() -> Request[str]:
-    return Request(frames.INFO, b"", _value)
+    return Request(frames.INFO, b"", decode)
 
 
 def save() -> Request[bool]:
-    return Request(frames.SAVE, b"", _value)
+    return Request(frames.SAVE, b"", decode)
 
 
 def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), _value)
+    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), decode)
 
 
 def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), _value)
+    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), decode)
 
 
 def exists(t: bytes) -> Request[bool]:
-    return Request(frames.EXISTS, t, _value)
+    return Request(frames.EXISTS, t, decode)
 
 
 def kind(t: bytes) -> Request[str]:
-    return Request(frames.KIND, t, _value)
+    return Request(frames.KIND, t, decode)
 
 
 class Table(NamedTuple):
@@ -267,8 +262,8 @@ class Table(NamedTuple):
 
 
 def tables() -> Request[List[Table]]:
-    def read(reply: Reply) -> List[Table]:
-        flat = decode_all(reply.body)
+    def read(body: bytes) -> List[Table]:
+        flat = decode_all(body)
         return [Table(*flat[at : at + 3]) for at in range(0, len(flat), 3)]
 
     return Request(frames.TABLES, b"", read)
@@ -286,12 +281,12 @@ def rename(t: bytes, new: bytes) -> Request[None]:
 
 
 def dict_get(t: bytes, key: Any) -> Request[Any]:
-    return Request(frames.DICT_GET, t + encode(key), _value, key)
+    return Request(frames.DICT_GET, t + encode(key), decode, key)
 
 
 def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = frames.DICT_GET) -> Request[Any]:
     """GET or POP. The default stays here, so it may be anything, and comes back as itself."""
-    return _WithDefault(opcode, t + encode(key), _value, default)
+    return _WithDefault(opcode, t + encode(key), decode, default)
 
 
 class _WithDefault(Request[Any]):
@@ -304,7 +299,7 @@ class _WithDefault(Request[Any]):
 
 
 def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
-    return Request(frames.DICT_GET, t + encode(key), _versioned, key, frames.WANT_VERSION)
+    return _WithVersion(frames.DICT_GET, t + encode(key), decode, key, frames.WANT_VERSION)
 
 
 def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
@@ -322,15 +317,15 @@ def dict_delete(t: bytes, key: Any) -> Request[None]:
 
 
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
-    return Request(frames.DICT_CONTAINS, t + encode(key), _value)
+    return Request(frames.DICT_CONTAINS, t + encode(key), decode)
 
 
 def dict_len(t: bytes) -> Request[int]:
-    return Request(frames.DICT_LEN, t, _value)
+    return Request(frames.DICT_LEN, t, decode)
 
 
 def dict_setdefault(t: bytes, key: Any, default: Any) -> Request[Any]:
-    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), _value)
+    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), decode)
 
 
 def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
@@ -340,7 +335,7 @@ def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
 def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
     if default is not MISSING:
         return dict_get_or(t, key, default, frames.DICT_POP)
-    return Request(frames.DICT_POP, t + encode(key), _value, key)
+    return Request(frames.DICT_POP, t + encode(key), decode, key)
 
 
 def dict_popitem(t: bytes) -> Request[Tuple[Any, Any]]:
@@ -360,11 +355,11 @@ def dict_items(t: bytes) -> Request[List[Tuple[Any, Any]]]:
 
 
 def dict_keys(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_KEYS, t, _values)
+    return Request(frames.DICT_KEYS, t, decode_all)
 
 
 def dict_values(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_VALUES, t, _values)
+    return Request(frames.DICT_VALUES, t, decode_all)
 
 
 def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
@@ -375,20 +370,20 @@ def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
 def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
     asked = list(keys)
 
-    def read(reply: Reply) -> Dict[Any, Any]:
-        found = zip(asked, decode_some(reply.body, ABSENT))
+    def read(body: bytes) -> Dict[Any, Any]:
+        found = zip(asked, decode_some(body, ABSENT))
         return {key: value for key, value in found if value is not ABSENT}
 
     return Request(frames.DICT_GET_MANY, t + many(asked), read)
 
 
 def dict_increment(t: bytes, key: Any, by: Any) -> Request[Any]:
-    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), _value, key)
+    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), decode, key)
 
 
 def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any) -> Request[bool]:
     sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
-    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _value)
+    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), decode)
 
 
 # ---- lists
@@ -405,8 +400,8 @@ def _position(index: Any) -> bytes:
 
 def list_get(t: bytes, index: Index) -> Request[Any]:
     if isinstance(index, slice):
-        return Request(frames.LIST_SLICE, t + bounds(index), _values)
-    return Request(frames.LIST_GET, t + _position(index), _value)
+        return Request(frames.LIST_SLICE, t + bounds(index), decode_all)
+    return Request(frames.LIST_GET, t + _position(index), decode)
 
 
 def list_set(t: bytes, index: Index, value: Any) -> Request[None]:
@@ -453,11 +448,11 @@ def list_insert(t: bytes, index: SupportsIndex, value: Any) -> Request[None]:
 
 
 def list_pop(t: bytes, index: SupportsIndex) -> Request[Any]:
-    return Request(frames.LIST_POP, t + _index(index), _value)
+    return Request(frames.LIST_POP, t + _index(index), decode)
 
 
 def list_pop_left(t: bytes) -> Request[Any]:
-    return Request(frames.LIST_POP_LEFT, t, _value)
+    return Request(frames.LIST_POP_LEFT, t, decode)
 
 
 def list_remove(t: bytes, value: Any) -> Request[None]:
@@ -465,7 +460,7 @@ def list_remove(t: bytes, value: Any) -> Request[None]:
 
 
 def list_count(t: bytes, value: Any) -> Request[int]:
-    return Request(frames.LIST_COUNT, t + encode(value), _value)
+    return Request(frames.LIST_COUNT, t + encode(value), decode)
 
 
 def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) -> Request[int]:
@@ -473,15 +468,15 @@ def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) 
         ends = operator.index(start), operator.index(stop)
     except TypeError:
         raise TypeError("slice indices must be integers or have an __index__ method") from None
-    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), _value)
+    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), decode)
 
 
 def list_contains(t: bytes, value: Any) -> Request[bool]:
-    return Request(frames.LIST_CONTAINS, t + encode(value), _value)
+    return Request(frames.LIST_CONTAINS, t + encode(value), decode)
 
 
 def list_len(t: bytes) -> Request[int]:
-    return Request(frames.LIST_LEN, t, _value)
+    return Request(frames.LIST_LEN, t, decode)
 
 
 def list_reverse(t: bytes) -> Request[None]:
@@ -497,4 +492,4 @@ def list_clear(t: bytes) -> Request[None]:
 
 
 def list_all(t: bytes) -> Request[List[Any]]:
-    return Request(frames.LIST_ALL, t, _values)
+    return Request(frames.LIST_ALL, t, decode_all)

@@ -16,22 +16,35 @@ class Session:
     def __init__(self, sealer: Optional[Sealer], opener: Optional[Opener], max_frame_bytes: int, first: bytes = b"") -> None:
         self._sealer, self._opener = sealer, opener
         self._max_frame_bytes = max_frame_bytes
-        self._first = first  # what came behind the server's proof
-        self._reader = frames.FrameReader()
-        self._last_id = 0
+        self._max_payload = max_frame_bytes - frames.HEADER_BYTES
+        if opener:
+            opener.hold(first)  # what came behind the server's proof
+        self._reader = frames.FrameReader(b"" if opener else first)
+        self.last_id = 0
         self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete
         self._versions: Dict[int, int] = {}
 
     def next_id(self) -> int:
         """An id that no outstanding request has."""
-        self._last_id = self._last_id % 0xFFFFFFFF + 1
-        return self._last_id
+        self.last_id = next_id = self.last_id % 0xFFFFFFFF + 1
+        return next_id
+
+    def next_request(self, opcode: int, flags: int, payload: bytes) -> bytes:
+        """One request as it goes over the wire; last_id is its id then. TooLarge if the server would not take it."""
+        if len(payload) > self._max_payload:
+            raise self._too_large(opcode, payload)
+        self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
+        data = frames.request(request_id, opcode, flags, payload)
+        return self._sealer.seal(data) if self._sealer else data
 
     def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
         """One request, not yet sealed. TooLarge if the server would not take it."""
-        if len(payload) > self._max_frame_bytes - frames.HEADER_BYTES:
-            raise TooLarge(f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
+        if len(payload) > self._max_payload:
+            raise self._too_large(opcode, payload)
         return frames.request(request_id, opcode, flags, payload)
+
+    def _too_large(self, opcode: int, payload: bytes) -> TooLarge:
+        return TooLarge(f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
 
     def seal(self, data: bytes) -> bytes:
         """Whole frames as they go over the wire."""
@@ -53,15 +66,15 @@ class Session:
 
     def receive_parts(self, data: bytes) -> List[Reply]:
         """The replies and parts of replies that are complete with data."""
-        if self._first:
-            data, self._first = self._first + data, b""
         if self._opener:
             data = self._opener.open(data)
         return self._reader.receive(data)
 
     def receive(self, data: bytes) -> List[Reply]:
         """The whole replies that are complete with data. ProtocolError for what no server sends."""
-        parts = self.receive_parts(data)
+        if self._opener:
+            data = self._opener.open(data)
+        parts = self._reader.receive(data)
         if len(parts) == 1 and not parts[0].more and not self._parts:
             return parts
         return [whole for part in parts if (whole := self._join(part)) is not None]

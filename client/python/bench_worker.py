@@ -1,0 +1,256 @@
+"""One client under test, in a process of its own: the driver, bench.py, tells it what to do.
+
+    bench_worker.py CLIENT ADDRESS CALLER NUMBER
+
+A line `get 100 2.0` on stdin (operation, pipeline, seconds) is a measurement; its answer is a line of JSON: operations, seconds, and the CPU
+time of this process in microseconds. The same loops serve every client; each imports its own package alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any, Awaitable, Callable, Dict, Iterator, List, Tuple
+
+KEYS = [f"key:{i:012d}" for i in range(1000)]
+VALUE = "v" * 32
+PASSWORD = "bench"  # the original takes no longer than 32 bytes
+BATCH = 20  # calls between two looks at the clock
+
+Call = Callable[[str], Any]
+
+
+class Target:
+    """A client as a caller sees it: calls that wait, or are awaited."""
+
+    def __init__(self, get: Call, put: Call, pipelined: Callable[[str, List[str]], Any], check: Call) -> None:
+        self.get, self.set = get, put
+        self.pipelined = pipelined  # sends get or set for each key in one go and returns the last result
+        self.check = check  # raises if what a get returned is wrong
+
+
+def right(value: Any) -> None:
+    """The check of those that return text."""
+    if value != VALUE:
+        raise SystemExit(f"a get returned {value!r}")
+
+
+def fast(url: str, caller: str) -> Callable[[], Any]:
+    """cyberdb_fast; callers share one client."""
+    import cyberdb_fast
+    from cyberdb_fast import aio
+
+    if caller == "task":
+
+        async def opened() -> Target:
+            proxy = (await aio.connect(url, password=PASSWORD)).get_proxy()
+            await proxy.connect()
+            table = await proxy.create_cyberdict("bench", exist_ok=True)
+
+            async def pipelined(op: str, keys: List[str]) -> Any:
+                pipe = proxy.pipeline()
+                on = pipe.on(table)
+                for key in keys:
+                    on.set(key, VALUE) if op == "set" else on.getitem(key)
+                return (await pipe.execute())[-1]
+
+            return Target(table.getitem, lambda key: table.set(key, VALUE), pipelined, right)
+
+        return opened
+    proxy = cyberdb_fast.connect(url, password=PASSWORD).get_proxy()
+    proxy.connect()
+    table = proxy.create_cyberdict("bench", exist_ok=True)
+
+    def pipelined(op: str, keys: List[str]) -> Any:
+        pipe = proxy.pipeline()
+        on = pipe.on(table)
+        for key in keys:
+            on.set(key, VALUE) if op == "set" else on.getitem(key)
+        return pipe.execute()[-1]
+
+    return lambda: Target(table.__getitem__, lambda key: table.__setitem__(key, VALUE), pipelined, right)
+
+
+def redis_py(port: str, caller: str) -> Callable[[], Any]:
+    """redis-py; callers share one client."""
+    if caller == "task":
+        from redis import asyncio as aredis
+
+        async def opened() -> Target:
+            client = aredis.Redis(port=int(port), decode_responses=True)
+            return Target(client.get, lambda key: client.set(key, VALUE), unknown, right)
+
+        return opened
+    import redis
+
+    client = redis.Redis(port=int(port), decode_responses=True)
+
+    def pipelined(op: str, keys: List[str]) -> Any:
+        pipe = client.pipeline(transaction=False)
+        for key in keys:
+            pipe.set(key, VALUE) if op == "set" else pipe.get(key)
+        return pipe.execute()[-1]
+
+    return lambda: Target(client.get, lambda key: client.set(key, VALUE), pipelined, right)
+
+
+def original(address: str, _caller: str) -> Callable[[], Any]:
+    """CyberDB; each caller has a proxy of its own, as it wants. The address is PORT,plain or PORT,encrypted."""
+    import cyberdb  # type: ignore[import-not-found,unused-ignore]
+
+    port, _, channel = address.partition(",")
+    client = cyberdb.connect(host="127.0.0.1", port=int(port), password=PASSWORD, encrypt=channel == "encrypted")
+
+    def opened() -> Target:
+        proxy = client.get_proxy()
+        proxy.connect()
+        if not made:
+            proxy.create_cyberdict(name)
+            made.append(name)
+        table = proxy.get_cyberdict(name)
+        return Target(table.__getitem__, lambda key: table.__setitem__(key, VALUE), unknown, right)
+
+    name = f"bench{os.getpid()}"
+    made: List[str] = []
+    return opened
+
+
+def bare(port: str, _caller: str) -> Callable[[], Any]:
+    """What any client could reach at most: send and recv of as many bytes, on an echo server."""
+    import socket
+
+    sock = socket.create_connection(("127.0.0.1", int(port)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    data = b"x" * 40
+
+    def echo(_: str) -> bytes:
+        sock.sendall(data)
+        return sock.recv(65536)
+
+    def check(value: bytes) -> None:
+        if value != data:
+            raise SystemExit(f"the echo was {value!r}")
+
+    return lambda: Target(echo, echo, unknown, check)
+
+
+def unknown(op: str, keys: List[str]) -> Any:
+    """The pipeline of those that are not measured with one."""
+    raise SystemExit(f"no pipeline of {len(keys)} {op} here")
+
+
+CLIENTS: Dict[str, Callable[[str, str], Callable[[], Any]]] = {"fast": fast, "redis": redis_py, "original": original, "bare": bare}
+
+
+def batches(pipeline: int) -> Iterator[List[str]]:
+    """Keys for ever, as many as are asked for between two looks at the clock."""
+    size = BATCH if pipeline == 1 else pipeline
+    at = 0
+    while True:
+        yield [KEYS[(at + i) % len(KEYS)] for i in range(size)]
+        at += size
+
+
+def call(target: Target, op: str, pipeline: int, until: float) -> int:
+    """Calls until the clock says until; how many operations that were."""
+    done = 0
+    one = target.get if op == "get" else target.set
+    for keys in batches(pipeline):
+        if pipeline > 1:
+            last = target.pipelined(op, keys)
+        else:
+            for key in keys:
+                last = one(key)
+        if op == "get":
+            target.check(last)
+        done += len(keys)
+        if time.perf_counter() >= until:
+            return done
+    raise AssertionError  # batches do not end
+
+
+async def call_async(target: Target, op: str, pipeline: int, until: float) -> int:
+    """The same, awaited."""
+    done = 0
+    one: Callable[[str], Awaitable[Any]] = target.get if op == "get" else target.set
+    for keys in batches(pipeline):
+        if pipeline > 1:
+            last = await target.pipelined(op, keys)
+        else:
+            for key in keys:
+                last = await one(key)
+        if op == "get":
+            target.check(last)
+        done += len(keys)
+        if time.perf_counter() >= until:
+            return done
+    raise AssertionError
+
+
+def measure_threads(targets: List[Target], op: str, pipeline: int, seconds: float) -> Tuple[int, float]:
+    """Operations of a thread (or greenlet) for each target, and the CPU time from before the first call to after the last."""
+    if len(targets) == 1:
+        before = time.process_time()
+        return call(targets[0], op, pipeline, time.perf_counter() + seconds), time.process_time() - before
+    done: List[int] = []
+    until = time.perf_counter() + seconds
+    threads = [threading.Thread(target=lambda t=t: done.append(call(t, op, pipeline, until))) for t in targets]  # type: ignore[misc]
+    before = time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(done) < len(threads):
+        raise SystemExit("a caller failed")
+    return sum(done), time.process_time() - before
+
+
+def answer(measured: Tuple[int, float], began: float) -> None:
+    """Prints what was measured."""
+    ops, cpu = measured
+    print(json.dumps({"ops": ops, "seconds": time.perf_counter() - began, "cpu_us": cpu * 1e6}), flush=True)
+
+
+def serve_threads(opened: Callable[[], Target], number: int) -> None:
+    """Measures until stdin ends."""
+    targets = [opened() for _ in range(number)]
+    for key in KEYS:
+        targets[0].set(key)
+    for line in sys.stdin:
+        op, pipeline, seconds = line.split()
+        began = time.perf_counter()
+        answer(measure_threads(targets, op, int(pipeline), float(seconds)), began)
+
+
+async def serve_tasks(opened: Callable[[], Awaitable[Target]], number: int) -> None:
+    """The same with tasks, which share a target; nothing else runs on the loop, so reading stdin may block it."""
+    target = await opened()
+    for key in KEYS:
+        await target.set(key)
+    for line in sys.stdin:
+        op, pipeline, seconds = line.split()
+        began, before = time.perf_counter(), time.process_time()
+        done = await asyncio.gather(*[call_async(target, op, int(pipeline), began + float(seconds)) for _ in range(number)])
+        answer((sum(done), time.process_time() - before), began)
+
+
+def main() -> None:
+    """Reads the arguments."""
+    client, address, caller, number = sys.argv[1:]
+    if caller == "greenlet":
+        from gevent import monkey
+
+        monkey.patch_all(sys=False)
+    opened = CLIENTS[client](address, caller)
+    if caller == "task":
+        asyncio.run(serve_tasks(opened, int(number)))
+    else:
+        serve_threads(opened, int(number))
+
+
+if __name__ == "__main__":
+    main()

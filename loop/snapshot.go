@@ -131,8 +131,9 @@ func (s *saver) write(file string) (persist.FileInfo, error) {
 	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
 	data := &s.srv.cfg.Data
 	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
+		pace := newPacer(s.srv)
 		for name, table := range view.Tables() {
-			if err := writeTable(w, name, table); err != nil {
+			if err := writeTable(w, name, table, pace); err != nil {
 				return err
 			}
 		}
@@ -145,7 +146,7 @@ func (s *saver) write(file string) (persist.FileInfo, error) {
 	})
 }
 
-func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error {
+func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) error {
 	t := persist.Table{Name: name, Kind: persist.Dict, Born: table.Created()}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
@@ -156,6 +157,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error
 			if err := w.Element(val); err != nil {
 				return err
 			}
+			pace.wrote()
 		}
 		return nil
 	}
@@ -166,6 +168,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}
+		pace.wrote()
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func TestLatenciesEdges(t *testing.T) {
 }
 
 func TestIntervalsLeaveOutTheLastPart(t *testing.T) {
-	l := newLatencies(100 * time.Millisecond, nil)
+	l := newLatencies(100*time.Millisecond, nil)
 	for i := range 5 {
 		l.advance(time.Duration(i) * 100 * time.Millisecond)
 		for range i + 1 {

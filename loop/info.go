@@ -79,6 +79,7 @@ func (srv *Server) Info() Info {
 	metrics.Read(heap)
 	info := Info{
 		Version:        srv.cfg.Version,
+		Requests:       srv.served(),
 		UptimeSeconds:  time.Since(srv.started).Seconds(),
 		EventLoops:     srv.cfg.EventLoops,
 		Connections:    srv.conns.Load(),
@@ -107,12 +108,17 @@ func (srv *Server) Info() Info {
 		SlabFreeBytes:  stats.SlabFreeBytes,
 		Goroutines:     runtime.NumGoroutine(),
 	}
+	return info
+}
+
+// served returns how many requests the event loops have executed.
+func (srv *Server) served() (n uint64) {
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()
 	for _, l := range srv.loops {
-		info.Requests += l.requests.Load()
+		n += l.requests.Load()
 	}
-	return info
+	return n
 }
 
 func (srv *Server) persistence() string {

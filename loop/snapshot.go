@@ -151,8 +151,9 @@ func (s *saver) write(file string) (persist.FileInfo, error) {
 		}
 	}
 	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
+		pace := newPacer(s.srv)
 		for name, table := range view.Tables() {
-			if err := s.table(w, name, table); err != nil {
+			if err := s.table(w, name, table, pace); err != nil {
 				return err
 			}
 		}
@@ -174,19 +175,19 @@ func savable(name string, table *shardmap.TableView) error {
 }
 
 // table writes one table. A panic in it becomes an error.
-func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView) (err error) {
+func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("loop: table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
 		}
 	}()
-	if err := writeTable(w, name, table); err != nil {
+	if err := writeTable(w, name, table, pace); err != nil {
 		return err
 	}
 	return savable(name, table)
 }
 
-func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error {
+func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) error {
 	t := persist.Table{Name: name, Kind: persist.Dict, Born: table.Created()}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
@@ -197,6 +198,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error
 			if err := w.Element(val); err != nil {
 				return err
 			}
+			pace.wrote()
 		}
 		return nil
 	}
@@ -207,6 +209,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView) error
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}
+		pace.wrote()
 	}
 	return nil
 }

@@ -62,7 +62,10 @@ class Server:
         return self._url
 
     def set_ip_whitelist(self, ips: Iterable[str]) -> None:
-        """Only these addresses, and this machine, may connect. Call it before start. Errors: CyberDBError for what is no address, or if the server runs."""
+        """Only these addresses, and this machine, may connect. Call it before start.
+
+        Errors: CyberDBError for what is no address, or if the server runs; TypeCyberDBError for a text.
+        """
         if self._running():
             raise CyberDBError("set_ip_whitelist comes before start")
         if isinstance(ips, str):
@@ -79,7 +82,8 @@ class Server:
         """Keeps the tables in a file, which is loaded at the start if it is there. Call it before start.
 
         It is saved every cycle seconds and when the server ends; a journal beside it has what changes in between.
-        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs, or for a cycle below 0.
+        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs, or for
+        a cycle below 0.
         """
         if self._running():
             raise BackupCyberDBError("set_backup comes before start")
@@ -100,8 +104,8 @@ class Server:
     def load_db(self, file_name: str = DEFAULT_FILE) -> None:
         """Takes the tables of a file, of this server or of CyberDB.
 
-        While the server runs they take the place of all its tables, at one moment, or nothing happens. Before start the server begins with them; it
-        never begins by replacing what set_backup or data_dir has kept.
+        While the server runs they take the place of all its tables, at one moment, or nothing happens. Before start the server begins with
+        them; it never begins by replacing what set_backup or data_dir has kept.
         Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot take it.
         """
         path = _database(file_name)

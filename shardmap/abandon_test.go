@@ -46,7 +46,7 @@ func everyChange() []change {
 		{"Set", "d", dict(func(d *Dict, c *Call) error { return d.Set(c, two, one) })},
 		{"Set a large value", "d", dict(func(d *Dict, c *Call) error { return d.Set(c, two, bytesValue(17000)) })},
 		{"SetDefault", "d", dict(func(d *Dict, c *Call) error {
-			_, err := d.SetDefault(c, nil, msgp.AppendInt(nil, 1000), one)
+			_, _, err := d.SetDefault(c, nil, msgp.AppendInt(nil, 1000), one)
 			return err
 		})},
 		{"Update", "d", dict(func(d *Dict, c *Call) error {

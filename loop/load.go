@@ -156,6 +156,8 @@ func (s *saver) loaded(name string, info persist.FileInfo) {
 
 // savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as after every save.
 func (s *saver) savedAgain() error {
+	s.waited.Add(1)
+	defer s.waited.Add(-1)
 	info, err := s.write(s.srv.cfg.Data.File)
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
@@ -28,7 +29,8 @@ type saver struct {
 	srv      *Server
 	database persist.ID
 
-	saving sync.Mutex // held while a save is under way
+	saving sync.Mutex   // held while a save is under way
+	waited atomic.Int32 // how many wait for one to end
 
 	mu       sync.Mutex
 	file     persist.FileInfo // the file that is there
@@ -125,13 +127,22 @@ func (s *saver) leftOut(n int) {
 	s.mu.Lock()
 	s.left = n
 	s.mu.Unlock()
-	if s.save() == nil { // else it is tried again, as after every save
+	if s.saveNow() == nil { // else it is tried again, as after every save
 		s.savedAgain()
 	}
 }
 
+// saveNow is save for somebody who waits.
+func (s *saver) saveNow() error {
+	s.waited.Add(1)
+	defer s.waited.Add(-1)
+	return s.save()
+}
+
 // saveTo writes the tables, as they are at one moment, to another file than the server's own. The journal stays as it is.
 func (s *saver) saveTo(file string) (persist.FileInfo, error) {
+	s.waited.Add(1)
+	defer s.waited.Add(-1)
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	return s.write(file)
@@ -219,7 +230,7 @@ func (srv *Server) Save() error {
 	if srv.cfg.Data.File == "" {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps its tables in memory only"}
 	}
-	return srv.saver.save()
+	return srv.saver.saveNow()
 }
 
 // save answers when the tables are on disk.

@@ -385,6 +385,14 @@ func TestJournalReserves(t *testing.T) {
 		t.Fatalf("%d operations, cut: %v", len(all), info.Cut)
 	}
 
+	name := disk.Names()[len(disk.Names())-1]
+	whole := disk.Bytes(name)
+	disk.Put(name, append(whole, make([]byte, 1<<20+1)...))
+	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Cut == nil {
+		t.Fatalf("%d operations, and more zeros than are reserved are no torn tail", len(all))
+	}
+	disk.Put(name, whole)
+
 	disk.Put("j/000001.log", append(first, make([]byte, 4000)...))
 	again, err := persist.OpenJournal(disk, "j", opt)
 	if err != nil {

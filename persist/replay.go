@@ -133,7 +133,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 		if what == endOfSegment {
 			return 0, "", nil
 		}
-		if what == endInZeros && i == len(p.j.segments)-1 {
+		if what == endInZeros && i == len(p.j.segments)-1 && r.size-r.at <= reserveBytes {
 			return r.at, what, nil // they were reserved
 		}
 		if what != "" {

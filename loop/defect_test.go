@@ -125,11 +125,18 @@ func TestDefectAndRestart(t *testing.T) {
 				t.Fatal("the connection stays open")
 			}
 			if c.half {
-				for _, op := range []codec.Opcode{codec.OpDictGet, codec.OpDictDelete} {
-					if e := w.fails(codec.StatusInternal, op, "d", "a"); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
+				for op, args := range map[codec.Opcode][]any{
+					codec.OpDictGet: {"d", "a"}, codec.OpDictDelete: {"d", "a"}, codec.OpDictLen: {"d"},
+				} {
+					if e := w.fails(codec.StatusInternal, op, args...); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
 						t.Error(e)
 					}
 				}
+				if there := w.ok(codec.OpExists, "d"); there[0] != true {
+					t.Error(there)
+				}
+				w.ok(codec.OpKind, "d")
+				w.ok(codec.OpTables)
 				if e := w.fails(codec.StatusNotDurable, codec.OpSave); !strings.Contains(e.Message, `"d"`) {
 					t.Error(e)
 				}
@@ -210,6 +217,9 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 				t.Fatal("the connection stays open")
 			}
 			w.fails(codec.StatusInternal, codec.OpRename, "d", "e")
+			if c.op == opPanicsInCreate {
+				w.fails(codec.StatusInternal, codec.OpListLen, "d")
+			}
 			w.ok(codec.OpDrop, "d")
 			w.ok(codec.OpCreateList, "other", false, "after")
 			srv.flushJournal()

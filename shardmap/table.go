@@ -87,8 +87,8 @@ func (t *Table) spoil() {
 	}
 }
 
-// err returns ErrSpoiled if the table is spoiled.
-func (t *Table) err() error {
+// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is right.
+func (t *Table) Err() error {
 	if t.gate.isSpoiled() {
 		return ErrSpoiled
 	}

@@ -276,3 +276,39 @@ func TestDefectInSplit(t *testing.T) {
 		}
 	})
 }
+
+// TestDefectInHandover: a table whose drop panics before the dict is given up can be dropped again.
+func TestDefectInHandover(t *testing.T) {
+	s := twoTables(t)
+	v := s.View(&Call{})
+	defer v.Close()
+	v.cut.parts = nil // the view cannot be given anything
+	c := &Call{}
+	spoiled := panics(t, c, func() { _ = s.Drop(c, "d") })
+	if found, _ := s.Lookup(c, []byte("d")); found == nil || found != spoiled {
+		t.Fatalf("found: %v, spoiled: %v", found != nil, spoiled != nil)
+	}
+	if err := s.Drop(c, "d"); err != nil {
+		t.Fatal(err)
+	}
+	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// TestDefectInFreeing: a drop that panics while memory is given back has dropped the table.
+func TestDefectInFreeing(t *testing.T) {
+	s := twoTables(t)
+	c := &Call{}
+	found, _ := s.Lookup(c, []byte("d"))
+	found.Dict().dir.Load().each(func(s *shard) { s.born = nil })
+	if spoiled := panics(t, c, func() { _ = s.Drop(c, "d") }); spoiled != nil {
+		t.Error("spoils", spoiled.Name())
+	}
+	if found, _ := s.Lookup(c, []byte("d")); found != nil {
+		t.Error("the table is found")
+	}
+	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+		t.Errorf("%+v", stats)
+	}
+}

@@ -84,7 +84,7 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 			w := t.table.write(at, views)
 			d.holdAll(c)
 			c.handHeld(&w)
-			d.retireHeld(c, &w)
+			d.retireHeld(c, &w)()
 		}
 		owned.leaveOne(t.table)
 	}

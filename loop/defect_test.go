@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
@@ -387,6 +388,57 @@ func TestDefectUnderLock(t *testing.T) {
 	}
 	w.ok(codec.OpListDelete, "l", 2)
 	w.ok(codec.OpDictDelete, "d", "bad")
+}
+
+// TestDefectAndPipeline: pipelined requests for the keys of a table that a defect has left half changed are answered, each by its error.
+func TestDefectAndPipeline(t *testing.T) {
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	const n = 200
+	key := func(i int) string { return fmt.Sprint("key", i) }
+	large := strings.Repeat("x", 5000) // in a block of its own
+	for i := range n {
+		w.ok(codec.OpDictSet, "d", key(i), large)
+	}
+	var c shardmap.Call
+	d, _ := srv.store.Lookup(&c, []byte("d"))
+	v, err := d.Dict().View(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range v.Drain() {
+		if strings.HasSuffix(string(e.Key), key(n-1)) {
+			copy(e.Key, []byte{0xdb, 0x7f, 0xff, 0xff, 0xff}) // a str of 2 GiB
+		}
+	}
+	v.Close()
+	w.ok(codec.OpDictSet, "d", "other", 1)
+	bad := dial(t, srv) // its deletions have the entries moved, which the damaged key ends half-way
+	var requests []byte
+	for i := range n / 2 {
+		requests = append(requests, bad.request(codec.OpDictDelete, "d", key(i))...)
+	}
+	bad.write(requests)
+	for err = nil; err == nil; {
+		_, err = bad.reply()
+	}
+	if info := srv.Info(); info.Panics != 1 || info.SpoiledTables != 1 {
+		t.Fatalf("%+v", info)
+	}
+	requests = requests[:0]
+	for i := range n {
+		requests = append(requests, w.request(codec.OpDictGet, "d", key(i))...)
+	}
+	w.write(requests)
+	for range n {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusInternal {
+			t.Fatal(reply.Status, err)
+		}
+	}
+	if info := srv.Info(); info.Panics != 1 {
+		t.Errorf("%+v", info)
+	}
 }
 
 // stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck until release is called.

@@ -154,8 +154,8 @@ func TestDefectInChange(t *testing.T) {
 				}
 				inTime(t, "reading", func() { readSpoiled(t, s, spoiled) })
 				inTime(t, "dropping", func() {
-					_, there := s.Lookup(&Call{}, []byte(first.on))
-					if n := s.Stats().Spoiled; n != 1 {
+					found, there := s.Lookup(&Call{}, []byte(first.on))
+					if n := s.Stats().Spoiled; (n == 1) != (found == spoiled) || n > 1 {
 						t.Errorf("%d tables are spoiled", n)
 					}
 					if err := s.Drop(&Call{}, first.on); there && err != nil {
@@ -163,6 +163,9 @@ func TestDefectInChange(t *testing.T) {
 					}
 					if _, err := s.Create(&Call{}, first.on, KindDict, nil, 0); err != nil {
 						t.Error(err)
+					}
+					if n := s.Stats().Spoiled; n != 0 {
+						t.Errorf("%d tables are spoiled behind the drop", n)
 					}
 				})
 			})

@@ -80,9 +80,9 @@ func (t *Table) leave(c *Call, h *hold) {
 	t.gate.leave(h)
 }
 
-// spoil marks the table as left half changed.
+// spoil marks the table as left half changed. One whose creation has not come so far that it has a name is not counted: nobody can drop it.
 func (t *Table) spoil() {
-	if t.gate.spoil() {
+	if t.gate.spoil() && t.born > 0 {
 		t.store.spoiled.Add(1)
 	}
 }

@@ -280,6 +280,38 @@ func TestDefectInSplit(t *testing.T) {
 	})
 }
 
+// changesPanic is a defect in the middle of every change, but not in the cut of a view.
+type changesPanic struct{}
+
+func (changesPanic) Append(_, _ uint64, request []byte) {
+	if request != nil {
+		panic("defect")
+	}
+}
+
+// TestDefectInPop: a panic while a large value is taken out leaves no view open.
+func TestDefectInPop(t *testing.T) {
+	key := msgp.AppendInt(nil, 1000)
+	for name, pop := range map[string]func(d *Dict, c *Call) error{
+		"Pop":     func(d *Dict, c *Call) error { _, err := d.Pop(c, nil, key); return err },
+		"PopItem": func(d *Dict, c *Call) error { _, err := d.PopItem(c, nil); return err },
+	} {
+		s := twoTables(t)
+		c := &Call{Beside: true, Request: []byte("pop")}
+		found, _ := s.Lookup(c, []byte("d"))
+		if err := found.Dict().Set(c, key, bytesValue(InlineBytes+1)); err != nil {
+			t.Fatal(err)
+		}
+		c.Log = changesPanic{}
+		if spoiled := panics(t, c, func() { _ = pop(found.Dict(), c) }); spoiled != found {
+			t.Errorf("%s: spoils %v", name, spoiled != nil)
+		}
+		if n := s.Stats().Views; n != 0 {
+			t.Errorf("%s: %d views are open", name, n)
+		}
+	}
+}
+
 // TestDefectInHandover: a table whose drop panics before the dict is given up can be dropped again.
 func TestDefectInHandover(t *testing.T) {
 	s := twoTables(t)

@@ -8,7 +8,7 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	}
 	v, dst, err := d.popHeld(c, dst)
 	c.release()
-	return v.appendTo(dst), err
+	return v.appendTo(c, dst), err
 }
 
 // popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but given back.
@@ -153,7 +153,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 		next = 0
 	}
 	c.release()
-	return v.appendTo(dst), next, n, nil
+	return v.appendTo(c, dst), next, n, nil
 }
 
 // mergeHeld returns a merge of the held shards' entries behind the place after.

@@ -54,7 +54,7 @@ func (x *executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 		return nil, nil
 	}
 	table, ok := x.srv.store.Lookup(&x.call, name)
-	if !ok || table.Kind() != shardmap.KindDict {
+	if !ok || table.Kind() != shardmap.KindDict || table.Err() != nil { // nobody knows what is in a spoiled one
 		return nil, nil
 	}
 	return table.Dict(), args[:len(args)-len(rest)]

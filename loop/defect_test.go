@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
@@ -19,10 +20,12 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Opcodes of commands with a defect that change the dict "d".
+// Opcodes of commands with a defect that change the table "d".
 const (
 	opPanicsInChange codec.Opcode = 0xe8 + iota
 	opPanicsBehindChange
+	opPanicsInCreate
+	opPanicsInDrop
 )
 
 // panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that is all.
@@ -59,6 +62,22 @@ func withDefects(t *testing.T) (mended *atomic.Bool) {
 				return err
 			}
 			panic("defect")
+		},
+		opPanicsInCreate: func(x *executor) error {
+			content := value.AppendStr(nil, "one")
+			if !mended.Load() {
+				content = nil
+			}
+			_, err := x.srv.store.Create(&x.call, "d", shardmap.KindList, content, 1)
+			return err
+		},
+		opPanicsInDrop: func(x *executor) error {
+			if !mended.Load() {
+				log := x.call.Log
+				defer func() { x.call.Log = log }()
+				x.call.Log = panickingLog{log}
+			}
+			return x.srv.store.Drop(&x.call, "d")
 		},
 	} {
 		commands[op] = command{mutates: true, run: run}
@@ -107,11 +126,18 @@ func TestDefectAndRestart(t *testing.T) {
 				t.Fatal("the connection stays open")
 			}
 			if c.half {
-				for _, op := range []codec.Opcode{codec.OpDictGet, codec.OpDictDelete} {
-					if e := w.fails(codec.StatusInternal, op, "d", "a"); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
+				for op, args := range map[codec.Opcode][]any{
+					codec.OpDictGet: {"d", "a"}, codec.OpDictDelete: {"d", "a"}, codec.OpDictLen: {"d"},
+				} {
+					if e := w.fails(codec.StatusInternal, op, args...); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
 						t.Error(e)
 					}
 				}
+				if there := w.ok(codec.OpExists, "d"); there[0] != true {
+					t.Error(there)
+				}
+				w.ok(codec.OpKind, "d")
+				w.ok(codec.OpTables)
 				if e := w.fails(codec.StatusNotDurable, codec.OpSave); !strings.Contains(e.Message, `"d"`) {
 					t.Error(e)
 				}
@@ -154,15 +180,7 @@ func TestDefectAndRestart(t *testing.T) {
 				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
 					t.Fatal(err)
 				}
-				killed := fstest.NewDisk()
-				_ = killed.MkdirAll("data")
-				_ = killed.MkdirAll("data/data.cdb.journal")
-				for _, name := range disk.Names() {
-					if name != without {
-						killed.Put(name, disk.Bytes(name))
-					}
-				}
-				again := startOnDisk(t, killed, io.Discard, nil)
+				again := startOnDisk(t, copyOfDisk(disk, without), io.Discard, nil)
 				if got := keptText(again); got != want {
 					t.Errorf("without %q: after the restart\n%s\ninstead of\n%s", without, got, want)
 				}
@@ -171,6 +189,80 @@ func TestDefectAndRestart(t *testing.T) {
 			stopServer(t, srv)
 		})
 	}
+}
+
+// TestDefectAndDropAndRestart: a table that was left half changed and was dropped, which is the way out, does not prevent the next start, whether or not the request
+// panics again.
+func TestDefectAndDropAndRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		op      codec.Opcode
+		mends   bool // the next start does not know the defect any more
+		leftOut int
+	}{
+		"a creation":         {opPanicsInCreate, false, 1},
+		"a creation, mended": {opPanicsInCreate, true, 0},
+		"a drop":             {opPanicsInDrop, false, 1},
+		"a drop, mended":     {opPanicsInDrop, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mended := withDefects(t)
+			disk := newDisk()
+			srv := startOnDisk(t, disk, io.Discard, nil)
+			w := dial(t, srv)
+			if c.op == opPanicsInDrop {
+				w.ok(codec.OpCreateDict, "d", false, "a", 1)
+			}
+			bad := dial(t, srv)
+			bad.write(bad.request(c.op))
+			if !bad.closed() {
+				t.Fatal("the connection stays open")
+			}
+			w.fails(codec.StatusInternal, codec.OpRename, "d", "e")
+			if c.op == opPanicsInCreate {
+				w.fails(codec.StatusInternal, codec.OpListLen, "d")
+			}
+			w.ok(codec.OpDrop, "d")
+			w.ok(codec.OpCreateList, "other", false, "after")
+			srv.flushJournal()
+			if err := srv.journal.Sync(srv.store.Clock()); err != nil {
+				t.Fatal(err)
+			}
+			killed := copyOfDisk(disk, "")
+			clock, want := srv.store.Clock(), keptText(srv)
+			stopServer(t, srv)
+
+			mended.Store(c.mends)
+			var log bytes.Buffer
+			again := startOnDisk(t, killed, &log, nil)
+			if got := keptText(again); got != want || again.store.Clock() < clock {
+				t.Errorf("at %d, after the restart\n%s\nat %d instead of\n%s", again.store.Clock(), got, clock, want)
+			}
+			if info := again.Info(); info.Data.LeftOut != c.leftOut {
+				t.Errorf("%+v\n%s", info.Data, log.String())
+			}
+			none := c.mends == (c.op == opPanicsInDrop)
+			if told := strings.Contains(log.String(), "drops a table that is not there"); told != none {
+				t.Error(log.String())
+			}
+			w = dial(t, again)
+			w.fails(codec.StatusNoSuchTable, codec.OpDrop, "d")
+			w.ok(codec.OpCreateDict, "d", false)
+			stopServer(t, again)
+		})
+	}
+}
+
+// copyOfDisk returns a disk with the files of another one, but for one.
+func copyOfDisk(disk *fstest.Disk, without string) *fstest.Disk {
+	files := fstest.NewDisk()
+	_ = files.MkdirAll("data")
+	_ = files.MkdirAll("data/data.cdb.journal")
+	for _, name := range disk.Names() {
+		if name != without {
+			files.Put(name, disk.Bytes(name))
+		}
+	}
+	return files
 }
 
 // TestManyDefects: the start after many half made changes loads a second time, not once for each.
@@ -296,6 +388,57 @@ func TestDefectUnderLock(t *testing.T) {
 	}
 	w.ok(codec.OpListDelete, "l", 2)
 	w.ok(codec.OpDictDelete, "d", "bad")
+}
+
+// TestDefectAndPipeline: pipelined requests for the keys of a table that a defect has left half changed are answered, each by its error.
+func TestDefectAndPipeline(t *testing.T) {
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	const n = 200
+	key := func(i int) string { return fmt.Sprint("key", i) }
+	large := strings.Repeat("x", 5000) // in a block of its own
+	for i := range n {
+		w.ok(codec.OpDictSet, "d", key(i), large)
+	}
+	var c shardmap.Call
+	d, _ := srv.store.Lookup(&c, []byte("d"))
+	v, err := d.Dict().View(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range v.Drain() {
+		if strings.HasSuffix(string(e.Key), key(n-1)) {
+			copy(e.Key, []byte{0xdb, 0x7f, 0xff, 0xff, 0xff}) // a str of 2 GiB
+		}
+	}
+	v.Close()
+	w.ok(codec.OpDictSet, "d", "other", 1)
+	bad := dial(t, srv) // its deletions have the entries moved, which the damaged key ends half-way
+	var requests []byte
+	for i := range n / 2 {
+		requests = append(requests, bad.request(codec.OpDictDelete, "d", key(i))...)
+	}
+	bad.write(requests)
+	for err = nil; err == nil; {
+		_, err = bad.reply()
+	}
+	if info := srv.Info(); info.Panics != 1 || info.SpoiledTables != 1 {
+		t.Fatalf("%+v", info)
+	}
+	requests = requests[:0]
+	for i := range n {
+		requests = append(requests, w.request(codec.OpDictGet, "d", key(i))...)
+	}
+	w.write(requests)
+	for range n {
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusInternal {
+			t.Fatal(reply.Status, err)
+		}
+	}
+	if info := srv.Info(); info.Panics != 1 {
+		t.Errorf("%+v", info)
+	}
 }
 
 // stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck until release is called.

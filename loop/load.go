@@ -42,10 +42,7 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	log := s.srv.takeLog()
 	defer s.srv.putLog(log)
 	l := loading{saver: s, call: &shardmap.Call{Log: log.orNil(), Beside: true, Request: loadMark}, part: s.srv.cfg.Data.File + loadSuffix}
-	if info, err = l.prepare(from); err == nil {
-		err = l.exchange(replace)
-	}
-	if err != nil {
+	if info, err = l.take(from, replace); err != nil {
 		return info, l.undo(err)
 	}
 	s.loaded(name, info)
@@ -70,6 +67,20 @@ type loading struct {
 	in       *takingIn
 	at       uint64 // the number that the tables are of
 	renaming bool   // the data file may be the copy already
+}
+
+// take takes the tables in. A panic in it becomes an error.
+func (l *loading) take(from *source, replace bool) (info persist.FileInfo, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = l.srv.defect("panic while a file was loaded", p, l.call)
+			l.in = nil // perhaps its tables are the store's already: none is discarded
+		}
+	}()
+	if info, err = l.prepare(from); err == nil {
+		err = l.exchange(replace)
+	}
+	return info, err
 }
 
 // prepare restores the tables beside the store, and writes the copy.

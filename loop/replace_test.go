@@ -280,13 +280,14 @@ func (p *paced) SyncDir(dir string) error {
 	return p.FS.SyncDir(dir)
 }
 
-// TestLoadUndone: when the directory cannot be synced after the copy has got the data file's name, what is on disk is what is in memory: after each
+// TestLoadUndone: when the directory cannot be synced after the copy has got the data file's name, or there is a panic, what is on disk is what is in memory: after each
 // power cut the tables from before are there, and what was changed since.
 func TestLoadUndone(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	file, _ := savedFile(t)
-	for _, replace := range []bool{false, true} {
+	for i := range 4 {
+		replace, panics := i&1 != 0, i&2 != 0
 		disk := newDisk()
 		disk.Put("data/copy.cdb", file)
 		var renamed, failed atomic.Bool
@@ -295,6 +296,9 @@ func TestLoadUndone(t *testing.T) {
 			case op == "rename" && name == "data/data.cdb":
 				renamed.Store(true)
 			case op == "syncdir" && renamed.Load() && failed.CompareAndSwap(false, true):
+				if panics {
+					panic("defect")
+				}
 				return syscall.EIO
 			}
 			return nil
@@ -303,8 +307,13 @@ func TestLoadUndone(t *testing.T) {
 		if replace {
 			w.ok(codec.OpCreateDict, "before", false, "a", 1)
 		}
-		if _, err := srv.saver.load("data/copy.cdb", replace); !errors.Is(err, syscall.EIO) || !failed.Load() {
+		_, err := srv.saver.load("data/copy.cdb", replace)
+		var defect *codec.Error
+		if told := panics && errors.As(err, &defect) || errors.Is(err, syscall.EIO); !told || !failed.Load() {
 			t.Fatal(err)
+		}
+		if n := srv.Info().Panics; (n == 1) != panics {
+			t.Error(n, "panics")
 		}
 		w.ok(codec.OpCreateDict, "after", false, "a", 1)
 		want := contentOf(srv)

@@ -50,6 +50,7 @@ func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
 // Apply makes a request again that drew the numbers lsn to lsn+n-1: payload is what shardmap.Log was told, empty for a cut.
 //
 // A request that panics once its change is made, or before that is begun, is logged and passed over, as it was then: the connection was closed, and all went on.
+// So is the drop of a table that is not there: it follows a request that left the table half changed then, and is another one now.
 //
 // Errors, after which the store is of no use: the numbers do not follow those before them; the payload cannot be a change; the request does
 // not do now what it did then; a HalfMadeError. Each names the number and, if it is known, the request.
@@ -78,6 +79,11 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	if errors.As(err, &p) {
 		err = r.panicked(lsn, n, p)
 	}
+	var problem *codec.Error
+	if req.Op == codec.OpDrop && errors.As(err, &problem) && problem.Status == codec.StatusNoSuchTable {
+		err = nil
+		r.droppedBefore(lsn, n)
+	}
 	if err != nil {
 		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
 	}
@@ -102,6 +108,14 @@ func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 	_ = r.x.srv.defect("a recorded request panics: "+how, p.what, nil,
 		slog.Uint64("lsn", lsn), slog.String("op", r.x.op.String()), slog.String("table", string(r.x.name)))
 	return nil
+}
+
+// droppedBefore passes over the drop of a table that is not there. It was there then, half changed by a request that is left out now, or that does not panic any more:
+// a creation, or another drop. Nothing bears the name now, as after the drop.
+func (r *Replayer) droppedBefore(lsn, n uint64) {
+	store := r.x.srv.store
+	store.SetClock(lsn + n - 1)
+	r.x.srv.log.Warn("a recorded request drops a table that is not there", slog.Uint64("lsn", lsn), slog.String("table", string(r.x.name)))
 }
 
 // again makes a request again. Errors: those that the request would be answered with, a panic too.

@@ -98,6 +98,9 @@ func tableLen(x *executor) error {
 	if x.table.Name() != string(x.name) { // renamed, perhaps before the length was read
 		return shardmap.ErrNoTable
 	}
+	if err := x.table.Err(); err != nil {
+		return err
+	}
 	x.body = msgp.AppendInt(x.body, n)
 	return nil
 }

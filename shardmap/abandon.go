@@ -22,7 +22,7 @@ func (c *Call) unlock() {
 func (c *Call) complete() { c.changing = nil }
 
 // Abandon ends a call that has panicked; whoever recovers from the panic calls it before anything else is done with the Call. It gives back the locks that the
-// call held.
+// call held, and ends the view by which it was reading a large value.
 //
 // If the call was in the middle of a change, nobody knows what its table holds. The table is returned and is spoiled from then on: it can be dropped, and every
 // other call on it answers ErrSpoiled, views too. Otherwise nil is returned, and the change, if the call has drawn numbers, is made.
@@ -36,5 +36,9 @@ func (c *Call) Abandon() *Table {
 		c.unlock()
 	}
 	c.release()
+	if c.lasting != nil {
+		c.lasting.close()
+		c.lasting = nil
+	}
 	return t
 }

@@ -154,8 +154,8 @@ func TestDefectInChange(t *testing.T) {
 				}
 				inTime(t, "reading", func() { readSpoiled(t, s, spoiled) })
 				inTime(t, "dropping", func() {
-					_, there := s.Lookup(&Call{}, []byte(first.on))
-					if n := s.Stats().Spoiled; n != 1 {
+					found, there := s.Lookup(&Call{}, []byte(first.on))
+					if n := s.Stats().Spoiled; (n == 1) != (found == spoiled) || n > 1 {
 						t.Errorf("%d tables are spoiled", n)
 					}
 					if err := s.Drop(&Call{}, first.on); there && err != nil {
@@ -163,6 +163,9 @@ func TestDefectInChange(t *testing.T) {
 					}
 					if _, err := s.Create(&Call{}, first.on, KindDict, nil, 0); err != nil {
 						t.Error(err)
+					}
+					if n := s.Stats().Spoiled; n != 0 {
+						t.Errorf("%d tables are spoiled behind the drop", n)
 					}
 				})
 			})
@@ -275,4 +278,72 @@ func TestDefectInSplit(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// changesPanic is a defect in the middle of every change, but not in the cut of a view.
+type changesPanic struct{}
+
+func (changesPanic) Append(_, _ uint64, request []byte) {
+	if request != nil {
+		panic("defect")
+	}
+}
+
+// TestDefectInPop: a panic while a large value is taken out leaves no view open.
+func TestDefectInPop(t *testing.T) {
+	key := msgp.AppendInt(nil, 1000)
+	for name, pop := range map[string]func(d *Dict, c *Call) error{
+		"Pop":     func(d *Dict, c *Call) error { _, err := d.Pop(c, nil, key); return err },
+		"PopItem": func(d *Dict, c *Call) error { _, err := d.PopItem(c, nil); return err },
+	} {
+		s := twoTables(t)
+		c := &Call{Beside: true, Request: []byte("pop")}
+		found, _ := s.Lookup(c, []byte("d"))
+		if err := found.Dict().Set(c, key, bytesValue(InlineBytes+1)); err != nil {
+			t.Fatal(err)
+		}
+		c.Log = changesPanic{}
+		if spoiled := panics(t, c, func() { _ = pop(found.Dict(), c) }); spoiled != found {
+			t.Errorf("%s: spoils %v", name, spoiled != nil)
+		}
+		if n := s.Stats().Views; n != 0 {
+			t.Errorf("%s: %d views are open", name, n)
+		}
+	}
+}
+
+// TestDefectInHandover: a table whose drop panics before the dict is given up can be dropped again.
+func TestDefectInHandover(t *testing.T) {
+	s := twoTables(t)
+	v := s.View(&Call{})
+	defer v.Close()
+	v.cut.parts = nil // the view cannot be given anything
+	c := &Call{}
+	spoiled := panics(t, c, func() { _ = s.Drop(c, "d") })
+	if found, _ := s.Lookup(c, []byte("d")); found == nil || found != spoiled {
+		t.Fatalf("found: %v, spoiled: %v", found != nil, spoiled != nil)
+	}
+	if err := s.Drop(c, "d"); err != nil {
+		t.Fatal(err)
+	}
+	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// TestDefectInFreeing: a drop that panics while memory is given back has dropped the table.
+func TestDefectInFreeing(t *testing.T) {
+	s := twoTables(t)
+	c := &Call{}
+	found, _ := s.Lookup(c, []byte("d"))
+	found.Dict().dir.Load().each(func(s *shard) { s.born = nil })
+	if spoiled := panics(t, c, func() { _ = s.Drop(c, "d") }); spoiled != nil {
+		t.Error("spoils", spoiled.Name())
+	}
+	if found, _ := s.Lookup(c, []byte("d")); found != nil {
+		t.Error("the table is found")
+	}
+	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+		t.Errorf("%+v", stats)
+	}
 }

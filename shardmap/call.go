@@ -31,6 +31,7 @@ type Call struct {
 	locked   *sync.Mutex // of a shard or a list; nil: none
 	held     []*shard    // locked, in directory order
 	changing *Table      // its change has begun to draw numbers, and is not made yet
+	lasting  *cut        // of the record that is being read without a lock; nil: none
 
 	// Buffers used again by the next call.
 

@@ -134,7 +134,7 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 	default:
 		v := d.last(c, s.value(num))
 		c.unlock()
-		dst = v.appendTo(dst)
+		dst = v.appendTo(c, dst)
 	}
 	return dst, nil
 }
@@ -339,7 +339,7 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 	}
 	v := d.last(c, s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
-	return v.appendTo(dst), nil
+	return v.appendTo(c, dst), nil
 }
 
 // zero is the encoding of the int 0.

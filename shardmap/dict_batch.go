@@ -292,7 +292,7 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		if num >= 0 && s.isBig(num) {
 			v := d.last(c, s.value(num))
 			c.unlock()
-			dst = v.appendTo(dst)
+			dst = v.appendTo(c, dst)
 		} else {
 			dst = s.appendOrAbsent(dst, num)
 			c.unlock()

@@ -22,13 +22,15 @@ func (d *Dict) last(c *Call, record []byte) lasting {
 	if c.Replay {
 		return lasting{slices.Clone(record), nil}
 	}
-	return lasting{record, d.store.newCut(c, d.table)}
+	c.lasting = d.store.newCut(c, d.table)
+	return lasting{record, c.lasting}
 }
 
 // appendTo appends the bytes to dst and lets them go. The caller holds no lock.
-func (l lasting) appendTo(dst []byte) []byte {
+func (l lasting) appendTo(c *Call, dst []byte) []byte {
 	dst = append(dst, l.bytes...)
 	if l.cut != nil {
+		c.lasting = nil
 		l.cut.close()
 	}
 	return dst

@@ -117,7 +117,7 @@ func (d *Dict) own(c *Call) (*hold, error) {
 	d.pass()
 	err := d.table.lost(c)
 	if err == nil {
-		err = d.table.err()
+		err = d.table.Err()
 	}
 	if err == nil {
 		return h, nil

@@ -52,7 +52,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 }
 
 // Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the dict held. Look when it has yielded all.
-func (v *DictView) Err() error { return v.dict.table.err() }
+func (v *DictView) Err() error { return v.dict.table.Err() }
 
 // Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
 func (v *DictView) Number() uint64 { return v.cut.number }

@@ -8,7 +8,7 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	}
 	v, dst, err := d.popHeld(c, dst)
 	c.release()
-	return v.appendTo(dst), err
+	return v.appendTo(c, dst), err
 }
 
 // popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but given back.
@@ -65,26 +65,27 @@ func (d *Dict) Clear(c *Call) error {
 	d.mu.Lock()
 	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first)))
 	d.mu.Unlock()
-	d.retireHeld(c, &w)
+	d.retireHeld(c, &w)()
 	return nil
 }
 
-// drop ends the dict. Errors: ErrNoTable if that was done before, ErrBusy if a long write owns the table.
-func (d *Dict) drop(c *Call) (vs *viewList, err error) {
+// drop ends the dict. free gives its memory back; it is to be called once nobody finds the table any more. Errors: ErrNoTable if the dict was dropped before, ErrBusy if
+// a long write owns the table.
+func (d *Dict) drop(c *Call) (vs *viewList, free func(), err error) {
 	if err := d.lockWhole(c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	d.table.fate.Store(dropped)
 	if d.table.gate.isSpoiled() { // its memory stays where it is: who knows what is in it
+		d.table.fate.Store(dropped)
 		c.complete()
 		c.release()
-		return w.views, nil
+		return w.views, func() {}, nil
 	}
 	c.handHeld(&w)
-	d.retireHeld(c, &w)
-	return w.views, nil
+	d.table.fate.Store(dropped) // not before: a table that a panic has spoiled must be found, to be dropped
+	return w.views, d.retireHeld(c, &w), nil
 }
 
 // handHeld hands all shards over, which are held.
@@ -94,8 +95,8 @@ func (c *Call) handHeld(w *write) {
 	}
 }
 
-// retireHeld retires all shards, which are held and have been handed over, lets them go and has their memory freed.
-func (d *Dict) retireHeld(c *Call, w *write) {
+// retireHeld retires all shards, which are held and have been handed over, and lets them go. free has their memory freed.
+func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
 	blocks := 0
 	for _, s := range c.held {
 		s.retired = true
@@ -104,16 +105,16 @@ func (d *Dict) retireHeld(c *Call, w *write) {
 	old := append([]*shard(nil), c.held...)
 	c.complete()
 	c.release()
-	free := func() {
+	first := w.first
+	discard := func() {
 		for _, s := range old {
-			s.discard(d.store, w.first)
+			s.discard(d.store, first)
 		}
 	}
 	if blocks <= inlineFrees {
-		free()
-	} else {
-		go free()
+		return discard
 	}
+	return func() { go discard() }
 }
 
 // Scan appends keys and values of at most limit entries, in order, beginning behind the place cursor (0: with the first). next is the place of the last
@@ -152,7 +153,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 		next = 0
 	}
 	c.release()
-	return v.appendTo(dst), next, n, nil
+	return v.appendTo(c, dst), next, n, nil
 }
 
 // mergeHeld returns a merge of the held shards' entries behind the place after.

@@ -48,8 +48,8 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 		return nil, err
 	}
 	c.Version, vs = l.draw(c, 1)
-	l.table.fate.Store(dropped)
 	l.rope.Clear() // the length stays, for whoever is on the way to read it
+	l.table.fate.Store(dropped)
 	c.complete()
 	c.unlock()
 	return vs, nil

@@ -71,7 +71,6 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	owned, old := s.ownAll()
 	defer owned.leave()
 	views, err := s.exchange(c, old, next, at)
-	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -84,7 +83,7 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 			w := t.table.write(at, views)
 			d.holdAll(c)
 			c.handHeld(&w)
-			d.retireHeld(c, &w)
+			d.retireHeld(c, &w)()
 		}
 		owned.leaveOne(t.table)
 	}
@@ -103,16 +102,23 @@ func tableMapOf(tables []*Restorer, at uint64) *tableMap {
 }
 
 // exchange draws at and puts next in the place of the old tables, whose gates the caller owns. It returns the views that may see these. The caller
-// holds mu.
+// holds mu, which is let go, whatever happens.
 func (s *Store) exchange(c *Call, old []namedTable, next *tableMap, at uint64) (*viewList, error) {
+	defer s.mu.Unlock()
+	exchanged := false
+	defer func() {
+		if exchanged {
+			return
+		}
+		for _, t := range old { // they stay, after a panic too
+			t.table.fate.Store(present)
+		}
+	}()
 	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is replaced.
 	for _, t := range old {
 		t.table.fate.Store(replaced)
 	}
 	if !s.drawTo(c, at) {
-		for _, t := range old {
-			t.table.fate.Store(present)
-		}
 		return nil, ErrClock
 	}
 	views := s.settledViews()
@@ -120,6 +126,7 @@ func (s *Store) exchange(c *Call, old []namedTable, next *tableMap, at uint64) (
 		views.handName(t.table, at)
 	}
 	s.tables.Store(next)
+	exchanged = true
 	return views, nil
 }
 

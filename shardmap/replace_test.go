@@ -177,6 +177,52 @@ func TestReplaceTooLate(t *testing.T) {
 	}
 }
 
+// TestDefectInReplace: a panic before the tables are exchanged leaves the old ones, and one behind that the new ones; all go on, and can be replaced again.
+func TestDefectInReplace(t *testing.T) {
+	for _, behind := range []bool{false, true} {
+		t.Run(fmt.Sprint("behind the exchange ", behind), func(t *testing.T) {
+			s := NewStore()
+			call := &Call{Beside: true}
+			names := []string{"d", "l", "other"}
+			for i, name := range names {
+				create(t, s, call, name, []Kind{KindDict, KindList}[i%2], 10, "old")
+			}
+			view := s.View(&Call{})
+			defer view.Close()
+			tables, at := restoredTables(t, s, call, names, 10, "new")
+			if behind {
+				view.cut.parts = nil // the view cannot be given anything
+			} else {
+				call.Log = defectiveLog{}
+			}
+			if spoiled := panics(t, call, func() { _ = s.Replace(call, tables, at) }); spoiled != nil {
+				t.Error("spoils", spoiled.Name())
+			}
+			view.Close()
+			inTime(t, "going on", func() {
+				has := func(value string) bool { return strings.Contains(textOf(s), fmt.Sprintf("%x", value)) }
+				if has("new") != behind || has("old") == behind {
+					t.Error(textOf(s))
+				}
+				for _, beside := range []bool{false, true} {
+					c := &Call{Beside: beside}
+					d, _ := s.Lookup(c, []byte("d"))
+					l, _ := s.Lookup(c, []byte("l"))
+					err := errors.Join(d.Dict().Set(c, msgp.AppendInt(nil, 1), msgp.AppendInt(nil, 2)), l.List().Append(c, msgp.AppendInt(nil, 1)),
+						s.Rename(c, "other", "another"), s.Rename(c, "another", "other"))
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				tables, at := restoredTables(t, s, call, names, 10, "newer")
+				if err := s.Replace(call, tables, at); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // TestReplaceWaits: a long write under way is waited for, and the other tables are not held up by that; calls on the old tables that come in
 // between are parked, and are made on the new ones afterwards.
 func TestReplaceWaits(t *testing.T) {

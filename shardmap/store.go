@@ -135,8 +135,9 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 		return ErrNoTable
 	}
 	var vs *viewList
+	free := func() {}
 	if t.dict != nil {
-		vs, err = t.dict.drop(c)
+		vs, free, err = t.dict.drop(c)
 	} else {
 		vs, err = t.list.drop(c)
 	}
@@ -148,6 +149,7 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	if t.gate.isSpoiled() {
 		s.spoiled.Add(-1)
 	}
+	free()
 	return nil
 }
 

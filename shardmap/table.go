@@ -80,15 +80,15 @@ func (t *Table) leave(c *Call, h *hold) {
 	t.gate.leave(h)
 }
 
-// spoil marks the table as left half changed.
+// spoil marks the table as left half changed. One whose creation has not come so far that it has a name is not counted: nobody can drop it.
 func (t *Table) spoil() {
-	if t.gate.spoil() {
+	if t.gate.spoil() && t.born > 0 {
 		t.store.spoiled.Add(1)
 	}
 }
 
-// err returns ErrSpoiled if the table is spoiled.
-func (t *Table) err() error {
+// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is right.
+func (t *Table) Err() error {
 	if t.gate.isSpoiled() {
 		return ErrSpoiled
 	}

@@ -65,7 +65,7 @@ func (v *TableView) Kind() Kind { return v.table.kind }
 func (v *TableView) Created() uint64 { return v.table.born }
 
 // Err returns ErrSpoiled if the table is spoiled: what was read of it may not be what it held. Look when all is read.
-func (v *TableView) Err() error { return v.table.err() }
+func (v *TableView) Err() error { return v.table.Err() }
 
 // Dict returns the table as a dict, nil if it is a list. Closing it is left to the View.
 func (v *TableView) Dict() *DictView { return v.dict }

@@ -128,7 +128,7 @@ func (s *saver) leftOut(n int) {
 	s.left = n
 	s.mu.Unlock()
 	if s.saveNow() == nil { // else it is tried again, as after every save
-		s.savedAgain()
+		_ = s.savedAgain() // logged, and tried again
 	}
 }
 

@@ -107,10 +107,11 @@ func TestReplaceNotFromBefore(t *testing.T) {
 // TestReplaceRefuses: what cannot be loaded says why, and leaves the tables as they are, in memory and on disk.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()
+	const limit = 1 << 40 // of the process, which runs other tests too
 	file, _ := savedFile(t)
 	dir := t.TempDir()
 	srv := startServer(t, func(cfg *Config) {
-		cfg.MaxMemoryBytes = 1 << 30
+		cfg.MaxMemoryBytes = limit
 		cfg.Data = Data{File: filepath.Join(dir, "data.cdb"), Fsync: persist.Always, Control: filepath.Join(dir, "control.sock")}
 	})
 	w := dial(t, srv)
@@ -147,7 +148,7 @@ func TestReplaceRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for { // until the sweeper does not look in between
-		srv.memory.used.Store(1 << 30)
+		srv.memory.used.Store(limit)
 		if _, err := srv.saver.load(path, true); err == nil {
 			want = contentOf(srv)
 		} else if strings.Contains(err.Error(), "--max-memory") {

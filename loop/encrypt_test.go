@@ -48,7 +48,7 @@ func (s *sealed) records(frames ...[]byte) (all []byte) {
 // last reads until the connection ends and returns how: io.EOF if the server has ended it in order.
 func (s *sealed) last() error {
 	s.Helper()
-	if err := s.raw.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := s.raw.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		s.Fatal(err)
 	}
 	rest, err := io.ReadAll(s.reader)
@@ -237,7 +237,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("idle: %v", err)
 	}
 	stopped := dialSealed(t, srv)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := srv.Stop(ctx); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func halfFrame(w *wire, n int) {
 // heldBytes waits until so many bytes are held.
 func heldBytes(t *testing.T, srv *Server, least, most int64) {
 	t.Helper()
-	within(t, 5*time.Second, func() error {
+	within(t, patience, func() error {
 		if n := srv.Info().HeldBytes; n < least || n > most {
 			return errors.New("not so many are held")
 		}

@@ -389,7 +389,7 @@ func TestLegacyUnproven(t *testing.T) {
 		c.say(begun[:len(begun)-1], 0)
 		all = append(all, c)
 	}
-	within(t, 5*time.Second, func() error {
+	within(t, patience, func() error {
 		if n := srv.Info().Overrun; n != 2 {
 			return fmt.Errorf("%d connections closed, %d bytes held", n, srv.legacy.unproven.Load())
 		}
@@ -402,7 +402,7 @@ func TestLegacyUnproven(t *testing.T) {
 	for _, c := range all {
 		c.Close()
 	}
-	within(t, 5*time.Second, func() error {
+	within(t, patience, func() error {
 		if held := srv.legacy.unproven.Load(); held != 0 {
 			return fmt.Errorf("%d bytes held", held)
 		}

@@ -62,7 +62,7 @@ func TestManyLongReads(t *testing.T) {
 // noneLeft waits until nothing is under way any more and there are so many connections.
 func noneLeft(t *testing.T, srv *Server, connections int64) {
 	t.Helper()
-	within(t, 10*time.Second, func() error {
+	within(t, patience, func() error {
 		info := srv.Info()
 		if streams := srv.streams.Load(); info.Connections != connections || info.LongRequests != 0 || info.Views != 0 || streams != 0 {
 			return fmt.Errorf("%d connections, %d long requests, %d views, %d streams", info.Connections, info.LongRequests, info.Views, streams)

@@ -151,7 +151,7 @@ func TestAnnouncedFrames(t *testing.T) {
 		w.write(frame)
 	}
 	var info Info
-	within(t, 10*time.Second, func() error {
+	within(t, patience, func() error {
 		if info = infoOf(other); info.Connections != clients+1 {
 			return errors.New("not all are there")
 		}

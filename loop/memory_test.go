@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/shardmap"
@@ -58,7 +57,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	w.ok(codec.OpDictDelete, "d", 0)
 	w.ok(codec.OpDictClear, "d")
-	within(t, 10*time.Second, func() error {
+	within(t, patience, func() error {
 		if reply := w.call(codec.OpDictSet, "d", "again", value); reply.Status != codec.StatusOK {
 			return errors.New(reply.Status.String())
 		}

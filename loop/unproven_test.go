@@ -90,7 +90,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	for range most {
 		strangers = append(strangers, dialSilent(t, srv))
 	}
-	within(t, 5*time.Second, func() error {
+	within(t, patience, func() error {
 		if n := srv.Info().Connections; n < most {
 			return errors.New("not all strangers are in")
 		}
@@ -128,7 +128,7 @@ func TestStrangersGiveWay(t *testing.T) {
 		t.Errorf("INFO says %d connections", n)
 	}
 	_ = clients[0].conn.Close()
-	within(t, 5*time.Second, func() error {
+	within(t, patience, func() error {
 		_, err := tryDial(t, srv, testKey)
 		return err
 	})

@@ -61,7 +61,7 @@ func TestLargeRepliesWhileScarce(t *testing.T) {
 	large, other := make([]byte, largeReplyBytes+1), make([]byte, largeReplyBytes+2)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "large", large)
-	within(t, 20*time.Second, func() error {
+	within(t, patience, func() error {
 		looks := 0 // in a row: the kernel takes more of what is unread for a while
 		for ; looks < 20 && srv.unread.scarce(); looks++ {
 			time.Sleep(20 * time.Millisecond)

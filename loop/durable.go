@@ -280,6 +280,15 @@ func (srv *Server) journalBroken() {
 	}
 }
 
+// onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil when it can be again.
+func (srv *Server) onBegin(err error) {
+	if err != nil {
+		srv.log.Warn("the journal's segment grows beyond its size, nothing is lost: free descriptors or make room", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the journal's next segment is begun")
+}
+
 // release sends the replies that have waited for the disk. It runs on the event loop.
 func (l *eventLoop) release(srv *Server) {
 	l.releasing.Store(false)

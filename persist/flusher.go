@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -18,6 +19,7 @@ type flusher struct {
 
 	file     File
 	seg      segment // being written
+	limit    int64   // the length beyond which the next segment is begun
 	reserved int64   // the file's length with the zeros behind seg.size, 0: there are none
 	seed     uint32
 	out      []byte // records to be written
@@ -277,7 +279,7 @@ func (j *Journal) room(n int) error {
 			return err
 		}
 	}
-	if size := f.seg.size + int64(len(f.out)); size > segmentHeaderBytes && size+int64(n) > j.opt.SegmentBytes {
+	if size := f.seg.size + int64(len(f.out)); size > segmentHeaderBytes && size+int64(n) > f.limit {
 		return j.rotate()
 	}
 	return nil
@@ -330,10 +332,10 @@ func (j *Journal) writeOut() error {
 // records, and a sync costs about half if it need not make the file's new length durable.
 func (j *Journal) reserve() error {
 	f := &j.flusher
-	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= j.opt.SegmentBytes {
+	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= f.limit {
 		return nil
 	}
-	f.reserved = min(f.seg.size+reserveBytes, j.opt.SegmentBytes)
+	f.reserved = min(f.seg.size+reserveBytes, f.limit)
 	return f.file.Reserve(f.seg.size, f.reserved)
 }
 
@@ -344,10 +346,12 @@ func (f *flusher) endSegment() error {
 			return err
 		}
 	}
+	f.reserved = 0
 	return f.file.Sync()
 }
 
-// rotate syncs and closes the segment and begins the next: only the last segment can be torn.
+// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn. While the next cannot be begun, the segment, all of which is on
+// disk, goes on, and is asked again once it has grown by as much as a segment may have.
 func (j *Journal) rotate() error {
 	f := &j.flusher
 	if err := j.writeOut(); err != nil {
@@ -358,19 +362,61 @@ func (j *Journal) rotate() error {
 	}
 	j.synced(f.next - 1)
 	file := f.file
-	if err := j.begin(f.seg.number + 1); err != nil {
+	err := j.begin(f.seg.number + 1)
+	if errors.Is(err, errNotBegun) {
+		f.limit = f.seg.size + j.opt.SegmentBytes
+		j.begun(err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	j.begun(nil)
 	return file.Close()
 }
 
-// begin makes a new segment. Its header is on disk before records follow.
+// begun notes whether the next segment could be begun, and tells of a change.
+func (j *Journal) begun(err error) {
+	j.mu.Lock()
+	changed := (j.beginErr == nil) != (err == nil)
+	j.beginErr = err
+	j.mu.Unlock()
+	if changed && j.opt.OnBegin != nil {
+		j.opt.OnBegin(err)
+	}
+}
+
+// errNotBegun is found in the error of begin if nothing is left of the segment that it could not make.
+var errNotBegun = errors.New("the next segment of the journal cannot be begun")
+
+// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file system; with errNotBegun if it is certain that there is no
+// such file.
 func (j *Journal) begin(number uint64) error {
 	f := &j.flusher
 	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next, size: segmentHeaderBytes}
+	file, err := j.create(&s)
+	if errors.Is(err, fs.ErrExist) { // another's: it stays
+		return err
+	}
+	if err != nil {
+		if undo := j.unmake(s.name); undo != nil {
+			return errors.Join(err, undo)
+		}
+		return fmt.Errorf("%w: %w", errNotBegun, err)
+	}
+	f.file, f.seg, f.limit, f.seed, f.reserved = file, s, j.opt.SegmentBytes, s.seed(), 0
+	j.grown.Add(s.size)
+	j.mu.Lock()
+	j.segments = append(j.segments, s)
+	j.mu.Unlock()
+	return nil
+}
+
+// create makes the file of a segment, with its header. It is on disk then.
+func (j *Journal) create(s *segment) (File, error) {
 	file, err := j.fs.Create(s.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = file.Write(s.appendHeader(nil))
 	if err == nil {
@@ -380,14 +426,21 @@ func (j *Journal) begin(number uint64) error {
 		err = j.fs.SyncDir(j.dir)
 	}
 	if err != nil {
-		return errors.Join(err, file.Close())
+		return nil, errors.Join(err, file.Close())
 	}
-	f.file, f.seg, f.seed, f.reserved = file, s, s.seed(), 0
-	j.grown.Add(s.size)
-	j.mu.Lock()
-	j.segments = append(j.segments, s)
-	j.mu.Unlock()
-	return nil
+	return file, nil
+}
+
+// unmake takes away what is left of a segment that could not be begun, also from the disk: behind it the one before is not the last, and must not grow.
+func (j *Journal) unmake(name string) error {
+	err := j.fs.Remove(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return j.fs.SyncDir(j.dir)
 }
 
 // finish is the last round: all is written and synced, and a last record says so.

@@ -30,6 +30,8 @@ type Store struct {
 	tables atomic.Pointer[tableMap]
 	mu     sync.Mutex // makes creations, drops, renames and replacements one after another
 
+	adoption gate // shut to creations while tables are adopted
+
 	slabs     *slab.Allocator
 	graveyard graveyard
 }
@@ -71,7 +73,7 @@ func (s *Store) lookup(name string) (t *Table, bears *string) {
 
 // Create makes a table and fills it with packed: n values for a list, n pairs of key and value for a dict, encoded back to back.
 //
-// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements; *value.Error TypeError for a key that is not hashable.
+// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables are adopted; *value.Error TypeError for a key that is not hashable.
 // Call.Version is the last LSN drawn: one for the table, then one for each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
 	if n > InlineElements && !c.Beside {
@@ -111,9 +113,11 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists.
+// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists, ErrLong.
 func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
-	s.mu.Lock()
+	if err := s.lockToCreate(c); err != nil {
+		return 0, err
+	}
 	defer s.mu.Unlock()
 	if other, _ := s.lookup(name); other != nil {
 		return 0, ErrTableExists
@@ -123,6 +127,23 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	t.filling.Store(int64(length))
 	s.tables.Load().Store(name, t)
 	return first, nil
+}
+
+// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would wait for that.
+func (s *Store) lockToCreate(c *Call) error {
+	for {
+		s.mu.Lock()
+		if !s.adoption.shut() {
+			return nil
+		}
+		s.mu.Unlock()
+		if !c.Beside {
+			return ErrLong
+		}
+		if err := s.adoption.meet(c); err != nil {
+			return err
+		}
+	}
 }
 
 // Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.

@@ -274,6 +274,7 @@ func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 // journalBroken tells that nothing can be written any more.
 func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
+	srv.persistDefect("panic while the journal was written", err)
 	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err))
 	if srv.cfg.Data.ExitOnIOError {
 		go srv.endWith(err)

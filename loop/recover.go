@@ -82,6 +82,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		}
 		if len(target.half) == 0 {
 			srv.counters.panics.Add(target.panics)
+			srv.persistDefect("panic while a file was loaded", err)
 			return target, found, err
 		}
 		for _, half := range target.half {

@@ -74,13 +74,20 @@ func (j *Journal) run() {
 			j.finish()
 			return
 		}
-		j.round(time.Now())
+		j.guard(func() { j.round(time.Now()) })
 		switch {
 		case j.flusher.missing.lsn > 0:
 			timer.Reset(gapLook)
 		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
 			timer.Reset(time.Until(j.flusher.lastSync.Add(syncDelay)))
 		}
+	}
+}
+
+// guard calls f. A panic in it breaks the journal.
+func (j *Journal) guard(f func()) {
+	if p := guarded(f); p != nil {
+		_ = guarded(func() { j.breakDown(p) }) // the panic may have been that of those who are told
 	}
 }
 
@@ -153,11 +160,7 @@ func (j *Journal) discard() {
 
 // collect takes what is in the buffers.
 func (j *Journal) collect() {
-	j.mu.Lock()
-	for _, b := range j.buffers[len(j.flusher.sources):] {
-		j.flusher.sources = append(j.flusher.sources, &source{buffer: b})
-	}
-	j.mu.Unlock()
+	j.findBuffers()
 	for i := 0; i < len(j.flusher.sources); {
 		s := j.flusher.sources[i]
 		s.chunks, s.closed = s.buffer.take(s.chunks)
@@ -169,15 +172,24 @@ func (j *Journal) collect() {
 	}
 }
 
+// findBuffers makes a source for each new buffer.
+func (j *Journal) findBuffers() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, b := range j.buffers[len(j.flusher.sources):] {
+		j.flusher.sources = append(j.flusher.sources, &source{buffer: b})
+	}
+}
+
 // forget drops a closed buffer that has nothing left. Sources and buffers stand in the same order.
 func (j *Journal) forget(i int) {
 	f := &j.flusher
 	b := f.sources[i].buffer
 	f.sources = append(f.sources[:i], f.sources[i+1:]...)
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.buffers = append(j.buffers[:i], j.buffers[i+1:]...)
 	j.taken.Add(-b.appended.Load())
-	j.mu.Unlock()
 }
 
 // write puts all operations that have no gap before them into records and gives these to the file.
@@ -319,13 +331,18 @@ func (j *Journal) writeOut() error {
 	j.grown.Add(int64(len(f.out)))
 	j.taken.Add(f.pending)
 	j.written.Store(f.next - 1)
-	j.mu.Lock()
-	j.segments[len(j.segments)-1].size = f.seg.size
-	j.mu.Unlock()
+	j.showSize()
 	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // of one large operation: let it go
 		f.out = nil
 	}
 	return nil
+}
+
+// showSize lets others see the segment's size.
+func (j *Journal) showSize() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.segments[len(j.segments)-1].size = j.flusher.seg.size
 }
 
 // reserve sees to it that there are zeros behind the last record, to be written over by the next ones: under Always the file is synced for each few
@@ -443,9 +460,14 @@ func (j *Journal) unmake(name string) error {
 	return j.fs.SyncDir(j.dir)
 }
 
-// finish is the last round: all is written and synced, and a last record says so.
+// finish ends the flusher.
 func (j *Journal) finish() {
 	defer close(j.ended)
+	j.guard(j.lastRound)
+}
+
+// lastRound writes and syncs all, and a last record says so.
+func (j *Journal) lastRound() {
 	f := &j.flusher
 	j.want.Store(^uint64(0))
 	j.round(time.Now())

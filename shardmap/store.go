@@ -47,6 +47,10 @@ func NewStore() *Store {
 	return s
 }
 
+// OnPanic has f called when memory is given back in the background, and that panics: what is left of it stays in use, and all else goes on. Before, such a panic ends
+// the process.
+func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
+
 // Lookup returns the table that bears name. It does not allocate and keeps no part of name.
 //
 // Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a table again.

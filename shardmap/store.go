@@ -84,18 +84,15 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 		return nil, ErrLong
 	}
 	defer c.trim()
-	t := &Table{store: s, kind: kind}
-	t.name.Store(&name)
+	t := newTable(s, name, kind)
 	length := n
 	switch kind {
 	case KindDict:
-		t.dict = newDict(t)
 		if err := t.dict.plan(c, packed, n); err != nil {
 			return nil, err
 		}
 		length = c.distinct(packed)
 	case KindList:
-		t.list = newList(s, t)
 	default:
 		return nil, ErrKind
 	}
@@ -126,6 +123,11 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	if other, _ := s.lookup(name); other != nil {
 		return 0, ErrTableExists
 	}
+	defer func() {
+		if first == 0 { // a panic
+			c.closeName(t)
+		}
+	}()
 	first, _ = h.draw(c, t, k)
 	t.born, t.named = first, first
 	t.filling.Store(int64(length))
@@ -148,6 +150,20 @@ func (s *Store) lockToCreate(c *Call) error {
 			return err
 		}
 	}
+}
+
+// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a request that gives a table this name. The request is recorded, and may give the name
+// when it is made again: until a drop that is recorded too nobody else may be given it. One that is made again is left out if it panics. The caller holds Store.mu.
+func (c *Call) closeName(t *Table) {
+	if c.changing == nil || c.Replay {
+		return
+	}
+	if other, _ := t.store.lookup(t.Name()); other != nil {
+		return
+	}
+	t.born = t.store.Clock()
+	t.named = t.born
+	t.store.tables.Load().Store(t.Name(), t)
 }
 
 // Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
@@ -201,6 +217,16 @@ func (s *Store) Rename(c *Call, from, to string) error {
 			return ErrSpoiled
 		}
 	}
+	defer func() {
+		if c.changing == nil {
+			return
+		}
+		for _, name := range []string{from, to} { // a panic: t may bear either
+			closed := newTable(s, name, t.kind)
+			c.closeName(closed)
+			closed.spoil()
+		}
+	}()
 	n, vs := s.draw(c, t, 1)
 	vs.handName(t, n)
 	s.tables.Load().Store(to, t)

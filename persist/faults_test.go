@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
@@ -171,5 +173,39 @@ func TestNothingAfterFault(t *testing.T) {
 		if err := verify(disk, db.model, db.last); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestBrokenJournalRests: once it is broken, the flusher of a journal that is synced each second does nothing by itself.
+func TestBrokenJournalRests(t *testing.T) {
+	var told atomic.Int64
+	var armed atomic.Bool
+	fsys := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {
+		if armed.Load() && op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	j, err := persist.OpenJournal(fsys, journalDir, persist.Options{Policy: persist.EverySecond, OnSync: func() { told.Add(1) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Replay(0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Start(1); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	j.Buffer().Append(1, 1, []byte("not kept"))
+	if err := j.Sync(1); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond) // beyond the time of the next sync
+	if n := told.Load(); n > 2 {
+		t.Errorf("it has told %d times", n)
+	}
+	if err := j.Close(); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
 	}
 }

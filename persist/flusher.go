@@ -76,6 +76,7 @@ func (j *Journal) run() {
 		}
 		j.guard(func() { j.round(time.Now()) })
 		switch {
+		case j.broken.Load(): // what was written will never be synced
 		case j.flusher.missing.lsn > 0:
 			timer.Reset(gapLook)
 		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():

@@ -79,8 +79,14 @@ func closeSpare(f *os.File) {
 	}
 }
 
-// admit hands an accepted connection to an event loop, or refuses it.
+// admit hands an accepted connection to an event loop, or refuses it. A panic ends the connection; its place may stay taken.
 func (srv *Server) admit(conn net.Conn) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = srv.defect("panic while a connection was accepted", p, nil)
+			_ = conn.Close()
+		}
+	}()
 	if !srv.allowed(conn.RemoteAddr()) {
 		srv.refuse(conn, &secure.Refusal{Code: secure.RefusedAddress, Text: "this address is not allowed"})
 		return
@@ -141,6 +147,7 @@ func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	}
 	go func() {
 		defer func() { <-srv.refusals }()
+		defer srv.recovered("panic while a connection was refused")
 		answerRefusal(conn, refusal, refusalTime)
 	}()
 }

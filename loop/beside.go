@@ -49,7 +49,7 @@ func (s *session) runBeside(req *codec.Request) {
 	if len(own.Args) > smallArgBytes {
 		tokens = s.srv.checkers
 	}
-	s.srv.goBeside(func() {
+	s.goBeside(func() {
 		w := beginWork(tokens)
 		defer w.end()
 		reply := s.srv.executeBeside(w, s.peer, &own)
@@ -85,13 +85,22 @@ type besideReply struct {
 	defect bool // it tells of a defect: the connection is closed after it
 }
 
-// goBeside runs f on a goroutine that Stop waits for.
-func (srv *Server) goBeside(f func()) {
-	srv.besides.Add(1)
-	srv.beside.Go(func() {
-		defer srv.besides.Add(-1)
+// goBeside runs f on a goroutine that Stop waits for. A panic in it ends the connection.
+func (s *session) goBeside(f func()) {
+	s.srv.besides.Add(1)
+	s.srv.beside.Go(func() {
+		defer s.srv.besides.Add(-1)
+		defer s.endAfterPanic("panic beside the loops, connection closed")
 		f()
 	})
+}
+
+// endAfterPanic, deferred on a goroutine that works for the session, turns a panic into the end of the connection.
+func (s *session) endAfterPanic(where string) {
+	if p := recover(); p != nil {
+		_ = s.srv.defect(where, p, nil, slog.String("peer", peerName(s.peer)))
+		_ = s.conn.Close()
+	}
 }
 
 // executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply. The worker is the caller's; its work
@@ -230,7 +239,7 @@ func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.streams++
-	s.srv.goBeside(func() {
+	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
 		s.sending.Lock()
 		defer s.sending.Unlock()
@@ -392,7 +401,9 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 			close(gone)
 			return nil
 		}
-		f()
+		if !w.s.runOnLoop(f) {
+			_ = w.s.conn.EventLoop().Close(w.s.conn)
+		}
 		if w.s.conn.Context() == nil { // closed in a write
 			close(gone)
 			return nil
@@ -411,4 +422,14 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	case <-w.s.srv.ending:
 	}
 	return left, errGone
+}
+
+// runOnLoop calls f; false: it has panicked.
+func (s *session) runOnLoop(f func()) bool {
+	action := gnet.None
+	func() {
+		defer s.recoverTurn(&action)
+		f()
+	}()
+	return action == gnet.None
 }

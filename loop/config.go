@@ -64,6 +64,7 @@ type Config struct {
 	heldBytes     int64 // for tests: allHeldBytes of this server, for a second
 	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 	aheadBytes    int64 // for tests: journalAheadBytes of this server
+	segmentBytes  int64 // for tests: persist.Options.SegmentBytes
 }
 
 // partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.

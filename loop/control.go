@@ -107,8 +107,9 @@ func (c *controlSocket) accept() {
 			continue
 		}
 		c.all.Go(func() {
+			defer func() { <-c.slots }()
+			defer c.srv.recovered("panic on the control socket")
 			c.serve(conn)
-			<-c.slots
 		})
 	}
 }
@@ -166,8 +167,7 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 	start := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			c.srv.counters.panics.Add(1)
-			c.srv.log.Error("a defect in the control socket", slog.Any("panic", p))
+			_ = c.srv.defect("panic on the control socket", p, nil)
 			reply = controlReply{Error: fmt.Sprintf("internal error: %v", p)}
 		}
 	}()

@@ -209,6 +209,66 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are made and kept all the same; the log and INFO say so.
+func TestSegmentNotBegun(t *testing.T) {
+	t.Parallel()
+	disk := newDisk()
+	var armed atomic.Bool
+	faults := &fstest.Faults{FS: disk, Fail: func(_ int, op, name string) error {
+		if armed.Load() && op == "create" && strings.HasSuffix(name, ".log") {
+			return syscall.EMFILE
+		}
+		return nil
+	}}
+	lines := make(chan string, 100)
+	cfg := Config{
+		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(messages(lines), nil)),
+		Data: dataOn(faults, func(d *Data) { d.Fsync, d.ExitOnIOError = persist.Always, true }), segmentBytes: 4 << 10,
+	}
+	srv, err := Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	fill := func() {
+		for i := range 40 {
+			w.ok(codec.OpDictSet, "d", i, strings.Repeat("x", 500))
+		}
+	}
+	armed.Store(true)
+	fill()
+	if info := srv.Info().Data; !strings.Contains(info.SegmentError, syscall.EMFILE.Error()) || info.JournalError != "" || info.JournalBytes < 20_000 {
+		t.Errorf("%+v", info)
+	}
+	armed.Store(false)
+	before := disk.PowerCut(rand.New(rand.NewPCG(1, 1)))
+	fill()
+	if info := srv.Info().Data; info.SegmentError != "" || info.JournalError != "" {
+		t.Errorf("%+v", info)
+	}
+	if err := srv.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	grows, begun := 0, 0
+	for len(lines) > 0 {
+		line := <-lines
+		if strings.Contains(line, "level=WARN") && strings.Contains(line, syscall.EMFILE.Error()) {
+			grows++
+		}
+		if strings.Contains(line, "next segment is begun") {
+			begun++
+		}
+	}
+	if grows != 1 || begun != 1 {
+		t.Errorf("that the segment grows is told %d times, that the next is begun %d times", grows, begun)
+	}
+	again := keptServer(t, before, nil)
+	if table, ok := again.store.Lookup(&shardmap.Call{}, []byte("d")); !ok || table.Len() != 40 {
+		t.Error("what was acknowledged before the power cut is gone")
+	}
+}
+
 // TestExitOnIOError: a server that is told to ends by itself.
 func TestExitOnIOError(t *testing.T) {
 	t.Parallel()

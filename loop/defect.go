@@ -1,10 +1,12 @@
 package loop
 
 import (
+	"errors"
 	"log/slog"
 	"runtime/debug"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
 
@@ -22,4 +24,25 @@ func (srv *Server) defect(where string, p any, call *shardmap.Call, more ...any)
 	}
 	srv.log.Error(where, attrs...)
 	return &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"}
+}
+
+// recovered, deferred on a goroutine of the server's own, keeps a panic from ending the process.
+func (srv *Server) recovered(where string) {
+	if p := recover(); p != nil {
+		_ = srv.defect(where, p, nil)
+	}
+}
+
+// persistDefect counts and logs a panic on one of persist's goroutines, if err is one.
+func (srv *Server) persistDefect(where string, err error) {
+	var p *persist.PanicError
+	if errors.As(err, &p) {
+		srv.counters.panics.Add(1)
+		srv.log.Error(where, slog.Any("panic", p.Value), slog.String("stack", string(p.Stack)))
+	}
+}
+
+// memoryStays is told of a panic while memory was given back in the background.
+func (srv *Server) memoryStays(p any) {
+	_ = srv.defect("panic while memory was given back: what is left of it stays in use until the restart", p, nil)
 }

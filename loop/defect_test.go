@@ -26,6 +26,8 @@ const (
 	opPanicsBehindChange
 	opPanicsInCreate
 	opPanicsInDrop
+	opPanicsInNaming
+	opPanicsInRename
 )
 
 // panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that is all.
@@ -48,15 +50,17 @@ func withDefects(t *testing.T) (mended *atomic.Bool) {
 		key, val := value.AppendStr(nil, "defect"), value.AppendStr(nil, "set")
 		return table.Dict().Set(&x.call, key, val)
 	}
+	// A panic behind the number and before the name.
+	numbered := func(x *executor, change func() error) error {
+		if !mended.Load() {
+			log := x.call.Log
+			defer func() { x.call.Log = log }()
+			x.call.Log = panickingLog{log}
+		}
+		return change()
+	}
 	for op, run := range map[codec.Opcode]func(x *executor) error{
-		opPanicsInChange: func(x *executor) error {
-			if !mended.Load() {
-				log := x.call.Log
-				defer func() { x.call.Log = log }()
-				x.call.Log = panickingLog{log}
-			}
-			return set(x)
-		},
+		opPanicsInChange: func(x *executor) error { return numbered(x, func() error { return set(x) }) },
 		opPanicsBehindChange: func(x *executor) error {
 			if err := set(x); err != nil || mended.Load() {
 				return err
@@ -72,12 +76,16 @@ func withDefects(t *testing.T) (mended *atomic.Bool) {
 			return err
 		},
 		opPanicsInDrop: func(x *executor) error {
-			if !mended.Load() {
-				log := x.call.Log
-				defer func() { x.call.Log = log }()
-				x.call.Log = panickingLog{log}
-			}
-			return x.srv.store.Drop(&x.call, "d")
+			return numbered(x, func() error { return x.srv.store.Drop(&x.call, "d") })
+		},
+		opPanicsInNaming: func(x *executor) error {
+			return numbered(x, func() error {
+				_, err := x.srv.store.Create(&x.call, "new", shardmap.KindDict, nil, 0)
+				return err
+			})
+		},
+		opPanicsInRename: func(x *executor) error {
+			return numbered(x, func() error { return x.srv.store.Rename(&x.call, "d", "new") })
 		},
 	} {
 		commands[op] = command{mutates: true, run: run}
@@ -249,6 +257,53 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 			w.ok(codec.OpCreateDict, "d", false)
 			stopServer(t, again)
 		})
+	}
+}
+
+// TestDefectBeforeName: a creation, or a renaming, that ends behind its number and before its name has taken that all the same: else the name could be given again, and whether
+// the next start could do the same would hang on whether the first request panics again.
+func TestDefectBeforeName(t *testing.T) {
+	for _, op := range []codec.Opcode{opPanicsInNaming, opPanicsInRename} {
+		for _, mends := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%#x, mended %v", op, mends), func(t *testing.T) {
+				mended := withDefects(t)
+				disk := newDisk()
+				srv := startOnDisk(t, disk, io.Discard, nil)
+				w := dial(t, srv)
+				w.ok(codec.OpCreateDict, "d", false, "a", 1)
+				bad := dial(t, srv)
+				bad.write(bad.request(op))
+				if !bad.closed() {
+					t.Fatal("the connection stays open")
+				}
+				var want []any
+				for i, name := range []string{"d", "new"} { // both become lists, as somebody would do it who needs them
+					if w.call(codec.OpCreateList, name, false, i).Status == codec.StatusTableExists {
+						w.ok(codec.OpDrop, name)
+						w.ok(codec.OpCreateList, name, false, i)
+					}
+					want = append(want, name, "list", int64(1))
+				}
+				if n := srv.Info().SpoiledTables; n != 0 {
+					t.Errorf("%d tables are spoiled", n)
+				}
+				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
+					t.Fatal(err)
+				}
+				killed := copyOfDisk(disk, "")
+				text := keptText(srv)
+				stopServer(t, srv)
+				mended.Store(mends)
+				again := startOnDisk(t, killed, io.Discard, nil)
+				if got := keptText(again); got != text {
+					t.Errorf("after the restart\n%s\ninstead of\n%s", got, text)
+				}
+				if got := dial(t, again).ok(codec.OpTables); fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("the tables are %v", got)
+				}
+				stopServer(t, again)
+			})
+		}
 	}
 }
 

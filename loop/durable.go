@@ -274,10 +274,20 @@ func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 // journalBroken tells that nothing can be written any more.
 func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
+	srv.persistDefect("panic while the journal was written", err)
 	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err))
 	if srv.cfg.Data.ExitOnIOError {
 		go srv.endWith(err)
 	}
+}
+
+// onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil when it can be again.
+func (srv *Server) onBegin(err error) {
+	if err != nil {
+		srv.log.Warn("the journal's segment grows beyond its size, nothing is lost: free descriptors or make room", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the journal's next segment is begun")
 }
 
 // release sends the replies that have waited for the disk. It runs on the event loop.

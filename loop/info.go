@@ -70,6 +70,7 @@ type DataInfo struct {
 	PendingBytes    int64   `json:"pending_bytes"` // not yet written to the journal
 	LeftOut         int     `json:"left_out"`      // requests of the journal that the start has left out, since they panic
 	JournalError    string  `json:"journal_error"` // why nothing is changed any more; "": all is well
+	SegmentError    string  `json:"segment_error"` // why the journal's next segment cannot be begun, and the one at hand grows; "": it can
 }
 
 // Info returns the server's figures.
@@ -144,7 +145,8 @@ func (srv *Server) dataInfo() *DataInfo {
 	}
 	s.mu.Unlock()
 	if j := srv.journal; j != nil {
-		d.DurableClock, d.JournalBytes, d.PendingBytes, d.JournalError = j.Durable(), j.Size(), j.Pending(), errorText(j.Err())
+		d.DurableClock, d.JournalBytes, d.PendingBytes = j.Durable(), j.Size(), j.Pending()
+		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.BeginErr())
 	}
 	return d
 }

@@ -205,7 +205,7 @@ func (s *session) legacyRequest(message []byte) {
 	}
 	s.state = beside
 	s.unready.Store(true)
-	s.srv.goBeside(func() {
+	s.goBeside(func() {
 		w := beginWork(tokens)
 		defer w.end()
 		reply, err := s.srv.answerLegacy(w, peer, own)

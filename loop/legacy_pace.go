@@ -28,7 +28,7 @@ func (s *session) sendLegacy() {
 	s.ready.Store(false)
 	s.streams++
 	s.srv.streams.Add(1)
-	s.srv.goBeside(func() {
+	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
 		w := &bodyWriter{s: s}
 		w.pace(reply)

@@ -80,6 +80,7 @@ func (l *loading) take(from *source, replace bool) (info persist.FileInfo, err e
 	if info, err = l.prepare(from); err == nil {
 		err = l.exchange(replace)
 	}
+	l.srv.persistDefect("panic while a file was loaded", err)
 	return info, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -116,4 +117,69 @@ func startFailing(t *testing.T, fsys persist.FS) *Server {
 		t.Fatal(err)
 	}
 	return srv
+}
+
+// TestLoadHoldsUpNobody: while the disk hangs when a loaded file is to be renamed, requests are answered on the one event loop; without replace, creations wait beside it, and are
+// made afterwards.
+func TestLoadHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	file, _ := savedFile(t)
+	for _, replace := range []bool{false, true} {
+		disk := newDisk()
+		disk.Put("data/copy.cdb", file)
+		held, release := make(chan struct{}), make(chan struct{})
+		srv := startServer(t, func(cfg *Config) {
+			cfg.EventLoops = 1
+			cfg.Data = dataOn(&fstest.Faults{FS: disk, Fail: func(_ int, op, name string) error {
+				if op == "rename" && name == "data/data.cdb" {
+					select {
+					case <-held: // the save after the load
+					default:
+						close(held)
+						<-release
+					}
+				}
+				return nil
+			}}, nil)
+		})
+		let := sync.OnceFunc(func() { close(release) })
+		defer let()
+		w := dial(t, srv)
+		loaded := make(chan error, 1)
+		go func() {
+			_, err := srv.saver.load("data/copy.cdb", replace)
+			loaded <- err
+		}()
+		<-held
+		var creators []*wire
+		for i := range longRequests + 2 { // more than may run beside the loop at once
+			c := dial(t, srv)
+			c.write(c.request(codec.OpCreateList, fmt.Sprint("new ", i), false))
+			creators = append(creators, c)
+		}
+		created := func() {
+			for _, c := range creators {
+				if reply, err := c.reply(); err != nil || reply.Status != codec.StatusOK {
+					t.Errorf("replace %v: a creation: %v, %v", replace, reply.Status, err)
+				}
+			}
+		}
+		w.ok(codec.OpPing)
+		w.ok(codec.OpInfo)
+		w.fails(codec.StatusNoSuchTable, codec.OpDictGet, "d", "n")
+		w.fails(codec.StatusNoSuchTable, codec.OpDrop, "d")
+		if replace {
+			created()
+		} else if got := w.ok(codec.OpTables); len(got) != 0 {
+			t.Errorf("the tables are %v before they are on disk", got)
+		}
+		let()
+		if err := <-loaded; err != nil {
+			t.Fatal(err)
+		}
+		if !replace {
+			created()
+		}
+		w.ok(codec.OpDictGet, "d", "n")
+	}
 }

@@ -63,6 +63,7 @@ type loginQueue struct {
 func (q *loginQueue) init(workers int) {
 	q.workers, q.origins = workers, make(map[netip.Addr]*origin)
 	q.work = func(s *session) {
+		defer s.endAfterPanic("panic in a login, connection closed")
 		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
 			s.login.handshake.Work()
 		}

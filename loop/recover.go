@@ -68,7 +68,7 @@ func (srv *Server) restore() error {
 // restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
-	journalOptions := persist.Options{Policy: data.Fsync, Repair: data.Repair, OnSync: srv.onSync}
+	journalOptions := persist.Options{Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, OnSync: srv.onSync, OnBegin: srv.onBegin}
 	leaveOut := make(map[uint64]bool)
 	for {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
@@ -82,6 +82,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		}
 		if len(target.half) == 0 {
 			srv.counters.panics.Add(target.panics)
+			srv.persistDefect("panic while a file was loaded", err)
 			return target, found, err
 		}
 		for _, half := range target.half {

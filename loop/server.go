@@ -117,6 +117,7 @@ func Start(cfg Config) (*Server, error) {
 	if err := srv.restore(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
+	srv.store.OnPanic(srv.memoryStays)
 	if err := srv.start(); err != nil {
 		if srv.journal != nil {
 			err = errors.Join(err, srv.journal.Close())

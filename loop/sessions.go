@@ -89,14 +89,27 @@ func (srv *Server) sweep() {
 			return
 		case now := <-pace.C:
 			srv.clock.set(now)
-			srv.memory.look(srv.store)
-			srv.lookBehind()
-			srv.sessions.eachPaused((*session).wake)
+			srv.sweepTurn(func() {
+				srv.memory.look(srv.store)
+				srv.lookBehind()
+				srv.sessions.eachPaused((*session).wake)
+			})
 		case now := <-sweep.C:
 			srv.clock.set(now)
-			srv.closeIdle(now)
+			srv.sweepTurn(func() { srv.closeIdle(now) })
 		}
 	}
+}
+
+// sweepTurn is one turn of the sweeper. After a panic in it the next one comes, a second later: a defect that stays must not fill the log.
+func (srv *Server) sweepTurn(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = srv.defect("panic in the sweeper, which goes on", p, nil)
+			time.Sleep(time.Second)
+		}
+	}()
+	f()
 }
 
 // closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop, and, when too much is unread or held altogether,

@@ -55,10 +55,16 @@ func (s *saver) run() {
 		case <-s.srv.sweeps:
 			return
 		case <-ticker.C:
-			if s.due(time.Now()) {
-				_ = s.save() // logged, and shown by INFO
-			}
+			s.tick()
 		}
+	}
+}
+
+// tick saves if it is time to.
+func (s *saver) tick() {
+	defer s.srv.recovered("panic in the saver")
+	if s.due(time.Now()) {
+		_ = s.save() // logged, and shown by INFO
 	}
 }
 
@@ -148,10 +154,16 @@ func (s *saver) saveTo(file string) (persist.FileInfo, error) {
 	return s.write(file)
 }
 
-// write cuts a view of the store and writes it to a file.
-func (s *saver) write(file string) (persist.FileInfo, error) {
+// write cuts a view of the store and writes it to a file. A panic in it becomes an error.
+func (s *saver) write(file string) (info persist.FileInfo, err error) {
 	log := s.srv.takeLog()
-	view := s.srv.store.View(&shardmap.Call{Log: log.orNil()})
+	call := &shardmap.Call{Log: log.orNil()}
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.srv.defect("panic in a save", p, call)
+		}
+	}()
+	view := s.srv.store.View(call)
 	s.srv.putLog(log)
 	defer view.Close()
 	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}

@@ -53,21 +53,29 @@ func (l *load) run(workers int) error {
 	running.Go(func() {
 		defer close(jobs)
 		defer close(order)
-		readErr = l.read(jobs, order, stop)
+		if p := guarded(func() { readErr = l.read(jobs, order, stop) }); p != nil {
+			readErr = p
+		}
 	})
 	for range workers {
 		running.Go(func() {
 			for g := range jobs {
-				g.err = g.decode(l.r)
+				if p := guarded(func() { g.err = g.decode(l.r) }); p != nil {
+					g.err = p
+				}
 				close(g.done)
 			}
 		})
 	}
-	err := l.deliver(order)
-	close(stop)
-	for range order { // let the reading goroutine see it
-	}
-	running.Wait()
+	err := func() error {
+		defer func() { // after a panic of the one who takes the blocks, too
+			close(stop)
+			for range order { // let the reading goroutine see it
+			}
+			running.Wait()
+		}()
+		return l.deliver(order)
+	}()
 	if err != nil {
 		return err
 	}

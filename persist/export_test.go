@@ -13,3 +13,6 @@ func (j *Journal) Round(now time.Time) { j.round(now) }
 
 // RecordHeaderBytes is what a record takes beside its payload.
 const RecordHeaderBytes = recordHeaderBytes
+
+// SegmentHeaderBytes is what a segment has before its records.
+const SegmentHeaderBytes = segmentHeaderBytes

@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 )
 
 // faultScenario runs a database on a failing file system twice, the second time from what the first has left, and returns both histories'
-// last. It ends early if a start fails. The same seed does the same operations.
-func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed uint64) {
+// last. It ends early if a start fails. The same seed does the same operations. *bearable, if not nil, says whether the journal
+// must outlive what has failed; it has, if borne.
+func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed uint64, bearable *bool) (borne bool) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var history *model
@@ -27,9 +30,15 @@ func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed 
 			}
 			break
 		}
-		db.work(rng, 12)
-		if err := db.journal.Err(); !errors.Is(err, persist.ErrClosed) && !isFault(err) {
+		db.work(rng, 40)
+		err = db.journal.Err()
+		borne = bearable != nil && *bearable
+		switch {
+		case errors.Is(err, persist.ErrClosed):
+		case !isFault(err):
 			t.Fatalf("the journal is broken by %v", err)
+		case borne:
+			t.Fatalf("the journal is broken, though only its next segment could not be begun: %v", err)
 		}
 		history, acked = db.model, db.acked.Load()
 		for range 3 {
@@ -53,39 +62,64 @@ func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed 
 	if err := verify(disk.PowerCut(rng), db.model, db.last); err != nil {
 		t.Fatal(err)
 	}
+	return borne
 }
 
 func isFault(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) }
 
 // TestEveryFault fails each operation of a scenario, one at a time and all from it on, with EIO and ENOSPC: what was acknowledged is
-// there afterwards, what failed is said.
+// there afterwards, what failed is said. If a segment alone cannot be begun, all goes on.
 func TestEveryFault(t *testing.T) {
 	s := *seedFlag + 1
 	whole := &fstest.Faults{FS: fstest.NewDisk()}
-	faultScenario(t, whole, whole.FS.(*fstest.Disk), s)
+	faultScenario(t, whole, whole.FS.(*fstest.Disk), s, nil)
 	n := whole.Count()
 	if n < 100 {
 		t.Fatalf("the scenario has %d operations only", n)
 	}
-	runs := 0
+	runs, borne := 0, 0
 	for i := 1; i <= n; i++ {
 		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 			for name, fail := range map[string]func(int, syscall.Errno) func(int, string, string) error{"alone": fstest.NthFails, "and all after": fstest.AllFailFrom} {
 				disk := fstest.NewDisk()
-				faults := &fstest.Faults{FS: disk, Fail: fail(i, errno), Short: rand.New(rand.NewPCG(s, uint64(i)))}
-				ok := t.Run(fmt.Sprintf("%d %s %v", i, name, errno), func(t *testing.T) { faultScenario(t, faults, disk, s) })
+				fails, bearable := fail(i, errno), false
+				faults := &fstest.Faults{FS: disk, Short: rand.New(rand.NewPCG(s, uint64(i))), Fail: func(n int, op, file string) error {
+					bearable = bearable || n == i && name == "alone" && begins(disk, op, file)
+					return fails(n, op, file)
+				}}
+				ok := t.Run(fmt.Sprintf("%d %s %v", i, name, errno), func(t *testing.T) {
+					if faultScenario(t, faults, disk, s, &bearable) {
+						borne++
+					}
+				})
 				if runs++; !ok {
 					return
 				}
 			}
 		}
 	}
-	t.Logf("faults: %d operations, %d runs, 0 acknowledged writes lost", n, runs)
+	if borne == 0 {
+		t.Fatal("in no run a segment alone could not be begun")
+	}
+	t.Logf("faults: %d operations, %d runs, 0 acknowledged writes lost; the journal has outlived all %d segments that alone could not be begun", n, runs, borne)
+}
+
+// begins says whether an operation is one of those that begin a segment.
+func begins(disk *fstest.Disk, op, name string) bool {
+	switch op {
+	case "syncdir":
+		return name == journalDir
+	case "create", "write":
+		return strings.HasSuffix(name, ".log") && len(disk.Bytes(name)) < persist.SegmentHeaderBytes
+	case "sync":
+		return strings.HasSuffix(name, ".log") && len(disk.Bytes(name)) == persist.SegmentHeaderBytes
+	}
+	return false
 }
 
 // TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, says why, and lets reads go on.
 func TestNothingAfterFault(t *testing.T) {
-	for _, op := range []string{"sync", "write", "create"} {
+	for _, op := range []string{"sync", "write"} {
 		disk := fstest.NewDisk()
 		armed := false
 		after := 0
@@ -139,5 +173,39 @@ func TestNothingAfterFault(t *testing.T) {
 		if err := verify(disk, db.model, db.last); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestBrokenJournalRests: once it is broken, the flusher of a journal that is synced each second does nothing by itself.
+func TestBrokenJournalRests(t *testing.T) {
+	var told atomic.Int64
+	var armed atomic.Bool
+	fsys := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {
+		if armed.Load() && op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	j, err := persist.OpenJournal(fsys, journalDir, persist.Options{Policy: persist.EverySecond, OnSync: func() { told.Add(1) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Replay(0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Start(1); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	j.Buffer().Append(1, 1, []byte("not kept"))
+	if err := j.Sync(1); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond) // beyond the time of the next sync
+	if n := told.Load(); n > 2 {
+		t.Errorf("it has told %d times", n)
+	}
+	if err := j.Close(); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -18,6 +19,7 @@ type flusher struct {
 
 	file     File
 	seg      segment // being written
+	limit    int64   // the length beyond which the next segment is begun
 	reserved int64   // the file's length with the zeros behind seg.size, 0: there are none
 	seed     uint32
 	out      []byte // records to be written
@@ -72,13 +74,21 @@ func (j *Journal) run() {
 			j.finish()
 			return
 		}
-		j.round(time.Now())
+		j.guard(func() { j.round(time.Now()) })
 		switch {
+		case j.broken.Load(): // what was written will never be synced
 		case j.flusher.missing.lsn > 0:
 			timer.Reset(gapLook)
 		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
 			timer.Reset(time.Until(j.flusher.lastSync.Add(syncDelay)))
 		}
+	}
+}
+
+// guard calls f. A panic in it breaks the journal.
+func (j *Journal) guard(f func()) {
+	if p := guarded(f); p != nil {
+		_ = guarded(func() { j.breakDown(p) }) // the panic may have been that of those who are told
 	}
 }
 
@@ -151,11 +161,7 @@ func (j *Journal) discard() {
 
 // collect takes what is in the buffers.
 func (j *Journal) collect() {
-	j.mu.Lock()
-	for _, b := range j.buffers[len(j.flusher.sources):] {
-		j.flusher.sources = append(j.flusher.sources, &source{buffer: b})
-	}
-	j.mu.Unlock()
+	j.findBuffers()
 	for i := 0; i < len(j.flusher.sources); {
 		s := j.flusher.sources[i]
 		s.chunks, s.closed = s.buffer.take(s.chunks)
@@ -167,15 +173,24 @@ func (j *Journal) collect() {
 	}
 }
 
+// findBuffers makes a source for each new buffer.
+func (j *Journal) findBuffers() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, b := range j.buffers[len(j.flusher.sources):] {
+		j.flusher.sources = append(j.flusher.sources, &source{buffer: b})
+	}
+}
+
 // forget drops a closed buffer that has nothing left. Sources and buffers stand in the same order.
 func (j *Journal) forget(i int) {
 	f := &j.flusher
 	b := f.sources[i].buffer
 	f.sources = append(f.sources[:i], f.sources[i+1:]...)
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.buffers = append(j.buffers[:i], j.buffers[i+1:]...)
 	j.taken.Add(-b.appended.Load())
-	j.mu.Unlock()
 }
 
 // write puts all operations that have no gap before them into records and gives these to the file.
@@ -277,7 +292,7 @@ func (j *Journal) room(n int) error {
 			return err
 		}
 	}
-	if size := f.seg.size + int64(len(f.out)); size > segmentHeaderBytes && size+int64(n) > j.opt.SegmentBytes {
+	if size := f.seg.size + int64(len(f.out)); size > segmentHeaderBytes && size+int64(n) > f.limit {
 		return j.rotate()
 	}
 	return nil
@@ -317,23 +332,28 @@ func (j *Journal) writeOut() error {
 	j.grown.Add(int64(len(f.out)))
 	j.taken.Add(f.pending)
 	j.written.Store(f.next - 1)
-	j.mu.Lock()
-	j.segments[len(j.segments)-1].size = f.seg.size
-	j.mu.Unlock()
+	j.showSize()
 	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // of one large operation: let it go
 		f.out = nil
 	}
 	return nil
 }
 
+// showSize lets others see the segment's size.
+func (j *Journal) showSize() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.segments[len(j.segments)-1].size = j.flusher.seg.size
+}
+
 // reserve sees to it that there are zeros behind the last record, to be written over by the next ones: under Always the file is synced for each few
 // records, and a sync costs about half if it need not make the file's new length durable.
 func (j *Journal) reserve() error {
 	f := &j.flusher
-	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= j.opt.SegmentBytes {
+	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= f.limit {
 		return nil
 	}
-	f.reserved = min(f.seg.size+reserveBytes, j.opt.SegmentBytes)
+	f.reserved = min(f.seg.size+reserveBytes, f.limit)
 	return f.file.Reserve(f.seg.size, f.reserved)
 }
 
@@ -344,10 +364,12 @@ func (f *flusher) endSegment() error {
 			return err
 		}
 	}
+	f.reserved = 0
 	return f.file.Sync()
 }
 
-// rotate syncs and closes the segment and begins the next: only the last segment can be torn.
+// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn. While the next cannot be begun, the segment, all of which is on
+// disk, goes on, and is asked again once it has grown by as much as a segment may have.
 func (j *Journal) rotate() error {
 	f := &j.flusher
 	if err := j.writeOut(); err != nil {
@@ -358,19 +380,61 @@ func (j *Journal) rotate() error {
 	}
 	j.synced(f.next - 1)
 	file := f.file
-	if err := j.begin(f.seg.number + 1); err != nil {
+	err := j.begin(f.seg.number + 1)
+	if errors.Is(err, errNotBegun) {
+		f.limit = f.seg.size + j.opt.SegmentBytes
+		j.begun(err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	j.begun(nil)
 	return file.Close()
 }
 
-// begin makes a new segment. Its header is on disk before records follow.
+// begun notes whether the next segment could be begun, and tells of a change.
+func (j *Journal) begun(err error) {
+	j.mu.Lock()
+	changed := (j.beginErr == nil) != (err == nil)
+	j.beginErr = err
+	j.mu.Unlock()
+	if changed && j.opt.OnBegin != nil {
+		j.opt.OnBegin(err)
+	}
+}
+
+// errNotBegun is found in the error of begin if nothing is left of the segment that it could not make.
+var errNotBegun = errors.New("the next segment of the journal cannot be begun")
+
+// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file system; with errNotBegun if it is certain that there is no
+// such file.
 func (j *Journal) begin(number uint64) error {
 	f := &j.flusher
 	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next, size: segmentHeaderBytes}
+	file, err := j.create(&s)
+	if errors.Is(err, fs.ErrExist) { // another's: it stays
+		return err
+	}
+	if err != nil {
+		if undo := j.unmake(s.name); undo != nil {
+			return errors.Join(err, undo)
+		}
+		return fmt.Errorf("%w: %w", errNotBegun, err)
+	}
+	f.file, f.seg, f.limit, f.seed, f.reserved = file, s, j.opt.SegmentBytes, s.seed(), 0
+	j.grown.Add(s.size)
+	j.mu.Lock()
+	j.segments = append(j.segments, s)
+	j.mu.Unlock()
+	return nil
+}
+
+// create makes the file of a segment, with its header. It is on disk then.
+func (j *Journal) create(s *segment) (File, error) {
 	file, err := j.fs.Create(s.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = file.Write(s.appendHeader(nil))
 	if err == nil {
@@ -380,19 +444,31 @@ func (j *Journal) begin(number uint64) error {
 		err = j.fs.SyncDir(j.dir)
 	}
 	if err != nil {
-		return errors.Join(err, file.Close())
+		return nil, errors.Join(err, file.Close())
 	}
-	f.file, f.seg, f.seed, f.reserved = file, s, s.seed(), 0
-	j.grown.Add(s.size)
-	j.mu.Lock()
-	j.segments = append(j.segments, s)
-	j.mu.Unlock()
-	return nil
+	return file, nil
 }
 
-// finish is the last round: all is written and synced, and a last record says so.
+// unmake takes away what is left of a segment that could not be begun, also from the disk: behind it the one before is not the last, and must not grow.
+func (j *Journal) unmake(name string) error {
+	err := j.fs.Remove(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return j.fs.SyncDir(j.dir)
+}
+
+// finish ends the flusher.
 func (j *Journal) finish() {
 	defer close(j.ended)
+	j.guard(j.lastRound)
+}
+
+// lastRound writes and syncs all, and a last record says so.
+func (j *Journal) lastRound() {
 	f := &j.flusher
 	j.want.Store(^uint64(0))
 	j.round(time.Now())

@@ -57,6 +57,8 @@ type Options struct {
 
 	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the journal breaks. It must not block.
 	OnSync func()
+	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be begun, once, and with nil when that can be done again. It must not block.
+	OnBegin func(err error)
 
 	manual bool // no flusher: tests call round
 }
@@ -89,6 +91,7 @@ type Journal struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // durable or err has changed
 	err      error      // guarded by mu
+	beginErr error      // why the next segment cannot be begun; guarded by mu
 	segments []segment  // guarded by mu; the last is being written, its size is kept by the flusher
 	buffers  []*Buffer  // guarded by mu
 	free     [][]byte   // chunks to be used again; guarded by mu
@@ -212,6 +215,13 @@ func (j *Journal) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.err
+}
+
+// BeginErr returns why the next segment cannot be begun, nil if it could be when that was last due. The one before grows meanwhile, and nothing is lost.
+func (j *Journal) BeginErr() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.beginErr
 }
 
 // Pending returns how many bytes have been appended and not yet written: what a crash of the process takes. Append never waits; whoever

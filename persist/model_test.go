@@ -138,13 +138,16 @@ func (m *model) content() *content {
 // keptBytes is Options.KeptBytes in tests.
 const keptBytes = 4 << 10
 
+// segmentBytes is Options.SegmentBytes in tests.
+const segmentBytes = 1500
+
 const (
 	dataFile   = "data/data.cdb"
 	journalDir = "data/data.cdb.journal"
 )
 
 func startOf(opt persist.Options) persist.Start {
-	opt.SegmentBytes, opt.KeptBytes = 1500, keptBytes
+	opt.SegmentBytes, opt.KeptBytes = segmentBytes, keptBytes
 	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Workers: 1}
 }
 
@@ -164,11 +167,15 @@ type database struct {
 
 // open recovers what is on fsys and starts the journal. history is the model that wrote it, nil for a new one.
 func open(fsys persist.FS, policy persist.Policy, history *model) (*database, error) {
+	return openWith(fsys, persist.Options{Policy: policy}, history)
+}
+
+func openWith(fsys persist.FS, opt persist.Options, history *model) (*database, error) {
 	if err := fsys.MkdirAll("data"); err != nil {
 		return nil, err
 	}
 	m := newModel()
-	r, err := persist.Recover(fsys, startOf(persist.Options{Policy: policy}), &loader{model: m})
+	r, err := persist.Recover(fsys, startOf(opt), &loader{model: m})
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
 	if blocks <= inlineFrees {
 		return discard
 	}
-	return func() { go discard() }
+	return func() { d.store.slabs.Background(discard) }
 }
 
 // Scan appends keys and values of at most limit entries, in order, beginning behind the place cursor (0: with the first). next is the place of the last

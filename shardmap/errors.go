@@ -4,8 +4,8 @@ import "errors"
 
 // Errors of a call that did nothing and may be made again, in another way or at another time.
 var (
-	// ErrLong is returned when an inline call would do more than InlineElements elements of work. Make it again with Call.Beside set,
-	// on a goroutine that may block.
+	// ErrLong is returned when an inline call would do more than InlineElements elements of work, or wait for what takes as long. Make it again with
+	// Call.Beside set, on a goroutine that may block.
 	ErrLong = errors.New("shardmap: too much work for an inline call")
 	// ErrTooLarge is returned by GetMany when the values found have more than MaxResultBytes. Ask for less at once.
 	ErrTooLarge = errors.New("shardmap: result too large")

@@ -44,19 +44,22 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 }
 
 // Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN at, which it draws, with all before it. What makes
-// the tables last is keep's to do: it is called before anybody sees them, while creations wait, and its error ends Adopt. All names must differ.
+// the tables last is keep's to do: it is called before anybody sees them, and its error ends Adopt. Creations, and they alone, wait meanwhile: those that are inline answer
+// ErrLong. All names must differ.
 //
-// Errors, after which no table is there: ErrNotEmpty; ErrClock; that of keep.
+// Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
 	next := tableMapOf(tables, at)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tables.Load().Size() > 0 {
+	h := s.adoption.enter()
+	defer s.adoption.leave(h)
+	if s.Len() > 0 { // creations that came before the gate's sign have ended
 		return ErrNotEmpty
 	}
 	if err := keep(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.drawTo(c, at) {
 		return ErrClock
 	}

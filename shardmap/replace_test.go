@@ -461,3 +461,53 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 		}
 	}
 }
+
+// TestAdoptHoldsUpCreationsAlone: while the one who adopts tables makes them last, creations wait, those on an event loop beside it, and nothing else does.
+func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
+	s := NewStore()
+	tables, at := restoredTables(t, s, &Call{}, []string{"a"}, 0, "")
+	keeping, kept := make(chan struct{}), make(chan struct{})
+	adopted := make(chan error)
+	go func() {
+		adopted <- s.Adopt(&Call{}, tables, at, func() error {
+			close(keeping)
+			<-kept
+			return nil
+		})
+	}()
+	<-keeping
+	if _, err := s.Create(&Call{}, "b", KindList, nil, 0); !errors.Is(err, ErrLong) {
+		t.Errorf("a creation inline: %v", err)
+	}
+	created := make(chan error)
+	for _, name := range []string{"a", "b"} {
+		go func() {
+			_, err := s.Create(&Call{Beside: true}, name, KindList, nil, 0)
+			created <- err
+		}()
+	}
+	if n := s.Stats().Tables; n != 0 {
+		t.Errorf("%d tables", n)
+	}
+	if err := s.Drop(&Call{}, "a"); !errors.Is(err, ErrNoTable) {
+		t.Error(err)
+	}
+	s.View(&Call{}).Close()
+	close(kept)
+	if err := <-adopted; err != nil {
+		t.Fatal(err)
+	}
+	if one, other := <-created, <-created; errors.Is(one, ErrTableExists) == errors.Is(other, ErrTableExists) || one != nil && other != nil {
+		t.Errorf("the creations afterwards: %v, %v", one, other)
+	}
+	if n := s.Len(); n != 2 {
+		t.Errorf("%d tables", n)
+	}
+	tables, at = restoredTables(t, s, &Call{}, []string{"c"}, 0, "")
+	if err := s.Adopt(&Call{}, tables, at, func() error { t.Error("kept"); return nil }); !errors.Is(err, ErrNotEmpty) {
+		t.Error(err)
+	}
+	if _, err := s.Create(&Call{}, "d", KindList, nil, 0); err != nil {
+		t.Error(err)
+	}
+}

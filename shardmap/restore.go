@@ -6,7 +6,9 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"cyberdb-fast/codec/value"
 )
@@ -120,14 +122,26 @@ func (r *Restorer) Entries(entries []Entry) error {
 	return inParts(parts, func(i int) error { return r.insert(uint64(i), r.shares) })
 }
 
-// inParts calls f for 0 to n-1 at the same time.
+// inParts calls f for 0 to n-1 at the same time. A panic in one of them becomes the caller's.
 func inParts(n int, f func(i int) error) error {
 	var all sync.WaitGroup
 	problems := make([]error, n)
+	var panicked atomic.Pointer[string]
 	for i := range n {
-		all.Go(func() { problems[i] = f(i) })
+		all.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					what := fmt.Sprintf("%v\n%s", p, debug.Stack())
+					panicked.Store(&what)
+				}
+			}()
+			problems[i] = f(i)
+		})
 	}
 	all.Wait()
+	if what := panicked.Load(); what != nil {
+		panic(*what)
+	}
 	return errors.Join(problems...)
 }
 

@@ -30,6 +30,8 @@ type Store struct {
 	tables atomic.Pointer[tableMap]
 	mu     sync.Mutex // makes creations, drops, renames and replacements one after another
 
+	adoption gate // shut to creations while tables are adopted
+
 	slabs     *slab.Allocator
 	graveyard graveyard
 }
@@ -44,6 +46,10 @@ func NewStore() *Store {
 	s.views.Store(&viewList{})
 	return s
 }
+
+// OnPanic has f called when memory is given back in the background, and that panics: what is left of it stays in use, and all else goes on. Before, such a panic ends
+// the process.
+func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
 
 // Lookup returns the table that bears name. It does not allocate and keeps no part of name.
 //
@@ -71,25 +77,22 @@ func (s *Store) lookup(name string) (t *Table, bears *string) {
 
 // Create makes a table and fills it with packed: n values for a list, n pairs of key and value for a dict, encoded back to back.
 //
-// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements; *value.Error TypeError for a key that is not hashable.
+// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables are adopted; *value.Error TypeError for a key that is not hashable.
 // Call.Version is the last LSN drawn: one for the table, then one for each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
 	if n > InlineElements && !c.Beside {
 		return nil, ErrLong
 	}
 	defer c.trim()
-	t := &Table{store: s, kind: kind}
-	t.name.Store(&name)
+	t := newTable(s, name, kind)
 	length := n
 	switch kind {
 	case KindDict:
-		t.dict = newDict(t)
 		if err := t.dict.plan(c, packed, n); err != nil {
 			return nil, err
 		}
 		length = c.distinct(packed)
 	case KindList:
-		t.list = newList(s, t)
 	default:
 		return nil, ErrKind
 	}
@@ -111,18 +114,56 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists.
+// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists, ErrLong.
 func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
-	s.mu.Lock()
+	if err := s.lockToCreate(c); err != nil {
+		return 0, err
+	}
 	defer s.mu.Unlock()
 	if other, _ := s.lookup(name); other != nil {
 		return 0, ErrTableExists
 	}
+	defer func() {
+		if first == 0 { // a panic
+			c.closeName(t)
+		}
+	}()
 	first, _ = h.draw(c, t, k)
 	t.born, t.named = first, first
 	t.filling.Store(int64(length))
 	s.tables.Load().Store(name, t)
 	return first, nil
+}
+
+// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would wait for that.
+func (s *Store) lockToCreate(c *Call) error {
+	for {
+		s.mu.Lock()
+		if !s.adoption.shut() {
+			return nil
+		}
+		s.mu.Unlock()
+		if !c.Beside {
+			return ErrLong
+		}
+		if err := s.adoption.meet(c); err != nil {
+			return err
+		}
+	}
+}
+
+// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a request that gives a table this name. The request is recorded, and may give the name
+// when it is made again: until a drop that is recorded too nobody else may be given it. One that is made again is left out if it panics. The caller holds Store.mu.
+func (c *Call) closeName(t *Table) {
+	if c.changing == nil || c.Replay {
+		return
+	}
+	if other, _ := t.store.lookup(t.Name()); other != nil {
+		return
+	}
+	t.born = t.store.Clock()
+	t.named = t.born
+	t.store.tables.Load().Store(t.Name(), t)
 }
 
 // Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
@@ -176,6 +217,16 @@ func (s *Store) Rename(c *Call, from, to string) error {
 			return ErrSpoiled
 		}
 	}
+	defer func() {
+		if c.changing == nil {
+			return
+		}
+		for _, name := range []string{from, to} { // a panic: t may bear either
+			closed := newTable(s, name, t.kind)
+			c.closeName(closed)
+			closed.spoil()
+		}
+	}()
 	n, vs := s.draw(c, t, 1)
 	vs.handName(t, n)
 	s.tables.Load().Store(to, t)

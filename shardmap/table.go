@@ -49,6 +49,18 @@ type Table struct {
 	gate gate
 }
 
+// newTable returns an empty table that is not yet among the store's.
+func newTable(s *Store, name string, kind Kind) *Table {
+	t := &Table{store: s, kind: kind}
+	t.name.Store(&name)
+	if kind == KindDict {
+		t.dict = newDict(t)
+	} else {
+		t.list = newList(s, t)
+	}
+	return t
+}
+
 // renamed tells whether the table bears another name than the one the call found it by. A false holds good as long as the caller keeps a lock of
 // the table.
 func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }

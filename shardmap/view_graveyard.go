@@ -86,7 +86,7 @@ func (g *graveyard) pass(s *Store, blocks []deadBlock) (free [][]byte) {
 // free gives back blocks of the store's slabs: many of them in the background.
 func (s *Store) free(blocks [][]byte) {
 	if len(blocks) > inlineFrees {
-		go s.freeAll(blocks)
+		s.slabs.Background(func() { s.freeAll(blocks) })
 	} else {
 		s.freeAll(blocks)
 	}

@@ -95,15 +95,7 @@ func releaseWithin(mem []byte, start, end int) {
 // trimRegion counts the region's free blocks as used while their memory goes back, for no lock is held meanwhile.
 func (a *Allocator) trimRegion(r *region) {
 	size := blockBytes(r.class)
-	a.mu.Lock()
-	blocks := r.dirty
-	r.dirty = nil
-	r.used += len(blocks)
-	a.dirty -= len(blocks) * size
-	if r.full() && r.place >= 0 {
-		a.setPartial(r, false)
-	}
-	a.mu.Unlock()
+	blocks := a.takeDirty(r)
 	if len(blocks) == 0 {
 		return
 	}
@@ -116,9 +108,26 @@ func (a *Allocator) trimRegion(r *region) {
 		releaseWithin(r.mem, int(blocks[start])*size, (int(blocks[end-1])+1)*size)
 		start = end
 	}
+	a.putClean(r, blocks)
+}
+
+func (a *Allocator) takeDirty(r *region) (blocks []uint16) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	blocks = r.dirty
+	r.dirty = nil
+	r.used += len(blocks)
+	a.dirty -= len(blocks) * blockBytes(r.class)
+	if r.full() && r.place >= 0 {
+		a.setPartial(r, false)
+	}
+	return blocks
+}
+
+func (a *Allocator) putClean(r *region, blocks []uint16) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	r.clean = append(r.clean, blocks...)
 	r.used -= len(blocks)
 	a.returned(r)
-	a.mu.Unlock()
 }

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -28,6 +29,8 @@ type Allocator struct {
 	dirty    int                // bytes of free blocks that are resident
 	trimming bool               // a goroutine gives free blocks' memory back
 	gone     [][]byte           // mappings in no use, which a goroutine unmaps
+
+	onPanic atomic.Pointer[func(p any)]
 }
 
 // mappings is all memory of an Allocator.
@@ -104,7 +107,7 @@ func (a *Allocator) Free(block []byte) {
 	a.returned(r)
 	if !a.trimming && a.tooDirty() {
 		a.trimming = true
-		go a.trim()
+		a.Background(a.trim) // it stays off if that panics
 	}
 }
 
@@ -163,7 +166,7 @@ func (a *Allocator) returned(r *region) {
 func (a *Allocator) unmap(mem []byte) {
 	a.gone = append(a.gone, mem)
 	if len(a.gone) == 1 {
-		go a.unmapGone()
+		a.Background(a.unmapGone) // the mappings stay if that panics
 	}
 }
 
@@ -184,6 +187,27 @@ func (a *Allocator) unmapGone() {
 			unmapPages(mem)
 		}
 		done = len(gone)
+	}
+}
+
+// OnPanic has f called when something in the background panics: memory that it had still to give back stays where it is. Before, such a panic ends the process.
+func (a *Allocator) OnPanic(f func(p any)) { a.onPanic.Store(&f) }
+
+// Background runs f, which gives memory back, on a goroutine of its own.
+func (a *Allocator) Background(f func()) {
+	go func() {
+		defer a.recovered()
+		f()
+	}()
+}
+
+func (a *Allocator) recovered() {
+	tell := a.onPanic.Load()
+	if tell == nil {
+		return // the panic goes on
+	}
+	if p := recover(); p != nil {
+		(*tell)(p)
 	}
 }
 

@@ -1,0 +1,161 @@
+package persist_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"cyberdb-fast/persist"
+	"cyberdb-fast/persist/fstest"
+)
+
+const firstSegment, secondSegment = journalDir + "/000001.log", journalDir + "/000002.log"
+
+// beginning is a database whose next segment cannot be begun while it is armed.
+type beginning struct {
+	*database
+	disk  *fstest.Disk
+	armed bool
+	tries int // to make a segment while it was armed
+}
+
+// newBeginning fails op, for the next segment alone, with errno. "left" is a creation that fails and leaves the file.
+func newBeginning(t *testing.T, opt persist.Options, op string, errno syscall.Errno, forEver bool) *beginning {
+	t.Helper()
+	b := &beginning{disk: fstest.NewDisk()}
+	var unsynced bool // a segment has been made, its directory has not been synced
+	db, err := openWith(&fstest.Faults{FS: b.disk, Fail: func(_ int, did, name string) error {
+		if did == "create" && strings.HasSuffix(name, ".log") {
+			unsynced = true
+			if b.armed {
+				b.tries++
+			}
+		}
+		fails := did == op && name == secondSegment
+		switch {
+		case op == "left" && did == "create" && name == secondSegment && b.armed:
+			_, err := b.disk.Create(name)
+			return errors.Join(err, errno)
+		case op == "syncdir" && did == "syncdir" && name == journalDir:
+			fails = unsynced || forEver
+			unsynced = false
+		}
+		if b.armed && fails {
+			return errno
+		}
+		return nil
+	}}, opt, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.database = db
+	return b
+}
+
+const changeBytes = 700
+
+// set makes one change, and looks at what a power cut would leave.
+func (b *beginning) set(t *testing.T, rng *rand.Rand) {
+	t.Helper()
+	op := append([]byte{'s', 'a' + byte(rng.IntN(6))}, make([]byte, changeBytes)...)
+	_, _ = rand.NewChaCha8([32]byte{byte(b.last)}).Read(op[2:])
+	b.buffers[0].Append(b.do(1, op), 1, op)
+	b.journal.Round(b.now)
+	b.acknowledge()
+	for range 3 {
+		if err := verify(b.disk.PowerCut(rng), b.model, b.acked.Load()); err != nil {
+			t.Fatalf("after a power cut: %v", err)
+		}
+	}
+}
+
+func segments(disk *fstest.Disk) []string {
+	return slices.DeleteFunc(disk.Names(), func(name string) bool { return !strings.HasSuffix(name, ".log") })
+}
+
+// TestSegmentNotBegun: while the next segment cannot be begun, the one at hand grows, and nothing is lost; that is tried again now and then, and told once.
+func TestSegmentNotBegun(t *testing.T) {
+	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond} {
+		for op, errno := range map[string]syscall.Errno{"create": syscall.EMFILE, "left": syscall.EIO, "write": syscall.ENOSPC, "sync": syscall.EIO, "syncdir": syscall.EMFILE} {
+			t.Run(policy.String()+" "+op, func(t *testing.T) {
+				rng := seed(t)
+				var told []error
+				b := newBeginning(t, persist.Options{Policy: policy, OnBegin: func(err error) { told = append(told, err) }}, op, errno, false)
+				b.set(t, rng)
+				b.armed = true
+				const changes = 30
+				for range changes {
+					b.set(t, rng)
+					if policy == persist.Always && b.journal.Durable() != b.last {
+						t.Fatalf("durable up to %d of %d", b.journal.Durable(), b.last)
+					}
+				}
+				size := b.journal.Size()
+				if err := b.journal.Err(); err != nil || size < changes*changeBytes {
+					t.Fatalf("%d bytes, %v", size, err)
+				}
+				if got := segments(b.disk); !slices.Equal(got, []string{firstSegment}) {
+					t.Errorf("segments %v", got)
+				}
+				if most := int(size / segmentBytes); b.tries < 2 || b.tries > most {
+					t.Errorf("a segment was tried to be made %d times for %d bytes", b.tries, size)
+				}
+				if err := b.journal.BeginErr(); !errors.Is(err, errno) || len(told) != 1 || !errors.Is(told[0], errno) {
+					t.Errorf("the error is %v, told were %v", err, told)
+				}
+				b.armed = false
+				for range 10 {
+					b.set(t, rng)
+				}
+				if err := b.journal.BeginErr(); err != nil || len(told) != 2 || told[1] != nil {
+					t.Errorf("afterwards the error is %v, told were %v", err, told)
+				}
+				if got := segments(b.disk); len(got) < 3 {
+					t.Errorf("afterwards there are %v", got)
+				}
+				b.work(rng, 20)
+				if err := b.journal.Err(); !errors.Is(err, persist.ErrClosed) {
+					t.Error(err)
+				}
+				if err := verify(b.disk, b.model, b.last); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestSegmentNotUnmade: a segment that may be on disk, and cannot be begun, breaks the journal: the one before is not the last any more.
+func TestSegmentNotUnmade(t *testing.T) {
+	rng := seed(t)
+	b := newBeginning(t, persist.Options{Policy: persist.Always}, "syncdir", syscall.EIO, true)
+	b.set(t, rng)
+	b.armed = true
+	for b.journal.Err() == nil {
+		b.set(t, rng)
+	}
+	if err := b.journal.Err(); !errors.Is(err, syscall.EIO) || b.tries != 1 {
+		t.Errorf("%v, after %d tries", err, b.tries)
+	}
+	b.set(t, rng)
+	if err := verify(b.disk, b.model, b.acked.Load()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSegmentOfAnother: a segment that another process has made is left as it is.
+func TestSegmentOfAnother(t *testing.T) {
+	b := newBeginning(t, persist.Options{Policy: persist.Always}, "", 0, false)
+	b.disk.Put(secondSegment, []byte("another's"))
+	for range 10 {
+		op := append([]byte("sa"), make([]byte, changeBytes)...)
+		b.buffers[0].Append(b.do(1, op), 1, op)
+		b.journal.Round(b.now)
+	}
+	if err := b.journal.Err(); err == nil || string(b.disk.Bytes(secondSegment)) != "another's" {
+		t.Errorf("%v, and it holds %q", err, b.disk.Bytes(secondSegment))
+	}
+}

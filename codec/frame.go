@@ -93,6 +93,18 @@ func ParseRequest(b []byte) (req Request, n int, err error) {
 	return req, n, err
 }
 
+// WholeFrames says whether b ends where a frame ends, by what the frames say of their lengths.
+func WholeFrames(b []byte) bool {
+	for len(b) >= lengthBytes {
+		n := lengthBytes + uint64(binary.LittleEndian.Uint32(b))
+		if n > uint64(len(b)) {
+			return false
+		}
+		b = b[n:]
+	}
+	return len(b) == 0
+}
+
 // ParsePayload reads a request without length and id, as Request.Payload has it. The request's ID is 0. Errors: as ParseRequest.
 func ParsePayload(payload []byte) (req Request, err error) {
 	if len(payload) < HeaderBytes-payloadOffset {

@@ -9,11 +9,19 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A client that pipelines sends many requests at once. Before they are executed, one after the other, those that look up a key are looked at
-// together: the lookups' cache misses then overlap.
+// A client that pipelines sends many requests at once, and many clients do together (batch.go). Before they are executed, one after the other, those that
+// look up a key are looked at together: the lookups' cache misses then overlap.
 
 // maxAhead is how many requests are looked at together.
 const maxAhead = 32
+
+// expect is called for each request before it is executed, with all that stand behind it.
+func (x *executor) expect(pending []byte) {
+	if x.ahead == 0 {
+		x.ahead = x.lookAhead(pending)
+	}
+	x.ahead--
+}
 
 // lookAhead looks at the requests that stand complete at the front of pending, and returns how many it has looked at. What is wrong with one of them
 // is found when it is executed.

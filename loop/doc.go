@@ -2,7 +2,8 @@
 //
 // The way of one request, all of it in session.go: OnTraffic gives the bytes that arrived to the connection's session; turn
 // parses frame after frame, executes each through the command table (command.go; bodies in tables.go, dict.go, list.go) and answers
-// all of them in one write.
+// all of them in one write. Where many connections are busy at once, the requests of a round are collected and executed together (batch.go), and so are the
+// replies sent (round.go).
 //
 // Nothing on an event loop does more than a few thousand elements of work or waits for anything. What is larger runs on a
 // goroutine beside it (beside.go): a long write while its connection is parked, a long read from a view that was cut in

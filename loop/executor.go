@@ -39,6 +39,8 @@ type executor struct {
 	srv  *Server
 	call shardmap.Call
 
+	ahead int // how many of the next requests were looked at together
+
 	// of the request at hand; views into its frame
 	op    codec.Opcode
 	table *shardmap.Table

@@ -69,19 +69,25 @@ func (s *session) replyLater() bool {
 // joinRound counts the turn to the round, if that will have an end. It returns false if the turn is on its own.
 func (s *session) joinRound() bool {
 	r := &s.loop.round
-	if !r.posted {
-		if !r.crowded {
-			if r.probe++; r.probe%probeTurns != 0 {
-				return false
-			}
+	if !r.posted && !r.crowded {
+		if r.probe++; r.probe%probeTurns != 0 {
+			return false
 		}
-		if err := s.conn.EventLoop().Execute(context.Background(), s.loop); err != nil {
-			return false // the loop ends
-		}
-		r.posted = true
+	}
+	if !s.postRound() {
+		return false
 	}
 	r.turns++
 	return true
+}
+
+// postRound sees to it that the round will have an end. It returns false if the event loop ends before.
+func (s *session) postRound() bool {
+	r := &s.loop.round
+	if !r.posted {
+		r.posted = s.conn.EventLoop().Execute(context.Background(), s.loop) == nil
+	}
+	return r.posted
 }
 
 // syncLater has what the turn has changed synced, if that is waited for, at the end of the round: one sync for all of it.
@@ -102,6 +108,7 @@ func (l *eventLoop) syncChanges(srv *Server) {
 // Run ends a round. gnet calls it on the event loop.
 func (l *eventLoop) Run(context.Context) error {
 	r := &l.round
+	l.executeBatch()
 	r.crowded = r.turns >= crowdedTurns
 	r.posted, r.turns = false, 0
 	l.syncChanges(l.exec.srv)

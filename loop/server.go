@@ -73,6 +73,7 @@ type eventLoop struct {
 	out      []byte // the replies of the round that are not sent
 	from     int    // in out: where those of the turn begin
 	round    round
+	batch    batch
 	sealed   []byte // the same, in records
 	legacy   legacyExecutor
 	frame    []byte // a reply that legacy makes its own of

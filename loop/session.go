@@ -71,7 +71,8 @@ type session struct {
 	readsLess  bool        // the socket is left unread
 	streams    int         // long reads and large replies under way
 	sendsLarge bool        // one of them is a large reply
-	inRound    bool        // replies of it wait for the end of the round
+	inBatch    bool        // requests of it wait for the end of the round
+	inRound    bool        // replies of it do
 	toDisk     heldReplies // wait for the disk
 	unread     int         // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
@@ -131,6 +132,9 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // OnClose is called once for each opened connection, also from inside a write that fails.
 func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 	s := c.Context().(*session)
+	if s.inBatch {
+		s.loop.executeBatch() // it came before the end
+	}
 	if s.inRound {
 		s.loop.replyAll()
 	}
@@ -154,6 +158,12 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	s := c.Context().(*session)
 	defer s.recoverTurn(&action)
+	if s.inBatch {
+		s.loop.executeBatch() // what it has asked before comes first
+		if c.Context() == nil {
+			return gnet.None
+		}
+	}
 	in, _ := c.Next(-1)
 	if len(in) > 0 && s.login == nil {
 		s.active.Store(h.srv.clock.nanos())
@@ -165,7 +175,8 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	return action
 }
 
-// turn takes what arrived, executes the requests that are complete, in order, and answers them in one write.
+// turn takes what arrived, executes the requests that are complete, in order, and answers them in one write. The executing may wait for the end of the
+// round (batch.go), the write too (round.go).
 func (s *session) turn(in []byte) gnet.Action {
 	s.loop.begin()
 	if s.halfClosed {
@@ -190,6 +201,14 @@ func (s *session) turn(in []byte) gnet.Action {
 	default:
 		s.serve(in)
 	}
+	if s.inBatch {
+		return gnet.None // its turn goes on with executePart
+	}
+	return s.answer()
+}
+
+// answer ends a turn: its replies are sent, at once or at the end of the round.
+func (s *session) answer() gnet.Action {
 	if s.replyLater() {
 		return gnet.None
 	}
@@ -198,17 +217,31 @@ func (s *session) turn(in []byte) gnet.Action {
 	return s.settle()
 }
 
-// serve executes requests in order until one is not complete, or the session must wait.
+// serve executes requests, or leaves them to the batch, and keeps what is not used up.
 func (s *session) serve(in []byte) {
-	l := s.loop
 	in, problem := s.open(in)
+	if problem == nil && s.executeLater(in) {
+		s.records.keep()
+		return
+	}
 	pending := s.pending(in)
-	used, executed, ahead, drawn := 0, uint64(0), uint64(0), l.log.drawn()
-	for s.state == running && !s.closing && used < len(pending) {
-		if executed == ahead {
-			ahead += uint64(l.exec.lookAhead(pending[used:]))
-		}
-		req, n, err := codec.ParseRequest(pending[used:])
+	used := s.executeAll(pending, len(pending))
+	if problem != nil {
+		s.streamEnded(problem)
+	}
+	s.keep(pending, used, in)
+	s.records.keep()
+	s.limitHeld()
+}
+
+// executeAll executes the requests at the front of pending in order until one is not complete, or the session must wait. Those in the first own bytes
+// are the session's; what stands behind them is executed next. It returns how many bytes are used up.
+func (s *session) executeAll(pending []byte, own int) (used int) {
+	l := s.loop
+	executed, drawn := uint64(0), l.log.drawn()
+	for s.state == running && !s.closing && used < own {
+		l.exec.expect(pending[used:])
+		req, n, err := codec.ParseRequest(pending[used:own])
 		if errors.Is(err, codec.ErrShort) {
 			break
 		}
@@ -227,12 +260,10 @@ func (s *session) serve(in []byte) {
 	}
 	l.requests.Add(executed)
 	l.changed = l.changed || l.log.drawn() != drawn
-	if problem != nil {
-		s.streamEnded(problem)
+	if used < own {
+		l.exec.ahead = 0
 	}
-	s.keep(pending, used, in)
-	s.records.keep()
-	s.limitHeld()
+	return used
 }
 
 // pending returns the bytes to be used up: what was kept, then in.

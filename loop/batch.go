@@ -28,12 +28,12 @@ type part struct {
 	end     int // in batch.frames
 }
 
-// executeLater leaves the requests in in to the batch. It returns false if they are to be executed now. While they wait, the session has nothing to
-// write: so no write of its own can fail and close it.
+// executeLater leaves what has come to the batch: requests, or a message of CyberDB's. It returns false if it is to be executed now. While it waits, the
+// session has nothing to write: so no write of its own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
 	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || s.carry != nil || s.state != running || s.closing || s.inRound ||
-		len(l.out) > l.from || s.streams > 0 || s.unsent() || s.srv.draining.Load() || !codec.WholeFrames(in) || !s.postRound() {
+		len(l.out) > l.from || s.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRound() {
 		return false
 	}
 	b := &l.batch
@@ -68,8 +68,11 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	s.inBatch = false
 	s.loop.begin()
 	in := pending[:own:own]
-	used := s.executeAll(pending, own)
-	s.keep(in, used, in)
-	s.limitHeld()
+	if s.legacy != nil {
+		s.serveLegacy(in)
+	} else {
+		s.keep(in, s.executeAll(pending, own), in)
+		s.limitHeld()
+	}
 	return s.answer()
 }

@@ -192,3 +192,58 @@ func holdLoop(t *testing.T, srv *Server) (release func()) {
 		close(free)
 	}
 }
+
+// TestBatchOfLegacy: so are those of CyberDB's clients, plain and encrypted, beside native ones.
+func TestBatchOfLegacy(t *testing.T) {
+	t.Parallel()
+	for _, encrypt := range []bool{false, true} {
+		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops, cfg.Encrypt = 1, encrypt }))
+		native, err := tryDial(t, srv, keyOf(t, legacyPassword))
+		if err != nil {
+			t.Fatal(err)
+		}
+		native.ok(codec.OpCreateDict, "d", false)
+		var all []*legacyConn
+		for range 20 {
+			c := dialLegacy(t, srv)
+			c.done("/connect")
+			all = append(all, c)
+		}
+		for round := range 10 {
+			steps := make([][][]byte, 3)
+			for i := range all {
+				body := request(t, "/cyberdict/setitem", "table_name", "d", "key", i, "value", 1000*round+i)
+				steps[0] = append(steps[0], pickled(t, (len(body)+200+4095)/4096))
+				steps[1] = append(steps[1], body)
+				steps[2] = append(steps[2], pickled(t, "ready"))
+			}
+			for _, messages := range steps {
+				release := holdLoop(t, srv)
+				for i, c := range all {
+					c.say(messages[i], 0)
+				}
+				native.write(native.request(codec.OpDictLen, "d"))
+				release()
+				for _, c := range all {
+					if _, err := c.hear(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if reply, err := native.reply(); err != nil || reply.Status != codec.StatusOK {
+					t.Fatal(reply.Status, err)
+				}
+			}
+			for i := range all {
+				if got := native.ok(codec.OpDictGet, "d", i); fmt.Sprint(got...) != fmt.Sprint(1000*round+i) {
+					t.Fatalf("round %d: %d is %v", round, i, got)
+				}
+			}
+		}
+		stopServer(t, srv)
+		for _, l := range srv.loops {
+			if cap(l.batch.parts) < len(all)/2 {
+				t.Error("no batch had as many parts: nothing was tried")
+			}
+		}
+	}
+}

@@ -193,7 +193,9 @@ func (s *session) turn(in []byte) gnet.Action {
 	}
 	switch {
 	case s.legacy != nil:
-		s.serveLegacy(in)
+		if s.login != nil || !s.executeLater(in) {
+			s.serveLegacy(in)
+		}
 	case s.login != nil:
 		if in = s.logIn(in); s.login == nil {
 			s.serve(in)

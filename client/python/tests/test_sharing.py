@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import linecache
 import os
 import platform
@@ -20,12 +19,14 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD, suspended
-from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server
+from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server, requests
 from cyberdb_fast import pool as pool_module
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import Reply
-from cyberdb_fast.group import MAX_REQUEST_BYTES, MAX_REQUESTS
+from cyberdb_fast.group import MAX_REQUEST_BYTES, MAX_REQUESTS, may_travel
 from cyberdb_fast.pool import Pool
+from cyberdb_fast.requests import Request
+from cyberdb_fast.settings import Settings
 from test_concurrency import run
 
 Start = Callable[..., Server]
@@ -262,13 +263,14 @@ class Stop(BaseException):
     """An interrupt."""
 
 
-def interrupted(call: Callable[[], Any], at: int) -> bool:
-    """Calls, and interrupts what Pool.exchange does at its at-th line. Whether it has so many."""
+def interrupted(call: Callable[[], Any], at: int) -> str:
+    """Calls, and interrupts what Pool.exchange does at its at-th line. The function that was interrupted; empty if it has not so many lines."""
+    struck = ""
     lines = 0
     depth: List[FrameType] = []
 
     def trace(frame: FrameType, event: str, _: Any) -> Optional[Callable[..., Any]]:
-        nonlocal lines
+        nonlocal lines, struck
         if not depth and frame.f_code is not Pool.exchange.__code__:
             return None
         if not depth:
@@ -278,6 +280,7 @@ def interrupted(call: Callable[[], Any], at: int) -> bool:
         if event == "line" and "cyberdb_fast" in frame.f_code.co_filename and not source.startswith("with "):
             lines += 1
             if lines == at:
+                struck = frame.f_code.co_name
                 raise Stop
         return trace
 
@@ -288,34 +291,47 @@ def interrupted(call: Callable[[], Any], at: int) -> bool:
         pass
     finally:
         sys.settrace(None)
-    return lines >= at
+    return struck
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="the lines that PyPy's traces reach differ")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_at_any_line_holds_nobody_up(server: Server) -> None:
+def test_an_interrupt_at_any_line_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the one that leads, and as one that is led. While a connection is given back, an interrupt may lose it; that is all it does."""
+    opened: List[Connection] = []
+
+    def connection(settings: Settings) -> Connection:
+        opened.append(Connection(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(pool_module, "Connection", connection)
     for place in (0, 2):
-        at, more = 1, True
-        while more:
-            with table_of(server, max_connections=2, request_timeout=20.0, pool_timeout=20.0) as d:
-                with ThreadPoolExecutor(4) as threads:
-                    pool = pool_of(d)
-                    other = pool.acquire()
-                    calls: List[Callable[[], Any]] = [lambda: d.increment("n")] * 4
-                    calls[place] = lambda at=at: interrupted(lambda: d.increment("n"), at)  # type: ignore[misc]
-                    began = time.monotonic()
-                    futures = together(d, threads, calls)
-                    more = futures.pop(place).result(60)
-                    pool.release(other)
-                    for one in futures:
-                        with suppress(ConnectionLost):
-                            one.result(60)
-                    assert time.monotonic() - began < 10, f"line {at}"
-                assert d.increment("n") <= 5
+        at = 1
+        while interrupt_one_of_four(server, place, at):
             at += 1
         assert at > 20
-    gc.collect()  # the lost ones
+    for one in opened:
+        one.close()
+
+
+def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
+    """The function that was interrupted."""
+    with table_of(server, max_connections=2, request_timeout=20.0, pool_timeout=20.0) as d, ThreadPoolExecutor(4) as threads:
+        pool = pool_of(d)
+        other = pool.acquire()
+        calls: List[Callable[[], Any]] = [lambda: d.increment("n")] * 4
+        calls[place] = lambda: interrupted(lambda: d.increment("n"), at)
+        began = time.monotonic()
+        futures = together(d, threads, calls)
+        struck: str = futures.pop(place).result(60)
+        pool.release(other)
+        for one in futures:
+            with suppress(ConnectionLost):
+                one.result(60)
+        assert time.monotonic() - began < 10, f"line {at}"
+        assert d.increment("n") <= 5
+        if struck not in ("_pass_on", "release"):
+            in_order(pool)
+        return struck
 
 
 def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,6 +358,7 @@ def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.Monk
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         d["a"] = 1
+        pool._gathers, pool._thread = True, 1
         alone = pool.acquire()
         for _ in range(100):
             assert list(threads.map(d.__getitem__, ["a"] * 8)) == [1] * 8
@@ -350,22 +367,43 @@ def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.Monk
         in_order(pool)
 
 
-def test_threads_have_connections_of_their_own(server: Server) -> None:
-    with table_of(server, max_connections=8) as d, ThreadPoolExecutor(6) as threads:
+def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
+    with table_of(server, max_connections=8) as d:
         pool = pool_of(d)
-        ready = threading.Barrier(6)
-
-        def wait(i: int) -> None:
-            connection = pool.take() or pool.acquire()
-            ready.wait(60)
-            pool.release(connection)
-            ready.wait(60)
-            for _ in range(200):
-                d[i] = i
-
-        list(threads.map(wait, range(6)))
-        assert pool._open == 6
+        d["a"] = 1
+        over = threading.Event()
+        replies: List[int] = []
+        threads = []
+        for n in range(4):
+            held = pool.take()
+            assert held is not None
+            thread = threading.Thread(target=lambda: (replies.append(d["a"]), over.wait(60)))
+            thread.start()
+            threads.append((thread, held))
+            until = time.monotonic() + 10
+            while len(replies) == n and time.monotonic() < until:
+                time.sleep(0.001)
+        over.set()
+        for thread, held in threads:
+            pool.release(held)
+            thread.join()
+        assert replies == [1] * 4
+        assert pool._open == 5
         in_order(pool)
+
+
+def test_what_may_travel() -> None:
+    def small() -> Request[Any]:
+        return requests.dict_set(name, "key", 1)
+
+    name = requests.table_name("d")
+    assert may_travel(small())
+    assert may_travel(requests.list_append(name, b"x" * (MAX_REQUEST_BYTES - 100)))
+    assert not may_travel(requests.list_append(name, b"x" * MAX_REQUEST_BYTES))
+    assert not may_travel(requests.durable(small()))
+    for long in (requests.dict_keys(name), requests.list_sort(name, None, False), requests.list_count(name, 1), requests.save()):
+        assert not may_travel(long)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

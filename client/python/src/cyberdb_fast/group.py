@@ -124,6 +124,13 @@ class Group:
                 turn.wake()  # who was answering it may not have come to that
             elif turn is not leader:
                 turn.fail(self._error(e))
+        self.end()
+
+    def end(self) -> None:
+        """Forgets who took part: they refer to the group, and would be left to the garbage collector."""
+        self.turns.clear()
+        if self.due:
+            self.due.clear()
 
     def _error(self, e: BaseException) -> Exception:
         """What e, which the leader met, is for another caller."""

@@ -302,12 +302,14 @@ class Pool:
                 if heir is not None:
                     heir.lead(group)
                 turn.group = None
-            if heir is None:
-                self.discard(connection)  # what is still to come is for nobody
+            if heir is None:  # what is still to come is for nobody
+                self.discard(connection)
+                group.end()
             return
-        turn.group = None
+        group.end()
         if group.passed_on:
             connection.limit_waiting()
+        turn.group = None
         self.release(connection)
 
     def _leave(self, turn: Turn, e: BaseException) -> None:

@@ -334,6 +334,27 @@ def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
         return struck
 
 
+def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = pool_module.Group
+
+    def interrupt(*_: Any) -> None:
+        monkeypatch.setattr(pool_module, "Group", group)
+        raise Stop
+
+    with table_of(server) as d, ThreadPoolExecutor(2) as threads:
+        pool = pool_of(d)
+        d["a"] = 1
+        held = pool.acquire()
+        waiting = [threads.submit(d.__getitem__, "a") for _ in range(2)]
+        while len(pool._waiting) < 2:
+            time.sleep(0.001)
+        monkeypatch.setattr(pool_module, "Group", interrupt)
+        with pytest.raises(Stop):
+            pool.release(held)
+        assert [one.result(60) for one in waiting] == [1, 1]
+        in_order(pool)
+
+
 def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Greenlets of one thread gather for the connection in use, but not for long."""
     monkeypatch.setattr(pool_module, "_native_id", lambda: 1)

@@ -22,6 +22,10 @@ CHECK_AFTER_SECONDS = 0.05
 # syncs each change: they use one more then, for the second time.
 PATIENCE_SECONDS = 0.002
 MORE_SECONDS = 0.2
+# Callers that take turns in one thread use so many connections at once as long as these suffice, and then one, until two groups after each other
+# are less than MANY callers: with fewer than some ten of them, connections of their own are faster.
+FEW_LANES = 8
+MANY = 8
 
 
 class Pool:
@@ -32,8 +36,8 @@ class Pool:
     comes while others wait queues behind them.
 
     A system call costs more than the rest of a request, and so does a switch between threads, but not one between greenlets. So threads have
-    connections of their own up to max_connections, while callers that take turns in one thread gather: while one connection is in use they wait,
-    and when it comes back all of them travel on it, as a group. So do all callers who wait because there are no more connections.
+    connections of their own up to max_connections, while callers that take turns in one thread gather when they are many: while one connection
+    is in use they wait, and when it comes back all of them travel on it, as a group. So do all callers who wait at max_connections.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,8 +57,9 @@ class Pool:
         self._waiting: Deque[Turn] = deque()
         self._gathers = False  # callers come from one thread
         self._thread = 0  # from which the last one came that found nobody waiting and no connection
-        self._lanes = 1  # connections that those who gather use at once
-        self._lanes_until = 0.0  # then it is one again
+        self._lanes = FEW_LANES  # connections that those who gather use at once
+        self._lanes_until = 0.0  # until then it does not become one
+        self._size = 0  # of the last group
         self._reserve = 0  # connections that stay idle while callers gather
         self._granted_at = 0.0
 
@@ -236,11 +241,14 @@ class Pool:
             turn: Optional[Turn] = self._waiting[0]
             if self._gathering_locked():
                 turn = next((one for one in self._waiting if one.request is None), None)
-            if turn is None or not self._grant_locked(turn):
+            if turn is None:
+                self._use_one_lane_locked()
+                break
+            if not self._grant_locked(turn):
                 break
         while self._waiting and self._closed:
             self._waiting.popleft().fail(_closed())
-        self._reserve = self._open - self._lanes if self._gathers else 0
+        self._reserve = max(0, self._open - self._lanes) if self._gathers else 0
         self._appoint_locked()
 
     def _appoint_locked(self) -> None:
@@ -251,12 +259,13 @@ class Pool:
 
     def _gathering_locked(self) -> bool:
         """Whether those who can share a connection wait for one that is in use."""
-        if self._lanes > 1 and time.monotonic() > self._lanes_until:
-            self._lanes = 1
-        if self._in_use_locked() < self._lanes or not (self._gathers or self._open >= self._settings.max_connections):
+        if not self._gathers and self._open < self._settings.max_connections:
             return False
         first = self._waiting[0]
-        return first.request is not None and not first.impatient
+        if first.request is None or first.impatient:
+            return False
+        lanes = self._lanes if self._gathers or time.monotonic() < self._lanes_until else 1
+        return self._in_use_locked() >= lanes
 
     def _in_use_locked(self) -> int:
         """Connections that are given to callers who may share."""
@@ -288,7 +297,21 @@ class Pool:
         for one in members:
             one.member_of = group
         turn.wake()
+        self._count_locked(len(members))
         return True
+
+    def _use_one_lane_locked(self) -> None:
+        """Somebody had to wait: the few connections do not suffice."""
+        if self._lanes > 1 and time.monotonic() >= self._lanes_until:
+            self._lanes, self._size = 1, MANY
+
+    def _count_locked(self, size: int) -> None:
+        """Learns from the size of a group how many callers there are."""
+        before, self._size = self._size, size
+        if size > 1:
+            self._use_one_lane_locked()
+        if self._lanes == 1 and before + size < MANY:
+            self._lanes = FEW_LANES
 
     def _pass_on(self, group: Group, turn: Turn) -> None:
         """Ends the lead of a turn: one of those who wait for a reply leads on; without any, the connection is free."""

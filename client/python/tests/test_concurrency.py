@@ -215,6 +215,38 @@ def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.Mon
         assert d["a"] in (1, 2)
 
 
+class Breaking:
+    """A socket that takes one byte less than it is given, and breaks."""
+
+    def __init__(self, whole: socket.socket) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def send(self, data: bytes) -> int:
+        self._whole.sendall(data[:-1])
+        return len(data) - 1
+
+    def sendall(self, _: bytes) -> None:
+        raise BrokenPipeError
+
+
+def test_a_pipeline_of_which_a_part_was_sent_is_not_repeated(start: Start) -> None:
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d")
+        connection: Any = client._pool._idle[0]
+        connection._socket = Breaking(connection._socket)
+        with pytest.raises(ConnectionLost, match="may or may not"), proxy.pipeline() as pipe:
+            for _ in range(3):
+                pipe.on(d).increment("n")
+        assert d.get("n", 0) <= 2
+        connection = client._pool._idle[0]
+        connection._socket = Breaking(connection._socket)
+        assert d.increment("m") == 1, "a request of which a part was sent has not been applied"
+
+
 def test_an_interrupted_exchange_ends_its_connection(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start()
     with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client, client.get_proxy() as proxy:

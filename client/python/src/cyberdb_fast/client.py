@@ -11,6 +11,7 @@ from .cyberdict import CyberDict, as_dict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
 from .frames import READS, Reply
+from .group import may_travel
 from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table
@@ -85,13 +86,26 @@ class Client:
         A request that was not sent, or that changes nothing, is repeated once on a new connection if the one it had was lost.
         """
         pool = self._pool
-        connection = pool.acquire()
+        connection = pool.take()
+        if connection is None:
+            if may_travel(request):
+                return self._perform_with_others(request)
+            connection = pool.acquire()
         try:
             reply = connection.exchange(request)
         except BaseException as e:
             reply = self._again(connection, e, _may_repeat(e, [request]), lambda other: other.exchange(request))
         else:
             pool.release(connection)
+        return request.result(reply)
+
+    def _perform_with_others(self, request: Request[T]) -> T:
+        try:
+            reply = self._pool.exchange(request)
+        except ConnectionLost as e:
+            if not _may_repeat(e, [request]):
+                raise
+            reply = self._once_more(lambda connection: connection.exchange(request))
         return request.result(reply)
 
     def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
@@ -133,6 +147,9 @@ class Client:
         self._pool.drop_idle()
         if not repeat:
             raise e
+        return self._once_more(exchange)
+
+    def _once_more(self, exchange: Callable[[Connection], T]) -> T:
         connection = self._pool.acquire()
         try:
             result = exchange(connection)

@@ -24,6 +24,8 @@ BATCH_BYTES = 1 << 20
 class NotSent(ConnectionLost):
     """The connection was found closed before a whole request was handed to the system: it has not been applied."""
 
+    begun = False  # some bytes were: of several requests, the first may have been applied
+
 
 class Connection:
     """A socket on which both sides have proved the password. Used by one thread, greenlet or process at a time."""
@@ -34,14 +36,16 @@ class Connection:
         Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded, WrongPasswordCyberDBError, ProtocolError.
         """
         self._settings = settings
-        self.idle_since = 0.0  # owned by the pool
+        # owned by the pool
+        self.idle_since = 0.0
+        self.alone = False  # given to a caller that shares it with nobody, however long it takes
         try:
             self._socket = _connect(settings)
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
             self._session = _open(self._socket, settings)
-            _limit_waiting(self._socket, settings.request_timeout)
+            self.limit_waiting()
         except BaseException:
             self._socket.close()
             raise
@@ -98,11 +102,7 @@ class Connection:
 
     def exchange_all(self, requests: List[Request[Any]]) -> List[Reply]:
         """A pipeline: the replies in the order of the requests. Errors as exchange."""
-        session = self._session
-        framed = []
-        for request in requests:
-            request_id = session.next_id()
-            framed.append((request_id, session.frame(request_id, request.opcode, request.flags, request.payload)))
+        framed = [self.framed(request) for request in requests]
         replies: List[Reply] = []
         at = 0
         while at < len(framed):
@@ -116,18 +116,46 @@ class Connection:
         return replies
 
     def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
-        self._send(self._session.seal(b"".join([frame for _, frame in batch])))
+        self.send_together(batch)
         places = {request_id: place for place, (request_id, _) in enumerate(batch)}
         replies: List[Any] = [None] * len(batch)
-        missing = len(batch)
-        while missing:
-            for reply in self._session.receive(self._receive()):
+        while places:
+            for reply in self.receive_some():
                 place = places.pop(reply.id, None)
                 if place is None:
-                    self._fail_on([reply], 0)
+                    self.refuse(reply)
                 replies[place] = reply
-                missing -= 1
         return replies
+
+    def framed(self, request: Request[Any]) -> Tuple[int, bytes]:
+        """The id and the frame of a request for send_together. Errors: TooLarge."""
+        session = self._session
+        request_id = session.next_id()
+        return request_id, session.frame(request_id, request.opcode, request.flags, request.payload)
+
+    def send_together(self, framed: List[Tuple[int, bytes]]) -> None:
+        """Sends requests in one go. Errors: NotSent, none of them; ConnectionLost; RequestTimeout."""
+        try:
+            self._send(self._session.seal(b"".join([frame for _, frame in framed])))
+        except NotSent as e:
+            if e.begun and len(framed) > 1:
+                raise ConnectionLost(f"{e}; the request may or may not have been applied") from e
+            raise
+
+    def receive_some(self) -> List[Reply]:
+        """Waits for bytes; the replies that are complete with them. Errors: ConnectionLost, RequestTimeout, ProtocolError."""
+        return self._session.receive(self._receive())
+
+    def refuse(self, reply: Reply) -> NoReturn:
+        """Raises what a reply means that is not due."""
+        self._fail_on([reply], 0)
+
+    def limit_waiting(self, since: Optional[float] = None) -> None:
+        """Lets each wait end request_timeout after since, by time.monotonic(), or else after its own beginning."""
+        timeout = self._settings.request_timeout
+        if timeout is not None and since is not None:
+            timeout = max(since + timeout - time.monotonic(), 0.001)
+        _limit_waiting(self._socket, timeout)
 
     def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
         """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
@@ -137,6 +165,7 @@ class Connection:
         raise unexpected(stray)
 
     def _send(self, data: bytes) -> None:
+        sent = 0
         try:
             sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
             if sent < len(data):
@@ -144,7 +173,9 @@ class Connection:
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
-            raise NotSent(f"{self._settings.address}: {e}") from e
+            lost = NotSent(f"{self._settings.address}: {e}")
+            lost.begun = sent > 0
+            raise lost from e
 
     def _receive(self) -> bytes:
         try:
@@ -158,10 +189,13 @@ class Connection:
             raise ConnectionLost(f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied")
         return data
 
-    def _too_slow(self) -> DisconCyberDBError:
-        return RequestTimeout(
-            f"{self._settings.address}: no reply within {self._settings.request_timeout} s; the request may or may not have been applied"
-        )
+    def _too_slow(self) -> RequestTimeout:
+        return no_reply(self._settings)
+
+
+def no_reply(settings: Settings) -> RequestTimeout:
+    """The error of a request whose time has passed."""
+    return RequestTimeout(f"{settings.address}: no reply within {settings.request_timeout} s; the request may or may not have been applied")
 
 
 def _connect(settings: Settings) -> socket.socket:

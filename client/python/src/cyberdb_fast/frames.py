@@ -26,6 +26,12 @@ READS = frozenset(
     | {DICT_SCAN, LIST_GET, LIST_SLICE, LIST_COUNT, LIST_INDEX, LIST_LEN, LIST_CONTAINS, LIST_ALL}
 )
 
+# Requests that cost the server little, whatever the table holds.
+QUICK = frozenset(
+    {PING, EXISTS, KIND, DICT_GET, DICT_SET, DICT_DELETE, DICT_CONTAINS, DICT_LEN, DICT_SETDEFAULT, DICT_POP, DICT_POPITEM, DICT_INCREMENT}
+    | {DICT_COMPARE_AND_SET, LIST_APPEND, LIST_APPEND_LEFT, LIST_INSERT, LIST_GET, LIST_SET, LIST_DELETE, LIST_POP, LIST_POP_LEFT, LIST_LEN}
+)
+
 # Flags of requests and of replies.
 IF_VERSION, WANT_VERSION, DURABLE = 0x01, 0x02, 0x08
 MORE, VERSION = 0x01, 0x02
@@ -111,7 +117,7 @@ class FrameReader:
                 at += _VERSION_BYTES
                 if at > stop:
                     raise ProtocolError("a reply frame ends inside its version")
-            replies.append(Reply(request_id, status, version, data[at:stop], bool(flags & MORE)))
+            replies.append(tuple.__new__(Reply, (request_id, status, version, data[at:stop], bool(flags & MORE))))
             at = stop
         if at < end:
             self._parts = [data[at:] if at else data]

@@ -120,12 +120,18 @@ func TestRequestsBeside(t *testing.T) {
 	var waiting, refused []*wire
 	for i := range clients {
 		w := dial(t, srv)
-		w.write(w.request(codec.OpDictSet, "d", i, make([]byte, each)))
+		frame := w.request(codec.OpDictSet, "d", i, make([]byte, each))
 		if i < room {
+			w.write(frame)
 			heldBytes(t, srv, int64(i+1)*each, int64(i+1)*(each+100))
 			waiting = append(waiting, w)
 			continue
 		}
+		// There is room for all but its last bytes: it is the whole request that finds none.
+		const last = 700
+		w.write(frame[:len(frame)-last])
+		heldBytes(t, srv, (room+1)*each-last, limit)
+		w.write(frame[len(frame)-last:])
 		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOverloaded || reply.ID != w.id {
 			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
 		}

@@ -48,7 +48,8 @@ func (w *bodyWriter) pace(reply []byte) {
 				w.s.ready.Store(true)
 				w.s.countReply(0)
 			}
-			w.s.loop.out = append(w.s.loop.out[:0], piece...)
+			w.s.loop.begin() // replies of others may wait for the end of the round
+			w.s.loop.out = append(w.s.loop.out, piece...)
 			w.s.flush()
 		})
 		if err == nil && !last {

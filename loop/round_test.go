@@ -4,8 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
@@ -54,4 +59,80 @@ func TestRepliesOfARound(t *testing.T) {
 	}
 	close(start)
 	wg.Wait()
+}
+
+// TestPacedReplyInARound: a reply of CyberDB's wire that goes out piece by piece comes between the turns of a round. It is whole, and the replies of others, which
+// wait for the round's end, are theirs.
+func TestPacedReplyInARound(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
+	connect := func() *wire {
+		w, err := tryDial(t, srv, keyOf(t, legacyPassword))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	large := strings.Repeat("x", 100<<10)
+	connect().ok(codec.OpCreateDict, "d", false, "large", large, "small", 1)
+	var stop atomic.Bool
+	var natives sync.WaitGroup
+	for range 8 {
+		w := connect()
+		natives.Go(func() {
+			for !stop.Load() {
+				w.write(w.request(codec.OpDictGet, "d", "small"))
+				if reply, err := w.reply(); err != nil || reply.ID != w.id || string(reply.Body) != "\x01" {
+					t.Errorf("a native client: %v, %d bytes, %v", reply.Status, len(reply.Body), err)
+					return
+				}
+			}
+		})
+	}
+	for range 30 {
+		c := dialLegacy(t, srv)
+		if got := c.done("/cyberdict/getitem", "table_name", "d", "key", "large"); got != large {
+			t.Fatal("another value")
+		}
+		_ = c.Close()
+	}
+	stop.Store(true)
+	natives.Wait()
+}
+
+// TestStopAnswersWhatArrived: a request that has been read while another of its connection waits for the end of the round is answered though the server stops.
+func TestStopAnswersWhatArrived(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	release := holdLoop(t, srv)
+	first := w.request(codec.OpDictSetDefault, "d", "a", "a")
+	if c, ok := w.conn.(*recordConn); ok {
+		var err error
+		if first, err = c.seal.Seal(nil, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued := make(chan struct{})
+	srv.sessions.each(func(s *session) {
+		_ = s.conn.EventLoop().Execute(t.Context(), runnable(func() {
+			s.loop.round.crowded, s.loop.round.posted = true, true // its end comes after the next events
+			s.turn(first)
+			for n := 0; n == 0; time.Sleep(time.Millisecond) {
+				n, _ = unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ)
+			}
+			srv.draining.Store(true)
+			close(queued)
+		}))
+	})
+	release()
+	w.write(w.request(codec.OpDictSetDefault, "d", "b", "b"))
+	<-queued
+	for _, want := range []string{"a", "b"} {
+		reply, err := w.reply()
+		if err != nil || fmt.Sprint(decodeAll(t, reply.Body)...) != want {
+			t.Fatalf("the reply to %q: %v, %v", want, reply.Status, err)
+		}
+	}
 }

@@ -503,7 +503,7 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() {
+	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
 		return gnet.None
 	}
 	now := s.srv.clock.now()

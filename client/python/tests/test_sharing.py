@@ -389,6 +389,25 @@ def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.Monk
         in_order(pool)
 
 
+def test_an_interrupt_while_a_connection_is_looked_at(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with table_of(server, max_connections=2) as d:
+        pool = pool_of(d)
+
+        def interrupted(connection: Connection) -> bool:
+            raise KeyboardInterrupt
+
+        for _ in range(3):
+            d["k"] = 1
+            for connection in pool._idle:
+                connection.idle_since -= 1
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "seems_open", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    d["k"]
+            assert pool._open == len(pool._idle)
+        assert d["k"] == 1
+
+
 def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
     with table_of(server, max_connections=8) as d:
@@ -542,6 +561,52 @@ with cyberdb_fast.connect(sys.argv[1], request_timeout=20, pool_timeout=20) as c
     assert pool._open == len(pool._idle), (pool._open, pool._idle)
     assert not pool._waiting and not pool._alone
 """
+
+
+PIPELINES_BESIDE = """
+from gevent import monkey; monkey.patch_all()
+import sys, time
+import gevent
+import cyberdb_fast
+
+with cyberdb_fast.connect(sys.argv[1], pool_timeout=2) as client, client.get_proxy() as proxy:
+    d = proxy.create_cyberdict("d")
+    pool = client._pool
+    calls = [0] * 10
+    def count(i):
+        while True:
+            d.increment("n")
+            calls[i] += 1
+            gevent.sleep(0)
+    def pipelines():
+        while True:
+            with proxy.pipeline() as pipe:
+                pipe.on(d).get("a")
+    # as callers with a long request each, which found their connections idle
+    counting = [gevent.spawn(count, i) for i in range(10)]
+    held = []
+    end = time.monotonic() + 20
+    while len(held) < 8 and time.monotonic() < end:
+        connection = pool.take()
+        if connection is not None:
+            held.append(connection)
+        gevent.sleep(0)
+    assert len(held) == 8, len(held)
+    others = [gevent.spawn(pipelines) for _ in range(4)]
+    gevent.sleep(1)
+    before = list(calls)
+    gevent.sleep(3)
+    assert not any(one.ready() for one in counting + others), [one.exception for one in counting + others]
+    assert all(now > then for now, then in zip(calls, before)), (before, calls)
+    gevent.killall(counting + others)
+    for connection in held:
+        pool.release(connection)
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_pipelines_and_long_requests_leave_the_others_a_connection(start: Start) -> None:
+    run(PIPELINES_BESIDE, start())
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")

@@ -141,11 +141,10 @@ class Client:
         if isinstance(e, TooLarge):
             self._pool.release(connection)
             raise e
+        if isinstance(e, ConnectionLost):
+            self._pool.drop_idle()  # before those who wait are given one
         self._pool.discard(connection)
-        if not isinstance(e, ConnectionLost):
-            raise e
-        self._pool.drop_idle()
-        if not repeat:
+        if not isinstance(e, ConnectionLost) or not repeat:
             raise e
         return self._once_more(exchange)
 

@@ -58,11 +58,6 @@ class Turn:
         if self._gate.locked():
             self._gate.release()
 
-    def lead(self, group: Group) -> None:
-        """Ends the wait: the caller leads a group."""
-        self.group, self.over = group, True
-        self.wake()
-
     def answer(self, reply: Reply) -> None:
         """Ends the wait with the reply to the caller's request."""
         self.reply, self.over = reply, True

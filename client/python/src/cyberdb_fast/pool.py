@@ -78,9 +78,15 @@ class Pool:
             connection = self._idle.pop()
         except IndexError:
             return None
-        if time.monotonic() - connection.idle_since > CHECK_AFTER_SECONDS and not self._usable(connection):
-            connection.close()
-            return self._connect()
+        if time.monotonic() - connection.idle_since > CHECK_AFTER_SECONDS:
+            try:
+                usable = self._usable(connection)
+            except BaseException:  # a greenlet may be ended while it looks
+                self.discard(connection)
+                raise
+            if not usable:
+                connection.close()
+                return self._connect()
         return connection
 
     def acquire(self) -> Connection:
@@ -162,8 +168,8 @@ class Pool:
 
     def drop_idle(self) -> None:
         """Closes what is idle: the server has gone, and with it its connections."""
-        for _ in range(len(self._idle)):
-            connection = self._take_idle()
+        idle = [self._take_idle() for _ in range(len(self._idle))]  # all of it, before one of those who wait is given some
+        for connection in idle:
             if connection is not None:
                 connection.close()
                 self._one_less()
@@ -291,13 +297,15 @@ class Pool:
                 self._idle.append(connection)
             raise
         # An interrupt finds all of this done, or nothing.
-        self._waiting, turn.group, turn.over, self._granted_at = stay, group, True, now
+        self._waiting, turn.group, turn.over = stay, group, True
         self._open += connection is None
         self._alone += turn.request is None
         for one in members:
             one.member_of = group
         turn.wake()
-        self._count_locked(len(members))
+        if turn.request is not None:  # who wants a connection for himself says nothing of those who gather
+            self._granted_at = now
+            self._count_locked(len(members))
         return True
 
     def _use_one_lane_locked(self) -> None:
@@ -322,9 +330,11 @@ class Pool:
             with self._lock:
                 group.busy, group.passed_on = False, True
                 heir = next((one for one in group.due.values() if not one.gone), None)
-                if heir is not None:
-                    heir.lead(group)
-                turn.group = None
+                if heir is None:
+                    turn.group = None
+                else:
+                    heir.group, heir.over, turn.group = group, True, None  # one leads, whenever an interrupt comes
+                    heir.wake()
             if heir is None:  # what is still to come is for nobody
                 self.discard(connection)
                 group.end()
@@ -370,9 +380,9 @@ class Pool:
         if turn.request is None and not (connection and connection.alone):
             with self._lock:
                 self._alone -= 1
-        self.discard(connection) if connection else self._one_less()
         if isinstance(e, ConnectionLost):
-            self.drop_idle()
+            self.drop_idle()  # before those who wait are given one
+        self.discard(connection) if connection else self._one_less()
         group.fail(e, turn)
 
     def _usable(self, connection: Connection) -> bool:

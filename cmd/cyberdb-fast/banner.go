@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,10 @@ type banner struct {
 	version     string
 	tcp         netip.AddrPort // not valid: no TCP
 	unix        string
-	anyone      bool // no list of networks that may connect
-	onlyHere    bool // no list, and only this machine may connect
+	allow       []netip.Prefix // networks that may connect by TCP; none: anyone, or with onlyHere this machine
+	interfaces  []netip.Addr   // addresses of this machine beside loopback
+	anyone      bool           // no list of networks that may connect
+	onlyHere    bool           // no list, and only this machine may connect
 	encrypt     bool
 	maxConns    int
 	eventLoops  int
@@ -39,6 +42,7 @@ func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, secret password, term
 	b := banner{
 		version: versionLine(), encrypt: cfg.encrypt,
 		anyone: len(cfg.allow) == 0 && !cfg.encrypt, onlyHere: len(cfg.allow) == 0 && cfg.encrypt,
+		allow: cfg.allow, interfaces: interfaceAddresses(),
 		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
 		dir: dir.path, data: dataText(cfg, cfg.dataPath(dir)), secret: secret, terminal: terminal,
 	}
@@ -72,6 +76,10 @@ func writeBanner(w io.Writer, b banner) {
 	line("connect", "%s", b.connectURL())
 	line("try it", "%sgo run ./examples/quickstart '%s'", b.passwordVariable(), b.connectURL())
 	line("in Go", "db, err := client.Open(ctx, url, nil) // url is the connect line")
+	line("in Python", "client = cyberdb_fast.connect(\"%s\")", b.connectURL())
+	if hint := b.passwordHint(); hint != "" {
+		line("", "%s", hint)
+	}
 	_, _ = io.WriteString(w, s.String())
 }
 
@@ -118,7 +126,10 @@ func (b *banner) securityText() string {
 		text = "clients prove the password; everything is encrypted"
 	}
 	switch {
-	case !b.tcp.IsValid() || b.tcp.Addr().IsLoopback():
+	case !b.tcp.IsValid():
+	case b.shutsOutThisMachine():
+		text += "; --allow shuts out this machine: add 127.0.0.1 to it to connect from here"
+	case b.tcp.Addr().IsLoopback():
 	case b.onlyHere:
 		text += "; only this machine may connect: --allow names others"
 	case b.anyone:
@@ -140,6 +151,17 @@ func (b *banner) passwordText() string {
 	}
 }
 
+// passwordHint says where programs get the password that the connect line does not show.
+func (b *banner) passwordHint() string {
+	switch {
+	case b.showsPassword():
+		return ""
+	case b.secret.file == "":
+		return "both read the password from CYBERDB_PASSWORD"
+	}
+	return "both read the password from the file that CYBERDB_PASSWORD_FILE names: " + b.secret.file
+}
+
 // passwordVariable returns what, in front of a shell command, gives it the password that the connect line does not show.
 func (b *banner) passwordVariable() string {
 	if b.secret.file == "" || b.showsPassword() {
@@ -154,7 +176,7 @@ func (b *banner) showsPassword() bool { return b.secret.own && b.terminal }
 // connectURL returns what a client on this machine connects to, with the password if it may be shown.
 func (b *banner) connectURL() string {
 	u := url.URL{Scheme: "cyberdb", Host: b.reachable()}
-	if !b.tcp.IsValid() {
+	if !b.tcp.IsValid() || b.unix != "" && b.shutsOutThisMachine() {
 		u = url.URL{Scheme: "unix", Path: b.unix}
 	}
 	if b.encrypt {
@@ -166,16 +188,52 @@ func (b *banner) connectURL() string {
 	return u.String()
 }
 
-// reachable returns the TCP address as a client on this machine must give it.
+// reachable returns the TCP address that a client on this machine connects to. A server on all addresses is
+// reached by the first one from which --allow lets this machine in.
 func (b *banner) reachable() string {
 	addr := b.tcp.Addr().Unmap()
-	switch {
-	case addr == netip.IPv6Unspecified():
-		addr = netip.IPv6Loopback()
-	case addr == netip.IPv4Unspecified():
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if addr.IsUnspecified() {
+		addr = b.allowedHere(b.tcp.Addr())
 	}
 	return netip.AddrPortFrom(addr, b.tcp.Port()).String()
+}
+
+// allowedHere returns an address of this machine that may connect to itself: loopback if it may, then the network
+// interfaces in their order. It returns loopback if none of them may.
+func (b *banner) allowedHere(listening netip.Addr) netip.Addr {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	candidates := []netip.Addr{loopback}
+	if listening.Is6() { // the system's wildcard: it takes IPv4 too
+		candidates = append(candidates, netip.IPv6Loopback())
+	}
+	for _, addr := range append(candidates, b.interfaces...) {
+		if b.allows(addr) {
+			return addr
+		}
+	}
+	return loopback
+}
+
+// allows says whether a client with the address may connect.
+func (b *banner) allows(addr netip.Addr) bool {
+	return len(b.allow) == 0 || slices.ContainsFunc(b.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
+}
+
+// shutsOutThisMachine says whether no client on this machine may connect.
+func (b *banner) shutsOutThisMachine() bool {
+	addr, err := netip.ParseAddrPort(b.reachable())
+	return b.tcp.IsValid() && (err != nil || !b.allows(addr.Addr()))
+}
+
+// interfaceAddresses returns the addresses of this machine's network interfaces, without those that need a zone.
+func interfaceAddresses() (addresses []netip.Addr) {
+	all, _ := net.InterfaceAddrs() // without them loopback is shown
+	for _, a := range all {
+		if network, err := netip.ParsePrefix(a.String()); err == nil && !network.Addr().IsLinkLocalUnicast() {
+			addresses = append(addresses, network.Addr().Unmap())
+		}
+	}
+	return addresses
 }
 
 // grouped writes 10000 as 10,000.

@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+func networksOf(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		prefix, err := parseNetwork(text)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, prefix)
+	}
+	return all
+}
+
 func TestBanner(t *testing.T) {
 	made := password{text: "SECRET", file: "/data/password", own: true}
 	given := password{text: "SECRET", file: "/etc/o'pw"}
@@ -48,14 +59,35 @@ func TestBanner(t *testing.T) {
 		{
 			"every address",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, anyone: true},
-			[]string{"listening 0.0.0.0:1\n", "connect   cyberdb://127.0.0.1:1\n", "see --allow"},
+			[]string{"listening 0.0.0.0:1\n", "connect   cyberdb://127.0.0.1:1\n", "see --allow", "in Python client = cyberdb_fast.connect(\"cyberdb://127.0.0.1:1\")\n", "CYBERDB_PASSWORD_FILE names: /etc/o'pw\n"},
 			"SECRET",
 		},
 		{
 			"every address, version 6, with a list",
-			banner{tcp: netip.MustParseAddrPort("[::]:1"), secret: given},
+			banner{tcp: netip.MustParseAddrPort("[::]:1"), secret: given, allow: networksOf("10.0.0.0/8", "::1")},
 			[]string{"connect   cyberdb://[::1]:1\n", "networks that nobody listens on"},
 			"--allow",
+		},
+		{
+			"every address, with a list that has one of this machine's",
+			banner{
+				tcp: netip.MustParseAddrPort("[::]:1"), secret: given, allow: networksOf("10.0.0.0/8"),
+				interfaces: []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("10.1.2.3")},
+			},
+			[]string{"connect   cyberdb://10.1.2.3:1\n"},
+			"shuts out",
+		},
+		{
+			"a list that shuts out this machine",
+			banner{tcp: netip.MustParseAddrPort("[::]:1"), secret: given, allow: networksOf("10.0.0.0/8")},
+			[]string{"connect   cyberdb://127.0.0.1:1\n", "--allow shuts out this machine"},
+			"[::1]",
+		},
+		{
+			"a list that shuts out this machine, and a socket",
+			banner{tcp: netip.MustParseAddrPort("127.0.0.1:1"), unix: "/run/s", secret: given, allow: networksOf("10.0.0.0/8")},
+			[]string{"connect   unix:///run/s\n", "--allow shuts out this machine"},
+			"connect   cyberdb:",
 		},
 		{
 			"encrypted, this machine alone",

@@ -119,7 +119,7 @@ func newFlags() (*flagSet, *config) {
 	f.BoolFunc("print-log", "log every request", onOff(&cfg.printLog))
 	f.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
 	f.BoolFunc("end-with-stdin", "stop when standard input ends: for programs that run the server as their child", onOff(&cfg.withStdin))
-	f.BoolFunc("version", "print the version", onOff(&cfg.version))
+	f.BoolFuncP("version", "v", "print the version", onOff(&cfg.version))
 	f.BoolFuncP("help", "h", "print this", onOff(&cfg.help))
 	for _, group := range all.groups {
 		all.AddFlagSet(group.flags)

@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr *os.File) int {
 		}
 	}
 	flags, cfg := newFlags()
-	if err := flags.read(args, cfg, os.LookupEnv); err != nil {
+	if err := flags.read(flagsOf(args), cfg, os.LookupEnv); err != nil {
 		return usageError(stderr, err)
 	}
 	switch {
@@ -85,6 +85,17 @@ func run(args []string, stdout, stderr *os.File) int {
 	}
 	writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
 	return serve(srv, signals, log)
+}
+
+// flagsOf returns the flags that the words help and version stand for, as many programs take them.
+func flagsOf(args []string) []string {
+	switch {
+	case len(args) == 1 && args[0] == "help":
+		return []string{"--help"}
+	case len(args) == 1 && args[0] == "version":
+		return []string{"--version"}
+	}
+	return args
 }
 
 // start starts the server with the password that the settings name, or with the data directory's own.

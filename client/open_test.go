@@ -102,6 +102,12 @@ func TestURLs(t *testing.T) {
 		{"unix://:p@/run/cyberdb.sock", "unix", "/run/cyberdb.sock", "p", false},
 		{"cyberdbs://:p@host", "tcp", "host:9980", "p", true},
 		{"unixs://:p@/run/cyberdb.sock", "unix", "/run/cyberdb.sock", "p", true},
+		{"CYBERDB://:p@host", "tcp", "host:9980", "p", false},
+		{" cyberdb://:p@host\n", "tcp", "host:9980", "p", false},
+		{"unix:/run/s.sock", "unix", "/run/s.sock", "option", false},
+		{"unixs:/run/s.sock", "unix", "/run/s.sock", "option", true},
+		{"unix://./s.sock", "unix", "./s.sock", "option", false},
+		{"unix://:p@../s.sock", "unix", "../s.sock", "p", false},
 		{"host:12", "tcp", "host:12", "option", false},
 		{"host", "tcp", "host:9980", "option", false},
 		{"", "tcp", "127.0.0.1:9980", "option", false},
@@ -117,9 +123,23 @@ func TestURLs(t *testing.T) {
 	if o, err := parseURL("cyberdb://host", Options{Encrypt: true}); err != nil || !o.Encrypt {
 		t.Errorf("the option was turned off: %v, %v", o.Encrypt, err)
 	}
-	for _, bad := range []string{"redis://host", "cyberdb://:secret@host/db", "cyberdb://:sec%zzret@host", "unix://host/path", "cyberdbss://host", "https://host"} {
-		if _, err := parseURL(bad, Options{}); err == nil || strings.Contains(err.Error(), "sec") {
-			t.Errorf("%s: got %v", bad, err)
+	for bad, want := range map[string]string{
+		"redis://host":                "redis://",
+		"https://host":                "https://",
+		"cyberdbss://host":            "cyberdbss://",
+		"cyberdb://:secret@host/db":   "path",
+		"cyberdb://:secret@host/3":    "no numbered databases",
+		"cyberdb://:sec%zzret@host":   "percent-encoded",
+		"cyberdb://:pa[sec@host":      "percent-encoded",
+		"cyberdb://:sec#ret@host":     "percent-encoded",
+		"cyberdb://:sec@host#x":       "%23",
+		"cyberdb://:sec@host?conns=3": "client.Options",
+		"cyberdb://user:sec@host":     "names a user",
+		"unix://host/path":            "unix://./path",
+		"unix://":                     "no path",
+	} {
+		if _, err := parseURL(bad, Options{}); err == nil || strings.Contains(err.Error(), "sec") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q and no password", bad, err, want)
 		}
 	}
 }

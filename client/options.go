@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -102,36 +101,6 @@ func environmentPassword() (string, error) {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return strings.TrimSuffix(line, "\r"), nil
-}
-
-// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path, host:port; an s behind the scheme encrypts. The
-// password is percent-decoded.
-func parseURL(rawURL string, o Options) (Options, error) {
-	if rawURL == "" {
-		return o, nil
-	}
-	if !strings.Contains(rawURL, "://") {
-		o.Addr = rawURL
-		return o, nil
-	}
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return o, errors.New("client: the URL cannot be read; it is to be cyberdb://:password@host:port with the password percent-encoded")
-	}
-	scheme, encrypt := strings.CutSuffix(u.Scheme, "s")
-	switch {
-	case scheme == "cyberdb" && (u.Path == "" || u.Path == "/") && u.RawQuery == "":
-		o.Addr = net.JoinHostPort(or(u.Hostname(), "127.0.0.1"), or(u.Port(), DefaultPort))
-	case scheme == "unix" && u.Host == "" && u.Path != "":
-		o.Addr = "unix:" + u.Path
-	default:
-		return o, fmt.Errorf("client: the URL %s is neither cyberdb://:password@host:port nor unix://:password@/path, nor one of them with cyberdbs or unixs", u.Redacted())
-	}
-	o.Encrypt = o.Encrypt || encrypt
-	if password, ok := u.User.Password(); ok {
-		o.Password = password
-	}
-	return o, nil
 }
 
 // network splits Addr into what net.Dial takes.

@@ -106,15 +106,14 @@ func tableName(b []byte) (name, rest []byte, err error) {
 			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, not %s", codec.MaxTableNameBytes, value.TypeName(b[:n])),
 		}
 	}
-	n, err := value.Check(b)
-	if err != nil {
+	if _, err := value.Check(b); err != nil {
 		return nil, nil, &codec.Error{Status: codec.StatusBadArguments, Message: "the table's name: " + err.Error()}
 	}
 	name, rest, err = msgp.ReadStringZC(b)
 	if err != nil || len(name) == 0 || len(name) > codec.MaxTableNameBytes {
 		return nil, nil, &codec.Error{
 			Status:  codec.StatusValueError,
-			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, this one has %d", codec.MaxTableNameBytes, n),
+			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, this one has %d", codec.MaxTableNameBytes, len(name)),
 		}
 	}
 	return name, rest, nil

@@ -318,7 +318,7 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrNoTable):
 		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.name)
 	case errors.Is(err, shardmap.ErrTableExists):
-		e.Status, e.Message = codec.StatusTableExists, "a table of this name is there already"
+		e.Status, e.Message = codec.StatusTableExists, fmt.Sprintf("a table named %q exists already", x.name)
 	case errors.Is(err, shardmap.ErrKind):
 		e.Status = codec.StatusWrongTableKind
 		e.Want = wantedKind(op)

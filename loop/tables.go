@@ -88,7 +88,7 @@ func rename(x *executor) error {
 		return err
 	}
 	if err = x.srv.store.Rename(&x.call, string(x.name), string(name)); errors.Is(err, shardmap.ErrTableExists) {
-		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q is there already", name)}
+		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q exists already", name)}
 	}
 	return err
 }

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
-from urllib.parse import unquote, urlsplit
+from typing import Callable, Dict, Optional
 
+from .address import parse_address
 from .errors import WrongInputCyberDBError, WrongPasswordCyberDBError
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 9980
+
+# The options of a URL, with their types: arguments of connect().
+URL_OPTIONS: Dict[str, Callable[[str], float]] = {
+    "time_out": float,
+    "max_connections": int,
+    "connect_timeout": float,
+    "request_timeout": float,
+    "pool_timeout": float,
+}
+FIELDS = {"time_out": "max_idle"}  # where the names differ
 
 
 @dataclass(frozen=True)
@@ -45,42 +55,35 @@ def make_settings(
     request_timeout: Optional[float],
     pool_timeout: Optional[float],
 ) -> Settings:
-    """Host may be a URL: cyberdb://:password@host:port, unix:///path, and cyberdbs:// or unixs:// for encryption.
+    """Host may be a URL, whose options win over the other arguments, or host:port: address.py has the forms.
 
     Errors: WrongInputCyberDBError for what is no address; WrongPasswordCyberDBError without a password.
     """
-    unix = ""
-    if "://" in host:
-        url = urlsplit(host)
-        if url.scheme not in ("cyberdb", "cyberdbs", "unix", "unixs"):
-            raise WrongInputCyberDBError(f"a URL begins with cyberdb://, cyberdbs://, unix:// or unixs://, not with {url.scheme}://")
-        encrypt = encrypt or url.scheme.endswith("s")
-        if url.password is not None:
-            password = unquote(url.password)
-        if url.scheme.startswith("unix"):
-            unix = unquote(url.path)
-        try:
-            host, port = url.hostname or DEFAULT_HOST, url.port or DEFAULT_PORT
-        except ValueError as e:
-            raise WrongInputCyberDBError(f"the port of the URL: {e}") from None
-    if max_connections < 1:
-        raise WrongInputCyberDBError(f"max_connections is at least 1, not {max_connections}")
-    return Settings(
-        host,
-        port,
-        unix,
-        find_password(password),
-        bool(encrypt),
+    if not isinstance(host, str):
+        raise WrongInputCyberDBError(f"host is a text, not {type(host).__name__}")
+    given = parse_address(host, URL_OPTIONS)
+    settings = Settings(
+        given.host or DEFAULT_HOST,
+        port if given.port is None else given.port,
+        given.unix,
+        find_password(password if given.password is None else given.password),
+        bool(encrypt or given.encrypt),
         time_out or 0,
         max_connections,
         connect_timeout,
         request_timeout,
         pool_timeout,
     )
+    settings = replace(settings, **{FIELDS.get(name, name): value for name, value in given.options.items()})
+    if settings.max_connections < 1:
+        raise WrongInputCyberDBError(f"max_connections is at least 1, not {settings.max_connections}")
+    return settings
 
 
 def find_password(password: Optional[str]) -> str:
-    """password, or else that of the environment. WrongPasswordCyberDBError if there is none."""
+    """password, or else that of the environment. WrongPasswordCyberDBError if there is none, or if it is no text."""
+    if password is not None and not isinstance(password, str):
+        raise WrongPasswordCyberDBError(f"the password is a text, not {type(password).__name__}: write it in quotes")
     if password is None:
         password = os.environ.get("CYBERDB_PASSWORD")
     if password is None and (path := os.environ.get("CYBERDB_PASSWORD_FILE")):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -57,7 +59,38 @@ def test_it_keeps_nothing_unless_told_to(here: Path) -> None:
             server.start(port=0, password=PASSWORD)
             assert content(server) == {}
             create(server, "d", a=1)
-    assert [file for file in here.rglob("*.cdb*") if file.suffix != ".lock"] == []
+    assert list(here.iterdir()) == []
+
+
+def test_several_servers_in_one_directory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that keep nothing do not meet in the working directory, and those that keep different files do not either."""
+    temporary = here / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    servers = [Server() for _ in range(4)]
+    servers[2].set_backup("one.cdb")
+    servers[3].set_backup("two.cdb")
+    for n, server in enumerate(servers):
+        server.start(port=0, password=PASSWORD)
+        create(server, str(n))
+    assert [list(content(server)) for server in servers] == [["0"], ["1"], ["2"], ["3"]]
+    for server in servers:
+        server.stop()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_child_process_leaves_the_directory_alone(here: Path) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+    with Server() as server:
+        server.start(port=0, password=PASSWORD)
+        child = os.fork()
+        if child == 0:
+            server.stop()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        create(server, "d")
+        server.save_db("copy.cdb")
 
 
 def test_set_backup_keeps_every_change(here: Path) -> None:
@@ -140,7 +173,6 @@ def test_a_file_of_cyberdb_is_begun_with(here: Path, backup: Optional[str]) -> N
             server.start(port=0, password=PASSWORD)
             assert content(server) == {"centre": {"content": "Hello CyberDB!"}}
     assert (here / ("old.cdb.cyberdb" if backup == "old.cdb" else "old.cdb")).read_bytes() == old
-    assert [file.name for file in here.glob("cyberdb-data/unkept*") if file.suffix != ".lock"] == []
 
 
 def test_load_replaces_nothing(here: Path) -> None:
@@ -189,7 +221,7 @@ def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixtu
         with pytest.raises(CyberDBError, match="did not start"):
             server.start(port=0, password=PASSWORD)
         assert ".cdb" in capfd.readouterr().err
-    assert [file.name for file in here.glob("*.cdb*") if file.suffix != ".lock"] == ["bad.cdb"]
+    assert [file.name for file in here.glob("*.cdb*") if file.suffix not in (".lock", ".server")] == ["bad.cdb"]
     running = Server()
     with running:
         running.start(port=0, password=PASSWORD)
@@ -214,9 +246,10 @@ def test_what_cannot_be_kept_says_so(here: Path) -> None:
         server.load_db("nothing.cdb")
     with pytest.raises(BackupCyberDBError, match="does not run"):
         server.save_db()
+    server.set_backup("kept.cdb")
     with server:
         server.start(port=0, password=PASSWORD)
-        assert (here / "cyberdb-data/control.sock").stat().st_mode & 0o777 == 0o600
+        assert (here / "kept.cdb.server/control.sock").stat().st_mode & 0o777 == 0o600
         with pytest.raises(BackupCyberDBError, match="before start"):
             server.set_backup()
         with pytest.raises(CyberDBError, match="before start"):

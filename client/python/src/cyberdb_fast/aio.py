@@ -30,6 +30,7 @@ from typing import (
     Iterable,
     List,
     Mapping,
+    NoReturn,
     Optional,
     SupportsIndex,
     Tuple,
@@ -94,6 +95,9 @@ class Client:
     def get_proxy(self) -> Proxy:
         """A proxy, not yet connected."""
         return Proxy(self)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Client has connections and cannot be pickled or copied: await connect() in each process")
 
     async def close(self) -> None:
         """Closes all connections."""

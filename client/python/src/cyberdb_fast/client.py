@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar
 
 from . import requests
 from .connection import Connection, NotSent
@@ -75,6 +75,9 @@ class Client:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Client has connections and cannot be pickled or copied: call connect() in each process, or fork")
 
     def check(self) -> None:
         """Makes sure of a connection. Errors: those of connect()."""
@@ -203,6 +206,9 @@ class Proxy:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed")
 
     def create_cyberdict(self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False) -> CyberDict[Any, Any]:
         """Makes a dict and returns it; with exist_ok, a dict that is there already is returned as it is.

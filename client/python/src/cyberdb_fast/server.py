@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from contextlib import contextmanager
@@ -21,9 +22,7 @@ from . import binary
 from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
 from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
 
-DEFAULT_DATA_DIR = "cyberdb-data"
 DATA_FILE = "data.cdb"  # in a data directory that was asked for
-UNKEPT_FILE = "unkept.cdb"  # in the data directory, of a server that keeps nothing: removed before the start and after the end
 DEFAULT_MAX_CON = 500
 DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
 CONTROL_SOCKET = "control.sock"  # in the data directory
@@ -41,13 +40,14 @@ class Server:
     directory. What is kept is kept whole, by a journal beside the file, and loaded by the next server that keeps the same file. load_db begins
     with a file, save_db writes one.
 
-    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. The data directory, ./cyberdb-data unless
-    data_dir names one, holds the salt of the password too; one server at a time.
+    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. The data directory holds the salt of the
+    password and the control socket, for one server at a time: it is data_dir, else FILE.server beside the file of set_backup, else a
+    temporary directory of this server's own, which is removed when the server ends.
     """
 
     def __init__(self, data_dir: Optional[str] = None, binary: Optional[str] = None) -> None:
-        self._data_dir, self._binary = Path(data_dir or DEFAULT_DATA_DIR), binary
-        self._keeps = data_dir is not None
+        self._asked_dir, self._binary = None if data_dir is None else Path(data_dir), binary
+        self._own_dir: Optional[Path] = None  # while a server runs that keeps nothing
         self._allow: List[str] = []
         self._file: Optional[Path] = None
         self._cycle = DEFAULT_CYCLE
@@ -122,9 +122,11 @@ class Server:
         """One request on the server's control socket."""
         if not self._running():
             raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
+        if not hasattr(socket, "AF_UNIX"):
+            raise BackupCyberDBError(f"{do}_db needs Unix sockets, which this Python does not have: use proxy.save()")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
             try:
-                control.connect(str(self._data_dir / CONTROL_SOCKET))
+                control.connect(str(self._data_dir() / CONTROL_SOCKET))
                 control.sendall(json.dumps({"do": do, "path": str(path), **options}).encode() + b"\n")
                 with control.makefile("rb") as replies:
                     reply = json.loads(replies.readline() or b"{}")
@@ -189,7 +191,7 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._remove_unkept()
+        self._remove_own_dir()
 
     def __enter__(self) -> Server:
         return self
@@ -202,13 +204,15 @@ class Server:
         if self._running():
             raise CyberDBError("this server runs already")
         secret = find_password(password)
-        self._remove_unkept()
-        command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir}"]
+        self._remove_own_dir()  # of one that was killed
+        if self._asked_dir is None and self._file is None:
+            self._own_dir = Path(tempfile.mkdtemp(prefix="cyberdb-"))
+        command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir()}"]
         command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
         command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
         command += [f"--allow={address}" for address in self._allow]
         command += self._file_flags()
-        begun = self._begin()
+        own, begun = self._data_file(), self._begin()
         environment = {**os.environ, "CYBERDB_PASSWORD": secret}
         environment.pop("CYBERDB_PASSWORD_FILE", None)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -223,29 +227,35 @@ class Server:
         code = process.wait()
         self.stop()
         if begun:
-            self._data_file().unlink(missing_ok=True)
-            shutil.rmtree(_journal(self._data_file()), ignore_errors=True)
+            own.unlink(missing_ok=True)
+            shutil.rmtree(_journal(own), ignore_errors=True)
         raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
+
+    def _data_dir(self) -> Path:
+        if self._asked_dir is not None:
+            return self._asked_dir
+        if self._file is not None:
+            return self._file.with_name(self._file.name + ".server")
+        if self._own_dir is None:
+            raise BackupCyberDBError("the server does not run, and keeps nothing")
+        return self._own_dir
 
     def _data_file(self) -> Path:
         """Where the server's own tables are."""
-        if self._file is not None:
-            return self._file
-        return (self._data_dir / (DATA_FILE if self._keeps else UNKEPT_FILE)).absolute()
+        return self._file or (self._data_dir() / DATA_FILE).absolute()
 
     def _file_flags(self) -> List[str]:
         flags = [f"--file={self._data_file()}"]
         if self._file is not None:
             flags.append(f"--cycle={self._cycle}")
-        elif not self._keeps:
+        elif self._asked_dir is None:
             flags += ["--cycle=0", "--no-journal"]
         return flags
 
-    def _remove_unkept(self) -> None:
-        """What a server that keeps nothing has saved at its end."""
-        for file in self._data_dir.glob(UNKEPT_FILE + "*"):
-            if file.suffix != ".lock":  # another server may be about to take it
-                file.unlink(missing_ok=True)
+    def _remove_own_dir(self) -> None:
+        own, self._own_dir = self._own_dir, None
+        if own is not None:
+            shutil.rmtree(own, ignore_errors=True)
 
     def _begin(self) -> bool:
         """Copies the file that load_db has named to where the server's own is, and says whether it had to: its own it loads by itself."""
@@ -271,6 +281,7 @@ class Server:
                     pipe.close()
             self._process.returncode = 0  # nothing to wait for
         self._process, self._url = None, ""
+        self._own_dir = None
 
 
 @contextmanager

@@ -55,4 +55,7 @@ class Handle:
         return type(self)(Durable(self._sender), self._name)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} cannot be pickled: it reaches a table and holds nothing; copy() gives the content")
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled or deep-copied: it reaches a table and holds nothing. "
+            "copy() gives the content; another process gets the table by its name"
+        )

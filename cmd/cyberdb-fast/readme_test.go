@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/loop"
 )
 
 const root = "../.."
@@ -47,6 +49,29 @@ func TestReadmeSettings(t *testing.T) {
 	})
 	if len(rows) > 0 {
 		t.Errorf("README.md has rows for flags that do not exist: %v", rows)
+	}
+}
+
+// TestReadmeConfiguration checks that the configuration file of README.md is understood, lets this machine connect, and
+// asks for no more connections than the default.
+func TestReadmeConfiguration(t *testing.T) {
+	_, text, found := strings.Cut(readme(t), "\nA configuration file")
+	lines := regexp.MustCompile(`(?m)^    .+$`).FindAllString(text, -1)
+	if !found || len(lines) == 0 {
+		t.Fatal("README.md has no configuration file")
+	}
+	file := filepath.Join(t.TempDir(), "cyberdb.conf")
+	sample, _, _ := strings.Cut(strings.Join(lines, "\n"), "password-file")
+	if err := os.WriteFile(file, []byte(sample), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags, cfg := newFlags()
+	if err := flags.read([]string{"--config", file}, cfg, func(string) (string, bool) { return "", false }); err != nil {
+		t.Fatalf("%v in\n%s", err, sample)
+	}
+	b := banner{tcp: netip.MustParseAddrPort("[::]:9980"), allow: cfg.allow}
+	if cfg.host != "0.0.0.0" || b.shutsOutThisMachine() || cfg.maxConns > loop.DefaultMaxConns {
+		t.Errorf("host %s, %d connections, this machine shut out: %v", cfg.host, cfg.maxConns, b.shutsOutThisMachine())
 	}
 }
 

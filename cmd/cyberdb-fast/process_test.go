@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -60,23 +58,32 @@ func startCommand(t *testing.T, command func(args []string) *exec.Cmd, out, errs
 // longPatience is for the derivation of a key from a password, which is slow by design, under the race detector.
 const longPatience = time.Minute
 
-// client returns a client of the server, once it listens.
+// client returns a client of the server, which has sent its first request, once the server listens.
 func (p *process) client(t *testing.T, password string) *client.Client {
 	t.Helper()
+	p.awaitListening(t)
 	db, err := client.New(client.Options{Addr: p.addr, Password: password, DialTimeout: longPatience, WaitTimeout: longPatience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	if err := db.Ping(t.Context()); errors.Is(err, client.ErrWrongPassword) != (password != testPassword) {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// awaitListening returns when the server listens.
+func (p *process) awaitListening(t *testing.T) {
+	t.Helper()
 	for end := time.Now().Add(longPatience); ; time.Sleep(10 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(t.Context(), longPatience)
-		err := db.Ping(ctx)
-		cancel()
-		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) || time.Now().After(end) {
-			if password == testPassword && err != nil {
-				t.Fatal(err)
-			}
-			return db
+		conn, err := net.Dial("tcp", p.addr)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
 		}
 	}
 }

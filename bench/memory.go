@@ -63,19 +63,21 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	}, nil
 }
 
-// IdleReport says what connections that do nothing cost the server in memory.
+// IdleReport says what connections that do nothing cost the server in memory, and what it does meanwhile.
 type IdleReport struct {
 	Connections        int     `json:"connections"`
 	Before             int64   `json:"server_rss_bytes_before"`
 	After              int64   `json:"server_rss_bytes"`
 	BytesPerConnection float64 `json:"bytes_per_connection"`
 	Seconds            float64 `json:"duration_s"` // of opening them
+	*Rest                      // once they are open; nil in old results
 	Target             string  `json:"target"`
 	Command            string  `json:"command,omitempty"`
 	Machine            Machine `json:"machine"`
 }
 
-// Idle opens o.Connections connections, handshake done, and returns what they cost the server in resident memory. Errors as Load's.
+// Idle opens o.Connections connections, handshake done, and returns what they cost the server in resident memory, and how it rests for o.Duration. Errors
+// as Load's.
 func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	r, err := newRunner(o)
 	if err != nil {
@@ -103,8 +105,12 @@ func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	rest, err := WatchRest(ctx, r.pid, o.Duration)
+	if err != nil {
+		return nil, err
+	}
 	return &IdleReport{
-		Connections: o.Connections, Before: before, After: after, BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
+		Rest: rest, Connections: o.Connections, Before: before, After: after, BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
 		Seconds: rounded(seconds, 1e6), Target: o.Target.String(), Machine: ThisMachine(),
 	}, nil
 }
@@ -149,10 +155,14 @@ func (r *LoadReport) WriteTable(w io.Writer) error {
 
 // WriteTable writes the report as a table for people.
 func (r *IdleReport) WriteTable(w io.Writer) error {
-	return writeRows(w, [][2]string{
+	rows := [][2]string{
 		{"target", r.Target},
 		{"opened", fmt.Sprintf("%d connections in %.2f s", r.Connections, r.Seconds)},
 		{"server memory", fmt.Sprintf("%d bytes resident before, %d after", r.Before, r.After)},
 		{"per connection", fmt.Sprintf("%.0f bytes", r.BytesPerConnection)},
-	})
+	}
+	if rest := r.Rest; rest != nil {
+		rows = append(rows, [2]string{"at rest", fmt.Sprintf("%.1f wake-ups a second, %.3f %% of a core, for %.1f s", rest.WakeupsPerSecond, rest.CorePercent, rest.Watched)})
+	}
+	return writeRows(w, rows)
 }

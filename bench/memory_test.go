@@ -106,6 +106,9 @@ func TestIdleMeasuresConnections(t *testing.T) {
 	if r.BytesPerConnection < 20<<10 || r.BytesPerConnection > 1<<20 || r.Before >= r.After {
 		t.Errorf("%+v", r)
 	}
+	if r.WakeupsPerSecond < 0 || r.CorePercent < 0 || r.Watched < o.Duration.Seconds() {
+		t.Errorf("%+v", r.Rest)
+	}
 }
 
 func TestMemoryOfAServerElsewhere(t *testing.T) {

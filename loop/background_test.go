@@ -67,7 +67,7 @@ func TestDefectsInBackground(t *testing.T) {
 	if _, err := theirs.Read(make([]byte, 1)); err == nil {
 		t.Error("accept: the connection stays open")
 	}
-	srv.sweepTurn(defect)
+	srv.guardSweeper(defect)
 	srv.memoryStays("defect")
 	if n := srv.Info().Panics; n != before+3 {
 		t.Errorf("%d panics are counted", n-before)

@@ -53,6 +53,8 @@ type Config struct {
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 
+	DroppedLogLines func() uint64 // how many lines Logger has dropped, for INFO; nil: it drops none
+
 	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in memory only.
 	Data Data
 
@@ -115,6 +117,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
+	}
+	if cfg.DroppedLogLines == nil {
+		cfg.DroppedLogLines = func() uint64 { return 0 }
 	}
 	if cfg.KDF == (secure.KDF{}) {
 		cfg.KDF.LogN = secure.DefaultLogN

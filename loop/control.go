@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	controlConns     = 4        // at once; one more waits to be accepted
+	controlConns     = 16       // at once
 	controlLineBytes = 64 << 10 // the longest request
 	controlMode      = 0o600
 	controlTime      = 30 * time.Second // for a request to arrive, or a reply to leave
+	controlGrace     = time.Second      // the same, when another client waits for the connection, or the server stops
 )
 
 // controlSocket takes requests that may name files: from the owner of the process, on this machine, and never from a client. Each request is a line
@@ -32,10 +33,10 @@ type controlSocket struct {
 	ln    net.Listener
 	slots chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	conns  map[net.Conn]struct{}
-	all    sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool
+	waiting map[net.Conn]time.Time // since when a connection waits for its client to send or to read
+	all     sync.WaitGroup
 }
 
 // controlRequest is one line.
@@ -70,7 +71,7 @@ func openControl(srv *Server) *controlSocket {
 		srv.log.Warn("no control socket: saving to and loading from other files is not possible", slog.String("path", path), slog.Any("error", err))
 		return nil
 	}
-	c := &controlSocket{srv: srv, ln: ln, slots: make(chan struct{}, controlConns), conns: make(map[net.Conn]struct{})}
+	c := &controlSocket{srv: srv, ln: ln, slots: make(chan struct{}, controlConns), waiting: make(map[net.Conn]time.Time)}
 	c.all.Go(c.accept)
 	return c
 }
@@ -83,8 +84,9 @@ func (c *controlSocket) close() {
 	_ = c.ln.Close()
 	c.mu.Lock()
 	c.closed = true
-	for conn := range c.conns {
+	for conn := range c.waiting {
 		_ = conn.SetReadDeadline(time.Now())
+		_ = conn.SetWriteDeadline(time.Now().Add(controlGrace))
 	}
 	c.mu.Unlock()
 	c.all.Wait()
@@ -92,10 +94,8 @@ func (c *controlSocket) close() {
 
 func (c *controlSocket) accept() {
 	for {
-		c.slots <- struct{}{}
 		conn, err := c.ln.Accept()
 		if err != nil {
-			<-c.slots
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -106,6 +106,10 @@ func (c *controlSocket) accept() {
 			}
 			continue
 		}
+		if !c.takeSlot() {
+			_ = conn.Close()
+			return
+		}
 		c.all.Go(func() {
 			defer func() { <-c.slots }()
 			defer c.srv.recovered("panic on the control socket")
@@ -114,13 +118,14 @@ func (c *controlSocket) accept() {
 	}
 }
 
-// serve answers the requests of one connection until it ends, is silent for long, or says what is no request.
+// serve answers the requests of one connection until it ends, is silent or does not read for long, or says what is no request.
 func (c *controlSocket) serve(conn net.Conn) {
 	defer conn.Close()
-	defer c.forget(conn)
+	defer c.awaited(conn)
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, controlLineBytes)
-	for c.expect(conn) && lines.Scan() {
+	for c.await(conn) && lines.Scan() {
+		c.awaited(conn)
 		reply, problem := c.answer(lines.Bytes())
 		if !c.send(conn, &reply) || problem {
 			return
@@ -131,21 +136,59 @@ func (c *controlSocket) serve(conn net.Conn) {
 	}
 }
 
-// expect gives the next request its time; false: the server ends.
-func (c *controlSocket) expect(conn net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
+// takeSlot takes a slot for a connection. If all are taken, the one whose client has been waited for the longest is closed, after controlGrace. false: the
+// server ends.
+func (c *controlSocket) takeSlot() bool {
+	for {
+		select {
+		case c.slots <- struct{}{}:
+			return true
+		default:
+			c.evict()
+		}
+		select {
+		case c.slots <- struct{}{}:
+			return true
+		case <-time.After(controlGrace / 4):
+		case <-c.srv.sweeps:
+			return false
+		}
 	}
-	c.conns[conn] = struct{}{}
-	return conn.SetReadDeadline(time.Now().Add(controlTime)) == nil
 }
 
-func (c *controlSocket) forget(conn net.Conn) {
+// evict closes the connection that has waited for its client the longest, if that is longer than controlGrace.
+func (c *controlSocket) evict() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.conns, conn)
+	var oldest net.Conn
+	for conn, since := range c.waiting {
+		if oldest == nil || since.Before(c.waiting[oldest]) {
+			oldest = conn
+		}
+	}
+	if oldest != nil && time.Since(c.waiting[oldest]) > controlGrace {
+		_ = oldest.Close()
+		delete(c.waiting, oldest)
+	}
+}
+
+// await gives the client its time to send a request, or to read a reply; false: the server ends, and the time is short.
+func (c *controlSocket) await(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	patience := controlTime
+	if c.closed {
+		patience = controlGrace
+	}
+	c.waiting[conn] = time.Now()
+	return conn.SetDeadline(time.Now().Add(patience)) == nil && !c.closed
+}
+
+// awaited says that the connection does not wait for its client.
+func (c *controlSocket) awaited(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, conn)
 }
 
 func (c *controlSocket) send(conn net.Conn, reply *controlReply) bool {
@@ -153,7 +196,7 @@ func (c *controlSocket) send(conn net.Conn, reply *controlReply) bool {
 	if err != nil {
 		return false
 	}
-	_ = conn.SetWriteDeadline(time.Now().Add(controlTime)) // the write tells
+	_ = c.await(conn) // the write tells
 	_, err = conn.Write(append(line, '\n'))
 	return err == nil
 }
@@ -172,6 +215,7 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 		}
 	}()
 	file, info, err := c.do(&req)
+	c.srv.clock.start() // the saver is to see what was loaded
 	if err != nil {
 		c.srv.log.Warn("control", slog.String("do", req.Do), slog.String("file", file), slog.Any("error", err))
 		return controlReply{File: file, Error: err.Error()}, false

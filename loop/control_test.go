@@ -202,3 +202,37 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestControlStuckClients: clients of the control socket that say nothing, or do not read, delay another one and the end of the server by moments.
+func TestControlStuckClients(t *testing.T) {
+	t.Parallel()
+	srv := controlled(t, t.TempDir())
+	dial(t, srv).ok(codec.OpCreateDict, "d", false, "k", "v")
+	var writers sync.WaitGroup
+	for i := range 3 * controlConns {
+		conn, err := net.Dial("unix", srv.cfg.Data.Control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%2 == 0 {
+			continue
+		}
+		writers.Go(func() { // it asks until nothing more fits, and does not read
+			for err == nil {
+				_, err = conn.Write([]byte(strings.Repeat(`{"do":"save"}`+"\n", 100)))
+			}
+		})
+	}
+	start := time.Now()
+	if reply := ask(t, srv, `{"do":"save","path":"copy.cdb"}`); !strings.Contains(reply, `"ok":true`) {
+		t.Fatal(reply)
+	}
+	t.Logf("answered after %v", time.Since(start))
+	start = time.Now()
+	stopServer(t, srv)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	writers.Wait()
+}

@@ -38,15 +38,16 @@ type Info struct {
 
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
-	Encrypted     bool   `json:"encrypted"`
-	Refused       uint64 `json:"refused"`
-	FailedLogins  uint64 `json:"failed_logins"`
-	WaitingLogins int64  `json:"waiting_logins"`
-	AcceptErrors  uint64 `json:"accept_errors"`
-	IdleClosed    uint64 `json:"idle_closed"`
-	Overrun       uint64 `json:"overrun_closed"`
-	BadFrames     uint64 `json:"bad_frames"`
-	Panics        uint64 `json:"panics"`
+	Encrypted       bool   `json:"encrypted"`
+	Refused         uint64 `json:"refused"`
+	FailedLogins    uint64 `json:"failed_logins"`
+	WaitingLogins   int64  `json:"waiting_logins"`
+	AcceptErrors    uint64 `json:"accept_errors"`
+	IdleClosed      uint64 `json:"idle_closed"`
+	Overrun         uint64 `json:"overrun_closed"`
+	BadFrames       uint64 `json:"bad_frames"`
+	Panics          uint64 `json:"panics"`
+	DroppedLogLines uint64 `json:"dropped_log_lines"` // lines of the log that nothing read, or that could not be written
 
 	MaxMemoryBytes int64  `json:"max_memory_bytes"` // 0: no limit
 	UnreadBytes    int64  `json:"unread_bytes"`     // of replies, that clients have not read
@@ -79,35 +80,36 @@ func (srv *Server) Info() Info {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	info := Info{
-		Version:        srv.cfg.Version,
-		Requests:       srv.served(),
-		UptimeSeconds:  time.Since(srv.started).Seconds(),
-		EventLoops:     srv.cfg.EventLoops,
-		Connections:    srv.conns.Load(),
-		MaxConns:       srv.cfg.MaxConns,
-		LongRequests:   srv.besides.Load(),
-		Tables:         stats.Tables,
-		SpoiledTables:  stats.Spoiled,
-		Views:          stats.Views,
-		Clock:          stats.Clock,
-		Persistence:    srv.persistence(),
-		Data:           srv.dataInfo(),
-		Encrypted:      srv.cfg.Encrypt,
-		Refused:        srv.counters.refused.Load(),
-		FailedLogins:   srv.counters.failedLogins.Load(),
-		WaitingLogins:  srv.logins.waiting.Load(),
-		AcceptErrors:   srv.counters.acceptErrors.Load(),
-		IdleClosed:     srv.counters.idleClosed.Load(),
-		Overrun:        srv.counters.overrun.Load(),
-		BadFrames:      srv.counters.badFrames.Load(),
-		Panics:         srv.counters.panics.Load(),
-		MaxMemoryBytes: srv.memory.limit,
-		UnreadBytes:    srv.unread.bytes.Load(),
-		HeldBytes:      srv.held.bytes.Load(),
-		HeapBytes:      heap[0].Value.Uint64(),
-		SlabBytes:      stats.SlabBytes,
-		SlabFreeBytes:  stats.SlabFreeBytes,
-		Goroutines:     runtime.NumGoroutine(),
+		Version:         srv.cfg.Version,
+		Requests:        srv.served(),
+		UptimeSeconds:   time.Since(srv.started).Seconds(),
+		EventLoops:      srv.cfg.EventLoops,
+		Connections:     srv.conns.Load(),
+		MaxConns:        srv.cfg.MaxConns,
+		LongRequests:    srv.besides.Load(),
+		Tables:          stats.Tables,
+		SpoiledTables:   stats.Spoiled,
+		Views:           stats.Views,
+		Clock:           stats.Clock,
+		Persistence:     srv.persistence(),
+		Data:            srv.dataInfo(),
+		Encrypted:       srv.cfg.Encrypt,
+		Refused:         srv.counters.refused.Load(),
+		FailedLogins:    srv.counters.failedLogins.Load(),
+		WaitingLogins:   srv.logins.waiting.Load(),
+		AcceptErrors:    srv.counters.acceptErrors.Load(),
+		IdleClosed:      srv.counters.idleClosed.Load(),
+		Overrun:         srv.counters.overrun.Load(),
+		BadFrames:       srv.counters.badFrames.Load(),
+		Panics:          srv.counters.panics.Load(),
+		DroppedLogLines: srv.cfg.DroppedLogLines(),
+		MaxMemoryBytes:  srv.memory.limit,
+		UnreadBytes:     srv.unread.bytes.Load(),
+		HeldBytes:       srv.held.bytes.Load(),
+		HeapBytes:       heap[0].Value.Uint64(),
+		SlabBytes:       stats.SlabBytes,
+		SlabFreeBytes:   stats.SlabFreeBytes,
+		Goroutines:      runtime.NumGoroutine(),
 	}
 	return info
 }

@@ -128,6 +128,7 @@ func (s *session) welcome() {
 	}
 	s.active.Store(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
 	s.greeted.Store(true)
+	s.srv.clock.start() // its idle time begins
 	s.login = nil
 }
 

@@ -55,6 +55,9 @@ func (m *memoryLimit) look(store *shardmap.Store) {
 	}
 }
 
+// full says whether more was used at the last look than may be.
+func (m *memoryLimit) full() bool { return m.limit > 0 && m.used.Load() > m.limit }
+
 // end takes the limit from the garbage collector.
 func (m *memoryLimit) end() {
 	if m.limit > 0 {

@@ -147,7 +147,7 @@ func (srv *Server) start() (err error) {
 	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
-	srv.clock.set(time.Now())
+	srv.clock.init(time.Now())
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return err
 	}

@@ -126,6 +126,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	s.loop = h.srv.loopOf(c.EventLoop())
 	h.srv.sessions.add(s)
 	h.srv.unproven.enter(s)
+	h.srv.clock.start() // the sweeper is to see it
 	return nil, gnet.None
 }
 

@@ -20,6 +20,7 @@ const (
 	leastOvergrown = 64 << 20
 	// saveRetry is how long after a failed save the next is tried, at the latest.
 	saveRetry = 10 * time.Second
+	// saverTick is the least time between two looks whether a save is due.
 	saverTick = 250 * time.Millisecond
 )
 
@@ -28,6 +29,7 @@ type saver struct {
 	// constant after init
 	srv      *Server
 	database persist.ID
+	look     chan struct{} // has run look whether a save is due
 
 	saving sync.Mutex   // held while a save is under way
 	waited atomic.Int32 // how many wait for one to end
@@ -44,45 +46,58 @@ type saver struct {
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
+	s.look = make(chan struct{}, 1)
 }
 
 // run saves when it is time to, until the server stops.
 func (s *saver) run() {
-	ticker := time.NewTicker(saverTick)
-	defer ticker.Stop()
+	timer := time.NewTimer(saverTick)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.srv.sweeps:
 			return
-		case <-ticker.C:
-			s.tick()
+		case <-s.look:
+		case <-timer.C:
 		}
+		s.tick()
+		timer.Reset(max(s.dueIn(time.Now()), saverTick))
+	}
+}
+
+// lookSoon has run look whether a save is due: the tables may have changed.
+func (s *saver) lookSoon() {
+	select {
+	case s.look <- struct{}{}:
+	default: // it will look
 	}
 }
 
 // tick saves if it is time to.
 func (s *saver) tick() {
 	defer s.srv.recovered("panic in the saver")
-	if s.due(time.Now()) {
+	if s.dueIn(time.Now()) <= 0 {
 		_ = s.save() // logged, and shown by INFO
 	}
 }
 
-// due says whether it is time for a save.
-func (s *saver) due(now time.Time) bool {
+// dueIn returns how long it is until a save is due, if nothing more changes.
+func (s *saver) dueIn(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cycle := s.srv.cfg.Data.Cycle
-	since := now.Sub(s.tried)
+	left := never
+	if cycle := s.srv.cfg.Data.Cycle; cycle > 0 {
+		left = cycle - now.Sub(s.tried)
+	}
 	switch {
 	case s.unchangedLocked():
-		return false
+		return never
 	case s.err != nil:
-		return since >= saveRetry || cycle > 0 && since >= cycle
-	case cycle > 0 && since >= cycle:
-		return true
+		return min(left, saveRetry-now.Sub(s.tried))
+	case s.srv.journal != nil && s.srv.journal.Grown()-s.grown > max(leastOvergrown, s.file.Bytes):
+		return 0
 	}
-	return s.srv.journal != nil && s.srv.journal.Grown()-s.grown > max(leastOvergrown, s.file.Bytes)
+	return left
 }
 
 // unchangedLocked says whether the file holds everything.

@@ -79,6 +79,7 @@ func (s *Section) text(pictureFolder string) string {
 	writeGroups(&b, bench.PythonHeads(), groups(bench.SummarizePython(s.Results.Python), func(s *bench.PythonSummary) string { return s.Workload }))
 	s.writeHalfway(&b)
 	s.writeMemory(&b)
+	s.writeRest(&b)
 	for _, p := range s.Pictures {
 		fmt.Fprintf(&b, "\n![%s](%s/%s-%s.svg)\n", p.Name, pictureFolder, s.Name, p.Name)
 	}
@@ -120,6 +121,22 @@ func (s *Section) writeMemory(b *strings.Builder) {
 	if len(lines) > 0 {
 		b.WriteString("\n")
 		writeTable(b, []string{"server", "what", "resident bytes each"}, lines)
+	}
+}
+
+// writeRest writes what servers do whose clients are silent.
+func (s *Section) writeRest(b *strings.Builder) {
+	var lines [][]string
+	for _, r := range s.Results.Idles {
+		if r.Rest != nil {
+			lines = append(lines, []string{
+				r.Target, fmt.Sprint(r.Connections), fmt.Sprintf("%.1f", r.WakeupsPerSecond), fmt.Sprintf("%.3f", r.CorePercent), fmt.Sprintf("%.0f", r.Watched),
+			})
+		}
+	}
+	if len(lines) > 0 {
+		b.WriteString("\n")
+		writeTable(b, []string{"server", "idle connections", "wake-ups/s", "% of a core", "watched for s"}, lines)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestFillIn(t *testing.T) {
 	section := Section{Name: "get", Results: bench.Results{
 		Runs:  []*bench.Report{run(t, "a://h:1", 50, 16, 100), run(t, "b://h:2", 50, 16, 50)},
 		Loads: []*bench.LoadReport{{Server: "a 1.0", Entries: 5, Op: "set", BytesPerEntry: 84.25}},
-		Idles: []*bench.IdleReport{{Target: "a://h:1", Connections: 10, BytesPerConnection: 2000}},
+		Idles: []*bench.IdleReport{{Target: "a://h:1", Connections: 10, BytesPerConnection: 2000, Rest: &bench.Rest{WakeupsPerSecond: 9.5, CorePercent: 0.03, Watched: 10}}},
 	}, Pictures: []Picture{{Name: "connections-1"}}}
 	once, err := FillIn([]byte(document), []Section{section}, "bench/results")
 	if err != nil {
@@ -115,7 +115,7 @@ func TestFillIn(t *testing.T) {
 	}
 	for _, want := range []string{
 		"# T\n<!-- bench machine -->\n\n| ", "fast & small, 2 CPUs", "| get | 50 | 16 | server of b://h:2 (b://h:2) | 50 | 0.50 |", "| a 1.0 | 5 entries by set", "84.2 |",
-		"| a://h:1 | 10 idle connections | 2000 |", "![connections-1](bench/results/get-connections-1.svg)", "    cyberdb-bench <x> --target a://h:1\n", "stays", "last\n",
+		"| a://h:1 | 10 idle connections | 2000 |", "| a://h:1 | 10 | 9.5 | 0.030 | 10 |", "![connections-1](bench/results/get-connections-1.svg)", "    cyberdb-bench <x> --target a://h:1\n", "stays", "last\n",
 	} {
 		if !strings.Contains(string(once), want) {
 			t.Errorf("%q is missing in\n%s", want, once)

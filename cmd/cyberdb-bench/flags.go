@@ -34,7 +34,7 @@ const usageHead = `cyberdb-bench measures how fast a server answers.
     cyberdb-bench --rate 50000 -d 30s                   open loop: latency from when a request was due
     cyberdb-bench --callers 1000                        the Go client, driven by 1000 goroutines
     cyberdb-bench --load 1000000 --no-run               memory per entry
-    cyberdb-bench --idle -c 10000                       memory per idle connection
+    cyberdb-bench --idle -c 10000 -d 10s                memory per idle connection, and how the server rests
     cyberdb-bench report --help                         tables and pictures from results that --out kept
 
 Operations (--op):
@@ -138,7 +138,7 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.StringVar(&c.html, "html", "", "file to write the report to, with pictures")
 	f.IntVar(&r.load, "load", 0, "as --keys")
 	f.BoolVar(&c.loadOnly, "no-run", false, "load only, and print the server's memory before and after")
-	f.BoolVar(&c.idle, "idle", false, "open the connections only, and print the server's memory for each")
+	f.BoolVar(&c.idle, "idle", false, "open the connections only, and print the server's memory for each, and how often it wakes within -d")
 	return f
 }
 

@@ -28,7 +28,7 @@ func check(args []string, stdout, stderr *os.File) int {
 		return usageError(stderr, errors.New("usage: "+checkUsage))
 	}
 	name := flags.Arg(0)
-	damage := verify(name, stdout, loadProgress(stderr))
+	damage := verify(name, stdout, loadProgress(onTerminal(stderr)))
 	if damage != nil {
 		fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
 	}

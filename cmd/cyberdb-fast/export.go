@@ -39,7 +39,7 @@ func runExport(args []string, stdout, stderr *os.File) int {
 		}
 		return exitOK
 	}
-	info, err := exportFile(from, *out, loadProgress(stderr))
+	info, err := exportFile(from, *out, loadProgress(onTerminal(stderr)))
 	if err != nil {
 		return usageError(stderr, err)
 	}

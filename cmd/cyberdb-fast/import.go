@@ -45,7 +45,7 @@ func runImport(args []string, stdout, stderr *os.File) int {
 	case err != nil || flags.NArg() != 1 || *out == "":
 		return usageError(stderr, errors.New("usage: "+importUsage))
 	}
-	summary, err := importFile(flags.Arg(0), *out, classesOf(*opaque), fileProgress("reading", stderr))
+	summary, err := importFile(flags.Arg(0), *out, classesOf(*opaque), fileProgress("reading", onTerminal(stderr)))
 	if err != nil {
 		return usageError(stderr, err)
 	}

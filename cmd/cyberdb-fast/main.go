@@ -27,6 +27,9 @@ const (
 // stopTime is how long requests in hand may take after the first signal.
 const stopTime = 10 * time.Second
 
+// bannerTime is how long an end that comes at once waits for the banner.
+const bannerTime = 200 * time.Millisecond
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command; it returns the exit code.
@@ -41,9 +44,17 @@ func run(args []string, stdout, stderr *os.File) int {
 			return runImport(args[1:], stdout, stderr)
 		}
 	}
+	queue := newLogQueue(stderr)
+	defer queue.close(flushTime)
+	return runServer(args, stdout, stderr, queue)
+}
+
+// runServer is the command without a subcommand. Of what it says, nothing waits for a reader.
+func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
+	reasons := logWriter{queue, defectRoom}
 	flags, cfg := newFlags()
 	if err := flags.read(flagsOf(args), cfg, os.LookupEnv); err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	switch {
 	case cfg.help:
@@ -56,34 +67,40 @@ func run(args []string, stdout, stderr *os.File) int {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the server stays
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log := newLogger(queue)
+	slog.SetDefault(log)
 
 	if err := loop.CheckDescriptors(cfg.maxConns); err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	dir, err := openDataDir(cfg.dir)
 	if err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	defer dir.close()
 	lock, err := lockData(cfg.dataPath(dir))
 	if err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	defer lock.Close()
 	stopProfile, err := startProfile(cfg.cpuProfile, log)
 	if err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	defer stopProfile()
-	srv, secret, err := start(cfg, dir, log)
+	srv, secret, err := start(cfg, dir, log, queue)
 	if err != nil {
-		return usageError(stderr, err)
+		return usageError(reasons, err)
 	}
 	if cfg.withStdin {
 		go awaitEnd(os.Stdin, signals)
 	}
-	writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
+	printed := make(chan struct{})
+	go func() { // what reads it may hang
+		defer close(printed)
+		writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
+	}()
+	defer waitAtMost(bannerTime, printed)
 	return serve(srv, signals, log)
 }
 
@@ -99,7 +116,7 @@ func flagsOf(args []string) []string {
 }
 
 // start starts the server with the password that the settings name, or with the data directory's own.
-func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password, error) {
+func start(cfg *config, dir *dataDir, log *slog.Logger, queue *logQueue) (*loop.Server, password, error) {
 	secret, err := cfg.password.read(dir)
 	if err != nil {
 		return nil, password{}, err
@@ -114,13 +131,14 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
 		log.Warn(warning)
 	}
-	if err := takeOver(cfg.dataPath(dir), classesOf(cfg.legacy.opaque), os.Stderr, log); err != nil {
+	bar := progressBar{os.Stderr, logWriter{queue, frameRoom}}
+	if err := takeOver(cfg.dataPath(dir), classesOf(cfg.legacy.opaque), bar, log); err != nil {
 		return nil, password{}, err
 	}
 	data := loop.Data{
 		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
 		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
-		Control: dir.file(controlFile), Progress: loadProgress(os.Stderr),
+		Control: dir.file(controlFile), Progress: loadProgress(bar),
 	}
 	srv, err := loop.Start(loop.Config{
 		Addr:        cfg.tcpAddr(),
@@ -141,10 +159,11 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		LegacyInsecure: cfg.legacy.insecure,
 		LegacyOpaque:   cfg.legacy.opaque,
 
-		EventLoops: cfg.eventLoops,
-		Logger:     log,
-		LogRequest: cfg.printLog,
-		Version:    version(),
+		EventLoops:      cfg.eventLoops,
+		Logger:          log,
+		LogRequest:      cfg.printLog,
+		DroppedLogLines: queue.dropped.Load,
+		Version:         version(),
 	})
 	if err != nil {
 		return nil, password{}, explainStart(err, cfg, data.File)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,14 +13,23 @@ import (
 // progressFunc is told how far a file is.
 type progressFunc = func(file string, done, total int64)
 
+// progressBar is where a bar is shown: written to to, if terminal is one.
+type progressBar struct {
+	terminal *os.File
+	to       io.Writer
+}
+
+// onTerminal returns the progressBar of a command that may wait for its terminal.
+func onTerminal(f *os.File) progressBar { return progressBar{f, f} }
+
 // loadProgress shows on a terminal how far a file has been loaded, in bytes; nil if there is no terminal.
-func loadProgress(to *os.File) progressFunc {
-	return fileProgress("loading", to, progressbar.OptionShowBytes(true))
+func loadProgress(b progressBar) progressFunc {
+	return fileProgress("loading", b, progressbar.OptionShowBytes(true))
 }
 
 // fileProgress shows on a terminal how far a file is; nil if there is no terminal.
-func fileProgress(what string, to *os.File, options ...progressbar.Option) progressFunc {
-	if !term.IsTerminal(int(to.Fd())) {
+func fileProgress(what string, b progressBar, options ...progressbar.Option) progressFunc {
+	if !term.IsTerminal(int(b.terminal.Fd())) {
 		return nil
 	}
 	var bar *progressbar.ProgressBar
@@ -28,7 +38,7 @@ func fileProgress(what string, to *os.File, options ...progressbar.Option) progr
 		if file != shown {
 			shown = file
 			bar = progressbar.NewOptions64(total, append([]progressbar.Option{
-				progressbar.OptionSetDescription(what + " " + filepath.Base(file)), progressbar.OptionSetWriter(to),
+				progressbar.OptionSetDescription(what + " " + filepath.Base(file)), progressbar.OptionSetWriter(b.to),
 				progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(),
 			}, options...)...)
 		}

@@ -22,7 +22,7 @@ const (
 
 // takeOver makes the data file one of this server's if CyberDB wrote it. The old file stays beside it, under a name of its own; until the new one
 // is whole it stays where it is.
-func takeOver(path string, classes legacy.Classes, stderr *os.File, log *slog.Logger) error {
+func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Logger) error {
 	if is, err := isOldFile(path); err != nil || !is {
 		return err
 	}
@@ -30,7 +30,7 @@ func takeOver(path string, classes legacy.Classes, stderr *os.File, log *slog.Lo
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was cut short
 		return fmt.Errorf("cannot take over %s: %w", path, err)
 	}
-	summary, err := importFile(path, fresh, classes, fileProgress("taking over", stderr))
+	summary, err := importFile(path, fresh, classes, fileProgress("taking over", bar))
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func openControl(srv *Server) *controlSocket {
 	return c
 }
 
-// close ends the socket, once what is under way is done.
+// close ends the socket, once what is under way is done, or the server's end is cut short.
 func (c *controlSocket) close() {
 	if c == nil {
 		return
@@ -89,7 +89,15 @@ func (c *controlSocket) close() {
 		_ = conn.SetWriteDeadline(time.Now().Add(controlGrace))
 	}
 	c.mu.Unlock()
-	c.all.Wait()
+	done := make(chan struct{})
+	go func() {
+		c.all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-c.srv.hurry.asked:
+	}
 }
 
 func (c *controlSocket) accept() {

@@ -2,6 +2,8 @@ package loop
 
 import (
 	"errors"
+	"io/fs"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -81,6 +83,48 @@ func TestMayRefuse(t *testing.T) {
 	for files, want := range map[uint64]int{0: 16, 1128: 16, 1178: 66, 1303: 191, 1304: 192, 1 << 20: 192, math.MaxUint64: 192} {
 		if got := mayRefuse(1000, files); got != want {
 			t.Errorf("1000 connections, %d files: %d may be refused, want %d", files, got, want)
+		}
+	}
+}
+
+// TestSocketOfSuccessor: a server that stops leaves the sockets alone which other servers have made
+// in the place of its own.
+func TestSocketOfSuccessor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	listening := filepath.Join(dir, "s")
+	start := func(data string) *Server {
+		srv, err := Start(Config{
+			Unix: listening, MaxConns: 10, Password: testPassword, KDF: testKDF, Encrypt: *encrypted,
+			Logger: slog.New(slog.DiscardHandler),
+			Data:   Data{File: filepath.Join(dir, data), Control: filepath.Join(dir, "control.sock")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return srv
+	}
+	sockets := []string{listening, filepath.Join(dir, "control.sock")}
+	first := start("first.cdb")
+	for _, path := range sockets { // a careless cleaner
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := start("second.cdb")
+	stopServer(t, first)
+	for _, path := range sockets {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Errorf("after the first server has stopped: %v", err)
+			continue
+		}
+		_ = conn.Close()
+	}
+	stopServer(t, second)
+	for _, path := range sockets {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the second server has left %s: %v", path, err)
 		}
 	}
 }

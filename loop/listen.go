@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,24 +39,73 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// listenUnix opens a Unix socket with its mode from the first moment. A socket that nobody listens on any more is replaced.
+// listenUnix opens a Unix socket with its mode from the first moment. A socket that no server
+// listens on any more is replaced.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		conn, err := net.DialTimeout("unix", path, time.Second)
-		if err == nil {
-			_ = conn.Close()
-			return nil, unix.EADDRINUSE
-		}
-		if errors.Is(err, unix.ECONNREFUSED) {
-			if err := os.Remove(path); err != nil {
-				return nil, err
-			}
-		}
+	if err := removeAbandoned(path); err != nil {
+		return nil, err
 	}
 	old := unix.Umask(0o777 &^ int(mode.Perm()))
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	unix.Umask(old)
-	return ln, err
+	if err != nil {
+		return nil, err
+	}
+	ln.SetUnlinkOnClose(false)
+	made, err := os.Lstat(path)
+	if err != nil { // an abstract socket, or another program has removed the file
+		made = nil
+	}
+	return &unixListener{UnixListener: ln, path: path, made: made}, nil
+}
+
+// removeAbandoned removes a socket that no server listens on. Errors: EADDRINUSE if one does.
+func removeAbandoned(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != os.ModeSocket {
+		return nil //nolint:nilerr // listening says what is wrong with the path
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+		return unix.EADDRINUSE
+	}
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return removeSame(path, info)
+	}
+	return nil
+}
+
+// unixListener removes its socket's file when it is closed, but not the file of another server that
+// has taken the path since.
+type unixListener struct {
+	*net.UnixListener
+	path string
+	made fs.FileInfo // the file; nil: there is none
+	once sync.Once
+}
+
+// Close implements net.Listener. The file goes first: while it is there, a server that starts finds
+// this one listening, and does not replace it.
+func (l *unixListener) Close() (err error) {
+	l.once.Do(func() {
+		if l.made != nil {
+			err = removeSame(l.path, l.made)
+		}
+	})
+	return errors.Join(err, l.UnixListener.Close())
+}
+
+// removeSame removes a file if path still leads to it.
+func removeSame(path string, file fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, file) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // Descriptors needed beside one per connection: listeners, event loops, files, the second one that a connection has while it is handed to its event loop,

@@ -91,7 +91,7 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	if left := shardmap.MaxLSN - store.Clock(); n > left || left-n < uint64(from.bytes)+2*loadAhead {
 		return persist.FileInfo{}, fmt.Errorf("the file holds %d items, and the clock, which is at %d, leaves no room for so many", n, store.Clock())
 	}
-	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.srv.memory.admit)
+	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
 	if err := fsys.Remove(l.part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
@@ -102,6 +102,17 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 		l.in.copy = w
 		return errors.Join(from.load(l.in), l.in.finish())
 	})
+}
+
+// admit returns an error if the load must not go on with so many bytes more.
+func (l *loading) admit(bytes int) error {
+	if l.srv.hurry.over.Load() {
+		return errCutShort
+	}
+	if err := l.srv.memory.admit(bytes); err != nil {
+		return fmt.Errorf("%w; while a file is loaded there is room for its tables and for those that are there", err)
+	}
+	return nil
 }
 
 // exchange makes the tables last, and then puts them among the store's. The old ones are served meanwhile.

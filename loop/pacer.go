@@ -35,15 +35,19 @@ func newPacer(srv *Server) *pacer {
 	return &pacer{srv: srv, worked: now, served: srv.served(), looked: now}
 }
 
-// wrote is called after each item that was written, without a lock. It rests if it is time to.
-func (p *pacer) wrote() {
+// wrote is called for each table and each item, without a lock. It rests if it is time to. It
+// returns errCutShort if the save must not go on.
+func (p *pacer) wrote() error {
+	if p.srv.hurry.over.Load() {
+		return errCutShort
+	}
 	if p.items++; p.items%paceItems != 0 {
-		return
+		return nil
 	}
 	now := time.Now()
 	worked := now.Sub(p.worked)
 	if worked < paceBurst {
-		return
+		return nil
 	}
 	if p.mayRest(now) {
 		rest := paceRests * min(worked, paceLongest)
@@ -51,6 +55,7 @@ func (p *pacer) wrote() {
 		time.Sleep(rest)
 	}
 	p.worked = time.Now()
+	return nil
 }
 
 // mayRest says whether others are served, and nobody has waited for long.

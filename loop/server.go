@@ -46,6 +46,7 @@ type Server struct {
 	stopOnce  sync.Once
 	stopErr   error
 	sweeps    chan struct{} // closed to end the sweeper
+	hurry     hurry
 
 	clock     coarseClock
 	draining  atomic.Bool
@@ -104,6 +105,7 @@ func Start(cfg Config) (*Server, error) {
 		ending:   make(chan struct{}),
 		done:     make(chan struct{}),
 		sweeps:   make(chan struct{}),
+		hurry:    hurry{asked: make(chan struct{})},
 		loops:    make(map[gnet.EventLoop]*eventLoop),
 		opening: secure.ServerConfig{
 			KDF:     cfg.KDF,
@@ -118,6 +120,7 @@ func Start(cfg Config) (*Server, error) {
 	if err := srv.restore(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
+	srv.saver.began = srv.store.Clock()
 	srv.store.OnPanic(srv.memoryStays)
 	if err := srv.start(); err != nil {
 		if srv.journal != nil {
@@ -205,8 +208,10 @@ func (srv *Server) Wait() error {
 	return srv.stopErr
 }
 
-// Stop ends the server: no new connections; requests that have arrived are answered; then the connections are closed, or, dropping what is
-// left, when ctx ends, with ctx's error; last the tables are saved, if they are kept on disk, however long that takes.
+// Stop ends the server: no new connections; requests that have arrived are answered; then the
+// connections are closed, or, dropping what is left, when ctx ends, with ctx's error. Last, the
+// journal is synced and the tables are saved, if they are kept on disk, however long that takes.
+// Hurry cuts it short.
 func (srv *Server) Stop(ctx context.Context) error {
 	srv.stopOnce.Do(func() {
 		srv.stopErr = srv.stop(ctx)
@@ -217,11 +222,14 @@ func (srv *Server) Stop(ctx context.Context) error {
 }
 
 func (srv *Server) stop(ctx context.Context) error {
+	ctx, cancel := srv.hurry.context(ctx)
+	defer cancel()
 	for _, ln := range srv.listeners {
 		_ = ln.Close()
 	}
 	srv.accepting.Wait()
 	srv.draining.Store(true)
+	srv.demandAll()
 	err := srv.drain(ctx)
 	close(srv.sweeps)
 	srv.memory.end()

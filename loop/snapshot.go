@@ -30,6 +30,7 @@ type saver struct {
 	srv      *Server
 	database persist.ID
 	look     chan struct{} // has run look whether a save is due
+	began    uint64 // the clock at the start: what came before is on disk
 
 	saving sync.Mutex   // held while a save is under way
 	waited atomic.Int32 // how many wait for one to end
@@ -129,7 +130,7 @@ func (s *saver) save() error {
 	covered := s.previous
 	s.mu.Unlock()
 	if err != nil {
-		s.srv.log.Error("not saved; the server goes on and tries again", slog.Any("error", err))
+		s.logUnsaved(err)
 		return err
 	}
 	s.srv.log.Info("saved", slog.String("file", s.srv.cfg.Data.File), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items),
@@ -140,6 +141,18 @@ func (s *saver) save() error {
 		}
 	}
 	return nil
+}
+
+// logUnsaved logs that a save has failed.
+func (s *saver) logUnsaved(err error) {
+	switch {
+	case errors.Is(err, errCutShort):
+		s.srv.log.Info("a save is cut short")
+	case s.srv.draining.Load():
+		s.srv.log.Error("not saved", slog.Any("error", err))
+	default:
+		s.srv.log.Error("not saved; the server goes on and tries again", slog.Any("error", err))
+	}
 }
 
 // leftOut notes that the start has left n requests of the journal out, since they panic, and saves twice: what comes from here on was made without them, and must not be made again
@@ -219,6 +232,9 @@ func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView,
 			err = fmt.Errorf("loop: table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
 		}
 	}()
+	if err := pace.wrote(); err != nil {
+		return err
+	}
 	if err := writeTable(w, name, table, pace); err != nil {
 		return err
 	}
@@ -236,7 +252,9 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 			if err := w.Element(val); err != nil {
 				return err
 			}
-			pace.wrote()
+			if err := pace.wrote(); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -247,7 +265,9 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}
-		pace.wrote()
+		if err := pace.wrote(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -272,22 +292,4 @@ func save(x *executor) error {
 	}
 	x.body = msgp.AppendBool(x.body, true)
 	return err
-}
-
-// ErrUnsaved is found in the error that a server ends with if its last save failed, or its journal.
-var ErrUnsaved = errors.New("the tables could not be saved at the end")
-
-// endData saves for the last time and closes the journal. Nothing changes the tables any more.
-func (srv *Server) endData() error {
-	if srv.cfg.Data.File == "" {
-		return nil
-	}
-	err := srv.saver.save()
-	if srv.journal != nil {
-		err = errors.Join(err, srv.journal.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsaved, err)
-	}
-	return nil
 }

@@ -89,7 +89,7 @@ type takingIn struct {
 	tables []*shardmap.Restorer
 	names  map[string]bool
 	copy   *persist.Writer
-	admit  func(bytes int) error // whether there is memory for so much more
+	admit  func(bytes int) error // returns an error if so much more is not to be taken in
 	next   uint64                // the number of the next table or entry
 	end    uint64                // and the first that is not theirs
 
@@ -199,7 +199,7 @@ func (in *takingIn) flush() (err error) {
 		return nil
 	}
 	if err := in.admit(len(in.packed)); err != nil {
-		return fmt.Errorf("%w; while a file is loaded there is room for its tables and for those that are there", err)
+		return err
 	}
 	if in.kind == persist.List {
 		err = in.table.Elements(in.packed, in.items)

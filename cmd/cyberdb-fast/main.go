@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -64,11 +62,9 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 		fmt.Fprintln(stdout, versionLine())
 		return exitOK
 	}
-	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the server stays
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	log := newLogger(queue)
 	slog.SetDefault(log)
+	ends, signals := watchSignals(log)
 
 	if err := loop.CheckDescriptors(cfg.maxConns); err != nil {
 		return usageError(reasons, err)
@@ -101,7 +97,7 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 		writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
 	}()
 	defer waitAtMost(bannerTime, printed)
-	return serve(srv, signals, log)
+	return serve(srv, ends, log)
 }
 
 // flagsOf returns the flags that the words help and version stand for, as many programs take them.
@@ -171,12 +167,13 @@ func start(cfg *config, dir *dataDir, log *slog.Logger, queue *logQueue) (*loop.
 	return srv, secret, nil
 }
 
-// serve returns the exit code once a signal has stopped the server, a second one has cut that short, or the server has ended by itself.
-func serve(srv *loop.Server, signals <-chan os.Signal, log *slog.Logger) int {
+// serve returns the exit code once a signal has stopped the server, or the server has ended by
+// itself. A second signal cuts the stop short.
+func serve(srv *loop.Server, ends *ends, log *slog.Logger) int {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Wait() }()
 	select {
-	case sig := <-signals:
+	case sig := <-ends.first:
 		log.Info("stopping", slog.String("signal", sig.String()))
 	case err := <-ended:
 		log.Error("the server ended", slog.Any("error", err))
@@ -185,34 +182,30 @@ func serve(srv *loop.Server, signals <-chan os.Signal, log *slog.Logger) int {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	go func() { _ = srv.Stop(ctx) }() // Wait gives its error
-	select {
-	case sig := <-signals:
-		log.Error("ended at once", slog.String("signal", sig.String()))
-		return exitFailed
-	case err := <-ended:
-		switch {
-		case errors.Is(err, loop.ErrUnsaved):
-			log.Error("stopped, and not all of the tables could be written to disk", slog.Any("error", err))
-			return exitFailed
-		case err != nil:
-			log.Error("stopped, not all connections were served to their end", slog.Any("error", err))
-			return exitFailed
+	for {
+		select {
+		case sig := <-ends.second:
+			log.Warn("ended at once: connections are dropped, and the last save is left out or cut short",
+				slog.String("signal", sig.String()))
+			srv.Hurry()
+		case err := <-ended:
+			return stopped(err, log)
 		}
-		log.Info("stopped")
-		return exitOK
 	}
 }
 
-// inputEnded is the signal that the end of standard input is taken for.
-type inputEnded struct{}
-
-func (inputEnded) Signal()        {}
-func (inputEnded) String() string { return "standard input ended" }
-
-// awaitEnd reads to the end of in, which comes with the end of the process that holds the other end of the pipe, however it ends.
-func awaitEnd(in io.Reader, signals chan<- os.Signal) {
-	_, _ = io.Copy(io.Discard, in)
-	signals <- inputEnded{}
+// stopped logs how a stop has ended, and returns the exit code.
+func stopped(err error, log *slog.Logger) int {
+	switch {
+	case errors.Is(err, loop.ErrUnsaved):
+		log.Error("stopped, and the last save or the journal has failed", slog.Any("error", err))
+		return exitFailed
+	case err != nil:
+		log.Error("stopped, not all connections were served to their end", slog.Any("error", err))
+		return exitFailed
+	}
+	log.Info("stopped")
+	return exitOK
 }
 
 // usageError prints why the server does not start, in one line.

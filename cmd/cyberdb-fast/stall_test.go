@@ -53,32 +53,45 @@ func stall(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stall ADDRESS")
 	}
+	end, err := stallAt(args[0], ts.Getenv("CYBERDB_PASSWORD"))
+	ts.Check(err)
+	ts.Defer(end)
+}
+
+// stallAt connects a client that has asked for more than it reads, until end is called.
+func stallAt(addr, password string) (end func(), err error) {
 	var conn *deafConn
 	db, err := client.New(client.Options{
-		Addr: args[0], Password: ts.Getenv("CYBERDB_PASSWORD"), Conns: 1,
+		Addr: addr, Password: password, Conns: 1,
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, network, addr)
 			conn = &deafConn{Conn: c, left: heardBytes, deaf: make(chan struct{}), closed: make(chan struct{})}
 			return conn, err
 		},
 	})
-	ts.Check(err)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	large := client.DictOf[string, string](db, "large")
-	ts.Check(large.Create(ctx))
-	ts.Check(large.Set(ctx, "key", strings.Repeat("x", largeBytes)))
-	conn.told.Store(true)
 	var reader sync.WaitGroup
-	reader.Go(func() { _, _ = large.Get(ctx, "key") }) // ends when the script does
-	ts.Defer(func() {
+	end = func() {
 		cancel()
 		_ = db.Close()
 		reader.Wait()
-	})
+	}
+	if err := errors.Join(large.Create(ctx), large.Set(ctx, "key", strings.Repeat("x", largeBytes))); err != nil {
+		end()
+		return nil, err
+	}
+	conn.told.Store(true)
+	reader.Go(func() { _, _ = large.Get(ctx, "key") })
 	select {
 	case <-conn.deaf:
+		return end, nil
 	case <-ctx.Done():
-		ts.Fatalf("the reply did not begin")
+		end()
+		return nil, errors.New("the reply did not begin")
 	}
 }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import pty
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import pytest
 
@@ -329,3 +332,62 @@ def test_a_disk_that_is_full(here: Path) -> None:
             with pytest.raises(ReadOnly):
                 d["a"] = 4
             assert d["a"] == 3
+
+
+# ---- how the program ends
+
+# Counts until it is interrupted, and then writes once more. It prints what was acknowledged. Its terminal is its standard input.
+PROGRAM = f"""
+import fcntl, resource, termios, cyberdb_fast
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+server = cyberdb_fast.Server("there")
+server.start(port=0, password={PASSWORD!r})
+with cyberdb_fast.connect(server.url, password={PASSWORD!r}) as client, client.get_proxy() as proxy:
+    d = proxy.create_cyberdict("d")
+    try:
+        while True:
+            print(d.increment("n"), flush=True)
+    except KeyboardInterrupt:
+        d["written"] = True
+"""
+
+ENDS: Dict[str, Callable[[int, int], object]] = {
+    "ctrl-c": lambda pid, terminal: os.write(terminal, b"\x03"),
+    "ctrl-c twice": lambda pid, terminal: os.write(terminal, b"\x03\x03"),
+    "ctrl-backslash": lambda pid, terminal: os.write(terminal, b"\x1c"),
+    "hang-up": lambda pid, terminal: os.close(terminal),
+    "timeout": lambda pid, terminal: (os.kill(pid, signal.SIGTERM), os.killpg(pid, signal.SIGTERM)),
+    "kill": lambda pid, terminal: os.kill(pid, signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_server_ends_after_its_program(here: Path, end: str) -> None:
+    """However the program ends, all that was acknowledged is kept; and it can write while it handles Ctrl-C."""
+    terminal, stdin = pty.openpty()
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    os.close(stdin)
+    assert program.stdout is not None
+    with program, program.stdout as lines:
+        for n in range(1, 101):
+            assert int(lines.readline()) == n
+        ENDS[end](program.pid, terminal)
+        acknowledged = int(([str(n), *lines.read().split()])[-1])
+    if end != "hang-up":
+        os.close(terminal)
+    with (here / "there/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for the end of the server
+    with Server("there") as server:
+        server.start(port=0, password=PASSWORD)
+        kept = content(server)["d"]
+    assert kept["n"] >= acknowledged
+    if end == "ctrl-c":
+        assert kept["written"] is True

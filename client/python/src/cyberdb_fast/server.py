@@ -26,12 +26,17 @@ DATA_FILE = "data.cdb"  # in a data directory that was asked for
 DEFAULT_MAX_CON = 500
 DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
 CONTROL_SOCKET = "control.sock"  # in the data directory
-# How long the server may take to stop: it answers what it has, within 10 seconds.
+# How long the server may take to stop: it answers what it has, within 10 seconds, and saves.
 STOP_SECONDS = 15.0
+# How long it may take when it is told to leave the last save out, as the journal has everything.
+HURRY_SECONDS = 10.0
 
 
 class Server:
-    """A server, run as a child process: it ends with this one, however this one ends.
+    """A server, run as a child process: it ends with this one, however this one ends, and not before.
+
+    It is in a session of its own. Ctrl-C, a closed terminal and a signal for the process group reach this program alone,
+    which can still write while it handles them.
 
         server = Server()
         server.start(password="...")   # goes on at once; or run(), which waits
@@ -174,24 +179,31 @@ class Server:
             with _ending_in_order():
                 process.wait()
         except KeyboardInterrupt:
-            pass  # the terminal has told the server too
+            pass
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """Stops the server and waits until it has ended. One that does not run stays so."""
-        process, self._process, self._url = self._process, None, ""
+        """Stops the server and waits until it has ended and everything that it keeps is on disk.
+
+        A server that takes longer than 15 seconds leaves its last save out: what it keeps is in the journal.
+        """
+        process, self._url = self._process, ""
         if process is None:
             return
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._remove_own_dir()
+        for seconds, hurry in ((STOP_SECONDS, process.terminate), (HURRY_SECONDS, process.kill)):
+            try:
+                process.wait(seconds)
+                break
+            except subprocess.TimeoutExpired:
+                hurry()
+        process.wait()
+        if self._process is process:  # Ctrl-C in between leaves it to the next call, or to the exit of the program
+            self._process = None
+            self._remove_own_dir()
 
     def __enter__(self) -> Server:
         return self
@@ -215,7 +227,7 @@ class Server:
         own, begun = self._data_file(), self._begin()
         environment = {**os.environ, "CYBERDB_PASSWORD": secret}
         environment.pop("CYBERDB_PASSWORD_FILE", None)
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
         self._process = process
         lines: List[str] = []
         for line in process.stdout or ():

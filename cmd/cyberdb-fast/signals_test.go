@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/client"
+	"cyberdb-fast/persist"
+)
+
+
+// filledItems is how many entries fillDaemon acknowledges.
+const filledItems = 200
+
+// daemon is the command in a process and a session of its own, listening on a Unix socket.
+type daemon struct {
+	*testing.T
+	dir string
+	cmd *exec.Cmd
+	db  *client.Client
+	end chan error // how it ended
+}
+
+// startDaemon starts the command and waits until it serves. change, if not nil, is called before the
+// start.
+func startDaemon(t *testing.T, dir string, change func(*exec.Cmd), flags ...string) *daemon {
+	t.Helper()
+	d := &daemon{T: t, dir: dir, end: make(chan error, 1)}
+	flags = append([]string{"--host=", "--unix", filepath.Join(dir, "s"), "--dir", dir}, flags...)
+	d.cmd = exec.Command("cyberdb-fast", flags...)
+	d.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+testPassword)
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	d.cmd.Stderr = log
+	if change != nil {
+		change(d.cmd)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { d.end <- d.cmd.Wait() }()
+	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	d.connect()
+	return d
+}
+
+// filledDaemon is startDaemon, and then puts filledItems entries into it.
+func filledDaemon(t *testing.T, change func(*exec.Cmd), flags ...string) *daemon {
+	t.Helper()
+	d := startDaemon(t, t.TempDir(), change, flags...)
+	entries := client.DictOf[int, int](d.db, "d")
+	err := entries.Create(t.Context())
+	for i := range filledItems {
+		err = errors.Join(err, entries.Set(t.Context(), i, i))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// connect waits until the server takes a connection.
+func (d *daemon) connect() {
+	d.Helper()
+	ctx, cancel := context.WithTimeout(d.Context(), patience)
+	defer cancel()
+	options := client.Options{Password: testPassword, Conns: 1}
+	for again := time.NewTicker(10 * time.Millisecond); ; <-again.C {
+		db, err := client.Open(ctx, "unix://"+filepath.Join(d.dir, "s"), &options)
+		if err == nil {
+			d.db = db
+			d.Cleanup(func() { _ = db.Close() })
+			return
+		}
+		if ctx.Err() != nil || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
+			d.Fatalf("%v\n%s", err, d.log())
+		}
+	}
+}
+
+func (d *daemon) log() string {
+	d.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, "log"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	return string(text)
+}
+
+func (d *daemon) signal(sig syscall.Signal) {
+	d.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		d.Fatalf("%v: %v", sig, err)
+	}
+}
+
+// ended waits for the end, and returns the exit code.
+func (d *daemon) ended() int {
+	d.Helper()
+	select {
+	case <-d.end:
+	case <-time.After(patience):
+		d.Fatalf("it goes on\n%s", d.log())
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// saved: it ended with code 0, and its last save holds everything.
+func (d *daemon) saved(reason string) {
+	d.Helper()
+	if code := d.ended(); code != 0 {
+		d.Errorf("exit code %d\n%s", code, d.log())
+	}
+	for _, line := range []string{"msg=stopping signal=" + reason, `msg="every change is on disk"`, "msg=stopped"} {
+		d.logs(line)
+	}
+	file, err := persist.Open(persist.OS, filepath.Join(d.dir, "data.cdb"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer file.Close()
+	if n := file.Info().Items; n != filledItems {
+		d.Errorf("%d of %d entries are saved", n, filledItems)
+	}
+}
+
+// TestEndingSignals: every signal that ends the server does so in order. Only a save can keep the
+// changes here.
+func TestEndingSignals(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGPWR, syscall.SIGXCPU,
+		syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS, syscall.SIGSTKFLT,
+	} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			t.Parallel()
+			d := filledDaemon(t, nil, "--no-journal")
+			d.signal(sig)
+			d.saved("")
+		})
+	}
+}
+
+// TestOtherSignals: no other signal ends the server, and the log names those that may have been meant
+// to do something.
+func TestOtherSignals(t *testing.T) {
+	t.Parallel()
+	d := filledDaemon(t, nil, "--no-journal")
+	others := []syscall.Signal{
+		syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGIO,
+		syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG,
+		syscall.SIGWINCH, syscall.SIGPROF,
+	}
+	// Signals 32 to 34 are the C library's own. The Go runtime does not handle them, so they kill.
+	for sig := syscall.Signal(35); sig <= 64; sig++ {
+		others = append(others, sig)
+	}
+	for _, sig := range others {
+		d.signal(sig)
+		if err := d.db.Ping(t.Context()); err != nil {
+			t.Fatalf("after %v: %v\n%s", sig, err, d.log())
+		}
+	}
+	d.signal(syscall.SIGTERM)
+	d.saved("terminated")
+	for _, line := range []string{
+		`msg="no reload: settings are read at the start only" signal=hangup`,
+		`msg="stacks of all goroutines" stacks="goroutine `,
+		`msg=ignored signal="user defined signal 2"`, `msg=ignored signal="alarm clock"`,
+	} {
+		d.logs(line)
+	}
+}
+
+// TestSecondSignal: signals within a second are one, and the end of standard input during a stop is
+// no second one. A later signal cuts the stop short, a third does no more, and nothing is lost.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--fsync=always", "--fsync=everysec", "--fsync=no", "--no-journal"} {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			var stdin io.Closer
+			d := filledDaemon(t, func(cmd *exec.Cmd) {
+				var err error
+				if stdin, err = cmd.StdinPipe(); err != nil {
+					t.Fatal(err)
+				}
+			}, flag, "--end-with-stdin")
+			end, err := stallAt("unix://"+filepath.Join(d.dir, "s"), testPassword)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer end()
+			first := time.Now()
+			d.signal(syscall.SIGTERM)
+			d.signal(syscall.SIGTERM)
+			d.signal(syscall.SIGINT)
+			_ = stdin.Close()
+			select {
+			case <-d.end:
+				t.Fatalf("it ended after %v\n%s", time.Since(first), d.log())
+			case <-time.After(sameSignal + 100*time.Millisecond): // nothing is to happen meanwhile
+			}
+			if strings.Contains(d.log(), "ended at once") {
+				t.Errorf("a repeated signal, or the end of input, has cut the stop short\n%s", d.log())
+			}
+			d.signal(syscall.SIGINT)
+			d.logs("ended at once")
+			_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+			if code := d.ended(); code != exitFailed {
+				t.Errorf("exit code %d of a stop that has dropped a connection", code)
+			}
+			if took := time.Since(first); took > stopTime-time.Second {
+				t.Errorf("the end took %v", took)
+			}
+			d.logs("every change is on disk")
+			again := startDaemon(t, d.dir, nil)
+			n, err := client.DictOf[int, int](again.db, "d").Len(t.Context())
+			if err != nil || n != filledItems {
+				t.Errorf("%d of %d entries are there: %v", n, filledItems, err)
+			}
+		})
+	}
+}
+
+// logs waits until the log holds a text.
+func (d *daemon) logs(text string) {
+	d.Helper()
+	for end := time.Now().Add(patience); !strings.Contains(d.log(), text); {
+		if time.Now().After(end) {
+			d.Fatalf("nothing in the log about %q\n%s", text, d.log())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// terminal opens a pseudo-terminal. What is written to master is typed there; closing it hangs the
+// terminal up.
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	fd := int(master.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err := errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)); err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return master, slave
+}
+
+// TestTerminal: the keys of a terminal, and its end, end a server in order that was started there,
+// whether its streams lead there or not.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		keys, reason string // no keys: the terminal is hung up
+		redirected   bool
+	}{
+		"ctrl-c":              {"\x03", "interrupt", false},
+		"ctrl-backslash":      {"\x1c", "quit", false},
+		"hang-up":             {"", "hangup", false},
+		"hang-up, redirected": {"", "hangup", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			master, slave := terminal(t)
+			d := filledDaemon(t, func(cmd *exec.Cmd) {
+				cmd.SysProcAttr.Setctty = true
+				if cmd.Stdin, cmd.Stdout = slave, slave; test.redirected {
+					cmd.Stdin, cmd.Stdout, cmd.ExtraFiles, cmd.SysProcAttr.Ctty = nil, nil, []*os.File{slave}, 3
+				}
+			}, "--no-journal")
+			_ = slave.Close()
+			if _, err := master.WriteString(test.keys); err != nil {
+				t.Fatal(err)
+			}
+			if test.keys == "" {
+				_ = master.Close()
+			}
+			d.saved(test.reason)
+		})
+	}
+}
+
+// TestNohup: a server that is to outlive its terminal does.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	master, slave := terminal(t)
+	d := filledDaemon(t, func(cmd *exec.Cmd) {
+		path, err := exec.LookPath("nohup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Path, cmd.Args = path, append([]string{"nohup"}, cmd.Args...)
+		cmd.SysProcAttr.Setctty, cmd.Stdin = true, slave
+	})
+	_ = slave.Close()
+	_ = master.Close()
+	d.logs("no reload")
+	if err := d.db.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.signal(syscall.SIGTERM)
+	d.saved("terminated")
+}

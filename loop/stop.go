@@ -1,0 +1,115 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// hurriedSaveTime is how long a save may still take after Hurry.
+const hurriedSaveTime = time.Second
+
+var (
+	// ErrUnsaved is found in the error that a server ends with if its last save failed, or its
+	// journal.
+	ErrUnsaved = errors.New("the tables could not be saved at the end")
+
+	errCutShort = errors.New("the server was told to end at once")
+)
+
+// hurry is the demand to cut a stop short.
+type hurry struct {
+	once  sync.Once
+	asked chan struct{} // closed by Hurry
+	over  atomic.Bool   // saves and loads must not go on
+}
+
+// Hurry cuts a stop short. Connections that are not drained yet are dropped. The last save is not
+// begun if the journal holds every change; a save or load that is under way has hurriedSaveTime. The
+// journal is written and synced all the same. The log says how many changes are lost, if any.
+func (srv *Server) Hurry() {
+	srv.hurry.once.Do(func() {
+		close(srv.hurry.asked)
+		time.AfterFunc(hurriedSaveTime, func() { srv.hurry.over.Store(true) })
+	})
+}
+
+// context returns one that ends with ctx, and by Hurry.
+func (h *hurry) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-h.asked:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+func (h *hurry) isAsked() bool {
+	select {
+	case <-h.asked:
+		return true
+	default:
+		return false
+	}
+}
+
+// demandAll has the journal synced soon: the process may be killed before the stop is over.
+func (srv *Server) demandAll() {
+	if srv.journal != nil {
+		srv.journal.Demand(srv.store.Clock())
+	}
+}
+
+// endData syncs the journal, saves for the last time and closes the journal. Nothing changes the
+// tables any more. Every end of a server that keeps its tables comes here.
+func (srv *Server) endData() error {
+	if srv.cfg.Data.File == "" {
+		return nil
+	}
+	clock := srv.store.Clock()
+	journaled := srv.journal != nil && srv.journal.Sync(clock) == nil
+	var err error
+	if !journaled || !srv.hurry.isAsked() {
+		err = srv.saver.save()
+	}
+	if journaled && errors.Is(err, errCutShort) {
+		err = nil
+	}
+	if srv.journal != nil {
+		err = errors.Join(err, srv.journal.Close())
+	}
+	srv.saver.logEnd(clock)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsaved, err)
+	}
+	return nil
+}
+
+// logEnd logs whether all changes up to a clock are on disk.
+func (s *saver) logEnd(clock uint64) {
+	if lost := s.lost(clock); lost > 0 {
+		s.srv.log.Error("lost: the last changes are in no file",
+			slog.Uint64("changes", lost), slog.Uint64("clock", clock))
+		return
+	}
+	s.srv.log.Info("every change is on disk", slog.Uint64("clock", clock))
+}
+
+// lost returns how many of the numbers up to a clock belong to changes that neither the file nor the
+// journal holds. A view draws a number too, so there may be fewer changes.
+func (s *saver) lost(clock uint64) uint64 {
+	s.mu.Lock()
+	kept := max(s.began, s.file.LSN)
+	s.mu.Unlock()
+	if s.srv.journal != nil {
+		kept = max(kept, s.srv.journal.Durable())
+	}
+	return clock - min(kept, clock)
+}

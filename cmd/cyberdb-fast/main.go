@@ -51,8 +51,14 @@ func run(args []string, stdout, stderr *os.File) int {
 func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 	reasons := logWriter{queue, defectRoom}
 	flags, cfg := newFlags()
-	if err := flags.read(flagsOf(args), cfg, os.LookupEnv); err != nil {
+	refuse := func(err error) int {
+		if cfg.withStdin { // the parent reads the first lines of stdout
+			fmt.Fprintf(stdout, "  %-10s%v\n", "failed", err)
+		}
 		return usageError(reasons, err)
+	}
+	if err := flags.read(flagsOf(args), cfg, os.LookupEnv); err != nil {
+		return refuse(err)
 	}
 	switch {
 	case cfg.help:
@@ -67,26 +73,26 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 	ends, signals := watchSignals(log)
 
 	if err := loop.CheckDescriptors(cfg.maxConns); err != nil {
-		return usageError(reasons, err)
+		return refuse(err)
 	}
 	dir, err := openDataDir(cfg.dir)
 	if err != nil {
-		return usageError(reasons, err)
+		return refuse(err)
 	}
 	defer dir.close()
 	lock, err := lockData(cfg.dataPath(dir))
 	if err != nil {
-		return usageError(reasons, err)
+		return refuse(err)
 	}
 	defer lock.Close()
 	stopProfile, err := startProfile(cfg.cpuProfile, log)
 	if err != nil {
-		return usageError(reasons, err)
+		return refuse(err)
 	}
 	defer stopProfile()
 	srv, secret, err := start(cfg, dir, log, queue)
 	if err != nil {
-		return usageError(reasons, err)
+		return refuse(err)
 	}
 	if cfg.withStdin {
 		go awaitEnd(os.Stdin, signals)

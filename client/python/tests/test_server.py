@@ -65,6 +65,18 @@ def test_it_keeps_nothing_unless_told_to(here: Path) -> None:
     assert list(here.iterdir()) == []
 
 
+def test_a_failed_start_says_why(here: Path) -> None:
+    with Server("there") as first:
+        first.start(port=0, password=PASSWORD)
+        port = int(first.url.rpartition(":")[2])
+        with pytest.raises(CyberDBError, match="the server did not start: the data directory .*there is in use by process"):
+            Server("there").start(port=0, password=PASSWORD)
+        with pytest.raises(CyberDBError, match=f"the server did not start: cannot listen on 127.0.0.1:{port}"):
+            Server("elsewhere").start(port=port, password=PASSWORD)
+        with pytest.raises(CyberDBError, match="the server did not start: .*max-con"):
+            Server("elsewhere").start(port=0, password=PASSWORD, max_con=0)
+
+
 def test_several_servers_in_one_directory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that keep nothing do not meet in the working directory, and those that keep different files do not either."""
     temporary = here / "tmp"

@@ -153,7 +153,7 @@ class Server:
         """Starts the server and returns when clients can connect.
 
         max_con is the most connections at once, timeout the seconds after which an idle one is closed (0: never).
-        Errors: WrongPasswordCyberDBError without a password; CyberDBError if the server does not start, and then stderr has its reason.
+        Errors: WrongPasswordCyberDBError without a password; CyberDBError with its reason if the server does not start.
         """
         self._spawn(host, port, password, max_con, timeout, print_log, encrypt)
 
@@ -219,8 +219,14 @@ class Server:
         self._remove_own_dir()  # of one that was killed
         if self._asked_dir is None and self._file is None:
             self._own_dir = Path(tempfile.mkdtemp(prefix="cyberdb-"))
-        command = [binary.find(self._binary), f"--host={host}", f"--port={_whole('port', port)}", f"--dir={self._data_dir()}"]
-        command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}", "--end-with-stdin"]
+        command = [
+            binary.find(self._binary),
+            "--end-with-stdin",
+            f"--host={host}",
+            f"--port={_whole('port', port)}",
+            f"--dir={self._data_dir()}",
+        ]
+        command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}"]
         command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
         command += [f"--allow={address}" for address in self._allow]
         command += self._file_flags()
@@ -237,11 +243,12 @@ class Server:
                 self._url, self._load = rest.strip(), None
                 return "".join(lines)
         code = process.wait()
+        _, failed, reason = "".join(lines).partition("failed ")
         self.stop()
         if begun:
             own.unlink(missing_ok=True)
             shutil.rmtree(_journal(own), ignore_errors=True)
-        raise CyberDBError(f"the server did not start (exit code {code}): it says why on stderr")
+        raise CyberDBError(f"the server did not start: {reason.strip()}" if failed else f"the server did not start (exit code {code})")
 
     def _data_dir(self) -> Path:
         if self._asked_dir is not None:

@@ -13,6 +13,8 @@ const (
 	paceTurns = 10
 	// sweepInterval is between two looks at every session, while requests come or something is due.
 	sweepInterval = 250 * time.Millisecond
+	// fullInterval is the same while more memory is used than may be: what was dropped is given back in the background.
+	fullInterval = time.Second
 	// restInterval is the longest time between two of these while a client is connected.
 	restInterval = 5 * time.Second
 	// never is a time that does not come.
@@ -163,12 +165,14 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		}
 	})
 	switch {
-	case scarce || short || srv.memory.full() || srv.besides.Load() > 0:
+	case scarce || short || srv.besides.Load() > 0:
 		return sweepInterval
-	case connected:
-		return min(max(rest, sweepInterval), restInterval)
+	case srv.memory.full():
+		rest = min(rest, fullInterval)
+	case !connected:
+		return never
 	}
-	return never
+	return min(max(rest, sweepInterval), restInterval)
 }
 
 // timeLeft returns how long the client may still be silent, or without a proof. While its login waits for a worker the time is not the client's.

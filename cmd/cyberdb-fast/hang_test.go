@@ -135,7 +135,7 @@ func TestLogReaderComesBack(t *testing.T) {
 	for ended := false; !ended; {
 		line, err := lines.ReadString('\n')
 		switch {
-		case err == io.EOF && line == "": //nolint:errorlint // ReadString returns it as it is
+		case err == io.EOF && line == "":
 			ended = true
 		case err != nil || !strings.HasPrefix(line, "time="):
 			t.Fatalf("the line %q: %v", line, err)
@@ -150,6 +150,27 @@ func TestLogReaderComesBack(t *testing.T) {
 		t.Errorf("exit code %d; reported: %v", code, reported)
 	}
 	savedAll(t, p)
+}
+
+// TestCrashOnHungLog: what Go says of a crash waits for the reader, and is not lost, whatever else waits for it.
+func TestCrashOnHungLog(t *testing.T) {
+	reader, writer := hungPipe(t)
+	p := startProcess(t, nil, writer, "--print-log")
+	_ = writer.Close()
+	servesThroughout(t, p)
+	if err := p.Process.Signal(unix.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(reader) // to the end of the process
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := p.exitCode(t, endTime)
+	for _, want := range []string{"SIGABRT: abort", "goroutine 1 "} {
+		if code == exitOK || !strings.Contains(string(text), want) {
+			t.Errorf("exit code %d; the log lacks %q: %d bytes", code, want, len(text))
+		}
+	}
 }
 
 // TestLogCannotBeWritten: a full disk, a reader that is gone, and streams that are closed end no server.

@@ -20,7 +20,8 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// endTime is how long a server may take to end that serves nobody: what waits for a reader has a second of it.
+// endTime is how long a server may take to end that serves nobody: what waits for a reader has a
+// second of it.
 const endTime = 8 * time.Second
 
 // hungPipe returns a pipe that is full.
@@ -51,7 +52,8 @@ func hungPipe(t *testing.T) (reader, writer *os.File) {
 	return reader, writer
 }
 
-// servesThroughout makes a table of the server, and more lines of the log than the queue holds: requests, wrong passwords, and a save.
+// servesThroughout makes a table of the server, and more lines of the log than the queue holds:
+// requests, wrong passwords, and a save.
 func servesThroughout(t *testing.T, p *process) {
 	t.Helper()
 	db := p.client(t, testPassword)
@@ -152,7 +154,8 @@ func TestLogReaderComesBack(t *testing.T) {
 	savedAll(t, p)
 }
 
-// TestCrashOnHungLog: what Go says of a crash waits for the reader, and is not lost, whatever else waits for it.
+// TestCrashOnHungLog: what Go says of a crash waits for the reader, and is not lost, whatever else
+// waits for it.
 func TestCrashOnHungLog(t *testing.T) {
 	reader, writer := hungPipe(t)
 	p := startProcess(t, nil, writer, "--print-log")
@@ -173,7 +176,8 @@ func TestCrashOnHungLog(t *testing.T) {
 	}
 }
 
-// TestLogCannotBeWritten: a full disk, a reader that is gone, and streams that are closed end no server.
+// TestLogCannotBeWritten: a full disk, a reader that is gone, and streams that are closed end no
+// server.
 func TestLogCannotBeWritten(t *testing.T) {
 	t.Run("full disk", func(t *testing.T) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -219,7 +223,8 @@ func TestHungScreen(t *testing.T) {
 	}
 }
 
-// TestHungStart: a server that cannot start ends in time though nothing reads why, and says why to a reader that is slow.
+// TestHungStart: a server that cannot start ends in time though nothing reads why, and says why to
+// a reader that is slow.
 func TestHungStart(t *testing.T) {
 	for _, flags := range [][]string{{"--no-such-flag"}, {"--host", "192.0.2.1"}} {
 		_, writer := hungPipe(t)

@@ -94,7 +94,8 @@ func (srv *server) startUnseen() error {
 	})
 }
 
-// unreadLog makes more lines than the server keeps for a reader, of wrong passwords, requests and saves.
+// unreadLog makes more lines than the server keeps for a reader, of wrong passwords, requests and
+// saves.
 func unreadLog(a *attack) error {
 	c, err := a.enter()
 	if err != nil {

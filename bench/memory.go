@@ -63,7 +63,8 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	}, nil
 }
 
-// IdleReport says what connections that do nothing cost the server in memory, and what it does meanwhile.
+// IdleReport says what connections that do nothing cost the server in memory, and what it does
+// meanwhile.
 type IdleReport struct {
 	Connections        int     `json:"connections"`
 	Before             int64   `json:"server_rss_bytes_before"`
@@ -76,8 +77,8 @@ type IdleReport struct {
 	Machine            Machine `json:"machine"`
 }
 
-// Idle opens o.Connections connections, handshake done, and returns what they cost the server in resident memory, and how it rests for o.Duration. Errors
-// as Load's.
+// Idle opens o.Connections connections, handshake done, and returns what they cost the server in
+// resident memory, and how it rests for o.Duration. Errors as Load's.
 func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	r, err := newRunner(o)
 	if err != nil {

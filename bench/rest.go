@@ -17,7 +17,8 @@ type Rest struct {
 	Watched          float64 `json:"watched_s"`
 }
 
-// WatchRest watches a process of this machine for d, by /proc/PID/task/TID/status and schedstat (proc(5)). Errors: those of reading them; ErrInterrupted.
+// WatchRest watches a process of this machine for d, by /proc/PID/task/TID/status and schedstat
+// (proc(5)). Errors: those of reading them; ErrInterrupted.
 func WatchRest(ctx context.Context, pid int, d time.Duration) (*Rest, error) {
 	waits, cpu, err := threadsOf(pid)
 	if err != nil {

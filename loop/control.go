@@ -126,7 +126,8 @@ func (c *controlSocket) accept() {
 	}
 }
 
-// serve answers the requests of one connection until it ends, is silent or does not read for long, or says what is no request.
+// serve answers the requests of one connection until it ends, is silent or does not read for long,
+// or says what is no request.
 func (c *controlSocket) serve(conn net.Conn) {
 	defer conn.Close()
 	defer c.awaited(conn)
@@ -144,8 +145,8 @@ func (c *controlSocket) serve(conn net.Conn) {
 	}
 }
 
-// takeSlot takes a slot for a connection. If all are taken, the one whose client has been waited for the longest is closed, after controlGrace. false: the
-// server ends.
+// takeSlot takes a slot for a connection. If all are taken, the one whose client has been waited
+// for the longest is closed, after controlGrace. false: the server ends.
 func (c *controlSocket) takeSlot() bool {
 	for {
 		select {
@@ -164,7 +165,8 @@ func (c *controlSocket) takeSlot() bool {
 	}
 }
 
-// evict closes the connection that has waited for its client the longest, if that is longer than controlGrace.
+// evict closes the connection that has waited for its client the longest, if that is longer than
+// controlGrace.
 func (c *controlSocket) evict() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,7 +182,8 @@ func (c *controlSocket) evict() {
 	}
 }
 
-// await gives the client its time to send a request, or to read a reply; false: the server ends, and the time is short.
+// await gives the client its time to send a request, or to read a reply; false: the server ends,
+// and the time is short.
 func (c *controlSocket) await(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -203,7 +203,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// TestControlStuckClients: clients of the control socket that say nothing, or do not read, delay another one and the end of the server by moments.
+// TestControlStuckClients: clients of the control socket that say nothing, or do not read, delay
+// another one and the end of the server by moments.
 func TestControlStuckClients(t *testing.T) {
 	t.Parallel()
 	srv := controlled(t, t.TempDir())

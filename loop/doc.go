@@ -9,6 +9,8 @@
 // goroutine beside it (beside.go): a long write while its connection is parked, a long read from a view that was cut in
 // its turn, its reply made as the socket drains. A connection whose table is owned by a long write is parked too (shardmap.ErrBusy).
 //
+// The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes, so that an idle server does.
+//
 // No panic crosses a connection: whoever recovers from one calls Server.defect (defect.go), which gives back the locks that the request held. A request that
 // panics in the middle of its change closes its table; a start makes it again, and leaves it out if it panics again (replay.go, recover.go).
 //

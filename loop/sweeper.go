@@ -7,22 +7,28 @@ import (
 )
 
 const (
-	// paceInterval is between two looks of the sweeper at what changes within a moment, while requests come.
+	// paceInterval is between two looks of the sweeper at what changes within a moment, while
+	// requests come.
 	paceInterval = 5 * time.Millisecond
 	// paceTurns is how many such looks follow one request. Then the clock stops until the next one.
 	paceTurns = 10
 	// sweepInterval is between two looks at every session, while requests come or something is due.
 	sweepInterval = 250 * time.Millisecond
+	// fullInterval is the same while more memory is used than may be: what was dropped is given
+	// back in the background.
+	fullInterval = time.Second
 	// restInterval is the longest time between two of these while a client is connected.
 	restInterval = 5 * time.Second
 	// never is a time that does not come.
 	never = time.Duration(math.MaxInt64)
 )
 
-// coarseClock is the time of the sweeper's last look: good for timeouts, cheap to read. It stops when no request comes, so that an idle server sleeps.
-// The first reader starts it again, and reads the true time.
+// coarseClock is the time of the sweeper's last look: good for timeouts, cheap to read. It stops
+// when no request comes, so that an idle server sleeps. The first reader starts it again, and reads
+// the true time.
 //
-// A change that the sweeper must see is made before the clock is read, or started: if the sweeper has not seen it, the clock was stopped and wakes it.
+// A change that the sweeper must see is made before the clock is read, or started: if the sweeper
+// has not seen it, the clock was stopped and wakes it.
 type coarseClock struct {
 	unixNanos atomic.Int64  // 0: the clock is stopped
 	started   chan struct{} // wakes the sweeper
@@ -57,8 +63,9 @@ func (c *coarseClock) start() int64 {
 	return now
 }
 
-// sweeper keeps the clock, looks at memory and at the journal, closes connections that are idle or slow to prove themselves, and wakes the paused ones,
-// since gnet does not tell when a client has read. While no request comes it sleeps until something is due.
+// sweeper keeps the clock, looks at memory and at the journal, closes connections that are idle or
+// slow to prove themselves, and wakes the paused ones, since gnet does not tell when a client has
+// read. While no request comes it sleeps until something is due.
 type sweeper struct {
 	srv   *Server
 	pace  *time.Ticker // stopped while the clock is
@@ -136,7 +143,8 @@ func (w *sweeper) sweepTurn(now time.Time) {
 	w.sweep.Reset(rest)
 }
 
-// guardSweeper calls f. After a panic in it the sweeper goes on, a second later: a defect that stays must not fill the log.
+// guardSweeper calls f. After a panic in it the sweeper goes on, a second later: a defect that
+// stays must not fill the log.
 func (srv *Server) guardSweeper(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -147,8 +155,9 @@ func (srv *Server) guardSweeper(f func()) {
 	f()
 }
 
-// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop, and, when too much is unread or held altogether,
-// those that have some of it. It returns when to look again, if no request comes before.
+// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop,
+// and, when too much is unread or held altogether, those that have some of it. It returns when to
+// look again, if no request comes before.
 func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 	scarce, short := srv.unread.scarce(), srv.held.short()
 	rest = never
@@ -163,15 +172,18 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		}
 	})
 	switch {
-	case scarce || short || srv.memory.full() || srv.besides.Load() > 0:
+	case scarce || short || srv.besides.Load() > 0:
 		return sweepInterval
-	case connected:
-		return min(max(rest, sweepInterval), restInterval)
+	case srv.memory.full():
+		rest = min(rest, fullInterval)
+	case !connected:
+		return never
 	}
-	return never
+	return min(max(rest, sweepInterval), restInterval)
 }
 
-// timeLeft returns how long the client may still be silent, or without a proof. While its login waits for a worker the time is not the client's.
+// timeLeft returns how long the client may still be silent, or without a proof. While its login
+// waits for a worker the time is not the client's.
 func (s *session) timeLeft(now time.Time) time.Duration {
 	silent := max(now.Sub(time.Unix(0, s.active.Load())), 0)
 	if !s.greeted.Load() {

@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestIdleTimeAfterRest: the time that a silent connection has begins with its last request, also if the server has slept before that.
+// TestIdleTimeAfterRest: the time that a silent connection has begins with its last request, also
+// if the server has slept before that.
 func TestIdleTimeAfterRest(t *testing.T) {
 	t.Parallel()
 	const timeout = 3 * time.Second
@@ -32,7 +33,8 @@ func TestIdleTimeAfterRest(t *testing.T) {
 	}
 }
 
-// TestSilentAfterRest: a connection that says nothing is closed though the server has slept when it came.
+// TestSilentAfterRest: a connection that says nothing is closed though the server has slept when it
+// came.
 func TestSilentAfterRest(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
@@ -45,7 +47,8 @@ func TestSilentAfterRest(t *testing.T) {
 	}
 }
 
-// TestSavedAtRest: what the last client has changed is saved when it is due, though no request comes any more.
+// TestSavedAtRest: what the last client has changed is saved when it is due, though no request
+// comes any more.
 func TestSavedAtRest(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) {

@@ -20,7 +20,8 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// endTime is how long a server may take to end that serves nobody: what waits for a reader has a second of it.
+// endTime is how long a server may take to end that serves nobody: what waits for a reader has a
+// second of it.
 const endTime = 8 * time.Second
 
 // hungPipe returns a pipe that is full.
@@ -51,7 +52,8 @@ func hungPipe(t *testing.T) (reader, writer *os.File) {
 	return reader, writer
 }
 
-// servesThroughout makes a table of the server, and more lines of the log than the queue holds: requests, wrong passwords, and a save.
+// servesThroughout makes a table of the server, and more lines of the log than the queue holds:
+// requests, wrong passwords, and a save.
 func servesThroughout(t *testing.T, p *process) {
 	t.Helper()
 	db := p.client(t, testPassword)
@@ -135,7 +137,7 @@ func TestLogReaderComesBack(t *testing.T) {
 	for ended := false; !ended; {
 		line, err := lines.ReadString('\n')
 		switch {
-		case err == io.EOF && line == "": //nolint:errorlint // ReadString returns it as it is
+		case err == io.EOF && line == "":
 			ended = true
 		case err != nil || !strings.HasPrefix(line, "time="):
 			t.Fatalf("the line %q: %v", line, err)
@@ -152,7 +154,30 @@ func TestLogReaderComesBack(t *testing.T) {
 	savedAll(t, p)
 }
 
-// TestLogCannotBeWritten: a full disk, a reader that is gone, and streams that are closed end no server.
+// TestCrashOnHungLog: what Go says of a crash waits for the reader, and is not lost, whatever else
+// waits for it.
+func TestCrashOnHungLog(t *testing.T) {
+	reader, writer := hungPipe(t)
+	p := startProcess(t, nil, writer, "--print-log")
+	_ = writer.Close()
+	servesThroughout(t, p)
+	if err := p.Process.Signal(unix.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(reader) // to the end of the process
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := p.exitCode(t, endTime)
+	for _, want := range []string{"SIGABRT: abort", "goroutine 1 "} {
+		if code == exitOK || !strings.Contains(string(text), want) {
+			t.Errorf("exit code %d; the log lacks %q: %d bytes", code, want, len(text))
+		}
+	}
+}
+
+// TestLogCannotBeWritten: a full disk, a reader that is gone, and streams that are closed end no
+// server.
 func TestLogCannotBeWritten(t *testing.T) {
 	t.Run("full disk", func(t *testing.T) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -198,7 +223,8 @@ func TestHungScreen(t *testing.T) {
 	}
 }
 
-// TestHungStart: a server that cannot start ends in time though nothing reads why, and says why to a reader that is slow.
+// TestHungStart: a server that cannot start ends in time though nothing reads why, and says why to
+// a reader that is slow.
 func TestHungStart(t *testing.T) {
 	for _, flags := range [][]string{{"--no-such-flag"}, {"--host", "192.0.2.1"}} {
 		_, writer := hungPipe(t)

@@ -15,7 +15,8 @@ const (
 	restTime    = 10 * time.Second
 )
 
-// TestIdle: a server that has nothing to do sleeps, with clients that are silent too, and after a load.
+// TestIdle: a server that has nothing to do sleeps, with clients that are silent too, and after a
+// load.
 func TestIdle(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// How many bytes may wait to be written, for a line to join them. What matters more has room that other lines cannot take.
+// How many bytes may wait to be written, for a line to join them. What matters more has room that
+// other lines cannot take.
 const (
 	frameRoom  = 4 << 10 // of a progress bar
 	lineRoom   = 1 << 20
@@ -20,14 +21,16 @@ const (
 )
 
 const (
-	// pieceBytes is what a pipe takes whole or not at all: PIPE_BUF of pipe(7). An end in the middle of a write leaves no half line.
+	// pieceBytes is what a pipe takes whole or not at all: PIPE_BUF of pipe(7). An end in the
+	// middle of a write leaves no half line.
 	pieceBytes = 4096
 	// flushTime is how long the end of the process may wait for what reads the log.
 	flushTime = time.Second
 )
 
-// logQueue takes lines and writes them in order, on a goroutine of its own: a reader that hangs blocks that goroutine alone. Lines for which there is no
-// room, or that cannot be written, are dropped and counted; a line says so once the reader is back.
+// logQueue takes lines and writes them in order, on a goroutine of its own: a reader that hangs
+// blocks that goroutine alone. Lines for which there is no room, or that cannot be written, are
+// dropped and counted; a line says so once the reader is back.
 //
 // Its methods may be called from any goroutine, and none but close waits.
 type logQueue struct {
@@ -98,7 +101,8 @@ func (q *logQueue) run() {
 	}
 }
 
-// take waits for lines and takes all that there are, and what was lost behind them. more is false for the last ones.
+// take waits for lines and takes all that there are, and what was lost behind them. more is false
+// for the last ones.
 func (q *logQueue) take() (lines []byte, lost loss, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -139,7 +143,8 @@ func wholeLines(lines []byte) int {
 	return len(lines)
 }
 
-// writePiece writes a piece, behind the end of the line before it. It returns how many bytes of the piece were written.
+// writePiece writes a piece, behind the end of the line before it. It returns how many bytes of the
+// piece were written.
 func (q *logQueue) writePiece(piece []byte) (n int, err error) {
 	if q.torn {
 		if _, err := q.to.Write([]byte("\n")); err != nil {
@@ -152,7 +157,8 @@ func (q *logQueue) writePiece(piece []byte) (n int, err error) {
 	return n, err
 }
 
-// report writes a line that says how many lines were dropped. If it cannot be written, the next one says it.
+// report writes a line that says how many lines were dropped. If it cannot be written, the next one
+// says it.
 func (q *logQueue) report(l loss) {
 	if l.lines == 0 {
 		return
@@ -168,7 +174,8 @@ func (q *logQueue) report(l loss) {
 	}
 }
 
-// close ends the queue when all that it holds is written, and returns then, or after the given time.
+// close ends the queue when all that it holds is written, and returns then, or after the given
+// time.
 func (q *logQueue) close(wait time.Duration) {
 	q.mu.Lock()
 	q.closed = true

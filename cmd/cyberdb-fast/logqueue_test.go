@@ -37,7 +37,8 @@ func (r *hangingReader) logged(t *testing.T, q *logQueue) []string {
 	return strings.Split(strings.TrimSuffix(r.text.String(), "\n"), "\n")
 }
 
-// TestLogOfHangingReader: no line waits for a reader that hangs. Once it is back it gets the first lines, in order, each defect, and how many were dropped.
+// TestLogOfHangingReader: no line waits for a reader that hangs. Once it is back it gets the first
+// lines, in order, each defect, and how many were dropped.
 func TestLogOfHangingReader(t *testing.T) {
 	t.Parallel()
 	const lines, defects = 100_000, 1000
@@ -96,7 +97,8 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestLogOnFullDisk: lines that cannot be written are dropped, whole, and counted once there is room.
+// TestLogOnFullDisk: lines that cannot be written are dropped, whole, and counted once there is
+// room.
 func TestLogOnFullDisk(t *testing.T) {
 	t.Parallel()
 	for room := range 40 {

@@ -23,7 +23,8 @@ type process struct {
 	ended chan error
 }
 
-// startProcess starts a server on a port of its own. What it writes goes to out and errs; nil is /dev/null.
+// startProcess starts a server on a port of its own. What it writes goes to out and errs; nil is
+// /dev/null.
 func startProcess(t *testing.T, out, errs *os.File, flags ...string) *process {
 	t.Helper()
 	return startCommand(t, func(args []string) *exec.Cmd {
@@ -55,7 +56,8 @@ func startCommand(t *testing.T, command func(args []string) *exec.Cmd, out, errs
 	return p
 }
 
-// longPatience is for the derivation of a key from a password, which is slow by design, under the race detector.
+// longPatience is for the derivation of a key from a password, which is slow by design, under the
+// race detector.
 const longPatience = time.Minute
 
 // client returns a client of the server, which has sent its first request, once the server listens.
@@ -88,7 +90,8 @@ func (p *process) awaitListening(t *testing.T) {
 	}
 }
 
-// stop ends the server by SIGTERM, which must take less than the given time, and returns its exit code.
+// stop ends the server by SIGTERM, which must take less than the given time, and returns its exit
+// code.
 func (p *process) stop(t *testing.T, within time.Duration) int {
 	t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {

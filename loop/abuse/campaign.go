@@ -73,6 +73,7 @@ type scenario struct {
 	short     bool     // part of the short choice
 	elsewhere bool     // needs addresses of other machines
 	files     int      // the server's limit of open files; 0: that of this machine
+	readers   streams
 
 	// What the witness must bear; 0: what is asked of every scenario.
 	request, login time.Duration
@@ -80,6 +81,7 @@ type scenario struct {
 	noLogin        bool // its new connections may fail: there are no descriptors
 	noMemory       bool // it only reads: there may be no memory
 	peak           int64
+	end            time.Duration // of the server; 0: as long as a test waits
 
 	run func(a *attack) error
 }
@@ -138,7 +140,7 @@ func (g *ground) play(s *scenario, encrypt bool) (notes string, err error) {
 	if encrypt {
 		flags = append(flags, "--encrypt")
 	}
-	srv, err := startServer(g.server, g.dir, flags, s.files)
+	srv, err := startServer(g.server, g.dir, flags, s.files, s.readers)
 	if err != nil {
 		return "", err
 	}
@@ -175,8 +177,12 @@ func (a *attack) play() (notes string, err error) {
 	after, err := a.comesBack()
 	problem = errors.Join(problem, err)
 	_ = a.control.Close()
+	stopping := time.Now()
 	if err := a.srv.stop(); err != nil {
 		problem = errors.Join(problem, fmt.Errorf("the server's end: %w", err))
+	}
+	if ending := time.Since(stopping); a.end > 0 && ending > a.patience(a.end) {
+		problem = errors.Join(problem, fmt.Errorf("the server's end took %v, the bound is %v", ending, a.patience(a.end)))
 	}
 	problem = errors.Join(problem, a.readLog(time.Since(start)))
 	return fmt.Sprintf("%d requests, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",

@@ -83,6 +83,12 @@ var scenarios = []scenario{
 	{name: "figures-flood", about: "INFO and TABLES as fast as they come", transport: both, run: figuresFlood},
 	{name: "full-of-writers", about: "--max-memory reached by large values", transport: both, short: true, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfWriters},
 	{name: "full-of-crumbs", about: "--max-memory reached by small entries and many tables", transport: plain, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfCrumbs},
+
+	// What the operator's side does not read.
+	{name: "hung-log", about: "a log that nothing reads, while passwords are guessed, requests are logged and tables are saved", transport: both, short: true, readers: hungLog, flags: []string{"--print-log", "--cycle", "1"}, end: 10 * time.Second, run: unreadLog},
+	{name: "log-on-full-disk", about: "the same on a full disk", transport: plain, readers: fullDisk, flags: []string{"--print-log", "--cycle", "1"}, end: 10 * time.Second, run: unreadLog},
+	{name: "hung-screen", about: "an output that nothing reads", transport: both, readers: hungScreen, end: 10 * time.Second, run: unreadScreen},
+	{name: "hung-control", about: "clients of the control socket that are silent, slow and deaf, while another one saves", transport: plain, short: true, flags: []string{"--print-log"}, end: 10 * time.Second, run: stuckControl},
 }
 
 // everywhere returns the flags of a server that listens on all addresses and lets some come.

@@ -52,7 +52,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // startServer starts the binary with a free port, and with a limit of open files if that is not 0.
-func startServer(binary, dir string, flags []string, files int) (*server, error) {
+func startServer(binary, dir string, flags []string, files int, readers streams) (*server, error) {
 	srv := &server{done: make(chan struct{})}
 	args := append([]string{binary, "--port", "0", "--dir", dir}, flags...)
 	if files > 0 {
@@ -62,6 +62,13 @@ func startServer(binary, dir string, flags []string, files int) (*server, error)
 	srv.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+password)
 	srv.cmd.Stderr = &srv.log
 	srv.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if readers == hungScreen {
+		return srv, srv.startUnseen()
+	}
+	release, err := readers.apply(srv.cmd)
+	if err != nil {
+		return nil, err
+	}
 	out, err := srv.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -77,14 +84,20 @@ func startServer(binary, dir string, flags []string, files int) (*server, error)
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, out)
-		srv.err = srv.cmd.Wait()
-		close(srv.done)
+		srv.await(release)
 	}()
 	if srv.addr == "" {
 		<-srv.done
 		return nil, fmt.Errorf("the server did not start: %w\n%s", srv.err, srv.log.String())
 	}
 	return srv, nil
+}
+
+// await waits for the end of the process.
+func (srv *server) await(release func()) {
+	srv.err = srv.cmd.Wait()
+	release()
+	close(srv.done)
 }
 
 // stop ends the server in order.

@@ -59,7 +59,7 @@ abuse: build ## abuse a server in all ways there are and watch it serve on; SEED
 	$(GO) build -tags $(TAGS) -o bin/ ./loop/abuse
 	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
 
-crash: build ## kill a server N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 must fail
+crash: build ## kill a server, or end it in order, N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 must fail
 	$(GO) build -tags $(TAGS) -o bin/ ./loop/crash
 	@./bin/crash -cycles $(or $(N),2000) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break)
 

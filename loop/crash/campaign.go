@@ -28,7 +28,8 @@ type campaign struct {
 	disk    *disk  // nil: the server is killed, the disk stays
 	writers []*writer
 	shared  *shared
-	claim   verdict // what the next restart is judged by: end and window are set
+	claim   verdict   // what the next restart is judged by: how the server was ended, and what that may lose
+	saved   time.Time // when the last save that succeeded was asked for, or the cycle began
 	total   totals
 }
 
@@ -36,13 +37,18 @@ type campaign struct {
 type totals struct {
 	cycles, acked, lost, within, late int
 	oldest                            []time.Duration // of each restart that has lost something and may
+	unsaved                           int             // lost since the last save, without a journal
 	saves                             int64
+	orderly                           int            // ends in order
+	ways                              map[string]int // in which the server was ended, and how often
 }
 
 const (
 	// What a cycle lasts, while clients write.
 	leastLoad = 30 * time.Millisecond
 	mostLoad  = 170 * time.Millisecond
+	// orderlyOneIn: one cycle in so many ends in order.
+	orderlyOneIn = 3
 	// One cycle in longOneIn of those that may lose something lasts two windows: what is older than one must be there.
 	longOneIn = 16
 	// mostNotes is how many losses are told one by one.
@@ -69,6 +75,7 @@ func newCampaign(opt options, out io.Writer) (*campaign, error) {
 		return nil, err
 	}
 	c := &campaign{options: opt, out: out, stop: make(chan os.Signal, 1), work: work, rng: rand.New(rand.NewPCG(opt.seed, 0)), shared: newShared()}
+	c.total.ways = map[string]int{}
 	for i := range opt.clients {
 		c.writers = append(c.writers, newWriter(i, opt, c.shared))
 	}
@@ -128,18 +135,11 @@ func (c *campaign) run() error {
 
 // cycle is a start, a while of writing, and an end.
 func (c *campaign) cycle() error {
-	policy := []string{"always", "everysec", "no"}[c.rng.IntN(3)]
-	if c.disk != nil && c.total.cycles%8 != 7 {
-		policy = "always"
-	} else if c.disk != nil {
-		policy = "everysec"
-	}
+	orderly := c.rng.IntN(orderlyOneIn) == 0
+	policy := c.policy(orderly)
 	window := c.window
-	if policy == "always" {
+	if policy == "always" || policy == noJournal || c.breakIt {
 		window = 0
-	}
-	if c.breakIt {
-		policy, window = "no", 0
 	}
 	if c.rng.IntN(8) == 0 {
 		if err := c.endWhileStarting(policy); err != nil {
@@ -151,15 +151,45 @@ func (c *campaign) cycle() error {
 		return err
 	}
 	load := leastLoad + time.Duration(c.rng.Int64N(int64(mostLoad-leastLoad)))
+	if orderly {
+		return c.writeToTheEnd(srv, load)
+	}
 	if window > 0 && (c.disk != nil || c.rng.IntN(longOneIn) == 0) {
 		load = 2 * window
 	}
-	orderly := !c.breakIt && c.rng.IntN(20) == 0
-	end := func() error { return c.end(srv, window) }
-	if orderly {
-		end = func() error { return c.endInOrder(srv) }
+	c.saved = time.Now()
+	err = c.write(srv, load, func() error { return c.end(srv, window) })
+	if policy == noJournal {
+		c.claim.since, c.claim.unsaved = c.saved, true
 	}
-	return c.write(srv, load, end)
+	return err
+}
+
+// policy draws one. What is ended in order loses nothing under any.
+func (c *campaign) policy(orderly bool) string {
+	drawn := []string{"always", "everysec", "no", noJournal}[c.rng.IntN(4)]
+	switch {
+	case c.breakIt:
+		return "no"
+	case c.disk == nil || orderly:
+		return drawn
+	case c.total.cycles%8 == 7:
+		return "everysec"
+	}
+	return "always"
+}
+
+// writeToTheEnd is a cycle that ends in order.
+func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
+	e := c.drawEnd()
+	if e.stalled && !c.breakIt {
+		end, err := srv.stall()
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	return c.write(srv, load, func() error { return c.endInOrder(srv, e) })
 }
 
 // endWhileStarting ends a server that may not have loaded yet.
@@ -169,6 +199,14 @@ func (c *campaign) endWhileStarting(policy string) error {
 		return err
 	}
 	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
+	if c.rng.IntN(2) == 0 {
+		w := c.drawWay()
+		if err := w.tell(srv); err != nil || srv.endsWithin(patience) {
+			return err
+		}
+		srv.kill()
+		return fmt.Errorf("%s while it started: the server did not end in %v", w.name, patience)
+	}
 	return c.cut(srv, c.cutsPower())
 }
 
@@ -186,14 +224,18 @@ func (c *campaign) restart(policy string) (*server, error) {
 	t := &c.total
 	t.acked += v.acked
 	t.lost += v.lost
-	t.within += v.within
 	t.late += v.late
-	if v.within > 0 {
+	switch {
+	case v.unsaved:
+		t.unsaved += v.within
+	case v.within > 0:
+		t.within += v.within
 		t.oldest = append(t.oldest, v.oldest)
 	}
 	if v.lost > 0 && c.notes < mostNotes {
 		c.notes++
-		fmt.Fprintf(c.out, "cycle %d lost %d acknowledged writes: %s\n", t.cycles, v.lost, strings.Join(v.notes, "; "))
+		fmt.Fprintf(c.out, "cycle %d, ended by %s, lost %d acknowledged writes: %s\n",
+			t.cycles, v.way, v.lost, strings.Join(v.notes, "; "))
 	}
 	return srv, nil
 }
@@ -244,6 +286,7 @@ func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) er
 	defer db.Close()
 	for !ended.Load() {
 		time.Sleep(pause)
+		asked := time.Now()
 		if err := db.Save(context.Background()); err != nil {
 			if isEnd(err, c.disk != nil) {
 				return nil
@@ -251,6 +294,7 @@ func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) er
 			return fmt.Errorf("saving: %w", err)
 		}
 		c.total.saves++
+		c.saved = asked
 	}
 	return nil
 }
@@ -258,13 +302,18 @@ func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) er
 // end ends the server, or the power, while clients write; now and then while it saves for the last time.
 func (c *campaign) end(srv *server, window time.Duration) error {
 	if c.rng.IntN(12) == 0 {
-		if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := c.drawWay().tell(srv); err != nil {
 			return err
 		}
 		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond)))) // a moment of chance, nothing is waited for
 	}
 	power := c.cutsPower()
-	c.claim = verdict{end: time.Now(), window: window, power: power}
+	c.claim = verdict{way: "kill -9", end: time.Now(), power: power}
+	if power {
+		c.claim.way = "a power cut"
+	}
+	c.claim.since = windowBefore(c.claim.end, window)
+	c.total.ways[c.claim.way]++
 	return c.cut(srv, power)
 }
 
@@ -280,10 +329,4 @@ func (c *campaign) cut(srv *server, power bool) error {
 	err := c.disk.cut()
 	srv.kill()
 	return errors.Join(err, c.disk.remount())
-}
-
-// endInOrder ends the server by SIGTERM: nothing may be lost.
-func (c *campaign) endInOrder(srv *server) error {
-	c.claim = verdict{end: time.Now()}
-	return srv.stop()
 }

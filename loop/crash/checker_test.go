@@ -127,7 +127,7 @@ func TestVerdict(t *testing.T) {
 		{true, 0, 0, 1, 0, 0},
 		{true, time.Second, -time.Millisecond, 0, 1, 0},
 	} {
-		v := verdict{end: end, window: tt.window, power: tt.power}
+		v := verdict{end: end, since: windowBefore(end, tt.window), power: tt.power}
 		v.lose(end.Add(-tt.before))
 		if v.lost != tt.lost || v.within != tt.within || v.late != tt.late {
 			t.Errorf("%+v: %d lost, %d within the window, %d late", tt, v.lost, v.within, v.late)

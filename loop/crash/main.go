@@ -75,6 +75,10 @@ func run(opt options, out io.Writer) int {
 	}
 	t := &c.total
 	fmt.Fprintf(out, "%s: %d saves; %s (%v are allowed)\n", name, t.saves, t.windows(), opt.window)
+	fmt.Fprintf(out, "%s: ended by %s\n", name, t.ends())
+	if t.unsaved > 0 {
+		fmt.Fprintf(out, "%s: without a journal, kills lost %d writes that came after the last save\n", name, t.unsaved)
+	}
 	if t.late > 0 {
 		fmt.Fprintf(out, "%s: %d writes were acknowledged after the power had been cut, and are lost\n", name, t.late)
 	}

@@ -7,9 +7,11 @@ import (
 
 // verdict is what a restart has shown.
 type verdict struct {
-	end    time.Time     // of the server, or of the power
-	window time.Duration // what was acknowledged in it, before the end, may be lost; 0: nothing may
-	power  bool          // it was the power: see late
+	way     string    // of the end
+	end     time.Time // of the server, or of the power
+	since   time.Time // what was acknowledged after it may be lost; zero: nothing may
+	unsaved bool      // since is that of the last save: there is no journal
+	power   bool      // it was the power: see late
 
 	acked  int
 	lost   int           // acknowledged, and may not be lost
@@ -19,13 +21,23 @@ type verdict struct {
 	notes  []string      // on what was lost
 }
 
+// windowBefore returns what since is if what was acknowledged within a window may be lost.
+func windowBefore(end time.Time, window time.Duration) time.Time {
+	if window == 0 {
+		return time.Time{}
+	}
+	return end.Add(-window)
+}
+
 // isLate says whether something was acknowledged after the power was cut, which no machine does. This one goes on running, and Linux lets now and then an
 // fdatasync succeed that is under way while the file system shuts down: a program of one loop that appends and syncs sees the same.
-func (v *verdict) isLate(acked time.Time) bool { return v.power && v.window == 0 && acked.After(v.end) }
+func (v *verdict) isLate(acked time.Time) bool {
+	return v.power && v.since.IsZero() && acked.After(v.end)
+}
 
 // mayLose says whether what was acknowledged then may be lost.
 func (v *verdict) mayLose(acked time.Time) bool {
-	return v.isLate(acked) || acked.After(v.end.Add(-v.window)) && v.window > 0
+	return v.isLate(acked) || !v.since.IsZero() && acked.After(v.since)
 }
 
 // lose counts a write that was acknowledged and is not there.
@@ -42,6 +54,11 @@ func (v *verdict) lose(acked time.Time) {
 	}
 }
 
+// mostDetails is how many notes a verdict has.
+const mostDetails = 10
+
 func (v *verdict) note(format string, args ...any) {
-	v.notes = append(v.notes, fmt.Sprintf(format, args...))
+	if len(v.notes) < mostDetails {
+		v.notes = append(v.notes, fmt.Sprintf(format, args...))
+	}
 }

@@ -64,6 +64,11 @@ func (s *session) logIn(in []byte) (rest []byte) {
 			return nil
 		case errors.Is(err, secure.ErrWork):
 			s.prove()
+		case errors.Is(err, secure.ErrNotNative):
+			if !s.meetForeign(pending[used:]) {
+				s.keep(pending, used, in)
+				return nil
+			}
 		case err != nil:
 			s.refused(err)
 		case s.login.handshake.Done():

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
+	"cyberdb-fast/codec/foreign"
 	"cyberdb-fast/codec/secure"
 )
 
@@ -52,7 +54,10 @@ func handshake(conn net.Conn, o *Options) (opened, error) {
 	if _, err := conn.Write(c.Hello(nil)); err != nil {
 		return opened{}, err
 	}
-	buf := make([]byte, 0, maxGreeting)
+	buf, err := readFirst(conn, o.Addr, make([]byte, 0, maxGreeting))
+	if err != nil {
+		return opened{}, err
+	}
 	for !c.Done() {
 		n, reply, err := c.Next(buf, nil)
 		switch {
@@ -78,6 +83,26 @@ func handshake(conn net.Conn, o *Options) (opened, error) {
 	result := opened{conn: conn, limits: c.Limits(), rest: buf}
 	result.seal, result.opener = c.Records()
 	return result, nil
+}
+
+// readFirst reads the beginning of the server's answer to Hello into buf, and more of it if that is needed to tell what a server speaks that is none of
+// ours. Errors: ErrProtocol, wrapped, of such a server.
+func readFirst(conn net.Conn, addr string, buf []byte) ([]byte, error) {
+	for {
+		n, err := conn.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case len(buf) == 0 && errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%w: the server ended the connection without an answer: is it a cyberdb-fast server, with no TLS in front of it?", err)
+		case len(buf) == 0:
+			return nil, err
+		case secure.IsServer(buf):
+			return buf, nil
+		}
+		if what, sure := foreign.Server(buf); sure || err != nil {
+			return nil, fmt.Errorf("%w: the server at %s %s", ErrProtocol, addr, what)
+		}
+	}
 }
 
 // asProtocol marks a server's message that the handshake did not expect; a refusal that the server itself sent stays one.

@@ -2,7 +2,11 @@ package client
 
 import (
 	"errors"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -22,24 +26,72 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-func TestNotOurServer(t *testing.T) {
+// answering starts a server of another protocol: it sends answer to what comes first, in pieces of so many bytes, and ends the connection.
+func answering(t *testing.T, answer string, piece int) (addr string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			_, _ = conn.Read(make([]byte, 100))
+			for rest := []byte(answer); len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+				_, _ = conn.Write(rest[:min(piece, len(rest))])
+			}
 			_ = conn.Close()
 		}
 	}()
-	if _, err := Open(testContext(t), listener.Addr().String(), &Options{Password: "x"}); !errors.Is(err, ErrProtocol) {
-		t.Fatalf("got %v", err)
+	return listener.Addr().String()
+}
+
+// TestOtherServers: the error names what answers, and the address; what it quotes is printable.
+func TestOtherServers(t *testing.T) {
+	for answer, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\n\r\n":         "the server at ADDR speaks HTTP, not cyberdb-fast",
+		"-ERR unknown command\r\n":                 "the server at ADDR speaks RESP (Redis), not cyberdb-fast",
+		"\x15\x03\x01\x00\x02\x02\x46":             "the server at ADDR speaks TLS, not cyberdb-fast",
+		"SSH-2.0-OpenSSH_9.2\r\n":                  "the server at ADDR speaks SSH, not cyberdb-fast",
+		"HTT":                                      `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "HTT"`,
+		"\x1b[2Jmail\r\n":                          `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
+		strings.Repeat("x", 3*maxGreeting):         `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
+		string([]byte{2, 1, 0, 'x'}):               "message type 2 of 1 bytes",
+		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01\x03\x00\x01\x01\x00"`, // Hello, which is a client's to say
+		string([]byte{127, 4, 0, 5, 'a', 27, 'b'}): "a\ufffdb",
+	} {
+		for _, piece := range []int{1, 7, 1 << 20} {
+			addr := answering(t, answer, piece)
+			_, err := Open(testContext(t), addr, &Options{Password: "x"})
+			want := strings.ReplaceAll(want, "ADDR", addr)
+			if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\x1b\r\n") {
+				t.Errorf("%.20q in pieces of %d: got %v, want %q", answer, piece, err, want)
+			}
+		}
+	}
+	if _, err := Open(testContext(t), answering(t, "", 1), &Options{Password: "x"}); err == nil || !strings.Contains(err.Error(), unanswered) {
+		t.Errorf("no answer: %v", err)
+	}
+}
+
+// unanswered is what the error says of a server that ends the connection.
+const unanswered = "without an answer: is it a cyberdb-fast server, with no TLS in front of it?"
+
+// TestRealOtherServers: Go's own server of HTTP is named; that of TLS says nothing.
+func TestRealOtherServers(t *testing.T) {
+	plain, encrypted := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
+	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	encrypted.StartTLS()
+	for want, server := range map[string]*httptest.Server{"speaks HTTP, not cyberdb-fast": plain, unanswered: encrypted} {
+		defer server.Close()
+		_, err := Open(testContext(t), server.Listener.Addr().String(), &Options{Password: "x"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

@@ -194,6 +194,15 @@ func peerName(addr net.Addr) string {
 	return addr.Network() + ":" + addr.String()
 }
 
+// maxReasonBytes bounds what a log line says of why a connection ended.
+const maxReasonBytes = 256
+
+// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent, before any proof: it is cut here, and quoted by the log's
+// handler.
+func reasonOf(err error) slog.Attr {
+	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
+}
+
 // limitedLog writes each message at most once per interval and says how many it kept back.
 type limitedLog struct {
 	log   *slog.Logger

@@ -154,6 +154,9 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 // collect makes the whole reply of a long read whose request was itself too large for the loop.
 func (x *executor) collect(req *codec.Request) []byte {
 	defer x.stream.close()
+	if x.stream.begin != nil {
+		x.stream.begin()
+	}
 	w := bodyWriter{body: make([]byte, codec.HeaderBytes, 4<<10), whole: true}
 	if err := x.stream.write(&w); err != nil {
 		return x.fail(nil, req, err)
@@ -162,9 +165,10 @@ func (x *executor) collect(req *codec.Request) []byte {
 	return endReply(out[:len(w.body)], at)
 }
 
-// stream is a long read whose view is cut. write makes the reply's body; close frees the view and is called once, after write
-// if that is called.
+// stream is a long read whose view is cut. begin, if there is one, is called first, before the session goes on; write makes the reply's body; close frees
+// the view and is called once, after write if that is called.
 type stream struct {
+	begin func()
 	write func(w *bodyWriter) error
 	close func()
 }
@@ -239,12 +243,33 @@ func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.streams++
+	if read.begin != nil {
+		s.state = beside
+	}
 	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
+		s.beginStream(read)
 		s.sending.Lock()
 		defer s.sending.Unlock()
 		w.end(s.srv.writeStream(read, w))
 	})
+}
+
+// beginStream runs a stream's begin, and lets the session go on.
+func (s *session) beginStream(read stream) {
+	if read.begin == nil {
+		return
+	}
+	begun := false
+	defer func() {
+		if !begun { // a panic
+			read.close()
+		}
+	}()
+	read.begin()
+	begun = true
+	s.result.Store(&besideReply{})
+	s.wake()
 }
 
 // writeStream runs a stream's write, once there is room for what it makes, and closes it. A panic in it becomes an error.

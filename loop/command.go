@@ -46,7 +46,7 @@ var commands = [256]command{
 	codec.OpCreateList: {mutates: true, grows: true, run: createTable},
 	codec.OpExists:     {run: exists},
 	codec.OpKind:       {kind: someTable, run: kind},
-	codec.OpTables:     {run: tables},
+	codec.OpTables:     {run: tables, view: viewTables},
 	codec.OpDrop:       {mutates: true, run: drop},
 	codec.OpRename:     {mutates: true, run: rename},
 

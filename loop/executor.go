@@ -329,6 +329,8 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrSpoiled):
 		e.Status = codec.StatusInternal
 		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.name)
+	case errors.Is(err, shardmap.ErrOutdated):
+		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
 	case errors.Is(err, shardmap.ErrTooLarge):
 		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
 	case errors.Is(err, shardmap.ErrVersion):
@@ -361,9 +363,12 @@ func reprOf(key []byte) string {
 }
 
 // shortened cuts a text to maxErrorTextBytes.
-func shortened(text string) string {
-	if len(text) > maxErrorTextBytes {
-		return strings.ToValidUTF8(text[:maxErrorTextBytes], "") + "..."
+func shortened(text string) string { return shortenedTo(maxErrorTextBytes, text) }
+
+// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
+func shortenedTo(most int, text string) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "..."
 	}
 	return text
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/foreign"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/shardmap"
@@ -101,7 +102,7 @@ func (srv *Server) firstPatience(peer net.Addr) time.Duration {
 }
 
 // speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of which in is the last, is not the beginning of a native
-// one. That is looked at until it is sure.
+// one, nor of another protocol. That is looked at until it is sure.
 func (s *session) speaksLegacy(in []byte) bool {
 	if s.login == nil || s.login.native || !s.srv.cfg.Legacy {
 		return false
@@ -113,11 +114,19 @@ func (s *session) speaksLegacy(in []byte) bool {
 		return false
 	}
 	native, sure := secure.IsNative(in)
-	if native && s.patience.Swap(int64(handshakeTime)) != int64(handshakeTime) {
+	s.login.native = native && sure
+	wait := int64(legacyControlTime)
+	if native {
+		wait = int64(handshakeTime)
+	}
+	if s.patience.Swap(wait) != wait {
 		s.active.Store(time.Now().UnixNano())
 	}
-	s.login.native = native && sure
-	return !native
+	if native {
+		return false
+	}
+	other, sure := s.clientProtocol(in)
+	return sure && other == foreign.Unknown
 }
 
 // beginLegacy makes the session one of CyberDB's wire.
@@ -259,7 +268,7 @@ func (s *session) legacyEnds(reason error) {
 	default:
 		s.srv.counters.badFrames.Add(1)
 	}
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.Any("reason", reason))
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(reason))
 }
 
 // waitsForTurn lets the first request of a connection wait for its turn among the logins of its address, which wrong passwords delay.

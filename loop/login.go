@@ -64,6 +64,11 @@ func (s *session) logIn(in []byte) (rest []byte) {
 			return nil
 		case errors.Is(err, secure.ErrWork):
 			s.prove()
+		case errors.Is(err, secure.ErrNotNative):
+			if !s.meetForeign(pending[used:]) {
+				s.keep(pending, used, in)
+				return nil
+			}
 		case err != nil:
 			s.refused(err)
 		case s.login.handshake.Done():
@@ -144,10 +149,16 @@ func (s *session) refuse(refusal *secure.Refusal) {
 func (s *session) refused(reason error) {
 	s.closing = true
 	s.srv.counters.refused.Add(1)
-	s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), slog.Any("reason", reason))
+	s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), reasonOf(reason))
 	var refusal *secure.Refusal
-	if errors.As(reason, &refusal) && refusal.Code == secure.RefusedPassword {
+	if !errors.As(reason, &refusal) {
+		return
+	}
+	switch refusal.Code {
+	case secure.RefusedPassword:
 		s.srv.counters.failedLogins.Add(1)
 		s.srv.logins.failed(s.login.from)
+	case secure.RefusedMessage:
+		s.srv.counters.badFrames.Add(1)
 	}
 }

@@ -61,6 +61,7 @@ type Server struct {
 	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
+	lists     tableLists
 	held      heldTotal
 	sessions  sessionSet
 	loopsMu   sync.Mutex

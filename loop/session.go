@@ -76,7 +76,8 @@ type session struct {
 	toDisk     heldReplies // wait for the disk
 	unread     int         // bytes of replies the client had left at the last look while paused
 	lookedAt   time.Time
-	halfClosed bool // the server stops and has said its last word; since lookedAt
+	parts      bool // closing: the connection is half closed first
+	halfClosed bool // the server has said its last word; since lookedAt
 	heldSince  time.Time
 
 	// written by the event loop, read by the sweeper
@@ -487,7 +488,11 @@ func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || s.toDi
 
 // closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {
-	if !s.unsent() {
+	switch {
+	case s.unsent():
+	case s.parts:
+		return s.part()
+	default:
 		return gnet.Close
 	}
 	now := s.srv.clock.now()
@@ -507,9 +512,8 @@ func (s *session) drain() gnet.Action {
 	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
 		return gnet.None
 	}
-	now := s.srv.clock.now()
 	if s.halfClosed {
-		if now.Sub(s.lookedAt) > lingerTime {
+		if s.srv.clock.now().Sub(s.lookedAt) > lingerTime || s.ceded.Load() {
 			return gnet.Close
 		}
 		return gnet.None
@@ -517,6 +521,11 @@ func (s *session) drain() gnet.Action {
 	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
 		return gnet.None // a turn will come
 	}
+	return s.halfClose()
+}
+
+// halfClose ends the server's side of the connection. What the client sends from here on is dropped.
+func (s *session) halfClose() gnet.Action {
 	s.end()
 	if s.conn.Context() == nil || s.conn.OutboundBuffered() > 0 { // closed in the write, or not all of it is out
 		return gnet.None
@@ -524,7 +533,7 @@ func (s *session) drain() gnet.Action {
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
 		return gnet.Close
 	}
-	s.halfClosed, s.lookedAt = true, now
+	s.halfClosed, s.lookedAt = true, s.srv.clock.now()
 	return gnet.None
 }
 
@@ -537,7 +546,7 @@ func (s *session) giveUp(why string, bytes int) gnet.Action {
 // badFrame answers a frame that cannot be parsed; the connection is beyond repair.
 func (s *session) badFrame(err error) {
 	s.srv.counters.badFrames.Add(1)
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.Any("reason", err))
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(err))
 	s.loop.out = appendError(s.loop.out, 0, &codec.Error{Status: codec.StatusBadFrame, Message: err.Error()})
 	s.closing = true
 }

@@ -56,17 +56,32 @@ func kind(x *executor) error {
 	return nil
 }
 
-func tables(x *executor) error {
-	if !x.call.Beside && x.srv.store.Len() > shardmap.InlineElements {
+// inlineTables and inlineTablesBytes bound the list of tables that is made on the event loop.
+const (
+	inlineTables      = 1024
+	inlineTablesBytes = 64 << 10
+)
+
+// tables lists few tables. Errors: ErrLong.
+func tables(x *executor) (err error) {
+	if !x.call.Beside && x.srv.store.Len() > inlineTables {
 		return shardmap.ErrLong
 	}
+	most := len(x.body) + inlineTablesBytes
 	x.srv.store.Tables(func(name string, kind shardmap.Kind, length int) bool {
-		x.body = msgp.AppendString(x.body, name)
-		x.body = msgp.AppendString(x.body, kind.String())
-		x.body = msgp.AppendInt(x.body, length)
-		return true
+		x.body = appendTable(x.body, name, kind, length)
+		if !x.call.Beside && len(x.body) > most {
+			err = shardmap.ErrLong
+		}
+		return err == nil
 	})
-	return nil
+	return err
+}
+
+func appendTable(body []byte, name string, kind shardmap.Kind, length int) []byte {
+	body = msgp.AppendString(body, name)
+	body = msgp.AppendString(body, kind.String())
+	return msgp.AppendInt(body, length)
 }
 
 func drop(x *executor) error {

@@ -81,6 +81,16 @@ func (u *unprovenSet) worked(s *session) {
 	}
 }
 
+// answered says that the session's client has all that it will get: its place is the first that is taken, at once.
+func (u *unprovenSet) answered(s *session) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p := &s.login.place; p.waiting != nil {
+		u.waiting.MoveToFront(p.waiting)
+		p.since = time.Time{}
+	}
+}
+
 // prove takes out a session that has proved the password. It is false if its place is another's by now.
 func (u *unprovenSet) prove(s *session) bool {
 	u.mu.Lock()

@@ -37,11 +37,6 @@ type cut struct {
 	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
 }
 
-type namedTable struct {
-	name  string
-	table *Table
-}
-
 // draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and which cannot fail any more; Call.complete ends it. The list of
 // views is as young as n: a view with a number below n is in it, unless closed.
 func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {

@@ -49,7 +49,7 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 //
 // Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
-	next := tableMapOf(tables, at)
+	names, list := catalogOf(tables, at)
 	h := s.adoption.enter()
 	defer s.adoption.leave(h)
 	if s.Len() > 0 { // creations that came before the gate's sign have ended
@@ -63,17 +63,17 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 	if !s.drawTo(c, at) {
 		return ErrClock
 	}
-	s.tables.Store(next)
+	s.exchangeLocked(names, list)
 	return nil
 }
 
 // Replace puts restored tables in the place of all that the store has, while others use it: as of the LSN at, which it draws, with all before it. It waits
 // for long writes that are under way. All names must differ. Errors, after which nothing has happened: ErrClock.
 func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
-	next := tableMapOf(tables, at)
+	names, list := catalogOf(tables, at)
 	owned, old := s.ownAll()
 	defer owned.leave()
-	views, err := s.exchange(c, old, next, at)
+	views, err := s.exchange(c, old, names, list, at)
 	if err != nil {
 		return err
 	}
@@ -93,20 +93,21 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	return nil
 }
 
-// tableMapOf returns the map of restored tables, which bear their names since at.
-func tableMapOf(tables []*Restorer, at uint64) *tableMap {
-	next := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables)))
+// catalogOf returns the map and the list of restored tables, which bear their names since at.
+func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
+	names, list := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables))), newTableList()
 	for _, r := range tables {
 		r.finish()
 		r.table.named = at
-		next.Store(r.name, r.table)
+		names.Store(r.name, r.table)
+		list.Set(namedTable{r.name, r.table, at})
 	}
-	return next
+	return names, list
 }
 
-// exchange draws at and puts next in the place of the old tables, whose gates the caller owns. It returns the views that may see these. The caller
+// exchange draws at and puts others in the place of the old tables, whose gates the caller owns. It returns the views that may see these. The caller
 // holds mu, which is let go, whatever happens.
-func (s *Store) exchange(c *Call, old []namedTable, next *tableMap, at uint64) (*viewList, error) {
+func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *tableList, at uint64) (*viewList, error) {
 	defer s.mu.Unlock()
 	exchanged := false
 	defer func() {
@@ -128,7 +129,7 @@ func (s *Store) exchange(c *Call, old []namedTable, next *tableMap, at uint64) (
 	for _, t := range old {
 		views.handName(t.table, at)
 	}
-	s.tables.Store(next)
+	s.exchangeLocked(names, list)
 	exchanged = true
 	return views, nil
 }
@@ -140,12 +141,12 @@ type ownership map[*Table]*hold
 func (s *Store) ownAll() (ownership, []namedTable) {
 	o := make(ownership)
 	for tries := 1; ; tries++ {
-		owner := o.enter(s.named()) // most of it without mu, for which creations wait
+		owner := o.enter(all(s.listed())) // most of it without mu, for which creations wait
 		if owner == nil {
 			s.mu.Lock()
-			all := s.namedLocked()
-			if owner = o.enter(all); owner == nil {
-				return o, all
+			tables := all(s.list)
+			if owner = o.enter(tables); owner == nil {
+				return o, tables
 			}
 			s.mu.Unlock()
 		}

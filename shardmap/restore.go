@@ -234,9 +234,10 @@ func (r *Restorer) Done() error {
 	s := r.table.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.tables.Load().LoadOrStore(r.name, r.table); there {
+	if _, there := s.tables.Load().Load(r.name); there {
 		return fmt.Errorf("%w: %q", ErrTableExists, r.name)
 	}
+	s.nameLocked(r.name, r.table, r.table.named)
 	return nil
 }
 

@@ -1,10 +1,8 @@
 package shardmap
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -27,8 +25,10 @@ type Store struct {
 	viewsMu sync.Mutex
 
 	// tables is read without a lock. A name leads to its table only if the table bears the name. Another map takes its place when all tables are replaced.
-	tables atomic.Pointer[tableMap]
-	mu     sync.Mutex // makes creations, drops, renames and replacements one after another
+	tables   atomic.Pointer[tableMap]
+	mu       sync.Mutex // makes creations, drops, renames and replacements one after another
+	list     *tableList // guarded by mu
+	listings listings   // guarded by mu
 
 	adoption gate // shut to creations while tables are adopted
 
@@ -36,12 +36,9 @@ type Store struct {
 	graveyard graveyard
 }
 
-// tableMap leads from names to tables.
-type tableMap = xsync.MapOf[string, *Table]
-
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, slabs: slab.New()}
+	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, slabs: slab.New(), list: newTableList()}
 	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
 	return s
@@ -129,9 +126,9 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 		}
 	}()
 	first, _ = h.draw(c, t, k)
-	t.born, t.named = first, first
+	t.born = first
 	t.filling.Store(int64(length))
-	s.tables.Load().Store(name, t)
+	s.nameLocked(name, t, first)
 	return first, nil
 }
 
@@ -162,8 +159,7 @@ func (c *Call) closeName(t *Table) {
 		return
 	}
 	t.born = t.store.Clock()
-	t.named = t.born
-	t.store.tables.Load().Store(t.Name(), t)
+	t.store.nameLocked(t.Name(), t, t.born)
 }
 
 // Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
@@ -186,7 +182,7 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 		return err
 	}
 	vs.handName(t, c.Version)
-	s.tables.Load().Delete(name)
+	s.unnameLocked(name, t)
 	if t.gate.isSpoiled() {
 		s.spoiled.Add(-1)
 	}
@@ -229,10 +225,9 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	}()
 	n, vs := s.draw(c, t, 1)
 	vs.handName(t, n)
-	s.tables.Load().Store(to, t)
-	t.named = n
+	s.nameLocked(to, t, n)
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
-	s.tables.Load().Delete(from)
+	s.unnameLocked(from, t)
 	c.Version = n
 	c.complete()
 	if !broken.renameUnlocked {
@@ -265,48 +260,10 @@ func (vs *viewList) handName(t *Table, n uint64) {
 		}
 		c.mu.Lock()
 		if !c.closed {
-			c.names = append(c.names, namedTable{t.Name(), t})
+			c.names = append(c.names, namedTable{t.Name(), t, t.named})
 		}
 		c.mu.Unlock()
 	}
-}
-
-// Tables yields name, kind and length of each table, in order of creation. The names are those of one moment; each length is read when it is yielded.
-func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
-	for _, t := range s.named() {
-		if !yield(t.name, t.table.kind, t.table.Len()) {
-			return
-		}
-	}
-}
-
-// named returns all tables, in order of creation.
-func (s *Store) named() []namedTable {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.namedLocked()
-}
-
-// namedLocked returns all tables, in order of creation. The caller holds mu.
-func (s *Store) namedLocked() []namedTable {
-	tables := make([]namedTable, 0, s.tables.Load().Size())
-	s.tables.Load().Range(func(name string, t *Table) bool {
-		tables = append(tables, namedTable{name, t})
-		return true
-	})
-	sortTables(tables)
-	return tables
-}
-
-func sortTables(tables []namedTable) {
-	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.born, b.table.born) })
-}
-
-// Len returns how many tables there are.
-func (s *Store) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tables.Load().Size()
 }
 
 // Clock returns the last LSN drawn, 0 if none was.

@@ -1,6 +1,10 @@
 package shardmap
 
-import "iter"
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
 
 // View shows what the whole store held at a cut, while writers go on. Close it: an open view keeps what it shows from being freed.
 type View struct{ cut *cut }
@@ -30,17 +34,18 @@ func (v *View) Tables() iter.Seq2[string, *TableView] {
 // tables returns the names and tables of the cut: those that have kept their names since, and those that were handed over.
 func (c *cut) tables() []namedTable {
 	c.store.mu.Lock()
-	defer c.store.mu.Unlock()
-	var tables []namedTable
-	for _, t := range c.store.namedLocked() {
-		if t.table.named < c.number {
+	list := c.store.list.Copy()
+	c.mu.Lock()
+	tables := slices.Clone(c.names)
+	c.mu.Unlock()
+	c.store.mu.Unlock()
+	list.Scan(func(t namedTable) bool {
+		if t.named < c.number {
 			tables = append(tables, t)
 		}
-	}
-	c.mu.Lock()
-	tables = append(tables, c.names...)
-	c.mu.Unlock()
-	sortTables(tables)
+		return true
+	})
+	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.born, b.table.born) })
 	return tables
 }
 

@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -113,6 +114,17 @@ func (w *Wire) begins(b []byte) bool {
 		return true
 	}
 	return pickle.BeginsDict(b)
+}
+
+// Begins says whether a new connection speaks CyberDB's wire: b, which is not empty, begins with a pickle's protocol, as every message of CyberDB's
+// clients does. c is nil if they do not encrypt. An encrypted message shows in its second byte.
+func Begins(c *Cipher, b []byte) bool {
+	const most = 16
+	if c != nil {
+		b = bytes.Clone(b[:min(len(b), most)])
+		c.XOR(b, 0)
+	}
+	return (c == nil || len(b) > 1) && pickle.HasProtocol(b)
 }
 
 // maxWireObjects is how many objects any message has but a request's own pickle: a dict, its key and its bytes.

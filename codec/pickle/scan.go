@@ -74,6 +74,11 @@ func littleEndian(b []byte) uint64 {
 	return n
 }
 
+// HasProtocol says whether b, as far as it goes, begins with the number of a known protocol.
+func HasProtocol(b []byte) bool {
+	return len(b) > 0 && b[0] == opProto && (len(b) == 1 || b[1] <= maxProtocol)
+}
+
 // BeginsDict says whether a pickle of a dict can begin like this, as far as b goes.
 func BeginsDict(b []byte) bool {
 	if len(b) > 1 && b[0] == opProto {

@@ -67,7 +67,7 @@ func (c *Client) Records() (*Sealer, *Opener) {
 func (c *Client) Next(b, out []byte) (n int, reply []byte, err error) { return c.step(b, out) }
 
 func (c *Client) greeting(b, out []byte) (int, []byte, error) {
-	body, n, err := parseMessage(b, typeGreeting, greetingBytes+1, greetingBytes+maxSuites)
+	body, n, err := parseServerMessage(b, typeGreeting, greetingBytes+1, greetingBytes+maxSuites)
 	if err != nil {
 		return 0, out, err
 	}
@@ -112,7 +112,7 @@ func (c *Client) acceptable(body []byte) error {
 }
 
 func (c *Client) serverShare(b, out []byte) (int, []byte, error) {
-	body, n, err := parseMessage(b, typeServerShare, serverShareBytes, serverShareBytes)
+	body, n, err := parseServerMessage(b, typeServerShare, serverShareBytes, serverShareBytes)
 	if err != nil {
 		return 0, out, err
 	}
@@ -134,7 +134,7 @@ func (c *Client) serverShare(b, out []byte) (int, []byte, error) {
 }
 
 func (c *Client) serverFin(b, out []byte) (int, []byte, error) {
-	body, n, err := parseMessage(b, typeServerFin, tagBytes, tagBytes)
+	body, n, err := parseServerMessage(b, typeServerFin, tagBytes, tagBytes)
 	if err != nil {
 		return 0, out, err
 	}

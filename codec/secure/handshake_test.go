@@ -323,6 +323,40 @@ func TestOutOfPlace(t *testing.T) {
 	}
 }
 
+// TestOtherTypes puts a message of each type in the place of each: a side takes the type that is due, a client a refusal too. A refusal is the server's to
+// send: one that a client sends is out of place, and none of its text comes back.
+func TestOtherTypes(t *testing.T) {
+	const text = "all passwords were changed\nlevel=ERROR \x1b[2J"
+	due := []messageType{typeHello, typeGreeting, typeClientShare, typeServerShare, typeClientFin, typeServerFin}
+	for at, want := range due {
+		for kind := range 256 {
+			if messageType(kind) == want {
+				continue
+			}
+			client, server := pair(keyOf(1), keyOf(1))
+			err := run(client, server, 1000, func(i int, b []byte) []byte {
+				if i != at {
+					return b
+				}
+				forged := appendMessage(nil, messageType(kind), []byte{byte(RefusedPassword)}, []byte(text))
+				if i == 0 {
+					forged = append([]byte(Magic), forged...)
+				}
+				return forged
+			})
+			refusal, fromServer := (*Refusal)(nil), at%2 == 1 && messageType(kind) == typeRefusal
+			switch {
+			case !errors.As(err, &refusal) || client.Done() || server.Done() && want != typeServerFin:
+				t.Fatalf("type %d in the place of %d: %v", kind, want, err)
+			case fromServer && (refusal.Code != RefusedPassword || refusal.Text != "all passwords were changed\ufffdlevel=ERROR \ufffd[2J"):
+				t.Errorf("the server's refusal in the place of %d: %d, %q", want, refusal.Code, refusal.Text)
+			case !fromServer && (refusal.Code != RefusedMessage || strings.Contains(refusal.Text, "passwords")):
+				t.Errorf("type %d in the place of %d: %d, %q", kind, want, refusal.Code, refusal.Text)
+			}
+		}
+	}
+}
+
 func TestNotNative(t *testing.T) {
 	for _, first := range []string{"GET / HTTP/1.1\r\n", "*1\r\n$4\r\nPING\r\n", "\x80\x04\x95\x2c", "\x16\x03\x01", "\xf7CDBX"} {
 		server := testServer(keyOf(1), true, serverFresh)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 )
 
 // Magic is what every native connection starts with. No pickle, RESP, HTTP or TLS stream starts with these bytes.
@@ -20,6 +22,8 @@ const (
 	nonceBytes  = 32
 	saltBytes   = 16
 	tagBytes    = 32
+
+	maxRefusalBytes = 1024
 )
 
 // Suite says how the password is proved and what the keys are made with.
@@ -82,15 +86,12 @@ var (
 
 // parseMessage takes one message of the wanted type from the front of b.
 //
-// Errors: ErrShort; a *Refusal if there is one in the message's place; a *Refusal with RefusedMessage for anything else than the wanted type and size.
+// Errors: ErrShort; a *Refusal with RefusedMessage for anything else than the wanted type and size.
 func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
 	if len(b) < headerBytes {
 		return nil, 0, ErrShort
 	}
 	got, length := messageType(b[0]), int(binary.LittleEndian.Uint16(b[1:]))
-	if got == typeRefusal && want != typeRefusal {
-		return nil, 0, parseRefusal(b)
-	}
 	if got != want || length < minBody || length > maxBody {
 		return nil, 0, &Refusal{RefusedMessage, fmt.Sprintf("message type %d of %d bytes where type %d of %d to %d was due", got, length, want, minBody, maxBody)}
 	}
@@ -101,12 +102,29 @@ func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte
 	return b[headerBytes:n], n, nil
 }
 
-func parseRefusal(b []byte) error {
-	body, _, err := parseMessage(b, typeRefusal, 1, 1024)
-	if err != nil {
-		return err
+// parseServerMessage is parseMessage for a client: a server may send a refusal in the place of each of its messages.
+//
+// Errors: those of parseMessage; the server's *Refusal.
+func parseServerMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
+	if len(b) < headerBytes || messageType(b[0]) != typeRefusal {
+		return parseMessage(b, want, minBody, maxBody)
 	}
-	return &Refusal{RefusalCode(body[0]), string(body[1:])}
+	body, _, err = parseMessage(b, typeRefusal, 1, maxRefusalBytes)
+	if err != nil {
+		return nil, 0, err
+	}
+	return nil, 0, &Refusal{RefusalCode(body[0]), oneLine(body[1:])}
+}
+
+// oneLine returns a server's text with a mark in the place of each character that does not print: it comes before any proof, and goes to logs and
+// terminals.
+func oneLine(text []byte) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, string(text))
 }
 
 func appendMessage(dst []byte, t messageType, body ...[]byte) []byte {
@@ -122,6 +140,11 @@ func appendMessage(dst []byte, t messageType, body ...[]byte) []byte {
 // AppendRefusal appends a refusal.
 func AppendRefusal(dst []byte, r *Refusal) []byte {
 	return appendMessage(dst, typeRefusal, []byte{byte(r.Code)}, []byte(r.Text))
+}
+
+// IsServer says whether the answer to Hello can begin with b, which is not empty.
+func IsServer(b []byte) bool {
+	return messageType(b[0]) == typeGreeting || messageType(b[0]) == typeRefusal
 }
 
 // IsNative says whether a connection that starts with b can be a native one; sure is false while b is too short to tell.

@@ -7,7 +7,8 @@ from collections import deque
 from typing import IO, Any, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
-from .errors import ConnectionLost, DisconCyberDBError, RequestTimeout, ServerUnreachable
+from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
@@ -93,14 +94,23 @@ class Connection(asyncio.Protocol):
                 self._go_on_opening(data)
             else:
                 self._deliver(self._session.receive_parts(data))
+        except ProtocolError as e:
+            self._fail(e if self._session is not None else located(e, self._settings.address))
         except Exception as e:
             self._fail(e)
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         """Ends those who wait; asyncio calls it."""
         if not self._opened.done():
-            self._fail(ServerUnreachable(f"{self._settings.address}: the connection ended while it was being opened"))
+            self._fail(self._not_opened())
         self._fail(ConnectionLost(f"{self._settings.address}: the connection ended: {exc or 'the server closed it'}"))
+
+    def _not_opened(self) -> Exception:
+        try:
+            self._opening.end()
+        except ProtocolError as e:
+            return located(e, self._settings.address)
+        return ServerUnreachable(f"{self._settings.address}: {UNANSWERED}")
 
     def _go_on_opening(self, data: bytes) -> None:
         answer = self._opening.receive(data)

@@ -9,6 +9,7 @@ import time
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
@@ -222,7 +223,8 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
         while True:
             data = sock.recv(4096)
             if not data:
-                raise ServerUnreachable(f"{settings.address}: the connection ended while it was being opened")
+                opening.end()
+                raise ServerUnreachable(f"{settings.address}: {UNANSWERED}")
             answer = opening.receive(data)
             if opening.kdf is not None:
                 answer = opening.use_key(key_ring.key(settings.address, settings.password, opening.kdf))
@@ -233,7 +235,7 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
             if deadline is not None:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
     except ProtocolError as e:
-        raise ProtocolError(f"{settings.address}: {e}") from e
+        raise located(e, settings.address) from e
     except DisconCyberDBError:
         raise
     except OSError as e:

@@ -16,7 +16,7 @@ import hmac
 import os
 from typing import NamedTuple, Optional
 
-from . import cpace
+from . import cpace, foreign
 from .errors import ConnectionRefused, EncryptionMismatch, Overloaded, ProtocolError, WrongPasswordCyberDBError
 from .records import Opener, Sealer, hkdf_expand, hkdf_extract
 from .session import Session
@@ -27,6 +27,7 @@ SUITE_CPACE = 2
 OPTION_ENCRYPT = 1
 
 HELLO, GREETING, CLIENT_SHARE, SERVER_SHARE, CLIENT_FIN, SERVER_FIN, REFUSAL = 1, 2, 3, 4, 5, 6, 127
+NOTHING = -1  # no type: the client's own work is due, and no message but a refusal
 REFUSED_TOO_MANY, REFUSED_PASSWORD, REFUSED_ENCRYPTION = 1, 2, 9
 MAX_MESSAGE_BYTES = 2048
 
@@ -75,11 +76,14 @@ class Opening:
         Errors: ConnectionRefused and its kinds, WrongPasswordCyberDBError, Overloaded, ProtocolError.
         """
         self._buffer += data
+        if self._other_server(cut=False):
+            return b""
         if len(self._buffer) < 3:
             return b""
         kind, length = self._buffer[0], int.from_bytes(self._buffer[1:3], "little")
         if kind not in (self._await, REFUSAL) or length > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"opening message of type {kind} and {length} bytes where type {self._await} was due")
+            due = f"type {self._await}" if self._await != NOTHING else "none"
+            raise ProtocolError(f"opening message of type {kind} and {length} bytes where {due} was due")
         if len(self._buffer) < 3 + length:
             return b""
         whole, self._buffer = self._buffer[: 3 + length], self._buffer[3 + length :]
@@ -90,6 +94,19 @@ class Opening:
         if kind == SERVER_SHARE:
             return self._server_share(whole)
         return self._server_fin(whole[3:])
+
+    def end(self) -> None:
+        """The server has ended the connection. Errors: ProtocolError if it is no server of ours."""
+        self._other_server(cut=True)
+
+    def _other_server(self, cut: bool) -> bool:
+        """Whether the server is none of ours. Errors: OtherServer, once it can be named, or the connection is cut."""
+        if self._await != GREETING or not self._buffer or self._buffer[0] in (GREETING, REFUSAL):
+            return False
+        what, sure = foreign.describe(self._buffer)
+        if sure or cut:
+            raise foreign.OtherServer(what)
+        return True
 
     def _greeting(self, whole: bytes) -> bytes:
         body = whole[3:]
@@ -110,7 +127,8 @@ class Opening:
         self._transcript.update(whole)
         self._sid = self._nonce + body[3 + SALT_BYTES : fixed - 1]
         self.kdf = KDF(body[2], body[3 : 3 + SALT_BYTES])
-        return b""
+        self._await = NOTHING
+        return self.receive(b"")
 
     def use_key(self, prs: bytes) -> bytes:
         """What is to be sent, made with the key of the password for kdf."""
@@ -154,6 +172,7 @@ class Opening:
 def refusal(body: bytes) -> Exception:
     """The error that a Refusal stands for."""
     code, text = (body[0], body[1:].decode("utf-8", "replace")) if body else (0, "no reason given")
+    text = "".join(c if c.isprintable() else "\ufffd" for c in text)  # it comes before any proof, and goes to logs and terminals
     if code == REFUSED_PASSWORD:
         return WrongPasswordCyberDBError(f"incorrect password: {text}")
     if code == REFUSED_ENCRYPTION:

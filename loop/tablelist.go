@@ -1,0 +1,91 @@
+package loop
+
+import (
+	"errors"
+	"sync"
+
+	"cyberdb-fast/shardmap"
+)
+
+// The list of many tables is a long read whose view costs a walk over all tables, for their lengths. One walk at a time is under way, beside the event
+// loops, and all requests that came before it began share what it has found. A request's session goes on once its walk has ended: so its later
+// requests do not show in the list.
+
+// tableLists makes the lists of many tables.
+type tableLists struct {
+	walking sync.Mutex // held during a walk
+
+	mu   sync.Mutex
+	next *tableList // of the walk that has not begun; nil: nothing waits for one. Guarded by mu
+}
+
+// tableList is one list, for all requests that share it.
+type tableList struct {
+	users   int               // guarded by tableLists.mu
+	listing *shardmap.Listing // nil: the walk has not begun. Guarded by walking
+	own     int64             // bytes of it, in the server's count of unread ones; constant once the walk has ended
+}
+
+// viewTables lists many tables.
+func viewTables(x *executor) (stream, error) {
+	srv := x.srv
+	if srv.unread.scarce() && srv.store.Len() > scarceUnreadBytes { // a list has a byte of its own for each table, or a few
+		return stream{}, srv.unread.tooMuch()
+	}
+	list := srv.lists.join()
+	return stream{
+		begin: func() { srv.walk(list) },
+		close: func() { srv.leave(list) },
+		write: func(w *bodyWriter) (err error) {
+			outdated := list.listing.Each(func(name string, kind shardmap.Kind, length int) bool {
+				w.body = appendTable(w.body, name, kind, length)
+				err = w.flushFull()
+				return err == nil
+			})
+			return errors.Join(err, outdated)
+		},
+	}, nil
+}
+
+// join returns the list of the walk that begins next.
+func (l *tableLists) join() *tableList {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == nil {
+		l.next = &tableList{}
+	}
+	l.next.users++
+	return l.next
+}
+
+// walk returns when the list is made. The first of those that share it makes it.
+func (srv *Server) walk(list *tableList) {
+	l := &srv.lists
+	l.walking.Lock()
+	defer l.walking.Unlock()
+	if list.listing != nil {
+		return
+	}
+	l.mu.Lock()
+	l.next = nil // from here on requests would not show what they must
+	l.mu.Unlock()
+	list.listing = srv.store.List()
+	list.own = int64(list.listing.Measure())
+	srv.unread.bytes.Add(list.own)
+}
+
+// leave frees the list with the last of those that share it.
+func (srv *Server) leave(list *tableList) {
+	l := &srv.lists
+	l.mu.Lock()
+	list.users--
+	last := list.users == 0
+	if last && l.next == list { // it was refused before its walk
+		l.next = nil
+	}
+	l.mu.Unlock()
+	if last && list.listing != nil {
+		list.listing.Close()
+		srv.unread.bytes.Add(-list.own)
+	}
+}

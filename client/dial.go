@@ -85,8 +85,9 @@ func handshake(conn net.Conn, o *Options) (opened, error) {
 	return result, nil
 }
 
-// readFirst reads the beginning of the server's answer to Hello into buf, and more of it if that is needed to tell what a server speaks that is none of
-// ours. Errors: ErrProtocol, wrapped, of such a server.
+// readFirst reads the beginning of the server's answer to Hello into buf, and more of it if that is
+// needed to tell what a server speaks that is none of ours. Errors: ErrProtocol, wrapped, of such a
+// server.
 func readFirst(conn net.Conn, addr string, buf []byte) ([]byte, error) {
 	for {
 		n, err := conn.Read(buf[len(buf):cap(buf)])

@@ -26,7 +26,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// answering starts a server of another protocol: it sends answer to what comes first, in pieces of so many bytes, and ends the connection.
+// answering starts a server of another protocol: it sends answer to what comes first, in pieces of
+// so many bytes, and ends the connection.
 func answering(t *testing.T, answer string, piece int) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -197,8 +197,8 @@ func peerName(addr net.Addr) string {
 // maxReasonBytes bounds what a log line says of why a connection ended.
 const maxReasonBytes = 256
 
-// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent, before any proof: it is cut here, and quoted by the log's
-// handler.
+// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent,
+// before any proof: it is cut here, and quoted by the log's handler.
 func reasonOf(err error) slog.Attr {
 	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
 }

@@ -165,8 +165,9 @@ func (x *executor) collect(req *codec.Request) []byte {
 	return endReply(out[:len(w.body)], at)
 }
 
-// stream is a long read whose view is cut. begin, if there is one, is called first, before the session goes on; write makes the reply's body; close frees
-// the view and is called once, after write if that is called.
+// stream is a long read whose view is cut. begin, if there is one, is called first, before the
+// session goes on; write makes the reply's body; close frees the view and is called once, after
+// write if that is called.
 type stream struct {
 	begin func()
 	write func(w *bodyWriter) error

@@ -11,10 +11,13 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// A client of another protocol (a browser, redis-cli, a TLS client) that has met this port is told so in its own language, in one line, and closed in
-// order: the server ends its side and waits lingerTime for the client to end its own, so that the answer is not lost. A newcomer may have its place at once.
+// A client of another protocol (a browser, redis-cli, a TLS client) that has met this port is told
+// so in its own language, in one line, and closed in order: the server ends its side and waits
+// lingerTime for the client to end its own, so that the answer is not lost. A newcomer may have its
+// place at once.
 
-// clientProtocol says what a connection speaks that begins with first and is not native; sure is false while that is too short to tell.
+// clientProtocol says what a connection speaks that begins with first and is not native; sure is
+// false while that is too short to tell.
 func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
 	if s.srv.cfg.Legacy && legacy.Begins(s.srv.legacy.cipher, first) {
 		return foreign.Unknown, true
@@ -22,7 +25,8 @@ func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
 	return foreign.Client(first)
 }
 
-// meetForeign ends a login that does not begin as a native one. It returns false if more bytes are needed to tell what the client speaks.
+// meetForeign ends a login that does not begin as a native one. It returns false if more bytes are
+// needed to tell what the client speaks.
 func (s *session) meetForeign(first []byte) bool {
 	p, sure := s.clientProtocol(first)
 	switch {
@@ -38,8 +42,8 @@ func (s *session) meetForeign(first []byte) bool {
 	return true
 }
 
-// part ends the server's side of a connection whose last replies are out. What the client still sends is dropped; the sweeper closes the connection
-// lingerTime later.
+// part ends the server's side of a connection whose last replies are out. What the client still
+// sends is dropped; the sweeper closes the connection lingerTime later.
 func (s *session) part() gnet.Action {
 	s.active.Store(time.Now().UnixNano())
 	s.patience.Store(int64(lingerTime))

@@ -16,7 +16,8 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// everyKind starts a server of each kind: first bytes are looked at with and without CyberDB's wire, plain and encrypted.
+// everyKind starts a server of each kind: first bytes are looked at with and without CyberDB's
+// wire, plain and encrypted.
 func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	for _, encrypt := range []bool{false, true} {
 		for _, withLegacy := range []bool{false, true} {
@@ -33,7 +34,8 @@ func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	}
 }
 
-// told sends first, in pieces of so many bytes (0: at once), and returns all that is answered, and how the connection ended.
+// told sends first, in pieces of so many bytes (0: at once), and returns all that is answered, and
+// how the connection ended.
 func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Addr().String())
@@ -68,7 +70,8 @@ const (
 	toldRESP = "-ERR this is cyberdb-fast, which does not speak RESP: use a cyberdb-fast client\r\n"
 )
 
-// TestForeignClients: a client of another protocol is told in one line of its own language what this is, and the connection ends in order.
+// TestForeignClients: a client of another protocol is told in one line of its own language what
+// this is, and the connection ends in order.
 func TestForeignClients(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
@@ -106,7 +109,8 @@ func TestForeignClients(t *testing.T) {
 	})
 }
 
-// TestForeignLibraries: Go's own clients of HTTP and TLS say what the server says. A request with a large body reads its answer too.
+// TestForeignLibraries: Go's own clients of HTTP and TLS say what the server says. A request with a
+// large body reads its answer too.
 func TestForeignLibraries(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
@@ -141,7 +145,8 @@ func TestForeignLibraries(t *testing.T) {
 	})
 }
 
-// TestForeignDoesNotEnd: a client that goes on after its answer, or has begun and says no more, does not keep its place.
+// TestForeignDoesNotEnd: a client that goes on after its answer, or has begun and says no more,
+// does not keep its place.
 func TestForeignDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
@@ -162,7 +167,8 @@ func TestForeignDoesNotEnd(t *testing.T) {
 	})
 }
 
-// TestLegacyIsNoneOfThem: the first bytes of CyberDB's own clients, one at a time, are never another protocol's.
+// TestLegacyIsNoneOfThem: the first bytes of CyberDB's own clients, one at a time, are never
+// another protocol's.
 func TestLegacyIsNoneOfThem(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {
@@ -175,7 +181,8 @@ func TestLegacyIsNoneOfThem(t *testing.T) {
 	}
 }
 
-// TestLogOfStrangers: what a client of CyberDB's wire sends before its password was seen is in the log on one line, quoted and short.
+// TestLogOfStrangers: what a client of CyberDB's wire sends before its password was seen is in the
+// log on one line, quoted and short.
 func TestLogOfStrangers(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"m\x1b[2J level=ERROR msg=forged", strings.Repeat("x", 3000)} {

@@ -524,7 +524,8 @@ func (s *session) drain() gnet.Action {
 	return s.halfClose()
 }
 
-// halfClose ends the server's side of the connection. What the client sends from here on is dropped.
+// halfClose ends the server's side of the connection. What the client sends from here on is
+// dropped.
 func (s *session) halfClose() gnet.Action {
 	s.end()
 	if s.conn.Context() == nil || s.conn.OutboundBuffered() > 0 { // closed in the write, or not all of it is out

@@ -7,9 +7,10 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// The list of many tables is a long read whose view costs a walk over all tables, for their lengths. One walk at a time is under way, beside the event
-// loops, and all requests that came before it began share what it has found. A request's session goes on once its walk has ended: so its later
-// requests do not show in the list.
+// The list of many tables is a long read whose view costs a walk over all tables, for their
+// lengths. One walk at a time is under way, beside the event loops, and all requests that came
+// before it began share what it has found. A request's session goes on once its walk has ended: so
+// its later requests do not show in the list.
 
 // tableLists makes the lists of many tables.
 type tableLists struct {

@@ -81,7 +81,8 @@ func (u *unprovenSet) worked(s *session) {
 	}
 }
 
-// answered says that the session's client has all that it will get: its place is the first that is taken, at once.
+// answered says that the session's client has all that it will get: its place is the first that is
+// taken, at once.
 func (u *unprovenSet) answered(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

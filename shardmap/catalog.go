@@ -8,8 +8,9 @@ import (
 // tableMap leads from names to tables. It is read without a lock.
 type tableMap = xsync.MapOf[string, *Table]
 
-// tableList holds all tables in order of creation. A copy of it is O(1): it shares its nodes, which are copied when either list changes them. So a
-// reader that walks over many tables needs Store.mu for the copy alone.
+// tableList holds all tables in order of creation. A copy of it is O(1): it shares its nodes, which
+// are copied when either list changes them. So a reader that walks over many tables needs Store.mu
+// for the copy alone.
 type tableList = btree.BTreeG[namedTable]
 
 // namedTable is a table under one of its names.
@@ -23,7 +24,8 @@ func newTableList() *tableList {
 	return btree.NewBTreeGOptions(createdBefore, btree.Options{NoLocks: true})
 }
 
-// createdBefore orders tables by their creation. Names part tables that a panic has left with one number.
+// createdBefore orders tables by their creation. Names part tables that a panic has left with one
+// number.
 func createdBefore(a, b namedTable) bool {
 	return a.table.born < b.table.born || a.table.born == b.table.born && a.name < b.name
 }
@@ -68,7 +70,8 @@ func all(list *tableList) []namedTable {
 	return tables
 }
 
-// Tables yields name, kind and length of each table, in order of creation. The names are those of one moment; each length is read when it is yielded.
+// Tables yields name, kind and length of each table, in order of creation. The names are those of
+// one moment; each length is read when it is yielded.
 func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
 	s.listed().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
 }

@@ -25,7 +25,8 @@ var (
 	ErrSpoiled = errors.New("shardmap: table left half changed by a defect")
 	// ErrClock is returned by Adopt and Replace when the clock has come to the number that they are to draw.
 	ErrClock = errors.New("shardmap: the clock is too far")
-	// ErrOutdated is returned by a Listing when too many tables were dropped or renamed since it began, or all were replaced. List again.
+	// ErrOutdated is returned by a Listing when too many tables were dropped or renamed since it
+	// began, or all were replaced. List again.
 	ErrOutdated = errors.New("shardmap: the list of tables is out of date")
 	// ErrKind is returned when a table is not of the kind that was asked for.
 	ErrKind = errors.New("shardmap: wrong table kind")

@@ -7,16 +7,19 @@ import (
 )
 
 const (
-	// maxOutdatedBytes bounds what open listings keep from being freed: names that no table has any more, and dropped tables.
+	// maxOutdatedBytes bounds what open listings keep from being freed: names that no table has any
+	// more, and dropped tables.
 	maxOutdatedBytes = 64 << 20
 	// outdatedTableBytes is what a dropped table counts beside its name.
 	outdatedTableBytes = 2 << 10
-	// listedAtOnce is how many tables a listing looks at between two looks at whether it was abandoned.
+	// listedAtOnce is how many tables a listing looks at between two looks at whether it was
+	// abandoned.
 	listedAtOnce = 256
 )
 
-// Listing is the tables that there were at one moment: a copy of the list, which shares the names with the store. It is for readers that take their
-// time. Measure is called first; then Each, by any goroutines; Close, last, frees what the listing keeps.
+// Listing is the tables that there were at one moment: a copy of the list, which shares the names
+// with the store. It is for readers that take their time. Measure is called first; then Each, by
+// any goroutines; Close, last, frees what the listing keeps.
 type Listing struct {
 	store   *Store
 	tables  atomic.Pointer[tableList] // nil: closed, or abandoned
@@ -43,7 +46,8 @@ func (s *Store) List() *Listing {
 	return l
 }
 
-// Measure reads the length of each table. It returns how many bytes of memory the listing has of its own.
+// Measure reads the length of each table. It returns how many bytes of memory the listing has of
+// its own.
 func (l *Listing) Measure() int {
 	tables := l.tables.Load()
 	if tables == nil {
@@ -57,8 +61,8 @@ func (l *Listing) Measure() int {
 	return cap(l.lengths)
 }
 
-// Each yields name, kind and length of each table, in order of creation. The names are those of the moment when the listing began; each length is of a
-// moment during Measure.
+// Each yields name, kind and length of each table, in order of creation. The names are those of the
+// moment when the listing began; each length is of a moment during Measure.
 //
 // Errors: ErrOutdated.
 func (l *Listing) Each(yield func(name string, kind Kind, length int) bool) error {
@@ -105,7 +109,8 @@ func (ls *listings) end(l *Listing) {
 	}
 }
 
-// outdate counts a name that a table loses. The oldest listings are abandoned once too much went since they began.
+// outdate counts a name that a table loses. The oldest listings are abandoned once too much went
+// since they began.
 func (ls *listings) outdate(name string) {
 	if ls.open.Len() == 0 {
 		return

@@ -31,8 +31,9 @@ func listed(t *testing.T, l *Listing) (names []string) {
 	return names
 }
 
-// TestListingIsOneMoment renames one table to and fro, and drops and makes another, while listings are read: each shows every table once, in order of
-// creation, by a name that it had when the rest was as shown.
+// TestListingIsOneMoment renames one table to and fro, and drops and makes another, while listings
+// are read: each shows every table once, in order of creation, by a name that it had when the rest
+// was as shown.
 func TestListingIsOneMoment(t *testing.T) {
 	const stay, listings = 1000, 300
 	s := NewStore()
@@ -100,7 +101,8 @@ func TestListingIsOneMoment(t *testing.T) {
 	}
 }
 
-// TestListingKeepsItsMoment: a listing shows what there was when it began, whatever comes after it, and lengths as measured.
+// TestListingKeepsItsMoment: a listing shows what there was when it began, whatever comes after it,
+// and lengths as measured.
 func TestListingKeepsItsMoment(t *testing.T) {
 	s, c := NewStore(), &Call{}
 	names := []string{}
@@ -137,7 +139,8 @@ func TestListingKeepsItsMoment(t *testing.T) {
 	}
 }
 
-// TestListingOutdated: what open listings keep from being freed is bounded: the oldest are abandoned, and all when the tables are replaced.
+// TestListingOutdated: what open listings keep from being freed is bounded: the oldest are
+// abandoned, and all when the tables are replaced.
 func TestListingOutdated(t *testing.T) {
 	s, c := NewStore(), &Call{}
 	name := strings.Repeat("n", 1000)

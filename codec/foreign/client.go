@@ -41,8 +41,9 @@ const (
 	maxMethodBytes = 16 // of an HTTP request
 )
 
-// Client says what a client speaks whose first bytes are b; sure is false while b is too short to tell. No protocol but Unknown is sure before the
-// client has sent four bytes. What is sure of b is sure of all that begins with b.
+// Client says what a client speaks whose first bytes are b; sure is false while b is too short to
+// tell. No protocol but Unknown is sure before the client has sent four bytes. What is sure of b is
+// sure of all that begins with b.
 func Client(b []byte) (p Protocol, sure bool) {
 	b = b[:min(len(b), MaxFirstBytes)]
 	switch {
@@ -66,7 +67,8 @@ const (
 	tlsClientHello = 0x01
 )
 
-// tlsRecord looks at a record that may hold a ClientHello: type, version (two bytes), length (two bytes), the message's type.
+// tlsRecord looks at a record that may hold a ClientHello: type, version (two bytes), length (two
+// bytes), the message's type.
 func tlsRecord(b []byte) (Protocol, bool) {
 	switch {
 	case len(b) > 1 && b[1] != tlsMajor, len(b) > 5 && b[5] != tlsClientHello:
@@ -94,7 +96,8 @@ func array(b []byte) (Protocol, bool) {
 	return RESP, true
 }
 
-// line looks at a first line that begins with a letter: that of a request of HTTP, or any other that begins with a word.
+// line looks at a first line that begins with a letter: that of a request of HTTP, or any other
+// that begins with a word.
 func line(b []byte) (Protocol, bool) {
 	word := 0
 	for word < len(b) && isLetter(b[word]) {
@@ -119,7 +122,8 @@ func line(b []byte) (Protocol, bool) {
 	return RESP, true
 }
 
-// request looks at a word and what follows it for the beginning of an HTTP request: a method, and a path, a URL or "*".
+// request looks at a word and what follows it for the beginning of an HTTP request: a method, and a
+// path, a URL or "*".
 func request(method, target []byte) (Protocol, bool) {
 	if len(method) < 3 || len(method) > maxMethodBytes || !bytes.Equal(method, bytes.ToUpper(method)) {
 		return Unknown, true
@@ -150,8 +154,9 @@ func isPrefix(b []byte, text string) bool {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
-// AppendAnswer appends what the client is told whose first bytes are first: one line that says what this server is, in the client's language. It is at
-// most MaxAnswerBytes. The connection is to be closed after it.
+// AppendAnswer appends what the client is told whose first bytes are first: one line that says what
+// this server is, in the client's language. It is at most MaxAnswerBytes. The connection is to be
+// closed after it.
 func (p Protocol) AppendAnswer(dst, first []byte) []byte {
 	text := fmt.Sprintf("this is cyberdb-fast, which does not speak %v: use a cyberdb-fast client", p)
 	switch p {

@@ -69,7 +69,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// checkGrowing gives Client a stream byte by byte: what it is sure of it says from there on, no protocol before the fourth byte, and all before the last.
+// checkGrowing gives Client a stream byte by byte: what it is sure of it says from there on, no
+// protocol before the fourth byte, and all before the last.
 func checkGrowing(t *testing.T, stream []byte) {
 	t.Helper()
 	var is Protocol
@@ -152,8 +153,8 @@ func TestProtocolAnswers(t *testing.T) {
 	}
 }
 
-// FuzzFirstBytes: whatever comes first, in whatever pieces, has one answer that stays, small, and none of the native protocol's or a pickle's is taken
-// for another's.
+// FuzzFirstBytes: whatever comes first, in whatever pieces, has one answer that stays, small, and
+// none of the native protocol's or a pickle's is taken for another's.
 func FuzzFirstBytes(f *testing.F) {
 	for _, c := range clients {
 		f.Add([]byte(c.first))
@@ -171,7 +172,8 @@ func FuzzFirstBytes(f *testing.F) {
 	})
 }
 
-// FuzzForeignServer: an error about any answer is one line of printable ASCII, and short; what is sure stays.
+// FuzzForeignServer: an error about any answer is one line of printable ASCII, and short; what is
+// sure stays.
 func FuzzForeignServer(f *testing.F) {
 	for _, s := range serverBeginnings {
 		f.Add([]byte(s.text + " and more"))

@@ -25,8 +25,9 @@ var serverBeginnings = []struct{ text, name string }{
 	{"CLIENT_ERROR", "memcached's protocol"},
 }
 
-// Server says what a server speaks that has answered b to Hello, and is no server of ours: "speaks HTTP, not cyberdb-fast". sure is false while b is too
-// short to tell; what it is then says what is known.
+// Server says what a server speaks that has answered b to Hello, and is no server of ours: "speaks
+// HTTP, not cyberdb-fast". sure is false while b is too short to tell; what it is then says what is
+// known.
 func Server(b []byte) (what string, sure bool) {
 	sure = len(b) >= maxQuotedBytes
 	could := false

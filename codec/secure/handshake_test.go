@@ -323,8 +323,9 @@ func TestOutOfPlace(t *testing.T) {
 	}
 }
 
-// TestOtherTypes puts a message of each type in the place of each: a side takes the type that is due, a client a refusal too. A refusal is the server's to
-// send: one that a client sends is out of place, and none of its text comes back.
+// TestOtherTypes puts a message of each type in the place of each: a side takes the type that is
+// due, a client a refusal too. A refusal is the server's to send: one that a client sends is out of
+// place, and none of its text comes back.
 func TestOtherTypes(t *testing.T) {
 	const text = "all passwords were changed\nlevel=ERROR \x1b[2J"
 	due := []messageType{typeHello, typeGreeting, typeClientShare, typeServerShare, typeClientFin, typeServerFin}

@@ -102,7 +102,8 @@ func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte
 	return b[headerBytes:n], n, nil
 }
 
-// parseServerMessage is parseMessage for a client: a server may send a refusal in the place of each of its messages.
+// parseServerMessage is parseMessage for a client: a server may send a refusal in the place of each
+// of its messages.
 //
 // Errors: those of parseMessage; the server's *Refusal.
 func parseServerMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
@@ -116,8 +117,8 @@ func parseServerMessage(b []byte, want messageType, minBody, maxBody int) (body 
 	return nil, 0, &Refusal{RefusalCode(body[0]), oneLine(body[1:])}
 }
 
-// oneLine returns a server's text with a mark in the place of each character that does not print: it comes before any proof, and goes to logs and
-// terminals.
+// oneLine returns a server's text with a mark in the place of each character that does not print:
+// it comes before any proof, and goes to logs and terminals.
 func oneLine(text []byte) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -11,7 +11,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// openings are what clients of other protocols say first, and the beginning of what they are answered; "": nothing.
+// openings are what clients of other protocols say first, and the beginning of what they are
+// answered; "": nothing.
 var openings = []struct{ first, answer string }{
 	{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 "},
 	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400 "},
@@ -71,7 +72,8 @@ func otherProtocolsStay(a *attack) error {
 	})
 }
 
-// forgedRefusals sends refusals, and every other message that is not due, at every stage of the handshake.
+// forgedRefusals sends refusals, and every other message that is not due, at every stage of the
+// handshake.
 func forgedRefusals(a *attack) error {
 	const text = "all passwords were changed\nlevel=ERROR msg=forged \x1b[2J"
 	kinds := []byte{0, 1, 2, 3, 4, 5, 6, 7, 0x7f, 0x7f, 0x7f, 0xff}

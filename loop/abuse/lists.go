@@ -12,9 +12,10 @@ import (
 
 const (
 	longNameBytes = 1000
-	// What a server may need above the tables, and what its collector may double of them: for lists that are read, for INFO, and for lists that are not
-	// read. Of these its clients leave 256 MiB unread, and 64 MiB of names that went are kept, both doubled.
-	readBound = 256 << 20
+	// What a server may need above the tables, and what its collector may double of them: for lists
+	// that are read, for INFO, and for lists that are not read. Of these its clients leave 256 MiB
+	// unread, and 64 MiB of names that went are kept, both doubled.
+	readBound = 384 << 20
 	deafBound = 768 << 20
 )
 
@@ -45,7 +46,8 @@ func (c *conn) forEach(n int, request func(i int) []byte) error {
 	return nil
 }
 
-// makeLongNames makes the tables. What the server has needed until then does not count for the peak any more.
+// makeLongNames makes the tables. What the server has needed until then does not count for the peak
+// any more.
 func (a *attack) makeLongNames() (c *conn, n int, err error) {
 	n, name := a.longNames()
 	if c, err = a.enter(); err != nil {
@@ -59,7 +61,8 @@ func (a *attack) makeLongNames() (c *conn, n int, err error) {
 	return c, n, err
 }
 
-// dropLongNames drops the tables, and compares what the server needed since they were made with what it may.
+// dropLongNames drops the tables, and compares what the server needed since they were made with
+// what it may.
 func (a *attack) dropLongNames(c *conn, bound int64) error {
 	used, err := a.srv.usage(a.control)
 	if grown := used.peak - a.before.resident - a.before.memory(); grown > bound && !a.race {
@@ -91,7 +94,8 @@ func longLists(a *attack) error {
 	return errors.Join(err, a.dropLongNames(c, readBound))
 }
 
-// deafToLists has many clients ask for lists of 100 MB, as many as each may have under way and more, and not read them, while all names become others.
+// deafToLists has many clients ask for lists of 100 MB, as many as each may have under way and
+// more, and not read them, while all names become others.
 func deafToLists(a *attack) error {
 	c, n, err := a.makeLongNames()
 	if err != nil {

@@ -85,8 +85,8 @@ var scenarios = []scenario{
 	{name: "dropped", about: "tables dropped and cleared under their readers", transport: plain, run: dropped},
 	{name: "figures-flood", about: "INFO and TABLES as fast as they come", transport: both, run: figuresFlood},
 	{name: "figures-of-many-tables", about: "INFO in pipelines, at a server of 100,000 tables", transport: plain, run: figuresOfMany},
-	{name: "long-lists-of-tables", about: "the list of 100,000 tables with long names, for eight clients at once", transport: both, short: true, run: longLists},
-	{name: "deaf-to-lists", about: "hundreds of such lists that are not read, while all names become others", transport: plain, run: deafToLists},
+	{name: "long-lists-of-tables", about: "the list of 100,000 tables with long names, for eight clients at once", transport: both, short: true, request: 2 * time.Second, run: longLists},
+	{name: "deaf-to-lists", about: "hundreds of such lists that are not read, while all names become others", transport: plain, request: 3 * time.Second, login: 4 * time.Second, run: deafToLists},
 	{name: "full-of-writers", about: "--max-memory reached by large values", transport: both, short: true, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfWriters},
 	{name: "full-of-crumbs", about: "--max-memory reached by small entries and many tables", transport: plain, noMemory: true, flags: []string{"--max-memory", "192MiB"}, run: fullOfCrumbs},
 

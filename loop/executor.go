@@ -200,7 +200,7 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	}
 	x.n, x.rest, x.restN = 0, nil, 0
 	for x.n < fixed && len(b) > 0 {
-		n, err := checkArgument(b, command)
+		n, err := x.checkArgument(b, command)
 		if err != nil {
 			return badArgument(err, shape, x.n)
 		}
@@ -219,7 +219,7 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	}
 	x.rest = b
 	for len(b) > 0 {
-		n, err := value.Check(b)
+		n, err := x.check(b)
 		if err != nil {
 			return badArgument(err, shape, x.n+x.restN)
 		}
@@ -234,10 +234,18 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	return nil
 }
 
-// checkArgument is value.Check that lets the absent marker pass where the command takes it.
-func checkArgument(b []byte, command *command) (int, error) {
+// checkArgument is check that lets the absent marker pass where the command takes it.
+func (x *executor) checkArgument(b []byte, command *command) (int, error) {
 	if command.absent && b[0] == codec.Absent {
 		return 1, nil
+	}
+	return x.check(b)
+}
+
+// check checks the value at the front of b. A recorded request may hold what an earlier version accepted.
+func (x *executor) check(b []byte) (int, error) {
+	if x.call.Replay {
+		return value.CheckStored(b)
 	}
 	return value.Check(b)
 }

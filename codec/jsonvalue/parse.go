@@ -46,7 +46,7 @@ func ParseNode(node *ast.Node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := value.Check(b); err != nil {
+	if _, err := value.CheckStored(b); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -231,7 +231,7 @@ func data(key string, b []byte) (any, error) {
 	case keyByteArray:
 		return value.ByteArray(b), nil
 	}
-	if n, err := value.Check(b); err != nil || n != len(b) {
+	if n, err := value.CheckStored(b); err != nil || n != len(b) {
 		return nil, fmt.Errorf("%w: %s holds no encoding of one value", ErrSyntax, key)
 	}
 	return encoded(b), nil

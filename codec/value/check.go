@@ -18,10 +18,14 @@ func Check(b []byte) (n int, err error) {
 	return checking{}.whole(b)
 }
 
+// CheckStored is Check for a value that is on disk, which an earlier version may have accepted. It accepts names of zones of any form.
+func CheckStored(b []byte) (n int, err error) { return checking{stored: true}.whole(b) }
+
 // checking says where the value that is checked stands.
 type checking struct {
-	depth int  // in so many containers
-	inKey bool // in a dict key or a set member: making the canonical form of that will find equal members
+	depth  int  // in so many containers
+	inKey  bool // in a dict key or a set member: making the canonical form of that will find equal members
+	stored bool // on disk; see CheckStored
 }
 
 // inside returns c for what stands in a container at c.

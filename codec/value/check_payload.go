@@ -22,7 +22,7 @@ func (c checking) payload(t typ, p []byte) error {
 	case ExtByteArray, ExtUUID, ExtComplex:
 		return nil
 	case ExtDateTime, ExtTime:
-		return checkClock(t, p)
+		return c.clock(t, p)
 	case ExtDate:
 		if n := int32(binary.BigEndian.Uint32(p)); n < 1 || n > maxOrdinal {
 			return malformedf("date ordinal %d", n)
@@ -233,7 +233,7 @@ func checkFraction(p []byte) error {
 	return fills(rest, 0)
 }
 
-func checkClock(t typ, p []byte) error {
+func (c checking) clock(t typ, p []byte) error {
 	if len(p) < 9 {
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
 	}
@@ -258,10 +258,7 @@ func checkClock(t typ, p []byte) error {
 	if offset <= -day || offset >= day || binary.BigEndian.Uint32(zone[4:]) >= microsPerSecond {
 		return malformedf("%s with an offset of a day or more", typeNames[t])
 	}
-	if !validBytes(zone[8:]) {
-		return malformedf("name of a time zone is not UTF-8")
-	}
-	return nil
+	return c.zoneName(zone[8:])
 }
 
 // zoneMicros is the offset from UTC in microseconds of the zone part of an aware datetime or time.

@@ -122,13 +122,18 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 	log := srv.takeLog()
 	defer srv.putLog(log)
 	drawn := log.drawn()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: log.orNil()}}
+	x := executor{srv: srv, call: shardmap.Call{Beside: true, Memory: &srv.memory, Log: log.orNil()}}
 	defer func() {
 		if p := recover(); p != nil {
 			err := srv.defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
 			reply, lsn = besideReply{appendError(nil, req.ID, err), true}, 0
 		}
 	}()
+	working := keyMemory(req.Args)
+	if err := srv.memory.Lend(working); err != nil {
+		return besideReply{x.fail(nil, req, err), false}, 0
+	}
+	defer srv.memory.Return(working)
 	var frames []byte
 	for {
 		frames = x.reply(frames[:0], req, nil)
@@ -149,6 +154,21 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 			return besideReply{frames, x.defect}, 0
 		}
 	}
+}
+
+const (
+	// leastKeyMemory is how many bytes of arguments may be checked without counting what that takes.
+	leastKeyMemory = 64 << 10
+	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the sets that find equal keys.
+	keyMemoryFactor = 4
+)
+
+// keyMemory returns the memory that it takes to check arguments and to look keys up, as far as it is counted.
+func keyMemory(args []byte) int {
+	if len(args) <= leastKeyMemory || quickToCheck(args) {
+		return 0
+	}
+	return keyMemoryFactor * len(args)
 }
 
 // collect makes the whole reply of a long read whose request was itself too large for the loop.

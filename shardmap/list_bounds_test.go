@@ -95,7 +95,7 @@ func TestDeleteSliceCopiesLittle(t *testing.T) {
 func TestListAfterFault(t *testing.T) {
 	faults := map[string]func(l *List, c *Call) error{
 		"sort": func(l *List, c *Call) error {
-			return l.reorder(c, func(*rope.Root, int) (*rope.Rope, error) { panic("fault") })
+			return l.reorder(c, func(*rope.Root, *sortMeter) (*rope.Rope, error) { panic("fault") })
 		},
 		"extend": func(l *List, c *Call) error {
 			return l.edit(c, c.Beside, 1, func(*rope.Rope) { panic("fault") })
@@ -138,7 +138,7 @@ func TestListAfterFault(t *testing.T) {
 // TestBesideLeavesTheMutex sees that values are opened without the mutex in a call beside the loop, however short the list.
 func TestBesideLeavesTheMutex(t *testing.T) {
 	l := newTestList(t, 10).List()
-	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ int) (*rope.Rope, error) {
+	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		if !l.mu.TryLock() {
 			return nil, errors.New("the list is locked")
 		}

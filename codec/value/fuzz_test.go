@@ -64,9 +64,11 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
+func spendFreely(int, int) error { return nil }
+
 func checkSortKey(t *testing.T, key *value.SortKey, item []byte) {
 	front := []byte("front")
-	out, err := key.Append(front, item)
+	out, err := key.Append(front, item, spendFreely)
 	if !bytes.HasPrefix(out, front) || err != nil && len(out) != len(front) {
 		t.Errorf("%x, %v", out, err)
 	}

@@ -13,6 +13,7 @@ type needle struct {
 	kind    scalarKind
 	number  int64
 	content []byte
+	other   *value.Matcher // of scalarOther
 }
 
 func newNeedle(val []byte) *needle {
@@ -22,6 +23,8 @@ func newNeedle(val []byte) *needle {
 		n.number = intOf(val)
 	case scalarStr, scalarBytes:
 		n.content = contentOf(val)
+	case scalarOther:
+		n.other = value.NewMatcher(val)
 	}
 	return n
 }
@@ -29,7 +32,7 @@ func newNeedle(val []byte) *needle {
 // matches tells whether the element equals the needle.
 func (n *needle) matches(elem []byte) bool {
 	if n.kind == scalarOther {
-		return value.Equal(elem, n.val)
+		return n.other.Equal(elem)
 	}
 	switch kind := kindOf(elem); {
 	case kind == n.kind && kind == scalarInt:

@@ -30,7 +30,7 @@ func Less(a, b []byte) (bool, error) {
 	case typList, ExtTuple, ExtDeque, ExtSlice:
 		return lessElements(x, y)
 	case ExtSet:
-		return x.n < y.n && isSubset(x, y), nil
+		return x.n < y.n && isSubset(x, y, nil), nil
 	case ExtDateTime, ExtTime:
 		return lessInstants(x, y)
 	case typBytes, ExtUUID:
@@ -98,7 +98,7 @@ func lessSigned(x, y []byte) bool {
 // lessCounters is the order of multisets: no count above the other's, and not all equal.
 func lessCounters(x, y item) (bool, error) {
 	atMost, same := true, true
-	err := eachCount(x, y, func(a, b []byte) error {
+	err := eachCount(x, y, nil, func(a, b []byte) error {
 		if !atMost {
 			return nil
 		}

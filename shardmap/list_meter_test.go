@@ -170,3 +170,15 @@ func TestDearSortsAreLong(t *testing.T) {
 		})
 	}
 }
+
+// TestLargeValuesAreNotShown: an error does not show a value whose repr would be several times as long.
+func TestLargeValuesAreNotShown(t *testing.T) {
+	l := newTestList(t, 10).List()
+	for size, want := range map[int]string{5: `'\x00\x00\x00\x00\x00' is not in list`, 1 << 20: "a value of 1048581 bytes is not in list"} {
+		_, err := l.Index(&Call{Beside: true}, msgp.AppendString(nil, strings.Repeat("\x00", size)), nil, nil)
+		var e *value.Error
+		if !errors.As(err, &e) || e.Kind != value.ValueError || e.Msg != want {
+			t.Errorf("%.100v, want %s", err, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package shardmap
 
 import (
 	"bytes"
+	"fmt"
 
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap/rope"
@@ -134,8 +135,14 @@ func searchRange(length int, start, stop *int64) (from, to int) {
 	return int(first), int(max(first, last))
 }
 
+// maxShownBytes bounds the value that an error shows: its repr is up to nine times as long.
+const maxShownBytes = 64 << 10
+
 // notInList returns the error of a search for val by list.index.
 func notInList(val []byte) error {
+	if len(val) > maxShownBytes {
+		return &value.Error{Kind: value.ValueError, Msg: fmt.Sprintf("a value of %d bytes is not in list", len(val))}
+	}
 	repr, err := value.Repr(val)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (c *conn) asks(requests []byte, n int, statuses ...codec.Status) error {
 		}
 		if !slices.Contains(statuses, reply.Status) {
 			problem, err := codec.ParseErrorBody(reply.Status, reply.Body)
-			return errors.Join(fmt.Errorf("%v: %v", reply.Status, problem), err)
+			return errors.Join(fmt.Errorf("%v: %w", reply.Status, problem), err)
 		}
 	}
 	return nil

@@ -12,18 +12,19 @@ const (
 	keyGrowth     = 8
 	keyBytes      = 128
 	leastKeyBytes = 1 << 20
-	// inlineCompareWork is the work of the comparisons that an inline sort may make, at readCost of both keys each.
-	inlineCompareWork = 2 << 20
 	// lentAtOnce is how much memory a sort borrows at a time.
 	lentAtOnce = 256 << 10
 	// orderBytes is what the order of a list takes for each element while it is sorted or reversed.
 	orderBytes = 80
 )
 
+// unbounded is the work of a call in the background.
+const unbounded = math.MaxInt
+
 // sortMeter counts what reordering a list takes, before it is taken.
 type sortMeter struct {
-	work    int   // left, for reading and for making keys
-	compare int   // left, for comparisons
+	work    int   // left, for reading and for making keys, in estimated nanoseconds
+	compare int   // left, for comparisons, of both values each
 	memory  int   // left, for keys
 	over    error // is returned when memory is used up
 
@@ -34,12 +35,12 @@ type sortMeter struct {
 
 // inlineMeter is the meter of an inline call: what exceeds it is ErrLong.
 func inlineMeter() *sortMeter {
-	return &sortMeter{work: inlineReadBytes, compare: inlineCompareWork, memory: math.MaxInt}
+	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
 }
 
 // besideMeter is the meter of a call in the background on a list of so many bytes and elements. A recorded call has no limits: what it did once, it does again.
 func besideMeter(c *Call, bytes, elements int) *sortMeter {
-	m := &sortMeter{work: math.MaxInt, compare: math.MaxInt, memory: math.MaxInt}
+	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
 	if c.Replay {
 		return m
 	}
@@ -53,8 +54,10 @@ func besideMeter(c *Call, bytes, elements int) *sortMeter {
 
 // spend implements value.Spend.
 func (m *sortMeter) spend(work, memory int) error {
-	if m.work -= work; m.work < 0 {
-		return ErrLong
+	if m.work != unbounded {
+		if m.work -= work; m.work < 0 {
+			return ErrLong
+		}
 	}
 	if m.memory -= memory; m.memory < 0 {
 		return m.over
@@ -87,10 +90,22 @@ func (m *sortMeter) end() {
 
 // read counts the reading of values. Errors: ErrLong.
 func (m *sortMeter) read(values [][]byte) error {
+	if m.work == unbounded {
+		return nil
+	}
 	for _, v := range values {
 		if m.work -= readCost(v); m.work < 0 {
 			return ErrLong
 		}
 	}
 	return nil
+}
+
+// compares counts a comparison. False: it is one too many.
+func (m *sortMeter) compares(a, b []byte) bool {
+	if m.compare == unbounded {
+		return true
+	}
+	m.compare -= readCost(a) + readCost(b)
+	return m.compare >= 0
 }

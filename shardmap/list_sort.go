@@ -11,14 +11,21 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each element's key is made once. Errors: what
-// the key and < raise in Python, ValueError for a key that makes much more than the list has, and those of Call.Memory; the list is left whole then.
-// ErrLong for an inline call on more than InlineElements or inlineReadBytes, or one that takes more work than these.
+// Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each
+// element's key is made once. Errors: what the key and < raise in Python, ValueError for a key that
+// makes much more than the list has, and those of Call.Memory; the list is left whole then. ErrLong
+// for an inline call on more than InlineElements or inlineSortBytes, or one that takes more work
+// than inlineCost.
 func (l *List) Sort(c *Call, key *value.SortKey, reverse bool) error {
 	return l.reorder(c, func(old *rope.Root, m *sortMeter) (*rope.Rope, error) { return sorted(old, key, reverse, m) })
 }
 
-// Reverse turns the order of the elements round. Errors: those of Call.Memory; ErrLong for an inline call on more than InlineElements or inlineReadBytes.
+// inlineSortBytes is how many bytes of elements an inline call puts in another order under the
+// mutex.
+const inlineSortBytes = 256 << 10
+
+// Reverse turns the order of the elements round. Errors: those of Call.Memory; ErrLong for an
+// inline call on more than InlineElements or inlineSortBytes.
 func (l *List) Reverse(c *Call) error {
 	return l.reorder(c, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		var next rope.Rope
@@ -54,9 +61,10 @@ func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.
 
 // reorderLocked is reorder under the mutex.
 func (l *List) reorderLocked(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
-	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineReadBytes {
+	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineSortBytes {
 		return ErrLong
 	}
+	c.Cost += inlineCost // no more, whatever the order is
 	next, err := order(&l.rope.Root, inlineMeter())
 	if err != nil || l.rope.Len() < 2 {
 		return err

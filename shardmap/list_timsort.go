@@ -53,7 +53,7 @@ func (t *timsort) less(x, y int32) bool {
 		return false
 	}
 	a, b := t.keys[x], t.keys[y]
-	if t.meter.compare -= readCost(a) + readCost(b); t.meter.compare < 0 {
+	if !t.meter.compares(a, b) {
 		t.err = ErrLong
 		return false
 	}

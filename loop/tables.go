@@ -56,10 +56,14 @@ func kind(x *executor) error {
 	return nil
 }
 
+// tableCost is what it takes to list a table, in estimated nanoseconds.
+const tableCost = 300
+
 func tables(x *executor) error {
 	if !x.call.Beside && x.srv.store.Len() > shardmap.InlineElements {
 		return shardmap.ErrLong
 	}
+	x.call.Cost += tableCost * x.srv.store.Len()
 	x.srv.store.Tables(func(name string, kind shardmap.Kind, length int) bool {
 		x.body = msgp.AppendString(x.body, name)
 		x.body = msgp.AppendString(x.body, kind.String())

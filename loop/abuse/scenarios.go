@@ -81,6 +81,12 @@ var scenarios = []scenario{
 	{name: "dear-sorts", about: "small lists whose elements take long to compare", transport: plain, run: dearSorts},
 	{name: "zone-names", about: "time zones that no database has", transport: plain, run: zoneNames},
 
+	// Work.
+	{name: "costly-keys", about: "pipelines of requests with keys that take long, on eight connections", transport: both, request: hostileBound, run: hostile(costlyKeys)},
+	{name: "costly-needles", about: "searches for values, and among values, that take long to compare", transport: plain, request: hostileBound, run: hostile(costlyNeedles)},
+	{name: "costly-work", about: "sorts, slices, sums and whole reads just below what a loop does itself", transport: plain, request: hostileBound, run: hostile(costlyWork)},
+	{name: "mixed-hostile", about: "costly requests of all kinds, on eight connections", transport: both, short: true, request: hostileBound, p999: 50 * time.Millisecond, run: hostile(costlyKeys, costlyNeedles, costlyWork)},
+
 	// Replies and memory.
 	{name: "deaf", about: "clients that ask and do not read", transport: both, run: deaf},
 	{name: "deaf-together", about: "a hundred clients that leave unread what each may", transport: both, request: 2 * time.Second, login: 4 * time.Second, peak: 1200 << 20, run: deafTogether},

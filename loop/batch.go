@@ -72,7 +72,7 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	if s.legacy != nil {
 		s.serveLegacy(in)
 	} else {
-		s.keep(in, s.executeAll(pending, own), in)
+		s.keep(in, s.executeAll(pending, own, quantum), in)
 		s.limitHeld()
 	}
 	return s.answer()

@@ -15,16 +15,21 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap"
 )
 
 const (
-	// longRequests is how many requests of a kind run beside the loops at once.
-	longRequests = 4
+	// maxProcessors is how many goroutines work beside the loops at once, at most; see
+	// backgroundProcessors.
+	maxProcessors = 8
+	// workPatience is how long a goroutine waits for a processor before it may be one too many, of
+	// which there is one of each kind.
+	workPatience = 300 * time.Millisecond
 	// maxServerStreams is how many long reads the server has under way; further ones are refused.
 	maxServerStreams = 1024
-	// maxStreamMakers is how many long reads make a frame at once, and no more than there are processors, but two: while one makes a frame another's is sent.
-	// Each frame is a megabyte, and making it takes the processors from the loops.
+	// maxStreamMakers is how many long reads have a frame at once, and no more than there are
+	// processors, but two: while one makes a frame another's is sent. Each frame is a megabyte.
 	maxStreamMakers = 8
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
@@ -32,7 +37,16 @@ const (
 	maxStreamPoll    = 64 * time.Millisecond
 )
 
-// streamMakers returns how many long reads make a frame at once.
+// backgroundProcessors returns how many goroutines work beside the loops at once: as many as there
+// are processors that the loops leave, but at least one. A loop that finds all processors taken
+// waits until one is taken from a goroutine, which takes 10 ms for each that waits before it. With
+// ten goroutines on two processors, requests of others took 75 ms (p99) beside eight hostile
+// connections, with two 50 ms, with one 16 ms.
+func backgroundProcessors(eventLoops int) int {
+	return min(max(runtime.GOMAXPROCS(0)-eventLoops, 1), maxProcessors)
+}
+
+// streamMakers returns how many long reads have a frame at once.
 func streamMakers() int { return min(max(runtime.GOMAXPROCS(0), 2), maxStreamMakers) }
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
@@ -45,12 +59,12 @@ func (s *session) runBeside(req *codec.Request) {
 	}
 	s.state = beside
 	own := req.Clone()
-	tokens := s.srv.workers
-	if len(own.Args) > smallArgBytes {
-		tokens = s.srv.checkers
+	extra := s.srv.extraLong
+	if s.loop.exec.checks {
+		extra = s.srv.extraShort
 	}
 	s.goBeside(func() {
-		w := beginWork(tokens)
+		w := s.srv.beginWork(extra)
 		defer w.end()
 		reply := s.srv.executeBeside(w, s.peer, &own)
 		held.release(len(own.Args))
@@ -66,9 +80,24 @@ type worker struct {
 	working bool
 }
 
-func beginWork(tokens chan struct{}) *worker {
-	tokens <- struct{}{}
-	return &worker{tokens, true}
+// beginWork waits for a processor. Goroutines get one in the order in which they ask, and a
+// connection asks once at a time, so connections take turns. If that takes longer than
+// workPatience, one goroutine of each kind may work without: a request that takes seconds keeps no
+// others waiting that long.
+func (srv *Server) beginWork(extra chan struct{}) *worker {
+	patience := time.NewTimer(workPatience)
+	defer patience.Stop()
+	select {
+	case srv.processors <- struct{}{}:
+		return &worker{srv.processors, true}
+	case <-patience.C:
+	}
+	select {
+	case srv.processors <- struct{}{}:
+		return &worker{srv.processors, true}
+	case extra <- struct{}{}:
+		return &worker{extra, true}
+	}
 }
 
 // end gives the right back. It may be called more than once.
@@ -122,13 +151,18 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 	log := srv.takeLog()
 	defer srv.putLog(log)
 	drawn := log.drawn()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true, Log: log.orNil()}}
+	x := executor{srv: srv, call: shardmap.Call{Beside: true, Memory: &srv.memory, Log: log.orNil()}}
 	defer func() {
 		if p := recover(); p != nil {
 			err := srv.defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
 			reply, lsn = besideReply{appendError(nil, req.ID, err), true}, 0
 		}
 	}()
+	working := keyMemory(req.Args)
+	if err := srv.memory.Lend(working); err != nil {
+		return besideReply{x.fail(nil, req, err), false}, 0
+	}
+	defer srv.memory.Return(working)
 	var frames []byte
 	for {
 		frames = x.reply(frames[:0], req, nil)
@@ -149,6 +183,29 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 			return besideReply{frames, x.defect}, 0
 		}
 	}
+}
+
+const (
+	// leastKeyMemory is how many bytes of arguments may be checked without counting what that takes.
+	leastKeyMemory = 64 << 10
+	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the sets that find equal keys.
+	keyMemoryFactor = 4
+)
+
+// keyMemory returns the memory that it takes to check arguments and to look keys up, as far as it
+// is counted: if some of them are opened.
+func keyMemory(args []byte) int {
+	if len(args) <= leastKeyMemory {
+		return 0
+	}
+	for b := args; len(b) > 0; {
+		if value.Opened(b[0]) {
+			return keyMemoryFactor * len(args)
+		}
+		_, n := value.Cost(b, value.ToCheck, math.MaxInt)
+		b = b[n:]
+	}
+	return 0
 }
 
 // collect makes the whole reply of a long read whose request was itself too large for the loop.
@@ -183,6 +240,7 @@ type bodyWriter struct {
 	whole bool     // collect everything
 	large bool     // a reply that is ready
 	makes bool     // it has one of the server's makers
+	works *worker  // while it makes a frame; nil: a frame waits to be sent
 	body  []byte   // begins with room for a frame's header
 }
 
@@ -354,6 +412,7 @@ func (w *bodyWriter) end(err error) {
 
 // send gives a frame to the event loop and, unless it is the last one, waits until there is room for the next.
 func (w *bodyWriter) send(frame []byte, last bool) error {
+	w.stopWork()
 	left, err := w.onLoop(func() {
 		if last {
 			w.s.streams--
@@ -388,6 +447,7 @@ func (w *bodyWriter) roomSince(least int, moved time.Time) error {
 	for poll := minStreamPoll; ; poll = min(2*poll, maxStreamPoll) {
 		w.s.srv.makers <- struct{}{}
 		if w.makes = !w.s.gone.Load() && w.s.counted.Load() <= int64(unread.streamAhead()); w.makes {
+			w.works = w.s.srv.beginWork(w.s.srv.extraShort)
 			return nil
 		}
 		<-w.s.srv.makers
@@ -407,8 +467,17 @@ func (w *bodyWriter) roomSince(least int, moved time.Time) error {
 	}
 }
 
+// stopWork lets others work.
+func (w *bodyWriter) stopWork() {
+	if w.works != nil {
+		w.works.end()
+		w.works = nil
+	}
+}
+
 // release gives the maker back.
 func (w *bodyWriter) release() {
+	w.stopWork()
 	if w.makes {
 		w.makes = false
 		<-w.s.srv.makers

@@ -558,7 +558,7 @@ func TestStuckDiskAndLongRequests(t *testing.T) {
 			w.ok(codec.OpDictSet, "d", "a", 2)
 			disk.stuck.Store(true)
 			var waiting []*wire
-			for i := range 3 * longRequests {
+			for i := range 3 * maxProcessors {
 				wire := dial(t, srv)
 				wire.write(c.waits(wire, i))
 				waiting = append(waiting, wire)
@@ -569,7 +569,7 @@ func TestStuckDiskAndLongRequests(t *testing.T) {
 			answered := make(chan struct{})
 			go func() {
 				defer close(answered)
-				for range 2 * longRequests {
+				for range 2 * maxProcessors {
 					w.ok(codec.OpDictGetMany, append([]any{"d"}, many...)...)
 					w.ok(codec.OpListReverse, "l")
 				}

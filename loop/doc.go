@@ -5,9 +5,19 @@
 // all of them in one write. Where many connections are busy at once, the requests of a round are collected and executed together (batch.go), and so are the
 // replies sent (round.go).
 //
-// Nothing on an event loop does more than a few thousand elements of work or waits for anything. What is larger runs on a
-// goroutine beside it (beside.go): a long write while its connection is parked, a long read from a view that was cut in
-// its turn, its reply made as the socket drains. A connection whose table is owned by a long write is parked too (shardmap.ErrBusy).
+// An event loop estimates in nanoseconds what each request takes. value.Cost estimates the arguments
+// before the request is executed. Calls of shardmap count what they read and compare, and end with
+// shardmap.ErrLong when that is too much. The estimate decides two things:
+//
+//   - A request of more than about a millisecond, or one that waits for something, runs on a
+//     goroutine in the background (beside.go). Its connection waits for it. A long read is made from
+//     a view that was cut in its turn, its reply as the socket drains. A connection also waits while
+//     a long write owns the table that its request is for (shardmap.ErrBusy).
+//   - A connection that has used half a millisecond waits until the loop has served the others
+//     (quantum.go).
+//
+// Goroutines in the background take only the processors that the loops leave. They get them in the
+// order in which they ask.
 //
 // The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes, so that an idle server does.
 //

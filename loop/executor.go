@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tinylib/msgp/msgp"
-
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap"
@@ -16,11 +14,13 @@ import (
 const (
 	// maxFixedArgs is the most arguments that any opcode has beside its "many".
 	maxFixedArgs = 4
-	// A request is executed on the event loop if its arguments are no larger than smallArgBytes, or if they are scalars, no more than
-	// shardmap.InlineElements of them and no larger than scalarArgBytes. Others are too long to check there: a container's keys and members are
-	// compared with each other, at up to half a microsecond for each.
-	smallArgBytes  = 2 << 10
-	scalarArgBytes = 1 << 20
+	// smallArgBytes is the size of arguments up to which a request is executed on the event loop
+	// without an estimate before: the estimate would take as long as the request, and the worst
+	// that so few bytes can ask for is short.
+	smallArgBytes = 512
+	// maxLoopCost is the largest estimate, in nanoseconds, of a request whose arguments are checked
+	// and used on the event loop.
+	maxLoopCost = 1_000_000
 )
 
 // outcome says what became of a request.
@@ -40,32 +40,37 @@ type executor struct {
 	call shardmap.Call
 
 	ahead int // how many of the next requests were looked at together
+	cost  int // estimated nanoseconds of the requests since the caller reset it
 
 	// of the request at hand; views into its frame
-	op    codec.Opcode
-	table *shardmap.Table
-	name  []byte // the table's name
-	args  [maxFixedArgs][]byte
-	n     int    // number of args
-	rest  []byte // the arguments of "many", back to back
-	restN int
+	op     codec.Opcode
+	table  *shardmap.Table
+	name   []byte // the table's name
+	args   [maxFixedArgs][]byte
+	n      int    // number of args
+	rest   []byte // the arguments of "many", back to back
+	restN  int
+	opened bool // there are containers or extension objects among them
 
 	body    []byte // the reply's body is appended here
 	status  codec.Status
 	defect  bool // the error is one of the server's own
 	outcome outcome
+	checks  bool   // of outcomeBeside: checking the arguments takes long, whatever the table holds
 	stream  stream // of outcomeStream
 }
 
 // reply executes one request and appends its reply to out; x.outcome says if there is none yet. problem is the parser's error, if any.
 func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
+	command := &commands[req.Op]
 	x.outcome, x.status, x.defect, x.op, x.table, x.name = outcomeAnswered, codec.StatusOK, false, req.Op, nil, nil
+	x.opened, x.call.Cost = false, int(command.base)
 	x.call.Request = req.Payload
-	if problem == nil && len(req.Args) > smallArgBytes && !x.call.Beside && !quickToCheck(req.Args) {
-		x.outcome = outcomeBeside
+	x.cost += baseCost + len(req.Args)
+	if len(req.Args) > smallArgBytes && problem == nil && !x.call.Beside && x.estimate(req, command) > maxLoopCost {
+		x.outcome, x.checks = outcomeBeside, true
 		return out
 	}
-	command := &commands[req.Op]
 	out, at := codec.BeginReply(out, req.ID, codec.StatusOK)
 	x.body = out
 	err := problem
@@ -76,6 +81,10 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 		err = command.run(x)
 	}
 	out, x.body = x.body, nil
+	x.cost += x.call.Cost + (len(out)-at)/replyBytesPerNano
+	if x.opened && len(req.Args) <= smallArgBytes && !x.call.Beside {
+		x.estimate(req, command) // not needed to decide, but counted
+	}
 	switch {
 	case err == nil:
 		if req.Flags&codec.FlagWantVersion != 0 && command.versioned {
@@ -95,7 +104,7 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 // long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.
 func (x *executor) long(out []byte, req *codec.Request, command *command) []byte {
 	if command.view == nil {
-		x.outcome = outcomeBeside
+		x.outcome, x.checks = outcomeBeside, false
 		return out
 	}
 	var err error
@@ -111,33 +120,20 @@ func (x *executor) long(out []byte, req *codec.Request, command *command) []byte
 	return out
 }
 
-// quickToCheck says whether arguments of more than smallArgBytes can be checked on an event loop: scalars, and few bytes of what has a length of its
-// own and may hold containers. Whatever cannot be parsed is quick too: checking ends there.
-func quickToCheck(b []byte) bool {
-	if len(b) > scalarArgBytes {
-		return false
+// replyBytesPerNano is how many bytes of a reply are copied, sealed and written in a nanosecond.
+const replyBytesPerNano = 2
+
+// estimate returns about how many nanoseconds it takes to check and to use the request's arguments,
+// and adds them to x.cost. It stops beyond maxLoopCost.
+func (x *executor) estimate(req *codec.Request, command *command) (cost int) {
+	b := req.Args
+	for i := 0; len(b) > 0 && cost <= maxLoopCost; i++ {
+		c, n := value.Cost(b, command.use(i), maxLoopCost-cost)
+		cost += c + int(command.each)
+		b = b[n:]
 	}
-	deep := 0
-	for n := 0; len(b) > 0; n++ {
-		scalar := false
-		switch msgp.NextType(b) {
-		case msgp.ArrayType, msgp.MapType:
-			return false
-		case msgp.StrType, msgp.BinType, msgp.NilType, msgp.BoolType, msgp.IntType, msgp.UintType, msgp.Float64Type, msgp.Float32Type:
-			scalar = true
-		}
-		rest, err := msgp.Skip(b)
-		if err != nil {
-			return true
-		}
-		if !scalar {
-			deep += len(b) - len(rest)
-		}
-		if b = rest; deep > smallArgBytes || n >= shardmap.InlineElements {
-			return false
-		}
-	}
-	return true
+	x.cost += cost
+	return cost
 }
 
 // prepare checks the request against its opcode's shape and finds its table.
@@ -200,7 +196,7 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	}
 	x.n, x.rest, x.restN = 0, nil, 0
 	for x.n < fixed && len(b) > 0 {
-		n, err := checkArgument(b, command)
+		n, err := x.checkArgument(b, command)
 		if err != nil {
 			return badArgument(err, shape, x.n)
 		}
@@ -219,7 +215,7 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	}
 	x.rest = b
 	for len(b) > 0 {
-		n, err := value.Check(b)
+		n, err := x.check(b)
 		if err != nil {
 			return badArgument(err, shape, x.n+x.restN)
 		}
@@ -234,10 +230,19 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 	return nil
 }
 
-// checkArgument is value.Check that lets the absent marker pass where the command takes it.
-func checkArgument(b []byte, command *command) (int, error) {
+// checkArgument is check that lets the absent marker pass where the command takes it.
+func (x *executor) checkArgument(b []byte, command *command) (int, error) {
 	if command.absent && b[0] == codec.Absent {
 		return 1, nil
+	}
+	return x.check(b)
+}
+
+// check checks the value at the front of b. A recorded request may hold what an earlier version accepted.
+func (x *executor) check(b []byte) (int, error) {
+	x.opened = x.opened || value.Opened(b[0])
+	if x.call.Replay {
+		return value.CheckStored(b)
 	}
 	return value.Check(b)
 }
@@ -352,7 +357,7 @@ func wantedKind(op codec.Opcode) string {
 
 // reprOf is Python's repr of a key for an error text.
 func reprOf(key []byte) string {
-	if len(key) > maxErrorKeyBytes {
+	if len(key) > maxErrorTextBytes { // its repr takes long, and would be cut
 		return fmt.Sprintf("a key of %d bytes", len(key))
 	}
 	text, err := value.Repr(key)

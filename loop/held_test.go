@@ -113,8 +113,11 @@ func TestRequestsBeside(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
 	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
-	for range cap(srv.checkers) { // nothing is done beside the loops
-		srv.checkers <- struct{}{}
+	tokens := []chan struct{}{srv.processors, srv.extraShort, srv.extraLong}
+	for _, c := range tokens { // nothing is done beside the loops
+		for range cap(c) {
+			c <- struct{}{}
+		}
 	}
 	dial(t, srv).ok(codec.OpCreateDict, "d", false)
 	var waiting, refused []*wire
@@ -137,8 +140,10 @@ func TestRequestsBeside(t *testing.T) {
 		}
 		refused = append(refused, w)
 	}
-	for range cap(srv.checkers) {
-		<-srv.checkers
+	for _, c := range tokens {
+		for range cap(c) {
+			<-c
+		}
 	}
 	for i, w := range waiting {
 		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {

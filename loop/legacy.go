@@ -205,17 +205,19 @@ func (s *session) legacyRequest(message []byte) {
 		}
 	}
 	l, own, peer := s.legacy, bytes.Clone(message), s.peer
-	tokens := s.srv.workers
-	switch {
-	case s.login != nil:
-		tokens = s.srv.legacy.proofs
-	case len(own) > smallArgBytes:
-		tokens = s.srv.checkers
+	extra := s.srv.extraLong
+	if len(own) > legacyInlineBytes {
+		extra = s.srv.extraShort
 	}
+	unproven := s.login != nil
 	s.state = beside
 	s.unready.Store(true)
 	s.goBeside(func() {
-		w := beginWork(tokens)
+		if unproven {
+			s.srv.legacy.proofs <- struct{}{}
+			defer func() { <-s.srv.legacy.proofs }()
+		}
+		w := s.srv.beginWork(extra)
 		defer w.end()
 		reply, err := s.srv.answerLegacy(w, peer, own)
 		l.answer.Store(&legacyAnswer{reply, err})

@@ -229,7 +229,11 @@ func listSort(x *executor) error {
 	}
 	var key *value.SortKey
 	if !msgp.IsNil(x.args[0]) {
-		if key, err = value.ParseSortKey(x.args[0]); err != nil {
+		parse := value.ParseSortKey
+		if x.call.Replay {
+			parse = value.ParseStoredSortKey
+		}
+		if key, err = parse(x.args[0]); err != nil {
 			return err
 		}
 	}

@@ -152,7 +152,7 @@ func TestLoadHoldsUpNobody(t *testing.T) {
 		}()
 		<-held
 		var creators []*wire
-		for i := range longRequests + 2 { // more than may run beside the loop at once
+		for i := range maxProcessors + 2 { // more than may run beside the loop at once
 			c := dial(t, srv)
 			c.write(c.request(codec.OpCreateList, fmt.Sprint("new ", i), false))
 			creators = append(creators, c)

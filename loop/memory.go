@@ -17,7 +17,8 @@ import (
 type memoryLimit struct {
 	limit int64 // constant; 0: none
 
-	used  atomic.Int64 // at the last look; written by the sweeper
+	used  atomic.Int64 // at the last look, with some of what is lent; written by the sweeper
+	lent  atomic.Int64 // to requests while they work; written by them
 	since atomic.Int64 // bytes of the requests that add data, since then; written by event loops
 
 	// owned by the sweeper
@@ -67,11 +68,34 @@ func (m *memoryLimit) end() {
 
 // admit says whether there is room for a request of so many bytes that adds data; if not, it returns the error.
 func (m *memoryLimit) admit(bytes int) error {
-	if m.limit == 0 || m.used.Load()+m.since.Add(int64(bytes)) <= m.limit {
+	if m.limit == 0 || m.used.Load()+m.lent.Load()+m.since.Add(int64(bytes)) <= m.limit {
 		return nil
 	}
+	return m.noRoom("nothing was stored")
+}
+
+func (m *memoryLimit) noRoom(outcome string) error {
 	return &codec.Error{
 		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("the server uses the %d MiB of memory that it may (--max-memory): nothing was stored", m.limit>>20),
+		Message: fmt.Sprintf("the server uses the %d MiB of memory that it may (--max-memory): %s", m.limit>>20, outcome),
+	}
+}
+
+// Lend implements shardmap.Memory.
+func (m *memoryLimit) Lend(bytes int) error {
+	if m.limit == 0 || bytes == 0 {
+		return nil
+	}
+	if m.lent.Add(int64(bytes))+m.used.Load()+m.since.Load() > m.limit {
+		m.Return(bytes)
+		return m.noRoom("nothing was done")
+	}
+	return nil
+}
+
+// Return implements shardmap.Memory.
+func (m *memoryLimit) Return(bytes int) {
+	if m.limit > 0 {
+		m.lent.Add(-int64(bytes))
 	}
 }

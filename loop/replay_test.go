@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap"
 )
 
@@ -277,5 +278,28 @@ func TestReplayRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReplayAcceptsWhatWasAccepted makes requests again that a client cannot make now: an earlier version recorded them.
+func TestReplayAcceptsWhatWasAccepted(t *testing.T) {
+	zone := append([]byte{0xc7, 19, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "a/"...)
+	key := any(nil)
+	for range 40 {
+		key = []any{"str", key}
+	}
+	payload := func(op codec.Opcode, args ...any) []byte {
+		return append([]byte{byte(op), 0}, encodeArgs(t, args...)...)
+	}
+	r := NewReplayer(shardmap.NewStore(), slog.New(slog.DiscardHandler))
+	for i, p := range [][]byte{
+		payload(codec.OpCreateList, "l", false),
+		append(payload(codec.OpListAppend, "l"), zone...),
+		append(payload(codec.OpListExtend, "l"), zone...),
+		payload(codec.OpListSort, "l", key, false),
+	} {
+		if err := r.Apply(uint64(i+1), 1, p); err != nil {
+			t.Error(err)
+		}
 	}
 }

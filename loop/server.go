@@ -23,21 +23,22 @@ import (
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
 	// constant after Start
-	cfg      Config
-	log      *slog.Logger
-	store    *shardmap.Store
-	opening  secure.ServerConfig
-	engine   *gnet.Client
-	started  time.Time
-	workers  chan struct{} // a token per long request that may run
-	checkers chan struct{} // the same for requests whose arguments are large: they wait for no long one
-	makers   chan struct{} // the same for long reads, for each frame
-	refusals chan struct{} // a token per connection that may be told why it is refused
-	beside   sync.WaitGroup
-	journal  *persist.Journal // nil: none is kept
-	logs     logPool          // of requests beside the loops
-	saver    saver
-	control  *controlSocket // nil: none
+	cfg        Config
+	log        *slog.Logger
+	store      *shardmap.Store
+	opening    secure.ServerConfig
+	engine     *gnet.Client
+	started    time.Time
+	processors chan struct{} // a token per goroutine that works beside the loops
+	extraLong  chan struct{} // the same for one more whose request is long for what the table holds
+	extraShort chan struct{} // the same for one more that checks arguments, or makes a frame of a long read
+	makers     chan struct{} // a token per frame of a long read that is made, or waits to be sent
+	refusals   chan struct{} // a token per connection that may be told why it is refused
+	beside     sync.WaitGroup
+	journal    *persist.Journal // nil: none is kept
+	logs       logPool          // of requests beside the loops
+	saver      saver
+	control    *controlSocket // nil: none
 
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -66,6 +67,7 @@ type Server struct {
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
+	bells     []*bell                       // one for each event loop; constant after Start
 	acceptLog *limitedLog
 }
 
@@ -76,6 +78,7 @@ type eventLoop struct {
 	from     int    // in out: where those of the turn begin
 	round    round
 	batch    batch
+	queue    runQueue
 	sealed   []byte // the same, in records
 	legacy   legacyExecutor
 	frame    []byte // a reply that legacy makes its own of
@@ -95,19 +98,20 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	srv := &Server{
-		cfg:      cfg,
-		log:      cfg.Logger,
-		store:    shardmap.NewStore(),
-		started:  time.Now(),
-		workers:  make(chan struct{}, longRequests),
-		checkers: make(chan struct{}, longRequests),
-		makers:   make(chan struct{}, streamMakers()),
-		refusals: make(chan struct{}, mayRefuse(cfg.MaxConns, openFiles())),
-		ending:   make(chan struct{}),
-		done:     make(chan struct{}),
-		sweeps:   make(chan struct{}),
-		hurry:    hurry{asked: make(chan struct{})},
-		loops:    make(map[gnet.EventLoop]*eventLoop),
+		cfg:        cfg,
+		log:        cfg.Logger,
+		store:      shardmap.NewStore(),
+		started:    time.Now(),
+		processors: make(chan struct{}, backgroundProcessors(cfg.EventLoops)),
+		extraLong:  make(chan struct{}, 1),
+		extraShort: make(chan struct{}, 1),
+		makers:     make(chan struct{}, streamMakers()),
+		refusals:   make(chan struct{}, mayRefuse(cfg.MaxConns, openFiles())),
+		ending:     make(chan struct{}),
+		done:       make(chan struct{}),
+		sweeps:     make(chan struct{}),
+		hurry:      hurry{asked: make(chan struct{})},
+		loops:      make(map[gnet.EventLoop]*eventLoop),
 		opening: secure.ServerConfig{
 			KDF:     cfg.KDF,
 			Encrypt: cfg.Encrypt,
@@ -183,6 +187,10 @@ func (srv *Server) run() error {
 		return fmt.Errorf("loop: event loops: %w", err)
 	}
 	srv.engine = engine
+	if err := srv.hangBells(); err != nil {
+		srv.closeBells()
+		return errors.Join(err, engine.Stop())
+	}
 	go srv.sweep()
 	if srv.cfg.Data.File != "" {
 		go srv.saver.run()
@@ -235,7 +243,9 @@ func (srv *Server) stop(ctx context.Context) error {
 	close(srv.sweeps)
 	srv.memory.end()
 	srv.control.close()
-	return errors.Join(err, srv.engine.Stop(), srv.finish(ctx), srv.endData())
+	err = errors.Join(err, srv.engine.Stop())
+	srv.closeBells()
+	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
 
 // finish waits until the work beside the loops has ended.

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -45,6 +46,7 @@ type state uint8
 
 const (
 	running   state = iota
+	preempted       // for its next quantum of the event loop's time
 	parked          // for a table that a long write owns, for a long read to end, or for a large reply to be sent
 	beside          // for a request of its own that runs beside the loop
 	paused          // for its client to read replies
@@ -122,6 +124,11 @@ type handler struct {
 
 // OnOpen is called on the event loop that a connection was given to.
 func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	if b, isBell := c.Context().(*bell); isBell {
+		b.loop = h.srv.loopOf(c.EventLoop())
+		b.loop.queue.bell = b
+		return nil, gnet.None
+	}
 	s := c.Context().(*session)
 	s.conn = c
 	s.loop = h.srv.loopOf(c.EventLoop())
@@ -132,13 +139,19 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 }
 
 // OnClose is called once for each opened connection, also from inside a write that fails.
-func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
-	s := c.Context().(*session)
+func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
+	s, isSession := c.Context().(*session)
+	if !isSession {
+		return gnet.None // a bell's, at the end
+	}
 	if s.inBatch {
 		s.loop.executeBatch() // it came before the end
 	}
 	if s.inRound {
 		s.loop.replyAll()
+	}
+	if s.state == preempted && errors.Is(err, io.EOF) {
+		s.finish() // it came before the end
 	}
 	h.srv.sessions.remove(s)
 	if s.login == nil || h.srv.unproven.leave(s) {
@@ -158,7 +171,11 @@ func (h *handler) OnClose(c gnet.Conn, _ error) gnet.Action {
 
 // OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good until it returns. No panic crosses it.
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
-	s := c.Context().(*session)
+	s, isSession := c.Context().(*session)
+	if !isSession {
+		h.ring(c)
+		return gnet.None
+	}
 	defer s.recoverTurn(&action)
 	if s.inBatch {
 		s.loop.executeBatch() // what it has asked before comes first
@@ -175,6 +192,16 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		s.loop.yield(h.srv)
 	}
 	return action
+}
+
+// ring answers the bell of an event loop.
+func (h *handler) ring(c gnet.Conn) {
+	_, _ = c.Next(-1)
+	l := c.Context().(*bell).loop
+	l.serveQueue()
+	if !l.round.posted {
+		l.yield(h.srv)
+	}
 }
 
 // turn takes what arrived, executes the requests that are complete, in order, and answers them in one write. The executing may wait for the end of the
@@ -228,8 +255,15 @@ func (s *session) serve(in []byte) {
 		s.records.keep()
 		return
 	}
+	budget := quantum
+	if problem != nil {
+		budget *= closingQuanta
+		if s.state == preempted {
+			s.state = running
+		}
+	}
 	pending := s.pending(in)
-	used := s.executeAll(pending, len(pending))
+	used := s.executeAll(pending, len(pending), budget)
 	if problem != nil {
 		s.streamEnded(problem)
 	}
@@ -238,11 +272,13 @@ func (s *session) serve(in []byte) {
 	s.limitHeld()
 }
 
-// executeAll executes the requests at the front of pending in order until one is not complete, or the session must wait. Those in the first own bytes
-// are the session's; what stands behind them is executed next. It returns how many bytes are used up.
-func (s *session) executeAll(pending []byte, own int) (used int) {
+// executeAll executes the requests at the front of pending in order until one is not complete, the
+// session must wait, or their estimated cost has reached budget. Those in the first own bytes are
+// the session's; what stands behind them is executed next. It returns how many bytes are used up.
+func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
 	executed, drawn := uint64(0), l.log.drawn()
+	l.exec.cost = 0
 	for s.state == running && !s.closing && used < own {
 		l.exec.expect(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
@@ -251,6 +287,10 @@ func (s *session) executeAll(pending []byte, own int) (used int) {
 		}
 		if errors.Is(err, codec.ErrFrame) {
 			s.badFrame(err)
+			break
+		}
+		if l.exec.cost >= budget {
+			s.preempt()
 			break
 		}
 		if !s.execute(&req, err) {
@@ -389,7 +429,7 @@ func (s *session) resume() {
 		}
 	case proving:
 		s.proved()
-	case running, lingering:
+	case running, preempted, lingering:
 	}
 	if s.readsLess && s.state == running && !s.closing {
 		s.readsLess = false

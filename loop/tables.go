@@ -60,6 +60,8 @@ func kind(x *executor) error {
 const (
 	inlineTables      = 1024
 	inlineTablesBytes = 64 << 10
+	// tableCost is what it takes to list a table, in estimated nanoseconds.
+	tableCost = 300
 )
 
 // tables lists few tables. Errors: ErrLong.
@@ -67,6 +69,7 @@ func tables(x *executor) (err error) {
 	if !x.call.Beside && x.srv.store.Len() > inlineTables {
 		return shardmap.ErrLong
 	}
+	x.call.Cost += tableCost * x.srv.store.Len()
 	most := len(x.body) + inlineTablesBytes
 	x.srv.store.Tables(func(name string, kind shardmap.Kind, length int) bool {
 		x.body = appendTable(x.body, name, kind, length)

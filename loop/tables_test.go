@@ -23,14 +23,14 @@ func manyTables(w *wire, prefix string, n, nameBytes int) []string {
 		}
 		w.write(out)
 		for range to - from {
-			w.answered(codec.StatusOK)
+			w.receives(codec.StatusOK)
 		}
 	}
 	return names
 }
 
-// answered reads a reply and checks its status.
-func (w *wire) answered(want codec.Status) codec.Reply {
+// receives reads a reply and checks its status.
+func (w *wire) receives(want codec.Status) codec.Reply {
 	w.Helper()
 	reply, err := w.reply()
 	if err != nil || reply.Status != want {
@@ -73,7 +73,7 @@ func TestTablesShowsItsTurn(t *testing.T) {
 		replies := map[uint32][]any{}
 		first := w.id + 1 - 5*rounds
 		for range 5 * rounds {
-			reply := w.answered(codec.StatusOK)
+			reply := w.receives(codec.StatusOK)
 			replies[reply.ID-first] = decodeAll(t, reply.Body)
 		}
 		renamed := append([]string{"other"}, names[1:]...)
@@ -131,7 +131,7 @@ func TestTablesOfSlowReaders(t *testing.T) {
 		other.write(other.request(codec.OpDrop, name))
 		if i%500 == 499 {
 			for range 500 {
-				other.answered(codec.StatusOK)
+				other.receives(codec.StatusOK)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func TestTablesOfSlowReaders(t *testing.T) {
 		t.Errorf("dropping all took %v", took)
 	}
 	for _, w := range deaf {
-		listedAs(t, decodeAll(t, w.answered(codec.StatusOK).Body), names, func(int) int { return 0 })
+		listedAs(t, decodeAll(t, w.receives(codec.StatusOK).Body), names, func(int) int { return 0 })
 	}
 	if got := other.ok(codec.OpTables); len(got) != 0 {
 		t.Errorf("%d tables are left", len(got)/3)
@@ -164,7 +164,7 @@ func TestTablesOutOfDate(t *testing.T) {
 		}
 		go func() { _, _ = w.conn.Write(out) }()
 		for range names {
-			w.answered(codec.StatusOK)
+			w.receives(codec.StatusOK)
 		}
 		for range 16 { // slow, but not stalled
 			if err := deaf.read(); err != nil {
@@ -172,7 +172,7 @@ func TestTablesOutOfDate(t *testing.T) {
 			}
 		}
 	}
-	if e, err := codec.ParseErrorBody(codec.StatusOverloaded, deaf.answered(codec.StatusOverloaded).Body); err != nil || !strings.Contains(e.Message, "ask again") {
+	if e, err := codec.ParseErrorBody(codec.StatusOverloaded, deaf.receives(codec.StatusOverloaded).Body); err != nil || !strings.Contains(e.Message, "ask again") {
 		t.Errorf("%v, %v", e, err)
 	}
 	if got := deaf.ok(codec.OpTables); len(got) != 3*stay {

@@ -13,6 +13,7 @@ type Call struct {
 	Beside    bool   // the caller may block: long work is done, gates are waited for
 	HasIf     bool   // act only if the entry's version is IfVersion
 	IfVersion uint64 // 0: only if the key is absent
+	Memory    Memory // lends what a long call needs while it works; nil: there is no limit
 	Log       Log    // is told of each number that the call draws; nil: nobody is
 	Request   []byte // what Log is told; see Log
 	Replay    bool   // the call is a recorded one made again: nobody else uses the store, and it draws no number but those that were recorded
@@ -20,6 +21,7 @@ type Call struct {
 	// Set by the call.
 
 	Version uint64 // of the entry read or written (0: none); for a mutation the last LSN drawn
+	Cost    int    // added up: estimated nanoseconds that inline calls took for elements of the table, as value.Cost estimates
 
 	// Set by Lookup.
 
@@ -42,6 +44,22 @@ type Call struct {
 	order    merge
 	expected []lookup // see Call.Expect
 }
+
+// Memory lends memory to calls. It is safe for concurrent use.
+type Memory interface {
+	// Lend lends so many bytes, or returns an error if there is no room for them.
+	Lend(bytes int) error
+	// Return takes back what Lend has lent.
+	Return(bytes int)
+}
+
+// What an element takes, in estimated nanoseconds, that is only read, is moved, or is put in or
+// taken out in the middle.
+const (
+	copyCost  = 20
+	movedCost = 60
+	editCost  = 250
+)
 
 // maxKeptItems bounds the buffers that a Call keeps after a long call.
 const maxKeptItems = 4 * InlineElements

@@ -374,13 +374,9 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 	}
 	d.prebuild(&k, val)
 	defer d.dropBlock(&k)
-	s, num, err := d.lockResolved(c, &k)
-	if err != nil {
+	s, num, holds, err := d.lockCompared(c, &k, old)
+	if err != nil || !holds {
 		return false, err
-	}
-	if !s.holdsValue(num, old) {
-		c.unlock()
-		return false, nil
 	}
 	switch {
 	case val != nil:
@@ -391,6 +387,30 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 		c.unlock()
 	}
 	return true, nil
+}
+
+// lockCompared is lockResolved for a key whose value is to equal want, as in holdsValue; nothing is
+// locked if it does not. A call beside the loop compares a copy without the lock, since that may
+// take long, and locks again: the version says whether the value is still the same.
+func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, holds bool, err error) {
+	for equal := uint64(0); ; equal = c.Version {
+		if s, num, err = d.lockResolved(c, k); err != nil {
+			return nil, 0, false, err
+		}
+		if !c.Beside || want == nil || num < 0 {
+			if holds = s.holdsValue(num, want); !holds {
+				c.unlock()
+			}
+			return s, num, holds, nil
+		}
+		if c.Version == equal {
+			return s, num, true, nil
+		}
+		have, err := d.readLocked(c, s, nil, num)
+		if err != nil || !value.Equal(have, want) {
+			return nil, 0, false, err
+		}
+	}
 }
 
 // holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.

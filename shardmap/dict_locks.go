@@ -16,6 +16,7 @@ func (d *Dict) lockAll(c *Call) error {
 			ok = c.hold(dir.shards[i])
 		}
 		if ok && !d.table.closed(c) {
+			c.Cost += movedCost * len(c.held)
 			return nil
 		}
 		c.release()

@@ -152,6 +152,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	if len(m) == 0 {
 		next = 0
 	}
+	c.Cost += 2 * copyCost * n
 	c.release()
 	return v.appendTo(c, dst), next, n, nil
 }
@@ -230,5 +231,6 @@ func (d *Dict) appendHeld(c *Call, dst []byte, what What) (out []byte, n int, er
 		out = what.append(out, key, val)
 		n++
 	}
+	c.Cost += 2 * copyCost * n
 	return out, n, nil
 }

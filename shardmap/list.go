@@ -13,9 +13,10 @@ import (
 // Results are appended to dst, which must not overlap the arguments; dst is given back as it was with an error. A call that changes
 // nothing draws no number and leaves Call.Version 0. Call.HasIf does not apply.
 //
-// One mutex guards a list. Values are compared, counted and sorted under it only by inline calls, and only inlineReadBytes of them; calls beside the
-// loop do it on a frozen root. A long write owns the table's gate, works beside it on a frozen root and takes the mutex to publish what it
-// has made: reads go on until then and see the list as it was.
+// One mutex guards a list. Values are compared, counted and sorted under it only by inline calls,
+// and only inlineCost of them; calls beside the loop do it on a frozen root. A long write owns the
+// table's gate, works beside it on a frozen root and takes the mutex to publish what it has made:
+// reads go on until then and see the list as it was.
 type List struct {
 	// constant
 	store *Store

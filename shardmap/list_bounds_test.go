@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap/rope"
 )
 
@@ -32,13 +33,15 @@ func repeated(n int, elem func(i int) []byte) [][]byte {
 	return elems
 }
 
-// TestListByteBounds sees that a call is as long as the bytes that it reads, few elements or not.
+// TestListByteBounds sees that a call is as long as the work on the elements that it reads, few
+// elements or not.
 func TestListByteBounds(t *testing.T) {
 	ints := repeated(3000, intElem)
 	big := msgp.AppendBytes(nil, make([]byte, 2*InlineBytes))
 	oneBig := slices.Insert(slices.Clone(ints), 1001, big)
-	texts := repeated(inlineReadBytes/400, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("%0500d", i)) })
-	pairs := repeated(inlineReadBytes/40, func(i int) []byte { return append([]byte{0x92}, msgp.AppendInt(intElem(i%7), i)...) })[:InlineElements]
+	texts := repeated(inlineSortBytes/60, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("%0900d", i)) })
+	pairs := repeated(inlineSortBytes/40, func(i int) []byte { return append([]byte{0x92}, msgp.AppendInt(intElem(i%7), i)...) })[:InlineElements]
+	decimals := repeated(1400, func(i int) []byte { return append([]byte{0xd6, value.ExtDecimal}, "1E+9"...) })
 	halves := repeated(40, func(i int) []byte { return msgp.AppendBytes(nil, bytes.Repeat([]byte{byte(i)}, InlineBytes/2)) })
 	first, absent := texts[:1], [][]byte{msgp.AppendString(nil, "absent")}
 	cases := []struct {
@@ -63,11 +66,13 @@ func TestListByteBounds(t *testing.T) {
 		{"reverse", oneBig, listOp{Op: "reverse"}, true},
 		{"count ints", ints, listOp{Op: "count", Vals: ints[:1]}, false},
 		{"count texts", texts, listOp{Op: "count", Vals: first}, true},
-		{"count pairs", pairs, listOp{Op: "count", Vals: pairs[:1]}, true},
+		{"count pairs", pairs, listOp{Op: "count", Vals: pairs[:1]}, false},
+		{"count ints among decimals", decimals, listOp{Op: "count", Vals: ints[:1]}, true},
+		{"count a decimal among ints", ints, listOp{Op: "count", Vals: decimals[:1]}, false},
 		{"contains the first text", texts, listOp{Op: "contains", Vals: first}, false},
 		{"contains no text", texts, listOp{Op: "contains", Vals: absent}, true},
 		{"index in a short range", texts, listOp{Op: "index", Vals: absent, Start: pointer(10), Stop: pointer(20)}, false},
-		{"index of a pair", pairs, listOp{Op: "index", Vals: pairs[len(pairs)-1:]}, true},
+		{"index of a pair", pairs, listOp{Op: "index", Vals: pairs[len(pairs)-1:]}, false},
 		{"remove the first text", texts, listOp{Op: "remove", Vals: first}, false},
 		{"remove no text", texts, listOp{Op: "remove", Vals: absent}, true},
 	}
@@ -95,7 +100,7 @@ func TestDeleteSliceCopiesLittle(t *testing.T) {
 func TestListAfterFault(t *testing.T) {
 	faults := map[string]func(l *List, c *Call) error{
 		"sort": func(l *List, c *Call) error {
-			return l.reorder(c, func(*rope.Root, int) (*rope.Rope, error) { panic("fault") })
+			return l.reorder(c, func(*rope.Root, *sortMeter) (*rope.Rope, error) { panic("fault") })
 		},
 		"extend": func(l *List, c *Call) error {
 			return l.edit(c, c.Beside, 1, func(*rope.Rope) { panic("fault") })
@@ -138,7 +143,7 @@ func TestListAfterFault(t *testing.T) {
 // TestBesideLeavesTheMutex sees that values are opened without the mutex in a call beside the loop, however short the list.
 func TestBesideLeavesTheMutex(t *testing.T) {
 	l := newTestList(t, 10).List()
-	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ int) (*rope.Rope, error) {
+	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		if !l.mu.TryLock() {
 			return nil, errors.New("the list is locked")
 		}

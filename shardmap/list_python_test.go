@@ -98,7 +98,7 @@ func (p *python) unhex(s string) []byte {
 func (s *listSession) compare(p *python, op listOp) {
 	s.t.Helper()
 	before := elements(s.t, s.list)
-	got := op.run(s.list, &s.call)
+	got := s.run(op, op.Op == "sort")
 	want, list := p.run(op)
 	if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
 		s.t.Fatalf("%v: got %+v, Python %+v", op, got, want)

@@ -2,6 +2,7 @@ package shardmap
 
 import (
 	"bytes"
+	"fmt"
 
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap/rope"
@@ -13,6 +14,7 @@ type needle struct {
 	kind    scalarKind
 	number  int64
 	content []byte
+	other   *value.Matcher // of scalarOther
 }
 
 func newNeedle(val []byte) *needle {
@@ -22,6 +24,8 @@ func newNeedle(val []byte) *needle {
 		n.number = intOf(val)
 	case scalarStr, scalarBytes:
 		n.content = contentOf(val)
+	case scalarOther:
+		n.other = value.NewMatcher(val)
 	}
 	return n
 }
@@ -29,7 +33,7 @@ func newNeedle(val []byte) *needle {
 // matches tells whether the element equals the needle.
 func (n *needle) matches(elem []byte) bool {
 	if n.kind == scalarOther {
-		return value.Equal(elem, n.val)
+		return n.other.Equal(elem)
 	}
 	switch kind := kindOf(elem); {
 	case kind == n.kind && kind == scalarInt:
@@ -42,26 +46,29 @@ func (n *needle) matches(elem []byte) bool {
 	return false
 }
 
-// inlineReadBytes is how many bytes of elements an inline call may compare or sort under the mutex, at readCost each.
-const inlineReadBytes = 256 << 10
+// inlineCost is how much work on elements an inline call may do under the mutex, in estimated
+// nanoseconds.
+const inlineCost = 500_000
 
-// openedCost is how many times longer than the bytes of a number, str or bytes it takes to compare those of a container, which is opened.
-const openedCost = 16
+// scalarCost is what it takes to compare a whole number, str or bytes with another, beyond a
+// sixteenth for each byte.
+const scalarCost = 16
 
-// readCost returns what an element takes from inlineReadBytes.
+// readCost estimates what it takes to compare an element.
 func readCost(elem []byte) int {
-	if sortKindOf(elem) == scalarOther {
-		return openedCost * len(elem)
+	if sortKindOf(elem) != scalarOther {
+		return scalarCost + len(elem)/16
 	}
-	return len(elem)
+	cost, _ := value.Cost(elem, value.ToCompare, inlineCost)
+	return cost
 }
 
-// readCost returns what it takes from inlineReadBytes to compare the element with the needle.
-func (n *needle) readCost(elem []byte) int {
-	if n.kind == scalarOther {
-		return readCost(elem)
+// cost estimates what it takes to compare the element with the needle.
+func (n *needle) cost(elem []byte) int {
+	if n.kind != scalarOther && kindOf(elem) != scalarOther {
+		return scalarCost + len(elem)/16
 	}
-	return len(elem)
+	return readCost(elem)
 }
 
 // find returns the place of the first element from i up to j that matches, -1 if there is none.
@@ -75,10 +82,11 @@ func (n *needle) find(r *rope.Root, i, j int) int {
 }
 
 // findInline is find within the bounds of an inline call. Errors: ErrLong if they end the search.
-func (n *needle) findInline(r *rope.Root, i, j int) (int, error) {
-	near, budget := min(j, i+InlineElements), inlineReadBytes
+func (n *needle) findInline(c *Call, r *rope.Root, i, j int) (int, error) {
+	near, budget := min(j, i+InlineElements), inlineCost
+	defer func() { c.Cost += inlineCost - budget }()
 	for at, elem := range r.Range(i, near) {
-		if budget -= n.readCost(elem); budget < 0 {
+		if budget -= n.cost(elem); budget < 0 {
 			return -1, ErrLong
 		}
 		if n.matches(elem) {
@@ -102,13 +110,14 @@ func (n *needle) count(r *rope.Root) (count int) {
 }
 
 // countInline is count within the bounds of an inline call. Errors: ErrLong if they end the search.
-func (n *needle) countInline(r *rope.Root) (count int, err error) {
+func (n *needle) countInline(c *Call, r *rope.Root) (count int, err error) {
 	if r.Len() > InlineElements {
 		return 0, ErrLong
 	}
-	budget := inlineReadBytes
+	budget := inlineCost
+	defer func() { c.Cost += inlineCost - budget }()
 	for _, elem := range r.Range(0, r.Len()) {
-		if budget -= n.readCost(elem); budget < 0 {
+		if budget -= n.cost(elem); budget < 0 {
 			return 0, ErrLong
 		}
 		if n.matches(elem) {
@@ -131,8 +140,15 @@ func searchRange(length int, start, stop *int64) (from, to int) {
 	return int(first), int(max(first, last))
 }
 
+// maxShownBytes bounds the value that an error shows: the repr of a larger one takes long, and would
+// be cut.
+const maxShownBytes = 4 << 10
+
 // notInList returns the error of a search for val by list.index.
 func notInList(val []byte) error {
+	if len(val) > maxShownBytes {
+		return &value.Error{Kind: value.ValueError, Msg: fmt.Sprintf("a value of %d bytes is not in list", len(val))}
+	}
 	repr, err := value.Repr(val)
 	if err != nil {
 		return err
@@ -140,8 +156,8 @@ func notInList(val []byte) error {
 	return &value.Error{Kind: value.ValueError, Msg: repr + " is not in list"}
 }
 
-// Contains tells whether an element equals val. Errors: ErrLong for an inline call if it is not among the first InlineElements or
-// inlineReadBytes and there are more.
+// Contains tells whether an element equals val. Errors: ErrLong for an inline call if it is not
+// among the first InlineElements, or those that inlineCost allows for, and there are more.
 func (l *List) Contains(c *Call, val []byte) (bool, error) {
 	i, err := l.search(c, val, nil, nil)
 	return i >= 0, err
@@ -175,12 +191,13 @@ func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 		return -1, err
 	}
 	from, to := searchRange(l.rope.Len(), start, stop)
-	i, err := n.findInline(&l.rope.Root, from, to)
+	i, err := n.findInline(c, &l.rope.Root, from, to)
 	c.unlock()
 	return i, err
 }
 
-// Count returns how many elements equal val. Errors: ErrLong for an inline call on more than InlineElements or inlineReadBytes.
+// Count returns how many elements equal val. Errors: ErrLong for an inline call on more than
+// InlineElements or inlineCost.
 func (l *List) Count(c *Call, val []byte) (int, error) {
 	n := newNeedle(val)
 	if c.Beside {
@@ -193,7 +210,7 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 	if err := l.lockToRead(c); err != nil {
 		return 0, err
 	}
-	count, err := n.countInline(&l.rope.Root)
+	count, err := n.countInline(c, &l.rope.Root)
 	c.unlock()
 	return count, err
 }
@@ -215,7 +232,7 @@ func (l *List) Remove(c *Call, val []byte) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	i, err := n.findInline(&l.rope.Root, 0, l.rope.Len())
+	i, err := n.findInline(c, &l.rope.Root, 0, l.rope.Len())
 	switch {
 	case err != nil:
 	case i < 0:

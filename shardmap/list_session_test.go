@@ -161,16 +161,22 @@ func newListSession(t testing.TB, pick choices, size int) *listSession {
 	return s
 }
 
+// run runs the operation inline, and again beside the loop if that is too long and may be.
+func (s *listSession) run(op listOp, mayBeLong bool) outcome {
+	got := op.run(s.list, &s.call)
+	if got.err != ErrLong.Error() || !mayBeLong {
+		return got
+	}
+	s.call.Beside = true
+	defer func() { s.call.Beside = false }()
+	return op.run(s.list, &s.call)
+}
+
 func (s *listSession) step() {
 	s.t.Helper()
 	op := s.choose.next(&s.model)
 	before, length := s.store.Clock(), len(s.model.elems)
-	got, want := op.run(s.list, &s.call), s.model.run(op)
-	if got.err == ErrLong.Error() && max(length, len(op.Vals)) > InlineElements {
-		s.call.Beside = true
-		got = op.run(s.list, &s.call)
-		s.call.Beside = false
-	}
+	got, want := s.run(op, op.Op == "sort" || max(length, len(op.Vals)) > InlineElements), s.model.run(op)
 	if want.err == errModelSort.Error() && got.err != "" {
 		want.err = got.err
 	}

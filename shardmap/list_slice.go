@@ -124,6 +124,7 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 	}
 	switch {
 	case !s.isLong(&l.rope.Root):
+		c.Cost += copyCost * s.n
 		dst = s.append(dst, &l.rope.Root)
 		c.unlock()
 	case !c.Beside:
@@ -158,6 +159,7 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 		err = s.takes(n)
 	}
 	if k := max(n, min(s.n, 1)); err == nil && k > 0 {
+		c.Cost += editCost * n
 		l.change(c, k)
 		s.set(&l.rope, packed, n)
 	}
@@ -240,6 +242,9 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 	case !s.isRun() && s.n > InlineElements:
 		err = ErrLong
 	default:
+		if !s.isRun() {
+			c.Cost += editCost * s.n
+		}
 		l.change(c, 1)
 		s.ascending().delete(&l.rope)
 	}

@@ -11,15 +11,23 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each element's key is made once. Errors: what
-// the key and < raise in Python, and the list is left whole then; ErrLong for an inline call on more than InlineElements or inlineReadBytes.
+// Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each
+// element's key is made once. Errors: what the key and < raise in Python, ValueError for a key that
+// makes much more than the list has, and those of Call.Memory; the list is left whole then. ErrLong
+// for an inline call on more than InlineElements or inlineSortBytes, or one that takes more work
+// than inlineCost.
 func (l *List) Sort(c *Call, key *value.SortKey, reverse bool) error {
-	return l.reorder(c, func(old *rope.Root, budget int) (*rope.Rope, error) { return sorted(old, key, reverse, budget) })
+	return l.reorder(c, func(old *rope.Root, m *sortMeter) (*rope.Rope, error) { return sorted(old, key, reverse, m) })
 }
 
-// Reverse turns the order of the elements round. Errors: ErrLong for an inline call on more than InlineElements or inlineReadBytes.
+// inlineSortBytes is how many bytes of elements an inline call puts in another order under the
+// mutex.
+const inlineSortBytes = 256 << 10
+
+// Reverse turns the order of the elements round. Errors: those of Call.Memory; ErrLong for an
+// inline call on more than InlineElements or inlineSortBytes.
 func (l *List) Reverse(c *Call) error {
-	return l.reorder(c, func(old *rope.Root, _ int) (*rope.Rope, error) {
+	return l.reorder(c, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		var next rope.Rope
 		for _, elem := range old.Backward(0, old.Len()) {
 			next.AppendOwned(elem)
@@ -30,11 +38,16 @@ func (l *List) Reverse(c *Call) error {
 
 // reorder puts the elements in another order: under the mutex if the call is inline. It draws one number if there are two elements or more.
 //
-// order may spend so much of the budget on values that it opens; more is ErrLong. Errors: those of order; ErrLong for an inline call on many elements.
-func (l *List) reorder(c *Call, order func(old *rope.Root, budget int) (*rope.Rope, error)) error {
+// Errors: those of order and of its meter; ErrLong for an inline call on many elements.
+func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
 	if c.Beside {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
-			next, err := order(old, math.MaxInt)
+			m := besideMeter(c, old.Bytes(), old.Len())
+			defer m.end()
+			if err := m.borrow(old.Bytes() + orderBytes*old.Len()); err != nil {
+				return nil, 0, err
+			}
+			next, err := order(old, m)
 			return next, min(old.Len()/2, 1), err
 		})
 	}
@@ -47,11 +60,12 @@ func (l *List) reorder(c *Call, order func(old *rope.Root, budget int) (*rope.Ro
 }
 
 // reorderLocked is reorder under the mutex.
-func (l *List) reorderLocked(c *Call, order func(old *rope.Root, budget int) (*rope.Rope, error)) error {
-	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineReadBytes {
+func (l *List) reorderLocked(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
+	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineSortBytes {
 		return ErrLong
 	}
-	next, err := order(&l.rope.Root, inlineReadBytes)
+	c.Cost += inlineCost // no more, whatever the order is
+	next, err := order(&l.rope.Root, inlineMeter())
 	if err != nil || l.rope.Len() < 2 {
 		return err
 	}
@@ -60,60 +74,52 @@ func (l *List) reorderLocked(c *Call, order func(old *rope.Root, budget int) (*r
 	return nil
 }
 
-// sorted returns the elements in order. Errors: those of the key and of <; ErrLong if reading the elements, or their keys, takes more than budget.
-func sorted(old *rope.Root, key *value.SortKey, reverse bool, budget int) (*rope.Rope, error) {
+// sorted returns the elements in order. Errors: those of the key, of < and of the meter.
+func sorted(old *rope.Root, key *value.SortKey, reverse bool, m *sortMeter) (*rope.Rope, error) {
 	elems := make([][]byte, 0, old.Len())
 	for _, elem := range old.Range(0, old.Len()) {
 		elems = append(elems, elem)
 	}
-	if err := spend(budget, elems); err != nil {
+	if err := m.read(elems); err != nil {
 		return nil, err
 	}
 	keys := elems
 	if key != nil {
 		var err error
-		if keys, err = sortKeys(elems, key, budget); err != nil {
+		if keys, err = sortKeys(elems, key, m); err != nil {
 			return nil, err
 		}
 	}
 	var next rope.Rope
-	order, err := sortOrder(keys, reverse)
+	order, err := sortOrder(keys, reverse, m)
 	for _, i := range order {
 		next.AppendOwned(elems[i])
 	}
 	return &next, err
 }
 
-// spend returns ErrLong if reading the values takes more than budget.
-func spend(budget int, values [][]byte) error {
-	for _, v := range values {
-		if budget -= readCost(v); budget < 0 {
-			return ErrLong
-		}
-	}
-	return nil
-}
+// keyChunk is how many bytes of keys are kept together. Keys do not move, so that they take no more memory than the meter was told.
+const keyChunk = 64 << 10
 
-// sortKeys returns the keys of the elements. Errors: those of the key; ErrLong if reading the keys takes more than budget.
-func sortKeys(elems [][]byte, key *value.SortKey, budget int) ([][]byte, error) {
+// sortKeys returns the keys of the elements. Errors: those of the key and of the meter.
+func sortKeys(elems [][]byte, key *value.SortKey, m *sortMeter) ([][]byte, error) {
 	var (
-		packed []byte
-		err    error
-		ends   = make([]int, len(elems))
+		chunk, made []byte
+		err         error
+		keys        = make([][]byte, len(elems))
 	)
 	for i, elem := range elems {
-		if packed, err = key.Append(packed, elem); err != nil {
+		if made, err = key.Append(made[:0], elem, m.spend); err != nil {
 			return nil, err
 		}
-		if ends[i] = len(packed); ends[i] > budget {
-			return nil, ErrLong
+		if cap(chunk)-len(chunk) < len(made) {
+			chunk = make([]byte, 0, max(keyChunk, len(made)))
 		}
+		from := len(chunk)
+		chunk = append(chunk, made...)
+		keys[i] = chunk[from:]
 	}
-	keys, from := make([][]byte, len(elems)), 0
-	for i, end := range ends {
-		keys[i], from = packed[from:end], end
-	}
-	return keys, spend(budget, keys)
+	return keys, m.read(keys)
 }
 
 // ranked is an element's place and a number that orders it.
@@ -123,8 +129,8 @@ type ranked struct {
 }
 
 // sortOrder returns the places of the keys in order. Keys that are all whole numbers, all floats, all str or all bytes are
-// compared without value's help; the place decides between equal ones, so that the sort is stable.
-func sortOrder(keys [][]byte, reverse bool) ([]int32, error) {
+// compared without value's help; the place decides between equal ones, so that the sort is stable. Errors: those of < and of the meter.
+func sortOrder(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
 	var ranks []ranked
 	switch kind := commonKind(keys); kind {
 	case scalarInt:
@@ -149,7 +155,7 @@ func sortOrder(keys [][]byte, reverse bool) ([]int32, error) {
 			return order
 		})
 	default:
-		return mergeSorted(keys, reverse)
+		return mergeSorted(keys, reverse, m)
 	}
 	order := make([]int32, len(ranks))
 	for i, r := range ranks {

@@ -22,15 +22,16 @@ type timsort struct {
 	tmp       []int32
 	runs      []sortedRun
 	minGallop int
+	meter     *sortMeter
 	err       error // the first one; from then on nothing is less than anything
 }
 
 // sortedRun is a sorted stretch of a; power is that of its border with the next run.
 type sortedRun struct{ start, n, power int }
 
-// mergeSorted returns the places of the keys in order, by Python's <.
-func mergeSorted(keys [][]byte, reverse bool) ([]int32, error) {
-	t := &timsort{keys: keys, a: make([]int32, len(keys)), minGallop: firstGallop}
+// mergeSorted returns the places of the keys in order, by Python's <. Errors: those of <; ErrLong if the comparisons take more work than the meter allows.
+func mergeSorted(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
+	t := &timsort{keys: keys, meter: m, a: make([]int32, len(keys)), minGallop: firstGallop}
 	for i := range t.a {
 		t.a[i] = int32(i)
 	}
@@ -51,7 +52,12 @@ func (t *timsort) less(x, y int32) bool {
 	if t.err != nil {
 		return false
 	}
-	less, err := value.Less(t.keys[x], t.keys[y])
+	a, b := t.keys[x], t.keys[y]
+	if !t.meter.compares(a, b) {
+		t.err = ErrLong
+		return false
+	}
+	less, err := value.Less(a, b)
 	t.err = err
 	return less
 }

@@ -170,7 +170,7 @@ func (r *Restorer) resolve(entries []Entry, items []restored) error {
 
 // isOneValue returns an error if b is no checked encoding of one value.
 func isOneValue(b []byte) error {
-	n, err := value.Check(b)
+	n, err := value.CheckStored(b)
 	if err == nil && n != len(b) {
 		err = fmt.Errorf("%d bytes behind the value", len(b)-n)
 	}
@@ -215,7 +215,7 @@ func (r *Restorer) Elements(packed []byte, n int) error {
 	}
 	at := 0
 	for i := range n {
-		size, err := value.Check(packed[at:])
+		size, err := value.CheckStored(packed[at:])
 		if err != nil {
 			return fmt.Errorf("shardmap: table %q: element %d: %w", r.name, r.table.list.rope.Len()+i, err)
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec/value"
 )
 
 // copied restores a copy of a store from a view of it, a batch of entries at a time, all tables at once.
@@ -204,5 +206,24 @@ func BenchmarkRestore(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// TestRestoreOldZones restores values that an earlier version accepted, and that no client can store now.
+func TestRestoreOldZones(t *testing.T) {
+	zone := append([]byte{0xc7, 24, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "America"...)
+	old := append(zone[:len(zone)-1:len(zone)-1], '/')
+	if _, err := value.Check(old); err == nil {
+		t.Fatal("this zone can be stored now too")
+	}
+	from := NewStore()
+	for name, packed := range map[string][]byte{"dict": slices.Concat(old, old, zone, old), "list": slices.Concat(old, zone)} {
+		kind := map[string]Kind{"dict": KindDict, "list": KindList}[name]
+		if _, err := from.Create(&Call{Beside: true}, name, kind, packed, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if to := copied(t, from, 1); textOf(to) != textOf(from) {
+		t.Error("the copy differs")
 	}
 }

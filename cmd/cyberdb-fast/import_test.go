@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,27 @@ func mustRead(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestImportNamesTheLineOfALongNumber: digits that no value has are refused before they are converted, which takes seconds.
+func TestImportNamesTheLineOfALongNumber(t *testing.T) {
+	const head = `{"cyberdb-fast":"jsonl","version":1,"tables":1,"items":1}` + "\n" + `{"table":"l","kind":"list","items":1}` + "\n"
+	digits := strings.Repeat("9", 3_000_000)
+	for _, number := range []string{digits, "-" + digits, `{"$int":"` + digits + `"}`, "1." + digits, "1e" + digits, `{"$decimal":"` + digits + `"}`} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "numbers.jsonl"), filepath.Join(dir, "data.cdb")
+		if err := os.WriteFile(from, []byte(head+`{"value":`+number+"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		_, err := importFile(from, to, legacy.RefuseClasses, nil)
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "line 3: ") || len(err.Error()) > 400 || took > 2*time.Second {
+			t.Errorf("%.20s...: after %v: %.400v", number, took, err)
+		}
+		if _, err := os.Stat(to); err == nil {
+			t.Error("a file was made")
+		}
+	}
 }
 
 // sameTable compares a table of the server with one of an old file, encoding by encoding.

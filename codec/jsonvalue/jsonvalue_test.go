@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bytedance/sonic"
 
@@ -157,6 +159,27 @@ func TestRefuses(t *testing.T) {
 	for _, text := range []string{`{"$set":[[]]}`, `{"$dict":[[[],1]]}`, `{"a":1,"a":2}`, strings.Repeat("[", 200) + strings.Repeat("]", 200), "\"\xff\"", `{"$decimal":"x"}`} {
 		if b, err := jsonvalue.Parse(text); err == nil {
 			t.Errorf("%.40s: %x", text, b)
+		}
+	}
+}
+
+// TestLongNumbersAreRefusedAtOnce: the time to convert digits grows faster than they do, so what no value has is not converted.
+func TestLongNumbersAreRefusedAtOnce(t *testing.T) {
+	digits := strings.Repeat("9", 3_000_000)
+	for name, text := range map[string]string{
+		"int": digits, "negative int": "-" + digits, "large int": `{"$int":"` + digits + `"}`, "int in a list": "[1,[" + digits + "]]", "float": "1." + digits, "exponent": "1e" + digits,
+		"Decimal": `{"$decimal":"` + digits + `"}`, "Decimal with an exponent": `{"$decimal":"1E+` + digits + `"}`, "float of zeros": "0." + strings.Repeat("0", 3_000_000) + "1",
+	} {
+		start := time.Now()
+		b, err := jsonvalue.Parse(text)
+		if took := time.Since(start); err == nil || took > time.Second || len(err.Error()) > 300 {
+			t.Errorf("%s: %d bytes after %v, %.300v", name, len(b), took, err)
+		}
+	}
+	largest := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 8*8192-1), big.NewInt(1))
+	for _, text := range []string{`{"$int":"` + largest.String() + `"}`, `{"$int":"-` + largest.String() + `"}`, largest.String()} {
+		if _, err := jsonvalue.Parse(text); err != nil {
+			t.Errorf("the largest int: %.300v", err)
 		}
 	}
 }

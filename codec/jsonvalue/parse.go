@@ -46,7 +46,7 @@ func ParseNode(node *ast.Node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := value.Check(b); err != nil {
+	if _, err := value.CheckStored(b); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -84,23 +84,36 @@ func decodeNumber(node *ast.Node) (any, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
 	text := number.String()
+	if len(text) > maxNumberText {
+		return nil, tooLong(text)
+	}
 	if strings.ContainsAny(text, ".eE") {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+			return nil, fmt.Errorf("%w: %.40q is no float64", ErrSyntax, text)
 		}
 		return f, nil
 	}
 	return decodeInt(text)
 }
 
+// maxNumberText bounds the text of a number: an int of 8192 bytes, the largest, has 19,728 digits. The time to convert more grows faster than they do.
+const maxNumberText = 20_000
+
+func tooLong(text string) error {
+	return fmt.Errorf("%w: a number of %d characters, at most %d", value.ErrTooLarge, len(text), maxNumberText)
+}
+
 func decodeInt(text string) (any, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, nil
 	}
+	if len(text) > maxNumberText {
+		return nil, tooLong(text)
+	}
 	n, ok := new(big.Int).SetString(text, 10)
 	if !ok {
-		return nil, fmt.Errorf("%w: %q is no int", ErrSyntax, text)
+		return nil, fmt.Errorf("%w: %.40q is no int", ErrSyntax, text)
 	}
 	return n, nil
 }
@@ -231,7 +244,7 @@ func data(key string, b []byte) (any, error) {
 	case keyByteArray:
 		return value.ByteArray(b), nil
 	}
-	if n, err := value.Check(b); err != nil || n != len(b) {
+	if n, err := value.CheckStored(b); err != nil || n != len(b) {
 		return nil, fmt.Errorf("%w: %s holds no encoding of one value", ErrSyntax, key)
 	}
 	return encoded(b), nil

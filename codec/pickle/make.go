@@ -246,8 +246,11 @@ func makeFraction(u *Unpickler, args []ref) (ref, error) {
 			den = "1"
 		}
 		for i, text := range []string{num, den} {
+			if len(text) > maxDigits {
+				return 0, fmt.Errorf("an int of %d digits", len(text))
+			}
 			x, ok := new(big.Int).SetString(text, 10)
-			if len(text) > maxDigits || !ok {
+			if !ok {
 				return 0, errArguments
 			}
 			parts[i] = x

@@ -36,6 +36,9 @@ func (u *Unpickler) text(arg []byte) error {
 	case opInt, opLong:
 		return u.intText(line)
 	case opFloat:
+		if len(line) > maxDigits {
+			return u.fail("a float of %d digits", len(line))
+		}
 		f, err := strconv.ParseFloat(string(line), 64)
 		if (err != nil && !math.IsInf(f, 0)) || bytes.ContainsAny(line, "xXpP_") {
 			return u.fail("%s is no number", shown(line))

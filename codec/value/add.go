@@ -1,6 +1,7 @@
 package value
 
 import (
+	"math"
 	"math/big"
 )
 
@@ -29,9 +30,8 @@ func appendSum(dst, a, b []byte) ([]byte, error) {
 		return appendDecimalSum(dst, a, b)
 	case kind == towerFraction:
 		x, y := scaledOf(a), scaledOf(b)
-		num := new(big.Int).Mul(x.num, y.den)
-		num.Add(num, new(big.Int).Mul(y.num, x.den))
-		return appendFractionValue(dst, num, new(big.Int).Mul(x.den, y.den))
+		num, den := sumOf(x.num, x.den, y.num, y.den)
+		return appendFractionValue(dst, num, den)
 	}
 	re, im, err := toComplex(a, ta)
 	if err != nil {
@@ -92,15 +92,37 @@ func appendIntSum(dst, a, b []byte) ([]byte, error) {
 	return AppendBigInt(dst, x.Add(x, bigInt(b)))
 }
 
-// appendFractionValue appends num / den in lowest terms.
+// sumOf returns a/b + c/d, in lowest terms if the two are. Only numbers of the smaller denominator's size have their divisors sought (Knuth, volume 2, 4.5.1).
+func sumOf(a, b, c, d *big.Int) (num, den *big.Int) {
+	gcd := new(big.Int).GCD(nil, nil, b, d)
+	rest := new(big.Int).Quo(b, gcd)
+	num = new(big.Int).Mul(a, new(big.Int).Quo(d, gcd))
+	num.Add(num, new(big.Int).Mul(c, rest))
+	shared := gcd.GCD(nil, nil, gcd, new(big.Int).Abs(new(big.Int).Rem(num, gcd)))
+	return num.Quo(num, shared), rest.Mul(rest, new(big.Int).Quo(d, shared))
+}
+
+// appendFractionValue appends num / den, which are in lowest terms.
 func appendFractionValue(dst []byte, num, den *big.Int) ([]byte, error) {
-	x := new(big.Rat).SetFrac(num, den)
-	for _, part := range []*big.Int{x.Num(), x.Denom()} {
+	for _, part := range []*big.Int{num, den} {
 		if part.BitLen() >= 8*maxNumberBytes {
 			return dst, &Error{Kind: OverflowError, Msg: "Fraction of ints of more than 8192 bytes", limit: ErrTooLarge}
 		}
 	}
-	return appendFractionExt(dst, x.Num(), x.Denom()), nil
+	return appendFractionExt(dst, num, den), nil
+}
+
+// quotient is the float64 nearest to num / den, den positive.
+func quotient(num, den *big.Int) float64 {
+	const digits = 66 // more than a float64 has, with room for one that says that there are more
+	shift := digits - num.BitLen() + den.BitLen()
+	whole, rest := new(big.Int).Lsh(num, uint(max(shift, 0))), new(big.Int)
+	whole.Abs(whole).QuoRem(whole, new(big.Int).Lsh(den, uint(max(-shift, 0))), rest)
+	if rest.Sign() != 0 {
+		whole.SetBit(whole, 0, 1)
+	}
+	f, _ := new(big.Float).SetMantExp(new(big.Float).SetInt(whole), -shift).Float64()
+	return math.Copysign(f, float64(num.Sign()))
 }
 
 // toComplex converts a number below complex, or one, to floats. Errors: OverflowError for what no float comes near.
@@ -113,7 +135,7 @@ func toComplex(b []byte, t typ) (re, im float64, err error) {
 		return float(b), 0, nil
 	case ExtFraction:
 		x := scaledOf(b)
-		if re, _ = new(big.Rat).SetFrac(x.num, x.den).Float64(); re-re != 0 {
+		if re = quotient(x.num, x.den); re-re != 0 {
 			return 0, 0, &Error{Kind: OverflowError, Msg: "integer division result too large for a float"}
 		}
 		return re, 0, nil

@@ -15,7 +15,33 @@ func Check(b []byte) (n int, err error) {
 	if len(b) > 0 && (b[0] <= 0x7F || b[0] >= 0xE0) {
 		return 1, nil
 	}
-	n, err = checkAt(b, 0)
+	return checking{}.whole(b)
+}
+
+// CheckStored is Check for a value that is on disk, which an earlier version may have accepted. It accepts names of zones of any form.
+func CheckStored(b []byte) (n int, err error) { return checking{stored: true}.whole(b) }
+
+// checking says where the value that is checked stands.
+type checking struct {
+	depth  int  // in so many containers
+	inKey  bool // in a dict key or a set member: making the canonical form of that will find equal members
+	stored bool // on disk; see CheckStored
+}
+
+// inside returns c for what stands in a container at c.
+func (c checking) inside() checking {
+	c.depth++
+	return c
+}
+
+// asKey returns c for a dict key or a set member in a container at c.
+func (c checking) asKey() checking {
+	c.inKey = true
+	return c.inside()
+}
+
+func (c checking) whole(b []byte) (n int, err error) {
+	n, err = c.value(b)
 	if err != nil {
 		return 0, err
 	}
@@ -37,8 +63,8 @@ func tooDeep() *Error {
 	return err
 }
 
-// checkAt checks the value at the front of b, which stands inside depth containers.
-func checkAt(b []byte, depth int) (int, error) {
+// value checks the value at the front of b and returns its length.
+func (c checking) value(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, ErrTruncated
 	}
@@ -56,10 +82,10 @@ func checkAt(b []byte, depth int) (int, error) {
 	}
 	switch t {
 	case typList:
-		size, err := checkElements(b[start:], n, depth)
+		size, err := c.elements(b[start:], n)
 		return start + size, err
 	case typDict:
-		size, err := checkItems(b[start:], n, depth)
+		size, err := c.items(b[start:], n)
 		return start + size, err
 	}
 	if n > MaxValueBytes {
@@ -77,7 +103,7 @@ func checkAt(b []byte, depth int) (int, error) {
 	case t == typUnknown:
 		return 0, malformedf("first byte 0xc1")
 	case l.t == typExt:
-		if err := checkPayload(t, b[start:end], depth); err != nil {
+		if err := c.payload(t, b[start:end]); err != nil {
 			return 0, err
 		}
 	}
@@ -106,12 +132,12 @@ func validBytes(b []byte) bool {
 	return true
 }
 
-// enough checks a container's header: n elements of perElement values each, behind depth other containers, in front of rest.
-func enough(rest []byte, n, perElement, depth int) error {
+// enough checks a container's header: n elements of perElement values each, in front of rest.
+func (c checking) enough(rest []byte, n, perElement int) error {
 	switch {
 	case n > MaxElements:
 		return tooLarge("%d elements", n)
-	case depth >= MaxDepth:
+	case c.depth >= MaxDepth:
 		return tooDeep()
 	case n*perElement > len(rest):
 		return ErrTruncated
@@ -119,15 +145,16 @@ func enough(rest []byte, n, perElement, depth int) error {
 	return nil
 }
 
-// checkElements checks n values back to back.
-func checkElements(b []byte, n, depth int) (size int, err error) {
-	if err := enough(b, n, 1, depth); err != nil {
+// elements checks n values back to back.
+func (c checking) elements(b []byte, n int) (size int, err error) {
+	if err := c.enough(b, n, 1); err != nil {
 		return 0, err
 	}
+	inside := c.inside()
 	for range n {
 		s := 1
 		if size >= len(b) || (b[size] > 0x7F && b[size] < 0xE0) {
-			if s, err = checkAt(b[size:], depth+1); err != nil {
+			if s, err = inside.value(b[size:]); err != nil {
 				return 0, err
 			}
 		}
@@ -136,15 +163,16 @@ func checkElements(b []byte, n, depth int) (size int, err error) {
 	return size, nil
 }
 
-// checkItems checks n keys with their values.
-func checkItems(b []byte, n, depth int) (size int, err error) {
-	if err := enough(b, n, 2, depth); err != nil {
+// items checks n keys with their values.
+func (c checking) items(b []byte, n int) (size int, err error) {
+	if err := c.enough(b, n, 2); err != nil {
 		return 0, err
 	}
 	keys := newKeySet()
 	defer keys.release()
+	key, inside := c.asKey(), c.inside()
 	for range n {
-		s, err := checkAt(b[size:], depth+1)
+		s, err := key.value(b[size:])
 		if err != nil {
 			return 0, err
 		}
@@ -152,7 +180,7 @@ func checkItems(b []byte, n, depth int) (size int, err error) {
 			return 0, err
 		}
 		size += s
-		if s, err = checkAt(b[size:], depth+1); err != nil {
+		if s, err = inside.value(b[size:]); err != nil {
 			return 0, err
 		}
 		size += s
@@ -160,15 +188,19 @@ func checkItems(b []byte, n, depth int) (size int, err error) {
 	return size, nil
 }
 
-// checkMembers checks n hashable and different values back to back.
-func checkMembers(b []byte, n, depth int) (size int, err error) {
-	if err := enough(b, n, 1, depth); err != nil {
+// members checks n hashable and different values back to back.
+func (c checking) members(b []byte, n int) (size int, err error) {
+	if err := c.enough(b, n, 1); err != nil {
 		return 0, err
+	}
+	if c.inKey {
+		return c.elements(b, n)
 	}
 	keys := newKeySet()
 	defer keys.release()
+	key := c.asKey()
 	for range n {
-		s, err := checkAt(b[size:], depth+1)
+		s, err := key.value(b[size:])
 		if err != nil {
 			return 0, err
 		}

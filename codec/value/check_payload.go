@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// checkPayload checks the payload of an extension object that stands inside depth containers.
-func checkPayload(t typ, p []byte, depth int) error {
+// payload checks the payload of an extension object.
+func (c checking) payload(t typ, p []byte) error {
 	if fixed := fixedSizes[t]; fixed != 0 && len(p) != int(fixed) {
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
 	}
@@ -14,15 +14,15 @@ func checkPayload(t typ, p []byte, depth int) error {
 	case ExtBigInt:
 		return checkBigInt(p)
 	case ExtTuple, ExtSlice, ExtRange, ExtException, ExtObject, ExtDeque, ExtDefaultDict, ExtSet, ExtFrozenSet:
-		return inside(checkArray(t, p, depth))
+		return whollyInside(c.array(t, p))
 	case ExtOrderedDict, ExtCounter:
-		return inside(checkMap(p, depth))
+		return whollyInside(c.mapping(p))
 	case ExtFraction:
-		return inside(checkFraction(p))
+		return whollyInside(checkFraction(p))
 	case ExtByteArray, ExtUUID, ExtComplex:
 		return nil
 	case ExtDateTime, ExtTime:
-		return checkClock(t, p)
+		return c.clock(t, p)
 	case ExtDate:
 		if n := int32(binary.BigEndian.Uint32(p)); n < 1 || n > maxOrdinal {
 			return malformedf("date ordinal %d", n)
@@ -50,8 +50,8 @@ func checkPayload(t typ, p []byte, depth int) error {
 // fixedSizes holds the bytes of payloads that have one size.
 var fixedSizes = [256]uint8{ExtDate: 4, ExtTimeDelta: 12, ExtUUID: 16, ExtComplex: 16, ExtSingleton: 1}
 
-// inside turns ErrTruncated into an error, since more bytes cannot make a payload longer.
-func inside(err error) error {
+// whollyInside turns ErrTruncated into an error, since more bytes cannot make a payload longer.
+func whollyInside(err error) error {
 	if errors.Is(err, ErrTruncated) {
 		return malformedf("an extension object ends inside a value")
 	}
@@ -95,20 +95,20 @@ func fills(p []byte, size int) error {
 	return nil
 }
 
-func checkMap(p []byte, depth int) error {
+func (c checking) mapping(p []byte) error {
 	n, rest, err := openContainer(p, typDict)
 	if err != nil {
 		return err
 	}
-	size, err := checkItems(rest, n, depth)
+	size, err := c.items(rest, n)
 	if err != nil {
 		return err
 	}
 	return fills(rest, size)
 }
 
-// checkArray checks a payload that is one array.
-func checkArray(t typ, p []byte, depth int) error {
+// array checks a payload that is one array.
+func (c checking) array(t typ, p []byte) error {
 	n, rest, err := openContainer(p, typList)
 	if err != nil {
 		return err
@@ -118,9 +118,9 @@ func checkArray(t typ, p []byte, depth int) error {
 	}
 	var size int
 	if t == ExtSet || t == ExtFrozenSet {
-		size, err = checkMembers(rest, n, depth)
+		size, err = c.members(rest, n)
 	} else {
-		size, err = checkElements(rest, n, depth)
+		size, err = c.elements(rest, n)
 	}
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func checkFraction(p []byte) error {
 	}
 	var part []byte
 	for range 2 {
-		size, err := checkAt(rest, MaxDepth)
+		size, err := checking{depth: MaxDepth}.value(rest)
 		if err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func checkFraction(p []byte) error {
 	return fills(rest, 0)
 }
 
-func checkClock(t typ, p []byte) error {
+func (c checking) clock(t typ, p []byte) error {
 	if len(p) < 9 {
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
 	}
@@ -258,10 +258,7 @@ func checkClock(t typ, p []byte) error {
 	if offset <= -day || offset >= day || binary.BigEndian.Uint32(zone[4:]) >= microsPerSecond {
 		return malformedf("%s with an offset of a day or more", typeNames[t])
 	}
-	if !validBytes(zone[8:]) {
-		return malformedf("name of a time zone is not UTF-8")
-	}
-	return nil
+	return c.zoneName(zone[8:])
 }
 
 // zoneMicros is the offset from UTC in microseconds of the zone part of an aware datetime or time.

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec/value"
 )
@@ -54,6 +55,18 @@ func TestCheckRefuses(t *testing.T) {
 		{"exception without a name", "c70215" + "9101", "exception without a name", nil},
 		{"singleton 2", "d41402", "singleton 2", nil},
 		{"nested 129 deep", deep(value.MaxDepth + 1), "nested deeper than 128", value.ErrTooDeep},
+		{"zone that ends in a slash", zoneHex("Europe/"), "'Europe/' is no name of a time zone", nil},
+		{"zone that begins with one", zoneHex("/etc/localtime"), "no name of a time zone", nil},
+		{"zone with an empty part", zoneHex("Europe//Berlin"), "no name of a time zone", nil},
+		{"zone that leaves the database", zoneHex("../../etc/passwd"), "no name of a time zone", nil},
+		{"zone that is a dot", zoneHex("."), "no name of a time zone", nil},
+		{"zone that is a file", zoneHex("__init__.py"), "no name of a time zone", nil},
+		{"zone with a blank", zoneHex("W. Europe"), "no name of a time zone", nil},
+		{"zone in other letters", zoneHex("Europa/Zürich"), "no name of a time zone", nil},
+		{"zone with a zero", zoneHex("Europe\x00"), "no name of a time zone", nil},
+		{"zone of 256 bytes", zoneHex(strings.Repeat("a", 256)), "name of a time zone of 256 bytes", value.ErrTooLarge},
+		{"plain zone of 256 bytes", zoneHex("=" + strings.Repeat("a", 255)), "name of a time zone of 256 bytes", value.ErrTooLarge},
+		{"zone that is not UTF-8", zoneHex("=\xff"), "not UTF-8", nil},
 		{"2^20+1 elements", "dd00100001", "1048577 elements", value.ErrTooLarge},
 		{"2^32-1 items", "dfffffffff", "elements", value.ErrTooLarge},
 		{"str of 2 GiB", "db80000000", "bytes", value.ErrTooLarge},
@@ -75,6 +88,50 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// zoneHex is a datetime at +01:00 whose zone has a name, in hex.
+func zoneHex(name string) string { return hex.EncodeToString(inZone(name)) }
+
+func inZone(name string) []byte {
+	b := append(make([]byte, 8), 2, 0, 0, 0x0e, 0x10, 0, 0, 0, 0)
+	b = append(b, name...)
+	return append(value.AppendExtHeader(nil, value.ExtDateTime, len(b)), b...)
+}
+
+// TestStoredZonesOfAnyName: what an earlier version accepted is accepted from disk, and read with its offset.
+func TestStoredZonesOfAnyName(t *testing.T) {
+	for _, name := range []string{"America/", strings.Repeat("a/", 1500) + "b", "../../../etc/passwd", strings.Repeat("a", 1<<20), "a b"} {
+		b := inZone(name)
+		if _, err := value.Check(b); err == nil {
+			t.Errorf("%.40q was accepted", name)
+		}
+		if n, err := value.CheckStored(b); err != nil || n != len(b) {
+			t.Errorf("%.40q from disk: %d, %v", name, n, err)
+		}
+		v, _, err := value.Decode(b)
+		want := value.DateTime{Zone: value.FixedZone(time.Hour)}
+		if err != nil || v != want {
+			t.Errorf("%.40q: %.80v, %v, want %v", name, v, err, want)
+		}
+		at, err := want.Time()
+		if _, offset := at.Zone(); err != nil || offset != 3600 {
+			t.Errorf("%v, %v", at, err)
+		}
+	}
+	if n, err := value.CheckStored(inZone("=\xff")); err == nil {
+		t.Errorf("a name that is not UTF-8: %d", n)
+	}
+}
+
+// TestUnknownZonesKeepTheirOffset: a name that no tz database has.
+func TestUnknownZonesKeepTheirOffset(t *testing.T) {
+	for _, name := range []string{"America", "Mars/Olympus_Mons", strings.Repeat("a", 255)} {
+		v, err := value.UnmarshalOf[time.Time](inZone(name))
+		if _, offset := v.Zone(); err != nil || offset != 3600 {
+			t.Errorf("%.40q: %v, %v", name, v, err)
+		}
+	}
+}
+
 func TestCheckAccepts(t *testing.T) {
 	for _, c := range []struct{ name, hex string }{
 		{"depth 128", strings.Repeat("91", value.MaxDepth-1) + "90"},
@@ -82,6 +139,15 @@ func TestCheckAccepts(t *testing.T) {
 		{"long header for a short str", "db0000000161"},
 		{"two nans as keys", "82cb7ff8000000000000c0cb7ff8000000000000c0"},
 		{"float32", "ca3fc00000"},
+		{"zone without a name", zoneHex("")},
+		{"usual zones", zoneHex("Europe/Berlin")},
+		{"zone of three parts", zoneHex("America/Argentina/Buenos_Aires")},
+		{"zone with a sign", zoneHex("Etc/GMT+5")},
+		{"zone with a hyphen", zoneHex("America/Port-au-Prince")},
+		{"directory of zones", zoneHex("America")},
+		{"zone of 255 bytes", zoneHex(strings.Repeat("a", 255))},
+		{"plain zone of any text", zoneHex("=W. Europe Standard Time, ../é")},
+		{"plain zone without a name", zoneHex("=")},
 	} {
 		b, err := hex.DecodeString(c.hex)
 		if err != nil {

@@ -3,6 +3,7 @@ package value
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
 )
 
@@ -23,7 +24,10 @@ var classes = func() (table [256]typ) {
 }()
 
 // Equal says whether Python's == holds between the checked values at the front of a and b. See VALUES.md, "Equality, hashing, order".
-func Equal(a, b []byte) bool {
+func Equal(a, b []byte) bool { return equal(a, b, nil) }
+
+// equal is Equal; b is a part of what m keeps, if m is not nil.
+func equal(a, b []byte, m *Matcher) bool {
 	ta, sa, na := header(a)
 	tb, sb, nb := header(b)
 	if ta == tb && (ta == typStr || ta == typBytes) {
@@ -39,21 +43,21 @@ func Equal(a, b []byte) bool {
 		return false
 	}
 	if class == typInt {
-		return equalNumbers(a, b, ta, tb)
+		return m.equalNumbers(a, b, ta, tb)
 	}
-	return equalItems(open(a), open(b), class)
+	return equalItems(open(a), open(b), class, m)
 }
 
-func equalItems(x, y item, class typ) bool {
+func equalItems(x, y item, class typ, m *Matcher) bool {
 	switch class {
 	case typNil:
 		return true
 	case typList, ExtTuple, ExtSlice, ExtDeque, ExtException, ExtObject:
-		return x.n == y.n && equalElements(x.body, y.body, x.n)
+		return x.n == y.n && equalElements(x.body, y.body, x.n, m)
 	case typDict:
-		return equalDicts(x, y)
+		return equalDicts(x, y, m)
 	case ExtSet:
-		return equalSets(x, y)
+		return x.n == y.n && isSubset(x, y, m)
 	case ExtDateTime, ExtTime:
 		vx, awareX := instant(x.body)
 		vy, awareY := instant(y.body)
@@ -64,9 +68,9 @@ func equalItems(x, y item, class typ) bool {
 	return bytes.Equal(x.body, y.body) // str, bytes, and types with one encoding for each value
 }
 
-func equalElements(a, b []byte, n int) bool {
+func equalElements(a, b []byte, n int, m *Matcher) bool {
 	for range n {
-		if !Equal(a, b) {
+		if !equal(a, b, m) {
 			return false
 		}
 		a, b = a[Size(a):], b[Size(b):]
@@ -135,18 +139,16 @@ func memberSet(x item, valuesBetween bool) (keys *keySet, values [][]byte) {
 	return keys, values
 }
 
-func equalSets(x, y item) bool { return x.n == y.n && isSubset(x, y) }
-
 // isSubset says whether y has all members of x.
-func isSubset(x, y item) bool {
+func isSubset(x, y item, m *Matcher) bool {
 	if x.n > y.n {
 		return false
 	}
 	if x.n == 0 {
 		return true
 	}
-	keys, _ := memberSet(y, false)
-	defer keys.release()
+	keys, _ := m.memberSet(y, false)
+	defer m.release(keys)
 	body := x.body
 	for range x.n {
 		var key []byte
@@ -158,15 +160,15 @@ func isSubset(x, y item) bool {
 }
 
 // equalDicts compares by content; two OrderedDicts also by order; in two Counters what is not there counts as 0.
-func equalDicts(x, y item) bool {
+func equalDicts(x, y item, m *Matcher) bool {
 	if x.t == ExtCounter && y.t == ExtCounter {
-		return equalCounters(x, y)
+		return equalCounters(x, y, m)
 	}
 	if x.n != y.n {
 		return false
 	}
-	keys, values := memberSet(y, true)
-	defer keys.release()
+	keys, values := m.memberSet(y, true)
+	defer m.release(keys)
 	if keys.unequal > 0 {
 		return false
 	}
@@ -176,7 +178,7 @@ func equalDicts(x, y item) bool {
 		var key []byte
 		key, body = next(body)
 		j := keys.number(key)
-		if j < 0 || ordered && i != j || !Equal(body, values[j]) {
+		if j < 0 || ordered && i != j || !equal(body, values[j], m) {
 			return false
 		}
 		body = body[Size(body):]
@@ -184,22 +186,23 @@ func equalDicts(x, y item) bool {
 	return true
 }
 
-func equalCounters(x, y item) bool {
-	equal := true
-	err := eachCount(x, y, func(a, b []byte) error {
-		equal = equal && Equal(a, b)
+func equalCounters(x, y item, m *Matcher) bool {
+	differ := errors.New("the counts differ")
+	return eachCount(x, y, m, func(a, b []byte) error {
+		if !equal(a, b, m) {
+			return differ
+		}
 		return nil
-	})
-	return err == nil && equal
+	}) == nil
 }
 
 // eachCount calls f with the counts in x and y of every key of x and then of every key of y alone; a count that is not there is 0.
-func eachCount(x, y item, f func(a, b []byte) error) error {
+func eachCount(x, y item, m *Matcher, f func(a, b []byte) error) error {
 	zero := []byte{0}
 	keysOfX, _ := memberSet(x, true)
 	defer keysOfX.release()
-	keysOfY, valuesOfY := memberSet(y, true)
-	defer keysOfY.release()
+	keysOfY, valuesOfY := m.memberSet(y, true)
+	defer m.release(keysOfY)
 	body := x.body
 	for range x.n {
 		var key []byte

@@ -3,6 +3,7 @@ package value_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"testing"
 
 	"cyberdb-fast/codec/value"
@@ -20,6 +21,11 @@ func addGolden(f *testing.F) {
 func FuzzCheck(f *testing.F) {
 	addGolden(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		for use := range value.AsKey + 1 {
+			if cost, size := value.Cost(b, use, 1000); cost < 0 || size < 0 || size > len(b) {
+				t.Fatalf("cost %d, %d bytes of %d", cost, size, len(b))
+			}
+		}
 		n, err := value.Check(b)
 		if err != nil {
 			var e *value.Error
@@ -30,6 +36,9 @@ func FuzzCheck(f *testing.F) {
 		}
 		if size := value.Size(b); size != n {
 			t.Fatalf("Check says %d bytes, Size %d", n, size)
+		}
+		if _, size := value.Cost(b, value.AsKey, math.MaxInt); size != n {
+			t.Fatalf("Check says %d bytes, Cost %d", n, size)
 		}
 		if value.TypeName(b) == "" {
 			t.Error("no type name")
@@ -64,9 +73,11 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
+func spendFreely(int, int) error { return nil }
+
 func checkSortKey(t *testing.T, key *value.SortKey, item []byte) {
 	front := []byte("front")
-	out, err := key.Append(front, item)
+	out, err := key.Append(front, item, spendFreely)
 	if !bytes.HasPrefix(out, front) || err != nil && len(out) != len(front) {
 		t.Errorf("%x, %v", out, err)
 	}

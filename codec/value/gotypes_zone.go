@@ -12,7 +12,7 @@ type Zone struct {
 	Aware        bool
 	Offset       int32  // seconds east of UTC, rounded down
 	OffsetMicros uint32 // microseconds to add to Offset; 0 but for odd zones
-	Name         string // empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name of a plain offset
+	Name         string // empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name of a plain offset; at most 255 bytes
 }
 
 // PlainZone stands in front of the name that a plain offset has: "=CST".
@@ -76,7 +76,7 @@ var (
 
 // ianaLocation returns the zone called name in the machine's time zone database, nil if there is none.
 func ianaLocation(name string) *time.Location {
-	if name == "" || name == "Local" || name == "UTC" {
+	if name == "Local" || name == "UTC" || len(name) > maxZoneName || !isZoneKey(name) {
 		return nil
 	}
 	if loc, ok := ianaLocations.Load(name); ok {

@@ -128,7 +128,7 @@ var operations = map[string]func(args [][]byte) string{
 		if err != nil {
 			return err.Error()
 		}
-		return bytesOrFailure(key.Append(nil, args[1]))
+		return bytesOrFailure(key.Append(nil, args[1], spendFreely))
 	},
 	"add": func(args [][]byte) string {
 		sum, err := value.Add(nil, args[0], args[1])

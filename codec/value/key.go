@@ -68,8 +68,7 @@ func isShortest(b []byte, t typ, n int) bool {
 	return false
 }
 
-// maxKeyDepth bounds the nested tuples, frozensets and exceptions in a key. Check makes the canonical form anew for the members of each frozenset, so
-// that without a bound its work would grow with the square of the depth.
+// maxKeyDepth bounds the nested tuples, frozensets and exceptions in a key.
 const maxKeyDepth = 16
 
 // appendKey appends the canonical form of b, which stands inside depth containers of a key.
@@ -121,29 +120,56 @@ func appendTupleKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err 
 	return wrapExt(dst, start, int8(x.t)), unequal, nil
 }
 
-// appendFrozenSetKey puts the members in the order of their bytes.
+// memberSpan says where the canonical form of a member stands.
+type memberSpan struct {
+	from, to uint32
+	unequal  bool // the member equals nothing
+}
+
+// appendFrozenSetKey puts the members in the order of their bytes. Errors: those of appendKey; ValueError for equal members.
 func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err error) {
-	var members []byte
-	ends := make([][]byte, 0, x.n)
-	body := x.body
-	for range x.n {
-		var member []byte
-		var differs bool
-		member, body = next(body)
-		from := len(members)
-		if members, differs, err = appendKey(members, member, depth); err != nil {
-			return dst, false, err
-		}
-		unequal = unequal || differs
-		ends = append(ends, members[from:])
-	}
-	slices.SortFunc(ends, bytes.Compare)
 	start := len(dst)
 	dst = msgp.AppendArrayHeader(dst, uint32(x.n))
-	for _, member := range ends {
-		dst = append(dst, member...)
+	first := len(dst)
+	members := make([]memberSpan, x.n)
+	body := x.body
+	for i := range members {
+		member := &members[i]
+		member.from = uint32(len(dst) - first)
+		if dst, member.unequal, err = appendKey(dst, body, depth); err != nil {
+			return dst, false, err
+		}
+		member.to = uint32(len(dst) - first)
+		unequal = unequal || member.unequal
+		body = body[Size(body):]
+	}
+	if err := sortMembers(dst[first:], members); err != nil {
+		return dst, false, err
 	}
 	return wrapExt(dst, start, ExtFrozenSet), unequal, nil
+}
+
+// sortMembers puts the members of a set, which stand back to back in forms, in the order of their bytes. Errors: ValueError for equal members.
+func sortMembers(forms []byte, members []memberSpan) error {
+	byBytes := func(a, b memberSpan) int { return bytes.Compare(forms[a.from:a.to], forms[b.from:b.to]) }
+	sorted := slices.IsSortedFunc(members, byBytes)
+	if !sorted {
+		slices.SortFunc(members, byBytes)
+	}
+	for i := 1; i < len(members); i++ {
+		if !members[i].unequal && byBytes(members[i-1], members[i]) == 0 {
+			return malformedf("set member twice")
+		}
+	}
+	if sorted {
+		return nil
+	}
+	unsorted := bytes.Clone(forms)
+	forms = forms[:0]
+	for _, member := range members {
+		forms = append(forms, unsorted[member.from:member.to]...)
+	}
+	return nil
 }
 
 // appendInstantKey leaves out fold and zone: an aware reading stands in UTC.

@@ -1,13 +1,14 @@
 package value
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/big"
+	"math/bits"
 )
 
-// maxKeyNumber bounds the bytes of an int, and of each part of a Fraction, in a key. The canonical form of longer ones could take milliseconds each;
-// and since they are not among the keys, a Decimal out of their reach can be a key at the cost of its text, however large its exponent.
+// maxKeyNumber bounds the bytes of an int, and of each part of a Fraction, in a key.
 const maxKeyNumber = 1024
 
 func tooLongForKey(name string, n int) *Error {
@@ -16,128 +17,211 @@ func tooLongForKey(name string, n int) *Error {
 	return err
 }
 
-// appendNumberKey appends the canonical form of a number. It is, in this order, the first of these that is exact: an int in its shortest form, a
-// float64, a Fraction in lowest terms, a Decimal without zeros at its end. The last serves only Decimals beyond the reach of the others.
+// appendNumberKey appends the number form of a number that may be in a key.
 func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) {
 	switch x.t {
-	case typBool, typInt:
-		v, isBig := integer(b)
-		if isBig {
-			return binary.BigEndian.AppendUint64(append(dst, leadUint64), uint64(v)), false, nil
-		}
-		return appendInt(dst, v), false, nil
 	case ExtBigInt:
 		if len(x.body) > maxKeyNumber {
 			return dst, false, tooLongForKey("int", len(x.body))
 		}
-		return appendExtBytes(dst, ExtBigInt, x.body), false, nil
-	case typFloat:
-		dst, unequal = appendFloatKey(dst, float(b))
-		return dst, unequal, nil
-	case ExtComplex:
-		re, im := complexParts(b)
-		if im == 0 {
-			dst, unequal = appendFloatKey(dst, re)
-			return dst, unequal, nil
-		}
-		return appendComplex(dst, complex(re+0, im)), re != re || im != im, nil // -0.0 + 0 is 0.0
 	case ExtFraction:
 		num, den := next(x.body)
-		if n := max(Size(num), Size(den)); n > maxKeyNumber {
+		if n := max(len(num), Size(den)); n > maxKeyNumber {
 			return dst, false, tooLongForKey("Fraction", n)
 		}
-		return appendRationalKey(dst, bigInt(num), bigInt(den)), false, nil
+	case ExtDecimal:
+		if bytes.Contains(x.body, []byte("sNaN")) {
+			return dst, false, typeErrorf("Cannot hash a signaling NaN value")
+		}
 	}
-	d, _ := parseDecimal(x.body)
-	switch d.special {
-	case 0:
-		return appendDecimalKey(dst, &d), false, nil
-	case 's':
-		return dst, false, typeErrorf("Cannot hash a signaling NaN value")
-	}
-	dst, unequal = appendFloatKey(dst, d.float64OfSpecial())
+	dst, unequal = appendNumberForm(dst, b, x)
 	return dst, unequal, nil
 }
 
-func appendFloatKey(dst []byte, f float64) (_ []byte, unequal bool) {
-	switch {
-	case f >= -1<<63 && f < 1<<63 && f == math.Trunc(f):
-		return appendInt(dst, int64(f)), false
-	case f != f:
-		return appendFloat(dst, math.NaN()), true
-	case math.IsInf(f, 0) || f != math.Trunc(f):
-		return appendFloat(dst, f), false
+// The number form of a number is the same encoding for all numbers that are equal to it, whatever their types. It follows from the
+// number alone, and is the first of these that has it exactly:
+//
+//  1. an int within 64 bits, in its shortest encoding
+//  2. a float64
+//  3. a complex, if the imaginary part is not zero
+//  4. a whole number: an int, if it has at most maxKeyNumber bytes and ends in at most wholeZeros decimal zeros
+//  5. a fraction num / (2^twos * 5^fives) in lowest terms: a Fraction, if both parts have at most maxKeyNumber bytes and twos is at
+//     least twice fives
+//  6. a fraction with another denominator: a Fraction in lowest terms
+//  7. a Decimal without zeros at its end
+//
+// So the form has at most three times as many bytes as the number, and some 16 more: a Decimal stays a Decimal when writing it out
+// would make it long, and an int or Fraction becomes one only if that is not much longer. Most Decimals need no arithmetic.
+//
+// wholeZeros is the most decimal zeros of a whole float64 of 53 significant bits: 5^22 < 2^53 < 5^23. A Decimal with more is no float.
+const wholeZeros = 22
+
+// appendNumberForm appends the number form of the number at the front of b. unequal says that it is a nan.
+func appendNumberForm(dst, b []byte, x item) (_ []byte, unequal bool) {
+	switch x.t {
+	case typBool, typInt:
+		v, isBig := integer(b)
+		if isBig {
+			return binary.BigEndian.AppendUint64(append(dst, leadUint64), uint64(v)), false
+		}
+		return appendInt(dst, v), false
+	case ExtBigInt:
+		return appendBigForm(dst, x.body), false
+	case typFloat:
+		return appendFloatForm(dst, float(b))
+	case ExtComplex:
+		re, im := complexParts(b)
+		if im == 0 {
+			return appendFloatForm(dst, re)
+		}
+		return appendComplex(dst, complex(re+0, im)), re != re || im != im // -0.0 + 0 is 0.0
+	case ExtFraction:
+		num, den := next(x.body)
+		return appendRationalForm(dst, bigInt(num), bigInt(den)), false
 	}
-	whole, _ := big.NewFloat(f).Int(nil)
-	return appendAnyInt(dst, whole), false
+	d, _ := parseDecimal(x.body)
+	if d.special != 0 {
+		return appendFloatForm(dst, d.float64OfSpecial())
+	}
+	return appendDecimalForm(dst, &d), false
 }
 
-// appendRationalKey appends num / den, den positive, in any terms.
-func appendRationalKey(dst []byte, num, den *big.Int) []byte {
+func appendFloatForm(dst []byte, f float64) (_ []byte, unequal bool) {
+	switch whole := f == math.Trunc(f); {
+	case f != f:
+		return appendFloat(dst, math.NaN()), true
+	case whole && f >= -1<<63 && f < 1<<63:
+		return appendInt(dst, int64(f)), false
+	case whole && f >= 1<<63 && f < 1<<64:
+		return binary.BigEndian.AppendUint64(append(dst, leadUint64), uint64(f)), false
+	}
+	return appendFloat(dst, f), false
+}
+
+// appendBigForm appends the form of an int beyond 64 bits, given in two's complement. Most of them are their own form.
+func appendBigForm(dst, p []byte) []byte {
+	zeros := trailingZeroBits(p)
+	if significant := 8*len(p) - zeros; zeros <= wholeZeros && significant > 64 && len(p) <= maxKeyNumber {
+		return appendExtBytes(dst, ExtBigInt, p)
+	}
+	return appendWholeForm(dst, fromTwosComplement(p))
+}
+
+// trailingZeroBits counts the zero bits at the end of a big-endian number, which is not zero.
+func trailingZeroBits(p []byte) int {
+	last := len(p) - 1
+	for p[last] == 0 {
+		last--
+	}
+	return 8*(len(p)-1-last) + bits.TrailingZeros8(p[last])
+}
+
+var fiveTo23 = big.NewInt(11920928955078125) // never written
+
+// appendWholeForm appends the form of a whole number.
+func appendWholeForm(dst []byte, x *big.Int) []byte {
+	zeros, size := int(x.TrailingZeroBits()), x.BitLen()
+	switch {
+	case size <= 64 && (x.IsInt64() || x.IsUint64()):
+		return appendAnyInt(dst, x)
+	case size-zeros <= 53 && size <= 1024:
+		f, _ := x.Float64()
+		return appendFloat(dst, f)
+	case size < 8*maxKeyNumber && (zeros <= wholeZeros || new(big.Int).Rem(x, fiveTo23).Sign() != 0):
+		return appendExtBytes(dst, ExtBigInt, twosComplement(x))
+	}
+	return appendScaledForm(dst, x, 0)
+}
+
+// appendScaledForm appends x times 10^exp, x not zero, as a Decimal without zeros at its end.
+func appendScaledForm(dst []byte, x *big.Int, exp int64) []byte {
+	digits := new(big.Int).Abs(x).Append(nil, 10)
+	digits, exp = trimEnd(digits, exp)
+	return appendDecimalExt(dst, x.Sign() < 0, digits, exp)
+}
+
+// trimEnd takes the zeros from the end of digits that are worth 10^exp each.
+func trimEnd(digits []byte, exp int64) ([]byte, int64) {
+	n := len(digits)
+	for n > 0 && digits[n-1] == '0' {
+		n--
+	}
+	return digits[:n], exp + int64(len(digits)-n)
+}
+
+// appendRationalForm appends the form of num / den, den positive, in any terms.
+func appendRationalForm(dst []byte, num, den *big.Int) []byte {
 	gcd := new(big.Int).GCD(nil, nil, new(big.Int).Abs(num), den)
 	if gcd.Cmp(bigOne) != 0 && gcd.Sign() != 0 {
 		num, den = new(big.Int).Quo(num, gcd), new(big.Int).Quo(den, gcd)
 	}
-	return appendLowestKey(dst, num, den)
-}
-
-// appendLowestKey appends num / den, which are in lowest terms.
-func appendLowestKey(dst []byte, num, den *big.Int) []byte {
 	if den.Cmp(bigOne) == 0 {
-		return appendAnyInt(dst, num)
+		return appendWholeForm(dst, num)
 	}
-	if den.TrailingZeroBits() == uint(den.BitLen()-1) && num.BitLen() <= 53 && den.BitLen() <= 1075 { // den is a power of two
-		f := math.Ldexp(float64(num.Int64()), 1-den.BitLen())
-		return appendFloat(dst, f)
+	twos := int64(den.TrailingZeroBits())
+	rest, left := divideOutFives(new(big.Int).Rsh(den, uint(twos)), math.MaxInt64)
+	fives := math.MaxInt64 - left
+	if rest.Cmp(bigOne) != 0 {
+		return appendFractionExt(dst, num, den)
 	}
-	return appendFractionExt(dst, num, den)
+	if out, ok := appendBinaryForm(dst, num, twos, fives); ok {
+		return out
+	}
+	scale := powerOf(5, max(twos-fives, 0))
+	scale.Lsh(scale, uint(max(fives-twos, 0)))
+	return appendScaledForm(dst, scale.Mul(scale, num), -max(twos, fives))
 }
 
-// appendDecimalKey appends a finite Decimal.
-func appendDecimalKey(dst []byte, d *decimal) []byte {
-	var room [64]byte
-	digits := d.digits(room[:0])
-	exp := d.exp
-	for len(digits) > 0 && digits[len(digits)-1] == '0' {
-		digits = digits[:len(digits)-1]
-		exp++
+// appendBinaryForm appends num / (2^twos * 5^fives), in lowest terms, if its form is a float64 or a Fraction.
+func appendBinaryForm(dst []byte, num *big.Int, twos, fives int64) (_ []byte, ok bool) {
+	if fives == 0 && num.BitLen() <= 53 && twos <= 1074 {
+		return appendFloat(dst, math.Ldexp(float64(num.Int64()), -int(twos))), true
 	}
+	if twos < 2*fives || twos >= 8*maxKeyNumber || num.BitLen() >= 8*maxKeyNumber {
+		return dst, false
+	}
+	den := powerOf(5, fives)
+	if den.Lsh(den, uint(twos)).BitLen() >= 8*maxKeyNumber {
+		return dst, false
+	}
+	return appendFractionExt(dst, num, den), true
+}
+
+// appendDecimalForm appends the form of a finite Decimal.
+func appendDecimalForm(dst []byte, d *decimal) []byte {
+	var room [64]byte
+	digits, exp := trimEnd(d.digits(room[:0]), d.exp)
 	if len(digits) == 0 {
 		return append(dst, 0)
 	}
-	const reach = 8*maxKeyNumber*30103/100000 + 1 // decimal digits of the largest int
-	if size := int64(len(digits)); exp+size > reach || -exp-size > reach || -exp > 8*maxKeyNumber {
-		return appendDecimalExt(dst, d.neg, digits, exp)
-	}
-	num, _ := new(big.Int).SetString(string(digits), 10)
-	if d.neg {
-		num.Neg(num)
-	}
-	if exp >= 0 {
-		if num.Mul(num, powerOf(10, exp)); len(twosComplement(num)) <= maxKeyNumber {
-			return appendAnyInt(dst, num)
+	switch {
+	case exp > wholeZeros:
+	case exp >= 0:
+		if len(digits) > 8*maxKeyNumber*30103/100000+1 { // more digits than an int in a key has
+			break
 		}
-		return appendDecimalExt(dst, d.neg, digits, exp)
+		num := d.signed(digits)
+		return appendWholeForm(dst, num.Mul(num, powerOf(10, exp)))
+	case digits[len(digits)-1] == '5' && -exp < 8*maxKeyNumber && mayHaveFives(len(digits), -exp/2):
+		num, left := divideOutFives(d.signed(digits), -exp)
+		if out, ok := appendBinaryForm(dst, num, -exp, left); ok {
+			return out
+		}
 	}
-	num, den := reduceByTens(num, -exp)
-	if len(twosComplement(num)) > maxKeyNumber || len(twosComplement(den)) > maxKeyNumber {
-		return appendDecimalExt(dst, d.neg, digits, exp)
-	}
-	return appendLowestKey(dst, num, den)
+	return appendDecimalExt(dst, d.neg, digits, exp)
 }
 
-// reduceByTens returns num / 10^e in lowest terms; 10 does not divide num, so that it shares with the power only twos or only fives.
-func reduceByTens(num *big.Int, e int64) (_, den *big.Int) {
-	twos, fives := e, e
-	if shared := min(e, int64(num.TrailingZeroBits())); shared > 0 {
-		num = new(big.Int).Rsh(num, uint(shared))
-		twos -= shared
-	} else {
-		num, fives = divideOutFives(num, e)
+// signed is the number that digits make, with the sign of d.
+func (d *decimal) signed(digits []byte) *big.Int {
+	x, _ := new(big.Int).SetString(string(digits), 10)
+	if d.neg {
+		x.Neg(x)
 	}
-	den = powerOf(5, fives)
-	return num, den.Lsh(den, uint(twos))
+	return x
 }
+
+// mayHaveFives says whether a number of so many decimal digits is large enough for 5^fives to divide it.
+func mayHaveFives(digits int, fives int64) bool { return 699*fives <= 1000*int64(digits) } // log10(5) is 0.69897
 
 // divideOutFives divides x by the largest power of five, at most 5^limit, that divides it; left is the rest of limit.
 func divideOutFives(x *big.Int, limit int64) (_ *big.Int, left int64) {
@@ -146,10 +230,13 @@ func divideOutFives(x *big.Int, limit int64) (_ *big.Int, left int64) {
 		value    *big.Int
 	}
 	powers := []power{{1, big.NewInt(5)}}
+	quotient, rest := new(big.Int), new(big.Int)
+	if rest.Rem(x, powers[0].value).Sign() != 0 {
+		return x, limit
+	}
 	for last := powers[0]; 2*last.exponent <= limit && last.value.BitLen() < x.BitLen(); last = powers[len(powers)-1] {
 		powers = append(powers, power{2 * last.exponent, new(big.Int).Mul(last.value, last.value)})
 	}
-	quotient, rest := new(big.Int), new(big.Int)
 	for i := len(powers) - 1; i >= 0; {
 		p := powers[i]
 		if p.exponent <= limit {

@@ -30,7 +30,7 @@ func Less(a, b []byte) (bool, error) {
 	case typList, ExtTuple, ExtDeque, ExtSlice:
 		return lessElements(x, y)
 	case ExtSet:
-		return x.n < y.n && isSubset(x, y), nil
+		return x.n < y.n && isSubset(x, y, nil), nil
 	case ExtDateTime, ExtTime:
 		return lessInstants(x, y)
 	case typBytes, ExtUUID:
@@ -65,14 +65,39 @@ func invalidOperation() *Error { return valueErrorf("[<class 'decimal.InvalidOpe
 
 // lessElements is lexicographic: the first elements that differ decide, then the length.
 func lessElements(x, y item) (bool, error) {
+	_, less, err := orderElements(x, y)
+	return less, err
+}
+
+// orderElements says whether two sequences are equal, and otherwise whether x is less. It looks at
+// each element once, however deep sequences nest in each other: Equal first and then Less would
+// look at the innermost ones once per level. Errors: those of Less.
+func orderElements(x, y item) (equal, less bool, err error) {
 	a, b := x.body, y.body
 	for range min(x.n, y.n) {
-		if !Equal(a, b) {
-			return Less(a, b)
+		if equal, less, err = order(a, b); !equal {
+			return false, less, err
 		}
 		a, b = a[Size(a):], b[Size(b):]
 	}
-	return x.n < y.n, nil
+	return x.n == y.n, x.n < y.n, nil
+}
+
+// order is orderElements for any two values.
+func order(a, b []byte) (equal, less bool, err error) {
+	ta, _, _ := header(a)
+	tb, _, _ := header(b)
+	if class := classes[ta]; class == classes[tb] {
+		switch class {
+		case typList, ExtTuple, ExtDeque, ExtSlice:
+			return orderElements(open(a), open(b))
+		}
+	}
+	if Equal(a, b) {
+		return true, false, nil
+	}
+	less, err = Less(a, b)
+	return false, less, err
 }
 
 func lessInstants(x, y item) (bool, error) {
@@ -98,7 +123,7 @@ func lessSigned(x, y []byte) bool {
 // lessCounters is the order of multisets: no count above the other's, and not all equal.
 func lessCounters(x, y item) (bool, error) {
 	atMost, same := true, true
-	err := eachCount(x, y, func(a, b []byte) error {
+	err := eachCount(x, y, nil, func(a, b []byte) error {
 		if !atMost {
 			return nil
 		}

@@ -67,6 +67,8 @@ func (z Zone) check() error {
 		return fmt.Errorf("%w: offset of %d seconds and %d microseconds", ErrOutOfRange, z.Offset, z.OffsetMicros)
 	case !validText(z.Name):
 		return ErrNotUTF8
+	case !isZoneName(z.Name):
+		return fmt.Errorf("%w: %.40q is no name of a time zone", ErrOutOfRange, z.Name)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func appendNegativeTimeDelta(dst, p []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(dst, uint32(rest%microsPerSecond)), nil
 }
 
-// appendNegativeCounter keeps the negative counts, turned positive.
+// appendNegativeCounter keeps the negative counts, turned positive: 0 - count, which has another exponent than -count for some Decimals.
 func appendNegativeCounter(dst []byte, x item) (_ []byte, err error) {
 	var items []byte
 	n := 0
@@ -75,7 +75,11 @@ func appendNegativeCounter(dst []byte, x item) (_ []byte, err error) {
 			continue
 		}
 		n++
-		if items, err = appendNegative(append(items, p.key...), p.value); err != nil {
+		count, err := appendNegative(nil, p.value)
+		if err != nil {
+			return dst, err
+		}
+		if items, err = appendSum(append(items, p.key...), []byte{0}, count); err != nil {
 			return dst, err
 		}
 	}

@@ -113,6 +113,9 @@ func compareNumbers(a, b []byte) (c int, ordered bool) {
 			return compareDecimals(&x, &y), true
 		}
 	}
+	if c, sure := compareMagnitudes(a, b); sure {
+		return c, true
+	}
 	x, y := scaledOf(a), scaledOf(b)
 	return x.compare(&y)
 }

@@ -2,6 +2,7 @@ package value
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -29,11 +30,30 @@ var sortForms = map[string]sortForm{
 	"path": sortPath, "neg": sortNeg, "len": sortLen, "lower": sortLower, "str": sortStr, "tuple": sortTuple,
 }
 
+// The bounds of a sort key.
+const (
+	maxSortKeyBytes = 16 << 10
+	maxSortKeyDepth = 16  // nested forms
+	maxSortKeyParts = 128 // forms, and indexes of paths
+)
+
 // ParseSortKey reads the checked value at the front of b as a sort key. The indexes of paths are views into b.
 //
-// Errors: *Error ValueError that names what is wrong and where, as "sort key: in tuple[2]: unknown form 'upper'".
+// Errors: *Error ValueError that names what is wrong and where, as "sort key: in tuple[2]: unknown form 'upper'", or the bound that b exceeds.
 func ParseSortKey(b []byte) (*SortKey, error) {
-	k, err := parseSortKey(b)
+	if n := Size(b); n > maxSortKeyBytes {
+		return nil, valueErrorf("sort key of %d bytes, at most %d", n, maxSortKeyBytes)
+	}
+	return parsedSortKey(b, sortKeyParser{depth: maxSortKeyDepth, parts: maxSortKeyParts})
+}
+
+// ParseStoredSortKey is ParseSortKey for a sort key that is on disk: it has no bounds, since an earlier version had none.
+func ParseStoredSortKey(b []byte) (*SortKey, error) {
+	return parsedSortKey(b, sortKeyParser{depth: math.MaxInt, parts: math.MaxInt})
+}
+
+func parsedSortKey(b []byte, p sortKeyParser) (*SortKey, error) {
+	k, err := p.key(b)
 	if err != nil {
 		return nil, valueErrorf("sort key: %s", err.text())
 	}
@@ -62,7 +82,21 @@ func (e *badSortKey) in(step string) *badSortKey {
 	return &badSortKey{step, e.what}
 }
 
-func parseSortKey(b []byte) (*SortKey, *badSortKey) {
+// sortKeyParser knows how many forms may be nested further, and how many parts may follow.
+type sortKeyParser struct{ depth, parts int }
+
+// part counts a part.
+func (p *sortKeyParser) part() *badSortKey {
+	if p.parts--; p.parts < 0 {
+		return badSortKeyf("more than %d forms and indexes", maxSortKeyParts)
+	}
+	return nil
+}
+
+func (p *sortKeyParser) key(b []byte) (*SortKey, *badSortKey) {
+	if err := p.part(); err != nil {
+		return nil, err
+	}
 	x := open(b)
 	switch {
 	case x.t == typNil:
@@ -82,16 +116,19 @@ func parseSortKey(b []byte) (*SortKey, *badSortKey) {
 	case !known:
 		return nil, badSortKeyf("unknown form %s", appendStrRepr(nil, content(first)))
 	case form == sortPath:
-		return parsePath(rest, x.n-1)
+		return p.path(rest, x.n-1)
 	case form != sortTuple && x.n != 2:
 		return nil, badSortKeyf("'%s' takes one sort key, not %d", name, x.n-1)
 	}
-	return parseInner(form, name, rest, x.n-1)
+	return p.inner(form, name, rest, x.n-1)
 }
 
-func parsePath(indexes []byte, n int) (*SortKey, *badSortKey) {
+func (p *sortKeyParser) path(indexes []byte, n int) (*SortKey, *badSortKey) {
 	k := &SortKey{form: sortPath}
 	for i := range n {
+		if err := p.part(); err != nil {
+			return nil, err
+		}
 		var index []byte
 		index, indexes = next(indexes)
 		if t, _, _ := header(index); t == ExtSlice {
@@ -102,49 +139,97 @@ func parsePath(indexes []byte, n int) (*SortKey, *badSortKey) {
 	return k, nil
 }
 
-// parseInner reads the n sort keys that a form works on.
-func parseInner(form sortForm, name string, keys []byte, n int) (*SortKey, *badSortKey) {
+// inner reads the n sort keys that a form works on.
+func (p *sortKeyParser) inner(form sortForm, name string, keys []byte, n int) (*SortKey, *badSortKey) {
+	if p.depth--; p.depth < 0 {
+		return nil, badSortKeyf("nested deeper than %d", maxSortKeyDepth)
+	}
+	defer func() { p.depth++ }()
 	k := &SortKey{form: form}
 	for i := range n {
 		var inner []byte
 		inner, keys = next(keys)
-		of, err := parseSortKey(inner)
+		of, err := p.key(inner)
 		if err != nil {
 			return nil, err.in(fmt.Sprintf("%s[%d]", name, i+1))
+		}
+		if of.form == form && (form == sortLower || form == sortStr) {
+			return of, nil // lower of lower, str of str: the same again
 		}
 		k.of = append(k.of, of)
 	}
 	return k, nil
 }
 
+// Spend is told what a sort key is about to take: work, in bytes that are read or written once, and memory, in bytes. The memory is negative if less was
+// needed than told. An error ends the making of the key.
+type Spend func(work, memory int) error
+
+// formWork is the work of a form for an element, besides its bytes.
+const formWork = 16
+
 // Append appends the value that the element item is sorted by. Errors: Python's, as *Error of the kinds KeyError, IndexError, TypeError,
-// AttributeError, ValueError and OverflowError; dst is returned as it was.
-func (k *SortKey) Append(dst, item []byte) ([]byte, error) {
-	out, err := k.appendTo(dst, item[:Size(item)])
+// AttributeError, ValueError and OverflowError, and those of spend; dst is returned as it was.
+func (k *SortKey) Append(dst, item []byte, spend Spend) ([]byte, error) {
+	out, err := k.appendTo(dst, item[:Size(item)], spend)
 	if err != nil {
 		return dst, err
 	}
 	return out, nil
 }
 
-func (k *SortKey) appendTo(dst, item []byte) (_ []byte, err error) {
+func (k *SortKey) appendTo(dst, item []byte, spend Spend) ([]byte, error) {
 	switch k.form {
-	case sortItself:
-		return append(dst, item...), nil
-	case sortPath:
-		for _, index := range k.path {
-			if item, err = itemAt(item, index); err != nil {
-				return dst, err
-			}
+	case sortItself, sortPath:
+		part, err := k.part(item, spend)
+		if err == nil {
+			err = spend(len(part), len(part))
 		}
-		return append(dst, item...), nil
+		if err != nil {
+			return dst, err
+		}
+		return append(dst, part...), nil
 	case sortTuple:
-		return k.appendTuple(dst, item)
+		return k.appendTuple(dst, item, spend)
 	}
-	inner, err := k.of[0].view(item)
+	inner, err := k.of[0].view(item, spend)
 	if err != nil {
 		return dst, err
 	}
+	work, most := k.cost(inner)
+	if err := spend(formWork+work, most); err != nil {
+		return dst, err
+	}
+	start := len(dst)
+	if dst, err = k.appendForm(dst, inner); err != nil {
+		return dst, err
+	}
+	return dst, spend(0, len(dst)-start-most)
+}
+
+// cost returns the work of a form on a value, and the most bytes that it makes.
+func (k *SortKey) cost(inner []byte) (work, most int) {
+	t, _, _ := header(inner)
+	switch n := len(inner); {
+	case k.form == sortLen:
+		return n, 16
+	case k.form == sortLower:
+		return 2 * n, n + n/2 + 8
+	case k.form == sortNeg && leads[inner[0]].t == typExt:
+		return 32 * n, 2*n + 64
+	case k.form == sortNeg:
+		return n, 16
+	case t == typStr || t == ExtDecimal:
+		return n, n + 8
+	default:
+		return 8 * n, reprGrowth*n + 32
+	}
+}
+
+// reprGrowth is how many times longer than its encoding a repr is at most: that of an application type without data is the longest.
+const reprGrowth = 9
+
+func (k *SortKey) appendForm(dst, inner []byte) ([]byte, error) {
 	switch k.form {
 	case sortNeg:
 		return appendNegative(dst, inner)
@@ -157,19 +242,35 @@ func (k *SortKey) appendTo(dst, item []byte) (_ []byte, err error) {
 	return msgp.AppendStringFromBytes(dst, text), err
 }
 
-// view returns the value of k, without a copy where it is a part of item.
-func (k *SortKey) view(item []byte) ([]byte, error) {
-	if k.form == sortItself {
-		return item, nil
+// part returns what a path leads to, the element itself without one: without a copy if it stands in item.
+func (k *SortKey) part(item []byte, spend Spend) (_ []byte, err error) {
+	for _, index := range k.path {
+		if err := spend(formWork+len(item), 0); err != nil {
+			return nil, err
+		}
+		if item, err = itemAt(item, index); err != nil {
+			return nil, err
+		}
 	}
-	return k.appendTo(nil, item)
+	return item, nil
 }
 
-func (k *SortKey) appendTuple(dst, item []byte) (_ []byte, err error) {
+// view returns the value of k, without a copy if it is a part of item.
+func (k *SortKey) view(item []byte, spend Spend) ([]byte, error) {
+	if k.form == sortItself || k.form == sortPath {
+		return k.part(item, spend)
+	}
+	return k.appendTo(nil, item, spend)
+}
+
+func (k *SortKey) appendTuple(dst, item []byte, spend Spend) (_ []byte, err error) {
+	if err := spend(formWork, formWork); err != nil {
+		return dst, err
+	}
 	start := len(dst)
 	dst = msgp.AppendArrayHeader(dst, uint32(len(k.of)))
 	for _, part := range k.of {
-		if dst, err = part.appendTo(dst, item); err != nil {
+		if dst, err = part.appendTo(dst, item, spend); err != nil {
 			return dst, err
 		}
 	}
@@ -180,7 +281,7 @@ func appendLowerOf(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
 	case typStr:
-		return msgp.AppendStringFromBytes(dst, appendLower(nil, x.body)), nil
+		return msgp.AppendStringFromBytes(dst, appendLower(make([]byte, 0, x.n), x.body)), nil
 	case typBytes, ExtByteArray:
 		start := len(dst)
 		dst = append(dst, b[:Size(b)]...)

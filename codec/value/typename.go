@@ -28,10 +28,17 @@ func TypeName(b []byte) string {
 		}
 		return "ellipsis"
 	case ExtException, ExtObject:
-		name := string(content(open(b).body))
-		return name[strings.LastIndexByte(name, '.')+1:]
+		return lastPart(string(content(open(b).body)))
 	}
 	return "extension " + strconv.Itoa(int(t))
+}
+
+// lastPart is the class's own name in a path; a path without one, which no class has, is "object".
+func lastPart(path string) string {
+	if name := path[strings.LastIndexByte(path, '.')+1:]; name != "" {
+		return name
+	}
+	return "object"
 }
 
 // isNotImplemented tells the two singletons apart.

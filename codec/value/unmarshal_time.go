@@ -44,10 +44,13 @@ func readClock(payload []byte) (micros int64, fold bool, z Zone, err error) {
 	return int64(binary.BigEndian.Uint64(payload)), flags&flagFold != 0, z, malformed(z.check())
 }
 
-// zoneName copies the name, but for the commonest.
+// zoneName copies the name, except the most common one. A name that no zone has, which earlier servers accepted, becomes empty: the offset stays.
 func zoneName(b []byte) string {
-	if string(b) == "UTC" {
+	switch {
+	case string(b) == "UTC":
 		return "UTC"
+	case validBytes(b) && !isZoneName(string(b)):
+		return ""
 	}
 	return string(b)
 }

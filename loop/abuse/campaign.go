@@ -77,9 +77,10 @@ type scenario struct {
 
 	// What the witness must bear; 0: what is asked of every scenario.
 	request, login time.Duration
-	noRoom         bool // its new connections may be refused for lack of room
-	noLogin        bool // its new connections may fail: there are no descriptors
-	noMemory       bool // it only reads: there may be no memory
+	p999           time.Duration // of its requests; 0: none
+	noRoom         bool          // its new connections may be refused for lack of room
+	noLogin        bool          // its new connections may fail: there are no descriptors
+	noMemory       bool          // it only reads: there may be no memory
 	peak           int64
 	end            time.Duration // of the server; 0: as long as a test waits
 
@@ -185,8 +186,8 @@ func (a *attack) play() (notes string, err error) {
 		problem = errors.Join(problem, fmt.Errorf("the server's end took %v, the bound is %v", ending, a.patience(a.end)))
 	}
 	problem = errors.Join(problem, a.readLog(time.Since(start)))
-	return fmt.Sprintf("%d requests, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",
-		seen.Requests, millis(seen.SlowestRequest), seen.Logins, millis(seen.SlowestLogin), peak.peak>>20, after.resident>>20, time.Since(ended).Round(10*time.Millisecond)), problem
+	return fmt.Sprintf("%d requests, p50 %s, p99 %s, p99.9 %s, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",
+		seen.Requests, millis(seen.Median), millis(seen.P99), millis(seen.P999), millis(seen.SlowestRequest), seen.Logins, millis(seen.SlowestLogin), peak.peak>>20, after.resident>>20, time.Since(ended).Round(10*time.Millisecond)), problem
 }
 
 func millis(d time.Duration) string {
@@ -197,6 +198,15 @@ func millis(d time.Duration) string {
 func (a *attack) patience(d time.Duration) time.Duration {
 	if a.race {
 		return raceSlowdown * d
+	}
+	return d
+}
+
+// duration returns how long a scenario goes on that does so for a time: d, if the command line says
+// nothing.
+func (a *attack) duration(d time.Duration) time.Duration {
+	if a.lasts > 0 {
+		return a.lasts
 	}
 	return d
 }
@@ -251,6 +261,9 @@ func (a *attack) judge(seen *testimony, peak *usage) error {
 	}
 	if bound := a.patience(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
 		add("a request of the witness took %v, the bound is %v", seen.SlowestRequest, bound)
+	}
+	if bound := a.patience(a.p999); bound > 0 && seen.P999 > bound {
+		add("99.9 %% of the requests of the witness took up to %v, the bound is %v", seen.P999, bound)
 	}
 	if bound := a.patience(orElse(a.login, loginBound)); seen.SlowestLogin > bound {
 		add("a login of the witness took %v, the bound is %v", seen.SlowestLogin, bound)

@@ -74,6 +74,22 @@ var scenarios = []scenario{
 	{name: "key-flooding", about: "keys that collide in a hash without a secret", transport: plain, run: flooding},
 	{name: "scan-abuse", about: "cursors and limits of the client's own making", transport: plain, run: scanAbuse},
 
+	// Small requests that ask for much.
+	{name: "exploding-sort-keys", about: "sort keys whose results double at each level", transport: plain, short: true, run: explodingSortKeys},
+	{name: "wide-sort-keys", about: "sort keys of many copies of large elements, at a server with --max-memory", transport: plain, noMemory: true, peak: 400 << 20, flags: []string{"--max-memory", "256MiB"}, run: wideSortKeys},
+	{name: "nested-lower", about: "sorts that are just small enough for the loop, by keys that take long", transport: plain, run: nestedLower},
+	{name: "long-exponents", about: "keys that would be long if their exponents were written out, at a server with --max-memory", transport: both, noMemory: true, peak: 400 << 20, flags: []string{"--max-memory", "256MiB"}, run: longExponents},
+	{name: "nested-frozensets", about: "pipelines of deeply nested keys", transport: plain, run: nestedFrozenSets},
+	{name: "dear-comparisons", about: "large values sought among small ones that might equal them", transport: plain, run: dearComparisons},
+	{name: "dear-sorts", about: "small lists whose elements take long to compare", transport: plain, run: dearSorts},
+	{name: "zone-names", about: "time zones that no database has", transport: plain, run: zoneNames},
+
+	// Work.
+	{name: "costly-keys", about: "pipelines of requests with keys that take long, on eight connections", transport: both, request: hostileBound, run: hostile(costlyKeys)},
+	{name: "costly-needles", about: "searches for values, and among values, that take long to compare", transport: plain, request: hostileBound, run: hostile(costlyNeedles)},
+	{name: "costly-work", about: "sorts, slices, sums and whole reads just below what a loop does itself", transport: plain, request: hostileBound, run: hostile(costlyWork)},
+	{name: "mixed-hostile", about: "costly requests of all kinds, on eight connections", transport: both, short: true, request: hostileBound, p999: 50 * time.Millisecond, run: hostile(costlyKeys, costlyNeedles, costlyWork)},
+
 	// Replies and memory.
 	{name: "deaf", about: "clients that ask and do not read", transport: both, run: deaf},
 	{name: "deaf-together", about: "a hundred clients that leave unread what each may", transport: both, request: 2 * time.Second, login: 4 * time.Second, peak: 1200 << 20, run: deafTogether},

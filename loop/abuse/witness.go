@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ type testimony struct {
 	Logins         int
 	Refused        int // logins, for lack of room
 	SlowestRequest time.Duration
+	Median         time.Duration // of requests
+	P99, P999      time.Duration
 	SlowestLogin   time.Duration
 	Failures       []string // of requests
 	FailedLogins   []string // but those that were refused; ten at most
@@ -49,7 +52,8 @@ type witness struct {
 	done chan struct{}
 
 	mu   sync.Mutex
-	seen testimony // guarded by mu
+	seen testimony       // guarded by mu
+	took []time.Duration // of each request; guarded by mu
 }
 
 // bearWitness reads a summons, says "ready" when it is served, and its testimony once the input ends.
@@ -81,6 +85,7 @@ func bearWitness(in io.Reader, out io.Writer) error {
 	_, _ = io.Copy(io.Discard, lines)
 	close(w.done)
 	users.Wait()
+	w.seen.Median, w.seen.P99, w.seen.P999 = quantile(w.took, 0.5), quantile(w.took, 0.99), quantile(w.took, 0.999)
 	return json.NewEncoder(out).Encode(&w.seen)
 }
 
@@ -172,11 +177,21 @@ func (w *witness) saw(took time.Duration, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen.Requests++
+	w.took = append(w.took, took)
 	w.seen.SlowestRequest = max(w.seen.SlowestRequest, took)
 	if err != nil {
 		w.seen.Failures = append(w.seen.Failures, fmt.Sprintf("after %v: %v", took.Round(time.Millisecond), err))
 	}
 	return err == nil
+}
+
+// quantile returns the time within which the share q of the requests was answered.
+func quantile(took []time.Duration, q float64) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[min(int(q*float64(len(took))), len(took)-1)]
 }
 
 // logIn makes new connections, each for one request.

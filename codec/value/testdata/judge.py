@@ -40,9 +40,9 @@ def answer(f, *args):
     return "=" + (hexed(x) if isinstance(x, str) else x.hex())
 
 
-INTS = [0, 1, -1, 2, 3, 7, 127, 128, 255, 256, -32, -33, -128, -129, 65535, 65536, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**30, -(10**30), 2**1023, 2**1024, 10**400, -(2**200)]
+INTS = [0, 1, -1, 2, 3, 7, 127, 128, 255, 256, -32, -33, -128, -129, 65535, 65536, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**30, -(10**30), 2**1023, 2**1024, 10**400, -(2**200), 10**22, 10**23, -(10**23), 3 * 10**22, 7 * 10**24, 5**23 * 2**40, 2**1023 * 3, 10**2300]
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 0.1, 1.5, 2.0, 3.0, 2.0**53, 2.0**63, 2.0**64, -(2.0**63), 1e30, 1e300, 5e-324, float("inf"), float("-inf"), 1e16, 1e-5, 123456.789]
-DECIMALS = ["0", "-0", "1", "1.0", "0.5", "0.1", "1.10", "1E+5", "100000", "1E-7", "1E+30", "1E+400", "1E+999999", "-1E+999999", "1E-999999", "9E-999999999", "9.9E+999999999", "NaN", "sNaN", "NaN7", "Infinity", "-Infinity", "0E-9", "0E+7", "1E+2300", "1E-2300", "1E+2465", "1E+2470", "1E+19727", "1E+19730", "5E-19727", "1E-19800", "9007199254740993", "1.5", "2", "3.0", "123456789012345678901234567890.5", "0.3333333333333333333333333333"]
+DECIMALS = ["0", "-0", "1", "1.0", "0.5", "0.1", "1.10", "1E+5", "100000", "1E-7", "1E+30", "1E+400", "1E+999999", "-1E+999999", "1E-999999", "9E-999999999", "9.9E+999999999", "NaN", "sNaN", "NaN7", "Infinity", "-Infinity", "0E-9", "0E+7", "1E+2300", "1E-2300", "1E+2465", "1E+2470", "1E+19727", "1E+19730", "5E-19727", "1E-19800", "9007199254740993", "1.5", "2", "3.0", "1E+22", "1E+23", "-1E+23", "3E+22", "7E+24", "0.125", "0.375", "-2.5", "0.0009765625", "1.25E-10", "123456789012345678901234567890.5", "0.3333333333333333333333333333"]
 WORDS = ["", "a", "b", "A", "ab", "AB", "Ab", "é", "É", "ß", "ΑΣ", "ΣΑΣ Σ", "ὈΔΥΣΣΕΎΣ", "İI", "it's", '"', "'\"", "\ud800", "\udfff", "\uffff", "😀", "\u2028", "\x00\n", "中文", "x" * 40, "ΑΣ'Β", "ΑΣ.", "\U00010400", "Ǆ", "a\u0345Σ"]
 ZONES = [UTC, datetime.timezone(datetime.timedelta(hours=2)), datetime.timezone(datetime.timedelta(hours=-5, minutes=-30)), datetime.timezone(datetime.timedelta(0)), datetime.timezone(datetime.timedelta(seconds=-1)), datetime.timezone(datetime.timedelta(hours=8), "CST"), zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Asia/Tokyo")]
 EXCEPTIONS = [ValueError, KeyError, TypeError, RuntimeError, IndexError]
@@ -68,7 +68,7 @@ class Maker:
                 return decimal.Decimal(r.choice(DECIMALS))
             return decimal.Decimal((r.randrange(2), tuple(r.randrange(10) for _ in range(r.randrange(1, 40))), r.choice((0, 0, -1, -2, -10, 3, r.randrange(-50, 50)))))
         if kind == 9:
-            return fractions.Fraction(r.choice(INTS), r.choice((1, 2, 3, 4, 10, 2**60, 10**20, 3**30, 5**40)))
+            return fractions.Fraction(r.choice(INTS), r.choice((1, 2, 3, 4, 8, 10, 1024, 2**60, 10**20, 3**30, 5**40, 2**90 * 5**40, 10**2300)))
         if kind == 10:
             return complex(r.choice(FLOATS), r.choice((0.0, -0.0, 0.0, 1.0, float("nan"))))
         return r.choice((0, 1, True, False, 1.0, 0.0))

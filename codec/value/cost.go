@@ -1,0 +1,117 @@
+package value
+
+import "bytes"
+
+// weight estimates the work on one value of a type: base nanoseconds, and perByte sixteenths of a
+// nanosecond for each byte of its payload.
+type weight struct{ base, perByte uint16 }
+
+// Use says what a value is used for.
+type Use uint8
+
+// What Cost estimates.
+const (
+	ToCheck   Use = iota // Check
+	ToCompare            // Equal or Less, on one side
+	AsKey                // one each of Check, Key, Equal, Less and Repr
+)
+
+// useWeights holds the weights of the types, by use.
+var useWeights = [...][256]weight{
+	ToCheck: weights(weight{12, 16}, map[typ]weight{
+		ExtDecimal: {40, 32}, ExtFraction: {120, 16}, ExtRange: {120, 16}, ExtDateTime: {30, 16}, ExtTime: {30, 16},
+	}),
+	ToCompare: weights(weight{12, 1}, map[typ]weight{
+		ExtBigInt: {400, 200}, ExtDecimal: {400, 200}, ExtFraction: {2000, 800}, ExtRange: {2000, 400}, ExtComplex: {100, 0},
+	}),
+	AsKey: weights(weight{200, 32}, map[typ]weight{
+		typFloat: {400, 0}, ExtBigInt: {600, 200}, ExtDecimal: {600, 200}, ExtFraction: {3000, 800}, ExtRange: {3000, 400},
+		ExtComplex: {600, 0}, ExtDateTime: {900, 16}, ExtDate: {300, 0}, ExtTime: {600, 16}, ExtTimeDelta: {600, 0}, ExtUUID: {200, 0},
+		ExtFrozenSet: {400, 0}, ExtSet: {400, 0}, ExtCounter: {400, 0}, ExtOrderedDict: {400, 0}, typDict: {400, 0},
+	}),
+}
+
+// exponentCost is what a Decimal with an exponent may take beyond its weight: two such of like size
+// are compared by their powers of ten.
+const exponentCost = 15_000
+
+// walkCost is what it takes to walk over a value once. Equal and Less walk over it once for each
+// list or dict around it, to come to the next element; of these there are no more than there were
+// so far.
+const walkCost = 6
+
+func weights(rest weight, named map[typ]weight) (table [256]weight) {
+	for t := range table {
+		table[t] = rest
+	}
+	for t, w := range named {
+		table[t] = w
+	}
+	return table
+}
+
+// Opened says by its first byte whether a value is opened to work on it: a container or an
+// extension object.
+func Opened(lead byte) bool { return openedLeads[lead] }
+
+var openedLeads = func() (table [256]bool) {
+	for b := range leads {
+		t := leads[b].t
+		table[b] = t == typList || t == typDict || t == typExt
+	}
+	return table
+}()
+
+// Cost estimates, in nanoseconds, what a use of the value at the front of b takes, which need not
+// be checked, and returns its length. The estimate is meant to be too high rather than too low, on
+// a machine that is not too slow.
+//
+// It reads the value once, allocates nothing, and stops when the estimate passes limit; size is
+// meaningless then. It is len(b) if b ends inside the value: Check stops there too.
+func Cost(b []byte, use Use, limit int) (cost, size int) {
+	weights := &useWeights[use]
+	at, nested := 0, 0
+	for left := 1; left > 0 && cost <= limit; left-- {
+		if at >= len(b) {
+			return cost, len(b)
+		}
+		l := leads[b[at]]
+		start := 1 + int(l.lenBytes)
+		if l.t == typExt {
+			start++
+		}
+		if len(b)-at < start {
+			return cost, len(b)
+		}
+		t, start, n := header(b[at:])
+		at += start
+		switch t {
+		case typList:
+			left += n
+			nested++
+		case typDict:
+			left += 2 * n
+			nested++
+			weights = &useWeights[AsKey]
+		case ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter:
+			left++ // the container inside
+			weights = &useWeights[AsKey]
+		case ExtTuple, ExtDeque, ExtDefaultDict, ExtException, ExtObject, ExtSlice:
+			left++
+		default:
+			if n > len(b)-at {
+				return cost, len(b)
+			}
+			cost += n * int(weights[t].perByte) / 16
+			if t == ExtDecimal && weights != &useWeights[ToCheck] && bytes.IndexByte(b[at:at+n], 'E') >= 0 {
+				cost += exponentCost
+			}
+			at += n
+		}
+		cost += int(weights[t].base)
+		if use != ToCheck {
+			cost += walkCost * min(nested, MaxDepth)
+		}
+	}
+	return cost, at
+}

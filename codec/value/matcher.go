@@ -1,0 +1,75 @@
+package value
+
+// Matcher compares many values with one, by Python's ==. What it takes to compare that one is made once, so that each comparison takes the time that
+// the other value's bytes warrant, however large the one is. A Matcher is for one goroutine.
+type Matcher struct {
+	val     []byte
+	numbers map[*byte][]byte // number forms of numbers in val, by where they begin; nil: a nan
+	sets    map[*byte]memberKeys
+}
+
+// memberKeys are the keys of a set or dict, and a dict's values.
+type memberKeys struct {
+	keys   *keySet
+	values [][]byte
+}
+
+// NewMatcher returns a Matcher for the checked value at the front of val, of which it keeps a view.
+func NewMatcher(val []byte) *Matcher {
+	return &Matcher{val: val, numbers: map[*byte][]byte{}, sets: map[*byte]memberKeys{}}
+}
+
+// Equal is Equal(b, val).
+func (m *Matcher) Equal(b []byte) bool { return equal(b, m.val, m) }
+
+// fewNumberBytes is how long a number is that is compared as it is each time.
+const fewNumberBytes = 32
+
+// equalNumbers is == between numbers; b is a part of what m keeps. A nil Matcher keeps nothing.
+func (m *Matcher) equalNumbers(a, b []byte, ta, tb typ) bool {
+	if m == nil || Size(b) <= fewNumberBytes {
+		return equalNumbers(a, b, ta, tb)
+	}
+	if ta == ExtComplex || tb == ExtComplex { // of a fixed size
+		return equalNumbers(a, b, ta, tb)
+	}
+	if c, sure := compareMagnitudes(a, b); sure {
+		return c == 0
+	}
+	want, kept := m.numbers[&b[0]]
+	if !kept {
+		want = numberForm(b)
+		m.numbers[&b[0]] = want
+	}
+	have := numberForm(a)
+	return want != nil && have != nil && string(have) == string(want)
+}
+
+// numberForm returns the number form of the number at the front of b, nil for a nan.
+func numberForm(b []byte) []byte {
+	form, unequal := appendNumberForm(nil, b, open(b))
+	if unequal {
+		return nil
+	}
+	return form
+}
+
+// memberSet is memberSet for a part of what m keeps. It is given back by m.release.
+func (m *Matcher) memberSet(y item, valuesBetween bool) (keys *keySet, values [][]byte) {
+	if m == nil || y.n == 0 {
+		return memberSet(y, valuesBetween)
+	}
+	kept, there := m.sets[&y.body[0]]
+	if !there {
+		kept.keys, kept.values = memberSet(y, valuesBetween)
+		m.sets[&y.body[0]] = kept
+	}
+	return kept.keys, kept.values
+}
+
+// release gives back keys that m does not keep.
+func (m *Matcher) release(keys *keySet) {
+	if m == nil {
+		keys.release()
+	}
+}

@@ -1,0 +1,111 @@
+package shardmap
+
+import (
+	"fmt"
+	"math"
+
+	"cyberdb-fast/codec/value"
+)
+
+const (
+	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and leastKeyBytes more: keys, and what is made on the way to them.
+	keyGrowth     = 8
+	keyBytes      = 128
+	leastKeyBytes = 1 << 20
+	// lentAtOnce is how much memory a sort borrows at a time.
+	lentAtOnce = 256 << 10
+	// orderBytes is what the order of a list takes for each element while it is sorted or reversed.
+	orderBytes = 80
+)
+
+// unbounded is the work of a call in the background.
+const unbounded = math.MaxInt
+
+// sortMeter counts what reordering a list takes, before it is taken.
+type sortMeter struct {
+	work    int   // left, for reading and for making keys, in estimated nanoseconds
+	compare int   // left, for comparisons, of both values each
+	memory  int   // left, for keys
+	over    error // is returned when memory is used up
+
+	lender Memory // nil: there is no limit
+	lent   int
+	spare  int // of what is lent
+}
+
+// inlineMeter is the meter of an inline call: what exceeds it is ErrLong.
+func inlineMeter() *sortMeter {
+	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
+}
+
+// besideMeter is the meter of a call in the background on a list of so many bytes and elements. A recorded call has no limits: what it did once, it does again.
+func besideMeter(c *Call, bytes, elements int) *sortMeter {
+	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
+	if c.Replay {
+		return m
+	}
+	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+leastKeyBytes, c.Memory
+	m.over = &value.Error{
+		Kind: value.ValueError,
+		Msg:  fmt.Sprintf("the sort key makes more than %d bytes of a list of %d elements with %d bytes", m.memory, elements, bytes),
+	}
+	return m
+}
+
+// spend implements value.Spend.
+func (m *sortMeter) spend(work, memory int) error {
+	if m.work != unbounded {
+		if m.work -= work; m.work < 0 {
+			return ErrLong
+		}
+	}
+	if m.memory -= memory; m.memory < 0 {
+		return m.over
+	}
+	return m.borrow(memory)
+}
+
+// borrow borrows memory that the bounds of keys do not count.
+func (m *sortMeter) borrow(memory int) error {
+	if m.lender == nil {
+		return nil
+	}
+	if m.spare -= memory; m.spare >= 0 {
+		return nil
+	}
+	more := max(-m.spare, lentAtOnce)
+	if err := m.lender.Lend(more); err != nil {
+		return err
+	}
+	m.lent, m.spare = m.lent+more, m.spare+more
+	return nil
+}
+
+// end gives back what is lent.
+func (m *sortMeter) end() {
+	if m.lent > 0 {
+		m.lender.Return(m.lent)
+	}
+}
+
+// read counts the reading of values. Errors: ErrLong.
+func (m *sortMeter) read(values [][]byte) error {
+	if m.work == unbounded {
+		return nil
+	}
+	for _, v := range values {
+		if m.work -= readCost(v); m.work < 0 {
+			return ErrLong
+		}
+	}
+	return nil
+}
+
+// compares counts a comparison. False: it is one too many.
+func (m *sortMeter) compares(a, b []byte) bool {
+	if m.compare == unbounded {
+		return true
+	}
+	m.compare -= readCost(a) + readCost(b)
+	return m.compare >= 0
+}

@@ -40,6 +40,11 @@ func (srv *Server) restore() error {
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
 		return err
 	}
+	srv.saver.srv = srv
+	if err := srv.saver.hold(); err != nil {
+		return err
+	}
+	srv.saver.removeAbandoned()
 	target, found, err := srv.restored()
 	if err != nil {
 		return err
@@ -73,7 +78,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	for {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
 		found, err := persist.Recover(data.FS, persist.Start{
-			File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
+			File: data.File, Journal: data.Journal, Options: journalOptions, NoJournal: data.NoJournal,
 			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
 			Warn: func(what string) { srv.log.Warn(what) },
 		}, target)

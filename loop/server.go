@@ -116,6 +116,7 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	if err := srv.restore(); err != nil {
+		srv.saver.letGo()
 		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
 	srv.store.OnPanic(srv.memoryStays)
@@ -123,6 +124,7 @@ func Start(cfg Config) (*Server, error) {
 		if srv.journal != nil {
 			err = errors.Join(err, srv.journal.Close())
 		}
+		srv.saver.letGo()
 		return nil, err
 	}
 	return srv, nil

@@ -41,7 +41,8 @@ type controlSocket struct {
 type controlRequest struct {
 	Do   string `json:"do"`   // "save" or "load"
 	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
-	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a file of another database is written over.
+	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a file
+	// of another database is written over.
 	Replace bool `json:"replace"`
 }
 

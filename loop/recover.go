@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -53,20 +54,35 @@ func (srv *Server) restore() error {
 	if srv.store.Clock() < found.Last {
 		srv.store.SetClock(found.Last)
 	}
-	srv.journal = found.Journal
-	if srv.journal != nil {
-		if err := srv.journal.Start(found.Last + 1); err != nil {
-			return err
-		}
+	if err := srv.startJournal(found); err != nil {
+		return err
 	}
 	srv.saver.init(srv, found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
 			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
 	}
-	if target.leftOut > 0 {
+	if target.leftOut > 0 && !srv.readOnly {
 		srv.saver.leftOut(target.leftOut)
 	}
+	return nil
+}
+
+// startJournal starts the journal. If there is no room for it the server is read-only: it serves what it
+// has, and changes neither the tables nor a file.
+func (srv *Server) startJournal(found *persist.Recovered) error {
+	srv.journal = found.Journal
+	if srv.journal == nil {
+		return nil
+	}
+	err := srv.journal.Start(found.Last + 1)
+	if err == nil || !persist.NoRoom(err) || srv.cfg.Data.ExitOnIOError {
+		return err
+	}
+	srv.readOnly = true
+	srv.journal.Refuse(fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err))
+	srv.log.Error("started read-only: nothing is changed, in memory or on disk; make room, then restart",
+		slog.Any("error", err))
 	return nil
 }
 

@@ -35,6 +35,7 @@ type Server struct {
 	refusals chan struct{} // a token per connection that may be told why it is refused
 	beside   sync.WaitGroup
 	journal  *persist.Journal // nil: none is kept
+	readOnly bool             // there was no room for a journal when the server started
 	logs     logPool          // of requests beside the loops
 	saver    saver
 	control  *controlSocket // nil: none

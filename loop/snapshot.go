@@ -72,6 +72,9 @@ func (s *saver) tick() {
 
 // due says whether it is time for a save.
 func (s *saver) due(now time.Time) bool {
+	if s.srv.readOnly {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	cycle := s.srv.cfg.Data.Cycle
@@ -101,6 +104,10 @@ func (s *saver) save() error {
 	s.mu.Unlock()
 	if saved {
 		return nil
+	}
+	if s.srv.readOnly {
+		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is saved: all is on disk, " +
+			"where there was no room when the server started; make room, then restart"}
 	}
 	s.removeAbandoned()
 	start := time.Now()
@@ -148,7 +155,9 @@ func (s *saver) saveNow() error {
 	return s.save()
 }
 
-// saveTo writes the tables, as they are at one moment, to another file than the server's own, to which name leads. The journal stays as it is.
+// saveTo writes the tables, as they are at one moment, to another file than the server's own. name is the
+// file's name as the user gave it, and replace says that a file of another database may be written over.
+// The journal stays as it is.
 //
 // Errors: those of persist.Claim and of the save.
 func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error) {
@@ -158,7 +167,8 @@ func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error
 	defer s.saving.Unlock()
 	s.removeAbandoned()
 	data := &s.srv.cfg.Data
-	release, err := persist.Claim(data.FS, name, file, persist.Claimant{File: data.File, Database: s.database, Replace: replace})
+	by := persist.Claimant{File: data.File, Database: s.database, Replace: replace}
+	release, err := persist.Claim(data.FS, name, file, by)
 	if err != nil {
 		return persist.FileInfo{}, fmt.Errorf("nothing was saved: %w%s", err, claimAdvice(err))
 	}
@@ -349,6 +359,9 @@ func (srv *Server) endData() error {
 		defer srv.saver.saving.Unlock()
 		srv.saver.letGo()
 	}()
+	if srv.readOnly { // nothing has changed
+		return nil
+	}
 	err := srv.saver.save()
 	if srv.journal != nil {
 		err = errors.Join(err, srv.journal.Close())

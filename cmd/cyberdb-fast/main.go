@@ -66,29 +66,29 @@ func run(args []string, stdout, stderr *os.File) int {
 		return usageError(stderr, err)
 	}
 	defer dir.close()
-	lock, err := lockData(cfg.dataPath(dir))
+	file, err := openDataFile(cfg.dataPath(dir))
 	if err != nil {
 		return usageError(stderr, err)
 	}
-	defer lock.Close()
+	defer file.close()
 	stopProfile, err := startProfile(cfg.cpuProfile, log)
 	if err != nil {
 		return usageError(stderr, err)
 	}
 	defer stopProfile()
-	srv, secret, err := start(cfg, dir, log)
+	srv, secret, err := start(cfg, dir, file, log)
 	if err != nil {
 		return usageError(stderr, err)
 	}
 	if cfg.withStdin {
 		go awaitEnd(os.Stdin, signals)
 	}
-	writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
+	writeBanner(stdout, bannerOf(cfg, srv, dir, file, secret, term.IsTerminal(int(stdout.Fd()))))
 	return serve(srv, signals, log)
 }
 
 // start starts the server with the password that the settings name, or with the data directory's own.
-func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password, error) {
+func start(cfg *config, dir *dataDir, file *dataFile, log *slog.Logger) (*loop.Server, password, error) {
 	secret, err := cfg.password.read(dir)
 	if err != nil {
 		return nil, password{}, err
@@ -103,11 +103,11 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
 		log.Warn(warning)
 	}
-	if err := takeOver(cfg.dataPath(dir), classesOf(cfg.legacy.opaque), os.Stderr, log); err != nil {
+	if err := takeOver(file.path, classesOf(cfg.legacy.opaque), os.Stderr, log); err != nil {
 		return nil, password{}, err
 	}
 	data := loop.Data{
-		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
+		File: file.path, Journal: file.journal, Cycle: cfg.cycle, Fsync: cfg.fsync,
 		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
 		Control: dir.file(controlFile), Progress: loadProgress(os.Stderr),
 	}
@@ -136,7 +136,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger) (*loop.Server, password,
 		Version:    version(),
 	})
 	if err != nil {
-		return nil, password{}, explainStart(err, cfg, data.File)
+		return nil, password{}, explainStart(err, cfg, file)
 	}
 	return srv, secret, nil
 }

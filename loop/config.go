@@ -79,7 +79,8 @@ func (cfg *Config) partOfMemory(bytes, n int64) int64 {
 
 // Data says how tables outlive the server: in a .cdb file, saved now and then, and in a journal of every change since.
 type Data struct {
-	File          string         // path of the .cdb file; the journal is a directory beside it, of the same name with ".journal"
+	File          string         // path of the .cdb file
+	Journal       string         // path of the journal's directory; default: JournalDir(File)
 	Cycle         time.Duration  // the file is saved this often, if anything has changed; 0: only on demand and at the end
 	Fsync         persist.Policy // when the journal is synced
 	NoJournal     bool           // what is changed after a save is lost with the process
@@ -94,7 +95,7 @@ type Data struct {
 }
 
 // JournalDir returns the directory of the journal that belongs to a .cdb file.
-func JournalDir(file string) string { return file + ".journal" }
+func JournalDir(file string) string { return persist.JournalName(file) }
 
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Addr == "" && cfg.Unix == "" {
@@ -114,6 +115,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Data.FS == nil {
 		cfg.Data.FS = persist.OS
+	}
+	if cfg.Data.Journal == "" {
+		cfg.Data.Journal = JournalDir(cfg.Data.File)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,9 +40,11 @@ type controlSocket struct {
 
 // controlRequest is one line.
 type controlRequest struct {
-	Do      string `json:"do"`      // "save" or "load"
-	Path    string `json:"path"`    // of a .cdb file, relative to the data directory; "": the server's own
-	Replace bool   `json:"replace"` // of "load": the tables of the file take the place of all that there are
+	Do   string `json:"do"`   // "save" or "load"
+	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
+	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a file
+	// of another database is written over.
+	Replace bool `json:"replace"`
 }
 
 // controlReply is the line that answers it.
@@ -236,20 +237,20 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 }
 
 func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileInfo, err error) {
-	file, own, err := c.file(req.Path)
+	name, file, err := c.file(req.Path)
 	if err != nil {
 		return req.Path, info, err
 	}
 	s := &c.srv.saver
 	switch {
-	case req.Do == "save" && own:
+	case req.Do == "save" && file == c.srv.cfg.Data.File:
 		if err = s.save(); err == nil {
 			s.mu.Lock()
 			info = s.file
 			s.mu.Unlock()
 		}
 	case req.Do == "save":
-		info, err = s.saveTo(file)
+		info, err = s.saveTo(name, file, req.Replace)
 	case req.Do == "load":
 		info, err = s.load(file, req.Replace)
 	default:
@@ -258,29 +259,23 @@ func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileI
 	return file, info, err
 }
 
-// file returns the path of the file that a request names, and whether it is the server's own.
-func (c *controlSocket) file(path string) (file string, own bool, err error) {
+// file returns the name that a request gives, as a path, and the file that it leads to.
+func (c *controlSocket) file(path string) (name, file string, err error) {
 	data := &c.srv.cfg.Data
-	mine, err := filepath.Abs(data.File)
-	if err != nil {
-		return "", false, err
-	}
 	if path == "" {
-		return mine, true, nil
+		return data.File, data.File, nil
 	}
 	if !strings.HasSuffix(path, ".cdb") || strings.ContainsRune(path, 0) {
-		return "", false, fmt.Errorf("%q: the name of a file to save to or load from ends in .cdb", path)
+		return "", "", fmt.Errorf("%q: the name of a file to save to or load from ends in .cdb", path)
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(data.Control), path)
 	}
-	path, err = filepath.Abs(path)
-	return path, err == nil && (path == mine || sameFile(path, mine)), err
-}
-
-// sameFile says whether two paths lead to one file.
-func sameFile(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
+	if file, err = persist.Resolve(path); err != nil {
+		return "", "", err
+	}
+	if own, err := persist.Resolve(data.File); err == nil && file == own {
+		file = data.File
+	}
+	return path, file, nil
 }

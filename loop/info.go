@@ -21,6 +21,9 @@ type counters struct {
 	panics       atomic.Uint64
 }
 
+// ReadOnly is Info.Persistence of a server that had no room for a journal when it started.
+const ReadOnly = "read-only"
+
 // Info is what INFO answers, as JSON.
 type Info struct {
 	Version       string  `json:"version"`
@@ -34,7 +37,7 @@ type Info struct {
 	SpoiledTables int     `json:"spoiled_tables"` // of these, closed since a defect has left them half changed
 	Views         int     `json:"views"`          // open
 	Clock         uint64  `json:"clock"`          // number of the last change
-	Persistence   string  `json:"persistence"`    // none; file; journal always, everysec or no
+	Persistence   string  `json:"persistence"`    // none; file; journal always, everysec or no; read-only
 
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
@@ -130,6 +133,8 @@ func (srv *Server) persistence() string {
 		return "none"
 	case srv.journal == nil:
 		return "file"
+	case srv.readOnly:
+		return ReadOnly
 	}
 	return "journal " + srv.cfg.Data.Fsync.String()
 }

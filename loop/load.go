@@ -3,7 +3,6 @@ package loop
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -34,6 +33,7 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	if err := s.loadable(replace); err != nil {
 		return info, err
 	}
+	s.removeAbandoned()
 	from, err := s.srv.openSource(name)
 	if err != nil {
 		return info, err
@@ -66,6 +66,7 @@ type loading struct {
 
 	in       *takingIn
 	at       uint64 // the number that the tables are of
+	written  bool   // the copy is there
 	renaming bool   // the data file may be the copy already
 }
 
@@ -94,14 +95,13 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
-	if err := fsys.Remove(l.part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
-		return persist.FileInfo{}, err
-	}
 	stamp := persist.Stamp{Database: l.database, LSN: l.at, Created: time.Now()}
-	return persist.WriteFile(fsys, l.part, stamp, persist.S2, func(w *persist.Writer) error {
+	info, err := persist.WriteFile(fsys, l.part, stamp, persist.S2, func(w *persist.Writer) error {
 		l.in.copy = w
 		return errors.Join(from.load(l.in), l.in.finish())
 	})
+	l.written = err == nil
+	return info, err
 }
 
 // admit returns an error if the load must not go on with so many bytes more.
@@ -154,7 +154,9 @@ func (l *loading) undo(err error) error {
 	if l.in != nil {
 		l.in.discard()
 	}
-	_ = data.FS.Remove(l.part) // what counts is why nothing was loaded
+	if l.written {
+		_ = data.FS.Remove(l.part) // what counts is why nothing was loaded
+	}
 	if !l.renaming {
 		return err
 	}
@@ -181,7 +183,7 @@ func (s *saver) loaded(name string, info persist.FileInfo) {
 func (s *saver) savedAgain() error {
 	s.waited.Add(1)
 	defer s.waited.Add(-1)
-	info, err := s.write(s.srv.cfg.Data.File)
+	info, err := s.writeOwn()
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
 		s.file = info

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -40,6 +41,11 @@ func (srv *Server) restore() error {
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
 		return err
 	}
+	srv.saver.srv = srv
+	if err := srv.saver.hold(); err != nil {
+		return err
+	}
+	srv.saver.removeAbandoned()
 	target, found, err := srv.restored()
 	if err != nil {
 		return err
@@ -48,20 +54,35 @@ func (srv *Server) restore() error {
 	if srv.store.Clock() < found.Last {
 		srv.store.SetClock(found.Last)
 	}
-	srv.journal = found.Journal
-	if srv.journal != nil {
-		if err := srv.journal.Start(found.Last + 1); err != nil {
-			return err
-		}
+	if err := srv.startJournal(found); err != nil {
+		return err
 	}
 	srv.saver.init(srv, found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
 			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
 	}
-	if target.leftOut > 0 {
+	if target.leftOut > 0 && !srv.readOnly {
 		srv.saver.leftOut(target.leftOut)
 	}
+	return nil
+}
+
+// startJournal starts the journal. If there is no room for it the server is read-only: it serves what it
+// has, and changes neither the tables nor a file.
+func (srv *Server) startJournal(found *persist.Recovered) error {
+	srv.journal = found.Journal
+	if srv.journal == nil {
+		return nil
+	}
+	err := srv.journal.Start(found.Last + 1)
+	if err == nil || !persist.NoRoom(err) || srv.cfg.Data.ExitOnIOError {
+		return err
+	}
+	srv.readOnly = true
+	srv.journal.Refuse(fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err))
+	srv.log.Error("started read-only: nothing is changed, in memory or on disk; make room, then restart",
+		slog.Any("error", err))
 	return nil
 }
 
@@ -73,7 +94,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	for {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
 		found, err := persist.Recover(data.FS, persist.Start{
-			File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
+			File: data.File, Journal: data.Journal, Options: journalOptions, NoJournal: data.NoJournal,
 			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
 			Warn: func(what string) { srv.log.Warn(what) },
 		}, target)

@@ -36,6 +36,7 @@ type Server struct {
 	refusals   chan struct{} // a token per connection that may be told why it is refused
 	beside     sync.WaitGroup
 	journal    *persist.Journal // nil: none is kept
+	readOnly   bool             // there was no room for a journal when the server started
 	logs       logPool          // of requests beside the loops
 	saver      saver
 	control    *controlSocket // nil: none
@@ -123,6 +124,7 @@ func Start(cfg Config) (*Server, error) {
 		},
 	}
 	if err := srv.restore(); err != nil {
+		srv.saver.letGo()
 		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
 	srv.saver.began = srv.store.Clock()
@@ -131,6 +133,7 @@ func Start(cfg Config) (*Server, error) {
 		if srv.journal != nil {
 			err = errors.Join(err, srv.journal.Close())
 		}
+		srv.saver.letGo()
 		return nil, err
 	}
 	return srv, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,9 +31,10 @@ type saver struct {
 	srv      *Server
 	database persist.ID
 	look     chan struct{} // has run look whether a save is due
-	began    uint64 // the clock at the start: what came before is on disk
+	began    uint64        // the clock at the start: what came before is on disk
 
 	saving sync.Mutex   // held while a save is under way
+	held   persist.File // the data file, locked; nil: there is none; guarded by saving
 	waited atomic.Int32 // how many wait for one to end
 
 	mu       sync.Mutex
@@ -84,6 +86,9 @@ func (s *saver) tick() {
 
 // dueIn returns how long it is until a save is due, if nothing more changes.
 func (s *saver) dueIn(now time.Time) time.Duration {
+	if s.srv.readOnly {
+		return never
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left := never
@@ -116,12 +121,17 @@ func (s *saver) save() error {
 	if saved {
 		return nil
 	}
+	if s.srv.readOnly {
+		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is saved: all is on disk, " +
+			"where there was no room when the server started; make room, then restart"}
+	}
+	s.removeAbandoned()
 	start := time.Now()
 	grown := int64(0)
 	if s.srv.journal != nil {
 		grown = s.srv.journal.Grown()
 	}
-	info, err := s.write(s.srv.cfg.Data.File)
+	info, err := s.writeOwn()
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
@@ -173,13 +183,90 @@ func (s *saver) saveNow() error {
 	return s.save()
 }
 
-// saveTo writes the tables, as they are at one moment, to another file than the server's own. The journal stays as it is.
-func (s *saver) saveTo(file string) (persist.FileInfo, error) {
+// saveTo writes the tables, as they are at one moment, to another file than the server's own. name is the
+// file's name as the user gave it, and replace says that a file of another database may be written over.
+// The journal stays as it is.
+//
+// Errors: those of persist.Claim and of the save.
+func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error) {
 	s.waited.Add(1)
 	defer s.waited.Add(-1)
 	s.saving.Lock()
 	defer s.saving.Unlock()
+	s.removeAbandoned()
+	data := &s.srv.cfg.Data
+	by := persist.Claimant{File: data.File, Database: s.database, Replace: replace}
+	release, err := persist.Claim(data.FS, name, file, by)
+	if err != nil {
+		return persist.FileInfo{}, fmt.Errorf("nothing was saved: %w%s", err, claimAdvice(err))
+	}
+	defer release()
+	s.removeFrom(filepath.Dir(file), s.database)
 	return s.write(file)
+}
+
+// claimAdvice says what to do about a file that must not be written over.
+func claimAdvice(err error) string {
+	switch {
+	case errors.Is(err, persist.ErrTaken):
+		return `; choose another name, move it away, or say "replace":true, which keeps the file as .prev`
+	case errors.Is(err, persist.ErrLocked):
+		return "; choose another name"
+	}
+	return ""
+}
+
+// removeAbandoned removes what killed saves have left in the server's own directories.
+func (s *saver) removeAbandoned() {
+	data := &s.srv.cfg.Data
+	load := data.File + loadSuffix
+	s.removeFrom(filepath.Dir(data.File), persist.ID{}, persist.PartName(data.File), load, persist.PartName(load))
+	if data.Control != "" {
+		s.removeFrom(filepath.Dir(data.Control), persist.ID{})
+	}
+}
+
+// removeFrom removes what killed saves have left in a directory, and logs it.
+func (s *saver) removeFrom(dir string, database persist.ID, others ...string) {
+	removed, err := persist.RemoveAbandoned(s.srv.cfg.Data.FS, dir, database, others...)
+	if err != nil {
+		s.srv.log.Warn("what killed saves have left is not removed", slog.Any("error", err))
+	}
+	for _, name := range removed {
+		s.srv.log.Info("removed what a killed save has left", slog.String("file", name))
+	}
+}
+
+// hold locks the data file that is there now, in the place of the one before.
+//
+// Errors: those of persist.Hold.
+func (s *saver) hold() error {
+	file, err := persist.Hold(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
+	if err != nil {
+		return err
+	}
+	s.letGo()
+	s.held = file
+	return nil
+}
+
+// letGo gives up the lock of the data file.
+func (s *saver) letGo() {
+	if s.held != nil {
+		_ = s.held.Close() // only locked
+		s.held = nil
+	}
+}
+
+// writeOwn writes the tables, as they are at one moment, to the data file.
+func (s *saver) writeOwn() (persist.FileInfo, error) {
+	info, err := s.write(s.srv.cfg.Data.File)
+	if err == nil {
+		if err := s.hold(); err != nil {
+			s.srv.log.Warn("the data file is not locked", slog.Any("error", err))
+		}
+	}
+	return info, err
 }
 
 // write cuts a view of the store and writes it to a file. A panic in it becomes an error.

@@ -73,6 +73,14 @@ func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
 		return nil
 	}
+	defer func() {
+		srv.saver.saving.Lock()
+		defer srv.saver.saving.Unlock()
+		srv.saver.letGo()
+	}()
+	if srv.readOnly { // nothing has changed
+		return nil
+	}
 	clock := srv.store.Clock()
 	journaled := srv.journal != nil && srv.journal.Sync(clock) == nil
 	var err error

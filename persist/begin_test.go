@@ -2,6 +2,7 @@ package persist_test
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -158,4 +159,57 @@ func TestSegmentOfAnother(t *testing.T) {
 	if err := b.journal.Err(); err == nil || string(b.disk.Bytes(secondSegment)) != "another's" {
 		t.Errorf("%v, and it holds %q", err, b.disk.Bytes(secondSegment))
 	}
+}
+
+// TestNoRoomToStart: if there is no room for a journal, starting it changes nothing, however often it is
+// tried: a torn tail stays as well. The journal is broken then, and says why.
+func TestNoRoomToStart(t *testing.T) {
+	for _, op := range []string{"create", "write", "sync"} {
+		disk, db := saved(t, 10)
+		segments := segmentsOf(disk)
+		last := segments[len(segments)-1]
+		torn := disk.Bytes(last)
+		disk.Put(last, torn[:len(torn)-5])
+		full := true
+		fsys := &fstest.Faults{FS: disk, Fail: func(_ int, did, name string) error {
+			if full && did == op && name != last {
+				return syscall.ENOSPC
+			}
+			return nil
+		}}
+		before := contents(disk)
+		for range 3 {
+			r, err := persist.Recover(fsys, startOf(persist.Options{}), &loader{model: newModel()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Journal.Start(r.Last + 1); !persist.NoRoom(err) {
+				t.Fatalf("%s: started: %v", op, err)
+			}
+			r.Journal.Refuse(errors.New("no room"))
+			if r.Journal.Durable() != r.Last || r.Journal.Sync(r.Last) != nil || r.Journal.Sync(r.Last+1) == nil {
+				t.Errorf("%s: durable up to %d of %d", op, r.Journal.Durable(), r.Last)
+			}
+			if err := r.Journal.Close(); err == nil || err.Error() != "no room" {
+				t.Errorf("%s: closing gave %v", op, err)
+			}
+			if got := contents(disk); !maps.Equal(got, before) {
+				t.Errorf("%s: the files have changed: %v", op, disk)
+			}
+		}
+		full = false
+		again, err := open(fsys, persist.Always, nil)
+		if err != nil || again.state() != db.states[again.last] {
+			t.Errorf("%s: with room: %v", op, err)
+		}
+	}
+}
+
+// contents returns the content of each file.
+func contents(disk *fstest.Disk) map[string]string {
+	all := make(map[string]string)
+	for _, name := range disk.Names() {
+		all[name] = string(disk.Bytes(name))
+	}
+	return all
 }

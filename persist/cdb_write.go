@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 
 	"github.com/zeebo/xxh3"
@@ -199,86 +198,4 @@ type FileInfo struct {
 	Bytes  int64
 	Tables int
 	Items  uint64
-}
-
-// Names of the files beside a .cdb file.
-const (
-	prevSuffix = ".prev" // what it held before
-	partSuffix = ".part" // being written
-)
-
-// PrevName returns the name under which the file before name is kept.
-func PrevName(name string) string { return name + prevSuffix }
-
-// WriteFile writes the file name: fill puts the tables into the Writer. The file that was there is kept as PrevName(name). When WriteFile
-// returns nil, both are on disk; after an error, and after a crash at any moment, name leads to what it led to before.
-func WriteFile(fsys FS, name string, stamp Stamp, codec Codec, fill func(*Writer) error) (FileInfo, error) {
-	part := name + partSuffix
-	info, err := writePart(fsys, part, stamp, codec, fill)
-	if err != nil {
-		_ = fsys.Remove(part) // what counts is why it was not written
-		return info, fmt.Errorf("persist: writing %s: %w", name, err)
-	}
-	if err := Replace(fsys, part, name); err != nil {
-		return info, fmt.Errorf("persist: writing %s: %w", name, err)
-	}
-	return info, nil
-}
-
-func writePart(fsys FS, part string, stamp Stamp, codec Codec, fill func(*Writer) error) (FileInfo, error) {
-	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
-		return FileInfo{}, err
-	}
-	f, err := fsys.Create(part)
-	if err != nil {
-		return FileInfo{}, err
-	}
-	w := NewWriter(&syncingWriter{file: f}, stamp, codec)
-	if err = fill(w); err == nil {
-		err = w.Close()
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	info := FileInfo{stamp, w.foot.length, len(w.index), w.foot.items}
-	return info, errors.Join(err, f.Close())
-}
-
-// Replace gives the file part the name name; the file that was there is kept as PrevName(name). There is a file of that name at every moment, if
-// there was one before. When Replace returns nil, that is on disk.
-func Replace(fsys FS, part, name string) error {
-	prev := PrevName(name)
-	there, err := exists(fsys, name)
-	if err != nil {
-		return err
-	}
-	if there {
-		if err := fsys.Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := fsys.Link(name, prev); err != nil { // a file system without links
-			if err := fsys.Rename(name, prev); err != nil {
-				return err
-			}
-		}
-	}
-	if err := fsys.Rename(part, name); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dirOf(name))
-}
-
-// syncingWriter syncs now and then: one sync of a large file at its end would keep the disk from others for long.
-type syncingWriter struct {
-	file    File
-	pending int // bytes written since the last sync
-}
-
-func (w *syncingWriter) Write(b []byte) (int, error) {
-	n, err := w.file.Write(b)
-	if w.pending += n; err == nil && w.pending >= syncEveryBytes {
-		w.pending = 0
-		err = w.file.Sync()
-	}
-	return n, err
 }

@@ -14,6 +14,12 @@ var (
 	ErrVersion = errors.New("written by a newer version")
 	// ErrMismatch is returned when a .cdb file and the journal beside it are not of one database, or not of one time.
 	ErrMismatch = errors.New("persist: data file and journal do not belong together")
+	// ErrNotRegular is returned when a name leads to a directory, a pipe, a socket, a device or a link.
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrLocked is returned when another program, or another open file of this one, holds a lock.
+	ErrLocked = errors.New("locked by another program")
+	// ErrTaken is returned when a file must not be written over.
+	ErrTaken = errors.New("it is not written over")
 	// ErrClosed is what a closed journal is broken by.
 	ErrClosed = errors.New("persist: journal closed")
 )

@@ -7,9 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // FS is the file operations that the package is made of. Names are paths. Errors are those of package os: errors.Is finds fs.ErrNotExist.
+//
+// A name is that of a regular file: Create, Open and Edit never block, and return ErrNotRegular for all
+// else, also for a symbolic link. Resolve follows the links of a name that a user has given.
 //
 // What File.Sync and SyncDir have not confirmed may be lost, in part or whole, by a power cut: bytes of a file until its Sync, names in a
 // directory until its SyncDir.
@@ -33,6 +38,8 @@ type File interface {
 	Sync() error                  // returns when all that was written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
+	Lock() error                       // takes the lock of the file, until Close; ErrLocked: another open file has it
+	IsNamed(name string) (bool, error) // whether the name leads to this file
 	Close() error
 }
 
@@ -42,10 +49,10 @@ var OS FS = osFS{}
 type osFS struct{}
 
 func (osFS) Create(name string) (File, error) {
-	return opened(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
+	return open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
 }
-func (osFS) Open(name string) (File, error) { return opened(os.Open(name)) }
-func (osFS) Edit(name string) (File, error) { return opened(os.OpenFile(name, os.O_RDWR, 0)) }
+func (osFS) Open(name string) (File, error) { return open(name, unix.O_RDONLY) }
+func (osFS) Edit(name string) (File, error) { return open(name, unix.O_RDWR) }
 func (osFS) Link(old, name string) error    { return os.Link(old, name) }
 func (osFS) Rename(old, name string) error  { return os.Rename(old, name) }
 func (osFS) Remove(name string) error       { return os.Remove(name) }
@@ -60,23 +67,20 @@ func (osFS) List(dir string) ([]string, error) {
 	return names, errors.Join(err, f.Close())
 }
 
+// SyncDir does nothing on a file system that cannot sync directories.
 func (osFS) SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	err = f.Sync()
+	if oneOf(err, unix.EINVAL, unix.EOPNOTSUPP, unix.ENOSYS) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 type osFile struct{ *os.File }
-
-// opened keeps a nil *os.File from becoming a File that is not nil.
-func opened(f *os.File, err error) (File, error) {
-	if err != nil {
-		return nil, err
-	}
-	return osFile{f}, nil
-}
 
 func (f osFile) Reserve(from, to int64) error {
 	_, err := f.WriteAt(make([]byte, to-from), from)
@@ -91,17 +95,32 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// exists says whether there is a file of that name.
-func exists(fsys FS, name string) (bool, error) {
-	f, err := fsys.Open(name)
-	switch {
-	case err == nil:
-		return true, f.Close()
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	default:
+// Lock takes the lock of flock(2), which ends with the process at the latest.
+func (f osFile) Lock() error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return &fs.PathError{Op: "lock", Path: f.Name(), Err: ErrLocked}
+		default:
+			return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+func (f osFile) IsNamed(name string) (bool, error) {
+	own, err := f.Stat()
+	if err != nil {
 		return false, err
 	}
+	other, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(own, other), err
 }
 
 // asideName returns the first of the names that a damaged file is kept under which is free: name.damaged, name.2.damaged and so on. What an earlier repair has set aside

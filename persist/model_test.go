@@ -163,6 +163,7 @@ type database struct {
 	ackEarly bool          // acknowledges what is not yet on disk: a checker must catch it
 	acked    atomic.Uint64 // the last LSN acknowledged as durable
 	broken   bool
+	unsaved  error // of the last save
 }
 
 // open recovers what is on fsys and starts the journal. history is the model that wrote it, nil for a new one.
@@ -261,6 +262,7 @@ func (db *database) save() {
 	}
 	c := db.content()
 	if _, err := persist.WriteFile(db.fs, dataFile, persist.Stamp{Database: db.id, LSN: lsn}, persist.Codec(lsn%3), c.fill); err != nil {
+		db.unsaved = err
 		return
 	}
 	db.covered = []uint64{db.covered[1], lsn}

@@ -53,6 +53,9 @@ func (p *powercuts) run(disk *fstest.Disk, history *model, depth int) {
 	if err := db.journal.Err(); !errors.Is(err, persist.ErrClosed) {
 		p.failure = err
 	}
+	if db.unsaved != nil {
+		p.failure = db.unsaved
+	}
 }
 
 // cut cuts the power several times at one moment.
@@ -89,7 +92,9 @@ func TestPowerCut(t *testing.T) {
 		p.limit = 4000
 	}
 	for !p.done() {
-		p.run(fstest.NewDisk(), nil, 0)
+		disk := fstest.NewDisk()
+		disk.NoLinks = p.rng.IntN(4) == 0
+		p.run(disk, nil, 0)
 	}
 	var lost *lostError
 	if errors.As(p.failure, &lost) {

@@ -41,11 +41,14 @@ type Recovered struct {
 // has from there on. A damaged file that was done without is kept under a name that ends in ".damaged".
 //
 // Errors: ErrDamaged if both files are, or if the journal is and Repair is not set; ErrMismatch if journal and file are of two databases, or
-// the journal begins after the file's end; ErrForeign, ErrVersion; those of the file system and of the target. They name the files.
+// the journal begins after the file's end; ErrForeign, ErrVersion, ErrNotRegular; those of the file system and of the target. They name the files.
 func Recover(fsys FS, start Start, target Target) (*Recovered, error) {
 	r := recovering{fs: fsys, Start: start, target: target, found: &Recovered{}}
 	if r.Warn == nil {
 		r.Warn = func(string) {}
+	}
+	if err := r.regular(); err != nil {
+		return nil, err
 	}
 	if err := r.files(); err != nil {
 		return nil, err
@@ -67,6 +70,16 @@ type recovering struct {
 	target  Target
 	found   *Recovered
 	damaged string // a file that was done without
+}
+
+// regular returns an error if a name that a save is to give to a file leads to something else.
+func (r *recovering) regular() error {
+	for _, name := range []string{PrevName(r.File), r.File + partSuffix} {
+		if _, err := exists(r.fs, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files loads the .cdb file, or else the one before it.

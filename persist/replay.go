@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -214,6 +215,9 @@ func (j *Journal) Start(next uint64) error {
 	case next <= j.found.last:
 		return fmt.Errorf("persist: the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
 	}
+	if err := j.probe(); err != nil {
+		return err
+	}
 	if err := j.cutTail(); err != nil {
 		return err
 	}
@@ -228,6 +232,38 @@ func (j *Journal) Start(next uint64) error {
 		go j.run()
 	}
 	return nil
+}
+
+// probe returns an error if there is no room for a segment: nothing is changed then.
+func (j *Journal) probe() error {
+	name := joinName(j.dir, "probe")
+	if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+		return err
+	}
+	f, err := j.fs.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, probeBytes))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), j.fs.Remove(name))
+}
+
+// probeBytes is as much as the smallest files take on a disk.
+const probeBytes = 4096
+
+// Refuse is for a journal that cannot be started, since there is no room. The journal is broken from the
+// beginning: nothing is written, and Err returns why.
+func (j *Journal) Refuse(why error) {
+	j.opt.manual = false
+	if keep := j.found.keep; keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
+		j.written.Store(j.found.last)
+		j.durable.Store(j.found.last)
+	}
+	j.fail(why)
+	close(j.ended)
 }
 
 // cutTail leaves of the segments what has been replayed. What it does is on disk before it returns: from the next segment's

@@ -38,13 +38,16 @@ type banner struct {
 	terminal    bool // the lines go to a terminal: the one place where a password may be shown
 }
 
-func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, secret password, terminal bool) banner {
+func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secret password, terminal bool) banner {
 	b := banner{
 		version: versionLine(), encrypt: cfg.encrypt,
 		anyone: len(cfg.allow) == 0 && !cfg.encrypt, onlyHere: len(cfg.allow) == 0 && cfg.encrypt,
 		allow: cfg.allow, interfaces: interfaceAddresses(),
 		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
-		dir: dir.path, data: dataText(cfg, cfg.dataPath(dir)), secret: secret, terminal: terminal,
+		dir: dir.path, data: dataText(cfg, file.path), secret: secret, terminal: terminal,
+	}
+	if srv.Info().Persistence == loop.ReadOnly {
+		b.data = file.path + ", read-only: there was no room at the start; make room, then restart"
 	}
 	if path, err := filepath.Abs(cfg.unix); err == nil && cfg.unix != "" {
 		b.unix = path

@@ -27,13 +27,16 @@ func check(args []string, stdout, stderr *os.File) int {
 		}
 		return usageError(stderr, errors.New("usage: "+checkUsage))
 	}
-	name := flags.Arg(0)
+	name, err := follow(flags.Arg(0))
+	if err != nil {
+		return usageError(stderr, err)
+	}
 	damage := verify(name, stdout, loadProgress(onTerminal(stderr)))
 	if damage != nil {
 		fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
 	}
 	if *salvage != "" {
-		saved, err := persist.Salvage(persist.OS, name, *salvage)
+		saved, err := salvageTo(name, *salvage)
 		if err != nil {
 			return usageError(stderr, err)
 		}
@@ -46,6 +49,16 @@ func check(args []string, stdout, stderr *os.File) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// salvageTo writes what can be read of a file to a new one.
+func salvageTo(name, to string) (*persist.Salvaged, error) {
+	release, err := claimNew(to)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return persist.Salvage(persist.OS, name, to)
 }
 
 // verify reads a whole file, lists its tables, and says what is wrong with it.

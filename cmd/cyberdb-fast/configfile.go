@@ -4,13 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 )
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
 
 // setting is one line of a configuration file.
 type setting struct {
@@ -80,11 +82,11 @@ func settingValue(text string) (string, error) {
 //
 // Errors: name file, line and key.
 func (f *flagSet) readFile(cfg *config) error {
-	text, err := os.ReadFile(cfg.file)
+	text, err := readText(cfg.file, maxConfigBytes)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
-	settings, err := parseSettings(cfg.file, text)
+	settings, err := parseSettings(cfg.file, []byte(text))
 	if err != nil {
 		return err
 	}

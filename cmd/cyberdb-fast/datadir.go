@@ -5,16 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/loop"
+	"cyberdb-fast/persist"
 )
 
 // Files in the data directory, beside the password.
@@ -25,13 +22,13 @@ const (
 	controlFile = "control.sock" // of a server that runs: it takes requests that no client may make
 )
 
-// lockSuffix ends the name of a file like lockFile, which lies beside the data file.
-const lockSuffix = ".lock"
+// maxSaltBytes is more than a salt's file has.
+const maxSaltBytes = 1024
 
 // dataDir is the directory with what outlives a restart. One server holds it at a time.
 type dataDir struct {
 	path     string // absolute
-	lock     *os.File
+	lock     persist.File
 	warnings []string
 }
 
@@ -42,6 +39,10 @@ func openDataDir(path string) (*dataDir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	if to, err := os.Readlink(abs); err == nil && !exists(abs) {
+		return nil, fmt.Errorf("the data directory %s is a symbolic link to %s, which is not there: "+
+			"make that, or choose another with --dir", path, to)
 	}
 	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --dir", err)
@@ -58,57 +59,19 @@ func openDataDir(path string) (*dataDir, error) {
 
 // acquire takes the lock.
 func (d *dataDir) acquire() (err error) {
-	var holder string
-	d.lock, holder, err = takeLock(d.file(lockFile))
+	d.lock, err = persist.LockFile(persist.OS, d.file(lockFile))
+	var held *persist.LockError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir", d.path, holder)
+	case errors.As(err, &held):
+		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir",
+			d.path, held.Holder)
+	case persist.NoLocks(err):
+		return fmt.Errorf("the data directory is on a file system without locks, which keep two servers apart: %w; "+
+			"choose another with --dir", err)
 	}
 	return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
-}
-
-// lockData takes the lock of the data file, which lies beside it: another server may use that file from another data directory.
-func lockData(file string) (*os.File, error) {
-	err := os.MkdirAll(filepath.Dir(file), 0o700)
-	if err == nil {
-		var holder string
-		var lock *os.File
-		lock, holder, err = takeLock(file + lockSuffix)
-		switch {
-		case err == nil:
-			return lock, nil
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return nil, fmt.Errorf("the data file %s is in use by process %s: stop it, or choose another file with --file", file, holder)
-		}
-	}
-	return nil, fmt.Errorf("%w: %w: %s", loop.ErrData, err, dataAdvice(err, file))
-}
-
-// takeLock opens a lock file, locks it and writes the process id to it. The file stays when the lock is given up: removing it would let two servers lock
-// two files of one name. Errors: EWOULDBLOCK if another process, the holder, has the lock.
-func takeLock(path string) (f *os.File, holder string, err error) {
-	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, "", err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
-	}
-	if err == nil {
-		return f, "", nil
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		holder = strings.TrimSpace(string(pid))
-	}
-	_ = f.Close()
-	return nil, holder, err
 }
 
 // close gives the directory up.
@@ -137,26 +100,14 @@ func (d *dataDir) create(name, text string) (err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(part, d.file(name)); err != nil { // unlike Rename, it never replaces a file
-		return err
-	}
-	return d.sync()
-}
-
-// sync makes the directory's entries durable.
-func (d *dataDir) sync() error {
-	f, err := os.Open(d.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return persist.RenameNew(persist.OS, part, d.file(name))
 }
 
 // kdf returns the key derivation with the directory's salt, made now if there is none.
 func (d *dataDir) kdf() (secure.KDF, error) {
 	kdf := secure.KDF{LogN: secure.DefaultLogN}
 	name := d.file(saltFile)
-	text, err := os.ReadFile(name)
+	text, err := readText(name, maxSaltBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, _ = rand.Read(kdf.Salt[:]) // never fails: crypto/rand ends the process instead
 		return kdf, d.create(saltFile, hex.EncodeToString(kdf.Salt[:])+"\n")
@@ -164,7 +115,7 @@ func (d *dataDir) kdf() (secure.KDF, error) {
 	if err != nil {
 		return kdf, fmt.Errorf("salt: %w", err)
 	}
-	salt, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	salt, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(salt) != len(kdf.Salt) {
 		return kdf, fmt.Errorf("salt: %s is damaged: it must be %d hexadecimal digits; remove it to have a new one made", name, 2*len(kdf.Salt))
 	}

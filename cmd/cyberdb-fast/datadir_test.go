@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -146,21 +147,75 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestDataFileIsLocked: one data file is used by one server, whatever their data directories are.
+// TestDataFileIsLocked: one server at a time uses a data file, whatever their data directories are,
+// and whichever links lead to it.
 func TestDataFileIsLocked(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "new", "data.cdb")
-	lock, err := lockData(file)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "new", "data.cdb")
+	first := mustOpenData(t, file)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link, through := filepath.Join(dir, "link.cdb"), filepath.Join(dir, "through")
+	if err := errors.Join(os.Symlink(file, link), os.Symlink(filepath.Dir(file), through)); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("data.cdb is in use by process %d:", os.Getpid())
+	for _, name := range []string{file, link, filepath.Join(through, "data.cdb"), filepath.Join(dir, "new/../new/data.cdb")} {
+		_, err := openDataFile(name)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: locked twice, or another error: %v", name, err)
+		}
+	}
+	first.close()
+	second := mustOpenData(t, link)
+	if _, err := openDataFile(file); err == nil {
+		t.Error("locked by the link and by itself")
+	}
+	second.close()
+	mustOpenData(t, file).close()
+}
+
+func mustOpenData(t *testing.T, name string) *dataFile {
+	t.Helper()
+	f, err := openDataFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = lockData(file)
-	if want := fmt.Sprintf("data.cdb is in use by process %d:", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
-		t.Fatalf("locked twice, or another error: %v", err)
-	}
-	_ = lock.Close()
-	lock, err = lockData(file)
-	if err != nil {
+	return f
+}
+
+// TestDataFileByLink: a link is followed, and its journal stays beside it. A link that leads to nothing,
+// or to a file with another journal, is refused.
+func TestDataFileByLink(t *testing.T) {
+	dir := t.TempDir()
+	link, file := filepath.Join(dir, "data.cdb"), filepath.Join(dir, "elsewhere", "tables.cdb")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.Symlink(file, link)); err != nil {
 		t.Fatal(err)
 	}
-	_ = lock.Close()
+	_, err := openDataFile(link)
+	if err == nil || !strings.Contains(err.Error(), "data.cdb is a symbolic link to "+file) {
+		t.Errorf("a link to nothing: %v", err)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := mustOpenData(t, link)
+	f.close()
+	if f.path != file || f.journal != link+".journal" {
+		t.Errorf("it is %+v", f)
+	}
+	journal := file + ".journal"
+	segment := filepath.Join(journal, "000001.log")
+	if err := errors.Join(os.Mkdir(journal, 0o700), os.WriteFile(segment, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = openDataFile(link)
+	if err == nil || !strings.Contains(err.Error(), "has a journal of its own, "+journal+": name that file with --file") {
+		t.Errorf("another journal: %v", err)
+	}
+	if err := os.Symlink(journal, link+".journal"); err != nil {
+		t.Fatal(err)
+	}
+	mustOpenData(t, link).close()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -13,7 +14,7 @@ import (
 )
 
 // explainStart turns an error of loop.Start into one line that says what to do.
-func explainStart(err error, cfg *config, file string) error {
+func explainStart(err error, cfg *config, file *dataFile) error {
 	switch {
 	case errors.Is(err, loop.ErrData):
 		return fmt.Errorf("%w: %s", err, dataAdvice(err, file))
@@ -33,7 +34,7 @@ func explainStart(err error, cfg *config, file string) error {
 }
 
 // dataAdvice says what to do about files that cannot be used.
-func dataAdvice(err error, file string) string {
+func dataAdvice(err error, file *dataFile) string {
 	switch {
 	case errors.Is(err, persist.ErrDamaged):
 		return damageAdvice(err, file)
@@ -43,17 +44,26 @@ func dataAdvice(err error, file string) string {
 		return "it was not written by cyberdb-fast; choose another name with --file"
 	case errors.Is(err, persist.ErrVersion):
 		return "use the program that wrote it, or a later one"
+	case errors.Is(err, fs.ErrNotExist) && file.path == "":
+		return "make the link lead to a file, or remove it"
+	case errors.Is(err, persist.ErrNotRegular):
+		return "move it away, or choose another with --file or --dir"
+	case errors.Is(err, persist.ErrLocked):
+		return "stop that server, or choose another file with --file"
+	case persist.NoRoom(err):
+		return "make room, then start again"
 	}
 	return "choose another with --file or --dir"
 }
 
 // damageAdvice says what to do about a damaged data file, or journal.
-func damageAdvice(err error, file string) string {
+func damageAdvice(err error, file *dataFile) string {
 	var damage *persist.DamageError
-	if errors.As(err, &damage) && strings.HasPrefix(damage.File, loop.JournalDir(file)) {
+	if errors.As(err, &damage) && strings.HasPrefix(damage.File, file.journal) {
 		return "--repair starts with what is left of the journal"
 	}
-	return fmt.Sprintf("put back a copy of the file; or write what is left of it to a new one, with `cyberdb-fast check %s --salvage NEW.cdb`, and start with that", file)
+	return fmt.Sprintf("put back a copy of the file; or write what is left of it to a new one, "+
+		"with `cyberdb-fast check %s --salvage NEW.cdb`, and start with that", file.path)
 }
 
 // listenAddress returns the address that an error of listening is about, and whether it is a TCP address.

@@ -74,7 +74,11 @@ func exportFile(from, to string, progress func(file string, done, total int64)) 
 
 // exportTo writes a .cdb file as JSON lines. The file is checked as it is read: after an error, what was written is not all of it.
 func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, total int64)) (err error) {
-	r, err := persist.Open(persist.OS, from)
+	path, err := follow(from)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	r, err := persist.Open(persist.OS, path)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -58,6 +59,11 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("import: %s is there already: nothing is overwritten; choose another name with -o, or move it away", to)
 	}
+	release, err := claimNew(to)
+	if err != nil {
+		return "", fmt.Errorf("import: %w", err)
+	}
+	defer release()
 	head, err := headOf(from)
 	switch {
 	case err != nil:
@@ -67,19 +73,35 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 	case legacy.IsFile(head):
 		return importOld(from, to, classes, progress)
 	}
-	if r, err := persist.Open(persist.OS, from); err == nil {
+	if path, err := follow(from); err != nil {
+		return "", fmt.Errorf("import: %w", err)
+	} else if r, err := persist.Open(persist.OS, path); err == nil {
 		_ = r.Close() // only read
 		return "", fmt.Errorf("import: %s is a file of this server's already: start with it by --file, or load it by the control socket", from)
 	}
 	return "", fmt.Errorf("import: %s is in no form that is known: neither JSON lines, as `cyberdb-fast export` writes them, nor a data file of CyberDB 0.9.3", from)
 }
 
-// headOf returns the first bytes of a file.
-func headOf(name string) ([]byte, error) {
-	f, err := os.Open(name)
+// claimNew takes the right to make a .cdb file, until release is called.
+//
+// Errors: those of persist.Claim.
+func claimNew(to string) (release func(), err error) {
+	path, err := filepath.Abs(to)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, headBytes))
+	if release, err = persist.Claim(persist.OS, path, path, persist.Claimant{}); err != nil {
+		return nil, fmt.Errorf("%w; choose another name", err)
+	}
+	return release, nil
+}
+
+// headOf returns the first bytes of a file.
+func headOf(name string) ([]byte, error) {
+	f, size, err := openFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	return io.ReadAll(io.NewSectionReader(f, 0, min(size, headBytes)))
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 	"time"
 
@@ -23,7 +23,12 @@ func classesOf(keepOpaque bool) legacy.Classes {
 
 // importOld reads a file that CyberDB wrote and writes a new one, whole or not at all. It returns the lines that tell what was done.
 func importOld(from, to string, classes legacy.Classes, progress progressFunc) (summary string, err error) {
-	b, err := os.ReadFile(from)
+	f, size, err := openFile(from)
+	if err != nil {
+		return "", fmt.Errorf("import: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/bytedance/sonic"
@@ -33,12 +32,13 @@ func isJSONLines(head []byte) bool {
 //
 // Errors name the line.
 func importJSONLines(from, to string, progress progressFunc) (summary string, err error) {
-	f, err := os.Open(from)
+	file, size, err := openFile(from)
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	defer f.Close()
-	lines, size, err := countLines(f)
+	defer func() { _ = file.Close() }() // only read
+	f := io.NewSectionReader(file, 0, size)
+	lines, err := countLines(f)
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
@@ -65,18 +65,17 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 }
 
 // countLines counts the lines of a file, and goes back to its beginning.
-func countLines(f *os.File) (lines uint64, size int64, err error) {
+func countLines(f io.ReadSeeker) (lines uint64, err error) {
 	buf := make([]byte, 1<<20)
 	for {
 		n, err := f.Read(buf)
 		lines += uint64(bytes.Count(buf[:n], []byte{'\n'}))
-		size += int64(n)
 		if errors.Is(err, io.EOF) {
 			_, err = f.Seek(0, io.SeekStart)
-			return lines + 1, size, err
+			return lines + 1, err
 		}
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 	}
 }

@@ -80,17 +80,17 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 		return refuse(err)
 	}
 	defer dir.close()
-	lock, err := lockData(cfg.dataPath(dir))
+	file, err := openDataFile(cfg.dataPath(dir))
 	if err != nil {
 		return refuse(err)
 	}
-	defer lock.Close()
+	defer file.close()
 	stopProfile, err := startProfile(cfg.cpuProfile, log)
 	if err != nil {
 		return refuse(err)
 	}
 	defer stopProfile()
-	srv, secret, err := start(cfg, dir, log, queue)
+	srv, secret, err := start(cfg, dir, file, log, queue)
 	if err != nil {
 		return refuse(err)
 	}
@@ -100,7 +100,7 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 	printed := make(chan struct{})
 	go func() { // what reads it may hang
 		defer close(printed)
-		writeBanner(stdout, bannerOf(cfg, srv, dir, secret, term.IsTerminal(int(stdout.Fd()))))
+		writeBanner(stdout, bannerOf(cfg, srv, dir, file, secret, term.IsTerminal(int(stdout.Fd()))))
 	}()
 	defer waitAtMost(bannerTime, printed)
 	return serve(srv, ends, log)
@@ -118,7 +118,7 @@ func flagsOf(args []string) []string {
 }
 
 // start starts the server with the password that the settings name, or with the data directory's own.
-func start(cfg *config, dir *dataDir, log *slog.Logger, queue *logQueue) (*loop.Server, password, error) {
+func start(cfg *config, dir *dataDir, file *dataFile, log *slog.Logger, queue *logQueue) (*loop.Server, password, error) {
 	secret, err := cfg.password.read(dir)
 	if err != nil {
 		return nil, password{}, err
@@ -134,11 +134,11 @@ func start(cfg *config, dir *dataDir, log *slog.Logger, queue *logQueue) (*loop.
 		log.Warn(warning)
 	}
 	bar := progressBar{os.Stderr, logWriter{queue, frameRoom}}
-	if err := takeOver(cfg.dataPath(dir), classesOf(cfg.legacy.opaque), bar, log); err != nil {
+	if err := takeOver(file.path, classesOf(cfg.legacy.opaque), bar, log); err != nil {
 		return nil, password{}, err
 	}
 	data := loop.Data{
-		File: cfg.dataPath(dir), Cycle: cfg.cycle, Fsync: cfg.fsync,
+		File: file.path, Journal: file.journal, Cycle: cfg.cycle, Fsync: cfg.fsync,
 		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
 		Control: dir.file(controlFile), Progress: loadProgress(bar),
 	}
@@ -168,7 +168,7 @@ func start(cfg *config, dir *dataDir, log *slog.Logger, queue *logQueue) (*loop.
 		Version:         version(),
 	})
 	if err != nil {
-		return nil, password{}, explainStart(err, cfg, data.File)
+		return nil, password{}, explainStart(err, cfg, file)
 	}
 	return srv, secret, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -122,16 +121,11 @@ func readPasswordFile(setting, name string) (password, error) {
 	if name == "" {
 		return password{}, fmt.Errorf("%s: needs the name of a file", setting)
 	}
-	f, err := os.Open(name)
+	text, err := readText(name, maxPasswordBytes+2) // with a line end
 	if err != nil {
 		return password{}, fmt.Errorf("%s: %w", setting, err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPasswordBytes+3)) // with a line end, and a byte to see that there is more
-	if err != nil {
-		return password{}, fmt.Errorf("%s: %w", setting, err)
-	}
-	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	line := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if err := checkPassword(line); err != nil {
 		return password{}, fmt.Errorf("%s: %s: %w", setting, name, err)
 	}

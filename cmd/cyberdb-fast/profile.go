@@ -5,12 +5,18 @@ import (
 	"log/slog"
 	"os"
 	"runtime/pprof"
+
+	"cyberdb-fast/persist"
 )
 
 // startProfile writes a CPU profile to path until stop is called. An empty path is no profile.
 func startProfile(path string, log *slog.Logger) (stop func(), err error) {
 	if path == "" {
 		return func() {}, nil
+	}
+	_, err = persist.Resolve(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cpu-profile: %w", err)
 	}
 	file, err := os.Create(path)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -25,7 +26,7 @@ import (
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cyberdb-fast": main})
+	testscript.Main(m, map[string]func(){"cyberdb-fast": main, "denied": denied})
 }
 
 // TestScript runs the sessions in testdata/script with the command itself, as processes of their own.
@@ -43,8 +44,14 @@ func TestScript(t *testing.T) {
 			env.Setenv("CDB", files)
 			return err
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "mounts" {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping, "control": control,
+			"exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping, "control": control, "tmpfs": tmpfs,
 		},
 	})
 }

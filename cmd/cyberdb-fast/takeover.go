@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -23,11 +22,15 @@ const (
 // takeOver makes the data file one of this server's if CyberDB wrote it. The old file stays beside it, under a name of its own; until the new one
 // is whole it stays where it is.
 func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Logger) error {
+	fresh, kept := path+newSuffix, path+oldSuffix
+	if !exists(path) && exists(fresh) && exists(kept) { // a start was cut short between two names, without hard links
+		return putFresh(fresh, path)
+	}
 	if is, err := isOldFile(path); err != nil || !is {
 		return err
 	}
-	fresh, kept := path+newSuffix, path+oldSuffix
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was cut short
+	// A start that was cut short may have left one.
+	if _, err := persist.RemoveAbandoned(persist.OS, filepath.Dir(path), persist.ID{}, fresh); err != nil {
 		return fmt.Errorf("cannot take over %s: %w", path, err)
 	}
 	summary, err := importFile(path, fresh, classes, fileProgress("taking over", bar))
@@ -37,8 +40,8 @@ func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Lo
 	if err := keepOld(path, kept); err != nil {
 		return fmt.Errorf("cannot take over %s: %w", path, err)
 	}
-	if err := errors.Join(os.Rename(fresh, path), persist.OS.SyncDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("cannot take over %s: %w", path, err)
+	if err := putFresh(fresh, path); err != nil {
+		return err
 	}
 	log.Info("took over a data file of CyberDB", slog.String("file", path), slog.String("kept", kept))
 	summary = strings.NewReplacer(fresh, path, path, kept).Replace(summary) // by the names that the files have now
@@ -50,24 +53,29 @@ func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Lo
 
 // isOldFile says whether CyberDB wrote the file.
 func isOldFile(path string) (bool, error) {
-	f, err := os.Open(path)
+	head, err := headOf(path)
 	if err != nil {
 		return false, nil //nolint:nilerr // whoever loads the file says what is wrong with it
 	}
-	defer func() { _ = f.Close() }() // only read
-	head := make([]byte, 16)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("cannot read the data file: %w: choose another with --file or --dir", err)
-	}
-	return legacy.IsFile(head[:n]), nil
+	return legacy.IsFile(head), nil
 }
 
-// keepOld gives the file a second name, unless it has that already.
+// putFresh gives the new file the data file's name.
+func putFresh(fresh, path string) error {
+	if err := errors.Join(os.Rename(fresh, path), persist.OS.SyncDir(filepath.Dir(path))); err != nil {
+		return fmt.Errorf("cannot take over %s: %w", path, err)
+	}
+	return nil
+}
+
+// keepOld gives the file a second name, unless it has that already. On a file system without hard links
+// the file then has that name alone.
 func keepOld(path, kept string) error {
-	err := os.Link(path, kept)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+	if _, err := os.Lstat(kept); errors.Is(err, fs.ErrNotExist) {
+		if os.Link(path, kept) == nil {
+			return nil
+		}
+		return os.Rename(path, kept)
 	}
 	one, err := os.Stat(path)
 	if err != nil {

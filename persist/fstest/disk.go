@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"cyberdb-fast/persist"
 )
@@ -30,6 +31,10 @@ type Disk struct {
 	synced  map[string]*inode // the names as they were at the last sync of their directories
 	changes []change          // of names since, in order
 
+	// NoLinks makes Link fail, as a file system without hard links does. Set it before the first
+	// operation.
+	NoLinks bool
+
 	// Step, if not nil, is called before and after each operation that changes something, without a lock. Set it before the first one.
 	Step func()
 }
@@ -40,6 +45,7 @@ type inode struct {
 	synced  []byte
 	writes  []extent // since the last sync
 	lengths []int    // that it has had since the last sync
+	locked  *file    // the open file that has the lock; nil: none
 }
 
 type extent struct{ from, to int }
@@ -76,6 +82,7 @@ func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	after := NewDisk()
+	after.NoLinks = d.NoLinks
 	maps.Copy(after.dirs, d.dirs)
 	names := maps.Clone(d.synced)
 	last, any := rng.IntN(len(d.changes)+1), rng.IntN(2) == 0
@@ -188,6 +195,9 @@ func (d *Disk) Edit(name string) (persist.File, error) { return d.Open(name) }
 // Link gives a file another name.
 func (d *Disk) Link(old, name string) error {
 	return d.change(func() error {
+		if d.NoLinks {
+			return &fs.PathError{Op: "link", Path: name, Err: syscall.EPERM}
+		}
 		if d.names[old] == nil {
 			return notExist("link", old)
 		}
@@ -372,4 +382,28 @@ func (f *file) Size() (int64, error) {
 	return int64(len(f.node.data)), nil
 }
 
-func (f *file) Close() error { return nil }
+// Lock takes the lock of the file, until Close.
+func (f *file) Lock() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.node.locked != nil && f.node.locked != f {
+		return &fs.PathError{Op: "lock", Path: f.name, Err: persist.ErrLocked}
+	}
+	f.node.locked = f
+	return nil
+}
+
+func (f *file) IsNamed(name string) (bool, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.names[name] == f.node, nil
+}
+
+func (f *file) Close() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.node.locked == f {
+		f.node.locked = nil
+	}
+	return nil
+}

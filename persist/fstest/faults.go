@@ -14,7 +14,7 @@ import (
 type Faults struct {
 	persist.FS
 	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create, open, edit, link, rename, remove, list,
-	// mkdirall, syncdir, write, reserve, read, sync, truncate. Set it before the first operation. It is called from any goroutine, one at a time.
+	// mkdirall, syncdir, write, reserve, read, sync, truncate, lock, named. Set it before the first operation. It is called from any goroutine, one at a time.
 	Fail func(n int, op, name string) error
 	// Short, if not nil, draws how much of a failing write is done nevertheless.
 	Short *rand.Rand
@@ -179,4 +179,18 @@ func (f *faultyFile) Truncate(size int64) error {
 		return err
 	}
 	return f.File.Truncate(size)
+}
+
+func (f *faultyFile) Lock() error {
+	if err := f.faults.do("lock", f.name); err != nil {
+		return err
+	}
+	return f.File.Lock()
+}
+
+func (f *faultyFile) IsNamed(name string) (bool, error) {
+	if err := f.faults.do("named", name); err != nil {
+		return false, err
+	}
+	return f.File.IsNamed(name)
 }

@@ -246,6 +246,33 @@ def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixtu
         assert content(running) == {"mine": {"a": 1}}
 
 
+def test_the_file_of_a_running_server_stays(here: Path) -> None:
+    """Also under another name, before and after its first save; a document is never written over."""
+    with Server("kept") as kept, Server("other") as other:
+        kept.start(port=0, password=PASSWORD)
+        other.start(port=0, password=PASSWORD)
+        create(kept, "mine", a=1)
+        create(other, "other")
+        with pytest.raises(BackupCyberDBError, match="is the data file of a running server"):
+            other.save_db("kept/data.cdb")
+        kept.save_db("kept/data.cdb")
+        os.link("kept/data.cdb", "hard.cdb")
+        (here / "link.cdb").symlink_to(here / "kept/data.cdb")
+        (here / "letter.cdb").write_text("Dear Ada")
+        os.mkfifo("pipe.cdb")
+        before = (here / "kept/data.cdb").read_bytes()
+        for name in ("kept/data.cdb", "hard.cdb", "link.cdb", "letter.cdb", "pipe.cdb"):
+            with pytest.raises(BackupCyberDBError, match=r"\.cdb"):
+                other.save_db(name)
+        with pytest.raises(BackupCyberDBError, match="pipe.cdb is not a regular file"):
+            other.load_db("pipe.cdb")
+        assert (here / "kept/data.cdb").read_bytes() == before
+        assert (here / "letter.cdb").read_text() == "Dear Ada"
+    with Server("kept") as kept:
+        kept.start(port=0, password=PASSWORD)
+        assert content(kept) == {"mine": {"a": 1}}
+
+
 def test_what_cannot_be_kept_says_so(here: Path) -> None:
     server = Server()
     for method in (server.set_backup, server.save_db, server.load_db):

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -99,10 +100,11 @@ class Server:
     def save_db(self, file_name: str = DEFAULT_FILE) -> None:
         """Writes all tables, as they are at one moment, to a file; what was there before is kept as file_name.prev.
 
-        A server that kept its tables in that file begins with these the next time. Errors: WrongFilenameCyberDBError; BackupCyberDBError.
+        A server that kept its tables in that file begins with these the next time. Errors: WrongFilenameCyberDBError; BackupCyberDBError, also
+        for the file of a server that runs, and for one that is no database.
         """
         path = _database(file_name)
-        self._control("save", path)
+        self._control("save", path, replace=True)
         if path.resolve() != self._data_file().resolve():
             _set_aside(_journal(path))  # it is of the file that was there before
 
@@ -114,7 +116,8 @@ class Server:
         Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot take it.
         """
         path = _database(file_name)
-        path.stat()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BackupCyberDBError(f"load_db: {path} is not a regular file")
         if self._running():
             self._control("load", path, replace=True)
         else:

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"cyberdb-fast/loop"
+	"cyberdb-fast/persist"
+)
+
+// dataFile is where the tables are kept. One server has it at a time, whatever its data directory
+// is.
+type dataFile struct {
+	path    string // of the file itself: where a symbolic link leads
+	journal string // the directory beside the link, if there is one, else beside the file
+	locks   []persist.File
+}
+
+// openDataFile finds the data file and takes its lock. The file may be missing, but its directory
+// is made.
+//
+// Errors: name the file and what to do; another server's process id if it has the file.
+func openDataFile(name string) (*dataFile, error) {
+	f := &dataFile{}
+	if err := f.find(name); err != nil {
+		f.close()
+		return nil, fmt.Errorf("%w: %w: %s", loop.ErrData, err, dataAdvice(err, f))
+	}
+	return f, nil
+}
+
+// find sets the paths and takes the locks: that of the name as it is given too, since a link may be
+// made to lead elsewhere.
+func (f *dataFile) find(name string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	link := filepath.Join(dir, filepath.Base(name))
+	if f.path, err = persist.Resolve(link); err != nil {
+		return err
+	}
+	f.journal = loop.JournalDir(link)
+	if err := f.take(link); err != nil {
+		return err
+	}
+	if link == f.path {
+		return nil
+	}
+	if err := f.take(f.path); err != nil {
+		return err
+	}
+	return f.oneJournal(link)
+}
+
+// take takes the lock of one name.
+func (f *dataFile) take(name string) error {
+	lock, err := persist.LockFile(persist.OS, persist.LockName(name))
+	if err != nil {
+		var held *persist.LockError
+		if errors.As(err, &held) {
+			return fmt.Errorf("the data file %s is in use by process %s: %w", name, held.Holder, persist.ErrLocked)
+		}
+		return err
+	}
+	f.locks = append(f.locks, lock)
+	return nil
+}
+
+// oneJournal returns an error if the file has a journal beside it that is not the link's: it would
+// not be replayed.
+func (f *dataFile) oneJournal(link string) error {
+	other := loop.JournalDir(f.path)
+	has, err := persist.HasJournal(persist.OS, other)
+	if err != nil || !has {
+		return err
+	}
+	if own, err := filepath.EvalSymlinks(f.journal); err == nil && own == other {
+		return nil
+	}
+	return fmt.Errorf("%s leads to %s, which has a journal of its own, %s: name that file with --file", link, f.path, other)
+}
+
+// close gives the file up.
+func (f *dataFile) close() {
+	for _, lock := range f.locks {
+		_ = lock.Close() // only locked
+	}
+}

@@ -106,7 +106,7 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 
 // admit returns an error if the load must not go on with so many bytes more.
 func (l *loading) admit(bytes int) error {
-	if l.srv.hurry.over.Load() {
+	if l.srv.hurry.isAsked() {
 		return errCutShort
 	}
 	if err := l.srv.memory.admit(bytes); err != nil {

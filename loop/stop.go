@@ -25,14 +25,16 @@ var (
 type hurry struct {
 	once  sync.Once
 	asked chan struct{} // closed by Hurry
-	over  atomic.Bool   // saves and loads must not go on
+	over  atomic.Bool   // saves must not go on
 }
 
-// Hurry cuts a stop short. Connections that are not drained yet are dropped. The last save is not
-// begun if the journal holds every change; a save or load that is under way has hurriedSaveTime. The
-// journal is written and synced all the same. The log says how many changes are lost, if any.
+// Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that is under
+// way changes nothing. The last save is not begun if the journal holds every change; otherwise it has
+// hurriedSaveTime, as a save has that is under way. The journal is written and synced all the same.
+// The log says how many changes are lost, if any.
 func (srv *Server) Hurry() {
 	srv.hurry.once.Do(func() {
+		srv.demandAll()
 		close(srv.hurry.asked)
 		time.AfterFunc(hurriedSaveTime, func() { srv.hurry.over.Store(true) })
 	})

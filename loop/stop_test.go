@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -32,6 +36,20 @@ func slowSaves(disk *fstest.Disk, begun chan struct{}) persist.FS {
 		}
 		return nil
 	}}
+}
+
+// slowValues is how many values fillSlow sets, of 64 KiB that no codec makes smaller: slowSaves
+// writes them for some ten seconds.
+const slowValues = 200
+
+func fillSlow(w *wire) {
+	w.ok(codec.OpCreateDict, "d", false)
+	rng := rand.NewChaCha8([32]byte{})
+	for i := range slowValues {
+		val := make([]byte, 64<<10)
+		_, _ = rng.Read(val)
+		w.ok(codec.OpDictSet, "d", i, val)
+	}
 }
 
 // loggedServer is keptServer with a log. The test stops it.
@@ -66,7 +84,6 @@ func logged(t *testing.T, log chan string, text string) string {
 // change; without one the log counts what is lost.
 func TestHurry(t *testing.T) {
 	t.Parallel()
-	const values = 200 // of 64 KiB that no codec makes smaller: some ten seconds of writing
 	for name, change := range map[string]func(d *Data){
 		"always":     func(d *Data) { d.Fsync = persist.Always },
 		"everysec":   nil,
@@ -77,14 +94,7 @@ func TestHurry(t *testing.T) {
 			t.Parallel()
 			disk, begun, log := newDisk(), make(chan struct{}), make(chan string, 100)
 			srv := loggedServer(t, slowSaves(disk, begun), log, change)
-			w := dial(t, srv)
-			w.ok(codec.OpCreateDict, "d", false)
-			rng := rand.NewChaCha8([32]byte{})
-			for i := range values {
-				val := make([]byte, 64<<10)
-				_, _ = rng.Read(val)
-				w.ok(codec.OpDictSet, "d", i, val)
-			}
+			fillSlow(dial(t, srv))
 			ended := make(chan error, 1)
 			go func() { ended <- srv.Stop(context.Background()) }()
 			<-begun
@@ -98,18 +108,68 @@ func TestHurry(t *testing.T) {
 			kept := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
 			table, ok := kept.store.Lookup(&shardmap.Call{}, []byte("d"))
 			if name == "no journal" {
-				want := fmt.Sprintf("changes=%d ", values+1)
+				want := fmt.Sprintf("changes=%d ", slowValues+1)
 				line := logged(t, log, "lost: ")
 				if ok || !errors.Is(err, ErrUnsaved) || !strings.Contains(line, want) {
 					t.Errorf("the table is there: %v; %v; %s", ok, err, line)
 				}
 				return
 			}
-			if err != nil || !ok || table.Len() != values {
+			if err != nil || !ok || table.Len() != slowValues {
 				t.Errorf("%v; the table is there: %v", err, ok)
 			}
 			logged(t, log, "every change is on disk")
 		})
+	}
+}
+
+// TestHurryLoad: a stop that is cut short breaks off a load, which then has changed nothing.
+func TestHurryLoad(t *testing.T) {
+	t.Parallel()
+	from := newDisk()
+	first := keptServer(t, from, nil)
+	w := dial(t, first)
+	fillSlow(w)
+	w.ok(codec.OpSave)
+	for _, journal := range []bool{true, false} {
+		disk, begun, log := newDisk(), make(chan struct{}), make(chan string, 100)
+		if err := disk.MkdirAll("/other"); err != nil {
+			t.Fatal(err)
+		}
+		disk.Put("/other/data.cdb", from.Bytes("data/data.cdb"))
+		srv := loggedServer(t, slowSaves(disk, begun), log, func(d *Data) {
+			d.NoJournal, d.Control = !journal, filepath.Join(t.TempDir(), "control.sock")
+		})
+		dial(t, srv).ok(codec.OpCreateDict, "mine", false, "a", 1)
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			conn, err := net.Dial("unix", srv.cfg.Data.Control)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = fmt.Fprintln(conn, `{"do":"load","path":"/other/data.cdb","replace":true}`)
+			_, _ = io.Copy(io.Discard, conn) // to the end of the server
+		})
+		<-begun
+		start := time.Now()
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Stop(context.Background()) }()
+		srv.Hurry()
+		if err := <-ended; errors.Is(err, ErrUnsaved) { // that its connection was dropped is no loss
+			t.Errorf("with a journal: %v: %v", journal, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("with a journal: %v: the end took %v", journal, took)
+		}
+		asking.Wait()
+		logged(t, log, "every change is on disk")
+		again := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+		table, ok := again.store.Lookup(&shardmap.Call{}, []byte("mine"))
+		if !ok || table.Len() != 1 || again.store.Len() != 1 {
+			t.Errorf("with a journal: %v: %d tables, the old one among them: %v", journal, again.store.Len(), ok)
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ type daemon struct {
 	end chan error // how it ended
 }
 
-// startDaemon starts the command and waits until it serves. change, if not nil, is called before the
-// start.
+// startDaemon starts the command and waits until it serves. change, if not nil, is called before
+// the start.
 func startDaemon(t *testing.T, dir string, change func(*exec.Cmd), flags ...string) *daemon {
 	t.Helper()
 	d := &daemon{T: t, dir: dir, end: make(chan error, 1)}
@@ -157,8 +157,8 @@ func TestEndingSignals(t *testing.T) {
 	}
 }
 
-// TestOtherSignals: no other signal ends the server, and the log names those that may have been meant
-// to do something.
+// TestOtherSignals: no other signal ends the server, and the log names those that may have been
+// meant to do something.
 func TestOtherSignals(t *testing.T) {
 	t.Parallel()
 	d := filledDaemon(t, nil, "--no-journal")
@@ -207,11 +207,12 @@ func TestSecondSignal(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer end()
-			first := time.Now()
 			d.signal(syscall.SIGTERM)
 			d.signal(syscall.SIGTERM)
 			d.signal(syscall.SIGINT)
 			_ = stdin.Close()
+			d.logs("msg=stopping")
+			first := time.Now()
 			select {
 			case <-d.end:
 				t.Fatalf("it ended after %v\n%s", time.Since(first), d.log())

@@ -20,7 +20,6 @@ import (
 	"cyberdb-fast/persist"
 )
 
-
 // filledItems is how many entries fillDaemon acknowledges.
 const filledItems = 200
 

@@ -53,7 +53,7 @@ func equalItems(x, y item, class typ, m *Matcher) bool {
 	case typNil:
 		return true
 	case typList, ExtTuple, ExtSlice, ExtDeque, ExtException, ExtObject:
-		return x.n == y.n && equalElements(x.body, y.body, x.n, m)
+		return x.n == y.n && equalElements(&x.body, &y.body, x.n, m)
 	case typDict:
 		return equalDicts(x, y, m)
 	case ExtSet:
@@ -68,12 +68,23 @@ func equalItems(x, y item, class typ, m *Matcher) bool {
 	return bytes.Equal(x.body, y.body) // str, bytes, and types with one encoding for each value
 }
 
-func equalElements(a, b []byte, n int, m *Matcher) bool {
+// equalElements compares n values at the front of a and b. If they are equal, it moves a and b behind them, so that no list is walked once more for its size.
+func equalElements(a, b *[]byte, n int, m *Matcher) bool {
 	for range n {
-		if !equal(a, b, m) {
+		x, y := *a, *b
+		tx, startX, nx := header(x)
+		ty, startY, ny := header(y)
+		if tx == typList && ty == typList {
+			*a, *b = x[startX:], y[startY:]
+			if nx != ny || !equalElements(a, b, nx, m) {
+				return false
+			}
+			continue
+		}
+		if !equal(x, y, m) {
 			return false
 		}
-		a, b = a[Size(a):], b[Size(b):]
+		*a, *b = x[Size(x):], y[Size(y):]
 	}
 	return true
 }

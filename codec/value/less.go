@@ -28,7 +28,8 @@ func Less(a, b []byte) (bool, error) {
 	x, y := open(a), open(b)
 	switch class {
 	case typList, ExtTuple, ExtDeque, ExtSlice:
-		return lessElements(x, y)
+		_, less, err := compareElements(&x, &y)
+		return less, err
 	case ExtSet:
 		return x.n < y.n && isSubset(x, y, nil), nil
 	case ExtDateTime, ExtTime:
@@ -63,41 +64,39 @@ func lessNumbers(a, b []byte, ta, tb typ) (bool, error) {
 // invalidOperation is the text of decimal.InvalidOperation, for which there is no kind.
 func invalidOperation() *Error { return valueErrorf("[<class 'decimal.InvalidOperation'>]") }
 
-// lessElements is lexicographic: the first elements that differ decide, then the length.
-func lessElements(x, y item) (bool, error) {
-	_, less, err := orderElements(x, y)
-	return less, err
-}
-
-// orderElements says whether two sequences are equal, and otherwise whether x is less. It looks at
-// each element once, however deep sequences nest in each other: Equal first and then Less would
-// look at the innermost ones once per level. Errors: those of Less.
-func orderElements(x, y item) (equal, less bool, err error) {
-	a, b := x.body, y.body
+// compareElements is lexicographic: the first elements that differ decide, then the length. It says of values in values at once whether they are equal, and
+// which one is less. If x and y are equal, it moves their bodies behind their elements.
+func compareElements(x, y *item) (same, less bool, err error) {
 	for range min(x.n, y.n) {
-		if equal, less, err = order(a, b); !equal {
+		if same, less, err = compareFirst(&x.body, &y.body); !same {
 			return false, less, err
 		}
-		a, b = a[Size(a):], b[Size(b):]
 	}
 	return x.n == y.n, x.n < y.n, nil
 }
 
-// order is orderElements for any two values.
-func order(a, b []byte) (equal, less bool, err error) {
-	ta, _, _ := header(a)
-	tb, _, _ := header(b)
-	if class := classes[ta]; class == classes[tb] {
-		switch class {
-		case typList, ExtTuple, ExtDeque, ExtSlice:
-			return orderElements(open(a), open(b))
+// compareFirst compares the values at the front of a and b. If they are equal, it moves a and b behind them.
+func compareFirst(a, b *[]byte) (same, less bool, err error) {
+	ta, _, _ := header(*a)
+	tb, _, _ := header(*b)
+	if class := classes[ta]; class != classes[tb] || class != typList && class != ExtTuple && class != ExtDeque && class != ExtSlice {
+		if !Equal(*a, *b) {
+			less, err = Less(*a, *b)
+			return false, less, err
 		}
-	}
-	if Equal(a, b) {
+		*a, *b = (*a)[Size(*a):], (*b)[Size(*b):]
 		return true, false, nil
 	}
-	less, err = Less(a, b)
-	return false, less, err
+	x, y := open(*a), open(*b)
+	if same, less, err = compareElements(&x, &y); !same {
+		return false, less, err
+	}
+	if ta == typList {
+		*a, *b = x.body, y.body
+	} else {
+		*a, *b = (*a)[Size(*a):], (*b)[Size(*b):]
+	}
+	return true, false, nil
 }
 
 func lessInstants(x, y item) (bool, error) {

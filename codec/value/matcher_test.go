@@ -70,6 +70,38 @@ func TestMatcherTakesTheOthersTime(t *testing.T) {
 	}
 }
 
+// TestNestedListsAreComparedOnce compares lists in lists whose last elements differ: that takes little longer than for the same elements in one list.
+func TestNestedListsAreComparedOnce(t *testing.T) {
+	const depth, wide = 120, 200
+	pair := func(last int) (flat, nested []byte) {
+		all, inner := []any{}, any(last)
+		for range depth {
+			level := []any{}
+			for i := range wide {
+				level = append(level, i)
+			}
+			all, inner = append(all, level...), append(append(level, inner), "x")
+		}
+		return mustAppend(t, append(all, last)), mustAppend(t, inner)
+	}
+	flat1, nested1 := pair(1)
+	flat2, nested2 := pair(2)
+	took := func(a, b []byte) time.Duration {
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			if less, err := value.Less(a, b); err != nil || !less || value.Equal(a, b) || !value.Equal(a, a) {
+				t.Fatal(less, err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	if once, deep := took(flat1, flat2), took(nested1, nested2); deep > 5*once+time.Millisecond {
+		t.Errorf("comparing takes %v, nested %v", once, deep)
+	}
+}
+
 // TestNumbersAreOrderedByAnyType compares numbers that are close to each other, of all types, with what math/big says.
 func TestNumbersAreOrderedByAnyType(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())

@@ -13,11 +13,13 @@ import warnings
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from cyberdb_fast import CyberDict, Extension, LostChangeWarning, TooLarge, register_type, values
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import CyberDict, Extension, LostChangeWarning, Server, TooLarge, register_type
 
 Table = CyberDict[Any, Any]
 
@@ -91,27 +93,27 @@ def test_zones(d: Table) -> None:
         assert (got, got.fold, got.tzinfo, got.tzname()) == (value, value.fold, value.tzinfo, value.tzname())
 
 
-def test_registered_types(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "_packers_of", {})
-    monkeypatch.setattr(values, "_unpackers", {})
+def test_registered_types(d: Table) -> None:
     point = Point(1, 2)
     with pytest.raises(TypeError, match="Point' cannot be stored; cyberdb_fast.register_type"):
         d["p"] = point
-    register_type(Point, 64, lambda p: b"%d,%d" % (p.x, p.y), lambda data: Point(*map(int, data.split(b","))))
+    register_type(Point, 100, lambda p: b"%d,%d" % (p.x, p.y), lambda data: Point(*map(int, data.split(b","))))
     d["p"] = point
     d[point] = [point, {"in": (point,)}]
     assert d["p"] == point
     assert d[Point(1, 2)] == [point, {"in": (point,)}]
     with pytest.raises(ValueError, match="Point already"):
-        register_type(Text, 64, str.encode, lambda data: Text(data.decode()))
+        register_type(Text, 100, str.encode, lambda data: Text(data.decode()))
     with pytest.raises(ValueError, match="64 to 127"):
         register_type(Text, 63, str.encode, lambda data: Text(data.decode()))
     with pytest.raises(TypeError, match="as it is"):
         register_type(uuid.UUID, 65, lambda u: u.bytes, lambda data: uuid.UUID(bytes=data))
-    values._unpackers.clear()
-    assert d["p"] == Extension(64, b"1,2")
+
+
+def test_application_types_that_are_not_registered(d: Table) -> None:
+    d["p"] = Extension(127, b"1,2")
     d["other"] = d["p"]
-    assert d["other"] == Extension(64, b"1,2")
+    assert d["other"] == Extension(127, b"1,2")
 
 
 CHANGES: Dict[str, Any] = {
@@ -130,6 +132,13 @@ CHANGES: Dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def tracking(server: Server, new_name: Callable[[], str]) -> Iterator[Table]:
+    """A dict of a client that tracks changes."""
+    with cyberdb_fast.connect(server.url, password=PASSWORD, track_changes=True) as client, client.get_proxy() as proxy:
+        yield proxy.create_cyberdict(new_name())
+
+
 def collect() -> None:
     """All garbage, and what becomes garbage with it: PyPy takes a container's elements in the round after."""
     for _ in range(5):
@@ -137,9 +146,10 @@ def collect() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_lost_changes_warn(d: Table, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_changes_warn(tracking: Table, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value, change = CHANGES[name]
     monkeypatch.setattr("cyberdb_fast.tracked._warned", {})
+    d = tracking
     d["k"] = value
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -159,7 +169,8 @@ def test_lost_changes_warn(d: Table, name: str, monkeypatch: pytest.MonkeyPatch)
         collect()
 
 
-def test_each_line_warns_once(d: Table, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_line_warns_once(tracking: Table) -> None:
+    d = tracking
     d["k"] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -169,8 +180,9 @@ def test_each_line_warns_once(d: Table, capsys: pytest.CaptureFixture[str]) -> N
     assert len(caught) == 1
 
 
-def test_what_is_read_is_what_was_stored(d: Table) -> None:
-    """The types that warn are the types that they stand for, for whoever does not look closely."""
+def test_what_warns_is_what_was_stored(tracking: Table) -> None:
+    """The types that warn are the types that they stand for, if one does not look closely."""
+    d = tracking
     for value, _ in CHANGES.values():
         d["k"] = value
         got = d["k"]

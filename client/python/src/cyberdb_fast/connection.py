@@ -45,6 +45,7 @@ class Connection:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
             self._session = _open(self._socket, settings)
+            self._session.max_reply_bytes = settings.max_reply_bytes
             self.limit_waiting()
         except BaseException:
             self._socket.close()

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Optional
 from urllib.parse import unquote, urlsplit
 
+from . import tracked
 from .errors import WrongInputCyberDBError, WrongPasswordCyberDBError
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 9980
+DEFAULT_MAX_REPLY_BYTES = 1 << 30
+# What is read piece by piece goes into a temporary file, where there is more room than in memory.
+STREAM_FACTOR = 64
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,13 @@ class Settings:
     connect_timeout: Optional[float]
     request_timeout: Optional[float]
     pool_timeout: Optional[float]
+    max_reply_bytes: int  # of one reply, in memory
+    track_changes: bool
+
+    @property
+    def max_stream_bytes(self) -> int:
+        """The most bytes of one reply that is read piece by piece."""
+        return self.max_reply_bytes * STREAM_FACTOR
 
     @property
     def address(self) -> str:
@@ -44,6 +55,8 @@ def make_settings(
     connect_timeout: Optional[float],
     request_timeout: Optional[float],
     pool_timeout: Optional[float],
+    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
+    track_changes: Optional[bool] = None,
 ) -> Settings:
     """Host may be a URL: cyberdb://:password@host:port, unix:///path, and cyberdbs:// or unixs:// for encryption.
 
@@ -63,6 +76,8 @@ def make_settings(
             host, port = url.hostname or DEFAULT_HOST, url.port or DEFAULT_PORT
         except ValueError as e:
             raise WrongInputCyberDBError(f"the port of the URL: {e}") from None
+    if max_reply_bytes < 1:
+        raise WrongInputCyberDBError(f"max_reply_bytes is at least 1, not {max_reply_bytes}")
     if max_connections < 1:
         raise WrongInputCyberDBError(f"max_connections is at least 1, not {max_connections}")
     return Settings(
@@ -76,6 +91,8 @@ def make_settings(
         connect_timeout,
         request_timeout,
         pool_timeout,
+        max_reply_bytes,
+        tracked.wanted(track_changes),
     )
 
 

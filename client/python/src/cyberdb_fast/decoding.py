@@ -59,7 +59,7 @@ def _int(payload: bytes) -> int:
     return int.from_bytes(payload, "big", signed=True)
 
 
-_DECIMAL = re.compile(rb"-?(?:[0-9]+(?:\.[0-9]+)?(?:E[+-][0-9]+)?|Infinity|s?NaN[0-9]*)")
+_DECIMAL = re.compile(rb"-?(?:[0-9]+(?:\.[0-9]+)?(?:E[+-][0-9]{1,18})?|Infinity|s?NaN[0-9]*)")
 
 
 def _decimal(payload: bytes) -> decimal.Decimal:
@@ -390,7 +390,7 @@ def _check(data: bytes) -> None:
 
 def _scanner(data: bytes) -> msgpack.Unpacker:
     """An unpacker whose skip() raises if data ends inside a value; it makes no room for values."""
-    scanner = msgpack.Unpacker(max_buffer_size=len(data))
+    scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
     scanner.feed(data)
     return scanner
 

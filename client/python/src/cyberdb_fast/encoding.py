@@ -125,6 +125,8 @@ _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _MISTAKEN = frozenset({bytearray, memoryview})
 # What the packer writes as it is, or with one call of _convert.
 _SIMPLE = (_SCALARS | frozenset(LEAF_CONVERTERS) | {range, fractions.Fraction, Unopened}) - _MISTAKEN
+# From so many containers at one depth on, it is looked whether they are the same few.
+_MANY = 10_000
 # What is storable as it is.
 NATIVE = _SCALARS | frozenset(LEAF_CONVERTERS) | frozenset(_CONTAINERS)
 
@@ -210,7 +212,36 @@ def _must_rewrite(value: Any) -> bool:
         if elements > MAX_VALUE_BYTES:
             raise _too_large(elements)
         nodes = [item for item in items if type(item) not in _SIMPLE]
-    raise ValueError(f"the value is nested more than {MAX_NESTING} deep, or holds itself")
+        if len(nodes) > _MANY and 2 * len(set(map(id, nodes))) < len(nodes):
+            _check_shared(nodes, depth + 1, elements)
+            return True
+    raise _too_deep()
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"the value is nested more than {MAX_NESTING} deep, or holds itself")
+
+
+def _check_shared(nodes: List[Any], depth: int, elements: int) -> None:
+    """As _must_rewrite, for nodes of which most are the same: a few lists that hold each other twice would be looked at without end."""
+    times: Dict[int, Tuple[Any, int]] = {}
+    for node in nodes:
+        times[id(node)] = node, times.get(id(node), (node, 0))[1] + 1
+    while times:
+        below: Dict[int, Tuple[Any, int]] = {}
+        for node, count in times.values():
+            inside = _inside(node)
+            if inside is None:
+                continue
+            if depth >= MAX_NESTING:
+                raise _too_deep()
+            elements += count * len(inside)
+            if elements > MAX_VALUE_BYTES:
+                raise _too_large(elements)
+            for item in inside:
+                if type(item) not in _SIMPLE:
+                    below[id(item)] = item, below.get(id(item), (item, 0))[1] + count
+        times, depth = below, depth + 1
 
 
 def _level(nodes: List[Any]) -> Tuple[Any, bool]:
@@ -234,16 +265,20 @@ def _level(nodes: List[Any]) -> Tuple[Any, bool]:
 
 def _rewritten(value: Any) -> Any:
     """Value with what holds values in extension objects encoded already, from the inside out, and lists and dicts copied."""
-    opened: List[Tuple[Any, _Opened]] = []
-    waiting = [value]
-    while waiting:  # what is inside comes behind what holds it
-        node = waiting.pop()
-        if (one := _open(node)) is not None:
-            opened.append((node, one))
-            waiting += [item for item in _elements(one[1]) if type(item) not in _SIMPLE]
+    opened: Dict[int, Tuple[Any, Optional[_Opened]]] = {}  # with the node: an id is its own as long as it lives
     done: Dict[int, Any] = {}
-    for node, (code, parts) in reversed(opened):
-        if id(node) not in done:
+    waiting = [value]
+    while waiting:
+        node = waiting[-1]
+        if id(node) not in opened:
+            opened[id(node)] = node, (one := _open(node))
+            if one is not None:
+                waiting += [item for item in _elements(one[1]) if type(item) not in _SIMPLE and id(item) not in opened]
+            continue
+        waiting.pop()
+        one = opened[id(node)][1]
+        if one is not None and id(node) not in done:
+            code, parts = one
             replaced = _replace(parts, done)
             done[id(node)] = replaced if code is None else _extension(code, _pack(replaced))
     return _ready(value, done)

@@ -72,6 +72,8 @@ var (
 	ErrWrongPassword = errors.New("wrong password")
 	// ErrProtocol is returned when what answers does not speak the protocol.
 	ErrProtocol = errors.New("protocol error")
+	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. A request that changes something has been applied.
+	ErrReplyTooLarge = errors.New("reply too large")
 	// ErrSlowReader is returned when a streamed read falls further behind than Options.ReadAheadBytes.
 	ErrSlowReader = errors.New("reading too slowly")
 	// ErrNotDone is returned by a Future whose pipeline has not been done.

@@ -36,6 +36,9 @@ type Options struct {
 	// ReadAheadBytes is how much of a streamed read may wait here for its consumer before the read fails with ErrSlowReader;
 	// default 64 MiB, the server's own limit.
 	ReadAheadBytes int
+	// MaxReplyBytes is the most bytes that one reply may have if it is kept whole; a larger one fails with ErrReplyTooLarge. Reads that are
+	// streamed have no such limit. Default 1 GiB.
+	MaxReplyBytes int
 	// Dial replaces the way connections are made; network is "tcp" or "unix". Default: a net.Dialer with keep-alive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -50,6 +53,7 @@ const (
 	defaultSilence   = 20 * time.Second
 	defaultBackoff   = 2 * time.Second
 	defaultReadAhead = 64 << 20
+	defaultMaxReply  = 1 << 30
 )
 
 // withDefaults fills in what o leaves open and checks the rest.
@@ -61,13 +65,14 @@ func (o Options) withDefaults() (Options, error) {
 	o.SilenceTimeout = or(o.SilenceTimeout, defaultSilence)
 	o.MaxBackoff = or(o.MaxBackoff, defaultBackoff)
 	o.ReadAheadBytes = or(o.ReadAheadBytes, defaultReadAhead)
+	o.MaxReplyBytes = or(o.MaxReplyBytes, defaultMaxReply)
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	if o.Conns < 1 || o.Conns > maxConns {
 		return o, fmt.Errorf("client: Conns is %d, not 1 to %d", o.Conns, maxConns)
 	}
-	if min(o.DialTimeout, o.WaitTimeout, o.SilenceTimeout, o.MaxBackoff) < 0 || o.ReadAheadBytes < 0 {
+	if min(o.DialTimeout, o.WaitTimeout, o.SilenceTimeout, o.MaxBackoff) < 0 || min(o.ReadAheadBytes, o.MaxReplyBytes) < 0 {
 		return o, errors.New("client: a timeout or size in Options is negative")
 	}
 	if o.Password == "" {

@@ -49,17 +49,18 @@ func (p *Pipeline) Do(ctx context.Context) error {
 			err = nil
 		}
 	}
+	var first error
 	for i, f := range futures {
 		failure := err
 		if failure != nil {
 			failure = calls[i].asError(failure)
 		}
 		futures[i] = nil
-		if failure = f.settle(failure); i == 0 || err == nil {
-			err = failure
+		if failure = f.settle(failure); first == nil {
+			first = failure
 		}
 	}
-	return err
+	return first
 }
 
 // seal completes all frames and chains the calls.

@@ -72,9 +72,9 @@ func (l *link) take(b []byte) (used int, err error) {
 		return used, nil
 	}
 	err = l.match()
-	for i, q := range l.targets {
-		if q != nil {
-			l.deliver(q, &l.replies[i])
+	for i := range l.targets {
+		if q := l.targets[i]; q != nil { // cutShort may have cleared it
+			l.deliver(q, i)
 		}
 	}
 	clear(l.targets)
@@ -111,8 +111,9 @@ func (l *link) match() error {
 	return nil
 }
 
-// deliver adds one frame to q's reply; the last one completes it.
-func (l *link) deliver(q *call, r *codec.Reply) {
+// deliver adds the frame at to q's reply; the last one completes it.
+func (l *link) deliver(q *call, at int) {
+	r := &l.replies[at]
 	more := r.Flags&codec.FlagMore != 0
 	if r.Flags&codec.FlagVersion != 0 {
 		q.version = r.Version
@@ -125,6 +126,10 @@ func (l *link) deliver(q *call, r *codec.Reply) {
 	} else {
 		if r.Status != codec.StatusOK { // what came before it is void
 			q.reply = q.reply[:0]
+		}
+		if most := q.client.options.MaxReplyBytes; len(q.reply)+len(r.Body) > most {
+			l.cutShort(q, at, most)
+			return
 		}
 		q.reply = append(q.reply, r.Body...)
 	}
@@ -139,5 +144,31 @@ func (l *link) deliver(q *call, r *codec.Reply) {
 		}
 		q.stream.end(err)
 	}
+	q.complete()
+}
+
+// cutShort completes q, the target of frame at, without its reply, which has more than most bytes. What of it is still to come is dropped.
+func (l *link) cutShort(q *call, at, most int) {
+	ends := l.replies[at].Flags&codec.FlagMore == 0
+	for i := at + 1; i < len(l.targets); i++ {
+		if l.targets[i] == q {
+			l.targets[i] = nil
+			ends = ends || l.replies[i].Flags&codec.FlagMore == 0
+		}
+	}
+	if !ends { // else match has freed the slot, and the caller cannot give up any more
+		l.mu.Lock()
+		s := &l.slots[q.id%maxSlots]
+		waits := s.call == q
+		if waits {
+			s.call = nil
+		}
+		l.mu.Unlock()
+		if !waits { // its caller has given up
+			return
+		}
+	}
+	q.reply = nil
+	q.lost = fmt.Errorf("%w: more than %d bytes; read the table in parts or by Scan, or raise Options.MaxReplyBytes", ErrReplyTooLarge, most)
 	q.complete()
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec/value"
 )
 
 // stream is the body of a long reply on its way from the reader, which never waits, to one consumer.
@@ -134,7 +136,10 @@ func (r *longRead) value() ([]byte, error) {
 			if !errors.Is(err, msgp.ErrShortBytes) {
 				return nil, r.call.failed(fmt.Errorf("%w: a value of the reply cannot be read: %w", ErrProtocol, err))
 			}
-			r.retry = 2 * len(rest)
+			if len(rest) > value.MaxValueBytes {
+				return nil, r.call.failed(fmt.Errorf("%w: a value of the reply has more than %d bytes", ErrProtocol, value.MaxValueBytes))
+			}
+			r.retry = min(2*len(rest), value.MaxValueBytes+1)
 		}
 		if r.ended && r.at == len(r.buf) {
 			return nil, nil

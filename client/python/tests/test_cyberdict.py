@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
+import threading
+from collections import OrderedDict, defaultdict
+from typing import Any, Callable, Dict
 
 import pytest
 
@@ -168,3 +170,81 @@ def test_missing_table(d: Table, proxy: Proxy) -> None:
     proxy.create_cyberlist(d.table_name)
     with pytest.raises(WrongTableKind, match="list.*dict|dict.*list"):
         d.get("a")
+
+
+def keywords(**items: Any) -> Dict[str, Any]:
+    return items
+
+
+def updated(source: Table) -> Dict[Any, Any]:
+    items: Dict[Any, Any] = {}
+    items.update(source)
+    return items
+
+
+WHOLE: Dict[str, Callable[[Table], Any]] = {
+    "dict(d)": lambda d: dict(d),
+    "{**d}": lambda d: {**d},
+    "f(**d)": lambda d: keywords(**d),
+    "dict(**d)": lambda d: dict(**d),
+    "{}.update(d)": updated,
+    "OrderedDict(d)": lambda d: dict(OrderedDict(d)),
+    "defaultdict(list, d)": lambda d: dict(defaultdict(list, d)),
+    "copy()": lambda d: d.copy(),
+}
+
+
+@pytest.mark.parametrize("way", WHOLE)
+def test_one_moment_beside_a_writer(d: Table, way: str) -> None:
+    """The writer moves a key from one place to another: each moment has all keys but one, and one sum."""
+    d.update({f"k{n}": n for n in range(50)})
+    keep_on = True
+
+    def write() -> None:
+        n = 0
+        while keep_on:
+            d[f"k{n % 50}"] = d.pop(f"k{n % 50}")
+            n += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(40):
+            whole = WHOLE[way](d)
+            assert len(whole) in (49, 50)
+            assert all(whole[f"k{n}"] == n for n in range(50) if f"k{n}" in whole)
+    finally:
+        keep_on = False
+        writer.join()
+
+
+def test_a_loop_over_keys_sees_the_present(d: Table) -> None:
+    d.update({f"k{n}": n for n in range(10)})
+    seen = []
+    for key in d.keys():  # noqa: SIM118
+        d["k9"] = "new"
+        seen.append(d[key])
+    assert seen == [*range(9), "new"]
+    keys = d.keys()
+    d["k8"] = "newer"
+    assert [d.__getitem__(key) for key in keys][8:] == ["newer", "new"]
+    for key in d.keys():  # noqa: SIM118
+        del d["k5" if key == "k0" else key]
+        if key == "k4":
+            break
+    with pytest.raises(KeyError):
+        d["k5"]
+    assert dict(d) == d.copy() == {"k0": 0, "k6": 6, "k7": 7, "k8": "newer", "k9": "new"}
+    d["k6"] = "later"
+    assert dict(d) == d.copy()
+
+
+def test_copies_of_strange_keys(d: Table) -> None:
+    content = {float("nan"): 1, (1, (2,)): [3], None: None, 1: "one", b"b": b"b"}
+    d.update(content)
+    assert repr(dict(d)) == repr(content)
+    with pytest.raises(TypeError):
+        keywords(**d)
+    d["a"] = 5
+    assert d["a"] == 5
+    assert dict(d)["a"] == 5

@@ -7,17 +7,22 @@ import datetime
 import enum
 import gc
 import json
+import os
 import pickle
+import subprocess
+import sys
 import uuid
 import warnings
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from cyberdb_fast import CyberDict, Extension, LostChangeWarning, TooLarge, register_type, values
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import CyberDict, Extension, LostChangeWarning, Server, TooLarge, register_type
 
 Table = CyberDict[Any, Any]
 
@@ -91,27 +96,27 @@ def test_zones(d: Table) -> None:
         assert (got, got.fold, got.tzinfo, got.tzname()) == (value, value.fold, value.tzinfo, value.tzname())
 
 
-def test_registered_types(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "_packers_of", {})
-    monkeypatch.setattr(values, "_unpackers", {})
+def test_registered_types(d: Table) -> None:
     point = Point(1, 2)
     with pytest.raises(TypeError, match="Point' cannot be stored; cyberdb_fast.register_type"):
         d["p"] = point
-    register_type(Point, 64, lambda p: b"%d,%d" % (p.x, p.y), lambda data: Point(*map(int, data.split(b","))))
+    register_type(Point, 100, lambda p: b"%d,%d" % (p.x, p.y), lambda data: Point(*map(int, data.split(b","))))
     d["p"] = point
     d[point] = [point, {"in": (point,)}]
     assert d["p"] == point
     assert d[Point(1, 2)] == [point, {"in": (point,)}]
     with pytest.raises(ValueError, match="Point already"):
-        register_type(Text, 64, str.encode, lambda data: Text(data.decode()))
+        register_type(Text, 100, str.encode, lambda data: Text(data.decode()))
     with pytest.raises(ValueError, match="64 to 127"):
         register_type(Text, 63, str.encode, lambda data: Text(data.decode()))
     with pytest.raises(TypeError, match="as it is"):
         register_type(uuid.UUID, 65, lambda u: u.bytes, lambda data: uuid.UUID(bytes=data))
-    values._unpackers.clear()
-    assert d["p"] == Extension(64, b"1,2")
+
+
+def test_application_types_that_are_not_registered(d: Table) -> None:
+    d["p"] = Extension(127, b"1,2")
     d["other"] = d["p"]
-    assert d["other"] == Extension(64, b"1,2")
+    assert d["other"] == Extension(127, b"1,2")
 
 
 CHANGES: Dict[str, Any] = {
@@ -130,6 +135,13 @@ CHANGES: Dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def tracking(server: Server, new_name: Callable[[], str]) -> Iterator[Table]:
+    """A dict of a client that tracks changes."""
+    with cyberdb_fast.connect(server.url, password=PASSWORD, track_changes=True) as client, client.get_proxy() as proxy:
+        yield proxy.create_cyberdict(new_name())
+
+
 def collect() -> None:
     """All garbage, and what becomes garbage with it: PyPy takes a container's elements in the round after."""
     for _ in range(5):
@@ -137,9 +149,10 @@ def collect() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_lost_changes_warn(d: Table, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_changes_warn(tracking: Table, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value, change = CHANGES[name]
     monkeypatch.setattr("cyberdb_fast.tracked._warned", {})
+    d = tracking
     d["k"] = value
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -159,7 +172,83 @@ def test_lost_changes_warn(d: Table, name: str, monkeypatch: pytest.MonkeyPatch)
         collect()
 
 
-def test_each_line_warns_once(d: Table, capsys: pytest.CaptureFixture[str]) -> None:
+UNCHANGING: Dict[str, Any] = {
+    "missing key of a defaultdict": (defaultdict(list), lambda v: v["missing"]),
+    "missing key of a Counter": (Counter("a"), lambda v: v["missing"]),
+    "deque + deque": (deque([1]), lambda v: (v + v).append(2)),
+    "deque * 2": (deque([1]), lambda v: (v * 2).append(2)),
+    "2 * deque": (deque([1]), lambda v: (2 * v).append(2)),
+    "OrderedDict | dict": (OrderedDict(a=1), lambda v: (v | {"b": 2}).update(c=3)),
+    "dict | OrderedDict": (OrderedDict(a=1), lambda v: ({"b": 2} | v).update(c=3)),
+    "defaultdict | dict": (defaultdict(list), lambda v: (v | {"b": 2}).update(c=3)),
+    "set | set": ({1}, lambda v: (v | {2}).add(3)),
+    "list + list": ([1], lambda v: (v + [2]).append(3)),
+    "bytearray + bytes": (bytearray(b"a"), lambda v: (v + b"b").append(3)),
+    "slice": ([1], lambda v: v[:].append(3)),
+    "copy": ([[1]], lambda v: copy.deepcopy(v)[0].append(3)),
+    "extend by nothing": ([1], lambda v: v.extend([])),
+    "+= nothing": ([1], lambda v: v.__iadd__([])),
+    "update with nothing": ({"a": 1}, lambda v: v.update({})),
+    "setdefault of what is there": ({"a": 1}, lambda v: v.setdefault("a", 2)),
+    "pop of what is not there": ({"a": 1}, lambda v: v.pop("b", None)),
+    "discard of what is not there": ({1}, lambda v: v.discard(2)),
+    "add of what is there": ({1}, lambda v: v.add(1)),
+    "rotate by 0": (deque([1, 2]), lambda v: v.rotate(0)),
+    "sort of what is sorted": ([1, 2], lambda v: v.sort()),
+    "clear of nothing": ([], lambda v: v.clear()),
+}
+
+
+@pytest.mark.parametrize("name", UNCHANGING)
+def test_what_changes_nothing_does_not_warn(tracking: Table, name: str) -> None:
+    value, read = UNCHANGING[name]
+    tracking["k"] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(tracking["k"])
+        collect()
+
+
+def test_a_new_value_of_a_defaultdict_is_watched(tracking: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cyberdb_fast.tracked._warned", {})
+    tracking["k"] = defaultdict(list)
+    with pytest.warns(LostChangeWarning, match="append"):
+        tracking["k"]["new"].append(1)
+        collect()
+
+
+SWITCH = """
+import gc, sys, warnings
+import cyberdb_fast
+with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2]) as client, client.get_proxy() as proxy:
+    d = proxy.create_cyberdict(sys.argv[3], {"k": []})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        d["k"].append(1)
+        gc.collect()
+        gc.collect()
+    print([w.category.__name__ for w in caught if w.category is cyberdb_fast.LostChangeWarning])
+"""
+
+
+@pytest.mark.parametrize(("options", "said", "on"), [([], "", 0), ([], "1", 1), (["-X", "dev"], "", 1), (["-X", "dev"], "0", 0)])
+def test_what_turns_tracking_on(server: Server, new_name: Callable[[], str], options: List[str], said: str, on: int) -> None:
+    command = [sys.executable, *options, "-c", SWITCH, server.url, PASSWORD, new_name()]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDEVMODE"}
+    done = subprocess.run(command, env={**environment, "CYBERDB_TRACK_CHANGES": said}, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"{['LostChangeWarning'] * on}\n"
+
+
+def test_tracking_is_each_clients_own(tracking: Table, d: Table, server: Server) -> None:
+    with cyberdb_fast.connect(server.url, password=PASSWORD, track_changes=False) as client, client.get_proxy() as proxy:
+        plain = proxy.get_cyberdict(tracking.table_name)
+        tracking["k"] = [{}]
+        assert (type(plain["k"]), type(plain["k"][0]), type(plain.copy()["k"])) == (list, dict, list)
+        assert type(tracking["k"]) is not list
+
+
+def test_each_line_warns_once(tracking: Table) -> None:
+    d = tracking
     d["k"] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -169,8 +258,9 @@ def test_each_line_warns_once(d: Table, capsys: pytest.CaptureFixture[str]) -> N
     assert len(caught) == 1
 
 
-def test_what_is_read_is_what_was_stored(d: Table) -> None:
-    """The types that warn are the types that they stand for, for whoever does not look closely."""
+def test_what_warns_is_what_was_stored(tracking: Table) -> None:
+    """The types that warn are the types that they stand for, if one does not look closely."""
+    d = tracking
     for value, _ in CHANGES.values():
         d["k"] = value
         got = d["k"]

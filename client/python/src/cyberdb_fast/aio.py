@@ -17,7 +17,6 @@ and `k in d` is `await d.contains(k)`. Tasks share a few connections, on which t
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from typing import (
     TYPE_CHECKING,
@@ -47,7 +46,7 @@ from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTa
 from .frames import Reply
 from .pipeline import Batch, DictPipeline, ListPipeline, Result, settle, values_or_errors
 from .requests import MISSING, Request, StreamRequest, Table
-from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
+from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,10 +70,14 @@ async def connect(
     connections: int = DEFAULT_CONNECTIONS,
     connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
     request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
+    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
+    track_changes: Optional[bool] = None,
     check: bool = True,
 ) -> Client:
     """A client as cyberdb_fast.connect returns it, for the running event loop. Errors: as there."""
-    settings = make_settings(host, port, password, encrypt, time_out, connections, connect_timeout, request_timeout, None)
+    settings = make_settings(
+        host, port, password, encrypt, time_out, connections, connect_timeout, request_timeout, None, max_reply_bytes, track_changes
+    )
     client = Client(settings)
     if check:
         await client.check()
@@ -141,6 +144,8 @@ class Client:
 
     async def exchange(self, request: Request[Any]) -> Arrived:
         """Sends one request; one that changes nothing is repeated once if its connection was lost."""
+        if self._settings.track_changes:
+            requests.tracking(request)
         try:
             return await (await self._connection()).exchange(request)
         except ConnectionLost:
@@ -150,6 +155,8 @@ class Client:
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
         """Sends requests in one go; if none changes anything, they are repeated once if their connection was lost."""
+        if self._settings.track_changes:
+            batch = [requests.tracking(request) for request in batch]
         try:
             return await (await self._connection()).exchange_all(batch)
         except ConnectionLost:
@@ -237,9 +244,7 @@ class Proxy:
 
     async def info(self) -> Dict[str, Any]:
         """The server's own account of itself."""
-        text = await self._perform(requests.info())
-        result: Dict[str, Any] = json.loads(text)
-        return result
+        return await self._perform(requests.info())
 
     async def save(self) -> None:
         """As cyberdb_fast.Proxy.save."""
@@ -264,7 +269,7 @@ class Proxy:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         reply, sink = await self._client.exchange(request)
-        for value in requests.spooled(request, sink or requests.spool(), reply):
+        for value in requests.spooled(request, sink or requests.spool(1), reply):
             yield value
 
 

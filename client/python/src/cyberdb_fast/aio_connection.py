@@ -7,7 +7,7 @@ from collections import deque
 from typing import IO, Any, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
-from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, ReplyTooLarge, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
@@ -163,9 +163,9 @@ class Connection(asyncio.Protocol):
                 raise unexpected(part)
             if part.more or one.sink is not None:
                 if one.sink is None:
-                    one.sink = requests.spool()
+                    one.sink = requests.spool(self._settings.max_reply_bytes)
                 if part.status == frames.OK:
-                    one.sink.write(part.body)
+                    self._keep(one, one.sink, part)
             if not part.more:
                 del self._outstanding[part.id]
                 self.due -= one.bytes
@@ -179,6 +179,14 @@ class Connection(asyncio.Protocol):
             turn = self._room.popleft()
             if not turn.done():
                 turn.set_result(None)
+
+    def _keep(self, one: _Outstanding, sink: IO[bytes], part: Reply) -> None:
+        try:
+            sink.write(part.body)
+        except ReplyTooLarge as e:
+            if not one.future.done():
+                one.future.set_exception(e)
+            raise
 
     async def exchange(self, request: Request[Any]) -> Arrived:
         """One request, one reply.
@@ -232,7 +240,7 @@ class Connection(asyncio.Protocol):
         request_id, frame = framed
         timeout = self._settings.request_timeout
         deadline = 0.0 if timeout is None else self._loop.time() + timeout
-        sink = requests.spool() if isinstance(request, StreamRequest) else None
+        sink = requests.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
         one = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
         if self.lost is not None:  # while there was no room
             one.future.set_exception(self._ended())

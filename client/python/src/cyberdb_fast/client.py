@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar
 
 from . import requests
@@ -15,7 +14,7 @@ from .group import may_travel
 from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table
-from .settings import DEFAULT_HOST, DEFAULT_PORT, Settings, make_settings
+from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
 T = TypeVar("T")
 
@@ -36,6 +35,8 @@ def connect(
     connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
     request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
     pool_timeout: Optional[float] = DEFAULT_POOL_TIMEOUT,
+    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
+    track_changes: Optional[bool] = None,
     check: bool = True,
 ) -> Client:
     """A client of the server at host and port, or at the URL that the server prints, given as host.
@@ -45,10 +46,26 @@ def connect(
     that CYBERDB_PASSWORD_FILE names. Connections that were idle for longer than time_out are not used again. Times are seconds; None
     waits for ever.
 
+    A reply of more than max_reply_bytes is a ReplyTooLarge; iteration, which goes through a temporary file, may take 64 times as much. With
+    track_changes, a change to a value that was read gives a LostChangeWarning if it gets lost: see the README. None leaves that to
+    CYBERDB_TRACK_CHANGES, and to Python's development mode.
+
     Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError; EncryptionMismatch; ConnectionRefused;
     Overloaded; ProtocolError; WrongInputCyberDBError.
     """
-    settings = make_settings(host, port, password, encrypt, time_out, max_connections, connect_timeout, request_timeout, pool_timeout)
+    settings = make_settings(
+        host,
+        port,
+        password,
+        encrypt,
+        time_out,
+        max_connections,
+        connect_timeout,
+        request_timeout,
+        pool_timeout,
+        max_reply_bytes,
+        track_changes,
+    )
     client = Client(settings)
     if check:
         client.check()
@@ -61,6 +78,8 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet; connect() is the usual way."""
         self._pool = Pool(settings)
+        self._settings = settings
+        self._tracking = settings.track_changes
 
     def get_proxy(self) -> Proxy:
         """A proxy, not yet connected."""
@@ -88,6 +107,8 @@ class Client:
 
         A request that was not sent, or that changes nothing, is repeated once on a new connection if the one it had was lost.
         """
+        if self._tracking:
+            requests.tracking(request)
         pool = self._pool
         connection = pool.take()
         if connection is None:
@@ -119,7 +140,9 @@ class Client:
             sink.truncate()
             return connection.stream(request, sink)
 
-        sink = requests.spool()
+        if self._tracking:
+            requests.tracking(request)
+        sink = requests.spool(self._settings.max_stream_bytes)
         try:
             return requests.spooled(request, sink, self._with_connection(exchange, [request]))
         except BaseException:
@@ -128,6 +151,8 @@ class Client:
 
     def perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
         """Sends requests in one go and returns their replies."""
+        if self._tracking:
+            batch = [requests.tracking(request) for request in batch]
         return self._with_connection(lambda connection: connection.exchange_all(batch), batch)
 
     def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
@@ -270,8 +295,7 @@ class Proxy:
 
     def info(self) -> Dict[str, Any]:
         """The server's own account of itself."""
-        result: Dict[str, Any] = json.loads(self._perform(requests.info()))
-        return result
+        return self._perform(requests.info())
 
     def save(self) -> None:
         """Returns when everything that was changed before is in the server's file, on disk.

@@ -40,12 +40,16 @@ class Connection:
         # owned by the pool
         self.idle_since = 0.0
         self.alone = False  # given to a caller that shares it with nobody, however long it takes
+        # since the last bytes were sent
+        self._received = 0  # how often something came
+        self._second_at = 0.0  # when the second came
         try:
             self._socket = _connect(settings)
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
             self._session = _open(self._socket, settings)
+            self._session.max_reply_bytes = settings.max_reply_bytes
             self.limit_waiting()
         except BaseException:
             self._socket.close()
@@ -166,7 +170,7 @@ class Connection:
         raise unexpected(stray)
 
     def _send(self, data: bytes) -> None:
-        sent = 0
+        self._received = sent = 0
         try:
             sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
             if sent < len(data):
@@ -179,6 +183,7 @@ class Connection:
             raise lost from e
 
     def _receive(self) -> bytes:
+        self._limit_replies()
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, socket.timeout) as e:
@@ -189,6 +194,16 @@ class Connection:
             cut = " without saying so: it was cut" if self._session.encrypted and not self._session.ended else ""
             raise ConnectionLost(f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied")
         return data
+
+    def _limit_replies(self) -> None:
+        """Ends replies without end: each wait for a part of one has a limit of its own. Most replies come at once, and cost no clock."""
+        self._received += 1
+        if self._received == 2:
+            self._second_at = time.monotonic()
+        elif self._received > 2:
+            timeout = self._settings.request_timeout
+            if timeout is not None and time.monotonic() - self._second_at > timeout:
+                raise self._too_slow()
 
     def _too_slow(self) -> RequestTimeout:
         return no_reply(self._settings)

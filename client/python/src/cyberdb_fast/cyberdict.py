@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import (
     Any,
     Callable,
@@ -22,7 +23,7 @@ from typing import (
     overload,
 )
 
-from . import frames, requests
+from . import frames, moment, requests
 from .errors import VersionMismatch
 from .requests import MISSING
 from .table import Handle
@@ -35,14 +36,18 @@ D = TypeVar("D")
 class CyberDict(Handle, MutableMapping[K, V]):
     """A dict in the server. Every method is one request, and atomic.
 
-    Values that are read are copies: `d["a"].append(1)` changes a copy, and a LostChangeWarning says so. Iteration, keys(), values(),
-    items(), copy() and repr() show one moment, in order. Equality is that of dicts, keys included: 1, 1.0 and True are one key.
+    Values that are read are copies: `d["a"].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
+
+    Iteration, keys(), values(), items(), copy() and repr() show one moment, in order. Equality is that of dicts, keys included:
+    1, 1.0 and True are one key.
     """
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, key: K) -> V:
+        if moment.moments and (value := moment.take(self, key, sys._getframe(1), MISSING)) is not MISSING:
+            return cast(V, value)
         return cast(V, self._perform(requests.dict_get(self._t, key)))
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -121,7 +126,7 @@ class CyberDict(Handle, MutableMapping[K, V]):
         self._perform(requests.dict_update(self._t, updates(args, kwargs)))
 
     def copy(self) -> Dict[K, V]:
-        """The content as a dict, in one request. dict(d) asks for each value: this is the quick way."""
+        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) are the same."""
         return self._perform(requests.dict_all(self._t))
 
     def todict(self) -> Dict[K, V]:
@@ -131,7 +136,9 @@ class CyberDict(Handle, MutableMapping[K, V]):
     __copy__ = copy
 
     def keys(self) -> KeysView[K]:
-        return DictKeys(self)
+        keys = DictKeys(self)
+        keys.asked_at = moment.merging_place(sys._getframe(1))
+        return keys
 
     def values(self) -> ValuesView[V]:
         return DictValues(self)
@@ -209,6 +216,15 @@ class DictKeys(KeysView[K]):
     """The keys of a CyberDict as they are when they are asked for."""
 
     _mapping: CyberDict[K, Any]
+    asked_at: Optional[moment.Place] = None
+
+    def __iter__(self) -> Iterator[K]:
+        asked_at, self.asked_at = self.asked_at, None
+        if asked_at is None or asked_at != moment.place_of(sys._getframe(1)):
+            return iter(self._mapping)
+        items = self._mapping.copy()
+        moment.begin(asked_at, self._mapping, items)
+        return iter(items)
 
     def __reversed__(self) -> Iterator[K]:
         return reversed(self._mapping)
@@ -239,6 +255,15 @@ class DictItems(ItemsView[K, V]):
     """The items of a CyberDict as they are when they are asked for."""
 
     _mapping: CyberDict[K, V]
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        try:
+            value = self._mapping[item[0]]
+        except KeyError:
+            return False
+        return value is item[1] or value == item[1]
 
     def __iter__(self) -> Iterator[Tuple[K, V]]:
         return self._mapping._stream_items()

@@ -14,8 +14,9 @@ V = TypeVar("V")
 class CyberList(Handle, MutableSequence[V]):
     """A list in the server. Every method is one request, and atomic, but for `*=`, which is two.
 
-    Values that are read are copies: `l[0].append(1)` changes a copy, and a LostChangeWarning says so. Iteration, slices, copy() and repr()
-    show one moment. A slice of it, a sum and a product are plain lists.
+    Values that are read are copies: `l[0].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
+
+    Iteration, slices, copy() and repr() show one moment. A slice of it, a sum and a product are plain lists.
     """
 
     __slots__ = ()

@@ -103,5 +103,9 @@ class ProtocolError(CyberDBError):
     """What answers does not speak the protocol."""
 
 
+class ReplyTooLarge(CyberDBError):
+    """A reply has more bytes than the client takes (max_reply_bytes), or than there is room for. The connection was closed."""
+
+
 class LostChangeWarning(UserWarning):
     """A value that was read from a table was changed and dropped: the table does not have the change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from itertools import chain
 from tempfile import SpooledTemporaryFile
@@ -18,6 +19,7 @@ from typing import (
     Optional,
     SupportsIndex,
     Tuple,
+    Type,
     TypeVar,
     Union,
     cast,
@@ -26,7 +28,7 @@ from typing import (
 from . import errors, frames
 from .frames import Reply
 from .sortkey import sort_key
-from .values import decode, decode_all, decode_each, decode_some, encode
+from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode
 
 T = TypeVar("T")
 
@@ -51,10 +53,11 @@ ABSENT = Missing("ABSENT")  # an entry that is not there
 class Request(Generic[T]):
     """One request and how the body of its reply is read."""
 
-    __slots__ = ("flags", "key", "opcode", "payload", "read")
+    __slots__ = ("decoder", "flags", "key", "opcode", "payload", "read")
 
-    def __init__(self, opcode: int, payload: bytes, read: Callable[[bytes], T], key: Any = MISSING, flags: int = 0) -> None:
+    def __init__(self, opcode: int, payload: bytes, read: Callable[[Decoder, bytes], T], key: Any = MISSING, flags: int = 0) -> None:
         self.opcode, self.payload, self.read = opcode, payload, read
+        self.decoder = PLAIN
         self.key = key  # as the caller gave it: a KeyError carries it
         self.flags = flags
 
@@ -62,7 +65,16 @@ class Request(Generic[T]):
         """What the caller gets. Errors: Python's kinds and those of errors.py."""
         if reply.status:  # not OK
             raise reply_error(reply, self.key)
-        return self.read(reply.body)
+        try:
+            return self.read(self.decoder, reply.body)
+        except DAMAGE as e:
+            raise damaged(e) from e
+
+
+def tracking(request: Request[T]) -> Request[T]:
+    """The request whose result warns of changes that get lost."""
+    request.decoder = TRACKING
+    return request
 
 
 def durable(request: Request[T]) -> Request[T]:
@@ -78,9 +90,35 @@ class StreamRequest(Request[Iterator[T]]):
     __slots__ = ()
 
 
-def spool() -> IO[bytes]:
-    """Where the pieces of a reply are written as they come."""
-    return cast(IO[bytes], SpooledTemporaryFile(max_size=SPOOL_BYTES))
+class _Spool(SpooledTemporaryFile[bytes]):
+    """In memory at first, in a temporary file if there is much."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_size=SPOOL_BYTES)
+        self._max_bytes = max_bytes
+
+    def write(self, piece: Any) -> int:
+        """Errors: ReplyTooLarge beyond max_bytes, or if there is no room for it."""
+        if self.tell() + len(piece) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        try:
+            return super().write(piece)
+        except OSError as e:
+            if e.errno is None:  # it is none of the system's
+                raise
+            raise errors.ReplyTooLarge(f"the reply does not go into a temporary file: {e}") from e
+
+
+def spool(max_bytes: int) -> IO[bytes]:
+    """Where the pieces of one reply are written as they come."""
+    return cast(IO[bytes], _Spool(max_bytes))
+
+
+def too_large(max_bytes: int) -> errors.ReplyTooLarge:
+    """The error for a reply of more bytes than the client takes."""
+    return errors.ReplyTooLarge(
+        f"a reply of more than {max_bytes} bytes: read the table in parts, or iterate over it, or raise max_reply_bytes of connect()"
+    )
 
 
 def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterator[T]:
@@ -89,12 +127,12 @@ def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterat
         pieces.close()
         raise reply_error(last, request.key)
     pieces.seek(0)
-    return _closing(pieces)
+    return _closing(request.decoder, pieces)
 
 
-def _closing(pieces: IO[bytes]) -> Iterator[Any]:
+def _closing(decoder: Decoder, pieces: IO[bytes]) -> Iterator[Any]:
     with pieces:
-        yield from decode_each(pieces)
+        yield from decoder.each(pieces)
 
 
 def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
@@ -136,40 +174,82 @@ _ABOUT_TABLES = (frames.NO_SUCH_TABLE, frames.TABLE_EXISTS, frames.WRONG_TABLE_K
 
 def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
     """The error that an error reply stands for; key is that of the request."""
-    message, table, about, *_ = [*decode_some(reply.body, ABSENT), None, None, None]
+    message, table, about, *_ = [*PLAIN.some(reply.body, ABSENT), None, None, None]
+    if not isinstance(message, str):
+        return errors.ProtocolError(f"an error reply with status {reply.status} and no text")
     if reply.status == frames.KEY_ERROR:
         if about is ABSENT:
             return KeyError(message)
         return KeyError(about if key is MISSING else key)
-    if reply.status in _ABOUT_TABLES and table and str(table) not in str(message):
+    if reply.status in _ABOUT_TABLES and isinstance(table, str) and table not in message:
         message = f"{message}: {table!r}"
-    return _ERRORS.get(reply.status, errors.ServerError)(str(message))
+    return _ERRORS.get(reply.status, errors.ServerError)(message)
 
 
 # ---- how replies are read
 
 
-def _nothing(body: bytes) -> None:
+_one, _all = Decoder.one, Decoder.all
+
+
+def _nothing(_decoder: Decoder, _body: bytes) -> None:
     return None
 
 
-def _dict(body: bytes) -> Dict[Any, Any]:
-    flat = decode_all(body)
+def _of(kind: Type[T]) -> Callable[[Decoder, bytes], T]:
+    """What reads one value of a type."""
+
+    def read(decoder: Decoder, body: bytes) -> T:
+        value = decoder.one(body)
+        if type(value) is not kind:
+            raise errors.ProtocolError(f"a reply of {type(value).__name__} where {kind.__name__} is due")
+        return value
+
+    return read
+
+
+_bool, _str, _int = _of(bool), _of(str), _of(int)
+
+
+def _length(decoder: Decoder, body: bytes) -> int:
+    length = _int(decoder, body)
+    if not 0 <= length < 2**63:
+        raise errors.ProtocolError(f"a length of {length}")
+    return length
+
+
+def _info(decoder: Decoder, body: bytes) -> Dict[str, Any]:
+    info = json.loads(_str(decoder, body))
+    if not isinstance(info, dict):
+        raise errors.ProtocolError("an INFO that is no JSON object")
+    return info
+
+
+def _groups(decoder: Decoder, body: bytes, size: int) -> List[Any]:
+    """The values of whole groups, flat."""
+    flat = decoder.all(body)
+    if len(flat) % size:
+        raise errors.ProtocolError(f"a reply of {len(flat)} values, which come by {size}")
+    return flat
+
+
+def _dict(decoder: Decoder, body: bytes) -> Dict[Any, Any]:
+    flat = _groups(decoder, body, 2)
     return dict(zip(flat[::2], flat[1::2]))
 
 
-def _pairs(body: bytes) -> List[Tuple[Any, Any]]:
-    flat = decode_all(body)
+def _pairs(decoder: Decoder, body: bytes) -> List[Tuple[Any, Any]]:
+    flat = _groups(decoder, body, 2)
     return list(zip(flat[::2], flat[1::2]))
 
 
-def _pair(body: bytes) -> Tuple[Any, Any]:
-    key, value = decode_all(body)
+def _pair(decoder: Decoder, body: bytes) -> Tuple[Any, Any]:
+    key, value = decoder.all(body)
     return key, value
 
 
-def _streamed(body: bytes) -> Iterator[Any]:
-    return iter(decode_all(body))
+def _streamed(decoder: Decoder, body: bytes) -> Iterator[Any]:
+    return iter(decoder.all(body))
 
 
 class Versioned(NamedTuple):
@@ -229,28 +309,28 @@ def ping() -> Request[None]:
     return Request(frames.PING, b"", _nothing)
 
 
-def info() -> Request[str]:
-    return Request(frames.INFO, b"", decode)
+def info() -> Request[Dict[str, Any]]:
+    return Request(frames.INFO, b"", _info)
 
 
 def save() -> Request[bool]:
-    return Request(frames.SAVE, b"", decode)
+    return Request(frames.SAVE, b"", _bool)
 
 
 def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), decode)
+    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), _bool)
 
 
 def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), decode)
+    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), _bool)
 
 
 def exists(t: bytes) -> Request[bool]:
-    return Request(frames.EXISTS, t, decode)
+    return Request(frames.EXISTS, t, _bool)
 
 
 def kind(t: bytes) -> Request[str]:
-    return Request(frames.KIND, t, decode)
+    return Request(frames.KIND, t, _str)
 
 
 class Table(NamedTuple):
@@ -262,8 +342,8 @@ class Table(NamedTuple):
 
 
 def tables() -> Request[List[Table]]:
-    def read(body: bytes) -> List[Table]:
-        flat = decode_all(body)
+    def read(decoder: Decoder, body: bytes) -> List[Table]:
+        flat = _groups(decoder, body, 3)
         return [Table(*flat[at : at + 3]) for at in range(0, len(flat), 3)]
 
     return Request(frames.TABLES, b"", read)
@@ -281,12 +361,12 @@ def rename(t: bytes, new: bytes) -> Request[None]:
 
 
 def dict_get(t: bytes, key: Any) -> Request[Any]:
-    return Request(frames.DICT_GET, t + encode(key), decode, key)
+    return Request(frames.DICT_GET, t + encode(key), _one, key)
 
 
 def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = frames.DICT_GET) -> Request[Any]:
     """GET or POP. The default stays here, so it may be anything, and comes back as itself."""
-    return _WithDefault(opcode, t + encode(key), decode, default)
+    return _WithDefault(opcode, t + encode(key), _one, default)
 
 
 class _WithDefault(Request[Any]):
@@ -299,7 +379,7 @@ class _WithDefault(Request[Any]):
 
 
 def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
-    return _WithVersion(frames.DICT_GET, t + encode(key), decode, key, frames.WANT_VERSION)
+    return _WithVersion(frames.DICT_GET, t + encode(key), _one, key, frames.WANT_VERSION)
 
 
 def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
@@ -317,15 +397,15 @@ def dict_delete(t: bytes, key: Any) -> Request[None]:
 
 
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
-    return Request(frames.DICT_CONTAINS, t + encode(key), decode)
+    return Request(frames.DICT_CONTAINS, t + encode(key), _bool)
 
 
 def dict_len(t: bytes) -> Request[int]:
-    return Request(frames.DICT_LEN, t, decode)
+    return Request(frames.DICT_LEN, t, _length)
 
 
 def dict_setdefault(t: bytes, key: Any, default: Any) -> Request[Any]:
-    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), decode)
+    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), _one)
 
 
 def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
@@ -335,7 +415,7 @@ def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
 def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
     if default is not MISSING:
         return dict_get_or(t, key, default, frames.DICT_POP)
-    return Request(frames.DICT_POP, t + encode(key), decode, key)
+    return Request(frames.DICT_POP, t + encode(key), _one, key)
 
 
 def dict_popitem(t: bytes) -> Request[Tuple[Any, Any]]:
@@ -355,11 +435,11 @@ def dict_items(t: bytes) -> Request[List[Tuple[Any, Any]]]:
 
 
 def dict_keys(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_KEYS, t, decode_all)
+    return Request(frames.DICT_KEYS, t, _all)
 
 
 def dict_values(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_VALUES, t, decode_all)
+    return Request(frames.DICT_VALUES, t, _all)
 
 
 def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
@@ -370,20 +450,22 @@ def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
 def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
     asked = list(keys)
 
-    def read(body: bytes) -> Dict[Any, Any]:
-        found = zip(asked, decode_some(body, ABSENT))
-        return {key: value for key, value in found if value is not ABSENT}
+    def read(decoder: Decoder, body: bytes) -> Dict[Any, Any]:
+        values = decoder.some(body, ABSENT)
+        if len(values) != len(asked):
+            raise errors.ProtocolError(f"{len(values)} values for {len(asked)} keys")
+        return {key: value for key, value in zip(asked, values) if value is not ABSENT}
 
     return Request(frames.DICT_GET_MANY, t + many(asked), read)
 
 
 def dict_increment(t: bytes, key: Any, by: Any) -> Request[Any]:
-    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), decode, key)
+    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), _one, key)
 
 
 def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any) -> Request[bool]:
     sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
-    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), decode)
+    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _bool)
 
 
 # ---- lists
@@ -400,8 +482,8 @@ def _position(index: Any) -> bytes:
 
 def list_get(t: bytes, index: Index) -> Request[Any]:
     if isinstance(index, slice):
-        return Request(frames.LIST_SLICE, t + bounds(index), decode_all)
-    return Request(frames.LIST_GET, t + _position(index), decode)
+        return Request(frames.LIST_SLICE, t + bounds(index), _all)
+    return Request(frames.LIST_GET, t + _position(index), _one)
 
 
 def list_set(t: bytes, index: Index, value: Any) -> Request[None]:
@@ -448,11 +530,11 @@ def list_insert(t: bytes, index: SupportsIndex, value: Any) -> Request[None]:
 
 
 def list_pop(t: bytes, index: SupportsIndex) -> Request[Any]:
-    return Request(frames.LIST_POP, t + _index(index), decode)
+    return Request(frames.LIST_POP, t + _index(index), _one)
 
 
 def list_pop_left(t: bytes) -> Request[Any]:
-    return Request(frames.LIST_POP_LEFT, t, decode)
+    return Request(frames.LIST_POP_LEFT, t, _one)
 
 
 def list_remove(t: bytes, value: Any) -> Request[None]:
@@ -460,7 +542,7 @@ def list_remove(t: bytes, value: Any) -> Request[None]:
 
 
 def list_count(t: bytes, value: Any) -> Request[int]:
-    return Request(frames.LIST_COUNT, t + encode(value), decode)
+    return Request(frames.LIST_COUNT, t + encode(value), _length)
 
 
 def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) -> Request[int]:
@@ -468,15 +550,15 @@ def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) 
         ends = operator.index(start), operator.index(stop)
     except TypeError:
         raise TypeError("slice indices must be integers or have an __index__ method") from None
-    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), decode)
+    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), _length)
 
 
 def list_contains(t: bytes, value: Any) -> Request[bool]:
-    return Request(frames.LIST_CONTAINS, t + encode(value), decode)
+    return Request(frames.LIST_CONTAINS, t + encode(value), _bool)
 
 
 def list_len(t: bytes) -> Request[int]:
-    return Request(frames.LIST_LEN, t, decode)
+    return Request(frames.LIST_LEN, t, _length)
 
 
 def list_reverse(t: bytes) -> Request[None]:
@@ -492,4 +574,4 @@ def list_clear(t: bytes) -> Request[None]:
 
 
 def list_all(t: bytes) -> Request[List[Any]]:
-    return Request(frames.LIST_ALL, t, decode_all)
+    return Request(frames.LIST_ALL, t, _all)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Dict, List, Optional
 
 from . import frames
-from .errors import ProtocolError, TooLarge
+from .errors import ProtocolError, ReplyTooLarge, TooLarge
 from .frames import Reply
 from .records import Opener, Sealer
+from .requests import too_large
+from .settings import DEFAULT_MAX_REPLY_BYTES
 
 
 class Session:
@@ -21,6 +23,8 @@ class Session:
             opener.hold(first)  # what came behind the server's proof
         self._reader = frames.FrameReader(b"" if opener else first)
         self.last_id = 0
+        self.max_reply_bytes = DEFAULT_MAX_REPLY_BYTES
+        self._held = 0  # bytes of replies that are not complete
         self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete
         self._versions: Dict[int, int] = {}
 
@@ -71,7 +75,7 @@ class Session:
         return self._reader.receive(data)
 
     def receive(self, data: bytes) -> List[Reply]:
-        """The whole replies that are complete with data. ProtocolError for what no server sends."""
+        """The whole replies that are complete with data. Errors: ProtocolError for what no server sends; ReplyTooLarge."""
         if self._opener:
             data = self._opener.open(data)
         parts = self._reader.receive(data)
@@ -85,12 +89,19 @@ class Session:
             return part
         bodies = self._parts.setdefault(part.id, [])
         bodies.append(part.body)
+        self._held += len(part.body)
+        if self._held > self.max_reply_bytes:
+            raise too_large(self.max_reply_bytes)
         version = self._versions.setdefault(part.id, part.version)
         if part.more:
             return None
         del self._parts[part.id], self._versions[part.id]
+        self._held -= sum(map(len, bodies))
         # What came before an error is void.
-        body = b"".join(bodies) if part.status == frames.OK else part.body
+        try:
+            body = b"".join(bodies) if part.status == frames.OK else part.body
+        except MemoryError:
+            raise ReplyTooLarge("a reply that does not fit into memory") from None
         return Reply(part.id, part.status, version, body, False)
 
 

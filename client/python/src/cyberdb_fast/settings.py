@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, Optional
 
+from . import tracked
 from .address import parse_address
 from .errors import WrongInputCyberDBError, WrongPasswordCyberDBError
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 9980
+DEFAULT_MAX_REPLY_BYTES = 1 << 30
+# What is read piece by piece goes into a temporary file, where there is more room than in memory.
+STREAM_FACTOR = 64
 
 # The options of a URL, with their types: arguments of connect().
 URL_OPTIONS: Dict[str, Callable[[str], float]] = {
@@ -19,6 +23,7 @@ URL_OPTIONS: Dict[str, Callable[[str], float]] = {
     "connect_timeout": float,
     "request_timeout": float,
     "pool_timeout": float,
+    "max_reply_bytes": int,
 }
 FIELDS = {"time_out": "max_idle"}  # where the names differ
 
@@ -37,6 +42,13 @@ class Settings:
     connect_timeout: Optional[float]
     request_timeout: Optional[float]
     pool_timeout: Optional[float]
+    max_reply_bytes: int  # of one reply, in memory
+    track_changes: bool
+
+    @property
+    def max_stream_bytes(self) -> int:
+        """The most bytes of one reply that is read piece by piece."""
+        return self.max_reply_bytes * STREAM_FACTOR
 
     @property
     def address(self) -> str:
@@ -54,6 +66,8 @@ def make_settings(
     connect_timeout: Optional[float],
     request_timeout: Optional[float],
     pool_timeout: Optional[float],
+    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
+    track_changes: Optional[bool] = None,
 ) -> Settings:
     """Host may be a URL, whose options win over the other arguments, or host:port: address.py has the forms.
 
@@ -73,8 +87,12 @@ def make_settings(
         connect_timeout,
         request_timeout,
         pool_timeout,
+        max_reply_bytes,
+        tracked.wanted(track_changes),
     )
     settings = replace(settings, **{FIELDS.get(name, name): value for name, value in given.options.items()})
+    if settings.max_reply_bytes < 1:
+        raise WrongInputCyberDBError(f"max_reply_bytes is at least 1, not {settings.max_reply_bytes}")
     if settings.max_connections < 1:
         raise WrongInputCyberDBError(f"max_connections is at least 1, not {settings.max_connections}")
     return settings

@@ -1,149 +1,200 @@
-"""Sort keys are data, never code: a function is called once with a recorder, and what it does to it is the key.
+"""Sort keys are data, never code: a function that can be proved to do what a key of data says becomes that key.
 
 The keys that data can say are those of codec/VALUES.md: item paths, negation, len, lower, str, and tuples of these.
+
+The proof: the function's byte code has no operation but these and no jump, so it does the same for every element; it loads nothing but its
+argument, constants, and the names len and str of Python's own. Then one call with a recorder in the place of the element, where every
+operation on it is noted, shows all that the function does. Anything else is a TypeError.
 """
 
 from __future__ import annotations
 
 import builtins
 import dis
+import inspect
 import operator
-import secrets
-from types import CodeType, FunctionType
-from typing import Any, Callable, Dict, List, Optional
-
-_BUILTINS: Dict[Any, List[Any]] = {len: ["len", None], str: ["str", None], str.lower: ["lower", None], bytes.lower: ["lower", None]}
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 
 class Untranslatable(Exception):
-    """The function does what no key says."""
+    """The function does what no key says, or what cannot be proved."""
 
 
-# What runs the same for every element can be known from one call: no jumps, and nothing called that might have some.
-_JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
-_KNOWN = (operator.itemgetter, operator.methodcaller)
+Key = Optional[List[Any]]  # as codec/VALUES.md has it; None is the element itself
+
+_BUILTINS: Tuple[Tuple[Any, List[Any]], ...] = (
+    (len, ["len", None]),
+    (str, ["str", None]),
+    (operator.neg, ["neg", None]),
+    (str.lower, ["lower", None]),
+    (bytes.lower, ["lower", None]),
+)
+# A key that is used twice is written twice, so a few operations can make a key without end.
+_MAX_PARTS = 1000
+
+_LOADS = "LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_BORROW LOAD_FAST_LOAD_FAST LOAD_FAST_BORROW_LOAD_FAST_BORROW LOAD_CONST LOAD_SMALL_INT LOAD_DEREF"
+_STORES = "STORE_FAST STORE_FAST_STORE_FAST STORE_FAST_LOAD_FAST COPY DUP_TOP SWAP ROT_TWO ROT_THREE"
+_CALLS = "PUSH_NULL PRECALL CALL CALL_FUNCTION CALL_METHOD"
+_MAKES = "BINARY_SUBSCR UNARY_NEGATIVE BUILD_TUPLE BUILD_LIST RETURN_VALUE RETURN_CONST"
+_IDLE = "RESUME NOP CACHE EXTENDED_ARG COPY_FREE_VARS NOT_TAKEN"
+_ALLOWED = frozenset(f"{_LOADS} {_STORES} {_CALLS} {_MAKES} {_IDLE}".split())
+_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOOKUP_METHOD"})
+# A constant that a function loads from outside itself must not be able to do anything.
+_CONSTANTS = (type(None), bool, int, float, str, bytes)
 
 
-def _require_straight(function: Any) -> None:
-    """Raises Untranslatable if function may do another thing for another element."""
-    if isinstance(function, _KNOWN) or function is operator.neg:
-        return
-    if not isinstance(function, FunctionType):
-        raise Untranslatable("it is no function of Python's own kind")
-    code: CodeType = function.__code__
-    if any(instruction.opcode in _JUMPS for instruction in dis.get_instructions(code)):
-        raise Untranslatable("it decides by the element")
-    scope = {**vars(builtins), **function.__globals__}
-    named = {name: scope.get(name) for name in code.co_names}
-    named.update(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ())))
-    for name, value in named.items():
-        if callable(value) and value is not len and value is not str:
-            raise Untranslatable(f"it calls {name}")
+def _require_straight(code: CodeType) -> List[str]:
+    """The global names that code loads. Untranslatable if it may do another thing for another element."""
+    if code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise Untranslatable("it is a generator or a coroutine")
+    names = []
+    for instruction in dis.get_instructions(code):
+        name, argument = instruction.opname, instruction.argval
+        if name == "LOAD_GLOBAL":
+            names.append(argument)
+        elif name in _ATTRIBUTES:
+            if argument != "lower":
+                raise Untranslatable(f"it uses .{argument}")
+        elif name not in _ALLOWED and not (name == "BINARY_OP" and instruction.argrepr == "[]"):
+            raise Untranslatable(f"it decides or computes: {name} in line {_line(code, instruction)}")
+    return names
 
 
-class _Trace:
-    """One call of a key function. len() can only return an int, so each gets a number of its own that nothing else has."""
+def _line(code: CodeType, instruction: dis.Instruction) -> int:
+    lines = [line for start, line in dis.findlinestarts(code) if start <= instruction.offset and line is not None]
+    return lines[-1] if lines else code.co_firstlineno
 
-    def __init__(self) -> None:
-        self.lengths: Dict[int, List[Any]] = {}
 
-    def length_of(self, key: Any) -> int:
-        number = secrets.randbits(60) | 1 << 60
-        self.lengths[number] = ["len", key]
-        return number
+def _require_constant(name: str, value: Any) -> None:
+    if type(value) not in _CONSTANTS:
+        raise Untranslatable(f"it uses {name}, which is no number, text or bytes")
 
-    def key_of(self, result: Any) -> Any:
-        """The key that belongs to what the function returned."""
-        if isinstance(result, (_Recorder, _Text)):
-            return result._key
-        if isinstance(result, (tuple, list)):
-            return ["tuple", *map(self.key_of, result)]
-        if type(result) is int and abs(result) in self.lengths:
-            key = self.lengths[abs(result)]
-            return key if result > 0 else ["neg", key]
-        raise Untranslatable(f"it returns {type(result).__name__}")
+
+def _scope(function: FunctionType) -> Dict[str, Any]:
+    """The globals for one call of the function with a recorder. Untranslatable if it loads what is no constant."""
+    scope: Dict[str, Any] = {"__builtins__": {}}
+    own: Any = getattr(function, "__builtins__", None) or function.__globals__.get("__builtins__", builtins)
+    outer = vars(own) if isinstance(own, ModuleType) else own
+    if type(function.__globals__) is not dict or type(outer) is not dict:
+        raise Untranslatable("its globals are no dict")
+    for name in _require_straight(function.__code__):
+        value = function.__globals__[name] if name in function.__globals__ else outer.get(name)
+        if value is len or value is str:
+            scope[name] = _len if value is len else _str
+        else:
+            _require_constant(name, value)
+            scope[name] = value
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        _require_constant(name, cell.cell_contents)
+    for value in function.__defaults__ or ():
+        _require_constant("a default argument", value)
+    for name, value in (function.__kwdefaults__ or {}).items():
+        _require_constant(name, value)
+    return scope
 
 
 class _Recorder:
     """Stands for an element, or for what was made of it."""
 
-    __slots__ = ("_key", "_trace")
+    __slots__ = ("key", "made", "of")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, trace: _Trace, key: Any) -> None:
-        self._trace, self._key = trace, key
+    def __init__(self, key: Key, of: Optional[_Recorder], made: List[_Recorder]) -> None:
+        self.key, self.of, self.made = key, of, made
+        made.append(self)
+
+    def _then(self, key: Key) -> _Recorder:
+        return _Recorder(key, self, self.made)
 
     def __getitem__(self, index: Any) -> _Recorder:
-        if isinstance(index, (slice, _Recorder, _Text)):
+        if isinstance(index, slice) or any(isinstance(part, _Recorder) for part in _parts(index)):
             raise Untranslatable("it takes a slice, or an index that depends on the element")
-        path = self._key if isinstance(self._key, list) and self._key[0] == "path" else None
-        if path is None and self._key is not None:
+        if self.key is not None and self.key[0] != "path":
             raise Untranslatable("it takes an item of what it made")
-        return _Recorder(self._trace, [*(path or ["path"]), index])
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        raise Untranslatable("it asks for the element's type")
+        return self._then([*(self.key or ["path"]), index])
 
     def __neg__(self) -> _Recorder:
-        return _Recorder(self._trace, ["neg", self._key])
-
-    def __len__(self) -> int:
-        return self._trace.length_of(self._key)
-
-    def __str__(self) -> str:
-        return _Text(self._trace, ["str", self._key])
+        return self._then(["neg", self.key])
 
     def lower(self) -> _Recorder:
-        return _Recorder(self._trace, ["lower", self._key])
-
-    def __getattr__(self, name: str) -> Any:
-        raise Untranslatable(f"it uses .{name}")
-
-    def _refuse(self, *_: Any) -> Any:
-        raise Untranslatable("it computes with the element")
-
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __iter__ = __bool__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __mod__ = __call__ = _refuse
-    __int__ = __float__ = __index__ = __repr__ = __format__ = _refuse
+        return self._then(["lower", self.key])
 
 
-class _Text(str):  # noqa: SLOT000 # PyPy has no slots for it
-    """What str() of a recorder returns: it must be a str."""
-
-    _key: Any
-    _trace: _Trace
-
-    def __new__(cls, trace: _Trace, key: Any) -> _Text:
-        text = super().__new__(cls, f"<{secrets.token_hex(8)}>")
-        text._trace, text._key = trace, key
-        return text
-
-    def lower(self) -> Any:
-        return _Recorder(self._trace, ["lower", self._key])
-
-    def __len__(self) -> int:
-        return self._trace.length_of(self._key)
+def _parts(value: Any) -> Iterator[Any]:
+    """The value and what is in its tuples and lists. Untranslatable if they are many."""
+    waiting = [value]
+    for _ in range(_MAX_PARTS):
+        if not waiting:
+            return
+        part = waiting.pop()
+        yield part
+        if isinstance(part, (tuple, list)):
+            waiting += part
+    raise Untranslatable("it makes too much")
 
 
-def sort_key(function: Optional[Callable[[Any], Any]]) -> Any:
+def _len(value: Any) -> _Recorder:
+    return _applied("len", value)
+
+
+def _str(value: Any) -> _Recorder:
+    return _applied("str", value)
+
+
+def _applied(name: str, value: Any) -> _Recorder:
+    if not isinstance(value, _Recorder):
+        raise Untranslatable(f"it takes {name} of what is no part of the element")
+    return value._then([name, value.key])
+
+
+def _traced(function: Callable[..., Any]) -> Key:
+    """The key of what function returns for a recorder. Untranslatable if it computes something that is no part of that."""
+    made: List[_Recorder] = []
+    result = function(_Recorder(None, None, made))
+    used = {id(part) for part in _parts(result)}
+    for one in reversed(made[1:]):
+        if id(one) not in used:
+            raise Untranslatable("it computes what it does not return")
+        used.add(id(one.of))
+    return _key_of(result)
+
+
+def _key_of(result: Any) -> Key:
+    if isinstance(result, _Recorder):
+        return result.key
+    if isinstance(result, (tuple, list)):
+        return ["tuple", *map(_key_of, result)]
+    raise Untranslatable(f"it returns {type(result).__name__}")
+
+
+def _translated(function: Any) -> Key:
+    for known, its_key in _BUILTINS:
+        if function is known:
+            return its_key
+    if type(function) is operator.itemgetter:
+        return _traced(function)
+    if type(function) is operator.methodcaller and (key := _traced(function)) == ["lower", None]:
+        return key
+    if type(function) is not FunctionType:
+        raise Untranslatable(f"a {type(function).__name__} may do anything")
+    scope = _scope(function)
+    alike = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    alike.__kwdefaults__ = function.__kwdefaults__
+    return _traced(alike)
+
+
+def sort_key(function: Optional[Callable[[Any], Any]]) -> Key:
     """The sort key that does what function does; None sorts the elements themselves.
 
-    Errors: TypeError if it is no function, or does what data cannot say.
+    Errors: TypeError if it is no function, or cannot be proved to do what a key says.
     """
     if function is None:
         return None
     if not callable(function):
         raise TypeError(f"'{type(function).__name__}' object is not callable")
     try:
-        if function in _BUILTINS:
-            return _BUILTINS[function]
-    except TypeError:
-        pass  # a callable that has no hash
-    trace = _Trace()
-    try:
-        _require_straight(function)
-        return trace.key_of(function(_Recorder(trace, None)))
+        return _translated(function)
     except Exception as e:
         raise TypeError(
             f"the server runs no code, and this sort key cannot be said as data ({e}). Items (x[1], x['n']), -, len(), .lower(), str() "

@@ -3,16 +3,18 @@
 A value that was read is a copy, so `table["a"].append(1)` changes the copy and nothing else. These types remember the first change that
 was made to them; one that is dropped with a change in it, and was not stored again, says so by a LostChangeWarning that names the line.
 
-Reading costs nothing beyond the subclass: a container gets the class with a __del__ only when it is changed.
+A client gives them out if it tracks changes: with connect(track_changes=True), CYBERDB_TRACK_CHANGES=1, or Python's development mode.
+Otherwise what is read is of Python's own types. A container gets the class with a __del__ only when it is changed.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
-from typing import Any, Callable, Dict, Mapping, Tuple, Type
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Type
 
 from .errors import LostChangeWarning
 
@@ -23,7 +25,9 @@ _SET: Tuple[str, ...] = ("add", "clear", "discard", "pop", "remove", "update", "
 _SET += ("symmetric_difference_update", "__iand__", "__ior__", "__isub__", "__ixor__")
 _DEQUE: Tuple[str, ...] = ("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate")
 _DEQUE += ("__setitem__", "__delitem__", "__iadd__", "__imul__")
-_COUNTER = ("subtract", "__iadd__", "__isub__", "__iand__")
+_COUNTER = ("subtract", "__iadd__", "__isub__", "__iand__", "__ior__")
+# What makes a new container, which is the program's own.
+_OPERATORS = ("__add__", "__mul__", "__rmul__", "__or__", "__ror__", "__and__", "__rand__", "__sub__", "__rsub__", "__xor__", "__rxor__")
 
 _MUTATORS: Mapping[type, Tuple[str, ...]] = {
     list: _LIST,
@@ -46,11 +50,22 @@ BASE_OF: Dict[type, type] = {}
 _warned: Dict[Any, Any] = {}  # which lines have been named, as the warnings module keeps it
 
 
+def wanted(track_changes: Optional[bool]) -> bool:
+    """What a client does that was given track_changes; None leaves it to the environment, and to Python's development mode."""
+    if track_changes is not None:
+        return bool(track_changes)
+    said = os.environ.get("CYBERDB_TRACK_CHANGES", "").strip().lower()
+    return said not in ("0", "no", "off", "false") if said else sys.flags.dev_mode
+
+
 def _recording(name: str, base: type) -> Callable[..., Any]:
     method = getattr(base, name)
 
     def changing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = plain(self)
         result = method(self, *args, **kwargs)
+        if args == (0,) if name == "rotate" else name != "move_to_end" and _same(before, self):
+            return result  # nothing has changed
         caller = sys._getframe(1)
         self._change = (name, caller.f_code.co_filename, caller.f_lineno)
         self.__class__ = _CHANGED[base]
@@ -58,6 +73,31 @@ def _recording(name: str, base: type) -> Callable[..., Any]:
 
     changing.__name__, changing.__doc__ = name, method.__doc__
     return changing
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Whether both hold the same objects, in the same order where they have one."""
+    if len(before) != len(now):
+        return False
+    if isinstance(now, set):
+        return all(one in now for one in before)
+    if isinstance(now, dict):
+        return all(a is c and b is d for (a, b), (c, d) in zip(before.items(), now.items()))
+    return all(a is b for a, b in zip(before, now))
+
+
+def _missing(self: Any, key: Any) -> Any:
+    """What a defaultdict makes by being read is no change, unless that is changed."""
+    if self.default_factory is None:
+        raise KeyError(key)
+    value = self.default_factory()
+    value = track(type(value)) if type(value) in _TRACKED else value
+    dict.__setitem__(self, key, value)
+    return value
+
+
+def _operating(name: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: getattr(plain(self), name)(other)
 
 
 def _warn_if_changed(self: Any) -> None:
@@ -74,8 +114,8 @@ def _warn_if_changed(self: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A shallow copy of a tracked container as the type that it stands for."""
-    base = BASE_OF[type(value)]
+    """A shallow copy of a container; of a tracked one as the type that it stands for."""
+    base = BASE_OF.get(type(value), type(value))
     if base is defaultdict:
         return defaultdict(value.default_factory, value)
     if base is deque:
@@ -107,6 +147,9 @@ def _make(base: type, names: Tuple[str, ...]) -> None:
     }
     if hasattr(base, "copy"):
         common["copy"] = plain
+    common.update((name, _operating(name)) for name in _OPERATORS if hasattr(base, name))
+    if base is defaultdict:
+        common["__missing__"] = _missing
     watching = {name: _recording(name, base) for name in names}
     if _EARLY_DEL:
         watching["__del__"] = _warn_if_changed

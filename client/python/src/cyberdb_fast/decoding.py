@@ -1,0 +1,408 @@
+"""Bytes into values. The unpacker calls Python for extension objects, and Python calls the unpacker inside such a call once at most.
+
+One call of the unpacker takes some 25 KiB of the thread's stack, and threads of some systems have 128 KiB. So a tuple of scalars is unpacked
+where it is met, and objects that hold such objects are opened one after the other, from the outside in, and built from the inside out.
+What comes may be made by a hostile server: payloads are checked as the server checks them, and all that fails is a ProtocolError.
+"""
+
+from __future__ import annotations
+
+import builtins
+import decimal
+import fractions
+import re
+import struct
+import uuid
+from collections import Counter, OrderedDict, defaultdict, deque
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
+from itertools import chain, count
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
+
+import msgpack
+
+from . import extensions as ext
+from . import moments, tracked
+from .encoding import FACTORIES, encode
+from .errors import ProtocolError
+from .extensions import MAX_NESTING, MAX_NUMBER_BYTES, MAX_VALUE_BYTES, Extension, Unopened
+from .frames import ABSENT
+
+# Types of the application: register_type fills it.
+unpackers: Dict[int, Callable[[bytes], Any]] = {}
+
+# A reply that is read piece by piece is unpacked so many bytes at a time, or one value if it is larger.
+_PIECE_BYTES = 1 << 20
+# The unpacker makes room for all elements that an array claims to have, for up to 1024 arrays in one another. If data has more bytes than
+# this, and more headers of large arrays, it is first looked whether the elements are there.
+_TRUSTED_BYTES, _TRUSTED_ARRAYS = 4096, 16
+_LARGE_ARRAY = b"\xdd\x00"  # so begins the header of each that has 65,536 elements or more, up to the limit
+_MAX_ELEMENTS = 1 << 20
+_NONE = b"\xc0"
+
+DAMAGE: Tuple[Type[Exception], ...] = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, BufferError)
+DAMAGE += (RecursionError, MemoryError, struct.error, msgpack.exceptions.UnpackException)
+
+
+def damaged(e: BaseException) -> ProtocolError:
+    """The error for bytes that are no value, or not the values that are due."""
+    return ProtocolError(f"a value of the reply cannot be read: {type(e).__name__}: {e}")
+
+
+# ---- extension objects that hold no values
+
+
+def _int(payload: bytes) -> int:
+    if not 8 < len(payload) <= MAX_NUMBER_BYTES:
+        raise ValueError(f"an int of {len(payload)} bytes")
+    return int.from_bytes(payload, "big", signed=True)
+
+
+_DECIMAL = re.compile(rb"-?(?:[0-9]+(?:\.[0-9]+)?(?:E[+-][0-9]{1,18})?|Infinity|s?NaN[0-9]*)")
+
+
+def _decimal(payload: bytes) -> decimal.Decimal:
+    if len(payload) > MAX_NUMBER_BYTES or not _DECIMAL.fullmatch(payload):
+        raise ValueError("no text of a Decimal")
+    return decimal.Decimal(payload.decode())
+
+
+_COMPLEX = struct.Struct(">dd")
+_SINGLETONS = {b"\0": Ellipsis, b"\1": NotImplemented}
+
+_LEAVES: Dict[int, Callable[[bytes], Any]] = {
+    ext.INT: _int,
+    ext.DATETIME: moments.read_datetime,
+    ext.DATE: moments.read_date,
+    ext.TIME: moments.read_time,
+    ext.TIMEDELTA: moments.read_timedelta,
+    ext.DECIMAL: _decimal,
+    ext.UUID: lambda payload: uuid.UUID(bytes=payload),
+    ext.COMPLEX: lambda payload: complex(*_COMPLEX.unpack(payload)),
+    ext.SINGLETON: lambda payload: _SINGLETONS[payload],
+}
+
+
+def _application(code: int, payload: bytes) -> Any:
+    unpack = unpackers.get(code)
+    if unpack is not None:
+        return unpack(payload)
+    if not ext.FIRST_APPLICATION_CODE <= code <= ext.LAST_APPLICATION_CODE:
+        raise ValueError(f"extension code {code}")
+    return Extension(code, payload)
+
+
+# ---- extension objects that hold values: from what their payload holds
+
+
+def _expect(value: Any, kind: Type[Any], length: Optional[int] = None) -> Any:
+    if isinstance(value, kind) and (length is None or len(value) == length):
+        return value
+    raise ValueError(f"an extension object that holds {type(value).__name__}")
+
+
+def _ints(inner: Any, count: int) -> Any:
+    if any(type(part) is not int for part in _expect(inner, list, count)):
+        raise ValueError("a range or Fraction of what is no int")
+    return inner
+
+
+def _fraction(inner: Any) -> fractions.Fraction:
+    numerator, denominator = _ints(inner, 2)
+    if denominator <= 0:
+        raise ValueError("a Fraction with a denominator that is not positive")
+    return fractions.Fraction(numerator, denominator)
+
+
+def _set_of(make: Callable[[Any], Any], inner: Any) -> Any:
+    members = make(_expect(inner, list))
+    if len(members) != len(inner):
+        raise ValueError("a set with equal members")
+    return members
+
+
+def _dict_of(make: Callable[[Any], Any], inner: Any) -> Any:
+    return make(_expect(inner, dict))
+
+
+def _deque_of(make: Callable[..., Any], inner: Any) -> Any:
+    maxlen, *items = _expect(inner, list)
+    if maxlen is not None and (type(maxlen) is not int or maxlen < len(items)):
+        raise ValueError("a deque that is longer than its maxlen")
+    return make(items, maxlen)
+
+
+def _default_dict_of(make: Callable[..., Any], inner: Any) -> Any:
+    name, items = _expect(inner, list, 2)
+    if name is not None:
+        _expect(name, str)
+    return make(FACTORIES.get(name), _expect(items, dict))
+
+
+def _exception(inner: Any) -> Any:
+    """The exception, or its name and arguments unopened if they do not make one here."""
+    name, *arguments = _expect(inner, list)
+    kind = getattr(builtins, _expect(name, str), None)
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        try:
+            return _make_exception(kind, arguments[:])
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            pass
+    return Unopened(name, encode([name, *arguments]))
+
+
+def _make_exception(kind: Any, arguments: List[Any]) -> BaseException:
+    attributes: Any = {}
+    if arguments and type(last := arguments[-1]) is slice and last.start == ext.EXCEPTION_STATE and isinstance(last.stop, dict):
+        attributes = arguments.pop().stop
+    made: BaseException = kind(*arguments)
+    for name, value in attributes.items():
+        if name in ext.EXCEPTION_ATTRIBUTES:
+            setattr(made, name, value)
+        else:
+            vars(made)[_expect(name, str)] = value
+    return made
+
+
+def _builders(kind_of: Callable[[type], Any]) -> Dict[int, Callable[[Any], Any]]:
+    """What makes a value of the contents of its payload; kind_of gives the class for a type that can be changed."""
+    return {
+        ext.TUPLE: lambda inner: tuple(_expect(inner, list)),
+        ext.SET: partial(_set_of, kind_of(set)),
+        ext.FROZENSET: partial(_set_of, frozenset),
+        ext.ORDERED_DICT: partial(_dict_of, kind_of(OrderedDict)),
+        ext.FRACTION: _fraction,
+        ext.RANGE: lambda inner: range(*_ints(inner, 3)),
+        ext.SLICE: lambda inner: slice(*_expect(inner, list, 3)),
+        ext.DEQUE: partial(_deque_of, kind_of(deque)),
+        ext.COUNTER: partial(_dict_of, kind_of(Counter)),
+        ext.DEFAULT_DICT: partial(_default_dict_of, kind_of(defaultdict)),
+        ext.EXCEPTION: _exception,
+        ext.UNOPENED: lambda inner: Unopened(_expect(_expect(inner, list, 2)[0], str), _expect(inner[1], bytes)),
+    }
+
+
+# ---- decoding
+
+
+class _Nested(Exception):
+    """An extension object that holds one that holds values."""
+
+
+class _Closed:
+    """An extension object that holds values, before it is built. It stands in the place of its value, and may be a key there."""
+
+    __slots__ = ("code", "depth", "holds", "inner", "payload", "value")
+
+    def __init__(self, code: int, payload: bytes, depth: int) -> None:
+        if depth > MAX_NESTING:
+            raise ValueError(f"it is nested more than {MAX_NESTING} deep")
+        self.code, self.payload, self.depth = code, payload, depth
+        self.inner: Any = None
+        self.holds = False  # others
+        self.value: Any = None
+
+
+# Containers as the unpacker makes them.
+_HOLDERS = frozenset({list, dict, tracked.tracked_list, tracked.tracked_dict})
+
+
+def _fill(value: Any) -> Any:
+    """Puts the values of closed objects into their places in value and in the lists and dicts in it."""
+    if type(value) is _Closed:
+        return value.value
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += [item for item in node if type(item) in _HOLDERS]
+            list.__setitem__(node, slice(None), map(_built, node))
+        else:
+            waiting += [item for item in node.values() if type(item) in _HOLDERS]
+            items = [(_built(key), _built(item)) for key, item in node.items()]
+            dict.clear(node)
+            dict.update(node, items)
+    return value
+
+
+def _built(value: Any) -> Any:
+    return value.value if type(value) is _Closed else value
+
+
+class Decoder:
+    """Reads values. All that its methods raise for bytes of any kind is ProtocolError."""
+
+    def __init__(self, tracking: bool) -> None:
+        """With tracking, what can be changed is of the types of tracked.py, else of Python's own."""
+        kind_of: Callable[[type], Any] = partial(partial, tracked.track) if tracking else lambda kind: kind
+        self._list_hook = tracked.tracked_list if tracking else None
+        self._dict_hook = tracked.tracked_dict if tracking else None
+        self._leaves = {**_LEAVES, ext.BYTEARRAY: kind_of(bytearray)}
+        self._builders = _builders(kind_of)
+
+    def one(self, data: bytes) -> Any:
+        """The one value that data encodes."""
+        try:
+            if len(data) > _TRUSTED_BYTES:
+                _check(data)
+            return self._unpack(data, self._open)
+        except DAMAGE as e:
+            raise damaged(e) from e
+
+    def all(self, data: bytes) -> List[Any]:
+        """The values that data holds back to back."""
+        if _suspicious(data):
+            return list(self.each(BytesIO(data)))
+        try:
+            unpacker = self._unpacker(data)
+            values = list(unpacker)
+            unpacker.feed(_NONE)
+            if unpacker.unpack() is not None:  # it has completed what is not whole
+                raise msgpack.OutOfData
+        except DAMAGE as e:
+            raise damaged(e) from e
+        return values
+
+    def each(self, source: IO[bytes]) -> Iterator[Any]:
+        """The values that source holds back to back, one after the other."""
+        return chain.from_iterable(self._pieces(source))
+
+    def some(self, data: bytes, absent: Any) -> List[Any]:
+        """As all; absent stands for the values that are not there."""
+        values: List[Any] = []
+        try:
+            if _suspicious(data):
+                _scan_with_gaps(data)
+            unpacker = self._unpacker(data)
+            while (at := unpacker.tell()) < len(data):
+                if data[at : at + 1] == ABSENT:
+                    unpacker.read_bytes(1)
+                    values.append(absent)
+                else:
+                    values.append(unpacker.unpack())
+        except DAMAGE as e:
+            raise damaged(e) from e
+        return values
+
+    def _pieces(self, source: IO[bytes]) -> Iterator[List[Any]]:
+        rest = b""
+        while piece := source.read(max(_PIECE_BYTES, len(rest))):
+            try:
+                values, rest = self._whole(rest + piece)
+            except DAMAGE as e:
+                raise damaged(e) from e
+            if len(rest) > MAX_VALUE_BYTES:
+                raise ProtocolError(f"a value of the reply has more than {MAX_VALUE_BYTES} bytes")
+            yield values
+        if rest:
+            raise ProtocolError("the reply ends inside a value")
+
+    def _whole(self, data: bytes) -> Tuple[List[Any], bytes]:
+        """The whole values at the front of data, and what is behind them."""
+        counter = count()
+        with suppress(msgpack.OutOfData):
+            deque(zip(iter(_scanner(data).skip, _NONE), counter), maxlen=0)
+        number = next(counter)
+        try:
+            return list(self._unpack(b"\xdd" + number.to_bytes(4, "big") + data, self._open, max(number, _MAX_ELEMENTS))), b""
+        except msgpack.ExtraData as e:
+            return list(e.unpacked), bytes(e.extra)
+
+    def _unpacker(self, data: bytes) -> msgpack.Unpacker:
+        unpacker = msgpack.Unpacker(
+            max_buffer_size=len(data) + 1,
+            max_array_len=_MAX_ELEMENTS,
+            ext_hook=self._open,
+            list_hook=self._list_hook,
+            object_hook=self._dict_hook,
+            strict_map_key=False,
+            unicode_errors="surrogatepass",
+        )
+        unpacker.feed(data)
+        return unpacker
+
+    def _unpack(self, data: bytes, ext_hook: Callable[[int, bytes], Any], max_elements: int = _MAX_ELEMENTS) -> Any:
+        # Keywords that are written out are three times as fast as a dict of them.
+        return msgpack.unpackb(
+            data,
+            max_array_len=max_elements,
+            ext_hook=ext_hook,
+            list_hook=self._list_hook,
+            object_hook=self._dict_hook,
+            strict_map_key=False,
+            unicode_errors="surrogatepass",
+        )
+
+    def _open(self, code: int, payload: bytes) -> Any:
+        read = self._leaves.get(code)
+        if read is not None:
+            return read(payload)
+        build = self._builders.get(code)
+        if build is None:
+            return _application(code, payload)
+        if len(payload) > _TRUSTED_BYTES:
+            _check(payload)
+        try:
+            inner = self._unpack(payload, self._open_leaf)
+        except _Nested:
+            return self._open_nested(code, payload)
+        return build(inner)
+
+    def _open_leaf(self, code: int, payload: bytes) -> Any:
+        read = self._leaves.get(code)
+        if read is not None:
+            return read(payload)
+        if code in self._builders:
+            raise _Nested
+        return _application(code, payload)
+
+    def _open_nested(self, code: int, payload: bytes) -> Any:
+        closed = [_Closed(code, payload, 1)]
+        for one in closed:  # it grows: what is inside comes behind what holds it
+            known = len(closed)
+            _check(one.payload)
+            one.inner = self._unpack(one.payload, partial(self._close, closed, one.depth + 1))
+            one.payload = b""
+            one.holds = len(closed) > known
+        for one in reversed(closed):
+            inner = _fill(one.inner) if one.holds else one.inner
+            one.inner, one.value = None, self._builders[one.code](inner)
+        return closed[0].value
+
+    def _close(self, closed: List[_Closed], depth: int, code: int, payload: bytes) -> Any:
+        if code not in self._builders:
+            return self._open_leaf(code, payload)
+        closed.append(_Closed(code, payload, depth))
+        return closed[-1]
+
+
+def _suspicious(data: bytes) -> bool:
+    """Whether data has so many headers of large arrays, or what looks like one, that what they claim matters."""
+    return data.count(_LARGE_ARRAY) > _TRUSTED_ARRAYS
+
+
+def _check(data: bytes) -> None:
+    """Raises if data does not have all the elements that its arrays claim."""
+    if _suspicious(data):
+        _scanner(data).skip()
+
+
+def _scanner(data: bytes) -> msgpack.Unpacker:
+    """An unpacker whose skip() raises if data ends inside a value; it makes no room for values."""
+    scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
+    scanner.feed(data)
+    return scanner
+
+
+def _scan_with_gaps(data: bytes) -> None:
+    """Raises if data ends inside a value, where some values may be absent."""
+    scanner = _scanner(data)
+    while (at := scanner.tell()) < len(data):
+        if data[at : at + 1] == ABSENT:
+            scanner.read_bytes(1)
+        else:
+            scanner.skip()
+
+
+PLAIN, TRACKING = Decoder(False), Decoder(True)

@@ -1,0 +1,343 @@
+"""Values into bytes. The packer calls Python for what MessagePack lacks, and Python never calls the packer inside itself more than once.
+
+A tuple in a tuple would otherwise be a packer in a packer for each level: 127 of them are more than the stack of many a thread holds. So a
+value that nests such objects is encoded from the inside out: each object is bytes by the time that the packer meets it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import decimal
+import fractions
+import struct
+import uuid
+from collections import Counter, OrderedDict, defaultdict, deque
+from itertools import chain
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import msgpack
+
+from . import extensions as ext
+from . import moments, tracked
+from .errors import TooLarge
+from .extensions import MAX_NESTING, MAX_NUMBER_BYTES, MAX_VALUE_BYTES, Extension, Unopened
+
+
+def _ext_type(code: int, payload: bytes) -> Any:
+    """An extension object for the packer. msgpack's own constructor takes five times as long to check them."""
+    return tuple.__new__(msgpack.ExtType, (code, payload))
+
+
+_COMPLEX = struct.Struct(">dd")
+
+# What a defaultdict may make: code never crosses the wire.
+FACTORIES: Dict[str, Callable[[], Any]] = {
+    factory.__name__: factory for factory in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+}
+
+# Types of the application: register_type fills it.
+packers_of: Dict[type, Tuple[int, Callable[[Any], bytes]]] = {}
+
+
+# ---- types that hold no values
+
+
+def _int(value: int) -> Any:
+    """An int beyond 64 bits."""
+    size = (value if value >= 0 else ~value).bit_length() // 8 + 1
+    if size > MAX_NUMBER_BYTES:
+        raise OverflowError(f"int of {size} bytes, the limit is {MAX_NUMBER_BYTES}")
+    return _ext_type(ext.INT, value.to_bytes(size, "big", signed=True))
+
+
+def _decimal(value: decimal.Decimal) -> Any:
+    text = str(value).encode()
+    if len(text) > MAX_NUMBER_BYTES:
+        raise OverflowError(f"Decimal of {len(text)} bytes, the limit is {MAX_NUMBER_BYTES}")
+    return _ext_type(ext.DECIMAL, text)
+
+
+def _bytearray(value: bytearray) -> Any:
+    if type(value) in tracked.BASE_OF:
+        tracked.stored(value)
+    return _ext_type(ext.BYTEARRAY, bytes(value))
+
+
+LEAF_CONVERTERS: Dict[type, Callable[[Any], Any]] = {
+    int: _int,
+    bytearray: _bytearray,
+    moments.CLASSES[0]: lambda value: _ext_type(ext.DATETIME, moments.pack_datetime(value)),
+    moments.CLASSES[1]: lambda value: _ext_type(ext.DATE, moments.pack_date(value)),
+    moments.CLASSES[2]: lambda value: _ext_type(ext.TIME, moments.pack_time(value)),
+    moments.CLASSES[3]: lambda value: _ext_type(ext.TIMEDELTA, moments.pack_timedelta(value)),
+    decimal.Decimal: _decimal,
+    uuid.UUID: lambda value: _ext_type(ext.UUID, value.bytes),
+    complex: lambda value: _ext_type(ext.COMPLEX, _COMPLEX.pack(value.real, value.imag)),
+    type(Ellipsis): lambda _: _ext_type(ext.SINGLETON, b"\0"),
+    type(NotImplemented): lambda _: _ext_type(ext.SINGLETON, b"\1"),
+    Extension: lambda value: msgpack.ExtType(*value),
+}
+
+
+# ---- types that hold values: their code, and the list or dict that is their payload
+
+
+def _default_dict(value: Dict[Any, Any]) -> List[Any]:
+    factory = getattr(value, "default_factory", None)
+    name = None if factory is None else getattr(factory, "__name__", "")
+    if name is not None and FACTORIES.get(name) is not factory:
+        raise TypeError(f"a defaultdict can be stored with one of Python's own types as its factory, not with {factory!r}")
+    return [name, dict(value)]
+
+
+def _exception(value: BaseException) -> List[Any]:
+    """Name and arguments; then its attributes, if it has any: notes, an ImportError's module."""
+    arguments: Any = value.__reduce__()[1]  # an OSError's have its filename too
+    attributes = dict(vars(value))
+    if isinstance(value, (ImportError, NameError, AttributeError)):
+        attributes.update((name, found) for name in ext.EXCEPTION_ATTRIBUTES if (found := getattr(value, name, None)) is not None)
+    return [type(value).__name__, *arguments, *([slice(ext.EXCEPTION_STATE, attributes, None)] if attributes else [])]
+
+
+_Opened = Tuple[Optional[int], Any]  # a code, none for list and dict; and a list or dict
+
+_CONTAINERS: Dict[type, Tuple[Optional[int], Callable[[Any], Any]]] = {
+    list: (None, list),
+    dict: (None, dict),
+    tuple: (ext.TUPLE, list),
+    set: (ext.SET, list),
+    frozenset: (ext.FROZENSET, list),
+    OrderedDict: (ext.ORDERED_DICT, dict),
+    Counter: (ext.COUNTER, dict),
+    defaultdict: (ext.DEFAULT_DICT, _default_dict),
+    deque: (ext.DEQUE, lambda value: [value.maxlen, *value]),
+    slice: (ext.SLICE, lambda value: [value.start, value.stop, value.step]),
+    range: (ext.RANGE, lambda value: [value.start, value.stop, value.step]),
+    fractions.Fraction: (ext.FRACTION, lambda value: [value.numerator, value.denominator]),
+    Unopened: (ext.UNOPENED, list),
+}
+_ITERABLE = frozenset({list, tuple, set, frozenset})
+_MAPPINGS = frozenset({dict, OrderedDict, Counter})
+_PLAIN = frozenset({list, dict})
+_LIST, _DICT = {list}, {dict}
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+# MessagePack's own packer would write these as bytes.
+_MISTAKEN = frozenset({bytearray, memoryview})
+# What the packer writes as it is, or with one call of _convert.
+_SIMPLE = (_SCALARS | frozenset(LEAF_CONVERTERS) | {range, fractions.Fraction, Unopened}) - _MISTAKEN
+# From so many containers at one depth on, it is looked whether they are the same few.
+_MANY = 10_000
+# What is storable as it is.
+NATIVE = _SCALARS | frozenset(LEAF_CONVERTERS) | frozenset(_CONTAINERS)
+
+
+def _open(value: Any) -> Optional[_Opened]:
+    """Code and payload of a value that holds others; None if it holds none."""
+    kind = type(value)
+    if kind not in _CONTAINERS and kind in tracked.BASE_OF:
+        tracked.stored(value)
+        kind = tracked.BASE_OF[kind]
+    if kind in _CONTAINERS:
+        code, parts = _CONTAINERS[kind]
+        return code, parts(value)
+    if isinstance(value, BaseException) and getattr(builtins, kind.__name__, None) is kind:
+        return ext.EXCEPTION, _exception(value)
+    return None
+
+
+def _inside(value: Any) -> Any:
+    """The values in a value, None if it holds none. Keys are left to the packer: no list or dict is in them."""
+    kind = type(value)
+    kind = tracked.BASE_OF.get(kind, kind)
+    if kind in _ITERABLE:
+        return value
+    if kind in _MAPPINGS:
+        return value.values()
+    opened = _open(value)
+    return opened and opened[1]
+
+
+# ---- encoding
+
+
+_idle_packers: List[msgpack.Packer] = []  # one is used by one thread, and at one depth, at a time
+
+
+def encode(value: Any) -> bytes:
+    """The encoding of value.
+
+    Errors: TypeError naming the type for what cannot be stored; ValueError for values nested too deep or in themselves; OverflowError for
+    ints of more than 8192 bytes; TooLarge.
+    """
+    kind = type(value)
+    if kind not in _SIMPLE:
+        if kind not in _PLAIN:
+            value = _convert(value)
+        elif _must_rewrite(value):
+            value = _rewritten(value)
+    data = _pack(value)
+    if len(data) > MAX_VALUE_BYTES:
+        raise _too_large(len(data))
+    return data
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(f"a value of {size} bytes, the limit is {MAX_VALUE_BYTES}")
+
+
+def _pack(value: Any) -> bytes:
+    try:
+        packer = _idle_packers.pop()
+    except IndexError:
+        packer = msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
+    data: bytes = packer.pack(value)  # one that fails is dropped
+    _idle_packers.append(packer)
+    return data
+
+
+def _must_rewrite(value: Any) -> bool:
+    """Whether the packer would mistake something in value, or would be called in a call of its own more than once.
+
+    Errors: ValueError for what is nested too deep, as what holds itself is; TooLarge for more elements than a value has bytes.
+    """
+    nodes, must, elements = [value], False, 0
+    for depth in range(MAX_NESTING + 1):
+        items, mixed = _level(nodes)
+        if depth == MAX_NESTING and any(_inside(node) is not None for node in nodes):
+            break
+        must = must or mixed
+        if _SIMPLE.issuperset(map(type, items)):
+            return must
+        elements += len(items)
+        if elements > MAX_VALUE_BYTES:
+            raise _too_large(elements)
+        nodes = [item for item in items if type(item) not in _SIMPLE]
+        if len(nodes) > _MANY and 2 * len(set(map(id, nodes))) < len(nodes):
+            _check_shared(nodes, depth + 1, elements)
+            return True
+    raise _too_deep()
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"the value is nested more than {MAX_NESTING} deep, or holds itself")
+
+
+def _check_shared(nodes: List[Any], depth: int, elements: int) -> None:
+    """As _must_rewrite, for nodes of which most are the same: a few lists that hold each other twice would be looked at without end."""
+    times: Dict[int, Tuple[Any, int]] = {}
+    for node in nodes:
+        times[id(node)] = node, times.get(id(node), (node, 0))[1] + 1
+    while times:
+        below: Dict[int, Tuple[Any, int]] = {}
+        for node, count in times.values():
+            inside = _inside(node)
+            if inside is None:
+                continue
+            if depth >= MAX_NESTING:
+                raise _too_deep()
+            elements += count * len(inside)
+            if elements > MAX_VALUE_BYTES:
+                raise _too_large(elements)
+            for item in inside:
+                if type(item) not in _SIMPLE:
+                    below[id(item)] = item, below.get(id(item), (item, 0))[1] + count
+        times, depth = below, depth + 1
+
+
+def _level(nodes: List[Any]) -> Tuple[Any, bool]:
+    """What is in nodes, and whether one of them must be rewritten, or what holds it."""
+    if len(nodes) == 1 and type(node := nodes[0]) in _PLAIN:
+        return node.values() if type(node) is dict else node, False
+    kinds = set(map(type, nodes))
+    if kinds == _LIST:
+        return list(chain.from_iterable(nodes)), False
+    if kinds == _DICT:
+        return list(chain.from_iterable(map(dict.values, nodes))), False
+    items: List[Any] = []
+    mixed = not kinds.isdisjoint(_MISTAKEN) or not kinds.isdisjoint(tracked.BASE_OF)
+    for node in nodes:
+        inside = _inside(node)
+        if inside is not None:
+            items += inside
+            mixed = mixed or (type(node) not in _PLAIN and not _SIMPLE.issuperset(map(type, inside)))
+    return items, mixed
+
+
+def _rewritten(value: Any) -> Any:
+    """Value with what holds values in extension objects encoded already, from the inside out, and lists and dicts copied."""
+    opened: Dict[int, Tuple[Any, Optional[_Opened]]] = {}  # with the node: an id is its own as long as it lives
+    done: Dict[int, Any] = {}
+    waiting = [value]
+    while waiting:
+        node = waiting[-1]
+        if id(node) not in opened:
+            opened[id(node)] = node, (one := _open(node))
+            if one is not None:
+                waiting += [item for item in _elements(one[1]) if type(item) not in _SIMPLE and id(item) not in opened]
+            continue
+        waiting.pop()
+        one = opened[id(node)][1]
+        if one is not None and id(node) not in done:
+            code, parts = one
+            replaced = _replace(parts, done)
+            done[id(node)] = replaced if code is None else _extension(code, _pack(replaced))
+    return _ready(value, done)
+
+
+def _elements(parts: Any) -> Any:
+    return parts.values() if type(parts) is dict else parts
+
+
+def _replace(parts: Any, done: Dict[int, Any]) -> Any:
+    if type(parts) is dict:
+        return {key: _ready(item, done) for key, item in parts.items()}
+    return [_ready(item, done) for item in parts]
+
+
+def _ready(value: Any, done: Dict[int, Any]) -> Any:
+    if type(value) in _SIMPLE:
+        return value
+    return done[id(value)] if id(value) in done else _convert(value)
+
+
+def _extension(code: int, payload: bytes) -> Any:
+    if len(payload) > MAX_VALUE_BYTES:
+        raise _too_large(len(payload))
+    return _ext_type(code, payload)
+
+
+def _convert(value: Any) -> Any:
+    """What the packer can write for a value that it does not know."""
+    kind = type(value)
+    converter = LEAF_CONVERTERS.get(kind)
+    if converter is not None:
+        return converter(value)
+    opened = _open(value)
+    if opened is None:
+        return _convert_other(value)
+    code, parts = opened
+    if code is not None and _SIMPLE.issuperset(map(type, parts.values() if type(parts) is dict else parts)):
+        return _extension(code, _pack(parts))
+    _must_rewrite(value)  # it raises for what is nested too deep
+    return _rewritten(value)
+
+
+def _convert_other(value: Any) -> Any:
+    kind = type(value)
+    converter = _leaf_converter(kind)
+    if converter is not None:
+        return converter(value)
+    if kind in packers_of:
+        code, pack = packers_of[kind]
+        return _ext_type(code, bytes(pack(value)))
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    raise TypeError(f"objects of type '{name}' cannot be stored; cyberdb_fast.register_type can make them so")
+
+
+def _leaf_converter(kind: type) -> Optional[Callable[[Any], Any]]:
+    """The converter of a tracked bytearray, and of the types that freezegun puts in the place of datetime's."""
+    if kind in tracked.BASE_OF:
+        return LEAF_CONVERTERS.get(tracked.BASE_OF[kind])
+    if kind.__module__ == "freezegun.api":
+        return next((LEAF_CONVERTERS[base] for base in kind.__mro__ if base in LEAF_CONVERTERS), None)
+    return None

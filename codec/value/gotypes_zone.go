@@ -54,7 +54,7 @@ func zoneOf(t time.Time) (zone Zone, fold bool) {
 
 // location returns the time.Location for the zone at instant t.
 func (z Zone) location(t time.Time) *time.Location {
-	if z.Name == "UTC" && z.micros() == 0 {
+	if (z.Name == "UTC" || z.Name == zoneInfoUTC) && z.micros() == 0 {
 		return time.UTC
 	}
 	if loc := ianaLocation(z.Name); loc != nil {

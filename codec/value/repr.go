@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Str returns str() of the checked value at the front of b, lone surrogates as their three bytes.
@@ -252,26 +251,6 @@ func appendRangeRepr(dst []byte, x item) ([]byte, error) {
 		x.n = 2
 	}
 	return appendSequence(dst, "range(", x, ")")
-}
-
-func appendExceptionRepr(dst []byte, x item) ([]byte, error) {
-	name := string(content(x.body))
-	args := item{ExtTuple, x.n - 1, x.body[Size(x.body):]}
-	return appendSequence(dst, name[strings.LastIndexByte(name, '.')+1:]+"(", args, ")")
-}
-
-// appendExceptionStr is the argument or, if there are several, the tuple of them; a KeyError shows the repr of its key.
-func appendExceptionStr(dst []byte, x item) ([]byte, error) {
-	args := item{ExtTuple, x.n - 1, x.body[Size(x.body):]}
-	switch {
-	case args.n == 0:
-		return dst, nil
-	case args.n > 1:
-		return appendTupleRepr(dst, args)
-	case string(content(x.body)) == "KeyError":
-		return appendRepr(dst, args.body)
-	}
-	return appendStr(dst, args.body)
 }
 
 func appendUUID(dst, p []byte) []byte {

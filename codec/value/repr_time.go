@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+const (
+	// zoneInfoUTC is the name of zoneinfo.ZoneInfo("UTC"), which prints differently from timezone.utc.
+	zoneInfoUTC = "posix/UTC"
+	// noOffset is the offset in microseconds of a time in a zone that has none without a date.
+	noOffset = 1 - secondsPerDay*microsPerSecond
+)
+
 // clock is a datetime or time, taken apart.
 type clock struct {
 	time.Time // the reading, in UTC
@@ -75,6 +82,8 @@ func (c *clock) appendZoneRepr(dst []byte) []byte {
 	switch {
 	case c.offset == 0 && (c.name == "" || c.name == "UTC"):
 		return append(dst, "datetime.timezone.utc"...)
+	case c.name == zoneInfoUTC:
+		return append(dst, "zoneinfo.ZoneInfo(key='UTC')"...)
 	case c.name != "" && !plain:
 		return append(appendStrRepr(append(dst, "zoneinfo.ZoneInfo(key="...), []byte(c.name)), ')')
 	}
@@ -124,7 +133,7 @@ func appendTimeStr(dst []byte, x item) []byte {
 	if c.micros() > 0 {
 		dst = fmt.Appendf(dst, ".%06d", c.micros())
 	}
-	if c.aware {
+	if c.aware && c.offset != noOffset {
 		dst = appendOffset(dst, c.offset)
 	}
 	return dst

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import datetime
 import functools
 import operator
 import random
 import types
 import warnings
+import zoneinfo
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -294,3 +296,39 @@ def test_what_is_taken(new_list: NewList, name: str) -> None:
     for key in (str.lower, operator.methodcaller("lower")):
         names.sort(key=key)
         assert names == ["A", "a", "b"]
+
+
+def noted(error: Exception) -> Exception:
+    vars(error)["__notes__"] = ["a note"]
+    return error
+
+
+TEXTS: List[Any] = [
+    OSError(2, "No such file"),
+    OSError(2, "No such file", "/etc/x"),
+    OSError(18, "Cross-device link", "/a", None, b"/b"),
+    TimeoutError("late"),
+    noted(ValueError("x", 1)),
+    noted(KeyError("k")),
+    ImportError("m", name="mod"),
+    datetime.time(12, 30, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
+    datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
+    [datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), noted(ValueError(1)), PermissionError(13, "No", "/x")],
+]
+
+
+@pytest.mark.parametrize("value", TEXTS, ids=repr)
+def test_texts_are_pythons(new_list: NewList, value: Any) -> None:
+    """The text that the server makes lies between its neighbours."""
+    text = str(value)
+    table = new_list([text + "\0", value, text[:-1]])
+    table.sort(key=str)
+    kinds = [type(one) for one in table]
+    assert kinds == [str, type(value), str]
+    assert table[0] == text[:-1]
+    table[:] = [value, text]
+    table.sort(key=str)
+    assert table[1] == text
+    table[:] = [text, value]
+    table.sort(key=str)
+    assert table[0] == text

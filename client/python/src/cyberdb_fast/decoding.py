@@ -286,8 +286,11 @@ class Decoder:
         return values
 
     def _pieces(self, source: IO[bytes]) -> Iterator[List[Any]]:
-        rest = b""
-        while piece := source.read(max(_PIECE_BYTES, len(rest))):
+        piece, rest = source.read(_PIECE_BYTES), b""
+        if len(piece) < _PIECE_BYTES and not _suspicious(piece):
+            yield self.all(piece)
+            return
+        while piece:
             try:
                 values, rest = self._whole(rest + piece)
             except DAMAGE as e:
@@ -295,6 +298,7 @@ class Decoder:
             if len(rest) > MAX_VALUE_BYTES:
                 raise ProtocolError(f"a value of the reply has more than {MAX_VALUE_BYTES} bytes")
             yield values
+            piece = source.read(max(_PIECE_BYTES, len(rest)))
         if rest:
             raise ProtocolError("the reply ends inside a value")
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,6 +38,7 @@ type daemon struct {
 func startDaemon(t *testing.T, dir string, change func(*exec.Cmd), flags ...string) *daemon {
 	t.Helper()
 	d := &daemon{T: t, dir: dir, end: make(chan error, 1)}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // so that the child does not ignore it, as under nohup
 	flags = append([]string{"--host=", "--unix", filepath.Join(dir, "s"), "--dir", dir}, flags...)
 	d.cmd = exec.Command("cyberdb-fast", flags...)
 	d.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+testPassword)

@@ -1,0 +1,6 @@
+//go:build race
+
+package value_test
+
+// raceEnabled says whether the race detector is on: it takes time for each byte that is looked at.
+const raceEnabled = true

@@ -94,18 +94,54 @@ func (srv *Server) flushJournal() {
 	}
 }
 
-// writable returns an error if nothing may be changed: what is changed could not be written to disk.
+// writable returns an error if nothing may be changed: what is changed could not be written to disk, or its versions were not reserved there.
 func (srv *Server) writable() error {
+	if srv.numbers == nil {
+		return nil
+	}
+	if !srv.numbers.Allow(srv.store.Clock()) {
+		return srv.outOfNumbers()
+	}
 	if srv.journal == nil {
 		return nil
 	}
 	if err := srv.journal.Err(); err != nil {
-		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+		return readOnly(err)
 	}
 	if srv.behind.Load() {
 		return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written"}
 	}
 	return nil
+}
+
+// readOnly is the error of a change that is refused because of err.
+func readOnly(err error) error {
+	return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+}
+
+// outOfNumbers returns the error of a change for which no number is reserved.
+func (srv *Server) outOfNumbers() error {
+	if err := srv.numbers.Err(); err != nil {
+		return readOnly(err)
+	}
+	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: the next range of version numbers is being reserved"}
+}
+
+// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its table.
+const mostNumbers = 2 * codec.MaxArguments
+
+// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a request on each event loop and each worker, and by one save.
+func (srv *Server) numbersInFlight() uint64 {
+	return uint64(srv.cfg.EventLoops+2*longRequests+1) * mostNumbers
+}
+
+// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be again.
+func (srv *Server) onRenew(err error) {
+	if err != nil {
+		srv.log.Warn("the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the next range of version numbers is reserved")
 }
 
 // lookBehind looks whether too much waits in memory to be written.

@@ -91,6 +91,9 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	if left := shardmap.MaxLSN - store.Clock(); n > left || left-n < uint64(from.bytes)+2*loadAhead {
 		return persist.FileInfo{}, fmt.Errorf("the file holds %d items, and the clock, which is at %d, leaves no room for so many", n, store.Clock())
 	}
+	if err := l.srv.numbers.Reserve(store.Clock() + n + uint64(from.bytes) + 2*loadAhead); err != nil {
+		return persist.FileInfo{}, err
+	}
 	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.srv.memory.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
@@ -157,7 +160,7 @@ func (l *loading) undo(err error) error {
 // loaded notes what the data file is from here on, and saves once more, so that there is a file before it again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
-	s.file, s.previous = info, info.LSN
+	s.file, s.whole, s.previous = info, info.LSN, info.LSN
 	if s.srv.journal != nil {
 		s.grown = s.srv.journal.Grown()
 	}
@@ -173,7 +176,7 @@ func (s *saver) savedAgain() error {
 	info, err := s.write(s.srv.cfg.Data.File)
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
-		s.file = info
+		s.file, s.whole = info, info.LSN
 	}
 	s.mu.Unlock()
 	if err != nil {

@@ -35,6 +35,9 @@ type restoring struct {
 func (srv *Server) restore() error {
 	data := &srv.cfg.Data
 	if data.File == "" {
+		if srv.cfg.NewLog == nil {
+			srv.store.SetClock(persist.NewClock())
+		}
 		return nil
 	}
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
@@ -45,24 +48,38 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.store = target.store
-	if srv.store.Clock() < found.Last {
-		srv.store.SetClock(found.Last)
+	if srv.store.Clock() < found.Clock {
+		srv.store.SetClock(found.Clock)
 	}
-	srv.journal = found.Journal
-	if srv.journal != nil {
-		if err := srv.journal.Start(found.Last + 1); err != nil {
-			return err
-		}
+	if err := srv.startFiles(found); err != nil {
+		return err
 	}
 	srv.saver.init(srv, found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
-			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
+			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Clock))
 	}
 	if target.leftOut > 0 {
 		srv.saver.leftOut(target.leftOut)
 	}
 	return nil
+}
+
+// startFiles begins to write to what was recovered.
+func (srv *Server) startFiles(found *persist.Recovered) error {
+	srv.numbers = found.Numbers
+	if err := srv.numbers.Start(srv.store.Clock); err != nil {
+		return err
+	}
+	if found.Journal == nil {
+		return nil
+	}
+	srv.journal = found.Journal
+	err := srv.journal.Start(found.Clock + 1)
+	if err != nil {
+		err = errors.Join(err, srv.numbers.Close(0))
+	}
+	return err
 }
 
 // restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
@@ -74,6 +91,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
 		found, err := persist.Recover(data.FS, persist.Start{
 			File: data.File, Journal: JournalDir(data.File), Options: journalOptions, NoJournal: data.NoJournal,
+			Numbers: persist.NumbersOptions{Range: srv.cfg.numbersRange, InFlight: srv.numbersInFlight(), OnRenew: srv.onRenew},
 			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
 			Warn: func(what string) { srv.log.Warn(what) },
 		}, target)

@@ -35,6 +35,7 @@ type Server struct {
 	refusals chan struct{} // a token per connection that may be told why it is refused
 	beside   sync.WaitGroup
 	journal  *persist.Journal // nil: none is kept
+	numbers  *persist.Numbers // nil: the tables are in memory only
 	logs     logPool          // of requests beside the loops
 	saver    saver
 	control  *controlSocket // nil: none
@@ -120,10 +121,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	srv.store.OnPanic(srv.memoryStays)
 	if err := srv.start(); err != nil {
-		if srv.journal != nil {
-			err = errors.Join(err, srv.journal.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, srv.closeFiles())
 	}
 	return srv, nil
 }

@@ -34,6 +34,7 @@ type saver struct {
 
 	mu       sync.Mutex
 	file     persist.FileInfo // the file that is there
+	whole    uint64           // the clock when the file came to hold everything; 0: it never did
 	previous uint64           // LSN that the one before it covers
 	tried    time.Time        // the end of the last try, or of the start
 	took     time.Duration    // the last save
@@ -44,6 +45,9 @@ type saver struct {
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
+	if found.Replay.Operations == 0 { // the clock may have gone on from the file's number
+		s.whole = found.Clock
+	}
 }
 
 // run saves when it is time to, until the server stops.
@@ -86,7 +90,7 @@ func (s *saver) due(now time.Time) bool {
 }
 
 // unchangedLocked says whether the file holds everything.
-func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.file.LSN }
+func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.whole }
 
 // save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are; of those who wait for a save that is under
 // way, the first writes for all.
@@ -109,7 +113,7 @@ func (s *saver) save() error {
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
-		s.previous, s.file, s.took, s.grown = s.file.LSN, info, s.tried.Sub(start), grown
+		s.previous, s.file, s.whole, s.took, s.grown = s.file.LSN, info, info.LSN, s.tried.Sub(start), grown
 	}
 	covered := s.previous
 	s.mu.Unlock()
@@ -267,12 +271,33 @@ func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
 		return nil
 	}
-	err := srv.saver.save()
-	if srv.journal != nil {
-		err = errors.Join(err, srv.journal.Close())
-	}
-	if err != nil {
+	if err := errors.Join(srv.saver.save(), srv.closeFiles()); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsaved, err)
 	}
 	return nil
+}
+
+// closeFiles closes the journal and the reservation of numbers.
+func (srv *Server) closeFiles() error {
+	if srv.numbers == nil {
+		return nil
+	}
+	last := srv.saver.lastInFile()
+	if srv.journal != nil {
+		if err := srv.journal.Close(); err != nil {
+			return errors.Join(err, srv.numbers.Close(0))
+		}
+		last = max(last, srv.journal.Recorded())
+	}
+	return srv.numbers.Close(last)
+}
+
+// lastInFile returns the number of the last operation in the file, 0 if the file does not hold all operations.
+func (s *saver) lastInFile() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unchangedLocked() {
+		return 0
+	}
+	return s.file.LSN
 }

@@ -13,6 +13,8 @@ import (
 type flusher struct {
 	sources  []*source
 	next     uint64 // the LSN that is to be written next
+	skipped  uint64 // how many numbers before next no record has: the next record begins with them
+	synced   uint64 // the last LSN whose record is on disk
 	missing  gap    // what f.next waits for
 	pending  int64  // bytes taken from buffers, of what is in out
 	lastSync time.Time
@@ -124,6 +126,7 @@ func (j *Journal) round(now time.Time) {
 
 // synced makes it known that all up to an LSN is on disk.
 func (j *Journal) synced(lsn uint64) {
+	j.flusher.synced = lsn
 	j.mu.Lock()
 	j.durable.Store(lsn)
 	j.changed.Broadcast()
@@ -301,14 +304,21 @@ func (j *Journal) room(n int) error {
 func (f *flusher) beginRecord() {
 	f.at = len(f.out)
 	f.out = append(f.out, make([]byte, recordHeaderBytes)...)
-	f.rec = recordHeader{lsn: f.next}
+	f.rec = recordHeader{lsn: f.next - f.skipped}
+	for f.skipped > 0 {
+		n := min(f.skipped, maxOperationNumbers)
+		f.out = binary.AppendUvarint(f.out, n)
+		f.out = binary.AppendUvarint(f.out, 0)
+		f.rec.ops++
+		f.skipped -= n
+	}
 }
 
 // endRecord closes the record at hand.
 func (j *Journal) endRecord() {
 	f := &j.flusher
 	payload := f.out[f.at+recordHeaderBytes:]
-	f.rec.length, f.rec.sum, f.rec.synced = uint32(len(payload)), checksum(payload), j.durable.Load()
+	f.rec.length, f.rec.sum, f.rec.synced = uint32(len(payload)), checksum(payload), f.synced
 	putRecordHeader(f.out[f.at:], f.seed, &f.rec)
 	f.at = -1
 }
@@ -411,7 +421,7 @@ var errNotBegun = errors.New("the next segment of the journal cannot be begun")
 // such file.
 func (j *Journal) begin(number uint64) error {
 	f := &j.flusher
-	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next, size: segmentHeaderBytes}
+	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next - f.skipped, size: segmentHeaderBytes}
 	file, err := j.create(&s)
 	if errors.Is(err, fs.ErrExist) { // another's: it stays
 		return err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // FS is the file operations that the package is made of. Names are paths. Errors are those of package os: errors.Is finds fs.ErrNotExist.
@@ -23,6 +24,25 @@ type FS interface {
 	List(dir string) ([]string, error) // the names in a directory, in no order
 	MkdirAll(dir string) error         // 0700
 	SyncDir(dir string) error
+	Identify(name string) (id FileID, size int64, err error) // of the file that the name leads to now
+}
+
+// FileID tells a file from all others that exist at the same time, whatever their names.
+type FileID struct{ Device, Inode uint64 }
+
+// ErrMoved is returned when a name that was in use does not lead to the same file any more: the file or its directory was removed, moved or replaced.
+var ErrMoved = errors.New("removed, moved or replaced while it was in use")
+
+// inPlace returns an error if a name does not lead to a file, or if that has become shorter than size.
+func inPlace(fsys FS, name string, id FileID, size int64) error {
+	found, length, err := fsys.Identify(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && found != id:
+		return fmt.Errorf("persist: %s was %w", name, ErrMoved)
+	case err == nil && length < size:
+		return fmt.Errorf("persist: %s was cut to %d of %d bytes by another program", name, length, size)
+	}
+	return err
 }
 
 // File is an open file. Write writes at the position, which is the end of what was written so far by Write.
@@ -66,6 +86,19 @@ func (osFS) SyncDir(dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// Identify follows symbolic links.
+func (osFS) Identify(name string) (FileID, int64, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return FileID{}, 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return FileID{}, 0, fmt.Errorf("persist: %s: the system does not number its files", name)
+	}
+	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert // Dev has other types on other systems
 }
 
 type osFile struct{ *os.File }

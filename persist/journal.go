@@ -60,7 +60,8 @@ type Options struct {
 	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be begun, once, and with nil when that can be done again. It must not block.
 	OnBegin func(err error)
 
-	manual bool // no flusher: tests call round
+	ended  uint64 // a server has ended in order with this operation, 0 if that is not known: nothing up to it can be torn
+	manual bool   // no flusher: tests call round
 }
 
 // Journal is the write-ahead log in one directory: segments of records of operations, in the order of their LSNs, without a gap.
@@ -205,6 +206,9 @@ func (j *Journal) Durable() uint64 { return j.durable.Load() }
 
 // Written returns the last LSN up to which all operations have been given to the system: they outlive the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
+
+// Recorded returns the LSN of the last operation in the segments. It is to be called after Close.
+func (j *Journal) Recorded() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
 
 // Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not durable before stays so, and what is
 // appended is dropped.

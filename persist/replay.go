@@ -137,7 +137,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 			return r.at, what, nil // they were reserved
 		}
 		if what != "" {
-			damaged := i < len(p.j.segments)-1 // a segment is on disk before the next is made
+			damaged := i < len(p.j.segments)-1 || p.next <= p.j.opt.ended // a segment is on disk before the next is made
 			if !damaged {
 				if damaged, err = r.syncedBehind(); err != nil {
 					return 0, "", err
@@ -205,7 +205,8 @@ func (j *Journal) SetAside() error {
 	return j.fs.SyncDir(j.dir)
 }
 
-// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher.
+// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher. The numbers between
+// the journal's last and next are skipped: the first record says that they are taken.
 // What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
 func (j *Journal) Start(next uint64) error {
 	switch {
@@ -219,6 +220,7 @@ func (j *Journal) Start(next uint64) error {
 	}
 	f := &j.flusher
 	f.next, f.at, f.lastSync = next, -1, time.Now()
+	f.synced, f.skipped = j.found.last, next-1-j.found.last
 	if err := j.begin(j.newest + 1); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Disk struct {
 
 	synced  map[string]*inode // the names as they were at the last sync of their directories
 	changes []change          // of names since, in order
+	inodes  uint64            // made so far
 
 	// Step, if not nil, is called before and after each operation that changes something, without a lock. Set it before the first one.
 	Step func()
@@ -36,6 +37,7 @@ type Disk struct {
 
 // inode is a file's content, under any number of names.
 type inode struct {
+	number  uint64
 	data    []byte
 	synced  []byte
 	writes  []extent // since the last sync
@@ -65,6 +67,12 @@ func NewDisk() *Disk {
 	return &Disk{names: map[string]*inode{}, dirs: map[string]bool{}, synced: map[string]*inode{}}
 }
 
+// newInode returns an empty file without a name. The caller holds mu.
+func (d *Disk) newInode() *inode {
+	d.inodes++
+	return &inode{number: d.inodes}
+}
+
 func (d *Disk) step() {
 	if d.Step != nil {
 		d.Step()
@@ -90,7 +98,8 @@ func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 		node := names[name]
 		if contents[node] == nil {
 			data := node.afterCut(rng)
-			contents[node] = &inode{data: data, synced: slices.Clone(data)}
+			contents[node] = after.newInode()
+			contents[node].data, contents[node].synced = data, slices.Clone(data)
 		}
 		after.names[name] = contents[node]
 	}
@@ -164,7 +173,7 @@ func (d *Disk) Create(name string) (f persist.File, err error) {
 		if dir := filepath.Dir(name); dir != "." && !d.dirs[dir] {
 			return notExist("open", name)
 		}
-		d.name(name, &inode{}, "")
+		d.name(name, d.newInode(), "")
 		f = &file{disk: d, node: d.names[name], name: name}
 		return nil
 	})
@@ -262,6 +271,17 @@ func (d *Disk) SyncDir(dir string) error {
 	})
 }
 
+// Identify returns the number and the length of a file.
+func (d *Disk) Identify(name string) (persist.FileID, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.names[name]
+	if n == nil {
+		return persist.FileID{}, 0, notExist("stat", name)
+	}
+	return persist.FileID{Inode: n.number}, int64(len(n.data)), nil
+}
+
 // Bytes returns a file's content, nil if there is none.
 func (d *Disk) Bytes(name string) []byte {
 	d.mu.Lock()
@@ -279,7 +299,8 @@ func (d *Disk) Put(name string, data []byte) {
 	for dir := filepath.Dir(name); dir != "." && dir != "/"; dir = filepath.Dir(dir) {
 		d.dirs[dir] = true
 	}
-	n := &inode{data: slices.Clone(data), synced: slices.Clone(data)}
+	n := d.newInode()
+	n.data, n.synced = slices.Clone(data), slices.Clone(data)
 	d.names[name], d.synced[name] = n, n
 }
 

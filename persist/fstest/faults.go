@@ -14,7 +14,7 @@ import (
 type Faults struct {
 	persist.FS
 	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create, open, edit, link, rename, remove, list,
-	// mkdirall, syncdir, write, reserve, read, sync, truncate. Set it before the first operation. It is called from any goroutine, one at a time.
+	// mkdirall, syncdir, identify, write, reserve, read, sync, truncate. Set it before the first operation. It is called from any goroutine, one at a time.
 	Fail func(n int, op, name string) error
 	// Short, if not nil, draws how much of a failing write is done nevertheless.
 	Short *rand.Rand
@@ -131,6 +131,14 @@ func (f *Faults) SyncDir(dir string) error {
 		return err
 	}
 	return f.FS.SyncDir(dir)
+}
+
+// Identify identifies a file.
+func (f *Faults) Identify(name string) (persist.FileID, int64, error) {
+	if err := f.do("identify", name); err != nil {
+		return persist.FileID{}, 0, err
+	}
+	return f.FS.Identify(name)
 }
 
 type faultyFile struct {

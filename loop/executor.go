@@ -10,6 +10,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
 
@@ -73,7 +74,7 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 		err = x.prepare(req, command)
 	}
 	if err == nil {
-		err = command.run(x)
+		err = x.run(req, command)
 	}
 	out, x.body = x.body, nil
 	switch {
@@ -90,6 +91,15 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 		return x.fail(out[:at], req, err)
 	}
 	return out[:at]
+}
+
+// run runs the command. A large change is announced to the journal, before it draws its numbers.
+func (x *executor) run(req *codec.Request, command *command) error {
+	if j := x.srv.journal; j != nil && command.mutates && len(req.Payload) > persist.LargeOperationBytes {
+		j.Announce(len(req.Payload))
+		defer j.Announce(-len(req.Payload))
+	}
+	return command.run(x)
 }
 
 // long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.

@@ -55,6 +55,7 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.saver.init(srv, found)
+	srv.reportLost(found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
 			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Clock))
@@ -75,17 +76,36 @@ func (srv *Server) startFiles(found *persist.Recovered) error {
 		return nil
 	}
 	srv.journal = found.Journal
-	err := srv.journal.Start(found.Clock + 1)
-	if err != nil {
-		err = errors.Join(err, srv.numbers.Close(0))
+	if err := srv.journal.Start(found.Clock + 1); err != nil {
+		return errors.Join(err, srv.numbers.Close(0))
 	}
-	return err
+	if err := srv.journal.Err(); err != nil {
+		srv.log.Error("started for reading alone: the disk is full, make room and start again", slog.Any("error", err))
+	}
+	return nil
+}
+
+// reportLost says where that is kept which the start has left out of the journal.
+func (srv *Server) reportLost(found *persist.Recovered) {
+	srv.lost = found.Lost()
+	cut := found.Replay.Cut
+	switch {
+	case cut == nil:
+	case cut.Unkept != nil:
+		srv.log.Warn("what was cut off the journal is not kept", slog.String("file", cut.File), slog.Int64("bytes", cut.Bytes), slog.Any("error", cut.Unkept))
+	case len(cut.Kept) > 0:
+		srv.log.Warn("what was cut off the journal is kept", slog.Any("files", cut.Kept), slog.Int64("bytes", cut.Bytes),
+			slog.Uint64("from", cut.LSN), slog.Int("operations", cut.Operations))
+	}
 }
 
 // restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
-	journalOptions := persist.Options{Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, OnSync: srv.onSync, OnBegin: srv.onBegin}
+	journalOptions := persist.Options{
+		Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
+		OnFull: srv.onFull, OnSync: srv.onSync, OnBegin: srv.onBegin,
+	}
 	leaveOut := make(map[uint64]bool)
 	for {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}

@@ -36,6 +36,7 @@ type Server struct {
 	beside   sync.WaitGroup
 	journal  *persist.Journal // nil: none is kept
 	numbers  *persist.Numbers // nil: the tables are in memory only
+	lost     persist.Lost     // at the start
 	logs     logPool          // of requests beside the loops
 	saver    saver
 	control  *controlSocket // nil: none

@@ -159,7 +159,19 @@ func (s *saver) saveTo(file string) (persist.FileInfo, error) {
 }
 
 // write cuts a view of the store and writes it to a file. A panic in it becomes an error.
+//
+// Errors: ErrMoved is found if the data directory is not the one that the server began with.
 func (s *saver) write(file string) (info persist.FileInfo, err error) {
+	if err := s.srv.numbers.Check(); err != nil {
+		return info, err
+	}
+	if info, err = s.writeView(file); err == nil {
+		err = s.srv.numbers.Check()
+	}
+	return info, err
+}
+
+func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	log := s.srv.takeLog()
 	call := &shardmap.Call{Log: log.orNil()}
 	defer func() {
@@ -271,10 +283,28 @@ func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
 		return nil
 	}
-	if err := errors.Join(srv.saver.save(), srv.closeFiles()); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsaved, err)
+	unsaved, unclosed := srv.saver.save(), srv.closeFiles()
+	if unsaved == nil && unclosed == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %w; %s", ErrUnsaved, errors.Join(unsaved, unclosed), srv.whatIsLost(unsaved, unclosed))
+}
+
+// whatIsLost says in one line what a server loses that ends with these errors.
+func (srv *Server) whatIsLost(unsaved, unclosed error) string {
+	onDisk, clock := srv.dataInfo().SavedClock, srv.store.Clock()
+	switch {
+	case unsaved == nil:
+		return "the file holds everything: nothing is lost"
+	case srv.journal != nil && unclosed == nil:
+		return "the journal holds everything: nothing is lost"
+	case srv.journal != nil:
+		onDisk = srv.journal.Durable()
+	}
+	if onDisk >= clock {
+		return "nothing is lost"
+	}
+	return fmt.Sprintf("the numbers %d to %d are not on disk: what was changed by them is lost", onDisk+1, clock)
 }
 
 // closeFiles closes the journal and the reservation of numbers.

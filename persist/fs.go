@@ -50,7 +50,10 @@ type File interface {
 	io.Writer
 	io.ReaderAt
 	Reserve(from, to int64) error // writes zeros; the position stays
-	Sync() error                  // returns when all that was written is on disk
+	// Allocate makes room on the disk for the bytes from an offset up to another, without changing the content or the size. Errors: errors.ErrUnsupported is found
+	// if the file system cannot.
+	Allocate(from, to int64) error
+	Sync() error // returns when all that was written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
 	Close() error
@@ -150,13 +153,12 @@ func asideName(fsys FS, name string) (string, error) {
 	}
 }
 
-// setAside renames a damaged file.
-func setAside(fsys FS, name string) error {
-	aside, err := asideName(fsys, name)
-	if err != nil {
-		return err
+// setAside renames a damaged file, and returns the new name.
+func setAside(fsys FS, name string) (aside string, err error) {
+	if aside, err = asideName(fsys, name); err != nil {
+		return "", err
 	}
-	return fsys.Rename(name, aside)
+	return aside, fsys.Rename(name, aside)
 }
 
 // dirOf returns the directory that a file's name stands in.

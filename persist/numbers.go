@@ -95,10 +95,11 @@ func (n *Numbers) begin(last uint64) uint64 {
 	return last + min(spareRanges*n.opt.Range+NewClock()>>4, (maxLSN-last)/2)
 }
 
-// Start reserves the first range behind clock's number on disk, and starts the goroutine that reserves the next ones.
+// Start reserves the first range behind clock's number on disk, and starts the goroutine that reserves the next ones. If there is no room on the disk, nothing is allowed
+// until there is.
 func (n *Numbers) Start(clock func() uint64) error {
 	n.clock = clock
-	if err := n.extend(clock() + n.opt.Range); err != nil {
+	if err := n.extend(clock() + n.opt.Range); err != nil && !isFull(err) {
 		return fmt.Errorf("persist: reserving numbers: %w", err)
 	}
 	if n.opt.manual {
@@ -202,7 +203,9 @@ func (n *Numbers) write(r reservation) (err error) {
 
 // Check returns an error if the file is not where it was: its directory was removed, moved or replaced. From then on nothing is allowed.
 func (n *Numbers) Check() error {
-	n.mu.Lock()
+	if !n.mu.TryLock() { // a range is being reserved, which looks itself: the caller does not wait for that
+		return nil
+	}
 	defer n.mu.Unlock()
 	err := n.place()
 	if err != nil {

@@ -40,6 +40,24 @@ type Recovered struct {
 	Replay   Recovery
 }
 
+// Lost is what was in the files once, and is not loaded. Zero: nothing is known to be.
+type Lost struct {
+	Operations uint64 // at least
+	Bytes      int64  // of the journal
+	From       uint64 // LSN of the first
+}
+
+// Lost returns what is known to be lost: what was cut off the journal, and what came before the last end in order and is missing.
+func (r *Recovered) Lost() (lost Lost) {
+	if cut := r.Replay.Cut; cut != nil {
+		lost = Lost{uint64(cut.Operations), cut.Bytes, cut.LSN}
+	}
+	if ended := r.Numbers.found.ended; ended > r.Last {
+		lost.Operations, lost.From = max(lost.Operations, ended-r.Last), r.Last+1
+	}
+	return lost
+}
+
 // Recover fills the target with what is on disk: the .cdb file, or the one before it if that is damaged or missing; then what the journal
 // has from there on. A damaged file that was done without is kept under a name that ends in ".damaged".
 //
@@ -128,6 +146,7 @@ func (r *recovering) load(name string) (err error) {
 // journal replays the journal onto what was loaded.
 func (r *recovering) journal() error {
 	r.Database, r.DataFile, r.ended = r.found.Database, r.File, r.found.Numbers.found.ended
+	r.check = r.found.Numbers.Check
 	if r.found.Loaded != "" {
 		r.DataFile = r.found.Loaded
 	}
@@ -224,7 +243,7 @@ func (r *recovering) numbers() {
 
 // setFileAside keeps the damaged file from becoming the previous one when the next is written.
 func (r *recovering) setFileAside() error {
-	if err := setAside(r.fs, r.damaged); err != nil {
+	if _, err := setAside(r.fs, r.damaged); err != nil {
 		return err
 	}
 	return r.fs.SyncDir(dirOf(r.damaged))

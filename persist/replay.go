@@ -3,7 +3,6 @@ package persist
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -28,6 +27,10 @@ type Cut struct {
 	LSN     uint64 // the first that is missing
 	What    string
 	Damaged bool // not a torn tail: it was on disk once
+
+	Operations int      // that were recognised in what is left out, by the heads of their records
+	Kept       []string // by Start: files with what is left out; none: it was not kept, see Unkept
+	Unkept     error    // why it was not kept; nil: it was
 }
 
 // String tells of it in one line.
@@ -36,7 +39,7 @@ func (c *Cut) String() string {
 	if c.Damaged {
 		how = "damage"
 	}
-	return fmt.Sprintf("%s in %s at byte %d, %d bytes from LSN %d on are lost: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.What)
+	return fmt.Sprintf("%s in %s at byte %d: %d bytes from LSN %d on are lost, with %d operations or more: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.Operations, c.What)
 }
 
 // recovered is what Start needs to know of the segments.
@@ -138,11 +141,6 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 		}
 		if what != "" {
 			damaged := i < len(p.j.segments)-1 || p.next <= p.j.opt.ended // a segment is on disk before the next is made
-			if !damaged {
-				if damaged, err = r.syncedBehind(); err != nil {
-					return 0, "", err
-				}
-			}
 			return r.at, what, p.stopped(r, i, r.at, what, damaged)
 		}
 		if err := p.record(r, &h, payload); err != nil {
@@ -154,15 +152,39 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 
 // stopped notes where the replay ends; it returns an error if it must not end there.
 func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged bool) error {
+	rest, err := r.rest()
+	if err != nil {
+		return err
+	}
+	damaged = damaged || rest.synced
 	if damaged && !p.j.opt.Repair {
 		return &DamageError{File: r.name, Offset: at, Block: -1, What: what}
 	}
-	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged}
+	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged, Operations: rest.operations}
 	for _, s := range p.j.segments[i+1:] {
 		cut.Bytes += s.size
+		n, err := p.j.operationsIn(s)
+		if err != nil {
+			return err
+		}
+		cut.Operations += n
 	}
 	p.info.Cut = cut
 	return nil
+}
+
+// operationsIn returns how many operations can be recognised in a segment that is not replayed.
+func (j *Journal) operationsIn(s segment) (int, error) {
+	if s.torn {
+		return 0, nil
+	}
+	r, err := readSegment(j.fs, s)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = r.file.Close() }()
+	rest, err := r.rest()
+	return rest.operations, err
 }
 
 // record gives the operations of one record to fn, but for those that are not wanted.
@@ -196,7 +218,7 @@ func (j *Journal) dataFile() string {
 // SetAside renames all segments: the journal is empty then. It is for one that is not to be replayed, instead of Replay.
 func (j *Journal) SetAside() error {
 	for _, s := range j.segments {
-		if err := j.dropTail(s); err != nil {
+		if _, err := j.dropTail(s); err != nil {
 			return err
 		}
 		j.aside = append(j.aside, s.name)
@@ -207,6 +229,8 @@ func (j *Journal) SetAside() error {
 
 // Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher. The numbers between
 // the journal's last and next are skipped: the first record says that they are taken.
+//
+// If there is no room on the disk, the journal is broken from the beginning, and Err says so.
 // What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
 func (j *Journal) Start(next uint64) error {
 	switch {
@@ -221,114 +245,26 @@ func (j *Journal) Start(next uint64) error {
 	f := &j.flusher
 	f.next, f.at, f.lastSync = next, -1, time.Now()
 	f.synced, f.skipped = j.found.last, next-1-j.found.last
-	if err := j.begin(j.newest + 1); err != nil {
-		return err
-	}
 	j.written.Store(next - 1)
 	j.durable.Store(next - 1)
+	err := j.begin(j.newest + 1)
+	switch {
+	case errors.Is(err, errNotBegun) && isFull(err): // what there is can be read
+		j.fail(fmt.Errorf("persist: %w: make room, and start again", err))
+		j.closing.Do(func() { close(j.ended) })
+		return nil
+	case err != nil:
+		return err
+	}
+	f.marked = true
+	if j.opt.Policy != Always {
+		err = j.makeRoom()
+	}
+	if err != nil {
+		return err
+	}
 	if !j.opt.manual {
 		go j.run()
 	}
 	return nil
-}
-
-// cutTail leaves of the segments what has been replayed. What it does is on disk before it returns: from the next segment's
-// beginning on, these segments are no longer the last.
-func (j *Journal) cutTail() error {
-	state := j.found
-	keep := state.keep
-	for _, s := range j.segments[keep:] {
-		if err := j.dropTail(s); err != nil {
-			return err
-		}
-	}
-	if state.cutAt >= 0 {
-		s := &j.segments[keep-1]
-		if state.cut != nil && state.cut.Damaged {
-			if err := copyAside(j.fs, s.name); err != nil {
-				return err
-			}
-		}
-		if state.cutAt == 0 {
-			if err := j.fs.Remove(s.name); err != nil {
-				return err
-			}
-			keep--
-		} else if err := truncate(j.fs, s.name, state.cutAt); err != nil {
-			return err
-		}
-		s.size = state.cutAt
-	}
-	for keep > 0 && j.segments[keep-1].size == segmentHeaderBytes { // made by a start after which nothing was written
-		keep--
-		if err := j.fs.Remove(j.segments[keep].name); err != nil {
-			return err
-		}
-	}
-	j.segments = slices.Clip(j.segments[:keep])
-	if keep > 0 && state.cutAt < 0 { // a process that was killed has written to it, and not synced
-		if err := syncFile(j.fs, j.segments[keep-1].name); err != nil {
-			return err
-		}
-	}
-	return j.fs.SyncDir(j.dir)
-}
-
-// dropTail takes a segment away that comes after what is kept.
-func (j *Journal) dropTail(s segment) error {
-	if s.torn {
-		return j.fs.Remove(s.name)
-	}
-	return setAside(j.fs, s.name)
-}
-
-func syncFile(fsys FS, name string) error {
-	f, err := fsys.Edit(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func truncate(fsys FS, name string, size int64) error {
-	f, err := fsys.Edit(name)
-	if err != nil {
-		return err
-	}
-	if err = f.Truncate(size); err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// copyAside keeps a copy of a damaged file.
-func copyAside(fsys FS, name string) error {
-	src, err := fsys.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }()
-	size, err := src.Size()
-	if err != nil {
-		return err
-	}
-	aside, err := asideName(fsys, name)
-	if err != nil {
-		return err
-	}
-	dst, err := fsys.Create(aside)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, min(size, readAhead))
-	for at := int64(0); at < size && err == nil; at += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), size-at)]
-		if _, err = src.ReadAt(buf, at); err == nil {
-			_, err = dst.Write(buf)
-		}
-	}
-	if err == nil {
-		err = dst.Sync()
-	}
-	return errors.Join(err, dst.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"cyberdb-fast/persist"
 )
@@ -31,17 +32,21 @@ type Disk struct {
 	changes []change          // of names since, in order
 	inodes  uint64            // made so far
 
+	// Capacity, if not 0, is how many bytes all files together may have, as they are long or allocated. Beyond it writes fail with ENOSPC. Set it at any time between two operations.
+	Capacity int
+
 	// Step, if not nil, is called before and after each operation that changes something, without a lock. Set it before the first one.
 	Step func()
 }
 
 // inode is a file's content, under any number of names.
 type inode struct {
-	number  uint64
-	data    []byte
-	synced  []byte
-	writes  []extent // since the last sync
-	lengths []int    // that it has had since the last sync
+	number    uint64
+	allocated int // bytes that have room on the disk, whatever the length
+	data      []byte
+	synced    []byte
+	writes    []extent // since the last sync
+	lengths   []int    // that it has had since the last sync
 }
 
 type extent struct{ from, to int }
@@ -71,6 +76,32 @@ func NewDisk() *Disk {
 func (d *Disk) newInode() *inode {
 	d.inodes++
 	return &inode{number: d.inodes}
+}
+
+// fits returns how much of a file's growth up to a length there is room for, and an error if that is not all. The caller holds mu.
+func (d *Disk) fits(n *inode, length int) (int, error) {
+	if has := max(len(n.data), n.allocated); d.Capacity == 0 || length <= has {
+		return length, nil
+	}
+	used := 0
+	for other := range d.inodesLocked() {
+		if other != n {
+			used += max(len(other.data), other.allocated)
+		}
+	}
+	if used+length <= d.Capacity {
+		return length, nil
+	}
+	return max(d.Capacity-used, len(n.data), n.allocated), syscall.ENOSPC
+}
+
+// inodesLocked returns the files that have a name. The caller holds mu.
+func (d *Disk) inodesLocked() map[*inode]bool {
+	all := map[*inode]bool{}
+	for _, n := range d.names {
+		all[n] = true
+	}
+	return all
 }
 
 func (d *Disk) step() {
@@ -328,19 +359,33 @@ type file struct {
 }
 
 func (f *file) Write(b []byte) (int, error) {
-	_ = f.disk.change(func() error {
+	err := f.disk.change(func() error {
+		length, err := f.disk.fits(f.node, f.at+len(b))
+		b = b[:max(min(length-f.at, len(b)), 0)]
 		f.node.writeAt(b, f.at)
 		f.at += len(b)
-		return nil
+		return err
 	})
-	return len(b), nil
+	return len(b), err
 }
 
 // Reserve writes zeros.
 func (f *file) Reserve(from, to int64) error {
 	return f.disk.change(func() error {
-		f.node.writeAt(make([]byte, to-from), int(from))
-		return nil
+		length, err := f.disk.fits(f.node, int(to))
+		f.node.writeAt(make([]byte, max(length-int(from), 0)), int(from))
+		return err
+	})
+}
+
+// Allocate makes room.
+func (f *file) Allocate(_, to int64) error {
+	return f.disk.change(func() error {
+		_, err := f.disk.fits(f.node, int(to))
+		if err == nil {
+			f.node.allocated = max(f.node.allocated, int(to))
+		}
+		return err
 	})
 }
 
@@ -383,6 +428,7 @@ func (f *file) Truncate(size int64) error {
 			n.data = append(n.data, make([]byte, int(size)-len(n.data))...)
 		}
 		n.lengths = append(n.lengths, len(n.data))
+		n.allocated = min(n.allocated, len(n.data))
 		return nil
 	})
 }

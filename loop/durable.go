@@ -96,38 +96,31 @@ func (srv *Server) flushJournal() {
 
 // writable returns an error if nothing may be changed: what is changed could not be written to disk, or its versions were not reserved there.
 func (srv *Server) writable() error {
-	if srv.numbers == nil {
+	if srv.numbers == nil || srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
 		return nil
 	}
-	if !srv.numbers.Allow(srv.store.Clock()) {
-		return srv.outOfNumbers()
-	}
-	if srv.journal == nil {
-		return nil
-	}
-	if err := srv.journal.Err(); err != nil {
+	return srv.whyRefused()
+}
+
+// whyRefused returns the error of a change that writable refuses.
+func (srv *Server) whyRefused() error {
+	if err := srv.numbers.Err(); err != nil && !srv.numbers.Allow(srv.store.Clock()) {
 		return readOnly(err)
 	}
-	if err := srv.journal.Full(); err != nil {
-		return &codec.Error{Status: codec.StatusReadOnly, Message: "the disk is full: nothing is changed until there is room again: " + err.Error()}
+	if srv.journal != nil {
+		if err := srv.journal.Err(); err != nil {
+			return readOnly(err)
+		}
+		if err := srv.journal.Full(); err != nil {
+			return &codec.Error{Status: codec.StatusReadOnly, Message: "the disk is full: nothing is changed until there is room again: " + err.Error()}
+		}
 	}
-	if srv.behind.Load() {
-		return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written"}
-	}
-	return nil
+	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved"}
 }
 
 // readOnly is the error of a change that is refused because of err.
 func readOnly(err error) error {
 	return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
-}
-
-// outOfNumbers returns the error of a change for which no number is reserved.
-func (srv *Server) outOfNumbers() error {
-	if err := srv.numbers.Err(); err != nil {
-		return readOnly(err)
-	}
-	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: the next range of version numbers is being reserved"}
 }
 
 // mostNumbers is how many numbers one request assigns at most: one for each argument, and for its table.

@@ -93,12 +93,18 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 	return out[:at]
 }
 
-// run runs the command. A large change is announced to the journal, before it draws its numbers.
+// run runs the command.
 func (x *executor) run(req *codec.Request, command *command) error {
-	if j := x.srv.journal; j != nil && command.mutates && len(req.Payload) > persist.LargeOperationBytes {
-		j.Announce(len(req.Payload))
-		defer j.Announce(-len(req.Payload))
+	if len(req.Payload) > persist.LargeOperationBytes && command.mutates && x.srv.journal != nil {
+		return x.runAnnounced(len(req.Payload), command)
 	}
+	return command.run(x)
+}
+
+// runAnnounced announces a large change to the journal, before it draws its numbers.
+func (x *executor) runAnnounced(n int, command *command) error {
+	x.srv.journal.Announce(n)
+	defer x.srv.journal.Announce(-n)
 	return command.run(x)
 }
 

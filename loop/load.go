@@ -128,7 +128,7 @@ func (l *loading) keep() error {
 	if l.srv.store.Clock()+loadAhead/2 > l.at {
 		return errors.New("so much was changed while the file was read that its tables would come too late: nothing was loaded, try again")
 	}
-	if err := l.srv.writable(); err != nil {
+	if err := errors.Join(l.srv.writable(), l.srv.numbers.Check()); err != nil {
 		return err
 	}
 	data := &l.srv.cfg.Data

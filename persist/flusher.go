@@ -15,6 +15,7 @@ type flusher struct {
 	synced   uint64 // the last LSN whose record is on disk
 	missing  gap    // what f.next waits for
 	pending  int64  // bytes taken from buffers, of what is in out
+	unsynced int64  // bytes written since the last sync
 	lastSync time.Time
 
 	wrote     bool // since the last round
@@ -189,7 +190,7 @@ func (j *Journal) mark() error {
 
 // synced makes it known that all up to an LSN is on disk.
 func (j *Journal) synced(lsn uint64) {
-	j.flusher.synced = lsn
+	j.flusher.synced, j.flusher.unsynced = lsn, 0
 	j.mu.Lock()
 	j.durable.Store(lsn)
 	j.changed.Broadcast()
@@ -402,6 +403,7 @@ func (j *Journal) writeOut() error {
 	}
 	f.wrote = true
 	f.seg.size += int64(len(f.out))
+	f.unsynced += int64(len(f.out))
 	j.grown.Add(int64(len(f.out)))
 	j.taken.Add(f.pending)
 	if err := j.makeRoom(); err != nil {

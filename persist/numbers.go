@@ -113,10 +113,13 @@ func (n *Numbers) Start(clock func() uint64) error {
 // Allow says whether a change may be made while the clock is at a number: what it assigns is reserved. It does not block.
 func (n *Numbers) Allow(clock uint64) bool {
 	if clock > n.renewAt.Load() {
-		signal(n.kick)
+		n.renewSoon()
 	}
 	return clock+n.opt.InFlight <= n.limit.Load()
 }
+
+// renewSoon asks for the next range. It is apart so that Allow is inlined.
+func (n *Numbers) renewSoon() { signal(n.kick) }
 
 // Reserve reserves all numbers up to last on disk, for a caller that assigns many at once. It blocks.
 func (n *Numbers) Reserve(last uint64) error {

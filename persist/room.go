@@ -33,7 +33,7 @@ const (
 // room is what is reserved behind the records of the segment that is being written.
 type room struct {
 	end     int64 // the offset up to which room is reserved; at most the segment's size: there is none
-	target  int64 // how much is to be reserved, by how much was written at once
+	target  int64 // how much is to be reserved: what comes while one sync lasts
 	unknown bool  // the file system cannot reserve
 }
 
@@ -43,6 +43,9 @@ func (j *Journal) HasRoom(n int) bool { return j.appended.Load()+int64(n) <= j.a
 // Announce says that an operation of n bytes may be appended, and with -n that it was, or will not be. It is for operations of more than LargeOperationBytes, before they draw
 // their numbers: what others append behind them must have room too.
 func (j *Journal) Announce(n int) { j.appended.Add(int64(n)) }
+
+// Taking says whether changes can be written: the journal is neither broken nor full. It does not block.
+func (j *Journal) Taking() bool { return !j.broken.Load() && !j.noRoom.Load() }
 
 // Full returns why no more room can be reserved, nil if it can. Changes are to be refused meanwhile.
 func (j *Journal) Full() error {
@@ -57,7 +60,7 @@ func (j *Journal) Full() error {
 // makeRoom reserves what is missing behind the last record.
 func (j *Journal) makeRoom() error {
 	f := &j.flusher
-	f.room.target = min(max(f.room.target, leastRoomBytes, 4*j.opt.InFlightBytes, 4*f.pending), mostRoomBytes)
+	f.room.target = min(max(f.room.target, leastRoomBytes, 4*j.opt.InFlightBytes, f.unsynced, 4*j.Pending()), mostRoomBytes)
 	err := j.reserve()
 	left := max(f.room.end-f.seg.size, 0) - endBytes - j.opt.InFlightBytes
 	if f.room.unknown {

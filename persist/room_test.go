@@ -254,3 +254,21 @@ func TestTornTailIsKept(t *testing.T) {
 		}
 	}
 }
+
+// TestLostWithoutHead: an operation whose record's head is damaged counts as lost, since a later record shows that it is missing.
+func TestLostWithoutHead(t *testing.T) {
+	disk := fstest.NewDisk()
+	db, err := open(disk, persist.EverySecond, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
+	for i := range 3 { // until there is a mark
+		db.journal.Round(db.now.Add(time.Duration(i) * time.Second))
+	}
+	flip(disk, firstSegment, persist.SegmentHeaderBytes)
+	r, _, _, err := recoverWith(disk, startOf(persist.Options{Repair: true}))
+	if err != nil || r.Lost().Operations != 1 || r.Lost().From != 1 || r.Lost().Bytes == 0 {
+		t.Errorf("%+v, %v", r.Lost(), err)
+	}
+}

@@ -276,11 +276,12 @@ func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) er
 // rest is what can be recognised where the records of a segment cannot be read on end.
 type rest struct {
 	synced     bool // a later record proves that the operation that is missing was on disk once: it is damaged, its writing was not cut short
-	operations int  // in records whose heads are whole
+	operations int  // in records whose heads are whole; at least one if a later record shows that any is missing
 }
 
 // rest looks for heads of records at every offset from r.at on.
 func (r *segmentReader) rest() (found rest, err error) {
+	missing := false
 	for at := r.at; at+recordHeaderBytes <= r.size; at++ {
 		head, err := r.bytes(at, recordHeaderBytes)
 		if err != nil {
@@ -292,7 +293,11 @@ func (r *segmentReader) rest() (found rest, err error) {
 		}
 		found.synced = found.synced || at > r.at && h.synced >= r.next
 		found.operations += int(h.ops)
+		missing = missing || h.lsn > r.next
 		at += recordHeaderBytes - 1
+	}
+	if found.operations == 0 && missing {
+		found.operations = 1
 	}
 	return found, nil
 }

@@ -72,8 +72,10 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.kick:
-			timer.Reset(writeDelay)
-			continue
+			if !j.noRoom.Load() { // else it is among the last, and others are refused already
+				timer.Reset(writeDelay)
+				continue
+			}
 		case <-j.urgent:
 		case <-timer.C:
 		case <-j.stop:

@@ -155,6 +155,9 @@ func (j *Journal) setFull(err error) {
 	j.fullErr = err
 	j.noRoom.Store(err != nil)
 	j.mu.Unlock()
+	if changed && err != nil {
+		signal(j.urgent) // what was acknowledged meanwhile is written before clients learn that the disk is full
+	}
 	if changed && j.opt.OnFull != nil {
 		j.opt.OnFull(err)
 	}

@@ -54,11 +54,12 @@ type Numbers struct {
 	limit   atomic.Uint64 // the last number that is reserved on disk; 0 once the file is lost
 	renewAt atomic.Uint64 // a clock above it asks for the next range
 
-	mu     sync.Mutex
-	file   FileID // guarded by mu
-	err    error  // why the last range could not be reserved; guarded by mu
-	lost   bool   // the file is not where it was: err is final; guarded by mu
-	closed bool   // guarded by mu
+	problem atomic.Pointer[error] // why the last range could not be reserved; written under mu, read by event loops
+
+	mu     sync.Mutex // held while the disk is waited for
+	file   FileID     // guarded by mu
+	lost   bool       // the file is not where it was: problem is final; guarded by mu
+	closed bool       // guarded by mu
 }
 
 // readNumbers reads what was reserved. A missing or damaged file is no error: see reservation.problem.
@@ -129,11 +130,12 @@ func (n *Numbers) Reserve(last uint64) error {
 	return n.extend(last + n.opt.Range)
 }
 
-// Err returns why the next range could not be reserved, nil if it could.
+// Err returns why the next range could not be reserved, nil if it could. It does not block.
 func (n *Numbers) Err() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.err
+	if p := n.problem.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // run reserves ranges until Close.
@@ -171,7 +173,7 @@ func (n *Numbers) extend(limit uint64) error {
 	n.mu.Lock()
 	if n.lost || n.closed {
 		defer n.mu.Unlock()
-		return n.err
+		return n.Err()
 	}
 	limit = min(limit, maxLSN)
 	err := n.place()
@@ -182,8 +184,8 @@ func (n *Numbers) extend(limit uint64) error {
 		n.limit.Store(max(limit, n.limit.Load()))
 		n.renewAt.Store(n.limit.Load() - n.opt.Range/2)
 	}
-	reported := (n.err == nil) != (err == nil)
-	n.err = err
+	reported := (n.Err() == nil) != (err == nil)
+	n.problem.Store(&err)
 	n.mu.Unlock()
 	if reported && n.opt.OnRenew != nil {
 		n.opt.OnRenew(err)
@@ -212,7 +214,7 @@ func (n *Numbers) Check() error {
 	defer n.mu.Unlock()
 	err := n.place()
 	if err != nil {
-		n.err = err
+		n.problem.Store(&err)
 	}
 	return err
 }
@@ -221,7 +223,7 @@ func (n *Numbers) Check() error {
 func (n *Numbers) place() error {
 	switch {
 	case n.lost:
-		return n.err
+		return n.Err()
 	case n.limit.Load() == 0: // not made yet
 		return nil
 	}

@@ -252,7 +252,10 @@ func (n *Numbers) Close(last uint64) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
-	if err := n.place(); err != nil || last == 0 {
+	if last == 0 {
+		return nil
+	}
+	if err := n.place(); err != nil {
 		return err
 	}
 	return n.write(reservation{database: n.database, limit: max(n.clock(), last), ended: last})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -138,10 +139,11 @@ func TestHurryLoad(t *testing.T) {
 	w.ok(codec.OpSave)
 	for _, journal := range []bool{true, false} {
 		disk, begun, log := newDisk(), make(chan struct{}), make(chan string, 100)
-		if err := disk.MkdirAll("/other"); err != nil {
+		other := filepath.Join(t.TempDir(), "data.cdb") // the real file system resolves its name
+		if err := errors.Join(disk.MkdirAll(filepath.Dir(other)), os.WriteFile(other, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		disk.Put("/other/data.cdb", from.Bytes("data/data.cdb"))
+		disk.Put(other, from.Bytes("data/data.cdb"))
 		srv := loggedServer(t, slowSaves(disk, begun), log, func(d *Data) {
 			d.NoJournal, d.Control = !journal, filepath.Join(t.TempDir(), "control.sock")
 		})
@@ -154,7 +156,7 @@ func TestHurryLoad(t *testing.T) {
 				return
 			}
 			defer conn.Close()
-			_, _ = fmt.Fprintln(conn, `{"do":"load","path":"/other/data.cdb","replace":true}`)
+			_, _ = fmt.Fprintf(conn, `{"do":"load","path":%q,"replace":true}`+"\n", other)
 			_, _ = io.Copy(io.Discard, conn) // to the end of the server
 		})
 		<-begun

@@ -23,6 +23,9 @@ const (
 	// maxProcessors is how many goroutines work beside the loops at once, at most; see
 	// backgroundProcessors.
 	maxProcessors = 8
+	// maxWorkers is how many requests are executed beside the loops at once, at most: two of them, one
+	// of each kind, without a processor of their own.
+	maxWorkers = maxProcessors + 2
 	// workPatience is how long a goroutine waits for a processor before it may be one too many, of
 	// which there is one of each kind.
 	workPatience = 300 * time.Millisecond

@@ -59,7 +59,8 @@ type Config struct {
 	Data Data
 
 	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and as many as there are long requests
-	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal.
+	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal. With NewLog the first number is 1, as a Replayer on an
+	// empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
 	unreadBytes   int64 // for tests: allUnreadBytes of this server
@@ -67,6 +68,8 @@ type Config struct {
 	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 	aheadBytes    int64 // for tests: journalAheadBytes of this server
 	segmentBytes  int64 // for tests: persist.Options.SegmentBytes
+
+	numbersRange uint64 // for tests: persist.NumbersOptions.Range
 }
 
 // partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.

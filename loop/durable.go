@@ -94,18 +94,50 @@ func (srv *Server) flushJournal() {
 	}
 }
 
-// writable returns an error if nothing may be changed: what is changed could not be written to disk.
+// writable returns an error if nothing may be changed: what is changed could not be written to disk, or its versions were not reserved there.
 func (srv *Server) writable() error {
-	if srv.journal == nil {
+	if srv.numbers == nil || srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
 		return nil
 	}
-	if err := srv.journal.Err(); err != nil {
-		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+	return srv.whyRefused()
+}
+
+// whyRefused returns the error of a change that writable refuses.
+func (srv *Server) whyRefused() error {
+	if err := srv.numbers.Err(); err != nil && !srv.numbers.Allow(srv.store.Clock()) {
+		return readOnly(err)
 	}
-	if srv.behind.Load() {
-		return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written"}
+	if srv.journal != nil {
+		if err := srv.journal.Err(); err != nil {
+			return readOnly(err)
+		}
+		if err := srv.journal.Full(); err != nil {
+			return &codec.Error{Status: codec.StatusReadOnly, Message: "the disk is full: nothing is changed until there is room again: " + err.Error()}
+		}
 	}
-	return nil
+	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved"}
+}
+
+// readOnly is the error of a change that is refused because of err.
+func readOnly(err error) error {
+	return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+}
+
+// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its table.
+const mostNumbers = 2 * codec.MaxArguments
+
+// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a request on each event loop and each worker, and by one save.
+func (srv *Server) numbersInFlight() uint64 {
+	return uint64(srv.cfg.EventLoops+maxWorkers+1) * mostNumbers
+}
+
+// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be again.
+func (srv *Server) onRenew(err error) {
+	if err != nil {
+		srv.log.Warn("the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the next range of version numbers is reserved")
 }
 
 // lookBehind looks whether too much waits in memory to be written.
@@ -120,16 +152,22 @@ func (srv *Server) lookBehind() {
 	srv.behind.Store(srv.journal.Pending() > limit)
 }
 
-// mustWait says whether the reply of a request that has changed something waits for the disk. Reads do not, though they draw a number for a cut.
-func (srv *Server) mustWait(req *codec.Request) bool {
-	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0)
+// mustWait says whether the reply of a request that has changed something waits for the disk: by the policy, because the client asks for it, or because what was appended, and n bytes
+// more, may find no room there. Reads do not, though they draw a number for a cut.
+func (srv *Server) mustWait(req *codec.Request, n int) bool {
+	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0 || !srv.journal.HasRoom(n))
+}
+
+// inFlightBytes returns persist.Options.InFlightBytes: one operation that is not announced for each event loop, each worker and a save.
+func (srv *Server) inFlightBytes() int64 {
+	return int64(srv.cfg.EventLoops+maxWorkers+1) * 2 * persist.LargeOperationBytes
 }
 
 // awaited returns the LSN up to which all must be on disk before a request is answered that found before as the last number of its log, and left after there; 0: it is answered
 // at once. One with the flag DURABLE that has changed nothing tells of what others have changed: of nothing beyond the clock.
 func (srv *Server) awaited(req *codec.Request, status codec.Status, before, after uint64) uint64 {
 	switch {
-	case !srv.mustWait(req):
+	case !srv.mustWait(req, 0):
 	case after != before:
 		return after
 	case req.Flags&codec.FlagDurable != 0 && status == codec.StatusOK:
@@ -143,6 +181,7 @@ func (srv *Server) awaited(req *codec.Request, status codec.Status, before, afte
 // awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
 func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
 	if err := srv.journal.Sync(lsn); err != nil {
+		srv.counters.notDurable.Add(1)
 		return appendNotDurable(nil, binary.LittleEndian.Uint32(reply[4:]), err)
 	}
 	return reply
@@ -172,8 +211,8 @@ func (h *heldReplies) add(reply []byte, lsn uint64) {
 // waits says whether there is a reply.
 func (h *heldReplies) waits() bool { return len(h.marks) > 0 }
 
-// take moves the replies that may go to out: those up to durable, and all others, as errors, if the journal is broken.
-func (h *heldReplies) take(out []byte, durable uint64, broken error) []byte {
+// take moves the replies that may go to out: those up to durable, and all others, as errors which it counts, if the journal is broken.
+func (h *heldReplies) take(out []byte, durable uint64, broken error) (_ []byte, failed uint64) {
 	taken, n := 0, 0
 	for _, m := range h.marks {
 		switch {
@@ -181,15 +220,16 @@ func (h *heldReplies) take(out []byte, durable uint64, broken error) []byte {
 			out = append(out, h.frames[taken:m.end]...)
 		case broken != nil:
 			out = appendNotDurable(out, binary.LittleEndian.Uint32(h.frames[taken+4:]), broken)
+			failed++
 		default:
 			h.drop(n, taken)
-			return out
+			return out, failed
 		}
 		taken = m.end
 		n++
 	}
 	h.drop(n, taken)
-	return out
+	return out, failed
 }
 
 // drop forgets the first n replies, which end at an offset.
@@ -227,7 +267,7 @@ func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 		s.loop.waiting = append(s.loop.waiting, s)
 	}
 	s.toDisk.add(reply, lsn)
-	if demanded {
+	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced without
 		s.srv.journal.Demand(lsn)
 	}
 	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
@@ -275,10 +315,20 @@ func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
 	srv.persistDefect("panic while the journal was written", err)
-	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err))
+	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err),
+		slog.Uint64("on_disk", srv.journal.Durable()), slog.Uint64("made", srv.store.Clock()))
 	if srv.cfg.Data.ExitOnIOError {
 		go srv.endWith(err)
 	}
+}
+
+// onFull is called by the journal's flusher when no more room can be reserved on the disk, and with nil when it can be again.
+func (srv *Server) onFull(err error) {
+	if err != nil {
+		srv.log.Error("the disk is full: nothing is changed until there is room again, reads go on; nothing that was acknowledged is lost", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the disk has room again: changes go on")
 }
 
 // onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil when it can be again.
@@ -315,7 +365,9 @@ func (l *eventLoop) release(srv *Server) {
 func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action) {
 	defer s.recoverTurn(&action)
 	s.loop.begin()
-	s.loop.out = s.toDisk.take(s.loop.out, durable, broken)
+	var failed uint64
+	s.loop.out, failed = s.toDisk.take(s.loop.out, durable, broken)
+	s.srv.counters.notDurable.Add(failed)
 	s.flush()
 	return s.settle()
 }

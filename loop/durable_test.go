@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -128,11 +129,14 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	}
 }
 
-// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again when it is, also while a save waits for the same disk.
+// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again when it is, also while a save waits for the same disk. Replies to those that
+// were made, and have no room reserved on the disk, wait; refusals do not.
 func TestSlowDiskWhileSaving(t *testing.T) {
 	t.Parallel()
 	var hold atomic.Bool
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let()
 	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
 		if op == "write" && strings.HasSuffix(name, ".log") && hold.CompareAndSwap(true, false) {
 			<-release
@@ -151,15 +155,36 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 		srv.saver.saving.Unlock()
 		runtime.Gosched()
 	}
-	value := strings.Repeat("x", 100<<10)
-	until := time.Now().Add(4 * time.Second)
-	for w.call(codec.OpDictSet, "d", "a", value).Status != codec.StatusOverloaded {
+	value := strings.Repeat("x", 2<<10)
+	until := time.Now().Add(patience)
+	const ahead = 1000 // more than cfg.aheadBytes, and more than the room
+	for range ahead {
+		w.write(w.request(codec.OpDictSet, "d", "a", value))
+	}
+	for !srv.behind.Load() {
 		if time.Now().After(until) {
-			t.Error("never refused")
-			break
+			t.Fatal("never behind")
+		}
+		runtime.Gosched()
+	}
+	w.write(w.request(codec.OpDictSet, "d", "a", value))
+	answered := 0
+	for status := codec.StatusOK; status != codec.StatusOverloaded; answered++ {
+		reply, err := w.reply()
+		if err != nil {
+			t.Fatal("never refused:", err)
+		}
+		status = reply.Status
+	}
+	if answered > ahead {
+		t.Error("all changes were acknowledged, and the room on the disk is less")
+	}
+	let()
+	for ; answered <= ahead; answered++ {
+		if _, err := w.reply(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	close(release)
 	for w.call(codec.OpDictSet, "d", "a", 1).Status != codec.StatusOK {
 		if time.Now().After(until) {
 			t.Fatal("refused for ever")

@@ -8,6 +8,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
 
@@ -78,7 +79,7 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 		err = x.prepare(req, command)
 	}
 	if err == nil {
-		err = command.run(x)
+		err = x.run(req, command)
 	}
 	out, x.body = x.body, nil
 	x.cost += x.call.Cost + (len(out)-at)/replyBytesPerNano
@@ -99,6 +100,21 @@ func (x *executor) reply(out []byte, req *codec.Request, problem error) []byte {
 		return x.fail(out[:at], req, err)
 	}
 	return out[:at]
+}
+
+// run runs the command.
+func (x *executor) run(req *codec.Request, command *command) error {
+	if len(req.Payload) > persist.LargeOperationBytes && command.mutates && x.srv.journal != nil {
+		return x.runAnnounced(len(req.Payload), command)
+	}
+	return command.run(x)
+}
+
+// runAnnounced announces a large change to the journal, before it draws its numbers.
+func (x *executor) runAnnounced(n int, command *command) error {
+	x.srv.journal.Announce(n)
+	defer x.srv.journal.Announce(-n)
+	return command.run(x)
 }
 
 // long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.

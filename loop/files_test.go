@@ -88,7 +88,7 @@ func TestSaveOverAnother(t *testing.T) {
 		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
 	tells(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
-	if err != nil || !slices.Equal(files, []string{theirs, theirs + ".journal", theirs + ".prev"}) {
+	if err != nil || !slices.Equal(files, []string{theirs, theirs + ".journal", theirs + ".numbers", theirs + ".prev"}) {
 		t.Errorf("there are %v, %v", files, err)
 	}
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"runtime"
 	"runtime/metrics"
 	"sync/atomic"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/bytedance/sonic"
 	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
 )
 
 // counters count what operators ask about. Written by event loops, the acceptor and the sweeper; read by INFO.
@@ -19,6 +22,7 @@ type counters struct {
 	overrun      atomic.Uint64 // closed for what they left unread or sent ahead
 	badFrames    atomic.Uint64
 	panics       atomic.Uint64
+	notDurable   atomic.Uint64 // changes that were made, and could not be written to disk
 }
 
 // ReadOnly is Info.Persistence of a server that had no room for a journal when it started.
@@ -74,7 +78,14 @@ type DataInfo struct {
 	PendingBytes    int64   `json:"pending_bytes"` // not yet written to the journal
 	LeftOut         int     `json:"left_out"`      // requests of the journal that the start has left out, since they panic
 	JournalError    string  `json:"journal_error"` // why nothing is changed any more; "": all is well
-	SegmentError    string  `json:"segment_error"` // why the journal's next segment cannot be begun, and the one at hand grows; "": it can
+	ReadOnly        string  `json:"read_only"`     // why changes are refused: a broken journal, a full disk, a data directory that was moved; "": they are taken
+	NotDurable      uint64  `json:"not_durable"`   // changes that were answered NotDurable: made, and not on disk
+
+	LostOperations uint64 `json:"lost_operations"` // that the start knows to be lost, at least; 0: none
+	LostBytes      int64  `json:"lost_bytes"`      // of the journal that it has cut off
+	LostFrom       uint64 `json:"lost_from"`       // number of the first that is lost; 0: none
+
+	SegmentError string `json:"segment_error"` // why the journal's next segment cannot be begun, and the one at hand grows; "": it can
 }
 
 // Info returns the server's figures.
@@ -148,9 +159,14 @@ func (srv *Server) dataInfo() *DataInfo {
 	d := &DataInfo{
 		File: srv.cfg.Data.File, SavedClock: s.file.LSN, SavedBytes: s.file.Bytes, DurableClock: s.file.LSN,
 		SavedAgoSeconds: time.Since(s.tried).Seconds(), SaveSeconds: s.took.Seconds(), SaveError: errorText(s.err),
-		LeftOut: s.left,
+		LeftOut: s.left, NotDurable: srv.counters.notDurable.Load(),
+		LostOperations: srv.lost.Operations, LostBytes: srv.lost.Bytes, LostFrom: srv.lost.From,
 	}
 	s.mu.Unlock()
+	var refused *codec.Error
+	if errors.As(srv.writable(), &refused) && refused.Status == codec.StatusReadOnly {
+		d.ReadOnly = refused.Message
+	}
 	if j := srv.journal; j != nil {
 		d.DurableClock, d.JournalBytes, d.PendingBytes = j.Durable(), j.Size(), j.Pending()
 		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.BeginErr())

@@ -431,7 +431,7 @@ func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
 	x := &l.exec
-	if commands[req.Op].mutates && s.srv.mustWait(req) {
+	if commands[req.Op].mutates && s.srv.mustWait(req, len(req.Payload)) {
 		return nil, legacy.ErrLong // the disk is waited for
 	}
 	drawn := l.log.drawn()

@@ -92,6 +92,9 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	if left := shardmap.MaxLSN - store.Clock(); n > left || left-n < uint64(from.bytes)+2*loadAhead {
 		return persist.FileInfo{}, fmt.Errorf("the file holds %d items, and the clock, which is at %d, leaves no room for so many", n, store.Clock())
 	}
+	if err := l.srv.numbers.Reserve(store.Clock() + n + uint64(from.bytes) + 2*loadAhead); err != nil {
+		return persist.FileInfo{}, err
+	}
 	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
@@ -136,7 +139,7 @@ func (l *loading) keep() error {
 	if l.srv.store.Clock()+loadAhead/2 > l.at {
 		return errors.New("so much was changed while the file was read that its tables would come too late: nothing was loaded, try again")
 	}
-	if err := l.srv.writable(); err != nil {
+	if err := errors.Join(l.srv.writable(), l.srv.numbers.Check()); err != nil {
 		return err
 	}
 	data := &l.srv.cfg.Data
@@ -170,7 +173,7 @@ func (l *loading) undo(err error) error {
 // loaded notes what the data file is from here on, and saves once more, so that there is a file before it again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
-	s.file, s.previous = info, info.LSN
+	s.file, s.whole, s.previous = info, info.LSN, info.LSN
 	if s.srv.journal != nil {
 		s.grown = s.srv.journal.Grown()
 	}
@@ -186,7 +189,7 @@ func (s *saver) savedAgain() error {
 	info, err := s.writeOwn()
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
-		s.file = info
+		s.file, s.whole = info, info.LSN
 	}
 	s.mu.Unlock()
 	if err != nil {

@@ -36,6 +36,9 @@ type restoring struct {
 func (srv *Server) restore() error {
 	data := &srv.cfg.Data
 	if data.File == "" {
+		if srv.cfg.NewLog == nil {
+			srv.store.SetClock(persist.NewClock())
+		}
 		return nil
 	}
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
@@ -51,16 +54,17 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.store = target.store
-	if srv.store.Clock() < found.Last {
-		srv.store.SetClock(found.Last)
+	if srv.store.Clock() < found.Clock {
+		srv.store.SetClock(found.Clock)
 	}
-	if err := srv.startJournal(found); err != nil {
+	if err := srv.startFiles(found); err != nil {
 		return err
 	}
 	srv.saver.init(srv, found)
+	srv.reportLost(found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
-			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Last))
+			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Clock))
 	}
 	if target.leftOut > 0 && !srv.readOnly {
 		srv.saver.leftOut(target.leftOut)
@@ -68,33 +72,69 @@ func (srv *Server) restore() error {
 	return nil
 }
 
-// startJournal starts the journal. If there is no room for it the server is read-only: it serves what it
-// has, and changes neither the tables nor a file.
-func (srv *Server) startJournal(found *persist.Recovered) error {
-	srv.journal = found.Journal
-	if srv.journal == nil {
-		return nil
-	}
-	err := srv.journal.Start(found.Last + 1)
+// startFiles begins to write to what was recovered. If there is no room for that the server is read-only: it
+// serves what it has, and changes neither the tables nor a file.
+func (srv *Server) startFiles(found *persist.Recovered) error {
+	srv.numbers, srv.journal = found.Numbers, found.Journal
+	err := srv.beginFiles(found)
 	if err == nil || !persist.NoRoom(err) || srv.cfg.Data.ExitOnIOError {
 		return err
 	}
 	srv.readOnly = true
-	srv.journal.Refuse(fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err))
+	why := fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err)
+	srv.numbers.Refuse(why)
+	if srv.journal != nil {
+		srv.journal.Refuse(why)
+	}
 	srv.log.Error("started read-only: nothing is changed, in memory or on disk; make room, then restart",
 		slog.Any("error", err))
 	return nil
 }
 
+// beginFiles reserves the first numbers and starts the journal, if there is room for both.
+func (srv *Server) beginFiles(found *persist.Recovered) error {
+	if srv.journal == nil {
+		return srv.numbers.Start(srv.store.Clock)
+	}
+	if err := srv.journal.Probe(); err != nil {
+		return err
+	}
+	if err := srv.numbers.Start(srv.store.Clock); err != nil {
+		return err
+	}
+	if err := srv.journal.Start(found.Clock + 1); err != nil {
+		return errors.Join(err, srv.numbers.Close(0))
+	}
+	return nil
+}
+
+// reportLost says where that is kept which the start has left out of the journal.
+func (srv *Server) reportLost(found *persist.Recovered) {
+	srv.lost = found.Lost()
+	cut := found.Replay.Cut
+	switch {
+	case cut == nil:
+	case cut.Unkept != nil:
+		srv.log.Warn("what was cut off the journal is not kept", slog.String("file", cut.File), slog.Int64("bytes", cut.Bytes), slog.Any("error", cut.Unkept))
+	case len(cut.Kept) > 0:
+		srv.log.Warn("what was cut off the journal is kept", slog.Any("files", cut.Kept), slog.Int64("bytes", cut.Bytes),
+			slog.Uint64("from", cut.LSN), slog.Int("operations", cut.Operations))
+	}
+}
+
 // restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
-	journalOptions := persist.Options{Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, OnSync: srv.onSync, OnBegin: srv.onBegin}
+	journalOptions := persist.Options{
+		Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
+		OnFull: srv.onFull, OnSync: srv.onSync, OnBegin: srv.onBegin,
+	}
 	leaveOut := make(map[uint64]bool)
 	for {
 		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
 		found, err := persist.Recover(data.FS, persist.Start{
 			File: data.File, Journal: data.Journal, Options: journalOptions, NoJournal: data.NoJournal,
+			Numbers: persist.NumbersOptions{Range: srv.cfg.numbersRange, InFlight: srv.numbersInFlight(), OnRenew: srv.onRenew},
 			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
 			Warn: func(what string) { srv.log.Warn(what) },
 		}, target)

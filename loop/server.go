@@ -36,7 +36,9 @@ type Server struct {
 	refusals   chan struct{} // a token per connection that may be told why it is refused
 	beside     sync.WaitGroup
 	journal    *persist.Journal // nil: none is kept
-	readOnly   bool             // there was no room for a journal when the server started
+	numbers    *persist.Numbers // nil: the tables are in memory only
+	readOnly   bool             // there was no room on the disk when the server started
+	lost       persist.Lost     // at the start
 	logs       logPool          // of requests beside the loops
 	saver      saver
 	control    *controlSocket // nil: none
@@ -130,9 +132,7 @@ func Start(cfg Config) (*Server, error) {
 	srv.saver.began = srv.store.Clock()
 	srv.store.OnPanic(srv.memoryStays)
 	if err := srv.start(); err != nil {
-		if srv.journal != nil {
-			err = errors.Join(err, srv.journal.Close())
-		}
+		err = errors.Join(err, srv.closeFiles())
 		srv.saver.letGo()
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type saver struct {
 
 	mu       sync.Mutex
 	file     persist.FileInfo // the file that is there
+	whole    uint64           // the clock when the file came to hold everything; 0: it never did
 	previous uint64           // LSN that the one before it covers
 	tried    time.Time        // the end of the last try, or of the start
 	took     time.Duration    // the last save
@@ -50,6 +51,9 @@ type saver struct {
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 	s.look = make(chan struct{}, 1)
+	if found.Replay.Operations == 0 { // the clock may have gone on from the file's number
+		s.whole = found.Clock
+	}
 }
 
 // run saves when it is time to, until the server stops.
@@ -107,7 +111,7 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 }
 
 // unchangedLocked says whether the file holds everything.
-func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.file.LSN }
+func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.whole }
 
 // save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are; of those who wait for a save that is under
 // way, the first writes for all.
@@ -135,7 +139,7 @@ func (s *saver) save() error {
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
-		s.previous, s.file, s.took, s.grown = s.file.LSN, info, s.tried.Sub(start), grown
+		s.previous, s.file, s.whole, s.took, s.grown = s.file.LSN, info, info.LSN, s.tried.Sub(start), grown
 	}
 	covered := s.previous
 	s.mu.Unlock()
@@ -270,7 +274,19 @@ func (s *saver) writeOwn() (persist.FileInfo, error) {
 }
 
 // write cuts a view of the store and writes it to a file. A panic in it becomes an error.
+//
+// Errors: ErrMoved is found if the data directory is not the one that the server began with.
 func (s *saver) write(file string) (info persist.FileInfo, err error) {
+	if err := s.srv.numbers.Check(); err != nil {
+		return info, err
+	}
+	if info, err = s.writeView(file); err == nil {
+		err = s.srv.numbers.Check()
+	}
+	return info, err
+}
+
+func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	log := s.srv.takeLog()
 	call := &shardmap.Call{Log: log.orNil()}
 	defer func() {
@@ -379,4 +395,14 @@ func save(x *executor) error {
 	}
 	x.body = msgp.AppendBool(x.body, true)
 	return err
+}
+
+// lastInFile returns the number of the last operation in the file, 0 if the file does not hold all operations.
+func (s *saver) lastInFile() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unchangedLocked() {
+		return 0
+	}
+	return s.file.LSN
 }

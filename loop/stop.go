@@ -69,7 +69,7 @@ func (srv *Server) demandAll() {
 	}
 }
 
-// endData syncs the journal, saves for the last time and closes the journal. Nothing changes the
+// endData syncs the journal, saves for the last time and closes the files. Nothing changes the
 // tables any more. Every end of a server that keeps its tables comes here.
 func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
@@ -92,14 +92,27 @@ func (srv *Server) endData() error {
 	if journaled && errors.Is(err, errCutShort) {
 		err = nil
 	}
-	if srv.journal != nil {
-		err = errors.Join(err, srv.journal.Close())
-	}
+	err = errors.Join(err, srv.closeFiles())
 	srv.saver.logEnd(clock)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsaved, err)
 	}
 	return nil
+}
+
+// closeFiles closes the journal and the reservation of numbers.
+func (srv *Server) closeFiles() error {
+	if srv.numbers == nil || srv.readOnly {
+		return nil
+	}
+	last := srv.saver.lastInFile()
+	if srv.journal != nil {
+		if err := srv.journal.Close(); err != nil {
+			return errors.Join(err, srv.numbers.Close(0))
+		}
+		last = max(last, srv.journal.Recorded())
+	}
+	return srv.numbers.Close(last)
 }
 
 // logEnd logs whether all changes up to a clock are on disk.

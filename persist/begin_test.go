@@ -178,6 +178,7 @@ func TestNoRoomToStart(t *testing.T) {
 			return nil
 		}}
 		before := contents(disk)
+		var kept uint64
 		for range 3 {
 			r, err := persist.Recover(fsys, startOf(persist.Options{}), &loader{model: newModel()})
 			if err != nil {
@@ -186,6 +187,7 @@ func TestNoRoomToStart(t *testing.T) {
 			if err := r.Journal.Start(r.Last + 1); !persist.NoRoom(err) {
 				t.Fatalf("%s: started: %v", op, err)
 			}
+			kept = r.Last
 			r.Journal.Refuse(errors.New("no room"))
 			if r.Journal.Durable() != r.Last || r.Journal.Sync(r.Last) != nil || r.Journal.Sync(r.Last+1) == nil {
 				t.Errorf("%s: durable up to %d of %d", op, r.Journal.Durable(), r.Last)
@@ -199,7 +201,7 @@ func TestNoRoomToStart(t *testing.T) {
 		}
 		full = false
 		again, err := open(fsys, persist.Always, nil)
-		if err != nil || again.state() != db.states[again.last] {
+		if err != nil || again.state() != db.states[kept] {
 			t.Errorf("%s: with room: %v", op, err)
 		}
 	}

@@ -4,13 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
 
 // Buffer is where one writer, an event loop or a goroutine, leaves its operations for the flusher.
 type Buffer struct {
-	j        *Journal
-	appended atomic.Int64 // bytes ever; the writer writes it
+	j *Journal
 
 	mu     sync.Mutex
 	full   [][]byte // chunks, in order
@@ -44,6 +42,7 @@ func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	if b.j.broken.Load() {
 		return
 	}
+	b.j.appended.Add(int64(opDiskBytes + len(payload))) // before the flusher may take it
 	b.mu.Lock()
 	good := lsn > b.last && len(payload) <= maxOperationBytes && n-1 < maxOperationNumbers
 	if good {
@@ -56,7 +55,6 @@ func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 		signal(b.j.kick) // the flusher tells of it
 		return
 	}
-	b.appended.Add(int64(opHeaderBytes + len(payload)))
 	if !b.j.armed.Load() && b.j.armed.CompareAndSwap(false, true) {
 		signal(b.j.kick)
 	}

@@ -8,6 +8,12 @@ func Manual(opt Options) Options {
 	return opt
 }
 
+// ManualNumbers returns opt for Numbers without a goroutine of their own: tests call Renew.
+func ManualNumbers(opt NumbersOptions) NumbersOptions {
+	opt.manual = true
+	return opt
+}
+
 // Round is one round of the flusher.
 func (j *Journal) Round(now time.Time) { j.round(now) }
 

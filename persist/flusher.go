@@ -2,9 +2,7 @@ package persist
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 )
@@ -13,18 +11,26 @@ import (
 type flusher struct {
 	sources  []*source
 	next     uint64 // the LSN that is to be written next
+	skipped  uint64 // how many numbers before next no record has: the next record begins with them
+	synced   uint64 // the last LSN whose record is on disk
 	missing  gap    // what f.next waits for
 	pending  int64  // bytes taken from buffers, of what is in out
+	unsynced int64  // bytes written since the last sync
 	lastSync time.Time
 
-	file     File
-	seg      segment // being written
-	limit    int64   // the length beyond which the next segment is begun
-	reserved int64   // the file's length with the zeros behind seg.size, 0: there are none
-	seed     uint32
-	out      []byte // records to be written
-	at       int    // of the record at hand in out, -1 if none is begun
-	rec      recordHeader
+	wrote     bool // since the last round
+	lastWrite time.Time
+	marked    bool // the last record says that all before it is on disk
+
+	file  File
+	seg   segment // being written
+	limit int64   // the length beyond which the next segment is begun
+	place FileID  // of the file
+	room  room
+	seed  uint32
+	out   []byte // records to be written
+	at    int    // of the record at hand in out, -1 if none is begun
+	rec   recordHeader
 }
 
 // gap counts for how long an operation has been missing.
@@ -66,8 +72,10 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.kick:
-			timer.Reset(writeDelay)
-			continue
+			if !j.noRoom.Load() { // else it is among the last, and others are refused already
+				timer.Reset(writeDelay)
+				continue
+			}
 		case <-j.urgent:
 		case <-timer.C:
 		case <-j.stop:
@@ -79,8 +87,12 @@ func (j *Journal) run() {
 		case j.broken.Load(): // what was written will never be synced
 		case j.flusher.missing.lsn > 0:
 			timer.Reset(gapLook)
+		case j.noRoom.Load():
+			timer.Reset(roomRetry)
 		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
 			timer.Reset(time.Until(j.flusher.lastSync.Add(syncDelay)))
+		case !j.flusher.marked:
+			timer.Reset(time.Until(j.flusher.lastWrite.Add(markDelay)))
 		}
 	}
 }
@@ -105,25 +117,82 @@ func (j *Journal) round(now time.Time) {
 	if err == nil {
 		err = j.flusher.lookAtGap(now)
 	}
+	if err == nil && j.noRoom.Load() {
+		err = j.makeRoom()
+	}
 	if err != nil {
 		j.breakDown(err)
 		return
 	}
+	f := &j.flusher
+	if f.wrote {
+		f.wrote, f.marked, f.lastWrite = false, false, now
+	}
+	idle := !f.marked && now.Sub(f.lastWrite) >= markDelay
 	written, durable := j.written.Load(), j.durable.Load()
-	due := j.opt.Policy == Always || j.want.Load() > durable || j.opt.Policy == EverySecond && now.Sub(j.flusher.lastSync) >= syncDelay
-	if written == durable || !due {
-		return
+	due := idle || j.opt.Policy == Always || j.want.Load() > durable || j.opt.Policy == EverySecond && now.Sub(f.lastSync) >= syncDelay
+	if written > durable && due {
+		if err = j.sync(); err == nil {
+			f.lastSync = now
+			j.synced(written)
+		}
 	}
-	if err := j.flusher.file.Sync(); err != nil {
+	if err == nil && idle {
+		err = j.mark()
+	}
+	if err != nil {
 		j.breakDown(err)
-		return
 	}
-	j.flusher.lastSync = now
-	j.synced(written)
+}
+
+// sync syncs the segment, and looks whether a start will find it.
+func (j *Journal) sync() error {
+	if err := j.flusher.file.Sync(); err != nil {
+		return err
+	}
+	return j.inPlace()
+}
+
+// inPlace returns an error if a start would not find the segment, or what else it needs.
+func (j *Journal) inPlace() error {
+	if err := j.segmentInPlace(); err != nil {
+		return err
+	}
+	if j.opt.check != nil {
+		return j.opt.check()
+	}
+	return nil
+}
+
+// segmentInPlace returns an error if a start would not find the segment, with all that was written to it.
+func (j *Journal) segmentInPlace() error {
+	f := &j.flusher
+	size := f.seg.size
+	if j.opt.Policy == Always {
+		size = max(size, f.room.end) // with the zeros
+	}
+	return inPlace(j.fs, f.seg.name, f.place, size)
+}
+
+// mark writes a record without operations, and syncs it: all before it is on disk. Damage before it is not taken for a torn tail. It is for a journal that is idle, or closed.
+func (j *Journal) mark() error {
+	f := &j.flusher
+	if !f.marked && f.seg.size > segmentHeaderBytes {
+		f.beginRecord()
+		if err := j.writeOut(); err != nil {
+			return err
+		}
+		if err := j.sync(); err != nil {
+			return err
+		}
+	}
+	f.wrote, f.marked = false, true
+	return nil
 }
 
 // synced makes it known that all up to an LSN is on disk.
 func (j *Journal) synced(lsn uint64) {
+	j.flusher.synced, j.flusher.unsynced = lsn, 0
 	j.mu.Lock()
 	j.durable.Store(lsn)
 	j.changed.Broadcast()
@@ -150,13 +219,7 @@ func (j *Journal) discard() {
 		s.chunks, s.at = nil, 0
 	}
 	j.flusher.out = nil
-	var appended int64
-	j.mu.Lock()
-	for _, b := range j.buffers {
-		appended += b.appended.Load()
-	}
-	j.mu.Unlock()
-	j.taken.Store(appended)
+	j.taken.Store(j.appended.Load())
 }
 
 // collect takes what is in the buffers.
@@ -185,12 +248,10 @@ func (j *Journal) findBuffers() {
 // forget drops a closed buffer that has nothing left. Sources and buffers stand in the same order.
 func (j *Journal) forget(i int) {
 	f := &j.flusher
-	b := f.sources[i].buffer
 	f.sources = append(f.sources[:i], f.sources[i+1:]...)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.buffers = append(j.buffers[:i], j.buffers[i+1:]...)
-	j.taken.Add(-b.appended.Load())
 }
 
 // write puts all operations that have no gap before them into records and gives these to the file.
@@ -244,7 +305,7 @@ func (j *Journal) emit(s *source, n uint64) error {
 	f.out = append(f.out, op...)
 	f.rec.ops++
 	f.next += n
-	f.pending += int64(opHeaderBytes + len(op))
+	f.pending += int64(opDiskBytes + len(op))
 	s.at += opHeaderBytes + len(op)
 	if kept {
 		s.at -= len(op)
@@ -281,6 +342,11 @@ func (s *source) next() {
 // room closes the record at hand, gives all to the file, or begins a new segment, if an operation of n bytes asks for it.
 func (j *Journal) room(n int) error {
 	f := &j.flusher
+	if j.opt.Policy != Always && f.beyondRoom(n) {
+		if err := j.writeOut(); err != nil {
+			return err
+		}
+	}
 	if f.at >= 0 && len(f.out)-f.at+n > recordBytes {
 		j.endRecord()
 	}
@@ -301,14 +367,21 @@ func (j *Journal) room(n int) error {
 func (f *flusher) beginRecord() {
 	f.at = len(f.out)
 	f.out = append(f.out, make([]byte, recordHeaderBytes)...)
-	f.rec = recordHeader{lsn: f.next}
+	f.rec = recordHeader{lsn: f.next - f.skipped}
+	for f.skipped > 0 {
+		n := min(f.skipped, maxOperationNumbers)
+		f.out = binary.AppendUvarint(f.out, n)
+		f.out = binary.AppendUvarint(f.out, 0)
+		f.rec.ops++
+		f.skipped -= n
+	}
 }
 
 // endRecord closes the record at hand.
 func (j *Journal) endRecord() {
 	f := &j.flusher
 	payload := f.out[f.at+recordHeaderBytes:]
-	f.rec.length, f.rec.sum, f.rec.synced = uint32(len(payload)), checksum(payload), j.durable.Load()
+	f.rec.length, f.rec.sum, f.rec.synced = uint32(len(payload)), checksum(payload), f.synced
 	putRecordHeader(f.out[f.at:], f.seed, &f.rec)
 	f.at = -1
 }
@@ -322,15 +395,22 @@ func (j *Journal) writeOut() error {
 	if len(f.out) == 0 {
 		return nil
 	}
+	if j.opt.Policy != Always { // what is missing at the segment's end would be a hole after the write
+		if err := j.segmentInPlace(); err != nil {
+			return err
+		}
+	}
 	if _, err := f.file.Write(f.out); err != nil {
 		return err
 	}
+	f.wrote = true
 	f.seg.size += int64(len(f.out))
-	if err := j.reserve(); err != nil {
-		return err
-	}
+	f.unsynced += int64(len(f.out))
 	j.grown.Add(int64(len(f.out)))
 	j.taken.Add(f.pending)
+	if err := j.makeRoom(); err != nil {
+		return err
+	}
 	j.written.Store(f.next - 1)
 	j.showSize()
 	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // of one large operation: let it go
@@ -346,121 +426,6 @@ func (j *Journal) showSize() {
 	j.segments[len(j.segments)-1].size = j.flusher.seg.size
 }
 
-// reserve sees to it that there are zeros behind the last record, to be written over by the next ones: under Always the file is synced for each few
-// records, and a sync costs about half if it need not make the file's new length durable.
-func (j *Journal) reserve() error {
-	f := &j.flusher
-	if j.opt.Policy != Always || f.seg.size < f.reserved || f.seg.size >= f.limit {
-		return nil
-	}
-	f.reserved = min(f.seg.size+reserveBytes, f.limit)
-	return f.file.Reserve(f.seg.size, f.reserved)
-}
-
-// endSegment makes the segment durable, without what was reserved behind its records.
-func (f *flusher) endSegment() error {
-	if f.reserved > f.seg.size {
-		if err := f.file.Truncate(f.seg.size); err != nil {
-			return err
-		}
-	}
-	f.reserved = 0
-	return f.file.Sync()
-}
-
-// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn. While the next cannot be begun, the segment, all of which is on
-// disk, goes on, and is asked again once it has grown by as much as a segment may have.
-func (j *Journal) rotate() error {
-	f := &j.flusher
-	if err := j.writeOut(); err != nil {
-		return err
-	}
-	if err := f.endSegment(); err != nil {
-		return err
-	}
-	j.synced(f.next - 1)
-	file := f.file
-	err := j.begin(f.seg.number + 1)
-	if errors.Is(err, errNotBegun) {
-		f.limit = f.seg.size + j.opt.SegmentBytes
-		j.begun(err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	j.begun(nil)
-	return file.Close()
-}
-
-// begun notes whether the next segment could be begun, and tells of a change.
-func (j *Journal) begun(err error) {
-	j.mu.Lock()
-	changed := (j.beginErr == nil) != (err == nil)
-	j.beginErr = err
-	j.mu.Unlock()
-	if changed && j.opt.OnBegin != nil {
-		j.opt.OnBegin(err)
-	}
-}
-
-// errNotBegun is found in the error of begin if nothing is left of the segment that it could not make.
-var errNotBegun = errors.New("the next segment of the journal cannot be begun")
-
-// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file system; with errNotBegun if it is certain that there is no
-// such file.
-func (j *Journal) begin(number uint64) error {
-	f := &j.flusher
-	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next, size: segmentHeaderBytes}
-	file, err := j.create(&s)
-	if errors.Is(err, fs.ErrExist) { // another's: it stays
-		return err
-	}
-	if err != nil {
-		if undo := j.unmake(s.name); undo != nil {
-			return errors.Join(err, undo)
-		}
-		return fmt.Errorf("%w: %w", errNotBegun, err)
-	}
-	f.file, f.seg, f.limit, f.seed, f.reserved = file, s, j.opt.SegmentBytes, s.seed(), 0
-	j.grown.Add(s.size)
-	j.mu.Lock()
-	j.segments = append(j.segments, s)
-	j.mu.Unlock()
-	return nil
-}
-
-// create makes the file of a segment, with its header. It is on disk then.
-func (j *Journal) create(s *segment) (File, error) {
-	file, err := j.fs.Create(s.name)
-	if err != nil {
-		return nil, err
-	}
-	_, err = file.Write(s.appendHeader(nil))
-	if err == nil {
-		err = file.Sync()
-	}
-	if err == nil {
-		err = j.fs.SyncDir(j.dir)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-// unmake takes away what is left of a segment that could not be begun, also from the disk: behind it the one before is not the last, and must not grow.
-func (j *Journal) unmake(name string) error {
-	err := j.fs.Remove(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	return j.fs.SyncDir(j.dir)
-}
-
 // finish ends the flusher.
 func (j *Journal) finish() {
 	defer close(j.ended)
@@ -473,7 +438,10 @@ func (j *Journal) lastRound() {
 	j.want.Store(^uint64(0))
 	j.round(time.Now())
 	if err := j.Err(); err == nil {
-		if err := j.lastRecord(); err != nil {
+		if err = j.mark(); err == nil {
+			err = j.endSegment()
+		}
+		if err != nil {
 			j.breakDown(err)
 		}
 	}
@@ -486,16 +454,4 @@ func (j *Journal) lastRound() {
 		}
 	}
 	j.fail(ErrClosed)
-}
-
-// lastRecord writes a record without operations. It says that those before are on disk.
-func (j *Journal) lastRecord() error {
-	if j.flusher.seg.size == segmentHeaderBytes {
-		return nil
-	}
-	j.flusher.beginRecord()
-	if err := j.writeOut(); err != nil {
-		return err
-	}
-	return j.flusher.endSegment()
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,25 @@ type FS interface {
 	List(dir string) ([]string, error) // the names in a directory, in no order
 	MkdirAll(dir string) error         // 0700
 	SyncDir(dir string) error
+	Identify(name string) (id FileID, size int64, err error) // of the file that the name leads to now
+}
+
+// FileID tells a file from all others that exist at the same time, whatever their names.
+type FileID struct{ Device, Inode uint64 }
+
+// ErrMoved is returned when a name that was in use does not lead to the same file any more: the file or its directory was removed, moved or replaced.
+var ErrMoved = errors.New("removed, moved or replaced while it was in use")
+
+// inPlace returns an error if a name does not lead to a file, or if that has become shorter than size.
+func inPlace(fsys FS, name string, id FileID, size int64) error {
+	found, length, err := fsys.Identify(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && found != id:
+		return fmt.Errorf("persist: %s was %w", name, ErrMoved)
+	case err == nil && length < size:
+		return fmt.Errorf("persist: %s was cut to %d of %d bytes by another program", name, length, size)
+	}
+	return err
 }
 
 // File is an open file. Write writes at the position, which is the end of what was written so far by Write.
@@ -35,7 +55,10 @@ type File interface {
 	io.Writer
 	io.ReaderAt
 	Reserve(from, to int64) error // writes zeros; the position stays
-	Sync() error                  // returns when all that was written is on disk
+	// Allocate makes room on the disk for the bytes from an offset up to another, without changing the content or the size. Errors: errors.ErrUnsupported is found
+	// if the file system cannot.
+	Allocate(from, to int64) error
+	Sync() error // returns when all that was written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
 	Lock() error                       // takes the lock of the file, until Close; ErrLocked: another open file has it
@@ -78,6 +101,19 @@ func (osFS) SyncDir(dir string) error {
 		err = nil
 	}
 	return errors.Join(err, f.Close())
+}
+
+// Identify follows symbolic links.
+func (osFS) Identify(name string) (FileID, int64, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return FileID{}, 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return FileID{}, 0, fmt.Errorf("persist: %s: the system does not number its files", name)
+	}
+	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert // Dev has other types on other systems
 }
 
 type osFile struct{ *os.File }
@@ -136,13 +172,12 @@ func asideName(fsys FS, name string) (string, error) {
 	}
 }
 
-// setAside renames a damaged file.
-func setAside(fsys FS, name string) error {
-	aside, err := asideName(fsys, name)
-	if err != nil {
-		return err
+// setAside renames a damaged file, and returns the new name.
+func setAside(fsys FS, name string) (aside string, err error) {
+	if aside, err = asideName(fsys, name); err != nil {
+		return "", err
 	}
-	return fsys.Rename(name, aside)
+	return aside, fsys.Rename(name, aside)
 }
 
 // dirOf returns the directory that a file's name stands in.

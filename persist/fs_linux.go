@@ -1,6 +1,8 @@
 package persist
 
 import (
+	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,22 @@ func (f osFile) Sync() error {
 		}
 		if err != unix.EINTR {
 			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+// Allocate is fallocate, with the size kept.
+func (f osFile) Allocate(from, to int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+		switch err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL: // EPERM: a filter of system calls
+			return fmt.Errorf("fallocate %s: %w: %w", f.Name(), errors.ErrUnsupported, err)
+		default:
+			return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
 		}
 	}
 }

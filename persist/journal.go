@@ -38,12 +38,12 @@ const (
 	defaultKeptBytes    = 2 << 20
 	recordBytes         = 256 << 10 // a record is closed once its payload has as many; one operation may be larger
 	writeBytes          = 1 << 20   // what is given to the file at once
-	reserveBytes        = 1 << 20   // of zeros are written ahead of the records under Always
 	maxOperationBytes   = 1 << 30
 	maxOperationNumbers = 1 << 32
 
 	writeDelay = 10 * time.Millisecond // how long what is not waited for may stay in memory
 	syncDelay  = time.Second           // of EverySecond
+	markDelay  = time.Second           // after the last write, until a mark says that all of it is on disk
 )
 
 // Options are the settings of a journal. The zero value is ready.
@@ -55,12 +55,19 @@ type Options struct {
 	KeptBytes    int    // an operation of more bytes is kept until it is written, not copied; 0 is 2 MiB
 	Repair       bool   // replay up to damage, and set aside what comes after, instead of refusing
 
+	// InFlightBytes is how many bytes operations that are not announced may have, together, between HasRoom and Append.
+	InFlightBytes int64
+
+	// OnFull, if not nil, is called on the flusher's goroutine when no more room can be reserved, once, and with nil when it can be again. It must not block.
+	OnFull func(err error)
 	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the journal breaks. It must not block.
 	OnSync func()
 	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be begun, once, and with nil when that can be done again. It must not block.
 	OnBegin func(err error)
 
-	manual bool // no flusher: tests call round
+	ended  uint64       // a server has ended in order with this operation, 0 if that is not known: nothing up to it can be torn
+	check  func() error // whether a start will find what else it needs; nil: nothing else
+	manual bool         // no flusher: tests call round
 }
 
 // Journal is the write-ahead log in one directory: segments of records of operations, in the order of their LSNs, without a gap.
@@ -80,18 +87,22 @@ type Journal struct {
 	kick   chan struct{} // something was appended
 	urgent chan struct{} // something is waited for
 
-	armed   atomic.Bool   // kick has been sent since the last round
-	want    atomic.Uint64 // to be synced whatever the policy; Demand raises it
-	written atomic.Uint64 // the last LSN given to the file; the flusher writes it
-	durable atomic.Uint64 // the last LSN that is on disk; the flusher writes it
-	broken  atomic.Bool   // err is set; the flusher, or Append, writes it
-	taken   atomic.Int64  // bytes that the flusher has taken from buffers and written
-	grown   atomic.Int64  // bytes written to files since Start
+	armed    atomic.Bool   // kick has been sent since the last round
+	want     atomic.Uint64 // to be synced whatever the policy; Demand raises it
+	written  atomic.Uint64 // the last LSN given to the file; the flusher writes it
+	durable  atomic.Uint64 // the last LSN that is on disk; the flusher writes it
+	broken   atomic.Bool   // err is set; the flusher, or Append, writes it
+	noRoom   atomic.Bool   // fullErr is set; the flusher writes it
+	appended atomic.Int64  // bytes ever, as they take room on the disk at most; the writers write it
+	taken    atomic.Int64  // of these, written to the file; the flusher writes it
+	assured  atomic.Int64  // of these, those that have room on the disk; the flusher writes it
+	grown    atomic.Int64  // bytes written to files since Start
 
 	mu       sync.Mutex
 	changed  *sync.Cond // durable or err has changed
 	err      error      // guarded by mu
 	beginErr error      // why the next segment cannot be begun; guarded by mu
+	fullErr  error      // why no more room can be reserved; guarded by mu
 	segments []segment  // guarded by mu; the last is being written, its size is kept by the flusher
 	buffers  []*Buffer  // guarded by mu
 	free     [][]byte   // chunks to be used again; guarded by mu
@@ -145,7 +156,7 @@ func (j *Journal) list() error {
 		j.newest = max(j.newest, number)
 		s, err := openSegment(j.fs, joinName(j.dir, name), number)
 		if j.opt.Repair && errors.Is(err, ErrDamaged) {
-			if err := setAside(j.fs, s.name); err != nil {
+			if _, err := setAside(j.fs, s.name); err != nil {
 				return err
 			}
 			j.aside = append(j.aside, s.name)
@@ -206,6 +217,9 @@ func (j *Journal) Durable() uint64 { return j.durable.Load() }
 // Written returns the last LSN up to which all operations have been given to the system: they outlive the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
 
+// Recorded returns the LSN of the last operation in the segments. It is to be called after Close.
+func (j *Journal) Recorded() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
+
 // Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not durable before stays so, and what is
 // appended is dropped.
 func (j *Journal) Err() error {
@@ -227,13 +241,8 @@ func (j *Journal) BeginErr() error {
 // Pending returns how many bytes have been appended and not yet written: what a crash of the process takes. Append never waits; whoever
 // calls it is to hold back while this is more than it likes to keep in memory.
 func (j *Journal) Pending() int64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := -j.taken.Load()
-	for _, b := range j.buffers {
-		n += b.appended.Load()
-	}
-	return max(n, 0)
+	taken := j.taken.Load() // first: it only grows, and never beyond what was appended
+	return max(j.appended.Load()-taken, 0)
 }
 
 // Size returns how many bytes the segments have.

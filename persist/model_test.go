@@ -19,12 +19,13 @@ type model struct {
 	last    uint64 // LSN
 	entries map[string]persist.Entry
 	list    [][]byte
-	listed  uint64   // the list's version
-	states  []string // by LSN
+	listed  uint64          // the list's version
+	states  []string        // by LSN
+	skips   map[uint64]bool // numbers that stand for nothing: no file need have them
 }
 
 func newModel() *model {
-	m := &model{}
+	m := &model{skips: map[uint64]bool{}}
 	_ = m.Begin(persist.FileInfo{})
 	m.states = []string{m.state()}
 	return m
@@ -146,16 +147,24 @@ const (
 	journalDir = "data/data.cdb.journal"
 )
 
+// numbersRange is NumbersOptions.Range in tests, mostNumbers is how many a model assigns at once.
+const (
+	numbersRange = 64
+	mostNumbers  = 4
+)
+
 func startOf(opt persist.Options) persist.Start {
 	opt.SegmentBytes, opt.KeptBytes = segmentBytes, keptBytes
-	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Workers: 1}
+	numbers := persist.NumbersOptions{Range: numbersRange, InFlight: mostNumbers}
+	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Numbers: persist.ManualNumbers(numbers), Workers: 1}
 }
 
 // database is a model on a disk: what loop makes of shardmap and persist, in small.
 type database struct {
 	*model
 	fs       persist.FS
-	journal  *persist.Journal
+	journal  *persist.Journal // nil: none is kept
+	numbers  *persist.Numbers
 	buffers  []*persist.Buffer
 	id       persist.ID
 	covered  []uint64 // LSNs of the .cdb file and the one before
@@ -172,11 +181,15 @@ func open(fsys persist.FS, policy persist.Policy, history *model) (*database, er
 }
 
 func openWith(fsys persist.FS, opt persist.Options, history *model) (*database, error) {
+	return openStart(fsys, startOf(opt), history)
+}
+
+func openStart(fsys persist.FS, start persist.Start, history *model) (*database, error) {
 	if err := fsys.MkdirAll("data"); err != nil {
 		return nil, err
 	}
 	m := newModel()
-	r, err := persist.Recover(fsys, startOf(opt), &loader{model: m})
+	r, err := persist.Recover(fsys, start, &loader{model: m})
 	if err != nil {
 		return nil, err
 	}
@@ -184,20 +197,53 @@ func openWith(fsys persist.FS, opt persist.Options, history *model) (*database, 
 		if m.last = r.Last; m.state() != history.states[r.Last] {
 			return nil, fmt.Errorf("recovered another state than that at LSN %d:\n%s\ninstead of\n%s", r.Last, m.state(), history.states[r.Last])
 		}
-		m.states = slices.Clone(history.states[:r.Last+1])
+		m.states, m.skips = slices.Clone(history.states[:r.Last+1]), maps.Clone(history.skips)
 	}
 	db := &database{model: m, fs: fsys, journal: r.Journal, id: r.Database, now: time.Unix(0, 0), covered: []uint64{0, r.File.LSN}}
 	if r.Loaded == persist.PrevName(dataFile) {
 		db.covered = []uint64{0, 0}
 	}
-	if err := r.Journal.Start(r.Last + 1); err != nil {
+	if r.Clock > 1<<20 { // a new one begins at a random number, the model at 0: it has room for few
+		if history != nil && history.last > 0 {
+			return nil, fmt.Errorf("%d numbers were assigned, and the database is taken for a new one", history.last)
+		}
+		r.Clock = 0
+	}
+	db.skip(r.Clock)
+	db.numbers = r.Numbers
+	if err := r.Numbers.Start(func() uint64 { return db.last }); err != nil {
+		return nil, err
+	}
+	db.acked.Store(db.last)
+	if r.Journal == nil {
+		return db, nil
+	}
+	if err := r.Journal.Start(db.last + 1); err != nil {
 		return nil, err
 	}
 	for range 3 {
 		db.buffers = append(db.buffers, r.Journal.Buffer())
 	}
-	db.acked.Store(r.Last)
 	return db, nil
+}
+
+// skip takes numbers that stand for nothing.
+func (m *model) skip(last uint64) {
+	for m.last < last {
+		m.last++
+		m.states = append(m.states, m.state())
+		m.skips[m.last] = true
+	}
+}
+
+// lost returns how many operations behind a number, up to another, were more than numbers.
+func (m *model) lost(after, last uint64) (n uint64) {
+	for lsn := after + 1; lsn <= last; lsn++ {
+		if !m.skips[lsn] {
+			n++
+		}
+	}
+	return n
 }
 
 // work does some operations, in batches, with a save now and then, and closes the database.
@@ -210,14 +256,26 @@ func (db *database) work(rng *rand.Rand, steps int) {
 			db.journal.Demand(db.last)
 		}
 		for range rng.IntN(6) {
-			db.write(rng)
+			if db.numbers.Allow(db.last) {
+				db.write(rng)
+			}
 		}
+		_ = db.numbers.Renew()
 		db.now = db.now.Add(time.Duration(rng.IntN(600)) * time.Millisecond)
 		db.journal.Round(db.now)
 		db.acknowledge()
 	}
-	_ = db.journal.Close()
+	db.close()
 	db.acknowledge()
+}
+
+// close ends the database in order, if the disk allows that.
+func (db *database) close() {
+	last := uint64(0)
+	if db.journal.Close() == nil {
+		last = db.journal.Recorded()
+	}
+	_ = db.numbers.Close(last)
 }
 
 func (db *database) write(rng *rand.Rand) {
@@ -289,8 +347,10 @@ func verify(disk *fstest.Disk, history *model, acked uint64) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("cannot be recovered: %w\n%v", err, disk)
-	case r.Last < acked:
-		return &lostError{acked - r.Last, r.Replay}
+	case r.Clock < history.last:
+		return fmt.Errorf("%w: the next number is %d, and those up to %d were assigned", errWrong, r.Clock+1, history.last)
+	case history.lost(r.Last, acked) > 0:
+		return &lostError{history.lost(r.Last, acked), r.Replay}
 	case r.Last >= uint64(len(history.states)):
 		return fmt.Errorf("%w: recovered up to LSN %d, there were %d", errWrong, r.Last, len(history.states)-1)
 	case m.state() != history.states[r.Last]:

@@ -20,6 +20,7 @@ type Start struct {
 	File    string // the .cdb file
 	Journal string // the journal's directory
 	Options        // of the journal
+	Numbers NumbersOptions
 	// NoJournal: the journal is replayed if there is one that fits, and not written; with Repair, what is damaged of it is set aside.
 	NoJournal bool
 	Workers   int                                  // that check and decompress blocks
@@ -32,9 +33,29 @@ type Recovered struct {
 	Loaded   string   // the .cdb file that was loaded, "" if there is none
 	File     FileInfo // of it
 	Database ID
-	Last     uint64   // LSN of the last operation: the clock goes on from here
-	Journal  *Journal // replayed, to be started with Last+1; nil with NoJournal
+	Last     uint64   // LSN of the last operation
+	Clock    uint64   // the clock goes on from here: no number above was assigned
+	Numbers  *Numbers // to be started before anything is changed
+	Journal  *Journal // replayed, to be started with Clock+1; nil with NoJournal
 	Replay   Recovery
+}
+
+// Lost is what was in the files once, and is not loaded. Zero: nothing is known to be.
+type Lost struct {
+	Operations uint64 // at least
+	Bytes      int64  // of the journal
+	From       uint64 // LSN of the first
+}
+
+// Lost returns what is known to be lost: what was cut off the journal, and what came before the last end in order and is missing.
+func (r *Recovered) Lost() (lost Lost) {
+	if cut := r.Replay.Cut; cut != nil {
+		lost = Lost{uint64(cut.Operations), cut.Bytes, cut.LSN}
+	}
+	if ended := r.Numbers.found.ended; ended > r.Last {
+		lost.Operations, lost.From = max(lost.Operations, ended-r.Last), r.Last+1
+	}
+	return lost
 }
 
 // Recover fills the target with what is on disk: the .cdb file, or the one before it if that is damaged or missing; then what the journal
@@ -50,12 +71,17 @@ func Recover(fsys FS, start Start, target Target) (*Recovered, error) {
 	if err := r.regular(); err != nil {
 		return nil, err
 	}
+	var err error
+	if r.found.Numbers, err = readNumbers(fsys, NumbersName(r.File), r.Numbers); err != nil {
+		return nil, err
+	}
 	if err := r.files(); err != nil {
 		return nil, err
 	}
 	if err := r.journal(); err != nil {
 		return nil, err
 	}
+	r.numbers()
 	if r.damaged != "" {
 		if err := r.setFileAside(); err != nil {
 			return nil, err
@@ -132,7 +158,8 @@ func (r *recovering) load(name string) (err error) {
 
 // journal replays the journal onto what was loaded.
 func (r *recovering) journal() error {
-	r.Database, r.DataFile = r.found.Database, r.File
+	r.Database, r.DataFile, r.ended = r.found.Database, r.File, r.found.Numbers.found.ended
+	r.check = r.found.Numbers.Check
 	if r.found.Loaded != "" {
 		r.DataFile = r.found.Loaded
 	}
@@ -213,9 +240,23 @@ func (r *recovering) withoutJournal() (*Journal, error) {
 	return j, err
 }
 
+// numbers finds out where the clock goes on.
+func (r *recovering) numbers() {
+	n, found := r.found.Numbers, r.found
+	n.database = found.Database
+	found.Clock = n.begin(found.Last)
+	if n.found.problem != nil && (found.Last > 0 || !errors.Is(n.found.problem, fs.ErrNotExist)) {
+		r.Warn(fmt.Sprintf("%v: which numbers were assigned is not known, and %d are left out: new versions begin at %d", n.found.problem, found.Clock-found.Last, found.Clock+1))
+	}
+	if n.found.problem == nil && n.found.ended > found.Last {
+		r.Warn(fmt.Sprintf("the server ended in order with operation %d, and the files hold those up to %d: what came after is lost, or these files are older",
+			n.found.ended, found.Last))
+	}
+}
+
 // setFileAside keeps the damaged file from becoming the previous one when the next is written.
 func (r *recovering) setFileAside() error {
-	if err := setAside(r.fs, r.damaged); err != nil {
+	if _, err := setAside(r.fs, r.damaged); err != nil {
 		return err
 	}
 	return r.fs.SyncDir(dirOf(r.damaged))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 )
 
@@ -29,6 +28,10 @@ type Cut struct {
 	LSN     uint64 // the first that is missing
 	What    string
 	Damaged bool // not a torn tail: it was on disk once
+
+	Operations int      // that were recognised in what is left out, by the heads of their records
+	Kept       []string // by Start: files with what is left out; none: it was not kept, see Unkept
+	Unkept     error    // why it was not kept; nil: it was
 }
 
 // String tells of it in one line.
@@ -37,7 +40,7 @@ func (c *Cut) String() string {
 	if c.Damaged {
 		how = "damage"
 	}
-	return fmt.Sprintf("%s in %s at byte %d, %d bytes from LSN %d on are lost: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.What)
+	return fmt.Sprintf("%s in %s at byte %d: %d bytes from LSN %d on are lost, with %d operations or more: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.Operations, c.What)
 }
 
 // recovered is what Start needs to know of the segments.
@@ -138,12 +141,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 			return r.at, what, nil // they were reserved
 		}
 		if what != "" {
-			damaged := i < len(p.j.segments)-1 // a segment is on disk before the next is made
-			if !damaged {
-				if damaged, err = r.syncedBehind(); err != nil {
-					return 0, "", err
-				}
-			}
+			damaged := i < len(p.j.segments)-1 || p.next <= p.j.opt.ended // a segment is on disk before the next is made
 			return r.at, what, p.stopped(r, i, r.at, what, damaged)
 		}
 		if err := p.record(r, &h, payload); err != nil {
@@ -155,15 +153,39 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 
 // stopped notes where the replay ends; it returns an error if it must not end there.
 func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged bool) error {
+	rest, err := r.rest()
+	if err != nil {
+		return err
+	}
+	damaged = damaged || rest.synced
 	if damaged && !p.j.opt.Repair {
 		return &DamageError{File: r.name, Offset: at, Block: -1, What: what}
 	}
-	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged}
+	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged, Operations: rest.operations}
 	for _, s := range p.j.segments[i+1:] {
 		cut.Bytes += s.size
+		n, err := p.j.operationsIn(s)
+		if err != nil {
+			return err
+		}
+		cut.Operations += n
 	}
 	p.info.Cut = cut
 	return nil
+}
+
+// operationsIn returns how many operations can be recognised in a segment that is not replayed.
+func (j *Journal) operationsIn(s segment) (int, error) {
+	if s.torn {
+		return 0, nil
+	}
+	r, err := readSegment(j.fs, s)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = r.file.Close() }()
+	rest, err := r.rest()
+	return rest.operations, err
 }
 
 // record gives the operations of one record to fn, but for those that are not wanted.
@@ -197,7 +219,7 @@ func (j *Journal) dataFile() string {
 // SetAside renames all segments: the journal is empty then. It is for one that is not to be replayed, instead of Replay.
 func (j *Journal) SetAside() error {
 	for _, s := range j.segments {
-		if err := j.dropTail(s); err != nil {
+		if _, err := j.dropTail(s); err != nil {
 			return err
 		}
 		j.aside = append(j.aside, s.name)
@@ -206,7 +228,11 @@ func (j *Journal) SetAside() error {
 	return j.fs.SyncDir(j.dir)
 }
 
-// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher.
+// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher. The numbers between
+// the journal's last and next are skipped: the first record says that they are taken.
+//
+// Errors: those of the file system. NoRoom finds that there is no room; Refuse makes a journal of it that can be read.
+//
 // What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
 func (j *Journal) Start(next uint64) error {
 	switch {
@@ -215,7 +241,7 @@ func (j *Journal) Start(next uint64) error {
 	case next <= j.found.last:
 		return fmt.Errorf("persist: the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
 	}
-	if err := j.probe(); err != nil {
+	if err := j.Probe(); err != nil {
 		return err
 	}
 	if err := j.cutTail(); err != nil {
@@ -223,19 +249,26 @@ func (j *Journal) Start(next uint64) error {
 	}
 	f := &j.flusher
 	f.next, f.at, f.lastSync = next, -1, time.Now()
+	f.synced, f.skipped = j.found.last, next-1-j.found.last
+	j.written.Store(next - 1)
+	j.durable.Store(next - 1)
 	if err := j.begin(j.newest + 1); err != nil {
 		return err
 	}
-	j.written.Store(next - 1)
-	j.durable.Store(next - 1)
+	f.marked = true
+	if j.opt.Policy != Always {
+		if err := j.makeRoom(); err != nil {
+			return err
+		}
+	}
 	if !j.opt.manual {
 		go j.run()
 	}
 	return nil
 }
 
-// probe returns an error if there is no room for a segment: nothing is changed then.
-func (j *Journal) probe() error {
+// Probe returns an error if there is no room for a segment: nothing is changed then.
+func (j *Journal) Probe() error {
 	name := joinName(j.dir, "probe")
 	if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
 		return err
@@ -244,7 +277,9 @@ func (j *Journal) probe() error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, probeBytes))
+	if _, err = f.Write(make([]byte, probeBytes)); err == nil {
+		_, err = j.allocateFirst(f, probeBytes)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -258,62 +293,12 @@ const probeBytes = 4096
 // beginning: nothing is written, and Err returns why.
 func (j *Journal) Refuse(why error) {
 	j.opt.manual = false
-	if keep := j.found.keep; keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
+	if keep := min(j.found.keep, len(j.segments)); keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
 		j.written.Store(j.found.last)
 		j.durable.Store(j.found.last)
 	}
 	j.fail(why)
 	close(j.ended)
-}
-
-// cutTail leaves of the segments what has been replayed. What it does is on disk before it returns: from the next segment's
-// beginning on, these segments are no longer the last.
-func (j *Journal) cutTail() error {
-	state := j.found
-	keep := state.keep
-	for _, s := range j.segments[keep:] {
-		if err := j.dropTail(s); err != nil {
-			return err
-		}
-	}
-	if state.cutAt >= 0 {
-		s := &j.segments[keep-1]
-		if state.cut != nil && state.cut.Damaged {
-			if err := copyAside(j.fs, s.name); err != nil {
-				return err
-			}
-		}
-		if state.cutAt == 0 {
-			if err := j.fs.Remove(s.name); err != nil {
-				return err
-			}
-			keep--
-		} else if err := truncate(j.fs, s.name, state.cutAt); err != nil {
-			return err
-		}
-		s.size = state.cutAt
-	}
-	for keep > 0 && j.segments[keep-1].size == segmentHeaderBytes { // made by a start after which nothing was written
-		keep--
-		if err := j.fs.Remove(j.segments[keep].name); err != nil {
-			return err
-		}
-	}
-	j.segments = slices.Clip(j.segments[:keep])
-	if keep > 0 && state.cutAt < 0 { // a process that was killed has written to it, and not synced
-		if err := syncFile(j.fs, j.segments[keep-1].name); err != nil {
-			return err
-		}
-	}
-	return j.fs.SyncDir(j.dir)
-}
-
-// dropTail takes a segment away that comes after what is kept.
-func (j *Journal) dropTail(s segment) error {
-	if s.torn {
-		return j.fs.Remove(s.name)
-	}
-	return setAside(j.fs, s.name)
 }
 
 func syncFile(fsys FS, name string) error {
@@ -322,47 +307,4 @@ func syncFile(fsys FS, name string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-func truncate(fsys FS, name string, size int64) error {
-	f, err := fsys.Edit(name)
-	if err != nil {
-		return err
-	}
-	if err = f.Truncate(size); err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// copyAside keeps a copy of a damaged file.
-func copyAside(fsys FS, name string) error {
-	src, err := fsys.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }()
-	size, err := src.Size()
-	if err != nil {
-		return err
-	}
-	aside, err := asideName(fsys, name)
-	if err != nil {
-		return err
-	}
-	dst, err := fsys.Create(aside)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, min(size, readAhead))
-	for at := int64(0); at < size && err == nil; at += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), size-at)]
-		if _, err = src.ReadAt(buf, at); err == nil {
-			_, err = dst.Write(buf)
-		}
-	}
-	if err == nil {
-		err = dst.Sync()
-	}
-	return errors.Join(err, dst.Close())
 }

@@ -273,19 +273,33 @@ func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) er
 	return nil
 }
 
-// syncedBehind says whether anything behind r.at, where no record can be read, proves that the operation r.next was on disk once: then
-// it has been damaged since; else its writing was cut short.
-func (r *segmentReader) syncedBehind() (bool, error) {
-	for at := r.at + 1; at+recordHeaderBytes <= r.size; at++ {
+// rest is what can be recognised where the records of a segment cannot be read on end.
+type rest struct {
+	synced     bool // a later record proves that the operation that is missing was on disk once: it is damaged, its writing was not cut short
+	operations int  // in records whose heads are whole; at least one if a later record shows that any is missing
+}
+
+// rest looks for heads of records at every offset from r.at on.
+func (r *segmentReader) rest() (found rest, err error) {
+	missing := false
+	for at := r.at; at+recordHeaderBytes <= r.size; at++ {
 		head, err := r.bytes(at, recordHeaderBytes)
 		if err != nil {
-			return false, err
+			return found, err
 		}
-		if h, ok := parseRecordHeader(head, r.seed); ok && h.synced >= r.next {
-			return true, nil
+		h, ok := parseRecordHeader(head, r.seed)
+		if !ok {
+			continue
 		}
+		found.synced = found.synced || at > r.at && h.synced >= r.next
+		found.operations += int(h.ops)
+		missing = missing || h.lsn > r.next
+		at += recordHeaderBytes - 1
 	}
-	return false, nil
+	if found.operations == 0 && missing {
+		found.operations = 1
+	}
+	return found, nil
 }
 
 func joinName(dir, name string) string { return filepath.Join(dir, name) }

@@ -30,6 +30,10 @@ type Disk struct {
 
 	synced  map[string]*inode // the names as they were at the last sync of their directories
 	changes []change          // of names since, in order
+	inodes  uint64            // made so far
+
+	// Capacity, if not 0, is how many bytes all files together may have, as they are long or allocated. Beyond it writes fail with ENOSPC. Set it at any time between two operations.
+	Capacity int
 
 	// NoLinks makes Link fail, as a file system without hard links does. Set it before the first
 	// operation.
@@ -41,11 +45,13 @@ type Disk struct {
 
 // inode is a file's content, under any number of names.
 type inode struct {
-	data    []byte
-	synced  []byte
-	writes  []extent // since the last sync
-	lengths []int    // that it has had since the last sync
-	locked  *file    // the open file that has the lock; nil: none
+	number    uint64
+	allocated int // bytes that have room on the disk, whatever the length
+	data      []byte
+	synced    []byte
+	writes    []extent // since the last sync
+	lengths   []int    // that it has had since the last sync
+	locked    *file    // the open file that has the lock; nil: none
 }
 
 type extent struct{ from, to int }
@@ -69,6 +75,38 @@ func (c *change) apply(names map[string]*inode) {
 // NewDisk returns an empty file system.
 func NewDisk() *Disk {
 	return &Disk{names: map[string]*inode{}, dirs: map[string]bool{}, synced: map[string]*inode{}}
+}
+
+// newInode returns an empty file without a name. The caller holds mu.
+func (d *Disk) newInode() *inode {
+	d.inodes++
+	return &inode{number: d.inodes}
+}
+
+// fits returns how much of a file's growth up to a length there is room for, and an error if that is not all. The caller holds mu.
+func (d *Disk) fits(n *inode, length int) (int, error) {
+	if has := max(len(n.data), n.allocated); d.Capacity == 0 || length <= has {
+		return length, nil
+	}
+	used := 0
+	for other := range d.inodesLocked() {
+		if other != n {
+			used += max(len(other.data), other.allocated)
+		}
+	}
+	if used+length <= d.Capacity {
+		return length, nil
+	}
+	return max(d.Capacity-used, len(n.data), n.allocated), syscall.ENOSPC
+}
+
+// inodesLocked returns the files that have a name. The caller holds mu.
+func (d *Disk) inodesLocked() map[*inode]bool {
+	all := map[*inode]bool{}
+	for _, n := range d.names {
+		all[n] = true
+	}
+	return all
 }
 
 func (d *Disk) step() {
@@ -97,7 +135,8 @@ func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 		node := names[name]
 		if contents[node] == nil {
 			data := node.afterCut(rng)
-			contents[node] = &inode{data: data, synced: slices.Clone(data)}
+			contents[node] = after.newInode()
+			contents[node].data, contents[node].synced = data, slices.Clone(data)
 		}
 		after.names[name] = contents[node]
 	}
@@ -171,7 +210,7 @@ func (d *Disk) Create(name string) (f persist.File, err error) {
 		if dir := filepath.Dir(name); dir != "." && !d.dirs[dir] {
 			return notExist("open", name)
 		}
-		d.name(name, &inode{}, "")
+		d.name(name, d.newInode(), "")
 		f = &file{disk: d, node: d.names[name], name: name}
 		return nil
 	})
@@ -272,6 +311,17 @@ func (d *Disk) SyncDir(dir string) error {
 	})
 }
 
+// Identify returns the number and the length of a file.
+func (d *Disk) Identify(name string) (persist.FileID, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.names[name]
+	if n == nil {
+		return persist.FileID{}, 0, notExist("stat", name)
+	}
+	return persist.FileID{Inode: n.number}, int64(len(n.data)), nil
+}
+
 // Bytes returns a file's content, nil if there is none.
 func (d *Disk) Bytes(name string) []byte {
 	d.mu.Lock()
@@ -289,7 +339,8 @@ func (d *Disk) Put(name string, data []byte) {
 	for dir := filepath.Dir(name); dir != "." && dir != "/"; dir = filepath.Dir(dir) {
 		d.dirs[dir] = true
 	}
-	n := &inode{data: slices.Clone(data), synced: slices.Clone(data)}
+	n := d.newInode()
+	n.data, n.synced = slices.Clone(data), slices.Clone(data)
 	d.names[name], d.synced[name] = n, n
 }
 
@@ -317,19 +368,33 @@ type file struct {
 }
 
 func (f *file) Write(b []byte) (int, error) {
-	_ = f.disk.change(func() error {
+	err := f.disk.change(func() error {
+		length, err := f.disk.fits(f.node, f.at+len(b))
+		b = b[:max(min(length-f.at, len(b)), 0)]
 		f.node.writeAt(b, f.at)
 		f.at += len(b)
-		return nil
+		return err
 	})
-	return len(b), nil
+	return len(b), err
 }
 
 // Reserve writes zeros.
 func (f *file) Reserve(from, to int64) error {
 	return f.disk.change(func() error {
-		f.node.writeAt(make([]byte, to-from), int(from))
-		return nil
+		length, err := f.disk.fits(f.node, int(to))
+		f.node.writeAt(make([]byte, max(length-int(from), 0)), int(from))
+		return err
+	})
+}
+
+// Allocate makes room.
+func (f *file) Allocate(_, to int64) error {
+	return f.disk.change(func() error {
+		_, err := f.disk.fits(f.node, int(to))
+		if err == nil {
+			f.node.allocated = max(f.node.allocated, int(to))
+		}
+		return err
 	})
 }
 
@@ -372,6 +437,7 @@ func (f *file) Truncate(size int64) error {
 			n.data = append(n.data, make([]byte, int(size)-len(n.data))...)
 		}
 		n.lengths = append(n.lengths, len(n.data))
+		n.allocated = min(n.allocated, len(n.data))
 		return nil
 	})
 }

@@ -14,7 +14,7 @@ import (
 type Faults struct {
 	persist.FS
 	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create, open, edit, link, rename, remove, list,
-	// mkdirall, syncdir, write, reserve, read, sync, truncate, lock, named. Set it before the first operation. It is called from any goroutine, one at a time.
+	// mkdirall, syncdir, identify, write, reserve, allocate, read, sync, truncate, lock, named. Set it before the first operation. It is called from any goroutine, one at a time.
 	Fail func(n int, op, name string) error
 	// Short, if not nil, draws how much of a failing write is done nevertheless.
 	Short *rand.Rand
@@ -133,6 +133,14 @@ func (f *Faults) SyncDir(dir string) error {
 	return f.FS.SyncDir(dir)
 }
 
+// Identify identifies a file.
+func (f *Faults) Identify(name string) (persist.FileID, int64, error) {
+	if err := f.do("identify", name); err != nil {
+		return persist.FileID{}, 0, err
+	}
+	return f.FS.Identify(name)
+}
+
 type faultyFile struct {
 	persist.File
 	faults *Faults
@@ -158,6 +166,13 @@ func (f *faultyFile) Reserve(from, to int64) error {
 		return err
 	}
 	return f.File.Reserve(from, to)
+}
+
+func (f *faultyFile) Allocate(from, to int64) error {
+	if err := f.faults.do("allocate", f.name); err != nil {
+		return err
+	}
+	return f.File.Allocate(from, to)
 }
 
 func (f *faultyFile) ReadAt(b []byte, at int64) (int, error) {

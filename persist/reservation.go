@@ -1,0 +1,151 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// On disk: do not change. FORMAT.md, "Reserved numbers".
+//
+//	file  slot at 0, the same slot at 4096, zeros between them and after them
+//	slot  0       8  10     12     16            32      40      48     60    64
+//	      | magic |ver|flags| zero | database id | limit | ended | zero | CRC |
+const (
+	numbersVersion   = 1 // 1: the first
+	numbersSlotBytes = 64
+	numbersSlotEvery = 4096 // more than a disk writes at once: a power cut damages one slot at most
+	numbersFileBytes = 2 * numbersSlotEvery
+
+	maxLSN = 1<<48 - 1 // versions are kept in 48 bits
+)
+
+var numbersMagic = [8]byte{0x89, 'C', 'D', 'N', '\r', '\n', 0x1a, '\n'}
+
+// reservation is what the file says: no number above limit was assigned.
+type reservation struct {
+	database ID
+	limit    uint64
+	ended    uint64 // the last operation in the files when a server ended in order; 0: none has since it started
+	problem  error  // why the file says nothing: fs.ErrNotExist or ErrDamaged is found in it; nil: it does
+}
+
+func (r *reservation) appendSlot(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, numbersMagic[:]...)
+	dst = binary.LittleEndian.AppendUint16(dst, numbersVersion)
+	dst = append(dst, make([]byte, 6)...)
+	dst = append(dst, r.database[:]...)
+	dst = binary.LittleEndian.AppendUint64(dst, r.limit)
+	dst = binary.LittleEndian.AppendUint64(dst, r.ended)
+	dst = append(dst, make([]byte, 12)...)
+	dst = binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
+	return append(dst, make([]byte, numbersSlotEvery-numbersSlotBytes)...)
+}
+
+// parseSlot reads one slot. Errors: ErrDamaged, ErrForeign, ErrVersion.
+func parseSlot(b []byte) (r reservation, err error) {
+	switch {
+	case checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:]):
+		return r, ErrDamaged
+	case [8]byte(b) != numbersMagic:
+		return r, ErrForeign
+	case binary.LittleEndian.Uint16(b[8:]) != numbersVersion || !zero(b[10:16]) || !zero(b[48:60]):
+		return r, ErrVersion
+	}
+	copy(r.database[:], b[16:])
+	r.limit, r.ended = binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:])
+	if r.limit > maxLSN {
+		return r, ErrDamaged
+	}
+	return r, nil
+}
+
+// readReservation returns what the file says: the higher limit of its two slots. A missing or damaged file is a reservation with a problem.
+//
+// Errors: ErrForeign, ErrVersion; those of the file system. Each names the file.
+func readReservation(fsys FS, name string) (r reservation, err error) {
+	b, err := readSlots(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return reservation{problem: err}, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	whole := 0
+	for ; len(b) >= numbersSlotBytes; b = b[min(len(b), numbersSlotEvery):] {
+		slot, err := parseSlot(b)
+		switch {
+		case err == nil && (whole == 0 || slot.limit > r.limit):
+			r = slot
+			whole++
+		case err != nil && !errors.Is(err, ErrDamaged):
+			return r, fmt.Errorf("persist: %s: %w", name, err)
+		}
+	}
+	if whole == 0 {
+		r.problem = &DamageError{File: name, Block: -1, What: "neither of the two slots matches its checksum"}
+	}
+	return r, nil
+}
+
+// readSlots returns the first bytes of the file, as many as it should have.
+func readSlots(fsys FS, name string) (b []byte, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b = make([]byte, min(size, numbersFileBytes))
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return nil, fmt.Errorf("persist: %s: %w", name, orEOF(err))
+	}
+	return b, nil
+}
+
+// createReservation makes the file, or replaces a damaged one. It is on disk then.
+func createReservation(fsys FS, name string, r *reservation) error {
+	part := name + partSuffix
+	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+		return err
+	}
+	f, err := fsys.Create(part)
+	if err != nil {
+		return err
+	}
+	slot := r.appendSlot(nil)
+	if _, err = f.Write(append(slot, slot...)); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = fsys.Rename(part, name)
+	}
+	if err != nil {
+		_ = fsys.Remove(part) // what counts is why there is no file
+		return err
+	}
+	return fsys.SyncDir(dirOf(name))
+}
+
+// overwriteReservation writes both slots in place, one after the other: one of them is whole at every moment. It needs no room on the disk.
+func overwriteReservation(fsys FS, name string, r *reservation) error {
+	f, err := fsys.Edit(name)
+	if err != nil {
+		return err
+	}
+	slot := r.appendSlot(nil)
+	for range 2 {
+		if err == nil {
+			_, err = f.Write(slot)
+		}
+		if err == nil {
+			err = f.Sync()
+		}
+	}
+	return errors.Join(err, f.Close())
+}

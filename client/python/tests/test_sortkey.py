@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 
+from conftest import CPYTHON
 from cyberdb_fast import CyberList, Proxy
 from cyberdb_fast.requests import list_sort, table_name
 
@@ -317,7 +318,7 @@ TEXTS: List[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", TEXTS, ids=repr)
+@pytest.mark.parametrize("value", TEXTS if CPYTHON else TEXTS[:-1], ids=repr)  # PyPy shows a ZoneInfo without its module
 def test_texts_are_pythons(new_list: NewList, value: Any) -> None:
     """The text that the server makes lies between its neighbours."""
     text = str(value)

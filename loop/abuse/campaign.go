@@ -262,7 +262,7 @@ func (a *attack) judge(seen *testimony, peak *usage) error {
 	if bound := a.patience(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
 		add("a request of the witness took %v, the bound is %v", seen.SlowestRequest, bound)
 	}
-	if bound := a.patience(a.p999); bound > 0 && seen.P999 > bound {
+	if bound := a.p999; bound > 0 && seen.P999 > bound && !a.race { // which slows a few requests by far more than the others
 		add("99.9 %% of the requests of the witness took up to %v, the bound is %v", seen.P999, bound)
 	}
 	if bound := a.patience(orElse(a.login, loginBound)); seen.SlowestLogin > bound {

@@ -26,7 +26,7 @@ func TestFullDisk(t *testing.T) {
 			srv := keptServer(t, disk, func(d *Data) { d.Fsync = policy })
 			w := dial(t, srv)
 			w.ok(codec.OpCreateDict, "d", false)
-			disk.Capacity = 3 << 20
+			disk.SetCapacity(3 << 20)
 			acked := 0
 			set := func() codec.Reply { return w.call(codec.OpDictSet, "d", acked, strings.Repeat("x", 8000)) }
 			reply := set()
@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 			if table, ok := again.store.Lookup(&shardmap.Call{}, []byte("d")); !ok || table.Len() < acked {
 				t.Errorf("%d were acknowledged, %d are there", acked, table.Len())
 			}
-			disk.Capacity = 0
+			disk.SetCapacity(0)
 			for w.call(codec.OpDictSet, "d", "more", 1).Status != codec.StatusOK {
 				if time.Now().After(until) {
 					t.Fatal("refused for ever")
@@ -76,7 +76,7 @@ func TestStartOnFullDisk(t *testing.T) {
 	srv := keptServer(t, disk, nil)
 	someChanges(dial(t, srv))
 	stopServer(t, srv)
-	disk.Capacity = 1
+	disk.SetCapacity(1)
 	lines := make(chan string, 100)
 	srv, err := Start(Config{
 		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(messages(lines), nil)), Data: dataOn(disk, nil),

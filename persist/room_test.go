@@ -36,7 +36,7 @@ func TestFullDisk(t *testing.T) {
 				acked = lsn
 			}
 			if i == 10 {
-				disk.Capacity = 1 << 20 // another program has taken the rest, or more than there is
+				disk.SetCapacity(1 << 20) // another program has taken the rest, or more than there is
 			}
 			if rng.IntN(12) == 0 {
 				db.now = db.now.Add(300 * time.Millisecond)
@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 		if err := verify(disk, db.model, acked); err != nil {
 			t.Fatalf("run %d: %v", run, err)
 		}
-		disk.Capacity = 0
+		disk.SetCapacity(0)
 		db.journal.Round(db.now.Add(time.Second))
 		if err := db.journal.Full(); err != nil && db.journal.Err() == nil {
 			t.Errorf("run %d: there is room again, and still: %v", run, err)
@@ -96,6 +96,12 @@ func TestRoomOfSmallFileSystem(t *testing.T) {
 			acked = lsn
 		}
 		if lsn == 300 {
+			for ; !j.HasRoom(0); time.Sleep(time.Millisecond) {
+				if j.Err() != nil {
+					t.Fatal(j.Err())
+				}
+			}
+			acked = lsn
 			if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 6<<20), 0o600); !errors.Is(err, syscall.ENOSPC) && err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +130,7 @@ func TestStartOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.work(rand.New(rand.NewPCG(1, 1)), 10)
-	disk.Capacity = 1
+	disk.SetCapacity(1)
 	names := disk.String()
 	for range 3 {
 		if _, err := open(disk, persist.EverySecond, db.model); !persist.NoRoom(err) {

@@ -32,8 +32,7 @@ type Disk struct {
 	changes []change          // of names since, in order
 	inodes  uint64            // made so far
 
-	// Capacity, if not 0, is how many bytes all files together may have, as they are long or allocated. Beyond it writes fail with ENOSPC. Set it at any time between two operations.
-	Capacity int
+	capacity int // SetCapacity
 
 	// NoLinks makes Link fail, as a file system without hard links does. Set it before the first
 	// operation.
@@ -77,6 +76,13 @@ func NewDisk() *Disk {
 	return &Disk{names: map[string]*inode{}, dirs: map[string]bool{}, synced: map[string]*inode{}}
 }
 
+// SetCapacity sets how many bytes all files together may have, as they are long or allocated; 0: any number. Beyond it writes fail with ENOSPC.
+func (d *Disk) SetCapacity(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.capacity = n
+}
+
 // newInode returns an empty file without a name. The caller holds mu.
 func (d *Disk) newInode() *inode {
 	d.inodes++
@@ -85,7 +91,7 @@ func (d *Disk) newInode() *inode {
 
 // fits returns how much of a file's growth up to a length there is room for, and an error if that is not all. The caller holds mu.
 func (d *Disk) fits(n *inode, length int) (int, error) {
-	if has := max(len(n.data), n.allocated); d.Capacity == 0 || length <= has {
+	if has := max(len(n.data), n.allocated); d.capacity == 0 || length <= has {
 		return length, nil
 	}
 	used := 0
@@ -94,10 +100,10 @@ func (d *Disk) fits(n *inode, length int) (int, error) {
 			used += max(len(other.data), other.allocated)
 		}
 	}
-	if used+length <= d.Capacity {
+	if used+length <= d.capacity {
 		return length, nil
 	}
-	return max(d.Capacity-used, len(n.data), n.allocated), syscall.ENOSPC
+	return max(d.capacity-used, len(n.data), n.allocated), syscall.ENOSPC
 }
 
 // inodesLocked returns the files that have a name. The caller holds mu.

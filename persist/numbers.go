@@ -92,7 +92,8 @@ func (n *Numbers) begin(last uint64) uint64 {
 	case last == 0 && errors.Is(n.found.problem, fs.ErrNotExist):
 		return NewClock()
 	}
-	// The random part is for a start that meets this again before any of its operations is on disk.
+	// The random part is for a start that meets this again before any of its operations is on disk, and for other copies of the file.
+	last = max(last, n.found.limit)
 	return last + min(spareRanges*n.opt.Range+NewClock()>>4, (maxLSN-last)/2)
 }
 

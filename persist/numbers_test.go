@@ -46,6 +46,7 @@ var endings = []ending{
 		}
 		return disk
 	}},
+	{"killed, and copied", func(_ *testing.T, disk *fstest.Disk, _ *rand.Rand) *fstest.Disk { return disk.Copy() }},
 	{"killed, and the journal is gone", func(_ *testing.T, disk *fstest.Disk, _ *rand.Rand) *fstest.Disk {
 		for _, name := range segmentsOf(disk) {
 			_ = disk.Remove(name)
@@ -223,8 +224,12 @@ func TestNumbersRenewedAhead(t *testing.T) {
 // TestNumbersMoved: once the file is not where it was, nothing is allowed, and the error says so.
 func TestNumbersMoved(t *testing.T) {
 	for name, move := range map[string]func(disk *fstest.Disk){
-		"removed":  func(disk *fstest.Disk) { _ = disk.Remove(numbersFile) },
-		"replaced": func(disk *fstest.Disk) { disk.Put(numbersFile, disk.Bytes(numbersFile)) },
+		"removed": func(disk *fstest.Disk) { _ = disk.Remove(numbersFile) },
+		"replaced": func(disk *fstest.Disk) {
+			data := disk.Bytes(numbersFile)
+			_ = disk.Remove(numbersFile)
+			disk.Put(numbersFile, data)
+		},
 		"cut": func(disk *fstest.Disk) {
 			f, _ := disk.Edit(numbersFile)
 			_ = f.Truncate(10)
@@ -242,6 +247,32 @@ func TestNumbersMoved(t *testing.T) {
 		}
 		if name != "cut" && !errors.Is(err, persist.ErrMoved) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNumbersOfCopies: a copy of a running database's files and the original assign different numbers from then on, and so does the copy that is put back in the original's place.
+func TestNumbersOfCopies(t *testing.T) {
+	rng := seed(t)
+	for run := range 60 {
+		disk := fstest.NewDisk()
+		_ = disk.MkdirAll("data")
+		start := func() persist.Start {
+			start := startOf(persist.Options{Policy: persist.Policy(rng.IntN(3))})
+			start.NoJournal = run%4 == 0
+			return start
+		}
+		numbersOfRun(t, disk, start(), rng, true)
+		backup := disk.Copy()
+		var assigned [][2]uint64
+		for _, disk := range []*fstest.Disk{disk, disk, backup.Copy(), backup.Copy(), backup} {
+			first, last, _ := numbersOfRun(t, disk, start(), rng, false)
+			for _, other := range assigned {
+				if first <= other[1] && other[0] <= last {
+					t.Fatalf("run %d: %d to %d are assigned, and %d to %d were", run, first, last, other[0], other[1])
+				}
+			}
+			assigned = append(assigned, [2]uint64{first, last})
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 // On disk: do not change. FORMAT.md, "Reserved numbers".
 //
 //	file  slot at 0, the same slot at 4096, zeros between them and after them
-//	slot  0       8  10     12     16            32      40      48     60    64
-//	      | magic |ver|flags| zero | database id | limit | ended | zero | CRC |
+//	slot  0       8  10     12     16            32      40      48      56     60    64
+//	      | magic |ver|flags| zero | database id | limit | ended | inode | zero | CRC |
 const (
 	numbersVersion   = 1 // 1: the first
 	numbersSlotBytes = 64
@@ -23,12 +23,16 @@ const (
 
 var numbersMagic = [8]byte{0x89, 'C', 'D', 'N', '\r', '\n', 0x1a, '\n'}
 
+// errCopied is why a reservation does not count: a server on the original assigns numbers behind its limit too.
+var errCopied = errors.New("the file is a copy")
+
 // reservation is what the file says: no number above limit was assigned.
 type reservation struct {
 	database ID
 	limit    uint64
 	ended    uint64 // the last operation in the files when a server ended in order; 0: none has since it started
-	problem  error  // why the file says nothing: fs.ErrNotExist or ErrDamaged is found in it; nil: it does
+	inode    uint64 // of the file that it was written to: a copy has another
+	problem  error  // why the file says nothing that counts: fs.ErrNotExist, ErrDamaged or errCopied is found in it; nil: it does
 }
 
 func (r *reservation) appendSlot(dst []byte) []byte {
@@ -39,7 +43,8 @@ func (r *reservation) appendSlot(dst []byte) []byte {
 	dst = append(dst, r.database[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, r.limit)
 	dst = binary.LittleEndian.AppendUint64(dst, r.ended)
-	dst = append(dst, make([]byte, 12)...)
+	dst = binary.LittleEndian.AppendUint64(dst, r.inode)
+	dst = append(dst, make([]byte, 4)...)
 	dst = binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 	return append(dst, make([]byte, numbersSlotEvery-numbersSlotBytes)...)
 }
@@ -51,18 +56,18 @@ func parseSlot(b []byte) (r reservation, err error) {
 		return r, ErrDamaged
 	case [8]byte(b) != numbersMagic:
 		return r, ErrForeign
-	case binary.LittleEndian.Uint16(b[8:]) != numbersVersion || !zero(b[10:16]) || !zero(b[48:60]):
+	case binary.LittleEndian.Uint16(b[8:]) != numbersVersion || !zero(b[10:16]) || !zero(b[56:60]):
 		return r, ErrVersion
 	}
 	copy(r.database[:], b[16:])
-	r.limit, r.ended = binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:])
+	r.limit, r.ended, r.inode = binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:]), binary.LittleEndian.Uint64(b[48:])
 	if r.limit > maxLSN {
 		return r, ErrDamaged
 	}
 	return r, nil
 }
 
-// readReservation returns what the file says: the higher limit of its two slots. A missing or damaged file is a reservation with a problem.
+// readReservation returns what the file says: the higher limit of its two slots. A missing, damaged or copied file is a reservation with a problem.
 //
 // Errors: ErrForeign, ErrVersion; those of the file system. Each names the file.
 func readReservation(fsys FS, name string) (r reservation, err error) {
@@ -86,8 +91,13 @@ func readReservation(fsys FS, name string) (r reservation, err error) {
 	}
 	if whole == 0 {
 		r.problem = &DamageError{File: name, Block: -1, What: "neither of the two slots matches its checksum"}
+		return r, nil
 	}
-	return r, nil
+	id, _, err := fsys.Identify(name)
+	if err == nil && id.Inode != r.inode {
+		r.problem = fmt.Errorf("persist: %s: %w", name, errCopied)
+	}
+	return r, err
 }
 
 // readSlots returns the first bytes of the file, as many as it should have.
@@ -108,7 +118,7 @@ func readSlots(fsys FS, name string) (b []byte, err error) {
 	return b, nil
 }
 
-// createReservation makes the file, or replaces a damaged one. It is on disk then.
+// createReservation makes the file, or replaces one that does not count. It is on disk then.
 func createReservation(fsys FS, name string, r *reservation) error {
 	part := name + partSuffix
 	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
@@ -118,8 +128,11 @@ func createReservation(fsys FS, name string, r *reservation) error {
 	if err != nil {
 		return err
 	}
-	slot := r.appendSlot(nil)
-	if _, err = f.Write(append(slot, slot...)); err == nil {
+	slot, err := slotIn(fsys, part, r)
+	if err == nil {
+		_, err = f.Write(append(slot, slot...))
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -132,13 +145,20 @@ func createReservation(fsys FS, name string, r *reservation) error {
 	return fsys.SyncDir(dirOf(name))
 }
 
+// slotIn returns a slot to be written to a file.
+func slotIn(fsys FS, name string, r *reservation) ([]byte, error) {
+	id, _, err := fsys.Identify(name)
+	r.inode = id.Inode
+	return r.appendSlot(nil), err
+}
+
 // overwriteReservation writes both slots in place, one after the other: one of them is whole at every moment. It needs no room on the disk.
 func overwriteReservation(fsys FS, name string, r *reservation) error {
 	f, err := fsys.Edit(name)
 	if err != nil {
 		return err
 	}
-	slot := r.appendSlot(nil)
+	slot, err := slotIn(fsys, name, r)
 	for range 2 {
 		if err == nil {
 			_, err = f.Write(slot)

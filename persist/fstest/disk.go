@@ -126,7 +126,7 @@ func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	after := NewDisk()
-	after.NoLinks = d.NoLinks
+	after.NoLinks, after.inodes = d.NoLinks, d.inodes
 	maps.Copy(after.dirs, d.dirs)
 	names := maps.Clone(d.synced)
 	last, any := rng.IntN(len(d.changes)+1), rng.IntN(2) == 0
@@ -141,8 +141,7 @@ func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 		node := names[name]
 		if contents[node] == nil {
 			data := node.afterCut(rng)
-			contents[node] = after.newInode()
-			contents[node].data, contents[node].synced = data, slices.Clone(data)
+			contents[node] = &inode{number: node.number, data: data, synced: slices.Clone(data)}
 		}
 		after.names[name] = contents[node]
 	}
@@ -338,7 +337,7 @@ func (d *Disk) Bytes(name string) []byte {
 	return nil
 }
 
-// Put makes a file with a content, both on the disk.
+// Put makes a file with a content, both on the disk. A file that is there keeps its number.
 func (d *Disk) Put(name string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -347,7 +346,23 @@ func (d *Disk) Put(name string, data []byte) {
 	}
 	n := d.newInode()
 	n.data, n.synced = slices.Clone(data), slices.Clone(data)
+	if before := d.names[name]; before != nil {
+		n.number = before.number
+	}
 	d.names[name], d.synced[name] = n, n
+}
+
+// Copy returns a disk with copies of all files.
+func (d *Disk) Copy() *Disk {
+	d.mu.Lock()
+	after := NewDisk()
+	after.inodes = d.inodes
+	maps.Copy(after.dirs, d.dirs)
+	d.mu.Unlock()
+	for _, name := range d.Names() {
+		after.Put(name, d.Bytes(name))
+	}
+	return after
 }
 
 // Names returns the paths of all files, sorted.

@@ -253,7 +253,10 @@ func (c *campaign) check(srv *server, v *verdict) error {
 			return err
 		}
 	}
-	return c.shared.check(ctx, db, v)
+	if err := c.shared.check(ctx, db, v); err != nil {
+		return err
+	}
+	return c.shared.checkVersions(ctx, db, len(c.writers))
 }
 
 // write lets all clients write and one save, until the server has been ended.

@@ -65,11 +65,17 @@ func TestChecker(t *testing.T) {
 			}
 			return nil
 		}, ""},
+		{"version given again", func(w *writer) error {
+			for version := range w.shared.given {
+				w.shared.given[version] = "another write"
+			}
+			return nil
+		}, "was given to"},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShared()
-			for _, table := range []string{queueTable, togetherName, counterTable} {
+			for _, table := range []string{queueTable, togetherName, counterTable, versionedName} {
 				_ = c.Drop(ctx, table) // of the test before
 			}
 			if err := s.furnish(ctx, c); err != nil {
@@ -81,7 +87,10 @@ func TestChecker(t *testing.T) {
 				if err := w.check(ctx, c, &v); err != nil {
 					return v, err
 				}
-				return v, s.check(ctx, c, &v)
+				if err := s.check(ctx, c, &v); err != nil {
+					return v, err
+				}
+				return v, s.checkVersions(ctx, c, len(tests))
 			}
 			work := func() {
 				for range 60 {
@@ -89,7 +98,7 @@ func TestChecker(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for _, step := range []error{s.push(c, w), s.push(c, w), s.push(c, w), s.pop(c), s.add(c), s.add(c), s.set(c, w), s.set(c, w)} {
+				for _, step := range []error{s.push(c, w), s.push(c, w), s.push(c, w), s.pop(c), s.add(c), s.add(c), s.set(c, w), s.set(c, w), s.setVersioned(c, w)} {
 					if step != nil {
 						t.Fatal(step)
 					}

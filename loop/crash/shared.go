@@ -34,8 +34,9 @@ type shared struct {
 	popped   map[string]time.Time
 	popping  int // not known whether applied
 	together string
-	updates  []update // in the order in which they began
-	length   int      // of the queue, about
+	updates  []update                  // in the order in which they began
+	length   int                       // of the queue, about
+	given    map[client.Version]string // what was written with a version, ever
 }
 
 // update is one that sets all keys of togetherName.
@@ -46,7 +47,7 @@ type update struct {
 }
 
 func newShared() *shared {
-	s := &shared{}
+	s := &shared{given: map[client.Version]string{}}
 	s.begin(0, nil, "")
 	return s
 }
@@ -60,7 +61,7 @@ func (s *shared) begin(sum int64, queue []string, together string) {
 
 // furnish makes the tables, if they are not there.
 func (s *shared) furnish(ctx context.Context, c *client.Client) error {
-	for _, name := range []string{counterTable, togetherName} {
+	for _, name := range []string{counterTable, togetherName, versionedName} {
 		if _, err := c.Dict(name).Ensure(ctx); err != nil {
 			return err
 		}
@@ -71,12 +72,14 @@ func (s *shared) furnish(ctx context.Context, c *client.Client) error {
 
 // step is one write of a client.
 func (s *shared) step(c *client.Client, w *writer) error {
-	switch w.rng.IntN(4) {
+	switch w.rng.IntN(5) {
 	case 0:
 		return s.add(c)
 	case 1:
 		return s.set(c, w)
 	case 2:
+		return s.setVersioned(c, w)
+	case 3:
 		s.mu.Lock()
 		full := s.length >= mostQueue
 		s.mu.Unlock()

@@ -120,6 +120,26 @@ func TestChecker(t *testing.T) {
 	}
 }
 
+// TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those before it are on disk; one that changes something does.
+func TestWriteWithoutChange(t *testing.T) {
+	c := clienttest.Start(t).Client(t, &client.Options{Conns: 1})
+	for _, changes := range []bool{false, true} {
+		w := newWriter(0, options{seed: 1}, newShared())
+		for i := range 2 {
+			w.history = append(w.history, deed{write: &write{apply: func(m model) {
+				if i == 0 || changes {
+					m[fmt.Sprint(i)] = newDict()
+				}
+			}}})
+		}
+		w.history[1].acked = time.Now()
+		v := verdict{end: time.Now()}
+		if err := w.check(t.Context(), c, &v); err != nil || (v.lost == 1) != changes {
+			t.Errorf("it changes something: %v; %d lost, %v", changes, v.lost, err)
+		}
+	}
+}
+
 // TestVerdict: only what was acknowledged within the window, or after the power was cut, may be lost.
 func TestVerdict(t *testing.T) {
 	end := time.Now()

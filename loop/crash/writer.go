@@ -118,15 +118,6 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	if err != nil {
 		return err
 	}
-	needed, last := 0, 0 // how many of the writes must be there, and were acknowledged
-	for i, d := range w.history {
-		if d.acked.IsZero() {
-			continue
-		}
-		if last = i + 1; !v.mayLose(d.acked) {
-			needed = i + 1
-		}
-	}
 	found := -1
 	m := w.base.clone()
 	for i := 0; ; i++ {
@@ -141,17 +132,28 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	if found < 0 {
 		return fmt.Errorf("wrong data: the tables of client %d hold what they never held, of %d writes:\n%s\nafter the last they held\n%s", w.number, len(w.history), describe(got), describe(m))
 	}
-	for _, d := range w.history[found:max(found, last)] {
-		if !d.acked.IsZero() {
-			v.lose(d.acked)
-		}
-	}
-	if found < needed {
+	if needed := w.lose(found, got.clone(), v); found < needed {
 		v.note("client %d: there are %d of %d writes, and must be %d", w.number, found, len(w.history), needed)
 	}
 	v.acked += w.acked
 	w.base, w.live, w.history, w.acked = got, got.clone(), nil, 0
 	return nil
+}
+
+// lose counts the acknowledged writes that are not among the first found, of which m holds what the tables held after them. It returns how many of all writes must be there.
+// One that changes nothing, such as a SETDEFAULT of a key that is there, waits for no disk: it tells no more than a read.
+func (w *writer) lose(found int, m model, v *verdict) (needed int) {
+	for i, d := range w.history[found:] {
+		before := m.clone()
+		d.apply(m)
+		if d.acked.IsZero() || m.equal(before) {
+			continue
+		}
+		if v.lose(d.acked); !v.mayLose(d.acked) {
+			needed = found + i + 1
+		}
+	}
+	return needed
 }
 
 func describe(m model) string {

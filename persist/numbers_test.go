@@ -289,6 +289,43 @@ func TestNumbersOfNewDatabase(t *testing.T) {
 	}
 }
 
+// TestTornTailBeforeFile: a torn tail stays one after a server without a journal has saved and ended in order.
+func TestTornTailBeforeFile(t *testing.T) {
+	disk := fstest.NewDisk()
+	db, err := open(disk, persist.EverySecond, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
+		db.journal.Round(db.now)
+	}
+	killed := disk.Bytes(firstSegment)
+	disk.Put(firstSegment, killed[:len(killed)-1])
+	start := startOf(persist.Options{})
+	start.NoJournal = true
+	r, m, _, err := recoverWith(disk, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.last = r.Clock
+	if err := r.Numbers.Start(func() uint64 { return m.last }); err != nil {
+		t.Fatal(err)
+	}
+	m.do(1, []byte("sby"))
+	m.do(1, nil)
+	if _, err := persist.WriteFile(disk, dataFile, persist.Stamp{Database: r.Database, LSN: m.last}, persist.Codec(0), m.content().fill); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Numbers.Close(m.last); err != nil {
+		t.Fatal(err)
+	}
+	again, after, _, err := recoverWith(disk, startOf(persist.Options{}))
+	if err != nil || after.state() != m.state() || again.Clock != m.last {
+		t.Fatal(again, err)
+	}
+}
+
 // TestCutAfterOrderlyEnd: of a journal that was closed nothing can be torn: what is missing at its end is damage, and an older copy of the files is reported.
 func TestCutAfterOrderlyEnd(t *testing.T) {
 	disk := fstest.NewDisk()

@@ -141,7 +141,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 			return r.at, what, nil // they were reserved
 		}
 		if what != "" {
-			damaged := i < len(p.j.segments)-1 || p.next <= p.j.opt.ended // a segment is on disk before the next is made
+			damaged := i < len(p.j.segments)-1 || p.closed() // a segment is on disk before the next is made
 			return r.at, what, p.stopped(r, i, r.at, what, damaged)
 		}
 		if err := p.record(r, &h, payload); err != nil {
@@ -150,6 +150,10 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 		p.next = r.next
 	}
 }
+
+// closed says whether the journal was closed behind what comes next. A data file that holds all up to the end in order is no proof of that: a server without a
+// journal may have written it, and left the torn tail of one before.
+func (p *replay) closed() bool { return p.next <= p.j.opt.ended && p.after < p.j.opt.ended }
 
 // stopped notes where the replay ends; it returns an error if it must not end there.
 func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged bool) error {

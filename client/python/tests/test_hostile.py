@@ -200,6 +200,8 @@ WRONG: Dict[str, Tuple[Callable[[Proxy], Any], bytes]] = {
     "exists": (lambda p: p.exists("d"), b"\x05"),
     "info": (lambda p: p.info(), b"\xa1{"),
     "info of an array": (lambda p: p.info(), b"\x90"),
+    "info of other text": (lambda p: p.info(), b"\xa3\xe2\x80\xb0"),
+    "info of half a pair": (lambda p: p.info(), b"\xa3\xed\xa0\x80"),
     "tables": (lambda p: p.tables(), b"\xa1d\xa4dict"),
 }
 

@@ -219,7 +219,7 @@ def _length(decoder: Decoder, body: bytes) -> int:
 
 
 def _info(decoder: Decoder, body: bytes) -> Dict[str, Any]:
-    info = json.loads(_str(decoder, body))
+    info = json.JSONDecoder().decode(_str(decoder, body))  # PyPy's json.loads ends by SystemError where text that is not ASCII is no JSON
     if not isinstance(info, dict):
         raise errors.ProtocolError("an INFO that is no JSON object")
     return info

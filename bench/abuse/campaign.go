@@ -18,15 +18,17 @@ import (
 	"syscall"
 	"time"
 
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 )
 
 // What is asked of every scenario, unless it says otherwise.
 const (
-	requestBound = time.Second     // for the witness's slowest request
-	loginBound   = 2 * time.Second // for its slowest login
-	returnTime   = 30 * time.Second
+	requestBound = time.Second      // for the witness's slowest request
+	loginBound   = 2 * time.Second  // for its slowest login
+	returnTime   = 30 * time.Second // until everything is back
+	startTime    = 2 * time.Minute  // a server may take to start, on a machine that does other things
 
 	// What may be left over: garbage that the collector has not got to, and what the runtime keeps for next time.
 	memoryLeft    = 48 << 20
@@ -120,7 +122,7 @@ func (g *ground) close() { _ = os.RemoveAll(g.dir) }
 type attack struct {
 	*ground
 	*scenario
-	srv     *server
+	srv     *harness.Server
 	encrypt bool
 	before  usage
 	control *conn // asks for figures
@@ -141,11 +143,18 @@ func (g *ground) play(s *scenario, encrypt bool) (notes string, err error) {
 	if encrypt {
 		flags = append(flags, "--encrypt")
 	}
-	srv, err := startServer(g.server, g.dir, flags, s.files, s.readers)
+	stdout, stderr, closeStreams, err := s.readers.open()
+	defer closeStreams()
 	if err != nil {
 		return "", err
 	}
-	defer srv.kill()
+	srv, err := harness.Start(harness.Config{
+		Binary: g.server, Dir: g.dir, Password: password, Flags: flags, Files: s.files, Stdout: stdout, Stderr: stderr,
+	}, startTime)
+	if err != nil {
+		return "", err
+	}
+	defer srv.Kill()
 	a := &attack{ground: g, scenario: s, srv: srv, encrypt: encrypt}
 	defer a.closeAll()
 	if a.control, err = a.enter(); err != nil {
@@ -159,9 +168,8 @@ func (g *ground) play(s *scenario, encrypt bool) (notes string, err error) {
 
 func (a *attack) play() (notes string, err error) {
 	start := time.Now()
-	// Memory that the kernel has given once counts no more for the peak: clear_refs of proc(5).
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.srv.cmd.Process.Pid), []byte("5"), 0)
-	if a.before, err = a.srv.usage(a.control); err != nil {
+	a.srv.ForgetPeak()
+	if a.before, err = a.usage(); err != nil {
 		return "", err
 	}
 	watch, err := a.summon()
@@ -169,7 +177,7 @@ func (a *attack) play() (notes string, err error) {
 		return "", err
 	}
 	problem := a.run(a)
-	peak, err := a.srv.usage(a.control)
+	peak, err := a.usage()
 	problem = errors.Join(problem, err)
 	a.closeAll()
 	seen, err := watch()
@@ -179,7 +187,7 @@ func (a *attack) play() (notes string, err error) {
 	problem = errors.Join(problem, err)
 	_ = a.control.Close()
 	stopping := time.Now()
-	if err := a.srv.stop(); err != nil {
+	if err := a.srv.Stop(patience); err != nil {
 		problem = errors.Join(problem, fmt.Errorf("the server's end: %w", err))
 	}
 	if ending := time.Since(stopping); a.end > 0 && ending > a.patience(a.end) {
@@ -187,7 +195,7 @@ func (a *attack) play() (notes string, err error) {
 	}
 	problem = errors.Join(problem, a.readLog(time.Since(start)))
 	return fmt.Sprintf("%d requests, p50 %s, p99 %s, p99.9 %s, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",
-		seen.Requests, millis(seen.Median), millis(seen.P99), millis(seen.P999), millis(seen.SlowestRequest), seen.Logins, millis(seen.SlowestLogin), peak.peak>>20, after.resident>>20, time.Since(ended).Round(10*time.Millisecond)), problem
+		seen.Requests, millis(seen.Median), millis(seen.P99), millis(seen.P999), millis(seen.SlowestRequest), seen.Logins, millis(seen.SlowestLogin), peak.Peak>>20, after.Resident>>20, time.Since(ended).Round(10*time.Millisecond)), problem
 }
 
 func millis(d time.Duration) string {
@@ -274,7 +282,7 @@ func (a *attack) judge(seen *testimony, peak *usage) error {
 	if peak.Panics > 0 {
 		add("the server counts %d panics", peak.Panics)
 	}
-	if grown, bound := peak.peak-a.before.resident, orElse(a.peak, peakBound); grown > bound && !a.race {
+	if grown, bound := peak.Peak-a.before.Resident, orElse(a.peak, peakBound); grown > bound && !a.race {
 		add("the server needed %d MiB more than before, the bound is %d MiB", grown>>20, bound>>20)
 	}
 	return errors.Join(problems...)
@@ -297,7 +305,7 @@ func (a *attack) comesBack() (after usage, err error) {
 		if err := a.forget(); err != nil {
 			return after, err
 		}
-		if after, err = a.srv.usage(a.control); err != nil {
+		if after, err = a.usage(); err != nil {
 			return after, err
 		}
 		if err = a.isBack(&after); err == nil || time.Now().After(end) {
@@ -322,9 +330,9 @@ func (a *attack) isBack(after *usage) error {
 		{"unread bytes", before.UnreadBytes, after.UnreadBytes, 0},
 		{"held bytes", before.HeldBytes, after.HeldBytes, 0},
 		{"goroutines", int64(before.Goroutines), int64(after.Goroutines), handlesLeft},
-		{"descriptors", int64(before.descriptors), int64(after.descriptors), handlesLeft},
+		{"descriptors", int64(before.Descriptors), int64(after.Descriptors), handlesLeft},
 		{"MiB in use", before.memory() >> 20, after.memory() >> 20, memoryLeft >> 20},
-		{"MiB resident", before.resident >> 20, after.resident >> 20, residentLeft >> 20},
+		{"MiB resident", before.Resident >> 20, after.Resident >> 20, residentLeft >> 20},
 	} {
 		if figure.name == "MiB resident" && a.race {
 			continue
@@ -379,7 +387,7 @@ func (a *attack) dropTables(prefix string) error {
 
 // readLog looks for what may not stand in the server's log.
 func (a *attack) readLog(took time.Duration) error {
-	log := a.srv.log.String()
+	log := a.srv.Log()
 	for _, word := range []string{"panic", "fatal error", "DATA RACE", "goroutine "} {
 		if at := strings.Index(log, word); at >= 0 {
 			return fmt.Errorf("the server's log:\n%s", log[max(0, at-1000):min(len(log), at+3000)])
@@ -393,7 +401,7 @@ func (a *attack) readLog(took time.Duration) error {
 
 // reachable returns the server's TCP address as this machine reaches it.
 func (a *attack) reachable() string {
-	return strings.NewReplacer("[::]", "127.0.0.1", "0.0.0.0", "127.0.0.1").Replace(a.srv.addr)
+	return strings.NewReplacer("[::]", "127.0.0.1", "0.0.0.0", "127.0.0.1").Replace(a.srv.Addr())
 }
 
 // rand returns the source of what the i-th abuser does at random.

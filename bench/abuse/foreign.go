@@ -111,7 +111,7 @@ func forgedRefusals(a *attack) error {
 	if infoErr == nil && (figures.BadFrames-a.before.BadFrames != sent || figures.FailedLogins != a.before.FailedLogins) {
 		infoErr = fmt.Errorf("%d messages are %d bad frames and %d failed logins", sent, figures.BadFrames, figures.FailedLogins)
 	}
-	if log := a.srv.log.String(); strings.Contains(log, "forged") || strings.Contains(log, "\x1b") {
+	if log := a.srv.Log(); strings.Contains(log, "forged") || strings.Contains(log, "\x1b") {
 		err = errors.Join(err, errors.New("a client's text is in the log"))
 	}
 	return errors.Join(err, infoErr)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -56,17 +55,17 @@ func (a *attack) makeLongNames() (c *conn, n int, err error) {
 	if err := c.forEach(n, func(i int) []byte { return c.request(codec.OpCreateList, name(i), false) }); err != nil {
 		return nil, 0, err
 	}
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.srv.cmd.Process.Pid), []byte("5"), 0) // proc(5)
-	a.before, err = a.srv.usage(a.control)
+	a.srv.ForgetPeak()
+	a.before, err = a.usage()
 	return c, n, err
 }
 
 // dropLongNames drops the tables, and compares what the server needed since they were made with
 // what it may.
 func (a *attack) dropLongNames(c *conn, bound int64) error {
-	used, err := a.srv.usage(a.control)
-	if grown := used.peak - a.before.resident - a.before.memory(); grown > bound && !a.race {
-		err = errors.Join(err, fmt.Errorf("the server needed %d MiB, %d with the tables alone", used.peak>>20, a.before.resident>>20))
+	used, err := a.usage()
+	if grown := used.Peak - a.before.Resident - a.before.memory(); grown > bound && !a.race {
+		err = errors.Join(err, fmt.Errorf("the server needed %d MiB, %d with the tables alone", used.Peak>>20, a.before.Resident>>20))
 	}
 	n, name := a.longNames()
 	return errors.Join(err, c.forEach(n, func(i int) []byte { return c.request(codec.OpDrop, name(i)) }))

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/codec"
 )
 
@@ -26,72 +24,28 @@ const (
 	fullDisk           // stderr is a file without room
 )
 
-// apply gives the command its stderr. release is to be called at its end.
-func (s streams) apply(cmd *exec.Cmd) (release func(), err error) {
+// open returns the stdout and the stderr that a server is to be started with, nil for one that is read. close is to be called at its end.
+func (s streams) open() (stdout, stderr *os.File, closeAll func(), err error) {
+	var files []*os.File
 	switch s {
 	case hungLog:
-		reader, writer, err := hungPipe()
-		cmd.Stderr = writer
-		return closer(reader, writer), err
+		var reader *os.File
+		reader, stderr, err = harness.FullPipe()
+		files = []*os.File{reader, stderr}
+	case hungScreen:
+		var reader *os.File
+		reader, stdout, err = harness.FullPipe()
+		files = []*os.File{reader, stdout}
 	case fullDisk:
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		cmd.Stderr = full
-		return closer(full), err
-	case allRead, hungScreen:
+		stderr, err = os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		files = []*os.File{stderr}
+	case allRead:
 	}
-	return func() {}, nil
-}
-
-func closer(files ...*os.File) func() {
-	return func() {
+	return stdout, stderr, func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
-	}
-}
-
-// hungPipe returns a pipe that is full.
-func hungPipe() (reader, writer *os.File, err error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, err
-	}
-	reader, writer = os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
-	err = unix.SetNonblock(fds[1], true)
-	for size := 4096; size > 0 && err == nil; {
-		if _, err = unix.Write(fds[1], make([]byte, size)); errors.Is(err, unix.EAGAIN) {
-			size, err = size/2, nil
-		}
-	}
-	return reader, writer, errors.Join(err, unix.SetNonblock(fds[1], false))
-}
-
-// startUnseen starts the server on a port that is chosen here, with an output that nothing reads.
-func (srv *server) startUnseen() error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	srv.addr = ln.Addr().String()
-	_ = ln.Close()
-	reader, writer, err := hungPipe()
-	if err != nil {
-		return err
-	}
-	srv.cmd.Stdout = writer
-	_, port, _ := net.SplitHostPort(srv.addr)
-	srv.cmd.Args = append(srv.cmd.Args, "--port", port)
-	if err := srv.cmd.Start(); err != nil {
-		return err
-	}
-	go srv.await(closer(reader, writer))
-	return until(patience, func() error {
-		c, err := net.Dial("tcp", srv.addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err
-	})
+	}, err
 }
 
 // unreadLog makes more lines than the server keeps for a reader, of wrong passwords, requests and

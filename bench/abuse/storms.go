@@ -154,16 +154,16 @@ func churn(a *attack) error {
 
 // noDescriptors leaves the server few descriptors: it keeps who is in, refuses who comes, and takes connections again.
 func noDescriptors(a *attack) error {
-	pid := a.srv.cmd.Process.Pid
+	pid := a.srv.PID()
 	var limit unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
 		return err
 	}
-	now, err := a.srv.usage(a.control)
+	now, err := a.usage()
 	if err != nil {
 		return err
 	}
-	few := unix.Rlimit{Cur: uint64(now.descriptors + 20), Max: limit.Max}
+	few := unix.Rlimit{Cur: uint64(now.Descriptors + 20), Max: limit.Max}
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		return err
 	}

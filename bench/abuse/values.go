@@ -201,7 +201,7 @@ func tableNames(a *attack) error {
 			return fmt.Errorf("%v: %w", name, err)
 		}
 	}
-	if log := a.srv.log.String(); strings.Contains(log, "\x1b") || strings.Contains(log, "\n level=ERROR") {
+	if log := a.srv.Log(); strings.Contains(log, "\x1b") || strings.Contains(log, "\n level=ERROR") {
 		return errors.New("a table's name reached the log as it is")
 	}
 	return nil

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"cyberdb-fast/bench/harness"
 )
 
 // campaign is one database that is ended again and again.
@@ -128,9 +130,9 @@ func (c *campaign) run() error {
 		return fmt.Errorf("after the last cycle: %w", err)
 	}
 	if c.total.acked == 0 {
-		return errors.Join(errors.New("nothing was ever acknowledged"), srv.stop())
+		return errors.Join(errors.New("nothing was ever acknowledged"), srv.Stop(patience))
 	}
-	return srv.stop()
+	return srv.Stop(patience)
 }
 
 // cycle is a start, a while of writing, and an end.
@@ -183,7 +185,7 @@ func (c *campaign) policy(orderly bool) string {
 func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 	e := c.drawEnd()
 	if e.stalled && !c.breakIt {
-		end, err := srv.stall()
+		end, err := harness.Stall(srv.Addr(), password, patience)
 		if err != nil {
 			return err
 		}
@@ -194,17 +196,17 @@ func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 
 // endWhileStarting ends a server that may not have loaded yet.
 func (c *campaign) endWhileStarting(policy string) error {
-	srv, _, err := launch(c.server, c.dir(), policy)
+	srv, err := launch(c.server, c.dir(), policy)
 	if err != nil {
 		return err
 	}
 	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
 	if c.rng.IntN(2) == 0 {
 		w := c.drawWay()
-		if err := w.tell(srv); err != nil || srv.endsWithin(patience) {
+		if err := w.tell(srv); err != nil || srv.EndsWithin(patience) {
 			return err
 		}
-		srv.kill()
+		srv.Kill()
 		return fmt.Errorf("%s while it started: the server did not end in %v", w.name, patience)
 	}
 	return c.cut(srv, c.cutsPower())
@@ -218,7 +220,7 @@ func (c *campaign) restart(policy string) (*server, error) {
 	}
 	v := c.claim
 	if err := c.check(srv, &v); err != nil {
-		srv.kill()
+		srv.Kill()
 		return nil, err
 	}
 	t := &c.total
@@ -323,10 +325,10 @@ func (c *campaign) cutsPower() bool { return c.disk != nil && c.rng.IntN(4) > 0 
 // cut kills the server; before that, it may cut the power of its disk.
 func (c *campaign) cut(srv *server, power bool) error {
 	if !power {
-		srv.kill()
+		srv.Kill()
 		return nil
 	}
 	err := c.disk.cut()
-	srv.kill()
+	srv.Kill()
 	return errors.Join(err, c.disk.remount())
 }

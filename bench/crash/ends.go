@@ -26,16 +26,16 @@ var ways = []way{
 	{"SIGHUP to the group", groupSignalled(syscall.SIGHUP)},
 	{"SIGQUIT", signalled(syscall.SIGQUIT)},
 	{"SIGQUIT to the group", groupSignalled(syscall.SIGQUIT)},
-	{"end of input", func(srv *server) error { return srv.input.Close() }},
-	{"hang-up", func(srv *server) error { return srv.terminal.Close() }},
+	{"end of input", func(srv *server) error { return srv.CloseInput() }},
+	{"hang-up", func(srv *server) error { return srv.HangUp() }},
 }
 
 func signalled(sig syscall.Signal) func(*server) error {
-	return func(srv *server) error { return srv.cmd.Process.Signal(sig) }
+	return func(srv *server) error { return srv.Signal(sig) }
 }
 
 func groupSignalled(sig syscall.Signal) func(*server) error {
-	return func(srv *server) error { return syscall.Kill(-srv.cmd.Process.Pid, sig) }
+	return func(srv *server) error { return srv.SignalGroup(sig) }
 }
 
 const (
@@ -88,22 +88,22 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 		return fmt.Errorf("%s: %w", e.first.name, err)
 	}
 	if c.breakIt { // what a server that does not flush at its end would lose
-		srv.kill()
+		srv.Kill()
 		return nil
 	}
 	start := time.Now()
-	if e.second.name != "" && !srv.endsWithin(e.gap) {
+	if e.second.name != "" && !srv.EndsWithin(e.gap) {
 		_ = e.second.tell(srv) // it may have ended since
 	}
-	if e.stalled && !srv.endsWithin(time.Until(start.Add(deliberate))) {
+	if e.stalled && !srv.EndsWithin(time.Until(start.Add(deliberate))) {
 		_ = signalled(syscall.SIGTERM)(srv)
 	}
-	if !srv.endsWithin(patience) {
-		srv.kill()
+	if !srv.EndsWithin(patience) {
+		srv.Kill()
 		return fmt.Errorf("%v: the server did not end in %v", e, patience)
 	}
 	if err := e.judge(srv); err != nil {
-		return fmt.Errorf("%v: %w\n%s", e, err, srv.log.String())
+		return fmt.Errorf("%v: %w\n%s", e, err, srv.Log())
 	}
 	if c.disk == nil {
 		return nil
@@ -113,7 +113,7 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 
 // judge looks at the exit code and at the log.
 func (e *orderlyEnd) judge(srv *server) error {
-	code, log := srv.cmd.ProcessState.ExitCode(), srv.log.String()
+	code, log := srv.ExitCode(), srv.Log()
 	cutShort := strings.Contains(log, "ended at once")
 	switch {
 	case code != 0 && (code != 1 || !cutShort && !e.stalled):

@@ -147,7 +147,7 @@ func TestSecurityTests(t *testing.T) {
 			t.Errorf("SECURITY.md names %s, which is not there", name)
 		}
 	}
-	source, err := os.ReadFile(filepath.Join(root, "loop", "abuse", "scenarios.go"))
+	source, err := os.ReadFile(filepath.Join(root, "bench", "abuse", "scenarios.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package harness
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal opens a pseudo-terminal. Closing master hangs it up.
-func openTerminal() (master, slave *os.File, err error) {
+// OpenTerminal opens a pseudo-terminal. What is written to master is typed there; closing master hangs the terminal up.
+func OpenTerminal() (master, slave *os.File, err error) {
 	master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, err

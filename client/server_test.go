@@ -13,17 +13,17 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/looptest"
 )
 
 // startServer starts a server that encrypts if the tests are run so.
-func startServer(tb testing.TB) *clienttest.Server {
+func startServer(tb testing.TB) *looptest.Server {
 	tb.Helper()
 	if flag.Lookup("encrypted").Value.String() == "true" {
-		return clienttest.StartEncrypted(tb)
+		return looptest.StartEncrypted(tb)
 	}
-	return clienttest.Start(tb)
+	return looptest.Start(tb)
 }
 
 // session checks results one after the other, naming the step that went wrong.

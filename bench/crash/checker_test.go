@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
+	"cyberdb-fast/loop/looptest"
 )
 
 // TestChecker: after honest work nothing is lost; each thing that a server could do wrong is found.
 func TestChecker(t *testing.T) {
-	c := clienttest.Start(t).Client(t, &client.Options{Conns: 1})
+	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
 	ctx := t.Context()
 	queue := client.ListOf[string](c, queueTable)
 	together := client.DictOf[int, string](c, togetherName)

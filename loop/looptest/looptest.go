@@ -1,13 +1,13 @@
-// Package clienttest starts a real server inside the test process, for the tests of programs that use package client.
+// Package looptest starts a real server inside the test process, for the tests of programs that use package client.
 //
 //	func TestSignUp(t *testing.T) {
-//		c := clienttest.Client(t)
+//		c := looptest.Client(t)
 //		users := client.DictOf[string, User](c, "users")
 //		...
 //	}
 //
 // The server listens on a free port of the loopback interface and is empty; each call of Start makes another one.
-package clienttest
+package looptest
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 )
 
 // Password is that of the servers that this package starts.
-const Password = "clienttest"
+const Password = "looptest"
 
 // stopTimeout is how long a server may take to answer what has arrived before it is stopped.
 const stopTimeout = 5 * time.Second

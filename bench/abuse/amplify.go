@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -149,12 +150,12 @@ func longExponents(a *attack) error {
 	}
 	members := func(format string) (all []any) {
 		for i := range n {
-			all = append(all, value.Decimal(fmt.Sprintf(format, i+1, i%90)))
+			all = append(all, govalue.Decimal(fmt.Sprintf(format, i+1, i%90)))
 		}
 		return all
 	}
 	for _, format := range []string{"1.%06d1E-23%02d", "7.%06d5E-23%02d", "3.%06d1E+23%02d"} {
-		for _, key := range []any{value.Tuple(members(format)), value.FrozenSet(members(format))} {
+		for _, key := range []any{govalue.Tuple(members(format)), govalue.FrozenSet(members(format))} {
 			statuses := []codec.Status{codec.StatusKeyError, codec.StatusOverloaded}
 			if err := a.repeatedly(6, 1, 2, statuses, codec.OpDictGet, "d", raw(encoded(key))); err != nil {
 				return err
@@ -170,14 +171,14 @@ func nestedFrozenSets(a *attack) error {
 		return err
 	}
 	for _, format := range []string{"5E-%d", "1.5E-%d", "25E+%d", "%d.5"} {
-		var members value.FrozenSet
+		var members govalue.FrozenSet
 		for i := range 150 {
 			text := fmt.Sprintf(format, 2400-i)
-			members = append(members, value.Decimal(strings.Replace(text, "25E", "2.5E", 1)))
+			members = append(members, govalue.Decimal(strings.Replace(text, "25E", "2.5E", 1)))
 		}
 		key := any(members)
 		for range 14 {
-			key = value.FrozenSet{key}
+			key = govalue.FrozenSet{key}
 		}
 		if err := a.repeatedly(8, 40, 3, []codec.Status{codec.StatusKeyError}, codec.OpDictGet, "d", key); err != nil {
 			return err
@@ -197,14 +198,14 @@ func dearComparisons(a *attack) error {
 	}
 	number, digits := pow(10, 4600), strings.Repeat("7", 1700)
 	for i, search := range []struct{ among, sought any }{
-		{value.Decimal("1E+4600"), number},
-		{value.Decimal("1E+4600"), new(big.Int).Add(number, pow(2, 4600))},
-		{number, value.Decimal("1E+4600")},
-		{value.Decimal("1E-4600"), new(big.Rat).SetFrac(big.NewInt(1), pow(10, 4600))},
-		{[]any{value.Decimal("1E+4600")}, []any{number}},
-		{value.Dict{{Key: 0, Value: 0}}, value.Dict{{Key: value.Tuple{digits}, Value: 0}}},
-		{value.Set{0}, value.Set{value.FrozenSet{digits}}},
-		{value.Counter{}, value.Counter{{Key: digits, Value: 0}}},
+		{govalue.Decimal("1E+4600"), number},
+		{govalue.Decimal("1E+4600"), new(big.Int).Add(number, pow(2, 4600))},
+		{number, govalue.Decimal("1E+4600")},
+		{govalue.Decimal("1E-4600"), new(big.Rat).SetFrac(big.NewInt(1), pow(10, 4600))},
+		{[]any{govalue.Decimal("1E+4600")}, []any{number}},
+		{govalue.Dict{{Key: 0, Value: 0}}, govalue.Dict{{Key: govalue.Tuple{digits}, Value: 0}}},
+		{govalue.Set{0}, govalue.Set{govalue.FrozenSet{digits}}},
+		{govalue.Counter{}, govalue.Counter{{Key: digits, Value: 0}}},
 	} {
 		name := fmt.Sprint("list ", i)
 		if err := errors.Join(repeat(name, 1400, search.among), a.repeatedly(8, 20, 2, []codec.Status{codec.StatusOK}, codec.OpListCount, name, search.sought),
@@ -231,7 +232,7 @@ func dearSorts(a *attack) error {
 		return err
 	}
 	rng := a.rand(0)
-	var members value.Set
+	var members govalue.Set
 	for i := range 100 {
 		members = append(members, i)
 	}
@@ -245,8 +246,8 @@ func dearSorts(a *attack) error {
 		func() any { return members[:rng.IntN(100)] },
 		func() any { return deep(100, rng.IntN(9)) },
 		func() any { return new(big.Rat).SetFrac(big.NewInt(rng.Int64()), pow(7, 200)) },
-		func() any { return value.Decimal("1" + fmt.Sprint(rng.Uint32()) + strings.Repeat("3", 900)) },
-		func() any { return value.Counter{{Key: rng.IntN(2), Value: rng.IntN(3)}, {Key: "k", Value: 1}} },
+		func() any { return govalue.Decimal("1" + fmt.Sprint(rng.Uint32()) + strings.Repeat("3", 900)) },
+		func() any { return govalue.Counter{{Key: rng.IntN(2), Value: rng.IntN(3)}, {Key: "k", Value: 1}} },
 	} {
 		list := []any{fmt.Sprint("sort ", i), false}
 		for size := 0; size < 16<<10; {

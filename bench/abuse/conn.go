@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/codec/value"
 )
 
 // patience is how long a reply, or the end of a connection, is waited for where nothing else is said.
@@ -182,7 +182,7 @@ func encoded(args ...any) (b []byte) {
 			continue
 		}
 		var err error
-		if b, err = value.Append(b, arg); err != nil {
+		if b, err = govalue.Append(b, arg); err != nil {
 			panic(err) // a scenario that cannot be
 		}
 	}

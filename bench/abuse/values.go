@@ -11,6 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -401,7 +402,7 @@ func scanAbuse(a *attack) error {
 // decoded returns the values of a reply.
 func decoded(b []byte) (all []any, err error) {
 	for len(b) > 0 {
-		v, n, err := value.Decode(b)
+		v, n, err := govalue.Decode(b)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
@@ -107,7 +108,7 @@ func showObject(o pickle.Object) string {
 	if err != nil {
 		return "(" + err.Error() + ")"
 	}
-	v, _, err := value.Decode(encoded)
+	v, _, err := govalue.Decode(encoded)
 	if err != nil {
 		return "(" + err.Error() + ")"
 	}
@@ -125,25 +126,25 @@ func show(v any) string {
 		return fmt.Sprintf("%q", v)
 	case []any:
 		return "[" + showAll(v) + "]"
-	case value.Tuple:
+	case govalue.Tuple:
 		return "(" + showAll(v) + ")"
-	case value.Set:
+	case govalue.Set:
 		return "set{" + showSorted(v) + "}"
-	case value.FrozenSet:
+	case govalue.FrozenSet:
 		return "frozenset{" + showSorted(v) + "}"
-	case value.Dict:
+	case govalue.Dict:
 		return "dict" + showPairs(v)
-	case value.OrderedDict:
-		return "OrderedDict" + showPairs(value.Dict(v))
-	case value.Counter:
-		return "Counter" + showPairs(value.Dict(v))
-	case value.DefaultDict:
+	case govalue.OrderedDict:
+		return "OrderedDict" + showPairs(govalue.Dict(v))
+	case govalue.Counter:
+		return "Counter" + showPairs(govalue.Dict(v))
+	case govalue.DefaultDict:
 		return "defaultdict " + v.Factory + showPairs(v.Items)
-	case value.Deque:
+	case govalue.Deque:
 		return fmt.Sprintf("deque %v %d [%s]", v.Bounded, v.MaxLen, showAll(v.Items))
-	case value.Slice:
+	case govalue.Slice:
 		return "slice(" + showAll([]any{v.Start, v.Stop, v.Step}) + ")"
-	case value.Exception:
+	case govalue.Exception:
 		return v.Class + "(" + showAll(v.Args) + ")"
 	}
 	return fmt.Sprintf("%T %v", v, v)
@@ -165,7 +166,7 @@ func showSorted(all []any) string {
 	return strings.Join(texts, ", ")
 }
 
-func showPairs(pairs value.Dict) string {
+func showPairs(pairs govalue.Dict) string {
 	texts := make([]string, len(pairs))
 	for i, p := range pairs {
 		texts[i] = show(p.Key) + ": " + show(p.Value)

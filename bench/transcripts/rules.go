@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/pickle"
-	"cyberdb-fast/codec/value"
 )
 
 // The differences that are intended. A rule looks at the request and the two answers, never at a file's name. What a rule lets pass leaves the table in
@@ -162,8 +162,8 @@ func exceptionClass(m *message) string {
 	if err != nil {
 		return ""
 	}
-	v, _, err := value.Decode(encoded)
-	if e, isException := v.(value.Exception); err == nil && isException {
+	v, _, err := govalue.Decode(encoded)
+	if e, isException := v.(govalue.Exception); err == nil && isException {
 		return e.Class
 	}
 	return ""

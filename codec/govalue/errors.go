@@ -1,18 +1,17 @@
-package value
+package govalue
 
 import (
 	"errors"
 	"strconv"
+
+	"cyberdb-fast/codec/value"
 )
 
-// Errors of Append, Decode and Unmarshal, found by errors.Is. ErrTruncated is among them, when the encoding ends inside a value.
+// Errors of Append, Decode and Unmarshal, found by errors.Is. Those of package value are among them: ErrTooDeep, ErrTooLarge, and ErrTruncated when
+// the encoding ends inside a value.
 var (
 	// ErrNotUTF8 is returned when a string is not UTF-8, lone surrogates allowed.
 	ErrNotUTF8 = errors.New("string is not UTF-8")
-	// ErrTooDeep is returned when containers are nested beyond MaxDepth, as recursive pointers always are.
-	ErrTooDeep = errors.New("nested deeper than " + strconv.Itoa(MaxDepth))
-	// ErrTooLarge is returned when a value is above MaxValueBytes, or a container above MaxElements.
-	ErrTooLarge = errors.New("value too large")
 	// ErrOutOfRange is returned when a value has no place in the type that it goes into.
 	ErrOutOfRange = errors.New("out of range")
 	// ErrWrongType is returned when a value is of a kind that the type it goes into does not take.
@@ -86,19 +85,19 @@ type level struct {
 
 // enter goes into a container of n elements.
 func (l level) enter(n int) (level, error) {
-	if n > MaxElements {
-		return l, ErrTooLarge
+	if n > value.MaxElements {
+		return l, value.ErrTooLarge
 	}
-	if l.containers >= MaxDepth {
-		return l, ErrTooDeep
+	if l.containers >= value.MaxDepth {
+		return l, value.ErrTooDeep
 	}
 	return level{containers: l.containers + 1}, nil
 }
 
 // follow goes through a pointer.
 func (l level) follow() (level, error) {
-	if l.pointers >= MaxDepth {
-		return l, ErrTooDeep
+	if l.pointers >= value.MaxDepth {
+		return l, value.ErrTooDeep
 	}
 	l.pointers++
 	return l, nil

@@ -1,4 +1,6 @@
-package value
+package govalue
+
+import "cyberdb-fast/codec/value"
 
 // The Go types that stand for Python's. Decode gives, and Append takes, besides the types named here: nil (None), bool, int64 (uint64
 // above it, *big.Int beyond both) for int, float64, string, []byte, []any (list), *big.Rat (Fraction) and complex128.
@@ -68,7 +70,7 @@ func findPair(pairs []Pair, key any) (any, bool) {
 	}
 	var have []byte
 	for _, p := range pairs {
-		if have, err = Append(have[:0], p.Key); err == nil && Equal(have, want) {
+		if have, err = Append(have[:0], p.Key); err == nil && value.Equal(have, want) {
 			return p.Value, true
 		}
 	}

@@ -1,10 +1,12 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"math/big"
 	"reflect"
 	"unicode/utf8"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -43,9 +45,9 @@ func AppendOf[T any](dst []byte, v T) ([]byte, error) {
 	case *[]byte:
 		return finish(dst, appendBin(dst, *p), nil)
 	case *int:
-		return appendInt(dst, int64(*p)), nil
+		return value.AppendInt(dst, int64(*p)), nil
 	case *int64:
-		return appendInt(dst, *p), nil
+		return value.AppendInt(dst, *p), nil
 	case *uint64:
 		return msgp.AppendUint64(dst, *p), nil
 	case *float64:
@@ -57,8 +59,8 @@ func AppendOf[T any](dst []byte, v T) ([]byte, error) {
 }
 
 func finish(dst, out []byte, err error) ([]byte, error) {
-	if err == nil && len(out)-len(dst) > MaxValueBytes {
-		err = fmt.Errorf("%w: %d bytes", ErrTooLarge, len(out)-len(dst))
+	if err == nil && len(out)-len(dst) > value.MaxValueBytes {
+		err = fmt.Errorf("%w: %d bytes", value.ErrTooLarge, len(out)-len(dst))
 	}
 	if err != nil {
 		return dst, withOp("encode", err)
@@ -76,9 +78,9 @@ func appendAny(dst []byte, v any, lv level) ([]byte, error) {
 	case []byte:
 		return appendBin(dst, x), nil
 	case int:
-		return appendInt(dst, int64(x)), nil
+		return value.AppendInt(dst, int64(x)), nil
 	case int64:
-		return appendInt(dst, x), nil
+		return value.AppendInt(dst, x), nil
 	case uint64:
 		return msgp.AppendUint64(dst, x), nil
 	case float64:
@@ -97,20 +99,12 @@ func appendAny(dst []byte, v any, lv level) ([]byte, error) {
 	case *big.Rat:
 		return appendFraction(dst, x, lv)
 	case complex128:
-		return appendComplex(dst, x), nil
+		return value.AppendComplex(dst, x), nil
 	}
 	if out, ok, err := appendNatural(dst, v, lv); ok {
 		return out, err
 	}
 	return encoderOf(reflect.TypeOf(v)).encode(dst, reflect.ValueOf(v), lv)
-}
-
-// appendInt takes the shortest form: msgp writes 200 as int16 if it comes signed and as uint8 if not.
-func appendInt(dst []byte, i int64) []byte {
-	if i >= 0 {
-		return msgp.AppendUint64(dst, uint64(i))
-	}
-	return msgp.AppendInt64(dst, i)
 }
 
 func appendBin(dst, b []byte) []byte {

@@ -1,69 +1,35 @@
-package value
+package govalue
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"math/big"
 
+	"cyberdb-fast/codec/value"
+
 	"github.com/tinylib/msgp/msgp"
 )
 
-// First bytes of the encodings that are told apart here, from the MessagePack specification.
+// First bytes of encodings that are told apart here, from the MessagePack specification.
 const (
-	leadNil     = 0xC0
-	leadTrue    = 0xC3
-	leadExt8    = 0xC7
-	leadExt16   = 0xC8
-	leadExt32   = 0xC9
-	leadUint64  = 0xCF
-	leadFixExt1 = 0xD4
+	leadTrue   = 0xC3
+	leadUint64 = 0xCF
 )
-
-// leadTyp returns what the first byte of b tells, typUnknown if b is empty.
-func leadTyp(b []byte) typ {
-	if len(b) == 0 {
-		return typUnknown
-	}
-	return leads[b[0]].t
-}
 
 // isInt says whether the encoding b is an int of any size.
 func isInt(b []byte) bool {
-	if leadTyp(b) == typExt {
-		code, _, _, err := readExt(b)
-		return err == nil && code == ExtBigInt
+	if value.LeadType(b) == value.TypeExt {
+		code, _, _, err := value.ReadExt(b)
+		return err == nil && code == value.ExtBigInt
 	}
-	return leadTyp(b) == typInt
-}
-
-// readExt opens the extension object at the front of b.
-func readExt(b []byte) (code int8, payload, rest []byte, err error) {
-	header, n := 2, uint64(0)
-	switch {
-	case b[0] >= leadFixExt1:
-		n = 1 << (b[0] - leadFixExt1)
-	case b[0] == leadExt8 && len(b) > 1:
-		header, n = 3, uint64(b[1])
-	case b[0] == leadExt16 && len(b) > 2:
-		header, n = 4, uint64(binary.BigEndian.Uint16(b[1:]))
-	case b[0] == leadExt32 && len(b) > 4:
-		header, n = 6, uint64(binary.BigEndian.Uint32(b[1:]))
-	default:
-		return 0, nil, nil, ErrTruncated
-	}
-	if uint64(len(b)) < uint64(header)+n {
-		return 0, nil, nil, ErrTruncated
-	}
-	end := header + int(n)
-	return int8(b[header-1]), b[header:end], b[end:], nil
+	return value.LeadType(b) == value.TypeInt
 }
 
 // badForm explains a first byte that begins no value.
 func badForm(b []byte) error {
 	if len(b) == 0 {
-		return ErrTruncated
+		return value.ErrTruncated
 	}
 	return fmt.Errorf("%w: first byte 0x%02X", ErrMalformed, b[0])
 }
@@ -71,7 +37,7 @@ func badForm(b []byte) error {
 // fromMsgp turns msgp's errors into ours.
 func fromMsgp(err error) error {
 	if errors.Is(err, msgp.ErrShortBytes) {
-		return ErrTruncated
+		return value.ErrTruncated
 	}
 	return fmt.Errorf("%w: %w", ErrMalformed, err)
 }
@@ -97,7 +63,7 @@ func readBin(b []byte) (data, rest []byte, err error) {
 	return append([]byte{}, view...), rest, nil
 }
 
-// readInt reads an int of typInt: i, or u if it is above MaxInt64.
+// readInt reads an int of TypeInt: i, or u if it is above MaxInt64.
 func readInt(b []byte) (i int64, u uint64, rest []byte, err error) {
 	if b[0] == leadUint64 {
 		u, rest, err = msgp.ReadUint64Bytes(b)
@@ -115,18 +81,18 @@ func readInt(b []byte) (i int64, u uint64, rest []byte, err error) {
 
 // readNaturalInt reads an int of any size as int64, uint64 or *big.Int, whichever is first to hold it.
 func readNaturalInt(b []byte) (any, []byte, error) {
-	if leadTyp(b) == typExt {
-		code, payload, rest, err := readExt(b)
+	if value.LeadType(b) == value.TypeExt {
+		code, payload, rest, err := value.ReadExt(b)
 		if err != nil {
 			return nil, b, err
 		}
-		if code != ExtBigInt {
+		if code != value.ExtBigInt {
 			return nil, b, fmt.Errorf("%w: extension %d where an int belongs", ErrMalformed, code)
 		}
 		i, err := decodeBigInt(payload)
 		return i, rest, err
 	}
-	if leadTyp(b) != typInt {
+	if value.LeadType(b) != value.TypeInt {
 		return nil, b, fmt.Errorf("%w: no int where an int belongs", ErrMalformed)
 	}
 	i, u, rest, err := readInt(b)
@@ -140,7 +106,7 @@ func readNaturalInt(b []byte) (any, []byte, error) {
 }
 
 func decodeBigInt(payload []byte) (any, error) {
-	if len(payload) == 0 || len(payload) > maxNumberBytes {
+	if len(payload) == 0 || len(payload) > value.MaxNumberBytes {
 		return nil, fmt.Errorf("%w: int of %d bytes", ErrMalformed, len(payload))
 	}
 	x := new(big.Int)

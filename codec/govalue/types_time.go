@@ -1,17 +1,13 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"time"
+
+	"cyberdb-fast/codec/value"
 )
 
-// Years 1 to 9999, Python's range, as microseconds around 1970 and as proleptic ordinals.
 const (
-	minWallMicros   = -62135596800_000000
-	maxWallMicros   = 253402300800_000000 - 1
-	epochOrdinal    = 719163
-	maxOrdinal      = 3652059
-	maxTimeDelta    = 999999999 // days
 	microsPerSecond = 1_000_000
 	secondsPerDay   = 86400
 )
@@ -85,14 +81,14 @@ func (d Date) ordinal() (int32, error) {
 	if DateOf(t) != d || d.Year < 1 || d.Year > 9999 {
 		return 0, fmt.Errorf("%w: no date %d-%02d-%02d", ErrOutOfRange, d.Year, int(d.Month), d.Day)
 	}
-	return int32(t.Unix()/secondsPerDay + epochOrdinal), nil
+	return int32(t.Unix()/secondsPerDay + value.EpochOrdinal), nil
 }
 
 func dateOfOrdinal(n int32) (Date, error) {
-	if n < 1 || n > maxOrdinal {
+	if n < 1 || n > value.MaxOrdinal {
 		return Date{}, fmt.Errorf("%w: date ordinal %d", ErrOutOfRange, n)
 	}
-	return DateOf(time.Unix((int64(n)-epochOrdinal)*secondsPerDay, 0).UTC()), nil
+	return DateOf(time.Unix((int64(n)-value.EpochOrdinal)*secondsPerDay, 0).UTC()), nil
 }
 
 // Time is a datetime.time. SinceMidnight is what the clock shows, below 24 hours; what is below a microsecond is dropped.
@@ -129,7 +125,7 @@ func (t TimeDelta) Duration() (time.Duration, error) {
 }
 
 func (t TimeDelta) check() error {
-	if t.Days < -maxTimeDelta || t.Days > maxTimeDelta || t.Seconds >= secondsPerDay || t.Micros >= microsPerSecond {
+	if t.Days < -value.MaxDeltaDays || t.Days > value.MaxDeltaDays || t.Seconds >= secondsPerDay || t.Micros >= microsPerSecond {
 		return fmt.Errorf("%w: timedelta of %d days, %d seconds, %d microseconds", ErrOutOfRange, t.Days, t.Seconds, t.Micros)
 	}
 	return nil

@@ -1,70 +1,72 @@
-package value
+package govalue
 
 import (
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/big"
+
+	"cyberdb-fast/codec/value"
 )
 
 // decodeExt reads the payload of an extension object.
 func decodeExt(code int8, payload []byte, lv level) (any, error) {
 	switch code {
-	case ExtBigInt:
+	case value.ExtBigInt:
 		return decodeBigInt(payload)
-	case ExtTuple:
+	case value.ExtTuple:
 		items, err := payloadList(payload, lv)
 		return Tuple(items), err
-	case ExtSet:
+	case value.ExtSet:
 		items, err := payloadList(payload, lv)
 		return Set(items), err
-	case ExtFrozenSet:
+	case value.ExtFrozenSet:
 		items, err := payloadList(payload, lv)
 		return FrozenSet(items), err
-	case ExtByteArray:
+	case value.ExtByteArray:
 		return append(ByteArray{}, payload...), nil
-	case ExtOrderedDict:
+	case value.ExtOrderedDict:
 		pairs, err := payloadMap(payload, lv)
 		return OrderedDict(pairs), err
-	case ExtCounter:
+	case value.ExtCounter:
 		pairs, err := payloadMap(payload, lv)
 		return Counter(pairs), err
-	case ExtDefaultDict:
+	case value.ExtDefaultDict:
 		return decodeDefaultDict(payload, lv)
-	case ExtDeque:
+	case value.ExtDeque:
 		return decodeDeque(payload, lv)
-	case ExtDateTime:
+	case value.ExtDateTime:
 		return decodeDateTime(payload)
-	case ExtTime:
+	case value.ExtTime:
 		return decodeTimeOfDay(payload)
-	case ExtDate:
+	case value.ExtDate:
 		return decodeDate(payload)
-	case ExtTimeDelta:
+	case value.ExtTimeDelta:
 		return decodeTimeDelta(payload)
-	case ExtDecimal:
+	case value.ExtDecimal:
 		d := Decimal(payload)
 		return d, malformed(d.check())
-	case ExtFraction:
+	case value.ExtFraction:
 		return decodeFraction(payload, lv)
-	case ExtUUID:
+	case value.ExtUUID:
 		if len(payload) != len(UUID{}) {
 			return nil, wrongSize("UUID", payload)
 		}
 		return UUID(payload), nil
-	case ExtComplex:
+	case value.ExtComplex:
 		return decodeComplex(payload)
-	case ExtRange:
+	case value.ExtRange:
 		return decodeRange(payload, lv)
-	case ExtSlice:
+	case value.ExtSlice:
 		return decodeSlice(payload, lv)
-	case ExtSingleton:
+	case value.ExtSingleton:
 		return decodeSingleton(payload)
-	case ExtException:
+	case value.ExtException:
 		return decodeException(payload, lv)
-	case ExtObject:
+	case value.ExtObject:
 		return decodeObject(payload, lv)
 	}
-	if code >= ExtAppFirst {
+	if code >= value.ExtAppFirst {
 		return Ext{Code: code, Data: append([]byte{}, payload...)}, nil
 	}
 	return nil, fmt.Errorf("%w: extension code %d", ErrMalformed, code)
@@ -110,7 +112,7 @@ func decodeDefaultDict(payload []byte, lv level) (any, error) {
 		return nil, err
 	}
 	var d DefaultDict
-	if leadTyp(rest) == typNil {
+	if value.LeadType(rest) == value.TypeNil {
 		rest = rest[1:]
 	} else if d.Factory, rest, err = readText(rest); err != nil {
 		return nil, atStep(".Factory", err)
@@ -148,7 +150,7 @@ func openDeque(payload []byte) (n int, d Deque, rest []byte, err error) {
 }
 
 func readMaxLen(b []byte) (bounded bool, maxLen int, rest []byte, err error) {
-	if leadTyp(b) == typNil {
+	if value.LeadType(b) == value.TypeNil {
 		return false, 0, b[1:], nil
 	}
 	v, rest, err := readNaturalInt(b)

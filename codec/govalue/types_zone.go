@@ -1,10 +1,12 @@
-package value
+package govalue
 
 import (
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cyberdb-fast/codec/value"
 )
 
 // Zone is the tzinfo of a datetime or time; the zero Zone is none (naive).
@@ -14,9 +16,6 @@ type Zone struct {
 	OffsetMicros uint32 // microseconds to add to Offset; 0 but for odd zones
 	Name         string // empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name of a plain offset; at most 255 bytes
 }
-
-// PlainZone stands in front of the name that a plain offset has: "=CST".
-const PlainZone = "="
 
 // FixedZone returns the aware zone of a plain offset; offsets reach to just below 24 hours either way.
 func FixedZone(offset time.Duration) Zone {
@@ -54,7 +53,7 @@ func zoneOf(t time.Time) (zone Zone, fold bool) {
 
 // location returns the time.Location for the zone at instant t.
 func (z Zone) location(t time.Time) *time.Location {
-	if (z.Name == "UTC" || z.Name == zoneInfoUTC) && z.micros() == 0 {
+	if (z.Name == "UTC" || z.Name == value.ZoneInfoUTC) && z.micros() == 0 {
 		return time.UTC
 	}
 	if loc := ianaLocation(z.Name); loc != nil {
@@ -62,7 +61,7 @@ func (z Zone) location(t time.Time) *time.Location {
 			return loc
 		}
 	}
-	return time.FixedZone(strings.TrimPrefix(z.Name, PlainZone), int(z.Offset))
+	return time.FixedZone(strings.TrimPrefix(z.Name, value.PlainZone), int(z.Offset))
 }
 
 // maxZones bounds how many names are remembered; IANA has some 600.
@@ -76,7 +75,7 @@ var (
 
 // ianaLocation returns the zone called name in the machine's time zone database, nil if there is none.
 func ianaLocation(name string) *time.Location {
-	if name == "Local" || name == "UTC" || len(name) > maxZoneName || !isZoneKey(name) {
+	if name == "" || name == "Local" || name == "UTC" || strings.HasPrefix(name, value.PlainZone) || !value.IsZoneName(name) {
 		return nil
 	}
 	if loc, ok := ianaLocations.Load(name); ok {

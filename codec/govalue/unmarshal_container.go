@@ -1,23 +1,25 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"reflect"
+
+	"cyberdb-fast/codec/value"
 )
 
 // decodeBytes reads bytes or a bytearray into a copy, None as nil.
 func decodeBytes(b []byte, t reflect.Type) (data, rest []byte, err error) {
-	switch leadTyp(b) {
-	case typNil:
+	switch value.LeadType(b) {
+	case value.TypeNil:
 		return nil, b[1:], nil
-	case typBytes:
+	case value.TypeBytes:
 		return readBin(b)
-	case typExt:
-		code, payload, rest, err := readExt(b)
+	case value.TypeExt:
+		code, payload, rest, err := value.ReadExt(b)
 		if err != nil {
 			return nil, b, err
 		}
-		if code == ExtByteArray {
+		if code == value.ExtByteArray {
 			return append([]byte{}, payload...), rest, nil
 		}
 	}
@@ -40,15 +42,15 @@ func decodeByteArrayInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
 	var data, rest []byte
 	var err error
 	code, payload, after, extErr := int8(0), []byte(nil), []byte(nil), error(nil)
-	if leadTyp(b) == typExt {
-		code, payload, after, extErr = readExt(b)
+	if value.LeadType(b) == value.TypeExt {
+		code, payload, after, extErr = value.ReadExt(b)
 	}
 	switch {
 	case extErr != nil:
 		return b, extErr
-	case leadTyp(b) == typNil:
+	case value.LeadType(b) == value.TypeNil:
 		return b, wrongType(b, v.Type())
-	case code == ExtUUID && v.Len() == len(UUID{}):
+	case code == value.ExtUUID && v.Len() == len(UUID{}):
 		data, rest = payload, after
 	default:
 		data, rest, err = decodeBytes(b, v.Type())
@@ -81,21 +83,21 @@ func (o *opened) closed(rest []byte) ([]byte, error) {
 
 // openSequence opens a list, tuple, set, frozenset or deque.
 func openSequence(b []byte, t reflect.Type) (o opened, err error) {
-	switch leadTyp(b) {
-	case typList:
+	switch value.LeadType(b) {
+	case value.TypeList:
 		o.n, o.body, err = readArrayHeader(b)
 		return o, err
-	case typExt:
-		code, payload, after, err := readExt(b)
+	case value.TypeExt:
+		code, payload, after, err := value.ReadExt(b)
 		if err != nil {
 			return o, err
 		}
 		o.after, o.inExt = after, true
 		switch code {
-		case ExtTuple, ExtSet, ExtFrozenSet:
+		case value.ExtTuple, value.ExtSet, value.ExtFrozenSet:
 			o.n, o.body, err = readArrayHeader(payload)
 			return o, err
-		case ExtDeque:
+		case value.ExtDeque:
 			o.n, _, o.body, err = openDeque(payload)
 			return o, err
 		}
@@ -105,18 +107,18 @@ func openSequence(b []byte, t reflect.Type) (o opened, err error) {
 
 // openMapping opens a dict of any kind.
 func openMapping(b []byte, t reflect.Type) (o opened, err error) {
-	switch leadTyp(b) {
-	case typDict:
+	switch value.LeadType(b) {
+	case value.TypeDict:
 		o.n, o.body, err = readMapHeader(b)
 		return o, err
-	case typExt:
-		code, payload, after, err := readExt(b)
+	case value.TypeExt:
+		code, payload, after, err := value.ReadExt(b)
 		if err != nil {
 			return o, err
 		}
 		o.after, o.inExt = after, true
 		switch code {
-		case ExtDefaultDict:
+		case value.ExtDefaultDict:
 			if _, payload, _, err = payloadArray(payload, 2, level{}); err != nil {
 				return o, err
 			}
@@ -124,7 +126,7 @@ func openMapping(b []byte, t reflect.Type) (o opened, err error) {
 				return o, err
 			}
 			fallthrough
-		case ExtOrderedDict, ExtCounter:
+		case value.ExtOrderedDict, value.ExtCounter:
 			o.n, o.body, err = readMapHeader(payload)
 			return o, err
 		}
@@ -139,7 +141,7 @@ func (b decoderBuild) slice(t reflect.Type) decodeFunc {
 	elem := b.of(t.Elem())
 	first := firstRoom(t.Elem())
 	return func(b []byte, v reflect.Value, lv level) ([]byte, error) {
-		if leadTyp(b) == typNil {
+		if value.LeadType(b) == value.TypeNil {
 			v.SetZero()
 			return b[1:], nil
 		}
@@ -201,7 +203,7 @@ func (b decoderBuild) goMap(t reflect.Type) decodeFunc {
 	key, elem := b.of(t.Key()), b.of(t.Elem())
 	mayNotCompare := t.Key().Kind() == reflect.Interface || t.Key().Kind() == reflect.Struct || t.Key().Kind() == reflect.Array
 	return func(b []byte, v reflect.Value, lv level) ([]byte, error) {
-		if leadTyp(b) == typNil {
+		if value.LeadType(b) == value.TypeNil {
 			v.SetZero()
 			return b[1:], nil
 		}

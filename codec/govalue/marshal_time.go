@@ -1,15 +1,11 @@
-package value
+package govalue
 
 import (
 	"encoding/binary"
 	"fmt"
 	"time"
-)
 
-// The flags of datetime and time.
-const (
-	flagFold  = 1
-	flagAware = 2
+	"cyberdb-fast/codec/value"
 )
 
 func appendGoTime(dst []byte, t time.Time) ([]byte, error) {
@@ -21,17 +17,17 @@ func appendGoTime(dst []byte, t time.Time) ([]byte, error) {
 }
 
 func appendDateTime(dst []byte, d DateTime) ([]byte, error) {
-	if d.WallMicros < minWallMicros || d.WallMicros > maxWallMicros {
+	if d.WallMicros < value.MinWallMicros || d.WallMicros > value.MaxWallMicros {
 		return dst, fmt.Errorf("%w: datetime %d microseconds from 1970", ErrOutOfRange, d.WallMicros)
 	}
-	return appendClock(dst, ExtDateTime, d.WallMicros, d.Fold, d.Zone)
+	return appendClock(dst, value.ExtDateTime, d.WallMicros, d.Fold, d.Zone)
 }
 
 func appendTimeOfDay(dst []byte, t Time) ([]byte, error) {
 	if t.SinceMidnight < 0 || t.SinceMidnight >= 24*time.Hour {
 		return dst, fmt.Errorf("%w: time %v after midnight", ErrOutOfRange, t.SinceMidnight)
 	}
-	return appendClock(dst, ExtTime, t.SinceMidnight.Microseconds(), t.Fold, t.Zone)
+	return appendClock(dst, value.ExtTime, t.SinceMidnight.Microseconds(), t.Fold, t.Zone)
 }
 
 // appendClock appends what datetime and time have in common: microseconds, flags, zone.
@@ -43,15 +39,15 @@ func appendClock(dst []byte, code int8, micros int64, fold bool, z Zone) ([]byte
 	if z.Aware {
 		n += 8 + len(z.Name)
 	}
-	dst = binary.BigEndian.AppendUint64(extHeader(dst, code, n), uint64(micros))
+	dst = binary.BigEndian.AppendUint64(value.AppendExtHeader(dst, code, n), uint64(micros))
 	var flags byte
 	if fold {
-		flags = flagFold
+		flags = value.FlagFold
 	}
 	if !z.Aware {
 		return append(dst, flags), nil
 	}
-	dst = append(dst, flags|flagAware)
+	dst = append(dst, flags|value.FlagAware)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(z.Offset))
 	dst = binary.BigEndian.AppendUint32(dst, z.OffsetMicros)
 	return append(dst, z.Name...), nil
@@ -67,7 +63,7 @@ func (z Zone) check() error {
 		return fmt.Errorf("%w: offset of %d seconds and %d microseconds", ErrOutOfRange, z.Offset, z.OffsetMicros)
 	case !validText(z.Name):
 		return ErrNotUTF8
-	case !isZoneName(z.Name):
+	case !value.IsZoneName(z.Name):
 		return fmt.Errorf("%w: %.40q is no name of a time zone", ErrOutOfRange, z.Name)
 	}
 	return nil
@@ -78,14 +74,14 @@ func appendDate(dst []byte, d Date) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return binary.BigEndian.AppendUint32(extHeader(dst, ExtDate, 4), uint32(n)), nil
+	return binary.BigEndian.AppendUint32(value.AppendExtHeader(dst, value.ExtDate, 4), uint32(n)), nil
 }
 
 func appendTimeDelta(dst []byte, t TimeDelta) ([]byte, error) {
 	if err := t.check(); err != nil {
 		return dst, err
 	}
-	dst = binary.BigEndian.AppendUint32(extHeader(dst, ExtTimeDelta, 12), uint32(t.Days))
+	dst = binary.BigEndian.AppendUint32(value.AppendExtHeader(dst, value.ExtTimeDelta, 12), uint32(t.Days))
 	dst = binary.BigEndian.AppendUint32(dst, t.Seconds)
 	return binary.BigEndian.AppendUint32(dst, t.Micros), nil
 }

@@ -1,4 +1,4 @@
-package value
+package govalue
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -96,7 +98,7 @@ func (b encoderBuild) byKind(t reflect.Type) encodeFunc {
 	case reflect.Bool:
 		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) { return msgp.AppendBool(dst, v.Bool()), nil }
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) { return appendInt(dst, v.Int()), nil }
+		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) { return value.AppendInt(dst, v.Int()), nil }
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) {
 			return msgp.AppendUint64(dst, v.Uint()), nil
@@ -107,7 +109,7 @@ func (b encoderBuild) byKind(t reflect.Type) encodeFunc {
 		}
 	case reflect.Complex64, reflect.Complex128:
 		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) {
-			return appendComplex(dst, v.Complex()), nil
+			return value.AppendComplex(dst, v.Complex()), nil
 		}
 	case reflect.String:
 		return func(dst []byte, v reflect.Value, _ level) ([]byte, error) { return appendText(dst, v.String()) }
@@ -187,7 +189,7 @@ func encodeMarshaler(dst []byte, v reflect.Value, _ level) ([]byte, error) {
 	if len(dst) < start {
 		return dst, fmt.Errorf("%w: %v.AppendCyberDB took bytes away", ErrMalformed, v.Type())
 	}
-	if n, err := Check(dst[start:]); err != nil || n != len(dst)-start {
+	if n, err := value.Check(dst[start:]); err != nil || n != len(dst)-start {
 		return dst, fmt.Errorf("%w: %v.AppendCyberDB did not append one value", ErrMalformed, v.Type())
 	}
 	return dst, nil

@@ -1,8 +1,10 @@
-package value
+package govalue
 
 import (
 	"bytes"
 	"reflect"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -60,7 +62,7 @@ func (s *structDecoder) readKey(b []byte, next int) (f *decodedField, rest []byt
 	if next < len(s.fields) && bytes.HasPrefix(b, s.fields[next].key) {
 		return &s.fields[next], b[len(s.fields[next].key):], nil
 	}
-	if leadTyp(b) != typStr {
+	if value.LeadType(b) != value.TypeStr {
 		rest, err = skip(b)
 		return nil, rest, err
 	}

@@ -1,34 +1,30 @@
-package value
+package govalue
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"math/big"
-	"math/bits"
 	"time"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
-
-// maxNumberBytes bounds an int beyond 64 bits and the text of a Decimal.
-const maxNumberBytes = 8192
 
 // appendNatural appends v if its type is one of those that stand for a Python type, or a time; ok says whether it is.
 func appendNatural(dst []byte, v any, lv level) (_ []byte, ok bool, err error) {
 	switch x := v.(type) {
 	case Tuple:
-		dst, err = appendExtList(dst, ExtTuple, x, lv)
+		dst, err = appendExtList(dst, value.ExtTuple, x, lv)
 	case Set:
-		dst, err = appendExtList(dst, ExtSet, x, lv)
+		dst, err = appendExtList(dst, value.ExtSet, x, lv)
 	case FrozenSet:
-		dst, err = appendExtList(dst, ExtFrozenSet, x, lv)
+		dst, err = appendExtList(dst, value.ExtFrozenSet, x, lv)
 	case ByteArray:
-		dst = appendExtBytes(dst, ExtByteArray, x)
+		dst = value.AppendExt(dst, value.ExtByteArray, x)
 	case OrderedDict:
-		dst, err = appendExtPairs(dst, ExtOrderedDict, x, lv)
+		dst, err = appendExtPairs(dst, value.ExtOrderedDict, x, lv)
 	case Counter:
-		dst, err = appendExtPairs(dst, ExtCounter, x, lv)
+		dst, err = appendExtPairs(dst, value.ExtCounter, x, lv)
 	case DefaultDict:
 		dst, err = appendDefaultDict(dst, x, lv)
 	case Deque:
@@ -48,11 +44,11 @@ func appendNatural(dst []byte, v any, lv level) (_ []byte, ok bool, err error) {
 	case Decimal:
 		dst, err = appendDecimal(dst, x)
 	case UUID:
-		dst = append(extHeader(dst, ExtUUID, len(x)), x[:]...)
+		dst = append(value.AppendExtHeader(dst, value.ExtUUID, len(x)), x[:]...)
 	case Range:
 		dst, err = appendRange(dst, x, lv)
 	case Slice:
-		dst, err = appendExtList(dst, ExtSlice, []any{x.Start, x.Stop, x.Step}, lv)
+		dst, err = appendExtList(dst, value.ExtSlice, []any{x.Start, x.Stop, x.Step}, lv)
 	case Singleton:
 		dst, err = appendSingleton(dst, x)
 	case Exception:
@@ -67,41 +63,13 @@ func appendNatural(dst []byte, v any, lv level) (_ []byte, ok bool, err error) {
 	return dst, true, err
 }
 
-// extHeader appends the shortest header of an extension object with n payload bytes.
-func extHeader(dst []byte, code int8, n int) []byte {
-	switch {
-	case n == 1 || n == 2 || n == 4 || n == 8 || n == 16:
-		return append(dst, leadFixExt1+byte(bits.TrailingZeros(uint(n))), byte(code))
-	case n <= math.MaxUint8:
-		return append(dst, leadExt8, byte(n), byte(code))
-	case n <= math.MaxUint16:
-		return append(dst, leadExt16, byte(n>>8), byte(n), byte(code))
-	}
-	return append(binary.BigEndian.AppendUint32(append(dst, leadExt32), uint32(n)), byte(code))
-}
-
-func appendExtBytes(dst []byte, code int8, payload []byte) []byte {
-	return append(extHeader(dst, code, len(payload)), payload...)
-}
-
-// wrapExt makes dst[start:] the payload of an extension object.
-func wrapExt(dst []byte, start int, code int8) []byte {
-	var room [6]byte
-	header := extHeader(room[:0], code, len(dst)-start)
-	end := len(dst)
-	dst = append(dst, header...)
-	copy(dst[start+len(header):], dst[start:end])
-	copy(dst[start:], header)
-	return dst
-}
-
 func appendExtList(dst []byte, code int8, items []any, lv level) ([]byte, error) {
 	start := len(dst)
 	dst, err := appendList(dst, items, lv)
 	if err != nil {
 		return dst, err
 	}
-	return wrapExt(dst, start, code), nil
+	return value.WrapExt(dst, start, code), nil
 }
 
 func appendExtPairs(dst []byte, code int8, pairs []Pair, lv level) ([]byte, error) {
@@ -110,7 +78,7 @@ func appendExtPairs(dst []byte, code int8, pairs []Pair, lv level) ([]byte, erro
 	if err != nil {
 		return dst, err
 	}
-	return wrapExt(dst, start, code), nil
+	return value.WrapExt(dst, start, code), nil
 }
 
 // appendHeaded appends an extension object that is an array of head and then items.
@@ -127,7 +95,7 @@ func appendHeaded(dst []byte, code int8, head any, items []any, lv level) ([]byt
 	if dst, err = appendItems(dst, items, lv); err != nil {
 		return dst, err
 	}
-	return wrapExt(dst, start, code), nil
+	return value.WrapExt(dst, start, code), nil
 }
 
 func appendDefaultDict(dst []byte, d DefaultDict, lv level) ([]byte, error) {
@@ -146,7 +114,7 @@ func appendDefaultDict(dst []byte, d DefaultDict, lv level) ([]byte, error) {
 	if dst, err = appendPairs(dst, d.Items, lv); err != nil {
 		return dst, err
 	}
-	return wrapExt(dst, start, ExtDefaultDict), nil
+	return value.WrapExt(dst, start, value.ExtDefaultDict), nil
 }
 
 func appendDeque(dst []byte, d Deque, lv level) ([]byte, error) {
@@ -157,7 +125,7 @@ func appendDeque(dst []byte, d Deque, lv level) ([]byte, error) {
 		}
 		maxLen = d.MaxLen
 	}
-	return appendHeaded(dst, ExtDeque, maxLen, d.Items, lv)
+	return appendHeaded(dst, value.ExtDeque, maxLen, d.Items, lv)
 }
 
 func appendRange(dst []byte, r Range, lv level) ([]byte, error) {
@@ -173,24 +141,24 @@ func appendRange(dst []byte, r Range, lv level) ([]byte, error) {
 			return dst, atIndex(i, err)
 		}
 		if !isInt(dst[at:]) {
-			return dst, fmt.Errorf("%w: %s in a range", ErrWrongType, TypeName(dst[at:]))
+			return dst, fmt.Errorf("%w: %s in a range", ErrWrongType, value.TypeName(dst[at:]))
 		}
 		if i == 2 && dst[at] == 0 {
 			return dst, fmt.Errorf("%w: step 0 in a range", ErrOutOfRange)
 		}
 	}
-	return wrapExt(dst, start, ExtRange), nil
+	return value.WrapExt(dst, start, value.ExtRange), nil
 }
 
 func appendSingleton(dst []byte, s Singleton) ([]byte, error) {
 	if s > NotImplemented {
 		return dst, fmt.Errorf("%w: singleton %d", ErrOutOfRange, uint8(s))
 	}
-	return append(extHeader(dst, ExtSingleton, 1), byte(s)), nil
+	return append(value.AppendExtHeader(dst, value.ExtSingleton, 1), byte(s)), nil
 }
 
 func appendException(dst []byte, e Exception, lv level) ([]byte, error) {
-	return appendHeaded(dst, ExtException, e.Class, e.Args, lv)
+	return appendHeaded(dst, value.ExtException, e.Class, e.Args, lv)
 }
 
 func appendObject(dst []byte, o Object, lv level) ([]byte, error) {
@@ -202,45 +170,25 @@ func appendObject(dst []byte, o Object, lv level) ([]byte, error) {
 	if err != nil {
 		return dst, atStep(".Class", err)
 	}
-	return wrapExt(msgp.AppendBytes(dst, o.Data), start, ExtObject), nil
+	return value.WrapExt(msgp.AppendBytes(dst, o.Data), start, value.ExtObject), nil
 }
 
 func appendApplication(dst []byte, e Ext) ([]byte, error) {
-	if e.Code < ExtAppFirst {
+	if e.Code < value.ExtAppFirst {
 		return dst, fmt.Errorf("%w: extension code %d", ErrOutOfRange, e.Code)
 	}
-	return appendExtBytes(dst, e.Code, e.Data), nil
+	return value.AppendExt(dst, e.Code, e.Data), nil
 }
 
 func appendBigInt(dst []byte, x *big.Int) ([]byte, error) {
-	switch {
-	case x == nil:
+	if x == nil {
 		return msgp.AppendNil(dst), nil
-	case x.IsInt64():
-		return appendInt(dst, x.Int64()), nil
-	case x.IsUint64():
-		return msgp.AppendUint64(dst, x.Uint64()), nil
 	}
-	payload := twosComplement(x)
-	if len(payload) > maxNumberBytes {
-		return dst, fmt.Errorf("%w: int of %d bytes", ErrTooLarge, len(payload))
+	out, err := value.AppendBigInt(dst, x)
+	if err != nil {
+		return dst, fmt.Errorf("%w: int of %d bits", value.ErrTooLarge, x.BitLen())
 	}
-	return appendExtBytes(dst, ExtBigInt, payload), nil
-}
-
-// twosComplement is the shortest big-endian two's complement form of x.
-func twosComplement(x *big.Int) []byte {
-	magnitude := x
-	if x.Sign() < 0 {
-		magnitude = new(big.Int).Not(x) // -x-1: its bits inverted are x
-	}
-	payload := magnitude.FillBytes(make([]byte, magnitude.BitLen()/8+1))
-	if x.Sign() < 0 {
-		for i := range payload {
-			payload[i] = ^payload[i]
-		}
-	}
-	return payload
+	return out, nil
 }
 
 func appendFraction(dst []byte, x *big.Rat, lv level) ([]byte, error) {
@@ -258,11 +206,5 @@ func appendFraction(dst []byte, x *big.Rat, lv level) ([]byte, error) {
 	if dst, err = appendBigInt(dst, x.Denom()); err != nil {
 		return dst, err
 	}
-	return wrapExt(dst, start, ExtFraction), nil
-}
-
-func appendComplex(dst []byte, c complex128) []byte {
-	dst = extHeader(dst, ExtComplex, 16)
-	dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(real(c)))
-	return binary.BigEndian.AppendUint64(dst, math.Float64bits(imag(c)))
+	return value.WrapExt(dst, start, value.ExtFraction), nil
 }

@@ -1,7 +1,9 @@
-package value
+package govalue
 
 import (
 	"fmt"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -21,29 +23,29 @@ func Decode(b []byte) (v any, n int, err error) {
 
 // decodeAny reads the value at the front of b.
 func decodeAny(b []byte, lv level) (v any, rest []byte, err error) {
-	switch leadTyp(b) {
-	case typNil:
+	switch value.LeadType(b) {
+	case value.TypeNil:
 		return nil, b[1:], nil
-	case typBool:
+	case value.TypeBool:
 		return b[0] == leadTrue, b[1:], nil
-	case typInt:
+	case value.TypeInt:
 		return readNaturalInt(b)
-	case typFloat:
+	case value.TypeFloat:
 		f, rest, err := readFloat(b)
 		return f, rest, err
-	case typStr:
+	case value.TypeStr:
 		s, rest, err := readText(b)
 		return s, rest, err
-	case typBytes:
+	case value.TypeBytes:
 		data, rest, err := readBin(b)
 		return data, rest, err
-	case typList:
+	case value.TypeList:
 		return decodeList(b, lv)
-	case typDict:
+	case value.TypeDict:
 		pairs, rest, err := decodeMap(b, lv)
 		return Dict(pairs), rest, err
-	case typExt:
-		code, payload, rest, err := readExt(b)
+	case value.TypeExt:
+		code, payload, rest, err := value.ReadExt(b)
 		if err != nil {
 			return nil, b, err
 		}
@@ -81,10 +83,10 @@ func readMapHeader(b []byte) (n int, rest []byte, err error) {
 
 func countOf(size uint32, perItem int, rest []byte) (int, []byte, error) {
 	switch {
-	case size > MaxElements:
-		return 0, rest, ErrTooLarge
+	case size > value.MaxElements:
+		return 0, rest, value.ErrTooLarge
 	case int(size)*perItem > len(rest):
-		return 0, rest, ErrTruncated
+		return 0, rest, value.ErrTruncated
 	}
 	return int(size), rest, nil
 }

@@ -1,18 +1,20 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"math"
 	"math/big"
 	"reflect"
+
+	"cyberdb-fast/codec/value"
 )
 
 // wrongType says that the value at the front of b does not go into t; if it is no value at all, it says that.
 func wrongType(b []byte, t reflect.Type) error {
-	if _, err := Check(b); err != nil {
+	if _, err := value.Check(b); err != nil {
 		return brokenValue(b, err)
 	}
-	return fmt.Errorf("%w: %s into %v", ErrWrongType, TypeName(b), t)
+	return fmt.Errorf("%w: %s into %v", ErrWrongType, value.TypeName(b), t)
 }
 
 // brokenValue returns the error of Decode for b, so that all ways of decoding say the same of it; err is that of Check.
@@ -29,7 +31,7 @@ func outOfRange(kind string, v any, t reflect.Type) error {
 
 // bigIntAt reads the int beyond 64 bits at the front of b; ok is false if something else is there.
 func bigIntAt(b []byte) (x any, rest []byte, ok bool, err error) {
-	if leadTyp(b) != typExt || !isInt(b) {
+	if value.LeadType(b) != value.TypeExt || !isInt(b) {
 		return nil, b, false, nil
 	}
 	x, rest, err = readNaturalInt(b)
@@ -38,7 +40,7 @@ func bigIntAt(b []byte) (x any, rest []byte, ok bool, err error) {
 
 // decodeSigned reads an int that t, a signed kind, holds.
 func decodeSigned(b []byte, t reflect.Type) (int64, []byte, error) {
-	if leadTyp(b) != typInt {
+	if value.LeadType(b) != value.TypeInt {
 		return 0, b, notAnInt(b, t)
 	}
 	i, u, rest, err := readInt(b)
@@ -56,7 +58,7 @@ func decodeSigned(b []byte, t reflect.Type) (int64, []byte, error) {
 
 // decodeUnsigned reads an int that t, an unsigned kind, holds.
 func decodeUnsigned(b []byte, t reflect.Type) (uint64, []byte, error) {
-	if leadTyp(b) != typInt {
+	if value.LeadType(b) != value.TypeInt {
 		return 0, b, notAnInt(b, t)
 	}
 	i, u, rest, err := readInt(b)
@@ -93,14 +95,14 @@ func describe(x any) string {
 
 // decodeFloat reads a float, or an int that float64 holds exactly.
 func decodeFloat(b []byte, t reflect.Type) (float64, []byte, error) {
-	switch leadTyp(b) {
-	case typFloat:
+	switch value.LeadType(b) {
+	case value.TypeFloat:
 		f, rest, err := readFloat(b)
 		if err == nil && t.Kind() == reflect.Float32 && math.Abs(f) > math.MaxFloat32 && !math.IsInf(f, 0) {
 			return 0, b, outOfRange("float", f, t)
 		}
 		return f, rest, err
-	case typInt:
+	case value.TypeInt:
 		x, rest, err := readNaturalInt(b)
 		if err != nil {
 			return 0, b, err
@@ -116,7 +118,7 @@ func decodeFloat(b []byte, t reflect.Type) (float64, []byte, error) {
 
 // decodeBigIntInto reads an int of any size into a big.Int.
 func decodeBigIntInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
-	if leadTyp(b) != typInt && !isInt(b) {
+	if value.LeadType(b) != value.TypeInt && !isInt(b) {
 		return b, wrongType(b, v.Type())
 	}
 	x, rest, err := readNaturalInt(b)

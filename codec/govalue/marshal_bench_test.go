@@ -1,20 +1,20 @@
-package value_test
+package govalue_test
 
 import (
 	"testing"
 	"time"
 
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 func noAllocs[T any](t *testing.T, v T) {
 	t.Helper()
 	room := make([]byte, 0, 256)
-	if n := testing.AllocsPerRun(100, func() { _, _ = value.AppendOf(room, v) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = govalue.AppendOf(room, v) }); n != 0 {
 		t.Errorf("AppendOf[%T] allocates %v times", v, n)
 	}
 	boxed := any(v)
-	if n := testing.AllocsPerRun(100, func() { _, _ = value.Append(room, boxed) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = govalue.Append(room, boxed) }); n != 0 {
 		t.Errorf("Append of a boxed %T allocates %v times", v, n)
 	}
 }
@@ -22,7 +22,7 @@ func noAllocs[T any](t *testing.T, v T) {
 func allocsOf[T any](t *testing.T, v T, want float64) {
 	t.Helper()
 	b := mustAppend(t, v)
-	if n := testing.AllocsPerRun(100, func() { _, _ = value.UnmarshalOf[T](b) }); n != want {
+	if n := testing.AllocsPerRun(100, func() { _, _ = govalue.UnmarshalOf[T](b) }); n != want {
 		t.Errorf("UnmarshalOf[%T] allocates %v times, want %v", v, n, want)
 	}
 }
@@ -60,20 +60,20 @@ func benchAppend[T any](b *testing.B, v T) {
 	room := make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := value.AppendOf(room, v); err != nil {
+		if _, err := govalue.AppendOf(room, v); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func benchUnmarshal[T any](b *testing.B, v T) {
-	encoded, err := value.Append(nil, v)
+	encoded, err := govalue.Append(nil, v)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := value.UnmarshalOf[T](encoded); err != nil {
+		if _, err := govalue.UnmarshalOf[T](encoded); err != nil {
 			b.Fatal(err)
 		}
 	}

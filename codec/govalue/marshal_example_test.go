@@ -1,9 +1,9 @@
-package value_test
+package govalue_test
 
 import (
 	"fmt"
 
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 func Example() {
@@ -11,20 +11,20 @@ func Example() {
 		Name string `cyberdb:"name"`
 		Age  int    `cyberdb:"age,omitempty"`
 	}
-	b, err := value.Marshal([]User{{"Ada", 36}, {"Bob", 0}})
+	b, err := govalue.Marshal([]User{{"Ada", 36}, {"Bob", 0}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Printf("%x\n", b)
 
-	users, err := value.UnmarshalOf[[]User](b)
+	users, err := govalue.UnmarshalOf[[]User](b)
 	fmt.Println(users, err)
 
-	natural, err := value.UnmarshalOf[any](b)
+	natural, err := govalue.UnmarshalOf[any](b)
 	fmt.Println(natural, err)
 
-	_, err = value.UnmarshalOf[[]map[string]int](b)
+	_, err = govalue.UnmarshalOf[[]map[string]int](b)
 	fmt.Println(err)
 	// Output:
 	// 9282a46e616d65a3416461a36167652481a46e616d65a3426f62

@@ -1,8 +1,10 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"reflect"
+
+	"cyberdb-fast/codec/value"
 )
 
 // Unmarshaler is implemented by types that decode themselves. UnmarshalCyberDB gets exactly one value and must copy what it keeps.
@@ -104,7 +106,7 @@ func wholeAny(b []byte) (any, error) {
 }
 
 func wholeText(b []byte) (string, error) {
-	if leadTyp(b) != typStr {
+	if value.LeadType(b) != value.TypeStr {
 		return "", wrongType(b, reflect.TypeFor[string]())
 	}
 	s, rest, err := readText(b)
@@ -117,7 +119,7 @@ func wholeBytes(b []byte) ([]byte, error) {
 }
 
 func wholeBool(b []byte) (bool, error) {
-	if leadTyp(b) != typBool {
+	if value.LeadType(b) != value.TypeBool {
 		return false, wrongType(b, reflect.TypeFor[bool]())
 	}
 	return b[0] == leadTrue, wholly(b[1:], nil)

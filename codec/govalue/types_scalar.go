@@ -1,4 +1,4 @@
-package value
+package govalue
 
 import (
 	"encoding/hex"

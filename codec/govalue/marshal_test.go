@@ -1,4 +1,4 @@
-package value_test
+package govalue_test
 
 import (
 	"bytes"
@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
 func mustAppend(t *testing.T, v any) []byte {
 	t.Helper()
-	b, err := value.Append(nil, v)
+	b, err := govalue.Append(nil, v)
 	if err != nil {
 		t.Fatalf("Append(%#v): %v", v, err)
 	}
@@ -53,16 +54,16 @@ func TestAppendWire(t *testing.T) {
 		{"nil bytes", []byte(nil), "c0"},
 		{"array of bytes", [2]byte{1, 2}, "c4020102"},
 		{"list", []any{1, "a"}, "9201a161"},
-		{"empty tuple", value.Tuple{}, "d40290"},
-		{"nil tuple is empty", value.Tuple(nil), "d40290"},
-		{"tuple", value.Tuple{1}, "d5029101"},
-		{"tuple of three payload bytes", value.Tuple{1, 2}, "c70302920102"},
-		{"set", value.Set{1}, "d5039101"},
-		{"frozenset", value.FrozenSet{1}, "d5049101"},
-		{"bytearray", value.ByteArray("ab"), "d5056162"},
-		{"dict", value.Dict{{"b", 1}, {"a", 2}}, "82a16201a16102"},
-		{"OrderedDict", value.OrderedDict{{1, 2}}, "c70306810102"},
-		{"naive datetime", value.DateTime{WallMicros: 1}, "c70907000000000000000100"},
+		{"empty tuple", govalue.Tuple{}, "d40290"},
+		{"nil tuple is empty", govalue.Tuple(nil), "d40290"},
+		{"tuple", govalue.Tuple{1}, "d5029101"},
+		{"tuple of three payload bytes", govalue.Tuple{1, 2}, "c70302920102"},
+		{"set", govalue.Set{1}, "d5039101"},
+		{"frozenset", govalue.FrozenSet{1}, "d5049101"},
+		{"bytearray", govalue.ByteArray("ab"), "d5056162"},
+		{"dict", govalue.Dict{{"b", 1}, {"a", 2}}, "82a16201a16102"},
+		{"OrderedDict", govalue.OrderedDict{{1, 2}}, "c70306810102"},
+		{"naive datetime", govalue.DateTime{WallMicros: 1}, "c70907000000000000000100"},
 		{
 			"datetime in UTC", time.Unix(1, 2999).UTC(),
 			"c7140700000000000f4242020000000000000000555443",
@@ -71,27 +72,27 @@ func TestAppendWire(t *testing.T) {
 			"datetime with an offset", time.Unix(0, 0).In(time.FixedZone("", -3600)),
 			"c71107ffffffff296c5c0002fffff1f000000000",
 		},
-		{"date", value.Date{1970, 1, 1}, "d608000af93b"},
-		{"time", value.Time{SinceMidnight: time.Second, Fold: true}, "c7090900000000000f424001"},
-		{"timedelta", value.TimeDelta{-1, 86399, 999999}, "c70c0affffffff0001517f000f423f"},
+		{"date", govalue.Date{1970, 1, 1}, "d608000af93b"},
+		{"time", govalue.Time{SinceMidnight: time.Second, Fold: true}, "c7090900000000000f424001"},
+		{"timedelta", govalue.TimeDelta{-1, 86399, 999999}, "c70c0affffffff0001517f000f423f"},
 		{"Duration", -time.Microsecond, "c70c0affffffff0001517f000f423f"},
-		{"Decimal", value.Decimal("1.10"), "d60b312e3130"},
+		{"Decimal", govalue.Decimal("1.10"), "d60b312e3130"},
 		{"Fraction", big.NewRat(-2, 4), "c7030c92ff02"},
-		{"UUID", value.UUID{15: 1}, "d80d00000000000000000000000000000001"},
+		{"UUID", govalue.UUID{15: 1}, "d80d00000000000000000000000000000001"},
 		{"complex", complex(1, -2), "d80e3ff0000000000000c000000000000000"},
-		{"range", value.Range{0, 5, 1}, "d60f93000501"},
-		{"slice", value.Slice{nil, 5, nil}, "d61093c005c0"},
-		{"deque", value.Deque{Items: []any{1}}, "c7031192c001"},
-		{"bounded deque", value.Deque{Bounded: true, MaxLen: 3}, "d5119103"},
-		{"Counter", value.Counter{{"a", 2}}, "d61281a16102"},
-		{"defaultdict", value.DefaultDict{Factory: "int"}, "c7061392a3696e7480"},
-		{"Ellipsis", value.Ellipsis, "d41400"},
-		{"NotImplemented", value.NotImplemented, "d41401"},
-		{"exception", value.Exception{"E", []any{1}}, "d61592a14501"},
-		{"object", value.Object{"m.C", []byte{9}}, "d71692a36d2e43c40109"},
-		{"application type", value.Ext{64, []byte{1, 2, 3}}, "c70340010203"},
+		{"range", govalue.Range{0, 5, 1}, "d60f93000501"},
+		{"slice", govalue.Slice{nil, 5, nil}, "d61093c005c0"},
+		{"deque", govalue.Deque{Items: []any{1}}, "c7031192c001"},
+		{"bounded deque", govalue.Deque{Bounded: true, MaxLen: 3}, "d5119103"},
+		{"Counter", govalue.Counter{{"a", 2}}, "d61281a16102"},
+		{"defaultdict", govalue.DefaultDict{Factory: "int"}, "c7061392a3696e7480"},
+		{"Ellipsis", govalue.Ellipsis, "d41400"},
+		{"NotImplemented", govalue.NotImplemented, "d41401"},
+		{"exception", govalue.Exception{"E", []any{1}}, "d61592a14501"},
+		{"object", govalue.Object{"m.C", []byte{9}}, "d71692a36d2e43c40109"},
+		{"application type", govalue.Ext{64, []byte{1, 2, 3}}, "c70340010203"},
 	} {
-		got, err := value.Append([]byte("front"), c.v)
+		got, err := govalue.Append([]byte("front"), c.v)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -119,20 +120,20 @@ func TestAppendGoTypes(t *testing.T) {
 		{"nil pointer", nothing, nil},
 		{"pointer to big.Int", power(2, 70), power(2, 70)},
 		{"big.Int", *power(2, 70), power(2, 70)},
-		{"big.Rat in a struct", struct{ R big.Rat }{*big.NewRat(1, 2)}, value.Dict{{"R", big.NewRat(1, 2)}}},
-		{"struct", point{1, 2}, value.Dict{{"X", 1}, {"Y", 2}}},
-		{"slice of structs", []point{{1, 2}}, []any{value.Dict{{"X", 1}, {"Y", 2}}}},
+		{"big.Rat in a struct", struct{ R big.Rat }{*big.NewRat(1, 2)}, govalue.Dict{{"R", big.NewRat(1, 2)}}},
+		{"struct", point{1, 2}, govalue.Dict{{"X", 1}, {"Y", 2}}},
+		{"slice of structs", []point{{1, 2}}, []any{govalue.Dict{{"X", 1}, {"Y", 2}}}},
 		{"nil slice", []int(nil), nil},
 		{"empty slice", []int{}, []any{}},
 		{"array", [2]string{"a", "b"}, []any{"a", "b"}},
 		{"named bytes", []flags{1, 2}, []byte{1, 2}},
-		{"map in the order of encoded keys", map[any]any{"b": 1, "aa": 2, "a": 3, 1: 4}, value.Dict{{1, 4}, {"a", 3}, {"b", 1}, {"aa", 2}}},
-		{"map of maps", map[string]map[int]int{"a": {2: 1, 1: 2}, "b": nil}, value.Dict{{"a", value.Dict{{1, 2}, {2, 1}}}, {"b", nil}}},
-		{"tuple in a struct", struct{ T value.Tuple }{value.Tuple{1}}, value.Dict{{"T", value.Tuple{1}}}},
-		{"interface in a struct", struct{ E error }{}, value.Dict{{"E", nil}}},
+		{"map in the order of encoded keys", map[any]any{"b": 1, "aa": 2, "a": 3, 1: 4}, govalue.Dict{{1, 4}, {"a", 3}, {"b", 1}, {"aa", 2}}},
+		{"map of maps", map[string]map[int]int{"a": {2: 1, 1: 2}, "b": nil}, govalue.Dict{{"a", govalue.Dict{{1, 2}, {2, 1}}}, {"b", nil}}},
+		{"tuple in a struct", struct{ T govalue.Tuple }{govalue.Tuple{1}}, govalue.Dict{{"T", govalue.Tuple{1}}}},
+		{"interface in a struct", struct{ E error }{}, govalue.Dict{{"E", nil}}},
 		{"complex64", complex64(complex(1, 2)), complex(1, 2)},
-		{"Duration in a struct", struct{ D time.Duration }{time.Second}, value.Dict{{"D", value.TimeDelta{Seconds: 1}}}},
-		{"time in a map", map[string]time.Time{"t": time.Unix(0, 0).UTC()}, value.Dict{{"t", value.DateTime{Zone: value.Zone{Aware: true, Name: "UTC"}}}}},
+		{"Duration in a struct", struct{ D time.Duration }{time.Second}, govalue.Dict{{"D", govalue.TimeDelta{Seconds: 1}}}},
+		{"time in a map", map[string]time.Time{"t": time.Unix(0, 0).UTC()}, govalue.Dict{{"t", govalue.DateTime{Zone: govalue.Zone{Aware: true, Name: "UTC"}}}}},
 	} {
 		if got, want := mustAppend(t, c.v), mustAppend(t, c.like); !bytes.Equal(got, want) {
 			t.Errorf("%s: got %x, want %x", c.name, got, want)
@@ -150,7 +151,7 @@ type tagged struct {
 }
 
 type stamped struct {
-	T value.Tuple
+	T govalue.Tuple
 	D time.Duration
 	I big.Int
 }
@@ -170,17 +171,17 @@ func TestStructTags(t *testing.T) {
 		hidden  int
 	}
 	v := outer{base: base{1, "covered"}, Name: "n", Renamed: 2, Left: 3, Dash: 4, hidden: 5}
-	want := value.Dict{{"ID", 1}, {"Name", "n"}, {"other", 2}, {"-", 4}}
+	want := govalue.Dict{{"ID", 1}, {"Name", "n"}, {"other", 2}, {"-", 4}}
 	if got := mustAppend(t, v); !bytes.Equal(got, mustAppend(t, want)) {
 		t.Errorf("got %x, want %x", got, mustAppend(t, want))
 	}
 	v.Inner, v.Empty, v.List = &Inner{6}, "e", []string{"l"}
-	want = value.Dict{{"ID", 1}, {"A", 6}, {"Name", "n"}, {"other", 2}, {"-", 4}, {"Empty", "e"}, {"list", []any{"l"}}}
+	want = govalue.Dict{{"ID", 1}, {"A", 6}, {"Name", "n"}, {"other", 2}, {"-", 4}, {"Empty", "e"}, {"list", []any{"l"}}}
 	encoded := mustAppend(t, v)
 	if !bytes.Equal(encoded, mustAppend(t, want)) {
 		t.Errorf("got %x, want %x", encoded, mustAppend(t, want))
 	}
-	back, err := value.UnmarshalOf[outer](encoded)
+	back, err := govalue.UnmarshalOf[outer](encoded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,24 +198,24 @@ func TestStructNameConflicts(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		v    any
-		want value.Dict
+		want govalue.Dict
 	}{
 		{"two tagged of one depth hide each other", struct {
 			tagged
 			other
-		}{}, value.Dict{}},
+		}{}, govalue.Dict{}},
 		{"a tagged embedded struct is a field", struct {
 			Name `cyberdb:"sub"`
-		}{Name{1}}, value.Dict{{"sub", value.Dict{{"X", 1}}}}},
+		}{Name{1}}, govalue.Dict{{"sub", govalue.Dict{{"X", 1}}}}},
 		{
 			"natural types in an unexported embedded struct",
-			struct{ stamped }{stamped{value.Tuple{1}, time.Second, *big.NewInt(5)}},
-			value.Dict{{"T", value.Tuple{1}}, {"D", value.TimeDelta{Seconds: 1}}, {"I", 5}},
+			struct{ stamped }{stamped{govalue.Tuple{1}, time.Second, *big.NewInt(5)}},
+			govalue.Dict{{"T", govalue.Tuple{1}}, {"D", govalue.TimeDelta{Seconds: 1}}, {"I", 5}},
 		},
 		{"the shallower one wins", struct {
 			tagged
 			Other string `cyberdb:"name"`
-		}{tagged{"deep"}, "shallow"}, value.Dict{{"name", "shallow"}}},
+		}{tagged{"deep"}, "shallow"}, govalue.Dict{{"name", "shallow"}}},
 	} {
 		if got := mustAppend(t, c.v); !bytes.Equal(got, mustAppend(t, c.want)) {
 			t.Errorf("%s: got %x, want %x", c.name, got, mustAppend(t, c.want))
@@ -235,7 +236,7 @@ func (c celsius) AppendCyberDB(dst []byte) ([]byte, error) {
 	case c < -273:
 		return dst, nil
 	}
-	return value.Append(dst, fmt.Sprintf("%.1fC", float64(c)))
+	return govalue.Append(dst, fmt.Sprintf("%.1fC", float64(c)))
 }
 
 func TestMarshaler(t *testing.T) {
@@ -250,15 +251,15 @@ func TestMarshaler(t *testing.T) {
 
 type counted struct{ n int }
 
-func (c *counted) AppendCyberDB(dst []byte) ([]byte, error) { return value.Append(dst, c.n) }
+func (c *counted) AppendCyberDB(dst []byte) ([]byte, error) { return govalue.Append(dst, c.n) }
 
 // TestMarshalerByPointer follows encoding/json: the method of *T serves a T that has an address.
 func TestMarshalerByPointer(t *testing.T) {
 	for _, c := range []struct{ v, like any }{
 		{&counted{5}, 5},
 		{[]counted{{5}}, []any{5}},
-		{&struct{ C counted }{counted{5}}, value.Dict{{"C", 5}}},
-		{struct{ C counted }{counted{5}}, value.Dict{{"C", value.Dict{}}}},
+		{&struct{ C counted }{counted{5}}, govalue.Dict{{"C", 5}}},
+		{struct{ C counted }{counted{5}}, govalue.Dict{{"C", govalue.Dict{}}}},
 	} {
 		if got, want := mustAppend(t, c.v), mustAppend(t, c.like); !bytes.Equal(got, want) {
 			t.Errorf("%+v: got %x, want %x", c.v, got, want)
@@ -283,36 +284,36 @@ func TestAppendErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"path", group{[]user{{"a"}, {"b"}, {"c"}, {"\xff"}}}, value.ErrNotUTF8, "value: encode .Users[3].Name: string is not UTF-8"},
-		{"path by key", map[string][]any{"k": {1, "\xff"}}, value.ErrNotUTF8, `value: encode ["k"][1]: string is not UTF-8`},
-		{"path by int key", value.Dict{{5, "\xff"}}, value.ErrNotUTF8, "value: encode [5]: string is not UTF-8"},
-		{"no path", "\xff", value.ErrNotUTF8, "value: encode: string is not UTF-8"},
-		{"broken surrogate", "\xed\xa0", value.ErrNotUTF8, ""},
+		{"path", group{[]user{{"a"}, {"b"}, {"c"}, {"\xff"}}}, govalue.ErrNotUTF8, "value: encode .Users[3].Name: string is not UTF-8"},
+		{"path by key", map[string][]any{"k": {1, "\xff"}}, govalue.ErrNotUTF8, `value: encode ["k"][1]: string is not UTF-8`},
+		{"path by int key", govalue.Dict{{5, "\xff"}}, govalue.ErrNotUTF8, "value: encode [5]: string is not UTF-8"},
+		{"no path", "\xff", govalue.ErrNotUTF8, "value: encode: string is not UTF-8"},
+		{"broken surrogate", "\xed\xa0", govalue.ErrNotUTF8, ""},
 		{"recursive pointers", ring, value.ErrTooDeep, "nested deeper than 128"},
 		{"pointer to itself", spin, value.ErrTooDeep, ""},
 		{"deep list", deep, value.ErrTooDeep, ""},
-		{"channel", make(chan int), value.ErrUnsupported, "chan int"},
-		{"function in a struct", struct{ F func() }{}, value.ErrUnsupported, "value: encode .F: "},
+		{"channel", make(chan int), govalue.ErrUnsupported, "chan int"},
+		{"function in a struct", struct{ F func() }{}, govalue.ErrUnsupported, "value: encode .F: "},
 		{"too many elements", make([]any, value.MaxElements+1), value.ErrTooLarge, ""},
 		{"too many bytes", make([]byte, value.MaxValueBytes), value.ErrTooLarge, ""},
 		{"int too long", power(2, 8*8192), value.ErrTooLarge, ""},
-		{"no Decimal", value.Decimal("1,5"), value.ErrOutOfRange, ""},
-		{"year 10000", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), value.ErrOutOfRange, ""},
-		{"no such date", value.Date{2023, 2, 29}, value.ErrOutOfRange, "2023-02-29"},
-		{"offset of a day", value.DateTime{Zone: value.FixedZone(24 * time.Hour)}, value.ErrOutOfRange, ""},
-		{"timedelta not in normal form", value.TimeDelta{Seconds: 86400}, value.ErrOutOfRange, ""},
-		{"time of 24 hours", value.Time{SinceMidnight: 24 * time.Hour}, value.ErrOutOfRange, ""},
-		{"range of floats", value.Range{0, 1.5, 1}, value.ErrWrongType, "float in a range"},
-		{"range of step 0", value.Range{0, 1, 0}, value.ErrOutOfRange, ""},
-		{"reserved extension", value.Ext{Code: 63}, value.ErrOutOfRange, ""},
-		{"overfull deque", value.Deque{Items: []any{1, 2}, Bounded: true, MaxLen: 1}, value.ErrOutOfRange, ""},
-		{"unknown singleton", value.Singleton(2), value.ErrOutOfRange, ""},
+		{"no Decimal", govalue.Decimal("1,5"), govalue.ErrOutOfRange, ""},
+		{"year 10000", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), govalue.ErrOutOfRange, ""},
+		{"no such date", govalue.Date{2023, 2, 29}, govalue.ErrOutOfRange, "2023-02-29"},
+		{"offset of a day", govalue.DateTime{Zone: govalue.FixedZone(24 * time.Hour)}, govalue.ErrOutOfRange, ""},
+		{"timedelta not in normal form", govalue.TimeDelta{Seconds: 86400}, govalue.ErrOutOfRange, ""},
+		{"time of 24 hours", govalue.Time{SinceMidnight: 24 * time.Hour}, govalue.ErrOutOfRange, ""},
+		{"range of floats", govalue.Range{0, 1.5, 1}, govalue.ErrWrongType, "float in a range"},
+		{"range of step 0", govalue.Range{0, 1, 0}, govalue.ErrOutOfRange, ""},
+		{"reserved extension", govalue.Ext{Code: 63}, govalue.ErrOutOfRange, ""},
+		{"overfull deque", govalue.Deque{Items: []any{1, 2}, Bounded: true, MaxLen: 1}, govalue.ErrOutOfRange, ""},
+		{"unknown singleton", govalue.Singleton(2), govalue.ErrOutOfRange, ""},
 		{"Marshaler's error", map[string]celsius{"x": celsius(math.NaN())}, nil, `value: encode ["x"]: no reading`},
-		{"Marshaler without output", celsius(-300), value.ErrMalformed, ""},
+		{"Marshaler without output", celsius(-300), govalue.ErrMalformed, ""},
 	} {
 		dst := []byte("front")
-		got, err := value.Append(dst, c.v)
-		var pathErr *value.PathError
+		got, err := govalue.Append(dst, c.v)
+		var pathErr *govalue.PathError
 		switch {
 		case !errors.As(err, &pathErr):
 			t.Errorf("%s: got %x, %v; want a PathError", c.name, got, err)
@@ -335,7 +336,7 @@ func TestAppendDeepest(t *testing.T) {
 	if n, err := value.Check(b); err != nil || n != len(b) {
 		t.Errorf("Check: %d, %v", n, err)
 	}
-	if _, _, err := value.Decode(b); err != nil {
+	if _, _, err := govalue.Decode(b); err != nil {
 		t.Error(err)
 	}
 }

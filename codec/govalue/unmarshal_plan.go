@@ -1,10 +1,12 @@
-package value
+package govalue
 
 import (
 	"fmt"
 	"reflect"
 	"sync"
 	"time"
+
+	"cyberdb-fast/codec/value"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -97,7 +99,7 @@ func isSequence(t reflect.Type) bool {
 }
 
 func decodeUnmarshaler(b []byte, v reflect.Value, _ level) ([]byte, error) {
-	n, err := Check(b)
+	n, err := value.Check(b)
 	if err != nil {
 		return b, brokenValue(b, err)
 	}
@@ -105,7 +107,7 @@ func decodeUnmarshaler(b []byte, v reflect.Value, _ level) ([]byte, error) {
 }
 
 func decodeBoolInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
-	if leadTyp(b) != typBool {
+	if value.LeadType(b) != value.TypeBool {
 		return b, wrongType(b, v.Type())
 	}
 	v.SetBool(b[0] == leadTrue)
@@ -137,7 +139,7 @@ func decodeFloatInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
 }
 
 func decodeTextInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
-	if leadTyp(b) != typStr {
+	if value.LeadType(b) != value.TypeStr {
 		return b, wrongType(b, v.Type())
 	}
 	s, rest, err := readText(b)
@@ -183,7 +185,7 @@ func decodeInterface(b []byte, v reflect.Value, lv level) ([]byte, error) {
 
 func decodePointer(elem *decoder) decodeFunc {
 	return func(b []byte, v reflect.Value, lv level) ([]byte, error) {
-		if leadTyp(b) == typNil {
+		if value.LeadType(b) == value.TypeNil {
 			v.SetZero()
 			return b[1:], nil
 		}
@@ -200,14 +202,14 @@ func decodePointer(elem *decoder) decodeFunc {
 
 // decodeTimeInto reads an aware datetime into a time.Time.
 func decodeTimeInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
-	if leadTyp(b) != typExt {
+	if value.LeadType(b) != value.TypeExt {
 		return b, wrongType(b, v.Type())
 	}
-	code, payload, rest, err := readExt(b)
+	code, payload, rest, err := value.ReadExt(b)
 	if err != nil {
 		return b, err
 	}
-	if code != ExtDateTime {
+	if code != value.ExtDateTime {
 		return b, wrongType(b, v.Type())
 	}
 	d, err := decodeDateTime(payload)

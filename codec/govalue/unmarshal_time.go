@@ -1,16 +1,18 @@
-package value
+package govalue
 
 import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"cyberdb-fast/codec/value"
 )
 
 func decodeDateTime(payload []byte) (d DateTime, err error) {
 	if d.WallMicros, d.Fold, d.Zone, err = readClock(payload); err != nil {
 		return DateTime{}, err
 	}
-	if d.WallMicros < minWallMicros || d.WallMicros > maxWallMicros {
+	if d.WallMicros < value.MinWallMicros || d.WallMicros > value.MaxWallMicros {
 		return DateTime{}, fmt.Errorf("%w: datetime %d microseconds from 1970", ErrMalformed, d.WallMicros)
 	}
 	return d, nil
@@ -34,14 +36,14 @@ func readClock(payload []byte) (micros int64, fold bool, z Zone, err error) {
 	}
 	flags, rest := payload[8], payload[9:]
 	switch {
-	case flags > flagFold|flagAware:
+	case flags > value.FlagFold|value.FlagAware:
 		return 0, false, z, fmt.Errorf("%w: flags 0x%02X of a datetime or time", ErrMalformed, flags)
-	case flags&flagAware != 0 && len(rest) >= 8:
+	case flags&value.FlagAware != 0 && len(rest) >= 8:
 		z = Zone{true, int32(binary.BigEndian.Uint32(rest)), binary.BigEndian.Uint32(rest[4:]), zoneName(rest[8:])}
-	case flags&flagAware != 0 || len(rest) > 0:
+	case flags&value.FlagAware != 0 || len(rest) > 0:
 		return 0, false, z, wrongSize("datetime or time", payload)
 	}
-	return int64(binary.BigEndian.Uint64(payload)), flags&flagFold != 0, z, malformed(z.check())
+	return int64(binary.BigEndian.Uint64(payload)), flags&value.FlagFold != 0, z, malformed(z.check())
 }
 
 // zoneName copies the name, except the most common one. A name that no zone has, which earlier servers accepted, becomes empty: the offset stays.
@@ -49,7 +51,7 @@ func zoneName(b []byte) string {
 	switch {
 	case string(b) == "UTC":
 		return "UTC"
-	case validBytes(b) && !isZoneName(string(b)):
+	case value.ValidStr(b) && !value.IsZoneName(string(b)):
 		return ""
 	}
 	return string(b)

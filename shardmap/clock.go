@@ -72,12 +72,12 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	old := s.views.Load()
 	busy := &viewList{busy: true, newest: old.newest, cuts: old.cuts}
 	next := &viewList{cuts: append(slices.Clip(old.cuts), c)}
-	if broken.cutEarly {
+	if brokenCut {
 		c.number = s.clock.Add(1)
 		runtime.Gosched()
 	}
 	s.views.Store(busy)
-	if !broken.cutEarly {
+	if !brokenCut {
 		c.number = s.clock.Add(1)
 	}
 	next.newest = c.number
@@ -149,7 +149,7 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 			continue
 		}
 		served = c.number
-		if !c.covers(t) || broken.skipHandover {
+		if !c.covers(t) || brokenHandover {
 			continue
 		}
 		if frozen == nil {
@@ -201,11 +201,4 @@ func (c *cut) forget(t *Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.parts, t)
-}
-
-// broken are faults that tests switch on to see that their checkers catch them.
-var broken struct {
-	skipHandover   bool // writers keep and hand over nothing
-	cutEarly       bool // a cut draws its number before it marks the list
-	renameUnlocked bool // a table is renamed while calls on it are under way
 }

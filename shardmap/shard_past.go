@@ -27,7 +27,7 @@ func (e *pastEntry) seenBy(number uint64) bool {
 
 // keepPast keeps entry i, which is about to be changed and which open views may see.
 func (s *shard) keepPast(w *write, i int, e *entry, place uint64) {
-	if !e.live() || broken.skipHandover {
+	if !e.live() || brokenHandover {
 		return
 	}
 	if s.past == nil {

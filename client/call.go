@@ -8,7 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // call is one request on its way and its reply. Calls are used again: the frame, the reply and the channel stay with them.
@@ -58,7 +58,7 @@ func nameTable(name string) *tableName {
 		t.err = fmt.Errorf("%w: a table's name has 1 to %d bytes, this one %d", ErrBadRequest, codec.MaxTableNameBytes, len(name))
 		return t
 	}
-	t.encoded, t.err = value.AppendOf(nil, name)
+	t.encoded, t.err = govalue.AppendOf(nil, name)
 	return t
 }
 
@@ -136,7 +136,7 @@ func add[T any](q *call, v T) {
 		return
 	}
 	at := len(q.frame)
-	frame, err := value.AppendOf(q.frame, v)
+	frame, err := govalue.AppendOf(q.frame, v)
 	if err != nil {
 		q.err = err
 		return

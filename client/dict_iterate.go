@@ -5,7 +5,7 @@ import (
 	"iter"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // Keys returns all keys in order, as of one moment.
@@ -66,7 +66,7 @@ func nextOf[T any](r *longRead, into *T) (ok bool, err error) {
 	if err != nil || b == nil {
 		return false, err
 	}
-	if *into, err = value.UnmarshalOf[T](b); err != nil {
+	if *into, err = govalue.UnmarshalOf[T](b); err != nil {
 		return false, r.call.failed(err)
 	}
 	return true, nil

@@ -6,7 +6,7 @@
 //	bob, err := users.Get(ctx, "bob") // errors.Is(err, client.ErrKey) if there is none
 //
 // A Client keeps a few connections (two unless Options say otherwise). Dict and List are handles: a table's name and the Go types that its
-// keys and values are read as. Tables hold Python values; what Go types they become and come from is the business of package codec/value:
+// keys and values are read as. Tables hold Python values; what Go types they become and come from is the business of package codec/govalue:
 // structs are dicts, slices are lists, any is each value's natural type. A Pipeline sends many requests at once.
 //
 // # Safety

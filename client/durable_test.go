@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/loop"
+	"cyberdb-fast/loop/looptest"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 )
@@ -64,8 +64,8 @@ func someTables(t *testing.T, c *client.Client) (*client.Dict[string, int], *cli
 // keep; reads ask for nothing.
 func TestDurable(t *testing.T) {
 	t.Parallel()
-	kept, memory := clienttest.StartOnDisk(t), clienttest.Start(t)
-	for name, server := range map[string]*clienttest.Server{"journal": kept, "memory": memory} {
+	kept, memory := looptest.StartOnDisk(t), looptest.Start(t)
+	for name, server := range map[string]*looptest.Server{"journal": kept, "memory": memory} {
 		c := server.Client(t, nil)
 		d, l := someTables(t, c)
 		ctx := client.Durable(t.Context())
@@ -109,7 +109,7 @@ func TestNotDurable(t *testing.T) {
 		return nil
 	}}
 	srv, err := loop.Start(loop.Config{
-		Addr: "127.0.0.1:0", Password: clienttest.Password, KDF: secure.KDF{LogN: secure.MinLogN}, EventLoops: 1,
+		Addr: "127.0.0.1:0", Password: looptest.Password, KDF: secure.KDF{LogN: secure.MinLogN}, EventLoops: 1,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Data:   loop.Data{File: "data/data.cdb", FS: faults, Fsync: persist.Never},
 	})
@@ -117,7 +117,7 @@ func TestNotDurable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = srv.Stop(context.Background()) }() // it cannot save
-	c, err := client.New(client.Options{Addr: srv.Addr().String(), Password: clienttest.Password})
+	c, err := client.New(client.Options{Addr: srv.Addr().String(), Password: looptest.Password})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/codec/value"
 )
 
 // Errors of Python's own kinds, found by errors.Is. The request has changed nothing.
@@ -81,7 +81,7 @@ var (
 )
 
 // Error is what every failed request returns. errors.Is finds the sentinels of this package in it, and the cause: context.DeadlineExceeded,
-// context.Canceled, a *net.OpError, a *value.PathError.
+// context.Canceled, a *net.OpError, a *govalue.PathError.
 type Error struct {
 	Op      string // the request, "DICT GET"; empty if opening the connection failed
 	Table   string // empty if the request is for no table
@@ -155,7 +155,7 @@ func replyError(op, table string, status codec.Status, body []byte) error {
 		e.Table = wire.Table
 	}
 	if wire.Key != nil {
-		if key, _, err := value.Decode(wire.Key); err == nil {
+		if key, _, err := govalue.Decode(wire.Key); err == nil {
 			e.Key = key
 		}
 	}

@@ -9,12 +9,12 @@ import (
 	"slices"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
+	"cyberdb-fast/loop/looptest"
 )
 
 // open returns a client of an empty server, as client.Open does for one that runs elsewhere.
 func open(ctx context.Context) (c *client.Client, end func()) {
-	server, err := clienttest.New()
+	server, err := looptest.New()
 	if err != nil {
 		panic(err)
 	}
@@ -30,7 +30,7 @@ func open(ctx context.Context) (c *client.Client, end func()) {
 
 func Example() {
 	ctx := context.Background()
-	server, _ := clienttest.New() // or cyberdb-fast, running somewhere
+	server, _ := looptest.New() // or cyberdb-fast, running somewhere
 	defer server.Stop()
 
 	c, err := client.Open(ctx, server.URL(), nil)
@@ -57,7 +57,7 @@ func Example() {
 func ExampleDurable() {
 	dir, _ := os.MkdirTemp("", "cyberdb")
 	defer os.RemoveAll(dir)
-	server, _ := clienttest.NewOnDisk(dir)
+	server, _ := looptest.NewOnDisk(dir)
 	defer server.Stop()
 
 	ctx := context.Background()

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
+	"cyberdb-fast/loop/looptest"
 )
 
 // TestLargeAndSmallTogether: on one connection, requests larger than the socket's buffer (the keeper writes their rest) and small ones
@@ -18,7 +18,7 @@ func TestLargeAndSmallTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		one, err := client.Open(ctx, s.URL(), &client.Options{Password: clienttest.Password, Conns: 1})
+		one, err := client.Open(ctx, s.URL(), &client.Options{Password: looptest.Password, Conns: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
 )
@@ -280,7 +281,7 @@ func (p *peer) usual(req codec.Request) []byte {
 
 func split(b []byte) (args [][]byte) {
 	for len(b) > 0 {
-		_, n, err := value.Decode(b)
+		_, n, err := govalue.Decode(b)
 		if err != nil {
 			return args
 		}

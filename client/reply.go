@@ -7,7 +7,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // Entry is what stands under one key: Value is the zero value if nothing was found.
@@ -40,21 +40,21 @@ type nothing = struct{}
 
 func decodeNothing(*call) (nothing, error) { return nothing{}, nil }
 
-func decodeOne[V any](q *call) (V, error) { return value.UnmarshalOf[V](q.reply) }
+func decodeOne[V any](q *call) (V, error) { return govalue.UnmarshalOf[V](q.reply) }
 
 // decodeEntry reads the reply of a request that takes KeyError for an answer.
 func decodeEntry[V any](q *call) (e Entry[V], err error) {
 	if q.status == codec.StatusKeyError {
 		return e, nil
 	}
-	e.Value, err = value.UnmarshalOf[V](q.reply)
+	e.Value, err = govalue.UnmarshalOf[V](q.reply)
 	e.Found = err == nil
 	return e, err
 }
 
 func decodeVersioned[V any](q *call) (v Versioned[V], err error) {
 	v.Version = Version(q.version)
-	v.Value, err = value.UnmarshalOf[V](q.reply)
+	v.Value, err = govalue.UnmarshalOf[V](q.reply)
 	return v, err
 }
 
@@ -119,7 +119,7 @@ func decodeNext[T any](b []byte, into *T) (rest []byte, err error) {
 	if rest, err = msgp.Skip(b); err != nil {
 		return b, fmt.Errorf("%w: a value of the reply cannot be read: %w", ErrProtocol, err)
 	}
-	*into, err = value.UnmarshalOf[T](b[:len(b)-len(rest)])
+	*into, err = govalue.UnmarshalOf[T](b[:len(b)-len(rest)])
 	return rest, err
 }
 

@@ -13,17 +13,17 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/client/clienttest"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/loop/looptest"
 )
 
 // startServer starts a server that encrypts if the tests are run so.
-func startServer(tb testing.TB) *clienttest.Server {
+func startServer(tb testing.TB) *looptest.Server {
 	tb.Helper()
 	if flag.Lookup("encrypted").Value.String() == "true" {
-		return clienttest.StartEncrypted(tb)
+		return looptest.StartEncrypted(tb)
 	}
-	return clienttest.Start(tb)
+	return looptest.Start(tb)
 }
 
 // session checks results one after the other, naming the step that went wrong.
@@ -104,17 +104,17 @@ func TestValuesOfAllKinds(t *testing.T) {
 		[]byte("bytes"),
 		[]any{},
 		[]any{int64(1), []any{nil}},
-		value.Dict{},
-		value.Dict{{Key: value.Tuple{int64(1), "a"}, Value: nil}},
-		value.Tuple{},
-		value.Set{int64(1)},
-		value.FrozenSet{"x"},
-		value.ByteArray("b"),
-		value.Date{Year: 2024, Month: 2, Day: 29},
-		value.Decimal("1.10"), big.NewRat(1, 3),
-		value.UUID{1},
+		govalue.Dict{},
+		govalue.Dict{{Key: govalue.Tuple{int64(1), "a"}, Value: nil}},
+		govalue.Tuple{},
+		govalue.Set{int64(1)},
+		govalue.FrozenSet{"x"},
+		govalue.ByteArray("b"),
+		govalue.Date{Year: 2024, Month: 2, Day: 29},
+		govalue.Decimal("1.10"), big.NewRat(1, 3),
+		govalue.UUID{1},
 		complex(1, 2),
-		value.Range{Start: int64(0), Stop: int64(9), Step: int64(2)},
+		govalue.Range{Start: int64(0), Stop: int64(9), Step: int64(2)},
 		strings.Repeat("long ", 100_000),
 	} {
 		if err := d.Set(ctx, "k", v); err != nil {
@@ -125,15 +125,15 @@ func TestValuesOfAllKinds(t *testing.T) {
 			t.Errorf("%T: got %v, %v, want %v", v, got, err, v)
 		}
 	}
-	for _, key := range []any{[]any{1}, value.Dict{}, value.Tuple{[]any{}}} {
+	for _, key := range []any{[]any{1}, govalue.Dict{}, govalue.Tuple{[]any{}}} {
 		if err := d.Set(ctx, key, 1); !errors.Is(err, client.ErrType) {
 			t.Errorf("key %v: got %v", key, err)
 		}
 	}
-	if err := d.Set(ctx, "k", make(chan int)); !errors.Is(err, value.ErrUnsupported) {
+	if err := d.Set(ctx, "k", make(chan int)); !errors.Is(err, govalue.ErrUnsupported) {
 		t.Errorf("a channel: got %v", err)
 	}
-	if _, err := client.DictOf[string, int8](c, "d").Get(ctx, "k"); !errors.Is(err, value.ErrWrongType) {
+	if _, err := client.DictOf[string, int8](c, "d").Get(ctx, "k"); !errors.Is(err, govalue.ErrWrongType) {
 		t.Errorf("a text as int8: got %v", err)
 	}
 }
@@ -159,11 +159,11 @@ func TestTypedStructs(t *testing.T) {
 	if err := users.Set(ctx, [2]any{"eu", 1}, want); !errors.Is(err, client.ErrType) {
 		t.Errorf("a list as key: got %v", err)
 	}
-	byTuple := client.DictOf[value.Tuple, User](c, "users")
-	if err := byTuple.Set(ctx, value.Tuple{"eu", 1}, want); err != nil {
+	byTuple := client.DictOf[govalue.Tuple, User](c, "users")
+	if err := byTuple.Set(ctx, govalue.Tuple{"eu", 1}, want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := byTuple.Get(ctx, value.Tuple{"eu", 1.0}); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := byTuple.Get(ctx, govalue.Tuple{"eu", 1.0}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	if err := client.DictOf[Key, int](c, "users").Set(ctx, Key{"eu", 1}, 1); !errors.Is(err, client.ErrType) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // longReply is a reply of n texts, cut into frames of the given body size, and the texts.
@@ -19,7 +19,7 @@ func longReply(t testing.TB, id uint32, n, frame int) (frames []byte, texts []st
 		text := fmt.Sprint(i, strings.Repeat("x", i%40))
 		texts = append(texts, text)
 		var err error
-		if body, err = value.AppendOf(body, text); err != nil {
+		if body, err = govalue.AppendOf(body, text); err != nil {
 			t.Fatal(err)
 		}
 	}

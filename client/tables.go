@@ -7,7 +7,7 @@ import (
 	"github.com/bytedance/sonic"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // Kind is the kind of a table.
@@ -38,7 +38,7 @@ var infoJSON = sonic.Config{UseInt64: true, CopyString: true}.Froze()
 // Info returns what the server says about itself; integers come as int64.
 func (c *Client) Info(ctx context.Context) (map[string]any, error) {
 	return request(ctx, c.read(codec.OpInfo, nil), func(q *call) (info map[string]any, err error) {
-		text, err := value.UnmarshalOf[string](q.reply)
+		text, err := govalue.UnmarshalOf[string](q.reply)
 		if err == nil {
 			err = infoJSON.UnmarshalFromString(text, &info)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
 )
@@ -238,7 +239,7 @@ func TestDamagedValues(t *testing.T) {
 				continue
 			}
 			got := w.call(codec.OpDictGet, "d", "k")
-			if _, n, err := value.Decode(got.Body); err != nil || n != len(got.Body) {
+			if _, n, err := govalue.Decode(got.Body); err != nil || n != len(got.Body) {
 				t.Fatalf("%x was taken; decoding it: %v", damaged, err)
 			}
 			for _, op := range []codec.Opcode{codec.OpDictSetDefault, codec.OpDictIncrement} { // as a key, as a number

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // conformanceTable is a table that random operations work on, and what they put into it.
@@ -56,7 +56,7 @@ func newOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *
 		dict("keys", g.keys, g.anything, 120),
 		dict("few", names, few, 4),
 		dict("counters", append(names, g.keys[:20]...), families["number"], 15),
-		dict("equal keys", g.encode(0, 0.0, false, 1, 1.0, true, value.Decimal("1.0"), complex(1, 0), big.NewRat(1, 1), 2, 2.0), few, 3),
+		dict("equal keys", g.encode(0, 0.0, false, 1, 1.0, true, govalue.Decimal("1.0"), complex(1, 0), big.NewRat(1, 1), 2, 2.0), few, 3),
 		list("anything", g.anything, nil, 60),
 		list("tiny", g.anything, nil, 3),
 		list("few values", few, basic, 12),
@@ -303,7 +303,7 @@ var (
 		new(big.Int).Lsh(big.NewInt(1), 63), new(big.Int).Lsh(big.NewInt(1), 64), new(big.Int).Lsh(big.NewInt(1), 100),
 		new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 70)), big.NewInt(1<<63 - 1), big.NewInt(-1 << 63),
 	}
-	notInts = []any{"a", 1.5, nil, []any{1}, value.Tuple{}}
+	notInts = []any{"a", 1.5, nil, []any{1}, govalue.Tuple{}}
 )
 
 // position is an int around the table's indexes, rarely another or a huge one.

@@ -15,7 +15,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/shardmap"
 )
 
@@ -254,11 +254,11 @@ func compareError(model *pythonModel, reply codec.Reply, want answer) error {
 
 // withoutCursor takes the cursor from a page of a scan and, from the model's, whether there is more.
 func withoutCursor(got, want []byte) (gotItems, wantItems []byte, err error) {
-	cursor, n, err := value.Decode(got)
+	cursor, n, err := govalue.Decode(got)
 	if err != nil {
 		return nil, nil, err
 	}
-	more, m, err := value.Decode(want)
+	more, m, err := govalue.Decode(want)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -278,7 +278,7 @@ func compareScan(t *testing.T, w *wire, table *conformanceTable) {
 	var pages []byte
 	for cursor := any(0); ; {
 		page := w.call(codec.OpDictScan, table.name, cursor, 500).Body
-		next, n, err := value.Decode(page)
+		next, n, err := govalue.Decode(page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,7 +344,7 @@ func alterations(reply codec.Reply) map[string]codec.Reply {
 	change("another value", func(r *codec.Reply) { r.Body[len(r.Body)-1] ^= 1 })
 	change("no value", func(r *codec.Reply) { r.Body = nil })
 	change("float for int", func(r *codec.Reply) {
-		if v, n, err := value.Decode(r.Body); err == nil {
+		if v, n, err := govalue.Decode(r.Body); err == nil {
 			if i, isInt := v.(int64); isInt {
 				r.Body = append(msgp.AppendFloat64(nil, float64(i)), r.Body[n:]...)
 				return

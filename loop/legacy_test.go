@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/pickle"
-	"cyberdb-fast/codec/value"
 )
 
 // legacyPassword is one that CyberDB's clients take.
@@ -103,7 +103,7 @@ func (c *legacyConn) hear() ([]byte, error) {
 
 func pickled(t testing.TB, v any) []byte {
 	t.Helper()
-	encoded, err := value.Marshal(v)
+	encoded, err := govalue.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func pickled(t testing.TB, v any) []byte {
 }
 
 // exchange makes a whole exchange and returns the reply.
-func (c *legacyConn) exchange(body []byte, piece int) (reply value.Dict, err error) {
+func (c *legacyConn) exchange(body []byte, piece int) (reply govalue.Dict, err error) {
 	c.Helper()
 	for _, message := range [][]byte{pickled(c, (len(body)+200+4095)/4096), body, pickled(c, "ready")} {
 		c.say(message, piece)
@@ -135,19 +135,19 @@ func (c *legacyConn) exchange(body []byte, piece int) (reply value.Dict, err err
 		if err != nil {
 			return nil, err
 		}
-		v, _, err := value.Decode(encoded)
-		return v.(value.Dict), err
+		v, _, err := govalue.Decode(encoded)
+		return v.(govalue.Dict), err
 	}
 	return nil, errors.New("three messages, and no reply")
 }
 
 // request makes a request of fields in turn with their names; the password comes last.
 func request(t testing.TB, route string, fields ...any) []byte {
-	d := value.Dict{{Key: "route", Value: route}}
+	d := govalue.Dict{{Key: "route", Value: route}}
 	for i := 0; i < len(fields); i += 2 {
-		d = append(d, value.Pair{Key: fields[i], Value: fields[i+1]})
+		d = append(d, govalue.Pair{Key: fields[i], Value: fields[i+1]})
 	}
-	return pickled(t, append(d, value.Pair{Key: "password", Value: legacyPassword}))
+	return pickled(t, append(d, govalue.Pair{Key: "password", Value: legacyPassword}))
 }
 
 // done makes an exchange that must succeed, and returns the content.
@@ -180,7 +180,7 @@ func TestLegacyBesideNative(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := dialLegacy(t, srv)
-	c.done("/create_cyberdict", "table_name", "d", "content", value.Dict{{Key: "k", Value: 1}})
+	c.done("/create_cyberdict", "table_name", "d", "content", govalue.Dict{{Key: "k", Value: 1}})
 	native.ok(codec.OpDictSet, "d", "n", 2)
 	if got := fmt.Sprint(c.done("/cyberdict/items", "table_name", "d")); got != "[[k 1] [n 2]]" {
 		t.Error(got)
@@ -193,7 +193,7 @@ func TestLegacyBesideNative(t *testing.T) {
 // TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none that is not allowed such, wherever it comes from.
 func TestLegacyObjects(t *testing.T) {
 	t.Parallel()
-	evil := value.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
+	evil := govalue.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
 	key, err := testKDF.Key(legacyPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestLegacyObjects(t *testing.T) {
 		}
 		native.ok(codec.OpCreateDict, "d", true)
 		native.ok(codec.OpCreateList, "l", true)
-		native.ok(codec.OpDictSet, "d", "k", []any{value.Tuple{1, evil}})
+		native.ok(codec.OpDictSet, "d", "k", []any{govalue.Tuple{1, evil}})
 		native.ok(codec.OpListAppend, "l", evil)
 		c := dialLegacy(t, srv)
 		for route, fields := range map[string][]any{
@@ -248,12 +248,12 @@ func TestLegacyMuchOfLittle(t *testing.T) {
 		obj  any
 		want string
 	}{
-		{value.Range{Start: int64(0), Stop: int64(50_000), Step: int64(1)}, "50000"},
+		{govalue.Range{Start: int64(0), Stop: int64(50_000), Step: int64(1)}, "50000"},
 		{strings.Repeat("x", 10_000), "60000"},
-		{value.Range{Start: int64(7), Stop: int64(-20_000), Step: int64(-3)}, "66669"},
-		{value.Range{Start: int64(7), Stop: int64(7), Step: int64(-3)}, "66669"},
-		{value.Range{Start: int64(0), Stop: int64(5_000_000), Step: int64(1)}, "a range of more than 1048576 numbers"},
-		{value.Range{Start: huge, Stop: new(big.Int).Add(huge, big.NewInt(1_000_000)), Step: int64(1)}, "a range of more than 67108864 bytes of numbers"},
+		{govalue.Range{Start: int64(7), Stop: int64(-20_000), Step: int64(-3)}, "66669"},
+		{govalue.Range{Start: int64(7), Stop: int64(7), Step: int64(-3)}, "66669"},
+		{govalue.Range{Start: int64(0), Stop: int64(5_000_000), Step: int64(1)}, "a range of more than 1048576 numbers"},
+		{govalue.Range{Start: huge, Stop: new(big.Int).Add(huge, big.NewInt(1_000_000)), Step: int64(1)}, "a range of more than 67108864 bytes of numbers"},
 	} {
 		reply, err := c.exchange(request(t, "/cyberlist/extend", "table_name", "l", "obj", step.obj), 0)
 		if err != nil {
@@ -276,7 +276,7 @@ func TestLegacyCutAnywhere(t *testing.T) {
 		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.Encrypt = encrypt }))
 		c := dialLegacy(t, srv)
 		text := strings.Repeat("0123456789", 3000)
-		c.done("/create_cyberdict", "table_name", "d", "content", value.Dict{})
+		c.done("/create_cyberdict", "table_name", "d", "content", govalue.Dict{})
 		for _, piece := range []int{1, 7, 4096, 4097} {
 			if piece == 1 {
 				text = text[:300]
@@ -308,8 +308,8 @@ func TestLegacyNothingHangs(t *testing.T) {
 			"no pickle":                        {{0xff, 0xff}},
 			"a request that is a list":         {pickled(t, 1), pickled(t, []any{1, 2})},
 			"one that is garbage":              {pickled(t, 1), []byte("garbage")},
-			"one without a password":           {pickled(t, 1), pickled(t, value.Dict{{Key: "route", Value: "/connect"}})},
-			"one with another":                 {pickled(t, 1), pickled(t, value.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: "x"}})},
+			"one without a password":           {pickled(t, 1), pickled(t, govalue.Dict{{Key: "route", Value: "/connect"}})},
+			"one with another":                 {pickled(t, 1), pickled(t, govalue.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: "x"}})},
 			"one that is not done when it is":  {pickled(t, 1), append([]byte("}("), bytes.Repeat([]byte{'N'}, 5000)...)},
 			"no answer to the reply's number":  {pickled(t, 1), request(t, "/connect"), pickled(t, "steady")},
 			"half of an answer":                {pickled(t, 1), request(t, "/connect"), {0x80, 4, 0x8c}},
@@ -330,10 +330,10 @@ func TestLegacyNothingHangs(t *testing.T) {
 		}
 		for name, body := range map[string][]byte{
 			"an unknown route":         request(t, "/nope"),
-			"a route that is no text":  pickled(t, value.Dict{{Key: "route", Value: 5}, {Key: "password", Value: legacyPassword}}),
-			"no route":                 pickled(t, value.Dict{{Key: "password", Value: legacyPassword}}),
+			"a route that is no text":  pickled(t, govalue.Dict{{Key: "route", Value: 5}, {Key: "password", Value: legacyPassword}}),
+			"no route":                 pickled(t, govalue.Dict{{Key: "password", Value: legacyPassword}}),
 			"no key":                   request(t, "/cyberdict/getitem", "table_name", "t"),
-			"a list as a table's name": request(t, "/create_cyberdict", "table_name", []any{1}, "content", value.Dict{}),
+			"a list as a table's name": request(t, "/create_cyberdict", "table_name", []any{1}, "content", govalue.Dict{}),
 			"a sort text":              request(t, "/cyberlist/sort", "table_name", "t", "key", "import os", "reverse", false),
 		} {
 			reply, err := dialLegacy(t, srv).exchange(body, 0)
@@ -352,7 +352,7 @@ func TestLegacyNothingHangs(t *testing.T) {
 func TestLegacyWrongPassword(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
-	wrong := pickled(t, value.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: legacyPassword + "0"}})
+	wrong := pickled(t, govalue.Dict{{Key: "route", Value: "/connect"}, {Key: "password", Value: legacyPassword + "0"}})
 	for range 3 {
 		if reply, err := dialLegacy(t, srv).exchange(wrong, 0); err == nil {
 			t.Fatalf("answered with %v", reply)
@@ -458,7 +458,7 @@ func TestLegacyStop(t *testing.T) {
 	srv := startServer(t, legacyOn(nil))
 	idle, busy := dialLegacy(t, srv), dialLegacy(t, srv)
 	idle.done("/connect")
-	busy.done("/create_cyberdict", "table_name", "d", "content", value.Dict{{Key: 1, Value: strings.Repeat("v", 500_000)}})
+	busy.done("/create_cyberdict", "table_name", "d", "content", govalue.Dict{{Key: 1, Value: strings.Repeat("v", 500_000)}})
 	busy.say(pickled(t, 1), 0)
 	if _, err := busy.hear(); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 var update = flag.Bool("update", false, "rewrite codec/testdata/frames.txt and the examples in codec/PROTOCOL.md")
@@ -49,7 +49,7 @@ var golden = []example{
 	{name: "dict get, no table", op: codec.OpDictGet, args: []any{"nowhere", "k"}},
 	{name: "dict get, of a list", op: codec.OpDictGet, args: []any{"l", "k"}},
 	{name: "dict get, no key", op: codec.OpDictGet, args: []any{"d"}},
-	{name: "dict set", op: codec.OpDictSet, args: []any{"d", value.Tuple{int64(1), "a"}, 2.5}},
+	{name: "dict set", op: codec.OpDictSet, args: []any{"d", govalue.Tuple{int64(1), "a"}, 2.5}},
 	{name: "dict set, if version", op: codec.OpDictSet, flags: codec.FlagIfVersion | codec.FlagWantVersion, ifVer: 0, args: []any{"d", "new", true}},
 	{name: "dict set, other version", op: codec.OpDictSet, flags: codec.FlagIfVersion, ifVer: 7, args: []any{"d", "new", true}},
 	{name: "dict delete", op: codec.OpDictDelete, args: []any{"d", "new"}},

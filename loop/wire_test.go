@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/codec/value"
 )
 
 // encrypted has every server of these tests encrypt: go test ./loop -encrypted.
@@ -178,7 +178,7 @@ func encodeArgs(t testing.TB, args ...any) (b []byte) {
 			continue
 		}
 		var err error
-		if b, err = value.Append(b, arg); err != nil {
+		if b, err = govalue.Append(b, arg); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +281,7 @@ func decodeAll(t testing.TB, b []byte) (all []any) {
 			all, b = append(all, absent{}), b[1:]
 			continue
 		}
-		v, n, err := value.Decode(b)
+		v, n, err := govalue.Decode(b)
 		if err != nil {
 			t.Fatal(err)
 		}

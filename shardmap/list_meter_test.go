@@ -12,13 +12,14 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
 // sortKeyOf returns the sort key that VALUES.md writes so.
 func sortKeyOf(t *testing.T, key any) *value.SortKey {
 	t.Helper()
-	b, err := value.Marshal(key)
+	b, err := govalue.Marshal(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +131,13 @@ func TestDearSortsAreLong(t *testing.T) {
 	words := repeated(3000, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("Word %d", i)) })
 	number := new(big.Int).Exp(big.NewInt(10), big.NewInt(4600), nil)
 	encoded := func(v any) []byte {
-		b, err := value.Marshal(v)
+		b, err := govalue.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	var members value.Set
+	var members govalue.Set
 	for i := range 100 {
 		members = append(members, i)
 	}
@@ -152,7 +153,7 @@ func TestDearSortsAreLong(t *testing.T) {
 			if i%100 == 50 {
 				return encoded(new(big.Int).Add(number, big.NewInt(int64(i))))
 			}
-			return encoded(value.Decimal(fmt.Sprintf("1.%03d1E+4600", i*359%1000)))
+			return encoded(govalue.Decimal(fmt.Sprintf("1.%03d1E+4600", i*359%1000)))
 		}), nil, true},
 		"sets": {repeated(250, func(i int) []byte { return encoded(members[:i*37%101]) }), nil, true},
 	} {

@@ -204,7 +204,7 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	if other, _ := s.lookup(to); other != nil {
 		return ErrTableExists
 	}
-	if !broken.renameUnlocked {
+	if !brokenRename {
 		if err := t.lockWhole(c); err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	s.unnameLocked(from, t)
 	c.Version = n
 	c.complete()
-	if !broken.renameUnlocked {
+	if !brokenRename {
 		t.unlockWhole(c)
 	}
 	return nil

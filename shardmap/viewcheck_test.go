@@ -558,35 +558,3 @@ func TestViewsUnderWriters(t *testing.T) {
 		})
 	}
 }
-
-// TestCheckerCatches sees that the checker finds stores that are broken on purpose.
-func TestCheckerCatches(t *testing.T) {
-	cases := []struct {
-		name  string
-		fault *bool
-		trial trialCase
-		races bool // readers and writers meet without a lock
-	}{
-		{"no handover", &broken.skipHandover, trialCase{"", 50, 8, false}, false},
-		{"cut draws its number too early", &broken.cutEarly, trialCase{"", 50, 8, false}, true},
-		{"rename beside the locks", &broken.renameUnlocked, trialCase{"", 50, 8, true}, false},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			if raceEnabled && c.races {
-				t.Skip("the race detector is there before the checker")
-			}
-			*c.fault = true
-			defer func() { *c.fault = false }()
-			pick := seeded(t)
-			for range 100 {
-				tr := runTrial(pick.Uint64(), c.trial, 200*time.Millisecond)
-				if err := tr.check(); err != nil {
-					t.Log("caught:", err)
-					return
-				}
-			}
-			t.Fatal("the checker saw nothing wrong")
-		})
-	}
-}

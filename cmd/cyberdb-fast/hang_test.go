@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/client"
 	"cyberdb-fast/persist"
 )
@@ -27,24 +27,10 @@ const endTime = 8 * time.Second
 // hungPipe returns a pipe that is full.
 func hungPipe(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+	reader, writer, err := harness.FullPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.SetNonblock(fds[1], true); err != nil {
-		t.Fatal(err)
-	}
-	for size := 4096; size > 0; {
-		if _, err := unix.Write(fds[1], make([]byte, size)); errors.Is(err, unix.EAGAIN) {
-			size /= 2
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := unix.SetNonblock(fds[1], false); err != nil {
-		t.Fatal(err)
-	}
-	reader, writer = os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
 	t.Cleanup(func() {
 		_ = reader.Close()
 		_ = writer.Close()
@@ -143,7 +129,7 @@ func TestLogReaderComesBack(t *testing.T) {
 			t.Fatalf("the line %q: %v", line, err)
 		case strings.Contains(line, "lines of the log were dropped: nothing read them") && !reported:
 			reported = true
-			if err := p.Process.Signal(unix.SIGTERM); err != nil {
+			if err := p.Signal(unix.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -163,7 +149,7 @@ func TestCrashOnHungLog(t *testing.T) {
 	servesThroughout(t, p)
 	db := p.client(t, testPassword)
 	noMemory := unix.Rlimit{Cur: 1, Max: 1} // the next memory that Go asks for ends the process
-	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_AS, &noMemory, nil); err != nil {
+	if err := unix.Prlimit(p.PID(), unix.RLIMIT_AS, &noMemory, nil); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -197,8 +183,9 @@ func TestLogCannotBeWritten(t *testing.T) {
 		unread(t, startProcess(t, writer, writer, "--print-log"))
 	})
 	t.Run("closed", func(t *testing.T) {
-		p := startCommand(t, func(args []string) *exec.Cmd {
-			return exec.Command("bash", append([]string{"-c", `exec -a cyberdb-fast "$0" "$@" >&- 2>&-`, os.Args[0]}, args...)...)
+		p := startCommand(t, func(cmd *exec.Cmd) {
+			bash := exec.Command("bash", append([]string{"-c", `exec -a cyberdb-fast "$0" "$@" >&- 2>&-`}, cmd.Args...)...)
+			cmd.Path, cmd.Args = bash.Path, bash.Args
 		}, nil, nil, "--print-log")
 		_ = p.client(t, testPassword)
 		if code := p.stop(t, endTime); code != exitOK {

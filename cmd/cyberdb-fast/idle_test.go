@@ -45,13 +45,13 @@ func TestIdle(t *testing.T) {
 			}
 			o := bench.DefaultOptions()
 			o.Target = bench.Target{Scheme: bench.SchemeNative, Network: "tcp", Address: p.addr, Encrypt: c.name == "encrypted"}
-			o.Password, o.Connections, o.ServerPID, o.Duration = testPassword, c.clients, p.Process.Pid, restTime
+			o.Password, o.Connections, o.ServerPID, o.Duration = testPassword, c.clients, p.PID(), restTime
 			p.awaitListening(t)
 			var rest *bench.Rest
 			for range 3 { // what came before may take a while to end: memory that is given back
 				var err error
 				if c.clients == 0 {
-					rest, err = bench.WatchRest(t.Context(), p.Process.Pid, restTime)
+					rest, err = bench.WatchRest(t.Context(), p.PID(), restTime)
 				} else {
 					var r *bench.IdleReport
 					if r, err = bench.Idle(t.Context(), o); err == nil {

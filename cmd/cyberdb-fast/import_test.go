@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/codec/value"
 	"cyberdb-fast/loop"
 )
 
@@ -102,7 +102,7 @@ func sameTable(t *testing.T, db *client.Client, want *legacy.FileTable) {
 		var items []client.Item[any, any]
 		items, err = client.DictOf[any, any](db, want.Name).Items(t.Context())
 		for _, item := range items {
-			got = append(got, value.Tuple{item.Key, item.Value})
+			got = append(got, govalue.Tuple{item.Key, item.Value})
 		}
 	} else {
 		got, err = client.ListOf[any](db, want.Name).Values(t.Context())
@@ -112,13 +112,13 @@ func sameTable(t *testing.T, db *client.Client, want *legacy.FileTable) {
 		return
 	}
 	for i, entry := range got {
-		parts, isItem := entry.(value.Tuple)
+		parts, isItem := entry.(govalue.Tuple)
 		if want.Kind == legacy.List || !isItem {
-			parts = value.Tuple{entry}
+			parts = govalue.Tuple{entry}
 		}
 		var encoded []byte
 		for _, part := range parts {
-			if encoded, err = value.Append(encoded, part); err != nil {
+			if encoded, err = govalue.Append(encoded, part); err != nil {
 				t.Fatal(err)
 			}
 		}

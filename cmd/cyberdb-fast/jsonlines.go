@@ -12,6 +12,7 @@ import (
 	"github.com/bytedance/sonic/ast"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/jsonvalue"
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/persist"
@@ -188,7 +189,7 @@ func (in *jsonImport) begin(node *ast.Node) error {
 	if err != nil {
 		return fmt.Errorf("the table's name: %w", err)
 	}
-	name, err := value.UnmarshalOf[string](b)
+	name, err := govalue.UnmarshalOf[string](b)
 	if err != nil || name == "" || len(name) > codec.MaxTableNameBytes {
 		return fmt.Errorf("a table's name is a text of 1 to %d bytes", codec.MaxTableNameBytes)
 	}

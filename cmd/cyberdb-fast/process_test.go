@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/client"
 )
 
@@ -17,43 +18,36 @@ const testPassword = "a password for tests"
 
 // process is the command as a process of its own.
 type process struct {
-	*exec.Cmd
-	addr  string
-	dir   string
-	ended chan error
+	*harness.Server
+	addr string
+	dir  string
 }
 
 // startProcess starts a server on a port of its own. What it writes goes to out and errs; nil is
 // /dev/null.
 func startProcess(t *testing.T, out, errs *os.File, flags ...string) *process {
 	t.Helper()
-	return startCommand(t, func(args []string) *exec.Cmd {
-		return &exec.Cmd{Path: os.Args[0], Args: append([]string{"cyberdb-fast"}, args...)} // TestMain goes by the name
-	}, out, errs, flags...)
+	return startCommand(t, func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = os.Args[0], "cyberdb-fast" }, out, errs, flags...) // TestMain goes by the name
 }
 
-// startCommand is startProcess for a command that starts the server.
-func startCommand(t *testing.T, command func(args []string) *exec.Cmd, out, errs *os.File, flags ...string) *process {
+// startCommand is startProcess for a command that is changed before the start.
+func startCommand(t *testing.T, change func(*exec.Cmd), out, errs *os.File, flags ...string) *process {
 	t.Helper()
-	port, err := freePort()
+	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{addr: net.JoinHostPort("127.0.0.1", port), dir: t.TempDir(), ended: make(chan error, 1)}
-	p.Cmd = command(append([]string{"--port", port, "--dir", filepath.Join(p.dir, "data")}, flags...))
-	p.Env = append(os.Environ(), "CYBERDB_PASSWORD="+testPassword)
-	if out != nil {
-		p.Stdout = out
-	}
-	if errs != nil {
-		p.Stderr = errs
-	}
-	if err := p.Start(); err != nil {
+	defer nowhere.Close()
+	dir := t.TempDir()
+	srv, err := harness.Launch(harness.Config{
+		Binary: os.Args[0], Dir: filepath.Join(dir, "data"), Password: testPassword, Flags: flags,
+		Stdout: cmp.Or(out, nowhere), Stderr: cmp.Or(errs, nowhere), Change: change,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { p.ended <- p.Wait() }()
-	t.Cleanup(func() { _ = p.Process.Kill() })
-	return p
+	t.Cleanup(srv.Kill)
+	return &process{srv, srv.Addr(), dir}
 }
 
 // longPatience is for the derivation of a key from a password, which is slow by design, under the
@@ -78,15 +72,8 @@ func (p *process) client(t *testing.T, password string) *client.Client {
 // awaitListening returns when the server listens.
 func (p *process) awaitListening(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(longPatience); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", p.addr)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
+	if err := p.AwaitListening(longPatience); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -94,7 +81,7 @@ func (p *process) awaitListening(t *testing.T) {
 // code.
 func (p *process) stop(t *testing.T, within time.Duration) int {
 	t.Helper()
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	return p.exitCode(t, within)
@@ -103,15 +90,8 @@ func (p *process) stop(t *testing.T, within time.Duration) int {
 // exitCode waits for the end.
 func (p *process) exitCode(t *testing.T, within time.Duration) int {
 	t.Helper()
-	select {
-	case err := <-p.ended:
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		return p.ProcessState.ExitCode()
-	case <-time.After(within):
+	if !p.EndsWithin(within) {
 		t.Fatalf("the server has not ended within %v", within)
 	}
-	return -1
+	return p.ExitCode()
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/client"
 	"cyberdb-fast/persist"
 )
@@ -35,7 +36,7 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			port, err := freePort()
+			port, err := harness.FreePort()
 			env.Setenv("PORT", port)
 			if err != nil {
 				return err
@@ -56,19 +57,9 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// freePort returns a TCP port of the loopback address that nobody listens on.
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil
-}
-
 // port: $PORT is another free port from here on. (A client derives keys for one address sparingly.)
 func port(ts *testscript.TestScript, _ bool, _ []string) {
-	free, err := freePort()
+	free, err := harness.FreePort()
 	ts.Check(err)
 	ts.Setenv("PORT", free)
 }

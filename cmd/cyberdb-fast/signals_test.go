@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -17,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cyberdb-fast/bench/harness"
 	"cyberdb-fast/client"
 	"cyberdb-fast/persist"
 )
@@ -27,42 +26,35 @@ const filledItems = 200
 // daemon is the command in a process and a session of its own, listening on a Unix socket.
 type daemon struct {
 	*testing.T
+	*harness.Server
 	dir string
-	cmd *exec.Cmd
 	db  *client.Client
-	end chan error // how it ended
 }
 
 // startDaemon starts the command and waits until it serves. change, if not nil, is called before
 // the start.
-func startDaemon(t *testing.T, dir string, change func(*exec.Cmd), flags ...string) *daemon {
+func startDaemon(t *testing.T, dir string, change func(*harness.Config), flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{T: t, dir: dir, end: make(chan error, 1)}
+	d := &daemon{T: t, dir: dir}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // so that the child does not ignore it, as under nohup
-	flags = append([]string{"--host=", "--unix", filepath.Join(dir, "s"), "--dir", dir}, flags...)
-	d.cmd = exec.Command("cyberdb-fast", flags...)
-	d.cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+testPassword)
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
+	config := harness.Config{
+		Binary: "cyberdb-fast", Dir: dir, Password: testPassword, Session: true,
+		Flags: append([]string{"--host=", "--unix", filepath.Join(dir, "s")}, flags...),
 	}
-	defer log.Close()
-	d.cmd.Stderr = log
 	if change != nil {
-		change(d.cmd)
+		change(&config)
 	}
-	if err := d.cmd.Start(); err != nil {
+	var err error
+	if d.Server, err = harness.Launch(config); err != nil {
 		t.Fatal(err)
 	}
-	go func() { d.end <- d.cmd.Wait() }()
-	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	t.Cleanup(d.Kill)
 	d.connect()
 	return d
 }
 
 // filledDaemon is startDaemon, and then puts filledItems entries into it.
-func filledDaemon(t *testing.T, change func(*exec.Cmd), flags ...string) *daemon {
+func filledDaemon(t *testing.T, change func(*harness.Config), flags ...string) *daemon {
 	t.Helper()
 	d := startDaemon(t, t.TempDir(), change, flags...)
 	entries := client.DictOf[int, int](d.db, "d")
@@ -90,23 +82,14 @@ func (d *daemon) connect() {
 			return
 		}
 		if ctx.Err() != nil || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
-			d.Fatalf("%v\n%s", err, d.log())
+			d.Fatalf("%v\n%s", err, d.Log())
 		}
 	}
 }
 
-func (d *daemon) log() string {
-	d.Helper()
-	text, err := os.ReadFile(filepath.Join(d.dir, "log"))
-	if err != nil {
-		d.Fatal(err)
-	}
-	return string(text)
-}
-
 func (d *daemon) signal(sig syscall.Signal) {
 	d.Helper()
-	if err := d.cmd.Process.Signal(sig); err != nil {
+	if err := d.Signal(sig); err != nil {
 		d.Fatalf("%v: %v", sig, err)
 	}
 }
@@ -114,19 +97,17 @@ func (d *daemon) signal(sig syscall.Signal) {
 // ended waits for the end, and returns the exit code.
 func (d *daemon) ended() int {
 	d.Helper()
-	select {
-	case <-d.end:
-	case <-time.After(patience):
-		d.Fatalf("it goes on\n%s", d.log())
+	if !d.EndsWithin(patience) {
+		d.Fatalf("it goes on\n%s", d.Log())
 	}
-	return d.cmd.ProcessState.ExitCode()
+	return d.ExitCode()
 }
 
 // saved: it ended with code 0, and its last save holds everything.
 func (d *daemon) saved(reason string) {
 	d.Helper()
 	if code := d.ended(); code != 0 {
-		d.Errorf("exit code %d\n%s", code, d.log())
+		d.Errorf("exit code %d\n%s", code, d.Log())
 	}
 	for _, line := range []string{"msg=stopping signal=" + reason, `msg="every change is on disk"`, "msg=stopped"} {
 		d.logs(line)
@@ -175,7 +156,7 @@ func TestOtherSignals(t *testing.T) {
 	for _, sig := range others {
 		d.signal(sig)
 		if err := d.db.Ping(t.Context()); err != nil {
-			t.Fatalf("after %v: %v\n%s", sig, err, d.log())
+			t.Fatalf("after %v: %v\n%s", sig, err, d.Log())
 		}
 	}
 	d.signal(syscall.SIGTERM)
@@ -196,14 +177,8 @@ func TestSecondSignal(t *testing.T) {
 	for _, flag := range []string{"--fsync=always", "--fsync=everysec", "--fsync=no", "--no-journal"} {
 		t.Run(flag, func(t *testing.T) {
 			t.Parallel()
-			var stdin io.Closer
-			d := filledDaemon(t, func(cmd *exec.Cmd) {
-				var err error
-				if stdin, err = cmd.StdinPipe(); err != nil {
-					t.Fatal(err)
-				}
-			}, flag, "--end-with-stdin")
-			end, err := stallAt("unix://"+filepath.Join(d.dir, "s"), testPassword)
+			d := filledDaemon(t, func(c *harness.Config) { c.Input = true }, flag, "--end-with-stdin")
+			end, err := harness.Stall("unix://"+filepath.Join(d.dir, "s"), testPassword, patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,20 +186,18 @@ func TestSecondSignal(t *testing.T) {
 			d.signal(syscall.SIGTERM)
 			d.signal(syscall.SIGTERM)
 			d.signal(syscall.SIGINT)
-			_ = stdin.Close()
+			_ = d.CloseInput()
 			d.logs("msg=stopping")
 			first := time.Now()
-			select {
-			case <-d.end:
-				t.Fatalf("it ended after %v\n%s", time.Since(first), d.log())
-			case <-time.After(sameSignal + 100*time.Millisecond): // nothing is to happen meanwhile
+			if d.EndsWithin(sameSignal + 100*time.Millisecond) { // nothing is to happen meanwhile
+				t.Fatalf("it ended after %v\n%s", time.Since(first), d.Log())
 			}
-			if strings.Contains(d.log(), "ended at once") {
-				t.Errorf("a repeated signal, or the end of input, has cut the stop short\n%s", d.log())
+			if strings.Contains(d.Log(), "ended at once") {
+				t.Errorf("a repeated signal, or the end of input, has cut the stop short\n%s", d.Log())
 			}
 			d.signal(syscall.SIGINT)
 			d.logs("ended at once")
-			_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+			_ = d.Signal(syscall.SIGTERM) // it may have ended
 			if code := d.ended(); code != exitFailed {
 				t.Errorf("exit code %d of a stop that has dropped a connection", code)
 			}
@@ -244,32 +217,22 @@ func TestSecondSignal(t *testing.T) {
 // logs waits until the log holds a text.
 func (d *daemon) logs(text string) {
 	d.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(d.log(), text); {
+	for end := time.Now().Add(patience); !strings.Contains(d.Log(), text); {
 		if time.Now().After(end) {
-			d.Fatalf("nothing in the log about %q\n%s", text, d.log())
+			d.Fatalf("nothing in the log about %q\n%s", text, d.Log())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// terminal opens a pseudo-terminal. What is written to master is typed there; closing it hangs the
-// terminal up.
+// terminal opens a pseudo-terminal.
 func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	master, slave, err := harness.OpenTerminal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = master.Close() })
-	fd := int(master.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err := errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)); err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return master, slave
 }
 
@@ -289,10 +252,12 @@ func TestTerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			master, slave := terminal(t)
-			d := filledDaemon(t, func(cmd *exec.Cmd) {
-				cmd.SysProcAttr.Setctty = true
-				if cmd.Stdin, cmd.Stdout = slave, slave; test.redirected {
-					cmd.Stdin, cmd.Stdout, cmd.ExtraFiles, cmd.SysProcAttr.Ctty = nil, nil, []*os.File{slave}, 3
+			d := filledDaemon(t, func(c *harness.Config) {
+				c.Change = func(cmd *exec.Cmd) {
+					cmd.SysProcAttr.Setctty = true
+					if cmd.Stdin, cmd.Stdout = slave, slave; test.redirected {
+						cmd.Stdin, cmd.Stdout, cmd.ExtraFiles, cmd.SysProcAttr.Ctty = nil, nil, []*os.File{slave}, 3
+					}
 				}
 			}, "--no-journal")
 			_ = slave.Close()
@@ -311,13 +276,15 @@ func TestTerminal(t *testing.T) {
 func TestNohup(t *testing.T) {
 	t.Parallel()
 	master, slave := terminal(t)
-	d := filledDaemon(t, func(cmd *exec.Cmd) {
+	d := filledDaemon(t, func(c *harness.Config) {
 		path, err := exec.LookPath("nohup")
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd.Path, cmd.Args = path, append([]string{"nohup"}, cmd.Args...)
-		cmd.SysProcAttr.Setctty, cmd.Stdin = true, slave
+		c.Change = func(cmd *exec.Cmd) {
+			cmd.Path, cmd.Args = path, append([]string{"nohup"}, cmd.Args...)
+			cmd.SysProcAttr.Setctty, cmd.Stdin = true, slave
+		}
 	})
 	_ = slave.Close()
 	_ = master.Close()

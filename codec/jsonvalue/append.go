@@ -11,6 +11,7 @@ import (
 
 	"github.com/bytedance/sonic/encoder"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -34,9 +35,9 @@ const (
 
 // Append appends the JSON form of the value whose whole encoding is b, in one line. Parse gives the same bytes again.
 //
-// Errors: *value.PathError for bytes that are no value.
+// Errors: *govalue.PathError for bytes that are no value.
 func Append(dst, b []byte) ([]byte, error) {
-	v, n, err := value.Decode(b)
+	v, n, err := govalue.Decode(b)
 	if err != nil {
 		return dst, err
 	}
@@ -82,13 +83,13 @@ func appendPlain(dst []byte, v any) (text []byte, ok bool) {
 			return appendPart(dst, v)
 		}
 		return append(dst, encoder.Quote(v)...), true
-	case value.Decimal:
+	case govalue.Decimal:
 		return appendText(dst, keyDecimal, string(v))
-	case value.UUID:
+	case govalue.UUID:
 		return appendText(dst, keyUUID, v.String())
 	case []byte:
 		return appendData(dst, keyBytes, v), true
-	case value.ByteArray:
+	case govalue.ByteArray:
 		return appendData(dst, keyByteArray, v), true
 	}
 	return appendContainer(dst, v)
@@ -98,17 +99,17 @@ func appendContainer(dst []byte, v any) (text []byte, ok bool) {
 	switch v := v.(type) {
 	case []any:
 		return appendItems(dst, v)
-	case value.Tuple:
+	case govalue.Tuple:
 		return appendTagged(dst, keyTuple, v)
-	case value.Set:
+	case govalue.Set:
 		return appendTagged(dst, keySet, v)
-	case value.FrozenSet:
+	case govalue.FrozenSet:
 		return appendTagged(dst, keyFrozenSet, v)
-	case value.Dict:
+	case govalue.Dict:
 		return appendDict(dst, v)
-	case value.OrderedDict:
+	case govalue.OrderedDict:
 		return appendPairs(dst, keyOrderedDict, v)
-	case value.Counter:
+	case govalue.Counter:
 		return appendPairs(dst, keyCounter, v)
 	}
 	return appendPart(dst, v)
@@ -116,7 +117,7 @@ func appendContainer(dst []byte, v any) (text []byte, ok bool) {
 
 // appendPart appends the encoding of a value that has no other form.
 func appendPart(dst []byte, v any) ([]byte, bool) {
-	b, err := value.Marshal(v)
+	b, err := govalue.Marshal(v)
 	return appendEncoded(dst, b), err == nil
 }
 
@@ -165,7 +166,7 @@ func appendTagged(dst []byte, key string, items []any) (text []byte, ok bool) {
 }
 
 // appendDict appends an object, if all keys are texts and it cannot be taken for another form.
-func appendDict(dst []byte, pairs []value.Pair) (text []byte, ok bool) {
+func appendDict(dst []byte, pairs []govalue.Pair) (text []byte, ok bool) {
 	for _, p := range pairs {
 		key, isText := p.Key.(string)
 		if !isText || !utf8.ValidString(key) || strings.HasPrefix(key, "$") {
@@ -185,7 +186,7 @@ func appendDict(dst []byte, pairs []value.Pair) (text []byte, ok bool) {
 	return append(dst, '}'), true
 }
 
-func appendPairs(dst []byte, key string, pairs []value.Pair) (text []byte, ok bool) {
+func appendPairs(dst []byte, key string, pairs []govalue.Pair) (text []byte, ok bool) {
 	items := make([]any, len(pairs))
 	for i, p := range pairs {
 		items[i] = []any{p.Key, p.Value}

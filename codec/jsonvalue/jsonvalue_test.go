@@ -14,6 +14,7 @@ import (
 
 	"github.com/bytedance/sonic"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/jsonvalue"
 	"cyberdb-fast/codec/value"
 )
@@ -76,7 +77,7 @@ func TestNested(t *testing.T) {
 	random = func(depth int) any {
 		if depth == 0 || rng.IntN(3) == 0 {
 			for {
-				if v, _, err := value.Decode(all[rng.IntN(len(all))]); err == nil {
+				if v, _, err := govalue.Decode(all[rng.IntN(len(all))]); err == nil {
 					return v
 				}
 			}
@@ -89,23 +90,23 @@ func TestNested(t *testing.T) {
 		case 0:
 			return items
 		case 1:
-			return value.Tuple(items)
+			return govalue.Tuple(items)
 		}
-		var pairs value.Dict
+		var pairs govalue.Dict
 		for i, item := range items {
 			key := any(strings.Repeat("$", rng.IntN(2)) + string(rune('a'+i)))
 			if rng.IntN(8) == 0 {
 				key = i
 			}
-			pairs = append(pairs, value.Pair{Key: key, Value: item})
+			pairs = append(pairs, govalue.Pair{Key: key, Value: item})
 		}
 		if rng.IntN(2) == 0 {
-			return value.OrderedDict(pairs)
+			return govalue.OrderedDict(pairs)
 		}
 		return pairs
 	}
 	for range 2000 {
-		b, err := value.Marshal(random(4))
+		b, err := govalue.Marshal(random(4))
 		if err != nil || len(b) > 1<<20 {
 			continue
 		}
@@ -121,17 +122,17 @@ func TestForm(t *testing.T) {
 		`null`:                        nil,
 		`[1,-2,18446744073709551615]`: []any{1, -2, uint64(1<<64 - 1)},
 		`[1.0,-0.0,1e+300,0.1]`:       []any{1.0, negativeZero(), 1e300, 0.1},
-		`{"name":"ada \"é\" ","age":36}`: value.Dict{
+		`{"name":"ada \"é\" ","age":36}`: govalue.Dict{
 			{Key: "name", Value: "ada \"é\" "}, {Key: "age", Value: 36},
 		},
-		`{}`:                       value.Dict{},
-		`{"$dict":[[1,"one"]]}`:    value.Dict{{Key: 1, Value: "one"}},
-		`{"$dict":[["$int","5"]]}`: value.Dict{{Key: "$int", Value: "5"}},
-		`{"$tuple":[{"$set":[]},{"$frozenset":[true]}]}`: value.Tuple{value.Set{}, value.FrozenSet{true}},
+		`{}`:                       govalue.Dict{},
+		`{"$dict":[[1,"one"]]}`:    govalue.Dict{{Key: 1, Value: "one"}},
+		`{"$dict":[["$int","5"]]}`: govalue.Dict{{Key: "$int", Value: "5"}},
+		`{"$tuple":[{"$set":[]},{"$frozenset":[true]}]}`: govalue.Tuple{govalue.Set{}, govalue.FrozenSet{true}},
 		`{"$bytes":"AP8="}`:   []byte{0, 255},
-		`{"$decimal":"1.50"}`: value.Decimal("1.50"),
+		`{"$decimal":"1.50"}`: govalue.Decimal("1.50"),
 	} {
-		b, err := value.Marshal(v)
+		b, err := govalue.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
 		}

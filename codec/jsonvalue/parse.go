@@ -13,6 +13,7 @@ import (
 	"github.com/bytedance/sonic"
 	"github.com/bytedance/sonic/ast"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -24,7 +25,7 @@ const maxNesting = 4 * value.MaxDepth
 
 // Parse returns the encoding of the value that a text is the JSON form of.
 //
-// Errors: ErrSyntax; *value.PathError and *value.Error for what cannot be a value: too large, too deep, a key that is not hashable.
+// Errors: ErrSyntax; *govalue.PathError and *value.Error for what cannot be a value: too large, too deep, a key that is not hashable.
 func Parse(text string) ([]byte, error) {
 	if !sonic.ValidString(text) {
 		return nil, fmt.Errorf("%w: it is no JSON", ErrSyntax)
@@ -42,7 +43,7 @@ func ParseNode(node *ast.Node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := value.Marshal(v)
+	b, err := govalue.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func decodeArray(node *ast.Node, depth int) ([]any, error) {
 }
 
 func decodeObject(node *ast.Node, depth int) (any, error) {
-	pairs := value.Dict{}
+	pairs := govalue.Dict{}
 	var tagged any
 	var failed error
 	isTagged := false
@@ -148,7 +149,7 @@ func decodeObject(node *ast.Node, depth int) (any, error) {
 		default:
 			var v any
 			v, failed = decode(item, depth+1)
-			pairs = append(pairs, value.Pair{Key: key, Value: v})
+			pairs = append(pairs, govalue.Pair{Key: key, Value: v})
 		}
 		return failed == nil
 	})
@@ -184,27 +185,27 @@ func decodeTagged(key string, node *ast.Node, depth int) (any, error) {
 func collected(key string, items []any) (any, error) {
 	switch key {
 	case keyTuple:
-		return value.Tuple(items), nil
+		return govalue.Tuple(items), nil
 	case keySet:
-		return value.Set(items), nil
+		return govalue.Set(items), nil
 	case keyFrozenSet:
-		return value.FrozenSet(items), nil
+		return govalue.FrozenSet(items), nil
 	}
-	pairs := make([]value.Pair, len(items))
+	pairs := make([]govalue.Pair, len(items))
 	for i, item := range items {
 		pair, ok := item.([]any)
 		if !ok || len(pair) != 2 {
 			return nil, fmt.Errorf("%w: %s is followed by a list of pairs", ErrSyntax, key)
 		}
-		pairs[i] = value.Pair{Key: pair[0], Value: pair[1]}
+		pairs[i] = govalue.Pair{Key: pair[0], Value: pair[1]}
 	}
 	switch key {
 	case keyOrderedDict:
-		return value.OrderedDict(pairs), nil
+		return govalue.OrderedDict(pairs), nil
 	case keyCounter:
-		return value.Counter(pairs), nil
+		return govalue.Counter(pairs), nil
 	}
-	return value.Dict(pairs), nil
+	return govalue.Dict(pairs), nil
 }
 
 func scalar(key, text string) (any, error) {
@@ -221,11 +222,11 @@ func scalar(key, text string) (any, error) {
 			return math.Inf(-1), nil
 		}
 	case keyDecimal:
-		return value.Decimal(text), nil
+		return govalue.Decimal(text), nil
 	case keyUUID:
 		b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-		if err == nil && len(b) == len(value.UUID{}) {
-			return value.UUID(b), nil
+		if err == nil && len(b) == len(govalue.UUID{}) {
+			return govalue.UUID(b), nil
 		}
 	case keyBytes, keyByteArray, keyEncoded:
 		b, err := base64.StdEncoding.DecodeString(text)
@@ -242,7 +243,7 @@ func data(key string, b []byte) (any, error) {
 	case keyBytes:
 		return b, nil
 	case keyByteArray:
-		return value.ByteArray(b), nil
+		return govalue.ByteArray(b), nil
 	}
 	if n, err := value.CheckStored(b); err != nil || n != len(b) {
 		return nil, fmt.Errorf("%w: %s holds no encoding of one value", ErrSyntax, key)
@@ -250,5 +251,5 @@ func data(key string, b []byte) (any, error) {
 	return encoded(b), nil
 }
 
-// AppendCyberDB implements value.Marshaler: an encoding may stand inside a container.
+// AppendCyberDB implements govalue.Marshaler: an encoding may stand inside a container.
 func (e encoded) AppendCyberDB(dst []byte) ([]byte, error) { return append(dst, e...), nil }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
@@ -143,7 +144,7 @@ func TestLargeFile(t *testing.T) {
 
 func mustMarshal(t testing.TB, v any) []byte {
 	t.Helper()
-	b, err := value.Marshal(v)
+	b, err := govalue.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
@@ -15,11 +16,11 @@ import (
 
 // requestOf makes a request for the table "t", with fields in turn with their names.
 func requestOf(t testing.TB, route string, fields ...any) []byte {
-	d := value.Dict{{Key: "route", Value: route}, {Key: "table_name", Value: "t"}}
+	d := govalue.Dict{{Key: "route", Value: route}, {Key: "table_name", Value: "t"}}
 	for i := 0; i < len(fields); i += 2 {
-		d = append(d, value.Pair{Key: fields[i], Value: fields[i+1]})
+		d = append(d, govalue.Pair{Key: fields[i], Value: fields[i+1]})
 	}
-	b, err := pickle.AppendPickle(nil, mustMarshal(t, append(d, value.Pair{Key: "password", Value: "123456"})))
+	b, err := pickle.AppendPickle(nil, mustMarshal(t, append(d, govalue.Pair{Key: "password", Value: "123456"})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,22 +31,22 @@ func requestOf(t testing.TB, route string, fields ...any) []byte {
 func TestQuick(t *testing.T) {
 	shared := "\x80\x04}(X\x05\x00\x00\x00routeX\x12\x00\x00\x00/cyberdict/setitemX\x0a\x00\x00\x00table_nameX\x01\x00\x00\x00tX\x03\x00\x00\x00keyK\x01" +
 		"X\x05\x00\x00\x00value](" + strings.Repeat("N", 100) + "e" + strings.Repeat("2\x86", 14) + "u."
-	numbers := value.Range{Start: int64(0), Stop: int64(10_000), Step: int64(1)}
+	numbers := govalue.Range{Start: int64(0), Stop: int64(10_000), Step: int64(1)}
 	for name, c := range map[string]struct {
 		body []byte
 		long bool
 	}{
 		"a range":                        {requestOf(t, "/cyberlist/extend", "obj", numbers), true},
-		"a range in a slice":             {requestOf(t, "/cyberlist/setitem", "index", value.Slice{Start: int64(0)}, "value", numbers), true},
-		"a range among pairs":            {requestOf(t, "/cyberdict/update", "dict2", []any{value.Tuple{1, 2}, numbers}), true},
+		"a range in a slice":             {requestOf(t, "/cyberlist/setitem", "index", govalue.Slice{Start: int64(0)}, "value", numbers), true},
+		"a range among pairs":            {requestOf(t, "/cyberdict/update", "dict2", []any{govalue.Tuple{1, 2}, numbers}), true},
 		"a text":                         {requestOf(t, "/cyberlist/extend", "obj", strings.Repeat("x", 10_000)), true},
 		"bytes":                          {requestOf(t, "/cyberlist/extend", "obj", bytes.Repeat([]byte("x"), 10_000)), true},
 		"what is shared":                 {[]byte(shared), true},
 		"a range that is kept":           {requestOf(t, "/cyberlist/append", "value", numbers), false},
 		"a text that is kept":            {requestOf(t, "/cyberlist/append", "value", strings.Repeat("x", 10_000)), false},
-		"a range of a few":               {requestOf(t, "/cyberlist/extend", "obj", value.Range{Start: int64(0), Stop: int64(1000), Step: int64(1)}), false},
-		"pairs":                          {requestOf(t, "/cyberdict/update", "dict2", []any{value.Tuple{1, 2}}), false},
-		"a range that is refused anyhow": {requestOf(t, "/cyberlist/extend", "obj", value.Range{Start: int64(0), Stop: int64(math.MaxInt64), Step: int64(1)}), false},
+		"a range of a few":               {requestOf(t, "/cyberlist/extend", "obj", govalue.Range{Start: int64(0), Stop: int64(1000), Step: int64(1)}), false},
+		"pairs":                          {requestOf(t, "/cyberdict/update", "dict2", []any{govalue.Tuple{1, 2}}), false},
+		"a range that is refused anyhow": {requestOf(t, "/cyberlist/extend", "obj", govalue.Range{Start: int64(0), Stop: int64(math.MaxInt64), Step: int64(1)}), false},
 	} {
 		for _, quick := range []bool{true, false} {
 			r := legacy.Request{Quick: quick}
@@ -65,11 +66,11 @@ func TestQuick(t *testing.T) {
 
 // FuzzRequest: no request makes the translation panic, and what it makes is arguments that the server can take apart.
 func FuzzRequest(f *testing.F) {
-	slice := value.Slice{Start: 1, Stop: nil, Step: 2}
+	slice := govalue.Slice{Start: 1, Stop: nil, Step: 2}
 	for _, b := range [][]byte{
-		requestOf(f, "/connect"), requestOf(f, "/print_tables"), requestOf(f, "/create_cyberdict", "content", value.Dict{{Key: 1, Value: 2}}),
-		requestOf(f, "/cyberdict/get", "key", "k", "default", nil), requestOf(f, "/cyberdict/update", "dict2", []any{value.Tuple{1, 2}, "ab", 5}),
-		requestOf(f, "/cyberlist/setitem", "index", slice, "value", value.Set{1, 2}), requestOf(f, "/cyberlist/extend", "obj", value.Range{Start: 0, Stop: 9, Step: 2}),
+		requestOf(f, "/connect"), requestOf(f, "/print_tables"), requestOf(f, "/create_cyberdict", "content", govalue.Dict{{Key: 1, Value: 2}}),
+		requestOf(f, "/cyberdict/get", "key", "k", "default", nil), requestOf(f, "/cyberdict/update", "dict2", []any{govalue.Tuple{1, 2}, "ab", 5}),
+		requestOf(f, "/cyberlist/setitem", "index", slice, "value", govalue.Set{1, 2}), requestOf(f, "/cyberlist/extend", "obj", govalue.Range{Start: 0, Stop: 9, Step: 2}),
 		requestOf(f, "/cyberlist/extend", "obj", "text \xed\xa0\x80"), requestOf(f, "/cyberlist/sort", "key", "func = lambda x: -x['n'], reverse", "reverse", true),
 		requestOf(f, "/cyberlist/sort", "key", "def f(x):\n    a, b = x\n    return b\n\nfunc = f", "reverse", 2),
 	} {

@@ -9,6 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
 )
@@ -123,8 +124,8 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 	if err != nil {
 		return nil, exceptionOf(err)
 	}
-	v, _, err := value.Decode(encoded)
-	rng, isRange := v.(value.Range)
+	v, _, err := govalue.Decode(encoded)
+	rng, isRange := v.(govalue.Range)
 	if err != nil || !isRange {
 		return nil, notIterableAs(o, notIterable)
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"cyberdb-fast/codec/value"
+	"cyberdb-fast/codec/govalue"
 )
 
 // CyberDB's clients send the source text of a sort key: the line of a lambda as far as its first closing parenthesis, or a whole function. Its server
@@ -38,7 +38,7 @@ func ParseSortText(text string) ([]byte, error) {
 	if m := assigned.FindStringSubmatch(text); m != nil {
 		switch l := lambda.FindStringSubmatch(m[1]); {
 		case m[1] == "None":
-			return value.Marshal(nil)
+			return govalue.Marshal(nil)
 		case l != nil:
 			names[l[1]], expression = path{}, l[2]
 		default:
@@ -58,7 +58,7 @@ func ParseSortText(text string) ([]byte, error) {
 	if err != nil {
 		return nil, refusedText(err)
 	}
-	return value.Marshal(sortKeyOf(key))
+	return govalue.Marshal(sortKeyOf(key))
 }
 
 func refusedText(err error) *Exception { return NewException("ValueError", err.Error()) }

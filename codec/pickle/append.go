@@ -11,6 +11,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -93,7 +94,7 @@ func appendGlobal(dst []byte, module, name string) []byte {
 
 // AppendValue appends the opcodes of the checked value at the front of val. Nothing is put into the memo.
 //
-// Errors: value.ErrUnsupported, wrapped, for what Python's pickles have no place for: application types, unopened objects whose bytes are no pickle, exceptions that
+// Errors: govalue.ErrUnsupported, wrapped, for what Python's pickles have no place for: application types, unopened objects whose bytes are no pickle, exceptions that
 // are not Python's own.
 func AppendValue(dst, val []byte) ([]byte, error) {
 	dst, _, err := appendValue(dst, val)
@@ -269,7 +270,7 @@ func appendDefaultDict(dst, p []byte) ([]byte, error) {
 		return dst, err
 	}
 	if !factories[factory] {
-		return dst, fmt.Errorf("%w: a defaultdict of %s", value.ErrUnsupported, factory)
+		return dst, fmt.Errorf("%w: a defaultdict of %s", govalue.ErrUnsupported, factory)
 	}
 	return appendItems(append(appendGlobal(dst, "builtins", factory), opTuple1, opReduce), rest)
 }
@@ -297,7 +298,7 @@ func appendRaised(dst, p []byte) ([]byte, error) {
 		return dst, err
 	}
 	if !exceptions[class] {
-		return dst, fmt.Errorf("%w: an exception of the class %s", value.ErrUnsupported, class)
+		return dst, fmt.Errorf("%w: an exception of the class %s", govalue.ErrUnsupported, class)
 	}
 	dst, _, err = appendMany(append(appendGlobal(dst, "builtins", class), opMark), rest, int(n)-1)
 	return append(dst, opTuple, opReduce), err
@@ -305,33 +306,33 @@ func appendRaised(dst, p []byte) ([]byte, error) {
 
 // appendDecoded appends the opcodes of an object of a type that holds no others.
 func appendDecoded(dst, b []byte) ([]byte, error) {
-	v, _, err := value.Decode(b)
+	v, _, err := govalue.Decode(b)
 	if err != nil {
 		return dst, err
 	}
 	switch v := v.(type) {
 	case *big.Int:
 		return appendBig(dst, v), nil
-	case value.DateTime:
+	case govalue.DateTime:
 		return appendDateTime(dst, v), nil
-	case value.Date:
+	case govalue.Date:
 		dst = AppendBytes(appendGlobal(dst, "datetime", "date"), appendDay(nil, v))
 		return append(dst, opTuple1, opReduce), nil
-	case value.Time:
+	case govalue.Time:
 		clock := appendClock(nil, v.SinceMidnight)
 		if v.Fold {
 			clock[0] |= foldBit
 		}
 		return appendReading(appendGlobal(dst, "datetime", "time"), clock, v.Zone), nil
-	case value.TimeDelta:
+	case govalue.TimeDelta:
 		return appendTimeDelta(dst, v), nil
-	case value.Decimal:
+	case govalue.Decimal:
 		dst = AppendText(appendGlobal(dst, "decimal", "Decimal"), string(v))
 		return append(dst, opTuple1, opReduce), nil
 	case *big.Rat:
 		dst = appendBig(appendBig(appendGlobal(dst, "fractions", "Fraction"), v.Num()), v.Denom())
 		return append(dst, opTuple2, opReduce), nil
-	case value.UUID:
+	case govalue.UUID:
 		dst = append(appendGlobal(dst, "uuid", "UUID"), opEmptyTuple, opNewObj, opEmptyDict)
 		dst = appendBig(AppendText(dst, "int"), new(big.Int).SetBytes(v[:]))
 		return append(dst, opSetItem, opBuild), nil
@@ -341,20 +342,20 @@ func appendDecoded(dst, b []byte) ([]byte, error) {
 			dst = binary.BigEndian.AppendUint64(append(dst, opBinFloat), math.Float64bits(part))
 		}
 		return append(dst, opTuple2, opReduce), nil
-	case value.Object:
+	case govalue.Object:
 		return appendOpaque(dst, v)
-	case value.Singleton:
+	case govalue.Singleton:
 		return appendGlobal(dst, "builtins", v.String()), nil
 	}
 	return dst, noPlace(value.TypeName(b))
 }
 
 // noPlace is the error for what Python's pickles have no place for.
-func noPlace(what string) error { return fmt.Errorf("%w: %s", value.ErrUnsupported, what) }
+func noPlace(what string) error { return fmt.Errorf("%w: %s", govalue.ErrUnsupported, what) }
 
-func appendDateTime(dst []byte, d value.DateTime) []byte {
+func appendDateTime(dst []byte, d govalue.DateTime) []byte {
 	t := time.UnixMicro(d.WallMicros).UTC()
-	day := value.DateOf(t)
+	day := govalue.DateOf(t)
 	packed := appendClock(appendDay(nil, day), t.Sub(day.In(time.UTC)))
 	if d.Fold {
 		packed[2] |= foldBit
@@ -362,7 +363,7 @@ func appendDateTime(dst []byte, d value.DateTime) []byte {
 	return appendReading(appendGlobal(dst, "datetime", "datetime"), packed, d.Zone)
 }
 
-func appendDay(dst []byte, d value.Date) []byte {
+func appendDay(dst []byte, d govalue.Date) []byte {
 	return append(dst, byte(d.Year>>8), byte(d.Year), byte(d.Month), byte(d.Day))
 }
 
@@ -374,7 +375,7 @@ func appendClock(dst []byte, t time.Duration) []byte {
 
 // appendReading appends the arguments of a datetime or time and makes it. A named zone becomes one of its offset then, with its name: it is the same
 // instant, and no Python is too old for it.
-func appendReading(dst, packed []byte, zone value.Zone) []byte {
+func appendReading(dst, packed []byte, zone govalue.Zone) []byte {
 	dst = AppendBytes(dst, packed)
 	if !zone.Aware {
 		return append(dst, opTuple1, opReduce)
@@ -383,21 +384,21 @@ func appendReading(dst, packed []byte, zone value.Zone) []byte {
 }
 
 // appendZone appends a datetime.timezone.
-func appendZone(dst []byte, zone value.Zone) []byte {
+func appendZone(dst []byte, zone govalue.Zone) []byte {
 	dst = appendGlobal(dst, "datetime", "timezone")
 	offset := int64(zone.Offset)
 	days := offset / 86400
 	if offset%86400 < 0 {
 		days--
 	}
-	dst = appendTimeDelta(dst, value.TimeDelta{Days: int32(days), Seconds: uint32(offset - days*86400), Micros: zone.OffsetMicros})
+	dst = appendTimeDelta(dst, govalue.TimeDelta{Days: int32(days), Seconds: uint32(offset - days*86400), Micros: zone.OffsetMicros})
 	if zone.Name == "" || zone.Name == "UTC" && offset == 0 {
 		return append(dst, opTuple1, opReduce)
 	}
 	return append(AppendText(dst, strings.TrimPrefix(zone.Name, value.PlainZone)), opTuple2, opReduce)
 }
 
-func appendTimeDelta(dst []byte, d value.TimeDelta) []byte {
+func appendTimeDelta(dst []byte, d govalue.TimeDelta) []byte {
 	dst = AppendInt(appendGlobal(dst, "datetime", "timedelta"), int64(d.Days))
 	dst = AppendInt(AppendInt(dst, int64(d.Seconds)), int64(d.Micros))
 	return append(dst, opTuple3, opReduce)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
 )
@@ -41,7 +42,7 @@ func FuzzUnpickle(f *testing.F) {
 			return
 		}
 		back, err := pickle.AppendPickle(nil, val)
-		if errors.Is(err, value.ErrUnsupported) {
+		if errors.Is(err, govalue.ErrUnsupported) {
 			return
 		}
 		again, err2 := load(back)
@@ -75,7 +76,7 @@ func FuzzOpaque(f *testing.F) {
 		}
 		back, err := pickle.AppendPickle(nil, val)
 		if err != nil {
-			if !errors.Is(err, value.ErrUnsupported) {
+			if !errors.Is(err, govalue.ErrUnsupported) {
 				t.Fatalf("%x: %v", val, err)
 			}
 			return
@@ -104,7 +105,7 @@ func FuzzPickle(f *testing.F) {
 		}
 		made, err := pickle.AppendPickle(nil, b[:n])
 		if err != nil {
-			if !errors.Is(err, value.ErrUnsupported) {
+			if !errors.Is(err, govalue.ErrUnsupported) {
 				t.Fatal(err)
 			}
 			return

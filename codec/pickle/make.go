@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -19,7 +20,7 @@ var errArguments = errors.New("arguments that no pickle of it has")
 // ready adds an object of a type that holds no others, by the Go type that stands for it.
 func (u *Unpickler) ready(v any) (ref, error) {
 	start := len(u.made)
-	all, err := value.Append(u.made, v)
+	all, err := govalue.Append(u.made, v)
 	if err != nil {
 		return 0, fmt.Errorf("%w", err)
 	}
@@ -31,9 +32,9 @@ func (u *Unpickler) ready(v any) (ref, error) {
 }
 
 func (u *Unpickler) pushSingleton(name string) {
-	which := value.Ellipsis
-	if name == value.NotImplemented.String() {
-		which = value.NotImplemented
+	which := govalue.Ellipsis
+	if name == govalue.NotImplemented.String() {
+		which = govalue.NotImplemented
 	}
 	r, _ := u.ready(which) // always has an encoding
 	u.push(r)
@@ -58,7 +59,7 @@ func (u *Unpickler) integer(at ref) (*big.Int, bool) {
 	case Bool, Int:
 		return big.NewInt(int64(n.bits)), true
 	case BigInt:
-		v, _, err := value.Decode(u.bytes(n))
+		v, _, err := govalue.Decode(u.bytes(n))
 		if err != nil {
 			return nil, false
 		}
@@ -94,7 +95,7 @@ func makeRange(u *Unpickler, args []ref) (ref, error) {
 	if parts[2].Sign() == 0 {
 		return 0, errors.New("step 0")
 	}
-	return u.ready(value.Range{Start: parts[0], Stop: parts[1], Step: parts[2]})
+	return u.ready(govalue.Range{Start: parts[0], Stop: parts[1], Step: parts[2]})
 }
 
 // makeSet makes a set or frozenset from a list of its members, as protocols below 4 have it.
@@ -195,7 +196,7 @@ func (u *Unpickler) buildUUID(at, state ref) error {
 		if !ok || number.Sign() < 0 || number.BitLen() > 128 {
 			return errArguments
 		}
-		var id value.UUID
+		var id govalue.UUID
 		number.FillBytes(id[:])
 		r, err := u.ready(id)
 		if err == nil {
@@ -233,7 +234,7 @@ func makeDecimal(u *Unpickler, args []ref) (ref, error) {
 	if len(text) > maxDigits {
 		return 0, fmt.Errorf("%d digits", len(text))
 	}
-	return u.ready(value.Decimal(text))
+	return u.ready(govalue.Decimal(text))
 }
 
 // makeFraction takes two ints, or the text that CPython before 3.9 has: "1/3", "5".
@@ -282,7 +283,7 @@ const (
 )
 
 // packed returns the bytes of a reading, and the zone behind it.
-func (u *Unpickler) packed(args []ref, size int) (b []byte, zone value.Zone, err error) {
+func (u *Unpickler) packed(args []ref, size int) (b []byte, zone govalue.Zone, err error) {
 	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Bytes || int(u.nodes[args[0]].b) != size {
 		return nil, zone, errArguments
 	}
@@ -300,14 +301,14 @@ func (u *Unpickler) packed(args []ref, size int) (b []byte, zone value.Zone, err
 }
 
 // zone is what a Zone stands for.
-func (g *graph) zone(n *node) value.Zone {
-	zone := value.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
+func (g *graph) zone(n *node) govalue.Zone {
+	zone := govalue.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
 	zone.Name = string(g.bytes(n))
 	return zone
 }
 
-func dateOf(b []byte, month byte) value.Date {
-	return value.Date{Year: int(b[0])<<8 | int(b[1]), Month: time.Month(month), Day: int(b[3])}
+func dateOf(b []byte, month byte) govalue.Date {
+	return govalue.Date{Year: int(b[0])<<8 | int(b[1]), Month: time.Month(month), Day: int(b[3])}
 }
 
 // clockOf returns the time of the day in six bytes.
@@ -330,10 +331,10 @@ func makeDateTime(u *Unpickler, args []ref) (ref, error) {
 		return 0, err
 	}
 	day := date.In(time.UTC)
-	if value.DateOf(day) != date || date.Year < 1 || date.Year > 9999 {
+	if govalue.DateOf(day) != date || date.Year < 1 || date.Year > 9999 {
 		return 0, errors.New("a date that is in no calendar")
 	}
-	return u.ready(value.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone})
+	return u.ready(govalue.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone})
 }
 
 func makeDate(u *Unpickler, args []ref) (ref, error) {
@@ -356,7 +357,7 @@ func makeTime(u *Unpickler, args []ref) (ref, error) {
 	if err != nil {
 		return 0, err
 	}
-	return u.ready(value.Time{SinceMidnight: clock, Fold: b[0]&foldBit != 0, Zone: zone})
+	return u.ready(govalue.Time{SinceMidnight: clock, Fold: b[0]&foldBit != 0, Zone: zone})
 }
 
 func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
@@ -367,7 +368,7 @@ func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
 	if days != int64(int32(days)) || seconds < 0 || seconds != int64(uint32(seconds)) || micros < 0 || micros != int64(uint32(micros)) {
 		return 0, errArguments
 	}
-	return u.ready(value.TimeDelta{Days: int32(days), Seconds: uint32(seconds), Micros: uint32(micros)})
+	return u.ready(govalue.TimeDelta{Days: int32(days), Seconds: uint32(seconds), Micros: uint32(micros)})
 }
 
 // makeZone makes a zone of a fixed offset, with or without a name.
@@ -375,8 +376,8 @@ func makeZone(u *Unpickler, args []ref) (ref, error) {
 	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready || len(args) == 2 && u.nodes[args[1]].kind != Str {
 		return 0, errArguments
 	}
-	v, _, err := value.Decode(u.bytes(&u.nodes[args[0]]))
-	delta, isDelta := v.(value.TimeDelta)
+	v, _, err := govalue.Decode(u.bytes(&u.nodes[args[0]]))
+	delta, isDelta := v.(govalue.TimeDelta)
 	if err != nil || !isDelta {
 		return 0, errArguments
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -186,10 +187,10 @@ func (g *graph) check(at ref, level int) error {
 		}
 		return refusal(int(n.b), forms[g.in[n.b]].name, g.classes[n.a].path())
 	case Zone:
-		return fmt.Errorf("%w: a datetime.timezone by itself", value.ErrUnsupported)
+		return fmt.Errorf("%w: a datetime.timezone by itself", govalue.ErrUnsupported)
 	case Ready:
 		if n.b == 0 {
-			return fmt.Errorf("%w: a UUID without its number", value.ErrUnsupported)
+			return fmt.Errorf("%w: a UUID without its number", govalue.ErrUnsupported)
 		}
 	}
 	return nil
@@ -228,7 +229,7 @@ func (g *graph) measureParts(at ref, level int) error {
 		sum += 1
 	case Deque:
 		if most := &g.nodes[parts[0]]; most.kind == Int && int64(most.bits) < int64(elements-1) {
-			return fmt.Errorf("%w: a deque longer than its maxlen", value.ErrUnsupported)
+			return fmt.Errorf("%w: a deque longer than its maxlen", govalue.ErrUnsupported)
 		}
 	}
 	if elements > value.MaxElements {

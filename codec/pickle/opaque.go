@@ -3,6 +3,7 @@ package pickle
 import (
 	"encoding/binary"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -50,7 +51,7 @@ func (g *graph) keep(at ref, level int) error {
 		return err
 	}
 	start := len(g.made)
-	all, err := value.Append(g.made, value.Object{Class: g.classes[class].path(), Data: End(append(Begin(nil), w.dst...))})
+	all, err := govalue.Append(g.made, govalue.Object{Class: g.classes[class].path(), Data: End(append(Begin(nil), w.dst...))})
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func (w *opaqueWriter) writeOpaque(n *node, level int) error {
 }
 
 // appendOpaque appends the opcodes of an object that is kept unopened, if its bytes are a pickle of one.
-func appendOpaque(dst []byte, o value.Object) ([]byte, error) {
+func appendOpaque(dst []byte, o govalue.Object) ([]byte, error) {
 	u := Unpickler{KeepOpaque: true}
 	root, n, err := u.Parse(o.Data)
 	if err != nil || n != len(o.Data) {

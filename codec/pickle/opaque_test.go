@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
 )
@@ -30,8 +31,8 @@ func TestOpaque(t *testing.T) {
 				t.Errorf("%s in protocol %s: %x, %v, %v", r.Name, protocol, val, err, wrong)
 				continue
 			}
-			v, _, err := value.Decode(val)
-			if o, isObject := v.(value.Object); err != nil || !isObject || o.Class != class {
+			v, _, err := govalue.Decode(val)
+			if o, isObject := v.(govalue.Object); err != nil || !isObject || o.Class != class {
 				t.Errorf("%s in protocol %s: %v, %v", r.Name, protocol, v, err)
 			}
 			back, err := pickle.AppendPickle(nil, val)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/pickle"
 	"cyberdb-fast/codec/value"
 )
@@ -133,7 +134,7 @@ func TestCutAnywhere(t *testing.T) {
 
 // TestReused: an Unpickler keeps nothing of the pickle before, and a small one allocates nothing.
 func TestReused(t *testing.T) {
-	request, err := pickle.AppendPickle(nil, mustMarshal(t, value.Dict{
+	request, err := pickle.AppendPickle(nil, mustMarshal(t, govalue.Dict{
 		{Key: "route", Value: "/cyberdict/getitem"}, {Key: "table_name", Value: "t"}, {Key: "key", Value: "k"}, {Key: "password", Value: "123456"},
 	}))
 	if err != nil {
@@ -160,7 +161,7 @@ func TestReused(t *testing.T) {
 
 func mustMarshal(t testing.TB, v any) []byte {
 	t.Helper()
-	b, err := value.Marshal(v)
+	b, err := govalue.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +170,8 @@ func mustMarshal(t testing.TB, v any) []byte {
 
 // TestNoPlace: what Python's pickles have no place for is said, not made up.
 func TestNoPlace(t *testing.T) {
-	for _, v := range []any{value.Ext{Code: 64}, value.Object{Class: "a.B"}, value.Exception{Class: "subprocess.Popen"}, value.DefaultDict{Factory: "os.system"}} {
-		if got, err := pickle.AppendPickle(nil, mustMarshal(t, []any{v})); !errors.Is(err, value.ErrUnsupported) {
+	for _, v := range []any{govalue.Ext{Code: 64}, govalue.Object{Class: "a.B"}, govalue.Exception{Class: "subprocess.Popen"}, govalue.DefaultDict{Factory: "os.system"}} {
+		if got, err := pickle.AppendPickle(nil, mustMarshal(t, []any{v})); !errors.Is(err, govalue.ErrUnsupported) {
 			t.Errorf("%v: %q, %v", v, got, err)
 		}
 	}

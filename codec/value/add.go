@@ -42,7 +42,7 @@ func appendSum(dst, a, b []byte) ([]byte, error) {
 		return dst, err
 	}
 	if ta == ExtComplex || tb == ExtComplex {
-		return appendComplex(dst, complex(re+re2, im+im2)), nil
+		return AppendComplex(dst, complex(re+re2, im+im2)), nil
 	}
 	return appendFloat(dst, re+re2), nil
 }
@@ -59,15 +59,15 @@ const (
 	towerComplex
 )
 
-func towerOf(t typ) tower {
+func towerOf(t Type) tower {
 	switch t {
-	case typBool, typInt, ExtBigInt:
+	case TypeBool, TypeInt, ExtBigInt:
 		return towerInt
 	case ExtDecimal:
 		return towerDecimal
 	case ExtFraction:
 		return towerFraction
-	case typFloat:
+	case TypeFloat:
 		return towerFloat
 	case ExtComplex:
 		return towerComplex
@@ -76,16 +76,16 @@ func towerOf(t typ) tower {
 }
 
 // goTogether says whether two types of numbers can be added.
-func goTogether(a, b typ) bool {
+func goTogether(a, b Type) bool {
 	return a == b || a != ExtDecimal && b != ExtDecimal || isIntegral(a) || isIntegral(b)
 }
 
 func appendIntSum(dst, a, b []byte) ([]byte, error) {
-	if ta, tb := leads[a[0]].t, leads[b[0]].t; ta != typExt && tb != typExt {
+	if ta, tb := leads[a[0]].t, leads[b[0]].t; ta != TypeExt && tb != TypeExt {
 		x, xBig := integer(a)
 		y, yBig := integer(b)
 		if sum := x + y; !xBig && !yBig && (sum > x) == (y > 0) {
-			return appendInt(dst, sum), nil
+			return AppendInt(dst, sum), nil
 		}
 	}
 	x := bigInt(a)
@@ -105,7 +105,7 @@ func sumOf(a, b, c, d *big.Int) (num, den *big.Int) {
 // appendFractionValue appends num / den, which are in lowest terms.
 func appendFractionValue(dst []byte, num, den *big.Int) ([]byte, error) {
 	for _, part := range []*big.Int{num, den} {
-		if part.BitLen() >= 8*maxNumberBytes {
+		if part.BitLen() >= 8*MaxNumberBytes {
 			return dst, &Error{Kind: OverflowError, Msg: "Fraction of ints of more than 8192 bytes", limit: ErrTooLarge}
 		}
 	}
@@ -126,12 +126,12 @@ func quotient(num, den *big.Int) float64 {
 }
 
 // toComplex converts a number below complex, or one, to floats. Errors: OverflowError for what no float comes near.
-func toComplex(b []byte, t typ) (re, im float64, err error) {
+func toComplex(b []byte, t Type) (re, im float64, err error) {
 	switch t {
 	case ExtComplex:
 		re, im = complexParts(b)
 		return re, im, nil
-	case typFloat:
+	case TypeFloat:
 		return float(b), 0, nil
 	case ExtFraction:
 		x := scaledOf(b)

@@ -70,21 +70,21 @@ func (c checking) value(b []byte) (int, error) {
 	}
 	l := &leads[b[0]]
 	start := 1 + int(l.lenBytes)
-	if l.t == typExt {
+	if l.t == TypeExt {
 		start++
 	}
 	if len(b) < start {
 		return 0, ErrTruncated
 	}
 	t, start, n := header(b)
-	if l.t == typExt && t > ExtAppLast {
+	if l.t == TypeExt && t > ExtAppLast {
 		return 0, malformedf("extension code %d", int8(t))
 	}
 	switch t {
-	case typList:
+	case TypeList:
 		size, err := c.elements(b[start:], n)
 		return start + size, err
-	case typDict:
+	case TypeDict:
 		size, err := c.items(b[start:], n)
 		return start + size, err
 	}
@@ -96,13 +96,13 @@ func (c checking) value(b []byte) (int, error) {
 		return 0, ErrTruncated
 	}
 	switch {
-	case t == typStr:
+	case t == TypeStr:
 		if !validBytes(b[start:end]) {
 			return 0, malformedf("str is not UTF-8")
 		}
-	case t == typUnknown:
+	case t == TypeUnknown:
 		return 0, malformedf("first byte 0xc1")
-	case l.t == typExt:
+	case l.t == TypeExt:
 		if err := c.payload(t, b[start:end]); err != nil {
 			return 0, err
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // payload checks the payload of an extension object.
-func (c checking) payload(t typ, p []byte) error {
+func (c checking) payload(t Type, p []byte) error {
 	if fixed := fixedSizes[t]; fixed != 0 && len(p) != int(fixed) {
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
 	}
@@ -24,7 +24,7 @@ func (c checking) payload(t typ, p []byte) error {
 	case ExtDateTime, ExtTime:
 		return c.clock(t, p)
 	case ExtDate:
-		if n := int32(binary.BigEndian.Uint32(p)); n < 1 || n > maxOrdinal {
+		if n := int32(binary.BigEndian.Uint32(p)); n < 1 || n > MaxOrdinal {
 			return malformedf("date ordinal %d", n)
 		}
 		return nil
@@ -36,7 +36,7 @@ func (c checking) payload(t typ, p []byte) error {
 		}
 		return nil
 	case ExtSingleton:
-		if p[0] > byte(NotImplemented) {
+		if int(p[0]) >= len(singletons) {
 			return malformedf("singleton %d", p[0])
 		}
 		return nil
@@ -61,7 +61,7 @@ func whollyInside(err error) error {
 // checkBigInt checks that an int is beyond 64 bits and in its shortest form.
 func checkBigInt(p []byte) error {
 	switch {
-	case len(p) > maxNumberBytes:
+	case len(p) > MaxNumberBytes:
 		return tooLarge("int of %d bytes", len(p))
 	case len(p) <= 8, len(p) == 9 && p[0] == 0:
 		return malformedf("an int within 64 bits as an extension object")
@@ -72,7 +72,7 @@ func checkBigInt(p []byte) error {
 }
 
 // openContainer reads the header of the array or map that a payload begins with.
-func openContainer(p []byte, want typ) (n int, rest []byte, err error) {
+func openContainer(p []byte, want Type) (n int, rest []byte, err error) {
 	if len(p) == 0 {
 		return 0, nil, ErrTruncated
 	}
@@ -96,7 +96,7 @@ func fills(p []byte, size int) error {
 }
 
 func (c checking) mapping(p []byte) error {
-	n, rest, err := openContainer(p, typDict)
+	n, rest, err := openContainer(p, TypeDict)
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func (c checking) mapping(p []byte) error {
 }
 
 // array checks a payload that is one array.
-func (c checking) array(t typ, p []byte) error {
-	n, rest, err := openContainer(p, typList)
+func (c checking) array(t Type, p []byte) error {
+	n, rest, err := openContainer(p, TypeList)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (c checking) array(t typ, p []byte) error {
 }
 
 // arity tells how many elements the array of an extension object has.
-func arity(t typ) (minimum int, exact bool) {
+func arity(t Type) (minimum int, exact bool) {
 	switch t {
 	case ExtSlice, ExtRange:
 		return 3, true
@@ -144,7 +144,7 @@ func arity(t typ) (minimum int, exact bool) {
 	return 0, false
 }
 
-func extName(t typ) string {
+func extName(t Type) string {
 	switch t {
 	case ExtException:
 		return "exception"
@@ -155,8 +155,8 @@ func extName(t typ) string {
 }
 
 // checkParts checks the types of the n well-formed elements.
-func checkParts(t typ, elements []byte, n int) error {
-	var first typ
+func checkParts(t Type, elements []byte, n int) error {
+	var first Type
 	var rest []byte
 	if n > 0 {
 		first, _, _ = header(elements)
@@ -166,22 +166,22 @@ func checkParts(t typ, elements []byte, n int) error {
 	case ExtRange:
 		return checkRange(elements)
 	case ExtException:
-		if first != typStr {
+		if first != TypeStr {
 			return malformedf("exception without a name")
 		}
 	case ExtObject:
-		if second, _, _ := header(rest); first != typStr || second != typBytes {
+		if second, _, _ := header(rest); first != TypeStr || second != TypeBytes {
 			return malformedf("object that is not a name and bytes")
 		}
 	case ExtDefaultDict:
-		if second, _, _ := header(rest); first != typStr && first != typNil || second != typDict {
+		if second, _, _ := header(rest); first != TypeStr && first != TypeNil || second != TypeDict {
 			return malformedf("defaultdict that is not a factory and a map")
 		}
 	case ExtDeque:
-		if first == typNil {
+		if first == TypeNil {
 			return nil
 		}
-		if first != typInt {
+		if first != TypeInt {
 			return malformedf("deque without a maxlen")
 		}
 		if most, isBig := integer(elements); isBig || most < int64(n-1) {
@@ -195,11 +195,11 @@ func checkRange(elements []byte) error {
 	var part []byte
 	for range 3 {
 		part, elements = next(elements)
-		if t, _, _ := header(part); t != typInt && t != ExtBigInt {
+		if t, _, _ := header(part); t != TypeInt && t != ExtBigInt {
 			return malformedf("range of %s", TypeName(part))
 		}
 	}
-	if t, _, _ := header(part); t == typInt {
+	if t, _, _ := header(part); t == TypeInt {
 		if step, _ := integer(part); step == 0 {
 			return malformedf("range with step 0")
 		}
@@ -209,7 +209,7 @@ func checkRange(elements []byte) error {
 
 // checkFraction checks numerator and denominator. That they are in lowest terms is not checked, and nothing relies on it.
 func checkFraction(p []byte) error {
-	n, rest, err := openContainer(p, typList)
+	n, rest, err := openContainer(p, TypeList)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func checkFraction(p []byte) error {
 			return err
 		}
 		part, rest = rest[:size], rest[size:]
-		if t, _, _ := header(part); t != typInt && t != ExtBigInt {
+		if t, _, _ := header(part); t != TypeInt && t != ExtBigInt {
 			return malformedf("Fraction of %s", TypeName(part))
 		}
 	}
@@ -233,11 +233,11 @@ func checkFraction(p []byte) error {
 	return fills(rest, 0)
 }
 
-func (c checking) clock(t typ, p []byte) error {
+func (c checking) clock(t Type, p []byte) error {
 	if len(p) < 9 {
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
 	}
-	lowest, highest := int64(minWallMicros), int64(maxWallMicros)
+	lowest, highest := int64(MinWallMicros), int64(MaxWallMicros)
 	if t == ExtTime {
 		lowest, highest = 0, secondsPerDay*microsPerSecond-1
 	}
@@ -246,9 +246,9 @@ func (c checking) clock(t typ, p []byte) error {
 	}
 	flags, zone := p[8], p[9:]
 	switch {
-	case flags > flagFold|flagAware:
+	case flags > FlagFold|FlagAware:
 		return malformedf("%s with flags 0x%02x", typeNames[t], flags)
-	case flags&flagAware == 0:
+	case flags&FlagAware == 0:
 		return fills(zone, 0)
 	case len(zone) < 8:
 		return malformedf("%s of %d bytes", typeNames[t], len(p))
@@ -269,7 +269,7 @@ func zoneMicros(zone []byte) int64 {
 func checkTimeDelta(p []byte) error {
 	days := int32(binary.BigEndian.Uint32(p))
 	seconds, micros := binary.BigEndian.Uint32(p[4:]), binary.BigEndian.Uint32(p[8:])
-	if days < -maxTimeDelta || days > maxTimeDelta || seconds >= secondsPerDay || micros >= microsPerSecond {
+	if days < -MaxDeltaDays || days > MaxDeltaDays || seconds >= secondsPerDay || micros >= microsPerSecond {
 		return malformedf("timedelta not in normal form")
 	}
 	return nil

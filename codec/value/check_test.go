@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -107,8 +108,8 @@ func TestStoredZonesOfAnyName(t *testing.T) {
 		if n, err := value.CheckStored(b); err != nil || n != len(b) {
 			t.Errorf("%.40q from disk: %d, %v", name, n, err)
 		}
-		v, _, err := value.Decode(b)
-		want := value.DateTime{Zone: value.FixedZone(time.Hour)}
+		v, _, err := govalue.Decode(b)
+		want := govalue.DateTime{Zone: govalue.FixedZone(time.Hour)}
 		if err != nil || v != want {
 			t.Errorf("%.40q: %.80v, %v, want %v", name, v, err, want)
 		}
@@ -125,7 +126,7 @@ func TestStoredZonesOfAnyName(t *testing.T) {
 // TestUnknownZonesKeepTheirOffset: a name that no tz database has.
 func TestUnknownZonesKeepTheirOffset(t *testing.T) {
 	for _, name := range []string{"America", "Mars/Olympus_Mons", strings.Repeat("a", 255)} {
-		v, err := value.UnmarshalOf[time.Time](inZone(name))
+		v, err := govalue.UnmarshalOf[time.Time](inZone(name))
 		if _, offset := v.Zone(); err != nil || offset != 3600 {
 			t.Errorf("%.40q: %v, %v", name, v, err)
 		}
@@ -161,19 +162,19 @@ func TestCheckAccepts(t *testing.T) {
 
 // TestCheckManyKeys has enough keys for the index of a key set.
 func TestCheckManyKeys(t *testing.T) {
-	var pairs value.Dict
+	var pairs govalue.Dict
 	for i := range 5000 {
-		pairs = append(pairs, value.Pair{Key: value.Tuple{i, "k"}, Value: i})
+		pairs = append(pairs, govalue.Pair{Key: govalue.Tuple{i, "k"}, Value: i})
 	}
 	b := mustAppend(t, pairs)
 	if _, err := value.Check(b); err != nil {
 		t.Fatal(err)
 	}
-	pairs = append(pairs, value.Pair{Key: value.Tuple{2500.0, "k"}})
+	pairs = append(pairs, govalue.Pair{Key: govalue.Tuple{2500.0, "k"}})
 	if _, err := value.Check(mustAppend(t, pairs)); err == nil || !strings.Contains(err.Error(), "dict key twice") {
 		t.Errorf("an equal key among 5001: %v", err)
 	}
-	reversed := append(value.Dict(nil), pairs[:5000]...)
+	reversed := append(govalue.Dict(nil), pairs[:5000]...)
 	for i := range 2500 {
 		reversed[i], reversed[4999-i] = reversed[4999-i], reversed[i]
 	}
@@ -192,11 +193,11 @@ func TestKeyIsAView(t *testing.T) {
 	}
 }
 
-func nestedTuple(depth int) value.Tuple {
+func nestedTuple(depth int) govalue.Tuple {
 	if depth == 1 {
-		return value.Tuple{1}
+		return govalue.Tuple{1}
 	}
-	return value.Tuple{nestedTuple(depth - 1)}
+	return govalue.Tuple{nestedTuple(depth - 1)}
 }
 
 // TestKeysAreBounded holds the work for one key to what its bytes warrant.
@@ -209,11 +210,11 @@ func TestKeysAreBounded(t *testing.T) {
 		{"int of 1024 bytes", negated(power(2, 8*1024-1)), true},
 		{"int of 1025 bytes", power(2, 8*1024-1), false},
 		{"Fraction of such", new(big.Rat).SetFrac(power(2, 8*1024), power(3, 10)), false},
-		{"huge Decimal", value.Decimal("1E+999999999999999999"), true},
-		{"tiny Decimal", value.Decimal("1E-999999999999999999"), true},
+		{"huge Decimal", govalue.Decimal("1E+999999999999999999"), true},
+		{"tiny Decimal", govalue.Decimal("1E-999999999999999999"), true},
 		{"nested 16 deep", nestedTuple(16), true},
 		{"nested 17 deep", nestedTuple(17), false},
-		{"long Decimal", value.Decimal("0." + strings.Repeat("7", 8190)), true},
+		{"long Decimal", govalue.Decimal("0." + strings.Repeat("7", 8190)), true},
 	} {
 		key, _, err := value.Key(mustAppend(t, c.v), nil)
 		if (err == nil) != c.fits || !c.fits && !errors.Is(err, value.ErrTooLarge) && !errors.Is(err, value.ErrTooDeep) {

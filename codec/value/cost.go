@@ -18,16 +18,16 @@ const (
 
 // useWeights holds the weights of the types, by use.
 var useWeights = [...][256]weight{
-	ToCheck: weights(weight{12, 16}, map[typ]weight{
+	ToCheck: weights(weight{12, 16}, map[Type]weight{
 		ExtDecimal: {40, 32}, ExtFraction: {120, 16}, ExtRange: {120, 16}, ExtDateTime: {30, 16}, ExtTime: {30, 16},
 	}),
-	ToCompare: weights(weight{12, 1}, map[typ]weight{
+	ToCompare: weights(weight{12, 1}, map[Type]weight{
 		ExtBigInt: {400, 200}, ExtDecimal: {400, 200}, ExtFraction: {2000, 800}, ExtRange: {2000, 400}, ExtComplex: {100, 0},
 	}),
-	AsKey: weights(weight{200, 32}, map[typ]weight{
-		typFloat: {400, 0}, ExtBigInt: {600, 200}, ExtDecimal: {600, 200}, ExtFraction: {3000, 800}, ExtRange: {3000, 400},
+	AsKey: weights(weight{200, 32}, map[Type]weight{
+		TypeFloat: {400, 0}, ExtBigInt: {600, 200}, ExtDecimal: {600, 200}, ExtFraction: {3000, 800}, ExtRange: {3000, 400},
 		ExtComplex: {600, 0}, ExtDateTime: {900, 16}, ExtDate: {300, 0}, ExtTime: {600, 16}, ExtTimeDelta: {600, 0}, ExtUUID: {200, 0},
-		ExtFrozenSet: {400, 0}, ExtSet: {400, 0}, ExtCounter: {400, 0}, ExtOrderedDict: {400, 0}, typDict: {400, 0},
+		ExtFrozenSet: {400, 0}, ExtSet: {400, 0}, ExtCounter: {400, 0}, ExtOrderedDict: {400, 0}, TypeDict: {400, 0},
 	}),
 }
 
@@ -40,7 +40,7 @@ const exponentCost = 15_000
 // so far.
 const walkCost = 6
 
-func weights(rest weight, named map[typ]weight) (table [256]weight) {
+func weights(rest weight, named map[Type]weight) (table [256]weight) {
 	for t := range table {
 		table[t] = rest
 	}
@@ -57,7 +57,7 @@ func Opened(lead byte) bool { return openedLeads[lead] }
 var openedLeads = func() (table [256]bool) {
 	for b := range leads {
 		t := leads[b].t
-		table[b] = t == typList || t == typDict || t == typExt
+		table[b] = t == TypeList || t == TypeDict || t == TypeExt
 	}
 	return table
 }()
@@ -77,7 +77,7 @@ func Cost(b []byte, use Use, limit int) (cost, size int) {
 		}
 		l := leads[b[at]]
 		start := 1 + int(l.lenBytes)
-		if l.t == typExt {
+		if l.t == TypeExt {
 			start++
 		}
 		if len(b)-at < start {
@@ -86,10 +86,10 @@ func Cost(b []byte, use Use, limit int) (cost, size int) {
 		t, start, n := header(b[at:])
 		at += start
 		switch t {
-		case typList:
+		case TypeList:
 			left += n
 			nested++
-		case typDict:
+		case TypeDict:
 			left += 2 * n
 			nested++
 			weights = &useWeights[AsKey]

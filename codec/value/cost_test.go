@@ -21,7 +21,7 @@ func arrayOf(n int, make func(i int) []byte) []byte {
 	return b
 }
 
-func extOf(code int8, payload []byte) []byte { return appendExtBytes(nil, code, payload) }
+func extOf(code int8, payload []byte) []byte { return AppendExt(nil, code, payload) }
 
 // shortest returns the shortest time that f takes.
 func shortest(f func()) time.Duration {
@@ -37,7 +37,7 @@ func shortest(f func()) time.Duration {
 // TestCostIsABound: a use of a value takes no more than a few times its estimate, in the time of this
 // machine: what it takes to check ints.
 func TestCostIsABound(t *testing.T) {
-	ints := func(i int) []byte { return appendInt(nil, int64(i)) }
+	ints := func(i int) []byte { return AppendInt(nil, int64(i)) }
 	unit := arrayOf(50_000, ints)
 	estimate, _ := Cost(unit, ToCheck, math.MaxInt)
 	slow := max(1, float64(shortest(func() { _, _ = Check(unit) }))/float64(estimate))

@@ -16,9 +16,15 @@ type decimal struct {
 // maxDecimalExp bounds the exponent of a Decimal's last digit either way; Python's own bound is just below.
 const maxDecimalExp = 2_000_000_000_000_000_000
 
+// IsDecimal says whether p is the payload of a Decimal: as str(Decimal) writes it, to the byte, and not too long.
+func IsDecimal(p []byte) bool {
+	_, ok := parseDecimal(p)
+	return ok
+}
+
 // parseDecimal reads the payload of a Decimal. ok says that it is as str(Decimal) writes it, to the byte.
 func parseDecimal(p []byte) (d decimal, ok bool) {
-	if len(p) > maxNumberBytes {
+	if len(p) > MaxNumberBytes {
 		return d, false
 	}
 	if len(p) > 0 && p[0] == '-' {

@@ -8,17 +8,17 @@ import (
 )
 
 // class is a group of types whose values may equal, or be ordered among, each other. Its number is that of one of the types.
-var classes = func() (table [256]typ) {
+var classes = func() (table [256]Type) {
 	for t := range 256 {
-		table[t] = typ(t)
+		table[t] = Type(t)
 	}
-	for _, t := range []typ{typBool, ExtBigInt, typFloat, ExtDecimal, ExtFraction, ExtComplex} {
-		table[t] = typInt
+	for _, t := range []Type{TypeBool, ExtBigInt, TypeFloat, ExtDecimal, ExtFraction, ExtComplex} {
+		table[t] = TypeInt
 	}
-	table[ExtByteArray] = typBytes
+	table[ExtByteArray] = TypeBytes
 	table[ExtFrozenSet] = ExtSet
-	for _, t := range []typ{ExtOrderedDict, ExtCounter, ExtDefaultDict} {
-		table[t] = typDict
+	for _, t := range []Type{ExtOrderedDict, ExtCounter, ExtDefaultDict} {
+		table[t] = TypeDict
 	}
 	return table
 }()
@@ -30,10 +30,10 @@ func Equal(a, b []byte) bool { return equal(a, b, nil) }
 func equal(a, b []byte, m *Matcher) bool {
 	ta, sa, na := header(a)
 	tb, sb, nb := header(b)
-	if ta == tb && (ta == typStr || ta == typBytes) {
+	if ta == tb && (ta == TypeStr || ta == TypeBytes) {
 		return string(a[sa:sa+na]) == string(b[sb:sb+nb])
 	}
-	if ta == typInt && tb == typInt {
+	if ta == TypeInt && tb == TypeInt {
 		x, xBig := integer(a)
 		y, yBig := integer(b)
 		return x == y && xBig == yBig
@@ -42,19 +42,19 @@ func equal(a, b []byte, m *Matcher) bool {
 	if class != classes[tb] {
 		return false
 	}
-	if class == typInt {
+	if class == TypeInt {
 		return m.equalNumbers(a, b, ta, tb)
 	}
 	return equalItems(open(a), open(b), class, m)
 }
 
-func equalItems(x, y item, class typ, m *Matcher) bool {
+func equalItems(x, y item, class Type, m *Matcher) bool {
 	switch class {
-	case typNil:
+	case TypeNil:
 		return true
-	case typList, ExtTuple, ExtSlice, ExtDeque, ExtException, ExtObject:
+	case TypeList, ExtTuple, ExtSlice, ExtDeque, ExtException, ExtObject:
 		return x.n == y.n && equalElements(&x.body, &y.body, x.n, m)
-	case typDict:
+	case TypeDict:
 		return equalDicts(x, y, m)
 	case ExtSet:
 		return x.n == y.n && isSubset(x, y, m)
@@ -74,7 +74,7 @@ func equalElements(a, b *[]byte, n int, m *Matcher) bool {
 		x, y := *a, *b
 		tx, startX, nx := header(x)
 		ty, startY, ny := header(y)
-		if tx == typList && ty == typList {
+		if tx == TypeList && ty == TypeList {
 			*a, *b = x[startX:], y[startY:]
 			if nx != ny || !equalElements(a, b, nx, m) {
 				return false
@@ -90,7 +90,7 @@ func equalElements(a, b *[]byte, n int, m *Matcher) bool {
 }
 
 // equalNumbers is == between numbers, complex ones included.
-func equalNumbers(a, b []byte, ta, tb typ) bool {
+func equalNumbers(a, b []byte, ta, tb Type) bool {
 	if ta == ExtComplex || tb == ExtComplex {
 		return equalComplex(a, b, ta, tb)
 	}
@@ -98,7 +98,7 @@ func equalNumbers(a, b []byte, ta, tb typ) bool {
 	return ordered && c == 0
 }
 
-func equalComplex(a, b []byte, ta, tb typ) bool {
+func equalComplex(a, b []byte, ta, tb Type) bool {
 	if ta != ExtComplex {
 		a, b, tb = b, a, ta
 	}
@@ -122,7 +122,7 @@ func complexParts(b []byte) (re, im float64) {
 // the offset.
 func instant(p []byte) (micros int64, aware bool) {
 	micros = int64(binary.BigEndian.Uint64(p))
-	if p[8]&flagAware == 0 {
+	if p[8]&FlagAware == 0 {
 		return micros, false
 	}
 	return micros - zoneMicros(p[9:]), true

@@ -3,10 +3,18 @@ package value
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
-// ErrTruncated is returned when an encoding ends inside a value.
-var ErrTruncated = errors.New("encoding ends inside a value")
+// What is wrong with an encoding, besides an Error.
+var (
+	// ErrTruncated is returned when an encoding ends inside a value.
+	ErrTruncated = errors.New("encoding ends inside a value")
+	// ErrTooDeep is returned when containers are nested beyond MaxDepth, as recursive pointers always are.
+	ErrTooDeep = errors.New("nested deeper than " + strconv.Itoa(MaxDepth))
+	// ErrTooLarge is returned when a value is above MaxValueBytes, or a container above MaxElements.
+	ErrTooLarge = errors.New("value too large")
+)
 
 // Kind is a class of Python's exceptions.
 type Kind uint8

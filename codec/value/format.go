@@ -7,6 +7,8 @@ const (
 	MaxDepth      = 128      // nested containers
 	MaxValueBytes = 32 << 20 // bytes of one whole value
 	MaxElements   = 1 << 20  // elements of an array, items of a map
+
+	MaxNumberBytes = 8192 // of an int beyond 64 bits, and of the text of a Decimal
 )
 
 // Extension codes. On the wire and on disk: do not change.
@@ -37,26 +39,54 @@ const (
 	ExtAppLast     = 127 // the last code of application types
 )
 
-// typ is the Python type of a value: the code of an extension object, or one of those below.
-type typ uint8
-
+// Flags of a datetime and a time. On the wire and on disk: do not change.
 const (
-	typNil typ = 128 + iota
-	typBool
-	typInt // within 64 bits; beyond them ExtBigInt
-	typFloat
-	typStr
-	typBytes
-	typList
-	typDict
+	FlagFold  = 1 // the second of two equal readings
+	FlagAware = 2 // with a zone
+)
 
-	typExt     // to be looked up in the header
-	typUnknown // the byte 0xC1, which MessagePack never uses
+// Bounds of Python's dates and times: years 1 to 9999.
+const (
+	MinWallMicros = -62135596800_000000     // of a datetime's reading, in microseconds around 1970
+	MaxWallMicros = 253402300800_000000 - 1 // the last
+	MaxOrdinal    = 3652059                 // of a date, as date.toordinal counts
+	EpochOrdinal  = 719163                  // of 1970-01-01
+	MaxDeltaDays  = 999999999               // of a timedelta, either way
+
+	microsPerSecond = 1_000_000
+	secondsPerDay   = 86400
+)
+
+// First bytes of encodings, from the MessagePack specification.
+const (
+	leadExt8    = 0xC7
+	leadExt16   = 0xC8
+	leadExt32   = 0xC9
+	leadUint64  = 0xCF
+	leadFixExt1 = 0xD4
+)
+
+// Type is the Python type of a value: the code of an extension object, or one of those below.
+type Type uint8
+
+// The types that have no extension code. On no wire: TypeExt and TypeUnknown are only what LeadType returns.
+const (
+	TypeNil Type = 128 + iota
+	TypeBool
+	TypeInt // within 64 bits; beyond them ExtBigInt
+	TypeFloat
+	TypeStr
+	TypeBytes
+	TypeList
+	TypeDict
+
+	TypeExt     // to be looked up in the header
+	TypeUnknown // the byte 0xC1, which MessagePack never uses
 )
 
 // lead tells what the first byte of an encoding says.
 type lead struct {
-	t        typ
+	t        Type
 	lenBytes uint8 // bytes of a length that follows
 	n        uint8 // if no length follows: bytes of the payload, or elements
 }
@@ -65,42 +95,50 @@ var leads = func() (table [256]lead) {
 	for b := range 256 {
 		switch {
 		case b <= 0x7F, b >= 0xE0:
-			table[b] = lead{t: typInt}
+			table[b] = lead{t: TypeInt}
 		case b <= 0x8F:
-			table[b] = lead{t: typDict, n: uint8(b & 0x0F)}
+			table[b] = lead{t: TypeDict, n: uint8(b & 0x0F)}
 		case b <= 0x9F:
-			table[b] = lead{t: typList, n: uint8(b & 0x0F)}
+			table[b] = lead{t: TypeList, n: uint8(b & 0x0F)}
 		case b <= 0xBF:
-			table[b] = lead{t: typStr, n: uint8(b & 0x1F)}
+			table[b] = lead{t: TypeStr, n: uint8(b & 0x1F)}
 		}
 	}
-	table[0xC0] = lead{t: typNil}
-	table[0xC1] = lead{t: typUnknown}
-	table[0xC2], table[0xC3] = lead{t: typBool}, lead{t: typBool}
-	table[0xCA], table[0xCB] = lead{t: typFloat, n: 4}, lead{t: typFloat, n: 8}
+	table[0xC0] = lead{t: TypeNil}
+	table[0xC1] = lead{t: TypeUnknown}
+	table[0xC2], table[0xC3] = lead{t: TypeBool}, lead{t: TypeBool}
+	table[0xCA], table[0xCB] = lead{t: TypeFloat, n: 4}, lead{t: TypeFloat, n: 8}
 	for i := range 3 { // lengths of 1, 2 and 4 bytes
-		table[0xC4+i] = lead{t: typBytes, lenBytes: 1 << i}
-		table[0xC7+i] = lead{t: typExt, lenBytes: 1 << i}
-		table[0xD9+i] = lead{t: typStr, lenBytes: 1 << i}
+		table[0xC4+i] = lead{t: TypeBytes, lenBytes: 1 << i}
+		table[0xC7+i] = lead{t: TypeExt, lenBytes: 1 << i}
+		table[0xD9+i] = lead{t: TypeStr, lenBytes: 1 << i}
 	}
 	for i := range 2 {
-		table[0xDC+i] = lead{t: typList, lenBytes: 2 << i}
-		table[0xDE+i] = lead{t: typDict, lenBytes: 2 << i}
+		table[0xDC+i] = lead{t: TypeList, lenBytes: 2 << i}
+		table[0xDE+i] = lead{t: TypeDict, lenBytes: 2 << i}
 	}
 	for i := range 4 {
-		table[0xCC+i] = lead{t: typInt, n: 1 << i}
-		table[0xD0+i] = lead{t: typInt, n: 1 << i}
+		table[0xCC+i] = lead{t: TypeInt, n: 1 << i}
+		table[0xD0+i] = lead{t: TypeInt, n: 1 << i}
 	}
 	for i := range 5 {
-		table[0xD4+i] = lead{t: typExt, n: 1 << i}
+		table[0xD4+i] = lead{t: TypeExt, n: 1 << i}
 	}
 	return table
 }()
 
+// LeadType returns what the first byte of b tells, TypeUnknown if b is empty.
+func LeadType(b []byte) Type {
+	if len(b) == 0 {
+		return TypeUnknown
+	}
+	return leads[b[0]].t
+}
+
 // header reads the header of the checked value at the front of b.
 //
 // The payload (or for lists and dicts the elements) begins at start; n is its length in bytes (or the number of elements or items).
-func header(b []byte) (t typ, start, n int) {
+func header(b []byte) (t Type, start, n int) {
 	l := leads[b[0]]
 	t, start, n = l.t, 1, int(l.n)
 	switch l.lenBytes {
@@ -112,11 +150,33 @@ func header(b []byte) (t typ, start, n int) {
 	default:
 		start, n = 5, int(binary.BigEndian.Uint32(b[1:]))
 	}
-	if t == typExt {
-		t = typ(b[start])
+	if t == TypeExt {
+		t = Type(b[start])
 		start++
 	}
 	return t, start, n
+}
+
+// ReadExt opens the extension object at the front of b, which LeadType calls TypeExt and which need not be checked. Errors: ErrTruncated.
+func ReadExt(b []byte) (code int8, payload, rest []byte, err error) {
+	header, n := 2, uint64(0)
+	switch {
+	case b[0] >= leadFixExt1:
+		n = 1 << (b[0] - leadFixExt1)
+	case b[0] == leadExt8 && len(b) > 1:
+		header, n = 3, uint64(b[1])
+	case b[0] == leadExt16 && len(b) > 2:
+		header, n = 4, uint64(binary.BigEndian.Uint16(b[1:]))
+	case b[0] == leadExt32 && len(b) > 4:
+		header, n = 6, uint64(binary.BigEndian.Uint32(b[1:]))
+	default:
+		return 0, nil, nil, ErrTruncated
+	}
+	if uint64(len(b)) < uint64(header)+n {
+		return 0, nil, nil, ErrTruncated
+	}
+	end := header + int(n)
+	return int8(b[header-1]), b[header:end], b[end:], nil
 }
 
 // Size returns the length in bytes of the checked value at the front of b. It walks lists and dicts; all else takes the same short time.
@@ -126,9 +186,9 @@ func Size(b []byte) int {
 		t, start, n := header(b[at:])
 		at += start
 		switch t {
-		case typList:
+		case TypeList:
 			left += n
-		case typDict:
+		case TypeDict:
 			left += 2 * n
 		default:
 			at += n
@@ -139,7 +199,7 @@ func Size(b []byte) int {
 
 // item is an opened value. For containers of any kind n elements (or items) begin at body; for all else n is the length of body.
 type item struct {
-	t    typ
+	t    Type
 	n    int
 	body []byte
 }
@@ -148,7 +208,7 @@ type item struct {
 // deque and of a defaultdict are what they hold.
 func open(b []byte) item {
 	t, start, n := header(b)
-	if t == typList || t == typDict {
+	if t == TypeList || t == TypeDict {
 		return item{t, n, b[start:]}
 	}
 	body := b[start : start+n]

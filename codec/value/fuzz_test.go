@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -101,7 +102,7 @@ func FuzzSortKey(f *testing.F) {
 		[]any{"upper", nil},
 		[]any{},
 	} {
-		b, err := value.Marshal(key)
+		b, err := govalue.Marshal(key)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -3,10 +3,12 @@ package value_test
 import (
 	"bufio"
 	"encoding/hex"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -31,6 +33,22 @@ func goldenLines(t testing.TB, name string, field int, yield func(fields []strin
 		t.Fatalf("%s has %d lines", name, n)
 	}
 }
+
+// mustAppend returns the encoding of a Go value.
+func mustAppend(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := govalue.Marshal(v)
+	if err != nil {
+		t.Fatalf("Marshal(%#v): %v", v, err)
+	}
+	return b
+}
+
+func power(base, exponent int64) *big.Int {
+	return new(big.Int).Exp(big.NewInt(base), big.NewInt(exponent), nil)
+}
+
+func negated(x *big.Int) *big.Int { return new(big.Int).Neg(x) }
 
 func TestGoldenValues(t *testing.T) {
 	goldenLines(t, "values.txt", 1, func(fields []string, b []byte) {

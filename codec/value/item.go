@@ -8,13 +8,13 @@ import (
 func itemAt(b, index []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typDict, ExtOrderedDict, ExtCounter, ExtDefaultDict:
+	case TypeDict, ExtOrderedDict, ExtCounter, ExtDefaultDict:
 		return valueUnder(b, x, index)
 	case ExtRange:
 		return rangeItemAt(x, index)
 	}
 	length := x.n
-	if x.t == typStr {
+	if x.t == TypeStr {
 		length = runeCount(x.body)
 	}
 	words, ok := indexTexts[x.t]
@@ -26,10 +26,10 @@ func itemAt(b, index []byte) ([]byte, error) {
 		return nil, err
 	}
 	switch x.t {
-	case typStr:
+	case TypeStr:
 		return runeAt(x.body, i), nil
-	case typBytes, ExtByteArray:
-		return appendInt(nil, int64(x.body[i])), nil
+	case TypeBytes, ExtByteArray:
+		return AppendInt(nil, int64(x.body[i])), nil
 	}
 	body := x.body
 	for range i {
@@ -45,11 +45,11 @@ type indexText struct {
 	outOfRange string
 }
 
-var indexTexts = map[typ]indexText{
-	typList:      {"list indices must be integers or slices, not %s", "list index out of range"},
+var indexTexts = map[Type]indexText{
+	TypeList:     {"list indices must be integers or slices, not %s", "list index out of range"},
 	ExtTuple:     {"tuple indices must be integers or slices, not %s", "tuple index out of range"},
-	typStr:       {"string indices must be integers, not '%s'", "string index out of range"},
-	typBytes:     {"byte indices must be integers or slices, not %s", "index out of range"},
+	TypeStr:      {"string indices must be integers, not '%s'", "string index out of range"},
+	TypeBytes:    {"byte indices must be integers or slices, not %s", "index out of range"},
 	ExtByteArray: {"bytearray indices must be integers or slices, not %s", "bytearray index out of range"},
 	ExtDeque:     {"sequence index must be integer, not '%s'", "deque index out of range"},
 	ExtRange:     {"range indices must be integers or slices, not %s", "range object index out of range"},
@@ -150,9 +150,9 @@ func madeBy(factory string) ([]byte, bool) {
 	case "dict":
 		return msgp.AppendMapHeader(nil, 0), true
 	case "tuple":
-		return wrapExt(msgp.AppendArrayHeader(nil, 0), 0, ExtTuple), true
+		return WrapExt(msgp.AppendArrayHeader(nil, 0), 0, ExtTuple), true
 	case "set":
-		return wrapExt(msgp.AppendArrayHeader(nil, 0), 0, ExtSet), true
+		return WrapExt(msgp.AppendArrayHeader(nil, 0), 0, ExtSet), true
 	}
 	return nil, false
 }

@@ -31,19 +31,19 @@ func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
 }
 
 // isShortest says whether b is a str, bytes or an int with the shortest header.
-func isShortest(b []byte, t typ, n int) bool {
+func isShortest(b []byte, t Type, n int) bool {
 	switch t {
-	case typStr, typBytes:
+	case TypeStr, TypeBytes:
 		switch leads[b[0]].lenBytes {
 		case 0:
 			return true
 		case 1:
-			return t == typBytes || n >= 1<<5
+			return t == TypeBytes || n >= 1<<5
 		case 2:
 			return n >= 1<<8
 		}
 		return n >= 1<<16
-	case typInt:
+	case TypeInt:
 		v, isBig := integer(b)
 		switch b[0] {
 		case 0xCC:
@@ -80,13 +80,13 @@ func appendKey(dst, b []byte, depth int) (_ []byte, unequal bool, err error) {
 	}
 	x := open(b)
 	switch x.t {
-	case typNil:
+	case TypeNil:
 		return msgp.AppendNil(dst), false, nil
-	case typStr:
+	case TypeStr:
 		return msgp.AppendStringFromBytes(dst, x.body), false, nil
-	case typBytes:
+	case TypeBytes:
 		return msgp.AppendBytes(dst, x.body), false, nil
-	case typBool, typInt, ExtBigInt, typFloat, ExtDecimal, ExtFraction, ExtComplex:
+	case TypeBool, TypeInt, ExtBigInt, TypeFloat, ExtDecimal, ExtFraction, ExtComplex:
 		return appendNumberKey(dst, b, x)
 	case ExtTuple, ExtException:
 		return appendTupleKey(dst, x, depth+1)
@@ -98,10 +98,10 @@ func appendKey(dst, b []byte, depth int) (_ []byte, unequal bool, err error) {
 		return appendRangeKey(dst, x), false, nil
 	case ExtObject:
 		return appendObjectKey(dst, x), false, nil
-	case typList, typDict, ExtSet, ExtByteArray, ExtOrderedDict, ExtSlice, ExtDeque, ExtCounter, ExtDefaultDict:
+	case TypeList, TypeDict, ExtSet, ExtByteArray, ExtOrderedDict, ExtSlice, ExtDeque, ExtCounter, ExtDefaultDict:
 		return dst, false, unhashable(b)
 	}
-	return appendExtBytes(dst, int8(x.t), x.body), false, nil // one encoding for each value
+	return AppendExt(dst, int8(x.t), x.body), false, nil // one encoding for each value
 }
 
 // appendTupleKey serves tuples and exceptions, which differ by their code.
@@ -117,7 +117,7 @@ func appendTupleKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err 
 		unequal = unequal || differs
 		body = body[Size(body):]
 	}
-	return wrapExt(dst, start, int8(x.t)), unequal, nil
+	return WrapExt(dst, start, int8(x.t)), unequal, nil
 }
 
 // memberSpan says where the canonical form of a member stands.
@@ -146,7 +146,7 @@ func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, 
 	if err := sortMembers(dst[first:], members); err != nil {
 		return dst, false, err
 	}
-	return wrapExt(dst, start, ExtFrozenSet), unequal, nil
+	return WrapExt(dst, start, ExtFrozenSet), unequal, nil
 }
 
 // sortMembers puts the members of a set, which stand back to back in forms, in the order of their bytes. Errors: ValueError for equal members.
@@ -177,9 +177,9 @@ func appendInstantKey(dst []byte, x item) []byte {
 	micros, aware := instant(x.body)
 	n, flags := 9, byte(0)
 	if aware {
-		n, flags = 17, flagAware
+		n, flags = 17, FlagAware
 	}
-	dst = binary.BigEndian.AppendUint64(extHeader(dst, int8(x.t), n), uint64(micros))
+	dst = binary.BigEndian.AppendUint64(AppendExtHeader(dst, int8(x.t), n), uint64(micros))
 	dst = append(dst, flags)
 	if aware {
 		dst = binary.BigEndian.AppendUint64(dst, 0)
@@ -191,12 +191,12 @@ func appendRangeKey(dst []byte, x item) []byte {
 	r := spanOf(x).canonical()
 	start := len(dst)
 	dst = appendAnyInt(msgp.AppendArrayHeader(dst, 3), r.start)
-	return wrapExt(appendAnyInt(appendAnyInt(dst, r.stop), r.step), start, ExtRange)
+	return WrapExt(appendAnyInt(appendAnyInt(dst, r.stop), r.step), start, ExtRange)
 }
 
 func appendObjectKey(dst []byte, x item) []byte {
 	start := len(dst)
 	dst = msgp.AppendStringFromBytes(msgp.AppendArrayHeader(dst, 2), content(x.body))
 	data := x.body[Size(x.body):]
-	return wrapExt(msgp.AppendBytes(dst, content(data)), start, ExtObject)
+	return WrapExt(msgp.AppendBytes(dst, content(data)), start, ExtObject)
 }

@@ -59,22 +59,22 @@ const wholeZeros = 22
 // appendNumberForm appends the number form of the number at the front of b. unequal says that it is a nan.
 func appendNumberForm(dst, b []byte, x item) (_ []byte, unequal bool) {
 	switch x.t {
-	case typBool, typInt:
+	case TypeBool, TypeInt:
 		v, isBig := integer(b)
 		if isBig {
 			return binary.BigEndian.AppendUint64(append(dst, leadUint64), uint64(v)), false
 		}
-		return appendInt(dst, v), false
+		return AppendInt(dst, v), false
 	case ExtBigInt:
 		return appendBigForm(dst, x.body), false
-	case typFloat:
+	case TypeFloat:
 		return appendFloatForm(dst, float(b))
 	case ExtComplex:
 		re, im := complexParts(b)
 		if im == 0 {
 			return appendFloatForm(dst, re)
 		}
-		return appendComplex(dst, complex(re+0, im)), re != re || im != im // -0.0 + 0 is 0.0
+		return AppendComplex(dst, complex(re+0, im)), re != re || im != im // -0.0 + 0 is 0.0
 	case ExtFraction:
 		num, den := next(x.body)
 		return appendRationalForm(dst, bigInt(num), bigInt(den)), false
@@ -91,7 +91,7 @@ func appendFloatForm(dst []byte, f float64) (_ []byte, unequal bool) {
 	case f != f:
 		return appendFloat(dst, math.NaN()), true
 	case whole && f >= -1<<63 && f < 1<<63:
-		return appendInt(dst, int64(f)), false
+		return AppendInt(dst, int64(f)), false
 	case whole && f >= 1<<63 && f < 1<<64:
 		return binary.BigEndian.AppendUint64(append(dst, leadUint64), uint64(f)), false
 	}
@@ -102,7 +102,7 @@ func appendFloatForm(dst []byte, f float64) (_ []byte, unequal bool) {
 func appendBigForm(dst, p []byte) []byte {
 	zeros := trailingZeroBits(p)
 	if significant := 8*len(p) - zeros; zeros <= wholeZeros && significant > 64 && len(p) <= maxKeyNumber {
-		return appendExtBytes(dst, ExtBigInt, p)
+		return AppendExt(dst, ExtBigInt, p)
 	}
 	return appendWholeForm(dst, fromTwosComplement(p))
 }
@@ -128,7 +128,7 @@ func appendWholeForm(dst []byte, x *big.Int) []byte {
 		f, _ := x.Float64()
 		return appendFloat(dst, f)
 	case size < 8*maxKeyNumber && (zeros <= wholeZeros || new(big.Int).Rem(x, fiveTo23).Sign() != 0):
-		return appendExtBytes(dst, ExtBigInt, twosComplement(x))
+		return AppendExt(dst, ExtBigInt, twosComplement(x))
 	}
 	return appendScaledForm(dst, x, 0)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -83,7 +84,7 @@ func (s spread) encodings(t *testing.T, rng *rand.Rand) map[string][]byte {
 	}
 	for _, zeros := range []int{0, rng.IntN(40)} {
 		text := decimalText(t, x, zeros)
-		if b, err := value.Append(nil, value.Decimal(text)); err == nil {
+		if b, err := govalue.Append(nil, govalue.Decimal(text)); err == nil {
 			all[fmt.Sprint("Decimal ", text)] = b
 		}
 	}
@@ -141,13 +142,13 @@ func TestEqualNumbersHaveOneKey(t *testing.T) {
 
 // TestKeysAreShort holds canonical forms to three times the bytes of what they stand for: none writes out what an exponent says.
 func TestKeysAreShort(t *testing.T) {
-	decimals := func(format string, n int) (all value.FrozenSet) {
+	decimals := func(format string, n int) (all govalue.FrozenSet) {
 		for i := range n {
-			all = append(all, value.Decimal(fmt.Sprintf(format, i+1)))
+			all = append(all, govalue.Decimal(fmt.Sprintf(format, i+1)))
 		}
 		return all
 	}
-	fractions := func(den *big.Int) (all value.Tuple) {
+	fractions := func(den *big.Int) (all govalue.Tuple) {
 		for i := range 50 {
 			all = append(all, new(big.Rat).SetFrac(big.NewInt(int64(2*i+1)), den))
 		}
@@ -156,13 +157,13 @@ func TestKeysAreShort(t *testing.T) {
 	for name, v := range map[string]any{
 		"small Decimals":               decimals("1.%05dE-2300", 1000),
 		"large Decimals":               decimals("1.%05d1E+2300", 1000),
-		"Decimals with an exponent":    value.Tuple(decimals("%d.5E+2000", 9)),
+		"Decimals with an exponent":    govalue.Tuple(decimals("%d.5E+2000", 9)),
 		"Decimals that end in a five":  decimals("1.%05d5E-2300", 1000),
-		"large floats":                 value.Tuple{1e300, 1.5e308, -1e200},
+		"large floats":                 govalue.Tuple{1e300, 1.5e308, -1e200},
 		"Fractions over powers of two": fractions(power(2, 8000)),
 		"Fractions over powers of ten": fractions(power(10, 2400)),
 		"Fractions of both":            fractions(new(big.Int).Mul(power(2, 5000), power(5, 500))),
-		"ints that end in zeros":       value.Tuple{new(big.Int).Mul(power(3, 4000), power(10, 400))},
+		"ints that end in zeros":       govalue.Tuple{new(big.Int).Mul(power(3, 4000), power(10, 400))},
 	} {
 		b := mustAppend(t, v)
 		key, _, err := value.Key(b, nil)
@@ -174,9 +175,9 @@ func TestKeysAreShort(t *testing.T) {
 
 // TestNestedKeysAreCheckedOnce holds the time to check nested frozensets to what the same members take unnested.
 func TestNestedKeysAreCheckedOnce(t *testing.T) {
-	var members value.FrozenSet
+	var members govalue.FrozenSet
 	for i := range 3000 {
-		members = append(members, value.Decimal(fmt.Sprintf("5E-%d", 2400+i)))
+		members = append(members, govalue.Decimal(fmt.Sprintf("5E-%d", 2400+i)))
 	}
 	nested := mustAppend(t, members)
 	flat := bytes.Clone(nested)
@@ -200,7 +201,7 @@ func TestNestedKeysAreCheckedOnce(t *testing.T) {
 }
 
 func TestNestedEqualMembersAreFound(t *testing.T) {
-	twice := append(mustAppend(t, 1), mustAppend(t, value.Decimal("1.0"))...)
+	twice := append(mustAppend(t, 1), mustAppend(t, govalue.Decimal("1.0"))...)
 	b := append([]byte{0x92}, twice...)
 	for range 3 {
 		b = append(value.AppendExtHeader(nil, value.ExtFrozenSet, len(b)), b...)

@@ -7,11 +7,11 @@ func Less(a, b []byte) (bool, error) {
 	tb, sb, nb := header(b)
 	if ta == tb {
 		switch ta {
-		case typInt:
+		case TypeInt:
 			return compareIntegrals(a, b, ta, tb) < 0, nil
-		case typFloat:
+		case TypeFloat:
 			return float(a) < float(b), nil
-		case typStr, typBytes:
+		case TypeStr, TypeBytes:
 			return string(a[sa:sa+na]) < string(b[sb:sb+nb]), nil
 		}
 	}
@@ -22,23 +22,23 @@ func Less(a, b []byte) (bool, error) {
 		}
 		return false, notOrdered("<", a, b)
 	}
-	if class == typInt {
+	if class == TypeInt {
 		return lessNumbers(a, b, ta, tb)
 	}
 	x, y := open(a), open(b)
 	switch class {
-	case typList, ExtTuple, ExtDeque, ExtSlice:
+	case TypeList, ExtTuple, ExtDeque, ExtSlice:
 		_, less, err := compareElements(&x, &y)
 		return less, err
 	case ExtSet:
 		return x.n < y.n && isSubset(x, y, nil), nil
 	case ExtDateTime, ExtTime:
 		return lessInstants(x, y)
-	case typBytes, ExtUUID:
+	case TypeBytes, ExtUUID:
 		return string(x.body) < string(y.body), nil
 	case ExtDate, ExtTimeDelta:
 		return lessSigned(x.body, y.body), nil
-	case typDict:
+	case TypeDict:
 		if x.t == ExtCounter && y.t == ExtCounter {
 			return lessCounters(x, y)
 		}
@@ -50,7 +50,7 @@ func notOrdered(operator string, a, b []byte) *Error {
 	return typeErrorf("'%s' not supported between instances of '%s' and '%s'", operator, TypeName(a), TypeName(b))
 }
 
-func lessNumbers(a, b []byte, ta, tb typ) (bool, error) {
+func lessNumbers(a, b []byte, ta, tb Type) (bool, error) {
 	if ta == ExtComplex || tb == ExtComplex {
 		return false, notOrdered("<", a, b)
 	}
@@ -79,7 +79,7 @@ func compareElements(x, y *item) (same, less bool, err error) {
 func compareFirst(a, b *[]byte) (same, less bool, err error) {
 	ta, _, _ := header(*a)
 	tb, _, _ := header(*b)
-	if class := classes[ta]; class != classes[tb] || class != typList && class != ExtTuple && class != ExtDeque && class != ExtSlice {
+	if class := classes[ta]; class != classes[tb] || class != TypeList && class != ExtTuple && class != ExtDeque && class != ExtSlice {
 		if !Equal(*a, *b) {
 			less, err = Less(*a, *b)
 			return false, less, err
@@ -91,7 +91,7 @@ func compareFirst(a, b *[]byte) (same, less bool, err error) {
 	if same, less, err = compareElements(&x, &y); !same {
 		return false, less, err
 	}
-	if ta == typList {
+	if ta == TypeList {
 		*a, *b = x.body, y.body
 	} else {
 		*a, *b = (*a)[Size(*a):], (*b)[Size(*b):]

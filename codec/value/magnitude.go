@@ -34,7 +34,7 @@ func compareMagnitudes(a, b []byte) (c int, sure bool) {
 // magnitudeOf estimates the real number at the front of b; ok is false for an infinity or a nan.
 func magnitudeOf(b []byte) (m magnitude, ok bool) {
 	switch x := open(b); x.t {
-	case typFloat:
+	case TypeFloat:
 		f := float(b)
 		return magnitudeOfFloat(f), f-f == 0
 	case ExtBigInt:

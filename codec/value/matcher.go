@@ -26,7 +26,7 @@ func (m *Matcher) Equal(b []byte) bool { return equal(b, m.val, m) }
 const fewNumberBytes = 32
 
 // equalNumbers is == between numbers; b is a part of what m keeps. A nil Matcher keeps nothing.
-func (m *Matcher) equalNumbers(a, b []byte, ta, tb typ) bool {
+func (m *Matcher) equalNumbers(a, b []byte, ta, tb Type) bool {
 	if m == nil || Size(b) <= fewNumberBytes {
 		return equalNumbers(a, b, ta, tb)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -17,12 +18,12 @@ func TestMatcherIsEqual(t *testing.T) {
 	goldenLines(t, "values.txt", 1, func(_ []string, b []byte) { all = append(all, b) })
 	large := power(10, 4600)
 	for _, v := range []any{
-		large, new(big.Int).Add(large, big.NewInt(1)), new(big.Int).Add(large, power(2, 4600)), negated(large), value.Decimal("1E+4600"), value.Decimal("-1E+4600"),
-		new(big.Rat).SetFrac(big.NewInt(1), large), value.Decimal("1E-4600"), new(big.Rat).SetFrac(big.NewInt(1), power(2, 1074)), 5e-324, power(2, 1000), math.Ldexp(1, 1000),
-		value.Decimal("9007199254740993" + strings.Repeat("0", 40)), value.Decimal("NaN"), value.Decimal("Infinity"), math.Inf(1), complex(math.Ldexp(1, 1000), 0),
-		value.Decimal("1E+999999999999999999"), value.Decimal("1.000000000000000000000000000000001E+999999999999999999"), new(big.Rat).SetFrac(power(10, 3000), power(7, 30)),
+		large, new(big.Int).Add(large, big.NewInt(1)), new(big.Int).Add(large, power(2, 4600)), negated(large), govalue.Decimal("1E+4600"), govalue.Decimal("-1E+4600"),
+		new(big.Rat).SetFrac(big.NewInt(1), large), govalue.Decimal("1E-4600"), new(big.Rat).SetFrac(big.NewInt(1), power(2, 1074)), 5e-324, power(2, 1000), math.Ldexp(1, 1000),
+		govalue.Decimal("9007199254740993" + strings.Repeat("0", 40)), govalue.Decimal("NaN"), govalue.Decimal("Infinity"), math.Inf(1), complex(math.Ldexp(1, 1000), 0),
+		govalue.Decimal("1E+999999999999999999"), govalue.Decimal("1.000000000000000000000000000000001E+999999999999999999"), new(big.Rat).SetFrac(power(10, 3000), power(7, 30)),
 	} {
-		all = append(all, mustAppend(t, v), mustAppend(t, []any{v, "x"}), mustAppend(t, value.Dict{{Key: 1, Value: v}}), mustAppend(t, value.Counter{{Key: "k", Value: v}}))
+		all = append(all, mustAppend(t, v), mustAppend(t, []any{v, "x"}), mustAppend(t, govalue.Dict{{Key: 1, Value: v}}), mustAppend(t, govalue.Counter{{Key: "k", Value: v}}))
 	}
 	for _, b := range all {
 		m := value.NewMatcher(b)
@@ -39,16 +40,16 @@ func TestMatcherIsEqual(t *testing.T) {
 // TestMatcherTakesTheOthersTime compares a large value with small ones that might equal it: that takes little longer for each than a small value does.
 func TestMatcherTakesTheOthersTime(t *testing.T) {
 	digits := strings.Repeat("7", 100_000)
-	long := value.Tuple{digits, digits, value.Tuple{digits}}
+	long := govalue.Tuple{digits, digits, govalue.Tuple{digits}}
 	for name, c := range map[string]struct{ large, small any }{
-		"an int and a Decimal":      {power(10, 19_000), value.Decimal("1E+19000")},
-		"a Fraction and a Decimal":  {new(big.Rat).SetFrac(big.NewInt(1), power(10, 19_000)), value.Decimal("1E-19000")},
-		"such in a list":            {[]any{1, power(10, 19_000)}, []any{1, value.Decimal("1E+19000")}},
-		"dicts of one key":          {value.Dict{{Key: long, Value: 0}}, value.Dict{{Key: 0, Value: 0}}},
-		"sets of one member":        {value.Set{long}, value.Set{0}},
-		"dicts in a dict":           {value.Dict{{Key: 0, Value: value.Dict{{Key: long, Value: 0}}}}, value.Dict{{Key: 0, Value: value.Dict{{Key: 0, Value: 0}}}}},
-		"Counters, others empty":    {value.Counter{{Key: long, Value: 1}}, value.Counter{{Key: 0, Value: 1}}},
-		"frozensets of one Decimal": {value.FrozenSet{value.Decimal("1." + digits[:8000])}, value.FrozenSet{value.Decimal("1.7")}},
+		"an int and a Decimal":      {power(10, 19_000), govalue.Decimal("1E+19000")},
+		"a Fraction and a Decimal":  {new(big.Rat).SetFrac(big.NewInt(1), power(10, 19_000)), govalue.Decimal("1E-19000")},
+		"such in a list":            {[]any{1, power(10, 19_000)}, []any{1, govalue.Decimal("1E+19000")}},
+		"dicts of one key":          {govalue.Dict{{Key: long, Value: 0}}, govalue.Dict{{Key: 0, Value: 0}}},
+		"sets of one member":        {govalue.Set{long}, govalue.Set{0}},
+		"dicts in a dict":           {govalue.Dict{{Key: 0, Value: govalue.Dict{{Key: long, Value: 0}}}}, govalue.Dict{{Key: 0, Value: govalue.Dict{{Key: 0, Value: 0}}}}},
+		"Counters, others empty":    {govalue.Counter{{Key: long, Value: 1}}, govalue.Counter{{Key: 0, Value: 1}}},
+		"frozensets of one Decimal": {govalue.FrozenSet{govalue.Decimal("1." + digits[:8000])}, govalue.FrozenSet{govalue.Decimal("1.7")}},
 	} {
 		large, small := mustAppend(t, c.large), mustAppend(t, c.small)
 		took := func(kept []byte) time.Duration {
@@ -135,7 +136,7 @@ func TestNumbersAreOrderedByAnyType(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][2]any{{power(10, 4600), value.Decimal("1E+4601")}, {math.Inf(-1), value.Decimal("-1E+999999999999999999")}, {0, value.Decimal("1E-999999999999999999")}} {
+	for _, pair := range [][2]any{{power(10, 4600), govalue.Decimal("1E+4601")}, {math.Inf(-1), govalue.Decimal("-1E+999999999999999999")}, {0, govalue.Decimal("1E-999999999999999999")}} {
 		if less, err := value.Less(mustAppend(t, pair[0]), mustAppend(t, pair[1])); err != nil || !less {
 			t.Errorf("%.30v < %v: %v, %v", pair[0], pair[1], less, err)
 		}

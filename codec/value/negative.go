@@ -11,14 +11,14 @@ import (
 func appendNegative(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typBool, typInt, ExtBigInt:
+	case TypeBool, TypeInt, ExtBigInt:
 		n := bigInt(b)
 		return AppendBigInt(dst, n.Neg(n))
-	case typFloat:
+	case TypeFloat:
 		return appendFloat(dst, -float(b)), nil
 	case ExtComplex:
 		re, im := complexParts(b)
-		return appendComplex(dst, complex(-re, -im)), nil
+		return AppendComplex(dst, complex(-re, -im)), nil
 	case ExtDecimal:
 		return appendNegativeDecimal(dst, b, x)
 	case ExtFraction:
@@ -41,9 +41,9 @@ func appendNegativeDecimal(dst, b []byte, x item) ([]byte, error) {
 		return append(dst, b[:Size(b)]...), nil
 	case 'I':
 		if d.neg {
-			return appendExtBytes(dst, ExtDecimal, []byte("Infinity")), nil
+			return AppendExt(dst, ExtDecimal, []byte("Infinity")), nil
 		}
-		return appendExtBytes(dst, ExtDecimal, []byte("-Infinity")), nil
+		return AppendExt(dst, ExtDecimal, []byte("-Infinity")), nil
 	}
 	d := finiteOf(b)
 	d.neg = !d.neg && d.n.Sign() > 0 // no negative zero, as Python rounds half to even
@@ -54,10 +54,10 @@ func appendNegativeTimeDelta(dst, p []byte) ([]byte, error) {
 	days, seconds, micros := timeDeltaOf(p)
 	left, rest := floorDiv(-(int64(seconds)*microsPerSecond + int64(micros)), secondsPerDay*microsPerSecond)
 	left -= int64(days)
-	if left < -maxTimeDelta || left > maxTimeDelta {
-		return dst, &Error{Kind: OverflowError, Msg: fmt.Sprintf("days=%d; must have magnitude <= %d", left, maxTimeDelta)}
+	if left < -MaxDeltaDays || left > MaxDeltaDays {
+		return dst, &Error{Kind: OverflowError, Msg: fmt.Sprintf("days=%d; must have magnitude <= %d", left, MaxDeltaDays)}
 	}
-	dst = binary.BigEndian.AppendUint32(extHeader(dst, ExtTimeDelta, 12), uint32(left))
+	dst = binary.BigEndian.AppendUint32(AppendExtHeader(dst, ExtTimeDelta, 12), uint32(left))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(rest/microsPerSecond))
 	return binary.BigEndian.AppendUint32(dst, uint32(rest%microsPerSecond)), nil
 }
@@ -85,5 +85,14 @@ func appendNegativeCounter(dst []byte, x item) (_ []byte, err error) {
 	}
 	start := len(dst)
 	dst = append(msgp.AppendMapHeader(dst, uint32(n)), items...)
-	return wrapExt(dst, start, ExtCounter), nil
+	return WrapExt(dst, start, ExtCounter), nil
+}
+
+// floorDiv divides rounding down, so that the rest is never negative.
+func floorDiv(a, b int64) (quotient, rest int64) {
+	quotient, rest = a/b, a%b
+	if rest < 0 {
+		quotient, rest = quotient-1, rest+b
+	}
+	return quotient, rest
 }

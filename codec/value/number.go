@@ -45,7 +45,7 @@ func float(b []byte) float64 {
 }
 
 // isIntegral says whether t is an int of any size or a bool.
-func isIntegral(t typ) bool { return t == typInt || t == typBool || t == ExtBigInt }
+func isIntegral(t Type) bool { return t == TypeInt || t == TypeBool || t == ExtBigInt }
 
 // sign is the sign of the int of any size at the front of b.
 func sign(b []byte) int {
@@ -99,12 +99,12 @@ func compareNumbers(a, b []byte) (c int, ordered bool) {
 	switch {
 	case isIntegral(ta) && isIntegral(tb):
 		return compareIntegrals(a, b, ta, tb), true
-	case ta == typFloat && tb == typFloat:
+	case ta == TypeFloat && tb == TypeFloat:
 		return compareFloats(float(a), float(b))
-	case ta == typFloat && (tb == typInt || tb == typBool):
+	case ta == TypeFloat && (tb == TypeInt || tb == TypeBool):
 		c, ordered = compareIntFloat(b, float(a))
 		return -c, ordered
-	case tb == typFloat && (ta == typInt || ta == typBool):
+	case tb == TypeFloat && (ta == TypeInt || ta == TypeBool):
 		return compareIntFloat(a, float(b))
 	case ta == ExtDecimal && tb == ExtDecimal:
 		x, _ := parseDecimal(a[sa : sa+na])
@@ -130,7 +130,7 @@ func compareFloats(x, y float64) (c int, ordered bool) {
 	return 0, x == y
 }
 
-func compareIntegrals(a, b []byte, ta, tb typ) int {
+func compareIntegrals(a, b []byte, ta, tb Type) int {
 	if ta != ExtBigInt && tb != ExtBigInt {
 		x, xBig := integer(a)
 		y, yBig := integer(b)

@@ -12,10 +12,10 @@ func ObjectIn(values []byte) (class string, found bool) {
 		t, start, n := header(values[at:])
 		switch t {
 		case ExtObject:
-			v, _, err := Decode(values[at:])
-			o, _ := v.(Object)
-			return o.Class, err == nil
-		case typList, typDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter, ExtDefaultDict, ExtDeque, ExtException, ExtSlice:
+			name := open(values[at:]).body
+			_, start, n := header(name)
+			return string(name[start : start+n]), true
+		case TypeList, TypeDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter, ExtDefaultDict, ExtDeque, ExtException, ExtSlice:
 			at += start // what it holds stands behind it
 		default:
 			at += start + n

@@ -26,7 +26,7 @@ func Repr(b []byte) (string, error) {
 func appendStr(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typStr, ExtDecimal:
+	case TypeStr, ExtDecimal:
 		return append(dst, x.body...), nil
 	case ExtFraction:
 		return appendFractionStr(dst, x)
@@ -44,20 +44,20 @@ func appendStr(dst, b []byte) ([]byte, error) {
 func appendRepr(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typNil:
+	case TypeNil:
 		return append(dst, "None"...), nil
-	case typBool:
+	case TypeBool:
 		if b[0] == 0xC3 {
 			return append(dst, "True"...), nil
 		}
 		return append(dst, "False"...), nil
-	case typInt, ExtBigInt:
+	case TypeInt, ExtBigInt:
 		return appendIntRepr(dst, b, x.t)
-	case typFloat:
+	case TypeFloat:
 		return appendFloatRepr(dst, float(b)), nil
-	case typStr:
+	case TypeStr:
 		return appendStrRepr(dst, x.body), nil
-	case typBytes:
+	case TypeBytes:
 		return appendBytesRepr(dst, x.body), nil
 	case ExtComplex:
 		re, im := complexParts(b)
@@ -74,11 +74,11 @@ func appendRepr(dst, b []byte) ([]byte, error) {
 
 func appendContainerRepr(dst, b []byte, x item) ([]byte, error) {
 	switch x.t {
-	case typList:
+	case TypeList:
 		return appendSequence(dst, "[", x, "]")
 	case ExtTuple:
 		return appendTupleRepr(dst, x)
-	case typDict:
+	case TypeDict:
 		return appendDictRepr(dst, x)
 	case ExtSet:
 		return appendSetRepr(dst, x, "set()", "{", "}")
@@ -99,7 +99,7 @@ func appendContainerRepr(dst, b []byte, x item) ([]byte, error) {
 	case ExtRange:
 		return appendRangeRepr(dst, x)
 	case ExtSingleton:
-		return append(dst, Singleton(x.body[0]).String()...), nil
+		return append(dst, singletons[x.body[0]]...), nil
 	case ExtException:
 		return appendExceptionRepr(dst, x)
 	case ExtObject:
@@ -228,7 +228,7 @@ func appendDefaultDictRepr(dst, b []byte, x item) ([]byte, error) {
 func factoryOf(b []byte) string {
 	_, start, _ := header(content(b))
 	factory := content(b)[start:]
-	if t, _, _ := header(factory); t == typNil {
+	if t, _, _ := header(factory); t == TypeNil {
 		return ""
 	}
 	return string(content(factory))

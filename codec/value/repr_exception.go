@@ -36,7 +36,7 @@ func isExceptionState(b []byte) bool {
 	start, rest := next(x.body)
 	first, _, _ := header(start)
 	second, _, _ := header(rest)
-	return first == typStr && string(content(start)) == exceptionState && second == typDict
+	return first == TypeStr && string(content(start)) == exceptionState && second == TypeDict
 }
 
 func tupleOf(parts [][]byte) item {

@@ -9,7 +9,7 @@ import (
 // maxIntDigits is how many digits of an int Python shows (sys.get_int_max_str_digits).
 const maxIntDigits = 4300
 
-func appendIntRepr(dst, b []byte, t typ) ([]byte, error) {
+func appendIntRepr(dst, b []byte, t Type) ([]byte, error) {
 	if t == ExtBigInt {
 		return appendBigIntRepr(dst, bigInt(b))
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// zoneInfoUTC is the name of zoneinfo.ZoneInfo("UTC"), which prints differently from timezone.utc.
-	zoneInfoUTC = "posix/UTC"
+	// ZoneInfoUTC is the name of zoneinfo.ZoneInfo("UTC"), which prints differently from timezone.utc.
+	ZoneInfoUTC = "posix/UTC"
 	// noOffset is the offset in microseconds of a time in a zone that has none without a date.
 	noOffset = 1 - secondsPerDay*microsPerSecond
 )
@@ -25,7 +25,7 @@ type clock struct {
 }
 
 func clockOf(p []byte) clock {
-	c := clock{Time: time.UnixMicro(int64(binary.BigEndian.Uint64(p))).UTC(), fold: p[8]&flagFold != 0, aware: p[8]&flagAware != 0}
+	c := clock{Time: time.UnixMicro(int64(binary.BigEndian.Uint64(p))).UTC(), fold: p[8]&FlagFold != 0, aware: p[8]&FlagAware != 0}
 	if c.aware {
 		c.offset, c.name = zoneMicros(p[9:]), string(p[17:])
 	}
@@ -35,7 +35,7 @@ func clockOf(p []byte) clock {
 func (c *clock) micros() int { return c.Nanosecond() / 1000 }
 
 func dateOf(p []byte) time.Time {
-	days := int64(int32(binary.BigEndian.Uint32(p))) - epochOrdinal
+	days := int64(int32(binary.BigEndian.Uint32(p))) - EpochOrdinal
 	return time.Unix(days*secondsPerDay, 0).UTC()
 }
 
@@ -82,7 +82,7 @@ func (c *clock) appendZoneRepr(dst []byte) []byte {
 	switch {
 	case c.offset == 0 && (c.name == "" || c.name == "UTC"):
 		return append(dst, "datetime.timezone.utc"...)
-	case c.name == zoneInfoUTC:
+	case c.name == ZoneInfoUTC:
 		return append(dst, "zoneinfo.ZoneInfo(key='UTC')"...)
 	case c.name != "" && !plain:
 		return append(appendStrRepr(append(dst, "zoneinfo.ZoneInfo(key="...), []byte(c.name)), ')')

@@ -17,7 +17,7 @@ var bigOne = big.NewInt(1) // never written
 // scaledOf reads the real number at the front of b.
 func scaledOf(b []byte) scaled {
 	switch x := open(b); x.t {
-	case typFloat:
+	case TypeFloat:
 		return scaledOfFloat(float(b))
 	case ExtDecimal:
 		d, _ := parseDecimal(x.body)

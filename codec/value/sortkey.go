@@ -99,15 +99,15 @@ func (p *sortKeyParser) key(b []byte) (*SortKey, *badSortKey) {
 	}
 	x := open(b)
 	switch {
-	case x.t == typNil:
+	case x.t == TypeNil:
 		return &SortKey{}, nil
-	case x.t != typList:
+	case x.t != TypeList:
 		return nil, badSortKeyf("%s where None or a list belongs", TypeName(b))
 	case x.n == 0:
 		return nil, badSortKeyf("an empty list")
 	}
 	first, rest := next(x.body)
-	if t, _, _ := header(first); t != typStr {
+	if t, _, _ := header(first); t != TypeStr {
 		return nil, badSortKeyf("%s where the name of a form belongs", TypeName(first))
 	}
 	name := string(content(first))
@@ -215,11 +215,11 @@ func (k *SortKey) cost(inner []byte) (work, most int) {
 		return n, 16
 	case k.form == sortLower:
 		return 2 * n, n + n/2 + 8
-	case k.form == sortNeg && leads[inner[0]].t == typExt:
+	case k.form == sortNeg && leads[inner[0]].t == TypeExt:
 		return 32 * n, 2*n + 64
 	case k.form == sortNeg:
 		return n, 16
-	case t == typStr || t == ExtDecimal:
+	case t == TypeStr || t == ExtDecimal:
 		return n, n + 8
 	default:
 		return 8 * n, reprGrowth*n + 32
@@ -274,15 +274,15 @@ func (k *SortKey) appendTuple(dst, item []byte, spend Spend) (_ []byte, err erro
 			return dst, err
 		}
 	}
-	return wrapExt(dst, start, ExtTuple), nil
+	return WrapExt(dst, start, ExtTuple), nil
 }
 
 func appendLowerOf(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typStr:
+	case TypeStr:
 		return msgp.AppendStringFromBytes(dst, appendLower(make([]byte, 0, x.n), x.body)), nil
-	case typBytes, ExtByteArray:
+	case TypeBytes, ExtByteArray:
 		start := len(dst)
 		dst = append(dst, b[:Size(b)]...)
 		text := dst[len(dst)-len(x.body):]
@@ -299,16 +299,16 @@ func appendLowerOf(dst, b []byte) ([]byte, error) {
 func appendLen(dst, b []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
-	case typStr:
-		return appendInt(dst, int64(runeCount(x.body))), nil
-	case typBytes, ExtByteArray, typList, typDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtDeque, ExtCounter, ExtDefaultDict:
-		return appendInt(dst, int64(x.n)), nil
+	case TypeStr:
+		return AppendInt(dst, int64(runeCount(x.body))), nil
+	case TypeBytes, ExtByteArray, TypeList, TypeDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtDeque, ExtCounter, ExtDefaultDict:
+		return AppendInt(dst, int64(x.n)), nil
 	case ExtRange:
 		n := spanOf(x).len()
 		if !n.IsInt64() {
 			return dst, &Error{Kind: OverflowError, Msg: "Python int too large to convert to C ssize_t"}
 		}
-		return appendInt(dst, n.Int64()), nil
+		return AppendInt(dst, n.Int64()), nil
 	}
 	return dst, typeErrorf("object of type '%s' has no len()", TypeName(b))
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -24,7 +25,7 @@ func TestParseSortKeyNamesTheFault(t *testing.T) {
 		{[]any{"neg"}, "'neg' takes one sort key, not 0"},
 		{[]any{"len", nil, nil}, "'len' takes one sort key, not 2"},
 		{[]any{"tuple", nil, []any{"neg", []any{"lambda"}}}, "in tuple[2].neg[1]: unknown form 'lambda'"},
-		{[]any{"path", 0, value.Slice{Start: 1}}, "in path[2]: a slice"},
+		{[]any{"path", 0, govalue.Slice{Start: 1}}, "in path[2]: a slice"},
 	} {
 		_, err := value.ParseSortKey(mustAppend(t, c.key))
 		var e *value.Error
@@ -39,7 +40,7 @@ func TestSortKeyErrorLeavesDst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := key.Append([]byte("front"), mustAppend(t, value.Dict{{Key: "m", Value: 1}}), spendFreely)
+	out, err := key.Append([]byte("front"), mustAppend(t, govalue.Dict{{Key: "m", Value: 1}}), spendFreely)
 	var e *value.Error
 	if !errors.As(err, &e) || e.Kind != value.KeyError || e.Msg != "'n'" || !bytes.Equal(e.Key, mustAppend(t, "n")) || string(out) != "front" {
 		t.Errorf("%q, %v", out, err)
@@ -117,11 +118,11 @@ func TestSortKeysSpendBeforehand(t *testing.T) {
 	goldenLines(t, "values.txt", 1, func(fields []string, b []byte) { check(fields[0], b) })
 	goldenLines(t, "repr.txt", 0, func(_ []string, b []byte) { check("repr.txt", b) })
 	for _, v := range []any{
-		slices.Repeat([]any{false}, 1000), slices.Repeat([]any{value.Ext{Code: 127}}, 1000), slices.Repeat([]any{value.DefaultDict{}}, 1000),
-		slices.Repeat([]any{value.DateTime{WallMicros: 1, Zone: value.FixedZone(-time.Microsecond)}}, 100), slices.Repeat([]any{value.Counter{}}, 1000),
-		strings.Repeat("\u0080", 1000), strings.Repeat("Ⱥİ", 1000), strings.Repeat("\x00", 1000), bytes.Repeat([]byte{0xff}, 1000), slices.Repeat([]any{value.TimeDelta{Days: -999999999, Seconds: 86399, Micros: 999999}}, 100),
-		slices.Repeat([]any{value.Singleton(0)}, 1000), slices.Repeat([]any{value.Slice{}}, 1000), slices.Repeat([]any{value.Time{Zone: value.FixedZone(-time.Microsecond)}}, 100),
-		slices.Repeat([]any{5e-324}, 1000), slices.Repeat([]any{complex(-1.2345678901234567e-300, -1.2345678901234567e-300)}, 1000), slices.Repeat([]any{value.Deque{}}, 1000),
+		slices.Repeat([]any{false}, 1000), slices.Repeat([]any{govalue.Ext{Code: 127}}, 1000), slices.Repeat([]any{govalue.DefaultDict{}}, 1000),
+		slices.Repeat([]any{govalue.DateTime{WallMicros: 1, Zone: govalue.FixedZone(-time.Microsecond)}}, 100), slices.Repeat([]any{govalue.Counter{}}, 1000),
+		strings.Repeat("\u0080", 1000), strings.Repeat("Ⱥİ", 1000), strings.Repeat("\x00", 1000), bytes.Repeat([]byte{0xff}, 1000), slices.Repeat([]any{govalue.TimeDelta{Days: -999999999, Seconds: 86399, Micros: 999999}}, 100),
+		slices.Repeat([]any{govalue.Singleton(0)}, 1000), slices.Repeat([]any{govalue.Slice{}}, 1000), slices.Repeat([]any{govalue.Time{Zone: govalue.FixedZone(-time.Microsecond)}}, 100),
+		slices.Repeat([]any{5e-324}, 1000), slices.Repeat([]any{complex(-1.2345678901234567e-300, -1.2345678901234567e-300)}, 1000), slices.Repeat([]any{govalue.Deque{}}, 1000),
 	} {
 		check(fmt.Sprintf("%.30v", v), mustAppend(t, v))
 	}

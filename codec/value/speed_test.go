@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/value"
 )
 
@@ -48,11 +49,11 @@ func TestScalarsAllocateNothing(t *testing.T) {
 
 func BenchmarkUsual(b *testing.B) {
 	for _, c := range usual {
-		x, err := value.Marshal(c.a)
+		x, err := govalue.Marshal(c.a)
 		if err != nil {
 			b.Fatal(err)
 		}
-		y, err := value.Marshal(c.b)
+		y, err := govalue.Marshal(c.b)
 		if err != nil {
 			b.Fatal(err)
 		}

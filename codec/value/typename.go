@@ -6,7 +6,7 @@ import (
 )
 
 var typeNames = [256]string{
-	typNil: "NoneType", typBool: "bool", typInt: "int", typFloat: "float", typStr: "str", typBytes: "bytes", typList: "list", typDict: "dict",
+	TypeNil: "NoneType", TypeBool: "bool", TypeInt: "int", TypeFloat: "float", TypeStr: "str", TypeBytes: "bytes", TypeList: "list", TypeDict: "dict",
 	ExtBigInt: "int", ExtTuple: "tuple", ExtSet: "set", ExtFrozenSet: "frozenset", ExtByteArray: "bytearray",
 	ExtOrderedDict: "collections.OrderedDict", ExtDateTime: "datetime.datetime", ExtDate: "datetime.date", ExtTime: "datetime.time",
 	ExtTimeDelta: "datetime.timedelta", ExtDecimal: "decimal.Decimal", ExtFraction: "Fraction", ExtUUID: "UUID", ExtComplex: "complex",
@@ -41,8 +41,11 @@ func lastPart(path string) string {
 	return "object"
 }
 
+// singletons are the names of the lone objects besides None, True and False, by their payload.
+var singletons = [...]string{"Ellipsis", "NotImplemented"}
+
 // isNotImplemented tells the two singletons apart.
-func isNotImplemented(b []byte) bool { return open(b).body[0] == byte(NotImplemented) }
+func isNotImplemented(b []byte) bool { return open(b).body[0] == 1 }
 
 // content returns the payload of the str, bytes or extension object at the front of b.
 func content(b []byte) []byte {

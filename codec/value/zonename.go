@@ -5,12 +5,15 @@ import "strings"
 // maxZoneName bounds the bytes of the name of a zone.
 const maxZoneName = 255
 
+// PlainZone stands in front of the name that a plain offset has: "=CST".
+const PlainZone = "="
+
 // zoneName checks the name of a zone: empty, a key of the tz database, or PlainZone and any name.
 func (c checking) zoneName(name []byte) error {
 	switch {
 	case !validBytes(name):
 		return malformedf("name of a time zone is not UTF-8")
-	case c.stored || isZoneName(string(name)):
+	case c.stored || IsZoneName(string(name)):
 		return nil
 	case len(name) > maxZoneName:
 		return tooLarge("name of a time zone of %d bytes, at most %d", len(name), maxZoneName)
@@ -19,8 +22,8 @@ func (c checking) zoneName(name []byte) error {
 		appendStrRepr(nil, name), PlainZone)
 }
 
-// isZoneName says whether a name may be that of a zone. Which keys the tz database has is not looked up.
-func isZoneName(name string) bool {
+// IsZoneName says whether a name may be that of a zone. Which keys the tz database has is not looked up.
+func IsZoneName(name string) bool {
 	return len(name) <= maxZoneName && (name == "" || strings.HasPrefix(name, PlainZone) || isZoneKey(name))
 }
 

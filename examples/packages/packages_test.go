@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"cyberdb-fast/client/clienttest"
+	"cyberdb-fast/loop/looptest"
 )
 
 // part is how many records the tests load.
@@ -46,7 +46,7 @@ func TestAnswers(t *testing.T) {
 
 func checkAnswers(t *testing.T, records []Package) {
 	ctx := t.Context()
-	set := tablesOf(clienttest.Client(t))
+	set := tablesOf(looptest.Client(t))
 	sum := 0
 	for range 2 { // loading replaces what is there
 		sum = 0
@@ -106,7 +106,7 @@ func checkAnswers(t *testing.T, records []Package) {
 }
 
 func TestRun(t *testing.T) {
-	srv := clienttest.Start(t)
+	srv := looptest.Start(t)
 	if err := run(t.Context(), srv.URL(), 500, "g"); err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"cyberdb-fast/client/clienttest"
+	"cyberdb-fast/loop/looptest"
 )
 
 // TestRun: the program prints what it should, on a fresh server and on one that has its tables already.
 func TestRun(t *testing.T) {
-	db := clienttest.Client(t)
+	db := looptest.Client(t)
 	const want = "Ada is 36\n" +
 		"cyberdb: DICT GET \"users\": KeyError: 'eve'\n" +
 		"apple [banana cherry]\n"

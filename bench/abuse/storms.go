@@ -1,0 +1,393 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/secure"
+)
+
+const maxConns = 10_000 // of the servers here, as of every server
+
+// loginStorm opens as many connections as there may be, each with the password.
+func loginStorm(a *attack) error {
+	crowd := maxConns - witnessConns - 5
+	if a.race {
+		crowd /= 10
+	}
+	conns := make([]*conn, crowd)
+	start := time.Now()
+	if err := each(crowd, 64, func(i int) (err error) {
+		conns[i], err = a.enter()
+		return err
+	}); err != nil {
+		return err
+	}
+	if took := time.Since(start); took > a.patience(20*time.Second) {
+		return fmt.Errorf("%d logins took %v", crowd, took)
+	}
+	if !a.race {
+		if err := a.fill(20); err != nil {
+			return err
+		}
+	}
+	return each(crowd/10, 64, func(i int) error { return conns[10*i].ok(codec.OpPing) })
+}
+
+// fill opens connections until there is no room, and n more.
+func (a *attack) fill(n int) error {
+	for refused := 0; refused < n; {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		switch err := c.login(); {
+		case isRefusal(err, secure.RefusedTooManyConnections):
+			refused++
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// silentStorm opens half as many connections again as there may be and says nothing: who proves the password is let in all the time.
+func silentStorm(a *attack) error {
+	if err := each(maxConns*3/2, 64, func(int) error {
+		_, err := a.connect()
+		return err
+	}); err != nil {
+		return err
+	}
+	for range 50 {
+		c, err := a.enter()
+		if err != nil {
+			return err
+		}
+		if err := c.ok(codec.OpPing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noRoomLeft has strangers take all places.
+func noRoomLeft(a *attack) error {
+	err := a.strangers(300)
+	figures, infoErr := info(a.control)
+	if infoErr == nil && figures.Refused < 300 {
+		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+	}
+	return errors.Join(err, infoErr)
+}
+
+// strangers come from two addresses, so many at once, go no further than to some message of the handshake, and come again as soon as they are sent away.
+func (a *attack) strangers(crowd int) error {
+	return forTime(6*time.Second, crowd, func(i int) error {
+		c, err := a.connectFrom(strangers4[i%2])
+		if err != nil {
+			return err
+		}
+		defer c.reset()
+		if _, err := c.upTo(i % 3); err != nil {
+			return nil //nolint:nilerr // it was sent away
+		}
+		return c.ends()
+	})
+}
+
+// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it needs, while its files are saved and its journal begins
+// new ones.
+func justEnoughDescriptors(a *attack) error {
+	if err := a.large(1 << 20); err != nil {
+		return err
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- a.strangers(400) }()
+	for range 150 { // beyond two segments of the journal
+		if err := a.control.ok(codec.OpDictSet, "large", "k", make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	err := <-gone
+	figures, infoErr := info(a.control)
+	if data := figures.Data; infoErr == nil && (figures.AcceptErrors > 0 || data.JournalError != "" || data.SaveError != "") {
+		infoErr = fmt.Errorf("%d accept errors, journal %q, save %q", figures.AcceptErrors, data.JournalError, data.SaveError)
+	}
+	return errors.Join(err, infoErr)
+}
+
+// resetStorm connects and resets.
+func resetStorm(a *attack) error {
+	return each(20_000, 32, func(int) error {
+		c, err := a.connect()
+		if err == nil {
+			c.reset()
+		}
+		return err
+	})
+}
+
+// churn logs in, asks once and goes.
+func churn(a *attack) error {
+	return forTime(4*time.Second, 32, func(i int) error {
+		c, err := a.enter()
+		if err != nil {
+			return err
+		}
+		if err := c.ok(codec.OpPing); err != nil {
+			return err
+		}
+		if i%2 == 0 {
+			c.reset()
+			return nil
+		}
+		return c.Close()
+	})
+}
+
+// noDescriptors leaves the server few descriptors: it keeps who is in, refuses who comes, and takes connections again.
+func noDescriptors(a *attack) error {
+	pid := a.srv.PID()
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
+		return err
+	}
+	now, err := a.usage()
+	if err != nil {
+		return err
+	}
+	few := unix.Rlimit{Cur: uint64(now.Descriptors + 20), Max: limit.Max}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
+		return err
+	}
+	served, failed := 0, 0
+	for failed < 30 && served < 100 {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if err := c.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+			return err
+		}
+		if c.login() == nil {
+			served++
+		} else {
+			failed++
+		}
+	}
+	if served < 5 || served > 30 { // the witness comes and goes
+		return fmt.Errorf("%d connections were taken, with 20 descriptors", served)
+	}
+	if figures, err := info(a.control); err != nil || figures.AcceptErrors == 0 {
+		return fmt.Errorf("%d accept errors are counted, %w", figures.AcceptErrors, err)
+	}
+	a.closeAll()
+	return errors.Join(
+		until(a.patience(10*time.Second), func() error {
+			c, err := a.enter()
+			if err == nil {
+				_ = c.Close()
+			}
+			return err
+		}),
+		unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil),
+	)
+}
+
+// reach tries addresses, and wants each to be let in or not.
+func (a *attack) reach(wants map[string]bool) error {
+	var problems []error
+	for from, want := range wants {
+		problems = append(problems, each(20, 5, func(int) error {
+			c, err := a.connectFrom(from)
+			if err != nil {
+				return fmt.Errorf("%s: %w", from, err)
+			}
+			defer c.Close()
+			err = c.login()
+			if err == nil && !want {
+				return fmt.Errorf("%s was let in", from)
+			}
+			if want && err != nil || !want && !isRefusal(err, secure.RefusedAddress) {
+				return fmt.Errorf("%s: %w", from, err)
+			}
+			return nil
+		}))
+	}
+	return errors.Join(problems...)
+}
+
+// defaultAllowList comes from other addresses to a server that encrypts and was not told who may come.
+func defaultAllowList(a *attack) error {
+	return a.reach(map[string]bool{
+		"127.0.0.1": true, "::1": true, "127.0.0.2": false, "127.1.2.3": false, strangers4[0]: false, strangers6[0]: false,
+	})
+}
+
+// allowList comes from all sides to a server that was told who may come; it listens on one socket for IPv4, mapped into IPv6, and IPv6.
+func allowList(a *attack) error {
+	return a.reach(map[string]bool{
+		"127.0.0.1": true, "127.0.0.2": false, "::1": false,
+		strangers4[0]: true, strangers4[1]: true, strangers4[2]: false, strangers6[0]: true, strangers6[1]: true, stranger6Apart: false,
+	})
+}
+
+// unwanted keeps coming from an address that is not allowed, and does not go.
+func unwanted(a *attack) error {
+	return each(3000, 500, func(i int) error {
+		c, err := a.connectFrom(fmt.Sprintf("127.0.0.%d", 2+i%200))
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		if err := c.ends(); err != nil {
+			return err
+		}
+		if took := time.Since(start); took > a.patience(4*time.Second) {
+			return fmt.Errorf("closed after %v", took)
+		}
+		return nil
+	})
+}
+
+// idlers log in and fall silent; who asks now and then stays.
+func idlers(a *attack) error {
+	quiet := make(chan error, 1)
+	go func() {
+		quiet <- each(300, 300, func(int) error {
+			c, err := a.enter()
+			if err != nil {
+				return err
+			}
+			return c.ends()
+		})
+	}()
+	ask := time.NewTicker(300 * time.Millisecond)
+	defer ask.Stop()
+	for n := 0; ; n++ {
+		select {
+		case err := <-quiet:
+			if err == nil && n < 2 {
+				err = errors.New("closed before the time")
+			}
+			return err
+		case <-ask.C:
+			if err := a.control.ok(codec.OpPing); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// halfClosed ends its side at every stage of a connection, and waits.
+func halfClosed(a *attack) error {
+	return each(400, 50, func(i int) error {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if i%5 < 3 {
+			due, err := c.upTo(i % 5)
+			if err != nil {
+				return err
+			}
+			if _, err := c.Write(due[:len(due)-1]); err != nil {
+				return err
+			}
+		} else {
+			if err := c.login(); err != nil {
+				return err
+			}
+			if err := c.send(c.request(codec.OpPing)[:6+i%5]); err != nil {
+				return err
+			}
+		}
+		if err := c.closeWrite(); err != nil {
+			return err
+		}
+		return c.ends()
+	})
+}
+
+// cutConn is a connection that is reset after so many bytes are written.
+type cutConn struct {
+	*net.TCPConn
+	left int
+}
+
+// Write implements io.Writer. Errors: net.ErrClosed once the connection is reset.
+func (c *cutConn) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b[:min(c.left, len(b))])
+	c.left -= n
+	if err == nil && n < len(b) {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+		err = net.ErrClosed
+	}
+	return n, err
+}
+
+// resetEverywhere resets connections at every byte of a session.
+func resetEverywhere(a *attack) error {
+	const table, most = "reset", 1 << 20
+	if err := a.control.ok(codec.OpCreateDict, table, false); err != nil {
+		return err
+	}
+	session := func(cut int) (length int, err error) {
+		c, err := a.connect()
+		if err != nil {
+			return 0, err
+		}
+		wire := &cutConn{c.Conn.(*net.TCPConn), cut}
+		defer func() { _ = wire.Close() }()
+		c.Conn = wire
+		if err := c.login(); err != nil {
+			return 0, err
+		}
+		if err := c.ok(codec.OpDictIncrement, table, "n", 1); err != nil {
+			return 0, err
+		}
+		return cut - wire.left, c.ok(codec.OpDictGet, table, "n")
+	}
+	length, err := session(most)
+	if err != nil {
+		return err
+	}
+	return each(length, 16, func(cut int) error {
+		if _, err := session(cut); err == nil {
+			return errors.New("a session that was cut went on")
+		}
+		return nil
+	})
+}
+
+// unixStorm does all that to the Unix socket.
+func unixStorm(a *attack) error {
+	return each(2000, 100, func(i int) error {
+		c, err := a.connectTo("unix", a.dir+"/socket", "")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		switch i % 3 {
+		case 0:
+			return nil
+		case 1:
+			if _, err := c.Write(randomBytes(a.rand(i), 100)); err != nil {
+				return nil // it has ended already
+			}
+			return c.ends()
+		}
+		if err := c.login(); err != nil {
+			return err
+		}
+		return c.ok(codec.OpPing)
+	})
+}

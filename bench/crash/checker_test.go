@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cyberdb-fast/client"
+	"cyberdb-fast/loop/looptest"
+)
+
+// TestChecker: after honest work nothing is lost; each thing that a server could do wrong is found.
+func TestChecker(t *testing.T) {
+	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
+	ctx := t.Context()
+	queue := client.ListOf[string](c, queueTable)
+	together := client.DictOf[int, string](c, togetherName)
+	counter := client.DictOf[string, int64](c, counterTable)
+	tests := []struct {
+		name  string
+		wrong func(w *writer) error
+		want  string // of the error; "": writes are lost
+	}{
+		{"last write lost", func(w *writer) error {
+			w.history = append(w.history, deed{&write{apply: func(m model) { m[w.prefix+"more"] = newDict() }}, time.Now()})
+			return nil
+		}, ""},
+		{"own key changed", func(w *writer) error {
+			return client.DictOf[string, string](c, w.prefix+dictName).Set(ctx, "first", "x")
+		}, "never held"},
+		{"own element twice", func(w *writer) error { return client.ListOf[string](c, w.prefix+listName).Append(ctx, "x") }, "never held"},
+		{"own table gone", func(w *writer) error { return c.Drop(ctx, w.prefix+dictName) }, "never held"},
+		{"increment lost", func(*writer) error { _, err := counter.Increment(ctx, "sum", -1); return err }, ""},
+		{"increment twice", func(*writer) error { _, err := counter.Increment(ctx, "sum", 1); return err }, "can be"},
+		{"append lost", func(*writer) error { _, err := queue.Pop(ctx); return err }, ""},
+		{"append twice", func(*writer) error {
+			val, err := queue.Get(ctx, -1)
+			if err != nil {
+				return err
+			}
+			return queue.Append(ctx, val)
+		}, "twice"},
+		{"queue turned round", func(*writer) error { return queue.Reverse(ctx) }, "out of order"},
+		{"taken element back", func(w *writer) error {
+			for val := range w.shared.popped {
+				return queue.AppendLeft(ctx, val)
+			}
+			return fmt.Errorf("nothing was taken")
+		}, ""},
+		{"update by half", func(*writer) error { return together.Set(ctx, 3, "0 0") }, "by half"},
+		{"update never made", func(*writer) error {
+			for k := range togetherKeys {
+				if err := together.Set(ctx, k, "0 0"); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, "nobody"},
+		{"update lost", func(w *writer) error {
+			for k := range togetherKeys {
+				if err := together.Set(ctx, k, w.shared.updates[0].value); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, ""},
+		{"version given again", func(w *writer) error {
+			for version := range w.shared.given {
+				w.shared.given[version] = "another write"
+			}
+			return nil
+		}, "was given to"},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShared()
+			for _, table := range []string{queueTable, togetherName, counterTable, versionedName} {
+				_ = c.Drop(ctx, table) // of the test before
+			}
+			if err := s.furnish(ctx, c); err != nil {
+				t.Fatal(err)
+			}
+			w := newWriter(i, options{seed: 1}, s)
+			check := func() (verdict, error) {
+				v := verdict{end: time.Now()}
+				if err := w.check(ctx, c, &v); err != nil {
+					return v, err
+				}
+				if err := s.check(ctx, c, &v); err != nil {
+					return v, err
+				}
+				return v, s.checkVersions(ctx, c, len(tests))
+			}
+			work := func() {
+				for range 60 {
+					if err := w.step(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, step := range []error{s.push(c, w), s.push(c, w), s.push(c, w), s.pop(c), s.add(c), s.add(c), s.set(c, w), s.set(c, w), s.setVersioned(c, w)} {
+					if step != nil {
+						t.Fatal(step)
+					}
+				}
+			}
+			work()
+			if v, err := check(); err != nil || v.lost > 0 || v.acked < 60 {
+				t.Fatalf("honest work: %d lost of %d: %v", v.lost, v.acked, err)
+			}
+			work()
+			if err := tt.wrong(w); err != nil {
+				t.Fatal(err)
+			}
+			v, err := check()
+			if tt.want == "" && (err != nil || v.lost != 1) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%d lost: %v", v.lost, err)
+			}
+		})
+	}
+}
+
+// TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those before it are on disk; one that changes something does.
+func TestWriteWithoutChange(t *testing.T) {
+	c := clienttest.Start(t).Client(t, &client.Options{Conns: 1})
+	for _, changes := range []bool{false, true} {
+		w := newWriter(0, options{seed: 1}, newShared())
+		for i := range 2 {
+			w.history = append(w.history, deed{write: &write{apply: func(m model) {
+				if i == 0 || changes {
+					m[fmt.Sprint(i)] = newDict()
+				}
+			}}})
+		}
+		w.history[1].acked = time.Now()
+		v := verdict{end: time.Now()}
+		if err := w.check(t.Context(), c, &v); err != nil || (v.lost == 1) != changes {
+			t.Errorf("it changes something: %v; %d lost, %v", changes, v.lost, err)
+		}
+	}
+}
+
+// TestVerdict: only what was acknowledged within the window, or after the power was cut, may be lost.
+func TestVerdict(t *testing.T) {
+	end := time.Now()
+	for _, tt := range []struct {
+		power              bool
+		window, before     time.Duration
+		lost, within, late int
+	}{
+		{false, 0, 0, 1, 0, 0},
+		{false, 0, -time.Millisecond, 1, 0, 0}, // answered while it ended
+		{false, time.Second, 999 * time.Millisecond, 0, 1, 0},
+		{false, time.Second, 1001 * time.Millisecond, 1, 0, 0},
+		{true, 0, -time.Millisecond, 0, 0, 1},
+		{true, 0, 0, 1, 0, 0},
+		{true, time.Second, -time.Millisecond, 0, 1, 0},
+	} {
+		v := verdict{end: end, since: windowBefore(end, tt.window), power: tt.power}
+		v.lose(end.Add(-tt.before))
+		if v.lost != tt.lost || v.within != tt.within || v.late != tt.late {
+			t.Errorf("%+v: %d lost, %d within the window, %d late", tt, v.lost, v.within, v.late)
+		}
+	}
+}

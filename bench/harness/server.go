@@ -1,0 +1,281 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config says how a server is started.
+type Config struct {
+	Binary   string // path, or a name in PATH
+	Dir      string // its data directory
+	Password string
+	Flags    []string // further ones: they overrule the port and the directory
+	Files    int      // its limit of open files; 0: that of this process
+
+	// Stdout and Stderr are read by this package if they are nil. The server gets another Stdout than that with a port that is chosen for it.
+	Stdout, Stderr *os.File
+
+	Input    bool // standard input is a pipe, open until CloseInput; else it is /dev/null
+	Session  bool // the server has a session of its own
+	Terminal bool // it has one, and a terminal that controls it until HangUp
+
+	Change func(*exec.Cmd) // if not nil, it is called last, before the start
+}
+
+// Server is a server in a process of its own.
+type Server struct {
+	// Constant after Launch.
+	cmd      *exec.Cmd
+	port     string         // the chosen one; "": the server says it
+	input    io.WriteCloser // nil without Config.Input
+	terminal *os.File       // the other side of its terminal; nil without Config.Terminal
+	log      lockedBuffer
+
+	listening chan struct{} // closed once the server has said its address
+	addr      string        // valid then, or with a chosen port
+	done      chan struct{} // closed when the process has ended
+	err       error         // how it ended; valid then
+}
+
+// lockedBuffer is a buffer that several goroutines may use.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Start starts a server and returns when it listens. Errors: that it ended before, or did not listen within the time, with its log.
+func Start(c Config, within time.Duration) (*Server, error) {
+	s, err := Launch(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.AwaitListening(within); err != nil {
+		s.Kill()
+		return nil, fmt.Errorf("%w\n%s", err, s.Log())
+	}
+	return s, nil
+}
+
+// Launch starts a server and does not wait until it listens.
+func Launch(c Config) (*Server, error) {
+	s := &Server{listening: make(chan struct{}), done: make(chan struct{})}
+	port := "0"
+	if c.Stdout != nil {
+		var err error
+		if port, err = FreePort(); err != nil {
+			return nil, err
+		}
+		s.port, s.addr = port, net.JoinHostPort("127.0.0.1", port)
+	}
+	s.cmd = c.command(port)
+	ours, theirs, err := s.connect(c)
+	if err == nil {
+		if c.Change != nil {
+			c.Change(s.cmd)
+		}
+		err = s.cmd.Start()
+	}
+	closeAll(theirs)
+	if err != nil {
+		closeAll(ours)
+		return nil, fmt.Errorf("start of a server: %w", err)
+	}
+	go func() {
+		s.err = s.cmd.Wait()
+		closeAll(ours)
+		close(s.done)
+	}()
+	return s, nil
+}
+
+// command returns the command that starts the server, with its limit of open files.
+func (c *Config) command(port string) *exec.Cmd {
+	args := append([]string{c.Binary, "--port", port, "--dir", c.Dir}, c.Flags...)
+	if c.Files > 0 {
+		args = append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(c.Files)}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "CYBERDB_PASSWORD="+c.Password)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: c.Session || c.Terminal}
+	return cmd
+}
+
+// connect gives the command its streams and its terminal. theirs are to be closed once it has been started, ours when it has ended, or has not
+// been started.
+func (s *Server) connect(c Config) (ours, theirs []*os.File, err error) {
+	s.cmd.Stderr = &s.log
+	if c.Stderr != nil {
+		s.cmd.Stderr = c.Stderr
+	}
+	if c.Stdout != nil {
+		s.cmd.Stdout = c.Stdout
+	} else {
+		out, banner, err := os.Pipe()
+		if err != nil {
+			return ours, theirs, err
+		}
+		s.cmd.Stdout = banner
+		ours, theirs = append(ours, out), append(theirs, banner)
+		go s.readBanner(out)
+	}
+	if c.Terminal {
+		master, slave, err := OpenTerminal()
+		if err != nil {
+			return ours, theirs, err
+		}
+		s.terminal, s.cmd.ExtraFiles = master, []*os.File{slave}
+		ours, theirs = append(ours, master), append(theirs, slave)
+		const first = 3 // descriptor of ExtraFiles[0]
+		s.cmd.SysProcAttr.Setctty, s.cmd.SysProcAttr.Ctty = true, first
+	}
+	if c.Input {
+		s.input, err = s.cmd.StdinPipe()
+	}
+	return ours, theirs, err
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// FreePort returns a TCP port of the loopback address that nothing listens at now.
+func FreePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = ln.Close() }()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	return port, err
+}
+
+// readBanner reads what the server says on standard output, to its end.
+func (s *Server) readBanner(out io.Reader) {
+	lines, said := bufio.NewScanner(out), false
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); !said && len(fields) > 1 && fields[0] == "listening" {
+			s.addr, said = fields[1], true
+			close(s.listening)
+		}
+	}
+}
+
+// AwaitListening returns when the server listens. Errors: that it has ended, or does not listen within the time.
+func (s *Server) AwaitListening(within time.Duration) error {
+	late := time.NewTimer(within)
+	defer late.Stop()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-s.listening:
+			return nil
+		case <-s.done:
+			return fmt.Errorf("the server did not start: %v", s.cmd.ProcessState)
+		case <-late.C:
+			return fmt.Errorf("the server does not listen after %v", within)
+		case <-again.C:
+			if s.port != "" && accepts(s.addr) {
+				return nil
+			}
+		}
+	}
+}
+
+// accepts says whether something takes connections at the address.
+func accepts(addr string) bool {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// Addr returns the server's TCP address once it listens; with a Stdout of the caller's, always.
+func (s *Server) Addr() string { return s.addr }
+
+// Log returns what the server has written to standard error, which is nothing with a Stderr of the caller's.
+func (s *Server) Log() string { return s.log.String() }
+
+// PID returns the process's number.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Signal sends the process a signal. Errors: that it has ended.
+func (s *Server) Signal(sig syscall.Signal) error { return s.cmd.Process.Signal(sig) }
+
+// SignalGroup sends a signal to all processes of the server's session, which Config.Session or Config.Terminal gave it.
+func (s *Server) SignalGroup(sig syscall.Signal) error { return syscall.Kill(-s.PID(), sig) }
+
+// CloseInput ends the server's standard input.
+func (s *Server) CloseInput() error { return s.input.Close() }
+
+// HangUp hangs up the server's terminal.
+func (s *Server) HangUp() error { return s.terminal.Close() }
+
+// Stop ends the server in order. Errors: that it did not end within the time, in which case it is killed, or ended with an error; the log.
+func (s *Server) Stop(within time.Duration) error {
+	if err := s.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("the server: %w", err)
+	}
+	if !s.EndsWithin(within) {
+		s.Kill()
+		return fmt.Errorf("the server did not stop in %v", within)
+	}
+	if s.err != nil {
+		return fmt.Errorf("the server ended with %w\n%s", s.err, s.Log())
+	}
+	return nil
+}
+
+// EndsWithin waits for the server's end, and says whether it has come.
+func (s *Server) EndsWithin(d time.Duration) bool {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-late.C:
+	}
+	select {
+	case <-s.done: // both had come
+		return true
+	default:
+		return false
+	}
+}
+
+// Kill ends the server by SIGKILL and waits for its end.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// ExitCode returns the exit code of a server that has ended; -1: it was ended by a signal.
+func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }

@@ -1,0 +1,10 @@
+//go:build broken
+
+package shardmap
+
+// Faults that the checkers of views are tried on, each switched on by a test: see sound.go.
+var (
+	brokenHandover bool
+	brokenCut      bool
+	brokenRename   bool
+)

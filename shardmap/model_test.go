@@ -307,9 +307,9 @@ func (s *session) delete() {
 	}
 }
 
-// cutsFor returns how many numbers were drawn for cuts by the reading of a record that holds got: one if it is large.
-func (s *session) cutsFor(got []byte, before uint64) uint64 {
-	if s.call.Beside && len(got) > InlineBytes-100 && s.store.Clock() == before+2 {
+// cutsFor returns how many numbers were drawn since before, beside the n of a change, for cuts by the reading of a record that holds got: one if it is large.
+func (s *session) cutsFor(got []byte, before uint64, n int) uint64 {
+	if s.call.Beside && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
 		return 1
 	}
 	return 0
@@ -324,7 +324,7 @@ func (s *session) pop() {
 	}
 	got, err := s.dict.Pop(&s.call, nil, k.encoded)
 	if !s.fails("pop", err, want) {
-		s.drew(before+s.cutsFor(got, before), 1)
+		s.drew(before+s.cutsFor(got, before, 1), 1)
 		s.equal("popped", got, e.val)
 		s.model.remove(e)
 	}
@@ -338,7 +338,7 @@ func (s *session) popItem() {
 	}
 	got, err := s.dict.PopItem(&s.call, nil)
 	if !s.fails("popitem", err, want) {
-		s.drew(before+s.cutsFor(got, before), 1)
+		s.drew(before+s.cutsFor(got, before, 1), 1)
 		e := s.model.ordered[len(s.model.ordered)-1]
 		s.equal("popped", got, append(slices.Clip(e.key), e.val...))
 		s.model.remove(e)
@@ -399,14 +399,20 @@ func (s *session) compareAndSet() {
 	got, err := s.dict.CompareAndSet(&s.call, k.encoded, old, val)
 	s.ok(err)
 	s.equal("set", got, want)
+	draws := 1
+	if !want || e == nil && val == nil {
+		draws = 0
+	}
+	if e != nil && old != nil { // the two are compared beside the table
+		before += s.cutsFor(e.val, before, draws)
+	}
+	version := s.drew(before, draws)
 	switch {
-	case !want || e == nil && val == nil:
-		s.drew(before, 0)
+	case draws == 0:
 	case val == nil:
-		s.drew(before, 1)
 		s.model.remove(e)
 	default:
-		s.model.set(k, val, s.drew(before, 1))
+		s.model.set(k, val, version)
 	}
 }
 

@@ -122,7 +122,7 @@ func TestChecker(t *testing.T) {
 
 // TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those before it are on disk; one that changes something does.
 func TestWriteWithoutChange(t *testing.T) {
-	c := clienttest.Start(t).Client(t, &client.Options{Conns: 1})
+	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
 	for _, changes := range []bool{false, true} {
 		w := newWriter(0, options{seed: 1}, newShared())
 		for i := range 2 {

@@ -355,7 +355,7 @@ func (s *session) setDefault() {
 	e := s.model.find(k)
 	s.equal("set", set, e == nil)
 	if e != nil {
-		s.drew(before, 0)
+		s.drew(before+s.cutsFor(got, before, 0), 0)
 		s.equal("value", got, e.val)
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
@@ -204,81 +203,6 @@ func (x *executor) mayChange(req *codec.Request, command *command) error {
 	return nil
 }
 
-// arguments takes the arguments apart and checks each: form, limits and number.
-func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) error {
-	fixed := shape.Max
-	if fixed == codec.Many {
-		fixed = shape.Min
-	}
-	x.n, x.rest, x.restN = 0, nil, 0
-	for x.n < fixed && len(b) > 0 {
-		n, err := x.checkArgument(b, command)
-		if err != nil {
-			return badArgument(err, shape, x.n)
-		}
-		x.args[x.n] = b[:n:n]
-		b = b[n:]
-		x.n++
-	}
-	if x.n < shape.Min {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, not %d", shape.Name, shape.Arity(), x.n)}
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	if shape.Max != codec.Many {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, and there are more", shape.Name, shape.Arity())}
-	}
-	x.rest = b
-	for len(b) > 0 {
-		n, err := x.check(b)
-		if err != nil {
-			return badArgument(err, shape, x.n+x.restN)
-		}
-		b = b[n:]
-		if x.restN++; x.restN > codec.MaxArguments {
-			return &codec.Error{Status: codec.StatusTooLarge, Message: fmt.Sprintf("%s with more than %d arguments", shape.Name, codec.MaxArguments)}
-		}
-	}
-	if x.restN%shape.Each != 0 {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes keys and values in pairs, not %d of them", shape.Name, x.restN)}
-	}
-	return nil
-}
-
-// checkArgument is check that lets the absent marker pass where the command takes it.
-func (x *executor) checkArgument(b []byte, command *command) (int, error) {
-	if command.absent && b[0] == codec.Absent {
-		return 1, nil
-	}
-	return x.check(b)
-}
-
-// check checks the value at the front of b. A recorded request may hold what an earlier version accepted.
-func (x *executor) check(b []byte) (int, error) {
-	x.opened = x.opened || value.Opened(b[0])
-	if x.call.Replay {
-		return value.CheckStored(b)
-	}
-	return value.Check(b)
-}
-
-func badArgument(err error, shape *codec.Shape, i int) error {
-	if shape.Table {
-		i++
-	}
-	e := &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s, argument %d: %v", shape.Name, i+1, err)}
-	var problem *value.Error
-	if errors.As(err, &problem) {
-		e.Status = codec.StatusOf(problem.Kind)
-		e.Message = problem.Msg
-	}
-	if errors.Is(err, value.ErrTooLarge) {
-		e.Status = codec.StatusTooLarge
-	}
-	return e
-}
-
 // findTable finds the table by its name and checks that it is of the kind.
 func (x *executor) findTable(kind tableKind) error {
 	table, ok := x.srv.store.Lookup(&x.call, x.name)
@@ -292,113 +216,6 @@ func (x *executor) findTable(kind tableKind) error {
 		return shardmap.ErrKind
 	}
 	return nil
-}
-
-// fail appends the error reply.
-func (x *executor) fail(out []byte, req *codec.Request, err error) []byte {
-	e := x.wireError(req.Op, err)
-	x.status = e.Status
-	return appendError(out, req.ID, e)
-}
-
-// An error tells of a key and of texts no more than these, so that it always fits into one frame.
-const (
-	maxErrorKeyBytes  = 64 << 10
-	maxErrorTextBytes = 4 << 10
-)
-
-// wireError puts an error into the wire's words. A key that is too large to be sent back is left out.
-func (x *executor) wireError(op codec.Opcode, err error) *codec.Error {
-	e := x.describe(op, err)
-	if len(e.Key) > maxErrorKeyBytes {
-		e.Key = nil
-	}
-	e.Message = shortened(e.Message)
-	return e
-}
-
-func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
-	var problem *value.Error
-	var ready *codec.Error
-	e := &codec.Error{Message: err.Error(), Table: string(x.name)}
-	switch {
-	case errors.As(err, &ready):
-		if ready.Table == "" {
-			ready.Table = string(x.name)
-		}
-		x.defect = ready.Status == codec.StatusInternal
-		return ready
-	case errors.Is(err, shardmap.ErrNoKey):
-		e.Status, e.Key = codec.StatusKeyError, x.args[0]
-		e.Message = reprOf(x.args[0])
-	case errors.Is(err, shardmap.ErrEmpty):
-		e.Status, e.Message = codec.StatusKeyError, "'popitem(): dictionary is empty'"
-		e.Key = value.AppendStr(nil, "popitem(): dictionary is empty")
-	case errors.As(err, &problem):
-		e.Status, e.Message, e.Key = codec.StatusOf(problem.Kind), problem.Msg, problem.Key
-	case errors.Is(err, shardmap.ErrNoTable):
-		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.name)
-	case errors.Is(err, shardmap.ErrTableExists):
-		e.Status, e.Message = codec.StatusTableExists, fmt.Sprintf("a table named %q exists already", x.name)
-	case errors.Is(err, shardmap.ErrKind):
-		e.Status = codec.StatusWrongTableKind
-		e.Want = wantedKind(op)
-		if table, ok := x.srv.store.Lookup(&x.call, x.name); ok {
-			e.Have = table.Kind().String()
-		}
-		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.name, e.Have)
-	case errors.Is(err, shardmap.ErrSpoiled):
-		e.Status = codec.StatusInternal
-		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.name)
-	case errors.Is(err, shardmap.ErrOutdated):
-		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
-	case errors.Is(err, shardmap.ErrTooLarge):
-		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
-	case errors.Is(err, shardmap.ErrVersion):
-		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
-		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
-	default:
-		x.srv.log.Error("error without a status", "op", op.String(), "error", err)
-		e.Status, x.defect = codec.StatusInternal, true
-	}
-	return e
-}
-
-func wantedKind(op codec.Opcode) string {
-	if commands[op].kind == listTable || op == codec.OpCreateList {
-		return shardmap.KindList.String()
-	}
-	return shardmap.KindDict.String()
-}
-
-// reprOf is Python's repr of a key for an error text.
-func reprOf(key []byte) string {
-	if len(key) > maxErrorTextBytes { // its repr takes long, and would be cut
-		return fmt.Sprintf("a key of %d bytes", len(key))
-	}
-	text, err := value.Repr(key)
-	if err != nil {
-		return "key"
-	}
-	return text
-}
-
-// shortened cuts a text to maxErrorTextBytes.
-func shortened(text string) string { return shortenedTo(maxErrorTextBytes, text) }
-
-// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
-func shortenedTo(most int, text string) string {
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
-}
-
-func appendError(out []byte, id uint32, e *codec.Error) []byte {
-	out, at := codec.BeginReply(out, id, e.Status)
-	out = codec.AppendErrorBody(out, e)
-	codec.EndFrame(out, at)
-	return out
 }
 
 // endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is cut into several.

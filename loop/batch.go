@@ -51,7 +51,7 @@ func (s *session) executeLater(in []byte) bool {
 func (l *eventLoop) executeBatch() {
 	b := l.batch
 	l.batch = batch{}
-	l.exec.ahead = 0
+	l.exec.ExpectOthers()
 	at := 0
 	for _, p := range b.parts {
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {

@@ -1,11 +1,11 @@
 package loop
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math"
 	"net"
@@ -15,8 +15,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/value"
-	"cyberdb-fast/shardmap"
+	"cyberdb-fast/loop/engine"
 )
 
 const (
@@ -57,13 +56,13 @@ func (s *session) runBeside(req *codec.Request) {
 	held := &s.srv.held
 	s.setHeld(0) // it leaves the session; limitHeld counts what stays
 	if !held.admit(len(req.Args)) {
-		s.loop.out = appendError(s.loop.out, req.ID, held.noRoom())
+		s.loop.out = engine.AppendError(s.loop.out, req.ID, held.noRoom())
 		return
 	}
 	s.state = beside
 	own := req.Clone()
 	extra := s.srv.extraLong
-	if s.loop.exec.checks {
+	if s.loop.exec.Checks {
 		extra = s.srv.extraShort
 	}
 	s.goBeside(func() {
@@ -138,96 +137,20 @@ func (s *session) endAfterPanic(where string) {
 // executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply. The worker is the caller's; its work
 // ends before the disk is waited for.
 func (srv *Server) executeBeside(w *worker, peer net.Addr, req *codec.Request) besideReply {
-	if commands[req.Op].waits {
+	if srv.engine.Waits(req.Op) {
 		w.end()
 	}
-	reply, lsn := srv.workBeside(peer, req)
-	if lsn > 0 {
+	frames, result := srv.engine.Do(nil, req)
+	srv.logRequest(peer, &result)
+	if result.Outcome == engine.AwaitsDisk {
 		w.end()
-		reply.frames = srv.awaitDisk(reply.frames, lsn)
+		frames = srv.awaitDisk(frames, result.LSN)
 	}
-	return reply
+	return besideReply{frames, result.Defect}
 }
 
-// workBeside is executeBeside without the disk: the reply is to wait until all up to lsn is on disk, for nothing if that is 0.
-func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideReply, lsn uint64) {
-	log := srv.takeLog()
-	defer srv.putLog(log)
-	drawn := log.drawn()
-	x := executor{srv: srv, call: shardmap.Call{Beside: true, Memory: &srv.memory, Log: log.orNil()}}
-	defer func() {
-		if p := recover(); p != nil {
-			err := srv.defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
-			reply, lsn = besideReply{appendError(nil, req.ID, err), true}, 0
-		}
-	}()
-	working := keyMemory(req.Args)
-	if err := srv.memory.Lend(working); err != nil {
-		return besideReply{x.fail(nil, req, err), false}, 0
-	}
-	defer srv.memory.Return(working)
-	var frames []byte
-	for {
-		frames = x.reply(frames[:0], req, nil)
-		switch x.outcome {
-		case outcomeAnswered:
-			srv.logRequest(peer, req.Op, &x)
-			return besideReply{frames, x.defect}, srv.awaited(req, x.status, drawn, log.drawn())
-		case outcomeParked:
-			free := make(chan struct{})
-			if x.table.Wait(func() { close(free) }) {
-				<-free
-			}
-		case outcomeStream:
-			frames = x.collect(req)
-			return besideReply{frames, x.defect}, 0
-		case outcomeBeside:
-			frames = x.fail(nil, req, errors.New("loop: a request asked to run beside while it did"))
-			return besideReply{frames, x.defect}, 0
-		}
-	}
-}
-
-const (
-	// leastKeyMemory is how many bytes of arguments may be checked without counting what that takes.
-	leastKeyMemory = 64 << 10
-	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the sets that find equal keys.
-	keyMemoryFactor = 4
-)
-
-// keyMemory returns the memory that it takes to check arguments and to look keys up, as far as it
-// is counted: if some of them are opened.
-func keyMemory(args []byte) int {
-	if len(args) <= leastKeyMemory {
-		return 0
-	}
-	for b := args; len(b) > 0; {
-		if value.Opened(b[0]) {
-			return keyMemoryFactor * len(args)
-		}
-		_, n := value.Cost(b, value.ToCheck, math.MaxInt)
-		b = b[n:]
-	}
-	return 0
-}
-
-// collect makes the whole reply of a long read whose request was itself too large for the loop.
-func (x *executor) collect(req *codec.Request) []byte {
-	defer x.stream.close()
-	if x.stream.begin != nil {
-		x.stream.begin()
-	}
-	w := bodyWriter{body: make([]byte, codec.HeaderBytes, 4<<10), whole: true}
-	if err := x.stream.write(&w); err != nil {
-		return x.fail(nil, req, err)
-	}
-	out, at := codec.BeginReply(w.body[:0], req.ID, codec.StatusOK)
-	return endReply(out[:len(w.body)], at)
-}
-
-// stream is a long read whose view is cut. begin, if there is one, is called first, before the
-// session goes on; write makes the reply's body; close frees the view and is called once, after
-// write if that is called.
+// stream is a reply that is made as its client reads: of a long read (engine.Stream), or a large one that is ready. begin, if there is one, is called first, before
+// the session goes on; write makes the reply's body; close is called once, after write if that is called.
 type stream struct {
 	begin func()
 	write func(w *bodyWriter) error
@@ -236,31 +159,29 @@ type stream struct {
 
 // bodyWriter takes the body of a long read's reply and sends it in frames as the client reads.
 type bodyWriter struct {
-	s     *session
-	id    uint32
-	op    codec.Opcode
-	x     executor // what errors and the log tell of: the table's name
-	whole bool     // collect everything
-	large bool     // a reply that is ready
-	makes bool     // it has one of the server's makers
-	works *worker  // while it makes a frame; nil: a frame waits to be sent
-	body  []byte   // begins with room for a frame's header
+	s      *session
+	id     uint32
+	result engine.Result // of a long read
+	large  bool          // a reply that is ready
+	makes  bool          // it has one of the server's makers
+	works  *worker       // while it makes a frame; nil: a frame waits to be sent
+	body   []byte        // begins with room for a frame's header
 }
 
 // startStream makes the reply of a long read on a goroutine of its own. The session goes on meanwhile.
-func (s *session) startStream(req *codec.Request, x *executor) {
-	read := x.stream
+func (s *session) startStream(req *codec.Request, result engine.Result) {
+	read := result.Stream
 	if s.srv.streams.Add(1) > maxServerStreams {
 		s.srv.streams.Add(-1)
-		read.close()
-		s.loop.out = appendError(s.loop.out, req.ID, &codec.Error{
+		read.Close()
+		s.loop.out = engine.AppendError(s.loop.out, req.ID, &codec.Error{
 			Status:  codec.StatusOverloaded,
 			Message: fmt.Sprintf("%d long reads are under way already", maxServerStreams),
 		})
 		return
 	}
-	w := &bodyWriter{s: s, id: req.ID, op: req.Op, x: executor{srv: s.srv, name: append([]byte(nil), x.name...)}}
-	s.send(w, read)
+	result.TableName = bytes.Clone(result.TableName)
+	s.send(&bodyWriter{s: s, id: req.ID, result: result}, stream{read.Begin, func(w *bodyWriter) error { return read.Write(w) }, read.Close})
 }
 
 // sendLarge sends a reply that is made as its client reads. The session's further requests wait until that is done: of such replies, one at a
@@ -296,10 +217,10 @@ func (s *session) sendLarge(frames []byte) {
 // withheld returns a reply or, in the place of a large one of a read, the error that clients leave too much unread already: it would wait for its client
 // too. What has changed a table must be told; the large ones of these replies carry what was taken out of it, or put into it.
 func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
-	if len(reply) <= largeReplyBytes || commands[req.Op].mutates || !srv.unread.scarce() {
+	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.unread.scarce() {
 		return reply
 	}
-	return appendError(nil, req.ID, srv.unread.tooMuch())
+	return engine.AppendError(nil, req.ID, srv.unread.tooMuch())
 }
 
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
@@ -360,20 +281,15 @@ func (w *bodyWriter) begin() {
 	w.body = append(w.body[:0], make([]byte, codec.HeaderBytes)...)
 }
 
-// writeAll adds values to the body.
-func (w *bodyWriter) writeAll(values iter.Seq[[]byte]) error {
-	for val := range values {
-		w.body = append(w.body, val...)
-		if err := w.flushFull(); err != nil {
-			return err
-		}
-	}
-	return nil
+// Write adds a part of the body, and sends the frames that are full.
+func (w *bodyWriter) Write(b []byte) (int, error) {
+	w.body = append(w.body, b...)
+	return len(b), w.flushFull()
 }
 
 // flushFull sends frames while there is more than one frame's body.
 func (w *bodyWriter) flushFull() error {
-	for !w.whole && len(w.body) > codec.HeaderBytes+codec.MaxReplyFrameBytes {
+	for len(w.body) > codec.HeaderBytes+codec.MaxReplyFrameBytes {
 		const most = codec.HeaderBytes + codec.MaxReplyFrameBytes
 		rest := append([]byte(nil), w.body[most:]...)
 		frame, at := codec.BeginReply(w.body[:0], w.id, codec.StatusOK)
@@ -403,12 +319,12 @@ func (w *bodyWriter) end(err error) {
 	frame, at := codec.BeginReply(w.body[:0], w.id, codec.StatusOK)
 	frame = frame[:len(w.body)]
 	if err != nil {
-		frame = w.x.fail(frame[:0], &codec.Request{ID: w.id, Op: w.op}, err)
+		frame, w.result = w.s.srv.engine.Fail(frame[:0], w.id, w.result, err)
 	} else {
 		codec.EndFrame(frame, at)
 	}
 	if !w.large { // a reply that was ready has been logged
-		w.s.srv.logRequest(w.s.peer, w.op, &w.x)
+		w.s.srv.logRequest(w.s.peer, &w.result)
 	}
 	_ = w.send(frame, true)
 }
@@ -421,7 +337,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 			w.s.streams--
 			w.s.sendsLarge = w.s.sendsLarge && !w.large
 			w.s.ready.Store(true)
-			w.s.closing = w.s.closing || w.x.defect
+			w.s.closing = w.s.closing || w.result.Defect
 		}
 		w.s.active.Store(w.s.srv.clock.nanos())
 		w.s.loop.begin()

@@ -42,9 +42,9 @@ func newDisk() *fstest.Disk {
 
 // keptText is storeText of a server that runs, without the clock, which the look moves on.
 func keptText(srv *Server) string {
-	log := srv.takeLog()
-	defer srv.putLog(log)
-	_, text, _ := strings.Cut(storeTextBy(srv.store, &shardmap.Call{Log: log.orNil()}), "\n")
+	log := srv.engine.TakeLog()
+	defer srv.engine.PutLog(log)
+	_, text, _ := strings.Cut(storeTextBy(srv.store, &shardmap.Call{Log: log}), "\n")
 	return text
 }
 

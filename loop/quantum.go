@@ -67,7 +67,7 @@ func (srv *Server) hangBell() error {
 	if err != nil {
 		return err
 	}
-	_, err = srv.engine.EnrollContext(conn, b)
+	_, err = srv.events.EnrollContext(conn, b)
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/shardmap"
 )
 
@@ -71,7 +72,7 @@ func (r *recording) records(t *testing.T, last uint64) (all []record) {
 func replayed(t *testing.T, records []record) *shardmap.Store {
 	t.Helper()
 	store := shardmap.NewStore()
-	r := NewReplayer(store, slog.New(slog.DiscardHandler))
+	r := engine.NewReplayer(engine.Env{Store: store, Logger: slog.New(slog.DiscardHandler)})
 	for _, rec := range records {
 		if err := r.Apply(rec.lsn, rec.n, rec.payload); err != nil {
 			t.Fatal(err)
@@ -181,8 +182,8 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	t.Logf("%d records, %d cuts", len(records), cuts)
-	for op := range commands {
-		if o := codec.Opcode(op); commands[op].mutates != (used[o] > 0) {
+	for op, command := range engine.Protocol() {
+		if o := codec.Opcode(op); command.Mutates != (used[o] > 0) {
 			t.Errorf("%v was recorded %d times", o, used[o])
 		}
 	}
@@ -270,7 +271,7 @@ func TestReplayRefuses(t *testing.T) {
 		"what draws two more": {[]record{create, {2, 1, payload(codec.OpDictUpdate, "d", 1, 1, 2, 2)}}, "drew 2 numbers, not 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := NewReplayer(shardmap.NewStore(), slog.New(slog.DiscardHandler))
+			r := engine.NewReplayer(engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
 			for i, rec := range c.records {
 				err := r.Apply(rec.lsn, rec.n, rec.payload)
 				if last := i == len(c.records)-1; last && (err == nil || !strings.Contains(err.Error(), c.want)) || !last && err != nil {
@@ -291,7 +292,7 @@ func TestReplayAcceptsWhatWasAccepted(t *testing.T) {
 	payload := func(op codec.Opcode, args ...any) []byte {
 		return append([]byte{byte(op), 0}, encodeArgs(t, args...)...)
 	}
-	r := NewReplayer(shardmap.NewStore(), slog.New(slog.DiscardHandler))
+	r := engine.NewReplayer(engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
 	for i, p := range [][]byte{
 		payload(codec.OpCreateList, "l", false),
 		append(payload(codec.OpListAppend, "l"), zone...),

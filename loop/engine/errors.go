@@ -1,4 +1,4 @@
-package loop
+package engine
 
 import (
 	"errors"
@@ -10,11 +10,19 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
+// Fail appends the reply to a request whose Stream has met an error. of is the Result that the stream came with, whose TableName the caller has copied; the
+// one that Fail returns takes its place.
+func (e *Engine) Fail(out []byte, id uint32, of Result, err error) (reply []byte, result Result) {
+	x := Executor{Result: of, engine: e}
+	x.Outcome = Answered
+	return x.fail(out, &codec.Request{ID: id, Op: of.Op}, err), x.Result
+}
+
 // fail appends the error reply.
-func (x *executor) fail(out []byte, req *codec.Request, err error) []byte {
-	e := x.wireError(req.Op, err)
-	x.status = e.Status
-	return appendError(out, req.ID, e)
+func (x *Executor) fail(out []byte, req *codec.Request, err error) []byte {
+	e := x.describe(req.Op, err)
+	x.Status = e.Status
+	return AppendError(out, req.ID, e)
 }
 
 // An error tells of a key and of texts no more than these, so that it always fits into one frame.
@@ -23,26 +31,17 @@ const (
 	maxErrorTextBytes = 4 << 10
 )
 
-// wireError puts an error into the wire's words. A key that is too large to be sent back is left out.
-func (x *executor) wireError(op codec.Opcode, err error) *codec.Error {
-	e := x.describe(op, err)
-	if len(e.Key) > maxErrorKeyBytes {
-		e.Key = nil
-	}
-	e.Message = shortened(e.Message)
-	return e
-}
-
-func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
+// describe puts an error into the wire's words.
+func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 	var problem *value.Error
 	var ready *codec.Error
-	e := &codec.Error{Message: err.Error(), Table: string(x.name)}
+	e := &codec.Error{Message: err.Error(), Table: string(x.TableName)}
 	switch {
 	case errors.As(err, &ready):
 		if ready.Table == "" {
-			ready.Table = string(x.name)
+			ready.Table = string(x.TableName)
 		}
-		x.defect = ready.Status == codec.StatusInternal
+		x.Defect = ready.Status == codec.StatusInternal
 		return ready
 	case errors.Is(err, shardmap.ErrNoKey):
 		e.Status, e.Key = codec.StatusKeyError, x.args[0]
@@ -53,19 +52,19 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.As(err, &problem):
 		e.Status, e.Message, e.Key = codec.StatusOf(problem.Kind), problem.Msg, problem.Key
 	case errors.Is(err, shardmap.ErrNoTable):
-		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.name)
+		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.TableName)
 	case errors.Is(err, shardmap.ErrTableExists):
-		e.Status, e.Message = codec.StatusTableExists, fmt.Sprintf("a table named %q exists already", x.name)
+		e.Status, e.Message = codec.StatusTableExists, fmt.Sprintf("a table named %q exists already", x.TableName)
 	case errors.Is(err, shardmap.ErrKind):
 		e.Status = codec.StatusWrongTableKind
-		e.Want = wantedKind(op)
-		if table, ok := x.srv.store.Lookup(&x.call, x.name); ok {
+		e.Want = x.wantedKind(op)
+		if table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName); ok {
 			e.Have = table.Kind().String()
 		}
-		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.name, e.Have)
+		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.TableName, e.Have)
 	case errors.Is(err, shardmap.ErrSpoiled):
 		e.Status = codec.StatusInternal
-		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.name)
+		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.TableName)
 	case errors.Is(err, shardmap.ErrOutdated):
 		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
 	case errors.Is(err, shardmap.ErrTooLarge):
@@ -74,14 +73,14 @@ func (x *executor) describe(op codec.Opcode, err error) *codec.Error {
 		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
 	default:
-		x.srv.log.Error("error without a status", "op", op.String(), "error", err)
-		e.Status, x.defect = codec.StatusInternal, true
+		x.engine.env.Logger.Error("error without a status", "op", op.String(), "error", err)
+		e.Status, x.Defect = codec.StatusInternal, true
 	}
 	return e
 }
 
-func wantedKind(op codec.Opcode) string {
-	if commands[op].kind == listTable || op == codec.OpCreateList {
+func (x *Executor) wantedKind(op codec.Opcode) string {
+	if x.engine.commands[op].Kind == ListTable || op == codec.OpCreateList {
 		return shardmap.KindList.String()
 	}
 	return shardmap.KindDict.String()
@@ -99,20 +98,17 @@ func reprOf(key []byte) string {
 	return text
 }
 
-// shortened cuts a text to maxErrorTextBytes.
-func shortened(text string) string { return shortenedTo(maxErrorTextBytes, text) }
-
-// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
-func shortenedTo(most int, text string) string {
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "..."
+// AppendError appends an error reply. A text that is too long is cut, and a key that is too large to be sent back is left out.
+func AppendError(out []byte, id uint32, e *codec.Error) []byte {
+	cut := *e
+	if len(cut.Key) > maxErrorKeyBytes {
+		cut.Key = nil
 	}
-	return text
-}
-
-func appendError(out []byte, id uint32, e *codec.Error) []byte {
+	if len(cut.Message) > maxErrorTextBytes {
+		cut.Message = strings.ToValidUTF8(cut.Message[:maxErrorTextBytes], "") + "..."
+	}
 	out, at := codec.BeginReply(out, id, e.Status)
-	out = codec.AppendErrorBody(out, e)
+	out = codec.AppendErrorBody(out, &cut)
 	codec.EndFrame(out, at)
 	return out
 }

@@ -1,4 +1,4 @@
-package loop
+package engine
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 // arguments takes the arguments apart and checks each: form, limits and number.
-func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) error {
+func (x *Executor) arguments(b []byte, shape *codec.Shape, command *Command) error {
 	fixed := shape.Max
 	if fixed == codec.Many {
 		fixed = shape.Min
@@ -53,15 +53,15 @@ func (x *executor) arguments(b []byte, shape *codec.Shape, command *command) err
 }
 
 // checkArgument is check that lets the absent marker pass where the command takes it.
-func (x *executor) checkArgument(b []byte, command *command) (int, error) {
-	if command.absent && b[0] == codec.Absent {
+func (x *Executor) checkArgument(b []byte, command *Command) (int, error) {
+	if command.Absent && b[0] == codec.Absent {
 		return 1, nil
 	}
 	return x.check(b)
 }
 
 // check checks the value at the front of b. A recorded request may hold what an earlier version accepted.
-func (x *executor) check(b []byte) (int, error) {
+func (x *Executor) check(b []byte) (int, error) {
 	x.opened = x.opened || value.Opened(b[0])
 	if x.call.Replay {
 		return value.CheckStored(b)

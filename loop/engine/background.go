@@ -60,7 +60,7 @@ func (x *Executor) toTheEnd(out []byte, req *codec.Request) []byte {
 			return x.collect(out, req)
 		case Background:
 			x.Outcome = Answered
-			return x.fail(out, req, errors.New("loop: a request asked to run beside while it did"))
+			return x.fail(out, req, errors.New("a request in the background is too long for that"))
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (r *Replayer) Panics() uint64 { return r.x.engine.Panics() }
 func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	store := r.x.engine.env.Store
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
-		return fmt.Errorf("loop: replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+		return fmt.Errorf("replay of %d numbers from %d on: the last number was %d", n, lsn, last)
 	}
 	if r.leaveOut[lsn] {
 		r.leftOut++
@@ -85,11 +85,11 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		return nil
 	}
 	if string(payload) == LoadMark {
-		return fmt.Errorf("loop: replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
+		return fmt.Errorf("replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
 	}
 	req, err := codec.ParsePayload(payload)
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %w", lsn, err)
+		return fmt.Errorf("replay at %d: %w", lsn, err)
 	}
 	err = r.again(&req)
 	var p *replayPanic
@@ -102,10 +102,10 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		r.droppedBefore(lsn, n)
 	}
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
+		return fmt.Errorf("replay at %d: %v: %w", lsn, req.Op, err)
 	}
 	if drawn := store.Clock() + 1 - lsn; drawn != n {
-		return fmt.Errorf("loop: replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
+		return fmt.Errorf("replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
 	}
 	return nil
 }

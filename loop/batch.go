@@ -7,7 +7,7 @@ import (
 )
 
 // In a crowded round (round.go) the requests of all connections are collected while it lasts and executed at its end, before any is answered: the cache
-// misses of their lookups overlap (ahead.go), and reading, executing and writing each run many times in a row.
+// misses of their lookups overlap (engine.Executor.Expect), and reading, executing and writing each run many times in a row.
 
 const (
 	// maxBatchedBytes of requests that arrived at once may wait.

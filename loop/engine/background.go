@@ -34,11 +34,12 @@ func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result
 			result.Outcome = Answered
 		}
 	}()
-	working := keyMemory(req.Args)
-	if err := e.env.Admission.Lend(working); err != nil {
-		return x.fail(out, req, err), x.Result
+	if working := keyMemory(req.Args); working > 0 {
+		if err := e.env.Admission.Lend(working); err != nil {
+			return x.fail(out, req, err), x.Result
+		}
+		defer e.env.Admission.Return(working)
 	}
-	defer e.env.Admission.Return(working)
 	return x.toTheEnd(out, req), x.Result
 }
 

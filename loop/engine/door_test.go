@@ -3,6 +3,9 @@ package engine_test
 import (
 	"errors"
 	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"cyberdb-fast/codec"
@@ -185,4 +188,32 @@ func TestConformanceInBackground(t *testing.T) {
 		}
 		return replies
 	}, conformance.Count(t, 60_000, 20_000))
+}
+
+// TestFollowerLogs: the log of a follower is told what its leader's was, so that others can follow it.
+func TestFollowerLogs(t *testing.T) {
+	t.Parallel()
+	var leaders, followers conformance.Recording
+	d := newDoor(t, func(env *engine.Env) { env.Changes = leaders.NewLog })
+	d.longList("l")
+	d.ok(codec.OpListSort, "l", []any{"str", nil}, true)
+	d.ok(codec.OpCreateDict, "values", false, "large", strings.Repeat("x", 2*shardmap.InlineBytes))
+	d.ok(codec.OpDictGet, "values", "large") // cuts
+	d.ok(codec.OpCreateDict, "d", false, "a", 1, "b", 2)
+	d.ok(codec.OpDictUpdate, "d", "b", 3, "c", 4)
+	last := d.engine.Store().Clock()
+	want := leaders.Records(t, last)
+	if !slices.ContainsFunc(want, func(r conformance.Record) bool { return len(r.Payload) == 0 }) {
+		t.Error("no number is a cut's")
+	}
+
+	follower := engine.NewReplayer(engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Changes: followers.NewLog})
+	for _, r := range want {
+		if err := follower.Apply(r.LSN, r.N, r.Payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := followers.Records(t, last); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d records, want %d", len(got), len(want))
+	}
 }

@@ -81,7 +81,7 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		payload = nil
 	}
 	if len(payload) == 0 {
-		store.SetClock(lsn + n - 1)
+		r.passOver(lsn + n - 1)
 		return nil
 	}
 	if string(payload) == LoadMark {
@@ -120,7 +120,7 @@ func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 	if store.Clock() < lsn+n-1 {
 		how = "it is left out"
 		r.leftOut++
-		store.SetClock(lsn + n - 1)
+		r.passOver(lsn + n - 1)
 	}
 	_ = r.x.engine.Defect("a recorded request panics: "+how, p.what, nil,
 		slog.Uint64("lsn", lsn), slog.String("op", r.x.Op.String()), slog.String("table", string(r.x.TableName)))
@@ -130,9 +130,17 @@ func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 // droppedBefore passes over the drop of a table that is not there. It was there then, half changed by a request that is left out now, or that does not panic any more:
 // a creation, or another drop. Nothing bears the name now, as after the drop.
 func (r *Replayer) droppedBefore(lsn, n uint64) {
-	store := r.x.engine.env.Store
-	store.SetClock(lsn + n - 1)
+	r.passOver(lsn + n - 1)
 	r.x.engine.env.Logger.Warn("a recorded request drops a table that is not there", slog.Uint64("lsn", lsn), slog.String("table", string(r.x.TableName)))
+}
+
+// passOver lets the numbers up to last go by: no request draws them.
+func (r *Replayer) passOver(last uint64) {
+	store, next := r.x.engine.env.Store, r.x.engine.env.Store.Clock()+1
+	if r.x.call.Log != nil && next <= last {
+		r.x.call.Log.Append(next, last+1-next, nil)
+	}
+	store.SetClock(last)
 }
 
 // again makes a request again. Errors: those that the request would be answered with, a panic too.

@@ -1,9 +1,11 @@
 package loop
 
 import (
+	"io"
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/shardmap"
 )
 
@@ -17,27 +19,24 @@ const (
 
 // TestPanic: a defect in a command costs the connection that met it, is counted, and nobody else notices.
 func TestPanic(t *testing.T) {
-	// Not parallel: the command table is everyone's.
-	defect := func(*executor) error { panic("defect") }
-	isLong := func(x *executor) error {
-		if x.call.Beside {
+	t.Parallel()
+	defect := func(*engine.Executor) error { panic("defect") }
+	isLong := func(x *engine.Executor) error {
+		if x.Call().Beside {
 			panic("defect")
 		}
 		return shardmap.ErrLong
 	}
-	tooLong := func(*executor) error { return shardmap.ErrLong }
-	for op, row := range map[codec.Opcode]command{
-		opPanics:       {run: defect},
-		opPanicsBeside: {run: isLong},
-		opPanicsInView: {run: tooLong, view: func(*executor) (stream, error) { panic("defect") }},
-		opPanicsInStream: {run: tooLong, view: func(*executor) (stream, error) {
-			return stream{close: func() {}, write: func(*bodyWriter) error { panic("defect") }}, nil
+	tooLong := func(*engine.Executor) error { return shardmap.ErrLong }
+	commands := commandsWith(map[codec.Opcode]engine.Command{
+		opPanics:       {Run: defect},
+		opPanicsBeside: {Run: isLong},
+		opPanicsInView: {Run: tooLong, View: func(*engine.Executor) (engine.Stream, error) { panic("defect") }},
+		opPanicsInStream: {Run: tooLong, View: func(*engine.Executor) (engine.Stream, error) {
+			return engine.Stream{Close: func() {}, Write: func(io.Writer) error { panic("defect") }}, nil
 		}},
-	} {
-		commands[op] = row
-		t.Cleanup(func() { commands[op] = command{} })
-	}
-	srv := startServer(t, nil)
+	})
+	srv := startServer(t, func(cfg *Config) { cfg.commands = commands })
 	other := dial(t, srv)
 	other.ok(codec.OpCreateDict, "d", false)
 	panics := uint64(0)

@@ -13,6 +13,7 @@ import (
 	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // survives is a server that must be none the worse for what a test does to it.
@@ -213,9 +214,9 @@ func TestDamagedValues(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
 	w := dial(t, srv)
-	seed := seedOf(t)
+	seed := conformance.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 4))
-	values := startModel(t, seed).families["any"]
+	values := conformance.StartJudge(t, seed).Families["any"]
 	rounds, refused := 30, 0
 	if raceEnabled {
 		rounds = 8
@@ -267,7 +268,7 @@ func TestDamagedValues(t *testing.T) {
 func TestCutFrames(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
-	rng := rand.New(rand.NewPCG(seedOf(t), 5))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 5))
 	session := func(w *wire) (all []byte) {
 		for _, frame := range [][]byte{
 			w.request(codec.OpDictSet, "d", "k", "v"), w.request(codec.OpDictGet, "d", "k"), w.request(0xfe, "d"), w.request(codec.OpListGet, "l", 99),
@@ -343,7 +344,7 @@ func TestBrokenOff(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
-	rng := rand.New(rand.NewPCG(seedOf(t), 6))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 6))
 	hello := newClient(nil, *encrypted).Hello(nil)
 	long := append(bytes.Clone(hello), make([]byte, 2*secure.MaxClientBytes)...)
 	cases := [][]byte{

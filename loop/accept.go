@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,7 +110,7 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 	_ = unix.Close(probe)
 	s := newSession(srv, conn.RemoteAddr())
-	_, err = srv.engine.EnrollContext(conn, s)
+	_, err = srv.events.EnrollContext(conn, s)
 	if err == nil && s.conn == nil {
 		err = errNotOpened
 	}
@@ -235,4 +236,12 @@ func (l *limitedLog) warn(msg string, attrs ...any) {
 	}
 	last.at, last.kept = now, 0
 	l.log.Warn(msg, attrs...)
+}
+
+// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
+func shortenedTo(most int, text string) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // In a crowded round (round.go) the requests of all connections are collected while it lasts and executed at its end, before any is answered: the cache
-// misses of their lookups overlap (ahead.go), and reading, executing and writing each run many times in a row.
+// misses of their lookups overlap (engine.Executor.Expect), and reading, executing and writing each run many times in a row.
 
 const (
 	// maxBatchedBytes of requests that arrived at once may wait.
@@ -51,7 +51,7 @@ func (s *session) executeLater(in []byte) bool {
 func (l *eventLoop) executeBatch() {
 	b := l.batch
 	l.batch = batch{}
-	l.exec.ahead = 0
+	l.exec.ExpectOthers()
 	at := 0
 	for _, p := range b.parts {
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {

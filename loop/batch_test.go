@@ -13,16 +13,17 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/shardmap"
 )
 
 // TestBatch: requests that have come to many connections when the loop looks are executed together, and each connection gets what it would have got alone,
 // whatever becomes of the others: those that break the protocol, meet a defect, end, are reset, send half a request or ask for much.
 func TestBatch(t *testing.T) {
-	// Not parallel: the command table is everyone's.
-	commands[opPanics] = command{run: func(*executor) error { panic("defect") }}
-	t.Cleanup(func() { commands[opPanics] = command{} })
-	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
+	srv := startServer(t, func(cfg *Config) {
+		cfg.EventLoops = 1
+		cfg.commands = commandsWith(map[codec.Opcode]engine.Command{opPanics: {Run: func(*engine.Executor) error { panic("defect") }}})
+	})
 	admin := dial(t, srv)
 	admin.ok(codec.OpCreateDict, "d", false)
 	admin.ok(codec.OpCreateList, "l", false)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -58,8 +59,8 @@ type Config struct {
 	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in memory only.
 	Data Data
 
-	// NewLog makes a log of what requests change, to be made again by a Replayer: one for each event loop, and as many as there are long requests
-	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal. With NewLog the first number is 1, as a Replayer on an
+	// NewLog makes a log of what requests change, to be made again by an engine.Replayer: one for each event loop, and as many as there are long requests
+	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal. With NewLog the first number is 1, as an engine.Replayer on an
 	// empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
@@ -68,6 +69,8 @@ type Config struct {
 	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
 	aheadBytes    int64 // for tests: journalAheadBytes of this server
 	segmentBytes  int64 // for tests: persist.Options.SegmentBytes
+
+	commands *engine.Commands // for tests: those of this server
 
 	numbersRange uint64 // for tests: persist.NumbersOptions.Range
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -105,7 +106,7 @@ func crashedCopy(t *testing.T, dir, file string) *Server {
 // TestControlLoadRaces: while clients make and drop tables a load is done whole or not at all, and what is on disk is what is in memory.
 func TestControlLoadRaces(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	from, to := t.TempDir(), t.TempDir()
 	first := controlled(t, from)
 	w := dial(t, first)

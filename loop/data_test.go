@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 	"cyberdb-fast/shardmap"
@@ -40,11 +41,11 @@ func newDisk() *fstest.Disk {
 	return disk
 }
 
-// keptText is storeText of a server that runs, without the clock, which the look moves on.
+// keptText is the text of a server that runs, without the clock, which the look moves on.
 func keptText(srv *Server) string {
-	log := srv.takeLog()
-	defer srv.putLog(log)
-	_, text, _ := strings.Cut(storeTextBy(srv.store, &shardmap.Call{Log: log.orNil()}), "\n")
+	log := srv.engine.TakeLog()
+	defer srv.engine.PutLog(log)
+	_, text, _ := strings.Cut(conformance.StoreText(srv.store, &shardmap.Call{Log: log}), "\n")
 	return text
 }
 
@@ -106,7 +107,7 @@ func TestRestart(t *testing.T) {
 // TestCrash: without a last save, after a power cut, the journal gives what was acknowledged.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	for _, demand := range []bool{false, true} {
 		disk := newDisk()
 		srv := keptServer(t, disk, func(d *Data) {
@@ -340,7 +341,7 @@ func TestSavesWhatWasReplayed(t *testing.T) {
 	}
 	saved := make(chan string, 100)
 	again := startServer(t, func(cfg *Config) {
-		cfg.Data = dataOn(disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+		cfg.Data = dataOn(disk.PowerCut(rand.New(rand.NewPCG(conformance.Seed(t), 0))), nil)
 		cfg.Logger = slog.New(slog.NewTextHandler(messages(saved), nil))
 	})
 	dial(t, again).ok(codec.OpDictSet, "d", "a", strings.Repeat("x", part))

@@ -15,6 +15,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 	"cyberdb-fast/shardmap"
@@ -40,67 +41,82 @@ func (l panickingLog) Append(lsn, n uint64, request []byte) {
 	panic("defect")
 }
 
-// withDefects gives the server the commands with defects until the test ends. mended: they have none any more.
-func withDefects(t *testing.T) (mended *atomic.Bool) {
-	t.Helper()
-	mended = &atomic.Bool{}
-	set := func(x *executor) error {
-		table, _ := x.srv.store.Lookup(&x.call, []byte("d"))
-		x.name = []byte("d")
+// defects are commands with defects.
+type defects struct {
+	commands *engine.Commands
+	mended   atomic.Bool // they have none any more
+}
+
+func newDefects() *defects {
+	d := &defects{}
+	set := func(x *engine.Executor) error {
+		table, _ := x.Store().Lookup(x.Call(), []byte("d"))
+		x.TableName = []byte("d")
 		key, val := value.AppendStr(nil, "defect"), value.AppendStr(nil, "set")
-		return table.Dict().Set(&x.call, key, val)
+		return table.Dict().Set(x.Call(), key, val)
 	}
 	// A panic behind the number and before the name.
-	numbered := func(x *executor, change func() error) error {
-		if !mended.Load() {
-			log := x.call.Log
-			defer func() { x.call.Log = log }()
-			x.call.Log = panickingLog{log}
+	numbered := func(x *engine.Executor, change func() error) error {
+		if c := x.Call(); !d.mended.Load() {
+			log := c.Log
+			defer func() { c.Log = log }()
+			c.Log = panickingLog{log}
 		}
 		return change()
 	}
-	for op, run := range map[codec.Opcode]func(x *executor) error{
-		opPanicsInChange: func(x *executor) error { return numbered(x, func() error { return set(x) }) },
-		opPanicsBehindChange: func(x *executor) error {
-			if err := set(x); err != nil || mended.Load() {
+	rows := make(map[codec.Opcode]engine.Command)
+	for op, run := range map[codec.Opcode]func(x *engine.Executor) error{
+		opPanicsInChange: func(x *engine.Executor) error { return numbered(x, func() error { return set(x) }) },
+		opPanicsBehindChange: func(x *engine.Executor) error {
+			if err := set(x); err != nil || d.mended.Load() {
 				return err
 			}
 			panic("defect")
 		},
-		opPanicsInCreate: func(x *executor) error {
+		opPanicsInCreate: func(x *engine.Executor) error {
 			content := value.AppendStr(nil, "one")
-			if !mended.Load() {
+			if !d.mended.Load() {
 				content = nil
 			}
-			_, err := x.srv.store.Create(&x.call, "d", shardmap.KindList, content, 1)
+			_, err := x.Store().Create(x.Call(), "d", shardmap.KindList, content, 1)
 			return err
 		},
-		opPanicsInDrop: func(x *executor) error {
-			return numbered(x, func() error { return x.srv.store.Drop(&x.call, "d") })
+		opPanicsInDrop: func(x *engine.Executor) error {
+			return numbered(x, func() error { return x.Store().Drop(x.Call(), "d") })
 		},
-		opPanicsInNaming: func(x *executor) error {
+		opPanicsInNaming: func(x *engine.Executor) error {
 			return numbered(x, func() error {
-				_, err := x.srv.store.Create(&x.call, "new", shardmap.KindDict, nil, 0)
+				_, err := x.Store().Create(x.Call(), "new", shardmap.KindDict, nil, 0)
 				return err
 			})
 		},
-		opPanicsInRename: func(x *executor) error {
-			return numbered(x, func() error { return x.srv.store.Rename(&x.call, "d", "new") })
+		opPanicsInRename: func(x *engine.Executor) error {
+			return numbered(x, func() error { return x.Store().Rename(x.Call(), "d", "new") })
 		},
 	} {
-		commands[op] = command{mutates: true, run: run}
-		t.Cleanup(func() { commands[op] = command{} })
+		rows[op] = engine.Command{Mutates: true, Run: run}
 	}
-	return mended
+	d.commands = commandsWith(rows)
+	return d
+}
+
+// startOnDisk is keptServer for a server that may end with an error and has these commands.
+func (d *defects) startOnDisk(t *testing.T, fsys persist.FS, log io.Writer) *Server {
+	t.Helper()
+	return startWith(t, Config{Data: dataOn(fsys, nil), commands: d.commands}, log)
 }
 
 // startOnDisk is keptServer for a server that may end with an error.
 func startOnDisk(t *testing.T, fsys persist.FS, log io.Writer, change func(d *Data)) *Server {
 	t.Helper()
-	srv, err := Start(Config{
-		Addr: "127.0.0.1:0", EventLoops: 2, Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(log, nil)),
-		Data: dataOn(fsys, change),
-	})
+	return startWith(t, Config{Data: dataOn(fsys, change)}, log)
+}
+
+func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
+	t.Helper()
+	cfg.Addr, cfg.EventLoops, cfg.Password, cfg.KDF, cfg.Encrypt = "127.0.0.1:0", 2, testPassword, testKDF, *encrypted
+	cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+	srv, err := Start(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +138,9 @@ func TestDefectAndRestart(t *testing.T) {
 		"behind the change and mended": {opPanicsBehindChange, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mended := withDefects(t)
+			known := newDefects()
 			disk, log := newDisk(), &bytes.Buffer{}
-			srv := startOnDisk(t, disk, log, nil)
+			srv := known.startOnDisk(t, disk, log)
 			w := dial(t, srv)
 			w.ok(codec.OpCreateDict, "d", false, "a", 1)
 			w.ok(codec.OpCreateList, "other", false)
@@ -160,9 +176,9 @@ func TestDefectAndRestart(t *testing.T) {
 				t.Error(err)
 			}
 
-			mended.Store(c.mends)
+			known.mended.Store(c.mends)
 			log.Reset()
-			srv = startOnDisk(t, disk, log, nil)
+			srv = known.startOnDisk(t, disk, log)
 			w = dial(t, srv)
 			if has := w.ok(codec.OpDictContains, "d", "defect"); has[0] != c.made {
 				t.Error("the change is there:", has)
@@ -182,13 +198,13 @@ func TestDefectAndRestart(t *testing.T) {
 			want := keptText(srv)
 
 			// killed; then by a version without the defect, whichever file is there
-			mended.Store(true)
+			known.mended.Store(true)
 			for _, without := range []string{"", "data/data.cdb"} {
 				srv.flushJournal()
 				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
 					t.Fatal(err)
 				}
-				again := startOnDisk(t, copyOfDisk(disk, without), io.Discard, nil)
+				again := known.startOnDisk(t, copyOfDisk(disk, without), io.Discard)
 				if got := keptText(again); got != want {
 					t.Errorf("without %q: after the restart\n%s\ninstead of\n%s", without, got, want)
 				}
@@ -213,9 +229,9 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 		"a drop, mended":     {opPanicsInDrop, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mended := withDefects(t)
+			known := newDefects()
 			disk := newDisk()
-			srv := startOnDisk(t, disk, io.Discard, nil)
+			srv := known.startOnDisk(t, disk, io.Discard)
 			w := dial(t, srv)
 			if c.op == opPanicsInDrop {
 				w.ok(codec.OpCreateDict, "d", false, "a", 1)
@@ -239,9 +255,9 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 			clock, want := srv.store.Clock(), keptText(srv)
 			stopServer(t, srv)
 
-			mended.Store(c.mends)
+			known.mended.Store(c.mends)
 			var log bytes.Buffer
-			again := startOnDisk(t, killed, &log, nil)
+			again := known.startOnDisk(t, killed, &log)
 			if got := keptText(again); got != want || again.store.Clock() < clock {
 				t.Errorf("at %d, after the restart\n%s\nat %d instead of\n%s", again.store.Clock(), got, clock, want)
 			}
@@ -266,9 +282,9 @@ func TestDefectBeforeName(t *testing.T) {
 	for _, op := range []codec.Opcode{opPanicsInNaming, opPanicsInRename} {
 		for _, mends := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%#x, mended %v", op, mends), func(t *testing.T) {
-				mended := withDefects(t)
+				known := newDefects()
 				disk := newDisk()
-				srv := startOnDisk(t, disk, io.Discard, nil)
+				srv := known.startOnDisk(t, disk, io.Discard)
 				w := dial(t, srv)
 				w.ok(codec.OpCreateDict, "d", false, "a", 1)
 				bad := dial(t, srv)
@@ -293,8 +309,8 @@ func TestDefectBeforeName(t *testing.T) {
 				killed := copyOfDisk(disk, "")
 				text := keptText(srv)
 				stopServer(t, srv)
-				mended.Store(mends)
-				again := startOnDisk(t, killed, io.Discard, nil)
+				known.mended.Store(mends)
+				again := known.startOnDisk(t, killed, io.Discard)
 				if got := keptText(again); got != text {
 					t.Errorf("after the restart\n%s\ninstead of\n%s", got, text)
 				}
@@ -322,9 +338,9 @@ func copyOfDisk(disk *fstest.Disk, without string) *fstest.Disk {
 
 // TestManyDefects: the start after many half made changes loads a second time, not once for each.
 func TestManyDefects(t *testing.T) {
-	withDefects(t)
+	known := newDefects()
 	disk := newDisk()
-	srv := startOnDisk(t, disk, io.Discard, nil)
+	srv := known.startOnDisk(t, disk, io.Discard)
 	w := dial(t, srv)
 	const n = 20
 	for i := range n {
@@ -353,7 +369,7 @@ func TestManyDefects(t *testing.T) {
 		}
 		return nil
 	}
-	srv = startOnDisk(t, loads, &log, nil)
+	srv = known.startOnDisk(t, loads, &log)
 	if info := srv.Info(); info.Data.LeftOut != n || starts != 2 {
 		t.Errorf("%d requests left out, loaded %d times\n%s", info.Data.LeftOut, starts, log.String())
 	}
@@ -373,8 +389,8 @@ func TestManySaves(t *testing.T) {
 	w.ok(codec.OpCreateDict, "d", false)
 	change := w.request(codec.OpDictSet, "d", "b", 1)[8:] // its payload
 	disk.renamed = func() {                               // others go on changing something
-		log := srv.takeLog()
-		defer srv.putLog(log)
+		log := srv.engine.TakeLog()
+		defer srv.engine.PutLog(log)
 		c := shardmap.Call{Log: log, Request: change}
 		d, _ := srv.store.Lookup(&c, []byte("d"))
 		if err := d.Dict().Set(&c, value.AppendStr(nil, "b"), []byte{1}); err != nil {

@@ -1,18 +1,16 @@
-// Package loop is the server: connections, the command table and the one apply that every change of data goes through.
+// Package loop is the server: connections, files and what runs when. Package engine executes the requests, and has no part in either.
 //
 // The way of one request, all of it in session.go: OnTraffic gives the bytes that arrived to the connection's session; turn
-// parses frame after frame, executes each through the command table (command.go; bodies in tables.go, dict.go, list.go) and answers
-// all of them in one write. Where many connections are busy at once, the requests of a round are collected and executed together (batch.go), and so are the
+// parses frame after frame, has the engine execute each, and answers all of them in one write. execute sees to what the engine leaves to the server: replies that
+// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of a round are collected and executed together (batch.go), and so are the
 // replies sent (round.go).
 //
-// An event loop estimates in nanoseconds what each request takes. value.Cost estimates the arguments
-// before the request is executed. Calls of shardmap count what they read and compare, and end with
-// shardmap.ErrLong when that is too much. The estimate decides two things:
+// The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //
 //   - A request of more than about a millisecond, or one that waits for something, runs on a
-//     goroutine in the background (beside.go). Its connection waits for it. A long read is made from
+//     goroutine in the background (background.go). Its connection waits for it. A long read is made from
 //     a view that was cut in its turn, its reply as the socket drains. A connection also waits while
-//     a long write owns the table that its request is for (shardmap.ErrBusy).
+//     a long write owns the table that its request is for (engine.Parked).
 //   - A connection that has used half a millisecond waits until the loop has served the others
 //     (quantum.go).
 //
@@ -21,8 +19,8 @@
 //
 // The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes, so that an idle server does.
 //
-// No panic crosses a connection: whoever recovers from one calls Server.defect (defect.go), which gives back the locks that the request held. A request that
-// panics in the middle of its change closes its table; a start makes it again, and leaves it out if it panics again (replay.go, recover.go).
+// No panic crosses a connection: whoever recovers from one calls engine.Engine.Defect, which gives back the locks that the request held. A request that
+// panics in the middle of its change closes its table; a start makes it again, and leaves it out if it panics again (engine.Replayer, recover.go).
 //
 // A session belongs to its event loop; fields that others touch are atomic and say who writes them. The bytes that gnet hands
 // to OnTraffic are good until it returns. loop is the only room that imports gnet.

@@ -5,88 +5,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
-	"cyberdb-fast/shardmap"
 )
 
 // journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
 const journalAheadBytes = 256 << 20
-
-// changeLog is the log of one event loop, or of one long request at a time: the journal's buffer, and the last number that was drawn.
-type changeLog struct {
-	shardmap.Log
-	last uint64
-}
-
-// Append implements shardmap.Log.
-func (l *changeLog) Append(lsn, n uint64, request []byte) {
-	l.last = lsn + n - 1
-	l.Log.Append(lsn, n, request)
-}
-
-// drawn returns the last number that the log was told, 0 if there is no log.
-func (l *changeLog) drawn() uint64 {
-	if l == nil {
-		return 0
-	}
-	return l.last
-}
-
-// logPool holds the logs of requests beside the loops, each for one at a time.
-type logPool struct {
-	mu   sync.Mutex
-	free []*changeLog
-}
-
-// newLog returns a log for one event loop, or one request at a time; nil if nothing is logged.
-func (srv *Server) newLog() *changeLog {
-	switch {
-	case srv.journal != nil:
-		return &changeLog{Log: srv.journal.Buffer()}
-	case srv.cfg.NewLog != nil:
-		return &changeLog{Log: srv.cfg.NewLog()}
-	}
-	return nil
-}
-
-// orNil returns the log as a Call wants it: nil if there is none.
-func (l *changeLog) orNil() shardmap.Log {
-	if l == nil {
-		return nil
-	}
-	return l
-}
-
-// takeLog returns a log that is the caller's until putLog, nil if nothing is logged.
-func (srv *Server) takeLog() *changeLog {
-	srv.logs.mu.Lock()
-	defer srv.logs.mu.Unlock()
-	last := len(srv.logs.free) - 1
-	if last < 0 {
-		return srv.newLog()
-	}
-	log := srv.logs.free[last]
-	srv.logs.free = srv.logs.free[:last]
-	return log
-}
-
-// putLog gives a log back. What it was told may be waited for.
-func (srv *Server) putLog(log *changeLog) {
-	if log == nil {
-		return
-	}
-	srv.flushJournal()
-	srv.logs.mu.Lock()
-	srv.logs.free = append(srv.logs.free, log)
-	srv.logs.mu.Unlock()
-}
 
 func (srv *Server) flushJournal() {
 	if srv.journal != nil {
@@ -152,30 +82,15 @@ func (srv *Server) lookBehind() {
 	srv.behind.Store(srv.journal.Pending() > limit)
 }
 
-// mustWait says whether the reply of a request that has changed something waits for the disk: by the policy, because the client asks for it, or because what was appended, and n bytes
-// more, may find no room there. Reads do not, though they draw a number for a cut.
-func (srv *Server) mustWait(req *codec.Request, n int) bool {
-	return srv.journal != nil && commands[req.Op].mutates && (srv.cfg.Data.Fsync == persist.Always || req.Flags&codec.FlagDurable != 0 || !srv.journal.HasRoom(n))
+// mustWait says whether the reply to a request that may have changed something waits for the disk: by the policy, because its client demands it, or because what was
+// appended, and n bytes more, may find no room there.
+func (srv *Server) mustWait(demanded bool, n int) bool {
+	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || demanded || !srv.journal.HasRoom(n))
 }
 
 // inFlightBytes returns persist.Options.InFlightBytes: one operation that is not announced for each event loop, each worker and a save.
 func (srv *Server) inFlightBytes() int64 {
 	return int64(srv.cfg.EventLoops+maxWorkers+1) * 2 * persist.LargeOperationBytes
-}
-
-// awaited returns the LSN up to which all must be on disk before a request is answered that found before as the last number of its log, and left after there; 0: it is answered
-// at once. One with the flag DURABLE that has changed nothing tells of what others have changed: of nothing beyond the clock.
-func (srv *Server) awaited(req *codec.Request, status codec.Status, before, after uint64) uint64 {
-	switch {
-	case !srv.mustWait(req, 0):
-	case after != before:
-		return after
-	case req.Flags&codec.FlagDurable != 0 && status == codec.StatusOK:
-		if lsn := srv.store.Clock(); lsn > srv.journal.Durable() {
-			return lsn
-		}
-	}
-	return 0
 }
 
 // awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
@@ -188,7 +103,7 @@ func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
 }
 
 func appendNotDurable(out []byte, id uint32, err error) []byte {
-	return appendError(out, id, &codec.Error{Status: codec.StatusNotDurable, Message: shortened("applied, not on disk: " + err.Error())})
+	return engine.AppendError(out, id, &codec.Error{Status: codec.StatusNotDurable, Message: "applied, not on disk: " + err.Error()})
 }
 
 // heldReplies are replies of one session that wait for the disk, in order.
@@ -374,7 +289,6 @@ func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action)
 
 // loopDurable is what an event loop has that waits for the disk.
 type loopDurable struct {
-	log       *changeLog  // nil: nothing is logged
 	changed   bool        // something that the journal was not yet told to sync; owned by the event loop
 	waiting   []*session  // with held replies
 	waits     atomic.Bool // there are some; written by the event loop

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 )
@@ -254,7 +255,7 @@ func TestDataFileOfAnother(t *testing.T) {
 // with room has all.
 func TestStartWithoutRoom(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	before := newDisk()
 	srv := keptServer(t, before, func(d *Data) { d.Fsync = persist.Always })
 	w := dial(t, srv)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // FuzzFrames sends any bytes behind a proven password: the connection comes to an end, nothing panics, and others are served.
@@ -62,7 +63,7 @@ func FuzzOps(f *testing.F) {
 		defer w.ok(codec.OpDrop, "d")
 		defer w.ok(codec.OpDrop, "l")
 		var inputs []linearInput
-		var ops []operation
+		var ops []conformance.Operation
 		for len(b) >= 4 {
 			in := inputOf(b)
 			inputs, ops = append(inputs, in), append(ops, in.operation(w))
@@ -118,20 +119,20 @@ func orAbsentInt(n int64) int64 {
 }
 
 // operation returns the request that the input stands for, on the dict "d" or the list "l".
-func (in linearInput) operation(t testing.TB) operation {
+func (in linearInput) operation(t testing.TB) conformance.Operation {
 	name := "l"
 	if slices.Contains(dictHistoryOps, in.op) {
 		name = "d"
 	}
-	o := operation{op: in.op, args: [][]byte{encodeArgs(t, name)}}
+	o := conformance.Operation{Op: in.op, Args: [][]byte{encodeArgs(t, name)}}
 	if in.op == codec.OpListSort {
-		o.args = append(o.args, encodeArgs(t, nil), encodeArgs(t, false))
+		o.Args = append(o.Args, encodeArgs(t, nil), encodeArgs(t, false))
 	}
 	for _, arg := range in.args {
 		if arg == absentInt {
-			o.args = append(o.args, []byte{codec.Absent})
+			o.Args = append(o.Args, []byte{codec.Absent})
 		} else {
-			o.args = append(o.args, encodeArgs(t, arg))
+			o.Args = append(o.Args, encodeArgs(t, arg))
 		}
 	}
 	return o

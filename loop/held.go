@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 )
 
 const (
@@ -101,7 +102,7 @@ func (h *heldTotal) noRoom() *codec.Error {
 // overloaded tells the client why it is closed.
 func (s *session) overloaded(n int, why *codec.Error) {
 	id := binary.LittleEndian.Uint32(s.carry.B[s.carryUsed+4:])
-	s.loop.out = appendError(s.loop.out, id, why)
+	s.loop.out = engine.AppendError(s.loop.out, id, why)
 	s.srv.counters.overrun.Add(1)
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", n))
 	s.closing = true

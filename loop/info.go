@@ -7,9 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bytedance/sonic"
-	"github.com/tinylib/msgp/msgp"
-
 	"cyberdb-fast/codec"
 )
 
@@ -21,7 +18,7 @@ type counters struct {
 	idleClosed   atomic.Uint64
 	overrun      atomic.Uint64 // closed for what they left unread or sent ahead
 	badFrames    atomic.Uint64
-	panics       atomic.Uint64
+	panics       atomic.Uint64 // beside those that the engine counts: of persist, and at the start
 	notDurable   atomic.Uint64 // changes that were made, and could not be written to disk
 }
 
@@ -115,7 +112,7 @@ func (srv *Server) Info() Info {
 		IdleClosed:      srv.counters.idleClosed.Load(),
 		Overrun:         srv.counters.overrun.Load(),
 		BadFrames:       srv.counters.badFrames.Load(),
-		Panics:          srv.counters.panics.Load(),
+		Panics:          srv.counters.panics.Load() + srv.engine.Panics(),
 		DroppedLogLines: srv.cfg.DroppedLogLines(),
 		MaxMemoryBytes:  srv.memory.limit,
 		UnreadBytes:     srv.unread.bytes.Load(),
@@ -179,13 +176,4 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func info(x *executor) error {
-	text, err := sonic.Marshal(x.srv.Info())
-	if err != nil {
-		return err
-	}
-	x.body = msgp.AppendStringFromBytes(x.body, text)
-	return nil
 }

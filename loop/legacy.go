@@ -15,6 +15,7 @@ import (
 	"cyberdb-fast/codec/foreign"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/shardmap"
 )
 
@@ -371,7 +372,7 @@ func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
 	switch {
 	case len(reply) > maxLegacyReplyBytes:
 		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
-	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !commands[e.Op].mutates:
+	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !srv.engine.Mutates(e.Op):
 		text = "too much is unread by all clients together: ask again, or for less"
 	default:
 		return reply
@@ -430,22 +431,24 @@ func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 // executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run beside.
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
-	x := &l.exec
-	if commands[req.Op].mutates && s.srv.mustWait(req, len(req.Payload)) {
+	x := l.exec
+	if s.srv.engine.Mutates(req.Op) && s.srv.mustWait(false, len(req.Payload)) {
 		return nil, legacy.ErrLong // the disk is waited for
 	}
-	drawn := l.log.drawn()
-	l.frame = x.reply(l.frame[:0], req, nil)
-	if l.log.drawn() != drawn {
+	last := x.LastLSN()
+	l.frame = x.Execute(l.frame[:0], req, nil)
+	if x.LastLSN() != last {
 		s.srv.flushJournal()
 	}
-	if x.outcome == outcomeStream {
-		x.stream.close()
-	}
-	if x.outcome != outcomeAnswered {
+	switch x.Outcome {
+	case engine.Streams:
+		x.Stream.Close()
 		return nil, legacy.ErrLong
+	case engine.Parked, engine.Background:
+		return nil, legacy.ErrLong
+	case engine.Answered, engine.AwaitsDisk: // there was room when it was asked
 	}
-	s.srv.logRequest(s.peer, req.Op, x)
+	s.srv.logRequest(s.peer, &x.Result)
 	return l.frame, nil
 }
 

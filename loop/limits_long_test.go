@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // largeTables makes a list "l" and a dict "d" whose reads and writes as a whole run beside the event loops.
@@ -32,12 +33,12 @@ func TestManyLongReads(t *testing.T) {
 	w, other := dial(t, srv), dial(t, srv)
 	const size = 10_000
 	largeTables(w, size)
-	var ops []operation
+	var ops []conformance.Operation
 	for range reads {
 		ops = append(ops,
-			operation{codec.OpListAppend, [][]byte{encodeArgs(t, "l"), encodeArgs(t, "x")}},
-			operation{codec.OpListAll, [][]byte{encodeArgs(t, "l")}},
-			operation{codec.OpListCount, [][]byte{encodeArgs(t, "l"), encodeArgs(t, "x")}},
+			conformance.Operation{Op: codec.OpListAppend, Args: [][]byte{encodeArgs(t, "l"), encodeArgs(t, "x")}},
+			conformance.Operation{Op: codec.OpListAll, Args: [][]byte{encodeArgs(t, "l")}},
+			conformance.Operation{Op: codec.OpListCount, Args: [][]byte{encodeArgs(t, "l"), encodeArgs(t, "x")}},
 		)
 	}
 	replies := pipelined(w, ops)

@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // history says how a concurrent history is made.
@@ -38,10 +39,10 @@ func TestLinearizable(t *testing.T) {
 	if testing.Short() {
 		rounds, large = 15, 2
 	}
-	if long() {
+	if conformance.Long() {
 		rounds, large = 1000, 50
 	}
-	seed := seedOf(t)
+	seed := conformance.Seed(t)
 	srv := startServer(t, nil)
 	conns := make([]*wire, 8)
 	for i := range conns {
@@ -274,7 +275,7 @@ func linearReply(w *wire, reply codec.Reply) (linearOutput, error) {
 // TestLinearizableHasTeeth: a lost update and a stale read are found, and so is any outcome of a real history that is not what it was.
 func TestLinearizableHasTeeth(t *testing.T) {
 	t.Parallel()
-	seed := seedOf(t)
+	seed := conformance.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 3))
 	op := func(client int, call, end int64, op codec.Opcode, args []int64, vals ...int64) porcupine.Operation {
 		return porcupine.Operation{

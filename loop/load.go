@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -17,9 +18,6 @@ const (
 	// loadSuffix is that of a file that is made while another is loaded, and takes the data file's name at the end.
 	loadSuffix = ".load"
 )
-
-// loadMark is what the journal has of a load: it is no request, and cannot be made again.
-var loadMark = []byte("load")
 
 // load takes in the tables of a file while the server runs: all at one moment or none, and on disk before anybody sees them. With replace they take the
 // place of all tables that there are; without it there must be none.
@@ -39,9 +37,9 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 		return info, err
 	}
 	defer func() { err = errors.Join(err, from.close()) }()
-	log := s.srv.takeLog()
-	defer s.srv.putLog(log)
-	l := loading{saver: s, call: &shardmap.Call{Log: log.orNil(), Beside: true, Request: loadMark}, part: s.srv.cfg.Data.File + loadSuffix}
+	log := s.srv.engine.TakeLog()
+	defer s.srv.engine.PutLog(log)
+	l := loading{saver: s, call: &shardmap.Call{Log: log, Beside: true, Request: []byte(engine.LoadMark)}, part: s.srv.cfg.Data.File + loadSuffix}
 	if info, err = l.take(from, replace); err != nil {
 		return info, l.undo(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 	"cyberdb-fast/shardmap"
@@ -37,7 +38,7 @@ func contentOf(srv *Server) string { return numbers.ReplaceAllString(keptText(sr
 
 // contentIn is contentOf a store that nobody else uses.
 func contentIn(store *shardmap.Store) string {
-	_, text, _ := strings.Cut(storeText(store), "\n")
+	_, text, _ := strings.Cut(conformance.StoreText(store, &shardmap.Call{}), "\n")
 	return numbers.ReplaceAllString(text, "")
 }
 
@@ -54,7 +55,7 @@ func TestLoadFails(t *testing.T) {
 }
 
 func testLoadFails(t *testing.T, replace bool) {
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	file, want := savedFile(t)
 
 	const most = 200

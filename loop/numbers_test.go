@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 )
@@ -43,7 +44,7 @@ func TestVersionsNeverComeTwice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seedOf(t), 0))
+			rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 			disk := newDisk()
 			disk.Put("data/copy.cdb", file)
 			given := map[uint64]int{} // version: of which run
@@ -81,7 +82,7 @@ func TestVersionsNeverComeTwice(t *testing.T) {
 // TestStaleVersionIsRefused: a client whose write was lost with the server holds its version; after the restart that is no entry's.
 func TestStaleVersionIsRefused(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	cut := func(disk *fstest.Disk) *fstest.Disk { return disk.PowerCut(rng) }
 	kept := func(disk *fstest.Disk) *Server { return keptServer(t, disk, nil) }
 	for name, test := range map[string]struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // longestWait bounds what a connection may have to wait while others do long work: far above what it takes, for slow and busy machines and the race
@@ -63,7 +64,7 @@ func watch(t *testing.T, watchers []watcher, work func()) []time.Duration {
 // who ask for the same list.
 func TestParallelStalls(t *testing.T) {
 	size := 1_000_000
-	if testing.Short() || raceEnabled && !long() {
+	if testing.Short() || raceEnabled && !conformance.Long() {
 		size = 200_000
 	}
 	srv := startServerProcess(t, 100, 0)

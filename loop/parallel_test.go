@@ -10,6 +10,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // inParallel calls f for n connections at once.
@@ -60,22 +61,22 @@ func TestParallel(t *testing.T) {
 	t.Parallel()
 	clients, batches := 8, 60
 	switch {
-	case long():
+	case conformance.Long():
 		clients, batches = 12, 300
 	case testing.Short():
 		batches = 15
 	}
-	seed := seedOf(t)
+	seed := conformance.Seed(t)
 	srv := startServer(t, nil)
-	families := startModel(t, seed).families
+	families := conformance.StartJudge(t, seed).Families
 	names := []string{"a", "b", "x", "y"}
 	inParallel(t, srv, clients, func(w *wire, i int) error {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		g := newOperations(w, rng, families)
+		g := conformance.NewOperations(w, rng, families)
 		for range batches {
-			ops := make([]operation, 25)
+			ops := make([]conformance.Operation, 25)
 			for j := range ops {
-				ops[j] = g.roughly(pick(g, names))
+				ops[j] = g.Roughly(conformance.Pick(g, names))
 			}
 			for j, reply := range pipelined(w, ops) {
 				if reply.Status >= codec.StatusBadFrame {
@@ -105,40 +106,6 @@ func TestParallel(t *testing.T) {
 	if views := srv.Info().Views; views != 0 {
 		t.Errorf("%d views are left open", views)
 	}
-}
-
-// roughly makes an operation on the table of this name, or on what may be there instead.
-func (g *operations) roughly(name string) operation {
-	t := &conformanceTable{name: name, dict: g.chance(2), keys: g.keys, vals: g.anything, target: 30, length: g.rng.IntN(60)}
-	switch n := g.rng.IntN(100); {
-	case n < 6:
-		content := g.rng.IntN(30)
-		if g.chance(6) {
-			content = 3000 + g.rng.IntN(3000)
-			t.keys = g.encode(1, 2.5, "a", nil)
-		}
-		if t.dict {
-			return g.op(codec.OpCreateDict, t, append(g.encode(true), g.pairs(t, content)...)...)
-		}
-		return g.op(codec.OpCreateList, t, append(g.encode(true), g.many(t.vals, content)...)...)
-	case n < 8:
-		return g.op(codec.OpDrop, t)
-	case n < 10:
-		return g.op(codec.OpRename, t, g.encode(pick(g, []string{"a", "b", "x", "y"}))...)
-	case n < 12:
-		return operation{codec.OpTables, nil}
-	case n < 14 && t.dict:
-		flat := g.pairs(t, 5000)
-		for i := 0; i < len(flat); i += 2 {
-			flat[i] = g.encode(g.rng.IntN(20000))[0]
-		}
-		return g.op(codec.OpDictUpdate, t, flat...)
-	case n < 15:
-		return g.op(codec.OpListExtend, t, g.many(t.vals, 5000)...)
-	case n < 16:
-		return g.op(codec.OpListSort, t, g.encode([]any{"str", nil})[0], g.encode(false)[0])
-	}
-	return g.on(t)
 }
 
 func holdsTogether(t *testing.T, w *wire, lenOp, allOp codec.Opcode, name, length any, each int) {

@@ -11,6 +11,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 var update = flag.Bool("update", false, "rewrite codec/testdata/frames.txt and the examples in codec/PROTOCOL.md")
@@ -129,7 +130,7 @@ func TestGoldenFrames(t *testing.T) {
 // playGolden plays the golden session on a server of its own and returns its requests and replies, and the opcodes seen.
 func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]bool) {
 	t.Helper()
-	w := dial(t, startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.NewLog = encrypt, new(recording).newLog })) // its versions begin at 1
+	w := dial(t, startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.NewLog = encrypt, new(conformance.Recording).NewLog })) // its versions begin at 1
 	var got strings.Builder
 	fmt.Fprintln(&got, "# name<TAB>request<TAB>reply, hex: one session on an empty server, in order")
 	seen = map[codec.Opcode]bool{codec.OpInfo: true} // INFO's reply is never the same

@@ -17,7 +17,7 @@ import (
 
 const (
 	// quantum is how much a session may use at a time, in estimated nanoseconds. The last request
-	// of a quantum may exceed it, by at most maxLoopCost.
+	// of a quantum may exceed it, by about a millisecond.
 	quantum = 500_000
 	// closingQuanta is how many quanta a session gets at once when its client has ended the
 	// connection.
@@ -67,7 +67,7 @@ func (srv *Server) hangBell() error {
 	if err != nil {
 		return err
 	}
-	_, err = srv.engine.EnrollContext(conn, b)
+	_, err = srv.events.EnrollContext(conn, b)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 )
 
 // Commands of these tests: opCostly uses a whole quantum, opMark nothing, and opCostlyMark does
@@ -32,30 +33,24 @@ type costly struct {
 }
 
 func newCostly(t *testing.T) *costly {
-	// Not parallel: the command table is everyone's.
 	c := &costly{T: t, stands: make(chan struct{}), marks: make(chan int64, 100), goOn: make(chan struct{})}
-	commands[opCostly] = command{run: func(x *executor) error {
-		x.call.Cost += quantum
+	run := func(x *engine.Executor) error {
+		x.Call().Cost += quantum
 		if c.runs.Add(1) == 1 {
 			close(c.stands)
 			<-c.goOn
 		}
 		return nil
-	}}
-	mark := func(cost int) command {
-		return command{run: func(x *executor) error {
-			x.call.Cost += cost
+	}
+	mark := func(cost int) engine.Command {
+		return engine.Command{Run: func(x *engine.Executor) error {
+			x.Call().Cost += cost
 			c.marks <- c.runs.Load()
 			return nil
 		}}
 	}
-	commands[opMark], commands[opCostlyMark] = mark(0), mark(quantum)
-	t.Cleanup(func() {
-		for op := opCostly; op <= opCostlyMark; op++ {
-			commands[op] = command{}
-		}
-	})
-	c.srv = startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
+	commands := commandsWith(map[codec.Opcode]engine.Command{opCostly: {Run: run}, opMark: mark(0), opCostlyMark: mark(quantum)})
+	c.srv = startServer(t, func(cfg *Config) { cfg.EventLoops, cfg.commands = 1, commands })
 	t.Cleanup(c.letGo)
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -19,17 +20,18 @@ var ErrData = errors.New("cannot load the tables")
 type restoring struct {
 	log      *slog.Logger
 	store    *shardmap.Store
-	leaveOut map[uint64]bool  // see Replayer
-	leftOut  int              // how many of the journal's requests were
-	panics   uint64           // of requests that were made again
-	half     []*HalfMadeError // of what is to be left out besides: the tables are of no use
+	commands *engine.Commands        // nil: the protocol's
+	leaveOut map[uint64]bool         // see engine.Replayer
+	leftOut  int                     // how many of the journal's requests were
+	panics   uint64                  // of requests that were made again
+	half     []*engine.HalfMadeError // of what is to be left out besides: the tables are of no use
 
 	done     func(*shardmap.Restorer) error // takes each table when it is whole
 	table    *shardmap.Restorer             // the table at hand; nil: none
 	kind     persist.Kind
 	entries  []shardmap.Entry
 	packed   []byte
-	replayer *Replayer
+	replayer *engine.Replayer
 }
 
 // restore loads what Config.Data names, replays the journal and starts it. Errors: those of persist.Recover and of the tables.
@@ -39,6 +41,7 @@ func (srv *Server) restore() error {
 		if srv.cfg.NewLog == nil {
 			srv.store.SetClock(persist.NewClock())
 		}
+		srv.startEngine()
 		return nil
 	}
 	if err := data.FS.MkdirAll(filepath.Dir(data.File)); err != nil {
@@ -60,6 +63,7 @@ func (srv *Server) restore() error {
 	if err := srv.startFiles(found); err != nil {
 		return err
 	}
+	srv.startEngine()
 	srv.saver.init(srv, found)
 	srv.reportLost(found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
@@ -131,7 +135,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	}
 	leaveOut := make(map[uint64]bool)
 	for {
-		target := &restoring{log: srv.log, store: shardmap.NewStore(), done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
+		target := &restoring{log: srv.log, store: shardmap.NewStore(), commands: srv.cfg.commands, done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
 		found, err := persist.Recover(data.FS, persist.Start{
 			File: data.File, Journal: data.Journal, Options: journalOptions, NoJournal: data.NoJournal,
 			Numbers: persist.NumbersOptions{Range: srv.cfg.numbersRange, InFlight: srv.numbersInFlight(), OnRenew: srv.onRenew},
@@ -218,11 +222,11 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 		if err := r.endTable(); err != nil {
 			return err
 		}
-		r.replayer = NewReplayer(r.store, r.log)
-		r.replayer.leaveOut = r.leaveOut
+		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
+		r.replayer.LeaveOut(r.leaveOut)
 	}
 	err := r.replayer.Apply(lsn, n, op)
-	var half *HalfMadeError
+	var half *engine.HalfMadeError
 	if !errors.As(err, &half) {
 		return err
 	}
@@ -237,7 +241,7 @@ func (r *restoring) finish() error {
 		err = errors.Join(err, errors.New("loop: a .cdb file holds two tables of one name"))
 	}
 	if r.replayer != nil {
-		r.leftOut, r.panics = r.replayer.leftOut, r.replayer.x.srv.counters.panics.Load()
+		r.leftOut, r.panics = r.replayer.LeftOut(), r.replayer.Panics()
 	}
 	r.entries, r.packed, r.replayer = nil, nil, nil
 	return err

@@ -19,6 +19,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 	"cyberdb-fast/shardmap"
@@ -173,7 +174,7 @@ const loadedCount = 1_000_000_000
 // with all counts that were acknowledged, or those of the file with all that were acknowledged since.
 func TestReplacePowerCuts(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	other := newDisk()
 	srv := keptServer(t, other, nil)
 	dial(t, srv).ok(codec.OpCreateDict, "count", false, "n", loadedCount, "of the file", 1)
@@ -287,7 +288,7 @@ func (p *paced) SyncDir(dir string) error {
 // power cut the tables from before are there, and what was changed since.
 func TestLoadUndone(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 0))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	file, _ := savedFile(t)
 	for i := range 4 {
 		replace, panics := i&1 != 0, i&2 != 0

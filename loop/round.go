@@ -111,9 +111,9 @@ func (l *eventLoop) Run(context.Context) error {
 	l.executeBatch()
 	r.crowded = r.turns >= crowdedTurns
 	r.posted, r.turns = false, 0
-	l.syncChanges(l.exec.srv)
+	l.syncChanges(l.srv)
 	l.replyAll()
-	l.yield(l.exec.srv)
+	l.yield(l.srv)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -27,7 +28,8 @@ type Server struct {
 	log        *slog.Logger
 	store      *shardmap.Store
 	opening    secure.ServerConfig
-	engine     *gnet.Client
+	events     *gnet.Client // runs the event loops
+	engine     *engine.Engine
 	started    time.Time
 	processors chan struct{} // a token per goroutine that works beside the loops
 	extraLong  chan struct{} // the same for one more whose request is long for what the table holds
@@ -39,7 +41,6 @@ type Server struct {
 	numbers    *persist.Numbers // nil: the tables are in memory only
 	readOnly   bool             // there was no room on the disk when the server started
 	lost       persist.Lost     // at the start
-	logs       logPool          // of requests beside the loops
 	saver      saver
 	control    *controlSocket // nil: none
 
@@ -65,7 +66,6 @@ type Server struct {
 	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
-	lists     tableLists
 	held      heldTotal
 	sessions  sessionSet
 	loopsMu   sync.Mutex
@@ -76,7 +76,8 @@ type Server struct {
 
 // eventLoop is what the sessions of one event loop share. It is owned by that loop.
 type eventLoop struct {
-	exec     executor
+	srv      *Server // constant
+	exec     *engine.Executor
 	out      []byte // the replies of the round that are not sent
 	from     int    // in out: where those of the turn begin
 	round    round
@@ -177,7 +178,7 @@ func (srv *Server) start() (err error) {
 
 // run starts the event loops, then accepts.
 func (srv *Server) run() error {
-	engine, err := gnet.NewClient(&handler{srv: srv},
+	events, err := gnet.NewClient(&handler{srv: srv},
 		gnet.WithNumEventLoop(srv.cfg.EventLoops),
 		gnet.WithLoadBalancing(gnet.LeastConnections),
 		gnet.WithReadBufferCap(readBufferBytes),
@@ -186,13 +187,13 @@ func (srv *Server) run() error {
 	if err != nil {
 		return fmt.Errorf("loop: event loops: %w", err)
 	}
-	if err := engine.Start(); err != nil {
+	if err := events.Start(); err != nil {
 		return fmt.Errorf("loop: event loops: %w", err)
 	}
-	srv.engine = engine
+	srv.events = events
 	if err := srv.hangBells(); err != nil {
 		srv.closeBells()
-		return errors.Join(err, engine.Stop())
+		return errors.Join(err, events.Stop())
 	}
 	go srv.sweep()
 	if srv.cfg.Data.File != "" {
@@ -246,7 +247,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	close(srv.sweeps)
 	srv.memory.end()
 	srv.control.close()
-	err = errors.Join(err, srv.engine.Stop())
+	err = errors.Join(err, srv.events.Stop())
 	srv.closeBells()
 	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
@@ -289,9 +290,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	defer srv.loopsMu.Unlock()
 	l := srv.loops[el]
 	if l == nil {
-		l = &eventLoop{exec: executor{srv: srv}}
-		l.log = srv.newLog()
-		l.exec.call.Log = l.log.orNil()
+		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
 		srv.loops[el] = l
 	}
 	return l

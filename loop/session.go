@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 )
 
 const (
@@ -35,8 +36,6 @@ const (
 	lingerTime = time.Second
 	// handshakeTime is how long a client may take until it has proved the password.
 	handshakeTime = 5 * time.Second
-	// largeReplyBytes is the size of a reply above which it is sent as the client reads, not at once.
-	largeReplyBytes = 4 << 20
 	// maxStreams is how many long reads one connection may have under way.
 	maxStreams = 16
 )
@@ -277,10 +276,10 @@ func (s *session) serve(in []byte) {
 // the session's; what stands behind them is executed next. It returns how many bytes are used up.
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
-	executed, drawn := uint64(0), l.log.drawn()
-	l.exec.cost = 0
+	executed, last := uint64(0), l.exec.LastLSN()
+	l.exec.Cost = 0
 	for s.state == running && !s.closing && used < own {
-		l.exec.expect(pending[used:])
+		l.exec.Expect(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
 		if errors.Is(err, codec.ErrShort) {
 			break
@@ -289,7 +288,7 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 			s.badFrame(err)
 			break
 		}
-		if l.exec.cost >= budget {
+		if l.exec.Cost >= budget {
 			s.preempt()
 			break
 		}
@@ -303,9 +302,9 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 		}
 	}
 	l.requests.Add(executed)
-	l.changed = l.changed || l.log.drawn() != drawn
+	l.changed = l.changed || l.exec.LastLSN() != last
 	if used < own {
-		l.exec.ahead = 0
+		l.exec.ExpectOthers()
 	}
 	return used
 }
@@ -349,37 +348,32 @@ func (s *session) dropCarry() {
 // execute answers one request. It returns false if the request must be executed later.
 func (s *session) execute(req *codec.Request, problem error) bool {
 	l := s.loop
-	x := &l.exec
-	start, drawn := len(l.out), l.log.drawn()
-	l.out = x.reply(l.out, req, problem)
-	switch x.outcome {
-	case outcomeParked:
-		l.out = l.out[:start]
+	x := l.exec
+	start := len(l.out)
+	l.out = x.Execute(l.out, req, problem)
+	switch x.Outcome {
+	case engine.Parked:
 		s.park(x)
 		return false
-	case outcomeBeside:
-		l.out = l.out[:start]
+	case engine.Background:
 		s.runBeside(req)
-	case outcomeStream:
-		l.out = l.out[:start]
+	case engine.Streams:
 		if s.streams >= maxStreams {
-			x.stream.close()
+			x.Stream.Close()
 			s.state = parked // until a stream ends
 			s.ready.Store(false)
 			return false
 		}
-		s.startStream(req, x)
-	case outcomeAnswered:
-		s.closing = s.closing || x.defect
-		s.srv.logRequest(s.peer, req.Op, x)
-		if lsn := s.srv.awaited(req, x.status, drawn, l.log.drawn()); lsn > 0 {
-			s.holdReply(l.out[start:], lsn, req.Flags&codec.FlagDurable != 0)
-			l.out = l.out[:start]
-			return true
-		}
-		if len(l.out)-start > largeReplyBytes {
+		s.startStream(req, x.Result)
+	case engine.AwaitsDisk:
+		s.executed(x)
+		s.holdReply(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
+		l.out = l.out[:start]
+	case engine.Answered:
+		s.executed(x)
+		if len(l.out)-start > engine.LargeReplyBytes {
 			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
-			if l.out = l.out[:start]; len(reply) > largeReplyBytes {
+			if l.out = l.out[:start]; len(reply) > engine.LargeReplyBytes {
 				s.sendLarge(reply)
 			} else {
 				l.out = append(l.out, reply...)
@@ -389,11 +383,17 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	return true
 }
 
+// executed notes that a request has a reply.
+func (s *session) executed(x *engine.Executor) {
+	s.closing = s.closing || x.Defect
+	s.srv.logRequest(s.peer, &x.Result)
+}
+
 // park lets the session wait until the table of the request in x is free.
-func (s *session) park(x *executor) {
+func (s *session) park(x *engine.Executor) {
 	s.state = parked
 	s.ready.Store(false)
-	if !x.table.Wait(func() { s.ready.Store(true); s.wake() }) {
+	if !x.Wait(func() { s.ready.Store(true); s.wake() }) {
 		s.ready.Store(true)
 		s.wake()
 	}
@@ -411,7 +411,7 @@ func (s *session) resume() {
 		reply := s.result.Swap(nil)
 		switch {
 		case reply == nil:
-		case len(reply.frames) > largeReplyBytes:
+		case len(reply.frames) > engine.LargeReplyBytes:
 			s.sendLarge(reply.frames)
 		default:
 			s.loop.out = append(s.loop.out, reply.frames...)
@@ -588,7 +588,7 @@ func (s *session) giveUp(why string, bytes int) gnet.Action {
 func (s *session) badFrame(err error) {
 	s.srv.counters.badFrames.Add(1)
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(err))
-	s.loop.out = appendError(s.loop.out, 0, &codec.Error{Status: codec.StatusBadFrame, Message: err.Error()})
+	s.loop.out = engine.AppendError(s.loop.out, 0, &codec.Error{Status: codec.StatusBadFrame, Message: err.Error()})
 	s.closing = true
 }
 
@@ -599,16 +599,16 @@ func (s *session) recoverTurn(action *gnet.Action) {
 		return
 	}
 	*action = gnet.Close
-	_ = s.srv.defect("panic, connection closed", p, &s.loop.exec.call, slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.op.String()))
+	_ = s.srv.defect("panic, connection closed", p, s.loop.exec.Call(), slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.Op.String()))
 }
 
 // wake lets the session's event loop take a turn. It may be called from any goroutine.
 func (s *session) wake() { _ = s.conn.Wake(nil) }
 
 // logRequest logs a request that has been answered, if that is wanted.
-func (srv *Server) logRequest(peer net.Addr, op codec.Opcode, x *executor) {
+func (srv *Server) logRequest(peer net.Addr, result *engine.Result) {
 	if srv.cfg.LogRequest {
-		srv.log.Info("request", slog.String("peer", peerName(peer)), slog.String("op", op.String()),
-			slog.String("table", string(x.name)), slog.String("status", x.status.String()))
+		srv.log.Info("request", slog.String("peer", peerName(peer)), slog.String("op", result.Op.String()),
+			slog.String("table", string(result.TableName)), slog.String("status", result.Status.String()))
 	}
 }

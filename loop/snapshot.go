@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tinylib/msgp/msgp"
-
 	"cyberdb-fast/codec"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
@@ -287,15 +285,15 @@ func (s *saver) write(file string) (info persist.FileInfo, err error) {
 }
 
 func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
-	log := s.srv.takeLog()
-	call := &shardmap.Call{Log: log.orNil()}
+	log := s.srv.engine.TakeLog()
+	call := &shardmap.Call{Log: log}
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.srv.defect("panic in a save", p, call)
 		}
 	}()
 	view := s.srv.store.View(call)
-	s.srv.putLog(log)
+	s.srv.engine.PutLog(log)
 	defer view.Close()
 	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
 	data := &s.srv.cfg.Data
@@ -381,20 +379,6 @@ func (srv *Server) Save() error {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps its tables in memory only"}
 	}
 	return srv.saver.saveNow()
-}
-
-// save answers when the tables are on disk.
-func save(x *executor) error {
-	if !x.call.Beside {
-		return shardmap.ErrLong
-	}
-	err := x.srv.Save()
-	var ready *codec.Error
-	if err != nil && !errors.As(err, &ready) {
-		return &codec.Error{Status: codec.StatusNotDurable, Message: err.Error()}
-	}
-	x.body = msgp.AppendBool(x.body, true)
-	return err
 }
 
 // lastInFile returns the number of the last operation in the file, 0 if the file does not hold all operations.

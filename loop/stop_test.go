@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 	"cyberdb-fast/shardmap"
@@ -111,7 +112,7 @@ func TestHurry(t *testing.T) {
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("the end took %v", took)
 			}
-			kept := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+			kept := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(conformance.Seed(t), 0))), nil)
 			table, ok := kept.store.Lookup(&shardmap.Call{}, []byte("d"))
 			if name == "no journal" {
 				want := fmt.Sprintf("changes=%d ", slowValues+1)
@@ -172,7 +173,7 @@ func TestHurryLoad(t *testing.T) {
 		}
 		asking.Wait()
 		logged(t, log, "every change is on disk")
-		again := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+		again := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(conformance.Seed(t), 0))), nil)
 		table, ok := again.store.Lookup(&shardmap.Call{}, []byte("mine"))
 		if !ok || table.Len() != 1 || again.store.Len() != 1 {
 			t.Errorf("with a journal: %v: %d tables, the old one among them: %v", journal, again.store.Len(), ok)
@@ -199,7 +200,7 @@ func TestStopSyncs(t *testing.T) {
 			t.Errorf("%v: %v", policy, err)
 		}
 		logged(t, log, "every change is on disk")
-		again := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(seedOf(t), 0))), nil)
+		again := keptServer(t, disk.PowerCut(rand.New(rand.NewPCG(conformance.Seed(t), 0))), nil)
 		if table, ok := again.store.Lookup(&shardmap.Call{}, []byte("d")); !ok || table.Len() != 1 {
 			t.Errorf("%v: a change is gone", policy)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 )
 
 // TestUnreadTogether has many clients leave unread what each of them may: together they may not. Their requests wait, another client is served, and
@@ -58,7 +59,7 @@ func TestUnreadTogether(t *testing.T) {
 func TestLargeRepliesWhileScarce(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) { cfg.unreadBytes = 8 << 20 })
-	large, other := make([]byte, largeReplyBytes+1), make([]byte, largeReplyBytes+2)
+	large, other := make([]byte, engine.LargeReplyBytes+1), make([]byte, engine.LargeReplyBytes+2)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "large", large)
 	within(t, patience, func() error {

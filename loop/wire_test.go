@@ -13,6 +13,7 @@ import (
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine"
 )
 
 // encrypted has every server of these tests encrypt: go test ./loop -encrypted.
@@ -56,6 +57,15 @@ func startServer(t testing.TB, change func(cfg *Config)) *Server {
 		}
 	})
 	return srv
+}
+
+// commandsWith returns the protocol's command table with some rows more, for Config.commands.
+func commandsWith(rows map[codec.Opcode]engine.Command) *engine.Commands {
+	all := engine.Protocol()
+	for op, row := range rows {
+		all[op] = row
+	}
+	return all
 }
 
 // wire is one client connection that sends and receives whole frames.

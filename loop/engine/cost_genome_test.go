@@ -1,4 +1,4 @@
-package loop
+package engine
 
 import (
 	"encoding/binary"
@@ -224,10 +224,10 @@ func (g *genome) arguments(op codec.Opcode, key, elem, val node) (b []byte) {
 	shape := codec.Shapes[op]
 	if shape.Table {
 		name := "d"
-		if commands[op].kind == listTable {
+		if protocol[op].Kind == ListTable {
 			name = "l"
 		}
-		if commands[op].kind == anyTable && g.next()%2 == 0 {
+		if protocol[op].Kind == AnyTable && g.next()%2 == 0 {
 			name = "new"
 		}
 		b = value.AppendStr(b, name)
@@ -246,7 +246,7 @@ func (g *genome) arguments(op codec.Opcode, key, elem, val node) (b []byte) {
 			b = append(b, g.sortKey(3)...)
 		case op == codec.OpListSort || op == codec.OpCreateDict && i == 0 || op == codec.OpCreateList && i == 0:
 			b = msgp.AppendBool(b, g.next()%2 == 0)
-		case commands[op].kind == listTable && (shape.Min > 1 || i > 0) && i < 3 && op != codec.OpListExtend:
+		case protocol[op].Kind == ListTable && (shape.Min > 1 || i > 0) && i < 3 && op != codec.OpListExtend:
 			b = msgp.AppendInt(b, g.next()-128)
 		default:
 			b = []node{own, own, key, elem, val}[g.next()%5](b, i)

@@ -1,7 +1,8 @@
-package loop
+package engine
 
 import (
 	"errors"
+	"io"
 	"sync"
 
 	"cyberdb-fast/shardmap"
@@ -24,23 +25,26 @@ type tableLists struct {
 type tableList struct {
 	users   int               // guarded by tableLists.mu
 	listing *shardmap.Listing // nil: the walk has not begun. Guarded by walking
-	own     int64             // bytes of it, in the server's count of unread ones; constant once the walk has ended
+	own     int               // bytes of it, told to Admission.HoldReply; constant once the walk has ended
 }
 
 // viewTables lists many tables.
-func viewTables(x *executor) (stream, error) {
-	srv := x.srv
-	if srv.unread.scarce() && srv.store.Len() > scarceUnreadBytes { // a list has a byte of its own for each table, or a few
-		return stream{}, srv.unread.tooMuch()
+func viewTables(x *Executor) (Stream, error) {
+	e := x.engine
+	if e.env.Store.Len() > inlineTablesBytes { // the list has a byte of its own for each table, or a few
+		if err := e.env.Admission.LargeReply(); err != nil {
+			return Stream{}, err
+		}
 	}
-	list := srv.lists.join()
-	return stream{
-		begin: func() { srv.walk(list) },
-		close: func() { srv.leave(list) },
-		write: func(w *bodyWriter) (err error) {
+	list := e.lists.join()
+	return Stream{
+		Begin: func() { e.walk(list) },
+		Close: func() { e.leave(list) },
+		Write: func(w io.Writer) (err error) {
+			var line []byte
 			outdated := list.listing.Each(func(name string, kind shardmap.Kind, length int) bool {
-				w.body = appendTable(w.body, name, kind, length)
-				err = w.flushFull()
+				line = appendTable(line[:0], name, kind, length)
+				_, err = w.Write(line)
 				return err == nil
 			})
 			return errors.Join(err, outdated)
@@ -60,8 +64,8 @@ func (l *tableLists) join() *tableList {
 }
 
 // walk returns when the list is made. The first of those that share it makes it.
-func (srv *Server) walk(list *tableList) {
-	l := &srv.lists
+func (e *Engine) walk(list *tableList) {
+	l := &e.lists
 	l.walking.Lock()
 	defer l.walking.Unlock()
 	if list.listing != nil {
@@ -70,14 +74,14 @@ func (srv *Server) walk(list *tableList) {
 	l.mu.Lock()
 	l.next = nil // from here on requests would not show what they must
 	l.mu.Unlock()
-	list.listing = srv.store.List()
-	list.own = int64(list.listing.Measure())
-	srv.unread.bytes.Add(list.own)
+	list.listing = e.env.Store.List()
+	list.own = list.listing.Measure()
+	e.env.Admission.HoldReply(list.own)
 }
 
 // leave frees the list with the last of those that share it.
-func (srv *Server) leave(list *tableList) {
-	l := &srv.lists
+func (e *Engine) leave(list *tableList) {
+	l := &e.lists
 	l.mu.Lock()
 	list.users--
 	last := list.users == 0
@@ -87,6 +91,6 @@ func (srv *Server) leave(list *tableList) {
 	l.mu.Unlock()
 	if last && list.listing != nil {
 		list.listing.Close()
-		srv.unread.bytes.Add(-list.own)
+		e.env.Admission.HoldReply(-list.own)
 	}
 }

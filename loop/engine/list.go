@@ -1,19 +1,21 @@
-package loop
+package engine
 
 import (
+	"io"
+
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
 )
 
-func listAppend(x *executor) error { return x.table.List().Append(&x.call, x.args[0]) }
+func listAppend(x *Executor) error { return x.table.List().Append(&x.call, x.args[0]) }
 
-func listAppendLeft(x *executor) error { return x.table.List().Insert(&x.call, 0, x.args[0]) }
+func listAppendLeft(x *Executor) error { return x.table.List().Insert(&x.call, 0, x.args[0]) }
 
-func listExtend(x *executor) error { return x.table.List().Extend(&x.call, x.rest, x.restN) }
+func listExtend(x *Executor) error { return x.table.List().Extend(&x.call, x.rest, x.restN) }
 
-func listInsert(x *executor) error {
+func listInsert(x *Executor) error {
 	i, err := position(x.args[0])
 	if err != nil {
 		return err
@@ -21,7 +23,7 @@ func listInsert(x *executor) error {
 	return x.table.List().Insert(&x.call, i, x.args[1])
 }
 
-func listGet(x *executor) error {
+func listGet(x *Executor) error {
 	i, err := index(x.args[0])
 	if err != nil {
 		return err
@@ -30,7 +32,7 @@ func listGet(x *executor) error {
 	return err
 }
 
-func listSet(x *executor) error {
+func listSet(x *Executor) error {
 	i, err := index(x.args[0])
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func listSet(x *executor) error {
 	return x.table.List().Set(&x.call, i, x.args[1])
 }
 
-func listDelete(x *executor) error {
+func listDelete(x *Executor) error {
 	i, err := index(x.args[0])
 	if err != nil {
 		return err
@@ -46,7 +48,7 @@ func listDelete(x *executor) error {
 	return x.table.List().Delete(&x.call, i)
 }
 
-func listPop(x *executor) (err error) {
+func listPop(x *Executor) (err error) {
 	i := int64(-1)
 	if x.n == 1 {
 		if i, err = position(x.args[0]); err != nil {
@@ -57,7 +59,7 @@ func listPop(x *executor) (err error) {
 	return err
 }
 
-func listPopLeft(x *executor) (err error) {
+func listPopLeft(x *Executor) (err error) {
 	x.body, err = x.table.List().Pop(&x.call, x.body, 0)
 	return err
 }
@@ -69,7 +71,7 @@ type slice struct {
 }
 
 // read takes the slice from the first three arguments: the step first, as Python does.
-func (s *slice) read(x *executor) (err error) {
+func (s *slice) read(x *Executor) (err error) {
 	if s.step, err = bound(x.args[2], &s.ints[2]); err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func (s *slice) read(x *executor) (err error) {
 	return err
 }
 
-func listSlice(x *executor) error {
+func listSlice(x *Executor) error {
 	var s slice
 	if err := s.read(x); err != nil {
 		return err
@@ -93,25 +95,25 @@ func listSlice(x *executor) error {
 	return err
 }
 
-func viewSlice(x *executor) (stream, error) {
+func viewSlice(x *Executor) (Stream, error) {
 	s := new(slice)
 	if err := s.read(x); err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
 	view, err := x.table.List().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{close: view.Close, write: func(w *bodyWriter) error {
+	return Stream{Close: view.Close, Write: func(w io.Writer) error {
 		values, err := view.Slice(s.start, s.stop, s.step)
 		if err != nil {
 			return err
 		}
-		return w.writeAll(values)
+		return writeAll(w, values)
 	}}, nil
 }
 
-func listSetSlice(x *executor) error {
+func listSetSlice(x *Executor) error {
 	var s slice
 	if err := s.read(x); err != nil {
 		return err
@@ -119,7 +121,7 @@ func listSetSlice(x *executor) error {
 	return x.table.List().SetSlice(&x.call, s.start, s.stop, s.step, x.rest, x.restN)
 }
 
-func listDeleteSlice(x *executor) error {
+func listDeleteSlice(x *Executor) error {
 	var s slice
 	if err := s.read(x); err != nil {
 		return err
@@ -127,60 +129,60 @@ func listDeleteSlice(x *executor) error {
 	return x.table.List().DelSlice(&x.call, s.start, s.stop, s.step)
 }
 
-func listAll(x *executor) error {
+func listAll(x *Executor) error {
 	body, _, err := x.table.List().AppendAll(&x.call, x.body)
 	x.body = body
 	return err
 }
 
-func viewAll(x *executor) (stream, error) {
+func viewAll(x *Executor) (Stream, error) {
 	view, err := x.table.List().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{close: view.Close, write: func(w *bodyWriter) error { return w.writeAll(view.Values()) }}, nil
+	return Stream{Close: view.Close, Write: func(w io.Writer) error { return writeAll(w, view.Values()) }}, nil
 }
 
-func listRemove(x *executor) error { return x.table.List().Remove(&x.call, x.args[0]) }
+func listRemove(x *Executor) error { return x.table.List().Remove(&x.call, x.args[0]) }
 
-func listContains(x *executor) error {
+func listContains(x *Executor) error {
 	has, err := x.table.List().Contains(&x.call, x.args[0])
 	x.body = msgp.AppendBool(x.body, has)
 	return err
 }
 
-func viewContains(x *executor) (stream, error) {
+func viewContains(x *Executor) (Stream, error) {
 	val := append([]byte(nil), x.args[0]...)
 	view, err := x.table.List().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{close: view.Close, write: func(w *bodyWriter) error {
-		w.body = msgp.AppendBool(w.body, view.Contains(val))
-		return nil
+	return Stream{Close: view.Close, Write: func(w io.Writer) error {
+		_, err := w.Write(msgp.AppendBool(nil, view.Contains(val)))
+		return err
 	}}, nil
 }
 
-func listCount(x *executor) error {
+func listCount(x *Executor) error {
 	n, err := x.table.List().Count(&x.call, x.args[0])
 	x.body = msgp.AppendInt(x.body, n)
 	return err
 }
 
-func viewCount(x *executor) (stream, error) {
+func viewCount(x *Executor) (Stream, error) {
 	val := append([]byte(nil), x.args[0]...)
 	view, err := x.table.List().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{close: view.Close, write: func(w *bodyWriter) error {
-		w.body = msgp.AppendInt(w.body, view.Count(val))
-		return nil
+	return Stream{Close: view.Close, Write: func(w io.Writer) error {
+		_, err := w.Write(msgp.AppendInt(nil, view.Count(val)))
+		return err
 	}}, nil
 }
 
 // indexRange reads the optional start and stop of LIST INDEX.
-func indexRange(x *executor) (s *slice, err error) {
+func indexRange(x *Executor) (s *slice, err error) {
 	s = new(slice)
 	if x.n > 1 {
 		if s.start, err = bound(x.args[1], &s.ints[0]); err != nil {
@@ -193,7 +195,7 @@ func indexRange(x *executor) (s *slice, err error) {
 	return s, err
 }
 
-func listIndex(x *executor) error {
+func listIndex(x *Executor) error {
 	s, err := indexRange(x)
 	if err != nil {
 		return err
@@ -203,26 +205,28 @@ func listIndex(x *executor) error {
 	return err
 }
 
-func viewIndex(x *executor) (stream, error) {
+func viewIndex(x *Executor) (Stream, error) {
 	s, err := indexRange(x)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
 	val := append([]byte(nil), x.args[0]...)
 	view, err := x.table.List().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{close: view.Close, write: func(w *bodyWriter) error {
+	return Stream{Close: view.Close, Write: func(w io.Writer) error {
 		i, err := view.Index(val, s.start, s.stop)
-		w.body = msgp.AppendInt(w.body, i)
+		if err == nil {
+			_, err = w.Write(msgp.AppendInt(nil, i))
+		}
 		return err
 	}}, nil
 }
 
-func listReverse(x *executor) error { return x.table.List().Reverse(&x.call) }
+func listReverse(x *Executor) error { return x.table.List().Reverse(&x.call) }
 
-func listSort(x *executor) error {
+func listSort(x *Executor) error {
 	reverse, err := boolArgument(x.args[1], "reverse")
 	if err != nil {
 		return err
@@ -240,4 +244,4 @@ func listSort(x *executor) error {
 	return x.table.List().Sort(&x.call, key, reverse)
 }
 
-func listClear(x *executor) error { return x.table.List().Clear(&x.call) }
+func listClear(x *Executor) error { return x.table.List().Clear(&x.call) }

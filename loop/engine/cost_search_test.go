@@ -1,4 +1,4 @@
-package loop
+package engine
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// searchTime is how long TestCostSearch looks: go test ./loop -run TestCostSearch -search 10m.
+// searchTime is how long TestCostSearch looks: go test ./loop/engine -run TestCostSearch -search 10m.
 var searchTime = flag.Duration("search", 3*time.Second, "how long TestCostSearch looks for expensive requests")
 
 const (
@@ -36,14 +36,14 @@ const (
 // stage executes scenes.
 type stage struct {
 	testing.TB
-	srv *Server
+	engine *Engine
 }
 
 // measured is what a scene took.
 type measured struct {
 	took     time.Duration // of the processor, on the event loop
 	estimate time.Duration
-	outcome  outcome
+	outcome  Outcome
 	status   codec.Status
 }
 
@@ -74,28 +74,28 @@ func (st *stage) perform(s *scene) (m measured) {
 			}
 			b = b[size:]
 		}
-		_, err := st.srv.store.Create(&beside, name, kind, packed, n/each)
+		_, err := st.engine.Store().Create(&beside, name, kind, packed, n/each)
 		return err == nil
 	}
 	defer func() {
 		for _, name := range []string{"d", "l", "new"} {
-			_ = st.srv.store.Drop(&beside, name)
+			_ = st.engine.Store().Drop(&beside, name)
 		}
 	}()
 	if !create("l", shardmap.KindList, s.list, 1) || !create("d", shardmap.KindDict, s.dict, 2) {
 		return m
 	}
 	frame := codec.AppendRequest(nil, &codec.Request{ID: 1, Op: s.op, Args: s.args})
-	x := executor{srv: st.srv}
+	x := st.engine.NewExecutor()
 	out := make([]byte, 0, 2<<20)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := cpuTime()
 	req, _, err := codec.ParseRequest(frame)
-	x.reply(out, &req, err)
-	m = measured{cpuTime() - start, time.Duration(x.cost), x.outcome, x.status}
-	if x.outcome == outcomeStream {
-		x.stream.close()
+	x.Execute(out, &req, err)
+	m = measured{cpuTime() - start, time.Duration(x.Cost), x.Outcome, x.Status}
+	if x.Outcome == Streams {
+		x.Stream.Close()
 	}
 	return m
 }
@@ -116,8 +116,7 @@ func (m measured) String() string {
 }
 
 func newStage(t testing.TB) *stage {
-	cfg := Config{DroppedLogLines: func() uint64 { return 0 }}
-	return &stage{t, &Server{cfg: cfg, store: shardmap.NewStore(), log: slog.New(slog.DiscardHandler)}}
+	return &stage{t, New(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})}
 }
 
 // badGenomes are requests that were expensive once.

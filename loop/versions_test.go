@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // versioned is a dict of ints with its versions, as a client sees them.
@@ -50,11 +51,11 @@ func (v *versioned) fresh(version uint64) {
 // those of the last change.
 func TestConformanceVersions(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(seedOf(t), 7))
+	rng := rand.New(rand.NewPCG(conformance.Seed(t), 7))
 	v := &versioned{T: t, w: dial(t, startServer(t, nil)), entries: make(map[int]versionedEntry)}
 	v.w.ok(codec.OpCreateDict, "d", false)
 	outcomes := make(map[codec.Status]int)
-	for range countOf(t, 5000, 1000) {
+	for range conformance.Count(t, 5000, 1000) {
 		key, val := rng.IntN(4), rng.Int64N(100)
 		entry := v.entries[key]
 		given := pickFrom(rng, []uint64{entry.version, entry.version, 0, entry.version + 1, v.newest, 1<<64 - 1})

@@ -1,9 +1,10 @@
-package loop
+package engine
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -17,13 +18,13 @@ const maxScan = 4096
 // uint64Lead is the first byte of MessagePack's uint 64.
 const uint64Lead = 0xcf
 
-func dictGet(x *executor) (err error) {
+func dictGet(x *Executor) (err error) {
 	x.body, err = x.table.Dict().Get(&x.call, x.body, x.args[0])
 	return x.orDefault(err)
 }
 
 // orDefault answers the default, the second argument, for an absent key.
-func (x *executor) orDefault(err error) error {
+func (x *Executor) orDefault(err error) error {
 	if x.n == 2 && errors.Is(err, shardmap.ErrNoKey) {
 		x.body = append(x.body, x.args[1]...)
 		return x.affords(len(x.args[1]))
@@ -31,17 +32,17 @@ func (x *executor) orDefault(err error) error {
 	return err
 }
 
-func dictSet(x *executor) error { return x.table.Dict().Set(&x.call, x.args[0], x.args[1]) }
+func dictSet(x *Executor) error { return x.table.Dict().Set(&x.call, x.args[0], x.args[1]) }
 
-func dictDelete(x *executor) error { return x.table.Dict().Delete(&x.call, x.args[0]) }
+func dictDelete(x *Executor) error { return x.table.Dict().Delete(&x.call, x.args[0]) }
 
-func dictContains(x *executor) error {
+func dictContains(x *Executor) error {
 	has, err := x.table.Dict().Contains(&x.call, x.args[0])
 	x.body = msgp.AppendBool(x.body, has)
 	return err
 }
 
-func dictSetDefault(x *executor) error {
+func dictSetDefault(x *Executor) error {
 	at := len(x.body)
 	body, set, err := x.table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
 	x.body = body
@@ -52,57 +53,57 @@ func dictSetDefault(x *executor) error {
 }
 
 // affords says whether a reply may have a value of n bytes of which nothing is taken out of a table.
-func (x *executor) affords(n int) error {
-	if n > largeReplyBytes && x.srv.unread.scarce() {
-		return x.srv.unread.tooMuch()
+func (x *Executor) affords(n int) error {
+	if n > LargeReplyBytes {
+		return x.engine.env.Admission.LargeReply()
 	}
 	return nil
 }
 
-func dictUpdate(x *executor) error { return x.table.Dict().Update(&x.call, x.rest, x.restN/2) }
+func dictUpdate(x *Executor) error { return x.table.Dict().Update(&x.call, x.rest, x.restN/2) }
 
-func dictPop(x *executor) (err error) {
+func dictPop(x *Executor) (err error) {
 	x.body, err = x.table.Dict().Pop(&x.call, x.body, x.args[0])
 	return x.orDefault(err)
 }
 
-func dictPopItem(x *executor) (err error) {
+func dictPopItem(x *Executor) (err error) {
 	x.body, err = x.table.Dict().PopItem(&x.call, x.body)
 	return err
 }
 
-func dictClear(x *executor) error { return x.table.Dict().Clear(&x.call) }
+func dictClear(x *Executor) error { return x.table.Dict().Clear(&x.call) }
 
-func dictKeys(x *executor) error   { return dictAll(x, shardmap.Keys) }
-func dictValues(x *executor) error { return dictAll(x, shardmap.Values) }
-func dictItems(x *executor) error  { return dictAll(x, shardmap.Items) }
+func dictKeys(x *Executor) error   { return dictAll(x, shardmap.Keys) }
+func dictValues(x *Executor) error { return dictAll(x, shardmap.Values) }
+func dictItems(x *Executor) error  { return dictAll(x, shardmap.Items) }
 
-func dictAll(x *executor, what shardmap.What) (err error) {
+func dictAll(x *Executor, what shardmap.What) (err error) {
 	x.body, _, err = x.table.Dict().AppendAll(&x.call, x.body, what)
 	return err
 }
 
-func viewKeys(x *executor) (stream, error)   { return dictStream(x, shardmap.Keys) }
-func viewValues(x *executor) (stream, error) { return dictStream(x, shardmap.Values) }
-func viewItems(x *executor) (stream, error)  { return dictStream(x, shardmap.Items) }
+func viewKeys(x *Executor) (Stream, error)   { return dictStream(x, shardmap.Keys) }
+func viewValues(x *Executor) (Stream, error) { return dictStream(x, shardmap.Values) }
+func viewItems(x *Executor) (Stream, error)  { return dictStream(x, shardmap.Items) }
 
 // dictStream cuts a view of the dict and makes the reply of a whole-table read from it.
-func dictStream(x *executor, what shardmap.What) (stream, error) {
+func dictStream(x *Executor, what shardmap.What) (Stream, error) {
 	view, err := x.table.Dict().View(&x.call)
 	if err != nil {
-		return stream{}, err
+		return Stream{}, err
 	}
-	return stream{
-		close: view.Close,
-		write: func(w *bodyWriter) error {
+	return Stream{
+		Close: view.Close,
+		Write: func(w io.Writer) (err error) {
 			for e := range view.Drain() {
 				if what != shardmap.Values {
-					w.body = append(w.body, e.Key...)
+					_, err = w.Write(e.Key)
 				}
-				if what != shardmap.Keys {
-					w.body = append(w.body, e.Val...)
+				if err == nil && what != shardmap.Keys {
+					_, err = w.Write(e.Val)
 				}
-				if err := w.flushFull(); err != nil {
+				if err != nil {
 					return err
 				}
 			}
@@ -111,17 +112,17 @@ func dictStream(x *executor, what shardmap.What) (stream, error) {
 	}, nil
 }
 
-func dictGetMany(x *executor) (err error) {
+func dictGetMany(x *Executor) (err error) {
 	x.body, err = x.table.Dict().GetMany(&x.call, x.body, x.rest, x.restN)
 	return err
 }
 
-func dictIncrement(x *executor) (err error) {
+func dictIncrement(x *Executor) (err error) {
 	x.body, err = x.table.Dict().Increment(&x.call, x.body, x.args[0], x.args[1])
 	return err
 }
 
-func dictCompareAndSet(x *executor) error {
+func dictCompareAndSet(x *Executor) error {
 	done, err := x.table.Dict().CompareAndSet(&x.call, x.args[0], orAbsent(x.args[1]), orAbsent(x.args[2]))
 	x.body = msgp.AppendBool(x.body, done)
 	return err
@@ -135,7 +136,7 @@ func orAbsent(b []byte) []byte {
 	return b
 }
 
-func dictScan(x *executor) error {
+func dictScan(x *Executor) error {
 	cursor, isInt, fits := intArgument(x.args[0])
 	if !isInt || !fits || cursor < 0 {
 		return &codec.Error{Status: codec.StatusValueError, Message: "a cursor is 0 or what the last scan returned"}

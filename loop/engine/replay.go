@@ -1,7 +1,6 @@
-package loop
+package engine
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,15 +9,18 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
+// LoadMark is the payload of a log that says that other tables took the place of all: it is no request, and cannot be made again.
+const LoadMark = "load"
+
 // Replayer makes recorded requests again, on the way that every request goes: through the command table and the executor.
 //
 // What was recorded at a number depends on the tables as they were before it and on nothing else, so each request finds what it found, draws
 // the same numbers and leaves the same entries, versions and places. A Replayer is for one goroutine; nobody else may use the store meanwhile.
 type Replayer struct {
-	x        executor
+	x        Executor
 	out      []byte
 	leaveOut map[uint64]bool // LSNs of requests that are not made again
-	leftOut  int             // requests that were not, or were not made as they panicked before they drew a number
+	leftOut  int             // see LeftOut
 }
 
 // HalfMadeError is returned for a recorded request that panics in the middle of its change: nobody knows what its table holds. It is made again
@@ -42,10 +44,25 @@ type replayPanic struct {
 
 func (p *replayPanic) Error() string { return fmt.Sprintf("panic: %v", p.what) }
 
-// NewReplayer returns a Replayer for a store, which is empty or restored from a snapshot. Defects are logged.
-func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
-	return &Replayer{x: executor{srv: &Server{store: store, log: log}, call: shardmap.Call{Beside: true, Replay: true}}}
+// NewReplayer returns a Replayer for the store of an Env, which is empty or restored from a snapshot. Of the Env it uses the commands, the logger and, if
+// what is made again is to be logged again as it was, the logs.
+func NewReplayer(env Env) *Replayer {
+	e := New(Env{Store: env.Store, Logger: env.Logger, Commands: env.Commands})
+	r := &Replayer{x: Executor{engine: e, call: shardmap.Call{Beside: true, Replay: true}}}
+	if env.Changes != nil {
+		r.x.logTo(env.Changes())
+	}
+	return r
 }
+
+// LeaveOut has Apply pass over the requests that drew these numbers first: see HalfMadeError.
+func (r *Replayer) LeaveOut(lsns map[uint64]bool) { r.leaveOut = lsns }
+
+// LeftOut returns how many requests were not made again: LeaveOut says so, or they panicked before they drew a number.
+func (r *Replayer) LeftOut() int { return r.leftOut }
+
+// Panics returns how many panics of requests were passed over.
+func (r *Replayer) Panics() uint64 { return r.x.engine.Panics() }
 
 // Apply makes a request again that drew the numbers lsn to lsn+n-1: payload is what shardmap.Log was told, empty for a cut.
 //
@@ -55,24 +72,24 @@ func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
 // Errors, after which the store is of no use: the numbers do not follow those before them; the payload cannot be a change; the request does
 // not do now what it did then; a HalfMadeError. Each names the number and, if it is known, the request.
 func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
-	store := r.x.srv.store
+	store := r.x.engine.env.Store
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
-		return fmt.Errorf("loop: replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+		return fmt.Errorf("replay of %d numbers from %d on: the last number was %d", n, lsn, last)
 	}
 	if r.leaveOut[lsn] {
 		r.leftOut++
 		payload = nil
 	}
 	if len(payload) == 0 {
-		store.SetClock(lsn + n - 1)
+		r.passOver(lsn + n - 1)
 		return nil
 	}
-	if bytes.Equal(payload, loadMark) {
-		return fmt.Errorf("loop: replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
+	if string(payload) == LoadMark {
+		return fmt.Errorf("replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
 	}
 	req, err := codec.ParsePayload(payload)
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %w", lsn, err)
+		return fmt.Errorf("replay at %d: %w", lsn, err)
 	}
 	err = r.again(&req)
 	var p *replayPanic
@@ -85,42 +102,50 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		r.droppedBefore(lsn, n)
 	}
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
+		return fmt.Errorf("replay at %d: %v: %w", lsn, req.Op, err)
 	}
 	if drawn := store.Clock() + 1 - lsn; drawn != n {
-		return fmt.Errorf("loop: replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
+		return fmt.Errorf("replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
 	}
 	return nil
 }
 
 // panicked decides how the replay goes on behind a request that drew the numbers lsn to lsn+n-1 then, and panicked now.
 func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
-	store := r.x.srv.store
+	store := r.x.engine.env.Store
 	if p.spoiled != nil {
-		return &HalfMadeError{lsn, r.x.op, p.spoiled.Name(), p.what}
+		return &HalfMadeError{lsn, r.x.Op, p.spoiled.Name(), p.what}
 	}
 	how := "its change is made"
 	if store.Clock() < lsn+n-1 {
 		how = "it is left out"
 		r.leftOut++
-		store.SetClock(lsn + n - 1)
+		r.passOver(lsn + n - 1)
 	}
-	_ = r.x.srv.defect("a recorded request panics: "+how, p.what, nil,
-		slog.Uint64("lsn", lsn), slog.String("op", r.x.op.String()), slog.String("table", string(r.x.name)))
+	_ = r.x.engine.Defect("a recorded request panics: "+how, p.what, nil,
+		slog.Uint64("lsn", lsn), slog.String("op", r.x.Op.String()), slog.String("table", string(r.x.TableName)))
 	return nil
 }
 
 // droppedBefore passes over the drop of a table that is not there. It was there then, half changed by a request that is left out now, or that does not panic any more:
 // a creation, or another drop. Nothing bears the name now, as after the drop.
 func (r *Replayer) droppedBefore(lsn, n uint64) {
-	store := r.x.srv.store
-	store.SetClock(lsn + n - 1)
-	r.x.srv.log.Warn("a recorded request drops a table that is not there", slog.Uint64("lsn", lsn), slog.String("table", string(r.x.name)))
+	r.passOver(lsn + n - 1)
+	r.x.engine.env.Logger.Warn("a recorded request drops a table that is not there", slog.Uint64("lsn", lsn), slog.String("table", string(r.x.TableName)))
+}
+
+// passOver lets the numbers up to last go by: no request draws them.
+func (r *Replayer) passOver(last uint64) {
+	store, next := r.x.engine.env.Store, r.x.engine.env.Store.Clock()+1
+	if r.x.call.Log != nil && next <= last {
+		r.x.call.Log.Append(next, last+1-next, nil)
+	}
+	store.SetClock(last)
 }
 
 // again makes a request again. Errors: those that the request would be answered with, a panic too.
 func (r *Replayer) again(req *codec.Request) (err error) {
-	if !commands[req.Op].mutates {
+	if !r.x.engine.Mutates(req.Op) {
 		return fmt.Errorf("it changes nothing")
 	}
 	defer func() {
@@ -128,11 +153,11 @@ func (r *Replayer) again(req *codec.Request) (err error) {
 			err = &replayPanic{p, r.x.call.Abandon()}
 		}
 	}()
-	r.out = r.x.reply(r.out[:0], req, nil)
+	r.out = r.x.Execute(r.out[:0], req, nil)
 	switch {
-	case r.x.outcome != outcomeAnswered:
+	case r.x.Outcome != Answered:
 		return fmt.Errorf("it waits for another request")
-	case r.x.status == codec.StatusOK:
+	case r.x.Status == codec.StatusOK:
 		return nil
 	}
 	reply, _, err := codec.ParseReply(r.out)

@@ -1,4 +1,4 @@
-package loop
+package engine
 
 import (
 	"errors"
@@ -10,19 +10,19 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-func ping(*executor) error { return nil }
+func ping(*Executor) error { return nil }
 
 // createTable makes a table with its content, or answers false if one of this kind is there and that is all right.
-func createTable(x *executor) error {
+func createTable(x *Executor) error {
 	existOK, err := boolArgument(x.args[0], "exist_ok")
 	if err != nil {
 		return err
 	}
 	kind, n := shardmap.KindDict, x.restN/2
-	if x.op == codec.OpCreateList {
+	if x.Op == codec.OpCreateList {
 		kind, n = shardmap.KindList, x.restN
 	}
-	_, err = x.srv.store.Create(&x.call, string(x.name), kind, x.rest, n)
+	_, err = x.engine.env.Store.Create(&x.call, string(x.TableName), kind, x.rest, n)
 	if errors.Is(err, shardmap.ErrTableExists) && existOK {
 		return x.checkKind(kind)
 	}
@@ -33,8 +33,8 @@ func createTable(x *executor) error {
 }
 
 // checkKind answers false if the table that is there is of the given kind.
-func (x *executor) checkKind(kind shardmap.Kind) error {
-	table, ok := x.srv.store.Lookup(&x.call, x.name)
+func (x *Executor) checkKind(kind shardmap.Kind) error {
+	table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName)
 	if !ok {
 		return shardmap.ErrNoTable
 	}
@@ -45,13 +45,13 @@ func (x *executor) checkKind(kind shardmap.Kind) error {
 	return nil
 }
 
-func exists(x *executor) error {
-	_, ok := x.srv.store.Lookup(&x.call, x.name)
+func exists(x *Executor) error {
+	_, ok := x.engine.env.Store.Lookup(&x.call, x.TableName)
 	x.body = msgp.AppendBool(x.body, ok)
 	return nil
 }
 
-func kind(x *executor) error {
+func kind(x *Executor) error {
 	x.body = msgp.AppendString(x.body, x.table.Kind().String())
 	return nil
 }
@@ -65,13 +65,13 @@ const (
 )
 
 // tables lists few tables. Errors: ErrLong.
-func tables(x *executor) (err error) {
-	if !x.call.Beside && x.srv.store.Len() > inlineTables {
+func tables(x *Executor) (err error) {
+	if !x.call.Beside && x.engine.env.Store.Len() > inlineTables {
 		return shardmap.ErrLong
 	}
-	x.call.Cost += tableCost * x.srv.store.Len()
+	x.call.Cost += tableCost * x.engine.env.Store.Len()
 	most := len(x.body) + inlineTablesBytes
-	x.srv.store.Tables(func(name string, kind shardmap.Kind, length int) bool {
+	x.engine.env.Store.Tables(func(name string, kind shardmap.Kind, length int) bool {
 		x.body = appendTable(x.body, name, kind, length)
 		if !x.call.Beside && len(x.body) > most {
 			err = shardmap.ErrLong
@@ -87,14 +87,14 @@ func appendTable(body []byte, name string, kind shardmap.Kind, length int) []byt
 	return msgp.AppendInt(body, length)
 }
 
-func drop(x *executor) error {
-	if err := x.findTable(anyTable); err != nil { // what to wait for, if a long write owns it
+func drop(x *Executor) error {
+	if err := x.findTable(AnyTable); err != nil { // what to wait for, if a long write owns it
 		return err
 	}
-	return x.srv.store.Drop(&x.call, string(x.name))
+	return x.engine.env.Store.Drop(&x.call, string(x.TableName))
 }
 
-func rename(x *executor) error {
+func rename(x *Executor) error {
 	name, rest, err := tableName(x.args[0])
 	if err != nil {
 		return err
@@ -102,18 +102,18 @@ func rename(x *executor) error {
 	if len(rest) > 0 {
 		return &codec.Error{Status: codec.StatusBadArguments, Message: "RENAME takes one new name"}
 	}
-	if err := x.findTable(anyTable); err != nil { // what to wait for, if a long write owns it
+	if err := x.findTable(AnyTable); err != nil { // what to wait for, if a long write owns it
 		return err
 	}
-	if err = x.srv.store.Rename(&x.call, string(x.name), string(name)); errors.Is(err, shardmap.ErrTableExists) {
+	if err = x.engine.env.Store.Rename(&x.call, string(x.TableName), string(name)); errors.Is(err, shardmap.ErrTableExists) {
 		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q exists already", name)}
 	}
 	return err
 }
 
-func tableLen(x *executor) error {
+func tableLen(x *Executor) error {
 	n := x.table.Len()
-	if x.table.Name() != string(x.name) { // renamed, perhaps before the length was read
+	if x.table.Name() != string(x.TableName) { // renamed, perhaps before the length was read
 		return shardmap.ErrNoTable
 	}
 	if err := x.table.Err(); err != nil {
@@ -121,4 +121,38 @@ func tableLen(x *executor) error {
 	}
 	x.body = msgp.AppendInt(x.body, n)
 	return nil
+}
+
+// info answers figures of the program that the engine runs in.
+func info(x *Executor) error {
+	if x.engine.env.Info == nil {
+		return unsupported("this server has no figures")
+	}
+	text, err := x.engine.env.Info()
+	if err != nil {
+		return err
+	}
+	x.body = msgp.AppendStringFromBytes(x.body, text)
+	return nil
+}
+
+// save answers when the tables are on disk.
+func save(x *Executor) error {
+	if x.engine.env.Save == nil {
+		return unsupported("this server keeps its tables in memory only")
+	}
+	if !x.call.Beside {
+		return shardmap.ErrLong
+	}
+	err := x.engine.env.Save()
+	var ready *codec.Error
+	if err != nil && !errors.As(err, &ready) {
+		return &codec.Error{Status: codec.StatusNotDurable, Message: err.Error()}
+	}
+	x.body = msgp.AppendBool(x.body, true)
+	return err
+}
+
+func unsupported(why string) error {
+	return &codec.Error{Status: codec.StatusUnsupported, Message: why}
 }

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+const (
+	// leastKeyMemory is how many bytes of arguments may be checked without counting what that takes.
+	leastKeyMemory = 64 << 10
+	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the sets that find equal keys.
+	keyMemoryFactor = 4
+)
+
+// Do executes a request however long it takes, and appends its whole reply to out. It is for goroutines that may be kept waiting: it waits for tables that
+// other requests own, makes long reads, and saves. A panic becomes an error reply, with Result.Defect.
+//
+// Result.Outcome is Answered, or AwaitsDisk: then the caller holds the reply back until all up to Result.LSN is on disk.
+func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
+	log := e.TakeLog()
+	defer e.PutLog(log)
+	x := &Executor{engine: e, call: shardmap.Call{Beside: true, Memory: e.memory}}
+	x.logTo(log)
+	start := len(out)
+	defer func() {
+		if p := recover(); p != nil {
+			err := e.Defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
+			reply, result = x.fail(out[:start], req, err), x.Result
+			result.Outcome = Answered
+		}
+	}()
+	if working := keyMemory(req.Args); working > 0 {
+		if err := e.env.Admission.Lend(working); err != nil {
+			return x.fail(out, req, err), x.Result
+		}
+		defer e.env.Admission.Return(working)
+	}
+	return x.toTheEnd(out, req), x.Result
+}
+
+// toTheEnd executes a request, again if its table was another request's.
+func (x *Executor) toTheEnd(out []byte, req *codec.Request) []byte {
+	start := len(out)
+	for {
+		out = x.Execute(out[:start], req, nil)
+		switch x.Outcome {
+		case Answered, AwaitsDisk:
+			return out
+		case Parked:
+			free := make(chan struct{})
+			if x.Wait(func() { close(free) }) {
+				<-free
+			}
+		case Streams:
+			x.Outcome = Answered
+			return x.collect(out, req)
+		case Background:
+			x.Outcome = Answered
+			return x.fail(out, req, errors.New("a request in the background is too long for that"))
+		}
+	}
+}
+
+// keyMemory returns the memory that it takes to check arguments and to look keys up, as far as it
+// is counted: if some of them are opened.
+func keyMemory(args []byte) int {
+	if len(args) <= leastKeyMemory {
+		return 0
+	}
+	for b := args; len(b) > 0; {
+		if value.Opened(b[0]) {
+			return keyMemoryFactor * len(args)
+		}
+		_, n := value.Cost(b, value.ToCheck, math.MaxInt)
+		b = b[n:]
+	}
+	return 0
+}

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// Engine executes requests on the tables of one store. Its methods may be called from any goroutine.
+type Engine struct {
+	env      Env // constant; Commands and Admission are set
+	commands *Commands
+	memory   shardmap.Memory // of requests in the background; nil: no limit
+
+	panics atomic.Uint64
+	lists  tableLists
+
+	mu   sync.Mutex
+	free []shardmap.Log // logs that no request in the background uses; guarded by mu
+}
+
+// New returns an engine.
+func New(env Env) *Engine {
+	e := &Engine{env: env, commands: env.Commands}
+	if e.commands == nil {
+		e.commands = &protocol
+	}
+	if env.Admission == nil {
+		e.env.Admission = unlimited{}
+	} else {
+		e.memory = env.Admission
+	}
+	return e
+}
+
+// Store returns the store whose tables the engine works on.
+func (e *Engine) Store() *shardmap.Store { return e.env.Store }
+
+// Mutates says whether a request of an opcode changes tables, if it succeeds.
+func (e *Engine) Mutates(op codec.Opcode) bool { return e.commands[op].Mutates }
+
+// Waits says whether a request of an opcode waits for the disk more than it works.
+func (e *Engine) Waits(op codec.Opcode) bool { return e.commands[op].Waits }
+
+// NewExecutor returns an executor for a goroutine that must not be kept waiting, such as an event loop. It has a log of its own. What takes long, it leaves
+// to Do.
+func (e *Engine) NewExecutor() *Executor {
+	x := &Executor{engine: e}
+	if e.env.Changes != nil {
+		x.logTo(e.env.Changes())
+	}
+	return x
+}
+
+// TakeLog returns a log of Env.Changes that is the caller's until PutLog, for changes that are not requests; nil: nothing is logged.
+func (e *Engine) TakeLog() shardmap.Log {
+	if e.env.Changes == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := len(e.free) - 1
+	if last < 0 {
+		return e.env.Changes()
+	}
+	log := e.free[last]
+	e.free = e.free[:last]
+	return log
+}
+
+// PutLog gives back what TakeLog returned. What the log was told may be waited for.
+func (e *Engine) PutLog(log shardmap.Log) {
+	if log == nil {
+		return
+	}
+	if e.env.Journal != nil {
+		e.env.Journal.Flush()
+	}
+	e.mu.Lock()
+	e.free = append(e.free, log)
+	e.mu.Unlock()
+}
+
+// Defect counts and logs a panic, and gives back what the call, if there is one, holds: a table whose change was half made is closed
+// (shardmap.Call.Abandon). It returns the error that clients get. A door that recovers from a panic in Execute calls Defect with the executor's Call; then the
+// executor can be used again.
+func (e *Engine) Defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
+	e.panics.Add(1)
+	attrs := append([]any{slog.Any("panic", p), slog.String("stack", string(debug.Stack()))}, more...)
+	if call != nil {
+		if spoiled := call.Abandon(); spoiled != nil {
+			attrs = append(attrs, slog.String("half_changed", spoiled.Name()))
+		}
+	}
+	e.env.Logger.Error(where, attrs...)
+	return &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"}
+}
+
+// Panics returns how many panics Defect was told of.
+func (e *Engine) Panics() uint64 { return e.panics.Load() }

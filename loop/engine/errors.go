@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+// Fail appends the reply to a request whose Stream has met an error. of is the Result that the stream came with, whose TableName the caller has copied; the
+// one that Fail returns takes its place.
+func (e *Engine) Fail(out []byte, id uint32, of Result, err error) (reply []byte, result Result) {
+	x := Executor{Result: of, engine: e}
+	x.Outcome = Answered
+	return x.fail(out, &codec.Request{ID: id, Op: of.Op}, err), x.Result
+}
+
+// fail appends the error reply.
+func (x *Executor) fail(out []byte, req *codec.Request, err error) []byte {
+	e := x.describe(req.Op, err)
+	x.Status = e.Status
+	return AppendError(out, req.ID, e)
+}
+
+// An error tells of a key and of texts no more than these, so that it always fits into one frame.
+const (
+	maxErrorKeyBytes  = 64 << 10
+	maxErrorTextBytes = 4 << 10
+)
+
+// describe puts an error into the wire's words.
+func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
+	var problem *value.Error
+	var ready *codec.Error
+	e := &codec.Error{Message: err.Error(), Table: string(x.TableName)}
+	switch {
+	case errors.As(err, &ready):
+		if ready.Table == "" {
+			ready.Table = string(x.TableName)
+		}
+		x.Defect = ready.Status == codec.StatusInternal
+		return ready
+	case errors.Is(err, shardmap.ErrNoKey):
+		e.Status, e.Key = codec.StatusKeyError, x.args[0]
+		e.Message = reprOf(x.args[0])
+	case errors.Is(err, shardmap.ErrEmpty):
+		e.Status, e.Message = codec.StatusKeyError, "'popitem(): dictionary is empty'"
+		e.Key = value.AppendStr(nil, "popitem(): dictionary is empty")
+	case errors.As(err, &problem):
+		e.Status, e.Message, e.Key = codec.StatusOf(problem.Kind), problem.Msg, problem.Key
+	case errors.Is(err, shardmap.ErrNoTable):
+		e.Status, e.Message = codec.StatusNoSuchTable, fmt.Sprintf("no table is named %q", x.TableName)
+	case errors.Is(err, shardmap.ErrTableExists):
+		e.Status, e.Message = codec.StatusTableExists, fmt.Sprintf("a table named %q exists already", x.TableName)
+	case errors.Is(err, shardmap.ErrKind):
+		e.Status = codec.StatusWrongTableKind
+		e.Want = x.wantedKind(op)
+		if table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName); ok {
+			e.Have = table.Kind().String()
+		}
+		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.TableName, e.Have)
+	case errors.Is(err, shardmap.ErrSpoiled):
+		e.Status = codec.StatusInternal
+		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.TableName)
+	case errors.Is(err, shardmap.ErrOutdated):
+		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
+	case errors.Is(err, shardmap.ErrTooLarge):
+		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
+	case errors.Is(err, shardmap.ErrVersion):
+		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
+		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
+	default:
+		x.engine.env.Logger.Error("error without a status", "op", op.String(), "error", err)
+		e.Status, x.Defect = codec.StatusInternal, true
+	}
+	return e
+}
+
+func (x *Executor) wantedKind(op codec.Opcode) string {
+	if x.engine.commands[op].Kind == ListTable || op == codec.OpCreateList {
+		return shardmap.KindList.String()
+	}
+	return shardmap.KindDict.String()
+}
+
+// reprOf is Python's repr of a key for an error text.
+func reprOf(key []byte) string {
+	if len(key) > maxErrorTextBytes { // its repr takes long, and would be cut
+		return fmt.Sprintf("a key of %d bytes", len(key))
+	}
+	text, err := value.Repr(key)
+	if err != nil {
+		return "key"
+	}
+	return text
+}
+
+// AppendError appends an error reply. A text that is too long is cut, and a key that is too large to be sent back is left out.
+func AppendError(out []byte, id uint32, e *codec.Error) []byte {
+	cut := *e
+	if len(cut.Key) > maxErrorKeyBytes {
+		cut.Key = nil
+	}
+	if len(cut.Message) > maxErrorTextBytes {
+		cut.Message = strings.ToValidUTF8(cut.Message[:maxErrorTextBytes], "") + "..."
+	}
+	out, at := codec.BeginReply(out, id, e.Status)
+	out = codec.AppendErrorBody(out, &cut)
+	codec.EndFrame(out, at)
+	return out
+}

@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+const (
+	// maxFixedArgs is the most arguments that any opcode has beside its "many".
+	maxFixedArgs = 4
+	// smallArgBytes is the size of arguments up to which a request is executed on the event loop
+	// without an estimate before: the estimate would take as long as the request, and the worst
+	// that so few bytes can ask for is short.
+	smallArgBytes = 512
+	// maxLoopCost is the largest estimate, in nanoseconds, of a request whose arguments are checked
+	// and used on the event loop.
+	maxLoopCost = 1_000_000
+)
+
+// Outcome says what became of a request.
+type Outcome uint8
+
+// What may become of a request.
+const (
+	Answered   Outcome = iota // the reply is appended
+	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
+	Parked                    // nothing was done, since another request owns the table for long: execute it again once Executor.Wait says so
+	Background                // nothing was done, since it would take long: execute it by Engine.Do, on another goroutine
+	Streams                   // a long read was cut: Result.Stream makes the body of its reply
+)
+
+// Result is what became of the request that an executor has executed last.
+type Result struct {
+	Outcome   Outcome
+	Op        codec.Opcode
+	Status    codec.Status
+	Defect    bool   // the error is the engine's own fault: the connection of a client that has met it is better closed
+	Checks    bool   // of Background: it would take long to check the arguments, whatever the table holds
+	TableName []byte // empty if the request was refused before that was read; a view into the request
+	LSN       uint64 // of AwaitsDisk
+	Stream    Stream // of Streams: it is the caller's to close
+}
+
+// Executor executes requests, one after another: the way of a request from its frame to its reply. It is for one goroutine; each event loop has its own.
+// Nothing is allocated for a request that reads or overwrites a value.
+type Executor struct {
+	Result     // of the last request
+	Cost   int // estimated nanoseconds of the requests since the caller reset it
+
+	engine *Engine
+	log    changeLog
+	call   shardmap.Call
+
+	ahead int // how many of the next requests were looked at together
+
+	// of the request at hand; views into its frame
+	table  *shardmap.Table
+	args   [maxFixedArgs][]byte
+	n      int    // number of args
+	rest   []byte // the arguments of "many", back to back
+	restN  int
+	opened bool // there are containers or extension objects among them
+
+	body []byte // the reply's body is appended here
+}
+
+// Call returns what the executor calls the store with.
+func (x *Executor) Call() *shardmap.Call { return &x.call }
+
+// Store returns the store that the executor works on.
+func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
+
+// Wait has free called, on another goroutine, once the table that the request was parked for is free. It returns false if it is: free is not called then.
+func (x *Executor) Wait(free func()) bool { return x.table.Wait(free) }
+
+// Execute executes one request: the one way on which requests reach the tables, whichever wire or file they come from. It appends the reply to out if
+// there is one, as frames of codec/PROTOCOL.md; x.Outcome says what became of the request, and the rest of x.Result more of it. problem is the error of
+// codec.ParseRequest for a frame whose id is known; it becomes the reply.
+//
+// The request's bytes must stay as they are until the reply is sent and, of one that was parked, until it is executed again. A panic passes through:
+// see Engine.Defect.
+func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte {
+	command := &x.engine.commands[req.Op]
+	x.Outcome, x.Status, x.Defect, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
+	x.opened, x.call.Cost = false, int(command.Base)
+	x.call.Request = req.Payload
+	x.Cost += baseCost + len(req.Args)
+	if len(req.Args) > smallArgBytes && problem == nil && !x.call.Beside && x.estimate(req, command) > maxLoopCost {
+		x.Outcome, x.Checks = Background, true
+		return out
+	}
+	before := x.log.last
+	out, at := codec.BeginReply(out, req.ID, codec.StatusOK)
+	x.body = out
+	err := problem
+	if err == nil {
+		err = x.prepare(req, command)
+	}
+	if err == nil {
+		err = x.run(req, command)
+	}
+	out, x.body = x.body, nil
+	x.Cost += x.call.Cost + (len(out)-at)/replyBytesPerNano
+	if x.opened && len(req.Args) <= smallArgBytes && !x.call.Beside {
+		x.estimate(req, command) // not needed to decide, but counted
+	}
+	if err != nil {
+		out = x.otherwise(out[:at], req, command, err)
+	} else {
+		if req.Flags&codec.FlagWantVersion != 0 && command.Versioned {
+			out = codec.SetVersion(out, at, x.call.Version)
+		}
+		out = endReply(out, at)
+	}
+	if command.Mutates && x.Outcome == Answered && x.engine.env.Journal != nil {
+		x.awaits(req.Flags&codec.FlagDurable != 0, before)
+	}
+	return out
+}
+
+// otherwise goes on with a request that its command has not executed.
+func (x *Executor) otherwise(out []byte, req *codec.Request, command *Command, err error) []byte {
+	switch {
+	case errors.Is(err, shardmap.ErrBusy):
+		x.Outcome = Parked
+	case errors.Is(err, shardmap.ErrLong):
+		return x.long(out, req, command)
+	default:
+		return x.fail(out, req, err)
+	}
+	return out
+}
+
+// run runs the command.
+func (x *Executor) run(req *codec.Request, command *Command) error {
+	if len(req.Payload) > AnnouncedBytes && command.Mutates && x.engine.env.Journal != nil {
+		return x.runAnnounced(len(req.Payload), command)
+	}
+	return command.Run(x)
+}
+
+// runAnnounced announces a large change to the journal, before it draws its numbers.
+func (x *Executor) runAnnounced(n int, command *Command) error {
+	journal := x.engine.env.Journal
+	journal.Announce(n)
+	defer journal.Announce(-n)
+	return command.Run(x)
+}
+
+// long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.
+func (x *Executor) long(out []byte, req *codec.Request, command *Command) []byte {
+	if command.View == nil {
+		x.Outcome, x.Checks = Background, false
+		return out
+	}
+	var err error
+	x.Stream, err = command.View(x)
+	switch {
+	case err == nil:
+		x.Outcome = Streams
+	case errors.Is(err, shardmap.ErrBusy):
+		x.Outcome = Parked
+	default:
+		return x.fail(out, req, err)
+	}
+	return out
+}
+
+// replyBytesPerNano is how many bytes of a reply are copied, sealed and written in a nanosecond.
+const replyBytesPerNano = 2
+
+// estimate returns about how many nanoseconds it takes to check and to use the request's arguments,
+// and adds them to x.Cost. It stops beyond maxLoopCost.
+func (x *Executor) estimate(req *codec.Request, command *Command) (cost int) {
+	b := req.Args
+	for i := 0; len(b) > 0 && cost <= maxLoopCost; i++ {
+		c, n := value.Cost(b, command.use(i), maxLoopCost-cost)
+		cost += c + int(command.Each)
+		b = b[n:]
+	}
+	x.Cost += cost
+	return cost
+}
+
+// prepare checks the request against its opcode's shape and finds its table.
+func (x *Executor) prepare(req *codec.Request, command *Command) error {
+	shape := &codec.Shapes[req.Op]
+	if command.Run == nil {
+		return &codec.Error{Status: codec.StatusUnknownOpcode, Message: fmt.Sprintf("%v is not known to this server", req.Op)}
+	}
+	x.call.HasIf = req.Flags&codec.FlagIfVersion != 0
+	x.call.IfVersion = req.IfVersion
+	x.call.Version = 0
+	if x.call.HasIf && !command.Conditional {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag IF VERSION"}
+	}
+	if req.Flags&codec.FlagWantVersion != 0 && !command.Versioned {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
+	}
+	if err := x.mayChange(req, command); err != nil {
+		return err
+	}
+	if command.Grows {
+		if err := x.engine.env.Admission.Grow(len(req.Args)); err != nil {
+			return err
+		}
+	}
+	b := req.Args
+	if shape.Table {
+		var err error
+		if x.TableName, b, err = tableName(b); err != nil {
+			return err
+		}
+	}
+	if err := x.arguments(b, shape, command); err != nil {
+		return err
+	}
+	if command.Kind == AnyTable {
+		return nil
+	}
+	return x.findTable(command.Kind)
+}
+
+// mayChange returns an error if the request may change something that could not be kept as it asks for.
+func (x *Executor) mayChange(req *codec.Request, command *Command) error {
+	if command.Mutates {
+		if err := x.engine.env.Admission.Change(); err != nil {
+			return err
+		}
+	}
+	if req.Flags&codec.FlagDurable != 0 && x.engine.env.Journal == nil && !x.call.Replay {
+		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps no journal: it cannot say what is on disk"}
+	}
+	return nil
+}
+
+// findTable finds the table by its name and checks that it is of the kind.
+func (x *Executor) findTable(kind TableKind) error {
+	table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName)
+	if !ok {
+		return shardmap.ErrNoTable
+	}
+	x.table = table
+	switch {
+	case kind == DictTable && table.Kind() != shardmap.KindDict,
+		kind == ListTable && table.Kind() != shardmap.KindList:
+		return shardmap.ErrKind
+	}
+	return nil
+}
+
+// endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is cut into several.
+func endReply(out []byte, at int) []byte {
+	body := at + codec.HeaderBytes
+	if len(out)-body <= codec.MaxReplyFrameBytes {
+		codec.EndFrame(out, at)
+		return out
+	}
+	// The first frame stays as it is, fields and all; what is behind it moves.
+	id, status := binary.LittleEndian.Uint32(out[at+4:]), codec.Status(out[at+8])
+	rest := append([]byte(nil), out[body+codec.MaxReplyFrameBytes:]...)
+	out = out[:body+codec.MaxReplyFrameBytes]
+	codec.SetMore(out, at)
+	codec.EndFrame(out, at)
+	for len(rest) > 0 {
+		n := min(len(rest), codec.MaxReplyFrameBytes)
+		out, at = codec.BeginReply(out, id, status)
+		out = append(out, rest[:n]...)
+		if rest = rest[n:]; len(rest) > 0 {
+			codec.SetMore(out, at)
+		}
+		codec.EndFrame(out, at)
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+// record is what a log was told of one draw.
+type record struct {
+	lsn, n  uint64
+	payload []byte
+}
+
+// payloadOf returns what makes the payload of a request.
+func payloadOf(t *testing.T) func(op codec.Opcode, args ...any) []byte {
+	return func(op codec.Opcode, args ...any) []byte {
+		payload := []byte{byte(op), 0}
+		for _, arg := range args {
+			var err error
+			if payload, err = govalue.Append(payload, arg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return payload
+	}
+}
+
+// TestReplayRefuses gives a Replayer records that cannot be.
+func TestReplayRefuses(t *testing.T) {
+	payload := payloadOf(t)
+	create := record{1, 1, payload(codec.OpCreateDict, "d", false)}
+	for name, c := range map[string]struct {
+		records []record
+		want    string
+	}{
+		"a gap":               {[]record{create, {3, 1, payload(codec.OpDictSet, "d", 1, 1)}}, "1 numbers from 3 on: the last number was 1"},
+		"a number again":      {[]record{create, create}, "the last number was 1"},
+		"no numbers":          {[]record{{1, 0, create.payload}}, "0 numbers"},
+		"beyond the clock":    {[]record{{1, 1 << 48, nil}}, "the last number was 0"},
+		"a read":              {[]record{create, {2, 1, payload(codec.OpDictGet, "d", 1)}}, "at 2: DICT GET: it changes nothing"},
+		"an unknown opcode":   {[]record{{1, 1, []byte{0xff, 0}}}, "it changes nothing"},
+		"an unknown flag":     {[]record{{1, 1, []byte{byte(codec.OpDictSet), 0x80}}}, "at 1: "},
+		"a byte":              {[]record{{1, 1, []byte{1}}}, "payload of 1 bytes"},
+		"no such table":       {[]record{{1, 1, payload(codec.OpDictSet, "d", 1, 1)}}, "at 1: DICT SET: "},
+		"a torn argument":     {[]record{create, {2, 1, append(payload(codec.OpDictSet, "d", 1), 0xd9, 9)}}, "at 2: DICT SET: "},
+		"what fails":          {[]record{create, {2, 1, payload(codec.OpDictDelete, "d", 1)}}, "at 2: DICT DELETE: "},
+		"what draws nothing":  {[]record{create, {2, 1, payload(codec.OpDictClear, "d")}}, "drew 0 numbers, not 1"},
+		"what draws two more": {[]record{create, {2, 1, payload(codec.OpDictUpdate, "d", 1, 1, 2, 2)}}, "drew 2 numbers, not 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewReplayer(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
+			for i, rec := range c.records {
+				err := r.Apply(rec.lsn, rec.n, rec.payload)
+				if last := i == len(c.records)-1; last && (err == nil || !strings.Contains(err.Error(), c.want)) || !last && err != nil {
+					t.Fatalf("record %d: %v, want %q", i, err, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestReplayAcceptsWhatWasAccepted makes requests again that a client cannot make now: an earlier version recorded them.
+func TestReplayAcceptsWhatWasAccepted(t *testing.T) {
+	zone := append([]byte{0xc7, 19, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "a/"...)
+	key := any(nil)
+	for range 40 {
+		key = []any{"str", key}
+	}
+	payload := payloadOf(t)
+	r := NewReplayer(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
+	for i, p := range [][]byte{
+		payload(codec.OpCreateList, "l", false),
+		append(payload(codec.OpListAppend, "l"), zone...),
+		append(payload(codec.OpListExtend, "l"), zone...),
+		payload(codec.OpListSort, "l", key, false),
+	} {
+		if err := r.Apply(uint64(i+1), 1, p); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -182,7 +182,7 @@ func (srv *Server) workBeside(peer net.Addr, req *codec.Request) (reply besideRe
 			frames = x.collect(req)
 			return besideReply{frames, x.defect}, 0
 		case outcomeBeside:
-			frames = x.fail(nil, req, errors.New("loop: a request asked to run beside while it did"))
+			frames = x.fail(nil, req, errors.New("a request asked to run beside while it did"))
 			return besideReply{frames, x.defect}, 0
 		}
 	}
@@ -351,9 +351,9 @@ func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 
 var (
 	// errStalled is returned to a long read whose client does not read.
-	errStalled = errors.New("loop: the client does not read")
+	errStalled = errors.New("the client does not read")
 	// errGone is returned to a long read whose connection has ended.
-	errGone = errors.New("loop: the connection has ended")
+	errGone = errors.New("the connection has ended")
 )
 
 func (w *bodyWriter) begin() {

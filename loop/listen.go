@@ -25,14 +25,14 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 	if cfg.Addr != "" {
 		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
 		if err != nil {
-			return nil, fmt.Errorf("loop: listen on %s: %w", cfg.Addr, err)
+			return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 		}
 		all = append(all, ln)
 	}
 	if cfg.Unix != "" {
 		ln, err := listenUnix(cfg.Unix, cfg.UnixMode)
 		if err != nil {
-			return all, fmt.Errorf("loop: listen on %s: %w", cfg.Unix, err)
+			return all, fmt.Errorf("listen on %s: %w", cfg.Unix, err)
 		}
 		all = append(all, ln)
 	}
@@ -120,7 +120,7 @@ func CheckDescriptors(maxConns int) error {
 	need := uint64(maxConns) + spareDescriptors
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("loop: reading the limit of open files: %w", err)
+		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
 	if limit.Cur >= need {
 		return nil
@@ -131,7 +131,7 @@ func CheckDescriptors(maxConns int) error {
 	}
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("loop: raising the limit of open files to %d: %w", limit.Max, err)
+		return fmt.Errorf("raising the limit of open files to %d: %w", limit.Max, err)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func NewReplayer(store *shardmap.Store, log *slog.Logger) *Replayer {
 func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	store := r.x.srv.store
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
-		return fmt.Errorf("loop: replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+		return fmt.Errorf("replay of %d numbers from %d on: the last number was %d", n, lsn, last)
 	}
 	if r.leaveOut[lsn] {
 		r.leftOut++
@@ -68,11 +68,11 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		return nil
 	}
 	if bytes.Equal(payload, loadMark) {
-		return fmt.Errorf("loop: replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
+		return fmt.Errorf("replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one", lsn)
 	}
 	req, err := codec.ParsePayload(payload)
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %w", lsn, err)
+		return fmt.Errorf("replay at %d: %w", lsn, err)
 	}
 	err = r.again(&req)
 	var p *replayPanic
@@ -85,10 +85,10 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 		r.droppedBefore(lsn, n)
 	}
 	if err != nil {
-		return fmt.Errorf("loop: replay at %d: %v: %w", lsn, req.Op, err)
+		return fmt.Errorf("replay at %d: %v: %w", lsn, req.Op, err)
 	}
 	if drawn := store.Clock() + 1 - lsn; drawn != n {
-		return fmt.Errorf("loop: replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
+		return fmt.Errorf("replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
 	}
 	return nil
 }

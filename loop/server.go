@@ -184,10 +184,10 @@ func (srv *Server) run() error {
 		gnet.WithLogger(gnetLog{srv.log}),
 	)
 	if err != nil {
-		return fmt.Errorf("loop: event loops: %w", err)
+		return fmt.Errorf("event loops: %w", err)
 	}
 	if err := engine.Start(); err != nil {
-		return fmt.Errorf("loop: event loops: %w", err)
+		return fmt.Errorf("event loops: %w", err)
 	}
 	srv.engine = engine
 	if err := srv.hangBells(); err != nil {
@@ -263,7 +263,7 @@ func (srv *Server) finish(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("loop: stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
+		return fmt.Errorf("stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
 	}
 }
 
@@ -278,7 +278,7 @@ func (srv *Server) drain(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("loop: stopping: %d connections not drained: %w", srv.conns.Load(), ctx.Err())
+			return fmt.Errorf("stopping: %d connections not drained: %w", srv.conns.Load(), ctx.Err())
 		}
 	}
 }

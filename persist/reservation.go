@@ -81,7 +81,7 @@ func readReservation(fsys FS, name string) (r reservation, err error) {
 			r = slot
 			whole++
 		case err != nil && !errors.Is(err, ErrDamaged):
-			return r, fmt.Errorf("persist: %s: %w", name, err)
+			return r, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if whole == 0 {
@@ -103,7 +103,7 @@ func readSlots(fsys FS, name string) (b []byte, err error) {
 	}
 	b = make([]byte, min(size, numbersFileBytes))
 	if n, err := f.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("persist: %s: %w", name, orEOF(err))
+		return nil, fmt.Errorf("%s: %w", name, orEOF(err))
 	}
 	return b, nil
 }

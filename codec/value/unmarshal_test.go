@@ -235,8 +235,8 @@ func TestUnmarshalErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"path", value.Dict{{"Users", []any{value.Dict{{"Age", 1}}, value.Dict{{"Age", 300}}}}}, new(group), value.ErrOutOfRange, "value: decode .Users[1].Age: out of range: int 300 into int8"},
-		{"path by key", value.Dict{{"k", "text"}}, new(map[string]int), value.ErrWrongType, `value: decode ["k"]: wrong type: str into int`},
+		{"path", value.Dict{{"Users", []any{value.Dict{{"Age", 1}}, value.Dict{{"Age", 300}}}}}, new(group), value.ErrOutOfRange, "decode .Users[1].Age: out of range: int 300 into int8"},
+		{"path by key", value.Dict{{"k", "text"}}, new(map[string]int), value.ErrWrongType, `decode ["k"]: wrong type: str into int`},
 		{"negative into uint", -1, new(uint), value.ErrOutOfRange, "int -1 into uint"},
 		{"uint64 into int64", uint64(math.MaxUint64), new(int64), value.ErrOutOfRange, ""},
 		{"big int into int", power(2, 64), new(int), value.ErrOutOfRange, "int 18446744073709551616 into int"},
@@ -346,7 +346,7 @@ func TestUnmarshaler(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	_, err = value.UnmarshalOf[[]reading](mustAppend(t, []any{1, "long"}))
-	if err == nil || err.Error() != "value: decode [1]: too long for a reading" {
+	if err == nil || err.Error() != "decode [1]: too long for a reading" {
 		t.Errorf("got %v", err)
 	}
 }

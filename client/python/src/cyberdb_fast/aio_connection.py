@@ -136,8 +136,11 @@ class Connection(asyncio.Protocol):
 
     def _go_on_opening(self, data: bytes) -> None:
         answer = self._opening.receive(data)
-        if self._opening.kdf is not None:
-            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, self._opening.kdf)
+        kdf = self._opening.kdf
+        if kdf is not None and (key := key_ring.known(self._settings.password, kdf)) is not None:
+            answer = self._opening.use_key(key)
+        elif kdf is not None:
+            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, kdf)
             derive.add_done_callback(self._use_key)
         if answer:
             self._transport.write(answer)

@@ -62,6 +62,10 @@ class KeyRing:
         self._lock: Any = None  # made when first needed: gevent may have replaced threading's by then
         self._pid = 0  # of the process that made it: in a forked child nobody would release it
 
+    def known(self, password: str, kdf: KDF) -> Optional[bytes]:
+        """The key, if it has been derived already."""
+        return self._keys.get((kdf, password))
+
     def key(self, address: str, password: str, kdf: KDF) -> bytes:
         """The key for the server at address, which named kdf. It may take 70 ms, in which other threads and greenlets go on."""
         known = self._keys.get((kdf, password))

@@ -109,7 +109,7 @@ class _Spool(SpooledTemporaryFile[bytes]):
                 raise
             raise errors.ReplyTooLarge(f"the reply does not go into a temporary file: {e}") from e
         except MemoryError:
-            raise errors.ReplyTooLarge("a reply that does not fit into memory") from None
+            raise no_room() from None
 
     def __del__(self) -> None:
         self.close()  # without the warning of an unclosed file: an iterator may be dropped at any time
@@ -125,6 +125,11 @@ def too_large(max_bytes: int) -> errors.ReplyTooLarge:
     return errors.ReplyTooLarge(
         f"a reply of more than {max_bytes} bytes: read the table in parts, or iterate over it, or raise max_reply_bytes of connect()"
     )
+
+
+def no_room() -> errors.ReplyTooLarge:
+    """The error for a reply that has no room in memory."""
+    return errors.ReplyTooLarge("a reply that does not fit into memory")
 
 
 def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Generator[T, None, None]:
@@ -152,7 +157,7 @@ def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
         try:
             return last._replace(body=pieces.read())
         except MemoryError:
-            raise errors.ReplyTooLarge("a reply that does not fit into memory") from None
+            raise no_room() from None
 
 
 _ERRORS: Dict[int, Callable[[str], Exception]] = {

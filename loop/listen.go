@@ -7,13 +7,15 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// listen opens the configured listeners, TCP first. What it opened is closed again if one of them fails.
+// listen opens the configured listeners and returns them, TCP first. What it opened is closed again if one of them fails.
+// The Unix socket is opened first: a server that can be reached by TCP can be reached by its Unix socket.
 func listen(cfg *Config) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -22,19 +24,19 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 			}
 		}
 	}()
-	if cfg.Addr != "" {
-		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
-		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
-		}
-		all = append(all, ln)
-	}
 	if cfg.Unix != "" {
 		ln, err := listenUnix(cfg.Unix, cfg.UnixMode)
 		if err != nil {
-			return all, fmt.Errorf("listen on %s: %w", cfg.Unix, err)
+			return nil, fmt.Errorf("listen on %s: %w", cfg.Unix, err)
 		}
 		all = append(all, ln)
+	}
+	if cfg.Addr != "" {
+		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
+		if err != nil {
+			return all, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+		}
+		all = slices.Insert(all, 0, ln)
 	}
 	return all, nil
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,13 +104,20 @@ func (e *Error) Error() string {
 		}
 		text.WriteString(": ")
 	}
-	if e.Err != nil {
+	switch {
+	case e.Err == nil || e.Message != "" && saysAll(e.Err):
+		text.WriteString(e.Message)
+	case e.Message == "":
 		text.WriteString(e.Err.Error())
-	}
-	if e.Message != "" {
-		text.WriteString(": " + e.Message)
+	default:
+		text.WriteString(e.Err.Error() + ": " + e.Message)
 	}
 	return text.String()
+}
+
+// saysAll is true of the errors whose message from the server has all that their own text says.
+func saysAll(err error) bool {
+	return slices.Contains([]error{ErrNoSuchTable, ErrTableExists, ErrWrongTableKind, ErrVersionMismatch}, err)
 }
 
 // Unwrap returns Err.
@@ -171,9 +179,9 @@ func refused(err error) error {
 		case secure.RefusedPassword:
 			return fmt.Errorf("%w: %w", ErrRefused, ErrWrongPassword)
 		case secure.RefusedEncryption:
-			return fmt.Errorf("%w: %w: %s", ErrRefused, ErrEncryption, refusal.Text)
+			return &refusedError{ErrEncryption, refusal.Text}
 		case secure.RefusedTooManyConnections:
-			return fmt.Errorf("%w: %w: %s", ErrRefused, ErrOverloaded, refusal.Text)
+			return &refusedError{ErrOverloaded, refusal.Text}
 		case secure.RefusedShutdown:
 			return fmt.Errorf("%w: %w", ErrRefused, ErrShuttingDown)
 		}
@@ -183,6 +191,15 @@ func refused(err error) error {
 	}
 	return err
 }
+
+// refusedError is a refusal whose text has all that its kind says.
+type refusedError struct {
+	kind error
+	text string
+}
+
+func (e *refusedError) Error() string   { return ErrRefused.Error() + ": " + e.text }
+func (e *refusedError) Unwrap() []error { return []error{ErrRefused, e.kind} }
 
 // hopeless says whether opening a connection failed in a way that trying again at once will not mend.
 func hopeless(err error) bool {

@@ -144,6 +144,23 @@ func TestNewSaltAtMostOnceAMinute(t *testing.T) {
 	}
 }
 
+// TestNewSaltsOnThisMachine: tests start one fresh server after another, on one port.
+func TestNewSaltsOnThisMachine(t *testing.T) {
+	for addr, here := range map[string]bool{
+		"127.0.0.1:9980": true, "127.8.9.10:1": true, "[::1]:9980": true, "[::ffff:127.0.0.1]:1": true, "localhost:1": true, "LocalHost": true,
+		"unix:/run/s.sock": true, "unix:s:1": true,
+		"10.0.0.1:1": false, "[::2]:1": false, "[::]:1": false, "0.0.0.0:1": false, "localhost.example:1": false, "127.0.0.1.example:1": false,
+	} {
+		ring := keyRing{keys: map[keyID][]byte{}, derived: map[string]derivation{}}
+		for i := range 4 {
+			_, err := ring.key(addr, "password", secure.KDF{LogN: secure.MinLogN, Salt: [16]byte{byte(i)}})
+			if (err == nil) != (here || i < 2) {
+				t.Errorf("%s, salt %d: %v", addr, i, err)
+			}
+		}
+	}
+}
+
 func TestURLs(t *testing.T) {
 	for _, test := range []struct {
 		url, network, addr, password string

@@ -55,9 +55,9 @@ const (
 // Errors of the parsers.
 var (
 	// ErrShort is returned when the input ends inside a frame: read on and try again.
-	ErrShort = errors.New("codec: frame not complete")
+	ErrShort = errors.New("frame not complete")
 	// ErrFrame is returned, wrapped, when the length field cannot be right. The connection cannot go on.
-	ErrFrame = errors.New("codec: bad frame")
+	ErrFrame = errors.New("bad frame")
 )
 
 // Request is one request frame. Args and Payload are views into the input.

@@ -32,7 +32,7 @@ const (
 var noDescriptors = &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "the server has no file descriptors left"}
 
 // errNotOpened is returned when an event loop could not watch a connection: gnet closes it and tells nobody.
-var errNotOpened = errors.New("loop: the event loop could not watch the connection")
+var errNotOpened = errors.New("the event loop could not watch the connection")
 
 // accept takes connections from one listener until it is closed. Running out of descriptors or memory is survived: what can be
 // refused is refused, then accepting pauses and goes on.

@@ -105,7 +105,7 @@ func JournalDir(file string) string { return persist.JournalName(file) }
 
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Addr == "" && cfg.Unix == "" {
-		return cfg, errors.New("loop: neither a TCP address nor a Unix socket to listen on")
+		return cfg, errors.New("neither a TCP address nor a Unix socket to listen on")
 	}
 	if cfg.UnixMode == 0 {
 		cfg.UnixMode = DefaultUnixMode

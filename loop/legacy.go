@@ -53,7 +53,7 @@ func (l *legacyServer) init(cfg *Config) (err error) {
 		return nil
 	}
 	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
-		return fmt.Errorf("loop: the password: %w", err)
+		return fmt.Errorf("the password: %w", err)
 	}
 	l.proofs, l.limit = make(chan struct{}, 1), maxUnprovenBytes
 	if cfg.unprovenBytes > 0 {

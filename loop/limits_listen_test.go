@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
@@ -34,6 +35,61 @@ func TestUnixSocket(t *testing.T) {
 	onlyUnix(&cfg)
 	if second, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second server on the same socket: %v, %v", second, err)
+	}
+}
+
+// TestUnixSocketIsThereWithTCP: who reaches a server by TCP finds its Unix socket.
+func TestUnixSocketIsThereWithTCP(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, path := free.Addr().String(), filepath.Join(t.TempDir(), "s")
+		_ = free.Close()
+		found := make(chan error, 1)
+		go func() {
+			conn, err := net.Dial("tcp", addr)
+			for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); {
+				conn, err = net.Dial("tcp", addr)
+			}
+			if err == nil {
+				_, err = os.Lstat(path)
+				_ = conn.Close()
+			}
+			found <- err
+		}()
+		all, err := listen(&Config{Addr: addr, Unix: path, UnixMode: 0o600})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 2 || all[0].Addr().Network() != "tcp" || all[1].Addr().Network() != "unix" {
+			t.Errorf("listeners %v", all)
+		}
+		if err := <-found; err != nil {
+			t.Error(err)
+		}
+		for _, ln := range all {
+			_ = ln.Close()
+		}
+	}
+}
+
+// TestUnixSocketOfAFailedStart: a server whose port is taken leaves no socket, and that of the other server where it is.
+func TestUnixSocketOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	if _, err := listen(&Config{Addr: taken.Addr().String(), Unix: path, UnixMode: 0o600}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket: %v", err)
 	}
 }
 

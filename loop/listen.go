@@ -7,13 +7,15 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// listen opens the configured listeners, TCP first. What it opened is closed again if one of them fails.
+// listen opens the configured listeners and returns them, TCP first. What it opened is closed again if one of them fails.
+// The Unix socket is opened first: a server that can be reached by TCP can be reached by its Unix socket.
 func listen(cfg *Config) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -22,19 +24,19 @@ func listen(cfg *Config) (all []net.Listener, err error) {
 			}
 		}
 	}()
-	if cfg.Addr != "" {
-		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
-		if err != nil {
-			return nil, fmt.Errorf("loop: listen on %s: %w", cfg.Addr, err)
-		}
-		all = append(all, ln)
-	}
 	if cfg.Unix != "" {
 		ln, err := listenUnix(cfg.Unix, cfg.UnixMode)
 		if err != nil {
-			return all, fmt.Errorf("loop: listen on %s: %w", cfg.Unix, err)
+			return nil, fmt.Errorf("listen on %s: %w", cfg.Unix, err)
 		}
 		all = append(all, ln)
+	}
+	if cfg.Addr != "" {
+		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr)
+		if err != nil {
+			return all, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+		}
+		all = slices.Insert(all, 0, ln)
 	}
 	return all, nil
 }
@@ -120,7 +122,7 @@ func CheckDescriptors(maxConns int) error {
 	need := uint64(maxConns) + spareDescriptors
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("loop: reading the limit of open files: %w", err)
+		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
 	if limit.Cur >= need {
 		return nil
@@ -131,7 +133,7 @@ func CheckDescriptors(maxConns int) error {
 	}
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("loop: raising the limit of open files to %d: %w", limit.Max, err)
+		return fmt.Errorf("raising the limit of open files to %d: %w", limit.Max, err)
 	}
 	return nil
 }

@@ -45,11 +45,11 @@ type bell struct {
 func (srv *Server) hangBells() error {
 	for range srv.cfg.EventLoops {
 		if err := srv.hangBell(); err != nil {
-			return fmt.Errorf("loop: a socket to wake an event loop: %w", err)
+			return fmt.Errorf("a socket to wake an event loop: %w", err)
 		}
 	}
 	if n := len(srv.loops); n != srv.cfg.EventLoops {
-		return fmt.Errorf("loop: sockets to wake event loops: %d of %d loops got one", n, srv.cfg.EventLoops)
+		return fmt.Errorf("sockets to wake event loops: %d of %d loops got one", n, srv.cfg.EventLoops)
 	}
 	return nil
 }

@@ -238,7 +238,7 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 func (r *restoring) finish() error {
 	err := r.endTable()
 	if errors.Is(err, shardmap.ErrTableExists) {
-		err = errors.Join(err, errors.New("loop: a .cdb file holds two tables of one name"))
+		err = errors.Join(err, errors.New("a .cdb file holds two tables of one name"))
 	}
 	if r.replayer != nil {
 		r.leftOut, r.panics = r.replayer.LeftOut(), r.replayer.Panics()

@@ -185,10 +185,10 @@ func (srv *Server) run() error {
 		gnet.WithLogger(gnetLog{srv.log}),
 	)
 	if err != nil {
-		return fmt.Errorf("loop: event loops: %w", err)
+		return fmt.Errorf("event loops: %w", err)
 	}
 	if err := events.Start(); err != nil {
-		return fmt.Errorf("loop: event loops: %w", err)
+		return fmt.Errorf("event loops: %w", err)
 	}
 	srv.events = events
 	if err := srv.hangBells(); err != nil {
@@ -264,7 +264,7 @@ func (srv *Server) finish(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("loop: stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
+		return fmt.Errorf("stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
 	}
 }
 
@@ -279,7 +279,7 @@ func (srv *Server) drain(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("loop: stopping: %d connections not drained: %w", srv.conns.Load(), ctx.Err())
+			return fmt.Errorf("stopping: %d connections not drained: %w", srv.conns.Load(), ctx.Err())
 		}
 	}
 }

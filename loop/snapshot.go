@@ -321,7 +321,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 // savable returns an error if a table is spoiled.
 func savable(name string, table *shardmap.TableView) error {
 	if err := table.Err(); err != nil {
-		return fmt.Errorf("loop: table %q cannot be saved: %w; restart the server, or drop the table", name, err)
+		return fmt.Errorf("table %q cannot be saved: %w; restart the server, or drop the table", name, err)
 	}
 	return nil
 }
@@ -330,7 +330,7 @@ func savable(name string, table *shardmap.TableView) error {
 func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("loop: table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
+			err = fmt.Errorf("table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
 		}
 	}()
 	if err := pace.wrote(); err != nil {

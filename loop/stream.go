@@ -154,9 +154,9 @@ func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 
 var (
 	// errStalled is returned to a long read whose client does not read.
-	errStalled = errors.New("loop: the client does not read")
+	errStalled = errors.New("the client does not read")
 	// errGone is returned to a long read whose connection has ended.
-	errGone = errors.New("loop: the connection has ended")
+	errGone = errors.New("the connection has ended")
 )
 
 func (w *bodyWriter) begin() {

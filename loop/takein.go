@@ -109,7 +109,7 @@ func newTakingIn(store *shardmap.Store, log *slog.Logger, first, n uint64, admit
 // number returns the next number.
 func (in *takingIn) number() (uint64, error) {
 	if in.next == in.end {
-		return 0, errors.New("loop: the file holds more than it says")
+		return 0, errors.New("the file holds more than it says")
 	}
 	in.next++
 	return in.next - 1, nil
@@ -118,7 +118,7 @@ func (in *takingIn) number() (uint64, error) {
 // Table implements persist.Loader and TableWriter.
 func (in *takingIn) Table(t persist.Table) (err error) {
 	if in.names[t.Name] {
-		return fmt.Errorf("loop: the file holds two tables of the name %q", t.Name)
+		return fmt.Errorf("the file holds two tables of the name %q", t.Name)
 	}
 	in.names[t.Name] = true
 	if err := in.flush(); err != nil {

@@ -51,7 +51,7 @@ func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	}
 	b.mu.Unlock()
 	if !good {
-		b.j.fail(fmt.Errorf("persist: the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep", n, lsn, len(payload)))
+		b.j.fail(fmt.Errorf("the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep", n, lsn, len(payload)))
 		signal(b.j.kick) // the flusher tells of it
 		return
 	}

@@ -59,7 +59,7 @@ func (r *Reader) readHeader() error {
 	case errors.Is(err, ErrDamaged):
 		return r.damage(0, "the file's header is not whole, or does not match its checksum")
 	case err != nil:
-		return fmt.Errorf("persist: %s: %w", r.name, err)
+		return fmt.Errorf("%s: %w", r.name, err)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (r *Reader) readAt(b []byte, at int64) error {
 	case errors.Is(err, io.EOF):
 		return r.damage(at+int64(n), "the file has become shorter while it was read")
 	default:
-		return fmt.Errorf("persist: %s at byte %d: %w", r.name, at, err)
+		return fmt.Errorf("%s at byte %d: %w", r.name, at, err)
 	}
 }
 

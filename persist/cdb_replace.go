@@ -34,7 +34,7 @@ func JournalName(name string) string { return name + journalSuffix }
 func WriteFile(fsys FS, name string, stamp Stamp, codec Codec, fill func(*Writer) error) (FileInfo, error) {
 	info, err := writeFile(fsys, name, stamp, codec, fill)
 	if err != nil {
-		return info, fmt.Errorf("persist: writing %s: %w", name, err)
+		return info, fmt.Errorf("writing %s: %w", name, err)
 	}
 	return info, nil
 }

@@ -40,7 +40,7 @@ type Salvaged struct {
 func Salvage(fsys FS, name, out string) (*Salvaged, error) {
 	if there, err := exists(fsys, out); err != nil || there {
 		if err == nil {
-			err = fmt.Errorf("persist: %s is there: salvage writes a new file only", out)
+			err = fmt.Errorf("%s is there: salvage writes a new file only", out)
 		}
 		return nil, err
 	}

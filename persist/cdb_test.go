@@ -346,7 +346,7 @@ func TestFileDamageNamed(t *testing.T) {
 	if !errors.As(err, &damage) || damage.File != "data.cdb" || damage.Table != "users" || damage.Block != 1 || damage.Offset >= int64(at) {
 		t.Fatalf("%+v", err)
 	}
-	if want := `persist: data.cdb, table "users", block 1, at byte 113: the block does not match its checksum`; err.Error() != want {
+	if want := `data.cdb, table "users", block 1, at byte 113: the block does not match its checksum`; err.Error() != want {
 		t.Fatalf("%v", err)
 	}
 }

@@ -47,10 +47,10 @@ func NewWriter(w io.Writer, stamp Stamp, codec Codec) *Writer {
 // Table begins the next table. Its Items are not looked at.
 func (f *Writer) Table(t Table) error {
 	if f.err == nil && len(t.Name) > maxNameBytes {
-		f.err = fmt.Errorf("persist: a table's name has %d bytes, the most is %d", len(t.Name), maxNameBytes)
+		f.err = fmt.Errorf("a table's name has %d bytes, the most is %d", len(t.Name), maxNameBytes)
 	}
 	if f.err == nil && t.Kind != Dict && t.Kind != List {
-		f.err = fmt.Errorf("persist: table %q is of kind %d, which is none", t.Name, t.Kind)
+		f.err = fmt.Errorf("table %q is of kind %d, which is none", t.Name, t.Kind)
 	}
 	f.flush()
 	if f.err != nil {
@@ -91,7 +91,7 @@ func (f *Writer) item(kind Kind) error {
 		return f.err
 	}
 	if len(f.index) == 0 || f.index[len(f.index)-1].Kind != kind {
-		f.err = fmt.Errorf("persist: an item of a %v in no table of this kind", kind)
+		f.err = fmt.Errorf("an item of a %v in no table of this kind", kind)
 		return f.err
 	}
 	f.items++
@@ -118,7 +118,7 @@ func (f *Writer) flush() {
 // emit writes what is at hand as one block, or as several if it is too large for one.
 func (f *Writer) emit(typ blockType, table uint32) {
 	if len(f.raw) > maxGroupBytes && f.err == nil {
-		f.err = fmt.Errorf("persist: an item of %d bytes, the most is %d", len(f.raw), maxGroupBytes)
+		f.err = fmt.Errorf("an item of %d bytes, the most is %d", len(f.raw), maxGroupBytes)
 	}
 	for raw := f.raw; f.err == nil; {
 		part := raw[:min(len(raw), maxBlockBytes)]
@@ -137,7 +137,7 @@ func (f *Writer) emit(typ blockType, table uint32) {
 
 func (f *Writer) block(typ blockType, table uint32, raw []byte, more bool) {
 	if f.foot.blocks == math.MaxUint32 {
-		f.err = errors.New("persist: more blocks than a .cdb file can number")
+		f.err = errors.New("more blocks than a .cdb file can number")
 		return
 	}
 	stored, codec := compress(f.stored, raw, f.codec)

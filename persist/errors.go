@@ -13,7 +13,7 @@ var (
 	// ErrVersion is returned when a file is of a version, or uses a flag or codec, that this program does not know.
 	ErrVersion = errors.New("written by a newer version")
 	// ErrMismatch is returned when a .cdb file and the journal beside it are not of one database, or not of one time.
-	ErrMismatch = errors.New("persist: data file and journal do not belong together")
+	ErrMismatch = errors.New("data file and journal do not belong together")
 	// ErrNotRegular is returned when a name leads to a directory, a pipe, a socket, a device or a link.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrLocked is returned when another program, or another open file of this one, holds a lock.
@@ -21,7 +21,7 @@ var (
 	// ErrTaken is returned when a file must not be written over.
 	ErrTaken = errors.New("it is not written over")
 	// ErrClosed is what a closed journal is broken by.
-	ErrClosed = errors.New("persist: journal closed")
+	ErrClosed = errors.New("journal closed")
 )
 
 // DamageError tells where a file is damaged and how.
@@ -42,7 +42,7 @@ func (e *DamageError) Error() string {
 	if e.Block >= 0 {
 		where += fmt.Sprintf(", block %d", e.Block)
 	}
-	return fmt.Sprintf("persist: %s%s, at byte %d: %s", e.File, where, e.Offset, e.What)
+	return fmt.Sprintf("%s%s, at byte %d: %s", e.File, where, e.Offset, e.What)
 }
 
 // Is makes errors.Is(err, ErrDamaged) true.

@@ -208,7 +208,7 @@ func (j *Journal) tell() {
 
 // breakDown ends all writing: whether what was written is on disk cannot be known any more.
 func (j *Journal) breakDown(err error) {
-	j.fail(fmt.Errorf("persist: the journal cannot be written: %w", err))
+	j.fail(fmt.Errorf("the journal cannot be written: %w", err))
 	j.discard()
 	j.tell()
 }
@@ -450,7 +450,7 @@ func (j *Journal) lastRound() {
 	}
 	for _, s := range f.sources {
 		if lsn, _ := s.head(); lsn != 0 {
-			j.fail(fmt.Errorf("persist: operation %d was never given to the journal, %d was", f.next, lsn))
+			j.fail(fmt.Errorf("operation %d was never given to the journal, %d was", f.next, lsn))
 		}
 	}
 	j.fail(ErrClosed)

@@ -43,9 +43,9 @@ func inPlace(fsys FS, name string, id FileID, size int64) error {
 	found, length, err := fsys.Identify(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && found != id:
-		return fmt.Errorf("persist: %s was %w", name, ErrMoved)
+		return fmt.Errorf("%s was %w", name, ErrMoved)
 	case err == nil && length < size:
-		return fmt.Errorf("persist: %s was cut to %d of %d bytes by another program", name, length, size)
+		return fmt.Errorf("%s was cut to %d of %d bytes by another program", name, length, size)
 	}
 	return err
 }
@@ -111,7 +111,7 @@ func (osFS) Identify(name string) (FileID, int64, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return FileID{}, 0, fmt.Errorf("persist: %s: the system does not number its files", name)
+		return FileID{}, 0, fmt.Errorf("%s: the system does not number its files", name)
 	}
 	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert // Dev has other types on other systems
 }

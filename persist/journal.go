@@ -328,7 +328,7 @@ func (j *Journal) DropBefore(lsn uint64) error {
 		name := j.segments[0].name
 		j.mu.Unlock()
 		if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("persist: dropping a segment: %w", err)
+			return fmt.Errorf("dropping a segment: %w", err)
 		}
 		j.mu.Lock()
 		j.segments = slices.Delete(j.segments, 0, 1)

@@ -103,7 +103,7 @@ func (n *Numbers) begin(last uint64) uint64 {
 func (n *Numbers) Start(clock func() uint64) error {
 	n.clock = clock
 	if err := n.extend(clock() + n.opt.Range); err != nil {
-		return fmt.Errorf("persist: reserving numbers: %w", err)
+		return fmt.Errorf("reserving numbers: %w", err)
 	}
 	if n.opt.manual {
 		close(n.ended)

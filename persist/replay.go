@@ -241,9 +241,9 @@ func (j *Journal) SetAside() error {
 func (j *Journal) Start(next uint64) error {
 	switch {
 	case j.found == nil:
-		return errors.New("persist: a journal is replayed before it is started")
+		return errors.New("a journal is replayed before it is started")
 	case next <= j.found.last:
-		return fmt.Errorf("persist: the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
+		return fmt.Errorf("the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
 	}
 	if err := j.Probe(); err != nil {
 		return err

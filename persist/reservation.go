@@ -86,7 +86,7 @@ func readReservation(fsys FS, name string) (r reservation, err error) {
 			r = slot
 			whole++
 		case err != nil && !errors.Is(err, ErrDamaged):
-			return r, fmt.Errorf("persist: %s: %w", name, err)
+			return r, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if whole == 0 {
@@ -95,7 +95,7 @@ func readReservation(fsys FS, name string) (r reservation, err error) {
 	}
 	id, _, err := fsys.Identify(name)
 	if err == nil && id.Inode != r.inode {
-		r.problem = fmt.Errorf("persist: %s: %w", name, errCopied)
+		r.problem = fmt.Errorf("%s: %w", name, errCopied)
 	}
 	return r, err
 }
@@ -113,7 +113,7 @@ func readSlots(fsys FS, name string) (b []byte, err error) {
 	}
 	b = make([]byte, min(size, numbersFileBytes))
 	if n, err := f.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("persist: %s: %w", name, orEOF(err))
+		return nil, fmt.Errorf("%s: %w", name, orEOF(err))
 	}
 	return b, nil
 }

@@ -77,7 +77,7 @@ func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	}
 	b := make([]byte, min(s.size, segmentHeaderBytes))
 	if n, err := f.ReadAt(b, 0); n < len(b) {
-		return s, fmt.Errorf("persist: %s: %w", name, err)
+		return s, fmt.Errorf("%s: %w", name, err)
 	}
 	what := s.parseHeader(b)
 	switch {
@@ -89,7 +89,7 @@ func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	case errors.Is(what, ErrDamaged):
 		return s, &DamageError{File: name, Block: -1, What: "the segment's header does not match its checksum or its name"}
 	}
-	return s, fmt.Errorf("persist: %s: %w", name, what)
+	return s, fmt.Errorf("%s: %w", name, what)
 }
 
 func (s *segment) parseHeader(b []byte) error {
@@ -175,7 +175,7 @@ func (r *segmentReader) bytes(at int64, n int) ([]byte, error) {
 		r.buf, r.from = r.buf[:want], at
 		if got, err := r.file.ReadAt(r.buf, at); got < want {
 			r.buf = r.buf[:0]
-			return nil, fmt.Errorf("persist: %s at byte %d: %w", r.name, at+int64(got), orEOF(err))
+			return nil, fmt.Errorf("%s at byte %d: %w", r.name, at+int64(got), orEOF(err))
 		}
 	}
 	return r.buf[at-r.from:][:n], nil

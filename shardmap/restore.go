@@ -47,7 +47,7 @@ const (
 // Errors: ErrKind; created is not on the clock.
 func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Restorer, error) {
 	if created == 0 || created > s.Clock() {
-		return nil, fmt.Errorf("shardmap: table %q was created at %d, the clock is at %d", name, created, s.Clock())
+		return nil, fmt.Errorf("table %q was created at %d, the clock is at %d", name, created, s.Clock())
 	}
 	t := &Table{store: s, kind: kind, born: created, named: created}
 	t.name.Store(&name)
@@ -93,7 +93,7 @@ func (r *Restorer) Entries(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Place <= r.last || e.Version < e.Place || e.Version > r.table.store.Clock() {
-			return fmt.Errorf("shardmap: table %q: entry of place %d and version %d after place %d, the clock is at %d",
+			return fmt.Errorf("table %q: entry of place %d and version %d after place %d, the clock is at %d",
 				r.name, e.Place, e.Version, r.last, r.table.store.Clock())
 		}
 		r.last = e.Place
@@ -150,11 +150,11 @@ func (r *Restorer) resolve(entries []Entry, items []restored) error {
 	for i := range entries {
 		e := &entries[i]
 		if err := errors.Join(isOneValue(e.Key), isOneValue(e.Val)); err != nil {
-			return fmt.Errorf("shardmap: table %q: entry of place %d: %w", r.name, e.Place, err)
+			return fmt.Errorf("table %q: entry of place %d: %w", r.name, e.Place, err)
 		}
 		canonical, unequal, err := value.Key(e.Key, nil)
 		if err != nil {
-			return fmt.Errorf("shardmap: table %q: entry of place %d: %w", r.name, e.Place, err)
+			return fmt.Errorf("table %q: entry of place %d: %w", r.name, e.Place, err)
 		}
 		if unequal {
 			canonical = unequalKey(nil, rand.Uint64())
@@ -193,7 +193,7 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 			s.index = d.store.newIndex(r.slots)
 		}
 		if s.find(item.hash, item.canonical) >= 0 {
-			return fmt.Errorf("shardmap: table %q: entry of place %d: its key is there already", r.name, item.Place)
+			return fmt.Errorf("table %q: entry of place %d: its key is there already", r.name, item.Place)
 		}
 		s.insert(&w, &item.key, item.Val, item.Place)
 		s.entry(s.count - 1).setVersion(item.Version)
@@ -217,12 +217,12 @@ func (r *Restorer) Elements(packed []byte, n int) error {
 	for i := range n {
 		size, err := value.CheckStored(packed[at:])
 		if err != nil {
-			return fmt.Errorf("shardmap: table %q: element %d: %w", r.name, r.table.list.rope.Len()+i, err)
+			return fmt.Errorf("table %q: element %d: %w", r.name, r.table.list.rope.Len()+i, err)
 		}
 		at += size
 	}
 	if at != len(packed) {
-		return fmt.Errorf("shardmap: table %q: %d bytes behind %d elements", r.name, len(packed)-at, n)
+		return fmt.Errorf("table %q: %d bytes behind %d elements", r.name, len(packed)-at, n)
 	}
 	r.table.list.rope.AppendPacked(packed, n)
 	return nil

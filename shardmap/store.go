@@ -273,7 +273,7 @@ func (s *Store) Clock() uint64 { return s.clock.Load() }
 // may be open, and the numbers only go up.
 func (s *Store) SetClock(lsn uint64) {
 	if last := s.clock.Swap(lsn); last > lsn {
-		panic(fmt.Sprintf("shardmap: the clock is set back from %d to %d", last, lsn))
+		panic(fmt.Sprintf("the clock is set back from %d to %d", last, lsn))
 	}
 }
 

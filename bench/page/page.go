@@ -46,7 +46,7 @@ func WriteHTML(w io.Writer, series *bench.Series) error {
 		c.Commands = addNew(c.Commands, r.Command)
 	}
 	if err := pageTemplate.Execute(w, c); err != nil {
-		return fmt.Errorf("page: %w", err)
+		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func writeBanner(w io.Writer, b banner) {
 	line("connect", "%s", b.connectURL())
 	line("try it", "%sgo run ./examples/quickstart '%s'", b.passwordVariable(), b.connectURL())
 	line("in Go", "db, err := client.Open(ctx, url, nil) // url is the connect line")
-	line("in Python", "client = cyberdb_fast.connect(\"%s\")", b.connectURL())
+	line("in Python", "import cyberdb_fast; client = cyberdb_fast.connect(\"%s\")", b.connectURL())
 	if hint := b.passwordHint(); hint != "" {
 		line("", "%s", hint)
 	}

@@ -59,7 +59,7 @@ func TestBanner(t *testing.T) {
 		{
 			"every address",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, anyone: true},
-			[]string{"listening 0.0.0.0:1\n", "connect   cyberdb://127.0.0.1:1\n", "see --allow", "in Python client = cyberdb_fast.connect(\"cyberdb://127.0.0.1:1\")\n", "CYBERDB_PASSWORD_FILE names: /etc/o'pw\n"},
+			[]string{"listening 0.0.0.0:1\n", "connect   cyberdb://127.0.0.1:1\n", "see --allow", "in Python import cyberdb_fast; client = cyberdb_fast.connect(\"cyberdb://127.0.0.1:1\")\n", "CYBERDB_PASSWORD_FILE names: /etc/o'pw\n"},
 			"SECRET",
 		},
 		{

@@ -22,7 +22,7 @@ var (
 	ErrMalformed = errors.New("malformed encoding")
 )
 
-// PathError says where in a value a conversion failed: "value: encode .Users[3].Name: string is not UTF-8".
+// PathError says where in a value a conversion failed: "encode .Users[3].Name: string is not UTF-8".
 type PathError struct {
 	Op   string // "encode" or "decode"
 	Path string // fields, indexes and keys from the outermost value inwards; empty for the value itself
@@ -31,9 +31,9 @@ type PathError struct {
 
 func (e *PathError) Error() string {
 	if e.Path == "" {
-		return "value: " + e.Op + ": " + e.Err.Error()
+		return e.Op + ": " + e.Err.Error()
 	}
-	return "value: " + e.Op + " " + e.Path + ": " + e.Err.Error()
+	return e.Op + " " + e.Path + ": " + e.Err.Error()
 }
 
 // Unwrap returns the cause.

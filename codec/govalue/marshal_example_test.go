@@ -30,5 +30,5 @@ func Example() {
 	// 9282a46e616d65a3416461a36167652481a46e616d65a3426f62
 	// [{Ada 36} {Bob 0}] <nil>
 	// [[{name Ada} {age 36}] [{name Bob}]] <nil>
-	// value: decode [0]["name"]: wrong type: str into int
+	// decode [0]["name"]: wrong type: str into int
 }

@@ -284,16 +284,16 @@ func TestAppendErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"path", group{[]user{{"a"}, {"b"}, {"c"}, {"\xff"}}}, govalue.ErrNotUTF8, "value: encode .Users[3].Name: string is not UTF-8"},
-		{"path by key", map[string][]any{"k": {1, "\xff"}}, govalue.ErrNotUTF8, `value: encode ["k"][1]: string is not UTF-8`},
-		{"path by int key", govalue.Dict{{5, "\xff"}}, govalue.ErrNotUTF8, "value: encode [5]: string is not UTF-8"},
-		{"no path", "\xff", govalue.ErrNotUTF8, "value: encode: string is not UTF-8"},
+		{"path", group{[]user{{"a"}, {"b"}, {"c"}, {"\xff"}}}, govalue.ErrNotUTF8, "encode .Users[3].Name: string is not UTF-8"},
+		{"path by key", map[string][]any{"k": {1, "\xff"}}, govalue.ErrNotUTF8, `encode ["k"][1]: string is not UTF-8`},
+		{"path by int key", govalue.Dict{{5, "\xff"}}, govalue.ErrNotUTF8, "encode [5]: string is not UTF-8"},
+		{"no path", "\xff", govalue.ErrNotUTF8, "encode: string is not UTF-8"},
 		{"broken surrogate", "\xed\xa0", govalue.ErrNotUTF8, ""},
 		{"recursive pointers", ring, value.ErrTooDeep, "nested deeper than 128"},
 		{"pointer to itself", spin, value.ErrTooDeep, ""},
 		{"deep list", deep, value.ErrTooDeep, ""},
 		{"channel", make(chan int), govalue.ErrUnsupported, "chan int"},
-		{"function in a struct", struct{ F func() }{}, govalue.ErrUnsupported, "value: encode .F: "},
+		{"function in a struct", struct{ F func() }{}, govalue.ErrUnsupported, "encode .F: "},
 		{"too many elements", make([]any, value.MaxElements+1), value.ErrTooLarge, ""},
 		{"too many bytes", make([]byte, value.MaxValueBytes), value.ErrTooLarge, ""},
 		{"int too long", power(2, 8*8192), value.ErrTooLarge, ""},
@@ -308,7 +308,7 @@ func TestAppendErrors(t *testing.T) {
 		{"reserved extension", govalue.Ext{Code: 63}, govalue.ErrOutOfRange, ""},
 		{"overfull deque", govalue.Deque{Items: []any{1, 2}, Bounded: true, MaxLen: 1}, govalue.ErrOutOfRange, ""},
 		{"unknown singleton", govalue.Singleton(2), govalue.ErrOutOfRange, ""},
-		{"Marshaler's error", map[string]celsius{"x": celsius(math.NaN())}, nil, `value: encode ["x"]: no reading`},
+		{"Marshaler's error", map[string]celsius{"x": celsius(math.NaN())}, nil, `encode ["x"]: no reading`},
 		{"Marshaler without output", celsius(-300), govalue.ErrMalformed, ""},
 	} {
 		dst := []byte("front")

@@ -236,8 +236,8 @@ func TestUnmarshalErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"path", govalue.Dict{{"Users", []any{govalue.Dict{{"Age", 1}}, govalue.Dict{{"Age", 300}}}}}, new(group), govalue.ErrOutOfRange, "value: decode .Users[1].Age: out of range: int 300 into int8"},
-		{"path by key", govalue.Dict{{"k", "text"}}, new(map[string]int), govalue.ErrWrongType, `value: decode ["k"]: wrong type: str into int`},
+		{"path", govalue.Dict{{"Users", []any{govalue.Dict{{"Age", 1}}, govalue.Dict{{"Age", 300}}}}}, new(group), govalue.ErrOutOfRange, "decode .Users[1].Age: out of range: int 300 into int8"},
+		{"path by key", govalue.Dict{{"k", "text"}}, new(map[string]int), govalue.ErrWrongType, `decode ["k"]: wrong type: str into int`},
 		{"negative into uint", -1, new(uint), govalue.ErrOutOfRange, "int -1 into uint"},
 		{"uint64 into int64", uint64(math.MaxUint64), new(int64), govalue.ErrOutOfRange, ""},
 		{"big int into int", power(2, 64), new(int), govalue.ErrOutOfRange, "int 18446744073709551616 into int"},
@@ -347,7 +347,7 @@ func TestUnmarshaler(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	_, err = govalue.UnmarshalOf[[]reading](mustAppend(t, []any{1, "long"}))
-	if err == nil || err.Error() != "value: decode [1]: too long for a reading" {
+	if err == nil || err.Error() != "decode [1]: too long for a reading" {
 		t.Errorf("got %v", err)
 	}
 }

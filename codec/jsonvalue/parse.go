@@ -18,7 +18,7 @@ import (
 )
 
 // ErrSyntax is returned for text that is no JSON, or no form of a value.
-var ErrSyntax = errors.New("jsonvalue: not a value's JSON form")
+var ErrSyntax = errors.New("not a value's JSON form")
 
 // maxNesting is how deep JSON may be nested: a dict with other keys than texts takes three levels, and no value has more than value.MaxDepth of them.
 const maxNesting = 4 * value.MaxDepth

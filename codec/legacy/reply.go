@@ -123,7 +123,7 @@ func appendTables(dst, body []byte) ([]byte, error) {
 // errOtherKind is what ErrOtherKind is made of.
 type errOtherKind struct{}
 
-func (errOtherKind) Error() string { return "legacy: the table is of the other kind by now" }
+func (errOtherKind) Error() string { return "the table is of the other kind by now" }
 
 // ErrOtherKind is returned when the table has become one of the other kind since Translate: translate again.
 var ErrOtherKind error = errOtherKind{}

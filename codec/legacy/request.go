@@ -41,7 +41,7 @@ const MaxObjects = 5 << 19
 
 // ErrLong is returned for a request of which Quick arguments cannot be made: a range of many numbers, a long text taken apart, objects that are shared
 // again and again.
-var ErrLong = errors.New("legacy: much is to be made of the request")
+var ErrLong = errors.New("much is to be made of the request")
 
 // What Quick arguments may have.
 const (

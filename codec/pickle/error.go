@@ -6,9 +6,9 @@ import (
 )
 
 // ErrShort is returned when the bytes end inside a pickle and more could complete it.
-var ErrShort = errors.New("pickle: ends too early")
+var ErrShort = errors.New("the pickle ends too early")
 
-// Error says why bytes are no pickle that is taken, and where: "pickle: at byte 12: GLOBAL: class os.system is not taken".
+// Error says why bytes are no pickle that is taken, and where: "at byte 12: GLOBAL: class os.system is not taken".
 type Error struct {
 	At    int    // offset of the opcode
 	Op    string // its name; "" if the byte is none
@@ -18,9 +18,9 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Op == "" {
-		return fmt.Sprintf("pickle: at byte %d: %s", e.At, e.Msg)
+		return fmt.Sprintf("at byte %d: %s", e.At, e.Msg)
 	}
-	return fmt.Sprintf("pickle: at byte %d: %s: %s", e.At, e.Op, e.Msg)
+	return fmt.Sprintf("at byte %d: %s: %s", e.At, e.Op, e.Msg)
 }
 
 // refusal is the error for a class that is not taken.

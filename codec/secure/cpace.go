@@ -23,7 +23,7 @@ const (
 )
 
 // errShare is returned for a share of low order, which would make the key independent of the password.
-var errShare = errors.New("secure: the other side's share is of low order")
+var errShare = errors.New("the other side's share is of low order")
 
 // cpaceGenerator maps the password-related string, the channel identifier and the session identifier to a generator, in time that does not
 // depend on them. Source: calculate_generator of the draft.

@@ -71,17 +71,17 @@ type Refusal struct {
 }
 
 // Error returns the server's text.
-func (r *Refusal) Error() string { return "connection refused: " + r.Text }
+func (r *Refusal) Error() string { return r.Text }
 
 var (
 	// ErrShort is returned when the input ends inside a message: read on and try again.
-	ErrShort = errors.New("secure: message not complete")
+	ErrShort = errors.New("message not complete")
 	// ErrNotNative is returned when a connection does not start with Magic.
-	ErrNotNative = errors.New("secure: not a native connection")
+	ErrNotNative = errors.New("not a native connection")
 	// ErrWork is returned by Server.Next when Server.Work is due.
-	ErrWork = errors.New("secure: arithmetic is due")
+	ErrWork = errors.New("arithmetic is due")
 	// ErrProof is returned by a client whose server could not prove that it knows the password.
-	ErrProof = errors.New("secure: the server does not know the password")
+	ErrProof = errors.New("the server does not know the password")
 )
 
 // parseMessage takes one message of the wanted type from the front of b.

@@ -26,7 +26,7 @@ const (
 )
 
 // ErrKDF is returned, wrapped, for parameters outside the bounds.
-var ErrKDF = errors.New("secure: key derivation parameters out of bounds")
+var ErrKDF = errors.New("key derivation parameters out of bounds")
 
 // Key derives the shared key from the password: scrypt over its NFC form in UTF-8. It takes some 70 ms and 32 MiB at
 // DefaultLogN: once per process, never per connection, never on an event loop.

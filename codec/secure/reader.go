@@ -6,7 +6,7 @@ import (
 )
 
 // ErrCut is returned by a Reader whose source ends before the stream does: something between the two sides, or the other side's end, cut it.
-var ErrCut = errors.New("secure: connection cut: its end was not announced")
+var ErrCut = errors.New("connection cut: its end was not announced")
 
 // Reader reads what the records from a source carry, for clients that wait for a socket.
 type Reader struct {

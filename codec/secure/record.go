@@ -40,9 +40,9 @@ const (
 
 var (
 	// ErrRecord is returned, wrapped, when a record is not the one that the other side sealed next.
-	ErrRecord = errors.New("secure: damaged record")
+	ErrRecord = errors.New("damaged record")
 	// ErrEnd is returned when the other side has ended its stream; a stream that stops without it was cut.
-	ErrEnd = errors.New("secure: end of stream")
+	ErrEnd = errors.New("end of stream")
 )
 
 // direction is one direction of an encrypted connection: a secret, the keys made from it, and how far they have been used.

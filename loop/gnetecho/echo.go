@@ -17,18 +17,18 @@ import (
 // connections are taken.
 func Serve(ctx context.Context, loops int, ready func(address string)) error {
 	if loops < 1 {
-		return fmt.Errorf("gnetecho: %d event loops", loops)
+		return fmt.Errorf("%d event loops asked for", loops)
 	}
 	address, err := freeAddress()
 	if err != nil {
-		return fmt.Errorf("gnetecho: %w", err)
+		return fmt.Errorf("echo server: %w", err)
 	}
 	e := &echo{ready: func() { ready(address) }}
 	stop := context.AfterFunc(ctx, e.stop)
 	defer stop()
 	err = gnet.Run(e, "tcp://"+address, gnet.WithNumEventLoop(loops), gnet.WithTCPNoDelay(gnet.TCPNoDelay), gnet.WithLogger(quiet{}))
 	if err != nil {
-		return fmt.Errorf("gnetecho: %w", err)
+		return fmt.Errorf("echo server: %w", err)
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ from cyberdb_fast import (
 Story = Callable[[aio.Proxy], Awaitable[None]]
 
 
+def first_connection(client: aio.Client) -> Any:
+    return client._connections.arrive().all[0]
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "encrypted"])
 def tell(request: Any, start: Callable[..., Server]) -> Callable[[Story], None]:
     """Runs a coroutine function with a connected proxy."""
@@ -239,7 +243,7 @@ def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: p
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         async with await aio.connect(server.url, password=PASSWORD, request_timeout=20) as client, client.get_proxy() as proxy:
             d = await proxy.create_cyberdict("d")
-            connection = client._connections[0]
+            connection = first_connection(client)
             assert connection is not None
             with suspended(server):
                 pipe = proxy.pipeline()
@@ -286,7 +290,7 @@ def test_a_connection_that_does_not_answer_is_left(start: Callable[..., Server])
     async def story() -> None:
         async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.4) as client, client.get_proxy() as proxy:
             await proxy.ping()
-            silent = client._connections[0]
+            silent = first_connection(client)
             assert silent is not None
             silent._transport.pause_reading()
             with pytest.raises(RequestTimeout):

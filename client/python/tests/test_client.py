@@ -33,7 +33,7 @@ Start = Callable[..., Server]
 
 
 def test_a_wrong_password_shows_at_once(server: Server) -> None:
-    with pytest.raises(WrongPasswordCyberDBError, match="incorrect password"):
+    with pytest.raises(WrongPasswordCyberDBError, match="^incorrect password$"):
         cyberdb_fast.connect(server.url, password="wrong")
     for missing in ("", None):
         with pytest.raises(WrongPasswordCyberDBError, match="no password"):

@@ -312,3 +312,25 @@ def test_new_salt_at_most_once_a_minute() -> None:
     assert ring.key("host:1", "password", first) == key
     assert ring.key("host:1", "corrected", second) != ring.key("host:1", "password", second)
     assert ring.key("host:2", "password", third) != key
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        *[(address, True) for address in ("127.0.0.1:9980", "127.8.9.10:1", "[::1]:9980", "[::ffff:127.0.0.1]:1", "localhost:1", "LocalHost:1")],
+        *[(address, True) for address in ("/run/s.sock", "./s.sock", "/run/s:1")],
+        *[(address, False) for address in ("10.0.0.1:1", "[::2]:1", "[::]:1", "0.0.0.0:1", "localhost.example:1", "127.0.0.1.example:1")],
+    ],
+)
+def test_new_salts_on_this_machine(address: str, here: bool) -> None:
+    """Tests start one fresh server after another, on one port."""
+    ring = KeyRing()
+    salts = [KDF(MIN_LOG_N, bytes([i]) * 16) for i in range(4)]
+    keys = {ring.key(address, "password", salt) for salt in salts[:2]}
+    for salt in salts[2:]:
+        if here:
+            keys.add(ring.key(address, "password", salt))
+        else:
+            with pytest.raises(ProtocolError, match="new salt twice"):
+                ring.key(address, "password", salt)
+    assert len(keys) == (4 if here else 2)

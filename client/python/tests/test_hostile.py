@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import msgpack
 import pytest
 
 import cyberdb_fast
-from conftest import PASSWORD, ROOT
+from conftest import CPYTHON, PASSWORD, ROOT
 from cyberdb_fast import CyberDBError, ProtocolError, Proxy, ReplyTooLarge, RequestTimeout, Server, aio, requests, values
 from hostile import always, frame, man_in_the_middle, without_end
 from test_golden import VALUES, lines
@@ -268,6 +271,109 @@ def test_replies_without_end_with_asyncio(server: Server) -> None:
 
     with man_in_the_middle(server, without_end(b"\x01" * 200_000)) as url:
         asyncio.run(ask(url))
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_replies_without_end_take_too_long_with_asyncio(server: Server, name: str) -> None:
+    def slowly(request_id: int) -> Iterator[bytes]:
+        while True:
+            yield frame(request_id, b"\x01", flags=1)
+            time.sleep(0.01)
+
+    async def ask(url: str) -> None:
+        client = await aio.connect(url, password=PASSWORD, request_timeout=0.5)
+        async with client, client.get_proxy() as proxy:
+            d = aio.CyberDict[Any, Any](proxy, "d")
+            began = time.monotonic()
+            with pytest.raises(RequestTimeout):
+                if name == "request":
+                    await proxy.exists("d")
+                elif name == "pipeline":
+                    async with proxy.pipeline() as pipe:
+                        pipe.on(d).get("k")
+                else:
+                    [key async for key in d]
+            assert time.monotonic() - began < 20
+
+    with man_in_the_middle(server, slowly) as url:
+        asyncio.run(ask(url))
+
+
+SMALL = """
+import asyncio, resource, sys
+import cyberdb_fast
+from cyberdb_fast import CyberDBError, aio, frames
+
+def limit(more):
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, -1))
+
+def expect(name, call):
+    try:
+        call()
+    except CyberDBError as e:
+        print(name, type(e).__name__)
+
+def pipelined(p, d):
+    with p.pipeline() as pipe:
+        pipe.on(d).copy()
+        pipe.on(d).get("k")
+    return pipe
+
+def use():
+    with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2]) as client, client.get_proxy() as proxy:
+        d = cyberdb_fast.CyberDict(proxy, "d")
+        limit(200 << 20)
+        expect("copy", d.copy)
+        expect("get", lambda: d.get("k"))
+        expect("list", lambda: list(d))
+        expect("pipeline", lambda: pipelined(proxy, d))
+
+async def ask():
+    client = await aio.connect(sys.argv[1], password=sys.argv[2])
+    proxy = client.get_proxy()
+    await proxy.connect()
+    d = aio.CyberDict(proxy, "d")
+    limit(200 << 20)
+    for name, call in {"copy": d.copy, "get": lambda: d.get("k"), "list": lambda: stream(d), "pipeline": lambda: piped(proxy, d)}.items():
+        try:
+            await call()
+        except CyberDBError as e:
+            print(name, type(e).__name__)
+    limit(8 << 30)
+    await client.close()
+
+async def piped(proxy, d):
+    pipe = proxy.pipeline()
+    pipe.on(d).copy()
+    await pipe.execute()
+
+async def stream(d):
+    return [key async for key in d]
+
+asyncio.run(ask()) if sys.argv[3] == "aio" else use()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists() or not CPYTHON, reason="needs the limits of Linux; PyPy's collector ends the process")
+@pytest.mark.parametrize("kind", ["sockets", "aio"])
+def test_there_is_no_memory_for_a_reply(server: Server, tmp_path: Path, kind: str) -> None:
+    """Whatever the memory ends in the middle of, it is an error of this package."""
+    part = b"\xc4\xff" + bytes(255)
+    body = part * (1_000_000 // len(part))
+
+    def large(request_id: int) -> Iterator[bytes]:
+        for _ in range(600):
+            yield frame(request_id, body, flags=1)
+        yield frame(request_id, body)
+
+    with man_in_the_middle(server, large) as url:
+        done = subprocess.run(
+            [sys.executable, "-c", SMALL, url, PASSWORD, kind], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4, done.stdout + done.stderr
 
 
 def test_large_replies_are_whole(proxy: Proxy, new_name: Callable[[], str]) -> None:

@@ -1,38 +1,85 @@
-"""The programs of the two READMEs do what they seem to."""
+"""The programs of the READMEs do what they seem to, as they stand there."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator, Set
 
 import pytest
 
 from conftest import PASSWORD, ROOT
 from cyberdb_fast import Server
 
+README, OWN_README = ROOT / "README.md", ROOT / "client/python/README.md"
+URL = "cyberdb://127.0.0.1:9980"
 
-def program(path: Path) -> str:
-    """The first Python program of a file."""
-    found = re.search(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+def program(path: Path, language: str = "python") -> str:
+    """The first program of a file."""
+    found = re.search(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     return found.group(1)
 
 
-def run(code: str, before: str, after: str) -> None:
-    assert before in code
-    scope: dict[str, object] = {}
-    exec(code.replace(before, after), scope)
-    scope["client"].close()  # type: ignore[attr-defined]
+def run_alone(code: str, here: Path, **environment: str) -> str:
+    """What a program prints that runs in a directory."""
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", code]
+    done = subprocess.run(command, cwd=here, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_quick_start(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("CYBERDB_PASSWORD", PASSWORD)
-    run(program(ROOT / "README.md"), '"cyberdb://127.0.0.1:9980"', repr(start().url))
-    assert capsys.readouterr().out == "Ada False [('ada', {'name': 'Ada', 'age': 36})]\napple ['banana', 'cherry']\n"
+def test_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As typed: in the directory in which the server was started, which made its password."""
+    monkeypatch.delenv("CYBERDB_PASSWORD", raising=False)
+    code = program(README)
+    exported = re.search(r"^ +export (\w+)=(\S+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert exported is not None
+    assert URL in code
+    with server_of_its_own(tmp_path) as server:
+        for _ in range(2):
+            printed = run_alone(code.replace(URL, server.url), tmp_path, **{exported[1]: exported[2]})
+            assert printed == "Ada False [('ada', {'name': 'Ada', 'age': 36})]\napple ['banana', 'cherry']\n"
 
 
-def test_own_readme(start: Callable[..., Server], capsys: pytest.CaptureFixture[str]) -> None:
-    port = start().url.rpartition(":")[2]
-    run(program(ROOT / "client/python/README.md"), 'port=9980, password="..."', f"port={port}, password={PASSWORD!r}")
-    assert capsys.readouterr().out == "{'age': 36, 'langs': ('en', 'fr')} 2 False\n[4, 3] 1\n[2, 1, 3]\n"
+@contextmanager
+def server_of_its_own(here: Path) -> Iterator[Any]:
+    """The command, started in a directory without any flag but its port."""
+    command = [os.environ["CYBERDB_FAST_BINARY"], "--port", "0", "--end-with-stdin"]
+    with subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        url = next(line.split()[1] for line in process.stdout if line.split()[:1] == ["connect"])
+        yield SimpleNamespace(url=url)
+        process.stdin.close()
+
+
+def test_own_readme(start: Callable[..., Server], tmp_path: Path) -> None:
+    """On a server on which the other README's program has run."""
+    server = start()
+    run_alone(program(README).replace(URL, server.url), tmp_path, CYBERDB_PASSWORD=PASSWORD)
+    port = server.url.rpartition(":")[2]
+    code = program(OWN_README)
+    assert 'port=9980, password="..."' in code
+    printed = run_alone(code.replace('port=9980, password="..."', f"port={port}, password={PASSWORD!r}"), tmp_path)
+    assert printed == "{'age': 36, 'langs': ('en', 'fr')} 2 False\n[4, 3] 1\n[2, 1, 3]\n"
+
+
+def test_programs_have_tables_of_their_own() -> None:
+    """So that they run one after another on one server, in any order."""
+    seen: Set[str] = set()
+    for path, language, pattern in (
+        (README, "go", r'client\.(?:Dict|List)Of\[.*?\]\(db, "(\w+)"'),
+        (README, "python", r'create_cyber\w+\("(\w+)"'),
+        (OWN_README, "python", r'create_cyber\w+\("(\w+)"'),
+    ):
+        tables = set(re.findall(pattern, program(path, language)))
+        assert len(tables) == 3
+        assert not seen & tables
+        seen |= tables

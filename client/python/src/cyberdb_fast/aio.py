@@ -21,6 +21,7 @@ import sys
 from typing import (
     TYPE_CHECKING,
     Any,
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -39,7 +40,8 @@ from typing import (
 )
 
 from . import frames, requests
-from .aio_connection import Arrived, Connection
+from .aio_connection import Arrived, Connection, Forked
+from .aio_connections import Connections
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
 from .cyberdict import as_dict, updates
 from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
@@ -56,8 +58,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 DEFAULT_CONNECTIONS = 2
-# A connection with as much to do is left alone while there are others.
-BUSY_BYTES = 64 << 10
 
 
 async def connect(
@@ -74,7 +74,7 @@ async def connect(
     track_changes: Optional[bool] = None,
     check: bool = True,
 ) -> Client:
-    """A client as cyberdb_fast.connect returns it, for the running event loop. Errors: as there."""
+    """A client as cyberdb_fast.connect returns it, for event loops. Errors: as there."""
     settings = make_settings(
         host, port, password, encrypt, time_out, connections, connect_timeout, request_timeout, None, max_reply_bytes, track_changes
     )
@@ -85,15 +85,12 @@ async def connect(
 
 
 class Client:
-    """A server and the connections to it, for one event loop."""
+    """A server and the connections to it. Each event loop that uses it has connections of its own."""
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet; connect() is the usual way."""
         self._settings = settings
-        self._connections: List[Optional[Connection]] = [None] * settings.max_connections
-        self._locks = [asyncio.Lock() for _ in self._connections]
-        self._at = 0  # the connection in use
-        self._closed = False
+        self._connections = Connections(settings)
 
     def get_proxy(self) -> Proxy:
         """A proxy, not yet connected."""
@@ -103,11 +100,8 @@ class Client:
         raise TypeError("a Client has connections and cannot be pickled or copied: await connect() in each process")
 
     async def close(self) -> None:
-        """Closes all connections."""
-        self._closed = True
-        for connection in self._connections:
-            if connection is not None:
-                connection.close()
+        """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError at once."""
+        self._connections.close()
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> Client:
@@ -118,40 +112,21 @@ class Client:
 
     async def check(self) -> None:
         """Makes sure of a connection. Errors: those of connect()."""
-        await self._connection()
+        await self._connections.arrive().opened()
 
     async def _connection(self) -> Connection:
-        """The connection in use, or the next one when that has much to do; one that was lost is opened anew.
-
-        Requests that share a connection share system calls, too: on two connections in turn they cost a fifth more.
-        """
-        if self._closed:
-            raise DisconCyberDBError("the client is closed")
-        at = self._at
-        connection = self._connections[at]
-        if connection is not None and connection.usable:
-            if connection.due < BUSY_BYTES:
-                return connection
-            self._at = at = (at + 1) % len(self._connections)
-            connection = self._connections[at]
-            if connection is not None and connection.usable:
-                return connection
-        async with self._locks[at]:
-            connection = self._connections[at]
-            if connection is None or not connection.usable:
-                connection = self._connections[at] = await Connection.open(self._settings)
-        return connection
+        return self._connections.ready() or await self._connections.arrive().opened()
 
     async def exchange(self, request: Request[Any]) -> Arrived:
         """Sends one request; one that changes nothing is repeated once if its connection was lost."""
         if self._settings.track_changes:
             requests.tracking(request)
         try:
-            return await (await self._connection()).exchange(request)
-        except ConnectionLost:
-            if request.opcode not in frames.READS:
+            return await (self._connections.ready() or await self._connections.arrive().opened()).exchange(request)
+        except ConnectionLost as e:
+            if request.opcode not in frames.READS and not isinstance(e, Forked):
                 raise
-        return await (await self._connection()).exchange(request)
+        return await (await self._connections.arrive().opened()).exchange(request)
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
         """Sends requests in one go; if none changes anything, they are repeated once if their connection was lost."""
@@ -159,10 +134,10 @@ class Client:
             batch = [requests.tracking(request) for request in batch]
         try:
             return await (await self._connection()).exchange_all(batch)
-        except ConnectionLost:
-            if not all(request.opcode in frames.READS for request in batch):
+        except ConnectionLost as e:
+            if not isinstance(e, Forked) and not all(request.opcode in frames.READS for request in batch):
                 raise
-        return await (await self._connection()).exchange_all(batch)
+        return await (await self._connections.arrive().opened()).exchange_all(batch)
 
 
 class Proxy:
@@ -265,12 +240,16 @@ class Proxy:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         return [requests.whole(reply, sink) for reply, sink in await self._client.exchange_all(batch)]
 
-    async def _stream(self, request: StreamRequest[T]) -> AsyncIterator[T]:
+    async def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         reply, sink = await self._client.exchange(request)
-        for value in requests.spooled(request, sink or requests.spool(1), reply):
-            yield value
+        values = requests.spooled(request, sink or requests.spool(1), reply)
+        try:
+            for value in values:
+                yield value
+        finally:
+            values.close()
 
 
 class Pipeline(Batch):
@@ -327,7 +306,7 @@ class _Durable:
     def _perform(self, request: Request[T]) -> Awaitable[T]:
         return self._sender._perform(requests.durable(request))
 
-    def _stream(self, request: StreamRequest[T]) -> AsyncIterator[T]:
+    def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
         return self._sender._stream(request)
 
 
@@ -378,8 +357,11 @@ class CyberDict(_Handle, Generic[K, V]):
     async def items(self) -> AsyncIterator[Tuple[K, V]]:
         """The items of one moment, in order, in bounded memory."""
         flat = self._stream(requests.stream(frames.DICT_ITEMS, self._t))
-        async for key in flat:
-            yield key, await flat.__anext__()
+        try:
+            async for key in flat:
+                yield key, await flat.__anext__()
+        finally:
+            await flat.aclose()
 
     async def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING) -> V:
         """As cyberdb_fast.CyberDict.modify."""

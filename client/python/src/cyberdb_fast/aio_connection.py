@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from collections import deque
 from typing import IO, Any, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
-from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, ReplyTooLarge, RequestTimeout, ServerUnreachable
+from .aio_time import Alarm, first_of
+from .clock import CLOCK
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ProtocolError, ReplyTooLarge, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
@@ -23,6 +28,10 @@ MAX_OUTSTANDING_BYTES = 32 << 20
 Arrived = Tuple[Reply, Optional[IO[bytes]]]
 
 
+class Forked(ConnectionLost):
+    """The connection is a parent process's: nothing was sent."""
+
+
 class _Outstanding:
     """One request that waits for its reply."""
 
@@ -30,7 +39,14 @@ class _Outstanding:
 
     def __init__(self, future: asyncio.Future[Reply], size: int, sink: Optional[IO[bytes]], deadline: float) -> None:
         self.future, self.bytes, self.sink = future, size, sink
-        self.deadline = deadline  # in the loop's time; 0: none
+        self.deadline = deadline  # of CLOCK; 0: none
+
+    def give_up(self) -> None:
+        """Its task wants the reply no more."""
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()  # asyncio warns of those that nobody has seen
+        if self.sink is not None:
+            self.sink.close()
 
 
 class Connection(asyncio.Protocol):
@@ -39,6 +55,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
+        self._clock = CLOCK[0]
+        self._pid = os.getpid()
         self._opening = Opening(settings.encrypt)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._session: Optional[Session] = None
@@ -47,7 +65,7 @@ class Connection(asyncio.Protocol):
         self.due = 0  # bytes of the requests outstanding
         self._room: Deque[asyncio.Future[None]] = deque()
         self._unsent: List[bytes] = []
-        self._alarm: Optional[asyncio.TimerHandle] = None  # one for all that wait: their deadlines come in the order in which they were sent
+        self._alarm: Optional[Alarm] = None  # one for all that wait: their deadlines come in the order in which they were sent
         self.lost: Optional[Exception] = None  # why it is of no use any more
         self.slow = False  # a request had no reply in time: what waits may wait on, but nothing more is sent
 
@@ -57,17 +75,21 @@ class Connection(asyncio.Protocol):
         return self.lost is None and not self.slow
 
     @classmethod
-    async def open(cls, settings: Settings) -> Connection:
-        """Errors: as those of the Connection for sockets."""
-        loop = asyncio.get_running_loop()
+    async def open(cls, settings: Settings, end: asyncio.Future[None]) -> Connection:
+        """Errors: as those of the Connection for sockets; DisconCyberDBError as soon as end is done: the client is closed."""
         try:
-            return await asyncio.wait_for(cls._open(loop, settings), settings.connect_timeout)
-        except asyncio.TimeoutError as e:
-            raise ServerUnreachable(f"{settings.address}: no proof within {settings.connect_timeout} s") from e
+            connection = await first_of(cls._open(asyncio.get_running_loop(), settings), settings.connect_timeout, end)
         except DisconCyberDBError:
             raise
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
+        if end.done():
+            if connection is not None:
+                connection.close()
+            raise closed()
+        if connection is None:
+            raise ServerUnreachable(f"{settings.address}: no proof within {settings.connect_timeout} s")
+        return connection
 
     @classmethod
     async def _open(cls, loop: asyncio.AbstractEventLoop, settings: Settings) -> Connection:
@@ -77,8 +99,8 @@ class Connection(asyncio.Protocol):
             _, connection = await loop.create_connection(lambda: cls(settings), settings.host, settings.port)
         try:
             await connection._opened
-        except BaseException:
-            connection._transport.abort()
+        except BaseException as e:
+            connection._fail(ServerUnreachable(f"{settings.address}: {e}"))
             raise
         return connection
 
@@ -114,8 +136,11 @@ class Connection(asyncio.Protocol):
 
     def _go_on_opening(self, data: bytes) -> None:
         answer = self._opening.receive(data)
-        if self._opening.kdf is not None:
-            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, self._opening.kdf)
+        kdf = self._opening.kdf
+        if kdf is not None and (key := key_ring.known(self._settings.password, kdf)) is not None:
+            answer = self._opening.use_key(key)
+        elif kdf is not None:
+            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, kdf)
             derive.add_done_callback(self._use_key)
         if answer:
             self._transport.write(answer)
@@ -125,6 +150,8 @@ class Connection(asyncio.Protocol):
 
     def _use_key(self, derived: asyncio.Future[bytes]) -> None:
         if derived.cancelled() or self._opened.done():
+            if not derived.cancelled():
+                derived.exception()  # asyncio warns of those that nobody has seen
             return
         try:
             self._transport.write(self._opening.use_key(derived.result()))
@@ -132,9 +159,14 @@ class Connection(asyncio.Protocol):
             self._fail(e)
 
     def _fail(self, e: Exception) -> None:
-        """Ends everything that waits. Only the first reason counts."""
-        if self.lost is not None:
-            return
+        """Ends the connection, and everything that waits. Only the first reason counts."""
+        if self.lost is None:
+            self._give_up(e if isinstance(e, (CyberDBError, OSError)) else ProtocolError(f"{self._settings.address}: {type(e).__name__}: {e}"))
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _give_up(self, e: Exception) -> None:
+        """Fails everything that waits."""
         self.lost = e
         self._stop_alarm()
         if not self._opened.done():
@@ -148,8 +180,7 @@ class Connection(asyncio.Protocol):
                 one.sink.close()
         self._outstanding.clear()
         self._room.clear()
-        if self._transport is not None:
-            self._transport.abort()
+        self.due = 0
 
     def _ended(self) -> ConnectionLost:
         return ConnectionLost(f"{self.lost}; the request may or may not have been applied")
@@ -161,7 +192,8 @@ class Connection(asyncio.Protocol):
                 if part.id == 0 and part.status != frames.OK:
                     raise ConnectionLost(f"the server ended the connection: {reply_error(part)}")
                 raise unexpected(part)
-            if part.more or one.sink is not None:
+            waited_for = not one.future.done()  # the reply of a task that was cancelled, or came too late, goes to nobody
+            if waited_for and (part.more or one.sink is not None):
                 if one.sink is None:
                     one.sink = requests.spool(self._settings.max_reply_bytes)
                 if part.status == frames.OK:
@@ -169,10 +201,8 @@ class Connection(asyncio.Protocol):
             if not part.more:
                 del self._outstanding[part.id]
                 self.due -= one.bytes
-                if not one.future.done():
+                if waited_for:
                     one.future.set_result(part)
-                elif one.sink is not None:  # the reply of a task that was cancelled, or came too late, goes to nobody
-                    one.sink.close()
         if self.slow:
             self._end_if_slow()
         while self._room and self.due < MAX_OUTSTANDING_BYTES:
@@ -184,8 +214,7 @@ class Connection(asyncio.Protocol):
         try:
             sink.write(part.body)
         except ReplyTooLarge as e:
-            if not one.future.done():
-                one.future.set_exception(e)
+            one.future.set_exception(e)
             raise
 
     async def exchange(self, request: Request[Any]) -> Arrived:
@@ -196,7 +225,11 @@ class Connection(asyncio.Protocol):
         if self.due >= MAX_OUTSTANDING_BYTES:
             await self._wait_for_room()
         one = self._start(request, self._frame(request))
-        return await one.future, one.sink
+        try:
+            return await one.future, one.sink
+        except BaseException:
+            one.give_up()
+            raise
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
         """The replies of a pipeline, in the order of the requests. Errors as exchange."""
@@ -207,39 +240,46 @@ class Connection(asyncio.Protocol):
                 if self.due >= MAX_OUTSTANDING_BYTES:
                     await self._wait_for_room()
                 waiting.append(self._start(request, frame))
+            replies = await asyncio.gather(*[one.future for one in waiting])
         except BaseException:
             for one in waiting:
-                if not one.future.cancel():
-                    one.future.exception()  # asyncio warns of those that nobody has seen
+                one.give_up()
             raise
-        replies = await asyncio.gather(*[one.future for one in waiting])
         return [(reply, one.sink) for reply, one in zip(replies, waiting)]
 
     async def _wait_for_room(self) -> None:
-        try:
-            await asyncio.wait_for(self._room_made(), self._settings.request_timeout)
-        except asyncio.TimeoutError:
-            raise self._too_slow() from None
-
-    async def _room_made(self) -> None:
+        timeout = self._settings.request_timeout
+        until = None if timeout is None else self._clock() + timeout
         while self.due >= MAX_OUTSTANDING_BYTES and self.lost is None:
             turn: asyncio.Future[None] = self._loop.create_future()
             self._room.append(turn)
-            await turn
+            alarm = None if until is None else Alarm(self._loop, until - self._clock(), lambda turn=turn: self._no_room(turn))  # type: ignore[misc]
+            try:
+                await turn
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
+
+    def _no_room(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            turn.set_exception(self._too_slow())
 
     def _frame(self, request: Request[Any]) -> Tuple[int, bytes]:
         """A request's id and frame."""
         session = self._session
         if self.lost is not None or session is None:
-            raise ConnectionLost(str(self.lost)) from self.lost
+            raise ConnectionLost(f"{self.lost}; the request was not sent") from self.lost
         frame = session.frame(session.next_id(), request.opcode, request.flags, request.payload)
         return session.last_id, frame
 
     def _start(self, request: Request[Any], framed: Tuple[int, bytes]) -> _Outstanding:
-        """Sends a request with what other tasks send in the same turn of the loop."""
+        """Sends a request with what other tasks send in the same turn of the loop. Errors: Forked."""
+        if not self._unsent and self._pid != os.getpid():  # a system call, so once in a turn
+            self.disown()
+            raise Forked(str(self.lost))
         request_id, frame = framed
         timeout = self._settings.request_timeout
-        deadline = 0.0 if timeout is None else self._loop.time() + timeout
+        deadline = 0.0 if timeout is None else self._clock() + timeout
         sink = requests.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
         one = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
         if self.lost is not None:  # while there was no room
@@ -248,7 +288,7 @@ class Connection(asyncio.Protocol):
         self._outstanding[request_id] = one
         self.due += one.bytes
         if deadline and self._alarm is None:
-            self._alarm = self._loop.call_at(deadline, self._ring)
+            self._alarm = Alarm(self._loop, deadline - self._clock(), self._ring)
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(frame)
@@ -257,12 +297,12 @@ class Connection(asyncio.Protocol):
     def _ring(self) -> None:
         """Ends the requests that have waited too long. Their replies, if they come, go to nobody."""
         self._alarm = None
-        now = self._loop.time()
+        now = self._clock()
         for one in self._outstanding.values():
             if one.future.done():
                 continue
             if one.deadline > now:
-                self._alarm = self._loop.call_at(one.deadline, self._ring)
+                self._alarm = Alarm(self._loop, one.deadline - now, self._ring)
                 break
             one.future.set_exception(self._too_slow())
             self.slow = True
@@ -285,14 +325,45 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         data, self._unsent = b"".join(self._unsent), []
+        if self._pid != os.getpid():
+            self.disown()  # the parent sends it
         if self.lost is None and self._session is not None:
             self._transport.write(self._session.seal(data))
 
     def close(self) -> None:
-        """Ends the connection in order, without waiting."""
-        if self.lost is None and self._session is not None:
-            self._stop_alarm()
-            self._flush()
-            self.lost = DisconCyberDBError("the client is closed")
-            self._transport.write(self._session.end())
-            self._transport.close()
+        """Ends the connection in order, without waiting; who waits for a reply gets an error."""
+        if self.lost is not None:
+            return
+        if self._session is None:
+            self._fail(closed())
+            return
+        self._flush()
+        self._give_up(closed())
+        self._transport.write(self._session.end())
+        self._transport.close()
+
+    def leave(self) -> None:
+        """Ends the connection once its loop is closed, from anywhere."""
+        self.lost = self.lost or closed()
+        try:
+            self._transport.abort()
+        except RuntimeError:  # the loop is closed
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def disown(self) -> None:
+        """In a forked child: leaves the socket to the parent, and the loop, which is the parent's too, nothing to read from it."""
+        if self.lost is None:
+            self._give_up(Forked(f"{self._settings.address}: the connection is another process's"))
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, sock.fileno())
+            os.close(nothing)
+
+
+def closed() -> DisconCyberDBError:
+    """The error of requests to a client that is closed."""
+    return DisconCyberDBError("the client is closed")

@@ -230,6 +230,13 @@ def _built(value: Any) -> Any:
     return value.value if type(value) is _Closed else value
 
 
+def _read(source: IO[bytes], size: int) -> bytes:
+    try:
+        return source.read(size)
+    except DAMAGE as e:  # there is no room for it
+        raise damaged(e) from e
+
+
 class Decoder:
     """Reads values. All that its methods raise for bytes of any kind is ProtocolError."""
 
@@ -286,7 +293,7 @@ class Decoder:
         return values
 
     def _pieces(self, source: IO[bytes]) -> Iterator[List[Any]]:
-        piece, rest = source.read(_PIECE_BYTES), b""
+        piece, rest = _read(source, _PIECE_BYTES), b""
         if len(piece) < _PIECE_BYTES and not _suspicious(piece):
             yield self.all(piece)
             return
@@ -298,7 +305,7 @@ class Decoder:
             if len(rest) > MAX_VALUE_BYTES:
                 raise ProtocolError(f"a value of the reply has more than {MAX_VALUE_BYTES} bytes")
             yield values
-            piece = source.read(max(_PIECE_BYTES, len(rest)))
+            piece = _read(source, max(_PIECE_BYTES, len(rest)))
         if rest:
             raise ProtocolError("the reply ends inside a value")
 

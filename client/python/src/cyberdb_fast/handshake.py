@@ -174,7 +174,7 @@ def refusal(body: bytes) -> Exception:
     code, text = (body[0], body[1:].decode("utf-8", "replace")) if body else (0, "no reason given")
     text = "".join(c if c.isprintable() else "\ufffd" for c in text)  # it comes before any proof, and goes to logs and terminals
     if code == REFUSED_PASSWORD:
-        return WrongPasswordCyberDBError(f"incorrect password: {text}")
+        return WrongPasswordCyberDBError("incorrect password" if text in ("", "wrong password") else text)
     if code == REFUSED_ENCRYPTION:
         return EncryptionMismatch(text)
     if code == REFUSED_TOO_MANY:

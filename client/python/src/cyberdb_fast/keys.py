@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import sys
 import threading
-import time
 import unicodedata
 from typing import Any, Dict, Optional, Tuple
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from .errors import ProtocolError
+from .clock import monotonic
+from .errors import DisconCyberDBError, ProtocolError
 from .handshake import KDF
 
 MIN_LOG_N, MAX_LOG_N = 14, 17
@@ -28,9 +29,28 @@ def derive(kdf: KDF, password: str) -> bytes:
         raise ProtocolError(f"the server asks for a key of log2(N) {kdf.log_n}, this client takes {MIN_LOG_N} to {MAX_LOG_N}")
     text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
     n = 1 << kdf.log_n
-    if hasattr(hashlib, "scrypt"):
-        return hashlib.scrypt(text, salt=kdf.salt, n=n, r=8, p=1, dklen=KEY_BYTES, maxmem=256 << 20)
-    return Scrypt(kdf.salt, KEY_BYTES, n, 8, 1).derive(text)  # PyPy
+    try:
+        if hasattr(hashlib, "scrypt"):
+            return hashlib.scrypt(text, salt=kdf.salt, n=n, r=8, p=1, dklen=KEY_BYTES, maxmem=256 << 20)
+        return Scrypt(kdf.salt, KEY_BYTES, n, 8, 1).derive(text)  # PyPy
+    except (MemoryError, ValueError) as e:
+        raise DisconCyberDBError(f"the key of the password cannot be derived, which takes {n * 1024 >> 20} MiB of memory: {e}") from e
+
+
+def on_this_machine(address: str) -> bool:
+    """Whether address, as Settings has it, can be reached from this machine alone: a loopback address or a Unix socket.
+
+    Tests start one new server after another there, and other machines cannot stand in for one.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in address:
+        return True
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 class KeyRing:
@@ -40,18 +60,19 @@ class KeyRing:
         self._keys: Dict[Tuple[KDF, str], bytes] = {}
         self._salts: Dict[str, Tuple[KDF, Optional[float]]] = {}  # the time is None for an address's first salt
         self._lock: Any = None  # made when first needed: gevent may have replaced threading's by then
+        self._pid = 0  # of the process that made it: in a forked child nobody would release it
 
-    def forget_lock(self) -> None:
-        """In a forked child, where nobody would release it."""
-        self._lock = None
+    def known(self, password: str, kdf: KDF) -> Optional[bytes]:
+        """The key, if it has been derived already."""
+        return self._keys.get((kdf, password))
 
     def key(self, address: str, password: str, kdf: KDF) -> bytes:
         """The key for the server at address, which named kdf. It may take 70 ms, in which other threads and greenlets go on."""
         known = self._keys.get((kdf, password))
         if known is not None:
             return known
-        if self._lock is None:
-            self._lock = threading.Lock()
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.Lock(), os.getpid()
         with self._lock:
             known = self._keys.get((kdf, password))
             if known is None:
@@ -60,8 +81,8 @@ class KeyRing:
 
     def _derive(self, address: str, password: str, kdf: KDF) -> bytes:
         last, at = self._salts.get(address, (kdf, None))
-        now = time.monotonic()
-        if last != kdf and at is not None and now - at < NEW_SALT_SECONDS:
+        now = monotonic()
+        if last != kdf and at is not None and now - at < NEW_SALT_SECONDS and not on_this_machine(address):
             wait = NEW_SALT_SECONDS - (now - at)
             raise ProtocolError(f"{address} has named a new salt twice within a minute; the next key is derived in {wait:.0f} s")
         key = _beside_gevent(kdf, password)
@@ -86,5 +107,3 @@ def _beside_gevent(kdf: KDF, password: str) -> bytes:
 
 
 key_ring = KeyRing()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=key_ring.forget_lock)

@@ -11,6 +11,7 @@ from typing import (
     Any,
     Callable,
     Dict,
+    Generator,
     Generic,
     Iterable,
     Iterator,
@@ -107,6 +108,11 @@ class _Spool(SpooledTemporaryFile[bytes]):
             if e.errno is None:  # it is none of the system's
                 raise
             raise errors.ReplyTooLarge(f"the reply does not go into a temporary file: {e}") from e
+        except MemoryError:
+            raise no_room() from None
+
+    def __del__(self) -> None:
+        self.close()  # without the warning of an unclosed file: an iterator may be dropped at any time
 
 
 def spool(max_bytes: int) -> IO[bytes]:
@@ -121,7 +127,12 @@ def too_large(max_bytes: int) -> errors.ReplyTooLarge:
     )
 
 
-def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterator[T]:
+def no_room() -> errors.ReplyTooLarge:
+    """The error for a reply that has no room in memory."""
+    return errors.ReplyTooLarge("a reply that does not fit into memory")
+
+
+def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Generator[T, None, None]:
     """What the caller gets once the reply is in pieces; last is its last part."""
     if last.status != frames.OK:
         pieces.close()
@@ -130,7 +141,7 @@ def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Iterat
     return _closing(request.decoder, pieces)
 
 
-def _closing(decoder: Decoder, pieces: IO[bytes]) -> Iterator[Any]:
+def _closing(decoder: Decoder, pieces: IO[bytes]) -> Generator[Any, None, None]:
     with pieces:
         yield from decoder.each(pieces)
 
@@ -143,7 +154,10 @@ def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
         if last.status != frames.OK:
             return last
         pieces.seek(0)
-        return last._replace(body=pieces.read())
+        try:
+            return last._replace(body=pieces.read())
+        except MemoryError:
+            raise no_room() from None
 
 
 _ERRORS: Dict[int, Callable[[str], Exception]] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Dict, List, Optional
 
 from . import frames
-from .errors import ProtocolError, ReplyTooLarge, TooLarge
+from .errors import ProtocolError, TooLarge
 from .frames import Reply
 from .records import Opener, Sealer
-from .requests import too_large
+from .requests import no_room, too_large
 from .settings import DEFAULT_MAX_REPLY_BYTES
 
 
@@ -69,19 +69,26 @@ class Session:
         return self._opener is not None and self._opener.ended
 
     def receive_parts(self, data: bytes) -> List[Reply]:
-        """The replies and parts of replies that are complete with data."""
-        if self._opener:
-            data = self._opener.open(data)
-        return self._reader.receive(data)
+        """The replies and parts of replies that are complete with data. Errors: as receive."""
+        try:
+            if self._opener:
+                data = self._opener.open(data)
+            return self._reader.receive(data)
+        except MemoryError:
+            raise no_room() from None
 
     def receive(self, data: bytes) -> List[Reply]:
         """The whole replies that are complete with data. Errors: ProtocolError for what no server sends; ReplyTooLarge."""
-        if self._opener:
-            data = self._opener.open(data)
-        parts = self._reader.receive(data)
-        if len(parts) == 1 and not parts[0].more and not self._parts:
-            return parts
-        return [whole for part in parts if (whole := self._join(part)) is not None]
+        try:
+            if self._opener:
+                data = self._opener.open(data)
+            parts = self._reader.receive(data)
+            if len(parts) == 1 and not parts[0].more and not self._parts:
+                return parts
+            return [whole for part in parts if (whole := self._join(part)) is not None]
+        except MemoryError:
+            self._parts.clear()
+            raise no_room() from None
 
     def _join(self, part: Reply) -> Optional[Reply]:
         """The reply that is whole with part."""
@@ -98,10 +105,7 @@ class Session:
         del self._parts[part.id], self._versions[part.id]
         self._held -= sum(map(len, bodies))
         # What came before an error is void.
-        try:
-            body = b"".join(bodies) if part.status == frames.OK else part.body
-        except MemoryError:
-            raise ReplyTooLarge("a reply that does not fit into memory") from None
+        body = b"".join(bodies) if part.status == frames.OK else part.body
         return Reply(part.id, part.status, version, body, False)
 
 

@@ -1,0 +1,92 @@
+"""Limits of time on an event loop that hold when a test freezes the loop's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import threading
+from typing import Any, Callable, Coroutine, Optional, TypeVar, Union
+
+from .clock import monotonic
+
+T = TypeVar("T")
+
+# A loop whose clock is further than this from the machine's is frozen: its own timers do not run.
+_TOLERANCE_SECONDS = 5.0
+
+
+class Alarm:
+    """Has a loop run callback once so many seconds have passed on the machine's clock, unless it is cancelled."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> None:
+        self._loop, self._callback = loop, callback
+        self._at = monotonic() + seconds
+        self._timer: Union[asyncio.TimerHandle, threading.Timer, None] = None
+        self._set()
+
+    def cancel(self) -> None:
+        """Callback will not be run any more."""
+        self._at = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set(self) -> None:
+        now = monotonic()
+        left = max(self._at - now, 0.0)
+        if abs(self._loop.time() - now) < _TOLERANCE_SECONDS:
+            self._timer = self._loop.call_later(left, self._ring)
+        else:
+            self._timer = timer = threading.Timer(left, self._ring_in_loop)
+            timer.daemon = True
+            timer.start()
+
+    def _ring_in_loop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        if self._at == math.inf:
+            return
+        if monotonic() < self._at:  # the loop's clock jumped when it was frozen
+            self._set()
+        else:
+            self._callback()
+
+
+async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: asyncio.Future[None]) -> Optional[T]:
+    """The result of work; None if the time passed or end was done first, and work was cancelled.
+
+    Errors: those of work.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    over: asyncio.Future[None] = loop.create_future()
+
+    def finish(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    task.add_done_callback(_seen)
+    task.add_done_callback(finish)
+    end.add_done_callback(finish)
+    alarm = None if seconds is None else Alarm(loop, seconds, finish)
+    try:
+        await over
+    except BaseException:
+        task.cancel()
+        raise
+    finally:
+        end.remove_done_callback(finish)
+        if alarm is not None:
+            alarm.cancel()
+    if task.done() and not task.cancelled():
+        return task.result()
+    task.cancel()
+    return None
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Nobody may be left to fetch the error of work that was cancelled: asyncio would complain of it."""
+    if not task.cancelled():
+        task.exception()

@@ -74,7 +74,7 @@ def test_connections_are_given_out_in_turn(server: Server) -> None:
         thread = threading.Thread(target=wait, args=(n,))
         thread.start()
         threads.append(thread)
-        while len(pool._waiting) <= n:
+        while len(pool.waiting) <= n:
             time.sleep(0.001)
     pool.release(held)
     for thread in threads:
@@ -119,10 +119,11 @@ def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert most <= 2
-    assert pool._open == len(pool._idle) <= 2
-    assert not pool._waiting
+    counts = pool.stats()
+    assert counts["open"] == counts["idle"] <= 2
+    assert counts["waiting"] == 0
     pool.close()
-    assert pool._open == 0
+    assert pool.stats()["open"] == 0
 
 
 def test_closing_refuses_those_who_wait(server: Server) -> None:
@@ -130,26 +131,26 @@ def test_closing_refuses_those_who_wait(server: Server) -> None:
     held = pool.acquire()
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(pool.acquire)
-        while not pool._waiting:
+        while not pool.waiting:
             time.sleep(0.001)
         pool.close()
         with pytest.raises(DisconCyberDBError, match="closed"):
             waiting.result(60)
     pool.release(held)
-    assert pool._open == 0
+    assert pool.stats()["open"] == 0
 
 
 def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(server.url, 0, PASSWORD, False, 100, 4, 5, 5, 5)
     pool = Pool(settings)
-    first = pool.acquire()
-    pool.release(first)
-    assert pool.acquire() is first
-    pool.release(first)
-    first.idle_since -= 101
-    second = pool.acquire()
-    assert second is not first
-    pool.release(second)
+    lease = pool.acquire()
+    first = lease[0]
+    pool.release(lease)
+    assert pool.acquire(lease)[0] is first
+    pool.release(lease)
+    first.used_at -= 101
+    assert pool.acquire(lease)[0] is not first
+    pool.release(lease)
     pool.close()
 
 
@@ -197,9 +198,9 @@ def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.Mon
 
         def cut(connection: Connection) -> bytes:
             monkeypatch.setattr(Connection, "_receive", receive)
-            connection._socket.shutdown(socket.SHUT_RDWR)
+            connection.socket.shutdown(socket.SHUT_RDWR)
             with suppress(ConnectionError):
-                while connection._socket.recv(4096):  # the reply may have been quicker
+                while connection.socket.recv(4096):  # the reply may have been quicker
                     pass
             return receive(connection)
 
@@ -237,13 +238,13 @@ def test_a_pipeline_of_which_a_part_was_sent_is_not_repeated(start: Start) -> No
     with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("d")
         connection: Any = client._pool._idle[0]
-        connection._socket = Breaking(connection._socket)
+        connection.socket, connection._write = Breaking(connection.socket), None
         with pytest.raises(ConnectionLost, match="may or may not"), proxy.pipeline() as pipe:
             for _ in range(3):
                 pipe.on(d).increment("n")
         assert d.get("n", 0) <= 2
         connection = client._pool._idle[0]
-        connection._socket = Breaking(connection._socket)
+        connection.socket, connection._write = Breaking(connection.socket), None
         assert d.increment("m") == 1, "a request of which a part was sent has not been applied"
 
 

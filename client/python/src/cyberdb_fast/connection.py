@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
-import struct
-import time
+import weakref
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
+from .clock import REAL
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
 from .frames import Reply
@@ -32,47 +33,58 @@ class Connection:
     """A socket on which both sides have proved the password. Used by one thread, greenlet or process at a time."""
 
     def __init__(self, settings: Settings) -> None:
+        """Opens nothing yet."""
+        self._settings = settings
+        self.socket: Any = None
+        self._write: Any = None  # os.write, where a socket is a file to it
+        self.opened = False
+        # owned by the pool
+        self.used_at = 0.0
+        self.place: Optional[weakref.ReferenceType[Connection]] = None  # what the pool knows it by
+        self.beyond = False  # the limit
+        self.alone: Optional[weakref.ReferenceType[Connection]] = None  # given to a caller that shares it with no other, however long it takes
+        # since the last bytes were sent
+        self._received = 0  # how often something came
+        self._second_at = 0.0  # when the second came
+
+    def open(self) -> None:
         """Connects and proves the password.
 
         Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded, WrongPasswordCyberDBError, ProtocolError.
         """
-        self._settings = settings
-        # owned by the pool
-        self.idle_since = 0.0
-        self.alone = False  # given to a caller that shares it with nobody, however long it takes
-        # since the last bytes were sent
-        self._received = 0  # how often something came
-        self._second_at = 0.0  # when the second came
+        settings = self._settings
         try:
-            self._socket = _connect(settings)
+            self.socket = _connect(settings)
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
-            self._session = _open(self._socket, settings)
+            self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
             self.limit_waiting()
+            if os.name == "posix" and type(self.socket) is socket.socket:
+                self._write = os.write
+            self.used_at = REAL[0]()
+            self.opened = True
         except BaseException:
-            self._socket.close()
+            self.socket.close()
             raise
 
     def close(self) -> None:
         """Ends the connection; the server is told so if that is possible at once."""
+        if self.socket is None:
+            return
         try:
-            if self._session.encrypted:
-                self._socket.setblocking(False)
-                self._socket.send(self._session.end())
+            if self.opened and self._session.encrypted:
+                self.socket.setblocking(False)
+                self.socket.send(self._session.end())
         except OSError:
             pass  # a courtesy
-        self._socket.close()
-
-    def forget(self) -> None:
-        """Closes the socket of a parent process, which goes on using it."""
-        self._socket.close()
+        self.socket.close()
 
     def seems_open(self) -> bool:
         """False if the server has ended the connection, or sent what nobody asked for."""
         try:
-            return not _readable(self._socket)
+            return not _readable(self.socket)
         except (OSError, ValueError):
             return False
 
@@ -156,11 +168,11 @@ class Connection:
         self._fail_on([reply], 0)
 
     def limit_waiting(self, since: Optional[float] = None) -> None:
-        """Lets each wait end request_timeout after since, by time.monotonic(), or else after its own beginning."""
+        """Lets each wait end request_timeout after since, by the real clock, or else after its own beginning."""
         timeout = self._settings.request_timeout
         if timeout is not None and since is not None:
-            timeout = max(since + timeout - time.monotonic(), 0.001)
-        _limit_waiting(self._socket, timeout)
+            timeout = max(since + timeout - REAL[0](), 0.001)
+        self.socket.settimeout(timeout)  # its deadline holds over signals, which start SO_RCVTIMEO anew
 
     def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
         """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
@@ -172,9 +184,13 @@ class Connection:
     def _send(self, data: bytes) -> None:
         self._received = sent = 0
         try:
-            sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
+            try:
+                # Python's send waits until there is room first, and sendall of gevent's sockets costs a system call more.
+                sent = self._write(self.socket.fileno(), data) if self._write else self.socket.send(data)
+            except BlockingIOError:
+                sent = 0
             if sent < len(data):
-                self._socket.sendall(memoryview(data)[sent:])
+                self.socket.sendall(memoryview(data)[sent:])
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -185,7 +201,7 @@ class Connection:
     def _receive(self) -> bytes:
         self._limit_replies()
         try:
-            data = self._socket.recv(RECEIVE_BYTES)
+            data: bytes = self.socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -199,10 +215,10 @@ class Connection:
         """Ends replies without end: each wait for a part of one has a limit of its own. Most replies come at once, and cost no clock."""
         self._received += 1
         if self._received == 2:
-            self._second_at = time.monotonic()
+            self._second_at = REAL[0]()
         elif self._received > 2:
             timeout = self._settings.request_timeout
-            if timeout is not None and time.monotonic() - self._second_at > timeout:
+            if timeout is not None and REAL[0]() - self._second_at > timeout:
                 raise self._too_slow()
 
     def _too_slow(self) -> RequestTimeout:
@@ -225,13 +241,17 @@ def _connect(settings: Settings) -> socket.socket:
             raise
         return sock
     sock = socket.create_connection((settings.host, settings.port), settings.connect_timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
 def _open(sock: socket.socket, settings: Settings) -> Session:
     """Runs the handshake, within connect_timeout."""
-    deadline = None if settings.connect_timeout is None else time.monotonic() + settings.connect_timeout
+    deadline = None if settings.connect_timeout is None else REAL[0]() + settings.connect_timeout
     opening = Opening(settings.encrypt)
     try:
         sock.sendall(opening.hello())
@@ -248,25 +268,13 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
             if opening.session is not None:
                 return opening.session
             if deadline is not None:
-                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                sock.settimeout(max(deadline - REAL[0](), 0.001))
     except ProtocolError as e:
         raise located(e, settings.address) from e
     except DisconCyberDBError:
         raise
     except OSError as e:
         raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
-
-
-def _limit_waiting(sock: socket.socket, timeout: Optional[float]) -> None:
-    """Lets the system end a wait that is too long: Python's own timeouts cost a system call more for each send and receive."""
-    if timeout is not None and type(sock).__module__ == "socket" and hasattr(select, "poll"):
-        seconds = int(timeout)
-        interval = struct.pack("@ll", seconds, int((timeout - seconds) * 1_000_000) or (0 if seconds else 1))
-        sock.settimeout(None)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
-    else:
-        sock.settimeout(timeout)
 
 
 def _readable(sock: socket.socket) -> bool:

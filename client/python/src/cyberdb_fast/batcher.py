@@ -11,6 +11,7 @@ some are missing then, it leaves the connection to the group, and one of those w
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any, Deque, Dict, List, Optional
 
 from . import frames
@@ -49,6 +50,7 @@ class Turn(Waiter):
     alone = False
     reply: Optional[Reply] = None
     error: Optional[Exception] = None
+    inherited = False  # the lease from its group
     gone = False  # its caller does not wait any more
 
     def __init__(self, request: Request[Any], batcher: Batcher) -> None:
@@ -79,6 +81,7 @@ class Turn(Waiter):
             lease.append(group.lease.pop())
         except IndexError:
             return False
+        self.inherited = True
         return True
 
     def lose_patience(self) -> None:
@@ -112,6 +115,7 @@ class Group:
         self.due: Optional[Dict[int, Turn]] = None  # whose request is sent and not answered, by the request's id; none: nothing was sent
         self.sent_at = 0.0
         self.lease: Lease = []  # the connection while nobody leads
+        self.place: Optional[weakref.ReferenceType[Connection]] = None  # of the connection
         self.passed_on = False
 
     def gather(self, waiting: Deque[Waiter]) -> None:
@@ -147,6 +151,10 @@ class Group:
                     connection.refuse(reply)
                 turn.settle(reply, None)
                 del due[reply.id]
+
+    def lost(self) -> bool:
+        """Whether an interrupt has dropped the connection."""
+        return self.place is not None and self.place() is None
 
     def heir(self) -> Optional[Turn]:
         """One that can lead on."""
@@ -209,8 +217,8 @@ class Batcher:
             while not turn.over:
                 self._lead(turn, lease)
                 self.pool.wait(turn, lease)
-            if lease:
-                self.pool.release(lease)
+            if lease:  # it came when its reply did
+                self._pass_on(turn.group() if turn.inherited else None, lease)
         except BaseException as e:
             self._leave(turn, lease, e)
             raise
@@ -221,16 +229,17 @@ class Batcher:
     def _lead(self, turn: Turn, lease: Lease) -> None:
         """Reads on for a group, or sends and reads for one of all those who wait."""
         group = turn.group()
-        if group is None:
+        if group is not None and turn.inherited:
+            lease[0].limit_waiting(group.sent_at)
+        else:
             group = Group()
             group.turns.append(turn)
             if not turn.claim(group):  # it travels with others already
                 self.pool.release(lease)
                 return
+            group.place = lease[0].place
             self._begin(group, turn)
             group.send(lease[0])
-        else:
-            lease[0].limit_waiting(group.sent_at)
         group.read(lease[0], turn)
         self._pass_on(group, lease)
 
@@ -247,12 +256,13 @@ class Batcher:
             self.pool.appoint()
         self.pool.reserve = max(0, self.pool._open - self._lanes) if self._gathers else 0
 
-    def _pass_on(self, group: Group, lease: Lease) -> None:
+    def _pass_on(self, group: Optional[Group], lease: Lease) -> None:
         """Ends a lead: one of those who wait for a reply leads on; without any, the connection is free."""
-        if not group.due:
-            group.end()
-            if group.passed_on:
-                lease[0].limit_waiting()
+        if group is None or not group.due:
+            if group is not None:
+                group.end()
+                if group.passed_on:
+                    lease[0].limit_waiting()
             self.pool.release(lease)
             return
         heir = group.heir()
@@ -271,17 +281,15 @@ class Batcher:
         turn.gone = True
         turn.withdraw()
         try:
+            group = turn.group()
+            leads = bool(lease) and group is not None and (turn.inherited or group.turns[:1] == [turn])
             if isinstance(e, ConnectionLost) and lease:
                 self.pool.drop_idle()  # before those who wait are given one
-            group = turn.group()
-            if lease:
-                self.pool.discard(lease)
-                if group is not None:
-                    group.fail(e)
-            elif group is not None and group.due is not None:
-                self._leave_to(group)
-            elif group is not None and group.turns and group.turns[0] is turn:
+            self.pool.discard(lease)
+            if group is not None and (leads or group.lost()):
                 group.fail(e)
+            elif group is not None:
+                self._leave_to(group)
         finally:
             self.pool.leave(turn)
 

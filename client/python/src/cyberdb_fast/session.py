@@ -8,8 +8,8 @@ from . import frames
 from .errors import ProtocolError, ReplyTooLarge, TooLarge
 from .frames import Reply
 from .records import Opener, Sealer
-from .requests import too_large
 from .settings import DEFAULT_MAX_REPLY_BYTES
+from .spool import too_large
 
 
 class Session:

@@ -11,6 +11,7 @@ some are missing then, it leaves the connection to the group, and one of those w
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from typing import Any, Deque, Dict, List, Optional
 
@@ -247,6 +248,8 @@ class Batcher:
         """Gathers the group of a turn."""
         waiting = self.pool.waiting
         turn.leave(waiting)
+        if self._size > 1 and self._gathers and self.pool.timers_are_dear:
+            time.sleep(0)  # those who have just been answered come too
         if waiting:
             group.gather(waiting)
         self._granted_at = REAL[0]()
@@ -254,7 +257,10 @@ class Batcher:
         if waiting:
             self._use_one_lane()
             self.pool.appoint()
-        self.pool.reserve = max(0, self.pool._open - self._lanes) if self._gathers else 0
+        if self._gathers and self._lanes == 1:
+            self.pool.reserve = self.pool.settings.max_connections  # all come here
+        else:
+            self.pool.reserve = max(0, self.pool._open - self._lanes) if self._gathers else 0
 
     def _pass_on(self, group: Optional[Group], lease: Lease) -> None:
         """Ends a lead: one of those who wait for a reply leads on; without any, the connection is free."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
+import threading
 import weakref
+from _thread import get_ident
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
 from .clock import REAL
@@ -21,6 +24,8 @@ from .settings import Settings
 RECEIVE_BYTES = 65536
 # A pipeline goes out in batches of this size, each answered before the next: neither side's buffers can fill up on both ends.
 BATCH_BYTES = 1 << 20
+# There is room for so much in the system's buffer when all that was sent before is answered.
+SMALL_BYTES = 16 << 10
 
 
 class NotSent(ConnectionLost):
@@ -36,7 +41,11 @@ class Connection:
         """Opens nothing yet."""
         self._settings = settings
         self.socket: Any = None
-        self._write: Any = None  # os.write, where a socket is a file to it
+        # Python's sockets wait in a system call of their own before they send or receive, and keep their deadline when a signal ends the wait.
+        # A plain one is used as a file where it cannot have to wait, and in threads that signals do not reach: the system keeps the time there.
+        self._plain = False
+        self._flags = 0
+        self._signalled = threading.main_thread().ident
         self.opened = False
         # owned by the pool
         self.used_at = 0.0
@@ -60,9 +69,9 @@ class Connection:
         try:
             self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
+            if os.name == "posix" and type(self.socket).__module__ == "socket" and settings.request_timeout is not None:  # not gevent's
+                self._plain, self._flags = True, socket.MSG_DONTWAIT
             self.limit_waiting()
-            if os.name == "posix" and type(self.socket) is socket.socket:
-                self._write = os.write
             self.used_at = REAL[0]()
             self.opened = True
         except BaseException:
@@ -96,8 +105,13 @@ class Connection:
         """
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
-        replies = session.receive(self._receive())
+        data = self._receive()
+        only = session.only_reply(data)
+        if only is not None and only[0] == session.last_id:
+            return only
+        replies = session.receive(data)
         while not replies:
+            self._limit_replies()
             replies = session.receive(self._receive())
         reply = replies[0]
         if reply.id != session.last_id or len(replies) > 1:
@@ -109,6 +123,7 @@ class Connection:
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         while True:
+            self._limit_replies()
             for part in session.receive_parts(self._receive()):
                 if part.id != session.last_id:
                     self._fail_on([part], session.last_id)
@@ -161,6 +176,7 @@ class Connection:
 
     def receive_some(self) -> List[Reply]:
         """Waits for bytes; the replies that are complete with them. Errors: ConnectionLost, RequestTimeout, ProtocolError."""
+        self._limit_replies()
         return self._session.receive(self._receive())
 
     def refuse(self, reply: Reply) -> NoReturn:
@@ -172,7 +188,11 @@ class Connection:
         timeout = self._settings.request_timeout
         if timeout is not None and since is not None:
             timeout = max(since + timeout - REAL[0](), 0.001)
-        self.socket.settimeout(timeout)  # its deadline holds over signals, which start SO_RCVTIMEO anew
+        self.socket.settimeout(timeout)
+        if self._plain and timeout is not None:
+            os.set_blocking(self.socket.fileno(), True)  # as far as the system knows
+            interval = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000) or int(timeout < 1))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
 
     def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
         """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
@@ -184,13 +204,11 @@ class Connection:
     def _send(self, data: bytes) -> None:
         self._received = sent = 0
         try:
-            try:
-                # Python's send waits until there is room first, and sendall of gevent's sockets costs a system call more.
-                sent = self._write(self.socket.fileno(), data) if self._write else self.socket.send(data)
-            except BlockingIOError:
-                sent = 0
-            if sent < len(data):
-                self.socket.sendall(memoryview(data)[sent:])
+            small = self._plain and len(data) <= SMALL_BYTES
+            # sendall of gevent's sockets costs a system call more
+            sent = os.write(self.socket.fileno(), data) if small else self.socket.send(data, self._flags)
+            while sent < len(data):
+                sent += self.socket.send(memoryview(data)[sent:], self._flags)
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -199,9 +217,11 @@ class Connection:
             raise lost from e
 
     def _receive(self) -> bytes:
-        self._limit_replies()
         try:
-            data: bytes = self.socket.recv(RECEIVE_BYTES)
+            if self._plain and get_ident() != self._signalled:
+                data = os.read(self.socket.fileno(), RECEIVE_BYTES)
+            else:
+                data = self.socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:

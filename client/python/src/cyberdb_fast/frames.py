@@ -84,19 +84,19 @@ class FrameReader:
 
     def __init__(self, first: bytes = b"") -> None:
         """What has come already is first."""
-        self._parts: List[bytes] = [first] if first else []  # of a frame that is not complete
-        self._have = len(first)  # bytes in _parts
+        self.parts: List[bytes] = [first] if first else []  # of a frame that is not complete
+        self._have = len(first)  # bytes in parts
         self._need = HEADER_BYTES  # bytes from which on it makes sense to look
 
     def receive(self, data: bytes) -> List[Reply]:
         """The replies and parts of replies that are complete with data. ProtocolError if they cannot be a server's."""
-        if self._parts:
-            self._parts.append(data)
+        if self.parts:
+            self.parts.append(data)
             self._have += len(data)
             if self._have < self._need:
                 return []
-            data = b"".join(self._parts)
-            self._parts = []
+            data = b"".join(self.parts)
+            self.parts = []
         elif (reply := only_reply(data)) is not None:
             return [reply]
         replies: List[Reply] = []
@@ -120,6 +120,6 @@ class FrameReader:
             replies.append(tuple.__new__(Reply, (request_id, status, version, data[at:stop], bool(flags & MORE))))
             at = stop
         if at < end:
-            self._parts = [data[at:] if at else data]
+            self.parts = [data[at:] if at else data]
             self._have = end - at
         return replies

@@ -46,7 +46,7 @@ class Pool:
         self.reserve = 0  # connections that stay idle for those who wait
         self.home = here[0]
         self._here = here
-        self._timers_are_dear = not isinstance(self.home, int)  # under gevent: the first of those who share keeps the time of all
+        self.timers_are_dear: bool = not isinstance(self.home, int)  # under gevent: the first of those who share keeps the time of all
         self._idle: List[Connection] = []
         self._places: Set[weakref.ReferenceType[Connection]] = set()
         self._alone: Set[weakref.ReferenceType[Connection]] = set()  # given to callers that share with no other
@@ -273,9 +273,7 @@ class Pool:
         while not self._serve(waiter, lease, seen > 1):
             if (rounds > 1 or waiter.asked) and not waiter.looked:
                 self._look(waiter, lease)
-            elif self._timers_are_dear and not (waiter.alone or waiter.timed or self._is_first(waiter)):
-                waiter.wait(None)
-            elif waiter.wait(min(PATIENCE_SECONDS * 4**rounds, LONGEST_PATIENCE_SECONDS, self._time_left(waiter))):
+            elif waiter.wait(self._timeout(waiter, rounds)):
                 seen = 0
             else:
                 if self._here[0] != self.home:
@@ -284,6 +282,14 @@ class Pool:
                 rounds = min(rounds + 1, 4)
                 waiter.lose_patience()
                 seen = seen + 1 if self._idle or self._room() else 0
+
+    def _timeout(self, waiter: Waiter, rounds: int) -> Optional[float]:
+        """How long it waits before it looks by itself. The first of those who may share keeps the time of all."""
+        if waiter.alone or waiter.timed or self._is_first(waiter):
+            return min(PATIENCE_SECONDS * (1 << 2 * rounds), LONGEST_PATIENCE_SECONDS, self._time_left(waiter))
+        if self.timers_are_dear:
+            return None
+        return min(LONGEST_PATIENCE_SECONDS, self._time_left(waiter))
 
     def leave(self, waiter: Waiter) -> None:
         """Takes a waiter out of the queue, and lets those behind it come forward."""
@@ -294,8 +300,6 @@ class Pool:
 
     def appoint(self) -> None:
         """Makes sure that the first of those who wait keeps the time."""
-        if not self._timers_are_dear:
-            return
         for first in list(self.waiting)[:1]:
             if not first.timed:
                 first.timed = True
@@ -354,11 +358,10 @@ class Pool:
     def _look(self, waiter: Waiter, lease: Lease) -> None:
         """Opens a connection beyond the limit for one that waits for itself. The first makes the others look too."""
         waiter.looked = True
-        if self._timers_are_dear:
-            for other in list(self.waiting):
-                if not (other.looked or other.asked) and other is not waiter:
-                    other.asked = True
-                    other.wake()
+        for other in list(self.waiting):
+            if not (other.looked or other.asked) and other is not waiter:
+                other.asked = True
+                other.wake()
         if waiter.queued and waits_for_itself():
             self._open_beyond(lease)
 

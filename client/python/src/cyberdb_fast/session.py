@@ -74,6 +74,12 @@ class Session:
             data = self._opener.open(data)
         return self._reader.receive(data)
 
+    def only_reply(self, data: bytes) -> Optional[Reply]:
+        """The reply that data is, if it is whole and nothing else came, as most do; else data is for receive."""
+        if self._opener or self._reader.parts:
+            return None
+        return frames.only_reply(data)
+
     def receive(self, data: bytes) -> List[Reply]:
         """The whole replies that are complete with data. Errors: ProtocolError for what no server sends; ReplyTooLarge."""
         if self._opener:

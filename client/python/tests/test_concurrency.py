@@ -338,3 +338,64 @@ ticker.kill()
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
 def test_greenlets(start: Start) -> None:
     run(GEVENT, start())
+
+
+def test_with_ends_its_own_use_only(client: Client, new_name: Callable[[], str]) -> None:
+    """One proxy of a module, `with proxy` in each thread."""
+    proxy = client.get_proxy()
+    name = new_name()
+    with proxy:
+        proxy.create_cyberdict(name)
+
+    def work(_: int) -> None:
+        with proxy:
+            d = proxy.get_cyberdict(name)
+            for _ in range(5):
+                d.increment("n")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(200)))
+    with proxy:
+        with proxy:
+            pass
+        assert proxy.get_cyberdict(name)["n"] == 1000
+    with pytest.raises(DisconCyberDBError):
+        proxy.ping()
+    proxy.connect()
+    with proxy:
+        pass
+    proxy.ping()
+    proxy.close()
+    with pytest.raises(DisconCyberDBError):
+        proxy.ping()
+
+
+NATIVE_THREADS = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import cyberdb_fast
+with cyberdb_fast.connect(sys.argv[1], max_connections=2, pool_timeout=20) as client, client.get_proxy() as proxy:
+    d = proxy.create_cyberdict("d", {i: i * 3 for i in range(100)})
+    def work(n):
+        for i in range(50):
+            assert d[(n + i) % 100] == (n + i) % 100 * 3
+            if i % 10 == 0:
+                with proxy.pipeline() as pipe:
+                    one = pipe.on(d).get(i)
+                assert one.value == i * 3
+                assert len(list(d)) == 100
+    native = gevent.get_hub().threadpool
+    jobs = [native.spawn(work, n) for n in range(20)]
+    greenlets = [gevent.spawn(work, n) for n in range(20)]
+    gevent.joinall(greenlets, timeout=50, raise_error=True)
+    for job in jobs:
+        job.get(timeout=50)
+    assert client.stats()["waiting"] == 0
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_native_threads_of_gevent(start: Start) -> None:
+    run(NATIVE_THREADS, start())

@@ -284,7 +284,7 @@ class Proxy:
     """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self._client, self._send = client, client.perform
         self._uses: List[str] = []  # an entry for each `with` that it is in, and one for connect()
 
     def connect(self) -> None:
@@ -385,7 +385,7 @@ class Proxy:
     def _perform(self, request: Request[T]) -> T:
         if not self._uses:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
-        return self._client.perform(request)
+        return self._send(request)
 
     def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
         if not self._uses:

@@ -14,7 +14,7 @@ from typing import IO, Any, List, NoReturn, Optional, Tuple
 from .clock import REAL
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
-from .frames import Reply
+from .frames import Reply, only_reply
 from .handshake import Opening
 from .keys import key_ring
 from .requests import Request, StreamRequest, reply_error
@@ -106,9 +106,10 @@ class Connection:
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         data = self._receive()
-        only = session.only_reply(data)
-        if only is not None and only[0] == session.last_id:
-            return only
+        if session.plain and not session.reader.parts:
+            only = only_reply(data)
+            if only is not None and only[0] == session.last_id:
+                return only
         replies = session.receive(data)
         while not replies:
             self._limit_replies()

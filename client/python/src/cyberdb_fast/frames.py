@@ -48,9 +48,10 @@ MAX_FRAME_BYTES = 64 << 20
 MAX_REPLY_BODY_BYTES = 1 << 20
 MAX_REPLY_FRAME_BYTES = MAX_REPLY_BODY_BYTES + 64
 _HEADER = struct.Struct("<IIBB")
-_pack_header, _unpack_header = _HEADER.pack, _HEADER.unpack_from
+pack_header, _unpack_header = _HEADER.pack, _HEADER.unpack_from
 HEADER_BYTES = _HEADER.size
 _LENGTH_BYTES = 4
+BEHIND_LENGTH_BYTES = HEADER_BYTES - _LENGTH_BYTES
 _VERSION_BYTES = 8
 
 
@@ -66,7 +67,7 @@ class Reply(NamedTuple):
 
 def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
     """One request frame. The payload is the fields by flag and the arguments."""
-    return _pack_header(HEADER_BYTES - _LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
 
 
 def only_reply(data: bytes) -> Optional[Reply]:

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional
 
 from . import frames
 from .errors import ProtocolError, ReplyTooLarge, TooLarge
-from .frames import Reply
+from .frames import BEHIND_LENGTH_BYTES, Reply, pack_header
 from .records import Opener, Sealer
 from .settings import DEFAULT_MAX_REPLY_BYTES
 from .spool import too_large
@@ -21,7 +21,8 @@ class Session:
         self._max_payload = max_frame_bytes - frames.HEADER_BYTES
         if opener:
             opener.hold(first)  # what came behind the server's proof
-        self._reader = frames.FrameReader(b"" if opener else first)
+        self.reader = frames.FrameReader(b"" if opener else first)
+        self.plain = opener is None  # what comes are frames as they are
         self.last_id = 0
         self.max_reply_bytes = DEFAULT_MAX_REPLY_BYTES
         self._held = 0  # bytes of replies that are not complete
@@ -38,7 +39,8 @@ class Session:
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
         self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
-        data = frames.request(request_id, opcode, flags, payload)
+        # as frames.request, without the call
+        data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
         return self._sealer.seal(data) if self._sealer else data
 
     def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
@@ -72,19 +74,13 @@ class Session:
         """The replies and parts of replies that are complete with data."""
         if self._opener:
             data = self._opener.open(data)
-        return self._reader.receive(data)
-
-    def only_reply(self, data: bytes) -> Optional[Reply]:
-        """The reply that data is, if it is whole and nothing else came, as most do; else data is for receive."""
-        if self._opener or self._reader.parts:
-            return None
-        return frames.only_reply(data)
+        return self.reader.receive(data)
 
     def receive(self, data: bytes) -> List[Reply]:
         """The whole replies that are complete with data. Errors: ProtocolError for what no server sends; ReplyTooLarge."""
         if self._opener:
             data = self._opener.open(data)
-        parts = self._reader.receive(data)
+        parts = self.reader.receive(data)
         if len(parts) == 1 and not parts[0].more and not self._parts:
             return parts
         return [whole for part in parts if (whole := self._join(part)) is not None]

@@ -261,13 +261,15 @@ def _connect(settings: Settings) -> socket.socket:
             sock.close()
             raise
         return sock
-    sock = socket.create_connection((settings.host, settings.port), settings.connect_timeout)
+    made: List[socket.socket] = []
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.append(socket.create_connection((settings.host, settings.port), settings.connect_timeout))
+        made[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
-        sock.close()
+        for sock in made:
+            sock.close()
         raise
-    return sock
+    return made[0]
 
 
 def _open(sock: socket.socket, settings: Settings) -> Session:

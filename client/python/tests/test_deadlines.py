@@ -47,7 +47,7 @@ if sys.argv[3] == "before":
 import cyberdb_fast
 with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2], max_connections=1, pool_timeout=0.3, request_timeout=30) as client:
     with client.get_proxy() as proxy:
-        d = proxy.create_cyberdict("frozen " + sys.argv[3])
+        d = proxy.create_cyberdict("standing " + sys.argv[3])
         if sys.argv[3] != "before":
             frozen.start()
         d["a"] = 1

@@ -20,6 +20,8 @@ KEY_BYTES = 32
 # How often one address may make its clients derive a key for a new salt: a false server must not burn them.
 NEW_SALT_SECONDS = 60.0
 MAX_KEYS = 256
+# A derivation takes some 70 ms.
+LOCK_SECONDS = 1.0
 
 
 def derive(kdf: KDF, password: str) -> bytes:
@@ -52,11 +54,15 @@ class KeyRing:
             return known
         if self._lock is None:
             self._lock = threading.Lock()
-        with self._lock:
+        # It may be held for ever, by the caller that this one has interrupted or by one that was interrupted: then the key is derived twice.
+        lock, held = self._lock, False
+        try:
+            held = lock.acquire(timeout=LOCK_SECONDS)
             known = self._keys.get((kdf, password))
-            if known is None:
-                known = self._derive(address, password, kdf)
-        return known
+            return self._derive(address, password, kdf) if known is None else known
+        finally:
+            if held:
+                lock.release()
 
     def _derive(self, address: str, password: str, kdf: KDF) -> bytes:
         last, at = self._salts.get(address, (kdf, None))

@@ -74,7 +74,7 @@ def test_connections_are_given_out_in_turn(server: Server) -> None:
         thread = threading.Thread(target=wait, args=(n,))
         thread.start()
         threads.append(thread)
-        while len(pool._waiting) <= n:
+        while len(pool.waiting) <= n:
             time.sleep(0.001)
     pool.release(held)
     for thread in threads:
@@ -119,10 +119,11 @@ def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert most <= 2
-    assert pool._open == len(pool._idle) <= 2
-    assert not pool._waiting
+    counts = pool.stats()
+    assert counts["open"] == counts["idle"] <= 2
+    assert counts["waiting"] == 0
     pool.close()
-    assert pool._open == 0
+    assert pool.stats()["open"] == 0
 
 
 def test_closing_refuses_those_who_wait(server: Server) -> None:
@@ -130,26 +131,26 @@ def test_closing_refuses_those_who_wait(server: Server) -> None:
     held = pool.acquire()
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(pool.acquire)
-        while not pool._waiting:
+        while not pool.waiting:
             time.sleep(0.001)
         pool.close()
         with pytest.raises(DisconCyberDBError, match="closed"):
             waiting.result(60)
     pool.release(held)
-    assert pool._open == 0
+    assert pool.stats()["open"] == 0
 
 
 def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(server.url, 0, PASSWORD, False, 100, 4, 5, 5, 5)
     pool = Pool(settings)
-    first = pool.acquire()
-    pool.release(first)
-    assert pool.acquire() is first
-    pool.release(first)
-    first.idle_since -= 101
-    second = pool.acquire()
-    assert second is not first
-    pool.release(second)
+    lease = pool.acquire()
+    first = lease[0]
+    pool.release(lease)
+    assert pool.acquire(lease)[0] is first
+    pool.release(lease)
+    first.used_at -= 101
+    assert pool.acquire(lease)[0] is not first
+    pool.release(lease)
     pool.close()
 
 
@@ -197,9 +198,9 @@ def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.Mon
 
         def cut(connection: Connection) -> bytes:
             monkeypatch.setattr(Connection, "_receive", receive)
-            connection._socket.shutdown(socket.SHUT_RDWR)
+            connection.socket.shutdown(socket.SHUT_RDWR)
             with suppress(ConnectionError):
-                while connection._socket.recv(4096):  # the reply may have been quicker
+                while connection.socket.recv(4096):  # the reply may have been quicker
                     pass
             return receive(connection)
 
@@ -224,12 +225,11 @@ class Breaking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._whole, name)
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes, _: int = 0) -> int:
+        if len(data) == 1:
+            raise BrokenPipeError
         self._whole.sendall(data[:-1])
         return len(data) - 1
-
-    def sendall(self, _: bytes) -> None:
-        raise BrokenPipeError
 
 
 def test_a_pipeline_of_which_a_part_was_sent_is_not_repeated(start: Start) -> None:
@@ -237,13 +237,13 @@ def test_a_pipeline_of_which_a_part_was_sent_is_not_repeated(start: Start) -> No
     with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("d")
         connection: Any = client._pool._idle[0]
-        connection._socket = Breaking(connection._socket)
+        connection.socket, connection._plain = Breaking(connection.socket), False
         with pytest.raises(ConnectionLost, match="may or may not"), proxy.pipeline() as pipe:
             for _ in range(3):
                 pipe.on(d).increment("n")
         assert d.get("n", 0) <= 2
         connection = client._pool._idle[0]
-        connection._socket = Breaking(connection._socket)
+        connection.socket, connection._plain = Breaking(connection.socket), False
         assert d.increment("m") == 1, "a request of which a part was sent has not been applied"
 
 
@@ -338,3 +338,64 @@ ticker.kill()
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
 def test_greenlets(start: Start) -> None:
     run(GEVENT, start())
+
+
+def test_with_ends_its_own_use_only(client: Client, new_name: Callable[[], str]) -> None:
+    """One proxy of a module, `with proxy` in each thread."""
+    proxy = client.get_proxy()
+    name = new_name()
+    with proxy:
+        proxy.create_cyberdict(name)
+
+    def work(_: int) -> None:
+        with proxy:
+            d = proxy.get_cyberdict(name)
+            for _ in range(5):
+                d.increment("n")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(200)))
+    with proxy:
+        with proxy:
+            pass
+        assert proxy.get_cyberdict(name)["n"] == 1000
+    with pytest.raises(DisconCyberDBError):
+        proxy.ping()
+    proxy.connect()
+    with proxy:
+        pass
+    proxy.ping()
+    proxy.close()
+    with pytest.raises(DisconCyberDBError):
+        proxy.ping()
+
+
+NATIVE_THREADS = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import cyberdb_fast
+with cyberdb_fast.connect(sys.argv[1], max_connections=2, pool_timeout=20) as client, client.get_proxy() as proxy:
+    d = proxy.create_cyberdict("d", {i: i * 3 for i in range(100)})
+    def work(n):
+        for i in range(50):
+            assert d[(n + i) % 100] == (n + i) % 100 * 3
+            if i % 10 == 0:
+                with proxy.pipeline() as pipe:
+                    one = pipe.on(d).get(i)
+                assert one.value == i * 3
+                assert len(list(d)) == 100
+    native = gevent.get_hub().threadpool
+    jobs = [native.spawn(work, n) for n in range(20)]
+    greenlets = [gevent.spawn(work, n) for n in range(20)]
+    gevent.joinall(greenlets, timeout=50, raise_error=True)
+    for job in jobs:
+        job.get(timeout=50)
+    assert client.stats()["waiting"] == 0
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_native_threads_of_gevent(start: Start) -> None:
+    run(NATIVE_THREADS, start())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import platform
 import random
@@ -20,13 +19,14 @@ import pytest
 import cyberdb_fast
 from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server, requests
+from cyberdb_fast import batcher as batcher_module
 from cyberdb_fast import pool as pool_module
+from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, may_travel
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import Reply
-from cyberdb_fast.group import MAX_REQUEST_BYTES, MAX_REQUESTS, may_travel
 from cyberdb_fast.pool import Pool
 from cyberdb_fast.requests import Request
-from cyberdb_fast.settings import Settings
+from cyberdb_fast.waiter import Lease
 from test_concurrency import run
 
 Start = Callable[..., Server]
@@ -53,17 +53,25 @@ def together(d: CyberDict[Any, Any], threads: ThreadPoolExecutor, calls: List[Ca
     futures = []
     for call in calls:
         futures.append(threads.submit(call))
-        while len(pool._waiting) + sum(future.done() for future in futures) < len(futures):
+        while len(pool.waiting) + sum(future.done() for future in futures) < len(futures):
             time.sleep(0.0005)
     pool.release(held)
     return futures
 
 
+def gather(d: CyberDict[Any, Any]) -> None:
+    """As if many callers had come from one thread."""
+    client: Client = d._sender._client  # type: ignore[attr-defined]
+    batcher = client._batcher
+    batcher._gathers, batcher._thread, batcher._lanes = True, 1, 1
+
+
 def in_order(pool: Pool) -> None:
     """Nothing is lost and nobody forgotten."""
-    assert pool._open == len(pool._idle) <= pool._settings.max_connections
-    assert not pool._waiting
-    assert pool._alone == 0
+    counts = pool.stats()
+    assert counts["open"] == counts["idle"] <= counts["max_connections"]
+    assert counts["waiting"] == 0
+    assert pool.in_use() == 0
 
 
 def test_those_who_wait_travel_together(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +142,9 @@ def test_a_lost_connection_is_told_to_all_who_shared_it(server: Server, monkeypa
 
     def cut(connection: Connection) -> bytes:
         monkeypatch.setattr(Connection, "_receive", receive)
-        connection._socket.shutdown(socket.SHUT_RDWR)
+        connection.socket.shutdown(socket.SHUT_RDWR)
         with suppress(ConnectionError):
-            while connection._socket.recv(4096):  # the replies may have been quicker
+            while connection.socket.recv(4096):  # the replies may have been quicker
                 pass
         return receive(connection)
 
@@ -159,7 +167,7 @@ def test_no_server_is_told_to_all_who_shared_it(start: Start) -> None:
         pool = pool_of(d)
         held = pool.acquire()
         waiting = [threads.submit(d.increment, "n") for _ in range(8)]
-        while len(pool._waiting) < 8:
+        while len(pool.waiting) < 8:
             time.sleep(0.001)
         server.stop()
         pool.discard(held)
@@ -208,14 +216,14 @@ def test_closing_refuses_all_who_wait(server: Server) -> None:
         pool = pool_of(d)
         held = pool.acquire()
         waiting = [threads.submit(d.increment, "n") for _ in range(4)]
-        while len(pool._waiting) < 4:
+        while len(pool.waiting) < 4:
             time.sleep(0.001)
         pool.close()
         for one in waiting:
             with pytest.raises(DisconCyberDBError, match="closed"):
                 one.result(60)
         pool.release(held)
-        assert pool._open == 0
+        assert pool.stats()["open"] == 0
 
 
 def test_who_has_its_reply_reads_no_longer_for_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,20 +272,18 @@ class Stop(BaseException):
 
 
 def interrupted(call: Callable[[], Any], at: int) -> str:
-    """Calls, and interrupts what Pool.exchange does at its at-th line. The function that was interrupted; empty if it has not so many lines."""
+    """Calls, and interrupts what Batcher.exchange does at its at-th line. The function that was interrupted; empty: it has fewer lines."""
     struck = ""
     lines = 0
     depth: List[FrameType] = []
 
     def trace(frame: FrameType, event: str, _: Any) -> Optional[Callable[..., Any]]:
         nonlocal lines, struck
-        if not depth and frame.f_code is not Pool.exchange.__code__:
+        if not depth and frame.f_code is not Batcher.exchange.__code__:
             return None
         if not depth:
             depth.append(frame)
-        # A trace reaches the end of a `with` before its lock is released, which no interrupt does.
-        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
-        if event == "line" and "cyberdb_fast" in frame.f_code.co_filename and not source.startswith("with "):
+        if event == "line" and "cyberdb_fast" in frame.f_code.co_filename:
             lines += 1
             if lines == at:
                 struck = frame.f_code.co_name
@@ -295,22 +301,13 @@ def interrupted(call: Callable[[], Any], at: int) -> str:
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="the lines that PyPy's traces reach differ")
-def test_an_interrupt_at_any_line_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the one that leads, and as one that is led. While a connection is given back, an interrupt may lose it; that is all it does."""
-    opened: List[Connection] = []
-
-    def connection(settings: Settings) -> Connection:
-        opened.append(Connection(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(pool_module, "Connection", connection)
+def test_an_interrupt_at_any_line_holds_nobody_up(server: Server) -> None:
+    """As the one that leads, and as one that is led."""
     for place in (0, 2):
         at = 1
         while interrupt_one_of_four(server, place, at):
             at += 1
         assert at > 20
-    for one in opened:
-        one.close()
 
 
 def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
@@ -329,16 +326,15 @@ def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
                 one.result(60)
         assert time.monotonic() - began < 10, f"line {at}"
         assert d.increment("n") <= 5
-        if struck not in ("_pass_on", "release"):
-            in_order(pool)
+        in_order(pool)
         return struck
 
 
 def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    group = pool_module.Group
+    wake_next = Pool.wake_next
 
     def interrupt(*_: Any) -> None:
-        monkeypatch.setattr(pool_module, "Group", group)
+        monkeypatch.setattr(Pool, "wake_next", wake_next)
         raise Stop
 
     with table_of(server) as d, ThreadPoolExecutor(2) as threads:
@@ -346,9 +342,9 @@ def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monk
         d["a"] = 1
         held = pool.acquire()
         waiting = [threads.submit(d.__getitem__, "a") for _ in range(2)]
-        while len(pool._waiting) < 2:
+        while len(pool.waiting) < 2:
             time.sleep(0.001)
-        monkeypatch.setattr(pool_module, "Group", interrupt)
+        monkeypatch.setattr(Pool, "wake_next", interrupt)
         with pytest.raises(Stop):
             pool.release(held)
         assert [one.result(60) for one in waiting] == [1, 1]
@@ -357,29 +353,30 @@ def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monk
 
 def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Greenlets of one thread gather for the connection in use, but not for long."""
-    monkeypatch.setattr(pool_module, "_native_id", lambda: 1)
+    monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         d["a"] = 1
-        pool._gathers, pool._thread, pool._lanes = True, 1, 1
-        stuck = pool.take()
-        assert stuck is not None
-        assert pool._open == 1
+        gather(d)
+        stuck: Lease = []
+        assert pool.take(stuck)
+        assert pool.stats()["open"] == 1
         for _ in range(100):
             assert list(threads.map(d.__getitem__, ["a"] * 8)) == [1] * 8
-        assert 2 <= pool._open <= 8
+        assert 2 <= pool.stats()["open"] <= 8
         pool.release(stuck)
         in_order(pool)
 
 
 def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has a connection for itself, as a pipeline or a long read has, is not waited for at all."""
-    monkeypatch.setattr(pool_module, "_native_id", lambda: 1)
+    monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
     monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "LONGEST_PATIENCE_SECONDS", 30.0)
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         d["a"] = 1
-        pool._gathers, pool._thread, pool._lanes = True, 1, 1
+        gather(d)
         alone = pool.acquire()
         began = time.monotonic()
         for _ in range(100):
@@ -399,17 +396,18 @@ def test_an_interrupt_while_a_connection_is_looked_at(server: Server, monkeypatc
         for _ in range(3):
             d["k"] = 1
             for connection in pool._idle:
-                connection.idle_since -= 1
+                connection.used_at -= 1
             with monkeypatch.context() as patch:
                 patch.setattr(Connection, "seems_open", interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     d["k"]
-            assert pool._open == len(pool._idle)
+            in_order(pool)
         assert d["k"] == 1
 
 
 def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "LONGEST_PATIENCE_SECONDS", 30.0)
     with table_of(server, max_connections=8) as d:
         pool = pool_of(d)
         d["a"] = 1
@@ -417,8 +415,8 @@ def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pyte
         replies: List[int] = []
         threads = []
         for n in range(4):
-            held = pool.take()
-            assert held is not None
+            held: Lease = []
+            assert pool.take(held)
             thread = threading.Thread(target=lambda: (replies.append(d["a"]), over.wait(60)))
             thread.start()
             threads.append((thread, held))
@@ -430,7 +428,7 @@ def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pyte
             pool.release(held)
             thread.join()
         assert replies == [1] * 4
-        assert pool._open == 5
+        assert pool.stats()["open"] == 5
         in_order(pool)
 
 
@@ -450,7 +448,7 @@ def test_what_may_travel() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_fork_while_callers_share(start: Start) -> None:
-    """Threads of the parent hold the pool's lock and wait for turns at any moment; a child has neither."""
+    """Threads of the parent wait for turns at any moment; a child has none of them."""
     code = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -517,8 +515,9 @@ with cyberdb_fast.connect(sys.argv[1], request_timeout=20, pool_timeout=20) as c
 
     gevent.joinall([gevent.spawn(work, worker) for worker in range(50)], raise_error=True)
     assert d["n"] == 5000
-    assert pool._open < 25, f"{pool._open} connections: callers did not gather"
-    assert pool._open == len(pool._idle)
+    counts = client.stats()
+    assert counts["open"] < 25, f"{counts}: callers did not gather"
+    assert counts["open"] == counts["idle"]
 
     begun = ended = lost = 0
 
@@ -558,8 +557,8 @@ with cyberdb_fast.connect(sys.argv[1], request_timeout=20, pool_timeout=20) as c
     assert 0 < ended <= d["m"] <= begun
     with gevent.Timeout(20):
         work(1000)
-    assert pool._open == len(pool._idle), (pool._open, pool._idle)
-    assert not pool._waiting and not pool._alone
+    counts = client.stats()
+    assert counts["open"] == counts["idle"] and not counts["waiting"], counts
 """
 
 
@@ -587,9 +586,9 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=2) as client, client.get_pro
     held = []
     end = time.monotonic() + 20
     while len(held) < 8 and time.monotonic() < end:
-        connection = pool.take()
-        if connection is not None:
-            held.append(connection)
+        lease = []
+        if pool.take(lease):
+            held.append(lease)
         gevent.sleep(0)
     assert len(held) == 8, len(held)
     others = [gevent.spawn(pipelines) for _ in range(4)]
@@ -599,8 +598,8 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=2) as client, client.get_pro
     assert not any(one.ready() for one in counting + others), [one.exception for one in counting + others]
     assert all(now > then for now, then in zip(calls, before)), (before, calls)
     gevent.killall(counting + others)
-    for connection in held:
-        pool.release(connection)
+    for lease in held:
+        pool.release(lease)
 """
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
 from .aio_time import Alarm, first_of
-from .clock import CLOCK
+from .clock import REAL
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ProtocolError, ReplyTooLarge, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
 from .frames import Reply
@@ -39,7 +39,7 @@ class _Outstanding:
 
     def __init__(self, future: asyncio.Future[Reply], size: int, sink: Optional[IO[bytes]], deadline: float) -> None:
         self.future, self.bytes, self.sink = future, size, sink
-        self.deadline = deadline  # of CLOCK; 0: none
+        self.deadline = deadline  # of REAL; 0: none
 
     def give_up(self) -> None:
         """Its task wants the reply no more."""
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._clock = CLOCK[0]
+        self._clock = REAL[0]
         self._pid = os.getpid()
         self._opening = Opening(settings.encrypt)
         self._opened: asyncio.Future[None] = self._loop.create_future()

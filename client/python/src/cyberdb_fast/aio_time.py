@@ -8,7 +8,7 @@ import math
 import threading
 from typing import Any, Callable, Coroutine, Optional, TypeVar, Union
 
-from .clock import monotonic
+from .clock import REAL
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Alarm:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> None:
         self._loop, self._callback = loop, callback
-        self._at = monotonic() + seconds
+        self._at = REAL[0]() + seconds
         self._timer: Union[asyncio.TimerHandle, threading.Timer, None] = None
         self._set()
 
@@ -32,7 +32,7 @@ class Alarm:
             self._timer.cancel()
 
     def _set(self) -> None:
-        now = monotonic()
+        now = REAL[0]()
         left = max(self._at - now, 0.0)
         if abs(self._loop.time() - now) < _TOLERANCE_SECONDS:
             self._timer = self._loop.call_later(left, self._ring)
@@ -48,7 +48,7 @@ class Alarm:
     def _ring(self) -> None:
         if self._at == math.inf:
             return
-        if monotonic() < self._at:  # the loop's clock jumped when it was frozen
+        if REAL[0]() < self._at:  # the loop's clock jumped when it was frozen
             self._set()
         else:
             self._callback()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import weakref
+from contextlib import suppress
+from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar
 
 from . import requests
+from .batcher import Batcher, may_travel
 from .connection import Connection, NotSent
 from .cyberdict import CyberDict, as_dict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
 from .frames import READS, Reply
-from .group import may_travel
 from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
+from .waiter import ENTRIES, Lease
+from .whereabouts import beside, settle, whereabouts
 
 T = TypeVar("T")
 
@@ -77,9 +83,25 @@ class Client:
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet; connect() is the usual way."""
-        self._pool = Pool(settings)
         self._settings = settings
         self._tracking = settings.track_changes
+        self._closed = False
+        self._here = whereabouts()
+        self._batcher = Batcher(Pool(settings, self._here))
+        self._beside: weakref.WeakKeyDictionary[Any, Batcher] = weakref.WeakKeyDictionary()  # of other event loops of gevent's
+        _clients.add(self)
+
+    @property
+    def _pool(self) -> Pool:
+        return self._batcher.pool
+
+    def stats(self) -> Dict[str, int]:
+        """Counts of this process's connections: open, idle (these are open too), and max_connections; and of callers waiting for one."""
+        counts = self._batcher.pool.stats()
+        for batcher in list(self._beside.values()):
+            for name, count in batcher.pool.stats().items():
+                counts[name] += count
+        return counts
 
     def get_proxy(self) -> Proxy:
         """A proxy, not yet connected."""
@@ -87,7 +109,10 @@ class Client:
 
     def close(self) -> None:
         """Closes all connections; proxies of this client are of no use after it."""
-        self._pool.close()
+        self._closed = True
+        for batcher in list(self._beside.values()):
+            batcher.pool.closed = True  # their own threads close what they hold
+        self._batcher.pool.close()
 
     def __enter__(self) -> Client:
         return self
@@ -100,7 +125,14 @@ class Client:
 
     def check(self) -> None:
         """Makes sure of a connection. Errors: those of connect()."""
-        self._pool.release(self._pool.acquire())
+        pool = self._at_home().pool
+        lease: Lease = []
+        try:
+            pool.acquire(lease)
+            pool.release(lease)
+        except BaseException:
+            pool.discard(lease)
+            raise
 
     def perform(self, request: Request[T]) -> T:
         """Sends one request and returns its result.
@@ -109,27 +141,23 @@ class Client:
         """
         if self._tracking:
             requests.tracking(request)
-        pool = self._pool
-        connection = pool.take()
-        if connection is None:
-            if may_travel(request):
-                return self._perform_with_others(request)
-            connection = pool.acquire()
+        batcher = self._batcher
+        pool = batcher.pool
+        if self._here[0] != pool.home:
+            batcher = self._at_home()
+            pool = batcher.pool
+        lease: Lease = []
         try:
-            reply = connection.exchange(request)
+            if pool.take(lease):
+                reply = lease[0].exchange(request)
+                pool.release(lease)
+            elif may_travel(request):
+                reply = batcher.exchange(request)
+            else:
+                reply = pool.acquire(lease)[0].exchange(request)
+                pool.release(lease)
         except BaseException as e:
-            reply = self._again(connection, e, _may_repeat(e, [request]), lambda other: other.exchange(request))
-        else:
-            pool.release(connection)
-        return request.result(reply)
-
-    def _perform_with_others(self, request: Request[T]) -> T:
-        try:
-            reply = self._pool.exchange(request)
-        except ConnectionLost as e:
-            if not _may_repeat(e, [request]):
-                raise
-            reply = self._once_more(lambda connection: connection.exchange(request))
+            reply = self._again(pool, lease, e, [request], methodcaller("exchange", request))
         return request.result(reply)
 
     def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
@@ -153,38 +181,78 @@ class Client:
         """Sends requests in one go and returns their replies."""
         if self._tracking:
             batch = [requests.tracking(request) for request in batch]
-        return self._with_connection(lambda connection: connection.exchange_all(batch), batch)
+        return self._with_connection(methodcaller("exchange_all", batch), batch)
 
     def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
-        connection = self._pool.acquire()
+        pool = self._at_home().pool
+        lease: Lease = []
         try:
-            result = exchange(connection)
+            result = exchange(pool.acquire(lease)[0])
+            pool.release(lease)
         except BaseException as e:
-            return self._again(connection, e, _may_repeat(e, batch), exchange)
-        self._pool.release(connection)
+            return self._again(pool, lease, e, batch, exchange)
         return result
 
-    def _again(self, connection: Connection, e: BaseException, repeat: bool, exchange: Callable[[Connection], T]) -> T:
-        """Puts away the connection that e has ended, then raises e or tries exchange once more."""
-        if isinstance(e, TooLarge):
-            self._pool.release(connection)
+    def _again(self, pool: Pool, lease: Lease, e: BaseException, batch: Iterable[Request[Any]], exchange: Callable[[Connection], T]) -> T:
+        """Puts away the connection that e has ended, if there is one, then raises e or tries exchange once more."""
+        if isinstance(e, TooLarge) and lease:
+            pool.release(lease)
             raise e
-        if isinstance(e, ConnectionLost):
-            self._pool.drop_idle()  # before those who wait are given one
-        self._pool.discard(connection)
-        if not isinstance(e, ConnectionLost) or not repeat:
+        if isinstance(e, ConnectionLost) and lease:
+            pool.drop_idle()  # before those who wait are given one
+        pool.discard(lease)
+        if not isinstance(e, ConnectionLost) or not _may_repeat(e, batch):
             raise e
         return self._once_more(exchange)
 
     def _once_more(self, exchange: Callable[[Connection], T]) -> T:
-        connection = self._pool.acquire()
+        pool = self._at_home().pool
+        lease: Lease = []
         try:
-            result = exchange(connection)
+            result = exchange(pool.acquire(lease)[0])
+            pool.release(lease)
         except BaseException:
-            self._pool.discard(connection)
+            pool.discard(lease)
             raise
-        self._pool.release(connection)
         return result
+
+    def _at_home(self) -> Batcher:
+        """The connections of where the caller is: in another process than before it has none, and another loop of gevent's has its own."""
+        batcher = self._batcher
+        if self._here[0] == batcher.pool.home:
+            return batcher
+        settle()
+        home = self._here[0]
+        if isinstance(home, tuple) and home[0] == batcher.pool.home[0]:
+            loop = beside()
+            found = self._beside.get(loop)
+            if found is None:
+                self._beside[loop] = found = self._new_batcher()
+            return found
+        parents = [batcher, *self._beside.values()]
+        self._beside = weakref.WeakKeyDictionary()
+        self._batcher = new = self._new_batcher()
+        for parent in parents:
+            parent.pool.forget()
+        return new
+
+    def _new_batcher(self) -> Batcher:
+        return Batcher(Pool(self._settings, self._here, self._closed))
+
+
+ENTRIES.update(method.__code__ for method in (Client.check, Client.perform, Client.perform_stream, Client.perform_all))
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Closes the parent's sockets at once, where forks tell of themselves."""
+    for client in list(_clients):
+        client._at_home()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _may_repeat(e: BaseException, batch: Iterable[Request[Any]]) -> bool:
@@ -205,32 +273,38 @@ def check_list_content(content: Any) -> Iterable[Any]:
     return () if content is None else content
 
 
+_CONNECT, _WITH = "connect", "with"
+
+
 class Proxy:
-    """Reaches the tables of a server between connect() and close(), or inside `with`.
+    """Reaches the tables of a server between connect() and close(), or inside `with`, which ends its own use only.
 
     A proxy holds no connection of its own: each request takes one from the client's pool for as long as it lasts. So threads and greenlets
     may share a proxy and its tables.
     """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
-        self._connected = False
+        self._client, self._send = client, client.perform
+        self._uses: List[str] = []  # an entry for each `with` that it is in, and one for connect()
 
     def connect(self) -> None:
         """Makes sure of a connection. Errors: those of cyberdb_fast.connect."""
         self._client.check()
-        self._connected = True
+        if _CONNECT not in self._uses:
+            self._uses.append(_CONNECT)
 
     def close(self) -> None:
         """Ends the use of this proxy; tables that were got through it raise DisconCyberDBError until it is connected again."""
-        self._connected = False
+        self._uses.clear()
 
     def __enter__(self) -> Proxy:
-        self.connect()
+        self._client.check()
+        self._uses.append(_WITH)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        with suppress(ValueError):  # close() was called inside
+            self._uses.remove(_WITH)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed")
@@ -309,16 +383,16 @@ class Proxy:
         self._perform(requests.ping())
 
     def _perform(self, request: Request[T]) -> T:
-        if not self._connected:
+        if not self._uses:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
-        return self._client.perform(request)
+        return self._send(request)
 
     def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
-        if not self._connected:
+        if not self._uses:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         return self._client.perform_stream(request)
 
     def _perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
-        if not self._connected:
+        if not self._uses:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         return self._client.perform_all(batch)

@@ -1,25 +1,31 @@
-"""A monotonic clock that stays real where a test freezes time."""
+"""The system's monotonic clock, also under libraries that stop or shift the clocks of Python's modules in tests (freezegun).
+
+They replace time.monotonic, and what modules hold of it by a name of their own; what is inside a tuple stays.
+"""
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
+from importlib.machinery import BuiltinImporter
+from importlib.util import module_from_spec
+from types import BuiltinFunctionType
 from typing import Callable, Tuple
 
 
-def _real() -> Callable[[], float]:
-    """Freezegun replaces time.monotonic, perhaps before this import, but not clock_gettime, which Windows does not have."""
-    if hasattr(time, "clock_gettime"):
-        return functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+def _monotonic() -> Callable[[], float]:
+    """time.monotonic itself, even if it is replaced already."""
+    if isinstance(time.monotonic, BuiltinFunctionType):
+        return time.monotonic
+    spec = BuiltinImporter.find_spec("time")
+    if spec is not None:
+        own = module_from_spec(spec)  # another module object of the same code
+        BuiltinImporter.exec_module(own)
+        if isinstance(own.monotonic, BuiltinFunctionType):
+            real: Callable[[], float] = own.monotonic
+            return real
     freezegun = sys.modules.get("freezegun.api")
-    return time.monotonic if freezegun is None else freezegun.real_monotonic
+    return getattr(freezegun, "real_monotonic", time.monotonic)
 
 
-# Seconds on the machine's own clock. freezegun replaces time.monotonic wherever a module has it as an attribute, so it stands in a tuple.
-CLOCK: Tuple[Callable[[], float]] = (_real(),)
-
-
-def monotonic() -> float:
-    """Seconds on the machine's own clock; comparable with time.monotonic while that is not frozen."""
-    return CLOCK[0]()
+REAL: Tuple[Callable[[], float]] = (_monotonic(),)  # seconds

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
-import time
+import threading
+import weakref
+from _thread import get_ident
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
+from .clock import REAL
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
-from .frames import Reply
+from .frames import Reply, only_reply
 from .handshake import Opening
 from .keys import key_ring
 from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
+from .spool import no_room
 
 RECEIVE_BYTES = 65536
 # A pipeline goes out in batches of this size, each answered before the next: neither side's buffers can fill up on both ends.
 BATCH_BYTES = 1 << 20
+# There is room for so much in the system's buffer when all that was sent before is answered.
+SMALL_BYTES = 16 << 10
 
 
 class NotSent(ConnectionLost):
@@ -32,47 +39,62 @@ class Connection:
     """A socket on which both sides have proved the password. Used by one thread, greenlet or process at a time."""
 
     def __init__(self, settings: Settings) -> None:
+        """Opens nothing yet."""
+        self._settings = settings
+        self.socket: Any = None
+        # Python's sockets wait in a system call of their own before they send or receive, and keep their deadline when a signal ends the wait.
+        # A plain one is used as a file where it cannot have to wait, and in threads that signals do not reach: the system keeps the time there.
+        self._plain = False
+        self._flags = 0
+        self._signalled = threading.main_thread().ident
+        self.opened = False
+        # owned by the pool
+        self.used_at = 0.0
+        self.place: Optional[weakref.ReferenceType[Connection]] = None  # what the pool knows it by
+        self.beyond = False  # the limit
+        self.alone: Optional[weakref.ReferenceType[Connection]] = None  # given to a caller that shares it with no other, however long it takes
+        # since the last bytes were sent
+        self._received = 0  # how often something came
+        self._second_at = 0.0  # when the second came
+
+    def open(self) -> None:
         """Connects and proves the password.
 
         Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded, WrongPasswordCyberDBError, ProtocolError.
         """
-        self._settings = settings
-        # owned by the pool
-        self.idle_since = 0.0
-        self.alone = False  # given to a caller that shares it with nobody, however long it takes
-        # since the last bytes were sent
-        self._received = 0  # how often something came
-        self._second_at = 0.0  # when the second came
+        settings = self._settings
         try:
-            self._socket = _connect(settings)
+            self.socket = _connect(settings)
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
-            self._session = _open(self._socket, settings)
+            self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
+            if os.name == "posix" and type(self.socket).__module__ == "socket" and settings.request_timeout is not None:  # not gevent's
+                self._plain, self._flags = True, socket.MSG_DONTWAIT
             self.limit_waiting()
+            self.used_at = REAL[0]()
+            self.opened = True
         except BaseException:
-            self._socket.close()
+            self.socket.close()
             raise
 
     def close(self) -> None:
         """Ends the connection; the server is told so if that is possible at once."""
+        if self.socket is None:
+            return
         try:
-            if self._session.encrypted:
-                self._socket.setblocking(False)
-                self._socket.send(self._session.end())
+            if self.opened and self._session.encrypted:
+                self.socket.setblocking(False)
+                self.socket.send(self._session.end())
         except OSError:
             pass  # a courtesy
-        self._socket.close()
-
-    def forget(self) -> None:
-        """Closes the socket of a parent process, which goes on using it."""
-        self._socket.close()
+        self.socket.close()
 
     def seems_open(self) -> bool:
         """False if the server has ended the connection, or sent what nobody asked for."""
         try:
-            return not _readable(self._socket)
+            return not _readable(self.socket)
         except (OSError, ValueError):
             return False
 
@@ -84,8 +106,14 @@ class Connection:
         """
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
-        replies = session.receive(self._receive())
+        data = self._receive()
+        if session.plain and not session.reader.parts:
+            only = only_reply(data)
+            if only is not None and only[0] == session.last_id:
+                return only
+        replies = session.receive(data)
         while not replies:
+            self._limit_replies()
             replies = session.receive(self._receive())
         reply = replies[0]
         if reply.id != session.last_id or len(replies) > 1:
@@ -97,6 +125,7 @@ class Connection:
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         while True:
+            self._limit_replies()
             for part in session.receive_parts(self._receive()):
                 if part.id != session.last_id:
                     self._fail_on([part], session.last_id)
@@ -149,6 +178,7 @@ class Connection:
 
     def receive_some(self) -> List[Reply]:
         """Waits for bytes; the replies that are complete with them. Errors: ConnectionLost, RequestTimeout, ProtocolError."""
+        self._limit_replies()
         return self._session.receive(self._receive())
 
     def refuse(self, reply: Reply) -> NoReturn:
@@ -156,11 +186,15 @@ class Connection:
         self._fail_on([reply], 0)
 
     def limit_waiting(self, since: Optional[float] = None) -> None:
-        """Lets each wait end request_timeout after since, by time.monotonic(), or else after its own beginning."""
+        """Lets each wait end request_timeout after since, by the real clock, or else after its own beginning."""
         timeout = self._settings.request_timeout
         if timeout is not None and since is not None:
-            timeout = max(since + timeout - time.monotonic(), 0.001)
-        _limit_waiting(self._socket, timeout)
+            timeout = max(since + timeout - REAL[0](), 0.001)
+        self.socket.settimeout(timeout)
+        if self._plain and timeout is not None:
+            os.set_blocking(self.socket.fileno(), True)  # as far as the system knows
+            interval = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000) or int(timeout < 1))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
 
     def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
         """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
@@ -172,9 +206,11 @@ class Connection:
     def _send(self, data: bytes) -> None:
         self._received = sent = 0
         try:
-            sent = self._socket.send(data)  # sendall of gevent's sockets costs a system call more
-            if sent < len(data):
-                self._socket.sendall(memoryview(data)[sent:])
+            small = self._plain and len(data) <= SMALL_BYTES
+            # sendall of gevent's sockets costs a system call more
+            sent = os.write(self.socket.fileno(), data) if small else self.socket.send(data, self._flags)
+            while sent < len(data):
+                sent += self.socket.send(memoryview(data)[sent:], self._flags)
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -183,9 +219,13 @@ class Connection:
             raise lost from e
 
     def _receive(self) -> bytes:
-        self._limit_replies()
         try:
-            data = self._socket.recv(RECEIVE_BYTES)
+            if self._plain and get_ident() != self._signalled:
+                data = os.read(self.socket.fileno(), RECEIVE_BYTES)
+            else:
+                data = self.socket.recv(RECEIVE_BYTES)
+        except MemoryError:
+            raise no_room() from None
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -199,10 +239,10 @@ class Connection:
         """Ends replies without end: each wait for a part of one has a limit of its own. Most replies come at once, and cost no clock."""
         self._received += 1
         if self._received == 2:
-            self._second_at = time.monotonic()
+            self._second_at = REAL[0]()
         elif self._received > 2:
             timeout = self._settings.request_timeout
-            if timeout is not None and time.monotonic() - self._second_at > timeout:
+            if timeout is not None and REAL[0]() - self._second_at > timeout:
                 raise self._too_slow()
 
     def _too_slow(self) -> RequestTimeout:
@@ -224,14 +264,20 @@ def _connect(settings: Settings) -> socket.socket:
             sock.close()
             raise
         return sock
-    sock = socket.create_connection((settings.host, settings.port), settings.connect_timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    made: List[socket.socket] = []
+    try:
+        made.append(socket.create_connection((settings.host, settings.port), settings.connect_timeout))
+        made[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        for sock in made:
+            sock.close()
+        raise
+    return made[0]
 
 
 def _open(sock: socket.socket, settings: Settings) -> Session:
     """Runs the handshake, within connect_timeout."""
-    deadline = None if settings.connect_timeout is None else time.monotonic() + settings.connect_timeout
+    deadline = None if settings.connect_timeout is None else REAL[0]() + settings.connect_timeout
     opening = Opening(settings.encrypt)
     try:
         sock.sendall(opening.hello())
@@ -248,25 +294,13 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
             if opening.session is not None:
                 return opening.session
             if deadline is not None:
-                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                sock.settimeout(max(deadline - REAL[0](), 0.001))
     except ProtocolError as e:
         raise located(e, settings.address) from e
     except DisconCyberDBError:
         raise
     except OSError as e:
         raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
-
-
-def _limit_waiting(sock: socket.socket, timeout: Optional[float]) -> None:
-    """Lets the system end a wait that is too long: Python's own timeouts cost a system call more for each send and receive."""
-    if timeout is not None and type(sock).__module__ == "socket" and hasattr(select, "poll"):
-        seconds = int(timeout)
-        interval = struct.pack("@ll", seconds, int((timeout - seconds) * 1_000_000) or (0 if seconds else 1))
-        sock.settimeout(None)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
-    else:
-        sock.settimeout(timeout)
 
 
 def _readable(sock: socket.socket) -> bool:

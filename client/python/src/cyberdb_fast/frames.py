@@ -48,9 +48,10 @@ MAX_FRAME_BYTES = 64 << 20
 MAX_REPLY_BODY_BYTES = 1 << 20
 MAX_REPLY_FRAME_BYTES = MAX_REPLY_BODY_BYTES + 64
 _HEADER = struct.Struct("<IIBB")
-_pack_header, _unpack_header = _HEADER.pack, _HEADER.unpack_from
+pack_header, _unpack_header = _HEADER.pack, _HEADER.unpack_from
 HEADER_BYTES = _HEADER.size
 _LENGTH_BYTES = 4
+BEHIND_LENGTH_BYTES = HEADER_BYTES - _LENGTH_BYTES
 _VERSION_BYTES = 8
 
 
@@ -66,7 +67,7 @@ class Reply(NamedTuple):
 
 def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
     """One request frame. The payload is the fields by flag and the arguments."""
-    return _pack_header(HEADER_BYTES - _LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
 
 
 def only_reply(data: bytes) -> Optional[Reply]:
@@ -84,19 +85,19 @@ class FrameReader:
 
     def __init__(self, first: bytes = b"") -> None:
         """What has come already is first."""
-        self._parts: List[bytes] = [first] if first else []  # of a frame that is not complete
-        self._have = len(first)  # bytes in _parts
+        self.parts: List[bytes] = [first] if first else []  # of a frame that is not complete
+        self._have = len(first)  # bytes in parts
         self._need = HEADER_BYTES  # bytes from which on it makes sense to look
 
     def receive(self, data: bytes) -> List[Reply]:
         """The replies and parts of replies that are complete with data. ProtocolError if they cannot be a server's."""
-        if self._parts:
-            self._parts.append(data)
+        if self.parts:
+            self.parts.append(data)
             self._have += len(data)
             if self._have < self._need:
                 return []
-            data = b"".join(self._parts)
-            self._parts = []
+            data = b"".join(self.parts)
+            self.parts = []
         elif (reply := only_reply(data)) is not None:
             return [reply]
         replies: List[Reply] = []
@@ -120,6 +121,6 @@ class FrameReader:
             replies.append(tuple.__new__(Reply, (request_id, status, version, data[at:stop], bool(flags & MORE))))
             at = stop
         if at < end:
-            self._parts = [data[at:] if at else data]
+            self.parts = [data[at:] if at else data]
             self._have = end - at
         return replies

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import sys
 import threading
 import unicodedata
@@ -12,7 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from .clock import monotonic
+from .clock import REAL
 from .errors import DisconCyberDBError, ProtocolError
 from .handshake import KDF
 
@@ -21,6 +20,8 @@ KEY_BYTES = 32
 # How often one address may make its clients derive a key for a new salt: a false server must not burn them.
 NEW_SALT_SECONDS = 60.0
 MAX_KEYS = 256
+# A derivation takes some 70 ms.
+LOCK_SECONDS = 1.0
 
 
 def derive(kdf: KDF, password: str) -> bytes:
@@ -60,7 +61,6 @@ class KeyRing:
         self._keys: Dict[Tuple[KDF, str], bytes] = {}
         self._salts: Dict[str, Tuple[KDF, Optional[float]]] = {}  # the time is None for an address's first salt
         self._lock: Any = None  # made when first needed: gevent may have replaced threading's by then
-        self._pid = 0  # of the process that made it: in a forked child nobody would release it
 
     def known(self, password: str, kdf: KDF) -> Optional[bytes]:
         """The key, if it has been derived already."""
@@ -71,17 +71,21 @@ class KeyRing:
         known = self._keys.get((kdf, password))
         if known is not None:
             return known
-        if self._pid != os.getpid():
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        with self._lock:
+        if self._lock is None:
+            self._lock = threading.Lock()
+        # It may be held for ever, by the caller that this one has interrupted or by one that was interrupted: then the key is derived twice.
+        lock, held = self._lock, False
+        try:
+            held = lock.acquire(timeout=LOCK_SECONDS)
             known = self._keys.get((kdf, password))
-            if known is None:
-                known = self._derive(address, password, kdf)
-        return known
+            return self._derive(address, password, kdf) if known is None else known
+        finally:
+            if held:
+                lock.release()
 
     def _derive(self, address: str, password: str, kdf: KDF) -> bytes:
         last, at = self._salts.get(address, (kdf, None))
-        now = monotonic()
+        now = REAL[0]()
         if last != kdf and at is not None and now - at < NEW_SALT_SECONDS and not on_this_machine(address):
             wait = NEW_SALT_SECONDS - (now - at)
             raise ProtocolError(f"{address} has named a new salt twice within a minute; the next key is derived in {wait:.0f} s")

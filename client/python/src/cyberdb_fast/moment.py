@@ -13,7 +13,7 @@ import threading
 from types import CodeType, FrameType
 from typing import Any, Dict, NamedTuple, Optional
 
-from .clock import monotonic
+from .clock import REAL
 
 # What dict() has not asked for by then, it asks the server for.
 _SECONDS = 1.0
@@ -62,7 +62,7 @@ def begin(place: Place, table: Any, items: Dict[Any, Any]) -> None:
     for other in [other for other, moment in list(moments.items()) if moment.thread == thread]:
         moments.pop(other, None)  # it was ended by an error
     if items:
-        moments[place] = _Moment(table, dict(items), thread, monotonic() + _SECONDS)
+        moments[place] = _Moment(table, dict(items), thread, REAL[0]() + _SECONDS)
 
 
 def take(table: Any, key: Any, frame: FrameType, absent: Any) -> Any:
@@ -72,6 +72,6 @@ def take(table: Any, key: Any, frame: FrameType, absent: Any) -> Any:
     if moment is None or moment.table is not table:
         return absent
     value = moment.items.pop(key, absent)
-    if not moment.items or monotonic() > moment.until:
+    if not moment.items or REAL[0]() > moment.until:
         moments.pop(place, None)
     return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import operator
 from itertools import chain
-from tempfile import SpooledTemporaryFile
 from typing import (
     IO,
     Any,
@@ -29,6 +28,7 @@ from typing import (
 from . import errors, frames
 from .frames import Reply
 from .sortkey import sort_key
+from .spool import Spool, no_room
 from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode
 
 T = TypeVar("T")
@@ -91,45 +91,9 @@ class StreamRequest(Request[Iterator[T]]):
     __slots__ = ()
 
 
-class _Spool(SpooledTemporaryFile[bytes]):
-    """In memory at first, in a temporary file if there is much."""
-
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_size=SPOOL_BYTES)
-        self._max_bytes = max_bytes
-
-    def write(self, piece: Any) -> int:
-        """Errors: ReplyTooLarge beyond max_bytes, or if there is no room for it."""
-        if self.tell() + len(piece) > self._max_bytes:
-            raise too_large(self._max_bytes)
-        try:
-            return super().write(piece)
-        except OSError as e:
-            if e.errno is None:  # it is none of the system's
-                raise
-            raise errors.ReplyTooLarge(f"the reply does not go into a temporary file: {e}") from e
-        except MemoryError:
-            raise no_room() from None
-
-    def __del__(self) -> None:
-        self.close()  # without the warning of an unclosed file: an iterator may be dropped at any time
-
-
 def spool(max_bytes: int) -> IO[bytes]:
     """Where the pieces of one reply are written as they come."""
-    return cast(IO[bytes], _Spool(max_bytes))
-
-
-def too_large(max_bytes: int) -> errors.ReplyTooLarge:
-    """The error for a reply of more bytes than the client takes."""
-    return errors.ReplyTooLarge(
-        f"a reply of more than {max_bytes} bytes: read the table in parts, or iterate over it, or raise max_reply_bytes of connect()"
-    )
-
-
-def no_room() -> errors.ReplyTooLarge:
-    """The error for a reply that has no room in memory."""
-    return errors.ReplyTooLarge("a reply that does not fit into memory")
+    return cast(IO[bytes], Spool(SPOOL_BYTES, max_bytes))
 
 
 def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Generator[T, None, None]:

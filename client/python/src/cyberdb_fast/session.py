@@ -6,10 +6,10 @@ from typing import Dict, List, Optional
 
 from . import frames
 from .errors import ProtocolError, TooLarge
-from .frames import Reply
+from .frames import BEHIND_LENGTH_BYTES, Reply, pack_header
 from .records import Opener, Sealer
-from .requests import no_room, too_large
 from .settings import DEFAULT_MAX_REPLY_BYTES
+from .spool import no_room, too_large
 
 
 class Session:
@@ -21,7 +21,8 @@ class Session:
         self._max_payload = max_frame_bytes - frames.HEADER_BYTES
         if opener:
             opener.hold(first)  # what came behind the server's proof
-        self._reader = frames.FrameReader(b"" if opener else first)
+        self.reader = frames.FrameReader(b"" if opener else first)
+        self.plain = opener is None  # what comes are frames as they are
         self.last_id = 0
         self.max_reply_bytes = DEFAULT_MAX_REPLY_BYTES
         self._held = 0  # bytes of replies that are not complete
@@ -38,7 +39,8 @@ class Session:
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
         self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
-        data = frames.request(request_id, opcode, flags, payload)
+        # as frames.request, without the call
+        data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
         return self._sealer.seal(data) if self._sealer else data
 
     def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
@@ -73,7 +75,7 @@ class Session:
         try:
             if self._opener:
                 data = self._opener.open(data)
-            return self._reader.receive(data)
+            return self.reader.receive(data)
         except MemoryError:
             raise no_room() from None
 
@@ -82,7 +84,7 @@ class Session:
         try:
             if self._opener:
                 data = self._opener.open(data)
-            parts = self._reader.receive(data)
+            parts = self.reader.receive(data)
             if len(parts) == 1 and not parts[0].more and not self._parts:
                 return parts
             return [whole for part in parts if (whole := self._join(part)) is not None]

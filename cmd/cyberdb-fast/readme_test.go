@@ -123,7 +123,7 @@ func TestSecurityTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defined := make(map[string]bool)
-	for _, room := range []string{"codec/secure", "codec/pickle", "codec/legacy", "codec/value", "codec/govalue", "shardmap", "loop", "client", "cmd/cyberdb-fast"} {
+	for _, room := range []string{"codec/secure", "codec/pickle", "codec/legacy", "codec/value", "codec/govalue", "shardmap", "loop", "loop/engine", "client", "cmd/cyberdb-fast"} {
 		files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -43,8 +43,9 @@ from .errors import (
     WrongTableKind,
     WrongTableNameCyberDBError,
 )
-from .pipeline import DictPipeline, ListPipeline, Pipeline, Result
+from .pipeline import DictPipeline, ListPipeline, Pipeline
 from .requests import ABSENT, Table
+from .result import Result
 from .server import Server
 from .values import Extension, Unopened, register_type
 

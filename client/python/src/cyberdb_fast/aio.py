@@ -17,7 +17,6 @@ and `k in d` is `await d.contains(k)`. Tasks share a few connections, on which t
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,32 +25,31 @@ from typing import (
     Awaitable,
     Callable,
     Dict,
-    Generic,
     Iterable,
     List,
     Mapping,
     NoReturn,
     Optional,
-    SupportsIndex,
     Tuple,
     TypeVar,
-    Union,
     overload,
 )
 
 from . import frames, requests
 from .aio_connection import Arrived, Connection, Forked
 from .aio_connections import Connections
+from .aio_table import Durable
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
-from .cyberdict import as_dict, updates
 from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
 from .frames import Reply
-from .pipeline import Batch, DictPipeline, ListPipeline, Result, settle, values_or_errors
+from .methods_aio import DictMethods, ListMethods
+from .pipeline import DictPipeline, ListPipeline
 from .requests import MISSING, Request, StreamRequest, Table
+from .result import Batch, Result, settle, values_or_errors
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -272,9 +270,9 @@ class Pipeline(Batch):
     def on(self, table: Any) -> Any:
         """The pipeline's view of a CyberDict or CyberList of aio: its methods return Results."""
         if isinstance(table, CyberDict):
-            return DictPipeline(self, table._t, isinstance(table._sender, _Durable))
+            return DictPipeline(self, table._t, isinstance(table._sender, Durable))
         if isinstance(table, CyberList):
-            return ListPipeline(self, table._t, isinstance(table._sender, _Durable))
+            return ListPipeline(self, table._t, isinstance(table._sender, Durable))
         raise TypeError(f"a pipeline works on a CyberDict or a CyberList of aio, not on {type(table).__name__}")
 
     async def execute(self) -> List[Any]:
@@ -297,47 +295,7 @@ class Pipeline(Batch):
             self._take()
 
 
-class _Durable:
-    """Sends what a proxy does, and demands of each change that it be on disk before the reply comes."""
-
-    def __init__(self, sender: Union[Proxy, _Durable]) -> None:
-        self._sender = sender
-
-    def _perform(self, request: Request[T]) -> Awaitable[T]:
-        return self._sender._perform(requests.durable(request))
-
-    def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
-        return self._sender._stream(request)
-
-
-class _Handle:
-    """A named table and what reaches it."""
-
-    def __init__(self, sender: Union[Proxy, _Durable], name: str) -> None:
-        self._perform, self._stream = sender._perform, sender._stream
-        self._sender, self._name = sender, name
-        self._t = requests.table_name(name)
-
-    @property
-    def table_name(self) -> str:
-        """The name of the table."""
-        return self._name
-
-    @property
-    def durable(self) -> Self:
-        """As that of cyberdb_fast.CyberDict and CyberList: the same table, whose changes return when they are on disk."""
-        return type(self)(_Durable(self._sender), self._name)
-
-    __iter__ = None  # else Python would try [0], [1], ... for ever, as it would for `in`
-
-    def __contains__(self, value: object) -> bool:
-        raise TypeError("whether a table holds something must be asked for: await table.contains(...)")
-
-    def __bool__(self) -> bool:
-        raise TypeError("whether a table is empty must be asked for: await table.len()")
-
-
-class CyberDict(_Handle, Generic[K, V]):
+class CyberDict(DictMethods[K, V]):
     """A dict in the server: the methods of cyberdb_fast.CyberDict, to be awaited."""
 
     def __getitem__(self, key: K) -> Awaitable[V]:
@@ -379,59 +337,8 @@ class CyberDict(_Handle, Generic[K, V]):
                 continue
             return new
 
-    def getitem(self, key: K) -> Awaitable[V]:
-        return self._perform(requests.dict_get(self._t, key))
 
-    def get(self, key: K, default: Any = None) -> Awaitable[Any]:
-        return self._perform(requests.dict_get_or(self._t, key, default))
-
-    def set(self, key: K, value: V) -> Awaitable[None]:
-        return self._perform(requests.dict_set(self._t, key, value))
-
-    def delete(self, key: K) -> Awaitable[None]:
-        return self._perform(requests.dict_delete(self._t, key))
-
-    def contains(self, key: Any) -> Awaitable[bool]:
-        return self._perform(requests.dict_contains(self._t, key))
-
-    def len(self) -> Awaitable[int]:
-        return self._perform(requests.dict_len(self._t))
-
-    def setdefault(self, key: K, default: Any = None) -> Awaitable[Any]:
-        return self._perform(requests.dict_setdefault(self._t, key, default))
-
-    def pop(self, key: K, default: Any = MISSING) -> Awaitable[Any]:
-        return self._perform(requests.dict_pop(self._t, key, default))
-
-    def popitem(self) -> Awaitable[Tuple[K, V]]:
-        return self._perform(requests.dict_popitem(self._t))
-
-    def clear(self) -> Awaitable[None]:
-        return self._perform(requests.dict_clear(self._t))
-
-    def update(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        return self._perform(requests.dict_update(self._t, updates(args, kwargs)))
-
-    def copy(self) -> Awaitable[Dict[K, V]]:
-        return self._perform(requests.dict_all(self._t))
-
-    def todict(self) -> Awaitable[Dict[K, V]]:
-        return self.copy()
-
-    def get_many(self, keys: Iterable[K]) -> Awaitable[Dict[K, V]]:
-        return self._perform(requests.dict_get_many(self._t, keys))
-
-    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> Awaitable[None]:
-        return self._perform(requests.dict_update(self._t, as_dict(items)))
-
-    def increment(self, key: K, by: Any = 1) -> Awaitable[Any]:
-        return self._perform(requests.dict_increment(self._t, key, by))
-
-    def compare_and_set(self, key: K, old: Any, new: Any) -> Awaitable[bool]:
-        return self._perform(requests.dict_compare_and_set(self._t, key, old, new))
-
-
-class CyberList(_Handle, Generic[V]):
+class CyberList(ListMethods[V]):
     """A list in the server: the methods of cyberdb_fast.CyberList, to be awaited."""
 
     def __getitem__(self, index: Any) -> Awaitable[Any]:
@@ -440,63 +347,3 @@ class CyberList(_Handle, Generic[V]):
     def __aiter__(self) -> AsyncIterator[V]:
         """The elements of one moment, in bounded memory."""
         return self._stream(requests.stream(frames.LIST_ALL, self._t))
-
-    def get(self, index: SupportsIndex) -> Awaitable[V]:
-        return self._perform(requests.list_get(self._t, index))
-
-    def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Awaitable[List[V]]:
-        return self._perform(requests.list_get(self._t, slice(start, stop, step)))
-
-    def set(self, index: requests.Index, value: Any) -> Awaitable[None]:
-        return self._perform(requests.list_set(self._t, index, value))
-
-    def delete(self, index: requests.Index) -> Awaitable[None]:
-        return self._perform(requests.list_delete(self._t, index))
-
-    def contains(self, value: Any) -> Awaitable[bool]:
-        return self._perform(requests.list_contains(self._t, value))
-
-    def len(self) -> Awaitable[int]:
-        return self._perform(requests.list_len(self._t))
-
-    def append(self, value: V) -> Awaitable[None]:
-        return self._perform(requests.list_append(self._t, value))
-
-    def appendleft(self, value: V) -> Awaitable[None]:
-        return self._perform(requests.list_append_left(self._t, value))
-
-    def extend(self, values: Iterable[V]) -> Awaitable[None]:
-        return self._perform(requests.list_extend(self._t, values))
-
-    def insert(self, index: SupportsIndex, value: V) -> Awaitable[None]:
-        return self._perform(requests.list_insert(self._t, index, value))
-
-    def pop(self, index: SupportsIndex = -1) -> Awaitable[V]:
-        return self._perform(requests.list_pop(self._t, index))
-
-    def popleft(self) -> Awaitable[V]:
-        return self._perform(requests.list_pop_left(self._t))
-
-    def remove(self, value: V) -> Awaitable[None]:
-        return self._perform(requests.list_remove(self._t, value))
-
-    def count(self, value: Any) -> Awaitable[int]:
-        return self._perform(requests.list_count(self._t, value))
-
-    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Awaitable[int]:
-        return self._perform(requests.list_index(self._t, value, start, stop))
-
-    def reverse(self) -> Awaitable[None]:
-        return self._perform(requests.list_reverse(self._t))
-
-    def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Awaitable[None]:
-        return self._perform(requests.list_sort(self._t, key, reverse))
-
-    def clear(self) -> Awaitable[None]:
-        return self._perform(requests.list_clear(self._t))
-
-    def copy(self) -> Awaitable[List[V]]:
-        return self._perform(requests.list_all(self._t))
-
-    def tolist(self) -> Awaitable[List[V]]:
-        return self.copy()

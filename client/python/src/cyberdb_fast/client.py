@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoRet
 from . import requests
 from .batcher import Batcher, may_travel
 from .connection import Connection, NotSent
-from .cyberdict import CyberDict, as_dict
+from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
 from .frames import READS, Reply
@@ -19,6 +19,7 @@ from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
+from .table import as_dict
 from .waiter import ENTRIES, Lease
 from .whereabouts import beside, settle, whereabouts
 

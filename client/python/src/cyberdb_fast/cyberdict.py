@@ -20,20 +20,19 @@ from typing import (
     Union,
     ValuesView,
     cast,
-    overload,
 )
 
 from . import frames, moment, requests
 from .errors import VersionMismatch
+from .methods_sync import DictMethods
 from .requests import MISSING
-from .table import Handle
+from .table import as_dict
 
 K = TypeVar("K")
 V = TypeVar("V")
-D = TypeVar("D")
 
 
-class CyberDict(Handle, MutableMapping[K, V]):
+class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
     """A dict in the server. Every method is one request, and atomic.
 
     Values that are read are copies: `d["a"].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
@@ -49,18 +48,6 @@ class CyberDict(Handle, MutableMapping[K, V]):
         if moment.moments and (value := moment.take(self, key, sys._getframe(1), MISSING)) is not MISSING:
             return cast(V, value)
         return cast(V, self._perform(requests.dict_get(self._t, key)))
-
-    def __setitem__(self, key: K, value: V) -> None:
-        self._perform(requests.dict_set(self._t, key, value))
-
-    def __delitem__(self, key: K) -> None:
-        self._perform(requests.dict_delete(self._t, key))
-
-    def __contains__(self, key: object) -> bool:
-        return self._perform(requests.dict_contains(self._t, key))
-
-    def __len__(self) -> int:
-        return self._perform(requests.dict_len(self._t))
 
     def __iter__(self) -> Iterator[K]:
         return self._perform_stream(requests.stream(frames.DICT_KEYS, self._t))
@@ -93,47 +80,7 @@ class CyberDict(Handle, MutableMapping[K, V]):
         self.update(other)
         return self
 
-    @overload
-    def get(self, key: K) -> Optional[V]: ...
-    @overload
-    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
-    def get(self, key: K, default: Any = None) -> Any:
-        """The value of key, or default, which stays here and comes back as itself."""
-        return self._perform(requests.dict_get_or(self._t, key, default))
-
-    def setdefault(self, key: K, default: Any = None) -> Any:
-        """The value of key, which is default from now on if there was none."""
-        return self._perform(requests.dict_setdefault(self._t, key, default))
-
-    @overload
-    def pop(self, key: K) -> V: ...
-    @overload
-    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
-    def pop(self, key: K, default: Any = MISSING) -> Any:
-        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
-        return self._perform(requests.dict_pop(self._t, key, default))
-
-    def popitem(self) -> Tuple[K, V]:
-        """Removes and returns the newest item. Errors: KeyError if there is none."""
-        return self._perform(requests.dict_popitem(self._t))
-
-    def clear(self) -> None:
-        """Removes all items."""
-        self._perform(requests.dict_clear(self._t))
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets many items in one request: all or nothing."""
-        self._perform(requests.dict_update(self._t, updates(args, kwargs)))
-
-    def copy(self) -> Dict[K, V]:
-        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) are the same."""
-        return self._perform(requests.dict_all(self._t))
-
-    def todict(self) -> Dict[K, V]:
-        """As copy."""
-        return self.copy()
-
-    __copy__ = copy
+    __copy__ = DictMethods.copy
 
     def keys(self) -> KeysView[K]:
         keys = DictKeys(self)
@@ -145,22 +92,6 @@ class CyberDict(Handle, MutableMapping[K, V]):
 
     def items(self) -> ItemsView[K, V]:
         return DictItems(self)
-
-    def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
-        """Those of keys that are there, with their values, read in one request."""
-        return self._perform(requests.dict_get_many(self._t, keys))
-
-    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> None:
-        """As update."""
-        self.update(items)
-
-    def increment(self, key: K, by: Any = 1) -> Any:
-        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
-        return self._perform(requests.dict_increment(self._t, key, by))
-
-    def compare_and_set(self, key: K, old: Any, new: Any) -> bool:
-        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
-        return self._perform(requests.dict_compare_and_set(self._t, key, old, new))
 
     def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING) -> V:
         """Sets key to what change makes of its value, and returns that. change is called again if somebody wrote key in between.
@@ -196,20 +127,6 @@ class CyberDict(Handle, MutableMapping[K, V]):
 
     def _list_items(self) -> List[Tuple[K, V]]:
         return self._perform(requests.dict_items(self._t))
-
-
-def as_dict(source: Any) -> Dict[Any, Any]:
-    """The items of a mapping or of pairs; those of a table in one request."""
-    return source.copy() if isinstance(source, CyberDict) else dict(source)
-
-
-def updates(args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Dict[Any, Any]:
-    """The items that dict.update would set for these arguments. Errors: TypeError, ValueError, as there."""
-    if len(args) > 1:
-        raise TypeError(f"update expected at most 1 argument, got {len(args)}")
-    items = as_dict(args[0]) if args else {}
-    items.update(kwargs)
-    return items
 
 
 class DictKeys(KeysView[K]):

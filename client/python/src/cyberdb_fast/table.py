@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, NoReturn, Protocol, Tuple, TypeVar
 
 from .requests import Request, StreamRequest, durable, table_name
 
@@ -59,3 +59,29 @@ class Handle:
             f"a {type(self).__name__} cannot be pickled or deep-copied: it reaches a table and holds nothing. "
             "copy() gives the content; another process gets the table by its name"
         )
+
+
+def as_dict(source: Any) -> Dict[Any, Any]:
+    """The items of a mapping or of pairs; those of a table in one request."""
+    if isinstance(source, Handle):
+        source = source.copy()  # type: ignore[attr-defined] # both kinds of table have it
+        if isinstance(source, dict):
+            return source
+    return dict(source)
+
+
+def as_list(source: Iterable[Any]) -> List[Any]:
+    """The elements of any iterable; those of a table in one request."""
+    if isinstance(source, Handle) and hasattr(source, "tolist"):
+        elements: List[Any] = source.tolist()
+        return elements
+    return [value for value in source]  # noqa: C416 # list() trusts __length_hint__, which may lie
+
+
+def updates(args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Dict[Any, Any]:
+    """The items that dict.update would set for these arguments. Errors: TypeError, ValueError, as there."""
+    if len(args) > 1:
+        raise TypeError(f"update expected at most 1 argument, got {len(args)}")
+    items = as_dict(args[0]) if args else {}
+    items.update(kwargs)
+    return items

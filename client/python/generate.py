@@ -1,0 +1,129 @@
+"""Makes the methods of tables from their description in methods.py: see there. `.ci/python generate` runs it, and formats what it writes."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, TypeVar
+
+HERE = Path(__file__).parent
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def only(*kinds: str) -> Callable[[F], F]:  # noqa: ARG001 # read from the source
+    """The kinds of table that have a method: sync, aio, pipeline."""
+    return lambda method: method
+
+
+def python(name: str) -> Callable[[F], F]:  # noqa: ARG001
+    """What Python itself calls a method of a sync table."""
+    return lambda method: method
+
+
+class Kind(NamedTuple):
+    """One kind of table: what a method of it returns, and what it does with its request."""
+
+    name: str
+    doc: str
+    result: str  # around the type of the result
+    send: str  # what takes the request
+    base: str  # has what takes the request
+    needs: str  # imports
+
+
+KINDS = (
+    Kind("sync", "CyberDict and CyberList", "{}", "self._perform", "Handle", "from .table import Handle"),
+    Kind("aio", "the tables of cyberdb_fast.aio", "Awaitable[{}]", "self._perform", "Handle", "from .aio_table import Handle"),
+    Kind("pipeline", "the tables of a pipeline", "Result[{}]", "self._add", "Adding", "from .result import Adding, Result"),
+)
+
+HEADER = '''"""The methods of {doc}. Generated from methods.py by `.ci/python generate`: do not change it here."""
+
+from __future__ import annotations
+
+import sys
+from typing import (Any, Awaitable, Callable, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex, Tuple,
+    TypeVar, Union, cast, overload)
+
+from . import requests
+from .requests import MISSING
+from .table import as_dict, as_list, updates
+{needs}
+
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+'''
+
+
+def marks(method: ast.FunctionDef) -> Dict[str, List[Any]]:
+    """The decorators of a method and their arguments."""
+    found: Dict[str, List[Any]] = {}
+    for decorator in method.decorator_list:
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name):
+            found[decorator.func.id] = [ast.literal_eval(argument) for argument in decorator.args]
+        elif isinstance(decorator, ast.Name):
+            found[decorator.id] = []
+        else:
+            raise SystemExit(f"methods.py, line {decorator.lineno}: a decorator that is not known")
+    return found
+
+
+def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
+    """The method as a kind of table has it; nothing if it has none."""
+    marked = marks(method)
+    if kind.name not in marked.get("only", [kind.name]):
+        return
+    name, doc = method.name, ast.get_docstring(method, clean=False)
+    if kind.name == "sync" and "python" in marked:
+        (name,), doc = marked["python"], None
+    if method.returns is None:
+        raise SystemExit(f"methods.py, line {method.lineno}: {method.name} has no type")
+    result = ast.unparse(method.returns)
+    signature = f"def {name}({ast.unparse(method.args)}) -> {kind.result.format(result)}:"
+    if "overload" in marked:
+        yield from ("    @overload", f"    {signature} ...")
+        return
+    last = method.body[-1]
+    if not isinstance(last, ast.Return) or last.value is None:
+        raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end by the request that it returns")
+    sent = f"{kind.send}({ast.unparse(last.value)})"
+    if kind.name == "sync" and result == "V":
+        sent = f"cast(V, {sent})"
+    if kind.name != "sync" or result != "None":
+        sent = f"return {sent}"
+    yield f"    {signature}"
+    if doc is not None:
+        yield f'        """{doc}"""'
+    yield from (f"        {sent}", "")
+
+
+def module(kind: Kind, classes: List[ast.ClassDef]) -> str:
+    """The module with all methods of a kind of table."""
+    lines = [HEADER.format(doc=kind.doc, needs=kind.needs)]
+    for described in classes:
+        lines += [
+            "",
+            f"class {described.name}({kind.base}, {', '.join(map(ast.unparse, described.bases))}):",
+            f'    """The methods of {kind.doc}."""',
+            "",
+        ]
+        if kind.name == "sync":
+            lines += ["    __slots__ = ()", ""]
+        for method in described.body:
+            if isinstance(method, ast.FunctionDef):
+                lines += method_lines(kind, method)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Writes the modules into the directory that is the first argument."""
+    tree = ast.parse((HERE / "methods.py").read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for kind in KINDS:
+        (Path(sys.argv[1]) / f"methods_{kind.name}.py").write_text(module(kind, classes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The methods of tables, described once: what each asks of the server.
+
+`.ci/python generate` makes of this, by generate.py, the methods of CyberDict and CyberList (methods_sync.py), of their twins for asyncio
+(methods_aio.py) and of pipelines (methods_pipeline.py): with the same names, types and texts. They return the result, an awaitable or a Result.
+
+    @python("__len__")  a program writes len(d): CyberDict and CyberList have the method by that name instead
+    @only("aio", ...)   the others have none, or one of their own in cyberdict.py, cyberlist.py or aio.py
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex, Tuple, TypeVar, Union, overload
+
+from generate import only, python
+
+from cyberdb_fast import requests
+from cyberdb_fast.requests import MISSING
+from cyberdb_fast.table import as_dict, as_list, updates
+
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+
+
+class DictMethods(Generic[K, V]):
+    """The methods of a dict in the server."""
+
+    @only("aio", "pipeline")
+    def getitem(self, key: K) -> V:
+        """The value of key, as d[key]. Errors: KeyError."""
+        return requests.dict_get(self._t, key)
+
+    @overload
+    def get(self, key: K) -> Optional[V]: ...
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+    def get(self, key: K, default: Any = None) -> Any:
+        """The value of key, or default, which stays here and comes back as itself."""
+        return requests.dict_get_or(self._t, key, default)
+
+    @python("__setitem__")
+    def set(self, key: K, value: V) -> None:
+        """Sets the value of key, as d[key] = value."""
+        return requests.dict_set(self._t, key, value)
+
+    @python("__delitem__")
+    def delete(self, key: K) -> None:
+        """Removes key, as del d[key]. Errors: KeyError."""
+        return requests.dict_delete(self._t, key)
+
+    @python("__contains__")
+    def contains(self, key: object) -> bool:
+        """Whether there is key, as key in d."""
+        return requests.dict_contains(self._t, key)
+
+    @python("__len__")
+    def len(self) -> int:
+        """How many keys there are."""
+        return requests.dict_len(self._t)
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        """The value of key, which is default from now on if there was none."""
+        return requests.dict_setdefault(self._t, key, default)
+
+    @overload
+    def pop(self, key: K) -> V: ...
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+    def pop(self, key: K, default: Any = MISSING) -> Any:
+        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        return requests.dict_pop(self._t, key, default)
+
+    def popitem(self) -> Tuple[K, V]:
+        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        return requests.dict_popitem(self._t)
+
+    def clear(self) -> None:
+        """Removes all items."""
+        return requests.dict_clear(self._t)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Sets many items in one request: all or nothing."""
+        return requests.dict_update(self._t, updates(args, kwargs))
+
+    def copy(self) -> Dict[K, V]:
+        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        return requests.dict_all(self._t)
+
+    @only("sync", "aio")
+    def todict(self) -> Dict[K, V]:
+        """As copy."""
+        return requests.dict_all(self._t)
+
+    @only("pipeline")
+    def keys(self) -> List[K]:
+        """The keys, in order."""
+        return requests.dict_keys(self._t)
+
+    @only("pipeline")
+    def values(self) -> List[V]:
+        """The values, in order."""
+        return requests.dict_values(self._t)
+
+    @only("pipeline")
+    def items(self) -> List[Tuple[K, V]]:
+        """The items, in order."""
+        return requests.dict_items(self._t)
+
+    def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
+        """Those of keys that are there, with their values, read in one request."""
+        return requests.dict_get_many(self._t, keys)
+
+    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> None:
+        """As update."""
+        return requests.dict_update(self._t, as_dict(items))
+
+    def increment(self, key: K, by: Any = 1) -> Any:
+        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        return requests.dict_increment(self._t, key, by)
+
+    def compare_and_set(self, key: K, old: Any, new: Any) -> bool:
+        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        return requests.dict_compare_and_set(self._t, key, old, new)
+
+
+class ListMethods(Generic[V]):
+    """The methods of a list in the server."""
+
+    @only("aio", "pipeline")
+    def get(self, index: SupportsIndex) -> V:
+        """The element at index, as l[index]. Errors: IndexError."""
+        return requests.list_get(self._t, index)
+
+    @only("aio", "pipeline")
+    def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> List[V]:
+        """The elements of a slice, as l[start:stop:step]."""
+        return requests.list_get(self._t, slice(start, stop, step))
+
+    @only("aio", "pipeline")
+    def set(self, index: requests.Index, value: Any) -> None:
+        """Sets the element at index, or the elements of a slice, as l[index] = value. Errors: IndexError, ValueError."""
+        return requests.list_set(self._t, index, value)
+
+    @python("__delitem__")
+    def delete(self, index: requests.Index) -> None:
+        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        return requests.list_delete(self._t, index)
+
+    @python("__contains__")
+    def contains(self, value: object) -> bool:
+        """Whether an element equals value, as value in l."""
+        return requests.list_contains(self._t, value)
+
+    @python("__len__")
+    def len(self) -> int:
+        """How many elements there are."""
+        return requests.list_len(self._t)
+
+    def append(self, value: V) -> None:
+        """Adds value at the end."""
+        return requests.list_append(self._t, value)
+
+    def appendleft(self, value: V) -> None:
+        """Adds value at the front, as fast as append."""
+        return requests.list_append_left(self._t, value)
+
+    def extend(self, values: Iterable[V]) -> None:
+        """Adds all values at the end in one request: all or nothing."""
+        return requests.list_extend(self._t, as_list(values))
+
+    def insert(self, index: SupportsIndex, value: V) -> None:
+        """Adds value before index."""
+        return requests.list_insert(self._t, index, value)
+
+    def pop(self, index: SupportsIndex = -1) -> V:
+        """Removes the element at index and returns it. Errors: IndexError."""
+        return requests.list_pop(self._t, index)
+
+    def popleft(self) -> V:
+        """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
+        return requests.list_pop_left(self._t)
+
+    def remove(self, value: V) -> None:
+        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        return requests.list_remove(self._t, value)
+
+    def clear(self) -> None:
+        """Removes all elements."""
+        return requests.list_clear(self._t)
+
+    def count(self, value: Any) -> int:
+        """How many elements equal value."""
+        return requests.list_count(self._t, value)
+
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> int:
+        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        return requests.list_index(self._t, value, start, stop)
+
+    def reverse(self) -> None:
+        """Turns the list round."""
+        return requests.list_reverse(self._t)
+
+    def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> None:
+        """Sorts the list in the server: stable; on an error it is left whole.
+
+        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
+        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        """
+        return requests.list_sort(self._t, key, reverse)
+
+    def copy(self) -> List[V]:
+        """The content as a list."""
+        return requests.list_all(self._t)
+
+    @only("sync", "aio")
+    def tolist(self) -> List[V]:
+        """As copy."""
+        return requests.list_all(self._t)

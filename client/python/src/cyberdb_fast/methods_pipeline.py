@@ -1,0 +1,201 @@
+"""The methods of the tables of a pipeline. Generated from methods.py by `.ci/python generate`: do not change it here."""
+
+from __future__ import annotations
+
+import sys
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+    overload,
+)
+
+from . import requests
+from .requests import MISSING
+from .result import Adding, Result
+from .table import as_dict, as_list, updates
+
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+
+
+class DictMethods(Adding, Generic[K, V]):
+    """The methods of the tables of a pipeline."""
+
+    def getitem(self, key: K) -> Result[V]:
+        """The value of key, as d[key]. Errors: KeyError."""
+        return self._add(requests.dict_get(self._t, key))
+
+    @overload
+    def get(self, key: K) -> Result[Optional[V]]: ...
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Result[Union[V, D]]: ...
+    def get(self, key: K, default: Any = None) -> Result[Any]:
+        """The value of key, or default, which stays here and comes back as itself."""
+        return self._add(requests.dict_get_or(self._t, key, default))
+
+    def set(self, key: K, value: V) -> Result[None]:
+        """Sets the value of key, as d[key] = value."""
+        return self._add(requests.dict_set(self._t, key, value))
+
+    def delete(self, key: K) -> Result[None]:
+        """Removes key, as del d[key]. Errors: KeyError."""
+        return self._add(requests.dict_delete(self._t, key))
+
+    def contains(self, key: object) -> Result[bool]:
+        """Whether there is key, as key in d."""
+        return self._add(requests.dict_contains(self._t, key))
+
+    def len(self) -> Result[int]:
+        """How many keys there are."""
+        return self._add(requests.dict_len(self._t))
+
+    def setdefault(self, key: K, default: Any = None) -> Result[Any]:
+        """The value of key, which is default from now on if there was none."""
+        return self._add(requests.dict_setdefault(self._t, key, default))
+
+    @overload
+    def pop(self, key: K) -> Result[V]: ...
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Result[Union[V, D]]: ...
+    def pop(self, key: K, default: Any = MISSING) -> Result[Any]:
+        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        return self._add(requests.dict_pop(self._t, key, default))
+
+    def popitem(self) -> Result[Tuple[K, V]]:
+        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        return self._add(requests.dict_popitem(self._t))
+
+    def clear(self) -> Result[None]:
+        """Removes all items."""
+        return self._add(requests.dict_clear(self._t))
+
+    def update(self, *args: Any, **kwargs: Any) -> Result[None]:
+        """Sets many items in one request: all or nothing."""
+        return self._add(requests.dict_update(self._t, updates(args, kwargs)))
+
+    def copy(self) -> Result[Dict[K, V]]:
+        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        return self._add(requests.dict_all(self._t))
+
+    def keys(self) -> Result[List[K]]:
+        """The keys, in order."""
+        return self._add(requests.dict_keys(self._t))
+
+    def values(self) -> Result[List[V]]:
+        """The values, in order."""
+        return self._add(requests.dict_values(self._t))
+
+    def items(self) -> Result[List[Tuple[K, V]]]:
+        """The items, in order."""
+        return self._add(requests.dict_items(self._t))
+
+    def get_many(self, keys: Iterable[K]) -> Result[Dict[K, V]]:
+        """Those of keys that are there, with their values, read in one request."""
+        return self._add(requests.dict_get_many(self._t, keys))
+
+    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> Result[None]:
+        """As update."""
+        return self._add(requests.dict_update(self._t, as_dict(items)))
+
+    def increment(self, key: K, by: Any = 1) -> Result[Any]:
+        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        return self._add(requests.dict_increment(self._t, key, by))
+
+    def compare_and_set(self, key: K, old: Any, new: Any) -> Result[bool]:
+        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        return self._add(requests.dict_compare_and_set(self._t, key, old, new))
+
+
+class ListMethods(Adding, Generic[V]):
+    """The methods of the tables of a pipeline."""
+
+    def get(self, index: SupportsIndex) -> Result[V]:
+        """The element at index, as l[index]. Errors: IndexError."""
+        return self._add(requests.list_get(self._t, index))
+
+    def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Result[List[V]]:
+        """The elements of a slice, as l[start:stop:step]."""
+        return self._add(requests.list_get(self._t, slice(start, stop, step)))
+
+    def set(self, index: requests.Index, value: Any) -> Result[None]:
+        """Sets the element at index, or the elements of a slice, as l[index] = value. Errors: IndexError, ValueError."""
+        return self._add(requests.list_set(self._t, index, value))
+
+    def delete(self, index: requests.Index) -> Result[None]:
+        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        return self._add(requests.list_delete(self._t, index))
+
+    def contains(self, value: object) -> Result[bool]:
+        """Whether an element equals value, as value in l."""
+        return self._add(requests.list_contains(self._t, value))
+
+    def len(self) -> Result[int]:
+        """How many elements there are."""
+        return self._add(requests.list_len(self._t))
+
+    def append(self, value: V) -> Result[None]:
+        """Adds value at the end."""
+        return self._add(requests.list_append(self._t, value))
+
+    def appendleft(self, value: V) -> Result[None]:
+        """Adds value at the front, as fast as append."""
+        return self._add(requests.list_append_left(self._t, value))
+
+    def extend(self, values: Iterable[V]) -> Result[None]:
+        """Adds all values at the end in one request: all or nothing."""
+        return self._add(requests.list_extend(self._t, as_list(values)))
+
+    def insert(self, index: SupportsIndex, value: V) -> Result[None]:
+        """Adds value before index."""
+        return self._add(requests.list_insert(self._t, index, value))
+
+    def pop(self, index: SupportsIndex = -1) -> Result[V]:
+        """Removes the element at index and returns it. Errors: IndexError."""
+        return self._add(requests.list_pop(self._t, index))
+
+    def popleft(self) -> Result[V]:
+        """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
+        return self._add(requests.list_pop_left(self._t))
+
+    def remove(self, value: V) -> Result[None]:
+        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        return self._add(requests.list_remove(self._t, value))
+
+    def clear(self) -> Result[None]:
+        """Removes all elements."""
+        return self._add(requests.list_clear(self._t))
+
+    def count(self, value: Any) -> Result[int]:
+        """How many elements equal value."""
+        return self._add(requests.list_count(self._t, value))
+
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Result[int]:
+        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        return self._add(requests.list_index(self._t, value, start, stop))
+
+    def reverse(self) -> Result[None]:
+        """Turns the list round."""
+        return self._add(requests.list_reverse(self._t))
+
+    def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Result[None]:
+        """Sorts the list in the server: stable; on an error it is left whole.
+
+        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
+        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        """
+        return self._add(requests.list_sort(self._t, key, reverse))
+
+    def copy(self) -> Result[List[V]]:
+        """The content as a list."""
+        return self._add(requests.list_all(self._t))

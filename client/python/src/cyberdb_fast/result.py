@@ -1,0 +1,87 @@
+"""What a pipeline collects: requests, and what becomes of each."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Generic, List, Optional, TypeVar
+
+from .frames import Reply
+from .requests import Request, durable
+
+T = TypeVar("T")
+
+
+class Result(Generic[T]):
+    """What a pipeline collects: requests, and what becomes of each."""
+
+    __slots__ = ("_reply", "_request")
+
+    def __init__(self, request: Request[T]) -> None:
+        self._request = request
+        self._reply: Optional[Reply] = None
+
+    @property
+    def value(self) -> T:
+        """The request's result, or its own error, raised. RuntimeError if the pipeline has not been executed."""
+        if self._reply is None:
+            raise RuntimeError("the pipeline has not been executed")
+        return self._request.result(self._reply)
+
+    @property
+    def error(self) -> Optional[Exception]:
+        """The request's own error, or None."""
+        try:
+            self.value  # noqa: B018 # it may raise
+        except Exception as e:
+            return e
+        return None
+
+
+class Batch:
+    """What the pipelines for sockets and for asyncio have in common: requests, and what becomes of them."""
+
+    def __init__(self) -> None:
+        self._results: List[Result[Any]] = []
+
+    def adding_for(self, durably: bool) -> Callable[[Request[T]], Result[T]]:
+        """What adds the requests for a table, or for a durable one."""
+        return self._add_durable if durably else self.add
+
+    def add(self, request: Request[T]) -> Result[T]:
+        """Adds one request."""
+        result = Result(request)
+        self._results.append(result)
+        return result
+
+    def _add_durable(self, request: Request[T]) -> Result[T]:
+        return self.add(durable(request))
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def _take(self) -> List[Result[Any]]:
+        results, self._results = self._results, []
+        return results
+
+
+def settle(results: List[Result[Any]], replies: List[Reply]) -> None:
+    """Gives each its reply."""
+    for result, reply in zip(results, replies):
+        result._reply = reply
+
+
+def values_or_errors(results: List[Result[Any]]) -> List[Any]:
+    """The values of results, with the errors of those that failed in their places."""
+    values: List[Any] = []
+    for result in results:
+        try:
+            values.append(result.value)
+        except Exception as e:
+            values.append(e)
+    return values
+
+
+class Adding:
+    """Adds the requests of one table's methods to a pipeline."""
+
+    def __init__(self, batch: Batch, t: bytes, durably: bool) -> None:
+        self._add, self._t = batch.adding_for(durably), t

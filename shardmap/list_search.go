@@ -54,6 +54,9 @@ const inlineCost = 500_000
 // sixteenth for each byte.
 const scalarCost = 16
 
+// openedCost is what it takes if the other is opened, as a Decimal or a tuple is.
+const openedCost = 100
+
 // readCost estimates what it takes to compare an element.
 func readCost(elem []byte) int {
 	if sortKindOf(elem) != scalarOther {
@@ -65,10 +68,13 @@ func readCost(elem []byte) int {
 
 // cost estimates what it takes to compare the element with the needle.
 func (n *needle) cost(elem []byte) int {
-	if n.kind != scalarOther && kindOf(elem) != scalarOther {
-		return scalarCost + len(elem)/16
+	switch {
+	case kindOf(elem) == scalarOther:
+		return readCost(elem)
+	case n.kind == scalarOther:
+		return openedCost + len(elem)/16
 	}
-	return readCost(elem)
+	return scalarCost + len(elem)/16
 }
 
 // find returns the place of the first element from i up to j that matches, -1 if there is none.

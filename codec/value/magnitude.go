@@ -18,10 +18,15 @@ const log2of10 = 3.321928094887362
 func compareMagnitudes(a, b []byte) (c int, sure bool) {
 	x, okX := magnitudeOf(a)
 	y, okY := magnitudeOf(b)
-	switch {
-	case !okX || !okY:
+	if !okX || !okY {
 		return 0, false
-	case x.sign != y.sign || x.sign == 0:
+	}
+	return x.compare(y)
+}
+
+// compare compares two real numbers of these magnitudes, if that decides it.
+func (x magnitude) compare(y magnitude) (c int, sure bool) {
+	if x.sign != y.sign || x.sign == 0 {
 		return compareInts(int64(x.sign), int64(y.sign)), true
 	}
 	// An estimate is off by some 1e-14, and by the rounding of its logarithm.

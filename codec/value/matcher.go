@@ -4,8 +4,16 @@ package value
 // the other value's bytes warrant, however large the one is. A Matcher is for one goroutine.
 type Matcher struct {
 	val     []byte
-	numbers map[*byte][]byte // number forms of numbers in val, by where they begin; nil: a nan
+	numbers map[*byte]*keptNumber // of numbers in val, by where they begin
 	sets    map[*byte]memberKeys
+}
+
+// keptNumber is what a number is compared by.
+type keptNumber struct {
+	magnitude magnitude
+	real      bool   // neither an infinity nor a nan: it has a magnitude
+	form      []byte // nil: not made yet, or a nan
+	formed    bool
 }
 
 // memberKeys are the keys of a set or dict, and a dict's values.
@@ -16,7 +24,7 @@ type memberKeys struct {
 
 // NewMatcher returns a Matcher for the checked value at the front of val, of which it keeps a view.
 func NewMatcher(val []byte) *Matcher {
-	return &Matcher{val: val, numbers: map[*byte][]byte{}, sets: map[*byte]memberKeys{}}
+	return &Matcher{val: val, numbers: map[*byte]*keptNumber{}, sets: map[*byte]memberKeys{}}
 }
 
 // Equal is Equal(b, val).
@@ -33,16 +41,28 @@ func (m *Matcher) equalNumbers(a, b []byte, ta, tb Type) bool {
 	if ta == ExtComplex || tb == ExtComplex { // of a fixed size
 		return equalNumbers(a, b, ta, tb)
 	}
-	if c, sure := compareMagnitudes(a, b); sure {
-		return c == 0
+	kept := m.number(b)
+	if x, ok := magnitudeOf(a); ok && kept.real {
+		if c, sure := x.compare(kept.magnitude); sure {
+			return c == 0
+		}
 	}
-	want, kept := m.numbers[&b[0]]
-	if !kept {
-		want = numberForm(b)
-		m.numbers[&b[0]] = want
+	if !kept.formed {
+		kept.form, kept.formed = numberForm(b), true
 	}
 	have := numberForm(a)
-	return want != nil && have != nil && string(have) == string(want)
+	return kept.form != nil && have != nil && string(have) == string(kept.form)
+}
+
+// number returns what the number at the front of b is compared by.
+func (m *Matcher) number(b []byte) *keptNumber {
+	kept := m.numbers[&b[0]]
+	if kept == nil {
+		kept = &keptNumber{}
+		kept.magnitude, kept.real = magnitudeOf(b)
+		m.numbers[&b[0]] = kept
+	}
+	return kept
 }
 
 // numberForm returns the number form of the number at the front of b, nil for a nan.

@@ -64,13 +64,13 @@ func port(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("PORT", free)
 }
 
-// exits CODE program args...: the program ends with this exit code.
+// exits CODE program args...: the program ends with this exit code, within a minute.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE program args...")
 	}
 	code := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
+	if err := ts.Exec("timeout", append([]string{"60"}, args[1:]...)...); err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
 			ts.Fatalf("%v", err)

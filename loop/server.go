@@ -295,3 +295,16 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	}
 	return l
 }
+
+// endTime is how long requests in hand may take when the server ends by itself.
+const endTime = 5 * time.Second
+
+// endWith ends the server by itself, with the error that it ends by.
+func (srv *Server) endWith(err error) {
+	srv.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), endTime)
+		defer cancel()
+		srv.stopErr = errors.Join(err, srv.stop(ctx))
+		close(srv.done)
+	})
+}

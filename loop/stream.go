@@ -329,3 +329,8 @@ func (s *session) runOnLoop(f func()) bool {
 	}()
 	return action == gnet.None
 }
+
+const (
+	// maxStreams is how many long reads one connection may have under way.
+	maxStreams = 16
+)

@@ -181,23 +181,3 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 	}
 	return min(max(rest, sweepInterval), restInterval)
 }
-
-// timeLeft returns how long the client may still be silent, or without a proof. While its login
-// waits for a worker the time is not the client's.
-func (s *session) timeLeft(now time.Time) time.Duration {
-	silent := max(now.Sub(time.Unix(0, s.active.Load())), 0)
-	if !s.greeted.Load() {
-		if s.unready.Load() {
-			return never
-		}
-		return time.Duration(s.patience.Load()) - silent
-	}
-	left := never
-	if s.begun.Load() {
-		left = legacyControlTime - silent
-	}
-	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.busy.Load() {
-		left = min(left, idle-silent)
-	}
-	return left
-}

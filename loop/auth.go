@@ -162,3 +162,47 @@ func (s *session) refused(reason error) {
 		s.srv.counters.badFrames.Add(1)
 	}
 }
+
+const (
+	// handshakeTime is how long a client may take until it has proved the password.
+	handshakeTime = 5 * time.Second
+)
+
+// tooSlow is what a connection is told that has not proved the password in time.
+var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password proved in time"}
+
+// closeOverdue closes the session if the sweeper found it overdue and that is still so.
+func (s *session) closeOverdue() {
+	if !s.overdue.Swap(false) || s.closing || s.timeLeft(s.srv.clock.now()) > 0 {
+		return
+	}
+	s.closing = true
+	if s.login == nil {
+		s.srv.counters.idleClosed.Add(1)
+		return
+	}
+	if s.legacy == nil {
+		s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
+	}
+	s.refused(tooSlow)
+}
+
+// timeLeft returns how long the client may still be silent, or without a proof. While its login
+// waits for a worker the time is not the client's.
+func (s *session) timeLeft(now time.Time) time.Duration {
+	silent := max(now.Sub(time.Unix(0, s.active.Load())), 0)
+	if !s.greeted.Load() {
+		if s.unready.Load() {
+			return never
+		}
+		return time.Duration(s.patience.Load()) - silent
+	}
+	left := never
+	if s.begun.Load() {
+		left = legacyControlTime - silent
+	}
+	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.busy.Load() {
+		left = min(left, idle-silent)
+	}
+	return left
+}

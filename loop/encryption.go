@@ -94,13 +94,3 @@ func (s *session) seal(out []byte) ([]byte, error) {
 	}
 	return sealed, err
 }
-
-// end tells the client of an encrypted connection that nothing follows, so that it can tell this end from a cut.
-func (s *session) end() {
-	if s.records == nil || s.halfClosed {
-		return
-	}
-	if last, err := s.records.seal.End(nil); err == nil {
-		_, _ = s.conn.Write(last) // the connection is closed in any case
-	}
-}

@@ -6,7 +6,7 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// In a crowded round (round.go) the requests of all connections are collected while it lasts and executed at its end, before any is answered: the cache
+// In a crowded round (batch_replies.go) the requests of all connections are collected while it lasts and executed at its end, before any is answered: the cache
 // misses of their lookups overlap (engine.Executor.Expect), and reading, executing and writing each run many times in a row.
 
 const (

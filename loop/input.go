@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/valyala/bytebufferpool"
+	"golang.org/x/sys/unix"
+
 	"cyberdb-fast/codec"
 	"cyberdb-fast/loop/engine"
 )
@@ -108,4 +111,53 @@ func (s *session) overloaded(n int, why *codec.Error) {
 	s.closing = true
 	s.dropCarry()
 	s.setHeld(0)
+}
+
+const (
+	// maxAheadBytes ends a connection that sends this much while its requests wait.
+	maxAheadBytes = codec.MaxFrameBytes + 16<<20
+	// pauseReadBytes is how many bytes may wait before the socket is left unread.
+	pauseReadBytes = 1 << 20
+)
+
+// pending returns the bytes to be used up: what was kept, then in.
+func (s *session) pending(in []byte) []byte {
+	if s.carry == nil {
+		return in
+	}
+	s.carry.B = append(s.roomFor(len(in)), in...)
+	return s.carry.B[s.carryUsed:]
+}
+
+// keep keeps what is left of pending, of which used bytes are done with, for the next turn. in is what pending began with.
+func (s *session) keep(pending []byte, used int, in []byte) {
+	rest := pending[used:]
+	switch {
+	case s.closing || len(rest) == 0:
+		s.dropCarry()
+	case s.carry == nil:
+		s.carry = bytebufferpool.Get()
+		s.carry.B = append(s.carry.B, in[used:]...)
+	default:
+		s.carryUsed += used
+		if s.carryUsed > len(s.carry.B)/2 {
+			s.carry.B = s.carry.B[:copy(s.carry.B, s.carry.B[s.carryUsed:])]
+			s.carryUsed = 0
+		}
+	}
+}
+
+func (s *session) dropCarry() {
+	if s.carry != nil {
+		if cap(s.carry.B) <= pauseReadBytes { // a large one would be kept, and lent for small frames
+			bytebufferpool.Put(s.carry)
+		}
+		s.carry, s.carryUsed = nil, 0
+	}
+}
+
+// setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to leave one unread, which
+// gnet has no call for. A socket that does not know the option stays readable, which costs memory up to maxAheadBytes.
+func setReadLow(fd, bytes int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
 }

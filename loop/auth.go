@@ -50,7 +50,7 @@ func originOf(peer net.Addr) netip.Addr {
 
 // logIn takes what arrived of the handshake. Once that is over, login is nil and the rest of the bytes is returned.
 func (s *session) logIn(in []byte) (rest []byte) {
-	pending := s.pending(in)
+	pending := s.input.pending(in)
 	used := 0
 	for s.state == running && !s.closing {
 		at := len(s.loop.out)
@@ -59,14 +59,14 @@ func (s *session) logIn(in []byte) (rest []byte) {
 		used += n
 		switch {
 		case errors.Is(err, secure.ErrShort):
-			s.keep(pending, used, in)
+			s.save(pending, used, in)
 			s.limitLogin()
 			return nil
 		case errors.Is(err, secure.ErrWork):
 			s.prove()
 		case errors.Is(err, secure.ErrNotNative):
 			if !s.meetForeign(pending[used:]) {
-				s.keep(pending, used, in)
+				s.save(pending, used, in)
 				return nil
 			}
 		case err != nil:
@@ -78,24 +78,24 @@ func (s *session) logIn(in []byte) (rest []byte) {
 				continue
 			}
 			rest = pending[used:]
-			if s.carry != nil {
+			if !s.input.empty() {
 				rest = bytes.Clone(rest)
-				s.dropCarry()
+				s.input.drop()
 			}
 			s.welcome()
 			return rest
 		}
 	}
-	s.keep(pending, used, in)
+	s.save(pending, used, in)
 	s.limitLogin()
 	return nil
 }
 
 // limitLogin refuses a client that sends more than a handshake has.
 func (s *session) limitLogin() {
-	if s.carry != nil && len(s.carry.B)-s.carryUsed > secure.MaxClientBytes && !s.closing {
+	if len(s.input.rest()) > secure.MaxClientBytes && !s.closing {
 		s.refuse(&secure.Refusal{Code: secure.RefusedMessage, Text: "more bytes before the proof than a handshake has"})
-		s.dropCarry()
+		s.input.drop()
 	}
 }
 

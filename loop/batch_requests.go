@@ -32,7 +32,7 @@ type part struct {
 // session has nothing to write: so no write of its own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
-	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || s.carry != nil || s.state != running || s.closing || s.inRound ||
+	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.closing || s.inRound ||
 		len(l.out) > l.from || s.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRound() {
 		return false
 	}
@@ -72,8 +72,8 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	if s.legacy != nil {
 		s.serveLegacy(in)
 	} else {
-		s.keep(in, s.executeAll(pending, own, quantum), in)
-		s.limitHeld()
+		s.save(in, s.executeAll(pending, own, quantum), in)
+		s.limitInput()
 	}
 	return s.answer()
 }

@@ -116,10 +116,7 @@ func (s *session) end() {
 }
 
 func (s *session) verdict() gnet.Action {
-	waiting := 0
-	if s.carry != nil {
-		waiting = len(s.carry.B) - s.carryUsed
-	}
+	waiting := len(s.input.rest())
 	if busy := s.state != running || s.streams > 0 || s.unsent(); busy != s.busy.Load() {
 		s.active.Store(s.srv.clock.nanos())
 		s.busy.Store(busy)
@@ -136,9 +133,8 @@ func (s *session) verdict() gnet.Action {
 	case s.srv.draining.Load():
 		return s.drain()
 	}
-	if s.state != running && waiting > pauseReadBytes && !s.readsLess {
-		s.readsLess = true
-		setReadLow(s.conn.Fd(), maxAheadBytes)
+	if s.state != running {
+		s.input.pause(s.conn.Fd())
 	}
 	return gnet.None
 }

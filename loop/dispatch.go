@@ -67,14 +67,14 @@ func (s *session) serve(in []byte) {
 			s.state = running
 		}
 	}
-	pending := s.pending(in)
+	pending := s.input.pending(in)
 	used := s.executeAll(pending, len(pending), budget)
 	if problem != nil {
 		s.streamEnded(problem)
 	}
-	s.keep(pending, used, in)
+	s.save(pending, used, in)
 	s.records.keep()
-	s.limitHeld()
+	s.limitInput()
 }
 
 // executeAll executes the requests at the front of pending in order until one is not complete, the
@@ -201,8 +201,7 @@ func (s *session) resume() {
 		s.proved()
 	case running, preempted, lingering:
 	}
-	if s.readsLess && s.state == running && !s.closing {
-		s.readsLess = false
-		setReadLow(s.conn.Fd(), 1)
+	if s.state == running && !s.closing {
+		s.input.unpause(s.conn.Fd())
 	}
 }

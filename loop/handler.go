@@ -55,8 +55,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.closing = true
 	s.gone.Store(true)
 	s.setUnread(0)
-	s.setHeld(0)
-	s.dropCarry()
+	s.dropInput()
 	s.toDisk = heldReplies{}
 	s.records.drop()
 	s.releaseUnproven()

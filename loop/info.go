@@ -116,7 +116,7 @@ func (srv *Server) Info() Info {
 		DroppedLogLines: srv.cfg.DroppedLogLines(),
 		MaxMemoryBytes:  srv.memory.limit,
 		UnreadBytes:     srv.unread.bytes.Load(),
-		HeldBytes:       srv.held.bytes.Load(),
+		HeldBytes:       srv.requests.bytes.Load(),
 		HeapBytes:       heap[0].Value.Uint64(),
 		SlabBytes:       stats.SlabBytes,
 		SlabFreeBytes:   stats.SlabFreeBytes,

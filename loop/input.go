@@ -16,143 +16,174 @@ import (
 )
 
 const (
-	// allHeldBytes is how many bytes of requests the server holds for all clients together: frames of which more is to come, requests that wait for
-	// earlier ones, and those that wait beside the loops.
+	// allHeldBytes is the request-memory budget: how many bytes of requests the server buffers for
+	// all clients together. These are partial frames, requests that wait for earlier ones, and those
+	// that wait for a goroutine in the background.
 	allHeldBytes = 256 << 20
-	// uncountedBytes is what each client may have held without being counted.
+	// uncountedBytes is what each client may have buffered without being counted.
 	uncountedBytes = 64 << 10
-	// heldTime is how long a client may have something held while more than half of allHeldBytes is in use.
+	// heldTime is how old a client's input may be while more than half of the budget is in use.
 	heldTime = 30 * time.Second
-)
-
-// heldTotal counts the bytes of requests that are held for all clients. A client that would make it too many is told so and closed. So that nobody
-// has the room for good, half frames must not grow old once it gets short.
-type heldTotal struct {
-	limit int64         // constant
-	bytes atomic.Int64  // written by event loops
-	time  time.Duration // constant; heldTime
-}
-
-// short says whether room is getting short.
-func (h *heldTotal) short() bool { return h.bytes.Load() > h.limit/2 }
-
-// setHeld brings the count of what is held for the session up to date and returns the count for all.
-func (s *session) setHeld(now int64) int64 {
-	before := s.held.Swap(now)
-	if before == now {
-		return s.srv.held.bytes.Load()
-	}
-	if before == 0 {
-		s.heldSince = s.srv.clock.now()
-	}
-	return s.srv.held.bytes.Add(now - before)
-}
-
-// limitHeld ends a session for which more is held than there is room for, or for too long.
-func (s *session) limitHeld() {
-	n := 0
-	if s.carry != nil {
-		n = len(s.carry.B) - s.carryUsed
-	}
-	if n <= uncountedBytes || s.closing {
-		s.setHeld(0)
-		return
-	}
-	h := &s.srv.held
-	more := int64(n) > s.held.Load()
-	all := s.setHeld(int64(n))
-	switch {
-	case more && all > h.limit:
-		s.overloaded(n, h.noRoom())
-	case h.short() && s.srv.clock.now().Sub(s.heldSince) > h.time:
-		s.overloaded(n, &codec.Error{
-			Status:  codec.StatusOverloaded,
-			Message: fmt.Sprintf("the request is not complete, or waits, since %v, and room for such requests is short", h.time),
-		})
-	}
-}
-
-// roomFor returns s.carry.B with room for n bytes more. Of a large frame that has come by half it has room for the whole, so that it is not moved again
-// and again while it grows.
-func (s *session) roomFor(n int) []byte {
-	b := s.carry.B
-	if len(b)+n <= cap(b) || len(b) < pauseReadBytes {
-		return b
-	}
-	frame := s.carryUsed + int(min(binary.LittleEndian.Uint32(b[s.carryUsed:]), codec.MaxFrameBytes)) + codec.HeaderBytes
-	return slices.Grow(b, max(n, min(frame, 2*len(b))-len(b)))
-}
-
-// admit counts n bytes of a request that leaves the session and waits, if there is room for them. The other half of the pair is release.
-func (h *heldTotal) admit(n int) bool {
-	if h.bytes.Add(int64(n)) <= h.limit {
-		return true
-	}
-	h.release(n)
-	return false
-}
-
-func (h *heldTotal) release(n int) { h.bytes.Add(-int64(n)) }
-
-// noRoom is what a request is answered that would wait beside the loops and finds no room.
-func (h *heldTotal) noRoom() *codec.Error {
-	return &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later", h.limit>>20),
-	}
-}
-
-// overloaded tells the client why it is closed.
-func (s *session) overloaded(n int, why *codec.Error) {
-	id := binary.LittleEndian.Uint32(s.carry.B[s.carryUsed+4:])
-	s.loop.out = engine.AppendError(s.loop.out, id, why)
-	s.srv.counters.overrun.Add(1)
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", n))
-	s.closing = true
-	s.dropCarry()
-	s.setHeld(0)
-}
-
-const (
 	// maxAheadBytes ends a connection that sends this much while its requests wait.
 	maxAheadBytes = codec.MaxFrameBytes + 16<<20
 	// pauseReadBytes is how many bytes may wait before the socket is left unread.
 	pauseReadBytes = 1 << 20
 )
 
-// pending returns the bytes to be used up: what was kept, then in.
-func (s *session) pending(in []byte) []byte {
-	if s.carry == nil {
-		return in
-	}
-	s.carry.B = append(s.roomFor(len(in)), in...)
-	return s.carry.B[s.carryUsed:]
+// requestBudget is the request-memory budget of all clients. A client that would exceed it gets an
+// error and is closed. When more than half of it is in use, a partial frame older than time closes
+// its connection.
+type requestBudget struct {
+	limit int64         // constant
+	bytes atomic.Int64  // written by event loops
+	time  time.Duration // constant; heldTime
 }
 
-// keep keeps what is left of pending, of which used bytes are done with, for the next turn. in is what pending began with.
-func (s *session) keep(pending []byte, used int, in []byte) {
-	rest := pending[used:]
+// short says whether more than half of the budget is in use.
+func (b *requestBudget) short() bool { return b.bytes.Load() > b.limit/2 }
+
+// admit counts n bytes of a request that leaves its session and waits, if the budget has room for
+// them. release gives them back.
+func (b *requestBudget) admit(n int) bool {
+	if b.bytes.Add(int64(n)) <= b.limit {
+		return true
+	}
+	b.release(n)
+	return false
+}
+
+func (b *requestBudget) release(n int) { b.bytes.Add(-int64(n)) }
+
+// overLimit is the reply to a request that the budget has no room for.
+func (b *requestBudget) overLimit() *codec.Error {
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later", b.limit>>20),
+	}
+}
+
+// tooOld is the reply to a request whose input is too old.
+func (b *requestBudget) tooOld() *codec.Error {
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: fmt.Sprintf("the request is not complete, or waits, since %v, and room for such requests is short", b.time),
+	}
+}
+
+// input is the part of a session that keeps the bytes that arrived and are not used up: a partial
+// frame, or requests that wait. Owned by the event loop, except where said.
+type input struct {
+	buffer  *bytebufferpool.ByteBuffer // nil: nothing is kept
+	since   int64                      // when counted became more than 0, in nanoseconds of the coarse clock
+	counted atomic.Int64               // bytes of the buffer that the budget counts; read by the sweeper
+	used    int32                      // bytes at the front of the buffer that are used up
+	paused  bool                       // the socket is left unread
+}
+
+// rest returns the bytes that are kept.
+func (in *input) rest() []byte {
+	if in.buffer == nil {
+		return nil
+	}
+	return in.buffer.B[in.used:]
+}
+
+// empty says whether nothing is kept.
+func (in *input) empty() bool { return in.buffer == nil }
+
+// pending returns the bytes to be used up: those kept, then arrived.
+func (in *input) pending(arrived []byte) []byte {
+	if in.buffer == nil {
+		return arrived
+	}
+	in.buffer.B = append(in.grown(len(arrived)), arrived...)
+	return in.buffer.B[in.used:]
+}
+
+// grown returns the buffer with room for n bytes more. A large frame of which half has arrived gets
+// room for the whole, so that it is not copied again and again while it grows.
+func (in *input) grown(n int) []byte {
+	b, used := in.buffer.B, int(in.used)
+	if len(b)+n <= cap(b) || len(b) < pauseReadBytes {
+		return b
+	}
+	frame := used + int(min(binary.LittleEndian.Uint32(b[used:]), codec.MaxFrameBytes)) + codec.HeaderBytes
+	return slices.Grow(b, max(n, min(frame, 2*len(b))-len(b)))
+}
+
+// save keeps what is left of pending, of which used bytes are used up, until more arrives. arrived
+// is what pending was called with.
+func (in *input) save(pending []byte, used int, arrived []byte) {
 	switch {
-	case s.closing || len(rest) == 0:
-		s.dropCarry()
-	case s.carry == nil:
-		s.carry = bytebufferpool.Get()
-		s.carry.B = append(s.carry.B, in[used:]...)
+	case len(pending) == used:
+		in.drop()
+	case in.buffer == nil:
+		in.buffer = bytebufferpool.Get()
+		in.buffer.B = append(in.buffer.B, arrived[used:]...)
 	default:
-		s.carryUsed += used
-		if s.carryUsed > len(s.carry.B)/2 {
-			s.carry.B = s.carry.B[:copy(s.carry.B, s.carry.B[s.carryUsed:])]
-			s.carryUsed = 0
+		in.used += int32(used)
+		if int(in.used) > len(in.buffer.B)/2 {
+			in.buffer.B = in.buffer.B[:copy(in.buffer.B, in.buffer.B[in.used:])]
+			in.used = 0
 		}
 	}
 }
 
-func (s *session) dropCarry() {
-	if s.carry != nil {
-		if cap(s.carry.B) <= pauseReadBytes { // a large one would be kept, and lent for small frames
-			bytebufferpool.Put(s.carry)
-		}
-		s.carry, s.carryUsed = nil, 0
+// drop forgets what is kept. A large buffer is not pooled: it would be used for small frames.
+func (in *input) drop() {
+	if in.buffer == nil {
+		return
+	}
+	if cap(in.buffer.B) <= pauseReadBytes {
+		bytebufferpool.Put(in.buffer)
+	}
+	in.buffer, in.used = nil, 0
+}
+
+// count sets how many bytes the budget counts and returns the count for all clients.
+func (in *input) count(b *requestBudget, bytes int, clock *coarseClock) int64 {
+	before := in.counted.Swap(int64(bytes))
+	if before == int64(bytes) {
+		return b.bytes.Load()
+	}
+	if before == 0 {
+		in.since = clock.nanos()
+	}
+	return b.bytes.Add(int64(bytes) - before)
+}
+
+// exceeds counts what is kept. It returns an error if the budget has no room for it, or if it is too
+// old.
+func (in *input) exceeds(b *requestBudget, clock *coarseClock) *codec.Error {
+	n := len(in.rest())
+	if n <= uncountedBytes {
+		in.count(b, 0, clock)
+		return nil
+	}
+	more := int64(n) > in.counted.Load()
+	all := in.count(b, n, clock)
+	switch {
+	case more && all > b.limit:
+		return b.overLimit()
+	case b.short() && time.Duration(clock.nanos()-in.since) > b.time:
+		return b.tooOld()
+	}
+	return nil
+}
+
+// pause leaves the socket unread if much waits.
+func (in *input) pause(fd int) {
+	if !in.paused && len(in.rest()) > pauseReadBytes {
+		in.paused = true
+		setReadLow(fd, maxAheadBytes)
+	}
+}
+
+// unpause reads the socket again.
+func (in *input) unpause(fd int) {
+	if in.paused {
+		in.paused = false
+		setReadLow(fd, 1)
 	}
 }
 
@@ -160,4 +191,37 @@ func (s *session) dropCarry() {
 // gnet has no call for. A socket that does not know the option stays readable, which costs memory up to maxAheadBytes.
 func setReadLow(fd, bytes int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
+}
+
+// save is input.save; nothing is kept of a session that is closed.
+func (s *session) save(pending []byte, used int, arrived []byte) {
+	if s.closing {
+		s.input.drop()
+		return
+	}
+	s.input.save(pending, used, arrived)
+}
+
+// dropInput forgets the session's input and gives its part of the budget back.
+func (s *session) dropInput() {
+	s.input.drop()
+	s.input.count(&s.srv.requests, 0, &s.srv.clock)
+}
+
+// limitInput ends a session whose input exceeds the budget, and tells its client why.
+func (s *session) limitInput() {
+	if s.closing {
+		s.input.count(&s.srv.requests, 0, &s.srv.clock)
+		return
+	}
+	why := s.input.exceeds(&s.srv.requests, &s.srv.clock)
+	if why == nil {
+		return
+	}
+	rest := s.input.rest()
+	s.loop.out = engine.AppendError(s.loop.out, binary.LittleEndian.Uint32(rest[4:]), why)
+	s.srv.counters.overrun.Add(1)
+	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", len(rest)))
+	s.closing = true
+	s.dropInput()
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -102,8 +103,8 @@ func (s *session) speaksLegacy(in []byte) bool {
 	if s.login == nil || s.login.native || !s.srv.cfg.Legacy {
 		return false
 	}
-	if s.carry != nil {
-		in = append(s.carry.B[s.carryUsed:len(s.carry.B):len(s.carry.B)], in...)
+	if !s.input.empty() {
+		in = append(slices.Clip(s.input.rest()), in...)
 	}
 	if len(in) == 0 {
 		return false
@@ -138,9 +139,9 @@ func (s *session) beginLegacy() {
 func (s *session) serveLegacy(in []byte) {
 	l := s.legacy
 	s.takeLegacyAnswer()
-	pending := s.pending(in)
+	pending := s.input.pending(in)
 	if s.state != running || s.closing || len(pending) == 0 {
-		s.keep(pending, 0, in)
+		s.save(pending, 0, in)
 		return
 	}
 	message, err := l.wire.Next(pending, s.loop.legacy.Unpickler())
@@ -149,14 +150,14 @@ func (s *session) serveLegacy(in []byte) {
 	case err != nil:
 		s.legacyEnds(err)
 	case message == nil:
-		s.keep(pending, 0, in)
+		s.save(pending, 0, in)
 		s.limitUnproven(len(pending))
 	case l.wire.Step() == legacy.AwaitBody && s.waitsForTurn():
-		s.keep(pending, 0, in)
+		s.save(pending, 0, in)
 		s.limitUnproven(len(pending))
 	default:
 		s.legacyMessage(message)
-		s.dropCarry()
+		s.input.drop()
 		l.progress = 0
 		s.active.Store(time.Now().UnixNano())
 	}
@@ -291,7 +292,7 @@ func (s *session) limitUnproven(held int) {
 	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
 	l.unproven = int64(held)
 	if all > s.srv.legacy.limit {
-		s.dropCarry()
+		s.input.drop()
 		s.releaseUnproven()
 		s.srv.counters.overrun.Add(1)
 		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))

@@ -119,7 +119,7 @@ func (l *eventLoop) serveQueue() {
 func (s *session) takeQuantum() (action gnet.Action) {
 	defer s.recoverTurn(&action)
 	s.state = running
-	s.heldSince = s.srv.clock.now()
+	s.input.since = s.srv.clock.nanos()
 	s.pauseUnread()
 	return s.turn(nil)
 }
@@ -131,7 +131,7 @@ func (s *session) finish() {
 	defer s.recoverTurn(&action)
 	s.state = running
 	s.loop.begin()
-	pending := s.pending(nil)
+	pending := s.input.pending(nil)
 	s.executeAll(pending, len(pending), closingQuanta*quantum)
 	s.flush()
 }

@@ -66,7 +66,7 @@ type Server struct {
 	legacy    legacyServer
 	memory    memoryLimit
 	unread    unreadTotal
-	held      heldTotal
+	requests  requestBudget
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
@@ -148,9 +148,9 @@ func (srv *Server) start() (err error) {
 	}
 	srv.logins.init(loginWorkers())
 	srv.unproven.init()
-	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
+	srv.requests.limit, srv.requests.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
-		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second
+		srv.requests.limit, srv.requests.time = cfg.heldBytes, time.Second
 	}
 	srv.unread.limit = cfg.partOfMemory(allUnreadBytes, 4)
 	if cfg.unreadBytes > 0 {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"github.com/valyala/bytebufferpool"
 )
 
 // state says what a session's requests wait for.
@@ -33,14 +32,12 @@ type session struct {
 	peer net.Addr
 
 	// owned by the event loop
-	login      *login                     // nil once the password is proved
-	legacy     *legacySession             // nil: a native connection
-	records    *records                   // nil: the connection is not encrypted
-	carry      *bytebufferpool.ByteBuffer // bytes that came and are not used up; nil: none
-	carryUsed  int                        // of carry
+	login  *login         // nil once the password is proved
+	legacy *legacySession // nil: a native connection
+	input
+	records    *records // nil: the connection is not encrypted
 	state      state
 	closing    bool        // close once the replies are out
-	readsLess  bool        // the socket is left unread
 	streams    int         // long reads and large replies under way
 	sendsLarge bool        // one of them is a large reply
 	inBatch    bool        // requests of it wait for the end of the round
@@ -50,7 +47,6 @@ type session struct {
 	lookedAt   time.Time
 	parts      bool // closing: the connection is half closed first
 	halfClosed bool // the server has said its last word; since lookedAt
-	heldSince  time.Time
 
 	// written by the event loop, read by the sweeper
 	active  atomic.Int64 // unix nanoseconds
@@ -59,7 +55,6 @@ type session struct {
 	gone    atomic.Bool  // closed; read by the workers of logins too
 	unready atomic.Bool  // its login waits for a worker
 	counted atomic.Int64 // bytes of it in the server's count of unread ones
-	held    atomic.Int64 // bytes of it in the server's count of held ones; since heldSince
 
 	// how long it may be silent without a proof, in nanoseconds
 	patience atomic.Int64

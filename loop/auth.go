@@ -116,7 +116,7 @@ func (s *session) prove() {
 
 // proved ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
 func (s *session) proved() {
-	if s.ready.CompareAndSwap(true, false) {
+	if s.deferred.ready.CompareAndSwap(true, false) {
 		s.state = running
 		s.active.Add(int64(time.Since(s.login.since)))
 		s.unready.Store(false)
@@ -201,7 +201,7 @@ func (s *session) timeLeft(now time.Time) time.Duration {
 	if s.begun.Load() {
 		left = legacyControlTime - silent
 	}
-	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.busy.Load() {
+	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.output.busy.Load() {
 		left = min(left, idle-silent)
 	}
 	return left

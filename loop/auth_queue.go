@@ -67,7 +67,7 @@ func (q *loginQueue) init(workers int) {
 		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
 			s.login.handshake.Work()
 		}
-		s.ready.Store(true)
+		s.deferred.ready.Store(true)
 		s.wake()
 	}
 }

@@ -51,7 +51,7 @@ func (s *session) runBeside(req *codec.Request) {
 		reply := s.srv.executeBeside(w, s.peer, &own)
 		budget.release(len(own.Args))
 		reply.frames = s.srv.withheld(reply.frames, &own)
-		s.result.Store(&reply)
+		s.deferred.result.Store(&reply)
 		s.wake()
 	})
 }

@@ -52,14 +52,14 @@ func (l *eventLoop) begin() {
 func (s *session) replyLater() bool {
 	l := s.loop
 	r := &l.round
-	if len(l.out) == l.from || s.state != running || s.closing || s.login != nil || s.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
+	if len(l.out) == l.from || s.state != running || s.closing || s.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
 		return false
 	}
 	if !s.joinRound() {
 		return false
 	}
 	r.waiting = append(r.waiting, waiting{s, l.from, len(l.out)})
-	s.inRound = true
+	s.deferred.replies = true
 	if len(l.out) > maxWaitingBytes {
 		l.replyAll()
 	}
@@ -144,7 +144,7 @@ func (l *eventLoop) replyAll() {
 // endTurn sends the replies of a turn that waited. No panic crosses it.
 func (s *session) endTurn(replies []byte) (action gnet.Action) {
 	defer s.recoverTurn(&action)
-	s.inRound = false
+	s.deferred.replies = false
 	if s.conn.Context() == nil {
 		return gnet.None
 	}

@@ -32,8 +32,8 @@ type part struct {
 // session has nothing to write: so no write of its own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
-	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.closing || s.inRound ||
-		len(l.out) > l.from || s.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRound() {
+	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.closing || s.deferred.replies ||
+		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRound() {
 		return false
 	}
 	b := &l.batch
@@ -43,7 +43,7 @@ func (s *session) executeLater(in []byte) bool {
 	}
 	b.frames = append(b.frames, in...)
 	b.parts = append(b.parts, part{s, len(b.frames)})
-	s.inBatch = true
+	s.deferred.requests = true
 	return true
 }
 
@@ -66,7 +66,7 @@ func (l *eventLoop) executeBatch() {
 // executePart executes the session's part of a batch, the first own bytes of pending. No panic crosses it.
 func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	defer s.recoverTurn(&action)
-	s.inBatch = false
+	s.deferred.requests = false
 	s.loop.begin()
 	in := pending[:own:own]
 	if s.legacy != nil {

@@ -39,12 +39,12 @@ func (s *session) closeWhenRead() gnet.Action {
 	default:
 		return gnet.Close
 	}
-	now := s.srv.clock.now()
+	now := s.srv.clock.nanos()
 	if s.state != lingering {
-		s.state, s.lookedAt = lingering, now
+		s.state, s.output.lookedAt = lingering, now
 		s.srv.sessions.pause(s)
 	}
-	if now.Sub(s.lookedAt) > lingerTime {
+	if s.output.over(now, lingerTime) {
 		return gnet.Close
 	}
 	return gnet.None
@@ -53,11 +53,11 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
+	if s.state != running || s.output.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
 		return gnet.None
 	}
 	if s.halfClosed {
-		if s.srv.clock.now().Sub(s.lookedAt) > lingerTime || s.ceded.Load() {
+		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.ceded.Load() {
 			return gnet.Close
 		}
 		return gnet.None
@@ -78,7 +78,7 @@ func (s *session) halfClose() gnet.Action {
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
 		return gnet.Close
 	}
-	s.halfClosed, s.lookedAt = true, s.srv.clock.now()
+	s.halfClosed, s.output.lookedAt = true, s.srv.clock.nanos()
 	return gnet.None
 }
 
@@ -117,16 +117,16 @@ func (s *session) end() {
 
 func (s *session) verdict() gnet.Action {
 	waiting := len(s.input.rest())
-	if busy := s.state != running || s.streams > 0 || s.unsent(); busy != s.busy.Load() {
+	if busy := s.state != running || s.output.streams > 0 || s.unsent(); busy != s.output.busy.Load() {
 		s.active.Store(s.srv.clock.nanos())
-		s.busy.Store(busy)
+		s.output.busy.Store(busy)
 	}
 	switch {
 	case s.closing:
 		return s.closeWhenRead()
 	case s.conn.OutboundBuffered() > hardUnreadBytes:
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())
-	case s.state == paused && s.srv.clock.now().Sub(s.lookedAt) > stalledTime:
+	case s.state == paused && s.output.over(s.srv.clock.nanos(), stalledTime):
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())
 	case s.state != running && waiting > maxAheadBytes:
 		return s.giveUp("requests sent ahead", waiting)

@@ -16,7 +16,7 @@ func (s *session) turn(in []byte) gnet.Action {
 	if s.halfClosed {
 		return s.drain()
 	}
-	if s.counted.Load() > 0 {
+	if s.output.counted.Load() > 0 {
 		s.countUnread()
 	}
 	s.resume()
@@ -37,7 +37,7 @@ func (s *session) turn(in []byte) gnet.Action {
 	default:
 		s.serve(in)
 	}
-	if s.inBatch {
+	if s.deferred.requests {
 		return gnet.None // its turn goes on with executePart
 	}
 	return s.answer()
@@ -128,10 +128,10 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	case engine.Background:
 		s.runBeside(req)
 	case engine.Streams:
-		if s.streams >= maxStreams {
+		if s.output.streams >= maxStreams {
 			x.Stream.Close()
 			s.state = parked // until a stream ends
-			s.ready.Store(false)
+			s.deferred.ready.Store(false)
 			return false
 		}
 		s.startStream(req, x.Result)
@@ -162,9 +162,9 @@ func (s *session) executed(x *engine.Executor) {
 // park lets the session wait until the table of the request in x is free.
 func (s *session) park(x *engine.Executor) {
 	s.state = parked
-	s.ready.Store(false)
-	if !x.Wait(func() { s.ready.Store(true); s.wake() }) {
-		s.ready.Store(true)
+	s.deferred.ready.Store(false)
+	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
+		s.deferred.ready.Store(true)
 		s.wake()
 	}
 }
@@ -173,12 +173,12 @@ func (s *session) park(x *engine.Executor) {
 func (s *session) resume() {
 	switch s.state {
 	case parked:
-		if !s.sendsLarge && s.ready.CompareAndSwap(true, false) {
+		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
 			s.state = running
 			s.pauseUnread()
 		}
 	case beside:
-		reply := s.result.Swap(nil)
+		reply := s.deferred.result.Swap(nil)
 		switch {
 		case reply == nil:
 		case len(reply.frames) > engine.LargeReplyBytes:
@@ -190,13 +190,11 @@ func (s *session) resume() {
 			s.closing = s.closing || reply.defect
 		}
 	case paused:
-		if s.countUnread()+len(s.toDisk.frames) < s.srv.unread.soft()/2 {
+		if s.countUnread()+s.pendingDurable() < s.srv.replies.soft()/2 {
 			s.state = running
 			s.srv.sessions.unpause(s)
 		}
-		if unread := s.unacknowledged(); unread < s.unread || s.toDisk.waits() { // a slow disk is not the client's fault
-			s.unread, s.lookedAt = unread, s.srv.clock.now()
-		}
+		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.pendingDurable() > 0)
 	case proving:
 		s.proved()
 	case running, preempted, lingering:

@@ -84,10 +84,9 @@ func (h *heldReplies) drop(n, end int) {
 
 // holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
-	if !s.toDisk.waits() {
+	if s.deferred.hold(reply, lsn) {
 		s.loop.waiting = append(s.loop.waiting, s)
 	}
-	s.toDisk.add(reply, lsn)
 	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced without
 		s.srv.journal.Demand(lsn)
 	}
@@ -144,7 +143,7 @@ func (l *eventLoop) release(srv *Server) {
 		if s.releaseHeld(durable, broken) == gnet.Close {
 			_ = s.conn.EventLoop().Close(s.conn)
 		}
-		if s.toDisk.waits() && s.conn.Context() != nil {
+		if s.pendingDurable() > 0 && s.conn.Context() != nil {
 			still = append(still, s)
 		}
 	}
@@ -158,7 +157,7 @@ func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action)
 	defer s.recoverTurn(&action)
 	s.loop.begin()
 	var failed uint64
-	s.loop.out, failed = s.toDisk.take(s.loop.out, durable, broken)
+	s.loop.out, failed = s.deferred.durable.take(s.loop.out, durable, broken)
 	s.srv.counters.notDurable.Add(failed)
 	s.flush()
 	return s.settle()

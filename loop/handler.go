@@ -39,10 +39,10 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	if !isSession {
 		return gnet.None // a bell's, at the end
 	}
-	if s.inBatch {
+	if s.deferred.requests {
 		s.loop.executeBatch() // it came before the end
 	}
-	if s.inRound {
+	if s.deferred.replies {
 		s.loop.replyAll()
 	}
 	if s.state == preempted && errors.Is(err, io.EOF) {
@@ -54,9 +54,9 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	}
 	s.closing = true
 	s.gone.Store(true)
-	s.setUnread(0)
+	s.output.count(&h.srv.replies, 0)
 	s.dropInput()
-	s.toDisk = heldReplies{}
+	s.deferred.durable = nil
 	s.records.drop()
 	s.releaseUnproven()
 	s.countReply(0)
@@ -71,7 +71,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		return gnet.None
 	}
 	defer s.recoverTurn(&action)
-	if s.inBatch {
+	if s.deferred.requests {
 		s.loop.executeBatch() // what it has asked before comes first
 		if c.Context() == nil {
 			return gnet.None

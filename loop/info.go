@@ -115,7 +115,7 @@ func (srv *Server) Info() Info {
 		Panics:          srv.counters.panics.Load() + srv.engine.Panics(),
 		DroppedLogLines: srv.cfg.DroppedLogLines(),
 		MaxMemoryBytes:  srv.memory.limit,
-		UnreadBytes:     srv.unread.bytes.Load(),
+		UnreadBytes:     srv.replies.bytes.Load(),
 		HeldBytes:       srv.requests.bytes.Load(),
 		HeapBytes:       heap[0].Value.Uint64(),
 		SlabBytes:       stats.SlabBytes,

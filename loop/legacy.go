@@ -302,7 +302,7 @@ func (s *session) limitUnproven(held int) {
 // countReply counts the reply that the client has not been sent yet among the unread ones.
 func (s *session) countReply(bytes int64) {
 	if s.legacy != nil {
-		s.srv.unread.bytes.Add(bytes - s.legacy.unread)
+		s.srv.replies.bytes.Add(bytes - s.legacy.unread)
 		s.legacy.unread = bytes
 	}
 }

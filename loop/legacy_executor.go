@@ -56,7 +56,7 @@ func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
 	switch {
 	case len(reply) > maxLegacyReplyBytes:
 		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
-	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !srv.engine.Mutates(e.Op):
+	case len(reply) > scarceUnreadBytes && srv.replies.scarce() && !srv.engine.Mutates(e.Op):
 		text = "too much is unread by all clients together: ask again, or for less"
 	default:
 		return reply

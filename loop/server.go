@@ -65,7 +65,7 @@ type Server struct {
 	unproven  unprovenSet
 	legacy    legacyServer
 	memory    memoryLimit
-	unread    unreadTotal
+	replies   replyBudget
 	requests  requestBudget
 	sessions  sessionSet
 	loopsMu   sync.Mutex
@@ -152,9 +152,9 @@ func (srv *Server) start() (err error) {
 	if cfg.heldBytes > 0 {
 		srv.requests.limit, srv.requests.time = cfg.heldBytes, time.Second
 	}
-	srv.unread.limit = cfg.partOfMemory(allUnreadBytes, 4)
+	srv.replies.limit = cfg.partOfMemory(allUnreadBytes, 4)
 	if cfg.unreadBytes > 0 {
-		srv.unread.limit = cfg.unreadBytes
+		srv.replies.limit = cfg.unreadBytes
 	}
 	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}

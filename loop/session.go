@@ -3,7 +3,6 @@ package loop
 import (
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,43 +34,29 @@ type session struct {
 	login  *login         // nil once the password is proved
 	legacy *legacySession // nil: a native connection
 	input
+	output
+	deferred
 	records    *records // nil: the connection is not encrypted
 	state      state
-	closing    bool        // close once the replies are out
-	streams    int         // long reads and large replies under way
-	sendsLarge bool        // one of them is a large reply
-	inBatch    bool        // requests of it wait for the end of the round
-	inRound    bool        // replies of it do
-	toDisk     heldReplies // wait for the disk
-	unread     int         // bytes of replies the client had left at the last look while paused
-	lookedAt   time.Time
+	closing    bool // close once the replies are out
 	parts      bool // closing: the connection is half closed first
 	halfClosed bool // the server has said its last word; since lookedAt
 
 	// written by the event loop, read by the sweeper
 	active  atomic.Int64 // unix nanoseconds
 	greeted atomic.Bool
-	busy    atomic.Bool  // a reply is due or is being read: the connection is not idle
-	gone    atomic.Bool  // closed; read by the workers of logins too
-	unready atomic.Bool  // its login waits for a worker
-	counted atomic.Int64 // bytes of it in the server's count of unread ones
+	gone    atomic.Bool // closed; read by the workers of logins too
+	unready atomic.Bool // its login waits for a worker
 
 	// how long it may be silent without a proof, in nanoseconds
 	patience atomic.Int64
 	begun    atomic.Bool // of CyberDB's wire: the rest of a short message is due
-
-	// held by the long read, or the large reply, that is being made
-	sending sync.Mutex
 
 	// written by the sweeper, taken by the event loop
 	overdue atomic.Bool // slow to prove itself, or idle
 
 	// written by the acceptor, taken by the event loop
 	ceded atomic.Bool // its place is another's
-
-	// written by whoever ends the wait, taken by the event loop
-	ready  atomic.Bool                 // parked, proving: the wait is over
-	result atomic.Pointer[besideReply] // beside
 }
 
 func newSession(srv *Server, peer net.Addr) *session {

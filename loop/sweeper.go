@@ -159,7 +159,7 @@ func (srv *Server) guardSweeper(f func()) {
 // and, when too much is unread or held altogether, those that have some of it. It returns when to
 // look again, if no request comes before.
 func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
-	scarce, short := srv.unread.scarce(), srv.requests.short()
+	scarce, short := srv.replies.scarce(), srv.requests.short()
 	rest = never
 	connected := srv.sessions.each(func(s *session) {
 		left := s.timeLeft(now)
@@ -167,7 +167,7 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		if left <= 0 {
 			s.overdue.Store(true)
 		}
-		if left <= 0 || scarce && s.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
+		if left <= 0 || scarce && s.output.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
 			s.wake()
 		}
 	})

@@ -102,11 +102,11 @@ func (s *session) limitLogin() {
 // prove has the arithmetic done; the session waits for it.
 func (s *session) prove() {
 	s.state, s.login.since = proving, time.Now()
-	s.unready.Store(true)
+	s.marks.set(working)
 	s.srv.unproven.work(s)
 	if !s.srv.logins.add(s) {
 		s.state = running
-		s.unready.Store(false)
+		s.marks.clear(working)
 		s.refuse(&secure.Refusal{
 			Code: secure.RefusedTooManyConnections,
 			Text: "too many logins of this address are waiting, after wrong passwords from it: try again later",
@@ -114,12 +114,12 @@ func (s *session) prove() {
 	}
 }
 
-// proved ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
-func (s *session) proved() {
+// loginWorked ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
+func (s *session) loginWorked() {
 	if s.deferred.ready.CompareAndSwap(true, false) {
 		s.state = running
 		s.active.Add(int64(time.Since(s.login.since)))
-		s.unready.Store(false)
+		s.marks.clear(working)
 		s.srv.unproven.worked(s)
 	}
 }
@@ -131,10 +131,9 @@ func (s *session) welcome() {
 	if seal != nil {
 		s.records = &records{seal: seal, opener: opener}
 	}
-	s.active.Store(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
-	s.greeted.Store(true)
+	s.heard(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
+	s.auth.proved()
 	s.srv.clock.start() // its idle time begins
-	s.login = nil
 }
 
 // refuse sends a refusal, for which CyberDB's wire has no message.
@@ -173,7 +172,7 @@ var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password pr
 
 // closeOverdue closes the session if the sweeper found it overdue and that is still so.
 func (s *session) closeOverdue() {
-	if !s.overdue.Swap(false) || s.closing || s.timeLeft(s.srv.clock.now()) > 0 {
+	if !s.marks.take(timedOut) || s.closing || s.timeLeft(s.srv.clock.nanos()) > 0 {
 		return
 	}
 	s.closing = true
@@ -185,24 +184,4 @@ func (s *session) closeOverdue() {
 		s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
 	}
 	s.refused(tooSlow)
-}
-
-// timeLeft returns how long the client may still be silent, or without a proof. While its login
-// waits for a worker the time is not the client's.
-func (s *session) timeLeft(now time.Time) time.Duration {
-	silent := max(now.Sub(time.Unix(0, s.active.Load())), 0)
-	if !s.greeted.Load() {
-		if s.unready.Load() {
-			return never
-		}
-		return time.Duration(s.patience.Load()) - silent
-	}
-	left := never
-	if s.begun.Load() {
-		left = legacyControlTime - silent
-	}
-	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.output.busy.Load() {
-		left = min(left, idle-silent)
-	}
-	return left
 }

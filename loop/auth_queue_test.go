@@ -37,7 +37,7 @@ func newQueued() *queued {
 
 // login lets a session of an address wait.
 func (q *queued) login(from, name string) (*session, bool) {
-	s := &session{login: &login{}}
+	s := &session{auth: auth{login: &login{}}}
 	if from != "" {
 		s.login.from = netip.MustParseAddr(from)
 	}

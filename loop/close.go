@@ -57,7 +57,7 @@ func (s *session) drain() gnet.Action {
 		return gnet.None
 	}
 	if s.halfClosed {
-		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.ceded.Load() {
+		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.marks.has(evicted) {
 			return gnet.Close
 		}
 		return gnet.None
@@ -99,8 +99,8 @@ func (s *session) badFrame(err error) {
 // part ends the server's side of a connection whose last replies are out. What the client still
 // sends is dropped; the sweeper closes the connection lingerTime later.
 func (s *session) part() gnet.Action {
-	s.active.Store(time.Now().UnixNano())
-	s.patience.Store(int64(lingerTime))
+	s.heard(time.Now().UnixNano())
+	s.expect(lingerTime)
 	s.srv.unproven.answered(s)
 	return s.halfClose()
 }
@@ -118,7 +118,7 @@ func (s *session) end() {
 func (s *session) verdict() gnet.Action {
 	waiting := len(s.input.rest())
 	if busy := s.state != running || s.output.streams > 0 || s.unsent(); busy != s.output.busy.Load() {
-		s.active.Store(s.srv.clock.nanos())
+		s.heard(s.srv.clock.nanos())
 		s.output.busy.Store(busy)
 	}
 	switch {

@@ -196,7 +196,7 @@ func (s *session) resume() {
 		}
 		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.pendingDurable() > 0)
 	case proving:
-		s.proved()
+		s.loginWorked()
 	case running, preempted, lingering:
 	}
 	if s.state == running && !s.closing {

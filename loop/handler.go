@@ -79,7 +79,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	}
 	in, _ := c.Next(-1)
 	if len(in) > 0 && s.login == nil {
-		s.active.Store(h.srv.clock.nanos())
+		s.heard(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
 	if !s.loop.round.posted {

@@ -111,12 +111,12 @@ func (s *session) speaksLegacy(in []byte) bool {
 	}
 	native, sure := secure.IsNative(in)
 	s.login.native = native && sure
-	wait := int64(legacyControlTime)
+	wait := legacyControlTime
 	if native {
-		wait = int64(handshakeTime)
+		wait = handshakeTime
 	}
-	if s.patience.Swap(wait) != wait {
-		s.active.Store(time.Now().UnixNano())
+	if s.expect(wait) {
+		s.heard(time.Now().UnixNano())
 	}
 	if native {
 		return false
@@ -128,8 +128,8 @@ func (s *session) speaksLegacy(in []byte) bool {
 // beginLegacy makes the session one of CyberDB's wire.
 func (s *session) beginLegacy() {
 	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
-	s.patience.Store(int64(legacyControlTime))
-	s.active.Store(time.Now().UnixNano())
+	s.expect(legacyControlTime)
+	s.heard(time.Now().UnixNano())
 	if s.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
 		s.refused(errors.New("CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure"))
 	}
@@ -145,7 +145,11 @@ func (s *session) serveLegacy(in []byte) {
 		return
 	}
 	message, err := l.wire.Next(pending, s.loop.legacy.Unpickler())
-	s.begun.Store(message == nil && l.wire.Step() != legacy.AwaitBody)
+	if message == nil && l.wire.Step() != legacy.AwaitBody {
+		s.marks.set(messageStarted)
+	} else {
+		s.marks.clear(messageStarted)
+	}
 	switch {
 	case err != nil:
 		s.legacyEnds(err)
@@ -159,7 +163,7 @@ func (s *session) serveLegacy(in []byte) {
 		s.legacyMessage(message)
 		s.input.drop()
 		l.progress = 0
-		s.active.Store(time.Now().UnixNano())
+		s.heard(time.Now().UnixNano())
 	}
 }
 
@@ -173,7 +177,7 @@ func (s *session) legacyMessage(message []byte) {
 			s.legacyEnds(err)
 			return
 		}
-		s.patience.Store(int64(handshakeTime))
+		s.expect(handshakeTime)
 	case legacy.AwaitBody:
 		s.legacyRequest(message)
 	case legacy.AwaitReady:
@@ -207,7 +211,7 @@ func (s *session) legacyRequest(message []byte) {
 	}
 	unproven := s.login != nil
 	s.state = beside
-	s.unready.Store(true)
+	s.marks.set(working)
 	s.goBeside(func() {
 		if unproven {
 			s.srv.legacy.proofs <- struct{}{}
@@ -228,7 +232,7 @@ func (s *session) takeLegacyAnswer() {
 	}
 	if a := s.legacy.answer.Swap(nil); a != nil {
 		s.state = running
-		s.unready.Store(false)
+		s.marks.clear(working)
 		s.legacyAnswered(a.reply, a.err)
 	}
 }
@@ -241,8 +245,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	}
 	if s.login != nil {
 		s.srv.unproven.prove(s) // it has kept its place since legacyRequest
-		s.login = nil
-		s.greeted.Store(true)
+		s.auth.proved()
 		s.releaseUnproven()
 	}
 	l := s.legacy
@@ -287,7 +290,7 @@ func (s *session) limitUnproven(held int) {
 	l := s.legacy
 	if l.wire.Step() == legacy.AwaitBody && held-l.progress >= legacyProgress {
 		l.progress = held
-		s.active.Store(time.Now().UnixNano())
+		s.heard(time.Now().UnixNano())
 	}
 	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
 	l.unproven = int64(held)

@@ -152,14 +152,14 @@ func (srv *Server) makeRoom(newcomer net.Addr) bool {
 	if s == nil {
 		return false
 	}
-	s.ceded.Store(true)
+	s.marks.set(evicted)
 	s.wake()
 	return true
 }
 
 // closeCeded closes the session if it has lost its place.
 func (s *session) closeCeded() {
-	if s.ceded.Swap(false) && !s.closing {
+	if s.marks.take(evicted) && !s.closing {
 		s.losePlace()
 	}
 }

@@ -31,8 +31,8 @@ type session struct {
 	peer net.Addr
 
 	// owned by the event loop
-	login  *login         // nil once the password is proved
 	legacy *legacySession // nil: a native connection
+	auth
 	input
 	output
 	deferred
@@ -42,27 +42,13 @@ type session struct {
 	parts      bool // closing: the connection is half closed first
 	halfClosed bool // the server has said its last word; since lookedAt
 
-	// written by the event loop, read by the sweeper
-	active  atomic.Int64 // unix nanoseconds
-	greeted atomic.Bool
-	gone    atomic.Bool // closed; read by the workers of logins too
-	unready atomic.Bool // its login waits for a worker
-
-	// how long it may be silent without a proof, in nanoseconds
-	patience atomic.Int64
-	begun    atomic.Bool // of CyberDB's wire: the rest of a short message is due
-
-	// written by the sweeper, taken by the event loop
-	overdue atomic.Bool // slow to prove itself, or idle
-
-	// written by the acceptor, taken by the event loop
-	ceded atomic.Bool // its place is another's
+	gone atomic.Bool // closed; written by the event loop, read by workers of logins and streams
 }
 
 func newSession(srv *Server, peer net.Addr) *session {
-	s := &session{srv: srv, peer: peer, login: newLogin(srv, peer)}
-	s.active.Store(time.Now().UnixNano())
-	s.patience.Store(int64(srv.firstPatience(peer)))
+	s := &session{srv: srv, peer: peer, auth: auth{login: newLogin(srv, peer)}}
+	s.heard(time.Now().UnixNano())
+	s.expect(srv.firstPatience(peer))
 	return s
 }
 

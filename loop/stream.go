@@ -220,7 +220,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 			w.s.deferred.ready.Store(true)
 			w.s.closing = w.s.closing || w.result.Defect
 		}
-		w.s.active.Store(w.s.srv.clock.nanos())
+		w.s.heard(w.s.srv.clock.nanos())
 		w.s.loop.begin()
 		w.s.loop.out = append(w.s.loop.out, frame...)
 		w.s.flush()

@@ -162,10 +162,10 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 	scarce, short := srv.replies.scarce(), srv.requests.short()
 	rest = never
 	connected := srv.sessions.each(func(s *session) {
-		left := s.timeLeft(now)
+		left := s.timeLeft(now.UnixNano())
 		rest = min(rest, left)
 		if left <= 0 {
-			s.overdue.Store(true)
+			s.marks.set(timedOut)
 		}
 		if left <= 0 || scarce && s.output.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
 			s.wake()

@@ -52,7 +52,7 @@ func originOf(peer net.Addr) netip.Addr {
 func (s *session) logIn(in []byte) (rest []byte) {
 	pending := s.input.pending(in)
 	used := 0
-	for s.state == running && !s.closing {
+	for s.state == running {
 		at := len(s.loop.out)
 		n, out, err := s.login.handshake.Next(pending[used:], s.loop.out)
 		s.loop.out = out
@@ -93,7 +93,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 
 // limitLogin refuses a client that sends more than a handshake has.
 func (s *session) limitLogin() {
-	if len(s.input.rest()) > secure.MaxClientBytes && !s.closing {
+	if len(s.input.rest()) > secure.MaxClientBytes && !s.ends() {
 		s.refuse(&secure.Refusal{Code: secure.RefusedMessage, Text: "more bytes before the proof than a handshake has"})
 		s.input.drop()
 	}
@@ -101,11 +101,12 @@ func (s *session) limitLogin() {
 
 // prove has the arithmetic done; the session waits for it.
 func (s *session) prove() {
-	s.state, s.login.since = proving, time.Now()
+	s.to(authenticating)
+	s.login.since = time.Now()
 	s.marks.set(working)
 	s.srv.unproven.work(s)
 	if !s.srv.logins.add(s) {
-		s.state = running
+		s.to(running)
 		s.marks.clear(working)
 		s.refuse(&secure.Refusal{
 			Code: secure.RefusedTooManyConnections,
@@ -117,7 +118,7 @@ func (s *session) prove() {
 // loginWorked ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
 func (s *session) loginWorked() {
 	if s.deferred.ready.CompareAndSwap(true, false) {
-		s.state = running
+		s.to(running)
 		s.active.Add(int64(time.Since(s.login.since)))
 		s.marks.clear(working)
 		s.srv.unproven.worked(s)
@@ -146,7 +147,7 @@ func (s *session) refuse(refusal *secure.Refusal) {
 
 // refused ends a login that has failed; its refusal, if it has one, is in the loop's out.
 func (s *session) refused(reason error) {
-	s.closing = true
+	s.close()
 	s.srv.counters.refused.Add(1)
 	s.srv.acceptLog.warn("connection refused", slog.String("peer", peerName(s.peer)), reasonOf(reason))
 	var refusal *secure.Refusal
@@ -172,10 +173,10 @@ var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password pr
 
 // closeOverdue closes the session if the sweeper found it overdue and that is still so.
 func (s *session) closeOverdue() {
-	if !s.marks.take(timedOut) || s.closing || s.timeLeft(s.srv.clock.nanos()) > 0 {
+	if !s.marks.take(timedOut) || s.ends() || s.timeLeft(s.srv.clock.nanos()) > 0 {
 		return
 	}
-	s.closing = true
+	s.close()
 	if s.login == nil {
 		s.srv.counters.idleClosed.Add(1)
 		return

@@ -39,7 +39,7 @@ func (s *session) runBeside(req *codec.Request) {
 		s.loop.out = engine.AppendError(s.loop.out, req.ID, budget.overLimit())
 		return
 	}
-	s.state = beside
+	s.to(background)
 	own := req.Clone()
 	extra := s.srv.extraLong
 	if s.loop.exec.Checks {

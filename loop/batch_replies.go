@@ -52,7 +52,7 @@ func (l *eventLoop) begin() {
 func (s *session) replyLater() bool {
 	l := s.loop
 	r := &l.round
-	if len(l.out) == l.from || s.state != running || s.closing || s.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
+	if len(l.out) == l.from || s.state != running || s.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
 		return false
 	}
 	if !s.joinRound() {

@@ -32,7 +32,7 @@ type part struct {
 // session has nothing to write: so no write of its own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
-	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.closing || s.deferred.replies ||
+	if !l.round.crowded || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.deferred.replies ||
 		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRound() {
 		return false
 	}

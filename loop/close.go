@@ -34,14 +34,15 @@ func (s *session) settle() gnet.Action {
 func (s *session) closeWhenRead() gnet.Action {
 	switch {
 	case s.unsent():
-	case s.parts:
+	case s.state == parting:
 		return s.part()
 	default:
 		return gnet.Close
 	}
 	now := s.srv.clock.nanos()
 	if s.state != lingering {
-		s.state, s.output.lookedAt = lingering, now
+		s.to(lingering)
+		s.output.lookedAt = now
 		s.srv.sessions.pause(s)
 	}
 	if s.output.over(now, lingerTime) {
@@ -53,13 +54,13 @@ func (s *session) closeWhenRead() gnet.Action {
 // drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
-	if s.state != running || s.output.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
-		return gnet.None
-	}
-	if s.halfClosed {
+	if s.state == halfClosed {
 		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.marks.has(evicted) {
 			return gnet.Close
 		}
+		return gnet.None
+	}
+	if s.state != running || s.output.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
 		return gnet.None
 	}
 	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
@@ -78,7 +79,8 @@ func (s *session) halfClose() gnet.Action {
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
 		return gnet.Close
 	}
-	s.halfClosed, s.output.lookedAt = true, s.srv.clock.nanos()
+	s.to(halfClosed)
+	s.output.lookedAt = s.srv.clock.nanos()
 	return gnet.None
 }
 
@@ -93,7 +95,7 @@ func (s *session) badFrame(err error) {
 	s.srv.counters.badFrames.Add(1)
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(err))
 	s.loop.out = engine.AppendError(s.loop.out, 0, &codec.Error{Status: codec.StatusBadFrame, Message: err.Error()})
-	s.closing = true
+	s.close()
 }
 
 // part ends the server's side of a connection whose last replies are out. What the client still
@@ -107,7 +109,7 @@ func (s *session) part() gnet.Action {
 
 // end tells the client of an encrypted connection that nothing follows, so that it can tell this end from a cut.
 func (s *session) end() {
-	if s.records == nil || s.halfClosed {
+	if s.records == nil || s.state == halfClosed {
 		return
 	}
 	if last, err := s.records.seal.End(nil); err == nil {
@@ -122,7 +124,7 @@ func (s *session) verdict() gnet.Action {
 		s.output.busy.Store(busy)
 	}
 	switch {
-	case s.closing:
+	case s.ends():
 		return s.closeWhenRead()
 	case s.conn.OutboundBuffered() > hardUnreadBytes:
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())

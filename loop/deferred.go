@@ -11,8 +11,8 @@ type deferred struct {
 	replies  bool         // the same (batch_replies.go)
 
 	// written by whoever ends the wait, taken by the event loop
-	ready  atomic.Bool                 // parked, proving: the wait is over
-	result atomic.Pointer[besideReply] // beside: the reply
+	ready  atomic.Bool                 // blocked, authenticating: the wait is over
+	result atomic.Pointer[besideReply] // background: the reply
 }
 
 // hold keeps a reply until its change is on disk. It returns true if it is the only one.

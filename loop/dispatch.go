@@ -13,7 +13,7 @@ import (
 // round (batch_requests.go), the write too (batch_replies.go).
 func (s *session) turn(in []byte) gnet.Action {
 	s.loop.begin()
-	if s.halfClosed {
+	if s.state == halfClosed {
 		return s.drain()
 	}
 	if s.output.counted.Load() > 0 {
@@ -64,7 +64,7 @@ func (s *session) serve(in []byte) {
 	if problem != nil {
 		budget *= closingQuanta
 		if s.state == preempted {
-			s.state = running
+			s.to(running)
 		}
 	}
 	pending := s.input.pending(in)
@@ -84,7 +84,7 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
 	executed, last := uint64(0), l.exec.LastLSN()
 	l.exec.Cost = 0
-	for s.state == running && !s.closing && used < own {
+	for s.state == running && used < own {
 		l.exec.Expect(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
 		if errors.Is(err, codec.ErrShort) {
@@ -130,7 +130,7 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	case engine.Streams:
 		if s.output.streams >= maxStreams {
 			x.Stream.Close()
-			s.state = parked // until a stream ends
+			s.to(blocked) // until a stream ends
 			s.deferred.ready.Store(false)
 			return false
 		}
@@ -155,13 +155,15 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 
 // executed notes that a request has a reply.
 func (s *session) executed(x *engine.Executor) {
-	s.closing = s.closing || x.Defect
+	if x.Defect {
+		s.close()
+	}
 	s.srv.logRequest(s.peer, &x.Result)
 }
 
 // park lets the session wait until the table of the request in x is free.
 func (s *session) park(x *engine.Executor) {
-	s.state = parked
+	s.to(blocked)
 	s.deferred.ready.Store(false)
 	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
 		s.deferred.ready.Store(true)
@@ -172,12 +174,12 @@ func (s *session) park(x *engine.Executor) {
 // resume ends the wait of a session if what it waits for has come.
 func (s *session) resume() {
 	switch s.state {
-	case parked:
+	case blocked:
 		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
-			s.state = running
+			s.to(running)
 			s.pauseUnread()
 		}
-	case beside:
+	case background:
 		reply := s.deferred.result.Swap(nil)
 		switch {
 		case reply == nil:
@@ -185,21 +187,23 @@ func (s *session) resume() {
 			s.sendLarge(reply.frames)
 		default:
 			s.loop.out = append(s.loop.out, reply.frames...)
-			s.state = running
+			s.to(running)
 			s.flush() // the next request may leave the loop again: this is when to see what is unread
-			s.closing = s.closing || reply.defect
+			if reply.defect {
+				s.close()
+			}
 		}
 	case paused:
 		if s.countUnread()+s.pendingDurable() < s.srv.replies.soft()/2 {
-			s.state = running
+			s.to(running)
 			s.srv.sessions.unpause(s)
 		}
 		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.pendingDurable() > 0)
-	case proving:
+	case authenticating:
 		s.loginWorked()
-	case running, preempted, lingering:
+	case running, preempted, closing, parting, lingering, halfClosed, closed:
 	}
-	if s.state == running && !s.closing {
+	if s.state == running {
 		s.input.unpause(s.conn.Fd())
 	}
 }

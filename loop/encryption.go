@@ -79,7 +79,7 @@ func (s *session) streamEnded(problem error) {
 	if !errors.Is(problem, secure.ErrEnd) {
 		s.badFrame(problem)
 	}
-	s.closing = true
+	s.close()
 }
 
 // seal returns out as it is to be sent.

@@ -52,7 +52,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	if s.login == nil || h.srv.unproven.leave(s) {
 		h.srv.conns.Add(-1)
 	}
-	s.closing = true
+	s.to(closed)
 	s.gone.Store(true)
 	s.output.count(&h.srv.replies, 0)
 	s.dropInput()

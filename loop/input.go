@@ -195,7 +195,7 @@ func setReadLow(fd, bytes int) {
 
 // save is input.save; nothing is kept of a session that is closed.
 func (s *session) save(pending []byte, used int, arrived []byte) {
-	if s.closing {
+	if s.ends() {
 		s.input.drop()
 		return
 	}
@@ -210,7 +210,7 @@ func (s *session) dropInput() {
 
 // limitInput ends a session whose input exceeds the budget, and tells its client why.
 func (s *session) limitInput() {
-	if s.closing {
+	if s.ends() {
 		s.input.count(&s.srv.requests, 0, &s.srv.clock)
 		return
 	}
@@ -222,6 +222,6 @@ func (s *session) limitInput() {
 	s.loop.out = engine.AppendError(s.loop.out, binary.LittleEndian.Uint32(rest[4:]), why)
 	s.srv.counters.overrun.Add(1)
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", len(rest)))
-	s.closing = true
+	s.close()
 	s.dropInput()
 }

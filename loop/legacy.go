@@ -140,7 +140,7 @@ func (s *session) serveLegacy(in []byte) {
 	l := s.legacy
 	s.takeLegacyAnswer()
 	pending := s.input.pending(in)
-	if s.state != running || s.closing || len(pending) == 0 {
+	if s.state != running || len(pending) == 0 {
 		s.save(pending, 0, in)
 		return
 	}
@@ -210,7 +210,7 @@ func (s *session) legacyRequest(message []byte) {
 		extra = s.srv.extraShort
 	}
 	unproven := s.login != nil
-	s.state = beside
+	s.to(background)
 	s.marks.set(working)
 	s.goBeside(func() {
 		if unproven {
@@ -227,11 +227,11 @@ func (s *session) legacyRequest(message []byte) {
 
 // takeLegacyAnswer ends the wait for a request beside the loop.
 func (s *session) takeLegacyAnswer() {
-	if s.state != beside {
+	if s.state != background {
 		return
 	}
 	if a := s.legacy.answer.Swap(nil); a != nil {
-		s.state = running
+		s.to(running)
 		s.marks.clear(working)
 		s.legacyAnswered(a.reply, a.err)
 	}
@@ -257,7 +257,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 
 // legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong password. CyberDB's server says nothing then either.
 func (s *session) legacyEnds(reason error) {
-	s.closing = true
+	s.close()
 	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.login != nil // garbage is what a wrong key makes
 	switch {
 	case wrong && s.login != nil:

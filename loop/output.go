@@ -118,11 +118,11 @@ func (s *session) flush() bool {
 		l.replyAll() // those of its earlier turns come first
 	}
 	if len(l.out) == l.from || s.conn.Context() == nil {
-		return !s.closing
+		return !s.ends()
 	}
 	s.write(l.out[l.from:])
 	l.out = l.out[:l.from]
-	return !s.closing
+	return !s.ends()
 }
 
 // write sends replies.
@@ -132,7 +132,7 @@ func (s *session) write(replies []byte) {
 		_, err = s.conn.Write(out)
 	}
 	if err != nil {
-		s.closing = true // if it was the write's, gnet has closed it
+		s.close() // if it was the write's, gnet has closed it
 		return
 	}
 	s.pauseUnread()
@@ -141,7 +141,7 @@ func (s *session) write(replies []byte) {
 // pauseUnread pauses a running session whose client does not read, or for which many bytes wait for the disk: they would leave all at once.
 func (s *session) pauseUnread() {
 	if unread := s.countUnread() + s.pendingDurable(); unread > s.srv.replies.soft() && s.state == running {
-		s.state = paused
+		s.to(paused)
 		s.output.look(s.unacknowledged(), s.srv.clock.nanos())
 		s.srv.sessions.pause(s)
 	}

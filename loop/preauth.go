@@ -159,7 +159,7 @@ func (srv *Server) makeRoom(newcomer net.Addr) bool {
 
 // closeCeded closes the session if it has lost its place.
 func (s *session) closeCeded() {
-	if s.marks.take(evicted) && !s.closing {
+	if s.marks.take(evicted) && !s.ends() {
 		s.losePlace()
 	}
 }

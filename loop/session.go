@@ -9,19 +9,6 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// state says what a session's requests wait for.
-type state uint8
-
-const (
-	running   state = iota
-	preempted       // for its next quantum of the event loop's time
-	parked          // for a table that a long write owns, for a long read to end, or for a large reply to be sent
-	beside          // for a request of its own that runs beside the loop
-	paused          // for its client to read replies
-	lingering       // for its client to read the last replies; then it is closed
-	proving         // for the arithmetic of its login
-)
-
 // session is one connection.
 type session struct {
 	// constant after open
@@ -36,11 +23,8 @@ type session struct {
 	input
 	output
 	deferred
-	records    *records // nil: the connection is not encrypted
-	state      state
-	closing    bool // close once the replies are out
-	parts      bool // closing: the connection is half closed first
-	halfClosed bool // the server has said its last word; since lookedAt
+	records *records // nil: the connection is not encrypted
+	state   state
 
 	gone atomic.Bool // closed; written by the event loop, read by workers of logins and streams
 }

@@ -70,7 +70,7 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 // time is in memory.
 func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
-	s.state = parked
+	s.to(blocked)
 	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
 	unread := &s.srv.replies.bytes
 	left := int64(len(frames))
@@ -109,7 +109,7 @@ func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 func (s *session) send(w *bodyWriter, read stream) {
 	s.output.beginStream(w.large)
 	if read.begin != nil {
-		s.state = beside
+		s.to(background)
 	}
 	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
@@ -218,7 +218,9 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 		if last {
 			w.s.output.endStream(w.large)
 			w.s.deferred.ready.Store(true)
-			w.s.closing = w.s.closing || w.result.Defect
+			if w.result.Defect {
+				w.s.close()
+			}
 		}
 		w.s.heard(w.s.srv.clock.nanos())
 		w.s.loop.begin()
@@ -292,7 +294,7 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	answered := make(chan unsent, 1)
 	gone := make(chan struct{})
 	err = w.s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		if w.s.conn.Context() == nil || w.s.closing {
+		if w.s.conn.Context() == nil || w.s.ends() {
 			close(gone)
 			return nil
 		}

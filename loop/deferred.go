@@ -7,8 +7,8 @@ import "sync/atomic"
 // said.
 type deferred struct {
 	durable  *heldReplies // replies that wait for the disk; nil: there were none yet
-	requests bool         // some wait for the end of the iteration (batch_requests.go)
-	replies  bool         // the same (batch_replies.go)
+	requests bool         // some wait for the end of the iteration
+	replies  bool         // the same
 
 	// written by whoever ends the wait, taken by the event loop
 	ready  atomic.Bool                 // blocked, authenticating: the wait is over

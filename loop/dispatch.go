@@ -10,7 +10,7 @@ import (
 )
 
 // turn takes what arrived, executes the requests that are complete, in order, and answers them in one write. The executing may wait for the end of the
-// round (batch_requests.go), the write too (batch_replies.go).
+// iteration, the write too (iteration.go).
 func (s *session) turn(in []byte) gnet.Action {
 	s.loop.begin()
 	if s.state == halfClosed {
@@ -41,16 +41,6 @@ func (s *session) turn(in []byte) gnet.Action {
 		return gnet.None // its turn goes on with executePart
 	}
 	return s.answer()
-}
-
-// answer ends a turn: its replies are sent, at once or at the end of the round.
-func (s *session) answer() gnet.Action {
-	if s.replyLater() {
-		return gnet.None
-	}
-	s.syncLater()
-	s.flush()
-	return s.settle()
 }
 
 // serve executes requests, or leaves them to the batch, and keeps what is not used up.

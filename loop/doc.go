@@ -2,8 +2,8 @@
 //
 // The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's session; turn (dispatch.go)
 // parses frame after frame, has the engine execute each, and answers all of them in one write. execute sees to what the engine leaves to the server: replies that
-// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of a round are collected and executed together (batch_requests.go), and so are the
-// replies sent (batch_replies.go).
+// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of an iteration are collected and executed together, and so are the
+// replies sent (iteration.go).
 //
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //

@@ -85,7 +85,7 @@ func (h *heldReplies) drop(n, end int) {
 // holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 	if s.deferred.hold(reply, lsn) {
-		s.loop.waiting = append(s.loop.waiting, s)
+		s.loop.held = append(s.loop.held, s)
 	}
 	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced without
 		s.srv.journal.Demand(lsn)
@@ -135,8 +135,8 @@ func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 func (l *eventLoop) release(srv *Server) {
 	l.releasing.Store(false)
 	durable, broken := srv.journal.Durable(), srv.journal.Err()
-	still := l.waiting[:0]
-	for _, s := range l.waiting {
+	still := l.held[:0]
+	for _, s := range l.held {
 		if s.conn.Context() == nil { // closed
 			continue
 		}
@@ -147,8 +147,8 @@ func (l *eventLoop) release(srv *Server) {
 			still = append(still, s)
 		}
 	}
-	clear(l.waiting[len(still):])
-	l.waiting = still
+	clear(l.held[len(still):])
+	l.held = still
 	l.waits.Store(len(still) > 0)
 }
 
@@ -166,7 +166,7 @@ func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action)
 // loopDurable is what an event loop has that waits for the disk.
 type loopDurable struct {
 	changed   bool        // something that the journal was not yet told to sync; owned by the event loop
-	waiting   []*session  // with held replies
+	held      []*session  // with held replies
 	waits     atomic.Bool // there are some; written by the event loop
 	releasing atomic.Bool // release is on its way; written by the flusher and the event loop
 }

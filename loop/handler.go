@@ -82,7 +82,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		s.heard(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
-	if !s.loop.round.posted {
+	if !s.loop.posted {
 		s.loop.yield(h.srv)
 	}
 	return action
@@ -93,7 +93,7 @@ func (h *handler) ring(c gnet.Conn) {
 	_, _ = c.Next(-1)
 	l := c.Context().(*bell).loop
 	l.serveQueue()
-	if !l.round.posted {
+	if !l.posted {
 		l.yield(h.srv)
 	}
 }

@@ -47,7 +47,7 @@ func (w *bodyWriter) pace(reply []byte) {
 				w.s.deferred.ready.Store(true)
 				w.s.countReply(0)
 			}
-			w.s.loop.begin() // replies of others may wait for the end of the round
+			w.s.loop.begin() // replies of others may wait for the end of the iteration
 			w.s.loop.out = append(w.s.loop.out, piece...)
 			w.s.flush()
 		})

@@ -74,22 +74,6 @@ type Server struct {
 	acceptLog *limitedLog
 }
 
-// eventLoop is what the sessions of one event loop share. It is owned by that loop.
-type eventLoop struct {
-	srv      *Server // constant
-	exec     *engine.Executor
-	out      []byte // the replies of the round that are not sent
-	from     int    // in out: where those of the turn begin
-	round    round
-	batch    batch
-	queue    runQueue
-	sealed   []byte // the same, in records
-	legacy   legacyExecutor
-	frame    []byte // a reply that legacy makes its own of
-	requests atomic.Uint64
-	loopDurable
-}
-
 // Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
 //
 // Errors: those of CheckDescriptors, of persist.Recover, with ErrData, of listening (wrapped; the address is named) and of the key derivation.

@@ -54,7 +54,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 	used := 0
 	for s.state == running {
 		at := len(s.loop.out)
-		n, out, err := s.login.handshake.Next(pending[used:], s.loop.out)
+		n, out, err := s.auth.login.handshake.Next(pending[used:], s.loop.out)
 		s.loop.out = out
 		used += n
 		switch {
@@ -71,7 +71,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 			}
 		case err != nil:
 			s.refused(err)
-		case s.login.handshake.Done():
+		case s.auth.login.handshake.Done():
 			if !s.srv.unproven.prove(s) {
 				s.loop.out = s.loop.out[:at]
 				s.losePlace()
@@ -102,12 +102,12 @@ func (s *session) limitLogin() {
 // prove has the arithmetic done; the session waits for it.
 func (s *session) prove() {
 	s.to(authenticating)
-	s.login.since = time.Now()
-	s.marks.set(working)
+	s.auth.login.since = time.Now()
+	s.auth.marks.set(working)
 	s.srv.unproven.work(s)
 	if !s.srv.logins.add(s) {
 		s.to(running)
-		s.marks.clear(working)
+		s.auth.marks.clear(working)
 		s.refuse(&secure.Refusal{
 			Code: secure.RefusedTooManyConnections,
 			Text: "too many logins of this address are waiting, after wrong passwords from it: try again later",
@@ -119,20 +119,20 @@ func (s *session) prove() {
 func (s *session) loginWorked() {
 	if s.deferred.ready.CompareAndSwap(true, false) {
 		s.to(running)
-		s.active.Add(int64(time.Since(s.login.since)))
-		s.marks.clear(working)
+		s.auth.active.Add(int64(time.Since(s.auth.login.since)))
+		s.auth.marks.clear(working)
 		s.srv.unproven.worked(s)
 	}
 }
 
 // welcome ends a login that has succeeded. Its last message goes out before anything is encrypted.
 func (s *session) welcome() {
-	seal, opener := s.login.handshake.Records()
+	seal, opener := s.auth.login.handshake.Records()
 	s.flush()
 	if seal != nil {
 		s.records = &records{seal: seal, opener: opener}
 	}
-	s.heard(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
+	s.auth.heard(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
 	s.auth.proved()
 	s.srv.clock.start() // its idle time begins
 }
@@ -157,7 +157,7 @@ func (s *session) refused(reason error) {
 	switch refusal.Code {
 	case secure.RefusedPassword:
 		s.srv.counters.failedLogins.Add(1)
-		s.srv.logins.failed(s.login.from)
+		s.srv.logins.failed(s.auth.login.from)
 	case secure.RefusedMessage:
 		s.srv.counters.badFrames.Add(1)
 	}
@@ -173,11 +173,11 @@ var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password pr
 
 // closeOverdue closes the session if the sweeper found it overdue and that is still so.
 func (s *session) closeOverdue() {
-	if !s.marks.take(timedOut) || s.ends() || s.timeLeft(s.srv.clock.nanos()) > 0 {
+	if !s.auth.marks.take(timedOut) || s.ends() || s.timeLeft(s.srv.clock.nanos()) > 0 {
 		return
 	}
 	s.close()
-	if s.login == nil {
+	if s.auth.login == nil {
 		s.srv.counters.idleClosed.Add(1)
 		return
 	}

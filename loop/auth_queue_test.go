@@ -39,7 +39,7 @@ func newQueued() *queued {
 func (q *queued) login(from, name string) (*session, bool) {
 	s := &session{auth: auth{login: &login{}}}
 	if from != "" {
-		s.login.from = netip.MustParseAddr(from)
+		s.auth.login.from = netip.MustParseAddr(from)
 	}
 	q.guard.Lock()
 	q.names[s] = name

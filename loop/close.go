@@ -55,7 +55,7 @@ func (s *session) closeWhenRead() gnet.Action {
 // closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
 	if s.state == halfClosed {
-		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.marks.has(evicted) {
+		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.auth.marks.has(evicted) {
 			return gnet.Close
 		}
 		return gnet.None
@@ -101,8 +101,8 @@ func (s *session) badFrame(err error) {
 // part ends the server's side of a connection whose last replies are out. What the client still
 // sends is dropped; the sweeper closes the connection lingerTime later.
 func (s *session) part() gnet.Action {
-	s.heard(time.Now().UnixNano())
-	s.expect(lingerTime)
+	s.auth.heard(time.Now().UnixNano())
+	s.auth.expect(lingerTime)
 	s.srv.unproven.answered(s)
 	return s.halfClose()
 }
@@ -120,7 +120,7 @@ func (s *session) end() {
 func (s *session) verdict() gnet.Action {
 	waiting := len(s.input.rest())
 	if busy := s.state != running || s.output.streams > 0 || s.unsent(); busy != s.output.busy.Load() {
-		s.heard(s.srv.clock.nanos())
+		s.auth.heard(s.srv.clock.nanos())
 		s.output.busy.Store(busy)
 	}
 	switch {

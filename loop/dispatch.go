@@ -27,11 +27,11 @@ func (s *session) turn(in []byte) gnet.Action {
 	}
 	switch {
 	case s.legacy != nil:
-		if s.login != nil || !s.executeLater(in) {
+		if s.auth.login != nil || !s.executeLater(in) {
 			s.serveLegacy(in)
 		}
-	case s.login != nil:
-		if in = s.logIn(in); s.login == nil {
+	case s.auth.login != nil:
+		if in = s.logIn(in); s.auth.login == nil {
 			s.serve(in)
 		}
 	default:
@@ -184,11 +184,11 @@ func (s *session) resume() {
 			}
 		}
 	case paused:
-		if s.countUnread()+s.pendingDurable() < s.srv.replies.soft()/2 {
+		if s.countUnread()+s.deferred.pendingDurable() < s.srv.replies.soft()/2 {
 			s.to(running)
 			s.srv.sessions.unpause(s)
 		}
-		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.pendingDurable() > 0)
+		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.deferred.pendingDurable() > 0)
 	case authenticating:
 		s.loginWorked()
 	case running, preempted, closing, parting, lingering, halfClosed, closed:

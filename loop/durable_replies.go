@@ -143,7 +143,7 @@ func (l *eventLoop) release(srv *Server) {
 		if s.releaseHeld(durable, broken) == gnet.Close {
 			_ = s.conn.EventLoop().Close(s.conn)
 		}
-		if s.pendingDurable() > 0 && s.conn.Context() != nil {
+		if s.deferred.pendingDurable() > 0 && s.conn.Context() != nil {
 			still = append(still, s)
 		}
 	}

@@ -49,7 +49,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 		s.finish() // it came before the end
 	}
 	h.srv.sessions.remove(s)
-	if s.login == nil || h.srv.unproven.leave(s) {
+	if s.auth.login == nil || h.srv.unproven.leave(s) {
 		h.srv.conns.Add(-1)
 	}
 	s.to(closed)
@@ -78,8 +78,8 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		}
 	}
 	in, _ := c.Next(-1)
-	if len(in) > 0 && s.login == nil {
-		s.heard(h.srv.clock.nanos())
+	if len(in) > 0 && s.auth.login == nil {
+		s.auth.heard(h.srv.clock.nanos())
 	}
 	action = s.turn(in)
 	if !s.loop.posted {

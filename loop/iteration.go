@@ -171,7 +171,7 @@ func (s *session) answer() gnet.Action {
 // replyLater leaves the turn's replies for the end of the iteration. It returns false if they are to be sent now.
 func (s *session) replyLater() bool {
 	l := s.loop
-	if len(l.out) == l.from || s.state != running || s.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
+	if len(l.out) == l.from || s.state != running || s.auth.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
 		return false
 	}
 	if !s.joinIteration() {

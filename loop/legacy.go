@@ -100,7 +100,7 @@ func (srv *Server) firstPatience(peer net.Addr) time.Duration {
 // speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of which in is the last, is not the beginning of a native
 // one, nor of another protocol. That is looked at until it is sure.
 func (s *session) speaksLegacy(in []byte) bool {
-	if s.login == nil || s.login.native || !s.srv.cfg.Legacy {
+	if s.auth.login == nil || s.auth.login.native || !s.srv.cfg.Legacy {
 		return false
 	}
 	if !s.input.empty() {
@@ -110,13 +110,13 @@ func (s *session) speaksLegacy(in []byte) bool {
 		return false
 	}
 	native, sure := secure.IsNative(in)
-	s.login.native = native && sure
+	s.auth.login.native = native && sure
 	wait := legacyControlTime
 	if native {
 		wait = handshakeTime
 	}
-	if s.expect(wait) {
-		s.heard(time.Now().UnixNano())
+	if s.auth.expect(wait) {
+		s.auth.heard(time.Now().UnixNano())
 	}
 	if native {
 		return false
@@ -128,9 +128,9 @@ func (s *session) speaksLegacy(in []byte) bool {
 // beginLegacy makes the session one of CyberDB's wire.
 func (s *session) beginLegacy() {
 	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
-	s.expect(legacyControlTime)
-	s.heard(time.Now().UnixNano())
-	if s.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
+	s.auth.expect(legacyControlTime)
+	s.auth.heard(time.Now().UnixNano())
+	if s.auth.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
 		s.refused(errors.New("CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure"))
 	}
 }
@@ -146,9 +146,9 @@ func (s *session) serveLegacy(in []byte) {
 	}
 	message, err := l.wire.Next(pending, s.loop.legacy.Unpickler())
 	if message == nil && l.wire.Step() != legacy.AwaitBody {
-		s.marks.set(messageStarted)
+		s.auth.marks.set(messageStarted)
 	} else {
-		s.marks.clear(messageStarted)
+		s.auth.marks.clear(messageStarted)
 	}
 	switch {
 	case err != nil:
@@ -163,7 +163,7 @@ func (s *session) serveLegacy(in []byte) {
 		s.legacyMessage(message)
 		s.input.drop()
 		l.progress = 0
-		s.heard(time.Now().UnixNano())
+		s.auth.heard(time.Now().UnixNano())
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *session) legacyMessage(message []byte) {
 			s.legacyEnds(err)
 			return
 		}
-		s.expect(handshakeTime)
+		s.auth.expect(handshakeTime)
 	case legacy.AwaitBody:
 		s.legacyRequest(message)
 	case legacy.AwaitReady:
@@ -192,7 +192,7 @@ func (s *session) legacyMessage(message []byte) {
 
 // legacyRequest executes a request, here or beside the loop.
 func (s *session) legacyRequest(message []byte) {
-	if s.login != nil && !s.srv.unproven.work(s) {
+	if s.auth.login != nil && !s.srv.unproven.work(s) {
 		s.losePlace()
 		return
 	}
@@ -209,9 +209,9 @@ func (s *session) legacyRequest(message []byte) {
 	if len(own) > legacyInlineBytes {
 		extra = s.srv.extraShort
 	}
-	unproven := s.login != nil
+	unproven := s.auth.login != nil
 	s.to(background)
-	s.marks.set(working)
+	s.auth.marks.set(working)
 	s.goBeside(func() {
 		if unproven {
 			s.srv.legacy.proofs <- struct{}{}
@@ -232,7 +232,7 @@ func (s *session) takeLegacyAnswer() {
 	}
 	if a := s.legacy.answer.Swap(nil); a != nil {
 		s.to(running)
-		s.marks.clear(working)
+		s.auth.marks.clear(working)
 		s.legacyAnswered(a.reply, a.err)
 	}
 }
@@ -243,7 +243,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 		s.legacyEnds(err)
 		return
 	}
-	if s.login != nil {
+	if s.auth.login != nil {
 		s.srv.unproven.prove(s) // it has kept its place since legacyRequest
 		s.auth.proved()
 		s.releaseUnproven()
@@ -258,9 +258,9 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 // legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong password. CyberDB's server says nothing then either.
 func (s *session) legacyEnds(reason error) {
 	s.close()
-	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.login != nil // garbage is what a wrong key makes
+	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil // garbage is what a wrong key makes
 	switch {
-	case wrong && s.login != nil:
+	case wrong && s.auth.login != nil:
 		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})
 		return
 	case wrong:
@@ -274,7 +274,7 @@ func (s *session) legacyEnds(reason error) {
 
 // waitsForTurn lets the first request of a connection wait for its turn among the logins of its address, which wrong passwords delay.
 func (s *session) waitsForTurn() bool {
-	if s.login == nil || s.legacy.waited || !s.login.from.IsValid() {
+	if s.auth.login == nil || s.legacy.waited || !s.auth.login.from.IsValid() {
 		return false
 	}
 	s.legacy.waited = true
@@ -284,13 +284,13 @@ func (s *session) waitsForTurn() bool {
 
 // limitUnproven counts the bytes that the session holds without having proved the password, and closes it if all together are too many.
 func (s *session) limitUnproven(held int) {
-	if s.login == nil {
+	if s.auth.login == nil {
 		return
 	}
 	l := s.legacy
 	if l.wire.Step() == legacy.AwaitBody && held-l.progress >= legacyProgress {
 		l.progress = held
-		s.heard(time.Now().UnixNano())
+		s.auth.heard(time.Now().UnixNano())
 	}
 	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
 	l.unproven = int64(held)
@@ -321,7 +321,7 @@ func (s *session) releaseUnproven() {
 // inExchange says whether the session, while the server stops, is in an exchange whose end is to be waited for.
 func (s *session) inExchange() bool {
 	l := s.legacy
-	if l == nil || s.login != nil || l.wire.Step() == legacy.AwaitCount {
+	if l == nil || s.auth.login != nil || l.wire.Step() == legacy.AwaitCount {
 		return false
 	}
 	now := s.srv.clock.now()

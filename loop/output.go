@@ -140,7 +140,7 @@ func (s *session) write(replies []byte) {
 
 // pauseUnread pauses a running session whose client does not read, or for which many bytes wait for the disk: they would leave all at once.
 func (s *session) pauseUnread() {
-	if unread := s.countUnread() + s.pendingDurable(); unread > s.srv.replies.soft() && s.state == running {
+	if unread := s.countUnread() + s.deferred.pendingDurable(); unread > s.srv.replies.soft() && s.state == running {
 		s.to(paused)
 		s.output.look(s.unacknowledged(), s.srv.clock.nanos())
 		s.srv.sessions.pause(s)
@@ -148,7 +148,9 @@ func (s *session) pauseUnread() {
 }
 
 // unsent says whether there are replies that have not been given to the kernel.
-func (s *session) unsent() bool { return s.conn.OutboundBuffered() > 0 || s.pendingDurable() > 0 }
+func (s *session) unsent() bool {
+	return s.conn.OutboundBuffered() > 0 || s.deferred.pendingDurable() > 0
+}
 
 // unacknowledged returns how many bytes of replies the client has not taken yet, the kernel's buffer included: gnet's own moves only in
 // steps of megabytes while a client reads slowly.

@@ -9,7 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// session is one connection.
+// session is one connection: its state, and four parts that own the rest. DESIGN.md says who may
+// touch what.
 type session struct {
 	// constant after open
 	srv  *Server
@@ -17,22 +18,23 @@ type session struct {
 	loop *eventLoop
 	peer net.Addr
 
+	auth     auth
+	input    input
+	output   output
+	deferred deferred
+
 	// owned by the event loop
-	legacy *legacySession // nil: a native connection
-	auth
-	input
-	output
-	deferred
-	records *records // nil: the connection is not encrypted
+	legacy  *legacySession // nil: a native connection
+	records *records       // nil: the connection is not encrypted
 	state   state
 
-	gone atomic.Bool // closed; written by the event loop, read by workers of logins and streams
+	gone atomic.Bool // closed; written by the event loop, read by workers of logins and by streams
 }
 
 func newSession(srv *Server, peer net.Addr) *session {
 	s := &session{srv: srv, peer: peer, auth: auth{login: newLogin(srv, peer)}}
-	s.heard(time.Now().UnixNano())
-	s.expect(srv.firstPatience(peer))
+	s.auth.heard(time.Now().UnixNano())
+	s.auth.expect(srv.firstPatience(peer))
 	return s
 }
 

@@ -24,8 +24,10 @@ const (
 	states
 )
 
-var stateNames = [states]string{"running", "preempted", "blocked", "background", "paused", "authenticating",
-	"closing", "parting", "lingering", "halfClosed", "closed"}
+var stateNames = [states]string{
+	"running", "preempted", "blocked", "background", "paused", "authenticating",
+	"closing", "parting", "lingering", "halfClosed", "closed",
+}
 
 func (s state) String() string { return stateNames[s] }
 

@@ -222,7 +222,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 				w.s.close()
 			}
 		}
-		w.s.heard(w.s.srv.clock.nanos())
+		w.s.auth.heard(w.s.srv.clock.nanos())
 		w.s.loop.begin()
 		w.s.loop.out = append(w.s.loop.out, frame...)
 		w.s.flush()

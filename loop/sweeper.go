@@ -165,7 +165,7 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		left := s.timeLeft(now.UnixNano())
 		rest = min(rest, left)
 		if left <= 0 {
-			s.marks.set(timedOut)
+			s.auth.marks.set(timedOut)
 		}
 		if left <= 0 || scarce && s.output.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
 			s.wake()

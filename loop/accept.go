@@ -5,10 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -182,66 +179,4 @@ func answerRefusal(conn net.Conn, refusal *secure.Refusal, wait time.Duration) {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, conn, secure.MaxClientBytes)
-}
-
-// peerName returns the peer's address for logs.
-func peerName(addr net.Addr) string {
-	if addr == nil {
-		return "unknown"
-	}
-	if tcp, ok := addr.(*net.TCPAddr); ok {
-		return netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), tcp.AddrPort().Port()).String()
-	}
-	return addr.Network() + ":" + addr.String()
-}
-
-// maxReasonBytes bounds what a log line says of why a connection ended.
-const maxReasonBytes = 256
-
-// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent,
-// before any proof: it is cut here, and quoted by the log's handler.
-func reasonOf(err error) slog.Attr {
-	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
-}
-
-// limitedLog writes each message at most once per interval and says how many it kept back.
-type limitedLog struct {
-	log   *slog.Logger
-	every time.Duration
-
-	mu   sync.Mutex
-	last map[string]*limitedMessage // by message, of which there are few; guarded by mu
-}
-
-type limitedMessage struct {
-	at   time.Time
-	kept int
-}
-
-func (l *limitedLog) warn(msg string, attrs ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	last := l.last[msg]
-	if last == nil {
-		last = &limitedMessage{}
-		l.last[msg] = last
-	}
-	now := time.Now()
-	if now.Sub(last.at) < l.every {
-		last.kept++
-		return
-	}
-	if last.kept > 0 {
-		attrs = append(attrs, slog.Int("not_logged", last.kept))
-	}
-	last.at, last.kept = now, 0
-	l.log.Warn(msg, attrs...)
-}
-
-// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
-func shortenedTo(most int, text string) string {
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
 }

@@ -33,13 +33,13 @@ func backgroundProcessors(eventLoops int) int {
 
 // runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
 func (s *session) runBeside(req *codec.Request) {
-	held := &s.srv.held
-	s.setHeld(0) // it leaves the session; limitHeld counts what stays
-	if !held.admit(len(req.Args)) {
-		s.loop.out = engine.AppendError(s.loop.out, req.ID, held.noRoom())
+	budget := &s.srv.requests
+	s.input.count(budget, 0, &s.srv.clock) // it leaves the session; limitInput counts what stays
+	if !budget.admit(len(req.Args)) {
+		s.loop.out = engine.AppendError(s.loop.out, req.ID, budget.overLimit())
 		return
 	}
-	s.state = beside
+	s.to(background)
 	own := req.Clone()
 	extra := s.srv.extraLong
 	if s.loop.exec.Checks {
@@ -49,9 +49,9 @@ func (s *session) runBeside(req *codec.Request) {
 		w := s.srv.beginWork(extra)
 		defer w.end()
 		reply := s.srv.executeBeside(w, s.peer, &own)
-		held.release(len(own.Args))
+		budget.release(len(own.Args))
 		reply.frames = s.srv.withheld(reply.frames, &own)
-		s.result.Store(&reply)
+		s.deferred.result.Store(&reply)
 		s.wake()
 	})
 }

@@ -1,9 +1,9 @@
 // Package loop is the server: connections, files and what runs when. Package engine executes the requests, and has no part in either.
 //
-// The way of one request, all of it in session.go: OnTraffic gives the bytes that arrived to the connection's session; turn
+// The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's session; turn (dispatch.go)
 // parses frame after frame, has the engine execute each, and answers all of them in one write. execute sees to what the engine leaves to the server: replies that
-// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of a round are collected and executed together (batch.go), and so are the
-// replies sent (round.go).
+// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of an iteration are collected and executed together, and so are the
+// replies sent (iteration.go).
 //
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //

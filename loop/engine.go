@@ -46,10 +46,10 @@ func (a admission) Change() error        { return a.srv.writable() }
 func (a admission) Grow(bytes int) error { return a.srv.memory.admit(bytes) }
 func (a admission) Lend(bytes int) error { return a.srv.memory.Lend(bytes) }
 func (a admission) Return(bytes int)     { a.srv.memory.Return(bytes) }
-func (a admission) HoldReply(bytes int)  { a.srv.unread.bytes.Add(int64(bytes)) }
+func (a admission) HoldReply(bytes int)  { a.srv.replies.bytes.Add(int64(bytes)) }
 func (a admission) LargeReply() (err error) {
-	if a.srv.unread.scarce() {
-		err = a.srv.unread.tooMuch()
+	if a.srv.replies.scarce() {
+		err = a.srv.replies.tooMuch()
 	}
 	return err
 }

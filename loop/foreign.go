@@ -2,9 +2,6 @@ package loop
 
 import (
 	"fmt"
-	"time"
-
-	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/codec/foreign"
 	"cyberdb-fast/codec/legacy"
@@ -36,17 +33,8 @@ func (s *session) meetForeign(first []byte) bool {
 		s.refused(secure.ErrNotNative)
 	default:
 		s.loop.out = p.AppendAnswer(s.loop.out, first)
-		s.parts = true
+		s.to(parting)
 		s.refused(fmt.Errorf("the client speaks %v, not cyberdb-fast's protocol", p))
 	}
 	return true
-}
-
-// part ends the server's side of a connection whose last replies are out. What the client still
-// sends is dropped; the sweeper closes the connection lingerTime later.
-func (s *session) part() gnet.Action {
-	s.active.Store(time.Now().UnixNano())
-	s.patience.Store(int64(lingerTime))
-	s.srv.unproven.answered(s)
-	return s.halfClose()
 }

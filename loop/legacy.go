@@ -2,21 +2,18 @@ package loop
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
-	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/foreign"
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/loop/engine"
-	"cyberdb-fast/shardmap"
 )
 
 // CyberDB's own wire, for clients that know no other (codec/legacy). A connection that does not begin as a native one speaks it. Each of its requests
@@ -36,8 +33,6 @@ const (
 	legacySilence = 10 * time.Minute
 	// legacyInlineBytes is the size of a request above which it is read beside the loop.
 	legacyInlineBytes = 16 << 10
-	// maxLegacyReplyBytes is the largest reply.
-	maxLegacyReplyBytes = 256 << 20
 )
 
 // legacyServer is what the connections of CyberDB's wire share.
@@ -105,23 +100,23 @@ func (srv *Server) firstPatience(peer net.Addr) time.Duration {
 // speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of which in is the last, is not the beginning of a native
 // one, nor of another protocol. That is looked at until it is sure.
 func (s *session) speaksLegacy(in []byte) bool {
-	if s.login == nil || s.login.native || !s.srv.cfg.Legacy {
+	if s.auth.login == nil || s.auth.login.native || !s.srv.cfg.Legacy {
 		return false
 	}
-	if s.carry != nil {
-		in = append(s.carry.B[s.carryUsed:len(s.carry.B):len(s.carry.B)], in...)
+	if !s.input.empty() {
+		in = append(slices.Clip(s.input.rest()), in...)
 	}
 	if len(in) == 0 {
 		return false
 	}
 	native, sure := secure.IsNative(in)
-	s.login.native = native && sure
-	wait := int64(legacyControlTime)
+	s.auth.login.native = native && sure
+	wait := legacyControlTime
 	if native {
-		wait = int64(handshakeTime)
+		wait = handshakeTime
 	}
-	if s.patience.Swap(wait) != wait {
-		s.active.Store(time.Now().UnixNano())
+	if s.auth.expect(wait) {
+		s.auth.heard(time.Now().UnixNano())
 	}
 	if native {
 		return false
@@ -133,9 +128,9 @@ func (s *session) speaksLegacy(in []byte) bool {
 // beginLegacy makes the session one of CyberDB's wire.
 func (s *session) beginLegacy() {
 	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
-	s.patience.Store(int64(legacyControlTime))
-	s.active.Store(time.Now().UnixNano())
-	if s.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
+	s.auth.expect(legacyControlTime)
+	s.auth.heard(time.Now().UnixNano())
+	if s.auth.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
 		s.refused(errors.New("CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure"))
 	}
 }
@@ -144,27 +139,31 @@ func (s *session) beginLegacy() {
 func (s *session) serveLegacy(in []byte) {
 	l := s.legacy
 	s.takeLegacyAnswer()
-	pending := s.pending(in)
-	if s.state != running || s.closing || len(pending) == 0 {
-		s.keep(pending, 0, in)
+	pending := s.input.pending(in)
+	if s.state != running || len(pending) == 0 {
+		s.save(pending, 0, in)
 		return
 	}
 	message, err := l.wire.Next(pending, s.loop.legacy.Unpickler())
-	s.begun.Store(message == nil && l.wire.Step() != legacy.AwaitBody)
+	if message == nil && l.wire.Step() != legacy.AwaitBody {
+		s.auth.marks.set(messageStarted)
+	} else {
+		s.auth.marks.clear(messageStarted)
+	}
 	switch {
 	case err != nil:
 		s.legacyEnds(err)
 	case message == nil:
-		s.keep(pending, 0, in)
+		s.save(pending, 0, in)
 		s.limitUnproven(len(pending))
 	case l.wire.Step() == legacy.AwaitBody && s.waitsForTurn():
-		s.keep(pending, 0, in)
+		s.save(pending, 0, in)
 		s.limitUnproven(len(pending))
 	default:
 		s.legacyMessage(message)
-		s.dropCarry()
+		s.input.drop()
 		l.progress = 0
-		s.active.Store(time.Now().UnixNano())
+		s.auth.heard(time.Now().UnixNano())
 	}
 }
 
@@ -178,7 +177,7 @@ func (s *session) legacyMessage(message []byte) {
 			s.legacyEnds(err)
 			return
 		}
-		s.patience.Store(int64(handshakeTime))
+		s.auth.expect(handshakeTime)
 	case legacy.AwaitBody:
 		s.legacyRequest(message)
 	case legacy.AwaitReady:
@@ -193,7 +192,7 @@ func (s *session) legacyMessage(message []byte) {
 
 // legacyRequest executes a request, here or beside the loop.
 func (s *session) legacyRequest(message []byte) {
-	if s.login != nil && !s.srv.unproven.work(s) {
+	if s.auth.login != nil && !s.srv.unproven.work(s) {
 		s.losePlace()
 		return
 	}
@@ -210,9 +209,9 @@ func (s *session) legacyRequest(message []byte) {
 	if len(own) > legacyInlineBytes {
 		extra = s.srv.extraShort
 	}
-	unproven := s.login != nil
-	s.state = beside
-	s.unready.Store(true)
+	unproven := s.auth.login != nil
+	s.to(background)
+	s.auth.marks.set(working)
 	s.goBeside(func() {
 		if unproven {
 			s.srv.legacy.proofs <- struct{}{}
@@ -228,12 +227,12 @@ func (s *session) legacyRequest(message []byte) {
 
 // takeLegacyAnswer ends the wait for a request beside the loop.
 func (s *session) takeLegacyAnswer() {
-	if s.state != beside {
+	if s.state != background {
 		return
 	}
 	if a := s.legacy.answer.Swap(nil); a != nil {
-		s.state = running
-		s.unready.Store(false)
+		s.to(running)
+		s.auth.marks.clear(working)
 		s.legacyAnswered(a.reply, a.err)
 	}
 }
@@ -244,10 +243,9 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 		s.legacyEnds(err)
 		return
 	}
-	if s.login != nil {
+	if s.auth.login != nil {
 		s.srv.unproven.prove(s) // it has kept its place since legacyRequest
-		s.login = nil
-		s.greeted.Store(true)
+		s.auth.proved()
 		s.releaseUnproven()
 	}
 	l := s.legacy
@@ -259,10 +257,10 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 
 // legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong password. CyberDB's server says nothing then either.
 func (s *session) legacyEnds(reason error) {
-	s.closing = true
-	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.login != nil // garbage is what a wrong key makes
+	s.close()
+	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil // garbage is what a wrong key makes
 	switch {
-	case wrong && s.login != nil:
+	case wrong && s.auth.login != nil:
 		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})
 		return
 	case wrong:
@@ -276,7 +274,7 @@ func (s *session) legacyEnds(reason error) {
 
 // waitsForTurn lets the first request of a connection wait for its turn among the logins of its address, which wrong passwords delay.
 func (s *session) waitsForTurn() bool {
-	if s.login == nil || s.legacy.waited || !s.login.from.IsValid() {
+	if s.auth.login == nil || s.legacy.waited || !s.auth.login.from.IsValid() {
 		return false
 	}
 	s.legacy.waited = true
@@ -286,18 +284,18 @@ func (s *session) waitsForTurn() bool {
 
 // limitUnproven counts the bytes that the session holds without having proved the password, and closes it if all together are too many.
 func (s *session) limitUnproven(held int) {
-	if s.login == nil {
+	if s.auth.login == nil {
 		return
 	}
 	l := s.legacy
 	if l.wire.Step() == legacy.AwaitBody && held-l.progress >= legacyProgress {
 		l.progress = held
-		s.active.Store(time.Now().UnixNano())
+		s.auth.heard(time.Now().UnixNano())
 	}
 	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
 	l.unproven = int64(held)
 	if all > s.srv.legacy.limit {
-		s.dropCarry()
+		s.input.drop()
 		s.releaseUnproven()
 		s.srv.counters.overrun.Add(1)
 		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
@@ -307,7 +305,7 @@ func (s *session) limitUnproven(held int) {
 // countReply counts the reply that the client has not been sent yet among the unread ones.
 func (s *session) countReply(bytes int64) {
 	if s.legacy != nil {
-		s.srv.unread.bytes.Add(bytes - s.legacy.unread)
+		s.srv.replies.bytes.Add(bytes - s.legacy.unread)
 		s.legacy.unread = bytes
 	}
 }
@@ -323,7 +321,7 @@ func (s *session) releaseUnproven() {
 // inExchange says whether the session, while the server stops, is in an exchange whose end is to be waited for.
 func (s *session) inExchange() bool {
 	l := s.legacy
-	if l == nil || s.login != nil || l.wire.Step() == legacy.AwaitCount {
+	if l == nil || s.auth.login != nil || l.wire.Step() == legacy.AwaitCount {
 		return false
 	}
 	now := s.srv.clock.now()
@@ -331,134 +329,4 @@ func (s *session) inExchange() bool {
 		l.drained = now
 	}
 	return now.Sub(l.drained) < lingerTime
-}
-
-// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request beside the loops.
-type legacyExecutor struct {
-	legacy.Request
-	call               shardmap.Call // to look tables up with
-	frame, reply, body []byte        // room
-}
-
-// answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
-// frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; legacy.ErrLong; execute's.
-func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
-	e.KeepOpaque(srv.cfg.LegacyOpaque)
-	if err := e.Parse(message); err != nil {
-		return nil, err
-	}
-	if subtle.ConstantTimeCompare(e.Password(), []byte(srv.cfg.Password)) != 1 {
-		return nil, errLegacyPassword
-	}
-	for {
-		reply, err := e.attempt(srv, execute)
-		if err == nil {
-			return e.bounded(srv, reply), nil
-		}
-		var raised *legacy.Exception
-		switch {
-		case errors.As(err, &raised):
-			e.reply = raised.AppendReply(e.reply[:0])
-			return e.reply, nil
-		case !errors.Is(err, legacy.ErrOtherKind): // else the table was dropped, and made again, since it was looked up
-			return nil, err
-		}
-	}
-}
-
-// bounded returns an error reply in the place of one that is too large, by itself or beside what is unread already.
-func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
-	text := ""
-	switch {
-	case len(reply) > maxLegacyReplyBytes:
-		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
-	case len(reply) > scarceUnreadBytes && srv.unread.scarce() && !srv.engine.Mutates(e.Op):
-		text = "too much is unread by all clients together: ask again, or for less"
-	default:
-		return reply
-	}
-	return legacy.NewException("RuntimeError", text).AppendReply(nil)
-}
-
-func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
-	if err := e.Translate(e.kindOf(srv)); err != nil {
-		return nil, err
-	}
-	e.frame = codec.AppendRequest(e.frame[:0], &codec.Request{Op: e.Op, Args: e.Args})
-	req, _, err := codec.ParseRequest(e.frame)
-	if err != nil {
-		return nil, legacy.NewException("ValueError", err.Error())
-	}
-	frames, err := execute(&req)
-	if err != nil {
-		return nil, err
-	}
-	status := codec.StatusOK
-	e.body = e.body[:0]
-	for len(frames) > 0 {
-		frame, n, err := codec.ParseReply(frames)
-		if err != nil {
-			return nil, err
-		}
-		status, frames = frame.Status, frames[n:]
-		e.body = append(e.body, frame.Body...)
-	}
-	reply, err := e.AppendReply(e.reply[:0], status, e.body)
-	e.reply = reply
-	e.trim()
-	return reply, err
-}
-
-// trim lets room go that a large request has made.
-func (e *legacyExecutor) trim() {
-	if cap(e.Args)+cap(e.reply)+cap(e.body) > 16*flushBytes {
-		e.Args, e.frame, e.reply, e.body = nil, nil, nil, nil
-	}
-}
-
-// kindOf returns the kind of the table that the request is for.
-func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
-	table, ok := srv.store.Lookup(&e.call, e.Table())
-	switch {
-	case !ok:
-		return legacy.NoTable
-	case table.Kind() == shardmap.KindList:
-		return legacy.List
-	}
-	return legacy.Dict
-}
-
-// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run beside.
-func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
-	l := s.loop
-	x := l.exec
-	if s.srv.engine.Mutates(req.Op) && s.srv.mustWait(false, len(req.Payload)) {
-		return nil, legacy.ErrLong // the disk is waited for
-	}
-	last := x.LastLSN()
-	l.frame = x.Execute(l.frame[:0], req, nil)
-	if x.LastLSN() != last {
-		s.srv.flushJournal()
-	}
-	switch x.Outcome {
-	case engine.Streams:
-		x.Stream.Close()
-		return nil, legacy.ErrLong
-	case engine.Parked, engine.Background:
-		return nil, legacy.ErrLong
-	case engine.Answered, engine.AwaitsDisk: // there was room when it was asked
-	}
-	s.srv.logRequest(s.peer, &x.Result)
-	return l.frame, nil
-}
-
-// answerLegacy answers a request beside the loops. A panic in it closes the connection.
-func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			reply, err = nil, srv.defect("panic beside the loops", p, nil)
-		}
-	}()
-	var e legacyExecutor
-	return e.answer(srv, message, func(req *codec.Request) ([]byte, error) { return srv.executeBeside(w, peer, req).frames, nil })
 }

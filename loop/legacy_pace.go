@@ -24,9 +24,9 @@ func (s *session) sendLegacy() {
 	}
 	reply := l.reply
 	l.reply = nil // a large one's room is not kept
-	s.state, s.sendsLarge = parked, true
-	s.ready.Store(false)
-	s.streams++
+	s.to(blocked)
+	s.deferred.ready.Store(false)
+	s.output.beginStream(true)
 	s.srv.streams.Add(1)
 	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
@@ -43,12 +43,11 @@ func (w *bodyWriter) pace(reply []byte) {
 		last := len(reply) == 0
 		left, err := w.onLoop(func() {
 			if last {
-				w.s.streams--
-				w.s.sendsLarge = false
-				w.s.ready.Store(true)
+				w.s.output.endStream(true)
+				w.s.deferred.ready.Store(true)
 				w.s.countReply(0)
 			}
-			w.s.loop.begin() // replies of others may wait for the end of the round
+			w.s.loop.begin() // replies of others may wait for the end of the iteration
 			w.s.loop.out = append(w.s.loop.out, piece...)
 			w.s.flush()
 		})

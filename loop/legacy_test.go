@@ -446,8 +446,8 @@ func TestLegacyOnThisMachineAlone(t *testing.T) {
 		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.LegacyInsecure = insecure }))
 		s := newSession(srv, elsewhere)
 		s.beginLegacy()
-		if s.closing == insecure {
-			t.Errorf("insecure %v: closing is %v", insecure, s.closing)
+		if s.ends() == insecure {
+			t.Errorf("insecure %v: closing is %v", insecure, s.ends())
 		}
 	}
 }

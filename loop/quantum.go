@@ -89,7 +89,7 @@ func (b *bell) ring() {
 // preempt ends the session's quantum: it goes on when its turn in the loop's queue comes.
 func (s *session) preempt() {
 	q := &s.loop.queue
-	s.state = preempted
+	s.to(preempted)
 	q.sessions = append(q.sessions, s)
 	q.bell.ring()
 }
@@ -118,8 +118,8 @@ func (l *eventLoop) serveQueue() {
 // takeQuantum goes on with the requests of a preempted session. No panic crosses it.
 func (s *session) takeQuantum() (action gnet.Action) {
 	defer s.recoverTurn(&action)
-	s.state = running
-	s.heldSince = s.srv.clock.now()
+	s.to(running)
+	s.input.since = s.srv.clock.nanos()
 	s.pauseUnread()
 	return s.turn(nil)
 }
@@ -129,9 +129,9 @@ func (s *session) takeQuantum() (action gnet.Action) {
 func (s *session) finish() {
 	action := gnet.None
 	defer s.recoverTurn(&action)
-	s.state = running
+	s.to(running)
 	s.loop.begin()
-	pending := s.pending(nil)
+	pending := s.input.pending(nil)
 	s.executeAll(pending, len(pending), closingQuanta*quantum)
 	s.flush()
 }

@@ -65,29 +65,13 @@ type Server struct {
 	unproven  unprovenSet
 	legacy    legacyServer
 	memory    memoryLimit
-	unread    unreadTotal
-	held      heldTotal
+	replies   replyBudget
+	requests  requestBudget
 	sessions  sessionSet
 	loopsMu   sync.Mutex
 	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
 	bells     []*bell                       // one for each event loop; constant after Start
 	acceptLog *limitedLog
-}
-
-// eventLoop is what the sessions of one event loop share. It is owned by that loop.
-type eventLoop struct {
-	srv      *Server // constant
-	exec     *engine.Executor
-	out      []byte // the replies of the round that are not sent
-	from     int    // in out: where those of the turn begin
-	round    round
-	batch    batch
-	queue    runQueue
-	sealed   []byte // the same, in records
-	legacy   legacyExecutor
-	frame    []byte // a reply that legacy makes its own of
-	requests atomic.Uint64
-	loopDurable
 }
 
 // Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
@@ -148,13 +132,13 @@ func (srv *Server) start() (err error) {
 	}
 	srv.logins.init(loginWorkers())
 	srv.unproven.init()
-	srv.held.limit, srv.held.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
+	srv.requests.limit, srv.requests.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
 	if cfg.heldBytes > 0 {
-		srv.held.limit, srv.held.time = cfg.heldBytes, time.Second
+		srv.requests.limit, srv.requests.time = cfg.heldBytes, time.Second
 	}
-	srv.unread.limit = cfg.partOfMemory(allUnreadBytes, 4)
+	srv.replies.limit = cfg.partOfMemory(allUnreadBytes, 4)
 	if cfg.unreadBytes > 0 {
-		srv.unread.limit = cfg.unreadBytes
+		srv.replies.limit = cfg.unreadBytes
 	}
 	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
@@ -294,4 +278,17 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 		srv.loops[el] = l
 	}
 	return l
+}
+
+// endTime is how long requests in hand may take when the server ends by itself.
+const endTime = 5 * time.Second
+
+// endWith ends the server by itself, with the error that it ends by.
+func (srv *Server) endWith(err error) {
+	srv.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), endTime)
+		defer cancel()
+		srv.stopErr = errors.Join(err, srv.stop(ctx))
+		close(srv.done)
+	})
 }

@@ -1,12 +1,6 @@
 package loop
 
-import (
-	"sync"
-
-	"golang.org/x/sys/unix"
-
-	"cyberdb-fast/codec/secure"
-)
+import "sync"
 
 // sessionSet holds the open sessions and, of them, the paused ones.
 type sessionSet struct {
@@ -68,29 +62,4 @@ func (set *sessionSet) anyPaused() bool {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	return len(set.paused) > 0
-}
-
-// tooSlow is what a connection is told that has not proved the password in time.
-var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password proved in time"}
-
-// closeOverdue closes the session if the sweeper found it overdue and that is still so.
-func (s *session) closeOverdue() {
-	if !s.overdue.Swap(false) || s.closing || s.timeLeft(s.srv.clock.now()) > 0 {
-		return
-	}
-	s.closing = true
-	if s.login == nil {
-		s.srv.counters.idleClosed.Add(1)
-		return
-	}
-	if s.legacy == nil {
-		s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
-	}
-	s.refused(tooSlow)
-}
-
-// setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to leave one unread, which
-// gnet has no call for. A socket that does not know the option stays readable, which costs memory up to maxAheadBytes.
-func setReadLow(fd, bytes int) {
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
 }

@@ -70,9 +70,9 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 // time is in memory.
 func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
-	s.state, s.sendsLarge = parked, true
+	s.to(blocked)
 	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
-	unread := &s.srv.unread.bytes
+	unread := &s.srv.replies.bytes
 	left := int64(len(frames))
 	unread.Add(left)
 	s.send(w, stream{close: func() { unread.Add(-left) }, write: func(w *bodyWriter) error {
@@ -99,23 +99,23 @@ func (s *session) sendLarge(frames []byte) {
 // withheld returns a reply or, in the place of a large one of a read, the error that clients leave too much unread already: it would wait for its client
 // too. What has changed a table must be told; the large ones of these replies carry what was taken out of it, or put into it.
 func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
-	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.unread.scarce() {
+	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.replies.scarce() {
 		return reply
 	}
-	return engine.AppendError(nil, req.ID, srv.unread.tooMuch())
+	return engine.AppendError(nil, req.ID, srv.replies.tooMuch())
 }
 
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
-	s.streams++
+	s.output.beginStream(w.large)
 	if read.begin != nil {
-		s.state = beside
+		s.to(background)
 	}
 	s.goBeside(func() {
 		defer s.srv.streams.Add(-1)
 		s.beginStream(read)
-		s.sending.Lock()
-		defer s.sending.Unlock()
+		s.output.sending.Lock()
+		defer s.output.sending.Unlock()
 		w.end(s.srv.writeStream(read, w))
 	})
 }
@@ -133,7 +133,7 @@ func (s *session) beginStream(read stream) {
 	}()
 	read.begin()
 	begun = true
-	s.result.Store(&besideReply{})
+	s.deferred.result.Store(&besideReply{})
 	s.wake()
 }
 
@@ -216,12 +216,13 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 	w.stopWork()
 	left, err := w.onLoop(func() {
 		if last {
-			w.s.streams--
-			w.s.sendsLarge = w.s.sendsLarge && !w.large
-			w.s.ready.Store(true)
-			w.s.closing = w.s.closing || w.result.Defect
+			w.s.output.endStream(w.large)
+			w.s.deferred.ready.Store(true)
+			if w.result.Defect {
+				w.s.close()
+			}
 		}
-		w.s.active.Store(w.s.srv.clock.nanos())
+		w.s.auth.heard(w.s.srv.clock.nanos())
 		w.s.loop.begin()
 		w.s.loop.out = append(w.s.loop.out, frame...)
 		w.s.flush()
@@ -244,10 +245,10 @@ func (w *bodyWriter) room() error { return w.roomSince(math.MaxInt, time.Now()) 
 
 // roomSince is room for a client of whose replies least were unread, since moved.
 func (w *bodyWriter) roomSince(least int, moved time.Time) error {
-	unread := &w.s.srv.unread
+	unread := &w.s.srv.replies
 	for poll := minStreamPoll; ; poll = min(2*poll, maxStreamPoll) {
 		w.s.srv.makers <- struct{}{}
-		if w.makes = !w.s.gone.Load() && w.s.counted.Load() <= int64(unread.streamAhead()); w.makes {
+		if w.makes = !w.s.gone.Load() && w.s.output.counted.Load() <= int64(unread.streamAhead()); w.makes {
 			w.works = w.s.srv.beginWork(w.s.srv.extraShort)
 			return nil
 		}
@@ -293,7 +294,7 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	answered := make(chan unsent, 1)
 	gone := make(chan struct{})
 	err = w.s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		if w.s.conn.Context() == nil || w.s.closing {
+		if w.s.conn.Context() == nil || w.s.ends() {
 			close(gone)
 			return nil
 		}
@@ -329,3 +330,8 @@ func (s *session) runOnLoop(f func()) bool {
 	}()
 	return action == gnet.None
 }
+
+const (
+	// maxStreams is how many long reads one connection may have under way.
+	maxStreams = 16
+)

@@ -159,15 +159,15 @@ func (srv *Server) guardSweeper(f func()) {
 // and, when too much is unread or held altogether, those that have some of it. It returns when to
 // look again, if no request comes before.
 func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
-	scarce, short := srv.unread.scarce(), srv.held.short()
+	scarce, short := srv.replies.scarce(), srv.requests.short()
 	rest = never
 	connected := srv.sessions.each(func(s *session) {
-		left := s.timeLeft(now)
+		left := s.timeLeft(now.UnixNano())
 		rest = min(rest, left)
 		if left <= 0 {
-			s.overdue.Store(true)
+			s.auth.marks.set(timedOut)
 		}
-		if left <= 0 || scarce && s.counted.Load() > 0 || short && s.held.Load() > 0 {
+		if left <= 0 || scarce && s.output.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
 			s.wake()
 		}
 	})
@@ -180,24 +180,4 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		return never
 	}
 	return min(max(rest, sweepInterval), restInterval)
-}
-
-// timeLeft returns how long the client may still be silent, or without a proof. While its login
-// waits for a worker the time is not the client's.
-func (s *session) timeLeft(now time.Time) time.Duration {
-	silent := max(now.Sub(time.Unix(0, s.active.Load())), 0)
-	if !s.greeted.Load() {
-		if s.unready.Load() {
-			return never
-		}
-		return time.Duration(s.patience.Load()) - silent
-	}
-	left := never
-	if s.begun.Load() {
-		left = legacyControlTime - silent
-	}
-	if idle := s.srv.cfg.IdleTimeout; idle > 0 && !s.busy.Load() {
-		left = min(left, idle-silent)
-	}
-	return left
 }

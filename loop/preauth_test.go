@@ -20,7 +20,7 @@ func TestWhoGivesWay(t *testing.T) {
 		u.init()
 		names := map[*session]string{nil: "nobody"}
 		enter := func(from, name string) *session {
-			s := &session{login: &login{from: netip.MustParseAddr(from)}}
+			s := &session{auth: auth{login: &login{from: netip.MustParseAddr(from)}}}
 			names[s] = name
 			u.enter(s)
 			time.Sleep(time.Millisecond)

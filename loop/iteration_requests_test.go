@@ -126,7 +126,7 @@ func TestBatch(t *testing.T) {
 			all = append(all, dial(t, srv))
 		}
 		// The loop is held while all of them send. What the rounds before have seen decides whether requests are collected.
-		for range probeTurns/len(all) + 1 {
+		for range sampleTurns/len(all) + 1 {
 			release := holdLoop(t, srv)
 			for _, w := range all {
 				w.write(w.request(codec.OpPing))

@@ -117,7 +117,7 @@ func TestStopAnswersWhatArrived(t *testing.T) {
 	queued := make(chan struct{})
 	srv.sessions.each(func(s *session) {
 		_ = s.conn.EventLoop().Execute(t.Context(), runnable(func() {
-			s.loop.round.crowded, s.loop.round.posted = true, true // its end comes after the next events
+			s.loop.busy, s.loop.posted = true, true // its end comes after the next events
 			s.turn(first)
 			for n := 0; n == 0; time.Sleep(time.Millisecond) {
 				n, _ = unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ)

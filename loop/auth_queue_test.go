@@ -37,9 +37,9 @@ func newQueued() *queued {
 
 // login lets a session of an address wait.
 func (q *queued) login(from, name string) (*session, bool) {
-	s := &session{login: &login{}}
+	s := &session{auth: auth{login: &login{}}}
 	if from != "" {
-		s.login.from = netip.MustParseAddr(from)
+		s.auth.login.from = netip.MustParseAddr(from)
 	}
 	q.guard.Lock()
 	q.names[s] = name

@@ -65,9 +65,9 @@ func (q *loginQueue) init(workers int) {
 	q.work = func(s *session) {
 		defer s.endAfterPanic("panic in a login, connection closed")
 		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
-			s.login.handshake.Work()
+			s.auth.login.handshake.Work()
 		}
-		s.ready.Store(true)
+		s.deferred.ready.Store(true)
 		s.wake()
 	}
 }
@@ -77,7 +77,7 @@ func (q *loginQueue) add(s *session) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	o := q.originLocked(s.login.from, now)
+	o := q.originLocked(s.auth.login.from, now)
 	if o.delay(now) > 0 && len(o.waiting) >= maxDelayedLogins {
 		q.dropGoneLocked(o)
 		if len(o.waiting) >= maxDelayedLogins {

@@ -47,12 +47,12 @@ func (u *unprovenSet) init() { u.origins = make(map[netip.Addr]int) }
 func (u *unprovenSet) enter(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.origins[s.login.from]++
+	u.origins[s.auth.login.from]++
 	u.waitLocked(s)
 }
 
 func (u *unprovenSet) waitLocked(s *session) {
-	p := &s.login.place
+	p := &s.auth.login.place
 	p.waiting, p.since = u.waiting.PushBack(s), time.Now()
 }
 
@@ -62,11 +62,11 @@ func (u *unprovenSet) work(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopWaitingLocked(s)
-	return !s.login.place.lost
+	return !s.auth.login.place.lost
 }
 
 func (u *unprovenSet) stopWaitingLocked(s *session) {
-	if p := &s.login.place; p.waiting != nil {
+	if p := &s.auth.login.place; p.waiting != nil {
 		u.waiting.Remove(p.waiting)
 		p.waiting = nil
 	}
@@ -76,7 +76,7 @@ func (u *unprovenSet) stopWaitingLocked(s *session) {
 func (u *unprovenSet) worked(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p := &s.login.place; p.waiting == nil && !p.lost {
+	if p := &s.auth.login.place; p.waiting == nil && !p.lost {
 		u.waitLocked(s)
 	}
 }
@@ -86,7 +86,7 @@ func (u *unprovenSet) worked(s *session) {
 func (u *unprovenSet) answered(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p := &s.login.place; p.waiting != nil {
+	if p := &s.auth.login.place; p.waiting != nil {
 		u.waiting.MoveToFront(p.waiting)
 		p.since = time.Time{}
 	}
@@ -96,7 +96,7 @@ func (u *unprovenSet) answered(s *session) {
 func (u *unprovenSet) prove(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.login.place.lost {
+	if s.auth.login.place.lost {
 		return false
 	}
 	u.removeLocked(s)
@@ -107,7 +107,7 @@ func (u *unprovenSet) prove(s *session) bool {
 func (u *unprovenSet) leave(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.login.place.lost {
+	if s.auth.login.place.lost {
 		u.ceding--
 		return false
 	}
@@ -117,7 +117,7 @@ func (u *unprovenSet) leave(s *session) bool {
 
 func (u *unprovenSet) removeLocked(s *session) {
 	u.stopWaitingLocked(s)
-	from := s.login.from
+	from := s.auth.login.from
 	if u.origins[from]--; u.origins[from] == 0 {
 		delete(u.origins, from)
 	}
@@ -132,12 +132,12 @@ func (u *unprovenSet) cede(newcomer netip.Addr, now time.Time) *session {
 		return nil
 	}
 	s := oldest.Value.(*session)
-	p := &s.login.place
+	p := &s.auth.login.place
 	due := otherTime
-	if s.login.from == newcomer {
+	if s.auth.login.from == newcomer {
 		due = ownTime
 	}
-	if now.Sub(p.since) < due && u.origins[s.login.from] <= u.origins[newcomer]+1 {
+	if now.Sub(p.since) < due && u.origins[s.auth.login.from] <= u.origins[newcomer]+1 {
 		return nil
 	}
 	u.removeLocked(s)
@@ -152,14 +152,14 @@ func (srv *Server) makeRoom(newcomer net.Addr) bool {
 	if s == nil {
 		return false
 	}
-	s.ceded.Store(true)
+	s.auth.marks.set(evicted)
 	s.wake()
 	return true
 }
 
 // closeCeded closes the session if it has lost its place.
 func (s *session) closeCeded() {
-	if s.ceded.Swap(false) && !s.closing {
+	if s.auth.marks.take(evicted) && !s.ends() {
 		s.losePlace()
 	}
 }

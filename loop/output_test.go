@@ -64,7 +64,7 @@ func TestLargeRepliesWhileScarce(t *testing.T) {
 	w.ok(codec.OpCreateDict, "d", false, "large", large)
 	within(t, patience, func() error {
 		looks := 0 // in a row: the kernel takes more of what is unread for a while
-		for ; looks < 20 && srv.unread.scarce(); looks++ {
+		for ; looks < 20 && srv.replies.scarce(); looks++ {
 			time.Sleep(20 * time.Millisecond)
 		}
 		if looks == 20 {

@@ -79,7 +79,7 @@ func (s *session) streamEnded(problem error) {
 	if !errors.Is(problem, secure.ErrEnd) {
 		s.badFrame(problem)
 	}
-	s.closing = true
+	s.close()
 }
 
 // seal returns out as it is to be sent.
@@ -93,14 +93,4 @@ func (s *session) seal(out []byte) ([]byte, error) {
 		s.loop.sealed = nil // a large reply's buffer is not kept
 	}
 	return sealed, err
-}
-
-// end tells the client of an encrypted connection that nothing follows, so that it can tell this end from a cut.
-func (s *session) end() {
-	if s.records == nil || s.halfClosed {
-		return
-	}
-	if last, err := s.records.seal.End(nil); err == nil {
-		_, _ = s.conn.Write(last) // the connection is closed in any case
-	}
 }

@@ -1,0 +1,72 @@
+package loop
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// auth is the part of a session that knows whether its client has proved the password, and how long
+// it may be silent. The event loop owns login; the rest is atomic, since the sweeper reads it.
+type auth struct {
+	login   *login       // nil once the password is proved
+	active  atomic.Int64 // when the client was last heard of, in unix nanoseconds
+	timeout atomic.Int64 // how long it may be silent without a proof, in nanoseconds
+	marks   marks
+}
+
+// marks is a set of marks. Its methods may be called from any goroutine.
+type marks struct{ bits atomic.Uint32 }
+
+const (
+	authenticated  uint32 = 1 << iota // the password is proved
+	working                           // the server has work to do before the client can go on: its time is not the client's
+	messageStarted                    // of CyberDB's wire: the rest of a short message is due
+	timedOut                          // the sweeper found it slow to prove itself, or idle; taken by the event loop
+	evicted                           // the acceptor gave its slot to another client; taken by the event loop
+)
+
+func (m *marks) has(mark uint32) bool { return m.bits.Load()&mark != 0 }
+func (m *marks) set(mark uint32)      { m.bits.Or(mark) }
+func (m *marks) clear(mark uint32)    { m.bits.And(^mark) }
+
+// take clears a mark and says whether it was set.
+func (m *marks) take(mark uint32) bool { return m.has(mark) && m.bits.And(^mark)&mark != 0 }
+
+// heard notes that the client was heard of.
+func (a *auth) heard(nanos int64) { a.active.Store(nanos) }
+
+// expect gives the client so long for what comes next. It returns false if it had so long already.
+func (a *auth) expect(within time.Duration) bool {
+	return a.timeout.Swap(int64(within)) != int64(within)
+}
+
+// proved notes that the client has proved the password.
+func (a *auth) proved() {
+	a.marks.set(authenticated)
+	a.login = nil
+}
+
+// timeLeft returns how long the client may still be silent. Without a proof that is the timeout,
+// except while the server works; with one it is idle, if that is not 0 and the client is not busy.
+func (a *auth) timeLeft(now int64, idle time.Duration, busy bool) time.Duration {
+	silent := max(time.Duration(now-a.active.Load()), 0)
+	if !a.marks.has(authenticated) {
+		if a.marks.has(working) {
+			return never
+		}
+		return time.Duration(a.timeout.Load()) - silent
+	}
+	left := never
+	if a.marks.has(messageStarted) {
+		left = legacyControlTime - silent
+	}
+	if idle > 0 && !busy {
+		left = min(left, idle-silent)
+	}
+	return left
+}
+
+// timeLeft is auth.timeLeft.
+func (s *session) timeLeft(now int64) time.Duration {
+	return s.auth.timeLeft(now, s.srv.cfg.IdleTimeout, s.output.busy.Load())
+}

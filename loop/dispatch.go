@@ -1,0 +1,199 @@
+package loop
+
+import (
+	"errors"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
+)
+
+// turn takes what arrived, executes the requests that are complete, in order, and answers them in one write. The executing may wait for the end of the
+// iteration, the write too (iteration.go).
+func (s *session) turn(in []byte) gnet.Action {
+	s.loop.begin()
+	if s.state == halfClosed {
+		return s.drain()
+	}
+	if s.output.counted.Load() > 0 {
+		s.countUnread()
+	}
+	s.resume()
+	s.closeOverdue()
+	s.closeCeded()
+	if s.legacy == nil && s.speaksLegacy(in) {
+		s.beginLegacy()
+	}
+	switch {
+	case s.legacy != nil:
+		if s.auth.login != nil || !s.executeLater(in) {
+			s.serveLegacy(in)
+		}
+	case s.auth.login != nil:
+		if in = s.logIn(in); s.auth.login == nil {
+			s.serve(in)
+		}
+	default:
+		s.serve(in)
+	}
+	if s.deferred.requests {
+		return gnet.None // its turn goes on with executePart
+	}
+	return s.answer()
+}
+
+// serve executes requests, or leaves them to the batch, and keeps what is not used up.
+func (s *session) serve(in []byte) {
+	in, problem := s.open(in)
+	if problem == nil && s.executeLater(in) {
+		s.records.keep()
+		return
+	}
+	budget := quantum
+	if problem != nil {
+		budget *= closingQuanta
+		if s.state == preempted {
+			s.to(running)
+		}
+	}
+	pending := s.input.pending(in)
+	used := s.executeAll(pending, len(pending), budget)
+	if problem != nil {
+		s.streamEnded(problem)
+	}
+	s.save(pending, used, in)
+	s.records.keep()
+	s.limitInput()
+}
+
+// executeAll executes the requests at the front of pending in order until one is not complete, the
+// session must wait, or their estimated cost has reached budget. Those in the first own bytes are
+// the session's; what stands behind them is executed next. It returns how many bytes are used up.
+func (s *session) executeAll(pending []byte, own, budget int) (used int) {
+	l := s.loop
+	executed, last := uint64(0), l.exec.LastLSN()
+	l.exec.Cost = 0
+	for s.state == running && used < own {
+		l.exec.Expect(pending[used:])
+		req, n, err := codec.ParseRequest(pending[used:own])
+		if errors.Is(err, codec.ErrShort) {
+			break
+		}
+		if errors.Is(err, codec.ErrFrame) {
+			s.badFrame(err)
+			break
+		}
+		if l.exec.Cost >= budget {
+			s.preempt()
+			break
+		}
+		if !s.execute(&req, err) {
+			break // executed later: the frame is kept
+		}
+		used += n
+		executed++
+		if len(l.out)-l.from >= flushBytes && !s.flush() {
+			break
+		}
+	}
+	l.requests.Add(executed)
+	l.changed = l.changed || l.exec.LastLSN() != last
+	if used < own {
+		l.exec.ExpectOthers()
+	}
+	return used
+}
+
+// execute answers one request. It returns false if the request must be executed later.
+func (s *session) execute(req *codec.Request, problem error) bool {
+	l := s.loop
+	x := l.exec
+	start := len(l.out)
+	l.out = x.Execute(l.out, req, problem)
+	switch x.Outcome {
+	case engine.Parked:
+		s.park(x)
+		return false
+	case engine.Background:
+		s.runBeside(req)
+	case engine.Streams:
+		if s.output.streams >= maxStreams {
+			x.Stream.Close()
+			s.to(blocked) // until a stream ends
+			s.deferred.ready.Store(false)
+			return false
+		}
+		s.startStream(req, x.Result)
+	case engine.AwaitsDisk:
+		s.executed(x)
+		s.holdReply(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
+		l.out = l.out[:start]
+	case engine.Answered:
+		s.executed(x)
+		if len(l.out)-start > engine.LargeReplyBytes {
+			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
+			if l.out = l.out[:start]; len(reply) > engine.LargeReplyBytes {
+				s.sendLarge(reply)
+			} else {
+				l.out = append(l.out, reply...)
+			}
+		}
+	}
+	return true
+}
+
+// executed notes that a request has a reply.
+func (s *session) executed(x *engine.Executor) {
+	if x.Defect {
+		s.close()
+	}
+	s.srv.logRequest(s.peer, &x.Result)
+}
+
+// park lets the session wait until the table of the request in x is free.
+func (s *session) park(x *engine.Executor) {
+	s.to(blocked)
+	s.deferred.ready.Store(false)
+	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
+		s.deferred.ready.Store(true)
+		s.wake()
+	}
+}
+
+// resume ends the wait of a session if what it waits for has come.
+func (s *session) resume() {
+	switch s.state {
+	case blocked:
+		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
+			s.to(running)
+			s.pauseUnread()
+		}
+	case background:
+		reply := s.deferred.result.Swap(nil)
+		switch {
+		case reply == nil:
+		case len(reply.frames) > engine.LargeReplyBytes:
+			s.sendLarge(reply.frames)
+		default:
+			s.loop.out = append(s.loop.out, reply.frames...)
+			s.to(running)
+			s.flush() // the next request may leave the loop again: this is when to see what is unread
+			if reply.defect {
+				s.close()
+			}
+		}
+	case paused:
+		if s.countUnread()+s.deferred.pendingDurable() < s.srv.replies.soft()/2 {
+			s.to(running)
+			s.srv.sessions.unpause(s)
+		}
+		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.deferred.pendingDurable() > 0)
+	case authenticating:
+		s.loginWorked()
+	case running, preempted, closing, parting, lingering, halfClosed, closed:
+	}
+	if s.state == running {
+		s.input.unpause(s.conn.Fd())
+	}
+}

@@ -1,0 +1,99 @@
+package loop
+
+import (
+	"errors"
+	"io"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+const (
+	readBufferBytes = 64 << 10
+)
+
+// handler joins gnet to the sessions.
+type handler struct {
+	gnet.BuiltinEventEngine
+	srv *Server
+}
+
+// OnOpen is called on the event loop that a connection was given to.
+func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	if b, isBell := c.Context().(*bell); isBell {
+		b.loop = h.srv.loopOf(c.EventLoop())
+		b.loop.queue.bell = b
+		return nil, gnet.None
+	}
+	s := c.Context().(*session)
+	s.conn = c
+	s.loop = h.srv.loopOf(c.EventLoop())
+	h.srv.sessions.add(s)
+	h.srv.unproven.enter(s)
+	h.srv.clock.start() // the sweeper is to see it
+	return nil, gnet.None
+}
+
+// OnClose is called once for each opened connection, also from inside a write that fails.
+func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
+	s, isSession := c.Context().(*session)
+	if !isSession {
+		return gnet.None // a bell's, at the end
+	}
+	if s.deferred.requests {
+		s.loop.executeBatch() // it came before the end
+	}
+	if s.deferred.replies {
+		s.loop.replyAll()
+	}
+	if s.state == preempted && errors.Is(err, io.EOF) {
+		s.finish() // it came before the end
+	}
+	h.srv.sessions.remove(s)
+	if s.auth.login == nil || h.srv.unproven.leave(s) {
+		h.srv.conns.Add(-1)
+	}
+	s.to(closed)
+	s.gone.Store(true)
+	s.output.count(&h.srv.replies, 0)
+	s.dropInput()
+	s.deferred.durable = nil
+	s.records.drop()
+	s.releaseUnproven()
+	s.countReply(0)
+	return gnet.None
+}
+
+// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good until it returns. No panic crosses it.
+func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
+	s, isSession := c.Context().(*session)
+	if !isSession {
+		h.ring(c)
+		return gnet.None
+	}
+	defer s.recoverTurn(&action)
+	if s.deferred.requests {
+		s.loop.executeBatch() // what it has asked before comes first
+		if c.Context() == nil {
+			return gnet.None
+		}
+	}
+	in, _ := c.Next(-1)
+	if len(in) > 0 && s.auth.login == nil {
+		s.auth.heard(h.srv.clock.nanos())
+	}
+	action = s.turn(in)
+	if !s.loop.posted {
+		s.loop.yield(h.srv)
+	}
+	return action
+}
+
+// ring answers the bell of an event loop.
+func (h *handler) ring(c gnet.Conn) {
+	_, _ = c.Next(-1)
+	l := c.Context().(*bell).loop
+	l.serveQueue()
+	if !l.posted {
+		l.yield(h.srv)
+	}
+}

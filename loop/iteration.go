@@ -1,0 +1,259 @@
+package loop
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
+)
+
+// An iteration of an event loop is one wait for events, and the work for those that came. Its order:
+//
+//  1. read: gnet calls OnTraffic for each connection that has bytes, which calls its session's turn
+//  2. collect: executeLater keeps the requests, if the iteration is busy
+//  3. execute: executeBatch, all that were kept, before any is answered
+//  4. journal: syncChanges hands over what they have changed, one sync for all
+//  5. reply: replyAll, one write for each session
+//
+// gnet has no hook for the end of an iteration, but executes what it is given behind the events: Run,
+// which does 3 to 5. Where clients and server share processors, this is better than to answer each
+// request at once: the cache misses of lookups overlap (engine.Executor.Expect); reading, executing
+// and writing each run many times in a row; and a client that is woken finds more replies.
+//
+// In an iteration that is not busy a turn does 3 and 5 itself.
+
+const (
+	// busyTurns is how many turns with replies make an iteration busy: in the next one requests and
+	// replies wait for the end.
+	busyTurns = 4
+	// sampleTurns is how often a turn waits though the iterations are not busy, which tells when they
+	// are.
+	sampleTurns = 64
+	// maxBatchedBytes of requests that arrived at once may wait.
+	maxBatchedBytes = 4 << 10
+	// fullBatchBytes of requests are executed though the iteration goes on.
+	fullBatchBytes = 64 << 10
+	// maxWaitingBytes of replies wait at most.
+	maxWaitingBytes = 4 * flushBytes
+)
+
+// eventLoop is what the sessions of one event loop share. It is owned by that loop.
+type eventLoop struct {
+	srv  *Server // constant
+	exec *engine.Executor
+	iteration
+	queue    runQueue
+	sealed   []byte // replies in records
+	legacy   legacyExecutor
+	frame    []byte // a reply that legacy makes its own of
+	requests atomic.Uint64
+	loopDurable
+}
+
+// iteration is what an event loop knows of its present iteration.
+type iteration struct {
+	out     []byte // the replies that are not sent
+	from    int    // in out: where those of the turn begin
+	batch   batch
+	waiting []reply
+	spare   []reply // the list used before
+	posted  bool    // Run will be called
+	turns   int     // turns with replies, if posted
+	busy    bool    // the last iteration that was looked at
+	sample  int
+}
+
+// batch is the requests that wait, whole frames one behind the other.
+type batch struct {
+	frames []byte
+	parts  []part
+}
+
+// part is the requests of one session in a batch.
+type part struct {
+	session *session
+	end     int // in batch.frames
+}
+
+// reply is the replies of one turn that wait.
+type reply struct {
+	session    *session
+	start, end int // in iteration.out
+}
+
+// begin begins a turn: what is appended to out from here on is its own.
+func (i *iteration) begin() {
+	switch {
+	case len(i.waiting) > 0:
+	case cap(i.out) > 2*maxWaitingBytes:
+		i.out = nil // a large reply's buffer is not kept
+	default:
+		i.out = i.out[:0]
+	}
+	i.from = len(i.out)
+}
+
+// executeLater collects what has arrived: requests, or a message of CyberDB's. It returns false if it is to be executed now. While it waits, the
+// session has nothing to write: so no write of its own can fail and close it.
+func (s *session) executeLater(in []byte) bool {
+	l := s.loop
+	if !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.deferred.replies ||
+		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRun() {
+		return false
+	}
+	b := &l.batch
+	if len(b.frames) >= fullBatchBytes {
+		l.executeBatch()
+		l.begin()
+	}
+	b.frames = append(b.frames, in...)
+	b.parts = append(b.parts, part{s, len(b.frames)})
+	s.deferred.requests = true
+	return true
+}
+
+// Run ends an iteration. gnet calls it on the event loop.
+func (l *eventLoop) Run(context.Context) error {
+	l.executeBatch()
+	l.busy = l.turns >= busyTurns
+	l.posted, l.turns = false, 0
+	l.syncChanges(l.srv)
+	l.replyAll()
+	l.yield(l.srv)
+	return nil
+}
+
+// executeBatch executes the requests that wait, in the order in which they came.
+func (l *eventLoop) executeBatch() {
+	b := l.batch
+	l.batch = batch{}
+	l.exec.ExpectOthers()
+	at := 0
+	for _, p := range b.parts {
+		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {
+			_ = p.session.conn.EventLoop().Close(p.session.conn)
+		}
+		at = p.end
+	}
+	clear(b.parts)
+	l.batch = batch{b.frames[:0], b.parts[:0]}
+}
+
+// executePart executes the session's part of a batch, the first own bytes of pending. No panic crosses it.
+func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
+	defer s.recoverTurn(&action)
+	s.deferred.requests = false
+	s.loop.begin()
+	in := pending[:own:own]
+	if s.legacy != nil {
+		s.serveLegacy(in)
+	} else {
+		s.save(in, s.executeAll(pending, own, quantum), in)
+		s.limitInput()
+	}
+	return s.answer()
+}
+
+// answer ends a turn: its replies are sent, at once or at the end of the iteration.
+func (s *session) answer() gnet.Action {
+	if s.replyLater() {
+		return gnet.None
+	}
+	s.syncLater()
+	s.flush()
+	return s.settle()
+}
+
+// replyLater leaves the turn's replies for the end of the iteration. It returns false if they are to be sent now.
+func (s *session) replyLater() bool {
+	l := s.loop
+	if len(l.out) == l.from || s.state != running || s.auth.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
+		return false
+	}
+	if !s.joinIteration() {
+		return false
+	}
+	l.waiting = append(l.waiting, reply{s, l.from, len(l.out)})
+	s.deferred.replies = true
+	if len(l.out) > maxWaitingBytes {
+		l.replyAll()
+	}
+	return true
+}
+
+// joinIteration counts the turn to the iteration, if that will have an end. It returns false if the turn is on its own.
+func (s *session) joinIteration() bool {
+	i := &s.loop.iteration
+	if !i.posted && !i.busy {
+		if i.sample++; i.sample%sampleTurns != 0 {
+			return false
+		}
+	}
+	if !s.postRun() {
+		return false
+	}
+	i.turns++
+	return true
+}
+
+// postRun sees to it that Run will be called. It returns false if the event loop ends before.
+func (s *session) postRun() bool {
+	i := &s.loop.iteration
+	if !i.posted {
+		i.posted = s.conn.EventLoop().Execute(context.Background(), s.loop) == nil
+	}
+	return i.posted
+}
+
+// syncLater has what the turn has changed synced, if that is waited for, at the end of the iteration: one sync for all of it.
+func (s *session) syncLater() {
+	if s.loop.changed && !s.joinIteration() {
+		s.loop.syncChanges(s.srv)
+	}
+}
+
+// syncChanges has what was changed synced, if that is waited for.
+func (l *eventLoop) syncChanges(srv *Server) {
+	if l.changed {
+		l.changed = false
+		srv.flushJournal()
+	}
+}
+
+// replyAll sends the replies that wait.
+func (l *eventLoop) replyAll() {
+	list := l.waiting
+	if len(list) == 0 {
+		return
+	}
+	l.waiting, l.spare = l.spare[:0], nil
+	for _, r := range list {
+		if r.session.endTurn(l.out[r.start:r.end]) == gnet.Close {
+			_ = r.session.conn.EventLoop().Close(r.session.conn)
+		}
+	}
+	clear(list)
+	l.spare = list[:0]
+}
+
+// endTurn sends the replies of a turn that waited. No panic crosses it.
+func (s *session) endTurn(replies []byte) (action gnet.Action) {
+	defer s.recoverTurn(&action)
+	s.deferred.replies = false
+	if s.conn.Context() == nil {
+		return gnet.None
+	}
+	s.write(replies)
+	return s.settle()
+}
+
+// yield lets goroutines in the background run, if there may be some with work: without it they wait for tens of milliseconds.
+func (l *eventLoop) yield(srv *Server) {
+	if srv.besides.Load() > 0 || srv.logins.waiting.Load() > 0 || l.waits.Load() {
+		runtime.Gosched()
+	}
+}

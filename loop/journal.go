@@ -1,0 +1,115 @@
+package loop
+
+import (
+	"log/slog"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
+)
+
+// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
+const journalAheadBytes = 256 << 20
+
+func (srv *Server) flushJournal() {
+	if srv.journal != nil {
+		srv.journal.Flush()
+	}
+}
+
+// writable returns an error if nothing may be changed: what is changed could not be written to disk, or its versions were not reserved there.
+func (srv *Server) writable() error {
+	if srv.numbers == nil || srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
+		return nil
+	}
+	return srv.whyRefused()
+}
+
+// whyRefused returns the error of a change that writable refuses.
+func (srv *Server) whyRefused() error {
+	if err := srv.numbers.Err(); err != nil && !srv.numbers.Allow(srv.store.Clock()) {
+		return readOnly(err)
+	}
+	if srv.journal != nil {
+		if err := srv.journal.Err(); err != nil {
+			return readOnly(err)
+		}
+		if err := srv.journal.Full(); err != nil {
+			return &codec.Error{Status: codec.StatusReadOnly, Message: "the disk is full: nothing is changed until there is room again: " + err.Error()}
+		}
+	}
+	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved"}
+}
+
+// readOnly is the error of a change that is refused because of err.
+func readOnly(err error) error {
+	return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+}
+
+// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its table.
+const mostNumbers = 2 * codec.MaxArguments
+
+// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a request on each event loop and each worker, and by one save.
+func (srv *Server) numbersInFlight() uint64 {
+	return uint64(srv.cfg.EventLoops+maxWorkers+1) * mostNumbers
+}
+
+// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be again.
+func (srv *Server) onRenew(err error) {
+	if err != nil {
+		srv.log.Warn("the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the next range of version numbers is reserved")
+}
+
+// lookBehind looks whether too much waits in memory to be written.
+func (srv *Server) lookBehind() {
+	if srv.journal == nil {
+		return
+	}
+	limit := int64(journalAheadBytes)
+	if srv.cfg.aheadBytes > 0 {
+		limit = srv.cfg.aheadBytes
+	}
+	srv.behind.Store(srv.journal.Pending() > limit)
+}
+
+// mustWait says whether the reply to a request that may have changed something waits for the disk: by the policy, because its client demands it, or because what was
+// appended, and n bytes more, may find no room there.
+func (srv *Server) mustWait(demanded bool, n int) bool {
+	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || demanded || !srv.journal.HasRoom(n))
+}
+
+// inFlightBytes returns persist.Options.InFlightBytes: one operation that is not announced for each event loop, each worker and a save.
+func (srv *Server) inFlightBytes() int64 {
+	return int64(srv.cfg.EventLoops+maxWorkers+1) * 2 * persist.LargeOperationBytes
+}
+
+// journalBroken tells that nothing can be written any more.
+func (srv *Server) journalBroken() {
+	err := srv.journal.Err()
+	srv.persistDefect("panic while the journal was written", err)
+	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err),
+		slog.Uint64("on_disk", srv.journal.Durable()), slog.Uint64("made", srv.store.Clock()))
+	if srv.cfg.Data.ExitOnIOError {
+		go srv.endWith(err)
+	}
+}
+
+// onFull is called by the journal's flusher when no more room can be reserved on the disk, and with nil when it can be again.
+func (srv *Server) onFull(err error) {
+	if err != nil {
+		srv.log.Error("the disk is full: nothing is changed until there is room again, reads go on; nothing that was acknowledged is lost", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the disk has room again: changes go on")
+}
+
+// onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil when it can be again.
+func (srv *Server) onBegin(err error) {
+	if err != nil {
+		srv.log.Warn("the journal's segment grows beyond its size, nothing is lost: free descriptors or make room", slog.Any("error", err))
+		return
+	}
+	srv.log.Info("the journal's next segment is begun")
+}

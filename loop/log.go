@@ -1,0 +1,92 @@
+package loop
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"cyberdb-fast/loop/engine"
+)
+
+// gnetLog passes gnet's own messages to slog. Its Fatalf does not end the process.
+type gnetLog struct{ log *slog.Logger }
+
+func (g gnetLog) Debugf(format string, args ...any) { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Infof(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Warnf(format string, args ...any)  { g.log.Warn(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Errorf(format string, args ...any) { g.log.Error(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Fatalf(format string, args ...any) { g.log.Error(fmt.Sprintf(format, args...)) }
+
+// peerName returns the peer's address for logs.
+func peerName(addr net.Addr) string {
+	if addr == nil {
+		return "unknown"
+	}
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), tcp.AddrPort().Port()).String()
+	}
+	return addr.Network() + ":" + addr.String()
+}
+
+// maxReasonBytes bounds what a log line says of why a connection ended.
+const maxReasonBytes = 256
+
+// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent,
+// before any proof: it is cut here, and quoted by the log's handler.
+func reasonOf(err error) slog.Attr {
+	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
+}
+
+// limitedLog writes each message at most once per interval and says how many it kept back.
+type limitedLog struct {
+	log   *slog.Logger
+	every time.Duration
+
+	mu   sync.Mutex
+	last map[string]*limitedMessage // by message, of which there are few; guarded by mu
+}
+
+type limitedMessage struct {
+	at   time.Time
+	kept int
+}
+
+func (l *limitedLog) warn(msg string, attrs ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.last[msg]
+	if last == nil {
+		last = &limitedMessage{}
+		l.last[msg] = last
+	}
+	now := time.Now()
+	if now.Sub(last.at) < l.every {
+		last.kept++
+		return
+	}
+	if last.kept > 0 {
+		attrs = append(attrs, slog.Int("not_logged", last.kept))
+	}
+	last.at, last.kept = now, 0
+	l.log.Warn(msg, attrs...)
+}
+
+// shortenedTo returns the first most bytes of a text, and dots in the place of the rest.
+func shortenedTo(most int, text string) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
+// logRequest logs a request that has been answered, if that is wanted.
+func (srv *Server) logRequest(peer net.Addr, result *engine.Result) {
+	if srv.cfg.LogRequest {
+		srv.log.Info("request", slog.String("peer", peerName(peer)), slog.String("op", result.Op.String()),
+			slog.String("table", string(result.TableName)), slog.String("status", result.Status.String()))
+	}
+}

@@ -48,7 +48,8 @@ class CyberDict(Handle, MutableMapping[K, V]):
     def __getitem__(self, key: K) -> V:
         if moment.moments and (value := moment.take(self, key, sys._getframe(1), MISSING)) is not MISSING:
             return cast(V, value)
-        return cast(V, self._perform(requests.dict_get(self._t, key)))
+        found: V = self._perform(requests.dict_get(self._t, key))
+        return found
 
     def __setitem__(self, key: K, value: V) -> None:
         self._perform(requests.dict_set(self._t, key, value))

@@ -17,6 +17,7 @@ from .foreign import UNANSWERED, located
 from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
+from .patient import patient
 from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
@@ -65,7 +66,7 @@ class Connection:
         """
         settings = self._settings
         try:
-            self.socket = _connect(settings)
+            self.socket = patient(_connect(settings))
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
@@ -276,7 +277,7 @@ def _connect(settings: Settings) -> socket.socket:
     return made[0]
 
 
-def _open(sock: socket.socket, settings: Settings) -> Session:
+def _open(sock: Any, settings: Settings) -> Session:
     """Runs the handshake, within connect_timeout."""
     deadline = None if settings.connect_timeout is None else REAL[0]() + settings.connect_timeout
     opening = Opening(settings.encrypt)
@@ -304,7 +305,7 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
         raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
 
 
-def _readable(sock: socket.socket) -> bool:
+def _readable(sock: Any) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN)

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -21,7 +21,7 @@ from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server, requests
 from cyberdb_fast import batcher as batcher_module
 from cyberdb_fast import pool as pool_module
-from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, may_travel
+from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, Group, may_travel
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import Reply
 from cyberdb_fast.pool import Pool
@@ -264,6 +264,33 @@ def test_an_interrupted_leader_leaves_a_clear_error(server: Server, monkeypatch:
         with pytest.raises(ConnectionLost, match=r"interrupted \(KeyboardInterrupt\); the request may or may not"):
             writer.result(60)
         assert d.get("n", 0) <= 1
+        in_order(pool_of(d))
+
+
+@pytest.mark.parametrize("at", [(Pool, "discard"), (Group, "fail"), (Pool, "leave")], ids=["discard", "fail", "leave"])
+def test_a_second_interrupt_leaves_nobody_waiting(server: Server, monkeypatch: pytest.MonkeyPatch, at: Tuple[type, str]) -> None:
+    """It comes while the leader, which the first has ended, leaves the others."""
+    owner, name = at
+    receive, whole = Connection._receive, getattr(owner, name)
+
+    def first(connection: Connection) -> bytes:
+        monkeypatch.setattr(Connection, "_receive", receive)
+        monkeypatch.setattr(owner, name, second)
+        raise KeyboardInterrupt
+
+    def second(*_: Any) -> None:
+        monkeypatch.setattr(owner, name, whole)
+        raise KeyboardInterrupt
+
+    with table_of(server) as d, ThreadPoolExecutor(3) as threads:
+        d["a"] = 1
+        monkeypatch.setattr(Connection, "_receive", first)
+        leader, reader, writer = together(d, threads, [lambda: d["a"], lambda: d["a"], lambda: d.increment("n")])
+        with pytest.raises(KeyboardInterrupt):
+            leader.result(60)
+        assert reader.result(30) == 1
+        with pytest.raises(ConnectionLost, match="may or may not"):
+            writer.result(30)
         in_order(pool_of(d))
 
 

@@ -25,7 +25,7 @@ Start = Callable[..., Server]
 def test_signals_do_not_put_off_the_request_timeout(start: Start, seconds: float, size: int) -> None:
     server = start()
     ticks: List[float] = []
-    with cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=0.6) as client, client.get_proxy() as proxy:
+    with cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=1.0) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("d")
         value = "x" * size
         with suspended(server), Signals(lambda: ticks.append(1)) as signals:
@@ -34,7 +34,7 @@ def test_signals_do_not_put_off_the_request_timeout(start: Start, seconds: float
             with pytest.raises(RequestTimeout):
                 d["a"] = value
             took = time.monotonic() - began
-        assert 0.5 < took < 5, f"{took} s with {len(ticks)} signals"
+        assert 0.9 < took < 25, f"{took} s with {len(ticks)} signals"
         assert ticks
 
 
@@ -93,8 +93,8 @@ def test_a_full_server_is_not_waited_for_without_a_connection(start: Start) -> N
         first.check()
         began = time.monotonic()
         with pytest.raises(Overloaded):
-            cyberdb_fast.connect(server.url, password=PASSWORD, pool_timeout=20.0)
-        assert time.monotonic() - began < 10
+            cyberdb_fast.connect(server.url, password=PASSWORD, pool_timeout=60.0)
+        assert time.monotonic() - began < 30
 
 
 def test_the_wait_for_a_full_server_ends(start: Start) -> None:

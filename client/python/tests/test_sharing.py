@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -21,7 +21,7 @@ from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server, requests
 from cyberdb_fast import batcher as batcher_module
 from cyberdb_fast import pool as pool_module
-from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, may_travel
+from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, Group, may_travel
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import Reply
 from cyberdb_fast.pool import Pool
@@ -179,13 +179,13 @@ def test_no_server_is_told_to_all_who_shared_it(start: Start) -> None:
 
 def test_time_passes_for_all_who_share(start: Start) -> None:
     server = start()
-    with table_of(server, request_timeout=0.3) as d, ThreadPoolExecutor(8) as threads:
+    with table_of(server, request_timeout=1.5) as d, ThreadPoolExecutor(8) as threads:
         with suspended(server):
             began = time.monotonic()
             for one in together(d, threads, [lambda: d.increment("n")] * 8):
-                with pytest.raises(RequestTimeout, match=r"0\.3 s"):
+                with pytest.raises(RequestTimeout, match=r"1\.5 s"):
                     one.result(60)
-            assert time.monotonic() - began >= 0.29
+            assert time.monotonic() - began >= 1.45
         assert d.get("n", 0) <= 8
         d["a"] = 1
         assert d["a"] == 1, "a late reply goes to nobody"
@@ -238,7 +238,7 @@ def test_who_has_its_reply_reads_no_longer_for_others(server: Server, monkeypatc
         return [arrived.pop(0)]
 
     monkeypatch.setattr(Connection, "receive_some", one_by_one)
-    with table_of(server, request_timeout=5.0) as d, ThreadPoolExecutor(4) as threads:
+    with table_of(server, request_timeout=30.0) as d, ThreadPoolExecutor(4) as threads:
         d.update({i: i for i in range(4)})
         futures = together(d, threads, [lambda i=i: (d[i], threading.get_ident()) for i in range(4)])  # type: ignore[misc]
         assert [one.result(60)[0] for one in futures] == list(range(4))
@@ -264,6 +264,33 @@ def test_an_interrupted_leader_leaves_a_clear_error(server: Server, monkeypatch:
         with pytest.raises(ConnectionLost, match=r"interrupted \(KeyboardInterrupt\); the request may or may not"):
             writer.result(60)
         assert d.get("n", 0) <= 1
+        in_order(pool_of(d))
+
+
+@pytest.mark.parametrize("at", [(Pool, "discard"), (Group, "fail"), (Pool, "leave")], ids=["discard", "fail", "leave"])
+def test_a_second_interrupt_leaves_nobody_waiting(server: Server, monkeypatch: pytest.MonkeyPatch, at: Tuple[type, str]) -> None:
+    """It comes while the leader, which the first has ended, leaves the others."""
+    owner, name = at
+    receive, whole = Connection._receive, getattr(owner, name)
+
+    def first(connection: Connection) -> bytes:
+        monkeypatch.setattr(Connection, "_receive", receive)
+        monkeypatch.setattr(owner, name, second)
+        raise KeyboardInterrupt
+
+    def second(*_: Any) -> None:
+        monkeypatch.setattr(owner, name, whole)
+        raise KeyboardInterrupt
+
+    with table_of(server) as d, ThreadPoolExecutor(3) as threads:
+        d["a"] = 1
+        monkeypatch.setattr(Connection, "_receive", first)
+        leader, reader, writer = together(d, threads, [lambda: d["a"], lambda: d["a"], lambda: d.increment("n")])
+        with pytest.raises(KeyboardInterrupt):
+            leader.result(60)
+        assert reader.result(30) == 1
+        with pytest.raises(ConnectionLost, match="may or may not"):
+            writer.result(30)
         in_order(pool_of(d))
 
 
@@ -312,7 +339,7 @@ def test_an_interrupt_at_any_line_holds_nobody_up(server: Server) -> None:
 
 def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
     """The function that was interrupted."""
-    with table_of(server, max_connections=2, request_timeout=20.0, pool_timeout=20.0) as d, ThreadPoolExecutor(4) as threads:
+    with table_of(server, max_connections=2) as d, ThreadPoolExecutor(4) as threads:
         pool = pool_of(d)
         other = pool.acquire()
         calls: List[Callable[[], Any]] = [lambda: d.increment("n")] * 4
@@ -324,7 +351,7 @@ def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
         for one in futures:
             with suppress(ConnectionLost):
                 one.result(60)
-        assert time.monotonic() - began < 10, f"line {at}"
+        assert time.monotonic() - began < 25, f"line {at}"
         assert d.increment("n") <= 5
         in_order(pool)
         return struck
@@ -420,7 +447,7 @@ def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pyte
             thread = threading.Thread(target=lambda: (replies.append(d["a"]), over.wait(60)))
             thread.start()
             threads.append((thread, held))
-            until = time.monotonic() + 10
+            until = time.monotonic() + 30
             while len(replies) == n and time.monotonic() < until:
                 time.sleep(0.001)
         over.set()
@@ -568,7 +595,7 @@ import sys, time
 import gevent
 import cyberdb_fast
 
-with cyberdb_fast.connect(sys.argv[1], pool_timeout=2) as client, client.get_proxy() as proxy:
+with cyberdb_fast.connect(sys.argv[1], pool_timeout=30) as client, client.get_proxy() as proxy:
     d = proxy.create_cyberdict("d")
     pool = client._pool
     calls = [0] * 10
@@ -592,11 +619,13 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=2) as client, client.get_pro
         gevent.sleep(0)
     assert len(held) == 8, len(held)
     others = [gevent.spawn(pipelines) for _ in range(4)]
-    gevent.sleep(1)
-    before = list(calls)
-    gevent.sleep(3)
-    assert not any(one.ready() for one in counting + others), [one.exception for one in counting + others]
-    assert all(now > then for now, then in zip(calls, before)), (before, calls)
+    for _ in range(4):
+        before = list(calls)
+        end = time.monotonic() + 30
+        while not all(now > then + 100 for now, then in zip(calls, before)) and time.monotonic() < end:
+            gevent.sleep(0.1)
+        assert not any(one.ready() for one in counting + others), [one.exception for one in counting + others]
+        assert all(now > then for now, then in zip(calls, before)), (before, calls)
     gevent.killall(counting + others)
     for lease in held:
         pool.release(lease)

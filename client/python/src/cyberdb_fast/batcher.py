@@ -284,11 +284,20 @@ class Batcher:
 
     def _leave(self, turn: Turn, lease: Lease, e: BaseException) -> None:
         """Lets a caller go that e has ended, so that no other waits for it."""
+        group = turn.group()
+        leads = bool(lease) and group is not None and (turn.inherited or group.turns[:1] == [turn])
+        try:
+            self._let_go(turn, lease, leads, e)
+        except BaseException:  # one interrupt more, or the end of what it waits for
+            self._let_go(turn, lease, leads, e)
+            raise
+
+    def _let_go(self, turn: Turn, lease: Lease, leads: bool, e: BaseException) -> None:
+        """All of it may be done twice."""
         turn.gone = True
         turn.withdraw()
+        group = turn.group()
         try:
-            group = turn.group()
-            leads = bool(lease) and group is not None and (turn.inherited or group.turns[:1] == [turn])
             if isinstance(e, ConnectionLost) and lease:
                 self.pool.drop_idle()  # before those who wait are given one
             self.pool.discard(lease)

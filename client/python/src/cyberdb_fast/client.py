@@ -151,7 +151,9 @@ class Client:
         try:
             if pool.take(lease):
                 reply = lease[0].exchange(request)
-                pool.release(lease)
+                pool._idle.append(lease.pop())  # as release, without the call
+                if pool.waiting or pool.closed:
+                    pool.hand_on()
             elif may_travel(request):
                 reply = batcher.exchange(request)
             else:

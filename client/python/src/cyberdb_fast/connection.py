@@ -14,9 +14,10 @@ from typing import IO, Any, List, NoReturn, Optional, Tuple
 from .clock import REAL
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
-from .frames import Reply, only_reply
+from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
+from .patient import patient
 from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
@@ -51,6 +52,7 @@ class Connection:
         # owned by the pool
         self.used_at = 0.0
         self.place: Optional[weakref.ReferenceType[Connection]] = None  # what the pool knows it by
+        self.apart = False  # alone or beyond
         self.beyond = False  # the limit
         self.alone: Optional[weakref.ReferenceType[Connection]] = None  # given to a caller that shares it with no other, however long it takes
         # since the last bytes were sent
@@ -64,7 +66,7 @@ class Connection:
         """
         settings = self._settings
         try:
-            self.socket = _connect(settings)
+            self.socket = patient(_connect(settings))
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
@@ -107,10 +109,11 @@ class Connection:
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         data = self._receive()
-        if session.plain and not session.reader.parts:
-            only = only_reply(data)
-            if only is not None and only[0] == session.last_id:
-                return only
+        if session.plain and not session.reader.parts and len(data) >= HEADER_BYTES:
+            # as frames.only_reply, without the call
+            length, request_id, status, flags = unpack_header(data)
+            if not flags and request_id == session.last_id and length == len(data) - LENGTH_BYTES:
+                return new_reply((request_id, status, 0, data[HEADER_BYTES:], False))
         replies = session.receive(data)
         while not replies:
             self._limit_replies()
@@ -206,11 +209,10 @@ class Connection:
     def _send(self, data: bytes) -> None:
         self._received = sent = 0
         try:
-            small = self._plain and len(data) <= SMALL_BYTES
-            # sendall of gevent's sockets costs a system call more
-            sent = os.write(self.socket.fileno(), data) if small else self.socket.send(data, self._flags)
-            while sent < len(data):
-                sent += self.socket.send(memoryview(data)[sent:], self._flags)
+            if self._plain and len(data) <= SMALL_BYTES:
+                sent = os.write(self.socket.fileno(), data)
+            while sent < len(data):  # sendall of gevent's sockets costs a system call more
+                sent += self.socket.send(memoryview(data)[sent:] if sent else data, self._flags)
         except (BlockingIOError, socket.timeout) as e:
             raise self._too_slow() from e
         except OSError as e:
@@ -275,7 +277,7 @@ def _connect(settings: Settings) -> socket.socket:
     return made[0]
 
 
-def _open(sock: socket.socket, settings: Settings) -> Session:
+def _open(sock: Any, settings: Settings) -> Session:
     """Runs the handshake, within connect_timeout."""
     deadline = None if settings.connect_timeout is None else REAL[0]() + settings.connect_timeout
     opening = Opening(settings.encrypt)
@@ -303,7 +305,7 @@ def _open(sock: socket.socket, settings: Settings) -> Session:
         raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
 
 
-def _readable(sock: socket.socket) -> bool:
+def _readable(sock: Any) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN)

@@ -47,7 +47,8 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
     def __getitem__(self, key: K) -> V:
         if moment.moments and (value := moment.take(self, key, sys._getframe(1), MISSING)) is not MISSING:
             return cast(V, value)
-        return cast(V, self._perform(requests.dict_get(self._t, key)))
+        found: V = self._perform(requests.dict_get(self._t, key))
+        return found
 
     def __iter__(self) -> Iterator[K]:
         return self._perform_stream(requests.stream(frames.DICT_KEYS, self._t))

@@ -21,6 +21,7 @@ from itertools import chain, count
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import msgpack
+from msgpack import unpackb
 
 from . import extensions as ext
 from . import moments, tracked
@@ -247,13 +248,23 @@ class Decoder:
         self._dict_hook = tracked.tracked_dict if tracking else None
         self._leaves = {**_LEAVES, ext.BYTEARRAY: kind_of(bytearray)}
         self._builders = _builders(kind_of)
+        self._opener = self._open  # made once
 
     def one(self, data: bytes) -> Any:
         """The one value that data encodes."""
         try:
             if len(data) > _TRUSTED_BYTES:
                 _check(data)
-            return self._unpack(data, self._open)
+            # as _unpack, without the call
+            return unpackb(
+                data,
+                max_array_len=_MAX_ELEMENTS,
+                ext_hook=self._opener,
+                list_hook=self._list_hook,
+                object_hook=self._dict_hook,
+                strict_map_key=False,
+                unicode_errors="surrogatepass",
+            )
         except DAMAGE as e:
             raise damaged(e) from e
 
@@ -335,7 +346,7 @@ class Decoder:
 
     def _unpack(self, data: bytes, ext_hook: Callable[[int, bytes], Any], max_elements: int = _MAX_ELEMENTS) -> Any:
         # Keywords that are written out are three times as fast as a dict of them.
-        return msgpack.unpackb(
+        return unpackb(
             data,
             max_array_len=max_elements,
             ext_hook=ext_hook,

@@ -175,10 +175,19 @@ def encode(value: Any) -> bytes:
             value = _convert(value)
         elif _must_rewrite(value):
             value = _rewritten(value)
-    data = _pack(value)
+    try:  # as _pack, without the call
+        packer = _idle_packers.pop()
+    except IndexError:
+        packer = _new_packer()
+    data: bytes = packer.pack(value)
+    _idle_packers.append(packer)
     if len(data) > MAX_VALUE_BYTES:
         raise _too_large(len(data))
     return data
+
+
+def _new_packer() -> msgpack.Packer:
+    return msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
 
 
 def _too_large(size: int) -> TooLarge:
@@ -189,7 +198,7 @@ def _pack(value: Any) -> bytes:
     try:
         packer = _idle_packers.pop()
     except IndexError:
-        packer = msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
+        packer = _new_packer()
     data: bytes = packer.pack(value)  # one that fails is dropped
     _idle_packers.append(packer)
     return data

@@ -101,6 +101,7 @@ class Pool:
                 self.leave(waiter)
                 raise
         if not lease[0].beyond:
+            lease[0].apart = True
             lease[0].alone = weakref.ref(lease[0], self._alone.discard)
             self._alone.add(lease[0].alone)
         return lease
@@ -167,7 +168,7 @@ class Pool:
     def _open_beyond(self, lease: Lease) -> None:
         """A connection beyond the limit: it is closed when it comes back."""
         connection = Connection(self.settings)
-        connection.beyond = True
+        connection.beyond = connection.apart = True
         connection.place = weakref.ref(connection)
         try:
             connection.open()
@@ -188,23 +189,25 @@ class Pool:
 
     def release(self, lease: Lease) -> None:
         """Takes back a connection that is in order."""
-        if lease[0].alone is not None or lease[0].beyond:
+        if lease[0].apart:
             self._release_apart(lease)
             return
         self._idle.append(lease.pop())
         if self.waiting or self.closed:
-            self._hand_on()
+            self.hand_on()
 
     def _release_apart(self, lease: Lease) -> None:
         if lease[0].beyond:
             self.discard(lease)
             return
         self._no_longer_alone(lease[0])
+        lease[0].apart = False
         lease[0].used_at = REAL[0]()
         self._idle.append(lease.pop())
-        self._hand_on()
+        self.hand_on()
 
-    def _hand_on(self) -> None:
+    def hand_on(self) -> None:
+        """Lets those who wait have what was given back; a closed pool keeps nothing."""
         if self.closed:
             self.drop_idle()
         elif self.waiting:

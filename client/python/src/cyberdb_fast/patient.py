@@ -19,7 +19,7 @@ class PatientSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._timeout = sock.gettimeout()
-        self.fileno, self.close, self.setsockopt = sock.fileno, sock.close, sock.setsockopt
+        self.fileno, self.close, self.shutdown, self.setsockopt = sock.fileno, sock.close, sock.shutdown, sock.setsockopt
         sock.setblocking(False)
 
     def settimeout(self, timeout: Optional[float]) -> None:

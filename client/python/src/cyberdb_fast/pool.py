@@ -18,7 +18,7 @@ from .clock import REAL
 from .connection import Connection, NotSent, no_reply
 from .errors import CyberDBError, DisconCyberDBError, Overloaded, PoolTimeout
 from .settings import Settings
-from .waiter import Lease, Waiter, waits_for_itself
+from .waiter import Lease, Waiter, collect, waits_for_itself
 from .whereabouts import Whereabouts, whereabouts
 
 # A connection that was idle for longer than this is looked at before it is used: the server may have gone in between.
@@ -282,6 +282,8 @@ class Pool:
                 if self._here[0] != self.home:
                     raise NotSent("the process was forked while the request waited for a connection")
                 waiter.timed = True
+                if rounds == 4:
+                    collect()
                 rounds = min(rounds + 1, 4)
                 waiter.lose_patience()
                 seen = seen + 1 if self._idle or self._room() else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import platform
 import sys
 import threading
 from types import CodeType
@@ -14,6 +16,17 @@ from .settings import Settings
 # What a caller holds: no connection or one. It changes hands by lease.append(other.pop()), so that whatever an interrupt hits, no local variable
 # of a frame that a traceback keeps holds it too: a connection is in one lease, or among the idle ones, or it dies, and its place is free.
 Lease = List[Connection]
+
+# Without reference counts (PyPy), a connection that was dropped keeps its place until a collection: those who wait have one this often at most.
+_COLLECT_SECONDS = None if platform.python_implementation() == "CPython" else 2.0
+_collected_at = [0.0]
+
+
+def collect() -> None:
+    """Frees the places of connections that were dropped, for a caller that has waited for some time."""
+    if _COLLECT_SECONDS is not None and REAL[0]() - _collected_at[0] > _COLLECT_SECONDS:
+        _collected_at[0] = REAL[0]()
+        gc.collect()
 
 
 class Waiter:

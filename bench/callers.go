@@ -11,7 +11,8 @@ import (
 	"unsafe"
 )
 
-// Library is a client library under test. Get and Set are called by many goroutines at once; a key that is not there is an error of Get.
+// Library is a client library under test. Get and Set are called by many goroutines at once; a key
+// that is not there is an error of Get.
 type Library struct {
 	Name        string
 	Connections int // that it keeps open; 0 if it does not tell
@@ -22,15 +23,18 @@ type Library struct {
 // maxCallers bounds the goroutines of RunCallers.
 const maxCallers = 1 << 20
 
-// RunCallers loads the table as Run does, then lets so many goroutines call the library, each waiting for its answer before the next call, and
-// returns what that gave: throughput, latencies, CPU time and allocations of this process for each operation. o.Connections, o.Pipeline and
+// RunCallers loads the table as Run does, then lets so many goroutines call the library, each
+// waiting for its answer before the next call, and returns what that gave: throughput, latencies,
+// CPU time and allocations of this process for each operation. o.Connections, o.Pipeline and
 // o.Threads do not count. Errors: as Run's.
 func RunCallers(ctx context.Context, o Options, goroutines int, library *Library) (*Report, error) {
 	switch {
 	case goroutines < 1 || goroutines > maxCallers:
 		return nil, &UsageError{fmt.Sprintf("goroutines must be 1 to %d, not %d", maxCallers, goroutines)}
 	case !o.Op.anyOf(OpGet, OpSet, OpMixed) || o.Tables > 1:
-		return nil, &UsageError{fmt.Sprintf("client libraries are measured by get, set and mixed of one table, not by %s", o.Op)}
+		return nil, &UsageError{
+			fmt.Sprintf("client libraries are measured by get, set and mixed of one table, not by %s", o.Op),
+		}
 	case o.Rate > 0:
 		return nil, &UsageError{"client libraries are measured in a closed loop: leave out --rate"}
 	}

@@ -33,7 +33,9 @@ func TestRunCallers(t *testing.T) {
 		o := startFake(t, &fakeServer{})
 		o.Op = op
 		r, err := RunCallers(context.Background(), o, 20, honest(o))
-		if err != nil || r.Failed() || r.Ops == 0 || r.Goroutines != 20 || r.Client != "honest" || *r.AllocsPerOp > 0.5 || r.P50 > r.Max {
+		if err != nil || r.Failed() || r.Ops == 0 || r.Goroutines != 20 || r.Client != "honest" ||
+			*r.AllocsPerOp > 0.5 ||
+			r.P50 > r.Max {
 			t.Errorf("%s: %v, %+v", op, err, r)
 		}
 	}
@@ -72,7 +74,13 @@ func TestRunCallersNeedsAWorkingLibrary(t *testing.T) {
 	o := startFake(t, &fakeServer{})
 	library := honest(o)
 	library.Get = func(context.Context, string) (string, error) { return "", errors.New("no route") }
-	if _, err := RunCallers(context.Background(), o, 5, library); err == nil || !strings.Contains(err.Error(), "honest at cyberdb://") {
+	if _, err := RunCallers(
+		context.Background(),
+		o,
+		5,
+		library,
+	); err == nil ||
+		!strings.Contains(err.Error(), "honest at cyberdb://") {
 		t.Errorf("error %v", err)
 	}
 }

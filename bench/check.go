@@ -54,7 +54,8 @@ func (l *eventLoop) checkValue(s *slot, r *reply) {
 	}
 }
 
-// checkLength counts a new element; where the reply is the list's new length it must be above nothing, and grow if all that happens is appending.
+// checkLength counts a new element; where the reply is the list's new length it must be above
+// nothing, and grow if all that happens is appending.
 func (l *eventLoop) checkLength(c *conn, s *slot, r *reply) {
 	l.tally.added++
 	if r.kind != replyNumber {

@@ -106,7 +106,8 @@ func (c *conn) ask(w wire, request []byte) (reply, error) {
 	}
 }
 
-// open returns what the bytes that came carry: themselves, or what is in the records that are whole with them, decrypted in place.
+// open returns what the bytes that came carry: themselves, or what is in the records that are whole
+// with them, decrypted in place.
 func (c *conn) open(in []byte) (plain []byte, err error) {
 	if c.opener == nil {
 		return in, nil

@@ -40,7 +40,8 @@ type attempt struct {
 	input     []byte
 }
 
-// dialer opens connections, a window of them at a time; when the server has no room in its backlog it pauses, longer each time.
+// dialer opens connections, a window of them at a time; when the server has no room in its backlog
+// it pauses, longer each time.
 type dialer struct {
 	// constant after dial
 	ctx    context.Context
@@ -62,7 +63,8 @@ type dialer struct {
 	out      []byte
 }
 
-// dial opens count connections. Errors: one line that says what is wrong and what to do; nothing is left open.
+// dial opens count connections. Errors: one line that says what is wrong and what to do; nothing is
+// left open.
 func dial(ctx context.Context, target Target, w wire, count int) ([]socket, error) {
 	addr, family, err := resolve(target)
 	if err != nil {
@@ -136,7 +138,13 @@ func (d *dialer) run() error {
 			}
 		}
 		if time.Since(d.progress) > dialTimeout {
-			return fmt.Errorf("%d of %d connections to %s are open and the next get no answer for %v", d.opened, len(d.attempts), d.target, dialTimeout)
+			return fmt.Errorf(
+				"%d of %d connections to %s are open and the next get no answer for %v",
+				d.opened,
+				len(d.attempts),
+				d.target,
+				dialTimeout,
+			)
 		}
 	}
 	return nil
@@ -246,12 +254,15 @@ func (a *attempt) send(out []byte) error {
 	return nil
 }
 
-// failed decides about a connection that could not be opened: nil to try it again after a pause, or the error that ends all.
+// failed decides about a connection that could not be opened: nil to try it again after a pause, or
+// the error that ends all.
 func (d *dialer) failed(number int, cause error) error {
 	a := &d.attempts[number]
 	a.close()
 	d.opening--
-	retry := errors.Is(cause, unix.ECONNREFUSED) || errors.Is(cause, unix.ECONNRESET) || errors.Is(cause, unix.ETIMEDOUT) || errors.Is(cause, errHungUp)
+	retry := errors.Is(cause, unix.ECONNREFUSED) || errors.Is(cause, unix.ECONNRESET) ||
+		errors.Is(cause, unix.ETIMEDOUT) ||
+		errors.Is(cause, errHungUp)
 	if errors.Is(cause, unix.EAGAIN) || (retry && d.opened > 0) {
 		if a.tries < dialTries {
 			d.again = append(d.again, number)
@@ -268,17 +279,28 @@ func (d *dialer) explain(number int, cause error) error {
 	var refusal *secure.Refusal
 	switch {
 	case errors.As(cause, &refusal) && refusal.Code == secure.RefusedPassword:
-		return fmt.Errorf("%s: %s: give the server's in CYBERDB_PASSWORD, CYBERDB_PASSWORD_FILE or --password-file", d.target, refusal.Text)
+		return fmt.Errorf(
+			"%s: %s: give the server's in CYBERDB_PASSWORD, CYBERDB_PASSWORD_FILE or --password-file",
+			d.target,
+			refusal.Text,
+		)
 	case errors.As(cause, &refusal) && refusal.Code == secure.RefusedEncryption:
 		return fmt.Errorf("%s: %s (here: --encrypt)", d.target, refusal.Text)
 	case errors.As(cause, &refusal):
 		return fmt.Errorf("%s refuses connection %d of %d: %s", d.target, number+1, len(d.attempts), refusal.Text)
 	case errors.Is(cause, unix.ECONNREFUSED), errors.Is(cause, unix.ENOENT):
-		return fmt.Errorf("nothing listens at %s: start the server, or say where it is with -H and -p, --unix or --target", d.target)
+		return fmt.Errorf(
+			"nothing listens at %s: start the server, or say where it is with -H and -p, --unix or --target",
+			d.target,
+		)
 	case errors.Is(cause, unix.EMFILE):
 		return fmt.Errorf("connection %d of %d: no file descriptors left: raise `ulimit -n`", number+1, len(d.attempts))
 	case errors.Is(cause, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("connection %d of %d: no local ports left: wait a minute, or widen net.ipv4.ip_local_port_range", number+1, len(d.attempts))
+		return fmt.Errorf(
+			"connection %d of %d: no local ports left: wait a minute, or widen net.ipv4.ip_local_port_range",
+			number+1,
+			len(d.attempts),
+		)
 	}
 	return fmt.Errorf("connection %d of %d to %s: %w", number+1, len(d.attempts), d.target, cause)
 }

@@ -27,10 +27,22 @@ func TestConnectErrors(t *testing.T) {
 		want string
 	}{
 		{"nobody listens", func(o *Options) { o.Target.Address = nobody }, "nothing listens at cyberdb://127.0.0.1:"},
-		{"no such socket", func(o *Options) { o.Target.Network, o.Target.Address = "unix", "/nonexistent/socket" }, "nothing listens at cyberdb+unix:/nonexistent"},
-		{"wrong password", func(o *Options) { o.Password = "guess" }, "wrong password: give the server's in CYBERDB_PASSWORD"},
+		{
+			"no such socket",
+			func(o *Options) { o.Target.Network, o.Target.Address = "unix", "/nonexistent/socket" },
+			"nothing listens at cyberdb+unix:/nonexistent",
+		},
+		{
+			"wrong password",
+			func(o *Options) { o.Password = "guess" },
+			"wrong password: give the server's in CYBERDB_PASSWORD",
+		},
 		{"no such host", func(o *Options) { o.Target.Address = "nowhere.invalid:1" }, "address nowhere.invalid:1"},
-		{"a server that does not encrypt", func(o *Options) { o.Target.Encrypt = true }, "this server does not encrypt"},
+		{
+			"a server that does not encrypt",
+			func(o *Options) { o.Target.Encrypt = true },
+			"this server does not encrypt",
+		},
 		{"another protocol", func(o *Options) { o.Target.Scheme = SchemeRedis }, "closed it while it was being opened"},
 	}
 	for _, c := range cases {
@@ -59,18 +71,27 @@ func TestConnectTellsTheRefusal(t *testing.T) {
 				return
 			}
 			if _, err := conn.Read(make([]byte, 64)); err == nil { // the Hello
-				_, _ = conn.Write(secure.AppendRefusal(nil, &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "10000 connections are open"}))
+				_, _ = conn.Write(
+					secure.AppendRefusal(
+						nil,
+						&secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "10000 connections are open"},
+					),
+				)
 			}
 			conn.Close()
 		}
 	}()
-	_, err = Run(context.Background(), shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: listener.Addr().String()}))
+	_, err = Run(
+		context.Background(),
+		shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: listener.Addr().String()}),
+	)
 	if err == nil || !strings.Contains(err.Error(), "10000 connections are open") {
 		t.Fatalf("error %v", err)
 	}
 }
 
-// TestConnectWaitsForRoomInTheBacklog opens many more connections at once than the server's backlog holds.
+// TestConnectWaitsForRoomInTheBacklog opens many more connections at once than the server's backlog
+// holds.
 func TestConnectWaitsForRoomInTheBacklog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

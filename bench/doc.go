@@ -1,5 +1,6 @@
-// Package bench generates load: it drives a server over many connections with many requests in flight, checks every reply,
-// and says how many operations were done, how long they took, and what they cost the server.
+// Package bench generates load: it drives a server over many connections with many requests in
+// flight, checks every reply, and says how many operations were done, how long they took, and what
+// they cost the server.
 //
 // # Parts
 //
@@ -18,16 +19,20 @@
 //
 // # The closed loop
 //
-// Each connection has a fixed number of slots, the pipeline depth. A request occupies a slot from the moment it is written until its reply has
-// been read and checked; then the next request takes the slot. A turn of the event loop makes one read, answers
-// everything that came with new requests, and makes one write. Nothing is allocated for an operation. Latency runs from the turn that makes a request to
-// the read that brings its reply, so the time in which a reply waits for a busy generator counts too.
+// Each connection has a fixed number of slots, the pipeline depth. A request occupies a slot from
+// the moment it is written until its reply has been read and checked; then the next request takes
+// the slot. A turn of the event loop makes one read, answers everything that came with new
+// requests, and makes one write. Nothing is allocated for an operation. Latency runs from the turn
+// that makes a request to the read that brings its reply, so the time in which a reply waits for a
+// busy generator counts too.
 //
 // # The open loop
 //
-// With Options.Rate requests have a timetable (pace.go), and latency runs from when a request was due.
+// With Options.Rate requests have a timetable (pace.go), and latency runs from when a request was
+// due.
 //
 // # Limits
 //
-// Linux only: epoll (epoll_pwait2, Linux 5.11) and /proc are used directly. Load replaces the table that it measures; its name must begin with "bench".
+// Linux only: epoll (epoll_pwait2, Linux 5.11) and /proc are used directly. Load replaces the table
+// that it measures; its name must begin with "bench".
 package bench

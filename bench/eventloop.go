@@ -24,7 +24,8 @@ const (
 // pollTimeout bounds how long a loop takes to see a new phase.
 const pollTimeout = 100 * time.Millisecond
 
-// loopSpec is what the loops of a run have in common; constant but for phase, which the runner writes.
+// loopSpec is what the loops of a run have in common; constant but for phase, which the runner
+// writes.
 type loopSpec struct {
 	wire     wire
 	items    *items
@@ -77,9 +78,17 @@ func newEventLoop(spec *loopSpec) (*eventLoop, error) {
 		return nil, err
 	}
 	l := &eventLoop{
-		loopSpec: spec, ordered: spec.wire.ordered(), idShift: uint(bits.Len(uint(spec.pipeline - 1))), epoch: time.Now(), poller: poller,
-		in:    make([]byte, max(least, 2*(spec.items.values.Max+overhead))+secure.MaxRecordBytes+secure.RecordOverhead),
-		tally: tally{latency: newLatencies(spec.interval, spec.stage)}, sending: true,
+		loopSpec: spec,
+		ordered:  spec.wire.ordered(),
+		idShift:  uint(bits.Len(uint(spec.pipeline - 1))),
+		epoch:    time.Now(),
+		poller:   poller,
+		in: make(
+			[]byte,
+			max(least, 2*(spec.items.values.Max+overhead))+secure.MaxRecordBytes+secure.RecordOverhead,
+		),
+		tally:   tally{latency: newLatencies(spec.interval, spec.stage)},
+		sending: true,
 	}
 	l.steps, _ = spec.wire.(exchanger)
 	return l, nil
@@ -100,7 +109,8 @@ func (l *eventLoop) close() {
 	l.poller.close()
 }
 
-// run sends what the connections' streams yield until they end, or the phase says to drain, and every reply has come.
+// run sends what the connections' streams yield until they end, or the phase says to drain, and
+// every reply has come.
 func (l *eventLoop) run() error {
 	if l.gap > 0 {
 		defer precise()()
@@ -306,7 +316,8 @@ func (l *eventLoop) release(c *conn, i int) {
 	}
 }
 
-// counts says whether the request belongs to the measured time: in an open loop by when it was due, else by when its reply comes.
+// counts says whether the request belongs to the measured time: in an open loop by when it was due,
+// else by when its reply comes.
 func (l *eventLoop) counts(s *slot) bool {
 	if l.budget > 0 && l.tally.ops == l.budget {
 		return false
@@ -329,7 +340,8 @@ func (l *eventLoop) settle(c *conn, s *slot, now time.Duration) {
 	l.check(c, s)
 }
 
-// refill puts the stream's next request into slot i, which is free, and appends it to out; in an open loop the timetable does that.
+// refill puts the stream's next request into slot i, which is free, and appends it to out; in an
+// open loop the timetable does that.
 func (l *eventLoop) refill(out []byte, c *conn, i int, now time.Duration) []byte {
 	if !l.sending || l.gap > 0 {
 		return out
@@ -351,8 +363,9 @@ func (l *eventLoop) put(out []byte, c *conn, i int, sent time.Duration) []byte {
 	return l.wire.appendRequest(out, op, item, s.id)
 }
 
-// nextID returns the id of slot i's next request after the one of that id: the slot in the lowest shift bits, a count from 1 above them, so
-// that it is never 0 and a late or doubled reply is told from the awaited one.
+// nextID returns the id of slot i's next request after the one of that id: the slot in the lowest
+// shift bits, a count from 1 above them, so that it is never 0 and a late or doubled reply is told
+// from the awaited one.
 func nextID(id uint32, i int, shift uint) uint32 {
 	use := (id>>shift + 1) << shift
 	if use == 0 {

@@ -96,7 +96,8 @@ func shakeHands(t testing.TB, w *nativeWire, near, far *socket) {
 	far.seal, far.opener = server.Records()
 }
 
-// answer reads the requests and writes right replies; it allocates nothing once its buffers have grown.
+// answer reads the requests and writes right replies; it allocates nothing once its buffers have
+// grown.
 func (b *loopback) answer(t testing.TB) {
 	n, errno := read(b.peer.fd, b.input)
 	if errno != 0 {
@@ -157,7 +158,8 @@ func TestTurnsAllocateNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkTurn is one turn of 16 operations, the making of the replies and four system calls included.
+// BenchmarkTurn is one turn of 16 operations, the making of the replies and four system calls
+// included.
 func BenchmarkTurn(b *testing.B) {
 	for _, encrypt := range []bool{false, true} {
 		b.Run(fmt.Sprint("encrypt=", encrypt), func(b *testing.B) {
@@ -171,7 +173,8 @@ func BenchmarkTurn(b *testing.B) {
 	}
 }
 
-// BenchmarkOperation is one GET without the system calls: making the request, parsing and checking the reply.
+// BenchmarkOperation is one GET without the system calls: making the request, parsing and checking
+// the reply.
 func BenchmarkOperation(b *testing.B) {
 	for _, scheme := range []string{SchemeNative, SchemeRedis, SchemeMemcached, SchemeLegacy} {
 		b.Run(scheme, func(b *testing.B) {

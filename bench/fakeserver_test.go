@@ -26,7 +26,8 @@ var (
 type fakeServer struct {
 	// constant after start
 	key []byte
-	// tamper changes the bytes of one reply before they go out; nil: honest. What it gets belongs to it.
+	// tamper changes the bytes of one reply before they go out; nil: honest. What it gets belongs
+	// to it.
 	tamper func(req codec.Request, reply []byte) []byte
 	// cut is the most bytes of one write; 0: no limit
 	cut int
@@ -101,7 +102,11 @@ func (s *fakeServer) serve(conn net.Conn) {
 	}
 	from, seal := io.Reader(conn), func(out []byte) ([]byte, error) { return out, nil }
 	if sealer, opener := handshake.Records(); handshake.Done() && sealer != nil {
-		from, seal = secure.NewReader(conn, opener, input), func(out []byte) ([]byte, error) { return sealer.Seal(nil, out) }
+		from, seal = secure.NewReader(
+			conn,
+			opener,
+			input,
+		), func(out []byte) ([]byte, error) { return sealer.Seal(nil, out) }
 		input = nil
 	}
 	for handshake.Done() {
@@ -120,13 +125,16 @@ func (s *fakeServer) serve(conn net.Conn) {
 func readSome(from io.Reader, input []byte) ([]byte, error) {
 	buffer := make([]byte, 64<<10)
 	for i := 0; i < len(buffer); i += 4096 {
-		buffer[i] = 1 // resident: memory per connection stands out from what else the system does with the process
+		// resident: memory per connection stands out from what else the system does with the
+		// process
+		buffer[i] = 1
 	}
 	n, err := from.Read(buffer)
 	return append(input, buffer[:n]...), err
 }
 
-// answerOpening takes what it can of the handshake from the front of input. Errors: the connection ends.
+// answerOpening takes what it can of the handshake from the front of input. Errors: the connection
+// ends.
 func answerOpening(handshake *secure.Server, input []byte) (used int, out []byte, err error) {
 	for !handshake.Done() {
 		var n int

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Halfway is what a run measured before, during and after a command that ran in its middle, a save for example.
+// Halfway is what a run measured before, during and after a command that ran in its middle, a save
+// for example.
 type Halfway struct {
 	Command string  `json:"command"`
 	Start   float64 `json:"start_s"` // from the beginning of the measured time
@@ -47,7 +48,8 @@ type halfway struct {
 	ended       chan struct{}
 }
 
-// startHalfway begins to wait for the middle of the time d that begins at from, and keeps stage. ctx ends the wait and the command.
+// startHalfway begins to wait for the middle of the time d that begins at from, and keeps stage.
+// ctx ends the wait and the command.
 func startHalfway(ctx context.Context, command string, from time.Time, d time.Duration, stage *atomic.Int32) *halfway {
 	h := &halfway{command: command, ended: make(chan struct{})}
 	go func() {
@@ -72,7 +74,8 @@ func runShell(ctx context.Context, command string) error {
 	return nil
 }
 
-// report waits for the command to end and returns what was measured around it, in a time that began at from and ended at to.
+// report waits for the command to end and returns what was measured around it, in a time that began
+// at from and ended at to.
 //
 // Errors: the command failed, or did not end within the measured time.
 func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {
@@ -81,7 +84,11 @@ func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {
 	case h.err != nil:
 		return nil, h.err
 	case h.over.After(to):
-		return nil, fmt.Errorf("--halfway %q: it took %.1f s, and was not over when the measured time was: give more -d", h.command, h.over.Sub(h.start).Seconds())
+		return nil, fmt.Errorf(
+			"--halfway %q: it took %.1f s, and was not over when the measured time was: give more -d",
+			h.command,
+			h.over.Sub(h.start).Seconds(),
+		)
 	}
 	return &Halfway{
 		Command: h.command,
@@ -92,7 +99,8 @@ func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {
 	}, nil
 }
 
-// stageOf returns the figures of a stage, which took d. A histogram rounds up; nothing took longer than the longest of all.
+// stageOf returns the figures of a stage, which took d. A histogram rounds up; nothing took longer
+// than the longest of all.
 func (l *latencies) stageOf(stage int, d time.Duration) Stage {
 	h, longest := l.stages[stage], microseconds(l.max)
 	return Stage{
@@ -102,14 +110,16 @@ func (l *latencies) stageOf(stage int, d time.Duration) Stage {
 	}
 }
 
-// HalfwaySummary is what several runs of one workload on one target measured around a command: medians.
+// HalfwaySummary is what several runs of one workload on one target measured around a command:
+// medians.
 type HalfwaySummary struct {
 	Target string
 	Runs   int
 	Stages [stages]Stage
 }
 
-// SummarizeHalfway returns one summary for each workload and target that had a command in its middle, in the order in which they come first.
+// SummarizeHalfway returns one summary for each workload and target that had a command in its
+// middle, in the order in which they come first.
 func SummarizeHalfway(reports []*Report) (all []*HalfwaySummary) {
 	type group struct {
 		workload workload
@@ -164,10 +174,19 @@ func (s *HalfwaySummary) Lines() (lines [][]string) {
 	for i, name := range [stages]string{"before", "during", "after"} {
 		stage := s.Stages[i]
 		lines = append(lines, []string{
-			s.Target, name, fmt.Sprintf("%.2f", stage.Seconds),
-			fmt.Sprintf("%.0f", stage.OpsPerSecond), spellRatio(stage.OpsPerSecond / cmp.Or(before.OpsPerSecond, 1)),
-			fmt.Sprintf("%.0f", stage.P50), fmt.Sprintf("%.0f", stage.P99), spellRatio(stage.P99 / cmp.Or(before.P99, 1)),
-			fmt.Sprintf("%.0f", stage.P999), fmt.Sprintf("%.0f", stage.Max),
+			s.Target,
+			name,
+			fmt.Sprintf("%.2f", stage.Seconds),
+			fmt.Sprintf("%.0f", stage.OpsPerSecond),
+			spellRatio(stage.OpsPerSecond / cmp.Or(before.OpsPerSecond, 1)),
+			fmt.Sprintf(
+				"%.0f",
+				stage.P50,
+			),
+			fmt.Sprintf("%.0f", stage.P99),
+			spellRatio(stage.P99 / cmp.Or(before.P99, 1)),
+			fmt.Sprintf("%.0f", stage.P999),
+			fmt.Sprintf("%.0f", stage.Max),
 		})
 	}
 	return lines
@@ -176,10 +195,26 @@ func (s *HalfwaySummary) Lines() (lines [][]string) {
 // rows are the lines of a run's table.
 func (h *Halfway) rows() (rows [][2]string) {
 	command, _, _ := strings.Cut(h.Command, "\n")
-	rows = append(rows, [2]string{"halfway", fmt.Sprintf("%s, %.2f s from %.2f s on", command, h.During.Seconds, h.Start)})
+	rows = append(
+		rows,
+		[2]string{"halfway", fmt.Sprintf("%s, %.2f s from %.2f s on", command, h.During.Seconds, h.Start)},
+	)
 	for i, name := range [stages]string{"before it", "during it", "after it"} {
 		s := h.stage(i)
-		rows = append(rows, [2]string{name, fmt.Sprintf("%.0f op/s, p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", s.OpsPerSecond, s.P50, s.P99, s.P999, s.Max)})
+		rows = append(
+			rows,
+			[2]string{
+				name,
+				fmt.Sprintf(
+					"%.0f op/s, p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us",
+					s.OpsPerSecond,
+					s.P50,
+					s.P99,
+					s.P999,
+					s.Max,
+				),
+			},
+		)
 	}
 	return rows
 }

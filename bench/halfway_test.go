@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestHalfway runs a command in the middle of a run: what was done before, during and after it adds up to the run.
+// TestHalfway runs a command in the middle of a run: what was done before, during and after it adds
+// up to the run.
 func TestHalfway(t *testing.T) {
 	o := startFake(t, &fakeServer{})
 	mark := filepath.Join(t.TempDir(), "mark")
@@ -45,7 +46,10 @@ func TestHalfway(t *testing.T) {
 			t.Errorf("no line %q in\n%s", row, text.String())
 		}
 	}
-	if all := SummarizeHalfway([]*Report{r, {}, r}); len(all) != 1 || all[0].Runs != 2 || all[0].Stages[stageDuring] != h.During {
+	if all := SummarizeHalfway(
+		[]*Report{r, {}, r},
+	); len(all) != 1 || all[0].Runs != 2 ||
+		all[0].Stages[stageDuring] != h.During {
 		t.Errorf("the summary of two equal runs is %+v", all)
 	}
 }
@@ -55,7 +59,11 @@ func TestHalfwayFails(t *testing.T) {
 	for command, want := range map[string]string{"exit 3": "exit status 3", "sleep 0.5": "give more -d"} {
 		o := startFake(t, &fakeServer{})
 		o.Duration, o.Halfway = 200*time.Millisecond, command
-		if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), command) {
+		if _, err := Run(
+			context.Background(),
+			o,
+		); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), command) {
 			t.Errorf("%s: %v, want %q", command, err, want)
 		}
 	}

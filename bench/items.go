@@ -2,7 +2,8 @@ package bench
 
 import "encoding/binary"
 
-// hexDigits is the number of digits of a key's code: the part of a key that makes it different from others.
+// hexDigits is the number of digits of a key's code: the part of a key that makes it different from
+// others.
 const hexDigits = 16
 
 // fillVariants is the number of places at which the filling of a value may begin.
@@ -10,9 +11,10 @@ const fillVariants = 64
 
 // items maps item numbers to keys and values.
 //
-// Guarantees: keys of different items differ (as long as there are no more than the shortest key's digits tell apart); a value begins with
-// its key's code, so it is told from the value of any other key; both are printable ASCII without spaces, and they and their sizes depend on the
-// seed and the item alone.
+// Guarantees: keys of different items differ (as long as there are no more than the shortest key's
+// digits tell apart); a value begins with its key's code, so it is told from the value of any other
+// key; both are printable ASCII without spaces, and they and their sizes depend on the seed and the
+// item alone.
 type items struct {
 	keys, values Size
 	offset       uint64
@@ -21,7 +23,12 @@ type items struct {
 
 func newItems(keys, values Size, seed uint64) *items {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
-	it := &items{keys: keys, values: values, offset: mix(seed), fill: make([]byte, fillVariants+max(keys.Max, values.Max))}
+	it := &items{
+		keys:   keys,
+		values: values,
+		offset: mix(seed),
+		fill:   make([]byte, fillVariants+max(keys.Max, values.Max)),
+	}
 	random := stream{state: seed, items: uint64(len(alphabet))}
 	for i := range it.fill {
 		it.fill[i] = alphabet[random.draw()]
@@ -29,7 +36,8 @@ func newItems(keys, values Size, seed uint64) *items {
 	return it
 }
 
-// code is a bijection on the lowest 4 x n bits for every n: distinct items have distinct low digits.
+// code is a bijection on the lowest 4 x n bits for every n: distinct items have distinct low
+// digits.
 func (it *items) code(item uint32) uint64 { return uint64(item)*gamma + it.offset }
 
 // itemOf is code's inverse.
@@ -72,10 +80,12 @@ func (it *items) isValue(b []byte, item uint32) bool {
 		return string(b) == string(digits[hexDigits-len(b):])
 	}
 	fillAt := code % fillVariants
-	return string(b[:hexDigits]) == string(digits[:]) && string(b[hexDigits:]) == string(it.fill[fillAt:fillAt+uint64(len(b)-hexDigits)])
+	return string(b[:hexDigits]) == string(digits[:]) &&
+		string(b[hexDigits:]) == string(it.fill[fillAt:fillAt+uint64(len(b)-hexDigits)])
 }
 
-// isSomeValue says whether b is the value of one of the first items; of values too short for a whole code it checks digits and size alone.
+// isSomeValue says whether b is the value of one of the first items; of values too short for a
+// whole code it checks digits and size alone.
 func (it *items) isSomeValue(b []byte, items int) bool {
 	code, ok := parseHex(b[:min(len(b), hexDigits)])
 	if !ok || len(b) < it.values.Min || len(b) > it.values.Max {

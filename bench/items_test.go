@@ -27,13 +27,15 @@ func TestValuesBelongToTheirKeys(t *testing.T) {
 		items := newItems(Fixed(16), Fixed(size), 42)
 		for item := range uint32(300) {
 			value := items.appendValue(nil, item)
-			if len(value) != size || !items.isSomeValue(value, 300) || (size >= hexDigits && items.isSomeValue(value, int(item))) {
+			if len(value) != size || !items.isSomeValue(value, 300) ||
+				(size >= hexDigits && items.isSomeValue(value, int(item))) {
 				t.Fatalf("%d bytes: item %d: value %q", size, item, value)
 			}
 			if !items.isValue(value, item) {
 				t.Fatalf("%d bytes: item %d does not know its value %q", size, item, value)
 			}
-			if items.isValue(value, item+1) || items.isValue(value[:size-1], item) || items.isValue(append(value[:size:size], 'x'), item) {
+			if items.isValue(value, item+1) || items.isValue(value[:size-1], item) ||
+				items.isValue(append(value[:size:size], 'x'), item) {
 				t.Fatalf("%d bytes: value of item %d taken for another", size, item)
 			}
 			for at := range value {

@@ -7,7 +7,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What a histogram tells apart: three digits, from 1 ns to ten minutes; longer ones count as ten minutes.
+// What a histogram tells apart: three digits, from 1 ns to ten minutes; longer ones count as ten
+// minutes.
 const (
 	longestLatency = 10 * time.Minute
 	latencyDigits  = 3
@@ -17,11 +18,13 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(longestLatency), latencyDigits)
 }
 
-// Intervals that a run's latencies are kept by, so that the report can show how they change with time.
+// Intervals that a run's latencies are kept by, so that the report can show how they change with
+// time.
 const (
-	mostIntervals  = 60
-	leastInterval  = 100 * time.Millisecond
-	countsInterval = time.Second // of runs that end with a number of requests; after the 60th all go into the last
+	mostIntervals = 60
+	leastInterval = 100 * time.Millisecond
+	// of runs that end with a number of requests; after the 60th all go into the last
+	countsInterval = time.Second
 )
 
 // intervalOf returns the length of the intervals of a run.
@@ -32,7 +35,8 @@ func intervalOf(o *Options) time.Duration {
 	return max((o.Duration+mostIntervals-1).Truncate(time.Microsecond)/mostIntervals, leastInterval)
 }
 
-// latencies are what one loop measures: a histogram for each interval of the measured time. One goroutine at a time.
+// latencies are what one loop measures: a histogram for each interval of the measured time. One
+// goroutine at a time.
 type latencies struct {
 	interval time.Duration
 	parts    []*hdrhistogram.Histogram // of the intervals so far
@@ -45,7 +49,8 @@ type latencies struct {
 	staged *hdrhistogram.Histogram // of the present stage
 }
 
-// newLatencies returns latencies by intervals, and by stages if stage, which tells the present one, is not nil.
+// newLatencies returns latencies by intervals, and by stages if stage, which tells the present one,
+// is not nil.
 func newLatencies(interval time.Duration, stage *atomic.Int32) latencies {
 	first := newHistogram()
 	l := latencies{interval: interval, parts: []*hdrhistogram.Histogram{first}, current: first, stage: stage}

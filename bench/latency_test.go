@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestLatenciesAgainstExactPercentiles compares with sorted samples of four distributions, spread over loops and intervals.
+// TestLatenciesAgainstExactPercentiles compares with sorted samples of four distributions, spread
+// over loops and intervals.
 func TestLatenciesAgainstExactPercentiles(t *testing.T) {
 	const seed, samples, precision = 20240601, 50_000, 1e-3
 	t.Logf("seed %d", seed)
@@ -20,7 +21,11 @@ func TestLatenciesAgainstExactPercentiles(t *testing.T) {
 		"two peaks":   func() time.Duration { return time.Duration(1000 + random.IntN(2)*50_000_000) },
 	}
 	for name, draw := range distributions {
-		loops := []latencies{newLatencies(time.Second, nil), newLatencies(time.Second, nil), newLatencies(time.Second, nil)}
+		loops := []latencies{
+			newLatencies(time.Second, nil),
+			newLatencies(time.Second, nil),
+			newLatencies(time.Second, nil),
+		}
 		exact := make([]time.Duration, samples)
 		for i := range exact {
 			exact[i] = draw()
@@ -42,7 +47,14 @@ func TestLatenciesAgainstExactPercentiles(t *testing.T) {
 			}
 		}
 		if sum.max != exact[samples-1] || total.TotalCount() != samples || len(sum.parts) != 10 {
-			t.Errorf("%s: max %d of %d, %d samples, %d intervals", name, sum.max, exact[samples-1], total.TotalCount(), len(sum.parts))
+			t.Errorf(
+				"%s: max %d of %d, %d samples, %d intervals",
+				name,
+				sum.max,
+				exact[samples-1],
+				total.TotalCount(),
+				len(sum.parts),
+			)
 		}
 	}
 }
@@ -58,7 +70,8 @@ func TestLatenciesEdges(t *testing.T) {
 	l.record(-5)
 	l.record(math.MaxInt64)
 	l.advance(time.Hour)
-	if got := l.total(); got.TotalCount() != 2 || got.Min() != 0 || time.Duration(got.Max()) < longestLatency || l.max != math.MaxInt64 {
+	if got := l.total(); got.TotalCount() != 2 || got.Min() != 0 || time.Duration(got.Max()) < longestLatency ||
+		l.max != math.MaxInt64 {
 		t.Errorf("%d latencies from %d to %d, max %d", got.TotalCount(), got.Min(), got.Max(), l.max)
 	}
 	if len(l.parts) != mostIntervals {

@@ -19,7 +19,8 @@ func (r *runner) load(ctx context.Context, op Op, entries int) error {
 	return err
 }
 
-// openLoader opens the connections that load the tables, asks the server what it is, and makes the tables, empty, unless they are loaded.
+// openLoader opens the connections that load the tables, asks the server what it is, and makes the
+// tables, empty, unless they are loaded.
 func (r *runner) openLoader(ctx context.Context, op Op) (*eventLoop, error) {
 	const dictConnections, inFlightBytes, overhead, mostInFlight = 4, 2 << 20, 128, 128
 	connections := dictConnections
@@ -57,7 +58,8 @@ func (r *runner) asker(loop *eventLoop) asker {
 	return func(request []byte) (reply, error) { return loop.conns[0].ask(r.wire, request) }
 }
 
-// fill makes one request for each of the first entries through the loop, and returns what that has counted.
+// fill makes one request for each of the first entries through the loop, and returns what that has
+// counted.
 func (r *runner) fill(ctx context.Context, loop *eventLoop, op Op, entries int) (*tally, error) {
 	for i, c := range loop.conns {
 		c.stream = sequentialStream(op, entries, i, len(loop.conns))
@@ -73,7 +75,13 @@ func (r *runner) fill(ctx context.Context, loop *eventLoop, op Op, entries int) 
 	}
 	t := &loop.tally
 	if t.errors > 0 {
-		return nil, fmt.Errorf("loading %d entries into %s: %d errors, the first: %s", entries, r.options.Target, t.errors, t.messages[0])
+		return nil, fmt.Errorf(
+			"loading %d entries into %s: %d errors, the first: %s",
+			entries,
+			r.options.Target,
+			t.errors,
+			t.messages[0],
+		)
 	}
 	return t, nil
 }

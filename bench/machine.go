@@ -28,9 +28,14 @@ var ThisMachine = sync.OnceValue(func() Machine {
 	var name unix.Utsname
 	kernel := ""
 	if err := unix.Uname(&name); err == nil {
-		kernel = string(bytes.TrimRight(name.Sysname[:], "\x00")) + " " + string(bytes.TrimRight(name.Release[:], "\x00"))
+		kernel = string(
+			bytes.TrimRight(name.Sysname[:], "\x00"),
+		) + " " + string(
+			bytes.TrimRight(name.Release[:], "\x00"),
+		)
 	}
-	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(firstField("/proc/meminfo", "MemTotal"), " kB"), 64) // 0 if unknown
+	// 0 if unknown
+	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(firstField("/proc/meminfo", "MemTotal"), " kB"), 64)
 	return Machine{
 		Processor: firstField("/proc/cpuinfo", "model name"),
 		CPUs:      runtime.NumCPU(),
@@ -56,7 +61,8 @@ func firstField(path, name string) string {
 	return ""
 }
 
-// commit returns the revision that this program was built from, "" if it was not built in a checkout.
+// commit returns the revision that this program was built from, "" if it was not built in a
+// checkout.
 func commit() string {
 	const digits = 12
 	info, ok := debug.ReadBuildInfo()

@@ -26,8 +26,9 @@ type LoadReport struct {
 	Machine       Machine `json:"machine"`
 }
 
-// Load makes the table anew, fills it with o.Keys entries (of a list, if o.Op works on one) and returns what that costs the server in
-// resident memory. For a figure that can be compared, the server is fresh. Errors as Run's; a server on another machine is one.
+// Load makes the table anew, fills it with o.Keys entries (of a list, if o.Op works on one) and
+// returns what that costs the server in resident memory. For a figure that can be compared, the
+// server is fresh. Errors as Run's; a server on another machine is one.
 func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	if o.Op == OpAppend {
 		o.Op = OpIndex // appends start from an empty list
@@ -57,9 +58,21 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 		return nil, err
 	}
 	return &LoadReport{
-		Entries: entries, Before: before, After: after, BytesPerEntry: rounded(float64(after-before)/float64(entries), 100),
-		Seconds: rounded(seconds, 1e6), Op: op.String(), KeyBytes: o.KeySize.mean(), ValueBytes: o.ValueSize.mean(), Seed: o.Seed, Target: o.Target.String(),
-		Server: r.version, Machine: ThisMachine(),
+		Entries:       entries,
+		Before:        before,
+		After:         after,
+		BytesPerEntry: rounded(float64(after-before)/float64(entries), 100),
+		Seconds: rounded(
+			seconds,
+			1e6,
+		),
+		Op:         op.String(),
+		KeyBytes:   o.KeySize.mean(),
+		ValueBytes: o.ValueSize.mean(),
+		Seed:       o.Seed,
+		Target:     o.Target.String(),
+		Server:     r.version,
+		Machine:    ThisMachine(),
 	}, nil
 }
 
@@ -111,12 +124,19 @@ func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 		return nil, err
 	}
 	return &IdleReport{
-		Rest: rest, Connections: o.Connections, Before: before, After: after, BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
-		Seconds: rounded(seconds, 1e6), Target: o.Target.String(), Machine: ThisMachine(),
+		Rest:               rest,
+		Connections:        o.Connections,
+		Before:             before,
+		After:              after,
+		BytesPerConnection: rounded(float64(after-before)/float64(o.Connections), 10),
+		Seconds:            rounded(seconds, 1e6),
+		Target:             o.Target.String(),
+		Machine:            ThisMachine(),
 	}, nil
 }
 
-// settledRSS waits until the server's resident memory has stayed the same for a while, and returns it.
+// settledRSS waits until the server's resident memory has stayed the same for a while, and returns
+// it.
 func (r *runner) settledRSS(ctx context.Context) (int64, error) {
 	const step, same, most = 100 * time.Millisecond, 5, 30
 	if r.pid == 0 {
@@ -148,7 +168,17 @@ func (r *IdleReport) WriteJSON(w io.Writer) error { return writeJSON(w, r) }
 func (r *LoadReport) WriteTable(w io.Writer) error {
 	return writeRows(w, [][2]string{
 		{"target", r.Target},
-		{"loaded", fmt.Sprintf("%d entries (%s), keys of %d bytes, values of %d bytes, in %.2f s", r.Entries, r.Op, r.KeyBytes, r.ValueBytes, r.Seconds)},
+		{
+			"loaded",
+			fmt.Sprintf(
+				"%d entries (%s), keys of %d bytes, values of %d bytes, in %.2f s",
+				r.Entries,
+				r.Op,
+				r.KeyBytes,
+				r.ValueBytes,
+				r.Seconds,
+			),
+		},
 		{"server memory", fmt.Sprintf("%d bytes resident before, %d after", r.Before, r.After)},
 		{"per entry", fmt.Sprintf("%.1f bytes", r.BytesPerEntry)},
 	})
@@ -163,7 +193,18 @@ func (r *IdleReport) WriteTable(w io.Writer) error {
 		{"per connection", fmt.Sprintf("%.0f bytes", r.BytesPerConnection)},
 	}
 	if rest := r.Rest; rest != nil {
-		rows = append(rows, [2]string{"at rest", fmt.Sprintf("%.1f wake-ups a second, %.3f %% of a core, for %.1f s", rest.WakeupsPerSecond, rest.CorePercent, rest.Watched)})
+		rows = append(
+			rows,
+			[2]string{
+				"at rest",
+				fmt.Sprintf(
+					"%.1f wake-ups a second, %.3f %% of a core, for %.1f s",
+					rest.WakeupsPerSecond,
+					rest.CorePercent,
+					rest.Watched,
+				),
+			},
+		)
 	}
 	return writeRows(w, rows)
 }

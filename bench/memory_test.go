@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// startChild starts a server in a process of its own and returns options for a short run against it.
+// startChild starts a server in a process of its own and returns options for a short run against
+// it.
 func startChild(t *testing.T) (o Options, pid int) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
@@ -64,7 +65,9 @@ func startChild(t *testing.T) (o Options, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shortRun(Target{Scheme: SchemeNative, Network: "tcp", Address: strings.TrimSpace(address)}), child.Process.Pid
+	return shortRun(
+		Target{Scheme: SchemeNative, Network: "tcp", Address: strings.TrimSpace(address)},
+	), child.Process.Pid
 }
 
 func TestRunAccountsForTheServerProcess(t *testing.T) {

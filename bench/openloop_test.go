@@ -20,12 +20,20 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 		}
 		// the loops begin and end apart from each other when the machine is busy
 		if due := o.Rate * r.Seconds; r.Failed() || math.Abs(float64(r.Ops+r.Unsent)-due) > 0.2*due {
-			t.Errorf("%d threads: %d requests and %d unsent in %v s at a rate of %v", threads, r.Ops, r.Unsent, r.Seconds, o.Rate)
+			t.Errorf(
+				"%d threads: %d requests and %d unsent in %v s at a rate of %v",
+				threads,
+				r.Ops,
+				r.Unsent,
+				r.Seconds,
+				o.Rate,
+			)
 		}
 	}
 }
 
-// TestOpenLoopChargesForAStall lets the server sleep once: the requests that were due meanwhile count with the time they waited.
+// TestOpenLoopChargesForAStall lets the server sleep once: the requests that were due meanwhile
+// count with the time they waited.
 func TestOpenLoopChargesForAStall(t *testing.T) {
 	const stall = 100 * time.Millisecond
 	var gets atomic.Int64

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TablePrefix is what the name of the measured table begins with; it is dropped and made anew, so no other will do.
+// TablePrefix is what the name of the measured table begins with; it is dropped and made anew, so
+// no other will do.
 const TablePrefix = "bench"
 
 // Bounds of Options.
@@ -45,15 +46,17 @@ type Options struct {
 	Seed        uint64
 	Warmup      time.Duration
 	Duration    time.Duration
-	Requests    int     // measured requests, in place of Duration; 0: none set
-	Rate        float64 // requests a second of all connections, sent by the clock whether replies come or not; 0: closed loop
-	Loaded      bool    // the tables are as a run before left them, and need no loading
-	Halfway     string  // a command of the shell to run in the middle of Duration; "": none
-	ServerPID   int     // process to account for; 0: the one that listens at the target
+	Requests    int // measured requests, in place of Duration; 0: none set
+	// requests a second of all connections, sent by the clock whether replies come or not; 0:
+	// closed loop
+	Rate      float64
+	Loaded    bool   // the tables are as a run before left them, and need no loading
+	Halfway   string // a command of the shell to run in the middle of Duration; "": none
+	ServerPID int    // process to account for; 0: the one that listens at the target
 }
 
-// DefaultOptions returns the canonical workload: GET from 100,000 entries of 16-byte keys and 32-byte values, 50 connections, 16
-// requests in flight on each.
+// DefaultOptions returns the canonical workload: GET from 100,000 entries of 16-byte keys and
+// 32-byte values, 50 connections, 16 requests in flight on each.
 func DefaultOptions() Options {
 	return Options{
 		Target:      Target{Scheme: SchemeNative, Network: "tcp", Address: "127.0.0.1:9980"},
@@ -73,7 +76,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// UsageError is returned when options cannot be used as they are; its text names the flag and says what would do.
+// UsageError is returned when options cannot be used as they are; its text names the flag and says
+// what would do.
 type UsageError struct{ Text string }
 
 // Error returns the text.
@@ -105,7 +109,9 @@ func (o *Options) Check() error {
 		}
 	}
 	if least := o.KeySize.Min; least < hexDigits && o.Keys > 1<<(4*least) {
-		return &UsageError{fmt.Sprintf("--key-size %s has no room for %d different keys: at most %d", o.KeySize, o.Keys, 1<<(4*least))}
+		return &UsageError{
+			fmt.Sprintf("--key-size %s has no room for %d different keys: at most %d", o.KeySize, o.Keys, 1<<(4*least)),
+		}
 	}
 	if o.Duration <= 0 || o.Warmup < 0 {
 		return &UsageError{"-d must be above 0 and --warmup not below it"}
@@ -137,7 +143,8 @@ func (o *Options) checkWorkload() error {
 	return nil
 }
 
-// pipeline returns the requests in flight on each connection; the original CyberDB's wire allows one.
+// pipeline returns the requests in flight on each connection; the original CyberDB's wire allows
+// one.
 func (o *Options) pipeline() int {
 	if o.Target.legacy() {
 		return 1
@@ -145,15 +152,23 @@ func (o *Options) pipeline() int {
 	return o.Pipeline
 }
 
-// checkDescriptors compares RLIMIT_NOFILE with what the connections need; the Go runtime has already raised the soft limit to the hard one.
+// checkDescriptors compares RLIMIT_NOFILE with what the connections need; the Go runtime has
+// already raised the soft limit to the hard one.
 func checkDescriptors(connections int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
 	if need := uint64(connections) + spareDescriptors; need > limit.Cur {
-		return &UsageError{fmt.Sprintf("-c %d needs %d file descriptors and the limit is %d: run `ulimit -n %d` first (as root, or set LimitNOFILE), or use fewer connections",
-			connections, need, limit.Cur, need)}
+		return &UsageError{
+			fmt.Sprintf(
+				"-c %d needs %d file descriptors and the limit is %d: run `ulimit -n %d` first (as root, or set LimitNOFILE), or use fewer connections",
+				connections,
+				need,
+				limit.Cur,
+				need,
+			),
+		}
 	}
 	return nil
 }

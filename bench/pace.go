@@ -7,9 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The open loop. Requests have a timetable: number k of a loop is due k gaps after its start, on connection k modulo their number. It is sent
-// then, or, if its connection has as many in flight as it may, as soon as one of these is answered; its latency runs from when it was due. So
-// a server that stalls is charged for the questions that it keeps from being asked (no coordinated omission).
+// The open loop. Requests have a timetable: number k of a loop is due k gaps after its start, on
+// connection k modulo their number. It is sent then, or, if its connection has as many in flight as
+// it may, as soon as one of these is answered; its latency runs from when it was due. So a server
+// that stalls is charged for the questions that it keeps from being asked (no coordinated
+// omission).
 
 // due returns when number k is due, since the epoch.
 func (l *eventLoop) due(k uint64) time.Duration { return l.start + time.Duration(float64(k)*l.gap) }
@@ -66,7 +68,8 @@ func (c *conn) freeSlot(ordered bool) (i int) {
 	return i
 }
 
-// countUnsent counts the requests that were due in the measured time and found no room, with the latency that they have reached.
+// countUnsent counts the requests that were due in the measured time and found no room, with the
+// latency that they have reached.
 func (l *eventLoop) countUnsent() {
 	if l.gap == 0 {
 		return
@@ -81,7 +84,8 @@ func (l *eventLoop) countUnsent() {
 	}
 }
 
-// precise lets the thread wake up when it asks for and not up to 50 us later; the function that it returns ends that.
+// precise lets the thread wake up when it asks for and not up to 50 us later; the function that it
+// returns ends that.
 func precise() (end func()) {
 	runtime.LockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // a refusal costs precision alone

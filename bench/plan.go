@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// Plan is a series of runs: every combination of the connections, the pipelines and the targets, repeated.
+// Plan is a series of runs: every combination of the connections, the pipelines and the targets,
+// repeated.
 type Plan struct {
 	Options     Options // of each run; Target, Connections and Pipeline come from the lists
 	Targets     []Target
 	Connections []int
 	Pipelines   []int
 	Repeat      int
-	// Interleave runs the targets in turn, again and again, so that what else happens on the machine hurts all alike; otherwise each target
-	// makes all its runs before the next.
+	// Interleave runs the targets in turn, again and again, so that what else happens on the
+	// machine hurts all alike; otherwise each target makes all its runs before the next.
 	Interleave bool
 }
 
@@ -67,8 +68,9 @@ func (p *Plan) Check() error {
 	return nil
 }
 
-// Run makes the runs in order and hands each report to each; watch, which may be nil, is called a few times a second. Tables that a run leaves as
-// they were are loaded once for each target. Errors: as Run's, and those of each, which end the plan.
+// Run makes the runs in order and hands each report to each; watch, which may be nil, is called a
+// few times a second. Tables that a run leaves as they were are loaded once for each target.
+// Errors: as Run's, and those of each, which end the plan.
 func (p *Plan) Run(ctx context.Context, watch func(Status), each func(*Report) error) error {
 	if err := p.Check(); err != nil {
 		return err

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller is one epoll instance, level-triggered; the events carry the caller's number for the descriptor. One goroutine at a time.
+// poller is one epoll instance, level-triggered; the events carry the caller's number for the
+// descriptor. One goroutine at a time.
 type poller struct {
 	fd     int
 	events [512]unix.EpollEvent
@@ -47,17 +48,34 @@ func (p *poller) control(op, fd, number int, write bool) error {
 	return nil
 }
 
-// wait returns what is ready, after at most timeout if nothing is. While there is work it asks without telling the
-// Go scheduler, which costs more than the call. It needs Linux 5.11, for timeouts below a millisecond.
+// wait returns what is ready, after at most timeout if nothing is. While there is work it asks
+// without telling the Go scheduler, which costs more than the call. It needs Linux 5.11, for
+// timeouts below a millisecond.
 func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	var n uintptr
 	var errno syscall.Errno
 	if !p.idle {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
+		n, _, errno = unix.RawSyscall6(
+			unix.SYS_EPOLL_PWAIT,
+			uintptr(p.fd),
+			uintptr(unsafe.Pointer(&p.events[0])),
+			uintptr(len(p.events)),
+			0,
+			0,
+			0,
+		)
 	}
 	if n == 0 && errno == 0 {
 		limit := unix.NsecToTimespec(max(timeout.Nanoseconds(), 0))
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
+		n, _, errno = unix.Syscall6(
+			unix.SYS_EPOLL_PWAIT2,
+			uintptr(p.fd),
+			uintptr(unsafe.Pointer(&p.events[0])),
+			uintptr(len(p.events)),
+			uintptr(unsafe.Pointer(&limit)),
+			0,
+			0,
+		)
 	}
 	if errno != 0 {
 		n = 0
@@ -77,7 +95,15 @@ func read(fd int, b []byte) (int, syscall.Errno) {
 
 // write writes to a non-blocking socket without telling the Go scheduler; b is not empty.
 func write(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := unix.RawSyscall6(
+		unix.SYS_SENDTO,
+		uintptr(fd),
+		uintptr(unsafe.Pointer(&b[0])),
+		uintptr(len(b)),
+		unix.MSG_NOSIGNAL,
+		0,
+		0,
+	)
 	return transferred(n, errno)
 }
 

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// errNotLocal is returned when no process of this machine that we may look at listens at the target.
+// errNotLocal is returned when no process of this machine that we may look at listens at the
+// target.
 var errNotLocal = errors.New("no process of this machine listens there")
 
 // usage is what a process has used.
@@ -52,7 +53,8 @@ func processUsage(pid int) (usage, error) {
 	}, nil
 }
 
-// serverProcess returns the process that listens at the target. Errors: errNotLocal, also for one whose descriptors we may not read.
+// serverProcess returns the process that listens at the target. Errors: errNotLocal, also for one
+// whose descriptors we may not read.
 func serverProcess(t Target) (pid int, err error) {
 	var inodes []string
 	if t.Network == "unix" {
@@ -93,7 +95,8 @@ func socketOwner(inodes []string) (int, error) {
 	return owner, nil
 }
 
-// tcpListeners returns the inodes of the sockets that listen at the address, if it is one of this machine.
+// tcpListeners returns the inodes of the sockets that listen at the address, if it is one of this
+// machine.
 func tcpListeners(address string) ([]string, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
@@ -133,7 +136,8 @@ func isLocal(ip net.IP) bool {
 	})
 }
 
-// parseEndpoint reads "0100007F:26FC": an address as 32-bit words in the machine's order (little-endian), and a port.
+// parseEndpoint reads "0100007F:26FC": an address as 32-bit words in the machine's order
+// (little-endian), and a port.
 func parseEndpoint(text string) (ip net.IP, port int, ok bool) {
 	hexIP, hexPort, _ := strings.Cut(text, ":")
 	words, err := hex.DecodeString(hexIP)

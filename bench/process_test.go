@@ -37,7 +37,12 @@ func TestServerProcessFindsTheListener(t *testing.T) {
 }
 
 func TestServerProcessOfAnotherMachine(t *testing.T) {
-	if pid, err := serverProcess(Target{Scheme: SchemeNative, Network: "tcp", Address: "192.0.2.1:9980"}); !errors.Is(err, errNotLocal) {
+	if pid, err := serverProcess(
+		Target{Scheme: SchemeNative, Network: "tcp", Address: "192.0.2.1:9980"},
+	); !errors.Is(
+		err,
+		errNotLocal,
+	) {
 		t.Errorf("process %d, %v", pid, err)
 	}
 }

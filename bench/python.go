@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// PythonRun is one measurement of client/python/bench.py: a client library of Python's, called in one process. The keys of the JSON form stay as
-// they are.
+// PythonRun is one measurement of client/python/bench.py: a client library of Python's, called in
+// one process. The keys of the JSON form stay as they are.
 type PythonRun struct {
 	CallsPerSecond float64   `json:"calls_per_s"`
 	Client         string    `json:"client"`
@@ -27,7 +27,8 @@ type PythonRun struct {
 	Time           time.Time `json:"time"`
 }
 
-// PythonSummary is what several runs of one way to call one client have in common: medians, and how they compare with the first client called so.
+// PythonSummary is what several runs of one way to call one client have in common: medians, and how
+// they compare with the first client called so.
 type PythonSummary struct {
 	Workload    string
 	way         pythonWay
@@ -45,7 +46,8 @@ type pythonWay struct {
 	callers, pipeline int
 }
 
-// SummarizePython returns one summary for each way to call and client, in the order in which they come first.
+// SummarizePython returns one summary for each way to call and client, in the order in which they
+// come first.
 func SummarizePython(runs []*PythonRun) (all []*PythonSummary) {
 	type group struct {
 		way    pythonWay
@@ -53,7 +55,14 @@ func SummarizePython(runs []*PythonRun) (all []*PythonSummary) {
 	}
 	known := map[group]*PythonSummary{}
 	for _, r := range runs {
-		workload := fmt.Sprintf("%s, %d keys of %d bytes, values of %d bytes, %s", r.Op, r.Keys, r.KeyBytes, r.ValueBytes, r.Python)
+		workload := fmt.Sprintf(
+			"%s, %d keys of %d bytes, values of %d bytes, %s",
+			r.Op,
+			r.Keys,
+			r.KeyBytes,
+			r.ValueBytes,
+			r.Python,
+		)
 		g := group{pythonWay{workload, r.Caller, r.Callers, r.Pipeline}, r.Client + " on " + r.Server}
 		if known[g] == nil {
 			known[g] = &PythonSummary{Workload: workload, way: g.way, client: g.client}

@@ -11,7 +11,8 @@ import (
 	"github.com/bytedance/sonic"
 )
 
-// Report is what a run measured. Times are microseconds, sizes bytes. The keys of the JSON form stay as they are.
+// Report is what a run measured. Times are microseconds, sizes bytes. The keys of the JSON form
+// stay as they are.
 type Report struct {
 	OpsPerSecond float64 `json:"ops_per_s"`
 	P50          float64 `json:"p50_us"`
@@ -45,8 +46,9 @@ type Report struct {
 	Tables     int     `json:"tables,omitempty"`
 	Zipf       float64 `json:"zipf,omitempty"`
 	Ratio      string  `json:"ratio,omitempty"`
-	Rate       float64 `json:"rate,omitempty"`   // requests a second asked for
-	Unsent     uint64  `json:"unsent,omitempty"` // of these, how many never found room; they are in the latencies
+	Rate       float64 `json:"rate,omitempty"` // requests a second asked for
+	// of these, how many never found room; they are in the latencies
+	Unsent uint64 `json:"unsent,omitempty"`
 
 	// of runs over a client library
 	Client      string   `json:"client,omitempty"`
@@ -60,7 +62,8 @@ type Report struct {
 	Command   string     `json:"command,omitempty"`
 	Time      time.Time  `json:"time"`
 	Intervals []Interval `json:"intervals,omitempty"`
-	HDR       string     `json:"hdr,omitempty"` // the histogram of the latencies in nanoseconds, HdrHistogram V2, compressed, base64
+	// the histogram of the latencies in nanoseconds, HdrHistogram V2, compressed, base64
+	HDR string `json:"hdr,omitempty"`
 
 	// Messages tells the first errors in words.
 	Messages []string `json:"-"`
@@ -83,13 +86,28 @@ func newReport(o *Options, t *tally, before, after sample) *Report {
 		P99:          min(quantile(total, 99), longest),
 		P999:         min(quantile(total, 99.9), longest),
 		Max:          longest,
-		Ops:          t.ops, Errors: t.errors, Misses: t.misses,
-		Op: o.Op.String(), Connections: o.Connections, Pipeline: o.Pipeline, Seconds: rounded(t.span.Seconds(), 1e6),
-		KeyBytes: o.KeySize.mean(), ValueBytes: o.ValueSize.mean(), Keys: o.Keys, Seed: o.Seed, Target: o.Target.String(), Threads: o.Threads,
-		ClientCPU: perOp(after.client-before.client, t.ops),
-		Zipf:      o.Zipf, Rate: o.Rate, Unsent: t.unsent,
-		Machine: ThisMachine(), Time: before.at.UTC().Truncate(time.Second), Intervals: t.latency.intervals(t.span), HDR: encoded(total),
-		Messages: t.messages,
+		Ops:          t.ops,
+		Errors:       t.errors,
+		Misses:       t.misses,
+		Op:           o.Op.String(),
+		Connections:  o.Connections,
+		Pipeline:     o.Pipeline,
+		Seconds:      rounded(t.span.Seconds(), 1e6),
+		KeyBytes:     o.KeySize.mean(),
+		ValueBytes:   o.ValueSize.mean(),
+		Keys:         o.Keys,
+		Seed:         o.Seed,
+		Target:       o.Target.String(),
+		Threads:      o.Threads,
+		ClientCPU:    perOp(after.client-before.client, t.ops),
+		Zipf:         o.Zipf,
+		Rate:         o.Rate,
+		Unsent:       t.unsent,
+		Machine:      ThisMachine(),
+		Time:         before.at.UTC().Truncate(time.Second),
+		Intervals:    t.latency.intervals(t.span),
+		HDR:          encoded(total),
+		Messages:     t.messages,
 	}
 	r.describeWorkload(o)
 	if before.serverKnown && after.serverKnown {
@@ -115,7 +133,8 @@ func (r *Report) describeWorkload(o *Options) {
 	}
 }
 
-// intervals returns the figures of each part of the measured time; one that ended early is left out.
+// intervals returns the figures of each part of the measured time; one that ended early is left
+// out.
 func (l *latencies) intervals(span time.Duration) (all []Interval) {
 	for i, part := range l.parts {
 		start := time.Duration(i) * l.interval
@@ -231,9 +250,21 @@ func (r *Report) workloadLine() string {
 
 func (r *Report) loadLine() string {
 	if r.Client != "" {
-		return fmt.Sprintf("%s, %d goroutines, %d connections, %.2f s", r.Client, r.Goroutines, r.Connections, r.Seconds)
+		return fmt.Sprintf(
+			"%s, %d goroutines, %d connections, %.2f s",
+			r.Client,
+			r.Goroutines,
+			r.Connections,
+			r.Seconds,
+		)
 	}
-	return fmt.Sprintf("%d connections, %d in flight on each, %d threads, %.2f s", r.Connections, r.Pipeline, r.Threads, r.Seconds)
+	return fmt.Sprintf(
+		"%d connections, %d in flight on each, %d threads, %.2f s",
+		r.Connections,
+		r.Pipeline,
+		r.Threads,
+		r.Seconds,
+	)
 }
 
 func (r *Report) throughputLine() string {

@@ -13,8 +13,18 @@ func goldenReport() *Report {
 		t.latency.record(time.Duration(i+1) * time.Microsecond)
 	}
 	start := time.Unix(0, 0)
-	before := sample{at: start, client: time.Second, server: usage{cpu: 5 * time.Second, rss: 1 << 20}, serverKnown: true}
-	after := sample{at: start.Add(2 * time.Second), client: 1400 * time.Millisecond, server: usage{cpu: 5300 * time.Millisecond, rss: 3 << 20}, serverKnown: true}
+	before := sample{
+		at:          start,
+		client:      time.Second,
+		server:      usage{cpu: 5 * time.Second, rss: 1 << 20},
+		serverKnown: true,
+	}
+	after := sample{
+		at:          start.Add(2 * time.Second),
+		client:      1400 * time.Millisecond,
+		server:      usage{cpu: 5300 * time.Millisecond, rss: 3 << 20},
+		serverKnown: true,
+	}
 	r := newReport(&o, t, before, after)
 	r.Machine = Machine{Processor: "p", CPUs: 2, MemoryGiB: 7.8, Kernel: "Linux 6", Go: "go1", Commit: "c"}
 	return r
@@ -65,8 +75,26 @@ server memory  3.0 MiB resident
 }
 
 func TestMemoryReports(t *testing.T) {
-	load := &LoadReport{Entries: 10, Before: 100, After: 940, BytesPerEntry: 84, Seconds: 1, Op: "set", KeyBytes: 16, ValueBytes: 32, Seed: 1, Target: "cyberdb://h:1"}
-	idle := &IdleReport{Connections: 10, Before: 100, After: 20100, BytesPerConnection: 2000, Seconds: 1, Target: "cyberdb://h:1"}
+	load := &LoadReport{
+		Entries:       10,
+		Before:        100,
+		After:         940,
+		BytesPerEntry: 84,
+		Seconds:       1,
+		Op:            "set",
+		KeyBytes:      16,
+		ValueBytes:    32,
+		Seed:          1,
+		Target:        "cyberdb://h:1",
+	}
+	idle := &IdleReport{
+		Connections:        10,
+		Before:             100,
+		After:              20100,
+		BytesPerConnection: 2000,
+		Seconds:            1,
+		Target:             "cyberdb://h:1",
+	}
 	const want = `{"entries":10,"server_rss_bytes_before":100,"server_rss_bytes":940,"bytes_per_entry":84,"duration_s":1,"op":"set","key_size":16,"value_size":32,"seed":1,"target":"cyberdb://h:1","machine":{"processor":"","cpus":0,"memory_gib":0,"kernel":"","go":""}}
 {"connections":10,"server_rss_bytes_before":100,"server_rss_bytes":20100,"bytes_per_connection":2000,"duration_s":1,"target":"cyberdb://h:1","machine":{"processor":"","cpus":0,"memory_gib":0,"kernel":"","go":""}}
 target         cyberdb://h:1

@@ -16,8 +16,8 @@ type Results struct {
 	Python []*PythonRun
 }
 
-// ReadResults reads lines of JSON, each a Report, LoadReport, IdleReport or PythonRun, and puts them behind those already there. Errors: of
-// reader; a line that is none of these, by its number.
+// ReadResults reads lines of JSON, each a Report, LoadReport, IdleReport or PythonRun, and puts
+// them behind those already there. Errors: of reader; a line that is none of these, by its number.
 func (r *Results) ReadResults(reader io.Reader) error {
 	const longestLine = 16 << 20
 	lines := bufio.NewScanner(reader)

@@ -8,7 +8,13 @@ import (
 
 func TestReadResults(t *testing.T) {
 	var file bytes.Buffer
-	run, load, idle := goldenReport(), &LoadReport{Entries: 5, BytesPerEntry: 84}, &IdleReport{Connections: 9, BytesPerConnection: 0}
+	run, load, idle := goldenReport(), &LoadReport{
+		Entries:       5,
+		BytesPerEntry: 84,
+	}, &IdleReport{
+		Connections:        9,
+		BytesPerConnection: 0,
+	}
 	for _, write := range []func() error{
 		func() error { return run.WriteJSON(&file) },
 		func() error { return load.WriteJSON(&file) },
@@ -23,11 +29,16 @@ func TestReadResults(t *testing.T) {
 	if err := r.ReadResults(&file); err != nil || len(r.Runs) != 2 || *r.Loads[0] != *load || *r.Idles[0] != *idle {
 		t.Fatalf("%v: %+v", err, r)
 	}
-	if got := r.Runs[1]; got.P99 != run.P99 || *got.ServerCPU != *run.ServerCPU || !got.Time.Equal(run.Time) || got.HDR != run.HDR || len(got.Intervals) != len(run.Intervals) {
+	if got := r.Runs[1]; got.P99 != run.P99 || *got.ServerCPU != *run.ServerCPU || !got.Time.Equal(run.Time) ||
+		got.HDR != run.HDR ||
+		len(got.Intervals) != len(run.Intervals) {
 		t.Errorf("%+v, want %+v", got, run)
 	}
 	for _, bad := range []string{"{}", "nonsense", `{"ops_per_s":"many"}`} {
-		if err := r.ReadResults(strings.NewReader("{\"ops_per_s\":1}\n" + bad)); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+		if err := r.ReadResults(
+			strings.NewReader("{\"ops_per_s\":1}\n" + bad),
+		); err == nil ||
+			!strings.HasPrefix(err.Error(), "line 2: ") {
 			t.Errorf("%s: error %v", bad, err)
 		}
 	}

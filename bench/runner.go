@@ -16,10 +16,12 @@ import (
 // ErrInterrupted is returned when the context ends before anything has been measured.
 var ErrInterrupted = errors.New("interrupted before anything was measured")
 
-// Run loads the table, drives the workload and returns what was measured. When ctx ends while measuring, the report covers the time until then.
+// Run loads the table, drives the workload and returns what was measured. When ctx ends while
+// measuring, the report covers the time until then.
 //
-// Errors: *UsageError for options that cannot be used; ErrInterrupted; one line that says why the server cannot be reached or the table not be made.
-// Wrong replies are no error of Run: they stand in the report.
+// Errors: *UsageError for options that cannot be used; ErrInterrupted; one line that says why the
+// server cannot be reached or the table not be made. Wrong replies are no error of Run: they stand
+// in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	r, err := newRunner(o)
 	if err != nil {
@@ -64,7 +66,9 @@ func newRunner(o Options) (*runner, error) {
 	}
 	for _, op := range o.Op.requests() {
 		if _, ok := wire.wants(op); !ok {
-			return nil, &UsageError{fmt.Sprintf("--op %s cannot be asked of %s: its protocol has no %s", o.Op, o.Target, op)}
+			return nil, &UsageError{
+				fmt.Sprintf("--op %s cannot be asked of %s: its protocol has no %s", o.Op, o.Target, op),
+			}
 		}
 	}
 	asked := o.Pipeline
@@ -88,10 +92,12 @@ func (r *runner) findServer() error {
 	return err
 }
 
-// newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets are the loop's, or closed on error. spec says
-// what is special to these loops.
+// newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets
+// are the loop's, or closed on error. spec says what is special to these loops.
 func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*eventLoop, error) {
-	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(&r.options)
+	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(
+		&r.options,
+	)
 	if r.options.Halfway != "" {
 		spec.stage = &r.stage
 	}
@@ -120,7 +126,10 @@ func (r *runner) connect(ctx context.Context) error {
 	}
 	for part := range threads {
 		loop, loopErr := r.newLoop(sockets, part, threads, &loopSpec{
-			pipeline: o.Pipeline, budget: share(o.Requests, part, threads), growing: o.Op == OpAppend && o.Tables == 1, gap: o.gap(threads),
+			pipeline: o.Pipeline,
+			budget:   share(o.Requests, part, threads),
+			growing:  o.Op == OpAppend && o.Tables == 1,
+			gap:      o.gap(threads),
 		})
 		if err = errors.Join(err, loopErr); loop == nil {
 			continue
@@ -148,7 +157,8 @@ func (o *Options) gap(loops int) float64 {
 func (r *runner) stream(conn int, skew *zipf) stream {
 	o := &r.options
 	if o.Op.onceEach() {
-		return sequentialStream(o.Op.requests()[0], o.Keys, conn, o.Connections) // every list ends at the same time
+		// every list ends at the same time
+		return sequentialStream(o.Op.requests()[0], o.Keys, conn, o.Connections)
 	}
 	s := randomStream(o.Op, o.Keys, o.Seed, conn)
 	s.zipf, s.ratio = skew, o.Ratio
@@ -208,7 +218,8 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// reached returns a channel that is closed when every loop has begun to measure, or ended: on a busy machine that takes a while.
+// reached returns a channel that is closed when every loop has begun to measure, or ended: on a
+// busy machine that takes a while.
 func (r *runner) reached() chan struct{} {
 	var waiting sync.WaitGroup
 	for _, loop := range r.loops {
@@ -234,10 +245,16 @@ func (r *runner) endedEarly(end pauseEnd, loopErrors []error) error {
 	if t := r.sum(); t.errors > 0 {
 		return fmt.Errorf("%s: every connection was lost in the warm-up: %s", r.options.Target, t.messages[0])
 	}
-	return fmt.Errorf("--op %s is done with its keys before the warm-up ends: give more --keys than %d, or less --warmup than %v", r.options.Op, r.options.Keys, r.options.Warmup)
+	return fmt.Errorf(
+		"--op %s is done with its keys before the warm-up ends: give more --keys than %d, or less --warmup than %v",
+		r.options.Op,
+		r.options.Keys,
+		r.options.Warmup,
+	)
 }
 
-// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors stand in the slice.
+// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors
+// stand in the slice.
 func (r *runner) startLoops() (done chan struct{}, loopErrors *[]error) {
 	var running sync.WaitGroup
 	errs := make([]error, len(r.loops))

@@ -23,7 +23,8 @@ func shortRun(target Target) Options {
 }
 
 func TestRunAgainstAnHonestServer(t *testing.T) {
-	for _, op := range []Op{OpGet, OpSet, OpMixed, OpAppend, OpIndex, OpInsert} { // TestRunSpreadsOverTables runs all
+	// TestRunSpreadsOverTables runs all
+	for _, op := range []Op{OpGet, OpSet, OpMixed, OpAppend, OpIndex, OpInsert} {
 		for _, shape := range []struct {
 			connections, pipeline, threads, valueBytes, cut int
 			encrypt                                         bool
@@ -39,7 +40,9 @@ func TestRunAgainstAnHonestServer(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%+v", op, shape), func(t *testing.T) {
 				o := startFake(t, &fakeServer{cut: shape.cut, encrypt: shape.encrypt})
 				o.Target.Encrypt = shape.encrypt
-				o.Op, o.Connections, o.Pipeline, o.Threads, o.ValueSize = op, shape.connections, shape.pipeline, shape.threads, Fixed(shape.valueBytes)
+				o.Op, o.Connections, o.Pipeline, o.Threads, o.ValueSize = op, shape.connections, shape.pipeline, shape.threads, Fixed(
+					shape.valueBytes,
+				)
 				if o.Op.onceEach() {
 					o.Warmup, o.Keys = 0, 20_000
 				}
@@ -53,7 +56,8 @@ func TestRunAgainstAnHonestServer(t *testing.T) {
 				if r.Failed() {
 					t.Fatalf("%d errors, %d misses: %q", r.Errors, r.Misses, r.Messages)
 				}
-				if r.Ops == 0 || r.OpsPerSecond <= 0 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.P999 || r.P999 > r.Max {
+				if r.Ops == 0 || r.OpsPerSecond <= 0 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.P999 ||
+					r.P999 > r.Max {
 					t.Fatalf("figures do not fit together: %+v", r)
 				}
 			})
@@ -101,7 +105,12 @@ func TestRunCountsLostIncrements(t *testing.T) {
 func TestPlanTakesTurns(t *testing.T) {
 	first, second := startFake(t, &fakeServer{}), startFake(t, &fakeServer{})
 	plan := Plan{
-		Options: first, Targets: []Target{first.Target, second.Target}, Connections: []int{1, 3}, Pipelines: []int{2}, Repeat: 2, Interleave: true,
+		Options:     first,
+		Targets:     []Target{first.Target, second.Target},
+		Connections: []int{1, 3},
+		Pipelines:   []int{2},
+		Repeat:      2,
+		Interleave:  true,
 	}
 	for plan.Interleave, plan.Options.Op = range map[bool]Op{true: OpGet, false: OpAppend} {
 		var got, want []string
@@ -123,7 +132,10 @@ func TestPlanTakesTurns(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("interleave %v: %v: %q, want %q", plan.Interleave, err, got, want)
 		}
-		if all := NewSeries(runs).Summary; len(all) != 4 || all[0].Ratio != 1 || all[0].Runs != 2 || all[1].Target != plan.Targets[1].String() {
+		if all := NewSeries(
+			runs,
+		).Summary; len(all) != 4 || all[0].Ratio != 1 || all[0].Runs != 2 ||
+			all[1].Target != plan.Targets[1].String() {
 			t.Errorf("summary %+v", all)
 		}
 	}
@@ -141,8 +153,18 @@ func TestRunSeesThroughLies(t *testing.T) {
 		message string
 	}{
 		{"one bit of the value", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, false, "another value"},
-		{"the value of another seed", func(b []byte) []byte { return append(b[:len(b)-32], foreign...) }, false, "another value"},
-		{"a shorter value", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 0xa1, 'x') }, false, "another value"},
+		{
+			"the value of another seed",
+			func(b []byte) []byte { return append(b[:len(b)-32], foreign...) },
+			false,
+			"another value",
+		},
+		{
+			"a shorter value",
+			func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 0xa1, 'x') },
+			false,
+			"another value",
+		},
 		{"no value", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes]) }, false, "OK"},
 		{"a number", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 7) }, false, "a number"},
 		{"a boolean", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 0xc3) }, false, "true"},
@@ -151,8 +173,18 @@ func TestRunSeesThroughLies(t *testing.T) {
 		{"bytes behind the value", func(b []byte) []byte { return reframed(b, 0) }, false, "not one value"},
 		{"more to come", func(b []byte) []byte { codec.SetMore(b, 0); return b }, false, "further frames"},
 		{"KeyError", func(b []byte) []byte { b[statusAt] = byte(codec.StatusKeyError); return b }, true, ""},
-		{"Overloaded", func(b []byte) []byte { b[statusAt] = byte(codec.StatusOverloaded); return b }, false, "Overloaded"},
-		{"id 0", func(b []byte) []byte { b[idAt], b[idAt+1], b[idAt+2], b[idAt+3] = 0, 0, 0, 0; return b }, false, "not sent"},
+		{
+			"Overloaded",
+			func(b []byte) []byte { b[statusAt] = byte(codec.StatusOverloaded); return b },
+			false,
+			"Overloaded",
+		},
+		{
+			"id 0",
+			func(b []byte) []byte { b[idAt], b[idAt+1], b[idAt+2], b[idAt+3] = 0, 0, 0, 0; return b },
+			false,
+			"not sent",
+		},
 		{"an id never used", func(b []byte) []byte { b[idAt+3] = 0xff; return b }, false, "not sent"},
 		{"the reply twice", func(b []byte) []byte { return append(b, b...) }, false, "not sent"},
 		{"a length out of bounds", func(b []byte) []byte { b[3] = 0xff; return b }, false, "bad frame"},
@@ -179,7 +211,13 @@ func TestRunSeesThroughLies(t *testing.T) {
 				return
 			}
 			if r.Errors == 0 || r.Misses != 0 || !strings.Contains(strings.Join(r.Messages, "\n"), c.message) {
-				t.Fatalf("%d errors, %d misses, messages %q; want errors that say %q", r.Errors, r.Misses, r.Messages, c.message)
+				t.Fatalf(
+					"%d errors, %d misses, messages %q; want errors that say %q",
+					r.Errors,
+					r.Misses,
+					r.Messages,
+					c.message,
+				)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package bench
 
-// send writes out, sealed if the connection is encrypted, and keeps for later what the socket does not take.
+// send writes out, sealed if the connection is encrypted, and keeps for later what the socket does
+// not take.
 func (l *eventLoop) send(c *conn, out []byte) {
 	if c.seal != nil {
 		var err error

@@ -9,7 +9,8 @@ import (
 	"text/tabwriter"
 )
 
-// Summary is what several runs of one workload on one target have in common: medians, and how they compare with the first target.
+// Summary is what several runs of one workload on one target have in common: medians, and how they
+// compare with the first target.
 type Summary struct {
 	Target       string   `json:"target"`
 	Server       string   `json:"server,omitempty"`
@@ -37,7 +38,8 @@ type Summary struct {
 	Machine      Machine  `json:"machine"`
 }
 
-// workload is what reports must share to be comparable; the original CyberDB answers to a pipeline of 1 whatever is asked for.
+// workload is what reports must share to be comparable; the original CyberDB answers to a pipeline
+// of 1 whatever is asked for.
 type workload struct {
 	op, keys, values, ratio                       string
 	entries, tables, connections, pipeline, goros int
@@ -46,8 +48,17 @@ type workload struct {
 
 func (r *Report) workload() workload {
 	w := workload{
-		op: r.Op, keys: cmp.Or(r.KeySizes, fmt.Sprint(r.KeyBytes)), values: cmp.Or(r.ValueSizes, fmt.Sprint(r.ValueBytes)), ratio: r.Ratio,
-		entries: r.Keys, tables: r.Tables, connections: r.Connections, pipeline: r.Asked, goros: r.Goroutines, zipf: r.Zipf, rate: r.Rate,
+		op:          r.Op,
+		keys:        cmp.Or(r.KeySizes, fmt.Sprint(r.KeyBytes)),
+		values:      cmp.Or(r.ValueSizes, fmt.Sprint(r.ValueBytes)),
+		ratio:       r.Ratio,
+		entries:     r.Keys,
+		tables:      r.Tables,
+		connections: r.Connections,
+		pipeline:    r.Asked,
+		goros:       r.Goroutines,
+		zipf:        r.Zipf,
+		rate:        r.Rate,
 	}
 	if r.Client != "" {
 		w.connections = 0 // each client library has its own idea of them
@@ -55,7 +66,8 @@ func (r *Report) workload() workload {
 	return w
 }
 
-// Summarize returns one summary for each workload and target, in the order in which they come first.
+// Summarize returns one summary for each workload and target, in the order in which they come
+// first.
 func Summarize(reports []*Report) (all []*Summary) {
 	type group struct {
 		workload workload
@@ -89,8 +101,17 @@ func Summarize(reports []*Report) (all []*Summary) {
 func summarize(runs []*Report) *Summary {
 	r := runs[len(runs)-1]
 	s := &Summary{
-		Target: r.Target, Server: r.Server, Client: r.Client, Op: r.Op, Workload: r.workloadLine(), Connections: r.Connections, Pipeline: r.Pipeline,
-		Goroutines: r.Goroutines, Runs: len(runs), Command: r.Command, Machine: r.Machine,
+		Target:       r.Target,
+		Server:       r.Server,
+		Client:       r.Client,
+		Op:           r.Op,
+		Workload:     r.workloadLine(),
+		Connections:  r.Connections,
+		Pipeline:     r.Pipeline,
+		Goroutines:   r.Goroutines,
+		Runs:         len(runs),
+		Command:      r.Command,
+		Machine:      r.Machine,
 		OpsPerSecond: medianOf(runs, func(r *Report) float64 { return r.OpsPerSecond }),
 		P50:          medianOf(runs, func(r *Report) float64 { return r.P50 }),
 		P99:          medianOf(runs, func(r *Report) float64 { return r.P99 }),
@@ -154,7 +175,21 @@ func (s *Series) WriteJSON(w io.Writer) error { return writeJSON(w, s) }
 
 // SummaryHeads are the heads of the columns of Summary.Cells.
 func SummaryHeads() []string {
-	return []string{"op", "-c", "-P", "target", "op/s", "x first", "p50 us", "p99 us", "p99.9 us", "max us", "server us/op", "client us/op", "server MiB"}
+	return []string{
+		"op",
+		"-c",
+		"-P",
+		"target",
+		"op/s",
+		"x first",
+		"p50 us",
+		"p99 us",
+		"p99.9 us",
+		"max us",
+		"server us/op",
+		"client us/op",
+		"server MiB",
+	}
 }
 
 // who names the server: what it says it is, and where it listens.
@@ -203,7 +238,8 @@ func spellRatio(ratio float64) string {
 	}
 }
 
-// WriteTable writes one line for each workload and target; the runs stand behind it only as their number.
+// WriteTable writes one line for each workload and target; the runs stand behind it only as their
+// number.
 func (s *Series) WriteTable(w io.Writer) error {
 	const gap = 2
 	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', tabwriter.AlignRight)
@@ -220,6 +256,14 @@ func (s *Series) WriteTable(w io.Writer) error {
 		return err
 	}
 	first := s.Summary[0]
-	_, err := fmt.Fprintf(w, "\n%s; medians of %d runs, max of all; %s, %d CPUs, %s\n", first.Workload, first.Runs, first.Machine.Processor, first.Machine.CPUs, first.Machine.Kernel)
+	_, err := fmt.Fprintf(
+		w,
+		"\n%s; medians of %d runs, max of all; %s, %d CPUs, %s\n",
+		first.Workload,
+		first.Runs,
+		first.Machine.Processor,
+		first.Machine.CPUs,
+		first.Machine.Kernel,
+	)
 	return err
 }

@@ -9,7 +9,17 @@ import (
 func TestSummarize(t *testing.T) {
 	cpu := func(x float64) *float64 { return &x }
 	run := func(target string, pipeline int, ops, p99 float64, serverCPU *float64) *Report {
-		return &Report{Target: target, Op: "get", Connections: 50, Pipeline: pipeline, Asked: pipeline, OpsPerSecond: ops, P99: p99, Max: 2 * p99, ServerCPU: serverCPU}
+		return &Report{
+			Target:       target,
+			Op:           "get",
+			Connections:  50,
+			Pipeline:     pipeline,
+			Asked:        pipeline,
+			OpsPerSecond: ops,
+			P99:          p99,
+			Max:          2 * p99,
+			ServerCPU:    serverCPU,
+		}
 	}
 	runs := []*Report{
 		run("a", 16, 100, 5, cpu(1)), run("b", 16, 50, 7, cpu(3)),
@@ -22,7 +32,10 @@ func TestSummarize(t *testing.T) {
 		t.Fatalf("%d summaries", len(all))
 	}
 	a, b, single := all[0], all[1], all[3]
-	if a.OpsPerSecond != 200 || a.Least != 100 || a.Most != 300 || a.P99 != 6 || a.Max != 18 || *a.ServerCPU != 2 || a.Ratio != 1 || a.Runs != 3 || a.Failed != 1 {
+	if a.OpsPerSecond != 200 || a.Least != 100 || a.Most != 300 || a.P99 != 6 || a.Max != 18 || *a.ServerCPU != 2 ||
+		a.Ratio != 1 ||
+		a.Runs != 3 ||
+		a.Failed != 1 {
 		t.Errorf("%+v", a)
 	}
 	if b.OpsPerSecond != 40 || b.Ratio != 0.2 || b.ServerCPU != nil || b.Runs != 2 {
@@ -32,7 +45,10 @@ func TestSummarize(t *testing.T) {
 		t.Errorf("%+v", single)
 	}
 	var table bytes.Buffer
-	if err := NewSeries(runs).WriteTable(&table); err != nil || !strings.Contains(table.String(), "a (1 of 3 runs FAILED)") {
+	if err := NewSeries(
+		runs,
+	).WriteTable(&table); err != nil ||
+		!strings.Contains(table.String(), "a (1 of 3 runs FAILED)") {
 		t.Errorf("%v\n%s", err, table.String())
 	}
 }

@@ -23,7 +23,15 @@ const (
 
 const mostEchoLoops = 256
 
-var schemes = []string{SchemeNative, SchemeNativeEncrypted, SchemeRedis, SchemeMemcached, SchemeLegacy, SchemeLegacyEncrypted, SchemeEcho}
+var schemes = []string{
+	SchemeNative,
+	SchemeNativeEncrypted,
+	SchemeRedis,
+	SchemeMemcached,
+	SchemeLegacy,
+	SchemeLegacyEncrypted,
+	SchemeEcho,
+}
 
 // Target is a server: its protocol and where it listens.
 type Target struct {
@@ -34,21 +42,28 @@ type Target struct {
 	Loops   int    // of SchemeEcho: event loops of the server
 }
 
-// ParseTarget reads SCHEME://HOST:PORT, or gnet-echo:LOOPS, whose address is empty until somebody has started it. Errors: *UsageError.
+// ParseTarget reads SCHEME://HOST:PORT, or gnet-echo:LOOPS, whose address is empty until somebody
+// has started it. Errors: *UsageError.
 func ParseTarget(text string) (Target, error) {
 	if scheme, number, _ := strings.Cut(text, ":"); scheme == SchemeEcho {
 		loops, err := strconv.Atoi(cmp.Or(number, "1"))
 		if err != nil || loops < 1 || loops > mostEchoLoops {
-			return Target{}, &UsageError{fmt.Sprintf("--target %q: give gnet-echo, or gnet-echo:LOOPS of 1 to %d", text, mostEchoLoops)}
+			return Target{}, &UsageError{
+				fmt.Sprintf("--target %q: give gnet-echo, or gnet-echo:LOOPS of 1 to %d", text, mostEchoLoops),
+			}
 		}
 		return Target{Scheme: SchemeEcho, Network: "tcp", Loops: loops}, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Port() == "" || u.Hostname() == "" || (u.Path != "" && u.Path != "/") {
-		return Target{}, &UsageError{fmt.Sprintf("--target %q: give cyberdb://HOST:PORT, redis://HOST:PORT or another protocol's", text)}
+		return Target{}, &UsageError{
+			fmt.Sprintf("--target %q: give cyberdb://HOST:PORT, redis://HOST:PORT or another protocol's", text),
+		}
 	}
 	if !KnownScheme(u.Scheme) {
-		return Target{}, &UsageError{fmt.Sprintf("--target %q: unknown protocol %q, known are %s", text, u.Scheme, strings.Join(schemes, ", "))}
+		return Target{}, &UsageError{
+			fmt.Sprintf("--target %q: unknown protocol %q, known are %s", text, u.Scheme, strings.Join(schemes, ", ")),
+		}
 	}
 	t := Target{Scheme: u.Scheme, Network: "tcp", Address: net.JoinHostPort(u.Hostname(), u.Port())}
 	if t.Scheme == SchemeNativeEncrypted {
@@ -60,7 +75,8 @@ func ParseTarget(text string) (Target, error) {
 // KnownScheme says whether the generator speaks the protocol of that name.
 func KnownScheme(scheme string) bool { return slices.Contains(schemes, scheme) }
 
-// String returns the target as ParseTarget reads it, an echo without its address; a Unix socket as cyberdb+unix:PATH.
+// String returns the target as ParseTarget reads it, an echo without its address; a Unix socket as
+// cyberdb+unix:PATH.
 func (t Target) String() string {
 	if t.Scheme == SchemeEcho {
 		return fmt.Sprintf("%s:%d", t.Scheme, t.Loops)

@@ -9,8 +9,9 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// legacyWire speaks the wire of the original CyberDB, a Python package: requests and replies are pickles of dicts, each announced by a
-// number of blocks that the receiver answers with the word "ready". So a request takes six messages, one after the other:
+// legacyWire speaks the wire of the original CyberDB, a Python package: requests and replies are
+// pickles of dicts, each announced by a number of blocks that the receiver answers with the word
+// "ready". So a request takes six messages, one after the other:
 //
 //	client    N              blocks of 4096 bytes that the request fills
 //	server    "ready"
@@ -19,7 +20,8 @@ import (
 //	client    "ready"
 //	server    the reply      {"code": 1, "content": ..., "password": ...}
 //
-// There is no pipelining. Encrypted, each message is a pickle of {"content": pickle} under a key stream that is the same for every message.
+// There is no pipelining. Encrypted, each message is a pickle of {"content": pickle} under a key
+// stream that is the same for every message.
 type legacyWire struct {
 	items    *items
 	tables   tables
@@ -101,12 +103,16 @@ func (w *legacyWire) appendBody(dst []byte, op Op, item uint32) []byte {
 		body = w.items.appendKey(pickle.AppendTextHead(pickle.AppendText(body, "key"), w.items.keyBytes(item)), item)
 	}
 	if r.value {
-		body = w.items.appendValue(pickle.AppendTextHead(pickle.AppendText(body, "value"), w.items.valueBytes(item)), item)
+		body = w.items.appendValue(
+			pickle.AppendTextHead(pickle.AppendText(body, "value"), w.items.valueBytes(item)),
+			item,
+		)
 	}
 	return w.seal(dst, append(body, w.tail...))
 }
 
-// appendDict appends a request of these fields, the password and, if it is not nil, a pickled content.
+// appendDict appends a request of these fields, the password and, if it is not nil, a pickled
+// content.
 func (w *legacyWire) appendDict(dst, content []byte, fields ...string) []byte {
 	body := pickle.AppendDict(pickle.Begin(nil))
 	for _, text := range append(fields, "password", w.password) {
@@ -147,7 +153,8 @@ type legacyReader struct {
 
 var legacyReaders = sync.Pool{New: func() any { return &legacyReader{} }}
 
-// message reads the message at the front of b, which must be plain; n is 0 if it is not whole. Errors: errWire, wrapped.
+// message reads the message at the front of b, which must be plain; n is 0 if it is not whole.
+// Errors: errWire, wrapped.
 func (r *legacyReader) message(b []byte, c *legacy.Cipher) (root pickle.Object, n int, err error) {
 	if c != nil {
 		r.plain = append(r.plain[:0], b...)
@@ -287,7 +294,8 @@ func (w *legacyWire) open() (opening, error) {
 	return &legacyOpening{w, w.appendDict(nil, nil, "route", "/connect")}, nil
 }
 
-// legacyOpening is an exchange on the route /connect, whose answer tells that the password is right.
+// legacyOpening is an exchange on the route /connect, whose answer tells that the password is
+// right.
 type legacyOpening struct {
 	wire *legacyWire
 	body []byte

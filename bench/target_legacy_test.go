@@ -29,8 +29,16 @@ func TestLegacyRepliesAsRecorded(t *testing.T) {
 		{"count", "80044b012e", "a step of an exchange"},
 		{"ready", "80049509000000000000008c057265616479942e", "a step of an exchange"},
 		{"done", "80049522000000000000007d94288c04636f6465944b018c0870617373776f7264948c0631323334353694752e", "OK"},
-		{"number", "8004952e000000000000007d94288c04636f6465944b018c07636f6e74656e74944b018c0870617373776f7264948c0631323334353694752e", "a number"},
-		{"KeyError", "80049551000000000000007d94288c04636f6465944b008c09457863657074696f6e948c086275696c74696e73948c084b65794572726f729493948c046e6f706594859452948c0870617373776f7264948c0631323334353694752e", "nothing there"},
+		{
+			"number",
+			"8004952e000000000000007d94288c04636f6465944b018c07636f6e74656e74944b018c0870617373776f7264948c0631323334353694752e",
+			"a number",
+		},
+		{
+			"KeyError",
+			"80049551000000000000007d94288c04636f6465944b008c09457863657074696f6e948c086275696c74696e73948c084b65794572726f729493948c046e6f706594859452948c0870617373776f7264948c0631323334353694752e",
+			"nothing there",
+		},
 		{"refused", "80047d288c04636f64654b00752e", "CyberDB: refused "},
 		{"no pickle", "ff", "bad"},
 		{"a stop alone", "2e", "bad"},
@@ -220,7 +228,15 @@ func TestRunAgainstTheLegacyWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := &fakeLegacy{
-			wire: newTestLegacyWire(t, fakePassword, c.scheme == SchemeLegacyEncrypted, Fixed(16), Fixed(32)), silent: c.silent, dict: map[string]string{},
+			wire: newTestLegacyWire(
+				t,
+				fakePassword,
+				c.scheme == SchemeLegacyEncrypted,
+				Fixed(16),
+				Fixed(32),
+			),
+			silent: c.silent,
+			dict:   map[string]string{},
 		}
 		served := make(chan struct{})
 		go func() {

@@ -14,7 +14,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). Entries of redis's own keys and of its hashes are the same here: of a dict.
+// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). Entries of redis's own keys and of
+// its hashes are the same here: of a dict.
 type nativeWire struct {
 	items    *items
 	tables   tables
@@ -33,7 +34,8 @@ func newNativeWire(tables tables, password string, encrypt bool, items *items) *
 
 func (w *nativeWire) ordered() bool { return false }
 
-// nativeRequest says which frame a request is, what it carries behind the table's name, and what it is answered with.
+// nativeRequest says which frame a request is, what it carries behind the table's name, and what it
+// is answered with.
 type nativeRequest struct {
 	code              codec.Opcode
 	key, index, value bool
@@ -222,7 +224,9 @@ func (w *nativeWire) version(ask asker) (string, error) {
 }
 
 func (w *nativeWire) open() (opening, error) {
-	return &nativeOpening{secure.NewClient(secure.ClientConfig{Key: w.sharedKey, Encrypt: w.encrypt}, secure.NewFresh())}, nil
+	return &nativeOpening{
+		secure.NewClient(secure.ClientConfig{Key: w.sharedKey, Encrypt: w.encrypt}, secure.NewFresh()),
+	}, nil
 }
 
 // nativeOpening is the handshake of codec/secure.
@@ -247,7 +251,8 @@ func (o *nativeOpening) advance(in, out []byte) (used int, answer []byte, done b
 	return used, out, true, nil
 }
 
-// keyring derives the key of each password once and remembers it for all runs of the process. It is safe for concurrent use.
+// keyring derives the key of each password once and remembers it for all runs of the process. It is
+// safe for concurrent use.
 var keyring = struct {
 	sync.Mutex
 	secrets map[credentials][]byte

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// redisWire speaks RESP2. Entries are keys of the database, or fields of the hashes that are named as the tables; lists are the keys named so.
+// redisWire speaks RESP2. Entries are keys of the database, or fields of the hashes that are named
+// as the tables; lists are the keys named so.
 type redisWire struct {
 	items    *items
 	tables   tables
@@ -32,7 +33,8 @@ const (
 	pivotWord // the value in the middle of the list
 )
 
-// redisRequest says which command a request is: its words, where {t} stands for the table's name, {k} for the key and so on.
+// redisRequest says which command a request is: its words, where {t} stands for the table's name,
+// {k} for the key and so on.
 type redisRequest struct {
 	text  string
 	reply replyKind

@@ -27,7 +27,11 @@ func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 			{OpAppend, codec.OpListAppend, msgp.AppendStringFromBytes(name, value)},
 			{OpHSet, codec.OpDictSet, msgp.AppendStringFromBytes(msgp.AppendStringFromBytes(name, key), value)},
 			{OpIndex, codec.OpListGet, append(name[:len(name):len(name)], 0xce, 0, 0, 0, 77)},
-			{OpInsert, codec.OpListInsert, msgp.AppendStringFromBytes(append(name[:len(name):len(name)], 0xce, 0, 0, 500>>8, 500&0xff), value)},
+			{
+				OpInsert,
+				codec.OpListInsert,
+				msgp.AppendStringFromBytes(append(name[:len(name):len(name)], 0xce, 0, 0, 500>>8, 500&0xff), value),
+			},
 			{OpPop, codec.OpListPop, name},
 			{OpPopLeft, codec.OpListPopLeft, name},
 			{OpIncr, codec.OpDictIncrement, append(msgp.AppendStringFromBytes(name, key), 1)},
@@ -49,7 +53,13 @@ func TestNativeRequestsAreWhatTheServerReads(t *testing.T) {
 func TestRedisRequests(t *testing.T) {
 	w := newRedisWire(newTables("bench", 3, 9), newItems(Fixed(4), Fixed(5), 1))
 	const item = 7 // the third element of bench.1, whose middle is item 4
-	key, value, pivot := string(w.items.appendKey(nil, item)), string(w.items.appendValue(nil, item)), string(w.items.appendValue(nil, 4))
+	key, value, pivot := string(
+		w.items.appendKey(nil, item),
+	), string(
+		w.items.appendValue(nil, item),
+	), string(
+		w.items.appendValue(nil, 4),
+	)
 	cases := []struct {
 		op   Op
 		want string
@@ -68,7 +78,11 @@ func TestRedisRequests(t *testing.T) {
 		{OpPopLeft, "LPOP bench.1"},
 	}
 	for _, c := range cases {
-		if got, want := string(w.appendRequest(nil, c.op, item, 9)), string(respCommand(strings.Fields(c.want)...)); got != want {
+		if got, want := string(
+			w.appendRequest(nil, c.op, item, 9),
+		), string(
+			respCommand(strings.Fields(c.want)...),
+		); got != want {
 			t.Errorf("%s: %q, want %q", c.op, got, want)
 		}
 	}
@@ -159,7 +173,11 @@ func FuzzReplies(f *testing.F) {
 				continue
 			}
 			var again reply
-			if m, err := w.parse(input[:n], &again); err != nil || m != n || again.kind != r.kind || string(again.text) != string(r.text) {
+			if m, err := w.parse(
+				input[:n],
+				&again,
+			); err != nil || m != n || again.kind != r.kind ||
+				string(again.text) != string(r.text) {
 				t.Fatalf("without what follows: n %d, then %d (%v); %+v, then %+v", n, m, err, r, again)
 			}
 			_ = r.describe()

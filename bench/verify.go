@@ -26,7 +26,13 @@ func (r *runner) verifyLists(t *tally) error {
 	}
 	_, loaded := r.options.Op.loadOp(r.options.Keys)
 	if due := int64(loaded) + int64(t.added) - int64(t.removed); length != due {
-		return fmt.Errorf("the lists have %d elements after %d loaded, %d added and %d removed", length, loaded, t.added, t.removed)
+		return fmt.Errorf(
+			"the lists have %d elements after %d loaded, %d added and %d removed",
+			length,
+			loaded,
+			t.added,
+			t.removed,
+		)
 	}
 	return nil
 }
@@ -51,7 +57,12 @@ func (r *runner) verifyCounters(ctx context.Context, t *tally) error {
 		return err
 	}
 	if read.counted != int64(t.increased) || read.misses > 0 {
-		return fmt.Errorf("the counters sum up to %d, %d of them missing, after %d increments", read.counted, read.misses, t.increased)
+		return fmt.Errorf(
+			"the counters sum up to %d, %d of them missing, after %d increments",
+			read.counted,
+			read.misses,
+			t.increased,
+		)
 	}
 	return nil
 }

@@ -7,7 +7,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// errWire is returned, wrapped, when a server's bytes are no reply of its protocol: the connection cannot go on.
+// errWire is returned, wrapped, when a server's bytes are no reply of its protocol: the connection
+// cannot go on.
 var errWire = errors.New("not a reply")
 
 // replyKind is what a reply says, in whatever protocol.
@@ -25,7 +26,17 @@ const (
 	replyStep                     // the exchange goes on: the client owes an answer to text
 )
 
-var replyNames = [...]string{"OK", "true", "false", "a number", "a value", "an echo", "nothing there", "an error", "a step of an exchange"}
+var replyNames = [...]string{
+	"OK",
+	"true",
+	"false",
+	"a number",
+	"a value",
+	"an echo",
+	"nothing there",
+	"an error",
+	"a step of an exchange",
+}
 
 // reply is one parsed reply. text is a view into the input.
 type reply struct {
@@ -62,17 +73,20 @@ func (r *reply) asNumber() (int64, bool) {
 	return r.number, r.kind == replyNumber
 }
 
-// wire is a protocol as the event loops use it. The methods of one wire may be called by several loops at once.
+// wire is a protocol as the event loops use it. The methods of one wire may be called by several
+// loops at once.
 type wire interface {
 	// open returns the client's side of opening one connection.
 	open() (opening, error)
 	// ordered says that replies carry no id and come in the order of the requests.
 	ordered() bool
-	// wants is the kind of reply that the request gets when all is well; ok is false if the protocol has no such request.
+	// wants is the kind of reply that the request gets when all is well; ok is false if the
+	// protocol has no such request.
 	wants(op Op) (kind replyKind, ok bool)
 	// appendRequest appends one request.
 	appendRequest(dst []byte, op Op, item, id uint32) []byte
-	// parse reads one reply from the front of b into r; n is the number of bytes used, 0 if b ends inside the reply. Errors: errWire, wrapped.
+	// parse reads one reply from the front of b into r; n is the number of bytes used, 0 if b ends
+	// inside the reply. Errors: errWire, wrapped.
 	parse(b []byte, r *reply) (n int, err error)
 	// prepare makes the tables anew, empty, as op needs them.
 	prepare(op Op, ask asker) error
@@ -88,14 +102,16 @@ type exchanger interface {
 	appendStep(dst []byte, r *reply, op Op, item uint32) []byte
 }
 
-// asker sends one request and waits for its reply, whose text is a copy. A reply of kind replyFailure is an error.
+// asker sends one request and waits for its reply, whose text is a copy. A reply of kind
+// replyFailure is an error.
 type asker func(request []byte) (reply, error)
 
 // opening is the client's side of opening one connection: bytes in, bytes out.
 type opening interface {
 	// begin appends what the client says first.
 	begin(out []byte) []byte
-	// advance takes what it can from the front of in and appends the answer to out; n is the number of bytes used.
+	// advance takes what it can from the front of in and appends the answer to out; n is the number
+	// of bytes used.
 	advance(in, out []byte) (n int, answer []byte, done bool, err error)
 }
 

@@ -24,7 +24,8 @@ func ParseRatio(text string) (Ratio, error) {
 // String returns the ratio as ParseRatio reads it.
 func (r Ratio) String() string { return fmt.Sprintf("%d:%d", r.Reads, r.Writes) }
 
-// stream yields the requests of one connection: items from first to end in steps, or, if it is random, drawn without end.
+// stream yields the requests of one connection: items from first to end in steps, or, if it is
+// random, drawn without end.
 type stream struct {
 	op    Op
 	items uint64 // random: number of items to draw from
@@ -38,7 +39,8 @@ type stream struct {
 	next, step, end uint64
 }
 
-// randomStream returns the stream of connection number conn, drawn evenly, reads and writes of a mixture in the ratio of nine to one.
+// randomStream returns the stream of connection number conn, drawn evenly, reads and writes of a
+// mixture in the ratio of nine to one.
 func randomStream(op Op, keys int, seed uint64, conn int) stream {
 	return stream{op: op, items: uint64(keys), state: mix(seed + uint64(conn)*gamma), ratio: Ratio{9, 1}}
 }
@@ -97,7 +99,8 @@ func (s *stream) draw() uint32 {
 	return uint32(item)
 }
 
-// gamma is SplitMix64's increment, 2^64 divided by the golden ratio, made odd; gamma x gammaInverse is 1 in 64 bits.
+// gamma is SplitMix64's increment, 2^64 divided by the golden ratio, made odd; gamma x gammaInverse
+// is 1 in 64 bits.
 const (
 	gamma        = 0x9e3779b97f4a7c15
 	gammaInverse = 0xf1de83e19937733d

@@ -31,14 +31,19 @@ func TestStreamsDependOnSeedAndConnectionAlone(t *testing.T) {
 	}
 }
 
-// TestStreamIsKnown keeps the order of one seed as it is, so that figures of different versions come from the same requests.
+// TestStreamIsKnown keeps the order of one seed as it is, so that figures of different versions
+// come from the same requests.
 func TestStreamIsKnown(t *testing.T) {
 	want := []string{"get 74", "get 43", "set 20", "get 45", "set 31", "get 51"}
 	if got := takeAll(randomStream(OpMixed, 100, 1, 0), 6); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	items := newItems(Fixed(16), Fixed(32), 1)
-	if got, want := string(items.appendKey(nil, 5))+" "+string(items.appendValue(nil, 5)), "6da776bc8c7f724e 6da776bc8c7f724e1kFQHUef5hsd6Jc_"; got != want {
+	if got, want := string(
+		items.appendKey(nil, 5),
+	)+" "+string(
+		items.appendValue(nil, 5),
+	), "6da776bc8c7f724e 6da776bc8c7f724e1kFQHUef5hsd6Jc_"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

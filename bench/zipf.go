@@ -2,11 +2,12 @@ package bench
 
 import "math"
 
-// zipf draws ranks 0 to n-1 with probabilities proportional to 1/(rank+1)^s, s above 0, by rejection-inversion.
-// Constant after newZipf; it is shared by all streams.
+// zipf draws ranks 0 to n-1 with probabilities proportional to 1/(rank+1)^s, s above 0, by
+// rejection-inversion. Constant after newZipf; it is shared by all streams.
 //
-// Source: Hörmann, Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions", 1996. H is the integral of
-// x^-s; h(x) = x^-s. math/rand/v2 has the same for s above 1 alone, and the usual skew of caches is 0.99.
+// Source: Hörmann, Derflinger, "Rejection-inversion to generate variates from monotone discrete
+// distributions", 1996. H is the integral of x^-s; h(x) = x^-s. math/rand/v2 has the same for s
+// above 1 alone, and the usual skew of caches is 0.99.
 type zipf struct {
 	n, s          float64
 	hFirst, hLast float64 // H(1.5) - 1 and H(n + 0.5)

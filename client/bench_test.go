@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The peer of these benchmarks runs in the same process on the same cores: they compare clients, not servers.
+// The peer of these benchmarks runs in the same process on the same cores: they compare clients,
+// not servers.
 
 func BenchmarkGet(b *testing.B) {
 	for _, goroutines := range []int{1, 100, 1000} {

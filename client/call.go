@@ -11,10 +11,12 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// call is one request on its way and its reply. Calls are used again: the frame, the reply and the channel stay with them.
+// call is one request on its way and its reply. Calls are used again: the frame, the reply and the
+// channel stay with them.
 //
-// The caller owns a call until it is submitted. From then on the link's reader owns it, until it is completed (done receives; the
-// caller owns it again) or abandoned (the caller gives up; nobody uses the call again, and a late reply is dropped).
+// The caller owns a call until it is submitted. From then on the link's reader owns it, until it is
+// completed (done receives; the caller owns it again) or abandoned (the caller gives up; nobody
+// uses the call again, and a late reply is dropped).
 type call struct {
 	// set by the caller
 	client  *Client
@@ -29,7 +31,9 @@ type call struct {
 	stream  *stream
 	orphan  bool // abandoned
 	pending atomic.Int32
-	head    *call // first of the pipeline, which counts in pending the calls not complete and whose done is told when there are none
+	// first of the pipeline, which counts in pending the calls not complete and whose done is told
+	// when there are none
+	head *call
 
 	// set by the reader
 	id      uint32
@@ -55,14 +59,20 @@ type tableName struct {
 func nameTable(name string) *tableName {
 	t := &tableName{text: name}
 	if name == "" || len(name) > codec.MaxTableNameBytes {
-		t.err = fmt.Errorf("%w: a table's name has 1 to %d bytes, this one %d", ErrBadRequest, codec.MaxTableNameBytes, len(name))
+		t.err = fmt.Errorf(
+			"%w: a table's name has 1 to %d bytes, this one %d",
+			ErrBadRequest,
+			codec.MaxTableNameBytes,
+			len(name),
+		)
 		return t
 	}
 	t.encoded, t.err = govalue.AppendOf(nil, name)
 	return t
 }
 
-// begin returns a call whose frame has all but its arguments; table is nil for requests of the server itself.
+// begin returns a call whose frame has all but its arguments; table is nil for requests of the
+// server itself.
 func (c *Client) begin(req codec.Request, table *tableName) *call {
 	q := calls.Get().(*call)
 	q.client, q.op = c, req.Op
@@ -112,7 +122,12 @@ func (q *call) seal() error {
 	case q.err != nil:
 		return q.err
 	case len(q.frame)-4 > int(limits.MaxFrameBytes):
-		return fmt.Errorf("%w: the request has %d bytes, the server takes %d", ErrTooLarge, len(q.frame), limits.MaxFrameBytes)
+		return fmt.Errorf(
+			"%w: the request has %d bytes, the server takes %d",
+			ErrTooLarge,
+			len(q.frame),
+			limits.MaxFrameBytes,
+		)
 	case q.args > codec.MaxArguments:
 		return fmt.Errorf("%w: the request has %d values, the server takes %d", ErrTooLarge, q.args, codec.MaxArguments)
 	}

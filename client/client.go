@@ -14,8 +14,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Client is a client of one server. All its methods, and those of the handles made from it, may be called from any goroutine; one
-// client per process and server is enough.
+// Client is a client of one server. All its methods, and those of the handles made from it, may be
+// called from any goroutine; one client per process and server is enough.
 type Client struct {
 	// constant after New
 	options Options
@@ -31,7 +31,8 @@ type Client struct {
 	changed chan struct{} // guarded by mu: closed when a link came up or an attempt failed
 }
 
-// New returns a client that connects with its first request. It does no I/O but to read the password's file, if the environment names one.
+// New returns a client that connects with its first request. It does no I/O but to read the
+// password's file, if the environment names one.
 func New(options Options) (*Client, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -46,10 +47,12 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Open returns a client that is connected. rawURL is "cyberdb://:password@host:port", "unix://:password@/path", "host:port", or empty for what
-// options say; options may be nil. "cyberdbs://" and "unixs://" encrypt. A password in rawURL is percent-encoded.
+// Open returns a client that is connected. rawURL is "cyberdb://:password@host:port",
+// "unix://:password@/path", "host:port", or empty for what options say; options may be nil.
+// "cyberdbs://" and "unixs://" encrypt. A password in rawURL is percent-encoded.
 //
-// Errors: ErrWrongPassword, ErrRefused (ErrEncryption if the server's setting is the other one), ErrProtocol or that of the dialer, at the first failure; that of ctx.
+// Errors: ErrWrongPassword, ErrRefused (ErrEncryption if the server's setting is the other one),
+// ErrProtocol or that of the dialer, at the first failure; that of ctx.
 func Open(ctx context.Context, rawURL string, options *Options) (*Client, error) {
 	var o Options
 	if options != nil {
@@ -70,7 +73,8 @@ func Open(ctx context.Context, rawURL string, options *Options) (*Client, error)
 	return c, nil
 }
 
-// Close ends the client. Requests under way fail with ErrClosed; see there. It returns when all of the client's goroutines have ended.
+// Close ends the client. Requests under way fail with ErrClosed; see there. It returns when all of
+// the client's goroutines have ended.
 func (c *Client) Close() error {
 	c.cancel()
 	c.start.Do(func() {})
@@ -91,7 +95,8 @@ func (c *Client) tellLocked() {
 	c.changed = make(chan struct{})
 }
 
-// pick returns a link that is up, nil if none is. Chance spreads the load without a counter that all callers share.
+// pick returns a link that is up, nil if none is. Chance spreads the load without a counter that
+// all callers share.
 func (c *Client) pick() *link {
 	n := len(c.lanes)
 	first := 0
@@ -106,8 +111,8 @@ func (c *Client) pick() *link {
 	return nil
 }
 
-// acquire returns a link that is up, waiting for one until the time that deadline is set to by the first wait. Errors: ErrUnsent, wrapped;
-// that of ctx.
+// acquire returns a link that is up, waiting for one until the time that deadline is set to by the
+// first wait. Errors: ErrUnsent, wrapped; that of ctx.
 func (c *Client) acquire(ctx context.Context, deadline *time.Time) (*link, error) {
 	if l := c.pick(); l != nil {
 		return l, nil
@@ -161,7 +166,8 @@ func (c *Client) await(ctx context.Context, giveUp func() error) (*link, error) 
 
 func anyFailure(err error) bool { return err != nil }
 
-// attemptsFailed returns an error if the last attempt of every lane failed with one that counts. Called with mu held.
+// attemptsFailed returns an error if the last attempt of every lane failed with one that counts.
+// Called with mu held.
 func (c *Client) attemptsFailed(counts func(error) bool) error {
 	for _, la := range c.lanes {
 		if la.err == nil || !counts(la.err) {
@@ -171,8 +177,9 @@ func (c *Client) attemptsFailed(counts func(error) bool) error {
 	return c.lanes[0].err
 }
 
-// do sends the pipeline that begins with head, whose frames are sealed, and waits. What was never sent is sent again as long as the
-// client waits for connections; a lone read whose connection was lost is sent again on another.
+// do sends the pipeline that begins with head, whose frames are sealed, and waits. What was never
+// sent is sent again as long as the client waits for connections; a lone read whose connection was
+// lost is sent again on another.
 func (c *Client) do(ctx context.Context, head *call) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -36,7 +36,8 @@ func TestSetAndGet(t *testing.T) {
 	}
 }
 
-// TestThousandsShare has every value name its key, so that a reply to somebody else cannot go unseen.
+// TestThousandsShare has every value name its key, so that a reply to somebody else cannot go
+// unseen.
 func TestThousandsShare(t *testing.T) {
 	ctx := testContext(t)
 	d := DictOf[string, string](dialPeer(t, startPeer(t), nil), "t")

@@ -94,7 +94,10 @@ func readFirst(conn net.Conn, addr string, buf []byte) ([]byte, error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) == 0 && errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("%w: the server ended the connection without an answer: is it a cyberdb-fast server, with no TLS in front of it?", err)
+			return nil, fmt.Errorf(
+				"%w: the server ended the connection without an answer: is it a cyberdb-fast server, with no TLS in front of it?",
+				err,
+			)
 		case len(buf) == 0:
 			return nil, err
 		case secure.IsServer(buf):
@@ -106,7 +109,8 @@ func readFirst(conn net.Conn, addr string, buf []byte) ([]byte, error) {
 	}
 }
 
-// asProtocol marks a server's message that the handshake did not expect; a refusal that the server itself sent stays one.
+// asProtocol marks a server's message that the handshake did not expect; a refusal that the server
+// itself sent stays one.
 func asProtocol(err error) error {
 	var refusal *secure.Refusal
 	if errors.As(err, &refusal) && refusal.Code == secure.RefusedMessage {

@@ -7,12 +7,14 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Dict is a handle of a dict whose keys are read and written as K and whose values as V. It holds no state but the table's name: making
-// one asks the server nothing, and any number of goroutines may use it. Every method is one request that takes effect whole or not at all.
+// Dict is a handle of a dict whose keys are read and written as K and whose values as V. It holds
+// no state but the table's name: making one asks the server nothing, and any number of goroutines
+// may use it. Every method is one request that takes effect whole or not at all.
 //
-// Keys are equal when Python says so: 1, 1.0 and true are one key. Items stand in the order of their insertion; setting a key that is
-// there keeps its place. Besides the errors named below, every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a list,
-// ErrType for a key that Python cannot hash, and what the connection brings.
+// Keys are equal when Python says so: 1, 1.0 and true are one key. Items stand in the order of
+// their insertion; setting a key that is there keeps its place. Besides the errors named below,
+// every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a list, ErrType for a key
+// that Python cannot hash, and what the connection brings.
 type Dict[K, V any] struct {
 	client *Client
 	table  *tableName
@@ -43,7 +45,8 @@ func (d *Dict[K, V]) Create(ctx context.Context, items ...Item[K, V]) error {
 	return err
 }
 
-// Ensure makes the table, holding items, unless it is there already; made says which. A table that is there is left as it is.
+// Ensure makes the table, holding items, unless it is there already; made says which. A table that
+// is there is left as it is.
 func (d *Dict[K, V]) Ensure(ctx context.Context, items ...Item[K, V]) (made bool, err error) {
 	return request(ctx, d.create(true, seqOf(items)), decodeOne[bool])
 }
@@ -146,7 +149,8 @@ func (d *Dict[K, V]) setDefault(k K, v V) *call {
 	return q
 }
 
-// Update sets all items, such as maps.All of a map, at one moment. Errors: ErrTooLarge for more than 524,288 of them or more than a frame holds.
+// Update sets all items, such as maps.All of a map, at one moment. Errors: ErrTooLarge for more
+// than 524,288 of them or more than a frame holds.
 func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
 	return perform(ctx, d.update(items))
 }

@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Increment adds by to the number under k, counting nothing as 0, and returns the sum. Errors: ErrType if what stands there is no number,
-// ErrOverflow.
+// Increment adds by to the number under k, counting nothing as 0, and returns the sum. Errors:
+// ErrType if what stands there is no number, ErrOverflow.
 func (d *Dict[K, V]) Increment(ctx context.Context, k K, by V) (V, error) {
 	return request(ctx, d.increment(k, by), decodeOne[V])
 }
@@ -20,7 +20,8 @@ func (d *Dict[K, V]) increment(k K, by V) *call {
 	return q
 }
 
-// CompareAndSet puts new under k if what stands there equals old as Python compares, and says whether it did.
+// CompareAndSet puts new under k if what stands there equals old as Python compares, and says
+// whether it did.
 func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, &old, &new), decodeOne[bool])
 }
@@ -49,7 +50,8 @@ func (d *Dict[K, V]) compareAndSet(k K, old, new *V) *call {
 	return q
 }
 
-// GetVersioned returns the value under k with its version, for SetIf and DeleteIf. Errors: ErrKey if there is none.
+// GetVersioned returns the value under k with its version, for SetIf and DeleteIf. Errors: ErrKey
+// if there is none.
 func (d *Dict[K, V]) GetVersioned(ctx context.Context, k K) (V, Version, error) {
 	q := d.client.begin(codec.Request{Op: codec.OpDictGet, Flags: codec.FlagWantVersion}, d.table)
 	q.retry = true
@@ -66,8 +68,8 @@ func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error
 	return request(ctx, q, decodeVersion)
 }
 
-// SetIf puts v under k if the entry's version is still the given one (Absent: if there is none), and returns the version that this made.
-// Errors: ErrVersionMismatch.
+// SetIf puts v under k if the entry's version is still the given one (Absent: if there is none),
+// and returns the version that this made. Errors: ErrVersionMismatch.
 func (d *Dict[K, V]) SetIf(ctx context.Context, k K, v V, version Version) (Version, error) {
 	q := d.ifVersion(codec.OpDictSet, codec.FlagWantVersion, version)
 	add(q, k)
@@ -75,14 +77,16 @@ func (d *Dict[K, V]) SetIf(ctx context.Context, k K, v V, version Version) (Vers
 	return request(ctx, q, decodeVersion)
 }
 
-// DeleteIf removes k if the entry's version is still the given one. Errors: ErrVersionMismatch, ErrKey.
+// DeleteIf removes k if the entry's version is still the given one. Errors: ErrVersionMismatch,
+// ErrKey.
 func (d *Dict[K, V]) DeleteIf(ctx context.Context, k K, version Version) error {
 	q := d.ifVersion(codec.OpDictDelete, 0, version)
 	add(q, k)
 	return perform(ctx, q)
 }
 
-// PopIf removes k if the entry's version is still the given one, and returns what stood there. Errors: ErrVersionMismatch, ErrKey.
+// PopIf removes k if the entry's version is still the given one, and returns what stood there.
+// Errors: ErrVersionMismatch, ErrKey.
 func (d *Dict[K, V]) PopIf(ctx context.Context, k K, version Version) (V, error) {
 	q := d.ifVersion(codec.OpDictPop, 0, version)
 	add(q, k)
@@ -90,11 +94,15 @@ func (d *Dict[K, V]) PopIf(ctx context.Context, k K, version Version) (V, error)
 }
 
 func (d *Dict[K, V]) ifVersion(op codec.Opcode, flags codec.RequestFlags, version Version) *call {
-	return d.client.begin(codec.Request{Op: op, Flags: flags | codec.FlagIfVersion, IfVersion: uint64(version)}, d.table)
+	return d.client.begin(
+		codec.Request{Op: op, Flags: flags | codec.FlagIfVersion, IfVersion: uint64(version)},
+		d.table,
+	)
 }
 
-// Modify replaces the value under k by what change makes of it, and returns that. change sees the zero value and false if there is none; it
-// is called again whenever another write came between, and so may be called several times. If it fails nothing is written.
+// Modify replaces the value under k by what change makes of it, and returns that. change sees the
+// zero value and false if there is none; it is called again whenever another write came between,
+// and so may be called several times. If it fails nothing is written.
 func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found bool) (V, error)) (V, error) {
 	for {
 		old, version, err := d.GetVersioned(ctx, k)

@@ -23,8 +23,8 @@ func (d *Dict[K, V]) Items(ctx context.Context) ([]Item[K, V], error) {
 	return request(ctx, d.client.read(codec.OpDictItems, d.table), decodeItems[K, V])
 }
 
-// All ranges over all items in order, as of the moment of the request, while they come from the server. After the loop failed says
-// whether that was all; if it was not, what was seen is void.
+// All ranges over all items in order, as of the moment of the request, while they come from the
+// server. After the loop failed says whether that was all; if it was not, what was seen is void.
 //
 //	items, failed := users.All(ctx)
 //	for name, user := range items {
@@ -34,8 +34,9 @@ func (d *Dict[K, V]) Items(ctx context.Context) ([]Item[K, V], error) {
 //		...
 //	}
 //
-// The request is made when the loop begins, and again by each further loop. A loop that is left early leaves the rest to be dropped. A
-// loop so slow that more than Options.ReadAheadBytes wait for it fails with ErrSlowReader; Scan has no such limit.
+// The request is made when the loop begins, and again by each further loop. A loop that is left
+// early leaves the rest to be dropped. A loop so slow that more than Options.ReadAheadBytes wait
+// for it fails with ErrSlowReader; Scan has no such limit.
 func (d *Dict[K, V]) All(ctx context.Context) (items iter.Seq2[K, V], failed func() error) {
 	var err error
 	return func(yield func(K, V) bool) {
@@ -75,9 +76,10 @@ func nextOf[T any](r *longRead, into *T) (ok bool, err error) {
 // scanItems is how many items Scan asks for at a time.
 const scanItems = 512
 
-// Scan ranges over all items in order, some hundreds at a time, with bounded memory on both sides however large the dict and however slow
-// the loop. It shows no single moment: an item that is there all the time is seen exactly once, one that is set or removed meanwhile may be
-// seen or not. failed is as for All.
+// Scan ranges over all items in order, some hundreds at a time, with bounded memory on both sides
+// however large the dict and however slow the loop. It shows no single moment: an item that is
+// there all the time is seen exactly once, one that is set or removed meanwhile may be seen or not.
+// failed is as for All.
 func (d *Dict[K, V]) Scan(ctx context.Context) (items iter.Seq2[K, V], failed func() error) {
 	var err error
 	return func(yield func(K, V) bool) {

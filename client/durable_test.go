@@ -18,8 +18,13 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// changes are requests of every kind that may change something, on a dict with "a" and "n" in it and a list of three.
-func changes(d *client.Dict[string, int], l *client.List[int], c *client.Client) map[string]func(context.Context) error {
+// changes are requests of every kind that may change something, on a dict with "a" and "n" in it
+// and a list of three.
+func changes(
+	d *client.Dict[string, int],
+	l *client.List[int],
+	c *client.Client,
+) map[string]func(context.Context) error {
 	item := func(_ int, err error) error { return err }
 	made := client.DictOf[string, int](c, "made")
 	return map[string]func(context.Context) error{
@@ -54,14 +59,17 @@ func changes(d *client.Dict[string, int], l *client.List[int], c *client.Client)
 func someTables(t *testing.T, c *client.Client) (*client.Dict[string, int], *client.List[int]) {
 	t.Helper()
 	d, l := client.DictOf[string, int](c, "d"), client.ListOf[int](c, "l")
-	if err := errors.Join(d.Create(t.Context(), client.Item[string, int]{Key: "a", Value: 1}), l.Create(t.Context(), 3, 1, 2)); err != nil {
+	if err := errors.Join(
+		d.Create(t.Context(), client.Item[string, int]{Key: "a", Value: 1}),
+		l.Create(t.Context(), 3, 1, 2),
+	); err != nil {
 		t.Fatal(err)
 	}
 	return d, l
 }
 
-// TestDurable: every change may be asked to be on disk, and is there after a restart; a server without a journal refuses, and does not what it cannot
-// keep; reads ask for nothing.
+// TestDurable: every change may be asked to be on disk, and is there after a restart; a server
+// without a journal refuses, and does not what it cannot keep; reads ask for nothing.
 func TestDurable(t *testing.T) {
 	t.Parallel()
 	kept, memory := looptest.StartOnDisk(t), looptest.Start(t)
@@ -70,7 +78,10 @@ func TestDurable(t *testing.T) {
 		d, l := someTables(t, c)
 		ctx := client.Durable(t.Context())
 		for what, change := range changes(d, l, c) {
-			if err := change(ctx); server == kept && err != nil || server == memory && !errors.Is(err, client.ErrBadRequest) {
+			if err := change(
+				ctx,
+			); server == kept && err != nil ||
+				server == memory && !errors.Is(err, client.ErrBadRequest) {
 				t.Errorf("%s: %s: %v", name, what, err)
 			}
 		}
@@ -94,7 +105,8 @@ func TestDurable(t *testing.T) {
 	}
 }
 
-// TestNotDurable: when the disk fails, the change that was to be on disk says that it is not, later ones that nothing is changed, and reads go on.
+// TestNotDurable: when the disk fails, the change that was to be on disk says that it is not, later
+// ones that nothing is changed, and reads go on.
 func TestNotDurable(t *testing.T) {
 	t.Parallel()
 	disk := fstest.NewDisk()
@@ -123,7 +135,8 @@ func TestNotDurable(t *testing.T) {
 	}
 	defer c.Close()
 	d, l := someTables(t, c)
-	if err := d.Set(client.Durable(t.Context()), "before", 1); err != nil { // nothing waits to be written any more
+	// nothing waits to be written any more
+	if err := d.Set(client.Durable(t.Context()), "before", 1); err != nil {
 		t.Fatal(err)
 	}
 	broken.Store(true)

@@ -20,7 +20,8 @@ func TestEncryptionDiffers(t *testing.T) {
 		p := startPeer(t)
 		p.with(func() { p.encrypt = !encrypts })
 		_, err := Open(testContext(t), "", &Options{Addr: p.addr(), Password: peerPassword, Encrypt: encrypts})
-		if !errors.Is(err, ErrEncryption) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "encryption") {
+		if !errors.Is(err, ErrEncryption) || !errors.Is(err, ErrRefused) ||
+			!strings.Contains(err.Error(), "encryption") {
 			t.Errorf("client %v, server %v: %v", encrypts, !encrypts, err)
 		}
 	}
@@ -52,7 +53,8 @@ func (c *tapped) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// dialTapped returns a client whose one connection is tapped. It is no plain socket: the keeper writes everything.
+// dialTapped returns a client whose one connection is tapped. It is no plain socket: the keeper
+// writes everything.
 func dialTapped(t *testing.T, p *peer) (*Client, *tapped) {
 	t.Helper()
 	tap := make(chan *tapped, 1)
@@ -81,7 +83,8 @@ func dialTapped(t *testing.T, p *peer) (*Client, *tapped) {
 	return c, <-tap
 }
 
-// TestNothingReadable: what a client and its server say to each other is on the line in neither direction.
+// TestNothingReadable: what a client and its server say to each other is on the line in neither
+// direction.
 func TestNothingReadable(t *testing.T) {
 	const secret = "what nobody else is to read"
 	for _, encrypts := range []bool{true, false} {
@@ -109,7 +112,8 @@ func TestNothingReadable(t *testing.T) {
 	}
 }
 
-// TestChangedOnTheLine flips a bit of what the server sends: the request fails, with a reason, and the next one goes over a new connection.
+// TestChangedOnTheLine flips a bit of what the server sends: the request fails, with a reason, and
+// the next one goes over a new connection.
 func TestChangedOnTheLine(t *testing.T) {
 	p := startPeer(t)
 	p.with(func() { p.encrypt = true })
@@ -119,7 +123,12 @@ func TestChangedOnTheLine(t *testing.T) {
 	tap.mu.Unlock()
 	ctx := testContext(t)
 	d := DictOf[string, int](c, "t")
-	if err := d.Set(ctx, "k", 1); !errors.Is(err, ErrConnectionLost) || !errors.Is(err, ErrProtocol) || !errors.Is(err, secure.ErrRecord) {
+	if err := d.Set(
+		ctx,
+		"k",
+		1,
+	); !errors.Is(err, ErrConnectionLost) || !errors.Is(err, ErrProtocol) ||
+		!errors.Is(err, secure.ErrRecord) {
 		t.Errorf("got %v", err)
 	}
 	if got, err := d.Get(ctx, "k"); got != 1 || err != nil {
@@ -127,7 +136,8 @@ func TestChangedOnTheLine(t *testing.T) {
 	}
 }
 
-// TestCutOrEnded: a connection that was cut is told from one that the server has ended, and the server is told that the client has.
+// TestCutOrEnded: a connection that was cut is told from one that the server has ended, and the
+// server is told that the client has.
 func TestCutOrEnded(t *testing.T) {
 	for _, ends := range []bool{true, false} {
 		p := startPeer(t)

@@ -16,13 +16,17 @@ import (
 var (
 	// ErrKey is returned when a dict has no such key, or is empty where an item is due (KeyError).
 	ErrKey = errors.New("KeyError")
-	// ErrIndex is returned when a list has no such index, or is empty where an item is due (IndexError).
+	// ErrIndex is returned when a list has no such index, or is empty where an item is due
+	// (IndexError).
 	ErrIndex = errors.New("IndexError")
-	// ErrType is returned when a value cannot do what is asked: an unhashable key, '<' between str and int (TypeError).
+	// ErrType is returned when a value cannot do what is asked: an unhashable key, '<' between str
+	// and int (TypeError).
 	ErrType = errors.New("TypeError")
-	// ErrValue is returned when a list has no such element, a step is 0, or a value is refused (ValueError).
+	// ErrValue is returned when a list has no such element, a step is 0, or a value is refused
+	// (ValueError).
 	ErrValue = errors.New("ValueError")
-	// ErrAttribute is returned when a sort key asks an element for what it has not (AttributeError).
+	// ErrAttribute is returned when a sort key asks an element for what it has not
+	// (AttributeError).
 	ErrAttribute = errors.New("AttributeError")
 	// ErrOverflow is returned when a number becomes too large (OverflowError).
 	ErrOverflow = errors.New("OverflowError")
@@ -34,7 +38,8 @@ var (
 	ErrNoSuchTable = errors.New("no such table")
 	// ErrTableExists is returned when a table of the name is there already.
 	ErrTableExists = errors.New("table exists")
-	// ErrWrongTableKind is returned when the table is a list and the request is for a dict, or the other way round.
+	// ErrWrongTableKind is returned when the table is a list and the request is for a dict, or the
+	// other way round.
 	ErrWrongTableKind = errors.New("wrong table kind")
 	// ErrVersionMismatch is returned when the entry has not the version that the request names.
 	ErrVersionMismatch = errors.New("version mismatch")
@@ -42,47 +47,59 @@ var (
 
 // Errors about the request, the connection or the server, found by errors.Is.
 var (
-	// ErrTooLarge is returned when a request is beyond the server's limits, most often before it is sent. Nothing has changed.
+	// ErrTooLarge is returned when a request is beyond the server's limits, most often before it is
+	// sent. Nothing has changed.
 	ErrTooLarge = errors.New("too large")
-	// ErrBadRequest is returned when the server does not take the request as it is: a table's name that is empty or too long,
-	// or a request that an older server does not know. Nothing has changed.
+	// ErrBadRequest is returned when the server does not take the request as it is: a table's name
+	// that is empty or too long, or a request that an older server does not know. Nothing has
+	// changed.
 	ErrBadRequest = errors.New("bad request")
-	// ErrOverloaded is returned when the server has no room for the request or for the connection. Nothing has changed.
+	// ErrOverloaded is returned when the server has no room for the request or for the connection.
+	// Nothing has changed.
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")
-	// ErrNotDurable is returned when the change is made and could not be written to disk: it may be gone after a restart. Of Save: nothing is saved.
+	// ErrNotDurable is returned when the change is made and could not be written to disk: it may be
+	// gone after a restart. Of Save: nothing is saved.
 	ErrNotDurable = errors.New("not on disk")
-	// ErrReadOnly is returned when the server cannot write to its disk any more. Nothing has changed.
+	// ErrReadOnly is returned when the server cannot write to its disk any more. Nothing has
+	// changed.
 	ErrReadOnly = errors.New("server cannot write to its disk")
-	// ErrServer is returned when the server met a defect of its own. The request may have been applied.
+	// ErrServer is returned when the server met a defect of its own. The request may have been
+	// applied.
 	ErrServer = errors.New("internal server error")
-	// ErrUnsent is returned when no connection could be had: the request was never sent and nothing has changed.
+	// ErrUnsent is returned when no connection could be had: the request was never sent and nothing
+	// has changed.
 	ErrUnsent = errors.New("request not sent")
-	// ErrConnectionLost is returned when the connection ended before the reply came: the request may or may not have been applied.
+	// ErrConnectionLost is returned when the connection ended before the reply came: the request
+	// may or may not have been applied.
 	ErrConnectionLost = errors.New("connection lost")
-	// ErrClosed is returned when the client has been closed. It comes with ErrUnsent or ErrConnectionLost, which say whether the
-	// request may have been applied.
+	// ErrClosed is returned when the client has been closed. It comes with ErrUnsent or
+	// ErrConnectionLost, which say whether the request may have been applied.
 	ErrClosed = errors.New("client closed")
-	// ErrRefused is returned when the server ended the connection while it was being opened; the more exact ErrWrongPassword,
-	// ErrEncryption, ErrOverloaded or ErrShuttingDown holds as well where it applies.
+	// ErrRefused is returned when the server ended the connection while it was being opened; the
+	// more exact ErrWrongPassword, ErrEncryption, ErrOverloaded or ErrShuttingDown holds as well
+	// where it applies.
 	ErrRefused = errors.New("connection refused by the server")
-	// ErrEncryption is returned when the server encrypts and the client does not, or the other way round.
+	// ErrEncryption is returned when the server encrypts and the client does not, or the other way
+	// round.
 	ErrEncryption = errors.New("encryption differs")
 	// ErrWrongPassword is returned when client and server do not know the same password.
 	ErrWrongPassword = errors.New("wrong password")
 	// ErrProtocol is returned when what answers does not speak the protocol.
 	ErrProtocol = errors.New("protocol error")
-	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. A request that changes something has been applied.
+	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. A request that
+	// changes something has been applied.
 	ErrReplyTooLarge = errors.New("reply too large")
-	// ErrSlowReader is returned when a streamed read falls further behind than Options.ReadAheadBytes.
+	// ErrSlowReader is returned when a streamed read falls further behind than
+	// Options.ReadAheadBytes.
 	ErrSlowReader = errors.New("reading too slowly")
 	// ErrNotDone is returned by a Future whose pipeline has not been done.
 	ErrNotDone = errors.New("pipeline not done")
 )
 
-// Error is what every failed request returns. errors.Is finds the sentinels of this package in it, and the cause: context.DeadlineExceeded,
-// context.Canceled, a *net.OpError, a *govalue.PathError.
+// Error is what every failed request returns. errors.Is finds the sentinels of this package in it,
+// and the cause: context.DeadlineExceeded, context.Canceled, a *net.OpError, a *govalue.PathError.
 type Error struct {
 	Op      string // the request, "DICT GET"; empty if opening the connection failed
 	Table   string // empty if the request is for no table
@@ -123,7 +140,8 @@ func saysAll(err error) bool {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// statusErrors gives the sentinel for each status; a status that is not here is one of a newer server.
+// statusErrors gives the sentinel for each status; a status that is not here is one of a newer
+// server.
 var statusErrors = map[codec.Status]error{
 	codec.StatusKeyError:        ErrKey,
 	codec.StatusIndexError:      ErrIndex,
@@ -201,7 +219,8 @@ type refusedError struct {
 func (e *refusedError) Error() string   { return ErrRefused.Error() + ": " + e.text }
 func (e *refusedError) Unwrap() []error { return []error{ErrRefused, e.kind} }
 
-// hopeless says whether opening a connection failed in a way that trying again at once will not mend.
+// hopeless says whether opening a connection failed in a way that trying again at once will not
+// mend.
 func hopeless(err error) bool {
 	return errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrRefused) && !errors.Is(err, ErrShuttingDown) && !errors.Is(err, ErrOverloaded)

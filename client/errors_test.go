@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestErrorsSayItOnce: the kind of an error and the server's text are not two ways to say one thing.
+// TestErrorsSayItOnce: the kind of an error and the server's text are not two ways to say one
+// thing.
 func TestErrorsSayItOnce(t *testing.T) {
 	s := looptest.Start(t)
 	db := s.Client(t, nil)

@@ -10,11 +10,13 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// flush writes batch after batch until nothing is pending. The caller has set writing; flush, or the keeper after it, clears it.
-// It never waits: what the socket does not take at once is the keeper's.
+// flush writes batch after batch until nothing is pending. The caller has set writing; flush, or
+// the keeper after it, clears it. It never waits: what the socket does not take at once is the
+// keeper's.
 //
-// Before each write, unless the caller is alone, all goroutines that are ready to run get a turn: those with requests of their own put them
-// into the batch. With a hundred callers on two connections a write carries some 12 requests instead of 1.4, with a thousand 70 instead of 2.
+// Before each write, unless the caller is alone, all goroutines that are ready to run get a turn:
+// those with requests of their own put them into the batch. With a hundred callers on two
+// connections a write carries some 12 requests instead of 1.4, with a thousand 70 instead of 2.
 func (l *link) flush(alone bool) {
 	for range callerRounds {
 		if l.try == nil {
@@ -104,7 +106,8 @@ func (l *link) keep(silence time.Duration) {
 // maxWrite is the most that is written under one deadline: a slow network is no dead server.
 const maxWrite = 256 << 10
 
-// writeAll writes what is left of the batch and all that is pending, waiting for the socket where need be.
+// writeAll writes what is left of the batch and all that is pending, waiting for the socket where
+// need be.
 //
 // Once nothing is pending, writing is somebody else's and so is rest.
 func (l *link) writeAll(timeout time.Duration) error {

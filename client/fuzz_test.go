@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// FuzzReplies has a hostile server answer three requests: nothing panics, and each call is completed exactly once.
+// FuzzReplies has a hostile server answer three requests: nothing panics, and each call is
+// completed exactly once.
 func FuzzReplies(f *testing.F) {
 	whole := append(ok(1<<slotBits, []byte{1}), ok(1<<slotBits+1, []byte{2})...)
 	f.Add(append(whole, failure(1<<slotBits+2, &codec.Error{Status: codec.StatusKeyError, Message: "x"})...), 7)

@@ -11,7 +11,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// keyRing remembers the keys that were derived from passwords, for the whole process: a derivation costs some 70 ms and 32 MiB.
+// keyRing remembers the keys that were derived from passwords, for the whole process: a derivation
+// costs some 70 ms and 32 MiB.
 type keyRing struct {
 	mu      sync.Mutex // held while deriving, so that two connections never derive the same key
 	keys    map[keyID][]byte
@@ -30,7 +31,8 @@ type keyID struct {
 }
 
 const (
-	// newSaltPause is how often one address may make its clients derive a key for a new salt: a false server must not burn them.
+	// newSaltPause is how often one address may make its clients derive a key for a new salt: a
+	// false server must not burn them.
 	newSaltPause = time.Minute
 	maxKeys      = 256
 )
@@ -46,9 +48,14 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 		return key, nil
 	}
 	last, known := r.derived[addr]
-	isNew := known && last.kdf != kdf // another password for the same salt is the user's doing, not the server's
+	// another password for the same salt is the user's doing, not the server's
+	isNew := known && last.kdf != kdf
 	if since := time.Since(last.at); isNew && since < newSaltPause && !onThisMachine(addr) {
-		return nil, fmt.Errorf("%s has named a new salt twice within a minute; the next key is derived in %s", addr, (newSaltPause - since).Round(time.Second))
+		return nil, fmt.Errorf(
+			"%s has named a new salt twice within a minute; the next key is derived in %s",
+			addr,
+			(newSaltPause - since).Round(time.Second),
+		)
 	}
 	key, err := kdf.Key(password)
 	if err != nil {
@@ -70,8 +77,9 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 	return key, nil
 }
 
-// onThisMachine says whether addr, as in Options, can be reached from this machine alone: a loopback address or a Unix socket. Tests
-// start one new server after another there, and other machines cannot stand in for one.
+// onThisMachine says whether addr, as in Options, can be reached from this machine alone: a
+// loopback address or a Unix socket. Tests start one new server after another there, and other
+// machines cannot stand in for one.
 func onThisMachine(addr string) bool {
 	o := Options{Addr: addr}
 	network, addr := o.network()

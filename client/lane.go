@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// lane keeps one connection to the server: it opens links one after the other, with growing pauses while that fails.
+// lane keeps one connection to the server: it opens links one after the other, with growing pauses
+// while that fails.
 type lane struct {
 	client *Client
 	link   atomic.Pointer[link] // nil while there is none

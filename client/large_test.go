@@ -9,8 +9,9 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestLargeAndSmallTogether: on one connection, requests larger than the socket's buffer (the keeper writes their rest) and small ones
-// (their callers write) take turns; each value comes back whole, and the client is closed while others are being written.
+// TestLargeAndSmallTogether: on one connection, requests larger than the socket's buffer (the
+// keeper writes their rest) and small ones (their callers write) take turns; each value comes back
+// whole, and the client is closed while others are being written.
 func TestLargeAndSmallTogether(t *testing.T) {
 	s := startServer(t)
 	ctx := t.Context()

@@ -16,9 +16,10 @@ import (
 
 // link is one connection that has been opened, from its first frame to its last.
 //
-// Three kinds of goroutines meet in it. Callers submit requests: they put their frames into pending, and the one that finds nobody
-// writing writes for all (flush). The keeper writes when the socket is full, so that no caller is ever held by it, and watches for
-// silence. The reader alone completes calls.
+// Three kinds of goroutines meet in it. Callers submit requests: they put their frames into
+// pending, and the one that finds nobody writing writes for all (flush). The keeper writes when the
+// socket is full, so that no caller is ever held by it, and watches for silence. The reader alone
+// completes calls.
 type link struct {
 	// constant after newLink
 	conn   net.Conn
@@ -55,7 +56,8 @@ type link struct {
 	room    chan struct{} // closed when there may be room again; nil if nobody waits for it
 }
 
-// slot is the place of one outstanding request. A slot whose call was abandoned stays taken until its reply has come.
+// slot is the place of one outstanding request. A slot whose call was abandoned stays taken until
+// its reply has come.
 type slot struct {
 	call  *call
 	batch uint64
@@ -66,13 +68,15 @@ type slot struct {
 
 // An id is a count of the uses of its slot above the slot's number.
 const (
-	slotBits       = 20
-	maxSlots       = 1 << slotBits
-	maxPipeline    = maxSlots / 2
-	maxPending     = 4 << 20  // bytes: callers wait while more is pending
-	maxDue         = 32 << 20 // bytes: callers wait while more is outstanding; a server ends a connection that sends 80 MiB ahead
-	maxSpare       = 1 << 20  // bytes: larger write buffers are not kept
-	callerRounds   = 8        // batches that one caller writes before the keeper takes over
+	slotBits    = 20
+	maxSlots    = 1 << slotBits
+	maxPipeline = maxSlots / 2
+	maxPending  = 4 << 20 // bytes: callers wait while more is pending
+	// bytes: callers wait while more is outstanding; a server ends a connection that sends 80 MiB
+	// ahead
+	maxDue         = 32 << 20
+	maxSpare       = 1 << 20 // bytes: larger write buffers are not kept
+	callerRounds   = 8       // batches that one caller writes before the keeper takes over
 	firstIDOfASlot = 1 << slotBits
 )
 
@@ -105,7 +109,8 @@ func (r *countingReader) Read(b []byte) (int, error) {
 
 // do sends the pipeline that begins with head and waits for its replies.
 //
-// Errors: errDown, nothing of it was sent; ErrConnectionLost; that of the context. The requests may take effect nevertheless then.
+// Errors: errDown, nothing of it was sent; ErrConnectionLost; that of the context. The requests may
+// take effect nevertheless then.
 func (l *link) do(ctx context.Context, head *call) error {
 	if err := l.submit(ctx, head); err != nil {
 		return err
@@ -214,7 +219,8 @@ func (l *link) enqueueLocked(q *call) {
 	binary.LittleEndian.PutUint32(l.pending[from+4:], q.id)
 }
 
-// abandon gives up the pipeline's calls: their replies will be dropped. It is false if all replies have been taken for delivery already.
+// abandon gives up the pipeline's calls: their replies will be dropped. It is false if all replies
+// have been taken for delivery already.
 func (l *link) abandon(head *call) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -231,7 +237,8 @@ func (l *link) abandon(head *call) bool {
 	return given
 }
 
-// fail takes the link down; the reader then completes what is outstanding. Only the first reason counts.
+// fail takes the link down; the reader then completes what is outstanding. Only the first reason
+// counts.
 func (l *link) fail(reason error) {
 	l.mu.Lock()
 	if l.err != nil {
@@ -251,7 +258,8 @@ func (l *link) fail(reason error) {
 	_ = l.conn.Close()
 }
 
-// sayEnd tells the server of an encrypted connection that nothing follows, if the socket takes that at once.
+// sayEnd tells the server of an encrypted connection that nothing follows, if the socket takes that
+// at once.
 func (l *link) sayEnd() {
 	if l.seal == nil || l.try == nil || len(l.rest) > 0 {
 		return

@@ -8,11 +8,13 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// List is a handle of a list whose elements are read and written as T. It holds no state but the table's name: making one asks the
-// server nothing, and any number of goroutines may use it. Every method is one request that takes effect whole or not at all.
+// List is a handle of a list whose elements are read and written as T. It holds no state but the
+// table's name: making one asks the server nothing, and any number of goroutines may use it. Every
+// method is one request that takes effect whole or not at all.
 //
-// Indexes and slices are Python's: -1 is the last element, slices stop before stop and are cut to what is there. Besides the errors named
-// below, every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a dict, and what the connection brings.
+// Indexes and slices are Python's: -1 is the last element, slices stop before stop and are cut to
+// what is there. Besides the errors named below, every method returns ErrNoSuchTable,
+// ErrWrongTableKind if the table is a dict, and what the connection brings.
 type List[T any] struct {
 	client *Client
 	table  *tableName
@@ -33,7 +35,8 @@ func (l *List[T]) Create(ctx context.Context, items ...T) error {
 	return err
 }
 
-// Ensure makes the table, holding items, unless it is there already; made says which. A table that is there is left as it is.
+// Ensure makes the table, holding items, unless it is there already; made says which. A table that
+// is there is left as it is.
 func (l *List[T]) Ensure(ctx context.Context, items ...T) (made bool, err error) {
 	return request(ctx, l.create(true, items), decodeOne[bool])
 }
@@ -145,8 +148,9 @@ func (l *List[T]) Values(ctx context.Context) ([]T, error) {
 	return request(ctx, l.client.read(codec.OpListAll, l.table), decodeMany[T])
 }
 
-// All ranges over all elements with their indexes, as of the moment of the request, while they come from the server. failed, the rest of a
-// loop that is left, and loops that are too slow are as for Dict.All.
+// All ranges over all elements with their indexes, as of the moment of the request, while they come
+// from the server. failed, the rest of a loop that is left, and loops that are too slow are as for
+// Dict.All.
 func (l *List[T]) All(ctx context.Context) (elements iter.Seq2[int, T], failed func() error) {
 	var err error
 	return func(yield func(int, T) bool) {

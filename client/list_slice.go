@@ -6,7 +6,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Slice returns the elements of [start:stop:step]; each of the three may be None. Errors: ErrValue if step is 0.
+// Slice returns the elements of [start:stop:step]; each of the three may be None. Errors: ErrValue
+// if step is 0.
 func (l *List[T]) Slice(ctx context.Context, start, stop, step int) ([]T, error) {
 	return request(ctx, l.slice(start, stop, step), decodeMany[T])
 }
@@ -15,8 +16,9 @@ func (l *List[T]) slice(start, stop, step int) *call {
 	return addSlice(l.client.read(codec.OpListSlice, l.table), start, stop, step)
 }
 
-// SetSlice puts items in the place of [start:stop:step], which may make the list longer or shorter if step is 1 or None. Errors: ErrValue if
-// step is 0, or if it is another one and the number of items differs.
+// SetSlice puts items in the place of [start:stop:step], which may make the list longer or shorter
+// if step is 1 or None. Errors: ErrValue if step is 0, or if it is another one and the number of
+// items differs.
 func (l *List[T]) SetSlice(ctx context.Context, start, stop, step int, items ...T) error {
 	q := addSlice(l.client.write(codec.OpListSetSlice, l.table), start, stop, step)
 	return perform(ctx, addAll(q, items))
@@ -81,8 +83,9 @@ func (l *List[T]) Reverse(ctx context.Context) error { return perform(ctx, l.rev
 
 func (l *List[T]) reverse() *call { return l.client.write(codec.OpListReverse, l.table) }
 
-// Sort sorts the list, keeping the order of equal elements, by what key makes of each. Errors: ErrType if two elements cannot be compared,
-// and ErrKey, ErrIndex, ErrType, ErrAttribute of key; the list is left as it was.
+// Sort sorts the list, keeping the order of equal elements, by what key makes of each. Errors:
+// ErrType if two elements cannot be compared, and ErrKey, ErrIndex, ErrType, ErrAttribute of key;
+// the list is left as it was.
 func (l *List[T]) Sort(ctx context.Context, key SortKey, direction Direction) error {
 	return perform(ctx, l.sort(key, direction))
 }

@@ -16,7 +16,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestLostConnection: a write that was sent fails, saying that it may have been applied; a read is sent again.
+// TestLostConnection: a write that was sent fails, saying that it may have been applied; a read is
+// sent again.
 func TestLostConnection(t *testing.T) {
 	p := startPeer(t)
 	p.dict[string([]byte{0xa1, 'k'})] = []byte{0x05}
@@ -43,7 +44,8 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// TestReconnectUnderFire kills the peer's connections again and again under many goroutines. Writes fail only as lost, reads hardly ever.
+// TestReconnectUnderFire kills the peer's connections again and again under many goroutines. Writes
+// fail only as lost, reads hardly ever.
 func TestReconnectUnderFire(t *testing.T) {
 	ctx := testContext(t)
 	p := startPeer(t)
@@ -68,7 +70,12 @@ func TestReconnectUnderFire(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if v, err := d.GetOr(ctx, key, key); err == nil && v != key || err != nil && !errors.Is(err, ErrConnectionLost) {
+				if v, err := d.GetOr(
+					ctx,
+					key,
+					key,
+				); err == nil && v != key ||
+					err != nil && !errors.Is(err, ErrConnectionLost) {
 					t.Errorf("%s: got %q, %v", key, v, err)
 				}
 			}
@@ -107,7 +114,12 @@ func TestNoServer(t *testing.T) {
 	if err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Open(testContext(t), p.addr(), &Options{Password: peerPassword}); err == nil || !strings.Contains(err.Error(), "refused") {
+	if _, err := Open(
+		testContext(t),
+		p.addr(),
+		&Options{Password: peerPassword},
+	); err == nil ||
+		!strings.Contains(err.Error(), "refused") {
 		t.Errorf("Open: got %v", err)
 	}
 }

@@ -54,27 +54,34 @@ func answering(t *testing.T, answer string, piece int) (addr string) {
 // TestOtherServers: the error names what answers, and the address; what it quotes is printable.
 func TestOtherServers(t *testing.T) {
 	for answer, want := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n\r\n":         "the server at ADDR speaks HTTP, not cyberdb-fast",
-		"-ERR unknown command\r\n":                 "the server at ADDR speaks RESP (Redis), not cyberdb-fast",
-		"\x15\x03\x01\x00\x02\x02\x46":             "the server at ADDR speaks TLS, not cyberdb-fast",
-		"SSH-2.0-OpenSSH_9.2\r\n":                  "the server at ADDR speaks SSH, not cyberdb-fast",
-		"HTT":                                      `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "HTT"`,
-		"\x1b[2Jmail\r\n":                          `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
-		strings.Repeat("x", 3*maxGreeting):         `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
-		string([]byte{2, 1, 0, 'x'}):               "message type 2 of 1 bytes",
-		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01\x03\x00\x01\x01\x00"`, // Hello, which is a client's to say
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "the server at ADDR speaks HTTP, not cyberdb-fast",
+		"-ERR unknown command\r\n":         "the server at ADDR speaks RESP (Redis), not cyberdb-fast",
+		"\x15\x03\x01\x00\x02\x02\x46":     "the server at ADDR speaks TLS, not cyberdb-fast",
+		"SSH-2.0-OpenSSH_9.2\r\n":          "the server at ADDR speaks SSH, not cyberdb-fast",
+		"HTT":                              `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "HTT"`,
+		"\x1b[2Jmail\r\n":                  `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
+		strings.Repeat("x", 3*maxGreeting): `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
+		string([]byte{2, 1, 0, 'x'}):       "message type 2 of 1 bytes",
+		// Hello, which is a client's to say
+		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01\x03\x00\x01\x01\x00"`,
 		string([]byte{127, 4, 0, 5, 'a', 27, 'b'}): "a\ufffdb",
 	} {
 		for _, piece := range []int{1, 7, 1 << 20} {
 			addr := answering(t, answer, piece)
 			_, err := Open(testContext(t), addr, &Options{Password: "x"})
 			want := strings.ReplaceAll(want, "ADDR", addr)
-			if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\x1b\r\n") {
+			if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) ||
+				strings.ContainsAny(err.Error(), "\x1b\r\n") {
 				t.Errorf("%.20q in pieces of %d: got %v, want %q", answer, piece, err, want)
 			}
 		}
 	}
-	if _, err := Open(testContext(t), answering(t, "", 1), &Options{Password: "x"}); err == nil || !strings.Contains(err.Error(), unanswered) {
+	if _, err := Open(
+		testContext(t),
+		answering(t, "", 1),
+		&Options{Password: "x"},
+	); err == nil ||
+		!strings.Contains(err.Error(), unanswered) {
 		t.Errorf("no answer: %v", err)
 	}
 }
@@ -186,7 +193,9 @@ func TestURLs(t *testing.T) {
 		if err == nil {
 			o, err = o.withDefaults()
 		}
-		if network, addr := o.network(); err != nil || network != test.network || addr != test.addr || o.Password != test.password || o.Encrypt != test.encrypt {
+		if network, addr := o.network(); err != nil || network != test.network || addr != test.addr ||
+			o.Password != test.password ||
+			o.Encrypt != test.encrypt {
 			t.Errorf("%s: got %s %s %q %v, %v", test.url, network, addr, o.Password, o.Encrypt, err)
 		}
 	}
@@ -208,7 +217,11 @@ func TestURLs(t *testing.T) {
 		"unix://host/path":            "unix://./path",
 		"unix://":                     "no path",
 	} {
-		if _, err := parseURL(bad, Options{}); err == nil || strings.Contains(err.Error(), "sec") || !strings.Contains(err.Error(), want) {
+		if _, err := parseURL(
+			bad,
+			Options{},
+		); err == nil || strings.Contains(err.Error(), "sec") ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q and no password", bad, err, want)
 		}
 	}

@@ -15,7 +15,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// peer is a server for tests of the connection alone: it speaks the frames, keeps one flat dict, and misbehaves when told to.
+// peer is a server for tests of the connection alone: it speaks the frames, keeps one flat dict,
+// and misbehaves when told to.
 type peer struct {
 	t        testing.TB
 	listener net.Listener
@@ -63,7 +64,12 @@ func startPeer(t testing.TB) *peer {
 
 func startPeerWith(t testing.TB, constant []byte) *peer {
 	t.Helper()
-	p := &peer{t: t, constant: constant, limits: secure.Limits{MaxFrameBytes: codec.MaxFrameBytes, MaxValueBytes: value.MaxValueBytes}, encrypt: *encrypted}
+	p := &peer{
+		t:        t,
+		constant: constant,
+		limits:   secure.Limits{MaxFrameBytes: codec.MaxFrameBytes, MaxValueBytes: value.MaxValueBytes},
+		encrypt:  *encrypted,
+	}
 	p.kdf, p.key = peerKey()
 	p.conns, p.dict = map[net.Conn]bool{}, map[string][]byte{}
 	p.listen("127.0.0.1:0")
@@ -199,11 +205,15 @@ func (p *peer) send(conn net.Conn, out []byte) error {
 	return nil
 }
 
-// open runs the server's side of the handshake. The connection that it returns seals and opens if the peer encrypts.
+// open runs the server's side of the handshake. The connection that it returns seals and opens if
+// the peer encrypts.
 func (p *peer) open(conn net.Conn) (_ net.Conn, buf []byte, err error) {
 	var s *secure.Server
 	p.with(func() {
-		s = secure.NewServer(&secure.ServerConfig{Key: p.key, KDF: p.kdf, Limits: p.limits, Encrypt: p.encrypt}, secure.NewFresh())
+		s = secure.NewServer(
+			&secure.ServerConfig{Key: p.key, KDF: p.kdf, Limits: p.limits, Encrypt: p.encrypt},
+			secure.NewFresh(),
+		)
 	})
 	for !s.Done() {
 		n, out, err := s.Next(buf, nil)
@@ -272,7 +282,10 @@ func (p *peer) usual(req codec.Request) []byte {
 	case codec.OpDictGet:
 		v, found := p.dict[string(args[1])]
 		if !found {
-			return failure(req.ID, &codec.Error{Status: codec.StatusKeyError, Message: "absent", Table: "t", Key: args[1]})
+			return failure(
+				req.ID,
+				&codec.Error{Status: codec.StatusKeyError, Message: "absent", Table: "t", Key: args[1]},
+			)
 		}
 		return ok(req.ID, v)
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// Pipeline collects requests and sends them together: one write, one wait. They take effect in the order in which they were added; other
-// clients' requests may come between. A pipeline is for one goroutine.
+// Pipeline collects requests and sends them together: one write, one wait. They take effect in the
+// order in which they were added; other clients' requests may come between. A pipeline is for one
+// goroutine.
 //
 //	p := c.Pipeline()
 //	name := users.With(p).Get("bob")
@@ -31,11 +32,13 @@ func (c *Client) Pipeline() *Pipeline { return &Pipeline{client: c} }
 // Len returns the number of requests that wait for Do.
 func (p *Pipeline) Len() int { return len(p.calls) }
 
-// Do sends the pipeline and waits for all replies. Afterwards every Future has its result and the pipeline is empty, to be used again.
+// Do sends the pipeline and waits for all replies. Afterwards every Future has its result and the
+// pipeline is empty, to be used again.
 //
-// It returns the first error of its requests in their order; the others take effect all the same, each Future has its own. When a request
-// cannot be sent as it is (ErrTooLarge, a value without encoding), none is. When ctx ends first, all Futures have its error and the
-// requests may take effect or not.
+// It returns the first error of its requests in their order; the others take effect all the same,
+// each Future has its own. When a request cannot be sent as it is (ErrTooLarge, a value without
+// encoding), none is. When ctx ends first, all Futures have its error and the requests may take
+// effect or not.
 func (p *Pipeline) Do(ctx context.Context) error {
 	calls, futures := p.calls, p.futures
 	p.calls, p.futures = nil, nil
@@ -70,7 +73,11 @@ func seal(calls []*call) error {
 	}
 	for i, q := range calls {
 		if err := q.seal(); err != nil {
-			return &Error{Op: q.op.String(), Table: q.table, Err: fmt.Errorf("%w: request %d of the pipeline: %w", ErrUnsent, i, err)}
+			return &Error{
+				Op:    q.op.String(),
+				Table: q.table,
+				Err:   fmt.Errorf("%w: request %d of the pipeline: %w", ErrUnsent, i, err),
+			}
 		}
 		if i > 0 {
 			calls[i-1].next = q
@@ -104,7 +111,8 @@ func (f *Future[R]) settle(err error) error {
 	return f.err
 }
 
-// Result returns the request's result. Errors: those of the request; ErrNotDone before the pipeline's Do has returned.
+// Result returns the request's result. Errors: those of the request; ErrNotDone before the
+// pipeline's Do has returned.
 func (f *Future[R]) Result() (R, error) { return f.result, f.err }
 
 // Value returns the request's result, the zero value if it failed.

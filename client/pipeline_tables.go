@@ -6,7 +6,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// DictPipe puts requests for a dict into a pipeline. Each method is that of Dict with its result in a Future.
+// DictPipe puts requests for a dict into a pipeline. Each method is that of Dict with its result in
+// a Future.
 type DictPipe[K, V any] struct {
 	dict     *Dict[K, V]
 	pipeline *Pipeline
@@ -84,7 +85,8 @@ func (p DictPipe[K, V]) SetIfAbsent(k K, v V) *Future[bool] {
 	return queue(p.pipeline, p.dict.compareAndSet(k, nil, &v), decodeOne[bool])
 }
 
-// ListPipe puts requests for a list into a pipeline. Each method is that of List with its result in a Future.
+// ListPipe puts requests for a list into a pipeline. Each method is that of List with its result in
+// a Future.
 type ListPipe[T any] struct {
 	list     *List[T]
 	pipeline *Pipeline

@@ -81,7 +81,8 @@ func (l *link) take(b []byte) (used int, err error) {
 	return used, err
 }
 
-// match finds the call of each reply in one go: nil for those that nobody waits for any more. After an error, those before it hold.
+// match finds the call of each reply in one go: nil for those that nobody waits for any more. After
+// an error, those before it hold.
 func (l *link) match() error {
 	l.targets = l.targets[:0]
 	l.mu.Lock()
@@ -147,7 +148,8 @@ func (l *link) deliver(q *call, at int) {
 	q.complete()
 }
 
-// cutShort completes q, the target of frame at, without its reply, which has more than most bytes. What of it is still to come is dropped.
+// cutShort completes q, the target of frame at, without its reply, which has more than most bytes.
+// What of it is still to come is dropped.
 func (l *link) cutShort(q *call, at, most int) {
 	ends := l.replies[at].Flags&codec.FlagMore == 0
 	for i := at + 1; i < len(l.targets); i++ {
@@ -169,6 +171,10 @@ func (l *link) cutShort(q *call, at, most int) {
 		}
 	}
 	q.reply = nil
-	q.lost = fmt.Errorf("%w: more than %d bytes; read the table in parts or by Scan, or raise Options.MaxReplyBytes", ErrReplyTooLarge, most)
+	q.lost = fmt.Errorf(
+		"%w: more than %d bytes; read the table in parts or by Scan, or raise Options.MaxReplyBytes",
+		ErrReplyTooLarge,
+		most,
+	)
 	q.complete()
 }

@@ -16,8 +16,8 @@ type Entry[V any] struct {
 	Found bool
 }
 
-// Version says which write of an entry one has seen: it grows with every write of the entry, and no two writes of a server share one,
-// over restarts too, whatever these have lost.
+// Version says which write of an entry one has seen: it grows with every write of the entry, and no
+// two writes of a server share one, over restarts too, whatever these have lost.
 type Version uint64
 
 // Absent is the Version of an entry that is not there.

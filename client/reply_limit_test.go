@@ -16,7 +16,8 @@ func endless(id uint32, parts, size int) (frames []byte) {
 	return frames
 }
 
-// TestReplyTooLarge: a reply beyond the limit fails its request alone, and what comes of it later is dropped.
+// TestReplyTooLarge: a reply beyond the limit fails its request alone, and what comes of it later
+// is dropped.
 func TestReplyTooLarge(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(p *peer, req codec.Request) []byte {
@@ -71,11 +72,15 @@ func TestReplyTooLargeInPipeline(t *testing.T) {
 	}
 }
 
-// TestLongReadOfAValueWithoutEnd: a value that claims gigabytes is given up at the largest size of a value.
+// TestLongReadOfAValueWithoutEnd: a value that claims gigabytes is given up at the largest size of
+// a value.
 func TestLongReadOfAValueWithoutEnd(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(_ *peer, req codec.Request) []byte {
-		first := codec.AppendReply(nil, &codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: []byte{0xDB, 0xFF, 0xFF, 0xFF, 0xFF}})
+		first := codec.AppendReply(
+			nil,
+			&codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: []byte{0xDB, 0xFF, 0xFF, 0xFF, 0xFF}},
+		)
 		return append(first, endless(req.ID, 40, 1<<20)...)
 	}
 	elements, failed := ListOf[string](dialPeer(t, p, nil), "t").All(testContext(t))

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// stuckConn is a connection whose writes wait, once stick is called, until it is closed. The client sees no plain socket in it.
+// stuckConn is a connection whose writes wait, once stick is called, until it is closed. The client
+// sees no plain socket in it.
 type stuckConn struct {
 	net.Conn
 	mu      sync.Mutex
@@ -42,8 +43,8 @@ func (c *stuckConn) Close() error {
 	return c.Conn.Close()
 }
 
-// TestUnsentIsSentAgain: of two writes on a connection that ends, the one that was being written is lost, the one behind it is
-// sent on the next connection.
+// TestUnsentIsSentAgain: of two writes on a connection that ends, the one that was being written is
+// lost, the one behind it is sent on the next connection.
 func TestUnsentIsSentAgain(t *testing.T) {
 	p := startPeer(t)
 	first := &stuckConn{waiting: make(chan struct{}, 1), closed: make(chan struct{})}

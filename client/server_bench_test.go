@@ -9,14 +9,18 @@ import (
 	"cyberdb-fast/client"
 )
 
-// Server and client share the process and its processors here: these are round trips through the whole product.
+// Server and client share the process and its processors here: these are round trips through the
+// whole product.
 
 func BenchmarkServer(b *testing.B) {
 	ctx := context.Background()
 	for _, goroutines := range []int{1, 100, 1000} {
 		c := startServer(b).Client(b, nil)
 		d := client.DictOf[string, string](c, "d")
-		if err := d.Create(ctx, client.Item[string, string]{Key: "key of 16 bytes.", Value: "a value of thirty-two bytes....."}); err != nil {
+		if err := d.Create(
+			ctx,
+			client.Item[string, string]{Key: "key of 16 bytes.", Value: "a value of thirty-two bytes....."},
+		); err != nil {
 			b.Fatal(err)
 		}
 		b.Run(fmt.Sprint("Get/", goroutines), func(b *testing.B) {

@@ -118,7 +118,11 @@ func TestModifyLosesNothing(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := range each {
-				if _, err := d.Modify(ctx, "k", func(v []int, _ bool) ([]int, error) { return append(v, g*each+i), nil }); err != nil {
+				if _, err := d.Modify(
+					ctx,
+					"k",
+					func(v []int, _ bool) ([]int, error) { return append(v, g*each+i), nil },
+				); err != nil {
 					t.Error(err)
 				}
 			}
@@ -134,7 +138,14 @@ func TestModifyLosesNothing(t *testing.T) {
 		t.Errorf("%d numbers, %d different, %v", len(all), len(seen), err)
 	}
 	refused := errors.New("refused")
-	if _, err := d.Modify(ctx, "k", func([]int, bool) ([]int, error) { return nil, refused }); !errors.Is(err, refused) {
+	if _, err := d.Modify(
+		ctx,
+		"k",
+		func([]int, bool) ([]int, error) { return nil, refused },
+	); !errors.Is(
+		err,
+		refused,
+	) {
 		t.Errorf("got %v", err)
 	}
 }

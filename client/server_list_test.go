@@ -94,7 +94,12 @@ func TestPipelineOfAllKinds(t *testing.T) {
 	}
 	future := func(name string, want any, f any) {
 		v := reflect.ValueOf(f)
-		check(name, want, f.(interface{ Err() error }), func() any { return v.MethodByName("Value").Call(nil)[0].Interface() })
+		check(
+			name,
+			want,
+			f.(interface{ Err() error }),
+			func() any { return v.MethodByName("Value").Call(nil)[0].Interface() },
+		)
 	}
 	future("set", struct{}{}, dp.Set("a", 1))
 	future("set default", 1, dp.SetDefault("a", 5))

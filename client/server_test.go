@@ -29,7 +29,8 @@ func startServer(tb testing.TB) *looptest.Server {
 // session checks results one after the other, naming the step that went wrong.
 type session struct{ *testing.T }
 
-// expect compares what a request returned, its error last. A want that is an error is looked for by errors.Is.
+// expect compares what a request returned, its error last. A want that is an error is looked for by
+// errors.Is.
 func (s session) expect(step string, want any, got ...any) {
 	s.Helper()
 	err, _ := got[len(got)-1].(error)
@@ -80,7 +81,12 @@ func TestTables(t *testing.T) {
 	s.expect("rename", nil, c.Rename(ctx, "l", "renamed"))
 	s.expect("rename to one that is there", client.ErrTableExists, c.Rename(ctx, "d", "l2"))
 	tables, err := c.Tables(ctx)
-	s.expect("tables", []client.TableInfo{{"d", client.KindDict, 1}, {"renamed", client.KindList, 3}, {"l2", client.KindList, 1}}, tables, err)
+	s.expect(
+		"tables",
+		[]client.TableInfo{{"d", client.KindDict, 1}, {"renamed", client.KindList, 3}, {"l2", client.KindList, 1}},
+		tables,
+		err,
+	)
 	s.expect("drop", nil, c.Drop(ctx, "d"))
 	s.expect("drop again", client.ErrNoSuchTable, c.Drop(ctx, "d"))
 
@@ -152,7 +158,12 @@ func TestTypedStructs(t *testing.T) {
 	}
 	c, ctx := startServer(t).Client(t, nil), t.Context()
 	users := client.DictOf[[2]any, User](c, "users")
-	want := User{Name: "Bob", Born: time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC), Home: &Address{"Rome"}, Tags: map[string]int{"a": 1}}
+	want := User{
+		Name: "Bob",
+		Born: time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC),
+		Home: &Address{"Rome"},
+		Tags: map[string]int{"a": 1},
+	}
 	if err := users.Create(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package client
 
-// SortKey says by what elements are sorted. It is data that the server reads, never code: By, Tuple and the methods build it.
+// SortKey says by what elements are sorted. It is data that the server reads, never code: By, Tuple
+// and the methods build it.
 type SortKey struct{ form any }
 
 // Itself sorts by the elements themselves; it is the zero SortKey.
@@ -15,7 +16,8 @@ const (
 	Descending Direction = true
 )
 
-// By sorts by element[path[0]][path[1]]...: By("age") for dicts and structs, By(0) for lists and tuples, By("address", "city").
+// By sorts by element[path[0]][path[1]]...: By("age") for dicts and structs, By(0) for lists and
+// tuples, By("address", "city").
 func By(path ...any) SortKey { return SortKey{append([]any{"path"}, path...)} }
 
 // Tuple sorts by the first key, where that is equal by the second, and so on.

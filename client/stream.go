@@ -11,7 +11,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// stream is the body of a long reply on its way from the reader, which never waits, to one consumer.
+// stream is the body of a long reply on its way from the reader, which never waits, to one
+// consumer.
 type stream struct {
 	limit int           // constant: bytes that may wait
 	wake  chan struct{} // tells the consumer that there is something new
@@ -26,7 +27,8 @@ type stream struct {
 
 func newStream(limit int) *stream { return &stream{limit: limit, wake: make(chan struct{}, 1)} }
 
-// push adds a copy of b. It is false if the stream has ended, by this push when the consumer is too far behind.
+// push adds a copy of b. It is false if the stream has ended, by this push when the consumer is too
+// far behind.
 func (s *stream) push(b []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,7 +37,13 @@ func (s *stream) push(b []byte) bool {
 	}
 	if s.bytes+len(b) > s.limit {
 		s.chunks = nil
-		s.endLocked(fmt.Errorf("%w: more than %d bytes of the reply wait for their reader; Scan has no such limit", ErrSlowReader, s.limit))
+		s.endLocked(
+			fmt.Errorf(
+				"%w: more than %d bytes of the reply wait for their reader; Scan has no such limit",
+				ErrSlowReader,
+				s.limit,
+			),
+		)
 		return false
 	}
 	s.chunks = append(s.chunks, append([]byte(nil), b...))
@@ -113,9 +121,17 @@ func openRead(ctx context.Context, q *call) (*longRead, error) {
 	return r, r.send()
 }
 
-// send sends the request, each time as a new call: a lost link's reader may not have done with the last one.
+// send sends the request, each time as a new call: a lost link's reader may not have done with the
+// last one.
 func (r *longRead) send() (err error) {
-	q := &call{client: r.call.client, op: r.call.op, table: r.call.table, retry: r.call.retry, frame: r.call.frame, done: make(chan struct{}, 1)}
+	q := &call{
+		client: r.call.client,
+		op:     r.call.op,
+		table:  r.call.table,
+		retry:  r.call.retry,
+		frame:  r.call.frame,
+		done:   make(chan struct{}, 1),
+	}
 	r.call = q
 	q.stream = newStream(q.client.options.ReadAheadBytes)
 	if r.link, err = q.client.submit(r.ctx, q); err != nil {
@@ -137,7 +153,9 @@ func (r *longRead) value() ([]byte, error) {
 				return nil, r.call.failed(fmt.Errorf("%w: a value of the reply cannot be read: %w", ErrProtocol, err))
 			}
 			if len(rest) > value.MaxValueBytes {
-				return nil, r.call.failed(fmt.Errorf("%w: a value of the reply has more than %d bytes", ErrProtocol, value.MaxValueBytes))
+				return nil, r.call.failed(
+					fmt.Errorf("%w: a value of the reply has more than %d bytes", ErrProtocol, value.MaxValueBytes),
+				)
 			}
 			r.retry = min(2*len(rest), value.MaxValueBytes+1)
 		}

@@ -56,7 +56,8 @@ func TestLongReadCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLongReadComesWhileItIsSent: elements are there before the reply has ended, and other requests are answered meanwhile.
+// TestLongReadComesWhileItIsSent: elements are there before the reply has ended, and other requests
+// are answered meanwhile.
 func TestLongReadComesWhileItIsSent(t *testing.T) {
 	p := startPeer(t)
 	var id uint32
@@ -184,7 +185,9 @@ func TestLongReadAndLostConnections(t *testing.T) {
 			}
 			for conn := range p.conns {
 				if test.first != nil {
-					_, _ = conn.Write(codec.AppendReply(nil, &codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: test.first}))
+					_, _ = conn.Write(
+						codec.AppendReply(nil, &codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: test.first}),
+					)
 				}
 				_ = conn.Close()
 			}

@@ -29,8 +29,9 @@ type TableInfo struct {
 // Ping returns when the server has answered.
 func (c *Client) Ping(ctx context.Context) error { return perform(ctx, c.read(codec.OpPing, nil)) }
 
-// Save returns when everything changed before it is in the server's file, on disk. Errors: ErrBadRequest from a server that keeps its tables in memory
-// only; ErrNotDurable if it could not be written.
+// Save returns when everything changed before it is in the server's file, on disk. Errors:
+// ErrBadRequest from a server that keeps its tables in memory only; ErrNotDurable if it could not
+// be written.
 func (c *Client) Save(ctx context.Context) error { return perform(ctx, c.read(codec.OpSave, nil)) }
 
 var infoJSON = sonic.Config{UseInt64: true, CopyString: true}.Froze()
@@ -133,7 +134,9 @@ func addAll[T any](q *call, items []T) *call {
 	return q
 }
 
-// tooLarge says that the frame need not be made any longer: seal will refuse it, or something else is wrong with it.
+// tooLarge says that the frame need not be made any longer: seal will refuse it, or something else
+// is wrong with it.
 func (q *call) tooLarge() bool {
-	return q.err != nil || q.args > codec.MaxArguments || len(q.frame) > int(q.client.limits.Load().MaxFrameBytes)+codec.HeaderBytes
+	return q.err != nil || q.args > codec.MaxArguments ||
+		len(q.frame) > int(q.client.limits.Load().MaxFrameBytes)+codec.HeaderBytes
 }

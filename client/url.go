@@ -12,8 +12,9 @@ import (
 const urlForms = "write cyberdb://:password@host:port or unix://:password@/path (cyberdbs: and unixs: encrypt), " +
 	"with the password percent-encoded"
 
-// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path, unix:/path or host:port.
-// The schemes cyberdbs and unixs encrypt. unix://./path is relative to the working directory.
+// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path,
+// unix:/path or host:port. The schemes cyberdbs and unixs encrypt. unix://./path is relative to the
+// working directory.
 //
 // Errors: name the part that is wrong, and never show the password.
 func parseURL(rawURL string, o Options) (Options, error) {

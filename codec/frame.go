@@ -12,8 +12,8 @@ const (
 	HeaderBytes = 10
 	// MaxFrameBytes is the largest value of a frame's length field that a server accepts.
 	MaxFrameBytes = 64 << 20
-	// MaxReplyFrameBytes is the most body bytes that a server puts into one reply frame; longer replies go on in
-	// further frames (FlagMore).
+	// MaxReplyFrameBytes is the most body bytes that a server puts into one reply frame; longer
+	// replies go on in further frames (FlagMore).
 	MaxReplyFrameBytes = 1 << 20
 	// MaxTableNameBytes is the longest table name, in bytes of UTF-8.
 	MaxTableNameBytes = 1024
@@ -26,15 +26,19 @@ const (
 	minFrameBytes = HeaderBytes - lengthBytes
 )
 
-// Absent is the byte that stands for "no value" where PROTOCOL.md allows it; MessagePack never uses it.
+// Absent is the byte that stands for "no value" where PROTOCOL.md allows it; MessagePack never uses
+// it.
 const Absent = 0xc1
 
-// RequestFlags are the flags of a request. A flag that the server does not know is refused, never ignored.
+// RequestFlags are the flags of a request. A flag that the server does not know is refused, never
+// ignored.
 type RequestFlags uint8
 
-// Flags of a request; those that carry a field have it behind the header, in the order of their bits.
+// Flags of a request; those that carry a field have it behind the header, in the order of their
+// bits.
 const (
-	FlagIfVersion   RequestFlags = 1 << 0 // u64: act only if the entry's version is this; 0: only if it is absent
+	// u64: act only if the entry's version is this; 0: only if it is absent
+	FlagIfVersion   RequestFlags = 1 << 0
 	FlagWantVersion RequestFlags = 1 << 1 // the reply is to carry the entry's version
 	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
 	FlagDurable     RequestFlags = 1 << 3 // the reply is to come when the change is on disk
@@ -56,7 +60,8 @@ const (
 var (
 	// ErrShort is returned when the input ends inside a frame: read on and try again.
 	ErrShort = errors.New("frame not complete")
-	// ErrFrame is returned, wrapped, when the length field cannot be right. The connection cannot go on.
+	// ErrFrame is returned, wrapped, when the length field cannot be right. The connection cannot
+	// go on.
 	ErrFrame = errors.New("bad frame")
 )
 
@@ -72,10 +77,11 @@ type Request struct {
 
 // ParseRequest reads one request from the front of b; n is the number of bytes used.
 //
-// Shape: length u32 | id u32 | opcode u8 | flags u8 | fields by flag | arguments, little-endian. Nothing is copied or allocated.
-// Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if the length is below a header's or above
-// MaxFrameBytes, or the fields do not fit (the connection is beyond repair). A flag that is not known makes an *Error with
-// StatusUnsupported: n and ID are right, and the connection may go on. Source: PROTOCOL.md, "Request frame".
+// Shape: length u32 | id u32 | opcode u8 | flags u8 | fields by flag | arguments, little-endian.
+// Nothing is copied or allocated. Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if
+// the length is below a header's or above MaxFrameBytes, or the fields do not fit (the connection
+// is beyond repair). A flag that is not known makes an *Error with StatusUnsupported: n and ID are
+// right, and the connection may go on. Source: PROTOCOL.md, "Request frame".
 func ParseRequest(b []byte) (req Request, n int, err error) {
 	if len(b) < lengthBytes {
 		return req, 0, ErrShort
@@ -105,7 +111,8 @@ func WholeFrames(b []byte) bool {
 	return len(b) == 0
 }
 
-// ParsePayload reads a request without length and id, as Request.Payload has it. The request's ID is 0. Errors: as ParseRequest.
+// ParsePayload reads a request without length and id, as Request.Payload has it. The request's ID
+// is 0. Errors: as ParseRequest.
 func ParsePayload(payload []byte) (req Request, err error) {
 	if len(payload) < HeaderBytes-payloadOffset {
 		return req, fmt.Errorf("%w: a payload of %d bytes", ErrFrame, len(payload))
@@ -122,7 +129,8 @@ func (req *Request) Clone() Request {
 	return own
 }
 
-// parsePayload takes opcode, flags, fields and arguments from a payload that has room for opcode and flags.
+// parsePayload takes opcode, flags, fields and arguments from a payload that has room for opcode
+// and flags.
 func (req *Request) parsePayload(payload []byte) error {
 	req.Payload = payload
 	req.Op = Opcode(payload[0])
@@ -137,7 +145,10 @@ func (req *Request) parsePayload(payload []byte) error {
 // parseFields takes the optional fields from the front of Args.
 func (req *Request) parseFields() error {
 	if unknown := req.Flags &^ knownRequestFlags; unknown != 0 {
-		return &Error{Status: StatusUnsupported, Message: fmt.Sprintf("request flags 0x%02x are not supported by this server", uint8(unknown))}
+		return &Error{
+			Status:  StatusUnsupported,
+			Message: fmt.Sprintf("request flags 0x%02x are not supported by this server", uint8(unknown)),
+		}
 	}
 	if req.Flags&FlagIfVersion != 0 {
 		if len(req.Args) < versionBytes {
@@ -149,7 +160,8 @@ func (req *Request) parseFields() error {
 	return nil
 }
 
-// AppendRequest appends a request frame; Args is taken from req. The caller keeps the frame within MaxFrameBytes.
+// AppendRequest appends a request frame; Args is taken from req. The caller keeps the frame within
+// MaxFrameBytes.
 func AppendRequest(dst []byte, req *Request) []byte {
 	dst, at := BeginRequest(dst, req)
 	dst = append(dst, req.Args...)
@@ -157,11 +169,23 @@ func AppendRequest(dst []byte, req *Request) []byte {
 	return dst
 }
 
-// BeginRequest appends the header of a request and its fields, without Args. The caller appends the arguments and calls
-// EndFrame with at, which is where the frame begins in dst.
+// BeginRequest appends the header of a request and its fields, without Args. The caller appends the
+// arguments and calls EndFrame with at, which is where the frame begins in dst.
 func BeginRequest(dst []byte, req *Request) (out []byte, at int) {
 	at = len(dst)
-	dst = append(dst, 0, 0, 0, 0, byte(req.ID), byte(req.ID>>8), byte(req.ID>>16), byte(req.ID>>24), byte(req.Op), byte(req.Flags))
+	dst = append(
+		dst,
+		0,
+		0,
+		0,
+		0,
+		byte(req.ID),
+		byte(req.ID>>8),
+		byte(req.ID>>16),
+		byte(req.ID>>24),
+		byte(req.Op),
+		byte(req.Flags),
+	)
 	if req.Flags&FlagIfVersion != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, req.IfVersion)
 	}
@@ -184,8 +208,9 @@ type Reply struct {
 
 // ParseReply reads one reply from the front of b; n is the number of bytes used.
 //
-// Shape: length u32 | id u32 | status u8 | flags u8 | version u64 by flag | body, little-endian. Nothing is copied or allocated.
-// Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if the length cannot be right. Source: PROTOCOL.md, "Reply frame".
+// Shape: length u32 | id u32 | status u8 | flags u8 | version u64 by flag | body, little-endian.
+// Nothing is copied or allocated. Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if
+// the length cannot be right. Source: PROTOCOL.md, "Reply frame".
 func ParseReply(b []byte) (reply Reply, n int, err error) {
 	if len(b) < lengthBytes {
 		return reply, 0, ErrShort
@@ -212,15 +237,16 @@ func ParseReply(b []byte) (reply Reply, n int, err error) {
 	return reply, n, nil
 }
 
-// BeginReply appends the header of a reply. The caller appends the body and calls EndFrame with at, which is where the
-// frame begins in dst.
+// BeginReply appends the header of a reply. The caller appends the body and calls EndFrame with at,
+// which is where the frame begins in dst.
 func BeginReply(dst []byte, id uint32, status Status) (out []byte, at int) {
 	at = len(dst)
 	dst = append(dst, 0, 0, 0, 0, byte(id), byte(id>>8), byte(id>>16), byte(id>>24), byte(status), 0)
 	return dst, at
 }
 
-// SetVersion puts the entry's version into the reply that begins at dst[at]: between its header and the body that is already there.
+// SetVersion puts the entry's version into the reply that begins at dst[at]: between its header and
+// the body that is already there.
 func SetVersion(dst []byte, at int, version uint64) []byte {
 	dst[at+HeaderBytes-1] |= byte(FlagVersion)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another behind.
+// TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another
+// behind.
 func TestRequestRoundTrip(t *testing.T) {
 	for _, want := range []Request{
 		{ID: 1, Op: OpPing},
@@ -67,7 +68,8 @@ func TestBadLength(t *testing.T) {
 	}
 }
 
-// TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can go on behind the frame.
+// TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can go on behind the
+// frame.
 func TestUnknownFlag(t *testing.T) {
 	for _, flag := range []RequestFlags{FlagDeadline, FlagTimeToLive, 0x20, 0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
@@ -87,7 +89,9 @@ func TestErrorBody(t *testing.T) {
 	} {
 		body := AppendErrorBody(nil, &want)
 		got, err := ParseErrorBody(want.Status, append(body, 0xc0)) // what later versions add is passed over
-		if err != nil || got.Message != want.Message || got.Table != want.Table || got.Want != want.Want || got.Have != want.Have || !bytes.Equal(got.Key, want.Key) {
+		if err != nil || got.Message != want.Message || got.Table != want.Table || got.Want != want.Want ||
+			got.Have != want.Have ||
+			!bytes.Equal(got.Key, want.Key) {
 			t.Errorf("%+v came back as %+v, %v", want, got, err)
 		}
 		for cut := range body {
@@ -98,7 +102,8 @@ func TestErrorBody(t *testing.T) {
 	}
 }
 
-// TestProtocolNamesAll compares the tables of opcodes and status codes in PROTOCOL.md with the code.
+// TestProtocolNamesAll compares the tables of opcodes and status codes in PROTOCOL.md with the
+// code.
 func TestProtocolNamesAll(t *testing.T) {
 	text, err := os.ReadFile("PROTOCOL.md")
 	if err != nil {
@@ -119,9 +124,19 @@ func TestProtocolNamesAll(t *testing.T) {
 
 // FuzzParse: no input panics the parsers, and what parses is written back the same.
 func FuzzParse(f *testing.F) {
-	f.Add(AppendRequest(nil, &Request{ID: 1, Op: OpDictGet, Flags: FlagIfVersion, IfVersion: 3, Args: []byte{0xa1, 'd', 1}}))
+	f.Add(
+		AppendRequest(
+			nil,
+			&Request{ID: 1, Op: OpDictGet, Flags: FlagIfVersion, IfVersion: 3, Args: []byte{0xa1, 'd', 1}},
+		),
+	)
 	f.Add(AppendReply(nil, &Reply{ID: 1, Flags: FlagVersion, Version: 3, Body: []byte{0xa1, 'd', 1}}))
-	f.Add(AppendReply(nil, &Reply{ID: 1, Status: StatusKeyError, Body: AppendErrorBody(nil, &Error{Message: "m", Key: []byte{1}})}))
+	f.Add(
+		AppendReply(
+			nil,
+			&Reply{ID: 1, Status: StatusKeyError, Body: AppendErrorBody(nil, &Error{Message: "m", Key: []byte{1}})},
+		),
+	)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if req, n, err := ParseRequest(b); err == nil && !bytes.Equal(AppendRequest(nil, &req), b[:n]) {
 			t.Errorf("request %x came back as %x", b[:n], AppendRequest(nil, &req))
@@ -156,7 +171,8 @@ func TestParseDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestPayload: what a request says without its length and id is the request, and a clone of it stays when the frame is overwritten.
+// TestPayload: what a request says without its length and id is the request, and a clone of it
+// stays when the frame is overwritten.
 func TestPayload(t *testing.T) {
 	for _, want := range []Request{
 		{ID: 7, Op: OpDictSet, Args: []byte{0xa1, 'd', 1, 2}},
@@ -173,7 +189,9 @@ func TestPayload(t *testing.T) {
 		clear(frame)
 		again.ID = req.ID
 		for _, got := range []Request{own, again} {
-			if err != nil || got.ID != want.ID || got.Op != want.Op || got.Flags != want.Flags || got.IfVersion != want.IfVersion || !bytes.Equal(got.Args, want.Args) {
+			if err != nil || got.ID != want.ID || got.Op != want.Op || got.Flags != want.Flags ||
+				got.IfVersion != want.IfVersion ||
+				!bytes.Equal(got.Args, want.Args) {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
 		}

@@ -78,7 +78,8 @@ type Shape struct {
 	Each  int    // with Many: the arguments from Min on come in groups of this size (2: key, value)
 }
 
-// Arity says how many arguments there are, for an error text: "a table's name and 1 to 2 arguments".
+// Arity says how many arguments there are, for an error text: "a table's name and 1 to 2
+// arguments".
 func (s *Shape) Arity() string {
 	text := fmt.Sprintf("%d arguments", s.Min)
 	switch {

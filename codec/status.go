@@ -11,8 +11,8 @@ import (
 // Status is the outcome of a request. Numbers are only ever added. On the wire: do not change.
 type Status uint8
 
-// Status codes. The first group is Python's own errors, the second ours about tables and entries, the third about the request, the
-// connection or the server.
+// Status codes. The first group is Python's own errors, the second ours about tables and entries,
+// the third about the request, the connection or the server.
 const (
 	StatusOK             Status = 0
 	StatusKeyError       Status = 1
@@ -40,12 +40,27 @@ const (
 )
 
 var statusNames = [...]string{
-	StatusOK: "OK", StatusKeyError: "KeyError", StatusIndexError: "IndexError", StatusTypeError: "TypeError",
-	StatusValueError: "ValueError", StatusAttributeError: "AttributeError", StatusOverflowError: "OverflowError",
-	StatusNoSuchTable: "NoSuchTable", StatusTableExists: "TableExists", StatusWrongTableKind: "WrongTableKind",
-	StatusVersionMismatch: "VersionMismatch", StatusBadFrame: "BadFrame", StatusUnknownOpcode: "UnknownOpcode",
-	StatusBadArguments: "BadArguments", StatusTooLarge: "TooLarge", StatusUnsupported: "Unsupported",
-	StatusOverloaded: "Overloaded", StatusShuttingDown: "ShuttingDown", StatusInternal: "Internal", StatusNotDurable: "NotDurable", StatusReadOnly: "ReadOnly",
+	StatusOK:              "OK",
+	StatusKeyError:        "KeyError",
+	StatusIndexError:      "IndexError",
+	StatusTypeError:       "TypeError",
+	StatusValueError:      "ValueError",
+	StatusAttributeError:  "AttributeError",
+	StatusOverflowError:   "OverflowError",
+	StatusNoSuchTable:     "NoSuchTable",
+	StatusTableExists:     "TableExists",
+	StatusWrongTableKind:  "WrongTableKind",
+	StatusVersionMismatch: "VersionMismatch",
+	StatusBadFrame:        "BadFrame",
+	StatusUnknownOpcode:   "UnknownOpcode",
+	StatusBadArguments:    "BadArguments",
+	StatusTooLarge:        "TooLarge",
+	StatusUnsupported:     "Unsupported",
+	StatusOverloaded:      "Overloaded",
+	StatusShuttingDown:    "ShuttingDown",
+	StatusInternal:        "Internal",
+	StatusNotDurable:      "NotDurable",
+	StatusReadOnly:        "ReadOnly",
 }
 
 // String returns the status's name, "status 99" for an unknown one.
@@ -94,7 +109,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// AppendErrorBody appends the body of an error reply: message, table, key, want, have; nil or Absent where one does not apply.
+// AppendErrorBody appends the body of an error reply: message, table, key, want, have; nil or
+// Absent where one does not apply.
 func AppendErrorBody(dst []byte, e *Error) []byte {
 	dst = msgp.AppendString(dst, e.Message)
 	dst = appendOptional(dst, e.Table)
@@ -116,7 +132,8 @@ func appendOptional(dst []byte, text string) []byte {
 
 // ParseErrorBody reads the body of a reply with the given status. The texts and the key are copied.
 //
-// Errors: ErrFrame, wrapped, if the body is not as AppendErrorBody writes it. Fields behind the known ones are passed over.
+// Errors: ErrFrame, wrapped, if the body is not as AppendErrorBody writes it. Fields behind the
+// known ones are passed over.
 func ParseErrorBody(status Status, body []byte) (*Error, error) {
 	e := &Error{Status: status}
 	var err error

@@ -17,7 +17,8 @@ const (
 	opPanicsInStream
 )
 
-// TestPanic: a defect in a command costs the connection that met it, is counted, and nobody else notices.
+// TestPanic: a defect in a command costs the connection that met it, is counted, and nobody else
+// notices.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	defect := func(*engine.Executor) error { panic("defect") }

@@ -44,10 +44,25 @@ func TestBadFrames(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
 	cases := map[string][]byte{
-		"above the limit":                 rawFrame(codec.MaxFrameBytes + 1),
-		"largest length":                  rawFrame(1<<32 - 1),
-		"no room for IF VERSION":          rawFrame(6, 1, 0, 0, 0, byte(codec.OpDictSet), byte(codec.FlagIfVersion)),
-		"some room for IF VERSION":        rawFrame(13, 1, 0, 0, 0, byte(codec.OpDictSet), byte(codec.FlagIfVersion), 1, 2, 3, 4, 5, 6, 7),
+		"above the limit":        rawFrame(codec.MaxFrameBytes + 1),
+		"largest length":         rawFrame(1<<32 - 1),
+		"no room for IF VERSION": rawFrame(6, 1, 0, 0, 0, byte(codec.OpDictSet), byte(codec.FlagIfVersion)),
+		"some room for IF VERSION": rawFrame(
+			13,
+			1,
+			0,
+			0,
+			0,
+			byte(codec.OpDictSet),
+			byte(codec.FlagIfVersion),
+			1,
+			2,
+			3,
+			4,
+			5,
+			6,
+			7,
+		),
 		"text of another protocol's kind": []byte("*1\r\n$4\r\nPING\r\n"),
 	}
 	for length := range uint32(6) {
@@ -76,7 +91,8 @@ func TestBadFrames(t *testing.T) {
 	}
 }
 
-// TestBadRequests: a frame that is one, with a request that is none, is answered and the connection goes on.
+// TestBadRequests: a frame that is one, with a request that is none, is answered and the connection
+// goes on.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -120,7 +136,12 @@ func TestBadRequests(t *testing.T) {
 			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable) != 0 && op == 0xee {
 				want = codec.StatusUnknownOpcode
 			}
-			w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: op, Flags: flags, Args: encodeArgs(t, "l")[:2*min(1, int(op&0x50))]}))
+			w.write(
+				codec.AppendRequest(
+					nil,
+					&codec.Request{ID: w.id, Op: op, Flags: flags, Args: encodeArgs(t, "l")[:2*min(1, int(op&0x50))]},
+				),
+			)
 			if reply, err := w.reply(); err != nil || reply.ID != w.id || reply.Status != want {
 				t.Errorf("%v with flag %#x: %v, %v, want %v", op, flags, reply.Status, err, want)
 			}
@@ -187,9 +208,33 @@ func TestHollowValues(t *testing.T) {
 	w := dial(t, srv)
 	const rounds = 200
 	hollow := map[string]rawValue{
-		"str": {0xdb, 0x01, 0xff, 0xff, 0xff}, "bin": {0xc6, 0x01, 0xff, 0xff, 0xff}, "ext": {0xc9, 0x01, 0xff, 0xff, 0xff, 2},
-		"list": {0xdd, 0x00, 0x0f, 0xff, 0xff}, "dict": {0xdf, 0x00, 0x0f, 0xff, 0xff}, "set": {0xc7, 5, 3, 0xdd, 0x00, 0x0f, 0xff, 0xff},
-		"largest list": {0xdd, 0xff, 0xff, 0xff, 0xff}, "largest str": {0xdb, 0xff, 0xff, 0xff, 0xff}, "lists": bytes.Repeat([]byte{0xdd, 0x00, 0x0f, 0xff, 0xff}, 100),
+		"str": {
+			0xdb,
+			0x01,
+			0xff,
+			0xff,
+			0xff,
+		},
+		"bin": {0xc6, 0x01, 0xff, 0xff, 0xff},
+		"ext": {0xc9, 0x01, 0xff, 0xff, 0xff, 2},
+		"list": {
+			0xdd,
+			0x00,
+			0x0f,
+			0xff,
+			0xff,
+		},
+		"dict": {0xdf, 0x00, 0x0f, 0xff, 0xff},
+		"set":  {0xc7, 5, 3, 0xdd, 0x00, 0x0f, 0xff, 0xff},
+		"largest list": {
+			0xdd,
+			0xff,
+			0xff,
+			0xff,
+			0xff,
+		},
+		"largest str": {0xdb, 0xff, 0xff, 0xff, 0xff},
+		"lists":       bytes.Repeat([]byte{0xdd, 0x00, 0x0f, 0xff, 0xff}, 100),
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -209,7 +254,8 @@ func TestHollowValues(t *testing.T) {
 	}
 }
 
-// TestDamagedValues cuts values at every byte and damages them at random: an error or another value, never a dead connection.
+// TestDamagedValues cuts values at every byte and damages them at random: an error or another
+// value, never a dead connection.
 func TestDamagedValues(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -224,7 +270,8 @@ func TestDamagedValues(t *testing.T) {
 	for i, whole := range values {
 		for cut := range whole {
 			reply := w.call(codec.OpDictSet, "d", "k", rawValue(whole[:cut]))
-			if reply.Status != codec.StatusBadArguments && reply.Status != codec.StatusValueError && reply.Status != codec.StatusTypeError {
+			if reply.Status != codec.StatusBadArguments && reply.Status != codec.StatusValueError &&
+				reply.Status != codec.StatusTypeError {
 				t.Fatalf("value %d, %x cut at %d: %v", i, whole, cut, reply.Status)
 			}
 		}
@@ -243,7 +290,8 @@ func TestDamagedValues(t *testing.T) {
 			if _, n, err := govalue.Decode(got.Body); err != nil || n != len(got.Body) {
 				t.Fatalf("%x was taken; decoding it: %v", damaged, err)
 			}
-			for _, op := range []codec.Opcode{codec.OpDictSetDefault, codec.OpDictIncrement} { // as a key, as a number
+			// as a key, as a number
+			for _, op := range []codec.Opcode{codec.OpDictSetDefault, codec.OpDictIncrement} {
 				if status := w.call(op, "d", damaged, damaged).Status; status == codec.StatusInternal {
 					t.Fatalf("%v of %x: %v", op, damaged, status)
 				}
@@ -295,7 +343,15 @@ func TestCutFrames(t *testing.T) {
 		}
 		for i := range got {
 			if got[i].Status != want[i].Status || !bytes.Equal(got[i].Body, want[i].Body) {
-				t.Errorf("%s: reply %d is %v %x, want %v %x", name, i, got[i].Status, got[i].Body, want[i].Status, want[i].Body)
+				t.Errorf(
+					"%s: reply %d is %v %x, want %v %x",
+					name,
+					i,
+					got[i].Status,
+					got[i].Body,
+					want[i].Status,
+					want[i].Body,
+				)
 			}
 		}
 		_ = w.conn.Close()
@@ -322,7 +378,8 @@ func TestCutFrames(t *testing.T) {
 	}
 }
 
-// TestBrokenOff ends connections at every byte of a session: its whole requests take effect, the rest leaves nothing behind.
+// TestBrokenOff ends connections at every byte of a session: its whole requests take effect, the
+// rest leaves nothing behind.
 func TestBrokenOff(t *testing.T) {
 	t.Parallel()
 	srv, other := survives(t)
@@ -340,7 +397,8 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// TestStrangers connects without knowing the protocol, or not whole: closed, and the server goes on.
+// TestStrangers connects without knowing the protocol, or not whole: closed, and the server goes
+// on.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -348,14 +406,26 @@ func TestStrangers(t *testing.T) {
 	hello := newClient(nil, *encrypted).Hello(nil)
 	long := append(bytes.Clone(hello), make([]byte, 2*secure.MaxClientBytes)...)
 	cases := [][]byte{
-		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"),
+		[]byte("GET / HTTP/1.1\r\n\r\n"),
+		[]byte("*1\r\n$4\r\nPING\r\n"),
 		{0x80, 0x05, '.'},
 		{0x16, 3, 1, 0, 0},
 		{0},
 		long,
-		append([]byte(secure.Magic), 0xff, 0xff, 0xff, 1, 2, 3), append([]byte(secure.Magic), 1, 0xff, 0xff), append(bytes.Clone(hello), hello...),
+		append(
+			[]byte(secure.Magic),
+			0xff,
+			0xff,
+			0xff,
+			1,
+			2,
+			3,
+		),
+		append([]byte(secure.Magic), 1, 0xff, 0xff),
+		append(bytes.Clone(hello), hello...),
 	}
-	for i := len(secure.Magic); i < len(hello)-1; i++ { // a byte of the options may say what no server knows yet
+	// a byte of the options may say what no server knows yet
+	for i := len(secure.Magic); i < len(hello)-1; i++ {
 		damaged := bytes.Clone(hello)
 		damaged[i] ^= 0x80
 		cases = append(cases, damaged)

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// maxRefusing is how many connections at once are told why they are refused, fewer if there are few descriptors; those above are only closed.
+	// maxRefusing is how many connections at once are told why they are refused, fewer if there are
+	// few descriptors; those above are only closed.
 	maxRefusing = 192
 	minRefusing = 16
 	// refusalTime is how long a refused client may take to say Hello.
@@ -26,13 +27,17 @@ const (
 	maxAcceptBackoff = time.Second
 )
 
-var noDescriptors = &secure.Refusal{Code: secure.RefusedTooManyConnections, Text: "the server has no file descriptors left"}
+var noDescriptors = &secure.Refusal{
+	Code: secure.RefusedTooManyConnections,
+	Text: "the server has no file descriptors left",
+}
 
-// errNotOpened is returned when an event loop could not watch a connection: gnet closes it and tells nobody.
+// errNotOpened is returned when an event loop could not watch a connection: gnet closes it and
+// tells nobody.
 var errNotOpened = errors.New("the event loop could not watch the connection")
 
-// accept takes connections from one listener until it is closed. Running out of descriptors or memory is survived: what can be
-// refused is refused, then accepting pauses and goes on.
+// accept takes connections from one listener until it is closed. Running out of descriptors or
+// memory is survived: what can be refused is refused, then accepting pauses and goes on.
 func (srv *Server) accept(ln net.Listener) {
 	spare := openSpare()
 	defer func() { closeSpare(spare) }()
@@ -48,7 +53,11 @@ func (srv *Server) accept(ln net.Listener) {
 			return
 		}
 		srv.counters.acceptErrors.Add(1)
-		srv.acceptLog.warn("cannot accept connections", slog.Any("error", err), slog.Int64("connections", srv.conns.Load()))
+		srv.acceptLog.warn(
+			"cannot accept connections",
+			slog.Any("error", err),
+			slog.Int64("connections", srv.conns.Load()),
+		)
 		if spare != nil && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) {
 			closeSpare(spare)
 			if conn, err := ln.Accept(); err == nil {
@@ -61,8 +70,8 @@ func (srv *Server) accept(ln net.Listener) {
 	}
 }
 
-// openSpare opens a descriptor that can be given up to accept, and refuse, one connection when there are no others. It is nil
-// if there is none to be had.
+// openSpare opens a descriptor that can be given up to accept, and refuse, one connection when
+// there are no others. It is nil if there is none to be had.
 func openSpare() *os.File {
 	f, err := os.Open(os.DevNull)
 	if err != nil {
@@ -77,7 +86,8 @@ func closeSpare(f *os.File) {
 	}
 }
 
-// admit hands an accepted connection to an event loop, or refuses it. A panic ends the connection; its place may stay taken.
+// admit hands an accepted connection to an event loop, or refuses it. A panic ends the connection;
+// its place may stay taken.
 func (srv *Server) admit(conn net.Conn) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -101,7 +111,11 @@ func (srv *Server) admit(conn net.Conn) {
 	if err != nil {
 		srv.conns.Add(-1)
 		srv.counters.acceptErrors.Add(1)
-		srv.acceptLog.warn("cannot accept connections", slog.Any("error", err), slog.Int64("connections", srv.conns.Load()))
+		srv.acceptLog.warn(
+			"cannot accept connections",
+			slog.Any("error", err),
+			slog.Int64("connections", srv.conns.Load()),
+		)
 		srv.refuse(conn, noDescriptors)
 		return
 	}
@@ -136,7 +150,11 @@ func (srv *Server) allowed(addr net.Addr) bool {
 // refuse tells a connection why it is not taken, once it has said Hello, and closes it.
 func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)
-	srv.acceptLog.warn("connection refused", slog.String("peer", peerName(conn.RemoteAddr())), slog.String("reason", refusal.Text))
+	srv.acceptLog.warn(
+		"connection refused",
+		slog.String("peer", peerName(conn.RemoteAddr())),
+		slog.String("reason", refusal.Text),
+	)
 	select {
 	case srv.refusals <- struct{}{}:
 	default:
@@ -171,7 +189,8 @@ func answerRefusal(conn net.Conn, refusal *secure.Refusal, wait time.Duration) {
 	if _, err := conn.Write(secure.AppendRefusal(nil, refusal)); err != nil {
 		return
 	}
-	// What the client has sent must be read, or closing resets the connection and the refusal may be lost.
+	// What the client has sent must be read, or closing resets the connection and the refusal may
+	// be lost.
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

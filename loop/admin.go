@@ -22,11 +22,12 @@ const (
 	controlLineBytes = 64 << 10 // the longest request
 	controlMode      = 0o600
 	controlTime      = 30 * time.Second // for a request to arrive, or a reply to leave
-	controlGrace     = time.Second      // the same, when another client waits for the connection, or the server stops
+	// the same, when another client waits for the connection, or the server stops
+	controlGrace = time.Second
 )
 
-// controlSocket takes requests that may name files: from the owner of the process, on this machine, and never from a client. Each request is a line
-// of JSON, and so is its reply.
+// controlSocket takes requests that may name files: from the owner of the process, on this machine,
+// and never from a client. Each request is a line of JSON, and so is its reply.
 type controlSocket struct {
 	srv   *Server
 	ln    net.Listener
@@ -42,8 +43,8 @@ type controlSocket struct {
 type controlRequest struct {
 	Do   string `json:"do"`   // "save" or "load"
 	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
-	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a file
-	// of another database is written over.
+	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a
+	// file of another database is written over.
 	Replace bool `json:"replace"`
 }
 
@@ -58,7 +59,8 @@ type controlReply struct {
 	Seconds float64 `json:"seconds,omitempty"`
 }
 
-// openControl opens the control socket that the settings name; without one the server serves all the same, and nil is returned.
+// openControl opens the control socket that the settings name; without one the server serves all
+// the same, and nil is returned.
 func openControl(srv *Server) *controlSocket {
 	path := srv.cfg.Data.Control
 	if path == "" {
@@ -69,10 +71,19 @@ func openControl(srv *Server) *controlSocket {
 		err = fmt.Errorf("%w: the path has %d bytes, which is too long for a socket", err, len(path))
 	}
 	if err != nil {
-		srv.log.Warn("no control socket: saving to and loading from other files is not possible", slog.String("path", path), slog.Any("error", err))
+		srv.log.Warn(
+			"no control socket: saving to and loading from other files is not possible",
+			slog.String("path", path),
+			slog.Any("error", err),
+		)
 		return nil
 	}
-	c := &controlSocket{srv: srv, ln: ln, slots: make(chan struct{}, controlConns), waiting: make(map[net.Conn]time.Time)}
+	c := &controlSocket{
+		srv:     srv,
+		ln:      ln,
+		slots:   make(chan struct{}, controlConns),
+		waiting: make(map[net.Conn]time.Time),
+	}
 	c.all.Go(c.accept)
 	return c
 }
@@ -232,8 +243,20 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 		c.srv.log.Warn("control", slog.String("do", req.Do), slog.String("file", file), slog.Any("error", err))
 		return controlReply{File: file, Error: err.Error()}, false
 	}
-	c.srv.log.Info("control", slog.String("do", req.Do), slog.String("file", file), slog.Duration("took", time.Since(start)))
-	return controlReply{OK: true, File: file, Tables: info.Tables, Entries: info.Items, Bytes: info.Bytes, Seconds: time.Since(start).Seconds()}, false
+	c.srv.log.Info(
+		"control",
+		slog.String("do", req.Do),
+		slog.String("file", file),
+		slog.Duration("took", time.Since(start)),
+	)
+	return controlReply{
+		OK:      true,
+		File:    file,
+		Tables:  info.Tables,
+		Entries: info.Items,
+		Bytes:   info.Bytes,
+		Seconds: time.Since(start).Seconds(),
+	}, false
 }
 
 func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileInfo, err error) {

@@ -23,7 +23,11 @@ import (
 func controlled(t *testing.T, dir string) *Server {
 	t.Helper()
 	return startServer(t, func(cfg *Config) {
-		cfg.Data = Data{File: filepath.Join(dir, "data.cdb"), Fsync: persist.Always, Control: filepath.Join(dir, "control.sock")}
+		cfg.Data = Data{
+			File:    filepath.Join(dir, "data.cdb"),
+			Fsync:   persist.Always,
+			Control: filepath.Join(dir, "control.sock"),
+		}
 	})
 }
 
@@ -46,8 +50,8 @@ func ask(t *testing.T, srv *Server, line string) string {
 	return reply
 }
 
-// TestControlLoad: a file saved by one server is taken in whole by another, in order; what follows is kept like anything else,
-// through a crash, and with the file before too.
+// TestControlLoad: a file saved by one server is taken in whole by another, in order; what follows
+// is kept like anything else, through a crash, and with the file before too.
 func TestControlLoad(t *testing.T) {
 	t.Parallel()
 	from, to := t.TempDir(), t.TempDir()
@@ -88,7 +92,8 @@ func TestControlLoad(t *testing.T) {
 	}
 }
 
-// crashedCopy starts a server on a copy of the files in a directory, with file as the data file, and no other.
+// crashedCopy starts a server on a copy of the files in a directory, with file as the data file,
+// and no other.
 func crashedCopy(t *testing.T, dir, file string) *Server {
 	t.Helper()
 	to := t.TempDir()
@@ -103,7 +108,8 @@ func crashedCopy(t *testing.T, dir, file string) *Server {
 	return controlled(t, to)
 }
 
-// TestControlLoadRaces: while clients make and drop tables a load is done whole or not at all, and what is on disk is what is in memory.
+// TestControlLoadRaces: while clients make and drop tables a load is done whole or not at all, and
+// what is on disk is what is in memory.
 func TestControlLoadRaces(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -163,7 +169,8 @@ func TestControlLoadRaces(t *testing.T) {
 	}
 }
 
-// TestControlRefuses: lines without end, silence at the end, and more connections than there are places harm nobody.
+// TestControlRefuses: lines without end, silence at the end, and more connections than there are
+// places harm nobody.
 func TestControlRefuses(t *testing.T) {
 	t.Parallel()
 	srv := controlled(t, t.TempDir())
@@ -173,7 +180,9 @@ func TestControlRefuses(t *testing.T) {
 	}
 	defer conn.Close()
 	go func() { _, _ = conn.Write([]byte(strings.Repeat("x", controlLineBytes+1))) }()
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "a request has at most 65536 bytes") {
+	if line, err := bufio.NewReader(conn).
+		ReadString('\n'); err != nil ||
+		!strings.Contains(line, "a request has at most 65536 bytes") {
 		t.Fatal(line, err)
 	}
 	for range controlConns + 2 { // they say nothing

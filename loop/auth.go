@@ -31,8 +31,8 @@ func newLogin(srv *Server, peer net.Addr) *login {
 	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewFresh())}
 }
 
-// originOf returns whose login a connection's counts as: an IPv4 address, an IPv6 network of 64 bits, which is one place's, or the zero Addr for
-// this machine.
+// originOf returns whose login a connection's counts as: an IPv4 address, an IPv6 network of 64
+// bits, which is one place's, or the zero Addr for this machine.
 func originOf(peer net.Addr) netip.Addr {
 	tcp, ok := peer.(*net.TCPAddr)
 	if !ok {
@@ -48,7 +48,8 @@ func originOf(peer net.Addr) netip.Addr {
 	return addr
 }
 
-// logIn takes what arrived of the handshake. Once that is over, login is nil and the rest of the bytes is returned.
+// logIn takes what arrived of the handshake. Once that is over, login is nil and the rest of the
+// bytes is returned.
 func (s *session) logIn(in []byte) (rest []byte) {
 	pending := s.input.pending(in)
 	used := 0
@@ -115,7 +116,8 @@ func (s *session) prove() {
 	}
 }
 
-// loginWorked ends the wait for the arithmetic if that is done. The time of the wait is not the client's.
+// loginWorked ends the wait for the arithmetic if that is done. The time of the wait is not the
+// client's.
 func (s *session) loginWorked() {
 	if s.deferred.ready.CompareAndSwap(true, false) {
 		s.to(running)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestAuthTimeLeft: a client without a proof has the timeout, but the server's work is not its time;
-// one with a proof may be idle as long as is configured, and is never idle while it is busy.
+// TestAuthTimeLeft: a client without a proof has the timeout, but the server's work is not its
+// time; one with a proof may be idle as long as is configured, and is never idle while it is busy.
 func TestAuthTimeLeft(t *testing.T) {
 	t.Parallel()
 	const start, idle = int64(time.Hour), time.Minute

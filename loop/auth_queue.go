@@ -10,21 +10,26 @@ import (
 	"time"
 )
 
-// The arithmetic of a login costs 0.1 ms and can be asked for by anybody. It is done beside the event loops, by few workers, which take
-// the addresses that have logins waiting in turn and of each address its oldest. So a flood from one address slows its own logins only.
+// The arithmetic of a login costs 0.1 ms and can be asked for by anybody. It is done beside the
+// event loops, by few workers, which take the addresses that have logins waiting in turn and of
+// each address its oldest. So a flood from one address slows its own logins only.
 //
-// A wrong password delays the next login of its address, the longer the more there were: guessing gets slow, and nobody is shut out, for a right
-// password is taken whenever its turn comes. Logins from this machine are never delayed: its one address is that of many workers.
+// A wrong password delays the next login of its address, the longer the more there were: guessing
+// gets slow, and nobody is shut out, for a right password is taken whenever its turn comes. Logins
+// from this machine are never delayed: its one address is that of many workers.
 
 const (
-	firstLoginDelay  = 10 * time.Millisecond // doubled with each wrong password
-	maxLoginDelay    = time.Second
-	forgetFailures   = 10 * time.Minute // without a further one
-	maxDelayedLogins = 32               // waiting, of one address that is delayed: more would fill the server with connections that wait
-	maxOrigins       = 4096             // remembered without anything waiting
+	firstLoginDelay = 10 * time.Millisecond // doubled with each wrong password
+	maxLoginDelay   = time.Second
+	forgetFailures  = 10 * time.Minute // without a further one
+	// waiting, of one address that is delayed: more would fill the server with connections that
+	// wait
+	maxDelayedLogins = 32
+	maxOrigins       = 4096 // remembered without anything waiting
 )
 
-// loginWorkers returns how many logins are worked on at once: half of the processors, for the loops have work too.
+// loginWorkers returns how many logins are worked on at once: half of the processors, for the loops
+// have work too.
 func loginWorkers() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
 
 // origin is an address whose logins wait, or failed.
@@ -129,7 +134,8 @@ func (q *loginQueue) originLocked(addr netip.Addr, now time.Time) *origin {
 	return o
 }
 
-// forgetLocked makes room: origins without anything waiting go, those first whose failures are forgotten.
+// forgetLocked makes room: origins without anything waiting go, those first whose failures are
+// forgotten.
 func (q *loginQueue) forgetLocked(now time.Time) {
 	for _, all := range []bool{false, true} {
 		for addr, o := range q.origins {
@@ -229,7 +235,8 @@ func (q *loginQueue) next() *session {
 	return nil
 }
 
-// oldestLocked takes the origin's oldest login whose connection is still there, nil if there is none.
+// oldestLocked takes the origin's oldest login whose connection is still there, nil if there is
+// none.
 func (q *loginQueue) oldestLocked(o *origin) *session {
 	for len(o.waiting) > 0 {
 		s := o.waiting[0]

@@ -82,8 +82,8 @@ func TestLoginsTakeTurns(t *testing.T) {
 	})
 }
 
-// TestFailedLoginsDelay: wrong passwords delay the next logins of their address, more each time up to a second, and nobody else's; a right one
-// is taken whenever its turn comes.
+// TestFailedLoginsDelay: wrong passwords delay the next logins of their address, more each time up
+// to a second, and nobody else's; a right one is taken whenever its turn comes.
 func TestFailedLoginsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
@@ -137,7 +137,8 @@ func TestLoopbackIsNotDelayed(t *testing.T) {
 	})
 }
 
-// TestDelayedLoginsAreBounded: an address that is delayed may not fill the server with connections that wait; closed ones make room.
+// TestDelayedLoginsAreBounded: an address that is delayed may not fill the server with connections
+// that wait; closed ones make room.
 func TestDelayedLoginsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()

@@ -18,11 +18,13 @@ type auth struct {
 type marks struct{ bits atomic.Uint32 }
 
 const (
-	authenticated  uint32 = 1 << iota // the password is proved
-	working                           // the server has work to do before the client can go on: its time is not the client's
-	messageStarted                    // of CyberDB's wire: the rest of a short message is due
-	timedOut                          // the sweeper found it slow to prove itself, or idle; taken by the event loop
-	evicted                           // the acceptor gave its slot to another client; taken by the event loop
+	authenticated uint32 = 1 << iota // the password is proved
+	// the server has work to do before the client can go on: its time is not the client's
+	working
+	messageStarted // of CyberDB's wire: the rest of a short message is due
+	// the sweeper found it slow to prove itself, or idle; taken by the event loop
+	timedOut
+	evicted // the acceptor gave its slot to another client; taken by the event loop
 )
 
 func (m *marks) has(mark uint32) bool { return m.bits.Load()&mark != 0 }

@@ -14,8 +14,8 @@ const (
 	// maxProcessors is how many goroutines work beside the loops at once, at most; see
 	// backgroundProcessors.
 	maxProcessors = 8
-	// maxWorkers is how many requests are executed beside the loops at once, at most: two of them, one
-	// of each kind, without a processor of their own.
+	// maxWorkers is how many requests are executed beside the loops at once, at most: two of them,
+	// one of each kind, without a processor of their own.
 	maxWorkers = maxProcessors + 2
 	// workPatience is how long a goroutine waits for a processor before it may be one too many, of
 	// which there is one of each kind.
@@ -31,7 +31,8 @@ func backgroundProcessors(eventLoops int) int {
 	return min(max(runtime.GOMAXPROCS(0)-eventLoops, 1), maxProcessors)
 }
 
-// runBeside executes a request on a goroutine of its own. The session's further requests wait for its end.
+// runBeside executes a request on a goroutine of its own. The session's further requests wait for
+// its end.
 func (s *session) runBeside(req *codec.Request) {
 	budget := &s.srv.requests
 	s.input.count(budget, 0, &s.srv.clock) // it leaves the session; limitInput counts what stays
@@ -56,7 +57,8 @@ func (s *session) runBeside(req *codec.Request) {
 	})
 }
 
-// worker is the right to work beside the loops, which few have at once. It is given back before anything else than work is waited for.
+// worker is the right to work beside the loops, which few have at once. It is given back before
+// anything else than work is waited for.
 type worker struct {
 	tokens  chan struct{}
 	working bool
@@ -106,7 +108,8 @@ func (s *session) goBeside(f func()) {
 	})
 }
 
-// endAfterPanic, deferred on a goroutine that works for the session, turns a panic into the end of the connection.
+// endAfterPanic, deferred on a goroutine that works for the session, turns a panic into the end of
+// the connection.
 func (s *session) endAfterPanic(where string) {
 	if p := recover(); p != nil {
 		_ = s.srv.defect(where, p, nil, slog.String("peer", peerName(s.peer)))
@@ -114,8 +117,8 @@ func (s *session) endAfterPanic(where string) {
 	}
 }
 
-// executeBeside executes a request that may take long and returns its reply. A panic in it becomes an error reply. The worker is the caller's; its work
-// ends before the disk is waited for.
+// executeBeside executes a request that may take long and returns its reply. A panic in it becomes
+// an error reply. The worker is the caller's; its work ends before the disk is waited for.
 func (srv *Server) executeBeside(w *worker, peer net.Addr, req *codec.Request) besideReply {
 	if srv.engine.Waits(req.Op) {
 		w.end()

@@ -34,8 +34,8 @@ type badConn struct{ net.Conn }
 
 func (badConn) RemoteAddr() net.Addr { panic("defect") }
 
-// TestDefectsInBackground: a panic of a goroutine that works for one connection costs that connection, one of the server's own costs nothing; all are counted, and logged with
-// the stack.
+// TestDefectsInBackground: a panic of a goroutine that works for one connection costs that
+// connection, one of the server's own costs nothing; all are counted, and logged with the stack.
 func TestDefectsInBackground(t *testing.T) {
 	var log bytes.Buffer
 	srv := startOnDisk(t, newDisk(), &log, nil)
@@ -100,7 +100,8 @@ func TestDefectInSave(t *testing.T) {
 	dial(t, srv).ok(codec.OpSave)
 }
 
-// TestDefectInJournal: a panic of the journal's flusher ends what a failed write ends: changes are refused, reads and saves go on, and the process does.
+// TestDefectInJournal: a panic of the journal's flusher ends what a failed write ends: changes are
+// refused, reads and saves go on, and the process does.
 func TestDefectInJournal(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -14,11 +14,13 @@ import (
 const (
 	// stalledTime ends a paused connection that reads nothing for this long.
 	stalledTime = 30 * time.Second
-	// lingerTime is how long a client may take to read the last replies, or to close when the server stops.
+	// lingerTime is how long a client may take to read the last replies, or to close when the
+	// server stops.
 	lingerTime = time.Second
 )
 
-// settle ends a turn: it closes what must be closed and leaves the socket unread if the session waits with much in hand.
+// settle ends a turn: it closes what must be closed and leaves the socket unread if the session
+// waits with much in hand.
 func (s *session) settle() gnet.Action {
 	if s.conn.Context() == nil { // closed in a write
 		return gnet.None
@@ -30,7 +32,8 @@ func (s *session) settle() gnet.Action {
 	return action
 }
 
-// closeWhenRead closes the connection once the client has taken the last replies, or reads nothing for lingerTime.
+// closeWhenRead closes the connection once the client has taken the last replies, or reads nothing
+// for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {
 	switch {
 	case s.unsent():
@@ -51,8 +54,9 @@ func (s *session) closeWhenRead() gnet.Action {
 	return gnet.None
 }
 
-// drain ends a session while the server stops: when all that has arrived is answered and taken, the client is told that no more will come, and
-// closes, or is closed after lingerTime. Closing at once would reset the connection if a request is on its way, and replies could be lost.
+// drain ends a session while the server stops: when all that has arrived is answered and taken, the
+// client is told that no more will come, and closes, or is closed after lingerTime. Closing at once
+// would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
 	if s.state == halfClosed {
 		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.auth.marks.has(evicted) {
@@ -73,7 +77,8 @@ func (s *session) drain() gnet.Action {
 // dropped.
 func (s *session) halfClose() gnet.Action {
 	s.end()
-	if s.conn.Context() == nil || s.conn.OutboundBuffered() > 0 { // closed in the write, or not all of it is out
+	// closed in the write, or not all of it is out
+	if s.conn.Context() == nil || s.conn.OutboundBuffered() > 0 {
 		return gnet.None
 	}
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
@@ -86,7 +91,12 @@ func (s *session) halfClose() gnet.Action {
 
 func (s *session) giveUp(why string, bytes int) gnet.Action {
 	s.srv.counters.overrun.Add(1)
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why), slog.Int("bytes", bytes))
+	s.srv.acceptLog.warn(
+		"connection closed",
+		slog.String("peer", peerName(s.peer)),
+		slog.String("reason", why),
+		slog.Int("bytes", bytes),
+	)
 	return gnet.Close
 }
 
@@ -107,7 +117,8 @@ func (s *session) part() gnet.Action {
 	return s.halfClose()
 }
 
-// end tells the client of an encrypted connection that nothing follows, so that it can tell this end from a cut.
+// end tells the client of an encrypted connection that nothing follows, so that it can tell this
+// end from a cut.
 func (s *session) end() {
 	if s.records == nil || s.state == halfClosed {
 		return

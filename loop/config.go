@@ -24,7 +24,8 @@ const (
 // Loopback is who may connect to a server that encrypts, unless it is told otherwise: this machine.
 var Loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
 
-// Config says how a server listens and whom it serves. The zero value of a field means its default; Addr or Unix must be set.
+// Config says how a server listens and whom it serves. The zero value of a field means its default;
+// Addr or Unix must be set.
 type Config struct {
 	Addr     string      // TCP address, "127.0.0.1:9980"; port 0 lets the system choose; "": no TCP
 	Unix     string      // path of a Unix socket; "": none
@@ -34,19 +35,22 @@ type Config struct {
 	Allow       []netip.Prefix // who may connect by TCP; empty: anyone, but with Encrypt this machine alone
 	IdleTimeout time.Duration  // a connection without a request for this long is closed; 0: never
 
-	// MaxMemoryBytes is how much memory the server may use, for the tables and for everything else, before it refuses requests that add
-	// data (codec.StatusOverloaded); 0: no limit. It limits the process's garbage collector too.
+	// MaxMemoryBytes is how much memory the server may use, for the tables and for everything else,
+	// before it refuses requests that add data (codec.StatusOverloaded); 0: no limit. It limits the
+	// process's garbage collector too.
 	MaxMemoryBytes int64
 
-	Password string     // proved by every client
-	KDF      secure.KDF // salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
-	Encrypt  bool       // connections are encrypted; clients must want the same
+	Password string // proved by every client
+	// salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
+	KDF     secure.KDF
+	Encrypt bool // connections are encrypted; clients must want the same
 
-	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing: only clients on this machine may speak it, unless
-	// LegacyInsecure is set.
+	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing:
+	// only clients on this machine may speak it, unless LegacyInsecure is set.
 	Legacy, LegacyInsecure bool
-	// LegacyOpaque keeps objects of other classes than VALUES.md has, from clients of CyberDB's wire, unopened, and gives them back. Python executes what
-	// such an object says when it is read: who has the password can then run code in the clients.
+	// LegacyOpaque keeps objects of other classes than VALUES.md has, from clients of CyberDB's
+	// wire, unopened, and gives them back. Python executes what such an object says when it is
+	// read: who has the password can then run code in the clients.
 	LegacyOpaque bool
 
 	EventLoops int          // number of event loops; 0: chosen for the machine
@@ -56,12 +60,14 @@ type Config struct {
 
 	DroppedLogLines func() uint64 // how many lines Logger has dropped, for INFO; nil: it drops none
 
-	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in memory only.
+	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in
+	// memory only.
 	Data Data
 
-	// NewLog makes a log of what requests change, to be made again by an engine.Replayer: one for each event loop, and as many as there are long requests
-	// at a time. Nil: nothing is logged but to the journal. It is not called if there is a journal. With NewLog the first number is 1, as an engine.Replayer on an
-	// empty store expects; without it, that of a new database is random.
+	// NewLog makes a log of what requests change, to be made again by an engine.Replayer: one for
+	// each event loop, and as many as there are long requests at a time. Nil: nothing is logged but
+	// to the journal. It is not called if there is a journal. With NewLog the first number is 1, as
+	// an engine.Replayer on an empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
 	unreadBytes   int64 // for tests: allUnreadBytes of this server
@@ -75,7 +81,8 @@ type Config struct {
 	numbersRange uint64 // for tests: persist.NumbersOptions.Range
 }
 
-// partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may use.
+// partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may
+// use.
 func (cfg *Config) partOfMemory(bytes, n int64) int64 {
 	if cfg.MaxMemoryBytes > 0 {
 		return min(bytes, cfg.MaxMemoryBytes/n)
@@ -83,17 +90,20 @@ func (cfg *Config) partOfMemory(bytes, n int64) int64 {
 	return bytes
 }
 
-// Data says how tables outlive the server: in a .cdb file, saved now and then, and in a journal of every change since.
+// Data says how tables outlive the server: in a .cdb file, saved now and then, and in a journal of
+// every change since.
 type Data struct {
-	File          string         // path of the .cdb file
-	Journal       string         // path of the journal's directory; default: JournalDir(File)
-	Cycle         time.Duration  // the file is saved this often, if anything has changed; 0: only on demand and at the end
+	File    string // path of the .cdb file
+	Journal string // path of the journal's directory; default: JournalDir(File)
+	// the file is saved this often, if anything has changed; 0: only on demand and at the end
+	Cycle         time.Duration
 	Fsync         persist.Policy // when the journal is synced
 	NoJournal     bool           // what is changed after a save is lost with the process
 	Repair        bool           // start with what is left of damaged files, and set aside what is not used
 	ExitOnIOError bool           // end, instead of serving reads, when the journal cannot be written any more
 
-	// Control is the path of a Unix socket, for the owner of the process alone, that takes requests to save to and load from other files; "": none.
+	// Control is the path of a Unix socket, for the owner of the process alone, that takes requests
+	// to save to and load from other files; "": none.
 	Control string
 
 	FS       persist.FS                           // default: persist.OS
@@ -138,7 +148,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one for two processors, at most 16. The other half is for
-// the kernel, long requests and, often, the clients: with a loop on each of two processors that a load shared, requests sent one at a time got 0.70 of
-// Redis's throughput, with one loop 0.94 (BENCHMARKS.md).
+// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one
+// for two processors, at most 16. The other half is for the kernel, long requests and, often, the
+// clients: with a loop on each of two processors that a load shared, requests sent one at a time
+// got 0.70 of Redis's throughput, with one loop 0.94 (BENCHMARKS.md).
 func DefaultEventLoops() int { return min(max(runtime.NumCPU()/2, 1), 16) }

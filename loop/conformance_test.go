@@ -9,15 +9,21 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// TestConformance makes random operations on dicts and lists, through the whole server and on CPython's own, and compares the outcomes
-// and, now and then, everything that is there. CYBERDB_OPS sets their number, CYBERDB_SEED the seed.
+// TestConformance makes random operations on dicts and lists, through the whole server and on
+// CPython's own, and compares the outcomes and, now and then, everything that is there. CYBERDB_OPS
+// sets their number, CYBERDB_SEED the seed.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	w := dial(t, startServer(t, nil))
-	conformance.Check(t, func(ops []conformance.Operation) []codec.Reply { return pipelined(w, ops) }, conformance.Count(t, 220_000, 20_000))
+	conformance.Check(
+		t,
+		func(ops []conformance.Operation) []codec.Reply { return pipelined(w, ops) },
+		conformance.Count(t, 220_000, 20_000),
+	)
 }
 
-// pipelined sends all operations at once and returns their replies in the same order, whatever order they came in.
+// pipelined sends all operations at once and returns their replies in the same order, whatever
+// order they came in.
 func pipelined(w *wire, ops []conformance.Operation) []codec.Reply {
 	w.Helper()
 	first := w.id + 1
@@ -41,7 +47,8 @@ func pipelined(w *wire, ops []conformance.Operation) []codec.Reply {
 	return replies
 }
 
-// replies reads the replies to n requests, ids from first on, whose frames may stand between one another.
+// replies reads the replies to n requests, ids from first on, whose frames may stand between one
+// another.
 func (w *wire) replies(first uint32, n int) ([]codec.Reply, error) {
 	all := make([]codec.Reply, n)
 	whole := make([]bool, n)
@@ -58,7 +65,12 @@ func (w *wire) replies(first uint32, n int) ([]codec.Reply, error) {
 		}
 		i := frame.ID - first
 		if i >= uint32(n) || whole[i] {
-			return nil, fmt.Errorf("a frame for request %d, which waits for none: %v %.60x", frame.ID, frame.Status, frame.Body)
+			return nil, fmt.Errorf(
+				"a frame for request %d, which waits for none: %v %.60x",
+				frame.ID,
+				frame.Status,
+				frame.Body,
+			)
 		}
 		w.in = w.in[used:]
 		reply := &all[i]

@@ -70,7 +70,8 @@ func someChanges(w *wire) {
 	w.ok(codec.OpDrop, "gone")
 }
 
-// TestRestart: what clients have stored is there after a restart, versions and order included, whether from the file, the journal or both.
+// TestRestart: what clients have stored is there after a restart, versions and order included,
+// whether from the file, the journal or both.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(d *Data){
@@ -122,7 +123,17 @@ func TestCrash(t *testing.T) {
 		w.ok(codec.OpDictSet, "d", "last", 1)
 		if demand {
 			w.id++
-			w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: codec.OpDictSet, Flags: codec.FlagDurable, Args: encodeArgs(t, "d", "durable", 2)}))
+			w.write(
+				codec.AppendRequest(
+					nil,
+					&codec.Request{
+						ID:    w.id,
+						Op:    codec.OpDictSet,
+						Flags: codec.FlagDurable,
+						Args:  encodeArgs(t, "d", "durable", 2),
+					},
+				),
+			)
 			if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
 				t.Fatal(reply, err)
 			}
@@ -138,7 +149,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDurableReplies: while the disk is slow, changes wait for it, each alone: reads on the same connection are answered.
+// TestDurableReplies: while the disk is slow, changes wait for it, each alone: reads on the same
+// connection are answered.
 func TestDurableReplies(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
@@ -169,7 +181,8 @@ func TestDurableReplies(t *testing.T) {
 	}
 }
 
-// TestDiskFails: once the journal cannot be written, a change that was made says so, later ones are refused, reads go on, and INFO says why.
+// TestDiskFails: once the journal cannot be written, a change that was made says so, later ones are
+// refused, reads go on, and INFO says why.
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
@@ -182,7 +195,16 @@ func TestDiskFails(t *testing.T) {
 			return nil
 		}}
 		cfg := dataOn(faults, func(d *Data) { d.Fsync = persist.Always })
-		srv, err := Start(Config{Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Data: cfg, Logger: slog.New(slog.DiscardHandler)})
+		srv, err := Start(
+			Config{
+				Addr:     "127.0.0.1:0",
+				Password: testPassword,
+				KDF:      testKDF,
+				Encrypt:  *encrypted,
+				Data:     cfg,
+				Logger:   slog.New(slog.DiscardHandler),
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +218,8 @@ func TestDiskFails(t *testing.T) {
 		}
 		w.fails(codec.StatusNotDurable, codec.OpSave)
 		info := srv.Info().Data
-		if info == nil || !strings.Contains(info.JournalError, errno.Error()) || !strings.Contains(info.SaveError, errno.Error()) {
+		if info == nil || !strings.Contains(info.JournalError, errno.Error()) ||
+			!strings.Contains(info.SaveError, errno.Error()) {
 			t.Errorf("%+v", info)
 		}
 		if err := srv.Stop(context.Background()); !errors.Is(err, errno) {
@@ -210,7 +233,8 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are made and kept all the same; the log and INFO say so.
+// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are made and kept
+// all the same; the log and INFO say so.
 func TestSegmentNotBegun(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
@@ -223,8 +247,13 @@ func TestSegmentNotBegun(t *testing.T) {
 	}}
 	lines := make(chan string, 100)
 	cfg := Config{
-		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(messages(lines), nil)),
-		Data: dataOn(faults, func(d *Data) { d.Fsync, d.ExitOnIOError = persist.Always, true }), segmentBytes: 4 << 10,
+		Addr:         "127.0.0.1:0",
+		Password:     testPassword,
+		KDF:          testKDF,
+		Encrypt:      *encrypted,
+		Logger:       slog.New(slog.NewTextHandler(messages(lines), nil)),
+		Data:         dataOn(faults, func(d *Data) { d.Fsync, d.ExitOnIOError = persist.Always, true }),
+		segmentBytes: 4 << 10,
 	}
 	srv, err := Start(cfg)
 	if err != nil {
@@ -239,7 +268,9 @@ func TestSegmentNotBegun(t *testing.T) {
 	}
 	armed.Store(true)
 	fill()
-	if info := srv.Info().Data; !strings.Contains(info.SegmentError, syscall.EMFILE.Error()) || info.JournalError != "" || info.JournalBytes < 20_000 {
+	if info := srv.Info().Data; !strings.Contains(info.SegmentError, syscall.EMFILE.Error()) ||
+		info.JournalError != "" ||
+		info.JournalBytes < 20_000 {
 		t.Errorf("%+v", info)
 	}
 	armed.Store(false)
@@ -282,7 +313,16 @@ func TestExitOnIOError(t *testing.T) {
 		return nil
 	}}
 	cfg := dataOn(faults, func(d *Data) { d.Fsync, d.ExitOnIOError = persist.Always, true })
-	srv, err := Start(Config{Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Data: cfg, Logger: slog.New(slog.DiscardHandler)})
+	srv, err := Start(
+		Config{
+			Addr:     "127.0.0.1:0",
+			Password: testPassword,
+			KDF:      testKDF,
+			Encrypt:  *encrypted,
+			Data:     cfg,
+			Logger:   slog.New(slog.DiscardHandler),
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +369,8 @@ func TestSavesByItself(t *testing.T) {
 	}
 }
 
-// TestSavesWhatWasReplayed: what was replayed counts when the journal is overgrown, or it would grow from crash to crash.
+// TestSavesWhatWasReplayed: what was replayed counts when the journal is overgrown, or it would
+// grow from crash to crash.
 func TestSavesWhatWasReplayed(t *testing.T) {
 	t.Parallel()
 	const part = leastOvergrown * 3 / 8
@@ -411,8 +452,17 @@ func TestStartRefused(t *testing.T) {
 	someChanges(dial(t, srv))
 	stopServer(t, srv)
 	disk.Put("data/data.cdb", other.Bytes("data/data.cdb"))
-	_, err := Start(Config{Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Data: dataOn(disk, nil), Logger: slog.New(slog.DiscardHandler)})
-	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "data.cdb") || !strings.Contains(err.Error(), ".log") {
+	_, err := Start(
+		Config{
+			Addr:     "127.0.0.1:0",
+			Password: testPassword,
+			KDF:      testKDF,
+			Data:     dataOn(disk, nil),
+			Logger:   slog.New(slog.DiscardHandler),
+		},
+	)
+	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "data.cdb") ||
+		!strings.Contains(err.Error(), ".log") {
 		t.Fatal(err)
 	}
 }

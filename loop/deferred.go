@@ -2,9 +2,9 @@ package loop
 
 import "sync/atomic"
 
-// deferred is the part of a session that knows what its requests and replies wait for: the end of the
-// loop's iteration, the disk, or a goroutine in the background. Owned by the event loop, except where
-// said.
+// deferred is the part of a session that knows what its requests and replies wait for: the end of
+// the loop's iteration, the disk, or a goroutine in the background. Owned by the event loop, except
+// where said.
 type deferred struct {
 	durable  *heldReplies // replies that wait for the disk; nil: there were none yet
 	requests bool         // some wait for the end of the iteration

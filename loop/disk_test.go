@@ -15,8 +15,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestFullDisk: on a full disk changes are refused with ReadOnly while there is still room for all that was acknowledged; what was is there when the process is killed; INFO says
-// why, reads go on, and changes do when there is room again.
+// TestFullDisk: on a full disk changes are refused with ReadOnly while there is still room for all
+// that was acknowledged; what was is there when the process is killed; INFO says why, reads go on,
+// and changes do when there is room again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]persist.Policy{"everysec": persist.EverySecond, "no": persist.Never, "always": persist.Always} {
@@ -36,7 +37,11 @@ func TestFullDisk(t *testing.T) {
 				}
 				reply = set()
 			}
-			if text, err := codec.ParseErrorBody(reply.Status, reply.Body); err != nil || reply.Status != codec.StatusReadOnly || !strings.Contains(text.Message, "the disk is full") {
+			if text, err := codec.ParseErrorBody(
+				reply.Status,
+				reply.Body,
+			); err != nil || reply.Status != codec.StatusReadOnly ||
+				!strings.Contains(text.Message, "the disk is full") {
 				t.Fatalf("refused: %v, %v, %v", reply.Status, text, err)
 			}
 			w.ok(codec.OpDictGet, "d", 0)
@@ -45,7 +50,8 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("%+v", info)
 			}
 			until := time.Now().Add(patience)
-			for srv.journal.Pending() > 0 && time.Now().Before(until) { // the last 10 ms of a process that is killed
+			// the last 10 ms of a process that is killed
+			for srv.journal.Pending() > 0 && time.Now().Before(until) {
 				time.Sleep(time.Millisecond)
 			}
 			killed := newDisk()
@@ -79,7 +85,12 @@ func TestStartOnFullDisk(t *testing.T) {
 	disk.SetCapacity(1)
 	lines := make(chan string, 100)
 	srv, err := Start(Config{
-		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(messages(lines), nil)), Data: dataOn(disk, nil),
+		Addr:     "127.0.0.1:0",
+		Password: testPassword,
+		KDF:      testKDF,
+		Encrypt:  *encrypted,
+		Logger:   slog.New(slog.NewTextHandler(messages(lines), nil)),
+		Data:     dataOn(disk, nil),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +112,8 @@ func TestStartOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestDirectoryGone: once the data directory, the journal or one of their files was moved or replaced, nothing is answered as on disk, changes are refused, saves fail, and INFO says why.
+// TestDirectoryGone: once the data directory, the journal or one of their files was moved or
+// replaced, nothing is answered as on disk, changes are refused, saves fail, and INFO says why.
 func TestDirectoryGone(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(dir string) error{
@@ -127,8 +139,12 @@ func TestDirectoryGone(t *testing.T) {
 				t.Parallel()
 				dir := filepath.Join(t.TempDir(), "data")
 				srv, err := Start(Config{
-					Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.DiscardHandler),
-					Data: Data{File: filepath.Join(dir, "data.cdb"), Fsync: policy},
+					Addr:     "127.0.0.1:0",
+					Password: testPassword,
+					KDF:      testKDF,
+					Encrypt:  *encrypted,
+					Logger:   slog.New(slog.DiscardHandler),
+					Data:     Data{File: filepath.Join(dir, "data.cdb"), Fsync: policy},
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -142,7 +158,17 @@ func TestDirectoryGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.id++
-				w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: codec.OpDictSet, Flags: codec.FlagDurable, Args: encodeArgs(t, "d", "a", 1)}))
+				w.write(
+					codec.AppendRequest(
+						nil,
+						&codec.Request{
+							ID:    w.id,
+							Op:    codec.OpDictSet,
+							Flags: codec.FlagDurable,
+							Args:  encodeArgs(t, "d", "a", 1),
+						},
+					),
+				)
 				if reply, err := w.reply(); err != nil || reply.Status != codec.StatusNotDurable {
 					t.Errorf("a change is answered %v, %v", reply.Status, err)
 				}
@@ -168,8 +194,12 @@ func TestDirectoryGoneWithoutJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	log := make(chan string, 100)
 	srv, err := Start(Config{
-		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(messages(log), nil)),
-		Data: Data{File: filepath.Join(dir, "data.cdb"), NoJournal: true},
+		Addr:     "127.0.0.1:0",
+		Password: testPassword,
+		KDF:      testKDF,
+		Encrypt:  *encrypted,
+		Logger:   slog.New(slog.NewTextHandler(messages(log), nil)),
+		Data:     Data{File: filepath.Join(dir, "data.cdb"), NoJournal: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +223,8 @@ func TestDirectoryGoneWithoutJournal(t *testing.T) {
 	logged(t, log, "lost: ")
 }
 
-// TestLostIsReported: what a start has cut off the journal is in the log and in INFO, with how much it is, from which number on, and where it is kept.
+// TestLostIsReported: what a start has cut off the journal is in the log and in INFO, with how much
+// it is, from which number on, and where it is kept.
 func TestLostIsReported(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// turn takes what arrived, executes the requests that are complete, in order, and answers them in one write. The executing may wait for the end of the
-// iteration, the write too (iteration.go).
+// turn takes what arrived, executes the requests that are complete, in order, and answers them in
+// one write. The executing may wait for the end of the iteration, the write too (iteration.go).
 func (s *session) turn(in []byte) gnet.Action {
 	s.loop.begin()
 	if s.state == halfClosed {

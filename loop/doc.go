@@ -1,9 +1,13 @@
-// Package loop is the server: connections, files and what runs when. Package engine executes the requests, and has no part in either.
+// Package loop is the server: connections, files and what runs when. Package engine executes the
+// requests, and has no part in either.
 //
-// The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's session; turn (dispatch.go)
-// parses frame after frame, has the engine execute each, and answers all of them in one write. execute sees to what the engine leaves to the server: replies that
-// wait for the disk, tables that are not free, long reads, and requests for the background. engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once, the requests of an iteration are collected and executed together, and so are the
-// replies sent (iteration.go).
+// The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's
+// session; turn (dispatch.go) parses frame after frame, has the engine execute each, and answers
+// all of them in one write. execute sees to what the engine leaves to the server: replies that wait
+// for the disk, tables that are not free, long reads, and requests for the background. engine.go
+// gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once,
+// the requests of an iteration are collected and executed together, and so are the replies sent
+// (iteration.go).
 //
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //
@@ -17,11 +21,15 @@
 // Goroutines in the background take only the processors that the loops leave. They get them in the
 // order in which they ask.
 //
-// The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes, so that an idle server does.
+// The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes,
+// so that an idle server does.
 //
-// No panic crosses a connection: whoever recovers from one calls engine.Engine.Defect, which gives back the locks that the request held. A request that
-// panics in the middle of its change closes its table; a start makes it again, and leaves it out if it panics again (engine.Replayer, recover.go).
+// No panic crosses a connection: whoever recovers from one calls engine.Engine.Defect, which gives
+// back the locks that the request held. A request that panics in the middle of its change closes
+// its table; a start makes it again, and leaves it out if it panics again (engine.Replayer,
+// recover.go).
 //
-// A session belongs to its event loop; fields that others touch are atomic and say who writes them. The bytes that gnet hands
-// to OnTraffic are good until it returns. loop is the only room that imports gnet.
+// A session belongs to its event loop; fields that others touch are atomic and say who writes them.
+// The bytes that gnet hands to OnTraffic are good until it returns. loop is the only room that
+// imports gnet.
 package loop

@@ -12,7 +12,8 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply that is to be sent.
+// awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply
+// that is to be sent.
 func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
 	if err := srv.journal.Sync(lsn); err != nil {
 		srv.counters.notDurable.Add(1)
@@ -22,7 +23,11 @@ func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
 }
 
 func appendNotDurable(out []byte, id uint32, err error) []byte {
-	return engine.AppendError(out, id, &codec.Error{Status: codec.StatusNotDurable, Message: "applied, not on disk: " + err.Error()})
+	return engine.AppendError(
+		out,
+		id,
+		&codec.Error{Status: codec.StatusNotDurable, Message: "applied, not on disk: " + err.Error()},
+	)
 }
 
 // heldReplies are replies of one session that wait for the disk, in order.
@@ -31,7 +36,8 @@ type heldReplies struct {
 	marks  []heldMark
 }
 
-// heldMark is one reply: it ends at an offset of frames, and may go once all up to an LSN is on disk.
+// heldMark is one reply: it ends at an offset of frames, and may go once all up to an LSN is on
+// disk.
 type heldMark struct {
 	end int
 	lsn uint64
@@ -45,7 +51,8 @@ func (h *heldReplies) add(reply []byte, lsn uint64) {
 // waits says whether there is a reply.
 func (h *heldReplies) waits() bool { return len(h.marks) > 0 }
 
-// take moves the replies that may go to out: those up to durable, and all others, as errors which it counts, if the journal is broken.
+// take moves the replies that may go to out: those up to durable, and all others, as errors which
+// it counts, if the journal is broken.
 func (h *heldReplies) take(out []byte, durable uint64, broken error) (_ []byte, failed uint64) {
 	taken, n := 0, 0
 	for _, m := range h.marks {
@@ -82,7 +89,8 @@ func (h *heldReplies) drop(n, end int) {
 	}
 }
 
-// holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do not wait.
+// holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do
+// not wait.
 func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 	if s.deferred.hold(reply, lsn) {
 		s.loop.held = append(s.loop.held, s)

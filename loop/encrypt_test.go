@@ -63,7 +63,10 @@ func TestEncryptionDiffers(t *testing.T) {
 	t.Parallel()
 	for _, encrypts := range []bool{true, false} {
 		var log lockedBuffer
-		srv := startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.Logger = encrypts, slog.New(slog.NewTextHandler(&log, nil)) })
+		srv := startServer(
+			t,
+			func(cfg *Config) { cfg.Encrypt, cfg.Logger = encrypts, slog.New(slog.NewTextHandler(&log, nil)) },
+		)
 		w := dialSilent(t, srv)
 		err := w.handshake(testKey, !encrypts)
 		var refusal *secure.Refusal
@@ -85,8 +88,11 @@ func TestRecordsCut(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
 	session := func(s *sealed) []byte {
-		return s.records(s.request(codec.OpCreateDict, "d", true), append(s.request(codec.OpDictSet, "d", "k", "v"), s.request(codec.OpDictGet, "d", "k")...),
-			s.request(codec.OpPing))
+		return s.records(
+			s.request(codec.OpCreateDict, "d", true),
+			append(s.request(codec.OpDictSet, "d", "k", "v"), s.request(codec.OpDictGet, "d", "k")...),
+			s.request(codec.OpPing),
+		)
 	}
 	length := len(session(dialSealed(t, srv)))
 	for cut := range length + 1 {
@@ -169,7 +175,8 @@ func TestLongReadEncrypted(t *testing.T) {
 	}
 }
 
-// TestRecordsTampered changes, repeats and drops records: the server executes nothing of them, says why and closes; others are served on.
+// TestRecordsTampered changes, repeats and drops records: the server executes nothing of them, says
+// why and closes; others are served on.
 func TestRecordsTampered(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -247,7 +254,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestRequestsBehindTheProof: with encryption the first requests may follow ClientFin at once, in the same packet or cut from it anywhere.
+// TestRequestsBehindTheProof: with encryption the first requests may follow ClientFin at once, in
+// the same packet or cut from it anywhere.
 func TestRequestsBehindTheProof(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -326,7 +334,8 @@ func TestTooMuchBeforeTheProof(t *testing.T) {
 	}
 }
 
-// TestManyWrongPasswords: wrong passwords from this machine are refused, counted and do not hold up a right one.
+// TestManyWrongPasswords: wrong passwords from this machine are refused, counted and do not hold up
+// a right one.
 func TestManyWrongPasswords(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -344,12 +353,14 @@ func TestManyWrongPasswords(t *testing.T) {
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("a right password took %v", took)
 	}
-	if info := srv.Info(); info.FailedLogins != guesses || info.Refused != guesses || !info.Encrypted || info.WaitingLogins != 0 {
+	if info := srv.Info(); info.FailedLogins != guesses || info.Refused != guesses || !info.Encrypted ||
+		info.WaitingLogins != 0 {
 		t.Errorf("INFO: %+v", info)
 	}
 }
 
-// TestAllowedWithEncryption: a server that encrypts lets this machine in, and others only if told so.
+// TestAllowedWithEncryption: a server that encrypts lets this machine in, and others only if told
+// so.
 func TestAllowedWithEncryption(t *testing.T) {
 	for _, c := range []struct {
 		encrypt bool

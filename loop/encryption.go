@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// records is the encrypted stream of a session, owned by the event loop. A nil *records is a connection without encryption.
+// records is the encrypted stream of a session, owned by the event loop. A nil *records is a
+// connection without encryption.
 type records struct {
 	seal   *secure.Sealer
 	opener *secure.Opener
@@ -16,8 +17,9 @@ type records struct {
 	used   int                        // of kept, in this turn
 }
 
-// open returns what the records that are whole carry, decrypted in place and put together: views into in, or into what was kept, good until the
-// turn's keep. Every byte is decrypted once. The error, if any, is the end of the stream, in order or not; what came before it holds.
+// open returns what the records that are whole carry, decrypted in place and put together: views
+// into in, or into what was kept, good until the turn's keep. Every byte is decrypted once. The
+// error, if any, is the end of the stream, in order or not; what came before it holds.
 func (s *session) open(in []byte) (plain []byte, err error) {
 	r := s.records
 	if r == nil || len(in) == 0 {

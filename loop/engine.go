@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// The engine announces each change that persist wants announced: this does not compile if its bound is above persist's.
+// The engine announces each change that persist wants announced: this does not compile if its bound
+// is above persist's.
 const _ = uint(persist.LargeOperationBytes - engine.AnnouncedBytes)
 
 // startEngine makes the engine, once the store and the files are there.

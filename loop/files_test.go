@@ -89,7 +89,8 @@ func TestSaveOverAnother(t *testing.T) {
 		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
 	tells(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
-	if err != nil || !slices.Equal(files, []string{theirs, theirs + ".journal", theirs + ".numbers", theirs + ".prev"}) {
+	if err != nil ||
+		!slices.Equal(files, []string{theirs, theirs + ".journal", theirs + ".numbers", theirs + ".prev"}) {
 		t.Errorf("there are %v, %v", files, err)
 	}
 }
@@ -298,7 +299,8 @@ func TestStartWithoutRoom(t *testing.T) {
 			}
 		}
 		stopServer(t, srv)
-		if got := contents(disk); n <= 2 && !maps.Equal(got, files) { // later a tail that was reserved is cut already
+		// later a tail that was reserved is cut already
+		if got := contents(disk); n <= 2 && !maps.Equal(got, files) {
 			t.Errorf("operation %d: the files have changed: %v", n, disk)
 		}
 		again := keptServer(t, disk.PowerCut(rng), nil)

@@ -88,7 +88,8 @@ func TestForeignClients(t *testing.T) {
 		} {
 			for _, piece := range []int{0, 1, 3} {
 				got, err := told(t, srv, []byte(first), piece)
-				if !strings.HasSuffix(got, want) || want == "" && got != "" || want == toldHTTP && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+				if !strings.HasSuffix(got, want) || want == "" && got != "" ||
+					want == toldHTTP && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 					t.Errorf("%q in pieces of %d: %q, %v", first, piece, got, err)
 				}
 				if err != nil && want != "" {
@@ -97,7 +98,8 @@ func TestForeignClients(t *testing.T) {
 			}
 		}
 		noneLeft(t, srv, 0)
-		info, guesses := srv.Info(), srv.cfg.Legacy && srv.cfg.Encrypt // there, garbage is what a wrong password makes
+		// there, garbage is what a wrong password makes
+		info, guesses := srv.Info(), srv.cfg.Legacy && srv.cfg.Encrypt
 		if info.FailedLogins > 0 && !guesses || info.Panics > 0 || info.Refused+info.BadFrames+info.FailedLogins < 27 {
 			t.Errorf("%+v", info)
 		}
@@ -114,7 +116,12 @@ func TestForeignClients(t *testing.T) {
 func TestForeignLibraries(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
-		url, client := "http://"+srv.Addr().String()+"/x", http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		url, client := "http://"+srv.Addr().
+			String()+
+			"/x", http.Client{
+			Transport: &http.Transport{DisableKeepAlives: true},
+			Timeout:   patience,
+		}
 		for name, ask := range map[string]func() (*http.Response, error){
 			"GET":  func() (*http.Response, error) { return client.Get(url) },
 			"HEAD": func() (*http.Response, error) { return client.Head(url) },
@@ -192,7 +199,8 @@ func TestLogOfStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.TrimSpace(log.String())
-		if strings.Contains(text, "\x1b") || strings.Contains(text, "\n") || len(text) > 600 || !strings.Contains(text, "not a message of CyberDB") {
+		if strings.Contains(text, "\x1b") || strings.Contains(text, "\n") || len(text) > 600 ||
+			!strings.Contains(text, "not a message of CyberDB") {
 			t.Errorf("%d bytes in the log: %q", len(text), text)
 		}
 	}

@@ -9,12 +9,16 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// FuzzFrames sends any bytes behind a proven password: the connection comes to an end, nothing panics, and others are served.
+// FuzzFrames sends any bytes behind a proven password: the connection comes to an end, nothing
+// panics, and others are served.
 func FuzzFrames(f *testing.F) {
 	session := &wire{TB: f}
 	var all []byte
 	for _, e := range golden {
-		frame := codec.AppendRequest(nil, &codec.Request{ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(f, e.args...)})
+		frame := codec.AppendRequest(
+			nil,
+			&codec.Request{ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(f, e.args...)},
+		)
 		f.Add(frame)
 		all = append(all, frame...)
 	}
@@ -44,7 +48,8 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// FuzzOps makes operations of bytes and plays them on a dict and a list of the server and on the models of linear_model_test.go.
+// FuzzOps makes operations of bytes and plays them on a dict and a list of the server and on the
+// models of linear_model_test.go.
 func FuzzOps(f *testing.F) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 20 {
@@ -91,7 +96,8 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
-// inputOf makes an operation of four bytes: which one, key or index, two values. The top bits of a value make it absent.
+// inputOf makes an operation of four bytes: which one, key or index, two values. The top bits of a
+// value make it absent.
 func inputOf(b []byte) linearInput {
 	both := slices.Concat(dictHistoryOps, listHistoryOps)
 	op := both[int(b[0])%len(both)]
@@ -105,7 +111,13 @@ func inputOf(b []byte) linearInput {
 		return linearInput{op, []int64{key, first % 16, second % 8, first % 16}}
 	case codec.OpDictGetMany, codec.OpListExtend:
 		return linearInput{op, []int64{key, first % 16, second % 16}}
-	case codec.OpDictGet, codec.OpDictPop, codec.OpDictContains, codec.OpListAppend, codec.OpListAppendLeft, codec.OpListCount, codec.OpListGet:
+	case codec.OpDictGet,
+		codec.OpDictPop,
+		codec.OpDictContains,
+		codec.OpListAppend,
+		codec.OpListAppendLeft,
+		codec.OpListCount,
+		codec.OpListGet:
 		return linearInput{op, []int64{key}}
 	}
 	return linearInput{op, nil}

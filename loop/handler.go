@@ -63,7 +63,8 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
-// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good until it returns. No panic crosses it.
+// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good
+// until it returns. No panic crosses it.
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	s, isSession := c.Context().(*session)
 	if !isSession {

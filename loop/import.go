@@ -21,7 +21,8 @@ type source struct {
 	close  func() error
 }
 
-// openSource opens a file of this server's, or one that CyberDB wrote; its content tells which. Errors name the file.
+// openSource opens a file of this server's, or one that CyberDB wrote; its content tells which.
+// Errors name the file.
 func (srv *Server) openSource(name string) (*source, error) {
 	file, err := srv.cfg.Data.FS.Open(name)
 	if err != nil {
@@ -74,7 +75,13 @@ func (srv *Server) openOld(name string, file persist.File, size int64) (_ *sourc
 		}
 		return nil
 	}
-	return &source{tables: len(old.Tables), items: OldItems(old), bytes: size + int64(old.Bytes), load: load, close: func() error { return nil }}, nil
+	return &source{
+		tables: len(old.Tables),
+		items:  OldItems(old),
+		bytes:  size + int64(old.Bytes),
+		load:   load,
+		close:  func() error { return nil },
+	}, nil
 }
 
 const (
@@ -82,8 +89,9 @@ const (
 	batchItems = 16 << 10
 )
 
-// takingIn restores tables that nobody sees yet, and copies them to a file. Its tables and entries get numbers of this server's clock, in order: what a
-// version says of an entry here, it says of no other content.
+// takingIn restores tables that nobody sees yet, and copies them to a file. Its tables and entries
+// get numbers of this server's clock, in order: what a version says of an entry here, it says of no
+// other content.
 type takingIn struct {
 	restoring
 	tables []*shardmap.Restorer

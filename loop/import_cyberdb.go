@@ -15,8 +15,8 @@ type TableWriter interface {
 	Element(val []byte) error
 }
 
-// WriteOld gives the tables of a file that CyberDB wrote to w. Every table and every entry has a number of its own, in order, from 1 on; step is called for
-// each entry.
+// WriteOld gives the tables of a file that CyberDB wrote to w. Every table and every entry has a
+// number of its own, in order, from 1 on; step is called for each entry.
 //
 // Errors: *legacy.FileError for a table or an entry that cannot be kept; those of w.
 func WriteOld(w TableWriter, old *legacy.File, step func()) error {
@@ -24,7 +24,11 @@ func WriteOld(w TableWriter, old *legacy.File, step func()) error {
 	var room []byte
 	for _, t := range old.Tables {
 		if n := len(t.Name); n < 1 || n > codec.MaxTableNameBytes {
-			return fmt.Errorf("a table's name has %d bytes; 1 to %d may be: rename it with CyberDB first", n, codec.MaxTableNameBytes)
+			return fmt.Errorf(
+				"a table's name has %d bytes; 1 to %d may be: rename it with CyberDB first",
+				n,
+				codec.MaxTableNameBytes,
+			)
 		}
 		lsn++
 		table := persist.Table{Name: t.Name, Kind: persist.Dict, Born: lsn, Items: uint64(t.Len())}

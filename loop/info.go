@@ -10,7 +10,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// counters count what operators ask about. Written by event loops, the acceptor and the sweeper; read by INFO.
+// counters count what operators ask about. Written by event loops, the acceptor and the sweeper;
+// read by INFO.
 type counters struct {
 	refused      atomic.Uint64 // connections not taken, and failed logins
 	failedLogins atomic.Uint64 // by a wrong password
@@ -35,31 +36,34 @@ type Info struct {
 	Requests      uint64  `json:"requests"`
 	LongRequests  int64   `json:"long_requests"` // under way beside the loops
 	Tables        int     `json:"tables"`
-	SpoiledTables int     `json:"spoiled_tables"` // of these, closed since a defect has left them half changed
-	Views         int     `json:"views"`          // open
-	Clock         uint64  `json:"clock"`          // number of the last change
-	Persistence   string  `json:"persistence"`    // none; file; journal always, everysec or no; read-only
+	// of these, closed since a defect has left them half changed
+	SpoiledTables int    `json:"spoiled_tables"`
+	Views         int    `json:"views"`       // open
+	Clock         uint64 `json:"clock"`       // number of the last change
+	Persistence   string `json:"persistence"` // none; file; journal always, everysec or no; read-only
 
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
-	Encrypted       bool   `json:"encrypted"`
-	Refused         uint64 `json:"refused"`
-	FailedLogins    uint64 `json:"failed_logins"`
-	WaitingLogins   int64  `json:"waiting_logins"`
-	AcceptErrors    uint64 `json:"accept_errors"`
-	IdleClosed      uint64 `json:"idle_closed"`
-	Overrun         uint64 `json:"overrun_closed"`
-	BadFrames       uint64 `json:"bad_frames"`
-	Panics          uint64 `json:"panics"`
-	DroppedLogLines uint64 `json:"dropped_log_lines"` // lines of the log that nothing read, or that could not be written
+	Encrypted     bool   `json:"encrypted"`
+	Refused       uint64 `json:"refused"`
+	FailedLogins  uint64 `json:"failed_logins"`
+	WaitingLogins int64  `json:"waiting_logins"`
+	AcceptErrors  uint64 `json:"accept_errors"`
+	IdleClosed    uint64 `json:"idle_closed"`
+	Overrun       uint64 `json:"overrun_closed"`
+	BadFrames     uint64 `json:"bad_frames"`
+	Panics        uint64 `json:"panics"`
+	// lines of the log that nothing read, or that could not be written
+	DroppedLogLines uint64 `json:"dropped_log_lines"`
 
-	MaxMemoryBytes int64  `json:"max_memory_bytes"` // 0: no limit
-	UnreadBytes    int64  `json:"unread_bytes"`     // of replies, that clients have not read
-	HeldBytes      int64  `json:"held_bytes"`       // of requests that are not complete, or wait, of clients with more than 64 KiB of them
-	HeapBytes      uint64 `json:"heap_bytes"`
-	SlabBytes      int    `json:"slab_bytes"`      // of tables, mapped outside the heap
-	SlabFreeBytes  int    `json:"slab_free_bytes"` // of these, in no use
-	Goroutines     int    `json:"goroutines"`
+	MaxMemoryBytes int64 `json:"max_memory_bytes"` // 0: no limit
+	UnreadBytes    int64 `json:"unread_bytes"`     // of replies, that clients have not read
+	// of requests that are not complete, or wait, of clients with more than 64 KiB of them
+	HeldBytes     int64  `json:"held_bytes"`
+	HeapBytes     uint64 `json:"heap_bytes"`
+	SlabBytes     int    `json:"slab_bytes"`      // of tables, mapped outside the heap
+	SlabFreeBytes int    `json:"slab_free_bytes"` // of these, in no use
+	Goroutines    int    `json:"goroutines"`
 }
 
 // DataInfo is what INFO tells of the files.
@@ -70,19 +74,25 @@ type DataInfo struct {
 	SavedAgoSeconds float64 `json:"saved_ago_seconds"` // since the last save, or the try to
 	SaveSeconds     float64 `json:"save_seconds"`      // that the last save took
 	SaveError       string  `json:"save_error"`        // of the last try; "": none
-	DurableClock    uint64  `json:"durable_clock"`     // the last change that is on disk; without a journal, saved_clock
-	JournalBytes    int64   `json:"journal_bytes"`
-	PendingBytes    int64   `json:"pending_bytes"` // not yet written to the journal
-	LeftOut         int     `json:"left_out"`      // requests of the journal that the start has left out, since they panic
-	JournalError    string  `json:"journal_error"` // why nothing is changed any more; "": all is well
-	ReadOnly        string  `json:"read_only"`     // why changes are refused: a broken journal, a full disk, a data directory that was moved; "": they are taken
-	NotDurable      uint64  `json:"not_durable"`   // changes that were answered NotDurable: made, and not on disk
+	// the last change that is on disk; without a journal, saved_clock
+	DurableClock uint64 `json:"durable_clock"`
+	JournalBytes int64  `json:"journal_bytes"`
+	PendingBytes int64  `json:"pending_bytes"` // not yet written to the journal
+	// requests of the journal that the start has left out, since they panic
+	LeftOut      int    `json:"left_out"`
+	JournalError string `json:"journal_error"` // why nothing is changed any more; "": all is well
+	// why changes are refused: a broken journal, a full disk, a data directory that was moved; "":
+	// they are taken
+	ReadOnly string `json:"read_only"`
+	// changes that were answered NotDurable: made, and not on disk
+	NotDurable uint64 `json:"not_durable"`
 
 	LostOperations uint64 `json:"lost_operations"` // that the start knows to be lost, at least; 0: none
 	LostBytes      int64  `json:"lost_bytes"`      // of the journal that it has cut off
 	LostFrom       uint64 `json:"lost_from"`       // number of the first that is lost; 0: none
 
-	SegmentError string `json:"segment_error"` // why the journal's next segment cannot be begun, and the one at hand grows; "": it can
+	// why the journal's next segment cannot be begun, and the one at hand grows; "": it can
+	SegmentError string `json:"segment_error"`
 }
 
 // Info returns the server's figures.

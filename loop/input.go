@@ -17,8 +17,8 @@ import (
 
 const (
 	// allHeldBytes is the request-memory budget: how many bytes of requests the server buffers for
-	// all clients together. These are partial frames, requests that wait for earlier ones, and those
-	// that wait for a goroutine in the background.
+	// all clients together. These are partial frames, requests that wait for earlier ones, and
+	// those that wait for a goroutine in the background.
 	allHeldBytes = 256 << 20
 	// uncountedBytes is what each client may have buffered without being counted.
 	uncountedBytes = 64 << 10
@@ -57,16 +57,22 @@ func (b *requestBudget) release(n int) { b.bytes.Add(-int64(n)) }
 // overLimit is the reply to a request that the budget has no room for.
 func (b *requestBudget) overLimit() *codec.Error {
 	return &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later", b.limit>>20),
+		Status: codec.StatusOverloaded,
+		Message: fmt.Sprintf(
+			"the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later",
+			b.limit>>20,
+		),
 	}
 }
 
 // tooOld is the reply to a request whose input is too old.
 func (b *requestBudget) tooOld() *codec.Error {
 	return &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("the request is not complete, or waits, since %v, and room for such requests is short", b.time),
+		Status: codec.StatusOverloaded,
+		Message: fmt.Sprintf(
+			"the request is not complete, or waits, since %v, and room for such requests is short",
+			b.time,
+		),
 	}
 }
 
@@ -152,8 +158,8 @@ func (in *input) count(b *requestBudget, bytes int, clock *coarseClock) int64 {
 	return b.bytes.Add(int64(bytes) - before)
 }
 
-// exceeds counts what is kept. It returns an error if the budget has no room for it, or if it is too
-// old.
+// exceeds counts what is kept. It returns an error if the budget has no room for it, or if it is
+// too old.
 func (in *input) exceeds(b *requestBudget, clock *coarseClock) *codec.Error {
 	n := len(in.rest())
 	if n <= uncountedBytes {
@@ -187,8 +193,9 @@ func (in *input) unpause(fd int) {
 	}
 }
 
-// setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to leave one unread, which
-// gnet has no call for. A socket that does not know the option stays readable, which costs memory up to maxAheadBytes.
+// setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to
+// leave one unread, which gnet has no call for. A socket that does not know the option stays
+// readable, which costs memory up to maxAheadBytes.
 func setReadLow(fd, bytes int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
 }
@@ -221,7 +228,12 @@ func (s *session) limitInput() {
 	rest := s.input.rest()
 	s.loop.out = engine.AppendError(s.loop.out, binary.LittleEndian.Uint32(rest[4:]), why)
 	s.srv.counters.overrun.Add(1)
-	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), slog.String("reason", why.Message), slog.Int("bytes", len(rest)))
+	s.srv.acceptLog.warn(
+		"connection closed",
+		slog.String("peer", peerName(s.peer)),
+		slog.String("reason", why.Message),
+		slog.Int("bytes", len(rest)),
+	)
 	s.close()
 	s.dropInput()
 }

@@ -27,7 +27,8 @@ func heldBytes(t *testing.T, srv *Server, least, most int64) {
 	})
 }
 
-// TestHalfFramesTogether: the half frames of all clients together have a limit. Who would pass it is told so and closed; the others go on.
+// TestHalfFramesTogether: the half frames of all clients together have a limit. Who would pass it
+// is told so and closed; the others go on.
 func TestHalfFramesTogether(t *testing.T) {
 	t.Parallel()
 	const limit, each = 16 << 20, 3 << 20
@@ -62,7 +63,8 @@ func TestHalfFramesTogether(t *testing.T) {
 	}
 	if reply, err := greedy.reply(); err == nil { // it is lost if the client has sent more than was read
 		e, err := codec.ParseErrorBody(reply.Status, reply.Body)
-		if err != nil || e.Status != codec.StatusOverloaded || reply.ID != greedy.id || !strings.Contains(e.Message, "16 MiB") {
+		if err != nil || e.Status != codec.StatusOverloaded || reply.ID != greedy.id ||
+			!strings.Contains(e.Message, "16 MiB") {
 			t.Errorf("request %d: %v, %v", reply.ID, e, err)
 		}
 	}
@@ -77,7 +79,8 @@ func TestHalfFramesTogether(t *testing.T) {
 	}
 }
 
-// TestHalfFramesGrowOld: half frames that come no further are closed once there is little room for others', and not before.
+// TestHalfFramesGrowOld: half frames that come no further are closed once there is little room for
+// others', and not before.
 func TestHalfFramesGrowOld(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 20
@@ -108,7 +111,8 @@ func TestHalfFramesGrowOld(t *testing.T) {
 	heldBytes(t, srv, 0, 0)
 }
 
-// TestRequestsBeside: large requests that wait beside the loops are held too. One for which there is no room is answered, and its connection goes on.
+// TestRequestsBeside: large requests that wait beside the loops are held too. One for which there
+// is no room is answered, and its connection goes on.
 func TestRequestsBeside(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10

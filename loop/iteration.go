@@ -11,7 +11,8 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// An iteration of an event loop is one wait for events, and the work for those that came. Its order:
+// An iteration of an event loop is one wait for events, and the work for those that came. Its
+// order:
 //
 //  1. read: gnet calls OnTraffic for each connection that has bytes, which calls its session's turn
 //  2. collect: executeLater keeps the requests, if the iteration is busy
@@ -19,10 +20,11 @@ import (
 //  4. journal: syncChanges hands over what they have changed, one sync for all
 //  5. reply: replyAll, one write for each session
 //
-// gnet has no hook for the end of an iteration, but executes what it is given behind the events: Run,
-// which does 3 to 5. Where clients and server share processors, this is better than to answer each
-// request at once: the cache misses of lookups overlap (engine.Executor.Expect); reading, executing
-// and writing each run many times in a row; and a client that is woken finds more replies.
+// gnet has no hook for the end of an iteration, but executes what it is given behind the events:
+// Run, which does 3 to 5. Where clients and server share processors, this is better than to answer
+// each request at once: the cache misses of lookups overlap (engine.Executor.Expect); reading,
+// executing and writing each run many times in a row; and a client that is woken finds more
+// replies.
 //
 // In an iteration that is not busy a turn does 3 and 5 itself.
 
@@ -30,8 +32,8 @@ const (
 	// busyTurns is how many turns with replies make an iteration busy: in the next one requests and
 	// replies wait for the end.
 	busyTurns = 4
-	// sampleTurns is how often a turn waits though the iterations are not busy, which tells when they
-	// are.
+	// sampleTurns is how often a turn waits though the iterations are not busy, which tells when
+	// they are.
 	sampleTurns = 64
 	// maxBatchedBytes of requests that arrived at once may wait.
 	maxBatchedBytes = 4 << 10
@@ -97,12 +99,15 @@ func (i *iteration) begin() {
 	i.from = len(i.out)
 }
 
-// executeLater collects what has arrived: requests, or a message of CyberDB's. It returns false if it is to be executed now. While it waits, the
-// session has nothing to write: so no write of its own can fail and close it.
+// executeLater collects what has arrived: requests, or a message of CyberDB's. It returns false if
+// it is to be executed now. While it waits, the session has nothing to write: so no write of its
+// own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
 	if !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.deferred.replies ||
-		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() || s.legacy == nil && !codec.WholeFrames(in) || !s.postRun() {
+		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() ||
+		s.legacy == nil && !codec.WholeFrames(in) ||
+		!s.postRun() {
 		return false
 	}
 	b := &l.batch
@@ -143,7 +148,8 @@ func (l *eventLoop) executeBatch() {
 	l.batch = batch{b.frames[:0], b.parts[:0]}
 }
 
-// executePart executes the session's part of a batch, the first own bytes of pending. No panic crosses it.
+// executePart executes the session's part of a batch, the first own bytes of pending. No panic
+// crosses it.
 func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	defer s.recoverTurn(&action)
 	s.deferred.requests = false
@@ -168,10 +174,13 @@ func (s *session) answer() gnet.Action {
 	return s.settle()
 }
 
-// replyLater leaves the turn's replies for the end of the iteration. It returns false if they are to be sent now.
+// replyLater leaves the turn's replies for the end of the iteration. It returns false if they are
+// to be sent now.
 func (s *session) replyLater() bool {
 	l := s.loop
-	if len(l.out) == l.from || s.state != running || s.auth.login != nil || s.output.streams > 0 || s.srv.draining.Load() || s.conn.OutboundBuffered() > 0 {
+	if len(l.out) == l.from || s.state != running || s.auth.login != nil || s.output.streams > 0 ||
+		s.srv.draining.Load() ||
+		s.conn.OutboundBuffered() > 0 {
 		return false
 	}
 	if !s.joinIteration() {
@@ -185,7 +194,8 @@ func (s *session) replyLater() bool {
 	return true
 }
 
-// joinIteration counts the turn to the iteration, if that will have an end. It returns false if the turn is on its own.
+// joinIteration counts the turn to the iteration, if that will have an end. It returns false if the
+// turn is on its own.
 func (s *session) joinIteration() bool {
 	i := &s.loop.iteration
 	if !i.posted && !i.busy {
@@ -209,7 +219,8 @@ func (s *session) postRun() bool {
 	return i.posted
 }
 
-// syncLater has what the turn has changed synced, if that is waited for, at the end of the iteration: one sync for all of it.
+// syncLater has what the turn has changed synced, if that is waited for, at the end of the
+// iteration: one sync for all of it.
 func (s *session) syncLater() {
 	if s.loop.changed && !s.joinIteration() {
 		s.loop.syncChanges(s.srv)
@@ -251,7 +262,8 @@ func (s *session) endTurn(replies []byte) (action gnet.Action) {
 	return s.settle()
 }
 
-// yield lets goroutines in the background run, if there may be some with work: without it they wait for tens of milliseconds.
+// yield lets goroutines in the background run, if there may be some with work: without it they wait
+// for tens of milliseconds.
 func (l *eventLoop) yield(srv *Server) {
 	if srv.besides.Load() > 0 || srv.logins.waiting.Load() > 0 || l.waits.Load() {
 		runtime.Gosched()

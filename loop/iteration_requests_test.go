@@ -17,12 +17,15 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestBatch: requests that have come to many connections when the loop looks are executed together, and each connection gets what it would have got alone,
-// whatever becomes of the others: those that break the protocol, meet a defect, end, are reset, send half a request or ask for much.
+// TestBatch: requests that have come to many connections when the loop looks are executed together,
+// and each connection gets what it would have got alone, whatever becomes of the others: those that
+// break the protocol, meet a defect, end, are reset, send half a request or ask for much.
 func TestBatch(t *testing.T) {
 	srv := startServer(t, func(cfg *Config) {
 		cfg.EventLoops = 1
-		cfg.commands = commandsWith(map[codec.Opcode]engine.Command{opPanics: {Run: func(*engine.Executor) error { panic("defect") }}})
+		cfg.commands = commandsWith(
+			map[codec.Opcode]engine.Command{opPanics: {Run: func(*engine.Executor) error { panic("defect") }}},
+		)
 	})
 	admin := dial(t, srv)
 	admin.ok(codec.OpCreateDict, "d", false)
@@ -43,7 +46,8 @@ func TestBatch(t *testing.T) {
 		w.Helper()
 		for i, value := range want {
 			reply, err := w.reply()
-			if err != nil || reply.Status != codec.StatusOK || fmt.Sprint(decodeAll(w, reply.Body)...) != fmt.Sprint(value) {
+			if err != nil || reply.Status != codec.StatusOK ||
+				fmt.Sprint(decodeAll(w, reply.Body)...) != fmt.Sprint(value) {
 				w.Errorf("reply %d: %v %x, %v", i, reply.Status, reply.Body, err)
 			}
 		}
@@ -58,7 +62,9 @@ func TestBatch(t *testing.T) {
 		{
 			name: "three requests",
 			send: func(w *wire, key string) []byte {
-				return append(w.request(codec.OpDictIncrement, "d", key+"n", 2), w.request(codec.OpDictIncrement, "d", key+"n", 3)...)
+				return append(
+					w.request(codec.OpDictIncrement, "d", key+"n", 2),
+					w.request(codec.OpDictIncrement, "d", key+"n", 3)...)
 			},
 			see: func(w *wire, key string) { answers(w, key, 2, 5); w.ok(codec.OpPing) },
 		},
@@ -125,7 +131,8 @@ func TestBatch(t *testing.T) {
 		for range clients * len(kinds) {
 			all = append(all, dial(t, srv))
 		}
-		// The loop is held while all of them send. What the rounds before have seen decides whether requests are collected.
+		// The loop is held while all of them send. What the rounds before have seen decides whether
+		// requests are collected.
 		for range sampleTurns/len(all) + 1 {
 			release := holdLoop(t, srv)
 			for _, w := range all {

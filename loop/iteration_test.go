@@ -16,8 +16,9 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// TestRepliesOfARound: where many connections are busy at once, replies wait for the end of the loop's round. Each client gets all of its own, in order,
-// those too that shut down their side right behind their requests.
+// TestRepliesOfARound: where many connections are busy at once, replies wait for the end of the
+// loop's round. Each client gets all of its own, in order, those too that shut down their side
+// right behind their requests.
 func TestRepliesOfARound(t *testing.T) {
 	const clients, rounds, pipeline = 40, 25, 8
 	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
@@ -46,8 +47,19 @@ func TestRepliesOfARound(t *testing.T) {
 				}
 				for p := range pipeline {
 					reply, err := w.reply()
-					if want := string(encodeArgs(t, 1000*g+p)); err != nil || reply.ID != uint32(1000*r+p+1) || string(reply.Body) != want {
-						t.Errorf("client %d, round %d, request %d: got reply %d, %x, %v", g, r, p, reply.ID, reply.Body, err)
+					if want := string(
+						encodeArgs(t, 1000*g+p),
+					); err != nil || reply.ID != uint32(1000*r+p+1) ||
+						string(reply.Body) != want {
+						t.Errorf(
+							"client %d, round %d, request %d: got reply %d, %x, %v",
+							g,
+							r,
+							p,
+							reply.ID,
+							reply.Body,
+							err,
+						)
 						return
 					}
 				}
@@ -61,8 +73,9 @@ func TestRepliesOfARound(t *testing.T) {
 	wg.Wait()
 }
 
-// TestPacedReplyInARound: a reply of CyberDB's wire that goes out piece by piece comes between the turns of a round. It is whole, and the replies of others, which
-// wait for the round's end, are theirs.
+// TestPacedReplyInARound: a reply of CyberDB's wire that goes out piece by piece comes between the
+// turns of a round. It is whole, and the replies of others, which wait for the round's end, are
+// theirs.
 func TestPacedReplyInARound(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
@@ -100,7 +113,8 @@ func TestPacedReplyInARound(t *testing.T) {
 	natives.Wait()
 }
 
-// TestStopAnswersWhatArrived: a request that has been read while another of its connection waits for the end of the round is answered though the server stops.
+// TestStopAnswersWhatArrived: a request that has been read while another of its connection waits
+// for the end of the round is answered though the server stops.
 func TestStopAnswersWhatArrived(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })

@@ -7,7 +7,8 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// journalAheadBytes is how much may wait in memory for the journal to be written before requests that change anything are refused.
+// journalAheadBytes is how much may wait in memory for the journal to be written before requests
+// that change anything are refused.
 const journalAheadBytes = 256 << 20
 
 func (srv *Server) flushJournal() {
@@ -16,9 +17,11 @@ func (srv *Server) flushJournal() {
 	}
 }
 
-// writable returns an error if nothing may be changed: what is changed could not be written to disk, or its versions were not reserved there.
+// writable returns an error if nothing may be changed: what is changed could not be written to
+// disk, or its versions were not reserved there.
 func (srv *Server) writable() error {
-	if srv.numbers == nil || srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
+	if srv.numbers == nil ||
+		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
 		return nil
 	}
 	return srv.whyRefused()
@@ -34,29 +37,44 @@ func (srv *Server) whyRefused() error {
 			return readOnly(err)
 		}
 		if err := srv.journal.Full(); err != nil {
-			return &codec.Error{Status: codec.StatusReadOnly, Message: "the disk is full: nothing is changed until there is room again: " + err.Error()}
+			return &codec.Error{
+				Status:  codec.StatusReadOnly,
+				Message: "the disk is full: nothing is changed until there is room again: " + err.Error(),
+			}
 		}
 	}
-	return &codec.Error{Status: codec.StatusOverloaded, Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved"}
+	return &codec.Error{
+		Status:  codec.StatusOverloaded,
+		Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved",
+	}
 }
 
 // readOnly is the error of a change that is refused because of err.
 func readOnly(err error) error {
-	return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is changed any more, since it could not be kept: " + err.Error()}
+	return &codec.Error{
+		Status:  codec.StatusReadOnly,
+		Message: "nothing is changed any more, since it could not be kept: " + err.Error(),
+	}
 }
 
-// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its table.
+// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its
+// table.
 const mostNumbers = 2 * codec.MaxArguments
 
-// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a request on each event loop and each worker, and by one save.
+// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a
+// request on each event loop and each worker, and by one save.
 func (srv *Server) numbersInFlight() uint64 {
 	return uint64(srv.cfg.EventLoops+maxWorkers+1) * mostNumbers
 }
 
-// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be again.
+// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be
+// again.
 func (srv *Server) onRenew(err error) {
 	if err != nil {
-		srv.log.Warn("the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk", slog.Any("error", err))
+		srv.log.Warn(
+			"the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk",
+			slog.Any("error", err),
+		)
 		return
 	}
 	srv.log.Info("the next range of version numbers is reserved")
@@ -74,13 +92,15 @@ func (srv *Server) lookBehind() {
 	srv.behind.Store(srv.journal.Pending() > limit)
 }
 
-// mustWait says whether the reply to a request that may have changed something waits for the disk: by the policy, because its client demands it, or because what was
-// appended, and n bytes more, may find no room there.
+// mustWait says whether the reply to a request that may have changed something waits for the disk:
+// by the policy, because its client demands it, or because what was appended, and n bytes more, may
+// find no room there.
 func (srv *Server) mustWait(demanded bool, n int) bool {
 	return srv.journal != nil && (srv.cfg.Data.Fsync == persist.Always || demanded || !srv.journal.HasRoom(n))
 }
 
-// inFlightBytes returns persist.Options.InFlightBytes: one operation that is not announced for each event loop, each worker and a save.
+// inFlightBytes returns persist.Options.InFlightBytes: one operation that is not announced for each
+// event loop, each worker and a save.
 func (srv *Server) inFlightBytes() int64 {
 	return int64(srv.cfg.EventLoops+maxWorkers+1) * 2 * persist.LargeOperationBytes
 }
@@ -89,26 +109,38 @@ func (srv *Server) inFlightBytes() int64 {
 func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
 	srv.persistDefect("panic while the journal was written", err)
-	srv.log.Error("the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart", slog.Any("error", err),
-		slog.Uint64("on_disk", srv.journal.Durable()), slog.Uint64("made", srv.store.Clock()))
+	srv.log.Error(
+		"the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart",
+		slog.Any("error", err),
+		slog.Uint64("on_disk", srv.journal.Durable()),
+		slog.Uint64("made", srv.store.Clock()),
+	)
 	if srv.cfg.Data.ExitOnIOError {
 		go srv.endWith(err)
 	}
 }
 
-// onFull is called by the journal's flusher when no more room can be reserved on the disk, and with nil when it can be again.
+// onFull is called by the journal's flusher when no more room can be reserved on the disk, and with
+// nil when it can be again.
 func (srv *Server) onFull(err error) {
 	if err != nil {
-		srv.log.Error("the disk is full: nothing is changed until there is room again, reads go on; nothing that was acknowledged is lost", slog.Any("error", err))
+		srv.log.Error(
+			"the disk is full: nothing is changed until there is room again, reads go on; nothing that was acknowledged is lost",
+			slog.Any("error", err),
+		)
 		return
 	}
 	srv.log.Info("the disk has room again: changes go on")
 }
 
-// onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil when it can be again.
+// onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil
+// when it can be again.
 func (srv *Server) onBegin(err error) {
 	if err != nil {
-		srv.log.Warn("the journal's segment grows beyond its size, nothing is lost: free descriptors or make room", slog.Any("error", err))
+		srv.log.Warn(
+			"the journal's segment grows beyond its size, nothing is lost: free descriptors or make room",
+			slog.Any("error", err),
+		)
 		return
 	}
 	srv.log.Info("the journal's next segment is begun")

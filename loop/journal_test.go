@@ -17,7 +17,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// TestHeldReplyIsSent: a reply goes out though the disk was faster than the event loop: its change was on disk before the reply was held.
+// TestHeldReplyIsSent: a reply goes out though the disk was faster than the event loop: its change
+// was on disk before the reply was held.
 func TestHeldReplyIsSent(t *testing.T) {
 	t.Parallel()
 	srv := keptServer(t, newDisk(), func(d *Data) { d.Fsync = persist.Always })
@@ -42,7 +43,8 @@ func TestHeldReplyIsSent(t *testing.T) {
 	}
 }
 
-// TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for no disk, and goes on when the disk has failed.
+// TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for
+// no disk, and goes on when the disk has failed.
 func TestReadsDoNotWait(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
@@ -53,8 +55,12 @@ func TestReadsDoNotWait(t *testing.T) {
 		return nil
 	}}
 	srv, err := Start(Config{
-		Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Logger: slog.New(slog.DiscardHandler),
-		Data: dataOn(faults, func(d *Data) { d.Fsync = persist.Always }),
+		Addr:     "127.0.0.1:0",
+		Password: testPassword,
+		KDF:      testKDF,
+		Encrypt:  *encrypted,
+		Logger:   slog.New(slog.DiscardHandler),
+		Data:     dataOn(faults, func(d *Data) { d.Fsync = persist.Always }),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +78,8 @@ func TestReadsDoNotWait(t *testing.T) {
 	}
 }
 
-// TestHeldReplyAndIdle: a connection whose reply has waited for the disk is idle afterwards like any other.
+// TestHeldReplyAndIdle: a connection whose reply has waited for the disk is idle afterwards like
+// any other.
 func TestHeldReplyAndIdle(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) {
@@ -86,8 +93,8 @@ func TestHeldReplyAndIdle(t *testing.T) {
 	}
 }
 
-// TestManyLargeHeldReplies: what waits for the disk is bounded for each connection, so that its client, which reads, is not closed for what
-// leaves at once.
+// TestManyLargeHeldReplies: what waits for the disk is bounded for each connection, so that its
+// client, which reads, is not closed for what leaves at once.
 func TestManyLargeHeldReplies(t *testing.T) {
 	t.Parallel()
 	blocked, release := make(chan struct{}), make(chan struct{})
@@ -117,7 +124,8 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	}
 	w.write(w.request(codec.OpPing))
 	<-blocked
-	for paused := 0; paused == 0 && srv.store.Clock() < before+values; { // until the server has had enough, or has done them all
+	// until the server has had enough, or has done them all
+	for paused := 0; paused == 0 && srv.store.Clock() < before+values; {
 		srv.sessions.eachPaused(func(*session) { paused++ })
 		runtime.Gosched()
 	}
@@ -129,8 +137,9 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	}
 }
 
-// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again when it is, also while a save waits for the same disk. Replies to those that
-// were made, and have no room reserved on the disk, wait; refusals do not.
+// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again
+// when it is, also while a save waits for the same disk. Replies to those that were made, and have
+// no room reserved on the disk, wait; refusals do not.
 func TestSlowDiskWhileSaving(t *testing.T) {
 	t.Parallel()
 	var hold atomic.Bool

@@ -16,20 +16,26 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// CyberDB's own wire, for clients that know no other (codec/legacy). A connection that does not begin as a native one speaks it. Each of its requests
-// is made one of the native protocol and goes through the same command table; nothing is pipelined, so whatever takes long runs beside the loop.
+// CyberDB's own wire, for clients that know no other (codec/legacy). A connection that does not
+// begin as a native one speaks it. Each of its requests is made one of the native protocol and goes
+// through the same command table; nothing is pipelined, so whatever takes long runs beside the
+// loop.
 //
-// The password is inside each request, so the first one may be a whole frame before anything is proved.
+// The password is inside each request, so the first one may be a whole frame before anything is
+// proved.
 
 const (
-	// maxUnprovenBytes is what all connections together may have sent without having proved the password.
+	// maxUnprovenBytes is what all connections together may have sent without having proved the
+	// password.
 	maxUnprovenBytes = 128 << 20
-	// legacyProgress is how many bytes of a request count as progress, before the password is proved.
+	// legacyProgress is how many bytes of a request count as progress, before the password is
+	// proved.
 	legacyProgress = legacy.BlockBytes
-	// legacyControlTime is how long an announcement, or the answer to one, may take to come whole: CyberDB's server reads it at once.
+	// legacyControlTime is how long an announcement, or the answer to one, may take to come whole:
+	// CyberDB's server reads it at once.
 	legacyControlTime = time.Second
-	// legacySilence is how long a client on another machine may say nothing at all; one on this machine as long as it likes, since CyberDB's clients
-	// open connections before they need them.
+	// legacySilence is how long a client on another machine may say nothing at all; one on this
+	// machine as long as it likes, since CyberDB's clients open connections before they need them.
 	legacySilence = 10 * time.Minute
 	// legacyInlineBytes is the size of a request above which it is read beside the loop.
 	legacyInlineBytes = 16 << 10
@@ -97,8 +103,9 @@ func (srv *Server) firstPatience(peer net.Addr) time.Duration {
 	return math.MaxInt64
 }
 
-// speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of which in is the last, is not the beginning of a native
-// one, nor of another protocol. That is looked at until it is sure.
+// speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of
+// which in is the last, is not the beginning of a native one, nor of another protocol. That is
+// looked at until it is sure.
 func (s *session) speaksLegacy(in []byte) bool {
 	if s.auth.login == nil || s.auth.login.native || !s.srv.cfg.Legacy {
 		return false
@@ -131,7 +138,11 @@ func (s *session) beginLegacy() {
 	s.auth.expect(legacyControlTime)
 	s.auth.heard(time.Now().UnixNano())
 	if s.auth.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
-		s.refused(errors.New("CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure"))
+		s.refused(
+			errors.New(
+				"CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure",
+			),
+		)
 	}
 }
 
@@ -255,10 +266,12 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	s.loop.out = l.wire.Answered(s.loop.out, len(l.reply))
 }
 
-// legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong password. CyberDB's server says nothing then either.
+// legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong
+// password. CyberDB's server says nothing then either.
 func (s *session) legacyEnds(reason error) {
 	s.close()
-	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil // garbage is what a wrong key makes
+	// garbage is what a wrong key makes
+	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil
 	switch {
 	case wrong && s.auth.login != nil:
 		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})
@@ -272,7 +285,8 @@ func (s *session) legacyEnds(reason error) {
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(reason))
 }
 
-// waitsForTurn lets the first request of a connection wait for its turn among the logins of its address, which wrong passwords delay.
+// waitsForTurn lets the first request of a connection wait for its turn among the logins of its
+// address, which wrong passwords delay.
 func (s *session) waitsForTurn() bool {
 	if s.auth.login == nil || s.legacy.waited || !s.auth.login.from.IsValid() {
 		return false
@@ -282,7 +296,8 @@ func (s *session) waitsForTurn() bool {
 	return true
 }
 
-// limitUnproven counts the bytes that the session holds without having proved the password, and closes it if all together are too many.
+// limitUnproven counts the bytes that the session holds without having proved the password, and
+// closes it if all together are too many.
 func (s *session) limitUnproven(held int) {
 	if s.auth.login == nil {
 		return
@@ -298,7 +313,9 @@ func (s *session) limitUnproven(held int) {
 		s.input.drop()
 		s.releaseUnproven()
 		s.srv.counters.overrun.Add(1)
-		s.refused(fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit))
+		s.refused(
+			fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit),
+		)
 	}
 }
 
@@ -318,7 +335,8 @@ func (s *session) releaseUnproven() {
 	}
 }
 
-// inExchange says whether the session, while the server stops, is in an exchange whose end is to be waited for.
+// inExchange says whether the session, while the server stops, is in an exchange whose end is to be
+// waited for.
 func (s *session) inExchange() bool {
 	l := s.legacy
 	if l == nil || s.auth.login != nil || l.wire.Step() == legacy.AwaitCount {

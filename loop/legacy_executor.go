@@ -17,16 +17,22 @@ const (
 	maxLegacyReplyBytes = 256 << 20
 )
 
-// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request beside the loops.
+// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request
+// beside the loops.
 type legacyExecutor struct {
 	legacy.Request
 	call               shardmap.Call // to look tables up with
 	frame, reply, body []byte        // room
 }
 
-// answer executes a request and returns the pickle of its reply, good until the next call. execute executes one of the native protocol and returns its
-// frames. Errors: legacy.ErrGarbage, wrapped; errLegacyPassword; legacy.ErrLong; execute's.
-func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec.Request) ([]byte, error)) ([]byte, error) {
+// answer executes a request and returns the pickle of its reply, good until the next call. execute
+// executes one of the native protocol and returns its frames. Errors: legacy.ErrGarbage, wrapped;
+// errLegacyPassword; legacy.ErrLong; execute's.
+func (e *legacyExecutor) answer(
+	srv *Server,
+	message []byte,
+	execute func(*codec.Request) ([]byte, error),
+) ([]byte, error) {
 	e.KeepOpaque(srv.cfg.LegacyOpaque)
 	if err := e.Parse(message); err != nil {
 		return nil, err
@@ -44,18 +50,24 @@ func (e *legacyExecutor) answer(srv *Server, message []byte, execute func(*codec
 		case errors.As(err, &raised):
 			e.reply = raised.AppendReply(e.reply[:0])
 			return e.reply, nil
-		case !errors.Is(err, legacy.ErrOtherKind): // else the table was dropped, and made again, since it was looked up
+		// else the table was dropped, and made again, since it was looked up
+		case !errors.Is(err, legacy.ErrOtherKind):
 			return nil, err
 		}
 	}
 }
 
-// bounded returns an error reply in the place of one that is too large, by itself or beside what is unread already.
+// bounded returns an error reply in the place of one that is too large, by itself or beside what is
+// unread already.
 func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
 	text := ""
 	switch {
 	case len(reply) > maxLegacyReplyBytes:
-		text = fmt.Sprintf("the reply has %d bytes, and %d may be: ask for less at once", len(reply), maxLegacyReplyBytes)
+		text = fmt.Sprintf(
+			"the reply has %d bytes, and %d may be: ask for less at once",
+			len(reply),
+			maxLegacyReplyBytes,
+		)
 	case len(reply) > scarceUnreadBytes && srv.replies.scarce() && !srv.engine.Mutates(e.Op):
 		text = "too much is unread by all clients together: ask again, or for less"
 	default:
@@ -112,7 +124,8 @@ func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 	return legacy.Dict
 }
 
-// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run beside.
+// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run
+// beside.
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
 	x := l.exec
@@ -144,5 +157,9 @@ func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply
 		}
 	}()
 	var e legacyExecutor
-	return e.answer(srv, message, func(req *codec.Request) ([]byte, error) { return srv.executeBeside(w, peer, req).frames, nil })
+	return e.answer(
+		srv,
+		message,
+		func(req *codec.Request) ([]byte, error) { return srv.executeBeside(w, peer, req).frames, nil },
+	)
 }

@@ -190,7 +190,8 @@ func TestLegacyBesideNative(t *testing.T) {
 	}
 }
 
-// TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none that is not allowed such, wherever it comes from.
+// TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none
+// that is not allowed such, wherever it comes from.
 func TestLegacyObjects(t *testing.T) {
 	t.Parallel()
 	evil := govalue.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
@@ -227,7 +228,14 @@ func TestLegacyObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if given, refused := bytes.Contains(reply, []byte("pwned")), bytes.Contains(reply, []byte("--keep-opaque")); given != opaque || refused == opaque {
+			if given, refused := bytes.Contains(
+				reply,
+				[]byte("pwned"),
+			), bytes.Contains(
+				reply,
+				[]byte("--keep-opaque"),
+			); given != opaque ||
+				refused == opaque {
 				t.Errorf("%s, opaque %v: %q", route, opaque, reply)
 			}
 		}
@@ -237,7 +245,8 @@ func TestLegacyObjects(t *testing.T) {
 	}
 }
 
-// TestLegacyMuchOfLittle: a short request that becomes much runs beside the loop, and is refused where it would be too much.
+// TestLegacyMuchOfLittle: a short request that becomes much runs beside the loop, and is refused
+// where it would be too much.
 func TestLegacyMuchOfLittle(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
@@ -281,7 +290,10 @@ func TestLegacyCutAnywhere(t *testing.T) {
 			if piece == 1 {
 				text = text[:300]
 			}
-			if _, err := c.exchange(request(t, "/cyberdict/setitem", "table_name", "d", "key", piece, "value", text), piece); err != nil {
+			if _, err := c.exchange(
+				request(t, "/cyberdict/setitem", "table_name", "d", "key", piece, "value", text),
+				piece,
+			); err != nil {
 				t.Fatalf("pieces of %d: %v", piece, err)
 			}
 			if got := c.done("/cyberdict/getitem", "table_name", "d", "key", piece); got != text {
@@ -291,7 +303,8 @@ func TestLegacyCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLegacyNothingHangs: what the original answers with silence is answered or closed at once; nothing is executed, and the server goes on.
+// TestLegacyNothingHangs: what the original answers with silence is answered or closed at once;
+// nothing is executed, and the server goes on.
 func TestLegacyNothingHangs(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {
@@ -371,7 +384,8 @@ func TestLegacyWrongPassword(t *testing.T) {
 	})
 }
 
-// TestLegacyUnproven: what connections send without a proven password is bounded, all together; who has proved it goes on.
+// TestLegacyUnproven: what connections send without a proven password is bounded, all together; who
+// has proved it goes on.
 func TestLegacyUnproven(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
@@ -410,7 +424,8 @@ func TestLegacyUnproven(t *testing.T) {
 	})
 }
 
-// TestLegacyPatience: a client may say nothing for long; one that has begun must go on; a native one that has begun must prove itself.
+// TestLegacyPatience: a client may say nothing for long; one that has begun must go on; a native
+// one that has begun must prove itself.
 func TestLegacyPatience(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
@@ -452,13 +467,20 @@ func TestLegacyOnThisMachineAlone(t *testing.T) {
 	}
 }
 
-// TestLegacyStop: a server that stops ends the exchanges that are under way, and waits for no client that has none.
+// TestLegacyStop: a server that stops ends the exchanges that are under way, and waits for no
+// client that has none.
 func TestLegacyStop(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
 	idle, busy := dialLegacy(t, srv), dialLegacy(t, srv)
 	idle.done("/connect")
-	busy.done("/create_cyberdict", "table_name", "d", "content", govalue.Dict{{Key: 1, Value: strings.Repeat("v", 500_000)}})
+	busy.done(
+		"/create_cyberdict",
+		"table_name",
+		"d",
+		"content",
+		govalue.Dict{{Key: 1, Value: strings.Repeat("v", 500_000)}},
+	)
 	busy.say(pickled(t, 1), 0)
 	if _, err := busy.hear(); err != nil {
 		t.Fatal(err)

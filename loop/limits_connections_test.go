@@ -82,8 +82,8 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// TestTenThousandConnections has as many connections as the default limit allows, each with correct replies, from another process to a server in
-// a third.
+// TestTenThousandConnections has as many connections as the default limit allows, each with correct
+// replies, from another process to a server in a third.
 func TestTenThousandConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
@@ -93,7 +93,11 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if limit.Max < DefaultMaxConns+spareDescriptors {
-		t.Fatalf("needs %d open files, the limit is %d: raise it with ulimit -n, or leave this test out with -short", DefaultMaxConns+spareDescriptors, limit.Max)
+		t.Fatalf(
+			"needs %d open files, the limit is %d: raise it with ulimit -n, or leave this test out with -short",
+			DefaultMaxConns+spareDescriptors,
+			limit.Max,
+		)
 	}
 	srv := startServerProcess(t, DefaultMaxConns, 0)
 	crowd := startProcess(t, "clients", addrEnv+"="+srv.addr)
@@ -132,8 +136,8 @@ func TestTenThousandConnections(t *testing.T) {
 	}
 }
 
-// TestOutOfDescriptors offers a server more connections than it has descriptors for: it keeps those it has, says so, and accepts again
-// when some are closed.
+// TestOutOfDescriptors offers a server more connections than it has descriptors for: it keeps those
+// it has, says so, and accepts again when some are closed.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	const descriptors = 64
@@ -208,7 +212,11 @@ func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
 	for range 3 {
-		refusal := refusedWith(t, secure.RefusedPassword, func() (*wire, error) { return tryDial(t, srv, make([]byte, 32)) })
+		refusal := refusedWith(
+			t,
+			secure.RefusedPassword,
+			func() (*wire, error) { return tryDial(t, srv, make([]byte, 32)) },
+		)
 		if !strings.Contains(refusal.Text, "password") {
 			t.Errorf("the refusal says %q", refusal.Text)
 		}

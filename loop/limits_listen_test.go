@@ -76,7 +76,8 @@ func TestUnixSocketIsThereWithTCP(t *testing.T) {
 	}
 }
 
-// TestUnixSocketOfAFailedStart: a server whose port is taken leaves no socket, and that of the other server where it is.
+// TestUnixSocketOfAFailedStart: a server whose port is taken leaves no socket, and that of the
+// other server where it is.
 func TestUnixSocketOfAFailedStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,7 +86,12 @@ func TestUnixSocketOfAFailedStart(t *testing.T) {
 	}
 	defer taken.Close()
 	path := filepath.Join(t.TempDir(), "s")
-	if _, err := listen(&Config{Addr: taken.Addr().String(), Unix: path, UnixMode: 0o600}); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := listen(
+		&Config{Addr: taken.Addr().String(), Unix: path, UnixMode: 0o600},
+	); !errors.Is(
+		err,
+		syscall.EADDRINUSE,
+	) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -8,11 +8,16 @@ import (
 	"time"
 )
 
-// TestLimitedLog: of a message that comes a thousand times a second one a second is logged, and the next one says how many were not.
+// TestLimitedLog: of a message that comes a thousand times a second one a second is logged, and the
+// next one says how many were not.
 func TestLimitedLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		log := limitedLog{log: slog.New(slog.NewTextHandler(&out, nil)), every: time.Second, last: make(map[string]*limitedMessage)}
+		log := limitedLog{
+			log:   slog.New(slog.NewTextHandler(&out, nil)),
+			every: time.Second,
+			last:  make(map[string]*limitedMessage),
+		}
 		for range 3000 {
 			log.warn("connection refused", slog.String("peer", "192.0.2.7:1"))
 			time.Sleep(time.Millisecond)

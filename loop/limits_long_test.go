@@ -12,7 +12,8 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// largeTables makes a list "l" and a dict "d" whose reads and writes as a whole run beside the event loops.
+// largeTables makes a list "l" and a dict "d" whose reads and writes as a whole run beside the
+// event loops.
 func largeTables(w *wire, size int) {
 	w.Helper()
 	list, dict := []any{"l", false}, []any{"d", false}
@@ -24,8 +25,8 @@ func largeTables(w *wire, size int) {
 	w.ok(codec.OpCreateDict, dict...)
 }
 
-// TestManyLongReads asks on one connection for more long reads at once than it may have under way, writes between them: all are answered, each
-// with what was there in its turn.
+// TestManyLongReads asks on one connection for more long reads at once than it may have under way,
+// writes between them: all are answered, each with what was there in its turn.
 func TestManyLongReads(t *testing.T) {
 	t.Parallel()
 	const reads = 8 * maxStreams
@@ -65,14 +66,23 @@ func noneLeft(t *testing.T, srv *Server, connections int64) {
 	t.Helper()
 	within(t, patience, func() error {
 		info := srv.Info()
-		if streams := srv.streams.Load(); info.Connections != connections || info.LongRequests != 0 || info.Views != 0 || streams != 0 {
-			return fmt.Errorf("%d connections, %d long requests, %d views, %d streams", info.Connections, info.LongRequests, info.Views, streams)
+		if streams := srv.streams.Load(); info.Connections != connections || info.LongRequests != 0 ||
+			info.Views != 0 ||
+			streams != 0 {
+			return fmt.Errorf(
+				"%d connections, %d long requests, %d views, %d streams",
+				info.Connections,
+				info.LongRequests,
+				info.Views,
+				streams,
+			)
 		}
 		return nil
 	})
 }
 
-// TestGoneClients breaks connections off with long requests under way: they leave nothing behind, and the tables stay free.
+// TestGoneClients breaks connections off with long requests under way: they leave nothing behind,
+// and the tables stay free.
 func TestGoneClients(t *testing.T) {
 	t.Parallel()
 	rounds := 40
@@ -120,7 +130,13 @@ func TestGoneClients(t *testing.T) {
 // TestStopNotDrained stops a server whose client does not read: Stop gives up in time, and says so.
 func TestStopNotDrained(t *testing.T) {
 	t.Parallel()
-	cfg := Config{Addr: "127.0.0.1:0", MaxConns: 10, Password: testPassword, KDF: testKDF, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{
+		Addr:     "127.0.0.1:0",
+		MaxConns: 10,
+		Password: testPassword,
+		KDF:      testKDF,
+		Logger:   slog.New(slog.DiscardHandler),
+	}
 	srv, err := Start(cfg)
 	if err != nil {
 		t.Fatal(err)

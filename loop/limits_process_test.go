@@ -25,7 +25,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// The test binary starts itself again as a server or as a crowd of clients, since one process has only so many descriptors and one heap.
+// The test binary starts itself again as a server or as a crowd of clients, since one process has
+// only so many descriptors and one heap.
 const (
 	roleEnv        = "CYBERDB_TEST_ROLE"
 	maxConnsEnv    = "CYBERDB_TEST_MAX_CONNS"
@@ -50,8 +51,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serveProcess is a server that says its address in one line and ends with its standard input. For the lines "take all" and "give back" it uses up
-// all descriptors, and gives them back.
+// serveProcess is a server that says its address in one line and ends with its standard input. For
+// the lines "take all" and "give back" it uses up all descriptors, and gives them back.
 func serveProcess() error {
 	maxConns, err := strconv.Atoi(os.Getenv(maxConnsEnv))
 	if err != nil {
@@ -192,7 +193,8 @@ type serverProcess struct {
 	addr string
 }
 
-// startServerProcess starts a server that has no more than the given number of descriptors, if that is not 0.
+// startServerProcess starts a server that has no more than the given number of descriptors, if that
+// is not 0.
 func startServerProcess(t testing.TB, maxConns, descriptors int) serverProcess {
 	t.Helper()
 	env := []string{maxConnsEnv + "=" + strconv.Itoa(maxConns)}
@@ -242,8 +244,8 @@ func infoOf(w *wire) (info Info) {
 	return info
 }
 
-// crowdProcess opens connections, as many as its first line says, and holds them. For each line "round" every connection makes a request whose
-// reply only it can get.
+// crowdProcess opens connections, as many as its first line says, and holds them. For each line
+// "round" every connection makes a request whose reply only it can get.
 func crowdProcess() error {
 	lines := bufio.NewScanner(os.Stdin)
 	var crowd []*wire
@@ -310,7 +312,11 @@ func ownRequest(w *wire, i int) error {
 	if err != nil {
 		return err
 	}
-	if want := msgp.AppendInt(nil, int(w.id)); reply.ID != w.id || reply.Status != codec.StatusOK || !bytes.Equal(reply.Body, want) {
+	if want := msgp.AppendInt(
+		nil,
+		int(w.id),
+	); reply.ID != w.id || reply.Status != codec.StatusOK ||
+		!bytes.Equal(reply.Body, want) {
 		return fmt.Errorf("reply %d: %v %x, want %x", reply.ID, reply.Status, reply.Body, want)
 	}
 	return nil

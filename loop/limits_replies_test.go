@@ -25,8 +25,9 @@ func dialSilent(t testing.TB, srv *Server) *wire {
 	return &wire{TB: t, conn: conn}
 }
 
-// TestUnreadReplies has a client that asks and never reads: its requests wait at the soft limit, the server's memory stays bounded, another
-// client is served promptly all the time, and in the end the deaf one is closed.
+// TestUnreadReplies has a client that asks and never reads: its requests wait at the soft limit,
+// the server's memory stays bounded, another client is served promptly all the time, and in the end
+// the deaf one is closed.
 func TestUnreadReplies(t *testing.T) {
 	t.Parallel()
 	const (
@@ -58,7 +59,14 @@ func TestUnreadReplies(t *testing.T) {
 		executed = info.Requests - before.Requests - pings
 		closed = info.Overrun > 0
 	}
-	t.Logf("%d requests of %d executed; heap grew by %d MiB at most; the other client waited %v at most, closed: %v", executed, requests, most>>20, slowest, closed)
+	t.Logf(
+		"%d requests of %d executed; heap grew by %d MiB at most; the other client waited %v at most, closed: %v",
+		executed,
+		requests,
+		most>>20,
+		slowest,
+		closed,
+	)
 	if executed > 100 {
 		t.Errorf("%d requests of a client that reads nothing were executed", executed)
 	}
@@ -73,7 +81,8 @@ func TestUnreadReplies(t *testing.T) {
 	}
 }
 
-// TestSlowReader reads with long pauses what TestUnreadReplies leaves unread: everything comes, in order.
+// TestSlowReader reads with long pauses what TestUnreadReplies leaves unread: everything comes, in
+// order.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	const requests = 60
@@ -135,7 +144,8 @@ func TestLargeReply(t *testing.T) {
 	}
 }
 
-// TestAnnouncedFrames has many clients announce large frames and send little of them: only what came is kept.
+// TestAnnouncedFrames has many clients announce large frames and send little of them: only what
+// came is kept.
 func TestAnnouncedFrames(t *testing.T) {
 	t.Parallel()
 	const clients = 50
@@ -187,7 +197,8 @@ func TestFrameInPieces(t *testing.T) {
 	}
 }
 
-// TestGracefulStop stops a server with requests under way, long ones too: all that had arrived are answered, then the connections are closed.
+// TestGracefulStop stops a server with requests under way, long ones too: all that had arrived are
+// answered, then the connections are closed.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	const requests = 2000

@@ -39,8 +39,8 @@ func (out linearOutput) String() string {
 	return fmt.Sprintf("%v %v", out.status, out.vals)
 }
 
-// linearModel is the sequential meaning of the operations. A state is an []int64 that is never changed in place: the elements of a list, or keys
-// and values in turn of a dict, in order.
+// linearModel is the sequential meaning of the operations. A state is an []int64 that is never
+// changed in place: the elements of a list, or keys and values in turn of a dict, in order.
 func linearModel(initial []int64, step func(state []int64, in linearInput) ([]int64, linearOutput)) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return initial },

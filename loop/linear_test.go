@@ -28,11 +28,13 @@ type history struct {
 	depth   int // requests in flight of each client, at most
 }
 
-// linearTimeout bounds the search for an order, which grows fast with what is under way at once; a history without a verdict counts for nothing.
+// linearTimeout bounds the search for an order, which grows fast with what is under way at once; a
+// history without a verdict counts for nothing.
 const linearTimeout = 2 * time.Second
 
-// TestLinearizable makes many small concurrent histories on one table each and has porcupine look for an order in which they make sense. Tables
-// of more than shardmap.InlineElements elements make the long way of requests, beside the event loops, take part.
+// TestLinearizable makes many small concurrent histories on one table each and has porcupine look
+// for an order in which they make sense. Tables of more than shardmap.InlineElements elements make
+// the long way of requests, beside the event loops, take part.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	rounds, large := 60, 4
@@ -88,7 +90,14 @@ func checkHistory(t *testing.T, h history, ops []porcupine.Operation) bool {
 		slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 		var text strings.Builder
 		for _, op := range ops {
-			fmt.Fprintf(&text, "%8d to %8d ns, client %d: %s\n", op.Call, op.Return, op.ClientId, h.model.DescribeOperation(op.Input, op.Output))
+			fmt.Fprintf(
+				&text,
+				"%8d to %8d ns, client %d: %s\n",
+				op.Call,
+				op.Return,
+				op.ClientId,
+				h.model.DescribeOperation(op.Input, op.Output),
+			)
 		}
 		t.Fatalf("%s: not linearizable:\n%s", h.table, text.String())
 	case porcupine.Ok:
@@ -140,8 +149,21 @@ func dictHistory(rng *rand.Rand, size int) history {
 }
 
 var dictHistoryOps = []codec.Opcode{
-	codec.OpDictGet, codec.OpDictSet, codec.OpDictPop, codec.OpDictSetDefault, codec.OpDictIncrement, codec.OpDictIncrement, codec.OpDictCompareAndSet,
-	codec.OpDictCompareAndSet, codec.OpDictLen, codec.OpDictPopItem, codec.OpDictUpdate, codec.OpDictContains, codec.OpDictItems, codec.OpDictKeys, codec.OpDictGetMany,
+	codec.OpDictGet,
+	codec.OpDictSet,
+	codec.OpDictPop,
+	codec.OpDictSetDefault,
+	codec.OpDictIncrement,
+	codec.OpDictIncrement,
+	codec.OpDictCompareAndSet,
+	codec.OpDictCompareAndSet,
+	codec.OpDictLen,
+	codec.OpDictPopItem,
+	codec.OpDictUpdate,
+	codec.OpDictContains,
+	codec.OpDictItems,
+	codec.OpDictKeys,
+	codec.OpDictGetMany,
 	codec.OpDictClear,
 }
 
@@ -178,8 +200,20 @@ func listHistory(rng *rand.Rand, size int) history {
 }
 
 var listHistoryOps = []codec.Opcode{
-	codec.OpListAppend, codec.OpListAppend, codec.OpListPop, codec.OpListPopLeft, codec.OpListGet, codec.OpListSet, codec.OpListLen, codec.OpListInsert, codec.OpListSort,
-	codec.OpListAll, codec.OpListAppendLeft, codec.OpListExtend, codec.OpListReverse, codec.OpListCount,
+	codec.OpListAppend,
+	codec.OpListAppend,
+	codec.OpListPop,
+	codec.OpListPopLeft,
+	codec.OpListGet,
+	codec.OpListSet,
+	codec.OpListLen,
+	codec.OpListInsert,
+	codec.OpListSort,
+	codec.OpListAll,
+	codec.OpListAppendLeft,
+	codec.OpListExtend,
+	codec.OpListReverse,
+	codec.OpListCount,
 }
 
 func pickFrom[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
@@ -235,7 +269,8 @@ func (h *history) client(w *wire, id int, rng *rand.Rand, start time.Time) ([]po
 		if _, err := w.conn.Write(frames); err != nil {
 			return nil, err
 		}
-		// Each reply's time is when the last of them was there: later than it was, which forgives nothing that depth 1 does not show.
+		// Each reply's time is when the last of them was there: later than it was, which forgives
+		// nothing that depth 1 does not show.
 		replies, err := w.replies(first, n)
 		if err != nil {
 			return nil, err
@@ -272,7 +307,8 @@ func linearReply(w *wire, reply codec.Reply) (linearOutput, error) {
 	return out, nil
 }
 
-// TestLinearizableHasTeeth: a lost update and a stale read are found, and so is any outcome of a real history that is not what it was.
+// TestLinearizableHasTeeth: a lost update and a stale read are found, and so is any outcome of a
+// real history that is not what it was.
 func TestLinearizableHasTeeth(t *testing.T) {
 	t.Parallel()
 	seed := conformance.Seed(t)
@@ -305,7 +341,10 @@ func TestLinearizableHasTeeth(t *testing.T) {
 		h.clients, h.ops, h.depth = 4, 5, 1 // that there is no order is found by trying all
 		ops := h.run(t, conns, rng)
 		checkHistory(t, h, ops)
-		at := slices.IndexFunc(ops, func(op porcupine.Operation) bool { return op.Input.(linearInput).op == codec.OpListLen })
+		at := slices.IndexFunc(
+			ops,
+			func(op porcupine.Operation) bool { return op.Input.(linearInput).op == codec.OpListLen },
+		)
 		if at < 0 {
 			continue
 		}

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen opens the configured listeners and returns them, TCP first. What it opened is closed again if one of them fails.
-// The Unix socket is opened first: a server that can be reached by TCP can be reached by its Unix socket.
+// listen opens the configured listeners and returns them, TCP first. What it opened is closed again
+// if one of them fails. The Unix socket is opened first: a server that can be reached by TCP can be
+// reached by its Unix socket.
 func listen(cfg *Config) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -110,9 +111,10 @@ func removeSame(path string, file fs.FileInfo) error {
 	return os.Remove(path)
 }
 
-// Descriptors needed beside one per connection: listeners, event loops, files, the second one that a connection has while it is handed to its event loop,
-// maxCeding connections that have lost their places, and minRefusing that are being refused. Strangers can have none of the others: without one, the
-// journal breaks.
+// Descriptors needed beside one per connection: listeners, event loops, files, the second one that
+// a connection has while it is handed to its event loop, maxCeding connections that have lost their
+// places, and minRefusing that are being refused. Strangers can have none of the others: without
+// one, the journal breaks.
 const spareDescriptors = 128
 
 // CheckDescriptors raises this process's limit of open files to what maxConns connections need.
@@ -128,8 +130,14 @@ func CheckDescriptors(maxConns int) error {
 		return nil
 	}
 	if limit.Max < need {
-		return fmt.Errorf("%d connections need %d open files, but the limit is %d: raise it (ulimit -n %d) or lower --max-con to %d",
-			maxConns, need, limit.Max, need, max(int64(limit.Max)-spareDescriptors, 1))
+		return fmt.Errorf(
+			"%d connections need %d open files, but the limit is %d: raise it (ulimit -n %d) or lower --max-con to %d",
+			maxConns,
+			need,
+			limit.Max,
+			need,
+			max(int64(limit.Max)-spareDescriptors, 1),
+		)
 	}
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -147,8 +155,9 @@ func openFiles() uint64 {
 	return limit.Cur
 }
 
-// mayRefuse returns how many connections at once may be told why they are refused, by a process that may have so many open files: as many as there are
-// descriptors for beside those that others need.
+// mayRefuse returns how many connections at once may be told why they are refused, by a process
+// that may have so many open files: as many as there are descriptors for beside those that others
+// need.
 func mayRefuse(maxConns int, files uint64) int {
 	need := uint64(maxConns) + spareDescriptors
 	return minRefusing + int(min(max(files, need)-need, maxRefusing-minRefusing))

@@ -12,18 +12,22 @@ import (
 )
 
 const (
-	// loadAhead is how far the clock may go on, beyond one number for each byte that is read, from when a file is begun to be loaded until its tables are
-	// there: they are of a number that is chosen before.
+	// loadAhead is how far the clock may go on, beyond one number for each byte that is read, from
+	// when a file is begun to be loaded until its tables are there: they are of a number that is
+	// chosen before.
 	loadAhead = 1 << 26
-	// loadSuffix is that of a file that is made while another is loaded, and takes the data file's name at the end.
+	// loadSuffix is that of a file that is made while another is loaded, and takes the data file's
+	// name at the end.
 	loadSuffix = ".load"
 )
 
-// load takes in the tables of a file while the server runs: all at one moment or none, and on disk before anybody sees them. With replace they take the
-// place of all tables that there are; without it there must be none.
+// load takes in the tables of a file while the server runs: all at one moment or none, and on disk
+// before anybody sees them. With replace they take the place of all tables that there are; without
+// it there must be none.
 //
-// A copy of the file, as one of this database and of a number that the clock has not come to, takes the data file's name. From then on a start finds
-// the new tables, and nothing of what the journal has until that number: until it is drawn, and the tables are exchanged, that belongs to the old
+// A copy of the file, as one of this database and of a number that the clock has not come to, takes
+// the data file's name. From then on a start finds the new tables, and nothing of what the journal
+// has until that number: until it is drawn, and the tables are exchanged, that belongs to the old
 // ones. A crash before leaves what was there.
 func (s *saver) load(name string, replace bool) (info persist.FileInfo, err error) {
 	s.saving.Lock()
@@ -39,7 +43,11 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	defer func() { err = errors.Join(err, from.close()) }()
 	log := s.srv.engine.TakeLog()
 	defer s.srv.engine.PutLog(log)
-	l := loading{saver: s, call: &shardmap.Call{Log: log, Beside: true, Request: []byte(engine.LoadMark)}, part: s.srv.cfg.Data.File + loadSuffix}
+	l := loading{
+		saver: s,
+		call:  &shardmap.Call{Log: log, Beside: true, Request: []byte(engine.LoadMark)},
+		part:  s.srv.cfg.Data.File + loadSuffix,
+	}
 	if info, err = l.take(from, replace); err != nil {
 		return info, l.undo(err)
 	}
@@ -50,8 +58,11 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 // loadable returns an error if tables cannot be taken in.
 func (s *saver) loadable(replace bool) error {
 	if n := s.srv.store.Len(); n > 0 && !replace {
-		return fmt.Errorf(`the server has %d tables: a file is loaded into an empty server only, unless the request says "replace":true, `+
-			"which puts the file's tables in the place of all these", n)
+		return fmt.Errorf(
+			`the server has %d tables: a file is loaded into an empty server only, unless the request says "replace":true, `+
+				"which puts the file's tables in the place of all these",
+			n,
+		)
 	}
 	return s.srv.writable()
 }
@@ -88,7 +99,11 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	store := l.srv.store
 	n := from.items + uint64(from.tables)
 	if left := shardmap.MaxLSN - store.Clock(); n > left || left-n < uint64(from.bytes)+2*loadAhead {
-		return persist.FileInfo{}, fmt.Errorf("the file holds %d items, and the clock, which is at %d, leaves no room for so many", n, store.Clock())
+		return persist.FileInfo{}, fmt.Errorf(
+			"the file holds %d items, and the clock, which is at %d, leaves no room for so many",
+			n,
+			store.Clock(),
+		)
 	}
 	if err := l.srv.numbers.Reserve(store.Clock() + n + uint64(from.bytes) + 2*loadAhead); err != nil {
 		return persist.FileInfo{}, err
@@ -116,7 +131,8 @@ func (l *loading) admit(bytes int) error {
 	return nil
 }
 
-// exchange makes the tables last, and then puts them among the store's. The old ones are served meanwhile.
+// exchange makes the tables last, and then puts them among the store's. The old ones are served
+// meanwhile.
 func (l *loading) exchange(replace bool) error {
 	store := l.srv.store
 	if !replace {
@@ -135,7 +151,9 @@ func (l *loading) exchange(replace bool) error {
 // keep gives the copy the data file's name.
 func (l *loading) keep() error {
 	if l.srv.store.Clock()+loadAhead/2 > l.at {
-		return errors.New("so much was changed while the file was read that its tables would come too late: nothing was loaded, try again")
+		return errors.New(
+			"so much was changed while the file was read that its tables would come too late: nothing was loaded, try again",
+		)
 	}
 	if err := errors.Join(l.srv.writable(), l.srv.numbers.Check()); err != nil {
 		return err
@@ -145,7 +163,8 @@ func (l *loading) keep() error {
 	if err := persist.Replace(data.FS, l.part, data.File); err != nil {
 		return err
 	}
-	_ = data.FS.Remove(persist.PrevName(data.File)) // the journal goes on from the copy alone; the next save replaces it anyway
+	// the journal goes on from the copy alone; the next save replaces it anyway
+	_ = data.FS.Remove(persist.PrevName(data.File))
 	return nil
 }
 
@@ -162,13 +181,18 @@ func (l *loading) undo(err error) error {
 		return err
 	}
 	if problem := l.savedAgain(); problem != nil {
-		return fmt.Errorf("%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of the file (%w)", err, problem)
+		return fmt.Errorf(
+			"%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of the file (%w)",
+			err,
+			problem,
+		)
 	}
 	_ = data.FS.Remove(persist.PrevName(data.File)) // the copy, perhaps
 	return err
 }
 
-// loaded notes what the data file is from here on, and saves once more, so that there is a file before it again.
+// loaded notes what the data file is from here on, and saves once more, so that there is a file
+// before it again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
 	s.file, s.whole, s.previous = info, info.LSN, info.LSN
@@ -176,11 +200,18 @@ func (s *saver) loaded(name string, info persist.FileInfo) {
 		s.grown = s.srv.journal.Grown()
 	}
 	s.mu.Unlock()
-	s.srv.log.Info("loaded", slog.String("file", name), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items), slog.Uint64("clock", info.LSN))
+	s.srv.log.Info(
+		"loaded",
+		slog.String("file", name),
+		slog.Int("tables", info.Tables),
+		slog.Uint64("items", info.Items),
+		slog.Uint64("clock", info.LSN),
+	)
 	_ = s.savedAgain() // logged
 }
 
-// savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as after every save.
+// savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as
+// after every save.
 func (s *saver) savedAgain() error {
 	s.waited.Add(1)
 	defer s.waited.Add(-1)

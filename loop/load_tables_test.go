@@ -42,8 +42,10 @@ func contentIn(store *shardmap.Store) string {
 	return numbers.ReplaceAllString(text, "")
 }
 
-// TestLoadFails: whichever operation of the file system fails during a load (each run draws a few), the tables of the file are there whole, or those that were there before; what
-// is acknowledged afterwards is there after a power cut, and so are the tables of the file, if the load was acknowledged, and not if it failed.
+// TestLoadFails: whichever operation of the file system fails during a load (each run draws a few),
+// the tables of the file are there whole, or those that were there before; what is acknowledged
+// afterwards is there after a power cut, and so are the tables of the file, if the load was
+// acknowledged, and not if it failed.
 func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	for _, replace := range []bool{false, true} {
@@ -113,15 +115,25 @@ func testLoadFails(t *testing.T, replace bool) {
 
 func startFailing(t *testing.T, fsys persist.FS) *Server {
 	t.Helper()
-	srv, err := Start(Config{Addr: "127.0.0.1:0", Password: testPassword, KDF: testKDF, Encrypt: *encrypted, Data: dataOn(fsys, func(d *Data) { d.Fsync = persist.Always }), Logger: slog.New(slog.DiscardHandler)})
+	srv, err := Start(
+		Config{
+			Addr:     "127.0.0.1:0",
+			Password: testPassword,
+			KDF:      testKDF,
+			Encrypt:  *encrypted,
+			Data:     dataOn(fsys, func(d *Data) { d.Fsync = persist.Always }),
+			Logger:   slog.New(slog.DiscardHandler),
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return srv
 }
 
-// TestLoadHoldsUpNobody: while the disk hangs when a loaded file is to be renamed, requests are answered on the one event loop; without replace, creations wait beside it, and are
-// made afterwards.
+// TestLoadHoldsUpNobody: while the disk hangs when a loaded file is to be renamed, requests are
+// answered on the one event loop; without replace, creations wait beside it, and are made
+// afterwards.
 func TestLoadHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)

@@ -11,9 +11,10 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// memoryLimit keeps the server from being killed for its memory: once it uses what it may, requests that add data are refused, while reads and
-// deletions go on. What it uses is the Go heap, garbage included, the stacks, and what of the slabs is in use; the garbage collector is told
-// to stay below the limit by itself.
+// memoryLimit keeps the server from being killed for its memory: once it uses what it may, requests
+// that add data are refused, while reads and deletions go on. What it uses is the Go heap, garbage
+// included, the stacks, and what of the slabs is in use; the garbage collector is told to stay
+// below the limit by itself.
 type memoryLimit struct {
 	limit int64 // constant; 0: none
 
@@ -26,12 +27,16 @@ type memoryLimit struct {
 	collector int64 // limit that the collector was given last
 }
 
-// collectorShare is the least part of the limit that the garbage collector is left, however large the slabs are.
+// collectorShare is the least part of the limit that the garbage collector is left, however large
+// the slabs are.
 const collectorShare = 8
 
 func (m *memoryLimit) init(limit int64, store *shardmap.Store) {
 	if m.limit = limit; limit > 0 {
-		m.samples = []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+		m.samples = []metrics.Sample{
+			{Name: "/memory/classes/heap/objects:bytes"},
+			{Name: "/memory/classes/heap/stacks:bytes"},
+		}
 		m.look(store)
 	}
 }
@@ -66,7 +71,8 @@ func (m *memoryLimit) end() {
 	}
 }
 
-// admit says whether there is room for a request of so many bytes that adds data; if not, it returns the error.
+// admit says whether there is room for a request of so many bytes that adds data; if not, it
+// returns the error.
 func (m *memoryLimit) admit(bytes int) error {
 	if m.limit == 0 || m.used.Load()+m.lent.Load()+m.since.Add(int64(bytes)) <= m.limit {
 		return nil
@@ -76,8 +82,12 @@ func (m *memoryLimit) admit(bytes int) error {
 
 func (m *memoryLimit) noRoom(outcome string) error {
 	return &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("the server uses the %d MiB of memory that it may (--max-memory): %s", m.limit>>20, outcome),
+		Status: codec.StatusOverloaded,
+		Message: fmt.Sprintf(
+			"the server uses the %d MiB of memory that it may (--max-memory): %s",
+			m.limit>>20,
+			outcome,
+		),
 	}
 }
 

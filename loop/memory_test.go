@@ -21,7 +21,8 @@ func usedByOthers() int64 {
 	return m.used.Load()
 }
 
-// TestMemoryLimit fills a server until it refuses: it stays below its limit, goes on reading and deleting, and takes data again once there is room.
+// TestMemoryLimit fills a server until it refuses: it stays below its limit, goes on reading and
+// deleting, and takes data again once there is room.
 func TestMemoryLimit(t *testing.T) {
 	const room, valueBytes = 192 << 20, 256 << 10
 	limit := room + usedByOthers() // not parallel: the limit is the process's
@@ -43,7 +44,8 @@ func TestMemoryLimit(t *testing.T) {
 	if err != nil || last.Status != codec.StatusOverloaded {
 		t.Fatalf("after %d MiB: %v, %v", stored*valueBytes>>20, last.Status, err)
 	}
-	if !strings.Contains(refused.Message, fmt.Sprintf("%d MiB", limit>>20)) || !strings.Contains(refused.Message, "--max-memory") {
+	if !strings.Contains(refused.Message, fmt.Sprintf("%d MiB", limit>>20)) ||
+		!strings.Contains(refused.Message, "--max-memory") {
 		t.Errorf("the error says %q", refused.Message)
 	}
 	if bytes := stored * valueBytes; bytes < room/8 || bytes > int(limit) {

@@ -15,7 +15,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// setVersion sets an entry, if ifVersion is not 0 only if its version is that, and returns the reply.
+// setVersion sets an entry, if ifVersion is not 0 only if its version is that, and returns the
+// reply.
 func setVersion(w *wire, value any, ifVersion uint64) codec.Reply {
 	w.Helper()
 	flags := codec.FlagWantVersion
@@ -23,7 +24,18 @@ func setVersion(w *wire, value any, ifVersion uint64) codec.Reply {
 		flags |= codec.FlagIfVersion
 	}
 	w.id++
-	w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: codec.OpDictSet, Flags: flags, IfVersion: ifVersion, Args: encodeArgs(w.TB, "d", "k", value)}))
+	w.write(
+		codec.AppendRequest(
+			nil,
+			&codec.Request{
+				ID:        w.id,
+				Op:        codec.OpDictSet,
+				Flags:     flags,
+				IfVersion: ifVersion,
+				Args:      encodeArgs(w.TB, "d", "k", value),
+			},
+		),
+	)
 	reply, err := w.reply()
 	if err != nil {
 		w.Fatal(err)
@@ -31,8 +43,9 @@ func setVersion(w *wire, value any, ifVersion uint64) codec.Reply {
 	return reply
 }
 
-// TestVersionsNeverComeTwice: no version is given to two writes, under any policy and without a journal, whatever a power cut has lost, with loads among it; and a client that holds
-// the version of a lost write overwrites no other.
+// TestVersionsNeverComeTwice: no version is given to two writes, under any policy and without a
+// journal, whatever a power cut has lost, with loads among it; and a client that holds the version
+// of a lost write overwrites no other.
 func TestVersionsNeverComeTwice(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
@@ -79,7 +92,8 @@ func TestVersionsNeverComeTwice(t *testing.T) {
 	}
 }
 
-// TestStaleVersionIsRefused: a client whose write was lost with the server holds its version; after the restart that is no entry's.
+// TestStaleVersionIsRefused: a client whose write was lost with the server holds its version; after
+// the restart that is no entry's.
 func TestStaleVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -103,13 +117,22 @@ func TestStaleVersionIsRefused(t *testing.T) {
 		for i := range 50 {
 			other := setVersion(w, "another client's", 0)
 			if got := setVersion(w, "stale", held); got.Status != codec.StatusVersionMismatch {
-				t.Fatalf("%s: write %d, of version %d, was overwritten by a client with version %d: %v", name, i, other.Version, held, got.Status)
+				t.Fatalf(
+					"%s: write %d, of version %d, was overwritten by a client with version %d: %v",
+					name,
+					i,
+					other.Version,
+					held,
+					got.Status,
+				)
 			}
 		}
 	}
 }
 
-// TestNumbersRunOut: while the disk takes no reservation, changes go on as long as numbers are reserved, then they are refused, with the reason; reads go on; it ends when the disk takes one again.
+// TestNumbersRunOut: while the disk takes no reservation, changes go on as long as numbers are
+// reserved, then they are refused, with the reason; reads go on; it ends when the disk takes one
+// again.
 func TestNumbersRunOut(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
@@ -136,7 +159,11 @@ func TestNumbersRunOut(t *testing.T) {
 			refused = w.call(codec.OpDrop, "l")
 		}
 	}
-	if text, err := codec.ParseErrorBody(refused.Status, refused.Body); err != nil || refused.Status != codec.StatusReadOnly || !strings.Contains(text.Message, syscall.EIO.Error()) {
+	if text, err := codec.ParseErrorBody(
+		refused.Status,
+		refused.Body,
+	); err != nil || refused.Status != codec.StatusReadOnly ||
+		!strings.Contains(text.Message, syscall.EIO.Error()) {
 		t.Errorf("refused: %v, %v, %v", refused.Status, text, err)
 	}
 	w.ok(codec.OpDictLen, "d")

@@ -61,7 +61,8 @@ func TestMessagesOutOfPlace(t *testing.T) {
 						break
 					}
 				}
-				if len(w.in) < 4 || w.in[0] != 0x7f || secure.RefusalCode(w.in[3]) != secure.RefusedMessage || bytes.Contains(w.in, []byte("forged")) {
+				if len(w.in) < 4 || w.in[0] != 0x7f || secure.RefusalCode(w.in[3]) != secure.RefusedMessage ||
+					bytes.Contains(w.in, []byte("forged")) {
 					t.Errorf("type %d in the place of %d: %q", kind, due, w.in)
 				}
 			}

@@ -12,20 +12,23 @@ import (
 )
 
 const (
-	// allUnreadBytes is how many bytes all clients together may leave unread before each may leave less.
+	// allUnreadBytes is how many bytes all clients together may leave unread before each may leave
+	// less.
 	allUnreadBytes = 256 << 20
 	// scarceUnreadBytes is what one client may leave unread then, before its requests wait.
 	scarceUnreadBytes = 64 << 10
 	// flushBytes is how many bytes of replies are collected before they are written within a turn.
 	flushBytes = 64 << 10
-	// softUnreadBytes is how many bytes of replies a client may leave unread before its requests wait.
+	// softUnreadBytes is how many bytes of replies a client may leave unread before its requests
+	// wait.
 	softUnreadBytes = 16 << 20
 	// hardUnreadBytes ends a connection that leaves this much unread.
 	hardUnreadBytes = 64 << 20
 )
 
-// replyBudget counts the unsent output of all clients: the bytes of replies that wait in the server.
-// The count of a client is as of its last turn; the sweeper gives those a turn that have much waiting.
+// replyBudget counts the unsent output of all clients: the bytes of replies that wait in the
+// server. The count of a client is as of its last turn; the sweeper gives those a turn that have
+// much waiting.
 type replyBudget struct {
 	limit int64 // constant
 	bytes atomic.Int64
@@ -37,8 +40,11 @@ func (b *replyBudget) scarce() bool { return b.bytes.Load() > b.limit }
 // tooMuch is what a request is answered whose reply would be large while unread room is scarce.
 func (b *replyBudget) tooMuch() *codec.Error {
 	return &codec.Error{
-		Status:  codec.StatusOverloaded,
-		Message: fmt.Sprintf("clients leave %d MiB of replies unread, and this one is large: try again later", b.limit>>20),
+		Status: codec.StatusOverloaded,
+		Message: fmt.Sprintf(
+			"clients leave %d MiB of replies unread, and this one is large: try again later",
+			b.limit>>20,
+		),
 	}
 }
 
@@ -58,8 +64,8 @@ func (b *replyBudget) streamAhead() int {
 	return streamAheadBytes
 }
 
-// output is the part of a session that knows what its client has not read, and which long replies are
-// being made. Owned by the event loop, except where said.
+// output is the part of a session that knows what its client has not read, and which long replies
+// are being made. Owned by the event loop, except where said.
 type output struct {
 	counted  atomic.Int64 // bytes in gnet's buffer that the budget counts; read by streams and the sweeper
 	unread   int          // bytes that the client had not acknowledged, while paused; since lookedAt
@@ -110,8 +116,8 @@ func (s *session) countUnread() int {
 	return n
 }
 
-// flush writes the replies collected so far and pauses the session if its client does not read. It returns false if the
-// connection is closed.
+// flush writes the replies collected so far and pauses the session if its client does not read. It
+// returns false if the connection is closed.
 func (s *session) flush() bool {
 	l := s.loop
 	if s.deferred.replies {
@@ -138,7 +144,8 @@ func (s *session) write(replies []byte) {
 	s.pauseUnread()
 }
 
-// pauseUnread pauses a running session whose client does not read, or for which many bytes wait for the disk: they would leave all at once.
+// pauseUnread pauses a running session whose client does not read, or for which many bytes wait for
+// the disk: they would leave all at once.
 func (s *session) pauseUnread() {
 	if unread := s.countUnread() + s.deferred.pendingDurable(); unread > s.srv.replies.soft() && s.state == running {
 		s.to(paused)
@@ -152,8 +159,8 @@ func (s *session) unsent() bool {
 	return s.conn.OutboundBuffered() > 0 || s.deferred.pendingDurable() > 0
 }
 
-// unacknowledged returns how many bytes of replies the client has not taken yet, the kernel's buffer included: gnet's own moves only in
-// steps of megabytes while a client reads slowly.
+// unacknowledged returns how many bytes of replies the client has not taken yet, the kernel's
+// buffer included: gnet's own moves only in steps of megabytes while a client reads slowly.
 func (s *session) unacknowledged() int {
 	n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCOUTQ)
 	if err != nil {

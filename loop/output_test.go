@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// TestUnreadTogether has many clients leave unread what each of them may: together they may not. Their requests wait, another client is served, and
-// once they read everything comes.
+// TestUnreadTogether has many clients leave unread what each of them may: together they may not.
+// Their requests wait, another client is served, and once they read everything comes.
 func TestUnreadTogether(t *testing.T) {
 	t.Parallel()
 	const (
@@ -54,8 +54,8 @@ func TestUnreadTogether(t *testing.T) {
 	}
 }
 
-// TestLargeRepliesWhileScarce: while clients leave too much unread, a large reply is given only to a request that has changed something, and no request
-// that is refused has changed anything.
+// TestLargeRepliesWhileScarce: while clients leave too much unread, a large reply is given only to
+// a request that has changed something, and no request that is refused has changed anything.
 func TestLargeRepliesWhileScarce(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) { cfg.unreadBytes = 8 << 20 })

@@ -9,8 +9,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A defect in a command is a panic. It costs the connection that met it, and the table that the command was changing, if the change was half made: that table is spoiled
-// (shardmap.Call.Abandon) and is not saved any more. Whoever recovers from a panic in a command calls defect.
+// A defect in a command is a panic. It costs the connection that met it, and the table that the
+// command was changing, if the change was half made: that table is spoiled (shardmap.Call.Abandon)
+// and is not saved any more. Whoever recovers from a panic in a command calls defect.
 
 // defect is engine.Engine.Defect.
 func (srv *Server) defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {

@@ -31,7 +31,8 @@ const (
 	opPanicsInRename
 )
 
-// panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that is all.
+// panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that
+// is all.
 type panickingLog struct{ shardmap.Log }
 
 func (l panickingLog) Append(lsn, n uint64, request []byte) {
@@ -123,8 +124,9 @@ func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
 	return srv
 }
 
-// TestDefectAndRestart: a request that panics once it is recorded closes its connection and, if its change is half made, its table; the next start is not
-// prevented by it, whether or not it panics again.
+// TestDefectAndRestart: a request that panics once it is recorded closes its connection and, if its
+// change is half made, its table; the next start is not prevented by it, whether or not it panics
+// again.
 func TestDefectAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		op    codec.Opcode
@@ -153,7 +155,11 @@ func TestDefectAndRestart(t *testing.T) {
 				for op, args := range map[codec.Opcode][]any{
 					codec.OpDictGet: {"d", "a"}, codec.OpDictDelete: {"d", "a"}, codec.OpDictLen: {"d"},
 				} {
-					if e := w.fails(codec.StatusInternal, op, args...); e.Table != "d" || !strings.Contains(e.Message, `"d"`) {
+					if e := w.fails(
+						codec.StatusInternal,
+						op,
+						args...); e.Table != "d" ||
+						!strings.Contains(e.Message, `"d"`) {
 						t.Error(e)
 					}
 				}
@@ -184,10 +190,12 @@ func TestDefectAndRestart(t *testing.T) {
 				t.Error("the change is there:", has)
 			}
 			leftOut := c.half && !c.mends
-			if info := srv.Info(); (info.Data.LeftOut == 1) != leftOut || leftOut && info.Panics == 0 || info.SpoiledTables != 0 {
+			if info := srv.Info(); (info.Data.LeftOut == 1) != leftOut || leftOut && info.Panics == 0 ||
+				info.SpoiledTables != 0 {
 				t.Errorf("%+v %+v", info, info.Data)
 			}
-			told := strings.Contains(log.String(), "left out") && strings.Contains(log.String(), "table=d") && strings.Contains(log.String(), "lsn=")
+			told := strings.Contains(log.String(), "left out") && strings.Contains(log.String(), "table=d") &&
+				strings.Contains(log.String(), "lsn=")
 			if told != leftOut {
 				t.Error(log.String())
 			}
@@ -215,8 +223,8 @@ func TestDefectAndRestart(t *testing.T) {
 	}
 }
 
-// TestDefectAndDropAndRestart: a table that was left half changed and was dropped, which is the way out, does not prevent the next start, whether or not the request
-// panics again.
+// TestDefectAndDropAndRestart: a table that was left half changed and was dropped, which is the way
+// out, does not prevent the next start, whether or not the request panics again.
 func TestDefectAndDropAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		op      codec.Opcode
@@ -276,8 +284,9 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 	}
 }
 
-// TestDefectBeforeName: a creation, or a renaming, that ends behind its number and before its name has taken that all the same: else the name could be given again, and whether
-// the next start could do the same would hang on whether the first request panics again.
+// TestDefectBeforeName: a creation, or a renaming, that ends behind its number and before its name
+// has taken that all the same: else the name could be given again, and whether the next start could
+// do the same would hang on whether the first request panics again.
 func TestDefectBeforeName(t *testing.T) {
 	for _, op := range []codec.Opcode{opPanicsInNaming, opPanicsInRename} {
 		for _, mends := range []bool{false, true} {
@@ -293,7 +302,8 @@ func TestDefectBeforeName(t *testing.T) {
 					t.Fatal("the connection stays open")
 				}
 				var want []any
-				for i, name := range []string{"d", "new"} { // both become lists, as somebody would do it who needs them
+				// both become lists, as somebody would do it who needs them
+				for i, name := range []string{"d", "new"} {
 					if w.call(codec.OpCreateList, name, false, i).Status == codec.StatusTableExists {
 						w.ok(codec.OpDrop, name)
 						w.ok(codec.OpCreateList, name, false, i)
@@ -379,7 +389,8 @@ func TestManyDefects(t *testing.T) {
 	stopServer(t, srv)
 }
 
-// TestManySaves: of the clients that ask for a save while one is under way, one is served by a save and the others by the same.
+// TestManySaves: of the clients that ask for a save while one is under way, one is served by a save
+// and the others by the same.
 func TestManySaves(t *testing.T) {
 	t.Parallel()
 	disk := newStuckDisk("write", ".part")
@@ -419,7 +430,8 @@ func TestManySaves(t *testing.T) {
 	}
 }
 
-// TestDefectUnderLock: a command that panics under a lock does not hold up who comes after it: the table was not changed and answers.
+// TestDefectUnderLock: a command that panics under a lock does not hold up who comes after it: the
+// table was not changed and answers.
 func TestDefectUnderLock(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
@@ -461,7 +473,8 @@ func TestDefectUnderLock(t *testing.T) {
 	w.ok(codec.OpDictDelete, "d", "bad")
 }
 
-// TestDefectAndPipeline: pipelined requests for the keys of a table that a defect has left half changed are answered, each by its error.
+// TestDefectAndPipeline: pipelined requests for the keys of a table that a defect has left half
+// changed are answered, each by its error.
 func TestDefectAndPipeline(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
@@ -512,7 +525,8 @@ func TestDefectAndPipeline(t *testing.T) {
 	}
 }
 
-// stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck until release is called.
+// stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck
+// until release is called.
 type stuckDisk struct {
 	*fstest.Faults
 	stuck   atomic.Bool
@@ -546,7 +560,8 @@ func (d *stuckDisk) release() {
 	d.once.Do(func() { close(d.free) })
 }
 
-// TestStuckDiskAndLongRequests: requests that wait for the disk do not hold up long ones that do not, however many they are.
+// TestStuckDiskAndLongRequests: requests that wait for the disk do not hold up long ones that do
+// not, however many they are.
 func TestStuckDiskAndLongRequests(t *testing.T) {
 	t.Parallel()
 	many := make([]any, shardmap.InlineElements+10)
@@ -606,7 +621,8 @@ func TestStuckDiskAndLongRequests(t *testing.T) {
 	}
 }
 
-// TestDurableWithoutChange: a durable request that changes nothing is answered once that is on disk which it tells of. Other requests are answered meanwhile.
+// TestDurableWithoutChange: a durable request that changes nothing is answered once that is on disk
+// which it tells of. Other requests are answered meanwhile.
 func TestDurableWithoutChange(t *testing.T) {
 	t.Parallel()
 	disk := newStuckDisk("sync", ".log")
@@ -625,7 +641,12 @@ func TestDurableWithoutChange(t *testing.T) {
 		{codec.OpDictUpdate, []any{"d"}},
 	} {
 		w.id++
-		w.write(codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: r.op, Flags: codec.FlagDurable, Args: encodeArgs(t, r.args...)}))
+		w.write(
+			codec.AppendRequest(
+				nil,
+				&codec.Request{ID: w.id, Op: r.op, Flags: codec.FlagDurable, Args: encodeArgs(t, r.args...)},
+			),
+		)
 	}
 	durable := w.id
 	w.id++

@@ -12,8 +12,8 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// longestWait bounds what a connection may have to wait while others do long work: far above what it takes, for slow and busy machines and the race
-// detector; the figures are in the log.
+// longestWait bounds what a connection may have to wait while others do long work: far above what
+// it takes, for slow and busy machines and the race detector; the figures are in the log.
 const longestWait = 3 * time.Second
 
 // watcher is a connection that asks again and again and keeps the longest time that an answer took.
@@ -34,7 +34,13 @@ func watch(t *testing.T, watchers []watcher, work func()) []time.Duration {
 		all.Go(func() {
 			for first := true; ; first = false {
 				start := time.Now()
-				if _, err := o.w.do(o.op, o.args, codec.StatusKeyError, codec.StatusIndexError, codec.StatusNoSuchTable); err != nil {
+				if _, err := o.w.do(
+					o.op,
+					o.args,
+					codec.StatusKeyError,
+					codec.StatusIndexError,
+					codec.StatusNoSuchTable,
+				); err != nil {
 					t.Error(err)
 					begun <- struct{}{}
 					return
@@ -60,8 +66,8 @@ func watch(t *testing.T, watchers []watcher, work func()) []time.Duration {
 	return longest
 }
 
-// TestParallelStalls: reading, clearing and dropping what has a million entries, and sorting it, holds nobody up; a sort holds up only those
-// who ask for the same list.
+// TestParallelStalls: reading, clearing and dropping what has a million entries, and sorting it,
+// holds nobody up; a sort holds up only those who ask for the same list.
 func TestParallelStalls(t *testing.T) {
 	size := 1_000_000
 	if testing.Short() || raceEnabled && !conformance.Long() {
@@ -77,8 +83,15 @@ func TestParallelStalls(t *testing.T) {
 		t.Helper()
 		start := time.Now()
 		longest := watch(t, []watcher{elsewhere, beside}, work)
-		t.Logf("%s of %d: %v; longest wait elsewhere %v, on the same table %v", name, size,
-			time.Since(start).Round(time.Millisecond), longest[0].Round(time.Microsecond), longest[1].Round(time.Microsecond))
+		t.Logf(
+			"%s of %d: %v; longest wait elsewhere %v, on the same table %v",
+			name,
+			size,
+			time.Since(start).
+				Round(time.Millisecond),
+			longest[0].Round(time.Microsecond),
+			longest[1].Round(time.Microsecond),
+		)
 		if longest[0] > longestWait || bound && longest[1] > longestWait {
 			t.Errorf("%s: others waited %v", name, longest)
 		}

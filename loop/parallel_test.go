@@ -55,8 +55,8 @@ func (w *wire) do(op codec.Opcode, args []any, allowed ...codec.Status) ([]any, 
 	return nil, fmt.Errorf("%v%.100v: %w", op, args, e)
 }
 
-// TestParallel has many connections do everything at once on the same few tables, which come and go under the same names. Then what is left must
-// hold together.
+// TestParallel has many connections do everything at once on the same few tables, which come and go
+// under the same names. Then what is left must hold together.
 func TestParallel(t *testing.T) {
 	t.Parallel()
 	clients, batches := 8, 60
@@ -116,11 +116,18 @@ func holdsTogether(t *testing.T, w *wire, lenOp, allOp codec.Opcode, name, lengt
 	}
 }
 
-// dictHoldsTogether: keys, values, items and what is found under each key agree, and no key is there twice.
+// dictHoldsTogether: keys, values, items and what is found under each key agree, and no key is
+// there twice.
 func dictHoldsTogether(t *testing.T, w *wire, name any) {
 	t.Helper()
 	items := encodedValues(t, w.call(codec.OpDictItems, name).Body)
-	keys, vals := encodedValues(t, w.call(codec.OpDictKeys, name).Body), encodedValues(t, w.call(codec.OpDictValues, name).Body)
+	keys, vals := encodedValues(
+		t,
+		w.call(codec.OpDictKeys, name).Body,
+	), encodedValues(
+		t,
+		w.call(codec.OpDictValues, name).Body,
+	)
 	if 2*len(keys) != len(items) || len(keys) != len(vals) {
 		t.Fatalf("%v: %d keys, %d values, %d parts of items", name, len(keys), len(vals), len(items))
 	}
@@ -152,7 +159,8 @@ func encodedValues(t *testing.T, b []byte) (all [][]byte) {
 	return all
 }
 
-// TestParallelAtomic: an update of many keys, spread over a dict of many shards, is seen whole or not at all, by every kind of read.
+// TestParallelAtomic: an update of many keys, spread over a dict of many shards, is seen whole or
+// not at all, by every kind of read.
 func TestParallelAtomic(t *testing.T) {
 	t.Parallel()
 	entries, rounds := 40_000, 40
@@ -201,7 +209,8 @@ func TestParallelAtomic(t *testing.T) {
 	})
 }
 
-// TestParallelNothingLost: increments of one counter, appends to both ends of one list and pops from it, each counted exactly once.
+// TestParallelNothingLost: increments of one counter, appends to both ends of one list and pops
+// from it, each counted exactly once.
 func TestParallelNothingLost(t *testing.T) {
 	t.Parallel()
 	const clients, each = 8, 300

@@ -11,21 +11,25 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// Whoever reaches the port can connect and say nothing. So that this keeps nobody out who has the password, a connection that has not proved it may
-// lose its place to one that comes when there is no other: the one whose client has let the server wait the longest, if more of its address have not
-// proved themselves than of the newcomer's, or if that is ownTime for a newcomer of the same address, otherTime for one of another. Who proves the
-// password in time, as every client does, is so let in whatever strangers do; who has proved it keeps the place.
+// Whoever reaches the port can connect and say nothing. So that this keeps nobody out who has the
+// password, a connection that has not proved it may lose its place to one that comes when there is
+// no other: the one whose client has let the server wait the longest, if more of its address have
+// not proved themselves than of the newcomer's, or if that is ownTime for a newcomer of the same
+// address, otherTime for one of another. Who proves the password in time, as every client does, is
+// so let in whatever strangers do; who has proved it keeps the place.
 
 const (
-	// What the client of a connection that may lose its place has for each of its messages. A busy machine takes some of it; and of one address more than
-	// these hold can come in a second.
+	// What the client of a connection that may lose its place has for each of its messages. A busy
+	// machine takes some of it; and of one address more than these hold can come in a second.
 	ownTime   = 250 * time.Millisecond
 	otherTime = time.Second
-	// maxCeding is how many connections that have lost their places may still be open: each has a descriptor.
+	// maxCeding is how many connections that have lost their places may still be open: each has a
+	// descriptor.
 	maxCeding = 32
 )
 
-// unprovenSet holds the connections that have not proved the password. Its methods may be called from any goroutine.
+// unprovenSet holds the connections that have not proved the password. Its methods may be called
+// from any goroutine.
 type unprovenSet struct {
 	mu sync.Mutex
 	// guarded by mu
@@ -56,8 +60,8 @@ func (u *unprovenSet) waitLocked(s *session) {
 	p.waiting, p.since = u.waiting.PushBack(s), time.Now()
 }
 
-// work says that the server has work to do before the session's client can go on: until worked it keeps its place. It is false if that is another's
-// by now.
+// work says that the server has work to do before the session's client can go on: until worked it
+// keeps its place. It is false if that is another's by now.
 func (u *unprovenSet) work(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -92,7 +96,8 @@ func (u *unprovenSet) answered(s *session) {
 	}
 }
 
-// prove takes out a session that has proved the password. It is false if its place is another's by now.
+// prove takes out a session that has proved the password. It is false if its place is another's by
+// now.
 func (u *unprovenSet) prove(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -103,7 +108,8 @@ func (u *unprovenSet) prove(s *session) bool {
 	return true
 }
 
-// leave takes out a session whose connection is closed. It is false if its place is another's by now.
+// leave takes out a session whose connection is closed. It is false if its place is another's by
+// now.
 func (u *unprovenSet) leave(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -123,7 +129,8 @@ func (u *unprovenSet) removeLocked(s *session) {
 	}
 }
 
-// cede takes the place of a session for a newcomer and returns the session, which is to be closed; nil if none has to make room.
+// cede takes the place of a session for a newcomer and returns the session, which is to be closed;
+// nil if none has to make room.
 func (u *unprovenSet) cede(newcomer netip.Addr, now time.Time) *session {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -146,7 +153,8 @@ func (u *unprovenSet) cede(newcomer netip.Addr, now time.Time) *session {
 	return s
 }
 
-// makeRoom takes the place of a connection that has not proved the password for one that comes, if there is such.
+// makeRoom takes the place of a connection that has not proved the password for one that comes, if
+// there is such.
 func (srv *Server) makeRoom(newcomer net.Addr) bool {
 	s := srv.unproven.cede(originOf(newcomer), time.Now())
 	if s == nil {

@@ -12,8 +12,9 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// TestWhoGivesWay: of the connections that have not proved the password one gives way that has had its time, or has more beside it from its address than
-// the newcomer; never one that waits for the server.
+// TestWhoGivesWay: of the connections that have not proved the password one gives way that has had
+// its time, or has more beside it from its address than the newcomer; never one that waits for the
+// server.
 func TestWhoGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var u unprovenSet
@@ -81,7 +82,8 @@ func TestWhoGivesWay(t *testing.T) {
 	})
 }
 
-// TestStrangersGiveWay has strangers hold all places: who has the password is let in at once, and who has proved it stays.
+// TestStrangersGiveWay has strangers hold all places: who has the password is let in at once, and
+// who has proved it stays.
 func TestStrangersGiveWay(t *testing.T) {
 	t.Parallel()
 	const most = 8
@@ -134,14 +136,15 @@ func TestStrangersGiveWay(t *testing.T) {
 	})
 }
 
-// TestLegacyGivesWay: a connection of CyberDB's wire keeps its place by its first request, with the password; until then it may say nothing for long, but
-// not where there is no other place.
+// TestLegacyGivesWay: a connection of CyberDB's wire keeps its place by its first request, with the
+// password; until then it may say nothing for long, but not where there is no other place.
 func TestLegacyGivesWay(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.MaxConns = 3 }))
 	proven, silent, large := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)
 	proven.done("/create_cyberlist", "table_name", "l", "content", []any{})
-	large.done("/cyberlist/append", "table_name", "l", "value", strings.Repeat("x", 4*legacyInlineBytes)) // read beside the loop
+	// read beside the loop
+	large.done("/cyberlist/append", "table_name", "l", "value", strings.Repeat("x", 4*legacyInlineBytes))
 	var w *wire
 	within(t, 3*time.Second, func() (err error) {
 		w, err = tryDial(t, srv, keyOf(t, legacyPassword))

@@ -51,8 +51,20 @@ var golden = []example{
 	{name: "dict get, of a list", op: codec.OpDictGet, args: []any{"l", "k"}},
 	{name: "dict get, no key", op: codec.OpDictGet, args: []any{"d"}},
 	{name: "dict set", op: codec.OpDictSet, args: []any{"d", govalue.Tuple{int64(1), "a"}, 2.5}},
-	{name: "dict set, if version", op: codec.OpDictSet, flags: codec.FlagIfVersion | codec.FlagWantVersion, ifVer: 0, args: []any{"d", "new", true}},
-	{name: "dict set, other version", op: codec.OpDictSet, flags: codec.FlagIfVersion, ifVer: 7, args: []any{"d", "new", true}},
+	{
+		name:  "dict set, if version",
+		op:    codec.OpDictSet,
+		flags: codec.FlagIfVersion | codec.FlagWantVersion,
+		ifVer: 0,
+		args:  []any{"d", "new", true},
+	},
+	{
+		name:  "dict set, other version",
+		op:    codec.OpDictSet,
+		flags: codec.FlagIfVersion,
+		ifVer: 7,
+		args:  []any{"d", "new", true},
+	},
 	{name: "dict delete", op: codec.OpDictDelete, args: []any{"d", "new"}},
 	{name: "dict contains", op: codec.OpDictContains, args: []any{"d", "k"}},
 	{name: "dict len", op: codec.OpDictLen, args: []any{"d"}},
@@ -62,7 +74,11 @@ var golden = []example{
 	{name: "dict popitem", op: codec.OpDictPopItem, args: []any{"d"}},
 	{name: "dict increment", op: codec.OpDictIncrement, args: []any{"d", "k", 41}},
 	{name: "dict compare and set", op: codec.OpDictCompareAndSet, args: []any{"d", "k", 42, "done"}},
-	{name: "dict compare and set, if absent", op: codec.OpDictCompareAndSet, args: []any{"d", "c", rawValue{codec.Absent}, 1}},
+	{
+		name: "dict compare and set, if absent",
+		op:   codec.OpDictCompareAndSet,
+		args: []any{"d", "c", rawValue{codec.Absent}, 1},
+	},
 	{name: "dict keys", op: codec.OpDictKeys, args: []any{"d"}},
 	{name: "dict values", op: codec.OpDictValues, args: []any{"d"}},
 	{name: "dict items", op: codec.OpDictItems, args: []any{"d"}},
@@ -101,8 +117,9 @@ var golden = []example{
 	{name: "value cut short", op: codec.OpDictSet, args: []any{"d", "k", rawValue{0xd9, 0x05, 'a'}}},
 }
 
-// TestGoldenFrames plays the golden session and compares every byte of every reply with testdata/frames.txt, which clients in other languages
-// run too, and with the examples in PROTOCOL.md.
+// TestGoldenFrames plays the golden session and compares every byte of every reply with
+// testdata/frames.txt, which clients in other languages run too, and with the examples in
+// PROTOCOL.md.
 func TestGoldenFrames(t *testing.T) {
 	got, seen := playGolden(t, *encrypted)
 	for op, shape := range codec.Shapes {
@@ -119,7 +136,12 @@ func TestGoldenFrames(t *testing.T) {
 	wantLines, gotLines := strings.Split(string(want), "\n"), strings.Split(got, "\n")
 	for i := range max(len(wantLines), len(gotLines)) {
 		if i >= len(wantLines) || i >= len(gotLines) || wantLines[i] != gotLines[i] {
-			t.Fatalf("line %d differs from %s (run with -update if that is right):\n got %s", i+1, vectorsFile, gotLines[min(i, len(gotLines)-1)])
+			t.Fatalf(
+				"line %d differs from %s (run with -update if that is right):\n got %s",
+				i+1,
+				vectorsFile,
+				gotLines[min(i, len(gotLines)-1)],
+			)
 		}
 	}
 	if !bytes.Equal(withExamples(t, string(want)), readFile(t, protocolFile)) {
@@ -127,15 +149,29 @@ func TestGoldenFrames(t *testing.T) {
 	}
 }
 
-// playGolden plays the golden session on a server of its own and returns its requests and replies, and the opcodes seen.
+// playGolden plays the golden session on a server of its own and returns its requests and replies,
+// and the opcodes seen.
 func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]bool) {
 	t.Helper()
-	w := dial(t, startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.NewLog = encrypt, new(conformance.Recording).NewLog })) // its versions begin at 1
+	// its versions begin at 1
+	w := dial(
+		t,
+		startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.NewLog = encrypt, new(conformance.Recording).NewLog }),
+	)
 	var got strings.Builder
 	fmt.Fprintln(&got, "# name<TAB>request<TAB>reply, hex: one session on an empty server, in order")
 	seen = map[codec.Opcode]bool{codec.OpInfo: true} // INFO's reply is never the same
 	for i, e := range golden {
-		request := codec.AppendRequest(nil, &codec.Request{ID: uint32(i + 1), Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(t, e.args...)})
+		request := codec.AppendRequest(
+			nil,
+			&codec.Request{
+				ID:        uint32(i + 1),
+				Op:        e.op,
+				Flags:     e.flags,
+				IfVersion: e.ifVer,
+				Args:      encodeArgs(t, e.args...),
+			},
+		)
 		w.write(request)
 		reply, err := w.reply()
 		if err != nil {

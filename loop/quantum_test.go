@@ -49,7 +49,9 @@ func newCostly(t *testing.T) *costly {
 			return nil
 		}}
 	}
-	commands := commandsWith(map[codec.Opcode]engine.Command{opCostly: {Run: run}, opMark: mark(0), opCostlyMark: mark(quantum)})
+	commands := commandsWith(
+		map[codec.Opcode]engine.Command{opCostly: {Run: run}, opMark: mark(0), opCostlyMark: mark(quantum)},
+	)
 	c.srv = startServer(t, func(cfg *Config) { cfg.EventLoops, cfg.commands = 1, commands })
 	t.Cleanup(c.letGo)
 	return c
@@ -129,8 +131,8 @@ func TestQuantumOrder(t *testing.T) {
 	}
 }
 
-// TestQuantumEnds: what a client has sent before it ends its side is executed, as far as some quanta
-// go.
+// TestQuantumEnds: what a client has sent before it ends its side is executed, as far as some
+// quanta go.
 func TestQuantumEnds(t *testing.T) {
 	c := newCostly(t)
 	w := c.asksFor(closingQuanta)

@@ -16,7 +16,8 @@ import (
 // ErrData is found in every error of Start that is about the files that Config.Data names.
 var ErrData = errors.New("cannot load the tables")
 
-// restoring fills a store with what is on disk: tables from a .cdb file, then the journal's requests, made again.
+// restoring fills a store with what is on disk: tables from a .cdb file, then the journal's
+// requests, made again.
 type restoring struct {
 	log      *slog.Logger
 	store    *shardmap.Store
@@ -34,7 +35,8 @@ type restoring struct {
 	replayer *engine.Replayer
 }
 
-// restore loads what Config.Data names, replays the journal and starts it. Errors: those of persist.Recover and of the tables.
+// restore loads what Config.Data names, replays the journal and starts it. Errors: those of
+// persist.Recover and of the tables.
 func (srv *Server) restore() error {
 	data := &srv.cfg.Data
 	if data.File == "" {
@@ -67,8 +69,14 @@ func (srv *Server) restore() error {
 	srv.saver.init(srv, found)
 	srv.reportLost(found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
-		srv.log.Info("loaded", slog.String("file", found.Loaded), slog.Int("tables", srv.store.Len()), slog.Uint64("items", found.File.Items),
-			slog.Int("replayed", found.Replay.Operations), slog.Uint64("clock", found.Clock))
+		srv.log.Info(
+			"loaded",
+			slog.String("file", found.Loaded),
+			slog.Int("tables", srv.store.Len()),
+			slog.Uint64("items", found.File.Items),
+			slog.Int("replayed", found.Replay.Operations),
+			slog.Uint64("clock", found.Clock),
+		)
 	}
 	if target.leftOut > 0 && !srv.readOnly {
 		srv.saver.leftOut(target.leftOut)
@@ -76,8 +84,8 @@ func (srv *Server) restore() error {
 	return nil
 }
 
-// startFiles begins to write to what was recovered. If there is no room for that the server is read-only: it
-// serves what it has, and changes neither the tables nor a file.
+// startFiles begins to write to what was recovered. If there is no room for that the server is
+// read-only: it serves what it has, and changes neither the tables nor a file.
 func (srv *Server) startFiles(found *persist.Recovered) error {
 	srv.numbers, srv.journal = found.Numbers, found.Journal
 	err := srv.beginFiles(found)
@@ -119,14 +127,25 @@ func (srv *Server) reportLost(found *persist.Recovered) {
 	switch {
 	case cut == nil:
 	case cut.Unkept != nil:
-		srv.log.Warn("what was cut off the journal is not kept", slog.String("file", cut.File), slog.Int64("bytes", cut.Bytes), slog.Any("error", cut.Unkept))
+		srv.log.Warn(
+			"what was cut off the journal is not kept",
+			slog.String("file", cut.File),
+			slog.Int64("bytes", cut.Bytes),
+			slog.Any("error", cut.Unkept),
+		)
 	case len(cut.Kept) > 0:
-		srv.log.Warn("what was cut off the journal is kept", slog.Any("files", cut.Kept), slog.Int64("bytes", cut.Bytes),
-			slog.Uint64("from", cut.LSN), slog.Int("operations", cut.Operations))
+		srv.log.Warn(
+			"what was cut off the journal is kept",
+			slog.Any("files", cut.Kept),
+			slog.Int64("bytes", cut.Bytes),
+			slog.Uint64("from", cut.LSN),
+			slog.Int("operations", cut.Operations),
+		)
 	}
 }
 
-// restored fills a store. A request of the journal that panics in the middle of its change would leave a table half changed: all is loaded again then, without it.
+// restored fills a store. A request of the journal that panics in the middle of its change would
+// leave a table half changed: all is loaded again then, without it.
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
@@ -135,12 +154,26 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	}
 	leaveOut := make(map[uint64]bool)
 	for {
-		target := &restoring{log: srv.log, store: shardmap.NewStore(), commands: srv.cfg.commands, done: (*shardmap.Restorer).Done, leaveOut: leaveOut}
+		target := &restoring{
+			log:      srv.log,
+			store:    shardmap.NewStore(),
+			commands: srv.cfg.commands,
+			done:     (*shardmap.Restorer).Done,
+			leaveOut: leaveOut,
+		}
 		found, err := persist.Recover(data.FS, persist.Start{
-			File: data.File, Journal: data.Journal, Options: journalOptions, NoJournal: data.NoJournal,
-			Numbers: persist.NumbersOptions{Range: srv.cfg.numbersRange, InFlight: srv.numbersInFlight(), OnRenew: srv.onRenew},
-			Workers: runtime.GOMAXPROCS(0), Progress: data.Progress,
-			Warn: func(what string) { srv.log.Warn(what) },
+			File:      data.File,
+			Journal:   data.Journal,
+			Options:   journalOptions,
+			NoJournal: data.NoJournal,
+			Numbers: persist.NumbersOptions{
+				Range:    srv.cfg.numbersRange,
+				InFlight: srv.numbersInFlight(),
+				OnRenew:  srv.onRenew,
+			},
+			Workers:  runtime.GOMAXPROCS(0),
+			Progress: data.Progress,
+			Warn:     func(what string) { srv.log.Warn(what) },
 		}, target)
 		if err == nil {
 			err = target.finish()
@@ -153,8 +186,16 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		for _, half := range target.half {
 			leaveOut[half.LSN] = true
 			srv.counters.panics.Add(1)
-			srv.log.Error("a recorded request panics in the middle of its change: it is left out, and all is loaded again",
-				slog.Uint64("lsn", half.LSN), slog.String("op", half.Op.String()), slog.String("table", half.Table), slog.Any("panic", half.Panic))
+			srv.log.Error(
+				"a recorded request panics in the middle of its change: it is left out, and all is loaded again",
+				slog.Uint64(
+					"lsn",
+					half.LSN,
+				),
+				slog.String("op", half.Op.String()),
+				slog.String("table", half.Table),
+				slog.Any("panic", half.Panic),
+			)
 		}
 		debug.FreeOSMemory() // what was loaded
 	}

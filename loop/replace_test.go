@@ -25,8 +25,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestReplaceFile: a file takes the place of all tables, through a restart and a crash; versions of before fit nothing any more; a server without tables
-// takes it in too.
+// TestReplaceFile: a file takes the place of all tables, through a restart and a crash; versions of
+// before fit nothing any more; a server without tables takes it in too.
 func TestReplaceFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -41,10 +41,22 @@ func TestReplaceFile(t *testing.T) {
 	w.ok(codec.OpDictSet, "d", "after", 1)
 	w.ok(codec.OpDrop, "l")
 	w.ok(codec.OpCreateList, "other", false)
-	if reply := ask(t, srv, `{"do":"load","path":"copy.cdb"}`); !strings.Contains(reply, `the server has 2 tables: a file is loaded into an empty server only, unless the request says \"replace\":true`) {
+	if reply := ask(
+		t,
+		srv,
+		`{"do":"load","path":"copy.cdb"}`,
+	); !strings.Contains(
+		reply,
+		`the server has 2 tables: a file is loaded into an empty server only, unless the request says \"replace\":true`,
+	) {
 		t.Fatal(reply)
 	}
-	if reply := ask(t, srv, `{"do":"load","path":"copy.cdb","replace":true}`); !strings.Contains(reply, `"ok":true`) || !strings.Contains(reply, `"tables":2`) {
+	if reply := ask(
+		t,
+		srv,
+		`{"do":"load","path":"copy.cdb","replace":true}`,
+	); !strings.Contains(reply, `"ok":true`) ||
+		!strings.Contains(reply, `"tables":2`) {
 		t.Fatal(reply)
 	}
 	if got := contentOf(srv); got != want {
@@ -82,7 +94,8 @@ func regexpNumbers(text string) (all []uint64) {
 	return all
 }
 
-// TestReplaceNotFromBefore: the journal is not replayed onto a file from before a load: what came after it is not of those tables.
+// TestReplaceNotFromBefore: the journal is not replayed onto a file from before a load: what came
+// after it is not of those tables.
 func TestReplaceNotFromBefore(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
@@ -105,7 +118,8 @@ func TestReplaceNotFromBefore(t *testing.T) {
 	}
 }
 
-// TestReplaceRefuses: what cannot be loaded says why, and leaves the tables as they are, in memory and on disk.
+// TestReplaceRefuses: what cannot be loaded says why, and leaves the tables as they are, in memory
+// and on disk.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 40 // of the process, which runs other tests too
@@ -113,7 +127,11 @@ func TestReplaceRefuses(t *testing.T) {
 	dir := t.TempDir()
 	srv := startServer(t, func(cfg *Config) {
 		cfg.MaxMemoryBytes = limit
-		cfg.Data = Data{File: filepath.Join(dir, "data.cdb"), Fsync: persist.Always, Control: filepath.Join(dir, "control.sock")}
+		cfg.Data = Data{
+			File:    filepath.Join(dir, "data.cdb"),
+			Fsync:   persist.Always,
+			Control: filepath.Join(dir, "control.sock"),
+		}
 	})
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "mine", false, "a", 1)
@@ -140,7 +158,12 @@ func TestReplaceRefuses(t *testing.T) {
 		} else if err := os.WriteFile(path, c.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if reply := ask(t, srv, fmt.Sprintf(`{"do":"load","path":%q,"replace":true}`, path)); !strings.Contains(reply, `"ok":false`) || !strings.Contains(reply, c.why) {
+		if reply := ask(
+			t,
+			srv,
+			fmt.Sprintf(`{"do":"load","path":%q,"replace":true}`, path),
+		); !strings.Contains(reply, `"ok":false`) ||
+			!strings.Contains(reply, c.why) {
 			t.Errorf("%s: %s", name, reply)
 		}
 	}
@@ -167,11 +190,13 @@ func TestReplaceRefuses(t *testing.T) {
 	}
 }
 
-// loadedCount is what the counter of TestReplacePowerCuts is in the file, and more than it comes to before.
+// loadedCount is what the counter of TestReplacePowerCuts is in the file, and more than it comes to
+// before.
 const loadedCount = 1_000_000_000
 
-// TestReplacePowerCuts cuts the power at every moment of a load that replaces the tables under a client that counts: there are the tables from before
-// with all counts that were acknowledged, or those of the file with all that were acknowledged since.
+// TestReplacePowerCuts cuts the power at every moment of a load that replaces the tables under a
+// client that counts: there are the tables from before with all counts that were acknowledged, or
+// those of the file with all that were acknowledged since.
 func TestReplacePowerCuts(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -284,8 +309,9 @@ func (p *paced) SyncDir(dir string) error {
 	return p.FS.SyncDir(dir)
 }
 
-// TestLoadUndone: when the directory cannot be synced after the copy has got the data file's name, or there is a panic, what is on disk is what is in memory: after each
-// power cut the tables from before are there, and what was changed since.
+// TestLoadUndone: when the directory cannot be synced after the copy has got the data file's name,
+// or there is a panic, what is on disk is what is in memory: after each power cut the tables from
+// before are there, and what was changed since.
 func TestLoadUndone(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -347,7 +373,8 @@ func recoveredStore(t *testing.T, fsys persist.FS) *shardmap.Store {
 	return srv.store
 }
 
-// TestReplaceUnderReads: a long read that was cut before a load goes on showing the old table, while others read the new one.
+// TestReplaceUnderReads: a long read that was cut before a load goes on showing the old table,
+// while others read the new one.
 func TestReplaceUnderReads(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
@@ -362,7 +389,8 @@ func TestReplaceUnderReads(t *testing.T) {
 		w.ok(codec.OpListAppend, "d", text)
 	}
 	w.write(w.request(codec.OpListAll, "d"))
-	if err := w.read(); err != nil { // the first bytes: most of the frames are not made before the client reads
+	// the first bytes: most of the frames are not made before the client reads
+	if err := w.read(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := srv.saver.load("data/copy.cdb", true); err != nil {

@@ -13,8 +13,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestReplay has connections make everything at once on a few tables, which come and go, with long requests, conditions and large values among it.
-// What was logged, made again from nothing, gives the same store.
+// TestReplay has connections make everything at once on a few tables, which come and go, with long
+// requests, conditions and large values among it. What was logged, made again from nothing, gives
+// the same store.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	clients, batches := 6, 50
@@ -51,7 +52,13 @@ func TestReplay(t *testing.T) {
 					if op == codec.OpDictSet || op == codec.OpDictSetDefault {
 						args = append(args, large)
 					}
-					if _, err := w.do(op, args, codec.StatusKeyError, codec.StatusNoSuchTable, codec.StatusWrongTableKind); err != nil {
+					if _, err := w.do(
+						op,
+						args,
+						codec.StatusKeyError,
+						codec.StatusNoSuchTable,
+						codec.StatusWrongTableKind,
+					); err != nil {
 						return err
 					}
 				}
@@ -77,7 +84,11 @@ func TestReplay(t *testing.T) {
 			t.Errorf("%v was recorded %d times", o, used[o])
 		}
 	}
-	conformance.SameText(t, conformance.StoreText(conformance.Replayed(t, records), &shardmap.Call{}), conformance.StoreText(srv.store, &shardmap.Call{}))
+	conformance.SameText(
+		t,
+		conformance.StoreText(conformance.Replayed(t, records), &shardmap.Call{}),
+		conformance.StoreText(srv.store, &shardmap.Call{}),
+	)
 }
 
 // everyChange makes a change by each opcode that makes one, on tables of its own.
@@ -121,14 +132,25 @@ func everyChange(w *wire, i int) {
 func conditions(w *wire, g *conformance.Operations, name string) {
 	for range 5 {
 		w.id++
-		req := codec.Request{ID: w.id, Op: codec.OpDictGet, Flags: codec.FlagWantVersion, Args: encodeArgs(w, name, g.Rand.IntN(4))}
+		req := codec.Request{
+			ID:    w.id,
+			Op:    codec.OpDictGet,
+			Flags: codec.FlagWantVersion,
+			Args:  encodeArgs(w, name, g.Rand.IntN(4)),
+		}
 		w.write(codec.AppendRequest(nil, &req))
 		reply, err := w.reply()
 		if err != nil {
 			w.Fatal(err)
 		}
 		w.id++
-		req = codec.Request{ID: w.id, Op: codec.OpDictSet, Flags: codec.FlagIfVersion, IfVersion: reply.Version, Args: encodeArgs(w, name, g.Rand.IntN(4), 1)}
+		req = codec.Request{
+			ID:        w.id,
+			Op:        codec.OpDictSet,
+			Flags:     codec.FlagIfVersion,
+			IfVersion: reply.Version,
+			Args:      encodeArgs(w, name, g.Rand.IntN(4), 1),
+		}
 		w.write(codec.AppendRequest(nil, &req))
 		if _, err = w.reply(); err != nil {
 			w.Fatal(err)

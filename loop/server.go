@@ -74,9 +74,11 @@ type Server struct {
 	acceptLog *limitedLog
 }
 
-// Start loads what is on disk, listens on the configured addresses and serves them; it returns when connections are accepted.
+// Start loads what is on disk, listens on the configured addresses and serves them; it returns when
+// connections are accepted.
 //
-// Errors: those of CheckDescriptors, of persist.Recover, with ErrData, of listening (wrapped; the address is named) and of the key derivation.
+// Errors: those of CheckDescriptors, of persist.Recover, with ErrData, of listening (wrapped; the
+// address is named) and of the key derivation.
 func Start(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

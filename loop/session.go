@@ -38,14 +38,21 @@ func newSession(srv *Server, peer net.Addr) *session {
 	return s
 }
 
-// recoverTurn, deferred, turns a panic into the end of the connection. It counts and logs the defect.
+// recoverTurn, deferred, turns a panic into the end of the connection. It counts and logs the
+// defect.
 func (s *session) recoverTurn(action *gnet.Action) {
 	p := recover()
 	if p == nil {
 		return
 	}
 	*action = gnet.Close
-	_ = s.srv.defect("panic, connection closed", p, s.loop.exec.Call(), slog.String("peer", peerName(s.peer)), slog.String("op", s.loop.exec.Op.String()))
+	_ = s.srv.defect(
+		"panic, connection closed",
+		p,
+		s.loop.exec.Call(),
+		slog.String("peer", peerName(s.peer)),
+		slog.String("op", s.loop.exec.Op.String()),
+	)
 }
 
 // wake lets the session's event loop take a turn. It may be called from any goroutine.

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// leastOvergrown is how far the journal may grow, beyond what the last save covers, before the file is saved out of turn.
+	// leastOvergrown is how far the journal may grow, beyond what the last save covers, before the
+	// file is saved out of turn.
 	leastOvergrown = 64 << 20
 	// saveRetry is how long after a failed save the next is tried, at the latest.
 	saveRetry = 10 * time.Second
@@ -23,7 +24,8 @@ const (
 	saverTick = 250 * time.Millisecond
 )
 
-// saver saves the tables to the .cdb file: periodically, when the journal is overgrown, on demand and at the end. One save at a time.
+// saver saves the tables to the .cdb file: periodically, when the journal is overgrown, on demand
+// and at the end. One save at a time.
 type saver struct {
 	// constant after init
 	srv      *Server
@@ -111,8 +113,8 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 // unchangedLocked says whether the file holds everything.
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.whole }
 
-// save writes the tables, as they are at one moment, to the file. It returns when they are on disk, at once if they are; of those who wait for a save that is under
-// way, the first writes for all.
+// save writes the tables, as they are at one moment, to the file. It returns when they are on disk,
+// at once if they are; of those who wait for a save that is under way, the first writes for all.
 func (s *saver) save() error {
 	asked := s.srv.store.Clock()
 	s.saving.Lock()
@@ -145,8 +147,14 @@ func (s *saver) save() error {
 		s.logUnsaved(err)
 		return err
 	}
-	s.srv.log.Info("saved", slog.String("file", s.srv.cfg.Data.File), slog.Int("tables", info.Tables), slog.Uint64("items", info.Items),
-		slog.Int64("bytes", info.Bytes), slog.Duration("took", time.Since(start)))
+	s.srv.log.Info(
+		"saved",
+		slog.String("file", s.srv.cfg.Data.File),
+		slog.Int("tables", info.Tables),
+		slog.Uint64("items", info.Items),
+		slog.Int64("bytes", info.Bytes),
+		slog.Duration("took", time.Since(start)),
+	)
 	if s.srv.journal != nil {
 		if err := s.srv.journal.DropBefore(covered); err != nil {
 			s.srv.log.Warn("a journal segment that is not needed any more stays", slog.Any("error", err))
@@ -167,8 +175,9 @@ func (s *saver) logUnsaved(err error) {
 	}
 }
 
-// leftOut notes that the start has left n requests of the journal out, since they panic, and saves twice: what comes from here on was made without them, and must not be made again
-// behind them by a version in which they do not panic.
+// leftOut notes that the start has left n requests of the journal out, since they panic, and saves
+// twice: what comes from here on was made without them, and must not be made again behind them by a
+// version in which they do not panic.
 func (s *saver) leftOut(n int) {
 	s.mu.Lock()
 	s.left = n
@@ -185,9 +194,9 @@ func (s *saver) saveNow() error {
 	return s.save()
 }
 
-// saveTo writes the tables, as they are at one moment, to another file than the server's own. name is the
-// file's name as the user gave it, and replace says that a file of another database may be written over.
-// The journal stays as it is.
+// saveTo writes the tables, as they are at one moment, to another file than the server's own. name
+// is the file's name as the user gave it, and replace says that a file of another database may be
+// written over. The journal stays as it is.
 //
 // Errors: those of persist.Claim and of the save.
 func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error) {
@@ -309,8 +318,9 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 				return err
 			}
 		}
-		// The journal is never behind the file: else numbers that the file covers could be drawn again after a crash. One that is broken
-		// stays behind for ever, and writes nothing any more.
+		// The journal is never behind the file: else numbers that the file covers could be drawn
+		// again after a crash. One that is broken stays behind for ever, and writes nothing any
+		// more.
 		if j := s.srv.journal; j != nil {
 			_ = j.Sync(view.Number())
 		}
@@ -373,7 +383,8 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 	return nil
 }
 
-// Save saves the tables to the .cdb file and returns when that is on disk. Errors: the server keeps none; those of the file system.
+// Save saves the tables to the .cdb file and returns when that is on disk. Errors: the server keeps
+// none; those of the file system.
 func (srv *Server) Save() error {
 	if srv.cfg.Data.File == "" {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps its tables in memory only"}
@@ -381,7 +392,8 @@ func (srv *Server) Save() error {
 	return srv.saver.saveNow()
 }
 
-// lastInFile returns the number of the last operation in the file, 0 if the file does not hold all operations.
+// lastInFile returns the number of the last operation in the file, 0 if the file does not hold all
+// operations.
 func (s *saver) lastInFile() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,15 +2,18 @@ package loop
 
 import "time"
 
-// A save takes the processors from those who are served, and has no hurry: while requests are coming it works for a moment and rests for several. Its work is
-// the same, and takes longer; what writers have to keep for it meanwhile is kept longer, too.
+// A save takes the processors from those who are served, and has no hurry: while requests are
+// coming it works for a moment and rests for several. Its work is the same, and takes longer; what
+// writers have to keep for it meanwhile is kept longer, too.
 
 const (
-	// paceRests is how much longer a save rests than it works. A rest is seldom shorter than a millisecond, so it is often more.
+	// paceRests is how much longer a save rests than it works. A rest is seldom shorter than a
+	// millisecond, so it is often more.
 	paceRests = 3
 	// paceBurst is how long a save works at once at least.
 	paceBurst = 100 * time.Microsecond
-	// paceLongest is the most that counts as work done at once: what took longer was a wait, for the disk for example.
+	// paceLongest is the most that counts as work done at once: what took longer was a wait, for
+	// the disk for example.
 	paceLongest = 10 * time.Millisecond
 	// paceItems is how many items are written between two looks at the clock.
 	paceItems = 64

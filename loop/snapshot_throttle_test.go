@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestPacer: a save rests while others are served, in proportion to its work; not when nobody is, nor when the server stops, nor when somebody has waited
-// for long.
+// TestPacer: a save rests while others are served, in proportion to its work; not when nobody is,
+// nor when the server stops, nor when somebody has waited for long.
 func TestPacer(t *testing.T) {
 	srv := startServer(t, nil)
 	dial(t, srv).ok(codec.OpPing)

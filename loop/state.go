@@ -7,12 +7,13 @@ import "log/slog"
 type state uint8
 
 const (
-	running        state = iota // requests are executed as they arrive
-	preempted                   // for its next quantum of the event loop's time
-	blocked                     // for a table that a long write owns, for a long read to end, or for a large reply to be sent
-	background                  // for a request of its own that runs in the background
-	paused                      // for its client to read replies
-	authenticating              // for the arithmetic of its login
+	running   state = iota // requests are executed as they arrive
+	preempted              // for its next quantum of the event loop's time
+	// for a table that a long write owns, for a long read to end, or for a large reply to be sent
+	blocked
+	background     // for a request of its own that runs in the background
+	paused         // for its client to read replies
+	authenticating // for the arithmetic of its login
 
 	// The end: no request is executed any more.
 	closing    // it is closed once its replies are sent
@@ -61,8 +62,17 @@ func (s *session) to(next state) {
 		s.state = next
 		return
 	}
-	_ = s.srv.defect("a session's state does not lead to the next, connection closed", "state", nil,
-		slog.String("peer", peerName(s.peer)), slog.String("state", s.state.String()), slog.String("next", next.String()))
+	_ = s.srv.defect(
+		"a session's state does not lead to the next, connection closed",
+		"state",
+		nil,
+		slog.String(
+			"peer",
+			peerName(s.peer),
+		),
+		slog.String("state", s.state.String()),
+		slog.String("next", next.String()),
+	)
 	s.state = max(s.state, closing)
 }
 

@@ -94,7 +94,8 @@ func TestUndrawnTransition(t *testing.T) {
 		s := &session{srv: srv, state: c.from}
 		s.to(c.next)
 		drawn := c.want == c.next
-		if s.state != c.want || drawn != (log.Len() == 0) || !drawn && !strings.Contains(log.String(), c.next.String()) {
+		if s.state != c.want || drawn != (log.Len() == 0) ||
+			!drawn && !strings.Contains(log.String(), c.next.String()) {
 			t.Errorf("%v to %v: %v, log %q", c.from, c.next, s.state, log.String())
 		}
 	}

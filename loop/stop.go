@@ -28,10 +28,10 @@ type hurry struct {
 	over  atomic.Bool   // saves must not go on
 }
 
-// Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that is under
-// way changes nothing. The last save is not begun if the journal holds every change; otherwise it has
-// hurriedSaveTime, as a save has that is under way. The journal is written and synced all the same.
-// The log says how many changes are lost, if any.
+// Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that is
+// under way changes nothing. The last save is not begun if the journal holds every change;
+// otherwise it has hurriedSaveTime, as a save has that is under way. The journal is written and
+// synced all the same. The log says how many changes are lost, if any.
 func (srv *Server) Hurry() {
 	srv.hurry.once.Do(func() {
 		srv.demandAll()
@@ -125,8 +125,8 @@ func (s *saver) logEnd(clock uint64) {
 	s.srv.log.Info("every change is on disk", slog.Uint64("clock", clock))
 }
 
-// lost returns how many of the numbers up to a clock belong to changes that neither the file nor the
-// journal holds. A view draws a number too, so there may be fewer changes.
+// lost returns how many of the numbers up to a clock belong to changes that neither the file nor
+// the journal holds. A view draws a number too, so there may be fewer changes.
 func (s *saver) lost(clock uint64) uint64 {
 	s.mu.Lock()
 	kept := max(s.began, s.file.LSN)

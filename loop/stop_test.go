@@ -87,8 +87,8 @@ func logged(t *testing.T, log chan string, text string) string {
 	return ""
 }
 
-// TestHurry: a stop that is cut short breaks off the save which is under way. The journal keeps every
-// change; without one the log counts what is lost.
+// TestHurry: a stop that is cut short breaks off the save which is under way. The journal keeps
+// every change; without one the log counts what is lost.
 func TestHurry(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(d *Data){
@@ -207,8 +207,8 @@ func TestStopSyncs(t *testing.T) {
 	}
 }
 
-// TestStopCounts: a stop that can keep nothing says how many changes are lost; those before the last
-// save, or the start, are not.
+// TestStopCounts: a stop that can keep nothing says how many changes are lost; those before the
+// last save, or the start, are not.
 func TestStopCounts(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -31,8 +31,9 @@ const (
 // streamMakers returns how many long reads have a frame at once.
 func streamMakers() int { return min(max(runtime.GOMAXPROCS(0), 2), maxStreamMakers) }
 
-// stream is a reply that is made as its client reads: of a long read (engine.Stream), or a large one that is ready. begin, if there is one, is called first, before
-// the session goes on; write makes the reply's body; close is called once, after write if that is called.
+// stream is a reply that is made as its client reads: of a long read (engine.Stream), or a large
+// one that is ready. begin, if there is one, is called first, before the session goes on; write
+// makes the reply's body; close is called once, after write if that is called.
 type stream struct {
 	begin func()
 	write func(w *bodyWriter) error
@@ -50,7 +51,8 @@ type bodyWriter struct {
 	body   []byte        // begins with room for a frame's header
 }
 
-// startStream makes the reply of a long read on a goroutine of its own. The session goes on meanwhile.
+// startStream makes the reply of a long read on a goroutine of its own. The session goes on
+// meanwhile.
 func (s *session) startStream(req *codec.Request, result engine.Result) {
 	read := result.Stream
 	if s.srv.streams.Add(1) > maxServerStreams {
@@ -63,11 +65,14 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 		return
 	}
 	result.TableName = bytes.Clone(result.TableName)
-	s.send(&bodyWriter{s: s, id: req.ID, result: result}, stream{read.Begin, func(w *bodyWriter) error { return read.Write(w) }, read.Close})
+	s.send(
+		&bodyWriter{s: s, id: req.ID, result: result},
+		stream{read.Begin, func(w *bodyWriter) error { return read.Write(w) }, read.Close},
+	)
 }
 
-// sendLarge sends a reply that is made as its client reads. The session's further requests wait until that is done: of such replies, one at a
-// time is in memory.
+// sendLarge sends a reply that is made as its client reads. The session's further requests wait
+// until that is done: of such replies, one at a time is in memory.
 func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
 	s.to(blocked)
@@ -96,8 +101,9 @@ func (s *session) sendLarge(frames []byte) {
 	}})
 }
 
-// withheld returns a reply or, in the place of a large one of a read, the error that clients leave too much unread already: it would wait for its client
-// too. What has changed a table must be told; the large ones of these replies carry what was taken out of it, or put into it.
+// withheld returns a reply or, in the place of a large one of a read, the error that clients leave
+// too much unread already: it would wait for its client too. What has changed a table must be told;
+// the large ones of these replies carry what was taken out of it, or put into it.
 func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.replies.scarce() {
 		return reply
@@ -105,7 +111,8 @@ func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
 	return engine.AppendError(nil, req.ID, srv.replies.tooMuch())
 }
 
-// send runs a stream on a goroutine of its own. The streams of a connection are made one after another: there is one socket for them.
+// send runs a stream on a goroutine of its own. The streams of a connection are made one after
+// another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.output.beginStream(w.large)
 	if read.begin != nil {
@@ -137,7 +144,8 @@ func (s *session) beginStream(read stream) {
 	s.wake()
 }
 
-// writeStream runs a stream's write, once there is room for what it makes, and closes it. A panic in it becomes an error.
+// writeStream runs a stream's write, once there is room for what it makes, and closes it. A panic
+// in it becomes an error.
 func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 	defer read.close()
 	if err := w.room(); err != nil {
@@ -211,7 +219,8 @@ func (w *bodyWriter) end(err error) {
 	_ = w.send(frame, true)
 }
 
-// send gives a frame to the event loop and, unless it is the last one, waits until there is room for the next.
+// send gives a frame to the event loop and, unless it is the last one, waits until there is room
+// for the next.
 func (w *bodyWriter) send(frame []byte, last bool) error {
 	w.stopWork()
 	left, err := w.onLoop(func() {
@@ -238,7 +247,8 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 	return w.roomSince(least, moved)
 }
 
-// room waits until a frame may be made: the client has read all but streamAheadBytes of what is before it, and one of the server's makers is free.
+// room waits until a frame may be made: the client has read all but streamAheadBytes of what is
+// before it, and one of the server's makers is free.
 //
 // Errors: errStalled, errGone.
 func (w *bodyWriter) room() error { return w.roomSince(math.MaxInt, time.Now()) }
@@ -289,7 +299,8 @@ func (w *bodyWriter) release() {
 // unsent is what a client has not read: what gnet holds, and that with what the kernel holds.
 type unsent struct{ buffered, unacknowledged int }
 
-// onLoop runs f on the session's event loop and returns what the client has not read then. Errors: errGone.
+// onLoop runs f on the session's event loop and returns what the client has not read then. Errors:
+// errGone.
 func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	answered := make(chan unsent, 1)
 	gone := make(chan struct{})

@@ -60,7 +60,12 @@ func TestSavedAtRest(t *testing.T) {
 		_ = w.conn.Close()
 		within(t, patience, func() error {
 			if info := srv.Info(); info.Connections > 0 || info.Clock == 0 || info.Data.SavedClock != info.Clock {
-				return fmt.Errorf("%d connections, change %d, saved up to %d", info.Connections, info.Clock, info.Data.SavedClock)
+				return fmt.Errorf(
+					"%d connections, change %d, saved up to %d",
+					info.Connections,
+					info.Clock,
+					info.Data.SavedClock,
+				)
 			}
 			return nil
 		})

@@ -175,7 +175,11 @@ func TestTablesOutOfDate(t *testing.T) {
 			}
 		}
 	}
-	if e, err := codec.ParseErrorBody(codec.StatusOverloaded, deaf.receives(codec.StatusOverloaded).Body); err != nil || !strings.Contains(e.Message, "ask again") {
+	if e, err := codec.ParseErrorBody(
+		codec.StatusOverloaded,
+		deaf.receives(codec.StatusOverloaded).Body,
+	); err != nil ||
+		!strings.Contains(e.Message, "ask again") {
 		t.Errorf("%v, %v", e, err)
 	}
 	if got := deaf.ok(codec.OpTables); len(got) != 3*stay {

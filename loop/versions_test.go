@@ -32,7 +32,8 @@ func (v *versioned) request(op codec.Opcode, flags codec.RequestFlags, ifVersion
 	if err != nil {
 		v.Fatal(err)
 	}
-	if wanted := flags&codec.FlagWantVersion != 0 && reply.Status == codec.StatusOK; wanted != (reply.Flags&codec.FlagVersion != 0) {
+	if wanted := flags&codec.FlagWantVersion != 0 &&
+		reply.Status == codec.StatusOK; wanted != (reply.Flags&codec.FlagVersion != 0) {
 		v.Fatalf("%v with flags %#x: the reply has flags %#x", op, flags, reply.Flags)
 	}
 	return reply
@@ -47,8 +48,8 @@ func (v *versioned) fresh(version uint64) {
 	v.newest = version
 }
 
-// TestConformanceVersions makes random conditional requests: they act exactly if the entry's version is the one given, and the versions in replies are
-// those of the last change.
+// TestConformanceVersions makes random conditional requests: they act exactly if the entry's
+// version is the one given, and the versions in replies are those of the last change.
 func TestConformanceVersions(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 7))
@@ -89,7 +90,14 @@ func TestConformanceVersions(t *testing.T) {
 			want = codec.StatusVersionMismatch
 		}
 		if reply.Status != want {
-			t.Fatalf("request %d: %v, want %v (the version is %d, given %d)", reply.ID, reply.Status, want, entry.version, given)
+			t.Fatalf(
+				"request %d: %v, want %v (the version is %d, given %d)",
+				reply.ID,
+				reply.Status,
+				want,
+				entry.version,
+				given,
+			)
 		}
 		outcomes[reply.Status]++
 		v.check(key)

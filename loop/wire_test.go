@@ -19,7 +19,8 @@ import (
 // encrypted has every server of these tests encrypt: go test ./loop -encrypted.
 var encrypted = flag.Bool("encrypted", false, "run the tests with encryption")
 
-// patience is how long what must happen may take: a test that looks on with others on a busy machine waits for the processor too.
+// patience is how long what must happen may take: a test that looks on with others on a busy
+// machine waits for the processor too.
 const patience = 30 * time.Second
 
 const testPassword = "correct horse battery staple"
@@ -35,7 +36,8 @@ var testKey = func() []byte {
 	return key
 }()
 
-// startServer starts a server on a free port of the loopback address and stops it when the test ends.
+// startServer starts a server on a free port of the loopback address and stops it when the test
+// ends.
 func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	t.Helper()
 	cfg := Config{
@@ -102,7 +104,10 @@ func tryDial(t testing.TB, srv *Server, key []byte) (*wire, error) {
 
 // newClient returns the client's side of a handshake with the key.
 func newClient(key []byte, encrypt bool) *secure.Client {
-	return secure.NewClient(secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return key, nil }, Encrypt: encrypt}, secure.NewFresh())
+	return secure.NewClient(
+		secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return key, nil }, Encrypt: encrypt},
+		secure.NewFresh(),
+	)
 }
 
 func (w *wire) handshake(key []byte, encrypt bool) error {

@@ -23,7 +23,8 @@ type beginning struct {
 	tries int // to make a segment while it was armed
 }
 
-// newBeginning fails op, for the next segment alone, with errno. "left" is a creation that fails and leaves the file.
+// newBeginning fails op, for the next segment alone, with errno. "left" is a creation that fails
+// and leaves the file.
 func newBeginning(t *testing.T, opt persist.Options, op string, errno syscall.Errno, forEver bool) *beginning {
 	t.Helper()
 	b := &beginning{disk: fstest.NewDisk()}
@@ -77,14 +78,21 @@ func segments(disk *fstest.Disk) []string {
 	return slices.DeleteFunc(disk.Names(), func(name string) bool { return !strings.HasSuffix(name, ".log") })
 }
 
-// TestSegmentNotBegun: while the next segment cannot be begun, the one at hand grows, and nothing is lost; that is tried again now and then, and told once.
+// TestSegmentNotBegun: while the next segment cannot be begun, the one at hand grows, and nothing
+// is lost; that is tried again now and then, and told once.
 func TestSegmentNotBegun(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond} {
 		for op, errno := range map[string]syscall.Errno{"create": syscall.EMFILE, "left": syscall.EIO, "write": syscall.ENOSPC, "sync": syscall.EIO, "syncdir": syscall.EMFILE} {
 			t.Run(policy.String()+" "+op, func(t *testing.T) {
 				rng := seed(t)
 				var told []error
-				b := newBeginning(t, persist.Options{Policy: policy, OnBegin: func(err error) { told = append(told, err) }}, op, errno, false)
+				b := newBeginning(
+					t,
+					persist.Options{Policy: policy, OnBegin: func(err error) { told = append(told, err) }},
+					op,
+					errno,
+					false,
+				)
 				b.set(t, rng)
 				b.armed = true
 				const changes = 30
@@ -129,7 +137,8 @@ func TestSegmentNotBegun(t *testing.T) {
 	}
 }
 
-// TestSegmentNotUnmade: a segment that may be on disk, and cannot be begun, breaks the journal: the one before is not the last any more.
+// TestSegmentNotUnmade: a segment that may be on disk, and cannot be begun, breaks the journal: the
+// one before is not the last any more.
 func TestSegmentNotUnmade(t *testing.T) {
 	rng := seed(t)
 	b := newBeginning(t, persist.Options{Policy: persist.Always}, "syncdir", syscall.EIO, true)
@@ -161,8 +170,8 @@ func TestSegmentOfAnother(t *testing.T) {
 	}
 }
 
-// TestNoRoomToStart: if there is no room for a journal, starting it changes nothing, however often it is
-// tried: a torn tail stays as well. The journal is broken then, and says why.
+// TestNoRoomToStart: if there is no room for a journal, starting it changes nothing, however often
+// it is tried: a torn tail stays as well. The journal is broken then, and says why.
 func TestNoRoomToStart(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync"} {
 		disk, db := saved(t, 10)

@@ -17,7 +17,8 @@ type Buffer struct {
 	closed bool
 }
 
-// In memory, an operation is: LSN u64 | numbers u64 | length u32 | bytes. The bytes of one that is kept are a chunk of their own.
+// In memory, an operation is: LSN u64 | numbers u64 | length u32 | bytes. The bytes of one that is
+// kept are a chunk of their own.
 const (
 	opHeaderBytes = 20
 	chunkBytes    = 64 << 10
@@ -33,11 +34,13 @@ func (j *Journal) Buffer() *Buffer {
 	return b
 }
 
-// Append leaves one operation that has drawn the numbers lsn to lsn+n-1. It is to be called under the locks under which they were drawn; of one
-// buffer, by one goroutine at a time and with rising LSNs. An operation without payload says only that its numbers are taken.
+// Append leaves one operation that has drawn the numbers lsn to lsn+n-1. It is to be called under
+// the locks under which they were drawn; of one buffer, by one goroutine at a time and with rising
+// LSNs. An operation without payload says only that its numbers are taken.
 //
-// It waits for no disk. It copies the payload, or keeps it as it is if that has more than Options.KeptBytes: it must not be written to any more. On a
-// broken journal Append does nothing: see Err.
+// It waits for no disk. It copies the payload, or keeps it as it is if that has more than
+// Options.KeptBytes: it must not be written to any more. On a broken journal Append does nothing:
+// see Err.
 func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	if b.j.broken.Load() {
 		return
@@ -51,7 +54,14 @@ func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	}
 	b.mu.Unlock()
 	if !good {
-		b.j.fail(fmt.Errorf("the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep", n, lsn, len(payload)))
+		b.j.fail(
+			fmt.Errorf(
+				"the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep",
+				n,
+				lsn,
+				len(payload),
+			),
+		)
 		signal(b.j.kick) // the flusher tells of it
 		return
 	}

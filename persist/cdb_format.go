@@ -56,7 +56,8 @@ const (
 // blockMore says that the next block goes on where this one was cut.
 const blockMore = 1
 
-// Codec is how the payloads of blocks are compressed. Each block says its own: one that does not get smaller is kept raw.
+// Codec is how the payloads of blocks are compressed. Each block says its own: one that does not
+// get smaller is kept raw.
 type Codec uint8
 
 // The codecs. On disk: do not change.
@@ -89,7 +90,8 @@ func (s Stamp) appendHeader(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
-// parseHeader reads the header of a .cdb file from its first bytes, fewer only if it has no more. Errors: ErrForeign, ErrVersion, ErrDamaged.
+// parseHeader reads the header of a .cdb file from its first bytes, fewer only if it has no more.
+// Errors: ErrForeign, ErrVersion, ErrDamaged.
 func parseHeader(b []byte) (s Stamp, err error) {
 	if n := min(len(b), len(cdbMagic)); string(b[:n]) != string(cdbMagic[:n]) {
 		return s, ErrForeign
@@ -117,11 +119,12 @@ func zero(b []byte) bool {
 
 // blockHeader is the head of a block.
 type blockHeader struct {
-	typ    blockType
-	codec  Codec
-	flags  uint16
-	block  uint32 // number in the file
-	table  uint32 // number of the table that it belongs to; of an index block, of the first table that it lists
+	typ   blockType
+	codec Codec
+	flags uint16
+	block uint32 // number in the file
+	// number of the table that it belongs to; of an index block, of the first table that it lists
+	table  uint32
 	raw    uint32 // bytes of the payload, uncompressed
 	stored uint32 // bytes of the payload in the file
 	items  uint32 // entries, elements or tables; of one that is cut, counted in its first block

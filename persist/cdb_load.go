@@ -7,8 +7,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// load is one Load: a goroutine reads groups in the order of the file, workers check and decompress them, the caller's goroutine gives
-// them to the loader in order.
+// load is one Load: a goroutine reads groups in the order of the file, workers check and decompress
+// them, the caller's goroutine gives them to the loader in order.
 type load struct {
 	r        *Reader
 	loader   Loader
@@ -122,7 +122,8 @@ func (l *load) read(jobs, order chan<- *group, stop <-chan struct{}) error {
 	return nil
 }
 
-// readGroup reads the block at an offset, and those after it that it goes on in. The payloads are checked by decode.
+// readGroup reads the block at an offset, and those after it that it goes on in. The payloads are
+// checked by decode.
 func (l *load) readGroup(at, end int64, blocks *uint32) (*group, error) {
 	g := &group{at: at, done: make(chan struct{})}
 	for more := true; more; {
@@ -259,7 +260,13 @@ func (l *load) give(g *group) error {
 }
 
 func (l *load) short(at int64) error {
-	return &DamageError{File: l.r.name, Offset: at, Table: l.current.Name, Block: -1, What: fmt.Sprintf("%d items of the table are missing", l.left)}
+	return &DamageError{
+		File:   l.r.name,
+		Offset: at,
+		Table:  l.current.Name,
+		Block:  -1,
+		What:   fmt.Sprintf("%d items of the table are missing", l.left),
+	}
 }
 
 // finish checks what only the end can tell.
@@ -268,8 +275,11 @@ func (l *load) finish() error {
 	case l.left > 0:
 		return l.short(l.r.foot.index)
 	case l.tables != l.r.foot.tables || l.items != l.r.foot.items:
-		return l.r.damage(l.r.foot.index, fmt.Sprintf("the file holds %d items in %d tables, the footer counts %d in %d",
-			l.items, l.tables, l.r.foot.items, l.r.foot.tables))
+		return l.r.damage(
+			l.r.foot.index,
+			fmt.Sprintf("the file holds %d items in %d tables, the footer counts %d in %d",
+				l.items, l.tables, l.r.foot.items, l.r.foot.tables),
+		)
 	}
 	if l.progress != nil {
 		l.progress(l.r.size, l.r.size)

@@ -19,7 +19,8 @@ type Reader struct {
 	index []indexEntry
 }
 
-// Open opens a .cdb file and reads its header, footer and index. What lies between is looked at by Load.
+// Open opens a .cdb file and reads its header, footer and index. What lies between is looked at by
+// Load.
 //
 // Errors: ErrForeign, ErrVersion, ErrDamaged, those of the file system; each names the file.
 func Open(fsys FS, name string) (*Reader, error) {
@@ -79,7 +80,10 @@ func (r *Reader) readFooter() error {
 	}
 	switch {
 	case r.foot.length != r.size:
-		return r.damage(at, fmt.Sprintf("the footer is that of a file of %d bytes, the file has %d", r.foot.length, r.size))
+		return r.damage(
+			at,
+			fmt.Sprintf("the footer is that of a file of %d bytes, the file has %d", r.foot.length, r.size),
+		)
 	case r.foot.lsn != r.stamp.LSN:
 		return r.damage(at, "header and footer are of different moments")
 	case r.foot.index < cdbHeaderBytes || r.foot.index > at:
@@ -108,7 +112,10 @@ func (r *Reader) readIndex() error {
 		at += blockHeaderBytes + int64(h.stored)
 	}
 	if len(r.index) != int(r.foot.tables) {
-		return r.damage(r.foot.index, fmt.Sprintf("the index lists %d tables, the footer counts %d", len(r.index), r.foot.tables))
+		return r.damage(
+			r.foot.index,
+			fmt.Sprintf("the index lists %d tables, the footer counts %d", len(r.index), r.foot.tables),
+		)
 	}
 	return nil
 }
@@ -121,7 +128,8 @@ func parseIndex(raw []byte, items uint32) (entries []indexEntry, ok bool) {
 	return entries, !p.bad && len(entries) == int(items)
 }
 
-// readBlock reads the block at an offset and checks it: both checksums, and that it ends before end.
+// readBlock reads the block at an offset and checks it: both checksums, and that it ends before
+// end.
 func (r *Reader) readBlock(at, end int64) (h blockHeader, payload []byte, err error) {
 	var head [blockHeaderBytes]byte
 	n := min(end-at, blockHeaderBytes)
@@ -166,7 +174,8 @@ func (r *Reader) blockDamage(at int64, h *blockHeader, what string) error {
 	return &DamageError{File: r.name, Offset: at, Table: r.tableName(h), Block: int(h.block), What: what}
 }
 
-// tableName returns the name of the table that a block belongs to, "" if that is not known or it is none's.
+// tableName returns the name of the table that a block belongs to, "" if that is not known or it is
+// none's.
 func (r *Reader) tableName(h *blockHeader) string {
 	if h.typ != blockIndex && int(h.table) < len(r.index) {
 		return r.index[h.table].Name
@@ -194,17 +203,20 @@ func (r *Reader) Tables() []Table {
 // Close closes the file.
 func (r *Reader) Close() error { return r.file.Close() }
 
-// Loader takes what a file holds, in order, on one goroutine. Its errors end the load and are returned by it.
+// Loader takes what a file holds, in order, on one goroutine. Its errors end the load and are
+// returned by it.
 type Loader interface {
 	Table(t Table) error  // the next table begins
 	Block(b *Block) error // some of its items; b is good until the call returns
 }
 
-// Load reads the whole file, with workers goroutines that check and decompress blocks ahead, and gives it to the loader. progress, if not
-// nil, is called now and then with the bytes that have been given and the file's length.
+// Load reads the whole file, with workers goroutines that check and decompress blocks ahead, and
+// gives it to the loader. progress, if not nil, is called now and then with the bytes that have
+// been given and the file's length.
 //
-// Errors: ErrDamaged, with table, block and offset; those of the file system and of the loader. After an error the loader has been
-// given a part of the file: blocks that are whole, in order. What it made of them is to be thrown away.
+// Errors: ErrDamaged, with table, block and offset; those of the file system and of the loader.
+// After an error the loader has been given a part of the file: blocks that are whole, in order.
+// What it made of them is to be thrown away.
 func (r *Reader) Load(workers int, loader Loader, progress func(done, total int64)) error {
 	l := load{r: r, loader: loader, progress: progress, sum: xxh3.New()}
 	return l.run(max(workers, 1))
@@ -220,11 +232,13 @@ type verifier struct{}
 func (verifier) Table(Table) error  { return nil }
 func (verifier) Block(*Block) error { return nil }
 
-// indexMatches says whether the block of a table that begins at an offset is what the index says of it.
+// indexMatches says whether the block of a table that begins at an offset is what the index says of
+// it.
 func (r *Reader) indexMatches(h *blockHeader, at int64, t *Table) bool {
 	if int(h.table) >= len(r.index) {
 		return false
 	}
 	e := &r.index[h.table]
-	return e.offset == at && e.block == h.block && e.Name == t.Name && e.Kind == t.Kind && e.Born == t.Born && e.Version == t.Version
+	return e.offset == at && e.block == h.block && e.Name == t.Name && e.Kind == t.Kind && e.Born == t.Born &&
+		e.Version == t.Version
 }

@@ -9,10 +9,11 @@ import (
 
 // Names of the files beside a .cdb file.
 const (
-	cdbSuffix     = ".cdb"
-	prevSuffix    = ".prev"    // what it held before
-	partSuffix    = ".part"    // being written, and locked meanwhile
-	lockSuffix    = ".lock"    // locked by the server that the file belongs to, or by a program that writes it
+	cdbSuffix  = ".cdb"
+	prevSuffix = ".prev" // what it held before
+	partSuffix = ".part" // being written, and locked meanwhile
+	// locked by the server that the file belongs to, or by a program that writes it
+	lockSuffix    = ".lock"
 	journalSuffix = ".journal" // the directory of the journal
 )
 
@@ -100,8 +101,8 @@ func createPart(fsys FS, part string) (File, error) {
 	}
 }
 
-// removeAbandoned removes a part that a killed save has left, of one database or, if that is zero, of
-// any.
+// removeAbandoned removes a part that a killed save has left, of one database or, if that is zero,
+// of any.
 //
 // Errors: fs.ErrNotExist; ErrLocked if a program is still writing it; ErrTaken if it is of another
 // database; ErrForeign and ErrNotRegular if no save has left it.
@@ -134,9 +135,9 @@ func removeAbandoned(fsys FS, part string, database ID) error {
 	return fsys.Remove(part)
 }
 
-// RemoveAbandoned removes the parts in a directory that killed saves have left, of one database or, if
-// that is zero, of any, and other files that are named. It returns the names of what it has removed.
-// It leaves what a program is still writing, and what no save has made.
+// RemoveAbandoned removes the parts in a directory that killed saves have left, of one database or,
+// if that is zero, of any, and other files that are named. It returns the names of what it has
+// removed. It leaves what a program is still writing, and what no save has made.
 func RemoveAbandoned(fsys FS, dir string, database ID, others ...string) (removed []string, err error) {
 	names, err := fsys.List(dir)
 	if err != nil {

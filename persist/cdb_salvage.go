@@ -33,10 +33,12 @@ type Salvaged struct {
 	Lost     []Loss // in the order of the file
 }
 
-// Salvage writes everything of a damaged .cdb file that can still be read to the new file out. A table whose name is lost is called
-// "salvaged-" and its number. The new file has the old one's database and LSN, if they can be read.
+// Salvage writes everything of a damaged .cdb file that can still be read to the new file out. A
+// table whose name is lost is called "salvaged-" and its number. The new file has the old one's
+// database and LSN, if they can be read.
 //
-// Errors: ErrForeign and ErrVersion if the file is none of ours as far as can be seen; out must not be there; those of the file system.
+// Errors: ErrForeign and ErrVersion if the file is none of ours as far as can be seen; out must not
+// be there; those of the file system.
 func Salvage(fsys FS, name, out string) (*Salvaged, error) {
 	if there, err := exists(fsys, out); err != nil || there {
 		if err == nil {
@@ -114,7 +116,8 @@ func (s *salvage) scan() error {
 // scanBytes is how much scan has in memory.
 const scanBytes = 1 << 20
 
-// readStamp takes database and LSN from the header. It returns an error if the header is not that of a file of ours.
+// readStamp takes database and LSN from the header. It returns an error if the header is not that
+// of a file of ours.
 func (s *salvage) readStamp() error {
 	err := s.r.readHeader()
 	if err == nil {
@@ -219,7 +222,8 @@ func (s *salvage) group(i int) (raw []byte, used int, what string) {
 		follows := i+used < len(s.blocks)
 		if follows {
 			g := &s.blocks[i+used]
-			follows = g.block == f.block+1 && g.table == f.table && g.typ == f.typ && g.items == 0 && len(raw)+int(g.raw) <= maxGroupBytes
+			follows = g.block == f.block+1 && g.table == f.table && g.typ == f.typ && g.items == 0 &&
+				len(raw)+int(g.raw) <= maxGroupBytes
 		}
 		if !follows {
 			return nil, used, "the rest of a large item is missing"

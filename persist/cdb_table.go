@@ -85,7 +85,8 @@ func (p *parser) indexEntry() (e indexEntry) {
 	return e
 }
 
-// appendEntry appends one entry: the place as its distance from the place before, the version as its distance from the place.
+// appendEntry appends one entry: the place as its distance from the place before, the version as
+// its distance from the place.
 func appendEntry(dst []byte, before uint64, e *Entry) []byte {
 	dst = binary.AppendVarint(dst, int64(e.Place-before))
 	dst = binary.AppendVarint(dst, int64(e.Version-e.Place))

@@ -59,7 +59,10 @@ func (c *content) Block(b *persist.Block) error {
 	t := &c.tables[len(c.tables)-1]
 	if t.Kind == persist.Dict {
 		for e := range b.Entries() {
-			t.entries = append(t.entries, persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place})
+			t.entries = append(
+				t.entries,
+				persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place},
+			)
 		}
 		return nil
 	}
@@ -89,7 +92,9 @@ func randomContent(rng *rand.Rand, n, biggest int) *content {
 	lsn := uint64(0)
 	for i := range 1 + rng.IntN(5) {
 		lsn += 1 + rng.Uint64N(3)
-		t := table{Table: persist.Table{Name: fmt.Sprintf("table %d é", i), Kind: persist.Kind(1 + rng.IntN(2)), Born: lsn}}
+		t := table{
+			Table: persist.Table{Name: fmt.Sprintf("table %d é", i), Kind: persist.Kind(1 + rng.IntN(2)), Born: lsn},
+		}
 		for range rng.IntN(n + 1) {
 			lsn += 1 + rng.Uint64N(3)
 			if t.Kind == persist.List {
@@ -153,7 +158,8 @@ func load(fsys persist.FS, name string, workers int) (*content, error) {
 	return c, r.Load(workers, c, nil)
 }
 
-// TestFileRoundTrip: what is written is read, whatever the sizes, the codec and the number of workers.
+// TestFileRoundTrip: what is written is read, whatever the sizes, the codec and the number of
+// workers.
 func TestFileRoundTrip(t *testing.T) {
 	rng := seed(t)
 	for i := range 60 {
@@ -210,7 +216,8 @@ func TestFileProgress(t *testing.T) {
 	}
 }
 
-// TestFileReplaced: the file before is kept as .prev, nothing else is left, and only the owner may read.
+// TestFileReplaced: the file before is kept as .prev, nothing else is left, and only the owner may
+// read.
 func TestFileReplaced(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "data.cdb")
@@ -268,7 +275,10 @@ func smallContent() *content {
 			{Key: []byte("\xa3ada"), Val: []byte{36}, Version: 9, Place: 4},
 			{Key: []byte("\xa3eve"), Val: bytes.Repeat([]byte{7}, 100), Version: 5, Place: 5},
 		}},
-		{Table: persist.Table{Name: "queue", Kind: persist.List, Born: 6, Version: 8}, elements: [][]byte{{1}, {}, []byte("\xa1x")}},
+		{
+			Table:    persist.Table{Name: "queue", Kind: persist.List, Born: 6, Version: 8},
+			elements: [][]byte{{1}, {}, []byte("\xa1x")},
+		},
 		{Table: persist.Table{Name: "", Kind: persist.Dict, Born: 7}},
 	}}
 }
@@ -285,7 +295,8 @@ func check(t *testing.T, changed []byte, want, how string) {
 	if err == nil {
 		t.Fatalf("%s: not detected", how)
 	}
-	if !errors.Is(err, persist.ErrDamaged) && !errors.Is(err, persist.ErrForeign) || !strings.Contains(err.Error(), "data.cdb") {
+	if !errors.Is(err, persist.ErrDamaged) && !errors.Is(err, persist.ErrForeign) ||
+		!strings.Contains(err.Error(), "data.cdb") {
 		t.Fatalf("%s: %v", how, err)
 	}
 	_, err = persist.Salvage(disk, "data.cdb", "saved.cdb")
@@ -343,7 +354,8 @@ func TestFileDamageNamed(t *testing.T) {
 	disk.Put("data.cdb", data)
 	_, err := load(disk, "data.cdb", 2)
 	var damage *persist.DamageError
-	if !errors.As(err, &damage) || damage.File != "data.cdb" || damage.Table != "users" || damage.Block != 1 || damage.Offset >= int64(at) {
+	if !errors.As(err, &damage) || damage.File != "data.cdb" || damage.Table != "users" || damage.Block != 1 ||
+		damage.Offset >= int64(at) {
 		t.Fatalf("%+v", err)
 	}
 	if want := `data.cdb, table "users", block 1, at byte 113: the block does not match its checksum`; err.Error() != want {
@@ -355,7 +367,11 @@ func TestFileDamageNamed(t *testing.T) {
 func TestFileForeign(t *testing.T) {
 	disk := fstest.NewDisk()
 	disk.Put("a.cdb", []byte("\x80\x04}q\x00."))
-	if _, err := persist.Open(disk, "a.cdb"); !errors.Is(err, persist.ErrForeign) || !strings.Contains(err.Error(), "a.cdb") {
+	if _, err := persist.Open(
+		disk,
+		"a.cdb",
+	); !errors.Is(err, persist.ErrForeign) ||
+		!strings.Contains(err.Error(), "a.cdb") {
 		t.Error(err)
 	}
 	if _, err := persist.Open(disk, "b.cdb"); !errors.Is(err, fs.ErrNotExist) {

@@ -14,8 +14,8 @@ const (
 	syncEveryBytes   = 16 << 20  // written: what is on its way to the disk does not pile up until the end
 )
 
-// Writer writes one .cdb file to w: table after table, each with its items in order. It keeps one block in memory, or one entry where
-// that is larger, and some 100 bytes per table.
+// Writer writes one .cdb file to w: table after table, each with its items in order. It keeps one
+// block in memory, or one entry where that is larger, and some 100 bytes per table.
 //
 // Its first error is kept: later calls return it too.
 type Writer struct {

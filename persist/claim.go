@@ -13,8 +13,9 @@ type Claimant struct {
 	Replace  bool   // a file of another database, or one that has a journal, is to be written over
 }
 
-// Claim takes the right to write a file: until release is called no server can start with it, and what
-// is there may be written over. name is the file's name as a user gave it, file is where it leads.
+// Claim takes the right to write a file: until release is called no server can start with it, and
+// what is there may be written over. name is the file's name as a user gave it, file is where it
+// leads.
 //
 // Errors: ErrLocked if a running server has the file; ErrTaken, without Replace, if it is of
 // another database or has a journal; ErrForeign and ErrNotRegular if it is no .cdb file; those of
@@ -119,12 +120,12 @@ func HasJournal(fsys FS, journal string) (bool, error) {
 	return false, err
 }
 
-// Hold takes the lock of a data file itself, which is one for all of its hard links; that of LockFile
-// is one for each name. The lock lasts until the File is closed. The File is nil if there is no such
-// file, or no locks. A save makes a new file, which must be held anew.
+// Hold takes the lock of a data file itself, which is one for all of its hard links; that of
+// LockFile is one for each name. The lock lasts until the File is closed. The File is nil if there
+// is no such file, or no locks. A save makes a new file, which must be held anew.
 //
-// Errors: ErrLocked if a running server has the file under another name; ErrNotRegular; those of the
-// file system.
+// Errors: ErrLocked if a running server has the file under another name; ErrNotRegular; those of
+// the file system.
 func Hold(fsys FS, file string) (File, error) {
 	f, err := openToLock(fsys, file)
 	if errors.Is(err, fs.ErrNotExist) {

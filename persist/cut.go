@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// cutTail leaves of the segments what has been replayed. What it does is on disk before it returns: from the next segment's
-// beginning on, these segments are no longer the last.
+// cutTail leaves of the segments what has been replayed. What it does is on disk before it returns:
+// from the next segment's beginning on, these segments are no longer the last.
 func (j *Journal) cutTail() error {
 	state := j.found
 	keep := state.keep
@@ -38,14 +38,17 @@ func (j *Journal) cutTail() error {
 		}
 		s.size = state.cutAt
 	}
-	for keep > 0 && j.segments[keep-1].size == segmentHeaderBytes { // made by a start after which nothing was written
+	// made by a start after which nothing was written
+	for keep > 0 && j.segments[keep-1].size == segmentHeaderBytes {
 		keep--
 		if err := j.fs.Remove(j.segments[keep].name); err != nil {
 			return err
 		}
 	}
 	j.segments = slices.Clip(j.segments[:keep])
-	if keep > 0 && state.cutAt < 0 { // a process that was killed has written to it, and not synced, and room may be reserved behind it
+	// a process that was killed has written to it, and not synced, and room may be reserved behind
+	// it
+	if keep > 0 && state.cutAt < 0 {
 		if err := truncate(j.fs, j.segments[keep-1].name, j.segments[keep-1].size); err != nil {
 			return err
 		}
@@ -53,7 +56,8 @@ func (j *Journal) cutTail() error {
 	return j.fs.SyncDir(j.dir)
 }
 
-// dropTail takes a segment away that comes after what is kept. aside is its new name, "" if it holds nothing.
+// dropTail takes a segment away that comes after what is kept. aside is its new name, "" if it
+// holds nothing.
 func (j *Journal) dropTail(s segment) (aside string, err error) {
 	if s.torn {
 		return "", j.fs.Remove(s.name)
@@ -61,13 +65,19 @@ func (j *Journal) dropTail(s segment) (aside string, err error) {
 	return setAside(j.fs, s.name)
 }
 
-// mostTornBytes is how much the files that end in ".damaged" may have, together, before a torn tail is not kept any more: each crash may leave one.
+// mostTornBytes is how much the files that end in ".damaged" may have, together, before a torn tail
+// is not kept any more: each crash may leave one.
 const mostTornBytes = 256 << 20
 
 // errTornKept is why a torn tail is not kept.
-var errTornKept = fmt.Errorf("the files that end in %s have %d MiB or more: look at them, and remove them", damagedSuffix, mostTornBytes>>20)
+var errTornKept = fmt.Errorf(
+	"the files that end in %s have %d MiB or more: look at them, and remove them",
+	damagedSuffix,
+	mostTornBytes>>20,
+)
 
-// keepCut keeps what is cut of a segment: of a damaged one a copy of it all, of a torn one the bytes behind the cut, if there is room for them.
+// keepCut keeps what is cut of a segment: of a damaged one a copy of it all, of a torn one the
+// bytes behind the cut, if there is room for them.
 func (j *Journal) keepCut(s *segment, cut *Cut) error {
 	from := int64(0)
 	if !cut.Damaged {
@@ -85,7 +95,8 @@ func (j *Journal) keepCut(s *segment, cut *Cut) error {
 	switch {
 	case err == nil:
 		cut.Kept = append(cut.Kept, aside)
-	case !cut.Damaged && isFull(err): // that it could not be kept does not keep what there is from being served
+	// that it could not be kept does not keep what there is from being served
+	case !cut.Damaged && isFull(err):
 		cut.Unkept = err
 		return nil
 	}
@@ -116,7 +127,8 @@ func truncate(fsys FS, name string, size int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// copyAside copies a file from an offset on, and returns the copy's name. After an error there is no copy.
+// copyAside copies a file from an offset on, and returns the copy's name. After an error there is
+// no copy.
 func copyAside(fsys FS, name string, from int64) (aside string, err error) {
 	src, err := fsys.Open(name)
 	if err != nil {

@@ -6,15 +6,19 @@ import (
 )
 
 var (
-	// ErrDamaged is found in every error that says that a file does not hold what was written to it: a DamageError.
+	// ErrDamaged is found in every error that says that a file does not hold what was written to
+	// it: a DamageError.
 	ErrDamaged = errors.New("damaged")
 	// ErrForeign is returned when a file is none of ours, by its first bytes.
 	ErrForeign = errors.New("not a file of this kind")
-	// ErrVersion is returned when a file is of a version, or uses a flag or codec, that this program does not know.
+	// ErrVersion is returned when a file is of a version, or uses a flag or codec, that this
+	// program does not know.
 	ErrVersion = errors.New("written by a newer version")
-	// ErrMismatch is returned when a .cdb file and the journal beside it are not of one database, or not of one time.
+	// ErrMismatch is returned when a .cdb file and the journal beside it are not of one database,
+	// or not of one time.
 	ErrMismatch = errors.New("data file and journal do not belong together")
-	// ErrNotRegular is returned when a name leads to a directory, a pipe, a socket, a device or a link.
+	// ErrNotRegular is returned when a name leads to a directory, a pipe, a socket, a device or a
+	// link.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrLocked is returned when another program, or another open file of this one, holds a lock.
 	ErrLocked = errors.New("locked by another program")

@@ -2,7 +2,8 @@ package persist
 
 import "time"
 
-// Manual returns opt for a journal without a flusher of its own: tests call Round, one step after another.
+// Manual returns opt for a journal without a flusher of its own: tests call Round, one step after
+// another.
 func Manual(opt Options) Options {
 	opt.manual = true
 	return opt

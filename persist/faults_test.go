@@ -14,9 +14,10 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// faultScenario runs a database on a failing file system twice, the second time from what the first has left, and returns both histories'
-// last. It ends early if a start fails. The same seed does the same operations. *bearable, if not nil, says whether the journal
-// must outlive what has failed; it has, if borne.
+// faultScenario runs a database on a failing file system twice, the second time from what the first
+// has left, and returns both histories' last. It ends early if a start fails. The same seed does
+// the same operations. *bearable, if not nil, says whether the journal must outlive what has
+// failed; it has, if borne.
 func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed uint64, bearable *bool) (borne bool) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -73,8 +74,9 @@ func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed 
 
 func isFault(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) }
 
-// TestEveryFault fails each operation of a scenario, one at a time and all from it on, with EIO and ENOSPC: what was acknowledged is
-// there afterwards, what failed is said. If a segment alone cannot be begun, all goes on.
+// TestEveryFault fails each operation of a scenario, one at a time and all from it on, with EIO and
+// ENOSPC: what was acknowledged is there afterwards, what failed is said. If a segment alone cannot
+// be begun, all goes on.
 func TestEveryFault(t *testing.T) {
 	s := *seedFlag + 1
 	whole := &fstest.Faults{FS: fstest.NewDisk()}
@@ -89,10 +91,14 @@ func TestEveryFault(t *testing.T) {
 			for name, fail := range map[string]func(int, syscall.Errno) func(int, string, string) error{"alone": fstest.NthFails, "and all after": fstest.AllFailFrom} {
 				disk := fstest.NewDisk()
 				fails, bearable := fail(i, errno), false
-				faults := &fstest.Faults{FS: disk, Short: rand.New(rand.NewPCG(s, uint64(i))), Fail: func(n int, op, file string) error {
-					bearable = bearable || n == i && name == "alone" && begins(disk, op, file)
-					return fails(n, op, file)
-				}}
+				faults := &fstest.Faults{
+					FS:    disk,
+					Short: rand.New(rand.NewPCG(s, uint64(i))),
+					Fail: func(n int, op, file string) error {
+						bearable = bearable || n == i && name == "alone" && begins(disk, op, file)
+						return fails(n, op, file)
+					},
+				}
 				ok := t.Run(fmt.Sprintf("%d %s %v", i, name, errno), func(t *testing.T) {
 					if faultScenario(t, faults, disk, s, &bearable) {
 						borne++
@@ -107,7 +113,12 @@ func TestEveryFault(t *testing.T) {
 	if borne == 0 {
 		t.Fatal("in no run a segment alone could not be begun")
 	}
-	t.Logf("faults: %d operations, %d runs, 0 acknowledged writes lost; the journal has outlived all %d segments that alone could not be begun", n, runs, borne)
+	t.Logf(
+		"faults: %d operations, %d runs, 0 acknowledged writes lost; the journal has outlived all %d segments that alone could not be begun",
+		n,
+		runs,
+		borne,
+	)
 }
 
 // begins says whether an operation is one of those that begin a segment.
@@ -123,7 +134,8 @@ func begins(disk *fstest.Disk, op, name string) bool {
 	return false
 }
 
-// TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, says why, and lets reads go on.
+// TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, says why,
+// and lets reads go on.
 func TestNothingAfterFault(t *testing.T) {
 	for _, op := range []string{"sync", "write"} {
 		disk := fstest.NewDisk()
@@ -168,7 +180,13 @@ func TestNothingAfterFault(t *testing.T) {
 			t.Errorf("%s: waiting for the disk gave %v", op, err)
 		}
 		if db.journal.Durable() != durable || after > 0 || db.journal.Pending() != 0 {
-			t.Errorf("%s: %d operations on files after it failed, durable %d then %d", op, after, durable, db.journal.Durable())
+			t.Errorf(
+				"%s: %d operations on files after it failed, durable %d then %d",
+				op,
+				after,
+				durable,
+				db.journal.Durable(),
+			)
 		}
 		if err := db.journal.Close(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: closing gave %v", op, err)
@@ -182,7 +200,8 @@ func TestNothingAfterFault(t *testing.T) {
 	}
 }
 
-// TestBrokenJournalRests: once it is broken, the flusher of a journal that is synced each second does nothing by itself.
+// TestBrokenJournalRests: once it is broken, the flusher of a journal that is synced each second
+// does nothing by itself.
 func TestBrokenJournalRests(t *testing.T) {
 	var told atomic.Int64
 	var armed atomic.Bool
@@ -192,7 +211,11 @@ func TestBrokenJournalRests(t *testing.T) {
 		}
 		return nil
 	}}
-	j, err := persist.OpenJournal(fsys, journalDir, persist.Options{Policy: persist.EverySecond, OnSync: func() { told.Add(1) }})
+	j, err := persist.OpenJournal(
+		fsys,
+		journalDir,
+		persist.Options{Policy: persist.EverySecond, OnSync: func() { told.Add(1) }},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,9 +40,10 @@ type gap struct {
 	looked time.Time
 }
 
-// A gap lasts nanoseconds, or as long as a writer is kept from running between drawing its number and appending. One that is still there at the
-// maxGapLooks-th look, at least gapLook apart, is a defect: it would keep all that comes after it from the disk. They are looks and not a time,
-// since the whole process may have been stopped.
+// A gap lasts nanoseconds, or as long as a writer is kept from running between drawing its number
+// and appending. One that is still there at the maxGapLooks-th look, at least gapLook apart, is a
+// defect: it would keep all that comes after it from the disk. They are looks and not a time, since
+// the whole process may have been stopped.
 const (
 	gapLook     = 100 * time.Millisecond
 	maxGapLooks = 100
@@ -130,7 +131,8 @@ func (j *Journal) round(now time.Time) {
 	}
 	idle := !f.marked && now.Sub(f.lastWrite) >= markDelay
 	written, durable := j.written.Load(), j.durable.Load()
-	due := idle || j.opt.Policy == Always || j.want.Load() > durable || j.opt.Policy == EverySecond && now.Sub(f.lastSync) >= syncDelay
+	due := idle || j.opt.Policy == Always || j.want.Load() > durable ||
+		j.opt.Policy == EverySecond && now.Sub(f.lastSync) >= syncDelay
 	if written > durable && due {
 		if err = j.sync(); err == nil {
 			f.lastSync = now
@@ -164,7 +166,8 @@ func (j *Journal) inPlace() error {
 	return nil
 }
 
-// segmentInPlace returns an error if a start would not find the segment, with all that was written to it.
+// segmentInPlace returns an error if a start would not find the segment, with all that was written
+// to it.
 func (j *Journal) segmentInPlace() error {
 	f := &j.flusher
 	size := f.seg.size
@@ -174,7 +177,8 @@ func (j *Journal) segmentInPlace() error {
 	return inPlace(j.fs, f.seg.name, f.place, size)
 }
 
-// mark writes a record without operations, and syncs it: all before it is on disk. Damage before it is not taken for a torn tail. It is for a journal that is idle, or closed.
+// mark writes a record without operations, and syncs it: all before it is on disk. Damage before it
+// is not taken for a torn tail. It is for a journal that is idle, or closed.
 func (j *Journal) mark() error {
 	f := &j.flusher
 	if !f.marked && f.seg.size > segmentHeaderBytes {
@@ -339,7 +343,8 @@ func (s *source) next() {
 	s.chunks = s.chunks[1:]
 }
 
-// room closes the record at hand, gives all to the file, or begins a new segment, if an operation of n bytes asks for it.
+// room closes the record at hand, gives all to the file, or begins a new segment, if an operation
+// of n bytes asks for it.
 func (j *Journal) room(n int) error {
 	f := &j.flusher
 	if j.opt.Policy != Always && f.beyondRoom(n) {

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FS is the file operations that the package is made of. Names are paths. Errors are those of package os: errors.Is finds fs.ErrNotExist.
+// FS is the file operations that the package is made of. Names are paths. Errors are those of
+// package os: errors.Is finds fs.ErrNotExist.
 //
-// A name is that of a regular file: Create, Open and Edit never block, and return ErrNotRegular for all
-// else, also for a symbolic link. Resolve follows the links of a name that a user has given.
+// A name is that of a regular file: Create, Open and Edit never block, and return ErrNotRegular for
+// all else, also for a symbolic link. Resolve follows the links of a name that a user has given.
 //
-// What File.Sync and SyncDir have not confirmed may be lost, in part or whole, by a power cut: bytes of a file until its Sync, names in a
-// directory until its SyncDir.
+// What File.Sync and SyncDir have not confirmed may be lost, in part or whole, by a power cut:
+// bytes of a file until its Sync, names in a directory until its SyncDir.
 type FS interface {
 	Create(name string) (File, error) // a new file, 0600, for reading and writing; an error if there is one
 	Open(name string) (File, error)   // for reading
@@ -35,10 +36,12 @@ type FS interface {
 // FileID tells a file from all others that exist at the same time, whatever their names.
 type FileID struct{ Device, Inode uint64 }
 
-// ErrMoved is returned when a name that was in use does not lead to the same file any more: the file or its directory was removed, moved or replaced.
+// ErrMoved is returned when a name that was in use does not lead to the same file any more: the
+// file or its directory was removed, moved or replaced.
 var ErrMoved = errors.New("removed, moved or replaced while it was in use")
 
-// inPlace returns an error if a name does not lead to a file, or if that has become shorter than size.
+// inPlace returns an error if a name does not lead to a file, or if that has become shorter than
+// size.
 func inPlace(fsys FS, name string, id FileID, size int64) error {
 	found, length, err := fsys.Identify(name)
 	switch {
@@ -50,18 +53,20 @@ func inPlace(fsys FS, name string, id FileID, size int64) error {
 	return err
 }
 
-// File is an open file. Write writes at the position, which is the end of what was written so far by Write.
+// File is an open file. Write writes at the position, which is the end of what was written so far
+// by Write.
 type File interface {
 	io.Writer
 	io.ReaderAt
 	Reserve(from, to int64) error // writes zeros; the position stays
-	// Allocate makes room on the disk for the bytes from an offset up to another, without changing the content or the size. Errors: errors.ErrUnsupported is found
-	// if the file system cannot.
+	// Allocate makes room on the disk for the bytes from an offset up to another, without changing
+	// the content or the size. Errors: errors.ErrUnsupported is found if the file system cannot.
 	Allocate(from, to int64) error
 	Sync() error // returns when all that was written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
-	Lock() error                       // takes the lock of the file, until Close; ErrLocked: another open file has it
+	// takes the lock of the file, until Close; ErrLocked: another open file has it
+	Lock() error
 	IsNamed(name string) (bool, error) // whether the name leads to this file
 	Close() error
 }
@@ -113,7 +118,8 @@ func (osFS) Identify(name string) (FileID, int64, error) {
 	if !ok {
 		return FileID{}, 0, fmt.Errorf("%s: the system does not number its files", name)
 	}
-	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert // Dev has other types on other systems
+	// Dev has other types on other systems
+	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert
 }
 
 type osFile struct{ *os.File }
@@ -159,8 +165,8 @@ func (f osFile) IsNamed(name string) (bool, error) {
 	return err == nil && os.SameFile(own, other), err
 }
 
-// asideName returns the first of the names that a damaged file is kept under which is free: name.damaged, name.2.damaged and so on. What an earlier repair has set aside
-// stays.
+// asideName returns the first of the names that a damaged file is kept under which is free:
+// name.damaged, name.2.damaged and so on. What an earlier repair has set aside stays.
 func asideName(fsys FS, name string) (string, error) {
 	aside := name + damagedSuffix
 	for n := 2; ; n++ {

@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// FuzzFile reads, checks and salvages anything as a .cdb file. Nothing may panic, or take much memory; what loads whole, loads again as it was
-// once it has been written.
+// FuzzFile reads, checks and salvages anything as a .cdb file. Nothing may panic, or take much
+// memory; what loads whole, loads again as it was once it has been written.
 func FuzzFile(f *testing.F) {
 	for codec := range persist.Codec(3) {
 		disk := fstest.NewDisk()
@@ -41,7 +41,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// FuzzSegment replays anything as the last segment of a journal, without and with Repair, and goes on from there.
+// FuzzSegment replays anything as the last segment of a journal, without and with Repair, and goes
+// on from there.
 func FuzzSegment(f *testing.F) {
 	disk := fstest.NewDisk()
 	j, err := persist.OpenJournal(disk, "j", persist.Manual(persist.Options{Policy: persist.Always}))
@@ -89,7 +90,14 @@ func FuzzSegment(f *testing.F) {
 			if err := j.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if _, again, all := openJournal(t, disk, "j", persist.Options{}, 0); again.Last != info.Last || len(all) != len(got) {
+			if _, again, all := openJournal(
+				t,
+				disk,
+				"j",
+				persist.Options{},
+				0,
+			); again.Last != info.Last ||
+				len(all) != len(got) {
 				t.Fatalf("replayed again: %+v after %+v", again, info)
 			}
 		}

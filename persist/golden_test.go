@@ -11,7 +11,11 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-var update = flag.Bool("update", false, "write golden files that are missing; one that is there stays as it is for ever")
+var update = flag.Bool(
+	"update",
+	false,
+	"write golden files that are missing; one that is there stays as it is for ever",
+)
 
 // goldenID and what follows it are in the golden files, which FORMAT.md shows.
 var goldenID = persist.ID{0xc0, 0xff, 0xee, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
@@ -46,7 +50,8 @@ func golden(t *testing.T, name string, made func() []byte) []byte {
 	return data
 }
 
-// TestGoldenFiles: the .cdb files of every version and codec are read, for ever. A new version adds files, and changes none.
+// TestGoldenFiles: the .cdb files of every version and codec are read, for ever. A new version adds
+// files, and changes none.
 func TestGoldenFiles(t *testing.T) {
 	for codec, name := range []string{"v2-raw.cdb", "v2-s2.cdb", "v2-zstd.cdb"} {
 		s := stamp
@@ -65,7 +70,8 @@ func TestGoldenFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info := r.Info(); info.Database != goldenID || info.LSN != s.LSN || !info.Created.Equal(s.Created) || info.Items != 5 {
+		if info := r.Info(); info.Database != goldenID || info.LSN != s.LSN || !info.Created.Equal(s.Created) ||
+			info.Items != 5 {
 			t.Errorf("%s: %+v", name, info)
 		}
 		if got, err := load(disk, name, 2); err != nil || got.String() != smallContent().String() {
@@ -83,7 +89,8 @@ func TestGoldenSegment(t *testing.T) {
 	disk := fstest.NewDisk()
 	disk.Put("j/000001.log", data)
 	j, info, got := openJournal(t, disk, "j", persist.Options{}, 0)
-	if want := (ops{`1+1 "first"`, `2+3 "three numbers"`, `5+1 ""`}); !slices.Equal(got, want) || info.Last != 5 || j.Database() != goldenID {
+	if want := (ops{`1+1 "first"`, `2+3 "three numbers"`, `5+1 ""`}); !slices.Equal(got, want) || info.Last != 5 ||
+		j.Database() != goldenID {
 		t.Fatal(got, info)
 	}
 	if !bytes.Equal(goldenJournal(t), data) {

@@ -16,9 +16,11 @@ type Policy uint8
 
 // The policies.
 const (
-	EverySecond Policy = iota // once a second: a power cut takes the last second and what one sync lasts, a killed process the last 10 ms
-	Always                    // after each write: what is acknowledged is on disk
-	Never                     // when the system does so; at the end of a segment, and for who asks by Demand
+	// once a second: a power cut takes the last second and what one sync lasts, a killed process
+	// the last 10 ms
+	EverySecond Policy = iota
+	Always             // after each write: what is acknowledged is on disk
+	Never              // when the system does so; at the end of a segment, and for who asks by Demand
 )
 
 func (p Policy) String() string {
@@ -36,8 +38,9 @@ func (p Policy) String() string {
 const (
 	defaultSegmentBytes = 64 << 20
 	defaultKeptBytes    = 2 << 20
-	recordBytes         = 256 << 10 // a record is closed once its payload has as many; one operation may be larger
-	writeBytes          = 1 << 20   // what is given to the file at once
+	// a record is closed once its payload has as many; one operation may be larger
+	recordBytes         = 256 << 10
+	writeBytes          = 1 << 20 // what is given to the file at once
 	maxOperationBytes   = 1 << 30
 	maxOperationNumbers = 1 << 32
 
@@ -55,25 +58,33 @@ type Options struct {
 	KeptBytes    int    // an operation of more bytes is kept until it is written, not copied; 0 is 2 MiB
 	Repair       bool   // replay up to damage, and set aside what comes after, instead of refusing
 
-	// InFlightBytes is how many bytes operations that are not announced may have, together, between HasRoom and Append.
+	// InFlightBytes is how many bytes operations that are not announced may have, together, between
+	// HasRoom and Append.
 	InFlightBytes int64
 
-	// OnFull, if not nil, is called on the flusher's goroutine when no more room can be reserved, once, and with nil when it can be again. It must not block.
+	// OnFull, if not nil, is called on the flusher's goroutine when no more room can be reserved,
+	// once, and with nil when it can be again. It must not block.
 	OnFull func(err error)
-	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the journal breaks. It must not block.
+	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the
+	// journal breaks. It must not block.
 	OnSync func()
-	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be begun, once, and with nil when that can be done again. It must not block.
+	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be
+	// begun, once, and with nil when that can be done again. It must not block.
 	OnBegin func(err error)
 
-	ended  uint64       // a server has ended in order with this operation, 0 if that is not known: nothing up to it can be torn
+	// a server has ended in order with this operation, 0 if that is not known: nothing up to it can
+	// be torn
+	ended  uint64
 	check  func() error // whether a start will find what else it needs; nil: nothing else
 	manual bool         // no flusher: tests call round
 }
 
-// Journal is the write-ahead log in one directory: segments of records of operations, in the order of their LSNs, without a gap.
+// Journal is the write-ahead log in one directory: segments of records of operations, in the order
+// of their LSNs, without a gap.
 //
-// Open it, Replay it, Start it; from then on writers append to Buffers, and the journal's flusher collects them all, writes what has no gap
-// before it, and syncs by the policy. Methods may be called from any goroutine once Start has returned.
+// Open it, Replay it, Start it; from then on writers append to Buffers, and the journal's flusher
+// collects them all, writes what has no gap before it, and syncs by the policy. Methods may be
+// called from any goroutine once Start has returned.
 type Journal struct {
 	// constant after Start
 	fs     FS
@@ -111,10 +122,11 @@ type Journal struct {
 	flusher flusher // owned by the flusher's goroutine
 }
 
-// OpenJournal opens the journal in a directory, which is made if it is missing, and reads the headers of its segments.
+// OpenJournal opens the journal in a directory, which is made if it is missing, and reads the
+// headers of its segments.
 //
-// Errors: ErrMismatch if they are of several databases or not of Options.Database; ErrDamaged, ErrForeign, ErrVersion; those of the file
-// system. Each names the file.
+// Errors: ErrMismatch if they are of several databases or not of Options.Database; ErrDamaged,
+// ErrForeign, ErrVersion; those of the file system. Each names the file.
 func OpenJournal(fsys FS, dir string, opt Options) (*Journal, error) {
 	if opt.SegmentBytes <= 0 {
 		opt.SegmentBytes = defaultSegmentBytes
@@ -123,8 +135,15 @@ func OpenJournal(fsys FS, dir string, opt Options) (*Journal, error) {
 		opt.KeptBytes = defaultKeptBytes
 	}
 	j := &Journal{
-		fs: fsys, dir: dir, opt: opt,
-		stop: make(chan struct{}), ended: make(chan struct{}), kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		fs:  fsys,
+		dir: dir,
+		opt: opt,
+		stop: make(
+			chan struct{},
+		),
+		ended:  make(chan struct{}),
+		kick:   make(chan struct{}, 1),
+		urgent: make(chan struct{}, 1),
 	}
 	j.changed = sync.NewCond(&j.mu)
 	if err := fsys.MkdirAll(dir); err != nil {
@@ -171,7 +190,11 @@ func (j *Journal) list() error {
 	for i, s := range j.segments {
 		switch {
 		case s.torn && i < len(j.segments)-1:
-			return &DamageError{File: s.name, Block: -1, What: "the segment's header is not whole, and there is a later segment"}
+			return &DamageError{
+				File:  s.name,
+				Block: -1,
+				What:  "the segment's header is not whole, and there is a later segment",
+			}
 		case i > 0 && !s.torn && s.first < j.segments[i-1].first:
 			return &DamageError{File: s.name, Block: -1, What: "the segment begins before the one before it"}
 		}
@@ -214,14 +237,15 @@ func (j *Journal) Empty() bool {
 // Durable returns the last LSN up to which all operations are on disk.
 func (j *Journal) Durable() uint64 { return j.durable.Load() }
 
-// Written returns the last LSN up to which all operations have been given to the system: they outlive the process.
+// Written returns the last LSN up to which all operations have been given to the system: they
+// outlive the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
 
 // Recorded returns the LSN of the last operation in the segments. It is to be called after Close.
 func (j *Journal) Recorded() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
 
-// Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not durable before stays so, and what is
-// appended is dropped.
+// Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not
+// durable before stays so, and what is appended is dropped.
 func (j *Journal) Err() error {
 	if !j.broken.Load() {
 		return nil
@@ -231,15 +255,17 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
-// BeginErr returns why the next segment cannot be begun, nil if it could be when that was last due. The one before grows meanwhile, and nothing is lost.
+// BeginErr returns why the next segment cannot be begun, nil if it could be when that was last due.
+// The one before grows meanwhile, and nothing is lost.
 func (j *Journal) BeginErr() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.beginErr
 }
 
-// Pending returns how many bytes have been appended and not yet written: what a crash of the process takes. Append never waits; whoever
-// calls it is to hold back while this is more than it likes to keep in memory.
+// Pending returns how many bytes have been appended and not yet written: what a crash of the
+// process takes. Append never waits; whoever calls it is to hold back while this is more than it
+// likes to keep in memory.
 func (j *Journal) Pending() int64 {
 	taken := j.taken.Load() // first: it only grows, and never beyond what was appended
 	return max(j.appended.Load()-taken, 0)
@@ -259,7 +285,8 @@ func (j *Journal) Size() int64 {
 // Grown returns how many bytes have been written since Start.
 func (j *Journal) Grown() int64 { return j.grown.Load() }
 
-// Flush says that a turn is over: under Always, what was appended is now waited for. It does not wait.
+// Flush says that a turn is over: under Always, what was appended is now waited for. It does not
+// wait.
 func (j *Journal) Flush() {
 	if j.opt.Policy == Always && j.armed.Load() {
 		signal(j.urgent)
@@ -282,8 +309,8 @@ func (j *Journal) Demand(lsn uint64) {
 	}
 }
 
-// Sync returns when all up to an LSN is on disk, or the error that keeps it from that. All these operations must have been appended, or be
-// about to.
+// Sync returns when all up to an LSN is on disk, or the error that keeps it from that. All these
+// operations must have been appended, or be about to.
 func (j *Journal) Sync(lsn uint64) error {
 	j.Demand(lsn)
 	j.mu.Lock()
@@ -336,7 +363,8 @@ func (j *Journal) DropBefore(lsn uint64) error {
 	}
 }
 
-// Close writes and syncs what has been appended and ends the journal. Nothing may be appended any more.
+// Close writes and syncs what has been appended and ends the journal. Nothing may be appended any
+// more.
 //
 // Errors: why the journal is broken; that an operation is missing whose LSN was drawn.
 func (j *Journal) Close() error {

@@ -27,7 +27,13 @@ func (o *ops) add(lsn, n uint64, op []byte) error {
 }
 
 // openJournal opens and replays a journal, ready to be started.
-func openJournal(t *testing.T, fsys persist.FS, dir string, opt persist.Options, after uint64) (*persist.Journal, persist.Recovery, ops) {
+func openJournal(
+	t *testing.T,
+	fsys persist.FS,
+	dir string,
+	opt persist.Options,
+	after uint64,
+) (*persist.Journal, persist.Recovery, ops) {
 	t.Helper()
 	var all ops
 	j, err := persist.OpenJournal(fsys, dir, opt)
@@ -51,14 +57,19 @@ func startJournal(t *testing.T, fsys persist.FS, dir string, opt persist.Options
 	return j, info.Last
 }
 
-// TestJournalWriters: many writers draw numbers and append at once, under every policy, on a real disk. Each operation is replayed once, in
-// order; whoever waits for one finds it on disk.
+// TestJournalWriters: many writers draw numbers and append at once, under every policy, on a real
+// disk. Each operation is replayed once, in order; whoever waits for one finds it on disk.
 func TestJournalWriters(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
 		t.Run(policy.String(), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "journal")
 			var synced atomic.Int64
-			opt := persist.Options{Policy: policy, SegmentBytes: 64 << 10, KeptBytes: keptBytes, OnSync: func() { synced.Add(1) }}
+			opt := persist.Options{
+				Policy:       policy,
+				SegmentBytes: 64 << 10,
+				KeptBytes:    keptBytes,
+				OnSync:       func() { synced.Add(1) },
+			}
 			j, _ := startJournal(t, persist.OS, dir, opt)
 			var clock atomic.Uint64
 			var writers sync.WaitGroup
@@ -100,7 +111,13 @@ func TestJournalWriters(t *testing.T) {
 				t.Fatal(err)
 			}
 			if j.Durable() != clock.Load() || synced.Load() == 0 || j.Pending() != 0 {
-				t.Fatalf("durable up to %d of %d, %d syncs, %d bytes pending", j.Durable(), clock.Load(), synced.Load(), j.Pending())
+				t.Fatalf(
+					"durable up to %d of %d, %d syncs, %d bytes pending",
+					j.Durable(),
+					clock.Load(),
+					synced.Load(),
+					j.Pending(),
+				)
 			}
 			next, count := uint64(1), 0
 			j2, err := persist.OpenJournal(persist.OS, dir, persist.Options{})
@@ -109,7 +126,12 @@ func TestJournalWriters(t *testing.T) {
 			}
 			info, err := j2.Replay(0, func(lsn, n uint64, op []byte) error {
 				if lsn != next || binary.LittleEndian.Uint64(op) != lsn {
-					return fmt.Errorf("operation %d, which calls itself %d, instead of %d", lsn, binary.LittleEndian.Uint64(op), next)
+					return fmt.Errorf(
+						"operation %d, which calls itself %d, instead of %d",
+						lsn,
+						binary.LittleEndian.Uint64(op),
+						next,
+					)
 				}
 				next += n
 				count++
@@ -155,7 +177,8 @@ func TestJournalDemand(t *testing.T) {
 	}
 }
 
-// manual returns a started journal without a flusher, with operations 1 to n of size bytes, one record each, all synced but the last unsynced.
+// manual returns a started journal without a flusher, with operations 1 to n of size bytes, one
+// record each, all synced but the last unsynced.
 func manual(t *testing.T, disk *fstest.Disk, n, unsynced, size int) *persist.Journal {
 	t.Helper()
 	j, last := startJournal(t, disk, "j", persist.Manual(persist.Options{Policy: persist.Never, SegmentBytes: 4000}))
@@ -171,7 +194,8 @@ func manual(t *testing.T, disk *fstest.Disk, n, unsynced, size int) *persist.Jou
 	return j
 }
 
-// TestJournalGap: what has a gap before it waits, in memory, for what is missing; if it never comes, closing says so.
+// TestJournalGap: what has a gap before it waits, in memory, for what is missing; if it never
+// comes, closing says so.
 func TestJournalGap(t *testing.T) {
 	disk := fstest.NewDisk()
 	j := manual(t, disk, 3, 0, 5)
@@ -197,7 +221,8 @@ func TestJournalGap(t *testing.T) {
 	}
 }
 
-// TestJournalGapForEver: an operation that never comes breaks the journal, after many looks, instead of keeping all others in memory for ever.
+// TestJournalGapForEver: an operation that never comes breaks the journal, after many looks,
+// instead of keeping all others in memory for ever.
 func TestJournalGapForEver(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 3, 0, 5)
 	b := j.Buffer()
@@ -219,7 +244,8 @@ func TestJournalGapForEver(t *testing.T) {
 	}
 }
 
-// TestJournalFallingNumbers: numbers that do not rise break the journal instead of being written in disorder.
+// TestJournalFallingNumbers: numbers that do not rise break the journal instead of being written in
+// disorder.
 func TestJournalFallingNumbers(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
 	b := j.Buffer()
@@ -234,7 +260,8 @@ func TestJournalFallingNumbers(t *testing.T) {
 	}
 }
 
-// TestJournalRefusalIsTold: who waits for OnSync hears of a journal that was broken by what it was given.
+// TestJournalRefusalIsTold: who waits for OnSync hears of a journal that was broken by what it was
+// given.
 func TestJournalRefusalIsTold(t *testing.T) {
 	told := make(chan struct{}, 100)
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { told <- struct{}{} }})
@@ -268,7 +295,8 @@ func TestJournalDrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = again.Replay(20, all.add)
-	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "data.cdb") || !strings.Contains(err.Error(), ".log") {
+	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "data.cdb") ||
+		!strings.Contains(err.Error(), ".log") {
 		t.Fatal(err)
 	}
 	if err := j.DropBefore(1000); err != nil || len(disk.Names()) != 1 {
@@ -291,7 +319,8 @@ func TestJournalDropOfMissing(t *testing.T) {
 	}
 }
 
-// TestJournalRestarts: starts without anything to write leave no segments behind, and numbers go on.
+// TestJournalRestarts: starts without anything to write leave no segments behind, and numbers go
+// on.
 func TestJournalRestarts(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 2, 0, 5).Close(); err != nil {
@@ -321,12 +350,14 @@ func TestJournalOfOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := persist.OpenJournal(disk, "j", persist.Options{Database: persist.NewID(), DataFile: "other.cdb"})
-	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "other.cdb") || !strings.Contains(err.Error(), "000001.log") {
+	if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), "other.cdb") ||
+		!strings.Contains(err.Error(), "000001.log") {
 		t.Fatal(err)
 	}
 }
 
-// replayChanged replays a segment that was changed: what comes out must be a beginning of what was written.
+// replayChanged replays a segment that was changed: what comes out must be a beginning of what was
+// written.
 func replayChanged(t *testing.T, changed []byte, want ops, how string, more ...[]byte) (persist.Recovery, int, error) {
 	t.Helper()
 	disk := fstest.NewDisk()
@@ -346,8 +377,9 @@ func replayChanged(t *testing.T, changed []byte, want ops, how string, more ...[
 	return info, len(got), err
 }
 
-// TestJournalReserves: under Always zeros are written ahead of the records; a killed process leaves them, which loses nothing and is no cut. A segment that
-// is closed has none, and zeros anywhere but at the end of the last segment are damage.
+// TestJournalReserves: under Always zeros are written ahead of the records; a killed process leaves
+// them, which loses nothing and is no cut. A segment that is closed has none, and zeros anywhere
+// but at the end of the last segment are damage.
 func TestJournalReserves(t *testing.T) {
 	disk := fstest.NewDisk()
 	opt := persist.Manual(persist.Options{Policy: persist.Always, SegmentBytes: 4000})
@@ -398,12 +430,17 @@ func TestJournalReserves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Replay(0, new(ops).add); !errors.Is(err, persist.ErrDamaged) || !strings.Contains(err.Error(), "j/000001.log") {
+	if _, err := again.Replay(
+		0,
+		new(ops).add,
+	); !errors.Is(err, persist.ErrDamaged) ||
+		!strings.Contains(err.Error(), "j/000001.log") {
 		t.Fatalf("zeros behind a segment that is not the last: %v", err)
 	}
 }
 
-// segmentOf returns a small segment, and what is in it. Its last operation, if unsynced is not 0, was never synced.
+// segmentOf returns a small segment, and what is in it. Its last operation, if unsynced is not 0,
+// was never synced.
 func segmentOf(t *testing.T, unsynced int) ([]byte, ops) {
 	t.Helper()
 	disk := fstest.NewDisk()
@@ -420,12 +457,13 @@ func segmentOf(t *testing.T, unsynced int) ([]byte, ops) {
 	return disk.Bytes("j/000001.log"), want
 }
 
-// TestSegmentEveryFlip: each bit flipped, one at a time, of what was on disk is refused with file and offset. In what was never synced it may be
-// taken for a torn tail, which is told and cut.
+// TestSegmentEveryFlip: each bit flipped, one at a time, of what was on disk is refused with file
+// and offset. In what was never synced it may be taken for a torn tail, which is told and cut.
 func TestSegmentEveryFlip(t *testing.T) {
 	for _, unsynced := range []int{0, 2} {
 		data, want := segmentOf(t, unsynced)
-		last := len(data) - persist.RecordHeaderBytes // of the last record, which says that all before it is on disk
+		// of the last record, which says that all before it is on disk
+		last := len(data) - persist.RecordHeaderBytes
 		for i := range data {
 			for bit := range 8 {
 				how := fmt.Sprintf("%d unsynced, byte %d bit %d", unsynced, i, bit)
@@ -448,7 +486,8 @@ func TestSegmentEveryFlip(t *testing.T) {
 	}
 }
 
-// TestSegmentEveryTruncation: the last segment, cut anywhere, gives a beginning of what was in it; an earlier one is refused.
+// TestSegmentEveryTruncation: the last segment, cut anywhere, gives a beginning of what was in it;
+// an earlier one is refused.
 func TestSegmentEveryTruncation(t *testing.T) {
 	data, want := segmentOf(t, 0)
 	next := fstest.NewDisk()
@@ -466,7 +505,12 @@ func TestSegmentEveryTruncation(t *testing.T) {
 			if n < 64 && n+len(tail) > 64 {
 				continue // a header that is damaged, not one that was never written
 			}
-			if _, _, err := replayChanged(t, append(slices.Clone(data[:n]), tail...), want, how+" and a tail"); err != nil {
+			if _, _, err := replayChanged(
+				t,
+				append(slices.Clone(data[:n]), tail...),
+				want,
+				how+" and a tail",
+			); err != nil {
 				t.Fatalf("%s and a tail: %v", how, err)
 			}
 		}
@@ -484,7 +528,8 @@ func TestSegmentEveryTruncation(t *testing.T) {
 	}
 }
 
-// TestJournalRepair: with Repair a damaged journal is used up to the damage, what comes after is kept aside, and it goes on from there.
+// TestJournalRepair: with Repair a damaged journal is used up to the damage, what comes after is
+// kept aside, and it goes on from there.
 func TestJournalRepair(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 300, 0, 30).Close(); err != nil {
@@ -503,7 +548,8 @@ func TestJournalRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, info, before := openJournal(t, disk, "j", persist.Manual(persist.Options{Repair: true}), 0)
-	if info.Cut == nil || !info.Cut.Damaged || info.Cut.File != names[1] || info.Last != uint64(len(before)) || len(before) < 80 {
+	if info.Cut == nil || !info.Cut.Damaged || info.Cut.File != names[1] || info.Last != uint64(len(before)) ||
+		len(before) < 80 {
 		t.Fatal(info)
 	}
 	if err := j.Start(info.Last + 1); err != nil {

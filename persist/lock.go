@@ -27,8 +27,9 @@ func (e *LockError) Is(target error) bool { return target == ErrLocked }
 // LockName returns the name of the file whose lock the owner of a data file holds.
 func LockName(name string) string { return name + lockSuffix }
 
-// LockFile takes the lock that a file stands for. It makes the file if it is missing, and writes the id
-// of this process to it. Close gives the lock up and leaves the file, RemoveLock removes it too.
+// LockFile takes the lock that a file stands for. It makes the file if it is missing, and writes
+// the id of this process to it. Close gives the lock up and leaves the file, RemoveLock removes it
+// too.
 //
 // Errors: *LockError; ErrNotRegular; those of the file system. They name the file.
 func LockFile(fsys FS, name string) (File, error) {

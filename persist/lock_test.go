@@ -129,8 +129,13 @@ func TestAbandonedParts(t *testing.T) {
 			t.Errorf("%s: there are %v", how, got)
 		}
 		keep := []string{
-			"data/data.cdb", "data/data.cdb.damaged", "data/data.cdb.prev", "data/letter.cdb.part", "data/live.cdb.part",
-			"data/x.part", "other/y.cdb.part",
+			"data/data.cdb",
+			"data/data.cdb.damaged",
+			"data/data.cdb.prev",
+			"data/letter.cdb.part",
+			"data/live.cdb.part",
+			"data/x.part",
+			"other/y.cdb.part",
 		}
 		for _, name := range keep {
 			disk.Put(name, left)
@@ -149,7 +154,13 @@ func TestAbandonedParts(t *testing.T) {
 		if err := live.Lock(); err != nil {
 			t.Fatal(err)
 		}
-		removed, err := persist.RemoveAbandoned(disk, "data", persist.ID{}, "data/data.cdb.load", "data/data.cdb.load.part")
+		removed, err := persist.RemoveAbandoned(
+			disk,
+			"data",
+			persist.ID{},
+			"data/data.cdb.load",
+			"data/data.cdb.load.part",
+		)
 		slices.Sort(removed)
 		if err != nil || !slices.Equal(removed, abandoned) {
 			t.Errorf("%s: removed %v, %v", how, removed, err)

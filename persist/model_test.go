@@ -14,7 +14,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// model is a database of one dict and one list that knows what it held after each of its operations.
+// model is a database of one dict and one list that knows what it held after each of its
+// operations.
 type model struct {
 	last    uint64 // LSN
 	entries map[string]persist.Entry
@@ -46,7 +47,12 @@ func (m *model) Table(t persist.Table) error {
 
 func (m *model) Block(b *persist.Block) error {
 	for e := range b.Entries() {
-		m.entries[string(e.Key)] = persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place}
+		m.entries[string(e.Key)] = persist.Entry{
+			Key:     bytes.Clone(e.Key),
+			Val:     bytes.Clone(e.Val),
+			Version: e.Version,
+			Place:   e.Place,
+		}
 	}
 	return nil
 }
@@ -72,7 +78,8 @@ func (l *loader) Block(b *persist.Block) error {
 	return nil
 }
 
-// An operation is one letter and its arguments: set a key, delete it, append to the list, append several at once; without any nothing happens.
+// An operation is one letter and its arguments: set a key, delete it, append to the list, append
+// several at once; without any nothing happens.
 func (m *model) Apply(lsn, n uint64, op []byte) error {
 	m.last = lsn + n - 1
 	if len(op) == 0 {
@@ -112,7 +119,10 @@ func (m *model) state() string {
 }
 
 func (m *model) sorted() []persist.Entry {
-	return slices.SortedFunc(maps.Values(m.entries), func(a, b persist.Entry) int { return int(a.Place) - int(b.Place) })
+	return slices.SortedFunc(
+		maps.Values(m.entries),
+		func(a, b persist.Entry) int { return int(a.Place) - int(b.Place) },
+	)
 }
 
 // do draws n numbers, applies the operation live, and returns the first of them.
@@ -132,7 +142,10 @@ func (m *model) do(n uint64, op []byte) uint64 {
 func (m *model) content() *content {
 	return &content{tables: []table{
 		{Table: persist.Table{Name: "dict", Kind: persist.Dict, Born: 1}, entries: m.sorted()},
-		{Table: persist.Table{Name: "list", Kind: persist.List, Born: 2, Version: m.listed}, elements: slices.Clone(m.list)},
+		{
+			Table:    persist.Table{Name: "list", Kind: persist.List, Born: 2, Version: m.listed},
+			elements: slices.Clone(m.list),
+		},
 	}}
 }
 
@@ -156,7 +169,13 @@ const (
 func startOf(opt persist.Options) persist.Start {
 	opt.SegmentBytes, opt.KeptBytes = segmentBytes, keptBytes
 	numbers := persist.NumbersOptions{Range: numbersRange, InFlight: mostNumbers}
-	return persist.Start{File: dataFile, Journal: journalDir, Options: persist.Manual(opt), Numbers: persist.ManualNumbers(numbers), Workers: 1}
+	return persist.Start{
+		File:    dataFile,
+		Journal: journalDir,
+		Options: persist.Manual(opt),
+		Numbers: persist.ManualNumbers(numbers),
+		Workers: 1,
+	}
 }
 
 // database is a model on a disk: what loop makes of shardmap and persist, in small.
@@ -175,7 +194,8 @@ type database struct {
 	unsaved  error // of the last save
 }
 
-// open recovers what is on fsys and starts the journal. history is the model that wrote it, nil for a new one.
+// open recovers what is on fsys and starts the journal. history is the model that wrote it, nil for
+// a new one.
 func open(fsys persist.FS, policy persist.Policy, history *model) (*database, error) {
 	return openWith(fsys, persist.Options{Policy: policy}, history)
 }
@@ -195,11 +215,23 @@ func openStart(fsys persist.FS, start persist.Start, history *model) (*database,
 	}
 	if history != nil {
 		if m.last = r.Last; m.state() != history.states[r.Last] {
-			return nil, fmt.Errorf("recovered another state than that at LSN %d:\n%s\ninstead of\n%s", r.Last, m.state(), history.states[r.Last])
+			return nil, fmt.Errorf(
+				"recovered another state than that at LSN %d:\n%s\ninstead of\n%s",
+				r.Last,
+				m.state(),
+				history.states[r.Last],
+			)
 		}
 		m.states, m.skips = slices.Clone(history.states[:r.Last+1]), maps.Clone(history.skips)
 	}
-	db := &database{model: m, fs: fsys, journal: r.Journal, id: r.Database, now: time.Unix(0, 0), covered: []uint64{0, r.File.LSN}}
+	db := &database{
+		model:   m,
+		fs:      fsys,
+		journal: r.Journal,
+		id:      r.Database,
+		now:     time.Unix(0, 0),
+		covered: []uint64{0, r.File.LSN},
+	}
 	if r.Loaded == persist.PrevName(dataFile) {
 		db.covered = []uint64{0, 0}
 	}
@@ -319,7 +351,13 @@ func (db *database) save() {
 		panic("the journal has not been synced up to the cut")
 	}
 	c := db.content()
-	if _, err := persist.WriteFile(db.fs, dataFile, persist.Stamp{Database: db.id, LSN: lsn}, persist.Codec(lsn%3), c.fill); err != nil {
+	if _, err := persist.WriteFile(
+		db.fs,
+		dataFile,
+		persist.Stamp{Database: db.id, LSN: lsn},
+		persist.Codec(lsn%3),
+		c.fill,
+	); err != nil {
 		db.unsaved = err
 		return
 	}
@@ -340,7 +378,8 @@ func (e *lostError) Error() string {
 // errWrong is that the database holds what it never did.
 var errWrong = errors.New("wrong data")
 
-// verify recovers from disk, without changing it, and compares with what the database had and had acknowledged.
+// verify recovers from disk, without changing it, and compares with what the database had and had
+// acknowledged.
 func verify(disk *fstest.Disk, history *model, acked uint64) error {
 	m := newModel()
 	r, err := persist.Recover(disk, startOf(persist.Options{}), &loader{model: m})
@@ -348,7 +387,12 @@ func verify(disk *fstest.Disk, history *model, acked uint64) error {
 	case err != nil:
 		return fmt.Errorf("cannot be recovered: %w\n%v", err, disk)
 	case r.Clock < history.last:
-		return fmt.Errorf("%w: the next number is %d, and those up to %d were assigned", errWrong, r.Clock+1, history.last)
+		return fmt.Errorf(
+			"%w: the next number is %d, and those up to %d were assigned",
+			errWrong,
+			r.Clock+1,
+			history.last,
+		)
 	case history.lost(r.Last, acked) > 0:
 		return &lostError{history.lost(r.Last, acked), r.Replay}
 	case r.Last >= uint64(len(history.states)):

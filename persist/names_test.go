@@ -53,14 +53,17 @@ var uses = map[string]struct {
 	suffix string
 	do     func(name string) error
 }{
-	"open":             {"", func(name string) error { _, err := persist.OS.Open(name); return err }},
-	"edit":             {"", func(name string) error { _, err := persist.OS.Edit(name); return err }},
-	"read":             {"", func(name string) error { _, err := persist.Open(persist.OS, name); return err }},
-	"hold":             {"", func(name string) error { _, err := persist.Hold(persist.OS, name); return err }},
-	"claim":            {"", claimOnly},
-	"claim its lock":   {".lock", claimOnly},
-	"salvage":          {"", func(name string) error { return salvage(name, name+".new") }},
-	"salvage to":       {"", func(name string) error { return salvage(filepath.Join(filepath.Dir(name), "whole.cdb"), name) }},
+	"open":           {"", func(name string) error { _, err := persist.OS.Open(name); return err }},
+	"edit":           {"", func(name string) error { _, err := persist.OS.Edit(name); return err }},
+	"read":           {"", func(name string) error { _, err := persist.Open(persist.OS, name); return err }},
+	"hold":           {"", func(name string) error { _, err := persist.Hold(persist.OS, name); return err }},
+	"claim":          {"", claimOnly},
+	"claim its lock": {".lock", claimOnly},
+	"salvage":        {"", func(name string) error { return salvage(name, name+".new") }},
+	"salvage to": {
+		"",
+		func(name string) error { return salvage(filepath.Join(filepath.Dir(name), "whole.cdb"), name) },
+	},
 	"write":            {"", writeOnly},
 	"write with prev":  {".prev", writeOnly},
 	"write with part":  {".part", writeOnly},

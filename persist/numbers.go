@@ -16,29 +16,36 @@ const (
 
 	defaultNumbersRange = 1 << 26
 	numbersRetry        = time.Second // between two tries to renew a reservation
-	// spareRanges is how many ranges a start leaves out, at least, if no file says what was reserved.
+	// spareRanges is how many ranges a start leaves out, at least, if no file says what was
+	// reserved.
 	spareRanges = 64
 )
 
-// NumbersName returns the name of the file with the reserved numbers of the database in a .cdb file.
+// NumbersName returns the name of the file with the reserved numbers of the database in a .cdb
+// file.
 func NumbersName(name string) string { return name + numbersSuffix }
 
 // NumbersOptions are the settings of Numbers. The zero value is ready.
 type NumbersOptions struct {
-	Range    uint64 // how many numbers are reserved at once; 0 is 2^26. Half of them must last while one write to the disk does
+	// how many numbers are reserved at once; 0 is 2^26. Half of them must last while one write to
+	// the disk does
+	Range    uint64
 	InFlight uint64 // at most as many numbers are assigned between Allow and the next Allow
 
-	// OnRenew, if not nil, is called when a range cannot be reserved, once, and with nil when that can be done again. It must not block.
+	// OnRenew, if not nil, is called when a range cannot be reserved, once, and with nil when that
+	// can be done again. It must not block.
 	OnRenew func(err error)
 
 	manual bool // no goroutine: tests call Renew
 }
 
-// Numbers are the LSNs that a database may assign. They are reserved on disk, a range at a time, before they are used: a later start begins
-// behind them, so no number is assigned twice, whatever was lost.
+// Numbers are the LSNs that a database may assign. They are reserved on disk, a range at a time,
+// before they are used: a later start begins behind them, so no number is assigned twice, whatever
+// was lost.
 //
-// Open them by Recover, Start them, ask Allow before each change. A goroutine reserves the next range while half of the one before is left.
-// Methods may be called from any goroutine once Start has returned.
+// Open them by Recover, Start them, ask Allow before each change. A goroutine reserves the next
+// range while half of the one before is left. Methods may be called from any goroutine once Start
+// has returned.
 type Numbers struct {
 	// constant after Start
 	fs       FS
@@ -54,7 +61,8 @@ type Numbers struct {
 	limit   atomic.Uint64 // the last number that is reserved on disk; 0 once the file is lost
 	renewAt atomic.Uint64 // a clock above it asks for the next range
 
-	problem atomic.Pointer[error] // why the last range could not be reserved; written under mu, read by event loops
+	// why the last range could not be reserved; written under mu, read by event loops
+	problem atomic.Pointer[error]
 
 	mu     sync.Mutex // held while the disk is waited for
 	file   FileID     // guarded by mu
@@ -62,7 +70,8 @@ type Numbers struct {
 	closed bool       // guarded by mu
 }
 
-// readNumbers reads what was reserved. A missing or damaged file is no error: see reservation.problem.
+// readNumbers reads what was reserved. A missing or damaged file is no error: see
+// reservation.problem.
 //
 // Errors: ErrVersion, ErrForeign; those of the file system.
 func readNumbers(fsys FS, name string, opt NumbersOptions) (*Numbers, error) {
@@ -70,21 +79,30 @@ func readNumbers(fsys FS, name string, opt NumbersOptions) (*Numbers, error) {
 		opt.Range = defaultNumbersRange
 	}
 	opt.Range = max(opt.Range, 4*opt.InFlight)
-	n := &Numbers{fs: fsys, name: name, opt: opt, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	n := &Numbers{
+		fs:    fsys,
+		name:  name,
+		opt:   opt,
+		kick:  make(chan struct{}, 1),
+		stop:  make(chan struct{}),
+		ended: make(chan struct{}),
+	}
 	var err error
 	n.found, err = readReservation(fsys, name)
 	return n, err
 }
 
-// NewClock returns the number that a new database begins behind. It is random: a client of an earlier database at the same place
-// may still hold versions of that one. It leaves nearly all of the 48 bits, and a journal can skip it in a few operations.
+// NewClock returns the number that a new database begins behind. It is random: a client of an
+// earlier database at the same place may still hold versions of that one. It leaves nearly all of
+// the 48 bits, and a journal can skip it in a few operations.
 func NewClock() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return binary.LittleEndian.Uint64(b[:]) >> 24
 }
 
-// begin returns the number that the clock goes on from: at least last, the last in the files, and behind all that may have been assigned.
+// begin returns the number that the clock goes on from: at least last, the last in the files, and
+// behind all that may have been assigned.
 func (n *Numbers) begin(last uint64) uint64 {
 	switch {
 	case n.found.problem == nil:
@@ -92,12 +110,14 @@ func (n *Numbers) begin(last uint64) uint64 {
 	case last == 0 && errors.Is(n.found.problem, fs.ErrNotExist):
 		return NewClock()
 	}
-	// The random part is for a start that meets this again before any of its operations is on disk, and for other copies of the file.
+	// The random part is for a start that meets this again before any of its operations is on disk,
+	// and for other copies of the file.
 	last = max(last, n.found.limit)
 	return last + min(spareRanges*n.opt.Range+NewClock()>>4, (maxLSN-last)/2)
 }
 
-// Start reserves the first range behind clock's number on disk, and starts the goroutine that reserves the next ones.
+// Start reserves the first range behind clock's number on disk, and starts the goroutine that
+// reserves the next ones.
 //
 // Errors: those of the file system. NoRoom finds that there is no room; Refuse is for that.
 func (n *Numbers) Start(clock func() uint64) error {
@@ -113,7 +133,8 @@ func (n *Numbers) Start(clock func() uint64) error {
 	return nil
 }
 
-// Refuse is for numbers that cannot be started, since there is no room, or that are closed. Nothing is allowed, and Err returns why.
+// Refuse is for numbers that cannot be started, since there is no room, or that are closed. Nothing
+// is allowed, and Err returns why.
 func (n *Numbers) Refuse(why error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -122,7 +143,8 @@ func (n *Numbers) Refuse(why error) {
 	n.problem.Store(&why)
 }
 
-// Allow says whether a change may be made while the clock is at a number: what it assigns is reserved. It does not block.
+// Allow says whether a change may be made while the clock is at a number: what it assigns is
+// reserved. It does not block.
 func (n *Numbers) Allow(clock uint64) bool {
 	if clock > n.renewAt.Load() {
 		n.renewSoon()
@@ -133,7 +155,8 @@ func (n *Numbers) Allow(clock uint64) bool {
 // renewSoon asks for the next range. It is apart so that Allow is inlined.
 func (n *Numbers) renewSoon() { signal(n.kick) }
 
-// Reserve reserves all numbers up to last on disk, for a caller that assigns many at once. It blocks.
+// Reserve reserves all numbers up to last on disk, for a caller that assigns many at once. It
+// blocks.
 func (n *Numbers) Reserve(last uint64) error {
 	if last+n.opt.InFlight <= n.limit.Load() {
 		return nil
@@ -217,7 +240,8 @@ func (n *Numbers) write(r reservation) (err error) {
 	return err
 }
 
-// Check returns an error if the file is not where it was: its directory was removed, moved or replaced. From then on nothing is allowed.
+// Check returns an error if the file is not where it was: its directory was removed, moved or
+// replaced. From then on nothing is allowed.
 func (n *Numbers) Check() error {
 	if !n.mu.TryLock() { // a range is being reserved, which looks itself: the caller does not wait for that
 		return nil
@@ -246,7 +270,8 @@ func (n *Numbers) place() error {
 	return err
 }
 
-// Close ends the reservation. last is the number of the last operation in the files, if they hold all operations, and 0 if not.
+// Close ends the reservation. last is the number of the last operation in the files, if they hold
+// all operations, and 0 if not.
 func (n *Numbers) Close(last uint64) error {
 	close(n.stop)
 	<-n.ended

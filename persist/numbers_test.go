@@ -38,14 +38,17 @@ var endings = []ending{
 		}
 		return disk
 	}},
-	{"power cut, and one half of the reservation is damaged", func(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk {
-		disk = disk.PowerCut(rng)
-		if data := disk.Bytes(numbersFile); data != nil {
-			data[4096*rng.IntN(2)+rng.IntN(64)] ^= 1
-			disk.Put(numbersFile, data)
-		}
-		return disk
-	}},
+	{
+		"power cut, and one half of the reservation is damaged",
+		func(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk {
+			disk = disk.PowerCut(rng)
+			if data := disk.Bytes(numbersFile); data != nil {
+				data[4096*rng.IntN(2)+rng.IntN(64)] ^= 1
+				disk.Put(numbersFile, data)
+			}
+			return disk
+		},
+	},
 	{"killed, and copied", func(_ *testing.T, disk *fstest.Disk, _ *rand.Rand) *fstest.Disk { return disk.Copy() }},
 	{"killed, and the journal is gone", func(_ *testing.T, disk *fstest.Disk, _ *rand.Rand) *fstest.Disk {
 		for _, name := range segmentsOf(disk) {
@@ -65,7 +68,8 @@ func damageSegment(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk
 	return disk
 }
 
-// TestNoNumberTwice: no number is assigned twice, under any policy and without a journal, whatever way the database ends and whatever that has lost.
+// TestNoNumberTwice: no number is assigned twice, under any policy and without a journal, whatever
+// way the database ends and whatever that has lost.
 func TestNoNumberTwice(t *testing.T) {
 	rng := seed(t)
 	lossy := 0
@@ -95,9 +99,16 @@ func TestNoNumberTwice(t *testing.T) {
 	}
 }
 
-// numbersOfRun runs a database that assigns some numbers, of which it writes what the policy asks for, and is not ended. It returns the first and the last of them, and the
-// last in the files at the start.
-func numbersOfRun(t *testing.T, disk *fstest.Disk, start persist.Start, rng *rand.Rand, fresh bool) (first, last, recovered uint64) {
+// numbersOfRun runs a database that assigns some numbers, of which it writes what the policy asks
+// for, and is not ended. It returns the first and the last of them, and the last in the files at
+// the start.
+func numbersOfRun(
+	t *testing.T,
+	disk *fstest.Disk,
+	start persist.Start,
+	rng *rand.Rand,
+	fresh bool,
+) (first, last, recovered uint64) {
 	t.Helper()
 	r, m, _, err := recoverWith(disk, start)
 	if err != nil {
@@ -153,7 +164,8 @@ func TestNumbersGoOn(t *testing.T) {
 	}
 }
 
-// TestNumbersRunOut: while no range can be reserved, numbers are allowed as long as they are reserved, and not beyond; that is reported once, and ends when a range can be reserved.
+// TestNumbersRunOut: while no range can be reserved, numbers are allowed as long as they are
+// reserved, and not beyond; that is reported once, and ends when a range can be reserved.
 func TestNumbersRunOut(t *testing.T) {
 	for _, op := range []string{"edit", "write", "sync", "identify"} {
 		var armed atomic.Bool
@@ -180,10 +192,16 @@ func TestNumbersRunOut(t *testing.T) {
 		if op == "identify" {
 			least = numbersRange / 2
 		}
-		if db.last > numbersRange || db.last < least || len(told) != 1 || !errors.Is(told[0], syscall.ENOSPC) || !errors.Is(db.numbers.Err(), syscall.ENOSPC) {
+		if db.last > numbersRange || db.last < least || len(told) != 1 || !errors.Is(told[0], syscall.ENOSPC) ||
+			!errors.Is(db.numbers.Err(), syscall.ENOSPC) {
 			t.Errorf("%s: refused at %d; reported: %v", op, db.last, told)
 		}
-		if again, err := persist.Recover(disk.PowerCut(seed(t)), startOf(persist.Options{}), &loader{model: newModel()}); err != nil || again.Clock < db.last {
+		if again, err := persist.Recover(
+			disk.PowerCut(seed(t)),
+			startOf(persist.Options{}),
+			&loader{model: newModel()},
+		); err != nil ||
+			again.Clock < db.last {
 			t.Errorf("%s: the next start goes on from %d, and %d was assigned: %v", op, again.Clock, db.last, err)
 		}
 		armed.Store(false)
@@ -196,7 +214,8 @@ func TestNumbersRunOut(t *testing.T) {
 	}
 }
 
-// TestNumbersRenewedAhead: the goroutine reserves the next range while half of the one before is left, without being waited for.
+// TestNumbersRenewedAhead: the goroutine reserves the next range while half of the one before is
+// left, without being waited for.
 func TestNumbersRenewedAhead(t *testing.T) {
 	start := startOf(persist.Options{})
 	start.Numbers = persist.NumbersOptions{Range: 1000, InFlight: 10}
@@ -242,7 +261,8 @@ func TestNumbersMoved(t *testing.T) {
 		}
 		move(disk)
 		err = db.numbers.Check()
-		if err == nil || !strings.Contains(err.Error(), numbersFile) || db.numbers.Allow(db.last) || db.numbers.Err() == nil {
+		if err == nil || !strings.Contains(err.Error(), numbersFile) || db.numbers.Allow(db.last) ||
+			db.numbers.Err() == nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if name != "cut" && !errors.Is(err, persist.ErrMoved) {
@@ -251,7 +271,8 @@ func TestNumbersMoved(t *testing.T) {
 	}
 }
 
-// TestNumbersOfCopies: a copy of a running database's files and the original assign different numbers from then on, and so does the copy that is put back in the original's place.
+// TestNumbersOfCopies: a copy of a running database's files and the original assign different
+// numbers from then on, and so does the copy that is put back in the original's place.
 func TestNumbersOfCopies(t *testing.T) {
 	rng := seed(t)
 	for run := range 60 {
@@ -289,7 +310,8 @@ func TestNumbersOfNewDatabase(t *testing.T) {
 	}
 }
 
-// TestTornTailBeforeFile: a torn tail stays one after a server without a journal has saved and ended in order.
+// TestTornTailBeforeFile: a torn tail stays one after a server without a journal has saved and
+// ended in order.
 func TestTornTailBeforeFile(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)
@@ -314,7 +336,13 @@ func TestTornTailBeforeFile(t *testing.T) {
 	}
 	m.do(1, []byte("sby"))
 	m.do(1, nil)
-	if _, err := persist.WriteFile(disk, dataFile, persist.Stamp{Database: r.Database, LSN: m.last}, persist.Codec(0), m.content().fill); err != nil {
+	if _, err := persist.WriteFile(
+		disk,
+		dataFile,
+		persist.Stamp{Database: r.Database, LSN: m.last},
+		persist.Codec(0),
+		m.content().fill,
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Numbers.Close(m.last); err != nil {
@@ -326,7 +354,8 @@ func TestTornTailBeforeFile(t *testing.T) {
 	}
 }
 
-// TestCutAfterOrderlyEnd: of a journal that was closed nothing can be torn: what is missing at its end is damage, and an older copy of the files is reported.
+// TestCutAfterOrderlyEnd: of a journal that was closed nothing can be torn: what is missing at its
+// end is damage, and an older copy of the files is reported.
 func TestCutAfterOrderlyEnd(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)

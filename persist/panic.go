@@ -5,7 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic on a goroutine of this package's: a defect, told to the one who waits for that goroutine. It breaks the journal, or ends the loading of a file.
+// PanicError is a panic on a goroutine of this package's: a defect, told to the one who waits for
+// that goroutine. It breaks the journal, or ends the loading of a file.
 type PanicError struct {
 	Value any
 	Stack []byte

@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// TestPanicBreaksJournal: a panic of the flusher, or of the one whom it tells, breaks the journal, as a failed write does, and ends neither the process nor anybody's wait.
+// TestPanicBreaksJournal: a panic of the flusher, or of the one whom it tells, breaks the journal,
+// as a failed write does, and ends neither the process nor anybody's wait.
 func TestPanicBreaksJournal(t *testing.T) {
 	for _, where := range []string{"write", "sync", "told"} {
 		t.Run(where, func(t *testing.T) {
@@ -71,7 +72,8 @@ func TestPanicBreaksJournal(t *testing.T) {
 	}
 }
 
-// TestPanicInLoad: a panic of those who read and check a file's blocks is the error of the one who loads it.
+// TestPanicInLoad: a panic of those who read and check a file's blocks is the error of the one who
+// loads it.
 func TestPanicInLoad(t *testing.T) {
 	disk := fstest.NewDisk()
 	reads := 0
@@ -90,7 +92,13 @@ func TestPanicInLoad(t *testing.T) {
 	if err := fsys.MkdirAll("data"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := persist.WriteFile(fsys, dataFile, persist.Stamp{Database: persist.NewID(), LSN: m.last + 1}, persist.Raw, m.content().fill); err != nil {
+	if _, err := persist.WriteFile(
+		fsys,
+		dataFile,
+		persist.Stamp{Database: persist.NewID(), LSN: m.last + 1},
+		persist.Raw,
+		m.content().fill,
+	); err != nil {
 		t.Fatal(err)
 	}
 	r, err := persist.Open(fsys, dataFile)

@@ -23,7 +23,8 @@ type powercuts struct {
 
 func (p *powercuts) done() bool { return p.states >= p.limit || p.failure != nil }
 
-// run runs one database on a disk from recovery to its end, and cuts the power at each of its steps.
+// run runs one database on a disk from recovery to its end, and cuts the power at each of its
+// steps.
 func (p *powercuts) run(disk *fstest.Disk, history *model, depth int) {
 	var db *database
 	acked := uint64(0)
@@ -84,8 +85,9 @@ func (p *powercuts) cut(disk *fstest.Disk, h *model, acked uint64, depth int) {
 	}
 }
 
-// TestPowerCut cuts the power at every step of databases that write, save, rotate, drop, recover and recover from that. What was acknowledged
-// must be there, and what is there must be what the database held at one moment.
+// TestPowerCut cuts the power at every step of databases that write, save, rotate, drop, recover
+// and recover from that. What was acknowledged must be there, and what is there must be what the
+// database held at one moment.
 func TestPowerCut(t *testing.T) {
 	p := powercuts{rng: seed(t), limit: *statesFlag, breakIt: *breakFlag}
 	if p.limit == 0 {

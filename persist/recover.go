@@ -9,9 +9,11 @@ import (
 // Target is the database that Recover fills.
 type Target interface {
 	Loader
-	// Begin is called before a file is loaded: what was loaded before is to be forgotten, that file has turned out to be damaged.
+	// Begin is called before a file is loaded: what was loaded before is to be forgotten, that file
+	// has turned out to be damaged.
 	Begin(file FileInfo) error
-	// Apply does one operation of the journal again; without op its numbers are taken, and that is all.
+	// Apply does one operation of the journal again; without op its numbers are taken, and that is
+	// all.
 	Apply(lsn, n uint64, op []byte) error
 }
 
@@ -21,7 +23,8 @@ type Start struct {
 	Journal string // the journal's directory
 	Options        // of the journal
 	Numbers NumbersOptions
-	// NoJournal: the journal is replayed if there is one that fits, and not written; with Repair, what is damaged of it is set aside.
+	// NoJournal: the journal is replayed if there is one that fits, and not written; with Repair,
+	// what is damaged of it is set aside.
 	NoJournal bool
 	Workers   int                                  // that check and decompress blocks
 	Progress  func(name string, done, total int64) // of loading a file; nil: none
@@ -47,7 +50,8 @@ type Lost struct {
 	From       uint64 // LSN of the first
 }
 
-// Lost returns what is known to be lost: what was cut off the journal, and what came before the last end in order and is missing.
+// Lost returns what is known to be lost: what was cut off the journal, and what came before the
+// last end in order and is missing.
 func (r *Recovered) Lost() (lost Lost) {
 	if cut := r.Replay.Cut; cut != nil {
 		lost = Lost{uint64(cut.Operations), cut.Bytes, cut.LSN}
@@ -58,11 +62,13 @@ func (r *Recovered) Lost() (lost Lost) {
 	return lost
 }
 
-// Recover fills the target with what is on disk: the .cdb file, or the one before it if that is damaged or missing; then what the journal
-// has from there on. A damaged file that was done without is kept under a name that ends in ".damaged".
+// Recover fills the target with what is on disk: the .cdb file, or the one before it if that is
+// damaged or missing; then what the journal has from there on. A damaged file that was done without
+// is kept under a name that ends in ".damaged".
 //
-// Errors: ErrDamaged if both files are, or if the journal is and Repair is not set; ErrMismatch if journal and file are of two databases, or
-// the journal begins after the file's end; ErrForeign, ErrVersion, ErrNotRegular; those of the file system and of the target. They name the files.
+// Errors: ErrDamaged if both files are, or if the journal is and Repair is not set; ErrMismatch if
+// journal and file are of two databases, or the journal begins after the file's end; ErrForeign,
+// ErrVersion, ErrNotRegular; those of the file system and of the target. They name the files.
 func Recover(fsys FS, start Start, target Target) (*Recovered, error) {
 	r := recovering{fs: fsys, Start: start, target: target, found: &Recovered{}}
 	if r.Warn == nil {
@@ -191,7 +197,8 @@ func (r *recovering) journal() error {
 		return nil
 	}
 	if cut := r.found.Replay.Cut; cut != nil && cut.Damaged {
-		// What is changed from here on has the numbers of what is left out: a later start must not take that for what comes next.
+		// What is changed from here on has the numbers of what is left out: a later start must not
+		// take that for what comes next.
 		return j.cutTail()
 	}
 	return nil
@@ -246,11 +253,23 @@ func (r *recovering) numbers() {
 	n.database = found.Database
 	found.Clock = n.begin(found.Last)
 	if n.found.problem != nil && (found.Last > 0 || !errors.Is(n.found.problem, fs.ErrNotExist)) {
-		r.Warn(fmt.Sprintf("%v: which numbers were assigned is not known, and %d are left out: new versions begin at %d", n.found.problem, found.Clock-found.Last, found.Clock+1))
+		r.Warn(
+			fmt.Sprintf(
+				"%v: which numbers were assigned is not known, and %d are left out: new versions begin at %d",
+				n.found.problem,
+				found.Clock-found.Last,
+				found.Clock+1,
+			),
+		)
 	}
 	if n.found.problem == nil && n.found.ended > found.Last {
-		r.Warn(fmt.Sprintf("the server ended in order with operation %d, and the files hold those up to %d: what came after is lost, or these files are older",
-			n.found.ended, found.Last))
+		r.Warn(
+			fmt.Sprintf(
+				"the server ended in order with operation %d, and the files hold those up to %d: what came after is lost, or these files are older",
+				n.found.ended,
+				found.Last,
+			),
+		)
 	}
 }
 

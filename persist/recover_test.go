@@ -58,7 +58,8 @@ func flip(disk *fstest.Disk, name string, at int) {
 	disk.Put(name, data)
 }
 
-// TestRecoverFallsBack: a damaged file is told, and the one before it with the journal gives all. The damaged one never becomes the one before.
+// TestRecoverFallsBack: a damaged file is told, and the one before it with the journal gives all.
+// The damaged one never becomes the one before.
 func TestRecoverFallsBack(t *testing.T) {
 	for _, at := range []int{3, 70, 110} { // magic, header of a block, its payload
 		disk, db := saved(t, 10)
@@ -81,7 +82,11 @@ func TestRecoverFallsBack(t *testing.T) {
 		if disk.Bytes(dataFile) != nil || disk.Bytes(dataFile+".damaged") == nil {
 			t.Fatal(disk)
 		}
-		if r, m, _, err = recoverWith(disk, startOf(persist.Options{})); err != nil || m.state() != db.state() || r.Last != db.last {
+		if r, m, _, err = recoverWith(
+			disk,
+			startOf(persist.Options{}),
+		); err != nil || m.state() != db.state() ||
+			r.Last != db.last {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +106,8 @@ func TestRecoverBothDamaged(t *testing.T) {
 	}
 }
 
-// TestRecoverMismatch: a file that does not fit the journal is refused with both names; NoJournal and Repair go on with the file.
+// TestRecoverMismatch: a file that does not fit the journal is refused with both names; NoJournal
+// and Repair go on with the file.
 func TestRecoverMismatch(t *testing.T) {
 	other, _ := saved(t, 0)
 	for name, file := range map[string][]byte{
@@ -120,7 +126,8 @@ func TestRecoverMismatch(t *testing.T) {
 				_ = disk.Remove(name)
 			}
 			_, _, _, err := recoverWith(disk, startOf(persist.Options{}))
-			if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), dataFile) || !strings.Contains(err.Error(), ".log") {
+			if !errors.Is(err, persist.ErrMismatch) || !strings.Contains(err.Error(), dataFile) ||
+				!strings.Contains(err.Error(), ".log") {
 				t.Fatal(err)
 			}
 			start := startOf(persist.Options{})
@@ -165,14 +172,16 @@ func TestRecoverNoJournal(t *testing.T) {
 	}
 }
 
-// TestRecoverDamagedJournal: damage before the tail stops the start; Repair goes on with what came before it.
+// TestRecoverDamagedJournal: damage before the tail stops the start; Repair goes on with what came
+// before it.
 func TestRecoverDamagedJournal(t *testing.T) {
 	disk, db := saved(t, 200)
 	segments := segmentsOf(disk)
 	victim := segments[len(segments)-2]
 	flip(disk, victim, 100)
 	_, _, _, err := recoverWith(disk, startOf(persist.Options{}))
-	if !errors.Is(err, persist.ErrDamaged) || !strings.Contains(err.Error(), victim) || !strings.Contains(err.Error(), "at byte ") {
+	if !errors.Is(err, persist.ErrDamaged) || !strings.Contains(err.Error(), victim) ||
+		!strings.Contains(err.Error(), "at byte ") {
 		t.Fatal(err)
 	}
 	r, m, warned, err := recoverWith(disk, startOf(persist.Options{Repair: true}))
@@ -181,8 +190,9 @@ func TestRecoverDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestRepairWithoutJournal: of a journal with damage before the tail, Repair sets aside what it does not use, though it goes on without a journal: what is saved
-// after that has the numbers of what was left out, and a later start with the journal must not put the two together.
+// TestRepairWithoutJournal: of a journal with damage before the tail, Repair sets aside what it
+// does not use, though it goes on without a journal: what is saved after that has the numbers of
+// what was left out, and a later start with the journal must not put the two together.
 func TestRepairWithoutJournal(t *testing.T) {
 	disk, db := saved(t, 200)
 	segments := segmentsOf(disk)
@@ -199,7 +209,8 @@ func TestRepairWithoutJournal(t *testing.T) {
 	if err != nil || r.Journal != nil || m.state() != db.states[r.Last] || !strings.Contains(warned, victim) {
 		t.Fatal(r, warned, err)
 	}
-	if string(disk.Bytes(victim+".damaged")) != string(damaged) || string(disk.Bytes(later+".damaged")) != string(lost) {
+	if string(disk.Bytes(victim+".damaged")) != string(damaged) ||
+		string(disk.Bytes(later+".damaged")) != string(lost) {
 		t.Fatal("not kept:", disk)
 	}
 	// The next start has the journal again.
@@ -209,7 +220,8 @@ func TestRepairWithoutJournal(t *testing.T) {
 	}
 }
 
-// TestRepairTwice: what one repair has set aside stays when the next one sets aside what bears the same name.
+// TestRepairTwice: what one repair has set aside stays when the next one sets aside what bears the
+// same name.
 func TestRepairTwice(t *testing.T) {
 	disk, _ := saved(t, 10)
 	first := disk.Bytes(dataFile)
@@ -259,7 +271,11 @@ func TestRepairTwice(t *testing.T) {
 func TestRecoverForeign(t *testing.T) {
 	disk, _ := saved(t, 10)
 	disk.Put(dataFile, []byte("\x80\x04}q\x00."))
-	if _, _, _, err := recoverWith(disk, startOf(persist.Options{Repair: true})); !errors.Is(err, persist.ErrForeign) || !strings.Contains(err.Error(), dataFile) {
+	if _, _, _, err := recoverWith(
+		disk,
+		startOf(persist.Options{Repair: true}),
+	); !errors.Is(err, persist.ErrForeign) ||
+		!strings.Contains(err.Error(), dataFile) {
 		t.Fatal(err)
 	}
 }

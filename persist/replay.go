@@ -16,7 +16,8 @@ type Recovery struct {
 
 	Aside []string // segments whose headers are damaged, which Options.Repair has set aside
 
-	// Cut is what Start will cut off, or set aside: a tail whose writing was cut short, or with Options.Repair what is damaged. nil: nothing.
+	// Cut is what Start will cut off, or set aside: a tail whose writing was cut short, or with
+	// Options.Repair what is damaged. nil: nothing.
 	Cut *Cut
 }
 
@@ -40,7 +41,16 @@ func (c *Cut) String() string {
 	if c.Damaged {
 		how = "damage"
 	}
-	return fmt.Sprintf("%s in %s at byte %d: %d bytes from LSN %d on are lost, with %d operations or more: %s", how, c.File, c.Offset, c.Bytes, c.LSN, c.Operations, c.What)
+	return fmt.Sprintf(
+		"%s in %s at byte %d: %d bytes from LSN %d on are lost, with %d operations or more: %s",
+		how,
+		c.File,
+		c.Offset,
+		c.Bytes,
+		c.LSN,
+		c.Operations,
+		c.What,
+	)
 }
 
 // recovered is what Start needs to know of the segments.
@@ -51,19 +61,26 @@ type recovered struct {
 	cut   *Cut   // what is lost by that; nil: nothing
 }
 
-// Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes are good until fn returns; an operation
-// without any says only that its numbers are taken. It ends before the first record that cannot be read if that was cut short in writing.
+// Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes
+// are good until fn returns; an operation without any says only that its numbers are taken. It ends
+// before the first record that cannot be read if that was cut short in writing.
 //
-// Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if something was on disk and is not any
-// more, unless Options.Repair; fn's.
+// Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if
+// something was on disk and is not any more, unless Options.Repair; fn's.
 func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) (Recovery, error) {
 	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Aside: j.aside}}
 	state := &recovered{last: after, cutAt: -1, keep: len(j.segments)}
 	first := p.firstSegment()
 	if first < 0 {
 		s := j.segments[0]
-		return p.info, fmt.Errorf("%w: %s, the journal's first segment, begins at LSN %d, and %s ends at %d: what was between is missing",
-			ErrMismatch, s.name, s.first, j.dataFile(), after)
+		return p.info, fmt.Errorf(
+			"%w: %s, the journal's first segment, begins at LSN %d, and %s ends at %d: what was between is missing",
+			ErrMismatch,
+			s.name,
+			s.first,
+			j.dataFile(),
+			after,
+		)
 	}
 	for i := first; i < len(j.segments); i++ {
 		s := j.segments[i]
@@ -97,8 +114,8 @@ type replay struct {
 	info  Recovery
 }
 
-// firstSegment returns the index of the segment to begin with: the last that begins at after+1 or before; -1 if there are segments, and
-// none does.
+// firstSegment returns the index of the segment to begin with: the last that begins at after+1 or
+// before; -1 if there are segments, and none does.
 func (p *replay) firstSegment() int {
 	first := -1
 	usable := false
@@ -117,7 +134,8 @@ func (p *replay) firstSegment() int {
 	return first
 }
 
-// segment replays one segment. what is not "" if it ends early: at is where, and p.info.Cut says why.
+// segment replays one segment. what is not "" if it ends early: at is where, and p.info.Cut says
+// why.
 func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 	r, err := readSegment(p.j.fs, s)
 	if err != nil {
@@ -151,8 +169,9 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 	}
 }
 
-// closed says whether the journal was closed behind what comes next. A data file that holds all up to the end in order is no proof of that: a server without a
-// journal may have written it, and left the torn tail of one before.
+// closed says whether the journal was closed behind what comes next. A data file that holds all up
+// to the end in order is no proof of that: a server without a journal may have written it, and left
+// the torn tail of one before.
 func (p *replay) closed() bool { return p.next <= p.j.opt.ended && p.after < p.j.opt.ended }
 
 // stopped notes where the replay ends; it returns an error if it must not end there.
@@ -165,7 +184,15 @@ func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged
 	if damaged && !p.j.opt.Repair {
 		return &DamageError{File: r.name, Offset: at, Block: -1, What: what}
 	}
-	cut := &Cut{File: r.name, Offset: at, Bytes: r.size - at, LSN: p.next, What: what, Damaged: damaged, Operations: rest.operations}
+	cut := &Cut{
+		File:       r.name,
+		Offset:     at,
+		Bytes:      r.size - at,
+		LSN:        p.next,
+		What:       what,
+		Damaged:    damaged,
+		Operations: rest.operations,
+	}
 	for _, s := range p.j.segments[i+1:] {
 		cut.Bytes += s.size
 		n, err := p.j.operationsIn(s)
@@ -220,7 +247,8 @@ func (j *Journal) dataFile() string {
 	return j.opt.DataFile
 }
 
-// SetAside renames all segments: the journal is empty then. It is for one that is not to be replayed, instead of Replay.
+// SetAside renames all segments: the journal is empty then. It is for one that is not to be
+// replayed, instead of Replay.
 func (j *Journal) SetAside() error {
 	for _, s := range j.segments {
 		if _, err := j.dropTail(s); err != nil {
@@ -232,10 +260,12 @@ func (j *Journal) SetAside() error {
 	return j.fs.SyncDir(j.dir)
 }
 
-// Start begins a new segment for the operations from LSN next on, after cutting what Replay has found to be torn, and starts the flusher. The numbers between
-// the journal's last and next are skipped: the first record says that they are taken.
+// Start begins a new segment for the operations from LSN next on, after cutting what Replay has
+// found to be torn, and starts the flusher. The numbers between the journal's last and next are
+// skipped: the first record says that they are taken.
 //
-// Errors: those of the file system. NoRoom finds that there is no room; Refuse makes a journal of it that can be read.
+// Errors: those of the file system. NoRoom finds that there is no room; Refuse makes a journal of
+// it that can be read.
 //
 // What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
 func (j *Journal) Start(next uint64) error {
@@ -293,8 +323,8 @@ func (j *Journal) Probe() error {
 // probeBytes is as much as the smallest files take on a disk.
 const probeBytes = 4096
 
-// Refuse is for a journal that cannot be started, since there is no room. The journal is broken from the
-// beginning: nothing is written, and Err returns why.
+// Refuse is for a journal that cannot be started, since there is no room. The journal is broken
+// from the beginning: nothing is written, and Err returns why.
 func (j *Journal) Refuse(why error) {
 	j.opt.manual = false
 	if keep := min(j.found.keep, len(j.segments)); keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {

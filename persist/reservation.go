@@ -23,16 +23,20 @@ const (
 
 var numbersMagic = [8]byte{0x89, 'C', 'D', 'N', '\r', '\n', 0x1a, '\n'}
 
-// errCopied is why a reservation does not count: a server on the original assigns numbers behind its limit too.
+// errCopied is why a reservation does not count: a server on the original assigns numbers behind
+// its limit too.
 var errCopied = errors.New("the file is a copy")
 
 // reservation is what the file says: no number above limit was assigned.
 type reservation struct {
 	database ID
 	limit    uint64
-	ended    uint64 // the last operation in the files when a server ended in order; 0: none has since it started
-	inode    uint64 // of the file that it was written to: a copy has another
-	problem  error  // why the file says nothing that counts: fs.ErrNotExist, ErrDamaged or errCopied is found in it; nil: it does
+	// the last operation in the files when a server ended in order; 0: none has since it started
+	ended uint64
+	inode uint64 // of the file that it was written to: a copy has another
+	// why the file says nothing that counts: fs.ErrNotExist, ErrDamaged or errCopied is found in
+	// it; nil: it does
+	problem error
 }
 
 func (r *reservation) appendSlot(dst []byte) []byte {
@@ -60,14 +64,21 @@ func parseSlot(b []byte) (r reservation, err error) {
 		return r, ErrVersion
 	}
 	copy(r.database[:], b[16:])
-	r.limit, r.ended, r.inode = binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:]), binary.LittleEndian.Uint64(b[48:])
+	r.limit, r.ended, r.inode = binary.LittleEndian.Uint64(
+		b[32:],
+	), binary.LittleEndian.Uint64(
+		b[40:],
+	), binary.LittleEndian.Uint64(
+		b[48:],
+	)
 	if r.limit > maxLSN {
 		return r, ErrDamaged
 	}
 	return r, nil
 }
 
-// readReservation returns what the file says: the higher limit of its two slots. A missing, damaged or copied file is a reservation with a problem.
+// readReservation returns what the file says: the higher limit of its two slots. A missing, damaged
+// or copied file is a reservation with a problem.
 //
 // Errors: ErrForeign, ErrVersion; those of the file system. Each names the file.
 func readReservation(fsys FS, name string) (r reservation, err error) {
@@ -152,7 +163,8 @@ func slotIn(fsys FS, name string, r *reservation) ([]byte, error) {
 	return r.appendSlot(nil), err
 }
 
-// overwriteReservation writes both slots in place, one after the other: one of them is whole at every moment. It needs no room on the disk.
+// overwriteReservation writes both slots in place, one after the other: one of them is whole at
+// every moment. It needs no room on the disk.
 func overwriteReservation(fsys FS, name string, r *reservation) error {
 	f, err := fsys.Edit(name)
 	if err != nil {

@@ -16,13 +16,21 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// TestFullDisk: whatever fills the disk, and whenever, all that was acknowledged because it had room is there after the process is killed.
+// TestFullDisk: whatever fills the disk, and whenever, all that was acknowledged because it had
+// room is there after the process is killed.
 func TestFullDisk(t *testing.T) {
 	rng := seed(t)
 	refused := 0
 	for run := range 60 {
 		disk := fstest.NewDisk()
-		db, err := openWith(disk, persist.Options{Policy: []persist.Policy{persist.EverySecond, persist.Never}[run%2], InFlightBytes: 4 << 10}, nil)
+		db, err := openWith(
+			disk,
+			persist.Options{
+				Policy:        []persist.Policy{persist.EverySecond, persist.Never}[run%2],
+				InFlightBytes: 4 << 10,
+			},
+			nil,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +69,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestNoRoomWithoutAllocation: where the file system cannot reserve, replies do not wait for what it cannot do.
+// TestNoRoomWithoutAllocation: where the file system cannot reserve, replies do not wait for what
+// it cannot do.
 func TestNoRoomWithoutAllocation(t *testing.T) {
 	faults := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {
 		if op == "allocate" {
@@ -83,7 +92,11 @@ func TestNoRoomWithoutAllocation(t *testing.T) {
 func TestRoomOfSmallFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Logf("not tested on a file system of its own, which needs root: %v, %s; TestFullDisk is the same on a simulated disk", err, out)
+		t.Logf(
+			"not tested on a file system of its own, which needs root: %v, %s; TestFullDisk is the same on a simulated disk",
+			err,
+			out,
+		)
 		return
 	}
 	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
@@ -102,7 +115,12 @@ func TestRoomOfSmallFileSystem(t *testing.T) {
 				}
 			}
 			acked = lsn
-			if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 6<<20), 0o600); !errors.Is(err, syscall.ENOSPC) && err != nil {
+			if err := os.WriteFile(
+				filepath.Join(dir, "ballast"),
+				make([]byte, 6<<20),
+				0o600,
+			); !errors.Is(err, syscall.ENOSPC) &&
+				err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,7 +140,8 @@ func TestRoomOfSmallFileSystem(t *testing.T) {
 	_ = j.Close()
 }
 
-// TestStartOnFullDisk: there is no room to begin a segment: the start fails, and nothing is left of the try.
+// TestStartOnFullDisk: there is no room to begin a segment: the start fails, and nothing is left of
+// the try.
 func TestStartOnFullDisk(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)
@@ -142,7 +161,8 @@ func TestStartOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestMark: a second after the last write a record says that all is on disk, under every policy, once. From then on damage to any record is damage, not a torn tail.
+// TestMark: a second after the last write a record says that all is on disk, under every policy,
+// once. From then on damage to any record is damage, not a torn tail.
 func TestMark(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
 		disk := fstest.NewDisk()
@@ -199,7 +219,8 @@ func TestIdleJournalRests(t *testing.T) {
 	}
 }
 
-// TestTornTailIsKept: what is cut of a torn tail is kept, and what an earlier start has kept stays; the cut says how much it is. Beyond a limit nothing more is kept, and the cut says so.
+// TestTornTailIsKept: what is cut of a torn tail is kept, and what an earlier start has kept stays;
+// the cut says how much it is. Beyond a limit nothing more is kept, and the cut says so.
 func TestTornTailIsKept(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.Never, nil)
@@ -225,7 +246,8 @@ func TestTornTailIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		cut := r.Replay.Cut
-		if cut == nil || cut.Damaged || cut.LSN != r.Last+1 || cut.Operations < 1 || !strings.Contains(warned, fmt.Sprintf("from LSN %d on", cut.LSN)) {
+		if cut == nil || cut.Damaged || cut.LSN != r.Last+1 || cut.Operations < 1 ||
+			!strings.Contains(warned, fmt.Sprintf("from LSN %d on", cut.LSN)) {
 			t.Fatalf("%+v: %s", cut, warned)
 		}
 		if err := r.Journal.Start(r.Clock + 1); err != nil {
@@ -254,7 +276,8 @@ func TestTornTailIsKept(t *testing.T) {
 	}
 }
 
-// TestLostWithoutHead: an operation whose record's head is damaged counts as lost, since a later record shows that it is missing.
+// TestLostWithoutHead: an operation whose record's head is damaged counts as lost, since a later
+// record shows that it is missing.
 func TestLostWithoutHead(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)

@@ -16,8 +16,9 @@ func (j *Journal) endSegment() error {
 	return f.file.Sync()
 }
 
-// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn. While the next cannot be begun, the segment, all of which is on
-// disk, goes on, and is asked again once it has grown by as much as a segment may have.
+// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn.
+// While the next cannot be begun, the segment, all of which is on disk, goes on, and is asked again
+// once it has grown by as much as a segment may have.
 func (j *Journal) rotate() error {
 	f := &j.flusher
 	if err := j.writeOut(); err != nil {
@@ -47,7 +48,8 @@ func (j *Journal) rotate() error {
 	return errors.Join(err, file.Close())
 }
 
-// syncSegment syncs a segment that is followed by another. Zeros behind its records would be damage then.
+// syncSegment syncs a segment that is followed by another. Zeros behind its records would be damage
+// then.
 func (j *Journal) syncSegment() error {
 	if j.opt.Policy == Always {
 		return j.endSegment()
@@ -66,14 +68,21 @@ func (j *Journal) begun(err error) {
 	}
 }
 
-// errNotBegun is found in the error of begin if nothing is left of the segment that it could not make.
+// errNotBegun is found in the error of begin if nothing is left of the segment that it could not
+// make.
 var errNotBegun = errors.New("the next segment of the journal cannot be begun")
 
-// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file system; with errNotBegun if it is certain that there is no
-// such file.
+// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file
+// system; with errNotBegun if it is certain that there is no such file.
 func (j *Journal) begin(number uint64) error {
 	f := &j.flusher
-	s := segment{name: joinName(j.dir, segmentName(number)), id: j.opt.Database, number: number, first: f.next - f.skipped, size: segmentHeaderBytes}
+	s := segment{
+		name:   joinName(j.dir, segmentName(number)),
+		id:     j.opt.Database,
+		number: number,
+		first:  f.next - f.skipped,
+		size:   segmentHeaderBytes,
+	}
 	file, end, err := j.create(&s)
 	if errors.Is(err, fs.ErrExist) { // another's: it stays
 		return err
@@ -116,7 +125,8 @@ func (j *Journal) create(s *segment) (file File, end int64, err error) {
 	return file, end, nil
 }
 
-// unmake takes away what is left of a segment that could not be begun, also from the disk: behind it the one before is not the last, and must not grow.
+// unmake takes away what is left of a segment that could not be begun, also from the disk: behind
+// it the one before is not the last, and must not grow.
 func (j *Journal) unmake(name string) error {
 	err := j.fs.Remove(name)
 	switch {

@@ -62,7 +62,8 @@ func (s *segment) appendHeader(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
-// openSegment reads a segment's header. A segment that was being made when the power failed is torn, not damaged.
+// openSegment reads a segment's header. A segment that was being made when the power failed is
+// torn, not damaged.
 //
 // Errors: ErrForeign, ErrVersion, ErrDamaged, each naming the file.
 func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
@@ -83,11 +84,16 @@ func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	switch {
 	case what == nil:
 		return s, nil
-	case s.size <= segmentHeaderBytes && !errors.Is(what, ErrVersion): // records follow only once the header is on disk
+	// records follow only once the header is on disk
+	case s.size <= segmentHeaderBytes && !errors.Is(what, ErrVersion):
 		s.torn = true
 		return s, nil
 	case errors.Is(what, ErrDamaged):
-		return s, &DamageError{File: name, Block: -1, What: "the segment's header does not match its checksum or its name"}
+		return s, &DamageError{
+			File:  name,
+			Block: -1,
+			What:  "the segment's header does not match its checksum or its name",
+		}
 	}
 	return s, fmt.Errorf("%s: %w", name, what)
 }
@@ -108,7 +114,8 @@ func (s *segment) parseHeader(b []byte) error {
 	return nil
 }
 
-// seed is what the checksums of the segment's records begin with: a record of another segment, or of another database, does not match.
+// seed is what the checksums of the segment's records begin with: a record of another segment, or
+// of another database, does not match.
 func (s *segment) seed() uint32 {
 	b := append(make([]byte, 0, 24), s.id[:]...)
 	return checksum(binary.LittleEndian.AppendUint64(b, s.number))
@@ -139,7 +146,13 @@ func parseRecordHeader(b []byte, seed uint32) (h recordHeader, ok bool) {
 	if len(b) < recordHeaderBytes || crc32.Update(seed, castagnoli, b[4:recordHeaderBytes]) != le.Uint32(b) {
 		return h, false
 	}
-	return recordHeader{le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint64(b[16:]), le.Uint64(b[24:])}, true
+	return recordHeader{
+		le.Uint32(b[4:]),
+		le.Uint32(b[8:]),
+		le.Uint32(b[12:]),
+		le.Uint64(b[16:]),
+		le.Uint64(b[24:]),
+	}, true
 }
 
 // segmentReader reads the records of a segment, one after another.
@@ -164,7 +177,8 @@ func readSegment(fsys FS, s segment) (*segmentReader, error) {
 // readAhead is how much of a segment is read at once.
 const readAhead = 1 << 20
 
-// bytes returns n bytes from an offset, fewer at the end of the segment. They are good until the next call.
+// bytes returns n bytes from an offset, fewer at the end of the segment. They are good until the
+// next call.
 func (r *segmentReader) bytes(at int64, n int) ([]byte, error) {
 	n = int(min(int64(n), r.size-at))
 	if at < r.from || at+int64(n) > r.from+int64(len(r.buf)) {
@@ -188,8 +202,9 @@ func orEOF(err error) error {
 	return err
 }
 
-// record returns the next record; its payload is good until the next call. what is not "" if there is none that can be read at r.at: the
-// segment ends there, or is torn or damaged. At the very end, what is endOfSegment.
+// record returns the next record; its payload is good until the next call. what is not "" if there
+// is none that can be read at r.at: the segment ends there, or is torn or damaged. At the very end,
+// what is endOfSegment.
 func (r *segmentReader) record() (h recordHeader, payload []byte, what string, err error) {
 	if r.at == r.size {
 		return h, nil, endOfSegment, nil
@@ -244,7 +259,8 @@ func (r *segmentReader) zeros() (what string, err error) {
 	return endInZeros, nil
 }
 
-// wholeRecord says whether the payload is as many operations as its header says, and returns the LSN of the last.
+// wholeRecord says whether the payload is as many operations as its header says, and returns the
+// LSN of the last.
 func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
 	p := parser{b: payload}
 	last = h.lsn - 1
@@ -275,8 +291,11 @@ func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) er
 
 // rest is what can be recognised where the records of a segment cannot be read on end.
 type rest struct {
-	synced     bool // a later record proves that the operation that is missing was on disk once: it is damaged, its writing was not cut short
-	operations int  // in records whose heads are whole; at least one if a later record shows that any is missing
+	// a later record proves that the operation that is missing was on disk once: it is damaged, its
+	// writing was not cut short
+	synced bool
+	// in records whose heads are whole; at least one if a later record shows that any is missing
+	operations int
 }
 
 // rest looks for heads of records at every offset from r.at on.

@@ -2,8 +2,9 @@ package shardmap
 
 import "sync"
 
-// A Call knows what it holds, so that whoever recovers from a panic in it can give that back. While a call is in a critical section, either its locks are in Call.locked
-// and Call.held, or it owns the gate of a table and leaves that by Table.leave.
+// A Call knows what it holds, so that whoever recovers from a panic in it can give that back. While
+// a call is in a critical section, either its locks are in Call.locked and Call.held, or it owns
+// the gate of a table and leaves that by Table.leave.
 
 // lock takes the mutex of a shard or a list.
 func (c *Call) lock(mu *sync.Mutex) {
@@ -18,14 +19,18 @@ func (c *Call) unlock() {
 	mu.Unlock()
 }
 
-// complete ends a change that has drawn its numbers: it is made. The caller holds the locks of the change.
+// complete ends a change that has drawn its numbers: it is made. The caller holds the locks of the
+// change.
 func (c *Call) complete() { c.changing = nil }
 
-// Abandon ends a call that has panicked; whoever recovers from the panic calls it before anything else is done with the Call. It gives back the locks that the
-// call held, and ends the view by which it was reading a large value.
+// Abandon ends a call that has panicked; whoever recovers from the panic calls it before anything
+// else is done with the Call. It gives back the locks that the call held, and ends the view by
+// which it was reading a large value.
 //
-// If the call was in the middle of a change, nobody knows what its table holds. The table is returned and is spoiled from then on: it can be dropped, and every
-// other call on it answers ErrSpoiled, views too. Otherwise nil is returned, and the change, if the call has drawn numbers, is made.
+// If the call was in the middle of a change, nobody knows what its table holds. The table is
+// returned and is spoiled from then on: it can be dropped, and every other call on it answers
+// ErrSpoiled, views too. Otherwise nil is returned, and the change, if the call has drawn numbers,
+// is made.
 func (c *Call) Abandon() *Table {
 	t := c.changing
 	if t != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// defectiveLog is a defect in the middle of every change: the numbers are drawn, and nothing is changed yet.
+// defectiveLog is a defect in the middle of every change: the numbers are drawn, and nothing is
+// changed yet.
 type defectiveLog struct{}
 
 func (defectiveLog) Append(uint64, uint64, []byte) { panic("defect") }
@@ -22,7 +23,8 @@ type change struct {
 	make func(s *Store, c *Call) error
 }
 
-// everyChange returns calls of every kind on the dict "d", which holds even numbers, and on the list "l".
+// everyChange returns calls of every kind on the dict "d", which holds even numbers, and on the
+// list "l".
 func everyChange() []change {
 	one, two, three := []byte{1}, []byte{2}, []byte{3}
 	dict := func(f func(d *Dict, c *Call) error) func(*Store, *Call) error {
@@ -59,9 +61,17 @@ func everyChange() []change {
 		{"Dict.Delete", "d", dict(func(d *Dict, c *Call) error { return d.Delete(c, two) })},
 		{"Dict.Clear", "d", dict(func(d *Dict, c *Call) error { return d.Clear(c) })},
 		{"Increment", "d", dict(func(d *Dict, c *Call) error { _, err := d.Increment(c, nil, two, one); return err })},
-		{"CompareAndSet", "d", dict(func(d *Dict, c *Call) error { _, err := d.CompareAndSet(c, two, three, one); return err })},
+		{
+			"CompareAndSet",
+			"d",
+			dict(func(d *Dict, c *Call) error { _, err := d.CompareAndSet(c, two, three, one); return err }),
+		},
 		{"Append", "l", list(func(l *List, c *Call) error { return l.Append(c, one) })},
-		{"Extend", "l", list(func(l *List, c *Call) error { n := long(c, InlineElements+1); return l.Extend(c, packedInts(n), n) })},
+		{
+			"Extend",
+			"l",
+			list(func(l *List, c *Call) error { n := long(c, InlineElements+1); return l.Extend(c, packedInts(n), n) }),
+		},
 		{"Insert", "l", list(func(l *List, c *Call) error { return l.Insert(c, 1, one) })},
 		{"List.Set", "l", list(func(l *List, c *Call) error { return l.Set(c, 1, one) })},
 		{"List.Delete", "l", list(func(l *List, c *Call) error { return l.Delete(c, 1) })},
@@ -72,8 +82,16 @@ func everyChange() []change {
 		{"SetSlice", "l", list(func(l *List, c *Call) error { return l.SetSlice(c, nil, nil, nil, packedInts(3), 3) })},
 		{"DelSlice", "l", list(func(l *List, c *Call) error { return l.DelSlice(c, nil, nil, nil) })},
 		{"List.Clear", "l", list(func(l *List, c *Call) error { return l.Clear(c) })},
-		{"Create a dict", "new", func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindDict, packedInts(4), 2); return err }},
-		{"Create a list", "new", func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindList, packedInts(4), 4); return err }},
+		{
+			"Create a dict",
+			"new",
+			func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindDict, packedInts(4), 2); return err },
+		},
+		{
+			"Create a list",
+			"new",
+			func(s *Store, c *Call) error { _, err := s.Create(c, "new", KindList, packedInts(4), 4); return err },
+		},
 		{"Drop", "d", func(s *Store, c *Call) error { return s.Drop(c, "d") }},
 		{"Rename", "l", func(s *Store, c *Call) error { return s.Rename(c, "l", "new") }},
 	}
@@ -126,8 +144,9 @@ func inTime(t *testing.T, what string, f func()) {
 	}
 }
 
-// TestDefectInChange: a panic in the middle of a change leaves no lock and no gate, whatever the change. Its table answers ErrSpoiled from then on, until it is dropped;
-// the other one does not notice.
+// TestDefectInChange: a panic in the middle of a change leaves no lock and no gate, whatever the
+// change. Its table answers ErrSpoiled from then on, until it is dropped; the other one does not
+// notice.
 func TestDefectInChange(t *testing.T) {
 	for _, beside := range []bool{false, true} {
 		for _, first := range everyChange() {
@@ -142,7 +161,8 @@ func TestDefectInChange(t *testing.T) {
 					for _, mode := range []bool{false, true} {
 						_, there := s.Lookup(&Call{}, []byte(next.on))
 						_, taken := s.Lookup(&Call{}, []byte("new"))
-						if next.name == "Drop" || taken && (next.on == "new" || next.name == "Rename") || !there && next.on != "new" {
+						if next.name == "Drop" || taken && (next.on == "new" || next.name == "Rename") ||
+							!there && next.on != "new" {
 							continue
 						}
 						inTime(t, next.name, func() {
@@ -182,7 +202,8 @@ func TestDefectInChange(t *testing.T) {
 	}
 }
 
-// readSpoiled looks that no read gives what a spoiled table holds, and that views say which names are closed.
+// readSpoiled looks that no read gives what a spoiled table holds, and that views say which names
+// are closed.
 func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 	for _, beside := range []bool{false, true} {
 		c := &Call{Beside: beside}
@@ -227,7 +248,8 @@ func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 	}
 }
 
-// TestDefectInRead: a panic in a call that has changed nothing leaves no lock, and the table as it was.
+// TestDefectInRead: a panic in a call that has changed nothing leaves no lock, and the table as it
+// was.
 func TestDefectInRead(t *testing.T) {
 	noEncoding := []byte{0xda}
 	s := twoTables(t)
@@ -254,7 +276,12 @@ func TestDefectInRead(t *testing.T) {
 				t.Errorf("%s, beside %v: spoils", name, beside)
 			}
 			inTime(t, name, func() {
-				if err := errors.Join(d.Set(&Call{}, []byte{2}, str), l.Append(&Call{}, str), l.Reverse(&Call{Beside: true}), l.Reverse(&Call{Beside: true})); err != nil {
+				if err := errors.Join(
+					d.Set(&Call{}, []byte{2}, str),
+					l.Append(&Call{}, str),
+					l.Reverse(&Call{Beside: true}),
+					l.Reverse(&Call{Beside: true}),
+				); err != nil {
 					t.Errorf("after %s, beside %v: %v", name, beside, err)
 				}
 			})

@@ -5,8 +5,9 @@ import "sync"
 // InlineElements is how many elements a call may touch in Inline mode.
 const InlineElements = 4096
 
-// Call carries what a call needs besides its arguments, and takes what it gives besides its result. Each event loop and each worker
-// goroutine has one of its own and uses it again and again, so that calls need not allocate. The zero Call is ready for use, in Inline mode.
+// Call carries what a call needs besides its arguments, and takes what it gives besides its result.
+// Each event loop and each worker goroutine has one of its own and uses it again and again, so that
+// calls need not allocate. The zero Call is ready for use, in Inline mode.
 type Call struct {
 	// Set by the caller before a call.
 
@@ -16,12 +17,16 @@ type Call struct {
 	Memory    Memory // lends what a long call needs while it works; nil: there is no limit
 	Log       Log    // is told of each number that the call draws; nil: nobody is
 	Request   []byte // what Log is told; see Log
-	Replay    bool   // the call is a recorded one made again: nobody else uses the store, and it draws no number but those that were recorded
+	// the call is a recorded one made again: nobody else uses the store, and it draws no number but
+	// those that were recorded
+	Replay bool
 
 	// Set by the call.
 
 	Version uint64 // of the entry read or written (0: none); for a mutation the last LSN drawn
-	Cost    int    // added up: estimated nanoseconds that inline calls took for elements of the table, as value.Cost estimates
+	// added up: estimated nanoseconds that inline calls took for elements of the table, as
+	// value.Cost estimates
+	Cost int
 
 	// Set by Lookup.
 

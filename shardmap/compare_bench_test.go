@@ -19,8 +19,9 @@ import (
 //
 //	go test -run '^$' -bench Compare -benchtime 1x ./shardmap
 //
-// Each case runs in a fresh process and prints one row of a Markdown table. B/entry is the growth of the resident set divided by the
-// entries; GC is the processor time of one forced collection with the entries in place.
+// Each case runs in a fresh process and prints one row of a Markdown table. B/entry is the growth
+// of the resident set divided by the entries; GC is the processor time of one forced collection
+// with the entries in place.
 
 // keyspace is what both storages can do.
 type keyspace interface {
@@ -94,7 +95,8 @@ func reportRow(b *testing.B, row string) {
 	}
 }
 
-// compareChild measures one storage and prints a row: storage, entries, insert, get, set in ns, B/entry, GC in ms.
+// compareChild measures one storage and prints a row: storage, entries, insert, get, set in ns,
+// B/entry, GC in ms.
 func compareChild(spec string) {
 	var kind string
 	var n uint64
@@ -124,7 +126,16 @@ func compareChild(spec string) {
 	runtime.GC()
 	runtime.GC()
 	gc := (gcSeconds() - gcBefore) / 2
-	fmt.Printf("| %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n", kind, n, insert, get, set, float64(resident)/float64(n), gc*1e3)
+	fmt.Printf(
+		"| %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n",
+		kind,
+		n,
+		insert,
+		get,
+		set,
+		float64(resident)/float64(n),
+		gc*1e3,
+	)
 	runtime.KeepAlive(space)
 }
 

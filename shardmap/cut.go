@@ -37,8 +37,9 @@ type cut struct {
 	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
 }
 
-// draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and which cannot fail any more; Call.complete ends it. The list of
-// views is as young as n: a view with a number below n is in it, unless closed.
+// draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and
+// which cannot fail any more; Call.complete ends it. The list of views is as young as n: a view
+// with a number below n is in it, unless closed.
 func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
@@ -64,7 +65,8 @@ func (s *Store) settledViews() *viewList {
 	}
 }
 
-// newCut opens a view of table, or of the whole store if table is nil: it will see the mutations with numbers below its own.
+// newCut opens a view of table, or of the whole store if table is nil: it will see the mutations
+// with numbers below its own.
 func (s *Store) newCut(call *Call, table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
@@ -109,7 +111,8 @@ func (c *cut) close() {
 	s.graveyard.release(s, c)
 }
 
-// vision says which entries of a table open views may see: those with versions below seen and places above passed.
+// vision says which entries of a table open views may see: those with versions below seen and
+// places above passed.
 type vision struct{ seen, passed uint64 }
 
 func (v *vision) sees(version, place uint64) bool { return version < v.seen && place > v.passed }
@@ -133,12 +136,14 @@ func (vs *viewList) visionOf(t *Table) (v vision) {
 
 // drained is how far a view has come that reads a table for the last time.
 type drained struct {
-	cut   *cut
-	place atomic.Uint64 // entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
+	cut *cut
+	// entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
+	place atomic.Uint64
 }
 
-// handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view that must have it: those with
-// frozenAt < number < n. It returns the part's new frozenAt. The caller holds the part's lock. freeze is called at most once.
+// handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view
+// that must have it: those with frozenAt < number < n. It returns the part's new frozenAt. The
+// caller holds the part's lock. freeze is called at most once.
 //
 // Callers look first whether vs.newest > frozenAt: mostly it is not, and there is nothing to do.
 func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func() any) uint64 {

@@ -8,9 +8,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Dict is a Python dict: keys and values are checked encodings, keys are compared as Python compares them, the order is that of insertion.
+// Dict is a Python dict: keys and values are checked encodings, keys are compared as Python
+// compares them, the order is that of insertion.
 //
-// Results are appended to dst, which must not overlap the arguments. Call.HasIf applies to the methods that act on one key.
+// Results are appended to dst, which must not overlap the arguments. Call.HasIf applies to the
+// methods that act on one key.
 type Dict struct {
 	// constant
 	table *Table
@@ -72,7 +74,8 @@ func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	}
 }
 
-// meet decides how a call goes on that met a retired shard or a closed table: nil means that it is to be made again.
+// meet decides how a call goes on that met a retired shard or a closed table: nil means that it is
+// to be made again.
 func (d *Dict) meet(c *Call) error {
 	if err := d.table.lost(c); err != nil {
 		return err
@@ -83,7 +86,8 @@ func (d *Dict) meet(c *Call) error {
 	return nil
 }
 
-// lockKey resolves a key and locks its shard. num is the key's entry, -1 if it is absent. ErrVersion if Call.IfVersion does not fit.
+// lockKey resolves a key and locks its shard. num is the key's entry, -1 if it is absent.
+// ErrVersion if Call.IfVersion does not fit.
 func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err error) {
 	if k, err = d.resolve(c, given); err != nil {
 		return nil, k, 0, err
@@ -109,7 +113,8 @@ func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 	return s, num, nil
 }
 
-// Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value has more than InlineBytes.
+// Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value has more
+// than InlineBytes.
 func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 	s, _, num, err := d.lockKey(c, key)
 	if err != nil {
@@ -216,7 +221,8 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	s.appendEntry(w, k.hash, e, lsn)
 }
 
-// overwrite gives entry num another value and version: in place if there is room and no view sees the record.
+// overwrite gives entry num another value and version: in place if there is room and no view sees
+// the record.
 func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	e := s.writable(w, num)
 	n := len(k.canonical)
@@ -255,7 +261,8 @@ func (s *shard) remove(w *write, hash uint64, num int) {
 	}
 }
 
-// cutTail forgets dead entries at the end, so that the last entry is live, and the pages that hold nothing else.
+// cutTail forgets dead entries at the end, so that the last entry is live, and the pages that hold
+// nothing else.
 func (s *shard) cutTail(w *write) {
 	for s.count > 0 && !s.lastIsLive() {
 		s.count--
@@ -273,7 +280,8 @@ func (s *shard) lastIsLive() bool {
 	return i < len(p.entries) && p.entries[i].live()
 }
 
-// SetDefault appends the value of key, which becomes val if the key is absent; set says whether it was. Errors: ErrLong as Get.
+// SetDefault appends the value of key, which becomes val if the key is absent; set says whether it
+// was. Errors: ErrLong as Get.
 func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, err error) {
 	k, err := d.resolve(c, key)
 	if err != nil {
@@ -345,7 +353,8 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 // zero is the encoding of the int 0.
 var zero = []byte{0}
 
-// Increment adds by to the value of key, 0 if the key is absent, and appends the sum. Errors: *value.Error if the two cannot be added.
+// Increment adds by to the value of key, 0 if the key is absent, and appends the sum. Errors:
+// *value.Error if the two cannot be added.
 func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	s, k, num, err := d.lockKey(c, key)
 	if err != nil {
@@ -365,8 +374,8 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	return append(dst, sum...), nil
 }
 
-// CompareAndSet stores val under key if the value there equals old, as Python compares; nil for old: if the key is absent; nil for val:
-// the key is removed. It tells whether it did.
+// CompareAndSet stores val under key if the value there equals old, as Python compares; nil for
+// old: if the key is absent; nil for val: the key is removed. It tells whether it did.
 func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 	k, err := d.resolve(c, key)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Absent stands in a GetMany result for a key that the dict does not have. No encoding begins with it.
+// Absent stands in a GetMany result for a key that the dict does not have. No encoding begins with
+// it.
 const Absent = 0xc1
 
 // batchItem is one key, with its value if it is to be stored, of a packed argument.
@@ -21,7 +22,8 @@ type batchItem struct {
 
 const isCanonical = math.MaxUint32
 
-// plan reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError for a key that is not hashable.
+// plan reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError for a
+// key that is not hashable.
 func (d *Dict) plan(c *Call, packed []byte, n int) error { return d.read(c, packed, n, true) }
 
 func (d *Dict) read(c *Call, packed []byte, n int, pairs bool) error {
@@ -66,7 +68,8 @@ func (c *Call) distinct(packed []byte) int {
 		at := item.hash & mask
 		for ; slots[at] != 0; at = (at + 1) & mask {
 			other := &c.batch[slots[at]-1]
-			if other.hash == item.hash && string(c.keyOf(packed, other).canonical) == string(c.keyOf(packed, item).canonical) {
+			if other.hash == item.hash &&
+				string(c.keyOf(packed, other).canonical) == string(c.keyOf(packed, item).canonical) {
 				break
 			}
 		}
@@ -95,8 +98,8 @@ func (c *Call) keyOf(packed []byte, item *batchItem) key {
 
 // Update stores n pairs of key and value, encoded back to back, in that order: all or nothing.
 //
-// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements pairs or InlineBytes, or
-// one that would split several shards.
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
+// more than InlineElements pairs or InlineBytes, or one that would split several shards.
 func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	c.Version = 0
 	if (n > InlineElements || len(packed) > InlineBytes) && !c.Beside {
@@ -137,7 +140,8 @@ type load struct{ entries, bytes int }
 // add counts an item.
 func (l *load) add(item *batchItem) {
 	l.entries++
-	n := int(item.end-item.key) + int(item.val-item.key) // with the canonical key, which is hardly longer than the key given
+	// with the canonical key, which is hardly longer than the key given
+	n := int(item.end-item.key) + int(item.val-item.key)
 	if n <= maxBumpBytes {
 		l.bytes += n
 	}
@@ -230,7 +234,8 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 	c.complete()
 }
 
-// fill stores the batch in a dict that is being created: its creator owns the gate and has drawn the numbers from first on.
+// fill stores the batch in a dict that is being created: its creator owns the gate and has drawn
+// the numbers from first on.
 func (d *Dict) fill(c *Call, packed []byte, first uint64) {
 	// No view that is open now shows the table: none has anything to be kept for.
 	w := write{store: d.store, first: first, views: &viewList{}}
@@ -239,8 +244,9 @@ func (d *Dict) fill(c *Call, packed []byte, first uint64) {
 
 // GetMany appends for each of n keys, encoded back to back, its value or the byte Absent.
 //
-// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with more than InlineElements keys, or InlineBytes of
-// values; ErrTooLarge for more than MaxResultBytes of values.
+// Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
+// more than InlineElements keys, or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
+// of values.
 func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	c.Version = 0
 	if n > InlineElements && !c.Beside {

@@ -170,8 +170,8 @@ func BenchmarkDictViewEntries(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEntries, "ns/entry")
 }
 
-// BenchmarkDictSlowestSet fills a dict with 5 million entries and reports the slowest single calls, in processor time, so that
-// other processes do not count.
+// BenchmarkDictSlowestSet fills a dict with 5 million entries and reports the slowest single calls,
+// in processor time, so that other processes do not count.
 func BenchmarkDictSlowestSet(b *testing.B) {
 	const n = 5_000_000
 	runtime.LockOSThread()
@@ -236,8 +236,9 @@ func BenchmarkDictGetExpected(b *testing.B) {
 	}
 }
 
-// BenchmarkDrainUnderWriters drains a view of 2 M entries, as a save does, while 65,000 scattered keys a second are overwritten, which is half of what c50 P1 makes on 2
-// processors. peak is the largest resident set meanwhile, divided by the one before.
+// BenchmarkDrainUnderWriters drains a view of 2 M entries, as a save does, while 65,000 scattered
+// keys a second are overwritten, which is half of what c50 P1 makes on 2 processors. peak is the
+// largest resident set meanwhile, divided by the one before.
 func BenchmarkDrainUnderWriters(b *testing.B) {
 	const n, perSecond, pause = 2_000_000, 65_000, 2 * time.Millisecond
 	d := newBenchDict(b, n)

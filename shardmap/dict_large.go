@@ -8,8 +8,9 @@ const InlineBytes = 1 << 20
 // MaxResultBytes is how many bytes of values GetMany gives.
 const MaxResultBytes = 64 << 20
 
-// Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's lock. It is read without the lock, while a cut keeps
-// it from being overwritten or freed, and it is written into a block of its own before the lock is taken.
+// Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's
+// lock. It is read without the lock, while a cut keeps it from being overwritten or freed, and it
+// is written into a block of its own before the lock is taken.
 
 // lasting is part of a record, which stays as it is until it is let go. The zero lasting is empty.
 type lasting struct {
@@ -17,7 +18,8 @@ type lasting struct {
 	cut   *cut
 }
 
-// last makes bytes of a record last. The caller holds the shard's lock, so the record is older than the cut.
+// last makes bytes of a record last. The caller holds the shard's lock, so the record is older than
+// the cut.
 func (d *Dict) last(c *Call, record []byte) lasting {
 	if c.Replay {
 		return lasting{slices.Clone(record), nil}
@@ -36,7 +38,8 @@ func (l lasting) appendTo(c *Call, dst []byte) []byte {
 	return dst
 }
 
-// isBig tells whether the value of entry num is too large for an inline call and for copying under a lock.
+// isBig tells whether the value of entry num is too large for an inline call and for copying under
+// a lock.
 func (s *shard) isBig(num int) bool {
 	e := s.entry(num)
 	return e.size&flagOwnBlock != 0 && len(s.record(e)) > InlineBytes
@@ -53,7 +56,8 @@ func (d *Dict) prebuild(k *key, val []byte) {
 	copy(k.block[n:], val)
 }
 
-// linkBlock takes k's block for the record of an entry, if it has one and its keys are those that the record must begin with.
+// linkBlock takes k's block for the record of an entry, if it has one and its keys are those that
+// the record must begin with.
 func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
 		return entry{}, false

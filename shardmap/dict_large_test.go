@@ -8,7 +8,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestBigValues: values above InlineBytes go in and out whole, by every method, and never by an inline call.
+// TestBigValues: values above InlineBytes go in and out whole, by every method, and never by an
+// inline call.
 func TestBigValues(t *testing.T) {
 	store := NewStore()
 	table, err := store.Create(&Call{}, "t", KindDict, nil, 0)
@@ -67,7 +68,11 @@ func TestBigValues(t *testing.T) {
 	expect("get many", got, err, want)
 	got, _, _, err = d.Scan(beside, nil, 0, 10)
 	expect("scan", got, err, append(bytes.Clone(one), want...))
-	if err := d.Update(beside, append(append(bytes.Clone(other), want...), append(bytes.Clone(one), other...)...), 2); err != nil {
+	if err := d.Update(
+		beside,
+		append(append(bytes.Clone(other), want...), append(bytes.Clone(one), other...)...),
+		2,
+	); err != nil {
 		t.Fatal(err)
 	}
 	got, err = d.Pop(beside, nil, other)
@@ -118,7 +123,12 @@ func TestBigElements(t *testing.T) {
 	inline, beside := &Call{}, &Call{Beside: true}
 	val := msgp.AppendBytes(nil, bytes.Repeat([]byte{7}, 2<<20))
 	given := bytes.Clone(val)
-	if err := errors.Join(l.Append(beside, given), l.Insert(beside, 0, given), l.Set(beside, 0, given), l.Extend(beside, given, 1)); err != nil {
+	if err := errors.Join(
+		l.Append(beside, given),
+		l.Insert(beside, 0, given),
+		l.Set(beside, 0, given),
+		l.Extend(beside, given, 1),
+	); err != nil {
 		t.Fatal(err)
 	}
 	clear(given) // the list has its own

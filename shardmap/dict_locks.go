@@ -2,7 +2,8 @@ package shardmap
 
 import "math/bits"
 
-// lockAll locks all shards, none of them retired, of a table that is not closed to the call, and leaves them in Call.held.
+// lockAll locks all shards, none of them retired, of a table that is not closed to the call, and
+// leaves them in Call.held.
 //
 // Errors: ErrLong for an inline call on a dict of very many shards.
 func (d *Dict) lockAll(c *Call) error {
@@ -26,7 +27,8 @@ func (d *Dict) lockAll(c *Call) error {
 	}
 }
 
-// lockBatch locks the shards of all items of the Call's batch, none of them retired, of a table that is not closed to the call, and leaves them in Call.held.
+// lockBatch locks the shards of all items of the Call's batch, none of them retired, of a table
+// that is not closed to the call, and leaves them in Call.held.
 func (d *Dict) lockBatch(c *Call) error {
 	for {
 		if c.holdTouched(d.dir.Load()) && !d.table.closed(c) {
@@ -39,7 +41,8 @@ func (d *Dict) lockBatch(c *Call) error {
 	}
 }
 
-// holdTouched locks the shards that the batch touches, in directory order; false: one of them is retired.
+// holdTouched locks the shards that the batch touches, in directory order; false: one of them is
+// retired.
 func (c *Call) holdTouched(dir *directory) bool {
 	c.touched = append(c.touched[:0], make([]uint64, (len(dir.shards)+63)/64)...)
 	for i := range c.batch {
@@ -78,7 +81,8 @@ func (c *Call) release() {
 	c.held = c.held[:0]
 }
 
-// lockWhole locks all shards for a change to the table itself, and leaves them in Call.held. Errors: ErrNoTable; ErrBusy if a long write owns the table.
+// lockWhole locks all shards for a change to the table itself, and leaves them in Call.held.
+// Errors: ErrNoTable; ErrBusy if a long write owns the table.
 func (d *Dict) lockWhole(c *Call) error {
 	if !d.holdAll(c) {
 		return ErrNoTable
@@ -90,7 +94,8 @@ func (d *Dict) lockWhole(c *Call) error {
 	return nil
 }
 
-// holdAll locks all shards, none of them retired, and leaves them in Call.held; false, and nothing held: the table was dropped.
+// holdAll locks all shards, none of them retired, and leaves them in Call.held; false, and nothing
+// held: the table was dropped.
 func (d *Dict) holdAll(c *Call) bool {
 	for {
 		dir := d.dir.Load()
@@ -109,7 +114,8 @@ func (d *Dict) holdAll(c *Call) bool {
 	}
 }
 
-// own makes the caller the owner of the dict: no call but those of views acts on it until the gate is left.
+// own makes the caller the owner of the dict: no call but those of views acts on it until the gate
+// is left.
 func (d *Dict) own(c *Call) (*hold, error) {
 	h := d.table.gate.enter()
 	if h == nil {

@@ -10,7 +10,8 @@ import (
 
 func bytesValue(n int) []byte { return msgp.AppendBytes(nil, make([]byte, n)) }
 
-// TestViewKeepsWhatItSees: however often a key is overwritten under a view, only what the view sees is kept.
+// TestViewKeepsWhatItSees: however often a key is overwritten under a view, only what the view sees
+// is kept.
 func TestViewKeepsWhatItSees(t *testing.T) {
 	for _, size := range []int{100, 3000, 9000, 300000} {
 		store, d := newTestDict(t)
@@ -47,7 +48,8 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 	}
 }
 
-// TestDrainLetsGo: what a view has drained is overwritten in place; before that, an entry that is changed costs its record and little more, its page is not copied.
+// TestDrainLetsGo: what a view has drained is overwritten in place; before that, an entry that is
+// changed costs its record and little more, its page is not copied.
 func TestDrainLetsGo(t *testing.T) {
 	const n, size = 50_000, 40
 	store, d := newTestDict(t)
@@ -139,7 +141,8 @@ func TestBlocksShrink(t *testing.T) {
 	}
 }
 
-// TestClearsAtOnce: of two clears of the same contents one changes something, and a Set that comes after it is counted alone.
+// TestClearsAtOnce: of two clears of the same contents one changes something, and a Set that comes
+// after it is counted alone.
 func TestClearsAtOnce(t *testing.T) {
 	for range 500 {
 		s, d := newTestDict(t)

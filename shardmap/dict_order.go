@@ -50,7 +50,8 @@ func (c *cursor) used(p *page) int {
 
 func (c *cursor) entry() *entry { return &c.contents.pages[c.page].entries[c.slot] }
 
-// merge walks over the entries of several contents in the order of the dict: a binary heap of cursors.
+// merge walks over the entries of several contents in the order of the dict: a binary heap of
+// cursors.
 type merge []cursor
 
 // add takes in the entries of c whose places are above after. Call init when all are added.

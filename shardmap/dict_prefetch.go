@@ -6,8 +6,9 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// A lookup is three cache misses that wait for each other: the index, the entry, the record. Lookups that are known together are warmed together:
-// the misses of one kind do not wait for each other, and overlap.
+// A lookup is three cache misses that wait for each other: the index, the entry, the record.
+// Lookups that are known together are warmed together: the misses of one kind do not wait for each
+// other, and overlap.
 
 // lookup is a key that is about to be looked up.
 type lookup struct {
@@ -16,11 +17,13 @@ type lookup struct {
 	candidate int32 // the entry that find will most likely return, -1: none
 }
 
-// maxExpected is how many keys are expected at once at most: more would push each other out of the nearest cache.
+// maxExpected is how many keys are expected at once at most: more would push each other out of the
+// nearest cache.
 const maxExpected = 64
 
-// Expect notes that a request for the key at the front of b is about to be made; Warm then speeds that up. b need not be checked: what is no str,
-// bytes or int is not noted. It tells whether there is room for more.
+// Expect notes that a request for the key at the front of b is about to be made; Warm then speeds
+// that up. b need not be checked: what is no str, bytes or int is not noted. It tells whether there
+// is room for more.
 func (c *Call) Expect(d *Dict, b []byte) bool {
 	switch msgp.NextType(b) {
 	case msgp.StrType, msgp.BinType, msgp.IntType, msgp.UintType:
@@ -36,8 +39,8 @@ func (c *Call) Expect(d *Dict, b []byte) bool {
 	return len(c.expected) < maxExpected
 }
 
-// Warm brings what the lookups of the expected keys will read into the processor's cache, and forgets them. A shard whose lock somebody else holds is
-// left out: Warm waits for nobody.
+// Warm brings what the lookups of the expected keys will read into the processor's cache, and
+// forgets them. A shard whose lock somebody else holds is left out: Warm waits for nobody.
 func (c *Call) Warm() {
 	if len(c.expected) > 1 {
 		for i := range c.expected {
@@ -52,7 +55,8 @@ func (c *Call) Warm() {
 	c.expected = c.expected[:0]
 }
 
-// tryHold locks s and puts it into Call.held, unless it is there. It tells whether it is: not if somebody else has the lock, or if s is retired.
+// tryHold locks s and puts it into Call.held, unless it is there. It tells whether it is: not if
+// somebody else has the lock, or if s is retired.
 func (c *Call) tryHold(s *shard) bool {
 	for _, held := range c.held {
 		if held == s {
@@ -112,7 +116,8 @@ func (c *Call) warm(lookups []lookup) {
 // cacheLine is what a processor reads at a time, in bytes.
 const cacheLine = 64
 
-// candidate returns the first entry that the index has under the hash's tag: mostly the one that find will return. -1: none.
+// candidate returns the first entry that the index has under the hash's tag: mostly the one that
+// find will return. -1: none.
 func (s *shard) candidate(hash uint64) int32 {
 	if len(s.index) == 0 {
 		return -1

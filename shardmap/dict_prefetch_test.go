@@ -8,7 +8,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestWarmChangesNothing: keys are expected and warmed, any bytes among them, while others insert, delete and clear; each finds what it wrote.
+// TestWarmChangesNothing: keys are expected and warmed, any bytes among them, while others insert,
+// delete and clear; each finds what it wrote.
 func TestWarmChangesNothing(t *testing.T) {
 	const seed, writers, rounds = 11, 4, 3000
 	t.Logf("seed %d", seed)

@@ -11,7 +11,8 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	return v.appendTo(c, dst), err
 }
 
-// popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but given back.
+// popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but
+// given back.
 func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 	var newest *shard
 	var place uint64
@@ -57,7 +58,8 @@ func (d *Dict) Clear(c *Call) error {
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have been handed over and count no more.
+	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have
+	// been handed over and count no more.
 	for _, s := range c.held {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
@@ -69,8 +71,9 @@ func (d *Dict) Clear(c *Call) error {
 	return nil
 }
 
-// drop ends the dict. free gives its memory back; it is to be called once nobody finds the table any more. Errors: ErrNoTable if the dict was dropped before, ErrBusy if
-// a long write owns the table.
+// drop ends the dict. free gives its memory back; it is to be called once nobody finds the table
+// any more. Errors: ErrNoTable if the dict was dropped before, ErrBusy if a long write owns the
+// table.
 func (d *Dict) drop(c *Call) (vs *viewList, free func(), err error) {
 	if err := d.lockWhole(c); err != nil {
 		return nil, nil, err
@@ -95,7 +98,8 @@ func (c *Call) handHeld(w *write) {
 	}
 }
 
-// retireHeld retires all shards, which are held and have been handed over, and lets them go. free has their memory freed.
+// retireHeld retires all shards, which are held and have been handed over, and lets them go. free
+// has their memory freed.
 func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
 	blocks := 0
 	for _, s := range c.held {
@@ -117,12 +121,14 @@ func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
 	return func() { d.store.slabs.Background(discard) }
 }
 
-// Scan appends keys and values of at most limit entries, in order, beginning behind the place cursor (0: with the first). next is the place of the last
-// one, 0 if there are no more; n is how many pairs there are.
+// Scan appends keys and values of at most limit entries, in order, beginning behind the place
+// cursor (0: with the first). next is the place of the last one, 0 if there are no more; n is how
+// many pairs there are.
 //
-// A scan by several calls shows every entry that is there all the while once, whatever happens between. A call returns at most InlineElements entries
-// and some InlineBytes, a larger value alone. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value has more than
-// InlineBytes.
+// A scan by several calls shows every entry that is there all the while once, whatever happens
+// between. A call returns at most InlineElements entries and some InlineBytes, a larger value
+// alone. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value
+// has more than InlineBytes.
 func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, next uint64, n int, err error) {
 	c.Version = 0
 	limit = min(limit, InlineElements)
@@ -188,9 +194,11 @@ func (what What) append(dst, key, val []byte) []byte {
 	return dst
 }
 
-// AppendAll appends all keys, values, or keys and values, in order, of one moment. n is how many entries there are.
+// AppendAll appends all keys, values, or keys and values, in order, of one moment. n is how many
+// entries there are.
 //
-// Errors: ErrLong for an inline call on more than InlineElements entries or InlineBytes; a View reads them without a copy.
+// Errors: ErrLong for an inline call on more than InlineElements entries or InlineBytes; a View
+// reads them without a copy.
 func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err error) {
 	c.Version = 0
 	out, n, err = d.appendHeld(c, dst, what)

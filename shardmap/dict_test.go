@@ -62,7 +62,12 @@ func TestDictSession(t *testing.T) {
 	items(`'k' 'b' 1 'd'`)
 	list := []byte{0x90}
 	var unhashable *value.Error
-	if err := d.Set(&c, list, one); !errors.As(err, &unhashable) || unhashable.Error() != "TypeError: unhashable type: 'list'" {
+	if err := d.Set(
+		&c,
+		list,
+		one,
+	); !errors.As(err, &unhashable) ||
+		unhashable.Error() != "TypeError: unhashable type: 'list'" {
 		t.Fatalf("set with a list as key: %v", err)
 	}
 	if err := d.Update(&c, slices.Concat(str("new"), one, list, one), 2); !errors.As(err, &unhashable) {
@@ -112,7 +117,8 @@ func TestDictLimits(t *testing.T) {
 	}
 }
 
-// TestGate sees that calls meet a long write's gate, park, and are woken; and what a view shows of a write that goes on.
+// TestGate sees that calls meet a long write's gate, park, and are woken; and what a view shows of
+// a write that goes on.
 func TestGate(t *testing.T) {
 	s, d := newTestDict(t)
 	var c Call
@@ -239,7 +245,8 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestLookupAgain looks up a name again and again by one Call, which remembers the table, while the name comes to mean another table or none.
+// TestLookupAgain looks up a name again and again by one Call, which remembers the table, while the
+// name comes to mean another table or none.
 func TestLookupAgain(t *testing.T) {
 	s := NewStore()
 	var reader, writer Call

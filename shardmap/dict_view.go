@@ -35,7 +35,8 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
 	err := d.table.lost(c)
-	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) { // it was handed over since: the cut came before
+	// it was handed over since: the cut came before
+	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) {
 		err = nil
 	}
 	s.mu.Unlock()
@@ -51,21 +52,25 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	return v, nil
 }
 
-// Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the dict held. Look when it has yielded all.
+// Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the
+// dict held. Look when it has yielded all.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
+// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
+// LSNs.
 func (v *DictView) Number() uint64 { return v.cut.number }
 
-// Close ends the view. Nothing it yielded may be in use. It may be called more than once; the view of a View ends with that.
+// Close ends the view. Nothing it yielded may be in use. It may be called more than once; the view
+// of a View ends with that.
 func (v *DictView) Close() {
 	if v.cut.table != nil {
 		v.cut.close()
 	}
 }
 
-// Len returns how many entries the dict had. Like Entries it is not for event loops: it looks at all entries, a shard at a time under its lock, and waits for a long
-// write that the view must show whole.
+// Len returns how many entries the dict had. Like Entries it is not for event loops: it looks at
+// all entries, a shard at a time under its lock, and waits for a long write that the view must show
+// whole.
 func (v *DictView) Len() int {
 	n := 0
 	for _, p := range v.parts() {
@@ -90,8 +95,9 @@ func (v *DictView) EntriesVersioned() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) { v.entries(nil, yield) }
 }
 
-// Drain yields all entries in order, for the last time: what was yielded is let go, so that writers need not keep it any more. Nothing of the view may be read
-// afterwards, whether or not all was yielded.
+// Drain yields all entries in order, for the last time: what was yielded is let go, so that writers
+// need not keep it any more. Nothing of the view may be read afterwards, whether or not all was
+// yielded.
 func (v *DictView) Drain() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		d := &drained{cut: v.cut}
@@ -130,7 +136,8 @@ func (v *DictView) entries(d *drained, yield func(Entry) bool) {
 	}
 }
 
-// parts returns all shards of the cut: those that are there, and those that were given up since and handed over.
+// parts returns all shards of the cut: those that are there, and those that were given up since and
+// handed over.
 func (v *DictView) parts() viewMerge {
 	var parts viewMerge
 	there := make(map[*shard]bool)
@@ -146,7 +153,8 @@ func (v *DictView) parts() viewMerge {
 	return parts
 }
 
-// shardsAt returns the shards that have not been handed to c, each as it was when it was looked at. It waits for a long write that c must show whole.
+// shardsAt returns the shards that have not been handed to c, each as it was when it was looked at.
+// It waits for a long write that c must show whole.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 	d.table.gate.awaitBefore(c.number)
 	for hash := uint64(0); ; {

@@ -2,7 +2,8 @@ package shardmap
 
 import "cyberdb-fast/codec/value"
 
-// viewPart is a shard as a cut shows it, read a few entries at a time: out of the shard, under its lock, or out of what was handed over.
+// viewPart is a shard as a cut shows it, read a few entries at a time: out of the shard, under its
+// lock, or out of what was handed over.
 type viewPart struct {
 	// constant
 	cut   *cut
@@ -43,8 +44,8 @@ func (p *viewPart) count() (n int) {
 	return n
 }
 
-// look calls f with the contents that hold what the cut shows of the shard. Entries keep their numbers as long as a shard keeps its contents; they are handed over when
-// it gives them up.
+// look calls f with the contents that hold what the cut shows of the shard. Entries keep their
+// numbers as long as a shard keeps its contents; they are handed over when it gives them up.
 func (p *viewPart) look(f func(c *contents) bool) bool {
 	if p.frozen == nil {
 		p.shard.mu.Lock()

@@ -1,8 +1,10 @@
 // Package shardmap keeps named tables, Python dicts and lists of encoded values, in memory.
 //
-// A Store holds Tables; a Table is a Dict or a List. Every method of these is atomic, and every mutation has numbers (LSNs) of the store's one clock.
-// A View shows what the store, or one table, held between two numbers, while writers go on. Calls made on an event loop never do, nor wait for, long work:
-// they end with ErrLong or ErrBusy instead (see Call). DESIGN.md tells how it is done.
+// A Store holds Tables; a Table is a Dict or a List. Every method of these is atomic, and every
+// mutation has numbers (LSNs) of the store's one clock. A View shows what the store, or one table,
+// held between two numbers, while writers go on. Calls made on an event loop never do, nor wait
+// for, long work: they end with ErrLong or ErrBusy instead (see Call). DESIGN.md tells how it is
+// done.
 //
 // Callers must not
 //   - pass keys and values that are not checked encodings (value.Check);

@@ -8,10 +8,12 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// List is a Python list: elements are checked encodings, indexes, slices, order and errors are Python's.
+// List is a Python list: elements are checked encodings, indexes, slices, order and errors are
+// Python's.
 //
-// Results are appended to dst, which must not overlap the arguments; dst is given back as it was with an error. A call that changes
-// nothing draws no number and leaves Call.Version 0. Call.HasIf does not apply.
+// Results are appended to dst, which must not overlap the arguments; dst is given back as it was
+// with an error. A call that changes nothing draws no number and leaves Call.Version 0. Call.HasIf
+// does not apply.
 //
 // One mutex guards a list. Values are compared, counted and sorted under it only by inline calls,
 // and only inlineCost of them; calls beside the loop do it on a frozen root. A long write owns the
@@ -33,8 +35,8 @@ type List struct {
 
 func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
 
-// fill makes n packed elements the contents of a list that nobody has used yet; the first one is mutation lsn, the creation the one before.
-// The caller owns the gate.
+// fill makes n packed elements the contents of a list that nobody has used yet; the first one is
+// mutation lsn, the creation the one before. The caller owns the gate.
 func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
 	var r rope.Rope
 	r.AppendPacked(packed, n)
@@ -43,7 +45,8 @@ func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
 	l.unlockChanged(c)
 }
 
-// drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write owns the table.
+// drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write
+// owns the table.
 func (l *List) drop(c *Call) (vs *viewList, err error) {
 	if err := l.lockWhole(c); err != nil {
 		return nil, err
@@ -56,7 +59,8 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 	return vs, nil
 }
 
-// lockWhole takes the mutex for a change to the table itself. Errors: ErrBusy if a long write owns the table.
+// lockWhole takes the mutex for a change to the table itself. Errors: ErrBusy if a long write owns
+// the table.
 func (l *List) lockWhole(c *Call) error {
 	c.lock(&l.mu)
 	if l.table.owned() {
@@ -106,7 +110,8 @@ func (l *List) lockToWrite(c *Call) error {
 	}
 }
 
-// meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that it is to be made again.
+// meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that
+// it is to be made again.
 func (l *List) meet(c *Call) error {
 	err := l.table.lost(c)
 	c.unlock()
@@ -123,7 +128,8 @@ func (l *List) unlockChanged(c *Call) {
 	c.unlock()
 }
 
-// change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not before. The caller holds mu.
+// change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not
+// before. The caller holds mu.
 func (l *List) change(c *Call, k int) {
 	n, _ := l.draw(c, uint64(k))
 	c.Version = n + uint64(k) - 1
@@ -151,8 +157,8 @@ func (l *List) freeze() *rope.Root {
 	return l.frozen
 }
 
-// rewrite is a long write: build makes the new elements from the old ones, beside the mutex, and says how many numbers the
-// mutation draws; none: nothing changes.
+// rewrite is a long write: build makes the new elements from the old ones, beside the mutex, and
+// says how many numbers the mutation draws; none: nothing changes.
 func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
 	c.Version = 0
 	h := l.table.gate.enter()

@@ -39,10 +39,16 @@ func TestListByteBounds(t *testing.T) {
 	ints := repeated(3000, intElem)
 	big := msgp.AppendBytes(nil, make([]byte, 2*InlineBytes))
 	oneBig := slices.Insert(slices.Clone(ints), 1001, big)
-	texts := repeated(inlineSortBytes/60, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("%0900d", i)) })
+	texts := repeated(
+		inlineSortBytes/60,
+		func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("%0900d", i)) },
+	)
 	pairs := repeated(inlineSortBytes/40, func(i int) []byte { return append([]byte{0x92}, msgp.AppendInt(intElem(i%7), i)...) })[:InlineElements]
 	decimals := repeated(1400, func(i int) []byte { return append([]byte{0xd6, value.ExtDecimal}, "1E+9"...) })
-	halves := repeated(40, func(i int) []byte { return msgp.AppendBytes(nil, bytes.Repeat([]byte{byte(i)}, InlineBytes/2)) })
+	halves := repeated(
+		40,
+		func(i int) []byte { return msgp.AppendBytes(nil, bytes.Repeat([]byte{byte(i)}, InlineBytes/2)) },
+	)
 	first, absent := texts[:1], [][]byte{msgp.AppendString(nil, "absent")}
 	cases := []struct {
 		name  string
@@ -51,13 +57,28 @@ func TestListByteBounds(t *testing.T) {
 		long  bool
 	}{
 		{"slice of one large element", oneBig, listOp{Op: "slice", Start: pointer(1001), Stop: pointer(1002)}, true},
-		{"slice of small ones and a large one", oneBig, listOp{Op: "slice", Start: pointer(990), Stop: pointer(1010)}, true},
-		{"slice backwards", oneBig, listOp{Op: "slice", Start: pointer(1010), Stop: pointer(990), Step: pointer(-1)}, true},
+		{
+			"slice of small ones and a large one",
+			oneBig,
+			listOp{Op: "slice", Start: pointer(990), Stop: pointer(1010)},
+			true,
+		},
+		{
+			"slice backwards",
+			oneBig,
+			listOp{Op: "slice", Start: pointer(1010), Stop: pointer(990), Step: pointer(-1)},
+			true,
+		},
 		{"slice strided over the large one", oneBig, listOp{Op: "slice", Start: pointer(1), Step: pointer(100)}, true},
 		{"slice strided past the large one", oneBig, listOp{Op: "slice", Step: pointer(100)}, false},
 		{"slice before the large one", oneBig, listOp{Op: "slice", Stop: pointer(1001)}, false},
 		{"set slice", ints, listOp{Op: "set slice", Start: pointer(5), Stop: pointer(6), Vals: [][]byte{big}}, true},
-		{"set slice strided", ints, listOp{Op: "set slice", Stop: pointer(4), Step: pointer(3), Vals: [][]byte{big, intElem(1)}}, true},
+		{
+			"set slice strided",
+			ints,
+			listOp{Op: "set slice", Stop: pointer(4), Step: pointer(3), Vals: [][]byte{big, intElem(1)}},
+			true,
+		},
 		{"delete slice with small steps", halves, listOp{Op: "delete slice", Step: pointer(2)}, false},
 		{"sort ints", ints, listOp{Op: "sort", Reverse: true}, false},
 		{"sort long texts", texts, listOp{Op: "sort", Reverse: true}, true},
@@ -71,7 +92,12 @@ func TestListByteBounds(t *testing.T) {
 		{"count a decimal among ints", ints, listOp{Op: "count", Vals: decimals[:1]}, false},
 		{"contains the first text", texts, listOp{Op: "contains", Vals: first}, false},
 		{"contains no text", texts, listOp{Op: "contains", Vals: absent}, true},
-		{"index in a short range", texts, listOp{Op: "index", Vals: absent, Start: pointer(10), Stop: pointer(20)}, false},
+		{
+			"index in a short range",
+			texts,
+			listOp{Op: "index", Vals: absent, Start: pointer(10), Stop: pointer(20)},
+			false,
+		},
 		{"index of a pair", pairs, listOp{Op: "index", Vals: pairs[len(pairs)-1:]}, false},
 		{"remove the first text", texts, listOp{Op: "remove", Vals: first}, false},
 		{"remove no text", texts, listOp{Op: "remove", Vals: absent}, true},
@@ -96,7 +122,8 @@ func TestDeleteSliceCopiesLittle(t *testing.T) {
 	}
 }
 
-// TestListAfterFault has values fail with a panic: before the list is changed it stays whole and in use by others, in the middle of a change it is spoiled.
+// TestListAfterFault has values fail with a panic: before the list is changed it stays whole and in
+// use by others, in the middle of a change it is spoiled.
 func TestListAfterFault(t *testing.T) {
 	faults := map[string]func(l *List, c *Call) error{
 		"sort": func(l *List, c *Call) error {
@@ -140,7 +167,8 @@ func TestListAfterFault(t *testing.T) {
 	}
 }
 
-// TestBesideLeavesTheMutex sees that values are opened without the mutex in a call beside the loop, however short the list.
+// TestBesideLeavesTheMutex sees that values are opened without the mutex in a call beside the loop,
+// however short the list.
 func TestBesideLeavesTheMutex(t *testing.T) {
 	l := newTestList(t, 10).List()
 	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {

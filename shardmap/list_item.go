@@ -14,7 +14,8 @@ func place(i int64, n int) (int, bool) {
 	return int(i), i >= 0 && i < int64(n)
 }
 
-// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element has more than InlineBytes.
+// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element has
+// more than InlineBytes.
 func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, err
@@ -37,7 +38,8 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	return append(dst, elem...), nil
 }
 
-// kept returns a large element as one that the rope may keep: a copy, made before the lock is taken.
+// kept returns a large element as one that the rope may keep: a copy, made before the lock is
+// taken.
 func kept(val []byte) []byte {
 	if len(val) > rope.LeafBytes {
 		return bytes.Clone(val)
@@ -134,7 +136,8 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	return append(dst, elem...), nil // a large element is never written again
 }
 
-// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call with more than InlineElements or InlineBytes.
+// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call
+// with more than InlineElements or InlineBytes.
 func (l *List) Extend(c *Call, packed []byte, n int) error {
 	switch {
 	case (n > InlineElements || len(packed) > InlineBytes) && !c.Beside:
@@ -142,7 +145,12 @@ func (l *List) Extend(c *Call, packed []byte, n int) error {
 	case n == 0:
 		return l.touch(c)
 	}
-	return l.edit(c, n > InlineElements || len(packed) > InlineBytes, n, func(r *rope.Rope) { r.AppendPacked(packed, n) })
+	return l.edit(
+		c,
+		n > InlineElements || len(packed) > InlineBytes,
+		n,
+		func(r *rope.Rope) { r.AppendPacked(packed, n) },
+	)
 }
 
 // Clear takes everything out.

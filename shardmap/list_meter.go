@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and leastKeyBytes more: keys, and what is made on the way to them.
+	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and
+	// leastKeyBytes more: keys, and what is made on the way to them.
 	keyGrowth     = 8
 	keyBytes      = 128
 	leastKeyBytes = 1 << 20
@@ -38,7 +39,8 @@ func inlineMeter() *sortMeter {
 	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
 }
 
-// besideMeter is the meter of a call in the background on a list of so many bytes and elements. A recorded call has no limits: what it did once, it does again.
+// besideMeter is the meter of a call in the background on a list of so many bytes and elements. A
+// recorded call has no limits: what it did once, it does again.
 func besideMeter(c *Call, bytes, elements int) *sortMeter {
 	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
 	if c.Replay {
@@ -47,7 +49,12 @@ func besideMeter(c *Call, bytes, elements int) *sortMeter {
 	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+leastKeyBytes, c.Memory
 	m.over = &value.Error{
 		Kind: value.ValueError,
-		Msg:  fmt.Sprintf("the sort key makes more than %d bytes of a list of %d elements with %d bytes", m.memory, elements, bytes),
+		Msg: fmt.Sprintf(
+			"the sort key makes more than %d bytes of a list of %d elements with %d bytes",
+			m.memory,
+			elements,
+			bytes,
+		),
 	}
 	return m
 }

@@ -55,7 +55,8 @@ func (l *lender) Return(bytes int) { l.lent -= bytes }
 
 var errNoRoom = errors.New("no room")
 
-// TestSortKeysThatExplode sorts by keys that make much more than the list has: an error comes before the memory is taken, and the list is left whole.
+// TestSortKeysThatExplode sorts by keys that make much more than the list has: an error comes
+// before the memory is taken, and the list is left whole.
 func TestSortKeysThatExplode(t *testing.T) {
 	large := msgp.AppendString(nil, strings.Repeat("x", 1<<20))
 	wide := []any{"tuple"}
@@ -88,7 +89,8 @@ func TestSortKeysThatExplode(t *testing.T) {
 					t.Errorf("sorted by a key that explodes: %v", err)
 				}
 			}
-			most := 5 * (keyGrowth*len(bytes.Join(c.elems, nil)) + 2*leastKeyBytes) // a slice that grows leaves smaller ones behind
+			// a slice that grows leaves smaller ones behind
+			most := 5 * (keyGrowth*len(bytes.Join(c.elems, nil)) + 2*leastKeyBytes)
 			if made := int(after.TotalAlloc - before.TotalAlloc); made > most {
 				t.Errorf("%d bytes were made, at most %d are expected", made, most)
 			}
@@ -104,7 +106,10 @@ func TestSortKeysThatExplode(t *testing.T) {
 
 // TestSortBorrowsMemory sorts and reverses with little room, and with enough.
 func TestSortBorrowsMemory(t *testing.T) {
-	elems := repeated(50_000, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("Text %d", i*7919%50_000)) })
+	elems := repeated(
+		50_000,
+		func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("Text %d", i*7919%50_000)) },
+	)
 	l := newListOf(t, elems...).List()
 	key := sortKeyOf(t, []any{"lower", nil})
 	for _, limit := range []int{0, 1 << 20, 5 << 20} {
@@ -126,7 +131,8 @@ func TestSortBorrowsMemory(t *testing.T) {
 	}
 }
 
-// TestDearSortsAreLong gives inline calls few elements whose order takes much work: it is to be found in the background.
+// TestDearSortsAreLong gives inline calls few elements whose order takes much work: it is to be
+// found in the background.
 func TestDearSortsAreLong(t *testing.T) {
 	words := repeated(3000, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("Word %d", i)) })
 	number := new(big.Int).Exp(big.NewInt(10), big.NewInt(4600), nil)
@@ -146,8 +152,9 @@ func TestDearSortsAreLong(t *testing.T) {
 		key   any
 		long  bool
 	}{
-		"small letters":        {words[:1000], []any{"lower", nil}, false},
-		"small letters nested": {words, []any{"lower", alternately("lower", "lower", 7)}, false}, // the same as once
+		"small letters": {words[:1000], []any{"lower", nil}, false},
+		// the same as once
+		"small letters nested": {words, []any{"lower", alternately("lower", "lower", 7)}, false},
 		"texts of tuples":      {words, alternately("str", "tuple", 5), true},
 		"large numbers among small": {repeated(700, func(i int) []byte {
 			if i%100 == 50 {
@@ -162,7 +169,11 @@ func TestDearSortsAreLong(t *testing.T) {
 			if c.key != nil {
 				key = sortKeyOf(t, c.key)
 			}
-			if err := newListOf(t, c.elems...).List().Sort(&Call{}, key, false); errors.Is(err, ErrLong) != c.long || err != nil && !c.long {
+			if err := newListOf(
+				t,
+				c.elems...).List().
+				Sort(&Call{}, key, false); errors.Is(err, ErrLong) != c.long ||
+				err != nil && !c.long {
 				t.Errorf("inline: %v", err)
 			}
 			if err := newListOf(t, c.elems...).List().Sort(&Call{Beside: true}, key, false); err != nil {
@@ -172,7 +183,8 @@ func TestDearSortsAreLong(t *testing.T) {
 	}
 }
 
-// TestLargeValuesAreNotShown: an error does not show a value whose repr would be several times as long.
+// TestLargeValuesAreNotShown: an error does not show a value whose repr would be several times as
+// long.
 func TestLargeValuesAreNotShown(t *testing.T) {
 	l := newTestList(t, 10).List()
 	for size, want := range map[int]string{5: `'\x00\x00\x00\x00\x00' is not in list`, 1 << 20: "a value of 1048581 bytes is not in list"} {

@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// listModel is a plain slice with Python's meaning. numbers is how many LSNs the last operation must have drawn.
+// listModel is a plain slice with Python's meaning. numbers is how many LSNs the last operation
+// must have drawn.
 type listModel struct {
 	elems   [][]byte
 	numbers int
@@ -164,7 +165,11 @@ func (m *listModel) slice(op listOp) (o outcome, err error) {
 		m.elems = slices.Insert(m.elems, at, op.Vals...)
 		m.numbers = max(len(op.Vals), min(len(places), 1))
 	case len(places) != len(op.Vals):
-		return o, fmt.Errorf("ValueError: attempt to assign sequence of size %d to extended slice of size %d", len(op.Vals), len(places))
+		return o, fmt.Errorf(
+			"ValueError: attempt to assign sequence of size %d to extended slice of size %d",
+			len(op.Vals),
+			len(places),
+		)
 	default:
 		for k, i := range places {
 			m.elems[i] = op.Vals[k]

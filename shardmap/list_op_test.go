@@ -25,7 +25,17 @@ func (op listOp) String() string {
 		}
 		return fmt.Sprint(*i)
 	}
-	return fmt.Sprintf("%s %d [%s:%s:%s] %x key %q reverse %v", op.Op, op.I, bound(op.Start), bound(op.Stop), bound(op.Step), op.Vals, op.Key, op.Reverse)
+	return fmt.Sprintf(
+		"%s %d [%s:%s:%s] %x key %q reverse %v",
+		op.Op,
+		op.I,
+		bound(op.Start),
+		bound(op.Stop),
+		bound(op.Step),
+		op.Vals,
+		op.Key,
+		op.Reverse,
+	)
 }
 
 // outcome is what an operation gave.

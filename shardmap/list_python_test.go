@@ -57,7 +57,13 @@ func startPython(t testing.TB) *python {
 func (p *python) run(op listOp) (o outcome, list []byte) {
 	p.t.Helper()
 	request := map[string]any{
-		"op": op.Op, "i": op.I, "start": op.Start, "stop": op.Stop, "step": op.Step, "key": op.Key, "reverse": op.Reverse,
+		"op":      op.Op,
+		"i":       op.I,
+		"start":   op.Start,
+		"stop":    op.Stop,
+		"step":    op.Step,
+		"key":     op.Key,
+		"reverse": op.Reverse,
 	}
 	vals := make([]string, len(op.Vals))
 	for i, v := range op.Vals {
@@ -151,17 +157,23 @@ func appendStrings(b []byte, s ...string) []byte {
 	return b
 }
 
-// TestSortAgainstPython sorts lists of many shapes in both, also such as have no total order, or cannot be sorted: equal order and equal errors
-// mean equal comparisons.
+// TestSortAgainstPython sorts lists of many shapes in both, also such as have no total order, or
+// cannot be sorted: equal order and equal errors mean equal comparisons.
 func TestSortAgainstPython(t *testing.T) {
 	t.Parallel()
 	r, p := seeded(t), startPython(t)
 	integer := func(n int) []byte { return msgp.AppendInt(nil, r.IntN(n)-n/2) }
 	float := func() []byte {
-		return msgp.AppendFloat64(nil, []float64{r.NormFloat64(), 0, math.Copysign(0, -1), math.Inf(1), float64(r.IntN(9))}[r.IntN(5)])
+		return msgp.AppendFloat64(
+			nil,
+			[]float64{r.NormFloat64(), 0, math.Copysign(0, -1), math.Inf(1), float64(r.IntN(9))}[r.IntN(5)],
+		)
 	}
 	text := func() []byte {
-		return msgp.AppendString(nil, []string{"", "a", "ab", "abcdefgh", "abcdefgh\x00", "abcdefghi", "é", "中文", "\U0001f600", "\uffff"}[r.IntN(10)])
+		return msgp.AppendString(
+			nil,
+			[]string{"", "a", "ab", "abcdefgh", "abcdefgh\x00", "abcdefghi", "é", "中文", "\U0001f600", "\uffff"}[r.IntN(10)],
+		)
 	}
 	kinds := map[string]func() []byte{
 		"ints":             func() []byte { return integer(1 << (1 + r.IntN(40))) },

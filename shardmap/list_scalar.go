@@ -5,12 +5,14 @@ import (
 	"math"
 )
 
-// scalarKind says how an encoding may be compared without value's help. Values of different kinds are never equal, but for scalarOther.
+// scalarKind says how an encoding may be compared without value's help. Values of different kinds
+// are never equal, but for scalarOther.
 type scalarKind uint8
 
 const (
-	scalarOther scalarKind = iota // to be left to value: bool, whole numbers beyond int64, float32, extensions, containers
-	scalarInt                     // a whole number that fits in an int64
+	// to be left to value: bool, whole numbers beyond int64, float32, extensions, containers
+	scalarOther scalarKind = iota
+	scalarInt              // a whole number that fits in an int64
 	scalarStr
 	scalarBytes
 	scalarFloat // float64; equal to others, so only for sorting

@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// needle is a value to look for by Python's ==. Whole numbers of 64 bits, strings and bytes are compared without opening the elements.
+// needle is a value to look for by Python's ==. Whole numbers of 64 bits, strings and bytes are
+// compared without opening the elements.
 type needle struct {
 	val     []byte
 	kind    scalarKind
@@ -146,8 +147,8 @@ func searchRange(length int, start, stop *int64) (from, to int) {
 	return int(first), int(max(first, last))
 }
 
-// maxShownBytes bounds the value that an error shows: the repr of a larger one takes long, and would
-// be cut.
+// maxShownBytes bounds the value that an error shows: the repr of a larger one takes long, and
+// would be cut.
 const maxShownBytes = 4 << 10
 
 // notInList returns the error of a search for val by list.index.
@@ -169,8 +170,8 @@ func (l *List) Contains(c *Call, val []byte) (bool, error) {
 	return i >= 0, err
 }
 
-// Index returns the place of the first element from start up to stop that equals val. Errors: ValueError if there is none; ErrLong for an
-// inline call as Contains.
+// Index returns the place of the first element from start up to stop that equals val. Errors:
+// ValueError if there is none; ErrLong for an inline call as Contains.
 func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 	i, err := l.search(c, val, start, stop)
 	if err != nil {
@@ -182,7 +183,8 @@ func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 	return i, nil
 }
 
-// search returns the place of the first element from start up to stop that equals val, -1 if there is none.
+// search returns the place of the first element from start up to stop that equals val, -1 if there
+// is none.
 func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 	n := newNeedle(val)
 	if c.Beside {
@@ -221,7 +223,8 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 	return count, err
 }
 
-// Remove takes the first element out that equals val. Errors: ValueError if there is none; ErrLong for an inline call as Contains.
+// Remove takes the first element out that equals val. Errors: ValueError if there is none; ErrLong
+// for an inline call as Contains.
 func (l *List) Remove(c *Call, val []byte) error {
 	n := newNeedle(val)
 	if c.Beside {

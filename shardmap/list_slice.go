@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// span is a slice of a list of known length: n elements from from on, step apart. It is empty or lies in the list; an empty one says where to insert.
+// span is a slice of a list of known length: n elements from from on, step apart. It is empty or
+// lies in the list; an empty one says where to insert.
 type span struct{ from, step, n int }
 
 // newSpan does what Python's slice.indices does. nil stands for None.
@@ -21,7 +22,8 @@ func newSpan(length int, start, stop, step *int64) (span, error) {
 	if by == 0 {
 		return span{}, errSliceStep
 	}
-	first, last := int64(0), int64(length) // the clamps: first for what lies before, last for what lies behind
+	// the clamps: first for what lies before, last for what lies behind
+	first, last := int64(0), int64(length)
 	from, to := first, last
 	if by < 0 {
 		first, last = -1, last-1
@@ -62,7 +64,8 @@ func (s span) ascending() span {
 // isRun tells whether the elements lie side by side, in order or backwards.
 func (s span) isRun() bool { return s.n <= 1 || s.step == 1 || s.step == -1 }
 
-// bytes returns the sum of the elements' sizes in bytes. It stops counting once that is more than most.
+// bytes returns the sum of the elements' sizes in bytes. It stops counting once that is more than
+// most.
 func (s span) bytes(r *rope.Root, most int) (sum int) {
 	if s.isRun() {
 		low := s.ascending().from
@@ -111,8 +114,9 @@ func (s span) values(r *rope.Root) iter.Seq[[]byte] {
 	}
 }
 
-// Slice appends the elements of [start:stop:step] to dst and says how many they are. Errors: ValueError for step 0; ErrLong for an
-// inline call that would copy more than InlineElements or InlineBytes.
+// Slice appends the elements of [start:stop:step] to dst and says how many they are. Errors:
+// ValueError for step 0; ErrLong for an inline call that would copy more than InlineElements or
+// InlineBytes.
 func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, 0, err
@@ -143,10 +147,11 @@ func (l *List) AppendAll(c *Call, dst []byte) ([]byte, int, error) {
 	return l.Slice(c, dst, nil, nil, nil)
 }
 
-// SetSlice is l[start:stop:step] = n packed elements. It draws as many numbers, at least one if it takes elements out.
+// SetSlice is l[start:stop:step] = n packed elements. It draws as many numbers, at least one if it
+// takes elements out.
 //
-// Errors: ValueError for step 0, and for a step other than 1 if it picks another number of elements; ErrLong for an inline
-// call with more than InlineElements or InlineBytes.
+// Errors: ValueError for step 0, and for a step other than 1 if it picks another number of
+// elements; ErrLong for an inline call with more than InlineElements or InlineBytes.
 func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
 	if n > InlineElements || len(packed) > InlineBytes {
 		return l.setLongSlice(c, start, stop, step, packed, n)
@@ -196,7 +201,8 @@ func (s span) takes(n int) error {
 	}
 }
 
-// fewElements is up to how many elements an assignment changes one by one, where it may also replace the range.
+// fewElements is up to how many elements an assignment changes one by one, where it may also
+// replace the range.
 const fewElements = 8
 
 // set assigns n packed elements, which the span takes.
@@ -213,8 +219,8 @@ func (s span) set(r *rope.Rope, packed []byte, n int) {
 	}
 }
 
-// DelSlice is del l[start:stop:step]. Errors: ValueError for step 0; ErrLong for an inline call that would take more than InlineElements out
-// that do not lie side by side.
+// DelSlice is del l[start:stop:step]. Errors: ValueError for step 0; ErrLong for an inline call
+// that would take more than InlineElements out that do not lie side by side.
 func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
 	err := l.deleteShort(c, start, stop, step)
 	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
@@ -252,7 +258,8 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 	return err
 }
 
-// A deletion with a small step copies what stays, if that is little, instead of deleting one by one: denseElements at a time.
+// A deletion with a small step copies what stays, if that is little, instead of deleting one by
+// one: denseElements at a time.
 const (
 	denseStep     = 8
 	denseElements = 512
@@ -269,7 +276,8 @@ func (s span) delete(r *rope.Rope) {
 		n := min(left, denseElements)
 		left -= n
 		part := span{s.from + left*s.step, s.step, n}
-		if end := part.from + (n-1)*s.step + 1; s.step <= denseStep && r.RangeBytes(part.from, end, denseBytes) <= denseBytes {
+		if end := part.from + (n-1)*s.step + 1; s.step <= denseStep &&
+			r.RangeBytes(part.from, end, denseBytes) <= denseBytes {
 			part.deleteDense(r, end)
 			continue
 		}

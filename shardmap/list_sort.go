@@ -36,7 +36,8 @@ func (l *List) Reverse(c *Call) error {
 	})
 }
 
-// reorder puts the elements in another order: under the mutex if the call is inline. It draws one number if there are two elements or more.
+// reorder puts the elements in another order: under the mutex if the call is inline. It draws one
+// number if there are two elements or more.
 //
 // Errors: those of order and of its meter; ErrLong for an inline call on many elements.
 func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
@@ -98,7 +99,8 @@ func sorted(old *rope.Root, key *value.SortKey, reverse bool, m *sortMeter) (*ro
 	return &next, err
 }
 
-// keyChunk is how many bytes of keys are kept together. Keys do not move, so that they take no more memory than the meter was told.
+// keyChunk is how many bytes of keys are kept together. Keys do not move, so that they take no more
+// memory than the meter was told.
 const keyChunk = 64 << 10
 
 // sortKeys returns the keys of the elements. Errors: those of the key and of the meter.
@@ -128,8 +130,9 @@ type ranked struct {
 	place int32
 }
 
-// sortOrder returns the places of the keys in order. Keys that are all whole numbers, all floats, all str or all bytes are
-// compared without value's help; the place decides between equal ones, so that the sort is stable. Errors: those of < and of the meter.
+// sortOrder returns the places of the keys in order. Keys that are all whole numbers, all floats,
+// all str or all bytes are compared without value's help; the place decides between equal ones, so
+// that the sort is stable. Errors: those of < and of the meter.
 func sortOrder(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
 	var ranks []ranked
 	switch kind := commonKind(keys); kind {
@@ -171,7 +174,8 @@ func byRank(a, b ranked) int {
 	return int(a.place - b.place)
 }
 
-// commonKind returns the kind of all keys, scalarOther if they differ or if there is a nan among them.
+// commonKind returns the kind of all keys, scalarOther if they differ or if there is a nan among
+// them.
 func commonKind(keys [][]byte) scalarKind {
 	if len(keys) == 0 {
 		return scalarOther
@@ -198,7 +202,8 @@ func rank(keys [][]byte, reverse bool, rankOf func([]byte) int64) []ranked {
 	return ranks
 }
 
-// floatRank returns a number that is ordered as the floats are, without nan; 0.0 and -0.0 have the same.
+// floatRank returns a number that is ordered as the floats are, without nan; 0.0 and -0.0 have the
+// same.
 func floatRank(b []byte) int64 {
 	bits := int64(math.Float64bits(floatOf(b) + 0))
 	return bits ^ (bits >> 63 & math.MaxInt64)

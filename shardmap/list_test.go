@@ -87,7 +87,8 @@ func TestLongListCalls(t *testing.T) {
 	}
 }
 
-// checkLong runs the operation inline, which must answer ErrLong and do nothing if it is long, then beside the loop, and compares it with the model.
+// checkLong runs the operation inline, which must answer ErrLong and do nothing if it is long, then
+// beside the loop, and compares it with the model.
 func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 	t.Helper()
 	l, s := table.List(), table.store
@@ -108,7 +109,14 @@ func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 		got = op.run(l, &call)
 	}
 	if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
-		t.Fatalf("got %q %d, want %q %d; same bytes: %v", got.err, got.n, want.err, want.n, bytes.Equal(got.out, want.out))
+		t.Fatalf(
+			"got %q %d, want %q %d; same bytes: %v",
+			got.err,
+			got.n,
+			want.err,
+			want.n,
+			bytes.Equal(got.out, want.out),
+		)
 	}
 	if drew := s.Clock() - before; drew != uint64(m.numbers) {
 		t.Fatalf("drew %d numbers, want %d", drew, m.numbers)
@@ -179,8 +187,18 @@ func TestDroppedList(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := table.store.Clock()
-	ops := append(writes(), listOp{Op: "get"}, listOp{Op: "slice"}, listOp{Op: "contains", Vals: [][]byte{intElem(1)}},
-		listOp{Op: "count", Vals: [][]byte{intElem(1)}}, listOp{Op: "extend"}, listOp{Op: "extend", Vals: slices.Repeat([][]byte{{1}}, InlineElements+1)})
+	ops := append(
+		writes(),
+		listOp{Op: "get"},
+		listOp{Op: "slice"},
+		listOp{Op: "contains", Vals: [][]byte{intElem(1)}},
+		listOp{
+			Op:   "count",
+			Vals: [][]byte{intElem(1)},
+		},
+		listOp{Op: "extend"},
+		listOp{Op: "extend", Vals: slices.Repeat([][]byte{{1}}, InlineElements+1)},
+	)
 	for _, op := range ops {
 		if got := op.run(table.List(), &Call{Beside: true}); got.err != ErrNoTable.Error() {
 			t.Errorf("%s: %+v", op.Op, got)
@@ -194,8 +212,24 @@ func TestDroppedList(t *testing.T) {
 // TestNeedle compares encodings that are not the shortest, and numbers of every width.
 func TestNeedle(t *testing.T) {
 	forms := [][][]byte{
-		{{5}, {0xcc, 5}, {0xcd, 0, 5}, {0xce, 0, 0, 0, 5}, {0xcf, 0, 0, 0, 0, 0, 0, 0, 5}, {0xd0, 5}, {0xd1, 0, 5}, {0xd2, 0, 0, 0, 5}, {0xd3, 0, 0, 0, 0, 0, 0, 0, 5}},
-		{{0xfb}, {0xd0, 0xfb}, {0xd1, 0xff, 0xfb}, {0xd2, 0xff, 0xff, 0xff, 0xfb}, {0xd3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb}},
+		{
+			{5},
+			{0xcc, 5},
+			{0xcd, 0, 5},
+			{0xce, 0, 0, 0, 5},
+			{0xcf, 0, 0, 0, 0, 0, 0, 0, 5},
+			{0xd0, 5},
+			{0xd1, 0, 5},
+			{0xd2, 0, 0, 0, 5},
+			{0xd3, 0, 0, 0, 0, 0, 0, 0, 5},
+		},
+		{
+			{0xfb},
+			{0xd0, 0xfb},
+			{0xd1, 0xff, 0xfb},
+			{0xd2, 0xff, 0xff, 0xff, 0xfb},
+			{0xd3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb},
+		},
 		{{0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb}},
 		{{0xa1, 'x'}, {0xd9, 1, 'x'}, {0xda, 0, 1, 'x'}, {0xdb, 0, 0, 0, 1, 'x'}},
 		{{0xc4, 1, 'x'}, {0xc5, 0, 1, 'x'}, {0xc6, 0, 0, 0, 1, 'x'}, {0xd4, 5, 'x'}},

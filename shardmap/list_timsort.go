@@ -6,9 +6,9 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// This is the sort of CPython 3.11 (Objects/listobject.c, Objects/listsort.txt; the merge order is Munro and Wild's powersort), comparison
-// by comparison: so that keys of mixed types raise the error that Python raises, and keys without a total order (nan, sets) come
-// out as they do there.
+// This is the sort of CPython 3.11 (Objects/listobject.c, Objects/listsort.txt; the merge order is
+// Munro and Wild's powersort), comparison by comparison: so that keys of mixed types raise the
+// error that Python raises, and keys without a total order (nan, sets) come out as they do there.
 
 const (
 	shortRun    = 64 // lists below this length are sorted by binary insertion alone
@@ -29,7 +29,8 @@ type timsort struct {
 // sortedRun is a sorted stretch of a; power is that of its border with the next run.
 type sortedRun struct{ start, n, power int }
 
-// mergeSorted returns the places of the keys in order, by Python's <. Errors: those of <; ErrLong if the comparisons take more work than the meter allows.
+// mergeSorted returns the places of the keys in order, by Python's <. Errors: those of <; ErrLong
+// if the comparisons take more work than the meter allows.
 func mergeSorted(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
 	t := &timsort{keys: keys, meter: m, a: make([]int32, len(keys)), minGallop: firstGallop}
 	for i := range t.a {
@@ -174,7 +175,8 @@ func (t *timsort) mergeAt(i int) {
 	}
 }
 
-// gallopLeft returns the place before the first element of a that is not less than key, looking from hint on.
+// gallopLeft returns the place before the first element of a that is not less than key, looking
+// from hint on.
 func (t *timsort) gallopLeft(key int32, a []int32, hint int) int {
 	last, ofs := 0, 1
 	if t.less(a[hint], key) {
@@ -200,7 +202,8 @@ func (t *timsort) gallopLeft(key int32, a []int32, hint int) int {
 	return ofs
 }
 
-// gallopRight returns the place of the first element of a that key is less than, looking from hint on.
+// gallopRight returns the place of the first element of a that key is less than, looking from hint
+// on.
 func (t *timsort) gallopRight(key int32, a []int32, hint int) int {
 	last, ofs := 0, 1
 	if t.less(key, a[hint]) {
@@ -226,7 +229,8 @@ func (t *timsort) gallopRight(key int32, a []int32, hint int) int {
 	return ofs
 }
 
-// mergeLow merges a and b, which lie side by side at dst, from the left; b's first belongs before a, a's last behind b.
+// mergeLow merges a and b, which lie side by side at dst, from the left; b's first belongs before
+// a, a's last behind b.
 func (t *timsort) mergeLow(dst, a, b []int32) {
 	t.tmp = append(t.tmp[:0], a...)
 	a = t.tmp

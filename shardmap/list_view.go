@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// ListView shows what a list held at one moment, while writers go on. Any number of goroutines may read it; elements are views that
-// stay good.
+// ListView shows what a list held at one moment, while writers go on. Any number of goroutines may
+// read it; elements are views that stay good.
 type ListView struct {
 	list   *List
 	number uint64
@@ -25,8 +25,8 @@ func (l *List) View(c *Call) (*ListView, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
-	// A list is one part and its root never changes, so no writer need know of the view. All of the list's mutations so far have
-	// numbers that were drawn, all later ones have higher numbers.
+	// A list is one part and its root never changes, so no writer need know of the view. All of the
+	// list's mutations so far have numbers that were drawn, all later ones have higher numbers.
 	v := &ListView{list: l, number: l.store.Clock() + 1, root: l.freeze()}
 	c.unlock()
 	return v, nil
@@ -35,13 +35,15 @@ func (l *List) View(c *Call) (*ListView, error) {
 // newListView returns the list as the cut shows it.
 func newListView(c *cut, l *List) *ListView { return &ListView{list: l, number: c.number, cut: c} }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower LSNs.
+// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
+// LSNs.
 func (v *ListView) Number() uint64 { return v.number }
 
 // Close ends the view; the view of a View ends with that. It may be called more than once.
 func (v *ListView) Close() {}
 
-// elements returns the root of the view's moment. It waits for the creation of the list, if the view must show it whole.
+// elements returns the root of the view's moment. It waits for the creation of the list, if the
+// view must show it whole.
 func (v *ListView) elements() *rope.Root {
 	if v.cut != nil {
 		v.once.Do(v.collect)
@@ -49,7 +51,8 @@ func (v *ListView) elements() *rope.Root {
 	return v.root
 }
 
-// collect takes what a writer has handed over, or freezes the list and keeps that for the next reader of the same cut.
+// collect takes what a writer has handed over, or freezes the list and keeps that for the next
+// reader of the same cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
 	l.table.gate.awaitBefore(c.number)
@@ -97,7 +100,8 @@ func (v *ListView) Contains(val []byte) bool {
 	return newNeedle(val).find(root, 0, root.Len()) >= 0
 }
 
-// Index returns the place of the first element from start up to stop that equals val. Errors: ValueError if there is none.
+// Index returns the place of the first element from start up to stop that equals val. Errors:
+// ValueError if there is none.
 func (v *ListView) Index(val []byte, start, stop *int64) (int, error) {
 	root := v.elements()
 	from, to := searchRange(root.Len(), start, stop)

@@ -132,13 +132,21 @@ func (v *viewRound) judge() error {
 		}
 		want := bytes.Join(m.elems, nil)
 		if !bytes.Equal(s.first, want) || !bytes.Equal(s.again, want) {
-			return fmt.Errorf("the view of the %s with number %d does not show the list of its moment", s.what, s.number)
+			return fmt.Errorf(
+				"the view of the %s with number %d does not show the list of its moment",
+				s.what,
+				s.number,
+			)
 		}
 	}
 	for ; i < len(v.log); i++ {
 		m.run(v.log[i].op)
 	}
-	if got, _, err := v.list.AppendAll(&Call{Beside: true}, nil); err != nil || !bytes.Equal(got, bytes.Join(m.elems, nil)) {
+	if got, _, err := v.list.AppendAll(
+		&Call{Beside: true},
+		nil,
+	); err != nil ||
+		!bytes.Equal(got, bytes.Join(m.elems, nil)) {
 		return fmt.Errorf("the log does not make the list: %w", err)
 	}
 	return v.list.rope.Check()

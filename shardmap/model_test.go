@@ -307,7 +307,8 @@ func (s *session) delete() {
 	}
 }
 
-// cutsFor returns how many numbers were drawn since before, beside the n of a change, for cuts by the reading of a record that holds got: one if it is large.
+// cutsFor returns how many numbers were drawn since before, beside the n of a change, for cuts by
+// the reading of a record that holds got: one if it is large.
 func (s *session) cutsFor(got []byte, before uint64, n int) uint64 {
 	if s.call.Beside && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
 		return 1
@@ -527,7 +528,16 @@ func (s *session) checkView(v *DictView, want []modelEntry) {
 		}
 		w := &want[i]
 		if !bytes.Equal(e.Key, w.key) || !bytes.Equal(e.Val, w.val) || e.Version != w.version || e.Place != w.place {
-			s.t.Fatalf("view: entry %d is key %x version %d place %d, want %x %d %d", i, e.Key, e.Version, e.Place, w.key, w.version, w.place)
+			s.t.Fatalf(
+				"view: entry %d is key %x version %d place %d, want %x %d %d",
+				i,
+				e.Key,
+				e.Version,
+				e.Place,
+				w.key,
+				w.version,
+				w.place,
+			)
 		}
 		i++
 	}

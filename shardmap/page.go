@@ -2,7 +2,8 @@ package shardmap
 
 import "unsafe"
 
-// pageEntries is how many entries a full page holds; entry i of a shard is entry i%pageEntries of page i/pageEntries.
+// pageEntries is how many entries a full page holds; entry i of a shard is entry i%pageEntries of
+// page i/pageEntries.
 const (
 	pageEntries = 256
 	pageBits    = 8
@@ -19,10 +20,12 @@ const (
 //	| loc   | size | version's high, low | order |
 //	+-------+------+------+----------+-----------+
 //
-// Size 0: the entry is dead, or was never written. The orders of all entries of a page ascend, dead or not.
+// Size 0: the entry is dead, or was never written. The orders of all entries of a page ascend, dead
+// or not.
 type entry struct {
-	loc         uint32 // chunk number << 16 | offset
-	size        uint16 // of the record in bytes, with the flags; of a record in a block of its own, the flags alone
+	loc uint32 // chunk number << 16 | offset
+	// of the record in bytes, with the flags; of a record in a block of its own, the flags alone
+	size        uint16
 	versionHigh uint16
 	versionLow  uint32
 	order       uint32 // place - page.base
@@ -34,7 +37,8 @@ const (
 	flagOwnBlock = 1 << 14 // the record has a block of its own
 	sizeMask     = 1<<14 - 1
 
-	// maxBumpBytes is the largest record that shares a chunk: larger ones are not worth copying when a shard is split or compacted.
+	// maxBumpBytes is the largest record that shares a chunk: larger ones are not worth copying
+	// when a shard is split or compacted.
 	maxBumpBytes = 4 << 10
 )
 
@@ -48,7 +52,8 @@ func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>3
 type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
-	born    uint64  // LSN of the mutation that began the page: views with higher numbers may be given its entries
+	// LSN of the mutation that began the page: views with higher numbers may be given its entries
+	born uint64
 }
 
 // place returns the place in the dict's order of an entry of the page.
@@ -67,9 +72,12 @@ func (s *Store) newEntries(n int) []entry {
 	return unsafe.Slice((*entry)(unsafe.Pointer(unsafe.SliceData(block))), n)
 }
 
-// retireEntries gives back a page's entries, which newEntries returned, as the mutation lsn puts them out of use.
+// retireEntries gives back a page's entries, which newEntries returned, as the mutation lsn puts
+// them out of use.
 func (s *shard) retireEntries(st *Store, lsn uint64, p *page) {
 	if n := len(p.entries) * entryBytes; n >= minSlabBytes {
-		st.retire(deadBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.born, lsn})
+		st.retire(
+			deadBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.born, lsn},
+		)
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestPanicInBackground: a panic while the memory of a dropped dict is given back is told, and the store goes on.
+// TestPanicInBackground: a panic while the memory of a dropped dict is given back is told, and the
+// store goes on.
 func TestPanicInBackground(t *testing.T) {
 	s := NewStore()
 	told := make(chan any)
@@ -32,7 +33,8 @@ func TestPanicInBackground(t *testing.T) {
 	}
 }
 
-// TestPanicInParts: a panic in one of the goroutines that restore a table is that of the one who waits for them.
+// TestPanicInParts: a panic in one of the goroutines that restore a table is that of the one who
+// waits for them.
 func TestPanicInParts(t *testing.T) {
 	defer func() {
 		if p, _ := recover().(string); !strings.HasPrefix(p, "defect\n") || !strings.Contains(p, "TestPanicInParts") {

@@ -5,7 +5,8 @@ import "sync"
 // inlineFrees is how many blocks are given back at once on the caller's goroutine.
 const inlineFrees = 256
 
-// graveyard keeps blocks that are out of use, but that open views still see: each with the oldest of these views.
+// graveyard keeps blocks that are out of use, but that open views still see: each with the oldest
+// of these views.
 type graveyard struct {
 	mu    sync.Mutex // guards cut.kept too
 	bytes int
@@ -34,7 +35,8 @@ func (s *Store) retire(b deadBlock) {
 	if cap(b.block) < minSlabBytes {
 		return // on the Go heap
 	}
-	// All views with numbers below b.dead are in the list, for it is younger than that number: what it lacks was closed.
+	// All views with numbers below b.dead are in the list, for it is younger than that number: what
+	// it lacks was closed.
 	if s.views.Load().keeper(&b) == nil || !s.graveyard.keep(s, b) {
 		s.slabs.Free(b.block)
 	}
@@ -44,7 +46,8 @@ func (s *Store) retire(b deadBlock) {
 func (g *graveyard) keep(s *Store, b deadBlock) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	// The list is read under mu: either it lacks a view that is being closed, or that view's release comes after this.
+	// The list is read under mu: either it lacks a view that is being closed, or that view's
+	// release comes after this.
 	c := s.views.Load().keeper(&b)
 	if c == nil {
 		return false

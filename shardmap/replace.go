@@ -2,15 +2,18 @@ package shardmap
 
 import "github.com/puzpuzpuz/xsync/v3"
 
-// Tables that were restored beside the store take their place in it all at one moment: as if the mutation with the number at had dropped all tables
-// and made these. Where there are tables, the one who replaces them first owns the gates of all of them, as a long write owns that of one. So nobody
-// acts on any of them when the number is drawn, calls on their way are made again afterwards, on the new tables, and views from before go on
-// showing the old ones.
+// Tables that were restored beside the store take their place in it all at one moment: as if the
+// mutation with the number at had dropped all tables and made these. Where there are tables, the
+// one who replaces them first owns the gates of all of them, as a long write owns that of one. So
+// nobody acts on any of them when the number is drawn, calls on their way are made again
+// afterwards, on the new tables, and views from before go on showing the old ones.
 
-// mostTries is how often whoever wants all gates lets go of those that it has when it meets a long write. Then it keeps them, and waits.
+// mostTries is how often whoever wants all gates lets go of those that it has when it meets a long
+// write. Then it keeps them, and waits.
 const mostTries = 100
 
-// Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has them as its own.
+// Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has
+// them as its own.
 func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
 	first = s.clock.Add(n) - n + 1
 	logNothing(c, first, n)
@@ -26,7 +29,8 @@ func logNothing(c *Call, first, n uint64) {
 	}
 }
 
-// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request. False: it was drawn already.
+// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request.
+// False: it was drawn already.
 func (s *Store) drawTo(c *Call, lsn uint64) bool {
 	for {
 		last := s.Clock()
@@ -43,9 +47,10 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 	}
 }
 
-// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN at, which it draws, with all before it. What makes
-// the tables last is keep's to do: it is called before anybody sees them, and its error ends Adopt. Creations, and they alone, wait meanwhile: those that are inline answer
-// ErrLong. All names must differ.
+// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN
+// at, which it draws, with all before it. What makes the tables last is keep's to do: it is called
+// before anybody sees them, and its error ends Adopt. Creations, and they alone, wait meanwhile:
+// those that are inline answer ErrLong. All names must differ.
 //
 // Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
@@ -67,8 +72,9 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 	return nil
 }
 
-// Replace puts restored tables in the place of all that the store has, while others use it: as of the LSN at, which it draws, with all before it. It waits
-// for long writes that are under way. All names must differ. Errors, after which nothing has happened: ErrClock.
+// Replace puts restored tables in the place of all that the store has, while others use it: as of
+// the LSN at, which it draws, with all before it. It waits for long writes that are under way. All
+// names must differ. Errors, after which nothing has happened: ErrClock.
 func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	names, list := catalogOf(tables, at)
 	owned, old := s.ownAll()
@@ -105,8 +111,8 @@ func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
 	return names, list
 }
 
-// exchange draws at and puts others in the place of the old tables, whose gates the caller owns. It returns the views that may see these. The caller
-// holds mu, which is let go, whatever happens.
+// exchange draws at and puts others in the place of the old tables, whose gates the caller owns. It
+// returns the views that may see these. The caller holds mu, which is let go, whatever happens.
 func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *tableList, at uint64) (*viewList, error) {
 	defer s.mu.Unlock()
 	exchanged := false
@@ -118,7 +124,8 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 			t.table.fate.Store(present)
 		}
 	}()
-	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is replaced.
+	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is
+	// replaced.
 	for _, t := range old {
 		t.table.fate.Store(replaced)
 	}
@@ -137,7 +144,8 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 // ownership is that of many tables' gates.
 type ownership map[*Table]*hold
 
-// ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no others until it is released.
+// ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no
+// others until it is released.
 func (s *Store) ownAll() (ownership, []namedTable) {
 	o := make(ownership)
 	for tries := 1; ; tries++ {
@@ -157,7 +165,8 @@ func (s *Store) ownAll() (ownership, []namedTable) {
 	}
 }
 
-// enter makes the caller the owner of all tables given, but for those that it owns. It ends with the first that another one owns.
+// enter makes the caller the owner of all tables given, but for those that it owns. It ends with
+// the first that another one owns.
 func (o ownership) enter(tables []namedTable) (owner *hold) {
 	for _, t := range tables {
 		if o[t.table] != nil {
@@ -176,7 +185,8 @@ func (o ownership) enter(tables []namedTable) (owner *hold) {
 	return nil
 }
 
-// pass goes once through every lock of the table: calls that came before the gate's sign have ended then.
+// pass goes once through every lock of the table: calls that came before the gate's sign have ended
+// then.
 func (t *Table) pass() {
 	if t.dict != nil {
 		t.dict.pass()

@@ -26,8 +26,16 @@ func (l logged) Append(lsn, n uint64, _ []byte) {
 	*l.ranges = append(*l.ranges, [2]uint64{lsn, n})
 }
 
-// restoredTables makes tables beside a store: dicts and lists by turns, of n elements that are all value, with numbers of their own.
-func restoredTables(t testing.TB, s *Store, call *Call, names []string, n int, value string) (tables []*Restorer, at uint64) {
+// restoredTables makes tables beside a store: dicts and lists by turns, of n elements that are all
+// value, with numbers of their own.
+func restoredTables(
+	t testing.TB,
+	s *Store,
+	call *Call,
+	names []string,
+	n int,
+	value string,
+) (tables []*Restorer, at uint64) {
 	t.Helper()
 	lsn := s.Reserve(call, uint64(len(names)*(n+1)))
 	for i, name := range names {
@@ -71,8 +79,8 @@ func create(t testing.TB, s *Store, call *Call, name string, kind Kind, n int, v
 	}
 }
 
-// TestReplace: all tables are others at one number; views from before show the old ones whole, also those that are read afterwards, and what
-// they kept is freed with them.
+// TestReplace: all tables are others at one number; views from before show the old ones whole, also
+// those that are read afterwards, and what they kept is freed with them.
 func TestReplace(t *testing.T) {
 	s := NewStore()
 	var ranges [][2]uint64
@@ -114,7 +122,10 @@ func TestReplace(t *testing.T) {
 	if want := []string{"d dict 20", "l list 20", "more dict 20"}; !slices.Equal(names, want) {
 		t.Errorf("the tables are %v, not %v", names, want)
 	}
-	if got := textOf(s); strings.Contains(got, fmt.Sprintf("%x", "old")) || strings.Count(got, fmt.Sprintf("%x", "new")) != 60 {
+	if got := textOf(
+		s,
+	); strings.Contains(got, fmt.Sprintf("%x", "old")) ||
+		strings.Count(got, fmt.Sprintf("%x", "new")) != 60 {
 		t.Errorf("a view from after shows\n%s", got)
 	}
 	dictView.Close()
@@ -136,7 +147,8 @@ func TestReplace(t *testing.T) {
 	noGap(t, ranges)
 }
 
-// noGap checks that every number was logged, once. The numbers that the views of textOf drew were not.
+// noGap checks that every number was logged, once. The numbers that the views of textOf drew were
+// not.
 func noGap(t *testing.T, ranges [][2]uint64) {
 	t.Helper()
 	slices.SortFunc(ranges, func(a, b [2]uint64) int { return int(a[0]) - int(b[0]) })
@@ -177,7 +189,8 @@ func TestReplaceTooLate(t *testing.T) {
 	}
 }
 
-// TestDefectInReplace: a panic before the tables are exchanged leaves the old ones, and one behind that the new ones; all go on, and can be replaced again.
+// TestDefectInReplace: a panic before the tables are exchanged leaves the old ones, and one behind
+// that the new ones; all go on, and can be replaced again.
 func TestDefectInReplace(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		t.Run(fmt.Sprint("behind the exchange ", behind), func(t *testing.T) {
@@ -208,8 +221,12 @@ func TestDefectInReplace(t *testing.T) {
 					c := &Call{Beside: beside}
 					d, _ := s.Lookup(c, []byte("d"))
 					l, _ := s.Lookup(c, []byte("l"))
-					err := errors.Join(d.Dict().Set(c, msgp.AppendInt(nil, 1), msgp.AppendInt(nil, 2)), l.List().Append(c, msgp.AppendInt(nil, 1)),
-						s.Rename(c, "other", "another"), s.Rename(c, "another", "other"))
+					err := errors.Join(
+						d.Dict().Set(c, msgp.AppendInt(nil, 1), msgp.AppendInt(nil, 2)),
+						l.List().Append(c, msgp.AppendInt(nil, 1)),
+						s.Rename(c, "other", "another"),
+						s.Rename(c, "another", "other"),
+					)
 					if err != nil {
 						t.Error(err)
 					}
@@ -223,8 +240,9 @@ func TestDefectInReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceWaits: a long write under way is waited for, and the other tables are not held up by that; calls on the old tables that come in
-// between are parked, and are made on the new ones afterwards.
+// TestReplaceWaits: a long write under way is waited for, and the other tables are not held up by
+// that; calls on the old tables that come in between are parked, and are made on the new ones
+// afterwards.
 func TestReplaceWaits(t *testing.T) {
 	s := NewStore()
 	create(t, s, &Call{}, "d", KindDict, 10, "old")
@@ -237,7 +255,8 @@ func TestReplaceWaits(t *testing.T) {
 
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	key, val := msgp.AppendInt(nil, 1), msgp.AppendString(nil, "changed")
-	for begin := time.Now(); ; { // the gate of d is taken for moments only, once the replacement has come to wait
+	// the gate of d is taken for moments only, once the replacement has come to wait
+	for begin := time.Now(); ; {
 		err := dict.Dict().Set(&Call{}, key, val)
 		if waited := time.Since(begin); err == nil && waited > 50*time.Millisecond {
 			break
@@ -278,7 +297,8 @@ func TestReplaceWaits(t *testing.T) {
 	}
 }
 
-// TestReplaceSpoiled: tables that a defect has left half changed are replaced too, and are no longer counted.
+// TestReplaceSpoiled: tables that a defect has left half changed are replaced too, and are no
+// longer counted.
 func TestReplaceSpoiled(t *testing.T) {
 	s := NewStore()
 	names := []string{"d", "l"}
@@ -300,13 +320,16 @@ func TestReplaceSpoiled(t *testing.T) {
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	list, _ := s.Lookup(&Call{}, []byte("l"))
 	val := msgp.AppendString(nil, "changed")
-	if err := errors.Join(dict.Dict().Set(&Call{}, msgp.AppendInt(nil, 1), val), list.List().Append(&Call{}, val)); err != nil {
+	if err := errors.Join(
+		dict.Dict().Set(&Call{}, msgp.AppendInt(nil, 1), val),
+		list.List().Append(&Call{}, val),
+	); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestReplaceOneMoment: while clients write and read, the tables are replaced again and again. Each write is in the tables that its number says, and whoever
-// has seen a new table sees no old one.
+// TestReplaceOneMoment: while clients write and read, the tables are replaced again and again. Each
+// write is in the tables that its number says, and whoever has seen a new table sees no old one.
 func TestReplaceOneMoment(t *testing.T) {
 	pick := seeded(t)
 	s := NewStore()
@@ -399,7 +422,8 @@ func readUntil(t *testing.T, s *Store, stop *atomic.Bool, names []string) {
 	}
 }
 
-// moment is what a view of the store has shown: tables of one replacement, and what was written to them.
+// moment is what a view of the store has shown: tables of one replacement, and what was written to
+// them.
 type moment struct {
 	from, to uint64
 	found    map[string]bool
@@ -462,7 +486,8 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 	}
 }
 
-// TestAdoptHoldsUpCreationsAlone: while the one who adopts tables makes them last, creations wait, those on an event loop beside it, and nothing else does.
+// TestAdoptHoldsUpCreationsAlone: while the one who adopts tables makes them last, creations wait,
+// those on an event loop beside it, and nothing else does.
 func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
 	s := NewStore()
 	tables, at := restoredTables(t, s, &Call{}, []string{"a"}, 0, "")
@@ -497,7 +522,8 @@ func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
 	if err := <-adopted; err != nil {
 		t.Fatal(err)
 	}
-	if one, other := <-created, <-created; errors.Is(one, ErrTableExists) == errors.Is(other, ErrTableExists) || one != nil && other != nil {
+	if one, other := <-created, <-created; errors.Is(one, ErrTableExists) == errors.Is(other, ErrTableExists) ||
+		one != nil && other != nil {
 		t.Errorf("the creations afterwards: %v, %v", one, other)
 	}
 	if n := s.Len(); n != 2 {

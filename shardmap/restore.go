@@ -13,8 +13,9 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Restorer fills a table with what it held once, versions and places included. Tables may be restored at the same time, each by one goroutine; the
-// entries of one batch are spread over the processors.
+// Restorer fills a table with what it held once, versions and places included. Tables may be
+// restored at the same time, each by one goroutine; the entries of one batch are spread over the
+// processors.
 type Restorer struct {
 	// constant
 	table  *Table
@@ -33,16 +34,20 @@ type restored struct {
 }
 
 const (
-	// restoredFill is up to what part of leastSplit the shards of a restored dict are filled, so that the first insertions do not split them all.
+	// restoredFill is up to what part of leastSplit the shards of a restored dict are filled, so
+	// that the first insertions do not split them all.
 	restoredFill = 0.85
-	// maxRestoredDepth bounds the directory that a dict begins with, whatever length it is said to have. It grows by splits beyond that.
+	// maxRestoredDepth bounds the directory that a dict begins with, whatever length it is said to
+	// have. It grows by splits beyond that.
 	maxRestoredDepth = 12
 	// leastShared is how many entries of a batch are worth spreading over the processors.
 	leastShared = 1024
 )
 
-// Restore begins a table as it was: created is the LSN of its creation (TableView.Created), length how many entries a dict is expected to have.
-// The clock has been set to the last LSN of what is restored. Until Done nobody else but other Restorers uses the store, unless it is Adopt or Replace that ends all.
+// Restore begins a table as it was: created is the LSN of its creation (TableView.Created), length
+// how many entries a dict is expected to have. The clock has been set to the last LSN of what is
+// restored. Until Done nobody else but other Restorers uses the store, unless it is Adopt or
+// Replace that ends all.
 //
 // Errors: ErrKind; created is not on the clock.
 func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Restorer, error) {
@@ -82,10 +87,12 @@ func (r *Restorer) prepare(length int) {
 	}
 }
 
-// Entries puts entries at the end of a dict, in the order of their places. Nothing of them is kept, what they hold is copied.
+// Entries puts entries at the end of a dict, in the order of their places. Nothing of them is kept,
+// what they hold is copied.
 //
-// Errors name the entry's place, and end the restoring: bytes that are no checked encoding; a key that is not hashable or is there already; a place that
-// is not above the last one; a version below the place or not on the clock.
+// Errors name the entry's place, and end the restoring: bytes that are no checked encoding; a key
+// that is not hashable or is there already; a place that is not above the last one; a version below
+// the place or not on the clock.
 func (r *Restorer) Entries(entries []Entry) error {
 	if r.table.kind != KindDict {
 		return ErrKind
@@ -208,7 +215,8 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 	return nil
 }
 
-// Elements puts n packed elements at the end of a list. Errors: bytes that are no n checked encodings; they end the restoring.
+// Elements puts n packed elements at the end of a list. Errors: bytes that are no n checked
+// encodings; they end the restoring.
 func (r *Restorer) Elements(packed []byte, n int) error {
 	if r.table.kind != KindList {
 		return ErrKind

@@ -16,7 +16,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// copied restores a copy of a store from a view of it, a batch of entries at a time, all tables at once.
+// copied restores a copy of a store from a view of it, a batch of entries at a time, all tables at
+// once.
 func copied(t testing.TB, from *Store, batch int) *Store {
 	t.Helper()
 	view := from.View(&Call{})
@@ -85,7 +86,8 @@ func textOfView(view *View) string {
 	return b.String()
 }
 
-// TestRestore restores dicts after random operations, in batches of all sizes, and goes on with both.
+// TestRestore restores dicts after random operations, in batches of all sizes, and goes on with
+// both.
 func TestRestore(t *testing.T) {
 	pick := seeded(t)
 	for _, c := range []struct {
@@ -209,7 +211,8 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
-// TestRestoreOldZones restores values that an earlier version accepted, and that no client can store now.
+// TestRestoreOldZones restores values that an earlier version accepted, and that no client can
+// store now.
 func TestRestoreOldZones(t *testing.T) {
 	zone := append([]byte{0xc7, 24, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "America"...)
 	old := append(zone[:len(zone)-1:len(zone)-1], '/')

@@ -10,17 +10,20 @@ import (
 )
 
 const (
-	// A shard is split above splitAt live entries, which lies between leastSplit and leastSplit*4/3, so that shards filled evenly do not split all
-	// at once. 4/3 of it is a little less than 0.8 of 16 Ki, where the index would grow once more.
+	// A shard is split above splitAt live entries, which lies between leastSplit and
+	// leastSplit*4/3, so that shards filled evenly do not split all at once. 4/3 of it is a little
+	// less than 0.8 of 16 Ki, where the index would grow once more.
 	leastSplit = 9800
 
-	// It is also split above splitBytes of records in chunks, which it copies then: between leastSplitBytes and leastSplitBytes*4/3.
+	// It is also split above splitBytes of records in chunks, which it copies then: between
+	// leastSplitBytes and leastSplitBytes*4/3.
 	leastSplitBytes = 3 << 19
 
 	// minSlabBytes is the smallest block that is taken from outside the Go heap.
 	minSlabBytes = slab.MinBlock
 
-	// A shard is compacted when a quarter of its entries or of the bytes of its records is dead, three quarters while a view keeps what is given up, and at least so much.
+	// A shard is compacted when a quarter of its entries or of the bytes of its records is dead,
+	// three quarters while a view keeps what is given up, and at least so much.
 	minDeadEntries = 64
 	minDeadBytes   = 4 << 10
 )
@@ -34,7 +37,8 @@ type contents struct {
 	past   *past // nil: there is none
 }
 
-// shard is one part of a dict under one lock: CPython's compact dict, an index of entries that stand in the order of insertion.
+// shard is one part of a dict under one lock: CPython's compact dict, an index of entries that
+// stand in the order of insertion.
 type shard struct {
 	mu sync.Mutex
 
@@ -162,7 +166,8 @@ func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
 	s.addToIndex(w, hash, num)
 }
 
-// nextEntry returns the number of the next entry and sees to it that its page is there, can express place and may be written.
+// nextEntry returns the number of the next entry and sees to it that its page is there, can express
+// place and may be written.
 func (s *shard) nextEntry(w *write, place uint64) int {
 	num := s.count
 	if num>>pageBits < len(s.pages) && !s.pages[num>>pageBits].holds(place) && num&(pageEntries-1) != 0 {
@@ -189,7 +194,8 @@ func (s *shard) nextEntry(w *write, place uint64) int {
 	return num
 }
 
-// closePage leaves the rest of a page dead, from entry num on, in order behind the entries before it.
+// closePage leaves the rest of a page dead, from entry num on, in order behind the entries before
+// it.
 func (s *shard) closePage(num int) {
 	rest := s.pages[num>>pageBits].entries[num&(pageEntries-1):]
 	for i := range rest {

@@ -2,14 +2,16 @@ package shardmap
 
 import "slices"
 
-// past holds entries as they were before mutations that open views do not show: of a shard from page to page, in the order in which they were changed.
-// The entries of pages stay where they are, so the past of one entry is 32 bytes, however full its page is.
+// past holds entries as they were before mutations that open views do not show: of a shard from
+// page to page, in the order in which they were changed. The entries of pages stay where they are,
+// so the past of one entry is 32 bytes, however full its page is.
 type past struct {
 	pages  [][]pastEntry
 	blocks [][]byte // records with blocks of their own, which the shard has given up
 }
 
-// pastEntry is an entry before a change. Views with numbers above its version, up to the change's, see it.
+// pastEntry is an entry before a change. Views with numbers above its version, up to the change's,
+// see it.
 type pastEntry struct {
 	entry entry // loc of a record in a block of its own: the number of the block
 	place uint64
@@ -66,10 +68,12 @@ type seen struct {
 	version, place uint64
 }
 
-// seenEntries is how many entries of a shard a view looks at under its lock at a time; it divides pageEntries.
+// seenEntries is how many entries of a shard a view looks at under its lock at a time; it divides
+// pageEntries.
 const seenEntries = 64
 
-// appendSeen appends those of the seenEntries entries from number num on that a view with the given number sees, in order. more: there are others behind them.
+// appendSeen appends those of the seenEntries entries from number num on that a view with the given
+// number sees, in order. more: there are others behind them.
 func (c *contents) appendSeen(dst []seen, number uint64, num int) (_ []seen, more bool) {
 	var found [seenEntries]seen
 	first, at := num&(pageEntries-1), num>>pageBits

@@ -17,7 +17,8 @@ import (
 //	| tag, never 0  | entry number  |
 //	+---------------+---------------+
 //
-// The lower bits of the hash say where to begin, bits 16 to 31 are the tag, the upper bits led to the shard.
+// The lower bits of the hash say where to begin, bits 16 to 31 are the tag, the upper bits led to
+// the shard.
 const (
 	emptySlot = 0
 	tombstone = 1
@@ -73,7 +74,8 @@ func (s *shard) addToIndex(w *write, hash uint64, num int) {
 	s.index[i] = tagOf(hash) | uint32(num)
 }
 
-// dropFromIndex takes entry num out. Tombstones in front of an empty slot are in nobody's way and are emptied.
+// dropFromIndex takes entry num out. Tombstones in front of an empty slot are in nobody's way and
+// are emptied.
 func (s *shard) dropFromIndex(hash uint64, num int) {
 	slot := tagOf(hash) | uint32(num)
 	mask := uint64(len(s.index) - 1)
@@ -135,7 +137,8 @@ func (s *Store) freeIndex(index []uint32) {
 	}
 }
 
-// unequalKey appends a canonical key for a key that equals nothing, such as nan: an extension object that no checked value can be.
+// unequalKey appends a canonical key for a key that equals nothing, such as nan: an extension
+// object that no checked value can be.
 func unequalKey(dst []byte, random uint64) []byte {
 	const fixExt8, refusedCode = 0xd7, 0
 	return binary.BigEndian.AppendUint64(append(dst, fixExt8, refusedCode), random)

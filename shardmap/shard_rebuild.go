@@ -7,7 +7,8 @@ func (s *shard) compactIfDue(w *write) {
 		quarters = 3 // a view keeps the old blocks, however often they are compacted
 	}
 	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
-	if dead > minDeadEntries && 4*dead > quarters*s.count || deadBytes > minDeadBytes && 4*deadBytes > quarters*s.filled {
+	if dead > minDeadEntries && 4*dead > quarters*s.count ||
+		deadBytes > minDeadBytes && 4*deadBytes > quarters*s.filled {
 		s.compact(w)
 	}
 }
@@ -23,7 +24,8 @@ func (s *shard) compact(w *write) {
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
-// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard is retired, still locked; the halves are held.
+// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard
+// is retired, still locked; the halves are held.
 func (d *Dict) split(c *Call, w *write, s *shard) {
 	s.handover(w)
 	low := newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
@@ -61,7 +63,8 @@ func (s *shard) eachLive(f func(p *page, e *entry)) {
 	}
 }
 
-// adopt appends a copy of a live entry of another shard. A record in a block of its own is not copied: the block changes hands.
+// adopt appends a copy of a live entry of another shard. A record in a block of its own is not
+// copied: the block changes hands.
 func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	moved := *e
 	if e.size&flagOwnBlock != 0 {

@@ -7,7 +7,8 @@ const (
 	maxChunkBytes = 64 << 10
 )
 
-// chunkUse says how a shard's chunks are used. The unused end of a chunk is neither dead nor alive: compaction would only make another.
+// chunkUse says how a shard's chunks are used. The unused end of a chunk is neither dead nor alive:
+// compaction would only make another.
 type chunkUse struct {
 	bump      int      // chunk that records are added to, -1: none
 	bumpUsed  int      // bytes of it
@@ -18,7 +19,8 @@ type chunkUse struct {
 	freeSlots []uint16 // free places in chunks
 }
 
-// newRecord makes room for a record of size bytes. The entry returned has its place and the flag of an own block, if it has one.
+// newRecord makes room for a record of size bytes. The entry returned has its place and the flag of
+// an own block, if it has one.
 func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 	if size > maxBumpBytes {
 		rec = w.store.slabs.Alloc(size)
@@ -53,8 +55,10 @@ func (s *shard) newBump(w *write, size int) {
 	s.bytes += n
 }
 
-// chunkBytes returns the size of the next chunk of a shard whose chunks come to total bytes: a power of two, some 1/16 of them, so that the unused
-// end of the last chunk is some 1/32, but room for four records once there are others, so that the end left by one that does not fit is a small part.
+// chunkBytes returns the size of the next chunk of a shard whose chunks come to total bytes: a
+// power of two, some 1/16 of them, so that the unused end of the last chunk is some 1/32, but room
+// for four records once there are others, so that the end left by one that does not fit is a small
+// part.
 func chunkBytes(total, size int) int {
 	n := max(total/16, min(total, minSlabBytes), minChunkBytes, size, min(4*size, total+size))
 	return min(1<<bits.Len(uint(n-1)), maxChunkBytes)
@@ -84,7 +88,8 @@ func (s *shard) dropRecord(w *write, e *entry) {
 	s.freeSlots = append(s.freeSlots, uint16(i))
 }
 
-// fits tells whether the record of entry num may be overwritten by one of size bytes: it has the room, without much to spare, and no view sees it.
+// fits tells whether the record of entry num may be overwritten by one of size bytes: it has the
+// room, without much to spare, and no view sees it.
 func (s *shard) fits(w *write, num int, e *entry, size int) bool {
 	if w.seen > 0 && w.sees(e.version(), s.place(num)) {
 		return false

@@ -2,7 +2,8 @@
 
 package shardmap
 
-// Faults that the checkers of views are tried on: a build with the tag "broken" has them, this one has not.
+// Faults that the checkers of views are tried on: a build with the tag "broken" has them, this one
+// has not.
 const (
 	brokenHandover = false // writers keep and hand over nothing
 	brokenCut      = false // a cut draws its number before it marks the list

@@ -24,7 +24,8 @@ type Store struct {
 	views   atomic.Pointer[viewList] // written under viewsMu
 	viewsMu sync.Mutex
 
-	// tables is read without a lock. A name leads to its table only if the table bears the name. Another map takes its place when all tables are replaced.
+	// tables is read without a lock. A name leads to its table only if the table bears the name.
+	// Another map takes its place when all tables are replaced.
 	tables   atomic.Pointer[tableMap]
 	mu       sync.Mutex // makes creations, drops, renames and replacements one after another
 	list     *tableList // guarded by mu
@@ -38,19 +39,26 @@ type Store struct {
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{seed: rand.Uint64(), leastSplit: leastSplit, leastSplitBytes: leastSplitBytes, slabs: slab.New(), list: newTableList()}
+	s := &Store{
+		seed:            rand.Uint64(),
+		leastSplit:      leastSplit,
+		leastSplitBytes: leastSplitBytes,
+		slabs:           slab.New(),
+		list:            newTableList(),
+	}
 	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
 	return s
 }
 
-// OnPanic has f called when memory is given back in the background, and that panics: what is left of it stays in use, and all else goes on. Before, such a panic ends
-// the process.
+// OnPanic has f called when memory is given back in the background, and that panics: what is left
+// of it stays in use, and all else goes on. Before, such a panic ends the process.
 func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
 
 // Lookup returns the table that bears name. It does not allocate and keeps no part of name.
 //
-// Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a table again.
+// Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a
+// table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
 	if t := c.found; t != nil && t.store == s && string(name) == *c.name && t.lost(c) == nil {
 		return t, true // the table of the call before, which most requests ask for again
@@ -72,10 +80,12 @@ func (s *Store) lookup(name string) (t *Table, bears *string) {
 	return t, bears
 }
 
-// Create makes a table and fills it with packed: n values for a list, n pairs of key and value for a dict, encoded back to back.
+// Create makes a table and fills it with packed: n values for a list, n pairs of key and value for
+// a dict, encoded back to back.
 //
-// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables are adopted; *value.Error TypeError for a key that is not hashable.
-// Call.Version is the last LSN drawn: one for the table, then one for each element.
+// Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables
+// are adopted; *value.Error TypeError for a key that is not hashable. Call.Version is the last LSN
+// drawn: one for the table, then one for each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
 	if n > InlineElements && !c.Beside {
 		return nil, ErrLong
@@ -111,7 +121,8 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length is what it will have. Errors: ErrTableExists, ErrLong.
+// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length
+// is what it will have. Errors: ErrTableExists, ErrLong.
 func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
 	if err := s.lockToCreate(c); err != nil {
 		return 0, err
@@ -132,7 +143,8 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	return first, nil
 }
 
-// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would wait for that.
+// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would
+// wait for that.
 func (s *Store) lockToCreate(c *Call) error {
 	for {
 		s.mu.Lock()
@@ -149,8 +161,10 @@ func (s *Store) lockToCreate(c *Call) error {
 	}
 }
 
-// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a request that gives a table this name. The request is recorded, and may give the name
-// when it is made again: until a drop that is recorded too nobody else may be given it. One that is made again is left out if it panics. The caller holds Store.mu.
+// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a
+// request that gives a table this name. The request is recorded, and may give the name when it is
+// made again: until a drop that is recorded too nobody else may be given it. One that is made again
+// is left out if it panics. The caller holds Store.mu.
 func (c *Call) closeName(t *Table) {
 	if c.changing == nil || c.Replay {
 		return
@@ -190,9 +204,11 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrSpoiled; ErrBusy if a long write owns the table.
+// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrSpoiled; ErrBusy if a
+// long write owns the table.
 //
-// It holds all locks of the table: calls that found it by its old name come before it, or do nothing (see Lookup).
+// It holds all locks of the table: calls that found it by its old name come before it, or do
+// nothing (see Lookup).
 func (s *Store) Rename(c *Call, from, to string) error {
 	c.Version = 0
 	s.mu.Lock()
@@ -236,7 +252,8 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	return nil
 }
 
-// lockWhole takes all locks of the table. Errors: ErrNoTable; ErrBusy if a long write owns the table.
+// lockWhole takes all locks of the table. Errors: ErrNoTable; ErrBusy if a long write owns the
+// table.
 func (t *Table) lockWhole(c *Call) error {
 	if t.dict != nil {
 		return t.dict.lockWhole(c)
@@ -252,7 +269,8 @@ func (t *Table) unlockWhole(c *Call) {
 	}
 }
 
-// handName tells the views of the store that t bears another name, or none, from the mutation n on. The caller holds Store.mu.
+// handName tells the views of the store that t bears another name, or none, from the mutation n on.
+// The caller holds Store.mu.
 func (vs *viewList) handName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
 		if c.table != nil || c.number > n || c.number < t.named {
@@ -269,8 +287,9 @@ func (vs *viewList) handName(t *Table, n uint64) {
 // Clock returns the last LSN drawn, 0 if none was.
 func (s *Store) Clock() uint64 { return s.clock.Load() }
 
-// SetClock makes lsn, which is at most MaxLSN, the last LSN drawn. It is for whoever restores or replays: nobody else may use the store meanwhile, no view
-// may be open, and the numbers only go up.
+// SetClock makes lsn, which is at most MaxLSN, the last LSN drawn. It is for whoever restores or
+// replays: nobody else may use the store meanwhile, no view may be open, and the numbers only go
+// up.
 func (s *Store) SetClock(lsn uint64) {
 	if last := s.clock.Swap(lsn); last > lsn {
 		panic(fmt.Sprintf("the clock is set back from %d to %d", last, lsn))

@@ -29,7 +29,8 @@ const (
 	replaced        // all tables were replaced at once: perhaps another bears its name since that very moment
 )
 
-// Table is a named dict or list. A table that is dropped while a call is on its way to it answers ErrNoTable.
+// Table is a named dict or list. A table that is dropped while a call is on its way to it answers
+// ErrNoTable.
 type Table struct {
 	// constant after Create
 	store *Store
@@ -40,7 +41,8 @@ type Table struct {
 
 	name  atomic.Pointer[string] // written under Store.mu and all the table's locks
 	named uint64                 // LSN of the present name; guarded by Store.mu
-	fate  atomic.Uint32          // present, dropped or replaced; written under Store.mu and the table's gate or all its locks
+	// present, dropped or replaced; written under Store.mu and the table's gate or all its locks
+	fate atomic.Uint32
 
 	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
 
@@ -61,12 +63,13 @@ func newTable(s *Store, name string, kind Kind) *Table {
 	return t
 }
 
-// renamed tells whether the table bears another name than the one the call found it by. A false holds good as long as the caller keeps a lock of
-// the table.
+// renamed tells whether the table bears another name than the one the call found it by. A false
+// holds good as long as the caller keeps a lock of the table.
 func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }
 
-// lost returns an error if no call may use the table any more that found it by the name that this call did: ErrNoTable, for there was a moment since
-// when no table had that name; ErrBusy if the table was replaced, so that the call is made again on the table that bears the name now.
+// lost returns an error if no call may use the table any more that found it by the name that this
+// call did: ErrNoTable, for there was a moment since when no table had that name; ErrBusy if the
+// table was replaced, so that the call is made again on the table that bears the name now.
 func (t *Table) lost(c *Call) error {
 	switch {
 	case t.fate.Load() == replaced:
@@ -77,8 +80,8 @@ func (t *Table) lost(c *Call) error {
 	return nil
 }
 
-// closed tells whether the call cannot be made now: a long write owns the table, or it has another name. A false holds good as long as
-// the caller keeps a lock of the table.
+// closed tells whether the call cannot be made now: a long write owns the table, or it has another
+// name. A false holds good as long as the caller keeps a lock of the table.
 func (t *Table) closed(c *Call) bool { return t.gate.shut() || t.renamed(c) }
 
 // owned tells whether a long write owns the table.
@@ -92,14 +95,16 @@ func (t *Table) leave(c *Call, h *hold) {
 	t.gate.leave(h)
 }
 
-// spoil marks the table as left half changed. One whose creation has not come so far that it has a name is not counted: nobody can drop it.
+// spoil marks the table as left half changed. One whose creation has not come so far that it has a
+// name is not counted: nobody can drop it.
 func (t *Table) spoil() {
 	if t.gate.spoil() && t.born > 0 {
 		t.store.spoiled.Add(1)
 	}
 }
 
-// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is right.
+// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is
+// right.
 func (t *Table) Err() error {
 	if t.gate.isSpoiled() {
 		return ErrSpoiled
@@ -130,7 +135,8 @@ func (t *Table) Len() int {
 	return t.list.Len()
 }
 
-// Wait has wake called once the long write that owns the table has ended. False: nothing owns it, the call that met ErrBusy may be made again at once.
+// Wait has wake called once the long write that owns the table has ended. False: nothing owns it,
+// the call that met ErrBusy may be made again at once.
 //
 // wake is called on the goroutine of the long write; it must be short and not call the table.
 func (t *Table) Wait(wake func()) bool { return t.gate.wait(wake) }

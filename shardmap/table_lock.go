@@ -8,8 +8,9 @@ import (
 
 // gate is the sign on a table that a long write owns it.
 //
-// The owner sets the sign, then passes once through every lock of the table: calls that came before it have ended by then, and calls that
-// come after it see the sign under their lock and do nothing. So the owner may leave the locks between its steps.
+// The owner sets the sign, then passes once through every lock of the table: calls that came before
+// it have ended by then, and calls that come after it see the sign under their lock and do nothing.
+// So the owner may leave the locks between its steps.
 type gate struct {
 	mu   sync.Mutex
 	sign atomic.Pointer[hold] // nil: open; written under mu
@@ -17,7 +18,9 @@ type gate struct {
 
 // hold is one long write's ownership of a table.
 type hold struct {
-	first   atomic.Uint64 // the first LSN of the write: undrawn, drawing, then the number. Written by the owner, read by views
+	// the first LSN of the write: undrawn, drawing, then the number. Written by the owner, read by
+	// views
+	first   atomic.Uint64
 	over    chan struct{} // closed when the gate opens
 	waiters []func()      // guarded by gate.mu
 }
@@ -34,8 +37,8 @@ var spoiled = func() *hold {
 	return h
 }()
 
-// enter makes the caller the owner, after earlier owners; nil: the table is spoiled. It blocks: never call it on an event loop but for a table nobody else
-// knows yet.
+// enter makes the caller the owner, after earlier owners; nil: the table is spoiled. It blocks:
+// never call it on an event loop but for a table nobody else knows yet.
 func (g *gate) enter() *hold {
 	for {
 		h, owner := g.tryEnter()
@@ -49,7 +52,8 @@ func (g *gate) enter() *hold {
 	}
 }
 
-// tryEnter makes the caller the owner, unless there is one, which it returns then; spoiled: there will be none any more.
+// tryEnter makes the caller the owner, unless there is one, which it returns then; spoiled: there
+// will be none any more.
 func (g *gate) tryEnter() (h, owner *hold) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -61,14 +65,16 @@ func (g *gate) tryEnter() (h, owner *hold) {
 	return h, nil
 }
 
-// spoil shuts the gate for good; false: it was so already. An owner that has not begun its change finds out.
+// spoil shuts the gate for good; false: it was so already. An owner that has not begun its change
+// finds out.
 func (g *gate) spoil() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.sign.Swap(spoiled) != spoiled
 }
 
-// isSpoiled tells whether the table is spoiled. A false holds good as long as the caller keeps a lock of the table.
+// isSpoiled tells whether the table is spoiled. A false holds good as long as the caller keeps a
+// lock of the table.
 func (g *gate) isSpoiled() bool { return g.sign.Load() == spoiled }
 
 // leave opens the gate and wakes those who wait.
@@ -84,7 +90,8 @@ func (g *gate) leave(h *hold) {
 	}
 }
 
-// shut tells whether a long write owns the table. It holds good as long as the caller keeps a lock of the table, and for as long as that only.
+// shut tells whether a long write owns the table. It holds good as long as the caller keeps a lock
+// of the table, and for as long as that only.
 func (g *gate) shut() bool { return g.sign.Load() != nil }
 
 // wait has wake called once the gate opens; false: it is open.
@@ -99,8 +106,8 @@ func (g *gate) wait(wake func()) bool {
 	return true
 }
 
-// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and is made again (nil), an inline call ends with ErrBusy;
-// ErrSpoiled. The caller holds no lock.
+// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and
+// is made again (nil), an inline call ends with ErrBusy; ErrSpoiled. The caller holds no lock.
 func (g *gate) meet(c *Call) error {
 	if g.isSpoiled() {
 		return ErrSpoiled
@@ -114,8 +121,8 @@ func (g *gate) meet(c *Call) error {
 	return nil
 }
 
-// awaitBefore waits for a long write that the view with the given number must see whole. A write that has drawn no number yet will draw a
-// higher one.
+// awaitBefore waits for a long write that the view with the given number must see whole. A write
+// that has drawn no number yet will draw a higher one.
 func (g *gate) awaitBefore(number uint64) {
 	h := g.sign.Load()
 	if h == nil {

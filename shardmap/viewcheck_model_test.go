@@ -9,7 +9,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// The model of the checker of views: requests as a log is told of them, made again one by one on plain dicts and slices.
+// The model of the checker of views: requests as a log is told of them, made again one by one on
+// plain dicts and slices.
 
 type requestKind int
 

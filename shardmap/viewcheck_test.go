@@ -19,10 +19,13 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// The checker of views. Writers change dicts and lists, by one key and by many, while others create, drop and rename them; a log is told of each request. Readers open
-// views of tables and of the whole store, wait until writers have gone on, and note what the views show. Afterwards the requests are made again, one by one in the order
-// of their numbers, on plain dicts and slices, by the tables' names: a view with the number C must show, in order and each entry once, what these hold after
-// exactly the requests with numbers below C. C must have been drawn while the view was being opened, and all numbers together leave no gap.
+// The checker of views. Writers change dicts and lists, by one key and by many, while others
+// create, drop and rename them; a log is told of each request. Readers open views of tables and of
+// the whole store, wait until writers have gone on, and note what the views show. Afterwards the
+// requests are made again, one by one in the order of their numbers, on plain dicts and slices, by
+// the tables' names: a view with the number C must show, in order and each entry once, what these
+// hold after exactly the requests with numbers below C. C must have been drawn while the view was
+// being opened, and all numbers together leave no gap.
 
 type shownTable struct {
 	name  string
@@ -119,7 +122,8 @@ func (w *worker) Append(lsn, n uint64, asked []byte) {
 	w.records = append(w.records, rec)
 }
 
-// ask makes a request: an inline call until it meets no gate, parked in between as an event loop parks its clients. A call that is too long is made beside it.
+// ask makes a request: an inline call until it meets no gate, parked in between as an event loop
+// parks its clients. A call that is too long is made beside it.
 func (w *worker) ask(t *Table, r *request, f func() error) error {
 	w.call.Request = binary.LittleEndian.AppendUint32(w.call.Request[:0], uint32(len(w.asked)))
 	w.asked = append(w.asked, r)
@@ -456,7 +460,13 @@ func (r *reading) compare(tables replicas) error {
 		case want == nil:
 			return fmt.Errorf("shows table %q, which was not there", t.name)
 		case r.name == "" && (t.born != want.born || t.born <= born):
-			return fmt.Errorf("shows table %q of %d, which was created at %d, behind one of %d", t.name, t.born, want.born, born)
+			return fmt.Errorf(
+				"shows table %q of %d, which was created at %d, behind one of %d",
+				t.name,
+				t.born,
+				want.born,
+				born,
+			)
 		}
 		born = want.born
 		if err := t.compare(want); err != nil {

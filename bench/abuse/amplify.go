@@ -82,7 +82,16 @@ func explodingSortKeys(a *attack) error {
 	for depth := range 60 {
 		for _, forms := range [][]string{{"tuple", "str"}, {"tuple", "str", "lower"}, {"str", "tuple", "tuple"}} {
 			key := turns(depth, forms...)
-			if err := a.repeatedly(2, 4, 1, []codec.Status{codec.StatusOK, codec.StatusValueError}, codec.OpListSort, "texts", key, depth%2 == 0); err != nil {
+			if err := a.repeatedly(
+				2,
+				4,
+				1,
+				[]codec.Status{codec.StatusOK, codec.StatusValueError},
+				codec.OpListSort,
+				"texts",
+				key,
+				depth%2 == 0,
+			); err != nil {
 				return fmt.Errorf("%d deep: %w", depth, err)
 			}
 		}
@@ -108,17 +117,33 @@ func wideSortKeys(a *attack) error {
 		for range 60 {
 			wide = append(wide, []any{form, nil})
 		}
-		if err := a.repeatedly(8, 4, 2, []codec.Status{codec.StatusValueError, codec.StatusOverloaded}, codec.OpListSort, "large", wide, false); err != nil {
+		if err := a.repeatedly(
+			8,
+			4,
+			2,
+			[]codec.Status{codec.StatusValueError, codec.StatusOverloaded},
+			codec.OpListSort,
+			"large",
+			wide,
+			false,
+		); err != nil {
 			return err
 		}
-		if err := c.gets(codec.StatusValueError, codec.OpListSort, "large", append(wide, slices.Repeat([]any{nil}, 1000)...), false); err != nil {
+		if err := c.gets(
+			codec.StatusValueError,
+			codec.OpListSort,
+			"large",
+			append(wide, slices.Repeat([]any{nil}, 1000)...),
+			false,
+		); err != nil {
 			return err
 		}
 	}
 	return a.repeatedly(4, 2, 2, []codec.Status{codec.StatusOK, codec.StatusOverloaded}, codec.OpListReverse, "large")
 }
 
-// nestedLower sorts lists that are just small enough for the loop by keys that take long for each element.
+// nestedLower sorts lists that are just small enough for the loop by keys that take long for each
+// element.
 func nestedLower(a *attack) error {
 	c, err := a.tables()
 	if err != nil {
@@ -132,14 +157,24 @@ func nestedLower(a *attack) error {
 		return err
 	}
 	for _, key := range []any{turns(120, "lower"), turns(16, "lower"), turns(16, "lower", "str"), turns(16, "str", "tuple"), turns(15, "lower", "str", "tuple")} {
-		if err := a.repeatedly(8, 4, 1, []codec.Status{codec.StatusOK, codec.StatusValueError, codec.StatusAttributeError}, codec.OpListSort, "words", key, true); err != nil {
+		if err := a.repeatedly(
+			8,
+			4,
+			1,
+			[]codec.Status{codec.StatusOK, codec.StatusValueError, codec.StatusAttributeError},
+			codec.OpListSort,
+			"words",
+			key,
+			true,
+		); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// longExponents uses keys of Decimals that would be long if they were written out, at a server whose memory is limited.
+// longExponents uses keys of Decimals that would be long if they were written out, at a server
+// whose memory is limited.
 func longExponents(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err
@@ -208,8 +243,12 @@ func dearComparisons(a *attack) error {
 		{govalue.Counter{}, govalue.Counter{{Key: digits, Value: 0}}},
 	} {
 		name := fmt.Sprint("list ", i)
-		if err := errors.Join(repeat(name, 1400, search.among), a.repeatedly(8, 20, 2, []codec.Status{codec.StatusOK}, codec.OpListCount, name, search.sought),
-			c.ok(codec.OpListSort, "l", nil, false), c.ok(codec.OpDrop, name)); err != nil {
+		if err := errors.Join(
+			repeat(name, 1400, search.among),
+			a.repeatedly(8, 20, 2, []codec.Status{codec.StatusOK}, codec.OpListCount, name, search.sought),
+			c.ok(codec.OpListSort, "l", nil, false),
+			c.ok(codec.OpDrop, name),
+		); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -222,7 +261,16 @@ func (a *attack) growFractions(c *conn) error {
 	if err := c.ok(codec.OpDictSet, "d", "sum", fraction(60_000)); err != nil {
 		return err
 	}
-	return a.repeatedly(8, 20, 2, []codec.Status{codec.StatusOK, codec.StatusOverflowError}, codec.OpDictIncrement, "d", "sum", fraction(7000))
+	return a.repeatedly(
+		8,
+		20,
+		2,
+		[]codec.Status{codec.StatusOK, codec.StatusOverflowError},
+		codec.OpDictIncrement,
+		"d",
+		"sum",
+		fraction(7000),
+	)
 }
 
 // dearSorts sorts lists just small enough for the loop whose elements take long to compare.
@@ -254,8 +302,19 @@ func dearSorts(a *attack) error {
 			elem := encoded(make())
 			list, size = append(list, raw(elem)), size+len(elem)
 		}
-		if err := errors.Join(c.ok(codec.OpCreateList, list...),
-			a.repeatedly(8, 10, 2, []codec.Status{codec.StatusOK}, codec.OpListSort, list[0], nil, i%2 == 0)); err != nil {
+		if err := errors.Join(
+			c.ok(codec.OpCreateList, list...),
+			a.repeatedly(
+				8,
+				10,
+				2,
+				[]codec.Status{codec.StatusOK},
+				codec.OpListSort,
+				list[0],
+				nil,
+				i%2 == 0,
+			),
+		); err != nil {
 			return fmt.Errorf("%v: %w", list[0], err)
 		}
 	}
@@ -275,8 +334,10 @@ func zoneNames(a *attack) error {
 	}
 	for _, name := range []string{"America/", "/etc/passwd", "../../etc/passwd", "a//b", ".", "..", "__init__.py", "a b", "Ä", "a\x00", strings.Repeat("a/", 1500) + "b"} {
 		for _, v := range []raw{zone(name), slices.Concat(raw{0x91}, zone(name)), slices.Concat(raw{0x81, 1}, zone(name))} {
-			err := errors.Join(c.asks(c.request(codec.OpDictSet, "d", name, v), 1, codec.StatusValueError, codec.StatusTooLarge),
-				c.asks(c.request(codec.OpDictGet, "d", zone(name)), 1, codec.StatusValueError, codec.StatusTooLarge))
+			err := errors.Join(
+				c.asks(c.request(codec.OpDictSet, "d", name, v), 1, codec.StatusValueError, codec.StatusTooLarge),
+				c.asks(c.request(codec.OpDictGet, "d", zone(name)), 1, codec.StatusValueError, codec.StatusTooLarge),
+			)
 			if err != nil {
 				return fmt.Errorf("%.40q: %w", name, err)
 			}

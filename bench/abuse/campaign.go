@@ -30,10 +30,13 @@ const (
 	returnTime   = 30 * time.Second // until everything is back
 	startTime    = 2 * time.Minute  // a server may take to start, on a machine that does other things
 
-	// What may be left over: garbage that the collector has not got to, and what the runtime keeps for next time.
-	memoryLeft    = 48 << 20
-	residentLeft  = 160 << 20
-	peakBound     = 1 << 30 // of resident memory, above what there was before: what the server holds, unread and not complete, doubled by its collector
+	// What may be left over: garbage that the collector has not got to, and what the runtime keeps
+	// for next time.
+	memoryLeft   = 48 << 20
+	residentLeft = 160 << 20
+	// of resident memory, above what there was before: what the server holds, unread and not
+	// complete, doubled by its collector
+	peakBound     = 1 << 30
 	handlesLeft   = 8
 	raceSlowdown  = 5
 	logLinesASec  = 12 // each kind of line comes once a second at most
@@ -107,9 +110,14 @@ func newGround(opt options) (*ground, error) {
 		return nil, err
 	}
 	g := &ground{options: opt, dir: dir}
-	// The salt is the server's, made at its first start; a file from here gives every server the same.
+	// The salt is the server's, made at its first start; a file from here gives every server the
+	// same.
 	kdf := secure.KDF{LogN: secure.DefaultLogN, Salt: [16]byte{1, 2, 3}}
-	if err := os.WriteFile(filepath.Join(dir, "salt"), []byte(hex.EncodeToString(kdf.Salt[:])+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(dir, "salt"),
+		[]byte(hex.EncodeToString(kdf.Salt[:])+"\n"),
+		0o600,
+	); err != nil {
 		return nil, err
 	}
 	g.key, err = kdf.Key(password)
@@ -191,11 +199,25 @@ func (a *attack) play() (notes string, err error) {
 		problem = errors.Join(problem, fmt.Errorf("the server's end: %w", err))
 	}
 	if ending := time.Since(stopping); a.end > 0 && ending > a.patience(a.end) {
-		problem = errors.Join(problem, fmt.Errorf("the server's end took %v, the bound is %v", ending, a.patience(a.end)))
+		problem = errors.Join(
+			problem,
+			fmt.Errorf("the server's end took %v, the bound is %v", ending, a.patience(a.end)),
+		)
 	}
 	problem = errors.Join(problem, a.readLog(time.Since(start)))
-	return fmt.Sprintf("%d requests, p50 %s, p99 %s, p99.9 %s, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",
-		seen.Requests, millis(seen.Median), millis(seen.P99), millis(seen.P999), millis(seen.SlowestRequest), seen.Logins, millis(seen.SlowestLogin), peak.Peak>>20, after.Resident>>20, time.Since(ended).Round(10*time.Millisecond)), problem
+	return fmt.Sprintf(
+		"%d requests, p50 %s, p99 %s, p99.9 %s, slowest %s; %d logins, slowest %s; peak %d MiB, %d MiB after %s",
+		seen.Requests,
+		millis(seen.Median),
+		millis(seen.P99),
+		millis(seen.P999),
+		millis(seen.SlowestRequest),
+		seen.Logins,
+		millis(seen.SlowestLogin),
+		peak.Peak>>20,
+		after.Resident>>20,
+		time.Since(ended).Round(10*time.Millisecond),
+	), problem
 }
 
 func millis(d time.Duration) string {
@@ -270,7 +292,8 @@ func (a *attack) judge(seen *testimony, peak *usage) error {
 	if bound := a.patience(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
 		add("a request of the witness took %v, the bound is %v", seen.SlowestRequest, bound)
 	}
-	if bound := a.p999; bound > 0 && seen.P999 > bound && !a.race { // which slows a few requests by far more than the others
+	// which slows a few requests by far more than the others
+	if bound := a.p999; bound > 0 && seen.P999 > bound && !a.race {
 		add("99.9 %% of the requests of the witness took up to %v, the bound is %v", seen.P999, bound)
 	}
 	if bound := a.patience(orElse(a.login, loginBound)); seen.SlowestLogin > bound {
@@ -295,7 +318,8 @@ func orElse[T comparable](v, fallback T) T {
 	return v
 }
 
-// comesBack drops the tables that the scenario has left and waits until the server has given back what it used.
+// comesBack drops the tables that the scenario has left and waits until the server has given back
+// what it used.
 func (a *attack) comesBack() (after usage, err error) {
 	if err := a.dropTables(""); err != nil {
 		return after, err
@@ -393,7 +417,13 @@ func (a *attack) readLog(took time.Duration) error {
 			return fmt.Errorf("the server's log:\n%s", log[max(0, at-1000):min(len(log), at+3000)])
 		}
 	}
-	if n, most := strings.Count(log, "\n"), logLinesFirst+logLinesASec*int(took/time.Second+1); n > most && !slices.Contains(a.flags, "--print-log") {
+	if n, most := strings.Count(
+		log,
+		"\n",
+	), logLinesFirst+logLinesASec*int(
+		took/time.Second+1,
+	); n > most &&
+		!slices.Contains(a.flags, "--print-log") {
 		return fmt.Errorf("the server's log has %d lines after %v", n, took)
 	}
 	return nil
@@ -414,7 +444,8 @@ func (a *attack) rand(i int) *rand.Rand {
 // connect opens a connection and says nothing.
 func (a *attack) connect() (*conn, error) { return a.connectTo("tcp", a.reachable(), "") }
 
-// connectFrom is connect with an address of this machine, or of another one. It goes to the server's address of the same kind.
+// connectFrom is connect with an address of this machine, or of another one. It goes to the
+// server's address of the same kind.
 func (a *attack) connectFrom(from string) (*conn, error) {
 	to := a.reachable()
 	if strings.Contains(from, ":") {

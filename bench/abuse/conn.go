@@ -12,7 +12,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// patience is how long a reply, or the end of a connection, is waited for where nothing else is said.
+// patience is how long a reply, or the end of a connection, is waited for where nothing else is
+// said.
 const patience = 20 * time.Second
 
 // The client's messages of a handshake, in order.
@@ -27,7 +28,8 @@ type conn struct {
 	net.Conn
 	key     []byte
 	encrypt bool
-	change  func(message int, b []byte) []byte // what is sent in place of a message of the handshake; nil: the message
+	// what is sent in place of a message of the handshake; nil: the message
+	change func(message int, b []byte) []byte
 
 	hs     *secure.Client
 	wire   []byte // that came and is not taken: messages; with records, their plaintext
@@ -52,7 +54,10 @@ func dial(network, addr, from string, key []byte, encrypt bool) (*conn, error) {
 
 // upTo goes through the handshake until a message of the client is due, and returns it.
 func (c *conn) upTo(message int) (due []byte, err error) {
-	c.hs = secure.NewClient(secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return c.key, nil }, Encrypt: c.encrypt}, secure.NewFresh())
+	c.hs = secure.NewClient(
+		secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return c.key, nil }, Encrypt: c.encrypt},
+		secure.NewFresh(),
+	)
 	due = c.hs.Hello(nil)
 	for n := sendsHello; n < message; n++ {
 		if err := c.say(n, due); err != nil {

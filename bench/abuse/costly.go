@@ -68,8 +68,11 @@ func costlyTables() map[string][]raw {
 		"big":      sequence(1400, func(i int) raw { return bigInt(180, i) }),
 		"texts":    sequence(3000, func(i int) raw { return encoded(strings.Repeat("É", 30) + fmt.Sprint(i*31%3000)) }),
 		"large":    sequence(8, func(i int) raw { return encoded(strings.Repeat("Ab", 1<<19) + fmt.Sprint(i)) }),
-		"deep":     sequence(126, func(i int) raw { return append(bytes.Repeat(raw{0x91}, value.MaxDepth-1), byte(i)) }),
-		"pairs":    sequence(4000, func(i int) raw { return array(encoded(i%7), encoded(fmt.Sprint("pair ", i))) }),
+		"deep": sequence(
+			126,
+			func(i int) raw { return append(bytes.Repeat(raw{0x91}, value.MaxDepth-1), byte(i)) },
+		),
+		"pairs": sequence(4000, func(i int) raw { return array(encoded(i%7), encoded(fmt.Sprint("pair ", i))) }),
 		"d": sequence(8000, func(i int) raw {
 			if i%2 == 0 {
 				return encoded(fmt.Sprint("key ", i/2))
@@ -109,7 +112,10 @@ var costlyNeedles = []costlyRequest{
 	{codec.OpListIndex, func(rng *rand.Rand) []any { return []any{"big", decimal("9.%0300dE+%d", rng.IntN(9), 430)} }},
 	{codec.OpListRemove, func(rng *rand.Rand) []any { return []any{"ints", decimal("1.5E-%d", 1000+rng.IntN(999))} }},
 	{codec.OpListContains, func(rng *rand.Rand) []any { return []any{"pairs", array(encoded(3), encoded("none"))} }},
-	{codec.OpListCount, func(rng *rand.Rand) []any { return []any{"deep", append(bytes.Repeat(raw{0x91}, value.MaxDepth-1), 1)} }},
+	{
+		codec.OpListCount,
+		func(rng *rand.Rand) []any { return []any{"deep", append(bytes.Repeat(raw{0x91}, value.MaxDepth-1), 1)} },
+	},
 	{codec.OpListCount, func(rng *rand.Rand) []any { return []any{"long", float64(rng.IntN(99))} }},
 }
 
@@ -118,9 +124,15 @@ var costlyKeys = []costlyRequest{
 	{codec.OpDictGet, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(190, 15, rng.IntN(99))} }},
 	{codec.OpDictGet, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(3000, 15, rng.IntN(99))} }},
 	{codec.OpDictContains, func(rng *rand.Rand) []any {
-		return []any{"d", tupleOf(sequence(300, func(i int) raw { return tupleOf(fraction(100, i), bigInt(200, i)) })...)}
+		return []any{
+			"d",
+			tupleOf(sequence(300, func(i int) raw { return tupleOf(fraction(100, i), bigInt(200, i)) })...),
+		}
 	}},
-	{codec.OpDictSetDefault, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(40, 3, rng.IntN(50)), rng.IntN(9)} }},
+	{
+		codec.OpDictSetDefault,
+		func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(40, 3, rng.IntN(50)), rng.IntN(9)} },
+	},
 	{codec.OpDictPop, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(40, 3, rng.IntN(50)), nil} }},
 	{codec.OpDictUpdate, func(rng *rand.Rand) []any {
 		args := []any{"d"}
@@ -166,8 +178,14 @@ var costlyWork = []costlyRequest{
 	{codec.OpTables, func(rng *rand.Rand) []any { return nil }},
 	{codec.OpInfo, func(rng *rand.Rand) []any { return nil }},
 	{codec.OpDictIncrement, func(rng *rand.Rand) []any { return []any{"d", "sum", fraction(500, rng.IntN(999))} }},
-	{codec.OpDictIncrement, func(rng *rand.Rand) []any { return []any{"d", "total", decimal("1.%0400dE+900", rng.IntN(999))} }},
-	{codec.OpDictSet, func(rng *rand.Rand) []any { return []any{"d", "nested", append(bytes.Repeat(raw{0x91}, 127), 1)} }},
+	{
+		codec.OpDictIncrement,
+		func(rng *rand.Rand) []any { return []any{"d", "total", decimal("1.%0400dE+900", rng.IntN(999))} },
+	},
+	{
+		codec.OpDictSet,
+		func(rng *rand.Rand) []any { return []any{"d", "nested", append(bytes.Repeat(raw{0x91}, 127), 1)} },
+	},
 	{codec.OpDictSet, func(rng *rand.Rand) []any { return []any{"d", "sum", 1} }},
 	{codec.OpDictCompareAndSet, func(rng *rand.Rand) []any {
 		return []any{"d", "nested", append(bytes.Repeat(raw{0x91}, 127), 1), append(bytes.Repeat(raw{0x91}, 127), 1)}
@@ -180,6 +198,9 @@ var costlyWork = []costlyRequest{
 		}
 		return args
 	}},
-	{codec.OpRename, func(rng *rand.Rand) []any { return []any{fmt.Sprint("t", rng.IntN(40)), fmt.Sprint("t", rng.IntN(40))} }},
+	{
+		codec.OpRename,
+		func(rng *rand.Rand) []any { return []any{fmt.Sprint("t", rng.IntN(40)), fmt.Sprint("t", rng.IntN(40))} },
+	},
 	{codec.OpDrop, func(rng *rand.Rand) []any { return []any{fmt.Sprint("t", rng.IntN(40))} }},
 }

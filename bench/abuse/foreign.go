@@ -47,7 +47,8 @@ func otherProtocolsDripped(a *attack) error {
 		if opening.answer == "" {
 			err = nil // it may be reset
 		}
-		if !strings.HasPrefix(string(answer), opening.answer) || (opening.answer == "") != (len(answer) == 0) || len(answer) > 320 {
+		if !strings.HasPrefix(string(answer), opening.answer) || (opening.answer == "") != (len(answer) == 0) ||
+			len(answer) > 320 {
 			err = errors.Join(err, fmt.Errorf("%q is answered with %q", opening.first, answer))
 		}
 		return err
@@ -108,8 +109,14 @@ func forgedRefusals(a *attack) error {
 		return wantRefusal(c, secure.RefusedMessage)
 	})
 	figures, infoErr := info(a.control)
-	if infoErr == nil && (figures.BadFrames-a.before.BadFrames != sent || figures.FailedLogins != a.before.FailedLogins) {
-		infoErr = fmt.Errorf("%d messages are %d bad frames and %d failed logins", sent, figures.BadFrames, figures.FailedLogins)
+	if infoErr == nil &&
+		(figures.BadFrames-a.before.BadFrames != sent || figures.FailedLogins != a.before.FailedLogins) {
+		infoErr = fmt.Errorf(
+			"%d messages are %d bad frames and %d failed logins",
+			sent,
+			figures.BadFrames,
+			figures.FailedLogins,
+		)
 	}
 	if log := a.srv.Log(); strings.Contains(log, "forged") || strings.Contains(log, "\x1b") {
 		err = errors.Join(err, errors.New("a client's text is in the log"))

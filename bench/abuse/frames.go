@@ -67,7 +67,8 @@ func announced(a *attack) error {
 	return a.hold(300, 60<<20, 1000, 16<<20)
 }
 
-// hold has clients send the first bytes of frames, and wants the server's heap not to grow by more than the given bytes.
+// hold has clients send the first bytes of frames, and wants the server's heap not to grow by more
+// than the given bytes.
 func (a *attack) hold(clients, announced, sent, grows int) error {
 	frame := make([]byte, sent)
 	binary.LittleEndian.PutUint32(frame, uint32(announced))
@@ -98,7 +99,8 @@ func (a *attack) hold(clients, announced, sent, grows int) error {
 	})
 }
 
-// halfFrames has clients send more of frames, all together, than the server holds: who passes the limit is closed, and the sum stays bounded.
+// halfFrames has clients send more of frames, all together, than the server holds: who passes the
+// limit is closed, and the sum stays bounded.
 func halfFrames(a *attack) error {
 	const clients, each1 = 20, 32 << 20
 	frame := make([]byte, each1)
@@ -170,7 +172,8 @@ func (c *conn) takes(n int) error {
 	return nil
 }
 
-// longPipelines sends hundreds of thousands of requests without waiting, and reads as they are answered.
+// longPipelines sends hundreds of thousands of requests without waiting, and reads as they are
+// answered.
 func longPipelines(a *attack) error {
 	n := 200_000
 	if a.race {
@@ -198,7 +201,14 @@ func unknown(a *attack) error {
 		if err != nil {
 			return err
 		}
-		args := [][]byte{nil, encoded("d"), encoded("d", 1), encoded(1, 2, 3, 4, 5, 6), {codec.Absent}, encoded("d", raw{codec.Absent})}
+		args := [][]byte{
+			nil,
+			encoded("d"),
+			encoded("d", 1),
+			encoded(1, 2, 3, 4, 5, 6),
+			{codec.Absent},
+			encoded("d", raw{codec.Absent}),
+		}
 		for flags := range 256 {
 			body := args[flags%len(args)]
 			if codec.RequestFlags(flags)&codec.FlagIfVersion != 0 {

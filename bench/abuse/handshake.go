@@ -35,7 +35,8 @@ func isRefusal(err error, want secure.RefusalCode) bool {
 	return errors.As(err, &refusal) && refusal.Code == want
 }
 
-// dripped returns the scenario of clients that reach a message of the handshake and send it a byte at a time, or not at all.
+// dripped returns the scenario of clients that reach a message of the handshake and send it a byte
+// at a time, or not at all.
 func dripped(message int, silent bool) func(a *attack) error {
 	return func(a *attack) error {
 		const clients = 150
@@ -56,7 +57,10 @@ func dripped(message int, silent bool) func(a *attack) error {
 			for n := 0; ; n++ {
 				select {
 				case err := <-ended:
-					if took := time.Since(start); err == nil && (took < handshakeTime*9/10 || took > a.patience(handshakeTime+3*time.Second)) {
+					if took := time.Since(
+						start,
+					); err == nil &&
+						(took < handshakeTime*9/10 || took > a.patience(handshakeTime+3*time.Second)) {
 						err = fmt.Errorf("closed after %v", took)
 					}
 					return err
@@ -70,7 +74,8 @@ func dripped(message int, silent bool) func(a *attack) error {
 	}
 }
 
-// garbled returns the scenario of clients that reach a message of the handshake and send something else.
+// garbled returns the scenario of clients that reach a message of the handshake and send something
+// else.
 func garbled(message int) func(a *attack) error {
 	return func(a *attack) error {
 		const clients = 600
@@ -122,7 +127,8 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 func (a *attack) wantNobodyIn() error {
 	return until(a.patience(10*time.Second), func() error {
 		figures, err := info(a.control)
-		if err == nil && figures.Connections > a.before.Connections+witnessConns+2 { // and the witness's logins
+		// and the witness's logins
+		if err == nil && figures.Connections > a.before.Connections+witnessConns+2 {
 			err = fmt.Errorf("%d connections", figures.Connections)
 		}
 		return err
@@ -132,11 +138,21 @@ func (a *attack) wantNobodyIn() error {
 // otherProtocols speaks what other servers on other ports are spoken to.
 func otherProtocols(a *attack) error {
 	texts := [][]byte{
-		[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), []byte("*1\r\n$4\r\nPING\r\n"), []byte("SSH-2.0-OpenSSH_9.2\r\n"), []byte("\x80\x04\x95."), []byte("get k\r\n"),
-		[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+		[]byte(
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		),
+		[]byte("*1\r\n$4\r\nPING\r\n"),
+		[]byte("SSH-2.0-OpenSSH_9.2\r\n"),
+		[]byte("\x80\x04\x95."),
+		[]byte("get k\r\n"),
+		[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+		[]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 		{0},
-		[]byte("\r\n\r\n"), []byte("USER anonymous\r\n"),
-		[]byte(secure.Magic[:7] + "\x1b"), bytes.Repeat([]byte{0xff}, 1000), bytes.Repeat([]byte("A"), 1<<20),
+		[]byte("\r\n\r\n"),
+		[]byte("USER anonymous\r\n"),
+		[]byte(secure.Magic[:7] + "\x1b"),
+		bytes.Repeat([]byte{0xff}, 1000),
+		bytes.Repeat([]byte("A"), 1<<20),
 	}
 	return each(40*len(texts), 50, func(i int) error {
 		c, err := a.connect()
@@ -330,7 +346,8 @@ func (a *attack) timedLogin(from string) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// guessingAddress guesses from an address of another machine: it has to wait, longer each time, and nobody else has; the right password is let in.
+// guessingAddress guesses from an address of another machine: it has to wait, longer each time, and
+// nobody else has; the right password is let in.
 func guessingAddress(a *attack) error {
 	return a.delays(strangers4[0], strangers4[0], strangers4[1])
 }
@@ -351,7 +368,10 @@ func (a *attack) delays(guesser, delayed, free string) error {
 	if err != nil || took > a.patience(300*time.Millisecond) {
 		return fmt.Errorf("another address: %v, %w", took, err)
 	}
-	if took, err = a.timedLogin(delayed); err != nil || took < 500*time.Millisecond || took > a.patience(5*time.Second) {
+	if took, err = a.timedLogin(
+		delayed,
+	); err != nil || took < 500*time.Millisecond ||
+		took > a.patience(5*time.Second) {
 		return fmt.Errorf("the address of the guesses: %v, %w", took, err)
 	}
 	// More than may wait at once: the rest is told to come again.
@@ -394,7 +414,11 @@ func (a *attack) delays(guesser, delayed, free string) error {
 
 // lowOrder sends points that would make the key independent of the password.
 func lowOrder(a *attack) error {
-	points := [][]byte{make([]byte, 32), append([]byte{1}, make([]byte, 31)...), append(append([]byte{0xec}, bytes.Repeat([]byte{0xff}, 30)...), 0x7f)}
+	points := [][]byte{
+		make([]byte, 32),
+		append([]byte{1}, make([]byte, 31)...),
+		append(append([]byte{0xec}, bytes.Repeat([]byte{0xff}, 30)...), 0x7f),
+	}
 	return each(150, 20, func(i int) error {
 		c, err := a.connect()
 		if err != nil {

@@ -17,7 +17,9 @@ const (
 	hostileBound  = 250 * time.Millisecond // for the witness's slowest request
 	hostileWindow = 64                     // requests of a connection that are not answered
 	hostileBytes  = 64 << 10               // of a request, at most
-	hostileKinds  = 40                     // requests of each kind that are made before, so that making them takes no time from sending them
+	// requests of each kind that are made before, so that making them takes no time from sending
+	// them
+	hostileKinds = 40
 )
 
 // hostile has some connections send costly requests, many at once, as fast as they are answered.

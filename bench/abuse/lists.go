@@ -65,7 +65,10 @@ func (a *attack) makeLongNames() (c *conn, n int, err error) {
 func (a *attack) dropLongNames(c *conn, bound int64) error {
 	used, err := a.usage()
 	if grown := used.Peak - a.before.Resident - a.before.memory(); grown > bound && !a.race {
-		err = errors.Join(err, fmt.Errorf("the server needed %d MiB, %d with the tables alone", used.Peak>>20, a.before.Resident>>20))
+		err = errors.Join(
+			err,
+			fmt.Errorf("the server needed %d MiB, %d with the tables alone", used.Peak>>20, a.before.Resident>>20),
+		)
 	}
 	n, name := a.longNames()
 	return errors.Join(err, c.forEach(n, func(i int) []byte { return c.request(codec.OpDrop, name(i)) }))
@@ -114,7 +117,10 @@ func deafToLists(a *attack) error {
 		return err
 	}
 	_, name := a.longNames()
-	if err := c.forEach(n, func(i int) []byte { return c.request(codec.OpRename, name(i), "renamed "+name(i)) }); err != nil {
+	if err := c.forEach(
+		n,
+		func(i int) []byte { return c.request(codec.OpRename, name(i), "renamed "+name(i)) },
+	); err != nil {
 		return err
 	}
 	err = c.forEach(n, func(i int) []byte { return c.request(codec.OpRename, "renamed "+name(i), name(i)) })

@@ -47,7 +47,12 @@ func parseOptions(args []string) (opt options, err error) {
 	flags.BoolVar(&opt.short, "short", false, "run the short choice, each scenario once")
 	flags.BoolVar(&opt.list, "list", false, "list the scenarios")
 	flags.DurationVar(&opt.lasts, "for", 0, "how long hostile clients go on; 0: some seconds")
-	flags.BoolVar(&opt.race, "race", false, "the server is built with the race detector: it is given more time, and its resident memory is not looked at")
+	flags.BoolVar(
+		&opt.race,
+		"race",
+		false,
+		"the server is built with the race detector: it is given more time, and its resident memory is not looked at",
+	)
 	if err := flags.Parse(args); err != nil {
 		return opt, err
 	}

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of other machines, which a campaign in a network of its own has: three of an IPv4 network, two of one IPv6 network and one of another.
-// They are those of RFC 5737 and RFC 3849, kept for documents.
+// Addresses of other machines, which a campaign in a network of its own has: three of an IPv4
+// network, two of one IPv6 network and one of another. They are those of RFC 5737 and RFC 3849,
+// kept for documents.
 var (
 	strangers4     = []string{"192.0.2.7", "192.0.2.8", "192.0.2.200"}
 	strangers6     = []string{"2001:db8:1::7", "2001:db8:1::8"}
@@ -25,7 +26,8 @@ const ownNetworkEnv = "CYBERDB_ABUSE_NETWORK"
 
 func inOwnNetwork() bool { return os.Getenv(ownNetworkEnv) != "" }
 
-// inNewNetwork runs this command again, with the same seed, in a network that nobody else has, and returns its exit code.
+// inNewNetwork runs this command again, with the same seed, in a network that nobody else has, and
+// returns its exit code.
 //
 // Errors: the kernel's, where it permits no such network.
 func inNewNetwork(seed uint64) (int, error) {
@@ -84,7 +86,8 @@ func furnish() error {
 	return nil
 }
 
-// addIPv6 gives the loopback interface an address. Source: struct in6_ifreq, netdevice(7) and ipv6(7).
+// addIPv6 gives the loopback interface an address. Source: struct in6_ifreq, netdevice(7) and
+// ipv6(7).
 func addIPv6(addr netip.Addr) error {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM, 0)
 	if err != nil {
@@ -96,7 +99,12 @@ func addIPv6(addr netip.Addr) error {
 		prefixLen uint32
 		ifIndex   int32
 	}{addr.As16(), 128, 1} // the loopback interface is number 1 of each network
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request))); errno != 0 {
+	if _, _, errno := unix.Syscall(
+		unix.SYS_IOCTL,
+		uintptr(fd),
+		unix.SIOCSIFADDR,
+		uintptr(unsafe.Pointer(&request)),
+	); errno != 0 {
 		return errno
 	}
 	return nil

@@ -24,7 +24,8 @@ const (
 	fullDisk           // stderr is a file without room
 )
 
-// open returns the stdout and the stderr that a server is to be started with, nil for one that is read. close is to be called at its end.
+// open returns the stdout and the stderr that a server is to be started with, nil for one that is
+// read. close is to be called at its end.
 func (s streams) open() (stdout, stderr *os.File, closeAll func(), err error) {
 	var files []*os.File
 	switch s {
@@ -72,8 +73,14 @@ func unreadLog(a *attack) error {
 		return nil
 	})
 	figures, infoErr := info(a.control)
-	if infoErr == nil && (figures.DroppedLogLines == 0 || figures.Data.SavedClock == 0 || figures.Data.SaveError != "") {
-		infoErr = fmt.Errorf("%d lines are dropped; saved up to change %d: %q", figures.DroppedLogLines, figures.Data.SavedClock, figures.Data.SaveError)
+	if infoErr == nil &&
+		(figures.DroppedLogLines == 0 || figures.Data.SavedClock == 0 || figures.Data.SaveError != "") {
+		infoErr = fmt.Errorf(
+			"%d lines are dropped; saved up to change %d: %q",
+			figures.DroppedLogLines,
+			figures.Data.SavedClock,
+			figures.Data.SaveError,
+		)
 	}
 	return errors.Join(err, infoErr)
 }

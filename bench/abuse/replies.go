@@ -100,7 +100,8 @@ func deafToGiants(a *attack) error {
 	})
 }
 
-// tinyWindows reads with as little room as the kernel permits: everything comes, and nobody waits for it.
+// tinyWindows reads with as little room as the kernel permits: everything comes, and nobody waits
+// for it.
 func tinyWindows(a *attack) error {
 	if err := a.large(20 << 10); err != nil { // a kilobyte comes in some milliseconds
 		return err
@@ -137,7 +138,9 @@ func abandonedReads(a *attack) error {
 		}
 		defer c.reset()
 		for range 1 + i {
-			if err := c.send(append(c.request(codec.OpListAll, "long"), c.request(codec.OpListCount, "long", 1)...)); err != nil {
+			if err := c.send(
+				append(c.request(codec.OpListAll, "long"), c.request(codec.OpListCount, "long", 1)...),
+			); err != nil {
 				return err
 			}
 		}
@@ -148,7 +151,8 @@ func abandonedReads(a *attack) error {
 	})
 }
 
-// tooManyReads asks for more long reads than a connection and the server may have under way, and reads none: each is made, waits or is refused.
+// tooManyReads asks for more long reads than a connection and the server may have under way, and
+// reads none: each is made, waits or is refused.
 func tooManyReads(a *attack) error {
 	if err := a.long(100_000); err != nil {
 		return err
@@ -252,7 +256,8 @@ func figuresFlood(a *attack) error {
 	})
 }
 
-// fullOfWriters writes until there is no memory for more: that is an error for who writes, and reading and deleting go on.
+// fullOfWriters writes until there is no memory for more: that is an error for who writes, and
+// reading and deleting go on.
 func fullOfWriters(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err

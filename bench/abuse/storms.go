@@ -56,7 +56,8 @@ func (a *attack) fill(n int) error {
 	return nil
 }
 
-// silentStorm opens half as many connections again as there may be and says nothing: who proves the password is let in all the time.
+// silentStorm opens half as many connections again as there may be and says nothing: who proves the
+// password is let in all the time.
 func silentStorm(a *attack) error {
 	if err := each(maxConns*3/2, 64, func(int) error {
 		_, err := a.connect()
@@ -86,7 +87,8 @@ func noRoomLeft(a *attack) error {
 	return errors.Join(err, infoErr)
 }
 
-// strangers come from two addresses, so many at once, go no further than to some message of the handshake, and come again as soon as they are sent away.
+// strangers come from two addresses, so many at once, go no further than to some message of the
+// handshake, and come again as soon as they are sent away.
 func (a *attack) strangers(crowd int) error {
 	return forTime(6*time.Second, crowd, func(i int) error {
 		c, err := a.connectFrom(strangers4[i%2])
@@ -101,8 +103,8 @@ func (a *attack) strangers(crowd int) error {
 	})
 }
 
-// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it needs, while its files are saved and its journal begins
-// new ones.
+// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it
+// needs, while its files are saved and its journal begins new ones.
 func justEnoughDescriptors(a *attack) error {
 	if err := a.large(1 << 20); err != nil {
 		return err
@@ -117,8 +119,14 @@ func justEnoughDescriptors(a *attack) error {
 	}
 	err := <-gone
 	figures, infoErr := info(a.control)
-	if data := figures.Data; infoErr == nil && (figures.AcceptErrors > 0 || data.JournalError != "" || data.SaveError != "") {
-		infoErr = fmt.Errorf("%d accept errors, journal %q, save %q", figures.AcceptErrors, data.JournalError, data.SaveError)
+	if data := figures.Data; infoErr == nil &&
+		(figures.AcceptErrors > 0 || data.JournalError != "" || data.SaveError != "") {
+		infoErr = fmt.Errorf(
+			"%d accept errors, journal %q, save %q",
+			figures.AcceptErrors,
+			data.JournalError,
+			data.SaveError,
+		)
 	}
 	return errors.Join(err, infoErr)
 }
@@ -152,7 +160,8 @@ func churn(a *attack) error {
 	})
 }
 
-// noDescriptors leaves the server few descriptors: it keeps who is in, refuses who comes, and takes connections again.
+// noDescriptors leaves the server few descriptors: it keeps who is in, refuses who comes, and takes
+// connections again.
 func noDescriptors(a *attack) error {
 	pid := a.srv.PID()
 	var limit unix.Rlimit
@@ -224,18 +233,32 @@ func (a *attack) reach(wants map[string]bool) error {
 	return errors.Join(problems...)
 }
 
-// defaultAllowList comes from other addresses to a server that encrypts and was not told who may come.
+// defaultAllowList comes from other addresses to a server that encrypts and was not told who may
+// come.
 func defaultAllowList(a *attack) error {
 	return a.reach(map[string]bool{
-		"127.0.0.1": true, "::1": true, "127.0.0.2": false, "127.1.2.3": false, strangers4[0]: false, strangers6[0]: false,
+		"127.0.0.1":   true,
+		"::1":         true,
+		"127.0.0.2":   false,
+		"127.1.2.3":   false,
+		strangers4[0]: false,
+		strangers6[0]: false,
 	})
 }
 
-// allowList comes from all sides to a server that was told who may come; it listens on one socket for IPv4, mapped into IPv6, and IPv6.
+// allowList comes from all sides to a server that was told who may come; it listens on one socket
+// for IPv4, mapped into IPv6, and IPv6.
 func allowList(a *attack) error {
 	return a.reach(map[string]bool{
-		"127.0.0.1": true, "127.0.0.2": false, "::1": false,
-		strangers4[0]: true, strangers4[1]: true, strangers4[2]: false, strangers6[0]: true, strangers6[1]: true, stranger6Apart: false,
+		"127.0.0.1":    true,
+		"127.0.0.2":    false,
+		"::1":          false,
+		strangers4[0]:  true,
+		strangers4[1]:  true,
+		strangers4[2]:  false,
+		strangers6[0]:  true,
+		strangers6[1]:  true,
+		stranger6Apart: false,
 	})
 }
 

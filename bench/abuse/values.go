@@ -39,8 +39,18 @@ func deepNesting(a *attack) error {
 		}
 		for _, depth := range []int{value.MaxDepth + 1, 1000, 100_000, 1 << 20, 30 << 20} {
 			deep := nested(depth)
-			if err := errors.Join(c.gets(codec.StatusValueError, codec.OpDictSet, "d", "k", deep), c.gets(codec.StatusValueError, codec.OpDictGet, "d", deep),
-				c.gets(codec.StatusValueError, codec.OpListExtend, "l", 1, deep), c.gets(codec.StatusValueError, codec.OpListSort, "l", deep, false)); err != nil {
+			if err := errors.Join(
+				c.gets(codec.StatusValueError, codec.OpDictSet, "d", "k", deep),
+				c.gets(codec.StatusValueError, codec.OpDictGet, "d", deep),
+				c.gets(
+					codec.StatusValueError,
+					codec.OpListExtend,
+					"l",
+					1,
+					deep,
+				),
+				c.gets(codec.StatusValueError, codec.OpListSort, "l", deep, false),
+			); err != nil {
 				return fmt.Errorf("%d deep: %w", depth, err)
 			}
 		}
@@ -102,8 +112,18 @@ func elementBombs(a *attack) error {
 		zeros := make(raw, codec.MaxArguments+1)
 		list := append(raw{0xdd, 0x00, 0x10, 0x00, 0x01}, zeros...)
 		for range 3 {
-			if err := errors.Join(c.gets(codec.StatusTooLarge, codec.OpListExtend, "l", zeros), c.gets(codec.StatusTooLarge, codec.OpDictGetMany, "d", zeros),
-				c.gets(codec.StatusTooLarge, codec.OpDictSet, "d", "k", list), c.gets(codec.StatusTooLarge, codec.OpListSetSlice, "l", 0, 1, nil, zeros)); err != nil {
+			if err := errors.Join(
+				c.gets(codec.StatusTooLarge, codec.OpListExtend, "l", zeros),
+				c.gets(codec.StatusTooLarge, codec.OpDictGetMany, "d", zeros),
+				c.gets(
+					codec.StatusTooLarge,
+					codec.OpDictSet,
+					"d",
+					"k",
+					list,
+				),
+				c.gets(codec.StatusTooLarge, codec.OpListSetSlice, "l", 0, 1, nil, zeros),
+			); err != nil {
 				return err
 			}
 		}
@@ -117,7 +137,14 @@ func damaged(a *attack) error {
 		return err
 	}
 	seeds := []raw{
-		encoded(1 << 40), encoded("text"), encoded([]any{1, "a", nil}), encoded(map[any]any{"a": 1}), encoded(1.5), encoded([]byte("bytes")),
+		encoded(
+			1 << 40,
+		),
+		encoded("text"),
+		encoded([]any{1, "a", nil}),
+		encoded(map[any]any{"a": 1}),
+		encoded(1.5),
+		encoded([]byte("bytes")),
 		{0xc7, 3, 2, 1, 2, 3},
 		{0xd6, 0xff, 1, 2, 3, 4},
 		{0xc7, 5, 3, 0x92, 1, 2, 3, 4},
@@ -174,11 +201,19 @@ func giantKeys(a *attack) error {
 			if err != nil || reply.Status != codec.StatusKeyError || len(reply.Body) > 1<<16 {
 				return fmt.Errorf("a key of %d bytes: %v, %d bytes, %w", n, reply.Status, len(reply.Body), err)
 			}
-			if err := errors.Join(c.ok(codec.OpDictSet, "d", key, 1), c.ok(codec.OpDictDelete, "d", key), c.gets(codec.StatusTypeError, codec.OpDictGet, "d", []any{key[:n/2]})); err != nil {
+			if err := errors.Join(
+				c.ok(codec.OpDictSet, "d", key, 1),
+				c.ok(codec.OpDictDelete, "d", key),
+				c.gets(codec.StatusTypeError, codec.OpDictGet, "d", []any{key[:n/2]}),
+			); err != nil {
 				return err
 			}
 		}
-		tooLarge := raw(append(binary.BigEndian.AppendUint32([]byte{0xc6}, value.MaxValueBytes), make([]byte, value.MaxValueBytes)...))
+		tooLarge := raw(
+			append(
+				binary.BigEndian.AppendUint32([]byte{0xc6}, value.MaxValueBytes),
+				make([]byte, value.MaxValueBytes)...),
+		)
 		return c.gets(codec.StatusTooLarge, codec.OpDictGet, "d", tooLarge)
 	})
 }
@@ -190,8 +225,18 @@ func tableNames(a *attack) error {
 		return err
 	}
 	for _, name := range []string{"../../../etc/passwd", "a\x00b", "%s%s%n", "\n level=ERROR msg=forged", "\x1b[2J", strings.Repeat("n", codec.MaxTableNameBytes), "\u202e", "''--"} {
-		if err := errors.Join(c.ok(codec.OpCreateDict, name, false), c.ok(codec.OpDictSet, name, 1, 2), c.gets(codec.StatusTableExists, codec.OpCreateDict, name, false),
-			c.gets(codec.StatusWrongTableKind, codec.OpListLen, name), c.ok(codec.OpDrop, name), c.gets(codec.StatusNoSuchTable, codec.OpDictLen, name)); err != nil {
+		if err := errors.Join(
+			c.ok(codec.OpCreateDict, name, false),
+			c.ok(codec.OpDictSet, name, 1, 2),
+			c.gets(codec.StatusTableExists, codec.OpCreateDict, name, false),
+			c.gets(
+				codec.StatusWrongTableKind,
+				codec.OpListLen,
+				name,
+			),
+			c.ok(codec.OpDrop, name),
+			c.gets(codec.StatusNoSuchTable, codec.OpDictLen, name),
+		); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 	}
@@ -354,7 +399,10 @@ func flooding(a *attack) error {
 		}
 		start := time.Now()
 		for range 30 {
-			if err := errors.Join(c.ok(codec.OpDictUpdate, append([]any{name}, pairs...)...), c.ok(codec.OpDictClear, name)); err != nil {
+			if err := errors.Join(
+				c.ok(codec.OpDictUpdate, append([]any{name}, pairs...)...),
+				c.ok(codec.OpDictClear, name),
+			); err != nil {
 				return 0, err
 			}
 		}

@@ -56,7 +56,8 @@ type witness struct {
 	took []time.Duration // of each request; guarded by mu
 }
 
-// bearWitness reads a summons, says "ready" when it is served, and its testimony once the input ends.
+// bearWitness reads a summons, says "ready" when it is served, and its testimony once the input
+// ends.
 func bearWitness(in io.Reader, out io.Writer) error {
 	w := &witness{done: make(chan struct{})}
 	lines := bufio.NewReader(in)
@@ -147,7 +148,12 @@ func (u *user) round(n int) error {
 	case n%240 == 3:
 		return u.ok(codec.OpDictValues, witnessTable)
 	case n%6 == 0 || u.readOnly:
-		return u.answers(encoded(fmt.Sprint("value ", n%witnessEntries)), codec.OpDictGet, witnessTable, n%witnessEntries)
+		return u.answers(
+			encoded(fmt.Sprint("value ", n%witnessEntries)),
+			codec.OpDictGet,
+			witnessTable,
+			n%witnessEntries,
+		)
 	case n%6 == 1:
 		return u.answers(nil, codec.OpListAppend, list, n)
 	case n%6 == 2:
@@ -225,6 +231,9 @@ func (w *witness) sawLogin(took time.Duration, err error) {
 	case errors.As(err, &refusal) && refusal.Code == secure.RefusedTooManyConnections:
 		w.seen.Refused++
 	case len(w.seen.FailedLogins) < 10:
-		w.seen.FailedLogins = append(w.seen.FailedLogins, fmt.Sprintf("after %v: %v", took.Round(time.Millisecond), err))
+		w.seen.FailedLogins = append(
+			w.seen.FailedLogins,
+			fmt.Sprintf("after %v: %v", took.Round(time.Millisecond), err),
+		)
 	}
 }

@@ -33,7 +33,12 @@ func openCyberDB(o *bench.Options) (*bench.Library, func() error, error) {
 		return nil, nil, err
 	}
 	dict := client.DictOf[string, string](c, o.Table)
-	return &bench.Library{Name: "cyberdb-fast Go client", Connections: connections, Get: dict.Get, Set: dict.Set}, c.Close, nil
+	return &bench.Library{
+		Name:        "cyberdb-fast Go client",
+		Connections: connections,
+		Get:         dict.Get,
+		Set:         dict.Set,
+	}, c.Close, nil
 }
 
 // openGoRedis connects go-redis with its usual pool, whose connections serve one caller at a time.
@@ -46,8 +51,8 @@ func openGoRedis(o *bench.Options) (*bench.Library, func() error, error) {
 	}, c.Close, nil
 }
 
-// openRueidis connects rueidis with its usual settings, which pipeline all callers' commands over a few connections; without its client-side cache,
-// which would not ask the server.
+// openRueidis connects rueidis with its usual settings, which pipeline all callers' commands over a
+// few connections; without its client-side cache, which would not ask the server.
 func openRueidis(o *bench.Options) (*bench.Library, func() error, error) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{o.Target.Address}, DisableCache: true})
 	if err != nil {

@@ -1,6 +1,8 @@
-// Command clients drives client libraries the same way, with as many goroutines: the Go client of cyberdb-fast, and go-redis and rueidis for Redis.
+// Command clients drives client libraries the same way, with as many goroutines: the Go client of
+// cyberdb-fast, and go-redis and rueidis for Redis.
 //
-// It is a module of its own, so that the server does not depend on Redis's clients. `make bench-compare` builds and runs it.
+// It is a module of its own, so that the server does not depend on Redis's clients. `make
+// bench-compare` builds and runs it.
 package main
 
 import (
@@ -18,7 +20,8 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// release is what the linker says this program was built from (git describe); "" if it says nothing.
+// release is what the linker says this program was built from (git describe); "" if it says
+// nothing.
 var release string
 
 // settings are what the flags say.

@@ -19,7 +19,11 @@ import (
 func TestMeasuresTheGoClient(t *testing.T) {
 	const password = "correct horse"
 	server, err := loop.Start(loop.Config{
-		Addr: "127.0.0.1:0", MaxConns: 60, Password: password, KDF: secure.KDF{LogN: secure.MinLogN}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Addr:     "127.0.0.1:0",
+		MaxConns: 60,
+		Password: password,
+		KDF:      secure.KDF{LogN: secure.MinLogN},
+		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

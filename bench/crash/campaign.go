@@ -51,7 +51,8 @@ const (
 	mostLoad  = 170 * time.Millisecond
 	// orderlyOneIn: one cycle in so many ends in order.
 	orderlyOneIn = 3
-	// One cycle in longOneIn of those that may lose something lasts two windows: what is older than one must be there.
+	// One cycle in longOneIn of those that may lose something lasts two windows: what is older than
+	// one must be there.
 	longOneIn = 16
 	// mostNotes is how many losses are told one by one.
 	mostNotes = 10
@@ -64,8 +65,13 @@ func (t *totals) windows() string {
 	}
 	slices.Sort(t.oldest)
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
-	return fmt.Sprintf("everysec and no lost %d writes in %d cycles, the oldest of a cycle acknowledged %v (median), %v (worst) before its end",
-		t.within, len(t.oldest), round(t.oldest[len(t.oldest)/2]), round(t.oldest[len(t.oldest)-1]))
+	return fmt.Sprintf(
+		"everysec and no lost %d writes in %d cycles, the oldest of a cycle acknowledged %v (median), %v (worst) before its end",
+		t.within,
+		len(t.oldest),
+		round(t.oldest[len(t.oldest)/2]),
+		round(t.oldest[len(t.oldest)-1]),
+	)
 }
 
 func newCampaign(opt options, out io.Writer) (*campaign, error) {
@@ -76,7 +82,14 @@ func newCampaign(opt options, out io.Writer) (*campaign, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &campaign{options: opt, out: out, stop: make(chan os.Signal, 1), work: work, rng: rand.New(rand.NewPCG(opt.seed, 0)), shared: newShared()}
+	c := &campaign{
+		options: opt,
+		out:     out,
+		stop:    make(chan os.Signal, 1),
+		work:    work,
+		rng:     rand.New(rand.NewPCG(opt.seed, 0)),
+		shared:  newShared(),
+	}
 	c.total.ways = map[string]int{}
 	for i := range opt.clients {
 		c.writers = append(c.writers, newWriter(i, opt, c.shared))
@@ -304,13 +317,15 @@ func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) er
 	return nil
 }
 
-// end ends the server, or the power, while clients write; now and then while it saves for the last time.
+// end ends the server, or the power, while clients write; now and then while it saves for the last
+// time.
 func (c *campaign) end(srv *server, window time.Duration) error {
 	if c.rng.IntN(12) == 0 {
 		if err := c.drawWay().tell(srv); err != nil {
 			return err
 		}
-		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond)))) // a moment of chance, nothing is waited for
+		// a moment of chance, nothing is waited for
+		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond))))
 	}
 	power := c.cutsPower()
 	c.claim = verdict{way: "kill -9", end: time.Now(), power: power}
@@ -322,7 +337,8 @@ func (c *campaign) end(srv *server, window time.Duration) error {
 	return c.cut(srv, power)
 }
 
-// cutsPower says whether the next end is one of the power: three times in four, if the disk can lose it.
+// cutsPower says whether the next end is one of the power: three times in four, if the disk can
+// lose it.
 func (c *campaign) cutsPower() bool { return c.disk != nil && c.rng.IntN(4) > 0 }
 
 // cut kills the server; before that, it may cut the power of its disk.

@@ -23,13 +23,20 @@ func TestChecker(t *testing.T) {
 		want  string // of the error; "": writes are lost
 	}{
 		{"last write lost", func(w *writer) error {
-			w.history = append(w.history, deed{&write{apply: func(m model) { m[w.prefix+"more"] = newDict() }}, time.Now()})
+			w.history = append(
+				w.history,
+				deed{&write{apply: func(m model) { m[w.prefix+"more"] = newDict() }}, time.Now()},
+			)
 			return nil
 		}, ""},
 		{"own key changed", func(w *writer) error {
 			return client.DictOf[string, string](c, w.prefix+dictName).Set(ctx, "first", "x")
 		}, "never held"},
-		{"own element twice", func(w *writer) error { return client.ListOf[string](c, w.prefix+listName).Append(ctx, "x") }, "never held"},
+		{
+			"own element twice",
+			func(w *writer) error { return client.ListOf[string](c, w.prefix+listName).Append(ctx, "x") },
+			"never held",
+		},
 		{"own table gone", func(w *writer) error { return c.Drop(ctx, w.prefix+dictName) }, "never held"},
 		{"increment lost", func(*writer) error { _, err := counter.Increment(ctx, "sum", -1); return err }, ""},
 		{"increment twice", func(*writer) error { _, err := counter.Increment(ctx, "sum", 1); return err }, "can be"},
@@ -113,14 +120,16 @@ func TestChecker(t *testing.T) {
 				t.Fatal(err)
 			}
 			v, err := check()
-			if tt.want == "" && (err != nil || v.lost != 1) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			if tt.want == "" && (err != nil || v.lost != 1) ||
+				tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%d lost: %v", v.lost, err)
 			}
 		})
 	}
 }
 
-// TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those before it are on disk; one that changes something does.
+// TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those
+// before it are on disk; one that changes something does.
 func TestWriteWithoutChange(t *testing.T) {
 	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
 	for _, changes := range []bool{false, true} {
@@ -140,7 +149,8 @@ func TestWriteWithoutChange(t *testing.T) {
 	}
 }
 
-// TestVerdict: only what was acknowledged within the window, or after the power was cut, may be lost.
+// TestVerdict: only what was acknowledged within the window, or after the power was cut, may be
+// lost.
 func TestVerdict(t *testing.T) {
 	end := time.Now()
 	for _, tt := range []struct {

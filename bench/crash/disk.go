@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is an ext4 in a file, mounted by a loop device. It can lose power: what is not on disk then is gone.
+// disk is an ext4 in a file, mounted by a loop device. It can lose power: what is not on disk then
+// is gone.
 type disk struct {
 	image   string
 	mounted string // directory; "" while it is not mounted
@@ -20,7 +21,8 @@ type disk struct {
 const (
 	diskBytes = 256 << 20
 
-	// FS_IOC_GOINGDOWN, in Linux's fs/ext4/ext4.h EXT4_IOC_SHUTDOWN, and its flag that drops the file system's own journal, too.
+	// FS_IOC_GOINGDOWN, in Linux's fs/ext4/ext4.h EXT4_IOC_SHUTDOWN, and its flag that drops the
+	// file system's own journal, too.
 	fsIocGoingDown  = 0x8004587d
 	goingNoLogFlush = 2
 )
@@ -45,7 +47,10 @@ func newDisk(dir string) (*disk, error) {
 	}
 	d.mounted = filepath.Join(dir, "disk")
 	if err := d.mount(); err != nil {
-		return nil, fmt.Errorf("no ext4 can be mounted by a loop device (a container needs the devices /dev/loop* and CAP_SYS_ADMIN): %w", err)
+		return nil, fmt.Errorf(
+			"no ext4 can be mounted by a loop device (a container needs the devices /dev/loop* and CAP_SYS_ADMIN): %w",
+			err,
+		)
 	}
 	if err := d.cut(); err != nil {
 		return nil, errors.Join(fmt.Errorf("its power cannot be cut: %w", err), d.unmount())

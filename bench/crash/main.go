@@ -53,7 +53,8 @@ func parseOptions(args []string) (opt options, err error) {
 	return opt, nil
 }
 
-// run runs the campaign and returns the exit code: 1 if anything was lost or wrong, 2 if it cannot run.
+// run runs the campaign and returns the exit code: 1 if anything was lost or wrong, 2 if it cannot
+// run.
 func run(opt options, out io.Writer) int {
 	name := "crash"
 	if opt.ext4 {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// table is what a dict or a list must hold: keys in their order with integers and strings, or elements.
+// table is what a dict or a list must hold: keys in their order with integers and strings, or
+// elements.
 type table struct {
 	isList   bool
 	keys     []string
@@ -26,7 +27,8 @@ func (m model) clone() model {
 
 func (m model) equal(o model) bool {
 	return maps.EqualFunc(m, o, func(a, b *table) bool {
-		return a.isList == b.isList && slices.Equal(a.keys, b.keys) && slices.Equal(a.elements, b.elements) && maps.Equal(a.vals, b.vals)
+		return a.isList == b.isList && slices.Equal(a.keys, b.keys) && slices.Equal(a.elements, b.elements) &&
+			maps.Equal(a.vals, b.vals)
 	})
 }
 

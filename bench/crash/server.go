@@ -44,7 +44,8 @@ func startServer(binary, dir, policy string) (*server, error) {
 	return &server{srv}, err
 }
 
-// connect returns a client of one connection: its requests take effect in the order in which they are made.
+// connect returns a client of one connection: its requests take effect in the order in which they
+// are made.
 func (srv *server) connect() (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -205,7 +205,8 @@ func (s *shared) checkSum(sum int64, v *verdict) error {
 	return nil
 }
 
-// checkQueue: what is in the queue was appended, stands in the order of its client, and was not taken out; what is not was taken out.
+// checkQueue: what is in the queue was appended, stands in the order of its client, and was not
+// taken out; what is not was taken out.
 func (s *shared) checkQueue(queue []string, v *verdict) error {
 	at := map[string]int{} // places in the order in which they were appended, per client
 	for i, val := range s.queue {
@@ -252,7 +253,8 @@ func (s *shared) checkQueue(queue []string, v *verdict) error {
 		}
 	}
 	slices.SortFunc(missing, time.Time.Compare)
-	for _, acked := range missing[min(len(missing), s.popping):] { // what was taken, and not answered, is the oldest
+	// what was taken, and not answered, is the oldest
+	for _, acked := range missing[min(len(missing), s.popping):] {
 		v.lose(acked)
 	}
 	return nil
@@ -264,7 +266,8 @@ func (s *shared) checkTogether(vals []string, v *verdict) (string, error) {
 	if len(vals) > 0 {
 		value = vals[0]
 	}
-	if len(vals) != 0 && len(vals) != togetherKeys || slices.ContainsFunc(vals, func(o string) bool { return o != value }) {
+	if len(vals) != 0 && len(vals) != togetherKeys ||
+		slices.ContainsFunc(vals, func(o string) bool { return o != value }) {
 		return "", fmt.Errorf("wrong data: an update was applied by half: %q", vals)
 	}
 	at := slices.IndexFunc(s.updates, func(u update) bool { return u.value == value })
@@ -276,7 +279,8 @@ func (s *shared) checkTogether(vals []string, v *verdict) (string, error) {
 			continue
 		}
 		v.acked++
-		if at < 0 || i > at && u.client == s.updates[at].client || !s.updates[at].acked.IsZero() && u.began.After(s.updates[at].acked) {
+		if at < 0 || i > at && u.client == s.updates[at].client ||
+			!s.updates[at].acked.IsZero() && u.began.After(s.updates[at].acked) {
 			v.lose(u.acked)
 		}
 	}

@@ -29,8 +29,9 @@ func windowBefore(end time.Time, window time.Duration) time.Time {
 	return end.Add(-window)
 }
 
-// isLate says whether something was acknowledged after the power was cut, which no machine does. This one goes on running, and Linux lets now and then an
-// fdatasync succeed that is under way while the file system shuts down: a program of one loop that appends and syncs sees the same.
+// isLate says whether something was acknowledged after the power was cut, which no machine does.
+// This one goes on running, and Linux lets now and then an fdatasync succeed that is under way
+// while the file system shuts down: a program of one loop that appends and syncs sees the same.
 func (v *verdict) isLate(acked time.Time) bool {
 	return v.power && v.since.IsZero() && acked.After(v.end)
 }

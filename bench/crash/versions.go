@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/client"
 )
 
-// versionedName is a dict whose keys are set for their versions. No two writes of the campaign may share one, whatever was lost between them.
+// versionedName is a dict whose keys are set for their versions. No two writes of the campaign may
+// share one, whatever was lost between them.
 const versionedName = "shared versions"
 
 // setVersioned sets a client's own key, and notes the version that the write was given.
@@ -33,7 +34,8 @@ func (s *shared) give(version client.Version, val string) error {
 	return nil
 }
 
-// checkVersions looks at the versions that a restart has kept: of writes that were not acknowledged, too.
+// checkVersions looks at the versions that a restart has kept: of writes that were not
+// acknowledged, too.
 func (s *shared) checkVersions(ctx context.Context, c *client.Client, clients int) error {
 	d := client.DictOf[int, string](c, versionedName)
 	for number := range clients {

@@ -30,8 +30,15 @@ type writer struct {
 
 func newWriter(number int, opt options, s *shared) *writer {
 	return &writer{
-		author: author{rng: rand.New(rand.NewPCG(opt.seed, uint64(number)+1)), prefix: fmt.Sprintf("client %d ", number), live: model{}},
-		number: number, onDisk: opt.ext4, shared: s, base: model{},
+		author: author{
+			rng:    rand.New(rand.NewPCG(opt.seed, uint64(number)+1)),
+			prefix: fmt.Sprintf("client %d ", number),
+			live:   model{},
+		},
+		number: number,
+		onDisk: opt.ext4,
+		shared: s,
+		base:   model{},
 	}
 }
 
@@ -57,12 +64,14 @@ func (w *writer) run(srv *server) {
 	}
 }
 
-// isEnd says whether an error is what a client sees when its server ends, or, on a disk that loses power, can write no more.
+// isEnd says whether an error is what a client sees when its server ends, or, on a disk that loses
+// power, can write no more.
 func isEnd(err error, onDisk bool) bool {
 	if errors.Is(err, client.ErrNotDurable) || errors.Is(err, client.ErrReadOnly) {
 		return onDisk
 	}
-	return errors.Is(err, client.ErrConnectionLost) || errors.Is(err, client.ErrUnsent) || errors.Is(err, client.ErrShuttingDown)
+	return errors.Is(err, client.ErrConnectionLost) || errors.Is(err, client.ErrUnsent) ||
+		errors.Is(err, client.ErrShuttingDown)
 }
 
 // step sends some writes together, or one that goes alone.
@@ -130,7 +139,13 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 		w.history[i].apply(m)
 	}
 	if found < 0 {
-		return fmt.Errorf("wrong data: the tables of client %d hold what they never held, of %d writes:\n%s\nafter the last they held\n%s", w.number, len(w.history), describe(got), describe(m))
+		return fmt.Errorf(
+			"wrong data: the tables of client %d hold what they never held, of %d writes:\n%s\nafter the last they held\n%s",
+			w.number,
+			len(w.history),
+			describe(got),
+			describe(m),
+		)
 	}
 	if needed := w.lose(found, got.clone(), v); found < needed {
 		v.note("client %d: there are %d of %d writes, and must be %d", w.number, found, len(w.history), needed)
@@ -140,8 +155,10 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	return nil
 }
 
-// lose counts the acknowledged writes that are not among the first found, of which m holds what the tables held after them. It returns how many of all writes must be there.
-// One that changes nothing, such as a SETDEFAULT of a key that is there, waits for no disk: it tells no more than a read.
+// lose counts the acknowledged writes that are not among the first found, of which m holds what the
+// tables held after them. It returns how many of all writes must be there. One that changes
+// nothing, such as a SETDEFAULT of a key that is there, waits for no disk: it tells no more than a
+// read.
 func (w *writer) lose(found int, m model, v *verdict) (needed int) {
 	for i, d := range w.history[found:] {
 		before := m.clone()
@@ -159,7 +176,15 @@ func (w *writer) lose(found int, m model, v *verdict) (needed int) {
 func describe(m model) string {
 	var s string
 	for name, t := range m {
-		s += fmt.Sprintf("%q: %d keys, %d elements: %.300q %.300q %.300v\n", name, len(t.keys), len(t.elements), t.keys, t.elements, t.vals)
+		s += fmt.Sprintf(
+			"%q: %d keys, %d elements: %.300q %.300q %.300v\n",
+			name,
+			len(t.keys),
+			len(t.elements),
+			t.keys,
+			t.elements,
+			t.vals,
+		)
 	}
 	return s
 }

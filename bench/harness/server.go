@@ -23,7 +23,8 @@ type Config struct {
 	Flags    []string // further ones: they overrule the port and the directory
 	Files    int      // its limit of open files; 0: that of this process
 
-	// Stdout and Stderr are read by this package if they are nil. The server gets another Stdout than that with a port that is chosen for it.
+	// Stdout and Stderr are read by this package if they are nil. The server gets another Stdout
+	// than that with a port that is chosen for it.
 	Stdout, Stderr *os.File
 
 	Input    bool // standard input is a pipe, open until CloseInput; else it is /dev/null
@@ -67,7 +68,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Start starts a server and returns when it listens. Errors: that it ended before, or did not listen within the time, with its log.
+// Start starts a server and returns when it listens. Errors: that it ended before, or did not
+// listen within the time, with its log.
 func Start(c Config, within time.Duration) (*Server, error) {
 	s, err := Launch(c)
 	if err != nil {
@@ -124,8 +126,8 @@ func (c *Config) command(port string) *exec.Cmd {
 	return cmd
 }
 
-// connect gives the command its streams and its terminal. theirs are to be closed once it has been started, ours when it has ended, or has not
-// been started.
+// connect gives the command its streams and its terminal. theirs are to be closed once it has been
+// started, ours when it has ended, or has not been started.
 func (s *Server) connect(c Config) (ours, theirs []*os.File, err error) {
 	s.cmd.Stderr = &s.log
 	if c.Stderr != nil {
@@ -186,7 +188,8 @@ func (s *Server) readBanner(out io.Reader) {
 	}
 }
 
-// AwaitListening returns when the server listens. Errors: that it has ended, or does not listen within the time.
+// AwaitListening returns when the server listens. Errors: that it has ended, or does not listen
+// within the time.
 func (s *Server) AwaitListening(within time.Duration) error {
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -221,7 +224,8 @@ func accepts(addr string) bool {
 // Addr returns the server's TCP address once it listens; with a Stdout of the caller's, always.
 func (s *Server) Addr() string { return s.addr }
 
-// Log returns what the server has written to standard error, which is nothing with a Stderr of the caller's.
+// Log returns what the server has written to standard error, which is nothing with a Stderr of the
+// caller's.
 func (s *Server) Log() string { return s.log.String() }
 
 // PID returns the process's number.
@@ -230,7 +234,8 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 // Signal sends the process a signal. Errors: that it has ended.
 func (s *Server) Signal(sig syscall.Signal) error { return s.cmd.Process.Signal(sig) }
 
-// SignalGroup sends a signal to all processes of the server's session, which Config.Session or Config.Terminal gave it.
+// SignalGroup sends a signal to all processes of the server's session, which Config.Session or
+// Config.Terminal gave it.
 func (s *Server) SignalGroup(sig syscall.Signal) error { return syscall.Kill(-s.PID(), sig) }
 
 // CloseInput ends the server's standard input.
@@ -239,7 +244,8 @@ func (s *Server) CloseInput() error { return s.input.Close() }
 // HangUp hangs up the server's terminal.
 func (s *Server) HangUp() error { return s.terminal.Close() }
 
-// Stop ends the server in order. Errors: that it did not end within the time, in which case it is killed, or ended with an error; the log.
+// Stop ends the server in order. Errors: that it did not end within the time, in which case it is
+// killed, or ended with an error; the log.
 func (s *Server) Stop(within time.Duration) error {
 	if err := s.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the server: %w", err)

@@ -76,12 +76,16 @@ func TestStop(t *testing.T) {
 		{"echo lost >&2; exit 1", "exit status 1\nlost", within},
 		{"", "did not stop", 50 * time.Millisecond},
 	} {
-		s, err := Start(script(t, "trap '"+test.trap+"' TERM\necho listening here\nwhile :; do read line; done\n"), within)
+		s, err := Start(
+			script(t, "trap '"+test.trap+"' TERM\necho listening here\nwhile :; do read line; done\n"),
+			within,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = s.Stop(test.within)
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		if test.want == "" && err != nil ||
+			test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("on %q: %v", test.trap, err)
 		}
 		if !s.EndsWithin(0) {

@@ -47,8 +47,9 @@ func (c *deafConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Stall connects a client that has asked for more than it reads, until end is called: a server that is told to end waits for it. The address is
-// one that client.Open takes; the server gets a table named "stalled".
+// Stall connects a client that has asked for more than it reads, until end is called: a server that
+// is told to end waits for it. The address is one that client.Open takes; the server gets a table
+// named "stalled".
 //
 // Errors: those of the client; that the server did not begin to reply within the time.
 func Stall(addr, password string, within time.Duration) (end func(), err error) {

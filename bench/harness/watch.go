@@ -41,7 +41,8 @@ func (s *Server) Usage() (u Usage, err error) {
 	return u, nil
 }
 
-// ForgetPeak makes Usage.Peak count from now on: clear_refs of proc(5). Where the kernel does not permit that, the peak stays.
+// ForgetPeak makes Usage.Peak count from now on: clear_refs of proc(5). Where the kernel does not
+// permit that, the peak stays.
 func (s *Server) ForgetPeak() {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.PID()), []byte("5"), 0)
 }

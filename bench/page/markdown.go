@@ -10,7 +10,8 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// Section is what one file of results becomes in a Markdown document, and the pictures that it shows.
+// Section is what one file of results becomes in a Markdown document, and the pictures that it
+// shows.
 type Section struct {
 	Name     string
 	Results  bench.Results
@@ -27,8 +28,9 @@ const (
 // machineSection is the marker of the table that says where all sections come from.
 const machineSection = "machine"
 
-// FillIn puts the sections between their markers in a document. pictureFolder is where the pictures are, as seen from it. A marker without a
-// section keeps what stands behind it. Errors: a marker that does not end; a section without a marker.
+// FillIn puts the sections between their markers in a document. pictureFolder is where the pictures
+// are, as seen from it. A marker without a section keeps what stands behind it. Errors: a marker
+// that does not end; a section without a marker.
 func FillIn(document []byte, sections []Section, pictureFolder string) ([]byte, error) {
 	var out []byte
 	var used []string
@@ -55,7 +57,14 @@ func FillIn(document []byte, sections []Section, pictureFolder string) ([]byte, 
 	}
 	for i := range sections {
 		if !slices.Contains(used, sections[i].Name) {
-			return nil, fmt.Errorf("no place for %s: put %s%s%s and %s where it belongs", sections[i].Name, markerFront, sections[i].Name, markerBack, markerEnd)
+			return nil, fmt.Errorf(
+				"no place for %s: put %s%s%s and %s where it belongs",
+				sections[i].Name,
+				markerFront,
+				sections[i].Name,
+				markerBack,
+				markerEnd,
+			)
 		}
 	}
 	return append(out, document...), nil
@@ -75,8 +84,16 @@ func sectionText(name string, sections []Section, pictureFolder string) (text st
 // text returns tables, pictures and commands.
 func (s *Section) text(pictureFolder string) string {
 	var b strings.Builder
-	writeGroups(&b, bench.SummaryHeads(), groups(bench.Summarize(s.Results.Runs), func(s *bench.Summary) string { return s.Workload }))
-	writeGroups(&b, bench.PythonHeads(), groups(bench.SummarizePython(s.Results.Python), func(s *bench.PythonSummary) string { return s.Workload }))
+	writeGroups(
+		&b,
+		bench.SummaryHeads(),
+		groups(bench.Summarize(s.Results.Runs), func(s *bench.Summary) string { return s.Workload }),
+	)
+	writeGroups(
+		&b,
+		bench.PythonHeads(),
+		groups(bench.SummarizePython(s.Results.Python), func(s *bench.PythonSummary) string { return s.Workload }),
+	)
 	s.writeHalfway(&b)
 	s.writeMemory(&b)
 	s.writeRest(&b)
@@ -97,7 +114,8 @@ func writeGroups(b *strings.Builder, heads []string, all []group) {
 	}
 }
 
-// writeHalfway writes what was measured before, during and after the commands in the middle of runs.
+// writeHalfway writes what was measured before, during and after the commands in the middle of
+// runs.
 func (s *Section) writeHalfway(b *strings.Builder) {
 	var lines [][]string
 	for _, h := range bench.SummarizeHalfway(s.Results.Runs) {
@@ -112,11 +130,24 @@ func (s *Section) writeHalfway(b *strings.Builder) {
 func (s *Section) writeMemory(b *strings.Builder) {
 	var lines [][]string
 	for _, r := range s.Results.Loads {
-		what := fmt.Sprintf("%d entries by %s, keys of %d and values of %d bytes", r.Entries, r.Op, r.KeyBytes, r.ValueBytes)
+		what := fmt.Sprintf(
+			"%d entries by %s, keys of %d and values of %d bytes",
+			r.Entries,
+			r.Op,
+			r.KeyBytes,
+			r.ValueBytes,
+		)
 		lines = append(lines, []string{cmp.Or(r.Server, r.Target), what, fmt.Sprintf("%.1f", r.BytesPerEntry)})
 	}
 	for _, r := range s.Results.Idles {
-		lines = append(lines, []string{r.Target, fmt.Sprintf("%d idle connections", r.Connections), fmt.Sprintf("%.0f", r.BytesPerConnection)})
+		lines = append(
+			lines,
+			[]string{
+				r.Target,
+				fmt.Sprintf("%d idle connections", r.Connections),
+				fmt.Sprintf("%.0f", r.BytesPerConnection),
+			},
+		)
 	}
 	if len(lines) > 0 {
 		b.WriteString("\n")
@@ -130,7 +161,11 @@ func (s *Section) writeRest(b *strings.Builder) {
 	for _, r := range s.Results.Idles {
 		if r.Rest != nil {
 			lines = append(lines, []string{
-				r.Target, fmt.Sprint(r.Connections), fmt.Sprintf("%.1f", r.WakeupsPerSecond), fmt.Sprintf("%.3f", r.CorePercent), fmt.Sprintf("%.0f", r.Watched),
+				r.Target,
+				fmt.Sprint(r.Connections),
+				fmt.Sprintf("%.1f", r.WakeupsPerSecond),
+				fmt.Sprintf("%.3f", r.CorePercent),
+				fmt.Sprintf("%.0f", r.Watched),
 			})
 		}
 	}
@@ -174,7 +209,12 @@ func machineText(sections []Section) string {
 	var b strings.Builder
 	b.WriteString("\n")
 	writeTable(&b, []string{"", ""}, [][]string{
-		{"machine", strings.Join(machines, "<br>")}, {"servers", strings.Join(servers, ", ")}, {"measured", strings.Join(days, ", ")},
+		{
+			"machine",
+			strings.Join(machines, "<br>"),
+		},
+		{"servers", strings.Join(servers, ", ")},
+		{"measured", strings.Join(days, ", ")},
 	})
 	b.WriteString("\n")
 	return b.String()
@@ -184,7 +224,15 @@ const day = "2006-01-02"
 
 // spellMachine names a machine and what the measuring program is written in.
 func spellMachine(m *bench.Machine, language string) string {
-	return fmt.Sprintf("%s, %d CPUs, %g GiB; %s; %s; commit %s", m.Processor, m.CPUs, m.MemoryGiB, m.Kernel, language, cmp.Or(m.Commit, "unknown"))
+	return fmt.Sprintf(
+		"%s, %d CPUs, %g GiB; %s; %s; commit %s",
+		m.Processor,
+		m.CPUs,
+		m.MemoryGiB,
+		m.Kernel,
+		language,
+		cmp.Or(m.Commit, "unknown"),
+	)
 }
 
 func writeTable(b *strings.Builder, heads []string, lines [][]string) {

@@ -1,5 +1,5 @@
-// Package page writes what the load generator has measured for people: one HTML file with pictures, which needs nothing from elsewhere, and the
-// tables of a Markdown file.
+// Package page writes what the load generator has measured for people: one HTML file with pictures,
+// which needs nothing from elsewhere, and the tables of a Markdown file.
 package page
 
 import (
@@ -33,13 +33,18 @@ type group struct {
 	Lines [][]string
 }
 
-// WriteHTML writes a whole HTML document: machine, tables, pictures and the commands that made them. Errors: of w, and of reports without a histogram.
+// WriteHTML writes a whole HTML document: machine, tables, pictures and the commands that made
+// them. Errors: of w, and of reports without a histogram.
 func WriteHTML(w io.Writer, series *bench.Series) error {
 	pictures, err := Pictures(series)
 	if err != nil {
 		return err
 	}
-	c := content{Heads: bench.SummaryHeads(), Pictures: pictures, Groups: groups(series.Summary, func(s *bench.Summary) string { return s.Workload })}
+	c := content{
+		Heads:    bench.SummaryHeads(),
+		Pictures: pictures,
+		Groups:   groups(series.Summary, func(s *bench.Summary) string { return s.Workload }),
+	}
 	for _, r := range series.Runs {
 		c.Machine = r.Machine
 		c.Servers = addNew(c.Servers, r.Server)

@@ -28,9 +28,29 @@ func run(t *testing.T, target string, connections, pipeline int, ops float64) *b
 		t.Fatal(err)
 	}
 	return &bench.Report{
-		Op: "get", Target: target, Server: "server of " + target, Connections: connections, Pipeline: pipeline, Asked: pipeline, OpsPerSecond: ops, Ops: 10_000,
-		P50: 500, P99: 990, P999: 999, Max: 1000, Keys: 10, KeyBytes: 16, ValueBytes: 32, Seed: 1, HDR: string(hdr), Command: "cyberdb-bench <x> --target " + target,
-		Intervals: []bench.Interval{{Start: 0, Ops: 9, P99: 7}, {Start: 0.1, Ops: 9, P99: 8}}, Machine: bench.Machine{Processor: "fast & small", CPUs: 2},
+		Op:           "get",
+		Target:       target,
+		Server:       "server of " + target,
+		Connections:  connections,
+		Pipeline:     pipeline,
+		Asked:        pipeline,
+		OpsPerSecond: ops,
+		Ops:          10_000,
+		P50:          500,
+		P99:          990,
+		P999:         999,
+		Max:          1000,
+		Keys:         10,
+		KeyBytes:     16,
+		ValueBytes:   32,
+		Seed:         1,
+		HDR:          string(hdr),
+		Command:      "cyberdb-bench <x> --target " + target,
+		Intervals: []bench.Interval{
+			{Start: 0, Ops: 9, P99: 7},
+			{Start: 0.1, Ops: 9, P99: 8},
+		},
+		Machine: bench.Machine{Processor: "fast & small", CPUs: 2},
 	}
 }
 
@@ -39,7 +59,11 @@ func series(t *testing.T) *bench.Series {
 	var runs []*bench.Report
 	for _, connections := range []int{1, 50} {
 		for _, pipeline := range []int{1, 16} {
-			runs = append(runs, run(t, "cyberdb://h:1", connections, pipeline, float64(2000*connections)), run(t, "redis://h:2", connections, pipeline, float64(1000*connections)))
+			runs = append(
+				runs,
+				run(t, "cyberdb://h:1", connections, pipeline, float64(2000*connections)),
+				run(t, "redis://h:2", connections, pipeline, float64(1000*connections)),
+			)
 		}
 	}
 	return bench.NewSeries(runs)
@@ -107,7 +131,14 @@ func TestFillIn(t *testing.T) {
 	section := Section{Name: "get", Results: bench.Results{
 		Runs:  []*bench.Report{run(t, "a://h:1", 50, 16, 100), run(t, "b://h:2", 50, 16, 50)},
 		Loads: []*bench.LoadReport{{Server: "a 1.0", Entries: 5, Op: "set", BytesPerEntry: 84.25}},
-		Idles: []*bench.IdleReport{{Target: "a://h:1", Connections: 10, BytesPerConnection: 2000, Rest: &bench.Rest{WakeupsPerSecond: 9.5, CorePercent: 0.03, Watched: 10}}},
+		Idles: []*bench.IdleReport{
+			{
+				Target:             "a://h:1",
+				Connections:        10,
+				BytesPerConnection: 2000,
+				Rest:               &bench.Rest{WakeupsPerSecond: 9.5, CorePercent: 0.03, Watched: 10},
+			},
+		},
 	}, Pictures: []Picture{{Name: "connections-1"}}}
 	once, err := FillIn([]byte(document), []Section{section}, "bench/results")
 	if err != nil {
@@ -122,10 +153,22 @@ func TestFillIn(t *testing.T) {
 		}
 	}
 	python := &bench.PythonRun{
-		CallsPerSecond: 90, Client: "client", Server: "server", Op: "set", Pipeline: 100, Caller: "thread", Callers: 8, Python: "CPython 3.11", Command: "make p",
-		Machine: bench.Machine{Processor: "slow", CPUs: 2},
+		CallsPerSecond: 90,
+		Client:         "client",
+		Server:         "server",
+		Op:             "set",
+		Pipeline:       100,
+		Caller:         "thread",
+		Callers:        8,
+		Python:         "CPython 3.11",
+		Command:        "make p",
+		Machine:        bench.Machine{Processor: "slow", CPUs: 2},
 	}
-	with, err := FillIn([]byte(document), []Section{{Name: "get", Results: bench.Results{Python: []*bench.PythonRun{python}}}}, "")
+	with, err := FillIn(
+		[]byte(document),
+		[]Section{{Name: "get", Results: bench.Results{Python: []*bench.PythonRun{python}}}},
+		"",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

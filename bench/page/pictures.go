@@ -26,7 +26,8 @@ func (p Picture) HTML() template.HTML {
 	return template.HTML(p.SVG[at:]) //nolint:gosec // drawn by this package, which escapes texts
 }
 
-// Pictures draws latency by percentile and over time for each workload, and throughput by connections and by pipeline where these vary.
+// Pictures draws latency by percentile and over time for each workload, and throughput by
+// connections and by pipeline where these vary.
 func Pictures(series *bench.Series) (all []Picture, err error) {
 	for i, runs := range byWorkload(series.Runs) {
 		title := title(runs[0])
@@ -115,7 +116,8 @@ func percentileLines(runs []*bench.Report) (lines []line, err error) {
 	return lines, nil
 }
 
-// percentilePoints goes from the median on, closer and closer to the longest: x is 1/(1-q), so that each further nine has the same width.
+// percentilePoints goes from the median on, closer and closer to the longest: x is 1/(1-q), so that
+// each further nine has the same width.
 func percentilePoints(h *hdrhistogram.Histogram) (points plotter.XYs) {
 	const nanosPerMicro, stepsPerNine = 1e3, 10
 	for step := 0; ; step++ {
@@ -149,15 +151,35 @@ func timeLines(runs []*bench.Report) (lines []line) {
 	return lines
 }
 
-// throughputs draws operations a second by connections for each pipeline, and by pipeline for each number of connections.
+// throughputs draws operations a second by connections for each pipeline, and by pipeline for each
+// number of connections.
 func throughputs(all []*bench.Summary) (drawings []drawing) {
 	connections := func(s *bench.Summary) int { return s.Connections }
 	pipeline := func(s *bench.Summary) int { return s.Pipeline }
-	drawings = append(drawings, throughputBy(all, "connections", connections, func(s *bench.Summary) string { return fmt.Sprintf("%s, -P %d", s.Op, s.Pipeline) })...)
-	return append(drawings, throughputBy(all, "pipeline", pipeline, func(s *bench.Summary) string { return fmt.Sprintf("%s, -c %d", s.Op, s.Connections) })...)
+	drawings = append(
+		drawings,
+		throughputBy(
+			all,
+			"connections",
+			connections,
+			func(s *bench.Summary) string { return fmt.Sprintf("%s, -P %d", s.Op, s.Pipeline) },
+		)...)
+	return append(
+		drawings,
+		throughputBy(
+			all,
+			"pipeline",
+			pipeline,
+			func(s *bench.Summary) string { return fmt.Sprintf("%s, -c %d", s.Op, s.Connections) },
+		)...)
 }
 
-func throughputBy(all []*bench.Summary, what string, x func(*bench.Summary) int, rest func(*bench.Summary) string) (drawings []drawing) {
+func throughputBy(
+	all []*bench.Summary,
+	what string,
+	x func(*bench.Summary) int,
+	rest func(*bench.Summary) string,
+) (drawings []drawing) {
 	for _, s := range all {
 		if s.Client != "" {
 			continue

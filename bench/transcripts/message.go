@@ -79,7 +79,8 @@ func (m *message) code() int64 {
 	return code
 }
 
-// show is a reply as it is compared: code, content and exception, each with its types; the password is left out, and so is /connect's message.
+// show is a reply as it is compared: code, content and exception, each with its types; the password
+// is left out, and so is /connect's message.
 func (m *message) show() string {
 	if m.root.IsZero() {
 		return "cannot be read"

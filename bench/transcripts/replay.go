@@ -28,7 +28,12 @@ type result struct {
 }
 
 func (r *result) write(out io.Writer) {
-	fmt.Fprintf(out, "answers: %d compared, %d of tables that an intended difference has left in another state\n", r.compared, r.skipped)
+	fmt.Fprintf(
+		out,
+		"answers: %d compared, %d of tables that an intended difference has left in another state\n",
+		r.compared,
+		r.skipped,
+	)
 	for _, rule := range rules {
 		if n := r.intended[rule.name]; n > 0 {
 			fmt.Fprintf(out, "intended: %4d  %s: %s\n", n, rule.name, rule.why)
@@ -86,7 +91,8 @@ func replay(t *transcript, all *result, out io.Writer) error {
 	p := &player{t: t, all: all, out: out, conns: make(map[int]*peer), apart: make(map[string]bool)}
 	all.replayed++
 	if err := p.start(); err != nil {
-		if errors.Is(err, legacy.ErrKey) && !slices.ContainsFunc(t.lines, func(l line) bool { return len(l.bytes) > 0 }) {
+		if errors.Is(err, legacy.ErrKey) &&
+			!slices.ContainsFunc(t.lines, func(l line) bool { return len(l.bytes) > 0 }) {
 			return nil // a password with which no client can encrypt: none has sent anything
 		}
 		return err
@@ -110,8 +116,14 @@ func replay(t *transcript, all *result, out io.Writer) error {
 
 func (p *player) start() (err error) {
 	cfg := loop.Config{
-		Addr: "127.0.0.1:0", Password: p.t.Password, Encrypt: p.t.Encrypt, Legacy: true, LegacyInsecure: true, EventLoops: 1,
-		KDF: secure.KDF{LogN: secure.MinLogN}, Logger: slog.New(slog.DiscardHandler),
+		Addr:           "127.0.0.1:0",
+		Password:       p.t.Password,
+		Encrypt:        p.t.Encrypt,
+		Legacy:         true,
+		LegacyInsecure: true,
+		EventLoops:     1,
+		KDF:            secure.KDF{LogN: secure.MinLogN},
+		Logger:         slog.New(slog.DiscardHandler),
 	}
 	if p.t.Encrypt { // only then the original looks at its list
 		cfg.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
@@ -221,9 +233,11 @@ func (p *player) answer(c *peer, i int, recorded []byte) {
 	if cutShort && ours != nil && ours.root.Kind() == pickle.Dict {
 		return
 	}
-	if !original.root.IsZero() && original.root.Kind() != pickle.Dict { // an announcement, or the answer to one
+	// an announcement, or the answer to one
+	if !original.root.IsZero() && original.root.Kind() != pickle.Dict {
 		p.all.compared++
-		if ours == nil || ours.root.IsZero() || ours.root.Kind() != original.root.Kind() || ours.root.Kind() == pickle.Str && ours.show() != original.show() {
+		if ours == nil || ours.root.IsZero() || ours.root.Kind() != original.root.Kind() ||
+			ours.root.Kind() == pickle.Str && ours.show() != original.show() {
 			if last := c.last; ours == nil && last.namesClass() {
 				p.all.intended["class refused"]++
 				return
@@ -285,8 +299,8 @@ func (p *player) report(i int, want string, ours *message) {
 	fmt.Fprintf(p.out, "%s: line %d, call %d: %.300s; here %.300s\n", p.t.name, i+2, p.t.lines[i].Call, want, got)
 }
 
-// ended takes the original's end of a connection. If a request was not answered, this server's answer is looked at; but if what has been sent is not
-// whole, the rest of it is waited for.
+// ended takes the original's end of a connection. If a request was not answered, this server's
+// answer is looked at; but if what has been sent is not whole, the rest of it is waited for.
 func (p *player) ended(c *peer) {
 	if c.owed && c.conn != nil {
 		if _, _, err := parseMessage(c.sent, p.cipher); errors.Is(err, errShort) {

@@ -15,7 +15,12 @@ func TestTranscripts(t *testing.T) {
 	all.write(&out)
 	t.Log(out.String())
 	if all.replayed < 97 || all.compared < 5900 || all.different > 0 {
-		t.Errorf("%d transcripts replayed, %d answers compared, %d transcripts different", all.replayed, all.compared, all.different)
+		t.Errorf(
+			"%d transcripts replayed, %d answers compared, %d transcripts different",
+			all.replayed,
+			all.compared,
+			all.different,
+		)
 	}
 	if all.skipped*50 > all.compared {
 		t.Errorf("%d of %d answers could not be compared", all.skipped, all.compared)

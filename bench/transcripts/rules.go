@@ -11,10 +11,12 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// The differences that are intended. A rule looks at the request and the two answers, never at a file's name. What a rule lets pass leaves the table in
-// another state than the original's: its further answers are not compared until it is made anew, cleared or filled as a whole.
+// The differences that are intended. A rule looks at the request and the two answers, never at a
+// file's name. What a rule lets pass leaves the table in another state than the original's: its
+// further answers are not compared until it is made anew, cleared or filled as a whole.
 
-// exchange is a request with what the original answered (nil: nothing, or it closed) and what this server did.
+// exchange is a request with what the original answered (nil: nothing, or it closed) and what this
+// server did.
 type exchange struct {
 	python   string
 	request  message
@@ -33,21 +35,37 @@ type rule struct {
 func (x *exchange) refuses() bool { return x.ours != nil && x.ours.code() == 0 }
 
 var rules = []rule{
-	{"no answer", "where the original gave no answer or closed, an error or a close within 2 s is as good", func(x *exchange) bool {
-		return x.original == nil && (x.ours == nil || x.refuses())
-	}},
-	{"request read whole", "the original takes a request for complete when TCP has cut it; here it is read to its end", func(x *exchange) bool {
-		return x.original == nil && x.cut
-	}},
-	{"sort key understood", "the original fails where its client cut the text, or with Python 3.13 always; the sort is done here", func(x *exchange) bool {
-		return x.original == nil && x.isSort() && mustWork(x.sortText())
-	}},
+	{
+		"no answer",
+		"where the original gave no answer or closed, an error or a close within 2 s is as good",
+		func(x *exchange) bool {
+			return x.original == nil && (x.ours == nil || x.refuses())
+		},
+	},
+	{
+		"request read whole",
+		"the original takes a request for complete when TCP has cut it; here it is read to its end",
+		func(x *exchange) bool {
+			return x.original == nil && x.cut
+		},
+	},
+	{
+		"sort key understood",
+		"the original fails where its client cut the text, or with Python 3.13 always; the sort is done here",
+		func(x *exchange) bool {
+			return x.original == nil && x.isSort() && mustWork(x.sortText())
+		},
+	},
 	{"sort key refused", "text of a form that is not listed is not executed", func(x *exchange) bool {
 		return x.isSort() && x.sortText() != "" && !mustWork(x.sortText()) && x.refuses()
 	}},
-	{"class refused", "a class that is not among the types kept: nothing is looked up or called", func(x *exchange) bool {
-		return x.request.namesClass() && (x.ours == nil || x.refuses())
-	}},
+	{
+		"class refused",
+		"a class that is not among the types kept: nothing is looked up or called",
+		func(x *exchange) bool {
+			return x.request.namesClass() && (x.ours == nil || x.refuses())
+		},
+	},
 	{"recursive value", "an object that holds itself has no encoding", func(x *exchange) bool {
 		_, err := x.request.root.Size()
 		return errors.Is(err, pickle.ErrRecursive) && x.refuses()
@@ -62,7 +80,9 @@ var rules = []rule{
 	{"table's content", "a table is a dict or a list; the original takes anything", func(x *exchange) bool {
 		route, _ := x.request.text("route")
 		content := x.request.field("content")
-		return strings.HasPrefix(route, "/create_") && !content.IsZero() && content.Kind() != pickle.Dict && content.Kind() != pickle.List && x.refuses()
+		return strings.HasPrefix(route, "/create_") && !content.IsZero() && content.Kind() != pickle.Dict &&
+			content.Kind() != pickle.List &&
+			x.refuses()
 	}},
 	{"slice as a key", "is unhashable, as before Python 3.12", func(x *exchange) bool {
 		for _, name := range []string{"key", "index"} {
@@ -77,7 +97,8 @@ var rules = []rule{
 			return false
 		}
 		route, _ := x.request.text("route")
-		return strings.HasSuffix(route, "/repr") || strings.HasSuffix(route, "/str") || exceptionClass(x.original) != "" && exceptionClass(x.original) == exceptionClass(x.ours)
+		return strings.HasSuffix(route, "/repr") || strings.HasSuffix(route, "/str") ||
+			exceptionClass(x.original) != "" && exceptionClass(x.original) == exceptionClass(x.ours)
 	}},
 	{"order in a set's repr", "is that of the hashes in the original's process", func(x *exchange) bool {
 		if x.original == nil || x.ours == nil {
@@ -90,11 +111,23 @@ var rules = []rule{
 }
 
 // changes are the rules after which the table is in another state.
-var changes = []string{"request read whole", "sort key understood", "sort key refused", "class refused", "recursive value", "table's name", "table's content", "slice as a key", "no answer"}
+var changes = []string{
+	"request read whole",
+	"sort key understood",
+	"sort key refused",
+	"class refused",
+	"recursive value",
+	"table's name",
+	"table's content",
+	"slice as a key",
+	"no answer",
+}
 
 // sortTexts are the forms of SPEC, section 11, that must work.
-var sortTexts = regexp.MustCompile(`^func = ( ?lambda (\w+): (-?\w+(\[-?\d+\]|\['\w+'\])*|\[-?\w+(\[\d+\])*(, -?\w+(\[\d+\])*)*\])\s*(, reverse)?|None)\n?$|` +
-	`^def (\w+)\((\w+)\):\n\s+return -?\w+(\[-?\d+\])*\n\nfunc = \w+$`)
+var sortTexts = regexp.MustCompile(
+	`^func = ( ?lambda (\w+): (-?\w+(\[-?\d+\]|\['\w+'\])*|\[-?\w+(\[\d+\])*(, -?\w+(\[\d+\])*)*\])\s*(, reverse)?|None)\n?$|` +
+		`^def (\w+)\((\w+)\):\n\s+return -?\w+(\[-?\d+\])*\n\nfunc = \w+$`,
+)
 
 var (
 	words  = regexp.MustCompile(`[A-Za-z_]\w*`)
@@ -102,7 +135,8 @@ var (
 	heads  = regexp.MustCompile(`lambda (\w+)|def (\w+)\((\w+)`)
 )
 
-// mustWork says whether a text is of one of these forms, with no other name than that of the parameter.
+// mustWork says whether a text is of one of these forms, with no other name than that of the
+// parameter.
 func mustWork(text string) bool {
 	if !sortTexts.MatchString(text) {
 		return false
@@ -149,7 +183,8 @@ func holdsSlice(o pickle.Object) bool {
 }
 
 func newerPython(python string) bool {
-	return strings.HasPrefix(python, "cpython 3.12") || strings.HasPrefix(python, "cpython 3.13") || strings.HasPrefix(python, "cpython 3.14")
+	return strings.HasPrefix(python, "cpython 3.12") || strings.HasPrefix(python, "cpython 3.13") ||
+		strings.HasPrefix(python, "cpython 3.14")
 }
 
 // exceptionClass is the class of the exception in a reply, "" if there is none.

@@ -20,11 +20,18 @@ func runCallers(ctx context.Context, o bench.Options, goroutines int) (_ *bench.
 	if o.Target.Network == "unix" {
 		address = "unix:" + address
 	}
-	c, err := client.New(client.Options{Addr: address, Password: o.Password, Encrypt: o.Target.Encrypt, Conns: clientConns})
+	c, err := client.New(
+		client.Options{Addr: address, Password: o.Password, Encrypt: o.Target.Encrypt, Conns: clientConns},
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	dict := client.DictOf[string, string](c, o.Table)
-	return bench.RunCallers(ctx, o, goroutines, &bench.Library{Name: "cyberdb-fast Go client", Connections: clientConns, Get: dict.Get, Set: dict.Set})
+	return bench.RunCallers(
+		ctx,
+		o,
+		goroutines,
+		&bench.Library{Name: "cyberdb-fast Go client", Connections: clientConns, Get: dict.Get, Set: dict.Set},
+	)
 }

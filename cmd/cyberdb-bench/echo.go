@@ -15,7 +15,8 @@ import (
 	"cyberdb-fast/loop/gnetecho"
 )
 
-// echoCommand is the first argument that makes this program an echo server, for a run of its own; see startEchos.
+// echoCommand is the first argument that makes this program an echo server, for a run of its own;
+// see startEchos.
 const echoCommand = "serve-gnet-echo"
 
 // serveEcho echoes until stdin ends, which it does with the program that started this one.
@@ -36,8 +37,8 @@ func serveEcho(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 	return gnetecho.Serve(ctx, loops, func(address string) { fmt.Fprintln(stdout, address) })
 }
 
-// startEchos starts an echo server for every target that is one, in a process of its own so that its CPU time can be told, and fills in its
-// address. stop ends them all.
+// startEchos starts an echo server for every target that is one, in a process of its own so that
+// its CPU time can be told, and fills in its address. stop ends them all.
 func startEchos(targets []bench.Target) (stop func() error, err error) {
 	var stops []func() error
 	stop = func() (err error) {

@@ -69,7 +69,8 @@ type raw struct {
 	connections, depth []int
 }
 
-// parseCommand reads the command line and the environment. Errors: *bench.UsageError; pflag.ErrHelp, with help set.
+// parseCommand reads the command line and the environment. Errors: *bench.UsageError;
+// pflag.ErrHelp, with help set.
 func parseCommand(args []string, getenv func(string) string) (*command, error) {
 	c := &command{plan: bench.Plan{Options: bench.DefaultOptions()}}
 	var r raw
@@ -109,16 +110,43 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.StringVarP(&r.host, "host", "H", "127.0.0.1", "address of the server")
 	f.IntVarP(&r.port, "port", "p", 9980, "port of the server")
 	f.StringVar(&r.socket, "unix", "", "path of the server's Unix socket, in place of host and port")
-	f.StringArrayVar(&r.targets, "target", nil, "PROTOCOL://HOST:PORT, in place of host and port; with --unix: cyberdb:, cyberdbs: or redis:")
-	f.BoolVar(&r.encrypt, "encrypt", false, "encrypt, as a server with --encrypt does; cyberdbs: as a target's protocol says it too")
-	f.IntSliceVarP(&r.connections, "connections", "c", []int{o.Connections}, "connections; several numbers make a run each")
-	f.IntSliceVarP(&r.depth, "pipeline", "P", []int{o.Pipeline}, "requests in flight on each connection; several numbers make a run each")
+	f.StringArrayVar(
+		&r.targets,
+		"target",
+		nil,
+		"PROTOCOL://HOST:PORT, in place of host and port; with --unix: cyberdb:, cyberdbs: or redis:",
+	)
+	f.BoolVar(
+		&r.encrypt,
+		"encrypt",
+		false,
+		"encrypt, as a server with --encrypt does; cyberdbs: as a target's protocol says it too",
+	)
+	f.IntSliceVarP(
+		&r.connections,
+		"connections",
+		"c",
+		[]int{o.Connections},
+		"connections; several numbers make a run each",
+	)
+	f.IntSliceVarP(
+		&r.depth,
+		"pipeline",
+		"P",
+		[]int{o.Pipeline},
+		"requests in flight on each connection; several numbers make a run each",
+	)
 	f.DurationVarP(&o.Duration, "duration", "d", o.Duration, "measured time")
 	f.IntVar(&o.Requests, "requests", 0, "measured requests, in place of a measured time")
 	f.DurationVar(&o.Warmup, "warmup", o.Warmup, "time before it, checked but not counted")
 	f.Float64Var(&o.Rate, "rate", 0, "open loop: requests a second over all connections, sent when due; 0: closed loop")
 	f.IntVar(&c.plan.Repeat, "repeat", 1, "runs of each workload on each target; the report has their medians")
-	f.BoolVar(&c.plan.Interleave, "interleave", true, "several targets take turns, run by run; otherwise one after the other")
+	f.BoolVar(
+		&c.plan.Interleave,
+		"interleave",
+		true,
+		"several targets take turns, run by run; otherwise one after the other",
+	)
 	f.StringVar(&r.op, "op", o.Op.String(), "what to do, see above")
 	f.StringVar(&r.ratio, "ratio", o.Ratio.String(), "of mixed and hmixed: reads to writes")
 	f.IntVar(&o.Keys, "keys", o.Keys, "entries, of all tables together")
@@ -129,8 +157,18 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.IntVar(&o.Tables, "tables", o.Tables, "number of tables that share the entries")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of keys, values and their order")
 	f.IntVar(&o.Threads, "threads", o.Threads, "event loops of this program")
-	f.IntVar(&c.callers, "callers", 0, "goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed")
-	f.StringVar(&o.Halfway, "halfway", "", "command for the shell to run in the middle of each run, a save for example; the report tells of before, during and after")
+	f.IntVar(
+		&c.callers,
+		"callers",
+		0,
+		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed",
+	)
+	f.StringVar(
+		&o.Halfway,
+		"halfway",
+		"",
+		"command for the shell to run in the middle of each run, a save for example; the report tells of before, during and after",
+	)
 	f.IntVar(&o.ServerPID, "server-pid", 0, "process to account for; without it, the one that listens at the target")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&c.json, "json", false, "print one JSON object")
@@ -138,7 +176,12 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.StringVar(&c.html, "html", "", "file to write the report to, with pictures")
 	f.IntVar(&r.load, "load", 0, "as --keys")
 	f.BoolVar(&c.loadOnly, "no-run", false, "load only, and print the server's memory before and after")
-	f.BoolVar(&c.idle, "idle", false, "open the connections only, and print the server's memory for each, and how often it wakes within -d")
+	f.BoolVar(
+		&c.idle,
+		"idle",
+		false,
+		"open the connections only, and print the server's memory for each, and how often it wakes within -d",
+	)
 	return f
 }
 
@@ -184,7 +227,10 @@ func encryptAll(r *raw, targets []bench.Target) error {
 	}
 	for i := range targets {
 		if targets[i].Scheme != bench.SchemeNative {
-			return usagef("--encrypt is for cyberdb: only, not for %s; to encrypt some targets of several write cyberdbs:", targets[i])
+			return usagef(
+				"--encrypt is for cyberdb: only, not for %s; to encrypt some targets of several write cyberdbs:",
+				targets[i],
+			)
 		}
 		targets[i].Encrypt = true
 	}
@@ -226,7 +272,10 @@ func unixTarget(r *raw) (bench.Target, error) {
 		scheme = bench.SchemeNative
 	}
 	if len(r.targets) > 1 || (scheme != bench.SchemeNative && scheme != bench.SchemeRedis) {
-		return bench.Target{}, usagef("--target %q: with --unix give cyberdb:, cyberdbs: or redis:", strings.Join(r.targets, " "))
+		return bench.Target{}, usagef(
+			"--target %q: with --unix give cyberdb:, cyberdbs: or redis:",
+			strings.Join(r.targets, " "),
+		)
 	}
 	return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket, Encrypt: encrypt}, nil
 }

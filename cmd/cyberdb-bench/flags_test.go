@@ -42,7 +42,11 @@ func TestParseCommand(t *testing.T) {
 		}},
 		{"--keys 5 --key-size 8 --value-size 100 --table bench2 --seed 9 --threads 2 --server-pid 7", func(c *command) {
 			o := &c.plan.Options
-			o.Keys, o.KeySize, o.ValueSize, o.Table, o.Seed, o.Threads, o.ServerPID = 5, bench.Fixed(8), bench.Fixed(100), "bench2", 9, 2, 7
+			o.Keys, o.KeySize, o.ValueSize, o.Table, o.Seed, o.Threads, o.ServerPID = 5, bench.Fixed(
+				8,
+			), bench.Fixed(
+				100,
+			), "bench2", 9, 2, 7
 		}},
 		{"--target redis://127.0.0.1:6379", func(c *command) {
 			aim(c, bench.Target{Scheme: "redis", Network: "tcp", Address: "127.0.0.1:6379"})
@@ -60,24 +64,61 @@ func TestParseCommand(t *testing.T) {
 			aim(c, bench.Target{Scheme: "cyberdb", Network: "unix", Address: "/run/s", Encrypt: true})
 		}},
 		{"--target cyberdbs://h:1 --target redis://h:2", func(c *command) {
-			aim(c, bench.Target{Scheme: "cyberdb", Network: "tcp", Address: "h:1", Encrypt: true}, bench.Target{Scheme: "redis", Network: "tcp", Address: "h:2"})
+			aim(
+				c,
+				bench.Target{Scheme: "cyberdb", Network: "tcp", Address: "h:1", Encrypt: true},
+				bench.Target{Scheme: "redis", Network: "tcp", Address: "h:2"},
+			)
 		}},
-		{"-c 1,50 -P 1 -P 16 --repeat 3 --interleave=false --target gnet-echo:2 --target legacy-encrypted://h:1", func(c *command) {
-			aim(c, bench.Target{Scheme: "gnet-echo", Network: "tcp", Loops: 2}, bench.Target{Scheme: "legacy-encrypted", Network: "tcp", Address: "h:1"})
-			c.plan.Connections, c.plan.Pipelines, c.plan.Repeat, c.plan.Interleave = []int{1, 50}, []int{1, 16}, 3, false
-			c.plan.Options.Connections, c.plan.Options.Pipeline = 1, 1
-		}},
-		{"--op hmixed --ratio 1:1 --tables 4 --zipf 0.99 --key-size uniform:16-40 --value-size uniform:1-9 --requests 10 --rate 5", func(c *command) {
-			o := &c.plan.Options
-			o.Op, o.Ratio, o.Tables, o.Zipf, o.Requests, o.Rate = bench.OpHMixed, bench.Ratio{Reads: 1, Writes: 1}, 4, 0.99, 10, 5
-			o.KeySize, o.ValueSize = bench.Size{Min: 16, Max: 40}, bench.Size{Min: 1, Max: 9}
-		}},
-		{"--out r.jsonl --html r.html --callers 8", func(c *command) { c.out, c.html, c.callers = "r.jsonl", "r.html", 8 }},
+		{
+			"-c 1,50 -P 1 -P 16 --repeat 3 --interleave=false --target gnet-echo:2 --target legacy-encrypted://h:1",
+			func(c *command) {
+				aim(
+					c,
+					bench.Target{Scheme: "gnet-echo", Network: "tcp", Loops: 2},
+					bench.Target{Scheme: "legacy-encrypted", Network: "tcp", Address: "h:1"},
+				)
+				c.plan.Connections, c.plan.Pipelines, c.plan.Repeat, c.plan.Interleave = []int{
+					1,
+					50,
+				}, []int{
+					1,
+					16,
+				}, 3, false
+				c.plan.Options.Connections, c.plan.Options.Pipeline = 1, 1
+			},
+		},
+		{
+			"--op hmixed --ratio 1:1 --tables 4 --zipf 0.99 --key-size uniform:16-40 --value-size uniform:1-9 --requests 10 --rate 5",
+			func(c *command) {
+				o := &c.plan.Options
+				o.Op, o.Ratio, o.Tables, o.Zipf, o.Requests, o.Rate = bench.OpHMixed, bench.Ratio{
+					Reads:  1,
+					Writes: 1,
+				}, 4, 0.99, 10, 5
+				o.KeySize, o.ValueSize = bench.Size{Min: 16, Max: 40}, bench.Size{Min: 1, Max: 9}
+			},
+		},
+		{
+			"--out r.jsonl --html r.html --callers 8",
+			func(c *command) { c.out, c.html, c.callers = "r.jsonl", "r.html", 8 },
+		},
 		{"--load 1000000 --no-run", func(c *command) { c.plan.Options.Keys, c.loadOnly = 1_000_000, true }},
-		{"--idle -c 10", func(c *command) { c.plan.Options.Connections, c.plan.Connections, c.idle = 10, []int{10}, true }},
+		{
+			"--idle -c 10",
+			func(c *command) { c.plan.Options.Connections, c.plan.Connections, c.idle = 10, []int{10}, true },
+		},
 	}
 	for _, tc := range cases {
-		want := &command{plan: bench.Plan{Options: bench.DefaultOptions(), Repeat: 1, Interleave: true, Connections: []int{50}, Pipelines: []int{16}}}
+		want := &command{
+			plan: bench.Plan{
+				Options:     bench.DefaultOptions(),
+				Repeat:      1,
+				Interleave:  true,
+				Connections: []int{50},
+				Pipelines:   []int{16},
+			},
+		}
 		want.plan.Targets = []bench.Target{want.plan.Options.Target}
 		tc.want(want)
 		got, err := parseCommand(strings.Fields(tc.args), noEnv)
@@ -94,7 +135,11 @@ func TestParseCommandRefuses(t *testing.T) {
 		"--idle --repeat 2", "--callers 5 -c 1,2", "--load 5 --keys 6", "--encrypt --target redis://h:1", "--encrypt --target cyberdb://h:1 --target legacy://h:1", "--idle --no-run", "--password-file /nonexistent",
 	} {
 		var usage *bench.UsageError
-		if _, err := parseCommand(strings.Fields(args), noEnv); !errors.As(err, &usage) || strings.Contains(err.Error(), "\n") {
+		if _, err := parseCommand(
+			strings.Fields(args),
+			noEnv,
+		); !errors.As(err, &usage) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: error %v, want one line about the usage", args, err)
 		}
 	}
@@ -123,7 +168,12 @@ func TestPassword(t *testing.T) {
 		want       string
 	}{
 		{"none", "", nil, ""},
-		{"environment", "", map[string]string{"CYBERDB_PASSWORD": "from env", "CYBERDB_PASSWORD_FILE": file}, "from env"},
+		{
+			"environment",
+			"",
+			map[string]string{"CYBERDB_PASSWORD": "from env", "CYBERDB_PASSWORD_FILE": file},
+			"from env",
+		},
 		{"file of the environment", "", map[string]string{"CYBERDB_PASSWORD_FILE": file}, "from a file "},
 		{"flag", "--password-file=" + file, map[string]string{"CYBERDB_PASSWORD": "from env"}, "from a file "},
 		{"never sent to redis", "--target=redis://h:1", map[string]string{"CYBERDB_PASSWORD": "from env"}, ""},

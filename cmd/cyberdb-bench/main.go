@@ -1,7 +1,8 @@
-// Command cyberdb-bench measures how fast a server answers: cyberdb-fast, or another database for comparison.
+// Command cyberdb-bench measures how fast a server answers: cyberdb-fast, or another database for
+// comparison.
 //
-// Without arguments it runs one canonical workload against 127.0.0.1:9980. It exits with 1 if anything failed or any reply was wrong, and with
-// 2 if the command line cannot be used.
+// Without arguments it runs one canonical workload against 127.0.0.1:9980. It exits with 1 if
+// anything failed or any reply was wrong, and with 2 if the command line cannot be used.
 package main
 
 import (
@@ -31,7 +32,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// release is what the linker says this program was built from (git describe); "" if it says nothing.
+// release is what the linker says this program was built from (git describe); "" if it says
+// nothing.
 var release string
 
 // stamp says in a report what made it.
@@ -91,7 +93,8 @@ func tellFailures(stderr io.Writer, runs []*bench.Report) (code int) {
 	return code
 }
 
-// measure does what the command says. The runs are those of the result, if it has any; with an error there may be a result all the same.
+// measure does what the command says. The runs are those of the result, if it has any; with an
+// error there may be a result all the same.
 func measure(ctx context.Context, c *command, line string) (result report, runs []*bench.Report, err error) {
 	stop, err := startEchos(c.plan.Targets)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// progress returns what shows a plan's progress in one line of the terminal, and what clears it; nil if the file is no terminal.
+// progress returns what shows a plan's progress in one line of the terminal, and what clears it;
+// nil if the file is no terminal.
 func progress(file *os.File) (show func(bench.Status), clear func()) {
 	if !term.IsTerminal(int(file.Fd())) {
 		return nil, func() {}
@@ -22,7 +23,17 @@ func progress(file *os.File) (show func(bench.Status), clear func()) {
 		if s.Measuring {
 			what = fmt.Sprintf("%.0f op/s", s.OpsPerSecond)
 		}
-		line := fmt.Sprintf("run %d of %d  %s  %s -c %d -P %d  %s  %s", s.Run, s.Runs, o.Target, o.Op, o.Connections, o.Pipeline, s.Elapsed.Round(100*time.Millisecond), what)
+		line := fmt.Sprintf(
+			"run %d of %d  %s  %s -c %d -P %d  %s  %s",
+			s.Run,
+			s.Runs,
+			o.Target,
+			o.Op,
+			o.Connections,
+			o.Pipeline,
+			s.Elapsed.Round(100*time.Millisecond),
+			what,
+		)
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && len(line) >= width {
 			line = line[:width-1]
 		}

@@ -93,7 +93,8 @@ func writeHTML(path string, series *bench.Series) error {
 	return errors.Join(page.WriteHTML(file, series), file.Close())
 }
 
-// fillMarkdown puts the sections into the file, and the pictures that the file is to show beside it.
+// fillMarkdown puts the sections into the file, and the pictures that the file is to show beside
+// it.
 func fillMarkdown(path, folder string, sections []page.Section) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -113,11 +114,12 @@ func fillMarkdown(path, folder string, sections []page.Section) error {
 	return os.WriteFile(path, document, readable)
 }
 
-// savingSection is the section of runs in whose middle something happens: it shows latency over time.
+// savingSection is the section of runs in whose middle something happens: it shows latency over
+// time.
 const savingSection = "saving"
 
-// drawSection writes the pictures that say more than the section's table: throughput by connections and pipeline, percentiles of open loops, latency
-// over time around a save.
+// drawSection writes the pictures that say more than the section's table: throughput by connections
+// and pipeline, percentiles of open loops, latency over time around a save.
 func drawSection(folder string, s *page.Section) error {
 	all, err := page.Pictures(bench.NewSeries(s.Results.Runs))
 	if err != nil {

@@ -81,7 +81,11 @@ func measureAll(t *testing.T, encrypt bool) {
 				continue
 			}
 			var report struct{ Ops, Errors, Misses int }
-			if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || report.Ops == 0 || report.Errors+report.Misses != 0 {
+			if err := json.Unmarshal(
+				stdout.Bytes(),
+				&report,
+			); err != nil || report.Ops == 0 ||
+				report.Errors+report.Misses != 0 {
 				t.Errorf("%s: %v: %s", line, err, stdout.String())
 			}
 		}
@@ -99,7 +103,8 @@ func TestServerRefuses(t *testing.T) {
 		t.Setenv("CYBERDB_PASSWORD", c.password)
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), strings.Fields("--target cyberdb://"+address+" "+c.args), &stdout, &stderr)
-		if code != exitFailed || !strings.Contains(stderr.String(), c.want) || strings.Count(stderr.String(), "\n") != 1 {
+		if code != exitFailed || !strings.Contains(stderr.String(), c.want) ||
+			strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: exit code %d, %q; want one line with %q", c.name, code, stderr.String(), c.want)
 		}
 	}
@@ -109,7 +114,19 @@ func TestServerRefuses(t *testing.T) {
 func TestComparesAndKeeps(t *testing.T) {
 	address, _ := startServer(t, false)
 	folder := t.TempDir()
-	results, document, html, later := filepath.Join(folder, "get.jsonl"), filepath.Join(folder, "B.md"), filepath.Join(folder, "a.html"), filepath.Join(folder, "b.html")
+	results, document, html, later := filepath.Join(
+		folder,
+		"get.jsonl",
+	), filepath.Join(
+		folder,
+		"B.md",
+	), filepath.Join(
+		folder,
+		"a.html",
+	), filepath.Join(
+		folder,
+		"b.html",
+	)
 	if err := os.WriteFile(document, []byte("<!-- bench get -->\n<!-- bench end -->\n"), readable); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +165,13 @@ func TestComparesAndKeeps(t *testing.T) {
 func TestReportRefuses(t *testing.T) {
 	for _, args := range []string{"report", "report x.jsonl", "report --html h --bogus x", "serve-gnet-echo", "serve-gnet-echo many"} {
 		var stdout, stderr bytes.Buffer
-		if code := run(context.Background(), strings.Fields(args), &stdout, &stderr); code != exitUsage || strings.Count(stderr.String(), "\n") != 1 {
+		if code := run(
+			context.Background(),
+			strings.Fields(args),
+			&stdout,
+			&stderr,
+		); code != exitUsage ||
+			strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: exit code %d, %q", args, code, stderr.String())
 		}
 	}

@@ -20,13 +20,14 @@ import (
 
 // banner is what the first lines on the screen say.
 type banner struct {
-	version     string
-	tcp         netip.AddrPort // not valid: no TCP
-	unix        string
-	allow       []netip.Prefix // networks that may connect by TCP; none: anyone, or with onlyHere this machine
-	interfaces  []netip.Addr   // addresses of this machine beside loopback
-	anyone      bool           // no list of networks that may connect
-	onlyHere    bool           // no list, and only this machine may connect
+	version string
+	tcp     netip.AddrPort // not valid: no TCP
+	unix    string
+	// networks that may connect by TCP; none: anyone, or with onlyHere this machine
+	allow       []netip.Prefix
+	interfaces  []netip.Addr // addresses of this machine beside loopback
+	anyone      bool         // no list of networks that may connect
+	onlyHere    bool         // no list, and only this machine may connect
 	encrypt     bool
 	maxConns    int
 	eventLoops  int
@@ -165,7 +166,8 @@ func (b *banner) passwordHint() string {
 	return "both read the password from the file that CYBERDB_PASSWORD_FILE names: " + b.secret.file
 }
 
-// passwordVariable returns what, in front of a shell command, gives it the password that the connect line does not show.
+// passwordVariable returns what, in front of a shell command, gives it the password that the
+// connect line does not show.
 func (b *banner) passwordVariable() string {
 	if b.secret.file == "" || b.showsPassword() {
 		return ""
@@ -173,10 +175,12 @@ func (b *banner) passwordVariable() string {
 	return "CYBERDB_PASSWORD_FILE='" + strings.ReplaceAll(b.secret.file, "'", `'\''`) + "' "
 }
 
-// showsPassword is true for a password that was made here, on a terminal: elsewhere (a service's log) it would stay.
+// showsPassword is true for a password that was made here, on a terminal: elsewhere (a service's
+// log) it would stay.
 func (b *banner) showsPassword() bool { return b.secret.own && b.terminal }
 
-// connectURL returns what a client on this machine connects to, with the password if it may be shown.
+// connectURL returns what a client on this machine connects to, with the password if it may be
+// shown.
 func (b *banner) connectURL() string {
 	u := url.URL{Scheme: "cyberdb", Host: b.reachable()}
 	if !b.tcp.IsValid() || b.unix != "" && b.shutsOutThisMachine() {
@@ -191,8 +195,8 @@ func (b *banner) connectURL() string {
 	return u.String()
 }
 
-// reachable returns the TCP address that a client on this machine connects to. A server on all addresses is
-// reached by the first one from which --allow lets this machine in.
+// reachable returns the TCP address that a client on this machine connects to. A server on all
+// addresses is reached by the first one from which --allow lets this machine in.
 func (b *banner) reachable() string {
 	addr := b.tcp.Addr().Unmap()
 	if addr.IsUnspecified() {
@@ -201,8 +205,8 @@ func (b *banner) reachable() string {
 	return netip.AddrPortFrom(addr, b.tcp.Port()).String()
 }
 
-// allowedHere returns an address of this machine that may connect to itself: loopback if it may, then the network
-// interfaces in their order. It returns loopback if none of them may.
+// allowedHere returns an address of this machine that may connect to itself: loopback if it may,
+// then the network interfaces in their order. It returns loopback if none of them may.
 func (b *banner) allowedHere(listening netip.Addr) netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	candidates := []netip.Addr{loopback}
@@ -219,7 +223,8 @@ func (b *banner) allowedHere(listening netip.Addr) netip.Addr {
 
 // allows says whether a client with the address may connect.
 func (b *banner) allows(addr netip.Addr) bool {
-	return len(b.allow) == 0 || slices.ContainsFunc(b.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return len(b.allow) == 0 ||
+		slices.ContainsFunc(b.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 // shutsOutThisMachine says whether no client on this machine may connect.
@@ -228,7 +233,8 @@ func (b *banner) shutsOutThisMachine() bool {
 	return b.tcp.IsValid() && (err != nil || !b.allows(addr.Addr()))
 }
 
-// interfaceAddresses returns the addresses of this machine's network interfaces, without those that need a zone.
+// interfaceAddresses returns the addresses of this machine's network interfaces, without those that
+// need a zone.
 func interfaceAddresses() (addresses []netip.Addr) {
 	all, _ := net.InterfaceAddrs() // without them loopback is shown
 	for _, a := range all {

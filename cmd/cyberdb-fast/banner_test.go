@@ -30,10 +30,22 @@ func TestBanner(t *testing.T) {
 	}{
 		{
 			"terminal",
-			banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: made, terminal: true, maxConns: 10000, eventLoops: 2, descriptors: 20000, data: "/data/data.cdb, saved at the end"},
+			banner{
+				tcp:         netip.MustParseAddrPort("127.0.0.1:9980"),
+				secret:      made,
+				terminal:    true,
+				maxConns:    10000,
+				eventLoops:  2,
+				descriptors: 20000,
+				data:        "/data/data.cdb, saved at the end",
+			},
 			[]string{
-				"listening 127.0.0.1:9980\n", "10,000 connections, 2 event loops, 20,000 file descriptors, idle connections are kept\n",
-				"data      /data/data.cdb, saved at the end\n", "not encrypted", "kept in /data/password\n", "connect   cyberdb://:SECRET@127.0.0.1:9980\n",
+				"listening 127.0.0.1:9980\n",
+				"10,000 connections, 2 event loops, 20,000 file descriptors, idle connections are kept\n",
+				"data      /data/data.cdb, saved at the end\n",
+				"not encrypted",
+				"kept in /data/password\n",
+				"connect   cyberdb://:SECRET@127.0.0.1:9980\n",
 				"go run ./examples/quickstart 'cyberdb://:SECRET@127.0.0.1:9980'\n",
 			},
 			"--allow",
@@ -41,7 +53,12 @@ func TestBanner(t *testing.T) {
 		{
 			"log of a service",
 			banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: made, idle: 15 * time.Minute},
-			[]string{"closed after 15m0s\n", "in /data/password, not shown here\n", "connect   cyberdb://127.0.0.1:9980\n", "try it    CYBERDB_PASSWORD_FILE='/data/password' go run ./examples/quickstart 'cyberdb://127.0.0.1:9980'\n"},
+			[]string{
+				"closed after 15m0s\n",
+				"in /data/password, not shown here\n",
+				"connect   cyberdb://127.0.0.1:9980\n",
+				"try it    CYBERDB_PASSWORD_FILE='/data/password' go run ./examples/quickstart 'cyberdb://127.0.0.1:9980'\n",
+			},
 			"SECRET",
 		},
 		{
@@ -59,7 +76,13 @@ func TestBanner(t *testing.T) {
 		{
 			"every address",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, anyone: true},
-			[]string{"listening 0.0.0.0:1\n", "connect   cyberdb://127.0.0.1:1\n", "see --allow", "in Python import cyberdb_fast; client = cyberdb_fast.connect(\"cyberdb://127.0.0.1:1\")\n", "CYBERDB_PASSWORD_FILE names: /etc/o'pw\n"},
+			[]string{
+				"listening 0.0.0.0:1\n",
+				"connect   cyberdb://127.0.0.1:1\n",
+				"see --allow",
+				"in Python import cyberdb_fast; client = cyberdb_fast.connect(\"cyberdb://127.0.0.1:1\")\n",
+				"CYBERDB_PASSWORD_FILE names: /etc/o'pw\n",
+			},
 			"SECRET",
 		},
 		{
@@ -85,14 +108,22 @@ func TestBanner(t *testing.T) {
 		},
 		{
 			"a list that shuts out this machine, and a socket",
-			banner{tcp: netip.MustParseAddrPort("127.0.0.1:1"), unix: "/run/s", secret: given, allow: networksOf("10.0.0.0/8")},
+			banner{
+				tcp:    netip.MustParseAddrPort("127.0.0.1:1"),
+				unix:   "/run/s",
+				secret: given,
+				allow:  networksOf("10.0.0.0/8"),
+			},
 			[]string{"connect   unix:///run/s\n", "--allow shuts out this machine"},
 			"connect   cyberdb:",
 		},
 		{
 			"encrypted, this machine alone",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, encrypt: true, onlyHere: true},
-			[]string{"everything is encrypted; only this machine may connect: --allow names others\n", "connect   cyberdbs://127.0.0.1:1\n"},
+			[]string{
+				"everything is encrypted; only this machine may connect: --allow names others\n",
+				"connect   cyberdbs://127.0.0.1:1\n",
+			},
 			"not encrypted",
 		},
 		{
@@ -139,7 +170,11 @@ func TestBanner(t *testing.T) {
 // TestConnectURL: whatever the password, the connect line holds it.
 func TestConnectURL(t *testing.T) {
 	for _, text := range []string{"plain", "a:b@c/d?e#f", "ü %41", "'\""} {
-		b := banner{tcp: netip.MustParseAddrPort("127.0.0.1:9980"), secret: password{text: text, own: true}, terminal: true}
+		b := banner{
+			tcp:      netip.MustParseAddrPort("127.0.0.1:9980"),
+			secret:   password{text: text, own: true},
+			terminal: true,
+		}
 		u, err := url.Parse(b.connectURL())
 		if err != nil {
 			t.Fatal(err)

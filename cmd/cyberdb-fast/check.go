@@ -43,7 +43,14 @@ func check(args []string, stdout, stderr *os.File) int {
 		for _, lost := range saved.Lost {
 			fmt.Fprintf(stdout, "lost: %v\n", lost)
 		}
-		fmt.Fprintf(stdout, "%s: %d items in %d tables saved, %d parts lost\n", *salvage, saved.Items, saved.Tables, len(saved.Lost))
+		fmt.Fprintf(
+			stdout,
+			"%s: %d items in %d tables saved, %d parts lost\n",
+			*salvage,
+			saved.Items,
+			saved.Tables,
+			len(saved.Lost),
+		)
 	}
 	if damage != nil {
 		return exitFailed
@@ -66,7 +73,11 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 	r, err := persist.Open(persist.OS, name)
 	if errors.Is(err, persist.ErrForeign) {
 		if is, _ := isOldFile(name); is {
-			return fmt.Errorf("%s was written by CyberDB: `cyberdb-fast import %s -o NEW.cdb` reads all of it, and says what is wrong with it", name, name)
+			return fmt.Errorf(
+				"%s was written by CyberDB: `cyberdb-fast import %s -o NEW.cdb` reads all of it, and says what is wrong with it",
+				name,
+				name,
+			)
 		}
 		return fmt.Errorf("%w: it was not written by cyberdb-fast", err)
 	}
@@ -75,7 +86,15 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 	}
 	defer func() { _ = r.Close() }() // only read
 	info := r.Info()
-	fmt.Fprintf(stdout, "%s: %d bytes, database %v, changes below %d, saved %s\n", name, info.Bytes, info.Database, info.LSN, info.Created.UTC().Format(time.RFC3339))
+	fmt.Fprintf(
+		stdout,
+		"%s: %d bytes, database %v, changes below %d, saved %s\n",
+		name,
+		info.Bytes,
+		info.Database,
+		info.LSN,
+		info.Created.UTC().Format(time.RFC3339),
+	)
 	for _, t := range r.Tables() {
 		fmt.Fprintf(stdout, "%v %q with %d items\n", t.Kind, t.Name, t.Items)
 	}

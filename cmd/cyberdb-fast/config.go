@@ -24,10 +24,12 @@ const (
 
 	defaultCycle = 300 * time.Second
 
-	maxConnsLimit  = 1 << 20 // the most descriptors that Linux gives one process by default
-	maxEventLoops  = 256
-	minMemory      = 64 << 20
-	maxSocketBytes = 103 // longest path of a Unix socket on every system: the shortest sun_path is 104 bytes with its end
+	maxConnsLimit = 1 << 20 // the most descriptors that Linux gives one process by default
+	maxEventLoops = 256
+	minMemory     = 64 << 20
+	// longest path of a Unix socket on every system: the shortest sun_path is 104 bytes with its
+	// end
+	maxSocketBytes = 103
 )
 
 // config is what the flags, the environment and the configuration file say.
@@ -78,47 +80,125 @@ type flagGroup struct {
 // newFlags returns the flags and the config that they fill, which holds the defaults.
 func newFlags() (*flagSet, *config) {
 	cfg := &config{
-		host: defaultHost, port: defaultPort, unixMode: loop.DefaultUnixMode, maxConns: loop.DefaultMaxConns, dir: defaultDir,
-		dataFile: defaultFile, cycle: defaultCycle, fsync: persist.EverySecond,
+		host:     defaultHost,
+		port:     defaultPort,
+		unixMode: loop.DefaultUnixMode,
+		maxConns: loop.DefaultMaxConns,
+		dir:      defaultDir,
+		dataFile: defaultFile,
+		cycle:    defaultCycle,
+		fsync:    persist.EverySecond,
 	}
 	all := &flagSet{FlagSet: newGroup()}
 	all.Usage = func() {}
 
 	f := all.group("Listening")
-	f.StringVarP(&cfg.host, "host", "H", cfg.host, "address to listen on; 0.0.0.0 is every one, \"\" is none (needs --unix)")
+	f.StringVarP(
+		&cfg.host,
+		"host",
+		"H",
+		cfg.host,
+		"address to listen on; 0.0.0.0 is every one, \"\" is none (needs --unix)",
+	)
 	f.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
 	f.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
-	f.Var(&permissions{&cfg.unixMode}, "unix-mode", "permissions of that socket's file: 0660 lets its group connect, 0666 everybody on this machine")
-	f.Var(&networks{&cfg.allow}, "allow", "who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)")
+	f.Var(
+		&permissions{&cfg.unixMode},
+		"unix-mode",
+		"permissions of that socket's file: 0660 lets its group connect, 0666 everybody on this machine",
+	)
+	f.Var(
+		&networks{&cfg.allow},
+		"allow",
+		"who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)",
+	)
 	f.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
 
-	f.BoolFunc("legacy", "answer programs of CyberDB 0.9.3 (Python) too, on this machine; with --encrypt those that encrypt. CyberDB's own wire protects nothing", onOff(&cfg.legacy.on))
-	f.BoolFunc("legacy-insecure", "... and those on other machines: who listens there learns the password", onOff(&cfg.legacy.insecure))
+	f.BoolFunc(
+		"legacy",
+		"answer programs of CyberDB 0.9.3 (Python) too, on this machine; with --encrypt those that encrypt. CyberDB's own wire protects nothing",
+		onOff(&cfg.legacy.on),
+	)
+	f.BoolFunc(
+		"legacy-insecure",
+		"... and those on other machines: who listens there learns the password",
+		onOff(&cfg.legacy.insecure),
+	)
 
-	f.BoolFunc("keep-opaque", "... with objects of their own classes, kept unopened: reading one runs its code in the client", onOff(&cfg.legacy.opaque))
+	f.BoolFunc(
+		"keep-opaque",
+		"... with objects of their own classes, kept unopened: reading one runs its code in the client",
+		onOff(&cfg.legacy.opaque),
+	)
 
 	f = all.group("Limits")
 	f.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
-	f.Var(&idleTime{&cfg.idle}, "timeout", "close a connection that sends nothing for this `time`, 900 (seconds) or 15m (default never)")
-	f.Var(&size{&cfg.memory, minMemory}, "max-memory", "refuse to store more once this much memory is used, 512MiB or 4GiB (default no limit)")
+	f.Var(
+		&idleTime{&cfg.idle},
+		"timeout",
+		"close a connection that sends nothing for this `time`, 900 (seconds) or 15m (default never)",
+	)
+	f.Var(
+		&size{&cfg.memory, minMemory},
+		"max-memory",
+		"refuse to store more once this much memory is used, 512MiB or 4GiB (default no limit)",
+	)
 	f.Var(&number{&cfg.eventLoops, 0, maxEventLoops}, "event-loops", "event loops; 0 is chosen for the machine")
 
 	f = all.group("Data and password")
 	f.StringVar(&cfg.dir, "dir", cfg.dir, "`directory` for what outlives a restart; made if missing")
-	f.StringVar(&cfg.dataFile, "file", cfg.dataFile, "`file` that is loaded at start and saved to, in --dir unless it is a path")
-	f.Var(&idleTime{&cfg.cycle}, "cycle", "save to the file this often, 300 (seconds) or 5m, if anything has changed; 0 is only on demand and at the end")
-	f.Var(&fsyncPolicy{&cfg.fsync}, "fsync", "when changes are on disk: before each reply (always), each second (everysec), when the system likes (no)")
-	f.BoolFunc("no-journal", "keep no journal: what was changed since the last save is lost if the process is killed", onOff(&cfg.noJournal))
-	f.BoolFunc("repair", "start with what is left of damaged files; what is not used is kept under names that end in .damaged", onOff(&cfg.repair))
+	f.StringVar(
+		&cfg.dataFile,
+		"file",
+		cfg.dataFile,
+		"`file` that is loaded at start and saved to, in --dir unless it is a path",
+	)
+	f.Var(
+		&idleTime{&cfg.cycle},
+		"cycle",
+		"save to the file this often, 300 (seconds) or 5m, if anything has changed; 0 is only on demand and at the end",
+	)
+	f.Var(
+		&fsyncPolicy{&cfg.fsync},
+		"fsync",
+		"when changes are on disk: before each reply (always), each second (everysec), when the system likes (no)",
+	)
+	f.BoolFunc(
+		"no-journal",
+		"keep no journal: what was changed since the last save is lost if the process is killed",
+		onOff(&cfg.noJournal),
+	)
+	f.BoolFunc(
+		"repair",
+		"start with what is left of damaged files; what is not used is kept under names that end in .damaged",
+		onOff(&cfg.repair),
+	)
 	f.BoolFunc("exit-on-io-error", "end when the disk fails, instead of answering reads", onOff(&cfg.exitOnIOError))
-	f.Var(&textFlag{&cfg.password.flags.file, "file"}, "password-file", "`file` with the password; without any a random one is made and kept in the data directory")
-	f.Var(&textFlag{&cfg.password.flags.text, "text"}, "password", "the password; the list of processes shows it to everybody on this machine")
+	f.Var(
+		&textFlag{&cfg.password.flags.file, "file"},
+		"password-file",
+		"`file` with the password; without any a random one is made and kept in the data directory",
+	)
+	f.Var(
+		&textFlag{&cfg.password.flags.text, "text"},
+		"password",
+		"the password; the list of processes shows it to everybody on this machine",
+	)
 
 	f = all.group("Other")
-	f.StringVar(&cfg.file, "config", "", "`file` of \"flag = value\" lines, and password = ...; flags and environment win over it")
+	f.StringVar(
+		&cfg.file,
+		"config",
+		"",
+		"`file` of \"flag = value\" lines, and password = ...; flags and environment win over it",
+	)
 	f.BoolFunc("print-log", "log every request", onOff(&cfg.printLog))
 	f.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
-	f.BoolFunc("end-with-stdin", "stop when standard input ends: for programs that run the server as their child", onOff(&cfg.withStdin))
+	f.BoolFunc(
+		"end-with-stdin",
+		"stop when standard input ends: for programs that run the server as their child",
+		onOff(&cfg.withStdin),
+	)
 	f.BoolFuncP("version", "v", "print the version", onOff(&cfg.version))
 	f.BoolFuncP("help", "h", "print this", onOff(&cfg.help))
 	for _, group := range all.groups {
@@ -142,7 +222,9 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 // usage returns the text of --help.
 func (f *flagSet) usage() string {
 	var b strings.Builder
-	b.WriteString("Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage + "\n\nServes dict and list tables. No flag is needed.\n")
+	b.WriteString(
+		"Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage + "\n\nServes dict and list tables. No flag is needed.\n",
+	)
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}
@@ -182,7 +264,11 @@ func (c *config) check() error {
 	case c.host == "" && c.unix == "":
 		return fmt.Errorf("nothing to listen on: give an address with --host or a socket with --unix")
 	case len(c.unix) > maxSocketBytes:
-		return fmt.Errorf("--unix: the path has %d bytes, a socket's may have %d: choose a shorter one", len(c.unix), maxSocketBytes)
+		return fmt.Errorf(
+			"--unix: the path has %d bytes, a socket's may have %d: choose a shorter one",
+			len(c.unix),
+			maxSocketBytes,
+		)
 	case c.legacy.insecure && !c.legacy.on:
 		return fmt.Errorf("--legacy-insecure: needs --legacy")
 	case c.legacy.opaque && !c.legacy.on:
@@ -197,21 +283,28 @@ func (c *config) check() error {
 	return nil
 }
 
-// checkReach refuses to be reached from other machines with a password that was made here, unless the settings name who may come, and by CyberDB's own
-// wire, unless they say that it is known to protect nothing.
+// checkReach refuses to be reached from other machines with a password that was made here, unless
+// the settings name who may come, and by CyberDB's own wire, unless they say that it is known to
+// protect nothing.
 func (c *config) checkReach(secret password) error {
 	if !c.reachedFromElsewhere() {
 		return nil
 	}
 	if c.legacy.on && !c.legacy.insecure {
-		return fmt.Errorf("--legacy on --host %s: CyberDB's own wire shows the password to everybody on the network, with --encrypt too: "+
-			"keep to 127.0.0.1, or add --legacy-insecure if nobody can listen there", c.host)
+		return fmt.Errorf(
+			"--legacy on --host %s: CyberDB's own wire shows the password to everybody on the network, with --encrypt too: "+
+				"keep to 127.0.0.1, or add --legacy-insecure if nobody can listen there",
+			c.host,
+		)
 	}
 	if !secret.own || len(c.allow) > 0 {
 		return nil
 	}
-	return fmt.Errorf("--host %s is reached from other machines, and nobody there knows the password that was made here: "+
-		"name who may come with --allow, or give a password with --password-file", c.host)
+	return fmt.Errorf(
+		"--host %s is reached from other machines, and nobody there knows the password that was made here: "+
+			"name who may come with --allow, or give a password with --password-file",
+		c.host,
+	)
 }
 
 // dataPath returns the path of the data file: in the data directory, unless it is a path.
@@ -237,10 +330,14 @@ func (c *config) legacyWarnings() []string {
 	case !c.legacy.on:
 		return nil
 	case c.encrypt:
-		return []string{"--legacy: CyberDB's encryption protects nothing: it has one key stream for all messages, and the password can be read from one recording. " +
-			"Move clients to the native protocol (docs/MIGRATION.md)"}
+		return []string{
+			"--legacy: CyberDB's encryption protects nothing: it has one key stream for all messages, and the password can be read from one recording. " +
+				"Move clients to the native protocol (docs/MIGRATION.md)",
+		}
 	}
-	return []string{"--legacy: CyberDB's clients send the password in clear with every request. Move them to the native protocol (docs/MIGRATION.md)"}
+	return []string{
+		"--legacy: CyberDB's clients send the password in clear with every request. Move them to the native protocol (docs/MIGRATION.md)",
+	}
 }
 
 // tcpAddr returns the TCP address to listen on, "" for none.

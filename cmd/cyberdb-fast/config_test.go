@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// readConfig reads the settings as the command does, with a configuration file of this text if it is not empty.
+// readConfig reads the settings as the command does, with a configuration file of this text if it
+// is not empty.
 func readConfig(t *testing.T, args []string, env map[string]string, file string) (*config, error) {
 	t.Helper()
 	if file != "" {
@@ -37,7 +38,12 @@ func TestSettings(t *testing.T) {
 	}{
 		{"nothing", "", "", func(*config) {}},
 		{"short flags", "-c 20 -H ::1 -p 7", "", func(c *config) { c.maxConns, c.host, c.port = 20, "::1", 7 }},
-		{"long flags", "--max-con 20 --host=::1 --port=7", "", func(c *config) { c.maxConns, c.host, c.port = 20, "::1", 7 }},
+		{
+			"long flags",
+			"--max-con 20 --host=::1 --port=7",
+			"",
+			func(c *config) { c.maxConns, c.host, c.port = 20, "::1", 7 },
+		},
 		{"seconds", "--timeout 900", "", func(c *config) { c.idle = 15 * time.Minute }},
 		{"time with unit", "--timeout 15m", "", func(c *config) { c.idle = 15 * time.Minute }},
 		{"never", "--timeout 0", "", func(*config) {}},
@@ -48,14 +54,24 @@ func TestSettings(t *testing.T) {
 		{"switches", "--print-log --unix a.sock --dir d --event-loops 3", "", func(c *config) {
 			c.printLog, c.unix, c.dir, c.eventLoops = true, "a.sock", "d", 3
 		}},
-		{"file", "", "# comment\n\nport = 7 # why\n\tmax-con=20\r\nprint-log = true\nallow = 1.1.1.1\nallow = 2.0.0.0/8\n", func(c *config) {
-			c.port, c.maxConns, c.printLog = 7, 20, true
-			c.allow = []netip.Prefix{prefix("1.1.1.1/32"), prefix("2.0.0.0/8")}
-		}},
-		{"flags win over the file", "--port 8 --allow 3.3.3.3", "port = 7\nallow = 1.1.1.1\ndir = \" x #\"", func(c *config) {
-			c.port, c.dir = 8, " x #"
-			c.allow = []netip.Prefix{prefix("3.3.3.3/32")}
-		}},
+		{
+			"file",
+			"",
+			"# comment\n\nport = 7 # why\n\tmax-con=20\r\nprint-log = true\nallow = 1.1.1.1\nallow = 2.0.0.0/8\n",
+			func(c *config) {
+				c.port, c.maxConns, c.printLog = 7, 20, true
+				c.allow = []netip.Prefix{prefix("1.1.1.1/32"), prefix("2.0.0.0/8")}
+			},
+		},
+		{
+			"flags win over the file",
+			"--port 8 --allow 3.3.3.3",
+			"port = 7\nallow = 1.1.1.1\ndir = \" x #\"",
+			func(c *config) {
+				c.port, c.dir = 8, " x #"
+				c.allow = []netip.Prefix{prefix("3.3.3.3/32")}
+			},
+		},
 		{"memory", "--max-memory 4GiB", "", func(c *config) { c.memory = 4 << 30 }},
 		{"memory, short", "--max-memory 512m", "", func(c *config) { c.memory = 512 << 20 }},
 		{"memory, bytes", "--max-memory 100000000", "", func(c *config) { c.memory = 100_000_000 }},
@@ -63,7 +79,12 @@ func TestSettings(t *testing.T) {
 		{"encryption", "--encrypt", "", func(c *config) { c.encrypt = true }},
 		{"encryption off", "--encrypt=false", "encrypt = true", func(*config) {}},
 		{"socket's mode", "--unix s --unix-mode 0660", "", func(c *config) { c.unix, c.unixMode = "s", 0o660 }},
-		{"socket's mode, from the file", "--unix s", "unix-mode = 666", func(c *config) { c.unix, c.unixMode = "s", 0o666 }},
+		{
+			"socket's mode, from the file",
+			"--unix s",
+			"unix-mode = 666",
+			func(c *config) { c.unix, c.unixMode = "s", 0o666 },
+		},
 		{"no TCP", "--host= --unix s", "", func(c *config) { c.host, c.unix = "", "s" }},
 	}
 	for _, tt := range tests {
@@ -156,14 +177,26 @@ func TestPasswordLayers(t *testing.T) {
 	}{
 		{"flag", flag, both, "password = c", "flag file"},
 		{"flag, text", []string{"--password", "flag text"}, both, "password = c", "flag text"},
-		{"flags twice", []string{"--password", "x", "--password-file", "flag"}, nil, "", "error: --password and --password-file are both set"},
+		{
+			"flags twice",
+			[]string{"--password", "x", "--password-file", "flag"},
+			nil,
+			"",
+			"error: --password and --password-file are both set",
+		},
 		{"environment", nil, envText, "password = c", "env text"},
 		{"environment, file", nil, envFile, "password-file = config", "env file"},
 		{"config", nil, nil, "password = \" c # \"", " c # "},
 		{"config, file", nil, nil, "password-file = config", "config file"},
 		{"environment twice", nil, both, "", "error: CYBERDB_PASSWORD and CYBERDB_PASSWORD_FILE are both set"},
 		{"config twice", nil, nil, "password = c\npassword-file = config", "password-file are both set"},
-		{"empty variable", nil, map[string]string{"CYBERDB_PASSWORD": ""}, "", "error: CYBERDB_PASSWORD: the password is empty"},
+		{
+			"empty variable",
+			nil,
+			map[string]string{"CYBERDB_PASSWORD": ""},
+			"",
+			"error: CYBERDB_PASSWORD: the password is empty",
+		},
 		{"no name", []string{"--password-file="}, nil, "", "error: --password-file: needs the name"},
 		{"no file", []string{"--password-file", "none"}, nil, "", "error: --password-file: open none: no such file"},
 	}
@@ -210,14 +243,15 @@ func TestPasswordFiles(t *testing.T) {
 		if tt.err == "" && (err != nil || p.text != tt.want || p.file != name || p.warnings != nil) {
 			t.Errorf("%.20q: got %+v, %v", tt.text, p, err)
 		}
-		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), name)) {
+		if tt.err != "" &&
+			(err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), name)) {
 			t.Errorf("%.20q: got %v, want an error with %q and the file", tt.text, err, tt.err)
 		}
 	}
 }
 
-// FuzzSettings: no text makes the parser fail otherwise than by an error that names a line, and what it takes it takes again
-// when written back with quoted values.
+// FuzzSettings: no text makes the parser fail otherwise than by an error that names a line, and
+// what it takes it takes again when written back with quoted values.
 func FuzzSettings(f *testing.F) {
 	f.Add("port = 1 # c\nallow=x\nallow=y\ndir = \"a\\tb\" # c\n")
 	f.Add("a = \"\nb = #\n = c\nd=`x`")

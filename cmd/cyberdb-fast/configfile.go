@@ -20,8 +20,9 @@ type setting struct {
 	key, value string
 }
 
-// parseSettings reads "key = value" lines. Empty lines and what follows a # at the start of a line or behind a blank are passed
-// over; a value in double quotes is a Go string, for blanks at its ends or a #.
+// parseSettings reads "key = value" lines. Empty lines and what follows a # at the start of a line
+// or behind a blank are passed over; a value in double quotes is a Go string, for blanks at its
+// ends or a #.
 //
 // Errors: name file, line and what is wrong.
 func parseSettings(file string, text []byte) ([]setting, error) {
@@ -105,7 +106,12 @@ func (f *flagSet) readFile(cfg *config) error {
 			return fmt.Errorf("%s:%d: %s is a flag of the command line alone", cfg.file, s.line, s.key)
 		}
 		if f.Lookup(s.key) == nil {
-			return fmt.Errorf("%s:%d: unknown key %q; the keys are the names of the flags in --help, and password", cfg.file, s.line, s.key)
+			return fmt.Errorf(
+				"%s:%d: unknown key %q; the keys are the names of the flags in --help, and password",
+				cfg.file,
+				s.line,
+				s.key,
+			)
 		}
 		if given[s.key] {
 			continue

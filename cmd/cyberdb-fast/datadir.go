@@ -17,7 +17,8 @@ import (
 // Files in the data directory, beside the password.
 const (
 	lockFile = "lock" // held with flock while a server runs; holds its process id
-	saltFile = "salt" // the key derivation's salt in hexadecimal: kept, so that clients' derived keys stay good
+	// the key derivation's salt in hexadecimal: kept, so that clients' derived keys stay good
+	saltFile = "salt"
 
 	controlFile = "control.sock" // of a server that runs: it takes requests that no client may make
 )
@@ -49,7 +50,9 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	dir := &dataDir{path: abs}
 	if info, err := os.Stat(abs); err == nil && info.Mode().Perm()&0o002 != 0 {
-		dir.warnings = []string{fmt.Sprintf("everybody on this machine may change files in the data directory %s: chmod o-w it", abs)}
+		dir.warnings = []string{
+			fmt.Sprintf("everybody on this machine may change files in the data directory %s: chmod o-w it", abs),
+		}
 	}
 	if err := dir.acquire(); err != nil {
 		return nil, err
@@ -65,8 +68,11 @@ func (d *dataDir) acquire() (err error) {
 	case err == nil:
 		return nil
 	case errors.As(err, &held):
-		return fmt.Errorf("the data directory %s is in use by process %s: stop it, or choose another directory with --dir",
-			d.path, held.Holder)
+		return fmt.Errorf(
+			"the data directory %s is in use by process %s: stop it, or choose another directory with --dir",
+			d.path,
+			held.Holder,
+		)
 	case persist.NoLocks(err):
 		return fmt.Errorf("the data directory is on a file system without locks, which keep two servers apart: %w; "+
 			"choose another with --dir", err)
@@ -80,7 +86,8 @@ func (d *dataDir) close() { _ = d.lock.Close() }
 // file returns the path of a file in the directory.
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
 
-// create makes a file for its owner alone: whole and on disk, or not at all. It is an error if it exists.
+// create makes a file for its owner alone: whole and on disk, or not at all. It is an error if it
+// exists.
 func (d *dataDir) create(name, text string) (err error) {
 	defer func() {
 		if err != nil {
@@ -117,7 +124,11 @@ func (d *dataDir) kdf() (secure.KDF, error) {
 	}
 	salt, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(salt) != len(kdf.Salt) {
-		return kdf, fmt.Errorf("salt: %s is damaged: it must be %d hexadecimal digits; remove it to have a new one made", name, 2*len(kdf.Salt))
+		return kdf, fmt.Errorf(
+			"salt: %s is damaged: it must be %d hexadecimal digits; remove it to have a new one made",
+			name,
+			2*len(kdf.Salt),
+		)
 	}
 	copy(kdf.Salt[:], salt)
 	return kdf, nil

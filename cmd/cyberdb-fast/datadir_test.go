@@ -82,7 +82,8 @@ func TestDataDirLock(t *testing.T) {
 	mustOpen(t, path)
 }
 
-// TestCreateIsWhole: a server that died while it wrote a file leaves no half of it, and a file that is there is never replaced.
+// TestCreateIsWhole: a server that died while it wrote a file leaves no half of it, and a file that
+// is there is never replaced.
 func TestCreateIsWhole(t *testing.T) {
 	dir := mustOpen(t, t.TempDir())
 	if err := os.WriteFile(dir.file("x.part"), []byte("half"), 0o644); err != nil {
@@ -185,8 +186,8 @@ func mustOpenData(t *testing.T, name string) *dataFile {
 	return f
 }
 
-// TestDataFileByLink: a link is followed, and its journal stays beside it. A link that leads to nothing,
-// or to a file with another journal, is refused.
+// TestDataFileByLink: a link is followed, and its journal stays beside it. A link that leads to
+// nothing, or to a file with another journal, is refused.
 func TestDataFileByLink(t *testing.T) {
 	dir := t.TempDir()
 	link, file := filepath.Join(dir, "data.cdb"), filepath.Join(dir, "elsewhere", "tables.cdb")
@@ -211,7 +212,8 @@ func TestDataFileByLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = openDataFile(link)
-	if err == nil || !strings.Contains(err.Error(), "has a journal of its own, "+journal+": name that file with --file") {
+	if err == nil ||
+		!strings.Contains(err.Error(), "has a journal of its own, "+journal+": name that file with --file") {
 		t.Errorf("another journal: %v", err)
 	}
 	if err := os.Symlink(journal, link+".journal"); err != nil {

@@ -83,7 +83,12 @@ func (f *dataFile) oneJournal(link string) error {
 	if own, err := filepath.EvalSymlinks(f.journal); err == nil && own == other {
 		return nil
 	}
-	return fmt.Errorf("%s leads to %s, which has a journal of its own, %s: name that file with --file", link, f.path, other)
+	return fmt.Errorf(
+		"%s leads to %s, which has a journal of its own, %s: name that file with --file",
+		link,
+		f.path,
+		other,
+	)
 }
 
 // close gives the file up.

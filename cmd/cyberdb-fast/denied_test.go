@@ -14,7 +14,12 @@ import (
 )
 
 // errnos are the errors that denied can give to system calls.
-var errnos = map[string]unix.Errno{"EPERM": unix.EPERM, "EOPNOTSUPP": unix.EOPNOTSUPP, "ENOSYS": unix.ENOSYS, "ENOLCK": unix.ENOLCK}
+var errnos = map[string]unix.Errno{
+	"EPERM":      unix.EPERM,
+	"EOPNOTSUPP": unix.EOPNOTSUPP,
+	"ENOSYS":     unix.ENOSYS,
+	"ENOLCK":     unix.ENOLCK,
+}
 
 // numbers are the system calls that denied can deny.
 func numbers() map[string][]uint32 {
@@ -56,7 +61,10 @@ func deny(errno unix.Errno, calls []uint32) error {
 	const loadNumber = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 	filter := []unix.SockFilter{{Code: loadNumber}}
 	for i, call := range calls {
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: call})
+		filter = append(
+			filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: call},
+		)
 	}
 	filter = append(filter,
 		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},

@@ -66,7 +66,8 @@ func damageAdvice(err error, file *dataFile) string {
 		"with `cyberdb-fast check %s --salvage NEW.cdb`, and start with that", file.path)
 }
 
-// listenAddress returns the address that an error of listening is about, and whether it is a TCP address.
+// listenAddress returns the address that an error of listening is about, and whether it is a TCP
+// address.
 func listenAddress(err error, cfg *config) (address string, tcp bool) {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Net != "unix" {

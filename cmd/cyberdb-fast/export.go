@@ -51,7 +51,10 @@ func runExport(args []string, stdout, stderr *os.File) int {
 func exportFile(from, to string, progress func(file string, done, total int64)) (info persist.FileInfo, err error) {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return info, fmt.Errorf("export: %s is there already: nothing is overwritten; choose another name with -o, or move it away", to)
+		return info, fmt.Errorf(
+			"export: %s is there already: nothing is overwritten; choose another name with -o, or move it away",
+			to,
+		)
 	}
 	if err != nil {
 		return info, fmt.Errorf("export: %w", err)
@@ -72,7 +75,8 @@ func exportFile(from, to string, progress func(file string, done, total int64)) 
 	return info, f.Sync()
 }
 
-// exportTo writes a .cdb file as JSON lines. The file is checked as it is read: after an error, what was written is not all of it.
+// exportTo writes a .cdb file as JSON lines. The file is checked as it is read: after an error,
+// what was written is not all of it.
 func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, total int64)) (err error) {
 	path, err := follow(from)
 	if err != nil {
@@ -85,7 +89,13 @@ func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, 
 	defer func() { _ = r.Close() }() // only read
 	info := r.Info()
 	e := exporter{out: bufio.NewWriterSize(to, 1<<20)}
-	fmt.Fprintf(e.out, "{\"cyberdb-fast\":\"jsonl\",\"version\":%d,\"tables\":%d,\"items\":%d}\n", jsonLinesVersion, info.Tables, info.Items)
+	fmt.Fprintf(
+		e.out,
+		"{\"cyberdb-fast\":\"jsonl\",\"version\":%d,\"tables\":%d,\"items\":%d}\n",
+		jsonLinesVersion,
+		info.Tables,
+		info.Items,
+	)
 	var shown func(done, total int64)
 	if progress != nil {
 		shown = func(done, total int64) { progress(r, done, total) }

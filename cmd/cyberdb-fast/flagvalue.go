@@ -47,7 +47,22 @@ func (s *size) String() string {
 }
 
 // sizeUnits are powers of 1024, with which memory is sold.
-var sizeUnits = map[string]int{"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40, "TB": 40, "TIB": 40}
+var sizeUnits = map[string]int{
+	"":    0,
+	"B":   0,
+	"K":   10,
+	"KB":  10,
+	"KIB": 10,
+	"M":   20,
+	"MB":  20,
+	"MIB": 20,
+	"G":   30,
+	"GB":  30,
+	"GIB": 30,
+	"T":   40,
+	"TB":  40,
+	"TIB": 40,
+}
 
 // Set reads 512MiB, 2G or 1073741824.
 func (s *size) Set(text string) error {
@@ -76,7 +91,8 @@ func onOff(to *bool) func(string) error {
 	}
 }
 
-// idleTime is a flag that takes whole seconds or a Go duration. The wire says it in whole seconds, so it is rounded up to one.
+// idleTime is a flag that takes whole seconds or a Go duration. The wire says it in whole seconds,
+// so it is rounded up to one.
 type idleTime struct{ to *time.Duration }
 
 func (i *idleTime) String() string {
@@ -100,8 +116,8 @@ func (i *idleTime) Set(text string) error {
 	return nil
 }
 
-// permissions is a flag that takes the permission bits of a file, in octal. Its owner keeps reading and writing: a socket that even its owner cannot
-// connect to is a mistake.
+// permissions is a flag that takes the permission bits of a file, in octal. Its owner keeps reading
+// and writing: a socket that even its owner cannot connect to is a mistake.
 type permissions struct{ to *fs.FileMode }
 
 func (p *permissions) String() string { return fmt.Sprintf("0%03o", *p.to) }
@@ -120,7 +136,8 @@ func (p *permissions) Set(text string) error {
 	return nil
 }
 
-// networks is a flag that takes networks and single addresses between commas, and may be given again.
+// networks is a flag that takes networks and single addresses between commas, and may be given
+// again.
 type networks struct{ to *[]netip.Prefix }
 
 func (n *networks) String() string {
@@ -143,7 +160,8 @@ func (n *networks) Set(text string) error {
 	return nil
 }
 
-// parseNetwork reads 10.0.0.0/8 or 10.1.2.3. Bits beyond the mask are refused: 10.1.2.3/8 would let in more than it seems to.
+// parseNetwork reads 10.0.0.0/8 or 10.1.2.3. Bits beyond the mask are refused: 10.1.2.3/8 would let
+// in more than it seems to.
 func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
@@ -154,7 +172,12 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q is neither an address (10.1.2.3) nor a network (10.0.0.0/8)", text)
 	}
 	if masked := prefix.Masked(); masked != prefix {
-		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its mask: write %s for the network, %s for the one address", text, masked, prefix.Addr())
+		return netip.Prefix{}, fmt.Errorf(
+			"%s has bits beyond its mask: write %s for the network, %s for the one address",
+			text,
+			masked,
+			prefix.Addr(),
+		)
 	}
 	return prefix, nil
 }

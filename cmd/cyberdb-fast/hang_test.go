@@ -160,9 +160,15 @@ func TestCrashOnHungLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := p.exitCode(t, endTime)
-	said := strings.Contains(string(text), "fatal error: ") || strings.Contains(string(text), "ThreadSanitizer") // of -race
+	// of -race
+	said := strings.Contains(string(text), "fatal error: ") || strings.Contains(string(text), "ThreadSanitizer")
 	if code == exitOK || !said {
-		t.Errorf("exit code %d; the log does not say why: %d bytes, the last %q", code, len(text), text[max(0, len(text)-200):])
+		t.Errorf(
+			"exit code %d; the log does not say why: %d bytes, the last %q",
+			code,
+			len(text),
+			text[max(0, len(text)-200):],
+		)
 	}
 }
 
@@ -184,7 +190,9 @@ func TestLogCannotBeWritten(t *testing.T) {
 	})
 	t.Run("closed", func(t *testing.T) {
 		p := startCommand(t, func(cmd *exec.Cmd) {
-			bash := exec.Command("bash", append([]string{"-c", `exec -a cyberdb-fast "$0" "$@" >&- 2>&-`}, cmd.Args...)...)
+			bash := exec.Command(
+				"bash",
+				append([]string{"-c", `exec -a cyberdb-fast "$0" "$@" >&- 2>&-`}, cmd.Args...)...)
 			cmd.Path, cmd.Args = bash.Path, bash.Args
 		}, nil, nil, "--print-log")
 		_ = p.client(t, testPassword)

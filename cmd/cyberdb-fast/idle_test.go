@@ -44,7 +44,12 @@ func TestIdle(t *testing.T) {
 				p.load(t)
 			}
 			o := bench.DefaultOptions()
-			o.Target = bench.Target{Scheme: bench.SchemeNative, Network: "tcp", Address: p.addr, Encrypt: c.name == "encrypted"}
+			o.Target = bench.Target{
+				Scheme:  bench.SchemeNative,
+				Network: "tcp",
+				Address: p.addr,
+				Encrypt: c.name == "encrypted",
+			}
 			o.Password, o.Connections, o.ServerPID, o.Duration = testPassword, c.clients, p.PID(), restTime
 			p.awaitListening(t)
 			var rest *bench.Rest
@@ -66,7 +71,11 @@ func TestIdle(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("an idle server wakes %.1f times a second, and takes %.3f %% of a core", rest.WakeupsPerSecond, rest.CorePercent)
+			t.Errorf(
+				"an idle server wakes %.1f times a second, and takes %.3f %% of a core",
+				rest.WakeupsPerSecond,
+				rest.CorePercent,
+			)
 		})
 	}
 }

@@ -32,7 +32,8 @@ code that they name: use it for files that you trust alone.
 // headBytes are enough to recognise a file.
 const headBytes = 4096
 
-// runImport makes a .cdb file of one in another form; it returns the exit code. The other file is only read.
+// runImport makes a .cdb file of one in another form; it returns the exit code. The other file is
+// only read.
 func runImport(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet(importCommand, pflag.ContinueOnError)
 	flags.Usage = func() {}
@@ -54,10 +55,14 @@ func runImport(args []string, stdout, stderr *os.File) int {
 	return exitOK
 }
 
-// importFile reads a file, whose form its content tells, and writes a new one, whole or not at all. It returns the lines that tell what was done.
+// importFile reads a file, whose form its content tells, and writes a new one, whole or not at all.
+// It returns the lines that tell what was done.
 func importFile(from, to string, classes legacy.Classes, progress progressFunc) (summary string, err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("import: %s is there already: nothing is overwritten; choose another name with -o, or move it away", to)
+		return "", fmt.Errorf(
+			"import: %s is there already: nothing is overwritten; choose another name with -o, or move it away",
+			to,
+		)
 	}
 	release, err := claimNew(to)
 	if err != nil {
@@ -77,9 +82,15 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 		return "", fmt.Errorf("import: %w", err)
 	} else if r, err := persist.Open(persist.OS, path); err == nil {
 		_ = r.Close() // only read
-		return "", fmt.Errorf("import: %s is a file of this server's already: start with it by --file, or load it by the control socket", from)
+		return "", fmt.Errorf(
+			"import: %s is a file of this server's already: start with it by --file, or load it by the control socket",
+			from,
+		)
 	}
-	return "", fmt.Errorf("import: %s is in no form that is known: neither JSON lines, as `cyberdb-fast export` writes them, nor a data file of CyberDB 0.9.3", from)
+	return "", fmt.Errorf(
+		"import: %s is in no form that is known: neither JSON lines, as `cyberdb-fast export` writes them, nor a data file of CyberDB 0.9.3",
+		from,
+	)
 }
 
 // claimNew takes the right to make a .cdb file, until release is called.

@@ -18,7 +18,8 @@ import (
 	"cyberdb-fast/loop"
 )
 
-// TestImportedIsServed: a server that starts with an imported file has the old one's tables, with all keys and values, in order.
+// TestImportedIsServed: a server that starts with an imported file has the old one's tables, with
+// all keys and values, in order.
 func TestImportedIsServed(t *testing.T) {
 	for _, name := range []string{"all_basic_types", "extended_types", "large_20000", "tutorial", "never_started"} {
 		from := filepath.Join(root, "codec/legacy/testdata/cdb", name+".cdb")
@@ -72,7 +73,8 @@ func mustRead(t *testing.T, name string) []byte {
 	return b
 }
 
-// TestImportNamesTheLineOfALongNumber: digits that no value has are refused before they are converted, which takes seconds.
+// TestImportNamesTheLineOfALongNumber: digits that no value has are refused before they are
+// converted, which takes seconds.
 func TestImportNamesTheLineOfALongNumber(t *testing.T) {
 	const head = `{"cyberdb-fast":"jsonl","version":1,"tables":1,"items":1}` + "\n" + `{"table":"l","kind":"list","items":1}` + "\n"
 	digits := strings.Repeat("9", 3_000_000)
@@ -84,7 +86,10 @@ func TestImportNamesTheLineOfALongNumber(t *testing.T) {
 		}
 		start := time.Now()
 		_, err := importFile(from, to, legacy.RefuseClasses, nil)
-		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "line 3: ") || len(err.Error()) > 400 || took > 2*time.Second {
+		if took := time.Since(
+			start,
+		); err == nil || !strings.Contains(err.Error(), "line 3: ") || len(err.Error()) > 400 ||
+			took > 2*time.Second {
 			t.Errorf("%.20s...: after %v: %.400v", number, took, err)
 		}
 		if _, err := os.Stat(to); err == nil {

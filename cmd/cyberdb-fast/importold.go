@@ -21,7 +21,8 @@ func classesOf(keepOpaque bool) legacy.Classes {
 	return legacy.RefuseClasses
 }
 
-// importOld reads a file that CyberDB wrote and writes a new one, whole or not at all. It returns the lines that tell what was done.
+// importOld reads a file that CyberDB wrote and writes a new one, whole or not at all. It returns
+// the lines that tell what was done.
 func importOld(from, to string, classes legacy.Classes, progress progressFunc) (summary string, err error) {
 	f, size, err := openFile(from)
 	if err != nil {
@@ -37,7 +38,8 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 		return "", explainImport(from, err)
 	}
 	items := loop.OldItems(old)
-	// Every table and every entry draws a number of the clock, in order; the file holds those below its own.
+	// Every table and every entry draws a number of the clock, in order; the file holds those below
+	// its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: items + uint64(len(old.Tables)) + 1, Created: time.Now()}
 	step := func() {}
 	if progress != nil {
@@ -47,7 +49,13 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 			progress(from, done, int64(items))
 		}
 	}
-	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error { return loop.WriteOld(w, old, step) })
+	info, err := persist.WriteFile(
+		persist.OS,
+		to,
+		stamp,
+		persist.S2,
+		func(w *persist.Writer) error { return loop.WriteOld(w, old, step) },
+	)
 	if err != nil {
 		return "", explainImport(from, err)
 	}
@@ -60,7 +68,10 @@ func explainImport(from string, err error) error {
 	advice := ""
 	switch {
 	case errors.As(err, &refused) && refused.Class != "":
-		advice = fmt.Sprintf(": nothing was taken; with CyberDB, store such objects as dicts, tuples or texts (%s is not one), save, and import again; or keep them unopened with --keep-opaque, if you trust the file", refused.Class)
+		advice = fmt.Sprintf(
+			": nothing was taken; with CyberDB, store such objects as dicts, tuples or texts (%s is not one), save, and import again; or keep them unopened with --keep-opaque, if you trust the file",
+			refused.Class,
+		)
 	case errors.Is(err, legacy.ErrNoFile):
 		advice = ": nothing was taken"
 	default:
@@ -84,6 +95,10 @@ func importSummary(from, to string, fromBytes int, old *legacy.File, info persis
 	if old.Behind > 0 {
 		fmt.Fprintf(&s, "%s bytes behind the data were passed over, as CyberDB does\n", grouped(uint64(old.Behind)))
 	}
-	fmt.Fprintf(&s, "not taken: the settings in it, and its password, which stands there in clear: choose another one, and delete or restrict %s and its copies\n", from)
+	fmt.Fprintf(
+		&s,
+		"not taken: the settings in it, and its password, which stands there in clear: choose another one, and delete or restrict %s and its copies\n",
+		from,
+	)
 	return s.String()
 }

@@ -29,7 +29,8 @@ func isJSONLines(head []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
 }
 
-// importJSONLines makes a .cdb file of JSON lines, whole or not at all. It returns the lines that tell what was done.
+// importJSONLines makes a .cdb file of JSON lines, whole or not at all. It returns the lines that
+// tell what was done.
 //
 // Errors name the line.
 func importJSONLines(from, to string, progress progressFunc) (summary string, err error) {
@@ -43,7 +44,8 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	// Every table and every entry draws a number of the clock, in order; the file holds those below its own.
+	// Every table and every entry draws a number of the clock, in order; the file holds those below
+	// its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: lines + 1, Created: time.Now()}
 	var wrong error // with the lines
 	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error {
@@ -125,11 +127,23 @@ func (in *jsonImport) end(number int) error {
 	items := in.lsn - uint64(len(in.tables))
 	switch {
 	case in.left > 0:
-		return fmt.Errorf("line %d: the file ends, and %d items of table %q are missing", number, in.left, in.table.Name)
+		return fmt.Errorf(
+			"line %d: the file ends, and %d items of table %q are missing",
+			number,
+			in.left,
+			in.table.Name,
+		)
 	case in.want == nil:
 		return errors.New("the first line is missing")
 	case in.want.tables != uint64(len(in.tables)) || in.want.items != items:
-		return fmt.Errorf("line %d: the file holds %d items in %d tables, its first line says %d in %d", number, items, len(in.tables), in.want.items, in.want.tables)
+		return fmt.Errorf(
+			"line %d: the file holds %d items in %d tables, its first line says %d in %d",
+			number,
+			items,
+			len(in.tables),
+			in.want.items,
+			in.want.tables,
+		)
 	}
 	return nil
 }
@@ -162,7 +176,11 @@ func (in *jsonImport) header(node *ast.Node) error {
 		return err
 	}
 	if version != jsonLinesVersion {
-		return fmt.Errorf("version %d was written by a newer cyberdb-fast; this one reads %d", version, jsonLinesVersion)
+		return fmt.Errorf(
+			"version %d was written by a newer cyberdb-fast; this one reads %d",
+			version,
+			jsonLinesVersion,
+		)
 	}
 	in.want = &jsonHeader{}
 	if in.want.tables, err = countOf(node, "tables"); err != nil {

@@ -71,9 +71,22 @@ func TestLogOfHangingReader(t *testing.T) {
 		}
 	}
 	if kept+dropped != lines || seen != defects {
-		t.Errorf("%d lines are kept and %d dropped of %d; %d defects are kept of %d", kept, dropped, lines, seen, defects)
+		t.Errorf(
+			"%d lines are kept and %d dropped of %d; %d defects are kept of %d",
+			kept,
+			dropped,
+			lines,
+			seen,
+			defects,
+		)
 	}
-	if want := fmt.Sprintf(`level=WARN msg="%d lines of the log were dropped: nothing read them"`, dropped); !strings.Contains(got[len(got)-1], want) {
+	if want := fmt.Sprintf(
+		`level=WARN msg="%d lines of the log were dropped: nothing read them"`,
+		dropped,
+	); !strings.Contains(
+		got[len(got)-1],
+		want,
+	) {
 		t.Errorf("the last line is %q, not %q", got[len(got)-1], want)
 	}
 }
@@ -123,11 +136,16 @@ func TestLogOnFullDisk(t *testing.T) {
 			say("room again")
 			q.close(time.Second)
 			text := disk.text.String()
-			if !strings.HasPrefix(text, want) || strings.Count(text, "room again\n") != 1 || !strings.Contains("\n"+text, "\nroom again\n") {
+			if !strings.HasPrefix(text, want) || strings.Count(text, "room again\n") != 1 ||
+				!strings.Contains("\n"+text, "\nroom again\n") {
 				t.Errorf("room for %d bytes: the disk holds %q", room, text)
 			}
 			if lost := 5 - strings.Count(want, "\n"); int(q.dropped.Load()) != lost ||
-				lost > 0 && !strings.Contains(text, fmt.Sprintf("%d lines of the log were dropped: no space left on device", lost)) {
+				lost > 0 &&
+					!strings.Contains(
+						text,
+						fmt.Sprintf("%d lines of the log were dropped: no space left on device", lost),
+					) {
 				t.Errorf("room for %d bytes: %d lines are dropped: %q", room, q.dropped.Load(), text)
 			}
 		})

@@ -117,8 +117,15 @@ func flagsOf(args []string) []string {
 	return args
 }
 
-// start starts the server with the password that the settings name, or with the data directory's own.
-func start(cfg *config, dir *dataDir, file *dataFile, log *slog.Logger, queue *logQueue) (*loop.Server, password, error) {
+// start starts the server with the password that the settings name, or with the data directory's
+// own.
+func start(
+	cfg *config,
+	dir *dataDir,
+	file *dataFile,
+	log *slog.Logger,
+	queue *logQueue,
+) (*loop.Server, password, error) {
 	secret, err := cfg.password.read(dir)
 	if err != nil {
 		return nil, password{}, err

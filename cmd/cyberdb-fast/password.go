@@ -14,7 +14,8 @@ import (
 // maxPasswordBytes bounds a password, and how much of a password file is read.
 const maxPasswordBytes = 1024
 
-// passwordFile is the name, in the data directory, of the file with the password that was made here.
+// passwordFile is the name, in the data directory, of the file with the password that was made
+// here.
 const passwordFile = "password"
 
 // password is what clients prove, and where it comes from.
@@ -25,7 +26,8 @@ type password struct {
 	warnings []string
 }
 
-// passwordSource is where the settings say that the password is. The first layer that says something counts.
+// passwordSource is where the settings say that the password is. The first layer that says
+// something counts.
 type passwordSource struct {
 	flags      passwordLayer
 	env        passwordLayer
@@ -57,7 +59,8 @@ func (f *textFlag) Set(text string) error {
 	return nil
 }
 
-// credentialFile is the name of the password among the credentials that systemd gives a service (LoadCredential=).
+// credentialFile is the name of the password among the credentials that systemd gives a service
+// (LoadCredential=).
 const credentialFile = "cyberdb-password"
 
 func (s *passwordSource) readEnv(env func(string) (string, bool)) {
@@ -79,13 +82,16 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// read returns the password that the settings name, or else the one that is kept in dir, made now if there is none.
+// read returns the password that the settings name, or else the one that is kept in dir, made now
+// if there is none.
 func (s *passwordSource) read(dir *dataDir) (password, error) {
 	switch {
 	case s.flags != passwordLayer{}:
 		p, err := s.flags.read("--password", "--password-file")
 		if err == nil && s.flags.text != nil {
-			p.warnings = []string{"everybody on this machine may read the password of --password in the list of processes: use --password-file or CYBERDB_PASSWORD"}
+			p.warnings = []string{
+				"everybody on this machine may read the password of --password in the list of processes: use --password-file or CYBERDB_PASSWORD",
+			}
 		}
 		return p, err
 	case s.env != passwordLayer{}:
@@ -116,7 +122,8 @@ func (l passwordLayer) read(textName, fileName string) (password, error) {
 	return password{text: *l.text}, nil
 }
 
-// readPasswordFile reads the password file that the named setting gives. One line end at its end is not part of the password.
+// readPasswordFile reads the password file that the named setting gives. One line end at its end is
+// not part of the password.
 func readPasswordFile(setting, name string) (password, error) {
 	if name == "" {
 		return password{}, fmt.Errorf("%s: needs the name of a file", setting)
@@ -153,7 +160,8 @@ func checkPassword(text string) error {
 	return nil
 }
 
-// ownPassword returns the password kept in the data directory; if there is none it makes one of some 130 random bits.
+// ownPassword returns the password kept in the data directory; if there is none it makes one of
+// some 130 random bits.
 func ownPassword(dir *dataDir) (password, error) {
 	name := dir.file(passwordFile)
 	_, err := os.Lstat(name)

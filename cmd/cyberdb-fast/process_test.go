@@ -27,7 +27,13 @@ type process struct {
 // /dev/null.
 func startProcess(t *testing.T, out, errs *os.File, flags ...string) *process {
 	t.Helper()
-	return startCommand(t, func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = os.Args[0], "cyberdb-fast" }, out, errs, flags...) // TestMain goes by the name
+	// TestMain goes by the name
+	return startCommand(
+		t,
+		func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = os.Args[0], "cyberdb-fast" },
+		out,
+		errs,
+		flags...)
 }
 
 // startCommand is startProcess for a command that is changed before the start.
@@ -58,7 +64,9 @@ const longPatience = time.Minute
 func (p *process) client(t *testing.T, password string) *client.Client {
 	t.Helper()
 	p.awaitListening(t)
-	db, err := client.New(client.Options{Addr: p.addr, Password: password, DialTimeout: longPatience, WaitTimeout: longPatience})
+	db, err := client.New(
+		client.Options{Addr: p.addr, Password: password, DialTimeout: longPatience, WaitTimeout: longPatience},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ type progressBar struct {
 // onTerminal returns the progressBar of a command that may wait for its terminal.
 func onTerminal(f *os.File) progressBar { return progressBar{f, f} }
 
-// loadProgress shows on a terminal how far a file has been loaded, in bytes; nil if there is no terminal.
+// loadProgress shows on a terminal how far a file has been loaded, in bytes; nil if there is no
+// terminal.
 func loadProgress(b progressBar) progressFunc {
 	return fileProgress("loading", b, progressbar.OptionShowBytes(true))
 }

@@ -54,7 +54,8 @@ func readText(name string, limit int) (string, error) {
 // own.
 func isShellPipe(name string) bool {
 	path, err := filepath.Abs(name)
-	return err == nil && (path == os.Stdin.Name() || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"))
+	return err == nil &&
+		(path == os.Stdin.Name() || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"))
 }
 
 // follow returns the path of the file that a name leads to, which is the name itself unless it is a

@@ -52,8 +52,8 @@ func TestReadmeSettings(t *testing.T) {
 	}
 }
 
-// TestReadmeConfiguration checks that the configuration file of README.md is understood, lets this machine connect, and
-// asks for no more connections than the default.
+// TestReadmeConfiguration checks that the configuration file of README.md is understood, lets this
+// machine connect, and asks for no more connections than the default.
 func TestReadmeConfiguration(t *testing.T) {
 	_, text, found := strings.Cut(readme(t), "\nA configuration file")
 	lines := regexp.MustCompile(`(?m)^    .+$`).FindAllString(text, -1)
@@ -66,7 +66,11 @@ func TestReadmeConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	flags, cfg := newFlags()
-	if err := flags.read([]string{"--config", file}, cfg, func(string) (string, bool) { return "", false }); err != nil {
+	if err := flags.read(
+		[]string{"--config", file},
+		cfg,
+		func(string) (string, bool) { return "", false },
+	); err != nil {
 		t.Fatalf("%v in\n%s", err, sample)
 	}
 	b := banner{tcp: netip.MustParseAddrPort("[::]:9980"), allow: cfg.allow}
@@ -93,7 +97,8 @@ func TestReadmeOperations(t *testing.T) {
 	}
 }
 
-// TestReadmeLinks: files that README.md links to are there, and so are the functions that "Reading the source" names.
+// TestReadmeLinks: files that README.md links to are there, and so are the functions that "Reading
+// the source" names.
 func TestReadmeLinks(t *testing.T) {
 	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(readme(t), "")
 	links := regexp.MustCompile(`\[([^\]]+)\]\(([^):]+)\)`).FindAllStringSubmatch(text, -1)
@@ -106,7 +111,11 @@ func TestReadmeLinks(t *testing.T) {
 		}
 		if name, isFunction := strings.CutPrefix(link[1], "`"); isFunction {
 			functions++
-			if declaration := regexp.MustCompile(`(?m)^func (\([^)]+\) )?` + strings.Trim(name, "`") + `\(`); !declaration.Match(file) {
+			if declaration := regexp.MustCompile(
+				`(?m)^func (\([^)]+\) )?` + strings.Trim(name, "`") + `\(`,
+			); !declaration.Match(
+				file,
+			) {
 				t.Errorf("README.md says that %s is in %s", link[1], link[2])
 			}
 		}

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cyberdb-fast": main, "denied": denied})
 }
 
-// TestScript runs the sessions in testdata/script with the command itself, as processes of their own.
+// TestScript runs the sessions in testdata/script with the command itself, as processes of their
+// own.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -52,7 +53,18 @@ func TestScript(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "holds": holds, "port": port, "ready": ready, "fill": fill, "filled": filled, "refuses": refuses, "taken": taken, "stall": stall, "stopping": stopping, "control": control, "tmpfs": tmpfs,
+			"exits":    exits,
+			"holds":    holds,
+			"port":     port,
+			"ready":    ready,
+			"fill":     fill,
+			"filled":   filled,
+			"refuses":  refuses,
+			"taken":    taken,
+			"stall":    stall,
+			"stopping": stopping,
+			"control":  control,
+			"tmpfs":    tmpfs,
 		},
 	})
 }
@@ -113,7 +125,8 @@ func control(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// ready URL [PASSWORD-FILE]: a server answers there, or will soon. Without a file the password is in the URL or the environment.
+// ready URL [PASSWORD-FILE]: a server answers there, or will soon. Without a file the password is
+// in the URL or the environment.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
 	db := connect(ts, neg, args)
 	defer db.Close()

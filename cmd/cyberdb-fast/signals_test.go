@@ -36,7 +36,8 @@ type daemon struct {
 func startDaemon(t *testing.T, dir string, change func(*harness.Config), flags ...string) *daemon {
 	t.Helper()
 	d := &daemon{T: t, dir: dir}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // so that the child does not ignore it, as under nohup
+	// so that the child does not ignore it, as under nohup
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	config := harness.Config{
 		Binary: "cyberdb-fast", Dir: dir, Password: testPassword, Session: true,
 		Flags: append([]string{"--host=", "--unix", filepath.Join(dir, "s")}, flags...),

@@ -19,11 +19,12 @@ const (
 	newSuffix = ".taken"
 )
 
-// takeOver makes the data file one of this server's if CyberDB wrote it. The old file stays beside it, under a name of its own; until the new one
-// is whole it stays where it is.
+// takeOver makes the data file one of this server's if CyberDB wrote it. The old file stays beside
+// it, under a name of its own; until the new one is whole it stays where it is.
 func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Logger) error {
 	fresh, kept := path+newSuffix, path+oldSuffix
-	if !exists(path) && exists(fresh) && exists(kept) { // a start was cut short between two names, without hard links
+	// a start was cut short between two names, without hard links
+	if !exists(path) && exists(fresh) && exists(kept) {
 		return putFresh(fresh, path)
 	}
 	if is, err := isOldFile(path); err != nil || !is {
@@ -44,7 +45,8 @@ func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Lo
 		return err
 	}
 	log.Info("took over a data file of CyberDB", slog.String("file", path), slog.String("kept", kept))
-	summary = strings.NewReplacer(fresh, path, path, kept).Replace(summary) // by the names that the files have now
+	// by the names that the files have now
+	summary = strings.NewReplacer(fresh, path, path, kept).Replace(summary)
 	for line := range strings.Lines(summary) {
 		log.Info(strings.TrimSpace(line))
 	}
@@ -68,8 +70,8 @@ func putFresh(fresh, path string) error {
 	return nil
 }
 
-// keepOld gives the file a second name, unless it has that already. On a file system without hard links
-// the file then has that name alone.
+// keepOld gives the file a second name, unless it has that already. On a file system without hard
+// links the file then has that name alone.
 func keepOld(path, kept string) error {
 	if _, err := os.Lstat(kept); errors.Is(err, fs.ErrNotExist) {
 		if os.Link(path, kept) == nil {

@@ -22,8 +22,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// prefixed finds the name of one of this module's packages before an error's text. (--legacy: names a flag.)
-var prefixed = regexp.MustCompile(`(^|[^-\w])(cmd|loop|engine|codec|value|govalue|secure|legacy|pickle|jsonvalue|foreign|shardmap|rope|persist): `)
+// prefixed finds the name of one of this module's packages before an error's text. (--legacy: names
+// a flag.)
+var prefixed = regexp.MustCompile(
+	`(^|[^-\w])(cmd|loop|engine|codec|value|govalue|secure|legacy|pickle|jsonvalue|foreign|shardmap|rope|persist): `,
+)
 
 func checkText(t *testing.T, what, text string) {
 	t.Helper()
@@ -34,8 +37,8 @@ func checkText(t *testing.T, what, text string) {
 	}
 }
 
-// TestErrorsNameNoPackage: no text in the sources begins with the name of its package, as Go's own errors do: users cannot act on it.
-// The client's say "client", as a Go programmer expects.
+// TestErrorsNameNoPackage: no text in the sources begins with the name of its package, as Go's own
+// errors do: users cannot act on it. The client's say "client", as a Go programmer expects.
 func TestErrorsNameNoPackage(t *testing.T) {
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -77,9 +80,19 @@ func badFiles(t *testing.T, whole string) (names []string) {
 	flipped := bytes.Clone(data)
 	flipped[len(flipped)/2] ^= 0xFF
 	contents := map[string][]byte{
-		"empty.cdb": nil, "text.cdb": []byte("hello\n"), "short.cdb": data[:len(data)-7], "head.cdb": data[:24], "flipped.cdb": flipped,
-		"later.cdb": append(bytes.Replace(data[:16:16], []byte{1}, []byte{9}, 1), data[16:]...), "pickle.cdb": {0x80, 4, 'c', 'o', 's', '\n'},
-		"lines.jsonl": []byte("{\"table\":\"t\",\"kind\":\"dict\"}\n[1,2,3]\n{\n"), "words.jsonl": []byte("{\"cyberdb\":1}\n"),
+		"empty.cdb":   nil,
+		"text.cdb":    []byte("hello\n"),
+		"short.cdb":   data[:len(data)-7],
+		"head.cdb":    data[:24],
+		"flipped.cdb": flipped,
+		"later.cdb": append(
+			bytes.Replace(data[:16:16], []byte{1}, []byte{9}, 1),
+			data[16:]...),
+		"pickle.cdb": {0x80, 4, 'c', 'o', 's', '\n'},
+		"lines.jsonl": []byte(
+			"{\"table\":\"t\",\"kind\":\"dict\"}\n[1,2,3]\n{\n",
+		),
+		"words.jsonl": []byte("{\"cyberdb\":1}\n"),
 	}
 	for name, content := range contents {
 		name = filepath.Join(dir, name)
@@ -102,7 +115,8 @@ func command(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// TestNoPackageNameIsPrinted: over bad files, flags, requests and lines of the control socket, no text that a user sees has one.
+// TestNoPackageNameIsPrinted: over bad files, flags, requests and lines of the control socket, no
+// text that a user sees has one.
 func TestNoPackageNameIsPrinted(t *testing.T) {
 	logFile, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -142,7 +156,8 @@ func TestNoPackageNameIsPrinted(t *testing.T) {
 	checkText(t, "log", string(text))
 }
 
-// startWith starts a server with a copy of a file, which may do, and returns what it printed by the end of its standard input.
+// startWith starts a server with a copy of a file, which may do, and returns what it printed by the
+// end of its standard input.
 func startWith(t *testing.T, file string) string {
 	t.Helper()
 	args := []string{"--dir", t.TempDir(), "--port", "0", "--end-with-stdin"}
@@ -161,16 +176,42 @@ func badRequests(t *testing.T, db *client.Client) {
 	ctx := t.Context()
 	dict, list := client.DictOf[any, any](db, "d"), client.ListOf[any](db, "l")
 	_, err := dict.Get(ctx, "k")
-	errs := []error{err, dict.Create(ctx), dict.Create(ctx), list.Create(ctx), list.Extend(ctx, 1, "a"), dict.Set(ctx, "k", "text")}
-	errs = append(errs, dict.Set(ctx, []int{1}, 1), dict.Set(ctx, "\xff", 1), dict.Set(ctx, "k", make(chan int)), list.Sort(ctx, client.Itself, client.Ascending))
+	errs := []error{
+		err,
+		dict.Create(ctx),
+		dict.Create(ctx),
+		list.Create(ctx),
+		list.Extend(ctx, 1, "a"),
+		dict.Set(ctx, "k", "text"),
+	}
+	errs = append(
+		errs,
+		dict.Set(ctx, []int{1}, 1),
+		dict.Set(ctx, "\xff", 1),
+		dict.Set(ctx, "k", make(chan int)),
+		list.Sort(ctx, client.Itself, client.Ascending),
+	)
 	_, err = dict.Increment(ctx, "k", 1)
-	errs = append(errs, err, list.Remove(ctx, 9), list.Set(ctx, 99, 1), client.ListOf[any](db, "d").Append(ctx, 1), client.DictOf[any, any](db, "").Set(ctx, 1, 1))
+	errs = append(
+		errs,
+		err,
+		list.Remove(ctx, 9),
+		list.Set(ctx, 99, 1),
+		client.ListOf[any](db, "d").Append(ctx, 1),
+		client.DictOf[any, any](db, "").Set(ctx, 1, 1),
+	)
 	deep := any(1)
 	for range 200 {
 		deep = []any{deep}
 	}
 	_, err = client.DictOf[string, int](db, "d").Get(ctx, "k")
-	errs = append(errs, err, dict.Set(ctx, "k", deep), dict.Set(ctx, "k", govalue.Ext{Code: 63}), dict.Set(ctx, "k", make([]byte, value.MaxValueBytes)))
+	errs = append(
+		errs,
+		err,
+		dict.Set(ctx, "k", deep),
+		dict.Set(ctx, "k", govalue.Ext{Code: 63}),
+		dict.Set(ctx, "k", make([]byte, value.MaxValueBytes)),
+	)
 	for _, err := range errs {
 		if err != nil {
 			checkText(t, "request", err.Error())

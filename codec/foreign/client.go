@@ -161,7 +161,11 @@ func (p Protocol) AppendAnswer(dst, first []byte) []byte {
 	text := fmt.Sprintf("this is cyberdb-fast, which does not speak %v: use a cyberdb-fast client", p)
 	switch p {
 	case HTTP:
-		dst = fmt.Appendf(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", len(text)+1)
+		dst = fmt.Appendf(
+			dst,
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+			len(text)+1,
+		)
 		if bytes.HasPrefix(first, []byte("HEAD ")) { // answered without a body
 			return dst
 		}

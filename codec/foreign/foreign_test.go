@@ -99,7 +99,8 @@ func TestAnswers(t *testing.T) {
 	} {
 		got := string(p.AppendAnswer([]byte("before"), []byte("GET / HTTP/1.1\r\n")))
 		for _, want := range wants {
-			if !strings.HasPrefix(got, "before") || !strings.Contains(got, want) || len(got) > len("before")+MaxAnswerBytes {
+			if !strings.HasPrefix(got, "before") || !strings.Contains(got, want) ||
+				len(got) > len("before")+MaxAnswerBytes {
 				t.Errorf("%v: %q, want %q in it", p, got, want)
 			}
 		}
@@ -184,7 +185,10 @@ func FuzzForeignServer(f *testing.F) {
 		if len(what) > 300 || strings.ContainsFunc(what, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q: %q", b, what)
 		}
-		if more, still := Server(append(bytes.Clone(b), b...)); sure && (!still || strings.HasPrefix(what, "speaks") && more != what) {
+		if more, still := Server(
+			append(bytes.Clone(b), b...),
+		); sure &&
+			(!still || strings.HasPrefix(what, "speaks") && more != what) {
 			t.Fatalf("%q: %q, then %q", b, what, more)
 		}
 		if len(b) >= maxQuotedBytes && !sure {

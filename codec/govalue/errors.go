@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Errors of Append, Decode and Unmarshal, found by errors.Is. Those of package value are among them: ErrTooDeep, ErrTooLarge, and ErrTruncated when
-// the encoding ends inside a value.
+// Errors of Append, Decode and Unmarshal, found by errors.Is. Those of package value are among
+// them: ErrTooDeep, ErrTooLarge, and ErrTruncated when the encoding ends inside a value.
 var (
 	// ErrNotUTF8 is returned when a string is not UTF-8, lone surrogates allowed.
 	ErrNotUTF8 = errors.New("string is not UTF-8")
@@ -16,13 +16,15 @@ var (
 	ErrOutOfRange = errors.New("out of range")
 	// ErrWrongType is returned when a value is of a kind that the type it goes into does not take.
 	ErrWrongType = errors.New("wrong type")
-	// ErrUnsupported is returned when a Go type has no place among the values: a channel, a function.
+	// ErrUnsupported is returned when a Go type has no place among the values: a channel, a
+	// function.
 	ErrUnsupported = errors.New("unsupported Go type")
 	// ErrMalformed is returned when bytes are not an encoding of a value.
 	ErrMalformed = errors.New("malformed encoding")
 )
 
-// PathError says where in a value a conversion failed: "encode .Users[3].Name: string is not UTF-8".
+// PathError says where in a value a conversion failed: "encode .Users[3].Name: string is not
+// UTF-8".
 type PathError struct {
 	Op   string // "encode" or "decode"
 	Path string // fields, indexes and keys from the outermost value inwards; empty for the value itself
@@ -41,7 +43,8 @@ func (e *PathError) Unwrap() error { return e.Err }
 
 // withOp completes err at the outermost value.
 func withOp(op string, err error) error {
-	if e, ok := err.(*PathError); ok && e.Op == "" { //nolint:errorlint // only an unwrapped PathError of this call is still open
+	// only an unwrapped PathError of this call is still open
+	if e, ok := err.(*PathError); ok && e.Op == "" { //nolint:errorlint
 		e.Op = op
 		return e
 	}

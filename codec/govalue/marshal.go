@@ -11,23 +11,26 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// Marshaler is implemented by types that encode themselves. AppendCyberDB appends exactly one value to dst; a nil pointer is encoded
-// as None without asking it.
+// Marshaler is implemented by types that encode themselves. AppendCyberDB appends exactly one value
+// to dst; a nil pointer is encoded as None without asking it.
 type Marshaler interface {
 	AppendCyberDB(dst []byte) ([]byte, error)
 }
 
 // Append appends the encoding of v to dst. Integers take their shortest form.
 //
-// Besides the types of this package it takes, by reflection: every bool, int, uint, float, complex and string kind, named or not;
-// pointers and interfaces (nil is None); structs (a dict of their exported fields in order, named by the tag `cyberdb:"name,omitempty"`,
-// "-" leaves a field out, embedded structs are flattened as encoding/json does); maps (a dict whose items are ordered by the encoding
-// of their keys, so that equal maps give equal bytes); slices and arrays (a list; []byte and [N]byte are bytes); time.Time (an aware
-// datetime, see DateTimeOf); time.Duration (a timedelta, cut to microseconds); big.Int, big.Rat; Marshaler. A nil slice or map is None
-// as in encoding/json, but a nil Tuple, Set, FrozenSet, ByteArray, Dict, OrderedDict or Counter is empty.
+// Besides the types of this package it takes, by reflection: every bool, int, uint, float, complex
+// and string kind, named or not; pointers and interfaces (nil is None); structs (a dict of their
+// exported fields in order, named by the tag `cyberdb:"name,omitempty"`, "-" leaves a field out,
+// embedded structs are flattened as encoding/json does); maps (a dict whose items are ordered by
+// the encoding of their keys, so that equal maps give equal bytes); slices and arrays (a list;
+// []byte and [N]byte are bytes); time.Time (an aware datetime, see DateTimeOf); time.Duration (a
+// timedelta, cut to microseconds); big.Int, big.Rat; Marshaler. A nil slice or map is None as in
+// encoding/json, but a nil Tuple, Set, FrozenSet, ByteArray, Dict, OrderedDict or Counter is empty.
 //
-// Whether keys are hashable and different is for Check, thus the server, to say. Errors: *PathError holding ErrNotUTF8, ErrTooDeep, ErrTooLarge,
-// ErrOutOfRange or ErrUnsupported; dst is returned as it was.
+// Whether keys are hashable and different is for Check, thus the server, to say. Errors: *PathError
+// holding ErrNotUTF8, ErrTooDeep, ErrTooLarge, ErrOutOfRange or ErrUnsupported; dst is returned as
+// it was.
 func Append(dst []byte, v any) ([]byte, error) {
 	out, err := appendAny(dst, v, level{})
 	return finish(dst, out, err)

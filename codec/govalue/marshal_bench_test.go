@@ -54,7 +54,14 @@ type user struct {
 	Created time.Time `cyberdb:"created"`
 }
 
-var benchUser = user{1234567, "Ada Lovelace", "ada@example.org", 99.5, []string{"a", "b", "c"}, time.Unix(1700000000, 0).UTC()}
+var benchUser = user{
+	1234567,
+	"Ada Lovelace",
+	"ada@example.org",
+	99.5,
+	[]string{"a", "b", "c"},
+	time.Unix(1700000000, 0).UTC(),
+}
 
 func benchAppend[T any](b *testing.B, v T) {
 	room := make([]byte, 0, 4096)

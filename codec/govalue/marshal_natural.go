@@ -10,7 +10,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// appendNatural appends v if its type is one of those that stand for a Python type, or a time; ok says whether it is.
+// appendNatural appends v if its type is one of those that stand for a Python type, or a time; ok
+// says whether it is.
 func appendNatural(dst []byte, v any, lv level) (_ []byte, ok bool, err error) {
 	switch x := v.(type) {
 	case Tuple:

@@ -19,17 +19,34 @@ var (
 	timeType      = reflect.TypeFor[time.Time]()
 )
 
-// naturalTypes are the struct, slice, string and number types that stand for a Python type of their own, so that their Go kind
-// does not count.
+// naturalTypes are the struct, slice, string and number types that stand for a Python type of their
+// own, so that their Go kind does not count.
 var naturalTypes = map[reflect.Type]bool{
-	reflect.TypeFor[Tuple](): true, reflect.TypeFor[Set](): true, reflect.TypeFor[FrozenSet](): true, reflect.TypeFor[ByteArray](): true,
-	reflect.TypeFor[Dict](): true, reflect.TypeFor[OrderedDict](): true, reflect.TypeFor[Counter](): true,
-	reflect.TypeFor[DefaultDict](): true, reflect.TypeFor[Deque](): true, reflect.TypeFor[DateTime](): true,
-	reflect.TypeFor[Date](): true, reflect.TypeFor[Time](): true,
-	reflect.TypeFor[TimeDelta](): true, reflect.TypeFor[time.Duration](): true, reflect.TypeFor[Decimal](): true,
-	reflect.TypeFor[UUID](): true, reflect.TypeFor[Range](): true, reflect.TypeFor[Slice](): true, reflect.TypeFor[Singleton](): true,
-	reflect.TypeFor[Exception](): true, reflect.TypeFor[Object](): true, reflect.TypeFor[Ext](): true,
-	bigIntType: true, bigRatType: true, timeType: true,
+	reflect.TypeFor[Tuple]():         true,
+	reflect.TypeFor[Set]():           true,
+	reflect.TypeFor[FrozenSet]():     true,
+	reflect.TypeFor[ByteArray]():     true,
+	reflect.TypeFor[Dict]():          true,
+	reflect.TypeFor[OrderedDict]():   true,
+	reflect.TypeFor[Counter]():       true,
+	reflect.TypeFor[DefaultDict]():   true,
+	reflect.TypeFor[Deque]():         true,
+	reflect.TypeFor[DateTime]():      true,
+	reflect.TypeFor[Date]():          true,
+	reflect.TypeFor[Time]():          true,
+	reflect.TypeFor[TimeDelta]():     true,
+	reflect.TypeFor[time.Duration](): true,
+	reflect.TypeFor[Decimal]():       true,
+	reflect.TypeFor[UUID]():          true,
+	reflect.TypeFor[Range]():         true,
+	reflect.TypeFor[Slice]():         true,
+	reflect.TypeFor[Singleton]():     true,
+	reflect.TypeFor[Exception]():     true,
+	reflect.TypeFor[Object]():        true,
+	reflect.TypeFor[Ext]():           true,
+	bigIntType:                       true,
+	bigRatType:                       true,
+	timeType:                         true,
 }
 
 func isNatural(t reflect.Type) bool { return naturalTypes[t] }
@@ -42,7 +59,8 @@ func implements(t, iface reflect.Type) bool {
 // encodeFunc appends v, which has the type that the function was made for.
 type encodeFunc func(dst []byte, v reflect.Value, lv level) ([]byte, error)
 
-// encoder is the plan for a type. Plans refer to each other by pointer, so that a type may hold itself.
+// encoder is the plan for a type. Plans refer to each other by pointer, so that a type may hold
+// itself.
 type encoder struct{ encode encodeFunc }
 
 var encoders sync.Map // reflect.Type -> *encoder
@@ -195,7 +213,8 @@ func encodeMarshaler(dst []byte, v reflect.Value, _ level) ([]byte, error) {
 	return dst, nil
 }
 
-// encodeByPointer serves types whose pointer is the Marshaler: it is asked where v has an address, as in encoding/json.
+// encodeByPointer serves types whose pointer is the Marshaler: it is asked where v has an address,
+// as in encoding/json.
 func encodeByPointer(otherwise encodeFunc) encodeFunc {
 	return func(dst []byte, v reflect.Value, lv level) ([]byte, error) {
 		if v.CanAddr() {

@@ -20,10 +20,11 @@ type field struct {
 	tagged    bool
 }
 
-// structFields lists the fields of struct type t in the order of their declaration, embedded structs flattened.
+// structFields lists the fields of struct type t in the order of their declaration, embedded
+// structs flattened.
 //
-// Of several fields of one name the least deeply embedded counts; if several stand there, the only tagged one; if there is no such one,
-// none. That is encoding/json's rule.
+// Of several fields of one name the least deeply embedded counts; if several stand there, the only
+// tagged one; if there is no such one, none. That is encoding/json's rule.
 func structFields(t reflect.Type) []field {
 	var all []field
 	collectFields(t, nil, map[reflect.Type]bool{}, &all)
@@ -56,7 +57,8 @@ func dominant(all []field, candidates []int) int {
 	return candidates[0]
 }
 
-// collectFields walks t depth first; above holds the struct types on the way, so that a type that embeds itself ends.
+// collectFields walks t depth first; above holds the struct types on the way, so that a type that
+// embeds itself ends.
 func collectFields(t reflect.Type, index []int, above map[reflect.Type]bool, all *[]field) {
 	if above[t] {
 		return
@@ -72,7 +74,8 @@ func collectFields(t reflect.Type, index []int, above map[reflect.Type]bool, all
 		}
 		at := append(slices.Clone(index), i)
 		if embedded := structUnder(f); embedded != nil && name == "" {
-			if f.IsExported() || f.Type.Kind() == reflect.Struct { // a nil pointer to an unexported struct could not be set
+			// a nil pointer to an unexported struct could not be set
+			if f.IsExported() || f.Type.Kind() == reflect.Struct {
 				collectFields(embedded, at, above, all)
 			}
 			continue
@@ -97,7 +100,8 @@ func structUnder(f reflect.StructField) reflect.Type {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if !f.Anonymous || t.Kind() != reflect.Struct || isNatural(t) || implements(t, marshalerType) || implements(t, unmarshalerType) {
+	if !f.Anonymous || t.Kind() != reflect.Struct || isNatural(t) || implements(t, marshalerType) ||
+		implements(t, unmarshalerType) {
 		return nil
 	}
 	return t

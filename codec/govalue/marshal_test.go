@@ -176,7 +176,15 @@ func TestStructTags(t *testing.T) {
 		t.Errorf("got %x, want %x", got, mustAppend(t, want))
 	}
 	v.Inner, v.Empty, v.List = &Inner{6}, "e", []string{"l"}
-	want = govalue.Dict{{"ID", 1}, {"A", 6}, {"Name", "n"}, {"other", 2}, {"-", 4}, {"Empty", "e"}, {"list", []any{"l"}}}
+	want = govalue.Dict{
+		{"ID", 1},
+		{"A", 6},
+		{"Name", "n"},
+		{"other", 2},
+		{"-", 4},
+		{"Empty", "e"},
+		{"list", []any{"l"}},
+	}
 	encoded := mustAppend(t, v)
 	if !bytes.Equal(encoded, mustAppend(t, want)) {
 		t.Errorf("got %x, want %x", encoded, mustAppend(t, want))
@@ -185,7 +193,8 @@ func TestStructTags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back.ID != 1 || back.Inner == nil || back.A != 6 || back.Name != "n" || back.base.Name != "" || back.Left != 0 || back.Dash != 4 {
+	if back.ID != 1 || back.Inner == nil || back.A != 6 || back.Name != "n" || back.base.Name != "" || back.Left != 0 ||
+		back.Dash != 4 {
 		t.Errorf("read back %+v", back)
 	}
 }

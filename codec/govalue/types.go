@@ -2,9 +2,10 @@ package govalue
 
 import "cyberdb-fast/codec/value"
 
-// The Go types that stand for Python's. Decode gives, and Append takes, besides the types named here: nil (None), bool, int64 (uint64
-// above it, *big.Int beyond both) for int, float64, string, []byte, []any (list), *big.Rat (Fraction) and complex128.
-// They are plain data: comparing, sorting and counting as Python does is the business of Equal, Less and Key on encodings.
+// The Go types that stand for Python's. Decode gives, and Append takes, besides the types named
+// here: nil (None), bool, int64 (uint64 above it, *big.Int beyond both) for int, float64, string,
+// []byte, []any (list), *big.Rat (Fraction) and complex128. They are plain data: comparing, sorting
+// and counting as Python does is the business of Equal, Less and Key on encodings.
 
 // Pair is one item of a dict.
 type Pair struct{ Key, Value any }
@@ -15,10 +16,12 @@ type Dict []Pair
 // OrderedDict is a collections.OrderedDict, items in order.
 type OrderedDict []Pair
 
-// Counter is a collections.Counter, items in insertion order; the counts may be any value, as in Python.
+// Counter is a collections.Counter, items in insertion order; the counts may be any value, as in
+// Python.
 type Counter []Pair
 
-// DefaultDict is a collections.defaultdict. Factory is the name of the default factory ("list", "int"); empty stands for None.
+// DefaultDict is a collections.defaultdict. Factory is the name of the default factory ("list",
+// "int"); empty stands for None.
 type DefaultDict struct {
 	Factory string
 	Items   Dict
@@ -27,7 +30,8 @@ type DefaultDict struct {
 // Tuple is a Python tuple; nil is the empty tuple.
 type Tuple []any
 
-// Set is a Python set; nil is the empty set. The members are hashable and different; that is checked where the set is stored.
+// Set is a Python set; nil is the empty set. The members are hashable and different; that is
+// checked where the set is stored.
 type Set []any
 
 // FrozenSet is a Python frozenset, otherwise like Set.
@@ -43,7 +47,8 @@ type Deque struct {
 	MaxLen  int
 }
 
-// Get returns the value under key, found as Python finds it: 1, 1.0 and true are one key. It walks the items.
+// Get returns the value under key, found as Python finds it: 1, 1.0 and true are one key. It walks
+// the items.
 func (d Dict) Get(key any) (v any, ok bool) { return findPair(d, key) }
 
 // Get returns the value under key, as Dict.Get does.

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Decimal is a decimal.Decimal as str(Decimal) writes it: "1.10", "-0", "1E+5", "NaN", "sNaN", "Infinity". At most 8192 bytes.
+// Decimal is a decimal.Decimal as str(Decimal) writes it: "1.10", "-0", "1E+5", "NaN", "sNaN",
+// "Infinity". At most 8192 bytes.
 type Decimal string
 
 // UUID is a uuid.UUID: its 16 bytes in the order of the text form.
@@ -23,7 +24,8 @@ func (u UUID) String() string {
 	return string(text[:])
 }
 
-// Range is a Python range. The three are integers of any size (any Go integer type or *big.Int); Step is not 0.
+// Range is a Python range. The three are integers of any size (any Go integer type or *big.Int);
+// Step is not 0.
 type Range struct{ Start, Stop, Step any }
 
 // Slice is a Python slice; each part is any value, nil for None.
@@ -55,7 +57,8 @@ type Exception struct {
 	Args  []any
 }
 
-// Object is a Python object that is kept unopened: the path of its class and the bytes the client made of it.
+// Object is a Python object that is kept unopened: the path of its class and the bytes the client
+// made of it.
 type Object struct {
 	Class string
 	Data  []byte

@@ -12,26 +12,32 @@ const (
 	secondsPerDay   = 86400
 )
 
-// DateTime is a datetime.datetime, kept whole: reading, fold and zone. Two DateTimes are the same exactly if == says so;
-// whether they name the same instant is another question, see Time.
+// DateTime is a datetime.datetime, kept whole: reading, fold and zone. Two DateTimes are the same
+// exactly if == says so; whether they name the same instant is another question, see Time.
 type DateTime struct {
 	WallMicros int64 // microseconds from 1970-01-01 00:00 to the wall-clock reading, no zone applied
 	Fold       bool  // the second of two equal readings, when clocks were set back
 	Zone       Zone
 }
 
-// DateTimeOf returns the aware datetime of the instant t in its location: offset, the name of the zone if that is UTC or an IANA
-// zone, fold. Nanoseconds below the microsecond and the monotonic reading are dropped. Errors: ErrOutOfRange outside the years 1 to 9999.
+// DateTimeOf returns the aware datetime of the instant t in its location: offset, the name of the
+// zone if that is UTC or an IANA zone, fold. Nanoseconds below the microsecond and the monotonic
+// reading are dropped. Errors: ErrOutOfRange outside the years 1 to 9999.
 func DateTimeOf(t time.Time) (DateTime, error) {
 	zone, fold := zoneOf(t)
-	d := DateTime{WallMicros: t.Unix()*microsPerSecond + int64(t.Nanosecond()/1000) + zone.micros(), Fold: fold, Zone: zone}
+	d := DateTime{
+		WallMicros: t.Unix()*microsPerSecond + int64(t.Nanosecond()/1000) + zone.micros(),
+		Fold:       fold,
+		Zone:       zone,
+	}
 	if year := t.Year(); year < 1 || year > 9999 {
 		return DateTime{}, fmt.Errorf("%w: year %d in a datetime", ErrOutOfRange, year)
 	}
 	return d, nil
 }
 
-// NaiveDateTime returns the naive datetime that t's wall clock reads; the location is dropped. Errors as DateTimeOf.
+// NaiveDateTime returns the naive datetime that t's wall clock reads; the location is dropped.
+// Errors as DateTimeOf.
 func NaiveDateTime(t time.Time) (DateTime, error) {
 	_, offset := t.Zone()
 	if year := t.Year(); year < 1 || year > 9999 {
@@ -40,8 +46,9 @@ func NaiveDateTime(t time.Time) (DateTime, error) {
 	return DateTime{WallMicros: (t.Unix()+int64(offset))*microsPerSecond + int64(t.Nanosecond()/1000)}, nil
 }
 
-// Time returns the instant of an aware datetime, in its named zone if this machine knows it with the same offset, else in a fixed
-// one of whole seconds. Errors: ErrWrongType for a naive datetime, which names no instant; see In.
+// Time returns the instant of an aware datetime, in its named zone if this machine knows it with
+// the same offset, else in a fixed one of whole seconds. Errors: ErrWrongType for a naive datetime,
+// which names no instant; see In.
 func (d DateTime) Time() (time.Time, error) {
 	if !d.Zone.Aware {
 		return time.Time{}, fmt.Errorf("%w: a naive datetime names no instant", ErrWrongType)
@@ -50,8 +57,8 @@ func (d DateTime) Time() (time.Time, error) {
 	return t.In(d.Zone.location(t)), nil
 }
 
-// In returns the instant at which a clock in loc shows d's reading; d's own zone is not looked at. Readings that loc skips or has
-// twice are resolved as time.Date does.
+// In returns the instant at which a clock in loc shows d's reading; d's own zone is not looked at.
+// Readings that loc skips or has twice are resolved as time.Date does.
 func (d DateTime) In(loc *time.Location) time.Time {
 	t := time.UnixMicro(d.WallMicros).UTC()
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), loc)
@@ -91,14 +98,16 @@ func dateOfOrdinal(n int32) (Date, error) {
 	return DateOf(time.Unix((int64(n)-value.EpochOrdinal)*secondsPerDay, 0).UTC()), nil
 }
 
-// Time is a datetime.time. SinceMidnight is what the clock shows, below 24 hours; what is below a microsecond is dropped.
+// Time is a datetime.time. SinceMidnight is what the clock shows, below 24 hours; what is below a
+// microsecond is dropped.
 type Time struct {
 	SinceMidnight time.Duration
 	Fold          bool
 	Zone          Zone
 }
 
-// TimeDelta is a datetime.timedelta in normal form: Days from -999999999 to 999999999, Seconds below 86400, Micros below 1000000.
+// TimeDelta is a datetime.timedelta in normal form: Days from -999999999 to 999999999, Seconds
+// below 86400, Micros below 1000000.
 type TimeDelta struct {
 	Days    int32
 	Seconds uint32
@@ -125,8 +134,15 @@ func (t TimeDelta) Duration() (time.Duration, error) {
 }
 
 func (t TimeDelta) check() error {
-	if t.Days < -value.MaxDeltaDays || t.Days > value.MaxDeltaDays || t.Seconds >= secondsPerDay || t.Micros >= microsPerSecond {
-		return fmt.Errorf("%w: timedelta of %d days, %d seconds, %d microseconds", ErrOutOfRange, t.Days, t.Seconds, t.Micros)
+	if t.Days < -value.MaxDeltaDays || t.Days > value.MaxDeltaDays || t.Seconds >= secondsPerDay ||
+		t.Micros >= microsPerSecond {
+		return fmt.Errorf(
+			"%w: timedelta of %d days, %d seconds, %d microseconds",
+			ErrOutOfRange,
+			t.Days,
+			t.Seconds,
+			t.Micros,
+		)
 	}
 	return nil
 }

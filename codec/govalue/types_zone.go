@@ -14,10 +14,13 @@ type Zone struct {
 	Aware        bool
 	Offset       int32  // seconds east of UTC, rounded down
 	OffsetMicros uint32 // microseconds to add to Offset; 0 but for odd zones
-	Name         string // empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name of a plain offset; at most 255 bytes
+	// empty: a plain offset; "UTC"; an IANA key such as "Europe/Berlin"; or PlainZone and the name
+	// of a plain offset; at most 255 bytes
+	Name string
 }
 
-// FixedZone returns the aware zone of a plain offset; offsets reach to just below 24 hours either way.
+// FixedZone returns the aware zone of a plain offset; offsets reach to just below 24 hours either
+// way.
 func FixedZone(offset time.Duration) Zone {
 	seconds, micros := floorDiv(offset.Microseconds(), microsPerSecond)
 	return Zone{Aware: true, Offset: int32(seconds), OffsetMicros: uint32(micros)}
@@ -26,7 +29,8 @@ func FixedZone(offset time.Duration) Zone {
 // micros is the whole offset from UTC in microseconds.
 func (z Zone) micros() int64 { return int64(z.Offset)*microsPerSecond + int64(z.OffsetMicros) }
 
-// zoneOf describes t's location at t, and whether t is the second instant with its wall-clock reading.
+// zoneOf describes t's location at t, and whether t is the second instant with its wall-clock
+// reading.
 func zoneOf(t time.Time) (zone Zone, fold bool) {
 	_, offset := t.Zone()
 	zone = Zone{Aware: true, Offset: int32(offset)}
@@ -73,9 +77,11 @@ var (
 	ianaCount     atomic.Int32
 )
 
-// ianaLocation returns the zone called name in the machine's time zone database, nil if there is none.
+// ianaLocation returns the zone called name in the machine's time zone database, nil if there is
+// none.
 func ianaLocation(name string) *time.Location {
-	if name == "" || name == "Local" || name == "UTC" || strings.HasPrefix(name, value.PlainZone) || !value.IsZoneName(name) {
+	if name == "" || name == "Local" || name == "UTC" || strings.HasPrefix(name, value.PlainZone) ||
+		!value.IsZoneName(name) {
 		return nil
 	}
 	if loc, ok := ianaLocations.Load(name); ok {

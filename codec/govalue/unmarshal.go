@@ -7,21 +7,25 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Unmarshaler is implemented by types that decode themselves. UnmarshalCyberDB gets exactly one value and must copy what it keeps.
+// Unmarshaler is implemented by types that decode themselves. UnmarshalCyberDB gets exactly one
+// value and must copy what it keeps.
 type Unmarshaler interface {
 	UnmarshalCyberDB(b []byte) error
 }
 
-// Unmarshal decodes b, which is exactly one value, into what the pointer into points to. It is the inverse of Append; besides:
+// Unmarshal decodes b, which is exactly one value, into what the pointer into points to. It is the
+// inverse of Append; besides:
 //
-// An int goes into every int, uint and float kind that holds it exactly, a float into float kinds (float32 rounds). A list, tuple, set,
-// frozenset or deque goes into slices and, if the length fits, arrays; bytes and bytearray into []byte and [N]byte, a UUID into [16]byte. A dict of
-// any kind goes into maps, and into structs by its str keys: other keys are passed over, fields without a key keep what they had. An
-// interface gets the natural type that Decode gives. None makes pointers, maps, slices and interfaces nil and is refused by all others.
-// Maps that are there already are added to; slices are overwritten. Nothing of b is kept.
+// An int goes into every int, uint and float kind that holds it exactly, a float into float kinds
+// (float32 rounds). A list, tuple, set, frozenset or deque goes into slices and, if the length
+// fits, arrays; bytes and bytearray into []byte and [N]byte, a UUID into [16]byte. A dict of any
+// kind goes into maps, and into structs by its str keys: other keys are passed over, fields without
+// a key keep what they had. An interface gets the natural type that Decode gives. None makes
+// pointers, maps, slices and interfaces nil and is refused by all others. Maps that are there
+// already are added to; slices are overwritten. Nothing of b is kept.
 //
-// Errors: *PathError as of Decode, and ErrWrongType, ErrOutOfRange or ErrUnsupported naming the value's type and the Go type. What was decoded
-// before the error stays in place.
+// Errors: *PathError as of Decode, and ErrWrongType, ErrOutOfRange or ErrUnsupported naming the
+// value's type and the Go type. What was decoded before the error stays in place.
 func Unmarshal(b []byte, into any) error {
 	ok, err := unmarshalCommon(b, into)
 	if !ok {
@@ -48,7 +52,8 @@ func UnmarshalOf[T any](b []byte) (T, error) {
 	return v, nil
 }
 
-// unmarshalCommon serves the common targets without reflection; ok is false for all others. It does not let into escape.
+// unmarshalCommon serves the common targets without reflection; ok is false for all others. It does
+// not let into escape.
 func unmarshalCommon(b []byte, into any) (ok bool, err error) {
 	switch p := into.(type) {
 	case *string:

@@ -8,11 +8,14 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// Decode returns the value at the front of b in its natural Go type, and the number of bytes that it took.
+// Decode returns the value at the front of b in its natural Go type, and the number of bytes that
+// it took.
 //
-// Those types are nil, bool, int64 (uint64 above it, *big.Int beyond both), float64, string, []byte, []any, *big.Rat (Fraction), complex128
-// and the types of this package. Nothing of b is kept. That keys are hashable and different is taken on trust: Check says so.
-// Errors: *PathError holding ErrTruncated, ErrMalformed, ErrNotUTF8, ErrTooDeep, ErrTooLarge or ErrOutOfRange; n is 0 then.
+// Those types are nil, bool, int64 (uint64 above it, *big.Int beyond both), float64, string,
+// []byte, []any, *big.Rat (Fraction), complex128 and the types of this package. Nothing of b is
+// kept. That keys are hashable and different is taken on trust: Check says so. Errors: *PathError
+// holding ErrTruncated, ErrMalformed, ErrNotUTF8, ErrTooDeep, ErrTooLarge or ErrOutOfRange; n is 0
+// then.
 func Decode(b []byte) (v any, n int, err error) {
 	v, rest, err := decodeAny(b, level{})
 	if err != nil {
@@ -91,7 +94,8 @@ func countOf(size uint32, perItem int, rest []byte) (int, []byte, error) {
 	return int(size), rest, nil
 }
 
-// firstItems is how many items get room before any was read. A header that claims more cannot make us allocate more.
+// firstItems is how many items get room before any was read. A header that claims more cannot make
+// us allocate more.
 const firstItems = 256
 
 func decodeList(b []byte, lv level) ([]any, []byte, error) {

@@ -27,7 +27,8 @@ func decodeBytes(b []byte, t reflect.Type) (data, rest []byte, err error) {
 }
 
 func isBytes(t reflect.Type) bool {
-	return t.Elem().Kind() == reflect.Uint8 && !implements(t.Elem(), marshalerType) && !implements(t.Elem(), unmarshalerType)
+	return t.Elem().Kind() == reflect.Uint8 && !implements(t.Elem(), marshalerType) &&
+		!implements(t.Elem(), unmarshalerType)
 }
 
 func decodeBytesInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
@@ -201,7 +202,8 @@ func (b decoderBuild) array(t reflect.Type) decodeFunc {
 
 func (b decoderBuild) goMap(t reflect.Type) decodeFunc {
 	key, elem := b.of(t.Key()), b.of(t.Elem())
-	mayNotCompare := t.Key().Kind() == reflect.Interface || t.Key().Kind() == reflect.Struct || t.Key().Kind() == reflect.Array
+	mayNotCompare := t.Key().Kind() == reflect.Interface || t.Key().Kind() == reflect.Struct ||
+		t.Key().Kind() == reflect.Array
 	return func(b []byte, v reflect.Value, lv level) ([]byte, error) {
 		if value.LeadType(b) == value.TypeNil {
 			v.SetZero()
@@ -226,7 +228,10 @@ func (b decoderBuild) goMap(t reflect.Type) decodeFunc {
 				return b, atStep("[key]", err)
 			}
 			if mayNotCompare && !k.Comparable() {
-				return b, atStep("[key]", fmt.Errorf("%w: key that Go cannot compare into %v; use Dict", ErrWrongType, v.Type()))
+				return b, atStep(
+					"[key]",
+					fmt.Errorf("%w: key that Go cannot compare into %v; use Dict", ErrWrongType, v.Type()),
+				)
 			}
 			if rest, err = elem.decode(rest, e, lv); err != nil {
 				return b, atKey(showable(k), err)

@@ -94,7 +94,8 @@ func payloadMap(payload []byte, lv level) ([]Pair, error) {
 	return pairs, wholly(rest, err)
 }
 
-// payloadArray opens the array that a payload is; want is the number of its items, -1 for one or more.
+// payloadArray opens the array that a payload is; want is the number of its items, -1 for one or
+// more.
 func payloadArray(payload []byte, want int, lv level) (n int, rest []byte, _ level, err error) {
 	if n, rest, err = readArrayHeader(payload); err != nil {
 		return 0, nil, lv, err
@@ -201,7 +202,10 @@ func decodeComplex(payload []byte) (any, error) {
 	if len(payload) != 16 {
 		return nil, wrongSize("complex", payload)
 	}
-	return complex(math.Float64frombits(binary.BigEndian.Uint64(payload)), math.Float64frombits(binary.BigEndian.Uint64(payload[8:]))), nil
+	return complex(
+		math.Float64frombits(binary.BigEndian.Uint64(payload)),
+		math.Float64frombits(binary.BigEndian.Uint64(payload[8:])),
+	), nil
 }
 
 func decodeRange(payload []byte, lv level) (any, error) {

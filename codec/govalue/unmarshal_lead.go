@@ -79,7 +79,8 @@ func readInt(b []byte) (i int64, u uint64, rest []byte, err error) {
 	return i, u, rest, nil
 }
 
-// readNaturalInt reads an int of any size as int64, uint64 or *big.Int, whichever is first to hold it.
+// readNaturalInt reads an int of any size as int64, uint64 or *big.Int, whichever is first to hold
+// it.
 func readNaturalInt(b []byte) (any, []byte, error) {
 	if value.LeadType(b) == value.TypeExt {
 		code, payload, rest, err := value.ReadExt(b)

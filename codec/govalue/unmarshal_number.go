@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// wrongType says that the value at the front of b does not go into t; if it is no value at all, it says that.
+// wrongType says that the value at the front of b does not go into t; if it is no value at all, it
+// says that.
 func wrongType(b []byte, t reflect.Type) error {
 	if _, err := value.Check(b); err != nil {
 		return brokenValue(b, err)
@@ -17,7 +18,8 @@ func wrongType(b []byte, t reflect.Type) error {
 	return fmt.Errorf("%w: %s into %v", ErrWrongType, value.TypeName(b), t)
 }
 
-// brokenValue returns the error of Decode for b, so that all ways of decoding say the same of it; err is that of Check.
+// brokenValue returns the error of Decode for b, so that all ways of decoding say the same of it;
+// err is that of Check.
 func brokenValue(b []byte, err error) error {
 	if _, _, decodeErr := decodeAny(b, level{}); decodeErr != nil {
 		return decodeErr

@@ -13,7 +13,8 @@ import (
 
 var unmarshalerType = reflect.TypeFor[Unmarshaler]()
 
-// decodeFunc reads the value at the front of b into v, which can be set and has the type that the function was made for.
+// decodeFunc reads the value at the front of b into v, which can be set and has the type that the
+// function was made for.
 type decodeFunc func(b []byte, v reflect.Value, lv level) (rest []byte, err error)
 
 // decoder is the plan for a type, made and published as encoders are.
@@ -93,7 +94,8 @@ func (b decoderBuild) plan(t reflect.Type) decodeFunc {
 	}
 }
 
-// isSequence says whether a type of this package is a plain slice, which the rules for slices serve.
+// isSequence says whether a type of this package is a plain slice, which the rules for slices
+// serve.
 func isSequence(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem() != reflect.TypeFor[Pair]()
 }
@@ -165,7 +167,8 @@ func decodeComplexInto(b []byte, v reflect.Value, lv level) ([]byte, error) {
 	return rest, nil
 }
 
-// decodeInterface puts the natural value into an interface; one with methods takes it if it has them.
+// decodeInterface puts the natural value into an interface; one with methods takes it if it has
+// them.
 func decodeInterface(b []byte, v reflect.Value, lv level) ([]byte, error) {
 	x, rest, err := decodeAny(b, lv)
 	if err != nil {
@@ -243,7 +246,8 @@ func decodeNatural(b []byte, v reflect.Value, lv level) ([]byte, error) {
 	return rest, nil
 }
 
-// convertNatural turns what Decode gives into t where Python's type and t are two views of one thing; else it returns x itself.
+// convertNatural turns what Decode gives into t where Python's type and t are two views of one
+// thing; else it returns x itself.
 func convertNatural(x any, t reflect.Type) (any, error) {
 	switch t {
 	case reflect.TypeFor[time.Duration]():

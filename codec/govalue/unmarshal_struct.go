@@ -57,7 +57,8 @@ func (s *structDecoder) decode(b []byte, v reflect.Value, lv level) ([]byte, err
 	return o.closed(rest)
 }
 
-// readKey reads a key and finds its field, nil if there is none. It looks first at the field in place next, where Append puts it.
+// readKey reads a key and finds its field, nil if there is none. It looks first at the field in
+// place next, where Append puts it.
 func (s *structDecoder) readKey(b []byte, next int) (f *decodedField, rest []byte, err error) {
 	if next < len(s.fields) && bytes.HasPrefix(b, s.fields[next].key) {
 		return &s.fields[next], b[len(s.fields[next].key):], nil
@@ -76,7 +77,8 @@ func (s *structDecoder) readKey(b []byte, next int) (f *decodedField, rest []byt
 	return nil, rest, nil
 }
 
-// settableIn returns the field in struct v, making the embedded structs on the way that are nil pointers.
+// settableIn returns the field in struct v, making the embedded structs on the way that are nil
+// pointers.
 func (f *field) settableIn(v reflect.Value) reflect.Value {
 	for i, x := range f.index {
 		if i > 0 && v.Kind() == reflect.Pointer {

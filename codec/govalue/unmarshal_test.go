@@ -21,8 +21,24 @@ var goSeed = flag.Int64("goseed", 0, "seed of the random Go values; 0 picks one"
 
 // naturals holds a value of every natural type.
 var naturals = []any{
-	nil, true, false, int64(0), int64(-1), int64(math.MinInt64), int64(math.MaxInt64), uint64(math.MaxUint64), power(2, 64), power(-2, 65),
-	power(10, 5000), 0.0, math.Copysign(0, -1), math.Inf(-1), 1e300, "", "text", "\xed\xa0\x80 lone",
+	nil,
+	true,
+	false,
+	int64(0),
+	int64(-1),
+	int64(math.MinInt64),
+	int64(math.MaxInt64),
+	uint64(math.MaxUint64),
+	power(2, 64),
+	power(-2, 65),
+	power(10, 5000),
+	0.0,
+	math.Copysign(0, -1),
+	math.Inf(-1),
+	1e300,
+	"",
+	"text",
+	"\xed\xa0\x80 lone",
 	[]byte{},
 	[]byte("ab"),
 	[]any{},
@@ -48,8 +64,15 @@ var naturals = []any{
 	govalue.Time{24*time.Hour - time.Microsecond, true, govalue.FixedZone(-time.Hour)},
 	govalue.TimeDelta{-999999999, 0, 0},
 	govalue.TimeDelta{1, 2, 3},
-	govalue.Decimal("0"), govalue.Decimal("-1.10E+5"), govalue.Decimal("sNaN12"), govalue.Decimal("-Infinity"), govalue.Decimal("0E-1999999999999999997"),
-	big.NewRat(1, 3), big.NewRat(-5, 1),
+	govalue.Decimal(
+		"0",
+	),
+	govalue.Decimal("-1.10E+5"),
+	govalue.Decimal("sNaN12"),
+	govalue.Decimal("-Infinity"),
+	govalue.Decimal("0E-1999999999999999997"),
+	big.NewRat(1, 3),
+	big.NewRat(-5, 1),
 	govalue.UUID{1, 2, 3},
 	complex(1, -2),
 	govalue.Range{int64(0), uint64(math.MaxUint64), int64(-1)},
@@ -60,7 +83,8 @@ var naturals = []any{
 	govalue.Counter{{"a", int64(2)}},
 	govalue.DefaultDict{"list", govalue.Dict{{"a", []any{}}}},
 	govalue.DefaultDict{"", govalue.Dict{}},
-	govalue.Ellipsis, govalue.NotImplemented,
+	govalue.Ellipsis,
+	govalue.NotImplemented,
 	govalue.Exception{"ValueError", []any{"bad", int64(1)}},
 	govalue.Object{"m.C", []byte{1}},
 	govalue.Ext{127, []byte{}},
@@ -140,7 +164,8 @@ func TestStructRoundTrip(t *testing.T) {
 	}
 }
 
-// randomValue makes a T by testing/quick; strings are UTF-8 and durations whole microseconds, which is what comes back.
+// randomValue makes a T by testing/quick; strings are UTF-8 and durations whole microseconds, which
+// is what comes back.
 func randomValue[T any](t *testing.T, random *rand.Rand) T {
 	t.Helper()
 	v, ok := quick.Value(reflect.TypeFor[T](), random)
@@ -215,7 +240,11 @@ func TestUnmarshalKeeps(t *testing.T) {
 		t.Errorf("struct: got %+v, %v", p, err)
 	}
 	m := map[string]int{"a": 1, "b": 2}
-	if err := govalue.Unmarshal(mustAppend(t, govalue.Dict{{"b", 3}}), &m); err != nil || !reflect.DeepEqual(m, map[string]int{"a": 1, "b": 3}) {
+	if err := govalue.Unmarshal(
+		mustAppend(t, govalue.Dict{{"b", 3}}),
+		&m,
+	); err != nil ||
+		!reflect.DeepEqual(m, map[string]int{"a": 1, "b": 3}) {
 		t.Errorf("map: got %v, %v", m, err)
 	}
 	b := mustAppend(t, []byte("abc"))
@@ -365,13 +394,18 @@ func TestUnmarshalNumbers(t *testing.T) {
 		{1, new(bool)},
 		{1, new(govalue.Date)},
 	} {
-		if err := govalue.Unmarshal(mustAppend(t, c.v), c.into); !errors.Is(err, govalue.ErrOutOfRange) && !errors.Is(err, govalue.ErrWrongType) {
+		if err := govalue.Unmarshal(
+			mustAppend(t, c.v),
+			c.into,
+		); !errors.Is(err, govalue.ErrOutOfRange) &&
+			!errors.Is(err, govalue.ErrWrongType) {
 			t.Errorf("%v into %T: got %v", c.v, c.into, err)
 		}
 	}
 }
 
-// FuzzDecode feeds bytes: nothing panics, what Check takes Decode takes, and what Decode takes comes back the same from Append.
+// FuzzDecode feeds bytes: nothing panics, what Check takes Decode takes, and what Decode takes
+// comes back the same from Append.
 func FuzzDecode(f *testing.F) {
 	for _, v := range naturals {
 		if b, err := govalue.Append(nil, v); err == nil && len(b) < 1000 {

@@ -46,7 +46,8 @@ func readClock(payload []byte) (micros int64, fold bool, z Zone, err error) {
 	return int64(binary.BigEndian.Uint64(payload)), flags&value.FlagFold != 0, z, malformed(z.check())
 }
 
-// zoneName copies the name, except the most common one. A name that no zone has, which earlier servers accepted, becomes empty: the offset stays.
+// zoneName copies the name, except the most common one. A name that no zone has, which earlier
+// servers accepted, becomes empty: the offset stays.
 func zoneName(b []byte) string {
 	switch {
 	case string(b) == "UTC":

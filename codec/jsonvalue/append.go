@@ -33,7 +33,8 @@ const (
 	keyRepr        = "repr"
 )
 
-// Append appends the JSON form of the value whose whole encoding is b, in one line. Parse gives the same bytes again.
+// Append appends the JSON form of the value whose whole encoding is b, in one line. Parse gives the
+// same bytes again.
 //
 // Errors: *govalue.PathError for bytes that are no value.
 func Append(dst, b []byte) ([]byte, error) {
@@ -51,7 +52,8 @@ func Append(dst, b []byte) ([]byte, error) {
 	return appendEncoded(dst, b), nil
 }
 
-// appendEncoded appends the form that every value has: its encoding, and how Python shows it, for readers.
+// appendEncoded appends the form that every value has: its encoding, and how Python shows it, for
+// readers.
 func appendEncoded(dst, b []byte) []byte {
 	const maxRepr = 200
 	dst = appendData(dst, keyEncoded, b)

@@ -164,7 +164,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestLongNumbersAreRefusedAtOnce: the time to convert digits grows faster than they do, so what no value has is not converted.
+// TestLongNumbersAreRefusedAtOnce: the time to convert digits grows faster than they do, so what no
+// value has is not converted.
 func TestLongNumbersAreRefusedAtOnce(t *testing.T) {
 	digits := strings.Repeat("9", 3_000_000)
 	for name, text := range map[string]string{

@@ -20,12 +20,14 @@ import (
 // ErrSyntax is returned for text that is no JSON, or no form of a value.
 var ErrSyntax = errors.New("not a value's JSON form")
 
-// maxNesting is how deep JSON may be nested: a dict with other keys than texts takes three levels, and no value has more than value.MaxDepth of them.
+// maxNesting is how deep JSON may be nested: a dict with other keys than texts takes three levels,
+// and no value has more than value.MaxDepth of them.
 const maxNesting = 4 * value.MaxDepth
 
 // Parse returns the encoding of the value that a text is the JSON form of.
 //
-// Errors: ErrSyntax; *govalue.PathError and *value.Error for what cannot be a value: too large, too deep, a key that is not hashable.
+// Errors: ErrSyntax; *govalue.PathError and *value.Error for what cannot be a value: too large, too
+// deep, a key that is not hashable.
 func Parse(text string) ([]byte, error) {
 	if !sonic.ValidString(text) {
 		return nil, fmt.Errorf("%w: it is no JSON", ErrSyntax)
@@ -98,7 +100,8 @@ func decodeNumber(node *ast.Node) (any, error) {
 	return decodeInt(text)
 }
 
-// maxNumberText bounds the text of a number: an int of 8192 bytes, the largest, has 19,728 digits. The time to convert more grows faster than they do.
+// maxNumberText bounds the text of a number: an int of 8192 bytes, the largest, has 19,728 digits.
+// The time to convert more grows faster than they do.
 const maxNumberText = 20_000
 
 func tooLong(text string) error {

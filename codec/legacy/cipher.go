@@ -24,7 +24,8 @@ var (
 	ErrKey = errors.New("CyberDB's encryption takes passwords of 1 to 32 ASCII characters")
 )
 
-// CheckPassword says whether CyberDB's clients can have this password. Errors: ErrPassword; ErrKey if they are to encrypt.
+// CheckPassword says whether CyberDB's clients can have this password. Errors: ErrPassword; ErrKey
+// if they are to encrypt.
 func CheckPassword(password string, encrypt bool) error {
 	switch {
 	case password == "" || len(password) > MaxPasswordBytes:
@@ -35,8 +36,9 @@ func CheckPassword(password string, encrypt bool) error {
 	return nil
 }
 
-// Cipher is CyberDB's encryption: AES-256 in GCM's counter mode, without a tag, with one key and one nonce, that follow from the password, for every
-// message of every connection in both directions. So there is one key stream, and it hides nothing from someone who has two messages.
+// Cipher is CyberDB's encryption: AES-256 in GCM's counter mode, without a tag, with one key and
+// one nonce, that follow from the password, for every message of every connection in both
+// directions. So there is one key stream, and it hides nothing from someone who has two messages.
 //
 //	key    the password, filled up with zeros ("0") to 32 characters
 //	nonce  the first 16 hexadecimal digits of PBKDF2-HMAC-SHA256(key, salt key, 1 iteration)
@@ -70,7 +72,8 @@ func NewCipher(password string) (*Cipher, error) {
 	}
 	nonce := hex.EncodeToString(derived)[:nonceBytes]
 	c.begin = gcm.Seal(nil, []byte(nonce), make([]byte, beginBytes), nil)[:beginBytes]
-	c.block.Decrypt(c.first[:], c.begin[:aes.BlockSize]) // GCM makes its first counter by a hash, which is not at hand
+	// GCM makes its first counter by a hash, which is not at hand
+	c.block.Decrypt(c.first[:], c.begin[:aes.BlockSize])
 	return c, nil
 }
 
@@ -86,7 +89,8 @@ func (c *Cipher) XOR(b []byte, at int) {
 	}
 }
 
-// beyond is XOR behind the beginning of the key stream. It stops where the last four bytes of the counter, the ones that GCM counts in, begin again at 0.
+// beyond is XOR behind the beginning of the key stream. It stops where the last four bytes of the
+// counter, the ones that GCM counts in, begin again at 0.
 func (c *Cipher) beyond(b []byte, at int) int {
 	counter := c.first
 	low := binary.BigEndian.Uint32(counter[12:]) + uint32(at/aes.BlockSize)

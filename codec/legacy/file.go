@@ -8,8 +8,9 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// A file of CyberDB's is one pickle of {"config": {...}, "db": {name: dict or list, ...}}. The config is what the server was last run with, its
-// password in clear text: none of it is taken. There is no checksum: damage that leaves a pickle is not found.
+// A file of CyberDB's is one pickle of {"config": {...}, "db": {name: dict or list, ...}}. The
+// config is what the server was last run with, its password in clear text: none of it is taken.
+// There is no checksum: damage that leaves a pickle is not found.
 
 // ErrNoFile is returned for bytes that are no pickle of a dict: not a file of CyberDB's at all.
 var ErrNoFile = errors.New("not a data file of CyberDB, which is a pickle of a dict")
@@ -34,7 +35,8 @@ func (e *FileError) Error() string {
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// File is a file of CyberDB's that has been read and found to be whole: every table and entry in it can be kept.
+// File is a file of CyberDB's that has been read and found to be whole: every table and entry in it
+// can be kept.
 type File struct {
 	Tables []FileTable // in the order of their creation
 	Bytes  int         // of all entries' encodings
@@ -56,8 +58,8 @@ func (t *FileTable) Len() int {
 	return t.at.Len()
 }
 
-// Entry appends the encoding of one entry to room: the key and then the value of a dict's, or the element of a list. key and val are views into it; a list's
-// have no key.
+// Entry appends the encoding of one entry to room: the key and then the value of a dict's, or the
+// element of a list. key and val are views into it; a list's have no key.
 //
 // Errors: none but of the limits of keys (*value.Error); ParseFile has found all others.
 func (t *FileTable) Entry(room []byte, i int) (key, val, all []byte, err error) {
@@ -80,7 +82,8 @@ func (t *FileTable) Entry(room []byte, i int) (key, val, all []byte, err error) 
 // IsFile says whether bytes can be the beginning of a file of CyberDB's.
 func IsFile(b []byte) bool { return len(b) > 1 && pickle.BeginsDict(b) }
 
-// Entries are expanded where objects are shared. maxExpansion bounds by what factor a file may grow, above leastExpanded.
+// Entries are expanded where objects are shared. maxExpansion bounds by what factor a file may
+// grow, above leastExpanded.
 const (
 	maxExpansion  = 64
 	leastExpanded = 32 << 20
@@ -98,7 +101,8 @@ const (
 
 // ParseFile reads a file of CyberDB's, which is all of b; the File is good as long as b is.
 //
-// Errors: ErrNoFile; *FileError, which holds a *pickle.Error, pickle.ErrRecursive, value.ErrTooLarge and so on.
+// Errors: ErrNoFile; *FileError, which holds a *pickle.Error, pickle.ErrRecursive,
+// value.ErrTooLarge and so on.
 func ParseFile(b []byte, classes Classes) (*File, error) {
 	if !IsFile(b) {
 		return nil, ErrNoFile
@@ -195,7 +199,11 @@ func (f *File) addTable(name, content pickle.Object, fileBytes int) error {
 			size, err := part.Size()
 			if err == nil {
 				if f.Bytes += size; f.Bytes > leastExpanded+maxExpansion*fileBytes {
-					err = fmt.Errorf("%w: objects that are shared make more than %d times the file of it", value.ErrTooLarge, maxExpansion)
+					err = fmt.Errorf(
+						"%w: objects that are shared make more than %d times the file of it",
+						value.ErrTooLarge,
+						maxExpansion,
+					)
 				}
 			}
 			if err != nil {

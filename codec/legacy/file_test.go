@@ -135,7 +135,16 @@ func TestLargeFile(t *testing.T) {
 		}
 		yes := map[bool]string{true: "True", false: "False"}[i%2 == 0]
 		score, _ := value.Repr(mustMarshal(t, float64(i*i%1000)/8))
-		want := fmt.Sprintf("{'user:%05d': {'id': %d, 'name': 'user%05d', 'score': %s, 'tags': ['t%d', '标%d'], 'ok': %s}}", i, i, i, score, i%7, i%3, yes)
+		want := fmt.Sprintf(
+			"{'user:%05d': {'id': %d, 'name': 'user%05d', 'score': %s, 'tags': ['t%d', '标%d'], 'ok': %s}}",
+			i,
+			i,
+			i,
+			score,
+			i%7,
+			i%3,
+			yes,
+		)
 		if got := reprOfEntries(t, "dict", entry); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -153,15 +162,26 @@ func mustMarshal(t testing.TB, v any) []byte {
 
 // loadable are the hostile and damaged files that hold something good: the expectations allow it.
 var loadable = map[string]bool{
-	"dup_keys.cdb": true, "flip_in_text.cdb": true, "trailing_garbage.cdb": true, "two_pickles.cdb": true, "shape_extra_key.cdb": true,
+	"dup_keys.cdb":         true,
+	"flip_in_text.cdb":     true,
+	"trailing_garbage.cdb": true,
+	"two_pickles.cdb":      true,
+	"shape_extra_key.cdb":  true,
 }
 
-// nowhere are the hostile files whose fault is in no entry: they are no pickle of tables, or break off before them.
+// nowhere are the hostile files whose fault is in no entry: they are no pickle of tables, or break
+// off before them.
 var nowhere = map[string]bool{
-	"inst.cdb": true, "obj.cdb": true, "global_as_key.cdb": true, "stack_setitems_odd.cdb": true, "stack_additems_on_dict.cdb": true, "stack_mark_left.cdb": true,
+	"inst.cdb":                   true,
+	"obj.cdb":                    true,
+	"global_as_key.cdb":          true,
+	"stack_setitems_odd.cdb":     true,
+	"stack_additems_on_dict.cdb": true,
+	"stack_mark_left.cdb":        true,
 }
 
-// TestBadFiles: hostile and damaged files are refused, each within 100 ms and 64 MiB, and the error says where and why.
+// TestBadFiles: hostile and damaged files are refused, each within 100 ms and 64 MiB, and the error
+// says where and why.
 func TestBadFiles(t *testing.T) {
 	for _, dir := range []string{"hostile", "damaged"} {
 		var expect struct {
@@ -181,7 +201,8 @@ func TestBadFiles(t *testing.T) {
 			f, err := legacy.ParseFile(b, legacy.RefuseClasses)
 			took := time.Since(begun)
 			runtime.ReadMemStats(&after)
-			if used := after.TotalAlloc - before.TotalAlloc; took > 100*time.Millisecond && !raceEnabled || used > 64<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; took > 100*time.Millisecond && !raceEnabled ||
+				used > 64<<20 {
 				t.Errorf("%s took %v and %d bytes", c.File, took, used)
 			}
 			switch {
@@ -196,7 +217,9 @@ func TestBadFiles(t *testing.T) {
 			default:
 				t.Logf("%s: %v", c.File, err)
 				var at *legacy.FileError
-				if placed := errors.As(err, &at) && at.Table != "" && at.Key != ""; dir == "hostile" && !errors.Is(err, legacy.ErrNoFile) && placed == nowhere[c.File] {
+				if placed := errors.As(err, &at) && at.Table != "" &&
+					at.Key != ""; dir == "hostile" && !errors.Is(err, legacy.ErrNoFile) &&
+					placed == nowhere[c.File] {
 					t.Errorf("%s: the error names table and entry: %v", c.File, placed)
 				}
 			}
@@ -249,7 +272,8 @@ func TestDamageIsPlaced(t *testing.T) {
 	}
 }
 
-// TestBitFlips: each of the 1,392 files that differ from a good one in one bit is read as Python reads it, or refused.
+// TestBitFlips: each of the 1,392 files that differ from a good one in one bit is read as Python
+// reads it, or refused.
 func TestBitFlips(t *testing.T) {
 	good := readFile(t, "tutorial.cdb")
 	loads := 0
@@ -261,7 +285,8 @@ func TestBitFlips(t *testing.T) {
 			reprOf(t, f)
 		}
 	}
-	if loads < 300 || loads > 730 { // Python reads 725 of them, classes of a protocol or shape that is none included
+	// Python reads 725 of them, classes of a protocol or shape that is none included
+	if loads < 300 || loads > 730 {
 		t.Errorf("%d of the flipped files are read", loads)
 	}
 }

@@ -27,10 +27,17 @@ func requestOf(t testing.TB, route string, fields ...any) []byte {
 	return b
 }
 
-// TestQuick: a caller with little time gets ErrLong for a short request of which much is to be made, and the same without Quick is translated.
+// TestQuick: a caller with little time gets ErrLong for a short request of which much is to be
+// made, and the same without Quick is translated.
 func TestQuick(t *testing.T) {
 	shared := "\x80\x04}(X\x05\x00\x00\x00routeX\x12\x00\x00\x00/cyberdict/setitemX\x0a\x00\x00\x00table_nameX\x01\x00\x00\x00tX\x03\x00\x00\x00keyK\x01" +
-		"X\x05\x00\x00\x00value](" + strings.Repeat("N", 100) + "e" + strings.Repeat("2\x86", 14) + "u."
+		"X\x05\x00\x00\x00value](" + strings.Repeat(
+		"N",
+		100,
+	) + "e" + strings.Repeat(
+		"2\x86",
+		14,
+	) + "u."
 	numbers := govalue.Range{Start: int64(0), Stop: int64(10_000), Step: int64(1)}
 	for name, c := range map[string]struct {
 		body []byte
@@ -64,7 +71,8 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-// FuzzRequest: no request makes the translation panic, and what it makes is arguments that the server can take apart.
+// FuzzRequest: no request makes the translation panic, and what it makes is arguments that the
+// server can take apart.
 func FuzzRequest(f *testing.F) {
 	slice := govalue.Slice{Start: 1, Stop: nil, Step: 2}
 	for _, b := range [][]byte{
@@ -116,7 +124,13 @@ func FuzzRequest(f *testing.F) {
 // FuzzWire: no bytes, however they are cut, make it panic.
 func FuzzWire(f *testing.F) {
 	f.Add([]byte("\x80\x04K\x01."), uint8(1), false)
-	f.Add([]byte("\xd0G\x13D\xbcx3\xa4\xb0\x00\x11\xc4\xd3\xc2H\r\xe0\xc8\x0b\xdb\x14\xd4\xaf\xab\x89\x0c$\x0e\"<\x16\xa0\xb0"), uint8(7), true)
+	f.Add(
+		[]byte(
+			"\xd0G\x13D\xbcx3\xa4\xb0\x00\x11\xc4\xd3\xc2H\r\xe0\xc8\x0b\xdb\x14\xd4\xaf\xab\x89\x0c$\x0e\"<\x16\xa0\xb0",
+		),
+		uint8(7),
+		true,
+	)
 	cipher, err := legacy.NewCipher("hWjYvVdqRC")
 	if err != nil {
 		f.Fatal(err)

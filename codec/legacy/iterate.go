@@ -30,12 +30,14 @@ func (r *Request) pairs(o pickle.Object) error {
 	return nil
 }
 
-// elements appends what iterating over an object gives; what is none that can be iterated over is the error notIterable, nil for Python's own.
+// elements appends what iterating over an object gives; what is none that can be iterated over is
+// the error notIterable, nil for Python's own.
 func (r *Request) elements(o pickle.Object, notIterable *Exception) error {
 	return r.each(o, notIterable, r.append)
 }
 
-// each calls f for what iterating over an object gives, in order. A *stopped from f ends it: what it holds becomes the reply after the request.
+// each calls f for what iterating over an object gives, in order. A *stopped from f ends it: what
+// it holds becomes the reply after the request.
 func (r *Request) each(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
 	err := r.iterate(o, notIterable, f)
 	var stop *stopped
@@ -82,7 +84,8 @@ func notIterableAs(o pickle.Object, e *Exception) *Exception {
 	return e
 }
 
-// iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their elements are made here, as a list.
+// iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their
+// elements are made here, as a list.
 func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
 	if r.Quick && len(o.Text()) > quickElements {
 		return ErrLong
@@ -145,7 +148,10 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 	case length.Cmp(big.NewInt(codec.MaxArguments)) > 0:
 		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d numbers", codec.MaxArguments))
 	case length.Int64()*int64(max(parts[0].BitLen(), parts[1].BitLen())/8) > codec.MaxFrameBytes:
-		return nil, NewException("ValueError", fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes))
+		return nil, NewException(
+			"ValueError",
+			fmt.Sprintf("a range of more than %d bytes of numbers", codec.MaxFrameBytes),
+		)
 	case r.Quick && length.Cmp(big.NewInt(quickElements)) > 0:
 		return nil, ErrLong
 	}
@@ -187,7 +193,8 @@ func count(body []byte) (n int) {
 	return n
 }
 
-// appendTable appends the values of a whole table as one value, which may be larger than a value may be.
+// appendTable appends the values of a whole table as one value, which may be larger than a value
+// may be.
 func appendTable(dst, body []byte, dict bool) []byte {
 	if dict {
 		dst = msgp.AppendMapHeader(dst, uint32(count(body)/2))

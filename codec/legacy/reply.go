@@ -40,7 +40,8 @@ func beginReply(dst []byte, code int) []byte {
 
 func endReply(dst []byte) []byte { return pickle.End(pickle.EndDict(dst)) }
 
-// AppendReply appends the pickle of the reply, made of the native one: its status and body. Errors: *Exception, the reply in its place; ErrOtherKind.
+// AppendReply appends the pickle of the reply, made of the native one: its status and body. Errors:
+// *Exception, the reply in its place; ErrOtherKind.
 func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]byte, error) {
 	switch {
 	case status == codec.StatusTableExists && r.form == replyCreated:
@@ -61,7 +62,10 @@ func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]b
 	case r.form == replyDone, r.form == replyCreated:
 		return endReply(beginReply(dst, done)), nil
 	}
-	if class, found := value.ObjectIn(body); found && !r.u.KeepOpaque && r.form != replyDictText && r.form != replyListText {
+	if class, found := value.ObjectIn(
+		body,
+	); found && !r.u.KeepOpaque && r.form != replyDictText &&
+		r.form != replyListText {
 		return dst, keptFromReader(class)
 	}
 	at := len(dst)
@@ -72,9 +76,16 @@ func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]b
 	return endReply(dst), nil
 }
 
-// keptFromReader is the reply in the place of an object that was kept unopened, or that a native client has put there: who reads it executes what it says.
+// keptFromReader is the reply in the place of an object that was kept unopened, or that a native
+// client has put there: who reads it executes what it says.
 func keptFromReader(class string) *Exception {
-	return NewException("TypeError", fmt.Sprintf("%s is a class of a program's own, and reading an object of it runs its code: this server gives such to no client without --keep-opaque", class))
+	return NewException(
+		"TypeError",
+		fmt.Sprintf(
+			"%s is a class of a program's own, and reading an object of it runs its code: this server gives such to no client without --keep-opaque",
+			class,
+		),
+	)
 }
 
 func (r *Request) appendContent(dst, body []byte) ([]byte, error) {
@@ -125,7 +136,8 @@ type errOtherKind struct{}
 
 func (errOtherKind) Error() string { return "the table is of the other kind by now" }
 
-// ErrOtherKind is returned when the table has become one of the other kind since Translate: translate again.
+// ErrOtherKind is returned when the table has become one of the other kind since Translate:
+// translate again.
 var ErrOtherKind error = errOtherKind{}
 
 // failure is the reply to a request that the server could not execute.
@@ -148,7 +160,11 @@ func (r *Request) failure(status codec.Status, body []byte) error {
 			return NewException("KeyError", e.Message)
 		}
 		return &Exception{"KeyError", key}
-	case codec.StatusIndexError, codec.StatusTypeError, codec.StatusValueError, codec.StatusAttributeError, codec.StatusOverflowError:
+	case codec.StatusIndexError,
+		codec.StatusTypeError,
+		codec.StatusValueError,
+		codec.StatusAttributeError,
+		codec.StatusOverflowError:
 		return NewException(status.String(), e.Message)
 	}
 	return NewException("RuntimeError", fmt.Sprintf("%v: %s", status, e.Message))

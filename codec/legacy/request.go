@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Table says what a table is; CyberDB's routes for dicts do what they can with lists, and the other way.
+// Table says what a table is; CyberDB's routes for dicts do what they can with lists, and the other
+// way.
 type Table uint8
 
 // The kinds of tables.
@@ -24,10 +25,12 @@ type Request struct {
 	u    pickle.Unpickler
 	root pickle.Object
 
-	// Quick is set by a caller that has little time: Translate returns ErrLong in the place of making much of a few bytes.
+	// Quick is set by a caller that has little time: Translate returns ErrLong in the place of
+	// making much of a few bytes.
 	Quick bool
 
-	// Of the last Translate: the native request, which the caller executes, and what makes the reply of its own.
+	// Of the last Translate: the native request, which the caller executes, and what makes the
+	// reply of its own.
 	Op    codec.Opcode
 	Args  []byte
 	form  replyForm
@@ -39,8 +42,8 @@ type Request struct {
 // MaxObjects is how many objects one request may hold.
 const MaxObjects = 5 << 19
 
-// ErrLong is returned for a request of which Quick arguments cannot be made: a range of many numbers, a long text taken apart, objects that are shared
-// again and again.
+// ErrLong is returned for a request of which Quick arguments cannot be made: a range of many
+// numbers, a long text taken apart, objects that are shared again and again.
 var ErrLong = errors.New("much is to be made of the request")
 
 // What Quick arguments may have.
@@ -55,7 +58,8 @@ func (r *Request) KeepOpaque(keep bool) { r.u.KeepOpaque = keep }
 // Unpickler returns the room that the request is read in, for other use between requests.
 func (r *Request) Unpickler() *pickle.Unpickler { return &r.u }
 
-// Parse reads a request's pickle. It is good until the next use of the Request's Unpickler. Errors: ErrGarbage, wrapped.
+// Parse reads a request's pickle. It is good until the next use of the Request's Unpickler. Errors:
+// ErrGarbage, wrapped.
 func (r *Request) Parse(message []byte) error {
 	r.u.MaxObjects = MaxObjects
 	root, _, err := r.u.Parse(message)
@@ -78,7 +82,8 @@ func (r *Request) Password() []byte {
 	return field.Text()
 }
 
-// Table returns the name of the table that the request is for: a view; nil if it names none, or not by a text.
+// Table returns the name of the table that the request is for: a view; nil if it names none, or not
+// by a text.
 func (r *Request) Table() []byte {
 	field := r.root.Field("table_name")
 	if field.IsZero() || field.Kind() != pickle.Str {
@@ -87,7 +92,8 @@ func (r *Request) Table() []byte {
 	return field.Text()
 }
 
-// Translate makes the native request; kind is what the table is that the request is for. Errors: *Exception, the reply; ErrLong, if Quick.
+// Translate makes the native request; kind is what the table is that the request is for. Errors:
+// *Exception, the reply; ErrLong, if Quick.
 func (r *Request) Translate(kind Table) error {
 	r.Op, r.Args, r.form, r.key, r.after = 0, r.Args[:0], replyDone, nil, nil
 	if err := r.u.Refused(); err != nil {
@@ -127,7 +133,9 @@ func refusedClass(err error) *Exception {
 		return NewException("TypeError", err.Error())
 	}
 	return NewException("TypeError", fmt.Sprintf(
-		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store a dict, tuple or str instead", refused.Class))
+		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store a dict, tuple or str instead",
+		refused.Class,
+	))
 }
 
 // field returns a field of the request.
@@ -160,7 +168,10 @@ func (r *Request) append(o pickle.Object) error {
 		return exceptionOf(err)
 	}
 	if len(args) > codec.MaxFrameBytes {
-		return NewException("ValueError", fmt.Sprintf("the request has more than %d bytes of values", codec.MaxFrameBytes))
+		return NewException(
+			"ValueError",
+			fmt.Sprintf("the request has more than %d bytes of values", codec.MaxFrameBytes),
+		)
 	}
 	r.Args = args
 	return nil

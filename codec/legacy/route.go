@@ -11,11 +11,13 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// translation makes the native request; the table's name, if the route has one, is in the arguments already. Errors: *Exception.
+// translation makes the native request; the table's name, if the route has one, is in the arguments
+// already. Errors: *Exception.
 type translation func(r *Request) error
 
-// route is a row of the route table: what a request of CyberDB's is in the native protocol. It is for dicts or for lists, but CyberDB looks at
-// neither: it applies the method to whatever the table is.
+// route is a row of the route table: what a request of CyberDB's is in the native protocol. It is
+// for dicts or for lists, but CyberDB looks at neither: it applies the method to whatever the table
+// is.
 type route struct {
 	named    bool        // it has the field table_name
 	forLists bool        // which errors it makes where there is no table
@@ -34,40 +36,151 @@ var routes = map[string]*route{
 	"/print_tables":     both("", false, plain(codec.OpTables, replyTables)),
 	"/delete_table":     both("", true, plain(codec.OpDrop, replyDone)),
 
-	"/cyberdict/repr":       {named: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
-	"/cyberdict/str":        {named: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
-	"/cyberdict/len":        {named: true, onDict: plain(codec.OpDictLen, replyValue), onList: plain(codec.OpListLen, replyValue)},
-	"/cyberdict/getitem":    {named: true, onDict: keyed(codec.OpDictGet, replyValue, "key"), onList: getItem("key")},
-	"/cyberdict/setitem":    {named: true, onDict: keyed(codec.OpDictSet, replyDone, "key", "value"), onList: setItem("key")},
-	"/cyberdict/delitem":    {named: true, onDict: keyed(codec.OpDictDelete, replyDone, "key"), onList: deleteItem("key")},
-	"/cyberdict/todict":     {named: true, onDict: plain(codec.OpDictItems, replyDict), onList: plain(codec.OpListAll, replyList)},
-	"/cyberdict/get":        {named: true, method: "get", onDict: keyed(codec.OpDictGet, replyValue, "key", "default")},
-	"/cyberdict/setdefault": {named: true, method: "setdefault", onDict: keyed(codec.OpDictSetDefault, replyValue, "key", "default")},
-	"/cyberdict/update":     {named: true, method: "update", onDict: update},
-	"/cyberdict/keys":       {named: true, method: "keys", onDict: plain(codec.OpDictKeys, replyList)},
-	"/cyberdict/values":     {named: true, method: "values", onDict: plain(codec.OpDictValues, replyList)},
-	"/cyberdict/items":      {named: true, method: "items", onDict: plain(codec.OpDictItems, replyPairs)},
-	"/cyberdict/pop":        {named: true, onDict: keyed(codec.OpDictPop, replyValue, "key", "default"), onList: popOfTwo},
-	"/cyberdict/popitem":    {named: true, method: "popitem", onDict: plain(codec.OpDictPopItem, replyPair)},
-	"/cyberdict/clear":      {named: true, onDict: plain(codec.OpDictClear, replyDone), onList: plain(codec.OpListClear, replyDone)},
+	"/cyberdict/repr": {
+		named:  true,
+		onDict: plain(codec.OpDictItems, replyDictText),
+		onList: plain(codec.OpListAll, replyListText),
+	},
+	"/cyberdict/str": {
+		named:  true,
+		onDict: plain(codec.OpDictItems, replyDictText),
+		onList: plain(codec.OpListAll, replyListText),
+	},
+	"/cyberdict/len": {
+		named:  true,
+		onDict: plain(codec.OpDictLen, replyValue),
+		onList: plain(codec.OpListLen, replyValue),
+	},
+	"/cyberdict/getitem": {named: true, onDict: keyed(codec.OpDictGet, replyValue, "key"), onList: getItem("key")},
+	"/cyberdict/setitem": {
+		named:  true,
+		onDict: keyed(codec.OpDictSet, replyDone, "key", "value"),
+		onList: setItem("key"),
+	},
+	"/cyberdict/delitem": {
+		named:  true,
+		onDict: keyed(codec.OpDictDelete, replyDone, "key"),
+		onList: deleteItem("key"),
+	},
+	"/cyberdict/todict": {
+		named:  true,
+		onDict: plain(codec.OpDictItems, replyDict),
+		onList: plain(codec.OpListAll, replyList),
+	},
+	"/cyberdict/get": {named: true, method: "get", onDict: keyed(codec.OpDictGet, replyValue, "key", "default")},
+	"/cyberdict/setdefault": {
+		named:  true,
+		method: "setdefault",
+		onDict: keyed(codec.OpDictSetDefault, replyValue, "key", "default"),
+	},
+	"/cyberdict/update": {named: true, method: "update", onDict: update},
+	"/cyberdict/keys":   {named: true, method: "keys", onDict: plain(codec.OpDictKeys, replyList)},
+	"/cyberdict/values": {named: true, method: "values", onDict: plain(codec.OpDictValues, replyList)},
+	"/cyberdict/items":  {named: true, method: "items", onDict: plain(codec.OpDictItems, replyPairs)},
+	"/cyberdict/pop": {
+		named:  true,
+		onDict: keyed(codec.OpDictPop, replyValue, "key", "default"),
+		onList: popOfTwo,
+	},
+	"/cyberdict/popitem": {named: true, method: "popitem", onDict: plain(codec.OpDictPopItem, replyPair)},
+	"/cyberdict/clear": {
+		named:  true,
+		onDict: plain(codec.OpDictClear, replyDone),
+		onList: plain(codec.OpListClear, replyDone),
+	},
 
-	"/cyberlist/repr":    {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
-	"/cyberlist/str":     {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDictText), onList: plain(codec.OpListAll, replyListText)},
-	"/cyberlist/len":     {named: true, forLists: true, onDict: plain(codec.OpDictLen, replyValue), onList: plain(codec.OpListLen, replyValue)},
-	"/cyberlist/getitem": {named: true, forLists: true, onDict: keyed(codec.OpDictGet, replyValue, "index"), onList: getItem("index")},
-	"/cyberlist/setitem": {named: true, forLists: true, onDict: keyed(codec.OpDictSet, replyDone, "index", "value"), onList: setItem("index")},
-	"/cyberlist/delitem": {named: true, forLists: true, onDict: keyed(codec.OpDictDelete, replyDone, "index"), onList: deleteItem("index")},
-	"/cyberlist/tolist":  {named: true, forLists: true, onDict: plain(codec.OpDictItems, replyDict), onList: plain(codec.OpListAll, replyList)},
-	"/cyberlist/append":  {named: true, forLists: true, method: "append", onList: plain(codec.OpListAppend, replyDone, "value")},
-	"/cyberlist/extend":  {named: true, forLists: true, method: "extend", onList: extend},
-	"/cyberlist/insert":  {named: true, forLists: true, method: "insert", onList: plain(codec.OpListInsert, replyDone, "index", "value")},
-	"/cyberlist/pop":     {named: true, forLists: true, onDict: keyed(codec.OpDictPop, replyDone, "index"), onList: plain(codec.OpListPop, replyDone, "index")},
-	"/cyberlist/remove":  {named: true, forLists: true, method: "remove", onList: plain(codec.OpListRemove, replyDone, "value")},
-	"/cyberlist/count":   {named: true, forLists: true, method: "count", onList: plain(codec.OpListCount, replyValue, "value")},
-	"/cyberlist/index":   {named: true, forLists: true, method: "index", onList: plain(codec.OpListIndex, replyValue, "value")},
-	"/cyberlist/reverse": {named: true, forLists: true, method: "reverse", onList: plain(codec.OpListReverse, replyDone)},
-	"/cyberlist/clear":   {named: true, forLists: true, onDict: plain(codec.OpDictClear, replyDone), onList: plain(codec.OpListClear, replyDone)},
-	"/cyberlist/sort":    {named: true, forLists: true, method: "sort", onList: sort},
+	"/cyberlist/repr": {
+		named:    true,
+		forLists: true,
+		onDict:   plain(codec.OpDictItems, replyDictText),
+		onList:   plain(codec.OpListAll, replyListText),
+	},
+	"/cyberlist/str": {
+		named:    true,
+		forLists: true,
+		onDict:   plain(codec.OpDictItems, replyDictText),
+		onList:   plain(codec.OpListAll, replyListText),
+	},
+	"/cyberlist/len": {
+		named:    true,
+		forLists: true,
+		onDict:   plain(codec.OpDictLen, replyValue),
+		onList:   plain(codec.OpListLen, replyValue),
+	},
+	"/cyberlist/getitem": {
+		named:    true,
+		forLists: true,
+		onDict:   keyed(codec.OpDictGet, replyValue, "index"),
+		onList:   getItem("index"),
+	},
+	"/cyberlist/setitem": {
+		named:    true,
+		forLists: true,
+		onDict:   keyed(codec.OpDictSet, replyDone, "index", "value"),
+		onList:   setItem("index"),
+	},
+	"/cyberlist/delitem": {
+		named:    true,
+		forLists: true,
+		onDict:   keyed(codec.OpDictDelete, replyDone, "index"),
+		onList:   deleteItem("index"),
+	},
+	"/cyberlist/tolist": {
+		named:    true,
+		forLists: true,
+		onDict:   plain(codec.OpDictItems, replyDict),
+		onList:   plain(codec.OpListAll, replyList),
+	},
+	"/cyberlist/append": {
+		named:    true,
+		forLists: true,
+		method:   "append",
+		onList:   plain(codec.OpListAppend, replyDone, "value"),
+	},
+	"/cyberlist/extend": {named: true, forLists: true, method: "extend", onList: extend},
+	"/cyberlist/insert": {
+		named:    true,
+		forLists: true,
+		method:   "insert",
+		onList:   plain(codec.OpListInsert, replyDone, "index", "value"),
+	},
+	"/cyberlist/pop": {
+		named:    true,
+		forLists: true,
+		onDict:   keyed(codec.OpDictPop, replyDone, "index"),
+		onList:   plain(codec.OpListPop, replyDone, "index"),
+	},
+	"/cyberlist/remove": {
+		named:    true,
+		forLists: true,
+		method:   "remove",
+		onList:   plain(codec.OpListRemove, replyDone, "value"),
+	},
+	"/cyberlist/count": {
+		named:    true,
+		forLists: true,
+		method:   "count",
+		onList:   plain(codec.OpListCount, replyValue, "value"),
+	},
+	"/cyberlist/index": {
+		named:    true,
+		forLists: true,
+		method:   "index",
+		onList:   plain(codec.OpListIndex, replyValue, "value"),
+	},
+	"/cyberlist/reverse": {
+		named:    true,
+		forLists: true,
+		method:   "reverse",
+		onList:   plain(codec.OpListReverse, replyDone),
+	},
+	"/cyberlist/clear": {
+		named:    true,
+		forLists: true,
+		onDict:   plain(codec.OpDictClear, replyDone),
+		onList:   plain(codec.OpListClear, replyDone),
+	},
+	"/cyberlist/sort": {named: true, forLists: true, method: "sort", onList: sort},
 }
 
 // both is a route that is the same for dicts and lists.
@@ -202,8 +315,8 @@ func popOfTwo(*Request) error {
 	return NewException("TypeError", "pop expected at most 1 argument, got 2")
 }
 
-// update takes a dict, or what yields pairs. As in Python, pairs in front of one that is none are stored: the request is made of them, and the reply is
-// the error.
+// update takes a dict, or what yields pairs. As in Python, pairs in front of one that is none are
+// stored: the request is made of them, and the reply is the error.
 func update(r *Request) error {
 	content, err := r.field("dict2")
 	if err != nil {
@@ -231,18 +344,27 @@ func update(r *Request) error {
 func (r *Request) pair(element pickle.Object, n int) error {
 	before := len(r.Args)
 	count := 0
-	err := r.each(element, NewException("TypeError", fmt.Sprintf("cannot convert dictionary update sequence element #%d to a sequence", n)),
+	err := r.each(
+		element,
+		NewException(
+			"TypeError",
+			fmt.Sprintf("cannot convert dictionary update sequence element #%d to a sequence", n),
+		),
 		func(part pickle.Object) error {
 			if count++; count > 2 {
 				return nil
 			}
 			return r.append(part)
-		})
+		},
+	)
 	if err != nil {
 		return err
 	}
 	if count != 2 {
-		return NewException("ValueError", fmt.Sprintf("dictionary update sequence element #%d has length %d; 2 is required", n, count))
+		return NewException(
+			"ValueError",
+			fmt.Sprintf("dictionary update sequence element #%d has length %d; 2 is required", n, count),
+		)
 	}
 	if _, _, err := value.Key(r.Args[before:], nil); err != nil {
 		return exceptionOf(err)
@@ -285,7 +407,10 @@ func sort(r *Request) error {
 	case reverse.Kind() == pickle.BigInt || isInt && (n > math.MaxInt32 || n < math.MinInt32):
 		return NewException("OverflowError", "Python int too large to convert to C int")
 	case !isInt:
-		return NewException("TypeError", fmt.Sprintf("'%s' object cannot be interpreted as an integer", reverse.TypeName()))
+		return NewException(
+			"TypeError",
+			fmt.Sprintf("'%s' object cannot be interpreted as an integer", reverse.TypeName()),
+		)
 	}
 	r.Args = msgp.AppendBool(r.Args, n != 0)
 	return nil

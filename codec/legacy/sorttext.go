@@ -10,29 +10,36 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// CyberDB's clients send the source text of a sort key: the line of a lambda as far as its first closing parenthesis, or a whole function. Its server
-// executes it. Here it is read as a sort key, which is data (VALUES.md), if it is of one of these forms; else it is refused.
+// CyberDB's clients send the source text of a sort key: the line of a lambda as far as its first
+// closing parenthesis, or a whole function. Its server executes it. Here it is read as a sort key,
+// which is data (VALUES.md), if it is of one of these forms; else it is refused.
 //
 //	func = lambda x: EXPRESSION          the client cuts what was "key=lambda x: EXPRESSION)"
 //	func = lambda x: EXPRESSION, reverse  ... and "key=lambda x: EXPRESSION, reverse=True)": the request says reverse by itself
 //	def f(x): return EXPRESSION, func = f  on lines of their own; comments, and "a, b = x" before the return
 //	func = None
 //
-// An EXPRESSION is made of the parameter, items of it (x[1], x['n'], x[1][0], x[-1]), -, len(), str(), .lower(), tuples and lists of these.
+// An EXPRESSION is made of the parameter, items of it (x[1], x['n'], x[1][0], x[-1]), -, len(),
+// str(), .lower(), tuples and lists of these.
 
 // errSortText is returned for a text of another form.
-var errSortText = errors.New("sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, str, .lower() and tuples of these")
+var errSortText = errors.New(
+	"sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, str, .lower() and tuples of these",
+)
 
 var (
 	assigned   = regexp.MustCompile(`^\s*func\s*=\s*([\s\S]*?)\s*$`)
 	lambda     = regexp.MustCompile(`^lambda\s+([A-Za-z_]\w*)\s*:\s*([\s\S]*?)\s*(,\s*reverse\s*)?$`)
-	definition = regexp.MustCompile(`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`)
-	unpacking  = regexp.MustCompile(`^\(?\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*,?\s*\)?\s*=\s*([A-Za-z_]\w*)$`)
-	literal    = regexp.MustCompile(`^(?:([+-]?\d+)|([+-]?\d+\.\d+)|(True|False)|'[^']*'|"[^"]*")$`)
-	sequence   = regexp.MustCompile(`^(?:True|False|\d+)\s*,\s*key$`)
+	definition = regexp.MustCompile(
+		`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`,
+	)
+	unpacking = regexp.MustCompile(`^\(?\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*,?\s*\)?\s*=\s*([A-Za-z_]\w*)$`)
+	literal   = regexp.MustCompile(`^(?:([+-]?\d+)|([+-]?\d+\.\d+)|(True|False)|'[^']*'|"[^"]*")$`)
+	sequence  = regexp.MustCompile(`^(?:True|False|\d+)\s*,\s*key$`)
 )
 
-// ParseSortText returns the sort key, encoded, that a text stands for. Errors: *Exception, what Python raises or that the text is refused.
+// ParseSortText returns the sort key, encoded, that a text stands for. Errors: *Exception, what
+// Python raises or that the text is refused.
 func ParseSortText(text string) ([]byte, error) {
 	names, expression := map[string]any{}, ""
 	if m := assigned.FindStringSubmatch(text); m != nil {
@@ -83,7 +90,8 @@ func notCallable(text string) *Exception {
 	return NewException("TypeError", fmt.Sprintf("'%s' object is not callable", kind))
 }
 
-// returned finds what a function's body returns; names that it unpacks the parameter into are added to names.
+// returned finds what a function's body returns; names that it unpacks the parameter into are added
+// to names.
 func returned(body string, names map[string]any) (string, error) {
 	result := ""
 	for line := range strings.Lines(body) {
@@ -167,7 +175,8 @@ func (p *sortParser) accept(token string) bool {
 	return found
 }
 
-// many reads expressions with commas between them, up to and with the token end. A single one without a comma is itself, but in brackets.
+// many reads expressions with commas between them, up to and with the token end. A single one
+// without a comma is itself, but in brackets.
 func (p *sortParser) many(end string) (any, error) {
 	if p.depth++; p.depth > maxSortDepth {
 		return nil, errSortText

@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestSortTexts: the texts that CyberDB's clients make of lambdas and functions, and what they mean.
+// TestSortTexts: the texts that CyberDB's clients make of lambdas and functions, and what they
+// mean.
 func TestSortTexts(t *testing.T) {
 	for text, want := range map[string]string{
 		"func = lambda x: x[1]":                                  "['path', 1]",
@@ -50,7 +51,8 @@ func TestSortTexts(t *testing.T) {
 	}
 }
 
-// TestSortTextsRefused: all other texts are refused, or answered as Python does that calls what is no function; none is executed.
+// TestSortTextsRefused: all other texts are refused, or answered as Python does that calls what is
+// no function; none is executed.
 func TestSortTextsRefused(t *testing.T) {
 	const refused = "ValueError"
 	for text, want := range map[string]string{
@@ -87,7 +89,8 @@ func TestSortTextsRefused(t *testing.T) {
 	}
 }
 
-// FuzzSortText: no text makes the parser panic; what it takes is a sort key that the server can use, and what it refuses has an exception of its own.
+// FuzzSortText: no text makes the parser panic; what it takes is a sort key that the server can
+// use, and what it refuses has an exception of its own.
 func FuzzSortText(f *testing.F) {
 	for _, text := range []string{
 		"func = lambda x: -x['n'], reverse", "func = lambda s: (len(s[1].lower()), [str(s[-1])])", "func = None", "func = True, key", "func = 2.5",

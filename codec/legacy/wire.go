@@ -14,18 +14,20 @@ const (
 	BlockBytes = 4096
 	// MaxBodyBytes is the largest body that is taken.
 	MaxBodyBytes = codec.MaxFrameBytes
-	// maxControlBytes is the most that an announcement, or the answer to one, may have: CyberDB reads it at once.
+	// maxControlBytes is the most that an announcement, or the answer to one, may have: CyberDB
+	// reads it at once.
 	maxControlBytes = 4096
 )
 
-// ErrGarbage is returned, wrapped, for bytes that CyberDB's clients do not send, a wrong password in an encrypted message included. The connection
-// cannot go on.
+// ErrGarbage is returned, wrapped, for bytes that CyberDB's clients do not send, a wrong password
+// in an encrypted message included. The connection cannot go on.
 var ErrGarbage = errors.New("not a message of CyberDB, or encrypted with another password")
 
 // Step is what a connection waits for.
 type Step uint8
 
-// The steps of an exchange, in order. What comes between them from the server: "ready", the reply's announcement, the reply.
+// The steps of an exchange, in order. What comes between them from the server: "ready", the reply's
+// announcement, the reply.
 const (
 	AwaitCount Step = iota // the announcement of a request
 	AwaitBody              // the request
@@ -41,7 +43,8 @@ const (
 //	client    "ready"
 //	server    the reply      {"code": 1, "content": ...}
 //
-// Each is a pickle; encrypted, it is a pickle of {"content": pickle}, enciphered. A message has no length of its own: it ends where the pickle does.
+// Each is a pickle; encrypted, it is a pickle of {"content": pickle}, enciphered. A message has no
+// length of its own: it ends where the pickle does.
 type Wire struct {
 	cipher *Cipher // nil: plain
 	step   Step
@@ -63,8 +66,9 @@ func (w *Wire) Step() Step { return w.step }
 // Begun says whether a message has begun to come.
 func (w *Wire) Begun() bool { return w.opened > 0 }
 
-// Next looks at what has come of a message: b is all of it so far, deciphered in place. It returns the message's pickle, a view into b, once that is
-// whole, else nil. What follows the pickle is to be dropped: clients wait for the answer. u is room to work in.
+// Next looks at what has come of a message: b is all of it so far, deciphered in place. It returns
+// the message's pickle, a view into b, once that is whole, else nil. What follows the pickle is to
+// be dropped: clients wait for the answer. u is room to work in.
 //
 // Errors: ErrGarbage, wrapped.
 func (w *Wire) Next(b []byte, u *pickle.Unpickler) ([]byte, error) {
@@ -108,7 +112,8 @@ func (w *Wire) findEnd(b []byte) error {
 	return nil
 }
 
-// begins says whether a message of this step can begin like this: requests, and all that is encrypted, are dicts.
+// begins says whether a message of this step can begin like this: requests, and all that is
+// encrypted, are dicts.
 func (w *Wire) begins(b []byte) bool {
 	if w.cipher == nil && w.step != AwaitBody {
 		return true
@@ -128,7 +133,8 @@ func Begins(c *Cipher, b []byte) bool {
 	return (c == nil || len(b) > 1) && pickle.HasProtocol(b)
 }
 
-// maxWireObjects is how many objects any message has but a request's own pickle: a dict, its key and its bytes.
+// maxWireObjects is how many objects any message has but a request's own pickle: a dict, its key
+// and its bytes.
 const maxWireObjects = 16
 
 // parseSmall reads a pickle of few objects.
@@ -154,7 +160,8 @@ func (w *Wire) unwrap(message []byte, u *pickle.Unpickler) ([]byte, error) {
 	return content.Text(), nil
 }
 
-// late finds "ready" behind what the client has sent after its request's pickle, within the blocks announced.
+// late finds "ready" behind what the client has sent after its request's pickle, within the blocks
+// announced.
 func (w *Wire) late(b []byte, u *pickle.Unpickler) ([]byte, error) {
 	for at := max(0, len(b)-maxControlBytes); at < len(b); at++ {
 		tail := b[at:]
@@ -198,8 +205,9 @@ func (w *Wire) advance(step Step, came int) {
 	w.step, w.opened, w.end, w.scan = step, 0, 0, pickle.Scanner{}
 }
 
-// Counted takes an announcement, the message of AwaitCount, and appends the answer. Errors: ErrGarbage, wrapped; one that is no number is answered all the
-// same, as CyberDB does before it fails.
+// Counted takes an announcement, the message of AwaitCount, and appends the answer. Errors:
+// ErrGarbage, wrapped; one that is no number is answered all the same, as CyberDB does before it
+// fails.
 func (w *Wire) Counted(dst, message []byte, u *pickle.Unpickler) ([]byte, error) {
 	root, err := parseSmall(message, u)
 	if err != nil {
@@ -210,14 +218,22 @@ func (w *Wire) Counted(dst, message []byte, u *pickle.Unpickler) ([]byte, error)
 	}
 	n, ok := root.Int()
 	if !ok || n < 1 || n > MaxBodyBytes/BlockBytes {
-		return w.seal(dst, readyPickle), fmt.Errorf("%w: an announcement that is no number of blocks from 1 to %d", ErrGarbage, MaxBodyBytes/BlockBytes)
+		return w.seal(
+				dst,
+				readyPickle,
+			), fmt.Errorf(
+				"%w: an announcement that is no number of blocks from 1 to %d",
+				ErrGarbage,
+				MaxBodyBytes/BlockBytes,
+			)
 	}
 	w.advance(AwaitBody, 0)
 	w.count = int(n)
 	return w.seal(dst, readyPickle), nil
 }
 
-// Answered ends the request, the message of AwaitBody: it appends the announcement of a reply of so many bytes, as Seal made it.
+// Answered ends the request, the message of AwaitBody: it appends the announcement of a reply of so
+// many bytes, as Seal made it.
 func (w *Wire) Answered(dst []byte, replyBytes int) []byte {
 	w.advance(AwaitReady, w.opened)
 	var room [16]byte

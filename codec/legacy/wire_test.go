@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// TestWireExchange: the steps of one exchange, with what may follow a request's pickle, plain and encrypted.
+// TestWireExchange: the steps of one exchange, with what may follow a request's pickle, plain and
+// encrypted.
 func TestWireExchange(t *testing.T) {
 	cipher, err := legacy.NewCipher("123456")
 	if err != nil {
@@ -38,7 +39,9 @@ func TestWireExchange(t *testing.T) {
 		if message, err := legacy.NewWire(c).Next(answer, &u); err != nil || !legacy.IsReady(message, &u) {
 			t.Errorf("answered with %x, %v", answer, err)
 		}
-		request := pickle.End(pickle.EndDict(pickle.AppendText(pickle.AppendText(pickle.AppendDict(pickle.Begin(nil)), "a"), "b")))
+		request := pickle.End(
+			pickle.EndDict(pickle.AppendText(pickle.AppendText(pickle.AppendDict(pickle.Begin(nil)), "a"), "b")),
+		)
 		if got := next(append(client.Seal(nil, request), "behind"...)); !bytes.Equal(got, request) {
 			t.Errorf("the request is %q", got)
 		}
@@ -54,7 +57,8 @@ func TestWireExchange(t *testing.T) {
 	}
 }
 
-// TestWireIsSmall: what comes before a request, and around it, holds few objects: without the password nobody makes the server build many.
+// TestWireIsSmall: what comes before a request, and around it, holds few objects: without the
+// password nobody makes the server build many.
 func TestWireIsSmall(t *testing.T) {
 	cipher, err := legacy.NewCipher("123456")
 	if err != nil {

@@ -67,7 +67,8 @@ func AppendBytesHead(dst []byte, n int) []byte {
 	return binary.LittleEndian.AppendUint32(append(dst, opBinBytes), uint32(n))
 }
 
-// AppendDict appends the opcodes of an empty dict, and a mark: keys and values follow, then EndDict.
+// AppendDict appends the opcodes of an empty dict, and a mark: keys and values follow, then
+// EndDict.
 func AppendDict(dst []byte) []byte { return append(dst, opEmptyDict, opMark) }
 
 // EndDict ends what AppendDict began.
@@ -82,7 +83,8 @@ func EndList(dst []byte) []byte { return append(dst, opAppends) }
 // EndPair makes a tuple of the last two objects.
 func EndPair(dst []byte) []byte { return append(dst, opTuple2) }
 
-// AppendException appends the opcodes of one of Python's exceptions with one argument, whose opcodes are given.
+// AppendException appends the opcodes of one of Python's exceptions with one argument, whose
+// opcodes are given.
 func AppendException(dst []byte, class string, argument []byte) []byte {
 	dst = append(appendGlobal(dst, "builtins", class), argument...)
 	return append(dst, opTuple1, opReduce)
@@ -92,10 +94,11 @@ func appendGlobal(dst []byte, module, name string) []byte {
 	return append(AppendText(AppendText(dst, module), name), opStackGlobal)
 }
 
-// AppendValue appends the opcodes of the checked value at the front of val. Nothing is put into the memo.
+// AppendValue appends the opcodes of the checked value at the front of val. Nothing is put into the
+// memo.
 //
-// Errors: govalue.ErrUnsupported, wrapped, for what Python's pickles have no place for: application types, unopened objects whose bytes are no pickle, exceptions that
-// are not Python's own.
+// Errors: govalue.ErrUnsupported, wrapped, for what Python's pickles have no place for: application
+// types, unopened objects whose bytes are no pickle, exceptions that are not Python's own.
 func AppendValue(dst, val []byte) ([]byte, error) {
 	dst, _, err := appendValue(dst, val)
 	return dst, err
@@ -370,11 +373,19 @@ func appendDay(dst []byte, d govalue.Date) []byte {
 // appendClock appends the time of the day in six bytes.
 func appendClock(dst []byte, t time.Duration) []byte {
 	micros := t / time.Microsecond % 1_000_000
-	return append(dst, byte(t/time.Hour), byte(t/time.Minute%60), byte(t/time.Second%60), byte(micros>>16), byte(micros>>8), byte(micros))
+	return append(
+		dst,
+		byte(t/time.Hour),
+		byte(t/time.Minute%60),
+		byte(t/time.Second%60),
+		byte(micros>>16),
+		byte(micros>>8),
+		byte(micros),
+	)
 }
 
-// appendReading appends the arguments of a datetime or time and makes it. A named zone becomes one of its offset then, with its name: it is the same
-// instant, and no Python is too old for it.
+// appendReading appends the arguments of a datetime or time and makes it. A named zone becomes one
+// of its offset then, with its name: it is the same instant, and no Python is too old for it.
 func appendReading(dst, packed []byte, zone govalue.Zone) []byte {
 	dst = AppendBytes(dst, packed)
 	if !zone.Aware {
@@ -391,7 +402,10 @@ func appendZone(dst []byte, zone govalue.Zone) []byte {
 	if offset%86400 < 0 {
 		days--
 	}
-	dst = appendTimeDelta(dst, govalue.TimeDelta{Days: int32(days), Seconds: uint32(offset - days*86400), Micros: zone.OffsetMicros})
+	dst = appendTimeDelta(
+		dst,
+		govalue.TimeDelta{Days: int32(days), Seconds: uint32(offset - days*86400), Micros: zone.OffsetMicros},
+	)
 	if zone.Name == "" || zone.Name == "UTC" && offset == 0 {
 		return append(dst, opTuple1, opReduce)
 	}
@@ -404,7 +418,8 @@ func appendTimeDelta(dst []byte, d govalue.TimeDelta) []byte {
 	return append(dst, opTuple3, opReduce)
 }
 
-// AppendValues appends the opcodes of checked values that stand back to back. Errors: as AppendValue's; so are those of the three below.
+// AppendValues appends the opcodes of checked values that stand back to back. Errors: as
+// AppendValue's; so are those of the three below.
 func AppendValues(dst, values []byte) ([]byte, error) {
 	var err error
 	for len(values) > 0 && err == nil {

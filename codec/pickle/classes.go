@@ -13,10 +13,21 @@ type className struct{ module, name string }
 // makers holds what may be called, by name.
 var makers map[className]maker
 
-// factories are the built-in types that a defaultdict may make its values with. By themselves they are no values.
+// factories are the built-in types that a defaultdict may make its values with. By themselves they
+// are no values.
 var factories = map[string]bool{
-	"list": true, "dict": true, "int": true, "float": true, "str": true, "bool": true, "set": true, "tuple": true, "bytes": true, "frozenset": true,
-	"complex": true, "bytearray": true,
+	"list":      true,
+	"dict":      true,
+	"int":       true,
+	"float":     true,
+	"str":       true,
+	"bool":      true,
+	"set":       true,
+	"tuple":     true,
+	"bytes":     true,
+	"frozenset": true,
+	"complex":   true,
+	"bytearray": true,
 }
 
 // exceptions are Python's own.
@@ -71,7 +82,11 @@ func init() {
 var moduleNames = map[string]string{"__builtin__": "builtins", "exceptions": "builtins", "copy_reg": "copyreg"}
 
 // globalNames are those of types.
-var globalNames = map[className]string{{"builtins", "xrange"}: "range", {"builtins", "unicode"}: "str", {"builtins", "long"}: "int"}
+var globalNames = map[className]string{
+	{"builtins", "xrange"}:  "range",
+	{"builtins", "unicode"}: "str",
+	{"builtins", "long"}:    "int",
+}
 
 // object does the opcodes that name classes, make objects of them and set what they hold.
 func (u *Unpickler) object(arg []byte) error {
@@ -146,7 +161,8 @@ func (u *Unpickler) refuse(class string) {
 	}
 }
 
-// instance does INST and OBJ, which no CPython since 1997 has written: their classes are refused, whichever they are.
+// instance does INST and OBJ, which no CPython since 1997 has written: their classes are refused,
+// whichever they are.
 func (u *Unpickler) instance(arg []byte) error {
 	parts, err := u.popMark()
 	if err != nil {
@@ -186,8 +202,8 @@ func (u *Unpickler) make(n *node, args, all []ref) error {
 	return nil
 }
 
-// makeOpaque pushes what stands for an object of a class that is not taken. getattr, with which an enumeration's members are pickled, is
-// named by the class that it looks into.
+// makeOpaque pushes what stands for an object of a class that is not taken. getattr, with which an
+// enumeration's members are pickled, is named by the class that it looks into.
 func (u *Unpickler) makeOpaque(n *node, args, all []ref) error {
 	of := n.a
 	if len(args) > 0 && u.classes[of].name == "getattr" {
@@ -200,8 +216,8 @@ func (u *Unpickler) makeOpaque(n *node, args, all []ref) error {
 	return nil
 }
 
-// build does BUILD: what an object holds beside its arguments. A UUID is made by it; an exception's attributes are left out, since the exception's
-// own constructor makes those that Python sets.
+// build does BUILD: what an object holds beside its arguments. A UUID is made by it; an exception's
+// attributes are left out, since the exception's own constructor makes those that Python sets.
 func (u *Unpickler) build() error {
 	state, err := u.pop()
 	if err != nil {

@@ -17,8 +17,9 @@ func appendFloat(dst []byte, bits uint64) []byte {
 // fewKeys is how many keys are compared each with each.
 const fewKeys = 8
 
-// distinct brings the keys of a dict, or the members of a set, into the order and number that Python would: an equal key that comes later leaves the first
-// one in its place, and of two values the later one. The parts are measured. Errors: *value.Error if one cannot be hashed.
+// distinct brings the keys of a dict, or the members of a set, into the order and number that
+// Python would: an equal key that comes later leaves the first one in its place, and of two values
+// the later one. The parts are measured. Errors: *value.Error if one cannot be hashed.
 func (g *graph) distinct(at ref) error {
 	n := &g.nodes[at]
 	first, each := 0, 2

@@ -8,7 +8,8 @@ import (
 // ErrShort is returned when the bytes end inside a pickle and more could complete it.
 var ErrShort = errors.New("the pickle ends too early")
 
-// Error says why bytes are no pickle that is taken, and where: "at byte 12: GLOBAL: class os.system is not taken".
+// Error says why bytes are no pickle that is taken, and where: "at byte 12: GLOBAL: class os.system
+// is not taken".
 type Error struct {
 	At    int    // offset of the opcode
 	Op    string // its name; "" if the byte is none
@@ -25,5 +26,13 @@ func (e *Error) Error() string {
 
 // refusal is the error for a class that is not taken.
 func refusal(at int, op, class string) *Error {
-	return &Error{At: at, Op: op, Class: class, Msg: fmt.Sprintf("%s is not among the types that are taken; it was not looked up, and nothing was called", class)}
+	return &Error{
+		At:    at,
+		Op:    op,
+		Class: class,
+		Msg: fmt.Sprintf(
+			"%s is not among the types that are taken; it was not looked up, and nothing was called",
+			class,
+		),
+	}
 }

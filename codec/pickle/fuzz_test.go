@@ -10,7 +10,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// FuzzUnpickle: no bytes make it panic; what is taken is a value, ends where the Scanner says, and comes back from a pickle made of it.
+// FuzzUnpickle: no bytes make it panic; what is taken is a value, ends where the Scanner says, and
+// comes back from a pickle made of it.
 func FuzzUnpickle(f *testing.F) {
 	eachRecorded(f, func(r recorded) {
 		for _, text := range r.Pickle {
@@ -52,7 +53,8 @@ func FuzzUnpickle(f *testing.F) {
 	})
 }
 
-// FuzzOpaque: nor do any bytes where objects of other classes are kept unopened; what is kept comes back as itself.
+// FuzzOpaque: nor do any bytes where objects of other classes are kept unopened; what is kept comes
+// back as itself.
 func FuzzOpaque(f *testing.F) {
 	eachRecorded(f, func(r recorded) {
 		for _, text := range r.Pickle {

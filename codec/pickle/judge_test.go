@@ -21,8 +21,8 @@ var (
 	judgeCount = flag.Int("judge.count", 3000, "how many values CPython pickles")
 )
 
-// TestAgainstCPython: what CPython pickles, in any protocol and by either of its picklers, is read as the value it stands for; and CPython reads what is
-// made here as that value.
+// TestAgainstCPython: what CPython pickles, in any protocol and by either of its picklers, is read
+// as the value it stands for; and CPython reads what is made here as that value.
 func TestAgainstCPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {

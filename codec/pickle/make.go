@@ -13,7 +13,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// What each class's pickle has as arguments. Source: __reduce__ and __getstate__ of CPython 3.7 to 3.13.
+// What each class's pickle has as arguments. Source: __reduce__ and __getstate__ of CPython 3.7 to
+// 3.13.
 
 var errArguments = errors.New("arguments that no pickle of it has")
 
@@ -157,7 +158,8 @@ func (u *Unpickler) latin1(args []ref, kind Kind) (ref, error) {
 	return u.addMade(kind, start), nil
 }
 
-// makeReconstructed makes an object of a class without a constructor's arguments, as protocols 0 and 1 have it: a UUID.
+// makeReconstructed makes an object of a class without a constructor's arguments, as protocols 0
+// and 1 have it: a UUID.
 func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
 	if !u.kindsAre(args, Global, Global, None) {
 		if len(args) > 0 && u.nodes[args[0]].kind == Global {
@@ -273,8 +275,8 @@ func makeFraction(u *Unpickler, args []ref) (ref, error) {
 	return u.ready(new(big.Rat).SetFrac(parts[0], parts[1]))
 }
 
-// Times. Readings are packed into bytes: year in two, month, day, hour, minute, second, and microseconds in three, big-endian. The highest bit
-// of the month (of a time: of the hour) is fold.
+// Times. Readings are packed into bytes: year in two, month, day, hour, minute, second, and
+// microseconds in three, big-endian. The highest bit of the month (of a time: of the hour) is fold.
 
 const (
 	dateBytes = 4
@@ -294,7 +296,10 @@ func (u *Unpickler) packed(args []ref, size int) (b []byte, zone govalue.Zone, e
 		case Zone:
 			zone = u.zone(n)
 		default:
-			return nil, zone, fmt.Errorf("a time zone that is %s: only those of a fixed offset (datetime.timezone) are taken", n.kind)
+			return nil, zone, fmt.Errorf(
+				"a time zone that is %s: only those of a fixed offset (datetime.timezone) are taken",
+				n.kind,
+			)
 		}
 	}
 	return u.bytes(&u.nodes[args[0]]), zone, nil
@@ -317,7 +322,15 @@ func clockOf(b []byte) (time.Duration, error) {
 	if b[0] > 23 || b[1] > 59 || b[2] > 59 || micros > 999999 {
 		return 0, errors.New("a time that no clock shows")
 	}
-	return time.Duration(b[0])*time.Hour + time.Duration(b[1])*time.Minute + time.Duration(b[2])*time.Second + time.Duration(micros)*time.Microsecond, nil
+	return time.Duration(
+		b[0],
+	)*time.Hour + time.Duration(
+		b[1],
+	)*time.Minute + time.Duration(
+		b[2],
+	)*time.Second + time.Duration(
+		micros,
+	)*time.Microsecond, nil
 }
 
 func makeDateTime(u *Unpickler, args []ref) (ref, error) {
@@ -334,7 +347,9 @@ func makeDateTime(u *Unpickler, args []ref) (ref, error) {
 	if govalue.DateOf(day) != date || date.Year < 1 || date.Year > 9999 {
 		return 0, errors.New("a date that is in no calendar")
 	}
-	return u.ready(govalue.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone})
+	return u.ready(
+		govalue.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone},
+	)
 }
 
 func makeDate(u *Unpickler, args []ref) (ref, error) {
@@ -365,7 +380,8 @@ func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
 		return 0, errArguments
 	}
 	days, seconds, micros := int64(u.nodes[args[0]].bits), int64(u.nodes[args[1]].bits), int64(u.nodes[args[2]].bits)
-	if days != int64(int32(days)) || seconds < 0 || seconds != int64(uint32(seconds)) || micros < 0 || micros != int64(uint32(micros)) {
+	if days != int64(int32(days)) || seconds < 0 || seconds != int64(uint32(seconds)) || micros < 0 ||
+		micros != int64(uint32(micros)) {
 		return 0, errArguments
 	}
 	return u.ready(govalue.TimeDelta{Days: int32(days), Seconds: uint32(seconds), Micros: uint32(micros)})
@@ -373,7 +389,8 @@ func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
 
 // makeZone makes a zone of a fixed offset, with or without a name.
 func makeZone(u *Unpickler, args []ref) (ref, error) {
-	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready || len(args) == 2 && u.nodes[args[1]].kind != Str {
+	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready ||
+		len(args) == 2 && u.nodes[args[1]].kind != Str {
 		return 0, errArguments
 	}
 	v, _, err := govalue.Decode(u.bytes(&u.nodes[args[0]]))

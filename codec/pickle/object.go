@@ -94,7 +94,8 @@ func (o Object) Field(name string) Object {
 	return found
 }
 
-// TypeName returns the name of the object's type as error texts of CPython have it; of a class that is not taken, its path.
+// TypeName returns the name of the object's type as error texts of CPython have it; of a class that
+// is not taken, its path.
 func (o Object) TypeName() string {
 	n := o.node()
 	switch n.kind {
@@ -113,10 +114,29 @@ func (o Object) TypeName() string {
 }
 
 var kindNames = [...]string{
-	None: "NoneType", Bool: "bool", Int: "int", BigInt: "int", Float: "float", Str: "str", Bytes: "bytes", ByteArray: "bytearray", Ready: "UUID",
-	Zone: "datetime.timezone", Global: "a class", Opaque: "an object of a class that is not taken", List: "list", Tuple: "tuple", Dict: "dict", Set: "set",
-	FrozenSet: "frozenset", OrderedDict: "collections.OrderedDict", Counter: "Counter", DefaultDict: "collections.defaultdict", Deque: "collections.deque",
-	Slice: "slice", Exception: "exception",
+	None:        "NoneType",
+	Bool:        "bool",
+	Int:         "int",
+	BigInt:      "int",
+	Float:       "float",
+	Str:         "str",
+	Bytes:       "bytes",
+	ByteArray:   "bytearray",
+	Ready:       "UUID",
+	Zone:        "datetime.timezone",
+	Global:      "a class",
+	Opaque:      "an object of a class that is not taken",
+	List:        "list",
+	Tuple:       "tuple",
+	Dict:        "dict",
+	Set:         "set",
+	FrozenSet:   "frozenset",
+	OrderedDict: "collections.OrderedDict",
+	Counter:     "Counter",
+	DefaultDict: "collections.defaultdict",
+	Deque:       "collections.deque",
+	Slice:       "slice",
+	Exception:   "exception",
 }
 
 // String returns Python's name of the kind.
@@ -127,7 +147,8 @@ var ErrRecursive = errors.New("an object that holds itself cannot be kept")
 
 // Append appends the object's encoding as a value. What it holds twice is copied.
 //
-// Errors: *Error for a class that is not taken; ErrRecursive; value.ErrTooDeep and value.ErrTooLarge, wrapped; *value.Error for an unhashable key.
+// Errors: *Error for a class that is not taken; ErrRecursive; value.ErrTooDeep and
+// value.ErrTooLarge, wrapped; *value.Error for an unhashable key.
 func (o Object) Append(dst []byte) ([]byte, error) {
 	if err := o.u.measure(o.at, 0); err != nil {
 		return dst, err
@@ -150,7 +171,8 @@ func tooLarge(size uint64) error {
 	return fmt.Errorf("%w: %d bytes, and %d may be", value.ErrTooLarge, size, value.MaxValueBytes)
 }
 
-// measure finds the size of an object that stands inside level containers, and all that is wrong with it. Each container is measured once.
+// measure finds the size of an object that stands inside level containers, and all that is wrong
+// with it. Each container is measured once.
 func (g *graph) measure(at ref, level int) error {
 	n := &g.nodes[at]
 	if n.kind < List {
@@ -253,7 +275,8 @@ func headerBytes(elements int) int {
 	return 5
 }
 
-// lengthBytes is the size of the header of text or bytes, whose shortest form takes texts below short without a byte of their own.
+// lengthBytes is the size of the header of text or bytes, whose shortest form takes texts below
+// short without a byte of their own.
 func lengthBytes(n uint64, short uint64) uint64 {
 	switch {
 	case n < short:
@@ -312,8 +335,16 @@ func intBytes(v int64) uint64 {
 
 // extCodes are the extension codes of the kinds that are extension objects.
 var extCodes = [...]int8{
-	ByteArray: value.ExtByteArray, Tuple: value.ExtTuple, Set: value.ExtSet, FrozenSet: value.ExtFrozenSet, OrderedDict: value.ExtOrderedDict,
-	Counter: value.ExtCounter, DefaultDict: value.ExtDefaultDict, Deque: value.ExtDeque, Slice: value.ExtSlice, Exception: value.ExtException,
+	ByteArray:   value.ExtByteArray,
+	Tuple:       value.ExtTuple,
+	Set:         value.ExtSet,
+	FrozenSet:   value.ExtFrozenSet,
+	OrderedDict: value.ExtOrderedDict,
+	Counter:     value.ExtCounter,
+	DefaultDict: value.ExtDefaultDict,
+	Deque:       value.ExtDeque,
+	Slice:       value.ExtSlice,
+	Exception:   value.ExtException,
 }
 
 // encode appends the encoding of an object that is measured.

@@ -34,13 +34,15 @@ func (u *Unpickler) addOpaque(n node, parts []ref) ref {
 	return made
 }
 
-// keep turns an object of a class that is not taken, or the class itself, into one whose encoding is known: the name of its class and a pickle of it.
+// keep turns an object of a class that is not taken, or the class itself, into one whose encoding
+// is known: the name of its class and a pickle of it.
 func (g *graph) keep(at ref, level int) error {
 	n := g.nodes[at]
 	class := n.a
 	if n.kind == Opaque {
 		class = g.nodes[g.parts(&n)[opaqueClass]].a
-		if path := g.classes[class].path(); path == "builtins.getattr" || path == "copyreg._reconstructor" { // which are for the class that they are given
+		// which are for the class that they are given
+		if path := g.classes[class].path(); path == "builtins.getattr" || path == "copyreg._reconstructor" {
 			if args := g.parts(&g.nodes[g.parts(&n)[opaqueArgs]]); len(args) > 0 && g.nodes[args[0]].kind == Global {
 				class = g.nodes[args[0]].a
 			}
@@ -51,7 +53,10 @@ func (g *graph) keep(at ref, level int) error {
 		return err
 	}
 	start := len(g.made)
-	all, err := govalue.Append(g.made, govalue.Object{Class: g.classes[class].path(), Data: End(append(Begin(nil), w.dst...))})
+	all, err := govalue.Append(
+		g.made,
+		govalue.Object{Class: g.classes[class].path(), Data: End(append(Begin(nil), w.dst...))},
+	)
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,8 @@ func (g *graph) keep(at ref, level int) error {
 	return nil
 }
 
-// opaqueWriter makes opcodes of objects again. Nothing is put into the memo: what is referred to twice is written twice.
+// opaqueWriter makes opcodes of objects again. Nothing is put into the memo: what is referred to
+// twice is written twice.
 type opaqueWriter struct {
 	*graph
 	dst []byte
@@ -68,7 +74,8 @@ type opaqueWriter struct {
 
 func (w *opaqueWriter) ops(ops ...byte) { w.dst = append(w.dst, ops...) }
 
-// write writes an object that stands inside level others. Errors: value.ErrTooDeep, of one that holds itself too; value.ErrTooLarge, wrapped.
+// write writes an object that stands inside level others. Errors: value.ErrTooDeep, of one that
+// holds itself too; value.ErrTooLarge, wrapped.
 func (w *opaqueWriter) write(at ref, level int) (err error) {
 	n := w.nodes[at]
 	switch {
@@ -194,7 +201,8 @@ func (w *opaqueWriter) writeOpaque(n *node, level int) error {
 	return nil
 }
 
-// appendOpaque appends the opcodes of an object that is kept unopened, if its bytes are a pickle of one.
+// appendOpaque appends the opcodes of an object that is kept unopened, if its bytes are a pickle of
+// one.
 func appendOpaque(dst []byte, o govalue.Object) ([]byte, error) {
 	u := Unpickler{KeepOpaque: true}
 	root, n, err := u.Parse(o.Data)

@@ -7,12 +7,15 @@ import (
 	"math"
 )
 
-// Scanner finds the end of a pickle in bytes that arrive piece by piece. The zero Scanner is at the beginning; it looks at each opcode once.
+// Scanner finds the end of a pickle in bytes that arrive piece by piece. The zero Scanner is at the
+// beginning; it looks at each opcode once.
 type Scanner struct{ at int }
 
-// End returns the length of the pickle at the front of b, which begins with what End was given before.
+// End returns the length of the pickle at the front of b, which begins with what End was given
+// before.
 //
-// Errors: ErrShort if b ends inside the pickle; *Error for a byte that is no opcode, or a length above MaxInt32.
+// Errors: ErrShort if b ends inside the pickle; *Error for a byte that is no opcode, or a length
+// above MaxInt32.
 func (s *Scanner) End(b []byte) (int, error) {
 	for s.at < len(b) {
 		size, err := operation(b, s.at)

@@ -66,7 +66,8 @@ func shown(text []byte) string {
 	return strconv.Quote(string(text))
 }
 
-// intText reads the number of INT, in which 00 and 01 are False and True, and LONG, which ends with an L.
+// intText reads the number of INT, in which 00 and 01 are False and True, and LONG, which ends with
+// an L.
 func (u *Unpickler) intText(line []byte) error {
 	switch {
 	case u.op == opLong:
@@ -139,7 +140,8 @@ func (u *Unpickler) pushBig(x *big.Int) error {
 	return nil
 }
 
-// rawUnicode reads the raw-unicode-escape text of UNICODE: \u and \U with hexadecimal digits, all else is Latin-1.
+// rawUnicode reads the raw-unicode-escape text of UNICODE: \u and \U with hexadecimal digits, all
+// else is Latin-1.
 func (u *Unpickler) rawUnicode(line []byte) error {
 	start := len(u.made)
 	for i := 0; i < len(line); i++ {

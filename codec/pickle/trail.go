@@ -2,8 +2,9 @@ package pickle
 
 import "slices"
 
-// Trail returns the keys that lead to where Parse has failed, from the outermost dict inwards, as far as dicts go. A dict that is not filled yet looks like
-// an empty one: last is the last key of the outermost dict, whose value is being filled when it is there.
+// Trail returns the keys that lead to where Parse has failed, from the outermost dict inwards, as
+// far as dicts go. A dict that is not filled yet looks like an empty one: last is the last key of
+// the outermost dict, whose value is being filled when it is there.
 func (u *Unpickler) Trail(last string) (keys []Object) {
 	if at := u.valueOf(last); at > 0 {
 		return append([]Object{{u, u.stack[at-1]}}, u.trailFrom(at)...)
@@ -11,7 +12,8 @@ func (u *Unpickler) Trail(last string) (keys []Object) {
 	return u.trailFrom(0)
 }
 
-// valueOf returns where on the stack the value under a key of the outermost dict is, 0 if it is not there.
+// valueOf returns where on the stack the value under a key of the outermost dict is, 0 if it is not
+// there.
 func (u *Unpickler) valueOf(key string) int {
 	for at := 1; at+1 < len(u.stack) && u.nodes[u.stack[0]].kind == Dict; at += 2 {
 		if (Object{u, u.stack[at]}).IsText(key) {
@@ -43,8 +45,8 @@ func (u *Unpickler) trailFrom(at int) (keys []Object) {
 	return keys
 }
 
-// Distinct brings the keys of a dict, or the members of a set, of any size into the order and number that Python would, as Append does for what it
-// appends. Errors: as Append's, for a key.
+// Distinct brings the keys of a dict, or the members of a set, of any size into the order and
+// number that Python would, as Append does for what it appends. Errors: as Append's, for a key.
 func (o Object) Distinct() error {
 	for i, part := range o.Parts() {
 		if o.Kind() == Dict && i%2 == 1 {

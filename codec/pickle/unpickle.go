@@ -11,8 +11,9 @@ import (
 type Unpickler struct {
 	// MaxObjects is how many objects one pickle may hold; 0: as many as its bytes can name.
 	MaxObjects int
-	// KeepOpaque keeps objects of classes that are not taken, and such classes themselves, as values that nobody opens (value.Object): their pickle, made
-	// again. Whoever reads one with Python does what it says.
+	// KeepOpaque keeps objects of classes that are not taken, and such classes themselves, as
+	// values that nobody opens (value.Object): their pickle, made again. Whoever reads one with
+	// Python does what it says.
 	KeepOpaque bool
 
 	graph
@@ -25,10 +26,11 @@ type Unpickler struct {
 	overrun error // of a frame that is longer than what follows
 }
 
-// Parse reads the pickle at the front of b and returns its object and its length. Objects are views into b.
+// Parse reads the pickle at the front of b and returns its object and its length. Objects are views
+// into b.
 //
-// A class that is not taken is no error of Parse: Refused tells of it, and so does what is done with the object.
-// Errors: *Error; ErrShort, in an *Error's place, if b ends inside the pickle.
+// A class that is not taken is no error of Parse: Refused tells of it, and so does what is done
+// with the object. Errors: *Error; ErrShort, in an *Error's place, if b ends inside the pickle.
 func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	if len(b) > math.MaxUint32 {
 		return root, 0, &Error{Msg: "a pickle of more than 4 GiB"}
@@ -65,7 +67,8 @@ func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	return root, 0, ErrShort
 }
 
-// Refused returns an error that names the first class in the pickle that is not taken, nil if there is none.
+// Refused returns an error that names the first class in the pickle that is not taken, nil if there
+// is none.
 func (u *Unpickler) Refused() error {
 	if u.refused == nil {
 		return nil
@@ -230,7 +233,8 @@ func (u *Unpickler) shuffle() error {
 	return err
 }
 
-// put keeps the object on top in the memo. A place further up than there are bytes in front of it is refused: each has cost a byte at least.
+// put keeps the object on top in the memo. A place further up than there are bytes in front of it
+// is refused: each has cost a byte at least.
 func (u *Unpickler) put(arg []byte) error {
 	top, err := u.peek()
 	if err != nil {
@@ -324,7 +328,8 @@ func (u *Unpickler) container() error {
 // markedKinds are the kinds of what is made of all that is behind a mark.
 var markedKinds = map[byte]Kind{opTuple: Tuple, opList: List, opFrozenSet: FrozenSet, opDict: Dict}
 
-// fill adds parts, in groups of each, to the container on top, which must be of one of these kinds. An object of a class that is not taken swallows them.
+// fill adds parts, in groups of each, to the container on top, which must be of one of these kinds.
+// An object of a class that is not taken swallows them.
 func (u *Unpickler) fill(parts []ref, err error, each int, kinds ...Kind) error {
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 // repeat joins a text so many times.
 func repeat(text string, n int) string { return strings.Repeat(text, n) }
 
-// TestBounded: pickles that ask for more than there may be are refused, quickly and without the memory.
+// TestBounded: pickles that ask for more than there may be are refused, quickly and without the
+// memory.
 func TestBounded(t *testing.T) {
 	laughs := "]q\x00(K\x01K\x01e" // a list in the memo at 0, then at n+1 two of n
 	for i := range 60 {
@@ -50,11 +51,28 @@ func TestNestedAsDeepAsAllowed(t *testing.T) {
 	if _, err := load([]byte(repeat("]", value.MaxDepth) + repeat("a", value.MaxDepth-1) + ".")); err != nil {
 		t.Error(err)
 	}
-	if _, err := load([]byte(repeat("]", value.MaxDepth+1) + repeat("a", value.MaxDepth) + ".")); !errors.Is(err, value.ErrTooDeep) {
+	if _, err := load(
+		[]byte(repeat("]", value.MaxDepth+1) + repeat("a", value.MaxDepth) + "."),
+	); !errors.Is(
+		err,
+		value.ErrTooDeep,
+	) {
 		t.Error(err)
 	}
 	// The same inner list is met near the top first, then too deep.
-	shared := repeat("]", 100) + repeat("a", 99) + "q\x000" + "(h\x00" + repeat("]", 40) + "h\x00a" + repeat("a", 39) + "l."
+	shared := repeat(
+		"]",
+		100,
+	) + repeat(
+		"a",
+		99,
+	) + "q\x000" + "(h\x00" + repeat(
+		"]",
+		40,
+	) + "h\x00a" + repeat(
+		"a",
+		39,
+	) + "l."
 	if _, err := load([]byte(shared)); !errors.Is(err, value.ErrTooDeep) {
 		t.Error(err)
 	}
@@ -80,12 +98,16 @@ func TestKeysAsPython(t *testing.T) {
 		}
 	}
 	var problem *value.Error
-	if _, err := load([]byte("(]K\x01d.")); !errors.As(err, &problem) || problem.Error() != "TypeError: unhashable type: 'list'" {
+	if _, err := load(
+		[]byte("(]K\x01d."),
+	); !errors.As(err, &problem) ||
+		problem.Error() != "TypeError: unhashable type: 'list'" {
 		t.Errorf("a list as a key: %v", err)
 	}
 }
 
-// TestNothingIsCalled: a class is taken by its exact name alone; what is not is named, wherever in the pickle it stands.
+// TestNothingIsCalled: a class is taken by its exact name alone; what is not is named, wherever in
+// the pickle it stands.
 func TestNothingIsCalled(t *testing.T) {
 	for in, want := range map[string]string{
 		"cos\nsystem\n(S'echo'\ntR.":                                        "os.system",
@@ -135,7 +157,13 @@ func TestCutAnywhere(t *testing.T) {
 // TestReused: an Unpickler keeps nothing of the pickle before, and a small one allocates nothing.
 func TestReused(t *testing.T) {
 	request, err := pickle.AppendPickle(nil, mustMarshal(t, govalue.Dict{
-		{Key: "route", Value: "/cyberdict/getitem"}, {Key: "table_name", Value: "t"}, {Key: "key", Value: "k"}, {Key: "password", Value: "123456"},
+		{
+			Key:   "route",
+			Value: "/cyberdict/getitem",
+		},
+		{Key: "table_name", Value: "t"},
+		{Key: "key", Value: "k"},
+		{Key: "password", Value: "123456"},
 	}))
 	if err != nil {
 		t.Fatal(err)

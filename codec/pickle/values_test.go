@@ -74,13 +74,15 @@ func load(b []byte) ([]byte, error) {
 	return val, nil
 }
 
-// TestRecordedValues: every recorded object in every protocol is the value that Python shows, and comes back from a pickle that is made here.
+// TestRecordedValues: every recorded object in every protocol is the value that Python shows, and
+// comes back from a pickle that is made here.
 func TestRecordedValues(t *testing.T) {
 	eachRecorded(t, func(r recorded) {
 		var first []byte
 		for protocol, text := range r.Pickle {
 			val, err := load(unhex(t, text))
-			if !r.fits(t, protocol, err) || r.Name == "datetime_fold" && protocol < "4" { // which have no fold
+			// which have no fold
+			if !r.fits(t, protocol, err) || r.Name == "datetime_fold" && protocol < "4" {
 				continue
 			}
 			if repr, err := value.Repr(val); err != nil || r.Repr != "" && repr != r.Repr {
@@ -114,7 +116,8 @@ func TestRecordedValues(t *testing.T) {
 	})
 }
 
-// fits says whether a value is to be looked at further: those that cannot be kept must be refused, by name.
+// fits says whether a value is to be looked at further: those that cannot be kept must be refused,
+// by name.
 func (r *recorded) fits(t *testing.T, protocol string, err error) bool {
 	t.Helper()
 	var refused *pickle.Error
@@ -138,9 +141,14 @@ func (r *recorded) fits(t *testing.T, protocol string, err error) bool {
 
 // refusals are the recorded objects that are no values, by the class that an error names.
 var refusals = map[string]string{
-	"type_int": "builtins.int", "func_len": "builtins.len", "custom_point": "customthings.Point", "custom_slotted": "customthings.Slotted",
-	"custom_namedtuple": "customthings.Pair", "custom_enum": "customthings.Colour", "custom_dict_subclass": "customthings.Tagged",
-	"custom_function": "customthings.twice",
+	"type_int":             "builtins.int",
+	"func_len":             "builtins.len",
+	"custom_point":         "customthings.Point",
+	"custom_slotted":       "customthings.Slotted",
+	"custom_namedtuple":    "customthings.Pair",
+	"custom_enum":          "customthings.Colour",
+	"custom_dict_subclass": "customthings.Tagged",
+	"custom_function":      "customthings.twice",
 }
 
 // pickles returns all pickles in a JSON text: its strings that are hexadecimal and end with STOP.
@@ -166,7 +174,8 @@ func pickles(text json.RawMessage) (all []string) {
 	return all
 }
 
-// TestScannerCutAnywhere: the end of a pickle is found when its last byte is there, however the bytes came.
+// TestScannerCutAnywhere: the end of a pickle is found when its last byte is there, however the
+// bytes came.
 func TestScannerCutAnywhere(t *testing.T) {
 	eachRecorded(t, func(r recorded) {
 		for protocol, text := range r.Pickle {

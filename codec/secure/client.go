@@ -46,13 +46,15 @@ func (c *Client) Hello(out []byte) []byte {
 	return out
 }
 
-// Done says whether both sides have proved the password: frames follow, in records if the client encrypts.
+// Done says whether both sides have proved the password: frames follow, in records if the client
+// encrypts.
 func (c *Client) Done() bool { return c.done }
 
 // Limits returns the server's limits; they are valid once Done.
 func (c *Client) Limits() Limits { return c.limits }
 
-// Records returns the two directions of an encrypted connection, nil for a plain one; call it once, when Done.
+// Records returns the two directions of an encrypted connection, nil for a plain one; call it once,
+// when Done.
 func (c *Client) Records() (*Sealer, *Opener) {
 	if !c.cfg.Encrypt {
 		return nil, nil
@@ -60,10 +62,12 @@ func (c *Client) Records() (*Sealer, *Opener) {
 	return newSealer(c.keys.clientStream), newOpener(c.keys.serverStream)
 }
 
-// Next takes one message from the front of b and appends the answer to out; n is the number of bytes used. The arithmetic, some 120 us in all, is done at once.
+// Next takes one message from the front of b and appends the answer to out; n is the number of
+// bytes used. The arithmetic, some 120 us in all, is done at once.
 //
-// Errors: ErrShort if the message is not complete; a *Refusal if the server refuses or sends what is not to be taken; ErrProof if the server does
-// not know the password; ErrKDF, wrapped; the error of the key function.
+// Errors: ErrShort if the message is not complete; a *Refusal if the server refuses or sends what
+// is not to be taken; ErrProof if the server does not know the password; ErrKDF, wrapped; the error
+// of the key function.
 func (c *Client) Next(b, out []byte) (n int, reply []byte, err error) { return c.step(b, out) }
 
 func (c *Client) greeting(b, out []byte) (int, []byte, error) {
@@ -96,13 +100,25 @@ func (c *Client) acceptable(body []byte) error {
 	suites := body[greetingBytes:]
 	switch {
 	case body[0] != Version:
-		return &Refusal{RefusedVersion, fmt.Sprintf("the server speaks protocol version %d, this client %d", body[0], Version)}
+		return &Refusal{
+			RefusedVersion,
+			fmt.Sprintf("the server speaks protocol version %d, this client %d", body[0], Version),
+		}
 	case body[1]&optionEncrypt == 0 && c.cfg.Encrypt:
-		return &Refusal{RefusedEncryption, "the server does not encrypt and this client does: start the server with --encrypt, or turn encryption off in the client"}
+		return &Refusal{
+			RefusedEncryption,
+			"the server does not encrypt and this client does: start the server with --encrypt, or turn encryption off in the client",
+		}
 	case body[1]&optionEncrypt != 0 && !c.cfg.Encrypt:
-		return &Refusal{RefusedEncryption, "the server encrypts and this client does not: turn encryption on in the client"}
+		return &Refusal{
+			RefusedEncryption,
+			"the server encrypts and this client does not: turn encryption on in the client",
+		}
 	case body[1]&^optionEncrypt != 0:
-		return &Refusal{RefusedMessage, fmt.Sprintf("greeting options %#x are not known to this client", body[1]&^optionEncrypt)}
+		return &Refusal{
+			RefusedMessage,
+			fmt.Sprintf("greeting options %#x are not known to this client", body[1]&^optionEncrypt),
+		}
 	case int(body[greetingBytes-1]) != len(suites):
 		return &Refusal{RefusedMessage, "the greeting's list of suites is not as long as it says"}
 	case bytes.IndexByte(suites, byte(SuiteCPace)) < 0:

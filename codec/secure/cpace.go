@@ -9,9 +9,10 @@ import (
 	"filippo.io/edwards25519/field"
 )
 
-// CPACE-X25519-SHA512 of draft-irtf-cfrg-cpace-21, a password-authenticated key exchange: both sides map the password to a generator of
-// Curve25519, send each other a multiple of it, and arrive at the same key if the password was the same. Who listens learns nothing to try
-// passwords against; who takes part tries one password per exchange.
+// CPACE-X25519-SHA512 of draft-irtf-cfrg-cpace-21, a password-authenticated key exchange: both
+// sides map the password to a generator of Curve25519, send each other a multiple of it, and arrive
+// at the same key if the password was the same. Who listens learns nothing to try passwords
+// against; who takes part tries one password per exchange.
 
 const (
 	cpaceDSI    = "CPace255"
@@ -22,22 +23,26 @@ const (
 	curveA = 486662 // y^2 = x^3 + curveA x^2 + x
 )
 
-// errShare is returned for a share of low order, which would make the key independent of the password.
+// errShare is returned for a share of low order, which would make the key independent of the
+// password.
 var errShare = errors.New("the other side's share is of low order")
 
-// cpaceGenerator maps the password-related string, the channel identifier and the session identifier to a generator, in time that does not
-// depend on them. Source: calculate_generator of the draft.
+// cpaceGenerator maps the password-related string, the channel identifier and the session
+// identifier to a generator, in time that does not depend on them. Source: calculate_generator of
+// the draft.
 func cpaceGenerator(prs, ci, sid []byte) []byte {
 	zeros := max(0, sha512.BlockSize-1-prefixedBytes(len(prs))-prefixedBytes(len(cpaceDSI)))
 	sum := sha512.Sum512(appendPrefixed(nil, []byte(cpaceDSI), prs, make([]byte, zeros), ci, sid))
-	u, err := new(field.Element).SetBytes(sum[:shareBytes]) // bit 255 counts for nothing, as decodeUCoordinate of RFC 7748 wants it
+	// bit 255 counts for nothing, as decodeUCoordinate of RFC 7748 wants it
+	u, err := new(field.Element).SetBytes(sum[:shareBytes])
 	if err != nil {
 		panic(err) // only for another length
 	}
 	return elligator2(u).Bytes()
 }
 
-// elligator2 maps u to the x-coordinate of a point of the curve. Source: RFC 9380, section 6.7.1, with Z = 2.
+// elligator2 maps u to the x-coordinate of a point of the curve. Source: RFC 9380, section 6.7.1,
+// with Z = 2.
 func elligator2(u *field.Element) *field.Element {
 	var a, one, x1, x2, gx, root field.Element
 	one.One()
@@ -58,17 +63,24 @@ func elligator2(u *field.Element) *field.Element {
 	return x1.Select(&x1, &x2, square)
 }
 
-// cpaceKey returns the intermediate session key, 64 bytes. peer is the other side's share: initiator or responder. Errors: errShare.
-func cpaceKey(scalar *ecdh.PrivateKey, sid, peer, initiator, initiatorData, responder, responderData []byte) ([]byte, error) {
+// cpaceKey returns the intermediate session key, 64 bytes. peer is the other side's share:
+// initiator or responder. Errors: errShare.
+func cpaceKey(
+	scalar *ecdh.PrivateKey,
+	sid, peer, initiator, initiatorData, responder, responderData []byte,
+) ([]byte, error) {
 	k, err := multiply(scalar, peer)
 	if err != nil {
 		return nil, err
 	}
-	isk := sha512.Sum512(appendPrefixed(nil, []byte(cpaceISKDSI), sid, k, initiator, initiatorData, responder, responderData))
+	isk := sha512.Sum512(
+		appendPrefixed(nil, []byte(cpaceISKDSI), sid, k, initiator, initiatorData, responder, responderData),
+	)
 	return isk[:], nil
 }
 
-// multiply is X25519 of RFC 7748: of a generator it makes a share, of a share the common secret. Errors: errShare if the result is the neutral element.
+// multiply is X25519 of RFC 7748: of a generator it makes a share, of a share the common secret.
+// Errors: errShare if the result is the neutral element.
 func multiply(scalar *ecdh.PrivateKey, point []byte) ([]byte, error) {
 	p, err := ecdh.X25519().NewPublicKey(point)
 	if err != nil {

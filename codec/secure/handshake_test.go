@@ -14,8 +14,8 @@ var (
 
 func keyOf(b byte) []byte { return bytes.Repeat([]byte{b}, keyBytes) }
 
-// run plays a handshake to its end. change may alter what crosses the wire, message by message; each side is fed what arrived, at most
-// step bytes more at a time.
+// run plays a handshake to its end. change may alter what crosses the wire, message by message;
+// each side is fed what arrived, at most step bytes more at a time.
 func run(client *Client, server *Server, step int, change func(i int, message []byte) []byte) error {
 	toServer, toClient := client.Hello(nil), []byte(nil)
 	if change != nil {
@@ -93,7 +93,13 @@ func TestHandshake(t *testing.T) {
 				t.Fatalf("in steps of %d: %v", step, err)
 			}
 			if !client.Done() || !server.Done() || client.Limits() != testLimits {
-				t.Errorf("in steps of %d: client %v, server %v, limits %+v", step, client.Done(), server.Done(), client.Limits())
+				t.Errorf(
+					"in steps of %d: client %v, server %v, limits %+v",
+					step,
+					client.Done(),
+					server.Done(),
+					client.Limits(),
+				)
 			}
 			seal, open := client.Records()
 			serverSeal, serverOpen := server.Records()
@@ -119,11 +125,15 @@ func exchange(t *testing.T, seal *Sealer, open *Opener, text string) {
 	}
 }
 
-// TestFreshKeys: two connections with the same password have nothing in common, nor have the two directions of one.
+// TestFreshKeys: two connections with the same password have nothing in common, nor have the two
+// directions of one.
 func TestFreshKeys(t *testing.T) {
 	seen := map[string]bool{}
 	for range 4 {
-		client := NewClient(ClientConfig{Key: func(KDF) ([]byte, error) { return keyOf(1), nil }, Encrypt: true}, NewFresh())
+		client := NewClient(
+			ClientConfig{Key: func(KDF) ([]byte, error) { return keyOf(1), nil }, Encrypt: true},
+			NewFresh(),
+		)
 		if err := run(client, testServer(keyOf(1), true, NewFresh()), 1000, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +151,8 @@ func TestEncryptionDiffers(t *testing.T) {
 	for _, encrypts := range []bool{true, false} {
 		err := run(testClient(keyOf(1), encrypts), testServer(keyOf(1), !encrypts, serverFresh), 1000, nil)
 		var refusal *Refusal
-		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption || !strings.Contains(refusal.Text, "this server") {
+		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption ||
+			!strings.Contains(refusal.Text, "this server") {
 			t.Errorf("client %v, server %v: %v", encrypts, !encrypts, err)
 		}
 		// Somebody between them tells each that the other agrees.
@@ -166,7 +177,8 @@ func TestEncryptionDiffers(t *testing.T) {
 			}
 			return b
 		})
-		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption || !strings.Contains(refusal.Text, "this client") {
+		if !errors.As(err, &refusal) || refusal.Code != RefusedEncryption ||
+			!strings.Contains(refusal.Text, "this client") {
 			t.Errorf("greeting with the other setting: %v", err)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestJudge has the vectors checked by an implementation of PROTOCOL.md that shares nothing with this package: testdata/judge.py.
+// TestJudge has the vectors checked by an implementation of PROTOCOL.md that shares nothing with
+// this package: testdata/judge.py.
 func TestJudge(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Fatal("the judge takes AES from the openssl command, which is missing: make test installs it")

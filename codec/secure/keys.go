@@ -54,7 +54,8 @@ type schedule struct {
 	clientStream, serverStream []byte // secrets of the two directions' records
 }
 
-// newSchedule derives everything from CPace's key and the hash over the first four messages. Source: RFC 5869, HKDF-SHA-256 with the hash as its salt.
+// newSchedule derives everything from CPace's key and the hash over the first four messages.
+// Source: RFC 5869, HKDF-SHA-256 with the hash as its salt.
 func newSchedule(isk, transcript []byte) (*schedule, error) {
 	prk, err := hkdf.Extract(sha256.New, isk, transcript)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"unicode"
 )
 
-// Magic is what every native connection starts with. No pickle, RESP, HTTP or TLS stream starts with these bytes.
+// Magic is what every native connection starts with. No pickle, RESP, HTTP or TLS stream starts
+// with these bytes.
 const Magic = "\xf7CDBF\r\n\x1a"
 
 // Sizes and versions of the opening messages. On the wire: do not change.
@@ -29,7 +30,8 @@ const (
 // Suite says how the password is proved and what the keys are made with.
 type Suite uint8
 
-// SuiteCPace is CPACE-X25519-SHA512, HKDF-SHA-256, AES-256-CTR and HMAC-SHA-256. Number 1 was in use before the first release and stays free.
+// SuiteCPace is CPACE-X25519-SHA512, HKDF-SHA-256, AES-256-CTR and HMAC-SHA-256. Number 1 was in
+// use before the first release and stays free.
 const SuiteCPace Suite = 2
 
 // Options are a bit each, in Hello, Greeting and ClientShare.
@@ -93,7 +95,17 @@ func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte
 	}
 	got, length := messageType(b[0]), int(binary.LittleEndian.Uint16(b[1:]))
 	if got != want || length < minBody || length > maxBody {
-		return nil, 0, &Refusal{RefusedMessage, fmt.Sprintf("message type %d of %d bytes where type %d of %d to %d was due", got, length, want, minBody, maxBody)}
+		return nil, 0, &Refusal{
+			RefusedMessage,
+			fmt.Sprintf(
+				"message type %d of %d bytes where type %d of %d to %d was due",
+				got,
+				length,
+				want,
+				minBody,
+				maxBody,
+			),
+		}
 	}
 	n = headerBytes + length
 	if len(b) < n {
@@ -148,7 +160,8 @@ func IsServer(b []byte) bool {
 	return messageType(b[0]) == typeGreeting || messageType(b[0]) == typeRefusal
 }
 
-// IsNative says whether a connection that starts with b can be a native one; sure is false while b is too short to tell.
+// IsNative says whether a connection that starts with b can be a native one; sure is false while b
+// is too short to tell.
 func IsNative(b []byte) (native, sure bool) {
 	n := min(len(b), len(Magic))
 	if string(b[:n]) != Magic[:n] {

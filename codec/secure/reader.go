@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// ErrCut is returned by a Reader whose source ends before the stream does: something between the two sides, or the other side's end, cut it.
+// ErrCut is returned by a Reader whose source ends before the stream does: something between the
+// two sides, or the other side's end, cut it.
 var ErrCut = errors.New("connection cut: its end was not announced")
 
 // Reader reads what the records from a source carry, for clients that wait for a socket.
@@ -27,7 +28,8 @@ func NewReader(from io.Reader, opener *Opener, first []byte) *Reader {
 
 // Read implements io.Reader.
 //
-// Errors: io.EOF at the end of the stream, ErrCut if the source ends before; ErrRecord, wrapped; the source's.
+// Errors: io.EOF at the end of the stream, ErrCut if the source ends before; ErrRecord, wrapped;
+// the source's.
 func (r *Reader) Read(p []byte) (int, error) {
 	for len(r.plain) == 0 {
 		plain, n, err := r.opener.Open(r.buffer[r.used:r.end])

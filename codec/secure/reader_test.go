@@ -19,7 +19,10 @@ func TestReader(t *testing.T) {
 	}
 	whole := append(bytes.Clone(wire), end...)
 	pieces := map[string]func(io.Reader) io.Reader{
-		"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "bytes": iotest.OneByteReader, "data with its error": iotest.DataErrReader,
+		"whole":               func(r io.Reader) io.Reader { return r },
+		"halves":              iotest.HalfReader,
+		"bytes":               iotest.OneByteReader,
+		"data with its error": iotest.DataErrReader,
 	}
 	for name, piece := range pieces {
 		for _, first := range []int{0, 1, 100, len(whole)} {
@@ -45,7 +48,10 @@ func TestReader(t *testing.T) {
 	damaged := bytes.Clone(whole)
 	damaged[len(wire)-1] ^= 1
 	_, o = streams()
-	if got, err := io.ReadAll(NewReader(bytes.NewReader(damaged), o, nil)); !errors.Is(err, ErrRecord) || !bytes.HasPrefix(text, got) {
+	if got, err := io.ReadAll(
+		NewReader(bytes.NewReader(damaged), o, nil),
+	); !errors.Is(err, ErrRecord) ||
+		!bytes.HasPrefix(text, got) {
 		t.Errorf("damaged: %d bytes, %v", len(got), err)
 	}
 }

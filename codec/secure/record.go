@@ -21,8 +21,10 @@ import (
 //	| length |    ciphertext    | tag 16 |
 //	+--------+------------------+--------+
 //
-// length is little-endian, 1 to MaxRecordBytes, or 0 at the end of the stream. The tag is HMAC-SHA-256 over sequence u64, length and ciphertext, cut to
-// 16 bytes; the sequence counts the direction's records from 0. The ciphertext is the direction's one AES-256-CTR stream, going on from record to record.
+// length is little-endian, 1 to MaxRecordBytes, or 0 at the end of the stream. The tag is
+// HMAC-SHA-256 over sequence u64, length and ciphertext, cut to 16 bytes; the sequence counts the
+// direction's records from 0. The ciphertext is the direction's one AES-256-CTR stream, going on
+// from record to record.
 const (
 	// MaxRecordBytes is the most that one record carries.
 	MaxRecordBytes = 64 << 10
@@ -41,11 +43,13 @@ const (
 var (
 	// ErrRecord is returned, wrapped, when a record is not the one that the other side sealed next.
 	ErrRecord = errors.New("damaged record")
-	// ErrEnd is returned when the other side has ended its stream; a stream that stops without it was cut.
+	// ErrEnd is returned when the other side has ended its stream; a stream that stops without it
+	// was cut.
 	ErrEnd = errors.New("end of stream")
 )
 
-// direction is one direction of an encrypted connection: a secret, the keys made from it, and how far they have been used.
+// direction is one direction of an encrypted connection: a secret, the keys made from it, and how
+// far they have been used.
 type direction struct {
 	secret  []byte
 	stream  cipher.Stream
@@ -68,7 +72,8 @@ func newDirection(secret []byte) (d direction) {
 	return d
 }
 
-// makeKeys makes cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the counter, which begins at a derived value.
+// makeKeys makes cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the
+// counter, which begins at a derived value.
 func (d *direction) makeKeys() error {
 	keys, err := hkdf.Expand(sha256.New, d.secret, labelKeys, cipherKeyBytes+aes.BlockSize+sha256.Size)
 	if err != nil {
@@ -84,7 +89,8 @@ func (d *direction) makeKeys() error {
 	return nil
 }
 
-// before counts a record of n bytes, after changing the keys if it would pass what they are good for.
+// before counts a record of n bytes, after changing the keys if it would pass what they are good
+// for.
 func (d *direction) before(n int) error {
 	if d.bytes+uint64(n) > d.maxBytes || d.records+1 > d.maxRecords {
 		next, err := hkdf.Expand(sha256.New, d.secret, labelNext, secretBytes)
@@ -162,10 +168,12 @@ type Opener struct{ direction }
 
 func newOpener(secret []byte) *Opener { return &Opener{newDirection(secret)} }
 
-// Open takes one record from the front of b, of which it uses n bytes, and returns what the record carries: a view into b, decrypted in place.
+// Open takes one record from the front of b, of which it uses n bytes, and returns what the record
+// carries: a view into b, decrypted in place.
 //
-// Errors: ErrShort if b ends inside the record; ErrEnd at the end of the stream; ErrRecord, wrapped, for a record that was not made by the other
-// side, or not as the next one. The last two stay: nothing is opened after them.
+// Errors: ErrShort if b ends inside the record; ErrEnd at the end of the stream; ErrRecord,
+// wrapped, for a record that was not made by the other side, or not as the next one. The last two
+// stay: nothing is opened after them.
 func (o *Opener) Open(b []byte) (plain []byte, n int, err error) {
 	switch {
 	case o.err != nil:

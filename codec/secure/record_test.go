@@ -79,7 +79,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestRecordsBySpecification seals by the words of PROTOCOL.md alone, with nothing of this package but its labels.
+// TestRecordsBySpecification seals by the words of PROTOCOL.md alone, with nothing of this package
+// but its labels.
 func TestRecordsBySpecification(t *testing.T) {
 	secret := keyOf(7)
 	keys, err := hkdf.Expand(sha256.New, secret, "cyberdb-fast 1 record keys", 80)
@@ -113,7 +114,8 @@ func TestRecordsBySpecification(t *testing.T) {
 	}
 }
 
-// TestRecordsCut opens a stream that arrives in pieces of any size: each record opens once it is whole.
+// TestRecordsCut opens a stream that arrives in pieces of any size: each record opens once it is
+// whole.
 func TestRecordsCut(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -148,8 +150,8 @@ func TestRecordsCut(t *testing.T) {
 	}
 }
 
-// TestRecordsTampered changes a stream in every way that somebody on the line can; what opens is what was sealed, in order, and nothing opens after
-// the change.
+// TestRecordsTampered changes a stream in every way that somebody on the line can; what opens is
+// what was sealed, in order, and nothing opens after the change.
 func TestRecordsTampered(t *testing.T) {
 	texts := []string{"first", "second record", "third"}
 	make3 := func() (records [][]byte) {
@@ -209,7 +211,8 @@ func TestRecordLength(t *testing.T) {
 	}
 }
 
-// TestNewKeys lowers what keys are good for: both sides change them at the same record, any number of times, and the old ones open nothing more.
+// TestNewKeys lowers what keys are good for: both sides change them at the same record, any number
+// of times, and the old ones open nothing more.
 func TestNewKeys(t *testing.T) {
 	for _, c := range []struct {
 		bytes, records, sealed uint64

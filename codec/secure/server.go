@@ -15,10 +15,11 @@ type Limits struct {
 
 // Sizes of the messages' bodies.
 const (
-	helloBytes       = 3                                      // oldest version, newest version, options
-	maxHelloBytes    = 64                                     // later versions may say more
-	greetingBytes    = 1 + 1 + 1 + saltBytes + nonceBytes + 1 // version, options, log2(N), salt, nonce, number of suites; suites follow
-	clientShareBytes = 1 + 1 + nonceBytes + shareBytes        // suite, options, nonce, share
+	helloBytes    = 3  // oldest version, newest version, options
+	maxHelloBytes = 64 // later versions may say more
+	// version, options, log2(N), salt, nonce, number of suites; suites follow
+	greetingBytes    = 1 + 1 + 1 + saltBytes + nonceBytes + 1
+	clientShareBytes = 1 + 1 + nonceBytes + shareBytes // suite, options, nonce, share
 	limitsBytes      = 12
 	serverShareBytes = limitsBytes + shareBytes // limits, share
 	maxSuites        = 16
@@ -56,10 +57,12 @@ func NewServer(cfg *ServerConfig, fresh Fresh) *Server {
 	return s
 }
 
-// Done says whether the client has proved the password and been answered: frames follow, in records if the server encrypts.
+// Done says whether the client has proved the password and been answered: frames follow, in records
+// if the server encrypts.
 func (s *Server) Done() bool { return s.done }
 
-// Records returns the two directions of an encrypted connection, nil for a plain one; call it once, when Done.
+// Records returns the two directions of an encrypted connection, nil for a plain one; call it once,
+// when Done.
 func (s *Server) Records() (*Sealer, *Opener) {
 	if !s.cfg.Encrypt {
 		return nil, nil
@@ -67,10 +70,12 @@ func (s *Server) Records() (*Sealer, *Opener) {
 	return newSealer(s.keys.serverStream), newOpener(s.keys.clientStream)
 }
 
-// Next takes one message from the front of b and appends the answer to out; n is the number of bytes used.
+// Next takes one message from the front of b and appends the answer to out; n is the number of
+// bytes used.
 //
-// Errors: ErrShort if the message is not complete; ErrWork once the client's share has been taken (n counts it): call Work, then Next again, which
-// appends ServerShare and uses nothing of b; ErrNotNative if the first bytes are not Magic; otherwise a *Refusal, which has been appended to
+// Errors: ErrShort if the message is not complete; ErrWork once the client's share has been taken
+// (n counts it): call Work, then Next again, which appends ServerShare and uses nothing of b;
+// ErrNotNative if the first bytes are not Magic; otherwise a *Refusal, which has been appended to
 // out, is to be sent and ends the connection.
 func (s *Server) Next(b, out []byte) (n int, reply []byte, err error) {
 	n, out, err = s.step(b, out)
@@ -101,8 +106,14 @@ func (s *Server) hello(b, out []byte) (int, []byte, error) {
 	}
 	s.transcript.Write(b[:n])
 	at := len(out)
-	out = appendMessage(out, typeGreeting, []byte{Version, encryptOption(s.cfg.Encrypt), s.cfg.KDF.LogN}, s.cfg.KDF.Salt[:], s.fresh.Nonce[:],
-		[]byte{1, byte(SuiteCPace)})
+	out = appendMessage(
+		out,
+		typeGreeting,
+		[]byte{Version, encryptOption(s.cfg.Encrypt), s.cfg.KDF.LogN},
+		s.cfg.KDF.Salt[:],
+		s.fresh.Nonce[:],
+		[]byte{1, byte(SuiteCPace)},
+	)
 	s.transcript.Write(out[at:])
 	s.step = s.share
 	return n, out, nil
@@ -114,9 +125,15 @@ func (s *Server) otherOptions(options byte) *Refusal {
 	case options&^optionEncrypt != 0:
 		return &Refusal{RefusedMessage, fmt.Sprintf("options %#x are not known to this server", options&^optionEncrypt)}
 	case s.cfg.Encrypt:
-		return &Refusal{RefusedEncryption, "this server encrypts and the client does not: turn encryption on in the client"}
+		return &Refusal{
+			RefusedEncryption,
+			"this server encrypts and the client does not: turn encryption on in the client",
+		}
 	default:
-		return &Refusal{RefusedEncryption, "this server does not encrypt and the client does: start the server with --encrypt, or turn encryption off in the client"}
+		return &Refusal{
+			RefusedEncryption,
+			"this server does not encrypt and the client does: start the server with --encrypt, or turn encryption off in the client",
+		}
 	}
 }
 
@@ -148,7 +165,8 @@ func (s *Server) share(b, out []byte) (int, []byte, error) {
 // idle is the step while Work is due.
 func (s *Server) idle(_, out []byte) (int, []byte, error) { return 0, out, ErrWork }
 
-// Work does the arithmetic of the exchange, some 120 us: not on an event loop. It is called once, when Next has answered ErrWork.
+// Work does the arithmetic of the exchange, some 120 us: not on an event loop. It is called once,
+// when Next has answered ErrWork.
 func (s *Server) Work() {
 	s.step = s.answerShare
 	scalar, err := s.fresh.scalar()

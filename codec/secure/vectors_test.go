@@ -13,7 +13,8 @@ var update = flag.Bool("update", false, "rewrite testdata/secure.json")
 
 const vectorsFile = "testdata/secure.json"
 
-// vectors is one connection from its first byte to its last, for clients in every language. Byte strings are hex.
+// vectors is one connection from its first byte to its last, for clients in every language. Byte
+// strings are hex.
 type vectors struct {
 	About     string            `json:"about"`
 	Password  passwordVector    `json:"password"`
@@ -72,7 +73,10 @@ func makeVectors(t *testing.T) vectors {
 		About: "PROTOCOL.md, \"Opening a connection\" and \"Records\". Byte strings are hex. The messages are whole, with type and length.",
 		Plain: map[string]string{},
 	}
-	kdf := KDF{LogN: MinLogN, Salt: [16]byte{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}}
+	kdf := KDF{
+		LogN: MinLogN,
+		Salt: [16]byte{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf},
+	}
 	const password = "pa\u0308ssword"
 	prs, err := kdf.Key(password)
 	if err != nil {
@@ -99,10 +103,28 @@ func makeVectors(t *testing.T) vectors {
 	client, server, m := connect(true)
 	sid := sessionID(&cf.Nonce, &sf.Nonce)
 	v.Handshake = handshakeVector{
-		ClientNonce: x(cf.Nonce[:]), ClientScalar: x(cf.Scalar[:]), ServerNonce: x(sf.Nonce[:]), ServerScalar: x(sf.Scalar[:]),
-		Hello: x(m[0]), Greeting: x(m[1]), ClientShare: x(m[2]), ServerShare: x(m[3]), ClientFin: x(m[4]), ServerFin: x(m[5]),
-		CI: x(channel), SID: x(sid), Generator: x(cpaceGenerator(prs, channel, sid)), Transcript: x(server.transcript.Sum(nil)),
-		ClientStream: x(client.keys.clientStream), ServerStream: x(server.keys.serverStream),
+		ClientNonce: x(
+			cf.Nonce[:],
+		),
+		ClientScalar: x(cf.Scalar[:]),
+		ServerNonce:  x(sf.Nonce[:]),
+		ServerScalar: x(sf.Scalar[:]),
+		Hello: x(
+			m[0],
+		),
+		Greeting:    x(m[1]),
+		ClientShare: x(m[2]),
+		ServerShare: x(m[3]),
+		ClientFin:   x(m[4]),
+		ServerFin:   x(m[5]),
+		CI: x(
+			channel,
+		),
+		SID:          x(sid),
+		Generator:    x(cpaceGenerator(prs, channel, sid)),
+		Transcript:   x(server.transcript.Sum(nil)),
+		ClientStream: x(client.keys.clientStream),
+		ServerStream: x(server.keys.serverStream),
 	}
 	toServer, _ := client.Records()
 	toClient, _ := server.Records()
@@ -141,8 +163,8 @@ func makeVectors(t *testing.T) vectors {
 	return v
 }
 
-// TestVectors compares every byte of a connection with testdata/secure.json, which clients in other languages read too. An independent
-// implementation checks the file: see judge_test.go.
+// TestVectors compares every byte of a connection with testdata/secure.json, which clients in other
+// languages read too. An independent implementation checks the file: see judge_test.go.
 func TestVectors(t *testing.T) {
 	got, err := json.MarshalIndent(makeVectors(t), "", " ")
 	if err != nil {

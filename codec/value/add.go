@@ -7,9 +7,11 @@ import (
 
 // Add appends a + by, the sum of two checked numbers, to dst.
 //
-// As in Python, bool counts as int, ints have any size, a Decimal goes with ints only and rounds to 28 digits, a Fraction goes with ints and floats.
-// Errors: *Error TypeError "unsupported operand type(s) for +: 'str' and 'int'" for anything but numbers; OverflowError for an int
-// of more than 8192 bytes or one too large for a float; ValueError for signaling nans and the difference of infinite Decimals. dst is returned as it was.
+// As in Python, bool counts as int, ints have any size, a Decimal goes with ints only and rounds to
+// 28 digits, a Fraction goes with ints and floats. Errors: *Error TypeError "unsupported operand
+// type(s) for +: 'str' and 'int'" for anything but numbers; OverflowError for an int of more than
+// 8192 bytes or one too large for a float; ValueError for signaling nans and the difference of
+// infinite Decimals. dst is returned as it was.
 func Add(dst, a, by []byte) ([]byte, error) {
 	out, err := appendSum(dst, a, by)
 	if err != nil {
@@ -92,7 +94,8 @@ func appendIntSum(dst, a, b []byte) ([]byte, error) {
 	return AppendBigInt(dst, x.Add(x, bigInt(b)))
 }
 
-// sumOf returns a/b + c/d, in lowest terms if the two are. Only numbers of the smaller denominator's size have their divisors sought (Knuth, volume 2, 4.5.1).
+// sumOf returns a/b + c/d, in lowest terms if the two are. Only numbers of the smaller
+// denominator's size have their divisors sought (Knuth, volume 2, 4.5.1).
 func sumOf(a, b, c, d *big.Int) (num, den *big.Int) {
 	gcd := new(big.Int).GCD(nil, nil, b, d)
 	rest := new(big.Int).Quo(b, gcd)
@@ -125,7 +128,8 @@ func quotient(num, den *big.Int) float64 {
 	return math.Copysign(f, float64(num.Sign()))
 }
 
-// toComplex converts a number below complex, or one, to floats. Errors: OverflowError for what no float comes near.
+// toComplex converts a number below complex, or one, to floats. Errors: OverflowError for what no
+// float comes near.
 func toComplex(b []byte, t Type) (re, im float64, err error) {
 	switch t {
 	case ExtComplex:

@@ -12,7 +12,8 @@ import (
 // AppendStr appends s, which must be UTF-8 in which lone surrogates may stand as their three bytes.
 func AppendStr(dst []byte, s string) []byte { return msgp.AppendString(dst, s) }
 
-// AppendInt appends i in its shortest form: msgp writes 200 as int16 if it comes signed and as uint8 if not.
+// AppendInt appends i in its shortest form: msgp writes 200 as int16 if it comes signed and as
+// uint8 if not.
 func AppendInt(dst []byte, i int64) []byte {
 	if i >= 0 {
 		return msgp.AppendUint64(dst, uint64(i))
@@ -56,7 +57,8 @@ func WrapExt(dst []byte, start int, code int8) []byte {
 	return dst
 }
 
-// AppendBigInt appends an int of any size in its shortest form. Errors: *Error OverflowError above 8192 bytes.
+// AppendBigInt appends an int of any size in its shortest form. Errors: *Error OverflowError above
+// 8192 bytes.
 func AppendBigInt(dst []byte, x *big.Int) ([]byte, error) {
 	if x.BitLen() >= 8*MaxNumberBytes && len(twosComplement(x)) > MaxNumberBytes {
 		return dst, &Error{Kind: OverflowError, Msg: "int of more than 8192 bytes", limit: ErrTooLarge}

@@ -5,12 +5,14 @@ import (
 	"unicode/utf8"
 )
 
-// Check says whether the front of b is one value as VALUES.md has it, and returns its length in bytes.
+// Check says whether the front of b is one value as VALUES.md has it, and returns its length in
+// bytes.
 //
-// Checked are form, limits, text, the payloads of extension objects, and that dict keys and set members are hashable and different. It allocates nothing
-// for scalars, and for containers only in proportion to the bytes that are there, whatever a length field claims.
-// Errors: ErrTruncated if b ends inside the value and more could complete it; *Error with TypeError for an unhashable key, with
-// ValueError for all else (it unwraps to ErrTooLarge or ErrTooDeep where a limit was passed).
+// Checked are form, limits, text, the payloads of extension objects, and that dict keys and set
+// members are hashable and different. It allocates nothing for scalars, and for containers only in
+// proportion to the bytes that are there, whatever a length field claims. Errors: ErrTruncated if b
+// ends inside the value and more could complete it; *Error with TypeError for an unhashable key,
+// with ValueError for all else (it unwraps to ErrTooLarge or ErrTooDeep where a limit was passed).
 func Check(b []byte) (n int, err error) {
 	if len(b) > 0 && (b[0] <= 0x7F || b[0] >= 0xE0) {
 		return 1, nil
@@ -18,7 +20,8 @@ func Check(b []byte) (n int, err error) {
 	return checking{}.whole(b)
 }
 
-// CheckStored is Check for a value that is on disk, which an earlier version may have accepted. It accepts names of zones of any form.
+// CheckStored is Check for a value that is on disk, which an earlier version may have accepted. It
+// accepts names of zones of any form.
 func CheckStored(b []byte) (n int, err error) { return checking{stored: true}.whole(b) }
 
 // checking says where the value that is checked stands.
@@ -110,7 +113,8 @@ func (c checking) value(b []byte) (int, error) {
 	return end, nil
 }
 
-// ValidStr says whether b is the text of a str: UTF-8 in which lone surrogates may stand as their three bytes.
+// ValidStr says whether b is the text of a str: UTF-8 in which lone surrogates may stand as their
+// three bytes.
 func ValidStr(b []byte) bool { return validBytes(b) }
 
 // validBytes is validText for bytes.

@@ -207,7 +207,8 @@ func checkRange(elements []byte) error {
 	return nil
 }
 
-// checkFraction checks numerator and denominator. That they are in lowest terms is not checked, and nothing relies on it.
+// checkFraction checks numerator and denominator. That they are in lowest terms is not checked, and
+// nothing relies on it.
 func checkFraction(p []byte) error {
 	n, rest, err := openContainer(p, TypeList)
 	if err != nil {

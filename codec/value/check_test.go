@@ -98,7 +98,8 @@ func inZone(name string) []byte {
 	return append(value.AppendExtHeader(nil, value.ExtDateTime, len(b)), b...)
 }
 
-// TestStoredZonesOfAnyName: what an earlier version accepted is accepted from disk, and read with its offset.
+// TestStoredZonesOfAnyName: what an earlier version accepted is accepted from disk, and read with
+// its offset.
 func TestStoredZonesOfAnyName(t *testing.T) {
 	for _, name := range []string{"America/", strings.Repeat("a/", 1500) + "b", "../../../etc/passwd", strings.Repeat("a", 1<<20), "a b"} {
 		b := inZone(name)
@@ -217,7 +218,8 @@ func TestKeysAreBounded(t *testing.T) {
 		{"long Decimal", govalue.Decimal("0." + strings.Repeat("7", 8190)), true},
 	} {
 		key, _, err := value.Key(mustAppend(t, c.v), nil)
-		if (err == nil) != c.fits || !c.fits && !errors.Is(err, value.ErrTooLarge) && !errors.Is(err, value.ErrTooDeep) {
+		if (err == nil) != c.fits ||
+			!c.fits && !errors.Is(err, value.ErrTooLarge) && !errors.Is(err, value.ErrTooDeep) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if err == nil && len(key) > 8200 {

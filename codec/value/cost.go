@@ -22,12 +22,38 @@ var useWeights = [...][256]weight{
 		ExtDecimal: {40, 32}, ExtFraction: {120, 16}, ExtRange: {120, 16}, ExtDateTime: {30, 16}, ExtTime: {30, 16},
 	}),
 	ToCompare: weights(weight{12, 1}, map[Type]weight{
-		ExtBigInt: {400, 200}, ExtDecimal: {400, 200}, ExtFraction: {2000, 800}, ExtRange: {2000, 400}, ExtComplex: {100, 0},
+		ExtBigInt: {
+			400,
+			200,
+		},
+		ExtDecimal:  {400, 200},
+		ExtFraction: {2000, 800},
+		ExtRange:    {2000, 400},
+		ExtComplex:  {100, 0},
 	}),
 	AsKey: weights(weight{200, 32}, map[Type]weight{
-		TypeFloat: {400, 0}, ExtBigInt: {600, 200}, ExtDecimal: {600, 200}, ExtFraction: {3000, 800}, ExtRange: {3000, 400},
-		ExtComplex: {600, 0}, ExtDateTime: {900, 16}, ExtDate: {300, 0}, ExtTime: {600, 16}, ExtTimeDelta: {600, 0}, ExtUUID: {200, 0},
-		ExtFrozenSet: {400, 0}, ExtSet: {400, 0}, ExtCounter: {400, 0}, ExtOrderedDict: {400, 0}, TypeDict: {400, 0},
+		TypeFloat: {
+			400,
+			0,
+		},
+		ExtBigInt:   {600, 200},
+		ExtDecimal:  {600, 200},
+		ExtFraction: {3000, 800},
+		ExtRange:    {3000, 400},
+		ExtComplex: {
+			600,
+			0,
+		},
+		ExtDateTime:    {900, 16},
+		ExtDate:        {300, 0},
+		ExtTime:        {600, 16},
+		ExtTimeDelta:   {600, 0},
+		ExtUUID:        {200, 0},
+		ExtFrozenSet:   {400, 0},
+		ExtSet:         {400, 0},
+		ExtCounter:     {400, 0},
+		ExtOrderedDict: {400, 0},
+		TypeDict:       {400, 0},
 	}),
 }
 

@@ -34,8 +34,8 @@ func shortest(f func()) time.Duration {
 	return best
 }
 
-// TestCostIsABound: a use of a value takes no more than a few times its estimate, in the time of this
-// machine: what it takes to check ints.
+// TestCostIsABound: a use of a value takes no more than a few times its estimate, in the time of
+// this machine: what it takes to check ints.
 func TestCostIsABound(t *testing.T) {
 	ints := func(i int) []byte { return AppendInt(nil, int64(i)) }
 	unit := arrayOf(50_000, ints)

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// decimal is a parsed Decimal: 0.whole frac... as written, that is the digits of whole and then of frac, times 10 to the exp.
+// decimal is a parsed Decimal: 0.whole frac... as written, that is the digits of whole and then of
+// frac, times 10 to the exp.
 type decimal struct {
 	neg         bool
 	special     byte   // 0 for a number, 'I' infinity, 'N' nan, 's' signaling nan
@@ -13,16 +14,19 @@ type decimal struct {
 	exp         int64  // of the last digit
 }
 
-// maxDecimalExp bounds the exponent of a Decimal's last digit either way; Python's own bound is just below.
+// maxDecimalExp bounds the exponent of a Decimal's last digit either way; Python's own bound is
+// just below.
 const maxDecimalExp = 2_000_000_000_000_000_000
 
-// IsDecimal says whether p is the payload of a Decimal: as str(Decimal) writes it, to the byte, and not too long.
+// IsDecimal says whether p is the payload of a Decimal: as str(Decimal) writes it, to the byte, and
+// not too long.
 func IsDecimal(p []byte) bool {
 	_, ok := parseDecimal(p)
 	return ok
 }
 
-// parseDecimal reads the payload of a Decimal. ok says that it is as str(Decimal) writes it, to the byte.
+// parseDecimal reads the payload of a Decimal. ok says that it is as str(Decimal) writes it, to the
+// byte.
 func parseDecimal(p []byte) (d decimal, ok bool) {
 	if len(p) > MaxNumberBytes {
 		return d, false
@@ -46,7 +50,8 @@ func parseDecimal(p []byte) (d decimal, ok bool) {
 	if len(p) > 0 {
 		e, ok := parseExponent(p)
 		d.exp += e
-		return d, ok && d.exp >= -maxDecimalExp && len(d.whole) == 1 && (d.whole[0] != '0' || len(d.frac) == 0) && (d.exp > 0 || e < -6)
+		return d, ok && d.exp >= -maxDecimalExp && len(d.whole) == 1 && (d.whole[0] != '0' || len(d.frac) == 0) &&
+			(d.exp > 0 || e < -6)
 	}
 	return d, (d.whole[0] != '0' || len(d.whole) == 1) && int64(max(1, d.precision()))+d.exp > -6
 }
@@ -93,7 +98,8 @@ func cutDigits(p []byte) (digits, rest []byte) {
 	return p[:n], p[n:]
 }
 
-// digits returns the coefficient without leading zeros, empty for zero; it is a view, or appended to dst.
+// digits returns the coefficient without leading zeros, empty for zero; it is a view, or appended
+// to dst.
 func (d *decimal) digits(dst []byte) []byte {
 	switch whole := trimZeros(d.whole); {
 	case len(whole) == 0:
@@ -163,7 +169,8 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// appendDecimalText appends a Decimal as str(Decimal) writes it; digits has no leading zeros but may be empty for zero.
+// appendDecimalText appends a Decimal as str(Decimal) writes it; digits has no leading zeros but
+// may be empty for zero.
 func appendDecimalText(dst []byte, neg bool, digits []byte, exp int64) []byte {
 	if neg {
 		dst = append(dst, '-')

@@ -65,7 +65,8 @@ func finiteOf(b []byte) finite {
 	return finite{n.Sign() < 0, n.Abs(n), 0}
 }
 
-// addFinite adds; what is too far below the rounding place is kept as a trace only, so the work does not depend on the exponents.
+// addFinite adds; what is too far below the rounding place is kept as a trace only, so the work
+// does not depend on the exponents.
 func addFinite(x, y finite) finite {
 	exp := min(x.exp, y.exp)
 	switch {
@@ -100,7 +101,8 @@ func padded(x finite, exp int64) finite {
 	return x
 }
 
-// appendRounded appends x as a Decimal, rounded to the default context. Errors: *Error OverflowError as decimal.Overflow.
+// appendRounded appends x as a Decimal, rounded to the default context. Errors: *Error
+// OverflowError as decimal.Overflow.
 func appendRounded(dst []byte, x finite) ([]byte, error) {
 	if x.n.Sign() == 0 {
 		return appendDecimalExt(dst, x.neg, nil, min(max(x.exp, lowestExp), maxAdjustedExp)), nil

@@ -7,7 +7,8 @@ import (
 	"math"
 )
 
-// class is a group of types whose values may equal, or be ordered among, each other. Its number is that of one of the types.
+// class is a group of types whose values may equal, or be ordered among, each other. Its number is
+// that of one of the types.
 var classes = func() (table [256]Type) {
 	for t := range 256 {
 		table[t] = Type(t)
@@ -23,7 +24,8 @@ var classes = func() (table [256]Type) {
 	return table
 }()
 
-// Equal says whether Python's == holds between the checked values at the front of a and b. See VALUES.md, "Equality, hashing, order".
+// Equal says whether Python's == holds between the checked values at the front of a and b. See
+// VALUES.md, "Equality, hashing, order".
 func Equal(a, b []byte) bool { return equal(a, b, nil) }
 
 // equal is Equal; b is a part of what m keeps, if m is not nil.
@@ -68,7 +70,8 @@ func equalItems(x, y item, class Type, m *Matcher) bool {
 	return bytes.Equal(x.body, y.body) // str, bytes, and types with one encoding for each value
 }
 
-// equalElements compares n values at the front of a and b. If they are equal, it moves a and b behind them, so that no list is walked once more for its size.
+// equalElements compares n values at the front of a and b. If they are equal, it moves a and b
+// behind them, so that no list is walked once more for its size.
 func equalElements(a, b *[]byte, n int, m *Matcher) bool {
 	for range n {
 		x, y := *a, *b
@@ -118,8 +121,8 @@ func complexParts(b []byte) (re, im float64) {
 	return math.Float64frombits(binary.BigEndian.Uint64(p)), math.Float64frombits(binary.BigEndian.Uint64(p[8:]))
 }
 
-// instant is what a datetime's or time's payload is compared by: the microseconds of the reading or, if aware, of the reading less
-// the offset.
+// instant is what a datetime's or time's payload is compared by: the microseconds of the reading
+// or, if aware, of the reading less the offset.
 func instant(p []byte) (micros int64, aware bool) {
 	micros = int64(binary.BigEndian.Uint64(p))
 	if p[8]&FlagAware == 0 {
@@ -128,8 +131,8 @@ func instant(p []byte) (micros int64, aware bool) {
 	return micros - zoneMicros(p[9:]), true
 }
 
-// memberSet collects the keys of a set or, if valuesBetween is set, of a dict with its values by key number. Keys that equal nothing
-// are only counted.
+// memberSet collects the keys of a set or, if valuesBetween is set, of a dict with its values by
+// key number. Keys that equal nothing are only counted.
 func memberSet(x item, valuesBetween bool) (keys *keySet, values [][]byte) {
 	keys = newKeySet()
 	body := x.body
@@ -170,7 +173,8 @@ func isSubset(x, y item, m *Matcher) bool {
 	return true
 }
 
-// equalDicts compares by content; two OrderedDicts also by order; in two Counters what is not there counts as 0.
+// equalDicts compares by content; two OrderedDicts also by order; in two Counters what is not there
+// counts as 0.
 func equalDicts(x, y item, m *Matcher) bool {
 	if x.t == ExtCounter && y.t == ExtCounter {
 		return equalCounters(x, y, m)
@@ -207,7 +211,8 @@ func equalCounters(x, y item, m *Matcher) bool {
 	}) == nil
 }
 
-// eachCount calls f with the counts in x and y of every key of x and then of every key of y alone; a count that is not there is 0.
+// eachCount calls f with the counts in x and y of every key of x and then of every key of y alone;
+// a count that is not there is 0.
 func eachCount(x, y item, m *Matcher, f func(a, b []byte) error) error {
 	zero := []byte{0}
 	keysOfX, _ := memberSet(x, true)

@@ -10,9 +10,11 @@ import (
 var (
 	// ErrTruncated is returned when an encoding ends inside a value.
 	ErrTruncated = errors.New("encoding ends inside a value")
-	// ErrTooDeep is returned when containers are nested beyond MaxDepth, as recursive pointers always are.
+	// ErrTooDeep is returned when containers are nested beyond MaxDepth, as recursive pointers
+	// always are.
 	ErrTooDeep = errors.New("nested deeper than " + strconv.Itoa(MaxDepth))
-	// ErrTooLarge is returned when a value is above MaxValueBytes, or a container above MaxElements.
+	// ErrTooLarge is returned when a value is above MaxValueBytes, or a container above
+	// MaxElements.
 	ErrTooLarge = errors.New("value too large")
 )
 

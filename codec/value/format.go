@@ -2,7 +2,8 @@ package value
 
 import "encoding/binary"
 
-// Limits of a value. A container is a MessagePack array or map; extension objects count by the array or map they hold.
+// Limits of a value. A container is a MessagePack array or map; extension objects count by the
+// array or map they hold.
 const (
 	MaxDepth      = 128      // nested containers
 	MaxValueBytes = 32 << 20 // bytes of one whole value
@@ -69,7 +70,8 @@ const (
 // Type is the Python type of a value: the code of an extension object, or one of those below.
 type Type uint8
 
-// The types that have no extension code. On no wire: TypeExt and TypeUnknown are only what LeadType returns.
+// The types that have no extension code. On no wire: TypeExt and TypeUnknown are only what LeadType
+// returns.
 const (
 	TypeNil Type = 128 + iota
 	TypeBool
@@ -137,7 +139,8 @@ func LeadType(b []byte) Type {
 
 // header reads the header of the checked value at the front of b.
 //
-// The payload (or for lists and dicts the elements) begins at start; n is its length in bytes (or the number of elements or items).
+// The payload (or for lists and dicts the elements) begins at start; n is its length in bytes (or
+// the number of elements or items).
 func header(b []byte) (t Type, start, n int) {
 	l := leads[b[0]]
 	t, start, n = l.t, 1, int(l.n)
@@ -157,7 +160,8 @@ func header(b []byte) (t Type, start, n int) {
 	return t, start, n
 }
 
-// ReadExt opens the extension object at the front of b, which LeadType calls TypeExt and which need not be checked. Errors: ErrTruncated.
+// ReadExt opens the extension object at the front of b, which LeadType calls TypeExt and which need
+// not be checked. Errors: ErrTruncated.
 func ReadExt(b []byte) (code int8, payload, rest []byte, err error) {
 	header, n := 2, uint64(0)
 	switch {
@@ -179,7 +183,8 @@ func ReadExt(b []byte) (code int8, payload, rest []byte, err error) {
 	return int8(b[header-1]), b[header:end], b[end:], nil
 }
 
-// Size returns the length in bytes of the checked value at the front of b. It walks lists and dicts; all else takes the same short time.
+// Size returns the length in bytes of the checked value at the front of b. It walks lists and
+// dicts; all else takes the same short time.
 func Size(b []byte) int {
 	at, left := 0, 1
 	for ; left > 0; left-- {
@@ -197,15 +202,16 @@ func Size(b []byte) int {
 	return at
 }
 
-// item is an opened value. For containers of any kind n elements (or items) begin at body; for all else n is the length of body.
+// item is an opened value. For containers of any kind n elements (or items) begin at body; for all
+// else n is the length of body.
 type item struct {
 	t    Type
 	n    int
 	body []byte
 }
 
-// open opens the checked value at the front of b. The elements of an exception and of an object begin with the class name; those of a
-// deque and of a defaultdict are what they hold.
+// open opens the checked value at the front of b. The elements of an exception and of an object
+// begin with the class name; those of a deque and of a defaultdict are what they hold.
 func open(b []byte) item {
 	t, start, n := header(b)
 	if t == TypeList || t == TypeDict {
@@ -213,7 +219,16 @@ func open(b []byte) item {
 	}
 	body := b[start : start+n]
 	switch t {
-	case ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter, ExtSlice, ExtRange, ExtFraction, ExtException, ExtObject:
+	case ExtTuple,
+		ExtSet,
+		ExtFrozenSet,
+		ExtOrderedDict,
+		ExtCounter,
+		ExtSlice,
+		ExtRange,
+		ExtFraction,
+		ExtException,
+		ExtObject:
 		_, start, n = header(body)
 		body = body[start:]
 	case ExtDeque: // maxlen, then the items

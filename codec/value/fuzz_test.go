@@ -18,7 +18,8 @@ func addGolden(f *testing.F) {
 	})
 }
 
-// FuzzCheck: Check never panics, and what it lets pass no other function panics on; they agree with one another.
+// FuzzCheck: Check never panics, and what it lets pass no other function panics on; they agree with
+// one another.
 func FuzzCheck(f *testing.F) {
 	addGolden(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -52,7 +53,13 @@ func FuzzCheck(f *testing.F) {
 				t.Errorf("canonical form %x of %x, and of that %x, %v", key, b[:n], again, err)
 			}
 			if equal == unequal || value.Equal(b, key) == unequal {
-				t.Errorf("%x: equal to itself %v, to its canonical form %v; unequal %v", b[:n], equal, value.Equal(b, key), unequal)
+				t.Errorf(
+					"%x: equal to itself %v, to its canonical form %v; unequal %v",
+					b[:n],
+					equal,
+					value.Equal(b, key),
+					unequal,
+				)
 			}
 		}
 		if less, err := value.Less(b, twin); err == nil && less {

@@ -12,7 +12,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// goldenLines yields the fields of each line of a file in testdata; the encoding in field is decoded.
+// goldenLines yields the fields of each line of a file in testdata; the encoding in field is
+// decoded.
 func goldenLines(t testing.TB, name string, field int, yield func(fields []string, b []byte)) {
 	t.Helper()
 	f, err := os.Open("testdata/" + name)
@@ -69,11 +70,13 @@ func TestGoldenValues(t *testing.T) {
 	})
 }
 
-// TestGoldenCutAnywhere holds Check to ErrTruncated for every beginning of a value, and to be content with what follows one.
+// TestGoldenCutAnywhere holds Check to ErrTruncated for every beginning of a value, and to be
+// content with what follows one.
 func TestGoldenCutAnywhere(t *testing.T) {
 	goldenLines(t, "values.txt", 1, func(fields []string, b []byte) {
 		for n := range min(len(b), 300) {
-			if _, err := value.Check(b[:n]); err != value.ErrTruncated { //nolint:errorlint // the sentinel itself is promised
+			// the sentinel itself is promised
+			if _, err := value.Check(b[:n]); err != value.ErrTruncated { //nolint:errorlint
 				t.Errorf("%s cut to %d bytes: %v", fields[0], n, err)
 			}
 		}

@@ -4,7 +4,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// itemAt returns b[index], as Python finds it: a view, or new bytes where the element does not stand in b as a value of its own.
+// itemAt returns b[index], as Python finds it: a view, or new bytes where the element does not
+// stand in b as a value of its own.
 func itemAt(b, index []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {
@@ -103,7 +104,8 @@ func rangeItemAt(x item, index []byte) ([]byte, error) {
 	return appendAnyInt(nil, r.at(i)), nil
 }
 
-// valueUnder looks a key up in a dict. What is not there is 0 in a Counter, and in a defaultdict what its factory makes.
+// valueUnder looks a key up in a dict. What is not there is 0 in a Counter, and in a defaultdict
+// what its factory makes.
 func valueUnder(b []byte, x item, key []byte) ([]byte, error) {
 	var room, itemRoom [64]byte
 	want, unequal, err := Key(key, room[:0])

@@ -21,7 +21,8 @@ var (
 	judgeCount = flag.Int("judge.count", 1500, "how many groups of questions to put to CPython")
 )
 
-// TestAgainstCPython asks CPython about random values and compares: ==, <, hash, str, repr, sort keys, + and lower.
+// TestAgainstCPython asks CPython about random values and compares: ==, <, hash, str, repr, sort
+// keys, + and lower.
 func TestAgainstCPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -79,7 +80,13 @@ func compareAnswer(t *testing.T, fields []string) {
 			text, _ := value.Repr(b)
 			texts = append(texts, text)
 		}
-		t.Errorf("%s(%s): got %s, CPython says %s", operation, strings.Join(texts, ", "), readable(got), readable(answer))
+		t.Errorf(
+			"%s(%s): got %s, CPython says %s",
+			operation,
+			strings.Join(texts, ", "),
+			readable(got),
+			readable(answer),
+		)
 	}
 }
 
@@ -143,7 +150,8 @@ var operations = map[string]func(args [][]byte) string{
 	},
 }
 
-// keysAgree says whether a and b, if both can be keys, have one canonical form exactly if they are equal.
+// keysAgree says whether a and b, if both can be keys, have one canonical form exactly if they are
+// equal.
 func keysAgree(a, b []byte, equal bool) bool {
 	keyA, unequalA, errA := value.Key(a, nil)
 	keyB, unequalB, errB := value.Key(b, nil)

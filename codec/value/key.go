@@ -9,13 +9,14 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// Key returns the canonical form of the checked value at the front of b as a dict key: the same bytes for all keys that are equal, others for
-// others. Size works on it.
+// Key returns the canonical form of the checked value at the front of b as a dict key: the same
+// bytes for all keys that are equal, others for others. Size works on it.
 //
-// For str, bytes, int and None in their shortest encoding it is b itself, without what follows, and nothing is copied; all else is
-// made in scratch[:0], or in new memory if that does not suffice. unequal says that the key equals nothing: it is a nan, or holds one.
-// Errors: *Error TypeError "unhashable type: 'list'", or for a Decimal sNaN "Cannot hash a signaling NaN value";
-// ValueError for an int of more than 1024 bytes, a Fraction of such, or a key nested deeper than 16.
+// For str, bytes, int and None in their shortest encoding it is b itself, without what follows, and
+// nothing is copied; all else is made in scratch[:0], or in new memory if that does not suffice.
+// unequal says that the key equals nothing: it is a nan, or holds one. Errors: *Error TypeError
+// "unhashable type: 'list'", or for a Decimal sNaN "Cannot hash a signaling NaN value"; ValueError
+// for an int of more than 1024 bytes, a Fraction of such, or a key nested deeper than 16.
 func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
 	c := b[0]
 	switch {
@@ -126,7 +127,8 @@ type memberSpan struct {
 	unequal  bool // the member equals nothing
 }
 
-// appendFrozenSetKey puts the members in the order of their bytes. Errors: those of appendKey; ValueError for equal members.
+// appendFrozenSetKey puts the members in the order of their bytes. Errors: those of appendKey;
+// ValueError for equal members.
 func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, err error) {
 	start := len(dst)
 	dst = msgp.AppendArrayHeader(dst, uint32(x.n))
@@ -149,7 +151,8 @@ func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, 
 	return WrapExt(dst, start, ExtFrozenSet), unequal, nil
 }
 
-// sortMembers puts the members of a set, which stand back to back in forms, in the order of their bytes. Errors: ValueError for equal members.
+// sortMembers puts the members of a set, which stand back to back in forms, in the order of their
+// bytes. Errors: ValueError for equal members.
 func sortMembers(forms []byte, members []memberSpan) error {
 	byBytes := func(a, b memberSpan) int { return bytes.Compare(forms[a.from:a.to], forms[b.from:b.to]) }
 	sorted := slices.IsSortedFunc(members, byBytes)

@@ -38,8 +38,8 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 	return dst, unequal, nil
 }
 
-// The number form of a number is the same encoding for all numbers that are equal to it, whatever their types. It follows from the
-// number alone, and is the first of these that has it exactly:
+// The number form of a number is the same encoding for all numbers that are equal to it, whatever
+// their types. It follows from the number alone, and is the first of these that has it exactly:
 //
 //  1. an int within 64 bits, in its shortest encoding
 //  2. a float64
@@ -50,13 +50,16 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 //  6. a fraction with another denominator: a Fraction in lowest terms
 //  7. a Decimal without zeros at its end
 //
-// So the form has at most three times as many bytes as the number, and some 16 more: a Decimal stays a Decimal when writing it out
-// would make it long, and an int or Fraction becomes one only if that is not much longer. Most Decimals need no arithmetic.
+// So the form has at most three times as many bytes as the number, and some 16 more: a Decimal
+// stays a Decimal when writing it out would make it long, and an int or Fraction becomes one only
+// if that is not much longer. Most Decimals need no arithmetic.
 //
-// wholeZeros is the most decimal zeros of a whole float64 of 53 significant bits: 5^22 < 2^53 < 5^23. A Decimal with more is no float.
+// wholeZeros is the most decimal zeros of a whole float64 of 53 significant bits: 5^22 < 2^53 <
+// 5^23. A Decimal with more is no float.
 const wholeZeros = 22
 
-// appendNumberForm appends the number form of the number at the front of b. unequal says that it is a nan.
+// appendNumberForm appends the number form of the number at the front of b. unequal says that it is
+// a nan.
 func appendNumberForm(dst, b []byte, x item) (_ []byte, unequal bool) {
 	switch x.t {
 	case TypeBool, TypeInt:
@@ -98,7 +101,8 @@ func appendFloatForm(dst []byte, f float64) (_ []byte, unequal bool) {
 	return appendFloat(dst, f), false
 }
 
-// appendBigForm appends the form of an int beyond 64 bits, given in two's complement. Most of them are their own form.
+// appendBigForm appends the form of an int beyond 64 bits, given in two's complement. Most of them
+// are their own form.
 func appendBigForm(dst, p []byte) []byte {
 	zeros := trailingZeroBits(p)
 	if significant := 8*len(p) - zeros; zeros <= wholeZeros && significant > 64 && len(p) <= maxKeyNumber {
@@ -172,7 +176,8 @@ func appendRationalForm(dst []byte, num, den *big.Int) []byte {
 	return appendScaledForm(dst, scale.Mul(scale, num), -max(twos, fives))
 }
 
-// appendBinaryForm appends num / (2^twos * 5^fives), in lowest terms, if its form is a float64 or a Fraction.
+// appendBinaryForm appends num / (2^twos * 5^fives), in lowest terms, if its form is a float64 or a
+// Fraction.
 func appendBinaryForm(dst []byte, num *big.Int, twos, fives int64) (_ []byte, ok bool) {
 	if fives == 0 && num.BitLen() <= 53 && twos <= 1074 {
 		return appendFloat(dst, math.Ldexp(float64(num.Int64()), -int(twos))), true
@@ -220,10 +225,13 @@ func (d *decimal) signed(digits []byte) *big.Int {
 	return x
 }
 
-// mayHaveFives says whether a number of so many decimal digits is large enough for 5^fives to divide it.
-func mayHaveFives(digits int, fives int64) bool { return 699*fives <= 1000*int64(digits) } // log10(5) is 0.69897
+// mayHaveFives says whether a number of so many decimal digits is large enough for 5^fives to
+// divide it.
+// log10(5) is 0.69897
+func mayHaveFives(digits int, fives int64) bool { return 699*fives <= 1000*int64(digits) }
 
-// divideOutFives divides x by the largest power of five, at most 5^limit, that divides it; left is the rest of limit.
+// divideOutFives divides x by the largest power of five, at most 5^limit, that divides it; left is
+// the rest of limit.
 func divideOutFives(x *big.Int, limit int64) (_ *big.Int, left int64) {
 	type power struct {
 		exponent int64

@@ -73,7 +73,9 @@ func (s spread) encodings(t *testing.T, rng *rand.Rand) map[string][]byte {
 	num, den := new(big.Int).Mul(x.Num(), factor), new(big.Int).Mul(x.Denom(), factor)
 	if max(num.BitLen(), den.BitLen()) < 8000 {
 		parts := append(mustAppend(t, num), mustAppend(t, den)...)
-		all["Fraction"] = append(value.AppendExtHeader(nil, value.ExtFraction, 1+len(parts)), append([]byte{0x92}, parts...)...)
+		all["Fraction"] = append(
+			value.AppendExtHeader(nil, value.ExtFraction, 1+len(parts)),
+			append([]byte{0x92}, parts...)...)
 	}
 	if x.IsInt() && x.Num().BitLen() < 8000 {
 		all["int"] = mustAppend(t, x.Num())
@@ -91,7 +93,8 @@ func (s spread) encodings(t *testing.T, rng *rand.Rand) map[string][]byte {
 	return all
 }
 
-// TestEqualNumbersHaveOneKey writes random numbers in all types that have them: their keys are the same, those of the neighbours are not.
+// TestEqualNumbersHaveOneKey writes random numbers in all types that have them: their keys are the
+// same, those of the neighbours are not.
 func TestEqualNumbersHaveOneKey(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
@@ -115,7 +118,17 @@ func TestEqualNumbersHaveOneKey(t *testing.T) {
 			}
 			key, unequal, err := value.Key(b, nil)
 			if err != nil || unequal || first != nil && !bytes.Equal(key, first) {
-				t.Fatalf("%s of %v * 2^%d * 5^%d: key %x, %v, %v; of another type %x", name, s.num, s.twos, s.fives, key, unequal, err, first)
+				t.Fatalf(
+					"%s of %v * 2^%d * 5^%d: key %x, %v, %v; of another type %x",
+					name,
+					s.num,
+					s.twos,
+					s.fives,
+					key,
+					unequal,
+					err,
+					first,
+				)
 			}
 			if again, _, err := value.Key(key, nil); err != nil || !bytes.Equal(again, key) {
 				t.Fatalf("%s: the key of key %x is %x, %v", name, key, again, err)
@@ -140,7 +153,8 @@ func TestEqualNumbersHaveOneKey(t *testing.T) {
 	}
 }
 
-// TestKeysAreShort holds canonical forms to three times the bytes of what they stand for: none writes out what an exponent says.
+// TestKeysAreShort holds canonical forms to three times the bytes of what they stand for: none
+// writes out what an exponent says.
 func TestKeysAreShort(t *testing.T) {
 	decimals := func(format string, n int) (all govalue.FrozenSet) {
 		for i := range n {
@@ -173,7 +187,8 @@ func TestKeysAreShort(t *testing.T) {
 	}
 }
 
-// TestNestedKeysAreCheckedOnce holds the time to check nested frozensets to what the same members take unnested.
+// TestNestedKeysAreCheckedOnce holds the time to check nested frozensets to what the same members
+// take unnested.
 func TestNestedKeysAreCheckedOnce(t *testing.T) {
 	var members govalue.FrozenSet
 	for i := range 3000 {
@@ -182,7 +197,9 @@ func TestNestedKeysAreCheckedOnce(t *testing.T) {
 	nested := mustAppend(t, members)
 	flat := bytes.Clone(nested)
 	for range 14 {
-		nested = append(value.AppendExtHeader(nil, value.ExtFrozenSet, 1+len(nested)), append([]byte{0x91}, nested...)...)
+		nested = append(
+			value.AppendExtHeader(nil, value.ExtFrozenSet, 1+len(nested)),
+			append([]byte{0x91}, nested...)...)
 	}
 	took := func(b []byte) time.Duration {
 		best := time.Hour

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// keySet is a set of keys in their canonical form, numbered from 0 in the order they were added. Up to fewKeys it is searched from end to
-// end; above that it has an index, an open-addressing table of numbers. Keys may be views into what was added.
+// keySet is a set of keys in their canonical form, numbered from 0 in the order they were added. Up
+// to fewKeys it is searched from end to end; above that it has an index, an open-addressing table
+// of numbers. Keys may be views into what was added.
 type keySet struct {
 	keys    [][]byte
 	index   []uint32 // number+1, 0 is free; nil while there are few; length a power of two, at most half full

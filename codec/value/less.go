@@ -1,7 +1,8 @@
 package value
 
-// Less says whether Python's < holds between the checked values at the front of a and b. It allocates nothing for ints within 64 bits, floats,
-// str and bytes. Errors: *Error TypeError, as "'<' not supported between instances of 'str' and 'int'"; ValueError for a Decimal nan.
+// Less says whether Python's < holds between the checked values at the front of a and b. It
+// allocates nothing for ints within 64 bits, floats, str and bytes. Errors: *Error TypeError, as
+// "'<' not supported between instances of 'str' and 'int'"; ValueError for a Decimal nan.
 func Less(a, b []byte) (bool, error) {
 	ta, sa, na := header(a)
 	tb, sb, nb := header(b)
@@ -64,8 +65,9 @@ func lessNumbers(a, b []byte, ta, tb Type) (bool, error) {
 // invalidOperation is the text of decimal.InvalidOperation, for which there is no kind.
 func invalidOperation() *Error { return valueErrorf("[<class 'decimal.InvalidOperation'>]") }
 
-// compareElements is lexicographic: the first elements that differ decide, then the length. It says of values in values at once whether they are equal, and
-// which one is less. If x and y are equal, it moves their bodies behind their elements.
+// compareElements is lexicographic: the first elements that differ decide, then the length. It says
+// of values in values at once whether they are equal, and which one is less. If x and y are equal,
+// it moves their bodies behind their elements.
 func compareElements(x, y *item) (same, less bool, err error) {
 	for range min(x.n, y.n) {
 		if same, less, err = compareFirst(&x.body, &y.body); !same {
@@ -75,11 +77,13 @@ func compareElements(x, y *item) (same, less bool, err error) {
 	return x.n == y.n, x.n < y.n, nil
 }
 
-// compareFirst compares the values at the front of a and b. If they are equal, it moves a and b behind them.
+// compareFirst compares the values at the front of a and b. If they are equal, it moves a and b
+// behind them.
 func compareFirst(a, b *[]byte) (same, less bool, err error) {
 	ta, _, _ := header(*a)
 	tb, _, _ := header(*b)
-	if class := classes[ta]; class != classes[tb] || class != TypeList && class != ExtTuple && class != ExtDeque && class != ExtSlice {
+	if class := classes[ta]; class != classes[tb] ||
+		class != TypeList && class != ExtTuple && class != ExtDeque && class != ExtSlice {
 		if !Equal(*a, *b) {
 			less, err = Less(*a, *b)
 			return false, less, err

@@ -5,8 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// Lower returns text in lower case as Python's str.lower makes it: letter by letter, but a capital sigma at the end of a word becomes
-// U+03C2, and U+0130 becomes two code points. Lone surrogates stay as they are. Source: Unicode, SpecialCasing.txt and section 3.13.
+// Lower returns text in lower case as Python's str.lower makes it: letter by letter, but a capital
+// sigma at the end of a word becomes U+03C2, and U+0130 becomes two code points. Lone surrogates
+// stay as they are. Source: Unicode, SpecialCasing.txt and section 3.13.
 func Lower(text string) string { return string(appendLower(nil, []byte(text))) }
 
 func appendLower(dst, text []byte) []byte {
@@ -37,7 +38,8 @@ func appendLower(dst, text []byte) []byte {
 	return dst
 }
 
-// endsWord says whether a letter stands before and none behind, passing over what does not part words.
+// endsWord says whether a letter stands before and none behind, passing over what does not part
+// words.
 func endsWord(before, behind []byte) bool {
 	r, n := utf8.DecodeLastRune(before)
 	for n > 0 && isCaseIgnorable(r) {
@@ -60,10 +62,27 @@ func isCased(r rune) bool {
 	return unicode.In(r, unicode.Lower, unicode.Upper, unicode.Title, unicode.Other_Lowercase, unicode.Other_Uppercase)
 }
 
-// isCaseIgnorable is Unicode's derived property Case_Ignorable: marks, modifiers, and the punctuation that stands inside words.
+// isCaseIgnorable is Unicode's derived property Case_Ignorable: marks, modifiers, and the
+// punctuation that stands inside words.
 func isCaseIgnorable(r rune) bool {
 	switch r {
-	case '\'', '.', ':', 0xB7, 0x387, 0x55F, 0x5F4, 0x2018, 0x2019, 0x2024, 0x2027, 0xFE13, 0xFE52, 0xFE55, 0xFF07, 0xFF0E, 0xFF1A:
+	case '\'',
+		'.',
+		':',
+		0xB7,
+		0x387,
+		0x55F,
+		0x5F4,
+		0x2018,
+		0x2019,
+		0x2024,
+		0x2027,
+		0xFE13,
+		0xFE52,
+		0xFE55,
+		0xFF07,
+		0xFF0E,
+		0xFF1A:
 		return true
 	}
 	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)

@@ -5,8 +5,9 @@ import (
 	"math"
 )
 
-// A number's magnitude is its sign and the binary logarithm of its absolute value, estimated from its first digits. It takes the same short time for
-// numbers of any size, and decides nearly all comparisons.
+// A number's magnitude is its sign and the binary logarithm of its absolute value, estimated from
+// its first digits. It takes the same short time for numbers of any size, and decides nearly all
+// comparisons.
 type magnitude struct {
 	sign int
 	log  float64
@@ -43,7 +44,8 @@ func magnitudeOf(b []byte) (m magnitude, ok bool) {
 		f := float(b)
 		return magnitudeOfFloat(f), f-f == 0
 	case ExtBigInt:
-		m = magnitudeOfFloat(float64(int64(binary.BigEndian.Uint64(x.body)))) // 48 bits of it at least, since the form is the shortest
+		// 48 bits of it at least, since the form is the shortest
+		m = magnitudeOfFloat(float64(int64(binary.BigEndian.Uint64(x.body))))
 		m.log += float64(8 * (len(x.body) - 8))
 		return m, true
 	case ExtDecimal:

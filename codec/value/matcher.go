@@ -1,7 +1,8 @@
 package value
 
-// Matcher compares many values with one, by Python's ==. What it takes to compare that one is made once, so that each comparison takes the time that
-// the other value's bytes warrant, however large the one is. A Matcher is for one goroutine.
+// Matcher compares many values with one, by Python's ==. What it takes to compare that one is made
+// once, so that each comparison takes the time that the other value's bytes warrant, however large
+// the one is. A Matcher is for one goroutine.
 type Matcher struct {
 	val     []byte
 	numbers map[*byte]*keptNumber // of numbers in val, by where they begin

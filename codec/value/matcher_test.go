@@ -12,7 +12,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestMatcherIsEqual compares all golden values, and numbers close to each other, with each other by a Matcher, and by Equal.
+// TestMatcherIsEqual compares all golden values, and numbers close to each other, with each other
+// by a Matcher, and by Equal.
 func TestMatcherIsEqual(t *testing.T) {
 	var all [][]byte
 	goldenLines(t, "values.txt", 1, func(_ []string, b []byte) { all = append(all, b) })
@@ -23,7 +24,13 @@ func TestMatcherIsEqual(t *testing.T) {
 		govalue.Decimal("9007199254740993" + strings.Repeat("0", 40)), govalue.Decimal("NaN"), govalue.Decimal("Infinity"), math.Inf(1), complex(math.Ldexp(1, 1000), 0),
 		govalue.Decimal("1E+999999999999999999"), govalue.Decimal("1.000000000000000000000000000000001E+999999999999999999"), new(big.Rat).SetFrac(power(10, 3000), power(7, 30)),
 	} {
-		all = append(all, mustAppend(t, v), mustAppend(t, []any{v, "x"}), mustAppend(t, govalue.Dict{{Key: 1, Value: v}}), mustAppend(t, govalue.Counter{{Key: "k", Value: v}}))
+		all = append(
+			all,
+			mustAppend(t, v),
+			mustAppend(t, []any{v, "x"}),
+			mustAppend(t, govalue.Dict{{Key: 1, Value: v}}),
+			mustAppend(t, govalue.Counter{{Key: "k", Value: v}}),
+		)
 	}
 	for _, b := range all {
 		m := value.NewMatcher(b)
@@ -37,7 +44,8 @@ func TestMatcherIsEqual(t *testing.T) {
 	}
 }
 
-// TestMatcherTakesTheOthersTime compares a large value with small ones that might equal it: that takes little longer for each than a small value does.
+// TestMatcherTakesTheOthersTime compares a large value with small ones that might equal it: that
+// takes little longer for each than a small value does.
 func TestMatcherTakesTheOthersTime(t *testing.T) {
 	digits := strings.Repeat("7", 100_000)
 	long := govalue.Tuple{digits, digits, govalue.Tuple{digits}}
@@ -71,7 +79,8 @@ func TestMatcherTakesTheOthersTime(t *testing.T) {
 	}
 }
 
-// TestNestedListsAreComparedOnce compares lists in lists whose last elements differ: that takes little longer than for the same elements in one list.
+// TestNestedListsAreComparedOnce compares lists in lists whose last elements differ: that takes
+// little longer than for the same elements in one list.
 func TestNestedListsAreComparedOnce(t *testing.T) {
 	const depth, wide = 120, 200
 	pair := func(last int) (flat, nested []byte) {
@@ -103,7 +112,8 @@ func TestNestedListsAreComparedOnce(t *testing.T) {
 	}
 }
 
-// TestNumbersAreOrderedByAnyType compares numbers that are close to each other, of all types, with what math/big says.
+// TestNumbersAreOrderedByAnyType compares numbers that are close to each other, of all types, with
+// what math/big says.
 func TestNumbersAreOrderedByAnyType(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
@@ -111,7 +121,9 @@ func TestNumbersAreOrderedByAnyType(t *testing.T) {
 	for range 300 {
 		s := spread{big.NewInt(rng.Int64N(1 << rng.IntN(62))), rng.IntN(600) - 300, rng.IntN(600) - 300}
 		x := s.rat()
-		near := new(big.Rat).Add(x, new(big.Rat).Mul(x, new(big.Rat).SetFrac(big.NewInt(rng.Int64N(3)-1), power(2, rng.Int64N(60)))))
+		near := new(
+			big.Rat,
+		).Add(x, new(big.Rat).Mul(x, new(big.Rat).SetFrac(big.NewInt(rng.Int64N(3)-1), power(2, rng.Int64N(60)))))
 		y := spread{new(big.Int).Set(near.Num()), 0, 0}
 		for _, divisor := range []struct {
 			base  int64

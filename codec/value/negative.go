@@ -55,14 +55,18 @@ func appendNegativeTimeDelta(dst, p []byte) ([]byte, error) {
 	left, rest := floorDiv(-(int64(seconds)*microsPerSecond + int64(micros)), secondsPerDay*microsPerSecond)
 	left -= int64(days)
 	if left < -MaxDeltaDays || left > MaxDeltaDays {
-		return dst, &Error{Kind: OverflowError, Msg: fmt.Sprintf("days=%d; must have magnitude <= %d", left, MaxDeltaDays)}
+		return dst, &Error{
+			Kind: OverflowError,
+			Msg:  fmt.Sprintf("days=%d; must have magnitude <= %d", left, MaxDeltaDays),
+		}
 	}
 	dst = binary.BigEndian.AppendUint32(AppendExtHeader(dst, ExtTimeDelta, 12), uint32(left))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(rest/microsPerSecond))
 	return binary.BigEndian.AppendUint32(dst, uint32(rest%microsPerSecond)), nil
 }
 
-// appendNegativeCounter keeps the negative counts, turned positive: 0 - count, which has another exponent than -count for some Decimals.
+// appendNegativeCounter keeps the negative counts, turned positive: 0 - count, which has another
+// exponent than -count for some Decimals.
 func appendNegativeCounter(dst []byte, x item) (_ []byte, err error) {
 	var items []byte
 	n := 0

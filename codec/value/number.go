@@ -7,7 +7,8 @@ import (
 	"math/big"
 )
 
-// integer reads the int within 64 bits (or the bool) at the front of b. If isBig is set, it is above MaxInt64 and v has its bits.
+// integer reads the int within 64 bits (or the bool) at the front of b. If isBig is set, it is
+// above MaxInt64 and v has its bits.
 func integer(b []byte) (v int64, isBig bool) {
 	switch c := b[0]; c {
 	case 0xC2:
@@ -62,7 +63,8 @@ func sign(b []byte) int {
 	return compareInts(v, 0)
 }
 
-// BigIntSign tells the sign of the checked value at the front of b if that is an int beyond 64 bits (an extension object).
+// BigIntSign tells the sign of the checked value at the front of b if that is an int beyond 64 bits
+// (an extension object).
 func BigIntSign(b []byte) (negative, ok bool) {
 	t, start, _ := header(b)
 	if t != ExtBigInt {

@@ -2,8 +2,8 @@ package value
 
 import "bytes"
 
-// ObjectIn returns the class of the first object of a program's own class (Object) among checked values that stand back to back, at any depth, and whether
-// there is one.
+// ObjectIn returns the class of the first object of a program's own class (Object) among checked
+// values that stand back to back, at any depth, and whether there is one.
 func ObjectIn(values []byte) (class string, found bool) {
 	if bytes.IndexByte(values, ExtObject) < 0 {
 		return "", false
@@ -15,7 +15,17 @@ func ObjectIn(values []byte) (class string, found bool) {
 			name := open(values[at:]).body
 			_, start, n := header(name)
 			return string(name[start : start+n]), true
-		case TypeList, TypeDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter, ExtDefaultDict, ExtDeque, ExtException, ExtSlice:
+		case TypeList,
+			TypeDict,
+			ExtTuple,
+			ExtSet,
+			ExtFrozenSet,
+			ExtOrderedDict,
+			ExtCounter,
+			ExtDefaultDict,
+			ExtDeque,
+			ExtException,
+			ExtSlice:
 			at += start // what it holds stands behind it
 		default:
 			at += start + n

@@ -7,7 +7,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestObjectIn: an object of a program's own class is found wherever it stands, and nothing else is taken for one.
+// TestObjectIn: an object of a program's own class is found wherever it stands, and nothing else is
+// taken for one.
 func TestObjectIn(t *testing.T) {
 	o := govalue.Object{Class: "things.Point", Data: []byte("\x80\x04N.")}
 	for _, v := range []any{

@@ -15,8 +15,9 @@ func Str(b []byte) (string, error) {
 	return string(dst), err
 }
 
-// Repr returns repr() of the checked value at the front of b. Sets stand in their stored order. An object that is kept unopened is
-// "<path.Class object>", an application type "<extension 64: 3 bytes>". Errors: as Str.
+// Repr returns repr() of the checked value at the front of b. Sets stand in their stored order. An
+// object that is kept unopened is "<path.Class object>", an application type "<extension 64: 3
+// bytes>". Errors: as Str.
 func Repr(b []byte) (string, error) {
 	dst, err := appendRepr(nil, b)
 	return string(dst), err
@@ -138,7 +139,8 @@ func appendSetRepr(dst []byte, x item, empty, before, after string) ([]byte, err
 	return appendSequence(dst, before, x, after)
 }
 
-// appendPairsRepr appends the items: each key and value with middle between them, and before and after around them.
+// appendPairsRepr appends the items: each key and value with middle between them, and before and
+// after around them.
 func appendPairsRepr(dst []byte, items []pair, before, middle, after string) (_ []byte, err error) {
 	for i, p := range items {
 		if i > 0 {

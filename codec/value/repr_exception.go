@@ -2,15 +2,30 @@ package value
 
 import "strings"
 
-// exceptionState is the start of the slice that ends the arguments of an exception with attributes: slice("__dict__", {name: value}, None).
+// exceptionState is the start of the slice that ends the arguments of an exception with attributes:
+// slice("__dict__", {name: value}, None).
 const exceptionState = "__dict__"
 
 // osErrors are the classes whose text is "[Errno 2] No such file: 'x'".
 var osErrors = map[string]bool{
-	"OSError": true, "IOError": true, "EnvironmentError": true, "BlockingIOError": true, "ChildProcessError": true, "ConnectionError": true,
-	"BrokenPipeError": true, "ConnectionAbortedError": true, "ConnectionRefusedError": true, "ConnectionResetError": true,
-	"FileExistsError": true, "FileNotFoundError": true, "InterruptedError": true, "IsADirectoryError": true, "NotADirectoryError": true,
-	"PermissionError": true, "ProcessLookupError": true, "TimeoutError": true,
+	"OSError":                true,
+	"IOError":                true,
+	"EnvironmentError":       true,
+	"BlockingIOError":        true,
+	"ChildProcessError":      true,
+	"ConnectionError":        true,
+	"BrokenPipeError":        true,
+	"ConnectionAbortedError": true,
+	"ConnectionRefusedError": true,
+	"ConnectionResetError":   true,
+	"FileExistsError":        true,
+	"FileNotFoundError":      true,
+	"InterruptedError":       true,
+	"IsADirectoryError":      true,
+	"NotADirectoryError":     true,
+	"PermissionError":        true,
+	"ProcessLookupError":     true,
+	"TimeoutError":           true,
 }
 
 // exceptionParts returns the class and the arguments, without the attributes.
@@ -55,8 +70,8 @@ func appendExceptionRepr(dst []byte, x item) ([]byte, error) {
 	return appendSequence(dst, class+"(", tupleOf(args), ")")
 }
 
-// appendExceptionStr is the argument or, if there are several, the tuple of them; a KeyError shows the repr of its key, an OSError number,
-// text and files.
+// appendExceptionStr is the argument or, if there are several, the tuple of them; a KeyError shows
+// the repr of its key, an OSError number, text and files.
 func appendExceptionStr(dst []byte, x item) ([]byte, error) {
 	class, args := exceptionParts(x)
 	switch {
@@ -72,7 +87,8 @@ func appendExceptionStr(dst []byte, x item) ([]byte, error) {
 	return appendStr(dst, args[0])
 }
 
-// appendOSErrorStr appends "[Errno 18] text: 'file' -> 'other file'"; the fourth argument is Windows' number of the error.
+// appendOSErrorStr appends "[Errno 18] text: 'file' -> 'other file'"; the fourth argument is
+// Windows' number of the error.
 func appendOSErrorStr(dst []byte, args [][]byte) ([]byte, error) {
 	dst, err := appendStr(append(dst, "[Errno "...), args[0])
 	if err == nil {

@@ -29,10 +29,13 @@ func appendBigIntRepr(dst []byte, x *big.Int) ([]byte, error) {
 			return dst, nil
 		}
 	}
-	return dst, valueErrorf("Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit")
+	return dst, valueErrorf(
+		"Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit",
+	)
 }
 
-// appendFloatRepr appends the shortest digits that give f again, with an exponent below 1e-4 and from 1e16 on.
+// appendFloatRepr appends the shortest digits that give f again, with an exponent below 1e-4 and
+// from 1e16 on.
 func appendFloatRepr(dst []byte, f float64) []byte {
 	at := len(dst)
 	dst = appendFloatDigits(dst, f)

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// ZoneInfoUTC is the name of zoneinfo.ZoneInfo("UTC"), which prints differently from timezone.utc.
+	// ZoneInfoUTC is the name of zoneinfo.ZoneInfo("UTC"), which prints differently from
+	// timezone.utc.
 	ZoneInfoUTC = "posix/UTC"
 	// noOffset is the offset in microseconds of a time in a zone that has none without a date.
 	noOffset = 1 - secondsPerDay*microsPerSecond
@@ -25,7 +26,11 @@ type clock struct {
 }
 
 func clockOf(p []byte) clock {
-	c := clock{Time: time.UnixMicro(int64(binary.BigEndian.Uint64(p))).UTC(), fold: p[8]&FlagFold != 0, aware: p[8]&FlagAware != 0}
+	c := clock{
+		Time:  time.UnixMicro(int64(binary.BigEndian.Uint64(p))).UTC(),
+		fold:  p[8]&FlagFold != 0,
+		aware: p[8]&FlagAware != 0,
+	}
 	if c.aware {
 		c.offset, c.name = zoneMicros(p[9:]), string(p[17:])
 	}
@@ -117,7 +122,8 @@ func appendTimeDeltaRepr(dst []byte, days, seconds, micros int64) []byte {
 	return append(dst, ')')
 }
 
-// appendTimeStr appends the ISO form, with a blank between date and time, and timedeltas as "1 day, 0:00:05".
+// appendTimeStr appends the ISO form, with a blank between date and time, and timedeltas as "1 day,
+// 0:00:05".
 func appendTimeStr(dst []byte, x item) []byte {
 	switch x.t {
 	case ExtDate:

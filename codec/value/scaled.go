@@ -5,7 +5,8 @@ import (
 	"math/big"
 )
 
-// scaled is any real number: num / den * 10^exp, den positive; special is an infinity or a nan, if that is not 0.
+// scaled is any real number: num / den * 10^exp, den positive; special is an infinity or a nan, if
+// that is not 0.
 type scaled struct {
 	num, den *big.Int
 	exp      int64
@@ -68,8 +69,8 @@ func (x *scaled) sign() int {
 	return x.num.Sign()
 }
 
-// compare compares exactly; ordered is false if one is a nan. Powers of ten are worked out only if the two are of like size, so an
-// exponent of 10^18 costs nothing.
+// compare compares exactly; ordered is false if one is a nan. Powers of ten are worked out only if
+// the two are of like size, so an exponent of 10^18 costs nothing.
 func (x *scaled) compare(y *scaled) (c int, ordered bool) {
 	if x.special != 0 || y.special != 0 {
 		return compareFloats(x.special, y.special)

@@ -7,7 +7,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// SortKey tells what of an element a list is sorted by: data that VALUES.md describes, never code. It is constant after ParseSortKey.
+// SortKey tells what of an element a list is sorted by: data that VALUES.md describes, never code.
+// It is constant after ParseSortKey.
 type SortKey struct {
 	form sortForm
 	path [][]byte   // of a path: the indexes
@@ -37,9 +38,11 @@ const (
 	maxSortKeyParts = 128 // forms, and indexes of paths
 )
 
-// ParseSortKey reads the checked value at the front of b as a sort key. The indexes of paths are views into b.
+// ParseSortKey reads the checked value at the front of b as a sort key. The indexes of paths are
+// views into b.
 //
-// Errors: *Error ValueError that names what is wrong and where, as "sort key: in tuple[2]: unknown form 'upper'", or the bound that b exceeds.
+// Errors: *Error ValueError that names what is wrong and where, as "sort key: in tuple[2]: unknown
+// form 'upper'", or the bound that b exceeds.
 func ParseSortKey(b []byte) (*SortKey, error) {
 	if n := Size(b); n > maxSortKeyBytes {
 		return nil, valueErrorf("sort key of %d bytes, at most %d", n, maxSortKeyBytes)
@@ -47,7 +50,8 @@ func ParseSortKey(b []byte) (*SortKey, error) {
 	return parsedSortKey(b, sortKeyParser{depth: maxSortKeyDepth, parts: maxSortKeyParts})
 }
 
-// ParseStoredSortKey is ParseSortKey for a sort key that is on disk: it has no bounds, since an earlier version had none.
+// ParseStoredSortKey is ParseSortKey for a sort key that is on disk: it has no bounds, since an
+// earlier version had none.
 func ParseStoredSortKey(b []byte) (*SortKey, error) {
 	return parsedSortKey(b, sortKeyParser{depth: math.MaxInt, parts: math.MaxInt})
 }
@@ -161,15 +165,17 @@ func (p *sortKeyParser) inner(form sortForm, name string, keys []byte, n int) (*
 	return k, nil
 }
 
-// Spend is told what a sort key is about to take: work, in bytes that are read or written once, and memory, in bytes. The memory is negative if less was
-// needed than told. An error ends the making of the key.
+// Spend is told what a sort key is about to take: work, in bytes that are read or written once, and
+// memory, in bytes. The memory is negative if less was needed than told. An error ends the making
+// of the key.
 type Spend func(work, memory int) error
 
 // formWork is the work of a form for an element, besides its bytes.
 const formWork = 16
 
-// Append appends the value that the element item is sorted by. Errors: Python's, as *Error of the kinds KeyError, IndexError, TypeError,
-// AttributeError, ValueError and OverflowError, and those of spend; dst is returned as it was.
+// Append appends the value that the element item is sorted by. Errors: Python's, as *Error of the
+// kinds KeyError, IndexError, TypeError, AttributeError, ValueError and OverflowError, and those of
+// spend; dst is returned as it was.
 func (k *SortKey) Append(dst, item []byte, spend Spend) ([]byte, error) {
 	out, err := k.appendTo(dst, item[:Size(item)], spend)
 	if err != nil {
@@ -226,7 +232,8 @@ func (k *SortKey) cost(inner []byte) (work, most int) {
 	}
 }
 
-// reprGrowth is how many times longer than its encoding a repr is at most: that of an application type without data is the longest.
+// reprGrowth is how many times longer than its encoding a repr is at most: that of an application
+// type without data is the longest.
 const reprGrowth = 9
 
 func (k *SortKey) appendForm(dst, inner []byte) ([]byte, error) {
@@ -242,7 +249,8 @@ func (k *SortKey) appendForm(dst, inner []byte) ([]byte, error) {
 	return msgp.AppendStringFromBytes(dst, text), err
 }
 
-// part returns what a path leads to, the element itself without one: without a copy if it stands in item.
+// part returns what a path leads to, the element itself without one: without a copy if it stands in
+// item.
 func (k *SortKey) part(item []byte, spend Spend) (_ []byte, err error) {
 	for _, index := range k.path {
 		if err := spend(formWork+len(item), 0); err != nil {
@@ -301,7 +309,17 @@ func appendLen(dst, b []byte) ([]byte, error) {
 	switch x.t {
 	case TypeStr:
 		return AppendInt(dst, int64(runeCount(x.body))), nil
-	case TypeBytes, ExtByteArray, TypeList, TypeDict, ExtTuple, ExtSet, ExtFrozenSet, ExtOrderedDict, ExtDeque, ExtCounter, ExtDefaultDict:
+	case TypeBytes,
+		ExtByteArray,
+		TypeList,
+		TypeDict,
+		ExtTuple,
+		ExtSet,
+		ExtFrozenSet,
+		ExtOrderedDict,
+		ExtDeque,
+		ExtCounter,
+		ExtDefaultDict:
 		return AppendInt(dst, int64(x.n)), nil
 	case ExtRange:
 		n := spanOf(x).len()

@@ -42,7 +42,8 @@ func TestSortKeyErrorLeavesDst(t *testing.T) {
 	}
 	out, err := key.Append([]byte("front"), mustAppend(t, govalue.Dict{{Key: "m", Value: 1}}), spendFreely)
 	var e *value.Error
-	if !errors.As(err, &e) || e.Kind != value.KeyError || e.Msg != "'n'" || !bytes.Equal(e.Key, mustAppend(t, "n")) || string(out) != "front" {
+	if !errors.As(err, &e) || e.Kind != value.KeyError || e.Msg != "'n'" || !bytes.Equal(e.Key, mustAppend(t, "n")) ||
+		string(out) != "front" {
 		t.Errorf("%q, %v", out, err)
 	}
 }
@@ -74,7 +75,10 @@ func TestSortKeysAreBounded(t *testing.T) {
 		"usual of columns": {append([]any{"tuple"}, slices.Repeat([]any{[]any{"lower", []any{"path", "a"}}}, 40)...), ""},
 	} {
 		b := mustAppend(t, c.key)
-		if _, err := value.ParseSortKey(b); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+		if _, err := value.ParseSortKey(
+			b,
+		); c.want == "" && err != nil ||
+			c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 		if _, err := value.ParseStoredSortKey(b); err != nil {
@@ -83,9 +87,18 @@ func TestSortKeysAreBounded(t *testing.T) {
 	}
 }
 
-// TestSortKeysSpendBeforehand holds what a key makes to what was told before: the bytes told are never below the bytes made.
+// TestSortKeysSpendBeforehand holds what a key makes to what was told before: the bytes told are
+// never below the bytes made.
 func TestSortKeysSpendBeforehand(t *testing.T) {
-	forms := []any{nil, nestedKey("str", 1), nestedKey("lower", 1), nestedKey("neg", 1), nestedKey("len", 1), []any{"path", 0}, []any{"tuple", nil, nestedKey("str", 1)}}
+	forms := []any{
+		nil,
+		nestedKey("str", 1),
+		nestedKey("lower", 1),
+		nestedKey("neg", 1),
+		nestedKey("len", 1),
+		[]any{"path", 0},
+		[]any{"tuple", nil, nestedKey("str", 1)},
+	}
 	check := func(name string, b []byte) {
 		for _, form := range forms {
 			key, err := value.ParseSortKey(mustAppend(t, form))

@@ -6,16 +6,39 @@ import (
 )
 
 var typeNames = [256]string{
-	TypeNil: "NoneType", TypeBool: "bool", TypeInt: "int", TypeFloat: "float", TypeStr: "str", TypeBytes: "bytes", TypeList: "list", TypeDict: "dict",
-	ExtBigInt: "int", ExtTuple: "tuple", ExtSet: "set", ExtFrozenSet: "frozenset", ExtByteArray: "bytearray",
-	ExtOrderedDict: "collections.OrderedDict", ExtDateTime: "datetime.datetime", ExtDate: "datetime.date", ExtTime: "datetime.time",
-	ExtTimeDelta: "datetime.timedelta", ExtDecimal: "decimal.Decimal", ExtFraction: "Fraction", ExtUUID: "UUID", ExtComplex: "complex",
-	ExtRange: "range", ExtSlice: "slice", ExtDeque: "collections.deque", ExtCounter: "Counter", ExtDefaultDict: "collections.defaultdict",
+	TypeNil:        "NoneType",
+	TypeBool:       "bool",
+	TypeInt:        "int",
+	TypeFloat:      "float",
+	TypeStr:        "str",
+	TypeBytes:      "bytes",
+	TypeList:       "list",
+	TypeDict:       "dict",
+	ExtBigInt:      "int",
+	ExtTuple:       "tuple",
+	ExtSet:         "set",
+	ExtFrozenSet:   "frozenset",
+	ExtByteArray:   "bytearray",
+	ExtOrderedDict: "collections.OrderedDict",
+	ExtDateTime:    "datetime.datetime",
+	ExtDate:        "datetime.date",
+	ExtTime:        "datetime.time",
+	ExtTimeDelta:   "datetime.timedelta",
+	ExtDecimal:     "decimal.Decimal",
+	ExtFraction:    "Fraction",
+	ExtUUID:        "UUID",
+	ExtComplex:     "complex",
+	ExtRange:       "range",
+	ExtSlice:       "slice",
+	ExtDeque:       "collections.deque",
+	ExtCounter:     "Counter",
+	ExtDefaultDict: "collections.defaultdict",
 }
 
-// TypeName returns the name of the type of the checked value at the front of b as CPython's messages write it: "NoneType", "int",
-// "datetime.datetime", "decimal.Decimal"; types written in Python go without their module ("UUID", "Fraction", "Counter"), as there.
-// An application type is "extension 64".
+// TypeName returns the name of the type of the checked value at the front of b as CPython's
+// messages write it: "NoneType", "int", "datetime.datetime", "decimal.Decimal"; types written in
+// Python go without their module ("UUID", "Fraction", "Counter"), as there. An application type is
+// "extension 64".
 func TypeName(b []byte) string {
 	t, _, _ := header(b)
 	if name := typeNames[t]; name != "" {

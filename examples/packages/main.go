@@ -15,7 +15,11 @@ import (
 )
 
 func main() {
-	url := pflag.String("url", "cyberdb://127.0.0.1:9980", "the server's connect line; without a password in it, CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE")
+	url := pflag.String(
+		"url",
+		"cyberdb://127.0.0.1:9980",
+		"the server's connect line; without a password in it, CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE",
+	)
 	limit := pflag.Int("limit", 0, "load at most this many records; 0 is all")
 	prefix := pflag.String("prefix", "golang-g", "find the names that begin so")
 	pflag.Parse()

@@ -16,7 +16,8 @@ import (
 // part is how many records the tests load.
 const part = 3000
 
-// TestAnswers loads a part of each source that this machine has, and compares the server's answers with what the records say.
+// TestAnswers loads a part of each source that this machine has, and compares the server's answers
+// with what the records say.
 func TestAnswers(t *testing.T) {
 	sources := map[string]func(context.Context, func(Package) error) error{"go": readGo}
 	if _, err := exec.LookPath("apt-cache"); err == nil {

@@ -28,7 +28,8 @@ type Package struct {
 // errEnough ends a reader that has as many records as were asked for.
 var errEnough = errors.New("enough records")
 
-// read returns at most limit records (0: all) and what they are, from apt or else from Go's standard library.
+// read returns at most limit records (0: all) and what they are, from apt or else from Go's
+// standard library.
 func read(ctx context.Context, limit int) (source string, records []Package, err error) {
 	keep := func(p Package) error {
 		if records = append(records, p); len(records) == limit {
@@ -81,8 +82,9 @@ func readApt(ctx context.Context, keep func(Package) error) error {
 // maxLineBytes bounds one line of the index.
 const maxLineBytes = 1 << 20
 
-// parseIndex reads paragraphs of "Field: value" lines; lines that begin with a blank go on with the field before and are not needed
-// here. Errors: of keep; a line or number that cannot be read, with the line's number.
+// parseIndex reads paragraphs of "Field: value" lines; lines that begin with a blank go on with the
+// field before and are not needed here. Errors: of keep; a line or number that cannot be read, with
+// the line's number.
 func parseIndex(r io.Reader, keep func(Package) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLineBytes)
@@ -143,7 +145,8 @@ func (p *Package) setField(line string) (err error) {
 	return err
 }
 
-// readGo gives the files of Go's standard library to keep, until it returns an error: the directory is the section.
+// readGo gives the files of Go's standard library to keep, until it returns an error: the directory
+// is the section.
 func readGo(ctx context.Context, keep func(Package) error) error {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION").Output()
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"cyberdb-fast/client"
 )
 
-// batch is how many records one request of a pipeline carries, batches how many requests a pipeline has.
+// batch is how many records one request of a pipeline carries, batches how many requests a pipeline
+// has.
 const (
 	batch   = 250
 	batches = 8
@@ -112,14 +113,18 @@ func (t *tables) sections(ctx context.Context) ([]section, error) {
 
 // largest has the server sort the list by size, and returns the first n; equal ones by name.
 func (t *tables) largest(ctx context.Context, n int) ([]Size, error) {
-	if err := t.sizes.Sort(ctx, client.Tuple(client.By("installed").Neg(), client.By("name")), client.Ascending); err != nil {
+	if err := t.sizes.Sort(
+		ctx,
+		client.Tuple(client.By("installed").Neg(), client.By("name")),
+		client.Ascending,
+	); err != nil {
 		return nil, err
 	}
 	return t.sizes.Slice(ctx, client.None, n, client.None)
 }
 
-// withPrefix has the server sort the list by name and returns, in order, the names that begin with prefix: both ends are
-// found by halving, which takes some 2 log2(length) small requests.
+// withPrefix has the server sort the list by name and returns, in order, the names that begin with
+// prefix: both ends are found by halving, which takes some 2 log2(length) small requests.
 func (t *tables) withPrefix(ctx context.Context, prefix string) ([]string, error) {
 	if err := t.sizes.Sort(ctx, client.By("name"), client.Ascending); err != nil {
 		return nil, err

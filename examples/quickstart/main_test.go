@@ -8,7 +8,8 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestRun: the program prints what it should, on a fresh server and on one that has its tables already.
+// TestRun: the program prints what it should, on a fresh server and on one that has its tables
+// already.
 func TestRun(t *testing.T) {
 	db := looptest.Client(t)
 	const want = "Ada is 36\n" +

@@ -9,13 +9,15 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A client that pipelines sends many requests at once, and many clients do together. Before they are executed, one after the other, those that
-// look up a key are looked at together: the lookups' cache misses then overlap.
+// A client that pipelines sends many requests at once, and many clients do together. Before they
+// are executed, one after the other, those that look up a key are looked at together: the lookups'
+// cache misses then overlap.
 
 // maxAhead is how many requests are looked at together.
 const maxAhead = 32
 
-// Expect may be called for each request before it is executed, with the bytes of it and of all that stand behind it. It is for speed alone.
+// Expect may be called for each request before it is executed, with the bytes of it and of all that
+// stand behind it. It is for speed alone.
 func (x *Executor) Expect(pending []byte) {
 	if x.ahead == 0 {
 		x.ahead = x.lookAhead(pending)
@@ -26,8 +28,8 @@ func (x *Executor) Expect(pending []byte) {
 // ExpectOthers says that other requests come next than those that Expect was shown.
 func (x *Executor) ExpectOthers() { x.ahead = 0 }
 
-// lookAhead looks at the requests that stand complete at the front of pending, and returns how many it has looked at. What is wrong with one of them
-// is found when it is executed.
+// lookAhead looks at the requests that stand complete at the front of pending, and returns how many
+// it has looked at. What is wrong with one of them is found when it is executed.
 func (x *Executor) lookAhead(pending []byte) int {
 	var dict *shardmap.Dict
 	var name []byte // of the dict's table, as encoded in a request
@@ -55,7 +57,8 @@ func (x *Executor) lookAhead(pending []byte) int {
 	return max(n, 1)
 }
 
-// dictOf returns the dict whose table's name stands at the front of args, and that name as it stands there; nil if there is none.
+// dictOf returns the dict whose table's name stands at the front of args, and that name as it
+// stands there; nil if there is none.
 func (x *Executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 	if msgp.NextType(args) != msgp.StrType {
 		return nil, nil
@@ -65,7 +68,8 @@ func (x *Executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 		return nil, nil
 	}
 	table, ok := x.engine.env.Store.Lookup(&x.call, name)
-	if !ok || table.Kind() != shardmap.KindDict || table.Err() != nil { // nobody knows what is in a spoiled one
+	// nobody knows what is in a spoiled one
+	if !ok || table.Kind() != shardmap.KindDict || table.Err() != nil {
 		return nil, nil
 	}
 	return table.Dict(), args[:len(args)-len(rest)]

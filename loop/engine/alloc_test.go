@@ -9,7 +9,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestRequestAllocations: a request's whole way from its frame to its reply allocates nothing for a read, nor for an overwrite.
+// TestRequestAllocations: a request's whole way from its frame to its reply allocates nothing for a
+// read, nor for an overwrite.
 func TestRequestAllocations(t *testing.T) {
 	x := New(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)}).NewExecutor()
 	out := make([]byte, 0, 4<<10)

@@ -27,13 +27,19 @@ func (x *Executor) arguments(b []byte, shape *codec.Shape, command *Command) err
 		x.n++
 	}
 	if x.n < shape.Min {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, not %d", shape.Name, shape.Arity(), x.n)}
+		return &codec.Error{
+			Status:  codec.StatusBadArguments,
+			Message: fmt.Sprintf("%s takes %s, not %d", shape.Name, shape.Arity(), x.n),
+		}
 	}
 	if len(b) == 0 {
 		return nil
 	}
 	if shape.Max != codec.Many {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes %s, and there are more", shape.Name, shape.Arity())}
+		return &codec.Error{
+			Status:  codec.StatusBadArguments,
+			Message: fmt.Sprintf("%s takes %s, and there are more", shape.Name, shape.Arity()),
+		}
 	}
 	x.rest = b
 	for len(b) > 0 {
@@ -43,11 +49,17 @@ func (x *Executor) arguments(b []byte, shape *codec.Shape, command *Command) err
 		}
 		b = b[n:]
 		if x.restN++; x.restN > codec.MaxArguments {
-			return &codec.Error{Status: codec.StatusTooLarge, Message: fmt.Sprintf("%s with more than %d arguments", shape.Name, codec.MaxArguments)}
+			return &codec.Error{
+				Status:  codec.StatusTooLarge,
+				Message: fmt.Sprintf("%s with more than %d arguments", shape.Name, codec.MaxArguments),
+			}
 		}
 	}
 	if x.restN%shape.Each != 0 {
-		return &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s takes keys and values in pairs, not %d of them", shape.Name, x.restN)}
+		return &codec.Error{
+			Status:  codec.StatusBadArguments,
+			Message: fmt.Sprintf("%s takes keys and values in pairs, not %d of them", shape.Name, x.restN),
+		}
 	}
 	return nil
 }
@@ -60,7 +72,8 @@ func (x *Executor) checkArgument(b []byte, command *Command) (int, error) {
 	return x.check(b)
 }
 
-// check checks the value at the front of b. A recorded request may hold what an earlier version accepted.
+// check checks the value at the front of b. A recorded request may hold what an earlier version
+// accepted.
 func (x *Executor) check(b []byte) (int, error) {
 	x.opened = x.opened || value.Opened(b[0])
 	if x.call.Replay {
@@ -73,7 +86,10 @@ func badArgument(err error, shape *codec.Shape, i int) error {
 	if shape.Table {
 		i++
 	}
-	e := &codec.Error{Status: codec.StatusBadArguments, Message: fmt.Sprintf("%s, argument %d: %v", shape.Name, i+1, err)}
+	e := &codec.Error{
+		Status:  codec.StatusBadArguments,
+		Message: fmt.Sprintf("%s, argument %d: %v", shape.Name, i+1, err),
+	}
 	var problem *value.Error
 	if errors.As(err, &problem) {
 		e.Status = codec.StatusOf(problem.Kind)
@@ -96,8 +112,12 @@ func tableName(b []byte) (name, rest []byte, err error) {
 			return nil, nil, &codec.Error{Status: codec.StatusBadArguments, Message: "the table's name: " + err.Error()}
 		}
 		return nil, nil, &codec.Error{
-			Status:  codec.StatusTypeError,
-			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, not %s", codec.MaxTableNameBytes, value.TypeName(b[:n])),
+			Status: codec.StatusTypeError,
+			Message: fmt.Sprintf(
+				"a table's name is a str of 1 to %d bytes, not %s",
+				codec.MaxTableNameBytes,
+				value.TypeName(b[:n]),
+			),
 		}
 	}
 	if _, err := value.Check(b); err != nil {
@@ -106,8 +126,12 @@ func tableName(b []byte) (name, rest []byte, err error) {
 	name, rest, err = msgp.ReadStringZC(b)
 	if err != nil || len(name) == 0 || len(name) > codec.MaxTableNameBytes {
 		return nil, nil, &codec.Error{
-			Status:  codec.StatusValueError,
-			Message: fmt.Sprintf("a table's name is a str of 1 to %d bytes, this one has %d", codec.MaxTableNameBytes, len(name)),
+			Status: codec.StatusValueError,
+			Message: fmt.Sprintf(
+				"a table's name is a str of 1 to %d bytes, this one has %d",
+				codec.MaxTableNameBytes,
+				len(name),
+			),
 		}
 	}
 	return name, rest, nil
@@ -117,12 +141,16 @@ func tableName(b []byte) (name, rest []byte, err error) {
 func boolArgument(b []byte, what string) (bool, error) {
 	v, _, err := msgp.ReadBoolBytes(b)
 	if err != nil {
-		return false, &codec.Error{Status: codec.StatusTypeError, Message: fmt.Sprintf("%s is a bool, not %s", what, value.TypeName(b))}
+		return false, &codec.Error{
+			Status:  codec.StatusTypeError,
+			Message: fmt.Sprintf("%s is a bool, not %s", what, value.TypeName(b)),
+		}
 	}
 	return v, nil
 }
 
-// isInt says whether b is an int or a bool, and whether it fits into 64 bits; if it does not, v is the nearest that does.
+// isInt says whether b is an int or a bool, and whether it fits into 64 bits; if it does not, v is
+// the nearest that does.
 func intArgument(b []byte) (v int64, isInt, fits bool) {
 	switch msgp.NextType(b) {
 	case msgp.BoolType:
@@ -166,12 +194,16 @@ func position(b []byte) (int64, error) {
 	case !isInt:
 		return 0, typeError(fmt.Sprintf("'%s' object cannot be interpreted as an integer", value.TypeName(b)))
 	case !fits:
-		return 0, &codec.Error{Status: codec.StatusOverflowError, Message: "Python int too large to convert to C ssize_t"}
+		return 0, &codec.Error{
+			Status:  codec.StatusOverflowError,
+			Message: "Python int too large to convert to C ssize_t",
+		}
 	}
 	return v, nil
 }
 
-// bound reads one part of a slice: an int, taken as the nearest end if it is beyond 64 bits, or None (nil).
+// bound reads one part of a slice: an int, taken as the nearest end if it is beyond 64 bits, or
+// None (nil).
 func bound(b []byte, into *int64) (*int64, error) {
 	if msgp.IsNil(b) {
 		return nil, nil

@@ -11,16 +11,20 @@ import (
 )
 
 const (
-	// leastKeyMemory is how many bytes of arguments may be checked without counting what that takes.
+	// leastKeyMemory is how many bytes of arguments may be checked without counting what that
+	// takes.
 	leastKeyMemory = 64 << 10
-	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the sets that find equal keys.
+	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the
+	// sets that find equal keys.
 	keyMemoryFactor = 4
 )
 
-// Do executes a request however long it takes, and appends its whole reply to out. It is for goroutines that may be kept waiting: it waits for tables that
-// other requests own, makes long reads, and saves. A panic becomes an error reply, with Result.Defect.
+// Do executes a request however long it takes, and appends its whole reply to out. It is for
+// goroutines that may be kept waiting: it waits for tables that other requests own, makes long
+// reads, and saves. A panic becomes an error reply, with Result.Defect.
 //
-// Result.Outcome is Answered, or AwaitsDisk: then the caller holds the reply back until all up to Result.LSN is on disk.
+// Result.Outcome is Answered, or AwaitsDisk: then the caller holds the reply back until all up to
+// Result.LSN is on disk.
 func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
 	log := e.TakeLog()
 	defer e.PutLog(log)

@@ -22,11 +22,14 @@ func (x *Executor) logTo(log shardmap.Log) {
 	}
 }
 
-// LastLSN returns the number that was last drawn for a request of this executor and logged; 0: none.
+// LastLSN returns the number that was last drawn for a request of this executor and logged; 0:
+// none.
 func (x *Executor) LastLSN() uint64 { return x.log.last }
 
-// awaits decides whether the reply to a request is to wait for the disk: its log's last number was before before it. Reads do not, though they draw a number
-// for a cut. One with the flag DURABLE that has changed nothing tells of what others have changed: it waits for what they have done so far.
+// awaits decides whether the reply to a request is to wait for the disk: its log's last number was
+// before before it. Reads do not, though they draw a number for a cut. One with the flag DURABLE
+// that has changed nothing tells of what others have changed: it waits for what they have done so
+// far.
 func (x *Executor) awaits(durable bool, before uint64) {
 	journal := x.engine.env.Journal
 	if !journal.Waits(durable) {

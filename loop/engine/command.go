@@ -16,7 +16,8 @@ const (
 	ListTable
 )
 
-// Command is a row of the command table: what is done for an opcode. The form of its arguments is in codec.Shapes.
+// Command is a row of the command table: what is done for an opcode. The form of its arguments is
+// in codec.Shapes.
 type Command struct {
 	Kind        TableKind
 	OnKey       bool // acts on one key of a dict, its first argument
@@ -34,14 +35,16 @@ type Command struct {
 
 	// Run executes the command and appends its reply's body. nil: the opcode is not known.
 	Run func(x *Executor) error
-	// View, of a long read, cuts what it reads and returns what makes the reply from it. It is called when Run answered ErrLong.
+	// View, of a long read, cuts what it reads and returns what makes the reply from it. It is
+	// called when Run answered ErrLong.
 	View func(x *Executor) (Stream, error)
 }
 
 // Commands is a command table: a row for each opcode.
 type Commands [256]Command
 
-// Protocol returns a copy of the protocol's command table, for a program that takes rows away or puts others in their place.
+// Protocol returns a copy of the protocol's command table, for a program that takes rows away or
+// puts others in their place.
 func Protocol() *Commands {
 	own := protocol
 	return &own
@@ -82,23 +85,72 @@ var protocol = Commands{
 	codec.OpDrop:       {Mutates: true, Base: 4000, Run: drop},
 	codec.OpRename:     {Mutates: true, Base: 4000, Run: rename},
 
-	codec.OpDictGet:           {Kind: DictTable, OnKey: true, Versioned: true, Keys: FirstKey, Run: dictGet},
-	codec.OpDictSet:           {Kind: DictTable, OnKey: true, Versioned: true, Conditional: true, Mutates: true, Grows: true, Keys: FirstKey, Run: dictSet},
-	codec.OpDictDelete:        {Kind: DictTable, OnKey: true, Conditional: true, Mutates: true, Keys: FirstKey, Run: dictDelete},
-	codec.OpDictContains:      {Kind: DictTable, OnKey: true, Keys: FirstKey, Run: dictContains},
-	codec.OpDictLen:           {Kind: DictTable, Run: tableLen},
-	codec.OpDictSetDefault:    {Kind: DictTable, OnKey: true, Versioned: true, Mutates: true, Grows: true, Keys: FirstKey, Run: dictSetDefault},
-	codec.OpDictUpdate:        {Kind: DictTable, Mutates: true, Grows: true, Keys: AllKeys, Each: 100, Run: dictUpdate},
-	codec.OpDictPop:           {Kind: DictTable, OnKey: true, Conditional: true, Mutates: true, Keys: FirstKey, Run: dictPop},
-	codec.OpDictPopItem:       {Kind: DictTable, Mutates: true, Run: dictPopItem},
-	codec.OpDictClear:         {Kind: DictTable, Mutates: true, Run: dictClear},
-	codec.OpDictKeys:          {Kind: DictTable, Run: dictKeys, View: viewKeys},
-	codec.OpDictValues:        {Kind: DictTable, Run: dictValues, View: viewValues},
-	codec.OpDictItems:         {Kind: DictTable, Run: dictItems, View: viewItems},
-	codec.OpDictGetMany:       {Kind: DictTable, Keys: AllKeys, Each: 100, Run: dictGetMany},
-	codec.OpDictIncrement:     {Kind: DictTable, OnKey: true, Versioned: true, Conditional: true, Mutates: true, Grows: true, Keys: AllKeys, Run: dictIncrement},
-	codec.OpDictCompareAndSet: {Kind: DictTable, OnKey: true, Versioned: true, Absent: true, Mutates: true, Grows: true, Keys: AllKeys, Run: dictCompareAndSet},
-	codec.OpDictScan:          {Kind: DictTable, Run: dictScan},
+	codec.OpDictGet: {Kind: DictTable, OnKey: true, Versioned: true, Keys: FirstKey, Run: dictGet},
+	codec.OpDictSet: {
+		Kind:        DictTable,
+		OnKey:       true,
+		Versioned:   true,
+		Conditional: true,
+		Mutates:     true,
+		Grows:       true,
+		Keys:        FirstKey,
+		Run:         dictSet,
+	},
+	codec.OpDictDelete: {
+		Kind:        DictTable,
+		OnKey:       true,
+		Conditional: true,
+		Mutates:     true,
+		Keys:        FirstKey,
+		Run:         dictDelete,
+	},
+	codec.OpDictContains: {Kind: DictTable, OnKey: true, Keys: FirstKey, Run: dictContains},
+	codec.OpDictLen:      {Kind: DictTable, Run: tableLen},
+	codec.OpDictSetDefault: {
+		Kind:      DictTable,
+		OnKey:     true,
+		Versioned: true,
+		Mutates:   true,
+		Grows:     true,
+		Keys:      FirstKey,
+		Run:       dictSetDefault,
+	},
+	codec.OpDictUpdate: {Kind: DictTable, Mutates: true, Grows: true, Keys: AllKeys, Each: 100, Run: dictUpdate},
+	codec.OpDictPop: {
+		Kind:        DictTable,
+		OnKey:       true,
+		Conditional: true,
+		Mutates:     true,
+		Keys:        FirstKey,
+		Run:         dictPop,
+	},
+	codec.OpDictPopItem: {Kind: DictTable, Mutates: true, Run: dictPopItem},
+	codec.OpDictClear:   {Kind: DictTable, Mutates: true, Run: dictClear},
+	codec.OpDictKeys:    {Kind: DictTable, Run: dictKeys, View: viewKeys},
+	codec.OpDictValues:  {Kind: DictTable, Run: dictValues, View: viewValues},
+	codec.OpDictItems:   {Kind: DictTable, Run: dictItems, View: viewItems},
+	codec.OpDictGetMany: {Kind: DictTable, Keys: AllKeys, Each: 100, Run: dictGetMany},
+	codec.OpDictIncrement: {
+		Kind:        DictTable,
+		OnKey:       true,
+		Versioned:   true,
+		Conditional: true,
+		Mutates:     true,
+		Grows:       true,
+		Keys:        AllKeys,
+		Run:         dictIncrement,
+	},
+	codec.OpDictCompareAndSet: {
+		Kind:      DictTable,
+		OnKey:     true,
+		Versioned: true,
+		Absent:    true,
+		Mutates:   true,
+		Grows:     true,
+		Keys:      AllKeys,
+		Run:       dictCompareAndSet,
+	},
+	codec.OpDictScan: {Kind: DictTable, Run: dictScan},
 
 	codec.OpListAppend:      {Kind: ListTable, Mutates: true, Grows: true, Run: listAppend},
 	codec.OpListExtend:      {Kind: ListTable, Mutates: true, Grows: true, Each: 40, Run: listExtend},

@@ -87,7 +87,11 @@ func (g *genome) scalar(kind int) node {
 	case 4:
 		den := g.size() % 8192
 		return func(dst []byte, i int) []byte {
-			p := ext(ext([]byte{0x92}, value.ExtBigInt, bigIntOf(n%8192, fill, i)), value.ExtBigInt, bigIntOf(den, fill+1, i+1))
+			p := ext(
+				ext([]byte{0x92}, value.ExtBigInt, bigIntOf(n%8192, fill, i)),
+				value.ExtBigInt,
+				bigIntOf(den, fill+1, i+1),
+			)
 			return ext(dst, value.ExtFraction, p)
 		}
 	case 5:
@@ -105,7 +109,11 @@ func (g *genome) scalar(kind int) node {
 		}
 	}
 	return func(dst []byte, i int) []byte {
-		p := ext(ext([]byte{0x93}, value.ExtBigInt, bigIntOf(n%1000, fill, i)), value.ExtBigInt, bigIntOf(n%1000, fill+9, i))
+		p := ext(
+			ext([]byte{0x93}, value.ExtBigInt, bigIntOf(n%1000, fill, i)),
+			value.ExtBigInt,
+			bigIntOf(n%1000, fill+9, i),
+		)
 		return ext(dst, value.ExtRange, append(p, byte(1+fill%100)))
 	}
 }

@@ -18,16 +18,19 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// searchTime is how long TestCostSearch looks: go test ./loop/engine -run TestCostSearch -search 10m.
+// searchTime is how long TestCostSearch looks: go test ./loop/engine -run TestCostSearch -search
+// 10m.
 var searchTime = flag.Duration("search", 3*time.Second, "how long TestCostSearch looks for expensive requests")
 
 const (
-	// mostOnLoop is how much processor time a request of at most maxGenomeBytes may take on an event loop.
+	// mostOnLoop is how much processor time a request of at most maxGenomeBytes may take on an
+	// event loop.
 	mostOnLoop = 5 * time.Millisecond
 	// mostOff is how many times the estimate it may take, beyond offSlack.
 	mostOff  = 5
 	offSlack = 100 * time.Microsecond
-	// measuredTries is how often a request that takes too long is measured: the shortest time counts.
+	// measuredTries is how often a request that takes too long is measured: the shortest time
+	// counts.
 	measuredTries = 5
 	// raceSlows is how many times longer all takes under the race detector.
 	raceSlows = 20
@@ -62,7 +65,8 @@ func cpuTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// perform makes the tables of a scene, executes its request as an event loop does, and drops the tables.
+// perform makes the tables of a scene, executes its request as an event loop does, and drops the
+// tables.
 func (st *stage) perform(s *scene) (m measured) {
 	beside := shardmap.Call{Beside: true}
 	create := func(name string, kind shardmap.Kind, packed []byte, each int) bool {
@@ -100,7 +104,8 @@ func (st *stage) perform(s *scene) (m measured) {
 	return m
 }
 
-// measure performs a scene, again if it takes too long: the processor may have been busy with something else.
+// measure performs a scene, again if it takes too long: the processor may have been busy with
+// something else.
 func (st *stage) measure(s *scene) measured {
 	m := st.perform(s)
 	for n := 1; n < measuredTries && !m.within(); n++ {
@@ -125,8 +130,53 @@ var badGenomes = [][]byte{
 	scriptOf(codec.OpListCount, 10, 0, 2, 0, 0, 174, 0, 0, 0, 0, 0, 0, 1, 11, 255),
 	{0x25, 0x0a, 2, 0, 0, 0xae, 0, 0, 0xba, 0, 0, 0x69, 2, 0x0b, 0xff},
 	{
-		0x2b, 0x3f, 0x2e, 0x24, 0x1d, 0xcb, 0xfe, 0x90, 0x51, 0x1b, 0x7d, 0x3a, 0xc2, 0x1a, 0x08, 0xcf, 0x7f, 0xb8, 0x80, 0xde, 0x52, 0x17, 0x4f,
-		0x26, 0xb7, 0x99, 0x4e, 0xd9, 0x04, 0x4d, 0xe8, 0x2e, 0xda, 0x53, 0xff, 0xf0, 0x95, 0xf7, 0x9e, 0xc4, 0x36, 0x26, 0xfb, 0x9c, 0xe2, 0x94, 0x51,
+		0x2b,
+		0x3f,
+		0x2e,
+		0x24,
+		0x1d,
+		0xcb,
+		0xfe,
+		0x90,
+		0x51,
+		0x1b,
+		0x7d,
+		0x3a,
+		0xc2,
+		0x1a,
+		0x08,
+		0xcf,
+		0x7f,
+		0xb8,
+		0x80,
+		0xde,
+		0x52,
+		0x17,
+		0x4f,
+		0x26,
+		0xb7,
+		0x99,
+		0x4e,
+		0xd9,
+		0x04,
+		0x4d,
+		0xe8,
+		0x2e,
+		0xda,
+		0x53,
+		0xff,
+		0xf0,
+		0x95,
+		0xf7,
+		0x9e,
+		0xc4,
+		0x36,
+		0x26,
+		0xfb,
+		0x9c,
+		0xe2,
+		0x94,
+		0x51,
 	},
 	scriptOf(codec.OpListSort, 6, 0, 17, 6, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 	scriptOf(codec.OpDictUpdate, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 15, 6, 2, 3, 0, 100),
@@ -140,8 +190,9 @@ func scriptOf(op codec.Opcode, rest ...byte) []byte {
 	return append([]byte{byte(slices.Index(genomeOps, op))}, rest...)
 }
 
-// FuzzCost makes a request and the tables that it finds of any bytes, and executes it as an event loop does: it does not take long there, nor much longer than
-// the estimate that the loop divides its time by.
+// FuzzCost makes a request and the tables that it finds of any bytes, and executes it as an event
+// loop does: it does not take long there, nor much longer than the estimate that the loop divides
+// its time by.
 func FuzzCost(f *testing.F) {
 	for _, b := range badGenomes {
 		f.Add(b)
@@ -169,7 +220,8 @@ type found struct {
 
 func (f *found) perByte() float64 { return float64(f.took) / float64(max(f.bytes, 64)) }
 
-// TestCostSearch climbs: it changes the most expensive request of an opcode so far, in time or in time for each byte, and keeps what is more expensive.
+// TestCostSearch climbs: it changes the most expensive request of an opcode so far, in time or in
+// time for each byte, and keeps what is more expensive.
 func TestCostSearch(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -222,7 +274,14 @@ func TestCostSearch(t *testing.T) {
 	slices.SortFunc(all, func(a, b *found) int { return int(b.took - a.took) })
 	t.Logf("%d requests tried; the longest of each opcode:", tried)
 	for _, f := range all[:min(len(all), 12)] {
-		t.Logf("%-20v %6d bytes, %v; genome %x; most for a byte: %.0f ns", f.op, f.bytes, f.measured, f.genome, densest[f.op].perByte())
+		t.Logf(
+			"%-20v %6d bytes, %v; genome %x; most for a byte: %.0f ns",
+			f.op,
+			f.bytes,
+			f.measured,
+			f.genome,
+			densest[f.op].perByte(),
+		)
 	}
 }
 

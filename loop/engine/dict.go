@@ -52,7 +52,8 @@ func dictSetDefault(x *Executor) error {
 	return x.affords(len(body) - at)
 }
 
-// affords says whether a reply may have a value of n bytes of which nothing is taken out of a table.
+// affords says whether a reply may have a value of n bytes of which nothing is taken out of a
+// table.
 func (x *Executor) affords(n int) error {
 	if n > LargeReplyBytes {
 		return x.engine.env.Admission.LargeReply()
@@ -143,7 +144,10 @@ func dictScan(x *Executor) error {
 	}
 	limit, isInt, _ := intArgument(x.args[1])
 	if !isInt || limit < 1 || limit > maxScan {
-		return &codec.Error{Status: codec.StatusValueError, Message: fmt.Sprintf("a scan's limit is an int from 1 to %d", maxScan)}
+		return &codec.Error{
+			Status:  codec.StatusValueError,
+			Message: fmt.Sprintf("a scan's limit is an int from 1 to %d", maxScan),
+		}
 	}
 	at := len(x.body)
 	x.body = append(x.body, uint64Lead, 0, 0, 0, 0, 0, 0, 0, 0) // the cursor is known when the entries are

@@ -15,7 +15,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// door leads requests to an engine as an event loop does, without a connection: what the executor leaves to others is made at once.
+// door leads requests to an engine as an event loop does, without a connection: what the executor
+// leaves to others is made at once.
 type door struct {
 	testing.TB
 	engine   *engine.Engine
@@ -157,7 +158,8 @@ func (d *door) operations(ops []conformance.Operation) []codec.Reply {
 	return d.requests(frames)
 }
 
-// TestConformance has CPython judge the engine alone: all commands on dicts, lists and tables, and what a log was told of them made again.
+// TestConformance has CPython judge the engine alone: all commands on dicts, lists and tables, and
+// what a log was told of them made again.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	var log conformance.Recording
@@ -170,7 +172,11 @@ func TestConformance(t *testing.T) {
 	}
 	store := d.engine.Store()
 	again := conformance.Replayed(t, log.Records(t, store.Clock()))
-	conformance.SameText(t, conformance.StoreText(again, &shardmap.Call{}), conformance.StoreText(store, &shardmap.Call{}))
+	conformance.SameText(
+		t,
+		conformance.StoreText(again, &shardmap.Call{}),
+		conformance.StoreText(store, &shardmap.Call{}),
+	)
 }
 
 // TestConformanceInBackground is TestConformance for requests that may all take long.
@@ -190,7 +196,8 @@ func TestConformanceInBackground(t *testing.T) {
 	}, conformance.Count(t, 60_000, 20_000))
 }
 
-// TestFollowerLogs: the log of a follower is told what its leader's was, so that others can follow it.
+// TestFollowerLogs: the log of a follower is told what its leader's was, so that others can follow
+// it.
 func TestFollowerLogs(t *testing.T) {
 	t.Parallel()
 	var leaders, followers conformance.Recording
@@ -207,7 +214,9 @@ func TestFollowerLogs(t *testing.T) {
 		t.Error("no number is a cut's")
 	}
 
-	follower := engine.NewReplayer(engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Changes: followers.NewLog})
+	follower := engine.NewReplayer(
+		engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Changes: followers.NewLog},
+	)
 	for _, r := range want {
 		if err := follower.Apply(r.LSN, r.N, r.Payload); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Engine executes requests on the tables of one store. Its methods may be called from any goroutine.
+// Engine executes requests on the tables of one store. Its methods may be called from any
+// goroutine.
 type Engine struct {
 	env      Env // constant; Commands and Admission are set
 	commands *Commands
@@ -46,8 +47,8 @@ func (e *Engine) Mutates(op codec.Opcode) bool { return e.commands[op].Mutates }
 // Waits says whether a request of an opcode waits for the disk more than it works.
 func (e *Engine) Waits(op codec.Opcode) bool { return e.commands[op].Waits }
 
-// NewExecutor returns an executor for a goroutine that must not be kept waiting, such as an event loop. It has a log of its own. What takes long, it leaves
-// to Do.
+// NewExecutor returns an executor for a goroutine that must not be kept waiting, such as an event
+// loop. It has a log of its own. What takes long, it leaves to Do.
 func (e *Engine) NewExecutor() *Executor {
 	x := &Executor{engine: e}
 	if e.env.Changes != nil {
@@ -56,7 +57,8 @@ func (e *Engine) NewExecutor() *Executor {
 	return x
 }
 
-// TakeLog returns a log of Env.Changes that is the caller's until PutLog, for changes that are not requests; nil: nothing is logged.
+// TakeLog returns a log of Env.Changes that is the caller's until PutLog, for changes that are not
+// requests; nil: nothing is logged.
 func (e *Engine) TakeLog() shardmap.Log {
 	if e.env.Changes == nil {
 		return nil
@@ -85,8 +87,9 @@ func (e *Engine) PutLog(log shardmap.Log) {
 	e.mu.Unlock()
 }
 
-// Defect counts and logs a panic, and gives back what the call, if there is one, holds: a table whose change was half made is closed
-// (shardmap.Call.Abandon). It returns the error that clients get. A door that recovers from a panic in Execute calls Defect with the executor's Call; then the
+// Defect counts and logs a panic, and gives back what the call, if there is one, holds: a table
+// whose change was half made is closed (shardmap.Call.Abandon). It returns the error that clients
+// get. A door that recovers from a panic in Execute calls Defect with the executor's Call; then the
 // executor can be used again.
 func (e *Engine) Defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
 	e.panics.Add(1)

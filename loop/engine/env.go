@@ -7,46 +7,57 @@ import (
 )
 
 const (
-	// LargeReplyBytes is the size of a reply above which it takes long to send: it is kept out of memory while there is little room for replies.
+	// LargeReplyBytes is the size of a reply above which it takes long to send: it is kept out of
+	// memory while there is little room for replies.
 	LargeReplyBytes = 4 << 20
-	// AnnouncedBytes is the size of a change above which the journal is told before the change draws its numbers.
+	// AnnouncedBytes is the size of a change above which the journal is told before the change
+	// draws its numbers.
 	AnnouncedBytes = 4 << 10
 )
 
-// Env is what an engine needs of the program that it runs in. Store and Logger must be set. Each of the rest may be left out: the zero value of a field
-// says what the engine does without it. An engine does not look at the time, so there is no clock here but the store's.
+// Env is what an engine needs of the program that it runs in. Store and Logger must be set. Each of
+// the rest may be left out: the zero value of a field says what the engine does without it. An
+// engine does not look at the time, so there is no clock here but the store's.
 type Env struct {
 	Store  *shardmap.Store
 	Logger *slog.Logger // is told of defects
 
 	// Commands is the command table; nil: the protocol's, Protocol.
 	Commands *Commands
-	// Changes returns a log that takes down what requests change, for one executor at a time; nil: nothing is logged.
+	// Changes returns a log that takes down what requests change, for one executor at a time; nil:
+	// nothing is logged.
 	Changes func() shardmap.Log
-	// Journal keeps on disk what the logs are told; nil: there is none, and a request with the flag DURABLE is refused.
+	// Journal keeps on disk what the logs are told; nil: there is none, and a request with the flag
+	// DURABLE is refused.
 	Journal Journal
 	// Admission says whether there is room for a request; nil: there is room for all.
 	Admission Admission
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
-	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. A *codec.Error is answered as it is.
+	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. A *codec.Error
+	// is answered as it is.
 	Save func() error
 }
 
-// Journal is what an engine has to do with the journal. Its methods may be called from any goroutine.
+// Journal is what an engine has to do with the journal. Its methods may be called from any
+// goroutine.
 type Journal interface {
-	// Announce says that a change of n bytes, more than AnnouncedBytes, may be logged, and with -n that it was, or will not be.
+	// Announce says that a change of n bytes, more than AnnouncedBytes, may be logged, and with -n
+	// that it was, or will not be.
 	Announce(n int)
 	// Flush writes, and syncs as the policy says, what the logs have been told.
 	Flush()
 	// Durable returns the number up to which all changes are on disk.
 	Durable() uint64
-	// Waits says whether the reply to a request that may have changed something must wait until the change is on disk. demanded: its client asks for that.
+	// Waits says whether the reply to a request that may have changed something must wait until the
+	// change is on disk. demanded: its client asks for that.
 	Waits(demanded bool) bool
 }
 
-// Admission refuses requests for which there is no room. The errors of its methods are the client's answers, mostly a *codec.Error with StatusReadOnly or
-// StatusOverloaded. Its methods may be called from any goroutine; Change is called for each request that changes something, Grow for each that adds data.
+// Admission refuses requests for which there is no room. The errors of its methods are the client's
+// answers, mostly a *codec.Error with StatusReadOnly or StatusOverloaded. Its methods may be called
+// from any goroutine; Change is called for each request that changes something, Grow for each that
+// adds data.
 //
 // Lend and Return are for what requests in the background need while they work.
 type Admission interface {
@@ -55,9 +66,11 @@ type Admission interface {
 	Change() error
 	// Grow returns an error if there is no memory for a request of so many bytes that adds data.
 	Grow(bytes int) error
-	// LargeReply returns an error if too much waits for clients already to make a reply of more than LargeReplyBytes.
+	// LargeReply returns an error if too much waits for clients already to make a reply of more
+	// than LargeReplyBytes.
 	LargeReply() error
-	// HoldReply counts bytes that are kept until clients have read replies made of them; a negative number takes them out of the count.
+	// HoldReply counts bytes that are kept until clients have read replies made of them; a negative
+	// number takes them out of the count.
 	HoldReply(bytes int)
 }
 

@@ -10,8 +10,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Fail appends the reply to a request whose Stream has met an error. of is the Result that the stream came with, whose TableName the caller has copied; the
-// one that Fail returns takes its place.
+// Fail appends the reply to a request whose Stream has met an error. of is the Result that the
+// stream came with, whose TableName the caller has copied; the one that Fail returns takes its
+// place.
 func (e *Engine) Fail(out []byte, id uint32, of Result, err error) (reply []byte, result Result) {
 	x := Executor{Result: of, engine: e}
 	x.Outcome = Answered
@@ -64,11 +65,17 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.TableName, e.Have)
 	case errors.Is(err, shardmap.ErrSpoiled):
 		e.Status = codec.StatusInternal
-		e.Message = fmt.Sprintf("a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped", x.TableName)
+		e.Message = fmt.Sprintf(
+			"a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped",
+			x.TableName,
+		)
 	case errors.Is(err, shardmap.ErrOutdated):
 		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
 	case errors.Is(err, shardmap.ErrTooLarge):
-		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf("the values found have more than %d bytes: ask for fewer keys", shardmap.MaxResultBytes)
+		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf(
+			"the values found have more than %d bytes: ask for fewer keys",
+			shardmap.MaxResultBytes,
+		)
 	case errors.Is(err, shardmap.ErrVersion):
 		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
@@ -98,7 +105,8 @@ func reprOf(key []byte) string {
 	return text
 }
 
-// AppendError appends an error reply. A text that is too long is cut, and a key that is too large to be sent back is left out.
+// AppendError appends an error reply. A text that is too long is cut, and a key that is too large
+// to be sent back is left out.
 func AppendError(out []byte, id uint32, e *codec.Error) []byte {
 	cut := *e
 	if len(cut.Key) > maxErrorKeyBytes {

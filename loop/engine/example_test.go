@@ -44,7 +44,8 @@ func show(frame []byte) {
 	}
 }
 
-// A door with a goroutine for each client, as a server of HTTP has one: every request may take its time.
+// A door with a goroutine for each client, as a server of HTTP has one: every request may take its
+// time.
 func Example() {
 	e := engine.New(engine.Env{Store: shardmap.NewStore(), Logger: slog.Default()})
 	for _, req := range []*codec.Request{
@@ -91,10 +92,13 @@ func (c changes) Append(lsn, n uint64, payload []byte) {
 	c <- change{lsn, n, append([]byte(nil), payload...)}
 }
 
-// A follower makes again what its leader's log was told, and holds the same: entries, order and versions.
+// A follower makes again what its leader's log was told, and holds the same: entries, order and
+// versions.
 func ExampleReplayer() {
 	log := make(changes, 10)
-	leader := engine.New(engine.Env{Store: shardmap.NewStore(), Logger: slog.Default(), Changes: func() shardmap.Log { return log }})
+	leader := engine.New(
+		engine.Env{Store: shardmap.NewStore(), Logger: slog.Default(), Changes: func() shardmap.Log { return log }},
+	)
 	leader.Do(nil, request(codec.OpCreateList, "queue", false, "a", "b", "c"))
 	leader.Do(nil, request(codec.OpListReverse, "queue"))
 	close(log)

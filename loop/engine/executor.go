@@ -29,25 +29,31 @@ type Outcome uint8
 const (
 	Answered   Outcome = iota // the reply is appended
 	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
-	Parked                    // nothing was done, since another request owns the table for long: execute it again once Executor.Wait says so
-	Background                // nothing was done, since it would take long: execute it by Engine.Do, on another goroutine
-	Streams                   // a long read was cut: Result.Stream makes the body of its reply
+	// nothing was done, since another request owns the table for long: execute it again once
+	// Executor.Wait says so
+	Parked
+	// nothing was done, since it would take long: execute it by Engine.Do, on another goroutine
+	Background
+	Streams // a long read was cut: Result.Stream makes the body of its reply
 )
 
 // Result is what became of the request that an executor has executed last.
 type Result struct {
-	Outcome   Outcome
-	Op        codec.Opcode
-	Status    codec.Status
-	Defect    bool   // the error is the engine's own fault: the connection of a client that has met it is better closed
+	Outcome Outcome
+	Op      codec.Opcode
+	Status  codec.Status
+	// the error is the engine's own fault: the connection of a client that has met it is better
+	// closed
+	Defect    bool
 	Checks    bool   // of Background: it would take long to check the arguments, whatever the table holds
 	TableName []byte // empty if the request was refused before that was read; a view into the request
 	LSN       uint64 // of AwaitsDisk
 	Stream    Stream // of Streams: it is the caller's to close
 }
 
-// Executor executes requests, one after another: the way of a request from its frame to its reply. It is for one goroutine; each event loop has its own.
-// Nothing is allocated for a request that reads or overwrites a value.
+// Executor executes requests, one after another: the way of a request from its frame to its reply.
+// It is for one goroutine; each event loop has its own. Nothing is allocated for a request that
+// reads or overwrites a value.
 type Executor struct {
 	Result     // of the last request
 	Cost   int // estimated nanoseconds of the requests since the caller reset it
@@ -75,15 +81,17 @@ func (x *Executor) Call() *shardmap.Call { return &x.call }
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
-// Wait has free called, on another goroutine, once the table that the request was parked for is free. It returns false if it is: free is not called then.
+// Wait has free called, on another goroutine, once the table that the request was parked for is
+// free. It returns false if it is: free is not called then.
 func (x *Executor) Wait(free func()) bool { return x.table.Wait(free) }
 
-// Execute executes one request: the one way on which requests reach the tables, whichever wire or file they come from. It appends the reply to out if
-// there is one, as frames of codec/PROTOCOL.md; x.Outcome says what became of the request, and the rest of x.Result more of it. problem is the error of
-// codec.ParseRequest for a frame whose id is known; it becomes the reply.
+// Execute executes one request: the one way on which requests reach the tables, whichever wire or
+// file they come from. It appends the reply to out if there is one, as frames of codec/PROTOCOL.md;
+// x.Outcome says what became of the request, and the rest of x.Result more of it. problem is the
+// error of codec.ParseRequest for a frame whose id is known; it becomes the reply.
 //
-// The request's bytes must stay as they are until the reply is sent and, of one that was parked, until it is executed again. A panic passes through:
-// see Engine.Defect.
+// The request's bytes must stay as they are until the reply is sent and, of one that was parked,
+// until it is executed again. A panic passes through: see Engine.Defect.
 func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte {
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Defect, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
@@ -152,7 +160,8 @@ func (x *Executor) runAnnounced(n int, command *Command) error {
 	return command.Run(x)
 }
 
-// long decides how a request goes on that is too long for the loop: a read is cut now, a write runs beside.
+// long decides how a request goes on that is too long for the loop: a read is cut now, a write runs
+// beside.
 func (x *Executor) long(out []byte, req *codec.Request, command *Command) []byte {
 	if command.View == nil {
 		x.Outcome, x.Checks = Background, false
@@ -191,7 +200,10 @@ func (x *Executor) estimate(req *codec.Request, command *Command) (cost int) {
 func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	shape := &codec.Shapes[req.Op]
 	if command.Run == nil {
-		return &codec.Error{Status: codec.StatusUnknownOpcode, Message: fmt.Sprintf("%v is not known to this server", req.Op)}
+		return &codec.Error{
+			Status:  codec.StatusUnknownOpcode,
+			Message: fmt.Sprintf("%v is not known to this server", req.Op),
+		}
 	}
 	x.call.HasIf = req.Flags&codec.FlagIfVersion != 0
 	x.call.IfVersion = req.IfVersion
@@ -200,7 +212,10 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag IF VERSION"}
 	}
 	if req.Flags&codec.FlagWantVersion != 0 && !command.Versioned {
-		return &codec.Error{Status: codec.StatusUnsupported, Message: shape.Name + " does not take the flag WANT VERSION"}
+		return &codec.Error{
+			Status:  codec.StatusUnsupported,
+			Message: shape.Name + " does not take the flag WANT VERSION",
+		}
 	}
 	if err := x.mayChange(req, command); err != nil {
 		return err
@@ -226,7 +241,8 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	return x.findTable(command.Kind)
 }
 
-// mayChange returns an error if the request may change something that could not be kept as it asks for.
+// mayChange returns an error if the request may change something that could not be kept as it asks
+// for.
 func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 	if command.Mutates {
 		if err := x.engine.env.Admission.Change(); err != nil {
@@ -234,7 +250,10 @@ func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 		}
 	}
 	if req.Flags&codec.FlagDurable != 0 && x.engine.env.Journal == nil && !x.call.Replay {
-		return &codec.Error{Status: codec.StatusUnsupported, Message: "this server keeps no journal: it cannot say what is on disk"}
+		return &codec.Error{
+			Status:  codec.StatusUnsupported,
+			Message: "this server keeps no journal: it cannot say what is on disk",
+		}
 	}
 	return nil
 }
@@ -254,7 +273,8 @@ func (x *Executor) findTable(kind TableKind) error {
 	return nil
 }
 
-// endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is cut into several.
+// endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is
+// cut into several.
 func endReply(out []byte, at int) []byte {
 	body := at + codec.HeaderBytes
 	if len(out)-body <= codec.MaxReplyFrameBytes {

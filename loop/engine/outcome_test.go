@@ -25,7 +25,8 @@ func TestEngineAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pkg := range strings.Fields(string(out)) {
-		if pkg == "net" || strings.HasPrefix(pkg, "net/") || strings.Contains(pkg, "gnet") || strings.HasPrefix(pkg, "cyberdb-fast/persist") {
+		if pkg == "net" || strings.HasPrefix(pkg, "net/") || strings.Contains(pkg, "gnet") ||
+			strings.HasPrefix(pkg, "cyberdb-fast/persist") {
 			t.Errorf("the engine needs %s", pkg)
 		}
 	}
@@ -70,7 +71,8 @@ func (m *memory) Change() error   { return nil }
 func (m *memory) Grow(int) error  { return nil }
 func (m *memory) HoldReply(n int) { m.held.Add(int64(n)) }
 
-// TestParked: while a long write owns a table, requests for it are parked, and those for other tables are executed; the parked one is told when it may be made again.
+// TestParked: while a long write owns a table, requests for it are parked, and those for other
+// tables are executed; the parked one is told when it may be made again.
 func TestParked(t *testing.T) {
 	t.Parallel()
 	sorts, goOn := make(chan struct{}), make(chan struct{})
@@ -196,8 +198,9 @@ func (j *journal) Flush()                   {}
 func (j *journal) Durable() uint64          { return j.durable }
 func (j *journal) Waits(demanded bool) bool { return j.waits || demanded }
 
-// TestAwaitsDisk: replies to changes wait for the number of the change if the journal says so, those to others do not; one that asks for it and has changed
-// nothing waits for the changes of others.
+// TestAwaitsDisk: replies to changes wait for the number of the change if the journal says so,
+// those to others do not; one that asks for it and has changed nothing waits for the changes of
+// others.
 func TestAwaitsDisk(t *testing.T) {
 	t.Parallel()
 	j := &journal{}
@@ -222,7 +225,8 @@ func TestAwaitsDisk(t *testing.T) {
 		j.waits = c.waits
 		req := d.request(c.req, c.args...)
 		out := d.exec.Execute(nil, req, nil)
-		if x := d.exec; x.Outcome != c.outcome || c.outcome == engine.AwaitsDisk && x.LSN != d.engine.Store().Clock() || len(out) == 0 {
+		if x := d.exec; x.Outcome != c.outcome || c.outcome == engine.AwaitsDisk && x.LSN != d.engine.Store().Clock() ||
+			len(out) == 0 {
 			t.Errorf("%s: outcome %d, LSN %d at %d", c.what, x.Outcome, x.LSN, d.engine.Store().Clock())
 		}
 		if out, result := d.engine.Do(nil, req); c.what != "a change" && result.Outcome != c.outcome || len(out) == 0 {
@@ -230,7 +234,11 @@ func TestAwaitsDisk(t *testing.T) {
 		}
 	}
 	j.durable = d.engine.Store().Clock()
-	if d.exec.Execute(nil, d.request(codec.Request{Op: codec.OpDictSetDefault, Flags: codec.FlagDurable}, "d", "a", 4), nil); d.exec.Outcome != engine.Answered {
+	if d.exec.Execute(
+		nil,
+		d.request(codec.Request{Op: codec.OpDictSetDefault, Flags: codec.FlagDurable}, "d", "a", 4),
+		nil,
+	); d.exec.Outcome != engine.Answered {
 		t.Error("waits for what is on disk")
 	}
 	large := strings.Repeat("x", 2*engine.AnnouncedBytes)
@@ -291,7 +299,8 @@ func (strict) Grow(int) error    { return refused("no memory") }
 func (strict) LargeReply() error { return refused("too much is unread") }
 func (strict) Lend(int) error    { return refused("nothing to lend") }
 
-// TestAdmission: what is refused is answered so, and nothing has happened; what takes nothing goes on.
+// TestAdmission: what is refused is answered so, and nothing has happened; what takes nothing goes
+// on.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	full := newDoor(t, nil)
@@ -317,7 +326,8 @@ func TestAdmission(t *testing.T) {
 	d.ok(codec.OpDictDelete, "d", "a")
 }
 
-// TestDefect: a panic in the background is an answer, is logged and counted, and the engine goes on; one that Execute lets pass leaves the executor of use.
+// TestDefect: a panic in the background is an answer, is logged and counted, and the engine goes
+// on; one that Execute lets pass leaves the executor of use.
 func TestDefect(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()
@@ -329,7 +339,10 @@ func TestDefect(t *testing.T) {
 	d.ok(codec.OpCreateDict, "d", false)
 	req := d.request(codec.Request{Op: 0xfe})
 	out, result := d.engine.Do(nil, req)
-	if reply := d.whole(out); reply.Status != codec.StatusInternal || !result.Defect || result.Outcome != engine.Answered {
+	if reply := d.whole(
+		out,
+	); reply.Status != codec.StatusInternal || !result.Defect ||
+		result.Outcome != engine.Answered {
 		t.Errorf("%v, %+v", reply.Status, result)
 	}
 	func() {

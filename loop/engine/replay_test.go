@@ -57,7 +57,10 @@ func TestReplayRefuses(t *testing.T) {
 			r := NewReplayer(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
 			for i, rec := range c.records {
 				err := r.Apply(rec.lsn, rec.n, rec.payload)
-				if last := i == len(c.records)-1; last && (err == nil || !strings.Contains(err.Error(), c.want)) || !last && err != nil {
+				if last := i == len(
+					c.records,
+				)-1; last && (err == nil || !strings.Contains(err.Error(), c.want)) ||
+					!last && err != nil {
 					t.Fatalf("record %d: %v, want %q", i, err, c.want)
 				}
 			}
@@ -65,7 +68,8 @@ func TestReplayRefuses(t *testing.T) {
 	}
 }
 
-// TestReplayAcceptsWhatWasAccepted makes requests again that a client cannot make now: an earlier version recorded them.
+// TestReplayAcceptsWhatWasAccepted makes requests again that a client cannot make now: an earlier
+// version recorded them.
 func TestReplayAcceptsWhatWasAccepted(t *testing.T) {
 	zone := append([]byte{0xc7, 19, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "a/"...)
 	key := any(nil)

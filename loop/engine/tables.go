@@ -12,7 +12,8 @@ import (
 
 func ping(*Executor) error { return nil }
 
-// createTable makes a table with its content, or answers false if one of this kind is there and that is all right.
+// createTable makes a table with its content, or answers false if one of this kind is there and
+// that is all right.
 func createTable(x *Executor) error {
 	existOK, err := boolArgument(x.args[0], "exist_ok")
 	if err != nil {
@@ -105,8 +106,18 @@ func rename(x *Executor) error {
 	if err := x.findTable(AnyTable); err != nil { // what to wait for, if a long write owns it
 		return err
 	}
-	if err = x.engine.env.Store.Rename(&x.call, string(x.TableName), string(name)); errors.Is(err, shardmap.ErrTableExists) {
-		return &codec.Error{Status: codec.StatusTableExists, Message: fmt.Sprintf("a table named %q exists already", name)}
+	if err = x.engine.env.Store.Rename(
+		&x.call,
+		string(x.TableName),
+		string(name),
+	); errors.Is(
+		err,
+		shardmap.ErrTableExists,
+	) {
+		return &codec.Error{
+			Status:  codec.StatusTableExists,
+			Message: fmt.Sprintf("a table named %q exists already", name),
+		}
 	}
 	return err
 }

@@ -1,5 +1,6 @@
-// Package gnetecho is a bare TCP echo server on gnet, with the settings that package loop uses: what any server on this event loop could reach at
-// most. The load generator measures it beside the servers.
+// Package gnetecho is a bare TCP echo server on gnet, with the settings that package loop uses:
+// what any server on this event loop could reach at most. The load generator measures it beside the
+// servers.
 package gnetecho
 
 import (
@@ -13,8 +14,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Serve echoes on a free loopback port until ctx ends. loops is the number of event loops, 1 or more; ready is called with the address once
-// connections are taken.
+// Serve echoes on a free loopback port until ctx ends. loops is the number of event loops, 1 or
+// more; ready is called with the address once connections are taken.
 func Serve(ctx context.Context, loops int, ready func(address string)) error {
 	if loops < 1 {
 		return fmt.Errorf("%d event loops asked for", loops)
@@ -26,14 +27,21 @@ func Serve(ctx context.Context, loops int, ready func(address string)) error {
 	e := &echo{ready: func() { ready(address) }}
 	stop := context.AfterFunc(ctx, e.stop)
 	defer stop()
-	err = gnet.Run(e, "tcp://"+address, gnet.WithNumEventLoop(loops), gnet.WithTCPNoDelay(gnet.TCPNoDelay), gnet.WithLogger(quiet{}))
+	err = gnet.Run(
+		e,
+		"tcp://"+address,
+		gnet.WithNumEventLoop(loops),
+		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithLogger(quiet{}),
+	)
 	if err != nil {
 		return fmt.Errorf("echo server: %w", err)
 	}
 	return nil
 }
 
-// freeAddress returns a loopback address that nobody listens at; gnet does not tell which port it was given.
+// freeAddress returns a loopback address that nobody listens at; gnet does not tell which port it
+// was given.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package looptest starts a real server inside the test process, for the tests of programs that use package client.
+// Package looptest starts a real server inside the test process, for the tests of programs that use
+// package client.
 //
 //	func TestSignUp(t *testing.T) {
 //		c := looptest.Client(t)
@@ -6,7 +7,8 @@
 //		...
 //	}
 //
-// The server listens on a free port of the loopback interface and is empty; each call of Start makes another one.
+// The server listens on a free port of the loopback interface and is empty; each call of Start
+// makes another one.
 package looptest
 
 import (
@@ -43,7 +45,8 @@ func New() (*Server, error) { return (&Server{}).start() }
 // NewEncrypted is New for a server that encrypts.
 func NewEncrypted() (*Server, error) { return (&Server{encrypt: true}).start() }
 
-// NewOnDisk is New for a server that keeps its tables in a directory, with a journal: they are there again after Restart.
+// NewOnDisk is New for a server that keeps its tables in a directory, with a journal: they are
+// there again after Restart.
 func NewOnDisk(dir string) (*Server, error) { return (&Server{dir: dir}).start() }
 
 func (s *Server) start() (*Server, error) {
@@ -66,7 +69,8 @@ func StartEncrypted(tb testing.TB) *Server {
 	return endWith(tb, NewEncrypted)
 }
 
-// StartOnDisk is Start for a server that keeps its tables in a directory of the test, with a journal: they are there again after Restart.
+// StartOnDisk is Start for a server that keeps its tables in a directory of the test, with a
+// journal: they are there again after Restart.
 func StartOnDisk(tb testing.TB) *Server {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -89,7 +93,8 @@ func Client(tb testing.TB) *client.Client {
 	return Start(tb).Client(tb, nil)
 }
 
-// Client returns a client of s that is closed at the end of the test. Of options, which may be nil, Addr, Password and Encrypt are s's.
+// Client returns a client of s that is closed at the end of the test. Of options, which may be nil,
+// Addr, Password and Encrypt are s's.
 func (s *Server) Client(tb testing.TB, options *client.Options) *client.Client {
 	tb.Helper()
 	c, err := client.Open(tb.Context(), s.URL(), options)
@@ -112,7 +117,8 @@ func (s *Server) URL() string {
 	return (&url.URL{Scheme: scheme, User: url.UserPassword("", Password), Host: s.addr}).String()
 }
 
-// Stop ends the server, and with it its connections and its tables, unless they are on disk. A server that is stopped already stays so.
+// Stop ends the server, and with it its connections and its tables, unless they are on disk. A
+// server that is stopped already stays so.
 func (s *Server) Stop() {
 	if s.loop == nil {
 		return
@@ -123,7 +129,8 @@ func (s *Server) Stop() {
 	s.loop = nil
 }
 
-// Restart starts a stopped server again, empty or with what it has on disk, at the same address: for tests of how a program bears an outage.
+// Restart starts a stopped server again, empty or with what it has on disk, at the same address:
+// for tests of how a program bears an outage.
 func (s *Server) Restart() error {
 	s.Stop()
 	var data loop.Data

@@ -1,2 +1,3 @@
-// Package original holds the tests that run the original package, CyberDB 0.9.3, against this server. It has no code of its own.
+// Package original holds the tests that run the original package, CyberDB 0.9.3, against this
+// server. It has no code of its own.
 package original

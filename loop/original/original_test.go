@@ -47,7 +47,10 @@ func run(t testing.TB, script string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, original(t, "python"), append([]string{"-B", filepath.Join("testdata", script)}, args...)...)
+	cmd := exec.CommandContext(
+		ctx,
+		original(t, "python"),
+		append([]string{"-B", filepath.Join("testdata", script)}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -61,8 +64,12 @@ func run(t testing.TB, script string, args ...string) string {
 func serve(t testing.TB, password, mode string) (*loop.Server, string) {
 	t.Helper()
 	srv, err := loop.Start(loop.Config{
-		Addr: "127.0.0.1:0", Password: password, Encrypt: mode == "encrypted", Legacy: true, KDF: secure.KDF{LogN: secure.MinLogN},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Addr:     "127.0.0.1:0",
+		Password: password,
+		Encrypt:  mode == "encrypted",
+		Legacy:   true,
+		KDF:      secure.KDF{LogN: secure.MinLogN},
+		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,19 +143,25 @@ func listens(t testing.TB, port string) {
 	t.Fatalf("nobody listens on port %s", port)
 }
 
-// TestEveryMethod: every method of CyberDict and CyberList, and those of the proxy, has the same result, or the same error, against this server and
-// against the original one.
+// TestEveryMethod: every method of CyberDict and CyberList, and those of the proxy, has the same
+// result, or the same error, against this server and against the original one.
 func TestEveryMethod(t *testing.T) {
 	for _, mode := range []string{"plain", "encrypted"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			_, port := serve(t, password, mode)
-			sameLines(t, run(t, "methods.py", port, password, mode), run(t, "methods.py", serveOriginal(t, mode), password, mode), 190)
+			sameLines(
+				t,
+				run(t, "methods.py", port, password, mode),
+				run(t, "methods.py", serveOriginal(t, mode), password, mode),
+				190,
+			)
 		})
 	}
 }
 
-// TestEveryRequest: requests by hand, with odd keys, indexes, slices, sort keys and announcements, have the same replies.
+// TestEveryRequest: requests by hand, with odd keys, indexes, slices, sort keys and announcements,
+// have the same replies.
 func TestEveryRequest(t *testing.T) {
 	t.Parallel()
 	_, port := serve(t, password, "plain")
@@ -169,13 +182,18 @@ func sameLines(t *testing.T, ours, original string, least int) {
 	}
 }
 
-// TestOwnClasses: objects of a program's own classes are refused by name, or kept unopened and given back, as keys too.
+// TestOwnClasses: objects of a program's own classes are refused by name, or kept unopened and
+// given back, as keys too.
 func TestOwnClasses(t *testing.T) {
 	t.Parallel()
 	for _, opaque := range []bool{false, true} {
 		srv, err := loop.Start(loop.Config{
-			Addr: "127.0.0.1:0", Password: password, Legacy: true, LegacyOpaque: opaque, KDF: secure.KDF{LogN: secure.MinLogN},
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Addr:         "127.0.0.1:0",
+			Password:     password,
+			Legacy:       true,
+			LegacyOpaque: opaque,
+			KDF:          secure.KDF{LogN: secure.MinLogN},
+			Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +213,8 @@ func TestOwnClasses(t *testing.T) {
 	}
 }
 
-// TestLargeValues: values of 100 kB, 1 MB and 3 MB arrive whole, both ways, on fresh connections, each time.
+// TestLargeValues: values of 100 kB, 1 MB and 3 MB arrive whole, both ways, on fresh connections,
+// each time.
 func TestLargeValues(t *testing.T) {
 	for _, mode := range []string{"plain", "encrypted"} {
 		t.Run(mode, func(t *testing.T) {
@@ -212,7 +231,8 @@ func TestLargeValues(t *testing.T) {
 	}
 }
 
-// TestTutorial: the tutorial's application, run as the tutorial runs it, with four processes of gevent workers.
+// TestTutorial: the tutorial's application, run as the tutorial runs it, with four processes of
+// gevent workers.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	srv, port := serve(t, tutorialPassword, "encrypted")
@@ -266,7 +286,8 @@ func get(url string) (string, error) {
 	return string(text), err
 }
 
-// TestTogether: a native client and one of CyberDB's change the same tables at the same time, and see each other's values.
+// TestTogether: a native client and one of CyberDB's change the same tables at the same time, and
+// see each other's values.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	const times = 300

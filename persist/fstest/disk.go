@@ -1,4 +1,5 @@
-// Package fstest has doubles of persist.FS for tests: Disk forgets at a power cut what was not synced, Faults fails the Nth operation.
+// Package fstest has doubles of persist.FS for tests: Disk forgets at a power cut what was not
+// synced, Faults fails the Nth operation.
 package fstest
 
 import (
@@ -19,10 +20,12 @@ import (
 // sectorBytes is what a disk writes whole or not at all.
 const sectorBytes = 512
 
-// Disk is a file system in memory that knows what has been synced. All methods may be called from any goroutine.
+// Disk is a file system in memory that knows what has been synced. All methods may be called from
+// any goroutine.
 //
-// A power cut leaves of each file what was synced and any part of what was written since: each sector new, old or zero; any of the lengths
-// between. Of the changes of a directory's names since its last sync it leaves those up to a moment, or any of them.
+// A power cut leaves of each file what was synced and any part of what was written since: each
+// sector new, old or zero; any of the lengths between. Of the changes of a directory's names since
+// its last sync it leaves those up to a moment, or any of them.
 type Disk struct {
 	mu    sync.Mutex
 	names map[string]*inode // of files; by path
@@ -38,7 +41,8 @@ type Disk struct {
 	// operation.
 	NoLinks bool
 
-	// Step, if not nil, is called before and after each operation that changes something, without a lock. Set it before the first one.
+	// Step, if not nil, is called before and after each operation that changes something, without a
+	// lock. Set it before the first one.
 	Step func()
 }
 
@@ -55,7 +59,8 @@ type inode struct {
 
 type extent struct{ from, to int }
 
-// change is one name that leads to another file, or to none, and one that is gone with that ("": none).
+// change is one name that leads to another file, or to none, and one that is gone with that ("":
+// none).
 type change struct {
 	name string
 	to   *inode
@@ -76,7 +81,8 @@ func NewDisk() *Disk {
 	return &Disk{names: map[string]*inode{}, dirs: map[string]bool{}, synced: map[string]*inode{}}
 }
 
-// SetCapacity sets how many bytes all files together may have, as they are long or allocated; 0: any number. Beyond it writes fail with ENOSPC.
+// SetCapacity sets how many bytes all files together may have, as they are long or allocated; 0:
+// any number. Beyond it writes fail with ENOSPC.
 func (d *Disk) SetCapacity(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,7 +95,8 @@ func (d *Disk) newInode() *inode {
 	return &inode{number: d.inodes}
 }
 
-// fits returns how much of a file's growth up to a length there is room for, and an error if that is not all. The caller holds mu.
+// fits returns how much of a file's growth up to a length there is room for, and an error if that
+// is not all. The caller holds mu.
 func (d *Disk) fits(n *inode, length int) (int, error) {
 	if has := max(len(n.data), n.allocated); d.capacity == 0 || length <= has {
 		return length, nil

@@ -10,11 +10,14 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// Faults is a file system whose Nth operation fails, and with it, as on a disk that is full or broken, any number of later ones.
+// Faults is a file system whose Nth operation fails, and with it, as on a disk that is full or
+// broken, any number of later ones.
 type Faults struct {
 	persist.FS
-	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create, open, edit, link, rename, remove, list,
-	// mkdirall, syncdir, identify, write, reserve, allocate, read, sync, truncate, lock, named. Set it before the first operation. It is called from any goroutine, one at a time.
+	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create,
+	// open, edit, link, rename, remove, list, mkdirall, syncdir, identify, write, reserve,
+	// allocate, read, sync, truncate, lock, named. Set it before the first operation. It is called
+	// from any goroutine, one at a time.
 	Fail func(n int, op, name string) error
 	// Short, if not nil, draws how much of a failing write is done nevertheless.
 	Short *rand.Rand

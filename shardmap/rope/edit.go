@@ -11,7 +11,8 @@ func (t tree) leafOf(i int) (*node, int) {
 	return n, i
 }
 
-// edit returns the leaf that holds element i as the owner's, all counts on the way changed as the caller is about to change the leaf.
+// edit returns the leaf that holds element i as the owner's, all counts on the way changed as the
+// caller is about to change the leaf.
 func (o *owner) edit(t *tree, i, elements, bytes int) (*node, int) {
 	t.root = o.own(t.root)
 	n := t.root
@@ -39,7 +40,8 @@ func (o *owner) insert(t tree, i int, elem []byte) tree {
 	return t.grown(o, parts[:]...)
 }
 
-// insertFull inserts where the leaf has no room: it returns up to three nodes that take the place of n.
+// insertFull inserts where the leaf has no room: it returns up to three nodes that take the place
+// of n.
 func (o *owner) insertFull(n *node, height, i int, elem []byte) [3]*node {
 	if height == 0 {
 		return o.splitLeaf(n, i, elem)
@@ -53,8 +55,8 @@ func (o *owner) insertFull(n *node, height, i int, elem []byte) [3]*node {
 	return [3]*node{n, o.split(n)}
 }
 
-// splitLeaf makes two or three leaves of one and a new element that has no room in it: halves if the element then has room, so
-// that inserts one behind another fill leaves.
+// splitLeaf makes two or three leaves of one and a new element that has no room in it: halves if
+// the element then has room, so that inserts one behind another fill leaves.
 func (o *owner) splitLeaf(n *node, i int, elem []byte) [3]*node {
 	half := n.half()
 	if i < half && n.partFits(0, half, elem) || i >= half && n.partFits(half, n.n, elem) {

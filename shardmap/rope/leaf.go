@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// LeafBytes is the most that a leaf holds, in bytes of packed elements; a larger element has a leaf alone.
+	// LeafBytes is the most that a leaf holds, in bytes of packed elements; a larger element has a
+	// leaf alone.
 	LeafBytes = 4096
 	// leafElements bounds the offsets that an insert has to move.
 	leafElements = 1024
@@ -23,7 +24,8 @@ func newLeaf(o *owner, capBytes, capElements int) *node {
 	return &node{owner: o, buf: make([]byte, 0, capBytes), off: make([]uint16, 1, capElements+1)}
 }
 
-// newBigLeaf returns the leaf of one element larger than LeafBytes, which it keeps: it has no offsets.
+// newBigLeaf returns the leaf of one element larger than LeafBytes, which it keeps: it has no
+// offsets.
 func newBigLeaf(o *owner, elem []byte) *node {
 	return &node{owner: o, n: 1, bytes: len(elem), buf: elem}
 }
@@ -83,7 +85,8 @@ func (n *node) pushFront(elem []byte) bool {
 	return true
 }
 
-// pushRun appends as many of the count elements in packed as the leaf takes, and says how many elements and bytes these were.
+// pushRun appends as many of the count elements in packed as the leaf takes, and says how many
+// elements and bytes these were.
 func (n *node) pushRun(packed []byte, count int) (elements, size int) {
 	if n.off == nil {
 		return 0, 0
@@ -184,7 +187,8 @@ func (n *node) takes(i int, elem []byte) bool {
 	return n.bytes-len(n.at(i))+len(elem) <= LeafBytes
 }
 
-// set changes element i to one that the leaf takes. The buffer of an oversized element may be shared, so it is not written to.
+// set changes element i to one that the leaf takes. The buffer of an oversized element may be
+// shared, so it is not written to.
 func (n *node) set(i int, elem []byte) {
 	if n.off == nil {
 		n.buf, n.bytes = elem, len(elem)
@@ -197,7 +201,8 @@ func (n *node) set(i int, elem []byte) {
 // cut returns a leaf of elements i to j of this one, of no more memory than it needs.
 func (n *node) cut(o *owner, i, j int) *node {
 	if n.off == nil {
-		return &node{owner: o, n: n.n, bytes: n.bytes, buf: n.buf} // a big buffer is never written again, so it is shared
+		// a big buffer is never written again, so it is shared
+		return &node{owner: o, n: n.n, bytes: n.bytes, buf: n.buf}
 	}
 	part := n.packed(i, j)
 	leaf := newLeaf(o, len(part), j-i)

@@ -12,7 +12,8 @@ func (n *node) roomBehind(size int) bool {
 
 func (n *node) roomBefore(size int) bool { return n.lo > 0 && int(n.off[n.lo]) >= size }
 
-// relayout moves the elements to a buffer and an offset table of these capacities, the free room behind them or before them.
+// relayout moves the elements to a buffer and an offset table of these capacities, the free room
+// behind them or before them.
 func (n *node) relayout(capBytes, capElements int, before bool) {
 	buf, off := n.buf[:cap(n.buf)], n.off[:cap(n.off)]
 	if capBytes != len(buf) {
@@ -41,8 +42,9 @@ func shift(off []uint16, delta uint16) {
 	}
 }
 
-// grow makes room for more elements of size bytes in all, which must fit. It slides what is there if a quarter of the buffer would
-// stay free, or nothing larger is allowed, and allocates otherwise.
+// grow makes room for more elements of size bytes in all, which must fit. It slides what is there
+// if a quarter of the buffer would stay free, or nothing larger is allowed, and allocates
+// otherwise.
 func (n *node) grow(elements, size int, before bool) {
 	n.relayout(grown(cap(n.buf), n.bytes+size, minLeafBytes, LeafBytes),
 		grown(cap(n.off)-1, n.n+elements, minLeafElements, leafElements), before)
@@ -72,8 +74,8 @@ func (n *node) shrink(share int) {
 	}
 }
 
-// full tells whether the room that a push lacks cannot be had: no larger buffer is allowed, and so little of this one is free at the
-// other end that sliding the elements there would not pay.
+// full tells whether the room that a push lacks cannot be had: no larger buffer is allowed, and so
+// little of this one is free at the other end that sliding the elements there would not pay.
 func (n *node) full(shortOfBytes, shortOfOffsets bool, size int) bool {
 	return n.n > 0 && (shortOfBytes && cap(n.buf) == LeafBytes && n.bytes+size > LeafBytes*3/4 ||
 		shortOfOffsets && cap(n.off) == leafElements+1 && n.n >= leafElements*3/4)

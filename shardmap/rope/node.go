@@ -8,7 +8,8 @@ const (
 	spare   = 2          // children that may be added before an inner node is split
 )
 
-// owner is the token of a rope; see Freeze. It has a size, so that two of them never share an address.
+// owner is the token of a rope; see Freeze. It has a size, so that two of them never share an
+// address.
 type owner struct{ _ byte }
 
 // node is a leaf or an inner node; its height says which.
@@ -70,7 +71,8 @@ func (o *owner) ownKid(n *node, k int) *node {
 	return kid
 }
 
-// find returns the child that holds element i, and its index there; i = n.n is behind the last child's last element.
+// find returns the child that holds element i, and its index there; i = n.n is behind the last
+// child's last element.
 func (n *node) find(i int) (kid, at int) {
 	for k, c := range n.counts {
 		if i < c {
@@ -82,7 +84,8 @@ func (n *node) find(i int) (kid, at int) {
 	return k, i + n.counts[k]
 }
 
-// setKids puts kids (nil ones left out) in the place of child k, which held n elements of so many bytes.
+// setKids puts kids (nil ones left out) in the place of child k, which held n elements of so many
+// bytes.
 func (n *node) setKids(k, elements, bytes int, kids ...*node) {
 	n.n -= elements
 	n.bytes -= bytes
@@ -110,7 +113,8 @@ func (n *node) removeKid(k int) {
 	n.counts = slices.Delete(n.counts, k, k+1)
 }
 
-// split halves an inner node that has too many children and returns its new right neighbour, or nil if it has not.
+// split halves an inner node that has too many children and returns its new right neighbour, or nil
+// if it has not.
 func (o *owner) split(n *node) *node {
 	if len(n.kids) <= fanout {
 		return nil
@@ -124,8 +128,8 @@ func (o *owner) split(n *node) *node {
 	return right
 }
 
-// meld makes two neighbours of one height into one if they fit, else (inner nodes) shares their children evenly if one has
-// too few; b is nil if it went into a. Both are the owner's.
+// meld makes two neighbours of one height into one if they fit, else (inner nodes) shares their
+// children evenly if one has too few; b is nil if it went into a. Both are the owner's.
 func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
 	if height == 0 {
 		if !joins(a, b, quarters) {
@@ -145,8 +149,9 @@ func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
 	return newInner(o, kids[:len(kids)/2]...), newInner(o, kids[len(kids)/2:]...)
 }
 
-// mend restores the fill of child k of n, from which something was taken: an empty leaf goes, one that is small is merged with a
-// neighbour when the two leave a quarter of a leaf free, an inner node that has too few children merges or shares.
+// mend restores the fill of child k of n, from which something was taken: an empty leaf goes, one
+// that is small is merged with a neighbour when the two leave a quarter of a leaf free, an inner
+// node that has too few children merges or shares.
 func (o *owner) mend(n *node, k, height int) {
 	kid := n.kids[k]
 	if height == 1 {

@@ -25,7 +25,8 @@ func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
 // Clear takes everything out.
 func (r *Rope) Clear() { r.Root = Root{} }
 
-// lasting returns an element of the caller's bytes as one that the rope may keep: a large one is copied. The leaf of a small one copies it.
+// lasting returns an element of the caller's bytes as one that the rope may keep: a large one is
+// copied. The leaf of a small one copies it.
 func lasting(elem []byte) []byte {
 	if len(elem) > LeafBytes {
 		return slices.Clone(elem)
@@ -33,11 +34,12 @@ func lasting(elem []byte) []byte {
 	return elem
 }
 
-// Append puts an element at the end. Like all methods but those named Owned it copies what it is given.
+// Append puts an element at the end. Like all methods but those named Owned it copies what it is
+// given.
 func (r *Rope) Append(elem []byte) { r.AppendOwned(lasting(elem)) }
 
-// AppendOwned is Append for an element that nobody writes to any more: one larger than LeafBytes is kept as it is, without a copy. So are the
-// elements that a Root hands out.
+// AppendOwned is Append for an element that nobody writes to any more: one larger than LeafBytes is
+// kept as it is, without a copy. So are the elements that a Root hands out.
 func (r *Rope) AppendOwned(elem []byte) {
 	if r.tail == nil || r.tail.n == 0 {
 		r.openTail()
@@ -73,7 +75,8 @@ func (r *Rope) prependOwned(elem []byte) {
 	r.head.pushFront(elem)
 }
 
-// openTail makes the tail a leaf to append to: the tree's last one if it is not half full, else the empty tail, else a new leaf.
+// openTail makes the tail a leaf to append to: the tree's last one if it is not half full, else the
+// empty tail, else a new leaf.
 func (r *Rope) openTail() {
 	if r.mid.root != nil && r.mid.edge(true).halfEmpty() {
 		r.tail, r.mid = r.owner.takeEdge(r.mid, true)
@@ -226,7 +229,8 @@ func (r *Rope) Delete(i int) {
 	}
 }
 
-// fewElements is up to how many elements a loop of single steps beats cutting the tree and joining it again.
+// fewElements is up to how many elements a loop of single steps beats cutting the tree and joining
+// it again.
 const fewElements = 8
 
 // InsertPacked puts n packed elements before element i; i may be Len.

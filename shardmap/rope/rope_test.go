@@ -71,7 +71,8 @@ type pair struct {
 
 func (p *pair) insert(i int, elems ...[]byte) { p.model = slices.Insert(p.model, i, elems...) }
 
-// step does one random operation to both, and overwrites what it gave to the rope if that is still the caller's.
+// step does one random operation to both, and overwrites what it gave to the rope if that is still
+// the caller's.
 func (p *pair) step(r *rand.Rand, s shape) {
 	n := len(p.model)
 	e := s.element(r)
@@ -210,7 +211,8 @@ func TestAgainstSlice(t *testing.T) {
 	}
 }
 
-// TestFrozen keeps frozen roots while the rope goes on, and compares each with the model of its moment.
+// TestFrozen keeps frozen roots while the rope goes on, and compares each with the model of its
+// moment.
 func TestFrozen(t *testing.T) {
 	for name, s := range shapes {
 		t.Run(name, func(t *testing.T) {
@@ -290,7 +292,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// checkMemory fails if the rope takes more than twice its packed bytes (and a little for the nodes and the two ends).
+// checkMemory fails if the rope takes more than twice its packed bytes (and a little for the nodes
+// and the two ends).
 func checkMemory(t *testing.T, rope *Rope) {
 	t.Helper()
 	if got, most := rope.memoryBytes(), 2*(rope.Bytes()+2*rope.Len())+1<<14; got > most {

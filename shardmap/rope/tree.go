@@ -1,6 +1,7 @@
 package rope
 
-// tree is a part of a rope without its ends: all leaves lie at depth height below the root; a nil root is the empty tree.
+// tree is a part of a rope without its ends: all leaves lie at depth height below the root; a nil
+// root is the empty tree.
 type tree struct {
 	root   *node
 	height int
@@ -38,7 +39,8 @@ func (t tree) grown(o *owner, parts ...*node) tree {
 	return tree{newInner(o, kids...), t.height + 1}
 }
 
-// join returns the tree of a's elements, then b's. Leaves that meet are left as they are; see concat.
+// join returns the tree of a's elements, then b's. Leaves that meet are left as they are; see
+// concat.
 func (o *owner) join(a, b tree) tree {
 	switch {
 	case a.root == nil:
@@ -81,7 +83,8 @@ func (o *owner) joinLeft(a tree, n *node, height int) (*node, *node) {
 	return n, o.split(n)
 }
 
-// meet puts two nodes of one height side by side. Leaves stay two: a full one that goes into the tree must not be copied.
+// meet puts two nodes of one height side by side. Leaves stay two: a full one that goes into the
+// tree must not be copied.
 func (o *owner) meet(a, b *node, height int) (*node, *node) {
 	if height == 0 {
 		return a, b
@@ -115,8 +118,8 @@ func (o *owner) over(kids []*node, height int) tree {
 	return tree{newInner(o, kids...), height}
 }
 
-// concat is join for trees that were cut: the two leaves that meet become one if they fit, so that cutting again and again does
-// not leave crumbs.
+// concat is join for trees that were cut: the two leaves that meet become one if they fit, so that
+// cutting again and again does not leave crumbs.
 func (o *owner) concat(a, b tree) tree {
 	if a.root == nil || b.root == nil || !joins(a.edge(true), b.edge(false), 4) {
 		return o.join(a, b)

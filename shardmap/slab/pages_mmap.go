@@ -17,7 +17,8 @@ func mapPages(length int) []byte {
 	return unsafe.Slice((*byte)(p), length)
 }
 
-// mapAligned maps a region at an address divisible by its size: it maps twice as much and cuts off both ends.
+// mapAligned maps a region at an address divisible by its size: it maps twice as much and cuts off
+// both ends.
 func mapAligned() []byte {
 	wide := mapPages(2 * regionBytes)
 	if wide == nil {

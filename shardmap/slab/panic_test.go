@@ -2,7 +2,8 @@ package slab
 
 import "testing"
 
-// TestPanicInBackground: a panic while memory is given back in the background is told, and the allocator goes on.
+// TestPanicInBackground: a panic while memory is given back in the background is told, and the
+// allocator goes on.
 func TestPanicInBackground(t *testing.T) {
 	a := New()
 	told := make(chan any)

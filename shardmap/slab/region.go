@@ -17,7 +17,8 @@ const (
 // pageBytes is the system's unit of memory.
 var pageBytes = os.Getpagesize()
 
-// region is regionBytes of mapped memory at an address divisible by regionBytes, cut into blocks of one class. Guarded by Allocator.mu.
+// region is regionBytes of mapped memory at an address divisible by regionBytes, cut into blocks of
+// one class. Guarded by Allocator.mu.
 type region struct {
 	mem    []byte
 	class  int
@@ -59,7 +60,8 @@ func (r *region) put(address uintptr) {
 	r.used--
 }
 
-// trim gives the memory of all free blocks back to the system, region by region, until there is not too much of it: more may be freed meanwhile.
+// trim gives the memory of all free blocks back to the system, region by region, until there is not
+// too much of it: more may be freed meanwhile.
 func (a *Allocator) trim() {
 	for {
 		a.mu.Lock()
@@ -81,7 +83,8 @@ func (a *Allocator) trim() {
 	}
 }
 
-// tooDirty says whether so much free memory is resident that some is to go back. The caller holds mu.
+// tooDirty says whether so much free memory is resident that some is to go back. The caller holds
+// mu.
 func (a *Allocator) tooDirty() bool { return a.dirty > trimFloor+a.used/trimShare }
 
 // releaseWithin gives the whole pages of mem[start:end] back to the system.
@@ -92,7 +95,8 @@ func releaseWithin(mem []byte, start, end int) {
 	}
 }
 
-// trimRegion counts the region's free blocks as used while their memory goes back, for no lock is held meanwhile.
+// trimRegion counts the region's free blocks as used while their memory goes back, for no lock is
+// held meanwhile.
 func (a *Allocator) trimRegion(r *region) {
 	size := blockBytes(r.class)
 	blocks := a.takeDirty(r)

@@ -13,7 +13,8 @@ const (
 	MinBlock = 4 << 10
 	MaxBlock = 1 << 20
 
-	// Classes of blocks are 1/8 of a power of two apart: 4, 4.5, 5 ... 7.5, 8, 9, 10 ... 15, 16, 18 ... 1024 KiB.
+	// Classes of blocks are 1/8 of a power of two apart: 4, 4.5, 5 ... 7.5, 8, 9, 10 ... 15, 16, 18
+	// ... 1024 KiB.
 	stepBits = 3
 	steps    = 1 << stepBits
 	minBits  = 12
@@ -56,8 +57,8 @@ func (m *mappings) unmapAll() {
 	}
 }
 
-// Alloc returns a block of at least size bytes: its length is size, its capacity the block's. What it holds is undefined. If the system gives
-// no memory, the block comes from the Go heap.
+// Alloc returns a block of at least size bytes: its length is size, its capacity the block's. What
+// it holds is undefined. If the system gives no memory, the block comes from the Go heap.
 func (a *Allocator) Alloc(size int) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -130,7 +131,8 @@ func (a *Allocator) allocLarge(size int) []byte {
 	return block[:size]
 }
 
-// regionFor returns a region with a block of the class to hand out, nil if the system gives no memory.
+// regionFor returns a region with a block of the class to hand out, nil if the system gives no
+// memory.
 func (a *Allocator) regionFor(class int) *region {
 	if p := a.partial[class]; len(p) > 0 {
 		return p[len(p)-1]
@@ -146,7 +148,8 @@ func (a *Allocator) regionFor(class int) *region {
 	return r
 }
 
-// returned files a region anew that has got blocks back: among those that can hand some out, or back to the system if it is empty and not the last.
+// returned files a region anew that has got blocks back: among those that can hand some out, or
+// back to the system if it is empty and not the last.
 func (a *Allocator) returned(r *region) {
 	if r.place < 0 {
 		a.setPartial(r, true)
@@ -162,7 +165,8 @@ func (a *Allocator) returned(r *region) {
 	a.unmap(r.mem)
 }
 
-// unmap has a mapping unmapped in the background: the system takes milliseconds for a large one. The caller holds mu.
+// unmap has a mapping unmapped in the background: the system takes milliseconds for a large one.
+// The caller holds mu.
 func (a *Allocator) unmap(mem []byte) {
 	a.gone = append(a.gone, mem)
 	if len(a.gone) == 1 {
@@ -190,7 +194,8 @@ func (a *Allocator) unmapGone() {
 	}
 }
 
-// OnPanic has f called when something in the background panics: memory that it had still to give back stays where it is. Before, such a panic ends the process.
+// OnPanic has f called when something in the background panics: memory that it had still to give
+// back stays where it is. Before, such a panic ends the process.
 func (a *Allocator) OnPanic(f func(p any)) { a.onPanic.Store(&f) }
 
 // Background runs f, which gives memory back, on a goroutine of its own.

@@ -63,7 +63,8 @@ type block struct {
 
 func (b block) whole() bool { return bytes.Count(b.mem, []byte{b.fill}) == len(b.mem) }
 
-// TestBlocksAreTheirOwn allocates and frees from several goroutines, while free memory goes back: no block may change but by its user.
+// TestBlocksAreTheirOwn allocates and frees from several goroutines, while free memory goes back:
+// no block may change but by its user.
 func TestBlocksAreTheirOwn(t *testing.T) {
 	a := New()
 	s := seed(t)

@@ -16,7 +16,8 @@ const (
 	batchesWhole = 40  // batches between two comparisons of everything
 )
 
-// Server executes operations, all in flight at once, in order, and returns their whole replies in that order.
+// Server executes operations, all in flight at once, in order, and returns their whole replies in
+// that order.
 type Server func(ops []Operation) []codec.Reply
 
 // check is one comparison of a server with CPython.
@@ -30,13 +31,18 @@ type check struct {
 	large  int      // large tables that were above shardmap.InlineElements then
 }
 
-// Check makes count random operations on dicts and lists of a server, which is empty, and of CPython, and compares the outcomes and, now and then, everything
-// that is there.
+// Check makes count random operations on dicts and lists of a server, which is empty, and of
+// CPython, and compares the outcomes and, now and then, everything that is there.
 func Check(t testing.TB, server Server, count int) {
 	t.Helper()
 	seed := Seed(t)
 	judge := StartJudge(t, seed)
-	c := &check{TB: t, server: server, judge: judge, ops: NewOperations(t, rand.New(rand.NewPCG(seed, 1)), judge.Families)}
+	c := &check{
+		TB:     t,
+		server: server,
+		judge:  judge,
+		ops:    NewOperations(t, rand.New(rand.NewPCG(seed, 1)), judge.Families),
+	}
 	tables := slices.Concat(c.ops.Tables, c.ops.Large)
 	var ops []Operation
 	for _, table := range tables {
@@ -82,9 +88,20 @@ func (c *check) everything(tables []*Table) {
 	var ops []Operation
 	for _, t := range tables {
 		if t.Dict {
-			ops = append(ops, c.ops.Op(codec.OpDictKeys, t), c.ops.Op(codec.OpDictValues, t), c.ops.Op(codec.OpDictItems, t), c.ops.Op(codec.OpDictLen, t))
+			ops = append(
+				ops,
+				c.ops.Op(codec.OpDictKeys, t),
+				c.ops.Op(codec.OpDictValues, t),
+				c.ops.Op(codec.OpDictItems, t),
+				c.ops.Op(codec.OpDictLen, t),
+			)
 		} else {
-			ops = append(ops, c.ops.Op(codec.OpListAll, t), c.ops.Op(codec.OpListLen, t), c.ops.Op(codec.OpListSlice, t, c.ops.Encode(nil, nil, -1)...))
+			ops = append(
+				ops,
+				c.ops.Op(codec.OpListAll, t),
+				c.ops.Op(codec.OpListLen, t),
+				c.ops.Op(codec.OpListSlice, t, c.ops.Encode(nil, nil, -1)...),
+			)
 		}
 	}
 	c.compare(ops)

@@ -34,7 +34,14 @@ func compareOutcome(model *Judge, o Operation, reply codec.Reply, want Answer) e
 			at++
 		}
 		at = max(at-10, 0)
-		return fmt.Errorf("%d bytes, want %d; from %d on %.200x, want %.200x", len(got), len(wanted), at, got[at:], wanted[at:])
+		return fmt.Errorf(
+			"%d bytes, want %d; from %d on %.200x, want %.200x",
+			len(got),
+			len(wanted),
+			at,
+			got[at:],
+			wanted[at:],
+		)
 	}
 	return nil
 }
@@ -61,7 +68,8 @@ func compareError(model *Judge, reply codec.Reply, want Answer) error {
 	return nil
 }
 
-// withoutCursor takes the cursor from a page of a scan and, from the model's, whether there is more.
+// withoutCursor takes the cursor from a page of a scan and, from the model's, whether there is
+// more.
 func withoutCursor(got, want []byte) (gotItems, wantItems []byte, err error) {
 	cursor, n, err := govalue.Decode(got)
 	if err != nil {

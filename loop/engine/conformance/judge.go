@@ -49,7 +49,8 @@ type Answer struct {
 	Key    []byte // argument of a KeyError
 }
 
-// Judge is a CPython process that applies operations to real dicts and lists: model.py. It is for one goroutine.
+// Judge is a CPython process that applies operations to real dicts and lists: model.py. It is for
+// one goroutine.
 type Judge struct {
 	testing.TB
 	Families map[string][][]byte // encoded values to test with

@@ -34,7 +34,13 @@ type Operations struct {
 
 // NewOperations returns Operations on values of these families: Judge.Families.
 func NewOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *Operations {
-	g := &Operations{TB: t, Rand: rng, unhashable: families["unhashable"], keys: families["key"], anything: families["any"]}
+	g := &Operations{
+		TB:         t,
+		Rand:       rng,
+		unhashable: families["unhashable"],
+		keys:       families["key"],
+		anything:   families["any"],
+	}
 	numbers := g.ints(0, 9000)
 	names := g.Encode("a", "b", "c", 1, true, 2.5, nil)
 	few := g.Encode(0, 1, 1.0, true, nil, "a", "", []any{})
@@ -43,9 +49,29 @@ func NewOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *
 		return append(g.Encode(keys...), g.Encode([]any{"len"}, []any{"nope", nil}, 5)...)
 	}
 	basic := sorts(nil, nil, []any{"neg", nil}, []any{"str", nil}, []any{"len", nil}, []any{"lower", nil}, path(0))
-	records := sorts(path("n"), path("name"), path("deep", 0), path("deep", 1, "x"), []any{"neg", path("n")}, []any{"tuple", path("n"), path("name")},
-		[]any{"lower", path("name")}, []any{"len", path("name")}, []any{"str", path("deep")}, path("absent"), nil)
-	rows := sorts(nil, path(0), path(-1), []any{"tuple", []any{"neg", path(0)}, path(1)}, []any{"lower", path(1)}, path(7), path("x"), path(1, 0))
+	records := sorts(
+		path("n"),
+		path("name"),
+		path("deep", 0),
+		path("deep", 1, "x"),
+		[]any{"neg", path("n")},
+		[]any{"tuple", path("n"), path("name")},
+		[]any{"lower", path("name")},
+		[]any{"len", path("name")},
+		[]any{"str", path("deep")},
+		path("absent"),
+		nil,
+	)
+	rows := sorts(
+		nil,
+		path(0),
+		path(-1),
+		[]any{"tuple", []any{"neg", path(0)}, path(1)},
+		[]any{"lower", path(1)},
+		path(7),
+		path("x"),
+		path(1, 0),
+	)
 
 	dict := func(name string, keys, vals [][]byte, target int) *Table {
 		return &Table{Name: name, Dict: true, keys: keys, vals: vals, target: target}
@@ -57,7 +83,12 @@ func NewOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *
 		dict("keys", g.keys, g.anything, 120),
 		dict("few", names, few, 4),
 		dict("counters", append(names, g.keys[:20]...), families["number"], 15),
-		dict("equal keys", g.Encode(0, 0.0, false, 1, 1.0, true, govalue.Decimal("1.0"), complex(1, 0), big.NewRat(1, 1), 2, 2.0), few, 3),
+		dict(
+			"equal keys",
+			g.Encode(0, 0.0, false, 1, 1.0, true, govalue.Decimal("1.0"), complex(1, 0), big.NewRat(1, 1), 2, 2.0),
+			few,
+			3,
+		),
 		list("anything", g.anything, nil, 60),
 		list("tiny", g.anything, nil, 3),
 		list("few values", few, basic, 12),
@@ -178,7 +209,8 @@ func (g *Operations) pairs(t *Table, n int) [][]byte {
 	return all
 }
 
-// on makes an operation on a table: more of those that add while it is short of its target, more of those that take when it is above.
+// on makes an operation on a table: more of those that add while it is short of its target, more of
+// those that take when it is above.
 func (g *Operations) on(t *Table) Operation {
 	adds := g.Rand.IntN(t.target+1) >= t.Length/2
 	large := t.target > 1000
@@ -201,17 +233,62 @@ func (g *Operations) on(t *Table) Operation {
 }
 
 var (
-	dictAdds = []codec.Opcode{codec.OpDictSet, codec.OpDictSet, codec.OpDictSetDefault, codec.OpDictUpdate, codec.OpDictIncrement}
-	dictUses = []codec.Opcode{
-		codec.OpDictGet, codec.OpDictGet, codec.OpDictSet, codec.OpDictContains, codec.OpDictLen, codec.OpDictSetDefault, codec.OpDictUpdate, codec.OpDictDelete,
-		codec.OpDictPop, codec.OpDictPopItem, codec.OpDictKeys, codec.OpDictValues, codec.OpDictItems, codec.OpDictGetMany, codec.OpDictIncrement, codec.OpDictCompareAndSet,
-		codec.OpDictCompareAndSet, codec.OpDictScan,
+	dictAdds = []codec.Opcode{
+		codec.OpDictSet,
+		codec.OpDictSet,
+		codec.OpDictSetDefault,
+		codec.OpDictUpdate,
+		codec.OpDictIncrement,
 	}
-	listAdds = []codec.Opcode{codec.OpListAppend, codec.OpListAppend, codec.OpListExtend, codec.OpListInsert, codec.OpListAppendLeft, codec.OpListSetSlice}
+	dictUses = []codec.Opcode{
+		codec.OpDictGet,
+		codec.OpDictGet,
+		codec.OpDictSet,
+		codec.OpDictContains,
+		codec.OpDictLen,
+		codec.OpDictSetDefault,
+		codec.OpDictUpdate,
+		codec.OpDictDelete,
+		codec.OpDictPop,
+		codec.OpDictPopItem,
+		codec.OpDictKeys,
+		codec.OpDictValues,
+		codec.OpDictItems,
+		codec.OpDictGetMany,
+		codec.OpDictIncrement,
+		codec.OpDictCompareAndSet,
+		codec.OpDictCompareAndSet,
+		codec.OpDictScan,
+	}
+	listAdds = []codec.Opcode{
+		codec.OpListAppend,
+		codec.OpListAppend,
+		codec.OpListExtend,
+		codec.OpListInsert,
+		codec.OpListAppendLeft,
+		codec.OpListSetSlice,
+	}
 	listUses = []codec.Opcode{
-		codec.OpListGet, codec.OpListSet, codec.OpListDelete, codec.OpListSlice, codec.OpListSlice, codec.OpListSetSlice, codec.OpListSetSlice, codec.OpListDeleteSlice,
-		codec.OpListPop, codec.OpListRemove, codec.OpListCount, codec.OpListIndex, codec.OpListReverse, codec.OpListSort, codec.OpListSort, codec.OpListLen,
-		codec.OpListContains, codec.OpListAll, codec.OpListInsert, codec.OpListPopLeft,
+		codec.OpListGet,
+		codec.OpListSet,
+		codec.OpListDelete,
+		codec.OpListSlice,
+		codec.OpListSlice,
+		codec.OpListSetSlice,
+		codec.OpListSetSlice,
+		codec.OpListDeleteSlice,
+		codec.OpListPop,
+		codec.OpListRemove,
+		codec.OpListCount,
+		codec.OpListIndex,
+		codec.OpListReverse,
+		codec.OpListSort,
+		codec.OpListSort,
+		codec.OpListLen,
+		codec.OpListContains,
+		codec.OpListAll,
+		codec.OpListInsert,
+		codec.OpListPopLeft,
 	}
 )
 

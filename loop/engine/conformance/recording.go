@@ -20,13 +20,15 @@ type Record struct {
 	Payload []byte
 }
 
-// Recording keeps what all logs of a server, or an engine, are told: engine.Env.Changes is its NewLog.
+// Recording keeps what all logs of a server, or an engine, are told: engine.Env.Changes is its
+// NewLog.
 type Recording struct {
 	mu   sync.Mutex
 	logs []*memoryLog
 }
 
-// memoryLog is one log. It has no lock of its own: the race detector sees whether the server appends from two goroutines at once.
+// memoryLog is one log. It has no lock of its own: the race detector sees whether the server
+// appends from two goroutines at once.
 type memoryLog struct{ records []Record }
 
 func (l *memoryLog) Append(lsn, n uint64, request []byte) {
@@ -45,7 +47,8 @@ func (r *Recording) NewLog() shardmap.Log {
 	return l
 }
 
-// Records returns all records in the order of their numbers, and sees that these leave no gap up to the last one drawn. The server has stopped.
+// Records returns all records in the order of their numbers, and sees that these leave no gap up to
+// the last one drawn. The server has stopped.
 func (r *Recording) Records(t testing.TB, last uint64) (all []Record) {
 	t.Helper()
 	for _, l := range r.logs {
@@ -78,8 +81,8 @@ func Replayed(t testing.TB, records []Record) *shardmap.Store {
 	return store
 }
 
-// StoreText returns all that a store holds: tables, order, keys, values, versions, places, elements, clock. call has the log of a store whose numbers are all
-// logged, the cut's too.
+// StoreText returns all that a store holds: tables, order, keys, values, versions, places,
+// elements, clock. call has the log of a store whose numbers are all logged, the cut's too.
 func StoreText(store *shardmap.Store, call *shardmap.Call) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "clock", store.Clock())

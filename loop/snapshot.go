@@ -103,7 +103,7 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 		return never
 	case s.err != nil:
 		return min(left, saveRetry-now.Sub(s.tried))
-	case s.srv.journal != nil && s.srv.journal.Grown()-s.grown > max(leastOvergrown, s.file.Bytes):
+	case s.srv.journal != nil && s.srv.journal.BytesWritten()-s.grown > max(leastOvergrown, s.file.Bytes):
 		return 0
 	}
 	return left
@@ -132,7 +132,7 @@ func (s *saver) save() error {
 	start := time.Now()
 	grown := int64(0)
 	if s.srv.journal != nil {
-		grown = s.srv.journal.Grown()
+		grown = s.srv.journal.BytesWritten()
 	}
 	info, err := s.writeOwn()
 	s.mu.Lock()
@@ -251,7 +251,7 @@ func (s *saver) removeFrom(dir string, database persist.ID, others ...string) {
 //
 // Errors: those of persist.Hold.
 func (s *saver) hold() error {
-	file, err := persist.Hold(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
+	file, err := persist.LockDataFile(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
 	if err != nil {
 		return err
 	}

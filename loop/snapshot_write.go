@@ -93,7 +93,7 @@ func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView,
 }
 
 func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) error {
-	t := persist.Table{Name: name, Kind: persist.Dict, Born: table.Created()}
+	t := persist.Table{Name: name, Kind: persist.Dict, Created: table.Created()}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
 		if err := w.Table(t); err != nil {

@@ -11,7 +11,7 @@ const InlineElements = 4096
 type Call struct {
 	// Set by the caller before a call.
 
-	Beside    bool   // the caller may block: long work is done, gates are waited for
+	MayBlock  bool   // the caller may block: long work is done, gates are waited for
 	HasIf     bool   // act only if the entry's version is IfVersion
 	IfVersion uint64 // 0: only if the key is absent
 	Memory    Memory // lends what a long call needs while it works; nil: there is no limit
@@ -30,24 +30,24 @@ type Call struct {
 
 	// Set by Lookup.
 
-	found *Table  // the table that was found last
-	name  *string // and the name that it was found by
+	foundTable *Table  // the table that was found last
+	foundName  *string // and the name that it was found by
 
 	// Of the critical section that the call is in; see Abandon.
 
-	locked   *sync.Mutex // of a shard or a list; nil: none
-	held     []*shard    // locked, in directory order
-	changing *Table      // its change has begun to draw numbers, and is not made yet
-	lasting  *cut        // of the record that is being read without a lock; nil: none
+	locked       *sync.Mutex // of a shard or a list; nil: none
+	lockedShards []*shard    // locked, in directory order
+	changing     *Table      // its change has begun to draw numbers, and is not made yet
+	pin          *cut        // of the record that is being read without a lock; nil: none
 
 	// Buffers used again by the next call.
 
-	key      []byte // canonical keys that are not their own encoding
-	number   []byte // the result of an increment before it is stored
-	batch    []batchItem
-	touched  []uint64 // bit i: the batch touches slot i of the directory
-	order    merge
-	expected []lookup // see Call.Expect
+	key        []byte // canonical keys that are not their own encoding
+	number     []byte // the result of an increment before it is stored
+	batch      []batchItem
+	touched    []uint64 // bit i: the batch touches slot i of the directory
+	order      merge
+	prefetches []lookup // see Call.AddPrefetch
 }
 
 // Memory lends memory to calls. It is safe for concurrent use.
@@ -67,14 +67,14 @@ const (
 )
 
 // maxKeptItems bounds the buffers that a Call keeps after a long call.
-const maxKeptItems = 4 * InlineElements
+const maxRetainedItems = 4 * InlineElements
 
 // trim lets buffers go that a long call has made large.
 func (c *Call) trim() {
-	if cap(c.batch) > maxKeptItems {
+	if cap(c.batch) > maxRetainedItems {
 		c.batch = nil
 	}
-	if cap(c.key) > 64*maxKeptItems {
+	if cap(c.key) > 64*maxRetainedItems {
 		c.key = nil
 	}
 }

@@ -15,9 +15,9 @@ type tableList = btree.BTreeG[namedTable]
 
 // namedTable is a table under one of its names.
 type namedTable struct {
-	name  string
-	table *Table
-	named uint64 // LSN since which the table has the name
+	name     string
+	table    *Table
+	namedLSN uint64 // LSN since which the table has the name
 }
 
 func newTableList() *tableList {
@@ -27,12 +27,12 @@ func newTableList() *tableList {
 // createdBefore orders tables by their creation. Names part tables that a panic has left with one
 // number.
 func createdBefore(a, b namedTable) bool {
-	return a.table.born < b.table.born || a.table.born == b.table.born && a.name < b.name
+	return a.table.createdLSN < b.table.createdLSN || a.table.createdLSN == b.table.createdLSN && a.name < b.name
 }
 
 // nameLocked gives t a name from the mutation n on. The caller holds mu.
 func (s *Store) nameLocked(name string, t *Table, n uint64) {
-	t.named = n
+	t.namedLSN = n
 	if old, there := s.tables.Load().LoadAndStore(name, t); there { // a panic has left it
 		s.list.Delete(namedTable{name: name, table: old})
 	}
@@ -50,18 +50,18 @@ func (s *Store) unnameLocked(name string, t *Table) {
 func (s *Store) exchangeLocked(names *tableMap, list *tableList) {
 	s.tables.Store(names)
 	s.list = list
-	s.listings.abandonAll()
+	s.listings.endAll()
 }
 
-// listed returns a copy of the list.
-func (s *Store) listed() *tableList {
+// copyList returns a copy of the list.
+func (s *Store) copyList() *tableList {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.list.Copy()
 }
 
-// all returns the tables of a list as a slice.
-func all(list *tableList) []namedTable {
+// tablesOf returns the tables of a list as a slice.
+func tablesOf(list *tableList) []namedTable {
 	tables := make([]namedTable, 0, list.Len())
 	list.Scan(func(t namedTable) bool {
 		tables = append(tables, t)
@@ -73,7 +73,7 @@ func all(list *tableList) []namedTable {
 // Tables yields name, kind and length of each table, in order of creation. The names are those of
 // one moment; each length is read when it is yielded.
 func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
-	s.listed().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
+	s.copyList().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
 }
 
 // Len returns how many tables there are.

@@ -13,7 +13,7 @@ import (
 const MaxLSN = 1<<48 - 1
 
 // mostDrawn is how many numbers are drawn at once for nothing: logs have limits.
-const mostDrawn = 1 << 31
+const maxSkipped = 1 << 31
 
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
@@ -34,13 +34,13 @@ type cut struct {
 	parts  map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
 	names  []namedTable           // tables dropped or renamed since the cut
 
-	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
+	retired []retiredBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
 }
 
-// draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and
+// assign takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and
 // which cannot fail any more; Call.complete ends it. The list of views is as young as n: a view
 // with a number below n is in it, unless closed.
-func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
+func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
 	if c.Log != nil {
@@ -48,13 +48,13 @@ func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	}
 	vs = s.views.Load()
 	if vs.busy {
-		vs = s.settledViews()
+		vs = s.openViews()
 	}
 	return n, vs
 }
 
-// settledViews returns the list of views once no cut is being made.
-func (s *Store) settledViews() *viewList {
+// openViews returns the list of views once no cut is being made.
+func (s *Store) openViews() *viewList {
 	for spins := 0; ; spins++ {
 		if vs := s.views.Load(); !vs.busy {
 			return vs
@@ -108,37 +108,39 @@ func (c *cut) close() {
 	}
 	s.views.Store(next)
 	s.viewsMu.Unlock()
-	s.graveyard.release(s, c)
+	s.reclaimer.closeView(s, c)
 }
 
-// vision says which entries of a table open views may see: those with versions below seen and
+// visibility says which entries of a table open views may see: those with versions below seen and
 // places above passed.
-type vision struct{ seen, passed uint64 }
+type visibility struct{ newest, consumed uint64 }
 
-func (v *vision) sees(version, place uint64) bool { return version < v.seen && place > v.passed }
+func (v *visibility) visible(version, place uint64) bool {
+	return version < v.newest && place > v.consumed
+}
 
-// visionOf returns what open views may see of t.
-func (vs *viewList) visionOf(t *Table) (v vision) {
+// visibilityOf returns what open views may see of t.
+func (vs *viewList) visibilityOf(t *Table) (v visibility) {
 	for i := len(vs.cuts) - 1; i >= 0; i-- {
 		switch c := vs.cuts[i]; {
 		case !c.covers(t):
-		case v.seen > 0:
-			return vision{v.seen, 0} // an older view may be behind
+		case v.newest > 0:
+			return visibility{v.newest, 0} // an older view may be behind
 		default:
-			v.seen = c.number
-			if p := t.drained.Load(); p != nil && p.cut == c {
-				v.passed = p.place.Load()
+			v.newest = c.number
+			if p := t.drain.Load(); p != nil && p.cut == c {
+				v.consumed = p.consumed.Load()
 			}
 		}
 	}
 	return v
 }
 
-// drained is how far a view has come that reads a table for the last time.
-type drained struct {
+// drainProgress is how far a view has come that reads a table for the last time.
+type drainProgress struct {
 	cut *cut
 	// entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
-	place atomic.Uint64
+	consumed atomic.Uint64
 }
 
 // handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view
@@ -160,7 +162,7 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 		if frozen == nil {
 			frozen = freeze()
 		}
-		c.take(t, part, frozen)
+		c.accept(t, part, frozen)
 	}
 	return served
 }
@@ -170,12 +172,12 @@ func (c *cut) covers(t *Table) bool {
 	if c.table != nil && c.table != t {
 		return false
 	}
-	d := t.drained.Load()
-	return d == nil || d.cut != c || d.place.Load() != math.MaxUint64
+	d := t.drain.Load()
+	return d == nil || d.cut != c || d.consumed.Load() != math.MaxUint64
 }
 
-// take accepts a part of t, frozen.
-func (c *cut) take(t *Table, part, frozen any) {
+// accept accepts a part of t, frozen.
+func (c *cut) accept(t *Table, part, frozen any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -187,22 +189,22 @@ func (c *cut) take(t *Table, part, frozen any) {
 	c.parts[t][part] = frozen
 }
 
-// handed returns a part of t that the view has been given; nil: it has not.
-func (c *cut) handed(t *Table, part any) any {
+// part returns a part of t that the view has been given; nil: it has not.
+func (c *cut) part(t *Table, part any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parts[t][part]
 }
 
-// allHanded returns the parts of t that the view has been given until now.
-func (c *cut) allHanded(t *Table) map[any]any {
+// allParts returns the parts of t that the view has been given until now.
+func (c *cut) allParts(t *Table) map[any]any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.parts[t])
 }
 
-// forget lets go what the view has been given of t.
-func (c *cut) forget(t *Table) {
+// dropParts lets go what the view has been given of t.
+func (c *cut) dropParts(t *Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.parts, t)

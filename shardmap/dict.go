@@ -64,24 +64,24 @@ func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	for {
 		s := d.dir.Load().shard(hash)
 		c.lock(&s.mu)
-		if !s.retired && !d.table.closed(c) {
+		if !s.retired && !d.table.unavailable(c) {
 			return s, nil
 		}
 		c.unlock()
-		if err := d.meet(c); err != nil {
+		if err := d.waitOrBusy(c); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// meet decides how a call goes on that met a retired shard or a closed table: nil means that it is
+// waitOrBusy decides how a call goes on that met a retired shard or a closed table: nil means that it is
 // to be made again.
-func (d *Dict) meet(c *Call) error {
-	if err := d.table.lost(c); err != nil {
+func (d *Dict) waitOrBusy(c *Call) error {
+	if err := d.table.checkName(c); err != nil {
 		return err
 	}
-	if d.table.gate.shut() {
-		return d.table.gate.meet(c)
+	if d.table.lock.locked() {
+		return d.table.lock.waitOrBusy(c)
 	}
 	return nil
 }
@@ -130,14 +130,14 @@ func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 // readLocked appends the value of entry num and unlocks s.
 func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error) {
 	switch {
-	case !s.isBig(num):
+	case !s.isLarge(num):
 		dst = append(dst, s.value(num)...)
 		c.unlock()
-	case !c.Beside:
+	case !c.MayBlock:
 		c.unlock()
 		return dst, ErrLong
 	default:
-		v := d.last(c, s.value(num))
+		v := d.pin(c, s.value(num))
 		c.unlock()
 		dst = v.appendTo(c, dst)
 	}
@@ -166,12 +166,12 @@ func (d *Dict) Set(c *Call, key, val []byte) error {
 	if err != nil {
 		return err
 	}
-	d.prebuild(&k, val)
+	d.buildBlock(&k, val)
 	s, num, err := d.lockResolved(c, &k)
 	if err == nil {
 		d.setLocked(c, s, &k, num, val)
 	}
-	d.dropBlock(&k)
+	d.freeBlock(&k)
 	return err
 }
 
@@ -185,16 +185,16 @@ func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 		s.insert(&w, k, val, w.first)
 		d.size.Add(1)
 	}
-	d.settle(c, &w, s)
+	d.splitOrCompact(c, &w, s)
 	c.complete()
 	c.unlock()
 }
 
-// settle splits or compacts a shard after a mutation, if that is due.
-func (d *Dict) settle(c *Call, w *write, s *shard) {
+// splitOrCompact splits or compacts a shard after a mutation, if that is due.
+func (d *Dict) splitOrCompact(c *Call, w *write, s *shard) {
 	if s.full() {
 		d.split(c, w, s)
-		c.release()
+		c.unlockShards()
 		return
 	}
 	s.compactIfDue(w)
@@ -207,7 +207,7 @@ func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, er
 	if err != nil {
 		return dst, false, err
 	}
-	d.prebuild(&k, val)
+	d.buildBlock(&k, val)
 	s, num, err := d.lockResolved(c, &k)
 	switch {
 	case err != nil:
@@ -217,7 +217,7 @@ func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, er
 		d.setLocked(c, s, &k, num, val)
 		dst, set = append(dst, val...), true
 	}
-	d.dropBlock(&k)
+	d.freeBlock(&k)
 	return dst, set, err
 }
 
@@ -256,16 +256,16 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		c.unlock()
 		return dst, ErrNoKey
 	}
-	if !s.isBig(num) {
+	if !s.isLarge(num) {
 		dst = append(dst, s.value(num)...)
 		d.deleteLocked(c, s, k.hash, num)
 		return dst, nil
 	}
-	if !c.Beside {
+	if !c.MayBlock {
 		c.unlock()
 		return dst, ErrLong
 	}
-	v := d.last(c, s.value(num))
+	v := d.pin(c, s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
 	return v.appendTo(c, dst), nil
 }
@@ -301,8 +301,8 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	d.prebuild(&k, val)
-	defer d.dropBlock(&k)
+	d.buildBlock(&k, val)
+	defer d.freeBlock(&k)
 	s, num, holds, err := d.lockCompared(c, &k, old)
 	if err != nil || !holds {
 		return false, err
@@ -326,8 +326,8 @@ func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, ho
 		if s, num, err = d.lockResolved(c, k); err != nil {
 			return nil, 0, false, err
 		}
-		if !c.Beside || want == nil || num < 0 {
-			if holds = s.holdsValue(num, want); !holds {
+		if !c.MayBlock || want == nil || num < 0 {
+			if holds = s.hasValue(num, want); !holds {
 				c.unlock()
 			}
 			return s, num, holds, nil
@@ -342,8 +342,8 @@ func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, ho
 	}
 }
 
-// holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.
-func (s *shard) holdsValue(num int, want []byte) bool {
+// hasValue tells whether entry num has a value that equals want; nil, whether there is no entry.
+func (s *shard) hasValue(num int, want []byte) bool {
 	if want == nil || num < 0 {
 		return want == nil && num < 0
 	}

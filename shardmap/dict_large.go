@@ -12,41 +12,41 @@ const MaxResultBytes = 64 << 20
 // lock. It is read without the lock, while a cut keeps it from being overwritten or freed, and it
 // is written into a block of its own before the lock is taken.
 
-// lasting is part of a record, which stays as it is until it is let go. The zero lasting is empty.
-type lasting struct {
+// pinned is part of a record, which stays as it is until it is let go. The zero lasting is empty.
+type pinned struct {
 	bytes []byte
 	cut   *cut
 }
 
-// last makes bytes of a record last. The caller holds the shard's lock, so the record is older than
+// pin makes bytes of a record last. The caller holds the shard's lock, so the record is older than
 // the cut.
-func (d *Dict) last(c *Call, record []byte) lasting {
+func (d *Dict) pin(c *Call, record []byte) pinned {
 	if c.Replay {
-		return lasting{slices.Clone(record), nil}
+		return pinned{slices.Clone(record), nil}
 	}
-	c.lasting = d.store.newCut(c, d.table)
-	return lasting{record, c.lasting}
+	c.pin = d.store.newCut(c, d.table)
+	return pinned{record, c.pin}
 }
 
 // appendTo appends the bytes to dst and lets them go. The caller holds no lock.
-func (l lasting) appendTo(c *Call, dst []byte) []byte {
+func (l pinned) appendTo(c *Call, dst []byte) []byte {
 	dst = append(dst, l.bytes...)
 	if l.cut != nil {
-		c.lasting = nil
+		c.pin = nil
 		l.cut.close()
 	}
 	return dst
 }
 
-// isBig tells whether the value of entry num is too large for an inline call and for copying under
+// isLarge tells whether the value of entry num is too large for an inline call and for copying under
 // a lock.
-func (s *shard) isBig(num int) bool {
+func (s *shard) isLarge(num int) bool {
 	e := s.entry(num)
 	return e.size&flagOwnBlock != 0 && len(s.record(e)) > InlineBytes
 }
 
-// prebuild writes the record of k and a big val into a block, before the lock is taken.
-func (d *Dict) prebuild(k *key, val []byte) {
+// buildBlock writes the record of k and a big val into a block, before the lock is taken.
+func (d *Dict) buildBlock(k *key, val []byte) {
 	if len(val) <= maxBumpBytes {
 		return
 	}
@@ -56,9 +56,9 @@ func (d *Dict) prebuild(k *key, val []byte) {
 	copy(k.block[n:], val)
 }
 
-// linkBlock takes k's block for the record of an entry, if it has one and its keys are those that
+// useBlock takes k's block for the record of an entry, if it has one and its keys are those that
 // the record must begin with.
-func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
+func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
 		return entry{}, false
 	}
@@ -68,7 +68,7 @@ func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 }
 
 // drop frees k's block if nothing has taken it.
-func (d *Dict) dropBlock(k *key) {
+func (d *Dict) freeBlock(k *key) {
 	if k.block != nil {
 		d.store.slabs.Free(k.block)
 		k.block = nil

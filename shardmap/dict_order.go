@@ -20,17 +20,17 @@ func (c *cursor) seek(after uint64) bool {
 		used := c.used(p)
 		c.slot = sort.Search(used, func(i int) bool { return p.place(&p.entries[i]) > after })
 	}
-	return c.settle()
+	return c.skipDead()
 }
 
 // step moves to the next live entry; false: there is none.
 func (c *cursor) step() bool {
 	c.slot++
-	return c.settle()
+	return c.skipDead()
 }
 
-// settle moves forward to a live entry, if it is not at one.
-func (c *cursor) settle() bool {
+// skipDead moves forward to a live entry, if it is not at one.
+func (c *cursor) skipDead() bool {
 	for ; c.page < len(c.contents.pages); c.page, c.slot = c.page+1, 0 {
 		p := &c.contents.pages[c.page]
 		for used := c.used(p); c.slot < used; c.slot++ {

@@ -19,12 +19,12 @@ type lookup struct {
 
 // maxExpected is how many keys are expected at once at most: more would push each other out of the
 // nearest cache.
-const maxExpected = 64
+const maxPrefetches = 64
 
-// Expect notes that a request for the key at the front of b is about to be made; Warm then speeds
+// AddPrefetch notes that a request for the key at the front of b is about to be made; Warm then speeds
 // that up. b need not be checked: what is no str, bytes or int is not noted. It tells whether there
 // is room for more.
-func (c *Call) Expect(d *Dict, b []byte) bool {
+func (c *Call) AddPrefetch(d *Dict, b []byte) bool {
 	switch msgp.NextType(b) {
 	case msgp.StrType, msgp.BinType, msgp.IntType, msgp.UintType:
 	default:
@@ -35,30 +35,30 @@ func (c *Call) Expect(d *Dict, b []byte) bool {
 		return true
 	}
 	hash := d.store.hashOf(b[:len(b)-len(rest)])
-	c.expected = append(c.expected, lookup{shard: d.dir.Load().shard(hash), hash: hash})
-	return len(c.expected) < maxExpected
+	c.prefetches = append(c.prefetches, lookup{shard: d.dir.Load().shard(hash), hash: hash})
+	return len(c.prefetches) < maxPrefetches
 }
 
-// Warm brings what the lookups of the expected keys will read into the processor's cache, and
+// Prefetch brings what the lookups of the expected keys will read into the processor's cache, and
 // forgets them. A shard whose lock somebody else holds is left out: Warm waits for nobody.
-func (c *Call) Warm() {
-	if len(c.expected) > 1 {
-		for i := range c.expected {
-			if l := &c.expected[i]; !c.tryHold(l.shard) {
+func (c *Call) Prefetch() {
+	if len(c.prefetches) > 1 {
+		for i := range c.prefetches {
+			if l := &c.prefetches[i]; !c.tryLockShard(l.shard) {
 				l.shard = nil
 			}
 		}
-		c.warm(c.expected)
-		c.release()
+		c.prefetchAll(c.prefetches)
+		c.unlockShards()
 	}
-	clear(c.expected)
-	c.expected = c.expected[:0]
+	clear(c.prefetches)
+	c.prefetches = c.prefetches[:0]
 }
 
-// tryHold locks s and puts it into Call.held, unless it is there. It tells whether it is: not if
+// tryLockShard locks s and puts it into Call.held, unless it is there. It tells whether it is: not if
 // somebody else has the lock, or if s is retired.
-func (c *Call) tryHold(s *shard) bool {
-	for _, held := range c.held {
+func (c *Call) tryLockShard(s *shard) bool {
+	for _, held := range c.lockedShards {
 		if held == s {
 			return true
 		}
@@ -70,25 +70,25 @@ func (c *Call) tryHold(s *shard) bool {
 		s.mu.Unlock()
 		return false
 	}
-	c.held = append(c.held, s)
+	c.lockedShards = append(c.lockedShards, s)
 	return true
 }
 
-// warmBatch warms the lookups of the Call's batch. Their shards are held.
-func (c *Call) warmBatch(d *Dict) {
+// prefetchBatch warms the lookups of the Call's batch. Their shards are held.
+func (c *Call) prefetchBatch(d *Dict) {
 	dir := d.dir.Load()
-	for from := 0; from < len(c.batch); from += maxExpected {
-		for i := range c.batch[from:min(from+maxExpected, len(c.batch))] {
+	for from := 0; from < len(c.batch); from += maxPrefetches {
+		for i := range c.batch[from:min(from+maxPrefetches, len(c.batch))] {
 			hash := c.batch[from+i].hash
-			c.expected = append(c.expected, lookup{shard: dir.shard(hash), hash: hash})
+			c.prefetches = append(c.prefetches, lookup{shard: dir.shard(hash), hash: hash})
 		}
-		c.warm(c.expected)
-		c.expected = c.expected[:0]
+		c.prefetchAll(c.prefetches)
+		c.prefetches = c.prefetches[:0]
 	}
 }
 
-// warm prefetches what the lookups will read, kind by kind. The shards are held.
-func (c *Call) warm(lookups []lookup) {
+// prefetchAll prefetches what the lookups will read, kind by kind. The shards are held.
+func (c *Call) prefetchAll(lookups []lookup) {
 	for i := range lookups {
 		if s, hash := lookups[i].shard, lookups[i].hash; s != nil && len(s.index) > 0 {
 			prefetch(unsafe.Pointer(&s.index[hash&uint64(len(s.index)-1)]))

@@ -22,7 +22,7 @@ func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} 
 
 // View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
 //
-// Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrSpoiled.
+// Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrPoisoned.
 func (d *Dict) View(c *Call) (*DictView, error) {
 	if d.table.owned() {
 		return nil, ErrBusy
@@ -34,7 +34,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	cut := d.store.newCut(c, d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
-	err := d.table.lost(c)
+	err := d.table.checkName(c)
 	// it was handed over since: the cut came before
 	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) {
 		err = nil
@@ -52,7 +52,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	return v, nil
 }
 
-// Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the
+// Err returns ErrPoisoned if the table is spoiled: what the view has yielded may not be what the
 // dict held. Look when it has yielded all.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
@@ -100,16 +100,16 @@ func (v *DictView) EntriesVersioned() iter.Seq[Entry] {
 // yielded.
 func (v *DictView) Drain() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		d := &drained{cut: v.cut}
-		v.dict.table.drained.Store(d)
+		d := &drainProgress{cut: v.cut}
+		v.dict.table.drain.Store(d)
 		v.entries(d, yield)
-		d.place.Store(math.MaxUint64)
-		v.cut.forget(v.dict.table)
+		d.consumed.Store(math.MaxUint64)
+		v.cut.dropParts(v.dict.table)
 	}
 }
 
 // entries yields all entries in order, and tells d, unless it is nil, how far it has come.
-func (v *DictView) entries(d *drained, yield func(Entry) bool) {
+func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	m := v.parts()
 	for i := len(m) - 1; i >= 0; i-- {
 		if !m[i].fill() {
@@ -122,8 +122,8 @@ func (v *DictView) entries(d *drained, yield func(Entry) bool) {
 		p := m[0]
 		e := &p.ready[p.at]
 		key, val := e.pair()
-		if d != nil && n%seenEntries == 0 && e.place > 0 {
-			d.place.Store(e.place - 1)
+		if d != nil && n%entriesPerRead == 0 && e.place > 0 {
+			d.consumed.Store(e.place - 1)
 		}
 		if !yield(Entry{key, val, e.version, e.place}) {
 			return
@@ -145,7 +145,7 @@ func (v *DictView) parts() viewMerge {
 		there[s] = true
 		parts = append(parts, &viewPart{cut: v.cut, shard: s})
 	}
-	for s, frozen := range v.cut.allHanded(v.dict.table) {
+	for s, frozen := range v.cut.allParts(v.dict.table) {
 		if s := s.(*shard); !there[s] {
 			parts = append(parts, &viewPart{cut: v.cut, shard: s, frozen: frozen.(*contents)})
 		}
@@ -156,7 +156,7 @@ func (v *DictView) parts() viewMerge {
 // shardsAt returns the shards that have not been handed to c, each as it was when it was looked at.
 // It waits for a long write that c must show whole.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
-	d.table.gate.awaitBefore(c.number)
+	d.table.lock.waitBefore(c.number)
 	for hash := uint64(0); ; {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()
@@ -164,7 +164,7 @@ func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 		s.mu.Unlock()
 		if !handed {
 			if retired { // by a mutation before the cut, or the view was closed meanwhile
-				if d.table.fate.Load() != present {
+				if d.table.state.Load() != present {
 					return shards
 				}
 				continue

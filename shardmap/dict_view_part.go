@@ -9,9 +9,9 @@ type viewPart struct {
 	cut   *cut
 	shard *shard
 
-	frozen *contents // nil: it has not been handed over yet
-	num    int       // of the next entry to look at
-	ready  []seen    // entries that were looked at, from at on still to be yielded
+	frozen *contents      // nil: it has not been handed over yet
+	num    int            // of the next entry to look at
+	ready  []visibleEntry // entries that were looked at, from at on still to be yielded
 	at     int
 }
 
@@ -19,11 +19,11 @@ type viewPart struct {
 func (p *viewPart) fill() bool {
 	for more := true; more; {
 		p.ready, p.at = p.ready[:0], 0
-		more = p.look(func(c *contents) (more bool) {
-			p.ready, more = c.appendSeen(p.ready, p.cut.number, p.num)
+		more = p.withContents(func(c *contents) (more bool) {
+			p.ready, more = c.appendVisible(p.ready, p.cut.number, p.num)
 			return more
 		})
-		p.num += seenEntries
+		p.num += entriesPerRead
 		if len(p.ready) > 0 {
 			return true
 		}
@@ -33,10 +33,10 @@ func (p *viewPart) fill() bool {
 
 // count returns how many entries the cut shows of the shard.
 func (p *viewPart) count() (n int) {
-	p.look(func(c *contents) bool {
-		var buf []seen
-		for num, more := 0, true; more; num += seenEntries {
-			buf, more = c.appendSeen(buf[:0], p.cut.number, num)
+	p.withContents(func(c *contents) bool {
+		var buf []visibleEntry
+		for num, more := 0, true; more; num += entriesPerRead {
+			buf, more = c.appendVisible(buf[:0], p.cut.number, num)
 			n += len(buf)
 		}
 		return false
@@ -44,16 +44,16 @@ func (p *viewPart) count() (n int) {
 	return n
 }
 
-// look calls f with the contents that hold what the cut shows of the shard. Entries keep their
+// withContents calls f with the contents that hold what the cut shows of the shard. Entries keep their
 // numbers as long as a shard keeps its contents; they are handed over when it gives them up.
-func (p *viewPart) look(f func(c *contents) bool) bool {
+func (p *viewPart) withContents(f func(c *contents) bool) bool {
 	if p.frozen == nil {
 		p.shard.mu.Lock()
 		defer p.shard.mu.Unlock()
 		if p.shard.frozenAt < p.cut.number {
 			return f(&p.shard.contents)
 		}
-		frozen := p.cut.handed(p.shard.table, p.shard)
+		frozen := p.cut.part(p.shard.table, p.shard)
 		if frozen == nil {
 			return false // the view was closed
 		}
@@ -63,7 +63,7 @@ func (p *viewPart) look(f func(c *contents) bool) bool {
 }
 
 // pair returns the key, as first written, and the value.
-func (e *seen) pair() (key, val []byte) {
+func (e *visibleEntry) pair() (key, val []byte) {
 	rec := e.record
 	n := value.Size(rec)
 	if e.original {

@@ -11,8 +11,8 @@
 //   - use what a view yielded after the next step or after Close;
 //   - leave a view open for long: what it shows is not freed;
 //   - read a table of a view once it was drained;
-//   - go on with a Call that has panicked without Call.Abandon;
-//   - set Call.Beside on an event loop, or use one Call from two goroutines at once.
+//   - go on with a Call that has panicked without Call.Release;
+//   - set Call.MayBlock on an event loop, or use one Call from two goroutines at once.
 //
 // All types but Call may be used from any goroutine.
 //

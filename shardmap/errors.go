@@ -5,7 +5,7 @@ import "errors"
 // Errors of a call that did nothing and may be made again, in another way or at another time.
 var (
 	// ErrLong is returned when an inline call would do more than InlineElements elements of work,
-	// or wait for what takes as long. Make it again with Call.Beside set, on a goroutine that may
+	// or wait for what takes as long. Make it again with Call.MayBlock set, on a goroutine that may
 	// block.
 	ErrLong = errors.New("too much work for an inline call")
 	// ErrTooLarge is returned by GetMany when the values found have more than MaxResultBytes. Ask
@@ -24,9 +24,9 @@ var (
 	ErrTableExists = errors.New("table exists")
 	// ErrNotEmpty is returned by Adopt when there are tables.
 	ErrNotEmpty = errors.New("the store has tables")
-	// ErrSpoiled is returned when a defect has left the table half changed. It can be dropped, and
-	// nothing else; see Call.Abandon.
-	ErrSpoiled = errors.New("table left half changed by a defect")
+	// ErrPoisoned is returned when a defect has left the table half changed. It can be dropped, and
+	// nothing else; see Call.Release.
+	ErrPoisoned = errors.New("table left half changed by a defect")
 	// ErrClock is returned by Adopt and Replace when the clock has come to the number that they are
 	// to draw.
 	ErrClock = errors.New("the clock is too far")

@@ -51,9 +51,9 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 	if err := l.lockWhole(c); err != nil {
 		return nil, err
 	}
-	c.Version, vs = l.draw(c, 1)
+	c.Version, vs = l.assign(c, 1)
 	l.rope.Clear() // the length stays, for whoever is on the way to read it
-	l.table.fate.Store(dropped)
+	l.table.state.Store(dropped)
 	c.complete()
 	c.unlock()
 	return vs, nil
@@ -77,17 +77,17 @@ func (l *List) Len() int { return int(l.length.Load()) }
 func (l *List) lockToRead(c *Call) error {
 	for {
 		c.lock(&l.mu)
-		if l.filled && l.table.lost(c) == nil && !l.table.gate.isSpoiled() {
+		if l.filled && l.table.checkName(c) == nil && !l.table.lock.isPoisoned() {
 			return nil
 		}
-		if err := l.meet(c); err != nil {
+		if err := l.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// moment returns the elements as they are now, to be read without the mutex.
-func (l *List) moment(c *Call) (*rope.Root, error) {
+// frozenRoot returns the elements as they are now, to be read without the mutex.
+func (l *List) frozenRoot(c *Call) (*rope.Root, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
@@ -101,24 +101,24 @@ func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
 		c.lock(&l.mu)
-		if !l.table.closed(c) && l.table.fate.Load() == present {
+		if !l.table.unavailable(c) && l.table.state.Load() == present {
 			return nil
 		}
-		if err := l.meet(c); err != nil {
+		if err := l.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that
+// waitOrBusy gives the mutex back and decides how a call goes on that cannot be made now: nil means that
 // it is to be made again.
-func (l *List) meet(c *Call) error {
-	err := l.table.lost(c)
+func (l *List) waitOrBusy(c *Call) error {
+	err := l.table.checkName(c)
 	c.unlock()
 	if err != nil {
 		return err
 	}
-	return l.table.gate.meet(c)
+	return l.table.lock.waitOrBusy(c)
 }
 
 // unlockChanged ends a mutation.
@@ -128,16 +128,16 @@ func (l *List) unlockChanged(c *Call) {
 	c.unlock()
 }
 
-// change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not
+// beginChange draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not
 // before. The caller holds mu.
-func (l *List) change(c *Call, k int) {
-	n, _ := l.draw(c, uint64(k))
+func (l *List) beginChange(c *Call, k int) {
+	n, _ := l.assign(c, uint64(k))
 	c.Version = n + uint64(k) - 1
 }
 
-// draw draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
-func (l *List) draw(c *Call, k uint64) (n uint64, vs *viewList) {
-	n, vs = l.store.draw(c, l.table, k)
+// assign draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
+func (l *List) assign(c *Call, k uint64) (n uint64, vs *viewList) {
+	n, vs = l.store.assign(c, l.table, k)
 	if vs.newest > l.frozenAt {
 		l.handover(vs, n)
 	}
@@ -161,12 +161,12 @@ func (l *List) freeze() *rope.Root {
 // says how many numbers the mutation draws; none: nothing changes.
 func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
 	c.Version = 0
-	h := l.table.gate.enter()
+	h := l.table.lock.acquire()
 	if h == nil {
-		return ErrSpoiled
+		return ErrPoisoned
 	}
-	defer l.table.leave(c, h)
-	old, err := l.moment(c)
+	defer l.table.unlock(c, h)
+	old, err := l.frozenRoot(c)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k i
 		return err
 	}
 	c.lock(&l.mu)
-	l.change(c, k)
+	l.beginChange(c, k)
 	l.rope = *next
 	l.unlockChanged(c)
 	return nil
@@ -194,7 +194,7 @@ func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	l.change(c, k)
+	l.beginChange(c, k)
 	f(&l.rope)
 	l.unlockChanged(c)
 	return nil

@@ -32,15 +32,15 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 		return dst, nil
 	}
 	c.unlock() // a large element is never written again
-	if len(elem) > InlineBytes && !c.Beside {
+	if len(elem) > InlineBytes && !c.MayBlock {
 		return dst, ErrLong
 	}
 	return append(dst, elem...), nil
 }
 
-// kept returns a large element as one that the rope may keep: a copy, made before the lock is
+// copyLarge returns a large element as one that the rope may keep: a copy, made before the lock is
 // taken.
-func kept(val []byte) []byte {
+func copyLarge(val []byte) []byte {
 	if len(val) > rope.LeafBytes {
 		return bytes.Clone(val)
 	}
@@ -49,7 +49,7 @@ func kept(val []byte) []byte {
 
 // Set changes element i. Errors: IndexError.
 func (l *List) Set(c *Call, i int64, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 		c.unlock()
 		return errAssign
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.SetOwned(at, val)
 	l.unlockChanged(c)
 	return nil
@@ -66,11 +66,11 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 
 // Append puts val at the end.
 func (l *List) Append(c *Call, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.AppendOwned(val)
 	l.unlockChanged(c)
 	return nil
@@ -78,7 +78,7 @@ func (l *List) Append(c *Call, val []byte) error {
 
 // Insert puts val before element i, at the nearest end if there is none.
 func (l *List) Insert(c *Call, i int64, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 	if i < 0 {
 		i = max(i+n, 0)
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.InsertOwned(int(min(i, n)), val)
 	l.unlockChanged(c)
 	return nil
@@ -102,7 +102,7 @@ func (l *List) Delete(c *Call, i int64) error {
 		c.unlock()
 		return errAssign
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.Delete(at)
 	l.unlockChanged(c)
 	return nil
@@ -123,11 +123,11 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		return dst, errPop
 	}
 	elem := l.rope.Get(at)
-	if len(elem) > InlineBytes && !c.Beside {
+	if len(elem) > InlineBytes && !c.MayBlock {
 		c.unlock()
 		return dst, ErrLong
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	if len(elem) <= rope.LeafBytes {
 		dst, elem = append(dst, elem...), nil
 	}
@@ -140,10 +140,10 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 // with more than InlineElements or InlineBytes.
 func (l *List) Extend(c *Call, packed []byte, n int) error {
 	switch {
-	case (n > InlineElements || len(packed) > InlineBytes) && !c.Beside:
+	case (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock:
 		return ErrLong
 	case n == 0:
-		return l.touch(c)
+		return l.checkWritable(c)
 	}
 	return l.edit(
 		c,
@@ -159,15 +159,15 @@ func (l *List) Clear(c *Call) error {
 		return err
 	}
 	if l.rope.Len() > 0 {
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		l.rope.Clear()
 	}
 	l.unlockChanged(c)
 	return nil
 }
 
-// touch is a write that changes nothing: it ends with the errors of one.
-func (l *List) touch(c *Call) error {
+// checkWritable is a write that changes nothing: it ends with the errors of one.
+func (l *List) checkWritable(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}

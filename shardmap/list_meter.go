@@ -10,11 +10,11 @@ import (
 const (
 	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and
 	// leastKeyBytes more: keys, and what is made on the way to them.
-	keyGrowth     = 8
-	keyBytes      = 128
-	leastKeyBytes = 1 << 20
-	// lentAtOnce is how much memory a sort borrows at a time.
-	lentAtOnce = 256 << 10
+	keyGrowth   = 8
+	keyBytes    = 128
+	minKeyBytes = 1 << 20
+	// lendStep is how much memory a sort borrows at a time.
+	lendStep = 256 << 10
 	// orderBytes is what the order of a list takes for each element while it is sorted or reversed.
 	orderBytes = 80
 )
@@ -39,14 +39,14 @@ func inlineMeter() *sortMeter {
 	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
 }
 
-// besideMeter is the meter of a call in the background on a list of so many bytes and elements. A
+// backgroundMeter is the meter of a call in the background on a list of so many bytes and elements. A
 // recorded call has no limits: what it did once, it does again.
-func besideMeter(c *Call, bytes, elements int) *sortMeter {
+func backgroundMeter(c *Call, bytes, elements int) *sortMeter {
 	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
 	if c.Replay {
 		return m
 	}
-	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+leastKeyBytes, c.Memory
+	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+minKeyBytes, c.Memory
 	m.over = &value.Error{
 		Kind: value.ValueError,
 		Msg: fmt.Sprintf(
@@ -80,7 +80,7 @@ func (m *sortMeter) borrow(memory int) error {
 	if m.spare -= memory; m.spare >= 0 {
 		return nil
 	}
-	more := max(-m.spare, lentAtOnce)
+	more := max(-m.spare, lendStep)
 	if err := m.lender.Lend(more); err != nil {
 		return err
 	}

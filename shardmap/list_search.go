@@ -63,7 +63,7 @@ func readCost(elem []byte) int {
 	if sortKindOf(elem) != scalarOther {
 		return scalarCost + len(elem)/16
 	}
-	cost, _ := value.Cost(elem, value.ToCompare, inlineCost)
+	cost, _ := value.Cost(elem, value.UseCompare, inlineCost)
 	return cost
 }
 
@@ -187,8 +187,8 @@ func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 // is none.
 func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 	n := newNeedle(val)
-	if c.Beside {
-		root, err := l.moment(c)
+	if c.MayBlock {
+		root, err := l.frozenRoot(c)
 		if err != nil {
 			return -1, err
 		}
@@ -208,8 +208,8 @@ func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 // InlineElements or inlineCost.
 func (l *List) Count(c *Call, val []byte) (int, error) {
 	n := newNeedle(val)
-	if c.Beside {
-		root, err := l.moment(c)
+	if c.MayBlock {
+		root, err := l.frozenRoot(c)
 		if err != nil {
 			return 0, err
 		}
@@ -227,7 +227,7 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 // for an inline call as Contains.
 func (l *List) Remove(c *Call, val []byte) error {
 	n := newNeedle(val)
-	if c.Beside {
+	if c.MayBlock {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 			i := n.find(old, 0, old.Len())
 			if i < 0 {
@@ -247,7 +247,7 @@ func (l *List) Remove(c *Call, val []byte) error {
 	case i < 0:
 		err = errRemove
 	default:
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		l.rope.Delete(i)
 	}
 	l.unlockChanged(c)

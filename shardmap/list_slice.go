@@ -131,7 +131,7 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 		c.Cost += copyCost * s.n
 		dst = s.append(dst, &l.rope.Root)
 		c.unlock()
-	case !c.Beside:
+	case !c.MayBlock:
 		c.unlock()
 		return dst, 0, ErrLong
 	default:
@@ -161,11 +161,11 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 	}
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	if err == nil {
-		err = s.takes(n)
+		err = s.checkSize(n)
 	}
 	if k := max(n, min(s.n, 1)); err == nil && k > 0 {
 		c.Cost += editCost * n
-		l.change(c, k)
+		l.beginChange(c, k)
 		s.set(&l.rope, packed, n)
 	}
 	l.unlockChanged(c)
@@ -173,13 +173,13 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 }
 
 func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
-	if !c.Beside {
+	if !c.MayBlock {
 		return ErrLong
 	}
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
 		if err == nil {
-			err = s.takes(n)
+			err = s.checkSize(n)
 		}
 		if err != nil {
 			return nil, 0, err
@@ -190,8 +190,8 @@ func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n 
 	})
 }
 
-// takes returns the error of an assignment of n elements, if it has one.
-func (s span) takes(n int) error {
+// checkSize returns the error of an assignment of n elements, if it has one.
+func (s span) checkSize(n int) error {
 	if s.step == 1 || n == s.n {
 		return nil
 	}
@@ -223,7 +223,7 @@ func (s span) set(r *rope.Rope, packed []byte, n int) {
 // that would take more than InlineElements out that do not lie side by side.
 func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
 	err := l.deleteShort(c, start, stop, step)
-	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
+	if err != ErrLong || !c.MayBlock { //nolint:errorlint // not wrapped
 		return err
 	}
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
@@ -251,7 +251,7 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 		if !s.isRun() {
 			c.Cost += editCost * s.n
 		}
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		s.ascending().delete(&l.rope)
 	}
 	l.unlockChanged(c)

@@ -41,9 +41,9 @@ func (l *List) Reverse(c *Call) error {
 //
 // Errors: those of order and of its meter; ErrLong for an inline call on many elements.
 func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
-	if c.Beside {
+	if c.MayBlock {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
-			m := besideMeter(c, old.Bytes(), old.Len())
+			m := backgroundMeter(c, old.Bytes(), old.Len())
 			defer m.end()
 			if err := m.borrow(old.Bytes() + orderBytes*old.Len()); err != nil {
 				return nil, 0, err
@@ -70,7 +70,7 @@ func (l *List) reorderLocked(c *Call, order func(old *rope.Root, m *sortMeter) (
 	if err != nil || l.rope.Len() < 2 {
 		return err
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope = *next
 	return nil
 }

@@ -55,18 +55,18 @@ func (v *ListView) elements() *rope.Root {
 // reader of the same cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
-	l.table.gate.awaitBefore(c.number)
+	l.table.lock.waitBefore(c.number)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.frozenAt < c.number {
-		l.handover(l.store.settledViews(), c.number) // older views too: frozenAt speaks for them as well
+		l.handover(l.store.openViews(), c.number) // older views too: frozenAt speaks for them as well
 	}
-	if root := c.handed(l.table, l); root != nil {
+	if root := c.part(l.table, l); root != nil {
 		v.root = root.(*rope.Root)
 		return
 	}
 	v.root = l.freeze()
-	c.take(l.table, l, v.root)
+	c.accept(l.table, l, v.root)
 }
 
 // Len returns how many elements the list had.

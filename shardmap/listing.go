@@ -12,9 +12,9 @@ const (
 	maxOutdatedBytes = 64 << 20
 	// outdatedTableBytes is what a dropped table counts beside its name.
 	outdatedTableBytes = 2 << 10
-	// listedAtOnce is how many tables a listing looks at between two looks at whether it was
+	// listingPage is how many tables a listing looks at between two looks at whether it was
 	// abandoned.
-	listedAtOnce = 256
+	listingPage = 256
 )
 
 // Listing is the tables that there were at one moment: a copy of the list, which shares the names
@@ -26,8 +26,8 @@ type Listing struct {
 	lengths []byte                    // of the tables, in their order, each a uvarint
 
 	// guarded by Store.mu
-	place *list.Element // nil: not among the open ones
-	begun int64         // listings.outdated at the beginning
+	element         *list.Element // nil: not among the open ones
+	outdatedAtStart int64         // listings.outdated at the beginning
 }
 
 // listings are the open listings of a store. Guarded by Store.mu.
@@ -42,7 +42,7 @@ func (s *Store) List() *Listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.tables.Store(s.list.Copy())
-	l.place, l.begun = s.listings.open.PushBack(l), s.listings.outdated
+	l.element, l.outdatedAtStart = s.listings.open.PushBack(l), s.listings.outdated
 	return l
 }
 
@@ -66,7 +66,7 @@ func (l *Listing) Measure() int {
 //
 // Errors: ErrOutdated.
 func (l *Listing) Each(yield func(name string, kind Kind, length int) bool) error {
-	lengths, page := l.lengths, make([]namedTable, 0, listedAtOnce)
+	lengths, page := l.lengths, make([]namedTable, 0, listingPage)
 	last := namedTable{table: &Table{}}
 	for {
 		tables := l.tables.Load()
@@ -102,9 +102,9 @@ func (l *Listing) Close() {
 
 // end takes a listing out of the open ones and lets go what it keeps.
 func (ls *listings) end(l *Listing) {
-	if l.place != nil {
-		ls.open.Remove(l.place)
-		l.place = nil
+	if l.element != nil {
+		ls.open.Remove(l.element)
+		l.element = nil
 		l.tables.Store(nil)
 	}
 }
@@ -116,13 +116,13 @@ func (ls *listings) outdate(name string) {
 		return
 	}
 	ls.outdated += int64(len(name) + outdatedTableBytes)
-	for e := ls.open.Front(); e != nil && ls.outdated-e.Value.(*Listing).begun > maxOutdatedBytes; e = ls.open.Front() {
+	for e := ls.open.Front(); e != nil && ls.outdated-e.Value.(*Listing).outdatedAtStart > maxOutdatedBytes; e = ls.open.Front() {
 		ls.end(e.Value.(*Listing))
 	}
 }
 
-// abandonAll ends all listings: what they show is replaced.
-func (ls *listings) abandonAll() {
+// endAll ends all listings: what they show is replaced.
+func (ls *listings) endAll() {
 	for e := ls.open.Front(); e != nil; e = ls.open.Front() {
 		ls.end(e.Value.(*Listing))
 	}

@@ -53,7 +53,7 @@ type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
 	// LSN of the mutation that began the page: views with higher numbers may be given its entries
-	born uint64
+	createdLSN uint64
 }
 
 // place returns the place in the dict's order of an entry of the page.
@@ -77,7 +77,7 @@ func (s *Store) newEntries(n int) []entry {
 func (s *shard) retireEntries(st *Store, lsn uint64, p *page) {
 	if n := len(p.entries) * entryBytes; n >= minSlabBytes {
 		st.retire(
-			deadBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.born, lsn},
+			retiredBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.createdLSN, lsn},
 		)
 	}
 }

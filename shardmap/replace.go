@@ -10,35 +10,35 @@ import "github.com/puzpuzpuz/xsync/v3"
 
 // mostTries is how often whoever wants all gates lets go of those that it has when it meets a long
 // write. Then it keeps them, and waits.
-const mostTries = 100
+const maxTries = 100
 
 // Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has
 // them as its own.
 func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
 	first = s.clock.Add(n) - n + 1
-	logNothing(c, first, n)
+	logSkipped(c, first, n)
 	return first
 }
 
-// logNothing takes down n numbers from first on that were drawn for nothing.
-func logNothing(c *Call, first, n uint64) {
+// logSkipped takes down n numbers from first on that were drawn for nothing.
+func logSkipped(c *Call, first, n uint64) {
 	for c.Log != nil && n > 0 {
-		k := min(n, mostDrawn)
+		k := min(n, maxSkipped)
 		c.Log.Append(first, k, nil)
 		first, n = first+k, n-k
 	}
 }
 
-// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request.
+// advanceTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request.
 // False: it was drawn already.
-func (s *Store) drawTo(c *Call, lsn uint64) bool {
+func (s *Store) advanceTo(c *Call, lsn uint64) bool {
 	for {
 		last := s.Clock()
 		if last >= lsn {
 			return false
 		}
 		if s.clock.CompareAndSwap(last, lsn) {
-			logNothing(c, last+1, lsn-last-1)
+			logSkipped(c, last+1, lsn-last-1)
 			if c.Log != nil {
 				c.Log.Append(lsn, 1, c.Request)
 			}
@@ -55,8 +55,8 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 // Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
 	names, list := catalogOf(tables, at)
-	h := s.adoption.enter()
-	defer s.adoption.leave(h)
+	h := s.adopting.acquire()
+	defer s.adopting.release(h)
 	if s.Len() > 0 { // creations that came before the gate's sign have ended
 		return ErrNotEmpty
 	}
@@ -65,7 +65,7 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.drawTo(c, at) {
+	if !s.advanceTo(c, at) {
 		return ErrClock
 	}
 	s.exchangeLocked(names, list)
@@ -78,23 +78,23 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	names, list := catalogOf(tables, at)
 	owned, old := s.ownAll()
-	defer owned.leave()
+	defer owned.release()
 	views, err := s.exchange(c, old, names, list, at)
 	if err != nil {
 		return err
 	}
 	for _, t := range old {
-		if t.table.gate.isSpoiled() { // its memory stays where it is
-			s.spoiled.Add(-1)
+		if t.table.lock.isPoisoned() { // its memory stays where it is
+			s.poisoned.Add(-1)
 			continue
 		}
 		if d := t.table.dict; d != nil { // a list is the collector's
 			w := t.table.write(at, views)
-			d.holdAll(c)
-			c.handHeld(&w)
-			d.retireHeld(c, &w)()
+			d.lockShards(c)
+			c.handoverShards(&w)
+			d.retireShards(c, &w)()
 		}
-		owned.leaveOne(t.table)
+		owned.releaseOne(t.table)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
 	names, list := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables))), newTableList()
 	for _, r := range tables {
 		r.finish()
-		r.table.named = at
+		r.table.namedLSN = at
 		names.Store(r.name, r.table)
 		list.Set(namedTable{r.name, r.table, at})
 	}
@@ -121,20 +121,20 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 			return
 		}
 		for _, t := range old { // they stay, after a panic too
-			t.table.fate.Store(present)
+			t.table.state.Store(present)
 		}
 	}()
 	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is
 	// replaced.
 	for _, t := range old {
-		t.table.fate.Store(replaced)
+		t.table.state.Store(replaced)
 	}
-	if !s.drawTo(c, at) {
+	if !s.advanceTo(c, at) {
 		return nil, ErrClock
 	}
-	views := s.settledViews()
+	views := s.openViews()
 	for _, t := range old {
-		views.handName(t.table, at)
+		views.handoverName(t.table, at)
 	}
 	s.exchangeLocked(names, list)
 	exchanged = true
@@ -142,68 +142,68 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 }
 
 // ownership is that of many tables' gates.
-type ownership map[*Table]*hold
+type ownership map[*Table]*lockOwner
 
 // ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no
 // others until it is released.
 func (s *Store) ownAll() (ownership, []namedTable) {
 	o := make(ownership)
 	for tries := 1; ; tries++ {
-		owner := o.enter(all(s.listed())) // most of it without mu, for which creations wait
+		owner := o.acquire(tablesOf(s.copyList())) // most of it without mu, for which creations wait
 		if owner == nil {
 			s.mu.Lock()
-			tables := all(s.list)
-			if owner = o.enter(tables); owner == nil {
+			tables := tablesOf(s.list)
+			if owner = o.acquire(tables); owner == nil {
 				return o, tables
 			}
 			s.mu.Unlock()
 		}
-		if tries < mostTries {
-			o.leave() // nobody waits for the long write of another table
+		if tries < maxTries {
+			o.release() // nobody waits for the long write of another table
 		}
-		<-owner.over
+		<-owner.released
 	}
 }
 
-// enter makes the caller the owner of all tables given, but for those that it owns. It ends with
+// acquire makes the caller the owner of all tables given, but for those that it owns. It ends with
 // the first that another one owns.
-func (o ownership) enter(tables []namedTable) (owner *hold) {
+func (o ownership) acquire(tables []namedTable) (owner *lockOwner) {
 	for _, t := range tables {
 		if o[t.table] != nil {
 			continue
 		}
-		h, owner := t.table.gate.tryEnter()
-		if owner == spoiled { // nobody acts on it any more
+		h, owner := t.table.lock.tryAcquire()
+		if owner == poisoned { // nobody acts on it any more
 			continue
 		}
 		if owner != nil {
 			return owner
 		}
 		o[t.table] = h
-		t.table.pass()
+		t.table.drainCalls()
 	}
 	return nil
 }
 
-// pass goes once through every lock of the table: calls that came before the gate's sign have ended
+// drainCalls goes once through every lock of the table: calls that came before the gate's sign have ended
 // then.
-func (t *Table) pass() {
+func (t *Table) drainCalls() {
 	if t.dict != nil {
-		t.dict.pass()
+		t.dict.drainCalls()
 		return
 	}
 	t.list.mu.Lock()
 	t.list.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
 }
 
-// leave opens all gates.
-func (o ownership) leave() {
+// release opens all gates.
+func (o ownership) release() {
 	for t := range o {
-		o.leaveOne(t)
+		o.releaseOne(t)
 	}
 }
 
-func (o ownership) leaveOne(t *Table) {
-	t.gate.leave(o[t])
+func (o ownership) releaseOne(t *Table) {
+	t.lock.release(o[t])
 	delete(o, t)
 }

@@ -40,8 +40,8 @@ const (
 	// maxRestoredDepth bounds the directory that a dict begins with, whatever length it is said to
 	// have. It grows by splits beyond that.
 	maxRestoredDepth = 12
-	// leastShared is how many entries of a batch are worth spreading over the processors.
-	leastShared = 1024
+	// minParallel is how many entries of a batch are worth spreading over the processors.
+	minParallel = 1024
 )
 
 // Restore begins a table as it was: created is the LSN of its creation (TableView.Created), length
@@ -54,7 +54,7 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 	if created == 0 || created > s.Clock() {
 		return nil, fmt.Errorf("table %q was created at %d, the clock is at %d", name, created, s.Clock())
 	}
-	t := &Table{store: s, kind: kind, born: created, named: created}
+	t := &Table{store: s, kind: kind, createdLSN: created, namedLSN: created}
 	t.name.Store(&name)
 	r := &Restorer{table: t, name: name}
 	switch kind {
@@ -73,7 +73,7 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 // prepare gives the dict the shards that length entries need.
 func (r *Restorer) prepare(length int) {
 	d := r.table.dict
-	most := max(int(restoredFill*float64(d.store.leastSplit)), 1)
+	most := max(int(restoredFill*float64(d.store.minSplit)), 1)
 	depth := uint(min(bits.Len(uint(max(length-1, 0)/most)), maxRestoredDepth))
 	dir := &directory{depth: depth, shift: 64 - depth, shards: make([]*shard, 1<<depth)}
 	for i := range dir.shards {
@@ -111,7 +111,7 @@ func (r *Restorer) Entries(entries []Entry) error {
 	r.items = r.items[:len(entries)]
 	defer clear(r.items)
 
-	if len(entries) < leastShared || r.shares == 0 {
+	if len(entries) < minParallel || r.shares == 0 {
 		if err := r.resolve(entries, r.items); err != nil {
 			return err
 		}
@@ -119,18 +119,18 @@ func (r *Restorer) Entries(entries []Entry) error {
 	}
 	parts := 1 << r.shares
 	each := (len(entries) + parts - 1) / parts
-	err := inParts(parts, func(i int) error {
+	err := inParallel(parts, func(i int) error {
 		from, to := min(i*each, len(entries)), min((i+1)*each, len(entries))
 		return r.resolve(entries[from:to], r.items[from:to])
 	})
 	if err != nil {
 		return err
 	}
-	return inParts(parts, func(i int) error { return r.insert(uint64(i), r.shares) })
+	return inParallel(parts, func(i int) error { return r.insert(uint64(i), r.shares) })
 }
 
-// inParts calls f for 0 to n-1 at the same time. A panic in one of them becomes the caller's.
-func inParts(n int, f func(i int) error) error {
+// inParallel calls f for 0 to n-1 at the same time. A panic in one of them becomes the caller's.
+func inParallel(n int, f func(i int) error) error {
 	var all sync.WaitGroup
 	problems := make([]error, n)
 	var panicked atomic.Pointer[string]
@@ -187,7 +187,7 @@ func isOneValue(b []byte) error {
 // insert stores those items whose hashes begin with the bits of part.
 func (r *Restorer) insert(part uint64, bits uint) error {
 	d := r.table.dict
-	w := write{store: d.store, first: r.table.born, views: &viewList{}}
+	w := write{store: d.store, first: r.table.createdLSN, views: &viewList{}}
 	added := 0
 	defer func() { d.size.Add(int64(added)) }()
 	for i := range r.items {
@@ -207,9 +207,9 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 		added++
 		if s.full() {
 			var c Call
-			c.hold(s)
+			c.lockShard(s)
 			d.split(&c, &w, s)
-			c.release()
+			c.unlockShards()
 		}
 	}
 	return nil
@@ -245,7 +245,7 @@ func (r *Restorer) Done() error {
 	if _, there := s.tables.Load().Load(r.name); there {
 		return fmt.Errorf("%w: %q", ErrTableExists, r.name)
 	}
-	s.nameLocked(r.name, r.table, r.table.named)
+	s.nameLocked(r.name, r.table, r.table.namedLSN)
 	return nil
 }
 
@@ -259,6 +259,6 @@ func (r *Restorer) finish() {
 // Discard frees what was restored so far, instead of Done.
 func (r *Restorer) Discard() {
 	if d := r.table.dict; d != nil {
-		d.dir.Load().each(func(s *shard) { s.discard(d.store, r.table.born) })
+		d.dir.Load().each(func(s *shard) { s.discard(d.store, r.table.createdLSN) })
 	}
 }

@@ -13,11 +13,11 @@ const (
 	// A shard is split above splitAt live entries, which lies between leastSplit and
 	// leastSplit*4/3, so that shards filled evenly do not split all at once. 4/3 of it is a little
 	// less than 0.8 of 16 Ki, where the index would grow once more.
-	leastSplit = 9800
+	minSplit = 9800
 
 	// It is also split above splitBytes of records in chunks, which it copies then: between
 	// leastSplitBytes and leastSplitBytes*4/3.
-	leastSplitBytes = 3 << 19
+	minSplitBytes = 3 << 19
 
 	// minSlabBytes is the smallest block that is taken from outside the Go heap.
 	minSlabBytes = slab.MinBlock
@@ -30,11 +30,11 @@ const (
 
 // contents are a shard's entries and records.
 type contents struct {
-	pages  []page
-	chunks [][]byte // of records; nil: free
-	count  int      // entries, dead ones included: the number of the next
-	live   int
-	past   *past // nil: there is none
+	pages   []page
+	chunks  [][]byte // of records; nil: free
+	count   int      // entries, dead ones included: the number of the next
+	live    int
+	history *history // nil: there is none
 }
 
 // shard is one part of a dict under one lock: CPython's compact dict, an index of entries that
@@ -49,7 +49,7 @@ type shard struct {
 	used     int      // slots of the index that are not empty
 	frozenAt uint64   // the newest view that has been given the contents, or needs none of them
 	chunkUse
-	coming load // see Dict.splitsDue
+	incoming batchLoad // see Dict.splitsDue
 
 	// constant
 	table      *Table
@@ -61,7 +61,7 @@ type shard struct {
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
 	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
-	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.leastSplit, t.store.leastSplitBytes
+	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.minSplit, t.store.minSplitBytes
 	s.splitAt = least + int(jitter%uint64(least/3+1))
 	s.splitBytes = leastBytes + int(jitter%uint64(leastBytes/3+1))
 	return s
@@ -131,12 +131,12 @@ type write struct {
 	store *Store
 	first uint64    // its first LSN
 	views *viewList // as young as first
-	vision
+	visibility
 }
 
 // begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
 func (t *Table) begin(c *Call, k uint64) write {
-	n, vs := t.store.draw(c, t, k)
+	n, vs := t.store.assign(c, t, k)
 	if vs.newest == 0 {
 		return write{store: t.store, first: n, views: vs}
 	}
@@ -145,7 +145,7 @@ func (t *Table) begin(c *Call, k uint64) write {
 
 // write returns what a mutation of the table knows that drew numbers from first on.
 func (t *Table) write(first uint64, vs *viewList) write {
-	return write{t.store, first, vs, vs.visionOf(t)}
+	return write{t.store, first, vs, vs.visibilityOf(t)}
 }
 
 // handover gives the shard's contents to the views that must have them, before w gives them up.
@@ -179,7 +179,7 @@ func (s *shard) nextEntry(w *write, place uint64) int {
 		if num == 0 {
 			n = firstEntries
 		}
-		s.pages = append(s.pages, page{entries: w.store.newEntries(n), base: place, born: w.first})
+		s.pages = append(s.pages, page{entries: w.store.newEntries(n), base: place, createdLSN: w.first})
 		return num
 	}
 	p := &s.pages[num>>pageBits]
@@ -207,12 +207,12 @@ func (s *shard) closePage(num int) {
 func (s *shard) writable(w *write, i int) *entry {
 	p := &s.pages[i>>pageBits]
 	e := &p.entries[i&(pageEntries-1)]
-	if w.seen > s.frozenAt {
-		if place := p.place(e); w.sees(e.version(), place) {
-			s.keepPast(w, i, e, place)
+	if w.newest > s.frozenAt {
+		if place := p.place(e); w.visible(e.version(), place) {
+			s.saveVersion(w, i, e, place)
 		}
-	} else if w.seen == 0 && s.past != nil {
-		s.past = nil // of views that are closed
+	} else if w.newest == 0 && s.history != nil {
+		s.history = nil // of views that are closed
 	}
 	return e
 }

@@ -3,7 +3,7 @@ package shardmap
 // compactIfDue packs the shard when too much of it is dead.
 func (s *shard) compactIfDue(w *write) {
 	quarters := 1
-	if w.seen > 0 {
+	if w.newest > 0 {
 		quarters = 3 // a view keeps the old blocks, however often they are compacted
 	}
 	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
@@ -30,8 +30,8 @@ func (d *Dict) split(c *Call, w *write, s *shard) {
 	s.handover(w)
 	low := newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
 	high := newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
-	c.hold(low)
-	c.hold(high)
+	c.lockShard(low)
+	c.lockShard(high)
 	for _, half := range []*shard{low, high} {
 		half.index = w.store.newIndex(indexSlots(s.live / 2))
 	}
@@ -69,7 +69,7 @@ func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	moved := *e
 	if e.size&flagOwnBlock != 0 {
 		i := e.loc >> 16
-		moved.loc = s.ownRecord(from.chunks[i], from.born[i]).loc
+		moved.loc = s.ownRecord(from.chunks[i], from.createdLSNs[i]).loc
 		from.chunks[i] = nil
 	} else {
 		place, rec := s.newRecord(w, int(e.size&sizeMask))
@@ -85,7 +85,7 @@ func (s *shard) discard(st *Store, lsn uint64) {
 		s.retireEntries(st, lsn, &s.pages[i])
 	}
 	for i, chunk := range s.chunks {
-		st.retire(deadBlock{chunk, s.table, s.born[i], lsn})
+		st.retire(retiredBlock{chunk, s.table, s.createdLSNs[i], lsn})
 	}
 	st.freeIndex(s.index)
 	s.contents, s.chunkUse, s.index = contents{}, chunkUse{bump: -1}, nil

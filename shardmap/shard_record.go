@@ -10,13 +10,13 @@ const (
 // chunkUse says how a shard's chunks are used. The unused end of a chunk is neither dead nor alive:
 // compaction would only make another.
 type chunkUse struct {
-	bump      int      // chunk that records are added to, -1: none
-	bumpUsed  int      // bytes of it
-	bytes     int      // of chunks that records share
-	filled    int      // of these, with records, dead ones included
-	liveBytes int      // of these, with live records
-	born      []uint64 // LSN of the mutation that made each chunk: views with higher numbers may see it
-	freeSlots []uint16 // free places in chunks
+	bump        int      // chunk that records are added to, -1: none
+	bumpUsed    int      // bytes of it
+	bytes       int      // of chunks that records share
+	filled      int      // of these, with records, dead ones included
+	liveBytes   int      // of these, with live records
+	createdLSNs []uint64 // LSN of the mutation that made each chunk: views with higher numbers may see it
+	freeSlots   []uint16 // free places in chunks
 }
 
 // newRecord makes room for a record of size bytes. The entry returned has its place and the flag of
@@ -69,10 +69,10 @@ func (s *shard) addChunk(chunk []byte, born uint64) int {
 	if n := len(s.freeSlots); n > 0 {
 		i := int(s.freeSlots[n-1])
 		s.freeSlots = s.freeSlots[:n-1]
-		s.chunks[i], s.born[i] = chunk, born
+		s.chunks[i], s.createdLSNs[i] = chunk, born
 		return i
 	}
-	s.chunks, s.born = append(s.chunks, chunk), append(s.born, born)
+	s.chunks, s.createdLSNs = append(s.chunks, chunk), append(s.createdLSNs, born)
 	return len(s.chunks) - 1
 }
 
@@ -83,7 +83,7 @@ func (s *shard) dropRecord(w *write, e *entry) {
 		return
 	}
 	i := e.loc >> 16
-	w.store.retire(deadBlock{s.chunks[i], s.table, s.born[i], w.first})
+	w.store.retire(retiredBlock{s.chunks[i], s.table, s.createdLSNs[i], w.first})
 	s.chunks[i] = nil
 	s.freeSlots = append(s.freeSlots, uint16(i))
 }
@@ -91,7 +91,7 @@ func (s *shard) dropRecord(w *write, e *entry) {
 // fits tells whether the record of entry num may be overwritten by one of size bytes: it has the
 // room, without much to spare, and no view sees it.
 func (s *shard) fits(w *write, num int, e *entry, size int) bool {
-	if w.seen > 0 && w.sees(e.version(), s.place(num)) {
+	if w.newest > 0 && w.visible(e.version(), s.place(num)) {
 		return false
 	}
 	if e.size&flagOwnBlock == 0 {

@@ -7,7 +7,7 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	keys := len(k.canonical) + len(k.original)
 	e, ok := entry{}, false
 	if k.block != nil {
-		e, ok = s.linkBlock(w, k, k.block[:keys])
+		e, ok = s.useBlock(w, k, k.block[:keys])
 	}
 	if !ok {
 		var rec []byte
@@ -32,7 +32,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	if e.size&flagOriginal != 0 {
 		n += value.Size(old[n:])
 	}
-	if moved, ok := s.linkBlock(w, k, old[:n]); ok {
+	if moved, ok := s.useBlock(w, k, old[:n]); ok {
 		s.dropRecord(w, e)
 		e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
 		e.setVersion(lsn)

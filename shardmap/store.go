@@ -15,14 +15,14 @@ import (
 // Store is a set of named tables with one clock. All methods may be called from any goroutine.
 type Store struct {
 	// constant after NewStore
-	seed            uint64 // of the hash of keys
-	leastSplit      int    // see the constants
-	leastSplitBytes int
+	seed          uint64 // of the hash of keys
+	minSplit      int    // see the constants
+	minSplitBytes int
 
-	clock   atomic.Uint64            // the last LSN drawn
-	spoiled atomic.Int64             // how many tables are
-	views   atomic.Pointer[viewList] // written under viewsMu
-	viewsMu sync.Mutex
+	clock    atomic.Uint64            // the last LSN drawn
+	poisoned atomic.Int64             // how many tables are
+	views    atomic.Pointer[viewList] // written under viewsMu
+	viewsMu  sync.Mutex
 
 	// tables is read without a lock. A name leads to its table only if the table bears the name.
 	// Another map takes its place when all tables are replaced.
@@ -31,20 +31,20 @@ type Store struct {
 	list     *tableList // guarded by mu
 	listings listings   // guarded by mu
 
-	adoption gate // shut to creations while tables are adopted
+	adopting tableLock // shut to creations while tables are adopted
 
 	slabs     *slab.Allocator
-	graveyard graveyard
+	reclaimer reclaimer
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
 	s := &Store{
-		seed:            rand.Uint64(),
-		leastSplit:      leastSplit,
-		leastSplitBytes: leastSplitBytes,
-		slabs:           slab.New(),
-		list:            newTableList(),
+		seed:          rand.Uint64(),
+		minSplit:      minSplit,
+		minSplitBytes: minSplitBytes,
+		slabs:         slab.New(),
+		list:          newTableList(),
 	}
 	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
@@ -60,18 +60,18 @@ func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
 // Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a
 // table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
-	if t := c.found; t != nil && t.store == s && string(name) == *c.name && t.lost(c) == nil {
+	if t := c.foundTable; t != nil && t.store == s && string(name) == *c.foundName && t.checkName(c) == nil {
 		return t, true // the table of the call before, which most requests ask for again
 	}
 	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
-	c.found, c.name = t, bears
+	c.foundTable, c.foundName = t, bears
 	return t, t != nil
 }
 
 // lookup returns the table that bears name, nil if none does, and the table's own copy of the name.
 func (s *Store) lookup(name string) (t *Table, bears *string) {
 	t, ok := s.tables.Load().Load(name)
-	if !ok || t.fate.Load() == dropped {
+	if !ok || t.state.Load() == dropped {
 		return nil, nil
 	}
 	if bears = t.name.Load(); *bears != name {
@@ -87,7 +87,7 @@ func (s *Store) lookup(name string) (t *Table, bears *string) {
 // are adopted; *value.Error TypeError for a key that is not hashable. Call.Version is the last LSN
 // drawn: one for the table, then one for each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
-	if n > InlineElements && !c.Beside {
+	if n > InlineElements && !c.MayBlock {
 		return nil, ErrLong
 	}
 	defer c.trim()
@@ -95,17 +95,17 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	length := n
 	switch kind {
 	case KindDict:
-		if err := t.dict.plan(c, packed, n); err != nil {
+		if err := t.dict.readPairs(c, packed, n); err != nil {
 			return nil, err
 		}
-		length = c.distinct(packed)
+		length = c.countDistinct(packed)
 	case KindList:
 	default:
 		return nil, ErrKind
 	}
-	h := t.gate.enter()
-	defer t.leave(c, h)
-	first, err := s.add(c, t, h, name, uint64(n)+1, length)
+	h := t.lock.acquire()
+	defer t.unlock(c, h)
+	first, err := s.addTable(c, t, h, name, uint64(n)+1, length)
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +121,9 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length
+// addTable gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length
 // is what it will have. Errors: ErrTableExists, ErrLong.
-func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
+func (s *Store) addTable(c *Call, t *Table, h *lockOwner, name string, k uint64, length int) (first uint64, err error) {
 	if err := s.lockToCreate(c); err != nil {
 		return 0, err
 	}
@@ -133,11 +133,11 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	}
 	defer func() {
 		if first == 0 { // a panic
-			c.closeName(t)
+			c.reserveName(t)
 		}
 	}()
-	first, _ = h.draw(c, t, k)
-	t.born = first
+	first, _ = h.assign(c, t, k)
+	t.createdLSN = first
 	t.filling.Store(int64(length))
 	s.nameLocked(name, t, first)
 	return first, nil
@@ -148,32 +148,32 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 func (s *Store) lockToCreate(c *Call) error {
 	for {
 		s.mu.Lock()
-		if !s.adoption.shut() {
+		if !s.adopting.locked() {
 			return nil
 		}
 		s.mu.Unlock()
-		if !c.Beside {
+		if !c.MayBlock {
 			return ErrLong
 		}
-		if err := s.adoption.meet(c); err != nil {
+		if err := s.adopting.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a
+// reserveName has a table bear its name, spoiled or to be so, after a panic behind the number of a
 // request that gives a table this name. The request is recorded, and may give the name when it is
 // made again: until a drop that is recorded too nobody else may be given it. One that is made again
 // is left out if it panics. The caller holds Store.mu.
-func (c *Call) closeName(t *Table) {
+func (c *Call) reserveName(t *Table) {
 	if c.changing == nil || c.Replay {
 		return
 	}
 	if other, _ := t.store.lookup(t.Name()); other != nil {
 		return
 	}
-	t.born = t.store.Clock()
-	t.store.nameLocked(t.Name(), t, t.born)
+	t.createdLSN = t.store.Clock()
+	t.store.nameLocked(t.Name(), t, t.createdLSN)
 }
 
 // Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
@@ -195,16 +195,16 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	vs.handName(t, c.Version)
+	vs.handoverName(t, c.Version)
 	s.unnameLocked(name, t)
-	if t.gate.isSpoiled() {
-		s.spoiled.Add(-1)
+	if t.lock.isPoisoned() {
+		s.poisoned.Add(-1)
 	}
 	free()
 	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrSpoiled; ErrBusy if a
+// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrPoisoned; ErrBusy if a
 // long write owns the table.
 //
 // It holds all locks of the table: calls that found it by its old name come before it, or do
@@ -224,9 +224,9 @@ func (s *Store) Rename(c *Call, from, to string) error {
 		if err := t.lockWhole(c); err != nil {
 			return err
 		}
-		if t.gate.isSpoiled() {
+		if t.lock.isPoisoned() {
 			t.unlockWhole(c)
-			return ErrSpoiled
+			return ErrPoisoned
 		}
 	}
 	defer func() {
@@ -235,12 +235,12 @@ func (s *Store) Rename(c *Call, from, to string) error {
 		}
 		for _, name := range []string{from, to} { // a panic: t may bear either
 			closed := newTable(s, name, t.kind)
-			c.closeName(closed)
-			closed.spoil()
+			c.reserveName(closed)
+			closed.poison()
 		}
 	}()
-	n, vs := s.draw(c, t, 1)
-	vs.handName(t, n)
+	n, vs := s.assign(c, t, 1)
+	vs.handoverName(t, n)
 	s.nameLocked(to, t, n)
 	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
 	s.unnameLocked(from, t)
@@ -263,22 +263,22 @@ func (t *Table) lockWhole(c *Call) error {
 
 func (t *Table) unlockWhole(c *Call) {
 	if t.dict != nil {
-		c.release()
+		c.unlockShards()
 	} else {
 		c.unlock()
 	}
 }
 
-// handName tells the views of the store that t bears another name, or none, from the mutation n on.
+// handoverName tells the views of the store that t bears another name, or none, from the mutation n on.
 // The caller holds Store.mu.
-func (vs *viewList) handName(t *Table, n uint64) {
+func (vs *viewList) handoverName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
-		if c.table != nil || c.number > n || c.number < t.named {
+		if c.table != nil || c.number > n || c.number < t.namedLSN {
 			continue
 		}
 		c.mu.Lock()
 		if !c.closed {
-			c.names = append(c.names, namedTable{t.Name(), t, t.named})
+			c.names = append(c.names, namedTable{t.Name(), t, t.namedLSN})
 		}
 		c.mu.Unlock()
 	}
@@ -298,25 +298,25 @@ func (s *Store) SetClock(lsn uint64) {
 
 // Stats are figures about a store, each read at its own moment.
 type Stats struct {
-	Tables         int
-	Spoiled        int    // of these, left half changed by a defect: see Call.Abandon
-	Views          int    // open views
-	Clock          uint64 // the last LSN drawn
-	SlabBytes      int    // mapped outside the Go heap for records, pages and indexes, resident or not
-	SlabFreeBytes  int    // of these, in no use
-	GraveyardBytes int    // of these, kept for open views only
+	Tables        int
+	Poisoned      int    // of these, left half changed by a defect: see Call.Release
+	Views         int    // open views
+	Clock         uint64 // the last LSN drawn
+	SlabBytes     int    // mapped outside the Go heap for records, pages and indexes, resident or not
+	SlabFreeBytes int    // of these, in no use
+	RetiredBytes  int    // of these, kept for open views only
 }
 
 // Stats returns figures about the store.
 func (s *Store) Stats() Stats {
 	mapped, free := s.slabs.Bytes()
 	return Stats{
-		Tables:         s.Len(),
-		Spoiled:        int(s.spoiled.Load()),
-		Views:          len(s.views.Load().cuts),
-		Clock:          s.Clock(),
-		SlabBytes:      mapped,
-		SlabFreeBytes:  free,
-		GraveyardBytes: s.graveyard.size(),
+		Tables:        s.Len(),
+		Poisoned:      int(s.poisoned.Load()),
+		Views:         len(s.views.Load().cuts),
+		Clock:         s.Clock(),
+		SlabBytes:     mapped,
+		SlabFreeBytes: free,
+		RetiredBytes:  s.reclaimer.retainedBytes(),
 	}
 }

@@ -33,22 +33,22 @@ const (
 // ErrNoTable.
 type Table struct {
 	// constant after Create
-	store *Store
-	kind  Kind
-	born  uint64 // LSN of the creation: the table's place among the tables
-	dict  *Dict
-	list  *List
+	store      *Store
+	kind       Kind
+	createdLSN uint64 // LSN of the creation: the table's place among the tables
+	dict       *Dict
+	list       *List
 
-	name  atomic.Pointer[string] // written under Store.mu and all the table's locks
-	named uint64                 // LSN of the present name; guarded by Store.mu
+	name     atomic.Pointer[string] // written under Store.mu and all the table's locks
+	namedLSN uint64                 // LSN of the present name; guarded by Store.mu
 	// present, dropped or replaced; written under Store.mu and the table's gate or all its locks
-	fate atomic.Uint32
+	state atomic.Uint32
 
-	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
+	drain atomic.Pointer[drainProgress] // by the view that began last to read the table for the last time
 
 	filling atomic.Int64 // how many elements the table is being created with, 0: it is filled
 
-	gate gate
+	lock tableLock
 }
 
 // newTable returns an empty table that is not yet among the store's.
@@ -65,49 +65,49 @@ func newTable(s *Store, name string, kind Kind) *Table {
 
 // renamed tells whether the table bears another name than the one the call found it by. A false
 // holds good as long as the caller keeps a lock of the table.
-func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }
+func (t *Table) renamed(c *Call) bool { return c.foundTable == t && c.foundName != t.name.Load() }
 
-// lost returns an error if no call may use the table any more that found it by the name that this
+// checkName returns an error if no call may use the table any more that found it by the name that this
 // call did: ErrNoTable, for there was a moment since when no table had that name; ErrBusy if the
 // table was replaced, so that the call is made again on the table that bears the name now.
-func (t *Table) lost(c *Call) error {
+func (t *Table) checkName(c *Call) error {
 	switch {
-	case t.fate.Load() == replaced:
+	case t.state.Load() == replaced:
 		return ErrBusy
-	case t.fate.Load() == dropped || t.renamed(c):
+	case t.state.Load() == dropped || t.renamed(c):
 		return ErrNoTable
 	}
 	return nil
 }
 
-// closed tells whether the call cannot be made now: a long write owns the table, or it has another
+// unavailable tells whether the call cannot be made now: a long write owns the table, or it has another
 // name. A false holds good as long as the caller keeps a lock of the table.
-func (t *Table) closed(c *Call) bool { return t.gate.shut() || t.renamed(c) }
+func (t *Table) unavailable(c *Call) bool { return t.lock.locked() || t.renamed(c) }
 
 // owned tells whether a long write owns the table.
-func (t *Table) owned() bool { return t.gate.shut() && !t.gate.isSpoiled() }
+func (t *Table) owned() bool { return t.lock.locked() && !t.lock.isPoisoned() }
 
-// leave gives up the ownership of the table.
-func (t *Table) leave(c *Call, h *hold) {
+// unlock gives up the ownership of the table.
+func (t *Table) unlock(c *Call, h *lockOwner) {
 	if c.changing == t { // the write has panicked
-		t.spoil()
+		t.poison()
 	}
-	t.gate.leave(h)
+	t.lock.release(h)
 }
 
-// spoil marks the table as left half changed. One whose creation has not come so far that it has a
+// poison marks the table as left half changed. One whose creation has not come so far that it has a
 // name is not counted: nobody can drop it.
-func (t *Table) spoil() {
-	if t.gate.spoil() && t.born > 0 {
-		t.store.spoiled.Add(1)
+func (t *Table) poison() {
+	if t.lock.poison() && t.createdLSN > 0 {
+		t.store.poisoned.Add(1)
 	}
 }
 
-// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is
+// Err returns ErrPoisoned if the table is spoiled: nobody knows what it holds, nor whether Len is
 // right.
 func (t *Table) Err() error {
-	if t.gate.isSpoiled() {
-		return ErrSpoiled
+	if t.lock.isPoisoned() {
+		return ErrPoisoned
 	}
 	return nil
 }
@@ -135,8 +135,8 @@ func (t *Table) Len() int {
 	return t.list.Len()
 }
 
-// Wait has wake called once the long write that owns the table has ended. False: nothing owns it,
+// WhenUnlocked has wake called once the long write that owns the table has ended. False: nothing owns it,
 // the call that met ErrBusy may be made again at once.
 //
 // wake is called on the goroutine of the long write; it must be short and not call the table.
-func (t *Table) Wait(wake func()) bool { return t.gate.wait(wake) }
+func (t *Table) WhenUnlocked(wake func()) bool { return t.lock.whenReleased(wake) }

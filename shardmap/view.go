@@ -45,12 +45,12 @@ func (c *cut) tables() []namedTable {
 	c.mu.Unlock()
 	c.store.mu.Unlock()
 	list.Scan(func(t namedTable) bool {
-		if t.named < c.number {
+		if t.namedLSN < c.number {
 			tables = append(tables, t)
 		}
 		return true
 	})
-	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.born, b.table.born) })
+	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.createdLSN, b.table.createdLSN) })
 	return tables
 }
 
@@ -72,9 +72,9 @@ func newTableView(c *cut, t *Table) *TableView {
 func (v *TableView) Kind() Kind { return v.table.kind }
 
 // Created returns the LSN of the table's creation. The tables of a store are in this order.
-func (v *TableView) Created() uint64 { return v.table.born }
+func (v *TableView) Created() uint64 { return v.table.createdLSN }
 
-// Err returns ErrSpoiled if the table is spoiled: what was read of it may not be what it held. Look
+// Err returns ErrPoisoned if the table is spoiled: what was read of it may not be what it held. Look
 // when all is read.
 func (v *TableView) Err() error { return v.table.Err() }
 

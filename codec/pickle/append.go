@@ -32,11 +32,11 @@ func AppendInt(dst []byte, n int64) []byte {
 
 // AppendText appends the opcodes of a str.
 func AppendText[T string | []byte](dst []byte, text T) []byte {
-	return append(AppendTextHead(dst, len(text)), text...)
+	return append(AppendTextHeader(dst, len(text)), text...)
 }
 
-// AppendTextHead appends what stands before the n bytes of a str.
-func AppendTextHead(dst []byte, n int) []byte {
+// AppendTextHeader appends what stands before the n bytes of a str.
+func AppendTextHeader(dst []byte, n int) []byte {
 	if n < 1<<8 {
 		return append(dst, opShortBinUnicode, byte(n))
 	}
@@ -44,10 +44,10 @@ func AppendTextHead(dst []byte, n int) []byte {
 }
 
 // AppendBytes appends the opcodes of bytes.
-func AppendBytes(dst, b []byte) []byte { return append(AppendBytesHead(dst, len(b)), b...) }
+func AppendBytes(dst, b []byte) []byte { return append(AppendBytesHeader(dst, len(b)), b...) }
 
-// AppendBytesHead appends what stands before n bytes of bytes.
-func AppendBytesHead(dst []byte, n int) []byte {
+// AppendBytesHeader appends what stands before n bytes of bytes.
+func AppendBytesHeader(dst []byte, n int) []byte {
 	if n < 1<<8 {
 		return append(dst, opShortBinBytes, byte(n))
 	}

@@ -28,7 +28,7 @@ func (u *Unpickler) ready(v any) (ref, error) {
 		return 0, err
 	}
 	u.made = all
-	return u.addMade(Ready, start), nil
+	return u.addMade(Encoded, start), nil
 }
 
 func (u *Unpickler) pushSingleton(name string) {
@@ -170,7 +170,7 @@ func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
 	if u.classes[of].path() != "uuid.UUID" || u.classes[u.nodes[args[1]].a].path() != "builtins.object" {
 		return u.reconstructed(args)
 	}
-	return u.addMade(Ready, len(u.made)), nil
+	return u.addMade(Encoded, len(u.made)), nil
 }
 
 // reconstructed is an object of a class that is not taken.

@@ -123,7 +123,7 @@ func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
 
 // makeZone makes a zone of a fixed offset, with or without a name.
 func makeZone(u *Unpickler, args []ref) (ref, error) {
-	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready ||
+	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Encoded ||
 		len(args) == 2 && u.nodes[args[1]].kind != Str {
 		return 0, errArguments
 	}

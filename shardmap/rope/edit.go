@@ -37,7 +37,7 @@ func (o *owner) insert(t tree, i int, elem []byte) tree {
 		return t
 	}
 	parts := o.insertFull(t.root, t.height, i, elem)
-	return t.grown(o, parts[:]...)
+	return t.withParts(o, parts[:]...)
 }
 
 // insertFull inserts where the leaf has no room: it returns up to three nodes that take the place
@@ -125,11 +125,11 @@ func (o *owner) remove(t tree, i int) tree {
 		leaf, at = o.edit(&t, i, -1, -size)
 		leaf.remove(at, at+1)
 		leaf.shrink(2)
-		return t.normal()
+		return t.trimRoot()
 	}
 	t.root = o.own(t.root)
 	o.removeSmall(t.root, t.height, i, size)
-	return t.normal()
+	return t.trimRoot()
 }
 
 // removeSmall removes where the leaf may have to be merged with another; n is the owner's.
@@ -144,5 +144,5 @@ func (o *owner) removeSmall(n *node, height, i, size int) {
 	n.counts[k]--
 	n.n--
 	n.bytes -= size
-	o.mend(n, k, height)
+	o.rebalance(n, k, height)
 }

@@ -179,8 +179,8 @@ func (n *node) replace(i int, elem []byte) {
 	copy(n.buf[from:], elem)
 }
 
-// takes tells whether element i can be changed to elem within the leaf.
-func (n *node) takes(i int, elem []byte) bool {
+// canSet tells whether element i can be changed to elem within the leaf.
+func (n *node) canSet(i int, elem []byte) bool {
 	if n.off == nil {
 		return len(elem) > LeafBytes
 	}

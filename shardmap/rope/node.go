@@ -128,9 +128,9 @@ func (o *owner) split(n *node) *node {
 	return right
 }
 
-// meld makes two neighbours of one height into one if they fit, else (inner nodes) shares their
+// mergeOrShare makes two neighbours of one height into one if they fit, else (inner nodes) shares their
 // children evenly if one has too few; b is nil if it went into a. Both are the owner's.
-func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
+func (o *owner) mergeOrShare(a, b *node, height, quarters int) (*node, *node) {
 	if height == 0 {
 		if !joins(a, b, quarters) {
 			return a, b
@@ -149,10 +149,10 @@ func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
 	return newInner(o, kids[:len(kids)/2]...), newInner(o, kids[len(kids)/2:]...)
 }
 
-// mend restores the fill of child k of n, from which something was taken: an empty leaf goes, one
+// rebalance restores the fill of child k of n, from which something was taken: an empty leaf goes, one
 // that is small is merged with a neighbour when the two leave a quarter of a leaf free, an inner
 // node that has too few children merges or shares.
-func (o *owner) mend(n *node, k, height int) {
+func (o *owner) rebalance(n *node, k, height int) {
 	kid := n.kids[k]
 	if height == 1 {
 		if kid.n == 0 {
@@ -177,7 +177,7 @@ func (o *owner) mend(n *node, k, height int) {
 			k--
 		}
 	}
-	a, b := o.meld(o.ownKid(n, k), o.ownKid(n, k+1), height-1, 3)
+	a, b := o.mergeOrShare(o.ownKid(n, k), o.ownKid(n, k+1), height-1, 3)
 	n.kids[k], n.counts[k] = a, a.n
 	if b != nil {
 		n.kids[k+1], n.counts[k+1] = b, b.n

@@ -25,9 +25,9 @@ func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
 // Clear takes everything out.
 func (r *Rope) Clear() { r.Root = Root{} }
 
-// lasting returns an element of the caller's bytes as one that the rope may keep: a large one is
+// copyLarge returns an element of the caller's bytes as one that the rope may keep: a large one is
 // copied. The leaf of a small one copies it.
-func lasting(elem []byte) []byte {
+func copyLarge(elem []byte) []byte {
 	if len(elem) > LeafBytes {
 		return slices.Clone(elem)
 	}
@@ -36,7 +36,7 @@ func lasting(elem []byte) []byte {
 
 // Append puts an element at the end. Like all methods but those named Owned it copies what it is
 // given.
-func (r *Rope) Append(elem []byte) { r.AppendOwned(lasting(elem)) }
+func (r *Rope) Append(elem []byte) { r.AppendOwned(copyLarge(elem)) }
 
 // AppendOwned is Append for an element that nobody writes to any more: one larger than LeafBytes is
 // kept as it is, without a copy. So are the elements that a Root hands out.
@@ -57,7 +57,7 @@ func (r *Rope) AppendOwned(elem []byte) {
 }
 
 // Prepend puts an element before the others.
-func (r *Rope) Prepend(elem []byte) { r.prependOwned(lasting(elem)) }
+func (r *Rope) Prepend(elem []byte) { r.prependOwned(copyLarge(elem)) }
 
 func (r *Rope) prependOwned(elem []byte) {
 	if r.head == nil || r.head.n == 0 {
@@ -116,8 +116,8 @@ func (r *Rope) closeHead() {
 	}
 }
 
-// settle moves both ends into the tree.
-func (r *Rope) settle() {
+// mergeEnds moves both ends into the tree.
+func (r *Rope) mergeEnds() {
 	for _, leaf := range []*node{r.head, r.tail} {
 		if leaf != nil && leaf.n > 0 && leaf.owner == r.owner {
 			leaf.shrink(2)
@@ -149,7 +149,7 @@ func (r *Rope) AppendPacked(packed []byte, n int) {
 }
 
 // Insert puts an element before element i; i may be Len.
-func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, lasting(elem)) }
+func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, copyLarge(elem)) }
 
 // InsertOwned is to Insert what AppendOwned is to Append.
 func (r *Rope) InsertOwned(i int, elem []byte) {
@@ -177,26 +177,26 @@ func (r *Rope) InsertOwned(i int, elem []byte) {
 }
 
 // Set changes element i.
-func (r *Rope) Set(i int, elem []byte) { r.SetOwned(i, lasting(elem)) }
+func (r *Rope) Set(i int, elem []byte) { r.SetOwned(i, copyLarge(elem)) }
 
 // SetOwned is to Set what AppendOwned is to Append.
 func (r *Rope) SetOwned(i int, elem []byte) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i < head:
-		if r.head.takes(i, elem) {
+		if r.head.canSet(i, elem) {
 			r.head = r.owner.own(r.head)
 			r.head.set(i, elem)
 			return
 		}
 	case i < head+mid:
-		if leaf, at := r.mid.leafOf(i - head); leaf.takes(at, elem) {
+		if leaf, at := r.mid.leafOf(i - head); leaf.canSet(at, elem) {
 			leaf, at = r.owner.edit(&r.mid, i-head, 0, len(elem)-len(leaf.at(at)))
 			leaf.set(at, elem)
 			return
 		}
 	default:
-		if r.tail.takes(i-head-mid, elem) {
+		if r.tail.canSet(i-head-mid, elem) {
 			r.tail = r.owner.own(r.tail)
 			r.tail.set(i-head-mid, elem)
 			return
@@ -245,11 +245,11 @@ func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 			packed, i = packed[size:], i+1
 		}
 	default:
-		r.settle()
+		r.mergeEnds()
 		left, right := r.owner.cutAt(r.mid, i)
 		r.mid = left
 		r.AppendPacked(packed, n)
-		r.settle()
+		r.mergeEnds()
 		r.mid = r.owner.concat(r.mid, right)
 	}
 }
@@ -264,7 +264,7 @@ func (r *Rope) DeleteRange(i, j int) {
 			r.Delete(i)
 		}
 	default:
-		r.settle()
+		r.mergeEnds()
 		left, rest := r.owner.cutAt(r.mid, i)
 		_, right := r.owner.cutAt(rest, j-i)
 		r.mid = r.owner.concat(left, right)

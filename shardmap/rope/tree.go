@@ -14,8 +14,8 @@ func (t tree) len() int {
 	return t.root.n
 }
 
-// normal takes away a root that is empty or has one child only.
-func (t tree) normal() tree {
+// trimRoot takes away a root that is empty or has one child only.
+func (t tree) trimRoot() tree {
 	for t.root != nil && t.height > 0 && len(t.root.kids) == 1 {
 		t = tree{t.root.kids[0], t.height - 1}
 	}
@@ -25,8 +25,8 @@ func (t tree) normal() tree {
 	return t
 }
 
-// grown puts a root above the parts that an insert left of the old root.
-func (t tree) grown(o *owner, parts ...*node) tree {
+// withParts puts a root above the parts that an insert left of the old root.
+func (t tree) withParts(o *owner, parts ...*node) tree {
 	kids := parts[:0]
 	for _, p := range parts {
 		if p != nil {
@@ -49,17 +49,17 @@ func (o *owner) join(a, b tree) tree {
 		return a
 	case a.height >= b.height:
 		x, y := o.joinRight(a.root, a.height, b)
-		return a.grown(o, x, y)
+		return a.withParts(o, x, y)
 	default:
 		x, y := o.joinLeft(a, b.root, b.height)
-		return b.grown(o, x, y)
+		return b.withParts(o, x, y)
 	}
 }
 
 // joinRight puts b, which is no higher, at the right end of n; the result is one or two nodes.
 func (o *owner) joinRight(n *node, height int, b tree) (*node, *node) {
 	if height == b.height {
-		return o.meet(n, b.root, height)
+		return o.joinNodes(n, b.root, height)
 	}
 	n = o.own(n)
 	k := len(n.kids) - 1
@@ -73,7 +73,7 @@ func (o *owner) joinRight(n *node, height int, b tree) (*node, *node) {
 // joinLeft puts a, which is lower, at the left end of n.
 func (o *owner) joinLeft(a tree, n *node, height int) (*node, *node) {
 	if height == a.height {
-		return o.meet(a.root, n, height)
+		return o.joinNodes(a.root, n, height)
 	}
 	n = o.own(n)
 	was := n.kids[0]
@@ -83,13 +83,13 @@ func (o *owner) joinLeft(a tree, n *node, height int) (*node, *node) {
 	return n, o.split(n)
 }
 
-// meet puts two nodes of one height side by side. Leaves stay two: a full one that goes into the
+// joinNodes puts two nodes of one height side by side. Leaves stay two: a full one that goes into the
 // tree must not be copied.
-func (o *owner) meet(a, b *node, height int) (*node, *node) {
+func (o *owner) joinNodes(a, b *node, height int) (*node, *node) {
 	if height == 0 {
 		return a, b
 	}
-	return o.meld(o.own(a), o.own(b), height, 4)
+	return o.mergeOrShare(o.own(a), o.own(b), height, 4)
 }
 
 // cutAt returns the trees of the first i elements and of the rest.
@@ -104,11 +104,11 @@ func (o *owner) cutAt(t tree, i int) (left, right tree) {
 	}
 	k, at := t.root.find(i)
 	left, right = o.cutAt(tree{t.root.kids[k], t.height - 1}, at)
-	return o.join(o.over(t.root.kids[:k], t.height), left), o.join(right, o.over(t.root.kids[k+1:], t.height))
+	return o.join(o.treeOf(t.root.kids[:k], t.height), left), o.join(right, o.treeOf(t.root.kids[k+1:], t.height))
 }
 
-// over returns the tree of neighbours one level below height.
-func (o *owner) over(kids []*node, height int) tree {
+// treeOf returns the tree of neighbours one level below height.
+func (o *owner) treeOf(kids []*node, height int) tree {
 	switch len(kids) {
 	case 0:
 		return tree{}
@@ -154,7 +154,7 @@ func (o *owner) takeEdge(t tree, last bool) (leaf *node, rest tree) {
 	}
 	root := o.own(t.root)
 	leaf = o.takeEdgeOf(root, t.height, last)
-	return leaf, tree{root, t.height}.normal()
+	return leaf, tree{root, t.height}.trimRoot()
 }
 
 func (o *owner) takeEdgeOf(n *node, height int, last bool) *node {
@@ -168,6 +168,6 @@ func (o *owner) takeEdgeOf(n *node, height int, last bool) *node {
 	n.counts[k] -= leaf.n
 	n.n -= leaf.n
 	n.bytes -= leaf.bytes
-	o.mend(n, k, height)
+	o.rebalance(n, k, height)
 	return leaf
 }

@@ -133,5 +133,5 @@ func (a *Allocator) putClean(r *region, blocks []uint16) {
 	defer a.mu.Unlock()
 	r.clean = append(r.clean, blocks...)
 	r.used -= len(blocks)
-	a.returned(r)
+	a.updateLists(r)
 }

@@ -23,13 +23,13 @@ const (
 
 // An Allocator hands out and takes back blocks. Use New.
 type Allocator struct {
-	mu       sync.Mutex
-	m        *mappings
-	partial  [classes][]*region // regions with a block to hand out
-	used     int                // bytes of blocks in use
-	dirty    int                // bytes of free blocks that are resident
-	trimming bool               // a goroutine gives free blocks' memory back
-	gone     [][]byte           // mappings in no use, which a goroutine unmaps
+	mu        sync.Mutex
+	m         *mappings
+	partial   [classes][]*region // regions with a block to hand out
+	used      int                // bytes of blocks in use
+	dirty     int                // bytes of free blocks that are resident
+	trimming  bool               // a goroutine gives free blocks' memory back
+	unmapping [][]byte           // mappings in no use, which a goroutine unmaps
 
 	onPanic atomic.Pointer[func(p any)]
 }
@@ -105,7 +105,7 @@ func (a *Allocator) Free(block []byte) {
 	a.used -= len(block)
 	a.dirty += len(block)
 	r.put(address)
-	a.returned(r)
+	a.updateLists(r)
 	if !a.trimming && a.tooDirty() {
 		a.trimming = true
 		a.Background(a.trim) // it stays off if that panics
@@ -148,9 +148,9 @@ func (a *Allocator) regionFor(class int) *region {
 	return r
 }
 
-// returned files a region anew that has got blocks back: among those that can hand some out, or
+// updateLists files a region anew that has got blocks back: among those that can hand some out, or
 // back to the system if it is empty and not the last.
-func (a *Allocator) returned(r *region) {
+func (a *Allocator) updateLists(r *region) {
 	if r.place < 0 {
 		a.setPartial(r, true)
 	}
@@ -168,20 +168,20 @@ func (a *Allocator) returned(r *region) {
 // unmap has a mapping unmapped in the background: the system takes milliseconds for a large one.
 // The caller holds mu.
 func (a *Allocator) unmap(mem []byte) {
-	a.gone = append(a.gone, mem)
-	if len(a.gone) == 1 {
-		a.Background(a.unmapGone) // the mappings stay if that panics
+	a.unmapping = append(a.unmapping, mem)
+	if len(a.unmapping) == 1 {
+		a.Background(a.unmapQueued) // the mappings stay if that panics
 	}
 }
 
-// unmapGone unmaps what has gone, until nothing is left.
-func (a *Allocator) unmapGone() {
+// unmapQueued unmaps what has gone, until nothing is left.
+func (a *Allocator) unmapQueued() {
 	for done := 0; ; {
 		a.mu.Lock()
-		a.gone = a.gone[done:]
-		gone := a.gone
+		a.unmapping = a.unmapping[done:]
+		gone := a.unmapping
 		if len(gone) == 0 {
-			a.gone = nil
+			a.unmapping = nil
 		}
 		a.mu.Unlock()
 		if len(gone) == 0 {
@@ -201,12 +201,12 @@ func (a *Allocator) OnPanic(f func(p any)) { a.onPanic.Store(&f) }
 // Background runs f, which gives memory back, on a goroutine of its own.
 func (a *Allocator) Background(f func()) {
 	go func() {
-		defer a.recovered()
+		defer a.reportPanic()
 		f()
 	}()
 }
 
-func (a *Allocator) recovered() {
+func (a *Allocator) reportPanic() {
 	tell := a.onPanic.Load()
 	if tell == nil {
 		return // the panic goes on

@@ -23,27 +23,27 @@ func (c *Call) unlock() {
 // change.
 func (c *Call) complete() { c.changing = nil }
 
-// Abandon ends a call that has panicked; whoever recovers from the panic calls it before anything
+// Release ends a call that has panicked; whoever recovers from the panic calls it before anything
 // else is done with the Call. It gives back the locks that the call held, and ends the view by
 // which it was reading a large value.
 //
 // If the call was in the middle of a change, nobody knows what its table holds. The table is
 // returned and is spoiled from then on: it can be dropped, and every other call on it answers
-// ErrSpoiled, views too. Otherwise nil is returned, and the change, if the call has drawn numbers,
+// ErrPoisoned, views too. Otherwise nil is returned, and the change, if the call has drawn numbers,
 // is made.
-func (c *Call) Abandon() *Table {
+func (c *Call) Release() *Table {
 	t := c.changing
 	if t != nil {
-		t.spoil()
+		t.poison()
 		c.changing = nil
 	}
 	if c.locked != nil {
 		c.unlock()
 	}
-	c.release()
-	if c.lasting != nil {
-		c.lasting.close()
-		c.lasting = nil
+	c.unlockShards()
+	if c.pin != nil {
+		c.pin.close()
+		c.pin = nil
 	}
 	return t
 }

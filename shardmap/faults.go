@@ -2,7 +2,7 @@
 
 package shardmap
 
-// Faults that the checkers of views are tried on, each switched on by a test: see sound.go.
+// Faults that the checkers of views are tried on, each switched on by a test: see faults_off.go.
 var (
 	brokenHandover bool
 	brokenCut      bool

@@ -9,37 +9,39 @@ import (
 	"sync/atomic"
 )
 
-// MaxLSN bounds the clock: versions are kept in 48 bits.
+// MaxLSN bounds the clock: entries store versions in 48 bits.
 const MaxLSN = 1<<48 - 1
 
-// mostDrawn is how many numbers are drawn at once for nothing: logs have limits.
+// maxSkipped is the most LSNs that one Log.Append skips: logs have limits.
 const maxSkipped = 1 << 31
 
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
-	busy   bool   // a cut is drawing its number: wait for the next list
-	newest uint64 // the highest number below; 0: no view is open
-	cuts   []*cut // by number
+	busy   bool   // a cut is taking its LSN: wait for the next list
+	newest uint64 // the highest number in cuts; 0: no view is open
+	cuts   []*cut // in order of their numbers
 }
 
-// cut is one open view's side of the store: its number and what writers have handed to it.
+// cut is the store's side of an open view: its number, and the parts that writers have handed over
+// to it.
 type cut struct {
-	// constant once the cut is in the list
+	// constant once the cut is in the list of views
 	store  *Store
 	table  *Table // nil: the whole store
 	number uint64
 
 	mu     sync.Mutex
 	closed bool
-	parts  map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
-	names  []namedTable           // tables dropped or renamed since the cut
+	// parts are what writers have handed over: of a shard its *contents, of a *List its root.
+	parts map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
+	names []namedTable           // tables dropped or renamed since the cut
 
-	retired []retiredBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
+	retired []retiredBlock // blocks whose oldest reader is this view; guarded by reclaimer.mu
 }
 
-// assign takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and
-// which cannot fail any more; Call.complete ends it. The list of views is as young as n: a view
-// with a number below n is in it, unless closed.
+// assign assigns the LSNs n to n+k-1 to a change of t. The caller holds the locks of the change,
+// which can no longer fail; Call.complete ends it. The list of views is as recent as n: a view with
+// a number below n is in it unless it was closed.
 func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
@@ -65,8 +67,8 @@ func (s *Store) openViews() *viewList {
 	}
 }
 
-// newCut opens a view of table, or of the whole store if table is nil: it will see the mutations
-// with numbers below its own.
+// newCut opens a view of table, or of the whole store if table is nil. The view shows the changes
+// with LSNs below its number.
 func (s *Store) newCut(call *Call, table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
@@ -90,7 +92,7 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	return c
 }
 
-// close ends the view and lets go what was kept for it. It may be called more than once.
+// close ends the view and frees what was retained for it. Later calls do nothing.
 func (c *cut) close() {
 	c.mu.Lock()
 	closed := c.closed
@@ -111,8 +113,8 @@ func (c *cut) close() {
 	s.reclaimer.closeView(s, c)
 }
 
-// visibility says which entries of a table open views may see: those with versions below seen and
-// places above passed.
+// visibility says which entries of a table open views may see: those with versions below newest and
+// places above consumed.
 type visibility struct{ newest, consumed uint64 }
 
 func (v *visibility) visible(version, place uint64) bool {
@@ -125,7 +127,7 @@ func (vs *viewList) visibilityOf(t *Table) (v visibility) {
 		switch c := vs.cuts[i]; {
 		case !c.covers(t):
 		case v.newest > 0:
-			return visibility{v.newest, 0} // an older view may be behind
+			return visibility{v.newest, 0} // an older view may be further behind
 		default:
 			v.newest = c.number
 			if p := t.drain.Load(); p != nil && p.cut == c {
@@ -136,18 +138,19 @@ func (vs *viewList) visibilityOf(t *Table) (v visibility) {
 	return v
 }
 
-// drainProgress is how far a view has come that reads a table for the last time.
+// drainProgress says how far a view has come that reads a table for the last time.
 type drainProgress struct {
 	cut *cut
-	// entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
+	// consumed is the last place that was yielded and is no longer needed; math.MaxUint64: the
+	// whole table is.
 	consumed atomic.Uint64
 }
 
-// handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view
-// that must have it: those with frozenAt < number < n. It returns the part's new frozenAt. The
-// caller holds the part's lock. freeze is called at most once.
+// handover hands one part of t (a shard or a list), as it is before change n, to each open view
+// that needs it: those with frozenAt < number < n. It returns the part's new frozenAt. The caller
+// holds the part's lock. freeze is called at most once.
 //
-// Callers look first whether vs.newest > frozenAt: mostly it is not, and there is nothing to do.
+// Callers first compare vs.newest with frozenAt: in most cases no view needs the part.
 func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func() any) uint64 {
 	var frozen any
 	served := frozenAt
@@ -167,7 +170,7 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 	return served
 }
 
-// covers tells whether the view may still read t.
+// covers reports whether the view may still read t.
 func (c *cut) covers(t *Table) bool {
 	if c.table != nil && c.table != t {
 		return false
@@ -176,7 +179,7 @@ func (c *cut) covers(t *Table) bool {
 	return d == nil || d.cut != c || d.consumed.Load() != math.MaxUint64
 }
 
-// accept accepts a part of t, frozen.
+// accept stores a frozen part of t.
 func (c *cut) accept(t *Table, part, frozen any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -189,21 +192,21 @@ func (c *cut) accept(t *Table, part, frozen any) {
 	c.parts[t][part] = frozen
 }
 
-// part returns a part of t that the view has been given; nil: it has not.
+// part returns a part of t that was handed over to the view, nil if it was not.
 func (c *cut) part(t *Table, part any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parts[t][part]
 }
 
-// allParts returns the parts of t that the view has been given until now.
+// allParts returns the parts of t that have been handed over to the view so far.
 func (c *cut) allParts(t *Table) map[any]any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.parts[t])
 }
 
-// dropParts lets go what the view has been given of t.
+// dropParts frees what was handed over to the view of t.
 func (c *cut) dropParts(t *Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

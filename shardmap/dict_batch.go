@@ -7,11 +7,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Absent stands in a GetMany result for a key that the dict does not have. No encoding begins with
+// Absent stands in a GetMany result for a key that the dict does not have. No encoding starts with
 // it.
 const Absent = 0xc1
 
-// batchItem is one key, with its value if it is to be stored, of a packed argument.
+// batchItem is one key of a packed argument, with its value if there is one.
 type batchItem struct {
 	hash      uint64
 	key       uint32 // offsets into the packed argument
@@ -22,8 +22,8 @@ type batchItem struct {
 
 const isCanonical = math.MaxUint32
 
-// readPairs reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError for a
-// key that is not hashable.
+// readPairs reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError
+// for a key that is not hashable.
 func (d *Dict) readPairs(c *Call, packed []byte, n int) error { return d.readBatch(c, packed, n, true) }
 
 func (d *Dict) readBatch(c *Call, packed []byte, n int, pairs bool) error {
@@ -58,7 +58,7 @@ func (d *Dict) readBatch(c *Call, packed []byte, n int, pairs bool) error {
 	return nil
 }
 
-// countDistinct returns how many different keys the batch has.
+// countDistinct returns the number of different keys in the batch.
 func (c *Call) countDistinct(packed []byte) int {
 	n := 0
 	slots := make([]int32, indexSlots(len(c.batch))) // open addressing: item of the batch + 1
@@ -96,10 +96,10 @@ func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	return k
 }
 
-// Update stores n pairs of key and value, encoded back to back, in that order: all or nothing.
+// Update stores n pairs of key and value, encoded back to back, in that order: all of them or none.
 //
 // Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
-// more than InlineElements pairs or InlineBytes, or one that would split several shards.
+// more than InlineElements pairs or InlineBytes, or if several shards would split.
 func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	c.Version = 0
 	if (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock {
@@ -134,25 +134,25 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	return nil
 }
 
-// batchLoad is what a batch brings a shard at most.
+// batchLoad is the most that a batch adds to a shard.
 type batchLoad struct{ entries, bytes int }
 
 // add counts an item.
 func (l *batchLoad) add(item *batchItem) {
 	l.entries++
-	// with the canonical key, which is hardly longer than the key given
+	// the canonical key is hardly longer than the given one
 	n := int(item.end-item.key) + int(item.val-item.key)
 	if n <= maxBumpBytes {
 		l.bytes += n
 	}
 }
 
-// overfull tells whether the shard may have to be split once l has come.
+// overfull reports whether the shard may have to split when l is added.
 func (s *shard) overfull(l batchLoad) bool {
 	return s.live+l.entries > s.splitAt || s.liveBytes+l.bytes > s.splitBytes
 }
 
-// splitsDue returns how many of the held shards the batch may fill so far that they are split.
+// splitsDue returns how many of the locked shards may have to split when the batch is stored.
 func (d *Dict) splitsDue(c *Call) int {
 	var all batchLoad
 	for i := range c.batch {
@@ -181,7 +181,7 @@ func (d *Dict) splitsDue(c *Call) int {
 	return due
 }
 
-// updateLocked stores the batch in the shards that are held.
+// updateLocked stores the batch in the locked shards.
 func (d *Dict) updateLocked(c *Call, packed []byte) {
 	w := d.table.begin(c, uint64(len(c.batch)))
 	c.prefetchBatch(d)
@@ -205,7 +205,7 @@ func (d *Dict) updateLocked(c *Call, packed []byte) {
 	c.complete()
 }
 
-// put inserts or overwrites, and returns how many entries came in addition.
+// put inserts or overwrites an entry, and returns how many entries were added.
 func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	if num := s.find(k.hash, k.canonical); num >= 0 {
 		s.overwrite(w, k, num, val, lsn)
@@ -215,7 +215,7 @@ func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	return 1
 }
 
-// updateOwned stores the batch item by item. The caller owns the gate.
+// updateOwned stores the batch item by item. The caller owns the table lock.
 func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 	added := 0
 	for i := range c.batch {
@@ -234,18 +234,18 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 	c.complete()
 }
 
-// fill stores the batch in a dict that is being created: its creator owns the gate and has drawn
-// the numbers from first on.
+// fill stores the batch in a dict that is being created. Its creator owns the table lock and has
+// been assigned the LSNs from first on.
 func (d *Dict) fill(c *Call, packed []byte, first uint64) {
-	// No view that is open now shows the table: none has anything to be kept for.
+	// No open view shows the table, so nothing is saved for views.
 	w := write{store: d.store, first: first, views: &viewList{}}
 	d.updateOwned(c, &w, packed)
 }
 
-// GetMany appends for each of n keys, encoded back to back, its value or the byte Absent.
+// GetMany appends the value of each of n keys, encoded back to back, or the byte Absent.
 //
 // Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
-// more than InlineElements keys, or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
+// more than InlineElements keys or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
 // of values.
 func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	c.Version = 0
@@ -287,7 +287,7 @@ func (d *Dict) getLocked(c *Call, dst, keys []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// getOwned reads the batch item by item. The caller owns the gate.
+// getOwned reads the batch item by item. The caller owns the table lock.
 func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 	most := len(dst) + MaxResultBytes
 	for i := range c.batch {

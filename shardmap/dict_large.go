@@ -2,24 +2,25 @@ package shardmap
 
 import "slices"
 
-// InlineBytes is how many bytes a call may copy in Inline mode.
+// InlineBytes is the most bytes that an inline call may copy.
 const InlineBytes = 1 << 20
 
-// MaxResultBytes is how many bytes of values GetMany gives.
+// MaxResultBytes is the most bytes of values that GetMany returns.
 const MaxResultBytes = 64 << 20
 
-// Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's
-// lock. It is read without the lock, while a cut keeps it from being overwritten or freed, and it
-// is written into a block of its own before the lock is taken.
+// Copying a value of megabytes takes milliseconds, which is too long for an event loop and for a
+// shard's lock. Such a value is read without the lock, while a cut protects it from being
+// overwritten or freed. It is written into a block of its own before the lock is taken.
 
-// pinned is part of a record, which stays as it is until it is let go. The zero lasting is empty.
+// pinned is a part of a record that cannot change before appendTo unpins it. The zero pinned is
+// empty.
 type pinned struct {
 	bytes []byte
 	cut   *cut
 }
 
-// pin makes bytes of a record last. The caller holds the shard's lock, so the record is older than
-// the cut.
+// pin pins bytes of a record. The caller holds the shard's lock, so the record is older than the
+// cut.
 func (d *Dict) pin(c *Call, record []byte) pinned {
 	if c.Replay {
 		return pinned{slices.Clone(record), nil}
@@ -28,7 +29,7 @@ func (d *Dict) pin(c *Call, record []byte) pinned {
 	return pinned{record, c.pin}
 }
 
-// appendTo appends the bytes to dst and lets them go. The caller holds no lock.
+// appendTo appends the bytes to dst and unpins them. The caller holds no lock.
 func (l pinned) appendTo(c *Call, dst []byte) []byte {
 	dst = append(dst, l.bytes...)
 	if l.cut != nil {
@@ -38,14 +39,14 @@ func (l pinned) appendTo(c *Call, dst []byte) []byte {
 	return dst
 }
 
-// isLarge tells whether the value of entry num is too large for an inline call and for copying under
-// a lock.
+// isLarge reports whether the value of entry num is too large for an inline call and for copying
+// under a lock.
 func (s *shard) isLarge(num int) bool {
 	e := s.entry(num)
 	return e.size&flagOwnBlock != 0 && len(s.record(e)) > InlineBytes
 }
 
-// buildBlock writes the record of k and a big val into a block, before the lock is taken.
+// buildBlock writes the record of k and a large val into a block, before the lock is taken.
 func (d *Dict) buildBlock(k *key, val []byte) {
 	if len(val) <= maxBumpBytes {
 		return
@@ -56,8 +57,8 @@ func (d *Dict) buildBlock(k *key, val []byte) {
 	copy(k.block[n:], val)
 }
 
-// useBlock takes k's block for the record of an entry, if it has one and its keys are those that
-// the record must begin with.
+// useBlock makes k's block the record of an entry, if k has a block that starts with the given
+// keys.
 func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
 		return entry{}, false
@@ -67,7 +68,7 @@ func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	return e, true
 }
 
-// drop frees k's block if nothing has taken it.
+// freeBlock frees k's block unless it has become a record.
 func (d *Dict) freeBlock(k *key) {
 	if k.block != nil {
 		d.store.slabs.Free(k.block)

@@ -2,10 +2,10 @@ package shardmap
 
 import "math/bits"
 
-// lockAll locks all shards, none of them retired, of a table that is not closed to the call, and
-// leaves them in Call.held.
+// lockAll locks all shards into Call.lockedShards, once the table is available to the call. None of
+// them is retired.
 //
-// Errors: ErrLong for an inline call on a dict of very many shards.
+// Errors: ErrLong for an inline call on a dict with very many shards.
 func (d *Dict) lockAll(c *Call) error {
 	for {
 		dir := d.dir.Load()
@@ -27,8 +27,8 @@ func (d *Dict) lockAll(c *Call) error {
 	}
 }
 
-// lockBatch locks the shards of all items of the Call's batch, none of them retired, of a table
-// that is not closed to the call, and leaves them in Call.held.
+// lockBatch locks the shards of all items of the Call's batch into Call.lockedShards, once the
+// table is available to the call. None of them is retired.
 func (d *Dict) lockBatch(c *Call) error {
 	for {
 		if c.lockTouched(d.dir.Load()) && !d.table.unavailable(c) {
@@ -41,8 +41,8 @@ func (d *Dict) lockBatch(c *Call) error {
 	}
 }
 
-// lockTouched locks the shards that the batch touches, in directory order; false: one of them is
-// retired.
+// lockTouched locks the shards that the batch touches, in directory order. It returns false if one
+// of them is retired.
 func (c *Call) lockTouched(dir *directory) bool {
 	c.touched = append(c.touched[:0], make([]uint64, (len(dir.shards)+63)/64)...)
 	for i := range c.batch {
@@ -65,14 +65,14 @@ func (c *Call) lockTouched(dir *directory) bool {
 	return true
 }
 
-// lockShard locks s and adds it to held; false: it is retired.
+// lockShard locks s and adds it to lockedShards. It returns false if s is retired.
 func (c *Call) lockShard(s *shard) bool {
 	s.mu.Lock()
 	c.lockedShards = append(c.lockedShards, s)
 	return !s.retired
 }
 
-// unlockShards unlocks what is held.
+// unlockShards unlocks all of lockedShards.
 func (c *Call) unlockShards() {
 	for i, s := range c.lockedShards {
 		s.mu.Unlock()
@@ -81,8 +81,8 @@ func (c *Call) unlockShards() {
 	c.lockedShards = c.lockedShards[:0]
 }
 
-// lockWhole locks all shards for a change to the table itself, and leaves them in Call.held.
-// Errors: ErrNoTable; ErrBusy if a long write owns the table.
+// lockWhole locks all shards into Call.lockedShards, for a change to the table itself. Errors:
+// ErrNoTable; ErrBusy if a long write owns the table.
 func (d *Dict) lockWhole(c *Call) error {
 	if !d.lockShards(c) {
 		return ErrNoTable
@@ -94,8 +94,8 @@ func (d *Dict) lockWhole(c *Call) error {
 	return nil
 }
 
-// lockShards locks all shards, none of them retired, and leaves them in Call.held; false, and nothing
-// held: the table was dropped.
+// lockShards locks all shards into Call.lockedShards, even if a long write owns the table. None of
+// them is retired. It returns false, and locks nothing, if the table was dropped.
 func (d *Dict) lockShards(c *Call) bool {
 	for {
 		dir := d.dir.Load()
@@ -114,8 +114,8 @@ func (d *Dict) lockShards(c *Call) bool {
 	}
 }
 
-// own makes the caller the owner of the dict: no call but those of views acts on it until the gate
-// is left.
+// own acquires the table lock: until it is released, no other call but those of views acts on the
+// dict.
 func (d *Dict) own(c *Call) (*lockOwner, error) {
 	h := d.table.lock.acquire()
 	if h == nil {
@@ -133,7 +133,8 @@ func (d *Dict) own(c *Call) (*lockOwner, error) {
 	return nil, err
 }
 
-// drainCalls goes once through every lock: calls that came before the gate's sign have ended then.
+// drainCalls locks and unlocks each shard once. Calls that started before the table lock was taken
+// have then ended.
 func (d *Dict) drainCalls() {
 	d.dir.Load().each(func(s *shard) {
 		s.mu.Lock()

@@ -6,24 +6,23 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// A lookup is three cache misses that wait for each other: the index, the entry, the record.
-// Lookups that are known together are warmed together: the misses of one kind do not wait for each
-// other, and overlap.
+// A lookup has three cache misses, each of which waits for the one before: index, entry, record.
+// Lookups that are known together are prefetched together, so that the misses of one kind overlap.
 
 // lookup is a key that is about to be looked up.
 type lookup struct {
-	shard     *shard // nil: it cannot be held, and is not warmed
+	shard     *shard // nil: its lock is taken, so it is not prefetched
 	hash      uint64
 	candidate int32 // the entry that find will most likely return, -1: none
 }
 
-// maxExpected is how many keys are expected at once at most: more would push each other out of the
+// maxPrefetches is the most keys that are prefetched at once: more would evict each other from the
 // nearest cache.
 const maxPrefetches = 64
 
-// AddPrefetch notes that a request for the key at the front of b is about to be made; Warm then speeds
-// that up. b need not be checked: what is no str, bytes or int is not noted. It tells whether there
-// is room for more.
+// AddPrefetch announces a lookup of the key at the front of b, for the next Prefetch. b need not be
+// checked; a key that is not a str, bytes or int is ignored. It returns false once no more keys can
+// be added.
 func (c *Call) AddPrefetch(d *Dict, b []byte) bool {
 	switch msgp.NextType(b) {
 	case msgp.StrType, msgp.BinType, msgp.IntType, msgp.UintType:
@@ -39,8 +38,8 @@ func (c *Call) AddPrefetch(d *Dict, b []byte) bool {
 	return len(c.prefetches) < maxPrefetches
 }
 
-// Prefetch brings what the lookups of the expected keys will read into the processor's cache, and
-// forgets them. A shard whose lock somebody else holds is left out: Warm waits for nobody.
+// Prefetch loads what the announced lookups will read into the processor's cache, and forgets them.
+// It skips shards that other calls have locked: it never waits.
 func (c *Call) Prefetch() {
 	if len(c.prefetches) > 1 {
 		for i := range c.prefetches {
@@ -55,8 +54,8 @@ func (c *Call) Prefetch() {
 	c.prefetches = c.prefetches[:0]
 }
 
-// tryLockShard locks s and puts it into Call.held, unless it is there. It tells whether it is: not if
-// somebody else has the lock, or if s is retired.
+// tryLockShard locks s and adds it to Call.lockedShards, unless it is there already. It returns
+// false if another call has the lock, or if s is retired.
 func (c *Call) tryLockShard(s *shard) bool {
 	for _, held := range c.lockedShards {
 		if held == s {
@@ -66,7 +65,7 @@ func (c *Call) tryLockShard(s *shard) bool {
 	if !s.mu.TryLock() {
 		return false
 	}
-	if s.retired { // its memory may go at any moment, lock or not
+	if s.retired { // its memory may be freed at any moment, even under the lock
 		s.mu.Unlock()
 		return false
 	}
@@ -74,7 +73,7 @@ func (c *Call) tryLockShard(s *shard) bool {
 	return true
 }
 
-// prefetchBatch warms the lookups of the Call's batch. Their shards are held.
+// prefetchBatch prefetches the lookups of the Call's batch. Their shards are locked.
 func (c *Call) prefetchBatch(d *Dict) {
 	dir := d.dir.Load()
 	for from := 0; from < len(c.batch); from += maxPrefetches {
@@ -87,7 +86,8 @@ func (c *Call) prefetchBatch(d *Dict) {
 	}
 }
 
-// prefetchAll prefetches what the lookups will read, kind by kind. The shards are held.
+// prefetchAll prefetches what the lookups will read: all index slots, then all entries, then all
+// records. The shards are locked.
 func (c *Call) prefetchAll(lookups []lookup) {
 	for i := range lookups {
 		if s, hash := lookups[i].shard, lookups[i].hash; s != nil && len(s.index) > 0 {
@@ -113,11 +113,11 @@ func (c *Call) prefetchAll(lookups []lookup) {
 	}
 }
 
-// cacheLine is what a processor reads at a time, in bytes.
+// cacheLine is the size of a processor's cache line, in bytes.
 const cacheLine = 64
 
-// candidate returns the first entry that the index has under the hash's tag: mostly the one that
-// find will return. -1: none.
+// candidate returns the first entry that the index has under the hash's tag, which is nearly always
+// the one that find returns; -1 if there is none.
 func (s *shard) candidate(hash uint64) int32 {
 	if len(s.index) == 0 {
 		return -1

@@ -11,8 +11,8 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	return v.appendTo(c, dst), err
 }
 
-// popLocked is PopItem under the locks of all shards. A pair with a large value is not appended, but
-// given back.
+// popLocked is PopItem under the locks of all shards. A pair with a large value is returned pinned,
+// not appended.
 func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	var newest *shard
 	var place uint64
@@ -46,7 +46,7 @@ func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	return v, dst, nil
 }
 
-// Clear removes all entries. The time it takes does not grow with them, but with the shards.
+// Clear removes all entries. It takes time for each shard, not for each entry.
 func (d *Dict) Clear(c *Call) error {
 	c.Version = 0
 	if err := d.lockAll(c); err != nil {
@@ -58,8 +58,8 @@ func (d *Dict) Clear(c *Call) error {
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have
-	// been handed over and count no more.
+	// Hand over before the new directory is published: a reader that finds the new shard assumes
+	// that the old ones have been handed over and no longer count.
 	for _, s := range c.lockedShards {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
@@ -71,35 +71,34 @@ func (d *Dict) Clear(c *Call) error {
 	return nil
 }
 
-// drop ends the dict. free gives its memory back; it is to be called once nobody finds the table
-// any more. Errors: ErrNoTable if the dict was dropped before, ErrBusy if a long write owns the
-// table.
+// drop ends the dict. Call free, which frees its memory, once the table can no longer be found.
+// Errors: ErrNoTable if the dict was dropped before; ErrBusy if a long write owns the table.
 func (d *Dict) drop(c *Call) (vs *viewList, free func(), err error) {
 	if err := d.lockWhole(c); err != nil {
 		return nil, nil, err
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	if d.table.lock.isPoisoned() { // its memory stays where it is: who knows what is in it
+	if d.table.lock.isPoisoned() { // its memory is not freed: its state is unknown
 		d.table.state.Store(dropped)
 		c.complete()
 		c.unlockShards()
 		return w.views, func() {}, nil
 	}
 	c.handoverShards(&w)
-	d.table.state.Store(dropped) // not before: a table that a panic has spoiled must be found, to be dropped
+	d.table.state.Store(dropped) // not earlier: a table that a panic poisons must be found to be dropped
 	return w.views, d.retireShards(c, &w), nil
 }
 
-// handoverShards hands all shards over, which are held.
+// handoverShards hands over all locked shards.
 func (c *Call) handoverShards(w *write) {
 	for _, s := range c.lockedShards {
 		s.handover(w)
 	}
 }
 
-// retireShards retires all shards, which are held and have been handed over, and lets them go. free
-// has their memory freed.
+// retireShards retires and unlocks the locked shards, which have been handed over. free frees their
+// memory.
 func (d *Dict) retireShards(c *Call, w *write) (free func()) {
 	blocks := 0
 	for _, s := range c.lockedShards {
@@ -121,14 +120,14 @@ func (d *Dict) retireShards(c *Call, w *write) (free func()) {
 	return func() { d.store.slabs.Background(discard) }
 }
 
-// Scan appends keys and values of at most limit entries, in order, beginning behind the place
-// cursor (0: with the first). next is the place of the last one, 0 if there are no more; n is how
-// many pairs there are.
+// Scan appends keys and values of at most limit entries, in order, starting after the place cursor
+// (0: at the first). next is the place of the last entry, 0 if there are no more; n is the number
+// of pairs.
 //
-// A scan by several calls shows every entry that is there all the while once, whatever happens
-// between. A call returns at most InlineElements entries and some InlineBytes, a larger value
-// alone. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value
-// has more than InlineBytes.
+// A scan by several calls yields every entry that exists throughout exactly once, whatever changes
+// in between. A call returns at most InlineElements entries and about InlineBytes; a larger value
+// is returned alone. Errors: ErrLong for an inline call on a dict with very many shards, or if the
+// first value is larger than InlineBytes.
 func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, next uint64, n int, err error) {
 	c.Version = 0
 	limit = min(limit, InlineElements)
@@ -163,7 +162,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	return v.appendTo(c, dst), next, n, nil
 }
 
-// mergeLocked returns a merge of the held shards' entries behind the place after.
+// mergeLocked returns a merge of the locked shards' entries after a place.
 func (c *Call) mergeLocked(after uint64) merge {
 	m := c.order[:0]
 	for _, s := range c.lockedShards {
@@ -174,10 +173,10 @@ func (c *Call) mergeLocked(after uint64) merge {
 	return m
 }
 
-// What says what AppendAll appends.
+// What selects what AppendAll appends.
 type What uint8
 
-// What AppendAll appends.
+// What AppendAll can append.
 const (
 	Keys What = iota + 1
 	Values
@@ -194,8 +193,8 @@ func (what What) append(dst, key, val []byte) []byte {
 	return dst
 }
 
-// AppendAll appends all keys, values, or keys and values, in order, of one moment. n is how many
-// entries there are.
+// AppendAll appends all keys, values, or both, in order, as of one instant. n is the number of
+// entries.
 //
 // Errors: ErrLong for an inline call on more than InlineElements entries or InlineBytes; a View
 // reads them without a copy.

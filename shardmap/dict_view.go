@@ -5,22 +5,22 @@ import (
 	"math"
 )
 
-// DictView shows what a dict held at a cut, while writers go on.
+// DictView shows the content of a dict at a cut, while writers continue.
 type DictView struct {
 	cut  *cut
 	dict *Dict
 }
 
-// Entry is one entry of a DictView. Key and Val are good until the next step.
+// Entry is one entry of a DictView. Key and Val are valid until the next step.
 type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
-	Place    uint64 // LSN of the insertion: entries stand in this order
+	Place    uint64 // LSN of the insertion: entries are in this order
 }
 
 func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} }
 
-// View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
+// View opens a view of the dict. Close it: what an open view shows is not freed.
 //
 // Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrPoisoned.
 func (d *Dict) View(c *Call) (*DictView, error) {
@@ -35,7 +35,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
 	err := d.table.checkName(c)
-	// it was handed over since: the cut came before
+	// handed over after the cut: the view is complete
 	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) {
 		err = nil
 	}
@@ -52,25 +52,24 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	return v, nil
 }
 
-// Err returns ErrPoisoned if the table is spoiled: what the view has yielded may not be what the
-// dict held. Look when it has yielded all.
+// Err returns ErrPoisoned if the table is poisoned: what the view has yielded may be wrong. Check
+// it after the last entry.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
-// LSNs.
+// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
 func (v *DictView) Number() uint64 { return v.cut.number }
 
-// Close ends the view. Nothing it yielded may be in use. It may be called more than once; the view
-// of a View ends with that.
+// Close ends the view. What it yielded must no longer be used. Later calls do nothing. A view that
+// is part of a View ends with that one instead.
 func (v *DictView) Close() {
 	if v.cut.table != nil {
 		v.cut.close()
 	}
 }
 
-// Len returns how many entries the dict had. Like Entries it is not for event loops: it looks at
-// all entries, a shard at a time under its lock, and waits for a long write that the view must show
-// whole.
+// Len returns the number of entries. Like Entries it may block, so do not call it on an event loop:
+// it looks at all entries, one shard at a time under its lock, and waits for a long write that the
+// view must show.
 func (v *DictView) Len() int {
 	n := 0
 	for _, p := range v.parts() {
@@ -79,7 +78,7 @@ func (v *DictView) Len() int {
 	return n
 }
 
-// Entries yields all keys and values in order. The bytes are good until the next step.
+// Entries yields all keys and values in order. The bytes are valid until the next step.
 func (v *DictView) Entries() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, val []byte) bool) {
 		for e := range v.EntriesVersioned() {
@@ -95,9 +94,8 @@ func (v *DictView) EntriesVersioned() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) { v.entries(nil, yield) }
 }
 
-// Drain yields all entries in order, for the last time: what was yielded is let go, so that writers
-// need not keep it any more. Nothing of the view may be read afterwards, whether or not all was
-// yielded.
+// Drain yields all entries in order, for the last time: writers need not save what was yielded. Do
+// not read the view afterwards, even if Drain was stopped early.
 func (v *DictView) Drain() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		d := &drainProgress{cut: v.cut}
@@ -108,7 +106,7 @@ func (v *DictView) Drain() iter.Seq[Entry] {
 	}
 }
 
-// entries yields all entries in order, and tells d, unless it is nil, how far it has come.
+// entries yields all entries in order, and reports its progress in d unless d is nil.
 func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	m := v.parts()
 	for i := len(m) - 1; i >= 0; i-- {
@@ -136,8 +134,7 @@ func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	}
 }
 
-// parts returns all shards of the cut: those that are there, and those that were given up since and
-// handed over.
+// parts returns all shards of the cut: those that still exist, and those that were handed over.
 func (v *DictView) parts() viewMerge {
 	var parts viewMerge
 	there := make(map[*shard]bool)
@@ -153,8 +150,8 @@ func (v *DictView) parts() viewMerge {
 	return parts
 }
 
-// shardsAt returns the shards that have not been handed to c, each as it was when it was looked at.
-// It waits for a long write that c must show whole.
+// shardsAt returns the shards that have not been handed over to c. It waits for a long write that c
+// must show.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 	d.table.lock.waitBefore(c.number)
 	for hash := uint64(0); ; {
@@ -163,7 +160,7 @@ func (d *Dict) shardsAt(c *cut) (shards []*shard) {
 		retired, handed := s.retired, s.frozenAt >= c.number
 		s.mu.Unlock()
 		if !handed {
-			if retired { // by a mutation before the cut, or the view was closed meanwhile
+			if retired { // by a change before the cut, or the view was closed meanwhile
 				if d.table.state.Load() != present {
 					return shards
 				}

@@ -2,20 +2,20 @@ package shardmap
 
 import "cyberdb-fast/codec/value"
 
-// viewPart is a shard as a cut shows it, read a few entries at a time: out of the shard, under its
-// lock, or out of what was handed over.
+// viewPart is a shard as a cut shows it. It is read a few entries at a time: from the shard, under
+// its lock, or from what was handed over.
 type viewPart struct {
 	// constant
 	cut   *cut
 	shard *shard
 
-	frozen *contents      // nil: it has not been handed over yet
-	num    int            // of the next entry to look at
-	ready  []visibleEntry // entries that were looked at, from at on still to be yielded
+	frozen *contents      // nil: not handed over yet
+	num    int            // number of the next entry to look at
+	ready  []visibleEntry // entries that were read; those from at on are still to be yielded
 	at     int
 }
 
-// fill looks at the next entries; false: there are no more.
+// fill reads the next entries. It returns false if there are no more.
 func (p *viewPart) fill() bool {
 	for more := true; more; {
 		p.ready, p.at = p.ready[:0], 0
@@ -44,8 +44,8 @@ func (p *viewPart) count() (n int) {
 	return n
 }
 
-// withContents calls f with the contents that hold what the cut shows of the shard. Entries keep their
-// numbers as long as a shard keeps its contents; they are handed over when it gives them up.
+// withContents calls f with the contents that the cut shows of the shard. Entries keep their
+// numbers as long as the shard keeps its contents; contents that it gives up are handed over.
 func (p *viewPart) withContents(f func(c *contents) bool) bool {
 	if p.frozen == nil {
 		p.shard.mu.Lock()
@@ -73,7 +73,7 @@ func (e *visibleEntry) pair() (key, val []byte) {
 	return rec[:n], rec[n:]
 }
 
-// viewMerge walks over the entries of the parts of a dict in its order: a binary heap.
+// viewMerge walks over the entries of a dict's parts in order. It is a binary heap.
 type viewMerge []*viewPart
 
 func (p *viewPart) place() uint64 { return p.ready[p.at].place }
@@ -84,7 +84,7 @@ func (m viewMerge) init() {
 	}
 }
 
-// down moves the part at i to its place among those below.
+// down moves the part at i down to its place in the heap.
 func (m viewMerge) down(i int) {
 	for {
 		child := 2*i + 1

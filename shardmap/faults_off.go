@@ -2,10 +2,9 @@
 
 package shardmap
 
-// Faults that the checkers of views are tried on: a build with the tag "broken" has them, this one
-// has not.
+// Faults that prove that the view checkers work. Only a build with the tag "broken" has them.
 const (
-	brokenHandover = false // writers keep and hand over nothing
-	brokenCut      = false // a cut draws its number before it marks the list
-	brokenRename   = false // a table is renamed while calls on it are under way
+	brokenHandover = false // writers save and hand over nothing
+	brokenCut      = false // a cut takes its LSN before it marks the list of views as busy
+	brokenRename   = false // a table is renamed without its locks
 )

@@ -6,7 +6,7 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// place returns the place of index i in a list of n elements; false: there is none.
+// place returns the position of index i in a list of n elements. It returns false if there is none.
 func place(i int64, n int) (int, bool) {
 	if i < 0 {
 		i += int64(n)
@@ -14,8 +14,8 @@ func place(i int64, n int) (int, bool) {
 	return int(i), i >= 0 && i < int64(n)
 }
 
-// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element has
-// more than InlineBytes.
+// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element is
+// larger than InlineBytes.
 func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, err
@@ -31,15 +31,15 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 		c.unlock()
 		return dst, nil
 	}
-	c.unlock() // a large element is never written again
+	c.unlock() // a large element is immutable
 	if len(elem) > InlineBytes && !c.MayBlock {
 		return dst, ErrLong
 	}
 	return append(dst, elem...), nil
 }
 
-// copyLarge returns a large element as one that the rope may keep: a copy, made before the lock is
-// taken.
+// copyLarge returns a copy of a large element, for the rope to keep, and a small one as it is: the
+// rope copies it. Copying happens before the lock is taken.
 func copyLarge(val []byte) []byte {
 	if len(val) > rope.LeafBytes {
 		return bytes.Clone(val)
@@ -64,7 +64,7 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 	return nil
 }
 
-// Append puts val at the end.
+// Append adds val at the end.
 func (l *List) Append(c *Call, val []byte) error {
 	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
@@ -76,7 +76,7 @@ func (l *List) Append(c *Call, val []byte) error {
 	return nil
 }
 
-// Insert puts val before element i, at the nearest end if there is none.
+// Insert inserts val before element i, or at the nearest end if there is no element i.
 func (l *List) Insert(c *Call, i int64, val []byte) error {
 	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
@@ -92,7 +92,7 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 	return nil
 }
 
-// Delete takes element i out. Errors: IndexError.
+// Delete removes element i. Errors: IndexError.
 func (l *List) Delete(c *Call, i int64) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (l *List) Delete(c *Call, i int64) error {
 	return nil
 }
 
-// Pop takes element i out and appends it to dst. Errors: IndexError; ErrLong as Get.
+// Pop removes element i and appends it to dst. Errors: IndexError; ErrLong as Get.
 func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToWrite(c); err != nil {
 		return dst, err
@@ -133,10 +133,10 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	}
 	l.rope.Delete(at)
 	l.unlockChanged(c)
-	return append(dst, elem...), nil // a large element is never written again
+	return append(dst, elem...), nil // a large element is immutable
 }
 
-// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call
+// Extend adds n packed elements at the end and takes n LSNs. Errors: ErrLong for an inline call
 // with more than InlineElements or InlineBytes.
 func (l *List) Extend(c *Call, packed []byte, n int) error {
 	switch {
@@ -153,7 +153,7 @@ func (l *List) Extend(c *Call, packed []byte, n int) error {
 	)
 }
 
-// Clear takes everything out.
+// Clear removes all elements.
 func (l *List) Clear(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (l *List) Clear(c *Call) error {
 	return nil
 }
 
-// checkWritable is a write that changes nothing: it ends with the errors of one.
+// checkWritable returns the errors of a write that changes nothing.
 func (l *List) checkWritable(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err

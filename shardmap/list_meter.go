@@ -8,39 +8,39 @@ import (
 )
 
 const (
-	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and
-	// leastKeyBytes more: keys, and what is made on the way to them.
+	// A sort may use keyGrowth times the bytes of its list, keyBytes per element and minKeyBytes,
+	// for keys and for what is built on the way to them.
 	keyGrowth   = 8
 	keyBytes    = 128
 	minKeyBytes = 1 << 20
-	// lendStep is how much memory a sort borrows at a time.
+	// lendStep is the least memory that a sort borrows at a time.
 	lendStep = 256 << 10
-	// orderBytes is what the order of a list takes for each element while it is sorted or reversed.
+	// orderBytes is the memory per element while a list is sorted or reversed.
 	orderBytes = 80
 )
 
-// unbounded is the work of a call in the background.
+// unbounded is the work allowed to a call in the background.
 const unbounded = math.MaxInt
 
-// sortMeter counts what reordering a list takes, before it is taken.
+// sortMeter counts the cost of reordering a list before it is spent.
 type sortMeter struct {
-	work    int   // left, for reading and for making keys, in estimated nanoseconds
-	compare int   // left, for comparisons, of both values each
-	memory  int   // left, for keys
-	over    error // is returned when memory is used up
+	work    int   // left for reading and for making keys, in estimated nanoseconds
+	compare int   // left for comparisons, counting both values
+	memory  int   // left for keys
+	over    error // the error when memory is used up
 
-	lender Memory // nil: there is no limit
+	lender Memory // nil: no limit
 	lent   int
-	spare  int // of what is lent
+	spare  int // unused part of what was lent
 }
 
-// inlineMeter is the meter of an inline call: what exceeds it is ErrLong.
+// inlineMeter returns the meter of an inline call: beyond its limits the error is ErrLong.
 func inlineMeter() *sortMeter {
 	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
 }
 
-// backgroundMeter is the meter of a call in the background on a list of so many bytes and elements. A
-// recorded call has no limits: what it did once, it does again.
+// backgroundMeter returns the meter of a call in the background on a list of so many bytes and
+// elements. A replayed call has no limits: what succeeded once must succeed again.
 func backgroundMeter(c *Call, bytes, elements int) *sortMeter {
 	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
 	if c.Replay {
@@ -50,7 +50,7 @@ func backgroundMeter(c *Call, bytes, elements int) *sortMeter {
 	m.over = &value.Error{
 		Kind: value.ValueError,
 		Msg: fmt.Sprintf(
-			"the sort key makes more than %d bytes of a list of %d elements with %d bytes",
+			"sort key needs more than %d bytes for a list of %d elements and %d bytes; use a smaller key",
 			m.memory,
 			elements,
 			bytes,
@@ -72,7 +72,7 @@ func (m *sortMeter) spend(work, memory int) error {
 	return m.borrow(memory)
 }
 
-// borrow borrows memory that the bounds of keys do not count.
+// borrow borrows memory that the limits of keys do not count.
 func (m *sortMeter) borrow(memory int) error {
 	if m.lender == nil {
 		return nil
@@ -88,7 +88,7 @@ func (m *sortMeter) borrow(memory int) error {
 	return nil
 }
 
-// end gives back what is lent.
+// end returns what was lent.
 func (m *sortMeter) end() {
 	if m.lent > 0 {
 		m.lender.Return(m.lent)
@@ -108,7 +108,7 @@ func (m *sortMeter) read(values [][]byte) error {
 	return nil
 }
 
-// compares counts a comparison. False: it is one too many.
+// compares counts a comparison. It returns false if that exceeds the limit.
 func (m *sortMeter) compares(a, b []byte) bool {
 	if m.compare == unbounded {
 		return true

@@ -2,35 +2,35 @@ package shardmap
 
 import "sync"
 
-// A Call knows what it holds, so that whoever recovers from a panic in it can give that back. While
-// a call is in a critical section, either its locks are in Call.locked and Call.held, or it owns
-// the gate of a table and leaves that by Table.leave.
+// A Call records which locks it has taken, so that they can be given back after a panic. During a
+// critical section they are in Call.locked and Call.lockedShards; or the call owns a table lock,
+// which Table.unlock gives back.
 
-// lock takes the mutex of a shard or a list.
+// lock locks the mutex of a shard or a list.
 func (c *Call) lock(mu *sync.Mutex) {
 	mu.Lock()
 	c.locked = mu
 }
 
-// unlock gives it back.
+// unlock unlocks the mutex that lock has locked.
 func (c *Call) unlock() {
 	mu := c.locked
 	c.locked = nil
 	mu.Unlock()
 }
 
-// complete ends a change that has drawn its numbers: it is made. The caller holds the locks of the
+// complete marks the change as made; Store.assign began it. The caller holds the locks of the
 // change.
 func (c *Call) complete() { c.changing = nil }
 
-// Release ends a call that has panicked; whoever recovers from the panic calls it before anything
-// else is done with the Call. It gives back the locks that the call held, and ends the view by
-// which it was reading a large value.
+// Release ends a call that has panicked. Call it right after recover, before any other use of the
+// Call. It releases the locks of the call and the pin under which the call was reading a large
+// value.
 //
-// If the call was in the middle of a change, nobody knows what its table holds. The table is
-// returned and is spoiled from then on: it can be dropped, and every other call on it answers
-// ErrPoisoned, views too. Otherwise nil is returned, and the change, if the call has drawn numbers,
-// is made.
+// If the call was in the middle of a change, the state of its table is unknown. Release then
+// poisons the table and returns it: the table can be dropped, and every other call on it, and on
+// views of it, returns ErrPoisoned. Otherwise Release returns nil: the call has changed nothing, or
+// its change is complete.
 func (c *Call) Release() *Table {
 	t := c.changing
 	if t != nil {

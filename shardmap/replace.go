@@ -2,25 +2,24 @@ package shardmap
 
 import "github.com/puzpuzpuz/xsync/v3"
 
-// Tables that were restored beside the store take their place in it all at one moment: as if the
-// mutation with the number at had dropped all tables and made these. Where there are tables, the
-// one who replaces them first owns the gates of all of them, as a long write owns that of one. So
-// nobody acts on any of them when the number is drawn, calls on their way are made again
-// afterwards, on the new tables, and views from before go on showing the old ones.
+// Replace installs restored tables at one instant, as if change number at had dropped all tables
+// and created these. Its caller first takes the locks of all tables, as a long write takes that of
+// one. So no call acts on a table when at is assigned. Calls in progress are repeated afterwards on
+// the new tables; older views continue to show the old ones.
 
-// mostTries is how often whoever wants all gates lets go of those that it has when it meets a long
-// write. Then it keeps them, and waits.
+// maxTries is how often Replace releases the locks that it has when it meets a long write. After
+// that it keeps them and waits.
 const maxTries = 100
 
-// Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has
-// them as its own.
+// Reserve assigns n LSNs to no change and returns the first. They become the LSNs of tables that
+// are restored, to be adopted later.
 func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
 	first = s.clock.Add(n) - n + 1
 	logSkipped(c, first, n)
 	return first
 }
 
-// logSkipped takes down n numbers from first on that were drawn for nothing.
+// logSkipped records that n LSNs from first on belong to no change.
 func logSkipped(c *Call, first, n uint64) {
 	for c.Log != nil && n > 0 {
 		k := min(n, maxSkipped)
@@ -29,8 +28,8 @@ func logSkipped(c *Call, first, n uint64) {
 	}
 }
 
-// advanceTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request.
-// False: it was drawn already.
+// advanceTo assigns all LSNs up to lsn: lsn to the call's Request, those before it to no change. It
+// returns false if lsn is already assigned.
 func (s *Store) advanceTo(c *Call, lsn uint64) bool {
 	for {
 		last := s.Clock()
@@ -47,17 +46,17 @@ func (s *Store) advanceTo(c *Call, lsn uint64) bool {
 	}
 }
 
-// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN
-// at, which it draws, with all before it. What makes the tables last is keep's to do: it is called
-// before anybody sees them, and its error ends Adopt. Creations, and they alone, wait meanwhile:
-// those that are inline answer ErrLong. All names must differ.
+// Adopt installs restored tables in an empty store that is in use, as of the LSN at; it assigns all
+// LSNs up to that. keep makes the tables durable: it is called before they become visible, and its
+// error ends Adopt. Meanwhile only creations wait; inline ones return ErrLong. All names must
+// differ.
 //
-// Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
+// Errors, after which none of the tables is installed: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
 	names, list := catalogOf(tables, at)
 	h := s.adopting.acquire()
 	defer s.adopting.release(h)
-	if s.Len() > 0 { // creations that came before the gate's sign have ended
+	if s.Len() > 0 { // creations that began before the lock was taken have ended
 		return ErrNotEmpty
 	}
 	if err := keep(); err != nil {
@@ -72,9 +71,9 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 	return nil
 }
 
-// Replace puts restored tables in the place of all that the store has, while others use it: as of
-// the LSN at, which it draws, with all before it. It waits for long writes that are under way. All
-// names must differ. Errors, after which nothing has happened: ErrClock.
+// Replace replaces all tables of a store that is in use by restored ones, as of the LSN at; it
+// assigns all LSNs up to that. It waits for long writes in progress. All names must differ. Errors,
+// after which nothing has changed: ErrClock.
 func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	names, list := catalogOf(tables, at)
 	owned, old := s.ownAll()
@@ -84,11 +83,11 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 		return err
 	}
 	for _, t := range old {
-		if t.table.lock.isPoisoned() { // its memory stays where it is
+		if t.table.lock.isPoisoned() { // its memory is not freed
 			s.poisoned.Add(-1)
 			continue
 		}
-		if d := t.table.dict; d != nil { // a list is the collector's
+		if d := t.table.dict; d != nil { // the garbage collector frees a list
 			w := t.table.write(at, views)
 			d.lockShards(c)
 			c.handoverShards(&w)
@@ -99,7 +98,7 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	return nil
 }
 
-// catalogOf returns the map and the list of restored tables, which bear their names since at.
+// catalogOf returns the map and the list of restored tables, which have their names as of at.
 func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
 	names, list := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables))), newTableList()
 	for _, r := range tables {
@@ -111,8 +110,9 @@ func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
 	return names, list
 }
 
-// exchange draws at and puts others in the place of the old tables, whose gates the caller owns. It
-// returns the views that may see these. The caller holds mu, which is let go, whatever happens.
+// exchange assigns at and installs the new tables in place of the old ones, whose locks the caller
+// owns. It returns the views that may show the old tables. The caller holds mu, which exchange
+// unlocks in any case.
 func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *tableList, at uint64) (*viewList, error) {
 	defer s.mu.Unlock()
 	exchanged := false
@@ -120,12 +120,12 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 		if exchanged {
 			return
 		}
-		for _, t := range old { // they stay, after a panic too
+		for _, t := range old { // they stay, even after a panic
 			t.table.state.Store(present)
 		}
 	}()
-	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is
-	// replaced.
+	// Before the LSN is assigned, so that a view of one of them with a higher number finds that it
+	// is replaced.
 	for _, t := range old {
 		t.table.state.Store(replaced)
 	}
@@ -141,15 +141,14 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 	return views, nil
 }
 
-// ownership is that of many tables' gates.
+// ownership is the ownership of many tables' locks.
 type ownership map[*Table]*lockOwner
 
-// ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no
-// others until it is released.
+// ownAll takes the locks of all tables, which it returns, and mu, so that no others can be created.
 func (s *Store) ownAll() (ownership, []namedTable) {
 	o := make(ownership)
 	for tries := 1; ; tries++ {
-		owner := o.acquire(tablesOf(s.copyList())) // most of it without mu, for which creations wait
+		owner := o.acquire(tablesOf(s.copyList())) // most locks without mu, which creations need
 		if owner == nil {
 			s.mu.Lock()
 			tables := tablesOf(s.list)
@@ -159,21 +158,21 @@ func (s *Store) ownAll() (ownership, []namedTable) {
 			s.mu.Unlock()
 		}
 		if tries < maxTries {
-			o.release() // nobody waits for the long write of another table
+			o.release() // no call waits for the long write of another table
 		}
 		<-owner.released
 	}
 }
 
-// acquire makes the caller the owner of all tables given, but for those that it owns. It ends with
-// the first that another one owns.
+// acquire takes the locks of all tables given, except those that it owns. It stops at the first
+// lock that another owner has, and returns that owner.
 func (o ownership) acquire(tables []namedTable) (owner *lockOwner) {
 	for _, t := range tables {
 		if o[t.table] != nil {
 			continue
 		}
 		h, owner := t.table.lock.tryAcquire()
-		if owner == poisoned { // nobody acts on it any more
+		if owner == poisoned { // no call acts on it
 			continue
 		}
 		if owner != nil {
@@ -185,8 +184,8 @@ func (o ownership) acquire(tables []namedTable) (owner *lockOwner) {
 	return nil
 }
 
-// drainCalls goes once through every lock of the table: calls that came before the gate's sign have ended
-// then.
+// drainCalls locks and unlocks each lock of the table once. Calls that started before the table
+// lock was taken have then ended.
 func (t *Table) drainCalls() {
 	if t.dict != nil {
 		t.dict.drainCalls()
@@ -196,7 +195,7 @@ func (t *Table) drainCalls() {
 	t.list.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
 }
 
-// release opens all gates.
+// release releases all locks.
 func (o ownership) release() {
 	for t := range o {
 		o.releaseOne(t)

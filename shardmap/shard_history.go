@@ -2,32 +2,31 @@ package shardmap
 
 import "slices"
 
-// history holds entries as they were before mutations that open views do not show: of a shard from
-// page to page, in the order in which they were changed. The entries of pages stay where they are,
-// so the past of one entry is 32 bytes, however full its page is.
+// history holds old versions of a shard's entries that open views may see: per page, in the order
+// of the changes. The entries of pages stay in place, so an old version takes 32 bytes.
 type history struct {
 	pages  [][]savedVersion
-	blocks [][]byte // records with blocks of their own, which the shard has given up
+	blocks [][]byte // records with blocks of their own that the shard has given up
 }
 
-// savedVersion is an entry before a change. Views with numbers above its version, up to the change's,
-// see it.
+// savedVersion is an entry before a change. Views with numbers above its version, up to the LSN of
+// the change, see it.
 type savedVersion struct {
-	entry entry // loc of a record in a block of its own: the number of the block
+	entry entry // for a record in a block of its own, loc is the number of the block
 	place uint64
-	until uint64 // LSN of the change << 8 | the entry's number in its page
+	until uint64 // LSN of the change << 8 | the entry's index in its page
 }
 
 func (e *savedVersion) slot() int { return int(e.until & (pageEntries - 1)) }
 
 func (e *savedVersion) changed() uint64 { return e.until >> pageBits }
 
-// visibleTo tells whether a view with the number sees the entry.
+// visibleTo reports whether a view with the number sees the entry.
 func (e *savedVersion) visibleTo(number uint64) bool {
 	return e.entry.version() < number && number <= e.changed()
 }
 
-// saveVersion keeps entry i, which is about to be changed and which open views may see.
+// saveVersion saves entry i, which is about to be changed and which open views may see.
 func (s *shard) saveVersion(w *write, i int, e *entry, place uint64) {
 	if !e.live() || brokenHandover {
 		return
@@ -51,7 +50,7 @@ func (s *shard) saveVersion(w *write, i int, e *entry, place uint64) {
 	s.history.pages[at] = append(entries, kept)
 }
 
-// anySees tells whether an open view of t sees e.
+// anySees reports whether an open view of t sees e.
 func (vs *viewList) anySees(t *Table, e *savedVersion) bool {
 	for _, c := range vs.cuts {
 		if c.covers(t) && e.visibleTo(c.number) {
@@ -61,19 +60,20 @@ func (vs *viewList) anySees(t *Table, e *savedVersion) bool {
 	return false
 }
 
-// visibleEntry is an entry of a shard as a view sees it. The record lasts as long as the view.
+// visibleEntry is an entry of a shard as a view sees it. The record is valid as long as the view is
+// open.
 type visibleEntry struct {
 	record         []byte
-	original       bool // the record holds the key as first written, after the canonical key
+	original       bool // the record has the key as first written, after the canonical key
 	version, place uint64
 }
 
-// seenEntries is how many entries of a shard a view looks at under its lock at a time; it divides
+// entriesPerRead is the number of entries that a view reads per locking of a shard. It divides
 // pageEntries.
 const entriesPerRead = 64
 
-// appendVisible appends those of the seenEntries entries from number num on that a view with the given
-// number sees, in order. more: there are others behind them.
+// appendVisible appends those of the entriesPerRead entries from number num on that a view with the
+// given number sees, in order. more reports whether there are further entries.
 func (c *contents) appendVisible(dst []visibleEntry, number uint64, num int) (_ []visibleEntry, more bool) {
 	var found [entriesPerRead]visibleEntry
 	first, at := num&(pageEntries-1), num>>pageBits
@@ -81,7 +81,7 @@ func (c *contents) appendVisible(dst []visibleEntry, number uint64, num int) (_ 
 		p := &c.pages[at]
 		used := min(first+entriesPerRead, len(p.entries), c.count-at<<pageBits)
 		if p.createdLSN >= number {
-			used = 0 // the view does not keep the page's block
+			used = 0 // the block is not retained for the view
 		}
 		for i := first; i < used; i++ {
 			if e := &p.entries[i]; e.live() && e.version() < number {

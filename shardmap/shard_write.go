@@ -2,7 +2,7 @@ package shardmap
 
 import "cyberdb-fast/codec/value"
 
-// insert adds an entry for a key that is absent. Its place and version are lsn.
+// insert adds an entry for an absent key. Its place and version are lsn.
 func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	keys := len(k.canonical) + len(k.original)
 	e, ok := entry{}, false
@@ -23,8 +23,8 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	s.appendEntry(w, k.hash, e, lsn)
 }
 
-// overwrite gives entry num another value and version: in place if there is room and no view sees
-// the record.
+// overwrite gives entry num another value and version. It writes in place if there is room and no
+// view sees the record.
 func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	e := s.writable(w, num)
 	n := len(k.canonical)
@@ -63,8 +63,8 @@ func (s *shard) remove(w *write, hash uint64, num int) {
 	}
 }
 
-// cutTail forgets dead entries at the end, so that the last entry is live, and the pages that hold
-// nothing else.
+// cutTail forgets dead entries at the end, so that the last entry is live, and frees pages that
+// hold no others.
 func (s *shard) cutTail(w *write) {
 	for s.count > 0 && !s.lastIsLive() {
 		s.count--

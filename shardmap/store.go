@@ -12,25 +12,26 @@ import (
 	"cyberdb-fast/shardmap/slab"
 )
 
-// Store is a set of named tables with one clock. All methods may be called from any goroutine.
+// Store is a set of named tables with one clock. It is safe for concurrent use.
 type Store struct {
 	// constant after NewStore
-	seed          uint64 // of the hash of keys
-	minSplit      int    // see the constants
+	seed          uint64 // of the keys' hash
+	minSplit      int    // see the constant of this name
 	minSplitBytes int
 
-	clock    atomic.Uint64            // the last LSN drawn
-	poisoned atomic.Int64             // how many tables are
+	clock    atomic.Uint64            // the last LSN assigned
+	poisoned atomic.Int64             // the number of poisoned tables
 	views    atomic.Pointer[viewList] // written under viewsMu
 	viewsMu  sync.Mutex
 
-	// tables is read without a lock. A name leads to its table only if the table bears the name.
-	// Another map takes its place when all tables are replaced.
+	// tables is read without a lock. An entry counts only while the table has that name. Replacing
+	// all tables replaces the map.
 	tables   atomic.Pointer[tableMap]
-	mu       sync.Mutex // makes creations, drops, renames and replacements one after another
+	mu       sync.Mutex // serializes creations, drops, renames and replacements
 	list     *tableList // guarded by mu
 	listings listings   // guarded by mu
 
+	// adopting is locked while tables are adopted, which keeps creations out.
 	adopting tableLock // shut to creations while tables are adopted
 
 	slabs     *slab.Allocator
@@ -51,41 +52,42 @@ func NewStore() *Store {
 	return s
 }
 
-// OnPanic has f called when memory is given back in the background, and that panics: what is left
-// of it stays in use, and all else goes on. Before, such a panic ends the process.
+// OnPanic sets f to be called when freeing memory in the background panics. The memory stays
+// allocated, and the store continues. Without OnPanic, such after a panic ends the process.
 func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
 
-// Lookup returns the table that bears name. It does not allocate and keeps no part of name.
+// Lookup returns the table with a name. It does not allocate and does not retain name.
 //
-// Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a
-// table again.
+// Later calls of c on that table return ErrNoTable once the table has another name, until c looks
+// up a table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
 	if t := c.foundTable; t != nil && t.store == s && string(name) == *c.foundName && t.checkName(c) == nil {
-		return t, true // the table of the call before, which most requests ask for again
+		return t, true // most requests use the table of the request before
 	}
-	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
-	c.foundTable, c.foundName = t, bears
+	t, ownName := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
+	c.foundTable, c.foundName = t, ownName
 	return t, t != nil
 }
 
-// lookup returns the table that bears name, nil if none does, and the table's own copy of the name.
-func (s *Store) lookup(name string) (t *Table, bears *string) {
+// lookup returns the table with a name and the table's own copy of the name, or nil if there is
+// none.
+func (s *Store) lookup(name string) (t *Table, ownName *string) {
 	t, ok := s.tables.Load().Load(name)
 	if !ok || t.state.Load() == dropped {
 		return nil, nil
 	}
-	if bears = t.name.Load(); *bears != name {
+	if ownName = t.name.Load(); *ownName != name {
 		return nil, nil
 	}
-	return t, bears
+	return t, ownName
 }
 
-// Create makes a table and fills it with packed: n values for a list, n pairs of key and value for
-// a dict, encoded back to back.
+// Create creates a table and fills it with packed: n values for a list, n pairs of key and value
+// for a dict, encoded back to back.
 //
 // Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables
 // are adopted; *value.Error TypeError for a key that is not hashable. Call.Version is the last LSN
-// drawn: one for the table, then one for each element.
+// assigned: the table takes one, then each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
 	if n > InlineElements && !c.MayBlock {
 		return nil, ErrLong
@@ -109,7 +111,7 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	if err != nil {
 		return nil, err
 	}
-	// Whoever finds the table meets its gate until it is full.
+	// Other calls find the table locked until it is filled.
 	if t.dict != nil {
 		t.dict.fill(c, packed, first+1)
 	} else {
@@ -121,8 +123,8 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// addTable gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length
-// is what it will have. Errors: ErrTableExists, ErrLong.
+// addTable adds a table to the store, whose lock the caller owns by h, and assigns k LSNs to it.
+// length is its length once it is filled. Errors: ErrTableExists, ErrLong.
 func (s *Store) addTable(c *Call, t *Table, h *lockOwner, name string, k uint64, length int) (first uint64, err error) {
 	if err := s.lockToCreate(c); err != nil {
 		return 0, err
@@ -143,8 +145,8 @@ func (s *Store) addTable(c *Call, t *Table, h *lockOwner, name string, k uint64,
 	return first, nil
 }
 
-// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would
-// wait for that.
+// lockToCreate locks mu while no tables are adopted. Errors: ErrLong for an inline call that would
+// have to wait.
 func (s *Store) lockToCreate(c *Call) error {
 	for {
 		s.mu.Lock()
@@ -161,10 +163,10 @@ func (s *Store) lockToCreate(c *Call) error {
 	}
 }
 
-// reserveName has a table bear its name, spoiled or to be so, after a panic behind the number of a
-// request that gives a table this name. The request is recorded, and may give the name when it is
-// made again: until a drop that is recorded too nobody else may be given it. One that is made again
-// is left out if it panics. The caller holds Store.mu.
+// reserveName keeps a name taken, by a poisoned table, after a CREATE or RENAME panicked once its
+// LSN was logged. Replay may still apply that request, so no other table may get the name before a
+// logged DROP. A replayed request that panics is skipped and reserves nothing. The caller holds
+// Store.mu.
 func (c *Call) reserveName(t *Table) {
 	if c.changing == nil || c.Replay {
 		return
@@ -176,7 +178,7 @@ func (c *Call) reserveName(t *Table) {
 	t.store.nameLocked(t.Name(), t, t.createdLSN)
 }
 
-// Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
+// Drop deletes a table, even a poisoned one. Errors: ErrNoTable; ErrBusy if a long write owns it.
 func (s *Store) Drop(c *Call, name string) (err error) {
 	c.Version = 0
 	s.mu.Lock()
@@ -204,11 +206,11 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrPoisoned; ErrBusy if a
+// Rename changes the name of a table. Errors: ErrNoTable, ErrTableExists, ErrPoisoned; ErrBusy if a
 // long write owns the table.
 //
-// It holds all locks of the table: calls that found it by its old name come before it, or do
-// nothing (see Lookup).
+// It holds all locks of the table. Calls that found the table by its old name come before the
+// rename, or do nothing (see Lookup).
 func (s *Store) Rename(c *Call, from, to string) error {
 	c.Version = 0
 	s.mu.Lock()
@@ -233,7 +235,7 @@ func (s *Store) Rename(c *Call, from, to string) error {
 		if c.changing == nil {
 			return
 		}
-		for _, name := range []string{from, to} { // a panic: t may bear either
+		for _, name := range []string{from, to} { // after a panic, t may have either
 			closed := newTable(s, name, t.kind)
 			c.reserveName(closed)
 			closed.poison()
@@ -242,7 +244,7 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	n, vs := s.assign(c, t, 1)
 	vs.handoverName(t, n)
 	s.nameLocked(to, t, n)
-	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
+	t.name.Store(&to) // from here on lookup finds it only by its new name
 	s.unnameLocked(from, t)
 	c.Version = n
 	c.complete()
@@ -269,8 +271,8 @@ func (t *Table) unlockWhole(c *Call) {
 	}
 }
 
-// handoverName tells the views of the store that t bears another name, or none, from the mutation n on.
-// The caller holds Store.mu.
+// handoverName hands the name and table over to the store's views: from LSN n on, t has another
+// name or none. The caller holds Store.mu.
 func (vs *viewList) handoverName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
 		if c.table != nil || c.number > n || c.number < t.namedLSN {
@@ -284,27 +286,27 @@ func (vs *viewList) handoverName(t *Table, n uint64) {
 	}
 }
 
-// Clock returns the last LSN drawn, 0 if none was.
+// Clock returns the last LSN assigned, 0 if there is none.
 func (s *Store) Clock() uint64 { return s.clock.Load() }
 
-// SetClock makes lsn, which is at most MaxLSN, the last LSN drawn. It is for whoever restores or
-// replays: nobody else may use the store meanwhile, no view may be open, and the numbers only go
-// up.
+// SetClock sets the last LSN assigned to lsn, which is at most MaxLSN. It is for restore and
+// replay: no other call may use the store meanwhile, no view may be open, and the clock must not go
+// back.
 func (s *Store) SetClock(lsn uint64) {
 	if last := s.clock.Swap(lsn); last > lsn {
-		panic(fmt.Sprintf("the clock is set back from %d to %d", last, lsn))
+		panic(fmt.Sprintf("clock set back from %d to %d", last, lsn))
 	}
 }
 
-// Stats are figures about a store, each read at its own moment.
+// Stats are figures about a store, each read at its own instant.
 type Stats struct {
 	Tables        int
-	Poisoned      int    // of these, left half changed by a defect: see Call.Release
+	Poisoned      int    // of these, in an unknown state after a panic: see Call.Release
 	Views         int    // open views
-	Clock         uint64 // the last LSN drawn
+	Clock         uint64 // the last LSN assigned
 	SlabBytes     int    // mapped outside the Go heap for records, pages and indexes, resident or not
-	SlabFreeBytes int    // of these, in no use
-	RetiredBytes  int    // of these, kept for open views only
+	SlabFreeBytes int    // of these, unused
+	RetiredBytes  int    // of these, retained only for open views
 }
 
 // Stats returns figures about the store.

@@ -82,7 +82,7 @@ func shakeHands(t testing.TB, w *nativeWire, near, far *socket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := secure.NewServer(&secure.ServerConfig{Key: key, KDF: fakeKDF, Encrypt: true}, secure.NewFresh())
+	server := secure.NewServer(&secure.ServerConfig{Key: key, KDF: fakeKDF, Encrypt: true}, secure.NewEphemeral())
 	for done, messages := false, side.begin(nil); !done; {
 		_, answer, err := answerOpening(server, messages)
 		if err != nil {

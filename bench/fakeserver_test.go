@@ -88,7 +88,7 @@ func (s *fakeServer) serve(conn net.Conn) {
 	defer conn.Close()
 	handshake := secure.NewServer(&secure.ServerConfig{
 		Key: s.key, KDF: fakeKDF, Limits: secure.Limits{MaxFrameBytes: codec.MaxFrameBytes}, Encrypt: s.encrypt,
-	}, secure.NewFresh())
+	}, secure.NewEphemeral())
 	var input []byte
 	for !handshake.Done() {
 		used, out, err := answerOpening(handshake, input)
@@ -141,8 +141,8 @@ func answerOpening(handshake *secure.Server, input []byte) (used int, out []byte
 		n, out, err = handshake.Next(input[used:], out)
 		used += n
 		switch {
-		case errors.Is(err, secure.ErrWork):
-			handshake.Work()
+		case errors.Is(err, secure.ErrCompute):
+			handshake.Compute()
 		case errors.Is(err, secure.ErrShort):
 			return used, out, nil
 		case err != nil:

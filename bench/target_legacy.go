@@ -100,11 +100,11 @@ func (w *legacyWire) appendBody(dst []byte, op Op, item uint32) []byte {
 	r := &legacyRequests[op]
 	body := append(room[:0], w.fronts[op][w.tables.of(item)]...)
 	if r.key {
-		body = w.items.appendKey(pickle.AppendTextHead(pickle.AppendText(body, "key"), w.items.keyBytes(item)), item)
+		body = w.items.appendKey(pickle.AppendTextHeader(pickle.AppendText(body, "key"), w.items.keyBytes(item)), item)
 	}
 	if r.value {
 		body = w.items.appendValue(
-			pickle.AppendTextHead(pickle.AppendText(body, "value"), w.items.valueBytes(item)),
+			pickle.AppendTextHeader(pickle.AppendText(body, "value"), w.items.valueBytes(item)),
 			item,
 		)
 	}

@@ -225,7 +225,7 @@ func (w *nativeWire) version(ask asker) (string, error) {
 
 func (w *nativeWire) open() (opening, error) {
 	return &nativeOpening{
-		secure.NewClient(secure.ClientConfig{Key: w.sharedKey, Encrypt: w.encrypt}, secure.NewFresh()),
+		secure.NewClient(secure.ClientConfig{Key: w.sharedKey, Encrypt: w.encrypt}, secure.NewEphemeral()),
 	}, nil
 }
 

@@ -50,7 +50,7 @@ func handshake(conn net.Conn, o *Options) (opened, error) {
 	c := secure.NewClient(secure.ClientConfig{
 		Key:     func(kdf secure.KDF) ([]byte, error) { return keys.key(o.Addr, o.Password, kdf) },
 		Encrypt: o.Encrypt,
-	}, secure.NewFresh())
+	}, secure.NewEphemeral())
 	if _, err := conn.Write(c.Hello(nil)); err != nil {
 		return opened{}, err
 	}

@@ -212,13 +212,13 @@ func (p *peer) open(conn net.Conn) (_ net.Conn, buf []byte, err error) {
 	p.with(func() {
 		s = secure.NewServer(
 			&secure.ServerConfig{Key: p.key, KDF: p.kdf, Limits: p.limits, Encrypt: p.encrypt},
-			secure.NewFresh(),
+			secure.NewEphemeral(),
 		)
 	})
 	for !s.Done() {
 		n, out, err := s.Next(buf, nil)
-		if errors.Is(err, secure.ErrWork) {
-			s.Work()
+		if errors.Is(err, secure.ErrCompute) {
+			s.Compute()
 			_, out, err = s.Next(nil, out)
 		}
 		if len(out) > 0 {

@@ -23,7 +23,7 @@ func TestPanic(t *testing.T) {
 	t.Parallel()
 	defect := func(*engine.Executor) error { panic("defect") }
 	isLong := func(x *engine.Executor) error {
-		if x.Call().Beside {
+		if x.Call().MayBlock {
 			panic("defect")
 		}
 		return shardmap.ErrLong

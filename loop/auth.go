@@ -28,7 +28,7 @@ type login struct {
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {
-	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewFresh())}
+	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewEphemeral())}
 }
 
 // originOf returns whose login a connection's counts as: an IPv4 address, an IPv6 network of 64
@@ -63,7 +63,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 			s.save(pending, used, in)
 			s.limitLogin()
 			return nil
-		case errors.Is(err, secure.ErrWork):
+		case errors.Is(err, secure.ErrCompute):
 			s.prove()
 		case errors.Is(err, secure.ErrNotNative):
 			if !s.meetForeign(pending[used:]) {

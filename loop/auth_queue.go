@@ -70,7 +70,7 @@ func (q *loginQueue) init(workers int) {
 	q.work = func(s *session) {
 		defer s.endAfterPanic("panic in a login, connection closed")
 		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
-			s.auth.login.handshake.Work()
+			s.auth.login.handshake.Compute()
 		}
 		s.deferred.ready.Store(true)
 		s.wake()

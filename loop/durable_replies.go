@@ -96,7 +96,7 @@ func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
 		s.loop.held = append(s.loop.held, s)
 	}
 	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced without
-		s.srv.journal.Demand(lsn)
+		s.srv.journal.RequestSync(lsn)
 	}
 	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
 		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher has told before anybody waited

@@ -16,7 +16,7 @@ import (
 // clientProtocol says what a connection speaks that begins with first and is not native; sure is
 // false while that is too short to tell.
 func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
-	if s.srv.cfg.Legacy && legacy.Begins(s.srv.legacy.cipher, first) {
+	if s.srv.cfg.Legacy && legacy.IsClient(s.srv.legacy.cipher, first) {
 		return foreign.Unknown, true
 	}
 	return foreign.Client(first)

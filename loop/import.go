@@ -132,7 +132,7 @@ func (in *takingIn) Table(t persist.Table) (err error) {
 	if err := in.flush(); err != nil {
 		return err
 	}
-	if t.Born, err = in.number(); err != nil {
+	if t.Created, err = in.number(); err != nil {
 		return err
 	}
 	t.Version = 0

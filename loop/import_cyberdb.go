@@ -31,7 +31,7 @@ func WriteOld(w TableWriter, old *legacy.File, step func()) error {
 			)
 		}
 		lsn++
-		table := persist.Table{Name: t.Name, Kind: persist.Dict, Born: lsn, Items: uint64(t.Len())}
+		table := persist.Table{Name: t.Name, Kind: persist.Dict, Created: lsn, Items: uint64(t.Len())}
 		if t.Kind == legacy.List {
 			table.Kind, table.Version = persist.List, lsn+uint64(t.Len())
 		}

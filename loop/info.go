@@ -109,7 +109,7 @@ func (srv *Server) Info() Info {
 		MaxConns:        srv.cfg.MaxConns,
 		LongRequests:    srv.besides.Load(),
 		Tables:          stats.Tables,
-		SpoiledTables:   stats.Spoiled,
+		SpoiledTables:   stats.Poisoned,
 		Views:           stats.Views,
 		Clock:           stats.Clock,
 		Persistence:     srv.persistence(),
@@ -176,7 +176,7 @@ func (srv *Server) dataInfo() *DataInfo {
 	}
 	if j := srv.journal; j != nil {
 		d.DurableClock, d.JournalBytes, d.PendingBytes = j.Durable(), j.Size(), j.Pending()
-		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.BeginErr())
+		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.SegmentErr())
 	}
 	return d
 }

@@ -21,7 +21,7 @@ func (srv *Server) flushJournal() {
 // disk, or its versions were not reserved there.
 func (srv *Server) writable() error {
 	if srv.numbers == nil ||
-		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Taking() && !srv.behind.Load()) {
+		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Writable() && !srv.behind.Load()) {
 		return nil
 	}
 	return srv.whyRefused()

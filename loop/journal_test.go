@@ -33,7 +33,7 @@ func TestHeldReplyIsSent(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				srv.journal.Demand(srv.store.Clock() + 1)
+				srv.journal.RequestSync(srv.store.Clock() + 1)
 				runtime.Gosched()
 			}
 		}

@@ -45,7 +45,7 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	defer s.srv.engine.PutLog(log)
 	l := loading{
 		saver: s,
-		call:  &shardmap.Call{Log: log, Beside: true, Request: []byte(engine.LoadMark)},
+		call:  &shardmap.Call{Log: log, MayBlock: true, Request: []byte(engine.LoadMark)},
 		part:  s.srv.cfg.Data.File + loadSuffix,
 	}
 	if info, err = l.take(from, replace); err != nil {
@@ -197,7 +197,7 @@ func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
 	s.file, s.whole, s.previous = info, info.LSN, info.LSN
 	if s.srv.journal != nil {
-		s.grown = s.srv.journal.Grown()
+		s.grown = s.srv.journal.BytesWritten()
 	}
 	s.mu.Unlock()
 	s.srv.log.Info(

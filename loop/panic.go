@@ -10,7 +10,7 @@ import (
 )
 
 // A defect in a command is a panic. It costs the connection that met it, and the table that the
-// command was changing, if the change was half made: that table is spoiled (shardmap.Call.Abandon)
+// command was changing, if the change was half made: that table is spoiled (shardmap.Call.Release)
 // and is not saved any more. Whoever recovers from a panic in a command calls defect.
 
 // defect is engine.Engine.Defect.

@@ -94,9 +94,9 @@ func (srv *Server) startFiles(found *persist.Recovered) error {
 	}
 	srv.readOnly = true
 	why := fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err)
-	srv.numbers.Refuse(why)
+	srv.numbers.Fail(why)
 	if srv.journal != nil {
-		srv.journal.Refuse(why)
+		srv.journal.Fail(why)
 	}
 	srv.log.Error("started read-only: nothing is changed, in memory or on disk; make room, then restart",
 		slog.Any("error", err))
@@ -123,20 +123,20 @@ func (srv *Server) beginFiles(found *persist.Recovered) error {
 // reportLost says where that is kept which the start has left out of the journal.
 func (srv *Server) reportLost(found *persist.Recovered) {
 	srv.lost = found.Lost()
-	cut := found.Replay.Cut
+	cut := found.Replay.Truncation
 	switch {
 	case cut == nil:
-	case cut.Unkept != nil:
+	case cut.SaveErr != nil:
 		srv.log.Warn(
 			"what was cut off the journal is not kept",
 			slog.String("file", cut.File),
 			slog.Int64("bytes", cut.Bytes),
-			slog.Any("error", cut.Unkept),
+			slog.Any("error", cut.SaveErr),
 		)
-	case len(cut.Kept) > 0:
+	case len(cut.SavedAs) > 0:
 		srv.log.Warn(
 			"what was cut off the journal is kept",
-			slog.Any("files", cut.Kept),
+			slog.Any("files", cut.SavedAs),
 			slog.Int64("bytes", cut.Bytes),
 			slog.Uint64("from", cut.LSN),
 			slog.Int("operations", cut.Operations),
@@ -150,7 +150,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
 		Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
-		OnFull: srv.onFull, OnSync: srv.onSync, OnBegin: srv.onBegin,
+		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin,
 	}
 	leaveOut := make(map[uint64]bool)
 	for {
@@ -208,7 +208,7 @@ func (r *restoring) Begin(file persist.FileInfo) error {
 		r.table = nil
 	}
 	r.store.Tables(func(name string, _ shardmap.Kind, _ int) bool {
-		_ = r.store.Drop(&shardmap.Call{Beside: true}, name) // a new store takes its place
+		_ = r.store.Drop(&shardmap.Call{MayBlock: true}, name) // a new store takes its place
 		return true
 	})
 	if r.store.Clock() > 0 {
@@ -228,7 +228,7 @@ func (r *restoring) Table(t persist.Table) (err error) {
 		kind = shardmap.KindList
 	}
 	r.kind = t.Kind
-	r.table, err = r.store.Restore(t.Name, kind, t.Born, int(t.Items))
+	r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items))
 	return err
 }
 

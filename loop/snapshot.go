@@ -11,7 +11,6 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/persist"
-	"cyberdb-fast/shardmap"
 )
 
 const (
@@ -104,7 +103,7 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 		return never
 	case s.err != nil:
 		return min(left, saveRetry-now.Sub(s.tried))
-	case s.srv.journal != nil && s.srv.journal.Grown()-s.grown > max(leastOvergrown, s.file.Bytes):
+	case s.srv.journal != nil && s.srv.journal.BytesWritten()-s.grown > max(leastOvergrown, s.file.Bytes):
 		return 0
 	}
 	return left
@@ -133,7 +132,7 @@ func (s *saver) save() error {
 	start := time.Now()
 	grown := int64(0)
 	if s.srv.journal != nil {
-		grown = s.srv.journal.Grown()
+		grown = s.srv.journal.BytesWritten()
 	}
 	info, err := s.writeOwn()
 	s.mu.Lock()
@@ -252,7 +251,7 @@ func (s *saver) removeFrom(dir string, database persist.ID, others ...string) {
 //
 // Errors: those of persist.Hold.
 func (s *saver) hold() error {
-	file, err := persist.Hold(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
+	file, err := persist.LockDataFile(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
 	if err != nil {
 		return err
 	}
@@ -267,120 +266,6 @@ func (s *saver) letGo() {
 		_ = s.held.Close() // only locked
 		s.held = nil
 	}
-}
-
-// writeOwn writes the tables, as they are at one moment, to the data file.
-func (s *saver) writeOwn() (persist.FileInfo, error) {
-	info, err := s.write(s.srv.cfg.Data.File)
-	if err == nil {
-		if err := s.hold(); err != nil {
-			s.srv.log.Warn("the data file is not locked", slog.Any("error", err))
-		}
-	}
-	return info, err
-}
-
-// write cuts a view of the store and writes it to a file. A panic in it becomes an error.
-//
-// Errors: ErrMoved is found if the data directory is not the one that the server began with.
-func (s *saver) write(file string) (info persist.FileInfo, err error) {
-	if err := s.srv.numbers.Check(); err != nil {
-		return info, err
-	}
-	if info, err = s.writeView(file); err == nil {
-		err = s.srv.numbers.Check()
-	}
-	return info, err
-}
-
-func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
-	log := s.srv.engine.TakeLog()
-	call := &shardmap.Call{Log: log}
-	defer func() {
-		if p := recover(); p != nil {
-			err = s.srv.defect("panic in a save", p, call)
-		}
-	}()
-	view := s.srv.store.View(call)
-	s.srv.engine.PutLog(log)
-	defer view.Close()
-	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
-	data := &s.srv.cfg.Data
-	for name, table := range view.Tables() {
-		if err := savable(name, table); err != nil {
-			return persist.FileInfo{}, err
-		}
-	}
-	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
-		pace := newPacer(s.srv)
-		for name, table := range view.Tables() {
-			if err := s.table(w, name, table, pace); err != nil {
-				return err
-			}
-		}
-		// The journal is never behind the file: else numbers that the file covers could be drawn
-		// again after a crash. One that is broken stays behind for ever, and writes nothing any
-		// more.
-		if j := s.srv.journal; j != nil {
-			_ = j.Sync(view.Number())
-		}
-		return nil
-	})
-}
-
-// savable returns an error if a table is spoiled.
-func savable(name string, table *shardmap.TableView) error {
-	if err := table.Err(); err != nil {
-		return fmt.Errorf("table %q cannot be saved: %w; restart the server, or drop the table", name, err)
-	}
-	return nil
-}
-
-// table writes one table. A panic in it becomes an error.
-func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
-		}
-	}()
-	if err := pace.wrote(); err != nil {
-		return err
-	}
-	if err := writeTable(w, name, table, pace); err != nil {
-		return err
-	}
-	return savable(name, table)
-}
-
-func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) error {
-	t := persist.Table{Name: name, Kind: persist.Dict, Born: table.Created()}
-	if list := table.List(); list != nil {
-		t.Kind = persist.List
-		if err := w.Table(t); err != nil {
-			return err
-		}
-		for val := range list.Values() {
-			if err := w.Element(val); err != nil {
-				return err
-			}
-			if err := pace.wrote(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := w.Table(t); err != nil {
-		return err
-	}
-	for e := range table.Dict().Drain() { // lets what writers have handed over go as it is written
-		if err := w.Entry(persist.Entry(e)); err != nil {
-			return err
-		}
-		if err := pace.wrote(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Save saves the tables to the .cdb file and returns when that is on disk. Errors: the server keeps

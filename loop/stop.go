@@ -65,7 +65,7 @@ func (h *hurry) isAsked() bool {
 // demandAll has the journal synced soon: the process may be killed before the stop is over.
 func (srv *Server) demandAll() {
 	if srv.journal != nil {
-		srv.journal.Demand(srv.store.Clock())
+		srv.journal.RequestSync(srv.store.Clock())
 	}
 }
 
@@ -110,7 +110,7 @@ func (srv *Server) closeFiles() error {
 		if err := srv.journal.Close(); err != nil {
 			return errors.Join(err, srv.numbers.Close(0))
 		}
-		last = max(last, srv.journal.Recorded())
+		last = max(last, srv.journal.LastLSN())
 	}
 	return srv.numbers.Close(last)
 }

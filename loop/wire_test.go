@@ -106,7 +106,7 @@ func tryDial(t testing.TB, srv *Server, key []byte) (*wire, error) {
 func newClient(key []byte, encrypt bool) *secure.Client {
 	return secure.NewClient(
 		secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return key, nil }, Encrypt: encrypt},
-		secure.NewFresh(),
+		secure.NewEphemeral(),
 	)
 }
 

@@ -88,7 +88,7 @@ func TestSegmentNotBegun(t *testing.T) {
 				var told []error
 				b := newBeginning(
 					t,
-					persist.Options{Policy: policy, OnBegin: func(err error) { told = append(told, err) }},
+					persist.Options{Policy: policy, OnSegmentErr: func(err error) { told = append(told, err) }},
 					op,
 					errno,
 					false,
@@ -112,14 +112,14 @@ func TestSegmentNotBegun(t *testing.T) {
 				if most := int(size / segmentBytes); b.tries < 2 || b.tries > most {
 					t.Errorf("a segment was tried to be made %d times for %d bytes", b.tries, size)
 				}
-				if err := b.journal.BeginErr(); !errors.Is(err, errno) || len(told) != 1 || !errors.Is(told[0], errno) {
+				if err := b.journal.SegmentErr(); !errors.Is(err, errno) || len(told) != 1 || !errors.Is(told[0], errno) {
 					t.Errorf("the error is %v, told were %v", err, told)
 				}
 				b.armed = false
 				for range 10 {
 					b.set(t, rng)
 				}
-				if err := b.journal.BeginErr(); err != nil || len(told) != 2 || told[1] != nil {
+				if err := b.journal.SegmentErr(); err != nil || len(told) != 2 || told[1] != nil {
 					t.Errorf("afterwards the error is %v, told were %v", err, told)
 				}
 				if got := segments(b.disk); len(got) < 3 {
@@ -197,7 +197,7 @@ func TestNoRoomToStart(t *testing.T) {
 				t.Fatalf("%s: started: %v", op, err)
 			}
 			kept = r.Last
-			r.Journal.Refuse(errors.New("no room"))
+			r.Journal.Fail(errors.New("no room"))
 			if r.Journal.Durable() != r.Last || r.Journal.Sync(r.Last) != nil || r.Journal.Sync(r.Last+1) == nil {
 				t.Errorf("%s: durable up to %d of %d", op, r.Journal.Durable(), r.Last)
 			}

@@ -13,7 +13,7 @@ import (
 // benchEntries is n entries with keys of 16 and values of 32 bytes, as encoded.
 func benchEntries(n int) func(w *persist.Writer) error {
 	return func(w *persist.Writer) error {
-		if err := w.Table(persist.Table{Name: "bench", Kind: persist.Dict, Born: 1}); err != nil {
+		if err := w.Table(persist.Table{Name: "bench", Kind: persist.Dict, Created: 1}); err != nil {
 			return err
 		}
 		rng := rand.New(rand.NewPCG(1, 2))

@@ -239,6 +239,6 @@ func (r *Reader) indexMatches(h *blockHeader, at int64, t *Table) bool {
 		return false
 	}
 	e := &r.index[h.table]
-	return e.offset == at && e.block == h.block && e.Name == t.Name && e.Kind == t.Kind && e.Born == t.Born &&
+	return e.offset == at && e.block == h.block && e.Name == t.Name && e.Kind == t.Kind && e.Created == t.Created &&
 		e.Version == t.Version
 }

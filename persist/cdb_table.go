@@ -28,7 +28,7 @@ func (k Kind) String() string {
 type Table struct {
 	Name    string
 	Kind    Kind
-	Born    uint64 // LSN of its creation; tables stand in this order
+	Created uint64 // LSN of its creation; tables stand in this order
 	Version uint64 // LSN of a list's last change; 0 for a dict
 	Items   uint64 // entries of a dict, elements of a list; a Writer counts them itself
 }
@@ -44,7 +44,7 @@ type Entry struct {
 func appendTable(dst []byte, t *Table) []byte {
 	dst = append(dst, byte(t.Kind))
 	dst = appendBytes(dst, t.Name)
-	dst = binary.AppendUvarint(dst, t.Born)
+	dst = binary.AppendUvarint(dst, t.Created)
 	return binary.AppendUvarint(dst, t.Version)
 }
 
@@ -57,7 +57,7 @@ func (p *parser) table() (t Table) {
 		p.bad = true
 	}
 	t.Name = string(p.bytes(maxNameBytes))
-	t.Born, t.Version = p.uvarint(), p.uvarint()
+	t.Created, t.Version = p.uvarint(), p.uvarint()
 	return t
 }
 

@@ -75,7 +75,7 @@ func (c *content) Block(b *persist.Block) error {
 func (c *content) String() string {
 	var b strings.Builder
 	for _, t := range c.tables {
-		fmt.Fprintf(&b, "%v %q born %d version %d\n", t.Kind, t.Name, t.Born, t.Version)
+		fmt.Fprintf(&b, "%v %q born %d version %d\n", t.Kind, t.Name, t.Created, t.Version)
 		for _, e := range t.entries {
 			fmt.Fprintf(&b, "\t%x %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
 		}
@@ -93,7 +93,7 @@ func randomContent(rng *rand.Rand, n, biggest int) *content {
 	for i := range 1 + rng.IntN(5) {
 		lsn += 1 + rng.Uint64N(3)
 		t := table{
-			Table: persist.Table{Name: fmt.Sprintf("table %d é", i), Kind: persist.Kind(1 + rng.IntN(2)), Born: lsn},
+			Table: persist.Table{Name: fmt.Sprintf("table %d é", i), Kind: persist.Kind(1 + rng.IntN(2)), Created: lsn},
 		}
 		for range rng.IntN(n + 1) {
 			lsn += 1 + rng.Uint64N(3)
@@ -271,15 +271,15 @@ func TestFileFailedFill(t *testing.T) {
 // smallContent has everything that a file can have, in few bytes.
 func smallContent() *content {
 	return &content{tables: []table{
-		{Table: persist.Table{Name: "users", Kind: persist.Dict, Born: 3}, entries: []persist.Entry{
+		{Table: persist.Table{Name: "users", Kind: persist.Dict, Created: 3}, entries: []persist.Entry{
 			{Key: []byte("\xa3ada"), Val: []byte{36}, Version: 9, Place: 4},
 			{Key: []byte("\xa3eve"), Val: bytes.Repeat([]byte{7}, 100), Version: 5, Place: 5},
 		}},
 		{
-			Table:    persist.Table{Name: "queue", Kind: persist.List, Born: 6, Version: 8},
+			Table:    persist.Table{Name: "queue", Kind: persist.List, Created: 6, Version: 8},
 			elements: [][]byte{{1}, {}, []byte("\xa1x")},
 		},
-		{Table: persist.Table{Name: "", Kind: persist.Dict, Born: 7}},
+		{Table: persist.Table{Name: "", Kind: persist.Dict, Created: 7}},
 	}}
 }
 

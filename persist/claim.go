@@ -120,13 +120,13 @@ func HasJournal(fsys FS, journal string) (bool, error) {
 	return false, err
 }
 
-// Hold takes the lock of a data file itself, which is one for all of its hard links; that of
+// LockDataFile takes the lock of a data file itself, which is one for all of its hard links; that of
 // LockFile is one for each name. The lock lasts until the File is closed. The File is nil if there
 // is no such file, or no locks. A save makes a new file, which must be held anew.
 //
 // Errors: ErrLocked if a running server has the file under another name; ErrNotRegular; those of
 // the file system.
-func Hold(fsys FS, file string) (File, error) {
+func LockDataFile(fsys FS, file string) (File, error) {
 	f, err := openToLock(fsys, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

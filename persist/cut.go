@@ -18,7 +18,7 @@ func (j *Journal) cutTail() error {
 			return err
 		}
 		if state.cut != nil && aside != "" {
-			state.cut.Kept = append(state.cut.Kept, aside)
+			state.cut.SavedAs = append(state.cut.SavedAs, aside)
 		}
 	}
 	if state.cutAt >= 0 {
@@ -78,7 +78,7 @@ var errTornKept = fmt.Errorf(
 
 // keepCut keeps what is cut of a segment: of a damaged one a copy of it all, of a torn one the
 // bytes behind the cut, if there is room for them.
-func (j *Journal) keepCut(s *segment, cut *Cut) error {
+func (j *Journal) keepCut(s *segment, cut *Truncation) error {
 	from := int64(0)
 	if !cut.Damaged {
 		from = cut.Offset
@@ -87,17 +87,17 @@ func (j *Journal) keepCut(s *segment, cut *Cut) error {
 			return err
 		}
 		if kept+s.size-from > mostTornBytes {
-			cut.Unkept = errTornKept
+			cut.SaveErr = errTornKept
 			return nil
 		}
 	}
 	aside, err := copyAside(j.fs, s.name, from)
 	switch {
 	case err == nil:
-		cut.Kept = append(cut.Kept, aside)
+		cut.SavedAs = append(cut.SavedAs, aside)
 	// that it could not be kept does not keep what there is from being served
 	case !cut.Damaged && isFull(err):
-		cut.Unkept = err
+		cut.SaveErr = err
 		return nil
 	}
 	return err

@@ -27,7 +27,7 @@ func goldenJournal(t *testing.T) []byte {
 	b := j.Buffer()
 	b.Append(1, 1, []byte("first"))
 	b.Append(2, 3, []byte("three numbers"))
-	j.Demand(4)
+	j.RequestSync(4)
 	j.Round(stamp.Created)
 	b.Append(5, 1, nil)
 	if err := j.Close(); err != nil {

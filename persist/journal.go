@@ -20,7 +20,7 @@ const (
 	// the last 10 ms
 	EverySecond Policy = iota
 	Always             // after each write: what is acknowledged is on disk
-	Never              // when the system does so; at the end of a segment, and for who asks by Demand
+	Never              // when the system does so; at the end of a segment, and for who asks by RequestSync
 )
 
 func (p Policy) String() string {
@@ -68,9 +68,9 @@ type Options struct {
 	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the
 	// journal breaks. It must not block.
 	OnSync func()
-	// OnBegin, if not nil, is called on the flusher's goroutine when the next segment cannot be
+	// OnSegmentErr, if not nil, is called on the flusher's goroutine when the next segment cannot be
 	// begun, once, and with nil when that can be done again. It must not block.
-	OnBegin func(err error)
+	OnSegmentErr func(err error)
 
 	// a server has ended in order with this operation, 0 if that is not known: nothing up to it can
 	// be torn
@@ -241,8 +241,8 @@ func (j *Journal) Durable() uint64 { return j.durable.Load() }
 // outlive the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
 
-// Recorded returns the LSN of the last operation in the segments. It is to be called after Close.
-func (j *Journal) Recorded() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
+// LastLSN returns the LSN of the last operation in the segments. It is to be called after Close.
+func (j *Journal) LastLSN() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
 
 // Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not
 // durable before stays so, and what is appended is dropped.
@@ -255,9 +255,9 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
-// BeginErr returns why the next segment cannot be begun, nil if it could be when that was last due.
+// SegmentErr returns why the next segment cannot be begun, nil if it could be when that was last due.
 // The one before grows meanwhile, and nothing is lost.
-func (j *Journal) BeginErr() error {
+func (j *Journal) SegmentErr() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.beginErr
@@ -282,8 +282,8 @@ func (j *Journal) Size() int64 {
 	return n
 }
 
-// Grown returns how many bytes have been written since Start.
-func (j *Journal) Grown() int64 { return j.grown.Load() }
+// BytesWritten returns how many bytes have been written since Start.
+func (j *Journal) BytesWritten() int64 { return j.grown.Load() }
 
 // Flush says that a turn is over: under Always, what was appended is now waited for. It does not
 // wait.
@@ -293,8 +293,8 @@ func (j *Journal) Flush() {
 	}
 }
 
-// Demand has all up to an LSN synced soon, whatever the policy. It does not wait.
-func (j *Journal) Demand(lsn uint64) {
+// RequestSync has all up to an LSN synced soon, whatever the policy. It does not wait.
+func (j *Journal) RequestSync(lsn uint64) {
 	for {
 		want := j.want.Load()
 		if want >= lsn {
@@ -312,7 +312,7 @@ func (j *Journal) Demand(lsn uint64) {
 // Sync returns when all up to an LSN is on disk, or the error that keeps it from that. All these
 // operations must have been appended, or be about to.
 func (j *Journal) Sync(lsn uint64) error {
-	j.Demand(lsn)
+	j.RequestSync(lsn)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for j.durable.Load() < lsn && j.err == nil {

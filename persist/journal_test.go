@@ -137,7 +137,7 @@ func TestJournalWriters(t *testing.T) {
 				count++
 				return nil
 			})
-			if err != nil || count != 8*each || info.Last != clock.Load() || info.Cut != nil || info.Segments < 3 {
+			if err != nil || count != 8*each || info.Last != clock.Load() || info.Truncation != nil || info.Segments < 3 {
 				t.Fatalf("%d operations, %+v: %v", count, info, err)
 			}
 		})
@@ -187,7 +187,7 @@ func manual(t *testing.T, disk *fstest.Disk, n, unsynced, size int) *persist.Jou
 		lsn := last + i + 1
 		b.Append(lsn, 1, slices.Repeat([]byte{byte('a' + lsn%26)}, size))
 		if int(i) < n-unsynced {
-			j.Demand(lsn)
+			j.RequestSync(lsn)
 		}
 		j.Round(time.Unix(int64(i), 0))
 	}
@@ -201,7 +201,7 @@ func TestJournalGap(t *testing.T) {
 	j := manual(t, disk, 3, 0, 5)
 	a, b := j.Buffer(), j.Buffer()
 	b.Append(5, 2, []byte("late"))
-	j.Demand(6)
+	j.RequestSync(6)
 	j.Round(time.Unix(9, 0))
 	if j.Durable() != 3 || j.Pending() == 0 {
 		t.Fatal(j.Durable(), j.Pending())
@@ -398,8 +398,8 @@ func TestJournalReserves(t *testing.T) {
 	}
 
 	killed, info, all := openJournal(t, disk, "j", opt, 0)
-	if len(all) != 6 || info.Cut != nil {
-		t.Fatalf("%d operations, cut: %v", len(all), info.Cut)
+	if len(all) != 6 || info.Truncation != nil {
+		t.Fatalf("%d operations, cut: %v", len(all), info.Truncation)
 	}
 	if err := killed.Start(7); err != nil {
 		t.Fatal(err)
@@ -413,14 +413,14 @@ func TestJournalReserves(t *testing.T) {
 			t.Errorf("%s has %d bytes after the end", name, len(data))
 		}
 	}
-	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Cut != nil {
-		t.Fatalf("%d operations, cut: %v", len(all), info.Cut)
+	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Truncation != nil {
+		t.Fatalf("%d operations, cut: %v", len(all), info.Truncation)
 	}
 
 	name := disk.Names()[len(disk.Names())-1]
 	whole := disk.Bytes(name)
 	disk.Put(name, append(whole, make([]byte, 1<<20+1)...))
-	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Cut == nil {
+	if _, info, all := openJournal(t, disk, "j", opt, 0); len(all) != 7 || info.Truncation == nil {
 		t.Fatalf("%d operations, and more zeros than are reserved are no torn tail", len(all))
 	}
 	disk.Put(name, whole)
@@ -471,7 +471,7 @@ func TestSegmentEveryFlip(t *testing.T) {
 				info, n, err := replayChanged(t, data, want, how)
 				data[i] ^= 1 << bit
 				switch {
-				case err == nil && info.Cut == nil:
+				case err == nil && info.Truncation == nil:
 					t.Fatalf("%s: not detected", how)
 				case err == nil && n < 6-unsynced-1:
 					t.Fatalf("%s: what was on disk is gone without an error", how)
@@ -548,7 +548,7 @@ func TestJournalRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, info, before := openJournal(t, disk, "j", persist.Manual(persist.Options{Repair: true}), 0)
-	if info.Cut == nil || !info.Cut.Damaged || info.Cut.File != names[1] || info.Last != uint64(len(before)) ||
+	if info.Truncation == nil || !info.Truncation.Damaged || info.Truncation.File != names[1] || info.Last != uint64(len(before)) ||
 		len(before) < 80 {
 		t.Fatal(info)
 	}
@@ -587,7 +587,7 @@ func TestJournalRepairHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, info, before := openJournal(t, disk, "j", persist.Manual(persist.Options{Repair: true}), 0)
-	if len(info.Aside) != 1 || info.Cut == nil || len(before) < 40 || len(before) >= 200 {
+	if len(info.Quarantined) != 1 || info.Truncation == nil || len(before) < 40 || len(before) >= 200 {
 		t.Fatal(info, len(before))
 	}
 	if err := j.Start(info.Last + 1); err != nil {

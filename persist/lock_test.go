@@ -235,7 +235,7 @@ func TestClaim(t *testing.T) {
 		if err := d.Link("data/a.cdb", "data/x.cdb"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := persist.Hold(d, "data/a.cdb"); err != nil {
+		if _, err := persist.LockDataFile(d, "data/a.cdb"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -141,9 +141,9 @@ func (m *model) do(n uint64, op []byte) uint64 {
 // content is what a cut of the model writes.
 func (m *model) content() *content {
 	return &content{tables: []table{
-		{Table: persist.Table{Name: "dict", Kind: persist.Dict, Born: 1}, entries: m.sorted()},
+		{Table: persist.Table{Name: "dict", Kind: persist.Dict, Created: 1}, entries: m.sorted()},
 		{
-			Table:    persist.Table{Name: "list", Kind: persist.List, Born: 2, Version: m.listed},
+			Table:    persist.Table{Name: "list", Kind: persist.List, Created: 2, Version: m.listed},
 			elements: slices.Clone(m.list),
 		},
 	}}
@@ -285,7 +285,7 @@ func (db *database) work(rng *rand.Rand, steps int) {
 		case 0:
 			db.save()
 		case 1:
-			db.journal.Demand(db.last)
+			db.journal.RequestSync(db.last)
 		}
 		for range rng.IntN(6) {
 			if db.numbers.Allow(db.last) {
@@ -305,7 +305,7 @@ func (db *database) work(rng *rand.Rand, steps int) {
 func (db *database) close() {
 	last := uint64(0)
 	if db.journal.Close() == nil {
-		last = db.journal.Recorded()
+		last = db.journal.LastLSN()
 	}
 	_ = db.numbers.Close(last)
 }
@@ -345,7 +345,7 @@ func (db *database) acknowledge() {
 func (db *database) save() {
 	lsn := db.do(1, nil)
 	db.buffers[0].Append(lsn, 1, nil)
-	db.journal.Demand(lsn)
+	db.journal.RequestSync(lsn)
 	db.journal.Round(db.now)
 	if db.journal.Durable() < lsn && db.journal.Err() == nil {
 		panic("the journal has not been synced up to the cut")
@@ -372,7 +372,7 @@ type lostError struct {
 }
 
 func (e *lostError) Error() string {
-	return fmt.Sprintf("%d acknowledged operations are lost: %+v, cut %v", e.operations, e.info, e.info.Cut)
+	return fmt.Sprintf("%d acknowledged operations are lost: %+v, cut %v", e.operations, e.info, e.info.Truncation)
 }
 
 // errWrong is that the database holds what it never did.

@@ -56,7 +56,7 @@ var uses = map[string]struct {
 	"open":           {"", func(name string) error { _, err := persist.OS.Open(name); return err }},
 	"edit":           {"", func(name string) error { _, err := persist.OS.Edit(name); return err }},
 	"read":           {"", func(name string) error { _, err := persist.Open(persist.OS, name); return err }},
-	"hold":           {"", func(name string) error { _, err := persist.Hold(persist.OS, name); return err }},
+	"hold":           {"", func(name string) error { _, err := persist.LockDataFile(persist.OS, name); return err }},
 	"claim":          {"", claimOnly},
 	"claim its lock": {".lock", claimOnly},
 	"salvage":        {"", func(name string) error { return salvage(name, name+".new") }},

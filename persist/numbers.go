@@ -133,9 +133,9 @@ func (n *Numbers) Start(clock func() uint64) error {
 	return nil
 }
 
-// Refuse is for numbers that cannot be started, since there is no room, or that are closed. Nothing
+// Fail is for numbers that cannot be started, since there is no room, or that are closed. Nothing
 // is allowed, and Err returns why.
-func (n *Numbers) Refuse(why error) {
+func (n *Numbers) Fail(why error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true

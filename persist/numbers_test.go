@@ -364,7 +364,7 @@ func TestCutAfterOrderlyEnd(t *testing.T) {
 	}
 	for range 3 {
 		db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
-		db.journal.Demand(db.last)
+		db.journal.RequestSync(db.last)
 		db.journal.Round(db.now)
 	}
 	older := disk.Bytes(firstSegment)

@@ -44,7 +44,7 @@ func TestPanicBreaksJournal(t *testing.T) {
 			}
 			armed.Store(true)
 			b.Append(2, 1, []byte("not kept"))
-			j.Demand(2)
+			j.RequestSync(2)
 			for j.Err() == nil {
 				_ = j.Sync(2)
 			}

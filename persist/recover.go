@@ -53,7 +53,7 @@ type Lost struct {
 // Lost returns what is known to be lost: what was cut off the journal, and what came before the
 // last end in order and is missing.
 func (r *Recovered) Lost() (lost Lost) {
-	if cut := r.Replay.Cut; cut != nil {
+	if cut := r.Replay.Truncation; cut != nil {
 		lost = Lost{uint64(cut.Operations), cut.Bytes, cut.LSN}
 	}
 	if ended := r.Numbers.found.ended; ended > r.Last {
@@ -196,7 +196,7 @@ func (r *recovering) journal() error {
 		r.found.Journal = j
 		return nil
 	}
-	if cut := r.found.Replay.Cut; cut != nil && cut.Damaged {
+	if cut := r.found.Replay.Truncation; cut != nil && cut.Damaged {
 		// What is changed from here on has the numbers of what is left out: a later start must not
 		// take that for what comes next.
 		return j.cutTail()
@@ -219,11 +219,11 @@ func (r *recovering) replay() (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range info.Aside {
+	for _, name := range info.Quarantined {
 		r.Warn(fmt.Sprintf("%s is damaged at its beginning and set aside", name))
 	}
-	if info.Cut != nil {
-		r.Warn(info.Cut.String())
+	if info.Truncation != nil {
+		r.Warn(info.Truncation.String())
 	}
 	r.found.Last, r.found.Replay = info.Last, info
 	return j, nil
@@ -237,7 +237,7 @@ func (r *recovering) withoutJournal() (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.SetAside(); err != nil {
+	if err := j.Quarantine(); err != nil {
 		return nil, err
 	}
 	if j, err = OpenJournal(r.fs, r.Journal, r.Options); err != nil {

@@ -14,15 +14,15 @@ type Recovery struct {
 	Bytes      int64  // of their payloads
 	Segments   int    // read
 
-	Aside []string // segments whose headers are damaged, which Options.Repair has set aside
+	Quarantined []string // segments whose headers are damaged, which Options.Repair has set aside
 
-	// Cut is what Start will cut off, or set aside: a tail whose writing was cut short, or with
+	// Truncation is what Start will cut off, or set aside: a tail whose writing was cut short, or with
 	// Options.Repair what is damaged. nil: nothing.
-	Cut *Cut
+	Truncation *Truncation
 }
 
-// Cut is the part of a journal that could not be replayed.
-type Cut struct {
+// Truncation is the part of a journal that could not be replayed.
+type Truncation struct {
 	File    string
 	Offset  int64  // in bytes, of the first that is left out
 	Bytes   int64  // left out, in this file and those after it
@@ -31,12 +31,12 @@ type Cut struct {
 	Damaged bool // not a torn tail: it was on disk once
 
 	Operations int      // that were recognised in what is left out, by the heads of their records
-	Kept       []string // by Start: files with what is left out; none: it was not kept, see Unkept
-	Unkept     error    // why it was not kept; nil: it was
+	SavedAs    []string // by Start: files with what is left out; none: it was not kept, see Unkept
+	SaveErr    error    // why it was not kept; nil: it was
 }
 
 // String tells of it in one line.
-func (c *Cut) String() string {
+func (c *Truncation) String() string {
 	how := "torn tail"
 	if c.Damaged {
 		how = "damage"
@@ -55,10 +55,10 @@ func (c *Cut) String() string {
 
 // recovered is what Start needs to know of the segments.
 type recovered struct {
-	last  uint64 // LSN in the journal, or that was replayed from
-	keep  int    // how many segments hold what is kept
-	cutAt int64  // the length that the last of these is to have, -1 as it is
-	cut   *Cut   // what is lost by that; nil: nothing
+	last  uint64      // LSN in the journal, or that was replayed from
+	keep  int         // how many segments hold what is kept
+	cutAt int64       // the length that the last of these is to have, -1 as it is
+	cut   *Truncation // what is lost by that; nil: nothing
 }
 
 // Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes
@@ -68,7 +68,7 @@ type recovered struct {
 // Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if
 // something was on disk and is not any more, unless Options.Repair; fn's.
 func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) (Recovery, error) {
-	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Aside: j.aside}}
+	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Quarantined: j.aside}}
 	state := &recovered{last: after, cutAt: -1, keep: len(j.segments)}
 	first := p.firstSegment()
 	if first < 0 {
@@ -93,7 +93,7 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 			return p.info, err
 		}
 		if what != "" {
-			state.keep, state.cutAt, state.cut = i+1, at, p.info.Cut
+			state.keep, state.cutAt, state.cut = i+1, at, p.info.Truncation
 			break
 		}
 	}
@@ -184,7 +184,7 @@ func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged
 	if damaged && !p.j.opt.Repair {
 		return &DamageError{File: r.name, Offset: at, Block: -1, What: what}
 	}
-	cut := &Cut{
+	cut := &Truncation{
 		File:       r.name,
 		Offset:     at,
 		Bytes:      r.size - at,
@@ -201,7 +201,7 @@ func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged
 		}
 		cut.Operations += n
 	}
-	p.info.Cut = cut
+	p.info.Truncation = cut
 	return nil
 }
 
@@ -247,9 +247,9 @@ func (j *Journal) dataFile() string {
 	return j.opt.DataFile
 }
 
-// SetAside renames all segments: the journal is empty then. It is for one that is not to be
+// Quarantine renames all segments: the journal is empty then. It is for one that is not to be
 // replayed, instead of Replay.
-func (j *Journal) SetAside() error {
+func (j *Journal) Quarantine() error {
 	for _, s := range j.segments {
 		if _, err := j.dropTail(s); err != nil {
 			return err
@@ -323,9 +323,9 @@ func (j *Journal) Probe() error {
 // probeBytes is as much as the smallest files take on a disk.
 const probeBytes = 4096
 
-// Refuse is for a journal that cannot be started, since there is no room. The journal is broken
+// Fail is for a journal that cannot be started, since there is no room. The journal is broken
 // from the beginning: nothing is written, and Err returns why.
-func (j *Journal) Refuse(why error) {
+func (j *Journal) Fail(why error) {
 	j.opt.manual = false
 	if keep := min(j.found.keep, len(j.segments)); keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
 		j.written.Store(j.found.last)

@@ -49,9 +49,9 @@ func (j *Journal) HasRoom(n int) bool { return j.appended.Load()+int64(n) <= j.a
 // others append behind them must have room too.
 func (j *Journal) Announce(n int) { j.appended.Add(int64(n)) }
 
-// Taking says whether changes can be written: the journal is neither broken nor full. It does not
+// Writable says whether changes can be written: the journal is neither broken nor full. It does not
 // block.
-func (j *Journal) Taking() bool { return !j.broken.Load() && !j.noRoom.Load() }
+func (j *Journal) Writable() bool { return !j.broken.Load() && !j.noRoom.Load() }
 
 // Full returns why no more room can be reserved, nil if it can. Changes are to be refused
 // meanwhile.

@@ -245,7 +245,7 @@ func TestTornTailIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut := r.Replay.Cut
+		cut := r.Replay.Truncation
 		if cut == nil || cut.Damaged || cut.LSN != r.Last+1 || cut.Operations < 1 ||
 			!strings.Contains(warned, fmt.Sprintf("from LSN %d on", cut.LSN)) {
 			t.Fatalf("%+v: %s", cut, warned)
@@ -254,12 +254,12 @@ func TestTornTailIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch {
-		case full && (len(cut.Kept) > 0 || cut.Unkept == nil):
+		case full && (len(cut.SavedAs) > 0 || cut.SaveErr == nil):
 			t.Errorf("kept beyond the limit: %+v", cut)
-		case !full && len(cut.Kept) != 1:
+		case !full && len(cut.SavedAs) != 1:
 			t.Fatalf("not kept: %+v", cut)
 		case !full:
-			kept[cut.Kept[0]] = string(torn[cut.Offset:])
+			kept[cut.SavedAs[0]] = string(torn[cut.Offset:])
 		}
 		_ = r.Journal.Close()
 		for _, name := range segmentsOf(disk) {

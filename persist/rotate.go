@@ -63,8 +63,8 @@ func (j *Journal) begun(err error) {
 	changed := (j.beginErr == nil) != (err == nil)
 	j.beginErr = err
 	j.mu.Unlock()
-	if changed && j.opt.OnBegin != nil {
-		j.opt.OnBegin(err)
+	if changed && j.opt.OnSegmentErr != nil {
+		j.opt.OnSegmentErr(err)
 	}
 }
 

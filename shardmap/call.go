@@ -2,79 +2,78 @@ package shardmap
 
 import "sync"
 
-// InlineElements is how many elements a call may touch in Inline mode.
+// InlineElements is the most elements that an inline call may touch.
 const InlineElements = 4096
 
-// Call carries what a call needs besides its arguments, and takes what it gives besides its result.
-// Each event loop and each worker goroutine has one of its own and uses it again and again, so that
-// calls need not allocate. The zero Call is ready for use, in Inline mode.
+// Call carries what a call needs besides its arguments, and what it returns besides its result.
+// Each event loop and each worker goroutine reuses one Call, so that calls need not allocate. The
+// zero Call is ready for use and makes inline calls.
 type Call struct {
 	// Set by the caller before a call.
 
-	Beside    bool   // the caller may block: long work is done, gates are waited for
+	MayBlock  bool   // false: an inline call, which never blocks; true: long work is done, locks are waited for
 	HasIf     bool   // act only if the entry's version is IfVersion
 	IfVersion uint64 // 0: only if the key is absent
-	Memory    Memory // lends what a long call needs while it works; nil: there is no limit
-	Log       Log    // is told of each number that the call draws; nil: nobody is
-	Request   []byte // what Log is told; see Log
-	// the call is a recorded one made again: nobody else uses the store, and it draws no number but
-	// those that were recorded
+	Memory    Memory // lends memory to a long call; nil: no limit
+	Log       Log    // records each range of LSNs that the call takes; nil: no record
+	Request   []byte // what Log records; see Log
+	// Replay marks a logged request that is applied again. The caller has the store to itself, and
+	// no LSNs are assigned but those that were logged.
 	Replay bool
 
 	// Set by the call.
 
-	Version uint64 // of the entry read or written (0: none); for a mutation the last LSN drawn
-	// added up: estimated nanoseconds that inline calls took for elements of the table, as
-	// value.Cost estimates
+	Version uint64 // of the entry read or written (0: none); after a write, its last LSN
+	// Cost sums up the estimated nanoseconds that inline calls spent on elements; see value.Cost.
 	Cost int
 
 	// Set by Lookup.
 
-	found *Table  // the table that was found last
-	name  *string // and the name that it was found by
+	foundTable *Table  // the table that was found last
+	foundName  *string // the name that it was found by
 
-	// Of the critical section that the call is in; see Abandon.
+	// State of the current critical section; see Release.
 
-	locked   *sync.Mutex // of a shard or a list; nil: none
-	held     []*shard    // locked, in directory order
-	changing *Table      // its change has begun to draw numbers, and is not made yet
-	lasting  *cut        // of the record that is being read without a lock; nil: none
+	locked       *sync.Mutex // the mutex of a shard or a list; nil: none
+	lockedShards []*shard    // in directory order
+	changing     *Table      // the table whose change has taken LSNs and is not complete
+	pin          *cut        // of the record that is being read without a lock; nil: none
 
-	// Buffers used again by the next call.
+	// Buffers, reused by the next call.
 
-	key      []byte // canonical keys that are not their own encoding
-	number   []byte // the result of an increment before it is stored
-	batch    []batchItem
-	touched  []uint64 // bit i: the batch touches slot i of the directory
-	order    merge
-	expected []lookup // see Call.Expect
+	key        []byte // canonical keys that differ from the given ones
+	number     []byte // the result of an increment before it is stored
+	batch      []batchItem
+	touched    []uint64 // bit i: the batch touches slot i of the directory
+	order      merge
+	prefetches []lookup // see AddPrefetch
 }
 
 // Memory lends memory to calls. It is safe for concurrent use.
 type Memory interface {
-	// Lend lends so many bytes, or returns an error if there is no room for them.
+	// Lend lends so many bytes, or returns an error if they exceed the budget.
 	Lend(bytes int) error
-	// Return takes back what Lend has lent.
+	// Return gives back bytes that were lent.
 	Return(bytes int)
 }
 
-// What an element takes, in estimated nanoseconds, that is only read, is moved, or is put in or
-// taken out in the middle.
+// Estimated nanoseconds per element: to read it, to move it, and to insert or remove it in the
+// middle.
 const (
 	copyCost  = 20
 	movedCost = 60
 	editCost  = 250
 )
 
-// maxKeptItems bounds the buffers that a Call keeps after a long call.
-const maxKeptItems = 4 * InlineElements
+// maxRetainedItems bounds the buffers that a Call retains after a long call.
+const maxRetainedItems = 4 * InlineElements
 
-// trim lets buffers go that a long call has made large.
+// trim frees buffers that a long call has made large.
 func (c *Call) trim() {
-	if cap(c.batch) > maxKeptItems {
+	if cap(c.batch) > maxRetainedItems {
 		c.batch = nil
 	}
-	if cap(c.key) > 64*maxKeptItems {
+	if cap(c.key) > 64*maxRetainedItems {
 		c.key = nil
 	}
 }

@@ -5,63 +5,63 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// tableMap leads from names to tables. It is read without a lock.
+// tableMap maps names to tables. It is read without a lock.
 type tableMap = xsync.MapOf[string, *Table]
 
-// tableList holds all tables in order of creation. A copy of it is O(1): it shares its nodes, which
-// are copied when either list changes them. So a reader that walks over many tables needs Store.mu
-// for the copy alone.
+// tableList holds all tables in order of creation. Copying it is O(1): copies share nodes, which
+// are copied when a list changes them. A reader that walks over many tables needs Store.mu only for
+// the copy.
 type tableList = btree.BTreeG[namedTable]
 
 // namedTable is a table under one of its names.
 type namedTable struct {
-	name  string
-	table *Table
-	named uint64 // LSN since which the table has the name
+	name     string
+	table    *Table
+	namedLSN uint64 // LSN of the change that gave the table this name
 }
 
 func newTableList() *tableList {
 	return btree.NewBTreeGOptions(createdBefore, btree.Options{NoLocks: true})
 }
 
-// createdBefore orders tables by their creation. Names part tables that a panic has left with one
-// number.
+// createdBefore orders tables by their creation. Tables that a panic has left with equal LSNs are
+// ordered by name.
 func createdBefore(a, b namedTable) bool {
-	return a.table.born < b.table.born || a.table.born == b.table.born && a.name < b.name
+	return a.table.createdLSN < b.table.createdLSN || a.table.createdLSN == b.table.createdLSN && a.name < b.name
 }
 
-// nameLocked gives t a name from the mutation n on. The caller holds mu.
+// nameLocked gives t a name as of LSN n. The caller holds mu.
 func (s *Store) nameLocked(name string, t *Table, n uint64) {
-	t.named = n
-	if old, there := s.tables.Load().LoadAndStore(name, t); there { // a panic has left it
+	t.namedLSN = n
+	if old, there := s.tables.Load().LoadAndStore(name, t); there { // left behind by a panic
 		s.list.Delete(namedTable{name: name, table: old})
 	}
 	s.list.Set(namedTable{name, t, n})
 }
 
-// unnameLocked takes a name from t. The caller holds mu.
+// unnameLocked removes a name of t. The caller holds mu.
 func (s *Store) unnameLocked(name string, t *Table) {
 	s.tables.Load().Delete(name)
 	s.list.Delete(namedTable{name: name, table: t})
 	s.listings.outdate(name)
 }
 
-// exchangeLocked puts other tables in the place of all. The caller holds mu.
+// exchangeLocked replaces all tables. The caller holds mu.
 func (s *Store) exchangeLocked(names *tableMap, list *tableList) {
 	s.tables.Store(names)
 	s.list = list
-	s.listings.abandonAll()
+	s.listings.endAll()
 }
 
-// listed returns a copy of the list.
-func (s *Store) listed() *tableList {
+// copyList returns a copy of the list of tables.
+func (s *Store) copyList() *tableList {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.list.Copy()
 }
 
-// all returns the tables of a list as a slice.
-func all(list *tableList) []namedTable {
+// tablesOf returns the tables of a list as a slice.
+func tablesOf(list *tableList) []namedTable {
 	tables := make([]namedTable, 0, list.Len())
 	list.Scan(func(t namedTable) bool {
 		tables = append(tables, t)
@@ -70,13 +70,13 @@ func all(list *tableList) []namedTable {
 	return tables
 }
 
-// Tables yields name, kind and length of each table, in order of creation. The names are those of
-// one moment; each length is read when it is yielded.
+// Tables yields name, kind and length of each table, in order of creation. All names are of one
+// instant; each length is read when it is yielded.
 func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
-	s.listed().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
+	s.copyList().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
 }
 
-// Len returns how many tables there are.
+// Len returns the number of tables.
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

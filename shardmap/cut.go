@@ -9,38 +9,40 @@ import (
 	"sync/atomic"
 )
 
-// MaxLSN bounds the clock: versions are kept in 48 bits.
+// MaxLSN bounds the clock: entries store versions in 48 bits.
 const MaxLSN = 1<<48 - 1
 
-// mostDrawn is how many numbers are drawn at once for nothing: logs have limits.
-const mostDrawn = 1 << 31
+// maxSkipped is the most LSNs that one Log.Append skips: logs have limits.
+const maxSkipped = 1 << 31
 
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
-	busy   bool   // a cut is drawing its number: wait for the next list
-	newest uint64 // the highest number below; 0: no view is open
-	cuts   []*cut // by number
+	busy   bool   // a cut is taking its LSN: wait for the next list
+	newest uint64 // the highest number in cuts; 0: no view is open
+	cuts   []*cut // in order of their numbers
 }
 
-// cut is one open view's side of the store: its number and what writers have handed to it.
+// cut is the store's side of an open view: its number, and the parts that writers have handed over
+// to it.
 type cut struct {
-	// constant once the cut is in the list
+	// constant once the cut is in the list of views
 	store  *Store
 	table  *Table // nil: the whole store
 	number uint64
 
 	mu     sync.Mutex
 	closed bool
-	parts  map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
-	names  []namedTable           // tables dropped or renamed since the cut
+	// parts are what writers have handed over: of a shard its *contents, of a *List its root.
+	parts map[*Table]map[any]any // handed over: of a shard its *contents, of a *List its root
+	names []namedTable           // tables dropped or renamed since the cut
 
-	kept []deadBlock // blocks that it is the oldest view to see; guarded by graveyard.mu
+	retired []retiredBlock // blocks whose oldest reader is this view; guarded by reclaimer.mu
 }
 
-// draw takes k numbers from the clock, n to n+k-1, for a mutation of t whose locks are held and
-// which cannot fail any more; Call.complete ends it. The list of views is as young as n: a view
-// with a number below n is in it, unless closed.
-func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
+// assign assigns the LSNs n to n+k-1 to a change of t. The caller holds the locks of the change,
+// which can no longer fail; Call.complete ends it. The list of views is as recent as n: a view with
+// a number below n is in it unless it was closed.
+func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
 	if c.Log != nil {
@@ -48,13 +50,13 @@ func (s *Store) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	}
 	vs = s.views.Load()
 	if vs.busy {
-		vs = s.settledViews()
+		vs = s.openViews()
 	}
 	return n, vs
 }
 
-// settledViews returns the list of views once no cut is being made.
-func (s *Store) settledViews() *viewList {
+// openViews returns the list of views once no cut is being made.
+func (s *Store) openViews() *viewList {
 	for spins := 0; ; spins++ {
 		if vs := s.views.Load(); !vs.busy {
 			return vs
@@ -65,8 +67,8 @@ func (s *Store) settledViews() *viewList {
 	}
 }
 
-// newCut opens a view of table, or of the whole store if table is nil: it will see the mutations
-// with numbers below its own.
+// newCut opens a view of table, or of the whole store if table is nil. The view shows the changes
+// with LSNs below its number.
 func (s *Store) newCut(call *Call, table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
@@ -90,7 +92,7 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	return c
 }
 
-// close ends the view and lets go what was kept for it. It may be called more than once.
+// close ends the view and frees what was retained for it. Later calls do nothing.
 func (c *cut) close() {
 	c.mu.Lock()
 	closed := c.closed
@@ -108,44 +110,47 @@ func (c *cut) close() {
 	}
 	s.views.Store(next)
 	s.viewsMu.Unlock()
-	s.graveyard.release(s, c)
+	s.reclaimer.closeView(s, c)
 }
 
-// vision says which entries of a table open views may see: those with versions below seen and
-// places above passed.
-type vision struct{ seen, passed uint64 }
+// visibility says which entries of a table open views may see: those with versions below newest and
+// places above consumed.
+type visibility struct{ newest, consumed uint64 }
 
-func (v *vision) sees(version, place uint64) bool { return version < v.seen && place > v.passed }
+func (v *visibility) visible(version, place uint64) bool {
+	return version < v.newest && place > v.consumed
+}
 
-// visionOf returns what open views may see of t.
-func (vs *viewList) visionOf(t *Table) (v vision) {
+// visibilityOf returns what open views may see of t.
+func (vs *viewList) visibilityOf(t *Table) (v visibility) {
 	for i := len(vs.cuts) - 1; i >= 0; i-- {
 		switch c := vs.cuts[i]; {
 		case !c.covers(t):
-		case v.seen > 0:
-			return vision{v.seen, 0} // an older view may be behind
+		case v.newest > 0:
+			return visibility{v.newest, 0} // an older view may be further behind
 		default:
-			v.seen = c.number
-			if p := t.drained.Load(); p != nil && p.cut == c {
-				v.passed = p.place.Load()
+			v.newest = c.number
+			if p := t.drain.Load(); p != nil && p.cut == c {
+				v.consumed = p.consumed.Load()
 			}
 		}
 	}
 	return v
 }
 
-// drained is how far a view has come that reads a table for the last time.
-type drained struct {
+// drainProgress says how far a view has come that reads a table for the last time.
+type drainProgress struct {
 	cut *cut
-	// entries up to this place were yielded and are let go; math.MaxUint64: all of the table is
-	place atomic.Uint64
+	// consumed is the last place that was yielded and is no longer needed; math.MaxUint64: the
+	// whole table is.
+	consumed atomic.Uint64
 }
 
-// handover gives one part of t (a shard, a list), as it is before the mutation n, to each open view
-// that must have it: those with frozenAt < number < n. It returns the part's new frozenAt. The
-// caller holds the part's lock. freeze is called at most once.
+// handover hands one part of t (a shard or a list), as it is before change n, to each open view
+// that needs it: those with frozenAt < number < n. It returns the part's new frozenAt. The caller
+// holds the part's lock. freeze is called at most once.
 //
-// Callers look first whether vs.newest > frozenAt: mostly it is not, and there is nothing to do.
+// Callers first compare vs.newest with frozenAt: in most cases no view needs the part.
 func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func() any) uint64 {
 	var frozen any
 	served := frozenAt
@@ -160,22 +165,22 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 		if frozen == nil {
 			frozen = freeze()
 		}
-		c.take(t, part, frozen)
+		c.accept(t, part, frozen)
 	}
 	return served
 }
 
-// covers tells whether the view may still read t.
+// covers reports whether the view may still read t.
 func (c *cut) covers(t *Table) bool {
 	if c.table != nil && c.table != t {
 		return false
 	}
-	d := t.drained.Load()
-	return d == nil || d.cut != c || d.place.Load() != math.MaxUint64
+	d := t.drain.Load()
+	return d == nil || d.cut != c || d.consumed.Load() != math.MaxUint64
 }
 
-// take accepts a part of t, frozen.
-func (c *cut) take(t *Table, part, frozen any) {
+// accept stores a frozen part of t.
+func (c *cut) accept(t *Table, part, frozen any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -187,22 +192,22 @@ func (c *cut) take(t *Table, part, frozen any) {
 	c.parts[t][part] = frozen
 }
 
-// handed returns a part of t that the view has been given; nil: it has not.
-func (c *cut) handed(t *Table, part any) any {
+// part returns a part of t that was handed over to the view, nil if it was not.
+func (c *cut) part(t *Table, part any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parts[t][part]
 }
 
-// allHanded returns the parts of t that the view has been given until now.
-func (c *cut) allHanded(t *Table) map[any]any {
+// allParts returns the parts of t that have been handed over to the view so far.
+func (c *cut) allParts(t *Table) map[any]any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.parts[t])
 }
 
-// forget lets go what the view has been given of t.
-func (c *cut) forget(t *Table) {
+// dropParts frees what was handed over to the view of t.
+func (c *cut) dropParts(t *Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.parts, t)

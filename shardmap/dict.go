@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Dict is a Python dict: keys and values are checked encodings, keys are compared as Python
-// compares them, the order is that of insertion.
+// Dict is a Python dict. Keys and values are checked encodings; keys compare as in Python; the
+// order is that of insertion.
 //
 // Results are appended to dst, which must not overlap the arguments. Call.HasIf applies to the
 // methods that act on one key.
@@ -20,7 +20,7 @@ type Dict struct {
 
 	dir  atomic.Pointer[directory] // written under mu
 	mu   sync.Mutex
-	size atomic.Int64 // live entries; written under the locks of the mutation
+	size atomic.Int64 // live entries; written under the locks of the change
 }
 
 func newDict(t *Table) *Dict {
@@ -29,18 +29,18 @@ func newDict(t *Table) *Dict {
 	return d
 }
 
-// Len returns how many entries the dict has.
+// Len returns the number of entries.
 func (d *Dict) Len() int { return int(d.size.Load()) }
 
-// key is a key made ready for a lookup.
+// key is a key prepared for a lookup.
 type key struct {
 	hash      uint64
 	canonical []byte
-	original  []byte // the key as given, nil if that is canonical
-	block     []byte // the whole record, if it is large and is to be written
+	original  []byte // the key as given; nil if that is the canonical one
+	block     []byte // the whole record, if it is large and about to be written
 }
 
-// resolve makes a key ready. What it appends to the Call's buffer lasts until the next resolve.
+// resolve prepares a key. The key uses the Call's buffer, so it is valid until the next resolve.
 func (d *Dict) resolve(c *Call, given []byte) (key, error) {
 	canonical, unequal, err := value.Key(given, c.key[:0])
 	if err != nil {
@@ -59,35 +59,36 @@ func (d *Dict) resolve(c *Call, given []byte) (key, error) {
 	return k, nil
 }
 
-// lock returns the shard of a hash, not retired, of a table that is not closed to the call, locked.
+// lock locks the shard of a hash and returns it. It waits until the call may use the table, and
+// skips retired shards.
 func (d *Dict) lock(c *Call, hash uint64) (*shard, error) {
 	for {
 		s := d.dir.Load().shard(hash)
 		c.lock(&s.mu)
-		if !s.retired && !d.table.closed(c) {
+		if !s.retired && !d.table.unavailable(c) {
 			return s, nil
 		}
 		c.unlock()
-		if err := d.meet(c); err != nil {
+		if err := d.waitOrBusy(c); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// meet decides how a call goes on that met a retired shard or a closed table: nil means that it is
-// to be made again.
-func (d *Dict) meet(c *Call) error {
-	if err := d.table.lost(c); err != nil {
+// waitOrBusy decides what a call does that met a retired shard or an unavailable table. After nil
+// the call tries again.
+func (d *Dict) waitOrBusy(c *Call) error {
+	if err := d.table.checkName(c); err != nil {
 		return err
 	}
-	if d.table.gate.shut() {
-		return d.table.gate.meet(c)
+	if d.table.lock.locked() {
+		return d.table.lock.waitOrBusy(c)
 	}
 	return nil
 }
 
-// lockKey resolves a key and locks its shard. num is the key's entry, -1 if it is absent.
-// ErrVersion if Call.IfVersion does not fit.
+// lockKey resolves a key and locks its shard. num is the key's entry, -1 if the key is absent.
+// Errors: ErrVersion if the entry's version is not Call.IfVersion.
 func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err error) {
 	if k, err = d.resolve(c, given); err != nil {
 		return nil, k, 0, err
@@ -96,7 +97,7 @@ func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err err
 	return s, k, num, err
 }
 
-// lockResolved is lockKey for a key that is resolved.
+// lockResolved is lockKey for a resolved key.
 func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 	c.Version = 0
 	if s, err = d.lock(c, k.hash); err != nil {
@@ -113,7 +114,7 @@ func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 	return s, num, nil
 }
 
-// Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value has more
+// Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value is larger
 // than InlineBytes.
 func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 	s, _, num, err := d.lockKey(c, key)
@@ -130,21 +131,21 @@ func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
 // readLocked appends the value of entry num and unlocks s.
 func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error) {
 	switch {
-	case !s.isBig(num):
+	case !s.isLarge(num):
 		dst = append(dst, s.value(num)...)
 		c.unlock()
-	case !c.Beside:
+	case !c.MayBlock:
 		c.unlock()
 		return dst, ErrLong
 	default:
-		v := d.last(c, s.value(num))
+		v := d.pin(c, s.value(num))
 		c.unlock()
 		dst = v.appendTo(c, dst)
 	}
 	return dst, nil
 }
 
-// Contains tells whether the dict has key.
+// Contains reports whether the dict has key.
 func (d *Dict) Contains(c *Call, key []byte) (bool, error) {
 	_, _, num, err := d.lockKey(c, key)
 	if err != nil {
@@ -160,22 +161,22 @@ func (c *contents) value(num int) []byte {
 	return val
 }
 
-// Set stores val under key. An overwrite keeps the key as first written and its place.
+// Set stores val under key. Overwriting keeps the key's place and the key as first written.
 func (d *Dict) Set(c *Call, key, val []byte) error {
 	k, err := d.resolve(c, key)
 	if err != nil {
 		return err
 	}
-	d.prebuild(&k, val)
+	d.buildBlock(&k, val)
 	s, num, err := d.lockResolved(c, &k)
 	if err == nil {
 		d.setLocked(c, s, &k, num, val)
 	}
-	d.dropBlock(&k)
+	d.freeBlock(&k)
 	return err
 }
 
-// setLocked stores val, which nothing can prevent any more, and unlocks s.
+// setLocked stores val and unlocks s. It cannot fail.
 func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 	w := d.table.begin(c, 1)
 	c.Version = w.first
@@ -185,109 +186,29 @@ func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 		s.insert(&w, k, val, w.first)
 		d.size.Add(1)
 	}
-	d.settle(c, &w, s)
+	d.splitOrCompact(c, &w, s)
 	c.complete()
 	c.unlock()
 }
 
-// settle splits or compacts a shard after a mutation, if that is due.
-func (d *Dict) settle(c *Call, w *write, s *shard) {
+// splitOrCompact splits or compacts a shard after a change, if that is due.
+func (d *Dict) splitOrCompact(c *Call, w *write, s *shard) {
 	if s.full() {
 		d.split(c, w, s)
-		c.release()
+		c.unlockShards()
 		return
 	}
 	s.compactIfDue(w)
 }
 
-// insert adds an entry for a key that is absent. Its place and version are lsn.
-func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
-	keys := len(k.canonical) + len(k.original)
-	e, ok := entry{}, false
-	if k.block != nil {
-		e, ok = s.linkBlock(w, k, k.block[:keys])
-	}
-	if !ok {
-		var rec []byte
-		e, rec = s.newRecord(w, keys+len(val))
-		copy(rec, k.canonical)
-		copy(rec[len(k.canonical):], k.original)
-		copy(rec[keys:], val)
-	}
-	if k.original != nil {
-		e.size |= flagOriginal
-	}
-	e.setVersion(lsn)
-	s.appendEntry(w, k.hash, e, lsn)
-}
-
-// overwrite gives entry num another value and version: in place if there is room and no view sees
-// the record.
-func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
-	e := s.writable(w, num)
-	n := len(k.canonical)
-	old := s.record(e)
-	if e.size&flagOriginal != 0 {
-		n += value.Size(old[n:])
-	}
-	if moved, ok := s.linkBlock(w, k, old[:n]); ok {
-		s.dropRecord(w, e)
-		e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
-		e.setVersion(lsn)
-		return
-	}
-	if s.fits(w, num, e, n+len(val)) {
-		copy(s.resize(e, n+len(val))[n:], val)
-		e.setVersion(lsn)
-		return
-	}
-	moved, rec := s.newRecord(w, n+len(val))
-	copy(rec, old[:n])
-	copy(rec[n:], val)
-	s.dropRecord(w, e)
-	e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
-	e.setVersion(lsn)
-}
-
-// remove deletes entry num.
-func (s *shard) remove(w *write, hash uint64, num int) {
-	s.dropFromIndex(hash, num)
-	e := s.writable(w, num)
-	s.dropRecord(w, e)
-	e.size = 0
-	s.live--
-	if num == s.count-1 {
-		s.cutTail(w)
-	}
-}
-
-// cutTail forgets dead entries at the end, so that the last entry is live, and the pages that hold
-// nothing else.
-func (s *shard) cutTail(w *write) {
-	for s.count > 0 && !s.lastIsLive() {
-		s.count--
-	}
-	for len(s.pages) > 1 && (len(s.pages)-1)<<pageBits >= s.count {
-		last := len(s.pages) - 1
-		s.retireEntries(w.store, w.first, &s.pages[last])
-		s.pages[last] = page{}
-		s.pages = s.pages[:last]
-	}
-}
-
-func (s *shard) lastIsLive() bool {
-	p, i := &s.pages[(s.count-1)>>pageBits], (s.count-1)&(pageEntries-1)
-	return i < len(p.entries) && p.entries[i].live()
-}
-
-// SetDefault appends the value of key, which becomes val if the key is absent; set says whether it
-// was. Errors: ErrLong as Get.
+// SetDefault appends the value of key. If the key is absent, it stores val first; set reports
+// whether it did. Errors: ErrLong as Get.
 func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, err error) {
 	k, err := d.resolve(c, key)
 	if err != nil {
 		return dst, false, err
 	}
-	d.prebuild(&k, val)
+	d.buildBlock(&k, val)
 	s, num, err := d.lockResolved(c, &k)
 	switch {
 	case err != nil:
@@ -297,7 +218,7 @@ func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, er
 		d.setLocked(c, s, &k, num, val)
 		dst, set = append(dst, val...), true
 	}
-	d.dropBlock(&k)
+	d.freeBlock(&k)
 	return dst, set, err
 }
 
@@ -336,16 +257,16 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 		c.unlock()
 		return dst, ErrNoKey
 	}
-	if !s.isBig(num) {
+	if !s.isLarge(num) {
 		dst = append(dst, s.value(num)...)
 		d.deleteLocked(c, s, k.hash, num)
 		return dst, nil
 	}
-	if !c.Beside {
+	if !c.MayBlock {
 		c.unlock()
 		return dst, ErrLong
 	}
-	v := d.last(c, s.value(num))
+	v := d.pin(c, s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
 	return v.appendTo(c, dst), nil
 }
@@ -353,8 +274,8 @@ func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
 // zero is the encoding of the int 0.
 var zero = []byte{0}
 
-// Increment adds by to the value of key, 0 if the key is absent, and appends the sum. Errors:
-// *value.Error if the two cannot be added.
+// Increment adds by to the value of key, which counts as 0 if the key is absent, and appends the
+// sum. Errors: *value.Error if the two cannot be added.
 func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	s, k, num, err := d.lockKey(c, key)
 	if err != nil {
@@ -374,15 +295,15 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 	return append(dst, sum...), nil
 }
 
-// CompareAndSet stores val under key if the value there equals old, as Python compares; nil for
-// old: if the key is absent; nil for val: the key is removed. It tells whether it did.
+// CompareAndSet stores val under key if the value there equals old, as Python compares, and reports
+// whether it did. A nil old means that the key must be absent; a nil val removes the key.
 func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 	k, err := d.resolve(c, key)
 	if err != nil {
 		return false, err
 	}
-	d.prebuild(&k, val)
-	defer d.dropBlock(&k)
+	d.buildBlock(&k, val)
+	defer d.freeBlock(&k)
 	s, num, holds, err := d.lockCompared(c, &k, old)
 	if err != nil || !holds {
 		return false, err
@@ -392,22 +313,22 @@ func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
 		d.setLocked(c, s, &k, num, val)
 	case num >= 0:
 		d.deleteLocked(c, s, k.hash, num)
-	default: // absent, and to stay so
+	default: // absent, and it stays absent
 		c.unlock()
 	}
 	return true, nil
 }
 
-// lockCompared is lockResolved for a key whose value is to equal want, as in holdsValue; nothing is
-// locked if it does not. A call beside the loop compares a copy without the lock, since that may
-// take long, and locks again: the version says whether the value is still the same.
+// lockCompared is lockResolved for a key whose value must equal want, as in hasValue. If it does
+// not, nothing is locked. A call that may block compares a copy without the lock, because comparing
+// may take long, and then locks again: an unchanged version means an unchanged value.
 func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, holds bool, err error) {
 	for equal := uint64(0); ; equal = c.Version {
 		if s, num, err = d.lockResolved(c, k); err != nil {
 			return nil, 0, false, err
 		}
-		if !c.Beside || want == nil || num < 0 {
-			if holds = s.holdsValue(num, want); !holds {
+		if !c.MayBlock || want == nil || num < 0 {
+			if holds = s.hasValue(num, want); !holds {
 				c.unlock()
 			}
 			return s, num, holds, nil
@@ -422,8 +343,9 @@ func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, ho
 	}
 }
 
-// holdsValue tells whether entry num has a value that equals want; nil, whether there is no entry.
-func (s *shard) holdsValue(num int, want []byte) bool {
+// hasValue reports whether entry num has a value that equals want. A nil want means that there must
+// be no entry.
+func (s *shard) hasValue(num int, want []byte) bool {
 	if want == nil || num < 0 {
 		return want == nil && num < 0
 	}

@@ -7,11 +7,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Absent stands in a GetMany result for a key that the dict does not have. No encoding begins with
+// Absent stands in a GetMany result for a key that the dict does not have. No encoding starts with
 // it.
 const Absent = 0xc1
 
-// batchItem is one key, with its value if it is to be stored, of a packed argument.
+// batchItem is one key of a packed argument, with its value if there is one.
 type batchItem struct {
 	hash      uint64
 	key       uint32 // offsets into the packed argument
@@ -22,11 +22,11 @@ type batchItem struct {
 
 const isCanonical = math.MaxUint32
 
-// plan reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError for a
-// key that is not hashable.
-func (d *Dict) plan(c *Call, packed []byte, n int) error { return d.read(c, packed, n, true) }
+// readPairs reads n pairs of key and value into the Call's batch. Errors: *value.Error TypeError
+// for a key that is not hashable.
+func (d *Dict) readPairs(c *Call, packed []byte, n int) error { return d.readBatch(c, packed, n, true) }
 
-func (d *Dict) read(c *Call, packed []byte, n int, pairs bool) error {
+func (d *Dict) readBatch(c *Call, packed []byte, n int, pairs bool) error {
 	c.batch, c.key = c.batch[:0], c.key[:0]
 	at := 0
 	for range n {
@@ -58,8 +58,8 @@ func (d *Dict) read(c *Call, packed []byte, n int, pairs bool) error {
 	return nil
 }
 
-// distinct returns how many different keys the batch has.
-func (c *Call) distinct(packed []byte) int {
+// countDistinct returns the number of different keys in the batch.
+func (c *Call) countDistinct(packed []byte) int {
 	n := 0
 	slots := make([]int32, indexSlots(len(c.batch))) // open addressing: item of the batch + 1
 	mask := uint64(len(slots) - 1)
@@ -96,17 +96,17 @@ func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	return k
 }
 
-// Update stores n pairs of key and value, encoded back to back, in that order: all or nothing.
+// Update stores n pairs of key and value, encoded back to back, in that order: all of them or none.
 //
 // Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
-// more than InlineElements pairs or InlineBytes, or one that would split several shards.
+// more than InlineElements pairs or InlineBytes, or if several shards would split.
 func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	c.Version = 0
-	if (n > InlineElements || len(packed) > InlineBytes) && !c.Beside {
+	if (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock {
 		return ErrLong
 	}
 	defer c.trim()
-	if err := d.plan(c, packed, n); err != nil || n == 0 {
+	if err := d.readPairs(c, packed, n); err != nil || n == 0 {
 		return err
 	}
 	if n <= InlineElements && len(packed) <= InlineBytes {
@@ -114,12 +114,12 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 			return err
 		}
 		if d.splitsDue(c) <= 1 {
-			d.updateHeld(c, packed)
-			c.release()
+			d.updateLocked(c, packed)
+			c.unlockShards()
 			return nil
 		}
-		c.release()
-		if !c.Beside {
+		c.unlockShards()
+		if !c.MayBlock {
 			return ErrLong
 		}
 	}
@@ -127,40 +127,40 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	if err != nil {
 		return err
 	}
-	defer d.table.leave(c, h)
-	first, vs := h.draw(c, d.table, uint64(n))
+	defer d.table.unlock(c, h)
+	first, vs := h.assign(c, d.table, uint64(n))
 	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
 	return nil
 }
 
-// load is what a batch brings a shard at most.
-type load struct{ entries, bytes int }
+// batchLoad is the most that a batch adds to a shard.
+type batchLoad struct{ entries, bytes int }
 
 // add counts an item.
-func (l *load) add(item *batchItem) {
+func (l *batchLoad) add(item *batchItem) {
 	l.entries++
-	// with the canonical key, which is hardly longer than the key given
+	// the canonical key is hardly longer than the given one
 	n := int(item.end-item.key) + int(item.val-item.key)
 	if n <= maxBumpBytes {
 		l.bytes += n
 	}
 }
 
-// overfull tells whether the shard may have to be split once l has come.
-func (s *shard) overfull(l load) bool {
+// overfull reports whether the shard may have to split when l is added.
+func (s *shard) overfull(l batchLoad) bool {
 	return s.live+l.entries > s.splitAt || s.liveBytes+l.bytes > s.splitBytes
 }
 
-// splitsDue returns how many of the held shards the batch may fill so far that they are split.
+// splitsDue returns how many of the locked shards may have to split when the batch is stored.
 func (d *Dict) splitsDue(c *Call) int {
-	var all load
+	var all batchLoad
 	for i := range c.batch {
 		all.add(&c.batch[i])
 	}
 	most := 0
-	for _, s := range c.held {
-		s.coming = load{}
+	for _, s := range c.lockedShards {
+		s.incoming = batchLoad{}
 		if s.overfull(all) {
 			most++
 		}
@@ -170,21 +170,21 @@ func (d *Dict) splitsDue(c *Call) int {
 	}
 	dir := d.dir.Load()
 	for i := range c.batch {
-		dir.shard(c.batch[i].hash).coming.add(&c.batch[i])
+		dir.shard(c.batch[i].hash).incoming.add(&c.batch[i])
 	}
 	due := 0
-	for _, s := range c.held {
-		if s.overfull(s.coming) {
+	for _, s := range c.lockedShards {
+		if s.overfull(s.incoming) {
 			due++
 		}
 	}
 	return due
 }
 
-// updateHeld stores the batch in the shards that are held.
-func (d *Dict) updateHeld(c *Call, packed []byte) {
+// updateLocked stores the batch in the locked shards.
+func (d *Dict) updateLocked(c *Call, packed []byte) {
 	w := d.table.begin(c, uint64(len(c.batch)))
-	c.warmBatch(d)
+	c.prefetchBatch(d)
 	added := 0
 	for i := range c.batch {
 		item := &c.batch[i]
@@ -195,7 +195,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 			d.split(c, &w, s)
 		}
 	}
-	for _, s := range c.held {
+	for _, s := range c.lockedShards {
 		if !s.retired {
 			s.compactIfDue(&w)
 		}
@@ -205,7 +205,7 @@ func (d *Dict) updateHeld(c *Call, packed []byte) {
 	c.complete()
 }
 
-// put inserts or overwrites, and returns how many entries came in addition.
+// put inserts or overwrites an entry, and returns how many entries were added.
 func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	if num := s.find(k.hash, k.canonical); num >= 0 {
 		s.overwrite(w, k, num, val, lsn)
@@ -215,71 +215,71 @@ func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	return 1
 }
 
-// updateOwned stores the batch item by item. The caller owns the gate.
+// updateOwned stores the batch item by item. The caller owns the table lock.
 func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 	added := 0
 	for i := range c.batch {
 		item := &c.batch[i]
 		k, val := c.keyOf(packed, item), packed[item.val:item.end]
-		d.prebuild(&k, val)
+		d.buildBlock(&k, val)
 		s := d.dir.Load().shard(item.hash)
 		c.lock(&s.mu)
 		added += s.put(w, &k, val, w.first+uint64(i))
-		d.settle(c, w, s)
+		d.splitOrCompact(c, w, s)
 		c.unlock()
-		d.dropBlock(&k)
+		d.freeBlock(&k)
 	}
 	d.size.Add(int64(added))
 	c.Version = w.first + uint64(len(c.batch)) - 1
 	c.complete()
 }
 
-// fill stores the batch in a dict that is being created: its creator owns the gate and has drawn
-// the numbers from first on.
+// fill stores the batch in a dict that is being created. Its creator owns the table lock and has
+// been assigned the LSNs from first on.
 func (d *Dict) fill(c *Call, packed []byte, first uint64) {
-	// No view that is open now shows the table: none has anything to be kept for.
+	// No open view shows the table, so nothing is saved for views.
 	w := write{store: d.store, first: first, views: &viewList{}}
 	d.updateOwned(c, &w, packed)
 }
 
-// GetMany appends for each of n keys, encoded back to back, its value or the byte Absent.
+// GetMany appends the value of each of n keys, encoded back to back, or the byte Absent.
 //
 // Errors: *value.Error TypeError for a key that is not hashable; ErrLong for an inline call with
-// more than InlineElements keys, or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
+// more than InlineElements keys or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
 // of values.
 func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	c.Version = 0
-	if n > InlineElements && !c.Beside {
+	if n > InlineElements && !c.MayBlock {
 		return dst, ErrLong
 	}
 	defer c.trim()
-	if err := d.read(c, keys, n, false); err != nil {
+	if err := d.readBatch(c, keys, n, false); err != nil {
 		return dst, err
 	}
-	if !c.Beside {
-		return d.getHeld(c, dst, keys)
+	if !c.MayBlock {
+		return d.getLocked(c, dst, keys)
 	}
 	h, err := d.own(c)
 	if err != nil {
 		return dst, err
 	}
-	defer d.table.leave(c, h)
+	defer d.table.unlock(c, h)
 	return d.getOwned(c, dst, keys)
 }
 
-// getHeld reads the batch under the locks of all its shards.
-func (d *Dict) getHeld(c *Call, dst, keys []byte) ([]byte, error) {
+// getLocked reads the batch under the locks of all its shards.
+func (d *Dict) getLocked(c *Call, dst, keys []byte) ([]byte, error) {
 	if err := d.lockBatch(c); err != nil {
 		return dst, err
 	}
-	defer c.release()
-	c.warmBatch(d)
+	defer c.unlockShards()
+	c.prefetchBatch(d)
 	most := len(dst) + InlineBytes
 	for i := range c.batch {
 		item := &c.batch[i]
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
 		num := s.find(k.hash, k.canonical)
-		if num >= 0 && s.isBig(num) || len(dst) > most {
+		if num >= 0 && s.isLarge(num) || len(dst) > most {
 			return dst, ErrLong
 		}
 		dst = s.appendOrAbsent(dst, num)
@@ -287,7 +287,7 @@ func (d *Dict) getHeld(c *Call, dst, keys []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// getOwned reads the batch item by item. The caller owns the gate.
+// getOwned reads the batch item by item. The caller owns the table lock.
 func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 	most := len(dst) + MaxResultBytes
 	for i := range c.batch {
@@ -295,8 +295,8 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
 		c.lock(&s.mu)
 		num := s.find(k.hash, k.canonical)
-		if num >= 0 && s.isBig(num) {
-			v := d.last(c, s.value(num))
+		if num >= 0 && s.isLarge(num) {
+			v := d.pin(c, s.value(num))
 			c.unlock()
 			dst = v.appendTo(c, dst)
 		} else {

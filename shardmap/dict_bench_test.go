@@ -228,9 +228,9 @@ func BenchmarkDictGetExpected(b *testing.B) {
 	for i := uint64(0); b.Loop(); i++ {
 		if i%16 == 0 {
 			for j := range keys {
-				c.Expect(d, keys[j].set(scattered(i+uint64(j), benchEntries)))
+				c.AddPrefetch(d, keys[j].set(scattered(i+uint64(j), benchEntries)))
 			}
-			c.Warm()
+			c.Prefetch()
 		}
 		dst, _ = d.Get(&c, dst[:0], keys[i%16][:])
 	}

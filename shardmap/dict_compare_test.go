@@ -11,7 +11,7 @@ import (
 // count is lost.
 func TestCompareAndSetCounts(t *testing.T) {
 	const goroutines, each = 8, 300
-	table, err := NewStore().Create(&Call{Beside: true}, "d", KindDict, nil, 0)
+	table, err := NewStore().Create(&Call{MayBlock: true}, "d", KindDict, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestCompareAndSetCounts(t *testing.T) {
 	var all sync.WaitGroup
 	for g := range goroutines {
 		all.Go(func() {
-			c := Call{Beside: g%2 == 0}
+			c := Call{MayBlock: g%2 == 0}
 			for n := 0; n < each; {
 				old, err := d.Get(&c, nil, key)
 				if err != nil {

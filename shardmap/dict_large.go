@@ -2,51 +2,52 @@ package shardmap
 
 import "slices"
 
-// InlineBytes is how many bytes a call may copy in Inline mode.
+// InlineBytes is the most bytes that an inline call may copy.
 const InlineBytes = 1 << 20
 
-// MaxResultBytes is how many bytes of values GetMany gives.
+// MaxResultBytes is the most bytes of values that GetMany returns.
 const MaxResultBytes = 64 << 20
 
-// Copying a value of megabytes takes milliseconds: too long for an event loop, and for a shard's
-// lock. It is read without the lock, while a cut keeps it from being overwritten or freed, and it
-// is written into a block of its own before the lock is taken.
+// Copying a value of megabytes takes milliseconds, which is too long for an event loop and for a
+// shard's lock. Such a value is read without the lock, while a cut protects it from being
+// overwritten or freed. It is written into a block of its own before the lock is taken.
 
-// lasting is part of a record, which stays as it is until it is let go. The zero lasting is empty.
-type lasting struct {
+// pinned is a part of a record that cannot change before appendTo unpins it. The zero pinned is
+// empty.
+type pinned struct {
 	bytes []byte
 	cut   *cut
 }
 
-// last makes bytes of a record last. The caller holds the shard's lock, so the record is older than
-// the cut.
-func (d *Dict) last(c *Call, record []byte) lasting {
+// pin pins bytes of a record. The caller holds the shard's lock, so the record is older than the
+// cut.
+func (d *Dict) pin(c *Call, record []byte) pinned {
 	if c.Replay {
-		return lasting{slices.Clone(record), nil}
+		return pinned{slices.Clone(record), nil}
 	}
-	c.lasting = d.store.newCut(c, d.table)
-	return lasting{record, c.lasting}
+	c.pin = d.store.newCut(c, d.table)
+	return pinned{record, c.pin}
 }
 
-// appendTo appends the bytes to dst and lets them go. The caller holds no lock.
-func (l lasting) appendTo(c *Call, dst []byte) []byte {
+// appendTo appends the bytes to dst and unpins them. The caller holds no lock.
+func (l pinned) appendTo(c *Call, dst []byte) []byte {
 	dst = append(dst, l.bytes...)
 	if l.cut != nil {
-		c.lasting = nil
+		c.pin = nil
 		l.cut.close()
 	}
 	return dst
 }
 
-// isBig tells whether the value of entry num is too large for an inline call and for copying under
-// a lock.
-func (s *shard) isBig(num int) bool {
+// isLarge reports whether the value of entry num is too large for an inline call and for copying
+// under a lock.
+func (s *shard) isLarge(num int) bool {
 	e := s.entry(num)
 	return e.size&flagOwnBlock != 0 && len(s.record(e)) > InlineBytes
 }
 
-// prebuild writes the record of k and a big val into a block, before the lock is taken.
-func (d *Dict) prebuild(k *key, val []byte) {
+// buildBlock writes the record of k and a large val into a block, before the lock is taken.
+func (d *Dict) buildBlock(k *key, val []byte) {
 	if len(val) <= maxBumpBytes {
 		return
 	}
@@ -56,9 +57,9 @@ func (d *Dict) prebuild(k *key, val []byte) {
 	copy(k.block[n:], val)
 }
 
-// linkBlock takes k's block for the record of an entry, if it has one and its keys are those that
-// the record must begin with.
-func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
+// useBlock makes k's block the record of an entry, if k has a block that starts with the given
+// keys.
+func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	if k.block == nil || len(k.canonical)+len(k.original) != len(keys) || string(k.block[:len(keys)]) != string(keys) {
 		return entry{}, false
 	}
@@ -67,8 +68,8 @@ func (s *shard) linkBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 	return e, true
 }
 
-// drop frees k's block if nothing has taken it.
-func (d *Dict) dropBlock(k *key) {
+// freeBlock frees k's block unless it has become a record.
+func (d *Dict) freeBlock(k *key) {
 	if k.block != nil {
 		d.store.slabs.Free(k.block)
 		k.block = nil

@@ -17,7 +17,7 @@ func TestBigValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := table.Dict()
-	inline, beside := &Call{}, &Call{Beside: true}
+	inline, beside := &Call{}, &Call{MayBlock: true}
 	one, oneFloat, other := msgp.AppendInt(nil, 1), msgp.AppendFloat64(nil, 1), msgp.AppendString(nil, "k")
 	big := func(b byte, n int) []byte { return msgp.AppendBytes(nil, bytes.Repeat([]byte{b}, n)) }
 	expect := func(what string, got []byte, err error, want []byte) {
@@ -93,8 +93,8 @@ func TestBigValues(t *testing.T) {
 		expect("view", val, nil, want)
 	}
 	view.Close()
-	if stats := store.Stats(); stats.GraveyardBytes != 0 || stats.Views != 0 {
-		t.Fatalf("%d bytes and %d views are kept", stats.GraveyardBytes, stats.Views)
+	if stats := store.Stats(); stats.RetiredBytes != 0 || stats.Views != 0 {
+		t.Fatalf("%d bytes and %d views are kept", stats.RetiredBytes, stats.Views)
 	}
 
 	values := bytes.Repeat(append(bytes.Clone(other), big('v', 3<<20)...), 1)
@@ -120,7 +120,7 @@ func TestBigElements(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := table.List()
-	inline, beside := &Call{}, &Call{Beside: true}
+	inline, beside := &Call{}, &Call{MayBlock: true}
 	val := msgp.AppendBytes(nil, bytes.Repeat([]byte{7}, 2<<20))
 	given := bytes.Clone(val)
 	if err := errors.Join(

@@ -2,48 +2,48 @@ package shardmap
 
 import "math/bits"
 
-// lockAll locks all shards, none of them retired, of a table that is not closed to the call, and
-// leaves them in Call.held.
+// lockAll locks all shards into Call.lockedShards, once the table is available to the call. None of
+// them is retired.
 //
-// Errors: ErrLong for an inline call on a dict of very many shards.
+// Errors: ErrLong for an inline call on a dict with very many shards.
 func (d *Dict) lockAll(c *Call) error {
 	for {
 		dir := d.dir.Load()
-		if len(dir.shards) > InlineElements && !c.Beside {
+		if len(dir.shards) > InlineElements && !c.MayBlock {
 			return ErrLong
 		}
 		ok := true
 		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
-			ok = c.hold(dir.shards[i])
+			ok = c.lockShard(dir.shards[i])
 		}
-		if ok && !d.table.closed(c) {
-			c.Cost += movedCost * len(c.held)
+		if ok && !d.table.unavailable(c) {
+			c.Cost += movedCost * len(c.lockedShards)
 			return nil
 		}
-		c.release()
-		if err := d.meet(c); err != nil {
+		c.unlockShards()
+		if err := d.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// lockBatch locks the shards of all items of the Call's batch, none of them retired, of a table
-// that is not closed to the call, and leaves them in Call.held.
+// lockBatch locks the shards of all items of the Call's batch into Call.lockedShards, once the
+// table is available to the call. None of them is retired.
 func (d *Dict) lockBatch(c *Call) error {
 	for {
-		if c.holdTouched(d.dir.Load()) && !d.table.closed(c) {
+		if c.lockTouched(d.dir.Load()) && !d.table.unavailable(c) {
 			return nil
 		}
-		c.release()
-		if err := d.meet(c); err != nil {
+		c.unlockShards()
+		if err := d.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// holdTouched locks the shards that the batch touches, in directory order; false: one of them is
-// retired.
-func (c *Call) holdTouched(dir *directory) bool {
+// lockTouched locks the shards that the batch touches, in directory order. It returns false if one
+// of them is retired.
+func (c *Call) lockTouched(dir *directory) bool {
 	c.touched = append(c.touched[:0], make([]uint64, (len(dir.shards)+63)/64)...)
 	for i := range c.batch {
 		slot := dir.slot(c.batch[i].hash)
@@ -57,7 +57,7 @@ func (c *Call) holdTouched(dir *directory) bool {
 				continue
 			}
 			last = s
-			if !c.hold(s) {
+			if !c.lockShard(s) {
 				return false
 			}
 		}
@@ -65,76 +65,77 @@ func (c *Call) holdTouched(dir *directory) bool {
 	return true
 }
 
-// hold locks s and adds it to held; false: it is retired.
-func (c *Call) hold(s *shard) bool {
+// lockShard locks s and adds it to lockedShards. It returns false if s is retired.
+func (c *Call) lockShard(s *shard) bool {
 	s.mu.Lock()
-	c.held = append(c.held, s)
+	c.lockedShards = append(c.lockedShards, s)
 	return !s.retired
 }
 
-// release unlocks what is held.
-func (c *Call) release() {
-	for i, s := range c.held {
+// unlockShards unlocks all of lockedShards.
+func (c *Call) unlockShards() {
+	for i, s := range c.lockedShards {
 		s.mu.Unlock()
-		c.held[i] = nil
+		c.lockedShards[i] = nil
 	}
-	c.held = c.held[:0]
+	c.lockedShards = c.lockedShards[:0]
 }
 
-// lockWhole locks all shards for a change to the table itself, and leaves them in Call.held.
-// Errors: ErrNoTable; ErrBusy if a long write owns the table.
+// lockWhole locks all shards into Call.lockedShards, for a change to the table itself. Errors:
+// ErrNoTable; ErrBusy if a long write owns the table.
 func (d *Dict) lockWhole(c *Call) error {
-	if !d.holdAll(c) {
+	if !d.lockShards(c) {
 		return ErrNoTable
 	}
 	if d.table.owned() {
-		c.release()
+		c.unlockShards()
 		return ErrBusy
 	}
 	return nil
 }
 
-// holdAll locks all shards, none of them retired, and leaves them in Call.held; false, and nothing
-// held: the table was dropped.
-func (d *Dict) holdAll(c *Call) bool {
+// lockShards locks all shards into Call.lockedShards, even if a long write owns the table. None of
+// them is retired. It returns false, and locks nothing, if the table was dropped.
+func (d *Dict) lockShards(c *Call) bool {
 	for {
 		dir := d.dir.Load()
 		ok := true
 		for i := 0; i < len(dir.shards) && ok; i += dir.span(dir.shards[i]) {
-			ok = c.hold(dir.shards[i])
+			ok = c.lockShard(dir.shards[i])
 		}
 		switch {
-		case d.table.fate.Load() == dropped:
-			c.release()
+		case d.table.state.Load() == dropped:
+			c.unlockShards()
 			return false
 		case ok:
 			return true
 		}
-		c.release()
+		c.unlockShards()
 	}
 }
 
-// own makes the caller the owner of the dict: no call but those of views acts on it until the gate
-// is left.
-func (d *Dict) own(c *Call) (*hold, error) {
-	h := d.table.gate.enter()
+// own acquires the table lock: until it is released, no other call but those of views acts on the
+// dict.
+func (d *Dict) own(c *Call) (*lockOwner, error) {
+	h := d.table.lock.acquire()
 	if h == nil {
-		return nil, ErrSpoiled
+		return nil, ErrPoisoned
 	}
-	d.pass()
-	err := d.table.lost(c)
+	d.drainCalls()
+	err := d.table.checkName(c)
 	if err == nil {
 		err = d.table.Err()
 	}
 	if err == nil {
 		return h, nil
 	}
-	d.table.gate.leave(h)
+	d.table.lock.release(h)
 	return nil, err
 }
 
-// pass goes once through every lock: calls that came before the gate's sign have ended then.
-func (d *Dict) pass() {
+// drainCalls locks and unlocks each shard once. Calls that started before the table lock was taken
+// have then ended.
+func (d *Dict) drainCalls() {
 	d.dir.Load().each(func(s *shard) {
 		s.mu.Lock()
 		s.mu.Unlock() //nolint:staticcheck // an empty critical section is the point

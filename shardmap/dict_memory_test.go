@@ -29,20 +29,20 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 		live := mapped - free
 		old := store.View(&Call{})
 		set(20 * n)
-		if kept := store.Stats().GraveyardBytes; kept > 2*live {
+		if kept := store.Stats().RetiredBytes; kept > 2*live {
 			t.Errorf("values of %d: %d bytes are kept, %d were live", size, kept, live)
 		}
 		middle := store.View(&Call{})
 		set(20 * n)
-		both := store.Stats().GraveyardBytes
+		both := store.Stats().RetiredBytes
 		young := store.View(&Call{})
 		middle.Close()
-		if kept := store.Stats().GraveyardBytes; size > maxBumpBytes*2 && kept >= both {
+		if kept := store.Stats().RetiredBytes; size > maxBumpBytes*2 && kept >= both {
 			t.Errorf("values of %d: %d bytes are kept, as many as before the middle view was closed", size, kept)
 		}
 		old.Close()
 		young.Close()
-		if kept := store.Stats().GraveyardBytes; kept != 0 {
+		if kept := store.Stats().RetiredBytes; kept != 0 {
 			t.Errorf("values of %d: %d bytes are kept for no view", size, kept)
 		}
 	}
@@ -77,7 +77,7 @@ func TestDrainLetsGo(t *testing.T) {
 		for range table.Dict().Drain() {
 			if seen++; seen == n/2 {
 				before = used()
-				set(0, n/2-2*seenEntries)
+				set(0, n/2-2*entriesPerRead)
 				if grown := used() - before; grown > 0 {
 					t.Errorf("%d bytes more for changes of what was drained", grown)
 				}
@@ -89,7 +89,7 @@ func TestDrainLetsGo(t *testing.T) {
 		}
 	}
 	view.Close()
-	if kept := store.Stats().GraveyardBytes; kept != 0 {
+	if kept := store.Stats().RetiredBytes; kept != 0 {
 		t.Errorf("%d bytes are kept", kept)
 	}
 }
@@ -125,7 +125,7 @@ func TestShardsAreBoundedInBytes(t *testing.T) {
 		_ = d.Update(c, append(msgp.AppendInt(nil, 4000+i), bytesValue(3000)...), 1)
 	}
 	d.dir.Load().each(func(s *shard) {
-		if s.liveBytes > store.leastSplitBytes*4/3 {
+		if s.liveBytes > store.minSplitBytes*4/3 {
 			t.Errorf("a shard of %d bytes", s.liveBytes)
 		}
 	})
@@ -133,7 +133,7 @@ func TestShardsAreBoundedInBytes(t *testing.T) {
 
 func TestBlocksShrink(t *testing.T) {
 	store, d := newTestDict(t)
-	c := &Call{Beside: true}
+	c := &Call{MayBlock: true}
 	_ = d.Set(c, []byte{1}, bytesValue(32<<20))
 	_ = d.Update(&Call{}, append([]byte{1}, bytesValue(17000)...), 1)
 	if mapped, free := store.slabs.Bytes(); mapped-free > 64<<10 {
@@ -146,15 +146,15 @@ func TestBlocksShrink(t *testing.T) {
 func TestClearsAtOnce(t *testing.T) {
 	for range 500 {
 		s, d := newTestDict(t)
-		s.leastSplit = 8
-		c := &Call{Beside: true}
+		s.minSplit = 8
+		c := &Call{MayBlock: true}
 		for i := range 200 {
 			_ = d.Set(c, msgp.AppendInt(nil, i), []byte{1})
 		}
 		before := s.Clock()
 		var tasks sync.WaitGroup
 		for range 2 {
-			tasks.Go(func() { _ = d.Clear(&Call{Beside: true}) })
+			tasks.Go(func() { _ = d.Clear(&Call{MayBlock: true}) })
 		}
 		tasks.Wait()
 		if drawn := s.Clock() - before; drawn != 1 {
@@ -181,7 +181,7 @@ func TestLenWhileCreated(t *testing.T) {
 		s := NewStore()
 		var created error
 		var tasks sync.WaitGroup
-		tasks.Go(func() { _, created = s.Create(&Call{Beside: true}, "t", kind, packed, n) })
+		tasks.Go(func() { _, created = s.Create(&Call{MayBlock: true}, "t", kind, packed, n) })
 		for found := false; !found; runtime.Gosched() {
 			var table *Table
 			if table, found = s.Lookup(&Call{}, []byte("t")); found && table.Len() != want {

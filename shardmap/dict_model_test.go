@@ -12,7 +12,7 @@ func TestDictAgainstModel(t *testing.T) {
 		steps int
 		big   bool
 	}{
-		{"few keys", leastSplit, 20, 20000, false},
+		{"few keys", minSplit, 20, 20000, false},
 		{"few keys, many shards", 4, 100, 20000, false},
 		{"some keys, big records", 200, 500, 20000, true},
 		{"many keys", 600, 6000, 20000, false},
@@ -21,10 +21,10 @@ func TestDictAgainstModel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSession(t, seeded(t), c.keys)
-			s.big, s.call.Beside = c.big, c.big // values of more than InlineBytes among them
-			s.store.leastSplit = c.split
+			s.big, s.call.MayBlock = c.big, c.big // values of more than InlineBytes among them
+			s.store.minSplit = c.split
 			if c.big {
-				s.store.leastSplitBytes = 20000
+				s.store.minSplitBytes = 20000
 			}
 			s.recreate()
 			for i := range c.keys / 2 {
@@ -134,7 +134,7 @@ func FuzzDictOps(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		choices := byteChoices(data)
 		s := newSession(t, &choices, 30)
-		s.store.leastSplit = 4
+		s.store.minSplit = 4
 		s.recreate()
 		for len(choices) > 0 {
 			s.step()

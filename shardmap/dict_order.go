@@ -10,7 +10,7 @@ type cursor struct {
 	place    uint64 // of the entry at page and slot
 }
 
-// seek moves to the first live entry whose place is above after; false: there is none.
+// seek moves to the first live entry whose place is above after. It returns false if there is none.
 func (c *cursor) seek(after uint64) bool {
 	pages := c.contents.pages
 	c.page = max(sort.Search(len(pages), func(i int) bool { return pages[i].base > after })-1, 0)
@@ -20,17 +20,17 @@ func (c *cursor) seek(after uint64) bool {
 		used := c.used(p)
 		c.slot = sort.Search(used, func(i int) bool { return p.place(&p.entries[i]) > after })
 	}
-	return c.settle()
+	return c.skipDead()
 }
 
-// step moves to the next live entry; false: there is none.
+// step moves to the next live entry. It returns false if there is none.
 func (c *cursor) step() bool {
 	c.slot++
-	return c.settle()
+	return c.skipDead()
 }
 
-// settle moves forward to a live entry, if it is not at one.
-func (c *cursor) settle() bool {
+// skipDead moves forward to a live entry, unless it is at one.
+func (c *cursor) skipDead() bool {
 	for ; c.page < len(c.contents.pages); c.page, c.slot = c.page+1, 0 {
 		p := &c.contents.pages[c.page]
 		for used := c.used(p); c.slot < used; c.slot++ {
@@ -43,18 +43,18 @@ func (c *cursor) settle() bool {
 	return false
 }
 
-// used returns how many entries of the cursor's page p count.
+// used returns how many entries of page p are in use.
 func (c *cursor) used(p *page) int {
 	return max(min(len(p.entries), c.contents.count-c.page*pageEntries), 0)
 }
 
 func (c *cursor) entry() *entry { return &c.contents.pages[c.page].entries[c.slot] }
 
-// merge walks over the entries of several contents in the order of the dict: a binary heap of
+// merge walks over the entries of several contents in the order of the dict. It is a binary heap of
 // cursors.
 type merge []cursor
 
-// add takes in the entries of c whose places are above after. Call init when all are added.
+// add adds the entries of c whose places are above after. Call init when all are added.
 func (m *merge) add(c *contents, after uint64) {
 	cur := cursor{contents: c}
 	if c.live > 0 && cur.seek(after) {
@@ -68,7 +68,7 @@ func (m merge) init() {
 	}
 }
 
-// next moves beyond the entry at the front, m[0]. Without entries the merge is empty.
+// next moves past the entry at the front, m[0]. A merge without entries is empty.
 func (m *merge) next() {
 	h := *m
 	if !h[0].step() {

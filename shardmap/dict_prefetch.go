@@ -6,25 +6,24 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// A lookup is three cache misses that wait for each other: the index, the entry, the record.
-// Lookups that are known together are warmed together: the misses of one kind do not wait for each
-// other, and overlap.
+// A lookup has three cache misses, each of which waits for the one before: index, entry, record.
+// Lookups that are known together are prefetched together, so that the misses of one kind overlap.
 
 // lookup is a key that is about to be looked up.
 type lookup struct {
-	shard     *shard // nil: it cannot be held, and is not warmed
+	shard     *shard // nil: its lock is taken, so it is not prefetched
 	hash      uint64
 	candidate int32 // the entry that find will most likely return, -1: none
 }
 
-// maxExpected is how many keys are expected at once at most: more would push each other out of the
+// maxPrefetches is the most keys that are prefetched at once: more would evict each other from the
 // nearest cache.
-const maxExpected = 64
+const maxPrefetches = 64
 
-// Expect notes that a request for the key at the front of b is about to be made; Warm then speeds
-// that up. b need not be checked: what is no str, bytes or int is not noted. It tells whether there
-// is room for more.
-func (c *Call) Expect(d *Dict, b []byte) bool {
+// AddPrefetch announces a lookup of the key at the front of b, for the next Prefetch. b need not be
+// checked; a key that is not a str, bytes or int is ignored. It returns false once no more keys can
+// be added.
+func (c *Call) AddPrefetch(d *Dict, b []byte) bool {
 	switch msgp.NextType(b) {
 	case msgp.StrType, msgp.BinType, msgp.IntType, msgp.UintType:
 	default:
@@ -35,30 +34,30 @@ func (c *Call) Expect(d *Dict, b []byte) bool {
 		return true
 	}
 	hash := d.store.hashOf(b[:len(b)-len(rest)])
-	c.expected = append(c.expected, lookup{shard: d.dir.Load().shard(hash), hash: hash})
-	return len(c.expected) < maxExpected
+	c.prefetches = append(c.prefetches, lookup{shard: d.dir.Load().shard(hash), hash: hash})
+	return len(c.prefetches) < maxPrefetches
 }
 
-// Warm brings what the lookups of the expected keys will read into the processor's cache, and
-// forgets them. A shard whose lock somebody else holds is left out: Warm waits for nobody.
-func (c *Call) Warm() {
-	if len(c.expected) > 1 {
-		for i := range c.expected {
-			if l := &c.expected[i]; !c.tryHold(l.shard) {
+// Prefetch loads what the announced lookups will read into the processor's cache, and forgets them.
+// It skips shards that other calls have locked: it never waits.
+func (c *Call) Prefetch() {
+	if len(c.prefetches) > 1 {
+		for i := range c.prefetches {
+			if l := &c.prefetches[i]; !c.tryLockShard(l.shard) {
 				l.shard = nil
 			}
 		}
-		c.warm(c.expected)
-		c.release()
+		c.prefetchAll(c.prefetches)
+		c.unlockShards()
 	}
-	clear(c.expected)
-	c.expected = c.expected[:0]
+	clear(c.prefetches)
+	c.prefetches = c.prefetches[:0]
 }
 
-// tryHold locks s and puts it into Call.held, unless it is there. It tells whether it is: not if
-// somebody else has the lock, or if s is retired.
-func (c *Call) tryHold(s *shard) bool {
-	for _, held := range c.held {
+// tryLockShard locks s and adds it to Call.lockedShards, unless it is there already. It returns
+// false if another call has the lock, or if s is retired.
+func (c *Call) tryLockShard(s *shard) bool {
+	for _, held := range c.lockedShards {
 		if held == s {
 			return true
 		}
@@ -66,29 +65,30 @@ func (c *Call) tryHold(s *shard) bool {
 	if !s.mu.TryLock() {
 		return false
 	}
-	if s.retired { // its memory may go at any moment, lock or not
+	if s.retired { // its memory may be freed at any moment, even under the lock
 		s.mu.Unlock()
 		return false
 	}
-	c.held = append(c.held, s)
+	c.lockedShards = append(c.lockedShards, s)
 	return true
 }
 
-// warmBatch warms the lookups of the Call's batch. Their shards are held.
-func (c *Call) warmBatch(d *Dict) {
+// prefetchBatch prefetches the lookups of the Call's batch. Their shards are locked.
+func (c *Call) prefetchBatch(d *Dict) {
 	dir := d.dir.Load()
-	for from := 0; from < len(c.batch); from += maxExpected {
-		for i := range c.batch[from:min(from+maxExpected, len(c.batch))] {
+	for from := 0; from < len(c.batch); from += maxPrefetches {
+		for i := range c.batch[from:min(from+maxPrefetches, len(c.batch))] {
 			hash := c.batch[from+i].hash
-			c.expected = append(c.expected, lookup{shard: dir.shard(hash), hash: hash})
+			c.prefetches = append(c.prefetches, lookup{shard: dir.shard(hash), hash: hash})
 		}
-		c.warm(c.expected)
-		c.expected = c.expected[:0]
+		c.prefetchAll(c.prefetches)
+		c.prefetches = c.prefetches[:0]
 	}
 }
 
-// warm prefetches what the lookups will read, kind by kind. The shards are held.
-func (c *Call) warm(lookups []lookup) {
+// prefetchAll prefetches what the lookups will read: all index slots, then all entries, then all
+// records. The shards are locked.
+func (c *Call) prefetchAll(lookups []lookup) {
 	for i := range lookups {
 		if s, hash := lookups[i].shard, lookups[i].hash; s != nil && len(s.index) > 0 {
 			prefetch(unsafe.Pointer(&s.index[hash&uint64(len(s.index)-1)]))
@@ -113,11 +113,11 @@ func (c *Call) warm(lookups []lookup) {
 	}
 }
 
-// cacheLine is what a processor reads at a time, in bytes.
+// cacheLine is the size of a processor's cache line, in bytes.
 const cacheLine = 64
 
-// candidate returns the first entry that the index has under the hash's tag: mostly the one that
-// find will return. -1: none.
+// candidate returns the first entry that the index has under the hash's tag, which is nearly always
+// the one that find returns; -1 if there is none.
 func (s *shard) candidate(hash uint64) int32 {
 	if len(s.index) == 0 {
 		return -1

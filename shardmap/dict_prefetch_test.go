@@ -14,7 +14,7 @@ func TestWarmChangesNothing(t *testing.T) {
 	const seed, writers, rounds = 11, 4, 3000
 	t.Logf("seed %d", seed)
 	s := NewStore()
-	s.leastSplit = 64
+	s.minSplit = 64
 	var c Call
 	table, err := s.Create(&c, "t", KindDict, nil, 0)
 	if err != nil {
@@ -34,14 +34,14 @@ func TestWarmChangesNothing(t *testing.T) {
 				keys := make([][]byte, random.IntN(70))
 				for i := range keys {
 					keys[i] = msgp.AppendInt(nil, random.IntN(2000)*writers+w)
-					c.Expect(d, keys[i])
+					c.AddPrefetch(d, keys[i])
 				}
 				junk := make([]byte, random.IntN(20))
 				for i := range junk {
 					junk[i] = byte(random.Uint32())
 				}
-				c.Expect(shared.Dict(), junk)
-				c.Warm()
+				c.AddPrefetch(shared.Dict(), junk)
+				c.Prefetch()
 				for i, key := range keys {
 					if random.IntN(3) == 0 {
 						_ = d.Delete(&c, key)

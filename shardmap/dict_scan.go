@@ -6,17 +6,17 @@ func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
 	if err := d.lockAll(c); err != nil {
 		return dst, err
 	}
-	v, dst, err := d.popHeld(c, dst)
-	c.release()
+	v, dst, err := d.popLocked(c, dst)
+	c.unlockShards()
 	return v.appendTo(c, dst), err
 }
 
-// popHeld is PopItem under the locks of all shards. A pair with a large value is not appended, but
-// given back.
-func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
+// popLocked is PopItem under the locks of all shards. A pair with a large value is returned pinned,
+// not appended.
+func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	var newest *shard
 	var place uint64
-	for _, s := range c.held {
+	for _, s := range c.lockedShards {
 		if s.count == 0 {
 			continue
 		}
@@ -25,17 +25,17 @@ func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 		}
 	}
 	if newest == nil {
-		return lasting{}, dst, ErrEmpty
+		return pinned{}, dst, ErrEmpty
 	}
-	var v lasting
+	var v pinned
 	e := newest.entry(newest.count - 1)
 	switch {
-	case !newest.isBig(newest.count - 1):
+	case !newest.isLarge(newest.count - 1):
 		dst = append(dst, newest.keyAndValue(e)...)
-	case !c.Beside:
+	case !c.MayBlock:
 		return v, dst, ErrLong
 	default:
-		v = d.last(c, newest.keyAndValue(e))
+		v = d.pin(c, newest.keyAndValue(e))
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
@@ -46,69 +46,68 @@ func (d *Dict) popHeld(c *Call, dst []byte) (lasting, []byte, error) {
 	return v, dst, nil
 }
 
-// Clear removes all entries. The time it takes does not grow with them, but with the shards.
+// Clear removes all entries. It takes time for each shard, not for each entry.
 func (d *Dict) Clear(c *Call) error {
 	c.Version = 0
 	if err := d.lockAll(c); err != nil {
 		return err
 	}
 	if d.Len() == 0 {
-		c.release()
+		c.unlockShards()
 		return nil
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	// Before the new directory can be seen: whoever meets its shard takes it that the old ones have
-	// been handed over and count no more.
-	for _, s := range c.held {
+	// Hand over before the new directory is published: a reader that finds the new shard assumes
+	// that the old ones have been handed over and no longer count.
+	for _, s := range c.lockedShards {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
 	}
 	d.mu.Lock()
 	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first)))
 	d.mu.Unlock()
-	d.retireHeld(c, &w)()
+	d.retireShards(c, &w)()
 	return nil
 }
 
-// drop ends the dict. free gives its memory back; it is to be called once nobody finds the table
-// any more. Errors: ErrNoTable if the dict was dropped before, ErrBusy if a long write owns the
-// table.
+// drop ends the dict. Call free, which frees its memory, once the table can no longer be found.
+// Errors: ErrNoTable if the dict was dropped before; ErrBusy if a long write owns the table.
 func (d *Dict) drop(c *Call) (vs *viewList, free func(), err error) {
 	if err := d.lockWhole(c); err != nil {
 		return nil, nil, err
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
-	if d.table.gate.isSpoiled() { // its memory stays where it is: who knows what is in it
-		d.table.fate.Store(dropped)
+	if d.table.lock.isPoisoned() { // its memory is not freed: its state is unknown
+		d.table.state.Store(dropped)
 		c.complete()
-		c.release()
+		c.unlockShards()
 		return w.views, func() {}, nil
 	}
-	c.handHeld(&w)
-	d.table.fate.Store(dropped) // not before: a table that a panic has spoiled must be found, to be dropped
-	return w.views, d.retireHeld(c, &w), nil
+	c.handoverShards(&w)
+	d.table.state.Store(dropped) // not earlier: a table that a panic poisons must be found to be dropped
+	return w.views, d.retireShards(c, &w), nil
 }
 
-// handHeld hands all shards over, which are held.
-func (c *Call) handHeld(w *write) {
-	for _, s := range c.held {
+// handoverShards hands over all locked shards.
+func (c *Call) handoverShards(w *write) {
+	for _, s := range c.lockedShards {
 		s.handover(w)
 	}
 }
 
-// retireHeld retires all shards, which are held and have been handed over, and lets them go. free
-// has their memory freed.
-func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
+// retireShards retires and unlocks the locked shards, which have been handed over. free frees their
+// memory.
+func (d *Dict) retireShards(c *Call, w *write) (free func()) {
 	blocks := 0
-	for _, s := range c.held {
+	for _, s := range c.lockedShards {
 		s.retired = true
 		blocks += len(s.pages) + len(s.chunks)
 	}
-	old := append([]*shard(nil), c.held...)
+	old := append([]*shard(nil), c.lockedShards...)
 	c.complete()
-	c.release()
+	c.unlockShards()
 	first := w.first
 	discard := func() {
 		for _, s := range old {
@@ -121,22 +120,22 @@ func (d *Dict) retireHeld(c *Call, w *write) (free func()) {
 	return func() { d.store.slabs.Background(discard) }
 }
 
-// Scan appends keys and values of at most limit entries, in order, beginning behind the place
-// cursor (0: with the first). next is the place of the last one, 0 if there are no more; n is how
-// many pairs there are.
+// Scan appends keys and values of at most limit entries, in order, starting after the place cursor
+// (0: at the first). next is the place of the last entry, 0 if there are no more; n is the number
+// of pairs.
 //
-// A scan by several calls shows every entry that is there all the while once, whatever happens
-// between. A call returns at most InlineElements entries and some InlineBytes, a larger value
-// alone. Errors: ErrLong for an inline call on a dict of very many shards, or if the first value
-// has more than InlineBytes.
+// A scan by several calls yields every entry that exists throughout exactly once, whatever changes
+// in between. A call returns at most InlineElements entries and about InlineBytes; a larger value
+// is returned alone. Errors: ErrLong for an inline call on a dict with very many shards, or if the
+// first value is larger than InlineBytes.
 func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, next uint64, n int, err error) {
 	c.Version = 0
 	limit = min(limit, InlineElements)
 	if err := d.lockAll(c); err != nil {
 		return dst, 0, 0, err
 	}
-	var v lasting
-	m := c.mergeHeld(cursor)
+	var v pinned
+	m := c.mergeLocked(cursor)
 	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
 		pair := m[0].contents.keyAndValue(m[0].entry())
 		large := len(pair) > InlineBytes
@@ -146,11 +145,11 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 		switch {
 		case !large:
 			dst = append(dst, pair...)
-		case !c.Beside:
-			c.release()
+		case !c.MayBlock:
+			c.unlockShards()
 			return dst, 0, 0, ErrLong
 		default:
-			v = d.last(c, pair)
+			v = d.pin(c, pair)
 		}
 		next = m[0].place
 		m.next()
@@ -159,14 +158,14 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 		next = 0
 	}
 	c.Cost += 2 * copyCost * n
-	c.release()
+	c.unlockShards()
 	return v.appendTo(c, dst), next, n, nil
 }
 
-// mergeHeld returns a merge of the held shards' entries behind the place after.
-func (c *Call) mergeHeld(after uint64) merge {
+// mergeLocked returns a merge of the locked shards' entries after a place.
+func (c *Call) mergeLocked(after uint64) merge {
 	m := c.order[:0]
-	for _, s := range c.held {
+	for _, s := range c.lockedShards {
 		m.add(&s.contents, after)
 	}
 	c.order = m
@@ -174,10 +173,10 @@ func (c *Call) mergeHeld(after uint64) merge {
 	return m
 }
 
-// What says what AppendAll appends.
+// What selects what AppendAll appends.
 type What uint8
 
-// What AppendAll appends.
+// What AppendAll can append.
 const (
 	Keys What = iota + 1
 	Values
@@ -194,15 +193,15 @@ func (what What) append(dst, key, val []byte) []byte {
 	return dst
 }
 
-// AppendAll appends all keys, values, or keys and values, in order, of one moment. n is how many
-// entries there are.
+// AppendAll appends all keys, values, or both, in order, as of one instant. n is the number of
+// entries.
 //
 // Errors: ErrLong for an inline call on more than InlineElements entries or InlineBytes; a View
 // reads them without a copy.
 func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err error) {
 	c.Version = 0
-	out, n, err = d.appendHeld(c, dst, what)
-	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
+	out, n, err = d.appendLocked(c, dst, what)
+	if err != ErrLong || !c.MayBlock { //nolint:errorlint // not wrapped
 		return out, n, err
 	}
 	v, err := d.view(c)
@@ -217,21 +216,21 @@ func (d *Dict) AppendAll(c *Call, dst []byte, what What) (out []byte, n int, err
 	return dst, n, v.Err()
 }
 
-// appendHeld is AppendAll under the locks of all shards. Errors: ErrLong if that would take long.
-func (d *Dict) appendHeld(c *Call, dst []byte, what What) (out []byte, n int, err error) {
+// appendLocked is AppendAll under the locks of all shards. Errors: ErrLong if that would take long.
+func (d *Dict) appendLocked(c *Call, dst []byte, what What) (out []byte, n int, err error) {
 	if d.Len() > InlineElements {
 		return dst, 0, ErrLong
 	}
 	if err := d.lockAll(c); err != nil {
 		return dst, 0, err
 	}
-	defer c.release()
+	defer c.unlockShards()
 	if d.Len() > InlineElements {
 		return dst, 0, ErrLong
 	}
 	out = dst
 	most := len(dst) + InlineBytes
-	for m := c.mergeHeld(0); len(m) > 0; m.next() {
+	for m := c.mergeLocked(0); len(m) > 0; m.next() {
 		key, val := m[0].contents.pair(m[0].entry())
 		if what != Keys && len(val) > InlineBytes || len(out) > most {
 			return dst, 0, ErrLong

@@ -78,7 +78,7 @@ func TestDictSession(t *testing.T) {
 
 func TestDictLimits(t *testing.T) {
 	s, d := newTestDict(t)
-	c := Call{Beside: true}
+	c := Call{MayBlock: true}
 	var packed []byte
 	n := InlineElements + 1
 	for i := range n {
@@ -146,32 +146,32 @@ func TestGate(t *testing.T) {
 		t.Errorf("view: %v, want ErrBusy", err)
 	}
 	woken, beside, seen := 0, make(chan error), make(chan int)
-	if !d.table.Wait(func() { woken++ }) {
+	if !d.table.WhenUnlocked(func() { woken++ }) {
 		t.Error("Wait: false while the gate is shut")
 	}
 	early, _ := d.view(&Call{})
-	first, vs := h.draw(&c, d.table, 1)
+	first, vs := h.assign(&c, d.table, 1)
 	late, _ := d.view(&Call{})
 	go func() {
-		beside <- d.Delete(&Call{Beside: true}, key)
+		beside <- d.Delete(&Call{MayBlock: true}, key)
 	}()
 	if early.Len() != 1 {
 		t.Errorf("the view before the write has %d entries, want 1", early.Len())
 	}
 	go func() { seen <- late.Len() }()
-	if err := d.plan(&c, slices.Concat(str("new"), key), 1); err != nil {
+	if err := d.readPairs(&c, slices.Concat(str("new"), key), 1); err != nil {
 		t.Fatal(err)
 	}
 	w := d.table.write(first, vs)
 	d.updateOwned(&c, &w, slices.Concat(str("new"), key))
-	d.table.gate.leave(h)
+	d.table.lock.release(h)
 	if n := <-seen; n != 2 {
 		t.Errorf("the view after the write has %d entries, want 2", n)
 	}
 	if err := <-beside; err != nil {
 		t.Errorf("delete beside: %v", err)
 	}
-	if woken != 1 || d.table.Wait(func() {}) {
+	if woken != 1 || d.table.WhenUnlocked(func() {}) {
 		t.Errorf("woken %d times, want once", woken)
 	}
 	early.Close()

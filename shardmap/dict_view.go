@@ -5,24 +5,24 @@ import (
 	"math"
 )
 
-// DictView shows what a dict held at a cut, while writers go on.
+// DictView shows the content of a dict at a cut, while writers continue.
 type DictView struct {
 	cut  *cut
 	dict *Dict
 }
 
-// Entry is one entry of a DictView. Key and Val are good until the next step.
+// Entry is one entry of a DictView. Key and Val are valid until the next step.
 type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
-	Place    uint64 // LSN of the insertion: entries stand in this order
+	Place    uint64 // LSN of the insertion: entries are in this order
 }
 
 func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} }
 
-// View opens a view of the dict. Close it: an open view keeps what it shows from being freed.
+// View opens a view of the dict. Close it: what an open view shows is not freed.
 //
-// Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrSpoiled.
+// Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrPoisoned.
 func (d *Dict) View(c *Call) (*DictView, error) {
 	if d.table.owned() {
 		return nil, ErrBusy
@@ -34,8 +34,8 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	cut := d.store.newCut(c, d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
-	err := d.table.lost(c)
-	// it was handed over since: the cut came before
+	err := d.table.checkName(c)
+	// handed over after the cut: the view is complete
 	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) {
 		err = nil
 	}
@@ -52,25 +52,24 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	return v, nil
 }
 
-// Err returns ErrSpoiled if the table is spoiled: what the view has yielded may not be what the
-// dict held. Look when it has yielded all.
+// Err returns ErrPoisoned if the table is poisoned: what the view has yielded may be wrong. Check
+// it after the last entry.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
-// LSNs.
+// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
 func (v *DictView) Number() uint64 { return v.cut.number }
 
-// Close ends the view. Nothing it yielded may be in use. It may be called more than once; the view
-// of a View ends with that.
+// Close ends the view. What it yielded must no longer be used. Later calls do nothing. A view that
+// is part of a View ends with that one instead.
 func (v *DictView) Close() {
 	if v.cut.table != nil {
 		v.cut.close()
 	}
 }
 
-// Len returns how many entries the dict had. Like Entries it is not for event loops: it looks at
-// all entries, a shard at a time under its lock, and waits for a long write that the view must show
-// whole.
+// Len returns the number of entries. Like Entries it may block, so do not call it on an event loop:
+// it looks at all entries, one shard at a time under its lock, and waits for a long write that the
+// view must show.
 func (v *DictView) Len() int {
 	n := 0
 	for _, p := range v.parts() {
@@ -79,7 +78,7 @@ func (v *DictView) Len() int {
 	return n
 }
 
-// Entries yields all keys and values in order. The bytes are good until the next step.
+// Entries yields all keys and values in order. The bytes are valid until the next step.
 func (v *DictView) Entries() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, val []byte) bool) {
 		for e := range v.EntriesVersioned() {
@@ -95,21 +94,20 @@ func (v *DictView) EntriesVersioned() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) { v.entries(nil, yield) }
 }
 
-// Drain yields all entries in order, for the last time: what was yielded is let go, so that writers
-// need not keep it any more. Nothing of the view may be read afterwards, whether or not all was
-// yielded.
+// Drain yields all entries in order, for the last time: writers need not save what was yielded. Do
+// not read the view afterwards, even if Drain was stopped early.
 func (v *DictView) Drain() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		d := &drained{cut: v.cut}
-		v.dict.table.drained.Store(d)
+		d := &drainProgress{cut: v.cut}
+		v.dict.table.drain.Store(d)
 		v.entries(d, yield)
-		d.place.Store(math.MaxUint64)
-		v.cut.forget(v.dict.table)
+		d.consumed.Store(math.MaxUint64)
+		v.cut.dropParts(v.dict.table)
 	}
 }
 
-// entries yields all entries in order, and tells d, unless it is nil, how far it has come.
-func (v *DictView) entries(d *drained, yield func(Entry) bool) {
+// entries yields all entries in order, and reports its progress in d unless d is nil.
+func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	m := v.parts()
 	for i := len(m) - 1; i >= 0; i-- {
 		if !m[i].fill() {
@@ -122,8 +120,8 @@ func (v *DictView) entries(d *drained, yield func(Entry) bool) {
 		p := m[0]
 		e := &p.ready[p.at]
 		key, val := e.pair()
-		if d != nil && n%seenEntries == 0 && e.place > 0 {
-			d.place.Store(e.place - 1)
+		if d != nil && n%entriesPerRead == 0 && e.place > 0 {
+			d.consumed.Store(e.place - 1)
 		}
 		if !yield(Entry{key, val, e.version, e.place}) {
 			return
@@ -136,8 +134,7 @@ func (v *DictView) entries(d *drained, yield func(Entry) bool) {
 	}
 }
 
-// parts returns all shards of the cut: those that are there, and those that were given up since and
-// handed over.
+// parts returns all shards of the cut: those that still exist, and those that were handed over.
 func (v *DictView) parts() viewMerge {
 	var parts viewMerge
 	there := make(map[*shard]bool)
@@ -145,7 +142,7 @@ func (v *DictView) parts() viewMerge {
 		there[s] = true
 		parts = append(parts, &viewPart{cut: v.cut, shard: s})
 	}
-	for s, frozen := range v.cut.allHanded(v.dict.table) {
+	for s, frozen := range v.cut.allParts(v.dict.table) {
 		if s := s.(*shard); !there[s] {
 			parts = append(parts, &viewPart{cut: v.cut, shard: s, frozen: frozen.(*contents)})
 		}
@@ -153,18 +150,18 @@ func (v *DictView) parts() viewMerge {
 	return parts
 }
 
-// shardsAt returns the shards that have not been handed to c, each as it was when it was looked at.
-// It waits for a long write that c must show whole.
+// shardsAt returns the shards that have not been handed over to c. It waits for a long write that c
+// must show.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
-	d.table.gate.awaitBefore(c.number)
+	d.table.lock.waitBefore(c.number)
 	for hash := uint64(0); ; {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()
 		retired, handed := s.retired, s.frozenAt >= c.number
 		s.mu.Unlock()
 		if !handed {
-			if retired { // by a mutation before the cut, or the view was closed meanwhile
-				if d.table.fate.Load() != present {
+			if retired { // by a change before the cut, or the view was closed meanwhile
+				if d.table.state.Load() != present {
 					return shards
 				}
 				continue

@@ -2,28 +2,28 @@ package shardmap
 
 import "cyberdb-fast/codec/value"
 
-// viewPart is a shard as a cut shows it, read a few entries at a time: out of the shard, under its
-// lock, or out of what was handed over.
+// viewPart is a shard as a cut shows it. It is read a few entries at a time: from the shard, under
+// its lock, or from what was handed over.
 type viewPart struct {
 	// constant
 	cut   *cut
 	shard *shard
 
-	frozen *contents // nil: it has not been handed over yet
-	num    int       // of the next entry to look at
-	ready  []seen    // entries that were looked at, from at on still to be yielded
+	frozen *contents      // nil: not handed over yet
+	num    int            // number of the next entry to look at
+	ready  []visibleEntry // entries that were read; those from at on are still to be yielded
 	at     int
 }
 
-// fill looks at the next entries; false: there are no more.
+// fill reads the next entries. It returns false if there are no more.
 func (p *viewPart) fill() bool {
 	for more := true; more; {
 		p.ready, p.at = p.ready[:0], 0
-		more = p.look(func(c *contents) (more bool) {
-			p.ready, more = c.appendSeen(p.ready, p.cut.number, p.num)
+		more = p.withContents(func(c *contents) (more bool) {
+			p.ready, more = c.appendVisible(p.ready, p.cut.number, p.num)
 			return more
 		})
-		p.num += seenEntries
+		p.num += entriesPerRead
 		if len(p.ready) > 0 {
 			return true
 		}
@@ -33,10 +33,10 @@ func (p *viewPart) fill() bool {
 
 // count returns how many entries the cut shows of the shard.
 func (p *viewPart) count() (n int) {
-	p.look(func(c *contents) bool {
-		var buf []seen
-		for num, more := 0, true; more; num += seenEntries {
-			buf, more = c.appendSeen(buf[:0], p.cut.number, num)
+	p.withContents(func(c *contents) bool {
+		var buf []visibleEntry
+		for num, more := 0, true; more; num += entriesPerRead {
+			buf, more = c.appendVisible(buf[:0], p.cut.number, num)
 			n += len(buf)
 		}
 		return false
@@ -44,16 +44,16 @@ func (p *viewPart) count() (n int) {
 	return n
 }
 
-// look calls f with the contents that hold what the cut shows of the shard. Entries keep their
-// numbers as long as a shard keeps its contents; they are handed over when it gives them up.
-func (p *viewPart) look(f func(c *contents) bool) bool {
+// withContents calls f with the contents that the cut shows of the shard. Entries keep their
+// numbers as long as the shard keeps its contents; contents that it gives up are handed over.
+func (p *viewPart) withContents(f func(c *contents) bool) bool {
 	if p.frozen == nil {
 		p.shard.mu.Lock()
 		defer p.shard.mu.Unlock()
 		if p.shard.frozenAt < p.cut.number {
 			return f(&p.shard.contents)
 		}
-		frozen := p.cut.handed(p.shard.table, p.shard)
+		frozen := p.cut.part(p.shard.table, p.shard)
 		if frozen == nil {
 			return false // the view was closed
 		}
@@ -63,7 +63,7 @@ func (p *viewPart) look(f func(c *contents) bool) bool {
 }
 
 // pair returns the key, as first written, and the value.
-func (e *seen) pair() (key, val []byte) {
+func (e *visibleEntry) pair() (key, val []byte) {
 	rec := e.record
 	n := value.Size(rec)
 	if e.original {
@@ -73,7 +73,7 @@ func (e *seen) pair() (key, val []byte) {
 	return rec[:n], rec[n:]
 }
 
-// viewMerge walks over the entries of the parts of a dict in its order: a binary heap.
+// viewMerge walks over the entries of a dict's parts in order. It is a binary heap.
 type viewMerge []*viewPart
 
 func (p *viewPart) place() uint64 { return p.ready[p.at].place }
@@ -84,7 +84,7 @@ func (m viewMerge) init() {
 	}
 }
 
-// down moves the part at i to its place among those below.
+// down moves the part at i down to its place in the heap.
 func (m viewMerge) down(i int) {
 	for {
 		child := 2*i + 1

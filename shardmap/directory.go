@@ -1,10 +1,10 @@
 package shardmap
 
-// directory leads from a hash to its shard. It is immutable; splits publish another.
+// directory maps hashes to shards. It is immutable; a split publishes a new one.
 type directory struct {
-	depth  uint     // bits of the hash that are looked at
+	depth  uint     // the number of hash bits that select a slot
 	shift  uint     // 64 - depth
-	shards []*shard // 1<<depth; a shard of less depth stands in several places next to each other
+	shards []*shard // 1<<depth; a shard of less depth fills several adjacent slots
 }
 
 func newDirectory(s *shard) *directory { return &directory{shift: 64, shards: []*shard{s}} }
@@ -20,7 +20,7 @@ func (d *directory) each(f func(s *shard)) {
 	}
 }
 
-// span returns in how many places s stands.
+// span returns the number of slots that s fills.
 func (d *directory) span(s *shard) int { return 1 << (d.depth - s.depth) }
 
 // after returns the directory with s replaced by its two halves.

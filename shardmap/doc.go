@@ -1,33 +1,32 @@
-// Package shardmap keeps named tables, Python dicts and lists of encoded values, in memory.
+// Package shardmap stores named tables in memory: Python dicts and lists of encoded values.
 //
-// A Store holds Tables; a Table is a Dict or a List. Every method of these is atomic, and every
-// mutation has numbers (LSNs) of the store's one clock. A View shows what the store, or one table,
-// held between two numbers, while writers go on. Calls made on an event loop never do, nor wait
-// for, long work: they end with ErrLong or ErrBusy instead (see Call). DESIGN.md tells how it is
-// done.
+// A Store holds Tables; a Table is a Dict or a List. Every method is atomic, and every change has
+// LSNs of the store's one clock. A View shows the store, or one table, at one instant while writers
+// continue. Inline calls, which event loops make, never do long work or wait for it: they return
+// ErrLong or ErrBusy instead (see Call). DESIGN.md describes the implementation.
 //
 // Callers must not
 //   - pass keys and values that are not checked encodings (value.Check);
 //   - use what a view yielded after the next step or after Close;
 //   - leave a view open for long: what it shows is not freed;
-//   - read a table of a view once it was drained;
-//   - go on with a Call that has panicked without Call.Abandon;
-//   - set Call.Beside on an event loop, or use one Call from two goroutines at once.
+//   - read a table of a view after draining it;
+//   - reuse a Call that has panicked before Call.Release;
+//   - set Call.MayBlock on an event loop, or use one Call on two goroutines at once.
 //
-// All types but Call may be used from any goroutine.
+// All types but Call are safe for concurrent use.
 //
 // # Lock order
 //
-// Take locks from the top down; of one line, only one unless it says otherwise.
+// Take locks from the top down, and only one per line unless it says otherwise.
 //
-//	gate (its owner keeps it over many steps)
+//	table lock (its owner keeps it over many steps)
 //	Store.mu
 //	shard.mu, several in directory order; or List.mu
-//	Dict.mu (the directory changes)
+//	Dict.mu (changes of the directory)
 //	Store.viewsMu
 //	cut.mu
-//	graveyard.mu
-//	slab.Allocator's, gate.mu, whatever a Log takes
+//	reclaimer.mu
+//	slab.Allocator.mu, tableLock.mu, the locks of a Log
 //
-// Waiting for a gate to open is allowed only without any lock.
+// Wait for a table lock only while holding no lock.
 package shardmap

@@ -2,17 +2,17 @@ package shardmap
 
 import "errors"
 
-// Errors of a call that did nothing and may be made again, in another way or at another time.
+// Errors of a call that did nothing and can be repeated, in another way or later.
 var (
 	// ErrLong is returned when an inline call would do more than InlineElements elements of work,
-	// or wait for what takes as long. Make it again with Call.Beside set, on a goroutine that may
+	// or wait for something as long. Repeat it with Call.MayBlock set, on a goroutine that may
 	// block.
 	ErrLong = errors.New("too much work for an inline call")
-	// ErrTooLarge is returned by GetMany when the values found have more than MaxResultBytes. Ask
-	// for less at once.
+	// ErrTooLarge is returned by GetMany when the values found exceed MaxResultBytes. Ask for fewer
+	// at once.
 	ErrTooLarge = errors.New("result too large")
-	// ErrBusy is returned when a long write owns the table, or when the table was replaced: look it
-	// up again. Table.Wait tells when it is over.
+	// ErrBusy is returned when a long write owns the table, or when the table was replaced. Look it
+	// up again; Table.WhenUnlocked says when.
 	ErrBusy = errors.New("table is owned by a long write")
 )
 
@@ -22,28 +22,27 @@ var (
 	ErrNoTable = errors.New("no such table")
 	// ErrTableExists is returned by Create and Rename when the name is taken.
 	ErrTableExists = errors.New("table exists")
-	// ErrNotEmpty is returned by Adopt when there are tables.
-	ErrNotEmpty = errors.New("the store has tables")
-	// ErrSpoiled is returned when a defect has left the table half changed. It can be dropped, and
-	// nothing else; see Call.Abandon.
-	ErrSpoiled = errors.New("table left half changed by a defect")
-	// ErrClock is returned by Adopt and Replace when the clock has come to the number that they are
-	// to draw.
-	ErrClock = errors.New("the clock is too far")
+	// ErrNotEmpty is returned by Adopt when store is not empty.
+	ErrNotEmpty = errors.New("store is not empty")
+	// ErrPoisoned is returned when a panic has left the table in an unknown state. It can only be
+	// dropped; see Call.Release.
+	ErrPoisoned = errors.New("table state unknown after an internal error")
+	// ErrClock is returned by Adopt and Replace when the LSN that they shall take is already
+	// assigned.
+	ErrClock = errors.New("LSN already assigned")
 	// ErrOutdated is returned by a Listing when too many tables were dropped or renamed since it
-	// began, or all were replaced. List again.
-	ErrOutdated = errors.New("the list of tables is out of date")
-	// ErrKind is returned when a table is not of the kind that was asked for.
+	// began, or when all were replaced. List again.
+	ErrOutdated = errors.New("list of tables out of date")
+	// ErrKind is returned when the kind of a table is unknown or does not fit the call.
 	ErrKind = errors.New("wrong table kind")
 )
 
 // Errors about entries.
 var (
-	// ErrVersion is returned when the entry's version is not Call.IfVersion. Call.Version holds the
+	// ErrVersion is returned when the entry's version is not Call.IfVersion. Call.Version is the
 	// version found.
 	ErrVersion = errors.New("version mismatch")
-	// ErrNoKey is returned when a dict does not hold the key asked for (Python: KeyError with that
-	// key).
+	// ErrNoKey is returned when a dict does not have the key (Python: KeyError with that key).
 	ErrNoKey = errors.New("no such key")
 	// ErrEmpty is returned by PopItem on an empty dict (Python: KeyError).
 	ErrEmpty = errors.New("table is empty")

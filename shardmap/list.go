@@ -8,17 +8,17 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// List is a Python list: elements are checked encodings, indexes, slices, order and errors are
+// List is a Python list: elements are checked encodings; indexes, slices, order and errors are
 // Python's.
 //
-// Results are appended to dst, which must not overlap the arguments; dst is given back as it was
-// with an error. A call that changes nothing draws no number and leaves Call.Version 0. Call.HasIf
-// does not apply.
+// Results are appended to dst, which must not overlap the arguments; after an error, dst is
+// returned unchanged. A call that changes nothing takes no LSN and leaves Call.Version 0.
+// Call.HasIf does not apply.
 //
-// One mutex guards a list. Values are compared, counted and sorted under it only by inline calls,
-// and only inlineCost of them; calls beside the loop do it on a frozen root. A long write owns the
-// table's gate, works beside it on a frozen root and takes the mutex to publish what it has made:
-// reads go on until then and see the list as it was.
+// One mutex guards a list. Only inline calls compare, count and sort values under it, and only up
+// to inlineCost; other calls work on a frozen root. A long write owns the table lock, works on a
+// frozen root without the mutex, and locks the mutex to publish its result. Until then, reads
+// continue and see the old list.
 type List struct {
 	// constant
 	store *Store
@@ -29,14 +29,14 @@ type List struct {
 	mu       sync.Mutex
 	filled   bool       // the table's creation is complete
 	rope     rope.Rope  // the elements
-	frozen   *rope.Root // rope as it is now, if somebody has asked for it since the last change
-	frozenAt uint64     // the highest number of a view that has been given the root, or need not be
+	frozen   *rope.Root // rope as it is now, if a call has frozen it since the last change
+	frozenAt uint64     // the highest number of a view that has the root or does not need it
 }
 
 func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
 
-// fill makes n packed elements the contents of a list that nobody has used yet; the first one is
-// mutation lsn, the creation the one before. The caller owns the gate.
+// fill stores n packed elements in a new list. The first element has LSN lsn, the creation the one
+// before. The caller owns the table lock.
 func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
 	var r rope.Rope
 	r.AppendPacked(packed, n)
@@ -45,21 +45,21 @@ func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
 	l.unlockChanged(c)
 }
 
-// drop takes all elements out for good and marks the table dropped. Errors: ErrBusy if a long write
-// owns the table.
+// drop removes all elements and marks the table as dropped. Errors: ErrBusy if a long write owns
+// the table.
 func (l *List) drop(c *Call) (vs *viewList, err error) {
 	if err := l.lockWhole(c); err != nil {
 		return nil, err
 	}
-	c.Version, vs = l.draw(c, 1)
-	l.rope.Clear() // the length stays, for whoever is on the way to read it
-	l.table.fate.Store(dropped)
+	c.Version, vs = l.assign(c, 1)
+	l.rope.Clear() // the length stays, for calls that are about to read it
+	l.table.state.Store(dropped)
 	c.complete()
 	c.unlock()
 	return vs, nil
 }
 
-// lockWhole takes the mutex for a change to the table itself. Errors: ErrBusy if a long write owns
+// lockWhole locks the mutex for a change to the table itself. Errors: ErrBusy if a long write owns
 // the table.
 func (l *List) lockWhole(c *Call) error {
 	c.lock(&l.mu)
@@ -70,24 +70,24 @@ func (l *List) lockWhole(c *Call) error {
 	return nil
 }
 
-// Len returns how many elements the list has.
+// Len returns the number of elements.
 func (l *List) Len() int { return int(l.length.Load()) }
 
-// lockToRead takes the mutex of a list that may be read.
+// lockToRead locks the mutex once the list may be read.
 func (l *List) lockToRead(c *Call) error {
 	for {
 		c.lock(&l.mu)
-		if l.filled && l.table.lost(c) == nil && !l.table.gate.isSpoiled() {
+		if l.filled && l.table.checkName(c) == nil && !l.table.lock.isPoisoned() {
 			return nil
 		}
-		if err := l.meet(c); err != nil {
+		if err := l.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// moment returns the elements as they are now, to be read without the mutex.
-func (l *List) moment(c *Call) (*rope.Root, error) {
+// frozenRoot returns the current elements, to be read without the mutex.
+func (l *List) frozenRoot(c *Call) (*rope.Root, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
@@ -96,48 +96,49 @@ func (l *List) moment(c *Call) (*rope.Root, error) {
 	return root, nil
 }
 
-// lockToWrite takes the mutex of a list that may be changed.
+// lockToWrite locks the mutex once the list may be changed.
 func (l *List) lockToWrite(c *Call) error {
 	c.Version = 0
 	for {
 		c.lock(&l.mu)
-		if !l.table.closed(c) && l.table.fate.Load() == present {
+		if !l.table.unavailable(c) && l.table.state.Load() == present {
 			return nil
 		}
-		if err := l.meet(c); err != nil {
+		if err := l.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// meet gives the mutex back and decides how a call goes on that cannot be made now: nil means that
-// it is to be made again.
-func (l *List) meet(c *Call) error {
-	err := l.table.lost(c)
+// waitOrBusy unlocks the mutex and decides what a call does that met an unavailable list. After nil
+// the call tries again.
+func (l *List) waitOrBusy(c *Call) error {
+	err := l.table.checkName(c)
 	c.unlock()
 	if err != nil {
 		return err
 	}
-	return l.table.gate.meet(c)
+	return l.table.lock.waitOrBusy(c)
 }
 
-// unlockChanged ends a mutation.
+// unlockChanged ends a change.
 func (l *List) unlockChanged(c *Call) {
 	l.length.Store(int64(l.rope.Len()))
 	c.complete()
 	c.unlock()
 }
 
-// change draws k numbers for a mutation that cannot fail any more; mutate the rope after it, not
-// before. The caller holds mu.
-func (l *List) change(c *Call, k int) {
-	n, _ := l.draw(c, uint64(k))
+// beginChange assigns k LSNs to a change that cannot fail. Change the rope after it, not before.
+// The caller holds mu.
+func (l *List) beginChange(c *Call, k int) {
+	n, _ := l.assign(c, uint64(k))
 	c.Version = n + uint64(k) - 1
 }
 
-// draw draws k numbers and hands the root as it is to the views that need it. The caller holds mu.
-func (l *List) draw(c *Call, k uint64) (n uint64, vs *viewList) {
-	n, vs = l.store.draw(c, l.table, k)
+// assign assigns k LSNs and hands the current root over to the views that need it. The caller holds
+// mu.
+func (l *List) assign(c *Call, k uint64) (n uint64, vs *viewList) {
+	n, vs = l.store.assign(c, l.table, k)
 	if vs.newest > l.frozenAt {
 		l.handover(vs, n)
 	}
@@ -149,7 +150,7 @@ func (l *List) handover(vs *viewList, n uint64) {
 	l.frozenAt = vs.handover(l.table, l, l.frozenAt, n, func() any { return l.freeze() })
 }
 
-// freeze returns the elements as they are. The caller holds mu.
+// freeze returns the current elements. The caller holds mu.
 func (l *List) freeze() *rope.Root {
 	if l.frozen == nil {
 		l.frozen = l.rope.Freeze()
@@ -157,16 +158,16 @@ func (l *List) freeze() *rope.Root {
 	return l.frozen
 }
 
-// rewrite is a long write: build makes the new elements from the old ones, beside the mutex, and
-// says how many numbers the mutation draws; none: nothing changes.
+// rewrite is a long write. build makes the new elements from the old ones, without the mutex, and
+// returns how many LSNs the change takes; 0 means that nothing changes.
 func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
 	c.Version = 0
-	h := l.table.gate.enter()
+	h := l.table.lock.acquire()
 	if h == nil {
-		return ErrSpoiled
+		return ErrPoisoned
 	}
-	defer l.table.leave(c, h)
-	old, err := l.moment(c)
+	defer l.table.unlock(c, h)
+	old, err := l.frozenRoot(c)
 	if err != nil {
 		return err
 	}
@@ -176,13 +177,13 @@ func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k i
 		return err
 	}
 	c.lock(&l.mu)
-	l.change(c, k)
+	l.beginChange(c, k)
 	l.rope = *next
 	l.unlockChanged(c)
 	return nil
 }
 
-// edit changes the list by f, which draws k numbers: at once, or as a long write if it is long.
+// edit changes the list by f, which takes k LSNs: under the mutex, or as a long write.
 func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if long {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
@@ -194,13 +195,13 @@ func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	l.change(c, k)
+	l.beginChange(c, k)
 	f(&l.rope)
 	l.unlockChanged(c)
 	return nil
 }
 
-// The errors of lists whose texts are the same always.
+// Errors with constant texts.
 var (
 	errIndex     = &value.Error{Kind: value.IndexError, Msg: "list index out of range"}
 	errAssign    = &value.Error{Kind: value.IndexError, Msg: "list assignment index out of range"}

@@ -62,7 +62,7 @@ func BenchmarkListInsertMiddle(b *testing.B) {
 func BenchmarkListPop(b *testing.B) {
 	for name, at := range map[string]int64{"first": 0, "last": -1} {
 		b.Run(name, func(b *testing.B) {
-			l, c := newTestList(b, benchElements).List(), Call{Beside: true}
+			l, c := newTestList(b, benchElements).List(), Call{MayBlock: true}
 			whole, err := l.View(&Call{})
 			if err != nil {
 				b.Fatal(err)
@@ -96,7 +96,7 @@ func BenchmarkListSlice100(b *testing.B) {
 }
 
 func BenchmarkListCount(b *testing.B) {
-	l, c, elem := newTestList(b, benchElements).List(), Call{Beside: true}, intElem(70_000)
+	l, c, elem := newTestList(b, benchElements).List(), Call{MayBlock: true}, intElem(70_000)
 	for b.Loop() {
 		if n, err := l.Count(&c, elem); n != 1 || err != nil {
 			b.Fatal(n, err)
@@ -129,7 +129,7 @@ func BenchmarkListSort(b *testing.B) {
 			for i := range benchElements {
 				packed = append(packed, kind.elem(i)...)
 			}
-			l, c := newTestList(b, 0).List(), Call{Beside: true}
+			l, c := newTestList(b, 0).List(), Call{MayBlock: true}
 			for b.Loop() {
 				b.StopTimer()
 				if err := l.SetSlice(&c, nil, nil, nil, packed, benchElements); err != nil {

@@ -17,7 +17,7 @@ import (
 // newListOf returns a list of the elements.
 func newListOf(t testing.TB, elems ...[]byte) *Table {
 	t.Helper()
-	table, err := NewStore().Create(&Call{Beside: true}, "list", KindList, bytes.Join(elems, nil), len(elems))
+	table, err := NewStore().Create(&Call{MayBlock: true}, "list", KindList, bytes.Join(elems, nil), len(elems))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestListAfterFault(t *testing.T) {
 			return l.reorder(c, func(*rope.Root, *sortMeter) (*rope.Rope, error) { panic("fault") })
 		},
 		"extend": func(l *List, c *Call) error {
-			return l.edit(c, c.Beside, 1, func(*rope.Rope) { panic("fault") })
+			return l.edit(c, c.MayBlock, 1, func(*rope.Rope) { panic("fault") })
 		},
 		"set slice": func(l *List, c *Call) error { // not a checked encoding: it ends too early
 			return l.SetSlice(c, pointer(1), pointer(1), nil, []byte{0xd9}, 1)
@@ -141,7 +141,7 @@ func TestListAfterFault(t *testing.T) {
 			t.Run(fmt.Sprintf("%s beside %v", name, beside), func(t *testing.T) {
 				table := newTestList(t, 10)
 				l := table.List()
-				c := &Call{Beside: beside}
+				c := &Call{MayBlock: beside}
 				spoiled := panics(t, c, func() { _ = fault(l, c) })
 				if want := name == "set slice" || name == "extend" && !beside; (spoiled != nil) != want {
 					t.Error("spoiled:", spoiled)
@@ -150,7 +150,7 @@ func TestListAfterFault(t *testing.T) {
 					t.Fatal("the list is locked")
 				}
 				l.mu.Unlock()
-				if table.Wait(func() {}) {
+				if table.WhenUnlocked(func() {}) {
 					t.Fatal("the gate is shut")
 				}
 				if spoiled != nil {
@@ -171,7 +171,7 @@ func TestListAfterFault(t *testing.T) {
 // however short the list.
 func TestBesideLeavesTheMutex(t *testing.T) {
 	l := newTestList(t, 10).List()
-	err := l.reorder(&Call{Beside: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
+	err := l.reorder(&Call{MayBlock: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		if !l.mu.TryLock() {
 			return nil, errors.New("the list is locked")
 		}
@@ -198,7 +198,7 @@ func TestViewKeepsOneRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if parts := v.cut.allHanded(table); len(parts) != 1 {
+	if parts := v.cut.allParts(table); len(parts) != 1 {
 		t.Errorf("the view keeps %d roots", len(parts))
 	}
 }

@@ -95,7 +95,7 @@ func TestListCopiesWhatItIsGiven(t *testing.T) {
 					packed, call := bytes.Join(c.op.Vals, nil), Call{}
 					err := c.f(l, &call, packed, c.n)
 					if errors.Is(err, ErrLong) {
-						call.Beside = true
+						call.MayBlock = true
 						err = c.f(l, &call, packed, c.n)
 					}
 					if err != nil {
@@ -112,7 +112,7 @@ func TestListCopiesWhatItIsGiven(t *testing.T) {
 		t.Run(fmt.Sprintf("create %d", size), func(t *testing.T) {
 			want := repeated(4, given)
 			packed := bytes.Join(want, nil)
-			table, err := NewStore().Create(&Call{Beside: true}, "list", KindList, packed, len(want))
+			table, err := NewStore().Create(&Call{MayBlock: true}, "list", KindList, packed, len(want))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,7 +6,7 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// place returns the place of index i in a list of n elements; false: there is none.
+// place returns the position of index i in a list of n elements. It returns false if there is none.
 func place(i int64, n int) (int, bool) {
 	if i < 0 {
 		i += int64(n)
@@ -14,8 +14,8 @@ func place(i int64, n int) (int, bool) {
 	return int(i), i >= 0 && i < int64(n)
 }
 
-// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element has
-// more than InlineBytes.
+// Get appends element i to dst. Errors: IndexError; ErrLong for an inline call if the element is
+// larger than InlineBytes.
 func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToRead(c); err != nil {
 		return dst, err
@@ -31,16 +31,16 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 		c.unlock()
 		return dst, nil
 	}
-	c.unlock() // a large element is never written again
-	if len(elem) > InlineBytes && !c.Beside {
+	c.unlock() // a large element is immutable
+	if len(elem) > InlineBytes && !c.MayBlock {
 		return dst, ErrLong
 	}
 	return append(dst, elem...), nil
 }
 
-// kept returns a large element as one that the rope may keep: a copy, made before the lock is
-// taken.
-func kept(val []byte) []byte {
+// copyLarge returns a copy of a large element, for the rope to keep, and a small one as it is: the
+// rope copies it. Copying happens before the lock is taken.
+func copyLarge(val []byte) []byte {
 	if len(val) > rope.LeafBytes {
 		return bytes.Clone(val)
 	}
@@ -49,7 +49,7 @@ func kept(val []byte) []byte {
 
 // Set changes element i. Errors: IndexError.
 func (l *List) Set(c *Call, i int64, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -58,27 +58,27 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 		c.unlock()
 		return errAssign
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.SetOwned(at, val)
 	l.unlockChanged(c)
 	return nil
 }
 
-// Append puts val at the end.
+// Append adds val at the end.
 func (l *List) Append(c *Call, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.AppendOwned(val)
 	l.unlockChanged(c)
 	return nil
 }
 
-// Insert puts val before element i, at the nearest end if there is none.
+// Insert inserts val before element i, or at the nearest end if there is no element i.
 func (l *List) Insert(c *Call, i int64, val []byte) error {
-	val = kept(val)
+	val = copyLarge(val)
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
@@ -86,13 +86,13 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 	if i < 0 {
 		i = max(i+n, 0)
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.InsertOwned(int(min(i, n)), val)
 	l.unlockChanged(c)
 	return nil
 }
 
-// Delete takes element i out. Errors: IndexError.
+// Delete removes element i. Errors: IndexError.
 func (l *List) Delete(c *Call, i int64) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
@@ -102,13 +102,13 @@ func (l *List) Delete(c *Call, i int64) error {
 		c.unlock()
 		return errAssign
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope.Delete(at)
 	l.unlockChanged(c)
 	return nil
 }
 
-// Pop takes element i out and appends it to dst. Errors: IndexError; ErrLong as Get.
+// Pop removes element i and appends it to dst. Errors: IndexError; ErrLong as Get.
 func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 	if err := l.lockToWrite(c); err != nil {
 		return dst, err
@@ -123,27 +123,27 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		return dst, errPop
 	}
 	elem := l.rope.Get(at)
-	if len(elem) > InlineBytes && !c.Beside {
+	if len(elem) > InlineBytes && !c.MayBlock {
 		c.unlock()
 		return dst, ErrLong
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	if len(elem) <= rope.LeafBytes {
 		dst, elem = append(dst, elem...), nil
 	}
 	l.rope.Delete(at)
 	l.unlockChanged(c)
-	return append(dst, elem...), nil // a large element is never written again
+	return append(dst, elem...), nil // a large element is immutable
 }
 
-// Extend puts n packed elements at the end and draws n numbers. Errors: ErrLong for an inline call
+// Extend adds n packed elements at the end and takes n LSNs. Errors: ErrLong for an inline call
 // with more than InlineElements or InlineBytes.
 func (l *List) Extend(c *Call, packed []byte, n int) error {
 	switch {
-	case (n > InlineElements || len(packed) > InlineBytes) && !c.Beside:
+	case (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock:
 		return ErrLong
 	case n == 0:
-		return l.touch(c)
+		return l.checkWritable(c)
 	}
 	return l.edit(
 		c,
@@ -153,21 +153,21 @@ func (l *List) Extend(c *Call, packed []byte, n int) error {
 	)
 }
 
-// Clear takes everything out.
+// Clear removes all elements.
 func (l *List) Clear(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
 	if l.rope.Len() > 0 {
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		l.rope.Clear()
 	}
 	l.unlockChanged(c)
 	return nil
 }
 
-// touch is a write that changes nothing: it ends with the errors of one.
-func (l *List) touch(c *Call) error {
+// checkWritable returns the errors of a write that changes nothing.
+func (l *List) checkWritable(c *Call) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}

@@ -8,49 +8,49 @@ import (
 )
 
 const (
-	// A sort may make keyGrowth times the bytes of its list, keyBytes for each element and
-	// leastKeyBytes more: keys, and what is made on the way to them.
-	keyGrowth     = 8
-	keyBytes      = 128
-	leastKeyBytes = 1 << 20
-	// lentAtOnce is how much memory a sort borrows at a time.
-	lentAtOnce = 256 << 10
-	// orderBytes is what the order of a list takes for each element while it is sorted or reversed.
+	// A sort may use keyGrowth times the bytes of its list, keyBytes per element and minKeyBytes,
+	// for keys and for what is built on the way to them.
+	keyGrowth   = 8
+	keyBytes    = 128
+	minKeyBytes = 1 << 20
+	// lendStep is the least memory that a sort borrows at a time.
+	lendStep = 256 << 10
+	// orderBytes is the memory per element while a list is sorted or reversed.
 	orderBytes = 80
 )
 
-// unbounded is the work of a call in the background.
+// unbounded is the work allowed to a call in the background.
 const unbounded = math.MaxInt
 
-// sortMeter counts what reordering a list takes, before it is taken.
+// sortMeter counts the cost of reordering a list before it is spent.
 type sortMeter struct {
-	work    int   // left, for reading and for making keys, in estimated nanoseconds
-	compare int   // left, for comparisons, of both values each
-	memory  int   // left, for keys
-	over    error // is returned when memory is used up
+	work    int   // left for reading and for making keys, in estimated nanoseconds
+	compare int   // left for comparisons, counting both values
+	memory  int   // left for keys
+	over    error // the error when memory is used up
 
-	lender Memory // nil: there is no limit
+	lender Memory // nil: no limit
 	lent   int
-	spare  int // of what is lent
+	spare  int // unused part of what was lent
 }
 
-// inlineMeter is the meter of an inline call: what exceeds it is ErrLong.
+// inlineMeter returns the meter of an inline call: beyond its limits the error is ErrLong.
 func inlineMeter() *sortMeter {
 	return &sortMeter{work: inlineCost, compare: inlineCost, memory: math.MaxInt}
 }
 
-// besideMeter is the meter of a call in the background on a list of so many bytes and elements. A
-// recorded call has no limits: what it did once, it does again.
-func besideMeter(c *Call, bytes, elements int) *sortMeter {
+// backgroundMeter returns the meter of a call in the background on a list of so many bytes and
+// elements. A replayed call has no limits: what succeeded once must succeed again.
+func backgroundMeter(c *Call, bytes, elements int) *sortMeter {
 	m := &sortMeter{work: unbounded, compare: unbounded, memory: math.MaxInt}
 	if c.Replay {
 		return m
 	}
-	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+leastKeyBytes, c.Memory
+	m.memory, m.lender = keyGrowth*bytes+keyBytes*elements+minKeyBytes, c.Memory
 	m.over = &value.Error{
 		Kind: value.ValueError,
 		Msg: fmt.Sprintf(
-			"the sort key makes more than %d bytes of a list of %d elements with %d bytes",
+			"sort key needs more than %d bytes for a list of %d elements and %d bytes; use a smaller key",
 			m.memory,
 			elements,
 			bytes,
@@ -72,7 +72,7 @@ func (m *sortMeter) spend(work, memory int) error {
 	return m.borrow(memory)
 }
 
-// borrow borrows memory that the bounds of keys do not count.
+// borrow borrows memory that the limits of keys do not count.
 func (m *sortMeter) borrow(memory int) error {
 	if m.lender == nil {
 		return nil
@@ -80,7 +80,7 @@ func (m *sortMeter) borrow(memory int) error {
 	if m.spare -= memory; m.spare >= 0 {
 		return nil
 	}
-	more := max(-m.spare, lentAtOnce)
+	more := max(-m.spare, lendStep)
 	if err := m.lender.Lend(more); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (m *sortMeter) borrow(memory int) error {
 	return nil
 }
 
-// end gives back what is lent.
+// end returns what was lent.
 func (m *sortMeter) end() {
 	if m.lent > 0 {
 		m.lender.Return(m.lent)
@@ -108,7 +108,7 @@ func (m *sortMeter) read(values [][]byte) error {
 	return nil
 }
 
-// compares counts a comparison. False: it is one too many.
+// compares counts a comparison. It returns false if that exceeds the limit.
 func (m *sortMeter) compares(a, b []byte) bool {
 	if m.compare == unbounded {
 		return true

@@ -81,7 +81,7 @@ func TestSortKeysThatExplode(t *testing.T) {
 			l, room := table.List(), &lender{limit: 1 << 40}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := l.Sort(&Call{Beside: true, Memory: room}, sortKeyOf(t, c.key), true)
+			err := l.Sort(&Call{MayBlock: true, Memory: room}, sortKeyOf(t, c.key), true)
 			runtime.ReadMemStats(&after)
 			var e *value.Error
 			if !errors.As(err, &e) || e.Kind != value.ValueError {
@@ -90,7 +90,7 @@ func TestSortKeysThatExplode(t *testing.T) {
 				}
 			}
 			// a slice that grows leaves smaller ones behind
-			most := 5 * (keyGrowth*len(bytes.Join(c.elems, nil)) + 2*leastKeyBytes)
+			most := 5 * (keyGrowth*len(bytes.Join(c.elems, nil)) + 2*minKeyBytes)
 			if made := int(after.TotalAlloc - before.TotalAlloc); made > most {
 				t.Errorf("%d bytes were made, at most %d are expected", made, most)
 			}
@@ -114,19 +114,19 @@ func TestSortBorrowsMemory(t *testing.T) {
 	key := sortKeyOf(t, []any{"lower", nil})
 	for _, limit := range []int{0, 1 << 20, 5 << 20} {
 		room := &lender{limit: limit}
-		c := &Call{Beside: true, Memory: room}
+		c := &Call{MayBlock: true, Memory: room}
 		if err := l.Sort(c, key, false); !errors.Is(err, errNoRoom) {
 			t.Errorf("sort with room for %d bytes: %v", limit, err)
 		}
 		if got := elements(t, l); !slices.EqualFunc(got, elems, bytes.Equal) || room.lent != 0 {
 			t.Errorf("the list is changed, or %d bytes were not given back", room.lent)
 		}
-		if err := l.Reverse(&Call{Beside: true, Memory: &lender{limit: limit / 8}}); !errors.Is(err, errNoRoom) {
+		if err := l.Reverse(&Call{MayBlock: true, Memory: &lender{limit: limit / 8}}); !errors.Is(err, errNoRoom) {
 			t.Errorf("reverse with room for %d bytes: %v", limit/8, err)
 		}
 	}
 	room := &lender{limit: 16 << 20}
-	if err := l.Sort(&Call{Beside: true, Memory: room}, key, false); err != nil || room.lent != 0 || room.most == 0 {
+	if err := l.Sort(&Call{MayBlock: true, Memory: room}, key, false); err != nil || room.lent != 0 || room.most == 0 {
 		t.Errorf("sort with room: %v, %d bytes lent, %d at most", err, room.lent, room.most)
 	}
 }
@@ -176,7 +176,7 @@ func TestDearSortsAreLong(t *testing.T) {
 				err != nil && !c.long {
 				t.Errorf("inline: %v", err)
 			}
-			if err := newListOf(t, c.elems...).List().Sort(&Call{Beside: true}, key, false); err != nil {
+			if err := newListOf(t, c.elems...).List().Sort(&Call{MayBlock: true}, key, false); err != nil {
 				t.Errorf("in the background: %v", err)
 			}
 		})
@@ -188,7 +188,7 @@ func TestDearSortsAreLong(t *testing.T) {
 func TestLargeValuesAreNotShown(t *testing.T) {
 	l := newTestList(t, 10).List()
 	for size, want := range map[int]string{5: `'\x00\x00\x00\x00\x00' is not in list`, 1 << 20: "a value of 1048581 bytes is not in list"} {
-		_, err := l.Index(&Call{Beside: true}, msgp.AppendString(nil, strings.Repeat("\x00", size)), nil, nil)
+		_, err := l.Index(&Call{MayBlock: true}, msgp.AppendString(nil, strings.Repeat("\x00", size)), nil, nil)
 		var e *value.Error
 		if !errors.As(err, &e) || e.Kind != value.ValueError || e.Msg != want {
 			t.Errorf("%.100v, want %s", err, want)

@@ -5,20 +5,20 @@ import (
 	"math"
 )
 
-// scalarKind says how an encoding may be compared without value's help. Values of different kinds
-// are never equal, but for scalarOther.
+// scalarKind says how an encoding can be compared without package value. Values of different kinds
+// are never equal, except for scalarOther.
 type scalarKind uint8
 
 const (
-	// to be left to value: bool, whole numbers beyond int64, float32, extensions, containers
+	// Left to package value: bool, whole numbers beyond int64, float32, extensions, containers.
 	scalarOther scalarKind = iota
 	scalarInt              // a whole number that fits in an int64
 	scalarStr
 	scalarBytes
-	scalarFloat // float64; equal to others, so only for sorting
+	scalarFloat // a float64; it may equal values of other kinds, so this is for sorting only
 )
 
-// kindOf returns the kind by which an element is looked for.
+// kindOf returns the kind of an element for a search.
 func kindOf(b []byte) scalarKind {
 	if kind := sortKindOf(b); kind != scalarFloat {
 		return kind
@@ -26,7 +26,7 @@ func kindOf(b []byte) scalarKind {
 	return scalarOther
 }
 
-// sortKindOf returns the kind by which a sort key is compared.
+// sortKindOf returns the kind of a sort key.
 func sortKindOf(b []byte) scalarKind {
 	switch lead := b[0]; {
 	case lead < 0x80 || lead >= 0xe0:

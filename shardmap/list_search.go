@@ -8,14 +8,14 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// needle is a value to look for by Python's ==. Whole numbers of 64 bits, strings and bytes are
-// compared without opening the elements.
+// needle is a value to search for by Python's ==. Whole numbers of 64 bits, strings and bytes are
+// compared without decoding the elements.
 type needle struct {
 	val     []byte
 	kind    scalarKind
 	number  int64
 	content []byte
-	other   *value.Matcher // of scalarOther
+	other   *value.Matcher // for scalarOther
 }
 
 func newNeedle(val []byte) *needle {
@@ -31,7 +31,7 @@ func newNeedle(val []byte) *needle {
 	return n
 }
 
-// matches tells whether the element equals the needle.
+// matches reports whether the element equals the needle.
 func (n *needle) matches(elem []byte) bool {
 	if n.kind == scalarOther {
 		return n.other.Equal(elem)
@@ -47,27 +47,27 @@ func (n *needle) matches(elem []byte) bool {
 	return false
 }
 
-// inlineCost is how much work on elements an inline call may do under the mutex, in estimated
+// inlineCost is the most work on elements that an inline call may do under the mutex, in estimated
 // nanoseconds.
 const inlineCost = 500_000
 
-// scalarCost is what it takes to compare a whole number, str or bytes with another, beyond a
-// sixteenth for each byte.
+// scalarCost is the cost of comparing a whole number, str or bytes with another, without the part
+// for each byte: 1/16.
 const scalarCost = 16
 
-// openedCost is what it takes if the other is opened, as a Decimal or a tuple is.
+// openedCost is the same if the other value must be decoded, as a Decimal or a tuple must.
 const openedCost = 100
 
-// readCost estimates what it takes to compare an element.
+// readCost estimates the cost of comparing an element.
 func readCost(elem []byte) int {
 	if sortKindOf(elem) != scalarOther {
 		return scalarCost + len(elem)/16
 	}
-	cost, _ := value.Cost(elem, value.ToCompare, inlineCost)
+	cost, _ := value.Cost(elem, value.UseCompare, inlineCost)
 	return cost
 }
 
-// cost estimates what it takes to compare the element with the needle.
+// cost estimates the cost of comparing the element with the needle.
 func (n *needle) cost(elem []byte) int {
 	switch {
 	case kindOf(elem) == scalarOther:
@@ -78,7 +78,7 @@ func (n *needle) cost(elem []byte) int {
 	return scalarCost + len(elem)/16
 }
 
-// find returns the place of the first element from i up to j that matches, -1 if there is none.
+// find returns the position of the first match from i up to j, -1 if there is none.
 func (n *needle) find(r *rope.Root, i, j int) int {
 	for at, elem := range r.Range(i, j) {
 		if n.matches(elem) {
@@ -88,7 +88,8 @@ func (n *needle) find(r *rope.Root, i, j int) int {
 	return -1
 }
 
-// findInline is find within the bounds of an inline call. Errors: ErrLong if they end the search.
+// findInline is find within the limits of an inline call. Errors: ErrLong if the search exceeds
+// them.
 func (n *needle) findInline(c *Call, r *rope.Root, i, j int) (int, error) {
 	near, budget := min(j, i+InlineElements), inlineCost
 	defer func() { c.Cost += inlineCost - budget }()
@@ -106,7 +107,7 @@ func (n *needle) findInline(c *Call, r *rope.Root, i, j int) (int, error) {
 	return -1, nil
 }
 
-// count returns how many elements match.
+// count returns the number of matches.
 func (n *needle) count(r *rope.Root) (count int) {
 	for _, elem := range r.Range(0, r.Len()) {
 		if n.matches(elem) {
@@ -116,7 +117,8 @@ func (n *needle) count(r *rope.Root) (count int) {
 	return count
 }
 
-// countInline is count within the bounds of an inline call. Errors: ErrLong if they end the search.
+// countInline is count within the limits of an inline call. Errors: ErrLong if the search exceeds
+// them.
 func (n *needle) countInline(c *Call, r *rope.Root) (count int, err error) {
 	if r.Len() > InlineElements {
 		return 0, ErrLong
@@ -134,7 +136,7 @@ func (n *needle) countInline(c *Call, r *rope.Root) (count int, err error) {
 	return count, nil
 }
 
-// searchRange resolves start and stop of list.index. It is empty, or lies in the list.
+// searchRange resolves start and stop of list.index. The result is empty or lies in the list.
 func searchRange(length int, start, stop *int64) (from, to int) {
 	n := int64(length)
 	first, last := int64(0), n
@@ -147,8 +149,8 @@ func searchRange(length int, start, stop *int64) (from, to int) {
 	return int(first), int(max(first, last))
 }
 
-// maxShownBytes bounds the value that an error shows: the repr of a larger one takes long, and
-// would be cut.
+// maxShownBytes bounds the value that an error shows: the repr of a larger one takes long and would
+// be truncated.
 const maxShownBytes = 4 << 10
 
 // notInList returns the error of a search for val by list.index.
@@ -163,14 +165,14 @@ func notInList(val []byte) error {
 	return &value.Error{Kind: value.ValueError, Msg: repr + " is not in list"}
 }
 
-// Contains tells whether an element equals val. Errors: ErrLong for an inline call if it is not
-// among the first InlineElements, or those that inlineCost allows for, and there are more.
+// Contains reports whether an element equals val. Errors: ErrLong for an inline call that finds no
+// match among the first InlineElements, or within inlineCost, if there are more.
 func (l *List) Contains(c *Call, val []byte) (bool, error) {
 	i, err := l.search(c, val, nil, nil)
 	return i >= 0, err
 }
 
-// Index returns the place of the first element from start up to stop that equals val. Errors:
+// Index returns the position of the first element from start up to stop that equals val. Errors:
 // ValueError if there is none; ErrLong for an inline call as Contains.
 func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 	i, err := l.search(c, val, start, stop)
@@ -183,12 +185,12 @@ func (l *List) Index(c *Call, val []byte, start, stop *int64) (int, error) {
 	return i, nil
 }
 
-// search returns the place of the first element from start up to stop that equals val, -1 if there
-// is none.
+// search returns the position of the first element from start up to stop that equals val, -1 if
+// there is none.
 func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 	n := newNeedle(val)
-	if c.Beside {
-		root, err := l.moment(c)
+	if c.MayBlock {
+		root, err := l.frozenRoot(c)
 		if err != nil {
 			return -1, err
 		}
@@ -204,12 +206,12 @@ func (l *List) search(c *Call, val []byte, start, stop *int64) (int, error) {
 	return i, err
 }
 
-// Count returns how many elements equal val. Errors: ErrLong for an inline call on more than
-// InlineElements or inlineCost.
+// Count returns the number of elements that equal val. Errors: ErrLong for an inline call on more
+// than InlineElements or inlineCost.
 func (l *List) Count(c *Call, val []byte) (int, error) {
 	n := newNeedle(val)
-	if c.Beside {
-		root, err := l.moment(c)
+	if c.MayBlock {
+		root, err := l.frozenRoot(c)
 		if err != nil {
 			return 0, err
 		}
@@ -223,11 +225,11 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 	return count, err
 }
 
-// Remove takes the first element out that equals val. Errors: ValueError if there is none; ErrLong
+// Remove removes the first element that equals val. Errors: ValueError if there is none; ErrLong
 // for an inline call as Contains.
 func (l *List) Remove(c *Call, val []byte) error {
 	n := newNeedle(val)
-	if c.Beside {
+	if c.MayBlock {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 			i := n.find(old, 0, old.Len())
 			if i < 0 {
@@ -247,7 +249,7 @@ func (l *List) Remove(c *Call, val []byte) error {
 	case i < 0:
 		err = errRemove
 	default:
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		l.rope.Delete(i)
 	}
 	l.unlockChanged(c)

@@ -167,8 +167,8 @@ func (s *listSession) run(op listOp, mayBeLong bool) outcome {
 	if got.err != ErrLong.Error() || !mayBeLong {
 		return got
 	}
-	s.call.Beside = true
-	defer func() { s.call.Beside = false }()
+	s.call.MayBlock = true
+	defer func() { s.call.MayBlock = false }()
 	return op.run(s.list, &s.call)
 }
 
@@ -200,9 +200,9 @@ func (s *listSession) check() {
 	if err := s.list.rope.Check(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.call.Beside = true
+	s.call.MayBlock = true
 	all, n, err := s.list.AppendAll(&s.call, nil)
-	s.call.Beside = false
+	s.call.MayBlock = false
 	want := bytes.Join(s.model.elems, nil)
 	if err != nil || n != len(s.model.elems) || !bytes.Equal(all, want) {
 		s.t.Fatalf("contents differ: %d elements, want %d; %v", n, len(s.model.elems), err)

@@ -9,11 +9,11 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// span is a slice of a list of known length: n elements from from on, step apart. It is empty or
-// lies in the list; an empty one says where to insert.
+// span is a slice of a list of known length: n elements, from the one at from, step apart. It lies
+// in the list or is empty; an empty one says where to insert.
 type span struct{ from, step, n int }
 
-// newSpan does what Python's slice.indices does. nil stands for None.
+// newSpan is Python's slice.indices. nil stands for None.
 func newSpan(length int, start, stop, step *int64) (span, error) {
 	by := int64(1)
 	if step != nil {
@@ -22,7 +22,7 @@ func newSpan(length int, start, stop, step *int64) (span, error) {
 	if by == 0 {
 		return span{}, errSliceStep
 	}
-	// the clamps: first for what lies before, last for what lies behind
+	// limits: first for bounds before the list, last for bounds after it
 	first, last := int64(0), int64(length)
 	from, to := first, last
 	if by < 0 {
@@ -45,7 +45,7 @@ func newSpan(length int, start, stop, step *int64) (span, error) {
 	return s, nil
 }
 
-// clamp resolves a bound of a slice of a list of so many elements.
+// clamp resolves one bound of a slice.
 func clamp(i, length, first, last int64) int64 {
 	if i < 0 {
 		return max(i+length, first)
@@ -53,7 +53,7 @@ func clamp(i, length, first, last int64) int64 {
 	return min(i, last)
 }
 
-// ascending returns the same elements from the lowest on.
+// ascending returns the same elements in ascending order.
 func (s span) ascending() span {
 	if s.step < 0 && s.n > 0 {
 		return span{from: s.from + (s.n-1)*s.step, step: -s.step, n: s.n}
@@ -61,11 +61,10 @@ func (s span) ascending() span {
 	return s
 }
 
-// isRun tells whether the elements lie side by side, in order or backwards.
+// isRun reports whether the elements are adjacent, in either direction.
 func (s span) isRun() bool { return s.n <= 1 || s.step == 1 || s.step == -1 }
 
-// bytes returns the sum of the elements' sizes in bytes. It stops counting once that is more than
-// most.
+// bytes returns the sum of the elements' sizes in bytes. It stops counting above most.
 func (s span) bytes(r *rope.Root, most int) (sum int) {
 	if s.isRun() {
 		low := s.ascending().from
@@ -79,7 +78,7 @@ func (s span) bytes(r *rope.Root, most int) (sum int) {
 	return sum
 }
 
-// isLong tells whether the span is too much for an inline call, and for copying under the mutex.
+// isLong reports whether the span is too long for an inline call and for copying under the mutex.
 func (s span) isLong(r *rope.Root) bool {
 	return s.n > InlineElements || r.Bytes() > InlineBytes && s.bytes(r, InlineBytes) > InlineBytes
 }
@@ -114,7 +113,7 @@ func (s span) values(r *rope.Root) iter.Seq[[]byte] {
 	}
 }
 
-// Slice appends the elements of [start:stop:step] to dst and says how many they are. Errors:
+// Slice appends the elements of [start:stop:step] to dst and returns their number. Errors:
 // ValueError for step 0; ErrLong for an inline call that would copy more than InlineElements or
 // InlineBytes.
 func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int, error) {
@@ -131,7 +130,7 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 		c.Cost += copyCost * s.n
 		dst = s.append(dst, &l.rope.Root)
 		c.unlock()
-	case !c.Beside:
+	case !c.MayBlock:
 		c.unlock()
 		return dst, 0, ErrLong
 	default:
@@ -142,16 +141,16 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 	return dst, s.n, nil
 }
 
-// AppendAll appends all elements to dst and says how many they are. Errors: as Slice.
+// AppendAll appends all elements to dst and returns their number. Errors: as Slice.
 func (l *List) AppendAll(c *Call, dst []byte) ([]byte, int, error) {
 	return l.Slice(c, dst, nil, nil, nil)
 }
 
-// SetSlice is l[start:stop:step] = n packed elements. It draws as many numbers, at least one if it
-// takes elements out.
+// SetSlice is l[start:stop:step] = n packed elements. It takes n LSNs, or one if n is 0 and it
+// removes elements.
 //
-// Errors: ValueError for step 0, and for a step other than 1 if it picks another number of
-// elements; ErrLong for an inline call with more than InlineElements or InlineBytes.
+// Errors: ValueError for step 0, and for a step other than 1 if the slice has not n elements;
+// ErrLong for an inline call with more than InlineElements or InlineBytes.
 func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
 	if n > InlineElements || len(packed) > InlineBytes {
 		return l.setLongSlice(c, start, stop, step, packed, n)
@@ -161,11 +160,11 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 	}
 	s, err := newSpan(l.rope.Len(), start, stop, step)
 	if err == nil {
-		err = s.takes(n)
+		err = s.checkSize(n)
 	}
 	if k := max(n, min(s.n, 1)); err == nil && k > 0 {
 		c.Cost += editCost * n
-		l.change(c, k)
+		l.beginChange(c, k)
 		s.set(&l.rope, packed, n)
 	}
 	l.unlockChanged(c)
@@ -173,13 +172,13 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 }
 
 func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n int) error {
-	if !c.Beside {
+	if !c.MayBlock {
 		return ErrLong
 	}
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
 		if err == nil {
-			err = s.takes(n)
+			err = s.checkSize(n)
 		}
 		if err != nil {
 			return nil, 0, err
@@ -190,8 +189,8 @@ func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n 
 	})
 }
 
-// takes returns the error of an assignment of n elements, if it has one.
-func (s span) takes(n int) error {
+// checkSize returns the error of assigning n elements, if there is one.
+func (s span) checkSize(n int) error {
 	if s.step == 1 || n == s.n {
 		return nil
 	}
@@ -201,11 +200,11 @@ func (s span) takes(n int) error {
 	}
 }
 
-// fewElements is up to how many elements an assignment changes one by one, where it may also
-// replace the range.
+// fewElements is the most elements that an assignment changes one by one instead of replacing the
+// range.
 const fewElements = 8
 
-// set assigns n packed elements, which the span takes.
+// set assigns n packed elements, which checkSize has accepted.
 func (s span) set(r *rope.Rope, packed []byte, n int) {
 	if s.step == 1 && (n != s.n || n > fewElements) {
 		r.DeleteRange(s.from, s.from+s.n)
@@ -220,10 +219,10 @@ func (s span) set(r *rope.Rope, packed []byte, n int) {
 }
 
 // DelSlice is del l[start:stop:step]. Errors: ValueError for step 0; ErrLong for an inline call
-// that would take more than InlineElements out that do not lie side by side.
+// that would remove more than InlineElements that are not adjacent.
 func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
 	err := l.deleteShort(c, start, stop, step)
-	if err != ErrLong || !c.Beside { //nolint:errorlint // not wrapped
+	if err != ErrLong || !c.MayBlock { //nolint:errorlint // not wrapped
 		return err
 	}
 	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
@@ -251,22 +250,22 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 		if !s.isRun() {
 			c.Cost += editCost * s.n
 		}
-		l.change(c, 1)
+		l.beginChange(c, 1)
 		s.ascending().delete(&l.rope)
 	}
 	l.unlockChanged(c)
 	return err
 }
 
-// A deletion with a small step copies what stays, if that is little, instead of deleting one by
-// one: denseElements at a time.
+// A deletion with a small step copies the remaining elements, if they are few, instead of deleting
+// one by one: denseElements at a time.
 const (
 	denseStep     = 8
 	denseElements = 512
 	denseBytes    = 64 << 10
 )
 
-// delete takes the elements of an ascending span out.
+// delete removes the elements of an ascending span.
 func (s span) delete(r *rope.Rope) {
 	if s.isRun() {
 		r.DeleteRange(s.from, s.from+s.n)
@@ -287,7 +286,8 @@ func (s span) delete(r *rope.Rope) {
 	}
 }
 
-// deleteDense replaces the range of an ascending span, which ends at end, by what stays.
+// deleteDense replaces the range of an ascending span, which ends at end, by the remaining
+// elements.
 func (s span) deleteDense(r *rope.Rope, end int) {
 	var kept []byte
 	for at := s.from; at < end-1; at += s.step {

@@ -11,21 +11,21 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// Sort sorts the list by key (nil: by the elements themselves), stably, also when reversed. Each
-// element's key is made once. Errors: what the key and < raise in Python, ValueError for a key that
-// makes much more than the list has, and those of Call.Memory; the list is left whole then. ErrLong
-// for an inline call on more than InlineElements or inlineSortBytes, or one that takes more work
-// than inlineCost.
+// Sort sorts the list by key (nil: by the elements themselves). It is stable, also when reversed,
+// and computes each element's key once.
+//
+// Errors, after which the list is unchanged: what the key and < raise in Python; ValueError for a
+// key that uses far more memory than the list; those of Call.Memory; ErrLong for an inline call on
+// more than InlineElements, inlineSortBytes or inlineCost.
 func (l *List) Sort(c *Call, key *value.SortKey, reverse bool) error {
 	return l.reorder(c, func(old *rope.Root, m *sortMeter) (*rope.Rope, error) { return sorted(old, key, reverse, m) })
 }
 
-// inlineSortBytes is how many bytes of elements an inline call puts in another order under the
-// mutex.
+// inlineSortBytes is the most bytes of elements that an inline call reorders under the mutex.
 const inlineSortBytes = 256 << 10
 
-// Reverse turns the order of the elements round. Errors: those of Call.Memory; ErrLong for an
-// inline call on more than InlineElements or inlineSortBytes.
+// Reverse reverses the order of the elements. Errors: those of Call.Memory; ErrLong for an inline
+// call on more than InlineElements or inlineSortBytes.
 func (l *List) Reverse(c *Call) error {
 	return l.reorder(c, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		var next rope.Rope
@@ -36,14 +36,14 @@ func (l *List) Reverse(c *Call) error {
 	})
 }
 
-// reorder puts the elements in another order: under the mutex if the call is inline. It draws one
-// number if there are two elements or more.
+// reorder reorders the elements, under the mutex if the call is inline. It takes one LSN if there
+// are two elements or more.
 //
 // Errors: those of order and of its meter; ErrLong for an inline call on many elements.
 func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
-	if c.Beside {
+	if c.MayBlock {
 		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
-			m := besideMeter(c, old.Bytes(), old.Len())
+			m := backgroundMeter(c, old.Bytes(), old.Len())
 			defer m.end()
 			if err := m.borrow(old.Bytes() + orderBytes*old.Len()); err != nil {
 				return nil, 0, err
@@ -65,12 +65,12 @@ func (l *List) reorderLocked(c *Call, order func(old *rope.Root, m *sortMeter) (
 	if l.rope.Len() > InlineElements || l.rope.Bytes() > inlineSortBytes {
 		return ErrLong
 	}
-	c.Cost += inlineCost // no more, whatever the order is
+	c.Cost += inlineCost // at most this, whatever the order is
 	next, err := order(&l.rope.Root, inlineMeter())
 	if err != nil || l.rope.Len() < 2 {
 		return err
 	}
-	l.change(c, 1)
+	l.beginChange(c, 1)
 	l.rope = *next
 	return nil
 }
@@ -99,8 +99,8 @@ func sorted(old *rope.Root, key *value.SortKey, reverse bool, m *sortMeter) (*ro
 	return &next, err
 }
 
-// keyChunk is how many bytes of keys are kept together. Keys do not move, so that they take no more
-// memory than the meter was told.
+// keyChunk is the size of the chunks that hold the keys. Keys never move, so they use no more
+// memory than was counted.
 const keyChunk = 64 << 10
 
 // sortKeys returns the keys of the elements. Errors: those of the key and of the meter.
@@ -124,15 +124,15 @@ func sortKeys(elems [][]byte, key *value.SortKey, m *sortMeter) ([][]byte, error
 	return keys, m.read(keys)
 }
 
-// ranked is an element's place and a number that orders it.
+// ranked is an element's position with a number that orders it.
 type ranked struct {
 	rank  int64
 	place int32
 }
 
-// sortOrder returns the places of the keys in order. Keys that are all whole numbers, all floats,
-// all str or all bytes are compared without value's help; the place decides between equal ones, so
-// that the sort is stable. Errors: those of < and of the meter.
+// sortOrder returns the positions of the keys in order. Keys that are all whole numbers, all
+// floats, all str or all bytes are compared without package value. Among equal keys the position
+// decides, which makes the sort stable. Errors: those of < and of the meter.
 func sortOrder(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
 	var ranks []ranked
 	switch kind := commonKind(keys); kind {
@@ -174,8 +174,7 @@ func byRank(a, b ranked) int {
 	return int(a.place - b.place)
 }
 
-// commonKind returns the kind of all keys, scalarOther if they differ or if there is a nan among
-// them.
+// commonKind returns the kind of all keys, or scalarOther if they differ or one is a nan.
 func commonKind(keys [][]byte) scalarKind {
 	if len(keys) == 0 {
 		return scalarOther
@@ -189,7 +188,7 @@ func commonKind(keys [][]byte) scalarKind {
 	return kind
 }
 
-// rank returns all places with the ranks of their keys, turned round for a reversed sort.
+// rank returns all positions with the ranks of their keys, inverted for a reversed sort.
 func rank(keys [][]byte, reverse bool, rankOf func([]byte) int64) []ranked {
 	ranks := make([]ranked, len(keys))
 	for i, k := range keys {
@@ -202,14 +201,14 @@ func rank(keys [][]byte, reverse bool, rankOf func([]byte) int64) []ranked {
 	return ranks
 }
 
-// floatRank returns a number that is ordered as the floats are, without nan; 0.0 and -0.0 have the
-// same.
+// floatRank returns a number that orders as the floats do. A nan is not allowed; 0.0 and -0.0 have
+// the same rank.
 func floatRank(b []byte) int64 {
 	bits := int64(math.Float64bits(floatOf(b) + 0))
 	return bits ^ (bits >> 63 & math.MaxInt64)
 }
 
-// prefixRank returns a number that is ordered as the first eight bytes of the contents are.
+// prefixRank returns a number that orders as the first eight bytes of the contents do.
 func prefixRank(b []byte) int64 {
 	var prefix [8]byte
 	copy(prefix[:], contentOf(b))

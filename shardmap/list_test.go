@@ -16,7 +16,7 @@ func newTestList(t testing.TB, n int) *Table {
 	for i := range n {
 		packed = msgp.AppendInt(packed, i)
 	}
-	table, err := NewStore().Create(&Call{Beside: true}, "list", KindList, packed, n)
+	table, err := NewStore().Create(&Call{MayBlock: true}, "list", KindList, packed, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 		if s.Clock() != before || l.Len() != n {
 			t.Fatal("a call that answered ErrLong did something")
 		}
-		call.Beside = true
+		call.MayBlock = true
 		got = op.run(l, &call)
 	}
 	if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
@@ -124,7 +124,7 @@ func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 	if !slices.EqualFunc(elements(t, l), m.elems, bytes.Equal) {
 		t.Fatal("contents differ")
 	}
-	if table.Wait(func() {}) {
+	if table.WhenUnlocked(func() {}) {
 		t.Fatal("the gate is shut")
 	}
 }
@@ -142,7 +142,7 @@ func TestSliceOfLargeElements(t *testing.T) {
 			t.Errorf("[:%d]: %v, want %v", stop, err, want)
 		}
 	}
-	call.Beside = true
+	call.MayBlock = true
 	if got, n, err := l.AppendAll(&call, nil); n != 4 || len(got) != 4*len(elem) || err != nil {
 		t.Errorf("beside: %d elements, %d bytes, %v", n, len(got), err)
 	}
@@ -152,7 +152,7 @@ func TestSliceOfLargeElements(t *testing.T) {
 func TestListGate(t *testing.T) {
 	table := newTestList(t, 10)
 	l, before := table.List(), table.store.Clock()
-	hold := table.gate.enter()
+	hold := table.lock.acquire()
 	var call Call
 	for _, op := range writes() {
 		if got := op.run(l, &call); got.err != ErrBusy.Error() {
@@ -169,10 +169,10 @@ func TestListGate(t *testing.T) {
 		t.Error("a call that answered ErrBusy drew a number")
 	}
 	woken := false
-	if !table.Wait(func() { woken = true }) {
+	if !table.WhenUnlocked(func() { woken = true }) {
 		t.Error("the gate is open")
 	}
-	table.gate.leave(hold)
+	table.lock.release(hold)
 	if !woken {
 		t.Error("nobody was woken")
 	}
@@ -200,7 +200,7 @@ func TestDroppedList(t *testing.T) {
 		listOp{Op: "extend", Vals: slices.Repeat([][]byte{{1}}, InlineElements+1)},
 	)
 	for _, op := range ops {
-		if got := op.run(table.List(), &Call{Beside: true}); got.err != ErrNoTable.Error() {
+		if got := op.run(table.List(), &Call{MayBlock: true}); got.err != ErrNoTable.Error() {
 			t.Errorf("%s: %+v", op.Op, got)
 		}
 	}

@@ -7,37 +7,37 @@ import (
 )
 
 // This is the sort of CPython 3.11 (Objects/listobject.c, Objects/listsort.txt; the merge order is
-// Munro and Wild's powersort), comparison by comparison: so that keys of mixed types raise the
-// error that Python raises, and keys without a total order (nan, sets) come out as they do there.
+// Munro and Wild's powersort), comparison by comparison. So keys of mixed types raise the error
+// that Python raises, and keys without a total order (nan, sets) end up in Python's order.
 
 const (
-	shortRun    = 64 // lists below this length are sorted by binary insertion alone
-	firstGallop = 7  // as many wins in a row make a merge gallop
+	shortRun    = 64 // lists shorter than this are sorted by binary insertion alone
+	firstGallop = 7  // a merge gallops after so many wins in a row
 )
 
-// timsort sorts places of keys.
+// timsort sorts positions of keys.
 type timsort struct {
 	keys      [][]byte
-	a         []int32 // the places
+	a         []int32 // the positions
 	tmp       []int32
 	runs      []sortedRun
 	minGallop int
 	meter     *sortMeter
-	err       error // the first one; from then on nothing is less than anything
+	err       error // the first error; from then on every comparison is false
 }
 
-// sortedRun is a sorted stretch of a; power is that of its border with the next run.
+// sortedRun is a sorted run of a; power is that of its border with the next run.
 type sortedRun struct{ start, n, power int }
 
-// mergeSorted returns the places of the keys in order, by Python's <. Errors: those of <; ErrLong
-// if the comparisons take more work than the meter allows.
+// mergeSorted returns the positions of the keys in order, by Python's <. Errors: those of <;
+// ErrLong if the comparisons exceed the meter.
 func mergeSorted(keys [][]byte, reverse bool, m *sortMeter) ([]int32, error) {
 	t := &timsort{keys: keys, meter: m, a: make([]int32, len(keys)), minGallop: firstGallop}
 	for i := range t.a {
 		t.a[i] = int32(i)
 	}
 	if reverse {
-		slices.Reverse(t.a) // and back below: equal ones keep their order
+		slices.Reverse(t.a) // and back below: equal keys keep their order
 	}
 	t.sort()
 	if t.err != nil {
@@ -92,7 +92,7 @@ func minRun(n int) int {
 	return n + rest
 }
 
-// countRun returns the length of the run that starts at lo, and turns it round if it descends.
+// countRun returns the length of the run that starts at lo. It reverses the run if it descends.
 func (t *timsort) countRun(lo int) int {
 	a := t.a[lo:]
 	if len(a) == 1 {
@@ -125,7 +125,7 @@ func (t *timsort) insertionSort(a []int32, n int) {
 	}
 }
 
-// push takes a new run in, and merges earlier ones whose border has more power than the new one.
+// push adds a run. Before that it merges earlier runs whose border has more power than the new one.
 func (t *timsort) push(start, n int) {
 	if k := len(t.runs); k > 0 {
 		p := power(t.runs[k-1].start, t.runs[k-1].n, n, len(t.a))
@@ -153,7 +153,7 @@ func power(start, n1, n2, n int) int {
 	}
 }
 
-// mergeAt merges runs i and i+1, leaving out what is in place at both ends.
+// mergeAt merges runs i and i+1, except for the elements at both ends that are in place.
 func (t *timsort) mergeAt(i int) {
 	first, second := t.runs[i], t.runs[i+1]
 	t.runs[i].n += second.n
@@ -175,8 +175,8 @@ func (t *timsort) mergeAt(i int) {
 	}
 }
 
-// gallopLeft returns the place before the first element of a that is not less than key, looking
-// from hint on.
+// gallopLeft returns the position of the first element of a that is not less than key, searching
+// from hint.
 func (t *timsort) gallopLeft(key int32, a []int32, hint int) int {
 	last, ofs := 0, 1
 	if t.less(a[hint], key) {
@@ -202,8 +202,8 @@ func (t *timsort) gallopLeft(key int32, a []int32, hint int) int {
 	return ofs
 }
 
-// gallopRight returns the place of the first element of a that key is less than, looking from hint
-// on.
+// gallopRight returns the position of the first element of a that key is less than, searching from
+// hint.
 func (t *timsort) gallopRight(key int32, a []int32, hint int) int {
 	last, ofs := 0, 1
 	if t.less(key, a[hint]) {
@@ -229,8 +229,8 @@ func (t *timsort) gallopRight(key int32, a []int32, hint int) int {
 	return ofs
 }
 
-// mergeLow merges a and b, which lie side by side at dst, from the left; b's first belongs before
-// a, a's last behind b.
+// mergeLow merges the adjacent runs a and b into dst, from the left. b's first element comes before
+// all of a, a's last one after all of b.
 func (t *timsort) mergeLow(dst, a, b []int32) {
 	t.tmp = append(t.tmp[:0], a...)
 	a = t.tmp
@@ -238,7 +238,7 @@ func (t *timsort) mergeLow(dst, a, b []int32) {
 		copy(dst, (*from)[:n])
 		dst, *from = dst[n:], (*from)[n:]
 	}
-	defer func() { // either b is used up, or a has one element left, which comes last
+	defer func() { // either b is empty, or a has one element left, which comes last
 		if len(a) == 1 {
 			put(&b, len(b))
 		}
@@ -290,7 +290,7 @@ func (t *timsort) mergeHigh(dst, a, b []int32) {
 		copy(dst[len(dst)-n:], (*from)[rest:])
 		dst, *from = dst[:len(dst)-n], (*from)[:rest]
 	}
-	defer func() { // either a is used up, or b has one element left, which comes first
+	defer func() { // either a is empty, or b has one element left, which comes first
 		if len(b) == 1 {
 			put(&a, len(a))
 		}

@@ -7,14 +7,14 @@ import (
 	"cyberdb-fast/shardmap/rope"
 )
 
-// ListView shows what a list held at one moment, while writers go on. Any number of goroutines may
-// read it; elements are views that stay good.
+// ListView shows the content of a list at one instant, while writers continue. It is safe for
+// concurrent use, and the elements that it yields never change.
 type ListView struct {
 	list   *List
 	number uint64
 
 	once sync.Once
-	cut  *cut // of the store's view that this is a part of, if it is
+	cut  *cut // of the store's view that this one is part of; nil: none
 	root *rope.Root
 }
 
@@ -25,25 +25,25 @@ func (l *List) View(c *Call) (*ListView, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
-	// A list is one part and its root never changes, so no writer need know of the view. All of the
-	// list's mutations so far have numbers that were drawn, all later ones have higher numbers.
+	// The root never changes, so writers need not know of the view. All changes so far have lower
+	// LSNs than the view, all later ones have higher ones.
 	v := &ListView{list: l, number: l.store.Clock() + 1, root: l.freeze()}
 	c.unlock()
 	return v, nil
 }
 
-// newListView returns the list as the cut shows it.
+// newListView returns the view of a list at a cut.
 func newListView(c *cut, l *List) *ListView { return &ListView{list: l, number: c.number, cut: c} }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
-// LSNs.
+// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
 func (v *ListView) Number() uint64 { return v.number }
 
-// Close ends the view; the view of a View ends with that. It may be called more than once.
+// Close ends the view. Later calls do nothing. A view that is part of a View ends with that one
+// instead.
 func (v *ListView) Close() {}
 
-// elements returns the root of the view's moment. It waits for the creation of the list, if the
-// view must show it whole.
+// elements returns the root at the view's instant. It waits for the creation of the list, if the
+// view must show it.
 func (v *ListView) elements() *rope.Root {
 	if v.cut != nil {
 		v.once.Do(v.collect)
@@ -51,25 +51,25 @@ func (v *ListView) elements() *rope.Root {
 	return v.root
 }
 
-// collect takes what a writer has handed over, or freezes the list and keeps that for the next
-// reader of the same cut.
+// collect gets what a writer has handed over. If there is nothing, it freezes the list and stores
+// that for the next reader of the same cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
-	l.table.gate.awaitBefore(c.number)
+	l.table.lock.waitBefore(c.number)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.frozenAt < c.number {
-		l.handover(l.store.settledViews(), c.number) // older views too: frozenAt speaks for them as well
+		l.handover(l.store.openViews(), c.number) // older views too: frozenAt covers them
 	}
-	if root := c.handed(l.table, l); root != nil {
+	if root := c.part(l.table, l); root != nil {
 		v.root = root.(*rope.Root)
 		return
 	}
 	v.root = l.freeze()
-	c.take(l.table, l, v.root)
+	c.accept(l.table, l, v.root)
 }
 
-// Len returns how many elements the list had.
+// Len returns the number of elements.
 func (v *ListView) Len() int { return v.elements().Len() }
 
 // Values yields all elements in order.
@@ -88,19 +88,19 @@ func (v *ListView) Slice(start, stop, step *int64) (iter.Seq[[]byte], error) {
 	return s.values(root), nil
 }
 
-// Count returns how many elements equal val.
+// Count returns the number of elements that equal val.
 func (v *ListView) Count(val []byte) int {
 	root := v.elements()
 	return newNeedle(val).count(root)
 }
 
-// Contains tells whether an element equals val.
+// Contains reports whether an element equals val.
 func (v *ListView) Contains(val []byte) bool {
 	root := v.elements()
 	return newNeedle(val).find(root, 0, root.Len()) >= 0
 }
 
-// Index returns the place of the first element from start up to stop that equals val. Errors:
+// Index returns the position of the first element from start up to stop that equals val. Errors:
 // ValueError if there is none.
 func (v *ListView) Index(val []byte, start, stop *int64) (int, error) {
 	root := v.elements()

@@ -39,7 +39,7 @@ type viewRound struct {
 
 func (v *viewRound) write(r *rand.Rand, ops int) {
 	defer v.writers.Done()
-	c := Call{Beside: r.IntN(2) == 0}
+	c := Call{MayBlock: r.IntN(2) == 0}
 	choose := listChooser{pick: r, size: 60, val: func() []byte { return plainValue(r) }}
 	var log []loggedOp
 	for range ops {
@@ -143,7 +143,7 @@ func (v *viewRound) judge() error {
 		m.run(v.log[i].op)
 	}
 	if got, _, err := v.list.AppendAll(
-		&Call{Beside: true},
+		&Call{MayBlock: true},
 		nil,
 	); err != nil ||
 		!bytes.Equal(got, bytes.Join(m.elems, nil)) {

@@ -7,33 +7,33 @@ import (
 )
 
 const (
-	// maxOutdatedBytes bounds what open listings keep from being freed: names that no table has any
-	// more, and dropped tables.
+	// maxOutdatedBytes bounds what open listings keep from being freed: former names of tables, and
+	// dropped tables.
 	maxOutdatedBytes = 64 << 20
-	// outdatedTableBytes is what a dropped table counts beside its name.
+	// outdatedTableBytes is what a dropped table counts in addition to its name.
 	outdatedTableBytes = 2 << 10
-	// listedAtOnce is how many tables a listing looks at between two looks at whether it was
-	// abandoned.
-	listedAtOnce = 256
+	// listingPage is the number of tables that a listing reads before it checks again whether it
+	// was ended.
+	listingPage = 256
 )
 
-// Listing is the tables that there were at one moment: a copy of the list, which shares the names
-// with the store. It is for readers that take their time. Measure is called first; then Each, by
-// any goroutines; Close, last, frees what the listing keeps.
+// Listing is the list of tables at one instant: a copy, which shares the names with the store. It
+// is for slow readers. Call Measure first, then Each, on any goroutine; Close frees what the
+// listing retains.
 type Listing struct {
 	store   *Store
-	tables  atomic.Pointer[tableList] // nil: closed, or abandoned
-	lengths []byte                    // of the tables, in their order, each a uvarint
+	tables  atomic.Pointer[tableList] // nil: the listing was ended
+	lengths []byte                    // of the tables, in order, each a uvarint
 
 	// guarded by Store.mu
-	place *list.Element // nil: not among the open ones
-	begun int64         // listings.outdated at the beginning
+	element         *list.Element // in listings.open; nil: ended
+	outdatedAtStart int64         // listings.outdated when the listing began
 }
 
 // listings are the open listings of a store. Guarded by Store.mu.
 type listings struct {
 	open     list.List // of *Listing, the oldest first
-	outdated int64     // bytes of the names and tables that went, since the start
+	outdated int64     // bytes of the names and tables that were dropped or renamed
 }
 
 // List begins a listing. It is O(1).
@@ -42,12 +42,11 @@ func (s *Store) List() *Listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.tables.Store(s.list.Copy())
-	l.place, l.begun = s.listings.open.PushBack(l), s.listings.outdated
+	l.element, l.outdatedAtStart = s.listings.open.PushBack(l), s.listings.outdated
 	return l
 }
 
-// Measure reads the length of each table. It returns how many bytes of memory the listing has of
-// its own.
+// Measure reads the length of each table. It returns the bytes of memory that this takes.
 func (l *Listing) Measure() int {
 	tables := l.tables.Load()
 	if tables == nil {
@@ -61,12 +60,12 @@ func (l *Listing) Measure() int {
 	return cap(l.lengths)
 }
 
-// Each yields name, kind and length of each table, in order of creation. The names are those of the
-// moment when the listing began; each length is of a moment during Measure.
+// Each yields name, kind and length of each table, in order of creation. The names are those at the
+// start of the listing; the lengths were read during Measure.
 //
 // Errors: ErrOutdated.
 func (l *Listing) Each(yield func(name string, kind Kind, length int) bool) error {
-	lengths, page := l.lengths, make([]namedTable, 0, listedAtOnce)
+	lengths, page := l.lengths, make([]namedTable, 0, listingPage)
 	last := namedTable{table: &Table{}}
 	for {
 		tables := l.tables.Load()
@@ -93,36 +92,36 @@ func (l *Listing) Each(yield func(name string, kind Kind, length int) bool) erro
 	}
 }
 
-// Close ends the listing. It may be called more than once.
+// Close ends the listing. Later calls do nothing.
 func (l *Listing) Close() {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	l.store.listings.end(l)
 }
 
-// end takes a listing out of the open ones and lets go what it keeps.
+// end removes a listing from the open ones and frees what it retains.
 func (ls *listings) end(l *Listing) {
-	if l.place != nil {
-		ls.open.Remove(l.place)
-		l.place = nil
+	if l.element != nil {
+		ls.open.Remove(l.element)
+		l.element = nil
 		l.tables.Store(nil)
 	}
 }
 
-// outdate counts a name that a table loses. The oldest listings are abandoned once too much went
+// outdate counts a name that a table loses. It ends the oldest listings once too much was dropped
 // since they began.
 func (ls *listings) outdate(name string) {
 	if ls.open.Len() == 0 {
 		return
 	}
 	ls.outdated += int64(len(name) + outdatedTableBytes)
-	for e := ls.open.Front(); e != nil && ls.outdated-e.Value.(*Listing).begun > maxOutdatedBytes; e = ls.open.Front() {
+	for e := ls.open.Front(); e != nil && ls.outdated-e.Value.(*Listing).outdatedAtStart > maxOutdatedBytes; e = ls.open.Front() {
 		ls.end(e.Value.(*Listing))
 	}
 }
 
-// abandonAll ends all listings: what they show is replaced.
-func (ls *listings) abandonAll() {
+// endAll ends all listings, because all tables are replaced.
+func (ls *listings) endAll() {
 	for e := ls.open.Front(); e != nil; e = ls.open.Front() {
 		ls.end(e.Value.(*Listing))
 	}

@@ -11,7 +11,7 @@ import (
 
 func mustCreate(t *testing.T, s *Store, name string) {
 	t.Helper()
-	if _, err := s.Create(&Call{Beside: true}, name, KindList, nil, 0); err != nil {
+	if _, err := s.Create(&Call{MayBlock: true}, name, KindList, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -106,7 +106,7 @@ func TestListingIsOneMoment(t *testing.T) {
 func TestListingKeepsItsMoment(t *testing.T) {
 	s, c := NewStore(), &Call{}
 	names := []string{}
-	for i := range 3 * listedAtOnce {
+	for i := range 3 * listingPage {
 		names = append(names, fmt.Sprint("t ", i))
 		mustCreate(t, s, names[i])
 	}

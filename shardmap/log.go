@@ -1,18 +1,20 @@
 package shardmap
 
-// KeptRequestBytes is the size above which a Log may keep a request without copying it.
+// KeptRequestBytes is the size above which a Log may retain a request instead of copying it.
 const KeptRequestBytes = 2 * InlineBytes
 
-// Log takes down what is drawn from the clock, so that it can be made again. Every number that a
-// call draws is appended once, under the locks that the number was drawn under: the ranges of all
-// logs of a store together leave no gap.
+// Log records the LSNs that are assigned, so that the changes can be replayed. Every LSN that a
+// call takes is appended once, under the locks of the change: the ranges in all logs of a store
+// leave no gap.
 type Log interface {
-	// Append takes down that the numbers lsn to lsn+n-1 were drawn for request, the call's
-	// Call.Request; for a cut, n is 1 and request nil.
+	// Append records that the LSNs lsn to lsn+n-1 belong to request, which is Call.Request. For a
+	// cut, n is 1 and request is nil.
 	//
-	// It is called under locks of a table, by one goroutine at a time if the Log is that of calls
-	// of one at a time, with numbers that rise: it must be short and not call the store. The change
-	// is not made yet then, but nothing can prevent it any more. Append copies request, but one of
-	// more than KeptRequestBytes may be kept as it is: whoever sets it does not write to it again.
+	// It is called under the locks of a table, before the change is made; the change can no longer
+	// fail. It must be short and must not call the store. LSNs ascend, and calls do not overlap,
+	// for a Log that only one goroutine's calls use at a time.
+	//
+	// Append copies request unless it is longer than KeptRequestBytes; a longer one may be
+	// retained, so the caller must not modify it afterwards.
 	Append(lsn, n uint64, request []byte)
 }

@@ -310,7 +310,7 @@ func (s *session) delete() {
 // cutsFor returns how many numbers were drawn since before, beside the n of a change, for cuts by
 // the reading of a record that holds got: one if it is large.
 func (s *session) cutsFor(got []byte, before uint64, n int) uint64 {
-	if s.call.Beside && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
+	if s.call.MayBlock && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
 		return 1
 	}
 	return 0
@@ -429,15 +429,15 @@ func (s *session) update() {
 		packed = append(append(packed, k.encoded...), val...)
 	}
 	before := s.store.Clock()
-	s.call.Beside = s.pick.IntN(2) == 0
+	s.call.MayBlock = s.pick.IntN(2) == 0
 	err := s.dict.Update(&s.call, packed, len(keys))
-	if errors.Is(err, ErrLong) && !s.call.Beside {
-		s.call.Beside = s.big
+	if errors.Is(err, ErrLong) && !s.call.MayBlock {
+		s.call.MayBlock = s.big
 		s.drew(before, 0)
 		return
 	}
 	s.ok(err)
-	s.call.Beside = s.big
+	s.call.MayBlock = s.big
 	first := s.drew(before, len(keys))
 	for i := range keys {
 		s.model.set(keys[i], vals[i], first+uint64(i))
@@ -514,7 +514,7 @@ func (s *session) check() {
 	for len(s.views) > 0 {
 		s.closeView()
 	}
-	s.equal("kept for views", s.store.Stats().GraveyardBytes, 0)
+	s.equal("kept for views", s.store.Stats().RetiredBytes, 0)
 	s.scan()
 }
 

@@ -2,29 +2,30 @@ package shardmap
 
 import "unsafe"
 
-// pageEntries is how many entries a full page holds; entry i of a shard is entry i%pageEntries of
+// pageEntries is the number of entries in a full page; entry i of a shard is entry i%pageEntries of
 // page i/pageEntries.
 const (
 	pageEntries = 256
 	pageBits    = 8
 	entryBytes  = 16
 
-	// firstEntries is how many entries the first page of a shard begins with.
+	// firstEntries is the number of entries in the first page of a new shard.
 	firstEntries = 8
 )
 
-// entry says where a record lies, its place in the order and its version.
+// entry locates a record and has its place in the order and its version.
 //
 //	 0       4      6      8          12          16
 //	+-------+------+------+----------+-----------+
 //	| loc   | size | version's high, low | order |
 //	+-------+------+------+----------+-----------+
 //
-// Size 0: the entry is dead, or was never written. The orders of all entries of a page ascend, dead
-// or not.
+// Size 0 means that the entry is dead or was never written. The orders of all entries of a page
+// ascend, including dead ones.
 type entry struct {
 	loc uint32 // chunk number << 16 | offset
-	// of the record in bytes, with the flags; of a record in a block of its own, the flags alone
+	// size is the record's size in bytes, with the flags; for a record in a block of its own, the
+	// flags alone.
 	size        uint16
 	versionHigh uint16
 	versionLow  uint32
@@ -37,7 +38,7 @@ const (
 	flagOwnBlock = 1 << 14 // the record has a block of its own
 	sizeMask     = 1<<14 - 1
 
-	// maxBumpBytes is the largest record that shares a chunk: larger ones are not worth copying
+	// maxBumpBytes is the largest record that shares a chunk. Larger ones are too costly to copy
 	// when a shard is split or compacted.
 	maxBumpBytes = 4 << 10
 )
@@ -52,17 +53,18 @@ func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>3
 type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
-	// LSN of the mutation that began the page: views with higher numbers may be given its entries
-	born uint64
+	// createdLSN is the LSN of the change that began the page: only views with higher numbers may
+	// read it.
+	createdLSN uint64
 }
 
-// place returns the place in the dict's order of an entry of the page.
+// place returns the place of an entry of the page in the dict's order.
 func (p *page) place(e *entry) uint64 { return p.base + uint64(e.order) }
 
-// holds tells whether the page can express a place.
+// holds reports whether an entry of the page can have the place.
 func (p *page) holds(place uint64) bool { return place-p.base < 1<<32 }
 
-// newEntries returns n zero entries: a slab block's if they fill one.
+// newEntries returns n zero entries, in a slab block if they fill one.
 func (s *Store) newEntries(n int) []entry {
 	if n*entryBytes < minSlabBytes {
 		return make([]entry, n)
@@ -72,12 +74,11 @@ func (s *Store) newEntries(n int) []entry {
 	return unsafe.Slice((*entry)(unsafe.Pointer(unsafe.SliceData(block))), n)
 }
 
-// retireEntries gives back a page's entries, which newEntries returned, as the mutation lsn puts
-// them out of use.
+// retireEntries frees a page's entries, which newEntries returned, as of change lsn.
 func (s *shard) retireEntries(st *Store, lsn uint64, p *page) {
 	if n := len(p.entries) * entryBytes; n >= minSlabBytes {
 		st.retire(
-			deadBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.born, lsn},
+			retiredBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.createdLSN, lsn},
 		)
 	}
 }

@@ -17,11 +17,11 @@ func TestPanicInBackground(t *testing.T) {
 	table, _ := s.Lookup(&Call{}, []byte("d"))
 	large := msgp.AppendString(nil, strings.Repeat("x", minSlabBytes))
 	for i := range 2 * inlineFrees {
-		if err := table.Dict().Set(&Call{Beside: true}, msgp.AppendInt(nil, i), large); err != nil {
+		if err := table.Dict().Set(&Call{MayBlock: true}, msgp.AppendInt(nil, i), large); err != nil {
 			t.Fatal(err)
 		}
 	}
-	table.Dict().dir.Load().each(func(sh *shard) { sh.born = nil }) // a defect
+	table.Dict().dir.Load().each(func(sh *shard) { sh.createdLSNs = nil }) // a defect
 	if err := s.Drop(&Call{}, "d"); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestPanicInParts(t *testing.T) {
 			t.Errorf("the panic is %q", p)
 		}
 	}()
-	_ = inParts(4, func(i int) error {
+	_ = inParallel(4, func(i int) error {
 		if i == 2 {
 			panic("defect")
 		}

@@ -4,8 +4,7 @@ package shardmap
 
 import "unsafe"
 
-// prefetch has the processor load the cache line at p, and does not wait for it. Any address will
-// do.
+// prefetch starts to load the cache line at p and does not wait for it. p may be any address.
 //
 //go:noescape
 func prefetch(p unsafe.Pointer)

@@ -4,5 +4,5 @@ package shardmap
 
 import "unsafe"
 
-// prefetch does nothing: lookups wait for each of their cache misses here.
+// prefetch does nothing: on this processor lookups wait for each cache miss.
 func prefetch(unsafe.Pointer) {}

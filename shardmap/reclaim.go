@@ -2,82 +2,82 @@ package shardmap
 
 import "sync"
 
-// inlineFrees is how many blocks are given back at once on the caller's goroutine.
+// inlineFrees is the most blocks that are freed on the caller's goroutine.
 const inlineFrees = 256
 
-// graveyard keeps blocks that are out of use, but that open views still see: each with the oldest
-// of these views.
-type graveyard struct {
-	mu    sync.Mutex // guards cut.kept too
-	bytes int
+// reclaimer frees retired blocks once no open view reads them. Until then each block is in the list
+// of its oldest reader (cut.retired).
+type reclaimer struct {
+	mu    sync.Mutex // also guards cut.retired
+	bytes int        // of all blocks that wait
 }
 
-// deadBlock is a block of a table's that is out of use.
-type deadBlock struct {
-	block []byte
-	table *Table
-	born  uint64 // LSN of the mutation that made it: views with lower numbers do not see it
-	dead  uint64 // LSN of the mutation that put it out of use: views with higher numbers do not see it
+// retiredBlock is a block that its table no longer uses.
+type retiredBlock struct {
+	block      []byte
+	table      *Table
+	createdLSN uint64 // of the change that made it: views with lower numbers do not read it
+	retiredLSN uint64 // of the change that retired it: views with higher numbers do not read it
 }
 
-// keeper returns the oldest open view that sees b, nil if none does.
-func (vs *viewList) keeper(b *deadBlock) *cut {
+// oldestReader returns the oldest open view that reads b, nil if there is none.
+func (vs *viewList) oldestReader(b *retiredBlock) *cut {
 	for _, c := range vs.cuts {
-		if b.born < c.number && c.number < b.dead && c.covers(b.table) {
+		if b.createdLSN < c.number && c.number < b.retiredLSN && c.covers(b.table) {
 			return c
 		}
 	}
 	return nil
 }
 
-// retire frees a block, at once or when the last view that sees it is closed.
-func (s *Store) retire(b deadBlock) {
+// retire frees a block: at once, or when the last view that reads it is closed.
+func (s *Store) retire(b retiredBlock) {
 	if cap(b.block) < minSlabBytes {
-		return // on the Go heap
+		return // the garbage collector frees it
 	}
-	// All views with numbers below b.dead are in the list, for it is younger than that number: what
-	// it lacks was closed.
-	if s.views.Load().keeper(&b) == nil || !s.graveyard.keep(s, b) {
+	// The list is more recent than b.retiredLSN, so it has all open views with lower numbers.
+	if s.views.Load().oldestReader(&b) == nil || !s.reclaimer.retain(s, b) {
 		s.slabs.Free(b.block)
 	}
 }
 
-// keep gives b to a view that sees it; false: none does.
-func (g *graveyard) keep(s *Store, b deadBlock) bool {
+// retain adds b to the list of its oldest reader. It returns false if there is none.
+func (g *reclaimer) retain(s *Store, b retiredBlock) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	// The list is read under mu: either it lacks a view that is being closed, or that view's
-	// release comes after this.
-	c := s.views.Load().keeper(&b)
+	// The list of views is read under mu: a view that is being closed is either missing in it, or
+	// its closeView comes after this.
+	c := s.views.Load().oldestReader(&b)
 	if c == nil {
 		return false
 	}
-	c.kept = append(c.kept, b)
+	c.retired = append(c.retired, b)
 	g.bytes += cap(b.block)
 	return true
 }
 
-// release frees what was kept for c, which has left the list of views, unless another view sees it.
-func (g *graveyard) release(s *Store, c *cut) {
+// closeView frees the blocks retained for c, which is no longer in the list of views. Blocks that
+// other views read are retained for those.
+func (g *reclaimer) closeView(s *Store, c *cut) {
 	g.mu.Lock()
-	kept := c.kept
-	c.kept = nil
+	kept := c.retired
+	c.retired = nil
 	g.mu.Unlock()
 	for len(kept) > 0 {
-		n := min(len(kept), InlineElements) // so that writers need not wait long for mu
-		s.free(g.pass(s, kept[:n]))
+		n := min(len(kept), InlineElements) // so that writers do not wait long for mu
+		s.free(g.reassign(s, kept[:n]))
 		kept = kept[n:]
 	}
 }
 
-// pass gives blocks to other views that see them and returns those that none does.
-func (g *graveyard) pass(s *Store, blocks []deadBlock) (free [][]byte) {
+// reassign retains blocks for other views that read them, and returns those that no view reads.
+func (g *reclaimer) reassign(s *Store, blocks []retiredBlock) (free [][]byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	vs := s.views.Load()
 	for i := range blocks {
-		if c := vs.keeper(&blocks[i]); c != nil {
-			c.kept = append(c.kept, blocks[i])
+		if c := vs.oldestReader(&blocks[i]); c != nil {
+			c.retired = append(c.retired, blocks[i])
 			continue
 		}
 		free = append(free, blocks[i].block)
@@ -86,7 +86,7 @@ func (g *graveyard) pass(s *Store, blocks []deadBlock) (free [][]byte) {
 	return free
 }
 
-// free gives back blocks of the store's slabs: many of them in the background.
+// free frees blocks of the store's slabs, many of them in the background.
 func (s *Store) free(blocks [][]byte) {
 	if len(blocks) > inlineFrees {
 		s.slabs.Background(func() { s.freeAll(blocks) })
@@ -101,7 +101,7 @@ func (s *Store) freeAll(blocks [][]byte) {
 	}
 }
 
-func (g *graveyard) size() int {
+func (g *reclaimer) retainedBytes() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.bytes

@@ -2,43 +2,42 @@ package shardmap
 
 import "github.com/puzpuzpuz/xsync/v3"
 
-// Tables that were restored beside the store take their place in it all at one moment: as if the
-// mutation with the number at had dropped all tables and made these. Where there are tables, the
-// one who replaces them first owns the gates of all of them, as a long write owns that of one. So
-// nobody acts on any of them when the number is drawn, calls on their way are made again
-// afterwards, on the new tables, and views from before go on showing the old ones.
+// Replace installs restored tables at one instant, as if change number at had dropped all tables
+// and created these. Its caller first takes the locks of all tables, as a long write takes that of
+// one. So no call acts on a table when at is assigned. Calls in progress are repeated afterwards on
+// the new tables; older views continue to show the old ones.
 
-// mostTries is how often whoever wants all gates lets go of those that it has when it meets a long
-// write. Then it keeps them, and waits.
-const mostTries = 100
+// maxTries is how often Replace releases the locks that it has when it meets a long write. After
+// that it keeps them and waits.
+const maxTries = 100
 
-// Reserve draws n numbers for nothing, and returns the first: what is restored to be adopted has
-// them as its own.
+// Reserve assigns n LSNs to no change and returns the first. They become the LSNs of tables that
+// are restored, to be adopted later.
 func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
 	first = s.clock.Add(n) - n + 1
-	logNothing(c, first, n)
+	logSkipped(c, first, n)
 	return first
 }
 
-// logNothing takes down n numbers from first on that were drawn for nothing.
-func logNothing(c *Call, first, n uint64) {
+// logSkipped records that n LSNs from first on belong to no change.
+func logSkipped(c *Call, first, n uint64) {
 	for c.Log != nil && n > 0 {
-		k := min(n, mostDrawn)
+		k := min(n, maxSkipped)
 		c.Log.Append(first, k, nil)
 		first, n = first+k, n-k
 	}
 }
 
-// drawTo draws the numbers up to lsn: those before it for nothing, lsn for the call's Request.
-// False: it was drawn already.
-func (s *Store) drawTo(c *Call, lsn uint64) bool {
+// advanceTo assigns all LSNs up to lsn: lsn to the call's Request, those before it to no change. It
+// returns false if lsn is already assigned.
+func (s *Store) advanceTo(c *Call, lsn uint64) bool {
 	for {
 		last := s.Clock()
 		if last >= lsn {
 			return false
 		}
 		if s.clock.CompareAndSwap(last, lsn) {
-			logNothing(c, last+1, lsn-last-1)
+			logSkipped(c, last+1, lsn-last-1)
 			if c.Log != nil {
 				c.Log.Append(lsn, 1, c.Request)
 			}
@@ -47,17 +46,17 @@ func (s *Store) drawTo(c *Call, lsn uint64) bool {
 	}
 }
 
-// Adopt puts restored tables among the store's, which has none, while others use it: as of the LSN
-// at, which it draws, with all before it. What makes the tables last is keep's to do: it is called
-// before anybody sees them, and its error ends Adopt. Creations, and they alone, wait meanwhile:
-// those that are inline answer ErrLong. All names must differ.
+// Adopt installs restored tables in an empty store that is in use, as of the LSN at; it assigns all
+// LSNs up to that. keep makes the tables durable: it is called before they become visible, and its
+// error ends Adopt. Meanwhile only creations wait; inline ones return ErrLong. All names must
+// differ.
 //
-// Errors, after which none of the tables is there: ErrNotEmpty; ErrClock; that of keep.
+// Errors, after which none of the tables is installed: ErrNotEmpty; ErrClock; that of keep.
 func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error) error {
 	names, list := catalogOf(tables, at)
-	h := s.adoption.enter()
-	defer s.adoption.leave(h)
-	if s.Len() > 0 { // creations that came before the gate's sign have ended
+	h := s.adopting.acquire()
+	defer s.adopting.release(h)
+	if s.Len() > 0 { // creations that began before the lock was taken have ended
 		return ErrNotEmpty
 	}
 	if err := keep(); err != nil {
@@ -65,54 +64,55 @@ func (s *Store) Adopt(c *Call, tables []*Restorer, at uint64, keep func() error)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.drawTo(c, at) {
+	if !s.advanceTo(c, at) {
 		return ErrClock
 	}
 	s.exchangeLocked(names, list)
 	return nil
 }
 
-// Replace puts restored tables in the place of all that the store has, while others use it: as of
-// the LSN at, which it draws, with all before it. It waits for long writes that are under way. All
-// names must differ. Errors, after which nothing has happened: ErrClock.
+// Replace replaces all tables of a store that is in use by restored ones, as of the LSN at; it
+// assigns all LSNs up to that. It waits for long writes in progress. All names must differ. Errors,
+// after which nothing has changed: ErrClock.
 func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 	names, list := catalogOf(tables, at)
 	owned, old := s.ownAll()
-	defer owned.leave()
+	defer owned.release()
 	views, err := s.exchange(c, old, names, list, at)
 	if err != nil {
 		return err
 	}
 	for _, t := range old {
-		if t.table.gate.isSpoiled() { // its memory stays where it is
-			s.spoiled.Add(-1)
+		if t.table.lock.isPoisoned() { // its memory is not freed
+			s.poisoned.Add(-1)
 			continue
 		}
-		if d := t.table.dict; d != nil { // a list is the collector's
+		if d := t.table.dict; d != nil { // the garbage collector frees a list
 			w := t.table.write(at, views)
-			d.holdAll(c)
-			c.handHeld(&w)
-			d.retireHeld(c, &w)()
+			d.lockShards(c)
+			c.handoverShards(&w)
+			d.retireShards(c, &w)()
 		}
-		owned.leaveOne(t.table)
+		owned.releaseOne(t.table)
 	}
 	return nil
 }
 
-// catalogOf returns the map and the list of restored tables, which bear their names since at.
+// catalogOf returns the map and the list of restored tables, which have their names as of at.
 func catalogOf(tables []*Restorer, at uint64) (*tableMap, *tableList) {
 	names, list := xsync.NewMapOf[string, *Table](xsync.WithPresize(len(tables))), newTableList()
 	for _, r := range tables {
 		r.finish()
-		r.table.named = at
+		r.table.namedLSN = at
 		names.Store(r.name, r.table)
 		list.Set(namedTable{r.name, r.table, at})
 	}
 	return names, list
 }
 
-// exchange draws at and puts others in the place of the old tables, whose gates the caller owns. It
-// returns the views that may see these. The caller holds mu, which is let go, whatever happens.
+// exchange assigns at and installs the new tables in place of the old ones, whose locks the caller
+// owns. It returns the views that may show the old tables. The caller holds mu, which exchange
+// unlocks in any case.
 func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *tableList, at uint64) (*viewList, error) {
 	defer s.mu.Unlock()
 	exchanged := false
@@ -120,90 +120,89 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 		if exchanged {
 			return
 		}
-		for _, t := range old { // they stay, after a panic too
-			t.table.fate.Store(present)
+		for _, t := range old { // they stay, even after a panic
+			t.table.state.Store(present)
 		}
 	}()
-	// Before the number is drawn: whoever cuts a view of one of them after it finds that it is
-	// replaced.
+	// Before the LSN is assigned, so that a view of one of them with a higher number finds that it
+	// is replaced.
 	for _, t := range old {
-		t.table.fate.Store(replaced)
+		t.table.state.Store(replaced)
 	}
-	if !s.drawTo(c, at) {
+	if !s.advanceTo(c, at) {
 		return nil, ErrClock
 	}
-	views := s.settledViews()
+	views := s.openViews()
 	for _, t := range old {
-		views.handName(t.table, at)
+		views.handoverName(t.table, at)
 	}
 	s.exchangeLocked(names, list)
 	exchanged = true
 	return views, nil
 }
 
-// ownership is that of many tables' gates.
-type ownership map[*Table]*hold
+// ownership is the ownership of many tables' locks.
+type ownership map[*Table]*lockOwner
 
-// ownAll makes the caller the owner of all tables, which it returns, and holds mu: there are no
-// others until it is released.
+// ownAll takes the locks of all tables, which it returns, and mu, so that no others can be created.
 func (s *Store) ownAll() (ownership, []namedTable) {
 	o := make(ownership)
 	for tries := 1; ; tries++ {
-		owner := o.enter(all(s.listed())) // most of it without mu, for which creations wait
+		owner := o.acquire(tablesOf(s.copyList())) // most locks without mu, which creations need
 		if owner == nil {
 			s.mu.Lock()
-			tables := all(s.list)
-			if owner = o.enter(tables); owner == nil {
+			tables := tablesOf(s.list)
+			if owner = o.acquire(tables); owner == nil {
 				return o, tables
 			}
 			s.mu.Unlock()
 		}
-		if tries < mostTries {
-			o.leave() // nobody waits for the long write of another table
+		if tries < maxTries {
+			o.release() // no call waits for the long write of another table
 		}
-		<-owner.over
+		<-owner.released
 	}
 }
 
-// enter makes the caller the owner of all tables given, but for those that it owns. It ends with
-// the first that another one owns.
-func (o ownership) enter(tables []namedTable) (owner *hold) {
+// acquire takes the locks of all tables given, except those that it owns. It stops at the first
+// lock that another owner has, and returns that owner.
+func (o ownership) acquire(tables []namedTable) (owner *lockOwner) {
 	for _, t := range tables {
 		if o[t.table] != nil {
 			continue
 		}
-		h, owner := t.table.gate.tryEnter()
-		if owner == spoiled { // nobody acts on it any more
+		h, owner := t.table.lock.tryAcquire()
+		if owner == poisoned { // no call acts on it
 			continue
 		}
 		if owner != nil {
 			return owner
 		}
 		o[t.table] = h
-		t.table.pass()
+		t.table.drainCalls()
 	}
 	return nil
 }
 
-// pass goes once through every lock of the table: calls that came before the gate's sign have ended
-// then.
-func (t *Table) pass() {
+// drainCalls locks and unlocks each lock of the table once. Calls that started before the table
+// lock was taken have then ended.
+func (t *Table) drainCalls() {
 	if t.dict != nil {
-		t.dict.pass()
+		t.dict.drainCalls()
 		return
 	}
 	t.list.mu.Lock()
 	t.list.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
 }
 
-// leave opens all gates.
-func (o ownership) leave() {
+// release releases all locks.
+func (o ownership) release() {
 	for t := range o {
-		o.leaveOne(t)
+		o.releaseOne(t)
 	}
 }
 
-func (o ownership) leaveOne(t *Table) {
-	t.gate.leave(o[t])
+func (o ownership) releaseOne(t *Table) {
+	t.lock.release(o[t])
 	delete(o, t)
 }

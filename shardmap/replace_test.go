@@ -84,7 +84,7 @@ func create(t testing.TB, s *Store, call *Call, name string, kind Kind, n int, v
 func TestReplace(t *testing.T) {
 	s := NewStore()
 	var ranges [][2]uint64
-	call := &Call{Beside: true, Log: logged{&ranges, new(sync.Mutex)}}
+	call := &Call{MayBlock: true, Log: logged{&ranges, new(sync.Mutex)}}
 	create(t, s, call, "d", KindDict, 30_000, "old")
 	create(t, s, call, "l", KindList, 5000, "old")
 	create(t, s, call, "gone", KindDict, 3, "old")
@@ -137,7 +137,7 @@ func TestReplace(t *testing.T) {
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		stats := s.Stats()
-		if stats.SlabBytes == stats.SlabFreeBytes && stats.GraveyardBytes == 0 {
+		if stats.SlabBytes == stats.SlabFreeBytes && stats.RetiredBytes == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -168,7 +168,7 @@ func noGap(t *testing.T, ranges [][2]uint64) {
 // TestReplaceTooLate: if the number has been drawn meanwhile nothing happens, and all goes on.
 func TestReplaceTooLate(t *testing.T) {
 	s := NewStore()
-	call := &Call{Beside: true}
+	call := &Call{MayBlock: true}
 	create(t, s, call, "d", KindDict, 10, "old")
 	create(t, s, call, "l", KindList, 10, "old")
 	before := textOf(s)
@@ -195,7 +195,7 @@ func TestDefectInReplace(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		t.Run(fmt.Sprint("behind the exchange ", behind), func(t *testing.T) {
 			s := NewStore()
-			call := &Call{Beside: true}
+			call := &Call{MayBlock: true}
 			names := []string{"d", "l", "other"}
 			for i, name := range names {
 				create(t, s, call, name, []Kind{KindDict, KindList}[i%2], 10, "old")
@@ -218,7 +218,7 @@ func TestDefectInReplace(t *testing.T) {
 					t.Error(textOf(s))
 				}
 				for _, beside := range []bool{false, true} {
-					c := &Call{Beside: beside}
+					c := &Call{MayBlock: beside}
 					d, _ := s.Lookup(c, []byte("d"))
 					l, _ := s.Lookup(c, []byte("l"))
 					err := errors.Join(
@@ -248,10 +248,10 @@ func TestReplaceWaits(t *testing.T) {
 	create(t, s, &Call{}, "d", KindDict, 10, "old")
 	create(t, s, &Call{}, "l", KindList, 10, "old")
 	list, _ := s.Lookup(&Call{}, []byte("l"))
-	long := list.gate.enter()
+	long := list.lock.acquire()
 	tables, at := restoredTables(t, s, &Call{}, []string{"d", "l"}, 10, "new")
 	done := make(chan error, 1)
-	go func() { done <- s.Replace(&Call{Beside: true}, tables, at+1<<30) }()
+	go func() { done <- s.Replace(&Call{MayBlock: true}, tables, at+1<<30) }()
 
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	key, val := msgp.AppendInt(nil, 1), msgp.AppendString(nil, "changed")
@@ -265,21 +265,21 @@ func TestReplaceWaits(t *testing.T) {
 		}
 	}
 	parked := make(chan struct{})
-	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.Wait(func() { close(parked) }) {
+	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.WhenUnlocked(func() { close(parked) }) {
 		t.Fatal(err)
 	}
-	list.gate.leave(long)
+	list.lock.release(long)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	<-parked
 	// Who has found the old tables looks again.
 	for _, beside := range []bool{false, true} {
-		call := &Call{Beside: beside}
-		if err := dict.Dict().Set(call, key, val); !errors.Is(err, ErrBusy) || dict.Wait(func() {}) {
+		call := &Call{MayBlock: beside}
+		if err := dict.Dict().Set(call, key, val); !errors.Is(err, ErrBusy) || dict.WhenUnlocked(func() {}) {
 			t.Error(err)
 		}
-		if err := list.List().Append(call, val); !errors.Is(err, ErrBusy) || list.Wait(func() {}) {
+		if err := list.List().Append(call, val); !errors.Is(err, ErrBusy) || list.WhenUnlocked(func() {}) {
 			t.Error(err)
 		}
 		if _, err := list.List().View(call); !errors.Is(err, ErrBusy) {
@@ -306,15 +306,15 @@ func TestReplaceSpoiled(t *testing.T) {
 	create(t, s, &Call{}, "l", KindList, 10, "old")
 	for _, name := range names {
 		table, _ := s.Lookup(&Call{}, []byte(name))
-		table.spoil()
+		table.poison()
 	}
 	tables, at := restoredTables(t, s, &Call{}, names, 10, "new")
 	inTime(t, "Replace", func() {
-		if err := s.Replace(&Call{Beside: true}, tables, at); err != nil {
+		if err := s.Replace(&Call{MayBlock: true}, tables, at); err != nil {
 			t.Error(err)
 		}
 	})
-	if n := s.Stats().Spoiled; n != 0 {
+	if n := s.Stats().Poisoned; n != 0 {
 		t.Errorf("%d tables are spoiled", n)
 	}
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
@@ -359,7 +359,7 @@ func TestReplaceOneMoment(t *testing.T) {
 		tables, at := restoredTables(t, s, &Call{}, names, 0, "")
 		time.Sleep(time.Duration(pick.IntN(3)) * time.Millisecond)
 		view := s.View(&Call{})
-		if err := s.Replace(&Call{Beside: true}, tables, at+1<<30); err != nil {
+		if err := s.Replace(&Call{MayBlock: true}, tables, at+1<<30); err != nil {
 			t.Error(err)
 			break
 		}
@@ -401,7 +401,7 @@ func readUntil(t *testing.T, s *Store, stop *atomic.Bool, names []string) {
 	for n := 0; !stop.Load(); n++ {
 		var named uint64
 		err := untilFree(s, call, names[n%len(names)], func(table *Table) (err error) {
-			named = table.named
+			named = table.namedLSN
 			if table.dict != nil {
 				_, err = table.dict.Contains(call, msgp.AppendNil(nil))
 			} else {
@@ -434,10 +434,10 @@ func momentOf(t *testing.T, view *View) moment {
 	m := moment{to: view.Number(), found: make(map[string]bool)}
 	for name, table := range view.Tables() {
 		if m.from == 0 {
-			m.from = table.table.named
+			m.from = table.table.namedLSN
 		}
-		if table.table.named != m.from {
-			t.Errorf("a view shows tables of %d and %d", m.from, table.table.named)
+		if table.table.namedLSN != m.from {
+			t.Errorf("a view shows tables of %d and %d", m.from, table.table.namedLSN)
 		}
 		if table.List() != nil {
 			for val := range table.List().Values() {
@@ -480,7 +480,7 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 			return err
 		}
 		free := make(chan struct{})
-		if table.Wait(func() { close(free) }) {
+		if table.WhenUnlocked(func() { close(free) }) {
 			<-free
 		}
 	}
@@ -507,7 +507,7 @@ func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
 	created := make(chan error)
 	for _, name := range []string{"a", "b"} {
 		go func() {
-			_, err := s.Create(&Call{Beside: true}, name, KindList, nil, 0)
+			_, err := s.Create(&Call{MayBlock: true}, name, KindList, nil, 0)
 			created <- err
 		}()
 	}

@@ -13,15 +13,15 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Restorer fills a table with what it held once, versions and places included. Tables may be
-// restored at the same time, each by one goroutine; the entries of one batch are spread over the
+// Restorer fills a table with saved content, including versions and places. Several tables may be
+// restored at the same time, each by one goroutine. The entries of one batch are processed on all
 // processors.
 type Restorer struct {
 	// constant
 	table  *Table
 	name   string
-	shares uint // logarithm of how many parts of the hashes are filled at the same time
-	slots  int  // of a shard's index, to begin with
+	shares uint // logarithm of the number of hash ranges that are filled in parallel
+	slots  int  // initial size of a shard's index
 
 	last  uint64 // place of the last entry
 	items []restored
@@ -34,27 +34,27 @@ type restored struct {
 }
 
 const (
-	// restoredFill is up to what part of leastSplit the shards of a restored dict are filled, so
+	// restoredFill is the part of minSplit to which the shards of a restored dict are filled, so
 	// that the first insertions do not split them all.
 	restoredFill = 0.85
-	// maxRestoredDepth bounds the directory that a dict begins with, whatever length it is said to
-	// have. It grows by splits beyond that.
+	// maxRestoredDepth bounds the initial directory of a dict, whatever length is announced. Beyond
+	// it the directory grows by splits.
 	maxRestoredDepth = 12
-	// leastShared is how many entries of a batch are worth spreading over the processors.
-	leastShared = 1024
+	// minParallel is the least number of entries that are processed in parallel.
+	minParallel = 1024
 )
 
-// Restore begins a table as it was: created is the LSN of its creation (TableView.Created), length
-// how many entries a dict is expected to have. The clock has been set to the last LSN of what is
-// restored. Until Done nobody else but other Restorers uses the store, unless it is Adopt or
-// Replace that ends all.
+// Restore begins to restore a table. created is the LSN of its creation (TableView.Created); length
+// is the expected number of entries of a dict. SetClock must have set the clock to the last LSN of
+// the saved content. Until Done only Restorers may use the store, unless Adopt or Replace installs
+// the tables.
 //
-// Errors: ErrKind; created is not on the clock.
+// Errors: ErrKind; created is above the clock.
 func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Restorer, error) {
 	if created == 0 || created > s.Clock() {
-		return nil, fmt.Errorf("table %q was created at %d, the clock is at %d", name, created, s.Clock())
+		return nil, fmt.Errorf("table %q: created at LSN %d, but the clock is at %d", name, created, s.Clock())
 	}
-	t := &Table{store: s, kind: kind, born: created, named: created}
+	t := &Table{store: s, kind: kind, createdLSN: created, namedLSN: created}
 	t.name.Store(&name)
 	r := &Restorer{table: t, name: name}
 	switch kind {
@@ -70,10 +70,10 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 	return r, nil
 }
 
-// prepare gives the dict the shards that length entries need.
+// prepare creates the shards that length entries need.
 func (r *Restorer) prepare(length int) {
 	d := r.table.dict
-	most := max(int(restoredFill*float64(d.store.leastSplit)), 1)
+	most := max(int(restoredFill*float64(d.store.minSplit)), 1)
 	depth := uint(min(bits.Len(uint(max(length-1, 0)/most)), maxRestoredDepth))
 	dir := &directory{depth: depth, shift: 64 - depth, shards: make([]*shard, 1<<depth)}
 	for i := range dir.shards {
@@ -87,12 +87,12 @@ func (r *Restorer) prepare(length int) {
 	}
 }
 
-// Entries puts entries at the end of a dict, in the order of their places. Nothing of them is kept,
-// what they hold is copied.
+// Entries adds entries at the end of a dict, in the order of their places. It copies what they
+// hold.
 //
-// Errors name the entry's place, and end the restoring: bytes that are no checked encoding; a key
-// that is not hashable or is there already; a place that is not above the last one; a version below
-// the place or not on the clock.
+// Errors name the entry's place and end the restore: bytes that are not one checked encoding; a key
+// that is not hashable or is already present; a place that is not above the last one; a version
+// below the place or above the clock.
 func (r *Restorer) Entries(entries []Entry) error {
 	if r.table.kind != KindDict {
 		return ErrKind
@@ -100,7 +100,7 @@ func (r *Restorer) Entries(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Place <= r.last || e.Version < e.Place || e.Version > r.table.store.Clock() {
-			return fmt.Errorf("table %q: entry of place %d and version %d after place %d, the clock is at %d",
+			return fmt.Errorf("table %q: entry with place %d and version %d does not fit after place %d with the clock at %d",
 				r.name, e.Place, e.Version, r.last, r.table.store.Clock())
 		}
 		r.last = e.Place
@@ -111,7 +111,7 @@ func (r *Restorer) Entries(entries []Entry) error {
 	r.items = r.items[:len(entries)]
 	defer clear(r.items)
 
-	if len(entries) < leastShared || r.shares == 0 {
+	if len(entries) < minParallel || r.shares == 0 {
 		if err := r.resolve(entries, r.items); err != nil {
 			return err
 		}
@@ -119,18 +119,19 @@ func (r *Restorer) Entries(entries []Entry) error {
 	}
 	parts := 1 << r.shares
 	each := (len(entries) + parts - 1) / parts
-	err := inParts(parts, func(i int) error {
+	err := inParallel(parts, func(i int) error {
 		from, to := min(i*each, len(entries)), min((i+1)*each, len(entries))
 		return r.resolve(entries[from:to], r.items[from:to])
 	})
 	if err != nil {
 		return err
 	}
-	return inParts(parts, func(i int) error { return r.insert(uint64(i), r.shares) })
+	return inParallel(parts, func(i int) error { return r.insert(uint64(i), r.shares) })
 }
 
-// inParts calls f for 0 to n-1 at the same time. A panic in one of them becomes the caller's.
-func inParts(n int, f func(i int) error) error {
+// inParallel calls f for 0 to n-1 in parallel. A panic in one of them is raised again in the
+// caller.
+func inParallel(n int, f func(i int) error) error {
 	var all sync.WaitGroup
 	problems := make([]error, n)
 	var panicked atomic.Pointer[string]
@@ -152,16 +153,16 @@ func inParts(n int, f func(i int) error) error {
 	return errors.Join(problems...)
 }
 
-// resolve checks entries and makes their keys ready.
+// resolve checks entries and prepares their keys.
 func (r *Restorer) resolve(entries []Entry, items []restored) error {
 	for i := range entries {
 		e := &entries[i]
 		if err := errors.Join(isOneValue(e.Key), isOneValue(e.Val)); err != nil {
-			return fmt.Errorf("table %q: entry of place %d: %w", r.name, e.Place, err)
+			return fmt.Errorf("table %q: entry at place %d: %w", r.name, e.Place, err)
 		}
 		canonical, unequal, err := value.Key(e.Key, nil)
 		if err != nil {
-			return fmt.Errorf("table %q: entry of place %d: %w", r.name, e.Place, err)
+			return fmt.Errorf("table %q: entry at place %d: %w", r.name, e.Place, err)
 		}
 		if unequal {
 			canonical = unequalKey(nil, rand.Uint64())
@@ -175,19 +176,19 @@ func (r *Restorer) resolve(entries []Entry, items []restored) error {
 	return nil
 }
 
-// isOneValue returns an error if b is no checked encoding of one value.
+// isOneValue returns an error unless b is the checked encoding of one value.
 func isOneValue(b []byte) error {
 	n, err := value.CheckStored(b)
 	if err == nil && n != len(b) {
-		err = fmt.Errorf("%d bytes behind the value", len(b)-n)
+		err = fmt.Errorf("%d bytes after the value", len(b)-n)
 	}
 	return err
 }
 
-// insert stores those items whose hashes begin with the bits of part.
+// insert stores the items whose hashes start with the bits of part.
 func (r *Restorer) insert(part uint64, bits uint) error {
 	d := r.table.dict
-	w := write{store: d.store, first: r.table.born, views: &viewList{}}
+	w := write{store: d.store, first: r.table.createdLSN, views: &viewList{}}
 	added := 0
 	defer func() { d.size.Add(int64(added)) }()
 	for i := range r.items {
@@ -200,23 +201,23 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 			s.index = d.store.newIndex(r.slots)
 		}
 		if s.find(item.hash, item.canonical) >= 0 {
-			return fmt.Errorf("table %q: entry of place %d: its key is there already", r.name, item.Place)
+			return fmt.Errorf("table %q: entry at place %d: duplicate key", r.name, item.Place)
 		}
 		s.insert(&w, &item.key, item.Val, item.Place)
 		s.entry(s.count - 1).setVersion(item.Version)
 		added++
 		if s.full() {
 			var c Call
-			c.hold(s)
+			c.lockShard(s)
 			d.split(&c, &w, s)
-			c.release()
+			c.unlockShards()
 		}
 	}
 	return nil
 }
 
-// Elements puts n packed elements at the end of a list. Errors: bytes that are no n checked
-// encodings; they end the restoring.
+// Elements adds n packed elements at the end of a list. Errors, which end the restore: bytes that
+// are not n checked encodings.
 func (r *Restorer) Elements(packed []byte, n int) error {
 	if r.table.kind != KindList {
 		return ErrKind
@@ -230,13 +231,13 @@ func (r *Restorer) Elements(packed []byte, n int) error {
 		at += size
 	}
 	if at != len(packed) {
-		return fmt.Errorf("table %q: %d bytes behind %d elements", r.name, len(packed)-at, n)
+		return fmt.Errorf("table %q: %d bytes after %d elements", r.name, len(packed)-at, n)
 	}
 	r.table.list.rope.AppendPacked(packed, n)
 	return nil
 }
 
-// Done puts the table among the store's. Errors: ErrTableExists.
+// Done installs the table in the store. Errors: ErrTableExists.
 func (r *Restorer) Done() error {
 	r.finish()
 	s := r.table.store
@@ -245,20 +246,20 @@ func (r *Restorer) Done() error {
 	if _, there := s.tables.Load().Load(r.name); there {
 		return fmt.Errorf("%w: %q", ErrTableExists, r.name)
 	}
-	s.nameLocked(r.name, r.table, r.table.named)
+	s.nameLocked(r.name, r.table, r.table.namedLSN)
 	return nil
 }
 
-// finish makes the table ready to be found.
+// finish completes the table before it becomes visible.
 func (r *Restorer) finish() {
 	if l := r.table.list; l != nil {
 		l.length.Store(int64(l.rope.Len()))
 	}
 }
 
-// Discard frees what was restored so far, instead of Done.
+// Discard frees what was restored so far. Call it instead of Done.
 func (r *Restorer) Discard() {
 	if d := r.table.dict; d != nil {
-		d.dir.Load().each(func(s *shard) { s.discard(d.store, r.table.born) })
+		d.dir.Load().each(func(s *shard) { s.discard(d.store, r.table.createdLSN) })
 	}
 }

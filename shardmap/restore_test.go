@@ -93,16 +93,16 @@ func TestRestore(t *testing.T) {
 	for _, c := range []struct {
 		keys, steps, batch, split int
 		big                       bool
-	}{{40, 300, 3, leastSplit, true}, {300, 2000, 7, 8, false}, {3000, 6000, 1500, 100, false}} {
+	}{{40, 300, 3, minSplit, true}, {300, 2000, 7, 8, false}, {3000, 6000, 1500, 100, false}} {
 		s := newSession(t, pick, c.keys)
-		s.store.leastSplit = c.split
-		s.big, s.call.Beside = c.big, c.big
+		s.store.minSplit = c.split
+		s.big, s.call.MayBlock = c.big, c.big
 		for range c.steps {
 			s.step()
 		}
 		for i := range 3 {
 			packed := bytes.Repeat([]byte{1, 0xa1, 'x'}, i*3000)
-			_, err := s.store.Create(&Call{Beside: true}, fmt.Sprint("list ", i), KindList, packed, 2*i*3000)
+			_, err := s.store.Create(&Call{MayBlock: true}, fmt.Sprint("list ", i), KindList, packed, 2*i*3000)
 			s.ok(err)
 		}
 		to := copied(t, s.store, c.batch) // with shards of the usual size
@@ -222,7 +222,7 @@ func TestRestoreOldZones(t *testing.T) {
 	from := NewStore()
 	for name, packed := range map[string][]byte{"dict": slices.Concat(old, old, zone, old), "list": slices.Concat(old, zone)} {
 		kind := map[string]Kind{"dict": KindDict, "list": KindList}[name]
-		if _, err := from.Create(&Call{Beside: true}, name, kind, packed, 2); err != nil {
+		if _, err := from.Create(&Call{MayBlock: true}, name, kind, packed, 2); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,50 +10,50 @@ import (
 )
 
 const (
-	// A shard is split above splitAt live entries, which lies between leastSplit and
-	// leastSplit*4/3, so that shards filled evenly do not split all at once. 4/3 of it is a little
-	// less than 0.8 of 16 Ki, where the index would grow once more.
-	leastSplit = 9800
+	// A shard is split above splitAt live entries. splitAt is between minSplit and minSplit*4/3, so
+	// that evenly filled shards do not all split at once. 4/3 of it is a little less than 0.8 of 16
+	// Ki, where the index would grow again.
+	minSplit = 9800
 
-	// It is also split above splitBytes of records in chunks, which it copies then: between
-	// leastSplitBytes and leastSplitBytes*4/3.
-	leastSplitBytes = 3 << 19
+	// A shard is also split above splitBytes of records in chunks, because it copies those then.
+	// splitBytes is between minSplitBytes and minSplitBytes*4/3.
+	minSplitBytes = 3 << 19
 
-	// minSlabBytes is the smallest block that is taken from outside the Go heap.
+	// minSlabBytes is the smallest block that is allocated outside the Go heap.
 	minSlabBytes = slab.MinBlock
 
-	// A shard is compacted when a quarter of its entries or of the bytes of its records is dead,
-	// three quarters while a view keeps what is given up, and at least so much.
+	// A shard is compacted when a quarter of its entries or record bytes is dead (three quarters
+	// while a view retains what is given up), and at least this much.
 	minDeadEntries = 64
 	minDeadBytes   = 4 << 10
 )
 
 // contents are a shard's entries and records.
 type contents struct {
-	pages  []page
-	chunks [][]byte // of records; nil: free
-	count  int      // entries, dead ones included: the number of the next
-	live   int
-	past   *past // nil: there is none
+	pages   []page
+	chunks  [][]byte // of records; nil: a free slot
+	count   int      // all entries, including dead ones: the number of the next entry
+	live    int
+	history *history // nil: none
 }
 
-// shard is one part of a dict under one lock: CPython's compact dict, an index of entries that
-// stand in the order of insertion.
+// shard is one part of a dict under one lock. Like CPython's compact dict it has an index of
+// entries that are in insertion order.
 type shard struct {
 	mu sync.Mutex
 
-	// guarded by mu; what each lookup reads stands first
-	retired bool // split, cleared or dropped: look again in the directory
+	// guarded by mu; what each lookup reads is first
+	retired bool // split, cleared or dropped: look in the directory again
 	contents
 	index    []uint32 // see shard_index.go
 	used     int      // slots of the index that are not empty
-	frozenAt uint64   // the newest view that has been given the contents, or needs none of them
+	frozenAt uint64   // the newest view that has the contents or does not need them
 	chunkUse
-	coming load // see Dict.splitsDue
+	incoming batchLoad // see Dict.splitsDue
 
 	// constant
 	table      *Table
-	prefix     uint64 // the upper depth bits of the hashes of its keys
+	prefix     uint64 // the upper depth bits of its keys' hashes
 	depth      uint
 	splitAt    int
 	splitBytes int
@@ -61,13 +61,13 @@ type shard struct {
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
 	s := &shard{table: t, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
-	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.leastSplit, t.store.leastSplitBytes
+	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.minSplit, t.store.minSplitBytes
 	s.splitAt = least + int(jitter%uint64(least/3+1))
 	s.splitBytes = leastBytes + int(jitter%uint64(leastBytes/3+1))
 	return s
 }
 
-// full tells whether the shard is to be split.
+// full reports whether the shard must be split.
 func (s *shard) full() bool { return s.live > s.splitAt || s.liveBytes > s.splitBytes }
 
 // mix is the finalizer of MurmurHash3 (Austin Appleby, public domain).
@@ -110,7 +110,7 @@ func (c *contents) pair(e *entry) (key, val []byte) {
 	return rec[:n], rec[n:]
 }
 
-// keyAndValue returns the bytes of pair, which lie back to back.
+// keyAndValue returns the two parts of pair, which are adjacent.
 func (c *contents) keyAndValue(e *entry) []byte {
 	rec := c.record(e)
 	if e.size&flagOriginal == 0 {
@@ -119,43 +119,43 @@ func (c *contents) keyAndValue(e *entry) []byte {
 	return rec[value.Size(rec):]
 }
 
-// freeze returns the contents as they are now, for good: the shard is about to give them up.
+// freeze returns a permanent copy of the contents, which the shard is about to give up.
 func (s *shard) freeze() *contents {
 	c := s.contents
 	c.pages, c.chunks = slices.Clone(c.pages), slices.Clone(c.chunks)
 	return &c
 }
 
-// write is what a mutation knows when its numbers are drawn.
+// write is the context of a change that has its LSNs.
 type write struct {
 	store *Store
 	first uint64    // its first LSN
-	views *viewList // as young as first
-	vision
+	views *viewList // as recent as first
+	visibility
 }
 
-// begin draws k numbers for a mutation whose locks are held and which cannot fail any more.
+// begin assigns k LSNs to a change that cannot fail and whose locks are held.
 func (t *Table) begin(c *Call, k uint64) write {
-	n, vs := t.store.draw(c, t, k)
+	n, vs := t.store.assign(c, t, k)
 	if vs.newest == 0 {
 		return write{store: t.store, first: n, views: vs}
 	}
 	return t.write(n, vs)
 }
 
-// write returns what a mutation of the table knows that drew numbers from first on.
+// write returns the context of a change to the table with LSNs from first on.
 func (t *Table) write(first uint64, vs *viewList) write {
-	return write{t.store, first, vs, vs.visionOf(t)}
+	return write{t.store, first, vs, vs.visibilityOf(t)}
 }
 
-// handover gives the shard's contents to the views that must have them, before w gives them up.
+// handover hands the shard's contents over to the views that need them, before w gives them up.
 func (s *shard) handover(w *write) {
 	if w.views.newest > s.frozenAt {
 		s.frozenAt = w.views.handover(s.table, s, s.frozenAt, w.first, func() any { return s.freeze() })
 	}
 }
 
-// appendEntry adds a live entry with a record of its own after all others.
+// appendEntry adds a live entry, with a record of its own, after all others.
 func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
 	num := s.nextEntry(w, place)
 	p := &s.pages[num>>pageBits]
@@ -166,8 +166,8 @@ func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
 	s.addToIndex(w, hash, num)
 }
 
-// nextEntry returns the number of the next entry and sees to it that its page is there, can express
-// place and may be written.
+// nextEntry returns the number of the next entry. It makes sure that the entry's page exists, can
+// have the place and may be written.
 func (s *shard) nextEntry(w *write, place uint64) int {
 	num := s.count
 	if num>>pageBits < len(s.pages) && !s.pages[num>>pageBits].holds(place) && num&(pageEntries-1) != 0 {
@@ -179,7 +179,7 @@ func (s *shard) nextEntry(w *write, place uint64) int {
 		if num == 0 {
 			n = firstEntries
 		}
-		s.pages = append(s.pages, page{entries: w.store.newEntries(n), base: place, born: w.first})
+		s.pages = append(s.pages, page{entries: w.store.newEntries(n), base: place, createdLSN: w.first})
 		return num
 	}
 	p := &s.pages[num>>pageBits]
@@ -189,13 +189,13 @@ func (s *shard) nextEntry(w *write, place uint64) int {
 	if num&(pageEntries-1) == len(p.entries) {
 		entries := w.store.newEntries(min(4*len(p.entries), pageEntries))
 		copy(entries, p.entries)
-		p.entries = entries // the old ones were too few for a block of the slabs
+		p.entries = entries // the old ones were too few for a slab block
 	}
 	return num
 }
 
-// closePage leaves the rest of a page dead, from entry num on, in order behind the entries before
-// it.
+// closePage makes the entries of a page dead from num on. Their order is above that of the entries
+// before them.
 func (s *shard) closePage(num int) {
 	rest := s.pages[num>>pageBits].entries[num&(pageEntries-1):]
 	for i := range rest {
@@ -203,16 +203,16 @@ func (s *shard) closePage(num int) {
 	}
 }
 
-// writable returns entry number i for changing, after it was kept for the views that may see it.
+// writable returns entry i for a change, after saving it for the views that may see it.
 func (s *shard) writable(w *write, i int) *entry {
 	p := &s.pages[i>>pageBits]
 	e := &p.entries[i&(pageEntries-1)]
-	if w.seen > s.frozenAt {
-		if place := p.place(e); w.sees(e.version(), place) {
-			s.keepPast(w, i, e, place)
+	if w.newest > s.frozenAt {
+		if place := p.place(e); w.visible(e.version(), place) {
+			s.saveVersion(w, i, e, place)
 		}
-	} else if w.seen == 0 && s.past != nil {
-		s.past = nil // of views that are closed
+	} else if w.newest == 0 && s.history != nil {
+		s.history = nil // its views are closed
 	}
 	return e
 }

@@ -2,98 +2,98 @@ package shardmap
 
 import "slices"
 
-// past holds entries as they were before mutations that open views do not show: of a shard from
-// page to page, in the order in which they were changed. The entries of pages stay where they are,
-// so the past of one entry is 32 bytes, however full its page is.
-type past struct {
-	pages  [][]pastEntry
-	blocks [][]byte // records with blocks of their own, which the shard has given up
+// history holds old versions of a shard's entries that open views may see: per page, in the order
+// of the changes. The entries of pages stay in place, so an old version takes 32 bytes.
+type history struct {
+	pages  [][]savedVersion
+	blocks [][]byte // records with blocks of their own that the shard has given up
 }
 
-// pastEntry is an entry before a change. Views with numbers above its version, up to the change's,
-// see it.
-type pastEntry struct {
-	entry entry // loc of a record in a block of its own: the number of the block
+// savedVersion is an entry before a change. Views with numbers above its version, up to the LSN of
+// the change, see it.
+type savedVersion struct {
+	entry entry // for a record in a block of its own, loc is the number of the block
 	place uint64
-	until uint64 // LSN of the change << 8 | the entry's number in its page
+	until uint64 // LSN of the change << 8 | the entry's index in its page
 }
 
-func (e *pastEntry) slot() int { return int(e.until & (pageEntries - 1)) }
+func (e *savedVersion) slot() int { return int(e.until & (pageEntries - 1)) }
 
-func (e *pastEntry) changed() uint64 { return e.until >> pageBits }
+func (e *savedVersion) changed() uint64 { return e.until >> pageBits }
 
-// seenBy tells whether a view with the number sees the entry.
-func (e *pastEntry) seenBy(number uint64) bool {
+// visibleTo reports whether a view with the number sees the entry.
+func (e *savedVersion) visibleTo(number uint64) bool {
 	return e.entry.version() < number && number <= e.changed()
 }
 
-// keepPast keeps entry i, which is about to be changed and which open views may see.
-func (s *shard) keepPast(w *write, i int, e *entry, place uint64) {
+// saveVersion saves entry i, which is about to be changed and which open views may see.
+func (s *shard) saveVersion(w *write, i int, e *entry, place uint64) {
 	if !e.live() || brokenHandover {
 		return
 	}
-	if s.past == nil {
-		s.past = &past{}
+	if s.history == nil {
+		s.history = &history{}
 	}
-	kept := pastEntry{*e, place, w.first<<pageBits | uint64(i&(pageEntries-1))}
+	kept := savedVersion{*e, place, w.first<<pageBits | uint64(i&(pageEntries-1))}
 	if e.size&flagOwnBlock != 0 {
-		kept.entry.loc = uint32(len(s.past.blocks))
-		s.past.blocks = append(s.past.blocks, s.chunks[e.loc>>16])
+		kept.entry.loc = uint32(len(s.history.blocks))
+		s.history.blocks = append(s.history.blocks, s.chunks[e.loc>>16])
 	}
 	at := i >> pageBits
-	if at >= len(s.past.pages) {
-		s.past.pages = append(s.past.pages, make([][]pastEntry, len(s.pages)-len(s.past.pages))...)
+	if at >= len(s.history.pages) {
+		s.history.pages = append(s.history.pages, make([][]savedVersion, len(s.pages)-len(s.history.pages))...)
 	}
-	entries := s.past.pages[at]
+	entries := s.history.pages[at]
 	if len(entries) == cap(entries) {
-		entries = slices.DeleteFunc(entries, func(e pastEntry) bool { return !w.views.see(s.table, &e) })
+		entries = slices.DeleteFunc(entries, func(e savedVersion) bool { return !w.views.anySees(s.table, &e) })
 	}
-	s.past.pages[at] = append(entries, kept)
+	s.history.pages[at] = append(entries, kept)
 }
 
-// see tells whether an open view of t sees e.
-func (vs *viewList) see(t *Table, e *pastEntry) bool {
+// anySees reports whether an open view of t sees e.
+func (vs *viewList) anySees(t *Table, e *savedVersion) bool {
 	for _, c := range vs.cuts {
-		if c.covers(t) && e.seenBy(c.number) {
+		if c.covers(t) && e.visibleTo(c.number) {
 			return true
 		}
 	}
 	return false
 }
 
-// seen is an entry of a shard as a view sees it. The record lasts as long as the view.
-type seen struct {
+// visibleEntry is an entry of a shard as a view sees it. The record is valid as long as the view is
+// open.
+type visibleEntry struct {
 	record         []byte
-	original       bool // the record holds the key as first written, after the canonical key
+	original       bool // the record has the key as first written, after the canonical key
 	version, place uint64
 }
 
-// seenEntries is how many entries of a shard a view looks at under its lock at a time; it divides
+// entriesPerRead is the number of entries that a view reads per locking of a shard. It divides
 // pageEntries.
-const seenEntries = 64
+const entriesPerRead = 64
 
-// appendSeen appends those of the seenEntries entries from number num on that a view with the given
-// number sees, in order. more: there are others behind them.
-func (c *contents) appendSeen(dst []seen, number uint64, num int) (_ []seen, more bool) {
-	var found [seenEntries]seen
+// appendVisible appends those of the entriesPerRead entries from number num on that a view with the
+// given number sees, in order. more reports whether there are further entries.
+func (c *contents) appendVisible(dst []visibleEntry, number uint64, num int) (_ []visibleEntry, more bool) {
+	var found [entriesPerRead]visibleEntry
 	first, at := num&(pageEntries-1), num>>pageBits
 	if at < len(c.pages) {
 		p := &c.pages[at]
-		used := min(first+seenEntries, len(p.entries), c.count-at<<pageBits)
-		if p.born >= number {
-			used = 0 // the view does not keep the page's block
+		used := min(first+entriesPerRead, len(p.entries), c.count-at<<pageBits)
+		if p.createdLSN >= number {
+			used = 0 // the block is not retained for the view
 		}
 		for i := first; i < used; i++ {
 			if e := &p.entries[i]; e.live() && e.version() < number {
-				found[i-first] = seen{c.record(e), e.size&flagOriginal != 0, e.version(), p.place(e)}
+				found[i-first] = visibleEntry{c.record(e), e.size&flagOriginal != 0, e.version(), p.place(e)}
 			}
 		}
 	}
-	if c.past != nil && at < len(c.past.pages) {
-		for i := range c.past.pages[at] {
-			e := &c.past.pages[at][i]
-			if slot := e.slot() - first; uint(slot) < seenEntries && e.seenBy(number) {
-				found[slot] = seen{c.pastRecord(e), e.entry.size&flagOriginal != 0, e.entry.version(), e.place}
+	if c.history != nil && at < len(c.history.pages) {
+		for i := range c.history.pages[at] {
+			e := &c.history.pages[at][i]
+			if slot := e.slot() - first; uint(slot) < entriesPerRead && e.visibleTo(number) {
+				found[slot] = visibleEntry{c.savedRecord(e), e.entry.size&flagOriginal != 0, e.entry.version(), e.place}
 			}
 		}
 	}
@@ -102,13 +102,13 @@ func (c *contents) appendSeen(dst []seen, number uint64, num int) (_ []seen, mor
 			dst = append(dst, found[i])
 		}
 	}
-	num += seenEntries
-	return dst, num < c.count || c.past != nil && num>>pageBits < len(c.past.pages)
+	num += entriesPerRead
+	return dst, num < c.count || c.history != nil && num>>pageBits < len(c.history.pages)
 }
 
-func (c *contents) pastRecord(e *pastEntry) []byte {
+func (c *contents) savedRecord(e *savedVersion) []byte {
 	if e.entry.size&flagOwnBlock != 0 {
-		return c.past.blocks[e.entry.loc]
+		return c.history.blocks[e.entry.loc]
 	}
 	return c.record(&e.entry)
 }

@@ -10,15 +10,15 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// The index is an open-addressing table with linear probing, at most 0.8 full. A slot is
+// The index is a hash table with open addressing and linear probing, at most 0.8 full. A slot is
 //
 //	31            16 15             0
 //	+---------------+---------------+
 //	| tag, never 0  | entry number  |
 //	+---------------+---------------+
 //
-// The lower bits of the hash say where to begin, bits 16 to 31 are the tag, the upper bits led to
-// the shard.
+// The lower bits of the hash select the first slot, bits 16 to 31 are the tag, and the upper bits
+// select the shard.
 const (
 	emptySlot = 0
 	tombstone = 1
@@ -37,7 +37,7 @@ func tagOf(hash uint64) uint32 {
 // hashOf returns the hash of a canonical key.
 func (s *Store) hashOf(canonical []byte) uint64 { return xxh3.HashSeed(canonical, s.seed) }
 
-// find returns the number of the entry whose canonical key is key, -1 if there is none.
+// find returns the number of the entry with the canonical key, -1 if there is none.
 func (s *shard) find(hash uint64, key []byte) int {
 	if len(s.index) == 0 {
 		return -1
@@ -58,7 +58,7 @@ func (s *shard) find(hash uint64, key []byte) int {
 	}
 }
 
-// addToIndex files entry num under its hash. The index has no entry with the same key.
+// addToIndex adds entry num under its hash. The index has no entry with the same key.
 func (s *shard) addToIndex(w *write, hash uint64, num int) {
 	if 5*(s.used+1) > 4*len(s.index) {
 		s.reindex(w, num)
@@ -74,8 +74,7 @@ func (s *shard) addToIndex(w *write, hash uint64, num int) {
 	s.index[i] = tagOf(hash) | uint32(num)
 }
 
-// dropFromIndex takes entry num out. Tombstones in front of an empty slot are in nobody's way and
-// are emptied.
+// dropFromIndex removes entry num. Tombstones before an empty slot are not needed and become empty.
 func (s *shard) dropFromIndex(hash uint64, num int) {
 	slot := tagOf(hash) | uint32(num)
 	mask := uint64(len(s.index) - 1)
@@ -94,7 +93,7 @@ func (s *shard) dropFromIndex(hash uint64, num int) {
 	}
 }
 
-// reindex makes a new index of the entries below count, with room for more.
+// reindex builds a new, larger index of the entries below count.
 func (s *shard) reindex(w *write, count int) {
 	w.store.freeIndex(s.index)
 	s.index = w.store.newIndex(indexSlots(s.live + s.live/8 + 1))
@@ -115,7 +114,7 @@ func (c *contents) canonical(e *entry) []byte {
 	return rec[:value.Size(rec)]
 }
 
-// indexSlots returns how many slots an index for n entries has.
+// indexSlots returns the number of slots of an index for n entries.
 func indexSlots(n int) int {
 	return max(minIndexSlots, 1<<bits.Len(uint(n*5/4)))
 }
@@ -130,7 +129,7 @@ func (s *Store) newIndex(slots int) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(block))), slots)
 }
 
-// freeIndex gives back what newIndex returned. No view ever sees an index.
+// freeIndex frees what newIndex returned. No view ever reads an index.
 func (s *Store) freeIndex(index []uint32) {
 	if len(index)*4 >= minSlabBytes {
 		s.slabs.Free(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(index))), len(index)*4))

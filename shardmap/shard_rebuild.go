@@ -1,10 +1,10 @@
 package shardmap
 
-// compactIfDue packs the shard when too much of it is dead.
+// compactIfDue compacts the shard when too much of it is dead.
 func (s *shard) compactIfDue(w *write) {
 	quarters := 1
-	if w.seen > 0 {
-		quarters = 3 // a view keeps the old blocks, however often they are compacted
+	if w.newest > 0 {
+		quarters = 3 // the old blocks are retained for a view, however often the shard is compacted
 	}
 	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
 	if dead > minDeadEntries && 4*dead > quarters*s.count ||
@@ -13,7 +13,7 @@ func (s *shard) compactIfDue(w *write) {
 	}
 }
 
-// compact moves the live entries into new pages, chunks and index.
+// compact moves the live entries into new pages, chunks and an index.
 func (s *shard) compact(w *write) {
 	s.handover(w)
 	fresh := newShard(s.table, s.depth, s.prefix, 0)
@@ -24,14 +24,14 @@ func (s *shard) compact(w *write) {
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
-// split replaces the shard, whose lock the caller holds, by two halves in the directory. The shard
-// is retired, still locked; the halves are held.
+// split replaces the shard, which the caller has locked, by two halves in the directory. The shard
+// is retired, but still locked; the halves are locked too.
 func (d *Dict) split(c *Call, w *write, s *shard) {
 	s.handover(w)
 	low := newShard(s.table, s.depth+1, s.prefix<<1, s.frozenAt)
 	high := newShard(s.table, s.depth+1, s.prefix<<1|1, s.frozenAt)
-	c.hold(low)
-	c.hold(high)
+	c.lockShard(low)
+	c.lockShard(high)
 	for _, half := range []*shard{low, high} {
 		half.index = w.store.newIndex(indexSlots(s.live / 2))
 	}
@@ -64,12 +64,12 @@ func (s *shard) eachLive(f func(p *page, e *entry)) {
 }
 
 // adopt appends a copy of a live entry of another shard. A record in a block of its own is not
-// copied: the block changes hands.
+// copied: the block is moved.
 func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	moved := *e
 	if e.size&flagOwnBlock != 0 {
 		i := e.loc >> 16
-		moved.loc = s.ownRecord(from.chunks[i], from.born[i]).loc
+		moved.loc = s.ownRecord(from.chunks[i], from.createdLSNs[i]).loc
 		from.chunks[i] = nil
 	} else {
 		place, rec := s.newRecord(w, int(e.size&sizeMask))
@@ -79,13 +79,13 @@ func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	s.appendEntry(w, hash, moved, p.place(e))
 }
 
-// discard gives back all blocks of a shard that is out of use since the mutation lsn.
+// discard retires all blocks of a shard as of change lsn.
 func (s *shard) discard(st *Store, lsn uint64) {
 	for i := range s.pages {
 		s.retireEntries(st, lsn, &s.pages[i])
 	}
 	for i, chunk := range s.chunks {
-		st.retire(deadBlock{chunk, s.table, s.born[i], lsn})
+		st.retire(retiredBlock{chunk, s.table, s.createdLSNs[i], lsn})
 	}
 	st.freeIndex(s.index)
 	s.contents, s.chunkUse, s.index = contents{}, chunkUse{bump: -1}, nil

@@ -7,20 +7,20 @@ const (
 	maxChunkBytes = 64 << 10
 )
 
-// chunkUse says how a shard's chunks are used. The unused end of a chunk is neither dead nor alive:
-// compaction would only make another.
+// chunkUse counts how a shard's chunks are used. The unused end of a chunk counts as neither dead
+// nor live: compaction would only make another.
 type chunkUse struct {
-	bump      int      // chunk that records are added to, -1: none
-	bumpUsed  int      // bytes of it
-	bytes     int      // of chunks that records share
-	filled    int      // of these, with records, dead ones included
-	liveBytes int      // of these, with live records
-	born      []uint64 // LSN of the mutation that made each chunk: views with higher numbers may see it
-	freeSlots []uint16 // free places in chunks
+	bump        int      // chunk that records are added to, -1: none
+	bumpUsed    int      // bytes used in it
+	bytes       int      // of all shared chunks
+	filled      int      // of these, bytes with records, including dead ones
+	liveBytes   int      // of these, bytes with live records
+	createdLSNs []uint64 // of the change that made each chunk: only views with higher numbers may see it
+	freeSlots   []uint16 // free slots in chunks
 }
 
-// newRecord makes room for a record of size bytes. The entry returned has its place and the flag of
-// an own block, if it has one.
+// newRecord allocates a record of size bytes. The entry returned has its location, and flagOwnBlock
+// if it has a block of its own.
 func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 	if size > maxBumpBytes {
 		rec = w.store.slabs.Alloc(size)
@@ -37,7 +37,7 @@ func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 	return e, rec
 }
 
-// ownRecord takes in a block as the record of a new entry.
+// ownRecord makes a block the record of a new entry.
 func (s *shard) ownRecord(block []byte, born uint64) entry {
 	return entry{loc: uint32(s.addChunk(block, born)) << 16, size: flagOwnBlock}
 }
@@ -55,24 +55,24 @@ func (s *shard) newBump(w *write, size int) {
 	s.bytes += n
 }
 
-// chunkBytes returns the size of the next chunk of a shard whose chunks come to total bytes: a
-// power of two, some 1/16 of them, so that the unused end of the last chunk is some 1/32, but room
-// for four records once there are others, so that the end left by one that does not fit is a small
-// part.
+// chunkBytes returns the size of a shard's next chunk; total is the size of its chunks so far. It
+// is a power of two of about total/16, so that the unused end of the last chunk is about 1/32. If
+// there are other chunks it has room for four records, so that the end which is too small for
+// another record is a small part.
 func chunkBytes(total, size int) int {
 	n := max(total/16, min(total, minSlabBytes), minChunkBytes, size, min(4*size, total+size))
 	return min(1<<bits.Len(uint(n-1)), maxChunkBytes)
 }
 
-// addChunk puts a chunk into a free place among the chunks and returns its number.
+// addChunk puts a chunk into a free slot of chunks and returns its number.
 func (s *shard) addChunk(chunk []byte, born uint64) int {
 	if n := len(s.freeSlots); n > 0 {
 		i := int(s.freeSlots[n-1])
 		s.freeSlots = s.freeSlots[:n-1]
-		s.chunks[i], s.born[i] = chunk, born
+		s.chunks[i], s.createdLSNs[i] = chunk, born
 		return i
 	}
-	s.chunks, s.born = append(s.chunks, chunk), append(s.born, born)
+	s.chunks, s.createdLSNs = append(s.chunks, chunk), append(s.createdLSNs, born)
 	return len(s.chunks) - 1
 }
 
@@ -83,15 +83,15 @@ func (s *shard) dropRecord(w *write, e *entry) {
 		return
 	}
 	i := e.loc >> 16
-	w.store.retire(deadBlock{s.chunks[i], s.table, s.born[i], w.first})
+	w.store.retire(retiredBlock{s.chunks[i], s.table, s.createdLSNs[i], w.first})
 	s.chunks[i] = nil
 	s.freeSlots = append(s.freeSlots, uint16(i))
 }
 
-// fits tells whether the record of entry num may be overwritten by one of size bytes: it has the
-// room, without much to spare, and no view sees it.
+// fits reports whether the record of entry num can be overwritten by one of size bytes: there is
+// room, not much is wasted, and no view sees it.
 func (s *shard) fits(w *write, num int, e *entry, size int) bool {
-	if w.seen > 0 && w.sees(e.version(), s.place(num)) {
+	if w.newest > 0 && w.visible(e.version(), s.place(num)) {
 		return false
 	}
 	if e.size&flagOwnBlock == 0 {
@@ -101,7 +101,7 @@ func (s *shard) fits(w *write, num int, e *entry, size int) bool {
 	return size > maxBumpBytes && size <= room && size >= room/2
 }
 
-// resize makes an entry's record, which fits, size bytes long and returns it.
+// resize sets the size of an entry's record, which fits, and returns the record.
 func (s *shard) resize(e *entry, size int) []byte {
 	if e.size&flagOwnBlock != 0 {
 		i := e.loc >> 16

@@ -12,82 +12,84 @@ import (
 	"cyberdb-fast/shardmap/slab"
 )
 
-// Store is a set of named tables with one clock. All methods may be called from any goroutine.
+// Store is a set of named tables with one clock. It is safe for concurrent use.
 type Store struct {
 	// constant after NewStore
-	seed            uint64 // of the hash of keys
-	leastSplit      int    // see the constants
-	leastSplitBytes int
+	seed          uint64 // of the keys' hash
+	minSplit      int    // see the constant of this name
+	minSplitBytes int
 
-	clock   atomic.Uint64            // the last LSN drawn
-	spoiled atomic.Int64             // how many tables are
-	views   atomic.Pointer[viewList] // written under viewsMu
-	viewsMu sync.Mutex
+	clock    atomic.Uint64            // the last LSN assigned
+	poisoned atomic.Int64             // the number of poisoned tables
+	views    atomic.Pointer[viewList] // written under viewsMu
+	viewsMu  sync.Mutex
 
-	// tables is read without a lock. A name leads to its table only if the table bears the name.
-	// Another map takes its place when all tables are replaced.
+	// tables is read without a lock. An entry counts only while the table has that name. Replacing
+	// all tables replaces the map.
 	tables   atomic.Pointer[tableMap]
-	mu       sync.Mutex // makes creations, drops, renames and replacements one after another
+	mu       sync.Mutex // serializes creations, drops, renames and replacements
 	list     *tableList // guarded by mu
 	listings listings   // guarded by mu
 
-	adoption gate // shut to creations while tables are adopted
+	// adopting is locked while tables are adopted, which keeps creations out.
+	adopting tableLock // shut to creations while tables are adopted
 
 	slabs     *slab.Allocator
-	graveyard graveyard
+	reclaimer reclaimer
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
 	s := &Store{
-		seed:            rand.Uint64(),
-		leastSplit:      leastSplit,
-		leastSplitBytes: leastSplitBytes,
-		slabs:           slab.New(),
-		list:            newTableList(),
+		seed:          rand.Uint64(),
+		minSplit:      minSplit,
+		minSplitBytes: minSplitBytes,
+		slabs:         slab.New(),
+		list:          newTableList(),
 	}
 	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
 	return s
 }
 
-// OnPanic has f called when memory is given back in the background, and that panics: what is left
-// of it stays in use, and all else goes on. Before, such a panic ends the process.
+// OnPanic sets f to be called when freeing memory in the background panics. The memory stays
+// allocated, and the store continues. Without OnPanic, such after a panic ends the process.
 func (s *Store) OnPanic(f func(p any)) { s.slabs.OnPanic(f) }
 
-// Lookup returns the table that bears name. It does not allocate and keeps no part of name.
+// Lookup returns the table with a name. It does not allocate and does not retain name.
 //
-// Calls of c on that table answer ErrNoTable once the table bears another name, until c looks up a
-// table again.
+// Later calls of c on that table return ErrNoTable once the table has another name, until c looks
+// up a table again.
 func (s *Store) Lookup(c *Call, name []byte) (*Table, bool) {
-	if t := c.found; t != nil && t.store == s && string(name) == *c.name && t.lost(c) == nil {
-		return t, true // the table of the call before, which most requests ask for again
+	if t := c.foundTable; t != nil && t.store == s && string(name) == *c.foundName && t.checkName(c) == nil {
+		return t, true // most requests use the table of the request before
 	}
-	t, bears := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
-	c.found, c.name = t, bears
+	t, ownName := s.lookup(unsafe.String(unsafe.SliceData(name), len(name)))
+	c.foundTable, c.foundName = t, ownName
 	return t, t != nil
 }
 
-// lookup returns the table that bears name, nil if none does, and the table's own copy of the name.
-func (s *Store) lookup(name string) (t *Table, bears *string) {
+// lookup returns the table with a name and the table's own copy of the name, or nil if there is
+// none.
+func (s *Store) lookup(name string) (t *Table, ownName *string) {
 	t, ok := s.tables.Load().Load(name)
-	if !ok || t.fate.Load() == dropped {
+	if !ok || t.state.Load() == dropped {
 		return nil, nil
 	}
-	if bears = t.name.Load(); *bears != name {
+	if ownName = t.name.Load(); *ownName != name {
 		return nil, nil
 	}
-	return t, bears
+	return t, ownName
 }
 
-// Create makes a table and fills it with packed: n values for a list, n pairs of key and value for
-// a dict, encoded back to back.
+// Create creates a table and fills it with packed: n values for a list, n pairs of key and value
+// for a dict, encoded back to back.
 //
 // Errors: ErrTableExists; ErrLong for an inline call with more than InlineElements, or while tables
 // are adopted; *value.Error TypeError for a key that is not hashable. Call.Version is the last LSN
-// drawn: one for the table, then one for each element.
+// assigned: the table takes one, then each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
-	if n > InlineElements && !c.Beside {
+	if n > InlineElements && !c.MayBlock {
 		return nil, ErrLong
 	}
 	defer c.trim()
@@ -95,21 +97,21 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	length := n
 	switch kind {
 	case KindDict:
-		if err := t.dict.plan(c, packed, n); err != nil {
+		if err := t.dict.readPairs(c, packed, n); err != nil {
 			return nil, err
 		}
-		length = c.distinct(packed)
+		length = c.countDistinct(packed)
 	case KindList:
 	default:
 		return nil, ErrKind
 	}
-	h := t.gate.enter()
-	defer t.leave(c, h)
-	first, err := s.add(c, t, h, name, uint64(n)+1, length)
+	h := t.lock.acquire()
+	defer t.unlock(c, h)
+	first, err := s.addTable(c, t, h, name, uint64(n)+1, length)
 	if err != nil {
 		return nil, err
 	}
-	// Whoever finds the table meets its gate until it is full.
+	// Other calls find the table locked until it is filled.
 	if t.dict != nil {
 		t.dict.fill(c, packed, first+1)
 	} else {
@@ -121,9 +123,9 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	return t, nil
 }
 
-// add gives a table, whose gate the caller owns by h, its name, and draws k numbers for it. length
-// is what it will have. Errors: ErrTableExists, ErrLong.
-func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length int) (first uint64, err error) {
+// addTable adds a table to the store, whose lock the caller owns by h, and assigns k LSNs to it.
+// length is its length once it is filled. Errors: ErrTableExists, ErrLong.
+func (s *Store) addTable(c *Call, t *Table, h *lockOwner, name string, k uint64, length int) (first uint64, err error) {
 	if err := s.lockToCreate(c); err != nil {
 		return 0, err
 	}
@@ -133,50 +135,50 @@ func (s *Store) add(c *Call, t *Table, h *hold, name string, k uint64, length in
 	}
 	defer func() {
 		if first == 0 { // a panic
-			c.closeName(t)
+			c.reserveName(t)
 		}
 	}()
-	first, _ = h.draw(c, t, k)
-	t.born = first
+	first, _ = h.assign(c, t, k)
+	t.createdLSN = first
 	t.filling.Store(int64(length))
 	s.nameLocked(name, t, first)
 	return first, nil
 }
 
-// lockToCreate takes mu, once no tables are adopted. Errors: ErrLong for an inline call that would
-// wait for that.
+// lockToCreate locks mu while no tables are adopted. Errors: ErrLong for an inline call that would
+// have to wait.
 func (s *Store) lockToCreate(c *Call) error {
 	for {
 		s.mu.Lock()
-		if !s.adoption.shut() {
+		if !s.adopting.locked() {
 			return nil
 		}
 		s.mu.Unlock()
-		if !c.Beside {
+		if !c.MayBlock {
 			return ErrLong
 		}
-		if err := s.adoption.meet(c); err != nil {
+		if err := s.adopting.waitOrBusy(c); err != nil {
 			return err
 		}
 	}
 }
 
-// closeName has a table bear its name, spoiled or to be so, after a panic behind the number of a
-// request that gives a table this name. The request is recorded, and may give the name when it is
-// made again: until a drop that is recorded too nobody else may be given it. One that is made again
-// is left out if it panics. The caller holds Store.mu.
-func (c *Call) closeName(t *Table) {
+// reserveName keeps a name taken, by a poisoned table, after a CREATE or RENAME panicked once its
+// LSN was logged. Replay may still apply that request, so no other table may get the name before a
+// logged DROP. A replayed request that panics is skipped and reserves nothing. The caller holds
+// Store.mu.
+func (c *Call) reserveName(t *Table) {
 	if c.changing == nil || c.Replay {
 		return
 	}
 	if other, _ := t.store.lookup(t.Name()); other != nil {
 		return
 	}
-	t.born = t.store.Clock()
-	t.store.nameLocked(t.Name(), t, t.born)
+	t.createdLSN = t.store.Clock()
+	t.store.nameLocked(t.Name(), t, t.createdLSN)
 }
 
-// Drop deletes a table, a spoiled one too. Errors: ErrNoTable; ErrBusy if a long write owns it.
+// Drop deletes a table, even a poisoned one. Errors: ErrNoTable; ErrBusy if a long write owns it.
 func (s *Store) Drop(c *Call, name string) (err error) {
 	c.Version = 0
 	s.mu.Lock()
@@ -195,20 +197,20 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	vs.handName(t, c.Version)
+	vs.handoverName(t, c.Version)
 	s.unnameLocked(name, t)
-	if t.gate.isSpoiled() {
-		s.spoiled.Add(-1)
+	if t.lock.isPoisoned() {
+		s.poisoned.Add(-1)
 	}
 	free()
 	return nil
 }
 
-// Rename gives a table another name. Errors: ErrNoTable, ErrTableExists, ErrSpoiled; ErrBusy if a
+// Rename changes the name of a table. Errors: ErrNoTable, ErrTableExists, ErrPoisoned; ErrBusy if a
 // long write owns the table.
 //
-// It holds all locks of the table: calls that found it by its old name come before it, or do
-// nothing (see Lookup).
+// It holds all locks of the table. Calls that found the table by its old name come before the
+// rename, or do nothing (see Lookup).
 func (s *Store) Rename(c *Call, from, to string) error {
 	c.Version = 0
 	s.mu.Lock()
@@ -224,25 +226,25 @@ func (s *Store) Rename(c *Call, from, to string) error {
 		if err := t.lockWhole(c); err != nil {
 			return err
 		}
-		if t.gate.isSpoiled() {
+		if t.lock.isPoisoned() {
 			t.unlockWhole(c)
-			return ErrSpoiled
+			return ErrPoisoned
 		}
 	}
 	defer func() {
 		if c.changing == nil {
 			return
 		}
-		for _, name := range []string{from, to} { // a panic: t may bear either
+		for _, name := range []string{from, to} { // after a panic, t may have either
 			closed := newTable(s, name, t.kind)
-			c.closeName(closed)
-			closed.spoil()
+			c.reserveName(closed)
+			closed.poison()
 		}
 	}()
-	n, vs := s.draw(c, t, 1)
-	vs.handName(t, n)
+	n, vs := s.assign(c, t, 1)
+	vs.handoverName(t, n)
 	s.nameLocked(to, t, n)
-	t.name.Store(&to) // from here on lookup finds it by its new name, and by that only
+	t.name.Store(&to) // from here on lookup finds it only by its new name
 	s.unnameLocked(from, t)
 	c.Version = n
 	c.complete()
@@ -263,60 +265,60 @@ func (t *Table) lockWhole(c *Call) error {
 
 func (t *Table) unlockWhole(c *Call) {
 	if t.dict != nil {
-		c.release()
+		c.unlockShards()
 	} else {
 		c.unlock()
 	}
 }
 
-// handName tells the views of the store that t bears another name, or none, from the mutation n on.
-// The caller holds Store.mu.
-func (vs *viewList) handName(t *Table, n uint64) {
+// handoverName hands the name and table over to the store's views: from LSN n on, t has another
+// name or none. The caller holds Store.mu.
+func (vs *viewList) handoverName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
-		if c.table != nil || c.number > n || c.number < t.named {
+		if c.table != nil || c.number > n || c.number < t.namedLSN {
 			continue
 		}
 		c.mu.Lock()
 		if !c.closed {
-			c.names = append(c.names, namedTable{t.Name(), t, t.named})
+			c.names = append(c.names, namedTable{t.Name(), t, t.namedLSN})
 		}
 		c.mu.Unlock()
 	}
 }
 
-// Clock returns the last LSN drawn, 0 if none was.
+// Clock returns the last LSN assigned, 0 if there is none.
 func (s *Store) Clock() uint64 { return s.clock.Load() }
 
-// SetClock makes lsn, which is at most MaxLSN, the last LSN drawn. It is for whoever restores or
-// replays: nobody else may use the store meanwhile, no view may be open, and the numbers only go
-// up.
+// SetClock sets the last LSN assigned to lsn, which is at most MaxLSN. It is for restore and
+// replay: no other call may use the store meanwhile, no view may be open, and the clock must not go
+// back.
 func (s *Store) SetClock(lsn uint64) {
 	if last := s.clock.Swap(lsn); last > lsn {
-		panic(fmt.Sprintf("the clock is set back from %d to %d", last, lsn))
+		panic(fmt.Sprintf("clock set back from %d to %d", last, lsn))
 	}
 }
 
-// Stats are figures about a store, each read at its own moment.
+// Stats are figures about a store, each read at its own instant.
 type Stats struct {
-	Tables         int
-	Spoiled        int    // of these, left half changed by a defect: see Call.Abandon
-	Views          int    // open views
-	Clock          uint64 // the last LSN drawn
-	SlabBytes      int    // mapped outside the Go heap for records, pages and indexes, resident or not
-	SlabFreeBytes  int    // of these, in no use
-	GraveyardBytes int    // of these, kept for open views only
+	Tables        int
+	Poisoned      int    // of these, in an unknown state after a panic: see Call.Release
+	Views         int    // open views
+	Clock         uint64 // the last LSN assigned
+	SlabBytes     int    // mapped outside the Go heap for records, pages and indexes, resident or not
+	SlabFreeBytes int    // of these, unused
+	RetiredBytes  int    // of these, retained only for open views
 }
 
 // Stats returns figures about the store.
 func (s *Store) Stats() Stats {
 	mapped, free := s.slabs.Bytes()
 	return Stats{
-		Tables:         s.Len(),
-		Spoiled:        int(s.spoiled.Load()),
-		Views:          len(s.views.Load().cuts),
-		Clock:          s.Clock(),
-		SlabBytes:      mapped,
-		SlabFreeBytes:  free,
-		GraveyardBytes: s.graveyard.size(),
+		Tables:        s.Len(),
+		Poisoned:      int(s.poisoned.Load()),
+		Views:         len(s.views.Load().cuts),
+		Clock:         s.Clock(),
+		SlabBytes:     mapped,
+		SlabFreeBytes: free,
+		RetiredBytes:  s.reclaimer.retainedBytes(),
 	}
 }

@@ -2,7 +2,7 @@ package shardmap
 
 import "sync/atomic"
 
-// Kind is what a table is: a dict or a list.
+// Kind is the kind of a table: dict or list.
 type Kind uint8
 
 // Kinds of tables.
@@ -22,36 +22,37 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// What has become of a table.
+// States of a table.
 const (
 	present  uint32 = iota
-	dropped         // nobody bears its name, or another table that was created later
-	replaced        // all tables were replaced at once: perhaps another bears its name since that very moment
+	dropped         // another table, created later, may have its name
+	replaced        // all tables were replaced at once; another table may have its name since then
 )
 
-// Table is a named dict or list. A table that is dropped while a call is on its way to it answers
-// ErrNoTable.
+// Table is a named dict or list. Calls that reach it after it was dropped return ErrNoTable.
 type Table struct {
 	// constant after Create
-	store *Store
-	kind  Kind
-	born  uint64 // LSN of the creation: the table's place among the tables
-	dict  *Dict
-	list  *List
+	store      *Store
+	kind       Kind
+	createdLSN uint64 // of the creation: the table's position among the tables
+	dict       *Dict
+	list       *List
 
-	name  atomic.Pointer[string] // written under Store.mu and all the table's locks
-	named uint64                 // LSN of the present name; guarded by Store.mu
-	// present, dropped or replaced; written under Store.mu and the table's gate or all its locks
-	fate atomic.Uint32
+	name     atomic.Pointer[string] // written under Store.mu and all the table's locks
+	namedLSN uint64                 // of the change that gave it its name; guarded by Store.mu
+	// state is written under Store.mu and the table lock, or all the table's locks.
+	state atomic.Uint32
 
-	drained atomic.Pointer[drained] // by the view that began last to read the table for the last time
+	// drain is the progress of the last view that began to drain the table.
+	drain atomic.Pointer[drainProgress] // by the view that began last to read the table for the last time
 
-	filling atomic.Int64 // how many elements the table is being created with, 0: it is filled
+	// filling is the length of a table that is being created, 0 once it is filled.
+	filling atomic.Int64
 
-	gate gate
+	lock tableLock
 }
 
-// newTable returns an empty table that is not yet among the store's.
+// newTable returns an empty table that is not yet in the store.
 func newTable(s *Store, name string, kind Kind) *Table {
 	t := &Table{store: s, kind: kind}
 	t.name.Store(&name)
@@ -63,59 +64,58 @@ func newTable(s *Store, name string, kind Kind) *Table {
 	return t
 }
 
-// renamed tells whether the table bears another name than the one the call found it by. A false
-// holds good as long as the caller keeps a lock of the table.
-func (t *Table) renamed(c *Call) bool { return c.found == t && c.name != t.name.Load() }
+// renamed reports whether the table has another name than the call found it by. False stays true
+// while the caller holds a lock of the table.
+func (t *Table) renamed(c *Call) bool { return c.foundTable == t && c.foundName != t.name.Load() }
 
-// lost returns an error if no call may use the table any more that found it by the name that this
-// call did: ErrNoTable, for there was a moment since when no table had that name; ErrBusy if the
-// table was replaced, so that the call is made again on the table that bears the name now.
-func (t *Table) lost(c *Call) error {
+// checkName returns an error if the call may no longer use the table: ErrNoTable if since Lookup no
+// table had the name for a moment; ErrBusy if the table was replaced, so that the call is repeated
+// on the table that has the name now.
+func (t *Table) checkName(c *Call) error {
 	switch {
-	case t.fate.Load() == replaced:
+	case t.state.Load() == replaced:
 		return ErrBusy
-	case t.fate.Load() == dropped || t.renamed(c):
+	case t.state.Load() == dropped || t.renamed(c):
 		return ErrNoTable
 	}
 	return nil
 }
 
-// closed tells whether the call cannot be made now: a long write owns the table, or it has another
-// name. A false holds good as long as the caller keeps a lock of the table.
-func (t *Table) closed(c *Call) bool { return t.gate.shut() || t.renamed(c) }
+// unavailable reports whether the call must wait or fail: a long write owns the table, or it has
+// another name. False stays true while the caller holds a lock of the table.
+func (t *Table) unavailable(c *Call) bool { return t.lock.locked() || t.renamed(c) }
 
-// owned tells whether a long write owns the table.
-func (t *Table) owned() bool { return t.gate.shut() && !t.gate.isSpoiled() }
+// owned reports whether a long write owns the table.
+func (t *Table) owned() bool { return t.lock.locked() && !t.lock.isPoisoned() }
 
-// leave gives up the ownership of the table.
-func (t *Table) leave(c *Call, h *hold) {
+// unlock releases the table lock. If after a panic, it poisons the table.
+func (t *Table) unlock(c *Call, h *lockOwner) {
 	if c.changing == t { // the write has panicked
-		t.spoil()
+		t.poison()
 	}
-	t.gate.leave(h)
+	t.lock.release(h)
 }
 
-// spoil marks the table as left half changed. One whose creation has not come so far that it has a
-// name is not counted: nobody can drop it.
-func (t *Table) spoil() {
-	if t.gate.spoil() && t.born > 0 {
-		t.store.spoiled.Add(1)
+// poison marks the table's state as unknown. A table whose creation has not yet given it a name is
+// not counted, because it cannot be dropped.
+func (t *Table) poison() {
+	if t.lock.poison() && t.createdLSN > 0 {
+		t.store.poisoned.Add(1)
 	}
 }
 
-// Err returns ErrSpoiled if the table is spoiled: nobody knows what it holds, nor whether Len is
-// right.
+// Err returns ErrPoisoned if the table is poisoned: its content is unknown, and Len may be wrong.
 func (t *Table) Err() error {
-	if t.gate.isSpoiled() {
-		return ErrSpoiled
+	if t.lock.isPoisoned() {
+		return ErrPoisoned
 	}
 	return nil
 }
 
-// Name returns the table's present name.
+// Name returns the table's current name.
 func (t *Table) Name() string { return *t.name.Load() }
 
-// Kind returns what the table is.
+// Kind returns the kind of the table.
 func (t *Table) Kind() Kind { return t.kind }
 
 // Dict returns the table as a dict, nil if it is a list.
@@ -124,7 +124,7 @@ func (t *Table) Dict() *Dict { return t.dict }
 // List returns the table as a list, nil if it is a dict.
 func (t *Table) List() *List { return t.list }
 
-// Len returns how many entries or elements the table holds.
+// Len returns the number of entries or elements.
 func (t *Table) Len() int {
 	if n := t.filling.Load(); n > 0 {
 		return int(n)
@@ -135,8 +135,8 @@ func (t *Table) Len() int {
 	return t.list.Len()
 }
 
-// Wait has wake called once the long write that owns the table has ended. False: nothing owns it,
-// the call that met ErrBusy may be made again at once.
+// WhenUnlocked calls wake once the long write that owns the table has ended, and returns true. It
+// returns false if no write owns the table: a call that got ErrBusy may be repeated at once.
 //
-// wake is called on the goroutine of the long write; it must be short and not call the table.
-func (t *Table) Wait(wake func()) bool { return t.gate.wait(wake) }
+// wake is called on the goroutine of the long write; it must be short and must not call the table.
+func (t *Table) WhenUnlocked(wake func()) bool { return t.lock.whenReleased(wake) }

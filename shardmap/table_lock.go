@@ -6,142 +6,143 @@ import (
 	"sync/atomic"
 )
 
-// gate is the sign on a table that a long write owns it.
+// tableLock is the lock that a long write takes on a table.
 //
-// The owner sets the sign, then passes once through every lock of the table: calls that came before
-// it have ended by then, and calls that come after it see the sign under their lock and do nothing.
-// So the owner may leave the locks between its steps.
-type gate struct {
-	mu   sync.Mutex
-	sign atomic.Pointer[hold] // nil: open; written under mu
+// The owner sets owner, then locks and unlocks each lock of the table once. Calls that began
+// earlier have ended by then; later calls see the owner under their lock and do nothing. So the
+// owner can work in steps without holding the table's locks between them.
+type tableLock struct {
+	mu    sync.Mutex
+	owner atomic.Pointer[lockOwner] // nil: not locked; written under mu
 }
 
-// hold is one long write's ownership of a table.
-type hold struct {
-	// the first LSN of the write: undrawn, drawing, then the number. Written by the owner, read by
-	// views
-	first   atomic.Uint64
-	over    chan struct{} // closed when the gate opens
-	waiters []func()      // guarded by gate.mu
+// lockOwner is one long write's ownership of a table.
+type lockOwner struct {
+	// first is the first LSN of the write: unassigned, assigning, then the LSN. The owner writes
+	// it, views read it.
+	first    atomic.Uint64
+	released chan struct{} // closed when the lock is released
+	waiters  []func()      // guarded by tableLock.mu
 }
 
 const (
-	undrawn = 0
-	drawing = MaxLSN + 1
+	unassigned = 0
+	assigning  = MaxLSN + 1
 )
 
-// spoiled is the sign of a table that a defect has left half changed: it stays.
-var spoiled = func() *hold {
-	h := &hold{over: make(chan struct{})}
-	close(h.over)
+// poisoned is the permanent owner of a poisoned table.
+var poisoned = func() *lockOwner {
+	h := &lockOwner{released: make(chan struct{})}
+	close(h.released)
 	return h
 }()
 
-// enter makes the caller the owner, after earlier owners; nil: the table is spoiled. It blocks:
-// never call it on an event loop but for a table nobody else knows yet.
-func (g *gate) enter() *hold {
+// acquire takes the lock, after earlier owners. It returns nil if the table is poisoned. It blocks:
+// on an event loop it may only be called for a table that no other call knows yet.
+func (g *tableLock) acquire() *lockOwner {
 	for {
-		h, owner := g.tryEnter()
+		h, owner := g.tryAcquire()
 		if owner == nil {
 			return h
 		}
-		if owner == spoiled {
+		if owner == poisoned {
 			return nil
 		}
-		<-owner.over
+		<-owner.released
 	}
 }
 
-// tryEnter makes the caller the owner, unless there is one, which it returns then; spoiled: there
-// will be none any more.
-func (g *gate) tryEnter() (h, owner *hold) {
+// tryAcquire takes the lock if it is free; otherwise it returns the owner, which for a poisoned
+// table is poisoned.
+func (g *tableLock) tryAcquire() (h, owner *lockOwner) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if owner = g.sign.Load(); owner != nil {
+	if owner = g.owner.Load(); owner != nil {
 		return nil, owner
 	}
-	h = &hold{over: make(chan struct{})}
-	g.sign.Store(h)
+	h = &lockOwner{released: make(chan struct{})}
+	g.owner.Store(h)
 	return h, nil
 }
 
-// spoil shuts the gate for good; false: it was so already. An owner that has not begun its change
-// finds out.
-func (g *gate) spoil() bool {
+// poison locks the table permanently. It returns false if that was so already. A current owner that
+// has not begun its change notices it.
+func (g *tableLock) poison() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.sign.Swap(spoiled) != spoiled
+	return g.owner.Swap(poisoned) != poisoned
 }
 
-// isSpoiled tells whether the table is spoiled. A false holds good as long as the caller keeps a
-// lock of the table.
-func (g *gate) isSpoiled() bool { return g.sign.Load() == spoiled }
+// isPoisoned reports whether the table is poisoned. False stays true while the caller holds a lock
+// of the table.
+func (g *tableLock) isPoisoned() bool { return g.owner.Load() == poisoned }
 
-// leave opens the gate and wakes those who wait.
-func (g *gate) leave(h *hold) {
+// release releases the lock and wakes the waiters.
+func (g *tableLock) release(h *lockOwner) {
 	g.mu.Lock()
-	g.sign.CompareAndSwap(h, nil)
+	g.owner.CompareAndSwap(h, nil)
 	waiters := h.waiters
 	g.mu.Unlock()
-	h.first.CompareAndSwap(drawing, undrawn) // of a write that panicked
-	close(h.over)
+	h.first.CompareAndSwap(assigning, unassigned) // after a panic
+	close(h.released)
 	for _, wake := range waiters {
 		wake()
 	}
 }
 
-// shut tells whether a long write owns the table. It holds good as long as the caller keeps a lock
-// of the table, and for as long as that only.
-func (g *gate) shut() bool { return g.sign.Load() != nil }
+// locked reports whether a long write owns the table. The answer stays true only while the caller
+// holds a lock of the table.
+func (g *tableLock) locked() bool { return g.owner.Load() != nil }
 
-// wait has wake called once the gate opens; false: it is open.
-func (g *gate) wait(wake func()) bool {
+// whenReleased calls wake once the lock is released. It returns false if the table is not locked.
+func (g *tableLock) whenReleased(wake func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h := g.sign.Load()
-	if h == nil || h == spoiled {
+	h := g.owner.Load()
+	if h == nil || h == poisoned {
 		return false
 	}
 	h.waiters = append(h.waiters, wake)
 	return true
 }
 
-// meet is what a call does that saw the sign: a call beside the loop waits for the gate to open and
-// is made again (nil), an inline call ends with ErrBusy; ErrSpoiled. The caller holds no lock.
-func (g *gate) meet(c *Call) error {
-	if g.isSpoiled() {
-		return ErrSpoiled
+// waitOrBusy is what a call does that finds the table locked. A call that may block waits, and nil
+// tells it to try again; an inline call gets ErrBusy. A poisoned table gives ErrPoisoned. The
+// caller holds no lock.
+func (g *tableLock) waitOrBusy(c *Call) error {
+	if g.isPoisoned() {
+		return ErrPoisoned
 	}
-	if !c.Beside {
+	if !c.MayBlock {
 		return ErrBusy
 	}
-	if h := g.sign.Load(); h != nil {
-		<-h.over
+	if h := g.owner.Load(); h != nil {
+		<-h.released
 	}
 	return nil
 }
 
-// awaitBefore waits for a long write that the view with the given number must see whole. A write
-// that has drawn no number yet will draw a higher one.
-func (g *gate) awaitBefore(number uint64) {
-	h := g.sign.Load()
+// waitBefore waits for a long write that the view with the given number must show. A write that has
+// no LSN yet will get a higher one.
+func (g *tableLock) waitBefore(number uint64) {
+	h := g.owner.Load()
 	if h == nil {
 		return
 	}
 	first := h.first.Load()
-	for first == drawing {
+	for first == assigning {
 		runtime.Gosched()
 		first = h.first.Load()
 	}
-	if first != undrawn && first < number {
-		<-h.over
+	if first != unassigned && first < number {
+		<-h.released
 	}
 }
 
-// draw is Store.draw for the owner of t's gate.
-func (h *hold) draw(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
-	h.first.Store(drawing)
-	n, vs = t.store.draw(c, t, k)
+// assign is Store.assign for the owner of t's lock.
+func (h *lockOwner) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
+	h.first.Store(assigning)
+	n, vs = t.store.assign(c, t, k)
 	h.first.Store(n)
 	return n, vs
 }

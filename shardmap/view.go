@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// View shows what the whole store held at a cut, while writers go on. Close it: an open view keeps
-// what it shows from being freed.
+// View shows the content of the whole store at a cut, while writers continue. Close it: what an
+// open view shows is not freed.
 type View struct{ cut *cut }
 
-// View opens a view of all tables. The cut draws a number and has no request.
+// View opens a view of all tables. The cut takes one LSN and has no request.
 func (s *Store) View(c *Call) *View { return &View{s.newCut(c, nil)} }
 
-// Number returns the view's place on the store's clock: it shows exactly the mutations with lower
-// LSNs.
+// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
 func (v *View) Number() uint64 { return v.cut.number }
 
-// Close ends the view and lets go what was kept for it. Nothing of the view may be in use. It may
-// be called more than once.
+// Close ends the view and frees what was retained for it. Nothing of the view may be in use. Later
+// calls do nothing.
 func (v *View) Close() { v.cut.close() }
 
-// Tables yields the tables that there were at the cut, by the names they had, in order of creation.
+// Tables yields the tables that existed at the cut, by the names that they had, in order of
+// creation.
 //
 // A table may be read until the view is closed. Reading one waits for a long write that the view
-// must show whole.
+// must show.
 func (v *View) Tables() iter.Seq2[string, *TableView] {
 	return func(yield func(string, *TableView) bool) {
 		for _, t := range v.cut.tables() {
@@ -35,8 +35,8 @@ func (v *View) Tables() iter.Seq2[string, *TableView] {
 	}
 }
 
-// tables returns the names and tables of the cut: those that have kept their names since, and those
-// that were handed over.
+// tables returns the names and tables of the cut: those that still have their names, and those that
+// were handed over.
 func (c *cut) tables() []namedTable {
 	c.store.mu.Lock()
 	list := c.store.list.Copy()
@@ -45,12 +45,12 @@ func (c *cut) tables() []namedTable {
 	c.mu.Unlock()
 	c.store.mu.Unlock()
 	list.Scan(func(t namedTable) bool {
-		if t.named < c.number {
+		if t.namedLSN < c.number {
 			tables = append(tables, t)
 		}
 		return true
 	})
-	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.born, b.table.born) })
+	slices.SortFunc(tables, func(a, b namedTable) int { return cmp.Compare(a.table.createdLSN, b.table.createdLSN) })
 	return tables
 }
 
@@ -68,18 +68,18 @@ func newTableView(c *cut, t *Table) *TableView {
 	return &TableView{table: t, list: newListView(c, t.list)}
 }
 
-// Kind returns what the table is.
+// Kind returns the kind of the table.
 func (v *TableView) Kind() Kind { return v.table.kind }
 
-// Created returns the LSN of the table's creation. The tables of a store are in this order.
-func (v *TableView) Created() uint64 { return v.table.born }
+// Created returns the LSN of the table's creation. It orders the tables of a store.
+func (v *TableView) Created() uint64 { return v.table.createdLSN }
 
-// Err returns ErrSpoiled if the table is spoiled: what was read of it may not be what it held. Look
-// when all is read.
+// Err returns ErrPoisoned if the table is poisoned: what was read of it may be wrong. Check it
+// after the last read.
 func (v *TableView) Err() error { return v.table.Err() }
 
-// Dict returns the table as a dict, nil if it is a list. Closing it is left to the View.
+// Dict returns the table as a dict, nil if it is a list. Closing the View closes it.
 func (v *TableView) Dict() *DictView { return v.dict }
 
-// List returns the table as a list, nil if it is a dict. Closing it is left to the View.
+// List returns the table as a list, nil if it is a dict. Closing the View closes it.
 func (v *TableView) List() *ListView { return v.list }

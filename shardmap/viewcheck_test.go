@@ -136,15 +136,15 @@ func (w *worker) ask(t *Table, r *request, f func() error) error {
 	for {
 		err := f()
 		if errors.Is(err, ErrLong) {
-			w.call.Beside = true
+			w.call.MayBlock = true
 			err = f()
-			w.call.Beside = false
+			w.call.MayBlock = false
 		}
 		if !errors.Is(err, ErrBusy) || t == nil {
 			return err
 		}
 		woken := make(chan struct{})
-		if t.Wait(func() { close(woken) }) {
+		if t.WhenUnlocked(func() { close(woken) }) {
 			<-woken
 		}
 	}
@@ -506,7 +506,7 @@ const trialViews = 60
 func runTrial(seed uint64, c trialCase, period time.Duration) *trial {
 	start := time.Now()
 	tr := &trial{trialCase: c, store: NewStore(), stop: make(chan struct{})}
-	tr.store.leastSplit = c.split
+	tr.store.minSplit = c.split
 	first := newWorker(tr, seed)
 	for i, kind := range []Kind{KindDict, KindDict, KindList} {
 		first.create(&request{name: fmt.Sprint("table", i)}, kind, 10)
@@ -534,9 +534,9 @@ func runTrial(seed uint64, c trialCase, period time.Duration) *trial {
 }
 
 var trialCases = []trialCase{
-	{"one shard", 50, leastSplit, false},
+	{"one shard", 50, minSplit, false},
 	{"many shards", 300, 8, false},
-	{"full shards", 30000, leastSplit, false},
+	{"full shards", 30000, minSplit, false},
 	{"store", 200, 8, true},
 	{"store of full shards", 20000, 2000, true},
 }
@@ -559,7 +559,7 @@ func TestViewsUnderWriters(t *testing.T) {
 				if err := tr.check(); err != nil {
 					t.Fatal(err)
 				}
-				if kept := tr.store.Stats().GraveyardBytes; kept != 0 {
+				if kept := tr.store.Stats().RetiredBytes; kept != 0 {
 					t.Fatalf("%d bytes are kept for views that are closed", kept)
 				}
 				views, requests = views+len(tr.readings), requests+len(tr.records)

@@ -56,7 +56,7 @@ func dial(network, addr, from string, key []byte, encrypt bool) (*conn, error) {
 func (c *conn) upTo(message int) (due []byte, err error) {
 	c.hs = secure.NewClient(
 		secure.ClientConfig{Key: func(secure.KDF) ([]byte, error) { return c.key, nil }, Encrypt: c.encrypt},
-		secure.NewFresh(),
+		secure.NewEphemeral(),
 	)
 	due = c.hs.Hello(nil)
 	for n := sendsHello; n < message; n++ {
@@ -136,7 +136,7 @@ func (c *conn) receive(d time.Duration) error {
 // refused returns the code of the refusal that comes, before the connection ends.
 func (c *conn) refused() (secure.RefusalCode, error) {
 	for {
-		_, _, err := secure.NewClient(secure.ClientConfig{}, secure.Fresh{}).Next(c.wire, nil)
+		_, _, err := secure.NewClient(secure.ClientConfig{}, secure.Ephemeral{}).Next(c.wire, nil)
 		if refusal := (*secure.Refusal)(nil); errors.As(err, &refusal) {
 			return refusal.Code, nil
 		}

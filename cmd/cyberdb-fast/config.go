@@ -92,119 +92,136 @@ func newFlags() (*flagSet, *config) {
 	all := &flagSet{FlagSet: newGroup()}
 	all.Usage = func() {}
 
-	f := all.group("Listening")
-	f.StringVarP(
+	all.listening(cfg)
+	all.limits(cfg)
+	all.data(cfg)
+	all.other(cfg)
+	for _, group := range all.groups {
+		all.AddFlagSet(group.flags)
+	}
+	return all, cfg
+}
+
+// listening adds the flags that say who may connect, and how.
+func (f *flagSet) listening(cfg *config) {
+	g := f.group("Listening")
+	g.StringVarP(
 		&cfg.host,
 		"host",
 		"H",
 		cfg.host,
 		"address to listen on; 0.0.0.0 is every one, \"\" is none (needs --unix)",
 	)
-	f.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
-	f.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
-	f.Var(
+	g.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
+	g.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
+	g.Var(
 		&permissions{&cfg.unixMode},
 		"unix-mode",
 		"permissions of that socket's file: 0660 lets its group connect, 0666 everybody on this machine",
 	)
-	f.Var(
+	g.Var(
 		&networks{&cfg.allow},
 		"allow",
 		"who may connect by TCP, as networks or addresses: 10.0.0.0/8,::1 (default anyone; with --encrypt 127.0.0.1,::1)",
 	)
-	f.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
+	g.BoolFunc("encrypt", "encrypt all connections; clients do so by cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
 
-	f.BoolFunc(
+	g.BoolFunc(
 		"legacy",
 		"answer programs of CyberDB 0.9.3 (Python) too, on this machine; with --encrypt those that encrypt. CyberDB's own wire protects nothing",
 		onOff(&cfg.legacy.on),
 	)
-	f.BoolFunc(
+	g.BoolFunc(
 		"legacy-insecure",
 		"... and those on other machines: who listens there learns the password",
 		onOff(&cfg.legacy.insecure),
 	)
 
-	f.BoolFunc(
+	g.BoolFunc(
 		"keep-opaque",
 		"... with objects of their own classes, kept unopened: reading one runs its code in the client",
 		onOff(&cfg.legacy.opaque),
 	)
+}
 
-	f = all.group("Limits")
-	f.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
-	f.Var(
+// limits adds the flags that limit what clients use.
+func (f *flagSet) limits(cfg *config) {
+	g := f.group("Limits")
+	g.VarP(&number{&cfg.maxConns, 1, maxConnsLimit}, "max-con", "c", "most connections at once")
+	g.Var(
 		&idleTime{&cfg.idle},
 		"timeout",
 		"close a connection that sends nothing for this `time`, 900 (seconds) or 15m (default never)",
 	)
-	f.Var(
+	g.Var(
 		&size{&cfg.memory, minMemory},
 		"max-memory",
 		"refuse to store more once this much memory is used, 512MiB or 4GiB (default no limit)",
 	)
-	f.Var(&number{&cfg.eventLoops, 0, maxEventLoops}, "event-loops", "event loops; 0 is chosen for the machine")
+	g.Var(&number{&cfg.eventLoops, 0, maxEventLoops}, "event-loops", "event loops; 0 is chosen for the machine")
+}
 
-	f = all.group("Data and password")
-	f.StringVar(&cfg.dir, "dir", cfg.dir, "`directory` for what outlives a restart; made if missing")
-	f.StringVar(
+// data adds the flags that say what is kept, and where.
+func (f *flagSet) data(cfg *config) {
+	g := f.group("Data and password")
+	g.StringVar(&cfg.dir, "dir", cfg.dir, "`directory` for what outlives a restart; made if missing")
+	g.StringVar(
 		&cfg.dataFile,
 		"file",
 		cfg.dataFile,
 		"`file` that is loaded at start and saved to, in --dir unless it is a path",
 	)
-	f.Var(
+	g.Var(
 		&idleTime{&cfg.cycle},
 		"cycle",
 		"save to the file this often, 300 (seconds) or 5m, if anything has changed; 0 is only on demand and at the end",
 	)
-	f.Var(
+	g.Var(
 		&fsyncPolicy{&cfg.fsync},
 		"fsync",
 		"when changes are on disk: before each reply (always), each second (everysec), when the system likes (no)",
 	)
-	f.BoolFunc(
+	g.BoolFunc(
 		"no-journal",
 		"keep no journal: what was changed since the last save is lost if the process is killed",
 		onOff(&cfg.noJournal),
 	)
-	f.BoolFunc(
+	g.BoolFunc(
 		"repair",
 		"start with what is left of damaged files; what is not used is kept under names that end in .damaged",
 		onOff(&cfg.repair),
 	)
-	f.BoolFunc("exit-on-io-error", "end when the disk fails, instead of answering reads", onOff(&cfg.exitOnIOError))
-	f.Var(
+	g.BoolFunc("exit-on-io-error", "end when the disk fails, instead of answering reads", onOff(&cfg.exitOnIOError))
+	g.Var(
 		&textFlag{&cfg.password.flags.file, "file"},
 		"password-file",
 		"`file` with the password; without any a random one is made and kept in the data directory",
 	)
-	f.Var(
+	g.Var(
 		&textFlag{&cfg.password.flags.text, "text"},
 		"password",
 		"the password; the list of processes shows it to everybody on this machine",
 	)
+}
 
-	f = all.group("Other")
-	f.StringVar(
+// other adds the other flags.
+func (f *flagSet) other(cfg *config) {
+	g := f.group("Other")
+	g.StringVar(
 		&cfg.file,
 		"config",
 		"",
 		"`file` of \"flag = value\" lines, and password = ...; flags and environment win over it",
 	)
-	f.BoolFunc("print-log", "log every request", onOff(&cfg.printLog))
-	f.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
-	f.BoolFunc(
+	g.BoolFunc("print-log", "log every request", onOff(&cfg.printLog))
+	g.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
+	g.BoolFunc(
 		"end-with-stdin",
 		"stop when standard input ends: for programs that run the server as their child",
 		onOff(&cfg.withStdin),
 	)
-	f.BoolFuncP("version", "v", "print the version", onOff(&cfg.version))
-	f.BoolFuncP("help", "h", "print this", onOff(&cfg.help))
-	for _, group := range all.groups {
-		all.AddFlagSet(group.flags)
-	}
-	return all, cfg
+	g.BoolFuncP("version", "v", "print the version", onOff(&cfg.version))
+	g.BoolFuncP("help", "h", "print this", onOff(&cfg.help))
 }
 
 func newGroup() *pflag.FlagSet {

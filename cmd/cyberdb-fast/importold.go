@@ -92,8 +92,8 @@ func importSummary(from, to string, fromBytes int, old *legacy.File, info persis
 	}
 	fmt.Fprintf(&s, "%s (%s bytes) -> %s (%s bytes): %d tables, %s entries\n",
 		from, grouped(uint64(fromBytes)), to, grouped(uint64(info.Bytes)), info.Tables, grouped(info.Items))
-	if old.Behind > 0 {
-		fmt.Fprintf(&s, "%s bytes behind the data were passed over, as CyberDB does\n", grouped(uint64(old.Behind)))
+	if old.TrailingBytes > 0 {
+		fmt.Fprintf(&s, "%s bytes behind the data were passed over, as CyberDB does\n", grouped(uint64(old.TrailingBytes)))
 	}
 	fmt.Fprintf(
 		&s,

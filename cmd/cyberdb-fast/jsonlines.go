@@ -219,7 +219,7 @@ func (in *jsonImport) begin(node *ast.Node) error {
 		return err
 	}
 	in.lsn++
-	in.table = persist.Table{Name: name, Born: in.lsn}
+	in.table = persist.Table{Name: name, Created: in.lsn}
 	switch kind, _ := node.Get("kind").StrictString(); kind {
 	case persist.Dict.String():
 		in.table.Kind, in.keys = persist.Dict, make(map[string]struct{})

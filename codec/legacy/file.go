@@ -38,9 +38,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 // File is a file of CyberDB's that has been read and found to be whole: every table and entry in it
 // can be kept.
 type File struct {
-	Tables []FileTable // in the order of their creation
-	Bytes  int         // of all entries' encodings
-	Behind int         // bytes behind the pickle, which CyberDB passes over
+	Tables        []FileTable // in the order of their creation
+	Bytes         int         // of all entries' encodings
+	TrailingBytes int         // bytes behind the pickle, which CyberDB passes over
 }
 
 // FileTable is a table in a file.
@@ -110,7 +110,7 @@ func ParseFile(b []byte, classes Classes) (*File, error) {
 	u := pickle.Unpickler{KeepOpaque: classes == KeepOpaque}
 	root, n, err := u.Parse(b)
 	if err != nil {
-		return nil, whereIn(u.Trail("db"), err)
+		return nil, whereIn(u.KeyPath("db"), err)
 	}
 	db := pickle.Object{}
 	if root.Kind() == pickle.Dict {
@@ -120,7 +120,7 @@ func ParseFile(b []byte, classes Classes) (*File, error) {
 		err := fmt.Errorf("%w: a dict with a dict of tables under \"db\"", ErrNoFile)
 		return nil, errors.Join(err, u.Refused())
 	}
-	f := &File{Behind: len(b) - n}
+	f := &File{TrailingBytes: len(b) - n}
 	if err := db.Distinct(); err != nil {
 		return nil, &FileError{Err: fmt.Errorf("a table's name: %w", err)}
 	}

@@ -64,7 +64,7 @@ func (r *Request) iterate(o pickle.Object, notIterable *Exception, f func(pickle
 		step = 2
 	case pickle.DefaultDict:
 		first, step = 1, 2
-	case pickle.Str, pickle.Bytes, pickle.ByteArray, pickle.Ready:
+	case pickle.Str, pickle.Bytes, pickle.ByteArray, pickle.Encoded:
 		return r.iterateScalar(o, notIterable, f)
 	default:
 		return notIterableAs(o, notIterable)

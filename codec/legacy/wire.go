@@ -121,10 +121,10 @@ func (w *Wire) begins(b []byte) bool {
 	return pickle.BeginsDict(b)
 }
 
-// Begins says whether a new connection speaks CyberDB's wire: b, which is not empty, begins with a
+// IsClient says whether a new connection speaks CyberDB's wire: b, which is not empty, begins with a
 // pickle's protocol, as every message of CyberDB's clients does. c is nil if they do not encrypt.
 // An encrypted message shows in its second byte.
-func Begins(c *Cipher, b []byte) bool {
+func IsClient(c *Cipher, b []byte) bool {
 	const most = 16
 	if c != nil {
 		b = bytes.Clone(b[:min(len(b), most)])

@@ -187,7 +187,7 @@ func (u *Unpickler) make(n *node, args, all []ref) error {
 		return nil
 	}
 	if name == (className{"uuid", "UUID"}) && u.op == opNewObj && len(args) == 0 {
-		u.push(u.addMade(Ready, len(u.made)))
+		u.push(u.addMade(Encoded, len(u.made)))
 		return nil
 	}
 	f := makers[name]
@@ -233,7 +233,7 @@ func (u *Unpickler) build() error {
 		return nil
 	case n.kind == Opaque, n.kind == Exception && u.nodes[state].kind == Dict:
 		return nil
-	case n.kind == Ready && n.b == 0:
+	case n.kind == Encoded && n.b == 0:
 		if err := u.buildUUID(top, state); err != nil {
 			return u.fail("uuid.UUID: %v", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/big"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"cyberdb-fast/codec/govalue"
@@ -29,7 +28,7 @@ func (u *Unpickler) ready(v any) (ref, error) {
 		return 0, err
 	}
 	u.made = all
-	return u.addMade(Ready, start), nil
+	return u.addMade(Encoded, start), nil
 }
 
 func (u *Unpickler) pushSingleton(name string) {
@@ -171,7 +170,7 @@ func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
 	if u.classes[of].path() != "uuid.UUID" || u.classes[u.nodes[args[1]].a].path() != "builtins.object" {
 		return u.reconstructed(args)
 	}
-	return u.addMade(Ready, len(u.made)), nil
+	return u.addMade(Encoded, len(u.made)), nil
 }
 
 // reconstructed is an object of a class that is not taken.
@@ -273,220 +272,4 @@ func makeFraction(u *Unpickler, args []ref) (ref, error) {
 		return 0, errors.New("denominator 0")
 	}
 	return u.ready(new(big.Rat).SetFrac(parts[0], parts[1]))
-}
-
-// Times. Readings are packed into bytes: year in two, month, day, hour, minute, second, and
-// microseconds in three, big-endian. The highest bit of the month (of a time: of the hour) is fold.
-
-const (
-	dateBytes = 4
-	timeBytes = 6
-	foldBit   = 0x80
-)
-
-// packed returns the bytes of a reading, and the zone behind it.
-func (u *Unpickler) packed(args []ref, size int) (b []byte, zone govalue.Zone, err error) {
-	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Bytes || int(u.nodes[args[0]].b) != size {
-		return nil, zone, errArguments
-	}
-	if len(args) == 2 {
-		n := &u.nodes[args[1]]
-		switch n.kind {
-		case None:
-		case Zone:
-			zone = u.zone(n)
-		default:
-			return nil, zone, fmt.Errorf(
-				"a time zone that is %s: only those of a fixed offset (datetime.timezone) are taken",
-				n.kind,
-			)
-		}
-	}
-	return u.bytes(&u.nodes[args[0]]), zone, nil
-}
-
-// zone is what a Zone stands for.
-func (g *graph) zone(n *node) govalue.Zone {
-	zone := govalue.FixedZone(time.Duration(int64(n.bits)) * time.Microsecond)
-	zone.Name = string(g.bytes(n))
-	return zone
-}
-
-func dateOf(b []byte, month byte) govalue.Date {
-	return govalue.Date{Year: int(b[0])<<8 | int(b[1]), Month: time.Month(month), Day: int(b[3])}
-}
-
-// clockOf returns the time of the day in six bytes.
-func clockOf(b []byte) (time.Duration, error) {
-	micros := int(b[3])<<16 | int(b[4])<<8 | int(b[5])
-	if b[0] > 23 || b[1] > 59 || b[2] > 59 || micros > 999999 {
-		return 0, errors.New("a time that no clock shows")
-	}
-	return time.Duration(
-		b[0],
-	)*time.Hour + time.Duration(
-		b[1],
-	)*time.Minute + time.Duration(
-		b[2],
-	)*time.Second + time.Duration(
-		micros,
-	)*time.Microsecond, nil
-}
-
-func makeDateTime(u *Unpickler, args []ref) (ref, error) {
-	b, zone, err := u.packed(args, dateBytes+timeBytes)
-	if err != nil {
-		return 0, err
-	}
-	date := dateOf(b, b[2]&^foldBit)
-	clock, err := clockOf(b[dateBytes:])
-	if err != nil {
-		return 0, err
-	}
-	day := date.In(time.UTC)
-	if govalue.DateOf(day) != date || date.Year < 1 || date.Year > 9999 {
-		return 0, errors.New("a date that is in no calendar")
-	}
-	return u.ready(
-		govalue.DateTime{WallMicros: day.UnixMicro() + clock.Microseconds(), Fold: b[2]&foldBit != 0, Zone: zone},
-	)
-}
-
-func makeDate(u *Unpickler, args []ref) (ref, error) {
-	if !u.kindsAre(args, Bytes) || u.nodes[args[0]].b != dateBytes {
-		return 0, errArguments
-	}
-	b := u.bytes(&u.nodes[args[0]])
-	return u.ready(dateOf(b, b[2]))
-}
-
-func makeTime(u *Unpickler, args []ref) (ref, error) {
-	b, zone, err := u.packed(args, timeBytes)
-	if err != nil {
-		return 0, err
-	}
-	var packed [timeBytes]byte
-	copy(packed[:], b)
-	packed[0] &^= foldBit
-	clock, err := clockOf(packed[:])
-	if err != nil {
-		return 0, err
-	}
-	return u.ready(govalue.Time{SinceMidnight: clock, Fold: b[0]&foldBit != 0, Zone: zone})
-}
-
-func makeTimeDelta(u *Unpickler, args []ref) (ref, error) {
-	if !u.kindsAre(args, Int, Int, Int) {
-		return 0, errArguments
-	}
-	days, seconds, micros := int64(u.nodes[args[0]].bits), int64(u.nodes[args[1]].bits), int64(u.nodes[args[2]].bits)
-	if days != int64(int32(days)) || seconds < 0 || seconds != int64(uint32(seconds)) || micros < 0 ||
-		micros != int64(uint32(micros)) {
-		return 0, errArguments
-	}
-	return u.ready(govalue.TimeDelta{Days: int32(days), Seconds: uint32(seconds), Micros: uint32(micros)})
-}
-
-// makeZone makes a zone of a fixed offset, with or without a name.
-func makeZone(u *Unpickler, args []ref) (ref, error) {
-	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Ready ||
-		len(args) == 2 && u.nodes[args[1]].kind != Str {
-		return 0, errArguments
-	}
-	v, _, err := govalue.Decode(u.bytes(&u.nodes[args[0]]))
-	delta, isDelta := v.(govalue.TimeDelta)
-	if err != nil || !isDelta {
-		return 0, errArguments
-	}
-	offset, err := delta.Duration()
-	if err != nil || offset.Abs() >= 24*time.Hour {
-		return 0, errors.New("an offset of a day or more")
-	}
-	start := len(u.made)
-	switch {
-	case len(args) == 2:
-		u.made = append(append(u.made, value.PlainZone...), u.bytes(&u.nodes[args[1]])...)
-	case offset == 0:
-		u.made = append(u.made, "UTC"...)
-	}
-	at := u.addMade(Zone, start)
-	u.nodes[at].bits = uint64(offset.Microseconds())
-	return at, nil
-}
-
-// Containers of the module collections.
-
-// makeOrderedDict makes an empty one, or one of a list of pairs.
-func makeOrderedDict(u *Unpickler, args []ref) (ref, error) {
-	switch {
-	case len(args) == 0:
-		return u.addContainer(OrderedDict), nil
-	case !u.kindsAre(args, List):
-		return 0, errArguments
-	}
-	made := u.addContainer(OrderedDict)
-	for _, pair := range u.parts(&u.nodes[args[0]]) {
-		n := u.nodes[pair]
-		if parts := u.parts(&n); (n.kind == List || n.kind == Tuple) && len(parts) == 2 {
-			u.extend(made, parts)
-			continue
-		}
-		return 0, errArguments
-	}
-	return made, nil
-}
-
-func makeCounter(u *Unpickler, args []ref) (ref, error) {
-	switch {
-	case len(args) == 0:
-		return u.addContainer(Counter), nil
-	case u.kindsAre(args, Dict):
-		return u.addContainer(Counter, u.parts(&u.nodes[args[0]])...), nil
-	}
-	return 0, errArguments
-}
-
-func makeDefaultDict(u *Unpickler, args []ref) (ref, error) {
-	switch {
-	case len(args) == 0:
-		return u.addContainer(DefaultDict, u.add(node{kind: None})), nil
-	case u.kindsAre(args, None):
-		return u.addContainer(DefaultDict, args[0]), nil
-	case !u.kindsAre(args, Global):
-		return 0, errArguments
-	}
-	c := u.classes[u.nodes[args[0]].a]
-	if c.module != "builtins" || !factories[c.name] {
-		return 0, fmt.Errorf("a factory that is not taken: %s", c.path())
-	}
-	start := len(u.made)
-	u.made = append(u.made, c.name...)
-	return u.addContainer(DefaultDict, u.addMade(Str, start)), nil
-}
-
-// makeDeque makes one of a tuple or list, which pickles leave empty, and a maxlen.
-func makeDeque(u *Unpickler, args []ref) (ref, error) {
-	var items []ref
-	most := u.add(node{kind: None})
-	if len(args) > 2 {
-		return 0, errArguments
-	}
-	if len(args) > 0 {
-		n := u.nodes[args[0]]
-		if n.kind != List && n.kind != Tuple {
-			return 0, errArguments
-		}
-		items = u.parts(&n)
-	}
-	if len(args) == 2 {
-		if n := u.nodes[args[1]]; n.kind != None && (n.kind != Int || int64(n.bits) < 0) {
-			return 0, errArguments
-		}
-		most = args[1]
-	}
-	made := u.addContainer(Deque, most)
-	if len(items) > 0 {
-		u.extend(made, items)
-	}
-	return made, nil
 }

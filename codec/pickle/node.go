@@ -18,10 +18,10 @@ const (
 	Str
 	Bytes
 	ByteArray
-	Ready  // of a type whose encoding is known already: a date, a Decimal, ...
-	Zone   // a datetime.timezone, which is part of other objects alone
-	Global // a class by itself
-	Opaque // of a class that is not taken
+	Encoded // of a type whose encoding is known already: a date, a Decimal, ...
+	Zone    // a datetime.timezone, which is part of other objects alone
+	Global  // a class by itself
+	Opaque  // of a class that is not taken
 	List
 	Tuple
 	Dict

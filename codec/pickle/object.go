@@ -99,7 +99,7 @@ func (o Object) Field(name string) Object {
 func (o Object) TypeName() string {
 	n := o.node()
 	switch n.kind {
-	case Ready, BigInt:
+	case Encoded, BigInt:
 		if n.b > 0 {
 			return value.TypeName(o.u.bytes(n))
 		}
@@ -122,7 +122,7 @@ var kindNames = [...]string{
 	Str:         "str",
 	Bytes:       "bytes",
 	ByteArray:   "bytearray",
-	Ready:       "UUID",
+	Encoded:     "UUID",
 	Zone:        "datetime.timezone",
 	Global:      "a class",
 	Opaque:      "an object of a class that is not taken",
@@ -210,7 +210,7 @@ func (g *graph) check(at ref, level int) error {
 		return refusal(int(n.b), forms[g.in[n.b]].name, g.classes[n.a].path())
 	case Zone:
 		return fmt.Errorf("%w: a datetime.timezone by itself", govalue.ErrUnsupported)
-	case Ready:
+	case Encoded:
 		if n.b == 0 {
 			return fmt.Errorf("%w: a UUID without its number", govalue.ErrUnsupported)
 		}
@@ -314,7 +314,7 @@ func (g *graph) size(n *node) uint64 {
 		return extBytes(uint64(n.b))
 	case List, Dict:
 		return n.bits
-	case BigInt, Ready:
+	case BigInt, Encoded:
 		return uint64(n.b)
 	}
 	return extBytes(n.bits)
@@ -365,7 +365,7 @@ func (g *graph) encode(dst []byte, at ref) []byte {
 		return msgp.AppendBytes(dst, g.bytes(n))
 	case ByteArray:
 		return append(value.AppendExtHeader(dst, value.ExtByteArray, int(n.b)), g.bytes(n)...)
-	case BigInt, Ready:
+	case BigInt, Encoded:
 		return append(dst, g.bytes(n)...)
 	}
 	parts := g.parts(n)

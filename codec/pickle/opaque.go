@@ -61,7 +61,7 @@ func (g *graph) keep(at ref, level int) error {
 		return err
 	}
 	g.made = all
-	g.nodes[at] = node{kind: Ready, flags: made, a: uint32(start), b: uint32(len(all) - start)}
+	g.nodes[at] = node{kind: Encoded, flags: made, a: uint32(start), b: uint32(len(all) - start)}
 	return nil
 }
 
@@ -85,7 +85,7 @@ func (w *opaqueWriter) write(at ref, level int) (err error) {
 		return tooLarge(uint64(len(w.dst)))
 	}
 	switch n.kind {
-	case Ready, BigInt:
+	case Encoded, BigInt:
 		w.dst, err = AppendValue(w.dst, w.bytes(&n))
 	case Zone:
 		w.dst = appendZone(w.dst, w.zone(&n))

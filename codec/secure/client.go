@@ -19,7 +19,7 @@ type ClientConfig struct {
 type Client struct {
 	// constant after NewClient
 	cfg   ClientConfig
-	fresh Fresh
+	fresh Ephemeral
 
 	// owned by the goroutine that calls Next
 	transcript transcript
@@ -31,7 +31,7 @@ type Client struct {
 }
 
 // NewClient returns the client's side for one connection.
-func NewClient(cfg ClientConfig, fresh Fresh) *Client {
+func NewClient(cfg ClientConfig, fresh Ephemeral) *Client {
 	c := &Client{cfg: cfg, fresh: fresh, transcript: newTranscript()}
 	c.step = c.greeting
 	return c
@@ -167,7 +167,7 @@ type clientExchange struct {
 	sid, share []byte
 }
 
-func (e *clientExchange) begin(key, sid []byte, fresh *Fresh) (err error) {
+func (e *clientExchange) begin(key, sid []byte, fresh *Ephemeral) (err error) {
 	if e.scalar, err = fresh.scalar(); err != nil {
 		return err
 	}

@@ -136,10 +136,10 @@ func BenchmarkServerHandshake(b *testing.B) {
 	cfg := &ServerConfig{Key: key, KDF: testKDF, Limits: testLimits, Encrypt: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		s := NewServer(cfg, NewFresh())
+		s := NewServer(cfg, NewEphemeral())
 		_, out, _ := s.Next(hello, nil)
 		_, out, _ = s.Next(share, out)
-		s.Work()
+		s.Compute()
 		if _, _, err := s.Next(nil, out); err != nil {
 			b.Fatal(err)
 		}

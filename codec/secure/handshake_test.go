@@ -41,8 +41,8 @@ func run(client *Client, server *Server, step int, change func(i int, message []
 	}
 	answer := func(b, out []byte) (int, []byte, error) {
 		n, out, err := server.Next(b, out)
-		if errors.Is(err, ErrWork) {
-			server.Work()
+		if errors.Is(err, ErrCompute) {
+			server.Compute()
 			_, out, err = server.Next(nil, out)
 		}
 		return n, out, err
@@ -68,11 +68,11 @@ func run(client *Client, server *Server, step int, change func(i int, message []
 
 // Two sides' fresh values, the same in every run.
 var (
-	clientFresh = Fresh{Nonce: [32]byte{1}, Scalar: [32]byte{3}}
-	serverFresh = Fresh{Nonce: [32]byte{2}, Scalar: [32]byte{4}}
+	clientFresh = Ephemeral{Nonce: [32]byte{1}, Scalar: [32]byte{3}}
+	serverFresh = Ephemeral{Nonce: [32]byte{2}, Scalar: [32]byte{4}}
 )
 
-func testServer(key []byte, encrypt bool, fresh Fresh) *Server {
+func testServer(key []byte, encrypt bool, fresh Ephemeral) *Server {
 	return NewServer(&ServerConfig{Key: key, KDF: testKDF, Limits: testLimits, Encrypt: encrypt}, fresh)
 }
 
@@ -132,9 +132,9 @@ func TestFreshKeys(t *testing.T) {
 	for range 4 {
 		client := NewClient(
 			ClientConfig{Key: func(KDF) ([]byte, error) { return keyOf(1), nil }, Encrypt: true},
-			NewFresh(),
+			NewEphemeral(),
 		)
-		if err := run(client, testServer(keyOf(1), true, NewFresh()), 1000, nil); err != nil {
+		if err := run(client, testServer(keyOf(1), true, NewEphemeral()), 1000, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, secret := range [][]byte{client.keys.clientFin, client.keys.serverFin, client.keys.clientStream, client.keys.serverStream} {
@@ -268,11 +268,11 @@ func TestOutOfPlace(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	replayed := func(fresh Fresh) bool {
+	replayed := func(fresh Ephemeral) bool {
 		server := testServer(keyOf(1), true, fresh)
 		for i := 0; i < len(recorded); i += 2 { // the client's side
-			if _, _, err := server.Next(recorded[i], nil); errors.Is(err, ErrWork) {
-				server.Work()
+			if _, _, err := server.Next(recorded[i], nil); errors.Is(err, ErrCompute) {
+				server.Compute()
 				if _, _, err := server.Next(nil, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -283,13 +283,13 @@ func TestOutOfPlace(t *testing.T) {
 	if !replayed(serverFresh) {
 		t.Fatal("the recorded messages are not those of the handshake")
 	}
-	for _, fresh := range []Fresh{NewFresh(), {Nonce: serverFresh.Nonce, Scalar: [32]byte{9}}, {Nonce: [32]byte{9}, Scalar: serverFresh.Scalar}} {
+	for _, fresh := range []Ephemeral{NewEphemeral(), {Nonce: serverFresh.Nonce, Scalar: [32]byte{9}}, {Nonce: [32]byte{9}, Scalar: serverFresh.Scalar}} {
 		if replayed(fresh) {
 			t.Error("a replayed client was let in")
 		}
 	}
 	falseClient, _ := pair(keyOf(1), nil)
-	falseClient.fresh = NewFresh()
+	falseClient.fresh = NewEphemeral()
 	falseClient.Hello(nil)
 	for i := 1; i < len(recorded); i += 2 { // the server's side, replayed
 		if _, _, err := falseClient.Next(recorded[i], nil); err != nil {
@@ -435,8 +435,8 @@ func FuzzServer(f *testing.F) {
 		server := testServer(keyOf(1), true, serverFresh)
 		for len(b) > 0 {
 			n, _, err := server.Next(b, nil)
-			if errors.Is(err, ErrWork) {
-				server.Work()
+			if errors.Is(err, ErrCompute) {
+				server.Compute()
 				_, _, err = server.Next(nil, nil)
 			}
 			if err != nil {
@@ -463,10 +463,10 @@ func FuzzClient(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, _, err := server.Next(share, nil); !errors.Is(err, ErrWork) {
+	if _, _, err := server.Next(share, nil); !errors.Is(err, ErrCompute) {
 		f.Fatal(err)
 	}
-	server.Work()
+	server.Compute()
 	_, serverShare, err := server.Next(nil, nil)
 	if err != nil {
 		f.Fatal(err)

@@ -27,21 +27,23 @@ const (
 // channel is CPace's channel identifier: the protocol, and which side has which role.
 var channel = appendPrefixed(nil, []byte(identityClient), []byte(identityServer))
 
-// Fresh is what one side draws at random for one handshake. No part of it may be used again.
-type Fresh struct {
+// Ephemeral is what one side draws at random for one handshake. No part of it may be used again.
+type Ephemeral struct {
 	Nonce  [nonceBytes]byte
 	Scalar [scalarBytes]byte
 }
 
-// NewFresh draws a Fresh.
-func NewFresh() (f Fresh) {
+// NewEphemeral draws a Fresh.
+func NewEphemeral() (f Ephemeral) {
 	_, _ = rand.Read(f.Nonce[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(f.Scalar[:])
 	return f
 }
 
 // scalar returns the key whose arithmetic is X25519.
-func (f *Fresh) scalar() (*ecdh.PrivateKey, error) { return ecdh.X25519().NewPrivateKey(f.Scalar[:]) }
+func (f *Ephemeral) scalar() (*ecdh.PrivateKey, error) {
+	return ecdh.X25519().NewPrivateKey(f.Scalar[:])
+}
 
 // sessionID is CPace's: the client's nonce, then the server's.
 func sessionID(client, server *[nonceBytes]byte) []byte {

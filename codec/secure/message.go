@@ -80,8 +80,8 @@ var (
 	ErrShort = errors.New("message not complete")
 	// ErrNotNative is returned when a connection does not start with Magic.
 	ErrNotNative = errors.New("not a native connection")
-	// ErrWork is returned by Server.Next when Server.Work is due.
-	ErrWork = errors.New("arithmetic is due")
+	// ErrCompute is returned by Server.Next when Server.Compute is due.
+	ErrCompute = errors.New("arithmetic is due")
 	// ErrProof is returned by a client whose server could not prove that it knows the password.
 	ErrProof = errors.New("the server does not know the password")
 )

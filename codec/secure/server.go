@@ -37,7 +37,7 @@ type ServerConfig struct {
 type Server struct {
 	// constant after NewServer
 	cfg   *ServerConfig
-	fresh Fresh
+	fresh Ephemeral
 
 	// owned by the goroutine that calls Next, or Work between two calls of it
 	transcript  transcript
@@ -51,7 +51,7 @@ type Server struct {
 }
 
 // NewServer returns the server's side for one connection.
-func NewServer(cfg *ServerConfig, fresh Fresh) *Server {
+func NewServer(cfg *ServerConfig, fresh Ephemeral) *Server {
 	s := &Server{cfg: cfg, fresh: fresh, transcript: newTranscript()}
 	s.step = s.hello
 	return s
@@ -73,7 +73,7 @@ func (s *Server) Records() (*Sealer, *Opener) {
 // Next takes one message from the front of b and appends the answer to out; n is the number of
 // bytes used.
 //
-// Errors: ErrShort if the message is not complete; ErrWork once the client's share has been taken
+// Errors: ErrShort if the message is not complete; ErrCompute once the client's share has been taken
 // (n counts it): call Work, then Next again, which appends ServerShare and uses nothing of b;
 // ErrNotNative if the first bytes are not Magic; otherwise a *Refusal, which has been appended to
 // out, is to be sent and ends the connection.
@@ -159,15 +159,15 @@ func (s *Server) share(b, out []byte) (int, []byte, error) {
 	copy(s.clientShare[:], body[2+nonceBytes:])
 	s.transcript.Write(b[:n])
 	s.step = s.idle
-	return n, out, ErrWork
+	return n, out, ErrCompute
 }
 
 // idle is the step while Work is due.
-func (s *Server) idle(_, out []byte) (int, []byte, error) { return 0, out, ErrWork }
+func (s *Server) idle(_, out []byte) (int, []byte, error) { return 0, out, ErrCompute }
 
-// Work does the arithmetic of the exchange, some 120 us: not on an event loop. It is called once,
-// when Next has answered ErrWork.
-func (s *Server) Work() {
+// Compute does the arithmetic of the exchange, some 120 us: not on an event loop. It is called once,
+// when Next has answered ErrCompute.
+func (s *Server) Compute() {
 	s.step = s.answerShare
 	scalar, err := s.fresh.scalar()
 	if err != nil {

@@ -83,7 +83,7 @@ func makeVectors(t *testing.T) vectors {
 		t.Fatal(err)
 	}
 	v.Password = passwordVector{password, kdf.LogN, x(kdf.Salt[:]), x(prs)}
-	var cf, sf Fresh
+	var cf, sf Ephemeral
 	for i := range 32 {
 		cf.Nonce[i], cf.Scalar[i], sf.Nonce[i], sf.Scalar[i] = byte(i), byte(0x20+i), byte(0x40+i), byte(0x60+i)
 	}

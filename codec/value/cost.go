@@ -11,17 +11,17 @@ type Use uint8
 
 // What Cost estimates.
 const (
-	ToCheck   Use = iota // Check
-	ToCompare            // Equal or Less, on one side
-	AsKey                // one each of Check, Key, Equal, Less and Repr
+	UseCheck   Use = iota // Check
+	UseCompare            // Equal or Less, on one side
+	UseKey                // one each of Check, Key, Equal, Less and Repr
 )
 
 // useWeights holds the weights of the types, by use.
 var useWeights = [...][256]weight{
-	ToCheck: weights(weight{12, 16}, map[Type]weight{
+	UseCheck: weights(weight{12, 16}, map[Type]weight{
 		ExtDecimal: {40, 32}, ExtFraction: {120, 16}, ExtRange: {120, 16}, ExtDateTime: {30, 16}, ExtTime: {30, 16},
 	}),
-	ToCompare: weights(weight{12, 1}, map[Type]weight{
+	UseCompare: weights(weight{12, 1}, map[Type]weight{
 		ExtBigInt: {
 			400,
 			200,
@@ -31,7 +31,7 @@ var useWeights = [...][256]weight{
 		ExtRange:    {2000, 400},
 		ExtComplex:  {100, 0},
 	}),
-	AsKey: weights(weight{200, 32}, map[Type]weight{
+	UseKey: weights(weight{200, 32}, map[Type]weight{
 		TypeFloat: {
 			400,
 			0,
@@ -76,11 +76,11 @@ func weights(rest weight, named map[Type]weight) (table [256]weight) {
 	return table
 }
 
-// Opened says by its first byte whether a value is opened to work on it: a container or an
+// IsComposite says by its first byte whether a value is opened to work on it: a container or an
 // extension object.
-func Opened(lead byte) bool { return openedLeads[lead] }
+func IsComposite(lead byte) bool { return compositeLeads[lead] }
 
-var openedLeads = func() (table [256]bool) {
+var compositeLeads = func() (table [256]bool) {
 	for b := range leads {
 		t := leads[b].t
 		table[b] = t == TypeList || t == TypeDict || t == TypeExt
@@ -118,10 +118,10 @@ func Cost(b []byte, use Use, limit int) (cost, size int) {
 		case TypeDict:
 			left += 2 * n
 			nested++
-			weights = &useWeights[AsKey]
+			weights = &useWeights[UseKey]
 		case ExtSet, ExtFrozenSet, ExtOrderedDict, ExtCounter:
 			left++ // the container inside
-			weights = &useWeights[AsKey]
+			weights = &useWeights[UseKey]
 		case ExtTuple, ExtDeque, ExtDefaultDict, ExtException, ExtObject, ExtSlice:
 			left++
 		default:
@@ -129,13 +129,13 @@ func Cost(b []byte, use Use, limit int) (cost, size int) {
 				return cost, len(b)
 			}
 			cost += n * int(weights[t].perByte) / 16
-			if t == ExtDecimal && weights != &useWeights[ToCheck] && bytes.IndexByte(b[at:at+n], 'E') >= 0 {
+			if t == ExtDecimal && weights != &useWeights[UseCheck] && bytes.IndexByte(b[at:at+n], 'E') >= 0 {
 				cost += exponentCost
 			}
 			at += n
 		}
 		cost += int(weights[t].base)
-		if use != ToCheck {
+		if use != UseCheck {
 			cost += walkCost * min(nested, MaxDepth)
 		}
 	}

@@ -39,7 +39,7 @@ func shortest(f func()) time.Duration {
 func TestCostIsABound(t *testing.T) {
 	ints := func(i int) []byte { return AppendInt(nil, int64(i)) }
 	unit := arrayOf(50_000, ints)
-	estimate, _ := Cost(unit, ToCheck, math.MaxInt)
+	estimate, _ := Cost(unit, UseCheck, math.MaxInt)
 	slow := max(1, float64(shortest(func() { _, _ = Check(unit) }))/float64(estimate))
 	decimals := func(i int) []byte { return appendDecimalExt(nil, false, []byte("123456789"), int64(-2300-i)) }
 	texts := func(i int) []byte { return msgp.AppendString(nil, "key "+string(rune('a'+i%26))+string(rune(1000+i))) }
@@ -73,12 +73,12 @@ func TestCostIsABound(t *testing.T) {
 			}
 		}
 		twin := bytes.Clone(b)
-		within("Check", ToCheck, func() { _, _ = Check(b) })
-		within("Equal", ToCompare, func() { Equal(b, twin) })
-		within("Less", ToCompare, func() { _, _ = Less(b, twin) })
-		within("Key", AsKey, func() { _, _, _ = Key(b, nil) })
+		within("Check", UseCheck, func() { _, _ = Check(b) })
+		within("Equal", UseCompare, func() { Equal(b, twin) })
+		within("Less", UseCompare, func() { _, _ = Less(b, twin) })
+		within("Key", UseKey, func() { _, _, _ = Key(b, nil) })
 		if len(b) <= 4<<10 { // of larger ones no error text shows the repr
-			within("Repr", AsKey, func() { _, _ = Repr(b) })
+			within("Repr", UseKey, func() { _, _ = Repr(b) })
 		}
 	}
 }
@@ -87,11 +87,11 @@ func TestCostIsABound(t *testing.T) {
 func TestCostStops(t *testing.T) {
 	b := arrayOf(MaxElements, func(int) []byte { return []byte{0} })
 	const limit = 1000
-	cost, _ := Cost(b, AsKey, limit)
-	if whole, _ := Cost(b, AsKey, math.MaxInt); cost <= limit || cost > whole/100 {
+	cost, _ := Cost(b, UseKey, limit)
+	if whole, _ := Cost(b, UseKey, math.MaxInt); cost <= limit || cost > whole/100 {
 		t.Errorf("%d of %d", cost, whole)
 	}
-	if n := testing.AllocsPerRun(10, func() { Cost(b, AsKey, limit) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { Cost(b, UseKey, limit) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

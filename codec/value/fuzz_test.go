@@ -23,7 +23,7 @@ func addGolden(f *testing.F) {
 func FuzzCheck(f *testing.F) {
 	addGolden(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for use := range value.AsKey + 1 {
+		for use := range value.UseKey + 1 {
 			if cost, size := value.Cost(b, use, 1000); cost < 0 || size < 0 || size > len(b) {
 				t.Fatalf("cost %d, %d bytes of %d", cost, size, len(b))
 			}
@@ -39,7 +39,7 @@ func FuzzCheck(f *testing.F) {
 		if size := value.Size(b); size != n {
 			t.Fatalf("Check says %d bytes, Size %d", n, size)
 		}
-		if _, size := value.Cost(b, value.AsKey, math.MaxInt); size != n {
+		if _, size := value.Cost(b, value.UseKey, math.MaxInt); size != n {
 			t.Fatalf("Check says %d bytes, Cost %d", n, size)
 		}
 		if value.TypeName(b) == "" {

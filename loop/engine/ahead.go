@@ -49,11 +49,11 @@ func (x *Executor) lookAhead(pending []byte) int {
 		if len(name) == 0 || !bytes.HasPrefix(req.Args, name) {
 			dict, name = x.dictOf(req.Args)
 		}
-		if dict != nil && !x.call.Expect(dict, req.Args[len(name):]) {
+		if dict != nil && !x.call.AddPrefetch(dict, req.Args[len(name):]) {
 			break
 		}
 	}
-	x.call.Warm()
+	x.call.Prefetch()
 	return max(n, 1)
 }
 

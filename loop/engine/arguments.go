@@ -75,7 +75,7 @@ func (x *Executor) checkArgument(b []byte, command *Command) (int, error) {
 // check checks the value at the front of b. A recorded request may hold what an earlier version
 // accepted.
 func (x *Executor) check(b []byte) (int, error) {
-	x.opened = x.opened || value.Opened(b[0])
+	x.opened = x.opened || value.IsComposite(b[0])
 	if x.call.Replay {
 		return value.CheckStored(b)
 	}

@@ -28,7 +28,7 @@ const (
 func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
 	log := e.TakeLog()
 	defer e.PutLog(log)
-	x := &Executor{engine: e, call: shardmap.Call{Beside: true, Memory: e.memory}}
+	x := &Executor{engine: e, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
 	x.logTo(log)
 	start := len(out)
 	defer func() {
@@ -77,10 +77,10 @@ func keyMemory(args []byte) int {
 		return 0
 	}
 	for b := args; len(b) > 0; {
-		if value.Opened(b[0]) {
+		if value.IsComposite(b[0]) {
 			return keyMemoryFactor * len(args)
 		}
-		_, n := value.Cost(b, value.ToCheck, math.MaxInt)
+		_, n := value.Cost(b, value.UseCheck, math.MaxInt)
 		b = b[n:]
 	}
 	return 0

@@ -66,9 +66,9 @@ const baseCost = 200
 // use says what argument i, of which 0 is the table's name, is used for.
 func (c *Command) use(i int) value.Use {
 	if c.Keys == FirstKey && i == 1 || c.Keys == AllKeys && i > 0 {
-		return value.AsKey
+		return value.UseKey
 	}
-	return value.ToCheck
+	return value.UseCheck
 }
 
 // protocol is the command table of codec/PROTOCOL.md. Everything that changes data goes through it.

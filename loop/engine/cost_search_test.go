@@ -68,7 +68,7 @@ func cpuTime() time.Duration {
 // perform makes the tables of a scene, executes its request as an event loop does, and drops the
 // tables.
 func (st *stage) perform(s *scene) (m measured) {
-	beside := shardmap.Call{Beside: true}
+	beside := shardmap.Call{MayBlock: true}
 	create := func(name string, kind shardmap.Kind, packed []byte, each int) bool {
 		n := 0
 		for b := packed; len(b) > 0; n++ {

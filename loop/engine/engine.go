@@ -88,14 +88,14 @@ func (e *Engine) PutLog(log shardmap.Log) {
 }
 
 // Defect counts and logs a panic, and gives back what the call, if there is one, holds: a table
-// whose change was half made is closed (shardmap.Call.Abandon). It returns the error that clients
+// whose change was half made is closed (shardmap.Call.Release). It returns the error that clients
 // get. A door that recovers from a panic in Execute calls Defect with the executor's Call; then the
 // executor can be used again.
 func (e *Engine) Defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
 	e.panics.Add(1)
 	attrs := append([]any{slog.Any("panic", p), slog.String("stack", string(debug.Stack()))}, more...)
 	if call != nil {
-		if spoiled := call.Abandon(); spoiled != nil {
+		if spoiled := call.Release(); spoiled != nil {
 			attrs = append(attrs, slog.String("half_changed", spoiled.Name()))
 		}
 	}

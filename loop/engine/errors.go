@@ -63,7 +63,7 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 			e.Have = table.Kind().String()
 		}
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.TableName, e.Have)
-	case errors.Is(err, shardmap.ErrSpoiled):
+	case errors.Is(err, shardmap.ErrPoisoned):
 		e.Status = codec.StatusInternal
 		e.Message = fmt.Sprintf(
 			"a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped",

@@ -83,7 +83,7 @@ func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
 // Wait has free called, on another goroutine, once the table that the request was parked for is
 // free. It returns false if it is: free is not called then.
-func (x *Executor) Wait(free func()) bool { return x.table.Wait(free) }
+func (x *Executor) Wait(free func()) bool { return x.table.WhenUnlocked(free) }
 
 // Execute executes one request: the one way on which requests reach the tables, whichever wire or
 // file they come from. It appends the reply to out if there is one, as frames of codec/PROTOCOL.md;
@@ -98,7 +98,7 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 	x.opened, x.call.Cost = false, int(command.Base)
 	x.call.Request = req.Payload
 	x.Cost += baseCost + len(req.Args)
-	if len(req.Args) > smallArgBytes && problem == nil && !x.call.Beside && x.estimate(req, command) > maxLoopCost {
+	if len(req.Args) > smallArgBytes && problem == nil && !x.call.MayBlock && x.estimate(req, command) > maxLoopCost {
 		x.Outcome, x.Checks = Background, true
 		return out
 	}
@@ -114,7 +114,7 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 	}
 	out, x.body = x.body, nil
 	x.Cost += x.call.Cost + (len(out)-at)/replyBytesPerNano
-	if x.opened && len(req.Args) <= smallArgBytes && !x.call.Beside {
+	if x.opened && len(req.Args) <= smallArgBytes && !x.call.MayBlock {
 		x.estimate(req, command) // not needed to decide, but counted
 	}
 	if err != nil {

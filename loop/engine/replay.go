@@ -52,7 +52,7 @@ func (p *replayPanic) Error() string { return fmt.Sprintf("panic: %v", p.what) }
 // again as it was, the logs.
 func NewReplayer(env Env) *Replayer {
 	e := New(Env{Store: env.Store, Logger: env.Logger, Commands: env.Commands})
-	r := &Replayer{x: Executor{engine: e, call: shardmap.Call{Beside: true, Replay: true}}}
+	r := &Replayer{x: Executor{engine: e, call: shardmap.Call{MayBlock: true, Replay: true}}}
 	if env.Changes != nil {
 		r.x.logTo(env.Changes())
 	}
@@ -167,7 +167,7 @@ func (r *Replayer) again(req *codec.Request) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = &replayPanic{p, r.x.call.Abandon()}
+			err = &replayPanic{p, r.x.call.Release()}
 		}
 	}()
 	r.out = r.x.Execute(r.out[:0], req, nil)

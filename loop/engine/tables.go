@@ -67,14 +67,14 @@ const (
 
 // tables lists few tables. Errors: ErrLong.
 func tables(x *Executor) (err error) {
-	if !x.call.Beside && x.engine.env.Store.Len() > inlineTables {
+	if !x.call.MayBlock && x.engine.env.Store.Len() > inlineTables {
 		return shardmap.ErrLong
 	}
 	x.call.Cost += tableCost * x.engine.env.Store.Len()
 	most := len(x.body) + inlineTablesBytes
 	x.engine.env.Store.Tables(func(name string, kind shardmap.Kind, length int) bool {
 		x.body = appendTable(x.body, name, kind, length)
-		if !x.call.Beside && len(x.body) > most {
+		if !x.call.MayBlock && len(x.body) > most {
 			err = shardmap.ErrLong
 		}
 		return err == nil
@@ -152,7 +152,7 @@ func save(x *Executor) error {
 	if x.engine.env.Save == nil {
 		return unsupported("this server keeps its tables in memory only")
 	}
-	if !x.call.Beside {
+	if !x.call.MayBlock {
 		return shardmap.ErrLong
 	}
 	err := x.engine.env.Save()

@@ -4,10 +4,8 @@ package fstest
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,72 +123,6 @@ func (d *Disk) inodesLocked() map[*inode]bool {
 func (d *Disk) step() {
 	if d.Step != nil {
 		d.Step()
-	}
-}
-
-// PowerCut returns what the disk may hold after a power cut now. The Disk itself goes on.
-func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	after := NewDisk()
-	after.NoLinks, after.inodes = d.NoLinks, d.inodes
-	maps.Copy(after.dirs, d.dirs)
-	names := maps.Clone(d.synced)
-	last, any := rng.IntN(len(d.changes)+1), rng.IntN(2) == 0
-	for i, c := range d.changes {
-		if any && rng.IntN(2) == 0 || !any && i >= last {
-			continue
-		}
-		c.apply(names)
-	}
-	contents := map[*inode]*inode{} // links stay links
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		node := names[name]
-		if contents[node] == nil {
-			data := node.afterCut(rng)
-			contents[node] = &inode{number: node.number, data: data, synced: slices.Clone(data)}
-		}
-		after.names[name] = contents[node]
-	}
-	after.synced = maps.Clone(after.names)
-	return after
-}
-
-// afterCut returns what is left of the file.
-func (n *inode) afterCut(rng *rand.Rand) []byte {
-	length := len(n.synced)
-	if k := rng.IntN(len(n.lengths) + 1); k < len(n.lengths) {
-		length = n.lengths[k]
-		if least := len(n.synced); length > least && rng.IntN(2) == 0 {
-			length = least + rng.IntN(length-least+1) // a write that was under way
-		}
-	}
-	data := make([]byte, length)
-	copy(data, n.synced)
-	mode := rng.IntN(4) // all new, all old, each sector by chance, zeroed by chance
-	for _, w := range n.writes {
-		for at := w.from; at < w.to; {
-			end := min((at/sectorBytes+1)*sectorBytes, w.to)
-			if mode == 0 || mode >= 2 && rng.IntN(2) == 0 {
-				copySector(data, n.data, at, end)
-			} else if mode == 3 {
-				clearSector(data, at, end)
-			}
-			at = end
-		}
-	}
-	return data
-}
-
-func copySector(dst, src []byte, from, to int) {
-	if to = min(to, len(dst), len(src)); from < to {
-		copy(dst[from:to], src[from:to])
-	}
-}
-
-func clearSector(dst []byte, from, to int) {
-	if to = min(to, len(dst)); from < to {
-		clear(dst[from:to])
 	}
 }
 
@@ -386,118 +318,4 @@ func (d *Disk) String() string {
 		fmt.Fprintf(&b, "%s %d\n", name, len(d.Bytes(name)))
 	}
 	return b.String()
-}
-
-type file struct {
-	disk *Disk
-	node *inode
-	name string
-	at   int // the position; written under disk.mu
-}
-
-func (f *file) Write(b []byte) (int, error) {
-	err := f.disk.change(func() error {
-		length, err := f.disk.fits(f.node, f.at+len(b))
-		b = b[:max(min(length-f.at, len(b)), 0)]
-		f.node.writeAt(b, f.at)
-		f.at += len(b)
-		return err
-	})
-	return len(b), err
-}
-
-// Reserve writes zeros.
-func (f *file) Reserve(from, to int64) error {
-	return f.disk.change(func() error {
-		length, err := f.disk.fits(f.node, int(to))
-		f.node.writeAt(make([]byte, max(length-int(from), 0)), int(from))
-		return err
-	})
-}
-
-// Allocate makes room.
-func (f *file) Allocate(_, to int64) error {
-	return f.disk.change(func() error {
-		_, err := f.disk.fits(f.node, int(to))
-		if err == nil {
-			f.node.allocated = max(f.node.allocated, int(to))
-		}
-		return err
-	})
-}
-
-func (n *inode) writeAt(b []byte, at int) {
-	if end := at + len(b); end > len(n.data) {
-		n.data = append(n.data, make([]byte, end-len(n.data))...)
-		n.lengths = append(n.lengths, end)
-	}
-	copy(n.data[at:], b)
-	n.writes = append(n.writes, extent{at, at + len(b)})
-}
-
-func (f *file) ReadAt(b []byte, at int64) (int, error) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	if at > int64(len(f.node.data)) {
-		return 0, io.EOF
-	}
-	n := copy(b, f.node.data[at:])
-	if n < len(b) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (f *file) Sync() error {
-	return f.disk.change(func() error {
-		n := f.node
-		n.synced, n.writes, n.lengths = slices.Clone(n.data), nil, nil
-		return nil
-	})
-}
-
-func (f *file) Truncate(size int64) error {
-	return f.disk.change(func() error {
-		n := f.node
-		if int(size) < len(n.data) {
-			n.data = slices.Clip(n.data[:size])
-		} else {
-			n.data = append(n.data, make([]byte, int(size)-len(n.data))...)
-		}
-		n.lengths = append(n.lengths, len(n.data))
-		n.allocated = min(n.allocated, len(n.data))
-		return nil
-	})
-}
-
-func (f *file) Size() (int64, error) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	return int64(len(f.node.data)), nil
-}
-
-// Lock takes the lock of the file, until Close.
-func (f *file) Lock() error {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	if f.node.locked != nil && f.node.locked != f {
-		return &fs.PathError{Op: "lock", Path: f.name, Err: persist.ErrLocked}
-	}
-	f.node.locked = f
-	return nil
-}
-
-func (f *file) IsNamed(name string) (bool, error) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	return f.disk.names[name] == f.node, nil
-}
-
-func (f *file) Close() error {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	if f.node.locked == f {
-		f.node.locked = nil
-	}
-	return nil
 }

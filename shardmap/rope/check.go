@@ -2,8 +2,8 @@ package rope
 
 import "fmt"
 
-// Check walks everything and returns an error that names the first broken invariant: counts, bytes,
-// offsets, fill and height. It is for tests.
+// Check walks the whole tree and returns an error for the first broken invariant: counts, bytes,
+// offsets, fill or height. It is for tests.
 func (r *Root) Check() error {
 	for _, end := range []*node{r.head, r.tail} {
 		if end == nil {

@@ -11,8 +11,8 @@ func (t tree) leafOf(i int) (*node, int) {
 	return n, i
 }
 
-// edit returns the leaf that holds element i as the owner's, all counts on the way changed as the
-// caller is about to change the leaf.
+// edit makes the path to element i the owner's. It returns the leaf, and adds to all counts on the
+// way what the caller is about to add to the leaf.
 func (o *owner) edit(t *tree, i, elements, bytes int) (*node, int) {
 	t.root = o.own(t.root)
 	n := t.root
@@ -26,7 +26,7 @@ func (o *owner) edit(t *tree, i, elements, bytes int) (*node, int) {
 	return n, i
 }
 
-// insert puts an element before element i of a tree; i may be the length.
+// insert inserts an element before element i of a tree; i may be the length.
 func (o *owner) insert(t tree, i int, elem []byte) tree {
 	if t.root == nil {
 		return tree{root: o.leafFor(elem)}
@@ -37,11 +37,10 @@ func (o *owner) insert(t tree, i int, elem []byte) tree {
 		return t
 	}
 	parts := o.insertFull(t.root, t.height, i, elem)
-	return t.grown(o, parts[:]...)
+	return t.withParts(o, parts[:]...)
 }
 
-// insertFull inserts where the leaf has no room: it returns up to three nodes that take the place
-// of n.
+// insertFull inserts where the leaf is full. It returns up to three nodes that replace n.
 func (o *owner) insertFull(n *node, height, i int, elem []byte) [3]*node {
 	if height == 0 {
 		return o.splitLeaf(n, i, elem)
@@ -55,8 +54,9 @@ func (o *owner) insertFull(n *node, height, i int, elem []byte) [3]*node {
 	return [3]*node{n, o.split(n)}
 }
 
-// splitLeaf makes two or three leaves of one and a new element that has no room in it: halves if
-// the element then has room, so that inserts one behind another fill leaves.
+// splitLeaf splits a leaf to insert an element that does not fit. It makes halves if the element
+// then fits, so that consecutive inserts fill leaves; otherwise it makes two or three leaves around
+// the element.
 func (o *owner) splitLeaf(n *node, i int, elem []byte) [3]*node {
 	half := n.half()
 	if i < half && n.partFits(0, half, elem) || i >= half && n.partFits(half, n.n, elem) {
@@ -85,7 +85,7 @@ func (o *owner) splitLeaf(n *node, i int, elem []byte) [3]*node {
 	return [3]*node{a, o.leafFor(elem), b}
 }
 
-// half returns the element at which a leaf falls into two of about the same size.
+// half returns the element that splits a leaf into two of about the same size.
 func (n *node) half() int {
 	if n.off == nil {
 		return 0
@@ -102,7 +102,7 @@ func (n *node) half() int {
 	return lo
 }
 
-// partFits tells whether elements i to j with one more would make a leaf.
+// partFits reports whether elements i to j and one more fit in a leaf.
 func (n *node) partFits(i, j int, elem []byte) bool {
 	return n.off != nil && i < j && j-i < leafElements && len(n.packed(i, j))+len(elem) <= LeafBytes
 }
@@ -117,7 +117,7 @@ func (o *owner) leafFor(elem []byte) *node {
 	return leaf
 }
 
-// remove takes element i out of a tree.
+// remove removes element i of a tree.
 func (o *owner) remove(t tree, i int) tree {
 	leaf, at := t.leafOf(i)
 	size := len(leaf.at(at))
@@ -125,14 +125,14 @@ func (o *owner) remove(t tree, i int) tree {
 		leaf, at = o.edit(&t, i, -1, -size)
 		leaf.remove(at, at+1)
 		leaf.shrink(2)
-		return t.normal()
+		return t.trimRoot()
 	}
 	t.root = o.own(t.root)
 	o.removeSmall(t.root, t.height, i, size)
-	return t.normal()
+	return t.trimRoot()
 }
 
-// removeSmall removes where the leaf may have to be merged with another; n is the owner's.
+// removeSmall removes where the leaf may have to be merged with a neighbour; n is the owner's.
 func (o *owner) removeSmall(n *node, height, i, size int) {
 	if height == 0 {
 		n.remove(i, i+1)
@@ -144,5 +144,5 @@ func (o *owner) removeSmall(n *node, height, i, size int) {
 	n.counts[k]--
 	n.n--
 	n.bytes -= size
-	o.mend(n, k, height)
+	o.rebalance(n, k, height)
 }

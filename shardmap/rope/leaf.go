@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// LeafBytes is the most that a leaf holds, in bytes of packed elements; a larger element has a
-	// leaf alone.
+	// LeafBytes is the most bytes of packed elements in a leaf; a larger element has a leaf of its
+	// own.
 	LeafBytes = 4096
 	// leafElements bounds the offsets that an insert has to move.
 	leafElements = 1024
@@ -17,14 +17,14 @@ const (
 	minLeafElements = 8
 )
 
-// newLeaf returns an empty leaf with room for so many bytes and elements.
+// newLeaf returns an empty leaf with capacity for so many bytes and elements.
 func newLeaf(o *owner, capBytes, capElements int) *node {
 	capBytes = min(max(capBytes, minLeafBytes), LeafBytes)
 	capElements = min(max(capElements, minLeafElements), leafElements)
 	return &node{owner: o, buf: make([]byte, 0, capBytes), off: make([]uint16, 1, capElements+1)}
 }
 
-// newBigLeaf returns the leaf of one element larger than LeafBytes, which it keeps: it has no
+// newBigLeaf returns a leaf of one element larger than LeafBytes, which it retains. It has no
 // offsets.
 func newBigLeaf(o *owner, elem []byte) *node {
 	return &node{owner: o, n: 1, bytes: len(elem), buf: elem}
@@ -47,7 +47,7 @@ func (n *node) packed(i, j int) []byte {
 	return n.buf[n.off[n.lo+i]:n.off[n.lo+j]]
 }
 
-// pushBack appends an element; false: the leaf is full.
+// pushBack appends an element. It returns false if the leaf is full.
 func (n *node) pushBack(elem []byte) bool {
 	if !n.fits(len(elem)) {
 		return false
@@ -65,7 +65,7 @@ func (n *node) pushBack(elem []byte) bool {
 	return true
 }
 
-// pushFront puts an element before the others; false: the leaf is full.
+// pushFront prepends an element. It returns false if the leaf is full.
 func (n *node) pushFront(elem []byte) bool {
 	if !n.fits(len(elem)) {
 		return false
@@ -85,8 +85,8 @@ func (n *node) pushFront(elem []byte) bool {
 	return true
 }
 
-// pushRun appends as many of the count elements in packed as the leaf takes, and says how many
-// elements and bytes these were.
+// pushRun appends as many of the count elements in packed as fit, and returns how many elements and
+// bytes that were.
 func (n *node) pushRun(packed []byte, count int) (elements, size int) {
 	if n.off == nil {
 		return 0, 0
@@ -117,7 +117,7 @@ func (n *node) pushRun(packed []byte, count int) (elements, size int) {
 	return elements, size
 }
 
-// insert puts an element, which must fit, before element i.
+// insert inserts an element, which must fit, before element i.
 func (n *node) insert(i int, elem []byte) {
 	size := len(elem)
 	if i == 0 && n.roomBefore(size) {
@@ -139,7 +139,7 @@ func (n *node) insert(i int, elem []byte) {
 	n.bytes += size
 }
 
-// remove takes elements i to j out; the caller shrinks the leaf when it likes.
+// remove removes elements i to j. The caller shrinks the leaf if it wants to.
 func (n *node) remove(i, j int) {
 	if n.off == nil {
 		n.buf, n.off, n.n, n.bytes = nil, make([]uint16, 1), 0, 0
@@ -160,7 +160,7 @@ func (n *node) remove(i, j int) {
 	n.bytes -= int(to - from)
 }
 
-// replace changes element i, the leaf having room for the new size.
+// replace changes element i. The new size must fit.
 func (n *node) replace(i int, elem []byte) {
 	from, to := int(n.off[n.lo+i]), int(n.off[n.lo+i+1])
 	delta := len(elem) - (to - from)
@@ -179,16 +179,16 @@ func (n *node) replace(i int, elem []byte) {
 	copy(n.buf[from:], elem)
 }
 
-// takes tells whether element i can be changed to elem within the leaf.
-func (n *node) takes(i int, elem []byte) bool {
+// canSet reports whether element i can be changed to elem within the leaf.
+func (n *node) canSet(i int, elem []byte) bool {
 	if n.off == nil {
 		return len(elem) > LeafBytes
 	}
 	return n.bytes-len(n.at(i))+len(elem) <= LeafBytes
 }
 
-// set changes element i to one that the leaf takes. The buffer of an oversized element may be
-// shared, so it is not written to.
+// set changes element i to one for which canSet is true. The buffer of an oversized element may be
+// shared, so it is replaced, not overwritten.
 func (n *node) set(i int, elem []byte) {
 	if n.off == nil {
 		n.buf, n.bytes = elem, len(elem)
@@ -198,10 +198,10 @@ func (n *node) set(i int, elem []byte) {
 	n.shrink(2)
 }
 
-// cut returns a leaf of elements i to j of this one, of no more memory than it needs.
+// cut returns a new leaf of elements i to j of this one, without spare memory.
 func (n *node) cut(o *owner, i, j int) *node {
 	if n.off == nil {
-		// a big buffer is never written again, so it is shared
+		// an oversized buffer is immutable, so it is shared
 		return &node{owner: o, n: n.n, bytes: n.bytes, buf: n.buf}
 	}
 	part := n.packed(i, j)
@@ -213,7 +213,7 @@ func (n *node) cut(o *owner, i, j int) *node {
 	return leaf
 }
 
-// joins tells whether two leaves may become one that is full to at most quarters fourths.
+// joins reports whether two leaves fit into one that is at most quarters/4 full.
 func joins(a, b *node, quarters int) bool {
 	return a.off != nil && b.off != nil && a.bytes+b.bytes <= LeafBytes/4*quarters && a.n+b.n <= leafElements/4*quarters
 }

@@ -1,19 +1,19 @@
 package rope
 
-// fits tells whether the leaf may take one more element of size bytes.
+// fits reports whether one more element of size bytes fits in the leaf.
 func (n *node) fits(size int) bool {
 	return n.off != nil && n.n < leafElements && n.bytes+size <= LeafBytes
 }
 
-// roomBehind and roomBefore tell whether it can be written there as things lie.
+// roomBehind and roomBefore report whether it fits on that side without moving elements.
 func (n *node) roomBehind(size int) bool {
 	return len(n.buf)+size <= cap(n.buf) && len(n.off) < cap(n.off)
 }
 
 func (n *node) roomBefore(size int) bool { return n.lo > 0 && int(n.off[n.lo]) >= size }
 
-// relayout moves the elements to a buffer and an offset table of these capacities, the free room
-// behind them or before them.
+// relayout moves the elements to a buffer and an offset table of these capacities, with the free
+// space on one side.
 func (n *node) relayout(capBytes, capElements int, before bool) {
 	buf, off := n.buf[:cap(n.buf)], n.off[:cap(n.off)]
 	if capBytes != len(buf) {
@@ -42,9 +42,9 @@ func shift(off []uint16, delta uint16) {
 	}
 }
 
-// grow makes room for more elements of size bytes in all, which must fit. It slides what is there
-// if a quarter of the buffer would stay free, or nothing larger is allowed, and allocates
-// otherwise.
+// grow makes room for more elements of size bytes in all, which must fit. It moves the elements
+// within the buffer if a quarter would stay free, or if no larger buffer is allowed; otherwise it
+// allocates.
 func (n *node) grow(elements, size int, before bool) {
 	n.relayout(grown(cap(n.buf), n.bytes+size, minLeafBytes, LeafBytes),
 		grown(cap(n.off)-1, n.n+elements, minLeafElements, leafElements), before)
@@ -57,7 +57,7 @@ func grown(now, need, least, most int) int {
 	return min(max(need+need/2, least), most)
 }
 
-// shrink gives memory back once the elements fill less than one part in share of the buffer.
+// shrink frees memory once the elements fill less than 1/share of the buffer.
 func (n *node) shrink(share int) {
 	if n.off == nil {
 		return
@@ -74,8 +74,8 @@ func (n *node) shrink(share int) {
 	}
 }
 
-// full tells whether the room that a push lacks cannot be had: no larger buffer is allowed, and so
-// little of this one is free at the other end that sliding the elements there would not pay.
+// full reports whether a push that lacks space must fail: no larger buffer is allowed, and too
+// little is free at the other end for moving the elements to pay.
 func (n *node) full(shortOfBytes, shortOfOffsets bool, size int) bool {
 	return n.n > 0 && (shortOfBytes && cap(n.buf) == LeafBytes && n.bytes+size > LeafBytes*3/4 ||
 		shortOfOffsets && cap(n.off) == leafElements+1 && n.n >= leafElements*3/4)

@@ -3,16 +3,16 @@ package rope
 import "slices"
 
 const (
-	fanout  = 64         // the most children of an inner node
-	minKids = fanout / 4 // the fewest, unless it is the root
-	spare   = 2          // children that may be added before an inner node is split
+	fanout  = 64         // most children of an inner node
+	minKids = fanout / 4 // fewest, unless it is the root
+	spare   = 2          // more children before an inner node is split
 )
 
-// owner is the token of a rope; see Freeze. It has a size, so that two of them never share an
+// owner is the token of a rope; see Freeze. It is not empty, so that two of them never share an
 // address.
 type owner struct{ _ byte }
 
-// node is a leaf or an inner node; its height says which.
+// node is a leaf or an inner node, which its height decides.
 type node struct {
 	owner *owner
 	n     int // elements below
@@ -20,7 +20,7 @@ type node struct {
 
 	// inner node
 	kids   []*node
-	counts []int // counts[k] = kids[k].n, here so that a search touches one node a level
+	counts []int // counts[k] = kids[k].n, so that a search reads one node per level
 
 	// leaf
 	buf []byte
@@ -34,7 +34,7 @@ func newInner(o *owner, kids ...*node) *node {
 	return n
 }
 
-// append adds children and what they hold.
+// append adds children and their counts.
 func (n *node) append(kids ...*node) {
 	for _, kid := range kids {
 		n.kids = append(n.kids, kid)
@@ -44,7 +44,7 @@ func (n *node) append(kids ...*node) {
 	}
 }
 
-// own returns n if it belongs to o, else a copy that does.
+// own returns n if it belongs to o, otherwise a copy that does.
 func (o *owner) own(n *node) *node {
 	if n.owner == o {
 		return n
@@ -71,8 +71,8 @@ func (o *owner) ownKid(n *node, k int) *node {
 	return kid
 }
 
-// find returns the child that holds element i, and its index there; i = n.n is behind the last
-// child's last element.
+// find returns the child that holds element i, and its index there. For i = n.n that is the end of
+// the last child.
 func (n *node) find(i int) (kid, at int) {
 	for k, c := range n.counts {
 		if i < c {
@@ -84,8 +84,7 @@ func (n *node) find(i int) (kid, at int) {
 	return k, i + n.counts[k]
 }
 
-// setKids puts kids (nil ones left out) in the place of child k, which held n elements of so many
-// bytes.
+// setKids replaces child k, which had the given elements and bytes, by kids; nil ones are skipped.
 func (n *node) setKids(k, elements, bytes int, kids ...*node) {
 	n.n -= elements
 	n.bytes -= bytes
@@ -113,8 +112,8 @@ func (n *node) removeKid(k int) {
 	n.counts = slices.Delete(n.counts, k, k+1)
 }
 
-// split halves an inner node that has too many children and returns its new right neighbour, or nil
-// if it has not.
+// split halves an inner node that has too many children and returns its new right neighbour,
+// otherwise nil.
 func (o *owner) split(n *node) *node {
 	if len(n.kids) <= fanout {
 		return nil
@@ -128,9 +127,10 @@ func (o *owner) split(n *node) *node {
 	return right
 }
 
-// meld makes two neighbours of one height into one if they fit, else (inner nodes) shares their
-// children evenly if one has too few; b is nil if it went into a. Both are the owner's.
-func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
+// mergeOrShare merges two neighbours of one height if they fit. Otherwise it shares their children
+// evenly if they are inner nodes and one has too few. A nil b means that they were merged. Both are
+// the owner's.
+func (o *owner) mergeOrShare(a, b *node, height, quarters int) (*node, *node) {
 	if height == 0 {
 		if !joins(a, b, quarters) {
 			return a, b
@@ -149,10 +149,10 @@ func (o *owner) meld(a, b *node, height, quarters int) (*node, *node) {
 	return newInner(o, kids[:len(kids)/2]...), newInner(o, kids[len(kids)/2:]...)
 }
 
-// mend restores the fill of child k of n, from which something was taken: an empty leaf goes, one
-// that is small is merged with a neighbour when the two leave a quarter of a leaf free, an inner
-// node that has too few children merges or shares.
-func (o *owner) mend(n *node, k, height int) {
+// rebalance restores the fill of child k of n after a removal. An empty leaf is removed; a small
+// one is merged with a neighbour if a quarter of a leaf stays free; an inner node with too few
+// children merges or shares.
+func (o *owner) rebalance(n *node, k, height int) {
 	kid := n.kids[k]
 	if height == 1 {
 		if kid.n == 0 {
@@ -177,7 +177,7 @@ func (o *owner) mend(n *node, k, height int) {
 			k--
 		}
 	}
-	a, b := o.meld(o.ownKid(n, k), o.ownKid(n, k+1), height-1, 3)
+	a, b := o.mergeOrShare(o.ownKid(n, k), o.ownKid(n, k+1), height-1, 3)
 	n.kids[k], n.counts[k] = a, a.n
 	if b != nil {
 		n.kids[k+1], n.counts[k+1] = b, b.n

@@ -2,8 +2,8 @@ package rope
 
 import "iter"
 
-// Root is a sequence to read: a frozen one, or the present one of a [Rope]. Elements handed out are
-// views; those of a frozen root stay good, those of a Rope until it is changed.
+// Root is a readable sequence: a frozen one, or the current one of a [Rope]. Elements are returned
+// as views. Those of a frozen root stay valid; those of a Rope are valid until it is changed.
 type Root struct {
 	head, tail *node // leaves; nil if never used
 	mid        tree
@@ -64,8 +64,8 @@ func (r *Root) AppendRange(dst []byte, i, j int) []byte {
 	return dst
 }
 
-// RangeBytes returns the sum of the sizes of elements i to j in bytes. It stops counting once that
-// is more than most.
+// RangeBytes returns the sum of the sizes of elements i to j in bytes. It stops counting above
+// most.
 func (r *Root) RangeBytes(i, j, most int) (sum int) {
 	r.runs(i, j, func(leaf *node, _, a, b int) bool {
 		sum += len(leaf.packed(a, b))
@@ -131,8 +131,8 @@ func (n *node) backward(i, j int, visit func(leaf *node, a, b int) bool) bool {
 	return true
 }
 
-// runs calls visit for each leaf's part (elements a to b of it, the first being element at of the
-// sequence) of elements i to j, until it says false.
+// runs calls visit for the part of each leaf that is in elements i to j, until visit returns false.
+// The part is elements a to b of the leaf; the first one is element at of the sequence.
 func (r *Root) runs(i, j int, visit func(leaf *node, at, a, b int) bool) {
 	from := 0
 	part := func(n *node) bool {
@@ -146,7 +146,7 @@ func (r *Root) runs(i, j int, visit func(leaf *node, at, a, b int) bool) {
 	_ = part(r.head) && part(r.mid.root) && part(r.tail)
 }
 
-// forward visits the leaves of elements i to j of n, whose first element is element at of the
+// forward visits the leaves of elements i to j of n. Its first element is element at of the
 // sequence.
 func (n *node) forward(at, i, j int, visit func(leaf *node, at, a, b int) bool) bool {
 	if i >= j {

@@ -12,34 +12,34 @@ type Rope struct {
 	owner *owner
 }
 
-// Freeze returns the sequence as it is now, in O(1); it stays that way.
+// Freeze returns the current sequence in O(1). It never changes.
 func (r *Rope) Freeze() *Root {
 	frozen := r.Root
 	r.owner = new(owner)
 	return &frozen
 }
 
-// Thaw returns a Rope that starts as r and leaves it alone.
+// Thaw returns a Rope that starts as a copy of r. It is O(1).
 func (r *Root) Thaw() *Rope { return &Rope{Root: *r, owner: new(owner)} }
 
-// Clear takes everything out.
+// Clear removes all elements.
 func (r *Rope) Clear() { r.Root = Root{} }
 
-// lasting returns an element of the caller's bytes as one that the rope may keep: a large one is
-// copied. The leaf of a small one copies it.
-func lasting(elem []byte) []byte {
+// copyLarge returns an element of the caller's as one that the rope may retain. It copies a large
+// one; the leaf of a small one copies it.
+func copyLarge(elem []byte) []byte {
 	if len(elem) > LeafBytes {
 		return slices.Clone(elem)
 	}
 	return elem
 }
 
-// Append puts an element at the end. Like all methods but those named Owned it copies what it is
-// given.
-func (r *Rope) Append(elem []byte) { r.AppendOwned(lasting(elem)) }
+// Append adds an element at the end. Like all methods except those named Owned, it copies its
+// argument.
+func (r *Rope) Append(elem []byte) { r.AppendOwned(copyLarge(elem)) }
 
-// AppendOwned is Append for an element that nobody writes to any more: one larger than LeafBytes is
-// kept as it is, without a copy. So are the elements that a Root hands out.
+// AppendOwned is Append for an element that never changes: one larger than LeafBytes is retained
+// without a copy. Elements that a Root returns qualify.
 func (r *Rope) AppendOwned(elem []byte) {
 	if r.tail == nil || r.tail.n == 0 {
 		r.openTail()
@@ -56,8 +56,8 @@ func (r *Rope) AppendOwned(elem []byte) {
 	r.tail.pushBack(elem)
 }
 
-// Prepend puts an element before the others.
-func (r *Rope) Prepend(elem []byte) { r.prependOwned(lasting(elem)) }
+// Prepend adds an element at the front.
+func (r *Rope) Prepend(elem []byte) { r.prependOwned(copyLarge(elem)) }
 
 func (r *Rope) prependOwned(elem []byte) {
 	if r.head == nil || r.head.n == 0 {
@@ -75,8 +75,8 @@ func (r *Rope) prependOwned(elem []byte) {
 	r.head.pushFront(elem)
 }
 
-// openTail makes the tail a leaf to append to: the tree's last one if it is not half full, else the
-// empty tail, else a new leaf.
+// openTail makes the tail a leaf to append to: the tree's last leaf if that is less than half full,
+// else the empty tail, else a new leaf.
 func (r *Rope) openTail() {
 	if r.mid.root != nil && r.mid.edge(true).halfEmpty() {
 		r.tail, r.mid = r.owner.takeEdge(r.mid, true)
@@ -97,7 +97,7 @@ func (n *node) halfEmpty() bool {
 	return n.off != nil && n.bytes < LeafBytes/2 && n.n < leafElements/2
 }
 
-// closeTail moves a tail that is full into the tree and begins another of the same shape.
+// closeTail moves a full tail into the tree and begins another of the same capacity.
 func (r *Rope) closeTail() {
 	elements := r.tail.n
 	if elements > 0 {
@@ -116,8 +116,8 @@ func (r *Rope) closeHead() {
 	}
 }
 
-// settle moves both ends into the tree.
-func (r *Rope) settle() {
+// mergeEnds moves both ends into the tree.
+func (r *Rope) mergeEnds() {
 	for _, leaf := range []*node{r.head, r.tail} {
 		if leaf != nil && leaf.n > 0 && leaf.owner == r.owner {
 			leaf.shrink(2)
@@ -132,7 +132,7 @@ func (r *Rope) settle() {
 	r.head, r.tail = nil, nil
 }
 
-// AppendPacked puts n packed elements at the end.
+// AppendPacked adds n packed elements at the end.
 func (r *Rope) AppendPacked(packed []byte, n int) {
 	for n > 0 {
 		if r.tail == nil || r.tail.n == 0 {
@@ -148,8 +148,8 @@ func (r *Rope) AppendPacked(packed []byte, n int) {
 	}
 }
 
-// Insert puts an element before element i; i may be Len.
-func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, lasting(elem)) }
+// Insert inserts an element before element i; i may be Len.
+func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, copyLarge(elem)) }
 
 // InsertOwned is to Insert what AppendOwned is to Append.
 func (r *Rope) InsertOwned(i int, elem []byte) {
@@ -177,26 +177,26 @@ func (r *Rope) InsertOwned(i int, elem []byte) {
 }
 
 // Set changes element i.
-func (r *Rope) Set(i int, elem []byte) { r.SetOwned(i, lasting(elem)) }
+func (r *Rope) Set(i int, elem []byte) { r.SetOwned(i, copyLarge(elem)) }
 
 // SetOwned is to Set what AppendOwned is to Append.
 func (r *Rope) SetOwned(i int, elem []byte) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i < head:
-		if r.head.takes(i, elem) {
+		if r.head.canSet(i, elem) {
 			r.head = r.owner.own(r.head)
 			r.head.set(i, elem)
 			return
 		}
 	case i < head+mid:
-		if leaf, at := r.mid.leafOf(i - head); leaf.takes(at, elem) {
+		if leaf, at := r.mid.leafOf(i - head); leaf.canSet(at, elem) {
 			leaf, at = r.owner.edit(&r.mid, i-head, 0, len(elem)-len(leaf.at(at)))
 			leaf.set(at, elem)
 			return
 		}
 	default:
-		if r.tail.takes(i-head-mid, elem) {
+		if r.tail.canSet(i-head-mid, elem) {
 			r.tail = r.owner.own(r.tail)
 			r.tail.set(i-head-mid, elem)
 			return
@@ -206,7 +206,7 @@ func (r *Rope) SetOwned(i int, elem []byte) {
 	r.InsertOwned(i, elem)
 }
 
-// Delete takes element i out.
+// Delete removes element i.
 func (r *Rope) Delete(i int) {
 	if r.head.len() == 0 && r.mid.root != nil && i == 0 {
 		r.head, r.mid = r.owner.takeEdge(r.mid, false)
@@ -229,11 +229,11 @@ func (r *Rope) Delete(i int) {
 	}
 }
 
-// fewElements is up to how many elements a loop of single steps beats cutting the tree and joining
-// it again.
+// fewElements is the most elements for which single steps are faster than splitting and joining the
+// tree.
 const fewElements = 8
 
-// InsertPacked puts n packed elements before element i; i may be Len.
+// InsertPacked inserts n packed elements before element i; i may be Len.
 func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 	switch {
 	case i == r.Len():
@@ -245,16 +245,16 @@ func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 			packed, i = packed[size:], i+1
 		}
 	default:
-		r.settle()
+		r.mergeEnds()
 		left, right := r.owner.cutAt(r.mid, i)
 		r.mid = left
 		r.AppendPacked(packed, n)
-		r.settle()
+		r.mergeEnds()
 		r.mid = r.owner.concat(r.mid, right)
 	}
 }
 
-// DeleteRange takes elements i to j out.
+// DeleteRange removes elements i to j.
 func (r *Rope) DeleteRange(i, j int) {
 	switch {
 	case i == 0 && j == r.Len():
@@ -264,7 +264,7 @@ func (r *Rope) DeleteRange(i, j int) {
 			r.Delete(i)
 		}
 	default:
-		r.settle()
+		r.mergeEnds()
 		left, rest := r.owner.cutAt(r.mid, i)
 		_, right := r.owner.cutAt(rest, j-i)
 		r.mid = r.owner.concat(left, right)

@@ -1,7 +1,7 @@
 package rope
 
-// tree is a part of a rope without its ends: all leaves lie at depth height below the root; a nil
-// root is the empty tree.
+// tree is a rope without its ends. All leaves are height levels below the root; a nil root is the
+// empty tree.
 type tree struct {
 	root   *node
 	height int
@@ -14,8 +14,8 @@ func (t tree) len() int {
 	return t.root.n
 }
 
-// normal takes away a root that is empty or has one child only.
-func (t tree) normal() tree {
+// trimRoot removes a root that is empty or has only one child.
+func (t tree) trimRoot() tree {
 	for t.root != nil && t.height > 0 && len(t.root.kids) == 1 {
 		t = tree{t.root.kids[0], t.height - 1}
 	}
@@ -25,8 +25,8 @@ func (t tree) normal() tree {
 	return t
 }
 
-// grown puts a root above the parts that an insert left of the old root.
-func (t tree) grown(o *owner, parts ...*node) tree {
+// withParts returns the tree of the parts that an insert has made of the root.
+func (t tree) withParts(o *owner, parts ...*node) tree {
 	kids := parts[:0]
 	for _, p := range parts {
 		if p != nil {
@@ -39,8 +39,8 @@ func (t tree) grown(o *owner, parts ...*node) tree {
 	return tree{newInner(o, kids...), t.height + 1}
 }
 
-// join returns the tree of a's elements, then b's. Leaves that meet are left as they are; see
-// concat.
+// join returns the tree of a's elements followed by b's. The two leaves that meet stay separate;
+// see concat.
 func (o *owner) join(a, b tree) tree {
 	switch {
 	case a.root == nil:
@@ -49,17 +49,18 @@ func (o *owner) join(a, b tree) tree {
 		return a
 	case a.height >= b.height:
 		x, y := o.joinRight(a.root, a.height, b)
-		return a.grown(o, x, y)
+		return a.withParts(o, x, y)
 	default:
 		x, y := o.joinLeft(a, b.root, b.height)
-		return b.grown(o, x, y)
+		return b.withParts(o, x, y)
 	}
 }
 
-// joinRight puts b, which is no higher, at the right end of n; the result is one or two nodes.
+// joinRight adds b, which is no higher than n, at the right end of n. The result is one or two
+// nodes.
 func (o *owner) joinRight(n *node, height int, b tree) (*node, *node) {
 	if height == b.height {
-		return o.meet(n, b.root, height)
+		return o.joinNodes(n, b.root, height)
 	}
 	n = o.own(n)
 	k := len(n.kids) - 1
@@ -70,10 +71,10 @@ func (o *owner) joinRight(n *node, height int, b tree) (*node, *node) {
 	return n, o.split(n)
 }
 
-// joinLeft puts a, which is lower, at the left end of n.
+// joinLeft adds a, which is lower than n, at the left end of n.
 func (o *owner) joinLeft(a tree, n *node, height int) (*node, *node) {
 	if height == a.height {
-		return o.meet(a.root, n, height)
+		return o.joinNodes(a.root, n, height)
 	}
 	n = o.own(n)
 	was := n.kids[0]
@@ -83,13 +84,13 @@ func (o *owner) joinLeft(a tree, n *node, height int) (*node, *node) {
 	return n, o.split(n)
 }
 
-// meet puts two nodes of one height side by side. Leaves stay two: a full one that goes into the
-// tree must not be copied.
-func (o *owner) meet(a, b *node, height int) (*node, *node) {
+// joinNodes puts two nodes of one height side by side. Leaves are not merged: a full one that moves
+// into the tree must not be copied.
+func (o *owner) joinNodes(a, b *node, height int) (*node, *node) {
 	if height == 0 {
 		return a, b
 	}
-	return o.meld(o.own(a), o.own(b), height, 4)
+	return o.mergeOrShare(o.own(a), o.own(b), height, 4)
 }
 
 // cutAt returns the trees of the first i elements and of the rest.
@@ -104,11 +105,11 @@ func (o *owner) cutAt(t tree, i int) (left, right tree) {
 	}
 	k, at := t.root.find(i)
 	left, right = o.cutAt(tree{t.root.kids[k], t.height - 1}, at)
-	return o.join(o.over(t.root.kids[:k], t.height), left), o.join(right, o.over(t.root.kids[k+1:], t.height))
+	return o.join(o.treeOf(t.root.kids[:k], t.height), left), o.join(right, o.treeOf(t.root.kids[k+1:], t.height))
 }
 
-// over returns the tree of neighbours one level below height.
-func (o *owner) over(kids []*node, height int) tree {
+// treeOf returns the tree of adjacent nodes, all one level below height.
+func (o *owner) treeOf(kids []*node, height int) tree {
 	switch len(kids) {
 	case 0:
 		return tree{}
@@ -118,8 +119,8 @@ func (o *owner) over(kids []*node, height int) tree {
 	return tree{newInner(o, kids...), height}
 }
 
-// concat is join for trees that were cut: the two leaves that meet become one if they fit, so that
-// cutting again and again does not leave crumbs.
+// concat is join for trees that were cut. It merges the two leaves that meet if they fit, so that
+// repeated cuts do not leave tiny leaves.
 func (o *owner) concat(a, b tree) tree {
 	if a.root == nil || b.root == nil || !joins(a.edge(true), b.edge(false), 4) {
 		return o.join(a, b)
@@ -147,14 +148,14 @@ func edgeOf(n *node, last bool) int {
 	return 0
 }
 
-// takeEdge takes the first or the last leaf out of a tree that is not empty.
+// takeEdge removes the first or the last leaf of a tree that is not empty.
 func (o *owner) takeEdge(t tree, last bool) (leaf *node, rest tree) {
 	if t.height == 0 {
 		return t.root, tree{}
 	}
 	root := o.own(t.root)
 	leaf = o.takeEdgeOf(root, t.height, last)
-	return leaf, tree{root, t.height}.normal()
+	return leaf, tree{root, t.height}.trimRoot()
 }
 
 func (o *owner) takeEdgeOf(n *node, height int, last bool) *node {
@@ -168,6 +169,6 @@ func (o *owner) takeEdgeOf(n *node, height int, last bool) *node {
 	n.counts[k] -= leaf.n
 	n.n -= leaf.n
 	n.bytes -= leaf.bytes
-	o.mend(n, k, height)
+	o.rebalance(n, k, height)
 	return leaf
 }

@@ -1,19 +1,18 @@
-// Package slab hands out blocks of memory from outside the Go heap, so that gigabytes of data cost
-// the garbage collector nothing and leave no headroom to it.
+// Package slab allocates blocks of memory outside the Go heap, so that gigabytes of data cost the
+// garbage collector neither time nor headroom.
 //
-// Terms. A block is MinBlock to MaxBlock bytes, an eighth of a power of two apart (at most 1/8 is
-// unused), or more, rounded up to MinBlock. A region is 4 MiB of mapped memory that is cut into
+// Terms. A block has MinBlock to MaxBlock bytes, in sizes 1/8 of a power of two apart (at most 1/8
+// is unused), or more, rounded up to MinBlock. A region is 4 MiB of mapped memory, divided into
 // blocks of one size. Blocks above MaxBlock are mapped one by one.
 //
-// Memory becomes resident when it is first touched: a region costs only what was cut from it. A
-// free block stays resident, to be handed out again, until free blocks come to a quarter of those
-// in use (and to 8 MiB): then the system gets their memory back, in the background. A region
-// without blocks in use is unmapped, in the background too.
+// Memory becomes resident when it is first used, so a region costs only the blocks allocated in it.
+// A free block stays resident for reuse, until free blocks exceed a quarter of those in use (and 8
+// MiB): then their memory is returned to the system, in the background. A region without blocks in
+// use is unmapped, also in the background.
 //
-// An Allocator may be used from any goroutine. Blocks must not hold Go pointers. When the Allocator
-// itself is no longer referenced, all its memory is unmapped: whoever uses blocks must keep the
-// Allocator reachable.
+// An Allocator is safe for concurrent use. Blocks must not hold Go pointers. An Allocator that is
+// no longer referenced unmaps all its memory, so users of its blocks must keep it reachable.
 //
-// With the race detector on, blocks are Go memory instead and freed ones are overwritten, so that a
-// use after Free is found.
+// Under the race detector, blocks are Go memory, and freed ones are overwritten, so that it finds a
+// use after Free.
 package slab

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapPages maps memory, nil if the system gives none.
+// mapPages maps memory. It returns nil if the system has none.
 func mapPages(length int) []byte {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -17,7 +17,7 @@ func mapPages(length int) []byte {
 	return unsafe.Slice((*byte)(p), length)
 }
 
-// mapAligned maps a region at an address divisible by its size: it maps twice as much and cuts off
+// mapAligned maps a region at an address divisible by its size: it maps twice as much and unmaps
 // both ends.
 func mapAligned() []byte {
 	wide := mapPages(2 * regionBytes)
@@ -37,9 +37,9 @@ func unmapPages(mem []byte) {
 	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(len(mem)))
 }
 
-// releasePages gives memory back to the system and keeps the addresses.
+// releasePages returns memory to the system but keeps the addresses mapped.
 func releasePages(mem []byte) {
-	// Advice refused leaves the memory resident, no worse.
+	// If the system refuses, the memory just stays resident.
 	_ = unix.Madvise(mem, unix.MADV_DONTNEED)
 }
 

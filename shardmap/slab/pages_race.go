@@ -4,7 +4,7 @@ package slab
 
 import "unsafe"
 
-// The race detector watches Go memory only.
+// The race detector only watches Go memory.
 
 func mapPages(length int) []byte { return make([]byte, length) }
 
@@ -20,7 +20,7 @@ func releasePages([]byte) {}
 
 var pattern = [MinBlock]byte{0xdb, 0xdb, 0xdb, 0xdb}
 
-// poison overwrites a block that is freed: whoever still reads it races with this.
+// poison overwrites a freed block: a later read races with this.
 func poison(mem []byte) {
 	for n := 0; n < len(mem); {
 		n += copy(mem[n:], pattern[:])

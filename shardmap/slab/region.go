@@ -14,19 +14,19 @@ const (
 	trimShare = 4
 )
 
-// pageBytes is the system's unit of memory.
+// pageBytes is the system's page size.
 var pageBytes = os.Getpagesize()
 
-// region is regionBytes of mapped memory at an address divisible by regionBytes, cut into blocks of
-// one class. Guarded by Allocator.mu.
+// region is regionBytes of mapped memory at an address divisible by regionBytes, divided into
+// blocks of one class. Guarded by Allocator.mu.
 type region struct {
 	mem    []byte
 	class  int
-	place  int      // in Allocator.partial; -1: not there
-	carved int      // blocks ever handed out: the rest was never touched
+	place  int      // index in Allocator.partial; -1: not there
+	carved int      // blocks allocated so far: the rest was never used
 	used   int      // blocks in use
 	dirty  []uint16 // free blocks that are resident
-	clean  []uint16 // free blocks whose memory the system has back
+	clean  []uint16 // free blocks whose memory was returned to the system
 }
 
 func (r *region) address() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(r.mem))) }
@@ -35,7 +35,7 @@ func (r *region) full() bool {
 	return len(r.dirty) == 0 && len(r.clean) == 0 && r.carved == len(r.mem)/blockBytes(r.class)
 }
 
-// take hands out a block: a resident one if there is one.
+// take allocates a block, preferably a resident one.
 func (r *region) take() (block []byte, dirty bool) {
 	var i int
 	switch {
@@ -54,14 +54,14 @@ func (r *region) take() (block []byte, dirty bool) {
 	return r.mem[i*size : (i+1)*size : (i+1)*size], dirty
 }
 
-// put takes a block back.
+// put frees a block.
 func (r *region) put(address uintptr) {
 	r.dirty = append(r.dirty, uint16(int(address-r.address())/blockBytes(r.class)))
 	r.used--
 }
 
-// trim gives the memory of all free blocks back to the system, region by region, until there is not
-// too much of it: more may be freed meanwhile.
+// trim returns the memory of all free blocks to the system, region by region, until few enough are
+// resident: more may be freed meanwhile.
 func (a *Allocator) trim() {
 	for {
 		a.mu.Lock()
@@ -83,11 +83,10 @@ func (a *Allocator) trim() {
 	}
 }
 
-// tooDirty says whether so much free memory is resident that some is to go back. The caller holds
-// mu.
+// tooDirty reports whether too much free memory is resident. The caller holds mu.
 func (a *Allocator) tooDirty() bool { return a.dirty > trimFloor+a.used/trimShare }
 
-// releaseWithin gives the whole pages of mem[start:end] back to the system.
+// releaseWithin returns the whole pages within mem[start:end] to the system.
 func releaseWithin(mem []byte, start, end int) {
 	start, end = (start+pageBytes-1)&^(pageBytes-1), end&^(pageBytes-1)
 	if start < end {
@@ -95,8 +94,8 @@ func releaseWithin(mem []byte, start, end int) {
 	}
 }
 
-// trimRegion counts the region's free blocks as used while their memory goes back, for no lock is
-// held meanwhile.
+// trimRegion returns the memory of a region's free blocks. It counts them as used meanwhile,
+// because it holds no lock.
 func (a *Allocator) trimRegion(r *region) {
 	size := blockBytes(r.class)
 	blocks := a.takeDirty(r)
@@ -133,5 +132,5 @@ func (a *Allocator) putClean(r *region, blocks []uint16) {
 	defer a.mu.Unlock()
 	r.clean = append(r.clean, blocks...)
 	r.used -= len(blocks)
-	a.returned(r)
+	a.updateLists(r)
 }

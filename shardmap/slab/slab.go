@@ -13,23 +13,23 @@ const (
 	MinBlock = 4 << 10
 	MaxBlock = 1 << 20
 
-	// Classes of blocks are 1/8 of a power of two apart: 4, 4.5, 5 ... 7.5, 8, 9, 10 ... 15, 16, 18
-	// ... 1024 KiB.
+	// Block classes are 1/8 of a power of two apart: 4, 4.5, 5 ... 7.5, 8, 9, 10 ... 15, 16, 18 ...
+	// 1024 KiB.
 	stepBits = 3
 	steps    = 1 << stepBits
 	minBits  = 12
 	classes  = (20-minBits)*steps + 1
 )
 
-// An Allocator hands out and takes back blocks. Use New.
+// An Allocator allocates and frees blocks. Use New.
 type Allocator struct {
-	mu       sync.Mutex
-	m        *mappings
-	partial  [classes][]*region // regions with a block to hand out
-	used     int                // bytes of blocks in use
-	dirty    int                // bytes of free blocks that are resident
-	trimming bool               // a goroutine gives free blocks' memory back
-	gone     [][]byte           // mappings in no use, which a goroutine unmaps
+	mu        sync.Mutex
+	m         *mappings
+	partial   [classes][]*region // regions with a free block
+	used      int                // bytes of blocks in use
+	dirty     int                // bytes of free blocks that are resident
+	trimming  bool               // a goroutine runs trim
+	unmapping [][]byte           // mappings that a goroutine is to unmap
 
 	onPanic atomic.Pointer[func(p any)]
 }
@@ -57,8 +57,8 @@ func (m *mappings) unmapAll() {
 	}
 }
 
-// Alloc returns a block of at least size bytes: its length is size, its capacity the block's. What
-// it holds is undefined. If the system gives no memory, the block comes from the Go heap.
+// Alloc returns a block: its length is size, its capacity is the block's. Its content is undefined.
+// If the system has no memory, the block is on the Go heap.
 func (a *Allocator) Alloc(size int) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,7 +81,7 @@ func (a *Allocator) Alloc(size int) []byte {
 	return block[:size]
 }
 
-// Free takes back a block that Alloc returned, resliced or not, as long as it starts where it did.
+// Free frees a block that Alloc returned. It may be resliced, but must start at the same address.
 func (a *Allocator) Free(block []byte) {
 	block = block[:cap(block)]
 	if len(block) == 0 {
@@ -105,14 +105,14 @@ func (a *Allocator) Free(block []byte) {
 	a.used -= len(block)
 	a.dirty += len(block)
 	r.put(address)
-	a.returned(r)
+	a.updateLists(r)
 	if !a.trimming && a.tooDirty() {
 		a.trimming = true
-		a.Background(a.trim) // it stays off if that panics
+		a.Background(a.trim) // trimming stays on if that panics: no further trim
 	}
 }
 
-// Bytes returns how much memory is mapped, and how much of that is in no use.
+// Bytes returns how much memory is mapped, and how much of it is unused.
 func (a *Allocator) Bytes() (mapped, free int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -131,8 +131,7 @@ func (a *Allocator) allocLarge(size int) []byte {
 	return block[:size]
 }
 
-// regionFor returns a region with a block of the class to hand out, nil if the system gives no
-// memory.
+// regionFor returns a region with a free block of the class, nil if the system has no memory.
 func (a *Allocator) regionFor(class int) *region {
 	if p := a.partial[class]; len(p) > 0 {
 		return p[len(p)-1]
@@ -148,9 +147,9 @@ func (a *Allocator) regionFor(class int) *region {
 	return r
 }
 
-// returned files a region anew that has got blocks back: among those that can hand some out, or
-// back to the system if it is empty and not the last.
-func (a *Allocator) returned(r *region) {
+// updateLists puts a region that has a newly freed block into the list of its class. It unmaps the
+// region if that is empty and not the last one of its class.
+func (a *Allocator) updateLists(r *region) {
 	if r.place < 0 {
 		a.setPartial(r, true)
 	}
@@ -165,23 +164,23 @@ func (a *Allocator) returned(r *region) {
 	a.unmap(r.mem)
 }
 
-// unmap has a mapping unmapped in the background: the system takes milliseconds for a large one.
-// The caller holds mu.
+// unmap unmaps memory in the background: that takes milliseconds for a large mapping. The caller
+// holds mu.
 func (a *Allocator) unmap(mem []byte) {
-	a.gone = append(a.gone, mem)
-	if len(a.gone) == 1 {
-		a.Background(a.unmapGone) // the mappings stay if that panics
+	a.unmapping = append(a.unmapping, mem)
+	if len(a.unmapping) == 1 {
+		a.Background(a.unmapQueued) // if that panics, the mappings stay
 	}
 }
 
-// unmapGone unmaps what has gone, until nothing is left.
-func (a *Allocator) unmapGone() {
+// unmapQueued unmaps what unmap has queued, until nothing is left.
+func (a *Allocator) unmapQueued() {
 	for done := 0; ; {
 		a.mu.Lock()
-		a.gone = a.gone[done:]
-		gone := a.gone
+		a.unmapping = a.unmapping[done:]
+		gone := a.unmapping
 		if len(gone) == 0 {
-			a.gone = nil
+			a.unmapping = nil
 		}
 		a.mu.Unlock()
 		if len(gone) == 0 {
@@ -194,29 +193,29 @@ func (a *Allocator) unmapGone() {
 	}
 }
 
-// OnPanic has f called when something in the background panics: memory that it had still to give
-// back stays where it is. Before, such a panic ends the process.
+// OnPanic sets f to be called when a goroutine of the Allocator panics. Memory that it would have
+// returned stays mapped. Without OnPanic, the panic ends the process.
 func (a *Allocator) OnPanic(f func(p any)) { a.onPanic.Store(&f) }
 
-// Background runs f, which gives memory back, on a goroutine of its own.
+// Background runs f, which frees memory, on a goroutine of its own.
 func (a *Allocator) Background(f func()) {
 	go func() {
-		defer a.recovered()
+		defer a.reportPanic()
 		f()
 	}()
 }
 
-func (a *Allocator) recovered() {
+func (a *Allocator) reportPanic() {
 	tell := a.onPanic.Load()
 	if tell == nil {
-		return // the panic goes on
+		return // the panic continues
 	}
 	if p := recover(); p != nil {
 		(*tell)(p)
 	}
 }
 
-// setPartial adds a region to the list of those that can hand out blocks, or takes it off.
+// setPartial adds a region to the list of those with a free block, or removes it.
 func (a *Allocator) setPartial(r *region, on bool) {
 	p := a.partial[r.class]
 	if on {

@@ -2,10 +2,10 @@ package pickle
 
 import "slices"
 
-// Trail returns the keys that lead to where Parse has failed, from the outermost dict inwards, as
+// KeyPath returns the keys that lead to where Parse has failed, from the outermost dict inwards, as
 // far as dicts go. A dict that is not filled yet looks like an empty one: last is the last key of
 // the outermost dict, whose value is being filled when it is there.
-func (u *Unpickler) Trail(last string) (keys []Object) {
+func (u *Unpickler) KeyPath(last string) (keys []Object) {
 	if at := u.valueOf(last); at > 0 {
 		return append([]Object{{u, u.stack[at-1]}}, u.trailFrom(at)...)
 	}

@@ -2,7 +2,8 @@
 
 package shardmap
 
-// Faults that the checkers of views are tried on, each switched on by a test: see sound.go.
+// Faults that prove that the view checkers work. Tests switch them on one by one; see
+// faults_off.go.
 var (
 	brokenHandover bool
 	brokenCut      bool

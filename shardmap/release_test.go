@@ -40,7 +40,7 @@ func everyChange() []change {
 		}
 	}
 	long := func(c *Call, n int) int {
-		if c.Beside {
+		if c.MayBlock {
 			return n
 		}
 		return 1
@@ -108,9 +108,9 @@ func packedInts(n int) (packed []byte) {
 func twoTables(t *testing.T) *Store {
 	t.Helper()
 	s := NewStore()
-	s.leastSplit = 8
+	s.minSplit = 8
 	for name, kind := range map[string]Kind{"d": KindDict, "l": KindList} {
-		if _, err := s.Create(&Call{Beside: true}, name, kind, packedInts(200), 200/int(3-kind)); err != nil {
+		if _, err := s.Create(&Call{MayBlock: true}, name, kind, packedInts(200), 200/int(3-kind)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func panics(t *testing.T, c *Call, f func()) (spoiled *Table) {
 			t.Fatal("no panic")
 		}
 		c.Log = nil
-		spoiled = c.Abandon()
+		spoiled = c.Release()
 	}()
 	f()
 	return nil
@@ -145,14 +145,14 @@ func inTime(t *testing.T, what string, f func()) {
 }
 
 // TestDefectInChange: a panic in the middle of a change leaves no lock and no gate, whatever the
-// change. Its table answers ErrSpoiled from then on, until it is dropped; the other one does not
+// change. Its table answers ErrPoisoned from then on, until it is dropped; the other one does not
 // notice.
 func TestDefectInChange(t *testing.T) {
 	for _, beside := range []bool{false, true} {
 		for _, first := range everyChange() {
 			t.Run(fmt.Sprintf("%s, beside %v", first.name, beside), func(t *testing.T) {
 				s := twoTables(t)
-				c := &Call{Beside: beside, Log: defectiveLog{}}
+				c := &Call{MayBlock: beside, Log: defectiveLog{}}
 				spoiled := panics(t, c, func() { _ = first.make(s, c) })
 				if spoiled == nil {
 					t.Fatal("no table is spoiled")
@@ -166,8 +166,8 @@ func TestDefectInChange(t *testing.T) {
 							continue
 						}
 						inTime(t, next.name, func() {
-							err := next.make(s, &Call{Beside: mode})
-							if onIt := next.on == first.on && there; onIt != errors.Is(err, ErrSpoiled) {
+							err := next.make(s, &Call{MayBlock: mode})
+							if onIt := next.on == first.on && there; onIt != errors.Is(err, ErrPoisoned) {
 								t.Errorf("then %s, beside %v: %v", next.name, mode, err)
 							}
 						})
@@ -179,7 +179,7 @@ func TestDefectInChange(t *testing.T) {
 				}
 				inTime(t, "reading", func() { readSpoiled(t, s, spoiled, closed) })
 				inTime(t, "dropping", func() {
-					if n := s.Stats().Spoiled; n != len(closed) {
+					if n := s.Stats().Poisoned; n != len(closed) {
 						t.Errorf("%d tables are spoiled", n)
 					}
 					for _, name := range closed {
@@ -193,7 +193,7 @@ func TestDefectInChange(t *testing.T) {
 							t.Error(err)
 						}
 					}
-					if n := s.Stats().Spoiled; n != 0 {
+					if n := s.Stats().Poisoned; n != 0 {
 						t.Errorf("%d tables are spoiled behind the drop", n)
 					}
 				})
@@ -206,7 +206,7 @@ func TestDefectInChange(t *testing.T) {
 // are closed.
 func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 	for _, beside := range []bool{false, true} {
-		c := &Call{Beside: beside}
+		c := &Call{MayBlock: beside}
 		if found, _ := s.Lookup(c, []byte(spoiled.Name())); found != spoiled {
 			t.Errorf("%s is not there", spoiled.Name())
 		}
@@ -228,7 +228,7 @@ func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 			errs = []error{err1, err2, err3, err4, err5}
 		}
 		for i, err := range errs {
-			if !errors.Is(err, ErrSpoiled) {
+			if !errors.Is(err, ErrPoisoned) {
 				t.Errorf("read %d, beside %v: %v", i+1, beside, err)
 			}
 		}
@@ -242,7 +242,7 @@ func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 		} else {
 			table.List().Len()
 		}
-		if err := table.Err(); errors.Is(err, ErrSpoiled) != slices.Contains(closed, name) {
+		if err := table.Err(); errors.Is(err, ErrPoisoned) != slices.Contains(closed, name) {
 			t.Errorf("a view of %s: %v", name, err)
 		}
 	}
@@ -271,7 +271,7 @@ func TestDefectInRead(t *testing.T) {
 		"Sort":          func() { _ = l.Sort(c, nil, false) },
 	} {
 		for _, beside := range []bool{false, true} {
-			c.Beside = beside
+			c.MayBlock = beside
 			if spoiled := panics(t, c, read); spoiled != nil {
 				t.Errorf("%s, beside %v: spoils", name, beside)
 			}
@@ -279,8 +279,8 @@ func TestDefectInRead(t *testing.T) {
 				if err := errors.Join(
 					d.Set(&Call{}, []byte{2}, str),
 					l.Append(&Call{}, str),
-					l.Reverse(&Call{Beside: true}),
-					l.Reverse(&Call{Beside: true}),
+					l.Reverse(&Call{MayBlock: true}),
+					l.Reverse(&Call{MayBlock: true}),
 				); err != nil {
 					t.Errorf("after %s, beside %v: %v", name, beside, err)
 				}
@@ -301,12 +301,12 @@ func TestDefectInSplit(t *testing.T) {
 			_ = d.Set(c, msgp.AppendInt(nil, 1000+i), []byte{1})
 		}
 	})
-	if spoiled != found || len(c.held) > 0 {
-		t.Fatal(spoiled, len(c.held))
+	if spoiled != found || len(c.lockedShards) > 0 {
+		t.Fatal(spoiled, len(c.lockedShards))
 	}
 	inTime(t, "after a split", func() {
 		for i := range 100 {
-			if _, err := d.Get(&Call{Beside: true}, nil, msgp.AppendInt(nil, i)); !errors.Is(err, ErrSpoiled) {
+			if _, err := d.Get(&Call{MayBlock: true}, nil, msgp.AppendInt(nil, i)); !errors.Is(err, ErrPoisoned) {
 				t.Error(err)
 			}
 		}
@@ -333,7 +333,7 @@ func TestDefectInPop(t *testing.T) {
 		"PopItem": func(d *Dict, c *Call) error { _, err := d.PopItem(c, nil); return err },
 	} {
 		s := twoTables(t)
-		c := &Call{Beside: true, Request: []byte("pop")}
+		c := &Call{MayBlock: true, Request: []byte("pop")}
 		found, _ := s.Lookup(c, []byte("d"))
 		if err := found.Dict().Set(c, key, bytesValue(InlineBytes+1)); err != nil {
 			t.Fatal(err)
@@ -362,7 +362,7 @@ func TestDefectInHandover(t *testing.T) {
 	if err := s.Drop(c, "d"); err != nil {
 		t.Fatal(err)
 	}
-	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+	if stats := s.Stats(); stats.Tables != 1 || stats.Poisoned != 0 {
 		t.Errorf("%+v", stats)
 	}
 }
@@ -372,14 +372,14 @@ func TestDefectInFreeing(t *testing.T) {
 	s := twoTables(t)
 	c := &Call{}
 	found, _ := s.Lookup(c, []byte("d"))
-	found.Dict().dir.Load().each(func(s *shard) { s.born = nil })
+	found.Dict().dir.Load().each(func(s *shard) { s.createdLSNs = nil })
 	if spoiled := panics(t, c, func() { _ = s.Drop(c, "d") }); spoiled != nil {
 		t.Error("spoils", spoiled.Name())
 	}
 	if found, _ := s.Lookup(c, []byte("d")); found != nil {
 		t.Error("the table is found")
 	}
-	if stats := s.Stats(); stats.Tables != 1 || stats.Spoiled != 0 {
+	if stats := s.Stats(); stats.Tables != 1 || stats.Poisoned != 0 {
 		t.Errorf("%+v", stats)
 	}
 }

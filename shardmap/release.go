@@ -1,0 +1,49 @@
+package shardmap
+
+import "sync"
+
+// A Call records which locks it has taken, so that they can be given back after a panic. During a
+// critical section they are in Call.locked and Call.lockedShards; or the call owns a table lock,
+// which Table.unlock gives back.
+
+// lock locks the mutex of a shard or a list.
+func (c *Call) lock(mu *sync.Mutex) {
+	mu.Lock()
+	c.locked = mu
+}
+
+// unlock unlocks the mutex that lock has locked.
+func (c *Call) unlock() {
+	mu := c.locked
+	c.locked = nil
+	mu.Unlock()
+}
+
+// complete marks the change as made; Store.assign began it. The caller holds the locks of the
+// change.
+func (c *Call) complete() { c.changing = nil }
+
+// Release ends a call that has panicked. Call it right after recover, before any other use of the
+// Call. It releases the locks of the call and the pin under which the call was reading a large
+// value.
+//
+// If the call was in the middle of a change, the state of its table is unknown. Release then
+// poisons the table and returns it: the table can be dropped, and every other call on it, and on
+// views of it, returns ErrPoisoned. Otherwise Release returns nil: the call has changed nothing, or
+// its change is complete.
+func (c *Call) Release() *Table {
+	t := c.changing
+	if t != nil {
+		t.poison()
+		c.changing = nil
+	}
+	if c.locked != nil {
+		c.unlock()
+	}
+	c.unlockShards()
+	if c.pin != nil {
+		c.pin.close()
+		c.pin = nil
+	}
+	return t
+}

@@ -193,7 +193,7 @@ func TestNoRoomToStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Journal.Start(r.Last + 1); !persist.NoRoom(err) {
+			if err := r.Journal.StartByHand(r.Last + 1); !persist.NoRoom(err) {
 				t.Fatalf("%s: started: %v", op, err)
 			}
 			kept = r.Last

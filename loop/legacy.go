@@ -25,9 +25,6 @@ import (
 // proved.
 
 const (
-	// maxUnprovenBytes is what all connections together may have sent without having proved the
-	// password.
-	maxUnprovenBytes = 128 << 20
 	// legacyProgress is how many bytes of a request count as progress, before the password is
 	// proved.
 	legacyProgress = legacy.BlockBytes
@@ -49,17 +46,14 @@ type legacyServer struct {
 	proofs   chan struct{}  // a token for the one large request that is read before the password is proved
 }
 
-func (l *legacyServer) init(cfg *Config) (err error) {
+func (l *legacyServer) init(cfg *Config, limit int64) (err error) {
 	if !cfg.Legacy {
 		return nil
 	}
 	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
 		return fmt.Errorf("the password: %w", err)
 	}
-	l.proofs, l.limit = make(chan struct{}, 1), maxUnprovenBytes
-	if cfg.unprovenBytes > 0 {
-		l.limit = cfg.unprovenBytes
-	}
+	l.proofs, l.limit = make(chan struct{}, 1), limit
 	if cfg.Encrypt {
 		l.cipher, err = legacy.NewCipher(cfg.Password)
 	}

@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// allUnreadBytes is how many bytes all clients together may leave unread before each may leave
-	// less.
-	allUnreadBytes = 256 << 20
 	// scarceUnreadBytes is what one client may leave unread then, before its requests wait.
 	scarceUnreadBytes = 64 << 10
 	// flushBytes is how many bytes of replies are collected before they are written within a turn.

@@ -37,7 +37,7 @@ func TestPanic(t *testing.T) {
 			return engine.Stream{Close: func() {}, Write: func(io.Writer) error { panic("defect") }}, nil
 		}},
 	})
-	srv := startServer(t, func(cfg *Config) { cfg.commands = commands })
+	srv := startServer(t, func(cfg *Config) { cfg.Commands = commands })
 	other := dial(t, srv)
 	other.ok(codec.OpCreateDict, "d", false)
 	panics := uint64(0)

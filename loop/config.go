@@ -70,24 +70,8 @@ type Config struct {
 	// an engine.Replayer on an empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
-	unreadBytes   int64 // for tests: allUnreadBytes of this server
-	heldBytes     int64 // for tests: allHeldBytes of this server, for a second
-	unprovenBytes int64 // for tests: maxUnprovenBytes of this server
-	aheadBytes    int64 // for tests: journalAheadBytes of this server
-	segmentBytes  int64 // for tests: persist.Options.SegmentBytes
-
-	commands *engine.Commands // for tests: those of this server
-
-	numbersRange uint64 // for tests: persist.NumbersOptions.Range
-}
-
-// partOfMemory returns bytes or, if that is less, the n-th part of the memory that the server may
-// use.
-func (cfg *Config) partOfMemory(bytes, n int64) int64 {
-	if cfg.MaxMemoryBytes > 0 {
-		return min(bytes, cfg.MaxMemoryBytes/n)
-	}
-	return bytes
+	// Commands are executed in the place of the protocol's; nil: engine.Protocol().
+	Commands *engine.Commands
 }
 
 // Data says how tables outlive the server: in a .cdb file, saved now and then, and in a journal of
@@ -98,6 +82,7 @@ type Data struct {
 	// the file is saved this often, if anything has changed; 0: only on demand and at the end
 	Cycle         time.Duration
 	Fsync         persist.Policy // when the journal is synced
+	SegmentBytes  int64          // of the journal's files; default: persist.Options.SegmentBytes
 	NoJournal     bool           // what is changed after a save is lost with the process
 	Repair        bool           // start with what is left of damaged files, and set aside what is not used
 	ExitOnIOError bool           // end, instead of serving reads, when the journal cannot be written any more

@@ -247,13 +247,15 @@ func TestSegmentNotBegun(t *testing.T) {
 	}}
 	lines := make(chan string, 100)
 	cfg := Config{
-		Addr:         "127.0.0.1:0",
-		Password:     testPassword,
-		KDF:          testKDF,
-		Encrypt:      *encrypted,
-		Logger:       slog.New(slog.NewTextHandler(messages(lines), nil)),
-		Data:         dataOn(faults, func(d *Data) { d.Fsync, d.ExitOnIOError = persist.Always, true }),
-		segmentBytes: 4 << 10,
+		Addr:     "127.0.0.1:0",
+		Password: testPassword,
+		KDF:      testKDF,
+		Encrypt:  *encrypted,
+		Logger:   slog.New(slog.NewTextHandler(messages(lines), nil)),
+		Data: dataOn(
+			faults,
+			func(d *Data) { d.Fsync, d.ExitOnIOError, d.SegmentBytes = persist.Always, true, 4<<10 },
+		),
 	}
 	srv, err := Start(cfg)
 	if err != nil {

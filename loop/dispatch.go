@@ -184,7 +184,7 @@ func (s *session) resume() {
 			}
 		}
 	case paused:
-		if s.countUnread()+s.deferred.pendingDurable() < s.srv.replies.soft()/2 {
+		if s.output.drained(&s.srv.replies, s.conn.OutboundBuffered(), s.deferred.pendingDurable()) {
 			s.to(running)
 			s.srv.sessions.unpause(s)
 		}

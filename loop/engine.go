@@ -15,7 +15,7 @@ const _ = uint(persist.LargeOperationBytes - engine.AnnouncedBytes)
 // startEngine makes the engine, once the store and the files are there.
 func (srv *Server) startEngine() {
 	env := engine.Env{
-		Store: srv.store, Logger: srv.log, Commands: srv.cfg.commands, Admission: admission{srv},
+		Store: srv.store, Logger: srv.log, Commands: srv.cfg.Commands, Admission: admission{srv},
 		Info: func() ([]byte, error) { return sonic.Marshal(srv.Info()) },
 	}
 	switch {

@@ -54,12 +54,11 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	}
 	s.to(closed)
 	s.gone.Store(true)
-	s.output.count(&h.srv.replies, 0)
+	s.output.drop(&h.srv.replies)
 	s.dropInput()
 	s.deferred.durable = nil
 	s.records.drop()
 	s.releaseUnproven()
-	s.countReply(0)
 	return gnet.None
 }
 

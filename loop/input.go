@@ -16,14 +16,8 @@ import (
 )
 
 const (
-	// allHeldBytes is the request-memory budget: how many bytes of requests the server buffers for
-	// all clients together. These are partial frames, requests that wait for earlier ones, and
-	// those that wait for a goroutine in the background.
-	allHeldBytes = 256 << 20
 	// uncountedBytes is what each client may have buffered without being counted.
 	uncountedBytes = 64 << 10
-	// heldTime is how old a client's input may be while more than half of the budget is in use.
-	heldTime = 30 * time.Second
 	// maxAheadBytes ends a connection that sends this much while its requests wait.
 	maxAheadBytes = codec.MaxFrameBytes + 16<<20
 	// pauseReadBytes is how many bytes may wait before the socket is left unread.
@@ -36,7 +30,7 @@ const (
 type requestBudget struct {
 	limit int64         // constant
 	bytes atomic.Int64  // written by event loops
-	time  time.Duration // constant; heldTime
+	time  time.Duration // constant
 }
 
 // short says whether more than half of the budget is in use.

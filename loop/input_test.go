@@ -32,7 +32,7 @@ func heldBytes(t *testing.T, srv *Server, least, most int64) {
 func TestHalfFramesTogether(t *testing.T) {
 	t.Parallel()
 	const limit, each = 16 << 20, 3 << 20
-	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
 	other := dial(t, srv)
 	other.ok(codec.OpCreateDict, "d", false)
 	var halves []*wire
@@ -84,7 +84,7 @@ func TestHalfFramesTogether(t *testing.T) {
 func TestHalfFramesGrowOld(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 20
-	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
 	other := dial(t, srv)
 	other.ok(codec.OpCreateDict, "d", false)
 	old := dial(t, srv)
@@ -116,7 +116,7 @@ func TestHalfFramesGrowOld(t *testing.T) {
 func TestRequestsBeside(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
-	srv := startServer(t, func(cfg *Config) { cfg.heldBytes = limit })
+	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
 	tokens := []chan struct{}{srv.processors, srv.extraShort, srv.extraLong}
 	for _, c := range tokens { // nothing is done beside the loops
 		for range cap(c) {

@@ -23,7 +23,7 @@ import (
 func TestBatch(t *testing.T) {
 	srv := startServer(t, func(cfg *Config) {
 		cfg.EventLoops = 1
-		cfg.commands = commandsWith(
+		cfg.Commands = commandsWith(
 			map[codec.Opcode]engine.Command{opPanics: {Run: func(*engine.Executor) error { panic("defect") }}},
 		)
 	})

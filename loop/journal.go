@@ -7,10 +7,6 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// journalAheadBytes is how much may wait in memory for the journal to be written before requests
-// that change anything are refused.
-const journalAheadBytes = 256 << 20
-
 func (srv *Server) flushJournal() {
 	if srv.journal != nil {
 		srv.journal.Flush()
@@ -85,11 +81,7 @@ func (srv *Server) lookBehind() {
 	if srv.journal == nil {
 		return
 	}
-	limit := int64(journalAheadBytes)
-	if srv.cfg.aheadBytes > 0 {
-		limit = srv.cfg.aheadBytes
-	}
-	srv.behind.Store(srv.journal.Pending() > limit)
+	srv.behind.Store(srv.journal.Pending() > srv.limits.backlogBytes)
 }
 
 // mustWait says whether the reply to a request that may have changed something waits for the disk:

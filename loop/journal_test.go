@@ -152,10 +152,9 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 		}
 		return nil
 	}}
-	srv := startServer(t, func(cfg *Config) {
-		cfg.aheadBytes = 1 << 20
+	srv := startLimited(t, func(cfg *Config) {
 		cfg.Data = dataOn(faults, func(d *Data) { d.Cycle = time.Millisecond })
-	})
+	}, func(l *limits) { l.backlogBytes = 1 << 20 })
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
 	hold.Store(true)
@@ -166,7 +165,7 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 	}
 	value := strings.Repeat("x", 2<<10)
 	until := time.Now().Add(patience)
-	const ahead = 1000 // more than cfg.aheadBytes, and more than the room
+	const ahead = 1000 // more than limits.backlogBytes, and more than the room
 	for range ahead {
 		w.write(w.request(codec.OpDictSet, "d", "a", value))
 	}

@@ -25,9 +25,6 @@ import (
 // proved.
 
 const (
-	// maxUnprovenBytes is what all connections together may have sent without having proved the
-	// password.
-	maxUnprovenBytes = 128 << 20
 	// legacyProgress is how many bytes of a request count as progress, before the password is
 	// proved.
 	legacyProgress = legacy.BlockBytes
@@ -49,17 +46,14 @@ type legacyServer struct {
 	proofs   chan struct{}  // a token for the one large request that is read before the password is proved
 }
 
-func (l *legacyServer) init(cfg *Config) (err error) {
+func (l *legacyServer) init(cfg *Config, limit int64) (err error) {
 	if !cfg.Legacy {
 		return nil
 	}
 	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
 		return fmt.Errorf("the password: %w", err)
 	}
-	l.proofs, l.limit = make(chan struct{}, 1), maxUnprovenBytes
-	if cfg.unprovenBytes > 0 {
-		l.limit = cfg.unprovenBytes
-	}
+	l.proofs, l.limit = make(chan struct{}, 1), limit
 	if cfg.Encrypt {
 		l.cipher, err = legacy.NewCipher(cfg.Password)
 	}
@@ -72,7 +66,6 @@ type legacySession struct {
 	wire     *legacy.Wire
 	reply    []byte // as it is sent, once the client is ready for it
 	unproven int64  // bytes of it in the server's count
-	unread   int64  // bytes of the reply in the server's count of unread ones
 	progress int    // bytes of the message at hand when it last made progress
 	waited   bool   // the first request has had its turn among the logins
 	drained  time.Time
@@ -261,7 +254,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	}
 	l := s.legacy
 	l.reply = l.wire.Seal(l.reply[:0], reply)
-	s.countReply(int64(len(l.reply)))
+	s.output.prepare(&s.srv.replies, len(l.reply))
 	s.loop.requests.Add(1)
 	s.loop.out = l.wire.Answered(s.loop.out, len(l.reply))
 }
@@ -316,14 +309,6 @@ func (s *session) limitUnproven(held int) {
 		s.refused(
 			fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit),
 		)
-	}
-}
-
-// countReply counts the reply that the client has not been sent yet among the unread ones.
-func (s *session) countReply(bytes int64) {
-	if s.legacy != nil {
-		s.srv.replies.bytes.Add(bytes - s.legacy.unread)
-		s.legacy.unread = bytes
 	}
 }
 

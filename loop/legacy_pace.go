@@ -21,7 +21,7 @@ func (s *session) sendLegacy() {
 	l := s.legacy
 	if len(l.reply) <= legacyPieceBytes {
 		s.loop.out = append(s.loop.out, l.reply...)
-		s.countReply(0)
+		s.output.prepare(&s.srv.replies, 0)
 		return
 	}
 	reply := l.reply
@@ -47,7 +47,7 @@ func (w *bodyWriter) pace(reply []byte) {
 			if last {
 				w.s.output.endStream(true)
 				w.s.deferred.ready.Store(true)
-				w.s.countReply(0)
+				w.s.output.prepare(&w.s.srv.replies, 0)
 			}
 			w.s.loop.begin() // replies of others may wait for the end of the iteration
 			w.s.loop.out = append(w.s.loop.out, piece...)

@@ -389,7 +389,7 @@ func TestLegacyWrongPassword(t *testing.T) {
 func TestLegacyUnproven(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
-	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.unprovenBytes = most }))
+	srv := startLimited(t, legacyOn(nil), func(l *limits) { l.unauthenticatedBytes = most })
 	proven := dialLegacy(t, srv)
 	proven.done("/create_cyberlist", "table_name", "l", "content", []any{})
 	begun := request(t, "/cyberlist/append", "table_name", "l", "value", strings.Repeat("x", 300<<10))

@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// allUnreadBytes is how many bytes all clients together may leave unread before each may leave
-	// less.
-	allUnreadBytes = 256 << 20
 	// scarceUnreadBytes is what one client may leave unread then, before its requests wait.
 	scarceUnreadBytes = 64 << 10
 	// flushBytes is how many bytes of replies are collected before they are written within a turn.
@@ -67,7 +64,8 @@ func (b *replyBudget) streamAhead() int {
 // output is the part of a session that knows what its client has not read, and which long replies
 // are being made. Owned by the event loop, except where said.
 type output struct {
-	counted  atomic.Int64 // bytes in gnet's buffer that the budget counts; read by streams and the sweeper
+	counted  atomic.Int64 // unsent bytes that the budget counts; read by streams and the sweeper
+	prepared int          // of these, bytes of a reply that gnet is not given yet
 	unread   int          // bytes that the client had not acknowledged, while paused; since lookedAt
 	lookedAt int64        // in nanoseconds of the coarse clock; paused, lingering, half closed: since when
 	sending  sync.Mutex   // held by the long read, or the large reply, that is being made
@@ -76,11 +74,38 @@ type output struct {
 	large    bool         // one of them is a large reply
 }
 
-// count tells the budget how many bytes gnet holds.
-func (o *output) count(b *replyBudget, bytes int) {
-	if before := o.counted.Swap(int64(bytes)); before != int64(bytes) {
-		b.bytes.Add(int64(bytes) - before)
+// count tells the budget how many bytes gnet holds; those that it is not given yet count too.
+func (o *output) count(b *replyBudget, buffered int) {
+	bytes := int64(buffered + o.prepared)
+	if before := o.counted.Swap(bytes); before != bytes {
+		b.bytes.Add(bytes - before)
 	}
+}
+
+// prepare counts a reply that gnet is given later, 0 bytes once it was given.
+func (o *output) prepare(b *replyBudget, bytes int) {
+	buffered := int(o.counted.Load()) - o.prepared
+	o.prepared = bytes
+	o.count(b, buffered)
+}
+
+// drop takes all that is counted out of the budget.
+func (o *output) drop(b *replyBudget) {
+	o.prepared = 0
+	o.count(b, 0)
+}
+
+// exceeds says whether more is unsent, with the bytes that wait for the disk, than one client may
+// have before its requests wait.
+func (o *output) exceeds(b *replyBudget, buffered, pendingDurable int) bool {
+	o.count(b, buffered)
+	return buffered+pendingDurable > b.soft()
+}
+
+// drained says whether so little is unsent that a paused client's requests go on.
+func (o *output) drained(b *replyBudget, buffered, pendingDurable int) bool {
+	o.count(b, buffered)
+	return buffered+pendingDurable < b.soft()/2
 }
 
 // look notes how much the client has not read, and when.
@@ -147,7 +172,7 @@ func (s *session) write(replies []byte) {
 // pauseUnread pauses a running session whose client does not read, or for which many bytes wait for
 // the disk: they would leave all at once.
 func (s *session) pauseUnread() {
-	if unread := s.countUnread() + s.deferred.pendingDurable(); unread > s.srv.replies.soft() && s.state == running {
+	if s.output.exceeds(&s.srv.replies, s.conn.OutboundBuffered(), s.deferred.pendingDurable()) && s.state == running {
 		s.to(paused)
 		s.output.look(s.unacknowledged(), s.srv.clock.nanos())
 		s.srv.sessions.pause(s)

@@ -29,6 +29,53 @@ func TestOutputCount(t *testing.T) {
 	}
 }
 
+// TestOutputPrepared: a reply that gnet is not given yet counts beside what gnet holds, until it is
+// given or the session ends.
+func TestOutputPrepared(t *testing.T) {
+	t.Parallel()
+	budget := &replyBudget{limit: 1000}
+	var o output
+	o.count(budget, 10)
+	o.prepare(budget, 500)
+	if n := budget.bytes.Load(); n != 510 {
+		t.Errorf("%d bytes are counted", n)
+	}
+	o.count(budget, 20)
+	if n := budget.bytes.Load(); n != 520 {
+		t.Errorf("%d bytes are counted once gnet holds more", n)
+	}
+	o.prepare(budget, 0)
+	if n := budget.bytes.Load(); n != 20 {
+		t.Errorf("%d bytes are counted once the reply was given", n)
+	}
+	o.prepare(budget, 500)
+	o.drop(budget)
+	if n := budget.bytes.Load(); n != 0 || o.counted.Load() != 0 {
+		t.Errorf("%d bytes stay counted", n)
+	}
+}
+
+// TestOutputPauses: a client's requests wait above a limit, which is lower while the budget is
+// used up, and go on below half of it. What waits for the disk counts.
+func TestOutputPauses(t *testing.T) {
+	t.Parallel()
+	budget := &replyBudget{limit: softUnreadBytes}
+	var o output
+	if o.exceeds(budget, softUnreadBytes/2, softUnreadBytes/2) ||
+		!o.exceeds(budget, softUnreadBytes/2, softUnreadBytes/2+1) {
+		t.Error("the limit is another")
+	}
+	if o.drained(budget, softUnreadBytes/4, softUnreadBytes/4) ||
+		!o.drained(budget, softUnreadBytes/4, softUnreadBytes/4-1) {
+		t.Error("it goes on at another amount")
+	}
+	var other output
+	other.count(budget, softUnreadBytes)
+	if !o.exceeds(budget, scarceUnreadBytes+1, 0) || !o.drained(budget, scarceUnreadBytes/2-1, 0) {
+		t.Error("the lower limit is another")
+	}
+}
+
 // TestOutputStalls: a client stalls while it reads nothing, and not because the disk is slow.
 func TestOutputStalls(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ func TestUnreadTogether(t *testing.T) {
 		valueBytes = 1 << 20
 		limit      = 16 << 20
 	)
-	srv := startServer(t, func(cfg *Config) { cfg.unreadBytes = limit })
+	srv := startLimited(t, nil, func(l *limits) { l.outputBytes = limit })
 	other := dial(t, srv)
 	other.ok(codec.OpCreateDict, "d", false, "k", make([]byte, valueBytes))
 	var deaf []*wire
@@ -58,7 +58,7 @@ func TestUnreadTogether(t *testing.T) {
 // a request that has changed something, and no request that is refused has changed anything.
 func TestLargeRepliesWhileScarce(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(cfg *Config) { cfg.unreadBytes = 8 << 20 })
+	srv := startLimited(t, nil, func(l *limits) { l.outputBytes = 8 << 20 })
 	large, other := make([]byte, engine.LargeReplyBytes+1), make([]byte, engine.LargeReplyBytes+2)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "large", large)

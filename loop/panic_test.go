@@ -104,7 +104,7 @@ func newDefects() *defects {
 // startOnDisk is keptServer for a server that may end with an error and has these commands.
 func (d *defects) startOnDisk(t *testing.T, fsys persist.FS, log io.Writer) *Server {
 	t.Helper()
-	return startWith(t, Config{Data: dataOn(fsys, nil), commands: d.commands}, log)
+	return startWith(t, Config{Data: dataOn(fsys, nil), Commands: d.commands}, log)
 }
 
 // startOnDisk is keptServer for a server that may end with an error.

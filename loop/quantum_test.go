@@ -52,7 +52,7 @@ func newCostly(t *testing.T) *costly {
 	commands := commandsWith(
 		map[codec.Opcode]engine.Command{opCostly: {Run: run}, opMark: mark(0), opCostlyMark: mark(quantum)},
 	)
-	c.srv = startServer(t, func(cfg *Config) { cfg.EventLoops, cfg.commands = 1, commands })
+	c.srv = startServer(t, func(cfg *Config) { cfg.EventLoops, cfg.Commands = 1, commands })
 	t.Cleanup(c.letGo)
 	return c
 }

@@ -149,7 +149,7 @@ func (srv *Server) reportLost(found *persist.Recovered) {
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
-		Policy: data.Fsync, SegmentBytes: srv.cfg.segmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
+		Policy: data.Fsync, SegmentBytes: data.SegmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
 		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin,
 	}
 	leaveOut := make(map[uint64]bool)
@@ -157,7 +157,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		target := &restoring{
 			log:      srv.log,
 			store:    shardmap.NewStore(),
-			commands: srv.cfg.commands,
+			commands: srv.cfg.Commands,
 			done:     (*shardmap.Restorer).Done,
 			leaveOut: leaveOut,
 		}
@@ -167,7 +167,6 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 			Options:   journalOptions,
 			NoJournal: data.NoJournal,
 			Numbers: persist.NumbersOptions{
-				Range:    srv.cfg.numbersRange,
 				InFlight: srv.numbersInFlight(),
 				OnRenew:  srv.onRenew,
 			},

@@ -25,6 +25,7 @@ import (
 type Server struct {
 	// constant after Start
 	cfg        Config
+	limits     limits
 	log        *slog.Logger
 	store      *shardmap.Store
 	opening    secure.ServerConfig
@@ -84,11 +85,17 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return start(cfg, cfg.limits())
+}
+
+// start is Start with a Config that has all defaults.
+func start(cfg Config, limits limits) (*Server, error) {
 	if err := CheckDescriptors(cfg.MaxConns); err != nil {
 		return nil, err
 	}
 	srv := &Server{
 		cfg:        cfg,
+		limits:     limits,
 		log:        cfg.Logger,
 		store:      shardmap.NewStore(),
 		started:    time.Now(),
@@ -118,7 +125,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	srv.saver.began = srv.store.Clock()
 	srv.store.OnPanic(srv.memoryStays)
-	if err := srv.start(); err != nil {
+	if err := srv.serve(); err != nil {
 		err = errors.Join(err, srv.closeFiles())
 		srv.saver.letGo()
 		return nil, err
@@ -126,22 +133,16 @@ func Start(cfg Config) (*Server, error) {
 	return srv, nil
 }
 
-// start makes ready what serves, listens, and runs it.
-func (srv *Server) start() (err error) {
+// serve makes ready what serves, listens, and runs it.
+func (srv *Server) serve() (err error) {
 	cfg := &srv.cfg
-	if err := srv.legacy.init(cfg); err != nil {
+	if err := srv.legacy.init(cfg, srv.limits.unauthenticatedBytes); err != nil {
 		return err
 	}
 	srv.logins.init(loginWorkers())
 	srv.unproven.init()
-	srv.requests.limit, srv.requests.time = cfg.partOfMemory(allHeldBytes, 2), heldTime
-	if cfg.heldBytes > 0 {
-		srv.requests.limit, srv.requests.time = cfg.heldBytes, time.Second
-	}
-	srv.replies.limit = cfg.partOfMemory(allUnreadBytes, 4)
-	if cfg.unreadBytes > 0 {
-		srv.replies.limit = cfg.unreadBytes
-	}
+	srv.requests.limit, srv.requests.time = srv.limits.inputBytes, srv.limits.inputTime
+	srv.replies.limit = srv.limits.outputBytes
 	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()

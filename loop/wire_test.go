@@ -40,6 +40,12 @@ var testKey = func() []byte {
 // ends.
 func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	t.Helper()
+	return startLimited(t, change, nil)
+}
+
+// startLimited is startServer with other limits than those of the Config.
+func startLimited(t testing.TB, change func(cfg *Config), limit func(l *limits)) *Server {
+	t.Helper()
 	cfg := Config{
 		Addr: "127.0.0.1:0", MaxConns: 100, EventLoops: 2, Password: testPassword, KDF: testKDF, Version: "test",
 		Encrypt: *encrypted, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -47,7 +53,15 @@ func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	if change != nil {
 		change(&cfg)
 	}
-	srv, err := Start(cfg)
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := cfg.limits()
+	if limit != nil {
+		limit(&limits)
+	}
+	srv, err := start(cfg, limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +75,7 @@ func startServer(t testing.TB, change func(cfg *Config)) *Server {
 	return srv
 }
 
-// commandsWith returns the protocol's command table with some rows more, for Config.commands.
+// commandsWith returns the protocol's command table with some rows more, for Config.Commands.
 func commandsWith(rows map[codec.Opcode]engine.Command) *engine.Commands {
 	all := engine.Protocol()
 	for op, row := range rows {

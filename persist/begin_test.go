@@ -112,7 +112,8 @@ func TestSegmentNotBegun(t *testing.T) {
 				if most := int(size / segmentBytes); b.tries < 2 || b.tries > most {
 					t.Errorf("a segment was tried to be made %d times for %d bytes", b.tries, size)
 				}
-				if err := b.journal.SegmentErr(); !errors.Is(err, errno) || len(told) != 1 || !errors.Is(told[0], errno) {
+				if err := b.journal.SegmentErr(); !errors.Is(err, errno) || len(told) != 1 ||
+					!errors.Is(told[0], errno) {
 					t.Errorf("the error is %v, told were %v", err, told)
 				}
 				b.armed = false
@@ -193,7 +194,7 @@ func TestNoRoomToStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Journal.Start(r.Last + 1); !persist.NoRoom(err) {
+			if err := r.Journal.StartByHand(r.Last + 1); !persist.NoRoom(err) {
 				t.Fatalf("%s: started: %v", op, err)
 			}
 			kept = r.Last

@@ -2,17 +2,22 @@ package persist
 
 import "time"
 
-// Manual returns opt for a journal without a flusher of its own: tests call Round, one step after
-// another.
-func Manual(opt Options) Options {
-	opt.manual = true
-	return opt
+// StartByHand is Start without a flusher: tests call Round, one step after another.
+func (j *Journal) StartByHand(next uint64) error {
+	err := j.prepare(next)
+	if err == nil {
+		close(j.ended)
+	}
+	return err
 }
 
-// ManualNumbers returns opt for Numbers without a goroutine of their own: tests call Renew.
-func ManualNumbers(opt NumbersOptions) NumbersOptions {
-	opt.manual = true
-	return opt
+// StartByHand is Start without a goroutine: tests call Renew.
+func (n *Numbers) StartByHand(clock func() uint64) error {
+	err := n.prepare(clock)
+	if err == nil {
+		close(n.ended)
+	}
+	return err
 }
 
 // Round is one round of the flusher.

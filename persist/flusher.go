@@ -50,6 +50,7 @@ const (
 
 // run is the flusher's goroutine.
 func (j *Journal) run() {
+	defer close(j.ended)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -62,7 +63,6 @@ func (j *Journal) run() {
 		case <-j.urgent:
 		case <-timer.C:
 		case <-j.stop:
-			j.finish()
 			return
 		}
 		j.guard(func() { j.round(time.Now()) })
@@ -226,13 +226,7 @@ func (f *flusher) lookAtGap(now time.Time) error {
 	return nil
 }
 
-// finish ends the flusher.
-func (j *Journal) finish() {
-	defer close(j.ended)
-	j.guard(j.lastRound)
-}
-
-// lastRound writes and syncs all, and a last record says so.
+// lastRound writes and syncs all, and a last record says so. The flusher has ended.
 func (j *Journal) lastRound() {
 	f := &j.flusher
 	j.want.Store(^uint64(0))

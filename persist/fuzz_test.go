@@ -45,14 +45,14 @@ func FuzzFile(f *testing.F) {
 // on from there.
 func FuzzSegment(f *testing.F) {
 	disk := fstest.NewDisk()
-	j, err := persist.OpenJournal(disk, "j", persist.Manual(persist.Options{Policy: persist.Always}))
+	j, err := persist.OpenJournal(disk, "j", persist.Options{Policy: persist.Always})
 	if err != nil {
 		f.Fatal(err)
 	}
 	if _, err := j.Replay(0, nil); err != nil {
 		f.Fatal(err)
 	}
-	if err := j.Start(1); err != nil {
+	if err := j.StartByHand(1); err != nil {
 		f.Fatal(err)
 	}
 	b := j.Buffer()
@@ -66,7 +66,7 @@ func FuzzSegment(f *testing.F) {
 		for _, repair := range []bool{false, true} {
 			disk := fstest.NewDisk()
 			disk.Put("j/000001.log", data)
-			j, err := persist.OpenJournal(disk, "j", persist.Manual(persist.Options{Repair: repair}))
+			j, err := persist.OpenJournal(disk, "j", persist.Options{Repair: repair})
 			if err != nil {
 				if repair && errors.Is(err, persist.ErrDamaged) {
 					t.Fatalf("not repaired: %v", err)
@@ -84,7 +84,7 @@ func FuzzSegment(f *testing.F) {
 			if info.Last >= 1<<48 {
 				continue
 			}
-			if err := j.Start(info.Last + 1); err != nil {
+			if err := j.StartByHand(info.Last + 1); err != nil {
 				t.Fatal(err)
 			}
 			if err := j.Close(); err != nil {

@@ -23,7 +23,7 @@ var goldenID = persist.ID{0xc0, 0xff, 0xee, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 func goldenJournal(t *testing.T) []byte {
 	t.Helper()
 	disk := fstest.NewDisk()
-	j, _ := startJournal(t, disk, "j", persist.Manual(persist.Options{Database: goldenID}))
+	j, _ := startByHand(t, disk, "j", persist.Options{Database: goldenID})
 	b := j.Buffer()
 	b.Append(1, 1, []byte("first"))
 	b.Append(2, 3, []byte("three numbers"))

@@ -62,21 +62,20 @@ type Options struct {
 	// HasRoom and Append.
 	InFlightBytes int64
 
-	// OnFull, if not nil, is called on the flusher's goroutine when no more room can be reserved,
+	// OnFull, if not nil, is called on the flusher's goroutine, or by Close, when no more room can be reserved,
 	// once, and with nil when it can be again. It must not block.
 	OnFull func(err error)
-	// OnSync, if not nil, is called on the flusher's goroutine after each sync, and once when the
+	// OnSync, if not nil, is called on the flusher's goroutine, or by Close, after each sync, and once when the
 	// journal breaks. It must not block.
 	OnSync func()
-	// OnSegmentErr, if not nil, is called on the flusher's goroutine when the next segment cannot be
+	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close, when the next segment cannot be
 	// begun, once, and with nil when that can be done again. It must not block.
 	OnSegmentErr func(err error)
 
 	// a server has ended in order with this operation, 0 if that is not known: nothing up to it can
 	// be torn
-	ended  uint64
-	check  func() error // whether a start will find what else it needs; nil: nothing else
-	manual bool         // no flusher: tests call round
+	ended uint64
+	check func() error // whether a start will find what else it needs; nil: nothing else
 }
 
 // Journal is the write-ahead log in one directory: segments of records of operations, in the order
@@ -370,11 +369,11 @@ func (j *Journal) DropBefore(lsn uint64) error {
 func (j *Journal) Close() error {
 	j.closing.Do(func() {
 		close(j.stop)
-		if j.opt.manual {
-			j.finish()
+		<-j.ended
+		if j.flusher.file != nil { // else it was refused
+			j.guard(j.lastRound)
 		}
 	})
-	<-j.ended
 	if err := j.Err(); !errors.Is(err, ErrClosed) {
 		return err
 	}

@@ -47,6 +47,16 @@ func openJournal(
 	return j, info, all
 }
 
+// startByHand is openJournal and StartByHand.
+func startByHand(t *testing.T, fsys persist.FS, dir string, opt persist.Options) (*persist.Journal, uint64) {
+	t.Helper()
+	j, info, _ := openJournal(t, fsys, dir, opt, 0)
+	if err := j.StartByHand(info.Last + 1); err != nil {
+		t.Fatal(err)
+	}
+	return j, info.Last
+}
+
 // startJournal is openJournal and Start.
 func startJournal(t *testing.T, fsys persist.FS, dir string, opt persist.Options) (*persist.Journal, uint64) {
 	t.Helper()
@@ -137,7 +147,8 @@ func TestJournalWriters(t *testing.T) {
 				count++
 				return nil
 			})
-			if err != nil || count != 8*each || info.Last != clock.Load() || info.Truncation != nil || info.Segments < 3 {
+			if err != nil || count != 8*each || info.Last != clock.Load() || info.Truncation != nil ||
+				info.Segments < 3 {
 				t.Fatalf("%d operations, %+v: %v", count, info, err)
 			}
 		})
@@ -181,7 +192,7 @@ func TestJournalDemand(t *testing.T) {
 // record each, all synced but the last unsynced.
 func manual(t *testing.T, disk *fstest.Disk, n, unsynced, size int) *persist.Journal {
 	t.Helper()
-	j, last := startJournal(t, disk, "j", persist.Manual(persist.Options{Policy: persist.Never, SegmentBytes: 4000}))
+	j, last := startByHand(t, disk, "j", persist.Options{Policy: persist.Never, SegmentBytes: 4000})
 	b := j.Buffer()
 	for i := range uint64(n) {
 		lsn := last + i + 1
@@ -338,7 +349,7 @@ func TestJournalRestarts(t *testing.T) {
 	if info.Last != 2 {
 		t.Fatal(info)
 	}
-	if err := j.Start(2); err == nil {
+	if err := j.StartByHand(2); err == nil {
 		t.Fatal("started at a number that is in use")
 	}
 }
@@ -382,8 +393,8 @@ func replayChanged(t *testing.T, changed []byte, want ops, how string, more ...[
 // but at the end of the last segment are damage.
 func TestJournalReserves(t *testing.T) {
 	disk := fstest.NewDisk()
-	opt := persist.Manual(persist.Options{Policy: persist.Always, SegmentBytes: 4000})
-	j, _ := startJournal(t, disk, "j", opt)
+	opt := persist.Options{Policy: persist.Always, SegmentBytes: 4000}
+	j, _ := startByHand(t, disk, "j", opt)
 	b := j.Buffer()
 	for lsn := uint64(1); lsn <= 6; lsn++ {
 		b.Append(lsn, 1, slices.Repeat([]byte{byte('a' + lsn)}, 1000))
@@ -401,7 +412,7 @@ func TestJournalReserves(t *testing.T) {
 	if len(all) != 6 || info.Truncation != nil {
 		t.Fatalf("%d operations, cut: %v", len(all), info.Truncation)
 	}
-	if err := killed.Start(7); err != nil {
+	if err := killed.StartByHand(7); err != nil {
 		t.Fatal(err)
 	}
 	killed.Buffer().Append(7, 1, []byte("g"))
@@ -547,12 +558,13 @@ func TestJournalRepair(t *testing.T) {
 	if _, err := j.Replay(0, all.add); !errors.Is(err, persist.ErrDamaged) || !strings.Contains(err.Error(), names[1]) {
 		t.Fatal(err)
 	}
-	j, info, before := openJournal(t, disk, "j", persist.Manual(persist.Options{Repair: true}), 0)
-	if info.Truncation == nil || !info.Truncation.Damaged || info.Truncation.File != names[1] || info.Last != uint64(len(before)) ||
+	j, info, before := openJournal(t, disk, "j", persist.Options{Repair: true}, 0)
+	if info.Truncation == nil || !info.Truncation.Damaged || info.Truncation.File != names[1] ||
+		info.Last != uint64(len(before)) ||
 		len(before) < 80 {
 		t.Fatal(info)
 	}
-	if err := j.Start(info.Last + 1); err != nil {
+	if err := j.StartByHand(info.Last + 1); err != nil {
 		t.Fatal(err)
 	}
 	j.Buffer().Append(info.Last+1, 1, []byte("new"))
@@ -586,11 +598,11 @@ func TestJournalRepairHeader(t *testing.T) {
 	if _, err := persist.OpenJournal(disk, "j", persist.Options{}); !errors.Is(err, persist.ErrDamaged) {
 		t.Fatal(err)
 	}
-	j, info, before := openJournal(t, disk, "j", persist.Manual(persist.Options{Repair: true}), 0)
+	j, info, before := openJournal(t, disk, "j", persist.Options{Repair: true}, 0)
 	if len(info.Quarantined) != 1 || info.Truncation == nil || len(before) < 40 || len(before) >= 200 {
 		t.Fatal(info, len(before))
 	}
-	if err := j.Start(info.Last + 1); err != nil {
+	if err := j.StartByHand(info.Last + 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {

@@ -172,8 +172,8 @@ func startOf(opt persist.Options) persist.Start {
 	return persist.Start{
 		File:    dataFile,
 		Journal: journalDir,
-		Options: persist.Manual(opt),
-		Numbers: persist.ManualNumbers(numbers),
+		Options: opt,
+		Numbers: numbers,
 		Workers: 1,
 	}
 }
@@ -243,14 +243,14 @@ func openStart(fsys persist.FS, start persist.Start, history *model) (*database,
 	}
 	db.skip(r.Clock)
 	db.numbers = r.Numbers
-	if err := r.Numbers.Start(func() uint64 { return db.last }); err != nil {
+	if err := r.Numbers.StartByHand(func() uint64 { return db.last }); err != nil {
 		return nil, err
 	}
 	db.acked.Store(db.last)
 	if r.Journal == nil {
 		return db, nil
 	}
-	if err := r.Journal.Start(db.last + 1); err != nil {
+	if err := r.Journal.StartByHand(db.last + 1); err != nil {
 		return nil, err
 	}
 	for range 3 {

@@ -35,8 +35,6 @@ type NumbersOptions struct {
 	// OnRenew, if not nil, is called when a range cannot be reserved, once, and with nil when that
 	// can be done again. It must not block.
 	OnRenew func(err error)
-
-	manual bool // no goroutine: tests call Renew
 }
 
 // Numbers are the LSNs that a database may assign. They are reserved on disk, a range at a time,
@@ -121,14 +119,18 @@ func (n *Numbers) begin(last uint64) uint64 {
 //
 // Errors: those of the file system. NoRoom finds that there is no room; Refuse is for that.
 func (n *Numbers) Start(clock func() uint64) error {
+	if err := n.prepare(clock); err != nil {
+		return err
+	}
+	go n.run()
+	return nil
+}
+
+// prepare is Start without the goroutine.
+func (n *Numbers) prepare(clock func() uint64) error {
 	n.clock = clock
 	if err := n.extend(clock() + n.opt.Range); err != nil {
 		return fmt.Errorf("reserving numbers: %w", err)
-	}
-	if n.opt.manual {
-		close(n.ended)
-	} else {
-		go n.run()
 	}
 	return nil
 }

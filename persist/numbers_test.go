@@ -119,12 +119,12 @@ func numbersOfRun(
 		m.last = 0
 	}
 	first, recovered = m.last+1, r.Last
-	if err := r.Numbers.Start(func() uint64 { return m.last }); err != nil {
+	if err := r.Numbers.StartByHand(func() uint64 { return m.last }); err != nil {
 		t.Fatal(err)
 	}
 	var b *persist.Buffer
 	if r.Journal != nil {
-		if err := r.Journal.Start(m.last + 1); err != nil {
+		if err := r.Journal.StartByHand(m.last + 1); err != nil {
 			t.Fatal(err)
 		}
 		b = r.Journal.Buffer()
@@ -331,7 +331,7 @@ func TestTornTailBeforeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.last = r.Clock
-	if err := r.Numbers.Start(func() uint64 { return m.last }); err != nil {
+	if err := r.Numbers.StartByHand(func() uint64 { return m.last }); err != nil {
 		t.Fatal(err)
 	}
 	m.do(1, []byte("sby"))

@@ -269,6 +269,15 @@ func (j *Journal) Quarantine() error {
 //
 // What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
 func (j *Journal) Start(next uint64) error {
+	if err := j.prepare(next); err != nil {
+		return err
+	}
+	go j.run()
+	return nil
+}
+
+// prepare is Start without the flusher.
+func (j *Journal) prepare(next uint64) error {
 	switch {
 	case j.found == nil:
 		return errors.New("a journal is replayed before it is started")
@@ -294,9 +303,6 @@ func (j *Journal) Start(next uint64) error {
 		if err := j.makeRoom(); err != nil {
 			return err
 		}
-	}
-	if !j.opt.manual {
-		go j.run()
 	}
 	return nil
 }
@@ -326,7 +332,6 @@ const probeBytes = 4096
 // Fail is for a journal that cannot be started, since there is no room. The journal is broken
 // from the beginning: nothing is written, and Err returns why.
 func (j *Journal) Fail(why error) {
-	j.opt.manual = false
 	if keep := min(j.found.keep, len(j.segments)); keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
 		j.written.Store(j.found.last)
 		j.durable.Store(j.found.last)

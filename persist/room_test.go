@@ -250,7 +250,7 @@ func TestTornTailIsKept(t *testing.T) {
 			!strings.Contains(warned, fmt.Sprintf("from LSN %d on", cut.LSN)) {
 			t.Fatalf("%+v: %s", cut, warned)
 		}
-		if err := r.Journal.Start(r.Clock + 1); err != nil {
+		if err := r.Journal.StartByHand(r.Clock + 1); err != nil {
 			t.Fatal(err)
 		}
 		switch {

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from conftest import CPYTHON, ROOT
-from cyberdb_fast import ABSENT, BadRequest, cpace, frames, requests, values
+from cyberdb_fast import ABSENT, BadRequest, cpace, frames, opcodes, requests, values
 from cyberdb_fast.errors import CyberDBError, ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
 from cyberdb_fast.keys import MIN_LOG_N, KeyRing, derive
@@ -139,6 +139,15 @@ RESULTS: Dict[str, Any] = {
 FRAMES = lines(CODEC / "testdata/frames.txt")
 
 
+def example(name: str, request: str) -> Request[Any]:
+    """The request of the session as the function of requests.py that is named as it is makes it of the same arguments."""
+    function = getattr(requests, name.replace(" ", "_"), None)
+    assert function, f"client/python/src/cyberdb_fast/requests.py has no {name.replace(' ', '_')}: add it"
+    _, *arguments = values.PLAIN.all(unhex(request)[frames.HEADER_BYTES :])
+    made: Request[Any] = function(D if name.startswith("dict") else L, *arguments)
+    return made
+
+
 def test_frames() -> None:
     """Every request of the session in testdata/frames.txt, made here, is the same to the byte; every reply is read."""
     session = Session(None, None, frames.MAX_FRAME_BYTES)
@@ -149,7 +158,7 @@ def test_frames() -> None:
         assert parsed.id == request_id
         if name in OTHERS:
             continue
-        made = REQUESTS[name]
+        made = REQUESTS[name] if name in REQUESTS else example(name, request)
         assert session.frame(request_id, made.opcode, made.flags, made.payload).hex() == request, name
         checked.add(name)
         try:
@@ -157,7 +166,20 @@ def test_frames() -> None:
         except Exception as e:
             result = type(e)
         assert result == RESULTS.get(name, result), name
-    assert checked == set(REQUESTS)
+    assert checked >= set(REQUESTS)
+
+
+METHODS = (ROOT / "client/python/methods.py").read_text()
+SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
+COMMANDS = [name for name in opcodes.OPCODE_NAMES.values() if name.startswith(("DICT ", "LIST ")) and name not in SLICES]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "DICT SCAN"])
+def test_every_command_has_a_method(name: str) -> None:
+    """A function in requests.py that makes its request, and a method in methods.py that sends that."""
+    function = name.lower().replace(" ", "_")
+    assert hasattr(requests, function), f"client/python/src/cyberdb_fast/requests.py has no {function}: add it"
+    assert f"requests.{function}(" in METHODS, f"client/python/methods.py has no method that returns requests.{function}: add it, and run make generate"
 
 
 def test_frames_in_pieces() -> None:

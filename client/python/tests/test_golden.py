@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pydoc
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from conftest import CPYTHON, ROOT
-from cyberdb_fast import ABSENT, BadRequest, cpace, frames, opcodes, requests, values
+from cyberdb_fast import ABSENT, BadRequest, cpace, frames, methods_aio, methods_pipeline, methods_sync, opcodes, requests, values
 from cyberdb_fast.errors import CyberDBError, ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
 from cyberdb_fast.keys import MIN_LOG_N, KeyRing, derive
@@ -179,7 +180,19 @@ def test_every_command_has_a_method(name: str) -> None:
     """A function in requests.py that makes its request, and a method in methods.py that sends that."""
     function = name.lower().replace(" ", "_")
     assert hasattr(requests, function), f"client/python/src/cyberdb_fast/requests.py has no {function}: add it"
-    assert f"requests.{function}(" in METHODS, f"client/python/methods.py has no method that returns requests.{function}: add it, and run make generate"
+    assert f"requests.{function}(" in METHODS, (
+        f"client/python/methods.py has no method that returns requests.{function}: add it, and run make generate"
+    )
+
+
+@pytest.mark.parametrize("methods", [methods_sync, methods_aio, methods_pipeline])
+def test_help_shows_every_method(methods: Any) -> None:
+    for kind in (methods.DictMethods, methods.ListMethods):
+        text = pydoc.plain(pydoc.render_doc(kind))
+        for name, method in vars(kind).items():
+            if callable(method):
+                assert method.__doc__, name
+                assert method.__doc__.splitlines()[0] in text
 
 
 def test_frames_in_pieces() -> None:

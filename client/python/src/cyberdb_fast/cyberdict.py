@@ -32,7 +32,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
+class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[reportIncompatibleMethodOverride] # get and pop have other overloads
     """A dict in the server. Every method is one request, and atomic.
 
     Values that are read are copies: `d["a"].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.

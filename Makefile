@@ -17,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 test-python conformance wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 test-python conformance generate wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ test-python: build ## run the Python client's tests, on every Python that is her
 
 conformance: build ## N (1000000) random operations on Python's dicts and lists and on tables: no difference
 	@.ci/python conformance $(or $(N),1000000)
+
+generate: ## make what is made from the command table, the golden session and the Python client's methods.py
+	$(GO) test -tags $(TAGS) -count=1 -run='^TestPythonOpcodes$$' ./loop/engine -update
+	$(GO) test -tags $(TAGS) -count=1 -run='^TestGoldenFrames$$' ./loop -update
+	@.ci/python generate
 
 wheel: static ## leave a Python wheel with client and server in dist/
 	@.ci/python wheel

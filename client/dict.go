@@ -28,6 +28,16 @@ func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
 // Name returns the table's name.
 func (d *Dict[K, V]) Name() string { return d.table.text }
 
+// DictPipe puts requests for a dict into a pipeline. Each method is that of Dict with its result in
+// a Future.
+type DictPipe[K, V any] struct {
+	dict     *Dict[K, V]
+	pipeline *Pipeline
+}
+
+// With returns d for use in p.
+func (d *Dict[K, V]) With(p *Pipeline) DictPipe[K, V] { return DictPipe[K, V]{d, p} }
+
 // seqOf ranges over items.
 func seqOf[K, V any](items []Item[K, V]) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
@@ -79,6 +89,9 @@ func (d *Dict[K, V]) get(k K) *call {
 	return q
 }
 
+// Get is Dict.Get.
+func (p DictPipe[K, V]) Get(k K) *Future[V] { return queue(p.pipeline, p.dict.get(k), decodeOne[V]) }
+
 // Lookup returns the value under k, and whether there is one.
 func (d *Dict[K, V]) Lookup(ctx context.Context, k K) (v V, ok bool, err error) {
 	e, err := request(ctx, d.lookup(k), decodeEntry[V])
@@ -89,6 +102,11 @@ func (d *Dict[K, V]) lookup(k K) *call {
 	q := d.get(k)
 	q.orNone = true
 	return q
+}
+
+// Lookup is Dict.Lookup.
+func (p DictPipe[K, V]) Lookup(k K) *Future[Entry[V]] {
+	return queue(p.pipeline, p.dict.lookup(k), decodeEntry[V])
 }
 
 // GetOr returns the value under k, fallback if there is none.
@@ -109,6 +127,11 @@ func (d *Dict[K, V]) getMany(keys []K) *call {
 	return addAll(d.client.read(codec.OpDictGetMany, d.table), keys)
 }
 
+// GetMany is Dict.GetMany.
+func (p DictPipe[K, V]) GetMany(keys ...K) *Future[[]Entry[V]] {
+	return queue(p.pipeline, p.dict.getMany(keys), decodeEntries[V])
+}
+
 // Contains says whether there is a value under k.
 func (d *Dict[K, V]) Contains(ctx context.Context, k K) (bool, error) {
 	return request(ctx, d.contains(k), decodeOne[bool])
@@ -120,12 +143,20 @@ func (d *Dict[K, V]) contains(k K) *call {
 	return q
 }
 
+// Contains is Dict.Contains.
+func (p DictPipe[K, V]) Contains(k K) *Future[bool] {
+	return queue(p.pipeline, p.dict.contains(k), decodeOne[bool])
+}
+
 // Len returns the number of items.
 func (d *Dict[K, V]) Len(ctx context.Context) (int, error) {
 	return request(ctx, d.len(), decodeOne[int])
 }
 
 func (d *Dict[K, V]) len() *call { return d.client.read(codec.OpDictLen, d.table) }
+
+// Len is Dict.Len.
+func (p DictPipe[K, V]) Len() *Future[int] { return queue(p.pipeline, p.dict.len(), decodeOne[int]) }
 
 // Set puts v under k.
 func (d *Dict[K, V]) Set(ctx context.Context, k K, v V) error { return perform(ctx, d.set(k, v)) }
@@ -135,6 +166,11 @@ func (d *Dict[K, V]) set(k K, v V) *call {
 	add(q, k)
 	add(q, v)
 	return q
+}
+
+// Set is Dict.Set.
+func (p DictPipe[K, V]) Set(k K, v V) *Future[struct{}] {
+	return queue(p.pipeline, p.dict.set(k, v), decodeNothing)
 }
 
 // SetDefault returns the value under k, having put v there if there was none.
@@ -149,6 +185,11 @@ func (d *Dict[K, V]) setDefault(k K, v V) *call {
 	return q
 }
 
+// SetDefault is Dict.SetDefault.
+func (p DictPipe[K, V]) SetDefault(k K, v V) *Future[V] {
+	return queue(p.pipeline, p.dict.setDefault(k, v), decodeOne[V])
+}
+
 // Update sets all items, such as maps.All of a map, at one moment. Errors: ErrTooLarge for more
 // than 524,288 of them or more than a frame holds.
 func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
@@ -159,6 +200,11 @@ func (d *Dict[K, V]) update(items iter.Seq2[K, V]) *call {
 	return addItems(d.client.write(codec.OpDictUpdate, d.table), items)
 }
 
+// Update is Dict.Update.
+func (p DictPipe[K, V]) Update(items iter.Seq2[K, V]) *Future[struct{}] {
+	return queue(p.pipeline, p.dict.update(items), decodeNothing)
+}
+
 // Delete removes k. Errors: ErrKey if it is not there.
 func (d *Dict[K, V]) Delete(ctx context.Context, k K) error { return perform(ctx, d.delete(k)) }
 
@@ -166,6 +212,11 @@ func (d *Dict[K, V]) delete(k K) *call {
 	q := d.client.write(codec.OpDictDelete, d.table)
 	add(q, k)
 	return q
+}
+
+// Delete is Dict.Delete.
+func (p DictPipe[K, V]) Delete(k K) *Future[struct{}] {
+	return queue(p.pipeline, p.dict.delete(k), decodeNothing)
 }
 
 // Pop removes k and returns what stood there. Errors: ErrKey if nothing did.
@@ -178,6 +229,9 @@ func (d *Dict[K, V]) pop(k K) *call {
 	add(q, k)
 	return q
 }
+
+// Pop is Dict.Pop.
+func (p DictPipe[K, V]) Pop(k K) *Future[V] { return queue(p.pipeline, p.dict.pop(k), decodeOne[V]) }
 
 // PopOr removes k and returns what stood there, fallback if nothing did.
 func (d *Dict[K, V]) PopOr(ctx context.Context, k K, fallback V) (V, error) {
@@ -197,7 +251,17 @@ func (d *Dict[K, V]) PopItem(ctx context.Context) (Item[K, V], error) {
 
 func (d *Dict[K, V]) popItem() *call { return d.client.write(codec.OpDictPopItem, d.table) }
 
+// PopItem is Dict.PopItem.
+func (p DictPipe[K, V]) PopItem() *Future[Item[K, V]] {
+	return queue(p.pipeline, p.dict.popItem(), decodeItem[K, V])
+}
+
 // Clear removes all items.
 func (d *Dict[K, V]) Clear(ctx context.Context) error { return perform(ctx, d.clear()) }
 
 func (d *Dict[K, V]) clear() *call { return d.client.write(codec.OpDictClear, d.table) }
+
+// Clear is Dict.Clear.
+func (p DictPipe[K, V]) Clear() *Future[struct{}] {
+	return queue(p.pipeline, p.dict.clear(), decodeNothing)
+}

@@ -20,6 +20,11 @@ func (d *Dict[K, V]) increment(k K, by V) *call {
 	return q
 }
 
+// Increment is Dict.Increment.
+func (p DictPipe[K, V]) Increment(k K, by V) *Future[V] {
+	return queue(p.pipeline, p.dict.increment(k, by), decodeOne[V])
+}
+
 // CompareAndSet puts new under k if what stands there equals old as Python compares, and says
 // whether it did.
 func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, error) {
@@ -29,6 +34,11 @@ func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, 
 // SetIfAbsent puts v under k if nothing stands there, and says whether it did.
 func (d *Dict[K, V]) SetIfAbsent(ctx context.Context, k K, v V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, nil, &v), decodeOne[bool])
+}
+
+// SetIfAbsent is Dict.SetIfAbsent.
+func (p DictPipe[K, V]) SetIfAbsent(k K, v V) *Future[bool] {
+	return queue(p.pipeline, p.dict.compareAndSet(k, nil, &v), decodeOne[bool])
 }
 
 // DeleteIfEqual removes k if what stands there equals old, and says whether it did.
@@ -48,6 +58,11 @@ func (d *Dict[K, V]) compareAndSet(k K, old, new *V) *call {
 		}
 	}
 	return q
+}
+
+// CompareAndSet is Dict.CompareAndSet.
+func (p DictPipe[K, V]) CompareAndSet(k K, old, new V) *Future[bool] {
+	return queue(p.pipeline, p.dict.compareAndSet(k, &old, &new), decodeOne[bool])
 }
 
 // GetVersioned returns the value under k with its version, for SetIf and DeleteIf. Errors: ErrKey

@@ -29,6 +29,16 @@ const None = math.MinInt
 // Name returns the table's name.
 func (l *List[T]) Name() string { return l.table.text }
 
+// ListPipe puts requests for a list into a pipeline. Each method is that of List with its result in
+// a Future.
+type ListPipe[T any] struct {
+	list     *List[T]
+	pipeline *Pipeline
+}
+
+// With returns l for use in p.
+func (l *List[T]) With(p *Pipeline) ListPipe[T] { return ListPipe[T]{l, p} }
+
 // Create makes the table, holding items. Errors: ErrTableExists.
 func (l *List[T]) Create(ctx context.Context, items ...T) error {
 	_, err := request(ctx, l.create(false, items), decodeOne[bool])
@@ -57,9 +67,19 @@ func (l *List[T]) Append(ctx context.Context, v T) error {
 	return perform(ctx, l.push(codec.OpListAppend, v))
 }
 
+// Append is List.Append.
+func (p ListPipe[T]) Append(v T) *Future[struct{}] {
+	return queue(p.pipeline, p.list.push(codec.OpListAppend, v), decodeNothing)
+}
+
 // AppendLeft adds v in front.
 func (l *List[T]) AppendLeft(ctx context.Context, v T) error {
 	return perform(ctx, l.push(codec.OpListAppendLeft, v))
+}
+
+// AppendLeft is List.AppendLeft.
+func (p ListPipe[T]) AppendLeft(v T) *Future[struct{}] {
+	return queue(p.pipeline, p.list.push(codec.OpListAppendLeft, v), decodeNothing)
 }
 
 func (l *List[T]) push(op codec.Opcode, v T) *call {
@@ -75,14 +95,29 @@ func (l *List[T]) extend(items []T) *call {
 	return addAll(l.client.write(codec.OpListExtend, l.table), items)
 }
 
+// Extend is List.Extend.
+func (p ListPipe[T]) Extend(items ...T) *Future[struct{}] {
+	return queue(p.pipeline, p.list.extend(items), decodeNothing)
+}
+
 // Insert puts v before the element at i; beyond the ends it goes to the end.
 func (l *List[T]) Insert(ctx context.Context, i int, v T) error {
 	return perform(ctx, l.at(codec.OpListInsert, i, v))
 }
 
+// Insert is List.Insert.
+func (p ListPipe[T]) Insert(i int, v T) *Future[struct{}] {
+	return queue(p.pipeline, p.list.at(codec.OpListInsert, i, v), decodeNothing)
+}
+
 // Set replaces the element at i. Errors: ErrIndex.
 func (l *List[T]) Set(ctx context.Context, i int, v T) error {
 	return perform(ctx, l.at(codec.OpListSet, i, v))
+}
+
+// Set is List.Set.
+func (p ListPipe[T]) Set(i int, v T) *Future[struct{}] {
+	return queue(p.pipeline, p.list.at(codec.OpListSet, i, v), decodeNothing)
 }
 
 func (l *List[T]) at(op codec.Opcode, i int, v T) *call {
@@ -103,6 +138,9 @@ func (l *List[T]) get(i int) *call {
 	return q
 }
 
+// Get is List.Get.
+func (p ListPipe[T]) Get(i int) *Future[T] { return queue(p.pipeline, p.list.get(i), decodeOne[T]) }
+
 // Delete removes the element at i. Errors: ErrIndex.
 func (l *List[T]) Delete(ctx context.Context, i int) error { return perform(ctx, l.delete(i)) }
 
@@ -112,10 +150,18 @@ func (l *List[T]) delete(i int) *call {
 	return q
 }
 
+// Delete is List.Delete.
+func (p ListPipe[T]) Delete(i int) *Future[struct{}] {
+	return queue(p.pipeline, p.list.delete(i), decodeNothing)
+}
+
 // Pop removes the last element and returns it. Errors: ErrIndex if the list is empty.
 func (l *List[T]) Pop(ctx context.Context) (T, error) { return request(ctx, l.pop(), decodeOne[T]) }
 
 func (l *List[T]) pop() *call { return l.client.write(codec.OpListPop, l.table) }
+
+// Pop is List.Pop.
+func (p ListPipe[T]) Pop() *Future[T] { return queue(p.pipeline, p.list.pop(), decodeOne[T]) }
 
 // PopAt removes the element at i and returns it. Errors: ErrIndex.
 func (l *List[T]) PopAt(ctx context.Context, i int) (T, error) {
@@ -131,6 +177,9 @@ func (l *List[T]) PopLeft(ctx context.Context) (T, error) {
 
 func (l *List[T]) popLeft() *call { return l.client.write(codec.OpListPopLeft, l.table) }
 
+// PopLeft is List.PopLeft.
+func (p ListPipe[T]) PopLeft() *Future[T] { return queue(p.pipeline, p.list.popLeft(), decodeOne[T]) }
+
 // Len returns the number of elements.
 func (l *List[T]) Len(ctx context.Context) (int, error) {
 	return request(ctx, l.len(), decodeOne[int])
@@ -138,10 +187,18 @@ func (l *List[T]) Len(ctx context.Context) (int, error) {
 
 func (l *List[T]) len() *call { return l.client.read(codec.OpListLen, l.table) }
 
+// Len is List.Len.
+func (p ListPipe[T]) Len() *Future[int] { return queue(p.pipeline, p.list.len(), decodeOne[int]) }
+
 // Clear removes all elements.
 func (l *List[T]) Clear(ctx context.Context) error { return perform(ctx, l.clear()) }
 
 func (l *List[T]) clear() *call { return l.client.write(codec.OpListClear, l.table) }
+
+// Clear is List.Clear.
+func (p ListPipe[T]) Clear() *Future[struct{}] {
+	return queue(p.pipeline, p.list.clear(), decodeNothing)
+}
 
 // Values returns all elements, as of one moment.
 func (l *List[T]) Values(ctx context.Context) ([]T, error) {

@@ -16,6 +16,11 @@ func (l *List[T]) slice(start, stop, step int) *call {
 	return addSlice(l.client.read(codec.OpListSlice, l.table), start, stop, step)
 }
 
+// Slice is List.Slice.
+func (p ListPipe[T]) Slice(start, stop, step int) *Future[[]T] {
+	return queue(p.pipeline, p.list.slice(start, stop, step), decodeMany[T])
+}
+
 // SetSlice puts items in the place of [start:stop:step], which may make the list longer or shorter
 // if step is 1 or None. Errors: ErrValue if step is 0, or if it is another one and the number of
 // items differs.
@@ -95,4 +100,9 @@ func (l *List[T]) sort(key SortKey, direction Direction) *call {
 	add(q, key.form)
 	add(q, bool(direction))
 	return q
+}
+
+// Sort is List.Sort.
+func (p ListPipe[T]) Sort(key SortKey, direction Direction) *Future[struct{}] {
+	return queue(p.pipeline, p.list.sort(key, direction), decodeNothing)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -105,21 +106,84 @@ func TestErrorBody(t *testing.T) {
 // TestProtocolNamesAll compares the tables of opcodes and status codes in PROTOCOL.md with the
 // code.
 func TestProtocolNamesAll(t *testing.T) {
-	text, err := os.ReadFile("PROTOCOL.md")
-	if err != nil {
-		t.Fatal(err)
+	text := readText(t, "PROTOCOL.md")
+	rows := make(map[string]string) // arguments, by code and name
+	for _, cells := range regexp.MustCompile(`(?m)^\| ([0-9a-f]{2} \| [A-Z ]+) \| ([^|]*)\|`).FindAllStringSubmatch(text, -1) {
+		rows[cells[1]] = strings.TrimSpace(cells[2])
 	}
 	for op, shape := range Shapes {
-		row := "\n| " + hex.EncodeToString([]byte{byte(op)}) + " | " + shape.Name + " |"
-		if shape.Name != "" && !strings.Contains(string(text), row) {
-			t.Errorf("PROTOCOL.md has no row %q", strings.TrimSpace(row))
+		if shape.Name == "" {
+			continue
+		}
+		row := hex.EncodeToString([]byte{byte(op)}) + " | " + shape.Name
+		arguments, found := rows[row]
+		delete(rows, row)
+		if !found {
+			t.Errorf("codec/PROTOCOL.md has no row | %s |: add it to the table of opcodes", row)
+			continue
+		}
+		if got := shapeOf(shape.Name, arguments); got != shape {
+			t.Errorf(
+				"codec/PROTOCOL.md, row | %s |: by its arguments the shape is %+v, codec/opcode.go has %+v",
+				row,
+				got,
+				shape,
+			)
 		}
 	}
+	for row := range rows {
+		t.Errorf("codec/opcode.go has no opcode for the row | %s | of codec/PROTOCOL.md", row)
+	}
 	for status, name := range statusNames {
-		if name != "" && !strings.Contains(string(text), "| "+Status(status).String()) {
+		if name != "" && !strings.Contains(text, "| "+Status(status).String()) {
 			t.Errorf("PROTOCOL.md does not name status %d, %s", status, name)
 		}
 	}
+}
+
+// shapeOf reads the column "arguments" of PROTOCOL.md.
+func shapeOf(name, arguments string) Shape {
+	s := Shape{Name: name}
+	arguments = regexp.MustCompile(` ?\([^)]*\)`).ReplaceAllString(arguments, "")
+	for i, argument := range strings.Split(arguments, ",") {
+		optional := strings.Contains(argument, "[")
+		switch argument = strings.Trim(argument, " []"); {
+		case argument == "" && i == 0:
+		case argument == "t" && i == 0:
+			s.Table = true
+		case argument == "...":
+			if s.Each = 1; strings.HasSuffix(arguments, " k, v, ...") {
+				s.Each = 2
+			}
+			s.Min, s.Max = s.Min-s.Each, Many
+		default:
+			if s.Max++; !optional {
+				s.Min++
+			}
+		}
+	}
+	return s
+}
+
+// TestChangelogNamesOpcodes: a command that was added to those of the first version is news.
+func TestChangelogNamesOpcodes(t *testing.T) {
+	text := readText(t, "../CHANGELOG.md")
+	for op, shape := range Shapes {
+		op := Opcode(op)
+		first := op <= OpRename || op >= OpDictGet && op <= OpDictScan || op >= OpListAppend && op <= OpListPopLeft
+		if shape.Name != "" && !first && !strings.Contains(text, shape.Name) {
+			t.Errorf("CHANGELOG.md does not name %v: say in [Unreleased] what it does", op)
+		}
+	}
+}
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // FuzzParse: no input panics the parsers, and what parses is written back the same.

@@ -14,7 +14,7 @@ import (
 func FuzzFrames(f *testing.F) {
 	session := &wire{TB: f}
 	var all []byte
-	for _, e := range golden {
+	for _, e := range goldenSession() {
 		frame := codec.AppendRequest(
 			nil,
 			&codec.Request{ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(f, e.args...)},

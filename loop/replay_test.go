@@ -91,33 +91,47 @@ func TestReplay(t *testing.T) {
 	)
 }
 
-// everyChange makes a change by each opcode that makes one, on tables of its own.
+// everyChange makes a change by each opcode that makes one, on tables of its own: by those that it
+// does not name as conformance.Example has it.
 func everyChange(w *wire, i int) {
 	d, l := fmt.Sprintf("dict %d", i), fmt.Sprintf("list %d", i)
-	w.ok(codec.OpCreateDict, d+"?", false, "a", 1, "b", 2, "c", 3, "d", 4)
-	w.ok(codec.OpRename, d+"?", d)
-	w.ok(codec.OpDictSet, d, "e", 5)
-	w.ok(codec.OpDictSetDefault, d, "f", 6)
-	w.ok(codec.OpDictUpdate, d, "a", 7, "g", 8)
-	w.ok(codec.OpDictIncrement, d, "a", 9)
-	w.ok(codec.OpDictCompareAndSet, d, "a", 16, 10)
-	w.ok(codec.OpDictDelete, d, "b")
-	w.ok(codec.OpDictPop, d, "c")
-	w.ok(codec.OpDictPopItem, d)
-	w.ok(codec.OpCreateList, l, false, 3, 1, 2)
-	w.ok(codec.OpListAppend, l, 4)
-	w.ok(codec.OpListAppendLeft, l, 5)
-	w.ok(codec.OpListExtend, l, 6, 7, 8, 9)
-	w.ok(codec.OpListInsert, l, 1, 10)
-	w.ok(codec.OpListSet, l, 0, 11)
-	w.ok(codec.OpListDelete, l, -1)
-	w.ok(codec.OpListSetSlice, l, 0, 2, nil, 12, 13, 14)
-	w.ok(codec.OpListDeleteSlice, l, 0, 1, nil)
-	w.ok(codec.OpListPop, l)
-	w.ok(codec.OpListPopLeft, l)
-	w.ok(codec.OpListRemove, l, 14)
-	w.ok(codec.OpListReverse, l)
-	w.ok(codec.OpListSort, l, nil, true)
+	made := map[codec.Opcode]bool{codec.OpDictClear: true, codec.OpListClear: true, codec.OpDrop: true}
+	change := func(op codec.Opcode, args ...any) {
+		made[op] = true
+		w.ok(op, args...)
+	}
+	change(codec.OpCreateDict, d+"?", false, "a", 1, "b", 2, "c", 3, "d", 4)
+	change(codec.OpRename, d+"?", d)
+	change(codec.OpDictSet, d, "e", 5)
+	change(codec.OpDictSetDefault, d, "f", 6)
+	change(codec.OpDictUpdate, d, "a", 7, "g", 8)
+	change(codec.OpDictIncrement, d, "a", 9)
+	change(codec.OpDictCompareAndSet, d, "a", 16, 10)
+	change(codec.OpDictDelete, d, "b")
+	change(codec.OpDictPop, d, "c")
+	change(codec.OpDictPopItem, d)
+	change(codec.OpCreateList, l, false, 3, 1, 2)
+	change(codec.OpListAppend, l, 4)
+	change(codec.OpListAppendLeft, l, 5)
+	change(codec.OpListExtend, l, 6, 7, 8, 9)
+	change(codec.OpListInsert, l, 1, 10)
+	change(codec.OpListSet, l, 0, 11)
+	change(codec.OpListDelete, l, -1)
+	change(codec.OpListSetSlice, l, 0, 2, nil, 12, 13, 14)
+	change(codec.OpListDeleteSlice, l, 0, 1, nil)
+	change(codec.OpListPop, l)
+	change(codec.OpListPopLeft, l)
+	change(codec.OpListRemove, l, 14)
+	change(codec.OpListReverse, l)
+	change(codec.OpListSort, l, nil, true)
+	for op, command := range engine.Protocol() {
+		if op := codec.Opcode(op); command.Mutates && !made[op] {
+			w.ok(codec.OpDictSet, d, "k", 1) // what conformance.Example names
+			w.ok(codec.OpListInsert, l, 0, 1)
+			table := map[engine.TableKind]any{engine.DictTable: d, engine.ListTable: l}[command.Kind]
+			w.ok(op, append([]any{table}, conformance.Example(op)...)...)
+		}
+	}
 	for op, name := range map[codec.Opcode]string{codec.OpDictClear: d, codec.OpListClear: l} {
 		if i%2 == 0 {
 			w.ok(op, name)

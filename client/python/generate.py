@@ -40,6 +40,7 @@ KINDS = (
 
 HEADER = '''"""The methods of {doc}. Generated from methods.py by `.ci/python generate`: do not change it here."""
 
+# pyright: strict
 from __future__ import annotations
 
 import sys
@@ -77,7 +78,7 @@ def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
         return
     name, doc = method.name, ast.get_docstring(method, clean=False)
     if kind.name == "sync" and "python" in marked:
-        (name,), doc = marked["python"], None
+        (name,) = marked["python"]
     if method.returns is None:
         raise SystemExit(f"methods.py, line {method.lineno}: {method.name} has no type")
     result = ast.unparse(method.returns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pydoc
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from conftest import CPYTHON, ROOT
-from cyberdb_fast import ABSENT, BadRequest, cpace, frames, requests, values
+from cyberdb_fast import ABSENT, BadRequest, cpace, frames, methods_aio, methods_pipeline, methods_sync, opcodes, requests, values
 from cyberdb_fast.errors import CyberDBError, ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
 from cyberdb_fast.keys import MIN_LOG_N, KeyRing, derive
@@ -139,6 +140,15 @@ RESULTS: Dict[str, Any] = {
 FRAMES = lines(CODEC / "testdata/frames.txt")
 
 
+def example(name: str, request: str) -> Request[Any]:
+    """The request of the session as the function of requests.py that is named as it is makes it of the same arguments."""
+    function = getattr(requests, name.replace(" ", "_"), None)
+    assert function, f"client/python/src/cyberdb_fast/requests.py has no {name.replace(' ', '_')}: add it"
+    _, *arguments = values.PLAIN.all(unhex(request)[frames.HEADER_BYTES :])
+    made: Request[Any] = function(D if name.startswith("dict") else L, *arguments)
+    return made
+
+
 def test_frames() -> None:
     """Every request of the session in testdata/frames.txt, made here, is the same to the byte; every reply is read."""
     session = Session(None, None, frames.MAX_FRAME_BYTES)
@@ -149,7 +159,7 @@ def test_frames() -> None:
         assert parsed.id == request_id
         if name in OTHERS:
             continue
-        made = REQUESTS[name]
+        made = REQUESTS[name] if name in REQUESTS else example(name, request)
         assert session.frame(request_id, made.opcode, made.flags, made.payload).hex() == request, name
         checked.add(name)
         try:
@@ -157,7 +167,32 @@ def test_frames() -> None:
         except Exception as e:
             result = type(e)
         assert result == RESULTS.get(name, result), name
-    assert checked == set(REQUESTS)
+    assert checked >= set(REQUESTS)
+
+
+METHODS = (ROOT / "client/python/methods.py").read_text()
+SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
+COMMANDS = [name for name in opcodes.OPCODE_NAMES.values() if name.startswith(("DICT ", "LIST ")) and name not in SLICES]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "DICT SCAN"])
+def test_every_command_has_a_method(name: str) -> None:
+    """A function in requests.py that makes its request, and a method in methods.py that sends that."""
+    function = name.lower().replace(" ", "_")
+    assert hasattr(requests, function), f"client/python/src/cyberdb_fast/requests.py has no {function}: add it"
+    assert f"requests.{function}(" in METHODS, (
+        f"client/python/methods.py has no method that returns requests.{function}: add it, and run make generate"
+    )
+
+
+@pytest.mark.parametrize("methods", [methods_sync, methods_aio, methods_pipeline])
+def test_help_shows_every_method(methods: Any) -> None:
+    for kind in (methods.DictMethods, methods.ListMethods):
+        text = pydoc.plain(pydoc.render_doc(kind))
+        for name, method in vars(kind).items():
+            if callable(method):
+                assert method.__doc__, name
+                assert method.__doc__.splitlines()[0] in text
 
 
 def test_frames_in_pieces() -> None:

@@ -40,13 +40,14 @@ func TestConformanceHasTeeth(t *testing.T) {
 	g := NewOperations(t, rand.New(rand.NewPCG(seed, 2)), model.Families)
 	d, l := &Table{Name: "d"}, &Table{Name: "l"}
 	ops := []Operation{
-		g.Op(codec.OpCreateDict, d, g.Encode(false, "a", 1, "b", 2.0)...),
+		g.Op(codec.OpCreateDict, d, g.Encode(false, "a", 1, "inf", govalue.Decimal("Infinity"), "b", 2.0)...),
 		g.Op(codec.OpCreateList, l, g.Encode(false, 1, 2, 3)...),
 		g.Op(codec.OpDictGet, d, g.Encode("a")...),
 		g.Op(codec.OpDictItems, d),
 		g.Op(codec.OpDictGetMany, d, g.Encode("x", "a")...),
 		g.Op(codec.OpDictScan, d, g.Encode(0, 1)...),
 		g.Op(codec.OpDictGet, d, g.Encode("x")...),
+		g.Op(codec.OpDictIncrement, d, g.Encode("inf", govalue.Decimal("-Infinity"))...),
 		g.Op(codec.OpListAll, l),
 		g.Op(codec.OpListGet, l, g.Encode(7)...),
 		g.Op(codec.OpListIndex, l, g.Encode("x")...),

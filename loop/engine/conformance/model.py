@@ -37,7 +37,7 @@ class TableError(Exception):
 
 
 NO_SUCH_TABLE, TABLE_EXISTS, WRONG_KIND = 16, 17, 18
-STATUS = {KeyError: 1, IndexError: 2, TypeError: 3, ValueError: 4, AttributeError: 5, OverflowError: 6}
+STATUS = {KeyError: 1, IndexError: 2, TypeError: 3, ValueError: 4, decimal.InvalidOperation: 4, AttributeError: 5, OverflowError: 6}
 
 tables = {}
 
@@ -282,7 +282,9 @@ def run(op, args):
         return NAMED[op](*args)
     if op in DICT:
         return DICT[op](table(args[0], dict), *args[1:])
-    return LIST[op](table(args[0], list), *args[1:])
+    if op in LIST:
+        return LIST[op](table(args[0], list), *args[1:])
+    sys.exit(f"loop/engine/conformance/model.py does not know opcode {op:#04x}: add what CPython does for it to DICT or LIST")
 
 
 # Comparing what may be encoded in several ways

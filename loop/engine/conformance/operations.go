@@ -6,6 +6,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/loop/engine"
 )
 
 // Chance is true once in n calls.
@@ -108,6 +109,7 @@ func (g *Operations) on(t *Table) Operation {
 	return o
 }
 
+// What adds to a table, and those of all commands for it of which most depends on the arguments.
 var (
 	dictAdds = []codec.Opcode{
 		codec.OpDictSet,
@@ -116,27 +118,8 @@ var (
 		codec.OpDictUpdate,
 		codec.OpDictIncrement,
 	}
-	dictUses = []codec.Opcode{
-		codec.OpDictGet,
-		codec.OpDictGet,
-		codec.OpDictSet,
-		codec.OpDictContains,
-		codec.OpDictLen,
-		codec.OpDictSetDefault,
-		codec.OpDictUpdate,
-		codec.OpDictDelete,
-		codec.OpDictPop,
-		codec.OpDictPopItem,
-		codec.OpDictKeys,
-		codec.OpDictValues,
-		codec.OpDictItems,
-		codec.OpDictGetMany,
-		codec.OpDictIncrement,
-		codec.OpDictCompareAndSet,
-		codec.OpDictCompareAndSet,
-		codec.OpDictScan,
-	}
-	listAdds = []codec.Opcode{
+	dictOften = []codec.Opcode{codec.OpDictGet, codec.OpDictCompareAndSet}
+	listAdds  = []codec.Opcode{
 		codec.OpListAppend,
 		codec.OpListAppend,
 		codec.OpListExtend,
@@ -144,29 +127,37 @@ var (
 		codec.OpListAppendLeft,
 		codec.OpListSetSlice,
 	}
-	listUses = []codec.Opcode{
-		codec.OpListGet,
-		codec.OpListSet,
-		codec.OpListDelete,
-		codec.OpListSlice,
-		codec.OpListSlice,
-		codec.OpListSetSlice,
-		codec.OpListSetSlice,
-		codec.OpListDeleteSlice,
-		codec.OpListPop,
-		codec.OpListRemove,
-		codec.OpListCount,
-		codec.OpListIndex,
-		codec.OpListReverse,
-		codec.OpListSort,
-		codec.OpListSort,
-		codec.OpListLen,
-		codec.OpListContains,
-		codec.OpListAll,
-		codec.OpListInsert,
-		codec.OpListPopLeft,
-	}
+	listOften = []codec.Opcode{codec.OpListSlice, codec.OpListSetSlice, codec.OpListSort}
 )
+
+// useCommands has random operations made by all commands for tables.
+func (g *Operations) useCommands(commands *engine.Commands) {
+	g.dictUses = uses(commands, engine.DictTable, dictOften, codec.OpDictClear)
+	g.listUses = uses(
+		commands,
+		engine.ListTable,
+		listOften,
+		codec.OpListClear,
+		codec.OpListAppend,
+		codec.OpListAppendLeft,
+		codec.OpListExtend,
+	)
+	for op, command := range commands {
+		g.onKey[op] = command.OnKey
+	}
+}
+
+// uses returns all commands for tables of a kind but some, and those again that are to be made
+// often.
+func uses(commands *engine.Commands, kind engine.TableKind, often []codec.Opcode, but ...codec.Opcode) []codec.Opcode {
+	ops := slices.Clone(often)
+	for op, command := range commands {
+		if o := codec.Opcode(op); command.Kind == kind && !slices.Contains(but, o) {
+			ops = append(ops, o)
+		}
+	}
+	return ops
+}
 
 func (g *Operations) key(t *Table) []byte {
 	if g.Chance(60) {
@@ -176,7 +167,7 @@ func (g *Operations) key(t *Table) []byte {
 }
 
 func (g *Operations) onDict(t *Table, adds bool) Operation {
-	op := Pick(g, dictUses)
+	op := Pick(g, g.dictUses)
 	switch {
 	case adds && g.Chance(2):
 		op = Pick(g, dictAdds)
@@ -184,15 +175,6 @@ func (g *Operations) onDict(t *Table, adds bool) Operation {
 		op = codec.OpDictClear
 	}
 	switch op {
-	case codec.OpDictGet, codec.OpDictPop:
-		if g.Chance(2) {
-			return g.Op(op, t, g.key(t), Pick(g, t.vals))
-		}
-		return g.Op(op, t, g.key(t))
-	case codec.OpDictSet, codec.OpDictSetDefault, codec.OpDictIncrement:
-		return g.Op(op, t, g.key(t), Pick(g, t.vals))
-	case codec.OpDictDelete, codec.OpDictContains:
-		return g.Op(op, t, g.key(t))
 	case codec.OpDictUpdate:
 		flat := g.pairs(t, g.Rand.IntN(6))
 		if len(flat) > 0 && g.Chance(20) {
@@ -207,7 +189,21 @@ func (g *Operations) onDict(t *Table, adds bool) Operation {
 	case codec.OpDictScan:
 		return g.Op(op, t, g.Encode(0, 1+g.Rand.IntN(10))...)
 	}
-	return g.Op(op, t)
+	return g.plain(op, t)
+}
+
+// plain makes an operation whose arguments are a key, if the command acts on one, and values.
+func (g *Operations) plain(op codec.Opcode, t *Table) Operation {
+	shape := codec.Shapes[op]
+	n := shape.Min
+	if shape.Max > shape.Min {
+		n += g.Rand.IntN(min(shape.Max-shape.Min, 4) + 1)
+	}
+	args := g.many(t.vals, n)
+	if n > 0 && g.onKey[op] {
+		args[0] = g.key(t)
+	}
+	return g.Op(op, t, args...)
 }
 
 func (g *Operations) orAbsent(from [][]byte) []byte {
@@ -218,7 +214,7 @@ func (g *Operations) orAbsent(from [][]byte) []byte {
 }
 
 func (g *Operations) onList(t *Table, adds bool) Operation {
-	op := Pick(g, listUses)
+	op := Pick(g, g.listUses)
 	switch {
 	case adds && g.Chance(2):
 		op = Pick(g, listAdds)
@@ -228,8 +224,6 @@ func (g *Operations) onList(t *Table, adds bool) Operation {
 		op = codec.OpListReverse
 	}
 	switch op {
-	case codec.OpListAppend, codec.OpListAppendLeft, codec.OpListRemove, codec.OpListCount, codec.OpListContains:
-		return g.Op(op, t, Pick(g, t.vals))
 	case codec.OpListExtend:
 		return g.Op(op, t, g.many(t.vals, g.Rand.IntN(6))...)
 	case codec.OpListInsert, codec.OpListSet:
@@ -240,6 +234,7 @@ func (g *Operations) onList(t *Table, adds bool) Operation {
 		if g.Chance(2) {
 			return g.Op(op, t, g.index(t))
 		}
+		return g.Op(op, t)
 	case codec.OpListSlice:
 		return g.Op(op, t, g.slice(t)...)
 	case codec.OpListDeleteSlice:
@@ -255,7 +250,7 @@ func (g *Operations) onList(t *Table, adds bool) Operation {
 	case codec.OpListSort:
 		return g.Op(op, t, Pick(g, t.sorts), g.Encode(g.Chance(2))[0])
 	}
-	return g.Op(op, t)
+	return g.plain(op, t)
 }
 
 var (

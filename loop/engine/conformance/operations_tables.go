@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/loop/engine"
 )
 
 // Table is a table that random operations work on, and what they put into it.
@@ -28,6 +30,9 @@ type Operations struct {
 	unhashable [][]byte
 	keys       [][]byte
 	anything   [][]byte
+	dictUses   []codec.Opcode
+	listUses   []codec.Opcode
+	onKey      [256]bool
 }
 
 // NewOperations returns Operations on values of these families: Judge.Families.
@@ -39,6 +44,7 @@ func NewOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *
 		keys:       families["key"],
 		anything:   families["any"],
 	}
+	g.useCommands(engine.Protocol())
 	numbers := g.ints(0, 9000)
 	names := g.Encode("a", "b", "c", 1, true, 2.5, nil)
 	few := g.Encode(0, 1, 1.0, true, nil, "a", "", []any{})

@@ -35,7 +35,7 @@ from typing import (
     overload,
 )
 
-from . import frames, requests
+from . import opcodes, requests
 from .aio_connection import Arrived, Connection, Forked
 from .aio_connections import Connections
 from .aio_table import Durable
@@ -122,7 +122,7 @@ class Client:
         try:
             return await (self._connections.ready() or await self._connections.arrive().opened()).exchange(request)
         except ConnectionLost as e:
-            if request.opcode not in frames.READS and not isinstance(e, Forked):
+            if request.opcode not in opcodes.READS and not isinstance(e, Forked):
                 raise
         return await (await self._connections.arrive().opened()).exchange(request)
 
@@ -133,7 +133,7 @@ class Client:
         try:
             return await (await self._connection()).exchange_all(batch)
         except ConnectionLost as e:
-            if not isinstance(e, Forked) and not all(request.opcode in frames.READS for request in batch):
+            if not isinstance(e, Forked) and not all(request.opcode in opcodes.READS for request in batch):
                 raise
         return await (await self._connections.arrive().opened()).exchange_all(batch)
 
@@ -306,15 +306,15 @@ class CyberDict(DictMethods[K, V]):
 
     def keys(self) -> AsyncIterator[K]:
         """The keys of one moment, in order, in bounded memory."""
-        return self._stream(requests.stream(frames.DICT_KEYS, self._t))
+        return self._stream(requests.stream(opcodes.DICT_KEYS, self._t))
 
     def values(self) -> AsyncIterator[V]:
         """The values of one moment, in order, in bounded memory."""
-        return self._stream(requests.stream(frames.DICT_VALUES, self._t))
+        return self._stream(requests.stream(opcodes.DICT_VALUES, self._t))
 
     async def items(self) -> AsyncIterator[Tuple[K, V]]:
         """The items of one moment, in order, in bounded memory."""
-        flat = self._stream(requests.stream(frames.DICT_ITEMS, self._t))
+        flat = self._stream(requests.stream(opcodes.DICT_ITEMS, self._t))
         try:
             async for key in flat:
                 yield key, await flat.__anext__()
@@ -346,4 +346,4 @@ class CyberList(ListMethods[V]):
 
     def __aiter__(self) -> AsyncIterator[V]:
         """The elements of one moment, in bounded memory."""
-        return self._stream(requests.stream(frames.LIST_ALL, self._t))
+        return self._stream(requests.stream(opcodes.LIST_ALL, self._t))

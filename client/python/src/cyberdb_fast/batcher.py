@@ -15,7 +15,7 @@ import time
 import weakref
 from typing import Any, Deque, Dict, List, Optional
 
-from . import frames
+from . import frames, opcodes
 from .clock import REAL
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, CyberDBError
@@ -36,13 +36,19 @@ MORE_SECONDS = 0.2
 FEW_LANES = 8
 MANY = 8
 
+# Requests that cost the server little, whatever the table holds: those about one key, and these.
+QUICK = opcodes.ON_KEY | {
+    *(opcodes.PING, opcodes.EXISTS, opcodes.KIND, opcodes.DICT_LEN, opcodes.DICT_POPITEM, opcodes.LIST_APPEND, opcodes.LIST_APPEND_LEFT),
+    *(opcodes.LIST_INSERT, opcodes.LIST_GET, opcodes.LIST_SET, opcodes.LIST_DELETE, opcodes.LIST_POP, opcodes.LIST_POP_LEFT, opcodes.LIST_LEN),
+}
+
 # Greenlets of one thread have one; it is asked for when no connection is there at once.
 _native_id = getattr(threading, "get_native_id", threading.get_ident)
 
 
 def may_travel(request: Request[Any]) -> bool:
     """Whether a request may share a connection with others: it is small, and answered at once whatever the table holds."""
-    return request.opcode in frames.QUICK and not request.flags & frames.DURABLE and len(request.payload) <= MAX_REQUEST_BYTES
+    return request.opcode in QUICK and not request.flags & frames.DURABLE and len(request.payload) <= MAX_REQUEST_BYTES
 
 
 class Turn(Waiter):

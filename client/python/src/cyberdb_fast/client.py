@@ -14,7 +14,8 @@ from .connection import Connection, NotSent
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
-from .frames import READS, Reply
+from .frames import Reply
+from .opcodes import READS
 from .pipeline import Pipeline
 from .pool import Pool
 from .requests import Request, StreamRequest, Table

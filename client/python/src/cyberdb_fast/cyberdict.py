@@ -22,7 +22,7 @@ from typing import (
     cast,
 )
 
-from . import frames, moment, requests
+from . import moment, opcodes, requests
 from .errors import VersionMismatch
 from .methods_sync import DictMethods
 from .requests import MISSING
@@ -32,7 +32,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
+class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[reportIncompatibleMethodOverride] # get and pop have other overloads
     """A dict in the server. Every method is one request, and atomic.
 
     Values that are read are copies: `d["a"].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
@@ -51,7 +51,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
         return found
 
     def __iter__(self) -> Iterator[K]:
-        return self._perform_stream(requests.stream(frames.DICT_KEYS, self._t))
+        return self._perform_stream(requests.stream(opcodes.DICT_KEYS, self._t))
 
     def __reversed__(self) -> Iterator[K]:
         keys: List[K] = self._perform(requests.dict_keys(self._t))
@@ -117,10 +117,10 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):
         return iter(self)
 
     def _stream_values(self) -> Iterator[V]:
-        return self._perform_stream(requests.stream(frames.DICT_VALUES, self._t))
+        return self._perform_stream(requests.stream(opcodes.DICT_VALUES, self._t))
 
     def _stream_items(self) -> Iterator[Tuple[K, V]]:
-        flat = self._perform_stream(requests.stream(frames.DICT_ITEMS, self._t))
+        flat = self._perform_stream(requests.stream(opcodes.DICT_ITEMS, self._t))
         return cast(Iterator[Tuple[K, V]], zip(flat, flat))
 
     def _list_values(self) -> List[V]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator, List, MutableSequence, SupportsIndex, TypeVar, overload
 
-from . import frames, requests
+from . import opcodes, requests
 from .methods_sync import ListMethods
 from .table import as_list
 
@@ -37,7 +37,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         self._perform(requests.list_set(self._t, index, value))
 
     def __iter__(self) -> Iterator[V]:
-        return self._perform_stream(requests.stream(frames.LIST_ALL, self._t))
+        return self._perform_stream(requests.stream(opcodes.LIST_ALL, self._t))
 
     def __reversed__(self) -> Iterator[V]:
         return reversed(self.copy())

@@ -42,8 +42,10 @@ _LARGE_ARRAY = b"\xdd\x00"  # so begins the header of each that has 65,536 eleme
 _MAX_ELEMENTS = 1 << 20
 _NONE = b"\xc0"
 
-DAMAGE: Tuple[Type[Exception], ...] = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, BufferError)
-DAMAGE += (RecursionError, MemoryError, struct.error, msgpack.exceptions.UnpackException)
+DAMAGE: Tuple[Type[Exception], ...] = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, BufferError),
+    *(RecursionError, MemoryError, struct.error, msgpack.exceptions.UnpackException),
+)
 
 
 def damaged(e: BaseException) -> ProtocolError:
@@ -138,7 +140,7 @@ def _default_dict_of(make: Callable[..., Any], inner: Any) -> Any:
     name, items = _expect(inner, list, 2)
     if name is not None:
         _expect(name, str)
-    return make(FACTORIES.get(name), _expect(items, dict))
+    return make(FACTORIES.get(name), _expect(items, dict))  # pyright: ignore[reportArgumentType] # None is not among them
 
 
 def _exception(inner: Any) -> Any:
@@ -331,7 +333,7 @@ class Decoder:
         except msgpack.ExtraData as e:
             return list(e.unpacked), bytes(e.extra)
 
-    def _unpacker(self, data: bytes) -> msgpack.Unpacker:
+    def _unpacker(self, data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
         unpacker = msgpack.Unpacker(
             max_buffer_size=len(data) + 1,
             max_array_len=_MAX_ELEMENTS,
@@ -410,7 +412,7 @@ def _check(data: bytes) -> None:
         _scanner(data).skip()
 
 
-def _scanner(data: bytes) -> msgpack.Unpacker:
+def _scanner(data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
     """An unpacker whose skip() raises if data ends inside a value; it makes no room for values."""
     scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
     scanner.feed(data)

@@ -186,7 +186,7 @@ def encode(value: Any) -> bytes:
     return data
 
 
-def _new_packer() -> msgpack.Packer:
+def _new_packer() -> msgpack.Packer:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
     return msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
 
 

@@ -1,4 +1,4 @@
-"""The frames of codec/PROTOCOL.md: opcodes, status codes, requests out, replies in. Bytes only, no sockets."""
+"""The frames of codec/PROTOCOL.md: status codes, requests out, replies in. Bytes only, no sockets. The opcodes are in opcodes.py."""
 
 from __future__ import annotations
 
@@ -7,31 +7,6 @@ from functools import partial
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from .errors import ProtocolError
-
-# Opcodes. On the wire: do not change.
-PING, INFO, SAVE = 0x01, 0x02, 0x03
-CREATE_DICT, CREATE_LIST, EXISTS, KIND, TABLES, DROP, RENAME = range(0x10, 0x17)
-DICT_GET, DICT_SET, DICT_DELETE, DICT_CONTAINS, DICT_LEN, DICT_SETDEFAULT, DICT_UPDATE, DICT_POP = range(0x20, 0x28)
-DICT_POPITEM, DICT_CLEAR, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY, DICT_INCREMENT = range(0x28, 0x2F)
-DICT_COMPARE_AND_SET, DICT_SCAN = 0x2F, 0x30
-LIST_APPEND, LIST_EXTEND, LIST_INSERT, LIST_GET, LIST_SET, LIST_DELETE = range(0x40, 0x46)
-LIST_SLICE, LIST_SET_SLICE, LIST_DELETE_SLICE, LIST_POP, LIST_REMOVE, LIST_COUNT, LIST_INDEX = range(0x46, 0x4D)
-LIST_REVERSE, LIST_SORT, LIST_CLEAR, LIST_LEN, LIST_CONTAINS, LIST_ALL = range(0x4D, 0x53)
-LIST_APPEND_LEFT, LIST_POP_LEFT = 0x53, 0x54
-
-OPCODE_NAMES = {code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)}
-
-# Requests that change no table: they may be sent again when a connection was lost.
-READS = frozenset(
-    {PING, INFO, SAVE, EXISTS, KIND, TABLES, DICT_GET, DICT_CONTAINS, DICT_LEN, DICT_KEYS, DICT_VALUES, DICT_ITEMS, DICT_GET_MANY}
-    | {DICT_SCAN, LIST_GET, LIST_SLICE, LIST_COUNT, LIST_INDEX, LIST_LEN, LIST_CONTAINS, LIST_ALL}
-)
-
-# Requests that cost the server little, whatever the table holds.
-QUICK = frozenset(
-    {PING, EXISTS, KIND, DICT_GET, DICT_SET, DICT_DELETE, DICT_CONTAINS, DICT_LEN, DICT_SETDEFAULT, DICT_POP, DICT_POPITEM, DICT_INCREMENT}
-    | {DICT_COMPARE_AND_SET, LIST_APPEND, LIST_APPEND_LEFT, LIST_INSERT, LIST_GET, LIST_SET, LIST_DELETE, LIST_POP, LIST_POP_LEFT, LIST_LEN}
-)
 
 # Flags of requests and of replies.
 IF_VERSION, WANT_VERSION, DURABLE = 0x01, 0x02, 0x08

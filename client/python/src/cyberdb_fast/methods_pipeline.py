@@ -1,5 +1,6 @@
 """The methods of the tables of a pipeline. Generated from methods.py by `.ci/python generate`: do not change it here."""
 
+# pyright: strict
 from __future__ import annotations
 
 import sys

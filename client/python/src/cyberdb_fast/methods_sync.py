@@ -1,5 +1,6 @@
 """The methods of CyberDict and CyberList. Generated from methods.py by `.ci/python generate`: do not change it here."""
 
+# pyright: strict
 from __future__ import annotations
 
 import sys
@@ -43,15 +44,19 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_get_or(self._t, key, default))
 
     def __setitem__(self, key: K, value: V) -> None:
+        """Sets the value of key, as d[key] = value."""
         self._perform(requests.dict_set(self._t, key, value))
 
     def __delitem__(self, key: K) -> None:
+        """Removes key, as del d[key]. Errors: KeyError."""
         self._perform(requests.dict_delete(self._t, key))
 
     def __contains__(self, key: object) -> bool:
+        """Whether there is key, as key in d."""
         return self._perform(requests.dict_contains(self._t, key))
 
     def __len__(self) -> int:
+        """How many keys there are."""
         return self._perform(requests.dict_len(self._t))
 
     def setdefault(self, key: K, default: Any = None) -> Any:
@@ -109,12 +114,15 @@ class ListMethods(Handle, Generic[V]):
     __slots__ = ()
 
     def __delitem__(self, index: requests.Index) -> None:
+        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
         self._perform(requests.list_delete(self._t, index))
 
     def __contains__(self, value: object) -> bool:
+        """Whether an element equals value, as value in l."""
         return self._perform(requests.list_contains(self._t, value))
 
     def __len__(self) -> int:
+        """How many elements there are."""
         return self._perform(requests.list_len(self._t))
 
     def append(self, value: V) -> None:

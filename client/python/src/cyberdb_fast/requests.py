@@ -25,7 +25,7 @@ from typing import (
     cast,
 )
 
-from . import errors, frames
+from . import errors, frames, opcodes
 from .frames import Reply
 from .sortkey import sort_key
 from .spool import Spool, no_room
@@ -80,7 +80,7 @@ def tracking(request: Request[T]) -> Request[T]:
 
 def durable(request: Request[T]) -> Request[T]:
     """The request with the demand that its change be on disk before the reply comes; one that changes no table stays as it is."""
-    if request.opcode not in frames.READS:
+    if request.opcode not in opcodes.READS:
         request.flags |= frames.DURABLE
     return request
 
@@ -284,31 +284,31 @@ def _slice_index(part: Any) -> int:
 
 
 def ping() -> Request[None]:
-    return Request(frames.PING, b"", _nothing)
+    return Request(opcodes.PING, b"", _nothing)
 
 
 def info() -> Request[Dict[str, Any]]:
-    return Request(frames.INFO, b"", _info)
+    return Request(opcodes.INFO, b"", _info)
 
 
 def save() -> Request[bool]:
-    return Request(frames.SAVE, b"", _bool)
+    return Request(opcodes.SAVE, b"", _bool)
 
 
 def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_DICT, t + encode(exist_ok) + flat(content), _bool)
+    return Request(opcodes.CREATE_DICT, t + encode(exist_ok) + flat(content), _bool)
 
 
 def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
-    return Request(frames.CREATE_LIST, t + encode(exist_ok) + many(content), _bool)
+    return Request(opcodes.CREATE_LIST, t + encode(exist_ok) + many(content), _bool)
 
 
 def exists(t: bytes) -> Request[bool]:
-    return Request(frames.EXISTS, t, _bool)
+    return Request(opcodes.EXISTS, t, _bool)
 
 
 def kind(t: bytes) -> Request[str]:
-    return Request(frames.KIND, t, _str)
+    return Request(opcodes.KIND, t, _str)
 
 
 class Table(NamedTuple):
@@ -324,25 +324,25 @@ def tables() -> Request[List[Table]]:
         flat = _groups(decoder, body, 3)
         return [Table(*flat[at : at + 3]) for at in range(0, len(flat), 3)]
 
-    return Request(frames.TABLES, b"", read)
+    return Request(opcodes.TABLES, b"", read)
 
 
 def drop(t: bytes) -> Request[None]:
-    return Request(frames.DROP, t, _nothing)
+    return Request(opcodes.DROP, t, _nothing)
 
 
 def rename(t: bytes, new: bytes) -> Request[None]:
-    return Request(frames.RENAME, t + new, _nothing)
+    return Request(opcodes.RENAME, t + new, _nothing)
 
 
 # ---- dicts
 
 
 def dict_get(t: bytes, key: Any) -> Request[Any]:
-    return Request(frames.DICT_GET, t + encode(key), _one, key)
+    return Request(opcodes.DICT_GET, t + encode(key), _one, key)
 
 
-def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = frames.DICT_GET) -> Request[Any]:
+def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = opcodes.DICT_GET) -> Request[Any]:
     """GET or POP. The default stays here, so it may be anything, and comes back as itself."""
     return _WithDefault(opcode, t + encode(key), _one, default)
 
@@ -357,67 +357,67 @@ class _WithDefault(Request[Any]):
 
 
 def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
-    return _WithVersion(frames.DICT_GET, t + encode(key), _one, key, frames.WANT_VERSION)
+    return _WithVersion(opcodes.DICT_GET, t + encode(key), _one, key, frames.WANT_VERSION)
 
 
 def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
-    return Request(frames.DICT_SET, t + encode(key) + encode(value), _nothing, key)
+    return Request(opcodes.DICT_SET, t + encode(key) + encode(value), _nothing, key)
 
 
 def dict_set_if(t: bytes, key: Any, value: Any, version: int) -> Request[None]:
     """Version 0: only if the key is absent."""
     payload = version.to_bytes(8, "little") + t + encode(key) + encode(value)
-    return Request(frames.DICT_SET, payload, _nothing, key, frames.IF_VERSION)
+    return Request(opcodes.DICT_SET, payload, _nothing, key, frames.IF_VERSION)
 
 
 def dict_delete(t: bytes, key: Any) -> Request[None]:
-    return Request(frames.DICT_DELETE, t + encode(key), _nothing, key)
+    return Request(opcodes.DICT_DELETE, t + encode(key), _nothing, key)
 
 
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
-    return Request(frames.DICT_CONTAINS, t + encode(key), _bool)
+    return Request(opcodes.DICT_CONTAINS, t + encode(key), _bool)
 
 
 def dict_len(t: bytes) -> Request[int]:
-    return Request(frames.DICT_LEN, t, _length)
+    return Request(opcodes.DICT_LEN, t, _length)
 
 
 def dict_setdefault(t: bytes, key: Any, default: Any) -> Request[Any]:
-    return Request(frames.DICT_SETDEFAULT, t + encode(key) + encode(default), _one)
+    return Request(opcodes.DICT_SETDEFAULT, t + encode(key) + encode(default), _one)
 
 
 def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
-    return Request(frames.DICT_UPDATE, t + flat(items), _nothing)
+    return Request(opcodes.DICT_UPDATE, t + flat(items), _nothing)
 
 
 def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
     if default is not MISSING:
-        return dict_get_or(t, key, default, frames.DICT_POP)
-    return Request(frames.DICT_POP, t + encode(key), _one, key)
+        return dict_get_or(t, key, default, opcodes.DICT_POP)
+    return Request(opcodes.DICT_POP, t + encode(key), _one, key)
 
 
 def dict_popitem(t: bytes) -> Request[Tuple[Any, Any]]:
-    return Request(frames.DICT_POPITEM, t, _pair)
+    return Request(opcodes.DICT_POPITEM, t, _pair)
 
 
 def dict_clear(t: bytes) -> Request[None]:
-    return Request(frames.DICT_CLEAR, t, _nothing)
+    return Request(opcodes.DICT_CLEAR, t, _nothing)
 
 
 def dict_all(t: bytes) -> Request[Dict[Any, Any]]:
-    return Request(frames.DICT_ITEMS, t, _dict)
+    return Request(opcodes.DICT_ITEMS, t, _dict)
 
 
 def dict_items(t: bytes) -> Request[List[Tuple[Any, Any]]]:
-    return Request(frames.DICT_ITEMS, t, _pairs)
+    return Request(opcodes.DICT_ITEMS, t, _pairs)
 
 
 def dict_keys(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_KEYS, t, _all)
+    return Request(opcodes.DICT_KEYS, t, _all)
 
 
 def dict_values(t: bytes) -> Request[List[Any]]:
-    return Request(frames.DICT_VALUES, t, _all)
+    return Request(opcodes.DICT_VALUES, t, _all)
 
 
 def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
@@ -434,16 +434,16 @@ def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
             raise errors.ProtocolError(f"{len(values)} values for {len(asked)} keys")
         return {key: value for key, value in zip(asked, values) if value is not ABSENT}
 
-    return Request(frames.DICT_GET_MANY, t + many(asked), read)
+    return Request(opcodes.DICT_GET_MANY, t + many(asked), read)
 
 
 def dict_increment(t: bytes, key: Any, by: Any) -> Request[Any]:
-    return Request(frames.DICT_INCREMENT, t + encode(key) + encode(by), _one, key)
+    return Request(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), _one, key)
 
 
 def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any) -> Request[bool]:
     sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
-    return Request(frames.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _bool)
+    return Request(opcodes.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _bool)
 
 
 # ---- lists
@@ -460,14 +460,14 @@ def _position(index: Any) -> bytes:
 
 def list_get(t: bytes, index: Index) -> Request[Any]:
     if isinstance(index, slice):
-        return Request(frames.LIST_SLICE, t + bounds(index), _all)
-    return Request(frames.LIST_GET, t + _position(index), _one)
+        return Request(opcodes.LIST_SLICE, t + bounds(index), _all)
+    return Request(opcodes.LIST_GET, t + _position(index), _one)
 
 
 def list_set(t: bytes, index: Index, value: Any) -> Request[None]:
     if isinstance(index, slice):
-        return Request(frames.LIST_SET_SLICE, t + bounds(index) + many(_iterable(index, value)), _nothing)
-    return Request(frames.LIST_SET, t + _position(index) + encode(value), _nothing)
+        return Request(opcodes.LIST_SET_SLICE, t + bounds(index) + many(_iterable(index, value)), _nothing)
+    return Request(opcodes.LIST_SET, t + _position(index) + encode(value), _nothing)
 
 
 def _iterable(s: slice, value: Any) -> List[Any]:
@@ -484,43 +484,43 @@ def _iterable(s: slice, value: Any) -> List[Any]:
 
 def list_delete(t: bytes, index: Index) -> Request[None]:
     if isinstance(index, slice):
-        return Request(frames.LIST_DELETE_SLICE, t + bounds(index), _nothing)
-    return Request(frames.LIST_DELETE, t + _position(index), _nothing)
+        return Request(opcodes.LIST_DELETE_SLICE, t + bounds(index), _nothing)
+    return Request(opcodes.LIST_DELETE, t + _position(index), _nothing)
 
 
 def list_append(t: bytes, value: Any) -> Request[None]:
-    return Request(frames.LIST_APPEND, t + encode(value), _nothing)
+    return Request(opcodes.LIST_APPEND, t + encode(value), _nothing)
 
 
 def list_append_left(t: bytes, value: Any) -> Request[None]:
-    return Request(frames.LIST_APPEND_LEFT, t + encode(value), _nothing)
+    return Request(opcodes.LIST_APPEND_LEFT, t + encode(value), _nothing)
 
 
 def list_extend(t: bytes, values: Iterable[Any]) -> Request[None]:
-    return Request(frames.LIST_EXTEND, t + many(values), _nothing)
+    return Request(opcodes.LIST_EXTEND, t + many(values), _nothing)
 
 
 def list_insert(t: bytes, index: SupportsIndex, value: Any) -> Request[None]:
     at = operator.index(index)
     if not -(2**63) <= at < 2**63:
         raise OverflowError("Python int too large to convert to C ssize_t")
-    return Request(frames.LIST_INSERT, t + encode(at) + encode(value), _nothing)
+    return Request(opcodes.LIST_INSERT, t + encode(at) + encode(value), _nothing)
 
 
 def list_pop(t: bytes, index: SupportsIndex) -> Request[Any]:
-    return Request(frames.LIST_POP, t + _index(index), _one)
+    return Request(opcodes.LIST_POP, t + _index(index), _one)
 
 
 def list_pop_left(t: bytes) -> Request[Any]:
-    return Request(frames.LIST_POP_LEFT, t, _one)
+    return Request(opcodes.LIST_POP_LEFT, t, _one)
 
 
 def list_remove(t: bytes, value: Any) -> Request[None]:
-    return Request(frames.LIST_REMOVE, t + encode(value), _nothing)
+    return Request(opcodes.LIST_REMOVE, t + encode(value), _nothing)
 
 
 def list_count(t: bytes, value: Any) -> Request[int]:
-    return Request(frames.LIST_COUNT, t + encode(value), _length)
+    return Request(opcodes.LIST_COUNT, t + encode(value), _length)
 
 
 def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) -> Request[int]:
@@ -528,28 +528,28 @@ def list_index(t: bytes, value: Any, start: SupportsIndex, stop: SupportsIndex) 
         ends = operator.index(start), operator.index(stop)
     except TypeError:
         raise TypeError("slice indices must be integers or have an __index__ method") from None
-    return Request(frames.LIST_INDEX, t + encode(value) + many(ends), _length)
+    return Request(opcodes.LIST_INDEX, t + encode(value) + many(ends), _length)
 
 
 def list_contains(t: bytes, value: Any) -> Request[bool]:
-    return Request(frames.LIST_CONTAINS, t + encode(value), _bool)
+    return Request(opcodes.LIST_CONTAINS, t + encode(value), _bool)
 
 
 def list_len(t: bytes) -> Request[int]:
-    return Request(frames.LIST_LEN, t, _length)
+    return Request(opcodes.LIST_LEN, t, _length)
 
 
 def list_reverse(t: bytes) -> Request[None]:
-    return Request(frames.LIST_REVERSE, t, _nothing)
+    return Request(opcodes.LIST_REVERSE, t, _nothing)
 
 
 def list_sort(t: bytes, key: Optional[Callable[[Any], Any]], reverse: Any) -> Request[None]:
-    return Request(frames.LIST_SORT, t + encode(sort_key(key)) + encode(bool(reverse)), _nothing)
+    return Request(opcodes.LIST_SORT, t + encode(sort_key(key)) + encode(bool(reverse)), _nothing)
 
 
 def list_clear(t: bytes) -> Request[None]:
-    return Request(frames.LIST_CLEAR, t, _nothing)
+    return Request(opcodes.LIST_CLEAR, t, _nothing)
 
 
 def list_all(t: bytes) -> Request[List[Any]]:
-    return Request(frames.LIST_ALL, t, _all)
+    return Request(opcodes.LIST_ALL, t, _all)

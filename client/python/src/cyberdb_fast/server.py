@@ -17,7 +17,7 @@ import threading
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Optional
+from typing import Any, Generator, Iterable, List, Optional
 
 from . import binary
 from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
@@ -307,7 +307,7 @@ class Server:
 
 
 @contextmanager
-def _ending_in_order() -> Iterator[None]:
+def _ending_in_order() -> Generator[None, None, None]:
     """SIGTERM is an exit like any other meanwhile: the next server can take the place of this one when the program has ended."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
-from . import frames
+from . import frames, opcodes
 from .errors import ProtocolError, TooLarge
 from .frames import BEHIND_LENGTH_BYTES, Reply, pack_header
 from .records import Opener, Sealer
@@ -50,7 +50,7 @@ class Session:
         return frames.request(request_id, opcode, flags, payload)
 
     def _too_large(self, opcode: int, payload: bytes) -> TooLarge:
-        return TooLarge(f"{frames.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
+        return TooLarge(f"{opcodes.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
 
     def seal(self, data: bytes) -> bytes:
         """Whole frames as they go over the wire."""

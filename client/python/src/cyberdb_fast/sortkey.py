@@ -62,7 +62,8 @@ def _require_straight(code: CodeType) -> List[str]:
 
 
 def _line(code: CodeType, instruction: dis.Instruction) -> int:
-    lines = [line for start, line in dis.findlinestarts(code) if start <= instruction.offset and line is not None]
+    starts = dis.findlinestarts(code)
+    lines = [line for start, line in starts if start <= instruction.offset and line is not None]  # pyright: ignore[reportUnnecessaryComparison] # None from 3.13 on
     return lines[-1] if lines else code.co_firstlineno
 
 

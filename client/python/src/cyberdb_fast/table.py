@@ -72,8 +72,8 @@ def as_dict(source: Any) -> Dict[Any, Any]:
 
 def as_list(source: Iterable[Any]) -> List[Any]:
     """The elements of any iterable; those of a table in one request."""
-    if isinstance(source, Handle) and hasattr(source, "tolist"):
-        elements: List[Any] = source.tolist()
+    if isinstance(source, Handle) and (tolist := getattr(source, "tolist", None)):
+        elements: List[Any] = tolist()
         return elements
     return [value for value in source]  # noqa: C416 # list() trusts __length_hint__, which may lie
 

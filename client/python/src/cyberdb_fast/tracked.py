@@ -18,13 +18,19 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Type
 
 from .errors import LostChangeWarning
 
-_LIST: Tuple[str, ...] = ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort")
-_LIST += ("__setitem__", "__delitem__", "__iadd__", "__imul__")
+_LIST: Tuple[str, ...] = (
+    *("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+)
 _DICT: Tuple[str, ...] = ("clear", "pop", "popitem", "setdefault", "update", "__setitem__", "__delitem__", "__ior__")
-_SET: Tuple[str, ...] = ("add", "clear", "discard", "pop", "remove", "update", "difference_update", "intersection_update")
-_SET += ("symmetric_difference_update", "__iand__", "__ior__", "__isub__", "__ixor__")
-_DEQUE: Tuple[str, ...] = ("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate")
-_DEQUE += ("__setitem__", "__delitem__", "__iadd__", "__imul__")
+_SET: Tuple[str, ...] = (
+    *("add", "clear", "discard", "pop", "remove", "update", "difference_update", "intersection_update"),
+    *("symmetric_difference_update", "__iand__", "__ior__", "__isub__", "__ixor__"),
+)
+_DEQUE: Tuple[str, ...] = (
+    *("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+)
 _COUNTER = ("subtract", "__iadd__", "__isub__", "__iand__", "__ior__")
 # What makes a new container, which is the program's own.
 _OPERATORS = ("__add__", "__mul__", "__rmul__", "__or__", "__ror__", "__and__", "__rand__", "__sub__", "__rsub__", "__xor__", "__rxor__")

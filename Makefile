@@ -89,8 +89,8 @@ peers: ## install what bench-compare measures beside cyberdb-fast: redis-server,
 bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
 	@GO="$(GO)" RELEASE="$(RELEASE)" .ci/peers-compare
 
-bench-report: build ## make the tables of BENCHMARKS.md and bench/results/report.html from bench/results
-	./bin/cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results --html bench/results/report.html bench/results/*.jsonl
+bench-report: build ## make BENCHMARKS.md's summaries, bench/results/README.md, the charts and report.html from bench/results
+	./bin/cyberdb-bench report --markdown BENCHMARKS.md --tables bench/results/README.md --html bench/results/report.html bench/results/*.jsonl
 
 pgo: build ## make cmd/cyberdb-fast/default.pgo anew, the profile that the server is compiled by
 	@GO="$(GO)" TAGS="$(TAGS)" .ci/pgo

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,6 +37,9 @@ const (
 	stageAfter
 	stages
 )
+
+// StageNames are the names of HalfwaySummary.Stages, in order.
+var StageNames = [stages]string{"before", "during", "after"}
 
 // halfway runs the command in the middle of the measured time.
 type halfway struct {
@@ -113,7 +115,7 @@ func (l *latencies) stageOf(stage int, d time.Duration) Stage {
 // HalfwaySummary is what several runs of one workload on one target measured around a command:
 // medians.
 type HalfwaySummary struct {
-	Target string
+	Sample *Report // one of the runs: its workload, target and server are those of all
 	Runs   int
 	Stages [stages]Stage
 }
@@ -138,7 +140,7 @@ func SummarizeHalfway(reports []*Report) (all []*HalfwaySummary) {
 		members[g] = append(members[g], r)
 	}
 	for _, g := range order {
-		s := &HalfwaySummary{Target: g.target, Runs: len(members[g])}
+		s := &HalfwaySummary{Sample: members[g][0], Runs: len(members[g])}
 		for i := range s.Stages {
 			s.Stages[i] = medianStage(members[g], func(r *Report) Stage { return r.Halfway.stage(i) })
 		}
@@ -163,35 +165,6 @@ func medianStage(runs []*Report, stage func(*Report) Stage) Stage {
 	}
 }
 
-// HalfwayHeads are the heads of the columns of HalfwaySummary.Lines.
-func HalfwayHeads() []string {
-	return []string{"target", "when", "s", "op/s", "of before", "p50 us", "p99 us", "of before", "p99.9 us", "max us"}
-}
-
-// Lines returns the summary's figures for a table, one line for each stage.
-func (s *HalfwaySummary) Lines() (lines [][]string) {
-	before := s.Stages[stageBefore]
-	for i, name := range [stages]string{"before", "during", "after"} {
-		stage := s.Stages[i]
-		lines = append(lines, []string{
-			s.Target,
-			name,
-			fmt.Sprintf("%.2f", stage.Seconds),
-			fmt.Sprintf("%.0f", stage.OpsPerSecond),
-			spellRatio(stage.OpsPerSecond / cmp.Or(before.OpsPerSecond, 1)),
-			fmt.Sprintf(
-				"%.0f",
-				stage.P50,
-			),
-			fmt.Sprintf("%.0f", stage.P99),
-			spellRatio(stage.P99 / cmp.Or(before.P99, 1)),
-			fmt.Sprintf("%.0f", stage.P999),
-			fmt.Sprintf("%.0f", stage.Max),
-		})
-	}
-	return lines
-}
-
 // rows are the lines of a run's table.
 func (h *Halfway) rows() (rows [][2]string) {
 	command, _, _ := strings.Cut(h.Command, "\n")
@@ -199,12 +172,12 @@ func (h *Halfway) rows() (rows [][2]string) {
 		rows,
 		[2]string{"halfway", fmt.Sprintf("%s, %.2f s from %.2f s on", command, h.During.Seconds, h.Start)},
 	)
-	for i, name := range [stages]string{"before it", "during it", "after it"} {
+	for i, name := range StageNames {
 		s := h.stage(i)
 		rows = append(
 			rows,
 			[2]string{
-				name,
+				name + " it",
 				fmt.Sprintf(
 					"%.0f op/s, p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us",
 					s.OpsPerSecond,

@@ -1,9 +1,6 @@
 package bench
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // PythonRun is one measurement of client/python/bench.py: a client library of Python's, called in
 // one process. The keys of the JSON form stay as they are.
@@ -30,75 +27,59 @@ type PythonRun struct {
 // PythonSummary is what several runs of one way to call one client have in common: medians, and how
 // they compare with the first client called so.
 type PythonSummary struct {
-	Workload    string
-	way         pythonWay
-	client      string
-	runs        []*PythonRun
-	median      float64
-	least, most float64
-	ratio       float64
-	cpu         float64
+	Sample       *PythonRun // one of the runs: its workload, client and server are those of all
+	Runs         []*PythonRun
+	OpsPerSecond float64
+	Least, Most  float64
+	Ratio        float64 // of OpsPerSecond to that of the first client
+	ClientCPU    float64
 }
 
 // pythonWay is what runs must share to be comparable.
 type pythonWay struct {
-	workload, caller  string
-	callers, pipeline int
+	op, python, caller         string
+	callers, pipeline          int
+	keys, keyBytes, valueBytes int
 }
 
 // SummarizePython returns one summary for each way to call and client, in the order in which they
 // come first.
 func SummarizePython(runs []*PythonRun) (all []*PythonSummary) {
 	type group struct {
-		way    pythonWay
-		client string
+		way            pythonWay
+		client, server string
 	}
 	known := map[group]*PythonSummary{}
 	for _, r := range runs {
-		workload := fmt.Sprintf(
-			"%s, %d keys of %d bytes, values of %d bytes, %s",
-			r.Op,
-			r.Keys,
-			r.KeyBytes,
-			r.ValueBytes,
-			r.Python,
-		)
-		g := group{pythonWay{workload, r.Caller, r.Callers, r.Pipeline}, r.Client + " on " + r.Server}
+		g := group{r.way(), r.Client, r.Server}
 		if known[g] == nil {
-			known[g] = &PythonSummary{Workload: workload, way: g.way, client: g.client}
+			known[g] = &PythonSummary{Sample: r}
 			all = append(all, known[g])
 		}
-		known[g].runs = append(known[g].runs, r)
+		known[g].Runs = append(known[g].Runs, r)
 	}
 	first := map[pythonWay]float64{}
 	for _, s := range all {
-		s.median = medianOf(s.runs, func(r *PythonRun) float64 { return r.CallsPerSecond })
-		s.cpu = medianOf(s.runs, func(r *PythonRun) float64 { return r.ClientCPU })
-		s.least = s.runs[0].CallsPerSecond
-		for _, r := range s.runs {
-			s.least, s.most = min(s.least, r.CallsPerSecond), max(s.most, r.CallsPerSecond)
+		s.summarize()
+		way := s.Sample.way()
+		if _, measured := first[way]; !measured {
+			first[way] = s.OpsPerSecond
 		}
-		if _, measured := first[s.way]; !measured {
-			first[s.way] = s.median
-		}
-		s.ratio = s.median / max(first[s.way], 1)
+		s.Ratio = s.OpsPerSecond / max(first[way], 1)
 	}
 	return all
 }
 
-// PythonHeads are the heads of the columns of PythonSummary.Cells.
-func PythonHeads() []string {
-	return []string{"callers", "-P", "client", "op/s", "x first", "least", "most", "client us/op"}
+func (r *PythonRun) way() pythonWay {
+	return pythonWay{r.Op, r.Python, r.Caller, r.Callers, r.Pipeline, r.Keys, r.KeyBytes, r.ValueBytes}
 }
 
-// Cells returns the summary's figures for a table.
-func (s *PythonSummary) Cells() []string {
-	callers := fmt.Sprintf("%d %s", s.way.callers, s.way.caller)
-	if s.way.callers > 1 {
-		callers += "s"
-	}
-	return []string{
-		callers, fmt.Sprint(s.way.pipeline), s.client, fmt.Sprintf("%.0f", s.median), spellRatio(s.ratio),
-		fmt.Sprintf("%.0f", s.least), fmt.Sprintf("%.0f", s.most), fmt.Sprintf("%.2f", s.cpu),
+// summarize fills in everything but the ratio.
+func (s *PythonSummary) summarize() {
+	s.OpsPerSecond = medianOf(s.Runs, func(r *PythonRun) float64 { return r.CallsPerSecond })
+	s.ClientCPU = medianOf(s.Runs, func(r *PythonRun) float64 { return r.ClientCPU })
+	s.Least = s.Sample.CallsPerSecond
+	for _, r := range s.Runs {
+		s.Least, s.Most = min(s.Least, r.CallsPerSecond), max(s.Most, r.CallsPerSecond)
 	}
 }

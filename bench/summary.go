@@ -36,6 +36,9 @@ type Summary struct {
 	Failed       int      `json:"failed,omitempty"` // runs with wrong or missing replies
 	Command      string   `json:"command,omitempty"`
 	Machine      Machine  `json:"machine"`
+
+	// Sample is one of the runs: its workload, target, server and client are those of all.
+	Sample *Report `json:"-"`
 }
 
 // workload is what reports must share to be comparable; the original CyberDB answers to a pipeline
@@ -112,6 +115,7 @@ func summarize(runs []*Report) *Summary {
 		Runs:         len(runs),
 		Command:      r.Command,
 		Machine:      r.Machine,
+		Sample:       r,
 		OpsPerSecond: medianOf(runs, func(r *Report) float64 { return r.OpsPerSecond }),
 		P50:          medianOf(runs, func(r *Report) float64 { return r.P50 }),
 		P99:          medianOf(runs, func(r *Report) float64 { return r.P99 }),
@@ -173,8 +177,8 @@ func NewSeries(runs []*Report) *Series { return &Series{Runs: runs, Summary: Sum
 // WriteJSON writes the series as one JSON object and a line end.
 func (s *Series) WriteJSON(w io.Writer) error { return writeJSON(w, s) }
 
-// SummaryHeads are the heads of the columns of Summary.Cells.
-func SummaryHeads() []string {
+// summaryHeads are the heads of the columns of Summary.cells.
+func summaryHeads() []string {
 	return []string{
 		"op",
 		"-c",
@@ -200,8 +204,8 @@ func (s *Summary) who() string {
 	return fmt.Sprintf("%s (%s)", s.Server, s.Target)
 }
 
-// Cells returns the summary's figures for a table.
-func (s *Summary) Cells() []string {
+// cells returns the summary's figures for a table.
+func (s *Summary) cells() []string {
 	known := func(format string, figure *float64, unit float64) string {
 		if figure == nil {
 			return "-"
@@ -243,9 +247,9 @@ func spellRatio(ratio float64) string {
 func (s *Series) WriteTable(w io.Writer) error {
 	const gap = 2
 	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', tabwriter.AlignRight)
-	lines := [][]string{SummaryHeads()}
+	lines := [][]string{summaryHeads()}
 	for _, summary := range s.Summary {
-		lines = append(lines, summary.Cells())
+		lines = append(lines, summary.cells())
 	}
 	for _, cells := range lines {
 		if _, err := fmt.Fprintln(table, strings.Join(cells, "\t")+"\t"); err != nil {

@@ -30,6 +30,7 @@ type settings struct {
 	goroutines     int
 	repeat         int
 	cyberdb, redis string
+	valkey         string // "" if it is not measured
 	libraries      []string
 	out            string
 	json           bool
@@ -63,6 +64,7 @@ func parse(args []string) (*settings, error) {
 	f.StringSliceVar(&s.libraries, "libraries", libraryNames(), "libraries to measure, in turn")
 	f.StringVar(&s.cyberdb, "cyberdb", "127.0.0.1:9980", "address of cyberdb-fast")
 	f.StringVar(&s.redis, "redis", "127.0.0.1:6379", "address of Redis")
+	f.StringVar(&s.valkey, "valkey", "", "address of Valkey; the libraries for Redis are measured on it too")
 	f.StringVar(&op, "op", "get", "get, set or mixed")
 	f.IntVar(&o.Keys, "keys", o.Keys, "entries")
 	f.StringVar(&values, "value-size", o.ValueSize.String(), "bytes of a value, or uniform:16-256")
@@ -91,10 +93,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	command := "cyberdb-bench-clients " + strings.Join(args, " ")
 	var runs []*bench.Report
 	for range s.repeat {
-		for _, name := range s.libraries {
-			r, err := s.measure(ctx, name)
+		for _, p := range s.pairs() {
+			r, err := s.measure(ctx, p)
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return fmt.Errorf("%s on %s: %w", p.library, p.target, err)
 			}
 			r.Command = command
 			if release != "" {
@@ -122,17 +124,42 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return nil
 }
 
+// pair is a library and the server that it calls.
+type pair struct {
+	library string
+	target  bench.Target
+}
+
+// pairs returns what is measured, in turn.
+func (s *settings) pairs() (all []pair) {
+	for _, library := range s.libraries {
+		if library == cyberdbClient {
+			all = append(
+				all,
+				pair{library, bench.Target{Scheme: bench.SchemeNative, Network: "tcp", Address: s.cyberdb}},
+			)
+			continue
+		}
+		for _, address := range []string{s.redis, s.valkey} {
+			if address != "" {
+				all = append(
+					all,
+					pair{library, bench.Target{Scheme: bench.SchemeRedis, Network: "tcp", Address: address}},
+				)
+			}
+		}
+	}
+	return all
+}
+
 // measure makes one run of one library.
-func (s *settings) measure(ctx context.Context, name string) (*bench.Report, error) {
-	open, known := libraries[name]
+func (s *settings) measure(ctx context.Context, p pair) (*bench.Report, error) {
+	open, known := libraries[p.library]
 	if !known {
 		return nil, &bench.UsageError{Text: "known are " + strings.Join(libraryNames(), ", ")}
 	}
 	o := s.options
-	o.Target = bench.Target{Scheme: bench.SchemeRedis, Network: "tcp", Address: s.redis}
-	if name == cyberdbClient {
-		o.Target = bench.Target{Scheme: bench.SchemeNative, Network: "tcp", Address: s.cyberdb}
-	}
+	o.Target = p.target
 	library, end, err := open(&o)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,27 @@ func TestMeasuresTheGoClient(t *testing.T) {
 				t.Errorf("%s: %+v", op, r)
 			}
 		}
+	}
+}
+
+func TestPairs(t *testing.T) {
+	s, err := parse([]string{"--cyberdb", "h:1", "--redis", "h:2", "--valkey", "h:3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range s.pairs() {
+		got = append(got, p.library+" "+p.target.String())
+	}
+	want := []string{
+		"cyberdb cyberdb://h:1",
+		"rueidis redis://h:2",
+		"rueidis redis://h:3",
+		"go-redis redis://h:2",
+		"go-redis redis://h:3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package page writes what the load generator has measured for people: one HTML file with pictures,
-// which needs nothing from elsewhere, and the tables of a Markdown file.
+// Package page writes what the load generator has measured for people: an HTML file that needs no
+// other file, charts, the summaries of BENCHMARKS.md and a Markdown file with all tables.
 package page
 
 import (
@@ -7,72 +7,114 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
-
-	"cyberdb-fast/bench"
 )
+
+// headline is the chart that stands first, in the page and in README.md.
+const headline = "headline"
 
 //go:embed page.html
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// content is what page.html shows.
-type content struct {
-	Machine  bench.Machine
-	Servers  []string
-	Commands []string
-	Heads    []string
-	Groups   []group
-	Pictures []Picture
+// Report is results in the order of the questions that they answer.
+type Report struct {
+	answers []*answer
+	origin  origin
 }
 
-// group is a workload: its table's lines are its targets.
-type group struct {
-	Title string
-	Lines [][]string
-}
-
-// WriteHTML writes a whole HTML document: machine, tables, pictures and the commands that made
-// them. Errors: of w, and of reports without a histogram.
-func WriteHTML(w io.Writer, series *bench.Series) error {
-	pictures, err := Pictures(series)
+// NewReport summarizes the sections and draws the charts. Errors: of runs whose histogram cannot be
+// read.
+func NewReport(sections []Section) (*Report, error) {
+	all, err := answers(sections)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := content{
-		Heads:    bench.SummaryHeads(),
-		Pictures: pictures,
-		Groups:   groups(series.Summary, func(s *bench.Summary) string { return s.Workload }),
+	return &Report{answers: all, origin: originOf(sections)}, nil
+}
+
+// Pictures returns all charts.
+func (r *Report) Pictures() (all []Picture) {
+	for _, a := range r.answers {
+		all = append(all, a.pictures...)
 	}
-	for _, r := range series.Runs {
-		c.Machine = r.Machine
-		c.Servers = addNew(c.Servers, r.Server)
-		c.Commands = addNew(c.Commands, r.Command)
-	}
-	if err := pageTemplate.Execute(w, c); err != nil {
+	return all
+}
+
+// WriteHTML writes a whole HTML document: a chart, a summary, all tables and the commands for each
+// question. Errors: of w.
+func (r *Report) WriteHTML(w io.Writer) error {
+	if err := pageTemplate.Execute(w, r); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
 }
 
-// groups puts summaries of one workload together.
-func groups[S interface{ Cells() []string }](all []S, workload func(S) string) (found []group) {
-	for _, s := range all {
-		title := workload(s)
-		at := slices.IndexFunc(found, func(g group) bool { return g.Title == title })
-		if at < 0 {
-			at = len(found)
-			found = append(found, group{Title: title})
+// The methods below are for page.html.
+
+// Origin says where and when everything was measured.
+func (r *Report) Origin() origin { return r.origin }
+
+// Headline is the chart at the top of the page, nil if dicts were not measured.
+func (r *Report) Headline() *Picture {
+	for _, a := range r.answers {
+		for i := range a.pictures {
+			if a.pictures[i].Name == headline {
+				return &a.pictures[i]
+			}
 		}
-		found[at].Lines = append(found[at].Lines, s.Cells())
 	}
-	return found
+	return nil
 }
 
-func addNew(all []string, one string) []string {
-	if one == "" || slices.Contains(all, one) {
-		return all
+// Answers are the sections of the page.
+func (r *Report) Answers() []*answer { return r.answers }
+
+// Name is the anchor of the section.
+func (a *answer) Name() string { return a.name }
+
+// Title is the heading of the section.
+func (a *answer) Title() string { return a.title }
+
+// Note says what was measured.
+func (a *answer) Note() string { return a.note }
+
+// Legend says what the cells of the table are.
+func (a *answer) Legend() string { return a.legend }
+
+// Medians says how many runs a figure stands for.
+func (a *answer) Medians() string { return a.medians }
+
+// Shared is what all workloads of the table have in common.
+func (a *answer) Shared() []string { return a.shared }
+
+// Table is the summary.
+func (a *answer) Table() table { return a.table }
+
+// Charts are the pictures but for the headline; the first is the one that answers the question.
+func (a *answer) Charts() (all []Picture) {
+	for _, p := range a.pictures {
+		if p.Name != headline {
+			all = append(all, p)
+		}
 	}
-	return append(all, one)
+	return all
 }
+
+// Servers describes the servers, with their addresses.
+func (a *answer) Servers() []string { return servers(&a.results) }
+
+// Origin says where and when the section was measured.
+func (a *answer) Origin() (o origin) {
+	o.add(&a.results)
+	return o
+}
+
+// Sections have the runs.
+func (a *answer) Sections() []*Section { return a.found }
+
+// Tables are all figures of the section.
+func (s *Section) Tables() []table { return s.rawTables() }
+
+// Commands made the results.
+func (s *Section) Commands() []string { return s.commands() }

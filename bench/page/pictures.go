@@ -2,11 +2,11 @@ package page
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"gonum.org/v1/plot/plotter"
@@ -14,71 +14,86 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// Picture is a drawing, as SVG.
+// Picture is a chart, as SVG.
 type Picture struct {
 	Name string // for a file: letters, digits and hyphens
 	SVG  []byte
 }
 
-// HTML returns the drawing for the inside of an HTML document.
+// HTML returns the chart for the inside of an HTML document.
 func (p Picture) HTML() template.HTML {
 	at := max(bytes.Index(p.SVG, []byte("<svg")), 0)
 	return template.HTML(p.SVG[at:]) //nolint:gosec // drawn by this package, which escapes texts
 }
 
-// Pictures draws latency by percentile and over time for each workload, and throughput by
-// connections and by pipeline where these vary.
-func Pictures(series *bench.Series) (all []Picture, err error) {
-	for i, runs := range byWorkload(series.Runs) {
-		title := title(runs[0])
-		percentiles, err := percentileLines(runs)
+// lineCharts draws the charts of these kinds: "percentiles" and "time" are the latency of each
+// workload, the others throughput by a parameter that varies. Names begin with prefix. Errors: of
+// reports whose histogram cannot be read.
+func lineCharts(prefix string, runs []*bench.Report, kinds []string) (all []Picture, err error) {
+	var drawings []drawing
+	for i, same := range byWorkload(runs) {
+		latency, err := latencyCharts(same)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range []drawing{
-			{name: "percentiles", title: "Latency by percentile: " + title, x: "percentile", y: "us", lines: percentiles, logX: true, logY: true, ticksX: percentileTicks},
-			{name: "time", title: "p99 over time: " + title, x: "s", y: "us", lines: timeLines(runs), logY: true},
-		} {
-			if all, err = d.addTo(all, i); err != nil {
-				return nil, err
-			}
+		for _, d := range latency {
+			d.name = fmt.Sprintf("%s-%d", d.name, i+1)
+			drawings = append(drawings, d)
 		}
 	}
-	for i, d := range throughputs(series.Summary) {
-		if all, err = d.addTo(all, i); err != nil {
-			return nil, err
+	for i, d := range throughputs(bench.Summarize(runs)) {
+		d.name = fmt.Sprintf("%s-%d", d.name, i+1)
+		drawings = append(drawings, d)
+	}
+	for _, d := range drawings {
+		if kind := d.name[:strings.LastIndex(d.name, "-")]; len(d.lines) == 0 || !slices.Contains(kinds, kind) {
+			continue
 		}
+		drawn, err := d.draw()
+		if err != nil {
+			return nil, fmt.Errorf("chart %q: %w", d.title, err)
+		}
+		all = append(all, Picture{Name: prefix + "-" + d.name, SVG: drawn})
 	}
 	return all, nil
 }
 
-// addTo draws and appends; drawings without a line are left out.
-func (d drawing) addTo(all []Picture, number int) ([]Picture, error) {
-	if len(d.lines) == 0 {
-		return all, nil
-	}
-	svg, err := d.draw()
+// latencyCharts returns the charts of runs of one workload.
+func latencyCharts(runs []*bench.Report) ([]drawing, error) {
+	percentiles, err := percentileLines(runs)
 	if err != nil {
-		return nil, fmt.Errorf("picture %q: %w", d.title, err)
+		return nil, err
 	}
-	return append(all, Picture{Name: fmt.Sprintf("%s-%d", d.name, number+1), SVG: svg}), nil
+	title := strings.Join(workloadFlags(runs[0]), " ")
+	return []drawing{
+		{
+			name:   "percentiles",
+			title:  "Latency by percentile: " + title,
+			lines:  percentiles,
+			x:      "percentile of the requests",
+			y:      "latency in us (logarithmic)",
+			logX:   true,
+			logY:   true,
+			ticksX: percentileTicks,
+		},
+		{
+			name: "time", title: "p99 over time: " + title, lines: timeLines(runs),
+			x: "seconds since the start of the run", y: "p99 latency in us",
+		},
+	}, nil
 }
 
-func title(r *bench.Report) string {
-	if r.Client != "" {
-		return fmt.Sprintf("%s, %d goroutines", r.Op, r.Goroutines)
-	}
-	text := fmt.Sprintf("%s, -c %d -P %d", r.Op, r.Connections, cmp.Or(r.Asked, r.Pipeline))
-	if r.Rate > 0 {
-		text += fmt.Sprintf(", %.0f op/s asked for", r.Rate)
-	}
-	return text
+// workloadFlags returns the parts of the workload's name that are not empty.
+func workloadFlags(r *bench.Report) []string {
+	return slices.DeleteFunc(workloadOf(r), func(part string) bool { return part == "" })
 }
 
 // byWorkload puts the runs of one workload together, in order of appearance.
 func byWorkload(runs []*bench.Report) (all [][]*bench.Report) {
 	for _, r := range runs {
-		at := slices.IndexFunc(all, func(group []*bench.Report) bool { return title(group[0]) == title(r) })
+		at := slices.IndexFunc(all, func(group []*bench.Report) bool {
+			return slices.Equal(workloadOf(group[0]), workloadOf(r))
+		})
 		if at < 0 {
 			all = append(all, []*bench.Report{r})
 		} else {
@@ -88,10 +103,7 @@ func byWorkload(runs []*bench.Report) (all [][]*bench.Report) {
 	return all
 }
 
-// name is what the reader knows the measured thing by.
-func name(target, client string) string { return cmp.Or(client, target) }
-
-// percentileLines returns a line for each target: the latencies of all its runs together.
+// percentileLines returns a line for each server: the latencies of all its runs together.
 func percentileLines(runs []*bench.Report) (lines []line, err error) {
 	var names []string
 	histograms := map[string]*hdrhistogram.Histogram{}
@@ -103,15 +115,15 @@ func percentileLines(runs []*bench.Report) (lines []line, err error) {
 		if err != nil {
 			return nil, err
 		}
-		who := name(r.Target, r.Client)
-		if sum := histograms[who]; sum != nil {
+		name := columnOf(r)
+		if sum := histograms[name]; sum != nil {
 			sum.Merge(h)
 			continue
 		}
-		names, histograms[who] = append(names, who), h
+		names, histograms[name] = append(names, name), h
 	}
-	for _, who := range names {
-		lines = append(lines, line{who, percentilePoints(histograms[who])})
+	for _, name := range names {
+		lines = append(lines, line{name, percentilePoints(histograms[name])})
 	}
 	return lines, nil
 }
@@ -129,7 +141,7 @@ func percentilePoints(h *hdrhistogram.Histogram) (points plotter.XYs) {
 	}
 }
 
-// timeLines returns a line for each target, of the last of its runs.
+// timeLines returns a line for each server, of the last of its runs.
 func timeLines(runs []*bench.Report) (lines []line) {
 	for _, r := range runs {
 		var points plotter.XYs
@@ -141,7 +153,7 @@ func timeLines(runs []*bench.Report) (lines []line) {
 		if len(points) < 2 {
 			continue
 		}
-		l := line{name(r.Target, r.Client), points}
+		l := line{columnOf(r), points}
 		if at := slices.IndexFunc(lines, func(other line) bool { return other.name == l.name }); at >= 0 {
 			lines[at] = l
 		} else {
@@ -151,48 +163,54 @@ func timeLines(runs []*bench.Report) (lines []line) {
 	return lines
 }
 
-// throughputs draws operations a second by connections for each pipeline, and by pipeline for each
-// number of connections.
-func throughputs(all []*bench.Summary) (drawings []drawing) {
-	connections := func(s *bench.Summary) int { return s.Connections }
-	pipeline := func(s *bench.Summary) int { return s.Pipeline }
-	drawings = append(
-		drawings,
-		throughputBy(
-			all,
-			"connections",
-			connections,
-			func(s *bench.Summary) string { return fmt.Sprintf("%s, -P %d", s.Op, s.Pipeline) },
-		)...)
-	return append(
-		drawings,
-		throughputBy(
-			all,
-			"pipeline",
-			pipeline,
-			func(s *bench.Summary) string { return fmt.Sprintf("%s, -c %d", s.Op, s.Connections) },
-		)...)
+// parameter is a number of the workload that throughput is drawn by.
+type parameter struct {
+	name, axis string
+	part       int // its place in a workload's name
+	of         func(*bench.Report) int
 }
 
-func throughputBy(
-	all []*bench.Summary,
-	what string,
-	x func(*bench.Summary) int,
-	rest func(*bench.Summary) string,
-) (drawings []drawing) {
-	for _, s := range all {
-		if s.Client != "" {
-			continue
+var parameters = []parameter{
+	{"connections", "connections (logarithmic)", partConnections, func(r *bench.Report) int { return r.Connections }},
+	{
+		"pipeline",
+		"requests in flight on each connection, -P (logarithmic)",
+		partPipeline,
+		func(r *bench.Report) int { return max(r.Asked, 1) },
+	},
+	{"keys", "entries (logarithmic)", partKeys, func(r *bench.Report) int { return r.Keys }},
+	{"value-size", "bytes of a value (logarithmic)", partValueSize, func(r *bench.Report) int { return r.ValueBytes }},
+}
+
+// throughputs draws operations a second by each parameter, for workloads that differ in it alone.
+func throughputs(all []*bench.Summary) (drawings []drawing) {
+	for _, by := range parameters {
+		var found []drawing
+		for _, s := range all {
+			if s.Client != "" {
+				continue
+			}
+			parts := workloadOf(s.Sample)
+			parts[by.part] = ""
+			rest := strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
+			heading := fmt.Sprintf("Throughput by %s: %s", by.name, rest)
+			at := slices.IndexFunc(found, func(d drawing) bool { return d.title == heading })
+			if at < 0 {
+				at = len(found)
+				found = append(
+					found,
+					drawing{name: by.name, title: heading, x: by.axis, y: "operations per second", logX: true},
+				)
+			}
+			found[at].add(columnOf(s.Sample), plotter.XY{X: float64(by.of(s.Sample)), Y: s.OpsPerSecond})
 		}
-		heading := fmt.Sprintf("Throughput by %s: %s", what, rest(s))
-		at := slices.IndexFunc(drawings, func(d drawing) bool { return d.title == heading })
-		if at < 0 {
-			at = len(drawings)
-			drawings = append(drawings, drawing{name: what, title: heading, x: what, y: "op/s", logX: true})
-		}
-		drawings[at].add(s.Target, plotter.XY{X: float64(x(s)), Y: s.OpsPerSecond})
+		drawings = append(drawings, found...)
 	}
-	return slices.DeleteFunc(drawings, func(d drawing) bool {
+	drawings = slices.DeleteFunc(drawings, func(d drawing) bool {
 		return !slices.ContainsFunc(d.lines, func(l line) bool { return len(l.points) > 1 })
 	})
+	for i := range drawings {
+		drawings[i].ticksX = drawings[i].measuredTicks()
+	}
+	return drawings
 }

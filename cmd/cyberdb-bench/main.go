@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cyberdb-fast/bench"
+	"cyberdb-fast/bench/page"
 )
 
 // Exit codes.
@@ -134,7 +135,11 @@ func (c *command) draw(runs ...*bench.Report) error {
 	if c.html == "" {
 		return nil
 	}
-	return writeHTML(c.html, bench.NewSeries(runs))
+	r, err := page.NewReport([]page.Section{{Name: "results", Results: bench.Results{Runs: runs}}})
+	if err != nil {
+		return err
+	}
+	return writeHTML(c.html, r)
 }
 
 // runPlan makes the runs of the plan and keeps each as it comes.

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	pathpkg "path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -15,126 +16,125 @@ import (
 	"cyberdb-fast/bench/page"
 )
 
-// reportCommand is the first argument that asks for tables and pictures from results.
+// reportCommand is the first argument that asks for tables and charts from results.
 const reportCommand = "report"
 
-const reportHead = `cyberdb-bench report makes tables and pictures from results that --out kept.
+const reportHead = `cyberdb-bench report makes tables and charts from results that --out kept.
 
     cyberdb-bench report --html report.html results/*.jsonl
-    cyberdb-bench report --markdown BENCHMARKS.md --pictures bench/results bench/results/*.jsonl
+    cyberdb-bench report --markdown BENCHMARKS.md --tables results/README.md results/*.jsonl
 
-A file NAME.jsonl fills what stands between <!-- bench NAME --> and <!-- bench end --> in the Markdown file.
+In the file of --markdown, each summary stands between <!-- bench NAME --> and <!-- bench end -->.
 
 `
 
-// makeReport does what the arguments behind reportCommand say.
+// reportFlags are the files that a report writes, "" for none.
+type reportFlags struct{ markdown, tables, html string }
+
+// makeReport does what the arguments after reportCommand say.
 func makeReport(args []string, stdout io.Writer) error {
-	var markdown, html, pictures string
+	var to reportFlags
 	f := pflag.NewFlagSet(reportCommand, pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringVar(&markdown, "markdown", "", "Markdown file to put the tables into")
-	f.StringVar(&pictures, "pictures", "", "folder for its pictures, relative to it")
-	f.StringVar(&html, "html", "", "file to write with all tables and pictures")
+	f.StringVar(&to.markdown, "markdown", "", "Markdown file to put the summaries into")
+	f.StringVar(&to.tables, "tables", "", "Markdown file to write with all tables and commands, the charts beside it")
+	f.StringVar(&to.html, "html", "", "HTML file to write with everything")
 	switch err := f.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprint(stdout, reportHead+f.FlagUsages())
 		return nil
 	case err != nil:
 		return &bench.UsageError{Text: err.Error()}
-	case f.NArg() == 0 || (markdown == "" && html == ""):
-		return usagef("report needs files with results, and --markdown or --html")
+	case f.NArg() == 0 || to == (reportFlags{}):
+		return usagef("report needs files with results, and --markdown, --tables or --html")
+	case to.markdown != "" && to.tables == "":
+		return usagef("--markdown needs --tables, which writes the charts")
 	}
 	sections, err := readSections(f.Args())
 	if err != nil {
 		return err
 	}
-	if html != "" {
-		var runs []*bench.Report
-		for i := range sections {
-			runs = append(runs, sections[i].Results.Runs...)
-		}
-		if err := writeHTML(html, bench.NewSeries(runs)); err != nil {
+	r, err := page.NewReport(sections)
+	if err != nil {
+		return err
+	}
+	if to.html != "" {
+		if err := writeHTML(to.html, r); err != nil {
 			return err
 		}
 	}
-	if markdown == "" {
+	if to.tables != "" {
+		if err := writeTables(to.tables, r); err != nil {
+			return err
+		}
+	}
+	if to.markdown == "" {
 		return nil
 	}
-	return fillMarkdown(markdown, pictures, sections)
+	return fillMarkdown(to.markdown, to.tables, r)
 }
 
-// readSections reads each file; its name without the ending is its section's.
+// readSections reads each file and the notes beside it; its name without the ending is its
+// section's.
 func readSections(files []string) (sections []page.Section, err error) {
 	for _, path := range files {
 		file, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Base(path)
-		s := page.Section{Name: strings.TrimSuffix(name, filepath.Ext(name))}
+		bare := strings.TrimSuffix(path, filepath.Ext(path))
+		s := page.Section{Name: filepath.Base(bare)}
 		err = s.Results.ReadResults(file)
 		file.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		notes, err := os.ReadFile(bare + ".txt")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		s.Notes = string(notes)
 		sections = append(sections, s)
 	}
 	return sections, nil
 }
 
-const readable = 0o644 // for everybody, as reports are
+const readable = 0o644 // for all users, as reports are
 
-func writeHTML(path string, series *bench.Series) error {
+func writeHTML(path string, r *page.Report) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, readable)
 	if err != nil {
 		return err
 	}
-	return errors.Join(page.WriteHTML(file, series), file.Close())
+	return errors.Join(r.WriteHTML(file), file.Close())
 }
 
-// fillMarkdown puts the sections into the file, and the pictures that the file is to show beside
-// it.
-func fillMarkdown(path, folder string, sections []page.Section) error {
+// writeTables writes the file with all tables, and the charts into its folder.
+func writeTables(path string, r *page.Report) error {
+	for _, p := range r.Pictures() {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), p.Name+".svg"), p.SVG, readable); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(path, r.Tables(), readable)
+}
+
+// fillMarkdown puts the summaries into the file. They link to the tables and to the charts beside
+// those.
+func fillMarkdown(path, tables string, r *page.Report) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if folder != "" {
-		for i := range sections {
-			if err := drawSection(filepath.Join(filepath.Dir(path), folder), &sections[i]); err != nil {
-				return err
-			}
-		}
+	link, err := filepath.Rel(filepath.Dir(path), tables)
+	if err != nil {
+		return err
 	}
-	document, err = page.FillIn(document, sections, filepath.ToSlash(folder))
+	link = filepath.ToSlash(link)
+	document, err = r.FillIn(document, pathpkg.Dir(link), link)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, document, readable)
-}
-
-// savingSection is the section of runs in whose middle something happens: it shows latency over
-// time.
-const savingSection = "saving"
-
-// drawSection writes the pictures that say more than the section's table: throughput by connections
-// and pipeline, percentiles of open loops, latency over time around a save.
-func drawSection(folder string, s *page.Section) error {
-	all, err := page.Pictures(bench.NewSeries(s.Results.Runs))
-	if err != nil {
-		return err
-	}
-	openLoop := slices.ContainsFunc(s.Results.Runs, func(r *bench.Report) bool { return r.Rate > 0 })
-	for _, p := range all {
-		kind, _, _ := strings.Cut(p.Name, "-")
-		if kind == "time" && s.Name != savingSection || (kind == "percentiles" && !openLoop) {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(folder, s.Name+"-"+p.Name+".svg"), p.SVG, readable); err != nil {
-			return err
-		}
-		s.Pictures = append(s.Pictures, p)
-	}
-	return nil
 }

@@ -134,7 +134,7 @@ func TestComparesAndKeeps(t *testing.T) {
 		"--target cyberdb://" + address + " --target gnet-echo:2 -c 1,4 -P 4 --repeat 2 -d 20ms --warmup 5ms --keys 100 --json --out " + results + " --html " + html,
 		"--target cyberdb://" + address + " --callers 10 -d 20ms --warmup 5ms --keys 100 --out " + results,
 		"--target cyberdb://" + address + " --rate 2000 -c 2 -d 50ms --warmup 5ms --keys 100 --out " + results,
-		"report --markdown " + document + " --pictures . --html " + later + " " + results,
+		"report --markdown " + document + " --tables " + filepath.Join(folder, "tables.md") + " --html " + later + " " + results,
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(context.Background(), strings.Fields(line), &stdout, &stderr); code != 0 {
@@ -142,9 +142,10 @@ func TestComparesAndKeeps(t *testing.T) {
 		}
 	}
 	for path, want := range map[string][]string{
-		document: {"gnet-echo:2", "cyberdb-fast Go client", "connections-1.svg", "percentiles-"},
-		html:     {"<svg", "gnet-echo:2", "Throughput by connections"},
-		later:    {"<svg", "cyberdb-fast Go client"},
+		document:                           {"| gnet echo, 2 event loops |", "cyberdb-fast Go client", "get-bars.svg", "tables.md#get"},
+		html:                               {"<svg", "gnet-echo:2", "Throughput by connections"},
+		later:                              {"<svg", "cyberdb-fast Go client"},
+		filepath.Join(folder, "tables.md"): {"gnet-echo:2", "cyberdb-bench --target", "get-connections-1.svg", "get-percentiles-"},
 	} {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -163,7 +164,7 @@ func TestComparesAndKeeps(t *testing.T) {
 }
 
 func TestReportRefuses(t *testing.T) {
-	for _, args := range []string{"report", "report x.jsonl", "report --html h --bogus x", "serve-gnet-echo", "serve-gnet-echo many"} {
+	for _, args := range []string{"report", "report x.jsonl", "report --html h --bogus x", "report --markdown m x.jsonl", "serve-gnet-echo", "serve-gnet-echo many"} {
 		var stdout, stderr bytes.Buffer
 		if code := run(
 			context.Background(),

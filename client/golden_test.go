@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +25,8 @@ var alone = map[codec.Opcode]bool{
 // what codec/testdata/frames.txt has.
 func TestEveryCommandHasMethods(t *testing.T) {
 	examples := goldenFrames(t)
+	p := startPeer(t)
+	c := dialPeer(t, p, nil)
 	called := 0
 	for op, shape := range codec.Shapes {
 		op := codec.Opcode(op)
@@ -34,43 +35,35 @@ func TestEveryCommandHasMethods(t *testing.T) {
 			continue // Dict.All reads it all
 		}
 		file := "client/" + strings.ToLower(kind) + ".go"
-		p := startPeer(t)
-		c := dialPeer(t, p, nil)
 		pipe := c.Pipeline()
 		table, twins := any(c.Dict("d")), any(c.Dict("d").With(pipe))
 		if kind == "LIST" {
 			table, twins = c.List("l"), c.List("l").With(pipe)
 		}
 		method, twin := methodOf(table, name), methodOf(twins, name)
-		if !method.IsValid() {
+		e := examples[shape.Name]
+		switch {
+		case !method.IsValid():
 			t.Errorf("%v has no method: add it to %s", op, file)
-			continue
-		}
-		if !twin.IsValid() {
-			if !alone[op] {
-				t.Errorf("%v has no method for pipelines: add it to %s behind that of the table", op, file)
-			}
-			continue
-		}
-		e, found := examples[strings.ToLower(shape.Name)]
-		if !found {
+		case !twin.IsValid() && !alone[op]:
+			t.Errorf("%v has no method for pipelines: add it to %s behind that of the table", op, file)
+		case e == nil:
 			t.Errorf("codec/testdata/frames.txt has no frame named %q: run make generate", strings.ToLower(shape.Name))
-			continue
+		case twin.IsValid():
+			args, fit := arguments(twin, e.args)
+			if !fit {
+				continue
+			}
+			called++
+			p.with(func() { p.answer = e.answer })
+			what := fmt.Sprintf("%v, in %s: the method", op, file)
+			e.compare(t, what, method.Call(append([]reflect.Value{reflect.ValueOf(t.Context())}, args...)))
+			future := twin.Call(args)[0]
+			if err := pipe.Do(t.Context()); err != nil {
+				t.Errorf("%v: %v", op, err)
+			}
+			e.compare(t, what+" for pipelines", future.MethodByName("Result").Call(nil))
 		}
-		args, fits := arguments(twin, e.args)
-		if !fits {
-			continue
-		}
-		called++
-		p.with(func() { p.answer = e.answer })
-		results := method.Call(append([]reflect.Value{reflect.ValueOf(testContext(t))}, args...))
-		e.compare(t, fmt.Sprintf("%v: the method in %s", op, file), results)
-		e.sent = nil
-		future := twin.Call(args)[0]
-		if err := pipe.Do(testContext(t)); err != nil {
-			t.Errorf("%v: %v", op, err)
-		}
-		e.compare(t, fmt.Sprintf("%v: the method for pipelines in %s", op, file), future.MethodByName("Result").Call(nil))
 	}
 	if called < 15 {
 		t.Errorf("only %d methods were called", called)
@@ -82,9 +75,10 @@ type goldenExample struct {
 	request []byte // payload
 	args    []any  // behind the table's name
 	reply   codec.Reply
-	sent    []byte // payload that has come instead
+	sent    chan []byte // payload that has come instead
 }
 
+// goldenFrames returns the requests that are named as their command is, by that name.
 func goldenFrames(t *testing.T) map[string]*goldenExample {
 	t.Helper()
 	text, err := os.ReadFile("../codec/testdata/frames.txt")
@@ -92,43 +86,50 @@ func goldenFrames(t *testing.T) map[string]*goldenExample {
 		t.Fatal(err)
 	}
 	examples := make(map[string]*goldenExample)
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), "\t")
-		if name := strings.ToUpper(fields[0]); !slices.ContainsFunc(codec.Shapes[:], func(s codec.Shape) bool { return s.Name == name }) {
-			continue // a comment, or an example of an error
+	for _, shape := range codec.Shapes {
+		_, rest, found := strings.Cut(string(text), "\n"+strings.ToLower(shape.Name)+"\t")
+		line, _, _ := strings.Cut(rest, "\n")
+		request, reply, _ := strings.Cut(line, "\t")
+		if shape.Name != "" && found {
+			examples[shape.Name] = newGoldenExample(t, request, reply)
 		}
-		e := new(goldenExample)
-		var frames [2][]byte
-		for i := range frames {
-			if frames[i], err = hex.DecodeString(fields[1+i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		req, _, err := codec.ParseRequest(frames[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.request = req.Payload
-		if e.reply, _, err = codec.ParseReply(frames[1]); err != nil {
-			t.Fatal(err)
-		}
-		for i, arg := range split(req.Args) {
-			v, _, err := govalue.Decode(arg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i > 0 {
-				e.args = append(e.args, v)
-			}
-		}
-		examples[fields[0]] = e
 	}
 	return examples
 }
 
+// newGoldenExample reads two frames in hex.
+func newGoldenExample(t *testing.T, request, reply string) *goldenExample {
+	t.Helper()
+	var frames [2][]byte
+	for i, text := range []string{request, reply} {
+		var err error
+		if frames[i], err = hex.DecodeString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req, _, err := codec.ParseRequest(frames[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &goldenExample{request: req.Payload, sent: make(chan []byte, 1)}
+	if e.reply, _, err = codec.ParseReply(frames[1]); err != nil {
+		t.Fatal(err)
+	}
+	for i, arg := range split(req.Args) {
+		v, _, err := govalue.Decode(arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			e.args = append(e.args, v)
+		}
+	}
+	return e
+}
+
 // answer is a peer's.
 func (e *goldenExample) answer(_ *peer, req codec.Request) []byte {
-	e.sent = bytes.Clone(req.Payload)
+	e.sent <- bytes.Clone(req.Payload)
 	reply := e.reply
 	reply.ID = req.ID
 	return codec.AppendReply(nil, &reply)
@@ -137,8 +138,13 @@ func (e *goldenExample) answer(_ *peer, req codec.Request) []byte {
 // compare says what is wrong with a call's results, the last an error.
 func (e *goldenExample) compare(t *testing.T, what string, results []reflect.Value) {
 	t.Helper()
-	if !bytes.Equal(e.sent, e.request) {
-		t.Errorf("%s sent %x, want %x", what, e.sent, e.request)
+	select {
+	case sent := <-e.sent:
+		if !bytes.Equal(sent, e.request) {
+			t.Errorf("%s sent %x, want %x", what, sent, e.request)
+		}
+	default:
+		t.Errorf("%s sent nothing", what)
 	}
 	if err := results[len(results)-1]; !err.IsNil() {
 		t.Errorf("%s returned %v", what, err)

@@ -132,7 +132,7 @@ func TestSaveElsewhere(t *testing.T) {
 	}
 	for _, replace := range []bool{false, true} {
 		tells(t, srv, saveTo("letter.cdb", replace),
-			`"ok":false`, "letter.cdb: not a file of this kind: it is not written over")
+			`"ok":false`, "letter.cdb: not a file of this kind: refusing to overwrite it")
 	}
 	tells(t, srv, `{"do":"save"}`, `"ok":true`)
 	left, err := filepath.Glob(filepath.Join(backups, "*"))

@@ -21,7 +21,7 @@ func (n *Numbers) StartByHand(clock func() uint64) error {
 }
 
 // Round is one round of the flusher.
-func (j *Journal) Round(now time.Time) { j.round(now) }
+func (j *Journal) Round(now time.Time) { j.flushOnce(now) }
 
 // RecordHeaderBytes is what a record takes beside its payload.
 const RecordHeaderBytes = recordHeaderBytes

@@ -8,7 +8,7 @@ type ref uint32
 // Kind is what an object is.
 type Kind uint8
 
-// Kinds of objects. Those in front of List hold no others.
+// Kinds of objects. Those before List hold no others.
 const (
 	None Kind = iota
 	Bool
@@ -21,7 +21,7 @@ const (
 	Encoded // of a type whose encoding is known already: a date, a Decimal, ...
 	Zone    // a datetime.timezone, which is part of other objects alone
 	Global  // a class by itself
-	Opaque  // of a class that is not taken
+	Opaque  // of a class that is not accepted
 	List
 	Tuple
 	Dict

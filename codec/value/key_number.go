@@ -50,7 +50,7 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 //  6. a fraction with another denominator: a Fraction in lowest terms
 //  7. a Decimal without zeros at its end
 //
-// So the form has at most three times as many bytes as the number, and some 16 more: a Decimal
+// So the form has at most three times as many bytes as the number, and about 16 more: a Decimal
 // stays a Decimal when writing it out would make it long, and an int or Fraction becomes one only
 // if that is not much longer. Most Decimals need no arithmetic.
 //
@@ -225,9 +225,8 @@ func (d *decimal) signed(digits []byte) *big.Int {
 	return x
 }
 
-// mayHaveFives says whether a number of so many decimal digits is large enough for 5^fives to
-// divide it.
-// log10(5) is 0.69897
+// mayHaveFives reports whether a number of so many decimal digits is large enough for 5^fives to
+// divide it. log10(5) is 0.69897
 func mayHaveFives(digits int, fives int64) bool { return 699*fives <= 1000*int64(digits) }
 
 // divideOutFives divides x by the largest power of five, at most 5^limit, that divides it; left is

@@ -5,7 +5,7 @@ import "strings"
 // maxZoneName bounds the bytes of the name of a zone.
 const maxZoneName = 255
 
-// PlainZone stands in front of the name that a plain offset has: "=CST".
+// PlainZone is before the name that a plain offset has: "=CST".
 const PlainZone = "="
 
 // zoneName checks the name of a zone: empty, a key of the tz database, or PlainZone and any name.
@@ -25,14 +25,14 @@ func (c checking) zoneName(name []byte) error {
 	)
 }
 
-// IsZoneName says whether a name may be that of a zone. Which keys the tz database has is not
+// IsZoneName reports whether a name may be that of a zone. Which keys the tz database has is not
 // looked up.
 func IsZoneName(name string) bool {
 	return len(name) <= maxZoneName && (name == "" || strings.HasPrefix(name, PlainZone) || isZoneKey(name))
 }
 
-// isZoneKey says whether a name has the form of a key of the tz database: parts of letters, digits,
-// '+', '-' and '_', between slashes.
+// isZoneKey reports whether a name has the form of a key of the tz database: parts of letters,
+// digits, '+', '-' and '_', between slashes.
 func isZoneKey(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || strings.ContainsFunc(part, notInZoneKey) {

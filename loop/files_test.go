@@ -86,7 +86,7 @@ func TestSaveOverAnother(t *testing.T) {
 
 	own := filepath.Join(dirs[1], "data.cdb")
 	tells(t, other, saveTo(theirs, false),
-		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
+		`"ok":false`, theirs+" belongs to database ", own+" to database ", `say \"replace\":true`)
 	tells(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
 	if err != nil ||

@@ -25,7 +25,9 @@ func Claim(fsys FS, name, file string, by Claimant) (release func(), err error) 
 	lock, err := LockFile(fsys, lockName)
 	switch {
 	case errors.Is(err, ErrLocked):
-		return nil, fmt.Errorf("%s is the data file of a running server, or another program is writing it: %w", file, err)
+		return nil, fmt.Errorf(
+			"%s is the data file of a running server, or another program is writing it: %w",
+			file, err)
 	case NoLocks(err): // no server can run there
 		release = func() { _ = fsys.Remove(lockName) } // a file that stays is harmless
 	case err != nil:

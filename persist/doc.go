@@ -6,10 +6,10 @@
 //
 //	WriteFile, Writer      write a .cdb file in bounded memory, next to the one that it replaces
 //	Open, Reader           read, check and list a .cdb file; Salvage repairs one
-//	Journal, Buffer        the write-ahead log: writers append to their own buffers, one flusher writes and syncs
-//	Numbers                the LSNs that may be assigned, reserved on disk so that none is assigned twice
+//	Journal, Buffer        the write-ahead log: one flusher writes the buffers of all writers
+//	Numbers                the reserved LSNs, so that none is assigned twice
 //	Recover                load the newest intact .cdb file, then replay the journal from there
-//	FS, File, OS           the file operations; persist/fstest has test doubles with power cuts and faults
+//	FS, File, OS           the file operations; persist/fstest has test doubles
 //
 // A Journal and its Buffers document which methods may be called from where. A Writer and a Reader
 // are not safe for concurrent use.

@@ -195,7 +195,8 @@ func (j *Journal) list() error {
 				What:  "the segment's header is incomplete, but there is a later segment",
 			}
 		case i > 0 && !s.torn && s.first < j.segments[i-1].first:
-			return &DamageError{File: s.name, Block: -1, What: "the segment begins at a lower LSN than the one before it"}
+			return &DamageError{File: s.name, Block: -1, What: "the segment begins at a lower LSN than the one " +
+				"before it"}
 		}
 	}
 	return nil

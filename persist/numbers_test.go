@@ -377,7 +377,7 @@ func TestCutAfterOrderlyEnd(t *testing.T) {
 	}
 	disk.Put(firstSegment, older)
 	r, _, warned, err := recoverWith(disk, startOf(persist.Options{}))
-	if err != nil || !strings.Contains(warned, "ended in order") || r.Clock != db.last {
+	if err != nil || !strings.Contains(warned, "shut down cleanly") || r.Clock != db.last {
 		t.Errorf("cut between two records: the clock is %d, %q, %v", r.Clock, warned, err)
 	}
 }

@@ -265,7 +265,8 @@ func (r *recovering) numbers() {
 	if n.stored.problem == nil && n.stored.ended > found.Last {
 		r.Warn(
 			fmt.Sprintf(
-				"the server shut down cleanly after operation %d, but the files end at %d: later operations are lost, or these files are older",
+				"the server shut down cleanly after operation %d, but the files end at %d: later operations "+
+					"are lost, or these files are older",
 				n.stored.ended,
 				found.Last,
 			),

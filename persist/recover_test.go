@@ -140,7 +140,7 @@ func TestRecoverMismatch(t *testing.T) {
 				t.Fatal("what is saved from here on would be taken for the journal's")
 			}
 			r, _, warned, err = recoverWith(disk, startOf(persist.Options{Repair: true}))
-			if err != nil || r.Journal == nil || !strings.Contains(warned, "aside") {
+			if err != nil || r.Journal == nil || !strings.Contains(warned, "quarantin") {
 				t.Fatal(r, warned, err)
 			}
 			if err := r.Journal.StartByHand(r.Last + 1); err != nil {

@@ -74,7 +74,8 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 	if first < 0 {
 		s := j.segments[0]
 		return p.info, fmt.Errorf(
-			"%w: the journal's first segment, %s, begins at LSN %d, but %s ends at %d: the operations in between are missing",
+			"%w: the journal's first segment, %s, begins at LSN %d, but %s ends at %d: the operations in "+
+				"between are missing",
 			ErrMismatch,
 			s.name,
 			s.first,

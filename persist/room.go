@@ -11,8 +11,8 @@ import (
 // Operations that are acknowledged before they are written must have disk space. So space is
 // reserved ahead, after the records of the segment:
 //
-//	Always              zeros are written, which records overwrite: a sync need not make a new length durable.
-//	EverySecond, Never  blocks are allocated; the file's length stays. A reply waits if they are used up (HasRoom).
+//	Always              zeros are written, which records overwrite: syncs keep the length
+//	EverySecond, Never  blocks are allocated; a reply waits if they are used up (HasRoom)
 //
 // When no more can be reserved, the journal is full, and Full returns an error. Then the server
 // refuses changes while there is still space for all acknowledged ones. This ends by itself when

@@ -128,7 +128,8 @@ func (f *flagSet) listening(cfg *config) {
 
 	g.BoolFunc(
 		"legacy",
-		"also serve CyberDB 0.9.3 (Python) clients on this machine; with --encrypt those that encrypt. Their protocol is insecure",
+		"also serve CyberDB 0.9.3 (Python) clients on this machine; with --encrypt those that encrypt. Their "+
+			"protocol is insecure",
 		onOff(&cfg.legacy.on),
 	)
 	g.BoolFunc(
@@ -179,7 +180,8 @@ func (f *flagSet) data(cfg *config) {
 	g.Var(
 		&fsyncPolicy{&cfg.fsync},
 		"fsync",
-		"when changes are synced to disk: before each reply (always), every second (everysec), or left to the system (no)",
+		"when changes are synced to disk: before each reply (always), every second (everysec), or left to the "+
+			"system (no)",
 	)
 	g.BoolFunc(
 		"no-journal",
@@ -240,7 +242,8 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 func (f *flagSet) usage() string {
 	var b strings.Builder
 	b.WriteString(
-		"Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage + "\n\nServes tables that are Python dicts and lists. All flags are optional.\n",
+		"Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage +
+			"\n\nServes tables that are Python dicts and lists. All flags are optional.\n",
 	)
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
@@ -309,7 +312,8 @@ func (c *config) checkReach(secret password) error {
 	}
 	if c.legacy.on && !c.legacy.insecure {
 		return fmt.Errorf(
-			"--legacy with --host %s: CyberDB's own protocol reveals the password to the network, even with --encrypt: "+
+			"--legacy with --host %s: CyberDB's own protocol reveals the password to the network, even with "+
+				"--encrypt: "+
 				"use 127.0.0.1, or add --legacy-insecure if the network has no eavesdroppers",
 			c.host,
 		)
@@ -348,12 +352,14 @@ func (c *config) legacyWarnings() []string {
 		return nil
 	case c.encrypt:
 		return []string{
-			"--legacy: CyberDB's encryption is insecure: all messages use one key stream, and one recorded connection reveals the password. " +
+			"--legacy: CyberDB's encryption is insecure: all messages use one key stream, and one recorded " +
+				"connection reveals the password. " +
 				"Move clients to the native protocol (docs/MIGRATION.md)",
 		}
 	}
 	return []string{
-		"--legacy: CyberDB's clients send the password in clear text with every request. Move them to the native protocol (docs/MIGRATION.md)",
+		"--legacy: CyberDB's clients send the password in clear text with every request. Move them to the " +
+			"native protocol (docs/MIGRATION.md)",
 	}
 }
 

@@ -54,7 +54,8 @@ func openDataDir(path string) (*dataDir, error) {
 	dir := &dataDir{path: abs}
 	if info, err := os.Stat(abs); err == nil && info.Mode().Perm()&0o002 != 0 {
 		dir.warnings = []string{
-			fmt.Sprintf("all users of this machine may change files in the data directory %s: run chmod o-w on it", abs),
+			fmt.Sprintf("all users of this machine may change files in the data directory %s: run chmod o-w on "+
+				"it", abs),
 		}
 	}
 	if err := dir.acquire(); err != nil {
@@ -77,7 +78,8 @@ func (d *dataDir) acquire() (err error) {
 			held.Holder,
 		)
 	case persist.NoLocks(err):
-		return fmt.Errorf("the file system of the data directory does not support locks, which prevent two servers from using it: %w; "+
+		return fmt.Errorf("the file system of the data directory does not support locks, which prevent two "+
+			"servers from using it: %w; "+
 			"choose another with --dir", err)
 	}
 	return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)

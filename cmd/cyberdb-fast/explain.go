@@ -39,7 +39,8 @@ func dataAdvice(err error, file *dataFile) string {
 	case errors.Is(err, persist.ErrDamaged):
 		return damageAdvice(err, file)
 	case errors.Is(err, persist.ErrMismatch):
-		return "restore the file that belongs to the journal; or start with --no-journal, which ignores the journal, or with --repair, which quarantines it"
+		return "restore the file that belongs to the journal; or start with --no-journal, which ignores the " +
+			"journal, or with --repair, which quarantines it"
 	case errors.Is(err, persist.ErrForeign):
 		return "not written by cyberdb-fast; choose another name with --file"
 	case errors.Is(err, persist.ErrVersion):

@@ -89,7 +89,8 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 		)
 	}
 	return "", fmt.Errorf(
-		"import: %s has an unknown format: neither JSON lines, as written by `cyberdb-fast export`, nor a data file of CyberDB 0.9.3",
+		"import: %s has an unknown format: neither JSON lines, as written by `cyberdb-fast export`, nor a data "+
+			"file of CyberDB 0.9.3",
 		from,
 	)
 }

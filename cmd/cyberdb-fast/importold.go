@@ -68,7 +68,8 @@ func explainImport(from string, err error) error {
 	switch {
 	case errors.As(err, &refused) && refused.Class != "":
 		advice = fmt.Sprintf(
-			"; nothing was imported; with CyberDB, store objects of class %s as dicts, tuples or strings, save, and import again; or, if you trust the file, store them as opaque bytes with --keep-opaque",
+			"; nothing was imported; with CyberDB, store objects of class %s as dicts, tuples or strings, "+
+				"save, and import again; or, if you trust the file, store them as opaque bytes with --keep-opaque",
 			refused.Class,
 		)
 	case errors.Is(err, legacy.ErrNoFile):
@@ -96,7 +97,8 @@ func importSummary(from, to string, fromBytes int, old *legacy.File, info persis
 	}
 	fmt.Fprintf(
 		&s,
-		"not imported: the settings and the password, which is stored there in clear text: choose another one, and delete or restrict %s and its copies\n",
+		"not imported: the settings and the password, which is stored there in clear text: choose another one, "+
+			"and delete or restrict %s and its copies\n",
 		from,
 	)
 	return s.String()

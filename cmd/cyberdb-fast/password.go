@@ -88,7 +88,8 @@ func (s *passwordSource) read(dir *dataDir) (password, error) {
 		p, err := s.flags.read("--password", "--password-file")
 		if err == nil && s.flags.text != nil {
 			p.warnings = []string{
-				"all users of this machine can read the password of --password in the process list: use --password-file or CYBERDB_PASSWORD",
+				"all users of this machine can read the password of --password in the process list: use " +
+					"--password-file or CYBERDB_PASSWORD",
 			}
 		}
 		return p, err
@@ -184,7 +185,8 @@ func othersMayRead(name string) ([]string, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		return []string{fmt.Sprintf("all users of this machine can read the password in %s: run chmod o-r on it", name)}, nil
+		warning := fmt.Sprintf("all users of this machine can read the password in %s: run chmod o-r on it", name)
+		return []string{warning}, nil
 	}
 	return nil, nil
 }

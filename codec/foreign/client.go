@@ -162,7 +162,8 @@ func (p Protocol) AppendAnswer(dst, first []byte) []byte {
 	case HTTP:
 		dst = fmt.Appendf(
 			dst,
-			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
+				"%d\r\nConnection: close\r\n\r\n",
 			len(text)+1,
 		)
 		if bytes.HasPrefix(first, []byte("HEAD ")) { // answered without a body

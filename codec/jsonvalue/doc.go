@@ -2,7 +2,7 @@
 //
 //	{"name": "ada", "age": 36}           a dict whose keys are str
 //	{"$dict": [[1, "one"], [2, "two"]]}  any other
-//	{"$tuple": [1, 2.0, true, null]}     what JSON has no form for is an object with one key that begins with a dollar
+//	{"$tuple": [1, 2.0, true, null]}     other types: an object with one key that begins with $
 //
 // The format is specified in persist/FORMAT.md, "JSON lines". The package is pure; its functions
 // are safe for concurrent use.

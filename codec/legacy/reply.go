@@ -82,7 +82,8 @@ func keptFromReader(class string) *Exception {
 	return NewException(
 		"TypeError",
 		fmt.Sprintf(
-			"%s is a class of a program's own, and reading an object of it runs its code: this server gives such to no client without --keep-opaque",
+			"%s is a class of a program's own, and reading an object of it runs its code: this server gives "+
+				"such to no client without --keep-opaque",
 			class,
 		),
 	)

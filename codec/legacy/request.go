@@ -132,7 +132,8 @@ func refusedClass(err error) *Exception {
 		return NewException("TypeError", err.Error())
 	}
 	return NewException("TypeError", fmt.Sprintf(
-		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store a dict, tuple or str instead",
+		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store "+
+			"a dict, tuple or str instead",
 		refused.Class,
 	))
 }

@@ -16,8 +16,8 @@ import (
 // otherwise.
 //
 //	func = lambda x: EXPRESSION          the client cuts what was "key=lambda x: EXPRESSION)"
-//	func = lambda x: EXPRESSION, reverse  ... and "key=lambda x: EXPRESSION, reverse=True)": the request says reverse by itself
-//	def f(x): return EXPRESSION, func = f  on lines of their own; comments, and "a, b = x" before the return
+//	func = lambda x: EXPRESSION, reverse  the same for "..., reverse=True)", which is also a field
+//	def f(x): return EXPRESSION, func = f  on separate lines, with comments, and "a, b = x"
 //	func = None
 //
 // An EXPRESSION is made of the parameter, items of it (x[1], x['n'], x[1][0], x[-1]), -, len(),
@@ -25,14 +25,16 @@ import (
 
 // errSortText is returned for a text in another form.
 var errSortText = errors.New(
-	"sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, str, .lower() and tuples of these",
+	"sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, " +
+		"str, .lower() and tuples of these",
 )
 
 var (
 	assigned   = regexp.MustCompile(`^\s*func\s*=\s*([\s\S]*?)\s*$`)
 	lambda     = regexp.MustCompile(`^lambda\s+([A-Za-z_]\w*)\s*:\s*([\s\S]*?)\s*(,\s*reverse\s*)?$`)
 	definition = regexp.MustCompile(
-		`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`,
+		`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n` +
+			`([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`,
 	)
 	unpacking = regexp.MustCompile(`^\(?\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*,?\s*\)?\s*=\s*([A-Za-z_]\w*)$`)
 	literal   = regexp.MustCompile(`^(?:([+-]?\d+)|([+-]?\d+\.\d+)|(True|False)|'[^']*'|"[^"]*")$`)

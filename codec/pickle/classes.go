@@ -34,14 +34,18 @@ var factories = map[string]bool{
 var exceptions = make(map[string]bool)
 
 func init() {
-	for _, name := range strings.Fields(`BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError
-		BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError DeprecationWarning EOFError
-		EncodingWarning EnvironmentError FileExistsError FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning
-		IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt LookupError MemoryError ModuleNotFoundError NameError
-		NotADirectoryError NotImplementedError OSError OverflowError PendingDeprecationWarning PermissionError ProcessLookupError RecursionError
-		ReferenceError ResourceWarning RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning SystemError SystemExit
-		TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning
-		UserWarning ValueError Warning ZeroDivisionError`) {
+	for _, name := range strings.Fields(`
+		BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError
+		BufferError BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError
+		ConnectionResetError DeprecationWarning EOFError EncodingWarning EnvironmentError FileExistsError
+		FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning
+		IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt LookupError
+		MemoryError ModuleNotFoundError NameError NotADirectoryError NotImplementedError OSError OverflowError
+		PendingDeprecationWarning PermissionError ProcessLookupError RecursionError ReferenceError
+		ResourceWarning RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning
+		SystemError SystemExit TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError
+		UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning UserWarning ValueError Warning
+		ZeroDivisionError`) {
 		exceptions[name] = true
 	}
 	makers = map[className]maker{

@@ -107,7 +107,8 @@ func (c *Client) acceptable(body []byte) error {
 	case body[1]&optionEncrypt == 0 && c.cfg.Encrypt:
 		return &Refusal{
 			RefusedEncryption,
-			"the server does not encrypt and this client does: start the server with --encrypt, or turn encryption off in the client",
+			"the server does not encrypt and this client does: start the server with --encrypt, or turn " +
+				"encryption off in the client",
 		}
 	case body[1]&optionEncrypt != 0 && !c.cfg.Encrypt:
 		return &Refusal{

@@ -132,7 +132,8 @@ func (s *Server) otherOptions(options byte) *Refusal {
 	default:
 		return &Refusal{
 			RefusedEncryption,
-			"this server does not encrypt and the client does: start the server with --encrypt, or turn encryption off in the client",
+			"this server does not encrypt and the client does: start the server with --encrypt, or turn " +
+				"encryption off in the client",
 		}
 	}
 }

@@ -44,9 +44,10 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 //  1. an int within 64 bits, in its shortest encoding
 //  2. a float64
 //  3. a complex, if the imaginary part is not zero
-//  4. a whole number: an int, if it has at most maxKeyNumber bytes and ends in at most wholeZeros decimal zeros
-//  5. a fraction num / (2^twos * 5^fives) in lowest terms: a Fraction, if both parts have at most maxKeyNumber bytes and twos is at
-//     least twice fives
+//  4. a whole number: an int, if it has at most maxKeyNumber bytes and ends in at most wholeZeros
+//     decimal zeros
+//  5. a fraction num / (2^twos * 5^fives) in lowest terms: a Fraction, if both parts have at most
+//     maxKeyNumber bytes and twos is at least twice fives
 //  6. a fraction with another denominator: a Fraction in lowest terms
 //  7. a Decimal without zeros at its end
 //

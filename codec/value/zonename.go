@@ -19,7 +19,8 @@ func (c checking) zoneName(name []byte) error {
 		return tooLarge("name of a time zone of %d bytes, at most %d", len(name), maxZoneName)
 	}
 	return malformedf(
-		"%s is no name of a time zone: it is a key of the tz database such as 'Europe/Berlin', or '%s' and the name of a plain offset",
+		"%s is no name of a time zone: it is a key of the tz database such as 'Europe/Berlin', or '%s' and the "+
+			"name of a plain offset",
 		appendStrRepr(nil, name),
 		PlainZone,
 	)

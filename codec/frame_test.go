@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another
-// behind.
+// TestRequestRoundTrip writes requests and reads them back, also truncated at every byte and
+// followed by another.
 func TestRequestRoundTrip(t *testing.T) {
 	for _, want := range []Request{
 		{ID: 1, Op: OpPing},

@@ -161,7 +161,7 @@ func (j *Journal) segmentInPlace() error {
 }
 
 // mark writes a record without operations and syncs it: everything before it is on disk, so damage
-// before it is not taken for a torn tail. It is called when the journal is idle or closed.
+// before it is not accepted for a torn tail. It is called when the journal is idle or closed.
 func (j *Journal) mark() error {
 	f := &j.flusher
 	if !f.marked && f.seg.size > segmentHeaderBytes {

@@ -83,7 +83,7 @@ type Options struct {
 //
 // Open it, Replay it, Start it. Then writers append to Buffers; the journal's flusher collects
 // them, writes everything that has no gap before it, and syncs according to the policy. Once Start
-// has returned, methods may be called from any goroutine.
+// has returned, methods are safe for concurrent use.
 type Journal struct {
 	// constant after Start
 	fs          FS

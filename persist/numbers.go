@@ -41,8 +41,8 @@ type NumbersOptions struct {
 // lost.
 //
 // Recover opens them; Start them; call Allow before each change. A goroutine reserves the next
-// range while half of the current one is left. Once Start has returned, methods may be called from
-// any goroutine.
+// range while half of the current one is left. Once Start has returned, methods are safe for
+// concurrent use.
 type Numbers struct {
 	// constant after Start
 	fs       FS

@@ -32,7 +32,7 @@ const (
 // blocks only that goroutine. Lines that do not fit in the queue, or cannot be written, are dropped
 // and counted; a line reports that once writing works again.
 //
-// Its methods may be called from any goroutine, and none but close waits.
+// Its methods are safe for concurrent use, and none but close waits.
 type logQueue struct {
 	to      io.Writer
 	dropped atomic.Uint64 // lines, since the start

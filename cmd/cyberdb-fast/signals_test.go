@@ -123,8 +123,8 @@ func (d *daemon) saved(reason string) {
 	}
 }
 
-// TestEndingSignals: every signal that ends the server does so in order. Only a save can keep the
-// changes here.
+// TestEndingSignals: every signal that ends the server shuts it down cleanly. Only a save can keep
+// the changes here.
 func TestEndingSignals(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{
@@ -237,8 +237,8 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// TestTerminal: the keys of a terminal, and its end, end a server in order that was started there,
-// whether its streams lead there or not.
+// TestTerminal: the keys of a terminal, and its end, cleanly shut down a server that was started
+// there, whether its streams lead there or not.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

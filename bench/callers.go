@@ -54,7 +54,8 @@ func RunCallers(ctx context.Context, o Options, goroutines int, library *Library
 	if err != nil {
 		return nil, err
 	}
-	report.Server, report.Client, report.Goroutines, report.Connections = r.version, library.Name, goroutines, library.Connections
+	report.Server, report.Client = r.version, library.Name
+	report.Goroutines, report.Connections = goroutines, library.Connections
 	report.Pipeline, report.Asked = 1, 0
 	return report, nil
 }

@@ -4,16 +4,23 @@
 //
 // # Parts
 //
-//   - Options says what to do; Run, Load and Idle do it and return a Report, a LoadReport, an IdleReport. A Plan makes many runs, several targets in
-//     turn; Summarize and NewSeries say what they come to; Results reads what was kept of them.
-//   - op.go lists the operations. A stream (workload.go) yields those of one connection, evenly drawn or by zipf.go; items (items.go) gives each item
-//     number its key and its value. All follow from the seed alone, so a reply can be checked without keeping a table of what was written.
+//   - Options says what to do; Run, Load and Idle do it and return a Report, a LoadReport, an
+//     IdleReport. A Plan makes many runs, several targets in turn; Summarize and NewSeries say what
+//     they come to; Results reads what was kept of them.
+//   - op.go lists the operations. A stream (workload.go) yields those of one connection, evenly
+//     drawn or by zipf.go; items (items.go) gives each item number its key and its value. All
+//     follow from the seed alone, so a reply can be checked without keeping a table of what was
+//     written.
 //   - dial.go opens the connections, with pauses when the server's backlog is full.
-//   - A wire (wire.go) is a protocol: target_native.go speaks cyberdb-fast's frames, target_redis.go RESP, target_memcached.go memcached's text, target_legacy.go
-//     the original CyberDB's pickles, target_echo.go to a server that gives back what it gets. The loops, sizes and clocks are the same for all.
-//   - runner.go leads one run through its phases; eventloop.go is the hot path, one per thread, each owning its connections; check.go compares each reply
-//     with its request, verify.go what the tables hold at the end with what was acknowledged.
-//   - callers.go drives a client library instead, with goroutines. python.go sums up what client/python/bench.py measured of Python's.
+//   - A wire (wire.go) is a protocol: target_native.go speaks cyberdb-fast's frames,
+//     target_redis.go RESP, target_memcached.go memcached's text, target_legacy.go the original
+//     CyberDB's pickles, target_echo.go to a server that gives back what it gets. The loops, sizes
+//     and clocks are the same for all.
+//   - runner.go leads one run through its phases; eventloop.go is the hot path, one per thread,
+//     each owning its connections; check.go compares each reply with its request, verify.go what
+//     the tables hold at the end with what was acknowledged.
+//   - callers.go drives a client library instead, with goroutines. python.go sums up what
+//     client/python/bench.py measured of Python's.
 //   - process.go reads what the server used from /proc, machine.go what the machine is.
 //   - Package page makes HTML, pictures and Markdown of reports.
 //

@@ -162,7 +162,8 @@ func checkDescriptors(connections int) error {
 	if need := uint64(connections) + spareDescriptors; need > limit.Cur {
 		return &UsageError{
 			fmt.Sprintf(
-				"-c %d needs %d file descriptors and the limit is %d: run `ulimit -n %d` first (as root, or set LimitNOFILE), or use fewer connections",
+				"-c %d needs %d file descriptors and the limit is %d: run `ulimit -n %d` first (as root, or "+
+					"set LimitNOFILE), or use fewer connections",
 				connections,
 				need,
 				limit.Cur,

@@ -95,7 +95,8 @@ func readFirst(conn net.Conn, addr string, buf []byte) ([]byte, error) {
 		switch {
 		case len(buf) == 0 && errors.Is(err, io.EOF):
 			return nil, fmt.Errorf(
-				"%w: the server ended the connection without an answer: is it a cyberdb-fast server, with no TLS in front of it?",
+				"%w: the server ended the connection without an answer: is it a cyberdb-fast server, with no "+
+					"TLS in front of it?",
 				err,
 			)
 		case len(buf) == 0:

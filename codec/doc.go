@@ -1,9 +1,10 @@
-// Package codec is the native wire: frames, opcodes and status codes, exactly as PROTOCOL.md says.
+// Package codec implements the native protocol: frames, opcodes and status codes, as PROTOCOL.md
+// specifies them.
 //
 // It is pure: no sockets, no goroutines, no clocks. ParseX(b) returns views into b and copies
-// nothing; AppendX(dst, x) appends to dst and returns it. A value inside a frame is one encoding of
-// package codec/value; the messages that open a connection and prove the password are in package
+// nothing; AppendX(dst, x) appends to dst and returns it. Values inside frames are encodings of
+// package codec/value. The messages that open and authenticate a connection are in package
 // codec/secure.
 //
-// All functions may be called from any goroutine; none keeps what it is given.
+// All functions are safe for concurrent use; none retains its arguments.
 package codec

@@ -12,8 +12,8 @@ const (
 	HeaderBytes = 10
 	// MaxFrameBytes is the largest value of a frame's length field that a server accepts.
 	MaxFrameBytes = 64 << 20
-	// MaxReplyFrameBytes is the most body bytes that a server puts into one reply frame; longer
-	// replies go on in further frames (FlagMore).
+	// MaxReplyFrameBytes is the most body bytes of one reply frame; longer replies continue in
+	// further frames (FlagMore).
 	MaxReplyFrameBytes = 1 << 20
 	// MaxTableNameBytes is the longest table name, in bytes of UTF-8.
 	MaxTableNameBytes = 1024
@@ -21,7 +21,7 @@ const (
 	MaxArguments = 1 << 20
 
 	lengthBytes   = 4
-	payloadOffset = 8 // of the opcode: behind length and id
+	payloadOffset = 8 // of the opcode: after length and id
 	versionBytes  = 8
 	minFrameBytes = HeaderBytes - lengthBytes
 )
@@ -30,18 +30,16 @@ const (
 // it.
 const Absent = 0xc1
 
-// RequestFlags are the flags of a request. A flag that the server does not know is refused, never
-// ignored.
+// RequestFlags are the flags of a request. A server rejects flags that it does not know.
 type RequestFlags uint8
 
-// Flags of a request; those that carry a field have it behind the header, in the order of their
-// bits.
+// Flags of a request. The fields that belong to flags follow the header, in the order of the bits.
 const (
 	// u64: act only if the entry's version is this; 0: only if it is absent
 	FlagIfVersion   RequestFlags = 1 << 0
-	FlagWantVersion RequestFlags = 1 << 1 // the reply is to carry the entry's version
+	FlagWantVersion RequestFlags = 1 << 1 // the reply shall have the entry's version
 	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
-	FlagDurable     RequestFlags = 1 << 3 // the reply is to come when the change is on disk
+	FlagDurable     RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
 	FlagTimeToLive  RequestFlags = 1 << 4 // reserved: u64 milliseconds
 
 	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDurable
@@ -50,18 +48,17 @@ const (
 // ReplyFlags are the flags of a reply.
 type ReplyFlags uint8
 
-// Flags of a reply; FlagVersion has its field behind the header.
+// Flags of a reply. The field of FlagVersion follows the header.
 const (
-	FlagMore    ReplyFlags = 1 << 0 // the reply goes on in a further frame with the same id
+	FlagMore    ReplyFlags = 1 << 0 // the reply continues in a further frame with the same id
 	FlagVersion ReplyFlags = 1 << 1 // u64: the entry's version
 )
 
 // Errors of the parsers.
 var (
-	// ErrShort is returned when the input ends inside a frame: read on and try again.
+	// ErrShort is returned when the input ends inside a frame: read more and try again.
 	ErrShort = errors.New("frame not complete")
-	// ErrFrame is returned, wrapped, when the length field cannot be right. The connection cannot
-	// go on.
+	// ErrFrame is returned, wrapped, when the length field is invalid. Close the connection.
 	ErrFrame = errors.New("bad frame")
 )
 
@@ -72,16 +69,16 @@ type Request struct {
 	Flags     RequestFlags
 	IfVersion uint64 // valid if Flags has FlagIfVersion
 	Args      []byte // the encoded arguments, table name first, back to back
-	Payload   []byte // the frame without length and id: all that says what is to be done. Set by the parsers
+	Payload   []byte // the frame without length and id, which defines the request; set by the parsers
 }
 
 // ParseRequest reads one request from the front of b; n is the number of bytes used.
 //
 // Shape: length u32 | id u32 | opcode u8 | flags u8 | fields by flag | arguments, little-endian.
 // Nothing is copied or allocated. Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if
-// the length is below a header's or above MaxFrameBytes, or the fields do not fit (the connection
-// is beyond repair). A flag that is not known makes an *Error with StatusUnsupported: n and ID are
-// right, and the connection may go on. Source: PROTOCOL.md, "Request frame".
+// the length is below a header's or above MaxFrameBytes, or the fields do not fit (close the
+// connection); an *Error with StatusUnsupported for an unknown flag: n and ID are valid, and the
+// connection may continue. Source: PROTOCOL.md, "Request frame".
 func ParseRequest(b []byte) (req Request, n int, err error) {
 	if len(b) < lengthBytes {
 		return req, 0, ErrShort
@@ -99,7 +96,7 @@ func ParseRequest(b []byte) (req Request, n int, err error) {
 	return req, n, err
 }
 
-// WholeFrames says whether b ends where a frame ends, by what the frames say of their lengths.
+// WholeFrames reports whether b ends at the end of a frame, according to the lengths of the frames.
 func WholeFrames(b []byte) bool {
 	for len(b) >= lengthBytes {
 		n := lengthBytes + uint64(binary.LittleEndian.Uint32(b))
@@ -111,7 +108,7 @@ func WholeFrames(b []byte) bool {
 	return len(b) == 0
 }
 
-// ParsePayload reads a request without length and id, as Request.Payload has it. The request's ID
+// ParsePayload parses a request without length and id, which is Request.Payload. The request's ID
 // is 0. Errors: as ParseRequest.
 func ParsePayload(payload []byte) (req Request, err error) {
 	if len(payload) < HeaderBytes-payloadOffset {
@@ -129,7 +126,7 @@ func (req *Request) Clone() Request {
 	return own
 }
 
-// parsePayload takes opcode, flags, fields and arguments from a payload that has room for opcode
+// parsePayload takes opcode, flags, fields and arguments from a payload that has at least opcode
 // and flags.
 func (req *Request) parsePayload(payload []byte) error {
 	req.Payload = payload
@@ -160,7 +157,7 @@ func (req *Request) parseFields() error {
 	return nil
 }
 
-// AppendRequest appends a request frame; Args is taken from req. The caller keeps the frame within
+// AppendRequest appends a request frame with the arguments in req.Args. The frame must not exceed
 // MaxFrameBytes.
 func AppendRequest(dst []byte, req *Request) []byte {
 	dst, at := BeginRequest(dst, req)
@@ -245,8 +242,8 @@ func BeginReply(dst []byte, id uint32, status Status) (out []byte, at int) {
 	return dst, at
 }
 
-// SetVersion puts the entry's version into the reply that begins at dst[at]: between its header and
-// the body that is already there.
+// SetVersion inserts the entry's version into the reply that begins at dst[at], between its header
+// and its body.
 func SetVersion(dst []byte, at int, version uint64) []byte {
 	dst[at+HeaderBytes-1] |= byte(FlagVersion)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -256,7 +253,7 @@ func SetVersion(dst []byte, at int, version uint64) []byte {
 	return dst
 }
 
-// SetMore marks the reply that begins at dst[at] as one that goes on in a further frame.
+// SetMore marks the reply that begins at dst[at] as one that continues in a further frame.
 func SetMore(dst []byte, at int) { dst[at+HeaderBytes-1] |= byte(FlagMore) }
 
 // AppendReply appends a whole reply frame.

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRequestRoundTrip writes requests and reads them back, also cut at every byte and with another
-// behind.
+// TestRequestRoundTrip writes requests and reads them back, also truncated at every byte and
+// followed by another.
 func TestRequestRoundTrip(t *testing.T) {
 	for _, want := range []Request{
 		{ID: 1, Op: OpPing},
@@ -69,8 +69,8 @@ func TestBadLength(t *testing.T) {
 	}
 }
 
-// TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can go on behind the
-// frame.
+// TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can continue after
+// the frame.
 func TestUnknownFlag(t *testing.T) {
 	for _, flag := range []RequestFlags{FlagDeadline, FlagTimeToLive, 0x20, 0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
@@ -89,7 +89,7 @@ func TestErrorBody(t *testing.T) {
 		{Status: StatusInternal},
 	} {
 		body := AppendErrorBody(nil, &want)
-		got, err := ParseErrorBody(want.Status, append(body, 0xc0)) // what later versions add is passed over
+		got, err := ParseErrorBody(want.Status, append(body, 0xc0)) // what later versions add is skipped
 		if err != nil || got.Message != want.Message || got.Table != want.Table || got.Want != want.Want ||
 			got.Have != want.Have ||
 			!bytes.Equal(got.Key, want.Key) {

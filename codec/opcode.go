@@ -2,7 +2,7 @@ package codec
 
 import "fmt"
 
-// Opcode says what a request asks for. Opcodes are only ever added. On the wire: do not change.
+// Opcode is the operation of a request. Opcodes are only ever added. On the wire: do not change.
 type Opcode uint8
 
 // Opcodes of the server itself.
@@ -69,17 +69,16 @@ const (
 	OpListPopLeft     Opcode = 0x54
 )
 
-// Shape is the form of a request's arguments.
+// Shape describes a request's arguments.
 type Shape struct {
 	Name  string // as PROTOCOL.md and log lines have it, e.g. "DICT GET"
 	Table bool   // the first argument is a table's name
-	Min   int    // fewest arguments, the table's name not counted
+	Min   int    // fewest arguments, without the table's name
 	Max   int    // most arguments; Many: any number up to MaxArguments
 	Each  int    // with Many: the arguments from Min on come in groups of this size (2: key, value)
 }
 
-// Arity says how many arguments there are, for an error text: "a table's name and 1 to 2
-// arguments".
+// Arity returns the number of arguments for an error text: "a table's name and 1 to 2 arguments".
 func (s *Shape) Arity() string {
 	text := fmt.Sprintf("%d arguments", s.Min)
 	switch {
@@ -101,7 +100,7 @@ func (s *Shape) Arity() string {
 // Many as a Shape's Max stands for any number of arguments.
 const Many = MaxArguments
 
-// Shapes holds the shape of every opcode; an unused opcode has no Name.
+// Shapes has the shape of every opcode; an unused opcode has no Name.
 var Shapes = [256]Shape{
 	OpPing: {Name: "PING"},
 	OpInfo: {Name: "INFO"},

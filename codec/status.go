@@ -11,8 +11,8 @@ import (
 // Status is the outcome of a request. Numbers are only ever added. On the wire: do not change.
 type Status uint8
 
-// Status codes. The first group is Python's own errors, the second ours about tables and entries,
-// the third about the request, the connection or the server.
+// Status codes. The first group is Python's own errors; the second is about tables and entries; the
+// third about the request, the connection or the server.
 const (
 	StatusOK             Status = 0
 	StatusKeyError       Status = 1
@@ -27,16 +27,16 @@ const (
 	StatusWrongTableKind  Status = 18
 	StatusVersionMismatch Status = 19
 
-	StatusBadFrame      Status = 32 // the connection is closed after it
+	StatusBadFrame      Status = 32 // the connection is closed afterwards
 	StatusUnknownOpcode Status = 33
 	StatusBadArguments  Status = 34
 	StatusTooLarge      Status = 35
 	StatusUnsupported   Status = 36
 	StatusOverloaded    Status = 37
 	StatusShuttingDown  Status = 38
-	StatusInternal      Status = 39 // a defect of the server; the connection is closed after it
-	StatusNotDurable    Status = 40 // the change is made, and not on disk
-	StatusReadOnly      Status = 41 // nothing can be written to disk: nothing is changed any more
+	StatusInternal      Status = 39 // an internal error of the server; the connection is closed afterwards
+	StatusNotDurable    Status = 40 // the change was made, but is not on disk
+	StatusReadOnly      Status = 41 // the server cannot write to disk and accepts no changes
 )
 
 var statusNames = [...]string{
@@ -93,14 +93,14 @@ func StatusOf(kind value.Kind) Status {
 // Error is the body of a reply whose status is not OK. Empty fields do not apply.
 type Error struct {
 	Status  Status
-	Message string // one line, lower case as Python's own texts are
+	Message string // one line, lower case like Python's own texts
 	Table   string
 	Key     []byte // one encoded value
 	Want    string // the table kind that the request is for
-	Have    string // the kind of the table that is there
+	Have    string // the kind of the existing table
 }
 
-// Error returns the status's name and the message, with table and key where there are any.
+// Error returns the status's name and the message, with table and key if there are any.
 func (e *Error) Error() string {
 	text := e.Status.String() + ": " + e.Message
 	if e.Table != "" {
@@ -109,8 +109,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// AppendErrorBody appends the body of an error reply: message, table, key, want, have; nil or
-// Absent where one does not apply.
+// AppendErrorBody appends the body of an error reply: message, table, key, want, have. A field that
+// does not apply is nil or Absent.
 func AppendErrorBody(dst []byte, e *Error) []byte {
 	dst = msgp.AppendString(dst, e.Message)
 	dst = appendOptional(dst, e.Table)
@@ -132,8 +132,8 @@ func appendOptional(dst []byte, text string) []byte {
 
 // ParseErrorBody reads the body of a reply with the given status. The texts and the key are copied.
 //
-// Errors: ErrFrame, wrapped, if the body is not as AppendErrorBody writes it. Fields behind the
-// known ones are passed over.
+// Errors: ErrFrame, wrapped, if the body is not as AppendErrorBody writes it. Fields after the
+// known ones are skipped.
 func ParseErrorBody(status Status, body []byte) (*Error, error) {
 	e := &Error{Status: status}
 	var err error

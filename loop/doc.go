@@ -12,9 +12,9 @@
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //
 //   - A request of more than about a millisecond, or one that waits for something, runs on a
-//     goroutine in the background (background.go). Its connection waits for it. A long read is made from
-//     a view that was cut in its turn, its reply as the socket drains. A connection also waits while
-//     a long write owns the table that its request is for (engine.Parked).
+//     goroutine in the background (background.go). Its connection waits for it. A long read is made
+//     from a view that was cut in its turn, its reply as the socket drains. A connection also waits
+//     while a long write owns the table that its request is for (engine.Parked).
 //   - A connection that has used half a millisecond waits until the loop has served the others
 //     (quantum.go).
 //

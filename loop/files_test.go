@@ -86,7 +86,7 @@ func TestSaveOverAnother(t *testing.T) {
 
 	own := filepath.Join(dirs[1], "data.cdb")
 	tells(t, other, saveTo(theirs, false),
-		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
+		`"ok":false`, theirs+" belongs to database ", own+" to database ", `say \"replace\":true`)
 	tells(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
 	if err != nil ||
@@ -132,7 +132,7 @@ func TestSaveElsewhere(t *testing.T) {
 	}
 	for _, replace := range []bool{false, true} {
 		tells(t, srv, saveTo("letter.cdb", replace),
-			`"ok":false`, "letter.cdb: not a file of this kind: it is not written over")
+			`"ok":false`, "letter.cdb: not a file of this kind: refusing to overwrite it")
 	}
 	tells(t, srv, `{"do":"save"}`, `"ok":true`)
 	left, err := filepath.Glob(filepath.Join(backups, "*"))

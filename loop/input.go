@@ -53,7 +53,8 @@ func (b *requestBudget) overLimit() *codec.Error {
 	return &codec.Error{
 		Status: codec.StatusOverloaded,
 		Message: fmt.Sprintf(
-			"the server holds %d MiB of requests that are not complete, or wait, for all clients together: try again later",
+			"the server holds %d MiB of requests that are not complete, or wait, for all clients together: try "+
+				"again later",
 			b.limit>>20,
 		),
 	}

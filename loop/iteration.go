@@ -104,9 +104,9 @@ func (i *iteration) begin() {
 // own can fail and close it.
 func (s *session) executeLater(in []byte) bool {
 	l := s.loop
-	if !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running || s.deferred.replies ||
-		len(l.out) > l.from || s.output.streams > 0 || s.unsent() ||
-		s.srv.draining.Load() ||
+	if !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() ||
+		s.state != running || s.deferred.replies ||
+		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() ||
 		s.legacy == nil && !codec.WholeFrames(in) ||
 		!s.postRun() {
 		return false

@@ -68,7 +68,8 @@ func (srv *Server) numbersInFlight() uint64 {
 func (srv *Server) onRenew(err error) {
 	if err != nil {
 		srv.log.Warn(
-			"the next range of version numbers cannot be reserved; changes are refused once this one is used: make room or mend the disk",
+			"the next range of version numbers cannot be reserved; changes are refused once this one is used: "+
+				"make room or mend the disk",
 			slog.Any("error", err),
 		)
 		return
@@ -117,7 +118,8 @@ func (srv *Server) journalBroken() {
 func (srv *Server) onFull(err error) {
 	if err != nil {
 		srv.log.Error(
-			"the disk is full: nothing is changed until there is room again, reads go on; nothing that was acknowledged is lost",
+			"the disk is full: nothing is changed until there is room again, reads go on; nothing that was "+
+				"acknowledged is lost",
 			slog.Any("error", err),
 		)
 		return

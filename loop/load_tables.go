@@ -59,7 +59,8 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 func (s *saver) loadable(replace bool) error {
 	if n := s.srv.store.Len(); n > 0 && !replace {
 		return fmt.Errorf(
-			`the server has %d tables: a file is loaded into an empty server only, unless the request says "replace":true, `+
+			`the server has %d tables: a file is loaded into an empty server only, `+
+				`unless the request says "replace":true, `+
 				"which puts the file's tables in the place of all these",
 			n,
 		)
@@ -152,7 +153,8 @@ func (l *loading) exchange(replace bool) error {
 func (l *loading) keep() error {
 	if l.srv.store.Clock()+loadAhead/2 > l.at {
 		return errors.New(
-			"so much was changed while the file was read that its tables would come too late: nothing was loaded, try again",
+			"so much was changed while the file was read that its tables would come too late: nothing was " +
+				"loaded, try again",
 		)
 	}
 	if err := errors.Join(l.srv.writable(), l.srv.numbers.Check()); err != nil {
@@ -182,7 +184,8 @@ func (l *loading) undo(err error) error {
 	}
 	if problem := l.savedAgain(); problem != nil {
 		return fmt.Errorf(
-			"%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of the file (%w)",
+			"%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of "+
+				"the file (%w)",
 			err,
 			problem,
 		)

@@ -78,8 +78,8 @@ func segments(disk *fstest.Disk) []string {
 	return slices.DeleteFunc(disk.Names(), func(name string) bool { return !strings.HasSuffix(name, ".log") })
 }
 
-// TestSegmentNotBegun: while the next segment cannot be begun, the one at hand grows, and nothing
-// is lost; that is tried again now and then, and told once.
+// TestSegmentNotBegun: while the next segment cannot be begun, the current one grows, and nothing
+// is lost; that is retried from time to time, and reported once.
 func TestSegmentNotBegun(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond} {
 		for op, errno := range map[string]syscall.Errno{"create": syscall.EMFILE, "left": syscall.EIO, "write": syscall.ENOSPC, "sync": syscall.EIO, "syncdir": syscall.EMFILE} {

@@ -85,7 +85,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is one writer's 60-byte operations, with the flusher at work beside it.
+// BenchmarkAppend is one writer's 60-byte operations, while the flusher works.
 func BenchmarkAppend(b *testing.B) {
 	j, _ := startBenchJournal(b, persist.Never)
 	buf := j.Buffer()

@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// Buffer is where one writer, an event loop or a goroutine, leaves its operations for the flusher.
+// Buffer collects the operations of one writer, an event loop or a goroutine, for the flusher.
 type Buffer struct {
 	j *Journal
 
 	mu     sync.Mutex
 	full   [][]byte // chunks, in order
-	chunk  []byte   // at hand
-	last   uint64   // LSN appended
+	chunk  []byte   // the current chunk
+	last   uint64   // the last LSN appended
 	closed bool
 }
 
-// In memory, an operation is: LSN u64 | numbers u64 | length u32 | bytes. The bytes of one that is
-// kept are a chunk of their own.
+// In memory, an operation is: LSN u64 | number of LSNs u64 | length u32 | bytes. The bytes of one
+// that is retained are a chunk of their own.
 const (
 	opHeaderBytes = 20
 	chunkBytes    = 64 << 10
-	freeChunks    = 64 // kept to be used again
+	freeChunks    = 64 // kept for reuse
 )
 
 // Buffer returns a new buffer. Close it when its writer ends.
@@ -34,13 +34,13 @@ func (j *Journal) Buffer() *Buffer {
 	return b
 }
 
-// Append leaves one operation that has drawn the numbers lsn to lsn+n-1. It is to be called under
-// the locks under which they were drawn; of one buffer, by one goroutine at a time and with rising
-// LSNs. An operation without payload says only that its numbers are taken.
+// Append adds one operation with the LSNs lsn to lsn+n-1. Call it under the locks under which these
+// were assigned. Calls on one buffer must not overlap, and their LSNs must ascend. An operation
+// without payload only says that its LSNs are taken.
 //
-// It waits for no disk. It copies the payload, or keeps it as it is if that has more than
-// Options.KeptBytes: it must not be written to any more. On a broken journal Append does nothing:
-// see Err.
+// Append does not wait for the disk. It copies the payload, unless that is longer than
+// Options.KeptBytes: then it retains the slice, which must not be modified. On a broken journal
+// Append does nothing: see Err.
 func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	if b.j.broken.Load() {
 		return
@@ -56,13 +56,13 @@ func (b *Buffer) Append(lsn, n uint64, payload []byte) {
 	if !good {
 		b.j.fail(
 			fmt.Errorf(
-				"the journal was given %d numbers from LSN %d on, with %d bytes, which it cannot keep",
+				"the journal cannot hold an operation with %d LSNs from %d on and %d bytes",
 				n,
 				lsn,
 				len(payload),
 			),
 		)
-		signal(b.j.kick) // the flusher tells of it
+		signal(b.j.kick) // the flusher reports it
 		return
 	}
 	if !b.j.armed.Load() && b.j.armed.CompareAndSwap(false, true) {
@@ -88,7 +88,7 @@ func (b *Buffer) put(lsn, n uint64, payload []byte) {
 	b.chunk = append(b.chunk, payload...)
 }
 
-// reserve makes room for n bytes in the chunk at hand.
+// reserve makes room for n bytes in the current chunk.
 func (b *Buffer) reserve(n int) {
 	if len(b.chunk)+n <= cap(b.chunk) {
 		return
@@ -99,7 +99,7 @@ func (b *Buffer) reserve(n int) {
 	b.chunk = b.j.newChunk(n)
 }
 
-// newChunk returns an empty chunk with room for n bytes.
+// newChunk returns an empty chunk with capacity for n bytes.
 func (j *Journal) newChunk(n int) []byte {
 	if n > chunkBytes {
 		return make([]byte, 0, n)
@@ -114,7 +114,7 @@ func (j *Journal) newChunk(n int) []byte {
 	return make([]byte, 0, chunkBytes)
 }
 
-// recycle takes a chunk that has been written.
+// recycle takes back a chunk that has been written.
 func (j *Journal) recycle(chunk []byte) {
 	if cap(chunk) != chunkBytes {
 		return
@@ -140,7 +140,7 @@ func (b *Buffer) take(dst [][]byte) (chunks [][]byte, closed bool) {
 	return dst, b.closed
 }
 
-// Close ends the buffer: what it holds will be written, nothing may be appended any more.
+// Close ends the buffer: its operations will be written, and nothing may be appended to it.
 func (b *Buffer) Close() {
 	b.mu.Lock()
 	b.closed = true

@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// compress returns raw by codec, in dst or as it is if that does not save an eighth; and the codec
-// that it is in then.
+// compress compresses raw into dst. It returns raw itself if that does not save an eighth, and the
+// codec of the result.
 func compress(dst, raw []byte, codec Codec) ([]byte, Codec) {
 	switch codec {
 	case S2:
@@ -24,8 +24,8 @@ func compress(dst, raw []byte, codec Codec) ([]byte, Codec) {
 	return dst, codec
 }
 
-// decompress returns what stored holds: rawBytes bytes, in dst if it has room. ok is false if it
-// does not hold that.
+// decompress decompresses stored into dst, or into a new slice. ok is false unless the result has
+// rawBytes bytes.
 func decompress(dst, stored []byte, codec Codec, rawBytes int) (raw []byte, ok bool) {
 	if cap(dst) < rawBytes {
 		dst = make([]byte, rawBytes)

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// ID names one database: its .cdb files and its journal bear the same. It is random.
+// ID identifies one database: all its files have the same ID. It is random.
 type ID [16]byte
 
-// NewID makes one up.
+// NewID returns a new random ID.
 func NewID() (id ID) {
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	return id
@@ -33,8 +33,9 @@ const (
 	blockHeaderBytes = 40
 	cdbFooterBytes   = 64
 
-	maxBlockBytes = 1 << 20   // raw
-	maxGroupBytes = 160 << 20 // raw: one entry that is cut into blocks; larger than two of the largest values
+	maxBlockBytes = 1 << 20 // raw
+	// raw: one entry that is split into blocks; larger than two of the largest values
+	maxGroupBytes = 160 << 20
 	maxNameBytes  = 64 << 10
 )
 
@@ -43,21 +44,21 @@ var (
 	cdbEndMagic = [8]byte{0x89, 'C', 'D', 'B', 'E', 'N', 'D', '\n'}
 )
 
-// blockType says what a block's payload is.
+// blockType is the type of a block.
 type blockType uint8
 
 const (
 	blockTable    blockType = 1 // begins a table
 	blockEntries  blockType = 2 // of a dict
 	blockElements blockType = 3 // of a list
-	blockIndex    blockType = 4 // where the tables are
+	blockIndex    blockType = 4 // locates the tables
 )
 
-// blockMore says that the next block goes on where this one was cut.
+// blockMore says that the item continues in the next block.
 const blockMore = 1
 
-// Codec is how the payloads of blocks are compressed. Each block says its own: one that does not
-// get smaller is kept raw.
+// Codec is how the payload of a block is compressed. Each block has its own: one that does not get
+// smaller is stored raw.
 type Codec uint8
 
 // The codecs. On disk: do not change.
@@ -71,10 +72,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// Stamp says which moment of which database a .cdb file holds.
+// Stamp says which instant of which database a .cdb file holds.
 type Stamp struct {
 	Database ID
-	LSN      uint64    // of the cut: the file holds the operations with lower LSNs, and no other
+	LSN      uint64    // of the cut: the file holds exactly the operations with lower LSNs
 	Created  time.Time // to the millisecond
 }
 
@@ -90,8 +91,8 @@ func (s Stamp) appendHeader(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
-// parseHeader reads the header of a .cdb file from its first bytes, fewer only if it has no more.
-// Errors: ErrForeign, ErrVersion, ErrDamaged.
+// parseHeader parses the header of a .cdb file from the file's first bytes. Errors: ErrForeign,
+// ErrVersion, ErrDamaged.
 func parseHeader(b []byte) (s Stamp, err error) {
 	if n := min(len(b), len(cdbMagic)); string(b[:n]) != string(cdbMagic[:n]) {
 		return s, ErrForeign
@@ -117,18 +118,19 @@ func zero(b []byte) bool {
 	return true
 }
 
-// blockHeader is the head of a block.
+// blockHeader is the header of a block.
 type blockHeader struct {
 	typ   blockType
 	codec Codec
 	flags uint16
-	block uint32 // number in the file
-	// number of the table that it belongs to; of an index block, of the first table that it lists
+	block uint32 // its number in the file
+	// table is the number of the block's table; for an index block, of the first table that it
+	// lists.
 	table  uint32
 	raw    uint32 // bytes of the payload, uncompressed
 	stored uint32 // bytes of the payload in the file
-	items  uint32 // entries, elements or tables; of one that is cut, counted in its first block
-	sum    uint64 // xxh3 of the payload in the file
+	items  uint32 // entries, elements or tables; for a split item, counted in its first block
+	sum    uint64 // xxh3 of the header, all block headers, and the footer up to this field
 }
 
 func (h *blockHeader) more() bool { return h.flags&blockMore != 0 }
@@ -145,7 +147,7 @@ func (h *blockHeader) append(dst []byte) []byte {
 	return dst
 }
 
-// parseBlockHeader reads the head of a block; what is not "" says what is wrong with it.
+// parseBlockHeader parses the header of a block. A what other than "" describes the damage.
 func parseBlockHeader(b []byte) (h blockHeader, what string) {
 	if len(b) < blockHeaderBytes {
 		return h, "the file ends inside a block"
@@ -161,7 +163,7 @@ func parseBlockHeader(b []byte) (h blockHeader, what string) {
 	}
 	switch {
 	case h.typ < blockTable || h.typ > blockIndex, h.codec > Zstd, h.flags > blockMore, !zero(b[28:32]):
-		return h, "the block is of a form that this version does not know"
+		return h, "the block has an unknown type, codec or flag"
 	case h.raw > maxBlockBytes, h.stored > h.raw, h.codec == Raw && h.stored != h.raw:
 		return h, "the block's lengths are impossible"
 	}
@@ -198,16 +200,16 @@ func (f *footer) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
-// parseFooter reads the last cdbFooterBytes of a file; what is not "" says what is wrong with it.
+// parseFooter parses the last cdbFooterBytes of a file. A what other than "" describes the damage.
 func parseFooter(b []byte) (f footer, what string) {
 	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 	switch {
 	case len(b) < cdbFooterBytes || [8]byte(b) != cdbEndMagic:
-		return f, "the footer is missing: the file is not whole"
+		return f, "the footer is missing: the file is incomplete"
 	case checksum(b[:60]) != u32(b[60:]):
 		return f, "the footer does not match its checksum"
 	case !zero(b[56:60]):
-		return f, "the footer is of a form that this version does not know"
+		return f, "the footer has unknown fields"
 	}
 	return footer{
 		index: int64(u64(b[8:])), blocks: u32(b[16:]), tables: u32(b[20:]), items: u64(b[24:]),

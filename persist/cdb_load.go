@@ -7,32 +7,32 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// load is one Load: a goroutine reads groups in the order of the file, workers check and decompress
-// them, the caller's goroutine gives them to the loader in order.
+// load is one Load. One goroutine reads groups in the order of the file; workers check and
+// decompress them; the caller's goroutine passes them to the loader in order.
 type load struct {
 	r        *Reader
 	loader   Loader
 	progress func(done, total int64)
-	sum      *xxh3.Hasher // over all; owned by the reading goroutine
+	sum      *xxh3.Hasher // over the whole file; owned by the reading goroutine
 
 	// owned by the caller's goroutine
 	tables  uint32
-	current Table  // the table at hand
-	left    uint64 // items that it still must have
+	current Table  // the current table
+	left    uint64 // items that it must still have
 	items   uint64
 }
 
-// group is one block, or the blocks that one large item was cut into.
+// group is one block, or the blocks of one large item.
 type group struct {
 	at    int64       // offset of the first block
-	end   int64       // and of what comes after the last
+	end   int64       // offset after the last block
 	first blockHeader // with the raw length of all blocks together
 	parts []part
 	raw   []byte
 	block Block
 	table Table
 	err   error
-	done  chan struct{} // closed by the worker: raw, or err, is there
+	done  chan struct{} // closed by the worker once raw or err is set
 }
 
 type part struct {
@@ -41,7 +41,7 @@ type part struct {
 	stored []byte
 }
 
-// groupsAhead is how many groups per worker may be read ahead.
+// groupsAhead is the number of groups per worker that are read ahead.
 const groupsAhead = 4
 
 func (l *load) run(workers int) error {
@@ -68,9 +68,9 @@ func (l *load) run(workers int) error {
 		})
 	}
 	err := func() error {
-		defer func() { // after a panic of the one who takes the blocks, too
+		defer func() { // even after a panic of the loader
 			close(stop)
-			for range order { // let the reading goroutine see it
+			for range order { // so that the reading goroutine notices
 			}
 			running.Wait()
 		}()
@@ -98,12 +98,12 @@ func (l *load) read(jobs, order chan<- *group, stop <-chan struct{}) error {
 		at = g.end
 		if g.first.typ == blockIndex {
 			if g.at < l.r.foot.index {
-				return l.r.blockDamage(g.at, &g.first, "a part of the index stands among the tables")
+				return l.r.blockDamage(g.at, &g.first, "a part of the index is among the tables")
 			}
 			continue // Open has read it
 		}
 		if g.at >= l.r.foot.index {
-			return l.r.blockDamage(g.at, &g.first, "a part of a table stands in the index")
+			return l.r.blockDamage(g.at, &g.first, "a part of a table is in the index")
 		}
 		select {
 		case order <- g:
@@ -117,13 +117,13 @@ func (l *load) read(jobs, order chan<- *group, stop <-chan struct{}) error {
 	}
 	_, _ = l.sum.Write(l.r.foot.appendSummed(nil)) // never fails
 	if l.sum.Sum64() != l.r.foot.sum {
-		return l.r.damage(end, "the file does not match the checksum over all of it")
+		return l.r.damage(end, "the file does not match its checksum")
 	}
 	return nil
 }
 
-// readGroup reads the block at an offset, and those after it that it goes on in. The payloads are
-// checked by decode.
+// readGroup reads the block at an offset and those in which its item continues. decode checks the
+// payloads.
 func (l *load) readGroup(at, end int64, blocks *uint32) (*group, error) {
 	g := &group{at: at, done: make(chan struct{})}
 	for more := true; more; {
@@ -141,9 +141,9 @@ func (l *load) readGroup(at, end int64, blocks *uint32) (*group, error) {
 		case h.block != *blocks:
 			return nil, l.r.blockDamage(at, &h, fmt.Sprintf("block %d was expected", *blocks))
 		case len(g.parts) > 0 && (h.typ != g.first.typ || h.table != g.first.table || h.items != 0):
-			return nil, l.r.blockDamage(at, &h, "the block does not go on with the one before")
+			return nil, l.r.blockDamage(at, &h, "the block does not continue the one before")
 		case int64(h.raw)+int64(g.first.raw) > maxGroupBytes:
-			return nil, l.r.blockDamage(at, &h, "an item is larger than any can be")
+			return nil, l.r.blockDamage(at, &h, "an item exceeds the maximum size")
 		}
 		stored := make([]byte, h.stored)
 		if err := l.r.readAt(stored, at+blockHeaderBytes); err != nil {
@@ -160,7 +160,7 @@ func (l *load) readGroup(at, end int64, blocks *uint32) (*group, error) {
 		at += blockHeaderBytes + int64(h.stored)
 		more = h.more()
 		if more && at == end {
-			return nil, l.r.blockDamage(at, &h, "the block goes on, and the file does not")
+			return nil, l.r.blockDamage(at, &h, "the file ends before the next part of the item")
 		}
 	}
 	g.end = at
@@ -179,13 +179,13 @@ func (g *group) decode(r *Reader) error {
 		p := parser{b: g.raw}
 		g.table = p.table()
 		if p.bad || p.left() > 0 || !r.indexMatches(&g.first, g.at, &g.table) {
-			return r.blockDamage(g.at, &g.first, "the table is not what the index says of it")
+			return r.blockDamage(g.at, &g.first, "the table differs from its index entry")
 		}
 		g.table.Items = r.index[g.first.table].Items
 	case blockEntries, blockElements:
 		g.block = Block{kind: g.first.kind(), items: int(g.first.items), raw: g.raw}
 		if !g.block.whole() {
-			return r.blockDamage(g.at, &g.first, "the items cannot be taken apart")
+			return r.blockDamage(g.at, &g.first, "the items cannot be parsed")
 		}
 	}
 	return nil
@@ -218,14 +218,14 @@ func (g *group) decompress(r *Reader) ([]byte, error) {
 	return all, nil
 }
 
-// deliver gives the groups to the loader.
+// deliver passes the groups to the loader.
 func (l *load) deliver(order <-chan *group) error {
 	for g := range order {
 		<-g.done
 		if g.err != nil {
 			return g.err
 		}
-		if err := l.give(g); err != nil {
+		if err := l.deliverGroup(g); err != nil {
 			return err
 		}
 		if l.progress != nil {
@@ -235,7 +235,7 @@ func (l *load) deliver(order <-chan *group) error {
 	return nil
 }
 
-func (l *load) give(g *group) error {
+func (l *load) deliverGroup(g *group) error {
 	if g.first.typ == blockTable {
 		if l.left > 0 {
 			return l.short(g.at)
@@ -269,7 +269,7 @@ func (l *load) short(at int64) error {
 	}
 }
 
-// finish checks what only the end can tell.
+// finish checks the totals at the end.
 func (l *load) finish() error {
 	switch {
 	case l.left > 0:

@@ -8,7 +8,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Reader reads one .cdb file. It belongs to one goroutine; Load uses others meanwhile.
+// Reader reads one .cdb file. It is not safe for concurrent use; Load uses goroutines of its own.
 type Reader struct {
 	// constant after Open
 	name  string
@@ -19,10 +19,9 @@ type Reader struct {
 	index []indexEntry
 }
 
-// Open opens a .cdb file and reads its header, footer and index. What lies between is looked at by
-// Load.
+// Open opens a .cdb file and reads its header, footer and index. Load checks the rest.
 //
-// Errors: ErrForeign, ErrVersion, ErrDamaged, those of the file system; each names the file.
+// Errors: ErrForeign, ErrVersion, ErrDamaged, those of the file system. Each names the file.
 func Open(fsys FS, name string) (*Reader, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -58,7 +57,7 @@ func (r *Reader) readHeader() error {
 	r.stamp, err = parseHeader(head)
 	switch {
 	case errors.Is(err, ErrDamaged):
-		return r.damage(0, "the file's header is not whole, or does not match its checksum")
+		return r.damage(0, "the file's header is incomplete or does not match its checksum")
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
@@ -68,7 +67,7 @@ func (r *Reader) readHeader() error {
 func (r *Reader) readFooter() error {
 	at := r.size - cdbFooterBytes
 	if at < cdbHeaderBytes {
-		return r.damage(r.size, "the footer is missing: the file is not whole")
+		return r.damage(r.size, "the footer is missing: the file is incomplete")
 	}
 	b := make([]byte, cdbFooterBytes)
 	if err := r.readAt(b, at); err != nil {
@@ -82,12 +81,12 @@ func (r *Reader) readFooter() error {
 	case r.foot.length != r.size:
 		return r.damage(
 			at,
-			fmt.Sprintf("the footer is that of a file of %d bytes, the file has %d", r.foot.length, r.size),
+			fmt.Sprintf("the footer says that the file has %d bytes, but it has %d", r.foot.length, r.size),
 		)
 	case r.foot.lsn != r.stamp.LSN:
-		return r.damage(at, "header and footer are of different moments")
+		return r.damage(at, "header and footer have different LSNs")
 	case r.foot.index < cdbHeaderBytes || r.foot.index > at:
-		return r.damage(at, "the index lies outside the file")
+		return r.damage(at, "the index is outside the file")
 	}
 	return nil
 }
@@ -128,8 +127,7 @@ func parseIndex(raw []byte, items uint32) (entries []indexEntry, ok bool) {
 	return entries, !p.bad && len(entries) == int(items)
 }
 
-// readBlock reads the block at an offset and checks it: both checksums, and that it ends before
-// end.
+// readBlock reads the block at an offset and checks both checksums, and that it ends before end.
 func (r *Reader) readBlock(at, end int64) (h blockHeader, payload []byte, err error) {
 	var head [blockHeaderBytes]byte
 	n := min(end-at, blockHeaderBytes)
@@ -153,14 +151,14 @@ func (r *Reader) readBlock(at, end int64) (h blockHeader, payload []byte, err er
 	return h, payload, nil
 }
 
-// readAt fills b from an offset that the size has been checked for.
+// readAt fills b from an offset, which must be within the file's size.
 func (r *Reader) readAt(b []byte, at int64) error {
 	n, err := r.file.ReadAt(b, at)
 	switch {
 	case n == len(b):
 		return nil
 	case errors.Is(err, io.EOF):
-		return r.damage(at+int64(n), "the file has become shorter while it was read")
+		return r.damage(at+int64(n), "the file was truncated while it was read")
 	default:
 		return fmt.Errorf("%s at byte %d: %w", r.name, at, err)
 	}
@@ -174,8 +172,7 @@ func (r *Reader) blockDamage(at int64, h *blockHeader, what string) error {
 	return &DamageError{File: r.name, Offset: at, Table: r.tableName(h), Block: int(h.block), What: what}
 }
 
-// tableName returns the name of the table that a block belongs to, "" if that is not known or it is
-// none's.
+// tableName returns the name of a block's table, "" if it is unknown or the block has none.
 func (r *Reader) tableName(h *blockHeader) string {
 	if h.typ != blockIndex && int(h.table) < len(r.index) {
 		return r.index[h.table].Name
@@ -186,12 +183,12 @@ func (r *Reader) tableName(h *blockHeader) string {
 // Name returns the file's name.
 func (r *Reader) Name() string { return r.name }
 
-// Info describes the file, as far as header, footer and index tell.
+// Info returns what header, footer and index say of the file.
 func (r *Reader) Info() FileInfo {
 	return FileInfo{r.stamp, r.size, len(r.index), r.foot.items}
 }
 
-// Tables returns the tables in the order of the file, which is that of their creation.
+// Tables returns the tables in order of creation, which is also their order in the file.
 func (r *Reader) Tables() []Table {
 	tables := make([]Table, len(r.index))
 	for i := range r.index {
@@ -203,26 +200,26 @@ func (r *Reader) Tables() []Table {
 // Close closes the file.
 func (r *Reader) Close() error { return r.file.Close() }
 
-// Loader takes what a file holds, in order, on one goroutine. Its errors end the load and are
-// returned by it.
+// Loader receives the content of a file, in order, on one goroutine. Load ends with the first error
+// that it returns.
 type Loader interface {
 	Table(t Table) error  // the next table begins
-	Block(b *Block) error // some of its items; b is good until the call returns
+	Block(b *Block) error // some of its items; b is valid until the call returns
 }
 
-// Load reads the whole file, with workers goroutines that check and decompress blocks ahead, and
-// gives it to the loader. progress, if not nil, is called now and then with the bytes that have
-// been given and the file's length.
+// Load reads the whole file and passes it to the loader. workers goroutines check and decompress
+// blocks ahead. progress, if not nil, is called from time to time with the bytes passed on and the
+// file's length.
 //
 // Errors: ErrDamaged, with table, block and offset; those of the file system and of the loader.
-// After an error the loader has been given a part of the file: blocks that are whole, in order.
-// What it made of them is to be thrown away.
+// After an error the loader has received a part of the file, complete blocks in order. The caller
+// must discard what it made of them.
 func (r *Reader) Load(workers int, loader Loader, progress func(done, total int64)) error {
 	l := load{r: r, loader: loader, progress: progress, sum: xxh3.New()}
 	return l.run(max(workers, 1))
 }
 
-// Verify reads the whole file and checks all that can be checked.
+// Verify reads the whole file and checks everything that can be checked.
 func (r *Reader) Verify(workers int, progress func(done, total int64)) error {
 	return r.Load(workers, verifier{}, progress)
 }
@@ -232,8 +229,7 @@ type verifier struct{}
 func (verifier) Table(Table) error  { return nil }
 func (verifier) Block(*Block) error { return nil }
 
-// indexMatches says whether the block of a table that begins at an offset is what the index says of
-// it.
+// indexMatches reports whether the block that begins a table, at an offset, matches the index.
 func (r *Reader) indexMatches(h *blockHeader, at int64, t *Table) bool {
 	if int(h.table) >= len(r.index) {
 		return false

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// Names of the files beside a .cdb file.
+// Suffixes of the files that belong to a .cdb file.
 const (
 	cdbSuffix  = ".cdb"
-	prevSuffix = ".prev" // what it held before
-	partSuffix = ".part" // being written, and locked meanwhile
-	// locked by the server that the file belongs to, or by a program that writes it
+	prevSuffix = ".prev" // the previous file
+	partSuffix = ".part" // a file that is being written, and locked meanwhile
+	// The lock of the server that owns the file, or of a program that writes it.
 	lockSuffix    = ".lock"
-	journalSuffix = ".journal" // the directory of the journal
+	journalSuffix = ".journal" // the journal's directory
 )
 
-// PrevName returns the name under which the file before name is kept.
+// PrevName returns the name of the previous version of a file.
 func PrevName(name string) string { return name + prevSuffix }
 
-// PartName returns the name under which the file name is written.
+// PartName returns the name under which a file is written.
 func PartName(name string) string { return name + partSuffix }
 
 // JournalName returns the name of the directory of a data file's journal.
 func JournalName(name string) string { return name + journalSuffix }
 
-// WriteFile writes the file name: fill puts the tables into the Writer. The file that was there is
-// kept as PrevName(name). When WriteFile returns nil, both are on disk; after an error, and after a
-// crash at any moment, name leads to what it led to before.
+// WriteFile writes a .cdb file: fill writes the tables to the Writer. The file that had the name is
+// kept as PrevName(name). When WriteFile returns nil, both are on disk. After an error, and after a
+// crash at any time, the name still leads to the old file.
 //
 // Errors: those of Replace; ErrLocked if another program is writing the file; those of the file
 // system and of fill. They name the file.
@@ -50,9 +50,9 @@ func writeFile(fsys FS, name string, stamp Stamp, codec Codec, fill func(*Writer
 		return FileInfo{}, err
 	}
 	done := false
-	defer func() { // after a panic too: a part that stays locked would make all later saves fail
+	defer func() { // even after a panic: a part that stays locked would make all later saves fail
 		if !done {
-			_ = fsys.Remove(part) // what counts is why it was not written
+			_ = fsys.Remove(part) // the reason for the failure matters more
 		}
 		err = errors.Join(err, f.Close())
 	}()
@@ -76,8 +76,8 @@ func fillPart(f File, stamp Stamp, codec Codec, fill func(*Writer) error) (FileI
 	return FileInfo{stamp, w.foot.length, len(w.index), w.foot.items}, err
 }
 
-// createPart makes the file that is to take the place of another. Its lock says that a program is
-// writing it.
+// createPart creates the file that will replace another. Its lock says that a program is writing
+// it.
 func createPart(fsys FS, part string) (File, error) {
 	for {
 		if err := removeAbandoned(fsys, part, ID{}); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -97,15 +97,15 @@ func createPart(fsys FS, part string) (File, error) {
 		case named:
 			return f, nil
 		}
-		_ = f.Close() // another program has removed it before it was locked
+		_ = f.Close() // another program removed it before it was locked
 	}
 }
 
-// removeAbandoned removes a part that a killed save has left, of one database or, if that is zero,
-// of any.
+// removeAbandoned removes a part that a killed save has left. A database other than zero restricts
+// that to parts of that database.
 //
 // Errors: fs.ErrNotExist; ErrLocked if a program is still writing it; ErrTaken if it is of another
-// database; ErrForeign and ErrNotRegular if no save has left it.
+// database; ErrForeign and ErrNotRegular if it is not from a save.
 func removeAbandoned(fsys FS, part string, database ID) error {
 	f, err := openToLock(fsys, part)
 	if err != nil {
@@ -122,7 +122,7 @@ func removeAbandoned(fsys FS, part string, database ID) error {
 	stamp, err := parseHeader(head)
 	switch {
 	case errors.Is(err, ErrForeign) && !zero(head): // zeros: the header never reached the disk
-		return fmt.Errorf("%s: %w, and no save has left it: move it away", part, ErrForeign)
+		return fmt.Errorf("%s: %w and not left by a save; move it away", part, ErrForeign)
 	case database != ID{} && stamp.Database != database:
 		return ErrTaken
 	}
@@ -135,9 +135,10 @@ func removeAbandoned(fsys FS, part string, database ID) error {
 	return fsys.Remove(part)
 }
 
-// RemoveAbandoned removes the parts in a directory that killed saves have left, of one database or,
-// if that is zero, of any, and other files that are named. It returns the names of what it has
-// removed. It leaves what a program is still writing, and what no save has made.
+// RemoveAbandoned removes the parts that killed saves have left in a directory, and the other parts
+// that are named. A database other than zero restricts that to parts of that database. It returns
+// the names of the removed files. Parts that a program is still writing stay, and so do files that
+// are not from a save.
 func RemoveAbandoned(fsys FS, dir string, database ID, others ...string) (removed []string, err error) {
 	names, err := fsys.List(dir)
 	if err != nil {
@@ -149,7 +150,7 @@ func RemoveAbandoned(fsys FS, dir string, database ID, others ...string) (remove
 		}
 	}
 	for _, name := range others {
-		if removeAbandoned(fsys, name, database) == nil { // a save of that name returns the error
+		if removeAbandoned(fsys, name, database) == nil { // a save to that name returns the error
 			removed = append(removed, name)
 			removeFreeLock(fsys, LockName(strings.TrimSuffix(name, partSuffix)))
 		}
@@ -170,8 +171,8 @@ func headOf(f File) ([]byte, error) {
 	return head, nil
 }
 
-// replaceable says whether there is a file of that name. Errors: ErrForeign for one that is no .cdb
-// file, ErrNotRegular.
+// replaceable reports whether the file exists. Errors: ErrForeign if it is not a .cdb file;
+// ErrNotRegular.
 func replaceable(fsys FS, name string) (there bool, err error) {
 	f, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -186,20 +187,20 @@ func replaceable(fsys FS, name string) (there bool, err error) {
 		return false, err
 	}
 	if _, err := parseHeader(head); errors.Is(err, ErrForeign) {
-		return false, notWrittenOver(name)
+		return false, notOverwritten(name)
 	}
 	return true, nil
 }
 
-func notWrittenOver(name string) error {
-	return fmt.Errorf("%s: %w: it is not written over, choose another name or move it away", name, ErrForeign)
+func notOverwritten(name string) error {
+	return fmt.Errorf("%s: %w: refusing to overwrite it; choose another name or move it away", name, ErrForeign)
 }
 
-// Replace gives the file part the name name; the file that was there is kept as PrevName(name).
-// There is a file of that name at every moment, if there was one before, except on a file system
-// without hard links. When Replace returns nil, that is on disk.
+// Replace renames the file part to name and keeps the file that was there as PrevName(name). There
+// is always a file with that name, if there was one before, except on a file system without hard
+// links. When Replace returns nil, the change is on disk.
 //
-// Errors: ErrForeign and ErrNotRegular if one of the two is there and is no .cdb file: it stays.
+// Errors: ErrForeign and ErrNotRegular if one of the two exists and is not a .cdb file: it stays.
 func Replace(fsys FS, part, name string) error {
 	prev := PrevName(name)
 	there, err := replaceable(fsys, name)
@@ -217,7 +218,7 @@ func Replace(fsys FS, part, name string) error {
 				return err
 			}
 		}
-		if moved, err = keep(fsys, name, prev); err != nil {
+		if moved, err = linkOrRename(fsys, name, prev); err != nil {
 			return err
 		}
 	}
@@ -230,9 +231,9 @@ func Replace(fsys FS, part, name string) error {
 	return fsys.SyncDir(dirOf(name))
 }
 
-// RenameNew gives the file part a name that no file has.
+// RenameNew renames the file part to a name that no file has.
 //
-// Errors: fs.ErrExist if there is one; those of the file system.
+// Errors: fs.ErrExist if a file has the name; those of the file system.
 func RenameNew(fsys FS, part, name string) error {
 	err := fsys.Link(part, name) // unlike Rename, it never replaces a file
 	if err == nil {
@@ -248,16 +249,17 @@ func RenameNew(fsys FS, part, name string) error {
 	return errors.Join(fsys.Rename(part, name), fsys.SyncDir(dirOf(name))) // a file system without hard links
 }
 
-// keep gives a file a second name or, where a file system has no hard links, another one: moved.
-func keep(fsys FS, name, second string) (moved bool, err error) {
+// linkOrRename gives a file a second name. On a file system without hard links it renames the file:
+// moved is true.
+func linkOrRename(fsys FS, name, second string) (moved bool, err error) {
 	if fsys.Link(name, second) == nil {
 		return false, nil
 	}
 	return true, fsys.Rename(name, second)
 }
 
-// syncingWriter syncs now and then: one sync of a large file at its end would keep the disk from
-// others for long.
+// syncingWriter syncs at intervals: one sync at the end of a large file would block the disk for
+// other programs.
 type syncingWriter struct {
 	file    File
 	pending int // bytes written since the last sync

@@ -10,12 +10,12 @@ import (
 type Loss struct {
 	Offset int64  // in bytes
 	Bytes  int64  // up to the next part that could be read
-	Table  string // "" if it is not known
-	Items  int    // that were in it, -1 if that is not known
+	Table  string // "" if unknown
+	Items  int    // in the part, -1 if unknown
 	What   string
 }
 
-// String tells of the loss in one line.
+// String describes the loss in one line.
 func (l Loss) String() string {
 	s := fmt.Sprintf("%d bytes at byte %d", l.Bytes, l.Offset)
 	if l.Table != "" {
@@ -27,22 +27,22 @@ func (l Loss) String() string {
 	return s + ": " + l.What
 }
 
-// Salvaged says what Salvage could and could not save.
+// Salvaged is the result of Salvage.
 type Salvaged struct {
 	FileInfo        // of the new file
 	Lost     []Loss // in the order of the file
 }
 
-// Salvage writes everything of a damaged .cdb file that can still be read to the new file out. A
-// table whose name is lost is called "salvaged-" and its number. The new file has the old one's
-// database and LSN, if they can be read.
+// Salvage writes everything that can be read of a damaged .cdb file to the new file out. A table
+// whose name is lost is named "salvaged-" and its number. The new file has the old one's database
+// and LSN if they can be read.
 //
-// Errors: ErrForeign and ErrVersion if the file is none of ours as far as can be seen; out must not
-// be there; those of the file system.
+// Errors: ErrForeign and ErrVersion if no part of the file is recognized; an error if out exists;
+// those of the file system.
 func Salvage(fsys FS, name, out string) (*Salvaged, error) {
 	if there, err := exists(fsys, out); err != nil || there {
 		if err == nil {
-			err = fmt.Errorf("%s is there: salvage writes a new file only", out)
+			err = fmt.Errorf("%s exists: salvage only writes a new file; choose another name", out)
 		}
 		return nil, err
 	}
@@ -77,7 +77,7 @@ type foundBlock struct {
 
 func (f *foundBlock) end() int64 { return f.at + blockHeaderBytes + int64(f.stored) }
 
-// scan finds all heads of blocks, wherever they are, and reads what is left of the index.
+// scan finds all block headers in the file and reads what is left of the index.
 func (s *salvage) scan() error {
 	s.names = make(map[uint32]Table)
 	foreign := s.readStamp()
@@ -113,11 +113,11 @@ func (s *salvage) scan() error {
 	return nil
 }
 
-// scanBytes is how much scan has in memory.
+// scanBytes is the size of scan's window.
 const scanBytes = 1 << 20
 
-// readStamp takes database and LSN from the header. It returns an error if the header is not that
-// of a file of ours.
+// readStamp reads database and LSN from the header. It returns an error if the header is not that
+// of a .cdb file.
 func (s *salvage) readStamp() error {
 	err := s.r.readHeader()
 	if err == nil {
@@ -149,7 +149,7 @@ func (s *salvage) index(f *foundBlock) {
 	}
 }
 
-// payload reads a block, if it is whole.
+// payload reads a block if it is intact.
 func (s *salvage) payload(f *foundBlock) (raw []byte, ok bool) {
 	stored := make([]byte, f.stored)
 	if s.r.readAt(stored, f.at+blockHeaderBytes) != nil || xxh3.Hash(stored) != f.sum {
@@ -162,14 +162,14 @@ func (s *salvage) lost(at, n int64, table string, items int, what string) {
 	s.result.Lost = append(s.result.Lost, Loss{at, n, table, items, what})
 }
 
-// fill writes what can be read, and notes what cannot.
+// fill writes what can be read, and records what cannot.
 func (s *salvage) fill(w *Writer) error {
 	end := int64(cdbHeaderBytes)
-	table := int64(-1) // the table at hand
+	table := int64(-1) // the current table
 	for i := 0; i < len(s.blocks); {
 		first := &s.blocks[i]
 		if first.at > end {
-			s.lost(end, first.at-end, "", -1, "no block can be recognised")
+			s.lost(end, first.at-end, "", -1, "no block is recognizable")
 		}
 		raw, used, what := s.group(i)
 		last := &s.blocks[i+used-1]
@@ -206,7 +206,7 @@ func (s *salvage) itemsOf(f *foundBlock) int {
 	return int(f.items)
 }
 
-// group reads the block i and those that it goes on in; used is how many.
+// group reads block i and those in which its item continues; used is their number.
 func (s *salvage) group(i int) (raw []byte, used int, what string) {
 	for n := uint32(0); ; n++ {
 		f := &s.blocks[i+used]
@@ -231,7 +231,7 @@ func (s *salvage) group(i int) (raw []byte, used int, what string) {
 	}
 }
 
-// write gives one group to the Writer; it returns what is wrong with it.
+// write passes one group to the Writer. It returns what is wrong with the group.
 func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) string {
 	if f.typ == blockTable {
 		p := parser{b: raw}
@@ -245,9 +245,9 @@ func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) stri
 	}
 	b := Block{kind: f.kind(), items: int(f.items), raw: raw}
 	if !b.whole() {
-		return "the items cannot be taken apart"
+		return "the items cannot be parsed"
 	}
-	if *table != int64(f.table) { // its first block is lost
+	if *table != int64(f.table) { // the table's first block is lost
 		t, ok := s.names[f.table]
 		if !ok || t.Kind != b.kind {
 			t = Table{Name: fmt.Sprintf("salvaged-%d", f.table), Kind: b.kind}

@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// Kind says what a table is. On disk: do not change.
+// Kind is the kind of a table. On disk: do not change.
 type Kind uint8
 
 // The kinds.
@@ -28,16 +28,16 @@ func (k Kind) String() string {
 type Table struct {
 	Name    string
 	Kind    Kind
-	Created uint64 // LSN of its creation; tables stand in this order
+	Created uint64 // LSN of its creation; tables are in this order
 	Version uint64 // LSN of a list's last change; 0 for a dict
 	Items   uint64 // entries of a dict, elements of a list; a Writer counts them itself
 }
 
-// Entry is one entry of a dict. The bytes of one that is read are good until the next step.
+// Entry is one entry of a dict. The bytes of an entry that is read are valid until the next step.
 type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
-	Place    uint64 // LSN of the insertion: entries stand in this order
+	Place    uint64 // LSN of the insertion: entries are in this order
 }
 
 // appendTable appends the payload of a table's first block.
@@ -61,12 +61,12 @@ func (p *parser) table() (t Table) {
 	return t
 }
 
-// indexEntry tells where a table lies.
+// indexEntry locates a table.
 type indexEntry struct {
 	Table
 	offset int64  // of its first block
-	block  uint32 // the number of that
-	blocks uint32 // of the table
+	block  uint32 // the number of its first block
+	blocks uint32 // the number of its blocks
 }
 
 func appendIndexEntry(dst []byte, e *indexEntry) []byte {
@@ -85,8 +85,8 @@ func (p *parser) indexEntry() (e indexEntry) {
 	return e
 }
 
-// appendEntry appends one entry: the place as its distance from the place before, the version as
-// its distance from the place.
+// appendEntry appends one entry: its place as the difference from the place before, its version as
+// the difference from the place.
 func appendEntry(dst []byte, before uint64, e *Entry) []byte {
 	dst = binary.AppendVarint(dst, int64(e.Place-before))
 	dst = binary.AppendVarint(dst, int64(e.Version-e.Place))
@@ -107,7 +107,8 @@ func appendBytes[T []byte | string](dst []byte, b T) []byte {
 	return append(dst, b...)
 }
 
-// parser takes bytes apart from the front. Once something does not fit it is bad, and yields zeros.
+// parser reads values from the front of b. After the first error bad is true and all values are
+// zero.
 type parser struct {
 	b   []byte
 	bad bool
@@ -170,7 +171,7 @@ func (b *Block) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Elements yields the elements of a list's block. The bytes are good until the next step.
+// Elements yields the elements of a list's block. The bytes are valid until the next step.
 func (b *Block) Elements() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		p := parser{b: b.raw}
@@ -183,7 +184,7 @@ func (b *Block) Elements() iter.Seq[[]byte] {
 	}
 }
 
-// whole says whether the block can be taken apart into as many items as it should have.
+// whole reports whether the block can be parsed into the right number of items.
 func (b *Block) whole() bool {
 	p := parser{b: b.raw}
 	n := 0

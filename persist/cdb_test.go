@@ -283,7 +283,7 @@ func smallContent() *content {
 	}}
 }
 
-// check reads a changed file in all ways: it must be told damaged, or hold what it held.
+// check reads a changed file in all ways: it must be reported as damaged, or have its old content.
 func check(t *testing.T, changed []byte, want, how string) {
 	t.Helper()
 	disk := fstest.NewDisk()
@@ -363,7 +363,7 @@ func TestFileDamageNamed(t *testing.T) {
 	}
 }
 
-// TestFileForeign: files of other kinds and of later versions are told apart from damaged ones.
+// TestFileForeign: files of other kinds and of later versions are distinguished from damaged ones.
 func TestFileForeign(t *testing.T) {
 	disk := fstest.NewDisk()
 	disk.Put("a.cdb", []byte("\x80\x04}q\x00."))

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	blockTargetBytes = 256 << 10 // raw: a block is closed once it has as much
-	syncEveryBytes   = 16 << 20  // written: what is on its way to the disk does not pile up until the end
+	blockTargetBytes = 256 << 10 // raw: a block is closed once it has this many bytes
+	syncEveryBytes   = 16 << 20  // written data that may wait for a sync
 )
 
-// Writer writes one .cdb file to w: table after table, each with its items in order. It keeps one
-// block in memory, or one entry where that is larger, and some 100 bytes per table.
+// Writer writes one .cdb file: table after table, each with its items in order. It holds one block
+// in memory, or one entry if that is larger, and about 100 bytes per table.
 //
-// Its first error is kept: later calls return it too.
+// After an error, all later calls return the same error.
 type Writer struct {
 	out   io.Writer
 	stamp Stamp
@@ -27,7 +27,7 @@ type Writer struct {
 	index []indexEntry
 	err   error
 
-	// of the block at hand
+	// of the current block
 	raw    []byte
 	items  uint32
 	before uint64 // place of the entry before
@@ -35,7 +35,7 @@ type Writer struct {
 	stored, head []byte
 }
 
-// NewWriter begins a file that holds what stamp says.
+// NewWriter begins a file for the instant that stamp describes.
 func NewWriter(w io.Writer, stamp Stamp, codec Codec) *Writer {
 	f := &Writer{out: w, stamp: stamp, codec: codec, sum: xxh3.New(), foot: footer{lsn: stamp.LSN}}
 	f.head = stamp.appendHeader(nil)
@@ -44,13 +44,13 @@ func NewWriter(w io.Writer, stamp Stamp, codec Codec) *Writer {
 	return f
 }
 
-// Table begins the next table. Its Items are not looked at.
+// Table begins the next table. It ignores t.Items.
 func (f *Writer) Table(t Table) error {
 	if f.err == nil && len(t.Name) > maxNameBytes {
-		f.err = fmt.Errorf("a table's name has %d bytes, the most is %d", len(t.Name), maxNameBytes)
+		f.err = fmt.Errorf("the name of a table has %d bytes, more than %d", len(t.Name), maxNameBytes)
 	}
 	if f.err == nil && t.Kind != Dict && t.Kind != List {
-		f.err = fmt.Errorf("table %q is of kind %d, which is none", t.Name, t.Kind)
+		f.err = fmt.Errorf("table %q has the unknown kind %d", t.Name, t.Kind)
 	}
 	f.flush()
 	if f.err != nil {
@@ -64,7 +64,7 @@ func (f *Writer) Table(t Table) error {
 	return f.err
 }
 
-// Entry appends an entry to the dict at hand. It keeps no part of e.
+// Entry appends an entry to the current dict. It copies e.
 func (f *Writer) Entry(e Entry) error {
 	f.room(len(e.Key) + len(e.Val))
 	f.raw = appendEntry(f.raw, f.before, &e)
@@ -72,14 +72,14 @@ func (f *Writer) Entry(e Entry) error {
 	return f.item(Dict)
 }
 
-// Element appends an element to the list at hand. It keeps no part of val.
+// Element appends an element to the current list. It copies val.
 func (f *Writer) Element(val []byte) error {
 	f.room(len(val))
 	f.raw = appendBytes(f.raw, val)
 	return f.item(List)
 }
 
-// room closes the block at hand if an item of n bytes would make it too large.
+// room closes the current block if an item of n bytes would make it too large.
 func (f *Writer) room(n int) {
 	if len(f.raw)+n > blockTargetBytes {
 		f.flush()
@@ -91,7 +91,7 @@ func (f *Writer) item(kind Kind) error {
 		return f.err
 	}
 	if len(f.index) == 0 || f.index[len(f.index)-1].Kind != kind {
-		f.err = fmt.Errorf("an item of a %v in no table of this kind", kind)
+		f.err = fmt.Errorf("an item of a %v outside a table of this kind", kind)
 		return f.err
 	}
 	f.items++
@@ -103,7 +103,7 @@ func (f *Writer) item(kind Kind) error {
 	return f.err
 }
 
-// flush writes the items at hand, if there are any.
+// flush writes the current items, if there are any.
 func (f *Writer) flush() {
 	if len(f.raw) == 0 || f.err != nil {
 		return
@@ -115,10 +115,10 @@ func (f *Writer) flush() {
 	f.emit(typ, f.foot.tables-1)
 }
 
-// emit writes what is at hand as one block, or as several if it is too large for one.
+// emit writes the current items as one block, or as several if they are too large for one.
 func (f *Writer) emit(typ blockType, table uint32) {
 	if len(f.raw) > maxGroupBytes && f.err == nil {
-		f.err = fmt.Errorf("an item of %d bytes, the most is %d", len(f.raw), maxGroupBytes)
+		f.err = fmt.Errorf("an item of %d bytes, more than %d", len(f.raw), maxGroupBytes)
 	}
 	for raw := f.raw; f.err == nil; {
 		part := raw[:min(len(raw), maxBlockBytes)]
@@ -129,7 +129,7 @@ func (f *Writer) emit(typ blockType, table uint32) {
 			break
 		}
 	}
-	if cap(f.raw) > maxBlockBytes { // of one large entry: let it go
+	if cap(f.raw) > maxBlockBytes { // grown by one large entry: free it
 		f.raw = nil
 	}
 	f.raw, f.items, f.before = f.raw[:0], 0, 0
@@ -137,7 +137,7 @@ func (f *Writer) emit(typ blockType, table uint32) {
 
 func (f *Writer) block(typ blockType, table uint32, raw []byte, more bool) {
 	if f.foot.blocks == math.MaxUint32 {
-		f.err = errors.New("more blocks than a .cdb file can number")
+		f.err = errors.New("more blocks than a .cdb file can have")
 		return
 	}
 	stored, codec := compress(f.stored, raw, f.codec)
@@ -173,7 +173,7 @@ func (f *Writer) write(b []byte) {
 	f.foot.length += int64(len(b))
 }
 
-// Close writes the index and the footer. The file is not whole before it.
+// Close writes the index and the footer. Without it the file is incomplete.
 func (f *Writer) Close() error {
 	f.flush()
 	f.foot.index = f.foot.length

@@ -6,28 +6,30 @@ import (
 	"io/fs"
 )
 
-// Claimant is a program that is about to write a .cdb file other than its own data file.
+// Claimant is a program that wants to write a .cdb file other than its own data file.
 type Claimant struct {
 	File     string // its own data file; "": none
 	Database ID     // of its own data file
-	Replace  bool   // a file of another database, or one that has a journal, is to be written over
+	Replace  bool   // also overwrite a file of another database, or one that has a journal
 }
 
-// Claim takes the right to write a file: until release is called no server can start with it, and
-// what is there may be written over. name is the file's name as a user gave it, file is where it
-// leads.
+// Claim reserves a file for writing: until release is called, no server can start with it. It
+// succeeds only if the file may be overwritten. name is the file's name as the user gave it; file
+// is where that leads.
 //
-// Errors: ErrLocked if a running server has the file; ErrTaken, without Replace, if it is of
-// another database or has a journal; ErrForeign and ErrNotRegular if it is no .cdb file; those of
-// the file system. They name the files.
+// Errors: ErrLocked if a running server has the file; without Replace, ErrTaken if it is of another
+// database or has a journal; ErrForeign and ErrNotRegular if it is not a .cdb file; those of the
+// file system. They name the files.
 func Claim(fsys FS, name, file string, by Claimant) (release func(), err error) {
 	lockName := LockName(file)
 	lock, err := LockFile(fsys, lockName)
 	switch {
 	case errors.Is(err, ErrLocked):
-		return nil, fmt.Errorf("%s is the data file of a running server, or another program writes it: %w", file, err)
-	case NoLocks(err): // so no server can run there
-		release = func() { _ = fsys.Remove(lockName) } // one that stays harms nothing
+		return nil, fmt.Errorf(
+			"%s is the data file of a running server, or another program is writing it: %w",
+			file, err)
+	case NoLocks(err): // no server can run there
+		release = func() { _ = fsys.Remove(lockName) } // a file that stays is harmless
 	case err != nil:
 		return nil, err
 	default:
@@ -40,10 +42,10 @@ func Claim(fsys FS, name, file string, by Claimant) (release func(), err error) 
 	return release, nil
 }
 
-// mayWrite returns an error if what is there must stay.
+// mayWrite returns an error if the existing file must not be overwritten.
 func (c *Claimant) mayWrite(fsys FS, name, file string) error {
 	there, err := c.mayReplace(fsys, file)
-	if err == nil && !there { // a server whose file is missing starts with the one before
+	if err == nil && !there { // a server whose file is missing starts with the previous one
 		_, err = c.mayReplace(fsys, PrevName(file))
 	}
 	if err != nil || c.Replace {
@@ -54,14 +56,14 @@ func (c *Claimant) mayWrite(fsys FS, name, file string) error {
 		case err != nil:
 			return err
 		case has:
-			return fmt.Errorf("%s has a journal, %s: it is the data file of a server that does not run: %w",
+			return fmt.Errorf("%s has a journal, %s, so it is the data file of a stopped server: %w",
 				file, journal, ErrTaken)
 		}
 	}
 	return nil
 }
 
-// mayReplace says whether there is a file, and returns an error if it must stay.
+// mayReplace reports whether the file exists, and returns an error if it must not be overwritten.
 func (c *Claimant) mayReplace(fsys FS, file string) (there bool, err error) {
 	f, err := openToLock(fsys, file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,14 +83,14 @@ func (c *Claimant) mayReplace(fsys FS, file string) (there bool, err error) {
 	stamp, err := parseHeader(head)
 	switch {
 	case errors.Is(err, ErrForeign):
-		return true, notWrittenOver(file)
+		return true, notOverwritten(file)
 	case c.Replace:
 	case err != nil:
-		return true, fmt.Errorf("%s: %w, its database is not known: %w", file, err, ErrTaken)
+		return true, fmt.Errorf("%s: %w, so its database is unknown: %w", file, err, ErrTaken)
 	case c.File == "":
-		return true, fmt.Errorf("%s is of database %v: %w", file, stamp.Database, ErrTaken)
+		return true, fmt.Errorf("%s belongs to database %v: %w", file, stamp.Database, ErrTaken)
 	case stamp.Database != c.Database:
-		return true, fmt.Errorf("%s is of database %v, %s of database %v: %w",
+		return true, fmt.Errorf("%s belongs to database %v, but %s to database %v: %w",
 			file, stamp.Database, c.File, c.Database, ErrTaken)
 	}
 	return true, nil
@@ -106,7 +108,7 @@ func (c *Claimant) mayLock(f File, file string) error {
 	return fmt.Errorf("%s is the data file of a running server under another name: %w", file, ErrLocked)
 }
 
-// HasJournal says whether a journal in that directory holds something.
+// HasJournal reports whether the journal in a directory has segments.
 func HasJournal(fsys FS, journal string) (bool, error) {
 	names, err := fsys.List(journal)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,9 +122,10 @@ func HasJournal(fsys FS, journal string) (bool, error) {
 	return false, err
 }
 
-// LockDataFile takes the lock of a data file itself, which is one for all of its hard links; that of
-// LockFile is one for each name. The lock lasts until the File is closed. The File is nil if there
-// is no such file, or no locks. A save makes a new file, which must be held anew.
+// LockDataFile takes the lock of a data file itself. All hard links of a file share that lock,
+// while LockFile's is per name. The lock lasts until the File is closed. The File is nil if the
+// data file does not exist or the file system has no locks. A save creates a new file, which must
+// be locked again.
 //
 // Errors: ErrLocked if a running server has the file under another name; ErrNotRegular; those of
 // the file system.
@@ -142,5 +145,5 @@ func LockDataFile(fsys FS, file string) (File, error) {
 	if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("%s is the data file of a running server under another name: %w", file, ErrLocked)
 	}
-	return nil, nil // the lock of LockFile has to do
+	return nil, nil // the lock of LockFile must suffice
 }

@@ -21,9 +21,9 @@ func (n *Numbers) StartByHand(clock func() uint64) error {
 }
 
 // Round is one round of the flusher.
-func (j *Journal) Round(now time.Time) { j.round(now) }
+func (j *Journal) Round(now time.Time) { j.flushOnce(now) }
 
-// RecordHeaderBytes is what a record takes beside its payload.
+// RecordHeaderBytes is what a record takes in addition to its payload.
 const RecordHeaderBytes = recordHeaderBytes
 
 // SegmentHeaderBytes is what a segment has before its records.

@@ -16,7 +16,7 @@ import (
 
 // faultScenario runs a database on a failing file system twice, the second time from what the first
 // has left, and returns both histories' last. It ends early if a start fails. The same seed does
-// the same operations. *bearable, if not nil, says whether the journal must outlive what has
+// the same operations. *bearable, if not nil, reports whether the journal must outlive what has
 // failed; it has, if borne.
 func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed uint64, bearable *bool) (borne bool) {
 	t.Helper()
@@ -60,7 +60,7 @@ func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed 
 	if err := verify(disk, history, acked); err != nil {
 		t.Fatal(err)
 	}
-	// With a disk that is whole again it goes on.
+	// With a repaired disk it continues.
 	db, err := open(disk, persist.Always, history)
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +75,8 @@ func faultScenario(t *testing.T, faults *fstest.Faults, disk *fstest.Disk, seed 
 func isFault(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) }
 
 // TestEveryFault fails each operation of a scenario, one at a time and all from it on, with EIO and
-// ENOSPC: what was acknowledged is there afterwards, what failed is said. If a segment alone cannot
-// be begun, all goes on.
+// ENOSPC: what was acknowledged is there afterwards, and failures are reported. If only a segment
+// cannot be begun, everything continues.
 func TestEveryFault(t *testing.T) {
 	s := *seedFlag + 1
 	whole := &fstest.Faults{FS: fstest.NewDisk()}
@@ -121,7 +121,7 @@ func TestEveryFault(t *testing.T) {
 	)
 }
 
-// begins says whether an operation is one of those that begin a segment.
+// begins reports whether an operation is one of those that begin a segment.
 func begins(disk *fstest.Disk, op, name string) bool {
 	switch op {
 	case "syncdir":
@@ -134,8 +134,8 @@ func begins(disk *fstest.Disk, op, name string) bool {
 	return false
 }
 
-// TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, says why,
-// and lets reads go on.
+// TestNothingAfterFault: after a failed sync the journal writes and acknowledges nothing, reports
+// why, and reads continue.
 func TestNothingAfterFault(t *testing.T) {
 	for _, op := range []string{"sync", "write"} {
 		disk := fstest.NewDisk()
@@ -191,7 +191,7 @@ func TestNothingAfterFault(t *testing.T) {
 		if err := db.journal.Close(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: closing gave %v", op, err)
 		}
-		// What is in memory can still be saved, and the next start goes on from there.
+		// What is in memory can still be saved, and the next start continues from there.
 		armed = false
 		db.save()
 		if err := verify(disk, db.model, db.last); err != nil {

@@ -6,46 +6,46 @@ import (
 	"time"
 )
 
-// flusher is the part of a Journal that its one goroutine owns.
+// flusher is the part of a Journal that its flusher goroutine owns.
 type flusher struct {
 	sources  []*source
-	next     uint64 // the LSN that is to be written next
-	skipped  uint64 // how many numbers before next no record has: the next record begins with them
+	next     uint64 // the next LSN to be written
+	skipped  uint64 // LSNs before next that no record has; the next record begins with them
 	synced   uint64 // the last LSN whose record is on disk
-	missing  gap    // what f.next waits for
-	pending  int64  // bytes taken from buffers, of what is in out
+	missing  gap    // what next waits for
+	pending  int64  // bytes taken from buffers that are in out
 	unsynced int64  // bytes written since the last sync
 	lastSync time.Time
 
-	wrote     bool // since the last round
+	wrote     bool // since the last flushOnce
 	lastWrite time.Time
-	marked    bool // the last record says that all before it is on disk
+	marked    bool // the last record says that everything before it is on disk
 
-	file  File
-	seg   segment // being written
-	limit int64   // the length beyond which the next segment is begun
-	place FileID  // of the file
-	room  room
-	seed  uint32
-	out   []byte // records to be written
-	at    int    // of the record at hand in out, -1 if none is begun
-	rec   recordHeader
+	file   File
+	seg    segment // the segment being written
+	limit  int64   // the length above which the next segment is begun
+	fileID FileID  // of the file
+	room   room
+	seed   uint32
+	out    []byte // records to be written
+	at     int    // of the current record in out, -1 if there is none
+	rec    recordHeader
 }
 
 // gap counts for how long an operation has been missing.
 type gap struct {
-	lsn    uint64
-	looks  int
-	looked time.Time
+	lsn       uint64
+	checks    int
+	lastCheck time.Time
 }
 
-// A gap lasts nanoseconds, or as long as a writer is kept from running between drawing its number
-// and appending. One that is still there at the maxGapLooks-th look, at least gapLook apart, is a
-// defect: it would keep all that comes after it from the disk. They are looks and not a time, since
-// the whole process may have been stopped.
+// A gap normally lasts nanoseconds: from assigning an LSN to appending. It lasts longer if the
+// writer is not scheduled in between. A gap that is still there at check number maxGapChecks is a
+// bug; it would keep all later operations off the disk. Counting checks, at least gapCheckInterval
+// apart, instead of time allows for a process that was stopped.
 const (
-	gapLook     = 100 * time.Millisecond
-	maxGapLooks = 100
+	gapCheckInterval = 100 * time.Millisecond
+	maxGapChecks     = 100
 )
 
 // run is the flusher's goroutine.
@@ -56,7 +56,7 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.kick:
-			if !j.noRoom.Load() { // else it is among the last, and others are refused already
+			if !j.noRoom.Load() { // otherwise the disk is full and changes are already refused: flush at once
 				timer.Reset(writeDelay)
 				continue
 			}
@@ -65,11 +65,11 @@ func (j *Journal) run() {
 		case <-j.stop:
 			return
 		}
-		j.guard(func() { j.round(time.Now()) })
+		j.guard(func() { j.flushOnce(time.Now()) })
 		switch {
-		case j.broken.Load(): // what was written will never be synced
+		case j.broken.Load(): // nothing will be synced any more
 		case j.flusher.missing.lsn > 0:
-			timer.Reset(gapLook)
+			timer.Reset(gapCheckInterval)
 		case j.noRoom.Load():
 			timer.Reset(roomRetry)
 		case j.opt.Policy == EverySecond && j.written.Load() > j.durable.Load():
@@ -80,31 +80,32 @@ func (j *Journal) run() {
 	}
 }
 
-// guard calls f. A panic in it breaks the journal.
+// guard calls f. A panic in f breaks the journal.
 func (j *Journal) guard(f func()) {
 	if p := guarded(f); p != nil {
-		_ = guarded(func() { j.breakDown(p) }) // the panic may have been that of those who are told
+		_ = guarded(func() { j.breakWith(p) }) // the panic may be that of a callback
 	}
 }
 
-// round takes what has been appended, writes what has no gap before it, and syncs if it is time to.
-func (j *Journal) round(now time.Time) {
+// flushOnce takes what was appended, writes the operations without a gap before them, and syncs if
+// that is due.
+func (j *Journal) flushOnce(now time.Time) {
 	j.armed.Store(false)
 	j.collect()
 	if j.broken.Load() {
 		j.discard()
-		j.tell()
+		j.notifySync()
 		return
 	}
 	err := j.write()
 	if err == nil {
-		err = j.flusher.lookAtGap(now)
+		err = j.flusher.checkGap(now)
 	}
 	if err == nil && j.noRoom.Load() {
 		err = j.makeRoom()
 	}
 	if err != nil {
-		j.breakDown(err)
+		j.breakWith(err)
 		return
 	}
 	f := &j.flusher
@@ -116,7 +117,7 @@ func (j *Journal) round(now time.Time) {
 	due := idle || j.opt.Policy == Always || j.want.Load() > durable ||
 		j.opt.Policy == EverySecond && now.Sub(f.lastSync) >= syncDelay
 	if written > durable && due {
-		if err = j.sync(); err == nil {
+		if err = j.syncFile(); err == nil {
 			f.lastSync = now
 			j.synced(written)
 		}
@@ -125,19 +126,19 @@ func (j *Journal) round(now time.Time) {
 		err = j.mark()
 	}
 	if err != nil {
-		j.breakDown(err)
+		j.breakWith(err)
 	}
 }
 
-// sync syncs the segment, and looks whether a start will find it.
-func (j *Journal) sync() error {
+// syncFile syncs the segment and checks that a start will find it.
+func (j *Journal) syncFile() error {
 	if err := j.flusher.file.Sync(); err != nil {
 		return err
 	}
 	return j.inPlace()
 }
 
-// inPlace returns an error if a start would not find the segment, or what else it needs.
+// inPlace returns an error if a start would not find the segment, or the other files that it needs.
 func (j *Journal) inPlace() error {
 	if err := j.segmentInPlace(); err != nil {
 		return err
@@ -148,19 +149,19 @@ func (j *Journal) inPlace() error {
 	return nil
 }
 
-// segmentInPlace returns an error if a start would not find the segment, with all that was written
-// to it.
+// segmentInPlace returns an error if a start would not find the segment with everything that was
+// written to it.
 func (j *Journal) segmentInPlace() error {
 	f := &j.flusher
 	size := f.seg.size
 	if j.opt.Policy == Always {
 		size = max(size, f.room.end) // with the zeros
 	}
-	return inPlace(j.fs, f.seg.name, f.place, size)
+	return inPlace(j.fs, f.seg.name, f.fileID, size)
 }
 
-// mark writes a record without operations, and syncs it: all before it is on disk. Damage before it
-// is not taken for a torn tail. It is for a journal that is idle, or closed.
+// mark writes a record without operations and syncs it: everything before it is on disk, so damage
+// before it is not accepted for a torn tail. It is called when the journal is idle or closed.
 func (j *Journal) mark() error {
 	f := &j.flusher
 	if !f.marked && f.seg.size > segmentHeaderBytes {
@@ -168,7 +169,7 @@ func (j *Journal) mark() error {
 		if err := j.writeOut(); err != nil {
 			return err
 		}
-		if err := j.sync(); err != nil {
+		if err := j.syncFile(); err != nil {
 			return err
 		}
 	}
@@ -176,40 +177,40 @@ func (j *Journal) mark() error {
 	return nil
 }
 
-// synced makes it known that all up to an LSN is on disk.
+// synced publishes that everything up to an LSN is on disk.
 func (j *Journal) synced(lsn uint64) {
 	j.flusher.synced, j.flusher.unsynced = lsn, 0
 	j.mu.Lock()
 	j.durable.Store(lsn)
 	j.changed.Broadcast()
 	j.mu.Unlock()
-	j.tell()
+	j.notifySync()
 }
 
-func (j *Journal) tell() {
+func (j *Journal) notifySync() {
 	if j.opt.OnSync != nil {
 		j.opt.OnSync()
 	}
 }
 
-// breakDown ends all writing: whether what was written is on disk cannot be known any more.
-func (j *Journal) breakDown(err error) {
-	j.fail(fmt.Errorf("the journal cannot be written: %w", err))
+// breakWith stops all writing: whether what was written is on disk is no longer known.
+func (j *Journal) breakWith(err error) {
+	j.fail(fmt.Errorf("cannot write the journal: %w", err))
 	j.discard()
-	j.tell()
+	j.notifySync()
 }
 
-// discard lets go what can never be written.
+// discard frees what can never be written.
 func (j *Journal) discard() {
 	for _, s := range j.flusher.sources {
 		s.chunks, s.at = nil, 0
 	}
 	j.flusher.out = nil
-	j.taken.Store(j.appended.Load())
+	j.flushed.Store(j.appended.Load())
 }
 
-// lookAtGap returns an error if an operation is missing for too long.
-func (f *flusher) lookAtGap(now time.Time) error {
+// checkGap returns an error if an operation is missing for too long.
+func (f *flusher) checkGap(now time.Time) error {
 	g := &f.missing
 	waiting := slices.ContainsFunc(f.sources, func(s *source) bool { return len(s.chunks) > 0 })
 	switch {
@@ -217,26 +218,27 @@ func (f *flusher) lookAtGap(now time.Time) error {
 		*g = gap{}
 	case g.lsn != f.next:
 		*g = gap{f.next, 1, now}
-	case now.Sub(g.looked) >= gapLook:
-		if g.looks++; g.looks > maxGapLooks {
-			return fmt.Errorf("operation %d was never given to it", f.next)
+	case now.Sub(g.lastCheck) >= gapCheckInterval:
+		if g.checks++; g.checks > maxGapChecks {
+			return fmt.Errorf("operation %d was never appended", f.next)
 		}
-		g.looked = now
+		g.lastCheck = now
 	}
 	return nil
 }
 
-// lastRound writes and syncs all, and a last record says so. The flusher has ended.
-func (j *Journal) lastRound() {
+// flushLast writes and syncs everything, and writes a last record that says so. The flusher has
+// ended.
+func (j *Journal) flushLast() {
 	f := &j.flusher
 	j.want.Store(^uint64(0))
-	j.round(time.Now())
+	j.flushOnce(time.Now())
 	if err := j.Err(); err == nil {
 		if err = j.mark(); err == nil {
 			err = j.endSegment()
 		}
 		if err != nil {
-			j.breakDown(err)
+			j.breakWith(err)
 		}
 	}
 	if err := f.file.Close(); err != nil {
@@ -244,7 +246,7 @@ func (j *Journal) lastRound() {
 	}
 	for _, s := range f.sources {
 		if lsn, _ := s.head(); lsn != 0 {
-			j.fail(fmt.Errorf("operation %d was never given to the journal, %d was", f.next, lsn))
+			j.fail(fmt.Errorf("operation %d was never appended to the journal, but %d was", f.next, lsn))
 		}
 	}
 	j.fail(ErrClosed)

@@ -2,7 +2,7 @@ package persist
 
 import "encoding/binary"
 
-// write puts all operations that have no gap before them into records and gives these to the file.
+// write puts all operations that have no gap before them into records and writes those to the file.
 func (j *Journal) write() error {
 	f := &j.flusher
 	for found := true; found; {
@@ -19,7 +19,7 @@ func (j *Journal) write() error {
 	return j.writeOut()
 }
 
-// emit moves the first operation of a source to the record at hand.
+// emit moves the first operation of a source to the current record.
 func (j *Journal) emit(s *source, n uint64) error {
 	f := &j.flusher
 	kept := s.size() > j.opt.KeptBytes
@@ -52,8 +52,8 @@ func (j *Journal) emit(s *source, n uint64) error {
 	return nil
 }
 
-// room closes the record at hand, gives all to the file, or begins a new segment, if an operation
-// of n bytes asks for it.
+// room makes room for an operation of n bytes: if necessary it closes the current record, writes
+// all records, or begins a new segment.
 func (j *Journal) room(n int) error {
 	f := &j.flusher
 	if j.opt.Policy != Always && f.beyondRoom(n) {
@@ -91,7 +91,7 @@ func (f *flusher) beginRecord() {
 	}
 }
 
-// endRecord closes the record at hand.
+// endRecord closes the current record.
 func (j *Journal) endRecord() {
 	f := &j.flusher
 	payload := f.out[f.at+recordHeaderBytes:]
@@ -100,7 +100,7 @@ func (j *Journal) endRecord() {
 	f.at = -1
 }
 
-// writeOut gives all records to the file.
+// writeOut writes all records to the file.
 func (j *Journal) writeOut() error {
 	f := &j.flusher
 	if f.at >= 0 {
@@ -109,7 +109,7 @@ func (j *Journal) writeOut() error {
 	if len(f.out) == 0 {
 		return nil
 	}
-	if j.opt.Policy != Always { // what is missing at the segment's end would be a hole after the write
+	if j.opt.Policy != Always { // otherwise a write could leave a hole after a truncation by another program
 		if err := j.segmentInPlace(); err != nil {
 			return err
 		}
@@ -120,20 +120,20 @@ func (j *Journal) writeOut() error {
 	f.wrote = true
 	f.seg.size += int64(len(f.out))
 	f.unsynced += int64(len(f.out))
-	j.grown.Add(int64(len(f.out)))
-	j.taken.Add(f.pending)
+	j.bytesWritten.Add(int64(len(f.out)))
+	j.flushed.Add(f.pending)
 	if err := j.makeRoom(); err != nil {
 		return err
 	}
 	j.written.Store(f.next - 1)
 	j.showSize()
-	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // of one large operation: let it go
+	if f.out, f.pending = f.out[:0], 0; cap(f.out) > 2*writeBytes { // grown by one large operation: free it
 		f.out = nil
 	}
 	return nil
 }
 
-// showSize lets others see the segment's size.
+// showSize publishes the segment's size.
 func (j *Journal) showSize() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -2,7 +2,7 @@ package persist
 
 import "encoding/binary"
 
-// source is what has been taken from one buffer and not yet been written.
+// source is what was taken from one buffer and is not yet written.
 type source struct {
 	buffer *Buffer
 	chunks [][]byte
@@ -10,7 +10,7 @@ type source struct {
 	closed bool
 }
 
-// head returns the next operation's numbers, lsn 0 if there is none.
+// head returns the next operation's first LSN and their number; lsn is 0 if there is no operation.
 func (s *source) head() (lsn, n uint64) {
 	if len(s.chunks) == 0 {
 		return 0, 0
@@ -33,7 +33,7 @@ func (j *Journal) collect() {
 	}
 }
 
-// findBuffers makes a source for each new buffer.
+// findBuffers creates a source for each new buffer.
 func (j *Journal) findBuffers() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -42,7 +42,7 @@ func (j *Journal) findBuffers() {
 	}
 }
 
-// forget drops a closed buffer that has nothing left. Sources and buffers stand in the same order.
+// forget drops a closed buffer that is empty. Sources and buffers are in the same order.
 func (j *Journal) forget(i int) {
 	f := &j.flusher
 	f.sources = append(f.sources[:i], f.sources[i+1:]...)
@@ -51,7 +51,7 @@ func (j *Journal) forget(i int) {
 	j.buffers = append(j.buffers[:i], j.buffers[i+1:]...)
 }
 
-// size returns how many bytes the next operation has.
+// size returns the length of the next operation.
 func (s *source) size() int { return int(binary.LittleEndian.Uint32(s.chunks[0][s.at+16:])) }
 
 // operation returns the bytes of the next operation.
@@ -62,7 +62,7 @@ func (s *source) operation(kept bool) []byte {
 	return s.chunks[0][s.at+opHeaderBytes:][:s.size()]
 }
 
-// next lets the first chunk go.
+// next drops the first chunk.
 func (s *source) next() {
 	s.chunks[0] = nil
 	s.chunks = s.chunks[1:]

@@ -12,35 +12,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FS is the file operations that the package is made of. Names are paths. Errors are those of
-// package os: errors.Is finds fs.ErrNotExist.
+// FS has the file operations that the package needs. Names are paths. Errors are those of package
+// os: errors.Is finds fs.ErrNotExist.
 //
-// A name is that of a regular file: Create, Open and Edit never block, and return ErrNotRegular for
-// all else, also for a symbolic link. Resolve follows the links of a name that a user has given.
+// Names must be those of regular files: Create, Open and Edit never block, and return ErrNotRegular
+// for anything else, including symbolic links. Resolve follows the links of a user's name.
 //
-// What File.Sync and SyncDir have not confirmed may be lost, in part or whole, by a power cut:
-// bytes of a file until its Sync, names in a directory until its SyncDir.
+// A power cut may lose, in part or completely, what was not confirmed: bytes of a file until its
+// Sync, names in a directory until its SyncDir.
 type FS interface {
-	Create(name string) (File, error) // a new file, 0600, for reading and writing; an error if there is one
+	Create(name string) (File, error) // a new file, 0600, for reading and writing; an error if it exists
 	Open(name string) (File, error)   // for reading
-	Edit(name string) (File, error)   // for reading and writing, as it is
+	Edit(name string) (File, error)   // for reading and writing
 	Link(old, name string) error
 	Rename(old, name string) error
 	Remove(name string) error
-	List(dir string) ([]string, error) // the names in a directory, in no order
+	List(dir string) ([]string, error) // the names in a directory, unordered
 	MkdirAll(dir string) error         // 0700
 	SyncDir(dir string) error
 	Identify(name string) (id FileID, size int64, err error) // of the file that the name leads to now
 }
 
-// FileID tells a file from all others that exist at the same time, whatever their names.
+// FileID distinguishes a file from all others that exist at the same time, whatever their names.
 type FileID struct{ Device, Inode uint64 }
 
-// ErrMoved is returned when a name that was in use does not lead to the same file any more: the
-// file or its directory was removed, moved or replaced.
+// ErrMoved is returned when a name no longer leads to the file in use: the file or its directory
+// was removed, moved or replaced.
 var ErrMoved = errors.New("removed, moved or replaced while it was in use")
 
-// inPlace returns an error if a name does not lead to a file, or if that has become shorter than
+// inPlace returns an error if a name does not lead to the file, or if the file is shorter than
 // size.
 func inPlace(fsys FS, name string, id FileID, size int64) error {
 	found, length, err := fsys.Identify(name)
@@ -48,24 +48,23 @@ func inPlace(fsys FS, name string, id FileID, size int64) error {
 	case errors.Is(err, fs.ErrNotExist), err == nil && found != id:
 		return fmt.Errorf("%s was %w", name, ErrMoved)
 	case err == nil && length < size:
-		return fmt.Errorf("%s was cut to %d of %d bytes by another program", name, length, size)
+		return fmt.Errorf("%s was truncated to %d of %d bytes by another program", name, length, size)
 	}
 	return err
 }
 
-// File is an open file. Write writes at the position, which is the end of what was written so far
-// by Write.
+// File is an open file. Write appends after the last Write.
 type File interface {
 	io.Writer
 	io.ReaderAt
 	Reserve(from, to int64) error // writes zeros; the position stays
-	// Allocate makes room on the disk for the bytes from an offset up to another, without changing
-	// the content or the size. Errors: errors.ErrUnsupported is found if the file system cannot.
+	// Allocate reserves disk space for a range of bytes without changing content or size. Errors:
+	// errors.ErrUnsupported if the file system cannot.
 	Allocate(from, to int64) error
-	Sync() error // returns when all that was written is on disk
+	Sync() error // returns when everything written is on disk
 	Truncate(size int64) error
 	Size() (int64, error)
-	// takes the lock of the file, until Close; ErrLocked: another open file has it
+	// Lock locks the file until Close. Errors: ErrLocked if another open file has the lock.
 	Lock() error
 	IsNamed(name string) (bool, error) // whether the name leads to this file
 	Close() error
@@ -137,7 +136,7 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// Lock takes the lock of flock(2), which ends with the process at the latest.
+// Lock uses flock(2), whose lock ends with the process at the latest.
 func (f osFile) Lock() error {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -165,26 +164,26 @@ func (f osFile) IsNamed(name string) (bool, error) {
 	return err == nil && os.SameFile(own, other), err
 }
 
-// asideName returns the first of the names that a damaged file is kept under which is free:
-// name.damaged, name.2.damaged and so on. What an earlier repair has set aside stays.
-func asideName(fsys FS, name string) (string, error) {
-	aside := name + damagedSuffix
+// quarantineName returns the first free name for a damaged file: name.damaged, name.2.damaged and
+// so on. Files that an earlier repair has quarantined stay.
+func quarantineName(fsys FS, name string) (string, error) {
+	newName := name + damagedSuffix
 	for n := 2; ; n++ {
-		there, err := exists(fsys, aside)
+		there, err := exists(fsys, newName)
 		if err != nil || !there {
-			return aside, err
+			return newName, err
 		}
-		aside = fmt.Sprintf("%s.%d%s", name, n, damagedSuffix)
+		newName = fmt.Sprintf("%s.%d%s", name, n, damagedSuffix)
 	}
 }
 
-// setAside renames a damaged file, and returns the new name.
-func setAside(fsys FS, name string) (aside string, err error) {
-	if aside, err = asideName(fsys, name); err != nil {
+// quarantine renames a damaged file and returns the new name.
+func quarantine(fsys FS, name string) (newName string, err error) {
+	if newName, err = quarantineName(fsys, name); err != nil {
 		return "", err
 	}
-	return aside, fsys.Rename(name, aside)
+	return newName, fsys.Rename(name, newName)
 }
 
-// dirOf returns the directory that a file's name stands in.
+// dirOf returns the directory of a file.
 func dirOf(name string) string { return filepath.Dir(name) }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sync is fdatasync: the bytes and what is needed to find them, not the times of the file.
+// Sync is fdatasync: it syncs the bytes and what is needed to find them, but not the file's times.
 func (f osFile) Sync() error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -21,7 +21,7 @@ func (f osFile) Sync() error {
 	}
 }
 
-// Allocate is fallocate, with the size kept.
+// Allocate is fallocate without changing the size.
 func (f osFile) Allocate(from, to int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, from, to-from)
@@ -29,7 +29,7 @@ func (f osFile) Allocate(from, to int64) error {
 		case nil:
 			return nil
 		case unix.EINTR:
-		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL: // EPERM: a filter of system calls
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL: // EPERM: a system call filter
 			return fmt.Errorf("fallocate %s: %w: %w", f.Name(), errors.ErrUnsupported, err)
 		default:
 			return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// open opens a regular file. It neither follows a link nor waits, as it would for the other end of
-// a pipe.
+// open opens a regular file. It does not follow a link, and does not wait for the other end of a
+// pipe.
 func open(name string, flag int) (File, error) {
 	fd, err := unix.Open(name, flag|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	for errors.Is(err, unix.EINTR) {
@@ -40,7 +40,7 @@ func open(name string, flag int) (File, error) {
 	return osFile{f}, nil
 }
 
-// NotRegular returns the error of a name that leads to something else than a regular file.
+// NotRegular returns the error for a name of anything other than a regular file.
 func NotRegular(name string, mode fs.FileMode) error {
 	what := "a device"
 	switch mode.Type() {
@@ -56,10 +56,10 @@ func NotRegular(name string, mode fs.FileMode) error {
 	return fmt.Errorf("%s is %s, %w", name, what, ErrNotRegular)
 }
 
-// Resolve returns the absolute path of the file that a user's name leads to: through symbolic links
-// to a file, or to the place of a new one. It is for the real file system.
+// Resolve returns the absolute path of the file that a user's name leads to, through symbolic
+// links. The file need not exist. It works on the real file system.
 //
-// Errors: ErrNotRegular for what is no regular file; fs.ErrNotExist if a link leads to nothing, or
+// Errors: ErrNotRegular if it is not a regular file; fs.ErrNotExist if a link leads to nothing or
 // the directory is missing.
 func Resolve(name string) (string, error) {
 	name, err := filepath.Abs(name)
@@ -82,19 +82,19 @@ func Resolve(name string) (string, error) {
 	return filepath.Join(dir, filepath.Base(name)), err
 }
 
-// oneOf says whether an error is one of these.
+// oneOf reports whether an error is one of these.
 func oneOf(err error, numbers ...unix.Errno) bool {
 	return slices.ContainsFunc(numbers, func(n unix.Errno) bool { return errors.Is(err, n) })
 }
 
-// NoLocks says whether an error is that of a file system without locks.
+// NoLocks reports whether an error means that the file system has no locks.
 func NoLocks(err error) bool { return oneOf(err, unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP) }
 
-// NoRoom says whether an error is that of a file system that takes no more: it is full, or can only
-// be read.
+// NoRoom reports whether an error means that the file system accepts no more data: it is full or
+// read-only.
 func NoRoom(err error) bool { return oneOf(err, unix.ENOSPC, unix.EDQUOT, unix.EROFS) }
 
-// exists says whether there is a file of that name.
+// exists reports whether a file exists.
 func exists(fsys FS, name string) (bool, error) {
 	f, err := fsys.Open(name)
 	switch {

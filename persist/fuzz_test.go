@@ -41,8 +41,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// FuzzSegment replays anything as the last segment of a journal, without and with Repair, and goes
-// on from there.
+// FuzzSegment replays anything as the last segment of a journal, without and with Repair, and
+// continues from there.
 func FuzzSegment(f *testing.F) {
 	disk := fstest.NewDisk()
 	j, err := persist.OpenJournal(disk, "j", persist.Options{Policy: persist.Always})

@@ -16,11 +16,11 @@ type Policy uint8
 
 // The policies.
 const (
-	// once a second: a power cut takes the last second and what one sync lasts, a killed process
-	// the last 10 ms
+	// EverySecond syncs once a second. A power cut loses the last second and the time of one sync;
+	// a killed process loses the last 10 ms.
 	EverySecond Policy = iota
-	Always             // after each write: what is acknowledged is on disk
-	Never              // when the system does so; at the end of a segment, and for who asks by RequestSync
+	Always             // after each write: acknowledged operations are on disk
+	Never              // when the system does; also at the end of a segment, and for RequestSync
 )
 
 func (p Policy) String() string {
@@ -38,90 +38,90 @@ func (p Policy) String() string {
 const (
 	defaultSegmentBytes = 64 << 20
 	defaultKeptBytes    = 2 << 20
-	// a record is closed once its payload has as many; one operation may be larger
+	// A record is closed once its payload has this many bytes; one operation may be larger.
 	recordBytes         = 256 << 10
-	writeBytes          = 1 << 20 // what is given to the file at once
+	writeBytes          = 1 << 20 // most bytes per write to the file, unless one operation is larger
 	maxOperationBytes   = 1 << 30
 	maxOperationNumbers = 1 << 32
 
-	writeDelay = 10 * time.Millisecond // how long what is not waited for may stay in memory
-	syncDelay  = time.Second           // of EverySecond
-	markDelay  = time.Second           // after the last write, until a mark says that all of it is on disk
+	writeDelay = 10 * time.Millisecond // how long an operation may stay in memory if no caller waits for it
+	syncDelay  = time.Second           // for EverySecond
+	markDelay  = time.Second           // from the last write to the mark that says that everything is on disk
 )
 
-// Options are the settings of a journal. The zero value is ready.
+// Options are the settings of a journal. The zero value is ready for use.
 type Options struct {
 	Policy       Policy
-	SegmentBytes int64  // a segment is closed once it has as many; 0 is 64 MiB
-	Database     ID     // that the journal must be of; zero: that of its segments, or a new one
-	DataFile     string // the .cdb file that says so: its name is for errors only
-	KeptBytes    int    // an operation of more bytes is kept until it is written, not copied; 0 is 2 MiB
-	Repair       bool   // replay up to damage, and set aside what comes after, instead of refusing
+	SegmentBytes int64  // a segment is closed once it has this many bytes; 0: 64 MiB
+	Database     ID     // that the journal must belong to; zero: that of its segments, or a new one
+	DataFile     string // name of the .cdb file with that ID, for error messages
+	KeptBytes    int    // a longer operation is retained until it is written, not copied; 0: 2 MiB
+	Repair       bool   // replay up to the damage and quarantine what follows, instead of returning an error
 
-	// InFlightBytes is how many bytes operations that are not announced may have, together, between
-	// HasRoom and Append.
+	// InFlightBytes is the most bytes that unannounced operations have together between HasRoom and
+	// Append.
 	InFlightBytes int64
 
-	// OnFull, if not nil, is called on the flusher's goroutine, or by Close, when no more room can be reserved,
-	// once, and with nil when it can be again. It must not block.
+	// OnFull, if not nil, is called on the flusher's goroutine, or by Close: once when no more
+	// space can be reserved, and with nil when it can again. It must not block.
 	OnFull func(err error)
-	// OnSync, if not nil, is called on the flusher's goroutine, or by Close, after each sync, and once when the
-	// journal breaks. It must not block.
+	// OnSync, if not nil, is called on the flusher's goroutine, or by Close: after each sync, and
+	// once when the journal breaks. It must not block.
 	OnSync func()
-	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close, when the next segment cannot be
-	// begun, once, and with nil when that can be done again. It must not block.
+	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close: once when the
+	// next segment cannot be begun, and with nil when it can again. It must not block.
 	OnSegmentErr func(err error)
 
-	// a server has ended in order with this operation, 0 if that is not known: nothing up to it can
-	// be torn
+	// ended is the last operation of a server that shut down cleanly, 0 if unknown: nothing up to
+	// it can be torn.
 	ended uint64
-	check func() error // whether a start will find what else it needs; nil: nothing else
+	check func() error // whether a start will find the other files that it needs; nil: there are none
 }
 
 // Journal is the write-ahead log in one directory: segments of records of operations, in the order
 // of their LSNs, without a gap.
 //
-// Open it, Replay it, Start it; from then on writers append to Buffers, and the journal's flusher
-// collects them all, writes what has no gap before it, and syncs by the policy. Methods may be
-// called from any goroutine once Start has returned.
+// Open it, Replay it, Start it. Then writers append to Buffers; the journal's flusher collects
+// them, writes everything that has no gap before it, and syncs according to the policy. Once Start
+// has returned, methods are safe for concurrent use.
 type Journal struct {
 	// constant after Start
-	fs     FS
-	dir    string
-	opt    Options
-	found  *recovered // what Replay has found; nil before
-	aside  []string   // segments that were set aside by OpenJournal
-	newest uint64     // the highest number of a segment that OpenJournal has found
-	stop   chan struct{}
-	ended  chan struct{}
-	kick   chan struct{} // something was appended
-	urgent chan struct{} // something is waited for
+	fs          FS
+	dir         string
+	opt         Options
+	replayed    *replayState // the result of Replay; nil before
+	quarantined []string     // segments that OpenJournal has quarantined
+	newest      uint64       // the highest segment number that OpenJournal has found
+	stop        chan struct{}
+	ended       chan struct{}
+	kick        chan struct{} // something was appended
+	urgent      chan struct{} // a caller is waiting
 
-	armed    atomic.Bool   // kick has been sent since the last round
-	want     atomic.Uint64 // to be synced whatever the policy; Demand raises it
-	written  atomic.Uint64 // the last LSN given to the file; the flusher writes it
-	durable  atomic.Uint64 // the last LSN that is on disk; the flusher writes it
-	broken   atomic.Bool   // err is set; the flusher, or Append, writes it
-	noRoom   atomic.Bool   // fullErr is set; the flusher writes it
-	appended atomic.Int64  // bytes ever, as they take room on the disk at most; the writers write it
-	taken    atomic.Int64  // of these, written to the file; the flusher writes it
-	assured  atomic.Int64  // of these, those that have room on the disk; the flusher writes it
-	grown    atomic.Int64  // bytes written to files since Start
+	armed        atomic.Bool   // kick was sent since the last flushOnce
+	want         atomic.Uint64 // must be synced whatever the policy; RequestSync raises it
+	written      atomic.Uint64 // the last LSN written to the file; set by the flusher
+	durable      atomic.Uint64 // the last LSN on disk; set by the flusher
+	broken       atomic.Bool   // err is set; by the flusher or Append
+	noRoom       atomic.Bool   // fullErr is set; by the flusher
+	appended     atomic.Int64  // total bytes, counted as the most that they take on disk; set by the writers
+	flushed      atomic.Int64  // of these, written to the file; set by the flusher
+	reserved     atomic.Int64  // of these, those with disk space; set by the flusher
+	bytesWritten atomic.Int64  // to files since Start
 
-	mu       sync.Mutex
-	changed  *sync.Cond // durable or err has changed
-	err      error      // guarded by mu
-	beginErr error      // why the next segment cannot be begun; guarded by mu
-	fullErr  error      // why no more room can be reserved; guarded by mu
-	segments []segment  // guarded by mu; the last is being written, its size is kept by the flusher
-	buffers  []*Buffer  // guarded by mu
-	free     [][]byte   // chunks to be used again; guarded by mu
-	closing  sync.Once
+	mu         sync.Mutex
+	changed    *sync.Cond // durable or err has changed
+	err        error      // guarded by mu
+	segmentErr error      // why the next segment cannot be begun; guarded by mu
+	fullErr    error      // why no more space can be reserved; guarded by mu
+	segments   []segment  // guarded by mu; the last one is being written, the flusher maintains its size
+	buffers    []*Buffer  // guarded by mu
+	free       [][]byte   // chunks for reuse; guarded by mu
+	closing    sync.Once
 
 	flusher flusher // owned by the flusher's goroutine
 }
 
-// OpenJournal opens the journal in a directory, which is made if it is missing, and reads the
+// OpenJournal opens the journal in a directory, which it creates if necessary, and reads the
 // headers of its segments.
 //
 // Errors: ErrMismatch if they are of several databases or not of Options.Database; ErrDamaged,
@@ -174,10 +174,10 @@ func (j *Journal) list() error {
 		j.newest = max(j.newest, number)
 		s, err := openSegment(j.fs, joinName(j.dir, name), number)
 		if j.opt.Repair && errors.Is(err, ErrDamaged) {
-			if _, err := setAside(j.fs, s.name); err != nil {
+			if _, err := quarantine(j.fs, s.name); err != nil {
 				return err
 			}
-			j.aside = append(j.aside, s.name)
+			j.quarantined = append(j.quarantined, s.name)
 			continue
 		}
 		if err != nil {
@@ -192,16 +192,17 @@ func (j *Journal) list() error {
 			return &DamageError{
 				File:  s.name,
 				Block: -1,
-				What:  "the segment's header is not whole, and there is a later segment",
+				What:  "the segment's header is incomplete, but there is a later segment",
 			}
 		case i > 0 && !s.torn && s.first < j.segments[i-1].first:
-			return &DamageError{File: s.name, Block: -1, What: "the segment begins before the one before it"}
+			return &DamageError{File: s.name, Block: -1, What: "the segment begins at a lower LSN than the one " +
+				"before it"}
 		}
 	}
 	return nil
 }
 
-// identify finds out which database the journal is of.
+// identify determines the database that the journal belongs to.
 func (j *Journal) identify() error {
 	id, from := j.opt.Database, j.dataFile()
 	for _, s := range j.segments {
@@ -210,7 +211,7 @@ func (j *Journal) identify() error {
 		case id == ID{}:
 			id, from = s.id, s.name
 		case s.id != id:
-			return fmt.Errorf("%w: %s is of database %v, %s of %v", ErrMismatch, s.name, s.id, from, id)
+			return fmt.Errorf("%w: %s belongs to database %v, but %s to %v", ErrMismatch, s.name, s.id, from, id)
 		}
 	}
 	if id == (ID{}) {
@@ -220,13 +221,13 @@ func (j *Journal) identify() error {
 	return nil
 }
 
-// Database returns the id of the database that the journal is of.
+// Database returns the ID of the journal's database.
 func (j *Journal) Database() ID { return j.opt.Database }
 
 // Dir returns the directory.
 func (j *Journal) Dir() string { return j.dir }
 
-// Empty says whether there is no segment.
+// Empty reports whether there is no segment.
 func (j *Journal) Empty() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -236,15 +237,15 @@ func (j *Journal) Empty() bool {
 // Durable returns the last LSN up to which all operations are on disk.
 func (j *Journal) Durable() uint64 { return j.durable.Load() }
 
-// Written returns the last LSN up to which all operations have been given to the system: they
-// outlive the process.
+// Written returns the last LSN up to which all operations were passed to the system: they survive a
+// crash of the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
 
-// LastLSN returns the LSN of the last operation in the segments. It is to be called after Close.
+// LastLSN returns the LSN of the last operation in the segments. Call it after Close.
 func (j *Journal) LastLSN() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
 
-// Err returns why the journal is broken, nil if it is not. Nothing is tried again: what was not
-// durable before stays so, and what is appended is dropped.
+// Err returns why the journal is broken, nil if it is not. A broken journal does not retry: what
+// was not durable stays so, and what is appended is dropped.
 func (j *Journal) Err() error {
 	if !j.broken.Load() {
 		return nil
@@ -254,23 +255,23 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
-// SegmentErr returns why the next segment cannot be begun, nil if it could be when that was last due.
-// The one before grows meanwhile, and nothing is lost.
+// SegmentErr returns why the next segment could not be begun, nil if it could. The current one
+// grows meanwhile, and nothing is lost.
 func (j *Journal) SegmentErr() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.beginErr
+	return j.segmentErr
 }
 
-// Pending returns how many bytes have been appended and not yet written: what a crash of the
-// process takes. Append never waits; whoever calls it is to hold back while this is more than it
-// likes to keep in memory.
+// Pending returns how many bytes are appended but not yet written: a crash of the process loses
+// them. Append never waits, so callers should stop appending while this exceeds what they want to
+// hold in memory.
 func (j *Journal) Pending() int64 {
-	taken := j.taken.Load() // first: it only grows, and never beyond what was appended
+	taken := j.flushed.Load() // load it first: it only grows, up to what was appended
 	return max(j.appended.Load()-taken, 0)
 }
 
-// Size returns how many bytes the segments have.
+// Size returns the length of all segments in bytes.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -282,9 +283,9 @@ func (j *Journal) Size() int64 {
 }
 
 // BytesWritten returns how many bytes have been written since Start.
-func (j *Journal) BytesWritten() int64 { return j.grown.Load() }
+func (j *Journal) BytesWritten() int64 { return j.bytesWritten.Load() }
 
-// Flush says that a turn is over: under Always, what was appended is now waited for. It does not
+// Flush ends a batch: under Always, the operations appended so far are synced soon. It does not
 // wait.
 func (j *Journal) Flush() {
 	if j.opt.Policy == Always && j.armed.Load() {
@@ -292,7 +293,7 @@ func (j *Journal) Flush() {
 	}
 }
 
-// RequestSync has all up to an LSN synced soon, whatever the policy. It does not wait.
+// RequestSync requests a sync of everything up to an LSN, whatever the policy. It does not wait.
 func (j *Journal) RequestSync(lsn uint64) {
 	for {
 		want := j.want.Load()
@@ -308,7 +309,7 @@ func (j *Journal) RequestSync(lsn uint64) {
 	}
 }
 
-// Sync returns when all up to an LSN is on disk, or the error that keeps it from that. All these
+// Sync returns when everything up to an LSN is on disk, or the error that prevents it. All these
 // operations must have been appended, or be about to.
 func (j *Journal) Sync(lsn uint64) error {
 	j.RequestSync(lsn)
@@ -341,9 +342,8 @@ func (j *Journal) fail(err error) {
 	j.mu.Unlock()
 }
 
-// DropBefore removes the segments in which every operation has an LSN of at most lsn.
-//
-// It is to be called with the LSN of the older of the .cdb files that are kept.
+// DropBefore removes the segments whose operations all have LSNs of at most lsn. Call it with the
+// LSN of the oldest .cdb file that is kept.
 func (j *Journal) DropBefore(lsn uint64) error {
 	for {
 		j.mu.Lock()
@@ -362,16 +362,16 @@ func (j *Journal) DropBefore(lsn uint64) error {
 	}
 }
 
-// Close writes and syncs what has been appended and ends the journal. Nothing may be appended any
-// more.
+// Close writes and syncs what was appended and ends the journal. Nothing may be appended
+// afterwards.
 //
-// Errors: why the journal is broken; that an operation is missing whose LSN was drawn.
+// Errors: why the journal is broken; or that an operation is missing whose LSN was assigned.
 func (j *Journal) Close() error {
 	j.closing.Do(func() {
 		close(j.stop)
 		<-j.ended
 		if j.flusher.file != nil { // else it was refused
-			j.guard(j.lastRound)
+			j.guard(j.flushLast)
 		}
 	})
 	if err := j.Err(); !errors.Is(err, ErrClosed) {

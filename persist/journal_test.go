@@ -67,8 +67,8 @@ func startJournal(t *testing.T, fsys persist.FS, dir string, opt persist.Options
 	return j, info.Last
 }
 
-// TestJournalWriters: many writers draw numbers and append at once, under every policy, on a real
-// disk. Each operation is replayed once, in order; whoever waits for one finds it on disk.
+// TestJournalWriters: many writers take LSNs and append at once, under every policy, on a real
+// disk. Each operation is replayed once, in order; it is on disk when Sync returns.
 func TestJournalWriters(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
 		t.Run(policy.String(), func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestJournalWriters(t *testing.T) {
 	}
 }
 
-// TestJournalSyncsByItself: everysec needs nobody that waits or flushes.
+// TestJournalSyncsByItself: everysec syncs without a caller that waits or flushes.
 func TestJournalSyncsByItself(t *testing.T) {
 	synced := make(chan struct{}, 100)
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { synced <- struct{}{} }})
@@ -170,8 +170,8 @@ func TestJournalSyncsByItself(t *testing.T) {
 	}
 }
 
-// TestJournalDemand: one who asks is not kept waiting by the policy.
-func TestJournalDemand(t *testing.T) {
+// TestJournalRequestSync: a requested sync does not wait for the policy.
+func TestJournalRequestSync(t *testing.T) {
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{Policy: persist.Never})
 	b := j.Buffer()
 	for lsn := uint64(1); lsn < 100; lsn++ {
@@ -271,9 +271,8 @@ func TestJournalFallingNumbers(t *testing.T) {
 	}
 }
 
-// TestJournalRefusalIsTold: who waits for OnSync hears of a journal that was broken by what it was
-// given.
-func TestJournalRefusalIsTold(t *testing.T) {
+// TestJournalRefusalIsReported: OnSync is called when an invalid operation breaks the journal.
+func TestJournalRefusalIsReported(t *testing.T) {
 	told := make(chan struct{}, 100)
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { told <- struct{}{} }})
 	j.Buffer().Append(1, 0, nil)
@@ -315,7 +314,8 @@ func TestJournalDrop(t *testing.T) {
 	}
 }
 
-// TestJournalDropOfMissing: a segment that somebody has removed does not keep the others.
+// TestJournalDropOfMissing: a segment that another program has removed does not prevent dropping
+// the others.
 func TestJournalDropOfMissing(t *testing.T) {
 	disk := fstest.NewDisk()
 	j := manual(t, disk, 300, 0, 30)
@@ -330,8 +330,7 @@ func TestJournalDropOfMissing(t *testing.T) {
 	}
 }
 
-// TestJournalRestarts: starts without anything to write leave no segments behind, and numbers go
-// on.
+// TestJournalRestarts: starts that write nothing leave no segments, and the numbers continue.
 func TestJournalRestarts(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 2, 0, 5).Close(); err != nil {
@@ -468,8 +467,9 @@ func segmentOf(t *testing.T, unsynced int) ([]byte, ops) {
 	return disk.Bytes("j/000001.log"), want
 }
 
-// TestSegmentEveryFlip: each bit flipped, one at a time, of what was on disk is refused with file
-// and offset. In what was never synced it may be taken for a torn tail, which is told and cut.
+// TestSegmentEveryFlip: each bit flipped, one at a time, of what was on disk is rejected with file
+// and offset. In what was never synced it may be taken for a torn tail, which is reported and cut
+// off.
 func TestSegmentEveryFlip(t *testing.T) {
 	for _, unsynced := range []int{0, 2} {
 		data, want := segmentOf(t, unsynced)
@@ -539,8 +539,8 @@ func TestSegmentEveryTruncation(t *testing.T) {
 	}
 }
 
-// TestJournalRepair: with Repair a damaged journal is used up to the damage, what comes after is
-// kept aside, and it goes on from there.
+// TestJournalRepair: with Repair a damaged journal is used up to the damage, the rest is
+// quarantined, and the journal continues from there.
 func TestJournalRepair(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 300, 0, 30).Close(); err != nil {
@@ -585,7 +585,7 @@ func TestJournalRepair(t *testing.T) {
 	}
 }
 
-// TestJournalRepairHeader: with Repair a segment with a damaged header is set aside.
+// TestJournalRepairHeader: with Repair a segment with a damaged header is quarantined.
 func TestJournalRepairHeader(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 300, 0, 30).Close(); err != nil {

@@ -13,7 +13,7 @@ import (
 // LockError is returned when another program holds the lock of a file.
 type LockError struct {
 	File   string
-	Holder string // the id of its process, "" if that is not known
+	Holder string // the ID of its process, "" if unknown
 }
 
 // Error names the file and the holder.
@@ -24,18 +24,17 @@ func (e *LockError) Error() string {
 // Is makes errors.Is(err, ErrLocked) true.
 func (e *LockError) Is(target error) bool { return target == ErrLocked }
 
-// LockName returns the name of the file whose lock the owner of a data file holds.
+// LockName returns the name of a data file's lock file.
 func LockName(name string) string { return name + lockSuffix }
 
-// LockFile takes the lock that a file stands for. It makes the file if it is missing, and writes
-// the id of this process to it. Close gives the lock up and leaves the file, RemoveLock removes it
-// too.
+// LockFile takes the lock of a lock file. It creates the file if necessary, and writes the ID of
+// this process to it. Close releases the lock and leaves the file; RemoveLock removes it too.
 //
 // Errors: *LockError; ErrNotRegular; those of the file system. They name the file.
 func LockFile(fsys FS, name string) (File, error) {
 	for {
 		f, err := openLock(fsys, name)
-		if errors.Is(err, fs.ErrExist) { // another program has made it meanwhile
+		if errors.Is(err, fs.ErrExist) { // another program has created it meanwhile
 			continue
 		}
 		if err != nil {
@@ -53,30 +52,30 @@ func LockFile(fsys FS, name string) (File, error) {
 		case err != nil:
 			return nil, errors.Join(err, f.Close())
 		case named:
-			nameHolder(f)
+			writeHolder(f)
 			return f, nil
 		}
 		_ = f.Close() // another program has removed it
 	}
 }
 
-// RemoveLock gives up a lock of LockFile, and removes its file: a program that has opened that
-// meanwhile finds it gone, and makes another.
+// RemoveLock releases a lock of LockFile and removes its file. A program that has opened the file
+// meanwhile finds it removed and creates another.
 func RemoveLock(fsys FS, name string, f File) error {
 	return errors.Join(fsys.Remove(name), f.Close())
 }
 
-// removeFreeLock removes a lock file whose lock no program holds, if there is one.
+// removeFreeLock removes a lock file whose lock is free, if it exists.
 func removeFreeLock(fsys FS, name string) {
 	if there, err := exists(fsys, name); err != nil || !there {
 		return
 	}
 	if lock, err := LockFile(fsys, name); err == nil {
-		_ = RemoveLock(fsys, name, lock) // a file that stays harms nothing
+		_ = RemoveLock(fsys, name, lock) // a file that stays is harmless
 	}
 }
 
-// openLock opens a lock file, or makes it.
+// openLock opens or creates a lock file.
 func openLock(fsys FS, name string) (File, error) {
 	f, err := openToLock(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,8 +84,8 @@ func openLock(fsys FS, name string) (File, error) {
 	return f, err
 }
 
-// openToLock opens a file for writing, without which a network file system does not lock it; or for
-// reading alone, if it cannot be written.
+// openToLock opens a file for writing, which locking needs on a network file system; or only for
+// reading, if it cannot be written.
 func openToLock(fsys FS, name string) (File, error) {
 	f, err := fsys.Edit(name)
 	if oneOf(err, unix.EROFS, unix.EACCES, unix.EPERM) {
@@ -97,16 +96,16 @@ func openToLock(fsys FS, name string) (File, error) {
 
 const maxHolderBytes = 20
 
-// holderOf returns the process id that a lock file holds.
+// holderOf returns the process ID in a lock file.
 func holderOf(f File) string {
 	b := make([]byte, maxHolderBytes)
-	n, _ := f.ReadAt(b, 0) // for people only
+	n, _ := f.ReadAt(b, 0) // only for the message
 	return strings.TrimSpace(string(b[:n]))
 }
 
-// nameHolder writes the process id to a lock file. Without room for it the lock is held all the
-// same.
-func nameHolder(f File) {
+// writeHolder writes the process ID to a lock file. The lock also works if there is no space for
+// that.
+func writeHolder(f File) {
 	if f.Truncate(0) == nil {
 		_, _ = f.Write(fmt.Appendln(nil, os.Getpid()))
 	}

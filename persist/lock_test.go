@@ -27,7 +27,7 @@ func mustLock(t *testing.T, fsys persist.FS, name string) persist.File {
 	return lock
 }
 
-// TestLockFile: one at a time has the lock, and the others are told who.
+// TestLockFile: one process at a time has the lock, and the error of others names it.
 func TestLockFile(t *testing.T) {
 	for _, fsys := range []persist.FS{persist.OS, fstest.NewDisk()} {
 		name := filepath.Join(t.TempDir(), "lock")
@@ -82,7 +82,7 @@ func TestLocksThatAreRemoved(t *testing.T) {
 	}
 	all.Wait()
 	if had.Load() == 0 {
-		t.Error("nobody had it")
+		t.Error("the lock was free")
 	}
 }
 
@@ -183,8 +183,7 @@ func TestAbandonedParts(t *testing.T) {
 	}
 }
 
-// TestSavesOfOneName: saves to one file at the same time are done whole, or told that they came
-// between.
+// TestSavesOfOneName: concurrent saves to one file succeed completely, or return an error.
 func TestSavesOfOneName(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.cdb")
 	c := randomContent(seed(t), 10, 10)

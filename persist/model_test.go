@@ -57,7 +57,7 @@ func (m *model) Block(b *persist.Block) error {
 	return nil
 }
 
-// loader tells the blocks of the dict from those of the list.
+// loader distinguishes the blocks of the dict from those of the list.
 type loader struct {
 	*model
 	kind persist.Kind
@@ -125,7 +125,7 @@ func (m *model) sorted() []persist.Entry {
 	)
 }
 
-// do draws n numbers, applies the operation live, and returns the first of them.
+// do takes n LSNs, applies the operation live, and returns the first of them.
 func (m *model) do(n uint64, op []byte) uint64 {
 	lsn := m.last + 1
 	if err := m.Apply(lsn, n, op); err != nil {
@@ -259,7 +259,7 @@ func openStart(fsys persist.FS, start persist.Start, history *model) (*database,
 	return db, nil
 }
 
-// skip takes numbers that stand for nothing.
+// skip takes LSNs without an operation.
 func (m *model) skip(last uint64) {
 	for m.last < last {
 		m.last++
@@ -268,7 +268,7 @@ func (m *model) skip(last uint64) {
 	}
 }
 
-// lost returns how many operations behind a number, up to another, were more than numbers.
+// lost returns how many operations after one LSN, up to another, were more than LSNs.
 func (m *model) lost(after, last uint64) (n uint64) {
 	for lsn := after + 1; lsn <= last; lsn++ {
 		if !m.skips[lsn] {
@@ -301,7 +301,7 @@ func (db *database) work(rng *rand.Rand, steps int) {
 	db.acknowledge()
 }
 
-// close ends the database in order, if the disk allows that.
+// close shuts the database down cleanly, if the disk allows that.
 func (db *database) close() {
 	last := uint64(0)
 	if db.journal.Close() == nil {

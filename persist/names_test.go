@@ -94,8 +94,8 @@ func recoverOnly(name string) error {
 	return err
 }
 
-// TestOnlyRegularFiles: whatever else is in the place of a file, whoever opens or writes it is told
-// at once, and it stays.
+// TestOnlyRegularFiles: anything other than a regular file is an error at once when it is opened or
+// written, and it stays.
 func TestOnlyRegularFiles(t *testing.T) {
 	for _, s := range special {
 		for how, u := range uses {

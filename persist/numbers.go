@@ -15,35 +15,34 @@ const (
 	numbersSuffix = ".numbers"
 
 	defaultNumbersRange = 1 << 26
-	numbersRetry        = time.Second // between two tries to renew a reservation
-	// spareRanges is how many ranges a start leaves out, at least, if no file says what was
+	numbersRetry        = time.Second // between two attempts to renew a reservation
+	// spareRanges is the least number of ranges that a start skips if no file says what was
 	// reserved.
 	spareRanges = 64
 )
 
-// NumbersName returns the name of the file with the reserved numbers of the database in a .cdb
-// file.
+// NumbersName returns the name of the file with the reserved LSNs of a data file's database.
 func NumbersName(name string) string { return name + numbersSuffix }
 
-// NumbersOptions are the settings of Numbers. The zero value is ready.
+// NumbersOptions are the settings of Numbers. The zero value is ready for use.
 type NumbersOptions struct {
-	// how many numbers are reserved at once; 0 is 2^26. Half of them must last while one write to
-	// the disk does
+	// Range is how many LSNs are reserved at a time; 0: 2^26. Half of them must last for one write
+	// to the disk.
 	Range    uint64
-	InFlight uint64 // at most as many numbers are assigned between Allow and the next Allow
+	InFlight uint64 // most LSNs that are assigned between two calls of Allow
 
-	// OnRenew, if not nil, is called when a range cannot be reserved, once, and with nil when that
-	// can be done again. It must not block.
+	// OnRenew, if not nil, is called once when a range cannot be reserved, and with nil when it can
+	// again. It must not block.
 	OnRenew func(err error)
 }
 
-// Numbers are the LSNs that a database may assign. They are reserved on disk, a range at a time,
-// before they are used: a later start begins behind them, so no number is assigned twice, whatever
-// was lost.
+// Numbers are the LSNs that a database may assign. They are reserved on disk, one range at a time,
+// before they are used. A later start begins after them, so no LSN is assigned twice, whatever was
+// lost.
 //
-// Open them by Recover, Start them, ask Allow before each change. A goroutine reserves the next
-// range while half of the one before is left. Methods may be called from any goroutine once Start
-// has returned.
+// Recover opens them; Start them; call Allow before each change. A goroutine reserves the next
+// range while half of the current one is left. Once Start has returned, methods are safe for
+// concurrent use.
 type Numbers struct {
 	// constant after Start
 	fs       FS
@@ -51,24 +50,24 @@ type Numbers struct {
 	database ID
 	opt      NumbersOptions
 	clock    func() uint64
-	found    reservation
+	stored   reservation
 	kick     chan struct{}
 	stop     chan struct{}
 	ended    chan struct{}
 
-	limit   atomic.Uint64 // the last number that is reserved on disk; 0 once the file is lost
-	renewAt atomic.Uint64 // a clock above it asks for the next range
+	limit   atomic.Uint64 // the last LSN that is reserved on disk; 0 once the file is lost
+	renewAt atomic.Uint64 // a clock above it requests the next range
 
-	// why the last range could not be reserved; written under mu, read by event loops
+	// problem is why the last range could not be reserved. Written under mu, read by event loops.
 	problem atomic.Pointer[error]
 
-	mu     sync.Mutex // held while the disk is waited for
+	mu     sync.Mutex // held while waiting for the disk
 	file   FileID     // guarded by mu
-	lost   bool       // the file is not where it was: problem is final; guarded by mu
+	lost   bool       // the file is no longer in place: problem is final; guarded by mu
 	closed bool       // guarded by mu
 }
 
-// readNumbers reads what was reserved. A missing or damaged file is no error: see
+// readNumbers reads what was reserved. A missing or damaged file is not an error: see
 // reservation.problem.
 //
 // Errors: ErrVersion, ErrForeign; those of the file system.
@@ -86,38 +85,38 @@ func readNumbers(fsys FS, name string, opt NumbersOptions) (*Numbers, error) {
 		ended: make(chan struct{}),
 	}
 	var err error
-	n.found, err = readReservation(fsys, name)
+	n.stored, err = readReservation(fsys, name)
 	return n, err
 }
 
-// NewClock returns the number that a new database begins behind. It is random: a client of an
-// earlier database at the same place may still hold versions of that one. It leaves nearly all of
-// the 48 bits, and a journal can skip it in a few operations.
+// NewClock returns the first clock of a new database. It is random, because a client of an earlier
+// database at the same place may still hold versions of that one. It is small enough to leave
+// nearly all of the 48 bits, and for a journal to skip it in a few operations.
 func NewClock() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return binary.LittleEndian.Uint64(b[:]) >> 24
 }
 
-// begin returns the number that the clock goes on from: at least last, the last in the files, and
-// behind all that may have been assigned.
-func (n *Numbers) begin(last uint64) uint64 {
+// firstClock returns the clock of a start: at least last, the last LSN in the files, and above all
+// LSNs that may have been assigned.
+func (n *Numbers) firstClock(last uint64) uint64 {
 	switch {
-	case n.found.problem == nil:
-		return max(last, n.found.limit)
-	case last == 0 && errors.Is(n.found.problem, fs.ErrNotExist):
+	case n.stored.problem == nil:
+		return max(last, n.stored.limit)
+	case last == 0 && errors.Is(n.stored.problem, fs.ErrNotExist):
 		return NewClock()
 	}
-	// The random part is for a start that meets this again before any of its operations is on disk,
+	// The random part is for another start in the same situation before an operation is on disk,
 	// and for other copies of the file.
-	last = max(last, n.found.limit)
+	last = max(last, n.stored.limit)
 	return last + min(spareRanges*n.opt.Range+NewClock()>>4, (maxLSN-last)/2)
 }
 
-// Start reserves the first range behind clock's number on disk, and starts the goroutine that
-// reserves the next ones.
+// Start reserves the first range after clock's LSN on disk, and starts the goroutine that reserves
+// the next ones.
 //
-// Errors: those of the file system. NoRoom finds that there is no room; Refuse is for that.
+// Errors: those of the file system. If NoRoom is true for the error, call Fail.
 func (n *Numbers) Start(clock func() uint64) error {
 	if err := n.prepare(clock); err != nil {
 		return err
@@ -135,8 +134,8 @@ func (n *Numbers) prepare(clock func() uint64) error {
 	return nil
 }
 
-// Fail is for numbers that cannot be started, since there is no room, or that are closed. Nothing
-// is allowed, and Err returns why.
+// Fail is for Numbers that cannot be started because the disk is full, or that are closed. Allow
+// returns false from then on, and Err returns why.
 func (n *Numbers) Fail(why error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -145,7 +144,7 @@ func (n *Numbers) Fail(why error) {
 	n.problem.Store(&why)
 }
 
-// Allow says whether a change may be made while the clock is at a number: what it assigns is
+// Allow reports whether a change may be made at this clock: the LSNs that it will take are
 // reserved. It does not block.
 func (n *Numbers) Allow(clock uint64) bool {
 	if clock > n.renewAt.Load() {
@@ -154,11 +153,10 @@ func (n *Numbers) Allow(clock uint64) bool {
 	return clock+n.opt.InFlight <= n.limit.Load()
 }
 
-// renewSoon asks for the next range. It is apart so that Allow is inlined.
+// renewSoon requests the next range. It is separate so that Allow is inlined.
 func (n *Numbers) renewSoon() { signal(n.kick) }
 
-// Reserve reserves all numbers up to last on disk, for a caller that assigns many at once. It
-// blocks.
+// Reserve reserves all LSNs up to last on disk, for a caller that assigns many at once. It blocks.
 func (n *Numbers) Reserve(last uint64) error {
 	if last+n.opt.InFlight <= n.limit.Load() {
 		return nil
@@ -195,7 +193,7 @@ func (n *Numbers) run() {
 	}
 }
 
-// Renew reserves the next range if half of the one before is used.
+// Renew reserves the next range if half of the current one is used.
 func (n *Numbers) Renew() error {
 	clock := n.clock()
 	if clock <= n.renewAt.Load() {
@@ -204,7 +202,7 @@ func (n *Numbers) Renew() error {
 	return n.extend(clock + n.opt.Range)
 }
 
-// extend reserves all up to a number.
+// extend reserves all LSNs up to limit.
 func (n *Numbers) extend(limit uint64) error {
 	n.mu.Lock()
 	if n.lost || n.closed {
@@ -212,7 +210,7 @@ func (n *Numbers) extend(limit uint64) error {
 		return n.Err()
 	}
 	limit = min(limit, maxLSN)
-	err := n.place()
+	err := n.checkFile()
 	if err == nil && limit > n.limit.Load() {
 		err = n.write(reservation{database: n.database, limit: limit})
 	}
@@ -229,9 +227,10 @@ func (n *Numbers) extend(limit uint64) error {
 	return err
 }
 
-// write writes a reservation to the file, which is made if a start finds none. The caller holds mu.
+// write writes a reservation to the file, which it creates if the start found none. The caller
+// holds mu.
 func (n *Numbers) write(r reservation) (err error) {
-	if n.limit.Load() == 0 && n.found.problem != nil {
+	if n.limit.Load() == 0 && n.stored.problem != nil {
 		err = createReservation(n.fs, n.name, &r)
 	} else {
 		err = overwriteReservation(n.fs, n.name, &r)
@@ -242,26 +241,26 @@ func (n *Numbers) write(r reservation) (err error) {
 	return err
 }
 
-// Check returns an error if the file is not where it was: its directory was removed, moved or
-// replaced. From then on nothing is allowed.
+// Check returns an error if the file is no longer in place because its directory was removed, moved
+// or replaced. From then on Allow returns false.
 func (n *Numbers) Check() error {
-	if !n.mu.TryLock() { // a range is being reserved, which looks itself: the caller does not wait for that
+	if !n.mu.TryLock() { // a range is being reserved, which includes this check: do not wait for it
 		return nil
 	}
 	defer n.mu.Unlock()
-	err := n.place()
+	err := n.checkFile()
 	if err != nil {
 		n.problem.Store(&err)
 	}
 	return err
 }
 
-// place is Check, but for Err. The caller holds mu.
-func (n *Numbers) place() error {
+// checkFile is Check without setting the error of Err. The caller holds mu.
+func (n *Numbers) checkFile() error {
 	switch {
 	case n.lost:
 		return n.Err()
-	case n.limit.Load() == 0: // not made yet
+	case n.limit.Load() == 0: // not created yet
 		return nil
 	}
 	err := inPlace(n.fs, n.name, n.file, numbersFileBytes)
@@ -272,8 +271,8 @@ func (n *Numbers) place() error {
 	return err
 }
 
-// Close ends the reservation. last is the number of the last operation in the files, if they hold
-// all operations, and 0 if not.
+// Close ends the reservation. last is the LSN of the last operation in the files if they hold all
+// operations, otherwise 0.
 func (n *Numbers) Close(last uint64) error {
 	close(n.stop)
 	<-n.ended
@@ -283,7 +282,7 @@ func (n *Numbers) Close(last uint64) error {
 	if last == 0 {
 		return nil
 	}
-	if err := n.place(); err != nil {
+	if err := n.checkFile(); err != nil {
 		return err
 	}
 	return n.write(reservation{database: n.database, limit: max(n.clock(), last), ended: last})

@@ -146,7 +146,7 @@ func numbersOfRun(
 	return first, m.last, recovered
 }
 
-// TestNumbersGoOn: after an end in order no number is left out.
+// TestNumbersGoOn: after a clean shutdown no number is skipped.
 func TestNumbersGoOn(t *testing.T) {
 	disk := fstest.NewDisk()
 	rng := seed(t)
@@ -310,8 +310,8 @@ func TestNumbersOfNewDatabase(t *testing.T) {
 	}
 }
 
-// TestTornTailBeforeFile: a torn tail stays one after a server without a journal has saved and
-// ended in order.
+// TestTornTailBeforeFile: a torn tail stays one after a server without a journal has saved and shut
+// down cleanly.
 func TestTornTailBeforeFile(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)
@@ -377,7 +377,7 @@ func TestCutAfterOrderlyEnd(t *testing.T) {
 	}
 	disk.Put(firstSegment, older)
 	r, _, warned, err := recoverWith(disk, startOf(persist.Options{}))
-	if err != nil || !strings.Contains(warned, "ended in order") || r.Clock != db.last {
+	if err != nil || !strings.Contains(warned, "shut down cleanly") || r.Clock != db.last {
 		t.Errorf("cut between two records: the clock is %d, %q, %v", r.Clock, warned, err)
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic on a goroutine of this package's: a defect, told to the one who waits for
-// that goroutine. It breaks the journal, or ends the loading of a file.
+// PanicError is a panic on a goroutine of this package. It breaks the journal, or ends the loading
+// of a file.
 type PanicError struct {
 	Value any
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("a defect: panic: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("internal error: panic: %v", e.Value) }
 
 // guarded calls f and returns its panic, nil if there was none.
 func guarded(f func()) (panicked *PanicError) {

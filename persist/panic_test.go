@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// TestPanicBreaksJournal: a panic of the flusher, or of the one whom it tells, breaks the journal,
-// as a failed write does, and ends neither the process nor anybody's wait.
+// TestPanicBreaksJournal: a panic of the flusher, or of its callbacks, breaks the journal, as a
+// failed write does. It ends neither the process nor blocks a caller.
 func TestPanicBreaksJournal(t *testing.T) {
 	for _, where := range []string{"write", "sync", "told"} {
 		t.Run(where, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestPanicBreaksJournal(t *testing.T) {
 	}
 }
 
-// TestPanicInLoad: a panic of those who read and check a file's blocks is the error of the one who
-// loads it.
+// TestPanicInLoad: a panic of a goroutine that reads and checks a file's blocks becomes the error
+// of Load.
 func TestPanicInLoad(t *testing.T) {
 	disk := fstest.NewDisk()
 	reads := 0

@@ -59,7 +59,7 @@ func (p *powercuts) run(disk *fstest.Disk, history *model, depth int) {
 	}
 }
 
-// cut cuts the power several times at one moment.
+// cut cuts the power several times at one step.
 func (p *powercuts) cut(disk *fstest.Disk, h *model, acked uint64, depth int) {
 	for range 4 {
 		if p.done() {
@@ -87,7 +87,7 @@ func (p *powercuts) cut(disk *fstest.Disk, h *model, acked uint64, depth int) {
 
 // TestPowerCut cuts the power at every step of databases that write, save, rotate, drop, recover
 // and recover from that. What was acknowledged must be there, and what is there must be what the
-// database held at one moment.
+// database held at one instant.
 func TestPowerCut(t *testing.T) {
 	p := powercuts{rng: seed(t), limit: *statesFlag, breakIt: *breakFlag}
 	if p.limit == 0 {

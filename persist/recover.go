@@ -9,66 +9,66 @@ import (
 // Target is the database that Recover fills.
 type Target interface {
 	Loader
-	// Begin is called before a file is loaded: what was loaded before is to be forgotten, that file
-	// has turned out to be damaged.
+	// Begin is called before a file is loaded. It discards what was loaded before: that file turned
+	// out to be damaged.
 	Begin(file FileInfo) error
-	// Apply does one operation of the journal again; without op its numbers are taken, and that is
-	// all.
+	// Apply applies one operation of the journal. An operation without op only takes its LSNs.
 	Apply(lsn, n uint64, op []byte) error
 }
 
-// Start is the settings of Recover.
+// Start has the settings of Recover.
 type Start struct {
 	File    string // the .cdb file
 	Journal string // the journal's directory
 	Options        // of the journal
 	Numbers NumbersOptions
-	// NoJournal: the journal is replayed if there is one that fits, and not written; with Repair,
-	// what is damaged of it is set aside.
+	// NoJournal replays a journal that exists and fits, but does not write it. With Repair, damaged
+	// parts of it are quarantined.
 	NoJournal bool
-	Workers   int                                  // that check and decompress blocks
-	Progress  func(name string, done, total int64) // of loading a file; nil: none
-	Warn      func(what string)                    // what an operator must know; nil: nobody does
+	Workers   int                                  // number of goroutines that check and decompress blocks
+	Progress  func(name string, done, total int64) // of loading a file; nil: not reported
+	Warn      func(what string)                    // messages for the operator; nil: dropped
 }
 
-// Recovered is what Recover has found.
+// Recovered is the result of Recover.
 type Recovered struct {
 	Loaded   string   // the .cdb file that was loaded, "" if there is none
 	File     FileInfo // of it
 	Database ID
 	Last     uint64   // LSN of the last operation
-	Clock    uint64   // the clock goes on from here: no number above was assigned
-	Numbers  *Numbers // to be started before anything is changed
+	Clock    uint64   // the clock continues from here: no higher LSN was assigned
+	Numbers  *Numbers // to be started before the first change
 	Journal  *Journal // replayed, to be started with Clock+1; nil with NoJournal
 	Replay   Recovery
 }
 
-// Lost is what was in the files once, and is not loaded. Zero: nothing is known to be.
+// Lost is what was once in the files and is not loaded. Zero: no loss is known.
 type Lost struct {
 	Operations uint64 // at least
 	Bytes      int64  // of the journal
 	From       uint64 // LSN of the first
 }
 
-// Lost returns what is known to be lost: what was cut off the journal, and what came before the
-// last end in order and is missing.
+// Lost returns what is known to be lost: what was cut off the journal, and operations that are
+// missing although the last shutdown was clean.
 func (r *Recovered) Lost() (lost Lost) {
 	if cut := r.Replay.Truncation; cut != nil {
 		lost = Lost{uint64(cut.Operations), cut.Bytes, cut.LSN}
 	}
-	if ended := r.Numbers.found.ended; ended > r.Last {
+	if ended := r.Numbers.stored.ended; ended > r.Last {
 		lost.Operations, lost.From = max(lost.Operations, ended-r.Last), r.Last+1
 	}
 	return lost
 }
 
-// Recover fills the target with what is on disk: the .cdb file, or the one before it if that is
-// damaged or missing; then what the journal has from there on. A damaged file that was done without
-// is kept under a name that ends in ".damaged".
+// Recover fills the target with what is on disk: the .cdb file, or the previous one if it is
+// damaged or missing; then the journal from there on. A damaged file is kept under a name that ends
+// in ".damaged".
 //
-// Errors: ErrDamaged if both files are, or if the journal is and Repair is not set; ErrMismatch if
-// journal and file are of two databases, or the journal begins after the file's end; ErrForeign,
-// ErrVersion, ErrNotRegular; those of the file system and of the target. They name the files.
+// Errors: ErrDamaged if both files are damaged, or if the journal is and Repair is not set;
+// ErrMismatch if journal and file are of two databases, or the journal begins after the file's LSN;
+// ErrForeign, ErrVersion, ErrNotRegular; those of the file system and of the target. They name the
+// files.
 func Recover(fsys FS, start Start, target Target) (*Recovered, error) {
 	r := recovering{fs: fsys, Start: start, target: target, found: &Recovered{}}
 	if r.Warn == nil {
@@ -89,7 +89,7 @@ func Recover(fsys FS, start Start, target Target) (*Recovered, error) {
 	}
 	r.numbers()
 	if r.damaged != "" {
-		if err := r.setFileAside(); err != nil {
+		if err := r.quarantineFile(); err != nil {
 			return nil, err
 		}
 	}
@@ -101,10 +101,10 @@ type recovering struct {
 	fs      FS
 	target  Target
 	found   *Recovered
-	damaged string // a file that was done without
+	damaged string // a damaged file, in place of which the previous one was loaded
 }
 
-// regular returns an error if a name that a save is to give to a file leads to something else.
+// regular returns an error if a name that a save will use is not that of a regular file.
 func (r *recovering) regular() error {
 	for _, name := range []string{PrevName(r.File), r.File + partSuffix} {
 		if _, err := exists(r.fs, name); err != nil {
@@ -114,7 +114,7 @@ func (r *recovering) regular() error {
 	return nil
 }
 
-// files loads the .cdb file, or else the one before it.
+// files loads the .cdb file, or otherwise the previous one.
 func (r *recovering) files() error {
 	err := r.load(r.File)
 	switch {
@@ -130,13 +130,13 @@ func (r *recovering) files() error {
 	prevErr := r.load(prev)
 	switch {
 	case prevErr == nil && r.damaged != "":
-		r.Warn(fmt.Sprintf("%v; %s is loaded instead, which ends at LSN %d", err, prev, r.found.File.LSN))
+		r.Warn(fmt.Sprintf("%v; loading %s instead, which ends at LSN %d", err, prev, r.found.File.LSN))
 	case prevErr == nil:
-		r.Warn(fmt.Sprintf("%s is missing; %s is loaded instead, which ends at LSN %d", r.File, prev, r.found.File.LSN))
+		r.Warn(fmt.Sprintf("%s is missing; loading %s instead, which ends at LSN %d", r.File, prev, r.found.File.LSN))
 	case r.damaged != "":
-		return fmt.Errorf("%w; and in its place: %w", err, prevErr)
+		return fmt.Errorf("%w; the previous file: %w", err, prevErr)
 	case !errors.Is(prevErr, fs.ErrNotExist):
-		return fmt.Errorf("%s is missing; and in its place: %w", r.File, prevErr)
+		return fmt.Errorf("%s is missing; the previous file: %w", r.File, prevErr)
 	}
 	return nil
 }
@@ -162,9 +162,9 @@ func (r *recovering) load(name string) (err error) {
 	return nil
 }
 
-// journal replays the journal onto what was loaded.
+// journal replays the journal onto the loaded file.
 func (r *recovering) journal() error {
-	r.Database, r.DataFile, r.ended = r.found.Database, r.File, r.found.Numbers.found.ended
+	r.Database, r.DataFile, r.ended = r.found.Database, r.File, r.found.Numbers.stored.ended
 	r.check = r.found.Numbers.Check
 	if r.found.Loaded != "" {
 		r.DataFile = r.found.Loaded
@@ -179,12 +179,12 @@ func (r *recovering) journal() error {
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrMismatch) && r.NoJournal:
-		r.Warn(fmt.Sprintf("%v; the journal is left alone", err))
-		r.found.Database = ID{} // what is saved from here on is not of the journal's database
+		r.Warn(fmt.Sprintf("%v; ignoring the journal", err))
+		r.found.Database = ID{} // later saves are not of the journal's database
 		r.newDatabase()
 		return nil
 	case errors.Is(err, ErrMismatch) && r.Repair:
-		r.Warn(fmt.Sprintf("%v; the journal is set aside", err))
+		r.Warn(fmt.Sprintf("%v; quarantining the journal", err))
 		if j, err = r.withoutJournal(); err != nil {
 			return err
 		}
@@ -197,9 +197,9 @@ func (r *recovering) journal() error {
 		return nil
 	}
 	if cut := r.found.Replay.Truncation; cut != nil && cut.Damaged {
-		// What is changed from here on has the numbers of what is left out: a later start must not
-		// take that for what comes next.
-		return j.cutTail()
+		// Changes from here on have the LSNs of the skipped part: a later start must not replay
+		// that after them.
+		return j.truncateTail()
 	}
 	return nil
 }
@@ -220,7 +220,7 @@ func (r *recovering) replay() (*Journal, error) {
 		return nil, err
 	}
 	for _, name := range info.Quarantined {
-		r.Warn(fmt.Sprintf("%s is damaged at its beginning and set aside", name))
+		r.Warn(fmt.Sprintf("%s has a damaged header; quarantined it", name))
 	}
 	if info.Truncation != nil {
 		r.Warn(info.Truncation.String())
@@ -229,7 +229,7 @@ func (r *recovering) replay() (*Journal, error) {
 	return j, nil
 }
 
-// withoutJournal sets the segments aside, and opens the journal again, which is empty then.
+// withoutJournal quarantines all segments and opens the journal again, which is then empty.
 func (r *recovering) withoutJournal() (*Journal, error) {
 	opt := r.Options
 	opt.Database = ID{}
@@ -247,35 +247,36 @@ func (r *recovering) withoutJournal() (*Journal, error) {
 	return j, err
 }
 
-// numbers finds out where the clock goes on.
+// numbers determines where the clock continues.
 func (r *recovering) numbers() {
 	n, found := r.found.Numbers, r.found
 	n.database = found.Database
-	found.Clock = n.begin(found.Last)
-	if n.found.problem != nil && (found.Last > 0 || !errors.Is(n.found.problem, fs.ErrNotExist)) {
+	found.Clock = n.firstClock(found.Last)
+	if n.stored.problem != nil && (found.Last > 0 || !errors.Is(n.stored.problem, fs.ErrNotExist)) {
 		r.Warn(
 			fmt.Sprintf(
-				"%v: which numbers were assigned is not known, and %d are left out: new versions begin at %d",
-				n.found.problem,
+				"%v: the LSNs assigned so far are unknown; skipping %d: new versions begin at %d",
+				n.stored.problem,
 				found.Clock-found.Last,
 				found.Clock+1,
 			),
 		)
 	}
-	if n.found.problem == nil && n.found.ended > found.Last {
+	if n.stored.problem == nil && n.stored.ended > found.Last {
 		r.Warn(
 			fmt.Sprintf(
-				"the server ended in order with operation %d, and the files hold those up to %d: what came after is lost, or these files are older",
-				n.found.ended,
+				"the server shut down cleanly after operation %d, but the files end at %d: later operations "+
+					"are lost, or these files are older",
+				n.stored.ended,
 				found.Last,
 			),
 		)
 	}
 }
 
-// setFileAside keeps the damaged file from becoming the previous one when the next is written.
-func (r *recovering) setFileAside() error {
-	if _, err := setAside(r.fs, r.damaged); err != nil {
+// quarantineFile renames the damaged file, so that the next save does not make it the previous one.
+func (r *recovering) quarantineFile() error {
+	if _, err := quarantine(r.fs, r.damaged); err != nil {
 		return err
 	}
 	return r.fs.SyncDir(dirOf(r.damaged))

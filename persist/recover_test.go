@@ -58,8 +58,8 @@ func flip(disk *fstest.Disk, name string, at int) {
 	disk.Put(name, data)
 }
 
-// TestRecoverFallsBack: a damaged file is told, and the one before it with the journal gives all.
-// The damaged one never becomes the one before.
+// TestRecoverFallsBack: a damaged file is reported, and the previous one with the journal gives
+// everything. The damaged one never becomes the previous one.
 func TestRecoverFallsBack(t *testing.T) {
 	for _, at := range []int{3, 70, 110} { // magic, header of a block, its payload
 		disk, db := saved(t, 10)
@@ -106,8 +106,8 @@ func TestRecoverBothDamaged(t *testing.T) {
 	}
 }
 
-// TestRecoverMismatch: a file that does not fit the journal is refused with both names; NoJournal
-// and Repair go on with the file.
+// TestRecoverMismatch: a file that does not fit the journal is rejected with both names; NoJournal
+// and Repair continue with the file.
 func TestRecoverMismatch(t *testing.T) {
 	other, _ := saved(t, 0)
 	for name, file := range map[string][]byte{
@@ -140,7 +140,7 @@ func TestRecoverMismatch(t *testing.T) {
 				t.Fatal("what is saved from here on would be taken for the journal's")
 			}
 			r, _, warned, err = recoverWith(disk, startOf(persist.Options{Repair: true}))
-			if err != nil || r.Journal == nil || !strings.Contains(warned, "aside") {
+			if err != nil || r.Journal == nil || !strings.Contains(warned, "quarantin") {
 				t.Fatal(r, warned, err)
 			}
 			if err := r.Journal.StartByHand(r.Last + 1); err != nil {
@@ -172,8 +172,8 @@ func TestRecoverNoJournal(t *testing.T) {
 	}
 }
 
-// TestRecoverDamagedJournal: damage before the tail stops the start; Repair goes on with what came
-// before it.
+// TestRecoverDamagedJournal: damage before the tail stops the start; Repair continues with what
+// came before it.
 func TestRecoverDamagedJournal(t *testing.T) {
 	disk, db := saved(t, 200)
 	segments := segmentsOf(disk)
@@ -190,9 +190,9 @@ func TestRecoverDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestRepairWithoutJournal: of a journal with damage before the tail, Repair sets aside what it
-// does not use, though it goes on without a journal: what is saved after that has the numbers of
-// what was left out, and a later start with the journal must not put the two together.
+// TestRepairWithoutJournal: of a journal with damage before the tail, Repair quarantines what it
+// does not use, even with NoJournal: later saves have the LSNs of what was skipped, and a later
+// start with the journal must not combine the two.
 func TestRepairWithoutJournal(t *testing.T) {
 	disk, db := saved(t, 200)
 	segments := segmentsOf(disk)
@@ -220,8 +220,8 @@ func TestRepairWithoutJournal(t *testing.T) {
 	}
 }
 
-// TestRepairTwice: what one repair has set aside stays when the next one sets aside what bears the
-// same name.
+// TestRepairTwice: what one repair has quarantined stays when the next one quarantines a file of
+// the same name.
 func TestRepairTwice(t *testing.T) {
 	disk, _ := saved(t, 10)
 	first := disk.Bytes(dataFile)
@@ -267,7 +267,7 @@ func TestRepairTwice(t *testing.T) {
 	}
 }
 
-// TestRecoverForeign: a file of another kind is not taken for a damaged one, and stays.
+// TestRecoverForeign: a file of another kind is not accepted for a damaged one, and stays.
 func TestRecoverForeign(t *testing.T) {
 	disk, _ := saved(t, 10)
 	disk.Put(dataFile, []byte("\x80\x04}q\x00."))

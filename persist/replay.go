@@ -7,42 +7,42 @@ import (
 	"time"
 )
 
-// Recovery says what Replay has found.
+// Recovery is the result of Replay.
 type Recovery struct {
-	Last       uint64 // LSN of the last operation, or that from which it was to replay if there is none later
+	Last       uint64 // LSN of the last operation; that before the first one to be replayed if there is none
 	Operations int    // replayed
 	Bytes      int64  // of their payloads
 	Segments   int    // read
 
-	Quarantined []string // segments whose headers are damaged, which Options.Repair has set aside
+	Quarantined []string // segments with damaged headers that Options.Repair has quarantined
 
-	// Truncation is what Start will cut off, or set aside: a tail whose writing was cut short, or with
-	// Options.Repair what is damaged. nil: nothing.
+	// Truncation is what Start will cut off or quarantine: a torn tail, or the damaged part if
+	// Options.Repair is set. nil: nothing.
 	Truncation *Truncation
 }
 
 // Truncation is the part of a journal that could not be replayed.
 type Truncation struct {
 	File    string
-	Offset  int64  // in bytes, of the first that is left out
-	Bytes   int64  // left out, in this file and those after it
-	LSN     uint64 // the first that is missing
+	Offset  int64  // of the first byte
+	Bytes   int64  // in this file and those after it
+	LSN     uint64 // the first one that is missing
 	What    string
-	Damaged bool // not a torn tail: it was on disk once
+	Damaged bool // it was once on disk; otherwise it is a torn tail
 
-	Operations int      // that were recognised in what is left out, by the heads of their records
-	SavedAs    []string // by Start: files with what is left out; none: it was not kept, see Unkept
-	SaveErr    error    // why it was not kept; nil: it was
+	Operations int      // that are recognizable in those bytes, by the headers of their records
+	SavedAs    []string // set by Start: files with the truncated bytes; empty: not saved, see SaveErr
+	SaveErr    error    // why they were not saved; nil: they were
 }
 
-// String tells of it in one line.
+// String describes it in one line.
 func (c *Truncation) String() string {
 	how := "torn tail"
 	if c.Damaged {
 		how = "damage"
 	}
 	return fmt.Sprintf(
-		"%s in %s at byte %d: %d bytes from LSN %d on are lost, with %d operations or more: %s",
+		"%s in %s at byte %d: %d bytes from LSN %d on are lost, with at least %d operations: %s",
 		how,
 		c.File,
 		c.Offset,
@@ -53,28 +53,29 @@ func (c *Truncation) String() string {
 	)
 }
 
-// recovered is what Start needs to know of the segments.
-type recovered struct {
-	last  uint64      // LSN in the journal, or that was replayed from
-	keep  int         // how many segments hold what is kept
-	cutAt int64       // the length that the last of these is to have, -1 as it is
-	cut   *Truncation // what is lost by that; nil: nothing
+// replayState is what Start needs to know of the segments.
+type replayState struct {
+	last       uint64      // LSN in the journal, or that after which the replay began
+	keep       int         // number of segments with content to keep
+	truncateAt int64       // the new length of the last of these, -1: unchanged
+	truncation *Truncation // what that loses; nil: nothing
 }
 
 // Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes
-// are good until fn returns; an operation without any says only that its numbers are taken. It ends
-// before the first record that cannot be read if that was cut short in writing.
+// are valid until fn returns; an operation without bytes only takes its LSNs. Replay ends before
+// the first torn record.
 //
 // Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if
-// something was on disk and is not any more, unless Options.Repair; fn's.
+// something that was on disk is missing or damaged, unless Options.Repair is set; those of fn.
 func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) (Recovery, error) {
-	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Quarantined: j.aside}}
-	state := &recovered{last: after, cutAt: -1, keep: len(j.segments)}
+	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Quarantined: j.quarantined}}
+	state := &replayState{last: after, truncateAt: -1, keep: len(j.segments)}
 	first := p.firstSegment()
 	if first < 0 {
 		s := j.segments[0]
 		return p.info, fmt.Errorf(
-			"%w: %s, the journal's first segment, begins at LSN %d, and %s ends at %d: what was between is missing",
+			"%w: the journal's first segment, %s, begins at LSN %d, but %s ends at %d: the operations in "+
+				"between are missing",
 			ErrMismatch,
 			s.name,
 			s.first,
@@ -93,7 +94,7 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 			return p.info, err
 		}
 		if what != "" {
-			state.keep, state.cutAt, state.cut = i+1, at, p.info.Truncation
+			state.keep, state.truncateAt, state.truncation = i+1, at, p.info.Truncation
 			break
 		}
 	}
@@ -101,7 +102,7 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 		state.last = max(after, p.next-1)
 	}
 	p.info.Last = state.last
-	j.found = state
+	j.replayed = state
 	return p.info, nil
 }
 
@@ -110,12 +111,12 @@ type replay struct {
 	j     *Journal
 	after uint64
 	fn    func(lsn, n uint64, op []byte) error
-	next  uint64 // the LSN that must come next
+	next  uint64 // the next LSN expected
 	info  Recovery
 }
 
-// firstSegment returns the index of the segment to begin with: the last that begins at after+1 or
-// before; -1 if there are segments, and none does.
+// firstSegment returns the index of the first segment to read: the last one that begins at after+1
+// or before; -1 if there are only later ones.
 func (p *replay) firstSegment() int {
 	first := -1
 	usable := false
@@ -129,13 +130,13 @@ func (p *replay) firstSegment() int {
 		}
 	}
 	if !usable {
-		return len(p.j.segments) - min(len(p.j.segments), 1) // a torn one is to be removed
+		return len(p.j.segments) - min(len(p.j.segments), 1) // a torn one will be removed
 	}
 	return first
 }
 
-// segment replays one segment. what is not "" if it ends early: at is where, and p.info.Cut says
-// why.
+// segment replays one segment. If it ends early, what is not "", at is the offset, and
+// p.info.Truncation has the details.
 func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 	r, err := readSegment(p.j.fs, s)
 	if err != nil {
@@ -143,7 +144,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 	}
 	defer func() { _ = r.file.Close() }()
 	if p.info.Segments++; p.next != 0 && s.first != p.next {
-		what := fmt.Sprintf("the segment begins at LSN %d where %d was expected", s.first, p.next)
+		what := fmt.Sprintf("the segment begins at LSN %d instead of %d", s.first, p.next)
 		return 0, what, p.stopped(r, i, 0, what, true)
 	}
 	p.next = s.first
@@ -156,10 +157,11 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 			return 0, "", nil
 		}
 		if what == endInZeros && i == len(p.j.segments)-1 && r.size-r.at <= reserveBytes {
-			return r.at, what, nil // they were reserved
+			return r.at, what, nil // reserved space
 		}
 		if what != "" {
-			damaged := i < len(p.j.segments)-1 || p.closed() // a segment is on disk before the next is made
+			// a segment is on disk before the next one is created
+			damaged := i < len(p.j.segments)-1 || p.closed()
 			return r.at, what, p.stopped(r, i, r.at, what, damaged)
 		}
 		if err := p.record(r, &h, payload); err != nil {
@@ -169,12 +171,12 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 	}
 }
 
-// closed says whether the journal was closed behind what comes next. A data file that holds all up
-// to the end in order is no proof of that: a server without a journal may have written it, and left
-// the torn tail of one before.
+// closed reports whether the journal was closed after the next expected LSN. A data file that holds
+// everything up to a clean shutdown is no proof of that: a server without a journal may have
+// written it, and left the torn tail of an earlier one.
 func (p *replay) closed() bool { return p.next <= p.j.opt.ended && p.after < p.j.opt.ended }
 
-// stopped notes where the replay ends; it returns an error if it must not end there.
+// stopped records where the replay ends. It returns an error if it must not end there.
 func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged bool) error {
 	rest, err := r.rest()
 	if err != nil {
@@ -205,7 +207,7 @@ func (p *replay) stopped(r *segmentReader, i int, at int64, what string, damaged
 	return nil
 }
 
-// operationsIn returns how many operations can be recognised in a segment that is not replayed.
+// operationsIn returns how many operations are recognizable in a segment that is not replayed.
 func (j *Journal) operationsIn(s segment) (int, error) {
 	if s.torn {
 		return 0, nil
@@ -219,7 +221,7 @@ func (j *Journal) operationsIn(s segment) (int, error) {
 	return rest.operations, err
 }
 
-// record gives the operations of one record to fn, but for those that are not wanted.
+// record passes the operations of one record to fn, except those that are not wanted.
 func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error {
 	if r.next <= p.after+1 {
 		return nil
@@ -230,7 +232,7 @@ func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error
 			return nil
 		}
 		if lsn <= p.after {
-			return fmt.Errorf("%w: %s at byte %d: an operation has the LSNs %d to %d, and %s ends at %d, among them",
+			return fmt.Errorf("%w: %s at byte %d: an operation has the LSNs %d to %d, but %s ends at %d, between them",
 				ErrMismatch, r.name, at, lsn, lsn+n-1, p.j.dataFile(), p.after)
 		}
 		p.info.Operations++
@@ -239,7 +241,7 @@ func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error
 	})
 }
 
-// dataFile returns what errors call the data file.
+// dataFile returns the name of the data file for error messages.
 func (j *Journal) dataFile() string {
 	if j.opt.DataFile == "" {
 		return "the data file"
@@ -247,27 +249,28 @@ func (j *Journal) dataFile() string {
 	return j.opt.DataFile
 }
 
-// Quarantine renames all segments: the journal is empty then. It is for one that is not to be
-// replayed, instead of Replay.
+// Quarantine renames all segments, which leaves the journal empty. It replaces Replay for a journal
+// that must not be replayed.
 func (j *Journal) Quarantine() error {
 	for _, s := range j.segments {
-		if _, err := j.dropTail(s); err != nil {
+		if _, err := j.quarantineSegment(s); err != nil {
 			return err
 		}
-		j.aside = append(j.aside, s.name)
+		j.quarantined = append(j.quarantined, s.name)
 	}
 	j.segments = nil
 	return j.fs.SyncDir(j.dir)
 }
 
-// Start begins a new segment for the operations from LSN next on, after cutting what Replay has
-// found to be torn, and starts the flusher. The numbers between the journal's last and next are
-// skipped: the first record says that they are taken.
+// Start removes what Replay has found to be torn, begins a new segment for the operations from LSN
+// next on, and starts the flusher. It skips the LSNs between the journal's last one and next: the
+// first record says that they are taken.
 //
-// Errors: those of the file system. NoRoom finds that there is no room; Refuse makes a journal of
-// it that can be read.
+// Errors: those of the file system. If NoRoom is true for the error, call Fail, which allows
+// reading.
 //
-// What is cut of a damaged journal is kept beside it, under names that end in ".damaged".
+// What is cut off a damaged journal is kept in the same directory, under names that end in
+// ".damaged".
 func (j *Journal) Start(next uint64) error {
 	if err := j.prepare(next); err != nil {
 		return err
@@ -279,20 +282,20 @@ func (j *Journal) Start(next uint64) error {
 // prepare is Start without the flusher.
 func (j *Journal) prepare(next uint64) error {
 	switch {
-	case j.found == nil:
-		return errors.New("a journal is replayed before it is started")
-	case next <= j.found.last:
-		return fmt.Errorf("the journal has operations up to LSN %d, and was told to begin at %d", j.found.last, next)
+	case j.replayed == nil:
+		return errors.New("the journal must be replayed before it is started")
+	case next <= j.replayed.last:
+		return fmt.Errorf("the journal has operations up to LSN %d, so it cannot begin at %d", j.replayed.last, next)
 	}
 	if err := j.Probe(); err != nil {
 		return err
 	}
-	if err := j.cutTail(); err != nil {
+	if err := j.truncateTail(); err != nil {
 		return err
 	}
 	f := &j.flusher
 	f.next, f.at, f.lastSync = next, -1, time.Now()
-	f.synced, f.skipped = j.found.last, next-1-j.found.last
+	f.synced, f.skipped = j.replayed.last, next-1-j.replayed.last
 	j.written.Store(next - 1)
 	j.durable.Store(next - 1)
 	if err := j.begin(j.newest + 1); err != nil {
@@ -307,10 +310,10 @@ func (j *Journal) prepare(next uint64) error {
 	return nil
 }
 
-// Probe returns an error if there is no room for a segment: nothing is changed then.
+// Probe returns an error if there is no space for a segment. It changes nothing.
 func (j *Journal) Probe() error {
 	name := joinName(j.dir, "probe")
-	if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+	if err := j.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash
 		return err
 	}
 	f, err := j.fs.Create(name)
@@ -326,21 +329,21 @@ func (j *Journal) Probe() error {
 	return errors.Join(err, f.Close(), j.fs.Remove(name))
 }
 
-// probeBytes is as much as the smallest files take on a disk.
+// probeBytes is what the smallest files take on a disk.
 const probeBytes = 4096
 
-// Fail is for a journal that cannot be started, since there is no room. The journal is broken
-// from the beginning: nothing is written, and Err returns why.
+// Fail is for a journal that cannot be started because the disk is full. The journal is broken from
+// the start: nothing is written, and Err returns why.
 func (j *Journal) Fail(why error) {
-	if keep := min(j.found.keep, len(j.segments)); keep == 0 || syncFile(j.fs, j.segments[keep-1].name) == nil {
-		j.written.Store(j.found.last)
-		j.durable.Store(j.found.last)
+	if keep := min(j.replayed.keep, len(j.segments)); keep == 0 || syncNamed(j.fs, j.segments[keep-1].name) == nil {
+		j.written.Store(j.replayed.last)
+		j.durable.Store(j.replayed.last)
 	}
 	j.fail(why)
 	close(j.ended)
 }
 
-func syncFile(fsys FS, name string) error {
+func syncNamed(fsys FS, name string) error {
 	f, err := fsys.Edit(name)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 const (
 	numbersVersion   = 1 // 1: the first
 	numbersSlotBytes = 64
-	numbersSlotEvery = 4096 // more than a disk writes at once: a power cut damages one slot at most
+	numbersSlotEvery = 4096 // more than a disk writes at once: a power cut damages at most one slot
 	numbersFileBytes = 2 * numbersSlotEvery
 
 	maxLSN = 1<<48 - 1 // versions are kept in 48 bits
@@ -23,19 +23,20 @@ const (
 
 var numbersMagic = [8]byte{0x89, 'C', 'D', 'N', '\r', '\n', 0x1a, '\n'}
 
-// errCopied is why a reservation does not count: a server on the original assigns numbers behind
-// its limit too.
+// errCopied is why a copied reservation does not count: a server on the original also assigns LSNs
+// above its limit.
 var errCopied = errors.New("the file is a copy")
 
-// reservation is what the file says: no number above limit was assigned.
+// reservation is the content of the file: no LSN above limit was assigned.
 type reservation struct {
 	database ID
 	limit    uint64
-	// the last operation in the files when a server ended in order; 0: none has since it started
+	// ended is the last operation of a server that shut down cleanly; 0: none has since the last
+	// start.
 	ended uint64
 	inode uint64 // of the file that it was written to: a copy has another
-	// why the file says nothing that counts: fs.ErrNotExist, ErrDamaged or errCopied is found in
-	// it; nil: it does
+	// problem is why the file does not count: errors.Is finds fs.ErrNotExist, ErrDamaged or
+	// errCopied; nil: it counts.
 	problem error
 }
 
@@ -53,7 +54,7 @@ func (r *reservation) appendSlot(dst []byte) []byte {
 	return append(dst, make([]byte, numbersSlotEvery-numbersSlotBytes)...)
 }
 
-// parseSlot reads one slot. Errors: ErrDamaged, ErrForeign, ErrVersion.
+// parseSlot parses one slot. Errors: ErrDamaged, ErrForeign, ErrVersion.
 func parseSlot(b []byte) (r reservation, err error) {
 	switch {
 	case checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:]):
@@ -77,8 +78,8 @@ func parseSlot(b []byte) (r reservation, err error) {
 	return r, nil
 }
 
-// readReservation returns what the file says: the higher limit of its two slots. A missing, damaged
-// or copied file is a reservation with a problem.
+// readReservation returns the slot with the higher limit. If the file is missing, damaged or a
+// copy, the reservation has a problem.
 //
 // Errors: ErrForeign, ErrVersion; those of the file system. Each names the file.
 func readReservation(fsys FS, name string) (r reservation, err error) {
@@ -129,10 +130,11 @@ func readSlots(fsys FS, name string) (b []byte, err error) {
 	return b, nil
 }
 
-// createReservation makes the file, or replaces one that does not count. It is on disk then.
+// createReservation creates the file, or replaces one that does not count. When it returns nil, the
+// file is on disk.
 func createReservation(fsys FS, name string, r *reservation) error {
 	part := name + partSuffix
-	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // a crash has left it
+	if err := fsys.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash
 		return err
 	}
 	f, err := fsys.Create(part)
@@ -150,21 +152,21 @@ func createReservation(fsys FS, name string, r *reservation) error {
 		err = fsys.Rename(part, name)
 	}
 	if err != nil {
-		_ = fsys.Remove(part) // what counts is why there is no file
+		_ = fsys.Remove(part) // the reason for the failure matters more
 		return err
 	}
 	return fsys.SyncDir(dirOf(name))
 }
 
-// slotIn returns a slot to be written to a file.
+// slotIn returns a slot for a file.
 func slotIn(fsys FS, name string, r *reservation) ([]byte, error) {
 	id, _, err := fsys.Identify(name)
 	r.inode = id.Inode
 	return r.appendSlot(nil), err
 }
 
-// overwriteReservation writes both slots in place, one after the other: one of them is whole at
-// every moment. It needs no room on the disk.
+// overwriteReservation writes both slots in place, one after the other, so that one is always
+// intact. It needs no disk space.
 func overwriteReservation(fsys FS, name string, r *reservation) error {
 	f, err := fsys.Edit(name)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-// endSegment makes the segment durable, without the room behind its records.
+// endSegment makes the segment durable, without the space after its records.
 func (j *Journal) endSegment() error {
 	f := &j.flusher
 	if err := f.file.Truncate(f.seg.size); err != nil {
@@ -16,9 +16,9 @@ func (j *Journal) endSegment() error {
 	return f.file.Sync()
 }
 
-// rotate syncs the segment, begins the next, and closes the segment: only the last can be torn.
-// While the next cannot be begun, the segment, all of which is on disk, goes on, and is asked again
-// once it has grown by as much as a segment may have.
+// rotate syncs the segment, begins the next one, and closes the old one: only the last segment can
+// be torn. If the next one cannot be begun, the current one, which is on disk, continues. The next
+// attempt follows after SegmentBytes more.
 func (j *Journal) rotate() error {
 	f := &j.flusher
 	if err := j.writeOut(); err != nil {
@@ -33,23 +33,23 @@ func (j *Journal) rotate() error {
 	j.synced(f.next - 1)
 	file, size := f.file, f.seg.size
 	err := j.begin(f.seg.number + 1)
-	if errors.Is(err, errNotBegun) {
+	if errors.Is(err, errNoSegment) {
 		f.limit = f.seg.size + j.opt.SegmentBytes
-		j.begun(err)
+		j.setSegmentErr(err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	j.begun(nil)
-	if j.opt.Policy != Always { // its room was kept until there was a next one
+	j.setSegmentErr(nil)
+	if j.opt.Policy != Always { // its space was kept until there was a next segment
 		err = file.Truncate(size)
 	}
 	return errors.Join(err, file.Close())
 }
 
-// syncSegment syncs a segment that is followed by another. Zeros behind its records would be damage
-// then.
+// syncSegment syncs a segment before the next one begins. Zeros after its records would then be
+// damage.
 func (j *Journal) syncSegment() error {
 	if j.opt.Policy == Always {
 		return j.endSegment()
@@ -57,23 +57,24 @@ func (j *Journal) syncSegment() error {
 	return j.flusher.file.Sync()
 }
 
-// begun notes whether the next segment could be begun, and tells of a change.
-func (j *Journal) begun(err error) {
+// setSegmentErr records whether the next segment could be begun, and reports a change to
+// OnSegmentErr.
+func (j *Journal) setSegmentErr(err error) {
 	j.mu.Lock()
-	changed := (j.beginErr == nil) != (err == nil)
-	j.beginErr = err
+	changed := (j.segmentErr == nil) != (err == nil)
+	j.segmentErr = err
 	j.mu.Unlock()
 	if changed && j.opt.OnSegmentErr != nil {
 		j.opt.OnSegmentErr(err)
 	}
 }
 
-// errNotBegun is found in the error of begin if nothing is left of the segment that it could not
-// make.
-var errNotBegun = errors.New("the next segment of the journal cannot be begun")
+// errNoSegment is in the error of begin if nothing is left of the segment that could not be
+// created.
+var errNoSegment = errors.New("cannot begin the journal's next segment")
 
-// begin makes a new segment. Its header is on disk before records follow. Errors: those of the file
-// system; with errNotBegun if it is certain that there is no such file.
+// begin creates a new segment. Its header is on disk before records follow. Errors: those of the
+// file system; with errNoSegment if the file certainly does not exist.
 func (j *Journal) begin(number uint64) error {
 	f := &j.flusher
 	s := segment{
@@ -84,28 +85,29 @@ func (j *Journal) begin(number uint64) error {
 		size:   segmentHeaderBytes,
 	}
 	file, end, err := j.create(&s)
-	if errors.Is(err, fs.ErrExist) { // another's: it stays
+	if errors.Is(err, fs.ErrExist) { // the file of another program: it stays
 		return err
 	}
 	if err != nil {
-		if undo := j.unmake(s.name); undo != nil {
+		if undo := j.removeSegment(s.name); undo != nil {
 			return errors.Join(err, undo)
 		}
-		return fmt.Errorf("%w: %w", errNotBegun, err)
+		return fmt.Errorf("%w: %w", errNoSegment, err)
 	}
-	if f.place, _, err = j.fs.Identify(s.name); err != nil {
+	if f.fileID, _, err = j.fs.Identify(s.name); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	f.file, f.seg, f.limit, f.seed = file, s, j.opt.SegmentBytes, s.seed()
 	f.room.end = end
-	j.grown.Add(s.size)
+	j.bytesWritten.Add(s.size)
 	j.mu.Lock()
 	j.segments = append(j.segments, s)
 	j.mu.Unlock()
 	return nil
 }
 
-// create makes the file of a segment, with its header and room up to end. It is on disk then.
+// create creates the file of a segment, with its header and space up to end. It is on disk when
+// create returns.
 func (j *Journal) create(s *segment) (file File, end int64, err error) {
 	if file, err = j.fs.Create(s.name); err != nil {
 		return nil, 0, err
@@ -125,9 +127,9 @@ func (j *Journal) create(s *segment) (file File, end int64, err error) {
 	return file, end, nil
 }
 
-// unmake takes away what is left of a segment that could not be begun, also from the disk: behind
-// it the one before is not the last, and must not grow.
-func (j *Journal) unmake(name string) error {
+// removeSegment removes what is left of a segment that could not be begun, also from the disk: if
+// it stayed, the segment before it would not be the last, and must not grow.
+func (j *Journal) removeSegment(name string) error {
 	err := j.fs.Remove(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -25,7 +25,7 @@ const (
 	recordHeaderBytes  = 32
 
 	segmentSuffix = ".log"
-	damagedSuffix = ".damaged" // what --repair has set aside
+	damagedSuffix = ".damaged" // quarantined by --repair or after a crash
 )
 
 var segmentMagic = [8]byte{0x89, 'C', 'D', 'J', '\r', '\n', 0x1a, '\n'}
@@ -35,12 +35,12 @@ type segment struct {
 	name   string
 	id     ID
 	number uint64
-	first  uint64 // LSN of the first operation that may stand in it
+	first  uint64 // LSN of the first operation that may be in it
 	size   int64
-	torn   bool // its header was never finished: it holds nothing
+	torn   bool // its header was never completed: it is empty
 }
 
-// segmentName returns the name of segment number n, inside its directory.
+// segmentName returns the name of segment number n within its directory.
 func segmentName(n uint64) string { return fmt.Sprintf("%06d%s", n, segmentSuffix) }
 
 // segmentNumber is the inverse of segmentName; ok is false for other names.
@@ -51,7 +51,7 @@ func segmentNumber(name string) (n uint64, ok bool) {
 }
 
 func (s *segment) appendHeader(dst []byte) []byte {
-	at := len(dst)
+	at := len(dst) // of the next record
 	dst = append(dst, segmentMagic[:]...)
 	dst = binary.LittleEndian.AppendUint16(dst, segmentVersion)
 	dst = append(dst, make([]byte, 6)...)
@@ -62,10 +62,10 @@ func (s *segment) appendHeader(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
-// openSegment reads a segment's header. A segment that was being made when the power failed is
-// torn, not damaged.
+// openSegment reads a segment's header. A segment that was being created at a power cut is torn,
+// not damaged.
 //
-// Errors: ErrForeign, ErrVersion, ErrDamaged, each naming the file.
+// Errors: ErrForeign, ErrVersion, ErrDamaged. Each names the file.
 func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -114,23 +114,23 @@ func (s *segment) parseHeader(b []byte) error {
 	return nil
 }
 
-// seed is what the checksums of the segment's records begin with: a record of another segment, or
-// of another database, does not match.
+// seed is the start value of the checksums of the segment's records: a record of another segment,
+// or another database, does not match.
 func (s *segment) seed() uint32 {
 	b := append(make([]byte, 0, 24), s.id[:]...)
 	return checksum(binary.LittleEndian.AppendUint64(b, s.number))
 }
 
-// recordHeader is the head of a record.
+// recordHeader is the header of a record.
 type recordHeader struct {
 	sum    uint32 // CRC32C of the payload
 	length uint32 // bytes of the payload
-	ops    uint32 // 0: nothing is in it but synced
-	lsn    uint64 // the first operation's first
+	ops    uint32 // 0: the record only has synced
+	lsn    uint64 // the first LSN of its first operation
 	synced uint64 // all operations up to this one were on disk when the record was written
 }
 
-// putRecordHeader writes the head of a record to its first bytes.
+// putRecordHeader writes the header of a record to the record's first bytes.
 func putRecordHeader(dst []byte, seed uint32, h *recordHeader) {
 	le := binary.LittleEndian
 	le.PutUint32(dst[4:], h.sum)
@@ -155,14 +155,14 @@ func parseRecordHeader(b []byte, seed uint32) (h recordHeader, ok bool) {
 	}, true
 }
 
-// segmentReader reads the records of a segment, one after another.
+// segmentReader reads the records of a segment in order.
 type segmentReader struct {
 	segment
 	file File
 	seed uint32
 	at   int64 // of the next record
 	next uint64
-	buf  []byte // bytes of the file from bufAt on
+	buf  []byte // bytes of the file from offset from on
 	from int64
 }
 
@@ -174,10 +174,10 @@ func readSegment(fsys FS, s segment) (*segmentReader, error) {
 	return &segmentReader{segment: s, file: f, seed: s.seed(), at: segmentHeaderBytes, next: s.first}, nil
 }
 
-// readAhead is how much of a segment is read at once.
+// readAhead is how much of a segment is read at a time.
 const readAhead = 1 << 20
 
-// bytes returns n bytes from an offset, fewer at the end of the segment. They are good until the
+// bytes returns n bytes from an offset, fewer at the end of the segment. They are valid until the
 // next call.
 func (r *segmentReader) bytes(at int64, n int) ([]byte, error) {
 	n = int(min(int64(n), r.size-at))
@@ -202,8 +202,8 @@ func orEOF(err error) error {
 	return err
 }
 
-// record returns the next record; its payload is good until the next call. what is not "" if there
-// is none that can be read at r.at: the segment ends there, or is torn or damaged. At the very end,
+// record returns the next record; its payload is valid until the next call. If there is no readable
+// record at r.at, what is not "": the segment ends there, or is torn or damaged. At the very end,
 // what is endOfSegment.
 func (r *segmentReader) record() (h recordHeader, payload []byte, what string, err error) {
 	if r.at == r.size {
@@ -221,7 +221,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	case !ok:
 		return h, nil, "the record's header does not match its checksum", nil
 	case h.lsn != r.next:
-		return h, nil, fmt.Sprintf("a record with LSN %d where %d was expected", h.lsn, r.next), nil
+		return h, nil, fmt.Sprintf("a record with LSN %d instead of %d", h.lsn, r.next), nil
 	case int64(h.length) > r.size-r.at-recordHeaderBytes:
 		return h, nil, "the segment ends inside the record", nil
 	}
@@ -233,7 +233,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	}
 	last, ok := wholeRecord(payload, &h)
 	if !ok {
-		return h, nil, "the record's operations cannot be taken apart", nil
+		return h, nil, "the record's operations cannot be parsed", nil
 	}
 	r.at += recordHeaderBytes + int64(h.length)
 	r.next = last + 1
@@ -242,7 +242,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 
 const (
 	endOfSegment = "end"
-	endInZeros   = "zeros to the end, instead of records"
+	endInZeros   = "only zeros up to the end"
 )
 
 // zeros says what the zeros at r.at are: the rest of the segment, or a hole.
@@ -259,8 +259,8 @@ func (r *segmentReader) zeros() (what string, err error) {
 	return endInZeros, nil
 }
 
-// wholeRecord says whether the payload is as many operations as its header says, and returns the
-// LSN of the last.
+// wholeRecord reports whether the payload has as many operations as the header says, and returns
+// the last LSN.
 func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
 	p := parser{b: payload}
 	last = h.lsn - 1
@@ -276,7 +276,7 @@ func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
 	return last, ops == h.ops
 }
 
-// operations calls fn for each operation of a record that has passed wholeRecord.
+// operations calls fn for each operation of a record that passed wholeRecord.
 func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) error) error {
 	p := parser{b: payload}
 	for p.left() > 0 {
@@ -289,16 +289,17 @@ func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) er
 	return nil
 }
 
-// rest is what can be recognised where the records of a segment cannot be read on end.
+// rest is what is recognizable after the last readable record of a segment.
 type rest struct {
-	// a later record proves that the operation that is missing was on disk once: it is damaged, its
-	// writing was not cut short
+	// synced is true if a later record proves that the missing operation was once on disk: it is
+	// damaged, not torn.
 	synced bool
-	// in records whose heads are whole; at least one if a later record shows that any is missing
+	// operations are those in records with intact headers; at least 1 if a later record shows that
+	// one is missing.
 	operations int
 }
 
-// rest looks for heads of records at every offset from r.at on.
+// rest looks for record headers at every offset from r.at on.
 func (r *segmentReader) rest() (found rest, err error) {
 	missing := false
 	for at := r.at; at+recordHeaderBytes <= r.size; at++ {

@@ -15,7 +15,7 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 )
 
-// The figures that DESIGN.md gives for this storage beside one xsync.MapOf entry per key:
+// The figures of DESIGN.md for this storage, compared with one xsync.MapOf entry per key:
 //
 //	go test -run '^$' -bench Compare -benchtime 1x ./shardmap
 //

@@ -100,7 +100,7 @@ func BenchmarkDictDeleteInsert(b *testing.B) {
 	}
 }
 
-// BenchmarkRename takes all locks of a dict of some 500 shards: an event loop does that.
+// BenchmarkRename takes all locks of a dict of about 500 shards: an event loop does that.
 func BenchmarkRename(b *testing.B) {
 	d := newBenchDict(b, 5*benchEntries)
 	var c Call
@@ -191,7 +191,7 @@ func BenchmarkDictSlowestSet(b *testing.B) {
 		slices.Sort(slow)
 		b.ReportMetric(float64(slow[n-1].Microseconds()), "max-µs")
 		b.ReportMetric(float64(slow[n-10].Microseconds()), "10th-µs")
-		b.ReportMetric(float64(slow[n-100].Microseconds()), "100th-µs") // a split: there are some 600
+		b.ReportMetric(float64(slow[n-100].Microseconds()), "100th-µs") // a split: there are about 600
 		b.ReportMetric(float64(slow[n-n/1000].Nanoseconds()), "p99.9-ns")
 	}
 }

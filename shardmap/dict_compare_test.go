@@ -7,7 +7,7 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestCompareAndSetCounts has goroutines count by CompareAndSet, inline and beside the loop: no
+// TestCompareAndSetCounts has goroutines count by CompareAndSet, inline and in the background: no
 // count is lost.
 func TestCompareAndSetCounts(t *testing.T) {
 	const goroutines, each = 8, 300

@@ -17,7 +17,7 @@ func TestBigValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := table.Dict()
-	inline, beside := &Call{}, &Call{MayBlock: true}
+	inline, background := &Call{}, &Call{MayBlock: true}
 	one, oneFloat, other := msgp.AppendInt(nil, 1), msgp.AppendFloat64(nil, 1), msgp.AppendString(nil, "k")
 	big := func(b byte, n int) []byte { return msgp.AppendBytes(nil, bytes.Repeat([]byte{b}, n)) }
 	expect := func(what string, got []byte, err error, want []byte) {
@@ -37,12 +37,12 @@ func TestBigValues(t *testing.T) {
 		if round%2 == 1 {
 			key = oneFloat // equal: the key first written stays
 		}
-		if err := d.Set(beside, key, val); err != nil {
+		if err := d.Set(background, key, val); err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Get(beside, nil, one)
+		got, err := d.Get(background, nil, one)
 		expect("get", got, err, val)
-		keys, _, err := d.AppendAll(beside, nil, Keys)
+		keys, _, err := d.AppendAll(background, nil, Keys)
 		expect("keys", keys, err, one)
 	}
 	want := big('f', 2<<20)
@@ -62,31 +62,31 @@ func TestBigValues(t *testing.T) {
 	long("values", err)
 	long("update", d.Update(inline, append(bytes.Clone(other), want...), 1))
 
-	got, _, err := d.SetDefault(beside, nil, one, other)
+	got, _, err := d.SetDefault(background, nil, one, other)
 	expect("setdefault", got, err, want)
-	got, err = d.GetMany(beside, nil, one, 1)
+	got, err = d.GetMany(background, nil, one, 1)
 	expect("get many", got, err, want)
-	got, _, _, err = d.Scan(beside, nil, 0, 10)
+	got, _, _, err = d.Scan(background, nil, 0, 10)
 	expect("scan", got, err, append(bytes.Clone(one), want...))
 	if err := d.Update(
-		beside,
+		background,
 		append(append(bytes.Clone(other), want...), append(bytes.Clone(one), other...)...),
 		2,
 	); err != nil {
 		t.Fatal(err)
 	}
-	got, err = d.Pop(beside, nil, other)
+	got, err = d.Pop(background, nil, other)
 	expect("pop", got, err, want)
 
 	// Views keep what they show while big values are changed.
-	if err := d.Set(beside, one, want); err != nil {
+	if err := d.Set(background, one, want); err != nil {
 		t.Fatal(err)
 	}
 	view, err := d.View(&Call{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Set(beside, one, big('g', 2<<20)); err != nil {
+	if err := d.Set(background, one, big('g', 2<<20)); err != nil {
 		t.Fatal(err)
 	}
 	for _, val := range view.Entries() {
@@ -99,7 +99,7 @@ func TestBigValues(t *testing.T) {
 
 	values := bytes.Repeat(append(bytes.Clone(other), big('v', 3<<20)...), 1)
 	for i := range 30 {
-		if err := d.Set(beside, msgp.AppendInt(nil, 100+i), values[len(other):]); err != nil {
+		if err := d.Set(background, msgp.AppendInt(nil, 100+i), values[len(other):]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestBigValues(t *testing.T) {
 	for i := range 30 {
 		keys = msgp.AppendInt(keys, 100+i)
 	}
-	if _, err := d.GetMany(beside, nil, keys, 30); !errors.Is(err, ErrTooLarge) {
+	if _, err := d.GetMany(background, nil, keys, 30); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("90 MB in one answer: %v", err)
 	}
 }
@@ -120,14 +120,14 @@ func TestBigElements(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := table.List()
-	inline, beside := &Call{}, &Call{MayBlock: true}
+	inline, background := &Call{}, &Call{MayBlock: true}
 	val := msgp.AppendBytes(nil, bytes.Repeat([]byte{7}, 2<<20))
 	given := bytes.Clone(val)
 	if err := errors.Join(
-		l.Append(beside, given),
-		l.Insert(beside, 0, given),
-		l.Set(beside, 0, given),
-		l.Extend(beside, given, 1),
+		l.Append(background, given),
+		l.Insert(background, 0, given),
+		l.Set(background, 0, given),
+		l.Extend(background, given, 1),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +139,12 @@ func TestBigElements(t *testing.T) {
 		t.Fatalf("pop: %v", err)
 	}
 	for i := range int64(3) {
-		if got, err := l.Get(beside, nil, i); err != nil || !bytes.Equal(got, val) {
+		if got, err := l.Get(background, nil, i); err != nil || !bytes.Equal(got, val) {
 			t.Fatalf("element %d: %d bytes, %v", i, len(got), err)
 		}
 	}
 	for range 3 {
-		if got, err := l.Pop(beside, nil, 0); err != nil || !bytes.Equal(got, val) {
+		if got, err := l.Pop(background, nil, 0); err != nil || !bytes.Equal(got, val) {
 			t.Fatalf("pop: %d bytes, %v", len(got), err)
 		}
 	}

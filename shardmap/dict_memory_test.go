@@ -116,7 +116,7 @@ func TestOverwritesInPlaceDoNotCompact(t *testing.T) {
 	}
 }
 
-// TestShardsAreBoundedInBytes: a split copies no more than some 2 MiB.
+// TestShardsAreBoundedInBytes: a split copies no more than about 2 MiB.
 func TestShardsAreBoundedInBytes(t *testing.T) {
 	store, d := newTestDict(t)
 	c := &Call{}
@@ -157,13 +157,13 @@ func TestClearsAtOnce(t *testing.T) {
 			tasks.Go(func() { _ = d.Clear(&Call{MayBlock: true}) })
 		}
 		tasks.Wait()
-		if drawn := s.Clock() - before; drawn != 1 {
-			t.Fatalf("two clears drew %d numbers", drawn)
+		if assigned := s.Clock() - before; assigned != 1 {
+			t.Fatalf("two clears assigned %d LSNs", assigned)
 		}
 	}
 }
 
-// TestLenWhileCreated: whoever finds a table finds it filled.
+// TestLenWhileCreated: a call that finds a table finds it filled.
 func TestLenWhileCreated(t *testing.T) {
 	for _, kind := range []Kind{KindDict, KindList} {
 		const n = 100000

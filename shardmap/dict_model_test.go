@@ -30,7 +30,7 @@ func TestDictAgainstModel(t *testing.T) {
 			for i := range c.keys / 2 {
 				k, before := formOf(i, 0), s.store.Clock()
 				s.ok(s.dict.Set(&s.call, k.encoded, []byte{1}))
-				s.model.set(k, []byte{1}, s.drew(before, 1))
+				s.model.set(k, []byte{1}, s.assigned(before, 1))
 			}
 			if raceEnabled {
 				c.steps /= 5
@@ -68,12 +68,12 @@ func (s *session) drain() {
 	before := s.store.Clock()
 	s.call.HasIf = false
 	s.ok(s.dict.Clear(&s.call))
-	s.drew(before, 1)
+	s.assigned(before, 1)
 	s.model = newModel()
 	s.check()
 	before = s.store.Clock()
 	s.ok(s.dict.Clear(&s.call))
-	s.drew(before, 0)
+	s.assigned(before, 0)
 	for range 100 {
 		s.set()
 	}
@@ -85,7 +85,7 @@ func TestDictGrowsAndShrinks(t *testing.T) {
 	for i := range n {
 		k, before := formOf(i, 0), s.store.Clock()
 		s.ok(s.dict.Set(&s.call, k.encoded, []byte{7}))
-		s.model.set(k, []byte{7}, s.drew(before, 1))
+		s.model.set(k, []byte{7}, s.assigned(before, 1))
 	}
 	if shards := s.shards(); shards < 5 {
 		t.Fatalf("%d shards, want at least 5", shards)
@@ -94,7 +94,7 @@ func TestDictGrowsAndShrinks(t *testing.T) {
 	for i := 0; i < n; i += 3 {
 		k, before := formOf(i, 0), s.store.Clock()
 		s.ok(s.dict.Delete(&s.call, k.encoded))
-		s.drew(before, 1)
+		s.assigned(before, 1)
 		s.model.remove(s.model.find(k))
 	}
 	s.openView()
@@ -106,7 +106,7 @@ func TestDictGrowsAndShrinks(t *testing.T) {
 	for i := range 2000 {
 		k, before := formOf(i, 0), s.store.Clock()
 		s.ok(s.dict.Set(&s.call, k.encoded, []byte{8}))
-		s.model.set(k, []byte{8}, s.drew(before, 1))
+		s.model.set(k, []byte{8}, s.assigned(before, 1))
 	}
 	s.check()
 }

@@ -117,9 +117,9 @@ func TestDictLimits(t *testing.T) {
 	}
 }
 
-// TestGate sees that calls meet a long write's gate, park, and are woken; and what a view shows of
-// a write that goes on.
-func TestGate(t *testing.T) {
+// TestTableLock checks that calls find a table locked by a long write, wait, and are woken; and
+// what a view shows of a write in progress.
+func TestTableLock(t *testing.T) {
 	s, d := newTestDict(t)
 	var c Call
 	key := str("key")
@@ -145,15 +145,15 @@ func TestGate(t *testing.T) {
 	if _, err := d.View(&Call{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("view: %v, want ErrBusy", err)
 	}
-	woken, beside, seen := 0, make(chan error), make(chan int)
+	woken, background, seen := 0, make(chan error), make(chan int)
 	if !d.table.WhenUnlocked(func() { woken++ }) {
-		t.Error("Wait: false while the gate is shut")
+		t.Error("WhenUnlocked: false while the table is locked")
 	}
 	early, _ := d.view(&Call{})
 	first, vs := h.assign(&c, d.table, 1)
 	late, _ := d.view(&Call{})
 	go func() {
-		beside <- d.Delete(&Call{MayBlock: true}, key)
+		background <- d.Delete(&Call{MayBlock: true}, key)
 	}()
 	if early.Len() != 1 {
 		t.Errorf("the view before the write has %d entries, want 1", early.Len())
@@ -168,8 +168,8 @@ func TestGate(t *testing.T) {
 	if n := <-seen; n != 2 {
 		t.Errorf("the view after the write has %d entries, want 2", n)
 	}
-	if err := <-beside; err != nil {
-		t.Errorf("delete beside: %v", err)
+	if err := <-background; err != nil {
+		t.Errorf("delete background: %v", err)
 	}
 	if woken != 1 || d.table.WhenUnlocked(func() {}) {
 		t.Errorf("woken %d times, want once", woken)

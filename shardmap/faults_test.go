@@ -15,8 +15,8 @@ func TestCheckerCatches(t *testing.T) {
 		trial trialCase
 	}{
 		{"no handover", &brokenHandover, trialCase{"", 50, 8, false}},
-		{"cut draws its number too early", &brokenCut, trialCase{"", 50, 8, false}},
-		{"rename beside the locks", &brokenRename, trialCase{"", 50, 8, true}},
+		{"cut takes its LSN too early", &brokenCut, trialCase{"", 50, 8, false}},
+		{"rename without the locks", &brokenRename, trialCase{"", 50, 8, true}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestDeleteSliceCopiesLittle(t *testing.T) {
 }
 
 // TestListAfterFault has values fail with a panic: before the list is changed it stays whole and in
-// use by others, in the middle of a change it is spoiled.
+// use by others, in the middle of a change it is poisoned.
 func TestListAfterFault(t *testing.T) {
 	faults := map[string]func(l *List, c *Call) error{
 		"sort": func(l *List, c *Call) error {
@@ -137,23 +137,23 @@ func TestListAfterFault(t *testing.T) {
 		},
 	}
 	for name, fault := range faults {
-		for _, beside := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s beside %v", name, beside), func(t *testing.T) {
+		for _, mayBlock := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s mayBlock %v", name, mayBlock), func(t *testing.T) {
 				table := newTestList(t, 10)
 				l := table.List()
-				c := &Call{MayBlock: beside}
-				spoiled := panics(t, c, func() { _ = fault(l, c) })
-				if want := name == "set slice" || name == "extend" && !beside; (spoiled != nil) != want {
-					t.Error("spoiled:", spoiled)
+				c := &Call{MayBlock: mayBlock}
+				poisoned := panics(t, c, func() { _ = fault(l, c) })
+				if want := name == "set slice" || name == "extend" && !mayBlock; (poisoned != nil) != want {
+					t.Error("poisoned:", poisoned)
 				}
 				if !l.mu.TryLock() {
 					t.Fatal("the list is locked")
 				}
 				l.mu.Unlock()
 				if table.WhenUnlocked(func() {}) {
-					t.Fatal("the gate is shut")
+					t.Fatal("the table is locked")
 				}
-				if spoiled != nil {
+				if poisoned != nil {
 					return
 				}
 				if err := l.Append(&Call{}, intElem(10)); err != nil || l.Len() != 11 {
@@ -167,9 +167,9 @@ func TestListAfterFault(t *testing.T) {
 	}
 }
 
-// TestBesideLeavesTheMutex sees that values are opened without the mutex in a call beside the loop,
+// TestBackgroundLeavesTheMutex sees that values are opened without the mutex in a background call,
 // however short the list.
-func TestBesideLeavesTheMutex(t *testing.T) {
+func TestBackgroundLeavesTheMutex(t *testing.T) {
 	l := newTestList(t, 10).List()
 	err := l.reorder(&Call{MayBlock: true}, func(old *rope.Root, _ *sortMeter) (*rope.Rope, error) {
 		if !l.mu.TryLock() {

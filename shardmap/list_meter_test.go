@@ -89,7 +89,7 @@ func TestSortKeysThatExplode(t *testing.T) {
 					t.Errorf("sorted by a key that explodes: %v", err)
 				}
 			}
-			// a slice that grows leaves smaller ones behind
+			// a growing slice leaves smaller ones to the garbage collector
 			most := 5 * (keyGrowth*len(bytes.Join(c.elems, nil)) + 2*minKeyBytes)
 			if made := int(after.TotalAlloc - before.TotalAlloc); made > most {
 				t.Errorf("%d bytes were made, at most %d are expected", made, most)

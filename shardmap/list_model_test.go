@@ -9,7 +9,7 @@ import (
 )
 
 // listModel is a plain slice with Python's meaning. numbers is how many LSNs the last operation
-// must have drawn.
+// must have assigned.
 type listModel struct {
 	elems   [][]byte
 	numbers int
@@ -38,7 +38,7 @@ func (m *listModel) resolve(i *int64, none int) int {
 	return int(min(*i, n))
 }
 
-// places returns the places that a slice picks, and where an empty one stands.
+// places returns the places that a slice picks, and the position of an empty one.
 func (m *listModel) places(op listOp) (places []int, at int, step int64) {
 	n := len(m.elems)
 	step = 1

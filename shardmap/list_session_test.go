@@ -161,7 +161,7 @@ func newListSession(t testing.TB, pick choices, size int) *listSession {
 	return s
 }
 
-// run runs the operation inline, and again beside the loop if that is too long and may be.
+// run runs the operation inline, and again in the background if that is too long and may be.
 func (s *listSession) run(op listOp, mayBeLong bool) outcome {
 	got := op.run(s.list, &s.call)
 	if got.err != ErrLong.Error() || !mayBeLong {
@@ -183,8 +183,8 @@ func (s *listSession) step() {
 	if got.err != want.err || !bytes.Equal(got.out, want.out) || got.n != want.n {
 		s.t.Fatalf("%v: got %+v, want %+v", op, got, want)
 	}
-	if drew := s.store.Clock() - before; drew != uint64(s.model.numbers) {
-		s.t.Fatalf("%v drew %d numbers, want %d", op, drew, s.model.numbers)
+	if assigned := s.store.Clock() - before; assigned != uint64(s.model.numbers) {
+		s.t.Fatalf("%v drew %d LSNs, want %d", op, assigned, s.model.numbers)
 	}
 	if s.model.numbers > 0 && s.call.Version != s.store.Clock() {
 		s.t.Fatalf("%v: version %d, want %d", op, s.call.Version, s.store.Clock())

@@ -88,7 +88,7 @@ func TestLongListCalls(t *testing.T) {
 }
 
 // checkLong runs the operation inline, which must answer ErrLong and do nothing if it is long, then
-// beside the loop, and compares it with the model.
+// in the background, and compares it with the model.
 func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 	t.Helper()
 	l, s := table.List(), table.store
@@ -118,14 +118,14 @@ func checkLong(t *testing.T, table *Table, op listOp, long bool) {
 			bytes.Equal(got.out, want.out),
 		)
 	}
-	if drew := s.Clock() - before; drew != uint64(m.numbers) {
-		t.Fatalf("drew %d numbers, want %d", drew, m.numbers)
+	if assigned := s.Clock() - before; assigned != uint64(m.numbers) {
+		t.Fatalf("assigned %d LSNs, want %d", assigned, m.numbers)
 	}
 	if !slices.EqualFunc(elements(t, l), m.elems, bytes.Equal) {
 		t.Fatal("contents differ")
 	}
 	if table.WhenUnlocked(func() {}) {
-		t.Fatal("the gate is shut")
+		t.Fatal("the table is locked")
 	}
 }
 
@@ -144,12 +144,12 @@ func TestSliceOfLargeElements(t *testing.T) {
 	}
 	call.MayBlock = true
 	if got, n, err := l.AppendAll(&call, nil); n != 4 || len(got) != 4*len(elem) || err != nil {
-		t.Errorf("beside: %d elements, %d bytes, %v", n, len(got), err)
+		t.Errorf("background: %d elements, %d bytes, %v", n, len(got), err)
 	}
 }
 
-// TestListGate holds the gate of a list, as a long write does: writes park, reads go on.
-func TestListGate(t *testing.T) {
+// TestListLock holds the lock of a list, as a long write does: writes wait, reads continue.
+func TestListLock(t *testing.T) {
 	table := newTestList(t, 10)
 	l, before := table.List(), table.store.Clock()
 	hold := table.lock.acquire()
@@ -166,15 +166,15 @@ func TestListGate(t *testing.T) {
 		t.Errorf("read while gated: %v %v", all, err)
 	}
 	if table.store.Clock() != before {
-		t.Error("a call that answered ErrBusy drew a number")
+		t.Error("a call that answered ErrBusy took an LSN")
 	}
 	woken := false
 	if !table.WhenUnlocked(func() { woken = true }) {
-		t.Error("the gate is open")
+		t.Error("the table is not locked")
 	}
 	table.lock.release(hold)
 	if !woken {
-		t.Error("nobody was woken")
+		t.Error("no waiter was woken")
 	}
 	if err := l.Append(&call, intElem(7)); err != nil {
 		t.Error(err)
@@ -205,7 +205,7 @@ func TestDroppedList(t *testing.T) {
 		}
 	}
 	if table.store.Clock() != before {
-		t.Error("a call on a dropped list drew a number")
+		t.Error("a call on a dropped list took an LSN")
 	}
 }
 

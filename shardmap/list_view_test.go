@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// loggedOp is an operation that changed the list, with the last number that it drew.
+// loggedOp is an operation that changed the list, with its last LSN.
 type loggedOp struct {
 	lsn uint64
 	op  listOp
@@ -61,7 +61,7 @@ func changes(op listOp) bool {
 	return !slices.Contains([]string{"get", "slice", "contains", "count", "index"}, op.Op)
 }
 
-// passes waits until the writers have drawn numbers after n, or have ended.
+// passes waits until the writers have assigned numbers after n, or have ended.
 func (v *viewRound) passes(n uint64) {
 	for v.store.Clock() < n {
 		select {
@@ -120,8 +120,8 @@ func (v *viewRound) watch(r *rand.Rand) error {
 	}
 }
 
-// judge compares each view with the list that all mutations with lower numbers make.
-func (v *viewRound) judge() error {
+// check compares each view with the list that all mutations with lower numbers make.
+func (v *viewRound) check() error {
 	slices.SortFunc(v.log, func(a, b loggedOp) int { return cmp.Compare(a.lsn, b.lsn) })
 	slices.SortFunc(v.seen, func(a, b seenView) int { return cmp.Compare(a.number, b.number) })
 	var m listModel
@@ -174,7 +174,7 @@ func checkListViews(r *rand.Rand, ops int) (views int, err error) {
 		err = errors.Join(err, <-watched)
 	}
 	if err == nil {
-		err = v.judge()
+		err = v.check()
 	}
 	if open := store.Stats().Views; err == nil && open != 0 {
 		err = fmt.Errorf("%d views are open still", open)

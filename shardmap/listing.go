@@ -115,8 +115,12 @@ func (ls *listings) outdate(name string) {
 		return
 	}
 	ls.outdated += int64(len(name) + outdatedTableBytes)
-	for e := ls.open.Front(); e != nil && ls.outdated-e.Value.(*Listing).outdatedAtStart > maxOutdatedBytes; e = ls.open.Front() {
-		ls.end(e.Value.(*Listing))
+	for e := ls.open.Front(); e != nil; e = ls.open.Front() {
+		oldest := e.Value.(*Listing)
+		if ls.outdated-oldest.outdatedAtStart <= maxOutdatedBytes {
+			return
+		}
+		ls.end(oldest)
 	}
 }
 

@@ -31,9 +31,9 @@ func listed(t *testing.T, l *Listing) (names []string) {
 	return names
 }
 
-// TestListingIsOneMoment renames one table to and fro, and drops and makes another, while listings
-// are read: each shows every table once, in order of creation, by a name that it had when the rest
-// was as shown.
+// TestListingIsOneMoment renames one table back and forth, and drops and makes another, while
+// listings are read: each shows every table once, in order of creation, by a name that it had when
+// the rest was as shown.
 func TestListingIsOneMoment(t *testing.T) {
 	const stay, listings = 1000, 300
 	s := NewStore()

@@ -125,7 +125,7 @@ func formOf(n, form int) testKey {
 // choices is where a test's decisions come from: a seeded source, or a fuzzer's bytes.
 type choices interface{ IntN(n int) int }
 
-// session runs operations on a dict and on the model beside it, and compares.
+// session runs operations on a dict and on a model, and compares.
 type session struct {
 	t     testing.TB
 	pick  choices
@@ -187,7 +187,7 @@ func (s *session) val() []byte {
 	return msgp.AppendBytes(nil, bytes.Repeat([]byte{byte(s.pick.IntN(256))}, n))
 }
 
-// condition sets the call's condition for a key now and then, and tells what must come of it.
+// condition sometimes sets the call's condition for a key, and returns what the result must be.
 func (s *session) condition(k testKey) (err error) {
 	s.call.HasIf = false
 	if s.pick.IntN(8) > 0 {
@@ -211,7 +211,7 @@ func (s *session) condition(k testKey) (err error) {
 	return nil
 }
 
-// fails tells whether a call must and did end with want, and compares.
+// fails checks whether a call ended with want exactly if it must.
 func (s *session) fails(what string, err, want error) bool {
 	s.t.Helper()
 	if !errors.Is(err, want) || (want == nil) != (err == nil) {
@@ -220,8 +220,8 @@ func (s *session) fails(what string, err, want error) bool {
 	return want != nil
 }
 
-// drew checks that n numbers were drawn since before, and returns the first.
-func (s *session) drew(before uint64, n int) uint64 {
+// assigned checks that n LSNs were assigned since before, and returns the first.
+func (s *session) assigned(before uint64, n int) uint64 {
 	s.t.Helper()
 	s.equal("clock", s.store.Clock(), before+uint64(n))
 	if n > 0 {
@@ -270,10 +270,10 @@ func (s *session) set() {
 	k, val, before := s.key(), s.val(), s.store.Clock()
 	want := s.condition(k)
 	if s.fails("set", s.dict.Set(&s.call, k.encoded, val), want) {
-		s.drew(before, 0)
+		s.assigned(before, 0)
 		return
 	}
-	s.model.set(k, val, s.drew(before, 1))
+	s.model.set(k, val, s.assigned(before, 1))
 }
 
 func (s *session) get() {
@@ -302,13 +302,13 @@ func (s *session) delete() {
 		want = ErrNoKey
 	}
 	if !s.fails("delete", s.dict.Delete(&s.call, k.encoded), want) {
-		s.drew(before, 1)
+		s.assigned(before, 1)
 		s.model.remove(e)
 	}
 }
 
-// cutsFor returns how many numbers were drawn since before, beside the n of a change, for cuts by
-// the reading of a record that holds got: one if it is large.
+// cutsFor returns how many LSNs were assigned since before, in addition to the n of a change, for
+// cuts by the reading of a record with got: one if it is large.
 func (s *session) cutsFor(got []byte, before uint64, n int) uint64 {
 	if s.call.MayBlock && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
 		return 1
@@ -325,7 +325,7 @@ func (s *session) pop() {
 	}
 	got, err := s.dict.Pop(&s.call, nil, k.encoded)
 	if !s.fails("pop", err, want) {
-		s.drew(before+s.cutsFor(got, before, 1), 1)
+		s.assigned(before+s.cutsFor(got, before, 1), 1)
 		s.equal("popped", got, e.val)
 		s.model.remove(e)
 	}
@@ -339,7 +339,7 @@ func (s *session) popItem() {
 	}
 	got, err := s.dict.PopItem(&s.call, nil)
 	if !s.fails("popitem", err, want) {
-		s.drew(before+s.cutsFor(got, before, 1), 1)
+		s.assigned(before+s.cutsFor(got, before, 1), 1)
 		e := s.model.ordered[len(s.model.ordered)-1]
 		s.equal("popped", got, append(slices.Clip(e.key), e.val...))
 		s.model.remove(e)
@@ -356,12 +356,12 @@ func (s *session) setDefault() {
 	e := s.model.find(k)
 	s.equal("set", set, e == nil)
 	if e != nil {
-		s.drew(before+s.cutsFor(got, before, 0), 0)
+		s.assigned(before+s.cutsFor(got, before, 0), 0)
 		s.equal("value", got, e.val)
 		return
 	}
 	s.equal("value", got, val)
-	s.model.set(k, val, s.drew(before, 1))
+	s.model.set(k, val, s.assigned(before, 1))
 }
 
 func (s *session) increment() {
@@ -376,11 +376,11 @@ func (s *session) increment() {
 	got, err := s.dict.Increment(&s.call, nil, k.encoded, by)
 	s.equal("error", err, wantErr)
 	if err != nil {
-		s.drew(before, 0)
+		s.assigned(before, 0)
 		return
 	}
 	s.equal("sum", got, want)
-	s.model.set(k, want, s.drew(before, 1))
+	s.model.set(k, want, s.assigned(before, 1))
 }
 
 func (s *session) compareAndSet() {
@@ -400,16 +400,16 @@ func (s *session) compareAndSet() {
 	got, err := s.dict.CompareAndSet(&s.call, k.encoded, old, val)
 	s.ok(err)
 	s.equal("set", got, want)
-	draws := 1
+	lsns := 1
 	if !want || e == nil && val == nil {
-		draws = 0
+		lsns = 0
 	}
 	if e != nil && old != nil { // the two are compared beside the table
-		before += s.cutsFor(e.val, before, draws)
+		before += s.cutsFor(e.val, before, lsns)
 	}
-	version := s.drew(before, draws)
+	version := s.assigned(before, lsns)
 	switch {
-	case draws == 0:
+	case lsns == 0:
 	case val == nil:
 		s.model.remove(e)
 	default:
@@ -433,12 +433,12 @@ func (s *session) update() {
 	err := s.dict.Update(&s.call, packed, len(keys))
 	if errors.Is(err, ErrLong) && !s.call.MayBlock {
 		s.call.MayBlock = s.big
-		s.drew(before, 0)
+		s.assigned(before, 0)
 		return
 	}
 	s.ok(err)
 	s.call.MayBlock = s.big
-	first := s.drew(before, len(keys))
+	first := s.assigned(before, len(keys))
 	for i := range keys {
 		s.model.set(keys[i], vals[i], first+uint64(i))
 	}

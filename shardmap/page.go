@@ -77,8 +77,7 @@ func (s *Store) newEntries(n int) []entry {
 // retireEntries frees a page's entries, which newEntries returned, as of change lsn.
 func (s *shard) retireEntries(st *Store, lsn uint64, p *page) {
 	if n := len(p.entries) * entryBytes; n >= minSlabBytes {
-		st.retire(
-			retiredBlock{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n), s.table, p.createdLSN, lsn},
-		)
+		block := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.entries))), n)
+		st.retire(retiredBlock{block, s.table, p.createdLSN, lsn})
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestPanicInBackground: a panic while the memory of a dropped dict is given back is told, and the
-// store goes on.
+// TestPanicInBackground: a panic while the memory of a dropped dict is freed is reported, and the
+// store continues.
 func TestPanicInBackground(t *testing.T) {
 	s := NewStore()
-	told := make(chan any)
-	s.OnPanic(func(p any) { told <- p })
+	reported := make(chan any)
+	s.OnPanic(func(p any) { reported <- p })
 	create(t, s, &Call{}, "d", KindDict, 0, "")
 	table, _ := s.Lookup(&Call{}, []byte("d"))
 	large := msgp.AppendString(nil, strings.Repeat("x", minSlabBytes))
@@ -25,7 +25,7 @@ func TestPanicInBackground(t *testing.T) {
 	if err := s.Drop(&Call{}, "d"); err != nil {
 		t.Fatal(err)
 	}
-	<-told
+	<-reported
 	create(t, s, &Call{}, "d", KindDict, 0, "")
 	again, _ := s.Lookup(&Call{}, []byte("d"))
 	if err := again.Dict().Set(&Call{}, msgp.AppendInt(nil, 1), large); err != nil {
@@ -33,8 +33,8 @@ func TestPanicInBackground(t *testing.T) {
 	}
 }
 
-// TestPanicInParts: a panic in one of the goroutines that restore a table is that of the one who
-// waits for them.
+// TestPanicInParts: a panic in one of the goroutines that restore a table is raised again in the
+// caller.
 func TestPanicInParts(t *testing.T) {
 	defer func() {
 		if p, _ := recover().(string); !strings.HasPrefix(p, "defect\n") || !strings.Contains(p, "TestPanicInParts") {

@@ -10,13 +10,13 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// defectiveLog is a defect in the middle of every change: the numbers are drawn, and nothing is
-// changed yet.
-type defectiveLog struct{}
+// panickingLog panics in the middle of every change: the LSNs are assigned, and nothing is changed
+// yet.
+type panickingLog struct{}
 
-func (defectiveLog) Append(uint64, uint64, []byte) { panic("defect") }
+func (panickingLog) Append(uint64, uint64, []byte) { panic("defect") }
 
-// change is a call that draws numbers.
+// change is a call that lsns numbers.
 type change struct {
 	name string
 	on   string // the table
@@ -118,7 +118,7 @@ func twoTables(t *testing.T) *Store {
 }
 
 // panics calls f, which is to panic, and abandons the call.
-func panics(t *testing.T, c *Call, f func()) (spoiled *Table) {
+func panics(t *testing.T, c *Call, f func()) (poisoned *Table) {
 	t.Helper()
 	defer func() {
 		t.Helper()
@@ -126,13 +126,13 @@ func panics(t *testing.T, c *Call, f func()) (spoiled *Table) {
 			t.Fatal("no panic")
 		}
 		c.Log = nil
-		spoiled = c.Release()
+		poisoned = c.Release()
 	}()
 	f()
 	return nil
 }
 
-// inTime fails the test if f does not return: it waits for a lock that nobody gives back.
+// inTime fails the test if f does not return: it waits for a lock that is never released.
 func inTime(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -144,18 +144,17 @@ func inTime(t *testing.T, what string, f func()) {
 	}
 }
 
-// TestDefectInChange: a panic in the middle of a change leaves no lock and no gate, whatever the
-// change. Its table answers ErrPoisoned from then on, until it is dropped; the other one does not
-// notice.
-func TestDefectInChange(t *testing.T) {
-	for _, beside := range []bool{false, true} {
+// TestPanicInChange: a panic in the middle of a change leaves nothing locked, whatever the change.
+// Its table returns ErrPoisoned from then on, until it is dropped; the other table is not affected.
+func TestPanicInChange(t *testing.T) {
+	for _, mayBlock := range []bool{false, true} {
 		for _, first := range everyChange() {
-			t.Run(fmt.Sprintf("%s, beside %v", first.name, beside), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, mayBlock %v", first.name, mayBlock), func(t *testing.T) {
 				s := twoTables(t)
-				c := &Call{MayBlock: beside, Log: defectiveLog{}}
-				spoiled := panics(t, c, func() { _ = first.make(s, c) })
-				if spoiled == nil {
-					t.Fatal("no table is spoiled")
+				c := &Call{MayBlock: mayBlock, Log: panickingLog{}}
+				poisoned := panics(t, c, func() { _ = first.make(s, c) })
+				if poisoned == nil {
+					t.Fatal("no table is poisoned")
 				}
 				for _, next := range everyChange() {
 					for _, mode := range []bool{false, true} {
@@ -168,7 +167,7 @@ func TestDefectInChange(t *testing.T) {
 						inTime(t, next.name, func() {
 							err := next.make(s, &Call{MayBlock: mode})
 							if onIt := next.on == first.on && there; onIt != errors.Is(err, ErrPoisoned) {
-								t.Errorf("then %s, beside %v: %v", next.name, mode, err)
+								t.Errorf("then %s, mayBlock %v: %v", next.name, mode, err)
 							}
 						})
 					}
@@ -177,10 +176,10 @@ func TestDefectInChange(t *testing.T) {
 				if first.name == "Rename" {
 					closed = append(closed, "new")
 				}
-				inTime(t, "reading", func() { readSpoiled(t, s, spoiled, closed) })
+				inTime(t, "reading", func() { readPoisoned(t, s, poisoned, closed) })
 				inTime(t, "dropping", func() {
 					if n := s.Stats().Poisoned; n != len(closed) {
-						t.Errorf("%d tables are spoiled", n)
+						t.Errorf("%d tables are poisoned", n)
 					}
 					for _, name := range closed {
 						if _, err := s.Create(&Call{}, name, KindDict, nil, 0); !errors.Is(err, ErrTableExists) {
@@ -194,7 +193,7 @@ func TestDefectInChange(t *testing.T) {
 						}
 					}
 					if n := s.Stats().Poisoned; n != 0 {
-						t.Errorf("%d tables are spoiled behind the drop", n)
+						t.Errorf("%d tables are poisoned behind the drop", n)
 					}
 				})
 			})
@@ -202,16 +201,16 @@ func TestDefectInChange(t *testing.T) {
 	}
 }
 
-// readSpoiled looks that no read gives what a spoiled table holds, and that views say which names
+// readPoisoned looks that no read gives what a poisoned table holds, and that views say which names
 // are closed.
-func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
-	for _, beside := range []bool{false, true} {
-		c := &Call{MayBlock: beside}
-		if found, _ := s.Lookup(c, []byte(spoiled.Name())); found != spoiled {
-			t.Errorf("%s is not there", spoiled.Name())
+func readPoisoned(t *testing.T, s *Store, poisoned *Table, closed []string) {
+	for _, mayBlock := range []bool{false, true} {
+		c := &Call{MayBlock: mayBlock}
+		if found, _ := s.Lookup(c, []byte(poisoned.Name())); found != poisoned {
+			t.Errorf("%s is not there", poisoned.Name())
 		}
 		var errs []error
-		if d := spoiled.Dict(); d != nil {
+		if d := poisoned.Dict(); d != nil {
 			_, err1 := d.Get(c, nil, []byte{1})
 			_, _, err2 := d.AppendAll(c, nil, Items)
 			_, _, _, err3 := d.Scan(c, nil, 0, 1)
@@ -219,7 +218,7 @@ func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 			_, err5 := d.GetMany(c, nil, []byte{1}, 1)
 			errs = []error{err1, err2, err3, err4, err5}
 		} else {
-			l := spoiled.List()
+			l := poisoned.List()
 			_, err1 := l.Get(c, nil, 0)
 			_, _, err2 := l.AppendAll(c, nil)
 			_, err3 := l.View(c)
@@ -229,7 +228,7 @@ func readSpoiled(t *testing.T, s *Store, spoiled *Table, closed []string) {
 		}
 		for i, err := range errs {
 			if !errors.Is(err, ErrPoisoned) {
-				t.Errorf("read %d, beside %v: %v", i+1, beside, err)
+				t.Errorf("read %d, mayBlock %v: %v", i+1, mayBlock, err)
 			}
 		}
 	}
@@ -270,10 +269,10 @@ func TestDefectInRead(t *testing.T) {
 		"Remove":        func() { _ = l.Remove(c, str) },
 		"Sort":          func() { _ = l.Sort(c, nil, false) },
 	} {
-		for _, beside := range []bool{false, true} {
-			c.MayBlock = beside
-			if spoiled := panics(t, c, read); spoiled != nil {
-				t.Errorf("%s, beside %v: spoils", name, beside)
+		for _, mayBlock := range []bool{false, true} {
+			c.MayBlock = mayBlock
+			if poisoned := panics(t, c, read); poisoned != nil {
+				t.Errorf("%s, mayBlock %v: poisons", name, mayBlock)
 			}
 			inTime(t, name, func() {
 				if err := errors.Join(
@@ -282,7 +281,7 @@ func TestDefectInRead(t *testing.T) {
 					l.Reverse(&Call{MayBlock: true}),
 					l.Reverse(&Call{MayBlock: true}),
 				); err != nil {
-					t.Errorf("after %s, beside %v: %v", name, beside, err)
+					t.Errorf("after %s, mayBlock %v: %v", name, mayBlock, err)
 				}
 			})
 		}
@@ -296,13 +295,13 @@ func TestDefectInSplit(t *testing.T) {
 	found, _ := s.Lookup(c, []byte("d"))
 	d := found.Dict()
 	d.dir.Load().each(func(s *shard) { s.entry(0).loc = 1 << 31 })
-	spoiled := panics(t, c, func() {
+	poisoned := panics(t, c, func() {
 		for i := range 1000 {
 			_ = d.Set(c, msgp.AppendInt(nil, 1000+i), []byte{1})
 		}
 	})
-	if spoiled != found || len(c.lockedShards) > 0 {
-		t.Fatal(spoiled, len(c.lockedShards))
+	if poisoned != found || len(c.lockedShards) > 0 {
+		t.Fatal(poisoned, len(c.lockedShards))
 	}
 	inTime(t, "after a split", func() {
 		for i := range 100 {
@@ -316,7 +315,7 @@ func TestDefectInSplit(t *testing.T) {
 	})
 }
 
-// changesPanic is a defect in the middle of every change, but not in the cut of a view.
+// changesPanic panics in the middle of every change, but not in the cut of a view.
 type changesPanic struct{}
 
 func (changesPanic) Append(_, _ uint64, request []byte) {
@@ -339,8 +338,8 @@ func TestDefectInPop(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Log = changesPanic{}
-		if spoiled := panics(t, c, func() { _ = pop(found.Dict(), c) }); spoiled != found {
-			t.Errorf("%s: spoils %v", name, spoiled != nil)
+		if poisoned := panics(t, c, func() { _ = pop(found.Dict(), c) }); poisoned != found {
+			t.Errorf("%s: poisons %v", name, poisoned != nil)
 		}
 		if n := s.Stats().Views; n != 0 {
 			t.Errorf("%s: %d views are open", name, n)
@@ -355,9 +354,9 @@ func TestDefectInHandover(t *testing.T) {
 	defer v.Close()
 	v.cut.parts = nil // the view cannot be given anything
 	c := &Call{}
-	spoiled := panics(t, c, func() { _ = s.Drop(c, "d") })
-	if found, _ := s.Lookup(c, []byte("d")); found == nil || found != spoiled {
-		t.Fatalf("found: %v, spoiled: %v", found != nil, spoiled != nil)
+	poisoned := panics(t, c, func() { _ = s.Drop(c, "d") })
+	if found, _ := s.Lookup(c, []byte("d")); found == nil || found != poisoned {
+		t.Fatalf("found: %v, poisoned: %v", found != nil, poisoned != nil)
 	}
 	if err := s.Drop(c, "d"); err != nil {
 		t.Fatal(err)
@@ -373,8 +372,8 @@ func TestDefectInFreeing(t *testing.T) {
 	c := &Call{}
 	found, _ := s.Lookup(c, []byte("d"))
 	found.Dict().dir.Load().each(func(s *shard) { s.createdLSNs = nil })
-	if spoiled := panics(t, c, func() { _ = s.Drop(c, "d") }); spoiled != nil {
-		t.Error("spoils", spoiled.Name())
+	if poisoned := panics(t, c, func() { _ = s.Drop(c, "d") }); poisoned != nil {
+		t.Error("poisons", poisoned.Name())
 	}
 	if found, _ := s.Lookup(c, []byte("d")); found != nil {
 		t.Error("the table is found")

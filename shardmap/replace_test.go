@@ -14,7 +14,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// logged keeps the numbers that were drawn, of calls of one at a time.
+// logged keeps the numbers that were assigned, of calls of one at a time.
 type logged struct {
 	ranges *[][2]uint64
 	mu     *sync.Mutex
@@ -26,7 +26,7 @@ func (l logged) Append(lsn, n uint64, _ []byte) {
 	*l.ranges = append(*l.ranges, [2]uint64{lsn, n})
 }
 
-// restoredTables makes tables beside a store: dicts and lists by turns, of n elements that are all
+// restoredTables makes tables mayBlock a store: dicts and lists by turns, of n elements that are all
 // value, with numbers of their own.
 func restoredTables(
 	t testing.TB,
@@ -147,8 +147,7 @@ func TestReplace(t *testing.T) {
 	noGap(t, ranges)
 }
 
-// noGap checks that every number was logged, once. The numbers that the views of textOf drew were
-// not.
+// noGap checks that every number was logged, once. The LSNs of the views of textOf were not.
 func noGap(t *testing.T, ranges [][2]uint64) {
 	t.Helper()
 	slices.SortFunc(ranges, func(a, b [2]uint64) int { return int(a[0]) - int(b[0]) })
@@ -165,7 +164,8 @@ func noGap(t *testing.T, ranges [][2]uint64) {
 	}
 }
 
-// TestReplaceTooLate: if the number has been drawn meanwhile nothing happens, and all goes on.
+// TestReplaceTooLate: if the LSN has been assigned meanwhile nothing happens, and everything
+// continues.
 func TestReplaceTooLate(t *testing.T) {
 	s := NewStore()
 	call := &Call{MayBlock: true}
@@ -189,9 +189,9 @@ func TestReplaceTooLate(t *testing.T) {
 	}
 }
 
-// TestDefectInReplace: a panic before the tables are exchanged leaves the old ones, and one behind
-// that the new ones; all go on, and can be replaced again.
-func TestDefectInReplace(t *testing.T) {
+// TestPanicInReplace: a panic before the tables are exchanged leaves the old ones, and a later one
+// the new ones. The tables remain usable and can be replaced again.
+func TestPanicInReplace(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		t.Run(fmt.Sprint("behind the exchange ", behind), func(t *testing.T) {
 			s := NewStore()
@@ -206,10 +206,10 @@ func TestDefectInReplace(t *testing.T) {
 			if behind {
 				view.cut.parts = nil // the view cannot be given anything
 			} else {
-				call.Log = defectiveLog{}
+				call.Log = panickingLog{}
 			}
-			if spoiled := panics(t, call, func() { _ = s.Replace(call, tables, at) }); spoiled != nil {
-				t.Error("spoils", spoiled.Name())
+			if poisoned := panics(t, call, func() { _ = s.Replace(call, tables, at) }); poisoned != nil {
+				t.Error("poisons", poisoned.Name())
 			}
 			view.Close()
 			inTime(t, "going on", func() {
@@ -217,8 +217,8 @@ func TestDefectInReplace(t *testing.T) {
 				if has("new") != behind || has("old") == behind {
 					t.Error(textOf(s))
 				}
-				for _, beside := range []bool{false, true} {
-					c := &Call{MayBlock: beside}
+				for _, mayBlock := range []bool{false, true} {
+					c := &Call{MayBlock: mayBlock}
 					d, _ := s.Lookup(c, []byte("d"))
 					l, _ := s.Lookup(c, []byte("l"))
 					err := errors.Join(
@@ -241,7 +241,7 @@ func TestDefectInReplace(t *testing.T) {
 }
 
 // TestReplaceWaits: a long write under way is waited for, and the other tables are not held up by
-// that; calls on the old tables that come in between are parked, and are made on the new ones
+// that; calls on the old tables that come in between wait, and are repeated on the new ones
 // afterwards.
 func TestReplaceWaits(t *testing.T) {
 	s := NewStore()
@@ -255,7 +255,7 @@ func TestReplaceWaits(t *testing.T) {
 
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	key, val := msgp.AppendInt(nil, 1), msgp.AppendString(nil, "changed")
-	// the gate of d is taken for moments only, once the replacement has come to wait
+	// the replacement holds the lock of d only briefly at a time while it waits
 	for begin := time.Now(); ; {
 		err := dict.Dict().Set(&Call{}, key, val)
 		if waited := time.Since(begin); err == nil && waited > 50*time.Millisecond {
@@ -264,18 +264,18 @@ func TestReplaceWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	parked := make(chan struct{})
-	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.WhenUnlocked(func() { close(parked) }) {
+	unlocked := make(chan struct{})
+	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.WhenUnlocked(func() { close(unlocked) }) {
 		t.Fatal(err)
 	}
 	list.lock.release(long)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	<-parked
-	// Who has found the old tables looks again.
-	for _, beside := range []bool{false, true} {
-		call := &Call{MayBlock: beside}
+	<-unlocked
+	// Calls that have found the old tables look again.
+	for _, mayBlock := range []bool{false, true} {
+		call := &Call{MayBlock: mayBlock}
 		if err := dict.Dict().Set(call, key, val); !errors.Is(err, ErrBusy) || dict.WhenUnlocked(func() {}) {
 			t.Error(err)
 		}
@@ -293,13 +293,12 @@ func TestReplaceWaits(t *testing.T) {
 		}
 	}
 	if dict.Len() != 10 || list.Len() != 10 {
-		t.Errorf("whoever was on the way to read the old lengths reads %d and %d", dict.Len(), list.Len())
+		t.Errorf("a call that found the old tables reads the lengths %d and %d", dict.Len(), list.Len())
 	}
 }
 
-// TestReplaceSpoiled: tables that a defect has left half changed are replaced too, and are no
-// longer counted.
-func TestReplaceSpoiled(t *testing.T) {
+// TestReplacePoisoned: poisoned tables are replaced too, and are no longer counted.
+func TestReplacePoisoned(t *testing.T) {
 	s := NewStore()
 	names := []string{"d", "l"}
 	create(t, s, &Call{}, "d", KindDict, 10, "old")
@@ -315,7 +314,7 @@ func TestReplaceSpoiled(t *testing.T) {
 		}
 	})
 	if n := s.Stats().Poisoned; n != 0 {
-		t.Errorf("%d tables are spoiled", n)
+		t.Errorf("%d tables are poisoned", n)
 	}
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	list, _ := s.Lookup(&Call{}, []byte("l"))
@@ -329,7 +328,7 @@ func TestReplaceSpoiled(t *testing.T) {
 }
 
 // TestReplaceOneMoment: while clients write and read, the tables are replaced again and again. Each
-// write is in the tables that its number says, and whoever has seen a new table sees no old one.
+// write is in the tables to which its LSN belongs, and after a new table no old one is visible.
 func TestReplaceOneMoment(t *testing.T) {
 	pick := seeded(t)
 	s := NewStore()
@@ -468,7 +467,7 @@ func (m *moment) check(t *testing.T, written map[string]uint64) {
 	}
 }
 
-// untilFree makes a call on the table that bears a name, again until it meets no gate.
+// untilFree repeats a call on the table with a name until the table is not locked.
 func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error {
 	for {
 		table, ok := s.Lookup(call, []byte(name))
@@ -486,8 +485,8 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 	}
 }
 
-// TestAdoptHoldsUpCreationsAlone: while the one who adopts tables makes them last, creations wait,
-// those on an event loop beside it, and nothing else does.
+// TestAdoptHoldsUpCreationsAlone: while the adopted tables are made durable, creations wait (inline
+// ones return ErrLong), and nothing else does.
 func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
 	s := NewStore()
 	tables, at := restoredTables(t, s, &Call{}, []string{"a"}, 0, "")

@@ -100,7 +100,8 @@ func (r *Restorer) Entries(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Place <= r.last || e.Version < e.Place || e.Version > r.table.store.Clock() {
-			return fmt.Errorf("table %q: entry with place %d and version %d does not fit after place %d with the clock at %d",
+			return fmt.Errorf("table %q: entry with place %d and version %d does not fit after place %d with "+
+				"the clock at %d",
 				r.name, e.Place, e.Version, r.last, r.table.store.Clock())
 		}
 		r.last = e.Place

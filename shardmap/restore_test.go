@@ -86,7 +86,7 @@ func textOfView(view *View) string {
 	return b.String()
 }
 
-// TestRestore restores dicts after random operations, in batches of all sizes, and goes on with
+// TestRestore restores dicts after random operations, in batches of all sizes, and continues with
 // both.
 func TestRestore(t *testing.T) {
 	pick := seeded(t)

@@ -9,8 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// The model of the checker of views: requests as a log is told of them, made again one by one on
-// plain dicts and slices.
+// The model of the view checker: the logged requests, applied one by one to plain dicts and slices.
 
 type requestKind int
 
@@ -46,13 +45,13 @@ type request struct {
 	got   int // what was taken out
 }
 
-// record is what a log was told.
+// record is an entry of a log.
 type record struct {
 	lsn, n uint64
 	asked  *request // nil: a cut
 }
 
-// encodeVal makes a value of 4 to 67 bytes, each of which tells whether it belongs to val.
+// encodeVal makes a value of 4 to 67 bytes, each of which shows whether it belongs to val.
 func encodeVal(val uint32) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, val)
 	for range val % 64 {
@@ -133,17 +132,17 @@ func (r *replica) remove(key int) error {
 // replicas are all tables by name.
 type replicas map[string]*replica
 
-// apply makes a request again that drew n numbers from lsn on.
+// apply applies a request that took n LSNs from lsn on.
 func (rs replicas) apply(rec record) error {
 	a := rec.asked
 	r := rs[a.name]
 	if (r == nil) != (a.kind == requestCreate) {
 		return fmt.Errorf("a request on table %q, there: %v", a.name, r != nil)
 	}
-	drawn := uint64(1)
+	assigned := uint64(1)
 	switch a.kind {
 	case requestCreate:
-		drawn += uint64(len(a.vals))
+		assigned += uint64(len(a.vals))
 		r = &replica{kind: a.table, name: a.name, born: rec.lsn, at: map[int]int{}}
 		rs[a.name] = r
 		r.fill(a, rec.lsn+1)
@@ -156,7 +155,7 @@ func (rs replicas) apply(rec record) error {
 		delete(rs, a.name)
 		r.name, rs[a.other] = a.other, r
 	case requestUpdate:
-		drawn = uint64(len(a.keys))
+		assigned = uint64(len(a.keys))
 		r.fill(a, rec.lsn)
 	default:
 		if r.kind == KindDict {
@@ -164,11 +163,11 @@ func (rs replicas) apply(rec record) error {
 				return err
 			}
 		} else {
-			drawn = r.applyList(a)
+			assigned = r.applyList(a)
 		}
 	}
-	if drawn != rec.n {
-		return fmt.Errorf("drew %d numbers, not %d", rec.n, drawn)
+	if assigned != rec.n {
+		return fmt.Errorf("assigned %d LSNs, not %d", rec.n, assigned)
 	}
 	return nil
 }
@@ -209,8 +208,8 @@ func (r *replica) applyDict(a *request, lsn uint64) error {
 	return nil
 }
 
-// applyList returns how many numbers the change must have drawn.
-func (r *replica) applyList(a *request) (drawn uint64) {
+// applyList returns how many numbers the change must have assigned.
+func (r *replica) applyList(a *request) (assigned uint64) {
 	elems := make([]shown, len(a.vals))
 	for i, val := range a.vals {
 		elems[i] = shown{val: val}

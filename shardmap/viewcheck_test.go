@@ -20,12 +20,12 @@ import (
 )
 
 // The checker of views. Writers change dicts and lists, by one key and by many, while others
-// create, drop and rename them; a log is told of each request. Readers open views of tables and of
-// the whole store, wait until writers have gone on, and note what the views show. Afterwards the
-// requests are made again, one by one in the order of their numbers, on plain dicts and slices, by
+// create, drop and rename them; a log records each request. Readers open views of tables and of the
+// whole store, wait until writers have continued, and note what the views show. Afterwards the
+// requests are repeated, one by one in the order of their numbers, on plain dicts and slices, by
 // the tables' names: a view with the number C must show, in order and each entry once, what these
-// hold after exactly the requests with numbers below C. C must have been drawn while the view was
-// being opened, and all numbers together leave no gap.
+// hold after exactly the requests with numbers below C. C must have been assigned while the view
+// was being opened, and all numbers together leave no gap.
 
 type shownTable struct {
 	name  string
@@ -122,8 +122,8 @@ func (w *worker) Append(lsn, n uint64, asked []byte) {
 	w.records = append(w.records, rec)
 }
 
-// ask makes a request: an inline call until it meets no gate, parked in between as an event loop
-// parks its clients. A call that is too long is made beside it.
+// ask makes a request: an inline call, repeated until the table is not locked, waiting in between
+// as an event loop does. A call that is too long is made in the background.
 func (w *worker) ask(t *Table, r *request, f func() error) error {
 	w.call.Request = binary.LittleEndian.AppendUint32(w.call.Request[:0], uint32(len(w.asked)))
 	w.asked = append(w.asked, r)
@@ -332,7 +332,7 @@ func (w *worker) openTable(o *openReading, drain bool) bool {
 	case t.Kind() == KindDict:
 		v, err := t.Dict().view(&w.call)
 		if err != nil {
-			return false // dropped or renamed: the view's number is drawn all the same
+			return false // dropped or renamed: the view's number is assigned all the same
 		}
 		o.number, o.close = v.Number(), v.Close
 		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v, drain)} }
@@ -347,7 +347,7 @@ func (w *worker) openTable(o *openReading, drain bool) bool {
 	return true
 }
 
-// read opens a few views, one after another, and reads them in some order while writers go on.
+// read opens a few views, one after another, and reads them in some order while writers continue.
 func (w *worker) read() {
 	var views []*openReading
 	for range 1 + w.pick.IntN(3) {
@@ -367,7 +367,7 @@ func (w *worker) read() {
 	}
 }
 
-// await returns when n more numbers were drawn, or when nothing seems to happen.
+// await returns when n more numbers were assigned, or when nothing seems to happen.
 func (w *worker) await(n uint64) {
 	until := w.trial.store.Clock() + n
 	for spins := 0; w.trial.store.Clock() < until && spins < 1000; spins++ {
@@ -435,7 +435,7 @@ func (tr *trial) check() error {
 			}
 		}
 		if rec.lsn != next {
-			return fmt.Errorf("%d is the next number that was logged, %d the next drawn", rec.lsn, next)
+			return fmt.Errorf("%d is the next number that was logged, %d the next assigned", rec.lsn, next)
 		}
 		next += rec.n
 		if rec.asked == nil {

@@ -156,7 +156,10 @@ func nestedLower(a *attack) error {
 	if err := c.ok(codec.OpCreateList, list...); err != nil {
 		return err
 	}
-	for _, key := range []any{turns(120, "lower"), turns(16, "lower"), turns(16, "lower", "str"), turns(16, "str", "tuple"), turns(15, "lower", "str", "tuple")} {
+	for _, key := range []any{
+		turns(120, "lower"), turns(16, "lower"), turns(16, "lower", "str"), turns(16, "str", "tuple"),
+		turns(15, "lower", "str", "tuple"),
+	} {
 		if err := a.repeatedly(
 			8,
 			4,
@@ -332,8 +335,13 @@ func zoneNames(a *attack) error {
 		b = append(b, name...)
 		return append(value.AppendExtHeader(nil, value.ExtDateTime, len(b)), b...)
 	}
-	for _, name := range []string{"America/", "/etc/passwd", "../../etc/passwd", "a//b", ".", "..", "__init__.py", "a b", "Ä", "a\x00", strings.Repeat("a/", 1500) + "b"} {
-		for _, v := range []raw{zone(name), slices.Concat(raw{0x91}, zone(name)), slices.Concat(raw{0x81, 1}, zone(name))} {
+	for _, name := range []string{
+		"America/", "/etc/passwd", "../../etc/passwd", "a//b", ".", "..", "__init__.py", "a b", "Ä", "a\x00",
+		strings.Repeat("a/", 1500) + "b",
+	} {
+		for _, v := range []raw{
+			zone(name), slices.Concat(raw{0x91}, zone(name)), slices.Concat(raw{0x81, 1}, zone(name)),
+		} {
 			err := errors.Join(
 				c.asks(c.request(codec.OpDictSet, "d", name, v), 1, codec.StatusValueError, codec.StatusTooLarge),
 				c.asks(c.request(codec.OpDictGet, "d", zone(name)), 1, codec.StatusValueError, codec.StatusTooLarge),
@@ -343,12 +351,16 @@ func zoneNames(a *attack) error {
 			}
 		}
 	}
-	for _, name := range []string{strings.Repeat("a", 256), strings.Repeat("a", 1<<20), "=" + strings.Repeat("a", 255)} {
+	for _, name := range []string{
+		strings.Repeat("a", 256), strings.Repeat("a", 1<<20), "=" + strings.Repeat("a", 255),
+	} {
 		if err := c.gets(codec.StatusTooLarge, codec.OpListAppend, "l", zone(name)); err != nil {
 			return fmt.Errorf("%.40q: %w", name, err)
 		}
 	}
-	for _, name := range []string{"", "America", strings.Repeat("a", 255), "=any text / at all", "Etc/GMT+5", "Mars/Olympus"} {
+	for _, name := range []string{
+		"", "America", strings.Repeat("a", 255), "=any text / at all", "Etc/GMT+5", "Mars/Olympus",
+	} {
 		if err := c.ok(codec.OpDictSet, "d", name, zone(name)); err != nil {
 			return fmt.Errorf("%.40q: %w", name, err)
 		}

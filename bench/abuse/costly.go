@@ -66,8 +66,10 @@ func costlyTables() map[string][]raw {
 		"long":     ints(200_000),
 		"decimals": sequence(1400, func(i int) raw { return decimal("1E+4600") }),
 		"big":      sequence(1400, func(i int) raw { return bigInt(180, i) }),
-		"texts":    sequence(3000, func(i int) raw { return encoded(strings.Repeat("É", 30) + fmt.Sprint(i*31%3000)) }),
-		"large":    sequence(8, func(i int) raw { return encoded(strings.Repeat("Ab", 1<<19) + fmt.Sprint(i)) }),
+		"texts": sequence(3000, func(i int) raw {
+			return encoded(strings.Repeat("É", 30) + fmt.Sprint(i*31%3000))
+		}),
+		"large": sequence(8, func(i int) raw { return encoded(strings.Repeat("Ab", 1<<19) + fmt.Sprint(i)) }),
 		"deep": sequence(
 			126,
 			func(i int) raw { return append(bytes.Repeat(raw{0x91}, value.MaxDepth-1), byte(i)) },

@@ -6,7 +6,8 @@
 // connections that stay, and new ones all the time, whose every reply is checked and timed. A
 // scenario passes if
 //
-//   - the abuser gets what he is to get: an error reply, a refusal with its reason, the end of his connection;
+//   - the abuser gets what he is to get: an error reply, a refusal with its reason, the end of his
+//     connection;
 //   - the witness is served all the time, each request and each login within a bound;
 //   - the server counts no panic, and its log stays short;
 //   - connections, descriptors, goroutines and memory are back soon after;

@@ -36,7 +36,11 @@ func inNewNetwork(seed uint64) (int, error) {
 	var failures []error
 	for _, attr := range []syscall.SysProcAttr{
 		{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL},
-		{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET, UidMappings: id, GidMappings: group, Pdeathsig: unix.SIGKILL},
+		{
+			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+			UidMappings: id, GidMappings: group,
+			Pdeathsig: unix.SIGKILL,
+		},
 	} {
 		cmd := exec.Command("/proc/self/exe", append(os.Args[1:], "-seed", strconv.FormatUint(seed, 10))...)
 		cmd.Env = append(os.Environ(), ownNetworkEnv+"=own")

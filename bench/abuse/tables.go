@@ -14,7 +14,10 @@ func tableNames(a *attack) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"../../../etc/passwd", "a\x00b", "%s%s%n", "\n level=ERROR msg=forged", "\x1b[2J", strings.Repeat("n", codec.MaxTableNameBytes), "\u202e", "''--"} {
+	for _, name := range []string{
+		"../../../etc/passwd", "a\x00b", "%s%s%n", "\n level=ERROR msg=forged", "\x1b[2J",
+		strings.Repeat("n", codec.MaxTableNameBytes), "\u202e", "''--",
+	} {
 		if err := errors.Join(
 			c.ok(codec.OpCreateDict, name, false),
 			c.ok(codec.OpDictSet, name, 1, 2),
@@ -31,7 +34,8 @@ func tableNames(a *attack) error {
 		}
 	}
 	for name, want := range map[any]codec.Status{
-		"": codec.StatusValueError, strings.Repeat("n", codec.MaxTableNameBytes+1): codec.StatusValueError, 1: codec.StatusTypeError, nil: codec.StatusTypeError,
+		"": codec.StatusValueError, strings.Repeat("n", codec.MaxTableNameBytes+1): codec.StatusValueError,
+		1: codec.StatusTypeError, nil: codec.StatusTypeError,
 	} {
 		if err := c.gets(want, codec.OpCreateDict, name, false); err != nil {
 			return fmt.Errorf("%v: %w", name, err)

@@ -228,7 +228,10 @@ func numberBombs(a *attack) error {
 	}
 	var numbers []raw
 	for code := range byte(32) {
-		for _, text := range []string{"1E+999999999", "-1E+999999999999999999", "1E-999999999", strings.Repeat("9", 100_000), "9" + strings.Repeat("0", 1_000_000), strings.Repeat("\xff", 1_000_000)} {
+		for _, text := range []string{
+			"1E+999999999", "-1E+999999999999999999", "1E-999999999", strings.Repeat("9", 100_000),
+			"9" + strings.Repeat("0", 1_000_000), strings.Repeat("\xff", 1_000_000),
+		} {
 			numbers = append(numbers, ext(code, text))
 		}
 	}
@@ -293,8 +296,9 @@ func sortBombs(a *attack) error {
 		}
 		for range 2 {
 			for _, err := range []error{
-				c.ok(codec.OpListSort, "l", []any{"neg", nil}, i%2 == 0), c.ok(codec.OpListReverse, "l"), c.ok(codec.OpListCount, "l", -1),
-				c.gets(codec.StatusValueError, codec.OpListIndex, "l", -1), c.ok(codec.OpDictUpdate, update...), c.ok(codec.OpListSlice, "l", nil, nil, -7),
+				c.ok(codec.OpListSort, "l", []any{"neg", nil}, i%2 == 0), c.ok(codec.OpListReverse, "l"),
+				c.ok(codec.OpListCount, "l", -1), c.gets(codec.StatusValueError, codec.OpListIndex, "l", -1),
+				c.ok(codec.OpDictUpdate, update...), c.ok(codec.OpListSlice, "l", nil, nil, -7),
 			} {
 				if err != nil {
 					return err

@@ -66,7 +66,8 @@ func (t *totals) windows() string {
 	slices.Sort(t.oldest)
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 	return fmt.Sprintf(
-		"everysec and no lost %d writes in %d cycles, the oldest of a cycle acknowledged %v (median), %v (worst) before its end",
+		"everysec and no lost %d writes in %d cycles, the oldest of a cycle acknowledged %v (median), %v "+
+			"(worst) before its end",
 		t.within,
 		len(t.oldest),
 		round(t.oldest[len(t.oldest)/2]),

@@ -9,8 +9,8 @@
 //   - in one of three in order: by SIGTERM, SIGINT, SIGHUP or SIGQUIT to the process or to its
 //     group, by the end of its standard input, by a hang-up of its terminal, or by two of these up
 //     to two seconds apart;
-//   - with -ext4, by a power cut instead of most kills, and after each end in order: the database is
-//     on an ext4 of its own, which drops all that is not on disk (FS_IOC_GOINGDOWN).
+//   - with -ext4, by a power cut instead of most kills, and after each end in order: the database
+//     is on an ext4 of its own, which drops all that is not on disk (FS_IOC_GOINGDOWN).
 //
 // Each client has tables of its own, and what these hold must be what they held after one of its
 // writes: none applied by half, none out of order, the last that was acknowledged among them. All

@@ -114,7 +114,7 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 // judge looks at the exit code and at the log.
 func (e *orderlyEnd) judge(srv *server) error {
 	code, log := srv.ExitCode(), srv.Log()
-	cutShort := strings.Contains(log, "ended at once")
+	cutShort := strings.Contains(log, "stopping at once")
 	switch {
 	case code != 0 && (code != 1 || !cutShort && !e.stalled):
 		return fmt.Errorf("exit code %d", code)

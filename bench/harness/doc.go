@@ -1,7 +1,8 @@
 // Package harness runs real servers in processes of their own, for campaigns and tests that drive a
 // server from outside.
 //
-//	server, err := harness.Start(harness.Config{Binary: "bin/cyberdb-fast", Dir: dir, Password: password}, 30*time.Second)
+//	config := harness.Config{Binary: "bin/cyberdb-fast", Dir: dir, Password: password}
+//	server, err := harness.Start(config, 30*time.Second)
 //	...
 //	err = server.Stop(30 * time.Second)
 //

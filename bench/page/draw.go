@@ -121,7 +121,8 @@ func newPlot(title, x, y string) *plot.Plot {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.Title.Padding, p.Legend.Padding = vg.Points(padding), vg.Points(padding/2)
 	for _, style := range []*text.Style{
-		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle,
+		&p.X.Tick.Label, &p.Y.Tick.Label,
 	} {
 		style.Font.Variant, style.Font.Size, style.Color = "Sans", vg.Points(textSize), ink
 	}

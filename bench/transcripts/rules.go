@@ -125,7 +125,8 @@ var changes = []string{
 
 // sortTexts are the forms of SPEC, section 11, that must work.
 var sortTexts = regexp.MustCompile(
-	`^func = ( ?lambda (\w+): (-?\w+(\[-?\d+\]|\['\w+'\])*|\[-?\w+(\[\d+\])*(, -?\w+(\[\d+\])*)*\])\s*(, reverse)?|None)\n?$|` +
+	`^func = ( ?lambda (\w+): (-?\w+(\[-?\d+\]|\['\w+'\])*|` +
+		`\[-?\w+(\[\d+\])*(, -?\w+(\[\d+\])*)*\])\s*(, reverse)?|None)\n?$|` +
 		`^def (\w+)\((\w+)\):\n\s+return -?\w+(\[-?\d+\])*\n\nfunc = \w+$`,
 )
 

@@ -18,14 +18,15 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// banner is what the first lines on the screen say.
+// banner has what the first lines on the screen show.
 type banner struct {
 	version string
 	tcp     netip.AddrPort // not valid: no TCP
 	unix    string
-	// networks that may connect by TCP; none: anyone, or with onlyHere this machine
+	// allow lists the networks that may connect over TCP. If it is empty, any machine may, or with
+	// onlyHere this machine.
 	allow       []netip.Prefix
-	interfaces  []netip.Addr // addresses of this machine beside loopback
+	interfaces  []netip.Addr // addresses of this machine other than loopback
 	anyone      bool         // no list of networks that may connect
 	onlyHere    bool         // no list, and only this machine may connect
 	encrypt     bool
@@ -34,9 +35,9 @@ type banner struct {
 	descriptors uint64
 	idle        time.Duration
 	dir         string
-	data        string // what becomes of the tables
+	data        string // where the tables are stored
 	secret      password
-	terminal    bool // the lines go to a terminal: the one place where a password may be shown
+	terminal    bool // the lines go to a terminal, the only place where a password may be shown
 }
 
 func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secret password, terminal bool) banner {
@@ -48,7 +49,7 @@ func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secre
 		dir: dir.path, data: dataText(cfg, file.path), secret: secret, terminal: terminal,
 	}
 	if srv.Info().Persistence == loop.ReadOnly {
-		b.data = file.path + ", read-only: there was no room at the start; make room, then restart"
+		b.data = file.path + ", read-only: the disk was full at the start; free space, then restart"
 	}
 	if path, err := filepath.Abs(cfg.unix); err == nil && cfg.unix != "" {
 		b.unix = path
@@ -63,7 +64,7 @@ func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secre
 	return b
 }
 
-// writeBanner prints the lines. Nobody reading them is no error.
+// writeBanner prints the lines. It is no error if they cannot be written.
 func writeBanner(w io.Writer, b banner) {
 	var s strings.Builder
 	line := func(title, format string, args ...any) {
@@ -87,7 +88,7 @@ func writeBanner(w io.Writer, b banner) {
 	_, _ = io.WriteString(w, s.String())
 }
 
-// dataText says where the tables are kept, and what a crash or a power cut takes.
+// dataText says where the tables are stored, and what a crash or a power cut loses.
 func dataText(cfg *config, file string) string {
 	text := file + ", saved "
 	if cfg.cycle > 0 {
@@ -96,13 +97,13 @@ func dataText(cfg *config, file string) string {
 	text += "at the end; "
 	switch {
 	case cfg.noJournal:
-		return text + "without a journal: a crash takes what was changed since the last save"
+		return text + "without a journal: a crash loses the changes since the last save"
 	case cfg.fsync == persist.Always:
-		return text + "journal: what is acknowledged is on disk"
+		return text + "journal: acknowledged changes are on disk"
 	case cfg.fsync == persist.Never:
-		return text + "journal: a power cut takes what the system has not written yet"
+		return text + "journal: a power cut loses what the system has not written yet"
 	}
-	return text + "journal: a power cut takes the last second at most, or as long as one sync lasts"
+	return text + "journal: a power cut loses at most the last second, or the duration of one sync"
 }
 
 func (b *banner) addresses() string {
@@ -118,28 +119,28 @@ func (b *banner) addresses() string {
 
 func (b *banner) idleText() string {
 	if b.idle == 0 {
-		return "kept"
+		return "kept open"
 	}
 	return "closed after " + b.idle.String()
 }
 
-// securityText says what is protected, and warns where more than this machine may connect.
+// securityText says what is protected, and warns if other machines may connect.
 func (b *banner) securityText() string {
-	text := "clients prove the password; what follows is not encrypted"
+	text := "clients authenticate with the password; connections are not encrypted"
 	if b.encrypt {
-		text = "clients prove the password; everything is encrypted"
+		text = "clients authenticate with the password; connections are encrypted"
 	}
 	switch {
 	case !b.tcp.IsValid():
 	case b.shutsOutThisMachine():
-		text += "; --allow shuts out this machine: add 127.0.0.1 to it to connect from here"
+		text += "; --allow excludes this machine: add 127.0.0.1 to connect from here"
 	case b.tcp.Addr().IsLoopback():
 	case b.onlyHere:
-		text += "; only this machine may connect: --allow names others"
+		text += "; only this machine may connect; allow others with --allow"
 	case b.anyone:
-		text += ", and every machine that reaches this address may try: see --allow"
+		text += "; any machine that reaches this address may try: see --allow"
 	case !b.encrypt:
-		text += ", so keep to networks that nobody listens on, or turn on --encrypt"
+		text += "; use only networks without eavesdroppers, or --encrypt"
 	}
 	return text
 }
@@ -147,15 +148,15 @@ func (b *banner) securityText() string {
 func (b *banner) passwordText() string {
 	switch {
 	case b.secret.file == "":
-		return "the one in the settings; clients take it from CYBERDB_PASSWORD"
+		return "the one in the settings; clients read it from CYBERDB_PASSWORD"
 	case b.showsPassword():
-		return fmt.Sprintf("made at random, kept in %s", b.secret.file)
+		return fmt.Sprintf("random, stored in %s", b.secret.file)
 	default:
 		return fmt.Sprintf("in %s, not shown here", b.secret.file)
 	}
 }
 
-// passwordHint says where programs get the password that the connect line does not show.
+// passwordHint says where programs find the password if the connect line does not show it.
 func (b *banner) passwordHint() string {
 	switch {
 	case b.showsPassword():
@@ -166,8 +167,8 @@ func (b *banner) passwordHint() string {
 	return "both read the password from the file that CYBERDB_PASSWORD_FILE names: " + b.secret.file
 }
 
-// passwordVariable returns what, in front of a shell command, gives it the password that the
-// connect line does not show.
+// passwordVariable returns the prefix of a shell command that gives it the password if the connect
+// line does not show it.
 func (b *banner) passwordVariable() string {
 	if b.secret.file == "" || b.showsPassword() {
 		return ""
@@ -175,12 +176,11 @@ func (b *banner) passwordVariable() string {
 	return "CYBERDB_PASSWORD_FILE='" + strings.ReplaceAll(b.secret.file, "'", `'\''`) + "' "
 }
 
-// showsPassword is true for a password that was made here, on a terminal: elsewhere (a service's
-// log) it would stay.
+// showsPassword is true for a generated password on a terminal. Elsewhere, such as in a service's
+// log, the password would be stored.
 func (b *banner) showsPassword() bool { return b.secret.own && b.terminal }
 
-// connectURL returns what a client on this machine connects to, with the password if it may be
-// shown.
+// connectURL returns the URL for a client on this machine, with the password if that may be shown.
 func (b *banner) connectURL() string {
 	u := url.URL{Scheme: "cyberdb", Host: b.reachable()}
 	if !b.tcp.IsValid() || b.unix != "" && b.shutsOutThisMachine() {
@@ -195,8 +195,8 @@ func (b *banner) connectURL() string {
 	return u.String()
 }
 
-// reachable returns the TCP address that a client on this machine connects to. A server on all
-// addresses is reached by the first one from which --allow lets this machine in.
+// reachable returns the TCP address for a client on this machine. For a server on all addresses
+// that is the first one from which --allow admits this machine.
 func (b *banner) reachable() string {
 	addr := b.tcp.Addr().Unmap()
 	if addr.IsUnspecified() {
@@ -205,12 +205,12 @@ func (b *banner) reachable() string {
 	return netip.AddrPortFrom(addr, b.tcp.Port()).String()
 }
 
-// allowedHere returns an address of this machine that may connect to itself: loopback if it may,
-// then the network interfaces in their order. It returns loopback if none of them may.
+// allowedHere returns an address of this machine that may connect to itself: loopback if possible,
+// then the network interfaces in their order. If none may, it returns loopback.
 func (b *banner) allowedHere(listening netip.Addr) netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	candidates := []netip.Addr{loopback}
-	if listening.Is6() { // the system's wildcard: it takes IPv4 too
+	if listening.Is6() { // the wildcard address also accepts IPv4
 		candidates = append(candidates, netip.IPv6Loopback())
 	}
 	for _, addr := range append(candidates, b.interfaces...) {
@@ -221,19 +221,19 @@ func (b *banner) allowedHere(listening netip.Addr) netip.Addr {
 	return loopback
 }
 
-// allows says whether a client with the address may connect.
+// allows reports whether a client with the address may connect.
 func (b *banner) allows(addr netip.Addr) bool {
 	return len(b.allow) == 0 ||
 		slices.ContainsFunc(b.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// shutsOutThisMachine says whether no client on this machine may connect.
+// shutsOutThisMachine reports whether no client on this machine may connect.
 func (b *banner) shutsOutThisMachine() bool {
 	addr, err := netip.ParseAddrPort(b.reachable())
 	return b.tcp.IsValid() && (err != nil || !b.allows(addr.Addr()))
 }
 
-// interfaceAddresses returns the addresses of this machine's network interfaces, without those that
+// interfaceAddresses returns the addresses of this machine's network interfaces, except those that
 // need a zone.
 func interfaceAddresses() (addresses []netip.Addr) {
 	all, _ := net.InterfaceAddrs() // without them loopback is shown
@@ -245,7 +245,7 @@ func interfaceAddresses() (addresses []netip.Addr) {
 	return addresses
 }
 
-// grouped writes 10000 as 10,000.
+// grouped formats 10000 as 10,000.
 func grouped(n uint64) string {
 	text := strconv.FormatUint(n, 10)
 	for i := len(text) - 3; i > 0; i -= 3 {

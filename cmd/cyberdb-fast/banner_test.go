@@ -41,10 +41,10 @@ func TestBanner(t *testing.T) {
 			},
 			[]string{
 				"listening 127.0.0.1:9980\n",
-				"10,000 connections, 2 event loops, 20,000 file descriptors, idle connections are kept\n",
+				"10,000 connections, 2 event loops, 20,000 file descriptors, idle connections are kept open\n",
 				"data      /data/data.cdb, saved at the end\n",
 				"not encrypted",
-				"kept in /data/password\n",
+				"stored in /data/password\n",
 				"connect   cyberdb://:SECRET@127.0.0.1:9980\n",
 				"go run ./examples/quickstart 'cyberdb://:SECRET@127.0.0.1:9980'\n",
 			},
@@ -70,7 +70,7 @@ func TestBanner(t *testing.T) {
 		{
 			"a given text",
 			banner{tcp: netip.MustParseAddrPort("127.0.0.1:1"), secret: password{text: "SECRET"}, terminal: true},
-			[]string{"clients take it from CYBERDB_PASSWORD\n"},
+			[]string{"clients read it from CYBERDB_PASSWORD\n"},
 			"SECRET",
 		},
 		{
@@ -88,7 +88,7 @@ func TestBanner(t *testing.T) {
 		{
 			"every address, version 6, with a list",
 			banner{tcp: netip.MustParseAddrPort("[::]:1"), secret: given, allow: networksOf("10.0.0.0/8", "::1")},
-			[]string{"connect   cyberdb://[::1]:1\n", "networks that nobody listens on"},
+			[]string{"connect   cyberdb://[::1]:1\n", "networks without eavesdroppers"},
 			"--allow",
 		},
 		{
@@ -98,12 +98,12 @@ func TestBanner(t *testing.T) {
 				interfaces: []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("10.1.2.3")},
 			},
 			[]string{"connect   cyberdb://10.1.2.3:1\n"},
-			"shuts out",
+			"excludes",
 		},
 		{
 			"a list that shuts out this machine",
 			banner{tcp: netip.MustParseAddrPort("[::]:1"), secret: given, allow: networksOf("10.0.0.0/8")},
-			[]string{"connect   cyberdb://127.0.0.1:1\n", "--allow shuts out this machine"},
+			[]string{"connect   cyberdb://127.0.0.1:1\n", "--allow excludes this machine"},
 			"[::1]",
 		},
 		{
@@ -114,14 +114,14 @@ func TestBanner(t *testing.T) {
 				secret: given,
 				allow:  networksOf("10.0.0.0/8"),
 			},
-			[]string{"connect   unix:///run/s\n", "--allow shuts out this machine"},
+			[]string{"connect   unix:///run/s\n", "--allow excludes this machine"},
 			"connect   cyberdb:",
 		},
 		{
 			"encrypted, this machine alone",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, encrypt: true, onlyHere: true},
 			[]string{
-				"everything is encrypted; only this machine may connect: --allow names others\n",
+				"connections are encrypted; only this machine may connect; allow others with --allow\n",
 				"connect   cyberdbs://127.0.0.1:1\n",
 			},
 			"not encrypted",
@@ -129,7 +129,7 @@ func TestBanner(t *testing.T) {
 		{
 			"encrypted, with a list",
 			banner{tcp: netip.MustParseAddrPort("0.0.0.0:1"), secret: given, encrypt: true},
-			[]string{"everything is encrypted\n"},
+			[]string{"connections are encrypted\n"},
 			"--allow",
 		},
 		{

@@ -15,7 +15,7 @@ import (
 
 const checkUsage = "cyberdb-fast check FILE [--salvage NEWFILE]"
 
-// check is the command that looks at a .cdb file; it returns the exit code.
+// check is the command that checks a .cdb file. It returns the exit code.
 func check(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet("cyberdb-fast check", pflag.ContinueOnError)
 	flags.Usage = func() {}
@@ -68,18 +68,18 @@ func salvageTo(name, to string) (*persist.Salvaged, error) {
 	return persist.Salvage(persist.OS, name, to)
 }
 
-// verify reads a whole file, lists its tables, and says what is wrong with it.
+// verify reads a whole file, lists its tables, and returns what is wrong with it.
 func verify(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
 	r, err := persist.Open(persist.OS, name)
 	if errors.Is(err, persist.ErrForeign) {
 		if is, _ := isOldFile(name); is {
 			return fmt.Errorf(
-				"%s was written by CyberDB: `cyberdb-fast import %s -o NEW.cdb` reads all of it, and says what is wrong with it",
+				"%s was written by CyberDB; check it with `cyberdb-fast import %s -o NEW.cdb`, which reads all of it",
 				name,
 				name,
 			)
 		}
-		return fmt.Errorf("%w: it was not written by cyberdb-fast", err)
+		return fmt.Errorf("%w: not written by cyberdb-fast", err)
 	}
 	if err != nil {
 		return err
@@ -105,6 +105,6 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 	if err := r.Verify(runtime.GOMAXPROCS(0), shown); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "whole: %d items in %d tables\n", info.Items, info.Tables)
+	fmt.Fprintf(stdout, "intact: %d items in %d tables\n", info.Items, info.Tables)
 	return nil
 }

@@ -122,7 +122,7 @@ func TestSettingErrors(t *testing.T) {
 		{"--max-memory 99999999T", "", "512MiB"},
 		{"--max-memory=-1G", "", "512MiB"},
 		{"--max-memory=", "", "512MiB"},
-		{"--allow 10.1.2.3/8", "", "write 10.0.0.0/8 for the network, 10.1.2.3 for"},
+		{"--allow 10.1.2.3/8", "", "write 10.0.0.0/8 for the network, or 10.1.2.3 for"},
 		{"--allow 10.0.0.0/33", "", "neither an address"},
 		{"--unix-mode 0460", "", "let the owner read and write"},
 		{"--unix-mode 01600", "", "let the owner read and write"},
@@ -141,10 +141,10 @@ func TestSettingErrors(t *testing.T) {
 		{"", "print-log = yes", "cyberdb.conf:1: print-log = yes: must be true or false"},
 		{"", "port 5", `cyberdb.conf:1: not a "key = value"`},
 		{"", "[section]\n", `cyberdb.conf:1: not a "key = value"`},
-		{"", "port = 5\nport = 6", "cyberdb.conf:2: port stands on line 1 already"},
-		{"", "help = true", "cyberdb.conf:1: help is a flag of the command line"},
+		{"", "port = 5\nport = 6", "cyberdb.conf:2: port is already set on line 1"},
+		{"", "help = true", "cyberdb.conf:1: help is allowed only on the command line"},
 		{"", "dir = \"x", "cyberdb.conf:1: dir: the value is not a string"},
-		{"", "dir = \"x\" y", "cyberdb.conf:1: dir: something stands behind"},
+		{"", "dir = \"x\" y", "cyberdb.conf:1: dir: unexpected text after"},
 		{"", "dir = \xff", "cyberdb.conf:1: dir: the value is not UTF-8"},
 	}
 	for _, tt := range tests {

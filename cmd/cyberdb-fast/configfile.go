@@ -20,11 +20,11 @@ type setting struct {
 	key, value string
 }
 
-// parseSettings reads "key = value" lines. Empty lines and what follows a # at the start of a line
-// or behind a blank are passed over; a value in double quotes is a Go string, for blanks at its
-// ends or a #.
+// parseSettings parses "key = value" lines. It skips empty lines, and comments from a # at the
+// start of a line or after a blank. A value in double quotes is a Go string, for values with a # or
+// blanks at the ends.
 //
-// Errors: name file, line and what is wrong.
+// Errors name the file and the line, and say what is wrong.
 func parseSettings(file string, text []byte) ([]setting, error) {
 	var all []setting
 	seen := make(map[string]int)
@@ -44,7 +44,7 @@ func parseSettings(file string, text []byte) ([]setting, error) {
 			return nil, fmt.Errorf("%s:%d: %s: %w", file, n, key, err)
 		}
 		if first, twice := seen[key]; twice && key != "allow" {
-			return nil, fmt.Errorf("%s:%d: %s stands on line %d already", file, n, key, first)
+			return nil, fmt.Errorf("%s:%d: %s is already set on line %d", file, n, key, first)
 		}
 		seen[key] = n
 		all = append(all, setting{n, key, value})
@@ -64,7 +64,7 @@ func settingValue(text string) (string, error) {
 		rest = strings.TrimSpace(text[len(quoted):])
 		text, _ = strconv.Unquote(quoted) // QuotedPrefix found it valid
 		if rest != "" && rest[0] != '#' {
-			return "", fmt.Errorf("something stands behind the closing quote")
+			return "", fmt.Errorf("unexpected text after the closing quote")
 		}
 		return text, nil
 	}
@@ -79,9 +79,10 @@ func settingValue(text string) (string, error) {
 	return text, nil
 }
 
-// readFile sets, from the file of --config, what neither flags nor the environment have set.
+// readFile applies the settings in the --config file that neither flags nor the environment have
+// set.
 //
-// Errors: name file, line and key.
+// Errors name file, line and key.
 func (f *flagSet) readFile(cfg *config) error {
 	text, err := readText(cfg.file, maxConfigBytes)
 	if err != nil {
@@ -103,11 +104,11 @@ func (f *flagSet) readFile(cfg *config) error {
 			cfg.password.config.setFile(s.value)
 			continue
 		case "config", "help", "version":
-			return fmt.Errorf("%s:%d: %s is a flag of the command line alone", cfg.file, s.line, s.key)
+			return fmt.Errorf("%s:%d: %s is allowed only on the command line", cfg.file, s.line, s.key)
 		}
 		if f.Lookup(s.key) == nil {
 			return fmt.Errorf(
-				"%s:%d: unknown key %q; the keys are the names of the flags in --help, and password",
+				"%s:%d: unknown key %q; keys are the names of the flags in --help, and password",
 				cfg.file,
 				s.line,
 				s.key,

@@ -14,44 +14,48 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// Files in the data directory, beside the password.
+// Files in the data directory, in addition to the password.
 const (
-	lockFile = "lock" // held with flock while a server runs; holds its process id
-	// the key derivation's salt in hexadecimal: kept, so that clients' derived keys stay good
+	lockFile = "lock" // locked with flock while a server runs; has its process ID
+	// saltFile has the key derivation's salt in hexadecimal. It is stored so that the keys that
+	// clients have derived stay valid.
 	saltFile = "salt"
 
-	controlFile = "control.sock" // of a server that runs: it takes requests that no client may make
+	controlFile = "control.sock" // of a running server: accepts requests that clients may not make
 )
 
-// maxSaltBytes is more than a salt's file has.
+// maxSaltBytes is more than the file of a salt has.
 const maxSaltBytes = 1024
 
-// dataDir is the directory with what outlives a restart. One server holds it at a time.
+// dataDir is the directory of everything that must survive a restart. One server uses it at a time.
 type dataDir struct {
 	path     string // absolute
 	lock     persist.File
 	warnings []string
 }
 
-// openDataDir makes the directory if it is missing, for its owner alone, and locks it.
+// openDataDir locks the directory. It creates the directory if necessary, accessible only to its
+// owner.
 //
-// Errors: name the directory and what to do; another server's process id if it is held.
+// Errors name the directory and say what to do; if another server has it, also that server's
+// process ID.
 func openDataDir(path string) (*dataDir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", path, err)
 	}
 	if to, err := os.Readlink(abs); err == nil && !exists(abs) {
-		return nil, fmt.Errorf("the data directory %s is a symbolic link to %s, which is not there: "+
-			"make that, or choose another with --dir", path, to)
+		return nil, fmt.Errorf("the data directory %s is a symbolic link to %s, which does not exist: "+
+			"create it, or choose another directory with --dir", path, to)
 	}
 	if err := os.MkdirAll(abs, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --dir", err)
+		return nil, fmt.Errorf("cannot create the data directory: %w; choose another with --dir", err)
 	}
 	dir := &dataDir{path: abs}
 	if info, err := os.Stat(abs); err == nil && info.Mode().Perm()&0o002 != 0 {
 		dir.warnings = []string{
-			fmt.Sprintf("everybody on this machine may change files in the data directory %s: chmod o-w it", abs),
+			fmt.Sprintf("all users of this machine may change files in the data directory %s: run chmod o-w on "+
+				"it", abs),
 		}
 	}
 	if err := dir.acquire(); err != nil {
@@ -74,20 +78,21 @@ func (d *dataDir) acquire() (err error) {
 			held.Holder,
 		)
 	case persist.NoLocks(err):
-		return fmt.Errorf("the data directory is on a file system without locks, which keep two servers apart: %w; "+
+		return fmt.Errorf("the file system of the data directory does not support locks, which prevent two "+
+			"servers from using it: %w; "+
 			"choose another with --dir", err)
 	}
 	return fmt.Errorf("cannot write to the data directory: %w; choose another with --dir", err)
 }
 
-// close gives the directory up.
+// close releases the directory.
 func (d *dataDir) close() { _ = d.lock.Close() }
 
 // file returns the path of a file in the directory.
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
 
-// create makes a file for its owner alone: whole and on disk, or not at all. It is an error if it
-// exists.
+// create creates a file that only its owner can access: complete and on disk, or not at all. It is
+// an error if the file exists.
 func (d *dataDir) create(name, text string) (err error) {
 	defer func() {
 		if err != nil {
@@ -110,7 +115,7 @@ func (d *dataDir) create(name, text string) (err error) {
 	return persist.RenameNew(persist.OS, part, d.file(name))
 }
 
-// kdf returns the key derivation with the directory's salt, made now if there is none.
+// kdf returns the key derivation with the directory's salt, which it creates if there is none.
 func (d *dataDir) kdf() (secure.KDF, error) {
 	kdf := secure.KDF{LogN: secure.DefaultLogN}
 	name := d.file(saltFile)
@@ -125,7 +130,7 @@ func (d *dataDir) kdf() (secure.KDF, error) {
 	salt, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(salt) != len(kdf.Salt) {
 		return kdf, fmt.Errorf(
-			"salt: %s is damaged: it must be %d hexadecimal digits; remove it to have a new one made",
+			"salt: %s is damaged: it must have %d hexadecimal digits; remove it, and a new one will be generated",
 			name,
 			2*len(kdf.Salt),
 		)

@@ -186,7 +186,7 @@ func mustOpenData(t *testing.T, name string) *dataFile {
 	return f
 }
 
-// TestDataFileByLink: a link is followed, and its journal stays beside it. A link that leads to
+// TestDataFileByLink: a link is followed, and its journal stays next to it. A link that leads to
 // nothing, or to a file with another journal, is refused.
 func TestDataFileByLink(t *testing.T) {
 	dir := t.TempDir()

@@ -10,18 +10,17 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// dataFile is where the tables are kept. One server has it at a time, whatever its data directory
-// is.
+// dataFile is the file in which the tables are stored. One server uses it at a time, whatever its
+// data directory is.
 type dataFile struct {
-	path    string // of the file itself: where a symbolic link leads
-	journal string // the directory beside the link, if there is one, else beside the file
+	path    string // of the file itself, after following symbolic links
+	journal string // the directory next to the link, if there is one, otherwise next to the file
 	locks   []persist.File
 }
 
-// openDataFile finds the data file and takes its lock. The file may be missing, but its directory
-// is made.
+// openDataFile finds and locks the data file. The file may be missing; its directory is created.
 //
-// Errors: name the file and what to do; another server's process id if it has the file.
+// Errors name the file and say what to do; if another server has it, also that server's process ID.
 func openDataFile(name string) (*dataFile, error) {
 	f := &dataFile{}
 	if err := f.find(name); err != nil {
@@ -31,8 +30,8 @@ func openDataFile(name string) (*dataFile, error) {
 	return f, nil
 }
 
-// find sets the paths and takes the locks: that of the name as it is given too, since a link may be
-// made to lead elsewhere.
+// find sets the paths and takes the locks. It also locks the name as given, because a link may be
+// changed to lead elsewhere.
 func (f *dataFile) find(name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
@@ -72,8 +71,8 @@ func (f *dataFile) take(name string) error {
 	return nil
 }
 
-// oneJournal returns an error if the file has a journal beside it that is not the link's: it would
-// not be replayed.
+// oneJournal returns an error if the file has a journal next to it that is not the link's: that
+// journal would not be replayed.
 func (f *dataFile) oneJournal(link string) error {
 	other := loop.JournalDir(f.path)
 	has, err := persist.HasJournal(persist.OS, other)
@@ -84,14 +83,14 @@ func (f *dataFile) oneJournal(link string) error {
 		return nil
 	}
 	return fmt.Errorf(
-		"%s leads to %s, which has a journal of its own, %s: name that file with --file",
+		"%s leads to %s, which has a journal of its own, %s: give that file with --file",
 		link,
 		f.path,
 		other,
 	)
 }
 
-// close gives the file up.
+// close releases the file.
 func (f *dataFile) close() {
 	for _, lock := range f.locks {
 		_ = lock.Close() // only locked

@@ -1,13 +1,13 @@
-// Command cyberdb-fast is the server: tables that are Python dicts and lists, reached over TCP or a
-// Unix socket.
+// Command cyberdb-fast is the server. It serves tables that are Python dicts and lists over TCP and
+// a Unix socket.
 //
 // It needs no arguments. Settings come from flags, then the environment (CYBERDB_PASSWORD,
-// CYBERDB_PASSWORD_FILE), then the file given with --config, then defaults. This package only fills
-// the settings and wires: main.go is the story, config.go and configfile.go the settings,
-// datadir.go the directory with what must outlive a restart, password.go and kdf.go what clients
-// prove, banner.go the first lines on the screen, explain.go the errors of starting, signals.go
-// what each signal does, logqueue.go the log, check.go the command that looks at files.
+// CYBERDB_PASSWORD_FILE), then the file given with --config, then defaults. This package only reads
+// the settings and wires the server. Start with main.go. The settings are in config.go and
+// configfile.go, the data directory in datadir.go, the password in password.go, the first lines on
+// the screen in banner.go, the errors of starting in explain.go, the signals in signals.go, the log
+// in logqueue.go, and the commands in check.go, export.go and import.go.
 //
-// Exit codes: 0 after an end in order, and after a check that found nothing, 1 if serving or
-// stopping failed or a file is damaged, 2 if it could not start as it was told.
+// Exit codes: 0 after a clean shutdown, and after a check that found no damage; 1 if serving or
+// stopping failed, or a file is damaged; 2 if the server could not start with these settings.
 package main

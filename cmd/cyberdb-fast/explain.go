@@ -19,7 +19,7 @@ func explainStart(err error, cfg *config, file *dataFile) error {
 	case errors.Is(err, loop.ErrData):
 		return fmt.Errorf("%w: %s", err, dataAdvice(err, file))
 	case errors.Is(err, legacy.ErrPassword), errors.Is(err, legacy.ErrKey):
-		return fmt.Errorf("--legacy: %w: choose such a password, or leave --legacy out", err)
+		return fmt.Errorf("--legacy: %w: choose such a password, or remove --legacy", err)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
@@ -39,9 +39,10 @@ func dataAdvice(err error, file *dataFile) string {
 	case errors.Is(err, persist.ErrDamaged):
 		return damageAdvice(err, file)
 	case errors.Is(err, persist.ErrMismatch):
-		return "put back the file that belongs to the journal; or start with --no-journal, which leaves the journal alone, or with --repair, which sets it aside"
+		return "restore the file that belongs to the journal; or start with --no-journal, which ignores the " +
+			"journal, or with --repair, which quarantines it"
 	case errors.Is(err, persist.ErrForeign):
-		return "it was not written by cyberdb-fast; choose another name with --file"
+		return "not written by cyberdb-fast; choose another name with --file"
 	case errors.Is(err, persist.ErrVersion):
 		return "use the program that wrote it, or a later one"
 	case errors.Is(err, fs.ErrNotExist) && file.path == "":
@@ -51,7 +52,7 @@ func dataAdvice(err error, file *dataFile) string {
 	case errors.Is(err, persist.ErrLocked):
 		return "stop that server, or choose another file with --file"
 	case persist.NoRoom(err):
-		return "make room, then start again"
+		return "free space, then start again"
 	}
 	return "choose another with --file or --dir"
 }
@@ -60,9 +61,9 @@ func dataAdvice(err error, file *dataFile) string {
 func damageAdvice(err error, file *dataFile) string {
 	var damage *persist.DamageError
 	if errors.As(err, &damage) && strings.HasPrefix(damage.File, file.journal) {
-		return "--repair starts with what is left of the journal"
+		return "start with --repair to use what is readable of the journal"
 	}
-	return fmt.Sprintf("put back a copy of the file; or write what is left of it to a new one, "+
+	return fmt.Sprintf("restore a copy of the file; or write what is readable to a new file "+
 		"with `cyberdb-fast check %s --salvage NEW.cdb`, and start with that", file.path)
 }
 
@@ -79,13 +80,13 @@ func listenAddress(err error, cfg *config) (address string, tcp bool) {
 func listenAdvice(errno syscall.Errno, tcp bool) string {
 	switch {
 	case errno == syscall.EADDRINUSE && tcp:
-		return "another program has this port; stop it, or choose another port with --port"
+		return "another program uses this port; stop it, or choose another port with --port"
 	case errno == syscall.EADDRINUSE:
-		return "the path is taken; stop the server that has it, or choose another with --unix"
+		return "another server uses this path; stop it, or choose another with --unix"
 	case errno == syscall.EADDRNOTAVAIL:
-		return "this machine does not have that address; --host takes one of its own, or 0.0.0.0 for all of them"
+		return "this machine does not have that address; give one of its own with --host, or 0.0.0.0 for all of them"
 	case errno == syscall.EACCES && tcp:
-		return "ports below 1024 are for privileged users; choose another with --port"
+		return "ports below 1024 need privileges; choose another with --port"
 	case tcp:
 		return "choose another address with --host and --port"
 	default:

@@ -15,12 +15,12 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// exportCommand is the first argument of the command that writes a file as JSON lines.
+// exportCommand is the command that writes a file as JSON lines.
 const exportCommand = "export"
 
 const exportUsage = "cyberdb-fast export FILE.cdb [-o OUT.jsonl]"
 
-// runExport writes the tables of a .cdb file as JSON lines; it returns the exit code.
+// runExport writes the tables of a .cdb file as JSON lines. It returns the exit code.
 func runExport(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet(exportCommand, pflag.ContinueOnError)
 	flags.Usage = func() {}
@@ -47,12 +47,12 @@ func runExport(args []string, stdout, stderr *os.File) int {
 	return exitOK
 }
 
-// exportFile is exportTo for a file that is made: whole or not at all.
+// exportFile is exportTo to a new file, which is complete or does not exist afterwards.
 func exportFile(from, to string, progress func(file string, done, total int64)) (info persist.FileInfo, err error) {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return info, fmt.Errorf(
-			"export: %s is there already: nothing is overwritten; choose another name with -o, or move it away",
+			"export: %s exists and will not be overwritten; choose another name with -o, or move it away",
 			to,
 		)
 	}
@@ -75,8 +75,8 @@ func exportFile(from, to string, progress func(file string, done, total int64)) 
 	return info, f.Sync()
 }
 
-// exportTo writes a .cdb file as JSON lines. The file is checked as it is read: after an error,
-// what was written is not all of it.
+// exportTo writes a .cdb file as JSON lines. It checks the file while reading: after an error, the
+// output is incomplete.
 func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, total int64)) (err error) {
 	path, err := follow(from)
 	if err != nil {
@@ -106,7 +106,7 @@ func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, 
 	return e.out.Flush()
 }
 
-// exporter writes what is loaded as JSON lines.
+// exporter writes a loaded file as JSON lines.
 type exporter struct {
 	out  *bufio.Writer
 	kind persist.Kind

@@ -13,7 +13,7 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// number is a flag that takes a whole number from min to max.
+// number is a flag whose value is a whole number from min to max.
 type number struct {
 	to       *int
 	min, max int
@@ -31,7 +31,7 @@ func (n *number) Set(text string) error {
 	return nil
 }
 
-// size is a flag that takes a number of bytes, with a unit or without; 0 is no limit.
+// size is a flag whose value is a number of bytes, with or without a unit; 0 means no limit.
 type size struct {
 	to    *int64
 	least int64
@@ -46,7 +46,7 @@ func (s *size) String() string {
 	return strconv.FormatInt(*s.to>>20, 10) + "MiB"
 }
 
-// sizeUnits are powers of 1024, with which memory is sold.
+// sizeUnits are powers of 1024, as is usual for memory.
 var sizeUnits = map[string]int{
 	"":    0,
 	"B":   0,
@@ -70,7 +70,7 @@ func (s *size) Set(text string) error {
 	shift, known := sizeUnits[strings.ToUpper(strings.TrimSpace(text[len(digits):]))]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
-		return errors.New("must be a size such as 512MiB or 4GiB; 0 is no limit")
+		return errors.New("must be a size such as 512MiB or 4GiB; 0 means no limit")
 	}
 	if n <<= shift; n != 0 && n < s.least {
 		return fmt.Errorf("must be at least %dMiB", s.least>>20)
@@ -79,7 +79,7 @@ func (s *size) Set(text string) error {
 	return nil
 }
 
-// onOff returns what a flag without a value, or with =true or =false, sets.
+// onOff returns the setter of a flag without a value, or with =true or =false.
 func onOff(to *bool) func(string) error {
 	return func(text string) error {
 		v, err := strconv.ParseBool(text)
@@ -91,8 +91,8 @@ func onOff(to *bool) func(string) error {
 	}
 }
 
-// idleTime is a flag that takes whole seconds or a Go duration. The wire says it in whole seconds,
-// so it is rounded up to one.
+// idleTime is a flag whose value is whole seconds or a Go duration. It is rounded up to whole
+// seconds, the unit of the protocol.
 type idleTime struct{ to *time.Duration }
 
 func (i *idleTime) String() string {
@@ -104,7 +104,7 @@ func (i *idleTime) String() string {
 func (i *idleTime) Type() string { return "time" }
 
 func (i *idleTime) Set(text string) error {
-	errTime := errors.New("must be seconds (900) or a time with its unit (15m, 1h30m); 0 is never")
+	errTime := errors.New("must be seconds (900) or a time with its unit (15m, 1h30m); 0 means never")
 	d, err := time.ParseDuration(text)
 	if seconds, numErr := strconv.ParseUint(text, 10, 32); numErr == nil {
 		d, err = time.Duration(seconds)*time.Second, nil
@@ -116,13 +116,13 @@ func (i *idleTime) Set(text string) error {
 	return nil
 }
 
-// permissions is a flag that takes the permission bits of a file, in octal. Its owner keeps reading
-// and writing: a socket that even its owner cannot connect to is a mistake.
+// permissions is a flag whose value is a file's permission bits in octal. The owner must be able to
+// read and write: a socket that its owner cannot use is a mistake.
 type permissions struct{ to *fs.FileMode }
 
 func (p *permissions) String() string { return fmt.Sprintf("0%03o", *p.to) }
 
-// Type returns what stands for the value in the help.
+// Type returns the placeholder for the value in the help.
 func (p *permissions) Type() string { return "mode" }
 
 // Set reads 0660 or 660.
@@ -136,8 +136,7 @@ func (p *permissions) Set(text string) error {
 	return nil
 }
 
-// networks is a flag that takes networks and single addresses between commas, and may be given
-// again.
+// networks is a flag whose value is networks and addresses separated by commas. It may be repeated.
 type networks struct{ to *[]netip.Prefix }
 
 func (n *networks) String() string {
@@ -160,8 +159,8 @@ func (n *networks) Set(text string) error {
 	return nil
 }
 
-// parseNetwork reads 10.0.0.0/8 or 10.1.2.3. Bits beyond the mask are refused: 10.1.2.3/8 would let
-// in more than it seems to.
+// parseNetwork parses 10.0.0.0/8 or 10.1.2.3. It rejects bits beyond the mask: 10.1.2.3/8 would
+// admit more than it seems to.
 func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
@@ -173,7 +172,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	if masked := prefix.Masked(); masked != prefix {
 		return netip.Prefix{}, fmt.Errorf(
-			"%s has bits beyond its mask: write %s for the network, %s for the one address",
+			"%s has bits beyond its mask: write %s for the network, or %s for the single address",
 			text,
 			masked,
 			prefix.Addr(),
@@ -182,7 +181,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// fsyncPolicy is a flag that takes always, everysec or no.
+// fsyncPolicy is a flag whose value is always, everysec or no.
 type fsyncPolicy struct{ to *persist.Policy }
 
 func (f *fsyncPolicy) String() string { return f.to.String() }

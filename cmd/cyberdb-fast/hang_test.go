@@ -20,8 +20,7 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// endTime is how long a server may take to end that serves nobody: what waits for a reader has a
-// second of it.
+// endTime is how long an idle server may take to end; waiting for a reader may take a second of it.
 const endTime = 8 * time.Second
 
 // hungPipe returns a pipe that is full.

@@ -14,26 +14,27 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// importCommand is the first argument of the command that makes a .cdb file of another.
+// importCommand is the command that converts another file to a .cdb file.
 const importCommand = "import"
 
 const importUsage = "cyberdb-fast import FILE -o NEW.cdb [--keep-opaque]"
 
 const importHelp = "Usage: " + importUsage + `
 
-Makes a file of this server's of JSON lines, as "cyberdb-fast export" writes them, or of a file that CyberDB 0.9.3 wrote; its content tells which. The
-file stays as it is. Nothing in it is executed, and the password in one of CyberDB's is not taken. To serve the new file, name it data.cdb and
-start with --dir and its directory.
+Converts JSON lines, as written by "cyberdb-fast export", or a data file of CyberDB 0.9.3 to a .cdb
+file. The format is recognized by the content. The input file is not changed. Nothing in it is executed,
+and the password in a file of CyberDB is not imported. To serve the new file, name it data.cdb and start
+the server with --dir and its directory.
 
---keep-opaque keeps objects of your own classes in a file of CyberDB's unopened; a Python client gets them back as they were, and with them the
-code that they name: use it for files that you trust alone.
+--keep-opaque stores objects of your own classes in a file of CyberDB as opaque bytes. A Python client
+unpickles them, which runs the code that they name: use it only for files that you trust.
 `
 
-// headBytes are enough to recognise a file.
+// headBytes are enough to recognize a file.
 const headBytes = 4096
 
-// runImport makes a .cdb file of one in another form; it returns the exit code. The other file is
-// only read.
+// runImport converts a file in another format to a .cdb file. It returns the exit code. The other
+// file is only read.
 func runImport(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet(importCommand, pflag.ContinueOnError)
 	flags.Usage = func() {}
@@ -55,12 +56,12 @@ func runImport(args []string, stdout, stderr *os.File) int {
 	return exitOK
 }
 
-// importFile reads a file, whose form its content tells, and writes a new one, whole or not at all.
-// It returns the lines that tell what was done.
+// importFile recognizes the format of a file by its content and writes a new file, completely or
+// not at all. It returns a summary.
 func importFile(from, to string, classes legacy.Classes, progress progressFunc) (summary string, err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf(
-			"import: %s is there already: nothing is overwritten; choose another name with -o, or move it away",
+			"import: %s exists and will not be overwritten; choose another name with -o, or move it away",
 			to,
 		)
 	}
@@ -83,17 +84,18 @@ func importFile(from, to string, classes legacy.Classes, progress progressFunc) 
 	} else if r, err := persist.Open(persist.OS, path); err == nil {
 		_ = r.Close() // only read
 		return "", fmt.Errorf(
-			"import: %s is a file of this server's already: start with it by --file, or load it by the control socket",
+			"import: %s is already a file of this server: start with --file, or load it over the control socket",
 			from,
 		)
 	}
 	return "", fmt.Errorf(
-		"import: %s is in no form that is known: neither JSON lines, as `cyberdb-fast export` writes them, nor a data file of CyberDB 0.9.3",
+		"import: %s has an unknown format: neither JSON lines, as written by `cyberdb-fast export`, nor a data "+
+			"file of CyberDB 0.9.3",
 		from,
 	)
 }
 
-// claimNew takes the right to make a .cdb file, until release is called.
+// claimNew reserves the name of a new .cdb file until release is called.
 //
 // Errors: those of persist.Claim.
 func claimNew(to string) (release func(), err error) {

@@ -13,7 +13,7 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// classesOf says what becomes of objects of other classes.
+// classesOf says how objects of other classes are treated.
 func classesOf(keepOpaque bool) legacy.Classes {
 	if keepOpaque {
 		return legacy.KeepOpaque
@@ -21,8 +21,8 @@ func classesOf(keepOpaque bool) legacy.Classes {
 	return legacy.RefuseClasses
 }
 
-// importOld reads a file that CyberDB wrote and writes a new one, whole or not at all. It returns
-// the lines that tell what was done.
+// importOld converts a file of CyberDB to a new file, which is complete or does not exist
+// afterwards. It returns a summary.
 func importOld(from, to string, classes legacy.Classes, progress progressFunc) (summary string, err error) {
 	f, size, err := openFile(from)
 	if err != nil {
@@ -38,8 +38,7 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 		return "", explainImport(from, err)
 	}
 	items := loop.OldItems(old)
-	// Every table and every entry draws a number of the clock, in order; the file holds those below
-	// its own.
+	// Every table and every entry takes one LSN, in order; the file holds those below its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: items + uint64(len(old.Tables)) + 1, Created: time.Now()}
 	step := func() {}
 	if progress != nil {
@@ -62,25 +61,26 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 	return importSummary(from, to, len(b), old, info), nil
 }
 
-// explainImport says what to do.
+// explainImport adds what to do.
 func explainImport(from string, err error) error {
 	var refused *pickle.Error
 	advice := ""
 	switch {
 	case errors.As(err, &refused) && refused.Class != "":
 		advice = fmt.Sprintf(
-			": nothing was taken; with CyberDB, store such objects as dicts, tuples or texts (%s is not one), save, and import again; or keep them unopened with --keep-opaque, if you trust the file",
+			"; nothing was imported; with CyberDB, store objects of class %s as dicts, tuples or strings, "+
+				"save, and import again; or, if you trust the file, store them as opaque bytes with --keep-opaque",
 			refused.Class,
 		)
 	case errors.Is(err, legacy.ErrNoFile):
-		advice = ": nothing was taken"
+		advice = "; nothing was imported"
 	default:
-		advice = ": nothing was taken; try a backup of it"
+		advice = "; nothing was imported; try a backup of the file"
 	}
 	return fmt.Errorf("import: %s: %w%s", from, err, advice)
 }
 
-// importSummary tells what was done.
+// importSummary describes what was imported.
 func importSummary(from, to string, fromBytes int, old *legacy.File, info persist.FileInfo) string {
 	var s strings.Builder
 	for _, t := range old.Tables {
@@ -93,11 +93,12 @@ func importSummary(from, to string, fromBytes int, old *legacy.File, info persis
 	fmt.Fprintf(&s, "%s (%s bytes) -> %s (%s bytes): %d tables, %s entries\n",
 		from, grouped(uint64(fromBytes)), to, grouped(uint64(info.Bytes)), info.Tables, grouped(info.Items))
 	if old.TrailingBytes > 0 {
-		fmt.Fprintf(&s, "%s bytes behind the data were passed over, as CyberDB does\n", grouped(uint64(old.TrailingBytes)))
+		fmt.Fprintf(&s, "skipped %s bytes after the data, as CyberDB does\n", grouped(uint64(old.TrailingBytes)))
 	}
 	fmt.Fprintf(
 		&s,
-		"not taken: the settings in it, and its password, which stands there in clear: choose another one, and delete or restrict %s and its copies\n",
+		"not imported: the settings and the password, which is stored there in clear text: choose another one, "+
+			"and delete or restrict %s and its copies\n",
 		from,
 	)
 	return s.String()

@@ -20,17 +20,17 @@ import (
 
 const (
 	jsonLinesVersion = 1
-	// maxLineBytes bounds one line: values have less, whatever their form.
+	// maxLineBytes bounds one line; no value needs more.
 	maxLineBytes = 512 << 20
 )
 
-// isJSONLines says whether a file whose first bytes these are is one of JSON lines.
+// isJSONLines reports whether a file with these first bytes has JSON lines.
 func isJSONLines(head []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
 }
 
-// importJSONLines makes a .cdb file of JSON lines, whole or not at all. It returns the lines that
-// tell what was done.
+// importJSONLines converts JSON lines to a .cdb file, which is complete or does not exist
+// afterwards. It returns a summary.
 //
 // Errors name the line.
 func importJSONLines(from, to string, progress progressFunc) (summary string, err error) {
@@ -44,8 +44,7 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	// Every table and every entry draws a number of the clock, in order; the file holds those below
-	// its own.
+	// Every table and every entry takes one LSN, in order; the file holds those below its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: lines + 1, Created: time.Now()}
 	var wrong error // with the lines
 	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error {
@@ -59,7 +58,7 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 	})
 	switch {
 	case wrong != nil:
-		return "", fmt.Errorf("import: %s: %w: nothing was taken", from, wrong)
+		return "", fmt.Errorf("import: %s: %w; nothing was imported", from, wrong)
 	case err != nil:
 		return "", fmt.Errorf("import: %w", err)
 	}
@@ -67,7 +66,7 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 		from, grouped(uint64(size)), to, grouped(uint64(info.Bytes)), info.Tables, grouped(info.Items)), nil
 }
 
-// countLines counts the lines of a file, and goes back to its beginning.
+// countLines counts the lines of a file and returns to its beginning.
 func countLines(f io.ReadSeeker) (lines uint64, err error) {
 	buf := make([]byte, 1<<20)
 	for {
@@ -88,8 +87,8 @@ type jsonImport struct {
 	to     *persist.Writer
 	tables map[string]bool
 	lsn    uint64
-	table  persist.Table // the one at hand
-	left   uint64        // items that it is still to have
+	table  persist.Table // the current one
+	left   uint64        // items that it must still have
 	keys   map[string]struct{}
 	want   *jsonHeader
 }
@@ -122,13 +121,13 @@ func (in *jsonImport) readAll(f io.Reader, progress func(done int64)) error {
 	return in.end(number)
 }
 
-// end checks that all is there.
+// end checks the counts.
 func (in *jsonImport) end(number int) error {
 	items := in.lsn - uint64(len(in.tables))
 	switch {
 	case in.left > 0:
 		return fmt.Errorf(
-			"line %d: the file ends, and %d items of table %q are missing",
+			"line %d: the file ends, but %d items of table %q are missing",
 			number,
 			in.left,
 			in.table.Name,
@@ -137,7 +136,7 @@ func (in *jsonImport) end(number int) error {
 		return errors.New("the first line is missing")
 	case in.want.tables != uint64(len(in.tables)) || in.want.items != items:
 		return fmt.Errorf(
-			"line %d: the file holds %d items in %d tables, its first line says %d in %d",
+			"line %d: the file has %d items in %d tables, but its first line says %d in %d",
 			number,
 			items,
 			len(in.tables),
@@ -148,14 +147,14 @@ func (in *jsonImport) end(number int) error {
 	return nil
 }
 
-// line takes one line: the first, a table's or an item's.
+// line handles one line: the first, a table's or an item's.
 func (in *jsonImport) line(text string) error {
 	if !sonic.ValidString(text) {
-		return errors.New("it is no JSON")
+		return errors.New("not JSON")
 	}
 	node, code := ast.NewParser(text).Parse()
 	if code != 0 || node.TypeSafe() != ast.V_OBJECT {
-		return errors.New("it is no JSON object")
+		return errors.New("not a JSON object")
 	}
 	switch {
 	case in.want == nil:
@@ -169,7 +168,7 @@ func (in *jsonImport) line(text string) error {
 func (in *jsonImport) header(node *ast.Node) error {
 	format, err := node.Get("cyberdb-fast").StrictString()
 	if err != nil || format != "jsonl" {
-		return errors.New(`it is not the first line of an export: {"cyberdb-fast":"jsonl", ...}`)
+		return errors.New(`not the first line of an export: {"cyberdb-fast":"jsonl", ...}`)
 	}
 	version, err := countOf(node, "version")
 	if err != nil {
@@ -198,10 +197,10 @@ func countOf(node *ast.Node, key string) (uint64, error) {
 	return uint64(n), nil
 }
 
-// begin takes the line of a table.
+// begin handles the line of a table.
 func (in *jsonImport) begin(node *ast.Node) error {
 	if !node.Get("table").Exists() {
-		return errors.New("the line of a table is due: the one before has all its items")
+		return errors.New("expected the line of a table: the table before has all its items")
 	}
 	b, err := jsonvalue.ParseNode(node.Get("table"))
 	if err != nil {
@@ -209,10 +208,10 @@ func (in *jsonImport) begin(node *ast.Node) error {
 	}
 	name, err := govalue.UnmarshalOf[string](b)
 	if err != nil || name == "" || len(name) > codec.MaxTableNameBytes {
-		return fmt.Errorf("a table's name is a text of 1 to %d bytes", codec.MaxTableNameBytes)
+		return fmt.Errorf("the name of a table must be a string of 1 to %d bytes", codec.MaxTableNameBytes)
 	}
 	if in.tables[name] {
-		return fmt.Errorf("there are two tables of the name %q", name)
+		return fmt.Errorf("duplicate table name %q", name)
 	}
 	in.tables[name] = true
 	if in.left, err = countOf(node, "items"); err != nil {
@@ -231,10 +230,10 @@ func (in *jsonImport) begin(node *ast.Node) error {
 	return in.to.Table(in.table)
 }
 
-// item takes the line of an entry or an element.
+// item handles the line of an entry or an element.
 func (in *jsonImport) item(node *ast.Node) error {
 	if !node.Get("value").Exists() {
-		return fmt.Errorf("an item of table %q is due: %d are missing", in.table.Name, in.left)
+		return fmt.Errorf("expected an item of table %q: %d are missing", in.table.Name, in.left)
 	}
 	val, err := jsonvalue.ParseNode(node.Get("value"))
 	if err != nil {
@@ -246,7 +245,7 @@ func (in *jsonImport) item(node *ast.Node) error {
 		return in.to.Element(val)
 	}
 	if !node.Get("key").Exists() {
-		return fmt.Errorf("table %q is a dict: its entries have a key", in.table.Name)
+		return fmt.Errorf("table %q is a dict, so its entries must have a key", in.table.Name)
 	}
 	key, err := jsonvalue.ParseNode(node.Get("key"))
 	if err != nil {
@@ -258,14 +257,14 @@ func (in *jsonImport) item(node *ast.Node) error {
 	return in.to.Entry(persist.Entry{Key: key, Val: val, Version: in.lsn, Place: in.lsn})
 }
 
-// another returns an error if a key cannot be one, or was there before.
+// another returns an error if the key is not valid or is a duplicate.
 func (in *jsonImport) another(key []byte) error {
 	canonical, unequal, err := value.Key(key, nil)
 	if err != nil || unequal {
 		return err
 	}
 	if _, there := in.keys[string(canonical)]; there {
-		return errors.New("it is there already")
+		return errors.New("duplicate key")
 	}
 	in.keys[string(canonical)] = struct{}{}
 	return nil

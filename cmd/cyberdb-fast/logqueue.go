@@ -11,44 +11,44 @@ import (
 	"time"
 )
 
-// How many bytes may wait to be written, for a line to join them. What matters more has room that
-// other lines cannot take.
+// How many bytes may be queued when a line is added. More important lines may use space that others
+// may not.
 const (
-	frameRoom  = 4 << 10 // of a progress bar
+	frameRoom  = 4 << 10 // for a progress bar
 	lineRoom   = 1 << 20
-	errorRoom  = 2 << 20 // of lines of the level ERROR
-	defectRoom = 8 << 20 // of those that have a stack, and of the reason why the server does not start
+	errorRoom  = 2 << 20 // for lines of the level ERROR
+	defectRoom = 8 << 20 // for lines with a stack, and for the reason why the server does not start
 )
 
 const (
-	// pieceBytes is what a pipe takes whole or not at all: PIPE_BUF of pipe(7). An end in the
-	// middle of a write leaves no half line.
+	// pieceBytes is what a pipe accepts completely or not at all: PIPE_BUF of pipe(7). So a process
+	// that ends during a write leaves no partial line.
 	pieceBytes = 4096
-	// flushTime is how long the end of the process may wait for what reads the log.
+	// flushTime is how long the end of the process may wait for the reader of the log.
 	flushTime = time.Second
 )
 
-// logQueue takes lines and writes them in order, on a goroutine of its own: a reader that hangs
-// blocks that goroutine alone. Lines for which there is no room, or that cannot be written, are
-// dropped and counted; a line says so once the reader is back.
+// logQueue queues lines and writes them in order, on its own goroutine, so that a reader that hangs
+// blocks only that goroutine. Lines that do not fit in the queue, or cannot be written, are dropped
+// and counted; a line reports that once writing works again.
 //
-// Its methods may be called from any goroutine, and none but close waits.
+// Its methods are safe for concurrent use, and none but close waits.
 type logQueue struct {
 	to      io.Writer
 	dropped atomic.Uint64 // lines, since the start
-	done    chan struct{} // closed when all is written after close
+	done    chan struct{} // closed when everything is written after close
 
 	mu     sync.Mutex
 	more   *sync.Cond // lines or closed has changed
 	lines  []byte     // guarded by mu
-	taken  int        // bytes that run has taken and not written yet; guarded by mu
-	lost   loss       // what no line has reported; guarded by mu
+	taken  int        // bytes that run has taken but not yet written; guarded by mu
+	lost   loss       // dropped lines that are not yet reported; guarded by mu
 	closed bool       // guarded by mu
 
-	torn bool // the last line that was written lacks its end; owned by run
+	torn bool // the last line written is incomplete; owned by run
 }
 
-// loss is how many lines were dropped, and why; err is nil if there was no room.
+// loss is how many lines were dropped, and why; err is nil if the queue was full.
 type loss struct {
 	lines uint64
 	err   error
@@ -61,7 +61,7 @@ func newLogQueue(to io.Writer) *logQueue {
 	return q
 }
 
-// put queues lines if no more than room bytes wait then. Otherwise it returns false.
+// put queues lines unless more than room bytes would then be queued; in that case it returns false.
 func (q *logQueue) put(lines []byte, room int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,7 +79,7 @@ func (q *logQueue) drop(lines int, err error) {
 	q.restore(loss{uint64(lines), err})
 }
 
-// restore has a loss reported with the next lines.
+// restore adds to the loss that the next lines will report.
 func (q *logQueue) restore(l loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -101,8 +101,8 @@ func (q *logQueue) run() {
 	}
 }
 
-// take waits for lines and takes all that there are, and what was lost behind them. more is false
-// for the last ones.
+// take waits for lines, and returns all of them and what was lost after them. more is false for the
+// last ones.
 func (q *logQueue) take() (lines []byte, lost loss, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -129,7 +129,7 @@ func (q *logQueue) write(lines []byte) {
 	}
 }
 
-// wholeLines returns the length of as many lines as fit into a piece, of one at least.
+// wholeLines returns the length of as many lines as fit into a piece, but of at least one.
 func wholeLines(lines []byte) int {
 	if len(lines) <= pieceBytes {
 		return len(lines)
@@ -143,8 +143,8 @@ func wholeLines(lines []byte) int {
 	return len(lines)
 }
 
-// writePiece writes a piece, behind the end of the line before it. It returns how many bytes of the
-// piece were written.
+// writePiece writes a piece, after ending a partial line. It returns how many bytes of the piece
+// were written.
 func (q *logQueue) writePiece(piece []byte) (n int, err error) {
 	if q.torn {
 		if _, err := q.to.Write([]byte("\n")); err != nil {
@@ -157,13 +157,13 @@ func (q *logQueue) writePiece(piece []byte) (n int, err error) {
 	return n, err
 }
 
-// report writes a line that says how many lines were dropped. If it cannot be written, the next one
-// says it.
+// report writes a line that says how many lines were dropped. If that fails, the next one will say
+// it.
 func (q *logQueue) report(l loss) {
 	if l.lines == 0 {
 		return
 	}
-	reason := "nothing read them"
+	reason := "no program read them"
 	if l.err != nil {
 		reason = l.err.Error()
 	}
@@ -174,8 +174,7 @@ func (q *logQueue) report(l loss) {
 	}
 }
 
-// close ends the queue when all that it holds is written, and returns then, or after the given
-// time.
+// close ends the queue and returns when everything is written, or after the given time.
 func (q *logQueue) close(wait time.Duration) {
 	q.mu.Lock()
 	q.closed = true
@@ -192,7 +191,7 @@ func waitAtMost(wait time.Duration, done <-chan struct{}) {
 	}
 }
 
-// logWriter is the end of a logQueue for lines of one kind.
+// logWriter writes lines of one kind to a logQueue.
 type logWriter struct {
 	queue *logQueue
 	room  int
@@ -206,7 +205,7 @@ func (w logWriter) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// logHandler gives each record the room of its kind.
+// logHandler handles each record by its kind.
 type logHandler struct{ lines, errors, defects slog.Handler }
 
 // newLogger returns a logger that writes to a queue.

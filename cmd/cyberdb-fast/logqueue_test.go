@@ -37,8 +37,8 @@ func (r *hangingReader) logged(t *testing.T, q *logQueue) []string {
 	return strings.Split(strings.TrimSuffix(r.text.String(), "\n"), "\n")
 }
 
-// TestLogOfHangingReader: no line waits for a reader that hangs. Once it is back it gets the first
-// lines, in order, each defect, and how many were dropped.
+// TestLogOfHangingReader: no line waits for a reader that hangs. Once it reads again it gets the
+// first lines, in order, every line with a stack, and how many were dropped.
 func TestLogOfHangingReader(t *testing.T) {
 	t.Parallel()
 	const lines, defects = 100_000, 1000
@@ -152,7 +152,7 @@ func TestLogOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestLogEndsInTime: the end waits for a reader that hangs as long as it is told to, and no longer.
+// TestLogEndsInTime: the end waits for a reader that hangs for the given time, and no longer.
 func TestLogEndsInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,18 +19,18 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // serving or stopping failed
-	exitUsage  = 2 // could not start as told
+	exitUsage  = 2 // could not start with these settings
 )
 
-// stopTime is how long requests in hand may take after the first signal.
+// stopTime is how long pending requests may take after the first signal.
 const stopTime = 10 * time.Second
 
-// bannerTime is how long an end that comes at once waits for the banner.
+// bannerTime is how long an immediate exit waits for the banner.
 const bannerTime = 200 * time.Millisecond
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is the command; it returns the exit code.
+// run is the command. It returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
 	if len(args) > 0 {
 		switch args[0] {
@@ -47,7 +47,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	return runServer(args, stdout, stderr, queue)
 }
 
-// runServer is the command without a subcommand. Of what it says, nothing waits for a reader.
+// runServer is the command without a subcommand. None of its output waits for a reader.
 func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 	reasons := logWriter{queue, defectRoom}
 	flags, cfg := newFlags()
@@ -98,7 +98,7 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 		go awaitEnd(os.Stdin, signals)
 	}
 	printed := make(chan struct{})
-	go func() { // what reads it may hang
+	go func() { // the reader may hang
 		defer close(printed)
 		writeBanner(stdout, bannerOf(cfg, srv, dir, file, secret, term.IsTerminal(int(stdout.Fd()))))
 	}()
@@ -106,7 +106,7 @@ func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
 	return serve(srv, ends, log)
 }
 
-// flagsOf returns the flags that the words help and version stand for, as many programs take them.
+// flagsOf returns the flags for the words help and version, which many programs accept.
 func flagsOf(args []string) []string {
 	switch {
 	case len(args) == 1 && args[0] == "help":
@@ -117,8 +117,7 @@ func flagsOf(args []string) []string {
 	return args
 }
 
-// start starts the server with the password that the settings name, or with the data directory's
-// own.
+// start starts the server with the password from the settings, or with the data directory's own.
 func start(
 	cfg *config,
 	dir *dataDir,
@@ -180,8 +179,8 @@ func start(
 	return srv, secret, nil
 }
 
-// serve returns the exit code once a signal has stopped the server, or the server has ended by
-// itself. A second signal cuts the stop short.
+// serve waits until a signal has stopped the server, or the server has ended by itself, and returns
+// the exit code. A second signal shortens the stop.
 func serve(srv *loop.Server, ends *ends, log *slog.Logger) int {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Wait() }()
@@ -194,11 +193,11 @@ func serve(srv *loop.Server, ends *ends, log *slog.Logger) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	go func() { _ = srv.Stop(ctx) }() // Wait gives its error
+	go func() { _ = srv.Stop(ctx) }() // Wait returns its error
 	for {
 		select {
 		case sig := <-ends.second:
-			log.Warn("ended at once: connections are dropped, and the last save is left out or cut short",
+			log.Warn("stopping at once: dropping connections, skipping or interrupting the last save",
 				slog.String("signal", sig.String()))
 			srv.Hurry()
 		case err := <-ended:
@@ -207,14 +206,14 @@ func serve(srv *loop.Server, ends *ends, log *slog.Logger) int {
 	}
 }
 
-// stopped logs how a stop has ended, and returns the exit code.
+// stopped logs the result of a stop and returns the exit code.
 func stopped(err error, log *slog.Logger) int {
 	switch {
 	case errors.Is(err, loop.ErrUnsaved):
-		log.Error("stopped, and the last save or the journal has failed", slog.Any("error", err))
+		log.Error("stopped, but the last save or the journal failed", slog.Any("error", err))
 		return exitFailed
 	case err != nil:
-		log.Error("stopped, not all connections were served to their end", slog.Any("error", err))
+		log.Error("stopped, but some requests were not answered", slog.Any("error", err))
 		return exitFailed
 	}
 	log.Info("stopped")

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// startProfile writes a CPU profile to path until stop is called. An empty path is no profile.
+// startProfile writes a CPU profile to path until stop is called. An empty path means no profile.
 func startProfile(path string, log *slog.Logger) (stop func(), err error) {
 	if path == "" {
 		return func() {}, nil
@@ -29,7 +29,7 @@ func startProfile(path string, log *slog.Logger) (stop func(), err error) {
 	return func() {
 		pprof.StopCPUProfile()
 		if err := file.Close(); err != nil {
-			log.Error("the CPU profile is not whole", slog.Any("error", err))
+			log.Error("the CPU profile is incomplete", slog.Any("error", err))
 		}
 	}, nil
 }

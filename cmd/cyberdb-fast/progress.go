@@ -10,10 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progressFunc is told how far a file is.
+// progressFunc reports the progress of reading a file.
 type progressFunc = func(file string, done, total int64)
 
-// progressBar is where a bar is shown: written to to, if terminal is one.
+// progressBar says where a bar is shown: it is written to to, if terminal is a terminal.
 type progressBar struct {
 	terminal *os.File
 	to       io.Writer
@@ -22,13 +22,14 @@ type progressBar struct {
 // onTerminal returns the progressBar of a command that may wait for its terminal.
 func onTerminal(f *os.File) progressBar { return progressBar{f, f} }
 
-// loadProgress shows on a terminal how far a file has been loaded, in bytes; nil if there is no
-// terminal.
+// loadProgress shows on a terminal how much of a file has been loaded, in bytes. It returns nil if
+// there is no terminal.
 func loadProgress(b progressBar) progressFunc {
 	return fileProgress("loading", b, progressbar.OptionShowBytes(true))
 }
 
-// fileProgress shows on a terminal how far a file is; nil if there is no terminal.
+// fileProgress shows on a terminal how much of a file has been processed. It returns nil if there
+// is no terminal.
 func fileProgress(what string, b progressBar, options ...progressbar.Option) progressFunc {
 	if !term.IsTerminal(int(b.terminal.Fd())) {
 		return nil

@@ -15,14 +15,14 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// pipeTime is how long a small file that is a pipe may keep the command waiting.
+// pipeTime is how long the command waits for a small file that is a pipe.
 const pipeTime = 10 * time.Second
 
-// readText reads a small file of settings. It may be a pipe that a shell has made, /dev/fd/63 of
-// <(command), or standard input.
+// readText reads a small file of settings. It may also be a pipe that a shell has made, /dev/fd/63
+// of <(command), or standard input.
 //
-// Errors: persist.ErrNotRegular for a pipe with a name, a directory, a device or a socket; that it
-// has more than limit bytes; those of the system.
+// Errors: persist.ErrNotRegular for a named pipe, a directory, a device or a socket; that it has
+// more than limit bytes; those of the system.
 func readText(name string, limit int) (string, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENXIO) {
@@ -50,20 +50,19 @@ func readText(name string, limit int) (string, error) {
 	return string(text), err
 }
 
-// isShellPipe says whether a pipe is one that the process was given, and not one with a name of its
-// own.
+// isShellPipe reports whether a pipe was passed to the process, as opposed to a named one.
 func isShellPipe(name string) bool {
 	path, err := filepath.Abs(name)
 	return err == nil &&
 		(path == os.Stdin.Name() || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"))
 }
 
-// follow returns the path of the file that a name leads to, which is the name itself unless it is a
-// symbolic link.
+// follow returns the path of the file that a symbolic link leads to, or the name itself if it is
+// not one.
 func follow(name string) (string, error) {
 	info, err := os.Lstat(name)
 	if err != nil || info.Mode().Type() != fs.ModeSymlink {
-		return name, nil //nolint:nilerr // opening it says what is wrong
+		return name, nil //nolint:nilerr // opening it reports the error
 	}
 	return persist.Resolve(name)
 }

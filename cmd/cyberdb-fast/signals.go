@@ -14,40 +14,40 @@ import (
 	"golang.org/x/term"
 )
 
-// What each signal does stands in docs/RELIABILITY.md, "Signals".
+// docs/RELIABILITY.md, "Signals", describes what each signal does.
 var (
-	// askingSignals end the server in order. A second one may cut the end short.
+	// askingSignals shut the server down cleanly. A second one may shorten that.
 	askingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT}
-	// endingSignals end it in order, too. The system or a tool sends them, often several times, so
-	// they never cut the end short. A fault of the process itself, as SIGSEGV often is, never gets
-	// here: the Go runtime panics for it.
+	// endingSignals also shut it down cleanly. The system or a tool sends them, often several
+	// times, so they never shorten the shutdown. A fault of the process itself, as SIGSEGV often
+	// is, never gets here: the Go runtime panics.
 	endingSignals = []os.Signal{
 		syscall.SIGPWR, syscall.SIGXCPU, syscall.SIGABRT, syscall.SIGSEGV, syscall.SIGBUS,
 		syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS, syscall.SIGSTKFLT,
 	}
-	// loggedSignals are ignored, and the log says so.
+	// loggedSignals are ignored and logged.
 	loggedSignals = []os.Signal{syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGIO}
-	// silentSignals accompany an error of a write, which is handled where it occurs.
+	// silentSignals accompany a write error, which is handled where it occurs.
 	silentSignals = []os.Signal{syscall.SIGPIPE, syscall.SIGXFSZ}
 )
 
-// sameSignal is how long after the first request to end another one counts as the same: timeout(1)
+// sameSignal is how long after the first shutdown signal another one counts as the same: timeout(1)
 // and service managers signal a process and then its group.
 const sameSignal = time.Second
 
 // maxStackBytes bounds what SIGUSR1 writes to the log.
 const maxStackBytes = 1 << 20
 
-// ends carries the requests to end the server.
+// ends passes on the shutdown signals.
 type ends struct {
-	first  chan os.Signal // the first one
+	first  chan os.Signal // the first signal
 	second chan os.Signal // a later, deliberate one, at most once
 
 	log        *slog.Logger
-	hangUpEnds bool // SIGHUP ends the server
+	hangUpEnds bool // SIGHUP shuts the server down
 }
 
-// watchSignals handles signals from here on.
+// watchSignals handles signals from now on.
 func watchSignals(log *slog.Logger) (e *ends, signals chan os.Signal) {
 	e = &ends{first: make(chan os.Signal, 1), second: make(chan os.Signal, 1), log: log}
 	e.hangUpEnds = !signal.Ignored(syscall.SIGHUP) && hasTerminal() // nohup ignores it
@@ -59,8 +59,8 @@ func watchSignals(log *slog.Logger) (e *ends, signals chan os.Signal) {
 	return e, signals
 }
 
-// hasTerminal says whether the process was started on a terminal: it has a controlling one, or one
-// of its standard streams is one.
+// hasTerminal reports whether the process was started on a terminal: it has a controlling terminal,
+// or one of its standard streams is a terminal.
 func hasTerminal() bool {
 	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
 		if term.IsTerminal(int(f.Fd())) {
@@ -75,9 +75,9 @@ func hasTerminal() bool {
 	return true
 }
 
-// watch sorts signals for good.
+// watch handles signals until the process ends.
 func (e *ends) watch(signals <-chan os.Signal) {
-	var since time.Time // the first request to end
+	var since time.Time // the first shutdown signal
 	hurried := false
 	for sig := range signals {
 		switch {
@@ -93,7 +93,7 @@ func (e *ends) watch(signals <-chan os.Signal) {
 	}
 }
 
-// isEnd says whether a signal asks the server to end.
+// isEnd reports whether a signal shuts the server down.
 func (e *ends) isEnd(sig os.Signal) bool {
 	if sig == syscall.SIGHUP {
 		return e.hangUpEnds
@@ -109,20 +109,20 @@ func (e *ends) other(sig os.Signal) {
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		e.log.Info("stacks of all goroutines", slog.String("stacks", string(stacks)))
 	case syscall.SIGHUP:
-		e.log.Info("no reload: settings are read at the start only", slog.String("signal", sig.String()))
+		e.log.Info("no reload: settings are only read at the start", slog.String("signal", sig.String()))
 	default:
 		e.log.Info("ignored", slog.String("signal", sig.String()))
 	}
 }
 
-// inputEnded is the signal that the end of standard input is taken for.
+// inputEnded stands for the end of standard input as a signal.
 type inputEnded struct{}
 
 func (inputEnded) Signal()        {}
 func (inputEnded) String() string { return "standard input ended" }
 
-// awaitEnd reads to the end of in, which comes with the end of the process that holds the other end
-// of the pipe, however it ends.
+// awaitEnd reads in to its end, which comes with the end of the process at the other end of the
+// pipe, however that ends.
 func awaitEnd(in io.Reader, signals chan<- os.Signal) {
 	_, _ = io.Copy(io.Discard, in)
 	signals <- inputEnded{}

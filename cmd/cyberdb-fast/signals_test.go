@@ -123,8 +123,8 @@ func (d *daemon) saved(reason string) {
 	}
 }
 
-// TestEndingSignals: every signal that ends the server does so in order. Only a save can keep the
-// changes here.
+// TestEndingSignals: every signal that ends the server shuts it down cleanly. Only a save can keep
+// the changes here.
 func TestEndingSignals(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{
@@ -163,7 +163,7 @@ func TestOtherSignals(t *testing.T) {
 	d.signal(syscall.SIGTERM)
 	d.saved("terminated")
 	for _, line := range []string{
-		`msg="no reload: settings are read at the start only" signal=hangup`,
+		`msg="no reload: settings are only read at the start" signal=hangup`,
 		`msg="stacks of all goroutines" stacks="goroutine `,
 		`msg=ignored signal="user defined signal 2"`, `msg=ignored signal="alarm clock"`,
 	} {
@@ -193,11 +193,11 @@ func TestSecondSignal(t *testing.T) {
 			if d.EndsWithin(sameSignal + 100*time.Millisecond) { // nothing is to happen meanwhile
 				t.Fatalf("it ended after %v\n%s", time.Since(first), d.Log())
 			}
-			if strings.Contains(d.Log(), "ended at once") {
+			if strings.Contains(d.Log(), "stopping at once") {
 				t.Errorf("a repeated signal, or the end of input, has cut the stop short\n%s", d.Log())
 			}
 			d.signal(syscall.SIGINT)
-			d.logs("ended at once")
+			d.logs("stopping at once")
 			_ = d.Signal(syscall.SIGTERM) // it may have ended
 			if code := d.ended(); code != exitFailed {
 				t.Errorf("exit code %d of a stop that has dropped a connection", code)
@@ -237,8 +237,8 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// TestTerminal: the keys of a terminal, and its end, end a server in order that was started there,
-// whether its streams lead there or not.
+// TestTerminal: the keys of a terminal, and its end, cleanly shut down a server that was started
+// there, whether its streams lead there or not.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

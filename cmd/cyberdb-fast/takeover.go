@@ -13,39 +13,40 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// Beside a data file that is taken over: the old one, and the new one while it is being made.
+// Suffixes of the files next to an imported data file: the old one, and the new one while it is
+// being written.
 const (
 	oldSuffix = ".cyberdb"
 	newSuffix = ".taken"
 )
 
-// takeOver makes the data file one of this server's if CyberDB wrote it. The old file stays beside
-// it, under a name of its own; until the new one is whole it stays where it is.
+// takeOver converts the data file if CyberDB wrote it. The old file stays next to it, under another
+// name; until the new one is complete, it stays where it is.
 func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Logger) error {
 	fresh, kept := path+newSuffix, path+oldSuffix
-	// a start was cut short between two names, without hard links
+	// a start was interrupted between two renames, on a file system without hard links
 	if !exists(path) && exists(fresh) && exists(kept) {
 		return putFresh(fresh, path)
 	}
 	if is, err := isOldFile(path); err != nil || !is {
 		return err
 	}
-	// A start that was cut short may have left one.
+	// A start that was interrupted may have left one.
 	if _, err := persist.RemoveAbandoned(persist.OS, filepath.Dir(path), persist.ID{}, fresh); err != nil {
-		return fmt.Errorf("cannot take over %s: %w", path, err)
+		return fmt.Errorf("cannot import %s: %w", path, err)
 	}
-	summary, err := importFile(path, fresh, classes, fileProgress("taking over", bar))
+	summary, err := importFile(path, fresh, classes, fileProgress("importing", bar))
 	if err != nil {
 		return err
 	}
 	if err := keepOld(path, kept); err != nil {
-		return fmt.Errorf("cannot take over %s: %w", path, err)
+		return fmt.Errorf("cannot import %s: %w", path, err)
 	}
 	if err := putFresh(fresh, path); err != nil {
 		return err
 	}
-	log.Info("took over a data file of CyberDB", slog.String("file", path), slog.String("kept", kept))
-	// by the names that the files have now
+	log.Info("imported a data file of CyberDB", slog.String("file", path), slog.String("kept", kept))
+	// with the current names of the files
 	summary = strings.NewReplacer(fresh, path, path, kept).Replace(summary)
 	for line := range strings.Lines(summary) {
 		log.Info(strings.TrimSpace(line))
@@ -53,25 +54,25 @@ func takeOver(path string, classes legacy.Classes, bar progressBar, log *slog.Lo
 	return nil
 }
 
-// isOldFile says whether CyberDB wrote the file.
+// isOldFile reports whether CyberDB wrote the file.
 func isOldFile(path string) (bool, error) {
 	head, err := headOf(path)
 	if err != nil {
-		return false, nil //nolint:nilerr // whoever loads the file says what is wrong with it
+		return false, nil //nolint:nilerr // loading the file reports the error
 	}
 	return legacy.IsFile(head), nil
 }
 
-// putFresh gives the new file the data file's name.
+// putFresh renames the new file to the data file's name.
 func putFresh(fresh, path string) error {
 	if err := errors.Join(os.Rename(fresh, path), persist.OS.SyncDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("cannot take over %s: %w", path, err)
+		return fmt.Errorf("cannot import %s: %w", path, err)
 	}
 	return nil
 }
 
 // keepOld gives the file a second name, unless it has that already. On a file system without hard
-// links the file then has that name alone.
+// links it renames the file.
 func keepOld(path, kept string) error {
 	if _, err := os.Lstat(kept); errors.Is(err, fs.ErrNotExist) {
 		if os.Link(path, kept) == nil {
@@ -88,7 +89,7 @@ func keepOld(path, kept string) error {
 		return err
 	}
 	if !os.SameFile(one, other) {
-		return fmt.Errorf("%s is there already: move it away", kept)
+		return fmt.Errorf("%s exists: move it away", kept)
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 // release is the version of a release; the build sets it (-ldflags "-X main.release=...").
 var release string
 
-// version returns the version: of the release, else of the module, with the commit that it was
-// built from where that is known.
+// version returns the version of the release, or otherwise of the module, with the commit that it
+// was built from if that is known.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	switch {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Protocol is what a client speaks that is no client of ours.
+// Protocol is the protocol of a client that is not one of cyberdb-fast's.
 type Protocol uint8
 
 // Protocols that can be answered.
@@ -30,20 +30,20 @@ func (p Protocol) String() string {
 }
 
 const (
-	// MaxFirstBytes is how many bytes Client looks at.
+	// MaxFirstBytes is the number of bytes that Client uses.
 	MaxFirstBytes = 256
 	// MaxAnswerBytes is the size of the longest answer.
 	MaxAnswerBytes = 320
-	// leastBytes is how many bytes a client must have sent before it is answered.
+	// leastBytes is how many bytes a client must have sent before it gets an answer.
 	leastBytes = 4
 
 	maxCountDigits = 8  // of a RESP array
 	maxMethodBytes = 16 // of an HTTP request
 )
 
-// Client says what a client speaks whose first bytes are b; sure is false while b is too short to
-// tell. No protocol but Unknown is sure before the client has sent four bytes. What is sure of b is
-// sure of all that begins with b.
+// Client recognizes the protocol of a client whose first bytes are b; sure is false while b is too
+// short. Except for Unknown, no protocol is sure before the client has sent four bytes. A sure
+// result holds for all longer inputs.
 func Client(b []byte) (p Protocol, sure bool) {
 	b = b[:min(len(b), MaxFirstBytes)]
 	switch {
@@ -67,7 +67,7 @@ const (
 	tlsClientHello = 0x01
 )
 
-// tlsRecord looks at a record that may hold a ClientHello: type, version (two bytes), length (two
+// tlsRecord recognizes a record that may hold a ClientHello: type, version (two bytes), length (two
 // bytes), the message's type.
 func tlsRecord(b []byte) (Protocol, bool) {
 	switch {
@@ -79,7 +79,7 @@ func tlsRecord(b []byte) (Protocol, bool) {
 	return TLS, true
 }
 
-// array looks at the head of a RESP array: "*2\r\n".
+// array recognizes the header of a RESP array: "*2\r\n".
 func array(b []byte) (Protocol, bool) {
 	digits := 0
 	for digits < maxCountDigits && 1+digits < len(b) && isDigit(b[1+digits]) {
@@ -96,7 +96,7 @@ func array(b []byte) (Protocol, bool) {
 	return RESP, true
 }
 
-// line looks at a first line that begins with a letter: that of a request of HTTP, or any other
+// line recognizes a first line that begins with a letter: that of an HTTP request, or any other
 // that begins with a word.
 func line(b []byte) (Protocol, bool) {
 	word := 0
@@ -122,8 +122,7 @@ func line(b []byte) (Protocol, bool) {
 	return RESP, true
 }
 
-// request looks at a word and what follows it for the beginning of an HTTP request: a method, and a
-// path, a URL or "*".
+// request recognizes the beginning of an HTTP request: a method, and a path, a URL or "*".
 func request(method, target []byte) (Protocol, bool) {
 	if len(method) < 3 || len(method) > maxMethodBytes || !bytes.Equal(method, bytes.ToUpper(method)) {
 		return Unknown, true
@@ -145,7 +144,7 @@ func request(method, target []byte) (Protocol, bool) {
 	return Unknown, sure
 }
 
-// isPrefix says whether b and text agree as far as both go.
+// isPrefix reports whether b and text agree as far as both go.
 func isPrefix(b []byte, text string) bool {
 	n := min(len(b), len(text))
 	return string(b[:n]) == text[:n]
@@ -154,16 +153,17 @@ func isPrefix(b []byte, text string) bool {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
-// AppendAnswer appends what the client is told whose first bytes are first: one line that says what
-// this server is, in the client's language. It is at most MaxAnswerBytes. The connection is to be
-// closed after it.
+// AppendAnswer appends the answer to a client whose first bytes are first: one line that says what
+// this server is, in the client's protocol. It is at most MaxAnswerBytes. Close the connection
+// after it.
 func (p Protocol) AppendAnswer(dst, first []byte) []byte {
 	text := fmt.Sprintf("this is cyberdb-fast, which does not speak %v: use a cyberdb-fast client", p)
 	switch p {
 	case HTTP:
 		dst = fmt.Appendf(
 			dst,
-			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
+				"%d\r\nConnection: close\r\n\r\n",
 			len(text)+1,
 		)
 		if bytes.HasPrefix(first, []byte("HEAD ")) { // answered without a body

@@ -1,7 +1,7 @@
-// Package foreign knows other protocols by their first bytes: of a client that has met a
-// cyberdb-fast server by mistake, which is answered in its own language, and of a server that a
-// client of cyberdb-fast has met.
+// Package foreign recognizes other protocols by their first bytes: those of a client that has
+// connected to a cyberdb-fast server by mistake, which gets an answer in its own protocol, and
+// those of a server to which a client of cyberdb-fast has connected.
 //
-// It is pure: bytes in, bytes out. What the first bytes of the native protocol are is
-// codec/secure's to say, and what those of CyberDB's wire are is codec/legacy's: ask them first.
+// It is pure: bytes in, bytes out. Packages codec/secure and codec/legacy recognize the native
+// protocol and that of CyberDB: ask them first.
 package foreign

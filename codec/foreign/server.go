@@ -8,7 +8,7 @@ import (
 // maxQuotedBytes is how much of an unknown server's answer an error quotes.
 const maxQuotedBytes = 32
 
-// serverBeginnings are what servers say first, or answer to bytes that they do not understand.
+// serverBeginnings are what servers send first, or answer to bytes that they do not understand.
 var serverBeginnings = []struct{ text, name string }{
 	{"HTTP/", "HTTP"},
 	{"<!DOCTYPE", "HTTP"}, // an answer of HTTP/0.9, as the others with <
@@ -25,9 +25,9 @@ var serverBeginnings = []struct{ text, name string }{
 	{"CLIENT_ERROR", "memcached's protocol"},
 }
 
-// Server says what a server speaks that has answered b to Hello, and is no server of ours: "speaks
-// HTTP, not cyberdb-fast". sure is false while b is too short to tell; what it is then says what is
-// known.
+// Server describes a server that has answered b to Hello and is not one of cyberdb-fast's: "speaks
+// HTTP, not cyberdb-fast". sure is false while b is too short; the description is then what is
+// known so far.
 func Server(b []byte) (what string, sure bool) {
 	sure = len(b) >= maxQuotedBytes
 	could := false

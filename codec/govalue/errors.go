@@ -51,7 +51,7 @@ func withOp(op string, err error) error {
 	return &PathError{Op: op, Err: err}
 }
 
-// atStep puts one step in front of the path of err.
+// atStep puts one step before the path of err.
 func atStep(step string, err error) error {
 	if e, ok := err.(*PathError); ok && e.Op == "" { //nolint:errorlint // as in withOp
 		e.Path = step + e.Path
@@ -62,7 +62,7 @@ func atStep(step string, err error) error {
 
 func atIndex(i int, err error) error { return atStep("["+strconv.Itoa(i)+"]", err) }
 
-// atKey puts a dict key in front of the path; only short texts and numbers are shown.
+// atKey puts a dict key before the path; only short texts and numbers are shown.
 func atKey(key any, err error) error {
 	const maxShown = 40
 	step := "[?]"

@@ -124,7 +124,7 @@ func appendText(dst []byte, s string) ([]byte, error) {
 	return msgp.AppendString(dst, s), nil
 }
 
-// validText says whether s is UTF-8 in which lone surrogates may stand as three bytes.
+// validText reports whether s is UTF-8 in which lone surrogates may stand as three bytes.
 func validText(s string) bool {
 	for !utf8.ValidString(s) {
 		bad := 0

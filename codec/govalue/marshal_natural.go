@@ -11,7 +11,7 @@ import (
 )
 
 // appendNatural appends v if its type is one of those that stand for a Python type, or a time; ok
-// says whether it is.
+// reports whether it is.
 func appendNatural(dst []byte, v any, lv level) (_ []byte, ok bool, err error) {
 	switch x := v.(type) {
 	case Tuple:

@@ -51,7 +51,7 @@ var naturalTypes = map[reflect.Type]bool{
 
 func isNatural(t reflect.Type) bool { return naturalTypes[t] }
 
-// implements says whether t or *t implements the interface.
+// implements reports whether t or *t implements the interface.
 func implements(t, iface reflect.Type) bool {
 	return t.Implements(iface) || reflect.PointerTo(t).Implements(iface)
 }

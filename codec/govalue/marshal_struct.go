@@ -107,7 +107,7 @@ func structUnder(f reflect.StructField) reflect.Type {
 	return t
 }
 
-// valueIn returns the field in struct v; ok is false behind an embedded nil pointer.
+// valueIn returns the field in struct v; ok is false after an embedded nil pointer.
 func (f *field) valueIn(v reflect.Value) (_ reflect.Value, ok bool) {
 	for i, x := range f.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -121,7 +121,7 @@ func (f *field) valueIn(v reflect.Value) (_ reflect.Value, ok bool) {
 	return v, true
 }
 
-// present says whether the field of v is to be encoded.
+// present reports whether the field of v is to be encoded.
 func (f *field) present(v reflect.Value) bool { return !f.omitEmpty || !isEmpty(v) }
 
 // isEmpty is encoding/json's notion for omitempty.

@@ -57,8 +57,8 @@ type Exception struct {
 	Args  []any
 }
 
-// Object is a Python object that is kept unopened: the path of its class and the bytes the client
-// made of it.
+// Object is a Python object that is stored as opaque bytes: the path of its class and the bytes the
+// client made of it.
 type Object struct {
 	Class string
 	Data  []byte

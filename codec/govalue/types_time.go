@@ -121,7 +121,7 @@ func TimeDeltaOf(d time.Duration) TimeDelta {
 	return TimeDelta{Days: int32(days), Seconds: uint32(rest / microsPerSecond), Micros: uint32(rest % microsPerSecond)}
 }
 
-// Duration returns t as a time.Duration. Errors: ErrOutOfRange beyond some 292 years.
+// Duration returns t as a time.Duration. Errors: ErrOutOfRange beyond about 292 years.
 func (t TimeDelta) Duration() (time.Duration, error) {
 	const maxDays = 106752 // what the largest Duration reaches into
 	if t.Days >= -maxDays && t.Days <= maxDays {

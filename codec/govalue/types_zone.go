@@ -68,7 +68,7 @@ func (z Zone) location(t time.Time) *time.Location {
 	return time.FixedZone(strings.TrimPrefix(z.Name, value.PlainZone), int(z.Offset))
 }
 
-// maxZones bounds how many names are remembered; IANA has some 600.
+// maxZones bounds how many names are remembered; IANA has about 600.
 const maxZones = 2048
 
 // The zones looked up so far, by name; nil for names that are no zone.

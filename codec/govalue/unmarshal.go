@@ -19,8 +19,8 @@ type Unmarshaler interface {
 // An int goes into every int, uint and float kind that holds it exactly, a float into float kinds
 // (float32 rounds). A list, tuple, set, frozenset or deque goes into slices and, if the length
 // fits, arrays; bytes and bytearray into []byte and [N]byte, a UUID into [16]byte. A dict of any
-// kind goes into maps, and into structs by its str keys: other keys are passed over, fields without
-// a key keep what they had. An interface gets the natural type that Decode gives. None makes
+// kind goes into maps, and into structs by its str keys: other keys are skipped, fields without a
+// key keep what they had. An interface gets the natural type that Decode gives. None makes
 // pointers, maps, slices and interfaces nil and is refused by all others. Maps that are there
 // already are added to; slices are overwritten. Nothing of b is kept.
 //

@@ -11,13 +11,13 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// First bytes of encodings that are told apart here, from the MessagePack specification.
+// First bytes of encodings that are distinguished here, from the MessagePack specification.
 const (
 	leadTrue   = 0xC3
 	leadUint64 = 0xCF
 )
 
-// isInt says whether the encoding b is an int of any size.
+// isInt reports whether the encoding b is an int of any size.
 func isInt(b []byte) bool {
 	if value.LeadType(b) == value.TypeExt {
 		code, _, _, err := value.ReadExt(b)

@@ -94,7 +94,7 @@ func (b decoderBuild) plan(t reflect.Type) decodeFunc {
 	}
 }
 
-// isSequence says whether a type of this package is a plain slice, which the rules for slices
+// isSequence reports whether a type of this package is a plain slice, which the rules for slices
 // serve.
 func isSequence(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem() != reflect.TypeFor[Pair]()
@@ -267,7 +267,7 @@ func convertNatural(x any, t reflect.Type) (any, error) {
 	return x, nil
 }
 
-// skip passes over the value at the front of b.
+// skip skips the value at the front of b.
 func skip(b []byte) ([]byte, error) {
 	rest, err := msgp.Skip(b)
 	if err != nil {

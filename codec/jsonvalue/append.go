@@ -15,7 +15,7 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Keys of objects that are no dict of texts.
+// Keys of objects that do not stand for a dict.
 const (
 	keyBigInt      = "$int"
 	keyFloat       = "$float"
@@ -33,10 +33,10 @@ const (
 	keyRepr        = "repr"
 )
 
-// Append appends the JSON form of the value whose whole encoding is b, in one line. Parse gives the
-// same bytes again.
+// Append appends the JSON form of the value whose complete encoding is b, in one line. Parse
+// returns the same bytes again.
 //
-// Errors: *govalue.PathError for bytes that are no value.
+// Errors: *govalue.PathError for bytes that are not a value.
 func Append(dst, b []byte) ([]byte, error) {
 	v, n, err := govalue.Decode(b)
 	if err != nil {
@@ -52,7 +52,7 @@ func Append(dst, b []byte) ([]byte, error) {
 	return appendEncoded(dst, b), nil
 }
 
-// appendEncoded appends the form that every value has: its encoding, and how Python shows it, for
+// appendEncoded appends the form that exists for every value: its encoding, and its repr for human
 // readers.
 func appendEncoded(dst, b []byte) []byte {
 	const maxRepr = 200
@@ -133,7 +133,7 @@ func appendData(dst []byte, key string, b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(dst, b), `"}`...)
 }
 
-// appendFloat appends a number that has a point or an exponent, so that it is no int.
+// appendFloat appends a number with a point or an exponent, so that it is not read as an int.
 func appendFloat(dst []byte, f float64) ([]byte, bool) {
 	switch {
 	case math.IsNaN(f):
@@ -167,7 +167,7 @@ func appendTagged(dst []byte, key string, items []any) (text []byte, ok bool) {
 	return append(dst, '}'), ok
 }
 
-// appendDict appends an object, if all keys are texts and it cannot be taken for another form.
+// appendDict appends an object, if all keys are strings and it cannot be mistaken for another form.
 func appendDict(dst []byte, pairs []govalue.Pair) (text []byte, ok bool) {
 	for _, p := range pairs {
 		key, isText := p.Key.(string)

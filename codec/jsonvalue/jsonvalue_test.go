@@ -146,7 +146,7 @@ func negativeZero() float64 { return -1 / inf }
 
 var inf = func() float64 { x := 1e300; return x * x }()
 
-// TestRefuses: what is no form of a value, or no value, is told.
+// TestRefuses: text that is not the form of a value is an error.
 func TestRefuses(t *testing.T) {
 	for _, text := range []string{
 		``, `[1`, `1 2`, `{"$what":1}`, `{"$what":"x"}`, `{"$tuple":1}`, `{"$dict":[1]}`, `{"$dict":[[1]]}`, `{"$int":"x"}`, `{"$float":"1"}`,

@@ -17,20 +17,20 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// ErrSyntax is returned for text that is no JSON, or no form of a value.
+// ErrSyntax is returned for text that is not JSON, or not the form of a value.
 var ErrSyntax = errors.New("not a value's JSON form")
 
 // maxNesting is how deep JSON may be nested: a dict with other keys than texts takes three levels,
 // and no value has more than value.MaxDepth of them.
 const maxNesting = 4 * value.MaxDepth
 
-// Parse returns the encoding of the value that a text is the JSON form of.
+// Parse returns the encoding of the value with this JSON form.
 //
 // Errors: ErrSyntax; *govalue.PathError and *value.Error for what cannot be a value: too large, too
 // deep, a key that is not hashable.
 func Parse(text string) ([]byte, error) {
 	if !sonic.ValidString(text) {
-		return nil, fmt.Errorf("%w: it is no JSON", ErrSyntax)
+		return nil, fmt.Errorf("%w: not JSON", ErrSyntax)
 	}
 	node, code := ast.NewParser(text).Parse()
 	if code != 0 {
@@ -60,7 +60,7 @@ type encoded []byte
 
 func decode(node *ast.Node, depth int) (any, error) {
 	if depth > maxNesting {
-		return nil, fmt.Errorf("%w: it is nested too deep", ErrSyntax)
+		return nil, fmt.Errorf("%w: nested too deep", ErrSyntax)
 	}
 	switch node.TypeSafe() {
 	case ast.V_NULL:

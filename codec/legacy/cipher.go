@@ -14,18 +14,18 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPasswordBytes is the longest password that a CyberDB client takes.
+// MaxPasswordBytes is the longest password that a CyberDB client accepts.
 const MaxPasswordBytes = 32
 
 var (
-	// ErrPassword is returned for a password that no CyberDB client takes.
+	// ErrPassword is returned for a password that CyberDB clients do not accept.
 	ErrPassword = errors.New("CyberDB's clients take passwords of 1 to 32 bytes")
-	// ErrKey is returned for a password of which a CyberDB client makes no key.
+	// ErrKey is returned for a password from which CyberDB clients cannot derive a key.
 	ErrKey = errors.New("CyberDB's encryption takes passwords of 1 to 32 ASCII characters")
 )
 
-// CheckPassword says whether CyberDB's clients can have this password. Errors: ErrPassword; ErrKey
-// if they are to encrypt.
+// CheckPassword returns an error if CyberDB's clients cannot use this password. Errors:
+// ErrPassword; ErrKey if they encrypt.
 func CheckPassword(password string, encrypt bool) error {
 	switch {
 	case password == "" || len(password) > MaxPasswordBytes:
@@ -36,19 +36,19 @@ func CheckPassword(password string, encrypt bool) error {
 	return nil
 }
 
-// Cipher is CyberDB's encryption: AES-256 in GCM's counter mode, without a tag, with one key and
-// one nonce, that follow from the password, for every message of every connection in both
-// directions. So there is one key stream, and it hides nothing from someone who has two messages.
+// Cipher is CyberDB's encryption: AES-256 in GCM's counter mode, without a tag. Key and nonce are
+// derived from the password and are the same for every message of every connection in both
+// directions. So there is one key stream, and two messages suffice to break it.
 //
 //	key    the password, filled up with zeros ("0") to 32 characters
 //	nonce  the first 16 hexadecimal digits of PBKDF2-HMAC-SHA256(key, salt key, 1 iteration)
 type Cipher struct {
 	block cipher.Block
 	first [aes.BlockSize]byte // the counter of the key stream's first block
-	begin []byte              // the beginning of the key stream
+	begin []byte              // the cached beginning of the key stream
 }
 
-// beginBytes is how much of the key stream is kept.
+// beginBytes is how much of the key stream is cached.
 const beginBytes = 64 << 10
 
 // NewCipher returns the cipher of a password. Errors: those of CheckPassword.
@@ -72,12 +72,12 @@ func NewCipher(password string) (*Cipher, error) {
 	}
 	nonce := hex.EncodeToString(derived)[:nonceBytes]
 	c.begin = gcm.Seal(nil, []byte(nonce), make([]byte, beginBytes), nil)[:beginBytes]
-	// GCM makes its first counter by a hash, which is not at hand
+	// GCM makes its first counter by a hash, which crypto/cipher does not expose
 	c.block.Decrypt(c.first[:], c.begin[:aes.BlockSize])
 	return c, nil
 }
 
-// XOR encrypts or decrypts, in place, bytes that stand in their message from at on.
+// XOR encrypts or decrypts, in place, bytes of a message from offset at on.
 func (c *Cipher) XOR(b []byte, at int) {
 	if at < len(c.begin) {
 		n := subtle.XORBytes(b, b, c.begin[at:])
@@ -89,8 +89,8 @@ func (c *Cipher) XOR(b []byte, at int) {
 	}
 }
 
-// beyond is XOR behind the beginning of the key stream. It stops where the last four bytes of the
-// counter, the ones that GCM counts in, begin again at 0.
+// beyond is XOR after the cached part of the key stream. It stops where the last four bytes of the
+// counter, in which GCM counts, would start again at 0.
 func (c *Cipher) beyond(b []byte, at int) int {
 	counter := c.first
 	low := binary.BigEndian.Uint32(counter[12:]) + uint32(at/aes.BlockSize)

@@ -75,7 +75,7 @@ func TestCipherVectors(t *testing.T) {
 	}
 }
 
-// TestCipherAnywhere: a message that is deciphered piece by piece is the same, behind the part of
+// TestCipherAnywhere: a message that is deciphered piece by piece is the same, after the part of
 // the key stream that is kept too.
 func TestCipherAnywhere(t *testing.T) {
 	c, err := legacy.NewCipher("123456")

@@ -1,15 +1,15 @@
-// Package legacy speaks the wire of CyberDB 0.9.3, a Python package, as its server does, and reads
-// its files. LEGACY.md has both.
+// Package legacy implements the server side of the protocol of CyberDB 0.9.3, a Python package, and
+// reads its files. LEGACY.md describes both.
 //
-// A Wire is the state of one connection: it takes the messages apart as their bytes come, plain or
-// encrypted. A Request is what a message asks for, as a request of the native protocol; its Reply
-// makes the answer's pickle of the native reply. So both wires go through one command table.
-// ParseFile reads the files that CyberDB kept its tables in.
+// A Wire is the state of one connection: it splits the bytes received, plain or encrypted, into
+// messages. A Request translates a message into a request of the native protocol, and the native
+// reply into the pickle of the answer. So both protocols use one command table. ParseFile reads
+// CyberDB's data files.
 //
-// It is pure: no sockets, no goroutines, no clocks. Nothing that a message or a file says is
-// executed: not the classes of a pickle, and not the text of a sort key, of which ParseSortText
-// knows a few forms. A Cipher may be used by any goroutine; a Wire and a Request belong to one.
+// It is pure: no sockets, no goroutines, no clocks. Nothing in a message or a file is executed:
+// neither the classes of a pickle nor the text of a sort key, of which ParseSortText recognizes a
+// few forms. A Cipher is safe for concurrent use; a Wire and a Request are not.
 //
-// What callers must not do: take the encryption for protection. It is CyberDB's own, one key stream
-// for every message: who listens reads it.
+// Callers must not rely on the encryption. It is CyberDB's own, with one key stream for every
+// message: an eavesdropper can read it.
 package legacy

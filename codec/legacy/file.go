@@ -9,16 +9,16 @@ import (
 )
 
 // A file of CyberDB's is one pickle of {"config": {...}, "db": {name: dict or list, ...}}. The
-// config is what the server was last run with, its password in clear text: none of it is taken.
-// There is no checksum: damage that leaves a pickle is not found.
+// config has the last settings of the server, with its password in clear text; it is not imported.
+// There is no checksum: damage that leaves a valid pickle is not detected.
 
-// ErrNoFile is returned for bytes that are no pickle of a dict: not a file of CyberDB's at all.
+// ErrNoFile is returned for bytes that are not a pickle of a dict, so not a file of CyberDB.
 var ErrNoFile = errors.New("not a data file of CyberDB, which is a pickle of a dict")
 
 // FileError says what is wrong with a file, and where.
 type FileError struct {
-	Table string // "" if it is in none
-	Key   string // Python's repr of the entry's key, or the element's index; "" if it is in none
+	Table string // "" if not in a table
+	Key   string // Python's repr of the entry's key, or the element's index; "" if not in an entry
 	Err   error
 }
 
@@ -35,12 +35,11 @@ func (e *FileError) Error() string {
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// File is a file of CyberDB's that has been read and found to be whole: every table and entry in it
-// can be kept.
+// File is a parsed and checked file of CyberDB: every table and entry in it can be stored.
 type File struct {
 	Tables        []FileTable // in the order of their creation
 	Bytes         int         // of all entries' encodings
-	TrailingBytes int         // bytes behind the pickle, which CyberDB passes over
+	TrailingBytes int         // bytes after the pickle, which CyberDB skips
 }
 
 // FileTable is a table in a file.
@@ -58,10 +57,10 @@ func (t *FileTable) Len() int {
 	return t.at.Len()
 }
 
-// Entry appends the encoding of one entry to room: the key and then the value of a dict's, or the
-// element of a list. key and val are views into it; a list's have no key.
+// Entry appends the encoding of one entry to room: the key and the value of a dict's, or the
+// element of a list. key and val are views into it; an element has no key.
 //
-// Errors: none but of the limits of keys (*value.Error); ParseFile has found all others.
+// Errors: only those of the limits of keys (*value.Error); ParseFile has found all others.
 func (t *FileTable) Entry(room []byte, i int) (key, val, all []byte, err error) {
 	at := len(room)
 	if t.Kind == List {
@@ -79,27 +78,27 @@ func (t *FileTable) Entry(room []byte, i int) (key, val, all []byte, err error) 
 	return all[at:end:end], all[end:], all, err
 }
 
-// IsFile says whether bytes can be the beginning of a file of CyberDB's.
+// IsFile reports whether these can be the first bytes of a file of CyberDB.
 func IsFile(b []byte) bool { return len(b) > 1 && pickle.BeginsDict(b) }
 
-// Entries are expanded where objects are shared. maxExpansion bounds by what factor a file may
-// grow, above leastExpanded.
+// Shared objects are copied. maxExpansion bounds by what factor that may make a file grow, above
+// leastExpanded.
 const (
 	maxExpansion  = 64
 	leastExpanded = 32 << 20
 )
 
-// Classes says what becomes of objects of classes that are not among the types kept.
+// Classes says what happens to objects of classes that are not supported.
 type Classes uint8
 
 const (
-	// RefuseClasses refuses them by name.
+	// RefuseClasses rejects them by name.
 	RefuseClasses Classes = iota
-	// KeepOpaque keeps them as values that nobody opens, as pickle.Unpickler has it.
+	// KeepOpaque stores them as opaque bytes; see pickle.Unpickler.
 	KeepOpaque
 )
 
-// ParseFile reads a file of CyberDB's, which is all of b; the File is good as long as b is.
+// ParseFile parses a file of CyberDB, which is all of b; the File is valid as long as b is.
 //
 // Errors: ErrNoFile; *FileError, which holds a *pickle.Error, pickle.ErrRecursive,
 // value.ErrTooLarge and so on.
@@ -138,7 +137,7 @@ func ParseFile(b []byte, classes Classes) (*File, error) {
 // whereIn adds the table and the key to an error.
 func whereIn(trail []pickle.Object, err error) error {
 	if errors.Is(err, pickle.ErrShort) {
-		err = errors.New("the file ends too early: it was cut")
+		err = errors.New("the file ends too early: it is truncated")
 	}
 	e := &FileError{Err: err}
 	if len(trail) > 1 && trail[0].IsText("db") {
@@ -150,7 +149,8 @@ func whereIn(trail []pickle.Object, err error) error {
 	return e
 }
 
-// nameOf is the repr of a key, cut if it is long; of a text that it can be, the text.
+// nameOf returns the repr of a key, shortened if it is long; for a string that can be a name, the
+// string itself.
 func nameOf(key pickle.Object) string {
 	const most = 80
 	text := key.TypeName()
@@ -168,7 +168,7 @@ func nameOf(key pickle.Object) string {
 	return text
 }
 
-// addTable adds a table, and looks at all its entries.
+// addTable adds a table and checks all its entries.
 func (f *File) addTable(name, content pickle.Object, fileBytes int) error {
 	t := FileTable{Name: nameOf(name), at: content}
 	if name.Kind() != pickle.Str {

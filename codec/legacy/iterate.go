@@ -30,14 +30,14 @@ func (r *Request) pairs(o pickle.Object) error {
 	return nil
 }
 
-// elements appends what iterating over an object gives; what is none that can be iterated over is
-// the error notIterable, nil for Python's own.
+// elements appends the elements that iterating over an object yields. If it is not iterable, the
+// error is notIterable, or Python's own if that is nil.
 func (r *Request) elements(o pickle.Object, notIterable *Exception) error {
 	return r.each(o, notIterable, r.append)
 }
 
-// each calls f for what iterating over an object gives, in order. A *stopped from f ends it: what
-// it holds becomes the reply after the request.
+// each calls f for each element of an iteration, in order. A *stopped from f ends it and becomes
+// the reply after the request.
 func (r *Request) each(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
 	err := r.iterate(o, notIterable, f)
 	var stop *stopped
@@ -55,7 +55,7 @@ func (r *Request) iterate(o pickle.Object, notIterable *Exception, f func(pickle
 		if _, err := o.Size(); err != nil { // equal members become one
 			return exceptionOf(err)
 		}
-	case pickle.Deque: // behind the maxlen
+	case pickle.Deque: // after the maxlen
 		first = 1
 	case pickle.Dict, pickle.OrderedDict, pickle.Counter:
 		if _, err := o.Size(); err != nil {
@@ -84,7 +84,7 @@ func notIterableAs(o pickle.Object, e *Exception) *Exception {
 	return e
 }
 
-// iterateScalar is iterate for a text (its characters), bytes (their numbers) and a range: their
+// iterateScalar is iterate for a str (its characters), bytes (their numbers) and a range: their
 // elements are made here, as a list.
 func (r *Request) iterateScalar(o pickle.Object, notIterable *Exception, f func(pickle.Object) error) error {
 	if r.Quick && len(o.Text()) > quickElements {
@@ -170,7 +170,7 @@ func (r *Request) listOfRange(o pickle.Object, notIterable *Exception) ([]byte, 
 	return list, nil
 }
 
-// lengthOfRange is how many numbers there are from start on, step by step, in front of stop.
+// lengthOfRange returns how many numbers there are from start to before stop in the given steps.
 func lengthOfRange(start, stop, step *big.Int) *big.Int {
 	span, width := new(big.Int).Sub(stop, start), new(big.Int).Set(step)
 	if step.Sign() < 0 {
@@ -184,7 +184,7 @@ func lengthOfRange(start, stop, step *big.Int) *big.Int {
 	return span.Quo(span, width)
 }
 
-// count returns how many values there are back to back.
+// count returns the number of values, which are back to back.
 func count(body []byte) (n int) {
 	for len(body) > 0 {
 		body = body[value.Size(body):]
@@ -193,8 +193,8 @@ func count(body []byte) (n int) {
 	return n
 }
 
-// appendTable appends the values of a whole table as one value, which may be larger than a value
-// may be.
+// appendTable appends the values of a whole table as one value. It may exceed the limits of a
+// value.
 func appendTable(dst, body []byte, dict bool) []byte {
 	if dict {
 		dst = msgp.AppendMapHeader(dst, uint32(count(body)/2))

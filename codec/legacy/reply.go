@@ -10,14 +10,14 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// replyForm says what a reply's content is made of.
+// replyForm says what a reply's content is.
 type replyForm uint8
 
 const (
-	replyDone      replyForm = iota // there is none
+	replyDone      replyForm = iota // none
 	replyConnected                  // none, but a message
-	replyCreated                    // none; a table that is there already is no exception
-	replyFound                      // none: the code says it
+	replyCreated                    // none; an existing table is not an exception
+	replyFound                      // none; the code has the answer
 	replyValue                      // the value
 	replyList                       // a list of the values
 	replyPairs                      // a list of tuples of two
@@ -40,8 +40,8 @@ func beginReply(dst []byte, code int) []byte {
 
 func endReply(dst []byte) []byte { return pickle.End(pickle.EndDict(dst)) }
 
-// AppendReply appends the pickle of the reply, made of the native one: its status and body. Errors:
-// *Exception, the reply in its place; ErrOtherKind.
+// AppendReply appends the pickle of the reply, made from status and body of the native one. Errors:
+// *Exception, the reply instead; ErrOtherKind.
 func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]byte, error) {
 	switch {
 	case status == codec.StatusTableExists && r.form == replyCreated:
@@ -76,13 +76,14 @@ func (r *Request) AppendReply(dst []byte, status codec.Status, body []byte) ([]b
 	return endReply(dst), nil
 }
 
-// keptFromReader is the reply in the place of an object that was kept unopened, or that a native
-// client has put there: who reads it executes what it says.
+// keptFromReader is the reply in place of an object that is stored as opaque bytes, or that a
+// native client has stored: a client that reads it executes what it says.
 func keptFromReader(class string) *Exception {
 	return NewException(
 		"TypeError",
 		fmt.Sprintf(
-			"%s is a class of a program's own, and reading an object of it runs its code: this server gives such to no client without --keep-opaque",
+			"%s is a class of a program's own, and reading an object of it runs its code: this server gives "+
+				"such to no client without --keep-opaque",
 			class,
 		),
 	)
@@ -131,13 +132,13 @@ func appendTables(dst, body []byte) ([]byte, error) {
 	return pickle.EndList(dst), nil
 }
 
-// errOtherKind is what ErrOtherKind is made of.
+// errOtherKind is the type of ErrOtherKind.
 type errOtherKind struct{}
 
 func (errOtherKind) Error() string { return "the table is of the other kind by now" }
 
-// ErrOtherKind is returned when the table has become one of the other kind since Translate:
-// translate again.
+// ErrOtherKind is returned when the table has been replaced by one of the other kind since
+// Translate: translate again.
 var ErrOtherKind error = errOtherKind{}
 
 // failure is the reply to a request that the server could not execute.

@@ -9,57 +9,56 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Table says what a table is; CyberDB's routes for dicts do what they can with lists, and the other
-// way.
+// Table is the kind of a table. CyberDB's routes for dicts also work on lists as far as possible,
+// and vice versa.
 type Table uint8
 
 // The kinds of tables.
 const (
-	NoTable Table = iota // none is named, or it is not there
+	NoTable Table = iota // the request names none, or it does not exist
 	Dict
 	List
 )
 
-// Request is a request of CyberDB's, as one of the native protocol. It is used again and again.
+// Request is a request of CyberDB, translated to one of the native protocol. It is reused.
 type Request struct {
 	u    pickle.Unpickler
 	root pickle.Object
 
-	// Quick is set by a caller that has little time: Translate returns ErrLong in the place of
-	// making much of a few bytes.
+	// Quick makes Translate return ErrLong instead of expanding a few bytes into much work.
 	Quick bool
 
-	// Of the last Translate: the native request, which the caller executes, and what makes the
-	// reply of its own.
+	// Set by Translate: the native request, which the caller executes, and what turns its reply
+	// into CyberDB's.
 	Op    codec.Opcode
 	Args  []byte
 	form  replyForm
-	key   []byte     // of the entry that is asked for, a view into Args; nil if there is none
-	after *Exception // the reply, once Op has been executed
-	made  []byte     // room
+	key   []byte     // of the requested entry, a view into Args; nil if there is none
+	after *Exception // if not nil, the reply after Op has been executed
+	made  []byte     // buffer
 }
 
-// MaxObjects is how many objects one request may hold.
+// MaxObjects is the most objects in one request.
 const MaxObjects = 5 << 19
 
-// ErrLong is returned for a request of which Quick arguments cannot be made: a range of many
-// numbers, a long text taken apart, objects that are shared again and again.
-var ErrLong = errors.New("much is to be made of the request")
+// ErrLong is returned for a request that is too much work under Quick: a range of many numbers, a
+// long string split into characters, many shared objects.
+var ErrLong = errors.New("the request is too much work for an event loop")
 
-// What Quick arguments may have.
+// Limits under Quick.
 const (
 	quickBytes    = 64 << 10
 	quickElements = 4096 // that are made
 )
 
-// KeepOpaque keeps objects of classes that are not taken, as pickle.Unpickler has it.
+// KeepOpaque stores objects of unsupported classes as opaque bytes; see pickle.Unpickler.
 func (r *Request) KeepOpaque(keep bool) { r.u.KeepOpaque = keep }
 
-// Unpickler returns the room that the request is read in, for other use between requests.
+// Unpickler returns the request's Unpickler, for other use between requests.
 func (r *Request) Unpickler() *pickle.Unpickler { return &r.u }
 
-// Parse reads a request's pickle. It is good until the next use of the Request's Unpickler. Errors:
-// ErrGarbage, wrapped.
+// Parse parses a request's pickle. The result is valid until the next use of the Request's
+// Unpickler. Errors: ErrGarbage, wrapped.
 func (r *Request) Parse(message []byte) error {
 	r.u.MaxObjects = MaxObjects
 	root, _, err := r.u.Parse(message)
@@ -73,7 +72,7 @@ func (r *Request) Parse(message []byte) error {
 	return nil
 }
 
-// Password returns the password that the request carries: a view; nil if there is none.
+// Password returns the password in the request: a view; nil if there is none.
 func (r *Request) Password() []byte {
 	field := r.root.Field("password")
 	if field.IsZero() || field.Kind() != pickle.Str {
@@ -82,8 +81,8 @@ func (r *Request) Password() []byte {
 	return field.Text()
 }
 
-// Table returns the name of the table that the request is for: a view; nil if it names none, or not
-// by a text.
+// Table returns the name of the request's table: a view; nil if there is none, or if it is not a
+// str.
 func (r *Request) Table() []byte {
 	field := r.root.Field("table_name")
 	if field.IsZero() || field.Kind() != pickle.Str {
@@ -92,8 +91,8 @@ func (r *Request) Table() []byte {
 	return field.Text()
 }
 
-// Translate makes the native request; kind is what the table is that the request is for. Errors:
-// *Exception, the reply; ErrLong, if Quick.
+// Translate makes the native request; kind is the kind of the request's table. Errors: *Exception,
+// the reply; ErrLong, if Quick.
 func (r *Request) Translate(kind Table) error {
 	r.Op, r.Args, r.form, r.key, r.after = 0, r.Args[:0], replyDone, nil, nil
 	if err := r.u.Refused(); err != nil {
@@ -126,14 +125,15 @@ func (r *Request) Translate(kind Table) error {
 	return make(r)
 }
 
-// refusedClass is the reply to a request that names a class that is not taken.
+// refusedClass is the reply to a request with an object of an unsupported class.
 func refusedClass(err error) *Exception {
 	var refused *pickle.Error
 	if !errors.As(err, &refused) {
 		return NewException("TypeError", err.Error())
 	}
 	return NewException("TypeError", fmt.Sprintf(
-		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store a dict, tuple or str instead",
+		"%s is not among the types that this server keeps; it was not looked up, and nothing was called: store "+
+			"a dict, tuple or str instead",
 		refused.Class,
 	))
 }
@@ -177,7 +177,7 @@ func (r *Request) append(o pickle.Object) error {
 	return nil
 }
 
-// exceptionOf is the reply to a request with an object that has no place among the values.
+// exceptionOf is the reply to a request with an object that cannot be a value.
 func exceptionOf(err error) *Exception {
 	var problem *value.Error
 	var refused *pickle.Error

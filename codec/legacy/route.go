@@ -2,13 +2,12 @@ package legacy
 
 import "cyberdb-fast/codec"
 
-// route is a row of the route table: what a request of CyberDB's is in the native protocol. It is
-// for dicts or for lists, but CyberDB looks at neither: it applies the method to whatever the table
-// is.
+// route is a row of the route table: it translates a request of CyberDB to the native protocol. A
+// route is meant for dicts or for lists, but CyberDB applies its method to whatever the table is.
 type route struct {
 	named    bool        // it has the field table_name
-	forLists bool        // which errors it makes where there is no table
-	method   string      // of Python, as its AttributeError names it
+	forLists bool        // which errors it raises if there is no table
+	method   string      // Python's name in the AttributeError
 	onDict   translation // nil: dicts have no such method
 	onList   translation
 }
@@ -170,7 +169,7 @@ var routes = map[string]*route{
 	"/cyberlist/sort": {named: true, forLists: true, method: "sort", onList: sort},
 }
 
-// both is a route that is the same for dicts and lists.
+// both returns a route that is the same for dicts and lists.
 func both(method string, named bool, f translation) *route {
 	return &route{named: named, method: method, onDict: f, onList: f}
 }

@@ -10,36 +10,39 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// CyberDB's clients send the source text of a sort key: the line of a lambda as far as its first
-// closing parenthesis, or a whole function. Its server executes it. Here it is read as a sort key,
-// which is data (VALUES.md), if it is of one of these forms; else it is refused.
+// CyberDB's clients send the source text of a sort key: the line of a lambda up to its first
+// closing parenthesis, or a whole function. CyberDB's server executes it. This package translates
+// it to a sort key, which is data (VALUES.md), if it has one of these forms, and rejects it
+// otherwise.
 //
 //	func = lambda x: EXPRESSION          the client cuts what was "key=lambda x: EXPRESSION)"
-//	func = lambda x: EXPRESSION, reverse  ... and "key=lambda x: EXPRESSION, reverse=True)": the request says reverse by itself
-//	def f(x): return EXPRESSION, func = f  on lines of their own; comments, and "a, b = x" before the return
+//	func = lambda x: EXPRESSION, reverse  the same for "..., reverse=True)", which is also a field
+//	def f(x): return EXPRESSION, func = f  on separate lines, with comments, and "a, b = x"
 //	func = None
 //
 // An EXPRESSION is made of the parameter, items of it (x[1], x['n'], x[1][0], x[-1]), -, len(),
 // str(), .lower(), tuples and lists of these.
 
-// errSortText is returned for a text of another form.
+// errSortText is returned for a text in another form.
 var errSortText = errors.New(
-	"sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, str, .lower() and tuples of these",
+	"sort key refused: this server executes no text; it knows lambda x: with items (x[1], x['name']), -, len, " +
+		"str, .lower() and tuples of these",
 )
 
 var (
 	assigned   = regexp.MustCompile(`^\s*func\s*=\s*([\s\S]*?)\s*$`)
 	lambda     = regexp.MustCompile(`^lambda\s+([A-Za-z_]\w*)\s*:\s*([\s\S]*?)\s*(,\s*reverse\s*)?$`)
 	definition = regexp.MustCompile(
-		`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`,
+		`^\s*def\s+([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*:[ \t]*(?:#[^\n]*)?\n` +
+			`([\s\S]*?)\n\s*func\s*=\s*([A-Za-z_]\w*)\s*$`,
 	)
 	unpacking = regexp.MustCompile(`^\(?\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*,?\s*\)?\s*=\s*([A-Za-z_]\w*)$`)
 	literal   = regexp.MustCompile(`^(?:([+-]?\d+)|([+-]?\d+\.\d+)|(True|False)|'[^']*'|"[^"]*")$`)
 	sequence  = regexp.MustCompile(`^(?:True|False|\d+)\s*,\s*key$`)
 )
 
-// ParseSortText returns the sort key, encoded, that a text stands for. Errors: *Exception, what
-// Python raises or that the text is refused.
+// ParseSortText returns the encoded sort key for a source text. Errors: *Exception, what Python
+// raises or that the text is rejected.
 func ParseSortText(text string) ([]byte, error) {
 	names, expression := map[string]any{}, ""
 	if m := assigned.FindStringSubmatch(text); m != nil {
@@ -70,7 +73,7 @@ func ParseSortText(text string) ([]byte, error) {
 
 func refusedText(err error) *Exception { return NewException("ValueError", err.Error()) }
 
-// notCallable is what Python raises for a key that is no function.
+// notCallable is what Python raises for a key that is not a function.
 func notCallable(text string) *Exception {
 	kind := ""
 	switch m := literal.FindStringSubmatch(text); {
@@ -90,8 +93,8 @@ func notCallable(text string) *Exception {
 	return NewException("TypeError", fmt.Sprintf("'%s' object is not callable", kind))
 }
 
-// returned finds what a function's body returns; names that it unpacks the parameter into are added
-// to names.
+// returned finds the expression that a function returns. It adds names to which the function
+// unpacks the parameter to names.
 func returned(body string, names map[string]any) (string, error) {
 	result := ""
 	for line := range strings.Lines(body) {
@@ -123,16 +126,16 @@ func returned(body string, names map[string]any) (string, error) {
 	return result, nil
 }
 
-// path is the items that lead from the element to what is meant.
+// path is the indexes that lead from the element to a part of it.
 type path []any
 
-// form is a sort key of another form: its name and what it works on.
+// form is a sort key of another form: its name and its operands.
 type form struct {
 	name string
 	of   []any
 }
 
-// sortKeyOf turns a path or form into what VALUES.md has.
+// sortKeyOf turns a path or form into a sort key of VALUES.md.
 func sortKeyOf(key any) any {
 	switch key := key.(type) {
 	case path:
@@ -147,7 +150,7 @@ func sortKeyOf(key any) any {
 	return nil
 }
 
-// sortParser reads an EXPRESSION.
+// sortParser parses an EXPRESSION.
 type sortParser struct {
 	rest  string
 	names map[string]any
@@ -157,7 +160,7 @@ type sortParser struct {
 // maxSortDepth bounds the nesting of an EXPRESSION.
 const maxSortDepth = 16
 
-// whole reads an expression that is all there is; commas make it a tuple.
+// whole parses an expression up to the end of the text; commas make it a tuple.
 func (p *sortParser) whole() (any, error) {
 	key, err := p.many("")
 	if err != nil || p.rest != "" {
@@ -166,7 +169,7 @@ func (p *sortParser) whole() (any, error) {
 	return key, nil
 }
 
-// accept takes a token from the front.
+// accept consumes a token.
 func (p *sortParser) accept(token string) bool {
 	rest, found := strings.CutPrefix(p.rest, token)
 	if found {
@@ -175,8 +178,8 @@ func (p *sortParser) accept(token string) bool {
 	return found
 }
 
-// many reads expressions with commas between them, up to and with the token end. A single one
-// without a comma is itself, but in brackets.
+// many parses expressions separated by commas, including the token end. A single one without a
+// comma is itself, except in brackets.
 func (p *sortParser) many(end string) (any, error) {
 	if p.depth++; p.depth > maxSortDepth {
 		return nil, errSortText

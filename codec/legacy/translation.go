@@ -11,11 +11,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// translation makes the native request; the table's name, if the route has one, is in the arguments
-// already. Errors: *Exception.
+// translation makes the native request; the table's name, if the route has one, is already in the
+// arguments. Errors: *Exception.
 type translation func(r *Request) error
 
-// plain takes the fields named as arguments, one after the other.
+// plain uses the named fields as arguments, in this order.
 func plain(op codec.Opcode, form replyForm, fields ...string) translation {
 	return func(r *Request) error {
 		r.Op, r.form = op, form
@@ -142,8 +142,8 @@ func popOfTwo(*Request) error {
 	return NewException("TypeError", "pop expected at most 1 argument, got 2")
 }
 
-// update takes a dict, or what yields pairs. As in Python, pairs in front of one that is none are
-// stored: the request is made of them, and the reply is the error.
+// update accepts a dict, or an iterable of pairs. As in Python, the pairs before an invalid one are
+// stored: they become the request, and the error becomes the reply.
 func update(r *Request) error {
 	content, err := r.field("dict2")
 	if err != nil {
@@ -167,7 +167,7 @@ func update(r *Request) error {
 	})
 }
 
-// pair appends an element of update's sequence, which is a key and a value.
+// pair appends an element of update's iterable, which is a key and a value.
 func (r *Request) pair(element pickle.Object, n int) error {
 	before := len(r.Args)
 	count := 0
@@ -199,14 +199,14 @@ func (r *Request) pair(element pickle.Object, n int) error {
 	return nil
 }
 
-// stopped ends an iteration: what came before holds, and the reply is the error.
+// stopped ends an iteration: the elements before it count, and the reply is the error.
 type stopped struct{ err error }
 
 func (s *stopped) Error() string { return s.err.Error() }
 
 func (s *stopped) Unwrap() error { return s.err }
 
-// sort takes the text of the key apart, and what Python takes for reverse.
+// sort parses the text of the key, and reverse by Python's rules.
 func sort(r *Request) error {
 	key, err := r.field("key")
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 const (
 	// BlockBytes is the size that messages are announced in.
 	BlockBytes = 4096
-	// MaxBodyBytes is the largest body that is taken.
+	// MaxBodyBytes is the largest accepted body.
 	MaxBodyBytes = codec.MaxFrameBytes
-	// maxControlBytes is the most that an announcement, or the answer to one, may have: CyberDB
-	// reads it at once.
+	// maxControlBytes is the most bytes of an announcement, or of the answer to one: CyberDB reads
+	// each with one call.
 	maxControlBytes = 4096
 )
 
-// ErrGarbage is returned, wrapped, for bytes that CyberDB's clients do not send, a wrong password
-// in an encrypted message included. The connection cannot go on.
+// ErrGarbage is returned, wrapped, for bytes that CyberDB's clients do not send, including
+// encrypted messages with a wrong password. Close the connection.
 var ErrGarbage = errors.New("not a message of CyberDB, or encrypted with another password")
 
 // Step is what a connection waits for.
 type Step uint8
 
-// The steps of an exchange, in order. What comes between them from the server: "ready", the reply's
-// announcement, the reply.
+// The steps of an exchange, in order. Between them the server sends "ready", the reply's
+// announcement, and the reply.
 const (
 	AwaitCount Step = iota // the announcement of a request
 	AwaitBody              // the request
@@ -43,15 +43,15 @@ const (
 //	client    "ready"
 //	server    the reply      {"code": 1, "content": ...}
 //
-// Each is a pickle; encrypted, it is a pickle of {"content": pickle}, enciphered. A message has no
-// length of its own: it ends where the pickle does.
+// Each is a pickle; if encrypted, it is the ciphertext of a pickle of {"content": pickle}. A
+// message has no length: it ends where the pickle ends.
 type Wire struct {
 	cipher *Cipher // nil: plain
 	step   Step
 	count  int // blocks announced
-	slack  int // bytes that may still come behind the request's pickle, and are passed over
+	slack  int // bytes that may still come after the request's pickle, and are skipped
 
-	// of the message that is coming
+	// of the current message
 	opened int // bytes deciphered
 	scan   pickle.Scanner
 	end    int // of its pickle; 0: not found yet
@@ -63,12 +63,12 @@ func NewWire(c *Cipher) *Wire { return &Wire{cipher: c} }
 // Step returns what the connection waits for.
 func (w *Wire) Step() Step { return w.step }
 
-// Begun says whether a message has begun to come.
+// Begun reports whether a part of a message has been received.
 func (w *Wire) Begun() bool { return w.opened > 0 }
 
-// Next looks at what has come of a message: b is all of it so far, deciphered in place. It returns
-// the message's pickle, a view into b, once that is whole, else nil. What follows the pickle is to
-// be dropped: clients wait for the answer. u is room to work in.
+// Next processes the received part b of a message and decrypts it in place. It returns the
+// message's pickle, a view into b, once that is complete, otherwise nil. Drop what follows the
+// pickle: clients wait for the answer. u is working space.
 //
 // Errors: ErrGarbage, wrapped.
 func (w *Wire) Next(b []byte, u *pickle.Unpickler) ([]byte, error) {
@@ -112,8 +112,8 @@ func (w *Wire) findEnd(b []byte) error {
 	return nil
 }
 
-// begins says whether a message of this step can begin like this: requests, and all that is
-// encrypted, are dicts.
+// begins reports whether a message of this step can begin with these bytes: requests, and
+// everything encrypted, are dicts.
 func (w *Wire) begins(b []byte) bool {
 	if w.cipher == nil && w.step != AwaitBody {
 		return true
@@ -121,9 +121,9 @@ func (w *Wire) begins(b []byte) bool {
 	return pickle.BeginsDict(b)
 }
 
-// IsClient says whether a new connection speaks CyberDB's wire: b, which is not empty, begins with a
-// pickle's protocol, as every message of CyberDB's clients does. c is nil if they do not encrypt.
-// An encrypted message shows in its second byte.
+// IsClient reports whether a new connection uses CyberDB's protocol: b, which is not empty, begins
+// with the protocol number of a pickle, as every message of CyberDB's clients does. c is nil if
+// they do not encrypt. An encrypted message is recognizable from its second byte.
 func IsClient(c *Cipher, b []byte) bool {
 	const most = 16
 	if c != nil {
@@ -133,11 +133,11 @@ func IsClient(c *Cipher, b []byte) bool {
 	return (c == nil || len(b) > 1) && pickle.HasProtocol(b)
 }
 
-// maxWireObjects is how many objects any message has but a request's own pickle: a dict, its key
-// and its bytes.
+// maxWireObjects is the most objects in any message other than a request's own pickle: a dict, its
+// key and its bytes.
 const maxWireObjects = 16
 
-// parseSmall reads a pickle of few objects.
+// parseSmall parses a pickle with few objects.
 func parseSmall(b []byte, u *pickle.Unpickler) (pickle.Object, error) {
 	u.MaxObjects = maxWireObjects
 	root, _, err := u.Parse(b)
@@ -160,12 +160,12 @@ func (w *Wire) unwrap(message []byte, u *pickle.Unpickler) ([]byte, error) {
 	return content.Text(), nil
 }
 
-// late finds "ready" behind what the client has sent after its request's pickle, within the blocks
-// announced.
+// late finds "ready" after what the client has sent after its request's pickle, within the
+// announced blocks.
 func (w *Wire) late(b []byte, u *pickle.Unpickler) ([]byte, error) {
 	for at := max(0, len(b)-maxControlBytes); at < len(b); at++ {
 		tail := b[at:]
-		if w.cipher != nil { // a message's bytes are deciphered from its own beginning on
+		if w.cipher != nil { // decryption starts anew with each message
 			tail = append([]byte(nil), tail...)
 			w.cipher.XOR(tail, at)
 			w.cipher.XOR(tail, 0)
@@ -196,7 +196,7 @@ func (w *Wire) unwrapWhole(b []byte, u *pickle.Unpickler) ([]byte, error) {
 	return w.unwrap(b[:end], u)
 }
 
-// advance begins the next message; came is how many bytes of the last one there were.
+// advance begins the next message; came is the length of the last one.
 func (w *Wire) advance(step Step, came int) {
 	w.slack = 0
 	if w.step == AwaitBody {
@@ -205,9 +205,9 @@ func (w *Wire) advance(step Step, came int) {
 	w.step, w.opened, w.end, w.scan = step, 0, 0, pickle.Scanner{}
 }
 
-// Counted takes an announcement, the message of AwaitCount, and appends the answer. Errors:
-// ErrGarbage, wrapped; one that is no number is answered all the same, as CyberDB does before it
-// fails.
+// Counted handles an announcement, the message of AwaitCount, and appends the answer. Errors:
+// ErrGarbage, wrapped. An announcement that is not a number is answered anyway, as CyberDB does
+// before it fails.
 func (w *Wire) Counted(dst, message []byte, u *pickle.Unpickler) ([]byte, error) {
 	root, err := parseSmall(message, u)
 	if err != nil {
@@ -233,7 +233,7 @@ func (w *Wire) Counted(dst, message []byte, u *pickle.Unpickler) ([]byte, error)
 }
 
 // Answered ends the request, the message of AwaitBody: it appends the announcement of a reply of so
-// many bytes, as Seal made it.
+// many bytes, as returned by Seal.
 func (w *Wire) Answered(dst []byte, replyBytes int) []byte {
 	w.advance(AwaitReady, w.opened)
 	var room [16]byte
@@ -241,15 +241,15 @@ func (w *Wire) Answered(dst []byte, replyBytes int) []byte {
 	return w.seal(dst, pickle.End(pickle.AppendInt(pickle.Begin(room[:0]), int64(count))))
 }
 
-// Done ends the exchange: the message of AwaitReady has come, and the reply goes out.
+// Done ends the exchange: AwaitReady was received, and the reply is sent.
 func (w *Wire) Done() { w.advance(AwaitCount, 0) }
 
-// ready is what announcements are answered with.
+// ready is the answer to announcements.
 const ready = "ready"
 
 var readyPickle = pickle.End(pickle.AppendText(pickle.Begin(nil), ready))
 
-// IsReady says whether a message is that answer.
+// IsReady reports whether a message is that answer.
 func IsReady(message []byte, u *pickle.Unpickler) bool {
 	root, err := parseSmall(message, u)
 	return err == nil && root.IsText(ready)

@@ -57,8 +57,8 @@ func TestWireExchange(t *testing.T) {
 	}
 }
 
-// TestWireIsSmall: what comes before a request, and around it, holds few objects: without the
-// password nobody makes the server build many.
+// TestWireIsSmall: messages before a request, and its wrapping, have few objects: without the
+// password a client cannot make the server build many.
 func TestWireIsSmall(t *testing.T) {
 	cipher, err := legacy.NewCipher("123456")
 	if err != nil {

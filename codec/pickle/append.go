@@ -81,7 +81,7 @@ func appendGlobal(dst []byte, module, name string) []byte {
 	return append(AppendText(AppendText(dst, module), name), opStackGlobal)
 }
 
-// AppendValues appends the opcodes of checked values that stand back to back. Errors: as
+// AppendValues appends the opcodes of checked values that are back to back. Errors: as
 // AppendValue's; so are those of the three below.
 func AppendValues(dst, values []byte) ([]byte, error) {
 	var err error
@@ -91,13 +91,13 @@ func AppendValues(dst, values []byte) ([]byte, error) {
 	return dst, err
 }
 
-// AppendListOf appends the opcodes of a list of checked values that stand back to back.
+// AppendListOf appends the opcodes of a list of checked values that are back to back.
 func AppendListOf(dst, values []byte) ([]byte, error) {
 	dst, err := AppendValues(AppendList(dst), values)
 	return EndList(dst), err
 }
 
-// AppendDictOf appends the opcodes of a dict of keys and values that stand back to back.
+// AppendDictOf appends the opcodes of a dict of keys and values that are back to back.
 func AppendDictOf(dst, items []byte) ([]byte, error) {
 	dst, err := AppendValues(AppendDict(dst), items)
 	return EndDict(dst), err

@@ -4,17 +4,17 @@ import (
 	"strings"
 )
 
-// maker makes an object of a class from the arguments of its pickle. Errors are texts.
+// maker makes an object of a class from the arguments in its pickle.
 type maker func(u *Unpickler, args []ref) (ref, error)
 
 // className is the exact name of a class or function: no dots in the name, no other spelling.
 type className struct{ module, name string }
 
-// makers holds what may be called, by name.
+// makers has the supported classes and functions, by name.
 var makers map[className]maker
 
-// factories are the built-in types that a defaultdict may make its values with. By themselves they
-// are no values.
+// factories are the built-in types that a defaultdict may use as factory. They are not values
+// themselves.
 var factories = map[string]bool{
 	"list":      true,
 	"dict":      true,
@@ -30,18 +30,22 @@ var factories = map[string]bool{
 	"bytearray": true,
 }
 
-// exceptions are Python's own.
+// exceptions are Python's built-in exceptions.
 var exceptions = make(map[string]bool)
 
 func init() {
-	for _, name := range strings.Fields(`BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError
-		BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError DeprecationWarning EOFError
-		EncodingWarning EnvironmentError FileExistsError FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning
-		IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt LookupError MemoryError ModuleNotFoundError NameError
-		NotADirectoryError NotImplementedError OSError OverflowError PendingDeprecationWarning PermissionError ProcessLookupError RecursionError
-		ReferenceError ResourceWarning RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning SystemError SystemExit
-		TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning
-		UserWarning ValueError Warning ZeroDivisionError`) {
+	for _, name := range strings.Fields(`
+		BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError
+		BufferError BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError
+		ConnectionResetError DeprecationWarning EOFError EncodingWarning EnvironmentError FileExistsError
+		FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning
+		IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt LookupError
+		MemoryError ModuleNotFoundError NameError NotADirectoryError NotImplementedError OSError OverflowError
+		PendingDeprecationWarning PermissionError ProcessLookupError RecursionError ReferenceError
+		ResourceWarning RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning
+		SystemError SystemExit TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError
+		UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning UserWarning ValueError Warning
+		ZeroDivisionError`) {
 		exceptions[name] = true
 	}
 	makers = map[className]maker{
@@ -78,7 +82,7 @@ func init() {
 	}
 }
 
-// moduleNames are the names that protocols 0 to 2 have for modules (Lib/_compat_pickle.py).
+// moduleNames are the module names of protocols 0 to 2 (Lib/_compat_pickle.py).
 var moduleNames = map[string]string{"__builtin__": "builtins", "exceptions": "builtins", "copy_reg": "copyreg"}
 
 // globalNames are those of types.
@@ -88,7 +92,7 @@ var globalNames = map[className]string{
 	{"builtins", "long"}:    "int",
 }
 
-// object does the opcodes that name classes, make objects of them and set what they hold.
+// object handles the opcodes that name classes, make objects of them and set their state.
 func (u *Unpickler) object(arg []byte) error {
 	switch u.op {
 	case opGlobal:
@@ -133,7 +137,7 @@ func (u *Unpickler) object(arg []byte) error {
 	return u.make(&class, u.parts(&args), parts)
 }
 
-// global pushes what a module and a name stand for.
+// global pushes the class or function with this module and name.
 func (u *Unpickler) global(module, name string) {
 	if known, ok := moduleNames[module]; ok {
 		module = known
@@ -154,15 +158,15 @@ func (u *Unpickler) global(module, name string) {
 	}
 }
 
-// refuse remembers the first class that is not taken.
+// refuse remembers the first unsupported class.
 func (u *Unpickler) refuse(class string) {
 	if u.refused == nil && !u.KeepOpaque {
 		u.refused = refusal(u.at, forms[u.op].name, class)
 	}
 }
 
-// instance does INST and OBJ, which no CPython since 1997 has written: their classes are refused,
-// whichever they are.
+// instance handles INST and OBJ, which no CPython since 1997 has written: their classes are always
+// rejected.
 func (u *Unpickler) instance(arg []byte) error {
 	parts, err := u.popMark()
 	if err != nil {
@@ -175,7 +179,7 @@ func (u *Unpickler) instance(arg []byte) error {
 	return refusal(u.at, forms[u.op].name, path)
 }
 
-// make pushes an object of a class; all is what the opcode has taken from the stack.
+// make pushes an object of a class; all is what the opcode has popped.
 func (u *Unpickler) make(n *node, args, all []ref) error {
 	c := u.classes[n.a]
 	name := className{c.module, c.name}
@@ -202,8 +206,8 @@ func (u *Unpickler) make(n *node, args, all []ref) error {
 	return nil
 }
 
-// makeOpaque pushes what stands for an object of a class that is not taken. getattr, with which an
-// enumeration's members are pickled, is named by the class that it looks into.
+// makeOpaque pushes a placeholder for an object of an unsupported class. getattr, with which the
+// members of enumerations are pickled, counts as the class that it is applied to.
 func (u *Unpickler) makeOpaque(n *node, args, all []ref) error {
 	of := n.a
 	if len(args) > 0 && u.classes[of].name == "getattr" {
@@ -216,8 +220,9 @@ func (u *Unpickler) makeOpaque(n *node, args, all []ref) error {
 	return nil
 }
 
-// build does BUILD: what an object holds beside its arguments. A UUID is made by it; an exception's
-// attributes are left out, since the exception's own constructor makes those that Python sets.
+// build handles BUILD: the state of an object in addition to its arguments. A UUID gets its number
+// from it. The attributes of an exception are skipped, because the exception's constructor sets
+// them from the arguments.
 func (u *Unpickler) build() error {
 	state, err := u.pop()
 	if err != nil {

@@ -14,12 +14,12 @@ func appendFloat(dst []byte, bits uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, leadFloat64), bits)
 }
 
-// fewKeys is how many keys are compared each with each.
+// fewKeys is the most keys that are compared pairwise.
 const fewKeys = 8
 
-// distinct brings the keys of a dict, or the members of a set, into the order and number that
-// Python would: an equal key that comes later leaves the first one in its place, and of two values
-// the later one. The parts are measured. Errors: *value.Error if one cannot be hashed.
+// distinct removes duplicates from the keys of a dict, or the members of a set, as Python does: the
+// first of equal keys stays in its place, and gets the value of the last. The parts are measured.
+// Errors: *value.Error if one cannot be hashed.
 func (g *graph) distinct(at ref) error {
 	n := &g.nodes[at]
 	first, each := 0, 2
@@ -60,7 +60,7 @@ func (g *graph) distinct(at ref) error {
 	return nil
 }
 
-// fewTexts says whether the keys are all texts, few, and different: the usual case.
+// fewTexts reports whether the keys are all texts, few, and different: the usual case.
 func (g *graph) fewTexts(parts []ref, each int) bool {
 	if len(parts) > fewKeys*each {
 		return false

@@ -8,13 +8,13 @@ import (
 // ErrShort is returned when the bytes end inside a pickle and more could complete it.
 var ErrShort = errors.New("the pickle ends too early")
 
-// Error says why bytes are no pickle that is taken, and where: "at byte 12: GLOBAL: class os.system
+// Error says why and where bytes are not an acceptable pickle: "at byte 12: GLOBAL: class os.system
 // is not taken".
 type Error struct {
 	At    int    // offset of the opcode
-	Op    string // its name; "" if the byte is none
+	Op    string // its name; "" for an invalid byte
 	Msg   string
-	Class string // "module.name" of the class that is refused; "" if it is not for a class
+	Class string // "module.name" of the rejected class; "" if the error is not about a class
 }
 
 func (e *Error) Error() string {
@@ -24,7 +24,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("at byte %d: %s: %s", e.At, e.Op, e.Msg)
 }
 
-// refusal is the error for a class that is not taken.
+// refusal is the error for a class that is not accepted.
 func refusal(at int, op, class string) *Error {
 	return &Error{
 		At:    at,

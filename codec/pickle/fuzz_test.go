@@ -53,8 +53,8 @@ func FuzzUnpickle(f *testing.F) {
 	})
 }
 
-// FuzzOpaque: nor do any bytes where objects of other classes are kept unopened; what is kept comes
-// back as itself.
+// FuzzOpaque: nor do any bytes where objects of other classes are stored as opaque bytes; what is
+// kept comes back as itself.
 func FuzzOpaque(f *testing.F) {
 	eachRecorded(f, func(r recorded) {
 		for _, text := range r.Pickle {

@@ -2,9 +2,9 @@ package pickle
 
 import "slices"
 
-// KeyPath returns the keys that lead to where Parse has failed, from the outermost dict inwards, as
-// far as dicts go. A dict that is not filled yet looks like an empty one: last is the last key of
-// the outermost dict, whose value is being filled when it is there.
+// KeyPath returns the keys on the path to the place where Parse has failed, from the outermost dict
+// inwards. A dict that is not yet filled looks empty, so the caller gives the last key of the
+// outermost dict.
 func (u *Unpickler) KeyPath(last string) (keys []Object) {
 	if at := u.valueOf(last); at > 0 {
 		return append([]Object{{u, u.stack[at-1]}}, u.trailFrom(at)...)
@@ -45,8 +45,8 @@ func (u *Unpickler) trailFrom(at int) (keys []Object) {
 	return keys
 }
 
-// Distinct brings the keys of a dict, or the members of a set, of any size into the order and
-// number that Python would, as Append does for what it appends. Errors: as Append's, for a key.
+// Distinct removes duplicates from the keys of a dict, or the members of a set, as Python does.
+// Append does the same to what it appends. Errors: as Append's, for a key.
 func (o Object) Distinct() error {
 	for i, part := range o.Parts() {
 		if o.Kind() == Dict && i%2 == 1 {

@@ -12,12 +12,12 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// What each class's pickle has as arguments. Source: __reduce__ and __getstate__ of CPython 3.7 to
+// The arguments in the pickles of each class. Source: __reduce__ and __getstate__ of CPython 3.7 to
 // 3.13.
 
 var errArguments = errors.New("arguments that no pickle of it has")
 
-// ready adds an object of a type that holds no others, by the Go type that stands for it.
+// ready adds an object of a type without parts, from the Go type that stands for it.
 func (u *Unpickler) ready(v any) (ref, error) {
 	start := len(u.made)
 	all, err := govalue.Append(u.made, v)
@@ -40,7 +40,7 @@ func (u *Unpickler) pushSingleton(name string) {
 	u.push(r)
 }
 
-// kindsAre says whether the arguments are of these kinds.
+// kindsAre reports whether the arguments are of these kinds.
 func (u *Unpickler) kindsAre(args []ref, kinds ...Kind) bool {
 	if len(args) != len(kinds) {
 		return false
@@ -173,7 +173,7 @@ func makeReconstructed(u *Unpickler, args []ref) (ref, error) {
 	return u.addMade(Encoded, len(u.made)), nil
 }
 
-// reconstructed is an object of a class that is not taken.
+// reconstructed is an object of a class that is not accepted.
 func (u *Unpickler) reconstructed(args []ref) (ref, error) {
 	of := u.nodes[args[0]].a
 	u.refuse(u.classes[of].path())

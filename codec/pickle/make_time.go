@@ -18,7 +18,7 @@ const (
 	foldBit   = 0x80
 )
 
-// packed returns the bytes of a reading, and the zone behind it.
+// packed returns the bytes of a reading, and the zone after it.
 func (u *Unpickler) packed(args []ref, size int) (b []byte, zone govalue.Zone, err error) {
 	if len(args) == 0 || len(args) > 2 || u.nodes[args[0]].kind != Bytes || int(u.nodes[args[0]].b) != size {
 		return nil, zone, errArguments

@@ -8,7 +8,7 @@ type ref uint32
 // Kind is what an object is.
 type Kind uint8
 
-// Kinds of objects. Those in front of List hold no others.
+// Kinds of objects. Those before List hold no others.
 const (
 	None Kind = iota
 	Bool
@@ -21,7 +21,7 @@ const (
 	Encoded // of a type whose encoding is known already: a date, a Decimal, ...
 	Zone    // a datetime.timezone, which is part of other objects alone
 	Global  // a class by itself
-	Opaque  // of a class that is not taken
+	Opaque  // of a class that is not accepted
 	List
 	Tuple
 	Dict
@@ -39,11 +39,14 @@ const (
 //
 //	Bool, Int, Float         bits is the value
 //	Str, Bytes, ByteArray    bytes a to a+b of the input, or of the bytes made here (made)
-//	BigInt, Ready            bytes a to a+b of the bytes made here: the encoding; a Ready without any is a UUID that has no number yet
-//	Zone                     bytes a to a+b of the bytes made here: its name; bits is the offset in microseconds
-//	Global, Opaque           a is the index in classes, b the offset of the opcode; of a kept Opaque a and b are its parts, and bits is the opcode
-//	containers               parts a to a+b of the kids, or all of the lists[a] (listed); bits is the size of the
-//	                         encoding, or of its payload for an extension object, once it is measured
+//	BigInt, Encoded          bytes a to a+b of made: the encoding; an Encoded without any is
+//	                         a UUID that has no number yet
+//	Zone                     bytes a to a+b of made: its name; bits is the offset in microseconds
+//	Global, Opaque           a is the index in classes, b the offset of the opcode; for a stored
+//	                         Opaque, a and b are its parts, and bits is the opcode
+//	containers               parts a to a+b of the kids, or all of lists[a] (listed); bits is
+//	                         the size of the encoding, or of its payload for an extension
+//	                         object, once it is measured
 type node struct {
 	kind  Kind
 	depth uint8 // containers in it, itself included, once it is measured
@@ -90,7 +93,8 @@ type class struct {
 func (c *class) path() string { return c.module + "." + c.name }
 
 func (g *graph) reset(in []byte) {
-	g.in, g.nodes, g.kids, g.lists, g.made, g.classes = in, g.nodes[:0], g.kids[:0], g.lists[:0], g.made[:0], g.classes[:0]
+	g.in, g.nodes, g.kids = in, g.nodes[:0], g.kids[:0]
+	g.lists, g.made, g.classes = g.lists[:0], g.made[:0], g.classes[:0]
 }
 
 // trim lets room go that a large pickle has made.

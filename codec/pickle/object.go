@@ -12,7 +12,7 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Object is an object of a pickle. The zero Object is none.
+// Object is an object of a pickle. The zero Object stands for no object.
 type Object struct {
 	u  *Unpickler
 	at ref
@@ -28,7 +28,7 @@ func (o Object) Kind() Kind {
 	return o.node().kind
 }
 
-// IsZero says whether this is no object.
+// IsZero reports whether the Object stands for no object.
 func (o Object) IsZero() bool { return o.u == nil }
 
 // Text returns the text of a Str, or the bytes of a Bytes or ByteArray: a view; nil for all else.
@@ -40,7 +40,7 @@ func (o Object) Text() []byte {
 	return nil
 }
 
-// IsText says whether the object is a str of this text.
+// IsText reports whether the object is a str of this text.
 func (o Object) IsText(text string) bool { return o.Kind() == Str && string(o.Text()) == text }
 
 // Int returns the value of a Bool or Int; of all else, and of no object, ok is false.
@@ -95,7 +95,7 @@ func (o Object) Field(name string) Object {
 }
 
 // TypeName returns the name of the object's type as error texts of CPython have it; of a class that
-// is not taken, its path.
+// is not accepted, its path.
 func (o Object) TypeName() string {
 	n := o.node()
 	switch n.kind {
@@ -142,12 +142,12 @@ var kindNames = [...]string{
 // String returns Python's name of the kind.
 func (k Kind) String() string { return kindNames[k] }
 
-// ErrRecursive is returned for an object that holds itself.
+// ErrRecursive is returned for an object that contains itself.
 var ErrRecursive = errors.New("an object that holds itself cannot be kept")
 
-// Append appends the object's encoding as a value. What it holds twice is copied.
+// Append appends the object's encoding as a value. Parts that are referenced twice are copied.
 //
-// Errors: *Error for a class that is not taken; ErrRecursive; value.ErrTooDeep and
+// Errors: *Error for a class that is not accepted; ErrRecursive; value.ErrTooDeep and
 // value.ErrTooLarge, wrapped; *value.Error for an unhashable key.
 func (o Object) Append(dst []byte) ([]byte, error) {
 	if err := o.u.measure(o.at, 0); err != nil {
@@ -171,8 +171,8 @@ func tooLarge(size uint64) error {
 	return fmt.Errorf("%w: %d bytes, and %d may be", value.ErrTooLarge, size, value.MaxValueBytes)
 }
 
-// measure finds the size of an object that stands inside level containers, and all that is wrong
-// with it. Each container is measured once.
+// measure computes the size of an object at nesting depth level and returns what is wrong with it.
+// Each container is measured once.
 func (g *graph) measure(at ref, level int) error {
 	n := &g.nodes[at]
 	if n.kind < List {
@@ -200,7 +200,7 @@ func (g *graph) measure(at ref, level int) error {
 	return nil
 }
 
-// check says what is wrong with an object that holds no others, or is not to be opened.
+// check returns what is wrong with an object without parts, or with an opaque one.
 func (g *graph) check(at ref, level int) error {
 	switch n := &g.nodes[at]; n.kind {
 	case Global, Opaque:

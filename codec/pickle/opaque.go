@@ -7,7 +7,7 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// An object of a class that is not taken has these parts, if such objects are to be kept.
+// The parts of an object of an unsupported class, if such objects are stored.
 const (
 	opaqueClass = iota // a Global
 	opaqueArgs         // a Tuple
@@ -17,7 +17,7 @@ const (
 	opaquePairs        // a Dict of what was set
 )
 
-// addOpaque adds the parts of an object that was to be made by the opcode at hand.
+// addOpaque adds the parts of an object that was to be made by the current opcode.
 func (u *Unpickler) addOpaque(n node, parts []ref) ref {
 	if !u.KeepOpaque {
 		return u.add(n)
@@ -34,8 +34,8 @@ func (u *Unpickler) addOpaque(n node, parts []ref) ref {
 	return made
 }
 
-// keep turns an object of a class that is not taken, or the class itself, into one whose encoding
-// is known: the name of its class and a pickle of it.
+// keep turns an object of an unsupported class, or the class itself, into one with an encoding: the
+// name of its class and a pickle of it.
 func (g *graph) keep(at ref, level int) error {
 	n := g.nodes[at]
 	class := n.a
@@ -65,8 +65,8 @@ func (g *graph) keep(at ref, level int) error {
 	return nil
 }
 
-// opaqueWriter makes opcodes of objects again. Nothing is put into the memo: what is referred to
-// twice is written twice.
+// opaqueWriter writes the opcodes of objects. It does not use the memo: what is referenced twice is
+// written twice.
 type opaqueWriter struct {
 	*graph
 	dst []byte
@@ -168,7 +168,7 @@ func (w *opaqueWriter) writeMade(n *node, level int) error {
 	return nil
 }
 
-// writeOpaque writes an object of a class that is not taken as it was made.
+// writeOpaque writes an object of a class that is not accepted as it was made.
 func (w *opaqueWriter) writeOpaque(n *node, level int) error {
 	parts := w.parts(n)
 	for _, part := range []ref{parts[opaqueClass], parts[opaqueArgs]} {
@@ -201,8 +201,8 @@ func (w *opaqueWriter) writeOpaque(n *node, level int) error {
 	return nil
 }
 
-// appendOpaque appends the opcodes of an object that is kept unopened, if its bytes are a pickle of
-// one.
+// appendOpaque appends the opcodes of an object that is stored as opaque bytes, if its bytes are a
+// pickle of one.
 func appendOpaque(dst []byte, o govalue.Object) ([]byte, error) {
 	u := Unpickler{KeepOpaque: true}
 	root, n, err := u.Parse(o.Data)

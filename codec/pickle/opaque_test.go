@@ -11,8 +11,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestOpaque: objects of classes that are not taken can be kept unopened, by the name of their
-// class, and go back as they were.
+// TestOpaque: objects of classes that are not accepted can be stored as opaque bytes, by the name
+// of their class, and go back as they were.
 func TestOpaque(t *testing.T) {
 	kept := 0
 	eachRecorded(t, func(r recorded) {

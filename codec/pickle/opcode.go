@@ -87,7 +87,7 @@ const maxProtocol = 5
 type form struct {
 	name  string // "" for a byte that is no opcode
 	fixed uint8  // bytes that follow
-	count uint8  // bytes of the length, in front of what it counts
+	count uint8  // bytes of the length, before what it counts
 	lines uint8  // lines of text that follow
 }
 

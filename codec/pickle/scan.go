@@ -7,15 +7,15 @@ import (
 	"math"
 )
 
-// Scanner finds the end of a pickle in bytes that arrive piece by piece. The zero Scanner is at the
-// beginning; it looks at each opcode once.
+// Scanner finds the end of a pickle that is received in pieces. The zero Scanner is at the
+// beginning. It reads each opcode once.
 type Scanner struct{ at int }
 
-// End returns the length of the pickle at the front of b, which begins with what End was given
+// End returns the length of the pickle at the front of b, which begins with the bytes given to End
 // before.
 //
-// Errors: ErrShort if b ends inside the pickle; *Error for a byte that is no opcode, or a length
-// above MaxInt32.
+// Errors: ErrShort if b ends inside the pickle; *Error for an invalid opcode, or a length above
+// MaxInt32.
 func (s *Scanner) End(b []byte) (int, error) {
 	for s.at < len(b) {
 		size, err := operation(b, s.at)
@@ -77,12 +77,12 @@ func littleEndian(b []byte) uint64 {
 	return n
 }
 
-// HasProtocol says whether b, as far as it goes, begins with the number of a known protocol.
+// HasProtocol reports whether b, as far as it goes, begins with the number of a known protocol.
 func HasProtocol(b []byte) bool {
 	return len(b) > 0 && b[0] == opProto && (len(b) == 1 || b[1] <= maxProtocol)
 }
 
-// BeginsDict says whether a pickle of a dict can begin like this, as far as b goes.
+// BeginsDict reports whether a pickle of a dict can begin like this, as far as b goes.
 func BeginsDict(b []byte) bool {
 	if len(b) > 1 && b[0] == opProto {
 		if b[1] > maxProtocol {

@@ -9,28 +9,28 @@ import (
 
 // Unpickler reads pickles. The zero Unpickler is ready for use.
 type Unpickler struct {
-	// MaxObjects is how many objects one pickle may hold; 0: as many as its bytes can name.
+	// MaxObjects is the most objects in one pickle; 0: limited only by its length.
 	MaxObjects int
-	// KeepOpaque keeps objects of classes that are not taken, and such classes themselves, as
-	// values that nobody opens (value.Object): their pickle, made again. Whoever reads one with
-	// Python does what it says.
+	// KeepOpaque stores objects of unsupported classes, and such classes themselves, as opaque
+	// values (value.Object): the name of the class and a pickle. A Python program that unpickles
+	// one executes what it says.
 	KeepOpaque bool
 
 	graph
-	at      int // offset of the opcode at hand
+	at      int // offset of the current opcode
 	op      byte
 	stack   []ref
 	marks   []int // heights of the stack
-	memo    []ref // number + 1; 0: nothing was put there
+	memo    []ref // number + 1; 0: unused
 	refused *Error
-	overrun error // of a frame that is longer than what follows
+	overrun error // error of a frame that exceeds the input
 }
 
 // Parse reads the pickle at the front of b and returns its object and its length. Objects are views
 // into b.
 //
-// A class that is not taken is no error of Parse: Refused tells of it, and so does what is done
-// with the object. Errors: *Error; ErrShort, in an *Error's place, if b ends inside the pickle.
+// An unsupported class is not an error of Parse; Refused and the methods of the object report it.
+// Errors: *Error; ErrShort, in an *Error's place, if b ends inside the pickle.
 func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	if len(b) > math.MaxUint32 {
 		return root, 0, &Error{Msg: "a pickle of more than 4 GiB"}
@@ -67,8 +67,7 @@ func (u *Unpickler) Parse(b []byte) (root Object, n int, err error) {
 	return root, 0, ErrShort
 }
 
-// Refused returns an error that names the first class in the pickle that is not taken, nil if there
-// is none.
+// Refused returns an error for the first unsupported class in the pickle, nil if there is none.
 func (u *Unpickler) Refused() error {
 	if u.refused == nil {
 		return nil
@@ -80,7 +79,7 @@ func (u *Unpickler) fail(format string, args ...any) error {
 	return &Error{At: u.at, Op: forms[u.op].name, Msg: fmt.Sprintf(format, args...)}
 }
 
-// step does what one opcode says; arg is what follows it, without a length.
+// step executes one opcode; arg is its argument, without a length.
 func (u *Unpickler) step(arg []byte) error {
 	switch u.op {
 	case opProto:
@@ -126,7 +125,7 @@ func (u *Unpickler) step(arg []byte) error {
 	return u.container()
 }
 
-// number does the opcodes of binary numbers and singletons.
+// number handles the opcodes of binary numbers and singletons.
 func (u *Unpickler) number(arg []byte) error {
 	switch u.op {
 	case opNone:
@@ -157,7 +156,7 @@ func (u *Unpickler) str(arg []byte) error {
 	return nil
 }
 
-// view adds a node for bytes of the input that end the opcode at hand.
+// view adds a node for bytes of the input that end the current opcode.
 func (u *Unpickler) view(kind Kind, arg []byte) ref {
 	f := &forms[u.op]
 	return u.add(node{kind: kind, a: uint32(u.at + 1 + int(f.count)), b: uint32(len(arg))})
@@ -165,7 +164,7 @@ func (u *Unpickler) view(kind Kind, arg []byte) ref {
 
 func (u *Unpickler) push(r ref) { u.stack = append(u.stack, r) }
 
-// floor is the height of the stack that belongs to the innermost mark.
+// floor is the height of the stack below the objects of the innermost mark.
 func (u *Unpickler) floor() int {
 	if len(u.marks) == 0 {
 		return 0
@@ -182,7 +181,7 @@ func (u *Unpickler) pop() (ref, error) {
 	return top, nil
 }
 
-// popMany takes n objects; they are good until the next push.
+// popMany pops n objects; they are valid until the next push.
 func (u *Unpickler) popMany(n int) ([]ref, error) {
 	if len(u.stack)-u.floor() < n {
 		return nil, u.fail("%d objects are needed on the stack", n)
@@ -192,7 +191,7 @@ func (u *Unpickler) popMany(n int) ([]ref, error) {
 	return many, nil
 }
 
-// popMark takes what is behind the innermost mark, and the mark.
+// popMark pops the objects above the innermost mark, and the mark.
 func (u *Unpickler) popMark() ([]ref, error) {
 	if len(u.marks) == 0 {
 		return nil, u.fail("there is no mark")
@@ -212,7 +211,7 @@ func (u *Unpickler) peek() (ref, error) {
 	return u.stack[len(u.stack)-1], nil
 }
 
-// shuffle does POP, POP_MARK and DUP. As in CPython, POP takes a mark that is on top.
+// shuffle handles POP, POP_MARK and DUP. As in CPython, POP removes a mark that is on top.
 func (u *Unpickler) shuffle() error {
 	switch u.op {
 	case opPopMark:
@@ -233,8 +232,8 @@ func (u *Unpickler) shuffle() error {
 	return err
 }
 
-// put keeps the object on top in the memo. A place further up than there are bytes in front of it
-// is refused: each has cost a byte at least.
+// put stores the object on top in the memo. An index above the number of bytes read is rejected,
+// because each entry takes at least a byte.
 func (u *Unpickler) put(arg []byte) error {
 	top, err := u.peek()
 	if err != nil {
@@ -280,7 +279,7 @@ func (u *Unpickler) place(arg []byte) (uint64, error) {
 	return uint64(n), nil
 }
 
-// container does the opcodes that make containers and fill them.
+// container handles the opcodes that make and fill containers.
 func (u *Unpickler) container() error {
 	switch u.op {
 	case opEmptyList:
@@ -325,11 +324,11 @@ func (u *Unpickler) container() error {
 	return nil
 }
 
-// markedKinds are the kinds of what is made of all that is behind a mark.
+// markedKinds are the kinds of what is made of all that is after a mark.
 var markedKinds = map[byte]Kind{opTuple: Tuple, opList: List, opFrozenSet: FrozenSet, opDict: Dict}
 
 // fill adds parts, in groups of each, to the container on top, which must be of one of these kinds.
-// An object of a class that is not taken swallows them.
+// An object of a class that is not accepted swallows them.
 func (u *Unpickler) fill(parts []ref, err error, each int, kinds ...Kind) error {
 	if err != nil {
 		return err

@@ -106,8 +106,8 @@ func TestKeysAsPython(t *testing.T) {
 	}
 }
 
-// TestNothingIsCalled: a class is taken by its exact name alone; what is not is named, wherever in
-// the pickle it stands.
+// TestNothingIsCalled: a class is accepted only by its exact name; a rejected one is named,
+// wherever it is in the pickle.
 func TestNothingIsCalled(t *testing.T) {
 	for in, want := range map[string]string{
 		"cos\nsystem\n(S'echo'\ntR.":                                        "os.system",

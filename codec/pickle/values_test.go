@@ -116,8 +116,8 @@ func TestRecordedValues(t *testing.T) {
 	})
 }
 
-// fits says whether a value is to be looked at further: those that cannot be kept must be refused,
-// by name.
+// fits reports whether a value is to be looked at further: those that cannot be kept must be
+// refused, by name.
 func (r *recorded) fits(t *testing.T, protocol string, err error) bool {
 	t.Helper()
 	var refused *pickle.Error

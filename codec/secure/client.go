@@ -10,9 +10,9 @@ import (
 
 // ClientConfig is what all handshakes of a client have in common.
 type ClientConfig struct {
-	// Key returns KDF.Key of the password for the server's parameters; it should remember it.
+	// Key returns KDF.Key of the password for the server's parameters. It should cache the result.
 	Key     func(KDF) ([]byte, error)
-	Encrypt bool // records follow the handshake; the server must want the same
+	Encrypt bool // records follow the handshake; the server must have the same setting
 }
 
 // Client is the client's side of one handshake.
@@ -46,7 +46,7 @@ func (c *Client) Hello(out []byte) []byte {
 	return out
 }
 
-// Done says whether both sides have proved the password: frames follow, in records if the client
+// Done reports whether both sides have authenticated: frames follow, in records if the client
 // encrypts.
 func (c *Client) Done() bool { return c.done }
 
@@ -63,11 +63,11 @@ func (c *Client) Records() (*Sealer, *Opener) {
 }
 
 // Next takes one message from the front of b and appends the answer to out; n is the number of
-// bytes used. The arithmetic, some 120 us in all, is done at once.
+// bytes used. The arithmetic takes about 120 us in all.
 //
-// Errors: ErrShort if the message is not complete; a *Refusal if the server refuses or sends what
-// is not to be taken; ErrProof if the server does not know the password; ErrKDF, wrapped; the error
-// of the key function.
+// Errors: ErrShort if the message is not complete; a *Refusal if the server refuses or sends an
+// unacceptable message; ErrProof if the server does not know the password; ErrKDF, wrapped; the
+// error of the key function.
 func (c *Client) Next(b, out []byte) (n int, reply []byte, err error) { return c.step(b, out) }
 
 func (c *Client) greeting(b, out []byte) (int, []byte, error) {
@@ -107,7 +107,8 @@ func (c *Client) acceptable(body []byte) error {
 	case body[1]&optionEncrypt == 0 && c.cfg.Encrypt:
 		return &Refusal{
 			RefusedEncryption,
-			"the server does not encrypt and this client does: start the server with --encrypt, or turn encryption off in the client",
+			"the server does not encrypt and this client does: start the server with --encrypt, or turn " +
+				"encryption off in the client",
 		}
 	case body[1]&optionEncrypt != 0 && !c.cfg.Encrypt:
 		return &Refusal{

@@ -11,8 +11,8 @@ import (
 
 // CPACE-X25519-SHA512 of draft-irtf-cfrg-cpace-21, a password-authenticated key exchange: both
 // sides map the password to a generator of Curve25519, send each other a multiple of it, and arrive
-// at the same key if the password was the same. Who listens learns nothing to try passwords
-// against; who takes part tries one password per exchange.
+// at the same key if the password was the same. An eavesdropper cannot test passwords; an active
+// attacker can test one password per exchange.
 
 const (
 	cpaceDSI    = "CPace255"
@@ -33,7 +33,7 @@ var errShare = errors.New("the other side's share is of low order")
 func cpaceGenerator(prs, ci, sid []byte) []byte {
 	zeros := max(0, sha512.BlockSize-1-prefixedBytes(len(prs))-prefixedBytes(len(cpaceDSI)))
 	sum := sha512.Sum512(appendPrefixed(nil, []byte(cpaceDSI), prs, make([]byte, zeros), ci, sid))
-	// bit 255 counts for nothing, as decodeUCoordinate of RFC 7748 wants it
+	// ignore bit 255, as decodeUCoordinate of RFC 7748 does
 	u, err := new(field.Element).SetBytes(sum[:shareBytes])
 	if err != nil {
 		panic(err) // only for another length
@@ -95,7 +95,7 @@ func multiply(scalar *ecdh.PrivateKey, point []byte) ([]byte, error) {
 
 func prefixedBytes(n int) int { return len(binary.AppendUvarint(nil, uint64(n))) + n }
 
-// appendPrefixed appends each part behind its length in LEB128: lv_cat of the draft.
+// appendPrefixed appends each part after its length in LEB128: lv_cat of the draft.
 func appendPrefixed(dst []byte, parts ...[]byte) []byte {
 	for _, part := range parts {
 		dst = binary.AppendUvarint(dst, uint64(len(part)))

@@ -114,7 +114,7 @@ func TestCPaceVectors(t *testing.T) {
 	}
 }
 
-// TestGeneratorLengths: the padding in front of sid and CI depends on the password's length.
+// TestGeneratorLengths: the padding before sid and CI depends on the password's length.
 func TestGeneratorLengths(t *testing.T) {
 	seen := map[string]int{}
 	for n := range 300 {

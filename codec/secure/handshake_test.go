@@ -155,7 +155,7 @@ func TestEncryptionDiffers(t *testing.T) {
 			!strings.Contains(refusal.Text, "this server") {
 			t.Errorf("client %v, server %v: %v", encrypts, !encrypts, err)
 		}
-		// Somebody between them tells each that the other agrees.
+		// An attacker between them makes each believe that the other agrees.
 		client := testClient(keyOf(1), encrypts)
 		err = run(client, testServer(keyOf(1), !encrypts, serverFresh), 1000, func(i int, b []byte) []byte {
 			switch i {

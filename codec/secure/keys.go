@@ -9,7 +9,7 @@ import (
 	"hash"
 )
 
-// Labels of what is derived. On the wire: do not change.
+// Labels of the derived keys. On the wire: do not change.
 const (
 	identityClient = "cyberdb-fast 1 client"
 	identityServer = "cyberdb-fast 1 server"
@@ -27,13 +27,13 @@ const (
 // channel is CPace's channel identifier: the protocol, and which side has which role.
 var channel = appendPrefixed(nil, []byte(identityClient), []byte(identityServer))
 
-// Ephemeral is what one side draws at random for one handshake. No part of it may be used again.
+// Ephemeral has the random values of one side for one handshake. They must not be reused.
 type Ephemeral struct {
 	Nonce  [nonceBytes]byte
 	Scalar [scalarBytes]byte
 }
 
-// NewEphemeral draws a Fresh.
+// NewEphemeral returns new random values.
 func NewEphemeral() (f Ephemeral) {
 	_, _ = rand.Read(f.Nonce[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(f.Scalar[:])
@@ -89,7 +89,7 @@ func finishedTag(key, transcript []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// transcript hashes every message before the finished ones, whole.
+// transcript hashes every message before the finished ones completely.
 type transcript struct{ hash.Hash }
 
 func newTranscript() transcript { return transcript{sha256.New()} }

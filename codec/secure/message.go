@@ -16,7 +16,7 @@ const Magic = "\xf7CDBF\r\n\x1a"
 const (
 	// Version is the protocol version that this package speaks.
 	Version = 1
-	// MaxClientBytes is the most that a client sends before its proof is complete.
+	// MaxClientBytes is the most that a client sends before it is authenticated.
 	MaxClientBytes = 512
 
 	headerBytes = 3
@@ -27,15 +27,15 @@ const (
 	maxRefusalBytes = 1024
 )
 
-// Suite says how the password is proved and what the keys are made with.
+// Suite says how clients authenticate and how the keys are derived.
 type Suite uint8
 
 // SuiteCPace is CPACE-X25519-SHA512, HKDF-SHA-256, AES-256-CTR and HMAC-SHA-256. Number 1 was in
 // use before the first release and stays free.
 const SuiteCPace Suite = 2
 
-// Options are a bit each, in Hello, Greeting and ClientShare.
-const optionEncrypt = 1 // everything behind the finished messages is sent in records
+// Options are bits in Hello, Greeting and ClientShare.
+const optionEncrypt = 1 // everything after the finished messages is sent in records
 
 // messageType is the first byte of each message.
 type messageType uint8
@@ -50,7 +50,7 @@ const (
 	typeRefusal     messageType = 0x7f
 )
 
-// RefusalCode says why a server does not go on.
+// RefusalCode says why a server closes a connection.
 type RefusalCode uint8
 
 // Refusal codes. On the wire: do not change.
@@ -66,7 +66,7 @@ const (
 	RefusedEncryption         RefusalCode = 9
 )
 
-// Refusal is the server's last message on a connection that it does not take.
+// Refusal is the server's last message on a connection that it closes.
 type Refusal struct {
 	Code RefusalCode
 	Text string
@@ -76,19 +76,19 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Text }
 
 var (
-	// ErrShort is returned when the input ends inside a message: read on and try again.
+	// ErrShort is returned when the input ends inside a message: read more and try again.
 	ErrShort = errors.New("message not complete")
 	// ErrNotNative is returned when a connection does not start with Magic.
 	ErrNotNative = errors.New("not a native connection")
-	// ErrCompute is returned by Server.Next when Server.Compute is due.
-	ErrCompute = errors.New("arithmetic is due")
+	// ErrCompute is returned by Server.Next when Server.Compute must be called.
+	ErrCompute = errors.New("key exchange must be computed")
 	// ErrProof is returned by a client whose server could not prove that it knows the password.
 	ErrProof = errors.New("the server does not know the password")
 )
 
 // parseMessage takes one message of the wanted type from the front of b.
 //
-// Errors: ErrShort; a *Refusal with RefusedMessage for anything else than the wanted type and size.
+// Errors: ErrShort; a *Refusal with RefusedMessage for any other type or size.
 func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
 	if len(b) < headerBytes {
 		return nil, 0, ErrShort
@@ -114,8 +114,8 @@ func parseMessage(b []byte, want messageType, minBody, maxBody int) (body []byte
 	return b[headerBytes:n], n, nil
 }
 
-// parseServerMessage is parseMessage for a client: a server may send a refusal in the place of each
-// of its messages.
+// parseServerMessage is parseMessage for a client: a server may send a refusal instead of any
+// message.
 //
 // Errors: those of parseMessage; the server's *Refusal.
 func parseServerMessage(b []byte, want messageType, minBody, maxBody int) (body []byte, n int, err error) {
@@ -129,8 +129,8 @@ func parseServerMessage(b []byte, want messageType, minBody, maxBody int) (body 
 	return nil, 0, &Refusal{RefusalCode(body[0]), oneLine(body[1:])}
 }
 
-// oneLine returns a server's text with a mark in the place of each character that does not print:
-// it comes before any proof, and goes to logs and terminals.
+// oneLine replaces each character of a server's text that does not print. The text arrives before
+// the server has authenticated, and goes to logs and terminals.
 func oneLine(text []byte) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -155,13 +155,13 @@ func AppendRefusal(dst []byte, r *Refusal) []byte {
 	return appendMessage(dst, typeRefusal, []byte{byte(r.Code)}, []byte(r.Text))
 }
 
-// IsServer says whether the answer to Hello can begin with b, which is not empty.
+// IsServer reports whether the answer to Hello can begin with b, which is not empty.
 func IsServer(b []byte) bool {
 	return messageType(b[0]) == typeGreeting || messageType(b[0]) == typeRefusal
 }
 
-// IsNative says whether a connection that starts with b can be a native one; sure is false while b
-// is too short to tell.
+// IsNative reports whether a connection that starts with b can be a native one; sure is false while
+// b is too short to tell.
 func IsNative(b []byte) (native, sure bool) {
 	n := min(len(b), len(Magic))
 	if string(b[:n]) != Magic[:n] {

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// KDF holds the parameters by which scrypt (RFC 7914) makes a key from the password: N = 2^LogN, r
+// KDF has the parameters by which scrypt (RFC 7914) derives a key from the password: N = 2^LogN, r
 // = 8, p = 1.
 type KDF struct {
 	LogN uint8
 	Salt [saltBytes]byte
 }
 
-// Bounds of KDF.LogN: a server may not make its clients derive cheaper or dearer keys.
+// Bounds of KDF.LogN: a server must not make its clients derive cheaper or more expensive keys.
 const (
 	MinLogN     = 14
 	DefaultLogN = 15
@@ -29,8 +29,8 @@ const (
 // ErrKDF is returned, wrapped, for parameters outside the bounds.
 var ErrKDF = errors.New("key derivation parameters out of bounds")
 
-// Key derives the shared key from the password: scrypt over its NFC form in UTF-8. It takes some 70
-// ms and 32 MiB at DefaultLogN: once per process, never per connection, never on an event loop.
+// Key derives the shared key from the password: scrypt over its NFC form in UTF-8. It takes about
+// 70 ms and 32 MiB at DefaultLogN: once per process, never per connection, never on an event loop.
 //
 // Errors: ErrKDF, wrapped, if LogN is outside MinLogN to MaxLogN.
 func (k KDF) Key(password string) ([]byte, error) {

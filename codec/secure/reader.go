@@ -5,21 +5,21 @@ import (
 	"io"
 )
 
-// ErrCut is returned by a Reader whose source ends before the stream does: something between the
-// two sides, or the other side's end, cut it.
+// ErrCut is returned by a Reader whose source ends before the stream does: the other side or
+// something in between has interrupted it.
 var ErrCut = errors.New("connection cut: its end was not announced")
 
-// Reader reads what the records from a source carry, for clients that wait for a socket.
+// Reader reads the content of the records from a source, for clients that block on a socket.
 type Reader struct {
 	from   io.Reader
 	opener *Opener
 	buffer []byte // holds any record
-	end    int    // of what was read into buffer
-	used   int    // of these
-	plain  []byte // opened and not yet given out
+	end    int    // of the bytes in buffer
+	used   int    // of these, the bytes that were opened
+	plain  []byte // opened, but not yet returned
 }
 
-// NewReader returns a Reader of from, of which first has been read already.
+// NewReader returns a Reader of from. first has the bytes of from that were read already.
 func NewReader(from io.Reader, opener *Opener, first []byte) *Reader {
 	r := &Reader{from: from, opener: opener, buffer: make([]byte, max(len(first), MaxRecordBytes+RecordOverhead))}
 	r.end = copy(r.buffer, first)
@@ -51,7 +51,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more reads once from the source; it is called when everything opened has been given out.
+// more reads once from the source. It is called when all opened bytes have been returned.
 func (r *Reader) more() error {
 	r.end = copy(r.buffer, r.buffer[r.used:r.end])
 	r.used = 0

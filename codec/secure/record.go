@@ -23,12 +23,12 @@ import (
 //
 // length is little-endian, 1 to MaxRecordBytes, or 0 at the end of the stream. The tag is
 // HMAC-SHA-256 over sequence u64, length and ciphertext, cut to 16 bytes; the sequence counts the
-// direction's records from 0. The ciphertext is the direction's one AES-256-CTR stream, going on
+// direction's records from 0. The ciphertext is the direction's one AES-256-CTR stream, continuing
 // from record to record.
 const (
-	// MaxRecordBytes is the most that one record carries.
+	// MaxRecordBytes is the most plain bytes in one record.
 	MaxRecordBytes = 64 << 10
-	// RecordOverhead is by how much a record is longer than what it carries.
+	// RecordOverhead is the number of bytes that a record adds.
 	RecordOverhead = lengthBytes + recordTagBytes
 
 	lengthBytes    = 4
@@ -48,17 +48,17 @@ var (
 	ErrEnd = errors.New("end of stream")
 )
 
-// direction is one direction of an encrypted connection: a secret, the keys made from it, and how
-// far they have been used.
+// direction is one direction of an encrypted connection: a secret, the keys derived from it, and
+// how much they have been used.
 type direction struct {
 	secret  []byte
 	stream  cipher.Stream
 	mac     hash.Hash
-	bytes   uint64 // under these keys
-	records uint64 // under these keys
+	bytes   uint64 // encrypted under these keys
+	records uint64 // made under these keys
 
 	sequence uint64
-	err      error // the first one; it stays
+	err      error // the first error; it is permanent
 
 	maxBytes, maxRecords uint64
 
@@ -72,7 +72,7 @@ func newDirection(secret []byte) (d direction) {
 	return d
 }
 
-// makeKeys makes cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the
+// makeKeys derives cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the
 // counter, which begins at a derived value.
 func (d *direction) makeKeys() error {
 	keys, err := hkdf.Expand(sha256.New, d.secret, labelKeys, cipherKeyBytes+aes.BlockSize+sha256.Size)
@@ -89,8 +89,8 @@ func (d *direction) makeKeys() error {
 	return nil
 }
 
-// before counts a record of n bytes, after changing the keys if it would pass what they are good
-// for.
+// before counts a record of n bytes. Before that, it changes the keys if the record would exceed
+// their limits.
 func (d *direction) before(n int) error {
 	if d.bytes+uint64(n) > d.maxBytes || d.records+1 > d.maxRecords {
 		next, err := hkdf.Expand(sha256.New, d.secret, labelNext, secretBytes)
@@ -107,7 +107,7 @@ func (d *direction) before(n int) error {
 	return nil
 }
 
-// tag returns the tag of the record that comes next; it is good until the next call.
+// tag returns the tag of the next record; it is valid until the next call.
 func (d *direction) tag(length uint32, ciphertext []byte) []byte {
 	binary.LittleEndian.PutUint64(d.head[:], d.sequence)
 	binary.LittleEndian.PutUint32(d.head[8:], length)
@@ -118,12 +118,12 @@ func (d *direction) tag(length uint32, ciphertext []byte) []byte {
 	return d.mac.Sum(d.sum[:0])[:recordTagBytes]
 }
 
-// Sealer makes the records of one direction.
+// Sealer writes the records of one direction.
 type Sealer struct{ direction }
 
 func newSealer(secret []byte) *Sealer { return &Sealer{newDirection(secret)} }
 
-// Seal appends plain to dst in as many records as it needs; dst's room must not overlap it.
+// Seal appends plain to dst in as many records as necessary; dst's capacity must not overlap plain.
 //
 // Errors: ErrEnd after End.
 func (s *Sealer) Seal(dst, plain []byte) ([]byte, error) {
@@ -138,7 +138,7 @@ func (s *Sealer) Seal(dst, plain []byte) ([]byte, error) {
 	return dst, s.err
 }
 
-// End appends the record that says that nothing follows. It is the last one.
+// End appends the last record, which says that nothing follows.
 func (s *Sealer) End(dst []byte) ([]byte, error) {
 	dst, err := s.record(dst, nil)
 	if err == nil {
@@ -172,8 +172,8 @@ func newOpener(secret []byte) *Opener { return &Opener{newDirection(secret)} }
 // carries: a view into b, decrypted in place.
 //
 // Errors: ErrShort if b ends inside the record; ErrEnd at the end of the stream; ErrRecord,
-// wrapped, for a record that was not made by the other side, or not as the next one. The last two
-// stay: nothing is opened after them.
+// wrapped, for a record that the other side did not send, or not as the next one. The last two
+// errors are permanent.
 func (o *Opener) Open(b []byte) (plain []byte, n int, err error) {
 	switch {
 	case o.err != nil:

@@ -150,8 +150,8 @@ func TestRecordsCut(t *testing.T) {
 	}
 }
 
-// TestRecordsTampered changes a stream in every way that somebody on the line can; what opens is
-// what was sealed, in order, and nothing opens after the change.
+// TestRecordsTampered changes a stream in every way that an attacker can; what opens is what was
+// sealed, in order, and nothing opens after the change.
 func TestRecordsTampered(t *testing.T) {
 	texts := []string{"first", "second record", "third"}
 	make3 := func() (records [][]byte) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Limits are what a server tells each client about itself.
+// Limits are what a server tells its clients about itself.
 type Limits struct {
 	MaxFrameBytes uint32
 	MaxValueBytes uint32
@@ -16,7 +16,7 @@ type Limits struct {
 // Sizes of the messages' bodies.
 const (
 	helloBytes    = 3  // oldest version, newest version, options
-	maxHelloBytes = 64 // later versions may say more
+	maxHelloBytes = 64 // later versions may send more
 	// version, options, log2(N), salt, nonce, number of suites; suites follow
 	greetingBytes    = 1 + 1 + 1 + saltBytes + nonceBytes + 1
 	clientShareBytes = 1 + 1 + nonceBytes + shareBytes // suite, options, nonce, share
@@ -30,7 +30,7 @@ type ServerConfig struct {
 	Key     []byte // KDF.Key of the password
 	KDF     KDF
 	Limits  Limits
-	Encrypt bool // records follow the handshake; the client must want the same
+	Encrypt bool // records follow the handshake; the client must have the same setting
 }
 
 // Server is the server's side of one handshake.
@@ -39,13 +39,13 @@ type Server struct {
 	cfg   *ServerConfig
 	fresh Ephemeral
 
-	// owned by the goroutine that calls Next, or Work between two calls of it
+	// owned by the goroutine that calls Next, or Compute between two calls of it
 	transcript  transcript
 	step        func(b, out []byte) (n int, reply []byte, err error)
 	clientNonce [nonceBytes]byte
 	clientShare [shareBytes]byte
-	answer      []byte // ServerShare, made by Work
-	problem     error  // of Work
+	answer      []byte // ServerShare, made by Compute
+	problem     error  // error of Compute
 	keys        *schedule
 	done        bool
 }
@@ -57,8 +57,8 @@ func NewServer(cfg *ServerConfig, fresh Ephemeral) *Server {
 	return s
 }
 
-// Done says whether the client has proved the password and been answered: frames follow, in records
-// if the server encrypts.
+// Done reports whether the client has authenticated and been answered: frames follow, in records if
+// the server encrypts.
 func (s *Server) Done() bool { return s.done }
 
 // Records returns the two directions of an encrypted connection, nil for a plain one; call it once,
@@ -73,10 +73,10 @@ func (s *Server) Records() (*Sealer, *Opener) {
 // Next takes one message from the front of b and appends the answer to out; n is the number of
 // bytes used.
 //
-// Errors: ErrShort if the message is not complete; ErrCompute once the client's share has been taken
-// (n counts it): call Work, then Next again, which appends ServerShare and uses nothing of b;
-// ErrNotNative if the first bytes are not Magic; otherwise a *Refusal, which has been appended to
-// out, is to be sent and ends the connection.
+// Errors: ErrShort if the message is not complete; ErrCompute after the client's share (which n
+// counts): call Compute, then Next again, which appends ServerShare and uses no bytes of b;
+// ErrNotNative if the first bytes are not Magic; otherwise a *Refusal, which was appended to out:
+// send it and close the connection.
 func (s *Server) Next(b, out []byte) (n int, reply []byte, err error) {
 	n, out, err = s.step(b, out)
 	if refusal, ok := err.(*Refusal); ok { //nolint:errorlint // made here, never wrapped
@@ -132,7 +132,8 @@ func (s *Server) otherOptions(options byte) *Refusal {
 	default:
 		return &Refusal{
 			RefusedEncryption,
-			"this server does not encrypt and the client does: start the server with --encrypt, or turn encryption off in the client",
+			"this server does not encrypt and the client does: start the server with --encrypt, or turn " +
+				"encryption off in the client",
 		}
 	}
 }
@@ -162,11 +163,11 @@ func (s *Server) share(b, out []byte) (int, []byte, error) {
 	return n, out, ErrCompute
 }
 
-// idle is the step while Work is due.
+// idle is the step while Compute must be called.
 func (s *Server) idle(_, out []byte) (int, []byte, error) { return 0, out, ErrCompute }
 
-// Compute does the arithmetic of the exchange, some 120 us: not on an event loop. It is called once,
-// when Next has answered ErrCompute.
+// Compute does the arithmetic of the key exchange, about 120 us: do not call it on an event loop.
+// Call it once, when Next has returned ErrCompute.
 func (s *Server) Compute() {
 	s.step = s.answerShare
 	scalar, err := s.fresh.scalar()

@@ -164,7 +164,7 @@ func makeVectors(t *testing.T) vectors {
 }
 
 // TestVectors compares every byte of a connection with testdata/secure.json, which clients in other
-// languages read too. An independent implementation checks the file: see judge_test.go.
+// languages read too. An independent implementation checks the file: see reference_test.go.
 func TestVectors(t *testing.T) {
 	got, err := json.MarshalIndent(makeVectors(t), "", " ")
 	if err != nil {

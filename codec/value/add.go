@@ -77,7 +77,7 @@ func towerOf(t Type) tower {
 	return towerNone
 }
 
-// goTogether says whether two types of numbers can be added.
+// goTogether reports whether two types of numbers can be added.
 func goTogether(a, b Type) bool {
 	return a == b || a != ExtDecimal && b != ExtDecimal || isIntegral(a) || isIntegral(b)
 }

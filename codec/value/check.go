@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Check says whether the front of b is one value as VALUES.md has it, and returns its length in
+// Check reports whether the front of b is one value as VALUES.md has it, and returns its length in
 // bytes.
 //
 // Checked are form, limits, text, the payloads of extension objects, and that dict keys and set
@@ -113,8 +113,8 @@ func (c checking) value(b []byte) (int, error) {
 	return end, nil
 }
 
-// ValidStr says whether b is the text of a str: UTF-8 in which lone surrogates may stand as their
-// three bytes.
+// ValidStr reports whether b is the text of a str: UTF-8 in which lone surrogates may stand as
+// their three bytes.
 func ValidStr(b []byte) bool { return validBytes(b) }
 
 // validBytes is validText for bytes.
@@ -136,7 +136,7 @@ func validBytes(b []byte) bool {
 	return true
 }
 
-// enough checks a container's header: n elements of perElement values each, in front of rest.
+// enough checks a container's header: n elements of perElement values each, before rest.
 func (c checking) enough(rest []byte, n, perElement int) error {
 	switch {
 	case n > MaxElements:

@@ -87,7 +87,7 @@ func openContainer(p []byte, want Type) (n int, rest []byte, err error) {
 	return n, p[start:], nil
 }
 
-// fills says whether a value of size bytes fills the payload.
+// fills reports whether a value of size bytes fills the payload.
 func fills(p []byte, size int) error {
 	if len(p) != size {
 		return malformedf("%d bytes behind the value in an extension object", len(p)-size)

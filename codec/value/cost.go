@@ -6,7 +6,7 @@ import "bytes"
 // nanosecond for each byte of its payload.
 type weight struct{ base, perByte uint16 }
 
-// Use says what a value is used for.
+// Use is what a value is used for.
 type Use uint8
 
 // What Cost estimates.
@@ -16,7 +16,7 @@ const (
 	UseKey                // one each of Check, Key, Equal, Less and Repr
 )
 
-// useWeights holds the weights of the types, by use.
+// useWeights has the weights of the types for each use.
 var useWeights = [...][256]weight{
 	UseCheck: weights(weight{12, 16}, map[Type]weight{
 		ExtDecimal: {40, 32}, ExtFraction: {120, 16}, ExtRange: {120, 16}, ExtDateTime: {30, 16}, ExtTime: {30, 16},
@@ -57,13 +57,12 @@ var useWeights = [...][256]weight{
 	}),
 }
 
-// exponentCost is what a Decimal with an exponent may take beyond its weight: two such of like size
-// are compared by their powers of ten.
+// exponentCost is what a Decimal with an exponent may cost in addition to its weight: two of
+// similar size are compared by means of powers of ten.
 const exponentCost = 15_000
 
-// walkCost is what it takes to walk over a value once. Equal and Less walk over it once for each
-// list or dict around it, to come to the next element; of these there are no more than there were
-// so far.
+// walkCost is the cost of walking over a value once. Equal and Less walk over it once for each list
+// or dict around it, to get to the next element.
 const walkCost = 6
 
 func weights(rest weight, named map[Type]weight) (table [256]weight) {
@@ -76,8 +75,8 @@ func weights(rest weight, named map[Type]weight) (table [256]weight) {
 	return table
 }
 
-// IsComposite says by its first byte whether a value is opened to work on it: a container or an
-// extension object.
+// IsComposite reports, from its first byte, whether a value must be decoded to work on it: a
+// container or an extension object.
 func IsComposite(lead byte) bool { return compositeLeads[lead] }
 
 var compositeLeads = func() (table [256]bool) {
@@ -88,9 +87,9 @@ var compositeLeads = func() (table [256]bool) {
 	return table
 }()
 
-// Cost estimates, in nanoseconds, what a use of the value at the front of b takes, which need not
-// be checked, and returns its length. The estimate is meant to be too high rather than too low, on
-// a machine that is not too slow.
+// Cost estimates the cost of a use of the value at the front of b in nanoseconds, and returns the
+// value's length. b need not be checked. The estimate is rather too high than too low, except on
+// very slow machines.
 //
 // It reads the value once, allocates nothing, and stops when the estimate passes limit; size is
 // meaningless then. It is len(b) if b ends inside the value: Check stops there too.

@@ -18,8 +18,8 @@ type decimal struct {
 // just below.
 const maxDecimalExp = 2_000_000_000_000_000_000
 
-// IsDecimal says whether p is the payload of a Decimal: as str(Decimal) writes it, to the byte, and
-// not too long.
+// IsDecimal reports whether p is the payload of a Decimal: as str(Decimal) writes it, to the byte,
+// and not too long.
 func IsDecimal(p []byte) bool {
 	_, ok := parseDecimal(p)
 	return ok
@@ -89,7 +89,7 @@ func parseExponent(p []byte) (e int64, ok bool) {
 	return e, e <= maxDecimalExp && e >= -maxDecimalExp
 }
 
-// cutDigits cuts p behind the digits that it begins with.
+// cutDigits cuts p after the digits that it begins with.
 func cutDigits(p []byte) (digits, rest []byte) {
 	n := 0
 	for n < len(p) && p[n] >= '0' && p[n] <= '9' {

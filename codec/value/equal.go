@@ -24,7 +24,7 @@ var classes = func() (table [256]Type) {
 	return table
 }()
 
-// Equal says whether Python's == holds between the checked values at the front of a and b. See
+// Equal reports whether Python's == holds between the checked values at the front of a and b. See
 // VALUES.md, "Equality, hashing, order".
 func Equal(a, b []byte) bool { return equal(a, b, nil) }
 
@@ -71,7 +71,7 @@ func equalItems(x, y item, class Type, m *Matcher) bool {
 }
 
 // equalElements compares n values at the front of a and b. If they are equal, it moves a and b
-// behind them, so that no list is walked once more for its size.
+// after them, so that no list is walked once more for its size.
 func equalElements(a, b *[]byte, n int, m *Matcher) bool {
 	for range n {
 		x, y := *a, *b
@@ -153,7 +153,7 @@ func memberSet(x item, valuesBetween bool) (keys *keySet, values [][]byte) {
 	return keys, values
 }
 
-// isSubset says whether y has all members of x.
+// isSubset reports whether y has all members of x.
 func isSubset(x, y item, m *Matcher) bool {
 	if x.n > y.n {
 		return false

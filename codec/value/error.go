@@ -83,7 +83,7 @@ func keyError(key []byte) *Error {
 
 func unhashable(b []byte) *Error { return typeErrorf("unhashable type: '%s'", TypeName(b)) }
 
-// malformedf says why bytes are no value; the kind is ValueError.
+// malformedf says why bytes are not a value; the kind is ValueError.
 func malformedf(format string, args ...any) *Error {
 	return valueErrorf("malformed value: "+format, args...)
 }

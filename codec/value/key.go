@@ -31,7 +31,7 @@ func Key(b, scratch []byte) (key []byte, unequal bool, err error) {
 	return appendKey(scratch[:0], b, 0)
 }
 
-// isShortest says whether b is a str, bytes or an int with the shortest header.
+// isShortest reports whether b is a str, bytes or an int with the shortest header.
 func isShortest(b []byte, t Type, n int) bool {
 	switch t {
 	case TypeStr, TypeBytes:
@@ -151,7 +151,7 @@ func appendFrozenSetKey(dst []byte, x item, depth int) (_ []byte, unequal bool, 
 	return WrapExt(dst, start, ExtFrozenSet), unequal, nil
 }
 
-// sortMembers puts the members of a set, which stand back to back in forms, in the order of their
+// sortMembers puts the members of a set, which are back to back in forms, in the order of their
 // bytes. Errors: ValueError for equal members.
 func sortMembers(forms []byte, members []memberSpan) error {
 	byBytes := func(a, b memberSpan) int { return bytes.Compare(forms[a.from:a.to], forms[b.from:b.to]) }

@@ -44,13 +44,14 @@ func appendNumberKey(dst, b []byte, x item) (_ []byte, unequal bool, err error) 
 //  1. an int within 64 bits, in its shortest encoding
 //  2. a float64
 //  3. a complex, if the imaginary part is not zero
-//  4. a whole number: an int, if it has at most maxKeyNumber bytes and ends in at most wholeZeros decimal zeros
-//  5. a fraction num / (2^twos * 5^fives) in lowest terms: a Fraction, if both parts have at most maxKeyNumber bytes and twos is at
-//     least twice fives
+//  4. a whole number: an int, if it has at most maxKeyNumber bytes and ends in at most wholeZeros
+//     decimal zeros
+//  5. a fraction num / (2^twos * 5^fives) in lowest terms: a Fraction, if both parts have at most
+//     maxKeyNumber bytes and twos is at least twice fives
 //  6. a fraction with another denominator: a Fraction in lowest terms
 //  7. a Decimal without zeros at its end
 //
-// So the form has at most three times as many bytes as the number, and some 16 more: a Decimal
+// So the form has at most three times as many bytes as the number, and about 16 more: a Decimal
 // stays a Decimal when writing it out would make it long, and an int or Fraction becomes one only
 // if that is not much longer. Most Decimals need no arithmetic.
 //
@@ -225,9 +226,8 @@ func (d *decimal) signed(digits []byte) *big.Int {
 	return x
 }
 
-// mayHaveFives says whether a number of so many decimal digits is large enough for 5^fives to
-// divide it.
-// log10(5) is 0.69897
+// mayHaveFives reports whether a number of so many decimal digits is large enough for 5^fives to
+// divide it. log10(5) is 0.69897
 func mayHaveFives(digits int, fives int64) bool { return 699*fives <= 1000*int64(digits) }
 
 // divideOutFives divides x by the largest power of five, at most 5^limit, that divides it; left is

@@ -21,7 +21,7 @@ const (
 	keepKeys = 1 << 12 // larger sets are left to the garbage collector
 )
 
-// keySeed is drawn once a process, so that no one can aim at the index.
+// keySeed is random per process, so that attackers cannot aim at the index.
 var keySeed = maphash.MakeSeed()
 
 var keySets = sync.Pool{New: func() any { return new(keySet) }}
@@ -61,7 +61,7 @@ func (s *keySet) add(b []byte) (added bool, err error) {
 	return true, nil
 }
 
-// canonical returns the canonical form of b, which stays good as long as b and the set.
+// canonical returns the canonical form of b, which stays valid as long as b and the set.
 func (s *keySet) canonical(b []byte) (key []byte, unequal bool, err error) {
 	used := len(s.scratch)
 	key, unequal, err = Key(b, s.scratch[used:])
@@ -70,7 +70,7 @@ func (s *keySet) canonical(b []byte) (key []byte, unequal bool, err error) {
 	}
 	if cap(s.scratch) > used && &key[0] == &s.scratch[:used+1][used] {
 		s.scratch = s.scratch[:used+len(key)]
-	} else { // Key moved on to memory of its own; go on behind it
+	} else { // Key moved on to memory of its own; continue after it
 		s.scratch = key
 	}
 	return key[:len(key):len(key)], unequal, nil

@@ -1,6 +1,6 @@
 package value
 
-// Less says whether Python's < holds between the checked values at the front of a and b. It
+// Less reports whether Python's < holds between the checked values at the front of a and b. It
 // allocates nothing for ints within 64 bits, floats, str and bytes. Errors: *Error TypeError, as
 // "'<' not supported between instances of 'str' and 'int'"; ValueError for a Decimal nan.
 func Less(a, b []byte) (bool, error) {
@@ -78,7 +78,7 @@ func compareElements(x, y *item) (same, less bool, err error) {
 }
 
 // compareFirst compares the values at the front of a and b. If they are equal, it moves a and b
-// behind them.
+// after them.
 func compareFirst(a, b *[]byte) (same, less bool, err error) {
 	ta, _, _ := header(*a)
 	tb, _, _ := header(*b)

@@ -38,7 +38,7 @@ func appendLower(dst, text []byte) []byte {
 	return dst
 }
 
-// endsWord says whether a letter stands before and none behind, passing over what does not part
+// endsWord reports whether a letter stands before and none behind, passing over what does not part
 // words.
 func endsWord(before, behind []byte) bool {
 	r, n := utf8.DecodeLastRune(before)

@@ -30,7 +30,7 @@ func (x magnitude) compare(y magnitude) (c int, sure bool) {
 	if x.sign != y.sign || x.sign == 0 {
 		return compareInts(int64(x.sign), int64(y.sign)), true
 	}
-	// An estimate is off by some 1e-14, and by the rounding of its logarithm.
+	// An estimate is off by about 1e-14, and by the rounding of its logarithm.
 	if difference := x.log - y.log; math.Abs(difference) > 1e-9+1e-12*math.Abs(x.log) {
 		return x.sign * int(math.Copysign(1, difference)), true
 	}

@@ -1,15 +1,15 @@
 package value
 
-// Matcher compares many values with one, by Python's ==. What it takes to compare that one is made
-// once, so that each comparison takes the time that the other value's bytes warrant, however large
-// the one is. A Matcher is for one goroutine.
+// Matcher compares many values with one, by Python's ==. It prepares that one once, so that the
+// time of a comparison depends only on the other value's size. A Matcher is not safe for concurrent
+// use.
 type Matcher struct {
 	val     []byte
 	numbers map[*byte]*keptNumber // of numbers in val, by where they begin
 	sets    map[*byte]memberKeys
 }
 
-// keptNumber is what a number is compared by.
+// keptNumber is a number prepared for comparison.
 type keptNumber struct {
 	magnitude magnitude
 	real      bool   // neither an infinity nor a nan: it has a magnitude
@@ -23,7 +23,7 @@ type memberKeys struct {
 	values [][]byte
 }
 
-// NewMatcher returns a Matcher for the checked value at the front of val, of which it keeps a view.
+// NewMatcher returns a Matcher for the checked value at the front of val, which it retains.
 func NewMatcher(val []byte) *Matcher {
 	return &Matcher{val: val, numbers: map[*byte]*keptNumber{}, sets: map[*byte]memberKeys{}}
 }
@@ -31,7 +31,7 @@ func NewMatcher(val []byte) *Matcher {
 // Equal is Equal(b, val).
 func (m *Matcher) Equal(b []byte) bool { return equal(b, m.val, m) }
 
-// fewNumberBytes is how long a number is that is compared as it is each time.
+// fewNumberBytes is the length up to which a number is compared without preparation.
 const fewNumberBytes = 32
 
 // equalNumbers is == between numbers; b is a part of what m keeps. A nil Matcher keeps nothing.

@@ -45,7 +45,7 @@ func float(b []byte) float64 {
 	return math.Float64frombits(binary.BigEndian.Uint64(b[1:]))
 }
 
-// isIntegral says whether t is an int of any size or a bool.
+// isIntegral reports whether t is an int of any size or a bool.
 func isIntegral(t Type) bool { return t == TypeInt || t == TypeBool || t == ExtBigInt }
 
 // sign is the sign of the int of any size at the front of b.

@@ -3,7 +3,7 @@ package value
 import "bytes"
 
 // ObjectIn returns the class of the first object of a program's own class (Object) among checked
-// values that stand back to back, at any depth, and whether there is one.
+// values that are back to back, at any depth, and whether there is one.
 func ObjectIn(values []byte) (class string, found bool) {
 	if bytes.IndexByte(values, ExtObject) < 0 {
 		return "", false
@@ -26,7 +26,7 @@ func ObjectIn(values []byte) (class string, found bool) {
 			ExtDeque,
 			ExtException,
 			ExtSlice:
-			at += start // what it holds stands behind it
+			at += start // what it holds stands after it
 		default:
 			at += start + n
 		}

@@ -2,5 +2,6 @@
 
 package value_test
 
-// raceEnabled says whether the race detector is on: it takes time for each byte that is looked at.
+// raceEnabled reports whether the race detector is on: it takes time for each byte that is looked
+// at.
 const raceEnabled = true

@@ -16,8 +16,8 @@ func Str(b []byte) (string, error) {
 }
 
 // Repr returns repr() of the checked value at the front of b. Sets stand in their stored order. An
-// object that is kept unopened is "<path.Class object>", an application type "<extension 64: 3
-// bytes>". Errors: as Str.
+// object that is stored as opaque bytes is "<path.Class object>", an application type "<extension
+// 64: 3 bytes>". Errors: as Str.
 func Repr(b []byte) (string, error) {
 	dst, err := appendRepr(nil, b)
 	return string(dst), err

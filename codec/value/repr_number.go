@@ -30,7 +30,8 @@ func appendBigIntRepr(dst []byte, x *big.Int) ([]byte, error) {
 		}
 	}
 	return dst, valueErrorf(
-		"Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit",
+		"Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to " +
+			"increase the limit",
 	)
 }
 

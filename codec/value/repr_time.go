@@ -70,7 +70,7 @@ func appendTimeRepr(dst []byte, x item) []byte {
 	if c.micros() > 0 {
 		dst = fmt.Appendf(dst, ", %d", c.micros())
 	}
-	if c.fold && x.t == ExtDateTime { // CPython has it in front of the zone here, behind it for times
+	if c.fold && x.t == ExtDateTime { // CPython has it before the zone here, after it for times
 		dst = append(dst, ", fold=1"...)
 	}
 	if c.aware {

@@ -7,12 +7,12 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// SortKey tells what of an element a list is sorted by: data that VALUES.md describes, never code.
-// It is constant after ParseSortKey.
+// SortKey says by what part of an element a list is sorted: data that VALUES.md describes, never
+// code. It is constant after ParseSortKey.
 type SortKey struct {
 	form sortForm
 	path [][]byte   // of a path: the indexes
-	of   []*SortKey // of the other forms: what they work on
+	of   []*SortKey // of the other forms: the operands
 }
 
 type sortForm uint8
@@ -78,7 +78,7 @@ func badSortKeyf(format string, args ...any) *badSortKey {
 	return &badSortKey{what: fmt.Sprintf(format, args...)}
 }
 
-// in puts a step in front of the place.
+// in puts a step before the place.
 func (e *badSortKey) in(step string) *badSortKey {
 	if e.where != "" {
 		step += "." + e.where
@@ -165,17 +165,17 @@ func (p *sortKeyParser) inner(form sortForm, name string, keys []byte, n int) (*
 	return k, nil
 }
 
-// Spend is told what a sort key is about to take: work, in bytes that are read or written once, and
-// memory, in bytes. The memory is negative if less was needed than told. An error ends the making
-// of the key.
+// Spend is called before a sort key does work: work in bytes that are read or written once, and
+// memory in bytes. Negative memory means that less was needed than announced. An error ends the
+// computation of the key.
 type Spend func(work, memory int) error
 
-// formWork is the work of a form for an element, besides its bytes.
+// formWork is the work of a form per element, in addition to its bytes.
 const formWork = 16
 
-// Append appends the value that the element item is sorted by. Errors: Python's, as *Error of the
-// kinds KeyError, IndexError, TypeError, AttributeError, ValueError and OverflowError, and those of
-// spend; dst is returned as it was.
+// Append appends the value by which the element item is sorted. Errors, after which dst is
+// unchanged: Python's, as *Error of the kinds KeyError, IndexError, TypeError, AttributeError,
+// ValueError and OverflowError; those of spend.
 func (k *SortKey) Append(dst, item []byte, spend Spend) ([]byte, error) {
 	out, err := k.appendTo(dst, item[:Size(item)], spend)
 	if err != nil {
@@ -213,7 +213,7 @@ func (k *SortKey) appendTo(dst, item []byte, spend Spend) ([]byte, error) {
 	return dst, spend(0, len(dst)-start-most)
 }
 
-// cost returns the work of a form on a value, and the most bytes that it makes.
+// cost returns the work of a form on a value, and the most bytes of its result.
 func (k *SortKey) cost(inner []byte) (work, most int) {
 	t, _, _ := header(inner)
 	switch n := len(inner); {

@@ -87,8 +87,7 @@ func TestSortKeysAreBounded(t *testing.T) {
 	}
 }
 
-// TestSortKeysSpendBeforehand holds what a key makes to what was told before: the bytes told are
-// never below the bytes made.
+// TestSortKeysSpendBeforehand checks that a key never makes more bytes than it has announced.
 func TestSortKeysSpendBeforehand(t *testing.T) {
 	forms := []any{
 		nil,

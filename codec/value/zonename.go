@@ -5,7 +5,7 @@ import "strings"
 // maxZoneName bounds the bytes of the name of a zone.
 const maxZoneName = 255
 
-// PlainZone stands in front of the name that a plain offset has: "=CST".
+// PlainZone is before the name that a plain offset has: "=CST".
 const PlainZone = "="
 
 // zoneName checks the name of a zone: empty, a key of the tz database, or PlainZone and any name.
@@ -19,20 +19,21 @@ func (c checking) zoneName(name []byte) error {
 		return tooLarge("name of a time zone of %d bytes, at most %d", len(name), maxZoneName)
 	}
 	return malformedf(
-		"%s is no name of a time zone: it is a key of the tz database such as 'Europe/Berlin', or '%s' and the name of a plain offset",
+		"%s is no name of a time zone: it is a key of the tz database such as 'Europe/Berlin', or '%s' and the "+
+			"name of a plain offset",
 		appendStrRepr(nil, name),
 		PlainZone,
 	)
 }
 
-// IsZoneName says whether a name may be that of a zone. Which keys the tz database has is not
+// IsZoneName reports whether a name may be that of a zone. Which keys the tz database has is not
 // looked up.
 func IsZoneName(name string) bool {
 	return len(name) <= maxZoneName && (name == "" || strings.HasPrefix(name, PlainZone) || isZoneKey(name))
 }
 
-// isZoneKey says whether a name has the form of a key of the tz database: parts of letters, digits,
-// '+', '-' and '_', between slashes.
+// isZoneKey reports whether a name has the form of a key of the tz database: parts of letters,
+// digits, '+', '-' and '_', between slashes.
 func isZoneKey(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || strings.ContainsFunc(part, notInZoneKey) {

@@ -7,8 +7,9 @@
 // journal, an admission of requests, INFO and SAVE. There are two ways in, and both go through
 // Executor.Execute:
 //
-//   - NewExecutor, for a goroutine that must not be kept waiting, such as an event loop. Execute appends the reply, or its Outcome says what to do
-//     instead: hold the reply back for the disk, wait for a table, make the reply of a long read elsewhere, or give the request to Do.
+//   - NewExecutor, for a goroutine that must not be kept waiting, such as an event loop. Execute
+//     appends the reply, or its Outcome says what to do instead: hold the reply back for the disk,
+//     wait for a table, make the reply of a long read elsewhere, or give the request to Do.
 //   - Engine.Do, for a goroutine that may be kept waiting: it returns the whole reply.
 //
 // A Replayer makes again what a log was told: it is how a journal is read at the start, and how a

@@ -66,11 +66,13 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrPoisoned):
 		e.Status = codec.StatusInternal
 		e.Message = fmt.Sprintf(
-			"a defect in the server has left table %q half changed: it is closed until the server is restarted, or until it is dropped",
+			"a defect in the server has left table %q half changed: it is closed until the server is "+
+				"restarted, or until it is dropped",
 			x.TableName,
 		)
 	case errors.Is(err, shardmap.ErrOutdated):
-		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read the list: ask again"
+		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the "+
+			"client read the list: ask again"
 	case errors.Is(err, shardmap.ErrTooLarge):
 		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf(
 			"the values found have more than %d bytes: ask for fewer keys",

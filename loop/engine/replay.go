@@ -94,7 +94,8 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	}
 	if string(payload) == LoadMark {
 		return fmt.Errorf(
-			"replay at %d: all tables were loaded from another file here: the journal goes on from the data file that was made then, and from later ones, and not from this one",
+			"replay at %d: all tables were loaded from another file here: the journal goes on from the data "+
+				"file that was made then, and from later ones, and not from this one",
 			lsn,
 		)
 	}

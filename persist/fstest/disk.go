@@ -1,5 +1,5 @@
-// Package fstest has doubles of persist.FS for tests: Disk forgets at a power cut what was not
-// synced, Faults fails the Nth operation.
+// Package fstest has test doubles of persist.FS: Disk loses what was not synced at a power cut,
+// Faults fails the Nth operation.
 package fstest
 
 import (
@@ -15,15 +15,14 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// sectorBytes is what a disk writes whole or not at all.
+// sectorBytes is what a disk writes completely or not at all.
 const sectorBytes = 512
 
-// Disk is a file system in memory that knows what has been synced. All methods may be called from
-// any goroutine.
+// Disk is a file system in memory that tracks what has been synced. It is safe for concurrent use.
 //
-// A power cut leaves of each file what was synced and any part of what was written since: each
-// sector new, old or zero; any of the lengths between. Of the changes of a directory's names since
-// its last sync it leaves those up to a moment, or any of them.
+// After a power cut, each file has what was synced and any part of what was written since: each
+// sector new, old or zero, and any of the lengths in between. Of the changes of a directory's names
+// since its last sync, a power cut keeps those up to some instant, or any of them.
 type Disk struct {
 	mu    sync.Mutex
 	names map[string]*inode // of files; by path
@@ -47,7 +46,7 @@ type Disk struct {
 // inode is a file's content, under any number of names.
 type inode struct {
 	number    uint64
-	allocated int // bytes that have room on the disk, whatever the length
+	allocated int // bytes with disk space, whatever the length
 	data      []byte
 	synced    []byte
 	writes    []extent // since the last sync
@@ -57,7 +56,7 @@ type inode struct {
 
 type extent struct{ from, to int }
 
-// change is one name that leads to another file, or to none, and one that is gone with that ("":
+// change is one name that leads to another file, or to none, and the old name that it replaces ("":
 // none).
 type change struct {
 	name string
@@ -79,8 +78,8 @@ func NewDisk() *Disk {
 	return &Disk{names: map[string]*inode{}, dirs: map[string]bool{}, synced: map[string]*inode{}}
 }
 
-// SetCapacity sets how many bytes all files together may have, as they are long or allocated; 0:
-// any number. Beyond it writes fail with ENOSPC.
+// SetCapacity sets how many bytes all files together may have, by their length or allocation; 0:
+// unlimited. Beyond it writes fail with ENOSPC.
 func (d *Disk) SetCapacity(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -93,8 +92,8 @@ func (d *Disk) newInode() *inode {
 	return &inode{number: d.inodes}
 }
 
-// fits returns how much of a file's growth up to a length there is room for, and an error if that
-// is not all. The caller holds mu.
+// fits returns up to which length a file can grow, and an error if that is less than length. The
+// caller holds mu.
 func (d *Disk) fits(n *inode, length int) (int, error) {
 	if has := max(len(n.data), n.allocated); d.capacity == 0 || length <= has {
 		return length, nil
@@ -192,7 +191,7 @@ func (d *Disk) Link(old, name string) error {
 	})
 }
 
-// Rename gives a file another name instead; one that bore that name loses it.
+// Rename renames a file. A file that had the new name loses it.
 func (d *Disk) Rename(old, name string) error {
 	return d.change(func() error {
 		node := d.names[old]
@@ -204,7 +203,7 @@ func (d *Disk) Rename(old, name string) error {
 	})
 }
 
-// Remove takes a file's name away.
+// Remove removes a name of a file.
 func (d *Disk) Remove(name string) error {
 	return d.change(func() error {
 		if d.names[name] == nil {
@@ -231,7 +230,7 @@ func (d *Disk) List(dir string) ([]string, error) {
 	return names, nil
 }
 
-// MkdirAll makes a directory. Directories outlive a power cut at once.
+// MkdirAll makes a directory. Directories survive a power cut at once.
 func (d *Disk) MkdirAll(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -241,7 +240,7 @@ func (d *Disk) MkdirAll(dir string) error {
 	return nil
 }
 
-// SyncDir makes the names in a directory outlive a power cut.
+// SyncDir makes the names in a directory survive a power cut.
 func (d *Disk) SyncDir(dir string) error {
 	return d.change(func() error {
 		d.changes = slices.DeleteFunc(d.changes, func(c change) bool {
@@ -276,7 +275,7 @@ func (d *Disk) Bytes(name string) []byte {
 	return nil
 }
 
-// Put makes a file with a content, both on the disk. A file that is there keeps its number.
+// Put creates a file that is on the disk. An existing file keeps its inode number.
 func (d *Disk) Put(name string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -10,23 +10,23 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// Faults is a file system whose Nth operation fails, and with it, as on a disk that is full or
-// broken, any number of later ones.
+// Faults is a file system whose Nth operation fails, and possibly later ones, as on a disk that is
+// full or broken.
 type Faults struct {
 	persist.FS
-	// Fail says whether the operation is to fail, and how: n counts from 1; op is its name: create,
-	// open, edit, link, rename, remove, list, mkdirall, syncdir, identify, write, reserve,
-	// allocate, read, sync, truncate, lock, named. Set it before the first operation. It is called
-	// from any goroutine, one at a time.
+	// Fail returns the error with which the operation fails, nil if it succeeds. n counts from 1.
+	// op is its name: create, open, edit, link, rename, remove, list, mkdirall, syncdir, identify,
+	// write, reserve, allocate, read, sync, truncate, lock, named. Set it before the first
+	// operation. It is called from any goroutine, one call at a time.
 	Fail func(n int, op, name string) error
-	// Short, if not nil, draws how much of a failing write is done nevertheless.
+	// Short, if not nil, decides how much of a failing write is done nevertheless.
 	Short *rand.Rand
 
 	mu sync.Mutex
 	n  int
 }
 
-// NthFails returns a Fail that fails the operation n alone.
+// NthFails returns a Fail that fails only operation n.
 func NthFails(n int, err syscall.Errno) func(int, string, string) error {
 	return func(i int, op, name string) error {
 		if i == n {
@@ -96,7 +96,7 @@ func (f *Faults) Link(old, name string) error {
 	return f.FS.Link(old, name)
 }
 
-// Rename gives a file another name instead.
+// Rename renames a file.
 func (f *Faults) Rename(old, name string) error {
 	if err := f.do("rename", name); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (f *Faults) Rename(old, name string) error {
 	return f.FS.Rename(old, name)
 }
 
-// Remove takes a file's name away.
+// Remove removes a name of a file.
 func (f *Faults) Remove(name string) error {
 	if err := f.do("remove", name); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (f *Faults) MkdirAll(dir string) error {
 	return f.FS.MkdirAll(dir)
 }
 
-// SyncDir makes the names in a directory outlive a power cut.
+// SyncDir makes the names in a directory survive a power cut.
 func (f *Faults) SyncDir(dir string) error {
 	if err := f.do("syncdir", dir); err != nil {
 		return err

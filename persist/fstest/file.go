@@ -35,7 +35,7 @@ func (f *file) Reserve(from, to int64) error {
 	})
 }
 
-// Allocate makes room.
+// Allocate reserves space.
 func (f *file) Allocate(_, to int64) error {
 	return f.disk.change(func() error {
 		_, err := f.disk.fits(f.node, int(to))

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// PowerCut returns what the disk may hold after a power cut now. The Disk itself goes on.
+// PowerCut returns what the disk may hold after a power cut now. The Disk itself is unchanged.
 func (d *Disk) PowerCut(rng *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -211,8 +211,8 @@ func TestAgainstSlice(t *testing.T) {
 	}
 }
 
-// TestFrozen keeps frozen roots while the rope goes on, and compares each with the model of its
-// moment.
+// TestFrozen keeps frozen roots while the rope changes, and compares each with the model at that
+// time.
 func TestFrozen(t *testing.T) {
 	for name, s := range shapes {
 		t.Run(name, func(t *testing.T) {

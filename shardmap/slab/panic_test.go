@@ -2,14 +2,14 @@ package slab
 
 import "testing"
 
-// TestPanicInBackground: a panic while memory is given back in the background is told, and the
-// allocator goes on.
+// TestPanicInBackground: a panic while memory is freed in the background is reported, and the
+// allocator continues.
 func TestPanicInBackground(t *testing.T) {
 	a := New()
-	told := make(chan any)
-	a.OnPanic(func(p any) { told <- p })
+	reported := make(chan any)
+	a.OnPanic(func(p any) { reported <- p })
 	a.Background(func() { panic("defect") })
-	if p := <-told; p != "defect" {
+	if p := <-reported; p != "defect" {
 		t.Error(p)
 	}
 	var blocks [][]byte
@@ -26,7 +26,7 @@ func TestPanicInBackground(t *testing.T) {
 			a.Free(blocks[i])
 		}
 	}
-	<-told
+	<-reported
 	b := a.Alloc(MinBlock)
 	a.Free(b)
 	a.Bytes()

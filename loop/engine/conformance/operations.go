@@ -288,7 +288,11 @@ func (g *Operations) slice(t *Table) [][]byte {
 			parts[i] = g.index(t)
 		}
 	}
-	parts[2] = g.Encode(Pick(g, []any{nil, nil, 1, 1, 2, 3, -1, -1, -2, 0, 7, -t.Length, hugeInts[0], hugeInts[3], hugeInts[4], hugeInts[5], true}))[0]
+	steps := []any{
+		nil, nil, 1, 1, 2, 3, -1, -1, -2, 0, 7, -t.Length,
+		hugeInts[0], hugeInts[3], hugeInts[4], hugeInts[5], true,
+	}
+	parts[2] = g.Encode(Pick(g, steps))[0]
 	return parts
 }
 

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestJudge has the vectors checked by an implementation of PROTOCOL.md that shares nothing with
+// TestReference checks the vectors with an implementation of PROTOCOL.md that shares no code with
 // this package: testdata/judge.py.
-func TestJudge(t *testing.T) {
+func TestReference(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Fatal("the judge takes AES from the openssl command, which is missing: make test installs it")
 	}

@@ -150,8 +150,8 @@ var operations = map[string]func(args [][]byte) string{
 	},
 }
 
-// keysAgree says whether a and b, if both can be keys, have one canonical form exactly if they are
-// equal.
+// keysAgree reports whether a and b, if both can be keys, have one canonical form exactly if they
+// are equal.
 func keysAgree(a, b []byte, equal bool) bool {
 	keyA, unequalA, errA := value.Key(a, nil)
 	keyB, unequalB, errB := value.Key(b, nil)

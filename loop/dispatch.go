@@ -77,11 +77,7 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	for s.state == running && used < own {
 		l.exec.Expect(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
-		if errors.Is(err, codec.ErrShort) {
-			break
-		}
-		if errors.Is(err, codec.ErrFrame) {
-			s.badFrame(err)
+		if err != nil && s.unparsed(err) {
 			break
 		}
 		if l.exec.Cost >= budget {
@@ -103,6 +99,15 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 		l.exec.ExpectOthers()
 	}
 	return used
+}
+
+// unparsed says whether err means that the next frame is not complete or cannot be parsed.
+func (s *session) unparsed(err error) bool {
+	bad := errors.Is(err, codec.ErrFrame)
+	if bad {
+		s.badFrame(err)
+	}
+	return bad || errors.Is(err, codec.ErrShort)
 }
 
 // execute answers one request. It returns false if the request must be executed later.

@@ -30,11 +30,11 @@ import (
 
 const (
 	// busyTurns is how many turns with replies make an iteration busy: in the next one requests and
-	// replies wait for the end.
+	// replies wait for the end. It ends with an iteration of one turn: those of many clients vary.
 	busyTurns = 4
 	// sampleTurns is how often a turn waits though the iterations are not busy, which tells when
 	// they are.
-	sampleTurns = 64
+	sampleTurns = 16
 	// maxBatchedBytes of requests that arrived at once may wait.
 	maxBatchedBytes = 4 << 10
 	// fullBatchBytes of requests are executed though the iteration goes on.
@@ -125,7 +125,7 @@ func (s *session) executeLater(in []byte) bool {
 // Run ends an iteration. gnet calls it on the event loop.
 func (l *eventLoop) Run(context.Context) error {
 	l.executeBatch()
-	l.busy = l.turns >= busyTurns
+	l.busy = l.turns >= busyTurns || l.busy && l.turns > 1
 	l.posted, l.turns = false, 0
 	l.syncChanges(l.srv)
 	l.replyAll()

@@ -40,23 +40,24 @@ type key struct {
 	block     []byte // the whole record, if it is large and about to be written
 }
 
-// resolve prepares a key. The key uses the Call's buffer, so it is valid until the next resolve.
-func (d *Dict) resolve(c *Call, given []byte) (key, error) {
+// resolve prepares a key in k, which is zero. The key uses the Call's buffer, so it is valid until
+// the next resolve.
+func (d *Dict) resolve(c *Call, given []byte, k *key) error {
 	canonical, unequal, err := value.Key(given, c.key[:0])
 	if err != nil {
-		return key{}, err
+		return err
 	}
 	if unequal {
 		canonical = unequalKey(c.key[:0], rand.Uint64())
 	}
-	k := key{hash: d.store.hashOf(canonical), canonical: canonical}
+	k.hash, k.canonical = d.store.hashOf(canonical), canonical
 	if &canonical[0] != &given[0] {
 		c.key = canonical
 		if string(canonical) != string(given) {
 			k.original = given
 		}
 	}
-	return k, nil
+	return nil
 }
 
 // lock locks the shard of a hash and returns it. It waits until the call may use the table, and
@@ -89,12 +90,11 @@ func (d *Dict) waitOrBusy(c *Call) error {
 
 // lockKey resolves a key and locks its shard. num is the key's entry, -1 if the key is absent.
 // Errors: ErrVersion if the entry's version is not Call.IfVersion.
-func (d *Dict) lockKey(c *Call, given []byte) (s *shard, k key, num int, err error) {
-	if k, err = d.resolve(c, given); err != nil {
-		return nil, k, 0, err
+func (d *Dict) lockKey(c *Call, given []byte, k *key) (s *shard, num int, err error) {
+	if err = d.resolve(c, given, k); err != nil {
+		return nil, 0, err
 	}
-	s, num, err = d.lockResolved(c, &k)
-	return s, k, num, err
+	return d.lockResolved(c, k)
 }
 
 // lockResolved is lockKey for a resolved key.
@@ -116,8 +116,9 @@ func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 
 // Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value is larger
 // than InlineBytes.
-func (d *Dict) Get(c *Call, dst, key []byte) ([]byte, error) {
-	s, _, num, err := d.lockKey(c, key)
+func (d *Dict) Get(c *Call, dst, given []byte) ([]byte, error) {
+	var k key
+	s, num, err := d.lockKey(c, given, &k)
 	if err != nil {
 		return dst, err
 	}
@@ -146,8 +147,9 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 }
 
 // Contains reports whether the dict has key.
-func (d *Dict) Contains(c *Call, key []byte) (bool, error) {
-	_, _, num, err := d.lockKey(c, key)
+func (d *Dict) Contains(c *Call, given []byte) (bool, error) {
+	var k key
+	_, num, err := d.lockKey(c, given, &k)
 	if err != nil {
 		return false, err
 	}
@@ -162,9 +164,9 @@ func (c *contents) value(num int) []byte {
 }
 
 // Set stores val under key. Overwriting keeps the key's place and the key as first written.
-func (d *Dict) Set(c *Call, key, val []byte) error {
-	k, err := d.resolve(c, key)
-	if err != nil {
+func (d *Dict) Set(c *Call, given, val []byte) error {
+	var k key
+	if err := d.resolve(c, given, &k); err != nil {
 		return err
 	}
 	d.buildBlock(&k, val)
@@ -203,9 +205,9 @@ func (d *Dict) splitOrCompact(c *Call, w *write, s *shard) {
 
 // SetDefault appends the value of key. If the key is absent, it stores val first; set reports
 // whether it did. Errors: ErrLong as Get.
-func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, err error) {
-	k, err := d.resolve(c, key)
-	if err != nil {
+func (d *Dict) SetDefault(c *Call, dst, given, val []byte) (_ []byte, set bool, err error) {
+	var k key
+	if err := d.resolve(c, given, &k); err != nil {
 		return dst, false, err
 	}
 	d.buildBlock(&k, val)
@@ -223,8 +225,9 @@ func (d *Dict) SetDefault(c *Call, dst, key, val []byte) (_ []byte, set bool, er
 }
 
 // Delete removes key. Errors: ErrNoKey.
-func (d *Dict) Delete(c *Call, key []byte) error {
-	s, k, num, err := d.lockKey(c, key)
+func (d *Dict) Delete(c *Call, given []byte) error {
+	var k key
+	s, num, err := d.lockKey(c, given, &k)
 	if err != nil {
 		return err
 	}
@@ -248,8 +251,9 @@ func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 }
 
 // Pop removes key and appends its value. Errors: ErrNoKey; ErrLong as Get.
-func (d *Dict) Pop(c *Call, dst, key []byte) ([]byte, error) {
-	s, k, num, err := d.lockKey(c, key)
+func (d *Dict) Pop(c *Call, dst, given []byte) ([]byte, error) {
+	var k key
+	s, num, err := d.lockKey(c, given, &k)
 	if err != nil {
 		return dst, err
 	}
@@ -276,8 +280,9 @@ var zero = []byte{0}
 
 // Increment adds by to the value of key, which counts as 0 if the key is absent, and appends the
 // sum. Errors: *value.Error if the two cannot be added.
-func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
-	s, k, num, err := d.lockKey(c, key)
+func (d *Dict) Increment(c *Call, dst, given, by []byte) ([]byte, error) {
+	var k key
+	s, num, err := d.lockKey(c, given, &k)
 	if err != nil {
 		return dst, err
 	}
@@ -297,9 +302,9 @@ func (d *Dict) Increment(c *Call, dst, key, by []byte) ([]byte, error) {
 
 // CompareAndSet stores val under key if the value there equals old, as Python compares, and reports
 // whether it did. A nil old means that the key must be absent; a nil val removes the key.
-func (d *Dict) CompareAndSet(c *Call, key, old, val []byte) (bool, error) {
-	k, err := d.resolve(c, key)
-	if err != nil {
+func (d *Dict) CompareAndSet(c *Call, given, old, val []byte) (bool, error) {
+	var k key
+	if err := d.resolve(c, given, &k); err != nil {
 		return false, err
 	}
 	d.buildBlock(&k, val)

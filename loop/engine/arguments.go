@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -99,6 +100,20 @@ func badArgument(err error, shape *codec.Shape, i int) error {
 		e.Status = codec.StatusTooLarge
 	}
 	return e
+}
+
+// takeTableName takes the table's name from the front of the arguments. Most requests name the table
+// of the one before, whose name is checked.
+func (x *Executor) takeTableName(b []byte) (rest []byte, err error) {
+	if n := len(x.named); n > 0 && bytes.HasPrefix(b, x.named) {
+		x.TableName = b[x.namedHead:n]
+		return b[n:], nil
+	}
+	if x.TableName, rest, err = tableName(b); err == nil {
+		x.named = append(x.named[:0], b[:len(b)-len(rest)]...)
+		x.namedHead = len(x.named) - len(x.TableName)
+	}
+	return rest, err
 }
 
 // tableName takes a table's name from the front of the arguments.

@@ -64,6 +64,9 @@ type Executor struct {
 
 	ahead int // how many of the next requests were looked at together
 
+	named     []byte // the name of the last request's table as it stood in its frame: it is checked
+	namedHead int    // bytes of its header
+
 	// of the request at hand; views into its frame
 	table  *shardmap.Table
 	args   [maxFixedArgs][]byte
@@ -228,7 +231,7 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	b := req.Args
 	if shape.Table {
 		var err error
-		if x.TableName, b, err = tableName(b); err != nil {
+		if b, err = x.takeTableName(b); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // that is not there is an error of Get.
 type Library struct {
 	Name        string
-	Connections int // that it keeps open; 0 if it does not tell
+	Connections int // that it keeps open; 0 if unknown
 	Get         func(ctx context.Context, key string) (string, error)
 	Set         func(ctx context.Context, key, value string) error
 }
@@ -23,10 +23,10 @@ type Library struct {
 // maxCallers bounds the goroutines of RunCallers.
 const maxCallers = 1 << 20
 
-// RunCallers loads the table as Run does, then lets so many goroutines call the library, each
-// waiting for its answer before the next call, and returns what that gave: throughput, latencies,
-// CPU time and allocations of this process for each operation. o.Connections, o.Pipeline and
-// o.Threads do not count. Errors: as Run's.
+// RunCallers loads the table as Run does and calls the library from that many goroutines. Each waits
+// for its reply before its next call. The report has throughput, latencies, and the CPU time and
+// allocations of this process per operation. RunCallers ignores o.Connections, o.Pipeline and
+// o.Threads. Errors: as Run's.
 func RunCallers(ctx context.Context, o Options, goroutines int, library *Library) (*Report, error) {
 	switch {
 	case goroutines < 1 || goroutines > maxCallers:
@@ -60,19 +60,20 @@ func RunCallers(ctx context.Context, o Options, goroutines int, library *Library
 	return report, nil
 }
 
-// callers leads one run of RunCallers.
+// callers is one run of RunCallers.
 type callers struct {
 	// constant after newCallers
 	*runner
 	library      *Library
 	keys, values []string // made before, so that they do not count as the library's allocations
 
-	measuring atomic.Pointer[time.Time] // since when
-	left      atomic.Int64              // measured calls still to be made, if these are limited
+	measuring atomic.Pointer[time.Time] // since then
+	left      atomic.Int64              // measured calls that remain, if their number is limited
 	counters  []counter
 }
 
-// counter counts for the goroutines whose numbers lead to it; there are as many as can run at once.
+// counter counts for some of the goroutines. There are as many counters as goroutines that run at
+// once.
 type counter struct {
 	mu    sync.Mutex
 	tally tally // guarded by mu
@@ -124,7 +125,7 @@ func (c *callers) measure(ctx context.Context, goroutines int) (*Report, error) 
 	return report, nil
 }
 
-// start lets the goroutines call; done is closed when all have ended.
+// start starts the goroutines; done is closed when all have ended.
 func (c *callers) start(ctx context.Context, goroutines int) (done chan struct{}) {
 	var running sync.WaitGroup
 	var skew *zipf
@@ -142,7 +143,7 @@ func (c *callers) start(ctx context.Context, goroutines int) (done chan struct{}
 	return done
 }
 
-// call makes one call after the other until the run drains.
+// call makes calls, one at a time, until the run drains.
 func (c *callers) call(ctx context.Context, s stream, into *counter) {
 	for {
 		at := phase(c.phase.Load())

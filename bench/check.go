@@ -2,7 +2,7 @@ package bench
 
 import "bytes"
 
-// check compares the reply with what the request in s must get.
+// check compares the reply with the one that the request in s must get.
 func (l *eventLoop) check(c *conn, s *slot) {
 	r := &l.reply
 	wanted, _ := l.wire.wants(s.op)
@@ -54,8 +54,8 @@ func (l *eventLoop) checkValue(s *slot, r *reply) {
 	}
 }
 
-// checkLength counts a new element; where the reply is the list's new length it must be above
-// nothing, and grow if all that happens is appending.
+// checkLength counts a new element. A reply that is the list's new length must be above zero, and
+// must grow if the run only appends.
 func (l *eventLoop) checkLength(c *conn, s *slot, r *reply) {
 	l.tally.added++
 	if r.kind != replyNumber {

@@ -30,18 +30,18 @@ type conn struct {
 	number int // in its loop
 
 	// owned by the loop
-	slots    []slot
-	stream   stream
-	inFlight int
-	head     int    // slot of the oldest request, for wires with replies in order
-	ticket   uint64 // open loop: number of the next request in the loop's timetable
-	free     []int  // open loop: slots without a request, for wires whose replies carry an id
-	length   int64  // last number that an append was answered with
-	carry    []byte // front of a reply that has not come whole
-	partial  []byte // front of a record that has not come whole
-	pending  []byte // requests that the socket has not taken
-	written  int    // bytes of pending that it has taken
-	lost     bool
+	slots     []slot
+	stream    stream
+	inFlight  int
+	head      int    // slot of the oldest request, for wires with replies in order
+	ticket    uint64 // open loop: number of the next request in the loop's timetable
+	free      []int  // open loop: slots without a request, for wires whose replies carry an id
+	length    int64  // the length in the last reply to an append
+	remainder []byte // front of an incomplete reply
+	partial   []byte // front of an incomplete record
+	pending   []byte // requests that the socket has not accepted
+	written   int    // bytes of pending that it has accepted
+	lost      bool
 }
 
 func newConn(s socket, pipeline int) *conn { return &conn{socket: s, slots: make([]slot, pipeline)} }
@@ -54,8 +54,8 @@ func (c *conn) close() {
 	}
 }
 
-// keep appends requests to those pending.
-func (c *conn) keep(out []byte) {
+// queue appends requests to those pending.
+func (c *conn) queue(out []byte) {
 	if c.written > len(c.pending)/2 {
 		c.pending, c.written = c.pending[:copy(c.pending, c.pending[c.written:])], 0
 	}
@@ -106,8 +106,8 @@ func (c *conn) ask(w wire, request []byte) (reply, error) {
 	}
 }
 
-// open returns what the bytes that came carry: themselves, or what is in the records that are whole
-// with them, decrypted in place.
+// open returns the plain bytes: the input itself, or the content of the complete records, decrypted
+// in place.
 func (c *conn) open(in []byte) (plain []byte, err error) {
 	if c.opener == nil {
 		return in, nil
@@ -133,13 +133,13 @@ func (c *conn) open(in []byte) (plain []byte, err error) {
 	}
 	rest := in[used:]
 	if len(c.partial) > 0 && len(plain) > 0 {
-		plain = append([]byte(nil), plain...) // the rest goes where it stands
+		plain = append([]byte(nil), plain...) // the rest moves to its place
 	}
 	c.partial = append(c.partial[:0], rest...)
 	return plain, nil
 }
 
-// await waits until the socket is ready if errno says that it was not; another errno is returned.
+// await waits until the socket is ready if errno says that it was not. It returns another errno.
 func (c *conn) await(errno syscall.Errno, events int16) error {
 	if errno == 0 {
 		return nil

@@ -21,13 +21,14 @@ const (
 	longPause   = 200 * time.Millisecond
 )
 
-// errHungUp is what an attempt ends with when the server closes before the opening is complete.
+// errHungUp is the error of an attempt whose connection the server closed before the opening was
+// complete.
 var errHungUp = errors.New("the server closed it while it was being opened")
 
-// socket is an open connection: a non-blocking descriptor, and what encrypts it.
+// socket is an open connection: a non-blocking descriptor and its encryption.
 type socket struct {
 	fd     int
-	seal   *secure.Sealer // nil: nothing does
+	seal   *secure.Sealer // nil: plain
 	opener *secure.Opener
 }
 
@@ -40,8 +41,8 @@ type attempt struct {
 	input     []byte
 }
 
-// dialer opens connections, a window of them at a time; when the server has no room in its backlog
-// it pauses, longer each time.
+// dialer opens connections, a window of them at a time. It backs off while the server's backlog is
+// full.
 type dialer struct {
 	// constant after dial
 	ctx    context.Context
@@ -52,7 +53,7 @@ type dialer struct {
 
 	poller   *poller
 	attempts []attempt
-	next     int   // first that has not been tried
+	next     int   // the first one not tried yet
 	again    []int // to be tried again
 	opening  int
 	opened   int
@@ -63,8 +64,8 @@ type dialer struct {
 	out      []byte
 }
 
-// dial opens count connections. Errors: one line that says what is wrong and what to do; nothing is
-// left open.
+// dial opens count connections. Errors: one line that says what is wrong and what to do; all
+// connections are closed then.
 func dial(ctx context.Context, target Target, w wire, count int) ([]socket, error) {
 	addr, family, err := resolve(target)
 	if err != nil {
@@ -254,8 +255,8 @@ func (a *attempt) send(out []byte) error {
 	return nil
 }
 
-// failed decides about a connection that could not be opened: nil to try it again after a pause, or
-// the error that ends all.
+// failed handles a connection that could not be opened. It returns nil to try again after a pause,
+// or the error that ends dial.
 func (d *dialer) failed(number int, cause error) error {
 	a := &d.attempts[number]
 	a.close()

@@ -19,14 +19,14 @@ func TestConnectErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := free.Addr().String()
+	vacant := free.Addr().String()
 	free.Close()
 	cases := []struct {
 		name string
 		with func(o *Options)
 		want string
 	}{
-		{"nobody listens", func(o *Options) { o.Target.Address = nobody }, "nothing listens at cyberdb://127.0.0.1:"},
+		{"vacant port", func(o *Options) { o.Target.Address = vacant }, "nothing listens at cyberdb://127.0.0.1:"},
 		{
 			"no such socket",
 			func(o *Options) { o.Target.Network, o.Target.Address = "unix", "/nonexistent/socket" },

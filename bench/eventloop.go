@@ -12,7 +12,7 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// phase is a stage of a run; the runner writes it, the loops read it once a turn.
+// phase is a stage of a run. The runner writes it; the loops read it once per iteration.
 type phase int32
 
 const (
@@ -24,7 +24,7 @@ const (
 // pollTimeout bounds how long a loop takes to see a new phase.
 const pollTimeout = 100 * time.Millisecond
 
-// loopSpec is what the loops of a run have in common; constant but for phase, which the runner
+// loopSpec is shared by the loops of a run. It is constant except for phase, which the runner
 // writes.
 type loopSpec struct {
 	wire     wire
@@ -33,10 +33,10 @@ type loopSpec struct {
 	pipeline int
 	interval time.Duration // of the histograms
 	budget   uint64        // measured requests of one loop; 0: no limit
-	growing  bool          // replies to appends tell a length that grows
+	growing  bool          // replies to appends report a length that grows
 	gap      float64       // open loop: nanoseconds between two requests of one loop; 0: closed loop
 	phase    *atomic.Int32
-	stage    *atomic.Int32 // of a run with a command in its middle; nil: it has none
+	stage    *atomic.Int32 // of a run with a command in its middle; nil: there is no command
 }
 
 // eventLoop drives its connections; it runs on one goroutine.
@@ -49,9 +49,9 @@ type eventLoop struct {
 	epoch   time.Time
 	poller  *poller
 	conns   []*conn
-	reached func() // called when the loop begins to measure, or ends; nil: nobody asks
+	reached func() // called when the loop begins to measure, or ends; may be nil
 
-	// written by run, read by anybody
+	// written by run, read by any goroutine
 	progress atomic.Uint64 // replies that count so far
 
 	// owned by run
@@ -109,8 +109,8 @@ func (l *eventLoop) close() {
 	l.poller.close()
 }
 
-// run sends what the connections' streams yield until they end, or the phase says to drain, and
-// every reply has come.
+// run sends the requests of the connections' streams until the streams end or the phase is drain. It
+// returns once every reply has arrived.
 func (l *eventLoop) run() error {
 	if l.gap > 0 {
 		defer precise()()
@@ -146,13 +146,13 @@ func (l *eventLoop) run() error {
 	return nil
 }
 
-// finish ends measuring if the streams have ended before.
+// finish ends measuring if the streams ended early.
 func (l *eventLoop) finish() {
 	l.stop(time.Since(l.epoch))
-	l.tell()
+	l.notify()
 }
 
-func (l *eventLoop) tell() {
+func (l *eventLoop) notify() {
 	if l.reached != nil {
 		l.reached()
 	}
@@ -170,7 +170,7 @@ func (l *eventLoop) enter(p phase, now time.Duration) {
 	switch p {
 	case phaseMeasure:
 		l.measuring, l.from, l.until = true, now, math.MaxInt64
-		l.tell()
+		l.notify()
 	case phaseDrain:
 		l.stop(now)
 	}
@@ -189,7 +189,7 @@ func (l *eventLoop) stop(now time.Duration) {
 	}
 }
 
-// abandon gives up every request in flight.
+// abandon counts every request in flight as lost.
 func (l *eventLoop) abandon() {
 	for _, c := range l.conns {
 		l.lose(c, "no reply for %v", replyTimeout)
@@ -222,14 +222,14 @@ func (l *eventLoop) serve(c *conn, events uint32) {
 		l.flush(c)
 	}
 	if events&^unix.EPOLLOUT != 0 && !c.lost {
-		l.turn(c)
+		l.onReadable(c)
 	}
 }
 
-// turn makes one read, checks every reply that came, and makes one write of as many new requests.
-func (l *eventLoop) turn(c *conn) {
-	kept := copy(l.in, c.carry)
-	room := len(l.in) - kept - len(c.partial) // what came of a record opens together with what is read
+// onReadable makes one read, checks every reply in it, and writes as many new requests at once.
+func (l *eventLoop) onReadable(c *conn) {
+	kept := copy(l.in, c.remainder)
+	room := len(l.in) - kept - len(c.partial) // a partial record is decrypted with the bytes read now
 	if room <= 0 {
 		l.lose(c, "a reply of more than %d bytes", kept)
 		return
@@ -269,13 +269,13 @@ func (l *eventLoop) turn(c *conn) {
 			continue
 		}
 		l.release(c, i)
-		l.settle(c, &c.slots[i], now)
+		l.complete(c, &c.slots[i], now)
 		out = l.refill(out, c, i, now)
 	}
 	if l.gap > 0 {
 		out = l.catchUp(out, c, now)
 	}
-	c.carry = append(c.carry[:0], b...)
+	c.remainder = append(c.remainder[:0], b...)
 	l.out = out
 	l.send(c, out)
 }
@@ -316,8 +316,8 @@ func (l *eventLoop) release(c *conn, i int) {
 	}
 }
 
-// counts says whether the request belongs to the measured time: in an open loop by when it was due,
-// else by when its reply comes.
+// counts reports whether the request belongs to the measured time: by its due time in an open loop,
+// otherwise by the time of its reply.
 func (l *eventLoop) counts(s *slot) bool {
 	if l.budget > 0 && l.tally.ops == l.budget {
 		return false
@@ -328,8 +328,8 @@ func (l *eventLoop) counts(s *slot) bool {
 	return l.measuring
 }
 
-// settle checks the reply against the request in s and counts it.
-func (l *eventLoop) settle(c *conn, s *slot, now time.Duration) {
+// complete checks the reply against the request in s and counts it.
+func (l *eventLoop) complete(c *conn, s *slot, now time.Duration) {
 	if l.counts(s) {
 		l.tally.ops++
 		l.tally.latency.record(now - s.sent)
@@ -340,8 +340,8 @@ func (l *eventLoop) settle(c *conn, s *slot, now time.Duration) {
 	l.check(c, s)
 }
 
-// refill puts the stream's next request into slot i, which is free, and appends it to out; in an
-// open loop the timetable does that.
+// refill puts the stream's next request into the free slot i and appends it to out. In an open loop
+// the timetable does that.
 func (l *eventLoop) refill(out []byte, c *conn, i int, now time.Duration) []byte {
 	if !l.sending || l.gap > 0 {
 		return out
@@ -349,7 +349,7 @@ func (l *eventLoop) refill(out []byte, c *conn, i int, now time.Duration) []byte
 	return l.put(out, c, i, now)
 }
 
-// put puts the stream's next request into slot i, which is free, and appends it to out.
+// put puts the stream's next request into the free slot i and appends it to out.
 func (l *eventLoop) put(out []byte, c *conn, i int, sent time.Duration) []byte {
 	op, item, ok := c.stream.take()
 	if !ok {
@@ -364,8 +364,8 @@ func (l *eventLoop) put(out []byte, c *conn, i int, sent time.Duration) []byte {
 }
 
 // nextID returns the id of slot i's next request after the one of that id: the slot in the lowest
-// shift bits, a count from 1 above them, so that it is never 0 and a late or doubled reply is told
-// from the awaited one.
+// shift bits, a count from 1 above them, so that it is never 0, and a late or
+// duplicate reply does not match.
 func nextID(id uint32, i int, shift uint) uint32 {
 	use := (id>>shift + 1) << shift
 	if use == 0 {

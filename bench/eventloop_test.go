@@ -144,7 +144,7 @@ func TestTurnsAllocateNothing(t *testing.T) {
 		b := newLoopback(t, 16, encrypt)
 		turn := func() {
 			b.answer(t)
-			b.loop.turn(b.conn)
+			b.loop.onReadable(b.conn)
 		}
 		for range 10 {
 			turn()
@@ -167,7 +167,7 @@ func BenchmarkTurn(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				l.answer(b)
-				l.loop.turn(l.conn)
+				l.loop.onReadable(l.conn)
 			}
 		})
 	}

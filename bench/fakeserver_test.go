@@ -22,7 +22,7 @@ var (
 	fakeKey = sync.OnceValues(func() ([]byte, error) { return fakeKDF.Key(fakePassword) })
 )
 
-// fakeServer is a native server, enough for the generator, that can be told to lie.
+// fakeServer is a native server, enough for the generator, that can give wrong replies.
 type fakeServer struct {
 	// constant after start
 	key []byte

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Halfway is what a run measured before, during and after a command that ran in its middle, a save
-// for example.
+// Halfway has the measurements before, during and after a command in the middle of a run, such as a
+// save.
 type Halfway struct {
 	Command string  `json:"command"`
 	Start   float64 `json:"start_s"` // from the beginning of the measured time
@@ -50,8 +50,8 @@ type halfway struct {
 	ended       chan struct{}
 }
 
-// startHalfway begins to wait for the middle of the time d that begins at from, and keeps stage.
-// ctx ends the wait and the command.
+// startHalfway runs the command in the middle of the time d that begins at from, and sets stage. ctx
+// ends the wait and the command.
 func startHalfway(ctx context.Context, command string, from time.Time, d time.Duration, stage *atomic.Int32) *halfway {
 	h := &halfway{command: command, ended: make(chan struct{})}
 	go func() {
@@ -76,7 +76,7 @@ func runShell(ctx context.Context, command string) error {
 	return nil
 }
 
-// report waits for the command to end and returns what was measured around it, in a time that began
+// report waits for the command to end and returns the measurements around it. The measured time began
 // at from and ended at to.
 //
 // Errors: the command failed, or did not end within the measured time.
@@ -87,7 +87,7 @@ func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {
 		return nil, h.err
 	case h.over.After(to):
 		return nil, fmt.Errorf(
-			"--halfway %q: it took %.1f s, and was not over when the measured time was: give more -d",
+			"--halfway %q: it took %.1f s and outlasted the measured time: give more -d",
 			h.command,
 			h.over.Sub(h.start).Seconds(),
 		)
@@ -101,8 +101,8 @@ func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {
 	}, nil
 }
 
-// stageOf returns the figures of a stage, which took d. A histogram rounds up; nothing took longer
-// than the longest of all.
+// stageOf returns the figures of a stage of length d. A histogram rounds up, so they are capped at
+// the longest latency.
 func (l *latencies) stageOf(stage int, d time.Duration) Stage {
 	h, longest := l.stages[stage], microseconds(l.max)
 	return Stage{
@@ -112,8 +112,8 @@ func (l *latencies) stageOf(stage int, d time.Duration) Stage {
 	}
 }
 
-// HalfwaySummary is what several runs of one workload on one target measured around a command:
-// medians.
+// HalfwaySummary has the medians of several runs of one workload on one target with a command in
+// their middle.
 type HalfwaySummary struct {
 	Sample *Report // one of the runs: its workload, target and server are those of all
 	Runs   int

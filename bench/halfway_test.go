@@ -54,7 +54,7 @@ func TestHalfway(t *testing.T) {
 	}
 }
 
-// TestHalfwayFails: a command that fails, or is not over in time, is told.
+// TestHalfwayFails: a command that fails, or takes too long, is an error.
 func TestHalfwayFails(t *testing.T) {
 	for command, want := range map[string]string{"exit 3": "exit status 3", "sleep 0.5": "give more -d"} {
 		o := startFake(t, &fakeServer{})

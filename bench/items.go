@@ -12,7 +12,7 @@ const fillVariants = 64
 // items maps item numbers to keys and values.
 //
 // Guarantees: keys of different items differ (as long as there are no more than the shortest key's
-// digits tell apart); a value begins with its key's code, so it is told from the value of any other
+// digits allow); a value begins with its key's code, so it differs from the value of any other
 // key; both are printable ASCII without spaces, and they and their sizes depend on the seed and the
 // item alone.
 type items struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What a histogram tells apart: three digits, from 1 ns to ten minutes; longer ones count as ten
+// Resolution of a histogram: three digits, from 1 ns to ten minutes. Longer latencies count as ten
 // minutes.
 const (
 	longestLatency = 10 * time.Minute
@@ -18,8 +18,7 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(longestLatency), latencyDigits)
 }
 
-// Intervals that a run's latencies are kept by, so that the report can show how they change with
-// time.
+// Each interval of a run has its own histogram, so that the report can show latency over time.
 const (
 	mostIntervals = 60
 	leastInterval = 100 * time.Millisecond
@@ -44,13 +43,12 @@ type latencies struct {
 	max      time.Duration
 
 	// of runs with a command in their middle
-	stage  *atomic.Int32 // the present one; nil: there is no command
+	stage  *atomic.Int32 // the current one; nil: there is no command
 	stages [stages]*hdrhistogram.Histogram
-	staged *hdrhistogram.Histogram // of the present stage
+	staged *hdrhistogram.Histogram // of the current stage
 }
 
-// newLatencies returns latencies by intervals, and by stages if stage, which tells the present one,
-// is not nil.
+// newLatencies returns latencies by intervals, and by stages if stage, the current one, is not nil.
 func newLatencies(interval time.Duration, stage *atomic.Int32) latencies {
 	first := newHistogram()
 	l := latencies{interval: interval, parts: []*hdrhistogram.Histogram{first}, current: first, stage: stage}
@@ -62,7 +60,7 @@ func newLatencies(interval time.Duration, stage *atomic.Int32) latencies {
 	return l
 }
 
-// advance says how long measuring has been going on.
+// advance sets how long measuring has been going on.
 func (l *latencies) advance(elapsed time.Duration) {
 	for len(l.parts) < mostIntervals && elapsed >= time.Duration(len(l.parts))*l.interval {
 		l.current = newHistogram()
@@ -83,7 +81,7 @@ func (l *latencies) record(d time.Duration) {
 	}
 }
 
-// add counts everything that other has counted, which has the same intervals.
+// add adds the counts of other, which has the same intervals.
 func (l *latencies) add(other *latencies) {
 	l.interval = other.interval
 	for i, part := range other.parts {

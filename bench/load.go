@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// load makes the tables anew and fills them, on connections of its own.
+// load creates the tables again and fills them, on its own connections.
 func (r *runner) load(ctx context.Context, op Op, entries int) error {
 	loop, err := r.openLoader(ctx, op)
 	if err != nil {
@@ -58,8 +58,7 @@ func (r *runner) asker(loop *eventLoop) asker {
 	return func(request []byte) (reply, error) { return loop.conns[0].ask(r.wire, request) }
 }
 
-// fill makes one request for each of the first entries through the loop, and returns what that has
-// counted.
+// fill makes one request for each of the first entries through the loop, and returns the counts.
 func (r *runner) fill(ctx context.Context, loop *eventLoop, op Op, entries int) (*tally, error) {
 	for i, c := range loop.conns {
 		c.stream = sequentialStream(op, entries, i, len(loop.conns))

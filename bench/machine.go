@@ -20,10 +20,10 @@ type Machine struct {
 	MemoryGiB float64 `json:"memory_gib"`
 	Kernel    string  `json:"kernel"`
 	Go        string  `json:"go"`
-	Commit    string  `json:"commit,omitempty"` // of this program; "+" behind it: with changes
+	Commit    string  `json:"commit,omitempty"` // of this program; a "+" at its end: with changes
 }
 
-// ThisMachine returns what is known of this machine and this program.
+// ThisMachine describes this machine and this program.
 var ThisMachine = sync.OnceValue(func() Machine {
 	var name unix.Utsname
 	kernel := ""
@@ -46,7 +46,7 @@ var ThisMachine = sync.OnceValue(func() Machine {
 	}
 })
 
-// firstField returns the value behind the first "name : value" of a file, "" if there is none.
+// firstField returns the value of the first "name : value" in a file, "" if there is none.
 func firstField(path, name string) string {
 	file, err := os.Open(path)
 	if err != nil {
@@ -61,8 +61,7 @@ func firstField(path, name string) string {
 	return ""
 }
 
-// commit returns the revision that this program was built from, "" if it was not built in a
-// checkout.
+// commit returns the revision from which this program was built, "" outside a checkout.
 func commit() string {
 	const digits = 12
 	info, ok := debug.ReadBuildInfo()

@@ -12,7 +12,7 @@ import (
 // LoadReport says what a loaded table costs the server in memory.
 type LoadReport struct {
 	Entries       int     `json:"entries"`
-	Before        int64   `json:"server_rss_bytes_before"` // with the table made and empty
+	Before        int64   `json:"server_rss_bytes_before"` // with an empty table
 	After         int64   `json:"server_rss_bytes"`
 	BytesPerEntry float64 `json:"bytes_per_entry"`
 	Seconds       float64 `json:"duration_s"` // of loading
@@ -26,9 +26,9 @@ type LoadReport struct {
 	Machine       Machine `json:"machine"`
 }
 
-// Load makes the table anew, fills it with o.Keys entries (of a list, if o.Op works on one) and
-// returns what that costs the server in resident memory. For a figure that can be compared, the
-// server is fresh. Errors as Run's; a server on another machine is one.
+// Load creates the table again, fills it with o.Keys entries (of a list, if o.Op works on one) and
+// returns the resident memory that this costs the server. Figures are comparable if the server is
+// fresh. Errors as Run's; a server on another machine is an error.
 func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	if o.Op == OpAppend {
 		o.Op = OpIndex // appends start from an empty list
@@ -76,7 +76,7 @@ func Load(ctx context.Context, o Options) (*LoadReport, error) {
 	}, nil
 }
 
-// IdleReport says what connections that do nothing cost the server in memory, and what it does
+// IdleReport says how much memory idle connections cost the server, and what the server does
 // meanwhile.
 type IdleReport struct {
 	Connections        int     `json:"connections"`
@@ -90,8 +90,8 @@ type IdleReport struct {
 	Machine            Machine `json:"machine"`
 }
 
-// Idle opens o.Connections connections, handshake done, and returns what they cost the server in
-// resident memory, and how it rests for o.Duration. Errors as Load's.
+// Idle opens o.Connections connections, completes their handshakes, and returns the resident memory
+// that they cost the server, and its activity for o.Duration. Errors as Load's.
 func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	r, err := newRunner(o)
 	if err != nil {
@@ -135,8 +135,7 @@ func Idle(ctx context.Context, o Options) (*IdleReport, error) {
 	}, nil
 }
 
-// settledRSS waits until the server's resident memory has stayed the same for a while, and returns
-// it.
+// settledRSS waits until the server's resident memory is stable, and returns it.
 func (r *runner) settledRSS(ctx context.Context) (int64, error) {
 	const step, same, most = 100 * time.Millisecond, 5, 30
 	if r.pid == 0 {
@@ -196,7 +195,7 @@ func (r *IdleReport) WriteTable(w io.Writer) error {
 		rows = append(
 			rows,
 			[2]string{
-				"at rest",
+				"idle",
 				fmt.Sprintf(
 					"%.1f wake-ups a second, %.3f %% of a core, for %.1f s",
 					rest.WakeupsPerSecond,

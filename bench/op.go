@@ -9,7 +9,7 @@ import (
 // Op is what a run does, or one request of it.
 type Op uint8
 
-// Operations. What each is in a protocol stands in its target_*.go, and for people in OpHelp.
+// Operations. The target_*.go files map them to requests; OpHelp describes them.
 const (
 	OpGet Op = iota
 	OpSet
@@ -25,7 +25,7 @@ const (
 	OpPop
 	OpPopLeft
 	OpQueue // OpAppend and OpPopLeft in turn
-	OpFill  // OpHSet of keys that are not there
+	OpFill  // OpHSet of keys that do not exist
 
 	opCount // number of those that a run can do
 )
@@ -40,14 +40,14 @@ const (
 	opTotal
 )
 
-// opKind says what an operation needs to know of itself.
+// opKind describes an operation.
 type opKind struct {
 	name    string
 	help    string
 	list    bool // works on lists; the others on dicts
 	load    Op   // fills the tables
 	empty   bool // starts from empty tables
-	changes bool // leaves the tables otherwise than loading makes them
+	changes bool // the tables differ after a run
 }
 
 var opKinds = [opTotal]opKind{
@@ -177,7 +177,7 @@ func (op Op) requests() []Op {
 	}
 }
 
-// onceEach says whether a run makes one request for each item and ends.
+// onceEach reports whether a run ends after one request for each item.
 func (op Op) onceEach() bool { return op.anyOf(OpPop, OpPopLeft, OpFill) }
 
 // counterRead is the request that reads a counter of op.

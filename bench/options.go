@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TablePrefix is what the name of the measured table begins with; it is dropped and made anew, so
-// no other will do.
+// TablePrefix begins the name of the measured table. A run drops that table, so other names are
+// refused.
 const TablePrefix = "bench"
 
 // Bounds of Options.
@@ -42,17 +42,17 @@ type Options struct {
 	Keys        int // number of entries in all tables together
 	KeySize     Size
 	ValueSize   Size
-	Zipf        float64 // exponent of the distribution that keys are drawn from; 0: all alike
+	Zipf        float64 // exponent of the distribution that keys are drawn from; 0: even
 	Seed        uint64
 	Warmup      time.Duration
 	Duration    time.Duration
 	Requests    int // measured requests, in place of Duration; 0: none set
-	// requests a second of all connections, sent by the clock whether replies come or not; 0:
+	// requests a second of all connections, sent on a timetable; 0:
 	// closed loop
 	Rate      float64
-	Loaded    bool   // the tables are as a run before left them, and need no loading
+	Loaded    bool   // an earlier run has loaded the tables
 	Halfway   string // a command of the shell to run in the middle of Duration; "": none
-	ServerPID int    // process to account for; 0: the one that listens at the target
+	ServerPID int    // process whose CPU and memory count; 0: the one that listens at the target
 }
 
 // DefaultOptions returns the canonical workload: GET from 100,000 entries of 16-byte keys and
@@ -76,8 +76,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// UsageError is returned when options cannot be used as they are; its text names the flag and says
-// what would do.
+// UsageError is returned for options that cannot be used. Its text names the flag and the values
+// that are possible.
 type UsageError struct{ Text string }
 
 // Error returns the text.
@@ -123,12 +123,12 @@ func (o *Options) Check() error {
 		return err
 	}
 	if !strings.HasPrefix(o.Table, TablePrefix) {
-		return &UsageError{fmt.Sprintf("--table must begin with %q: it is dropped and made anew", TablePrefix)}
+		return &UsageError{fmt.Sprintf("--table must begin with %q: a run drops it", TablePrefix)}
 	}
 	return checkDescriptors(o.Connections)
 }
 
-// checkWorkload refuses what does not go together.
+// checkWorkload refuses options that exclude each other.
 func (o *Options) checkWorkload() error {
 	switch {
 	case math.IsNaN(o.Zipf) || o.Zipf < 0 || o.Zipf > maxZipf:

@@ -8,10 +8,9 @@ import (
 )
 
 // The open loop. Requests have a timetable: number k of a loop is due k gaps after its start, on
-// connection k modulo their number. It is sent then, or, if its connection has as many in flight as
-// it may, as soon as one of these is answered; its latency runs from when it was due. So a server
-// that stalls is charged for the questions that it keeps from being asked (no coordinated
-// omission).
+// connection k modulo their number. It is sent then, or, if its connection has no free
+// slot, as soon as a reply frees one. Its latency runs from when it was due, so a stall of the server
+// counts for every request that it delays (no coordinated omission).
 
 // due returns when number k is due, since the epoch.
 func (l *eventLoop) due(k uint64) time.Duration { return l.start + time.Duration(float64(k)*l.gap) }
@@ -21,7 +20,7 @@ func (l *eventLoop) untilNext() time.Duration { return max(l.due(l.next)-time.Si
 
 // pace sends what is due, one write for each connection.
 func (l *eventLoop) pace(now time.Duration) {
-	passed := uint64(float64(now-l.start)/l.gap) + 1 // requests whose time has come
+	passed := uint64(float64(now-l.start)/l.gap) + 1 // requests that are due
 	if passed <= l.next {
 		return
 	}
@@ -68,7 +67,7 @@ func (c *conn) freeSlot(ordered bool) (i int) {
 	return i
 }
 
-// countUnsent counts the requests that were due in the measured time and found no room, with the
+// countUnsent counts the requests that were due in the measured time and were not sent, with the
 // latency that they have reached.
 func (l *eventLoop) countUnsent() {
 	if l.gap == 0 {
@@ -84,8 +83,8 @@ func (l *eventLoop) countUnsent() {
 	}
 }
 
-// precise lets the thread wake up when it asks for and not up to 50 us later; the function that it
-// returns ends that.
+// precise lets the thread wake up on time and not up to 50 us later. The function that it returns
+// ends that.
 func precise() (end func()) {
 	runtime.LockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // a refusal costs precision alone

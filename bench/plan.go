@@ -14,12 +14,12 @@ type Plan struct {
 	Connections []int
 	Pipelines   []int
 	Repeat      int
-	// Interleave runs the targets in turn, again and again, so that what else happens on the
-	// machine hurts all alike; otherwise each target makes all its runs before the next.
+	// Interleave runs the targets in turn, so that other work on the machine affects all of them.
+	// Without it, each target makes all its runs before the next.
 	Interleave bool
 }
 
-// Status is where a plan stands.
+// Status is the progress of a plan.
 type Status struct {
 	Run, Runs    int // the first is 1
 	Options      Options
@@ -69,7 +69,7 @@ func (p *Plan) Check() error {
 }
 
 // Run makes the runs in order and hands each report to each; watch, which may be nil, is called a
-// few times a second. Tables that a run leaves as they were are loaded once for each target.
+// few times a second. Tables that a run does not change are loaded once for each target.
 // Errors: as Run's, and those of each, which end the plan.
 func (p *Plan) Run(ctx context.Context, watch func(Status), each func(*Report) error) error {
 	if err := p.Check(); err != nil {
@@ -109,7 +109,7 @@ func (r *runner) runAll(ctx context.Context) (*Report, error) {
 	return r.measure(ctx)
 }
 
-// watched calls watch now and then until stop is called.
+// watched calls watch a few times a second until stop is called.
 func (r *runner) watched(watch func(Status), s Status) (stop func()) {
 	const often = 250 * time.Millisecond
 	if watch == nil {
@@ -142,7 +142,7 @@ func (r *runner) watched(watch func(Status), s Status) (stop func()) {
 	}
 }
 
-// live is what a run under way has done since it began to measure.
+// live is what a current run has done since it began to measure.
 type live struct {
 	since time.Time
 	loops []*eventLoop

@@ -48,8 +48,8 @@ func (p *poller) control(op, fd, number int, write bool) error {
 	return nil
 }
 
-// wait returns what is ready, after at most timeout if nothing is. While there is work it asks
-// without telling the Go scheduler, which costs more than the call. It needs Linux 5.11, for
+// wait returns the events that are ready, after at most timeout. While there is work, it makes the
+// call without the Go scheduler, which costs more than the call itself. It needs Linux 5.11, for
 // timeouts below a millisecond.
 func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	var n uintptr
@@ -87,13 +87,13 @@ func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	return p.events[:n], nil
 }
 
-// read reads from a non-blocking socket without telling the Go scheduler; b is not empty.
+// read reads from a non-blocking socket without the Go scheduler; b is not empty.
 func read(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	return transferred(n, errno)
 }
 
-// write writes to a non-blocking socket without telling the Go scheduler; b is not empty.
+// write writes to a non-blocking socket without the Go scheduler; b is not empty.
 func write(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall6(
 		unix.SYS_SENDTO,

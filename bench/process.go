@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// errNotLocal is returned when no process of this machine that we may look at listens at the
-// target.
+// errNotLocal is returned if no process of this machine listens at the target, or if its /proc files
+// are not readable.
 var errNotLocal = errors.New("no process of this machine listens there")
 
 // usage is what a process has used.
@@ -29,7 +29,7 @@ type usage struct {
 func processUsage(pid int) (usage, error) {
 	const (
 		utime, stime, rss = 14, 15, 24 // numbers of the fields, from 1
-		afterName         = 3          // number of the first field behind the name
+		afterName         = 3          // number of the first field after the name
 		ticksPerSecond    = 100        // USER_HZ
 	)
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -53,8 +53,8 @@ func processUsage(pid int) (usage, error) {
 	}, nil
 }
 
-// serverProcess returns the process that listens at the target. Errors: errNotLocal, also for one
-// whose descriptors we may not read.
+// serverProcess returns the process that listens at the target. Errors: errNotLocal, also if its
+// descriptors are not readable.
 func serverProcess(t Target) (pid int, err error) {
 	var inodes []string
 	if t.Network == "unix" {

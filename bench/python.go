@@ -24,8 +24,8 @@ type PythonRun struct {
 	Time           time.Time `json:"time"`
 }
 
-// PythonSummary is what several runs of one way to call one client have in common: medians, and how
-// they compare with the first client called so.
+// PythonSummary has the medians of several runs that call one client in one way, compared with the
+// first client.
 type PythonSummary struct {
 	Sample       *PythonRun // one of the runs: its workload, client and server are those of all
 	Runs         []*PythonRun
@@ -35,7 +35,7 @@ type PythonSummary struct {
 	ClientCPU    float64
 }
 
-// pythonWay is what runs must share to be comparable.
+// pythonWay is equal for comparable runs.
 type pythonWay struct {
 	op, python, caller         string
 	callers, pipeline          int

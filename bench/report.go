@@ -38,26 +38,26 @@ type Report struct {
 	ServerCPU *float64 `json:"server_cpu_us_per_op,omitempty"`
 	ServerRSS *int64   `json:"server_rss_bytes,omitempty"`
 
-	Asked int `json:"pipeline_asked,omitempty"` // Pipeline, unless the protocol has none
+	Asked int `json:"pipeline_asked,omitempty"` // what was asked for; Pipeline is 1 if the protocol has none
 
-	// of the workload, where it is not the usual one
+	// of the workload, if it is not the default
 	KeySizes   string  `json:"key_sizes,omitempty"` // uniform:MIN-MAX
 	ValueSizes string  `json:"value_sizes,omitempty"`
 	Tables     int     `json:"tables,omitempty"`
 	Zipf       float64 `json:"zipf,omitempty"`
 	Ratio      string  `json:"ratio,omitempty"`
-	Rate       float64 `json:"rate,omitempty"` // requests a second asked for
-	// of these, how many never found room; they are in the latencies
+	Rate       float64 `json:"rate,omitempty"` // requests a second, as requested
+	// of these, how many were never sent; the latencies include them
 	Unsent uint64 `json:"unsent,omitempty"`
 
-	// of runs over a client library
+	// of runs that call a client library
 	Client      string   `json:"client,omitempty"`
 	Goroutines  int      `json:"goroutines,omitempty"`
 	AllocsPerOp *float64 `json:"client_allocs_per_op,omitempty"`
 
 	Halfway *Halfway `json:"halfway,omitempty"` // of runs with a command in their middle
 
-	Server    string     `json:"server,omitempty"` // what it says it is
+	Server    string     `json:"server,omitempty"` // its own description
 	Machine   Machine    `json:"machine"`
 	Command   string     `json:"command,omitempty"`
 	Time      time.Time  `json:"time"`
@@ -65,7 +65,7 @@ type Report struct {
 	// the histogram of the latencies in nanoseconds, HdrHistogram V2, compressed, base64
 	HDR string `json:"hdr,omitempty"`
 
-	// Messages tells the first errors in words.
+	// Messages describe the first errors.
 	Messages []string `json:"-"`
 }
 
@@ -117,7 +117,7 @@ func newReport(o *Options, t *tally, before, after sample) *Report {
 	return r
 }
 
-// describeWorkload fills in what is not the usual workload.
+// describeWorkload fills in what differs from the default workload.
 func (r *Report) describeWorkload(o *Options) {
 	if o.KeySize.Min != o.KeySize.Max {
 		r.KeySizes = o.KeySize.String()
@@ -133,8 +133,7 @@ func (r *Report) describeWorkload(o *Options) {
 	}
 }
 
-// intervals returns the figures of each part of the measured time; one that ended early is left
-// out.
+// intervals returns the figures of each part of the measured time, without one that ended early.
 func (l *latencies) intervals(span time.Duration) (all []Interval) {
 	for i, part := range l.parts {
 		start := time.Duration(i) * l.interval
@@ -149,7 +148,7 @@ func (l *latencies) intervals(span time.Duration) (all []Interval) {
 	return all
 }
 
-// encoded returns the histogram as other HdrHistogram libraries read it, "" if it has nothing.
+// encoded returns the histogram as other HdrHistogram libraries read it, "" if it is empty.
 func encoded(h *hdrhistogram.Histogram) string {
 	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 	if err != nil || h.TotalCount() == 0 {
@@ -158,7 +157,7 @@ func encoded(h *hdrhistogram.Histogram) string {
 	return string(text)
 }
 
-// Histogram returns the latencies in nanoseconds. Errors: a report without them, or with others.
+// Histogram returns the latencies in nanoseconds. Errors: a report without a valid histogram.
 func (r *Report) Histogram() (*hdrhistogram.Histogram, error) {
 	h, err := hdrhistogram.Decode([]byte(r.HDR))
 	if err != nil {
@@ -167,7 +166,7 @@ func (r *Report) Histogram() (*hdrhistogram.Histogram, error) {
 	return h, nil
 }
 
-// Failed says whether any reply was wrong or missing.
+// Failed reports whether any reply was wrong or missing.
 func (r *Report) Failed() bool { return r.Errors > 0 || r.Misses > 0 }
 
 func quantile(h *hdrhistogram.Histogram, percent float64) float64 {
@@ -180,7 +179,7 @@ func perOp(d time.Duration, ops uint64) float64 {
 	return rounded(microseconds(d)/float64(max(ops, 1)), 1e4)
 }
 
-// rounded keeps digits behind the point: steps is how many fit into one.
+// rounded rounds to multiples of 1/steps.
 func rounded(x, steps float64) float64 { return math.Round(x*steps) / steps }
 
 // WriteJSON writes the report as one JSON object and a line end.
@@ -270,7 +269,7 @@ func (r *Report) loadLine() string {
 func (r *Report) throughputLine() string {
 	line := fmt.Sprintf("%.0f op/s", r.OpsPerSecond)
 	if r.Rate > 0 {
-		line += fmt.Sprintf(" of %.0f asked for (open loop), %d never sent", r.Rate, r.Unsent)
+		line += fmt.Sprintf(" of %.0f requested (open loop), %d never sent", r.Rate, r.Unsent)
 	}
 	return line
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Rest says how often a process that has nothing to do wakes, and what that takes.
+// Rest says how often an idle process wakes up, and how much CPU that takes.
 type Rest struct {
 	WakeupsPerSecond float64 `json:"wakeups_per_s"` // of all its threads: how often they have waited
 	CorePercent      float64 `json:"core_percent"`  // of one processor

@@ -16,8 +16,8 @@ type Results struct {
 	Python []*PythonRun
 }
 
-// ReadResults reads lines of JSON, each a Report, LoadReport, IdleReport or PythonRun, and puts
-// them behind those already there. Errors: of reader; a line that is none of these, by its number.
+// ReadResults reads lines of JSON, each a Report, LoadReport, IdleReport or PythonRun, and
+// appends them. Errors: of reader; a line that is none of these, by its number.
 func (r *Results) ReadResults(reader io.Reader) error {
 	const longestLine = 16 << 20
 	lines := bufio.NewScanner(reader)
@@ -50,7 +50,7 @@ func (r *Results) add(line []byte) error {
 	case kind.Python != nil:
 		return appendParsed(&r.Python, line)
 	}
-	return fmt.Errorf("neither a run nor a figure of memory: %.60q", line)
+	return fmt.Errorf("neither a run nor a memory figure: %.60q", line)
 }
 
 func appendParsed[T any](all *[]*T, line []byte) error {

@@ -20,8 +20,8 @@ var ErrInterrupted = errors.New("interrupted before anything was measured")
 // measuring, the report covers the time until then.
 //
 // Errors: *UsageError for options that cannot be used; ErrInterrupted; one line that says why the
-// server cannot be reached or the table not be made. Wrong replies are no error of Run: they stand
-// in the report.
+// server cannot be reached or the table cannot be created. Wrong replies are not an error of Run:
+// the report counts them.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	r, err := newRunner(o)
 	if err != nil {
@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.runAll(ctx)
 }
 
-// runner leads one run.
+// runner is one run.
 type runner struct {
 	options Options
 	items   *items
@@ -38,8 +38,8 @@ type runner struct {
 	pid     int // the server's process; 0: not on this machine, or this very process
 	version string
 
-	asked int                   // pipeline asked for, which the protocol may not have
-	live  *atomic.Pointer[live] // nil: nobody watches
+	asked int                   // the requested pipeline, which the protocol may not support
+	live  *atomic.Pointer[live] // nil: progress is not shown
 
 	phase atomic.Int32
 	stage atomic.Int32 // of a run with Options.Halfway
@@ -93,7 +93,7 @@ func (r *runner) findServer() error {
 }
 
 // newLoop makes the part'th of parts event loops, which takes every parts'th socket; the sockets
-// are the loop's, or closed on error. spec says what is special to these loops.
+// are the loop's, or closed on error. spec is what these loops share.
 func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*eventLoop, error) {
 	spec.wire, spec.items, spec.keys, spec.phase, spec.interval = r.wire, r.items, r.options.Keys, &r.phase, intervalOf(
 		&r.options,
@@ -104,7 +104,7 @@ func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*ev
 	loop, err := newEventLoop(spec)
 	for number := part; number < len(sockets); number += parts {
 		if err != nil {
-			_ = unix.Close(sockets[number].fd) // the first error is the one to tell
+			_ = unix.Close(sockets[number].fd) // the first error is reported
 			continue
 		}
 		err = loop.adopt(newConn(sockets[number], spec.pipeline))
@@ -112,7 +112,7 @@ func (r *runner) newLoop(sockets []socket, part, parts int, spec *loopSpec) (*ev
 	return loop, err
 }
 
-// connect opens the connections of the run and shares them out to the loops.
+// connect opens the connections of the run and distributes them among the loops.
 func (r *runner) connect(ctx context.Context) error {
 	o := &r.options
 	sockets, err := dial(ctx, o.Target, r.wire, o.Connections)
@@ -153,7 +153,7 @@ func (o *Options) gap(loops int) float64 {
 	return float64(loops) * float64(time.Second) / o.Rate
 }
 
-// stream returns what connection number conn asks.
+// stream returns the requests of connection number conn.
 func (r *runner) stream(conn int, skew *zipf) stream {
 	o := &r.options
 	if o.Op.onceEach() {
@@ -171,7 +171,7 @@ func (r *runner) close() {
 	}
 }
 
-// measure leads the loops through the phases.
+// measure takes the loops through the phases.
 func (r *runner) measure(ctx context.Context) (*Report, error) {
 	r.phase.Store(int32(phaseWarmUp))
 	measuring := r.reached()
@@ -218,8 +218,8 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// reached returns a channel that is closed when every loop has begun to measure, or ended: on a
-// busy machine that takes a while.
+// reached returns a channel that is closed when every loop has begun to measure, or ended. On a busy
+// machine that takes a while.
 func (r *runner) reached() chan struct{} {
 	var waiting sync.WaitGroup
 	for _, loop := range r.loops {
@@ -253,8 +253,8 @@ func (r *runner) endedEarly(end pauseEnd, loopErrors []error) error {
 	)
 }
 
-// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors
-// stand in the slice.
+// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors are
+// in the slice.
 func (r *runner) startLoops() (done chan struct{}, loopErrors *[]error) {
 	var running sync.WaitGroup
 	errs := make([]error, len(r.loops))
@@ -269,7 +269,7 @@ func (r *runner) startLoops() (done chan struct{}, loopErrors *[]error) {
 	return done, &errs
 }
 
-// pauseEnd says why a pause ended.
+// pauseEnd is the reason why a pause ended.
 type pauseEnd int
 
 const (
@@ -291,7 +291,7 @@ func pause(ctx context.Context, d time.Duration, done <-chan struct{}) pauseEnd 
 	}
 }
 
-// sample is what is read at the beginning and the end of the measured time.
+// sample is a reading at the beginning or the end of the measured time.
 type sample struct {
 	at          time.Time
 	client      time.Duration // this process's CPU time
@@ -312,7 +312,7 @@ func (r *runner) sample() sample {
 	return s
 }
 
-// sum adds up what the loops have counted.
+// sum adds the counts of the loops.
 func (r *runner) sum() *tally {
 	sum := &tally{}
 	for _, loop := range r.loops {

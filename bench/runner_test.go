@@ -141,7 +141,7 @@ func TestPlanTakesTurns(t *testing.T) {
 	}
 }
 
-// TestRunSeesThroughLies tells every kind of wrong reply from a right one, and counts it.
+// TestRunSeesThroughLies recognizes and counts every kind of wrong reply.
 func TestRunSeesThroughLies(t *testing.T) {
 	const idAt, statusAt = 4, 8
 	another := newItems(Fixed(16), Fixed(32), 99)
@@ -170,7 +170,7 @@ func TestRunSeesThroughLies(t *testing.T) {
 		{"a boolean", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 0xc3) }, false, "true"},
 		{"a list", func(b []byte) []byte { return reframed(b[:codec.HeaderBytes], 0x90) }, false, "unexpected type"},
 		{"a value cut short", func(b []byte) []byte { return reframed(b[:len(b)-1]) }, false, "not one value"},
-		{"bytes behind the value", func(b []byte) []byte { return reframed(b, 0) }, false, "not one value"},
+		{"bytes after the value", func(b []byte) []byte { return reframed(b, 0) }, false, "not one value"},
 		{"more to come", func(b []byte) []byte { codec.SetMore(b, 0); return b }, false, "further frames"},
 		{"KeyError", func(b []byte) []byte { b[statusAt] = byte(codec.StatusKeyError); return b }, true, ""},
 		{
@@ -223,7 +223,7 @@ func TestRunSeesThroughLies(t *testing.T) {
 	}
 }
 
-// reframed is the frame with more bytes behind it and its length put right.
+// reframed is the frame with more bytes at its end and its length corrected.
 func reframed(frame []byte, more ...byte) []byte {
 	frame = append(frame, more...)
 	codec.EndFrame(frame, 0)

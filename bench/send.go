@@ -1,7 +1,6 @@
 package bench
 
-// send writes out, sealed if the connection is encrypted, and keeps for later what the socket does
-// not take.
+// send writes out, encrypted if the connection is, and queues what the socket does not accept.
 func (l *eventLoop) send(c *conn, out []byte) {
 	if c.seal != nil {
 		var err error
@@ -12,7 +11,7 @@ func (l *eventLoop) send(c *conn, out []byte) {
 		out = l.sealed
 	}
 	if len(c.pending) > 0 {
-		c.keep(out)
+		c.queue(out)
 		return
 	}
 	if len(out) == 0 {
@@ -24,7 +23,7 @@ func (l *eventLoop) send(c *conn, out []byte) {
 		return
 	}
 	if n < len(out) {
-		c.keep(out[n:])
+		c.queue(out[n:])
 		l.watch(c, true)
 	}
 }
@@ -52,7 +51,7 @@ func (l *eventLoop) watch(c *conn, forRoom bool) {
 	}
 }
 
-// lose closes a connection; each of its requests in flight is an error.
+// lose closes a connection. Each of its requests in flight counts as an error.
 func (l *eventLoop) lose(c *conn, format string, args ...any) {
 	if c.lost {
 		return

@@ -10,7 +10,7 @@ import (
 // Size is how many bytes keys or values have: evenly from Min to Max, both included.
 type Size struct{ Min, Max int }
 
-// Fixed is the size of keys or values that are all alike.
+// Fixed is the size of keys or values that all have n bytes.
 func Fixed(bytes int) Size { return Size{bytes, bytes} }
 
 const uniformPrefix = "uniform:"

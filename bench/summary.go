@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 )
 
-// Summary is what several runs of one workload on one target have in common: medians, and how they
-// compare with the first target.
+// Summary has the medians of several runs of one workload on one target, compared with the first
+// target.
 type Summary struct {
 	Target       string   `json:"target"`
 	Server       string   `json:"server,omitempty"`
@@ -41,8 +41,8 @@ type Summary struct {
 	Sample *Report `json:"-"`
 }
 
-// workload is what reports must share to be comparable; the original CyberDB answers to a pipeline
-// of 1 whatever is asked for.
+// workload is equal for comparable reports. pipeline is the requested one: the original CyberDB has
+// none.
 type workload struct {
 	op, keys, values, ratio                       string
 	entries, tables, connections, pipeline, goros int
@@ -64,7 +64,7 @@ func (r *Report) workload() workload {
 		rate:        r.Rate,
 	}
 	if r.Client != "" {
-		w.connections = 0 // each client library has its own idea of them
+		w.connections = 0 // each client library chooses their number
 	}
 	return w
 }
@@ -141,7 +141,7 @@ func summarize(runs []*Report) *Summary {
 	return s
 }
 
-// medianIfAll returns the median of what every run knows, nil if one does not.
+// medianIfAll returns the median, nil if a run lacks the figure.
 func medianIfAll(runs []*Report, figure func(*Report) *float64) *float64 {
 	for _, r := range runs {
 		if figure(r) == nil {
@@ -165,7 +165,7 @@ func medianOf[R any](runs []R, figure func(R) float64) float64 {
 	return (figures[half-1] + figures[half]) / 2
 }
 
-// Series is the runs of a plan and what they come to.
+// Series is the runs of a plan and their summary.
 type Series struct {
 	Runs    []*Report  `json:"runs"`
 	Summary []*Summary `json:"summary"`
@@ -196,8 +196,8 @@ func summaryHeads() []string {
 	}
 }
 
-// who names the server: what it says it is, and where it listens.
-func (s *Summary) who() string {
+// server returns the server's description and address.
+func (s *Summary) server() string {
 	if s.Server == "" {
 		return s.Target
 	}
@@ -212,10 +212,10 @@ func (s *Summary) cells() []string {
 		}
 		return fmt.Sprintf(format, *figure/unit)
 	}
-	target, pipeline := s.who(), fmt.Sprint(s.Pipeline)
+	target, pipeline := s.server(), fmt.Sprint(s.Pipeline)
 	connections := fmt.Sprint(s.Connections)
 	if s.Connections == 0 {
-		connections = "-" // a library that does not tell
+		connections = "-" // unknown
 	}
 	if s.Client != "" {
 		target, pipeline = s.Client+" on "+target, fmt.Sprintf("%d goroutines", s.Goroutines)
@@ -230,7 +230,7 @@ func (s *Summary) cells() []string {
 	}
 }
 
-// spellRatio keeps two digits of small ratios, too.
+// spellRatio keeps at least two significant digits.
 func spellRatio(ratio float64) string {
 	switch {
 	case ratio >= 0.1:
@@ -242,8 +242,7 @@ func spellRatio(ratio float64) string {
 	}
 }
 
-// WriteTable writes one line for each workload and target; the runs stand behind it only as their
-// number.
+// WriteTable writes one line for each workload and target.
 func (s *Series) WriteTable(w io.Writer) error {
 	const gap = 2
 	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', tabwriter.AlignRight)

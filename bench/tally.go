@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// tally is what one loop has counted.
+// tally has the counts of one loop.
 type tally struct {
 	latency latencies
-	ops     uint64        // replies that count, right or wrong
+	ops     uint64        // measured replies, right or wrong
 	span    time.Duration // measured time
-	unsent  uint64        // open loop: requests that were due and found no room
+	unsent  uint64        // open loop: requests that were due and were not sent
 
 	// in all phases
 	errors    uint64 // wrong replies and requests without a reply
-	misses    uint64 // keys and indexes that were not there
+	misses    uint64 // keys and indexes that did not exist
 	added     uint64 // elements appended and inserted
 	removed   uint64 // elements popped
 	increased uint64 // increments done
@@ -23,24 +23,24 @@ type tally struct {
 	messages  []string
 }
 
-// keptMessages is how many errors are told in words.
+// keptMessages is how many errors are described.
 const keptMessages = 3
 
-// fail counts errors; what format and args say is kept if it is new and one of the first.
+// fail counts errors. It keeps the message if it is new and one of the first.
 func (t *tally) fail(count int, format string, args ...any) {
 	t.errors += uint64(count)
 	if count > 0 && len(t.messages) < keptMessages {
-		t.tell(fmt.Sprintf(format, args...))
+		t.keepMessage(fmt.Sprintf(format, args...))
 	}
 }
 
-func (t *tally) tell(message string) {
+func (t *tally) keepMessage(message string) {
 	if len(t.messages) < keptMessages && !slices.Contains(t.messages, message) {
 		t.messages = append(t.messages, message)
 	}
 }
 
-// add counts everything that other has counted.
+// add adds the counts of other.
 func (t *tally) add(other *tally) {
 	t.latency.add(&other.latency)
 	t.ops += other.ops
@@ -53,6 +53,6 @@ func (t *tally) add(other *tally) {
 	t.increased += other.increased
 	t.counted += other.counted
 	for _, message := range other.messages {
-		t.tell(message)
+		t.keepMessage(message)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	SchemeMemcached       = "memcached"        // its text protocol
 	SchemeLegacy          = "legacy"           // the original CyberDB
 	SchemeLegacyEncrypted = "legacy-encrypted" // the original CyberDB with encrypt=True
-	SchemeEcho            = "gnet-echo"        // a bare echo, started by cyberdb-bench
+	SchemeEcho            = "gnet-echo"        // an echo server, started by cyberdb-bench
 )
 
 const mostEchoLoops = 256
@@ -42,8 +42,8 @@ type Target struct {
 	Loops   int    // of SchemeEcho: event loops of the server
 }
 
-// ParseTarget reads SCHEME://HOST:PORT, or gnet-echo:LOOPS, whose address is empty until somebody
-// has started it. Errors: *UsageError.
+// ParseTarget reads SCHEME://HOST:PORT or gnet-echo:LOOPS. An echo has no address until it is
+// started. Errors: *UsageError.
 func ParseTarget(text string) (Target, error) {
 	if scheme, number, _ := strings.Cut(text, ":"); scheme == SchemeEcho {
 		loops, err := strconv.Atoi(cmp.Or(number, "1"))
@@ -72,7 +72,7 @@ func ParseTarget(text string) (Target, error) {
 	return t, nil
 }
 
-// KnownScheme says whether the generator speaks the protocol of that name.
+// KnownScheme reports whether the generator speaks the protocol of that name.
 func KnownScheme(scheme string) bool { return slices.Contains(schemes, scheme) }
 
 // String returns the target as ParseTarget reads it, an echo without its address; a Unix socket as
@@ -91,7 +91,7 @@ func (t Target) String() string {
 	return scheme + "://" + t.Address
 }
 
-// Authenticates says whether the protocol asks for a password.
+// Authenticates reports whether the protocol asks for a password.
 func (t Target) Authenticates() bool { return t.Scheme == SchemeNative || t.legacy() }
 
 func (t Target) legacy() bool { return t.Scheme == SchemeLegacy || t.Scheme == SchemeLegacyEncrypted }

@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// echoWire sends cyberdb-fast's frames to a server that gives back what it gets: what any server at
-// all could reach on this machine.
+// echoWire sends cyberdb-fast's frames to a server that returns what it receives: the highest
+// throughput that a server could reach on this machine.
 type echoWire struct {
 	native *nativeWire
 	loops  int

@@ -36,7 +36,7 @@ type legacyWire struct {
 // legacyBlock is the size that N counts in.
 const legacyBlock = 4096
 
-// legacyRoom is the size of a request below which making it allocates nothing.
+// legacyRoom is the size up to which a request is made without an allocation.
 const legacyRoom = 512
 
 func newLegacyWire(tables tables, password string, encrypted bool, items *items) (*legacyWire, error) {
@@ -64,7 +64,7 @@ func newLegacyWire(tables tables, password string, encrypted bool, items *items)
 
 func (w *legacyWire) ordered() bool { return true }
 
-// legacyRequest says which route a request takes, and what it carries behind the table's name.
+// legacyRequest is the route of a request, and its content after the table's name.
 type legacyRequest struct {
 	route      string
 	key, value bool
@@ -89,7 +89,7 @@ func (w *legacyWire) appendRequest(dst []byte, op Op, item, _ uint32) []byte {
 	return w.appendCount(dst, len(w.appendBody(room[:0], op, item)))
 }
 
-// appendCount announces a message of so many bytes.
+// appendCount announces a message of that many bytes.
 func (w *legacyWire) appendCount(dst []byte, size int) []byte {
 	var room [8]byte
 	return w.seal(dst, pickle.End(pickle.AppendInt(pickle.Begin(room[:0]), int64((size+legacyBlock-1)/legacyBlock))))
@@ -145,7 +145,7 @@ func (w *legacyWire) appendStep(dst []byte, r *reply, op Op, item uint32) []byte
 
 const legacyReady = "ready"
 
-// legacyReader is the room that reading a message takes.
+// legacyReader is the memory for reading a message.
 type legacyReader struct {
 	plain        []byte
 	outer, inner pickle.Unpickler
@@ -153,7 +153,7 @@ type legacyReader struct {
 
 var legacyReaders = sync.Pool{New: func() any { return &legacyReader{} }}
 
-// message reads the message at the front of b, which must be plain; n is 0 if it is not whole.
+// message reads the message at the front of b, which must be plain; n is 0 if it is incomplete.
 // Errors: errWire, wrapped.
 func (r *legacyReader) message(b []byte, c *legacy.Cipher) (root pickle.Object, n int, err error) {
 	if c != nil {
@@ -188,7 +188,7 @@ func (w *legacyWire) parse(b []byte, r *reply) (int, error) {
 	return n, r.readLegacy(message)
 }
 
-// readLegacy takes what a message says.
+// readLegacy reads the content of a message.
 func (r *reply) readLegacy(message pickle.Object) error {
 	if number, isInt := message.Int(); isInt {
 		r.kind, r.number, r.text = replyStep, number, nil
@@ -274,7 +274,7 @@ func (w *legacyWire) entries(ask asker) (total int64, err error) {
 	return total, nil
 }
 
-// version tells the servers apart by their replies: the original puts its password into each.
+// version distinguishes the servers by their replies: the original puts its password into each.
 func (w *legacyWire) version(ask asker) (string, error) {
 	r, err := w.exchange(ask, nil, "route", "/connect")
 	if err != nil {
@@ -294,8 +294,7 @@ func (w *legacyWire) open() (opening, error) {
 	return &legacyOpening{w, w.appendDict(nil, nil, "route", "/connect")}, nil
 }
 
-// legacyOpening is an exchange on the route /connect, whose answer tells that the password is
-// right.
+// legacyOpening is an exchange on the route /connect, whose reply confirms the password.
 type legacyOpening struct {
 	wire *legacyWire
 	body []byte

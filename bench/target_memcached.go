@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// memcachedWire speaks memcached's text protocol (doc/protocol.txt): get, set, incr. It knows no
-// tables and no lists.
+// memcachedWire speaks memcached's text protocol (doc/protocol.txt): get, set, incr. It has no tables
+// and no lists.
 type memcachedWire struct{ items *items }
 
 // maxMemcachedKey is the protocol's longest key.
@@ -108,8 +108,8 @@ func (w *memcachedWire) open() (opening, error) {
 	return question{"memcached", []byte("version\r\n"), w.parse}, nil
 }
 
-// question is the opening of a protocol that has none: a request without effect, so that a
-// connection that the server does not want is known at once.
+// question is the opening of a protocol that has none: a request without effect. It shows at once
+// whether the server refuses the connection.
 type question struct {
 	server  string
 	request []byte

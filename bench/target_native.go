@@ -14,8 +14,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). Entries of redis's own keys and of
-// its hashes are the same here: of a dict.
+// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). What Redis has as keys or as fields of
+// a hash is an entry of a dict here.
 type nativeWire struct {
 	items    *items
 	tables   tables
@@ -34,12 +34,12 @@ func newNativeWire(tables tables, password string, encrypt bool, items *items) *
 
 func (w *nativeWire) ordered() bool { return false }
 
-// nativeRequest says which frame a request is, what it carries behind the table's name, and what it
-// is answered with.
+// nativeRequest is the frame of a request, its content after the table's name, and the kind of its
+// reply.
 type nativeRequest struct {
 	code              codec.Opcode
 	key, index, value bool
-	number            int // carried if set
+	number            int // sent if set
 	reply             replyKind
 }
 
@@ -98,7 +98,7 @@ func (w *nativeWire) appendRequest(dst []byte, op Op, item, id uint32) []byte {
 	return dst
 }
 
-// appendStringHead appends what stands before the n bytes of a MessagePack string.
+// appendStringHead appends the header of a MessagePack string of n bytes.
 func appendStringHead(dst []byte, n int) []byte {
 	const fix, str8, str16, str32 = 0xa0, 0xd9, 0xda, 0xdb
 	switch {
@@ -128,7 +128,7 @@ func (w *nativeWire) parse(b []byte, r *reply) (int, error) {
 	case codec.StatusKeyError, codec.StatusIndexError:
 		r.kind = replyMissing
 	default:
-		text, _, _ := msgp.ReadStringZC(frame.Body) // without a text the status has to do
+		text, _, _ := msgp.ReadStringZC(frame.Body) // without a text, the status is the message
 		r.fail(frame.Status.String(), text)
 	}
 	return n, nil
@@ -169,7 +169,7 @@ func (r *reply) readBody(frame *codec.Reply) {
 	}
 }
 
-// controlID is the id of requests that go out alone.
+// controlID is the id of requests that are sent alone.
 const controlID = 1
 
 func (w *nativeWire) control(table string, op codec.Opcode, arguments ...byte) []byte {
@@ -220,7 +220,7 @@ func (w *nativeWire) version(ask asker) (string, error) {
 		EventLoops int    `json:"event_loops"`
 	}
 	err = sonic.Unmarshal(r.text, &info)
-	return fmt.Sprintf("cyberdb-fast %s, %d event loops", cmp.Or(info.Version, "of no version"), info.EventLoops), err
+	return fmt.Sprintf("cyberdb-fast %s, %d event loops", cmp.Or(info.Version, "without version"), info.EventLoops), err
 }
 
 func (w *nativeWire) open() (opening, error) {
@@ -267,13 +267,13 @@ type credentials struct {
 func (w *nativeWire) sharedKey(kdf secure.KDF) ([]byte, error) {
 	keyring.Lock()
 	defer keyring.Unlock()
-	who := credentials{w.password, kdf}
-	if secret, known := keyring.secrets[who]; known {
+	login := credentials{w.password, kdf}
+	if secret, known := keyring.secrets[login]; known {
 		return secret, nil
 	}
 	secret, err := kdf.Key(w.password)
 	if err == nil {
-		keyring.secrets[who] = secret
+		keyring.secrets[login] = secret
 	}
 	return secret, err
 }

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// redisWire speaks RESP2. Entries are keys of the database, or fields of the hashes that are named
-// as the tables; lists are the keys named so.
+// redisWire speaks RESP2. Entries are keys of the database, or fields of hashes with the names of the
+// tables; lists have these names too.
 type redisWire struct {
 	items    *items
 	tables   tables
 	commands [opTotal][]command // by table
 }
 
-// command is a request's fixed parts and what stands behind them.
+// command is the fixed and the variable parts of a request.
 type command struct {
 	front []byte // up to the first word that differs from request to request
-	back  []byte // behind the last such word
+	back  []byte // after the last such word
 	words [2]word
 }
 
@@ -33,7 +33,7 @@ const (
 	pivotWord // the value in the middle of the list
 )
 
-// redisRequest says which command a request is: its words, where {t} stands for the table's name,
+// redisRequest is the words of a command, where {t} stands for the table's name,
 // {k} for the key and so on.
 type redisRequest struct {
 	text  string
@@ -108,7 +108,7 @@ func appendBulk(dst []byte, text string) []byte {
 	return append(append(appendBulkHead(dst, len(text)), text...), "\r\n"...)
 }
 
-// appendBulkHead appends what stands before the n bytes of a bulk string.
+// appendBulkHead appends the header of a bulk string of n bytes.
 func appendBulkHead(dst []byte, n int) []byte {
 	return append(strconv.AppendUint(append(dst, '$'), uint64(n), 10), "\r\n"...)
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// verify compares what the tables hold with what was acknowledged.
+// verify compares the contents of the tables with the acknowledged changes.
 func (r *runner) verify(ctx context.Context, t *tally) {
 	if t.errors+t.misses > 0 {
 		return

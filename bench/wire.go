@@ -7,23 +7,23 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// errWire is returned, wrapped, when a server's bytes are no reply of its protocol: the connection
-// cannot go on.
+// errWire is returned, wrapped, if a server's bytes are not a reply of its protocol. The connection is
+// unusable then.
 var errWire = errors.New("not a reply")
 
-// replyKind is what a reply says, in whatever protocol.
+// replyKind is the kind of a reply, in any protocol.
 type replyKind uint8
 
 const (
-	replyOK      replyKind = iota // done, nothing to say
+	replyOK      replyKind = iota // done, without content
 	replyTrue                     // a boolean
 	replyFalse                    //
 	replyNumber                   // number
 	replyValue                    // text is a value
 	replyEcho                     // text is the request, whole
-	replyMissing                  // there is no such key or index
+	replyMissing                  // no such key or index
 	replyFailure                  // label and text say what is wrong
-	replyStep                     // the exchange goes on: the client owes an answer to text
+	replyStep                     // the exchange continues: the client must answer text
 )
 
 var replyNames = [...]string{
@@ -47,7 +47,7 @@ type reply struct {
 	text   []byte
 }
 
-// describe returns what the reply says, for messages.
+// describe returns the reply as text, for messages.
 func (r *reply) describe() string {
 	const most = 120
 	text := string(r.text[:min(len(r.text), most)])
@@ -80,7 +80,7 @@ type wire interface {
 	open() (opening, error)
 	// ordered says that replies carry no id and come in the order of the requests.
 	ordered() bool
-	// wants is the kind of reply that the request gets when all is well; ok is false if the
+	// wants is the kind of reply that a successful request gets; ok is false if the
 	// protocol has no such request.
 	wants(op Op) (kind replyKind, ok bool)
 	// appendRequest appends one request.
@@ -88,17 +88,18 @@ type wire interface {
 	// parse reads one reply from the front of b into r; n is the number of bytes used, 0 if b ends
 	// inside the reply. Errors: errWire, wrapped.
 	parse(b []byte, r *reply) (n int, err error)
-	// prepare makes the tables anew, empty, as op needs them.
+	// prepare drops the tables and creates them again, as op needs them.
 	prepare(op Op, ask asker) error
-	// entries asks for the number of elements of all lists together.
+	// entries returns the number of elements of all lists together.
 	entries(ask asker) (int64, error)
-	// version asks what the server is; "" if the protocol has no such question.
+	// version returns the server's description; "" if the protocol has none.
 	version(ask asker) (string, error)
 }
 
-// exchanger is a wire whose requests take several messages there and back, one request at a time.
+// exchanger is a wire whose requests take several messages in both directions, one request at a
+// time.
 type exchanger interface {
-	// appendStep appends the answer that the client owes to a replyStep.
+	// appendStep appends the answer to a replyStep.
 	appendStep(dst []byte, r *reply, op Op, item uint32) []byte
 }
 
@@ -108,20 +109,20 @@ type asker func(request []byte) (reply, error)
 
 // opening is the client's side of opening one connection: bytes in, bytes out.
 type opening interface {
-	// begin appends what the client says first.
+	// begin appends the client's first message.
 	begin(out []byte) []byte
-	// advance takes what it can from the front of in and appends the answer to out; n is the number
-	// of bytes used.
+	// advance reads messages from the front of in and appends the answer to out; n is the number of
+	// bytes used.
 	advance(in, out []byte) (n int, answer []byte, done bool, err error)
 }
 
 // encrypter is an opening that may end with an encrypted connection.
 type encrypter interface {
-	// records returns, once done, what encrypts the connection; nil: nothing does.
+	// records returns the encryption of the connection once it is open; nil: plain.
 	records() (*secure.Sealer, *secure.Opener)
 }
 
-// tables shares items out to the tables of a run.
+// tables distributes items among the tables of a run.
 type tables struct {
 	names  []string
 	count  uint32

@@ -50,7 +50,7 @@ func sequentialStream(op Op, entries, part, parts int) stream {
 	return stream{op: op, sequential: true, next: uint64(part), step: uint64(parts), end: uint64(entries)}
 }
 
-// take returns the next request; ok is false when there are no more.
+// take returns the next request; ok is false if there are no more.
 func (s *stream) take() (op Op, item uint32, ok bool) {
 	if s.sequential {
 		if s.next >= s.end {
@@ -62,7 +62,7 @@ func (s *stream) take() (op Op, item uint32, ok bool) {
 	}
 	if s.added {
 		s.added = false
-		return OpPopLeft, s.last, true // from the list that has got one more
+		return OpPopLeft, s.last, true // from the list that has one more
 	}
 	if s.zipf != nil {
 		item = s.zipf.draw(s.random)

@@ -52,7 +52,7 @@ func openGoRedis(o *bench.Options) (*bench.Library, func() error, error) {
 }
 
 // openRueidis connects rueidis with its usual settings, which pipeline all callers' commands over a
-// few connections; without its client-side cache, which would not ask the server.
+// few connections, but without its client-side cache, which would bypass the server.
 func openRueidis(o *bench.Options) (*bench.Library, func() error, error) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{o.Target.Address}, DisableCache: true})
 	if err != nil {

@@ -20,11 +20,10 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// release is what the linker says this program was built from (git describe); "" if it says
-// nothing.
+// release is the output of git describe, set by the linker; "" without it.
 var release string
 
-// settings are what the flags say.
+// settings are the flags.
 type settings struct {
 	options        bench.Options
 	goroutines     int

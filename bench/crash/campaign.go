@@ -19,46 +19,46 @@ import (
 	"cyberdb-fast/bench/harness"
 )
 
-// campaign is one database that is ended again and again.
+// campaign is one database whose server is ended again and again.
 type campaign struct {
 	options
-	out     io.Writer // what was lost is told there
-	notes   int       // told
+	out     io.Writer // where losses are reported
+	notes   int       // reported so far
 	stop    chan os.Signal
 	rng     *rand.Rand
 	work    string // directory, for this campaign alone
-	disk    *disk  // nil: the server is killed, the disk stays
+	disk    *disk  // nil: the disk keeps its power
 	writers []*writer
 	shared  *shared
-	claim   verdict   // what the next restart is judged by: how the server was ended, and what that may lose
+	claim   verdict   // what the next restart is checked against: how the server was ended, and what that may lose
 	saved   time.Time // when the last save that succeeded was asked for, or the cycle began
 	total   totals
 }
 
-// totals are what a campaign has seen.
+// totals are the counts of a campaign.
 type totals struct {
 	cycles, acked, lost, within, late int
-	oldest                            []time.Duration // of each restart that has lost something and may
+	oldest                            []time.Duration // of each restart that lost something within the window
 	unsaved                           int             // lost since the last save, without a journal
 	saves                             int64
-	orderly                           int            // ends in order
-	ways                              map[string]int // in which the server was ended, and how often
+	orderly                           int            // clean shutdowns
+	ways                              map[string]int // how often the server was ended in each way
 }
 
 const (
-	// What a cycle lasts, while clients write.
+	// How long clients write in a cycle.
 	leastLoad = 30 * time.Millisecond
 	mostLoad  = 170 * time.Millisecond
-	// orderlyOneIn: one cycle in so many ends in order.
+	// orderlyOneIn: one cycle in this many ends with a clean shutdown.
 	orderlyOneIn = 3
-	// One cycle in longOneIn of those that may lose something lasts two windows: what is older than
-	// one must be there.
+	// One cycle in longOneIn of those that may lose something lasts two windows: writes older than
+	// one window must survive.
 	longOneIn = 16
-	// mostNotes is how many losses are told one by one.
+	// mostNotes is how many losses are reported one by one.
 	mostNotes = 10
 )
 
-// windows says how old what was lost was, where something may be lost.
+// windows describes the age of the writes that were lost within the window.
 func (t *totals) windows() string {
 	if t.within == 0 {
 		return "nothing was lost under everysec and no"
@@ -103,7 +103,7 @@ func newCampaign(opt options, out io.Writer) (*campaign, error) {
 	return c, nil
 }
 
-// close takes the campaign's disk away, and its files unless something was wrong with them.
+// close removes the campaign's disk, and its files unless they are wrong.
 func (c *campaign) close(keep bool) error {
 	if c.disk != nil {
 		if err := c.disk.unmount(); err != nil {
@@ -124,7 +124,7 @@ func (c *campaign) dir() string {
 	return filepath.Join(c.work, "data")
 }
 
-// run runs the cycles, and a last restart that looks at what the last one has left.
+// run runs the cycles, and a last restart that checks what the last cycle left.
 func (c *campaign) run() error {
 	signal.Notify(c.stop, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(c.stop)
@@ -181,7 +181,7 @@ func (c *campaign) cycle() error {
 	return err
 }
 
-// policy draws one. What is ended in order loses nothing under any.
+// policy draws a policy. A clean shutdown loses nothing under any of them.
 func (c *campaign) policy(orderly bool) string {
 	drawn := []string{"always", "everysec", "no", noJournal}[c.rng.IntN(4)]
 	switch {
@@ -195,7 +195,7 @@ func (c *campaign) policy(orderly bool) string {
 	return "always"
 }
 
-// writeToTheEnd is a cycle that ends in order.
+// writeToTheEnd is a cycle that ends with a clean shutdown.
 func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 	e := c.drawEnd()
 	if e.stalled && !c.breakIt {
@@ -208,16 +208,16 @@ func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 	return c.write(srv, load, func() error { return c.endInOrder(srv, e) })
 }
 
-// endWhileStarting ends a server that may not have loaded yet.
+// endWhileStarting ends a server that may still be loading.
 func (c *campaign) endWhileStarting(policy string) error {
 	srv, err := launch(c.server, c.dir(), policy)
 	if err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a moment of chance, nothing is waited for
+	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a random moment, not a wait
 	if c.rng.IntN(2) == 0 {
 		w := c.drawWay()
-		if err := w.tell(srv); err != nil || srv.EndsWithin(patience) {
+		if err := w.end(srv); err != nil || srv.EndsWithin(patience) {
 			return err
 		}
 		srv.Kill()
@@ -226,7 +226,7 @@ func (c *campaign) endWhileStarting(policy string) error {
 	return c.cut(srv, c.cutsPower())
 }
 
-// restart starts the server on what is there, and judges that.
+// restart starts the server on the data directory and checks what it holds.
 func (c *campaign) restart(policy string) (*server, error) {
 	srv, err := startServer(c.server, c.dir(), policy)
 	if err != nil {
@@ -285,7 +285,7 @@ func (c *campaign) write(srv *server, load time.Duration, end func() error) erro
 	pause := time.Duration(c.rng.Int64N(int64(mostLoad)))
 	var unsaved error
 	clients.Go(func() { unsaved = c.save(srv, pause, &ended) })
-	time.Sleep(load) // as long as the cycle is to last
+	time.Sleep(load) // the length of the cycle
 	err := end()
 	ended.Store(true)
 	clients.Wait()
@@ -296,11 +296,11 @@ func (c *campaign) write(srv *server, load time.Duration, end func() error) erro
 	return err
 }
 
-// save saves, again and again, with pauses.
+// save saves repeatedly, with pauses.
 func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) error {
 	db, err := srv.connect()
 	if err != nil {
-		return nil // the end came first
+		return nil // the server has ended
 	}
 	defer db.Close()
 	for !ended.Load() {
@@ -318,14 +318,13 @@ func (c *campaign) save(srv *server, pause time.Duration, ended *atomic.Bool) er
 	return nil
 }
 
-// end ends the server, or the power, while clients write; now and then while it saves for the last
-// time.
+// end ends the server, or cuts the power, while clients write; sometimes during its last save.
 func (c *campaign) end(srv *server, window time.Duration) error {
 	if c.rng.IntN(12) == 0 {
-		if err := c.drawWay().tell(srv); err != nil {
+		if err := c.drawWay().end(srv); err != nil {
 			return err
 		}
-		// a moment of chance, nothing is waited for
+		// a random moment, not a wait
 		time.Sleep(time.Duration(c.rng.Int64N(int64(40 * time.Millisecond))))
 	}
 	power := c.cutsPower()
@@ -338,8 +337,8 @@ func (c *campaign) end(srv *server, window time.Duration) error {
 	return c.cut(srv, power)
 }
 
-// cutsPower says whether the next end is one of the power: three times in four, if the disk can
-// lose it.
+// cutsPower draws whether the next end is a power cut: three times in four, if the disk can lose
+// power.
 func (c *campaign) cutsPower() bool { return c.disk != nil && c.rng.IntN(4) > 0 }
 
 // cut kills the server; before that, it may cut the power of its disk.

@@ -10,7 +10,7 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestChecker: after honest work nothing is lost; each thing that a server could do wrong is found.
+// TestChecker: without a fault nothing is lost; each fault that a server could have is found.
 func TestChecker(t *testing.T) {
 	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
 	ctx := t.Context()
@@ -63,7 +63,7 @@ func TestChecker(t *testing.T) {
 				}
 			}
 			return nil
-		}, "nobody"},
+		}, "never set"},
 		{"update lost", func(w *writer) error {
 			for k := range togetherKeys {
 				if err := together.Set(ctx, k, w.shared.updates[0].value); err != nil {
@@ -83,7 +83,7 @@ func TestChecker(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShared()
 			for _, table := range []string{queueTable, togetherName, counterTable, versionedName} {
-				_ = c.Drop(ctx, table) // of the test before
+				_ = c.Drop(ctx, table) // of the previous test
 			}
 			if err := s.furnish(ctx, c); err != nil {
 				t.Fatal(err)
@@ -113,7 +113,7 @@ func TestChecker(t *testing.T) {
 			}
 			work()
 			if v, err := check(); err != nil || v.lost > 0 || v.acked < 60 {
-				t.Fatalf("honest work: %d lost of %d: %v", v.lost, v.acked, err)
+				t.Fatalf("without a fault: %d lost of %d: %v", v.lost, v.acked, err)
 			}
 			work()
 			if err := tt.wrong(w); err != nil {
@@ -128,8 +128,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// TestWriteWithoutChange: a write that was acknowledged and changes nothing does not say that those
-// before it are on disk; one that changes something does.
+// TestWriteWithoutChange: an acknowledged write that changes nothing does not prove that earlier
+// writes are on disk; one that changes something does.
 func TestWriteWithoutChange(t *testing.T) {
 	c := looptest.Start(t).Client(t, &client.Options{Conns: 1})
 	for _, changes := range []bool{false, true} {
@@ -149,8 +149,8 @@ func TestWriteWithoutChange(t *testing.T) {
 	}
 }
 
-// TestVerdict: only what was acknowledged within the window, or after the power was cut, may be
-// lost.
+// TestVerdict: only writes that were acknowledged within the window, or after the power was cut, may
+// be lost.
 func TestVerdict(t *testing.T) {
 	end := time.Now()
 	for _, tt := range []struct {
@@ -159,7 +159,7 @@ func TestVerdict(t *testing.T) {
 		lost, within, late int
 	}{
 		{false, 0, 0, 1, 0, 0},
-		{false, 0, -time.Millisecond, 1, 0, 0}, // answered while it ended
+		{false, 0, -time.Millisecond, 1, 0, 0}, // acknowledged while the server ended
 		{false, time.Second, 999 * time.Millisecond, 0, 1, 0},
 		{false, time.Second, 1001 * time.Millisecond, 1, 0, 0},
 		{true, 0, -time.Millisecond, 0, 0, 1},

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is an ext4 in a file, mounted by a loop device. It can lose power: what is not on disk then
-// is gone.
+// disk is an ext4 in a file, mounted by a loop device. It can lose power: data that is not on disk
+// then is lost.
 type disk struct {
 	image   string
 	mounted string // directory; "" while it is not mounted
@@ -27,10 +27,10 @@ const (
 	goingNoLogFlush = 2
 )
 
-// newDisk makes and mounts one in a directory. Errors say what keeps this machine from it.
+// newDisk makes one and mounts it in a directory. Errors say what this machine lacks.
 func newDisk(dir string) (*disk, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("mounting a disk takes root; this is user " + fmt.Sprint(os.Geteuid()))
+		return nil, errors.New("mounting a disk needs root; this is user " + fmt.Sprint(os.Geteuid()))
 	}
 	d := &disk{image: filepath.Join(dir, "disk.ext4")}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
@@ -40,7 +40,7 @@ func newDisk(dir string) (*disk, error) {
 		return nil, err
 	}
 	if err := command("mkfs.ext4", "-q", "-F", d.image); err != nil {
-		return nil, fmt.Errorf("no ext4 can be made: %w", err)
+		return nil, fmt.Errorf("make an ext4: %w", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "disk"), 0o700); err != nil {
 		return nil, err
@@ -48,12 +48,12 @@ func newDisk(dir string) (*disk, error) {
 	d.mounted = filepath.Join(dir, "disk")
 	if err := d.mount(); err != nil {
 		return nil, fmt.Errorf(
-			"no ext4 can be mounted by a loop device (a container needs the devices /dev/loop* and CAP_SYS_ADMIN): %w",
+			"mount an ext4 by a loop device (a container needs the devices /dev/loop* and CAP_SYS_ADMIN): %w",
 			err,
 		)
 	}
 	if err := d.cut(); err != nil {
-		return nil, errors.Join(fmt.Errorf("its power cannot be cut: %w", err), d.unmount())
+		return nil, errors.Join(fmt.Errorf("cut its power: %w", err), d.unmount())
 	}
 	return d, d.remount()
 }
@@ -69,7 +69,7 @@ func (d *disk) remount() error {
 	return d.mount()
 }
 
-// cut cuts the power: nothing is written any more, and what was not written is lost.
+// cut cuts the power: nothing more is written, and unwritten data is lost.
 func (d *disk) cut() error {
 	f, err := os.Open(d.mounted)
 	if err != nil {

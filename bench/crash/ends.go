@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// way is how a server is told to end in order.
+// way is a request for a clean shutdown.
 type way struct {
 	name string
-	tell func(*server) error
+	end  func(*server) error
 }
 
 // ways are all of them. A server of a campaign is started on a terminal, and with --end-with-stdin.
@@ -39,17 +39,17 @@ func groupSignalled(sig syscall.Signal) func(*server) error {
 }
 
 const (
-	// mostGap is how long after the first a second demand to end comes, at most.
+	// mostGap is the longest time between the first and the second request to end.
 	mostGap = 2 * time.Second
-	// deliberate is how long after the first a signal cuts an end short.
+	// deliberate is how long after the first signal a second one cuts the shutdown short.
 	deliberate = 1100 * time.Millisecond
 )
 
-// orderlyEnd is one end in order, as it was drawn.
+// orderlyEnd is a drawn clean shutdown.
 type orderlyEnd struct {
-	first, second way // second without a name: there is none
+	first, second way // second may be empty
 	gap           time.Duration
-	stalled       bool // a client keeps the server from ending until the end is cut short
+	stalled       bool // a client delays the shutdown until it is cut short
 }
 
 func (e *orderlyEnd) String() string {
@@ -61,7 +61,7 @@ func (e *orderlyEnd) String() string {
 
 func (c *campaign) drawWay() way { return ways[c.rng.IntN(len(ways))] }
 
-// kind is what the end counts as.
+// kind is the name under which the end is counted.
 func (e *orderlyEnd) kind() string {
 	if e.second.name == "" {
 		return e.first.name
@@ -69,7 +69,7 @@ func (e *orderlyEnd) kind() string {
 	return "two of these"
 }
 
-// drawEnd takes the ways in turn, each alone and then with another one behind it.
+// drawEnd takes the ways in turn, each alone and then with a second one after it.
 func (c *campaign) drawEnd() *orderlyEnd {
 	e := &orderlyEnd{first: ways[c.total.orderly/2%len(ways)]}
 	c.total.orderly++
@@ -80,20 +80,20 @@ func (c *campaign) drawEnd() *orderlyEnd {
 	return e
 }
 
-// endInOrder ends the server so: nothing may be lost, not even if the power fails right after it.
+// endInOrder shuts the server down. Nothing may be lost, even if the power fails right after it.
 func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 	c.claim = verdict{way: e.String(), end: time.Now()}
 	c.total.ways[e.kind()]++
-	if err := e.first.tell(srv); err != nil {
+	if err := e.first.end(srv); err != nil {
 		return fmt.Errorf("%s: %w", e.first.name, err)
 	}
-	if c.breakIt { // what a server that does not flush at its end would lose
+	if c.breakIt { // as a server that does not flush at its end
 		srv.Kill()
 		return nil
 	}
 	start := time.Now()
 	if e.second.name != "" && !srv.EndsWithin(e.gap) {
-		_ = e.second.tell(srv) // it may have ended since
+		_ = e.second.end(srv) // it may have ended since
 	}
 	if e.stalled && !srv.EndsWithin(time.Until(start.Add(deliberate))) {
 		_ = signalled(syscall.SIGTERM)(srv)
@@ -102,7 +102,7 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 		srv.Kill()
 		return fmt.Errorf("%v: the server did not end in %v", e, patience)
 	}
-	if err := e.judge(srv); err != nil {
+	if err := e.check(srv); err != nil {
 		return fmt.Errorf("%v: %w\n%s", e, err, srv.Log())
 	}
 	if c.disk == nil {
@@ -111,8 +111,8 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 	return errors.Join(c.disk.cut(), c.disk.remount())
 }
 
-// judge looks at the exit code and at the log.
-func (e *orderlyEnd) judge(srv *server) error {
+// check checks the exit code and the log.
+func (e *orderlyEnd) check(srv *server) error {
 	code, log := srv.ExitCode(), srv.Log()
 	cutShort := strings.Contains(log, "stopping at once")
 	switch {
@@ -124,7 +124,7 @@ func (e *orderlyEnd) judge(srv *server) error {
 	return nil
 }
 
-// ends says how often the servers were ended in which way.
+// ends lists how often the servers were ended in each way.
 func (t *totals) ends() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(t.ways)) {

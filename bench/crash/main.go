@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are the flags.
 type options struct {
 	server  string // path of the binary
 	cycles  int
@@ -18,7 +18,7 @@ type options struct {
 	clients int
 	ext4    bool
 	breakIt bool
-	window  time.Duration // what everysec and no may lose of what was acknowledged
+	window  time.Duration // the age of acknowledged writes that everysec and no may lose
 }
 
 func main() {
@@ -33,9 +33,9 @@ func parseOptions(args []string) (opt options, err error) {
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
 	flags.StringVar(&opt.server, "server", "bin/cyberdb-fast", "`path` of the server")
 	flags.IntVar(&opt.cycles, "cycles", 2000, "how often the server is ended")
-	flags.Uint64Var(&opt.seed, "seed", 0, "what everything random is made from; 0: another one each time")
+	flags.Uint64Var(&opt.seed, "seed", 0, "seed of all random choices; 0: a new one each time")
 	flags.IntVar(&opt.clients, "clients", 6, "clients that write")
-	flags.BoolVar(&opt.ext4, "ext4", false, "cut the power of an ext4 that is made and mounted for it; needs root")
+	flags.BoolVar(&opt.ext4, "ext4", false, "cut the power of an ext4 made for this; needs root")
 	flags.BoolVar(&opt.breakIt, "break", false, "acknowledge before the sync: losses must be found")
 	flags.DurationVar(&opt.window, "window", 0, "what everysec and no may lose (default 1s; with -ext4 2s)")
 	if err := flags.Parse(args); err != nil {

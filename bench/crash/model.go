@@ -41,7 +41,7 @@ func (t *table) set(key string, val any) {
 	t.vals[key] = val
 }
 
-// remove takes a key out and returns what stood there.
+// remove removes a key and returns its value.
 func (t *table) remove(key string) any {
 	val := t.vals[key]
 	delete(t.vals, key)

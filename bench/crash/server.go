@@ -17,10 +17,10 @@ const (
 // server is the real server, in a process of its own, with a terminal and an open standard input.
 type server struct{ *harness.Server }
 
-// noJournal is the policy of a server that keeps no journal.
+// noJournal is the policy of a server without a journal.
 const noJournal = "no journal"
 
-// configOf says how a server is started that keeps its changes by a policy.
+// configOf is the configuration of a server with this fsync policy.
 func configOf(binary, dir, policy string) harness.Config {
 	keep := []string{"--fsync", policy}
 	if policy == noJournal {
@@ -32,7 +32,7 @@ func configOf(binary, dir, policy string) harness.Config {
 	}
 }
 
-// launch starts the binary, and does not wait until it serves.
+// launch starts the binary and does not wait until it serves.
 func launch(binary, dir, policy string) (*server, error) {
 	srv, err := harness.Launch(configOf(binary, dir, policy))
 	return &server{srv}, err

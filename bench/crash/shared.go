@@ -23,16 +23,16 @@ const (
 	mostQueue    = 60
 )
 
-// shared is what the clients did to the tables of all.
+// shared records what the clients did to the shared tables.
 type shared struct {
 	mu       sync.Mutex
 	sum      int64 // when the cycle began
 	sums     map[int64]time.Time
-	adding   int // not known whether applied
+	adding   int // unknown whether applied
 	queue    []string
-	pushed   map[string]time.Time // zero: not known
+	pushed   map[string]time.Time // zero: unknown
 	popped   map[string]time.Time
-	popping  int // not known whether applied
+	popping  int // unknown whether applied
 	together string
 	updates  []update                  // in the order in which they began
 	length   int                       // of the queue, about
@@ -52,14 +52,14 @@ func newShared() *shared {
 	return s
 }
 
-// begin notes what the tables hold now.
+// begin records what the tables hold now.
 func (s *shared) begin(sum int64, queue []string, together string) {
 	s.sum, s.sums, s.adding = sum, map[int64]time.Time{}, 0
 	s.queue, s.pushed, s.popped, s.popping = queue, map[string]time.Time{}, map[string]time.Time{}, 0
 	s.together, s.updates, s.length = together, nil, len(queue)
 }
 
-// furnish makes the tables, if they are not there.
+// furnish creates the tables if they do not exist.
 func (s *shared) furnish(ctx context.Context, c *client.Client) error {
 	for _, name := range []string{counterTable, togetherName, versionedName} {
 		if _, err := c.Dict(name).Ensure(ctx); err != nil {
@@ -160,7 +160,7 @@ func (s *shared) set(c *client.Client, w *writer) error {
 	return err
 }
 
-// check compares what the tables hold with what was done to them, and goes on from there.
+// check compares the tables with the recorded writes and continues from their contents.
 func (s *shared) check(ctx context.Context, c *client.Client, v *verdict) error {
 	if err := s.furnish(ctx, c); err != nil {
 		return err
@@ -198,15 +198,15 @@ func (s *shared) checkSum(sum int64, v *verdict) error {
 			v.lose(acked)
 		}
 	}
-	if missing := s.sum - sum; missing > 0 { // increments of cycles that have been checked
+	if missing := s.sum - sum; missing > 0 { // increments of earlier cycles
 		v.lost += int(missing)
 		v.note("the counter was %d when the cycle began, and is %d", s.sum, sum)
 	}
 	return nil
 }
 
-// checkQueue: what is in the queue was appended, stands in the order of its client, and was not
-// taken out; what is not was taken out.
+// checkQueue: each element of the queue was appended, is in the order of its client, and was not
+// popped. Each other element was popped.
 func (s *shared) checkQueue(queue []string, v *verdict) error {
 	at := map[string]int{} // places in the order in which they were appended, per client
 	for i, val := range s.queue {
@@ -221,7 +221,7 @@ func (s *shared) checkQueue(queue []string, v *verdict) error {
 		var client string
 		var number int
 		if _, err := fmt.Sscan(val, &client, &number); err != nil || there[val] || !before && !new {
-			return fmt.Errorf("wrong data: the queue holds %q twice, or nobody appended it", val)
+			return fmt.Errorf("wrong data: the queue holds %q twice, or nothing appended it", val)
 		}
 		if number <= last[client] || before && (i <= old || len(there) != i-at[queue[0]]) {
 			return fmt.Errorf("wrong data: the queue holds %q out of order: %s", val, strings.Join(queue, ", "))
@@ -237,7 +237,7 @@ func (s *shared) checkQueue(queue []string, v *verdict) error {
 			v.lose(acked)
 		}
 	}
-	var missing []time.Time // neither there nor known to be taken
+	var missing []time.Time // neither in the queue nor known to be popped
 	miss := func(val string, acked time.Time) {
 		if _, popped := s.popped[val]; !popped && !there[val] {
 			missing = append(missing, acked)
@@ -253,7 +253,7 @@ func (s *shared) checkQueue(queue []string, v *verdict) error {
 		}
 	}
 	slices.SortFunc(missing, time.Time.Compare)
-	// what was taken, and not answered, is the oldest
+	// a pop without a reply took the oldest
 	for _, acked := range missing[min(len(missing), s.popping):] {
 		v.lose(acked)
 	}
@@ -272,7 +272,7 @@ func (s *shared) checkTogether(vals []string, v *verdict) (string, error) {
 	}
 	at := slices.IndexFunc(s.updates, func(u update) bool { return u.value == value })
 	if at < 0 && value != s.together {
-		return "", fmt.Errorf("wrong data: the keys hold %q, which nobody has set", value)
+		return "", fmt.Errorf("wrong data: the keys hold %q, which was never set", value)
 	}
 	for i, u := range s.updates {
 		if u.acked.IsZero() {

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// verdict is what a restart has shown.
+// verdict is the result of a restart.
 type verdict struct {
 	way     string    // of the end
 	end     time.Time // of the server, or of the power
-	since   time.Time // what was acknowledged after it may be lost; zero: nothing may
+	since   time.Time // writes acknowledged after it may be lost; zero: none may
 	unsaved bool      // since is that of the last save: there is no journal
-	power   bool      // it was the power: see late
+	power   bool      // a power cut: see late
 
 	acked  int
-	lost   int           // acknowledged, and may not be lost
-	within int           // acknowledged, lost, and may be
+	lost   int           // acknowledged, and not allowed to be lost
+	within int           // acknowledged, and allowed to be lost
 	oldest time.Duration // before the end, of these
 	late   int           // acknowledged after the power was cut, and lost: see isLate
-	notes  []string      // on what was lost
+	notes  []string      // about losses
 }
 
-// windowBefore returns what since is if what was acknowledged within a window may be lost.
+// windowBefore returns the value of since if the writes acknowledged within a window may be lost.
 func windowBefore(end time.Time, window time.Duration) time.Time {
 	if window == 0 {
 		return time.Time{}
@@ -29,19 +29,20 @@ func windowBefore(end time.Time, window time.Duration) time.Time {
 	return end.Add(-window)
 }
 
-// isLate says whether something was acknowledged after the power was cut, which no machine does.
-// This one goes on running, and Linux lets now and then an fdatasync succeed that is under way
-// while the file system shuts down: a program of one loop that appends and syncs sees the same.
+// isLate reports whether a write was acknowledged after the power was cut. A real power cut stops the
+// machine; this one goes on running, and Linux sometimes lets an fdatasync succeed that is in
+// progress while the file system shuts down. A program with one loop that appends and syncs sees the
+// same.
 func (v *verdict) isLate(acked time.Time) bool {
 	return v.power && v.since.IsZero() && acked.After(v.end)
 }
 
-// mayLose says whether what was acknowledged then may be lost.
+// mayLose reports whether a write acknowledged then may be lost.
 func (v *verdict) mayLose(acked time.Time) bool {
 	return v.isLate(acked) || !v.since.IsZero() && acked.After(v.since)
 }
 
-// lose counts a write that was acknowledged and is not there.
+// lose counts an acknowledged write that is missing.
 func (v *verdict) lose(acked time.Time) {
 	switch {
 	case v.isLate(acked):

@@ -12,7 +12,7 @@ import (
 // share one, whatever was lost between them.
 const versionedName = "shared versions"
 
-// setVersioned sets a client's own key, and notes the version that the write was given.
+// setVersioned sets a client's own key and records the version of the write.
 func (s *shared) setVersioned(c *client.Client, w *writer) error {
 	w.count++
 	val := fmt.Sprintf("%d %d", w.number, w.count)
@@ -23,7 +23,7 @@ func (s *shared) setVersioned(c *client.Client, w *writer) error {
 	return s.give(version, val)
 }
 
-// give notes that a write has a version. Errors: another write has it.
+// give records the version of a write. Errors: another write has it.
 func (s *shared) give(version client.Version, val string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,8 +34,8 @@ func (s *shared) give(version client.Version, val string) error {
 	return nil
 }
 
-// checkVersions looks at the versions that a restart has kept: of writes that were not
-// acknowledged, too.
+// checkVersions checks the versions that a restart has kept, also those of writes that were not
+// acknowledged.
 func (s *shared) checkVersions(ctx context.Context, c *client.Client, clients int) error {
 	d := client.DictOf[int, string](c, versionedName)
 	for number := range clients {

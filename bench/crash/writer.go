@@ -10,19 +10,19 @@ import (
 	"cyberdb-fast/client"
 )
 
-// deed is a write that was sent.
+// deed is a sent write.
 type deed struct {
 	*write
-	acked time.Time // zero: it is not known whether it was applied
+	acked time.Time // zero: unknown whether it was applied
 }
 
-// writer is one client, which writes as fast as it is answered, over all cycles.
+// writer is one client over all cycles. It writes as fast as it gets replies.
 type writer struct {
 	author
 	number  int
-	onDisk  bool // that loses power: the server may find that it cannot write
+	onDisk  bool // a disk that loses power: the server may be unable to write
 	shared  *shared
-	base    model  // what the tables held when the cycle began
+	base    model  // the tables when the cycle began
 	history []deed // since, in order
 	acked   int
 	err     error // what the server did wrong
@@ -42,14 +42,14 @@ func newWriter(number int, opt options, s *shared) *writer {
 	}
 }
 
-// mostQueued is how many writes travel together.
+// mostQueued is how many writes a pipeline has.
 const mostQueued = 12
 
 // run writes until the connection ends.
 func (w *writer) run(srv *server) {
 	c, err := srv.connect()
 	if err != nil {
-		return // the end came first
+		return // the server has ended
 	}
 	defer c.Close()
 	for err == nil {
@@ -64,8 +64,8 @@ func (w *writer) run(srv *server) {
 	}
 }
 
-// isEnd says whether an error is what a client sees when its server ends, or, on a disk that loses
-// power, can write no more.
+// isEnd reports whether an error means that the server has ended or, on a disk that lost power,
+// cannot write.
 func isEnd(err error, onDisk bool) bool {
 	if errors.Is(err, client.ErrNotDurable) || errors.Is(err, client.ErrReadOnly) {
 		return onDisk
@@ -74,7 +74,7 @@ func isEnd(err error, onDisk bool) bool {
 		errors.Is(err, client.ErrShuttingDown)
 }
 
-// step sends some writes together, or one that goes alone.
+// step sends some writes in a pipeline, or one alone.
 func (w *writer) step(c *client.Client) error {
 	ctx := context.Background()
 	p := c.Pipeline()
@@ -96,7 +96,7 @@ func (w *writer) step(c *client.Client) error {
 	return w.collect(p, first, answers)
 }
 
-// collect sends what is queued and notes which writes are acknowledged.
+// collect sends the queued writes and records which are acknowledged.
 func (w *writer) collect(p *client.Pipeline, first int, answers []answer) error {
 	if len(answers) == 0 {
 		return nil
@@ -121,7 +121,7 @@ func (w *writer) collectOne(i int, err error) error {
 	return err
 }
 
-// check compares what the tables hold with what they held after each write, and goes on from there.
+// check compares the tables with their contents after each write and continues from there.
 func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error {
 	got, err := readTables(ctx, c, w.prefix)
 	if err != nil {
@@ -140,8 +140,7 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	}
 	if found < 0 {
 		return fmt.Errorf(
-			"wrong data: the tables of client %d hold what they never held, of %d writes:\n%s\nafter the last "+
-				"they held\n%s",
+			"wrong data: the tables of client %d have contents that they never held, of %d writes:\n%s\nafter the last they held\n%s",
 			w.number,
 			len(w.history),
 			describe(got),
@@ -156,10 +155,10 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	return nil
 }
 
-// lose counts the acknowledged writes that are not among the first found, of which m holds what the
-// tables held after them. It returns how many of all writes must be there. One that changes
-// nothing, such as a SETDEFAULT of a key that is there, waits for no disk: it tells no more than a
-// read.
+// lose counts the acknowledged writes that are not among the first found; m is the contents of the
+// tables after those. It returns how many of all writes must be present. A write that changes
+// nothing, such as a SETDEFAULT of an existing key, does not wait for the disk: it proves no more
+// than a read.
 func (w *writer) lose(found int, m model, v *verdict) (needed int) {
 	for i, d := range w.history[found:] {
 		before := m.clone()

@@ -13,18 +13,18 @@ import (
 // write is one request that changes something, and what it does to a model.
 type write struct {
 	apply func(model)
-	queue func(*client.Client, *client.Pipeline) answer // nil: it goes alone
+	queue func(*client.Client, *client.Pipeline) answer // nil: it is sent alone
 	alone func(context.Context, *client.Client) error
 }
 
-// answer returns the error of a request that has been answered, or that it was answered wrongly.
+// answer returns the error of a reply, or that the reply is wrong.
 type answer func() error
 
-// wrongAnswer is that a server answered otherwise than Python would.
+// wrongAnswer is a reply that differs from what Python would return.
 type wrongAnswer struct{ got, want any }
 
 func (e *wrongAnswer) Error() string {
-	return fmt.Sprintf("answered %.100v, not %.100v", e.got, e.want)
+	return fmt.Sprintf("replied %.100v, not %.100v", e.got, e.want)
 }
 
 func answered[R comparable](f *client.Future[R], want R) answer {
@@ -59,7 +59,7 @@ type author struct {
 	count  int    // of values made, ever
 }
 
-// value returns a string that no other write holds.
+// value returns a string that no other write has.
 func (a *author) value() string {
 	a.count++
 	pad := a.rng.IntN(60)
@@ -69,7 +69,7 @@ func (a *author) value() string {
 	return fmt.Sprintf("%s%d %s", a.prefix, a.count, strings.Repeat("x", pad))
 }
 
-// next returns a write that succeeds on what is there, and applies it to live.
+// next returns a write that succeeds on the current contents, and applies it to live.
 func (a *author) next() *write {
 	var w *write
 	dict, list := a.live[a.prefix+dictName], a.live[a.prefix+listName]
@@ -123,7 +123,7 @@ func (a *author) table() *write {
 	return a.create(passingName, a.rng.IntN(2) == 0)
 }
 
-// onDict returns a write of a dict that travels in a pipeline.
+// onDict returns a write of a dict for a pipeline.
 func onDict(name string, apply func(*table), queue func(client.DictPipe[string, any]) answer) *write {
 	return &write{
 		apply: func(m model) { apply(m[name]) },
@@ -209,7 +209,7 @@ func (a *author) dict(name string, t *table) *write {
 		func(d client.DictPipe[string, any]) answer { return answered(d.Clear(), struct{}{}) })
 }
 
-// onList returns a write of a list that travels in a pipeline.
+// onList returns a write of a list for a pipeline.
 func onList(name string, apply func([]string) []string, queue func(client.ListPipe[string]) answer) *write {
 	return &write{
 		apply: func(m model) { m[name].elements = apply(m[name].elements) },
@@ -288,7 +288,7 @@ func (a *author) list(name string, t *table) *write {
 	}
 }
 
-// readTables returns what is in all tables whose names begin with a prefix.
+// readTables returns the contents of all tables whose names begin with a prefix.
 func readTables(ctx context.Context, c *client.Client, prefix string) (model, error) {
 	m := model{}
 	tables, err := c.Tables(ctx)

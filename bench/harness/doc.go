@@ -6,10 +6,10 @@
 //	...
 //	err = server.Stop(30 * time.Second)
 //
-// server.go starts a server, tells it to end and waits for that; watch.go reads what the process
-// uses; streams.go and terminal.go make what a server can be started on: a pipe that nothing reads,
-// a terminal; stall.go connects a client that keeps a server from ending.
+// server.go starts and stops a server; watch.go reads the resources of its process; streams.go and
+// terminal.go make streams for it: a pipe that nothing reads, a terminal; stall.go connects a client
+// that delays the server's shutdown.
 //
-// A server ends, by SIGKILL, with the process that has started it. All methods of a Server may be
-// called by several goroutines.
+// A server ends, by SIGKILL, with the process that started it. The methods of a Server are safe for
+// concurrent use.
 package harness

@@ -15,41 +15,41 @@ import (
 	"time"
 )
 
-// Config says how a server is started.
+// Config is how to start a server.
 type Config struct {
 	Binary   string // path, or a name in PATH
 	Dir      string // its data directory
 	Password string
-	Flags    []string // further ones: they overrule the port and the directory
+	Flags    []string // more flags; they override the port and the directory
 	Files    int      // its limit of open files; 0: that of this process
 
-	// Stdout and Stderr are read by this package if they are nil. The server gets another Stdout
-	// than that with a port that is chosen for it.
+	// This package reads Stdout and Stderr if they are nil. With another Stdout, it chooses the
+	// port.
 	Stdout, Stderr *os.File
 
-	Input    bool // standard input is a pipe, open until CloseInput; else it is /dev/null
+	Input    bool // standard input is a pipe, open until CloseInput; otherwise /dev/null
 	Session  bool // the server has a session of its own
-	Terminal bool // it has one, and a terminal that controls it until HangUp
+	Terminal bool // a session and a controlling terminal, until HangUp
 
-	Change func(*exec.Cmd) // if not nil, it is called last, before the start
+	Change func(*exec.Cmd) // called last before the start; may be nil
 }
 
 // Server is a server in a process of its own.
 type Server struct {
 	// Constant after Launch.
 	cmd      *exec.Cmd
-	port     string         // the chosen one; "": the server says it
+	port     string         // the chosen one; "": the server reports it
 	input    io.WriteCloser // nil without Config.Input
 	terminal *os.File       // the other side of its terminal; nil without Config.Terminal
 	log      lockedBuffer
 
-	listening chan struct{} // closed once the server has said its address
+	listening chan struct{} // closed once the server has reported its address
 	addr      string        // valid then, or with a chosen port
 	done      chan struct{} // closed when the process has ended
-	err       error         // how it ended; valid then
+	err       error         // its exit error; valid then
 }
 
-// lockedBuffer is a buffer that several goroutines may use.
+// lockedBuffer is a buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -68,8 +68,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Start starts a server and returns when it listens. Errors: that it ended before, or did not
-// listen within the time, with its log.
+// Start starts a server and returns when it listens. Errors: it ended, or did not listen within the
+// time; they include its log.
 func Start(c Config, within time.Duration) (*Server, error) {
 	s, err := Launch(c)
 	if err != nil {
@@ -126,8 +126,8 @@ func (c *Config) command(port string) *exec.Cmd {
 	return cmd
 }
 
-// connect gives the command its streams and its terminal. theirs are to be closed once it has been
-// started, ours when it has ended, or has not been started.
+// connect gives the command its streams and its terminal. Close theirs once it has been started, and
+// ours when it has ended or could not be started.
 func (s *Server) connect(c Config) (ours, theirs []*os.File, err error) {
 	s.cmd.Stderr = &s.log
 	if c.Stderr != nil {
@@ -166,7 +166,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// FreePort returns a TCP port of the loopback address that nothing listens at now.
+// FreePort returns a TCP port of the loopback address at which nothing listens now.
 func FreePort() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -177,7 +177,7 @@ func FreePort() (string, error) {
 	return port, err
 }
 
-// readBanner reads what the server says on standard output, to its end.
+// readBanner reads the server's standard output to its end.
 func (s *Server) readBanner(out io.Reader) {
 	lines, said := bufio.NewScanner(out), false
 	for lines.Scan() {
@@ -188,8 +188,8 @@ func (s *Server) readBanner(out io.Reader) {
 	}
 }
 
-// AwaitListening returns when the server listens. Errors: that it has ended, or does not listen
-// within the time.
+// AwaitListening returns when the server listens. Errors: it has ended, or does not listen within the
+// time.
 func (s *Server) AwaitListening(within time.Duration) error {
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -211,7 +211,7 @@ func (s *Server) AwaitListening(within time.Duration) error {
 	}
 }
 
-// accepts says whether something takes connections at the address.
+// accepts reports whether something accepts connections at the address.
 func accepts(addr string) bool {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -224,18 +224,17 @@ func accepts(addr string) bool {
 // Addr returns the server's TCP address once it listens; with a Stdout of the caller's, always.
 func (s *Server) Addr() string { return s.addr }
 
-// Log returns what the server has written to standard error, which is nothing with a Stderr of the
-// caller's.
+// Log returns the server's standard error so far; "" with a Stderr of the caller's.
 func (s *Server) Log() string { return s.log.String() }
 
 // PID returns the process's number.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Signal sends the process a signal. Errors: that it has ended.
+// Signal sends the process a signal. Errors: it has ended.
 func (s *Server) Signal(sig syscall.Signal) error { return s.cmd.Process.Signal(sig) }
 
-// SignalGroup sends a signal to all processes of the server's session, which Config.Session or
-// Config.Terminal gave it.
+// SignalGroup sends a signal to all processes of the server's session (Config.Session,
+// Config.Terminal).
 func (s *Server) SignalGroup(sig syscall.Signal) error { return syscall.Kill(-s.PID(), sig) }
 
 // CloseInput ends the server's standard input.
@@ -244,8 +243,8 @@ func (s *Server) CloseInput() error { return s.input.Close() }
 // HangUp hangs up the server's terminal.
 func (s *Server) HangUp() error { return s.terminal.Close() }
 
-// Stop ends the server in order. Errors: that it did not end within the time, in which case it is
-// killed, or ended with an error; the log.
+// Stop shuts the server down. Errors: it did not end within the time and was killed, or it ended with
+// an error; they include its log.
 func (s *Server) Stop(within time.Duration) error {
 	if err := s.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the server: %w", err)
@@ -260,7 +259,7 @@ func (s *Server) Stop(within time.Duration) error {
 	return nil
 }
 
-// EndsWithin waits for the server's end, and says whether it has come.
+// EndsWithin waits for the server to end and reports whether it has.
 func (s *Server) EndsWithin(d time.Duration) bool {
 	late := time.NewTimer(d)
 	defer late.Stop()
@@ -270,7 +269,7 @@ func (s *Server) EndsWithin(d time.Duration) bool {
 	case <-late.C:
 	}
 	select {
-	case <-s.done: // both had come
+	case <-s.done: // both were ready
 		return true
 	default:
 		return false
@@ -283,5 +282,5 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
-// ExitCode returns the exit code of a server that has ended; -1: it was ended by a signal.
+// ExitCode returns the exit code of a server that has ended; -1: a signal ended it.
 func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }

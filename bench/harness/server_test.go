@@ -14,7 +14,7 @@ import (
 
 const within = 20 * time.Second
 
-// script returns a program that stands for a server.
+// script returns a program in the place of a server.
 func script(t *testing.T, text string) Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "server")
@@ -24,7 +24,7 @@ func script(t *testing.T, text string) Config {
 	return Config{Binary: path, Dir: "data", Password: "secret"}
 }
 
-// TestStart: the address is the one that the server says, and password and flags reach it.
+// TestStart: the address is the reported one, and password and flags reach the server.
 func TestStart(t *testing.T) {
 	c := script(t, `echo "$CYBERDB_PASSWORD $*" >&2
 echo starting
@@ -55,7 +55,7 @@ exit 3
 	}
 }
 
-// TestStartFails: one that ends before it listens is told of with its log.
+// TestStartFails: the error of a server that ends before it listens has its log.
 func TestStartFails(t *testing.T) {
 	_, err := Start(script(t, "echo no room >&2\nexit 2\n"), within)
 	if err == nil || !strings.Contains(err.Error(), "exit status 2\nno room") {
@@ -66,7 +66,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestStop: the exit code tells of an end in order, and one that does not end is killed.
+// TestStop: the exit code shows a clean shutdown, and a server that does not end is killed.
 func TestStop(t *testing.T) {
 	for _, test := range []struct {
 		trap, want string
@@ -111,7 +111,7 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// TestFullPipe: not one byte more goes into it.
+// TestFullPipe: it accepts no byte.
 func TestFullPipe(t *testing.T) {
 	reader, writer, err := FullPipe()
 	if err != nil {

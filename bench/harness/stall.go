@@ -15,14 +15,14 @@ import (
 const (
 	stalledTable = "stalled"
 	stalledBytes = 1 << 20
-	stalledReads = 40 // more than the buffers of both sockets take
+	stalledReads = 40 // more than the buffers of both sockets hold
 	heardBytes   = 64 << 10
 )
 
-// deafConn stops reading, once told to, after a part of the replies.
+// deafConn stops reading after a part of the replies, once asked is set.
 type deafConn struct {
 	net.Conn
-	told   atomic.Bool
+	asked  atomic.Bool
 	left   int           // owned by the reader
 	deaf   chan struct{} // closed once it has stopped
 	closed chan struct{}
@@ -36,7 +36,7 @@ func (c *deafConn) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n, err := c.Conn.Read(b)
-	if c.told.Load() {
+	if c.asked.Load() {
 		c.left -= n
 	}
 	return n, err
@@ -47,11 +47,10 @@ func (c *deafConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Stall connects a client that has asked for more than it reads, until end is called: a server that
-// is told to end waits for it. The address is one that client.Open takes; the server gets a table
-// named "stalled".
+// Stall connects a client that requests more than it reads, until end is called. A server that shuts
+// down waits for it. The address is one for client.Open; the server gets a table named "stalled".
 //
-// Errors: those of the client; that the server did not begin to reply within the time.
+// Errors: those of the client; the server did not begin to reply within the time.
 func Stall(addr, password string, within time.Duration) (end func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	var conn *deafConn
@@ -82,7 +81,7 @@ func Stall(addr, password string, within time.Duration) (end func(), err error) 
 		end()
 		return nil, err
 	}
-	conn.told.Store(true)
+	conn.asked.Store(true)
 	reads := db.Pipeline()
 	for range stalledReads {
 		table.With(reads).Get("key")

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FullPipe returns a pipe that is full: who writes to it waits until somebody reads.
+// FullPipe returns a pipe that is full: a write to it blocks until the pipe is read.
 func FullPipe() (reader, writer *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {

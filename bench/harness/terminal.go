@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenTerminal opens a pseudo-terminal. What is written to master is typed there; closing master
-// hangs the terminal up.
+// OpenTerminal opens a pseudo-terminal. Bytes written to master are its input; closing master hangs
+// it up.
 func OpenTerminal() (master, slave *os.File, err error) {
 	master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

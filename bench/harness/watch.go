@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Usage is what the kernel says a server uses.
+// Usage is the resources of a server, as the kernel reports them.
 type Usage struct {
 	Descriptors int
 	Resident    int64 // bytes
-	Peak        int64 // bytes; the most that was resident
+	Peak        int64 // bytes; the highest so far
 }
 
-// Usage reads /proc/PID/fd and /proc/PID/status (proc(5)). Errors: that the server has ended.
+// Usage reads /proc/PID/fd and /proc/PID/status (proc(5)). Errors: the server has ended.
 func (s *Server) Usage() (u Usage, err error) {
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *Server) Usage() (u Usage, err error) {
 	return u, nil
 }
 
-// ForgetPeak makes Usage.Peak count from now on: clear_refs of proc(5). Where the kernel does not
-// permit that, the peak stays.
+// ForgetPeak resets Usage.Peak: clear_refs of proc(5). If the kernel does not permit that, the peak
+// stays.
 func (s *Server) ForgetPeak() {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.PID()), []byte("5"), 0)
 }

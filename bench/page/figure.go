@@ -187,8 +187,7 @@ func (p *pivot) table() table {
 
 const fewerRuns = "†"
 
-// runs returns the lowest and the highest number of runs behind a figure; all above enough are
-// alike.
+// runs returns the fewest and the most runs of a figure, both at most enough.
 func (p *pivot) runs() (fewest, most int) {
 	const enough = 5
 	for _, f := range p.figures {

@@ -106,7 +106,7 @@ func (o *origin) markdown(b *strings.Builder) {
 }
 
 // Tables returns a Markdown document with all figures, all charts and the commands that made them.
-// The charts are files beside it.
+// The charts are files in the same folder.
 func (r *Report) Tables() []byte {
 	var b strings.Builder
 	b.WriteString(tablesHead)

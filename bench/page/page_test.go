@@ -246,7 +246,7 @@ func TestTables(t *testing.T) {
 func TestParseServer(t *testing.T) {
 	for _, c := range []struct{ description, target, want string }{
 		{"cyberdb-fast f13193a, 1 event loops", "cyberdb://h:1", "cyberdb-fast"},
-		{"cyberdb-fast of no version, 2 event loops", "cyberdbs://h:1", "cyberdb-fast, encrypted, 2 event loops"},
+		{"cyberdb-fast without version, 2 event loops", "cyberdbs://h:1", "cyberdb-fast, encrypted, 2 event loops"},
 		{"cyberdb-fast f13193a --legacy", "h:1", "cyberdb-fast --legacy"},
 		{"cyberdb-fast --legacy, encrypted", "legacy-encrypted://h:1", "cyberdb-fast --legacy, encrypted"},
 		{"redis 7.0.15", "redis://h:1", "Redis"},

@@ -36,16 +36,9 @@ func lineCharts(prefix string, runs []*bench.Report, kinds []string) (all []Pict
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range []drawing{
-			{
-				name: "percentiles", title: "Latency by percentile: " + title, x: "percentile", y: "us",
-				lines: percentiles, logX: true, logY: true, ticksX: percentileTicks,
-			},
-			{name: "time", title: "p99 over time: " + title, x: "s", y: "us", lines: timeLines(runs), logY: true},
-		} {
-			if all, err = d.addTo(all, i); err != nil {
-				return nil, err
-			}
+		for _, d := range latency {
+			d.name = fmt.Sprintf("%s-%d", d.name, i+1)
+			drawings = append(drawings, d)
 		}
 	}
 	for i, d := range throughputs(bench.Summarize(runs)) {

@@ -11,7 +11,7 @@ import (
 type Section struct {
 	Name    string
 	Results bench.Results
-	Notes   string // of NAME.txt beside it, which the measurement wrote
+	Notes   string // of NAME.txt in the same folder, which the measurement wrote
 }
 
 // question is what a part of the report answers: from which sections, by which table and chart.

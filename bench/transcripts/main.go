@@ -1,11 +1,11 @@
-// Command transcripts replays recorded conversations of CyberDB's clients with CyberDB's server
-// against this server: what the client has sent is sent again, and the answers are compared after
-// unpickling. rules.go says which differences are intended; all others are printed.
+// Command transcripts replays recorded conversations of CyberDB's clients and server against this
+// server. It sends the client's bytes again and compares the replies after unpickling. rules.go
+// lists the intended differences; all others are printed.
 //
 //	transcripts DIR...
 //
-// Its last line is "transcripts: N replayed, M different". The exit code is 1 if M is not 0, or N
-// is. The form of the recordings is that of codec/legacy/testdata/transcripts.
+// Its last line is "transcripts: N replayed, M different". The exit code is 1 if M is not 0, or if
+// N is. The form of the recordings is that of codec/legacy/testdata/transcripts.
 package main
 
 import (

@@ -14,14 +14,14 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// message is what a client or server has said.
+// message is a message of a client or server.
 type message struct {
-	root pickle.Object // zero: it cannot be read
+	root pickle.Object // zero: not readable
 	u    *pickle.Unpickler
 }
 
-// errShort is returned for bytes that are not a whole message.
-var errShort = errors.New("not a whole message")
+// errShort is returned for an incomplete message.
+var errShort = errors.New("incomplete message")
 
 // parseMessage reads the message at the front of b, which may be encrypted; n is its length.
 func parseMessage(b []byte, c *legacy.Cipher) (m message, n int, err error) {
@@ -79,8 +79,8 @@ func (m *message) code() int64 {
 	return code
 }
 
-// show is a reply as it is compared: code, content and exception, each with its types; the password
-// is left out, and so is /connect's message.
+// show is a reply as it is compared: code, content and exception, each with its types, without the
+// password and without /connect's message.
 func (m *message) show() string {
 	if m.root.IsZero() {
 		return "cannot be read"
@@ -116,7 +116,7 @@ func showObject(o pickle.Object) string {
 	return show(v)
 }
 
-// show writes a value with the types in it. Members of sets are sorted: their order says nothing.
+// show writes a value with the types in it. Members of sets are sorted, since sets have no order.
 func show(v any) string {
 	switch v := v.(type) {
 	case float64:

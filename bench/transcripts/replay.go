@@ -17,13 +17,13 @@ import (
 	"cyberdb-fast/loop"
 )
 
-// answerTime is how long an answer may take.
+// answerTime is how long a reply may take.
 const answerTime = 2 * time.Second
 
 // result counts what was replayed.
 type result struct {
 	replayed, different int // transcripts
-	compared, skipped   int // answers; skipped: of a table in another state
+	compared, skipped   int // replies; skipped: of tables in another state
 	intended            map[string]int
 }
 
@@ -72,16 +72,16 @@ type player struct {
 	wrong  int
 }
 
-// peer is a connection to this server in the place of one to the original.
+// peer is a connection to this server in place of one to the original.
 type peer struct {
 	conn   net.Conn // nil: closed
-	in     []byte   // received and not used
-	sent   []byte   // since the last answer
-	cut    bool     // the original may have judged sent when it was shorter
+	in     []byte   // received, not parsed yet
+	sent   []byte   // since the last reply
+	cut    bool     // the original may have read only a part of sent
 	last   message  // what was sent last
-	owed   bool     // something was sent that has not been answered
+	owed   bool     // a reply is due
 	asked  message  // the last request
-	isBody bool     // what was sent last is one
+	isBody bool     // last is a request
 }
 
 func replay(t *transcript, all *result, out io.Writer) error {
@@ -93,7 +93,7 @@ func replay(t *transcript, all *result, out io.Writer) error {
 	if err := p.start(); err != nil {
 		if errors.Is(err, legacy.ErrKey) &&
 			!slices.ContainsFunc(t.lines, func(l line) bool { return len(l.bytes) > 0 }) {
-			return nil // a password with which no client can encrypt: none has sent anything
+			return nil // no client can encrypt with this password: none has sent anything
 		}
 		return err
 	}
@@ -103,7 +103,7 @@ func replay(t *transcript, all *result, out io.Writer) error {
 		}
 	}
 	for _, c := range p.conns {
-		p.settle(c)
+		p.unanswered(c)
 		c.close()
 	}
 	if p.wrong > 0 {
@@ -125,7 +125,7 @@ func (p *player) start() (err error) {
 		KDF:            secure.KDF{LogN: secure.MinLogN},
 		Logger:         slog.New(slog.DiscardHandler),
 	}
-	if p.t.Encrypt { // only then the original looks at its list
+	if p.t.Encrypt { // the original checks its list only then
 		cfg.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 		for _, addr := range p.t.Whitelist {
 			cfg.Allow = append(cfg.Allow, netip.PrefixFrom(netip.MustParseAddr(addr), 32))
@@ -148,13 +148,13 @@ func (p *player) line(i int) error {
 	case c == nil:
 		return fmt.Errorf("line %d: connection %d was not opened", i+2, l.Conn)
 	case l.fromClient() && l.Event != "":
-		p.settle(c)
+		p.unanswered(c)
 		c.close()
 	case l.fromClient():
 		p.send(c, l.bytes)
 	case l.Event != "":
 		p.ended(c)
-	case !p.goesOn(i): // all of an answer is compared at its end
+	case !p.goesOn(i): // a reply is compared once it is complete
 		p.answer(c, i, p.recorded(i))
 	}
 	return nil
@@ -173,7 +173,7 @@ func (p *player) open(n int) error {
 	return nil
 }
 
-// goesOn says whether the server's bytes of line i go on in the next line of the same connection.
+// goesOn reports whether the next line of the same connection continues the server's bytes of line i.
 func (p *player) goesOn(i int) bool {
 	for j := i + 1; j < len(p.t.lines); j++ {
 		if next := &p.t.lines[j]; next.Conn == p.t.lines[i].Conn {
@@ -220,20 +220,20 @@ func (p *player) send(c *peer, b []byte) {
 	}
 }
 
-// answer compares the next answer of this server with a recorded one.
+// answer compares the next reply of this server with a recorded one.
 func (p *player) answer(c *peer, i int, recorded []byte) {
 	original, _, err := parseMessage(recorded, p.cipher)
 	if err != nil && c.conn == nil {
 		return
 	}
-	cutShort := errors.Is(err, errShort) // the client has closed in the middle of it
+	cutShort := errors.Is(err, errShort) // the client closed in the middle of it
 	asked, isBody := c.asked, c.isBody
 	c.sent, c.owed, c.cut = nil, false, false
 	ours := c.read(p.cipher)
 	if cutShort && ours != nil && ours.root.Kind() == pickle.Dict {
 		return
 	}
-	// an announcement, or the answer to one
+	// an announcement, or the reply to one
 	if !original.root.IsZero() && original.root.Kind() != pickle.Dict {
 		p.all.compared++
 		if ours == nil || ours.root.IsZero() || ours.root.Kind() != original.root.Kind() ||
@@ -243,18 +243,18 @@ func (p *player) answer(c *peer, i int, recorded []byte) {
 				return
 			}
 			if isBody && ours == nil {
-				p.judge(c, i, &exchange{python: p.t.Python, request: asked, original: &original})
+				p.compare(c, i, &exchange{python: p.t.Python, request: asked, original: &original})
 				return
 			}
 			p.report(i, original.show(), ours)
 		}
 		return
 	}
-	p.judge(c, i, &exchange{python: p.t.Python, request: asked, original: &original, ours: ours})
+	p.compare(c, i, &exchange{python: p.t.Python, request: asked, original: &original, ours: ours})
 }
 
-// judge compares the reply to a request.
-func (p *player) judge(c *peer, i int, x *exchange) {
+// compare compares the replies to a request.
+func (p *player) compare(c *peer, i int, x *exchange) {
 	table, named := x.request.text("table_name")
 	route, _ := x.request.text("route")
 	p.all.compared++
@@ -292,15 +292,15 @@ func (p *player) judge(c *peer, i int, x *exchange) {
 
 func (p *player) report(i int, want string, ours *message) {
 	p.wrong++
-	got := "the connection closed, or no answer"
+	got := "the connection closed, or no reply"
 	if ours != nil {
 		got = ours.show()
 	}
 	fmt.Fprintf(p.out, "%s: line %d, call %d: %.300s; here %.300s\n", p.t.name, i+2, p.t.lines[i].Call, want, got)
 }
 
-// ended takes the original's end of a connection. If a request was not answered, this server's
-// answer is looked at; but if what has been sent is not whole, the rest of it is waited for.
+// ended handles the original's end of a connection. If a request has no recorded reply, this server's
+// reply is checked; an incomplete request is not, since this server waits for its rest.
 func (p *player) ended(c *peer) {
 	if c.owed && c.conn != nil {
 		if _, _, err := parseMessage(c.sent, p.cipher); errors.Is(err, errShort) {
@@ -308,18 +308,18 @@ func (p *player) ended(c *peer) {
 			return
 		}
 	}
-	p.settle(c)
+	p.unanswered(c)
 	c.close()
 }
 
-// settle looks at what became of a request that the original has not answered.
-func (p *player) settle(c *peer) {
+// unanswered checks this server's reply to a request to which the original did not reply.
+func (p *player) unanswered(c *peer) {
 	if !c.owed || c.conn == nil {
 		return
 	}
 	c.owed = false
 	ours := c.read(p.cipher)
-	if ours != nil && ours.root.Kind() == pickle.Str { // an announcement is answered; a close is to follow
+	if ours != nil && ours.root.Kind() == pickle.Str { // the reply to an announcement; a close must follow
 		ours = c.read(p.cipher)
 	}
 	if ours != nil && ours.root.Kind() == pickle.Int { // a reply is announced
@@ -327,7 +327,7 @@ func (p *player) settle(c *peer) {
 		ours = c.read(p.cipher)
 	}
 	if c.conn != nil && ours == nil {
-		p.report(len(p.t.lines)-1, "no answer from the original; an answer or a close was due", nil)
+		p.report(len(p.t.lines)-1, "no reply from the original; a reply or a close was due", nil)
 		return
 	}
 	x := &exchange{python: p.t.Python, request: c.asked, cut: c.cut, ours: ours}
@@ -339,10 +339,10 @@ func (p *player) settle(c *peer) {
 		p.all.intended[rules[0].name]++
 		return
 	}
-	p.judge(c, len(p.t.lines)-1, x)
+	p.compare(c, len(p.t.lines)-1, x)
 }
 
-// read reads one message; nil if the connection ends, or nothing comes in time.
+// read reads one message; nil if the connection ends, or if nothing arrives in time.
 func (c *peer) read(cipher *legacy.Cipher) *message {
 	for c.conn != nil {
 		if m, n, err := parseMessage(c.in, cipher); !errors.Is(err, errShort) && len(c.in) > 0 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestTranscripts: no recorded conversation differs but as the rules say.
+// TestTranscripts: recorded conversations differ only as the rules permit.
 func TestTranscripts(t *testing.T) {
 	var all result
 	var out strings.Builder
@@ -27,14 +27,14 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// TestDifferencesShow: a server that answers wrongly is found out.
+// TestDifferencesShow: a wrong reply is found.
 func TestDifferencesShow(t *testing.T) {
 	x, err := readTranscript("../../codec/legacy/testdata/transcripts/enc_tutorial.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	changed := 0
-	for i := range x.lines { // the recorded text becomes another one, as if the original had answered so
+	for i := range x.lines { // changes the recorded text, as if the original had replied so
 		l := &x.lines[i]
 		if n := len(l.bytes); !l.fromClient() && n > 60 {
 			l.bytes[n/2] ^= 1

@@ -11,16 +11,16 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// The differences that are intended. A rule looks at the request and the two answers, never at a
-// file's name. What a rule lets pass leaves the table in another state than the original's: its
-// further answers are not compared until it is made anew, cleared or filled as a whole.
+// The intended differences. A rule sees the request and both replies, never a file's name. A
+// difference that a rule permits leaves the table in another state than the original's: its further
+// replies are not compared until the table is created again, cleared or filled as a whole.
 
-// exchange is a request with what the original answered (nil: nothing, or it closed) and what this
-// server did.
+// exchange is a request with the reply of the original (nil: none, or it closed) and that of this
+// server.
 type exchange struct {
 	python   string
 	request  message
-	cut      bool // the original judged the request before all of it had come
+	cut      bool // the original read only a part of the request
 	original *message
 	ours     *message // nil: it closed
 }
@@ -31,37 +31,37 @@ type rule struct {
 	applies   func(x *exchange) bool
 }
 
-// refuses says that this server answered with an exception.
+// refuses reports whether this server replied with an exception.
 func (x *exchange) refuses() bool { return x.ours != nil && x.ours.code() == 0 }
 
 var rules = []rule{
 	{
 		"no answer",
-		"where the original gave no answer or closed, an error or a close within 2 s is as good",
+		"if the original gave no reply or closed, an error or a close within 2 s is accepted",
 		func(x *exchange) bool {
 			return x.original == nil && (x.ours == nil || x.refuses())
 		},
 	},
 	{
 		"request read whole",
-		"the original takes a request for complete when TCP has cut it; here it is read to its end",
+		"the original takes a request that TCP has split for complete; here it is read to its end",
 		func(x *exchange) bool {
 			return x.original == nil && x.cut
 		},
 	},
 	{
 		"sort key understood",
-		"the original fails where its client cut the text, or with Python 3.13 always; the sort is done here",
+		"the original fails if its client cut the text, and always with Python 3.13; here it sorts",
 		func(x *exchange) bool {
 			return x.original == nil && x.isSort() && mustWork(x.sortText())
 		},
 	},
-	{"sort key refused", "text of a form that is not listed is not executed", func(x *exchange) bool {
+	{"sort key refused", "text of another form than the listed ones is not executed", func(x *exchange) bool {
 		return x.isSort() && x.sortText() != "" && !mustWork(x.sortText()) && x.refuses()
 	}},
 	{
 		"class refused",
-		"a class that is not among the types kept: nothing is looked up or called",
+		"a class that is not among the supported types: nothing is looked up or called",
 		func(x *exchange) bool {
 			return x.request.namesClass() && (x.ours == nil || x.refuses())
 		},
@@ -70,14 +70,14 @@ var rules = []rule{
 		_, err := x.request.root.Size()
 		return errors.Is(err, pickle.ErrRecursive) && x.refuses()
 	}},
-	{"table's name", "a name is a str of 1 to 1024 bytes; the original takes any key", func(x *exchange) bool {
+	{"table's name", "a name is a str of 1 to 1024 bytes; the original accepts any key", func(x *exchange) bool {
 		field := x.request.field("table_name")
 		if field.IsZero() || !x.refuses() {
 			return false
 		}
 		return field.Kind() != pickle.Str || len(field.Text()) == 0 || len(field.Text()) > codec.MaxTableNameBytes
 	}},
-	{"table's content", "a table is a dict or a list; the original takes anything", func(x *exchange) bool {
+	{"table's content", "a table is a dict or a list; the original accepts any value", func(x *exchange) bool {
 		route, _ := x.request.text("route")
 		content := x.request.field("content")
 		return strings.HasPrefix(route, "/create_") && !content.IsZero() && content.Kind() != pickle.Dict &&
@@ -136,8 +136,7 @@ var (
 	heads  = regexp.MustCompile(`lambda (\w+)|def (\w+)\((\w+)`)
 )
 
-// mustWork says whether a text is of one of these forms, with no other name than that of the
-// parameter.
+// mustWork reports whether a text has one of these forms and no name but that of the parameter.
 func mustWork(text string) bool {
 	if !sortTexts.MatchString(text) {
 		return false
@@ -161,7 +160,7 @@ func (x *exchange) sortText() string {
 	return text
 }
 
-// namesClass says whether there is a class in a message that is not among the types kept.
+// namesClass reports whether a message has a class that is not among the supported types.
 func (m *message) namesClass() bool {
 	var refused *pickle.Error
 	if m.root.IsZero() {
@@ -211,7 +210,7 @@ func sorted(text string) string {
 	return string(runes)
 }
 
-// restores says whether a request that both have done puts a table into one state again.
+// restores reports whether a request that both have done makes a table the same on both again.
 func restores(request *message) bool {
 	route, _ := request.text("route")
 	switch route {

@@ -27,7 +27,7 @@ type transcript struct {
 	lines []line
 }
 
-// line is what one side has sent, or the end of a connection.
+// line is the bytes of one side, or the end of a connection.
 type line struct {
 	Conn  int    `json:"conn"`
 	Call  int    `json:"call"`

@@ -8,7 +8,7 @@ import (
 	"cyberdb-fast/client"
 )
 
-// clientConns is how many connections the Go client keeps unless told otherwise.
+// clientConns is how many connections the Go client keeps by default.
 const clientConns = 2
 
 // runCallers measures the Go client.

@@ -15,11 +15,10 @@ import (
 	"cyberdb-fast/loop/gnetecho"
 )
 
-// echoCommand is the first argument that makes this program an echo server, for a run of its own;
-// see startEchos.
+// echoCommand is the first argument that makes this program an echo server, see startEchos.
 const echoCommand = "serve-gnet-echo"
 
-// serveEcho echoes until stdin ends, which it does with the program that started this one.
+// serveEcho echoes until stdin ends: when the program that started this one ends.
 func serveEcho(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 1 {
 		return usagef("%s LOOPS is for cyberdb-bench itself: give --target gnet-echo:LOOPS", echoCommand)
@@ -31,14 +30,14 @@ func serveEcho(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // nothing is expected but the end
+		_, _ = io.Copy(io.Discard, stdin) // only its end matters
 		cancel()
 	}()
 	return gnetecho.Serve(ctx, loops, func(address string) { fmt.Fprintln(stdout, address) })
 }
 
-// startEchos starts an echo server for every target that is one, in a process of its own so that
-// its CPU time can be told, and fills in its address. stop ends them all.
+// startEchos starts an echo server for every echo target and fills in its address. Each has its own
+// process, so that its CPU time can be measured. stop ends all of them.
 func startEchos(targets []bench.Target) (stop func() error, err error) {
 	var stops []func() error
 	stop = func() (err error) {

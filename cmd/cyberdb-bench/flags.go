@@ -13,7 +13,7 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// command is what the command line asks for.
+// command is the parsed command line.
 type command struct {
 	plan     bench.Plan
 	callers  int
@@ -27,8 +27,7 @@ type command struct {
 
 const usageHead = `cyberdb-bench measures how fast a server answers.
 
-    cyberdb-bench                                       GET from 100,000 keys, 50 connections, 16 requests
-                                                        in flight on each
+    cyberdb-bench                                       GET from 100,000 keys, 50 connections, 16 requests in flight on each
     cyberdb-bench -c 1000 -P 1 -d 10s --op set --json
     cyberdb-bench --target cyberdb://127.0.0.1:9980 --target redis://127.0.0.1:6379 --repeat 5
     cyberdb-bench -c 1,50,1000 -P 1,16 --html report.html
@@ -46,20 +45,18 @@ const usageMiddle = `
 Targets (--target, several to compare them in one run):
 
     cyberdb://HOST:PORT           cyberdb-fast
-    cyberdbs://HOST:PORT          the same, encrypted, as a server with --encrypt does
+    cyberdbs://HOST:PORT          the same, encrypted: a server with --encrypt
     redis://HOST:PORT             Redis, Valkey
     memcached://HOST:PORT         memcached, text protocol: get, set, mixed, incr
-    legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1,
-                                  its wire has no pipelining
+    legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1, since its protocol has no pipelining
     legacy-encrypted://HOST:PORT  the same with encrypt=True
     gnet-echo:LOOPS               a bare echo on cyberdb-fast's event loop, started for the run: get, set, mixed
 
-Every reply is checked. The password is taken from --password-file, CYBERDB_PASSWORD or the file named by
-CYBERDB_PASSWORD_FILE.
+Every reply is checked. The password is taken from --password-file, CYBERDB_PASSWORD or the file named by CYBERDB_PASSWORD_FILE.
 
 `
 
-// raw holds the flags that are not options as they are.
+// raw holds the flags that need parsing.
 type raw struct {
 	host, socket       string
 	targets            []string
@@ -92,7 +89,7 @@ func parseCommand(args []string, getenv func(string) string) (*command, error) {
 	case flags.Changed("load") && flags.Changed("keys") && r.load != c.plan.Options.Keys:
 		return nil, usagef("--load and --keys differ: give one of them")
 	case len(r.targets) > 0 && (flags.Changed("host") || flags.Changed("port")):
-		return nil, usagef("--target says host and port already: leave out -H and -p")
+		return nil, usagef("--target has host and port: omit -H and -p")
 	case c.plan.Options.Halfway != "" && (c.plan.Options.Requests > 0 || c.callers > 0 || c.idle || c.loadOnly):
 		return nil, usagef("--halfway takes -d, and goes with no --requests, --callers, --idle or --no-run")
 	case c.plan.Repeat < 1:
@@ -123,7 +120,7 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 		&r.encrypt,
 		"encrypt",
 		false,
-		"encrypt, as a server with --encrypt does; cyberdbs: as a target's protocol says it too",
+		"encrypt, for a server with --encrypt; a target of cyberdbs: does so too",
 	)
 	f.IntSliceVarP(
 		&r.connections,
@@ -156,7 +153,7 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 	f.StringVar(&r.keys, "key-size", o.KeySize.String(), "bytes of a key, or uniform:16-64")
 	f.StringVar(&r.values, "value-size", o.ValueSize.String(), "bytes of a value, or uniform:16-256")
 	f.Float64Var(&o.Zipf, "zipf", 0, "exponent of the distribution that keys are drawn from, 0.99 is usual; 0: evenly")
-	f.StringVar(&o.Table, "table", o.Table, "table, dropped and made anew; its name begins with bench")
+	f.StringVar(&o.Table, "table", o.Table, "table to drop and create; its name begins with bench")
 	f.IntVar(&o.Tables, "tables", o.Tables, "number of tables that share the entries")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of keys, values and their order")
 	f.IntVar(&o.Threads, "threads", o.Threads, "event loops of this program")
@@ -164,28 +161,31 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 		&c.callers,
 		"callers",
 		0,
-		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, "+
-			"get, set or mixed",
+		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed",
 	)
 	f.StringVar(
 		&o.Halfway,
 		"halfway",
 		"",
-		"command for the shell to run in the middle of each run, a save for example; the report tells of "+
-			"before, during and after",
+		"shell command to run in the middle of each run, such as a save; the report has figures before, during and after it",
 	)
-	f.IntVar(&o.ServerPID, "server-pid", 0, "process to account for; without it, the one that listens at the target")
+	f.IntVar(
+		&o.ServerPID,
+		"server-pid",
+		0,
+		"process whose CPU and memory to measure; default: the one that listens at the target",
+	)
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&c.json, "json", false, "print one JSON object")
 	f.StringVar(&c.out, "out", "", "file to append each run to, as a line of JSON")
-	f.StringVar(&c.html, "html", "", "file to write the report to, with pictures")
+	f.StringVar(&c.html, "html", "", "HTML file to write with tables and charts")
 	f.IntVar(&r.load, "load", 0, "as --keys")
 	f.BoolVar(&c.loadOnly, "no-run", false, "load only, and print the server's memory before and after")
 	f.BoolVar(
 		&c.idle,
 		"idle",
 		false,
-		"open the connections only, and print the server's memory for each, and how often it wakes within -d",
+		"open the connections only; print the server's memory for each, and how often it wakes up within -d",
 	)
 	return f
 }
@@ -225,7 +225,7 @@ func (c *command) resolve(r *raw, getenv func(string) string) (err error) {
 	return err
 }
 
-// encryptAll does what --encrypt asks for.
+// encryptAll applies --encrypt.
 func encryptAll(r *raw, targets []bench.Target) error {
 	if !r.encrypt {
 		return nil
@@ -285,7 +285,7 @@ func unixTarget(r *raw) (bench.Target, error) {
 	return bench.Target{Scheme: scheme, Network: "unix", Address: r.socket, Encrypt: encrypt}, nil
 }
 
-// password returns the password; a file's last line end does not belong to it.
+// password returns the password, from a file without its last line end.
 func password(file string, getenv func(string) string) (string, error) {
 	if file == "" {
 		if text := getenv("CYBERDB_PASSWORD"); text != "" {

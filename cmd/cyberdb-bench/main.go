@@ -33,11 +33,10 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// release is what the linker says this program was built from (git describe); "" if it says
-// nothing.
+// release is the output of git describe, set by the linker; "" without it.
 var release string
 
-// stamp says in a report what made it.
+// stamp records in a report what made it.
 func stamp(command *string, machine *bench.Machine, line string) {
 	*command = line
 	if release != "" {
@@ -45,7 +44,7 @@ func stamp(command *string, machine *bench.Machine, line string) {
 	}
 }
 
-// report is what every mode prints.
+// report is the result of every mode.
 type report interface {
 	WriteJSON(io.Writer) error
 	WriteTable(io.Writer) error
@@ -77,11 +76,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := errors.Join(err, write(stdout)); err != nil {
 		return fail(stderr, err)
 	}
-	return tellFailures(stderr, runs)
+	return printFailures(stderr, runs)
 }
 
-// tellFailures says what was wrong, in words, and returns the exit code for it.
-func tellFailures(stderr io.Writer, runs []*bench.Report) (code int) {
+// printFailures prints the errors and returns the exit code for them.
+func printFailures(stderr io.Writer, runs []*bench.Report) (code int) {
 	for _, r := range runs {
 		if !r.Failed() {
 			continue
@@ -94,8 +93,8 @@ func tellFailures(stderr io.Writer, runs []*bench.Report) (code int) {
 	return code
 }
 
-// measure does what the command says. The runs are those of the result, if it has any; with an
-// error there may be a result all the same.
+// measure runs the command. The runs are those of the result, if it has any. There may be a result
+// together with an error.
 func measure(ctx context.Context, c *command, line string) (result report, runs []*bench.Report, err error) {
 	stop, err := startEchos(c.plan.Targets)
 	if err != nil {
@@ -142,7 +141,7 @@ func (c *command) draw(runs ...*bench.Report) error {
 	return writeHTML(c.html, r)
 }
 
-// runPlan makes the runs of the plan and keeps each as it comes.
+// runPlan makes the runs of the plan and writes each to --out as it ends.
 func (c *command) runPlan(ctx context.Context, line string) (report, []*bench.Report, error) {
 	var runs []*bench.Report
 	each := func(r *bench.Report) error {
@@ -157,7 +156,7 @@ func (c *command) runPlan(ctx context.Context, line string) (report, []*bench.Re
 	case len(runs) == 0:
 		return nil, nil, err
 	case errors.Is(err, bench.ErrInterrupted):
-		err = nil // what has been measured counts
+		err = nil // the runs so far count
 	}
 	err = errors.Join(err, c.draw(runs...))
 	if len(runs) == 1 {

@@ -10,8 +10,8 @@ import (
 	"cyberdb-fast/bench"
 )
 
-// progress returns what shows a plan's progress in one line of the terminal, and what clears it;
-// nil if the file is no terminal.
+// progress returns functions that show and clear a plan's progress in one line of the terminal; nil
+// if the file is not a terminal.
 func progress(file *os.File) (show func(bench.Status), clear func()) {
 	if !term.IsTerminal(int(file.Fd())) {
 		return nil, func() {}

@@ -38,7 +38,12 @@ func makeReport(args []string, stdout io.Writer) error {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&to.markdown, "markdown", "", "Markdown file to put the summaries into")
-	f.StringVar(&to.tables, "tables", "", "Markdown file to write with all tables and commands, the charts beside it")
+	f.StringVar(
+		&to.tables,
+		"tables",
+		"",
+		"Markdown file to write with all tables and commands; the charts go into its folder",
+	)
 	f.StringVar(&to.html, "html", "", "HTML file to write with everything")
 	switch err := f.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
@@ -75,7 +80,7 @@ func makeReport(args []string, stdout io.Writer) error {
 	return fillMarkdown(to.markdown, to.tables, r)
 }
 
-// readSections reads each file and the notes beside it; its name without the ending is its
+// readSections reads each file and NAME.txt, if there is one; its name without the ending is its
 // section's.
 func readSections(files []string) (sections []page.Section, err error) {
 	for _, path := range files {
@@ -120,8 +125,8 @@ func writeTables(path string, r *page.Report) error {
 	return os.WriteFile(path, r.Tables(), readable)
 }
 
-// fillMarkdown puts the summaries into the file. They link to the tables and to the charts beside
-// those.
+// fillMarkdown puts the summaries into the file. They link to the tables and to the charts in the
+// folder of the tables.
 func fillMarkdown(path, tables string, r *page.Report) error {
 	document, err := os.ReadFile(path)
 	if err != nil {

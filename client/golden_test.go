@@ -14,16 +14,16 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// alone are the commands that have a method, and none for pipelines.
-var alone = map[codec.Opcode]bool{
+// notInPipelines has the commands with a method that pipelines lack.
+var notInPipelines = map[codec.Opcode]bool{
 	codec.OpDictKeys: true, codec.OpDictValues: true, codec.OpDictItems: true,
 	codec.OpListSetSlice: true, codec.OpListDeleteSlice: true, codec.OpListRemove: true, codec.OpListCount: true,
 	codec.OpListIndex: true, codec.OpListReverse: true, codec.OpListContains: true, codec.OpListAll: true,
 }
 
-// TestEveryCommandHasMethods: each command for dicts and lists has a method of its name, and one for
-// pipelines. Those that take a key and values, and no more, are called: what they send and return is
-// what codec/testdata/frames.txt has.
+// TestEveryCommandHasMethods checks that each command for dicts and lists has a method of its name,
+// and one for pipelines. It calls the methods that take only keys and values, and compares their
+// requests and results with codec/testdata/frames.txt.
 func TestEveryCommandHasMethods(t *testing.T) {
 	examples := goldenFrames(t)
 	called := 0
@@ -31,7 +31,7 @@ func TestEveryCommandHasMethods(t *testing.T) {
 		op := codec.Opcode(op)
 		kind, name, _ := strings.Cut(shape.Name, " ")
 		if (kind != "DICT" && kind != "LIST") || op == codec.OpDictScan {
-			continue // Dict.All reads it all
+			continue // Dict.All uses it
 		}
 		file := "client/" + strings.ToLower(kind) + ".go"
 		p := startPeer(t)
@@ -47,7 +47,7 @@ func TestEveryCommandHasMethods(t *testing.T) {
 			continue
 		}
 		if !twin.IsValid() {
-			if !alone[op] {
+			if !notInPipelines[op] {
 				t.Errorf("%v has no method for pipelines: add it to %s behind that of the table", op, file)
 			}
 			continue
@@ -80,9 +80,9 @@ func TestEveryCommandHasMethods(t *testing.T) {
 // goldenExample is a request of codec/testdata/frames.txt.
 type goldenExample struct {
 	request []byte // payload
-	args    []any  // behind the table's name
+	args    []any  // after the table's name
 	reply   codec.Reply
-	sent    []byte // payload that has come instead
+	sent    []byte // payload that the method has sent
 }
 
 func goldenFrames(t *testing.T) map[string]*goldenExample {
@@ -126,7 +126,7 @@ func goldenFrames(t *testing.T) map[string]*goldenExample {
 	return examples
 }
 
-// answer is a peer's.
+// answer is the peer's handler.
 func (e *goldenExample) answer(_ *peer, req codec.Request) []byte {
 	e.sent = bytes.Clone(req.Payload)
 	reply := e.reply
@@ -134,7 +134,7 @@ func (e *goldenExample) answer(_ *peer, req codec.Request) []byte {
 	return codec.AppendReply(nil, &reply)
 }
 
-// compare says what is wrong with a call's results, the last an error.
+// compare describes how the results of a call, with its error last, differ from the example.
 func (e *goldenExample) compare(t *testing.T, what string, results []reflect.Value) {
 	t.Helper()
 	if !bytes.Equal(e.sent, e.request) {
@@ -151,7 +151,7 @@ func (e *goldenExample) compare(t *testing.T, what string, results []reflect.Val
 	}
 }
 
-// methodOf returns the method of this name, as an opcode has it.
+// methodOf returns the method for the name of an opcode.
 func methodOf(of any, name string) reflect.Value {
 	v := reflect.ValueOf(of)
 	name = strings.ReplaceAll(name, " ", "")
@@ -163,7 +163,7 @@ func methodOf(of any, name string) reflect.Value {
 	return reflect.Value{}
 }
 
-// arguments returns those of a call, if the method takes as many, and such.
+// arguments returns the arguments for a method, if their number and types fit.
 func arguments(method reflect.Value, args []any) (values []reflect.Value, fit bool) {
 	if method.Type().IsVariadic() || method.Type().NumIn() != len(args) {
 		return nil, false

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestAllocations: a Get of a text allocates the text, a Set nothing. The peer allocates nothing.
+// TestAllocations checks that a Get of a string allocates only the string, and a Set nothing. The
+// peer allocates nothing.
 func TestAllocations(t *testing.T) {
 	d, ctx := benchDict(t), context.Background()
 	deadline := testContext(t)

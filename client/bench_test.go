@@ -68,7 +68,7 @@ func benchDict(b testing.TB) *Dict[string, string] {
 	return DictOf[string, string](c, "t")
 }
 
-// share has goroutines do b.N operations together.
+// share divides b.N operations among goroutines.
 func share(b *testing.B, goroutines int, op func() error) {
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -11,45 +11,44 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// call is one request on its way and its reply. Calls are used again: the frame, the reply and the
-// channel stay with them.
+// call is one request and its reply. Calls are pooled with their buffers and their channel.
 //
-// The caller owns a call until it is submitted. From then on the link's reader owns it, until it is
-// completed (done receives; the caller owns it again) or abandoned (the caller gives up; nobody
-// uses the call again, and a late reply is dropped).
+// The caller owns a call until it submits it. Then the connection's reader owns it until the call is
+// completed (done receives, and the caller owns it again) or abandoned (the caller has given up; the
+// call is not used again, and a late reply is dropped).
 type call struct {
 	// set by the caller
-	client  *Client
-	op      codec.Opcode
-	table   string
-	retry   bool   // a read: may be sent again when the connection is lost
-	orNone  bool   // KeyError is an answer, not a failure
-	frame   []byte // the request; the id is filled in when it is submitted
-	args    int
-	err     error // the first thing that went wrong while the frame was made
-	next    *call // the next request of the same pipeline
-	stream  *stream
-	orphan  bool // abandoned
-	pending atomic.Int32
-	// first of the pipeline, which counts in pending the calls not complete and whose done is told
-	// when there are none
-	head *call
+	client *Client
+	op     codec.Opcode
+	table  string
+	retry  bool    // a read: it may be sent again if the connection is lost
+	orNone bool    // KeyError is a result, not an error
+	frame  []byte  // the request; submit fills in the id
+	args   int     // number of arguments in frame
+	err    error   // the first error while the frame was built
+	next   *call   // the next request of the same pipeline
+	stream *stream // receives the reply of a long read instead of reply
+
+	abandoned bool // guarded by the connection's mu; see conn.abandon
+
+	head       *call        // first call of the pipeline
+	incomplete atomic.Int32 // in head: calls of the pipeline that are not complete
 
 	// set by the reader
 	id      uint32
 	status  codec.Status
 	version uint64
 	reply   []byte
-	lost    error // the connection ended first: errDown or ErrConnectionLost, wrapped
-	done    chan struct{}
+	lost    error         // the connection ended first: errDown or ErrConnectionLost, wrapped
+	done    chan struct{} // in head: receives when the whole pipeline is complete
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
 
-// maxKeptBytes is the largest buffer that is kept for the next user.
-const maxKeptBytes = 64 << 10
+// maxPooledBytes: larger buffers are not pooled.
+const maxPooledBytes = 64 << 10
 
-// tableName is a table's name made ready for frames.
+// tableName is a table's name, encoded once for all frames.
 type tableName struct {
 	text    string
 	encoded []byte
@@ -60,7 +59,7 @@ func nameTable(name string) *tableName {
 	t := &tableName{text: name}
 	if name == "" || len(name) > codec.MaxTableNameBytes {
 		t.err = fmt.Errorf(
-			"%w: a table's name has 1 to %d bytes, this one %d",
+			"%w: a table name has 1 to %d bytes, this one has %d",
 			ErrBadRequest,
 			codec.MaxTableNameBytes,
 			len(name),
@@ -71,8 +70,8 @@ func nameTable(name string) *tableName {
 	return t
 }
 
-// begin returns a call whose frame has all but its arguments; table is nil for requests of the
-// server itself.
+// begin returns a call whose frame has everything except its arguments. table is nil for requests
+// that are for no table.
 func (c *Client) begin(req codec.Request, table *tableName) *call {
 	q := calls.Get().(*call)
 	q.client, q.op = c, req.Op
@@ -84,28 +83,29 @@ func (c *Client) begin(req codec.Request, table *tableName) *call {
 	return q
 }
 
-// read is begin for a request that changes nothing.
+// read begins a request that changes nothing.
 func (c *Client) read(op codec.Opcode, table *tableName) *call {
 	q := c.begin(codec.Request{Op: op}, table)
 	q.retry = true
 	return q
 }
 
-// write is begin for a request that may change something.
+// write begins a request that may change something.
 func (c *Client) write(op codec.Opcode, table *tableName) *call {
 	return c.begin(codec.Request{Op: op}, table)
 }
 
-// release gives q back. Nothing of it may be used afterwards.
+// release returns q to the pool; the caller must not use it afterwards. An abandoned call is left to
+// the garbage collector, because the reader may still use it.
 func (q *call) release() {
-	if q.orphan {
+	if q.abandoned {
 		return
 	}
 	frame, reply := q.frame[:0], q.reply[:0]
-	if cap(frame) > maxKeptBytes {
+	if cap(frame) > maxPooledBytes {
 		frame = nil
 	}
-	if cap(reply) > maxKeptBytes {
+	if cap(reply) > maxPooledBytes {
 		reply = nil
 	}
 	q.client, q.table, q.args, q.err = nil, "", 0, nil
@@ -115,7 +115,7 @@ func (q *call) release() {
 	calls.Put(q)
 }
 
-// seal completes the frame, and says what is wrong with the request before it is sent.
+// seal completes the frame. It returns an error if the server would not accept the request.
 func (q *call) seal() error {
 	limits := q.client.limits.Load()
 	switch {
@@ -123,24 +123,24 @@ func (q *call) seal() error {
 		return q.err
 	case len(q.frame)-4 > int(limits.MaxFrameBytes):
 		return fmt.Errorf(
-			"%w: the request has %d bytes, the server takes %d",
+			"%w: the request has %d bytes, the server accepts %d",
 			ErrTooLarge,
 			len(q.frame),
 			limits.MaxFrameBytes,
 		)
 	case q.args > codec.MaxArguments:
-		return fmt.Errorf("%w: the request has %d values, the server takes %d", ErrTooLarge, q.args, codec.MaxArguments)
+		return fmt.Errorf("%w: the request has %d values, the server accepts %d", ErrTooLarge, q.args, codec.MaxArguments)
 	}
 	codec.EndFrame(q.frame, 0)
 	return nil
 }
 
-// failed is the error that q's caller gets for err.
+// failed returns err as the *Error for q's caller.
 func (q *call) failed(err error) error { return &Error{Op: q.op.String(), Table: q.table, Err: err} }
 
-// complete tells the waiting caller, who owns q from here on.
+// complete wakes the caller if q is the last of its pipeline. The caller owns q from here on.
 func (q *call) complete() {
-	if head := q.head; head.pending.Add(-1) == 0 {
+	if head := q.head; head.incomplete.Add(-1) == 0 {
 		head.done <- struct{}{}
 	}
 }
@@ -158,18 +158,18 @@ func add[T any](q *call, v T) {
 	}
 	q.frame = frame
 	q.args++
-	if size, most := len(frame)-at, int(q.client.limits.Load().MaxValueBytes); size > most {
-		q.err = fmt.Errorf("%w: argument %d has %d bytes, the server takes %d", ErrTooLarge, q.args, size, most)
+	if size, limit := len(frame)-at, int(q.client.limits.Load().MaxValueBytes); size > limit {
+		q.err = fmt.Errorf("%w: argument %d has %d bytes, the server accepts %d", ErrTooLarge, q.args, size, limit)
 	}
 }
 
-// addAbsent appends the byte that stands for no value.
+// addAbsent appends the byte that means "no value".
 func (q *call) addAbsent() {
 	q.frame = append(q.frame, codec.Absent)
 	q.args++
 }
 
-// addIndex appends an index of a slice, nil for None.
+// addIndex appends an index of a slice; None becomes Python's None.
 func (q *call) addIndex(i int) {
 	if i == None {
 		q.frame = msgp.AppendNil(q.frame)

@@ -15,24 +15,25 @@ import (
 )
 
 // Client is a client of one server. All its methods, and those of the handles made from it, may be
-// called from any goroutine; one client per process and server is enough.
+// called from any goroutine; a process needs only one client per server.
 type Client struct {
 	// constant after New
 	options Options
-	lanes   []*lane
-	ctx     context.Context // ends when the client is closed
+	slots   []*connSlot
+	ctx     context.Context // done when the client is closed
 	cancel  context.CancelFunc
 
-	limits  atomic.Pointer[secure.Limits] // as the newest link was told; written by lanes, read by callers
+	limits  atomic.Pointer[secure.Limits] // of the newest connection; written by slots, read by callers
 	start   sync.Once
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	changed chan struct{} // guarded by mu: closed when a link came up or an attempt failed
+	changed chan struct{} // guarded by mu: closed when a connection came up or an attempt failed
 }
 
-// New returns a client that connects with its first request. It does no I/O but to read the
-// password's file, if the environment names one.
+// New returns a client that connects with its first request. Its only I/O is to read the password
+// file, if the environment names one. Errors: those of Options that are out of range, and of the
+// password file.
 func New(options Options) (*Client, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -42,17 +43,18 @@ func New(options Options) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.limits.Store(&secure.Limits{MaxFrameBytes: codec.MaxFrameBytes, MaxValueBytes: value.MaxValueBytes})
 	for range options.Conns {
-		c.lanes = append(c.lanes, &lane{client: c})
+		c.slots = append(c.slots, &connSlot{client: c})
 	}
 	return c, nil
 }
 
-// Open returns a client that is connected. rawURL is "cyberdb://:password@host:port",
-// "unix://:password@/path", "host:port", or empty for what options say; options may be nil.
-// "cyberdbs://" and "unixs://" encrypt. A password in rawURL is percent-encoded.
+// Open returns a connected client. rawURL is "cyberdb://:password@host:port",
+// "unix://:password@/path" or "host:port"; if it is empty, options name the server. options may be
+// nil. The schemes "cyberdbs://" and "unixs://" encrypt. A password in rawURL is percent-encoded.
 //
-// Errors: ErrWrongPassword, ErrRefused (ErrEncryption if the server's setting is the other one),
-// ErrProtocol or that of the dialer, at the first failure; that of ctx.
+// Open does not retry: it fails when every connection's first attempt has failed. Errors:
+// ErrWrongPassword, ErrRefused (with ErrEncryption if only one side encrypts), ErrProtocol, the
+// dialer's error, and the context's error.
 func Open(ctx context.Context, rawURL string, options *Options) (*Client, error) {
 	var o Options
 	if options != nil {
@@ -66,15 +68,15 @@ func Open(ctx context.Context, rawURL string, options *Options) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = c.await(ctx, func() error { return c.attemptsFailed(anyFailure) }); err != nil {
+	if _, err = c.waitForConn(ctx, isError); err != nil {
 		_ = c.Close()
 		return nil, &Error{Err: err}
 	}
 	return c, nil
 }
 
-// Close ends the client. Requests under way fail with ErrClosed; see there. It returns when all of
-// the client's goroutines have ended.
+// Close closes the client and returns when all of its goroutines have ended. Outstanding requests
+// fail with ErrClosed; see there. Close always returns nil.
 func (c *Client) Close() error {
 	c.cancel()
 	c.start.Do(func() {})
@@ -82,78 +84,81 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// connect starts the slots, once.
 func (c *Client) connect() {
 	c.start.Do(func() {
-		for _, la := range c.lanes {
-			c.running.Go(la.run)
+		for _, slot := range c.slots {
+			c.running.Go(slot.run)
 		}
 	})
 }
 
-func (c *Client) tellLocked() {
+// notifyLocked wakes the callers in waitForConn.
+func (c *Client) notifyLocked() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// pick returns a link that is up, nil if none is. Chance spreads the load without a counter that
-// all callers share.
-func (c *Client) pick() *link {
-	n := len(c.lanes)
+// anyConn returns a connection that is up, or nil. It chooses at random: a round-robin counter would
+// be shared by all callers.
+func (c *Client) anyConn() *conn {
+	n := len(c.slots)
 	first := 0
 	if n > 1 {
 		first = int(rand.Uint32N(uint32(n)))
 	}
 	for i := range n {
-		if l := c.lanes[(first+i)%n].link.Load(); l != nil {
-			return l
+		if cn := c.slots[(first+i)%n].conn.Load(); cn != nil {
+			return cn
 		}
 	}
 	return nil
 }
 
-// acquire returns a link that is up, waiting for one until the time that deadline is set to by the
-// first wait. Errors: ErrUnsent, wrapped; that of ctx.
-func (c *Client) acquire(ctx context.Context, deadline *time.Time) (*link, error) {
-	if l := c.pick(); l != nil {
-		return l, nil
+// acquire returns a connection that is up. If there is none, it waits for one until *deadline; the
+// first wait of a request sets that. Errors: ErrUnsent, wrapped; the context's error.
+func (c *Client) acquire(ctx context.Context, deadline *time.Time) (*conn, error) {
+	if cn := c.anyConn(); cn != nil {
+		return cn, nil
 	}
 	if deadline.IsZero() {
 		*deadline = time.Now().Add(c.options.WaitTimeout)
 	}
 	waiting, cancel := context.WithDeadline(ctx, *deadline)
 	defer cancel()
-	l, err := c.await(waiting, func() error { return c.attemptsFailed(hopeless) })
+	cn, err := c.waitForConn(waiting, isPermanent)
 	switch {
 	case err == nil:
-		return l, nil
+		return cn, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case waiting.Err() != nil && errors.Is(err, waiting.Err()):
 		err = fmt.Errorf("no connection within %s", c.options.WaitTimeout)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for _, la := range c.lanes {
-			if la.err != nil {
-				err = la.err
+		for _, slot := range c.slots {
+			if slot.err != nil {
+				err = slot.err
 			}
 		}
 	}
 	return nil, fmt.Errorf("%w: %w", ErrUnsent, err)
 }
 
-// await waits for a link, for giveUp (called locked) to return an error, for ctx or for Close.
-func (c *Client) await(ctx context.Context, giveUp func() error) (*link, error) {
+// waitForConn waits until a connection is up, and returns an error if the last attempt of every slot
+// failed with an error for which giveUp is true. Errors: also ErrClosed; the context's error.
+func (c *Client) waitForConn(ctx context.Context, giveUp func(error) bool) (*conn, error) {
 	for {
 		if c.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
 		c.connect()
 		c.mu.Lock()
-		changed, err := c.changed, giveUp()
-		l := c.pick()
+		changed, err := c.changed, c.failureLocked(giveUp)
+		cn := c.anyConn()
 		c.mu.Unlock()
-		if l != nil || err != nil {
-			return l, err
+		if cn != nil || err != nil {
+			return cn, err
 		}
 		select {
 		case <-changed:
@@ -164,66 +169,66 @@ func (c *Client) await(ctx context.Context, giveUp func() error) (*link, error) 
 	}
 }
 
-func anyFailure(err error) bool { return err != nil }
+func isError(err error) bool { return err != nil }
 
-// attemptsFailed returns an error if the last attempt of every lane failed with one that counts.
-// Called with mu held.
-func (c *Client) attemptsFailed(counts func(error) bool) error {
-	for _, la := range c.lanes {
-		if la.err == nil || !counts(la.err) {
+// failureLocked returns the first slot's error if the last attempt of every slot failed with an
+// error for which giveUp is true.
+func (c *Client) failureLocked(giveUp func(error) bool) error {
+	for _, slot := range c.slots {
+		if slot.err == nil || !giveUp(slot.err) {
 			return nil
 		}
 	}
-	return c.lanes[0].err
+	return c.slots[0].err
 }
 
-// do sends the pipeline that begins with head, whose frames are sealed, and waits. What was never
-// sent is sent again as long as the client waits for connections; a lone read whose connection was
-// lost is sent again on another.
+// do sends the pipeline that begins with head, whose frames are complete, and waits for the
+// replies. If nothing was sent, it tries again until acquire's deadline. A single read is also sent
+// again if its connection is lost.
 func (c *Client) do(ctx context.Context, head *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	head.demand(ctx)
+	head.setDurable(ctx)
 	var deadline time.Time
-	again := 0
+	retries := 0
 	if head.retry && head.next == nil {
-		again = len(c.lanes) // a server that ends takes all links with it, and each may be found down in turn
+		retries = len(c.slots) // a restarted server may have broken every connection
 	}
 	for {
-		l, err := c.acquire(ctx, &deadline)
+		cn, err := c.acquire(ctx, &deadline)
 		if err != nil {
 			return err
 		}
-		err = l.do(ctx, head)
+		err = cn.do(ctx, head)
 		switch {
 		case errors.Is(err, errDown):
-		case again > 0 && errors.Is(err, ErrConnectionLost) && c.ctx.Err() == nil:
-			again--
+		case retries > 0 && errors.Is(err, ErrConnectionLost) && c.ctx.Err() == nil:
+			retries--
 		default:
 			return err
 		}
 	}
 }
 
-// submit sends q and does not wait for its reply.
-func (c *Client) submit(ctx context.Context, q *call) (*link, error) {
+// submit sends q without waiting for its reply, and returns the connection that q uses.
+func (c *Client) submit(ctx context.Context, q *call) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	var deadline time.Time
 	for {
-		l, err := c.acquire(ctx, &deadline)
+		cn, err := c.acquire(ctx, &deadline)
 		if err != nil {
 			return nil, err
 		}
-		if err = l.submit(ctx, q); !errors.Is(err, errDown) {
-			return l, err
+		if err = cn.submit(ctx, q); !errors.Is(err, errDown) {
+			return cn, err
 		}
 	}
 }
 
-// request sends q, waits, and reads its reply.
+// request sends q, waits for its reply and decodes it. It releases q.
 func request[R any](ctx context.Context, q *call, decode func(*call) (R, error)) (result R, err error) {
 	if err = q.seal(); err == nil {
 		err = q.client.do(ctx, q)
@@ -237,7 +242,7 @@ func request[R any](ctx context.Context, q *call, decode func(*call) (R, error))
 	return result, err
 }
 
-// outcome is what the reply of a completed call says.
+// outcome returns the result or the error in the reply to a completed call.
 func outcome[R any](q *call, decode func(*call) (R, error)) (result R, err error) {
 	switch {
 	case q.lost != nil:
@@ -251,9 +256,9 @@ func outcome[R any](q *call, decode func(*call) (R, error)) (result R, err error
 	return result, nil
 }
 
-// asError is failed for an error that may be an *Error already.
+// asError returns err if it is an *Error, and q.failed(err) otherwise.
 func (q *call) asError(err error) error {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // only one that is not wrapped is complete
+	if e, ok := err.(*Error); ok { //nolint:errorlint // a wrapped *Error would lose its context
 		return e
 	}
 	if errors.Is(err, errDown) {

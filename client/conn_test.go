@@ -36,8 +36,7 @@ func TestSetAndGet(t *testing.T) {
 	}
 }
 
-// TestThousandsShare has every value name its key, so that a reply to somebody else cannot go
-// unseen.
+// TestThousandsShare puts the key into each value, so that a reply to the wrong caller is detected.
 func TestThousandsShare(t *testing.T) {
 	ctx := testContext(t)
 	d := DictOf[string, string](dialPeer(t, startPeer(t), nil), "t")
@@ -59,7 +58,7 @@ func TestThousandsShare(t *testing.T) {
 	wg.Wait()
 }
 
-// TestCancellationStorm gives up requests at all stages; what is not given up gets its own reply.
+// TestCancellationStorm cancels requests at all stages. The others must get their own replies.
 func TestCancellationStorm(t *testing.T) {
 	ctx := testContext(t)
 	p := startPeer(t)
@@ -71,7 +70,7 @@ func TestCancellationStorm(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var given, got atomic.Int64
+	var cancelled, got atomic.Int64
 	var wg sync.WaitGroup
 	for g := range 200 {
 		wg.Go(func() {
@@ -83,7 +82,7 @@ func TestCancellationStorm(t *testing.T) {
 				cancel()
 				switch {
 				case errors.Is(err, context.DeadlineExceeded):
-					given.Add(1)
+					cancelled.Add(1)
 				case err != nil:
 					t.Error(err)
 				case v != fmt.Sprint("value of ", k):
@@ -95,20 +94,20 @@ func TestCancellationStorm(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if given.Load() == 0 || got.Load() == 0 {
-		t.Errorf("%d requests given up, %d answered: nothing was tested", given.Load(), got.Load())
+	if cancelled.Load() == 0 || got.Load() == 0 {
+		t.Errorf("%d requests cancelled, %d answered: the test proves nothing", cancelled.Load(), got.Load())
 	}
-	for _, la := range c.lanes {
+	for _, slot := range c.slots {
 		waitUntil(t, "all ids are free", func() bool {
-			l := la.link.Load()
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return len(l.slots) == len(l.free)
+			cn := slot.conn.Load()
+			cn.mu.Lock()
+			defer cn.mu.Unlock()
+			return cn.outstandingLocked() == 0
 		})
 	}
 }
 
-// waitUntil polls a state that no channel tells.
+// waitUntil polls a state for which there is no channel.
 func waitUntil(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -118,18 +117,18 @@ func waitUntil(t testing.TB, what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not so in time: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// TestCancelFreesAtOnce has a server that does not answer; the late reply goes to nobody.
+// TestCancelFreesAtOnce cancels a request that the server does not answer. Its late reply is dropped.
 func TestCancelFreesAtOnce(t *testing.T) {
 	p := startPeer(t)
 	held := make(chan uint32, 1)
 	p.answer = func(p *peer, req codec.Request) []byte {
 		select {
-		case id := <-held: // the reply to the request that was given up comes before that of this one
+		case id := <-held: // the late reply comes before the reply to this request
 			return append(ok(id, []byte{0x01}), ok(req.ID, []byte{0x02})...)
 		default:
 			held <- req.ID

@@ -7,20 +7,20 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Dict is a handle of a dict whose keys are read and written as K and whose values as V. It holds
-// no state but the table's name: making one asks the server nothing, and any number of goroutines
-// may use it. Every method is one request that takes effect whole or not at all.
+// Dict is a handle of a dict with keys of type K and values of type V. It consists of the table's
+// name, so making one sends no request. Any number of goroutines may use it. Every method is one
+// request, which the server applies as a whole or not at all.
 //
-// Keys are equal when Python says so: 1, 1.0 and true are one key. Items stand in the order of
-// their insertion; setting a key that is there keeps its place. Besides the errors named below,
-// every method returns ErrNoSuchTable, ErrWrongTableKind if the table is a list, ErrType for a key
-// that Python cannot hash, and what the connection brings.
+// Keys compare as in Python: 1, 1.0 and true are one key. Items are in the order of their insertion;
+// setting an existing key keeps its position. Besides the errors named below, every method returns
+// ErrNoSuchTable, ErrWrongTableKind if the table is a list, ErrType for a key that Python cannot
+// hash, and the errors of the connection.
 type Dict[K, V any] struct {
 	client *Client
 	table  *tableName
 }
 
-// DictOf returns the handle of the dict called table.
+// DictOf returns a handle of the dict named table.
 func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
 	return &Dict[K, V]{c, nameTable(table)}
 }
@@ -28,17 +28,17 @@ func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
 // Name returns the table's name.
 func (d *Dict[K, V]) Name() string { return d.table.text }
 
-// DictPipe puts requests for a dict into a pipeline. Each method is that of Dict with its result in
+// DictPipe adds requests for a dict to a pipeline. Its methods are those of Dict, with the result in
 // a Future.
 type DictPipe[K, V any] struct {
 	dict     *Dict[K, V]
 	pipeline *Pipeline
 }
 
-// With returns d for use in p.
+// With returns a handle that adds requests for d to p.
 func (d *Dict[K, V]) With(p *Pipeline) DictPipe[K, V] { return DictPipe[K, V]{d, p} }
 
-// seqOf ranges over items.
+// seqOf returns items as a sequence.
 func seqOf[K, V any](items []Item[K, V]) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for _, item := range items {
@@ -49,19 +49,19 @@ func seqOf[K, V any](items []Item[K, V]) iter.Seq2[K, V] {
 	}
 }
 
-// Create makes the table, holding items. Errors: ErrTableExists.
+// Create creates the table with the given items. Errors: ErrTableExists.
 func (d *Dict[K, V]) Create(ctx context.Context, items ...Item[K, V]) error {
 	_, err := request(ctx, d.create(false, seqOf(items)), decodeOne[bool])
 	return err
 }
 
-// Ensure makes the table, holding items, unless it is there already; made says which. A table that
-// is there is left as it is.
+// Ensure creates the table with the given items unless it exists; made reports whether it did. An
+// existing table is not changed.
 func (d *Dict[K, V]) Ensure(ctx context.Context, items ...Item[K, V]) (made bool, err error) {
 	return request(ctx, d.create(true, seqOf(items)), decodeOne[bool])
 }
 
-// CreateFrom is Create with the items of a sequence, such as maps.All of a map.
+// CreateFrom is Create with the items of a sequence, such as maps.All(m).
 func (d *Dict[K, V]) CreateFrom(ctx context.Context, items iter.Seq2[K, V]) error {
 	_, err := request(ctx, d.create(false, items), decodeOne[bool])
 	return err
@@ -73,12 +73,12 @@ func (d *Dict[K, V]) create(existOK bool, items iter.Seq2[K, V]) *call {
 	return addItems(q, items)
 }
 
-// Drop removes the table.
+// Drop removes the table and its contents.
 func (d *Dict[K, V]) Drop(ctx context.Context) error {
 	return perform(ctx, d.client.write(codec.OpDrop, d.table))
 }
 
-// Get returns the value under k. Errors: ErrKey if there is none.
+// Get returns the value of k. Errors: ErrKey if k is absent.
 func (d *Dict[K, V]) Get(ctx context.Context, k K) (V, error) {
 	return request(ctx, d.get(k), decodeOne[V])
 }
@@ -92,7 +92,7 @@ func (d *Dict[K, V]) get(k K) *call {
 // Get is Dict.Get.
 func (p DictPipe[K, V]) Get(k K) *Future[V] { return queue(p.pipeline, p.dict.get(k), decodeOne[V]) }
 
-// Lookup returns the value under k, and whether there is one.
+// Lookup returns the value of k; ok is false if k is absent.
 func (d *Dict[K, V]) Lookup(ctx context.Context, k K) (v V, ok bool, err error) {
 	e, err := request(ctx, d.lookup(k), decodeEntry[V])
 	return e.Value, e.Found, err
@@ -109,7 +109,7 @@ func (p DictPipe[K, V]) Lookup(k K) *Future[Entry[V]] {
 	return queue(p.pipeline, p.dict.lookup(k), decodeEntry[V])
 }
 
-// GetOr returns the value under k, fallback if there is none.
+// GetOr returns the value of k, or fallback if k is absent.
 func (d *Dict[K, V]) GetOr(ctx context.Context, k K, fallback V) (V, error) {
 	e, err := request(ctx, d.lookup(k), decodeEntry[V])
 	if err == nil && !e.Found {
@@ -118,7 +118,7 @@ func (d *Dict[K, V]) GetOr(ctx context.Context, k K, fallback V) (V, error) {
 	return e.Value, err
 }
 
-// GetMany returns what stands under each of keys, in their order.
+// GetMany returns an Entry for each of keys, in their order.
 func (d *Dict[K, V]) GetMany(ctx context.Context, keys ...K) ([]Entry[V], error) {
 	return request(ctx, d.getMany(keys), decodeEntries[V])
 }
@@ -132,7 +132,7 @@ func (p DictPipe[K, V]) GetMany(keys ...K) *Future[[]Entry[V]] {
 	return queue(p.pipeline, p.dict.getMany(keys), decodeEntries[V])
 }
 
-// Contains says whether there is a value under k.
+// Contains reports whether k is present.
 func (d *Dict[K, V]) Contains(ctx context.Context, k K) (bool, error) {
 	return request(ctx, d.contains(k), decodeOne[bool])
 }
@@ -158,7 +158,7 @@ func (d *Dict[K, V]) len() *call { return d.client.read(codec.OpDictLen, d.table
 // Len is Dict.Len.
 func (p DictPipe[K, V]) Len() *Future[int] { return queue(p.pipeline, p.dict.len(), decodeOne[int]) }
 
-// Set puts v under k.
+// Set sets the value of k to v.
 func (d *Dict[K, V]) Set(ctx context.Context, k K, v V) error { return perform(ctx, d.set(k, v)) }
 
 func (d *Dict[K, V]) set(k K, v V) *call {
@@ -173,7 +173,7 @@ func (p DictPipe[K, V]) Set(k K, v V) *Future[struct{}] {
 	return queue(p.pipeline, p.dict.set(k, v), decodeNothing)
 }
 
-// SetDefault returns the value under k, having put v there if there was none.
+// SetDefault returns the value of k; if k is absent, it sets the value to v first.
 func (d *Dict[K, V]) SetDefault(ctx context.Context, k K, v V) (V, error) {
 	return request(ctx, d.setDefault(k, v), decodeOne[V])
 }
@@ -190,8 +190,8 @@ func (p DictPipe[K, V]) SetDefault(k K, v V) *Future[V] {
 	return queue(p.pipeline, p.dict.setDefault(k, v), decodeOne[V])
 }
 
-// Update sets all items, such as maps.All of a map, at one moment. Errors: ErrTooLarge for more
-// than 524,288 of them or more than a frame holds.
+// Update sets all items of a sequence, such as maps.All(m), atomically. Errors: ErrTooLarge for more
+// than 524,288 items, or if they exceed the size of a frame.
 func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
 	return perform(ctx, d.update(items))
 }
@@ -205,7 +205,7 @@ func (p DictPipe[K, V]) Update(items iter.Seq2[K, V]) *Future[struct{}] {
 	return queue(p.pipeline, p.dict.update(items), decodeNothing)
 }
 
-// Delete removes k. Errors: ErrKey if it is not there.
+// Delete removes k. Errors: ErrKey if k is absent.
 func (d *Dict[K, V]) Delete(ctx context.Context, k K) error { return perform(ctx, d.delete(k)) }
 
 func (d *Dict[K, V]) delete(k K) *call {
@@ -219,7 +219,7 @@ func (p DictPipe[K, V]) Delete(k K) *Future[struct{}] {
 	return queue(p.pipeline, p.dict.delete(k), decodeNothing)
 }
 
-// Pop removes k and returns what stood there. Errors: ErrKey if nothing did.
+// Pop removes k and returns its value. Errors: ErrKey if k is absent.
 func (d *Dict[K, V]) Pop(ctx context.Context, k K) (V, error) {
 	return request(ctx, d.pop(k), decodeOne[V])
 }
@@ -233,7 +233,7 @@ func (d *Dict[K, V]) pop(k K) *call {
 // Pop is Dict.Pop.
 func (p DictPipe[K, V]) Pop(k K) *Future[V] { return queue(p.pipeline, p.dict.pop(k), decodeOne[V]) }
 
-// PopOr removes k and returns what stood there, fallback if nothing did.
+// PopOr removes k and returns its value, or fallback if k is absent.
 func (d *Dict[K, V]) PopOr(ctx context.Context, k K, fallback V) (V, error) {
 	q := d.pop(k)
 	q.orNone = true

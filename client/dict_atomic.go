@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Increment adds by to the number under k, counting nothing as 0, and returns the sum. Errors:
-// ErrType if what stands there is no number, ErrOverflow.
+// Increment adds by to the value of k, or to 0 if k is absent, and returns the sum. Errors: ErrType
+// if the value is not a number; ErrOverflow.
 func (d *Dict[K, V]) Increment(ctx context.Context, k K, by V) (V, error) {
 	return request(ctx, d.increment(k, by), decodeOne[V])
 }
@@ -25,13 +25,13 @@ func (p DictPipe[K, V]) Increment(k K, by V) *Future[V] {
 	return queue(p.pipeline, p.dict.increment(k, by), decodeOne[V])
 }
 
-// CompareAndSet puts new under k if what stands there equals old as Python compares, and says
-// whether it did.
+// CompareAndSet sets the value of k to new if it equals old as Python compares, and reports whether
+// it did.
 func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, &old, &new), decodeOne[bool])
 }
 
-// SetIfAbsent puts v under k if nothing stands there, and says whether it did.
+// SetIfAbsent sets the value of k to v if k is absent, and reports whether it did.
 func (d *Dict[K, V]) SetIfAbsent(ctx context.Context, k K, v V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, nil, &v), decodeOne[bool])
 }
@@ -41,12 +41,12 @@ func (p DictPipe[K, V]) SetIfAbsent(k K, v V) *Future[bool] {
 	return queue(p.pipeline, p.dict.compareAndSet(k, nil, &v), decodeOne[bool])
 }
 
-// DeleteIfEqual removes k if what stands there equals old, and says whether it did.
+// DeleteIfEqual removes k if its value equals old, and reports whether it did.
 func (d *Dict[K, V]) DeleteIfEqual(ctx context.Context, k K, old V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, &old, nil), decodeOne[bool])
 }
 
-// compareAndSet takes nil for absent.
+// compareAndSet begins COMPARE AND SET. nil as old or new means that k is absent.
 func (d *Dict[K, V]) compareAndSet(k K, old, new *V) *call {
 	q := d.client.write(codec.OpDictCompareAndSet, d.table)
 	add(q, k)
@@ -65,8 +65,8 @@ func (p DictPipe[K, V]) CompareAndSet(k K, old, new V) *Future[bool] {
 	return queue(p.pipeline, p.dict.compareAndSet(k, &old, &new), decodeOne[bool])
 }
 
-// GetVersioned returns the value under k with its version, for SetIf and DeleteIf. Errors: ErrKey
-// if there is none.
+// GetVersioned returns the value of k and its version, for SetIf, DeleteIf and PopIf. Errors: ErrKey
+// if k is absent.
 func (d *Dict[K, V]) GetVersioned(ctx context.Context, k K) (V, Version, error) {
 	q := d.client.begin(codec.Request{Op: codec.OpDictGet, Flags: codec.FlagWantVersion}, d.table)
 	q.retry = true
@@ -75,7 +75,7 @@ func (d *Dict[K, V]) GetVersioned(ctx context.Context, k K) (V, Version, error) 
 	return v.Value, v.Version, err
 }
 
-// SetVersioned puts v under k and returns the version that this made.
+// SetVersioned sets the value of k to v and returns the new version.
 func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error) {
 	q := d.client.begin(codec.Request{Op: codec.OpDictSet, Flags: codec.FlagWantVersion}, d.table)
 	add(q, k)
@@ -83,8 +83,8 @@ func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error
 	return request(ctx, q, decodeVersion)
 }
 
-// SetIf puts v under k if the entry's version is still the given one (Absent: if there is none),
-// and returns the version that this made. Errors: ErrVersionMismatch.
+// SetIf sets the value of k to v if the entry's version is still the given one, and returns the new
+// version. Absent as version means that k must be absent. Errors: ErrVersionMismatch.
 func (d *Dict[K, V]) SetIf(ctx context.Context, k K, v V, version Version) (Version, error) {
 	q := d.ifVersion(codec.OpDictSet, codec.FlagWantVersion, version)
 	add(q, k)
@@ -100,8 +100,8 @@ func (d *Dict[K, V]) DeleteIf(ctx context.Context, k K, version Version) error {
 	return perform(ctx, q)
 }
 
-// PopIf removes k if the entry's version is still the given one, and returns what stood there.
-// Errors: ErrVersionMismatch, ErrKey.
+// PopIf removes k if the entry's version is still the given one, and returns its value. Errors:
+// ErrVersionMismatch, ErrKey.
 func (d *Dict[K, V]) PopIf(ctx context.Context, k K, version Version) (V, error) {
 	q := d.ifVersion(codec.OpDictPop, 0, version)
 	add(q, k)
@@ -115,9 +115,9 @@ func (d *Dict[K, V]) ifVersion(op codec.Opcode, flags codec.RequestFlags, versio
 	)
 }
 
-// Modify replaces the value under k by what change makes of it, and returns that. change sees the
-// zero value and false if there is none; it is called again whenever another write came between,
-// and so may be called several times. If it fails nothing is written.
+// Modify sets the value of k to the result of change and returns it. change gets the current value,
+// or the zero value and false if k is absent. If another client writes k in between, Modify calls
+// change again. If change returns an error, Modify returns it and nothing is written.
 func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found bool) (V, error)) (V, error) {
 	for {
 		old, version, err := d.GetVersioned(ctx, k)

@@ -23,8 +23,9 @@ func (d *Dict[K, V]) Items(ctx context.Context) ([]Item[K, V], error) {
 	return request(ctx, d.client.read(codec.OpDictItems, d.table), decodeItems[K, V])
 }
 
-// All ranges over all items in order, as of the moment of the request, while they come from the
-// server. After the loop failed says whether that was all; if it was not, what was seen is void.
+// All ranges over all items in order, as of the moment of the request, while they arrive. After the
+// loop, failed returns nil if the loop has seen all items. If it returns an error, the items seen so
+// far must not be used.
 //
 //	items, failed := users.All(ctx)
 //	for name, user := range items {
@@ -34,9 +35,9 @@ func (d *Dict[K, V]) Items(ctx context.Context) ([]Item[K, V], error) {
 //		...
 //	}
 //
-// The request is made when the loop begins, and again by each further loop. A loop that is left
-// early leaves the rest to be dropped. A loop so slow that more than Options.ReadAheadBytes wait
-// for it fails with ErrSlowReader; Scan has no such limit.
+// Each loop over items sends the request anew. If a loop ends early, the rest of the reply is
+// dropped. If a loop is so slow that more than Options.ReadAheadBytes are buffered for it, it ends
+// with ErrSlowReader; Scan has no such limit.
 func (d *Dict[K, V]) All(ctx context.Context) (items iter.Seq2[K, V], failed func() error) {
 	var err error
 	return func(yield func(K, V) bool) {
@@ -61,7 +62,7 @@ func (d *Dict[K, V]) All(ctx context.Context) (items iter.Seq2[K, V], failed fun
 	}, func() error { return err }
 }
 
-// nextOf reads the next value of a long read; ok is false at its end.
+// nextOf decodes the next value of a long read; ok is false at the end.
 func nextOf[T any](r *longRead, into *T) (ok bool, err error) {
 	b, err := r.value()
 	if err != nil || b == nil {
@@ -73,13 +74,13 @@ func nextOf[T any](r *longRead, into *T) (ok bool, err error) {
 	return true, nil
 }
 
-// scanItems is how many items Scan asks for at a time.
+// scanItems is the number of items that Scan reads in one request.
 const scanItems = 512
 
-// Scan ranges over all items in order, some hundreds at a time, with bounded memory on both sides
-// however large the dict and however slow the loop. It shows no single moment: an item that is
-// there all the time is seen exactly once, one that is set or removed meanwhile may be seen or not.
-// failed is as for All.
+// Scan ranges over all items in order, with 512 items per request. Memory is bounded on both sides,
+// however large the dict and however slow the loop. The items are not as of one moment: an item that
+// exists during the whole scan is seen exactly once; an item that is set or removed during the scan
+// may be seen or not. failed is as for All.
 func (d *Dict[K, V]) Scan(ctx context.Context) (items iter.Seq2[K, V], failed func() error) {
 	var err error
 	return func(yield func(K, V) bool) {
@@ -103,7 +104,7 @@ func (d *Dict[K, V]) Scan(ctx context.Context) (items iter.Seq2[K, V], failed fu
 	}, func() error { return err }
 }
 
-// page is the reply of a scan.
+// page is the reply to DICT SCAN. next is the cursor of the next request, 0 at the end.
 type page[K, V any] struct {
 	next  int64
 	items []Item[K, V]

@@ -1,61 +1,60 @@
-// Package client is the Go client: typed handles of a server's dicts and lists.
+// Package client is the Go client of cyberdb-fast: typed handles of a server's dicts and lists.
 //
 //	c, err := client.Open(ctx, "cyberdb://:password@127.0.0.1:9980", nil)
 //	users := client.DictOf[string, User](c, "users")
 //	err = users.Set(ctx, "bob", User{Name: "Bob", Age: 31})
 //	bob, err := users.Get(ctx, "bob") // errors.Is(err, client.ErrKey) if there is none
 //
-// A Client keeps a few connections (two unless Options say otherwise). Dict and List are handles: a
-// table's name and the Go types that its keys and values are read as. Tables hold Python values;
-// what Go types they become and come from is the business of package codec/govalue: structs are
-// dicts, slices are lists, any is each value's natural type. A Pipeline sends many requests at
-// once.
+// A Client has a few connections, two by default. A Dict or a List is a handle: a table's name and
+// the Go types of its keys and values. Tables hold Python values; package codec/govalue describes
+// how they map to Go types. In short, structs are dicts, slices are lists, and any is the natural
+// type of each value. A Pipeline sends many requests at once.
 //
 // # Safety
 //
-// Client and server prove to each other that they know the password; it is never sent, and nobody
-// who listens can try passwords against what he recorded. A URL that begins with cyberdbs: or
-// unixs:, or Options.Encrypt, encrypts what follows; the server must do so too (--encrypt), or
-// opening fails with ErrEncryption. A connection that somebody changed or cut on the way is found
-// out and given up.
+// Client and server authenticate each other by a password. The password is never sent, and the
+// handshake gives an eavesdropper nothing to test guesses against. A URL that begins with cyberdbs:
+// or unixs:, or Options.Encrypt, encrypts the connection. The server must encrypt too (--encrypt);
+// otherwise opening fails with ErrEncryption. The client detects an encrypted connection that was
+// altered or cut on the way, and closes it.
 //
 // # Sharing
 //
-// Everything but a Pipeline may be used by any number of goroutines, and is meant to be: requests
-// that are made at the same time travel in one write, so a client gets faster per request the more
-// goroutines share it. Make one client and keep it. Handles cost nothing.
+// Any number of goroutines may use a Client and its handles at the same time; only a Pipeline is for
+// one goroutine. Requests made at the same time share one write, so a request costs less the more
+// goroutines share the client. Make one client and keep it. Handles are free to make.
 //
 // # Order
 //
-// Every method but the iterations is one request, applied by the server whole or not at all, and
-// returns when it has been. So the requests of one goroutine take effect in the order of its
-// program, on any table. The requests of a pipeline take effect in the order in which they were
-// added.
+// Every method except the iterations is one request. The server applies it as a whole or not at all,
+// and the method returns afterwards. So the requests of one goroutine are applied in program order,
+// on any table. The requests of a pipeline are applied in the order in which they were added.
 //
-// # Giving up
+// # Cancellation
 //
-// When its context ends a method returns at once, with the context's error. A read is then simply
-// without a result. A write may have been applied, or may still be a moment later, even after the
-// next request of the same goroutine when that takes another connection; with Options.Conns 1 it
-// does not. CompareAndSet and SetIf make writes that are safe to repeat.
+// A method returns as soon as its context ends, with the context's error. A write may still have
+// been applied, or may be applied later, even after the next request of the same goroutine if that
+// uses another connection. With Options.Conns 1 the order stays. CompareAndSet and SetIf make writes
+// that are safe to repeat.
 //
 // # Lost connections
 //
-// Connections are made anew, with growing and random pauses, for as long as the client is open.
-// While there is none, requests wait for Options.WaitTimeout, then fail with ErrUnsent: they have
-// changed nothing. A write whose connection ends before its reply fails with ErrConnectionLost: it
-// may or may not have been applied, and is never repeated by itself. Reads are repeated. A server
-// that is silent while replies are due is given up after Options.SilenceTimeout, so no method waits
-// for ever, even without a deadline of its own.
+// The client reconnects until it is closed, with growing random pauses. While it has no connection,
+// requests wait for Options.WaitTimeout; then they fail with ErrUnsent and have changed nothing. If
+// the connection of a write ends before the reply, the write fails with ErrConnectionLost: it may or
+// may not have been applied, and the client does not repeat it. Reads are repeated. If nothing
+// arrives for Options.SilenceTimeout while replies are due, the client closes the connection. So no
+// method waits forever, even without a deadline.
 //
-// # On disk
+// # Durability
 //
-// When a write is on disk, after its reply, is the server's policy to say (--fsync); Save puts all
-// there is into the server's file. A request whose context is of Durable returns when its change is
-// on disk, whatever the policy.
+// The server's policy (--fsync) determines when a write reaches the disk after its reply. A request
+// whose context comes from Durable returns when its change is on disk, whatever the policy. Save
+// writes a snapshot of all tables.
 //
 // # Errors
 //
-// Every method returns an *Error that names request, table and key; errors.Is finds the package's
-// sentinels in it, of which ErrKey, ErrIndex, ErrType and ErrValue are Python's own.
+// Every method returns an *Error that names the request, the table and the key. errors.Is finds the
+// sentinels of this package in it. ErrKey, ErrIndex, ErrType and ErrValue are Python's own
+// exceptions.
 package client

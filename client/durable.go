@@ -9,26 +9,26 @@ import (
 // durableKey marks a context that Durable has made.
 type durableKey struct{}
 
-// Durable returns a context for requests whose changes are to be on disk before their replies come,
-// whatever the server's policy (--fsync): what has returned without an error is not lost, by a
-// power cut either. It costs a sync of the server's disk, which requests share; reads do not wait.
+// Durable returns a context for durable requests: the server replies when the change is on disk,
+// whatever its --fsync policy. A change whose request returned without an error then survives a
+// power failure. Each request waits for a sync of the server's disk, which concurrent requests
+// share. Reads do not wait.
 //
 //	err := orders.Set(client.Durable(ctx), id, order)
 //
-// For a Pipeline it is Do's context that counts, for all of its requests; they share one sync,
-// mostly.
+// In a Pipeline, the context of Do applies to all of its requests, which usually share one sync.
 //
-// Errors, besides those of the request: ErrNotDurable if the change is made and could not be
-// written to disk; ErrReadOnly, from then on, of every request that changes something;
-// ErrBadRequest, with nothing changed, from a server that keeps no journal.
+// Errors, besides those of the request: ErrNotDurable if the change was applied but could not be
+// written to disk. From then on, every request that changes something returns ErrReadOnly. A server
+// without a journal returns ErrBadRequest and changes nothing.
 func Durable(ctx context.Context) context.Context { return context.WithValue(ctx, durableKey{}, true) }
 
-// flagsOffset is where a request frame has its flags.
+// flagsOffset is the offset of the flags in a request frame.
 const flagsOffset = 9
 
-// demand asks for what ctx does: the flag DURABLE of each request, from q on, that may change
-// something.
-func (q *call) demand(ctx context.Context) {
+// setDurable sets the flag DURABLE of q and the calls after it that may change something, if ctx is
+// a Durable one.
+func (q *call) setDurable(ctx context.Context) {
 	if ctx.Value(durableKey{}) == nil {
 		return
 	}

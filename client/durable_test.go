@@ -18,8 +18,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// changes are requests of every kind that may change something, on a dict with "a" and "n" in it
-// and a list of three.
+// changes has one request of every kind that may change something, for a dict with the keys "a" and
+// "n" and a list of three elements.
 func changes(
 	d *client.Dict[string, int],
 	l *client.List[int],
@@ -68,8 +68,8 @@ func someTables(t *testing.T, c *client.Client) (*client.Dict[string, int], *cli
 	return d, l
 }
 
-// TestDurable: every change may be asked to be on disk, and is there after a restart; a server
-// without a journal refuses, and does not what it cannot keep; reads ask for nothing.
+// TestDurable makes every kind of change with a Durable context and finds it after a restart. A
+// server without a journal refuses such changes. Reads do not carry the flag.
 func TestDurable(t *testing.T) {
 	t.Parallel()
 	kept, memory := looptest.StartOnDisk(t), looptest.Start(t)
@@ -105,8 +105,8 @@ func TestDurable(t *testing.T) {
 	}
 }
 
-// TestNotDurable: when the disk fails, the change that was to be on disk says that it is not, later
-// ones that nothing is changed, and reads go on.
+// TestNotDurable lets the disk fail: the current durable change returns ErrNotDurable, later changes
+// return ErrReadOnly, and reads go on.
 func TestNotDurable(t *testing.T) {
 	t.Parallel()
 	disk := fstest.NewDisk()
@@ -135,7 +135,7 @@ func TestNotDurable(t *testing.T) {
 	}
 	defer c.Close()
 	d, l := someTables(t, c)
-	// nothing waits to be written any more
+	// nothing is waiting to be written any more
 	if err := d.Set(client.Durable(t.Context()), "before", 1); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestEncryptionDiffers(t *testing.T) {
 	}
 }
 
-// tapped is a connection whose bytes are looked at and, if change is set, changed as they arrive.
+// tapped is a connection that records its bytes and, if change is set, changes them as they arrive.
 type tapped struct {
 	net.Conn
 	mu      sync.Mutex
@@ -53,8 +53,8 @@ func (c *tapped) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// dialTapped returns a client whose one connection is tapped. It is no plain socket: the keeper
-// writes everything.
+// dialTapped returns a client whose only connection is tapped. It is not a plain socket, so the
+// writer goroutine writes everything.
 func dialTapped(t *testing.T, p *peer) (*Client, *tapped) {
 	t.Helper()
 	tap := make(chan *tapped, 1)
@@ -83,10 +83,9 @@ func dialTapped(t *testing.T, p *peer) (*Client, *tapped) {
 	return c, <-tap
 }
 
-// TestNothingReadable: what a client and its server say to each other is on the line in neither
-// direction.
+// TestNothingReadable checks that an encrypted connection shows its values in neither direction.
 func TestNothingReadable(t *testing.T) {
-	const secret = "what nobody else is to read"
+	const secret = "a secret value on the line"
 	for _, encrypts := range []bool{true, false} {
 		p := startPeer(t)
 		p.with(func() { p.encrypt = encrypts })
@@ -102,18 +101,18 @@ func TestNothingReadable(t *testing.T) {
 		tap.mu.Lock()
 		for name, b := range map[string][]byte{"sent": tap.out, "received": tap.in} {
 			if bytes.Contains(b, []byte(secret)) == encrypts {
-				t.Errorf("encryption %v: the value stands in what was %s: %v", encrypts, name, !encrypts)
+				t.Errorf("encryption %v: the value is in the bytes %s: %v", encrypts, name, !encrypts)
 			}
 			if bytes.Contains(b, []byte(peerPassword)) {
-				t.Errorf("encryption %v: the password stands in what was %s", encrypts, name)
+				t.Errorf("encryption %v: the password is in the bytes %s", encrypts, name)
 			}
 		}
 		tap.mu.Unlock()
 	}
 }
 
-// TestChangedOnTheLine flips a bit of what the server sends: the request fails, with a reason, and
-// the next one goes over a new connection.
+// TestChangedOnTheLine flips a bit of a reply: the request fails with the reason, and the next one
+// uses a new connection.
 func TestChangedOnTheLine(t *testing.T) {
 	p := startPeer(t)
 	p.with(func() { p.encrypt = true })
@@ -136,8 +135,8 @@ func TestChangedOnTheLine(t *testing.T) {
 	}
 }
 
-// TestCutOrEnded: a connection that was cut is told from one that the server has ended, and the
-// server is told that the client has.
+// TestCutOrEnded checks that the client distinguishes a connection that was cut from one that the
+// server closed.
 func TestCutOrEnded(t *testing.T) {
 	for _, ends := range []bool{true, false} {
 		p := startPeer(t)
@@ -167,7 +166,7 @@ func TestCutOrEnded(t *testing.T) {
 	}
 }
 
-// TestClientEnds: closing a client ends its connections in order.
+// TestClientEnds checks that Close ends an encrypted connection with an end record.
 func TestClientEnds(t *testing.T) {
 	p := startPeer(t)
 	p.with(func() { p.encrypt = true })

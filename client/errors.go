@@ -12,64 +12,61 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// Errors of Python's own kinds, found by errors.Is. The request has changed nothing.
+// Errors of Python's own kinds, for errors.Is. The request has changed nothing.
 var (
-	// ErrKey is returned when a dict has no such key, or is empty where an item is due (KeyError).
+	// ErrKey is returned when a dict does not have the key, or PopItem finds it empty (KeyError).
 	ErrKey = errors.New("KeyError")
-	// ErrIndex is returned when a list has no such index, or is empty where an item is due
+	// ErrIndex is returned when an index is out of the list's range, or a pop finds it empty
 	// (IndexError).
 	ErrIndex = errors.New("IndexError")
-	// ErrType is returned when a value cannot do what is asked: an unhashable key, '<' between str
-	// and int (TypeError).
+	// ErrType is returned when a value does not support the operation, such as an unhashable key or
+	// '<' between str and int (TypeError).
 	ErrType = errors.New("TypeError")
-	// ErrValue is returned when a list has no such element, a step is 0, or a value is refused
-	// (ValueError).
+	// ErrValue is returned when a list does not have the element, a step is 0, or the server does
+	// not accept a value (ValueError).
 	ErrValue = errors.New("ValueError")
-	// ErrAttribute is returned when a sort key asks an element for what it has not
+	// ErrAttribute is returned when an element lacks an attribute that a sort key needs
 	// (AttributeError).
 	ErrAttribute = errors.New("AttributeError")
 	// ErrOverflow is returned when a number becomes too large (OverflowError).
 	ErrOverflow = errors.New("OverflowError")
 )
 
-// Errors about tables and entries, found by errors.Is. The request has changed nothing.
+// Errors about tables and entries, for errors.Is. The request has changed nothing.
 var (
-	// ErrNoSuchTable is returned when no table has the name.
+	// ErrNoSuchTable is returned when the table does not exist.
 	ErrNoSuchTable = errors.New("no such table")
-	// ErrTableExists is returned when a table of the name is there already.
+	// ErrTableExists is returned when a table of that name exists already.
 	ErrTableExists = errors.New("table exists")
-	// ErrWrongTableKind is returned when the table is a list and the request is for a dict, or the
-	// other way round.
+	// ErrWrongTableKind is returned when the table is a list and the request is for a dict, or vice
+	// versa.
 	ErrWrongTableKind = errors.New("wrong table kind")
-	// ErrVersionMismatch is returned when the entry has not the version that the request names.
+	// ErrVersionMismatch is returned when the entry's version is not the one in the request.
 	ErrVersionMismatch = errors.New("version mismatch")
 )
 
-// Errors about the request, the connection or the server, found by errors.Is.
+// Errors about the request, the connection or the server, for errors.Is.
 var (
-	// ErrTooLarge is returned when a request is beyond the server's limits, most often before it is
+	// ErrTooLarge is returned when a request exceeds the server's limits, in most cases before it is
 	// sent. Nothing has changed.
 	ErrTooLarge = errors.New("too large")
-	// ErrBadRequest is returned when the server does not take the request as it is: a table's name
-	// that is empty or too long, or a request that an older server does not know. Nothing has
-	// changed.
+	// ErrBadRequest is returned when the request is not valid: a table name is empty or too long, or
+	// the server is older and does not know the request. Nothing has changed.
 	ErrBadRequest = errors.New("bad request")
-	// ErrOverloaded is returned when the server has no room for the request or for the connection.
+	// ErrOverloaded is returned when the server has no memory for the request, or no free connection.
 	// Nothing has changed.
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")
-	// ErrNotDurable is returned when the change is made and could not be written to disk: it may be
-	// gone after a restart. Of Save: nothing is saved.
+	// ErrNotDurable is returned when the change was applied but could not be written to disk: a
+	// restart may lose it. From Save, it means that nothing was saved.
 	ErrNotDurable = errors.New("not on disk")
-	// ErrReadOnly is returned when the server cannot write to its disk any more. Nothing has
-	// changed.
+	// ErrReadOnly is returned when the server can no longer write to its disk. Nothing has changed.
 	ErrReadOnly = errors.New("server cannot write to its disk")
-	// ErrServer is returned when the server met a defect of its own. The request may have been
-	// applied.
+	// ErrServer is returned when the server has an internal error. The request may have been applied.
 	ErrServer = errors.New("internal server error")
-	// ErrUnsent is returned when no connection could be had: the request was never sent and nothing
-	// has changed.
+	// ErrUnsent is returned when there was no connection: the request was never sent and nothing has
+	// changed.
 	ErrUnsent = errors.New("request not sent")
 	// ErrConnectionLost is returned when the connection ended before the reply came: the request
 	// may or may not have been applied.
@@ -77,37 +74,37 @@ var (
 	// ErrClosed is returned when the client has been closed. It comes with ErrUnsent or
 	// ErrConnectionLost, which say whether the request may have been applied.
 	ErrClosed = errors.New("client closed")
-	// ErrRefused is returned when the server ended the connection while it was being opened; the
-	// more exact ErrWrongPassword, ErrEncryption, ErrOverloaded or ErrShuttingDown holds as well
-	// where it applies.
+	// ErrRefused is returned when the server refused the connection. If the reason is known, the
+	// error is also one of ErrWrongPassword, ErrEncryption, ErrOverloaded and ErrShuttingDown.
 	ErrRefused = errors.New("connection refused by the server")
-	// ErrEncryption is returned when the server encrypts and the client does not, or the other way
-	// round.
+	// ErrEncryption is returned when the server encrypts and the client does not, or vice versa.
 	ErrEncryption = errors.New("encryption differs")
-	// ErrWrongPassword is returned when client and server do not know the same password.
+	// ErrWrongPassword is returned when client and server have different passwords.
 	ErrWrongPassword = errors.New("wrong password")
-	// ErrProtocol is returned when what answers does not speak the protocol.
+	// ErrProtocol is returned when the server does not follow the protocol; it may be another kind
+	// of server.
 	ErrProtocol = errors.New("protocol error")
-	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. A request that
-	// changes something has been applied.
+	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. The request has
+	// been applied.
 	ErrReplyTooLarge = errors.New("reply too large")
 	// ErrSlowReader is returned when a streamed read falls further behind than
 	// Options.ReadAheadBytes.
 	ErrSlowReader = errors.New("reading too slowly")
-	// ErrNotDone is returned by a Future whose pipeline has not been done.
+	// ErrNotDone is returned by a Future before Do of its pipeline has returned.
 	ErrNotDone = errors.New("pipeline not done")
 )
 
-// Error is what every failed request returns. errors.Is finds the sentinels of this package in it,
-// and the cause: context.DeadlineExceeded, context.Canceled, a *net.OpError, a *govalue.PathError.
+// Error is the error of every failed request. errors.Is and errors.As find the sentinels of this
+// package in it, and the cause: context.DeadlineExceeded, context.Canceled, a *net.OpError, a
+// *govalue.PathError.
 type Error struct {
-	Op      string // the request, "DICT GET"; empty if opening the connection failed
+	Op      string // the request, such as "DICT GET"; empty if opening the connection failed
 	Table   string // empty if the request is for no table
 	Key     any    // the key that the error is about, decoded; nil if none
-	Want    Kind   // ErrWrongTableKind: the kind that the request is for
-	Have    Kind   // ErrWrongTableKind: the kind of the table that is there
-	Message string // the server's text; empty if the error arose here
-	Err     error  // one of the sentinels, or the cause
+	Want    Kind   // with ErrWrongTableKind: the kind that the request needs
+	Have    Kind   // with ErrWrongTableKind: the kind of the table
+	Message string // the server's message; empty if the error arose in the client
+	Err     error  // a sentinel of this package, or the cause
 }
 
 // Error returns one line: `cyberdb: DICT GET "users": KeyError: 'bob'`.
@@ -132,7 +129,7 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// saysAll is true of the errors whose message from the server has all that their own text says.
+// saysAll says whether the server's message for err includes the text of err itself.
 func saysAll(err error) bool {
 	return slices.Contains([]error{ErrNoSuchTable, ErrTableExists, ErrWrongTableKind, ErrVersionMismatch}, err)
 }
@@ -140,8 +137,7 @@ func saysAll(err error) bool {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// statusErrors gives the sentinel for each status; a status that is not here is one of a newer
-// server.
+// statusErrors maps each status to its sentinel. Newer servers may send a status that is not here.
 var statusErrors = map[codec.Status]error{
 	codec.StatusKeyError:        ErrKey,
 	codec.StatusIndexError:      ErrIndex,
@@ -165,7 +161,7 @@ var statusErrors = map[codec.Status]error{
 	codec.StatusReadOnly:        ErrReadOnly,
 }
 
-// replyError is the error that an error reply stands for.
+// replyError returns the *Error for an error reply.
 func replyError(op, table string, status codec.Status, body []byte) error {
 	e := &Error{Op: op, Table: table, Err: statusErrors[status]}
 	if e.Err == nil {
@@ -173,7 +169,7 @@ func replyError(op, table string, status codec.Status, body []byte) error {
 	}
 	wire, err := codec.ParseErrorBody(status, body)
 	if err != nil {
-		e.Message = "no readable message"
+		e.Message = "the server's message cannot be decoded"
 		return e
 	}
 	e.Message, e.Want, e.Have = wire.Message, Kind(wire.Want), Kind(wire.Have)
@@ -188,7 +184,7 @@ func replyError(op, table string, status codec.Status, body []byte) error {
 	return e
 }
 
-// refused wraps what went wrong while a connection was being opened in the sentinels that fit.
+// refused wraps a handshake error in the sentinels that fit.
 func refused(err error) error {
 	var refusal *secure.Refusal
 	switch {
@@ -205,12 +201,12 @@ func refused(err error) error {
 		}
 		return fmt.Errorf("%w: %s", ErrRefused, refusal.Text)
 	case errors.Is(err, secure.ErrProof):
-		return fmt.Errorf("%w: the server could not prove that it knows it", ErrWrongPassword)
+		return fmt.Errorf("%w: the server could not prove that it knows the password", ErrWrongPassword)
 	}
 	return err
 }
 
-// refusedError is a refusal whose text has all that its kind says.
+// refusedError is a refusal whose text already says what its kind is.
 type refusedError struct {
 	kind error
 	text string
@@ -219,9 +215,8 @@ type refusedError struct {
 func (e *refusedError) Error() string   { return ErrRefused.Error() + ": " + e.text }
 func (e *refusedError) Unwrap() []error { return []error{ErrRefused, e.kind} }
 
-// hopeless says whether opening a connection failed in a way that trying again at once will not
-// mend.
-func hopeless(err error) bool {
+// isPermanent says whether err, from opening a connection, would occur again at the next attempt.
+func isPermanent(err error) bool {
 	return errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrRefused) && !errors.Is(err, ErrShuttingDown) && !errors.Is(err, ErrOverloaded)
 }

@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestErrorsSayItOnce: the kind of an error and the server's text are not two ways to say one
-// thing.
+// TestErrorsSayItOnce checks that an error does not repeat in its own words what the server's
+// message says.
 func TestErrorsSayItOnce(t *testing.T) {
 	s := looptest.Start(t)
 	db := s.Client(t, nil)

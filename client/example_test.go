@@ -12,7 +12,7 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// open returns a client of an empty server, as client.Open does for one that runs elsewhere.
+// open returns a client of a new, empty server. A program would call client.Open instead.
 func open(ctx context.Context) (c *client.Client, end func()) {
 	server, err := looptest.New()
 	if err != nil {
@@ -167,7 +167,7 @@ func ExampleDict_SetIf() {
 	_ = page.Create(ctx)
 	_ = page.Set(ctx, "home", "welcome")
 	text, version, _ := page.GetVersioned(ctx, "home")
-	_ = page.Set(ctx, "home", "somebody else's text") // meanwhile
+	_ = page.Set(ctx, "home", "another client's text") // meanwhile
 	_, err := page.SetIf(ctx, "home", text+" all", version)
 	fmt.Println(errors.Is(err, client.ErrVersionMismatch))
 
@@ -175,7 +175,7 @@ func ExampleDict_SetIf() {
 	fmt.Println(text)
 	// Output:
 	// true
-	// somebody else's text all
+	// another client's text all
 }
 
 func ExampleList() {

@@ -13,16 +13,16 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// alone are the commands that have a method, and none for pipelines.
-var alone = map[codec.Opcode]bool{
+// notInPipelines are the commands that have a method but none for pipelines.
+var notInPipelines = map[codec.Opcode]bool{
 	codec.OpDictKeys: true, codec.OpDictValues: true, codec.OpDictItems: true,
 	codec.OpListSetSlice: true, codec.OpListDeleteSlice: true, codec.OpListRemove: true, codec.OpListCount: true,
 	codec.OpListIndex: true, codec.OpListReverse: true, codec.OpListContains: true, codec.OpListAll: true,
 }
 
-// TestEveryCommandHasMethods: each command for dicts and lists has a method of its name, and one for
-// pipelines. Those that take a key and values, and no more, are called: what they send and return is
-// what codec/testdata/frames.txt has.
+// TestEveryCommandHasMethods checks that each command for dicts and lists has a method of its name,
+// and one for pipelines. It calls the methods that take only keys and values, and compares their
+// requests and results with codec/testdata/frames.txt.
 func TestEveryCommandHasMethods(t *testing.T) {
 	examples := goldenFrames(t)
 	p := startPeer(t)
@@ -45,7 +45,7 @@ func TestEveryCommandHasMethods(t *testing.T) {
 		switch {
 		case !method.IsValid():
 			t.Errorf("%v has no method: add it to %s", op, file)
-		case !twin.IsValid() && !alone[op]:
+		case !twin.IsValid() && !notInPipelines[op]:
 			t.Errorf("%v has no method for pipelines: add it to %s behind that of the table", op, file)
 		case e == nil:
 			t.Errorf("codec/testdata/frames.txt has no frame named %q: run make generate", strings.ToLower(shape.Name))
@@ -73,12 +73,12 @@ func TestEveryCommandHasMethods(t *testing.T) {
 // goldenExample is a request of codec/testdata/frames.txt.
 type goldenExample struct {
 	request []byte // payload
-	args    []any  // behind the table's name
+	args    []any  // after the table's name
 	reply   codec.Reply
-	sent    chan []byte // payload that has come instead
+	sent    chan []byte // payloads that the method has sent
 }
 
-// goldenFrames returns the requests that are named as their command is, by that name.
+// goldenFrames returns the examples that have the name of their command, by that name.
 func goldenFrames(t *testing.T) map[string]*goldenExample {
 	t.Helper()
 	text, err := os.ReadFile("../codec/testdata/frames.txt")
@@ -127,7 +127,7 @@ func newGoldenExample(t *testing.T, request, reply string) *goldenExample {
 	return e
 }
 
-// answer is a peer's.
+// answer is the peer's handler.
 func (e *goldenExample) answer(_ *peer, req codec.Request) []byte {
 	e.sent <- bytes.Clone(req.Payload)
 	reply := e.reply

@@ -11,18 +11,18 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// keyRing remembers the keys that were derived from passwords, for the whole process: a derivation
-// costs some 70 ms and 32 MiB.
+// keyRing caches the keys derived from passwords, for the whole process: one derivation takes about
+// 70 ms and 32 MiB.
 type keyRing struct {
 	mu      sync.Mutex // held while deriving, so that two connections never derive the same key
 	keys    map[keyID][]byte
 	derived map[string]derivation // by address
 }
 
-// derivation is the last salt of an address that a key was derived for.
+// derivation is the last salt for which a key was derived, and when.
 type derivation struct {
 	kdf secure.KDF
-	at  time.Time // zero: it is the address's first
+	at  time.Time // zero if it was the first salt of its address
 }
 
 type keyID struct {
@@ -31,15 +31,16 @@ type keyID struct {
 }
 
 const (
-	// newSaltPause is how often one address may make its clients derive a key for a new salt: a
-	// false server must not burn them.
+	// newSaltPause is the minimum time between two new salts of one address. It keeps a hostile
+	// server from making its clients derive keys all the time.
 	newSaltPause = time.Minute
 	maxKeys      = 256
 )
 
 var keys = keyRing{keys: map[keyID][]byte{}, derived: map[string]derivation{}}
 
-// key returns the key for the server at addr, which named kdf.
+// key returns the key of password for the server at addr, which sent kdf. Errors: a new salt within
+// newSaltPause of the last one; ErrProtocol if kdf is not valid.
 func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,11 +49,10 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 		return key, nil
 	}
 	last, known := r.derived[addr]
-	// another password for the same salt is the user's doing, not the server's
-	isNew := known && last.kdf != kdf
+	isNew := known && last.kdf != kdf // another password with the same salt does not count
 	if since := time.Since(last.at); isNew && since < newSaltPause && !onThisMachine(addr) {
 		return nil, fmt.Errorf(
-			"%s has named a new salt twice within a minute; the next key is derived in %s",
+			"%s has sent a second new salt within a minute; the next key is derived in %s",
 			addr,
 			(newSaltPause - since).Round(time.Second),
 		)
@@ -77,9 +77,9 @@ func (r *keyRing) key(addr, password string, kdf secure.KDF) ([]byte, error) {
 	return key, nil
 }
 
-// onThisMachine says whether addr, as in Options, can be reached from this machine alone: a
-// loopback address or a Unix socket. Tests start one new server after another there, and other
-// machines cannot stand in for one.
+// onThisMachine reports whether addr, as in Options, is a loopback address or a Unix socket. There
+// newSaltPause does not apply: no other machine can impersonate the server, and tests start many
+// servers one after another.
 func onThisMachine(addr string) bool {
 	o := Options{Addr: addr}
 	network, addr := o.network()
@@ -97,7 +97,7 @@ func onThisMachine(addr string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// forgetOld makes room in derived; an address that is still held back is kept.
+// forgetOld removes the addresses for which newSaltPause has passed.
 func (r *keyRing) forgetOld() {
 	for addr, last := range r.derived {
 		if time.Since(last.at) >= newSaltPause {

@@ -9,9 +9,9 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestLargeAndSmallTogether: on one connection, requests larger than the socket's buffer (the
-// keeper writes their rest) and small ones (their callers write) take turns; each value comes back
-// whole, and the client is closed while others are being written.
+// TestLargeAndSmallTogether mixes large and small requests on one connection. The writer goroutine
+// finishes those that exceed the socket's buffer; callers write the small ones. Each value must come
+// back whole. At the end the client is closed during writes.
 func TestLargeAndSmallTogether(t *testing.T) {
 	s := startServer(t)
 	ctx := t.Context()

@@ -8,45 +8,45 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// List is a handle of a list whose elements are read and written as T. It holds no state but the
-// table's name: making one asks the server nothing, and any number of goroutines may use it. Every
-// method is one request that takes effect whole or not at all.
+// List is a handle of a list with elements of type T. It consists of the table's name, so making one
+// sends no request. Any number of goroutines may use it. Every method is one request, which the
+// server applies as a whole or not at all.
 //
-// Indexes and slices are Python's: -1 is the last element, slices stop before stop and are cut to
-// what is there. Besides the errors named below, every method returns ErrNoSuchTable,
-// ErrWrongTableKind if the table is a dict, and what the connection brings.
+// Indexes and slices are as in Python: -1 is the last element; a slice ends before stop and is cut
+// to the length of the list. Besides the errors named below, every method returns ErrNoSuchTable,
+// ErrWrongTableKind if the table is a dict, and the errors of the connection.
 type List[T any] struct {
 	client *Client
 	table  *tableName
 }
 
-// ListOf returns the handle of the list called table.
+// ListOf returns a handle of the list named table.
 func ListOf[T any](c *Client, table string) *List[T] { return &List[T]{c, nameTable(table)} }
 
-// None stands for an index that is left out of a slice, as in Python's l[:5] or l[::2].
+// None means that an index of a slice is omitted, as in Python's l[:5] or l[::2].
 const None = math.MinInt
 
 // Name returns the table's name.
 func (l *List[T]) Name() string { return l.table.text }
 
-// ListPipe puts requests for a list into a pipeline. Each method is that of List with its result in
+// ListPipe adds requests for a list to a pipeline. Its methods are those of List, with the result in
 // a Future.
 type ListPipe[T any] struct {
 	list     *List[T]
 	pipeline *Pipeline
 }
 
-// With returns l for use in p.
+// With returns a handle that adds requests for l to p.
 func (l *List[T]) With(p *Pipeline) ListPipe[T] { return ListPipe[T]{l, p} }
 
-// Create makes the table, holding items. Errors: ErrTableExists.
+// Create creates the table with the given elements. Errors: ErrTableExists.
 func (l *List[T]) Create(ctx context.Context, items ...T) error {
 	_, err := request(ctx, l.create(false, items), decodeOne[bool])
 	return err
 }
 
-// Ensure makes the table, holding items, unless it is there already; made says which. A table that
-// is there is left as it is.
+// Ensure creates the table with the given elements unless it exists; made reports whether it did. An
+// existing table is not changed.
 func (l *List[T]) Ensure(ctx context.Context, items ...T) (made bool, err error) {
 	return request(ctx, l.create(true, items), decodeOne[bool])
 }
@@ -57,7 +57,7 @@ func (l *List[T]) create(existOK bool, items []T) *call {
 	return addAll(q, items)
 }
 
-// Drop removes the table.
+// Drop removes the table and its contents.
 func (l *List[T]) Drop(ctx context.Context) error {
 	return perform(ctx, l.client.write(codec.OpDrop, l.table))
 }
@@ -72,7 +72,7 @@ func (p ListPipe[T]) Append(v T) *Future[struct{}] {
 	return queue(p.pipeline, p.list.push(codec.OpListAppend, v), decodeNothing)
 }
 
-// AppendLeft adds v in front.
+// AppendLeft adds v at the front.
 func (l *List[T]) AppendLeft(ctx context.Context, v T) error {
 	return perform(ctx, l.push(codec.OpListAppendLeft, v))
 }
@@ -100,7 +100,7 @@ func (p ListPipe[T]) Extend(items ...T) *Future[struct{}] {
 	return queue(p.pipeline, p.list.extend(items), decodeNothing)
 }
 
-// Insert puts v before the element at i; beyond the ends it goes to the end.
+// Insert inserts v before the element at i. An index beyond an end inserts at that end.
 func (l *List[T]) Insert(ctx context.Context, i int, v T) error {
 	return perform(ctx, l.at(codec.OpListInsert, i, v))
 }
@@ -200,14 +200,13 @@ func (p ListPipe[T]) Clear() *Future[struct{}] {
 	return queue(p.pipeline, p.list.clear(), decodeNothing)
 }
 
-// Values returns all elements, as of one moment.
+// Values returns all elements in order, as of one moment.
 func (l *List[T]) Values(ctx context.Context) ([]T, error) {
 	return request(ctx, l.client.read(codec.OpListAll, l.table), decodeMany[T])
 }
 
-// All ranges over all elements with their indexes, as of the moment of the request, while they come
-// from the server. failed, the rest of a loop that is left, and loops that are too slow are as for
-// Dict.All.
+// All ranges over all elements with their indexes, as of the moment of the request, while they
+// arrive. See Dict.All for failed, and for loops that end early or are too slow.
 func (l *List[T]) All(ctx context.Context) (elements iter.Seq2[int, T], failed func() error) {
 	var err error
 	return func(yield func(int, T) bool) {

@@ -21,9 +21,9 @@ func (p ListPipe[T]) Slice(start, stop, step int) *Future[[]T] {
 	return queue(p.pipeline, p.list.slice(start, stop, step), decodeMany[T])
 }
 
-// SetSlice puts items in the place of [start:stop:step], which may make the list longer or shorter
-// if step is 1 or None. Errors: ErrValue if step is 0, or if it is another one and the number of
-// items differs.
+// SetSlice replaces the elements of [start:stop:step] by items. If step is 1 or None, the number of
+// items may differ, which changes the length of the list. Errors: ErrValue if step is 0, or if step
+// is another number and the number of items differs.
 func (l *List[T]) SetSlice(ctx context.Context, start, stop, step int, items ...T) error {
 	q := addSlice(l.client.write(codec.OpListSetSlice, l.table), start, stop, step)
 	return perform(ctx, addAll(q, items))
@@ -41,22 +41,23 @@ func addSlice(q *call, start, stop, step int) *call {
 	return q
 }
 
-// Remove removes the first element that equals v as Python compares. Errors: ErrValue if none does.
+// Remove removes the first element that equals v as Python compares. Errors: ErrValue if no element
+// does.
 func (l *List[T]) Remove(ctx context.Context, v T) error {
 	return perform(ctx, l.push(codec.OpListRemove, v))
 }
 
-// Count returns how many elements equal v.
+// Count returns the number of elements that equal v.
 func (l *List[T]) Count(ctx context.Context, v T) (int, error) {
 	return request(ctx, l.find(codec.OpListCount, v), decodeOne[int])
 }
 
-// Contains says whether an element equals v.
+// Contains reports whether an element equals v.
 func (l *List[T]) Contains(ctx context.Context, v T) (bool, error) {
 	return request(ctx, l.find(codec.OpListContains, v), decodeOne[bool])
 }
 
-// Index returns the index of the first element that equals v. Errors: ErrValue if none does.
+// Index returns the index of the first element that equals v. Errors: ErrValue if no element does.
 func (l *List[T]) Index(ctx context.Context, v T) (int, error) {
 	return request(ctx, l.find(codec.OpListIndex, v), decodeOne[int])
 }
@@ -83,14 +84,14 @@ func (l *List[T]) find(op codec.Opcode, v T) *call {
 	return q
 }
 
-// Reverse turns the list round.
+// Reverse reverses the list.
 func (l *List[T]) Reverse(ctx context.Context) error { return perform(ctx, l.reverse()) }
 
 func (l *List[T]) reverse() *call { return l.client.write(codec.OpListReverse, l.table) }
 
-// Sort sorts the list, keeping the order of equal elements, by what key makes of each. Errors:
-// ErrType if two elements cannot be compared, and ErrKey, ErrIndex, ErrType, ErrAttribute of key;
-// the list is left as it was.
+// Sort sorts the list by key; the sort is stable. Errors: ErrType if two elements cannot be
+// compared; ErrKey, ErrIndex, ErrType or ErrAttribute if key fails for an element. On an error the
+// list is unchanged.
 func (l *List[T]) Sort(ctx context.Context, key SortKey, direction Direction) error {
 	return perform(ctx, l.sort(key, direction))
 }

@@ -26,8 +26,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// answering starts a server of another protocol: it sends answer to what comes first, in pieces of
-// so many bytes, and ends the connection.
+// answering starts a server of another protocol. It replies to the first input with answer, in
+// pieces of the given size, and closes the connection.
 func answering(t *testing.T, answer string, piece int) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,18 +51,19 @@ func answering(t *testing.T, answer string, piece int) (addr string) {
 	return listener.Addr().String()
 }
 
-// TestOtherServers: the error names what answers, and the address; what it quotes is printable.
+// TestOtherServers checks that the error names the protocol and the address, and that what it quotes
+// is printable.
 func TestOtherServers(t *testing.T) {
 	for answer, want := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n\r\n": "the server at ADDR speaks HTTP, not cyberdb-fast",
-		"-ERR unknown command\r\n":         "the server at ADDR speaks RESP (Redis), not cyberdb-fast",
-		"\x15\x03\x01\x00\x02\x02\x46":     "the server at ADDR speaks TLS, not cyberdb-fast",
-		"SSH-2.0-OpenSSH_9.2\r\n":          "the server at ADDR speaks SSH, not cyberdb-fast",
-		"HTT":                              `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "HTT"`,
-		"\x1b[2Jmail\r\n":                  `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
-		strings.Repeat("x", 3*maxGreeting): `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
-		string([]byte{2, 1, 0, 'x'}):       "message type 2 of 1 bytes",
-		// Hello, which is a client's to say
+		"HTTP/1.1 400 Bad Request\r\n\r\n":       "the server at ADDR speaks HTTP, not cyberdb-fast",
+		"-ERR unknown command\r\n":               "the server at ADDR speaks RESP (Redis), not cyberdb-fast",
+		"\x15\x03\x01\x00\x02\x02\x46":           "the server at ADDR speaks TLS, not cyberdb-fast",
+		"SSH-2.0-OpenSSH_9.2\r\n":                "the server at ADDR speaks SSH, not cyberdb-fast",
+		"HTT":                                    `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "HTT"`,
+		"\x1b[2Jmail\r\n":                        `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
+		strings.Repeat("x", 3*maxHandshakeBytes): `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
+		string([]byte{2, 1, 0, 'x'}):             "message type 2 of 1 bytes",
+		// Hello, which only a client sends
 		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01\x03\x00\x01\x01\x00"`,
 		string([]byte{127, 4, 0, 5, 'a', 27, 'b'}): "a\ufffdb",
 	} {
@@ -86,10 +87,11 @@ func TestOtherServers(t *testing.T) {
 	}
 }
 
-// unanswered is what the error says of a server that ends the connection.
+// unanswered is part of the error if the server closes the connection without an answer.
 const unanswered = "without an answer: is it a cyberdb-fast server, with no TLS in front of it?"
 
-// TestRealOtherServers: Go's own server of HTTP is named; that of TLS says nothing.
+// TestRealOtherServers connects to Go's HTTP server, which is named, and to its TLS server, which
+// sends no answer.
 func TestRealOtherServers(t *testing.T) {
 	plain, encrypted := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
 	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -127,7 +129,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 	}
 	p.with(func() {
 		if len(p.log) != 1 {
-			t.Errorf("the server has seen %v", p.log)
+			t.Errorf("the server has received %v", p.log)
 		}
 	})
 }
@@ -151,7 +153,7 @@ func TestNewSaltAtMostOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestNewSaltsOnThisMachine: tests start one fresh server after another, on one port.
+// TestNewSaltsOnThisMachine checks that new servers may follow each other quickly on one local port.
 func TestNewSaltsOnThisMachine(t *testing.T) {
 	for addr, here := range map[string]bool{
 		"127.0.0.1:9980": true, "127.8.9.10:1": true, "[::1]:9980": true, "[::ffff:127.0.0.1]:1": true, "localhost:1": true, "LocalHost": true,

@@ -10,44 +10,42 @@ import (
 	"time"
 )
 
-// DefaultPort is where a server listens unless told otherwise.
+// DefaultPort is the TCP port of a server that is started without --port.
 const DefaultPort = "9980"
 
-// Options say how a client reaches its server. The zero value of each field stands for its default.
+// Options configure a Client. A zero field means its default. Sizes are in bytes.
 type Options struct {
-	// Addr is "host:port", or "unix:/path" for a Unix socket; default 127.0.0.1:9980. Open takes it
-	// from its URL.
+	// Addr is "host:port", or "unix:/path" for a Unix socket; default 127.0.0.1:9980. A URL given to
+	// Open overrides it.
 	Addr string
-	// Password is the server's; default the environment's CYBERDB_PASSWORD, or the first line of
-	// the file that CYBERDB_PASSWORD_FILE names.
+	// Password is the server's password. Default: the environment variable CYBERDB_PASSWORD, or the
+	// first line of the file that CYBERDB_PASSWORD_FILE names. A URL given to Open overrides it.
 	Password string
-	// Encrypt encrypts the connections; the server must do so too. Open turns it on for URLs that
+	// Encrypt encrypts the connections; the server must encrypt too. Open sets it for URLs that
 	// begin with cyberdbs: or unixs:.
 	Encrypt bool
-	// Conns is how many connections the client shares out its requests over, 1 to 4; default 2.
-	// With one, requests take effect in the order in which they are made, those given up by their
-	// context included.
+	// Conns is the number of connections, 1 to 4; default 2. With one connection, requests take
+	// effect in the order in which they are made, even those whose context has ended.
 	Conns int
-	// DialTimeout bounds one attempt to connect, the proof of the password included; default 5 s.
+	// DialTimeout limits one attempt to connect, including authentication; default 5 s.
 	DialTimeout time.Duration
-	// WaitTimeout is how long a request waits for a connection while there is none, if its context
-	// does not end sooner; default 5 s.
+	// WaitTimeout is how long a request waits while there is no connection; default 5 s. The
+	// request's context may end sooner.
 	WaitTimeout time.Duration
-	// SilenceTimeout is after how long a connection on which replies are due and nothing arrives is
-	// given up; default 20 s. A ping is sent at half that time, so that a long request on a live
-	// server does not count as silence.
+	// SilenceTimeout is how long replies may be due on a connection without anything arriving;
+	// default 20 s. After that the connection is closed. The client sends a ping at half that time,
+	// so a long request does not count as silence.
 	SilenceTimeout time.Duration
-	// MaxBackoff is the longest pause between attempts to reconnect. They start at some 10 ms and
-	// double, each with jitter; default 2 s.
+	// MaxBackoff is the longest pause between attempts to reconnect; default 2 s. The pauses start
+	// at about 10 ms and double, with jitter.
 	MaxBackoff time.Duration
-	// ReadAheadBytes is how much of a streamed read may wait here for its consumer before the read
-	// fails with ErrSlowReader; default 64 MiB, the server's own limit.
+	// ReadAheadBytes is how much of a streamed read (All) the client buffers for a slow loop before
+	// the read fails with ErrSlowReader; default 64 MiB, as on the server.
 	ReadAheadBytes int
-	// MaxReplyBytes is the most bytes that one reply may have if it is kept whole; a larger one
-	// fails with ErrReplyTooLarge. Reads that are streamed have no such limit. Default 1 GiB.
+	// MaxReplyBytes is the largest reply of a request that is not streamed; a larger one fails with
+	// ErrReplyTooLarge. Default 1 GiB.
 	MaxReplyBytes int
-	// Dial replaces the way connections are made; network is "tcp" or "unix". Default: a net.Dialer
-	// with keep-alive.
+	// Dial makes the connections; network is "tcp" or "unix". Default: a net.Dialer with keep-alive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -64,7 +62,7 @@ const (
 	defaultMaxReply  = 1 << 30
 )
 
-// withDefaults fills in what o leaves open and checks the rest.
+// withDefaults returns o with its zero fields filled in, or an error if a field is out of range.
 func (o Options) withDefaults() (Options, error) {
 	o.Addr = or(o.Addr, defaultAddr)
 	o.Conns = or(o.Conns, defaultConns)
@@ -93,6 +91,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+// or returns v, or fallback if v is the zero value.
 func or[T comparable](v, fallback T) T {
 	var zero T
 	if v == zero {
@@ -101,6 +100,7 @@ func or[T comparable](v, fallback T) T {
 	return v
 }
 
+// environmentPassword returns the password that the environment names, "" if it names none.
 func environmentPassword() (string, error) {
 	if password := os.Getenv("CYBERDB_PASSWORD"); password != "" {
 		return password, nil
@@ -117,7 +117,7 @@ func environmentPassword() (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// network splits Addr into what net.Dial takes.
+// network splits Addr into the arguments of net.Dial.
 func (o *Options) network() (network, addr string) {
 	if path, ok := strings.CutPrefix(o.Addr, "unix:"); ok {
 		return "unix", path

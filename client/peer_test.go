@@ -15,8 +15,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// peer is a server for tests of the connection alone: it speaks the frames, keeps one flat dict,
-// and misbehaves when told to.
+// peer is a server for tests of the connection. It speaks the protocol, has one flat dict, and can
+// be made to misbehave.
 type peer struct {
 	t        testing.TB
 	listener net.Listener
@@ -26,7 +26,7 @@ type peer struct {
 	encrypt  bool
 
 	mu    sync.Mutex
-	conns map[net.Conn]bool // true: opened
+	conns map[net.Conn]bool // true: authenticated
 	dict  map[string][]byte
 	log   []codec.Opcode // of the requests applied, in order
 
@@ -34,13 +34,13 @@ type peer struct {
 	answer func(p *peer, req codec.Request) []byte
 	// constant, if set before the first connection, is the body of every reply.
 	constant []byte
-	// ended, if set before the first connection, is told how each ended.
+	// ended, if set before the first connection, is called with the error that ended each one.
 	ended func(error)
-	// split, if set, sends replies in pieces of so many bytes.
+	// split, if set, is the size in bytes of the pieces in which replies are sent.
 	split int
 }
 
-// encrypted has every server of these tests encrypt: go test ./client -encrypted.
+// encrypted makes every server of these tests encrypt: go test ./client -encrypted.
 var encrypted = flag.Bool("encrypted", false, "run the tests with encryption")
 
 const peerPassword = "correct horse"
@@ -113,7 +113,7 @@ func (p *peer) kill() {
 	clear(p.conns)
 }
 
-// with runs f while no request is being answered.
+// with runs f with mu held.
 func (p *peer) with(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

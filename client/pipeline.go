@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// Pipeline collects requests and sends them together: one write, one wait. They take effect in the
-// order in which they were added; other clients' requests may come between. A pipeline is for one
-// goroutine.
+// Pipeline collects requests and sends them together: one write, one wait. The server applies them
+// in the order in which they were added; requests of other clients may come between. A pipeline is
+// for one goroutine.
 //
 //	p := c.Pipeline()
 //	name := users.With(p).Get("bob")
@@ -20,25 +20,25 @@ import (
 type Pipeline struct {
 	client  *Client
 	calls   []*call
-	futures []settler
+	futures []resolver
 }
 
-// settler is a Future of any type.
-type settler interface{ settle(err error) error }
+// resolver is a Future of any type.
+type resolver interface{ resolve(err error) error }
 
 // Pipeline returns an empty pipeline.
 func (c *Client) Pipeline() *Pipeline { return &Pipeline{client: c} }
 
-// Len returns the number of requests that wait for Do.
+// Len returns the number of requests added since the last Do.
 func (p *Pipeline) Len() int { return len(p.calls) }
 
-// Do sends the pipeline and waits for all replies. Afterwards every Future has its result and the
-// pipeline is empty, to be used again.
+// Do sends the pipeline and waits for all replies. When it returns, every Future has its result and
+// the pipeline is empty and can be used again.
 //
-// It returns the first error of its requests in their order; the others take effect all the same,
-// each Future has its own. When a request cannot be sent as it is (ErrTooLarge, a value without
-// encoding), none is. When ctx ends first, all Futures have its error and the requests may take
-// effect or not.
+// Do returns the error of the first request that failed; each Future has its own error. The other
+// requests are applied all the same. If a request is not valid (ErrTooLarge, a value that has no
+// encoding), Do sends nothing. If ctx ends first, all Futures have the context's error, and the
+// requests may or may not be applied.
 func (p *Pipeline) Do(ctx context.Context) error {
 	calls, futures := p.calls, p.futures
 	p.calls, p.futures = nil, nil
@@ -48,7 +48,7 @@ func (p *Pipeline) Do(ctx context.Context) error {
 	err := seal(calls)
 	if err == nil {
 		err = p.client.do(ctx, calls[0])
-		if errors.Is(err, ErrConnectionLost) { // some may have had their replies before: each call knows
+		if errors.Is(err, ErrConnectionLost) { // some replies may have come before: each call has its own error
 			err = nil
 		}
 	}
@@ -59,17 +59,17 @@ func (p *Pipeline) Do(ctx context.Context) error {
 			failure = calls[i].asError(failure)
 		}
 		futures[i] = nil
-		if failure = f.settle(failure); first == nil {
+		if failure = f.resolve(failure); first == nil {
 			first = failure
 		}
 	}
 	return first
 }
 
-// seal completes all frames and chains the calls.
+// seal completes all frames and links the calls by next.
 func seal(calls []*call) error {
 	if len(calls) > maxPipeline {
-		return fmt.Errorf("%w: %d requests in a pipeline, the most is %d", ErrTooLarge, len(calls), maxPipeline)
+		return fmt.Errorf("%w: %d requests in a pipeline, the limit is %d", ErrTooLarge, len(calls), maxPipeline)
 	}
 	for i, q := range calls {
 		if err := q.seal(); err != nil {
@@ -86,7 +86,8 @@ func seal(calls []*call) error {
 	return nil
 }
 
-// Future is the result of a request in a pipeline: there when the pipeline's Do has returned.
+// Future is the result of a request in a pipeline. It is available when the pipeline's Do has
+// returned.
 type Future[R any] struct {
 	call   *call
 	decode func(*call) (R, error)
@@ -101,8 +102,8 @@ func queue[R any](p *Pipeline, q *call, decode func(*call) (R, error)) *Future[R
 	return f
 }
 
-// settle reads the reply, unless err says that there is none, and gives the call back.
-func (f *Future[R]) settle(err error) error {
+// resolve sets the result from the reply, or the error if there is no reply, and releases the call.
+func (f *Future[R]) resolve(err error) error {
 	if f.err = err; err == nil {
 		f.result, f.err = outcome(f.call, f.decode)
 	}
@@ -115,8 +116,8 @@ func (f *Future[R]) settle(err error) error {
 // pipeline's Do has returned.
 func (f *Future[R]) Result() (R, error) { return f.result, f.err }
 
-// Value returns the request's result, the zero value if it failed.
+// Value returns the request's result, or the zero value if it failed or Do has not returned.
 func (f *Future[R]) Value() R { return f.result }
 
-// Err returns the request's error, nil if it succeeded.
+// Err returns the request's error, nil if it succeeded, and ErrNotDone before Do has returned.
 func (f *Future[R]) Err() error { return f.err }

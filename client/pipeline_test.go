@@ -50,12 +50,12 @@ func TestPipelineWithBadRequestSendsNothing(t *testing.T) {
 	}
 	p.with(func() {
 		if len(p.log) != 1 {
-			t.Errorf("the server has seen %v", p.log)
+			t.Errorf("the server has received %v", p.log)
 		}
 	})
 }
 
-func TestPipelineGivenUp(t *testing.T) {
+func TestPipelineCancelled(t *testing.T) {
 	p := startPeer(t)
 	arrived := make(chan struct{}, 10)
 	p.answer = func(p *peer, req codec.Request) []byte {

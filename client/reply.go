@@ -10,20 +10,21 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// Entry is what stands under one key: Value is the zero value if nothing was found.
+// Entry is the result of looking up one key. If the key is absent, Found is false and Value is the
+// zero value.
 type Entry[V any] struct {
 	Value V
 	Found bool
 }
 
-// Version says which write of an entry one has seen: it grows with every write of the entry, and no
-// two writes of a server share one, over restarts too, whatever these have lost.
+// Version identifies the last write of an entry. It grows with every write of the entry. No two
+// writes of a server have the same version, even if a restart lost some of them.
 type Version uint64
 
-// Absent is the Version of an entry that is not there.
+// Absent is the Version of an entry that does not exist.
 const Absent Version = 0
 
-// Versioned is a value with its entry's version.
+// Versioned is a value and the version of its entry.
 type Versioned[V any] struct {
 	Value   V
 	Version Version
@@ -42,7 +43,7 @@ func decodeNothing(*call) (nothing, error) { return nothing{}, nil }
 
 func decodeOne[V any](q *call) (V, error) { return govalue.UnmarshalOf[V](q.reply) }
 
-// decodeEntry reads the reply of a request that takes KeyError for an answer.
+// decodeEntry decodes a reply for which KeyError is a result; see call.orNone.
 func decodeEntry[V any](q *call) (e Entry[V], err error) {
 	if q.status == codec.StatusKeyError {
 		return e, nil
@@ -60,7 +61,7 @@ func decodeVersioned[V any](q *call) (v Versioned[V], err error) {
 
 func decodeVersion(q *call) (Version, error) { return Version(q.version), nil }
 
-// decodeMany reads a body of any number of values.
+// decodeMany decodes a body of any number of values.
 func decodeMany[T any](q *call) (all []T, err error) {
 	for b := q.reply; len(b) > 0; {
 		var v T
@@ -91,7 +92,7 @@ func itemsOf[K, V any](b []byte) (all []Item[K, V], err error) {
 func decodeItem[K, V any](q *call) (item Item[K, V], err error) {
 	all, err := itemsOf[K, V](q.reply)
 	if err == nil && len(all) != 1 {
-		err = fmt.Errorf("%w: %d items where one was due", ErrProtocol, len(all))
+		err = fmt.Errorf("%w: got %d items, want 1", ErrProtocol, len(all))
 	}
 	if err != nil {
 		return item, err
@@ -114,16 +115,16 @@ func decodeEntries[V any](q *call) (all []Entry[V], err error) {
 	return all, nil
 }
 
-// decodeNext reads the value at the front of b.
+// decodeNext decodes the value at the front of b and returns what follows it.
 func decodeNext[T any](b []byte, into *T) (rest []byte, err error) {
 	if rest, err = msgp.Skip(b); err != nil {
-		return b, fmt.Errorf("%w: a value of the reply cannot be read: %w", ErrProtocol, err)
+		return b, fmt.Errorf("%w: cannot decode a value of the reply: %w", ErrProtocol, err)
 	}
 	*into, err = govalue.UnmarshalOf[T](b[:len(b)-len(rest)])
 	return rest, err
 }
 
-// perform is request for a reply without a body.
+// perform sends q and waits for its reply, which has no body.
 func perform(ctx context.Context, q *call) error {
 	_, err := request(ctx, q, decodeNothing)
 	return err

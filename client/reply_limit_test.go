@@ -8,7 +8,7 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// endless is a reply of so many parts, and never the last.
+// endless returns the given number of frames of a reply, none of them the last.
 func endless(id uint32, parts, size int) (frames []byte) {
 	for range parts {
 		frames = codec.AppendReply(frames, &codec.Reply{ID: id, Flags: codec.FlagMore, Body: make([]byte, size)})
@@ -16,8 +16,8 @@ func endless(id uint32, parts, size int) (frames []byte) {
 	return frames
 }
 
-// TestReplyTooLarge: a reply beyond the limit fails its request alone, and what comes of it later
-// is dropped.
+// TestReplyTooLarge checks that a reply beyond the limit fails only its request, and that its later
+// frames are dropped.
 func TestReplyTooLarge(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(p *peer, req codec.Request) []byte {
@@ -44,7 +44,7 @@ func TestReplyTooLarge(t *testing.T) {
 	}
 }
 
-// TestReplyTooLargeInPipeline: the other requests of the pipeline have their replies.
+// TestReplyTooLargeInPipeline checks that the other requests of the pipeline get their replies.
 func TestReplyTooLargeInPipeline(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(p *peer, req codec.Request) []byte {
@@ -72,8 +72,8 @@ func TestReplyTooLargeInPipeline(t *testing.T) {
 	}
 }
 
-// TestLongReadOfAValueWithoutEnd: a value that claims gigabytes is given up at the largest size of
-// a value.
+// TestLongReadOfAValueWithoutEnd checks that a value that claims gigabytes fails at the maximum size
+// of a value.
 func TestLongReadOfAValueWithoutEnd(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(_ *peer, req codec.Request) []byte {

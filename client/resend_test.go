@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// stuckConn is a connection whose writes wait, once stick is called, until it is closed. The client
-// sees no plain socket in it.
+// stuckConn is a connection whose writes block from the call of stick until it is closed. To the
+// client it is not a plain socket.
 type stuckConn struct {
 	net.Conn
 	mu      sync.Mutex
 	stuck   bool
-	waiting chan struct{} // told when a write waits
+	waiting chan struct{} // receives when a write blocks
 	closed  chan struct{}
 	once    sync.Once
 }
@@ -43,8 +43,8 @@ func (c *stuckConn) Close() error {
 	return c.Conn.Close()
 }
 
-// TestUnsentIsSentAgain: of two writes on a connection that ends, the one that was being written is
-// lost, the one behind it is sent on the next connection.
+// TestUnsentIsSentAgain ends a connection with two writes on it. The write in progress is lost; the
+// pending one is sent on the next connection.
 func TestUnsentIsSentAgain(t *testing.T) {
 	p := startPeer(t)
 	first := &stuckConn{waiting: make(chan struct{}, 1), closed: make(chan struct{})}
@@ -70,15 +70,15 @@ func TestUnsentIsSentAgain(t *testing.T) {
 	<-first.waiting
 	done := make(chan error, 1)
 	go func() { done <- d.Set(ctx, "pending", 1) }()
-	l := c.lanes[0].link.Load()
+	cn := c.slots[0].conn.Load()
 	waitUntil(t, "the second write is pending", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.pending) > 0
+		cn.mu.Lock()
+		defer cn.mu.Unlock()
+		return len(cn.pending) > 0
 	})
 	_ = first.Close()
 	if err := <-results; !errors.Is(err, ErrConnectionLost) {
-		t.Errorf("the write under way: got %v", err)
+		t.Errorf("the write in progress: got %v", err)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("the pending write: %v", err)

@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/client"
 )
 
-// Server and client share the process and its processors here: these are round trips through the
-// whole product.
+// In these benchmarks server and client share one process and its processors. They measure whole
+// round trips.
 
 func BenchmarkServer(b *testing.B) {
 	ctx := context.Background()
@@ -64,7 +64,7 @@ func BenchmarkServerAll(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/items, "ns/item")
 }
 
-// share has goroutines do b.N operations together.
+// share divides b.N operations among goroutines.
 func share(b *testing.B, goroutines int, op func() error) {
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -17,7 +17,7 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// startServer starts a server that encrypts if the tests are run so.
+// startServer starts a server; it encrypts if the flag -encrypted is set.
 func startServer(tb testing.TB) *looptest.Server {
 	tb.Helper()
 	if flag.Lookup("encrypted").Value.String() == "true" {
@@ -26,11 +26,11 @@ func startServer(tb testing.TB) *looptest.Server {
 	return looptest.Start(tb)
 }
 
-// session checks results one after the other, naming the step that went wrong.
+// session checks results step by step and names the step that failed.
 type session struct{ *testing.T }
 
-// expect compares what a request returned, its error last. A want that is an error is looked for by
-// errors.Is.
+// expect compares got, the results of a request with its error last, with want. If want is an error,
+// it uses errors.Is.
 func (s session) expect(step string, want any, got ...any) {
 	s.Helper()
 	err, _ := got[len(got)-1].(error)

@@ -1,10 +1,10 @@
 package client
 
-// SortKey says by what elements are sorted. It is data that the server reads, never code: By, Tuple
-// and the methods build it.
+// SortKey tells the server how to derive a sort key from each element. It is data, not code; By,
+// Tuple and its methods build it.
 type SortKey struct{ form any }
 
-// Itself sorts by the elements themselves; it is the zero SortKey.
+// Itself sorts by the elements themselves. It is the zero SortKey.
 var Itself = SortKey{}
 
 // Direction is the direction of a sort.
@@ -20,7 +20,7 @@ const (
 // tuples, By("address", "city").
 func By(path ...any) SortKey { return SortKey{append([]any{"path"}, path...)} }
 
-// Tuple sorts by the first key, where that is equal by the second, and so on.
+// Tuple sorts by the first key; elements for which it is equal, by the second key, and so on.
 func Tuple(keys ...SortKey) SortKey {
 	form := []any{"tuple"}
 	for _, k := range keys {
@@ -29,13 +29,13 @@ func Tuple(keys ...SortKey) SortKey {
 	return SortKey{form}
 }
 
-// Neg sorts by the negative of k, a number: the other way round within a Tuple.
+// Neg sorts by -k, where k is a number. It reverses the order by one key of a Tuple.
 func (k SortKey) Neg() SortKey { return k.wrap("neg") }
 
 // Len sorts by the length of k.
 func (k SortKey) Len() SortKey { return k.wrap("len") }
 
-// Lower sorts by k, a text, in lower case.
+// Lower sorts by k in lower case, where k is a string.
 func (k SortKey) Lower() SortKey { return k.wrap("lower") }
 
 // Str sorts by Python's str(k).

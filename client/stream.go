@@ -11,11 +11,11 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// stream is the body of a long reply on its way from the reader, which never waits, to one
+// stream passes the body of a long reply from the connection's reader, which never waits, to one
 // consumer.
 type stream struct {
-	limit int           // constant: bytes that may wait
-	wake  chan struct{} // tells the consumer that there is something new
+	limit int           // constant: bytes that may be buffered
+	wake  chan struct{} // receives when there is something new for the consumer
 
 	mu sync.Mutex
 	// guarded by mu
@@ -27,8 +27,8 @@ type stream struct {
 
 func newStream(limit int) *stream { return &stream{limit: limit, wake: make(chan struct{}, 1)} }
 
-// push adds a copy of b. It is false if the stream has ended, by this push when the consumer is too
-// far behind.
+// push appends a copy of b. It returns false if the stream has ended. If b exceeds the limit, push
+// ends the stream with ErrSlowReader.
 func (s *stream) push(b []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *stream) push(b []byte) bool {
 		s.chunks = nil
 		s.endLocked(
 			fmt.Errorf(
-				"%w: more than %d bytes of the reply wait for their reader; Scan has no such limit",
+				"%w: more than %d bytes of the reply are unread; Scan has no such limit",
 				ErrSlowReader,
 				s.limit,
 			),
@@ -48,11 +48,11 @@ func (s *stream) push(b []byte) bool {
 	}
 	s.chunks = append(s.chunks, append([]byte(nil), b...))
 	s.bytes += len(b)
-	s.tellLocked()
+	s.notifyLocked()
 	return true
 }
 
-// end says that nothing more comes; err is nil if the reply is whole.
+// end ends the stream; err is nil if the reply is complete.
 func (s *stream) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,20 +63,20 @@ func (s *stream) end(err error) {
 
 func (s *stream) endLocked(err error) {
 	s.ended, s.err = true, err
-	s.tellLocked()
+	s.notifyLocked()
 }
 
-func (s *stream) tellLocked() {
+func (s *stream) notifyLocked() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// next returns the next part of the body; it is nil at the end.
+// next waits for the next part of the body and returns it, nil at the end.
 func (s *stream) next(ctx context.Context) ([]byte, error) {
 	for {
-		if b, over, err := s.poll(); b != nil || over {
+		if b, ended, err := s.poll(); b != nil || ended {
 			return b, err
 		}
 		select {
@@ -87,7 +87,8 @@ func (s *stream) next(ctx context.Context) ([]byte, error) {
 	}
 }
 
-func (s *stream) poll() (b []byte, over bool, err error) {
+// poll returns the next part if it has come.
+func (s *stream) poll() (b []byte, ended bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.chunks) > 0 {
@@ -99,20 +100,20 @@ func (s *stream) poll() (b []byte, over bool, err error) {
 	return nil, s.ended, s.err
 }
 
-// longRead reads the values of a long reply one by one as they come.
+// longRead reads the values of a long reply one by one as they arrive.
 type longRead struct {
 	ctx  context.Context
-	call *call // never released: its link's reader may still be at it when the consumer has left
-	link *link
+	call *call // never released: the connection's reader may still use it after close
+	conn *conn
 
-	got   bool   // something has come
-	buf   []byte // what has come and has not been read is buf[at:]
-	at    int
-	retry int  // do not look for a whole value again before buf[at:] has so many bytes
-	ended bool // the whole reply is in buf
+	got     bool   // a part has arrived
+	buf     []byte // received; buf[at:] has not been read yet
+	at      int
+	minimum int  // bytes that buf[at:] must have before value looks for a whole value again
+	ended   bool // the whole reply is in buf
 }
 
-// openRead sends q, whose reply is to be streamed.
+// openRead sends q and returns its reply as a longRead.
 func openRead(ctx context.Context, q *call) (*longRead, error) {
 	r := &longRead{ctx: ctx, call: q}
 	if err := q.seal(); err != nil {
@@ -121,8 +122,8 @@ func openRead(ctx context.Context, q *call) (*longRead, error) {
 	return r, r.send()
 }
 
-// send sends the request, each time as a new call: a lost link's reader may not have done with the
-// last one.
+// send sends the request as a new call each time, because the reader of a lost connection may still
+// use the previous one.
 func (r *longRead) send() (err error) {
 	q := &call{
 		client: r.call.client,
@@ -134,30 +135,31 @@ func (r *longRead) send() (err error) {
 	}
 	r.call = q
 	q.stream = newStream(q.client.options.ReadAheadBytes)
-	if r.link, err = q.client.submit(r.ctx, q); err != nil {
+	if r.conn, err = q.client.submit(r.ctx, q); err != nil {
 		return q.failed(err)
 	}
 	return nil
 }
 
-// value returns the next value's encoding, a view that holds until the next call; nil at the end.
+// value returns the encoding of the next value, nil at the end. The slice is valid until the next
+// call.
 func (r *longRead) value() ([]byte, error) {
 	for {
-		if rest := r.buf[r.at:]; len(rest) > 0 && len(rest) >= r.retry {
+		if rest := r.buf[r.at:]; len(rest) > 0 && len(rest) >= r.minimum {
 			after, err := msgp.Skip(rest)
 			if err == nil {
-				r.at, r.retry = len(r.buf)-len(after), 0
+				r.at, r.minimum = len(r.buf)-len(after), 0
 				return rest[:len(rest)-len(after)], nil
 			}
 			if !errors.Is(err, msgp.ErrShortBytes) {
-				return nil, r.call.failed(fmt.Errorf("%w: a value of the reply cannot be read: %w", ErrProtocol, err))
+				return nil, r.call.failed(fmt.Errorf("%w: cannot decode a value of the reply: %w", ErrProtocol, err))
 			}
 			if len(rest) > value.MaxValueBytes {
 				return nil, r.call.failed(
 					fmt.Errorf("%w: a value of the reply has more than %d bytes", ErrProtocol, value.MaxValueBytes),
 				)
 			}
-			r.retry = min(2*len(rest), value.MaxValueBytes+1)
+			r.minimum = min(2*len(rest), value.MaxValueBytes+1)
 		}
 		if r.ended && r.at == len(r.buf) {
 			return nil, nil
@@ -168,7 +170,8 @@ func (r *longRead) value() ([]byte, error) {
 	}
 }
 
-// more waits for the next part of the reply.
+// more waits for the next part of the reply. If the connection is lost before the first part, it
+// sends a read again, once.
 func (r *longRead) more() error {
 	if r.ended {
 		return r.call.failed(fmt.Errorf("%w: the reply ends inside a value", ErrProtocol))
@@ -176,7 +179,7 @@ func (r *longRead) more() error {
 	part, err := r.call.stream.next(r.ctx)
 	switch {
 	case err == nil && part == nil:
-		r.ended, r.retry = true, 0
+		r.ended, r.minimum = true, 0
 	case err == nil:
 		r.got = true
 		if r.at == len(r.buf) {
@@ -194,10 +197,10 @@ func (r *longRead) more() error {
 	return nil
 }
 
-// close gives up what has not been read; the rest of the reply is dropped as it comes.
+// close abandons the read: the rest of the reply is dropped as it arrives.
 func (r *longRead) close() {
-	if r.link != nil && !r.ended {
-		r.link.abandon(r.call)
+	if r.conn != nil && !r.ended {
+		r.conn.abandon(r.call)
 		r.call.stream.end(context.Canceled)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// longReply is a reply of n texts, cut into frames of the given body size, and the texts.
+// longReply returns a reply of n strings, cut into frames of the given body size, and the strings.
 func longReply(t testing.TB, id uint32, n, frame int) (frames []byte, texts []string) {
 	t.Helper()
 	var body []byte
@@ -56,8 +56,8 @@ func TestLongReadCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLongReadComesWhileItIsSent: elements are there before the reply has ended, and other requests
-// are answered meanwhile.
+// TestLongReadComesWhileItIsSent checks that elements are available before the reply has ended, and
+// that other requests are answered in between.
 func TestLongReadComesWhileItIsSent(t *testing.T) {
 	p := startPeer(t)
 	var id uint32
@@ -84,7 +84,7 @@ func TestLongReadComesWhileItIsSent(t *testing.T) {
 			}
 		}
 		if i == 1 {
-			if err := c.Ping(ctx); err != nil { // has the peer send the rest
+			if err := c.Ping(ctx); err != nil { // makes the peer send the rest
 				t.Fatal(err)
 			}
 		}
@@ -118,11 +118,11 @@ func TestLongReadLeftEarly(t *testing.T) {
 	if err := c.Ping(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	l := c.lanes[0].link.Load()
+	cn := c.slots[0].conn.Load()
 	waitUntil(t, "all ids are free", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.free) == len(l.slots)
+		cn.mu.Lock()
+		defer cn.mu.Unlock()
+		return cn.outstandingLocked() == 0
 	})
 }
 
@@ -158,7 +158,7 @@ func TestLongReadTooSlow(t *testing.T) {
 	elements, failed := ListOf[string](c, "t").All(ctx)
 	for i := range elements {
 		if i == 0 {
-			if err := c.Ping(ctx); err != nil { // answered behind the whole long reply
+			if err := c.Ping(ctx); err != nil { // the peer answers it after the whole long reply
 				t.Fatal(err)
 			}
 		}
@@ -202,7 +202,7 @@ func TestLongReadAndLostConnections(t *testing.T) {
 	}
 }
 
-func TestLongReadGivenUp(t *testing.T) {
+func TestLongReadCancelled(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(_ *peer, req codec.Request) []byte {
 		return codec.AppendReply(nil, &codec.Reply{ID: req.ID, Flags: codec.FlagMore, Body: []byte{1}})

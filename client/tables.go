@@ -19,24 +19,25 @@ const (
 	KindList Kind = "list"
 )
 
-// TableInfo is one table of the server.
+// TableInfo describes one table of the server.
 type TableInfo struct {
 	Name string
 	Kind Kind
-	Len  int
+	Len  int // items of a dict, elements of a list
 }
 
-// Ping returns when the server has answered.
+// Ping sends a request without effect and returns when the server has answered.
 func (c *Client) Ping(ctx context.Context) error { return perform(ctx, c.read(codec.OpPing, nil)) }
 
-// Save returns when everything changed before it is in the server's file, on disk. Errors:
-// ErrBadRequest from a server that keeps its tables in memory only; ErrNotDurable if it could not
-// be written.
+// Save writes a snapshot of all tables to the server's data file, and returns when it is on disk.
+// Errors: ErrBadRequest if the server keeps its tables in memory only; ErrNotDurable if the file
+// could not be written.
 func (c *Client) Save(ctx context.Context) error { return perform(ctx, c.read(codec.OpSave, nil)) }
 
 var infoJSON = sonic.Config{UseInt64: true, CopyString: true}.Froze()
 
-// Info returns what the server says about itself; integers come as int64.
+// Info returns the server's INFO document: version, connections, memory, saves and so on. Integers
+// are int64.
 func (c *Client) Info(ctx context.Context) (map[string]any, error) {
 	return request(ctx, c.read(codec.OpInfo, nil), func(q *call) (info map[string]any, err error) {
 		text, err := govalue.UnmarshalOf[string](q.reply)
@@ -67,7 +68,7 @@ func (c *Client) Tables(ctx context.Context) ([]TableInfo, error) {
 	})
 }
 
-// Exists says whether there is a table of the name.
+// Exists reports whether the table exists.
 func (c *Client) Exists(ctx context.Context, table string) (bool, error) {
 	return request(ctx, c.read(codec.OpExists, nameTable(table)), decodeOne[bool])
 }
@@ -77,12 +78,12 @@ func (c *Client) Kind(ctx context.Context, table string) (Kind, error) {
 	return request(ctx, c.read(codec.OpKind, nameTable(table)), decodeOne[Kind])
 }
 
-// Drop removes the table and all that is in it. Errors: ErrNoSuchTable.
+// Drop removes the table and its contents. Errors: ErrNoSuchTable.
 func (c *Client) Drop(ctx context.Context, table string) error {
 	return perform(ctx, c.write(codec.OpDrop, nameTable(table)))
 }
 
-// Rename gives the table another name. Errors: ErrNoSuchTable, ErrTableExists.
+// Rename changes the table's name to to. Errors: ErrNoSuchTable; ErrTableExists if to is taken.
 func (c *Client) Rename(ctx context.Context, table, to string) error {
 	return perform(ctx, c.rename(table, to))
 }
@@ -97,18 +98,18 @@ func (c *Client) rename(table, to string) *call {
 	return q
 }
 
-// Dict returns the handle of a dict of any values; see DictOf.
+// Dict returns a handle of a dict with keys and values of any type; see DictOf.
 func (c *Client) Dict(table string) *Dict[any, any] { return DictOf[any, any](c, table) }
 
-// List returns the handle of a list of any values; see ListOf.
+// List returns a handle of a list with elements of any type; see ListOf.
 func (c *Client) List(table string) *List[any] { return ListOf[any](c, table) }
 
-// CreateDict makes a dict that holds items. Errors: ErrTableExists.
+// CreateDict creates a dict with the given items. Errors: ErrTableExists.
 func (c *Client) CreateDict(ctx context.Context, table string, items ...Item[any, any]) error {
 	return c.Dict(table).Create(ctx, items...)
 }
 
-// CreateList makes a list that holds items. Errors: ErrTableExists.
+// CreateList creates a list with the given elements. Errors: ErrTableExists.
 func (c *Client) CreateList(ctx context.Context, table string, items ...any) error {
 	return c.List(table).Create(ctx, items...)
 }
@@ -134,8 +135,8 @@ func addAll[T any](q *call, items []T) *call {
 	return q
 }
 
-// tooLarge says that the frame need not be made any longer: seal will refuse it, or something else
-// is wrong with it.
+// tooLarge reports whether seal will return an error, so that there is no point in adding more
+// arguments.
 func (q *call) tooLarge() bool {
 	return q.err != nil || q.args > codec.MaxArguments ||
 		len(q.frame) > int(q.client.limits.Load().MaxFrameBytes)+codec.HeaderBytes

@@ -12,11 +12,11 @@ import (
 const urlForms = "write cyberdb://:password@host:port or unix://:password@/path (cyberdbs: and unixs: encrypt), " +
 	"with the password percent-encoded"
 
-// parseURL puts what rawURL says into o: cyberdb://:password@host:port, unix://:password@/path,
-// unix:/path or host:port. The schemes cyberdbs and unixs encrypt. unix://./path is relative to the
-// working directory.
+// parseURL returns o with the address, password and encryption of rawURL, which is
+// cyberdb://:password@host:port, unix://:password@/path, unix:/path or host:port. The schemes
+// cyberdbs and unixs encrypt. unix://./path is relative to the working directory.
 //
-// Errors: name the part that is wrong, and never show the password.
+// Its errors name the wrong part and never contain the password.
 func parseURL(rawURL string, o Options) (Options, error) {
 	rawURL = strings.TrimSpace(rawURL)
 	if rawURL == "" {
@@ -28,7 +28,7 @@ func parseURL(rawURL string, o Options) (Options, error) {
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return o, errors.New("client: the URL cannot be read: " + urlForms)
+		return o, errors.New("client: the URL cannot be parsed: " + urlForms)
 	}
 	scheme, encrypt := strings.CutSuffix(u.Scheme, "s")
 	if scheme != "cyberdb" && scheme != "unix" {
@@ -49,20 +49,20 @@ func parseURL(rawURL string, o Options) (Options, error) {
 	return o, nil
 }
 
-// checkURL returns an error for what is in a URL and would have no effect.
+// checkURL returns an error if a part of the URL would have no effect.
 func checkURL(u *url.URL, scheme string) error {
 	problem := ""
 	switch {
 	case u.User.Username() != "":
-		problem = "names a user, and there are none"
+		problem = "names a user, but the server has no users"
 	case u.RawQuery != "" || u.ForceQuery:
-		problem = "has options behind the ?: set them in client.Options, or write ? in a password as %3F"
+		problem = "has options after a ?: set them in client.Options, or write ? in a password as %3F"
 	case u.Fragment != "":
 		problem = "has a #: write it as %23 in a password"
 	case scheme == "cyberdb" && u.Path != "" && u.Path != "/":
-		problem = "has a path behind the address, and there are no numbered databases: write / in a password as %2F"
+		problem = "has a path after the address, but there are no numbered databases: write / in a password as %2F"
 	case scheme == "unix" && u.Host != "" && u.Host != "." && u.Host != "..":
-		problem = "has a host where the socket's path begins: unix:///path, or unix://./path for a relative one"
+		problem = "has a host instead of a path: write unix:///path, or unix://./path for a relative path"
 	case scheme == "unix" && u.Path == "":
 		problem = "has no path"
 	default:

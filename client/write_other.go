@@ -4,9 +4,9 @@ package client
 
 import "net"
 
-// tryWriter is not to be had here: the keeper writes everything.
-type tryWriter struct{}
+// nonblockingWriter is not available on this system: the writer goroutine writes everything.
+type nonblockingWriter struct{}
 
-func newTryWriter(net.Conn) *tryWriter { return nil }
+func newNonblockingWriter(net.Conn) *nonblockingWriter { return nil }
 
-func (*tryWriter) write([]byte) (int, error) { return 0, nil }
+func (*nonblockingWriter) write([]byte) (int, error) { return 0, nil }

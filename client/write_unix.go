@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryWriter writes to a socket without ever waiting for it.
-type tryWriter struct {
+// nonblockingWriter writes to a socket and never blocks.
+type nonblockingWriter struct {
 	raw  syscall.RawConn
-	call func(fd uintptr) bool // made once: it would be one allocation a write
+	call func(fd uintptr) bool // w.once, stored so that a write does not allocate it
 
-	// of the write under way
+	// of the current write
 	b   []byte
 	n   int
 	err error
 }
 
-// newTryWriter returns nil for connections that are no plain sockets.
-func newTryWriter(conn net.Conn) *tryWriter {
+// newNonblockingWriter returns nil if conn is not a plain socket.
+func newNonblockingWriter(conn net.Conn) *nonblockingWriter {
 	var socket syscall.Conn
 	switch c := conn.(type) {
 	case *net.TCPConn:
@@ -36,13 +36,13 @@ func newTryWriter(conn net.Conn) *tryWriter {
 	if err != nil {
 		return nil
 	}
-	w := &tryWriter{raw: raw}
+	w := &nonblockingWriter{raw: raw}
 	w.call = w.once
 	return w
 }
 
-// write writes what the socket takes at once, which may be nothing.
-func (w *tryWriter) write(b []byte) (n int, err error) {
+// write writes as much of b as the socket takes at once, and returns that number of bytes.
+func (w *nonblockingWriter) write(b []byte) (n int, err error) {
 	w.b, w.n, w.err = b, 0, nil
 	err = w.raw.Write(w.call)
 	w.b = nil
@@ -52,7 +52,8 @@ func (w *tryWriter) write(b []byte) (n int, err error) {
 	return w.n, w.err
 }
 
-func (w *tryWriter) once(fd uintptr) bool {
+// once writes until the socket is full. It returns true, so that RawConn.Write does not wait.
+func (w *nonblockingWriter) once(fd uintptr) bool {
 	for w.n < len(w.b) {
 		n, err := unix.Write(int(fd), w.b[w.n:])
 		switch {

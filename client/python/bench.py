@@ -1,10 +1,13 @@
-"""Speed of the Python client beside the original CyberDB's and redis-py: each in a process and on a server of its own, in turn.
+"""Compares the speed of this client with CyberDB's own and redis-py.
+
+Each client runs in its own process, on its own server, in turn.
 
     make bench-python ARGS="--seconds 2 --rounds 5"
 
-Keys of 16 bytes, values of 32, nothing kept on disk. Callers (bench_worker.py) wait for each answer before the next call: one thread; several
-threads, greenlets of gevent or tasks of asyncio in one process. In a pipeline one thread has as many operations as --pipeline says. The first
-round warms up. Each measurement is a line of JSON in the file of --out, of which `make bench-report` makes the table of BENCHMARKS.md.
+Keys have 16 bytes and values 32; nothing is saved on disk. Callers (bench_worker.py) wait for each
+reply before the next call: one thread, or several threads, greenlets of gevent or tasks of asyncio
+in one process. A pipeline of one thread has --pipeline operations. The first round warms up. Each
+measurement is a line of JSON in the file of --out, from which `make bench-report` makes a table.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ TOP = HERE.parents[1]
 
 
 class Peer(NamedTuple):
-    """A client and the server that it is measured on."""
+    """A client and its server."""
 
     kind: str  # of bench_worker.CLIENTS
     client: str
@@ -45,7 +48,7 @@ class Peer(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What is measured on every peer that has it."""
+    """A measurement, for every peer that supports it."""
 
     op: str
     pipeline: int
@@ -57,14 +60,16 @@ class Worker:
     """A process of bench_worker.py."""
 
     def __init__(self, peer: Peer, caller: str, callers: int) -> None:
-        # The original's environment has the original alone, and must not see this package.
+        # The environment of CyberDB has only CyberDB, and must not find this package.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" or peer.kind == "fast"}
         command = [peer.python, str(HERE / "bench_worker.py"), peer.kind, peer.address, caller, str(callers)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
         self._name = f"{peer.client}, {callers} {caller}"
 
     def measure(self, case: Case, seconds: float) -> Dict[str, Any]:
-        """Operations, seconds and CPU microseconds of one run."""
+        """The operations, seconds and CPU microseconds of one run."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError(f"{self._name}: no pipes")
         print(case.op, case.pipeline, seconds, file=self._process.stdin, flush=True)
@@ -97,23 +102,34 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"nobody listens on port {port}")
+    raise RuntimeError(f"no server listens on port {port}")
 
 
 def start(stack: ExitStack, command: List[str], **options: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "CYBERDB_PASSWORD": PASSWORD}
-    process = subprocess.Popen(command, stdout=options.pop("stdout", subprocess.DEVNULL), text=True, env=environment, **options)
+    process = subprocess.Popen(
+        command, stdout=options.pop("stdout", subprocess.DEVNULL), text=True, env=environment, **options
+    )
     stack.callback(process.wait)
     stack.callback(process.terminate)
     return process
 
 
 def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
-    """Starts all servers; what is measured on them."""
+    """Starts all servers and returns the peers."""
     peers = []
     for encrypt in (False, True):
         port = free_port()
-        command = [str(TOP / "bin/cyberdb-fast"), "-p", str(port), "--dir", f"{work}/{encrypt}", "--no-journal", "--cycle", "0"]
+        command = [
+            str(TOP / "bin/cyberdb-fast"),
+            "-p",
+            str(port),
+            "--dir",
+            f"{work}/{encrypt}",
+            "--no-journal",
+            "--cycle",
+            "0",
+        ]
         start(stack, command + ["--encrypt"] * encrypt, stderr=subprocess.DEVNULL)
         wait_for(port)
         url = f"cyberdb{'s' * encrypt}://127.0.0.1:{port}"
@@ -124,7 +140,10 @@ def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
     import redis
 
     port = free_port()
-    start(stack, ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", work])
+    start(
+        stack,
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", work],
+    )
     wait_for(port)
     version = redis.Redis(port=port).info("server")["redis_version"]
     peers.append(Peer("redis", f"redis-py {redis.__version__}", f"redis {version}", str(port), sys.executable))
@@ -133,8 +152,12 @@ def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
         start(stack, [original_python, str(TOP / ".ci/peers-server"), str(port), kind])
         wait_for(port)
         encrypted = ", encrypted" * (kind == "encrypted")
-        peers.append(Peer("original", "CyberDB 0.9.3", f"the original CyberDB{encrypted}", f"{port},{kind}", original_python))
-    echo = start(stack, [str(TOP / "bin/cyberdb-bench"), "serve-gnet-echo", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        peers.append(
+            Peer("original", "CyberDB 0.9.3", f"the original CyberDB{encrypted}", f"{port},{kind}", original_python)
+        )
+    echo = start(
+        stack, [str(TOP / "bin/cyberdb-bench"), "serve-gnet-echo", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     if echo.stdout is None:
         raise RuntimeError("the echo server has no pipe")
     port = int(echo.stdout.readline().rpartition(":")[2])
@@ -143,20 +166,26 @@ def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
 
 
 def cases(pipeline: int, threads: int, greenlets: int, tasks: int) -> List[Case]:
-    """In the order in which they are measured and shown."""
-    ways = [(1, "thread", 1), (pipeline, "thread", 1), (1, "thread", threads), (1, "greenlet", greenlets), (1, "task", tasks)]
+    """The measurements, in the order in which they run and are shown."""
+    ways = [
+        (1, "thread", 1),
+        (pipeline, "thread", 1),
+        (1, "thread", threads),
+        (1, "greenlet", greenlets),
+        (1, "task", tasks),
+    ]
     return [Case(op, *way) for op in ("get", "set") for way in ways]
 
 
 def has(peer: Peer, case: Case) -> bool:
-    """The original has neither pipelines nor a client for asyncio that works; a bare socket is one caller's."""
+    """CyberDB has neither pipelines nor a working asyncio client; a bare socket has one caller."""
     if peer.kind == "original":
         return case.pipeline == 1 and case.caller != "task"
     return peer.kind != "bare" or case == Case(case.op, 1, "thread", 1)
 
 
 def field(path: str, name: str) -> str:
-    """The value behind the first `name : value` of a file of /proc."""
+    """The value of the first `name : value` in a file of /proc."""
     for line in Path(path).read_text().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == name:
@@ -165,12 +194,14 @@ def field(path: str, name: str) -> str:
 
 
 def machine() -> Dict[str, Any]:
-    """Where and of what the figures are, as bench.Machine has it."""
+    """The machine and the versions, as bench.Machine in Go."""
 
     def git(*command: str) -> str:
-        return subprocess.run(["git", "-C", str(TOP), *command], capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(TOP), *command], capture_output=True, text=True, check=False
+        ).stdout.strip()
 
-    # As for a release: results do not make a commit another one.
+    # Results do not count as changes of the commit.
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results", ":!BENCHMARKS.md")
     return {
         "processor": field("/proc/cpuinfo", "model name"),
@@ -182,7 +213,7 @@ def machine() -> Dict[str, Any]:
 
 
 def line(peer: Peer, case: Case, measured: Dict[str, Any], common: Dict[str, Any]) -> Dict[str, Any]:
-    """One measurement as bench.PythonRun has it."""
+    """One measurement, as bench.PythonRun in Go."""
     return {
         "calls_per_s": round(measured["ops"] / measured["seconds"], 1),
         "client": peer.client,
@@ -202,10 +233,14 @@ def line(peer: Peer, case: Case, measured: Dict[str, Any], common: Dict[str, Any
     }
 
 
-def measure_all(stack: ExitStack, peers: List[Peer], wanted: List[Case], arguments: argparse.Namespace) -> List[Dict[str, Any]]:
+def measure_all(
+    stack: ExitStack, peers: List[Peer], wanted: List[Case], arguments: argparse.Namespace
+) -> List[Dict[str, Any]]:
     common = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "command": " ".join(["make bench-python", *([f"ARGS={shlex.quote(arguments.said)}"] if arguments.said else [])]),
+        "command": " ".join(
+            ["make bench-python", *([f"ARGS={shlex.quote(arguments.said)}"] if arguments.said else [])]
+        ),
         "machine": machine(),
     }
     workers: Dict[Any, Worker] = {}
@@ -227,14 +262,16 @@ def measure_all(stack: ExitStack, peers: List[Peer], wanted: List[Case], argumen
 
 
 def show(lines: List[Dict[str, Any]]) -> None:
-    """Prints the medians; BENCHMARKS.md has more."""
+    """Prints the medians. BENCHMARKS.md has more."""
     rates: Dict[Any, List[float]] = {}
     for one in lines:
         name = one["op"], one["pipeline"], one["callers"], one["caller"], one["client"], one["server"]
         rates.setdefault(name, []).append(one["calls_per_s"])
     for (op, pipeline, callers, caller, client, server), runs in rates.items():
         who = f"{op}, pipeline of {pipeline}, {callers} {caller}{'s' if callers > 1 else ''}"
-        print(f"{who:42} {statistics.median(runs):10,.0f}/s ({min(runs):,.0f} to {max(runs):,.0f})  {client} on {server}")
+        print(
+            f"{who:42} {statistics.median(runs):10,.0f}/s ({min(runs):,.0f} to {max(runs):,.0f})  {client} on {server}"
+        )
 
 
 def main() -> None:

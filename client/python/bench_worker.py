@@ -2,8 +2,9 @@
 
     bench_worker.py CLIENT ADDRESS CALLER NUMBER
 
-A line `get 100 2.0` on stdin (operation, pipeline, seconds) is a measurement; its answer is a line of JSON: operations, seconds, and the CPU
-time of this process in microseconds. The same loops serve every client; each imports its own package alone.
+A line `get 100 2.0` on stdin (operation, pipeline, seconds) is a measurement; its answer is a line
+of JSON: operations, seconds, and the CPU time of this process in microseconds. The same loops serve
+every client; each imports its own package alone.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from typing import Any, Awaitable, Callable, Dict, Iterator, List, Tuple
 
 KEYS = [f"key:{i:012d}" for i in range(1000)]
 VALUE = "v" * 32
-PASSWORD = "bench"  # the original takes no longer than 32 bytes
-BATCH = 20  # calls between two looks at the clock
+PASSWORD = "bench"  # CyberDB accepts at most 32 bytes
+BATCH = 20  # calls between two clock reads
 
 Call = Callable[[str], Any]
 
 
 class Target:
-    """A client as a caller sees it: calls that wait, or are awaited."""
+    """A client for one caller: its calls block, or are awaited."""
 
     def __init__(self, get: Call, put: Call, pipelined: Callable[[str, List[str]], Any], check: Call) -> None:
         self.get, self.set = get, put
-        self.pipelined = pipelined  # sends get or set for each key in one go and returns the last result
-        self.check = check  # raises if what a get returned is wrong
+        self.pipelined = pipelined  # sends get or set for all keys at once and returns the last result
+        self.check = check  # raises an error if the result of a get is wrong
 
 
 def right(value: Any) -> None:
-    """The check of those that return text."""
+    """The check for clients that return str."""
     if value != VALUE:
         raise SystemExit(f"a get returned {value!r}")
 
@@ -99,7 +100,10 @@ def redis_py(port: str, caller: str) -> Callable[[], Any]:
 
 
 def original(address: str, _caller: str) -> Callable[[], Any]:
-    """CyberDB; each caller has a proxy of its own, as it wants. The address is PORT,plain or PORT,encrypted."""
+    """CyberDB; each caller has its own proxy, as CyberDB needs.
+
+    The address is PORT,plain or PORT,encrypted.
+    """
     import cyberdb  # type: ignore[import-not-found,unused-ignore]
 
     port, _, channel = address.partition(",")
@@ -120,7 +124,7 @@ def original(address: str, _caller: str) -> Callable[[], Any]:
 
 
 def bare(port: str, _caller: str) -> Callable[[], Any]:
-    """What any client could reach at most: send and recv of as many bytes, on an echo server."""
+    """The upper bound for any client: send and recv of the same bytes, on an echo server."""
     import socket
 
     sock = socket.create_connection(("127.0.0.1", int(port)))
@@ -139,15 +143,20 @@ def bare(port: str, _caller: str) -> Callable[[], Any]:
 
 
 def unknown(op: str, keys: List[str]) -> Any:
-    """The pipeline of those that are not measured with one."""
+    """The pipeline of clients that have none."""
     raise SystemExit(f"no pipeline of {len(keys)} {op} here")
 
 
-CLIENTS: Dict[str, Callable[[str, str], Callable[[], Any]]] = {"fast": fast, "redis": redis_py, "original": original, "bare": bare}
+CLIENTS: Dict[str, Callable[[str, str], Callable[[], Any]]] = {
+    "fast": fast,
+    "redis": redis_py,
+    "original": original,
+    "bare": bare,
+}
 
 
 def batches(pipeline: int) -> Iterator[List[str]]:
-    """Keys for ever, as many as are asked for between two looks at the clock."""
+    """Batches of keys, without end."""
     size = BATCH if pipeline == 1 else pipeline
     at = 0
     while True:
@@ -156,7 +165,7 @@ def batches(pipeline: int) -> Iterator[List[str]]:
 
 
 def call(target: Target, op: str, pipeline: int, until: float) -> int:
-    """Calls until the clock says until; how many operations that were."""
+    """Calls until the time until; returns the number of operations."""
     done = 0
     one = target.get if op == "get" else target.set
     for keys in batches(pipeline):
@@ -170,11 +179,11 @@ def call(target: Target, op: str, pipeline: int, until: float) -> int:
         done += len(keys)
         if time.perf_counter() >= until:
             return done
-    raise AssertionError  # batches do not end
+    raise AssertionError  # batches never ends
 
 
 async def call_async(target: Target, op: str, pipeline: int, until: float) -> int:
-    """The same, awaited."""
+    """As call, with await."""
     done = 0
     one: Callable[[str], Awaitable[Any]] = target.get if op == "get" else target.set
     for keys in batches(pipeline):
@@ -192,7 +201,7 @@ async def call_async(target: Target, op: str, pipeline: int, until: float) -> in
 
 
 def measure_threads(targets: List[Target], op: str, pipeline: int, seconds: float) -> Tuple[int, float]:
-    """Operations of a thread (or greenlet) for each target, and the CPU time from before the first call to after the last."""
+    """Runs one thread or greenlet per target; returns the operations and the CPU time."""
     if len(targets) == 1:
         before = time.process_time()
         return call(targets[0], op, pipeline, time.perf_counter() + seconds), time.process_time() - before
@@ -210,7 +219,7 @@ def measure_threads(targets: List[Target], op: str, pipeline: int, seconds: floa
 
 
 def answer(measured: Tuple[int, float], began: float) -> None:
-    """Prints what was measured."""
+    """Prints the result."""
     ops, cpu = measured
     print(json.dumps({"ops": ops, "seconds": time.perf_counter() - began, "cpu_us": cpu * 1e6}), flush=True)
 
@@ -227,14 +236,19 @@ def serve_threads(opened: Callable[[], Target], number: int) -> None:
 
 
 async def serve_tasks(opened: Callable[[], Awaitable[Target]], number: int) -> None:
-    """The same with tasks, which share a target; nothing else runs on the loop, so reading stdin may block it."""
+    """As serve, with tasks that share a target.
+
+    Reading stdin may block the loop, on which nothing else runs.
+    """
     target = await opened()
     for key in KEYS:
         await target.set(key)
     for line in sys.stdin:
         op, pipeline, seconds = line.split()
         began, before = time.perf_counter(), time.process_time()
-        done = await asyncio.gather(*[call_async(target, op, int(pipeline), began + float(seconds)) for _ in range(number)])
+        done = await asyncio.gather(
+            *[call_async(target, op, int(pipeline), began + float(seconds)) for _ in range(number)]
+        )
         answer((sum(done), time.process_time() - before), began)
 
 

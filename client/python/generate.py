@@ -1,4 +1,7 @@
-"""Makes the methods of tables from their description in methods.py: see there. `.ci/python generate` runs it, and formats what it writes."""
+"""Generates the methods of tables from methods.py; see there.
+
+`.ci/python generate` runs it and formats the result.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,50 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def only(*kinds: str) -> Callable[[F], F]:  # noqa: ARG001 # read from the source
-    """The kinds of table that have a method: sync, aio, pipeline."""
+    """The kinds of table that have the method: sync, aio, pipeline."""
     return lambda method: method
 
 
 def python(name: str) -> Callable[[F], F]:  # noqa: ARG001
-    """What Python itself calls a method of a sync table."""
+    """The name of the method for sync tables, which Python itself calls."""
     return lambda method: method
 
 
 class Kind(NamedTuple):
-    """One kind of table: what a method of it returns, and what it does with its request."""
+    """One kind of table, and how its methods send requests."""
 
     name: str
     doc: str
-    result: str  # around the type of the result
-    send: str  # what takes the request
-    base: str  # has what takes the request
-    needs: str  # imports
+    result: str  # format of the result type
+    send: str  # the function that sends the request
+    base: str  # the class that has send
+    needs: str  # the import of base
 
 
 KINDS = (
     Kind("sync", "CyberDict and CyberList", "{}", "self._perform", "Handle", "from .table import Handle"),
-    Kind("aio", "the tables of cyberdb_fast.aio", "Awaitable[{}]", "self._perform", "Handle", "from .aio_table import Handle"),
-    Kind("pipeline", "the tables of a pipeline", "Result[{}]", "self._add", "Adding", "from .result import Adding, Result"),
+    Kind(
+        "aio",
+        "the tables of cyberdb_fast.aio",
+        "Awaitable[{}]",
+        "self._perform",
+        "Handle",
+        "from .aio_table import Handle",
+    ),
+    Kind(
+        "pipeline",
+        "the tables of a pipeline",
+        "Result[{}]",
+        "self._add",
+        "Adding",
+        "from .result import Adding, Result",
+    ),
 )
 
-HEADER = '''"""The methods of {doc}. Generated from methods.py by `.ci/python generate`: do not change it here."""
+HEADER = '''"""The methods of {doc}.
+
+Generated from methods.py by `.ci/python generate`: do not edit.
+"""
 
 # pyright: strict
 from __future__ import annotations
@@ -67,12 +87,12 @@ def marks(method: ast.FunctionDef) -> Dict[str, List[Any]]:
         elif isinstance(decorator, ast.Name):
             found[decorator.id] = []
         else:
-            raise SystemExit(f"methods.py, line {decorator.lineno}: a decorator that is not known")
+            raise SystemExit(f"methods.py, line {decorator.lineno}: an unknown decorator")
     return found
 
 
 def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
-    """The method as a kind of table has it; nothing if it has none."""
+    """The lines of the method for a kind of table; none if it lacks the method."""
     marked = marks(method)
     if kind.name not in marked.get("only", [kind.name]):
         return
@@ -88,7 +108,7 @@ def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
         return
     last = method.body[-1]
     if not isinstance(last, ast.Return) or last.value is None:
-        raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end by the request that it returns")
+        raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end with a return of its request")
     sent = f"{kind.send}({ast.unparse(last.value)})"
     if kind.name == "sync" and result == "V":
         sent = f"cast(V, {sent})"

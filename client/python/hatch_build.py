@@ -1,4 +1,7 @@
-"""Puts the server's binary into the wheel if CYBERDB_FAST_BINARY names it; without it the wheel is Python alone, for any machine."""
+"""Puts the server's binary into the wheel if CYBERDB_FAST_BINARY names it.
+
+Without it, the wheel has only Python code and fits any machine.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class BinaryHook(BuildHookInterface[Any]):
-    """The hook that pyproject.toml names."""
+    """The build hook named in pyproject.toml."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 # hatchling's signature
-        """Adds the file, and the platform that it is for: the binary is linked statically, so any Linux of that processor takes it."""
+        """Adds the binary and its platform.
+
+        The binary is linked statically, so it runs on any Linux with that processor.
+        """
         binary = os.environ.get("CYBERDB_FAST_BINARY")
         if not binary:
             return

@@ -1,16 +1,31 @@
-"""The methods of tables, described once: what each asks of the server.
+"""The methods of tables, described once: which request each sends.
 
-`.ci/python generate` makes of this, by generate.py, the methods of CyberDict and CyberList (methods_sync.py), of their twins for asyncio
-(methods_aio.py) and of pipelines (methods_pipeline.py): with the same names, types and texts. They return the result, an awaitable or a Result.
+`.ci/python generate` runs generate.py, which makes from them the methods of CyberDict and CyberList
+(methods_sync.py), of the asyncio tables (methods_aio.py) and of pipelines (methods_pipeline.py).
+Names, types and docstrings are the same; the methods return the result, an awaitable or a Result.
 
-    @python("__len__")  a program writes len(d): CyberDict and CyberList have the method by that name instead
-    @only("aio", ...)   the others have none, or one of their own in cyberdict.py, cyberlist.py or aio.py
+    @python("__len__")  CyberDict and CyberList have the method under this name: len(d)
+    @only("aio", ...)   other kinds lack it or have their own: cyberdict.py, cyberlist.py, aio.py
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex, Tuple, TypeVar, Union, overload
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from generate import only, python
 
@@ -28,7 +43,7 @@ class DictMethods(Generic[K, V]):
 
     @only("aio", "pipeline")
     def getitem(self, key: K) -> V:
-        """The value of key, as d[key]. Errors: KeyError."""
+        """Returns the value of key, as d[key]. Errors: KeyError."""
         return requests.dict_get(self._t, key)
 
     @overload
@@ -36,7 +51,7 @@ class DictMethods(Generic[K, V]):
     @overload
     def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def get(self, key: K, default: Any = None) -> Any:
-        """The value of key, or default, which stays here and comes back as itself."""
+        """Returns the value of key, or default if key is absent."""
         return requests.dict_get_or(self._t, key, default)
 
     @python("__setitem__")
@@ -51,16 +66,16 @@ class DictMethods(Generic[K, V]):
 
     @python("__contains__")
     def contains(self, key: object) -> bool:
-        """Whether there is key, as key in d."""
+        """Whether key is present, as key in d."""
         return requests.dict_contains(self._t, key)
 
     @python("__len__")
     def len(self) -> int:
-        """How many keys there are."""
+        """Returns the number of keys."""
         return requests.dict_len(self._t)
 
     def setdefault(self, key: K, default: Any = None) -> Any:
-        """The value of key, which is default from now on if there was none."""
+        """Returns the value of key; sets it to default first if key is absent."""
         return requests.dict_setdefault(self._t, key, default)
 
     @overload
@@ -68,11 +83,14 @@ class DictMethods(Generic[K, V]):
     @overload
     def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def pop(self, key: K, default: Any = MISSING) -> Any:
-        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        """Removes key and returns its value, or default if key is absent.
+
+        Errors: KeyError if key is absent and there is no default.
+        """
         return requests.dict_pop(self._t, key, default)
 
     def popitem(self) -> Tuple[K, V]:
-        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
         return requests.dict_popitem(self._t)
 
     def clear(self) -> None:
@@ -80,11 +98,14 @@ class DictMethods(Generic[K, V]):
         return requests.dict_clear(self._t)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets many items in one request: all or nothing."""
+        """Sets many items in one request, which sets all of them or none."""
         return requests.dict_update(self._t, updates(args, kwargs))
 
     def copy(self) -> Dict[K, V]:
-        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        """Returns the content as a dict, as of one moment, in one request.
+
+        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        """
         return requests.dict_all(self._t)
 
     @only("sync", "aio")
@@ -94,21 +115,21 @@ class DictMethods(Generic[K, V]):
 
     @only("pipeline")
     def keys(self) -> List[K]:
-        """The keys, in order."""
+        """Returns the keys as a list, in order."""
         return requests.dict_keys(self._t)
 
     @only("pipeline")
     def values(self) -> List[V]:
-        """The values, in order."""
+        """Returns the values as a list, in order."""
         return requests.dict_values(self._t)
 
     @only("pipeline")
     def items(self) -> List[Tuple[K, V]]:
-        """The items, in order."""
+        """Returns the items as a list, in order."""
         return requests.dict_items(self._t)
 
     def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
-        """Those of keys that are there, with their values, read in one request."""
+        """Returns a dict of those keys that are present, with their values, in one request."""
         return requests.dict_get_many(self._t, keys)
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> None:
@@ -116,11 +137,17 @@ class DictMethods(Generic[K, V]):
         return requests.dict_update(self._t, as_dict(items))
 
     def increment(self, key: K, by: Any = 1) -> Any:
-        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
+
+        Errors: TypeError if the value is not a number; OverflowError.
+        """
         return requests.dict_increment(self._t, key, by)
 
     def compare_and_set(self, key: K, old: Any, new: Any) -> bool:
-        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        """Sets key to new if its value equals old; returns whether it did.
+
+        ABSENT as old means that key is absent, ABSENT as new removes key.
+        """
         return requests.dict_compare_and_set(self._t, key, old, new)
 
 
@@ -129,22 +156,25 @@ class ListMethods(Generic[V]):
 
     @only("aio", "pipeline")
     def get(self, index: SupportsIndex) -> V:
-        """The element at index, as l[index]. Errors: IndexError."""
+        """Returns the element at index, as l[index]. Errors: IndexError."""
         return requests.list_get(self._t, index)
 
     @only("aio", "pipeline")
     def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> List[V]:
-        """The elements of a slice, as l[start:stop:step]."""
+        """Returns the elements of a slice, as l[start:stop:step]."""
         return requests.list_get(self._t, slice(start, stop, step))
 
     @only("aio", "pipeline")
     def set(self, index: requests.Index, value: Any) -> None:
-        """Sets the element at index, or the elements of a slice, as l[index] = value. Errors: IndexError, ValueError."""
+        """Sets the element at index, or the elements of a slice, as l[index] = value.
+
+        Errors: IndexError, ValueError.
+        """
         return requests.list_set(self._t, index, value)
 
     @python("__delitem__")
     def delete(self, index: requests.Index) -> None:
-        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
         return requests.list_delete(self._t, index)
 
     @python("__contains__")
@@ -154,7 +184,7 @@ class ListMethods(Generic[V]):
 
     @python("__len__")
     def len(self) -> int:
-        """How many elements there are."""
+        """Returns the number of elements."""
         return requests.list_len(self._t)
 
     def append(self, value: V) -> None:
@@ -162,15 +192,15 @@ class ListMethods(Generic[V]):
         return requests.list_append(self._t, value)
 
     def appendleft(self, value: V) -> None:
-        """Adds value at the front, as fast as append."""
+        """Adds value at the front, as fast as append does at the end."""
         return requests.list_append_left(self._t, value)
 
     def extend(self, values: Iterable[V]) -> None:
-        """Adds all values at the end in one request: all or nothing."""
+        """Adds values at the end in one request, which adds all of them or none."""
         return requests.list_extend(self._t, as_list(values))
 
     def insert(self, index: SupportsIndex, value: V) -> None:
-        """Adds value before index."""
+        """Inserts value before index."""
         return requests.list_insert(self._t, index, value)
 
     def pop(self, index: SupportsIndex = -1) -> V:
@@ -182,7 +212,7 @@ class ListMethods(Generic[V]):
         return requests.list_pop_left(self._t)
 
     def remove(self, value: V) -> None:
-        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        """Removes the first element that equals value. Errors: ValueError if none does."""
         return requests.list_remove(self._t, value)
 
     def clear(self) -> None:
@@ -190,27 +220,31 @@ class ListMethods(Generic[V]):
         return requests.list_clear(self._t)
 
     def count(self, value: Any) -> int:
-        """How many elements equal value."""
+        """Returns the number of elements that equal value."""
         return requests.list_count(self._t, value)
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> int:
-        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        """Returns the index of the first element that equals value.
+
+        Errors: ValueError if none does.
+        """
         return requests.list_index(self._t, value, start, stop)
 
     def reverse(self) -> None:
-        """Turns the list round."""
+        """Reverses the list."""
         return requests.list_reverse(self._t)
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> None:
-        """Sorts the list in the server: stable; on an error it is left whole.
+        """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
 
-        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
-        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        The server runs no code, so key is translated to data. It may use items (lambda x: x[1],
+        operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
+        any other key, and for elements that cannot be compared.
         """
         return requests.list_sort(self._t, key, reverse)
 
     def copy(self) -> List[V]:
-        """The content as a list."""
+        """Returns the content as a list, as of one moment."""
         return requests.list_all(self._t)
 
     @only("sync", "aio")

@@ -9,7 +9,7 @@ from flask import Flask, g
 
 import cyberdb_fast as cyberdb
 
-# check=False: a worker may start while the database is away; its requests say so until it is back.
+# check=False: a worker may start while the database is down. Requests get an error page then.
 client = cyberdb.connect(host="127.0.0.1", port=9980, password="hWjYvVdqRC", encrypt=True, check=False)
 
 app = Flask(__name__)
@@ -24,21 +24,21 @@ def get_proxy():
 
 @app.get("/")
 def hello_world():
-    """What cyberdb_init.py has stored."""
+    """Shows what cyberdb_init.py has stored."""
     centre = g.proxy.get_cyberdict("centre")
     return {"code": 1, "content": centre["content"]}
 
 
 @app.errorhandler(cyberdb.CyberDBError)
 def no_database(error):
-    """While the database is away, requests fail cleanly; with the next one the worker connects again."""
+    """Answers with an error page while the database is down; the worker reconnects by itself."""
     app.logger.warning("no database: %s", error)
     return {"code": 0, "content": "the database is not available"}, 503
 
 
 @app.teardown_request
 def close_proxy(error):
-    """Also after an error."""
+    """Returns the proxy's connection, also after an error."""
     g.proxy.close()
 
 

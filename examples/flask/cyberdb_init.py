@@ -1,4 +1,4 @@
-"""Makes the tutorial's table and keeps it in data.cdb; run again, it begins anew."""
+"""Creates the tutorial's table and saves it in data.cdb; a second run replaces the table."""
 
 import cyberdb_fast as cyberdb
 

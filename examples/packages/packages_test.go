@@ -17,7 +17,7 @@ import (
 const part = 3000
 
 // TestAnswers loads a part of each source that this machine has, and compares the server's answers
-// with what the records say.
+// with the records.
 func TestAnswers(t *testing.T) {
 	sources := map[string]func(context.Context, func(Package) error) error{"go": readGo}
 	if _, err := exec.LookPath("apt-cache"); err == nil {
@@ -49,14 +49,14 @@ func checkAnswers(t *testing.T, records []Package) {
 	ctx := t.Context()
 	set := tablesOf(looptest.Client(t))
 	sum := 0
-	for range 2 { // loading replaces what is there
+	for range 2 { // the second load replaces the first
 		sum = 0
 		if err := set.load(ctx, records, func(n int) { sum += n }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if sum != len(records) {
-		t.Errorf("told of %d records of %d", sum, len(records))
+		t.Errorf("sections count %d records of %d", sum, len(records))
 	}
 
 	byName := map[string]Package{}
@@ -142,7 +142,7 @@ func TestParseIndex(t *testing.T) {
 	}
 }
 
-// FuzzParseIndex: no index makes the parser do more than fail, and every record has a name.
+// FuzzParseIndex checks that the parser does not panic, and that every record has a name.
 func FuzzParseIndex(f *testing.F) {
 	f.Add("Package: a\nDepends: b (>= 1), c\n\nPackage: b\nInstalled-Size: -1\n x\n")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -25,10 +25,10 @@ type Package struct {
 	Summary   string   `cyberdb:"summary"`
 }
 
-// errEnough ends a reader that has as many records as were asked for.
+// errEnough stops a reader when it has the requested number of records.
 var errEnough = errors.New("enough records")
 
-// read returns at most limit records (0: all) and what they are, from apt or else from Go's
+// read returns at most limit records (0: all) and what they are. The source is apt, or else Go's
 // standard library.
 func read(ctx context.Context, limit int) (source string, records []Package, err error) {
 	keep := func(p Package) error {
@@ -53,10 +53,10 @@ func read(ctx context.Context, limit int) (source string, records []Package, err
 	return source, records, err
 }
 
-// readApt gives the records of apt's index to keep, until it returns an error.
+// readApt calls keep with each record of apt's index, until keep returns an error.
 func readApt(ctx context.Context, keep func(Package) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends apt-cache if keep has enough
+	defer cancel() // stops apt-cache if keep has enough
 	cmd := exec.CommandContext(ctx, "apt-cache", "dumpavail")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -67,7 +67,7 @@ func readApt(ctx context.Context, keep func(Package) error) error {
 	}
 	if err := parseIndex(out, keep); err != nil {
 		cancel()
-		_ = cmd.Wait() // it was ended
+		_ = cmd.Wait() // cancel has stopped it
 		if errors.Is(err, errEnough) {
 			return nil
 		}
@@ -79,12 +79,12 @@ func readApt(ctx context.Context, keep func(Package) error) error {
 	return nil
 }
 
-// maxLineBytes bounds one line of the index.
+// maxLineBytes limits one line of the index.
 const maxLineBytes = 1 << 20
 
-// parseIndex reads paragraphs of "Field: value" lines; lines that begin with a blank go on with the
-// field before and are not needed here. Errors: of keep; a line or number that cannot be read, with
-// the line's number.
+// parseIndex reads paragraphs of "Field: value" lines. It skips lines that begin with a blank, which
+// continue the previous field. Errors: those of keep; a line or number that is not valid, with the
+// line's number.
 func parseIndex(r io.Reader, keep func(Package) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLineBytes)
@@ -145,8 +145,8 @@ func (p *Package) setField(line string) (err error) {
 	return err
 }
 
-// readGo gives the files of Go's standard library to keep, until it returns an error: the directory
-// is the section.
+// readGo calls keep with each file of Go's standard library, until keep returns an error. A file's
+// section is its directory.
 func readGo(ctx context.Context, keep func(Package) error) error {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION").Output()
 	if err != nil {

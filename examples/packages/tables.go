@@ -14,8 +14,7 @@ import (
 	"cyberdb-fast/client"
 )
 
-// batch is how many records one request of a pipeline carries, batches how many requests a pipeline
-// has.
+// batch is the number of records in one request, batches the number of requests in one pipeline.
 const (
 	batch   = 250
 	batches = 8
@@ -38,7 +37,7 @@ func tablesOf(db *client.Client) *tables {
 	return &tables{db, client.DictOf[string, Package](db, "packages"), client.ListOf[Size](db, "package sizes")}
 }
 
-// load fills the tables anew, several requests at a time, and says how far it is.
+// load replaces the contents of the tables, several requests at a time, and prints its progress.
 func (t *tables) load(ctx context.Context, records []Package, loaded func(n int)) error {
 	if _, err := t.packages.Ensure(ctx); err != nil {
 		return err
@@ -87,13 +86,13 @@ func sizesOf(records []Package) []Size {
 	return sizes
 }
 
-// section is how many records a section has.
+// section is a section and its number of records.
 type section struct {
 	name  string
 	count int
 }
 
-// sections counts the records of each section while all of them stream by, most first.
+// sections counts the records of each section in one streamed read. The largest section comes first.
 func (t *tables) sections(ctx context.Context) ([]section, error) {
 	counts := map[string]int{}
 	items, failed := t.packages.All(ctx)
@@ -111,7 +110,7 @@ func (t *tables) sections(ctx context.Context) ([]section, error) {
 	return all, nil
 }
 
-// largest has the server sort the list by size, and returns the first n; equal ones by name.
+// largest lets the server sort the list by size, then by name, and returns the first n elements.
 func (t *tables) largest(ctx context.Context, n int) ([]Size, error) {
 	if err := t.sizes.Sort(
 		ctx,
@@ -123,8 +122,8 @@ func (t *tables) largest(ctx context.Context, n int) ([]Size, error) {
 	return t.sizes.Slice(ctx, client.None, n, client.None)
 }
 
-// withPrefix has the server sort the list by name and returns, in order, the names that begin with
-// prefix: both ends are found by halving, which takes some 2 log2(length) small requests.
+// withPrefix lets the server sort the list by name and returns, in order, the names that begin with
+// prefix. It finds both ends by binary search, in some 2 log2(length) small requests.
 func (t *tables) withPrefix(ctx context.Context, prefix string) ([]string, error) {
 	if err := t.sizes.Sort(ctx, client.By("name"), client.Ascending); err != nil {
 		return nil, err

@@ -8,8 +8,7 @@ import (
 	"cyberdb-fast/loop/looptest"
 )
 
-// TestRun: the program prints what it should, on a fresh server and on one that has its tables
-// already.
+// TestRun checks what the program prints, on a new server and on one that has its tables already.
 func TestRun(t *testing.T) {
 	db := looptest.Client(t)
 	const want = "Ada is 36\n" +
@@ -26,7 +25,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestReadme: the README's program is this one.
+// TestReadme checks that the README shows this program.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -1,9 +1,12 @@
-"""The differential test: random operations on plain dicts and lists and on tables must do the same, in results, errors and contents.
+"""The differential test: random operations on plain dicts and lists and on tables.
+
+Results, errors and contents must be the same.
 
     python tests/conformance.py [--operations N] [--seed N]
 
-Known and left out: nan found by identity (a table never finds it); sorting of what has no total order (nan, sets); what a failed sort or
-update leaves behind (a table stays whole); an empty dict's pop of a key that is not hashable (CPython does not look at the key).
+Known differences, which it does not test: nan found by identity (a table never finds it); sorting
+of elements without a total order (nan, sets); the content after a failed sort or update (a table is
+unchanged); pop of an unhashable key from an empty dict (CPython does not look at the key).
 """
 
 from __future__ import annotations
@@ -27,16 +30,55 @@ import cyberdb_fast
 from cyberdb_fast import ABSENT, CyberDict, CyberList, Proxy, Server, tracked, values
 
 Random = random.Random
-NAN = "nan"  # made anew each time: Python finds the same nan by identity
+NAN = "nan"  # a new object each time, because Python finds the same nan by identity
 
 
 def keys(r: Random) -> Any:
-    """A key; few different ones, many of them equal to others of other types, some not hashable."""
+    """A key out of few. Many are equal to keys of other types, and some are not hashable."""
     return r.choice(
         [
-            *(0, 1, 2, -1, 0.0, -0.0, 1.0, 2.5, True, False, None, "", "a", "b", "1", b"", b"a", (), (1,), (1.0, "a"), ((),)),
-            *(Decimal(1), Decimal("2.50"), Fraction(5, 2), 1 + 0j, 2j, 2**53 + 1, float(2**53), 2**100, float(2**100), -(2**63)),
-            *(frozenset(), frozenset([1, "a"]), date(2022, 4, 15), datetime(2022, 4, 15), datetime(2022, 4, 15, tzinfo=timezone.utc)),
+            *(
+                0,
+                1,
+                2,
+                -1,
+                0.0,
+                -0.0,
+                1.0,
+                2.5,
+                True,
+                False,
+                None,
+                "",
+                "a",
+                "b",
+                "1",
+                b"",
+                b"a",
+                (),
+                (1,),
+                (1.0, "a"),
+                ((),),
+            ),
+            *(
+                Decimal(1),
+                Decimal("2.50"),
+                Fraction(5, 2),
+                1 + 0j,
+                2j,
+                2**53 + 1,
+                float(2**53),
+                2**100,
+                float(2**100),
+                -(2**63),
+            ),
+            *(
+                frozenset(),
+                frozenset([1, "a"]),
+                date(2022, 4, 15),
+                datetime(2022, 4, 15),
+                datetime(2022, 4, 15, tzinfo=timezone.utc),
+            ),
             *(timedelta(1), UUID(int=5), range(0), range(1, 1), "é", "\ud800", float("inf"), float(NAN), ...),
             *([], {}, set(), bytearray(), ([],), (1, {})),
         ]
@@ -78,7 +120,7 @@ def hashables(r: Random) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether b is what a is: equal, and of the same types throughout."""
+    """Whether a and b are equal and have the same types throughout."""
     a, b = (tracked.plain(x) if type(x) in tracked.BASE_OF else x for x in (a, b))
     if type(a) is not type(b):
         return False
@@ -109,8 +151,10 @@ def outcome(do: Callable[[Any], Any], target: Any) -> Any:
     return "itself" if result is target else result
 
 
-# ---- operations: made twice from the same draws, once for each side, so that the sides share no object. n is the length of the table,
-# look gives its content, in objects of its own.
+# ---- operations
+
+# An operation is made twice from the same random numbers, once for each side, so that the sides
+# share no object. n is the length of the table; look returns a copy of its content.
 
 Look = Callable[[], Any]
 Maker = Callable[[Random, int, Look], Callable[[Any], Any]]
@@ -182,19 +226,21 @@ def _key_and(do: Callable[[Any, Any, Any], Any]) -> Maker:
 
 
 def _pairs(do: Callable[[Any, Any], Any]) -> Maker:
-    """An operation with items: as a dict, as pairs, or as what is neither."""
+    """An operation with items: a dict, pairs, or an argument that is not valid."""
 
     def make(r: Random, _n: int, _look: Look) -> Callable[[Any], Any]:
         pairs: Any = [(hashables(r), nested(r)) for _ in range(r.randint(0, 4))]
         form = r.randint(0, 9)
-        items = [pairs, dict(pairs), OrderedDict(pairs), iter(pairs), 5, [(1, 2, 3)], [1], None, pairs, dict(pairs)][form]
+        items = [pairs, dict(pairs), OrderedDict(pairs), iter(pairs), 5, [(1, 2, 3)], [1], None, pairs, dict(pairs)][
+            form
+        ]
         return lambda target: do(target, items)
 
     return make
 
 
 def _same_moment(do: Callable[[Any, Any], Any]) -> Maker:
-    """An operation with the table's own content, or nearly."""
+    """An operation with the table's own content, sometimes changed."""
 
     def make(r: Random, _n: int, look: Look) -> Callable[[Any], Any]:
         other = look()
@@ -211,7 +257,7 @@ def _plainly(do: Callable[[Any], Any]) -> Maker:
 
 
 def _update(target: Any, items: Any) -> None:
-    """All or nothing, as a table has it."""
+    """The reference does all or nothing, as tables do."""
     target.update(dict(items))
 
 
@@ -280,7 +326,7 @@ def _at(place: Callable[[Random, int], Any], do: Callable[[Any, Any], Any]) -> M
 
 
 def _some(r: Random, n: int, look: Look) -> Any:
-    """An element that is there, or any value."""
+    """An element of the list, or any value."""
     content = look()
     return content[r.randrange(n)] if n and r.random() < 0.5 else Judge.profile(r)
 
@@ -294,7 +340,7 @@ def _element(do: Callable[..., Any], *places: Callable[[Random, int], Any]) -> M
 
 
 def _many(do: Callable[..., Any], *places: Callable[[Random, int], Any]) -> Maker:
-    """An operation with several values, in something that holds them, or in what does not."""
+    """An operation with several values in an iterable, or with an argument that is not iterable."""
 
     def make(r: Random, n: int, _look: Look) -> Callable[[Any], Any]:
         arguments = [place(r, n) for place in places]
@@ -307,15 +353,27 @@ def _many(do: Callable[..., Any], *places: Callable[[Random, int], Any]) -> Make
 
 
 def _extend(target: Any, items: Any) -> None:
-    """All or nothing, as a table has it."""
+    """The reference does all or nothing, as tables do."""
     target.extend([item for item in items])  # noqa: C416
 
 
 def _sort(r: Random, _n: int, look: Look) -> Callable[[Any], Any]:
-    key = r.choice([None, None, itemgetter(0), lambda x: x[1], lambda x: (x[1], -x[0]), lambda x: -x, len, str, lambda x: x.lower()])
+    key = r.choice(
+        [
+            None,
+            None,
+            itemgetter(0),
+            lambda x: x[1],
+            lambda x: (x[1], -x[0]),
+            lambda x: -x,
+            len,
+            str,
+            lambda x: x.lower(),
+        ]
+    )
     reverse = r.choice([False, True, 0, 1])
     if holds(look(), unordered):
-        return lambda target: None  # no two ways of sorting agree on what has no total order
+        return lambda target: None  # sort algorithms differ for elements without a total order
 
     def do(target: Any) -> None:
         if isinstance(target, CyberList):
@@ -370,7 +428,7 @@ LIST: List[Tuple[str, int, Maker]] = [
 class Judge:
     """Runs operations on a model and a table side by side."""
 
-    profile: Callable[[Random], Any] = nested  # what the elements of the list of this episode are
+    profile: Callable[[Random], Any] = nested  # makes the list elements of this episode
 
     def __init__(self, proxy: Proxy, seed: int, dict_type: Any = CyberDict, list_type: Any = CyberList) -> None:
         self._r = Random(seed)
@@ -381,12 +439,14 @@ class Judge:
         self.differences: List[str] = []
 
     def run(self, operations: int, stop_at: int = 10) -> None:
-        """Until there are so many operations, or differences."""
+        """Runs until the given number of operations or differences."""
         while self.operations < operations and len(self.differences) < stop_at:
-            self._episode(self._r.choice(["dict", "list"]), min(self._r.randint(50, 2000), operations - self.operations))
+            self._episode(
+                self._r.choice(["dict", "list"]), min(self._r.randint(50, 2000), operations - self.operations)
+            )
 
     def _episode(self, kind: str, length: int) -> None:
-        """A table of its own from its creation on; it ends with the first difference."""
+        """One new table; the episode ends with the first difference."""
         name = next(self._names)
         getattr(self._proxy, f"create_cyber{kind}")(name)
         table = self._types[kind](self._proxy, name)

@@ -1,4 +1,4 @@
-"""What the tests share: the real server, as a child process, on a free port."""
+"""Fixtures for all tests: a real server, as a child process, on a free port."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PASSWORD = "correct horse"
 os.environ.setdefault("CYBERDB_FAST_BINARY", str(ROOT / "bin" / "cyberdb-fast"))
 _names = count()
 
-# CPython is the judge: of PyPy's own ways (one nan is every nan, its texts of errors) tables have none.
+# CPython is the reference. Tables do not have PyPy's differences (nan identity, texts of errors).
 CPYTHON = platform.python_implementation() == "CPython"
 collect_ignore = [] if CPYTHON else ["test_cpython.py", "test_conformance.py"]
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory, and so one salt, for all servers that share it: a key is derived once."""
+    """One data directory for all servers: they share a salt, so a key is derived only once."""
     return tmp_path_factory.mktemp("data")
 
 
@@ -41,7 +41,7 @@ def server(data_dir: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers of the test's own."""
+    """A function that starts servers for one test."""
     servers = []
 
     def start(**settings: Any) -> Server:
@@ -57,7 +57,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @contextmanager
 def suspended(server: Server) -> Iterator[None]:
-    """The server answers nothing meanwhile."""
+    """Suspends the server, so that it answers nothing."""
     process = server._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)

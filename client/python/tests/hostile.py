@@ -1,4 +1,7 @@
-"""A man in the middle of a plain connection: lets client and server prove the password to each other, and then answers himself."""
+"""A man in the middle of a plain connection.
+
+He forwards the handshake and then answers requests himself.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cyberdb_fast.handshake import MAGIC
 
 HEADER = struct.Struct("<IIBB")
 MORE = 1
-Answer = Callable[[int], Iterable[bytes]]  # from the id of a request to what is sent
+Answer = Callable[[int], Iterable[bytes]]  # maps the id of a request to the bytes to send
 
 
 def frame(request_id: int, body: bytes, status: int = 0, flags: int = 0) -> bytes:
@@ -22,12 +25,12 @@ def frame(request_id: int, body: bytes, status: int = 0, flags: int = 0) -> byte
 
 
 def always(body: bytes, status: int = 0) -> Answer:
-    """Answers each request with the same."""
+    """Sends the same answer to each request."""
     return lambda request_id: [frame(request_id, body, status)]
 
 
 def without_end(body: bytes) -> Answer:
-    """Answers a request with parts of a reply, and never with the last."""
+    """Answers a request with parts of a reply, and never sends the last one."""
 
     def parts(request_id: int) -> Iterator[bytes]:
         while True:
@@ -47,7 +50,7 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def _pass_on(source: socket.socket, sink: socket.socket, prefix: int = 0) -> None:
-    """One opening message."""
+    """One handshake message."""
     head = _exactly(source, prefix + 3)
     sink.sendall(head + _exactly(source, int.from_bytes(head[-2:], "little")))
 
@@ -68,7 +71,7 @@ def _stand_between(client: socket.socket, port: int, answer: Answer) -> None:
 
 @contextmanager
 def man_in_the_middle(server: Server, answer: Answer) -> Iterator[str]:
-    """The URL at which he stands."""
+    """The URL of the man in the middle."""
     port = int(server.url.rsplit(":", 1)[1])
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

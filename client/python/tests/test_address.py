@@ -1,4 +1,4 @@
-"""URLs and addresses: what is honoured, and what is refused by name."""
+"""URLs and addresses: the accepted forms, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def test_unix_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
     path = tmp_path / "s.sock"
     command = [os.environ["CYBERDB_FAST_BINARY"], "--host=", f"--unix={path}", "--dir=data", "--end-with-stdin"]
     environment = {**os.environ, "CYBERDB_PASSWORD": PASSWORD}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         assert next((line for line in process.stdout if "connect" in line), "")
         ping(form.format(path=path), password=PASSWORD)
@@ -64,17 +66,17 @@ def test_unix_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
     [
         ("redis://127.0.0.1", "redis://"),
         ("tcp://127.0.0.1", "tcp://"),
-        ("cyberdb://:sec[ret@127.0.0.1", "cannot be read"),
-        ("cyberdb://[::1", "cannot be read"),
-        ("cyberdb://127.0.0.1:99999", "cannot be read"),
+        ("cyberdb://:sec[ret@127.0.0.1", "cannot be parsed"),
+        ("cyberdb://[::1", "cannot be parsed"),
+        ("cyberdb://127.0.0.1:99999", "cannot be parsed"),
         ("cyberdb://:sec#ret@127.0.0.1", "percent-encoded"),
         ("cyberdb://:secret@127.0.0.1#x", "%23"),
         ("cyberdb://:secret@127.0.0.1/3", "no numbered databases"),
         ("cyberdb://user:secret@127.0.0.1", "names a user"),
         ("cyberdb://:secret@127.0.0.1?timeout=3", "'timeout' is not one of time_out, max_connections"),
-        ("cyberdb://:secret@127.0.0.1?request_timeout=soon", "request_timeout is a number, not 'soon'"),
-        ("cyberdb://:secret@127.0.0.1?pool_timeout=-1", "pool_timeout is not below 0"),
-        ("cyberdb://:secret@127.0.0.1?max_connections=1.5", "max_connections is a number"),
+        ("cyberdb://:secret@127.0.0.1?request_timeout=soon", "request_timeout must be a number, got 'soon'"),
+        ("cyberdb://:secret@127.0.0.1?pool_timeout=-1", "pool_timeout must not be negative"),
+        ("cyberdb://:secret@127.0.0.1?max_connections=1.5", "max_connections must be a number"),
         ("unix://run/s.sock", "unix://./path"),
         ("unix://", "no path"),
         ("127.0.0.1:http", "the port of"),
@@ -92,7 +94,7 @@ def test_urls_that_are_refused(url: str, text: str) -> None:
 
 def test_a_password_is_a_text(server: Server) -> None:
     for wrong in (123456, b"123456", ["x"]):
-        with pytest.raises(WrongPasswordCyberDBError, match=f"is a text, not {type(wrong).__name__}"):
+        with pytest.raises(WrongPasswordCyberDBError, match=f"must be a str, got {type(wrong).__name__}"):
             cyberdb_fast.connect(server.url, password=wrong)  # type: ignore[arg-type]
 
 

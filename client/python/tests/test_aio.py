@@ -1,4 +1,4 @@
-"""The asyncio twin against a real server."""
+"""The asyncio client against a real server."""
 
 from __future__ import annotations
 
@@ -215,7 +215,9 @@ def test_a_pipeline(tell: Callable[[Story], None]) -> None:
     tell(story)
 
 
-def test_pipelines_larger_than_what_may_be_on_its_way(tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipelines_larger_than_what_may_be_on_its_way(
+    tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cyberdb_fast.aio_connection.MAX_OUTSTANDING_BYTES", 100_000)
 
     async def story(proxy: aio.Proxy) -> None:
@@ -234,14 +236,17 @@ def test_pipelines_larger_than_what_may_be_on_its_way(tell: Callable[[Story], No
 
 
 def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One error for the caller, and nothing that asyncio has to complain of."""
+    """The caller gets one error, and asyncio logs no unretrieved exception."""
     monkeypatch.setattr("cyberdb_fast.aio_connection.MAX_OUTSTANDING_BYTES", 10_000)
     server = start()
     complaints = []
 
     async def story() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        async with await aio.connect(server.url, password=PASSWORD, request_timeout=20) as client, client.get_proxy() as proxy:
+        async with (
+            await aio.connect(server.url, password=PASSWORD, request_timeout=20) as client,
+            client.get_proxy() as proxy,
+        ):
             d = await proxy.create_cyberdict("d")
             connection = first_connection(client)
             assert connection is not None
@@ -250,7 +255,7 @@ def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: p
                 for i in range(50):
                     pipe.on(d).set(i, "x" * 1_000)
                 sending = asyncio.ensure_future(pipe.execute())
-                while not connection._room:
+                while not connection._space_waiters:
                     await asyncio.sleep(0.01)
                 connection._transport.abort()
                 with pytest.raises(ConnectionLost):
@@ -258,7 +263,7 @@ def test_a_pipeline_that_is_cut_off(start: Callable[..., Server], monkeypatch: p
             await proxy.ping()
 
     asyncio.run(story())
-    gc.collect()  # futures complain when they are freed
+    gc.collect()  # futures log unretrieved exceptions when they are freed
     assert not complaints
 
 
@@ -266,29 +271,35 @@ def test_each_request_has_its_own_time(start: Callable[..., Server]) -> None:
     server = start()
 
     async def story() -> None:
-        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.4) as client, client.get_proxy() as proxy:
+        async with (
+            await aio.connect(server.url, password=PASSWORD, request_timeout=1.0) as client,
+            client.get_proxy() as proxy,
+        ):
             took = []
 
             async def one(delay: float) -> None:
                 await asyncio.sleep(delay)
                 began = time.monotonic()
-                with pytest.raises(RequestTimeout, match="0.4 s"):
+                with pytest.raises(RequestTimeout, match="1.0 s"):
                     await proxy.ping()
                 took.append(time.monotonic() - began)
 
             with suspended(server):
-                await asyncio.gather(*[one(i * 0.1) for i in range(4)])
-            assert all(0.39 < each < 4 for each in took)
+                await asyncio.gather(*[one(i * 0.2) for i in range(4)])
+            assert all(0.99 < each < 10 for each in took)
 
     asyncio.run(story())
 
 
-def test_a_connection_that_does_not_answer_is_left(start: Callable[..., Server]) -> None:
-    """One that has gone silent, as behind a firewall that forgot it, costs its requests their time, and no others."""
+def test_a_silent_connection_is_replaced(start: Callable[..., Server]) -> None:
+    """A connection that is silent, as behind a firewall, times out only its own requests."""
     server = start()
 
     async def story() -> None:
-        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.4) as client, client.get_proxy() as proxy:
+        async with (
+            await aio.connect(server.url, password=PASSWORD, request_timeout=1.0) as client,
+            client.get_proxy() as proxy,
+        ):
             await proxy.ping()
             silent = first_connection(client)
             assert silent is not None
@@ -305,7 +316,10 @@ def test_request_timeout(start: Callable[..., Server]) -> None:
     server = start()
 
     async def story() -> None:
-        async with await aio.connect(server.url, password=PASSWORD, request_timeout=0.2) as client, client.get_proxy() as proxy:
+        async with (
+            await aio.connect(server.url, password=PASSWORD, request_timeout=1.0) as client,
+            client.get_proxy() as proxy,
+        ):
             with suspended(server), pytest.raises(RequestTimeout):
                 await proxy.ping()
             await proxy.ping()

@@ -1,4 +1,4 @@
-"""connect(), proxies, tables by name, and Server: the API of CyberDB, with its defects mended."""
+"""connect(), proxies, tables by name, and Server: the API of CyberDB without its defects."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_server_that_cannot_start(start: Start, tmp_path: Path, capfd: pytest.
     with pytest.raises(TypeCyberDBError, match="port"):
         other.start(port="9980", password="x")  # type: ignore[arg-type]
     with pytest.raises(CyberDBError, match="whitelist"):
-        other.set_ip_whitelist(["nobody"])
+        other.set_ip_whitelist(["no address"])
 
 
 def test_settings_reach_the_server(start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -215,18 +215,20 @@ import os, sys
 from cyberdb_fast import Server
 server = Server({str(tmp_path)!r})
 server.start(port=0, password="x")
-if os.fork() == 0:  # a worker that outlives its parent must not keep the server
+if os.fork() == 0:  # a worker that outlives its parent must not keep the server running
     sys.stdin.read()
     os._exit(0)
 print(server._process.pid, flush=True)
 sys.stdin.readline()
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         os.kill(pid, 0)
         parent.send_signal(end)
-        # The server holds the other end of its parent's stderr: it closes when the server has ended.
+        # The server inherits its parent's stderr, which is at its end when the server has stopped.
         assert parent.stdin is not None
         parent.stdin.close()
         assert parent.stderr is not None

@@ -1,4 +1,4 @@
-"""Threads, greenlets, forked workers, lost connections: each in a process of its own kind, against a real server."""
+"""Threads, greenlets, forked workers and lost connections, against a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD, suspended
-from cyberdb_fast import Client, ConnectionLost, DisconCyberDBError, PoolTimeout, Proxy, RequestTimeout, Server, ServerUnreachable
+from cyberdb_fast import (
+    Client,
+    ConnectionLost,
+    DisconCyberDBError,
+    PoolTimeout,
+    Proxy,
+    RequestTimeout,
+    Server,
+    ServerUnreachable,
+)
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.pool import Pool
 from cyberdb_fast.settings import make_settings
@@ -94,7 +103,7 @@ def test_waiting_for_a_connection_ends(server: Server) -> None:
 
 
 def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
-    """Connections change hands without a lock while nobody waits: many threads that begin to wait at any moment all get their turn."""
+    """Many threads start to wait at any moment, and all of them get a connection."""
     pool = new_pool(server, max_connections=2, pool_timeout=20.0)
     held = 0
     most = 0
@@ -156,8 +165,11 @@ def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPat
 
 def test_request_timeout(start: Start) -> None:
     server = start()
-    with cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=0.2) as client, client.get_proxy() as proxy:
-        with suspended(server), pytest.raises(RequestTimeout, match="0.2 s"):
+    with (
+        cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=1.0) as client,
+        client.get_proxy() as proxy,
+    ):
+        with suspended(server), pytest.raises(RequestTimeout, match="1.0 s"):
             proxy.ping()
         proxy.ping()
 
@@ -169,7 +181,7 @@ def test_connect_timeout() -> None:
         before = time.monotonic()
         with pytest.raises(ServerUnreachable):
             cyberdb_fast.connect(port=silent.getsockname()[1], password="x", connect_timeout=0.2)
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 20
 
 
 def test_server_gone_and_back(start: Start) -> None:
@@ -190,7 +202,7 @@ def test_server_gone_and_back(start: Start) -> None:
 
 
 def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection is cut when the request is out: whether it took effect is not known."""
+    """The connection is cut after the request was sent: it may or may not have been applied."""
     server = start()
     with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("d", {"a": 1})
@@ -200,7 +212,7 @@ def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.Mon
             monkeypatch.setattr(Connection, "_receive", receive)
             connection.socket.shutdown(socket.SHUT_RDWR)
             with suppress(ConnectionError):
-                while connection.socket.recv(4096):  # the reply may have been quicker
+                while connection.socket.recv(4096):  # the reply may have come already
                     pass
             return receive(connection)
 
@@ -217,7 +229,7 @@ def test_a_read_is_repeated_a_write_is_not(start: Start, monkeypatch: pytest.Mon
 
 
 class Breaking:
-    """A socket that takes one byte less than it is given, and breaks."""
+    """A socket that sends all bytes but one, and then fails."""
 
     def __init__(self, whole: socket.socket) -> None:
         self._whole = whole
@@ -244,7 +256,7 @@ def test_a_pipeline_of_which_a_part_was_sent_is_not_repeated(start: Start) -> No
         assert d.get("n", 0) <= 2
         connection = client._pool._idle[0]
         connection.socket, connection._plain = Breaking(connection.socket), False
-        assert d.increment("m") == 1, "a request of which a part was sent has not been applied"
+        assert d.increment("m") == 1, "a request that was sent in part has not been applied"
 
 
 def test_an_interrupted_exchange_ends_its_connection(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +277,10 @@ def test_an_interrupted_exchange_ends_its_connection(start: Start, monkeypatch: 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_forked_children_have_connections_of_their_own(start: Start) -> None:
-    """Parent and children ask at the same time on what would be one socket: the replies would be mixed up."""
+    """Parent and children send requests at the same time.
+
+    On one shared socket, replies would mix.
+    """
     server = start()
     code = """
 import os, sys
@@ -296,7 +311,14 @@ client.close()
 
 def run(code: str, server: Server) -> None:
     command = [sys.executable, "-W", "error", "-c", code, server.url]
-    result = subprocess.run(command, env={**os.environ, "CYBERDB_PASSWORD": PASSWORD}, timeout=240, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command,
+        env={**os.environ, "CYBERDB_PASSWORD": PASSWORD},
+        timeout=240,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -341,7 +363,7 @@ def test_greenlets(start: Start) -> None:
 
 
 def test_with_ends_its_own_use_only(client: Client, new_name: Callable[[], str]) -> None:
-    """One proxy of a module, `with proxy` in each thread."""
+    """One proxy for the whole module, and `with proxy` in each thread."""
     proxy = client.get_proxy()
     name = new_name()
     with proxy:

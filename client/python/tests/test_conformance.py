@@ -1,4 +1,4 @@
-"""The differential test has teeth: each defect below must show. (The long run over tables is `make conformance`.)"""
+"""The differential test finds each of the defects below. `make conformance` is its long run."""
 
 from __future__ import annotations
 
@@ -25,16 +25,24 @@ DEFECTS: Dict[str, Any] = {
     "popitem takes the oldest": broken(CyberDict, "popitem", lambda t: (k := next(iter(t)), t.pop(k))),
     "the order is lost": broken(CyberDict, "items", lambda t: sorted(CyberDict.items(t), key=repr)),
     "the wrong error": broken(CyberDict, "__delitem__", lambda t, k: CyberDict.pop(t, k, None)),
-    "an overwritten key moves": broken(CyberDict, "__setitem__", lambda t, k, v: (CyberDict.pop(t, k, None), CyberDict.__setitem__(t, k, v))[1]),
-    "1 and True are two keys": broken(CyberDict, "__contains__", lambda t, k: any(repr(k) == repr(x) for x in CyberDict.keys(t))),
+    "an overwritten key moves": broken(
+        CyberDict, "__setitem__", lambda t, k, v: (CyberDict.pop(t, k, None), CyberDict.__setitem__(t, k, v))[1]
+    ),
+    "1 and True are two keys": broken(
+        CyberDict, "__contains__", lambda t, k: any(repr(k) == repr(x) for x in CyberDict.keys(t))
+    ),
     "pop returns nothing": broken(CyberList, "pop", lambda t, i=-1: CyberList.pop(t, i) and None),
     "insert is off by one": broken(CyberList, "insert", lambda t, i, v: CyberList.insert(t, i + 1 if i else i, v)),
     "a negative step is ignored": broken(CyberList, "__getitem__", lambda t, i: CyberList.__getitem__(t, forwards(i))),
     "sort is not stable": broken(
-        CyberList, "sort", lambda t, key=None, reverse=False: CyberList.__setitem__(t, slice(None), unstable(t, key, reverse))
+        CyberList,
+        "sort",
+        lambda t, key=None, reverse=False: CyberList.__setitem__(t, slice(None), unstable(t, key, reverse)),
     ),
     "remove takes the last": broken(
-        CyberList, "remove", lambda t, v: CyberList.__delitem__(t, len(t) - 1 - t.copy()[::-1].index(v)) if v in t else [].remove(v)
+        CyberList,
+        "remove",
+        lambda t, v: CyberList.__delitem__(t, len(t) - 1 - t.copy()[::-1].index(v)) if v in t else [].remove(v),
     ),
     "counts by type": broken(CyberList, "count", lambda t, v: sum(type(v) is type(x) and v == x for x in t)),
 }

@@ -1,4 +1,7 @@
-"""CPython's own tests of mappings and lists, run on tables. Its package `test` comes with CPython, or with libpython3.x-testsuite."""
+"""CPython's own tests of mappings and lists, run on tables.
+
+Its package `test` comes with CPython, or with Debian's libpython3.x-testsuite.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from cyberdb_fast import CyberDict, CyberList, LostChangeWarning, Proxy
 try:
     from test import list_tests, mapping_tests
 except ImportError as e:  # pragma: no cover
-    raise RuntimeError("this Python has no package `test`: install libpython3.x-testsuite (Debian), or use another CPython") from e
+    raise RuntimeError(
+        "this Python has no package `test`: install libpython3.x-testsuite (Debian), or use another CPython"
+    ) from e
 
 _proxy: Optional[Proxy] = None
 _new_name: Callable[[], str]
@@ -20,7 +25,7 @@ _new_name: Callable[[], str]
 
 @pytest.fixture(autouse=True)
 def _tables(proxy: Proxy, new_name: Callable[[], str]) -> Iterator[None]:
-    """What the classes below make their tables with."""
+    """The proxy with which the classes below create their tables."""
     global _proxy, _new_name
     _proxy, _new_name = proxy, new_name
     yield
@@ -28,7 +33,7 @@ def _tables(proxy: Proxy, new_name: Callable[[], str]) -> Iterator[None]:
 
 
 class TableDict(CyberDict[Any, Any]):
-    """A dict that makes its own table."""
+    """A dict that creates its own table."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         assert _proxy is not None
@@ -40,7 +45,7 @@ class TableDict(CyberDict[Any, Any]):
 
 
 class TableList(CyberList[Any]):
-    """A list that makes its own table."""
+    """A list that creates its own table."""
 
     def __init__(self, content: Any = ()) -> None:
         assert _proxy is not None
@@ -50,14 +55,18 @@ class TableList(CyberList[Any]):
         self.extend(content)
 
 
-# Tests of CPython's that cannot hold for a table to their end. Each is run all the same, and must fail where it is said to, for the reason
-# that is given.
+# Tests of CPython that tables cannot pass. Each runs all the same, and must fail with the given
+# error for the given reason.
 OBJECTS = "compares or hashes by methods of a class of the test's own, which the server cannot call"
 LISTED: Dict[str, Dict[str, Tuple[type, str, str]]] = {
     "TestMapping": {
         "test_copy": (AssertionError, "is not an instance of", "copy() is a plain dict: a table has one name"),
         "test_fromkeys": (AttributeError, "fromkeys", "a class method cannot know the name of a new table"),
-        "test_setdefault": (IndexError, "list index", "d.setdefault(k, []).append(v) changes a copy: LostChangeWarning"),
+        "test_setdefault": (
+            IndexError,
+            "list index",
+            "d.setdefault(k, []).append(v) changes a copy: LostChangeWarning",
+        ),
         "test_eq": (TypeError, "BadCmp' cannot be stored", OBJECTS),
         "test_getitem": (TypeError, "BadEq' cannot be stored", OBJECTS),
         "test_pop": (TypeError, "BadHash' cannot be stored", OBJECTS),
@@ -70,7 +79,11 @@ LISTED: Dict[str, Dict[str, Tuple[type, str, str]]] = {
         "test_count": (TypeError, "_EQ' cannot be stored", OBJECTS),
         "test_index": (TypeError, "_EQ' cannot be stored", OBJECTS),
         "test_remove": (TypeError, "_EQ' cannot be stored", OBJECTS),
-        "test_exhausted_iterator": (AssertionError, "differ", "iteration shows one moment, not what is appended behind it"),
+        "test_exhausted_iterator": (
+            AssertionError,
+            "differ",
+            "iteration shows one moment, not what is appended behind it",
+        ),
         "test_pickle": (TypeError, "cannot be pickled", "a table cannot be pickled"),
         "test_repr": (TypeError, "TableList' cannot be stored", "a list within itself"),
         "test_print": (TypeError, "TableList' cannot be stored", "a list within itself"),
@@ -91,7 +104,7 @@ def _fails_as_listed(name: str, test: Callable[[Any], None]) -> Callable[[Any], 
 
 
 def _judged(judge: Any) -> Any:
-    """A base class with the tests of judge, the listed ones among them."""
+    """A base class with the tests of reference; those listed above must fail."""
 
     class Judged(judge):  # type: ignore[misc]
         def __init_subclass__(cls) -> None:
@@ -106,7 +119,8 @@ class TestMapping(_judged(mapping_tests.TestHashMappingProtocol)):  # type: igno
     type2test = TableDict
 
 
-# An iterator holds the moment that it shows, not the table: the handle is freed before the test has its iterator.
+# An iterator has its own data and does not refer to the handle, which is freed before the test has
+# its iterator.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <function check_free_after_iterating")
 class TestList(_judged(list_tests.CommonTest)):  # type: ignore[misc]
     type2test = TableList

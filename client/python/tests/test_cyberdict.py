@@ -1,4 +1,4 @@
-"""CyberDict against a real server: what a dict does, and what it has more."""
+"""CyberDict against a real server: the methods of dict, and its own."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_iteration_shows_one_moment(d: Table) -> None:
 
 
 def test_iteration_beyond_memory_limit(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is larger than the limit goes through a file; here the limit is a few frames."""
+    """Large replies go through a temporary file; the limit here is a few frames."""
     monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 100_000)
     for at in range(0, 40, 10):
         d.update({i: bytes([i]) * 100_000 for i in range(at, at + 10)})
@@ -195,8 +195,11 @@ WHOLE: Dict[str, Callable[[Table], Any]] = {
 
 
 @pytest.mark.parametrize("way", WHOLE)
-def test_one_moment_beside_a_writer(d: Table, way: str) -> None:
-    """The writer moves a key from one place to another: each moment has all keys but one, and one sum."""
+def test_one_moment_during_writes(d: Table, way: str) -> None:
+    """The writer moves a key to another position.
+
+    At each moment one key is missing and the sum is the same.
+    """
     d.update({f"k{n}": n for n in range(50)})
     keep_on = True
 

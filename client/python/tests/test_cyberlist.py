@@ -1,4 +1,4 @@
-"""CyberList against a real server: what a list does, and what it has more."""
+"""CyberList against a real server: the methods of list, and its own."""
 
 from __future__ import annotations
 

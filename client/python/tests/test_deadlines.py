@@ -1,4 +1,4 @@
-"""Time-outs come in time: while signals end each wait, while the clocks of Python's modules stand still, while the server is full."""
+"""Timeouts hold during signals, with frozen clocks, and when the server is full."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ Start = Callable[..., Server]
 def test_signals_do_not_put_off_the_request_timeout(start: Start, seconds: float, size: int) -> None:
     server = start()
     ticks: List[float] = []
-    with cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=1.0) as client, client.get_proxy() as proxy:
+    with (
+        cyberdb_fast.connect(server.url, password=PASSWORD, request_timeout=1.0) as client,
+        client.get_proxy() as proxy,
+    ):
         d = proxy.create_cyberdict("d")
         value = "x" * size
         with suspended(server), Signals(lambda: ticks.append(1)) as signals:
@@ -45,7 +48,8 @@ frozen = freezegun.freeze_time("2024-05-06 07:08:09")
 if sys.argv[3] == "before":
     frozen.start()
 import cyberdb_fast
-with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2], max_connections=1, pool_timeout=0.3, request_timeout=30) as client:
+options = {"max_connections": 1, "pool_timeout": 0.3, "request_timeout": 30}
+with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2], **options) as client:
     with client.get_proxy() as proxy:
         d = proxy.create_cyberdict("standing " + sys.argv[3])
         if sys.argv[3] != "before":
@@ -63,19 +67,21 @@ with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2], max_connections=1, 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_frozen_clock_does_not_put_off_the_pool_timeout(server: Server, when: str) -> None:
-    done = subprocess.run([sys.executable, "-c", FROZEN, server.url, PASSWORD, when], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", FROZEN, server.url, PASSWORD, when], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout == "in time\n", done.stderr
 
 
 def test_a_full_server_is_waited_for(start: Start) -> None:
-    """Its places are taken; those of this process's connections serve all its threads."""
+    """The server accepts no more connections; the open ones serve all threads of this process."""
     server = start(max_con=3)
     with cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=20) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("d")
-        gate = threading.Barrier(20)
+        lock = threading.Barrier(20)
 
         def work(_: int) -> None:
-            gate.wait(60)
+            lock.wait(60)
             for _ in range(20):
                 d.increment("n")
                 with proxy.pipeline() as pipe:

@@ -1,4 +1,7 @@
-"""What is met instead of a server of ours: its name, or what it said, stands in the error. And messages of ours that a server does not send."""
+"""Other servers: the error has the protocol's name or the answer.
+
+Also unexpected handshake messages.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,17 @@ import pytest
 import cyberdb_fast
 from cyberdb_fast import CyberDBError, ServerUnreachable, aio, foreign
 from cyberdb_fast.errors import ConnectionRefused, ProtocolError
-from cyberdb_fast.handshake import CLIENT_FIN, CLIENT_SHARE, GREETING, HELLO, REFUSAL, SERVER_FIN, SERVER_SHARE, Opening, message
+from cyberdb_fast.handshake import (
+    CLIENT_FIN,
+    CLIENT_SHARE,
+    GREETING,
+    HELLO,
+    REFUSAL,
+    SERVER_FIN,
+    SERVER_SHARE,
+    Opening,
+    message,
+)
 
 ANSWERS = {
     b"HTTP/1.1 400 Bad Request\r\n\r\n": "the server at ADDR speaks HTTP, not cyberdb-fast",
@@ -31,7 +44,7 @@ ANSWERS = {
 
 @contextmanager
 def answering(answer: bytes, piece: int) -> Iterator[str]:
-    """A server that sends answer to whatever comes, in pieces, and ends the connection. Its address."""
+    """Starts a server that sends answer in pieces and closes; returns its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -47,7 +60,7 @@ def answering(answer: bytes, piece: int) -> Iterator[str]:
                         for at in range(0, len(answer), piece):
                             conn.sendall(answer[at : at + piece])
                     except OSError:
-                        pass  # the client knows enough
+                        pass  # the client has closed the connection already
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
@@ -55,7 +68,7 @@ def answering(answer: bytes, piece: int) -> Iterator[str]:
 
 
 def meet(address: str, asynchronous: bool) -> str:
-    """The error of a client that connects there."""
+    """Returns the error of a client that connects to address."""
 
     async def connect() -> None:
         await aio.connect(f"cyberdb://{address}", password="x")
@@ -102,7 +115,7 @@ def test_what_is_sure_stays() -> None:
 
 
 def greeted() -> Opening:
-    """An opening that has had its greeting: the key is due."""
+    """An opening that has received the greeting and waits for use_key."""
     opening = Opening(False)
     opening.hello()
     assert opening.receive(message(GREETING, bytes([1, 0, 15]) + bytes(48) + bytes([1, 2]))) == b""
@@ -111,17 +124,19 @@ def greeted() -> Opening:
 
 
 def shared() -> Opening:
-    """An opening whose share is sent."""
+    """An opening that has sent its share."""
     opening = greeted()
     opening.use_key(bytes(32))
     return opening
 
 
 @pytest.mark.parametrize(
-    ("begin", "due"), [(lambda: Opening(False), GREETING), (greeted, None), (shared, SERVER_SHARE)], ids=["Hello", "key", "share"]
+    ("begin", "due"),
+    [(lambda: Opening(False), GREETING), (greeted, None), (shared, SERVER_SHARE)],
+    ids=["Hello", "key", "share"],
 )
 def test_messages_out_of_place(begin: Callable[[], Opening], due: Optional[int]) -> None:
-    """Each message in each place but its own, those of a client among them."""
+    """Each message at each wrong point of the handshake, including messages of a client."""
     for kind in (0, HELLO, GREETING, CLIENT_SHARE, SERVER_SHARE, CLIENT_FIN, SERVER_FIN, 7, 255):
         if kind == due:
             continue
@@ -142,4 +157,6 @@ def test_what_stands_behind_a_greeting() -> None:
     opening = Opening(False)
     opening.hello()
     with pytest.raises(ConnectionRefused, match="too slow"):
-        opening.receive(message(GREETING, bytes([1, 0, 15]) + bytes(48) + bytes([1, 2])) + message(REFUSAL, b"\x06too slow"))
+        opening.receive(
+            message(GREETING, bytes([1, 0, 15]) + bytes(48) + bytes([1, 2])) + message(REFUSAL, b"\x06too slow")
+        )

@@ -1,4 +1,4 @@
-"""Forks that tell Python nothing, as uWSGI's: no child uses its parent's sockets."""
+"""Forks without Python's handlers, as in uWSGI: no child uses a socket of its parent."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ client.close()
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="PyPy closes what is dropped later, and warns")
 def test_a_fork_while_a_table_is_read(start: Start) -> None:
-    """Both read on what is in a temporary file."""
+    """Parent and child both read the rest of a streamed reply from its temporary file."""
     run(STREAM, start())

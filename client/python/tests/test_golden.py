@@ -1,4 +1,4 @@
-"""The golden vectors of codec and codec/secure, which every client and the server share."""
+"""The golden vectors of codec and codec/secure, which the server and all clients share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from conftest import CPYTHON, ROOT
-from cyberdb_fast import ABSENT, BadRequest, cpace, frames, methods_aio, methods_pipeline, methods_sync, opcodes, requests, values
+from cyberdb_fast import (
+    ABSENT,
+    BadRequest,
+    cpace,
+    frames,
+    methods_aio,
+    methods_pipeline,
+    methods_sync,
+    opcodes,
+    requests,
+    values,
+)
 from cyberdb_fast.errors import CyberDBError, ProtocolError
 from cyberdb_fast.handshake import CHANNEL, KDF, Opening
 from cyberdb_fast.keys import MIN_LOG_N, KeyRing, derive
@@ -38,13 +49,13 @@ def test_values(data: str, text: str) -> None:
     value = values.decode(encoded)
     assert values.encode(value) == encoded
     if isinstance(value, OrderedDict) or not CPYTHON:
-        return  # their repr is not that of every Python
+        return  # their repr differs between Python versions
     if not isinstance(value, (values.Extension, values.Unopened)):
         assert repr(value).encode("utf-8", "surrogatepass") == text.encode("utf-8", "surrogatepass")
 
 
 def test_reprs() -> None:
-    """What was recorded of CPython 3.11: the encodings of the server's own tests of repr."""
+    """The values of the server's repr tests, recorded from CPython 3.11."""
     cases = lines(CODEC / "value/testdata/repr.txt")
     for data, *_ in cases:
         assert values.encode(values.decode(unhex(data))) == unhex(data)
@@ -54,7 +65,7 @@ def test_reprs() -> None:
 # ---- frames
 
 D, L = requests.table_name("d"), requests.table_name("l")
-RAW = Request  # for what no client sends
+RAW = Request  # a request that no client sends
 REQUESTS: Dict[str, Request[Any]] = {
     "ping": requests.ping(),
     "save, nothing kept": requests.save(),
@@ -112,7 +123,7 @@ REQUESTS: Dict[str, Request[Any]] = {
     "rename": requests.rename(L, requests.table_name("m")),
     "drop": requests.drop(requests.table_name("m")),
 }
-# What this client says in another way, or never says.
+# Requests that this client sends in another form, or never sends.
 OTHERS = {
     "dict get, absent, default",
     "dict get, no key",
@@ -141,7 +152,7 @@ FRAMES = lines(CODEC / "testdata/frames.txt")
 
 
 def example(name: str, request: str) -> Request[Any]:
-    """The request of the session as the function of requests.py that is named as it is makes it of the same arguments."""
+    """The request that the function of this name in requests.py makes from the same arguments."""
     function = getattr(requests, name.replace(" ", "_"), None)
     assert function, f"client/python/src/cyberdb_fast/requests.py has no {name.replace(' ', '_')}: add it"
     _, *arguments = values.PLAIN.all(unhex(request)[frames.HEADER_BYTES :])
@@ -150,7 +161,7 @@ def example(name: str, request: str) -> Request[Any]:
 
 
 def test_frames() -> None:
-    """Every request of the session in testdata/frames.txt, made here, is the same to the byte; every reply is read."""
+    """Encodes every request of testdata/frames.txt to its bytes, and decodes every reply."""
     session = Session(None, None, frames.MAX_FRAME_BYTES)
     checked = set()
     for name, request, reply in FRAMES:
@@ -172,12 +183,14 @@ def test_frames() -> None:
 
 METHODS = (ROOT / "client/python/methods.py").read_text()
 SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
-COMMANDS = [name for name in opcodes.OPCODE_NAMES.values() if name.startswith(("DICT ", "LIST ")) and name not in SLICES]
+COMMANDS = [
+    name for name in opcodes.OPCODE_NAMES.values() if name.startswith(("DICT ", "LIST ")) and name not in SLICES
+]
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "DICT SCAN"])
 def test_every_command_has_a_method(name: str) -> None:
-    """A function in requests.py that makes its request, and a method in methods.py that sends that."""
+    """requests.py has a function for its request, and methods.py a method that sends it."""
     function = name.lower().replace(" ", "_")
     assert hasattr(requests, function), f"client/python/src/cyberdb_fast/requests.py has no {function}: add it"
     assert f"requests.{function}(" in METHODS, (
@@ -196,7 +209,7 @@ def test_help_shows_every_method(methods: Any) -> None:
 
 
 def test_frames_in_pieces() -> None:
-    """However the stream is cut, the same replies come out."""
+    """The replies are the same however the stream is cut."""
     stream = b"".join(unhex(reply) for _, _, reply in FRAMES)
     whole = frames.FrameReader().receive(stream)
     assert len(whole) == len(FRAMES)
@@ -234,7 +247,7 @@ def test_cpace() -> None:
 
 @pytest.mark.parametrize("name", [f"Invalid Y{i}" for i in (0, 1, 2, 3, 4, 5, 7)])
 def test_points_of_low_order(name: str) -> None:
-    with pytest.raises(ValueError):  # cryptography words it
+    with pytest.raises(ValueError):  # the text is cryptography's
         cpace.x25519(bytes(range(32)), unhex(CPACE["X25519_points"][name]))
 
 
@@ -262,7 +275,7 @@ def test_handshake() -> None:
 
 
 def convinced(opening: Opening, messages: List[bytes]) -> bool:
-    """Whether a client takes these messages for those of a server that knows the password."""
+    """Whether a client accepts these messages as those of a server that knows the password."""
     opening.hello()
     try:
         for message in messages:
@@ -275,7 +288,7 @@ def convinced(opening: Opening, messages: List[bytes]) -> bool:
 
 
 def test_false_servers() -> None:
-    """Each bit of what the server says, changed in turn, and all of it said again: the client is not convinced."""
+    """The client rejects the server's messages if any bit is changed, and if they are replayed."""
     h = SECURE["handshake"]
     messages = [unhex(h[name]) for name in ("greeting", "server_share", "server_fin")]
 
@@ -321,7 +334,7 @@ def test_records_tampered() -> None:
         changed[bit // 8] ^= 1 << bit % 8
         opener = Opener(unhex(v["secret"]))
         try:
-            assert opener.open(bytes(changed)) == b""  # a longer length: it waits for the rest
+            assert opener.open(bytes(changed)) == b""  # the length is larger: the opener waits for the rest
         except ProtocolError:
             pass
     opener = Opener(unhex(v["secret"]))
@@ -337,12 +350,17 @@ def test_kdf_bounds(log_n: int) -> None:
 
 
 def test_new_salt_at_most_once_a_minute() -> None:
-    """A false server must not burn its clients; a known key, another password and another address are not held up."""
+    """A hostile server cannot make a client derive many keys.
+
+    Known keys, other passwords and addresses pass.
+    """
     ring = KeyRing()
     first, second, third = (KDF(MIN_LOG_N, bytes([i]) * 16) for i in range(3))
     key = ring.key("host:1", "password", first)
     assert ring.key("host:1", "password", second) != key
-    with pytest.raises(ProtocolError, match=r"host:1 has named a new salt twice within a minute; the next key is derived in \d+ s"):
+    with pytest.raises(
+        ProtocolError, match=r"host:1 has sent a second new salt within a minute; the next key is derived in \d+ s"
+    ):
         ring.key("host:1", "password", third)
     assert ring.key("host:1", "password", first) == key
     assert ring.key("host:1", "corrected", second) != ring.key("host:1", "password", second)
@@ -352,13 +370,33 @@ def test_new_salt_at_most_once_a_minute() -> None:
 @pytest.mark.parametrize(
     ("address", "here"),
     [
-        *[(address, True) for address in ("127.0.0.1:9980", "127.8.9.10:1", "[::1]:9980", "[::ffff:127.0.0.1]:1", "localhost:1", "LocalHost:1")],
+        *[
+            (address, True)
+            for address in (
+                "127.0.0.1:9980",
+                "127.8.9.10:1",
+                "[::1]:9980",
+                "[::ffff:127.0.0.1]:1",
+                "localhost:1",
+                "LocalHost:1",
+            )
+        ],
         *[(address, True) for address in ("/run/s.sock", "./s.sock", "/run/s:1")],
-        *[(address, False) for address in ("10.0.0.1:1", "[::2]:1", "[::]:1", "0.0.0.0:1", "localhost.example:1", "127.0.0.1.example:1")],
+        *[
+            (address, False)
+            for address in (
+                "10.0.0.1:1",
+                "[::2]:1",
+                "[::]:1",
+                "0.0.0.0:1",
+                "localhost.example:1",
+                "127.0.0.1.example:1",
+            )
+        ],
     ],
 )
 def test_new_salts_on_this_machine(address: str, here: bool) -> None:
-    """Tests start one fresh server after another, on one port."""
+    """New servers may follow each other quickly on one local port."""
     ring = KeyRing()
     salts = [KDF(MIN_LOG_N, bytes([i]) * 16) for i in range(4)]
     keys = {ring.key(address, "password", salt) for salt in salts[:2]}
@@ -366,6 +404,6 @@ def test_new_salts_on_this_machine(address: str, here: bool) -> None:
         if here:
             keys.add(ring.key(address, "password", salt))
         else:
-            with pytest.raises(ProtocolError, match="new salt twice"):
+            with pytest.raises(ProtocolError, match="second new salt"):
                 ring.key(address, "password", salt)
     assert len(keys) == (4 if here else 2)

@@ -1,4 +1,4 @@
-"""What a hostile server, or one that is broken, can do to a client: nothing but an error of this package, in bounded time and memory."""
+"""Hostile or broken servers cause only errors of this package, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ import pytest
 
 import cyberdb_fast
 from conftest import CPYTHON, PASSWORD, ROOT
-from cyberdb_fast import CyberDBError, ProtocolError, Proxy, ReplyTooLarge, RequestTimeout, Server, aio, requests, values
+from cyberdb_fast import (
+    CyberDBError,
+    ProtocolError,
+    Proxy,
+    ReplyTooLarge,
+    RequestTimeout,
+    Server,
+    aio,
+    requests,
+    values,
+)
 from hostile import always, frame, man_in_the_middle, without_end
 from test_golden import VALUES, lines
 
@@ -135,7 +145,9 @@ def test_nesting_has_a_limit(name: str) -> None:
 
 
 def golden() -> List[bytes]:
-    return [bytes.fromhex(case[1]) for case in VALUES] + [bytes.fromhex(data) for data, *_ in lines(CODEC / "value/testdata/repr.txt")]
+    return [bytes.fromhex(case[1]) for case in VALUES] + [
+        bytes.fromhex(data) for data, *_ in lines(CODEC / "value/testdata/repr.txt")
+    ]
 
 
 def mutated(r: random.Random, data: bytes) -> bytes:
@@ -147,7 +159,16 @@ def mutated(r: random.Random, data: bytes) -> bytes:
             changed[at % len(changed)] = r.randrange(256)
         elif what == 1:
             changed[at:at] = bytes(
-                r.choice((b"\xdd\x00\x0f\xff\xff", b"\xc7", b"\x91", b"\xc8\xff\xff\x02", b"\xd4\x02", b"\xdf\xff\xff\xff\xff"))
+                r.choice(
+                    (
+                        b"\xdd\x00\x0f\xff\xff",
+                        b"\xc7",
+                        b"\x91",
+                        b"\xc8\xff\xff\x02",
+                        b"\xd4\x02",
+                        b"\xdf\xff\xff\xff\xff",
+                    )
+                )
             )
         elif what == 2:
             del changed[at : at + r.randint(1, 9)]
@@ -173,7 +194,7 @@ READS: Dict[str, Any] = {
 
 
 def test_random_values_and_replies() -> None:
-    """Each ends in a value or in an error of this package, soon."""
+    """Each reply soon ends in a value or in an error of this package."""
     seed = random.randrange(2**32)
     print("seed", seed)
     r = random.Random(seed)
@@ -182,7 +203,7 @@ def test_random_values_and_replies() -> None:
         began = time.process_time()
         try:
             repr(values.decode(data))
-        except (CyberDBError, ValueError):  # repr refuses ints of more than 4300 digits
+        except (CyberDBError, ValueError):  # repr raises an error for ints of more than 4300 digits
             pass
         body = data + r.choice((b"", r.choice(GOLDEN)))
         request = READS[r.choice(list(READS))]
@@ -192,7 +213,9 @@ def test_random_values_and_replies() -> None:
         except CyberDBError:
             pass
         except (KeyError, TypeError, ValueError, IndexError) as e:
-            cause = e.__cause__ or e.__context__  # an error reply is what it says; what cannot be read is an error of this package
+            cause = (
+                e.__cause__ or e.__context__
+            )  # a valid error reply raises its error; any other raises an error of this package
         assert cause is None, (request.opcode, body.hex())
         assert time.process_time() - began < 10, (data.hex(), body.hex())
 
@@ -212,15 +235,24 @@ WRONG: Dict[str, Tuple[Callable[[Proxy], Any], bytes]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_replies_of_the_wrong_type(server: Server, name: str) -> None:
     call, body = WRONG[name]
-    with man_in_the_middle(server, always(body)) as url, cyberdb_fast.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+    with (
+        man_in_the_middle(server, always(body)) as url,
+        cyberdb_fast.connect(url, password=PASSWORD) as client,
+        client.get_proxy() as proxy,
+    ):
         with pytest.raises(CyberDBError):
             call(proxy)
 
 
-@pytest.mark.parametrize("body", [b"", b"\x05", b"\xc1", b"\xdd\xff\xff\xff\xff", ext(1, b"\x7f" * 8000), nested(WRAPS["tuple"], 400)])
+@pytest.mark.parametrize(
+    "body", [b"", b"\x05", b"\xc1", b"\xdd\xff\xff\xff\xff", ext(1, b"\x7f" * 8000), nested(WRAPS["tuple"], 400)]
+)
 def test_error_replies_without_a_text(server: Server, body: bytes) -> None:
     for status in (3, 16, 35, 200):
-        with man_in_the_middle(server, always(body, status)) as url, cyberdb_fast.connect(url, password=PASSWORD) as client:
+        with (
+            man_in_the_middle(server, always(body, status)) as url,
+            cyberdb_fast.connect(url, password=PASSWORD) as client,
+        ):
             with client.get_proxy() as proxy, pytest.raises(ProtocolError):
                 proxy.ping()
 
@@ -240,7 +272,10 @@ def pipelined(proxy: Proxy) -> None:
 @pytest.mark.parametrize("name", ENDLESS)
 def test_replies_without_end_are_too_large(server: Server, name: str) -> None:
     with man_in_the_middle(server, without_end(b"\x01" * 200_000)) as url:
-        with cyberdb_fast.connect(url, password=PASSWORD, max_reply_bytes=1 << 20) as client, client.get_proxy() as proxy:
+        with (
+            cyberdb_fast.connect(url, password=PASSWORD, max_reply_bytes=1 << 20) as client,
+            client.get_proxy() as proxy,
+        ):
             with pytest.raises(ReplyTooLarge, match="max_reply_bytes"):
                 ENDLESS[name](proxy)
 
@@ -336,7 +371,8 @@ async def ask():
     await proxy.connect()
     d = aio.CyberDict(proxy, "d")
     limit(200 << 20)
-    for name, call in {"copy": d.copy, "get": lambda: d.get("k"), "list": lambda: stream(d), "pipeline": lambda: piped(proxy, d)}.items():
+    calls = {"copy": d.copy, "get": lambda: d.get("k"), "list": lambda: stream(d), "pipeline": lambda: piped(proxy, d)}
+    for name, call in calls.items():
         try:
             await call()
         except CyberDBError as e:
@@ -356,10 +392,13 @@ asyncio.run(ask()) if sys.argv[3] == "aio" else use()
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists() or not CPYTHON, reason="needs the limits of Linux; PyPy's collector ends the process")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists() or not CPYTHON,
+    reason="needs the limits of Linux; PyPy's collector ends the process",
+)
 @pytest.mark.parametrize("kind", ["sockets", "aio"])
 def test_there_is_no_memory_for_a_reply(server: Server, tmp_path: Path, kind: str) -> None:
-    """Whatever the memory ends in the middle of, it is an error of this package."""
+    """Wherever memory runs out, the client raises an error of this package."""
     part = b"\xc4\xff" + bytes(255)
     body = part * (1_000_000 // len(part))
 
@@ -370,14 +409,19 @@ def test_there_is_no_memory_for_a_reply(server: Server, tmp_path: Path, kind: st
 
     with man_in_the_middle(server, large) as url:
         done = subprocess.run(
-            [sys.executable, "-c", SMALL, url, PASSWORD, kind], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", SMALL, url, PASSWORD, kind],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4, done.stdout + done.stderr
 
 
 def test_large_replies_are_whole(proxy: Proxy, new_name: Callable[[], str]) -> None:
-    """What is read piece by piece, whatever it holds, and wherever the pieces end."""
+    """Streamed replies with all kinds of values, cut into pieces at any byte."""
     content = {f"key {n}": [n, b"\xdd\x00" * (n % 700), {"x": (n, [n])}] for n in range(4000)}
     content["large"] = ["x" * 3_000_000, b"\xdd\x00\x0f\xff\xff" * 100_000]
     table = proxy.create_cyberdict(new_name(), content)

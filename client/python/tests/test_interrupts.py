@@ -1,4 +1,7 @@
-"""Exceptions of signals, signal handlers and finalizers, at any byte code of a request: no connection is lost, and nothing waits for ever."""
+"""Interrupts at any byte code of a request lose no connection and block no caller.
+
+They are exceptions from signals, signal handlers, and finalizers that use the client.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,16 @@ Start = Callable[..., Server]
 Table = CyberDict[Any, Any]
 
 SOURCES = Path(cyberdb_fast.__file__).parent
-# What takes part in giving out connections, and is traced where the rest is too much: a login alone is some 100,000 byte codes.
+# The modules of the pool. Some tests trace only these, because a login has some 100,000 byte codes.
 POOLING = {"batcher.py", "client.py", "connection.py", "pool.py", "waiter.py"}
 
 
 class Stop(BaseException):
-    """What a signal raises."""
+    """The exception that a signal raises."""
 
 
 class Tracer:
-    """Does something at the at-th byte code of a call that is in the client's sources, or in some files of them."""
+    """Runs an action at the at-th byte code of a call in the client, or in some files."""
 
     def __init__(self, act: Callable[[], None], files: Optional[Set[str]] = None) -> None:
         self._act, self._files = act, files
@@ -98,7 +101,9 @@ OPERATIONS: Dict[str, Callable[[Table], Any]] = {
 def table(server: Server, **options: Any) -> Table:
     """A table of a client with one connection."""
     client = cyberdb_fast.connect(
-        server.url, password=PASSWORD, **{"max_connections": 1, "pool_timeout": 30.0, "request_timeout": 60.0, **options}
+        server.url,
+        password=PASSWORD,
+        **{"max_connections": 1, "pool_timeout": 30.0, "request_timeout": 60.0, **options},
     )
     proxy = client.get_proxy()
     proxy.connect()
@@ -113,7 +118,7 @@ def client_of(d: Table) -> Client:
 
 
 def in_order(d: Table) -> None:
-    """The one place is there for the next request."""
+    """The only connection is available for the next request."""
     assert d["a"] == 1
     counts = client_of(d).stats()
     assert counts["open"] == counts["idle"] == 1, counts
@@ -131,14 +136,14 @@ def test_an_exception_at_any_byte_code(start: Start, name: str) -> None:
         try:
             tracer.run(lambda: operation(d), at)
         except Stop as e:
-            kept = e  # a traceback that is kept keeps the variables of all functions that the exception went through
+            kept = e  # its traceback keeps the local variables of all frames alive
             in_order(d)
             del kept
         if not tracer.struck:
             break
         at += 1
     in_order(d)
-    if sys.version_info[:2] != (3, 13):  # whose first releases trace some of the byte codes
+    if sys.version_info[:2] != (3, 13):  # its first releases do not trace all byte codes
         assert tracer.seen >= POOLING - {"batcher.py", "waiter.py"}
     client_of(d).close()
 
@@ -146,7 +151,7 @@ def test_an_exception_at_any_byte_code(start: Start, name: str) -> None:
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="PyPy's traces have no byte codes")
 @pytest.mark.parametrize("name", ["get", "pipeline", "iteration"])
 def test_a_finalizer_at_any_byte_code(start: Start, name: str) -> None:
-    """The collector runs a __del__ that uses the table while the same thread is in a request, and holds the only connection."""
+    """A __del__ uses the table inside a request that has the only connection."""
     d = table(start())
     operation = OPERATIONS[name]
     run = 0
@@ -173,14 +178,14 @@ def test_a_finalizer_at_any_byte_code(start: Start, name: str) -> None:
         at += 3
     gc.collect()
     assert d.get("gone", 0) == run
-    if sys.version_info[:2] != (3, 13):  # whose first releases trace some of the byte codes
+    if sys.version_info[:2] != (3, 13):  # its first releases do not trace all byte codes
         assert run > 10
     in_order(d)
     client_of(d).close()
 
 
 class Signals:
-    """Signals from a timer, at random moments of the main thread."""
+    """Signals from a timer, at random times."""
 
     def __init__(self, handler: Callable[[], None]) -> None:
         self._handler = handler
@@ -229,7 +234,7 @@ STRUCK = """
 import ctypes, signal, sys, threading, time, warnings
 import cyberdb_fast
 
-warnings.simplefilter("ignore")  # of sockets that the standard library drops
+warnings.simplefilter("ignore")  # about sockets that the standard library drops
 
 class Stop(Exception):
     pass
@@ -258,7 +263,7 @@ for n in range(300):
         work(1000)
     except Stop:
         struck += 1
-assert struck > 200, struck  # the interpreter drops what is raised in a finalizer
+assert struck > 200, struck  # the interpreter ignores exceptions in a finalizer
 assert d["a"] == 1
 assert client.stats()["waiting"] == 0
 client.close()
@@ -284,7 +289,7 @@ def worker():
 thread = threading.Thread(target=worker)
 thread.start()
 for n in range(100):
-    armed.wait(1)  # not again, if the interpreter dropped it in a finalizer
+    armed.wait(1)  # it does not come if the interpreter ignored it in a finalizer
     armed.clear()
     time.sleep(n % 10 * 0.0003 + 0.0005)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
@@ -303,11 +308,11 @@ client.close()
 
 @needs_signals
 def test_exceptions_of_signals_lose_no_connection(start: Start) -> None:
-    """At any moment, the standard library's and the interpreter's own included."""
+    """Interrupts come at any moment, also inside the standard library and the interpreter."""
     run(STRUCK + BY_SIGNAL, start())
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="CPython's own")
 def test_exceptions_from_another_thread_lose_no_connection(start: Start) -> None:
-    """As libraries end a thread's work: PyThreadState_SetAsyncExc."""
+    """Interrupts another thread as some libraries do: with PyThreadState_SetAsyncExc."""
     run(STRUCK + BY_THREAD, start())

@@ -1,4 +1,7 @@
-"""Values read from a table are Python's own types: libraries take them, and what they make can be stored, or is refused by name."""
+"""Values from tables have Python's own types, which libraries accept.
+
+Values that libraries make can be stored, or the error names their type.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +53,23 @@ def test_libraries_take_what_is_read(d: Table, name: str) -> None:
 
 
 def kinds(value: Any) -> Any:
-    inside = list(value.items()) if isinstance(value, dict) else value if isinstance(value, (list, tuple, set, frozenset, deque)) else ()
+    inside = (
+        list(value.items())
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, (list, tuple, set, frozenset, deque))
+        else ()
+    )
     return type(value), [kinds(item) for item in inside]
 
 
 def test_what_is_read_is_of_pythons_own_types(d: Table) -> None:
-    value = [{"a": [1, {2}]}, (bytearray(b"x"), [deque([[]], 3)]), OrderedDict(a=Counter("a")), defaultdict(list, a=[{}])]
+    value = [
+        {"a": [1, {2}]},
+        (bytearray(b"x"), [deque([[]], 3)]),
+        OrderedDict(a=Counter("a")),
+        defaultdict(list, a=[{}]),
+    ]
     d["k"] = value
     assert kinds(d["k"]) == kinds(value)
     assert kinds(list(d.items())) == kinds([("k", value)])
@@ -87,7 +101,9 @@ def test_zones_are_kept(d: Table, value: Any) -> None:
 
 def paris(zone: Any, *reading: int, **more: Any) -> datetime.datetime:
     return (
-        pytz.timezone("Europe/Paris").localize(datetime.datetime(*reading), **more) if zone is pytz else datetime.datetime(*reading, tzinfo=zone)
+        pytz.timezone("Europe/Paris").localize(datetime.datetime(*reading), **more)
+        if zone is pytz
+        else datetime.datetime(*reading, tzinfo=zone)
     )
 
 
@@ -97,14 +113,19 @@ def test_zones_of_other_libraries_keep_their_name(d: Table, zone: Any) -> None:
         d["k"] = value
         read = d["k"]
         assert read.tzinfo == PARIS
-        assert (read.utcoffset(), read.replace(tzinfo=None, fold=0)) == (value.utcoffset(), value.replace(tzinfo=None, fold=0))
+        assert (read.utcoffset(), read.replace(tzinfo=None, fold=0)) == (
+            value.utcoffset(),
+            value.replace(tzinfo=None, fold=0),
+        )
     for is_dst in (False, True):
         value = pytz.timezone("Europe/Paris").localize(datetime.datetime(2024, 10, 27, 2, 30), is_dst=is_dst)
         d["k"] = value
         assert (d["k"].utcoffset(), d["k"].fold) == (value.utcoffset(), 0 if is_dst else 1)
 
 
-@pytest.mark.parametrize("zone", [pytz.utc, tz.tzutc(), pytz.FixedOffset(90), tz.tzoffset("CST", 28800), tz.tzoffset(None, -3600)])
+@pytest.mark.parametrize(
+    "zone", [pytz.utc, tz.tzutc(), pytz.FixedOffset(90), tz.tzoffset("CST", 28800), tz.tzoffset(None, -3600)]
+)
 def test_fixed_offsets_of_other_libraries(d: Table, zone: Any) -> None:
     value = datetime.datetime(2024, 1, 1, tzinfo=zone)
     d["k"] = [value, datetime.time(1, tzinfo=zone)]
@@ -117,7 +138,7 @@ def test_fixed_offsets_of_other_libraries(d: Table, zone: Any) -> None:
 
 
 class Odd(datetime.tzinfo):
-    """Neither a name nor one offset."""
+    """A zone without a known name and without a fixed offset."""
 
     def __init__(self, offset: Any) -> None:
         self._offset = offset
@@ -167,7 +188,7 @@ UNKNOWN = [
 
 
 def test_unknown_zones_are_read_as_their_offset() -> None:
-    """Who wrote them knew the zone, or was another client than this."""
+    """Zones that are unknown on this machine, written by another client."""
     for name in UNKNOWN:
         payload = bytes(8) + b"\2" + (3600).to_bytes(4, "big") + bytes(4) + name.encode()
         read = values.decode(msgpack.packb([msgpack.ExtType(7, payload), msgpack.ExtType(9, payload)]))
@@ -193,14 +214,17 @@ with cyberdb_fast.connect(sys.argv[1], password=sys.argv[2]) as client, client.g
     assert d["k"] == values, d["k"]
     assert d[datetime.date(2024, 5, 6)] == 1
     frozen.stop()
-    assert repr(d["k"]) == repr([datetime.datetime(2024, 5, 6, 7, 8, 9), datetime.datetime(2024, 5, 6, 7, 8, 9, tzinfo=datetime.timezone.utc),
+    utc = datetime.datetime(2024, 5, 6, 7, 8, 9, tzinfo=datetime.timezone.utc)
+    assert repr(d["k"]) == repr([datetime.datetime(2024, 5, 6, 7, 8, 9), utc,
         datetime.date(2024, 5, 6), datetime.time(1), (datetime.date(2020, 1, 2),)])
 """
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_frozen_time(server: Server, when: str) -> None:
-    done = subprocess.run([sys.executable, "-c", FROZEN, server.url, PASSWORD, when], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", FROZEN, server.url, PASSWORD, when], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -233,9 +257,12 @@ ERRORS: Dict[str, BaseException] = {
 }
 
 
-def told(error: Any) -> Any:
-    arguments = [told(one) if isinstance(one, BaseException) else one for one in error.args]
-    known = {name: getattr(error, name, None) for name in ("filename", "filename2", "name", "path", "errno", "code", "detail", "lineno")}
+def described(error: Any) -> Any:
+    arguments = [described(one) if isinstance(one, BaseException) else one for one in error.args]
+    known = {
+        name: getattr(error, name, None)
+        for name in ("filename", "filename2", "name", "path", "errno", "code", "detail", "lineno")
+    }
     return (
         type(error),
         str(error) if not any(isinstance(a, BaseException) for a in error.args) else "",
@@ -248,13 +275,13 @@ def told(error: Any) -> Any:
 @pytest.mark.parametrize("name", ERRORS)
 def test_exceptions_are_whole(d: Table, name: str) -> None:
     d["k"] = [ERRORS[name]]
-    assert told(d["k"][0]) == told(ERRORS[name])
+    assert described(d["k"][0]) == told(ERRORS[name])
     d["k"] = d["k"]
-    assert told(d["k"][0]) == told(ERRORS[name])
+    assert described(d["k"][0]) == told(ERRORS[name])
 
 
 def test_exceptions_that_cannot_be_made_here(d: Table) -> None:
-    """They stay what they are, closed, and do not spoil what is read with them."""
+    """They stay Unopened, and the values around them are decoded."""
     for payload in ([b"UnicodeDecodeError", 1], [b"ExceptionGroup", "x", 3], [b"NoSuchError", 1, (2,)], [b"print", 1]):
         name = payload[0].decode()  # type: ignore[attr-defined]
         raw = msgpack.ExtType(21, values.encode([name, *payload[1:]]))
@@ -267,7 +294,20 @@ def test_exceptions_that_cannot_be_made_here(d: Table) -> None:
 def test_what_is_in_items(d: Table) -> None:
     d.update({"x": 1, "y": [1]})
     mine = {"x": 1, "y": [1]}
-    for item in ("a", "xy", 5, None, ("x",), ("x", 1), ("x", 1.0), ("x", 2), ["x", 1], ("z", 1), ("y", [1]), ("x", 1, 2)):
+    for item in (
+        "a",
+        "xy",
+        5,
+        None,
+        ("x",),
+        ("x", 1),
+        ("x", 1.0),
+        ("x", 2),
+        ["x", 1],
+        ("z", 1),
+        ("y", [1]),
+        ("x", 1, 2),
+    ):
         assert (item in d.items()) == (item in mine.items()), item
     for item, view in (([], d.keys()), (([], 1), d.items())):
         with pytest.raises(TypeError, match="unhashable"):

@@ -1,4 +1,4 @@
-"""What does not work says what to do instead."""
+"""Errors for unsupported operations say what to do instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_pickle_and_deepcopy(client: Client, proxy: Proxy, d: CyberDict[Any, Any
         duplicate(client)
     with pytest.raises(TypeError, match=r"call get_proxy\(\)"):
         duplicate(proxy)
-    with pytest.raises(TypeError, match=r"copy\(\) gives the content"):
+    with pytest.raises(TypeError, match=r"copy\(\) returns the content"):
         duplicate(d)
     d["a"] = [1]
     assert copy.copy(d) == d.copy() == {"a": [1]}

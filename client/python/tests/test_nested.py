@@ -1,4 +1,4 @@
-"""Values nested as deep as the server takes them, in threads with small stacks: macOS gives 512 KiB, musl 128 KiB."""
+"""Values of maximum nesting in threads with small stacks: 512 KiB on macOS, 128 KiB with musl."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ WRAPS: Dict[str, Callable[[Any], Any]] = {
     "dict with tuples for keys": lambda inner: {(1, (2, 3)): (inner,)},
     "bytearray beside it": lambda inner: [bytearray(b"x"), inner],
 }
-DEPTHS = {"list of tuples": 63, "dict with tuples for keys": 63, "defaultdict": 63, "set": 15}  # two levels each; keys have a limit of 16
+DEPTHS = {
+    "list of tuples": 63,
+    "dict with tuples for keys": 63,
+    "defaultdict": 63,
+    "set": 15,
+}  # two levels each; keys have a limit of 16
 
 SCRIPT = """
 import sys, threading
@@ -67,7 +72,7 @@ def test_small_stacks(server: Server, name: str, kibibytes: int, request: pytest
 
 
 def levels(value: Any) -> int:
-    """How deep lists and tuples are nested; comparing them would recurse."""
+    """The nesting depth of lists and tuples, without the recursion of a comparison."""
     depth = 0
     while isinstance(value, (list, tuple)):
         value = value[0]

@@ -1,4 +1,4 @@
-"""The programs of the READMEs do what they seem to, as they stand there."""
+"""The programs of the READMEs run as written."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ URL = "cyberdb://127.0.0.1:9980"
 
 
 def program(path: Path, language: str = "python") -> str:
-    """The first program of a file."""
+    """The first program in a file."""
     found = re.search(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     return found.group(1)
 
 
 def run_alone(code: str, here: Path, **environment: str) -> str:
-    """What a program prints that runs in a directory."""
+    """Runs a program in a directory and returns its output."""
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", code]
-    done = subprocess.run(command, cwd=here, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=here, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As typed: in the directory in which the server was started, which made its password."""
+    """The program runs in the server's directory, which has the password."""
     monkeypatch.delenv("CYBERDB_PASSWORD", raising=False)
     code = program(README)
     exported = re.search(r"^ +export (\w+)=(\S+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
@@ -50,9 +52,11 @@ def test_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def server_of_its_own(here: Path) -> Iterator[Any]:
-    """The command, started in a directory without any flag but its port."""
+    """Starts the command in a directory, without flags except its port."""
     command = [os.environ["CYBERDB_FAST_BINARY"], "--port", "0", "--end-with-stdin"]
-    with subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         url = next(line.split()[1] for line in process.stdout if line.split()[:1] == ["connect"])
@@ -61,7 +65,7 @@ def server_of_its_own(here: Path) -> Iterator[Any]:
 
 
 def test_own_readme(start: Callable[..., Server], tmp_path: Path) -> None:
-    """On a server on which the other README's program has run."""
+    """The program runs on a server on which the other README's program has run."""
     server = start()
     run_alone(program(README).replace(URL, server.url), tmp_path, CYBERDB_PASSWORD=PASSWORD)
     port = server.url.rpartition(":")[2]
@@ -72,7 +76,7 @@ def test_own_readme(start: Callable[..., Server], tmp_path: Path) -> None:
 
 
 def test_programs_have_tables_of_their_own() -> None:
-    """So that they run one after another on one server, in any order."""
+    """The READMEs use the same tables, so their programs can run on one server in any order."""
     seen: Set[str] = set()
     for path, language, pattern in (
         (README, "go", r'client\.(?:Dict|List)Of\[.*?\]\(db, "(\w+)"'),

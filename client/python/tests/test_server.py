@@ -1,4 +1,4 @@
-"""Server: what it keeps and what it does not, and changes that are on disk when they return."""
+"""Server: what it saves and what it does not, and durable changes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from cyberdb_fast import (
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Servers keep things in the working directory, unless they are told where."""
+    """A new working directory, where servers save by default."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def content(server: Server) -> Dict[str, Any]:
-    """All tables of a server."""
+    """The content of all tables of a server."""
     with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
         return {table.name: proxy.get_cyberdict(table.name).copy() for table in proxy.tables()}
 
@@ -69,7 +69,9 @@ def test_a_failed_start_says_why(here: Path) -> None:
     with Server("there") as first:
         first.start(port=0, password=PASSWORD)
         port = int(first.url.rpartition(":")[2])
-        with pytest.raises(CyberDBError, match="the server did not start: the data directory .*there is in use by process"):
+        with pytest.raises(
+            CyberDBError, match="the server did not start: the data directory .*there is in use by process"
+        ):
             Server("there").start(port=0, password=PASSWORD)
         with pytest.raises(CyberDBError, match=f"the server did not start: cannot listen on 127.0.0.1:{port}"):
             Server("elsewhere").start(port=port, password=PASSWORD)
@@ -78,7 +80,7 @@ def test_a_failed_start_says_why(here: Path) -> None:
 
 
 def test_several_servers_in_one_directory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that keep nothing do not meet in the working directory, and those that keep different files do not either."""
+    """Servers without files, or with different files, do not conflict in one working directory."""
     temporary = here / "tmp"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -133,7 +135,7 @@ def test_a_data_directory_keeps_them_too(here: Path) -> None:
 
 
 def test_save_and_load(here: Path) -> None:
-    """As in the tutorial: start, save_db, and load_db before another start; and while the server runs, in the place of all its tables."""
+    """As in the tutorial: save_db, load_db before the next start, load_db of a running server."""
     with Server() as server:
         server.start(port=0, password=PASSWORD)
         create(server, "centre", content="Hello CyberDB!")
@@ -158,7 +160,7 @@ def test_save_and_load(here: Path) -> None:
 
 
 def test_a_file_that_is_kept_can_be_written_anew(here: Path) -> None:
-    """As in the tutorial, when cyberdb_init.py is run once more: the database begins with what it has saved."""
+    """As in the tutorial: a second cyberdb_init.py replaces the tables."""
     for text in ("first", "second", "third"):
         with Server() as init:
             init.start(port=0, password="123456")
@@ -176,7 +178,7 @@ def test_a_file_that_is_kept_can_be_written_anew(here: Path) -> None:
 
 @pytest.mark.parametrize("backup", [None, "data.cdb", "old.cdb"])
 def test_a_file_of_cyberdb_is_begun_with(here: Path, backup: Optional[str]) -> None:
-    """The tutorial's file as CyberDB wrote it: a program that changes its import line goes on with its tables."""
+    """A program that changes its import line finds the tables that CyberDB has written."""
     old = (ROOT / "codec/legacy/testdata/cdb/tutorial.cdb").read_bytes()
     (here / "old.cdb").write_bytes(old)
     for _ in range(2):
@@ -247,7 +249,7 @@ def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixtu
 
 
 def test_the_file_of_a_running_server_stays(here: Path) -> None:
-    """Also under another name, before and after its first save; a document is never written over."""
+    """save_db overwrites neither the file of a running server nor another document."""
     with Server("kept") as kept, Server("other") as other:
         kept.start(port=0, password=PASSWORD)
         other.start(port=0, password=PASSWORD)
@@ -276,7 +278,7 @@ def test_the_file_of_a_running_server_stays(here: Path) -> None:
 def test_what_cannot_be_kept_says_so(here: Path) -> None:
     server = Server()
     for method in (server.set_backup, server.save_db, server.load_db):
-        with pytest.raises(WrongFilenameCyberDBError, match=r"ends in \.cdb"):
+        with pytest.raises(WrongFilenameCyberDBError, match=r"must end in \.cdb"):
             method("data.db")
     with pytest.raises(TypeCyberDBError, match="cycle"):
         server.set_backup("data.cdb", cycle=1.5)  # type: ignore[arg-type]
@@ -314,7 +316,10 @@ def test_proxy_save(here: Path) -> None:
 
 
 def test_durable(here: Path) -> None:
-    """What a durable change has returned survives a kill, with all that was changed before it; and it is a table like any other."""
+    """A durable change, and all changes before it, survive a kill.
+
+    A durable table has all methods.
+    """
     server = Server("there")
     server.start(port=0, password=PASSWORD)
     with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
@@ -375,7 +380,8 @@ def test_a_disk_that_is_full(here: Path) -> None:
 
 # ---- how the program ends
 
-# Counts until it is interrupted, and then writes once more. It prints what was acknowledged. Its terminal is its standard input.
+# Counts until it is interrupted, then writes once more. It prints each acknowledged number. Its
+# standard input is its terminal.
 PROGRAM = f"""
 import fcntl, resource, termios, cyberdb_fast
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -403,7 +409,7 @@ ENDS: Dict[str, Callable[[int, int], object]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_the_server_ends_after_its_program(here: Path, end: str) -> None:
-    """However the program ends, all that was acknowledged is kept; and it can write while it handles Ctrl-C."""
+    """Acknowledged changes survive any end of the program; it can write during Ctrl-C."""
     terminal, stdin = pty.openpty()
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],

@@ -1,4 +1,4 @@
-"""Callers that share a connection: each gets its own reply, whatever befalls the others. Against a real server."""
+"""Callers that share a connection: each gets its own reply, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD, suspended
-from cyberdb_fast import Client, ConnectionLost, CyberDict, DisconCyberDBError, PoolTimeout, RequestTimeout, Server, requests
+from cyberdb_fast import (
+    Client,
+    ConnectionLost,
+    CyberDict,
+    DisconCyberDBError,
+    PoolTimeout,
+    RequestTimeout,
+    Server,
+    requests,
+)
 from cyberdb_fast import batcher as batcher_module
 from cyberdb_fast import pool as pool_module
-from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batcher, Group, may_travel
+from cyberdb_fast.batcher import MAX_REQUEST_BYTES, MAX_REQUESTS, Batch, Batcher, is_batchable
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import Reply
 from cyberdb_fast.pool import Pool
@@ -34,8 +43,11 @@ Start = Callable[..., Server]
 
 @contextmanager
 def table_of(server: Server, **options: Any) -> Iterator[CyberDict[Any, Any]]:
-    """A new dict, through a client of its own."""
-    with cyberdb_fast.connect(server.url, password=PASSWORD, **{"max_connections": 1, **options}) as client, client.get_proxy() as proxy:
+    """A new dict, through its own client."""
+    with (
+        cyberdb_fast.connect(server.url, password=PASSWORD, **{"max_connections": 1, **options}) as client,
+        client.get_proxy() as proxy,
+    ):
         if proxy.exists("d"):
             proxy.delete_table("d")
         yield proxy.create_cyberdict("d")
@@ -47,7 +59,7 @@ def pool_of(d: CyberDict[Any, Any]) -> Pool:
 
 
 def together(d: CyberDict[Any, Any], threads: ThreadPoolExecutor, calls: List[Callable[[], Any]]) -> List[Future[Any]]:
-    """Starts calls one after another while the only connection is in use, so that they wait in this order, and gives it back."""
+    """Queues calls in this order while the only connection is in use, then releases it."""
     pool = pool_of(d)
     held = pool.acquire()
     futures = []
@@ -59,22 +71,22 @@ def together(d: CyberDict[Any, Any], threads: ThreadPoolExecutor, calls: List[Ca
     return futures
 
 
-def gather(d: CyberDict[Any, Any]) -> None:
-    """As if many callers had come from one thread."""
+def assume_one_thread(d: CyberDict[Any, Any]) -> None:
+    """Makes the batcher assume many callers from one thread."""
     client: Client = d._sender._client  # type: ignore[attr-defined]
     batcher = client._batcher
-    batcher._gathers, batcher._thread, batcher._lanes = True, 1, 1
+    batcher._single_thread, batcher._last_thread, batcher._max_batches = True, 1, 1
 
 
 def in_order(pool: Pool) -> None:
-    """Nothing is lost and nobody forgotten."""
+    """All connections are idle, and no caller waits."""
     counts = pool.stats()
     assert counts["open"] == counts["idle"] <= counts["max_connections"]
     assert counts["waiting"] == 0
     assert pool.in_use() == 0
 
 
-def test_those_who_wait_travel_together(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_requests_are_batched(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: List[int] = []
     send = Connection._send
     monkeypatch.setattr(Connection, "_send", lambda connection, data: sent.append(len(data)) or send(connection, data))  # type: ignore[func-returns-value]
@@ -102,7 +114,7 @@ def test_each_has_its_own_error(server: Server) -> None:
 
 @pytest.mark.parametrize("encrypt", [False, True])
 def test_all_kinds_of_requests_at_once(start: Start, encrypt: bool) -> None:
-    """Small requests share connections with each other; large ones, long reads and pipelines have theirs alone."""
+    """Small requests share connections; large ones and pipelines have exclusive ones."""
     server = start(encrypt=encrypt)
     seed = random.randrange(1 << 32)
     print("seed", seed)
@@ -137,14 +149,14 @@ def test_all_kinds_of_requests_at_once(start: Start, encrypt: bool) -> None:
         in_order(pool_of(d))
 
 
-def test_a_lost_connection_is_told_to_all_who_shared_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_fails_the_whole_batch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     receive = Connection._receive
 
     def cut(connection: Connection) -> bytes:
         monkeypatch.setattr(Connection, "_receive", receive)
         connection.socket.shutdown(socket.SHUT_RDWR)
         with suppress(ConnectionError):
-            while connection.socket.recv(4096):  # the replies may have been quicker
+            while connection.socket.recv(4096):  # the replies may have come already
                 pass
         return receive(connection)
 
@@ -153,7 +165,7 @@ def test_a_lost_connection_is_told_to_all_who_shared_it(server: Server, monkeypa
         monkeypatch.setattr(Connection, "_receive", cut)
         calls = [lambda: d["a"], lambda: d.increment("n"), lambda: d["a"], lambda: d.increment("n")]
         futures = together(d, threads, calls)
-        assert futures[0].result(60) == futures[2].result(60) == 1, "what changes nothing is repeated"
+        assert futures[0].result(60) == futures[2].result(60) == 1, "a read is repeated"
         for i in (1, 3):
             with pytest.raises(ConnectionLost, match="may or may not"):
                 futures[i].result(60)
@@ -188,12 +200,12 @@ def test_time_passes_for_all_who_share(start: Start) -> None:
             assert time.monotonic() - began >= 1.45
         assert d.get("n", 0) <= 8
         d["a"] = 1
-        assert d["a"] == 1, "a late reply goes to nobody"
+        assert d["a"] == 1, "a late reply is dropped"
         in_order(pool_of(d))
 
 
 def test_the_wait_of_each_ends_in_time(server: Server) -> None:
-    """The first of those who wait keeps the time; when it goes the next does."""
+    """Only the first waiter polls; when it leaves, the next one polls."""
     with table_of(server, pool_timeout=0.3) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         held = pool.acquire()
@@ -247,7 +259,9 @@ def test_who_has_its_reply_reads_no_longer_for_others(server: Server, monkeypatc
 
 
 @pytest.mark.parametrize("moment", ["_send", "_receive"])
-def test_an_interrupted_leader_leaves_a_clear_error(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_an_interrupted_leader_leaves_a_clear_error(
+    server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
     whole = getattr(Connection, moment)
 
     def interrupt(connection: Connection, *arguments: Any) -> Any:
@@ -267,9 +281,11 @@ def test_an_interrupted_leader_leaves_a_clear_error(server: Server, monkeypatch:
         in_order(pool_of(d))
 
 
-@pytest.mark.parametrize("at", [(Pool, "discard"), (Group, "fail"), (Pool, "leave")], ids=["discard", "fail", "leave"])
-def test_a_second_interrupt_leaves_nobody_waiting(server: Server, monkeypatch: pytest.MonkeyPatch, at: Tuple[type, str]) -> None:
-    """It comes while the leader, which the first has ended, leaves the others."""
+@pytest.mark.parametrize("at", [(Pool, "discard"), (Batch, "fail"), (Pool, "leave")], ids=["discard", "fail", "leave"])
+def test_a_second_interrupt_leaves_nobody_waiting(
+    server: Server, monkeypatch: pytest.MonkeyPatch, at: Tuple[type, str]
+) -> None:
+    """The second interrupt comes while an interrupted leader leaves its batch."""
     owner, name = at
     receive, whole = Connection._receive, getattr(owner, name)
 
@@ -299,7 +315,10 @@ class Stop(BaseException):
 
 
 def interrupted(call: Callable[[], Any], at: int) -> str:
-    """Calls, and interrupts what Batcher.exchange does at its at-th line. The function that was interrupted; empty: it has fewer lines."""
+    """Interrupts a call at the at-th line below Batcher.exchange.
+
+    Returns the name of the interrupted function, or an empty string if the call has fewer lines.
+    """
     struck = ""
     lines = 0
     depth: List[FrameType] = []
@@ -329,24 +348,24 @@ def interrupted(call: Callable[[], Any], at: int) -> str:
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="the lines that PyPy's traces reach differ")
 def test_an_interrupt_at_any_line_holds_nobody_up(server: Server) -> None:
-    """As the one that leads, and as one that is led."""
-    for place in (0, 2):
+    """The interrupted caller is the leader, or another caller of the batch."""
+    for slot in (0, 2):
         at = 1
-        while interrupt_one_of_four(server, place, at):
+        while interrupt_one_of_four(server, slot, at):
             at += 1
         assert at > 20
 
 
-def interrupt_one_of_four(server: Server, place: int, at: int) -> str:
-    """The function that was interrupted."""
+def interrupt_one_of_four(server: Server, slot: int, at: int) -> str:
+    """Returns the name of the interrupted function."""
     with table_of(server, max_connections=2) as d, ThreadPoolExecutor(4) as threads:
         pool = pool_of(d)
         other = pool.acquire()
         calls: List[Callable[[], Any]] = [lambda: d.increment("n")] * 4
-        calls[place] = lambda: interrupted(lambda: d.increment("n"), at)
+        calls[slot] = lambda: interrupted(lambda: d.increment("n"), at)
         began = time.monotonic()
         futures = together(d, threads, calls)
-        struck: str = futures.pop(place).result(60)
+        struck: str = futures.pop(slot).result(60)
         pool.release(other)
         for one in futures:
             with suppress(ConnectionLost):
@@ -379,12 +398,12 @@ def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monk
 
 
 def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greenlets of one thread gather for the connection in use, but not for long."""
+    """Greenlets of one thread wait to be batched, but not for long."""
     monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         d["a"] = 1
-        gather(d)
+        assume_one_thread(d)
         stuck: Lease = []
         assert pool.take(stuck)
         assert pool.stats()["open"] == 1
@@ -396,14 +415,14 @@ def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, mo
 
 
 def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has a connection for itself, as a pipeline or a long read has, is not waited for at all."""
+    """Callers do not wait to be batched on a connection that is exclusive."""
     monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
-    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
-    monkeypatch.setattr(pool_module, "LONGEST_PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "FIRST_POLL_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "MAX_POLL_SECONDS", 30.0)
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
         d["a"] = 1
-        gather(d)
+        assume_one_thread(d)
         alone = pool.acquire()
         began = time.monotonic()
         for _ in range(100):
@@ -433,8 +452,8 @@ def test_an_interrupt_while_a_connection_is_looked_at(server: Server, monkeypatc
 
 
 def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 30.0)
-    monkeypatch.setattr(pool_module, "LONGEST_PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "FIRST_POLL_SECONDS", 30.0)
+    monkeypatch.setattr(pool_module, "MAX_POLL_SECONDS", 30.0)
     with table_of(server, max_connections=8) as d:
         pool = pool_of(d)
         d["a"] = 1
@@ -459,23 +478,28 @@ def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pyte
         in_order(pool)
 
 
-def test_what_may_travel() -> None:
+def test_what_is_batchable() -> None:
     def small() -> Request[Any]:
         return requests.dict_set(name, "key", 1)
 
     name = requests.table_name("d")
-    assert may_travel(small())
-    assert may_travel(requests.list_append(name, b"x" * (MAX_REQUEST_BYTES - 100)))
-    assert not may_travel(requests.list_append(name, b"x" * MAX_REQUEST_BYTES))
-    assert not may_travel(requests.durable(small()))
-    for long in (requests.dict_keys(name), requests.list_sort(name, None, False), requests.list_count(name, 1), requests.save()):
-        assert not may_travel(long)
+    assert is_batchable(small())
+    assert is_batchable(requests.list_append(name, b"x" * (MAX_REQUEST_BYTES - 100)))
+    assert not is_batchable(requests.list_append(name, b"x" * MAX_REQUEST_BYTES))
+    assert not is_batchable(requests.durable(small()))
+    for long in (
+        requests.dict_keys(name),
+        requests.list_sort(name, None, False),
+        requests.list_count(name, 1),
+        requests.save(),
+    ):
+        assert not is_batchable(long)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_fork_while_callers_share(start: Start) -> None:
-    """Threads of the parent wait for turns at any moment; a child has none of them."""
+    """The parent forks while its threads wait in batches; the child has none of these threads."""
     code = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -543,7 +567,7 @@ with cyberdb_fast.connect(sys.argv[1], request_timeout=20, pool_timeout=20) as c
     gevent.joinall([gevent.spawn(work, worker) for worker in range(50)], raise_error=True)
     assert d["n"] == 5000
     counts = client.stats()
-    assert counts["open"] < 25, f"{counts}: callers did not gather"
+    assert counts["open"] < 25, f"{counts}: callers were not batched"
     assert counts["open"] == counts["idle"]
 
     begun = ended = lost = 0
@@ -589,7 +613,7 @@ with cyberdb_fast.connect(sys.argv[1], request_timeout=20, pool_timeout=20) as c
 """
 
 
-PIPELINES_BESIDE = """
+LONG_REQUESTS = """
 from gevent import monkey; monkey.patch_all()
 import sys, time
 import gevent
@@ -608,7 +632,7 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=30) as client, client.get_pr
         while True:
             with proxy.pipeline() as pipe:
                 pipe.on(d).get("a")
-    # as callers with a long request each, which found their connections idle
+    # as callers with a long request each, which had found idle connections
     held = [pool.acquire() for _ in range(8)]
     for lease in held:
         pool.release(lease)
@@ -629,11 +653,11 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=30) as client, client.get_pr
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
-def test_pipelines_and_long_requests_leave_the_others_a_connection(start: Start) -> None:
-    run(PIPELINES_BESIDE, start())
+def test_small_requests_go_on_during_long_ones_and_pipelines(start: Start) -> None:
+    run(LONG_REQUESTS, start())
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
 @pytest.mark.parametrize("encrypt", [False, True])
-def test_greenlets_gather_and_may_be_killed(start: Start, encrypt: bool) -> None:
+def test_batched_greenlets_may_be_killed(start: Start, encrypt: bool) -> None:
     run(GEVENT, start(encrypt=encrypt))

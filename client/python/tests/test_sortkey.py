@@ -1,4 +1,4 @@
-"""sort(key=...) does what sorted() does, or raises TypeError before anything is sent."""
+"""sort(key=...) does the same as sorted(), or raises TypeError with nothing sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Weights:
 
 
 class Alike:
-    """Equal to len, and something else."""
+    """Compares equal to len but does something else."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -156,9 +156,9 @@ UNPROVED: Dict[str, Any] = {
 def test_what_is_not_proved_is_refused(proxy: Proxy, new_list: NewList, name: str) -> None:
     content = [["b", 1], ["a", 2], ["a", 1]]
     table = new_list(content)
-    with pytest.raises(TypeError, match="cannot be said as data"):
+    with pytest.raises(TypeError, match="cannot be translated to data"):
         list_sort(T, UNPROVED[name], False)  # before anything is sent
-    with pytest.raises(TypeError, match="cannot be said as data"):
+    with pytest.raises(TypeError, match="cannot be translated to data"):
         table.sort(key=UNPROVED[name])
     assert table == content
 
@@ -170,7 +170,7 @@ def test_no_function(new_list: NewList) -> None:
 
 
 class Maker:
-    """Makes sources of key functions, and elements that suit them or not."""
+    """Generates sources of key functions, and elements for which they work or fail."""
 
     def __init__(self, r: random.Random) -> None:
         self.r = r
@@ -243,7 +243,7 @@ def outcome(sort: Callable[[], Any]) -> Any:
 
 
 def test_generated_functions(new_list: NewList) -> None:
-    """Taken and refused ones: those that are taken do what sorted() does, errors included."""
+    """Random key functions: the translated ones do the same as sorted(), errors included."""
     seed = random.randrange(2**32)
     print("seed", seed)
     maker = Maker(random.Random(seed))
@@ -314,13 +314,19 @@ TEXTS: List[Any] = [
     ImportError("m", name="mod"),
     datetime.time(12, 30, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
     datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
-    [datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), noted(ValueError(1)), PermissionError(13, "No", "/x")],
+    [
+        datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("UTC")),
+        noted(ValueError(1)),
+        PermissionError(13, "No", "/x"),
+    ],
 ]
 
 
-@pytest.mark.parametrize("value", TEXTS if CPYTHON else TEXTS[:-1], ids=repr)  # PyPy shows a ZoneInfo without its module
+@pytest.mark.parametrize(
+    "value", TEXTS if CPYTHON else TEXTS[:-1], ids=repr
+)  # PyPy shows a ZoneInfo without its module
 def test_texts_are_pythons(new_list: NewList, value: Any) -> None:
-    """The text that the server makes lies between its neighbours."""
+    """The server's str of a value sorts between its neighbours."""
     text = str(value)
     table = new_list([text + "\0", value, text[:-1]])
     table.sort(key=str)

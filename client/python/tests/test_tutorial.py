@@ -1,4 +1,6 @@
-"""The tutorial, as it is run: a database, and a Flask application under gunicorn with greenlets, threads and plain workers.
+"""The tutorial: a database, and a Flask application under gunicorn.
+
+The workers of gunicorn are greenlets, threads and plain processes.
 
 The files are those of examples/flask; their ports are exchanged for free ones.
 """
@@ -38,7 +40,7 @@ def port() -> int:
 
 @pytest.fixture
 def files(tmp_path: Path, port: int) -> Path:
-    """examples/flask with another port of the database."""
+    """A copy of examples/flask with another port for the database."""
     for source in (ROOT / "examples/flask").glob("*.py"):
         text = source.read_text()
         assert "port=9980" in text
@@ -47,18 +49,20 @@ def files(tmp_path: Path, port: int) -> Path:
 
 
 class Database:
-    """cyberdb_serve.py, in a process of its own."""
+    """cyberdb_serve.py in its own process."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self._directory, self._port = directory, port
         self.init()
 
     def init(self) -> None:
-        """cyberdb_init.py, to its end."""
+        """Runs cyberdb_init.py to its end."""
         subprocess.run([sys.executable, "cyberdb_init.py"], cwd=self._directory, check=True, timeout=PATIENCE)
 
     def start(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "cyberdb_serve.py"], cwd=self._directory, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [sys.executable, "cyberdb_serve.py"], cwd=self._directory, stdout=subprocess.DEVNULL
+        )
         wait_for(self._takes_connections)
 
     def _takes_connections(self) -> bool:
@@ -92,7 +96,7 @@ def database(files: Path, port: int) -> Iterator[Database]:
 
 
 def test_the_database_comes_back_and_begins_anew(database: Database, port: int) -> None:
-    """What programs have stored survives a restart; cyberdb_init.py, run once more, begins anew."""
+    """Tables survive a restart; a second run of cyberdb_init.py replaces them."""
     hello = {"content": "Hello CyberDB!"}
     with cyberdb_fast.connect(port=port, password=PASSWORD, encrypt=True) as client, client.get_proxy() as proxy:
         centre = proxy.get_cyberdict("centre")
@@ -134,7 +138,17 @@ def answers(port: int) -> bool:
 @pytest.mark.parametrize("workers", ["-w 4 -k gevent", "-w 2 --threads 8", "-w 4 -k sync", "-w 2 -k gevent --preload"])
 def test_the_tutorial(files: Path, database: Database, workers: str) -> None:
     web = free_port()
-    command = [sys.executable, "-m", "gunicorn", *workers.split(), "-b", f"127.0.0.1:{web}", "app:app", "--graceful-timeout", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        *workers.split(),
+        "-b",
+        f"127.0.0.1:{web}",
+        "app:app",
+        "--graceful-timeout",
+        "1",
+    ]
     with (files / "gunicorn.log").open("wb") as log:
         gunicorn = subprocess.Popen(command, cwd=files, stdout=log, stderr=log)
     try:

@@ -8,7 +8,8 @@
         visits["home"] = 1
         visits.increment("home")
 
-The names are those of CyberDB, so a program that uses it changes its import line. cyberdb_fast.aio is the same for asyncio.
+The names are those of CyberDB, so a program that uses CyberDB only changes its import line.
+cyberdb_fast.aio is the same API for asyncio.
 """
 
 from .client import Client, Proxy, connect

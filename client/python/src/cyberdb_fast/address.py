@@ -1,4 +1,4 @@
-"""Where a server is, as text: a URL, host:port, or a host alone."""
+"""The address of a server: a URL, host:port, or a host."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from .errors import WrongInputCyberDBError
 
 SCHEMES = ("cyberdb", "cyberdbs", "unix", "unixs")
-FORMS = "write cyberdb://:password@host:port or unix://:password@/path (cyberdbs: and unixs: encrypt), with the password percent-encoded"
+FORMS = (
+    "write cyberdb://:password@host:port or unix://:password@/path (cyberdbs: and unixs: encrypt), "
+    "with the password percent-encoded"
+)
 
 
 @dataclass(frozen=True)
 class Address:
-    """What a text says of a server. None and the empty text: it says nothing of that."""
+    """A parsed address. A part that the text does not name is None or empty."""
 
     host: str = ""
     port: Optional[int] = None
@@ -25,12 +28,15 @@ class Address:
 
 
 def parse_address(text: str, options: Mapping[str, Callable[[str], float]]) -> Address:
-    """Reads a URL, host:port or a host; options holds the type of each option that a URL may name.
+    """Parses a URL, host:port or a host.
 
-    A URL is cyberdb://:password@host:port?option=value, unix://:password@/path, unix:/path, or unix://./path for a path that is
-    relative to the working directory. An IPv6 address with a port stands in brackets.
+    options maps the options that a URL may have to their types.
 
-    Errors: WrongInputCyberDBError, which names the part that is wrong and never shows the password.
+    A URL is cyberdb://:password@host:port?option=value, unix://:password@/path, unix:/path, or
+    unix://./path for a path relative to the working directory. An IPv6 address with a port is in
+    brackets.
+
+    Errors: WrongInputCyberDBError, which names the wrong part and never contains the password.
     """
     text = text.strip()
     if "://" not in text and not text.startswith(("unix:/", "unixs:/")):
@@ -41,8 +47,8 @@ def parse_address(text: str, options: Mapping[str, Callable[[str], float]]) -> A
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
-    except ValueError:  # its text may show the password
-        raise WrongInputCyberDBError(f"the URL cannot be read: {FORMS}") from None
+    except ValueError:  # its text may contain the password
+        raise WrongInputCyberDBError(f"the URL cannot be parsed: {FORMS}") from None
     if problem := _problem(url, host):
         raise WrongInputCyberDBError(f"the URL {problem}: {FORMS}")
     password = None if url.password is None else unquote(url.password)
@@ -63,23 +69,23 @@ def _without_scheme(text: str) -> Address:
 
 
 def _problem(url: SplitResult, host: str) -> str:
-    """What stands in a URL and would have no effect; empty: nothing."""
+    """Which part of a URL would have no effect; empty: none."""
     unix = url.scheme.startswith("unix")
     if url.username:
-        return "names a user, and there are none"
+        return "names a user, but the server has no users"
     if url.fragment:
         return "has a #: write it as %23 in a password"
     if not unix and url.path not in ("", "/"):
-        return "has a path behind the address, and there are no numbered databases: write / in a password as %2F"
+        return "has a path after the address, but there are no numbered databases: write / in a password as %2F"
     if unix and host not in ("", ".", ".."):
-        return "has a host where the socket's path begins: unix:///path, or unix://./path for a relative one"
+        return "has a host instead of a path: write unix:///path, or unix://./path for a relative path"
     if unix and not url.path:
         return "has no path"
     return ""
 
 
 def _options(query: str, types: Mapping[str, Callable[[str], float]]) -> Dict[str, Any]:
-    """The options behind the question mark. Errors: WrongInputCyberDBError for one that is not known, or no number."""
+    """Parses the options after the ?. WrongInputCyberDBError if one is unknown or not a number."""
     found: Dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in types:
@@ -87,7 +93,7 @@ def _options(query: str, types: Mapping[str, Callable[[str], float]]) -> Dict[st
         try:
             found[name] = types[name](value)
         except ValueError:
-            raise WrongInputCyberDBError(f"the URL's option {name} is a number, not {value!r}") from None
+            raise WrongInputCyberDBError(f"the URL's option {name} must be a number, got {value!r}") from None
         if not found[name] >= 0:
-            raise WrongInputCyberDBError(f"the URL's option {name} is not below 0: {value}")
+            raise WrongInputCyberDBError(f"the URL's option {name} must not be negative, got {value}")
     return found

@@ -1,4 +1,4 @@
-"""The same for asyncio: `async with`, and `await` before each request.
+"""The asyncio client: the API of cyberdb_fast with `async with`, and `await` before each request.
 
     from cyberdb_fast import aio
 
@@ -10,15 +10,15 @@
         async for page, n in visits.items():
             ...
 
-Python has no way to await an assignment, so `d[k] = v` is `await d.set(k, v)`, `del d[k]` is `await d.delete(k)`, `len(d)` is `await d.len()`
-and `k in d` is `await d.contains(k)`. Tasks share a few connections, on which their requests travel together.
+Python cannot await an assignment, so `d[k] = v` is `await d.set(k, v)`, `del d[k]` is `await
+d.delete(k)`, `len(d)` is `await d.len()` and `k in d` is `await d.contains(k)`. Tasks share a few
+connections, and requests of several tasks share one write.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import (
-    TYPE_CHECKING,
     Any,
     AsyncGenerator,
     AsyncIterator,
@@ -45,11 +45,8 @@ from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
 from .requests import MISSING, Request, StreamRequest, Table
-from .result import Batch, Result, settle, values_or_errors
+from .result import BasePipeline, Result, set_replies, values_or_errors
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -72,9 +69,22 @@ async def connect(
     track_changes: Optional[bool] = None,
     check: bool = True,
 ) -> Client:
-    """A client as cyberdb_fast.connect returns it, for event loops. Errors: as there."""
+    """Returns a client for event loops. Arguments and errors are those of cyberdb_fast.connect.
+
+    connections is the number of connections per event loop.
+    """
     settings = make_settings(
-        host, port, password, encrypt, time_out, connections, connect_timeout, request_timeout, None, max_reply_bytes, track_changes
+        host,
+        port,
+        password,
+        encrypt,
+        time_out,
+        connections,
+        connect_timeout,
+        request_timeout,
+        None,
+        max_reply_bytes,
+        track_changes,
     )
     client = Client(settings)
     if check:
@@ -83,7 +93,10 @@ async def connect(
 
 
 class Client:
-    """A server and the connections to it. Each event loop that uses it has connections of its own."""
+    """A server and the connections to it.
+
+    Each event loop that uses the client has its own connections.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet; connect() is the usual way."""
@@ -91,7 +104,7 @@ class Client:
         self._connections = Connections(settings)
 
     def get_proxy(self) -> Proxy:
-        """A proxy, not yet connected."""
+        """Returns a new proxy, which is not connected yet."""
         return Proxy(self)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -109,25 +122,31 @@ class Client:
         await self.close()
 
     async def check(self) -> None:
-        """Makes sure of a connection. Errors: those of connect()."""
-        await self._connections.arrive().opened()
+        """Makes sure that there is a connection. Errors: those of connect()."""
+        await self._connections.for_loop().get()
 
     async def _connection(self) -> Connection:
-        return self._connections.ready() or await self._connections.arrive().opened()
+        return self._connections.ready() or await self._connections.for_loop().get()
 
     async def exchange(self, request: Request[Any]) -> Arrived:
-        """Sends one request; one that changes nothing is repeated once if its connection was lost."""
+        """Sends one request.
+
+        If the connection is lost, a request that changes nothing is repeated once.
+        """
         if self._settings.track_changes:
             requests.tracking(request)
         try:
-            return await (self._connections.ready() or await self._connections.arrive().opened()).exchange(request)
+            return await (self._connections.ready() or await self._connections.for_loop().get()).exchange(request)
         except ConnectionLost as e:
             if request.opcode not in opcodes.READS and not isinstance(e, Forked):
                 raise
-        return await (await self._connections.arrive().opened()).exchange(request)
+        return await (await self._connections.for_loop().get()).exchange(request)
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
-        """Sends requests in one go; if none changes anything, they are repeated once if their connection was lost."""
+        """Sends a pipeline.
+
+        If the connection is lost and no request changes anything, it is repeated once.
+        """
         if self._settings.track_changes:
             batch = [requests.tracking(request) for request in batch]
         try:
@@ -135,23 +154,23 @@ class Client:
         except ConnectionLost as e:
             if not isinstance(e, Forked) and not all(request.opcode in opcodes.READS for request in batch):
                 raise
-        return await (await self._connections.arrive().opened()).exchange_all(batch)
+        return await (await self._connections.for_loop().get()).exchange_all(batch)
 
 
 class Proxy:
-    """Reaches the tables of a server between connect() and close(), or inside `async with`."""
+    """Access to the tables of a server, between connect() and close() or in `async with`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._connected = False
 
     async def connect(self) -> None:
-        """Make sure of a connection; the errors are those of aio.connect."""
+        """Makes sure that there is a connection. Errors: those of aio.connect."""
         await self._client.check()
         self._connected = True
 
     async def close(self) -> None:
-        """Ends the use of this proxy."""
+        """Disconnects the proxy: it and its tables raise DisconCyberDBError from now on."""
         self._connected = False
 
     async def __aenter__(self) -> Proxy:
@@ -164,24 +183,30 @@ class Proxy:
     async def create_cyberdict(
         self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False
     ) -> CyberDict[Any, Any]:
-        """Makes a dict and returns it. Errors: TableExists unless exist_ok; WrongTableKind; WrongInputCyberDBError."""
+        """Creates a dict with the given content and returns it.
+
+        With exist_ok, an existing dict is returned unchanged. Errors: TableExists unless exist_ok;
+        WrongTableKind; WrongInputCyberDBError if content is not a mapping.
+        """
         name = requests.table_name(table_name)
         await self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
         return CyberDict(self, table_name)
 
-    async def create_cyberlist(self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False) -> CyberList[Any]:
-        """Makes a list and returns it; otherwise as create_cyberdict."""
+    async def create_cyberlist(
+        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
+    ) -> CyberList[Any]:
+        """Creates a list with the given content and returns it; otherwise as create_cyberdict."""
         name = requests.table_name(table_name)
         await self._perform(requests.create_list(name, check_list_content(content), exist_ok))
         return CyberList(self, table_name)
 
     async def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
-        """The dict of that name. Errors: NoSuchTable, WrongTableKind."""
+        """Returns the dict of that name. Errors: NoSuchTable, WrongTableKind."""
         await self._expect(table_name, "dict")
         return CyberDict(self, table_name)
 
     async def get_cyberlist(self, table_name: str) -> CyberList[Any]:
-        """The list of that name. Errors: NoSuchTable, WrongTableKind."""
+        """Returns the list of that name. Errors: NoSuchTable, WrongTableKind."""
         await self._expect(table_name, "list")
         return CyberList(self, table_name)
 
@@ -191,32 +216,35 @@ class Proxy:
             raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
 
     async def exists(self, table_name: str) -> bool:
-        """Whether there is a table of that name."""
+        """Whether a table of that name exists."""
         return await self._perform(requests.exists(requests.table_name(table_name)))
 
     async def tables(self) -> List[Table]:
-        """Name, kind and length of each table, in the order in which they were created."""
+        """Returns the name, kind and length of each table, in the order of their creation."""
         return await self._perform(requests.tables())
 
     async def print_tables(self) -> None:
-        """Prints a line per table."""
+        """Prints one line per table."""
         for table in await self.tables():
             print(f"table name: {table.name}  type name: Cyber{table.kind.title()}")
 
     async def delete_table(self, table_name: str) -> None:
-        """Removes a table and all that is in it. Errors: NoSuchTable."""
+        """Removes a table and its content. Errors: NoSuchTable."""
         await self._perform(requests.drop(requests.table_name(table_name)))
 
     async def rename_table(self, table_name: str, new_name: str) -> None:
-        """Gives a table another name. Errors: NoSuchTable, TableExists."""
+        """Renames a table. Errors: NoSuchTable; TableExists if new_name is taken."""
         await self._perform(requests.rename(requests.table_name(table_name), requests.table_name(new_name)))
 
     def pipeline(self) -> Pipeline:
-        """A pipeline: many requests in one go. Each is atomic, the pipeline is not."""
+        """Returns an empty pipeline, which sends many requests at once.
+
+        Each request is atomic; the pipeline as a whole is not.
+        """
         return Pipeline(self._perform_all)
 
     async def info(self) -> Dict[str, Any]:
-        """The server's own account of itself."""
+        """Returns the server's INFO document: version, connections, memory, saves and so on."""
         return await self._perform(requests.info())
 
     async def save(self) -> None:
@@ -224,7 +252,7 @@ class Proxy:
         await self._perform(requests.save())
 
     async def ping(self) -> None:
-        """One exchange with the server."""
+        """Sends a request without effect and waits for the reply."""
         await self._perform(requests.ping())
 
     async def _perform(self, request: Request[T]) -> T:
@@ -250,8 +278,8 @@ class Proxy:
             values.close()
 
 
-class Pipeline(Batch):
-    """Requests that are sent together, at the end of `async with` or by execute(); as cyberdb_fast.Pipeline.
+class Pipeline(BasePipeline):
+    """Requests that are sent together, at the end of `async with` or by execute().
 
     async with proxy.pipeline() as pipe:
         visits = pipe.on(await proxy.get_cyberdict("visits"))
@@ -268,7 +296,7 @@ class Pipeline(Batch):
     @overload
     def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
     def on(self, table: Any) -> Any:
-        """The pipeline's view of a CyberDict or CyberList of aio: its methods return Results."""
+        """Returns a handle of a table of aio whose methods add requests and return Results."""
         if isinstance(table, CyberDict):
             return DictPipeline(self, table._t, isinstance(table._sender, Durable))
         if isinstance(table, CyberList):
@@ -280,9 +308,9 @@ class Pipeline(Batch):
         return values_or_errors(await self._exchange())
 
     async def _exchange(self) -> List[Result[Any]]:
-        results = self._take()
+        results = self._clear()
         if results:
-            settle(results, await self._send([result._request for result in results]))
+            set_replies(results, await self._send([result._request for result in results]))
         return results
 
     async def __aenter__(self) -> Pipeline:
@@ -292,7 +320,7 @@ class Pipeline(Batch):
         if exc_type is None:
             await self._exchange()
         else:
-            self._take()
+            self._clear()
 
 
 class CyberDict(DictMethods[K, V]):
@@ -305,15 +333,15 @@ class CyberDict(DictMethods[K, V]):
         return self.keys()
 
     def keys(self) -> AsyncIterator[K]:
-        """The keys of one moment, in order, in bounded memory."""
+        """Iterates over the keys in order, as of one moment, in bounded memory."""
         return self._stream(requests.stream(opcodes.DICT_KEYS, self._t))
 
     def values(self) -> AsyncIterator[V]:
-        """The values of one moment, in order, in bounded memory."""
+        """Iterates over the values in order, as of one moment, in bounded memory."""
         return self._stream(requests.stream(opcodes.DICT_VALUES, self._t))
 
     async def items(self) -> AsyncIterator[Tuple[K, V]]:
-        """The items of one moment, in order, in bounded memory."""
+        """Iterates over the items in order, as of one moment, in bounded memory."""
         flat = self._stream(requests.stream(opcodes.DICT_ITEMS, self._t))
         try:
             async for key in flat:
@@ -325,14 +353,14 @@ class CyberDict(DictMethods[K, V]):
         """As cyberdb_fast.CyberDict.modify."""
         while True:
             try:
-                there = await self._perform(requests.dict_get_versioned(self._t, key))
+                entry = await self._perform(requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                there = requests.Versioned(default, 0)
-            new = change(there.value)
+                entry = requests.Versioned(default, 0)
+            new = change(entry.value)
             try:
-                await self._perform(requests.dict_set_if(self._t, key, new, there.version))
+                await self._perform(requests.dict_set_if(self._t, key, new, entry.version))
             except VersionMismatch:
                 continue
             return new
@@ -345,5 +373,5 @@ class CyberList(ListMethods[V]):
         return self._perform(requests.list_get(self._t, index))
 
     def __aiter__(self) -> AsyncIterator[V]:
-        """The elements of one moment, in bounded memory."""
+        """Iterates over the elements in order, as of one moment, in bounded memory."""
         return self._stream(requests.stream(opcodes.LIST_ALL, self._t))

@@ -1,4 +1,4 @@
-"""One connection for asyncio, shared by tasks: their requests travel together, and so do the replies."""
+"""One connection for asyncio, shared by tasks: requests of several tasks share one write."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import contextlib
 import os
 import socket
 from collections import deque
+from functools import partial
 from typing import IO, Any, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
 from .aio_time import Alarm, first_of
-from .clock import REAL
-from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ProtocolError, ReplyTooLarge, RequestTimeout, ServerUnreachable
+from .clock import MONOTONIC
+from .errors import (
+    ConnectionLost,
+    CyberDBError,
+    DisconCyberDBError,
+    ProtocolError,
+    ReplyTooLarge,
+    RequestTimeout,
+    ServerUnreachable,
+)
 from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
@@ -21,15 +30,16 @@ from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
 
-# Requests beyond this wait, in turn: a server ends a connection that sends 80 MiB ahead of its replies.
+# Requests wait while more than this is outstanding. The server closes a connection that sends 80
+# MiB ahead of its replies.
 MAX_OUTSTANDING_BYTES = 32 << 20
 
-# A reply, or its last part, and what holds all parts of one that came in several.
+# A reply, or its last part, and the spool with all parts if it came in several.
 Arrived = Tuple[Reply, Optional[IO[bytes]]]
 
 
 class Forked(ConnectionLost):
-    """The connection is a parent process's: nothing was sent."""
+    """The connection belongs to the parent process: the request was not sent."""
 
 
 class _Outstanding:
@@ -39,12 +49,12 @@ class _Outstanding:
 
     def __init__(self, future: asyncio.Future[Reply], size: int, sink: Optional[IO[bytes]], deadline: float) -> None:
         self.future, self.bytes, self.sink = future, size, sink
-        self.deadline = deadline  # of REAL; 0: none
+        self.deadline = deadline  # by MONOTONIC; 0: none
 
-    def give_up(self) -> None:
-        """Its task wants the reply no more."""
+    def abandon(self) -> None:
+        """The task has been cancelled: drops the reply."""
         if not self.future.cancel() and not self.future.cancelled():
-            self.future.exception()  # asyncio warns of those that nobody has seen
+            self.future.exception()  # marks it as retrieved, or asyncio logs a warning
         if self.sink is not None:
             self.sink.close()
 
@@ -55,28 +65,34 @@ class Connection(asyncio.Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._clock = REAL[0]
+        self._clock = MONOTONIC[0]
         self._pid = os.getpid()
         self._opening = Opening(settings.encrypt)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._session: Optional[Session] = None
         self._transport: Any = None
         self._outstanding: Dict[int, _Outstanding] = {}
-        self.due = 0  # bytes of the requests outstanding
-        self._room: Deque[asyncio.Future[None]] = deque()
+        self.outstanding_bytes = 0
+        self._space_waiters: Deque[asyncio.Future[None]] = deque()
         self._unsent: List[bytes] = []
-        self._alarm: Optional[Alarm] = None  # one for all that wait: their deadlines come in the order in which they were sent
-        self.lost: Optional[Exception] = None  # why it is of no use any more
-        self.slow = False  # a request had no reply in time: what waits may wait on, but nothing more is sent
+        # One alarm, for the oldest request: deadlines are in the order of the requests.
+        self._alarm: Optional[Alarm] = None
+        self.lost: Optional[Exception] = None  # why the connection is down; None while it is up
+        # A request has timed out. Other requests may still get their replies, but no more are sent.
+        self.timed_out = False
 
     @property
     def usable(self) -> bool:
-        """Whether requests may be sent."""
-        return self.lost is None and not self.slow
+        """Whether new requests may be sent."""
+        return self.lost is None and not self.timed_out
 
     @classmethod
     async def open(cls, settings: Settings, end: asyncio.Future[None]) -> Connection:
-        """Errors: as those of the Connection for sockets; DisconCyberDBError as soon as end is done: the client is closed."""
+        """Connects and authenticates.
+
+        Errors: those of connection.Connection.open; DisconCyberDBError as soon as end is done,
+        which means that the client is closed.
+        """
         try:
             connection = await first_of(cls._open(asyncio.get_running_loop(), settings), settings.connect_timeout, end)
         except DisconCyberDBError:
@@ -88,7 +104,7 @@ class Connection(asyncio.Protocol):
                 connection.close()
             raise closed()
         if connection is None:
-            raise ServerUnreachable(f"{settings.address}: no proof within {settings.connect_timeout} s")
+            raise ServerUnreachable(f"{settings.address}: not authenticated within {settings.connect_timeout} s")
         return connection
 
     @classmethod
@@ -105,15 +121,15 @@ class Connection(asyncio.Protocol):
         return connection
 
     def connection_made(self, transport: Any) -> None:
-        """Says Hello; asyncio calls it."""
+        """Sends Hello. asyncio calls it."""
         self._transport = transport
         transport.write(self._opening.hello())
 
     def data_received(self, data: bytes) -> None:
-        """Gives replies to those who wait for them; asyncio calls it."""
+        """Delivers replies. asyncio calls it."""
         try:
             if self._session is None:
-                self._go_on_opening(data)
+                self._continue_opening(data)
             else:
                 self._deliver(self._session.receive_parts(data))
         except ProtocolError as e:
@@ -122,25 +138,29 @@ class Connection(asyncio.Protocol):
             self._fail(e)
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        """Ends those who wait; asyncio calls it."""
+        """Fails the outstanding requests. asyncio calls it."""
         if not self._opened.done():
-            self._fail(self._not_opened())
-        self._fail(ConnectionLost(f"{self._settings.address}: the connection ended: {exc or 'the server closed it'}"))
+            self._fail(self._open_error())
+        self._fail(
+            ConnectionLost(f"{self._settings.address}: the connection was lost: {exc or 'the server closed it'}")
+        )
 
-    def _not_opened(self) -> Exception:
+    def _open_error(self) -> Exception:
         try:
             self._opening.end()
         except ProtocolError as e:
             return located(e, self._settings.address)
         return ServerUnreachable(f"{self._settings.address}: {UNANSWERED}")
 
-    def _go_on_opening(self, data: bytes) -> None:
+    def _continue_opening(self, data: bytes) -> None:
         answer = self._opening.receive(data)
         kdf = self._opening.kdf
         if kdf is not None and (key := key_ring.known(self._settings.password, kdf)) is not None:
             answer = self._opening.use_key(key)
         elif kdf is not None:
-            derive = self._loop.run_in_executor(None, key_ring.key, self._settings.address, self._settings.password, kdf)
+            derive = self._loop.run_in_executor(
+                None, key_ring.key, self._settings.address, self._settings.password, kdf
+            )
             derive.add_done_callback(self._use_key)
         if answer:
             self._transport.write(answer)
@@ -151,7 +171,7 @@ class Connection(asyncio.Protocol):
     def _use_key(self, derived: asyncio.Future[bytes]) -> None:
         if derived.cancelled() or self._opened.done():
             if not derived.cancelled():
-                derived.exception()  # asyncio warns of those that nobody has seen
+                derived.exception()  # marks it as retrieved, or asyncio logs a warning
             return
         try:
             self._transport.write(self._opening.use_key(derived.result()))
@@ -159,19 +179,24 @@ class Connection(asyncio.Protocol):
             self._fail(e)
 
     def _fail(self, e: Exception) -> None:
-        """Ends the connection, and everything that waits. Only the first reason counts."""
+        """Closes the connection and fails everything that waits for it.
+
+        Only the first reason is kept.
+        """
         if self.lost is None:
-            self._give_up(e if isinstance(e, (CyberDBError, OSError)) else ProtocolError(f"{self._settings.address}: {type(e).__name__}: {e}"))
+            if not isinstance(e, (CyberDBError, OSError)):
+                e = ProtocolError(f"{self._settings.address}: {type(e).__name__}: {e}")
+            self._fail_waiters(e)
             if self._transport is not None:
                 self._transport.abort()
 
-    def _give_up(self, e: Exception) -> None:
-        """Fails everything that waits."""
+    def _fail_waiters(self, e: Exception) -> None:
+        """Fails everything that waits for this connection."""
         self.lost = e
         self._stop_alarm()
         if not self._opened.done():
             self._opened.set_exception(e)
-        futures: List[asyncio.Future[Any]] = [*(one.future for one in self._outstanding.values()), *self._room]
+        futures: List[asyncio.Future[Any]] = [*(one.future for one in self._outstanding.values()), *self._space_waiters]
         for waiting in futures:
             if not waiting.done():
                 waiting.set_exception(self._ended())
@@ -179,8 +204,8 @@ class Connection(asyncio.Protocol):
             if one.sink is not None:
                 one.sink.close()
         self._outstanding.clear()
-        self._room.clear()
-        self.due = 0
+        self._space_waiters.clear()
+        self.outstanding_bytes = 0
 
     def _ended(self) -> ConnectionLost:
         return ConnectionLost(f"{self.lost}; the request may or may not have been applied")
@@ -190,27 +215,27 @@ class Connection(asyncio.Protocol):
             one = self._outstanding.get(part.id)
             if one is None:
                 if part.id == 0 and part.status != frames.OK:
-                    raise ConnectionLost(f"the server ended the connection: {reply_error(part)}")
+                    raise ConnectionLost(f"the server closed the connection: {reply_error(part)}")
                 raise unexpected(part)
-            waited_for = not one.future.done()  # the reply of a task that was cancelled, or came too late, goes to nobody
+            waited_for = not one.future.done()  # False if the task was cancelled or has timed out
             if waited_for and (part.more or one.sink is not None):
                 if one.sink is None:
                     one.sink = requests.spool(self._settings.max_reply_bytes)
                 if part.status == frames.OK:
-                    self._keep(one, one.sink, part)
+                    self._store_part(one, one.sink, part)
             if not part.more:
                 del self._outstanding[part.id]
-                self.due -= one.bytes
+                self.outstanding_bytes -= one.bytes
                 if waited_for:
                     one.future.set_result(part)
-        if self.slow:
-            self._end_if_slow()
-        while self._room and self.due < MAX_OUTSTANDING_BYTES:
-            turn = self._room.popleft()
-            if not turn.done():
-                turn.set_result(None)
+        if self.timed_out:
+            self._close_if_timed_out()
+        while self._space_waiters and self.outstanding_bytes < MAX_OUTSTANDING_BYTES:
+            waiter = self._space_waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def _keep(self, one: _Outstanding, sink: IO[bytes], part: Reply) -> None:
+    def _store_part(self, one: _Outstanding, sink: IO[bytes], part: Reply) -> None:
         try:
             sink.write(part.body)
         except ReplyTooLarge as e:
@@ -218,54 +243,59 @@ class Connection(asyncio.Protocol):
             raise
 
     async def exchange(self, request: Request[Any]) -> Arrived:
-        """One request, one reply.
+        """Sends one request and returns its reply.
 
-        Errors: TooLarge before anything was sent; ConnectionLost; RequestTimeout.
+        Errors: TooLarge, with nothing sent; ConnectionLost; RequestTimeout.
         """
-        if self.due >= MAX_OUTSTANDING_BYTES:
-            await self._wait_for_room()
+        if self.outstanding_bytes >= MAX_OUTSTANDING_BYTES:
+            await self._wait_for_space()
         one = self._start(request, self._frame(request))
         try:
             return await one.future, one.sink
         except BaseException:
-            one.give_up()
+            one.abandon()
             raise
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
-        """The replies of a pipeline, in the order of the requests. Errors as exchange."""
+        """Sends a pipeline and returns the replies in the order of the requests.
+
+        Errors: those of exchange.
+        """
         framed = [self._frame(request) for request in batch]
         waiting: List[_Outstanding] = []
         try:
             for request, frame in zip(batch, framed):
-                if self.due >= MAX_OUTSTANDING_BYTES:
-                    await self._wait_for_room()
+                if self.outstanding_bytes >= MAX_OUTSTANDING_BYTES:
+                    await self._wait_for_space()
                 waiting.append(self._start(request, frame))
             replies = await asyncio.gather(*[one.future for one in waiting])
         except BaseException:
             for one in waiting:
-                one.give_up()
+                one.abandon()
             raise
         return [(reply, one.sink) for reply, one in zip(replies, waiting)]
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_space(self) -> None:
         timeout = self._settings.request_timeout
         until = None if timeout is None else self._clock() + timeout
-        while self.due >= MAX_OUTSTANDING_BYTES and self.lost is None:
-            turn: asyncio.Future[None] = self._loop.create_future()
-            self._room.append(turn)
-            alarm = None if until is None else Alarm(self._loop, until - self._clock(), lambda turn=turn: self._no_room(turn))  # type: ignore[misc]
+        while self.outstanding_bytes >= MAX_OUTSTANDING_BYTES and self.lost is None:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._space_waiters.append(waiter)
+            alarm = None
+            if until is not None:
+                alarm = Alarm(self._loop, until - self._clock(), partial(self._time_out, waiter))
             try:
-                await turn
+                await waiter
             finally:
                 if alarm is not None:
                     alarm.cancel()
 
-    def _no_room(self, turn: asyncio.Future[None]) -> None:
-        if not turn.done():
-            turn.set_exception(self._too_slow())
+    def _time_out(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_exception(self._request_timeout())
 
     def _frame(self, request: Request[Any]) -> Tuple[int, bytes]:
-        """A request's id and frame."""
+        """Returns the id and the frame of a request."""
         session = self._session
         if self.lost is not None or session is None:
             raise ConnectionLost(f"{self.lost}; the request was not sent") from self.lost
@@ -273,77 +303,84 @@ class Connection(asyncio.Protocol):
         return session.last_id, frame
 
     def _start(self, request: Request[Any], framed: Tuple[int, bytes]) -> _Outstanding:
-        """Sends a request with what other tasks send in the same turn of the loop. Errors: Forked."""
-        if not self._unsent and self._pid != os.getpid():  # a system call, so once in a turn
-            self.disown()
+        """Queues a request, to be sent at the end of this iteration of the event loop.
+
+        Errors: Forked.
+        """
+        if not self._unsent and self._pid != os.getpid():  # a system call, so once per iteration
+            self.detach()
             raise Forked(str(self.lost))
         request_id, frame = framed
         timeout = self._settings.request_timeout
         deadline = 0.0 if timeout is None else self._clock() + timeout
         sink = requests.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
         one = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
-        if self.lost is not None:  # while there was no room
+        if self.lost is not None:  # during the wait for space
             one.future.set_exception(self._ended())
             return one
         self._outstanding[request_id] = one
-        self.due += one.bytes
+        self.outstanding_bytes += one.bytes
         if deadline and self._alarm is None:
-            self._alarm = Alarm(self._loop, deadline - self._clock(), self._ring)
+            self._alarm = Alarm(self._loop, deadline - self._clock(), self._on_alarm)
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(frame)
         return one
 
-    def _ring(self) -> None:
-        """Ends the requests that have waited too long. Their replies, if they come, go to nobody."""
+    def _on_alarm(self) -> None:
+        """Fails the requests that have timed out. Their late replies are dropped."""
         self._alarm = None
         now = self._clock()
         for one in self._outstanding.values():
             if one.future.done():
                 continue
             if one.deadline > now:
-                self._alarm = Alarm(self._loop, one.deadline - now, self._ring)
+                self._alarm = Alarm(self._loop, one.deadline - now, self._on_alarm)
                 break
-            one.future.set_exception(self._too_slow())
-            self.slow = True
-        self._end_if_slow()
+            one.future.set_exception(self._request_timeout())
+            self.timed_out = True
+        self._close_if_timed_out()
 
-    def _end_if_slow(self) -> None:
-        """Ends a connection that will not be used again, once nobody waits for it any more."""
-        if self.slow and all(one.future.done() for one in self._outstanding.values()):
-            self._fail(self._too_slow())
+    def _close_if_timed_out(self) -> None:
+        """Closes a connection that has timed out, once no request waits for it any more."""
+        if self.timed_out and all(one.future.done() for one in self._outstanding.values()):
+            self._fail(self._request_timeout())
 
     def _stop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
-    def _too_slow(self) -> RequestTimeout:
+    def _request_timeout(self) -> RequestTimeout:
         return RequestTimeout(
-            f"{self._settings.address}: no reply within {self._settings.request_timeout} s; the request may or may not have been applied"
+            f"{self._settings.address}: no reply within {self._settings.request_timeout} s; "
+            "the request may or may not have been applied"
         )
 
     def _flush(self) -> None:
         data, self._unsent = b"".join(self._unsent), []
         if self._pid != os.getpid():
-            self.disown()  # the parent sends it
+            self.detach()  # the parent sends it
         if self.lost is None and self._session is not None:
             self._transport.write(self._session.seal(data))
 
     def close(self) -> None:
-        """Ends the connection in order, without waiting; who waits for a reply gets an error."""
+        """Closes the connection with an end record, without waiting.
+
+        Outstanding requests get an error.
+        """
         if self.lost is not None:
             return
         if self._session is None:
             self._fail(closed())
             return
         self._flush()
-        self._give_up(closed())
+        self._fail_waiters(closed())
         self._transport.write(self._session.end())
         self._transport.close()
 
-    def leave(self) -> None:
-        """Ends the connection once its loop is closed, from anywhere."""
+    def abort(self) -> None:
+        """Closes the connection after its event loop has been closed. Any thread may call it."""
         self.lost = self.lost or closed()
         try:
             self._transport.abort()
@@ -353,17 +390,20 @@ class Connection(asyncio.Protocol):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
-    def disown(self) -> None:
-        """In a forked child: leaves the socket to the parent, and the loop, which is the parent's too, nothing to read from it."""
+    def detach(self) -> None:
+        """In a forked child: gives up the parent's socket.
+
+        /dev/null takes its file descriptor, because the event loop still refers to it.
+        """
         if self.lost is None:
-            self._give_up(Forked(f"{self._settings.address}: the connection is another process's"))
+            self._fail_waiters(Forked(f"{self._settings.address}: the connection belongs to another process"))
         sock = self._transport.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, sock.fileno())
-            os.close(nothing)
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, sock.fileno())
+            os.close(null)
 
 
 def closed() -> DisconCyberDBError:
-    """The error of requests to a client that is closed."""
+    """The error for requests to a closed client."""
     return DisconCyberDBError("the client is closed")

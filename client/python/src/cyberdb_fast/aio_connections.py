@@ -1,4 +1,4 @@
-"""Which connection a request takes: each event loop has its own."""
+"""The connections of an asyncio client, and the choice of one for each request."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .aio_connection import Connection, closed
 from .errors import DisconCyberDBError
 from .settings import Settings
 
-# A connection with as much to do is left alone while there are others.
+# A connection with this many outstanding bytes is busy: requests use the next one.
 BUSY_BYTES = 64 << 10
 
 
 class LoopConnections:
-    """The connections of a client in one event loop of one process. Used on that loop."""
+    """The connections of a client for one event loop of one process. Used on that loop only."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.pid, self.thread = loop, os.getpid(), get_ident()
@@ -25,32 +25,38 @@ class LoopConnections:
         self._settings = settings
         self._locks = [asyncio.Lock() for _ in self.all]
         self._end: asyncio.Future[None] = loop.create_future()  # done when the client is closed
-        self._at = 0  # the connection in use
-        self._held: Optional[AsyncGenerator[None, None]] = None
+        self._at = 0  # index of the current connection
+        self._cleanup: Optional[AsyncGenerator[None, None]] = None
 
     def ready(self) -> Optional[Connection]:
-        """The connection in use, unless it has much to do or is yet to be opened.
+        """Returns the current connection; None if it is busy or has to be opened.
 
-        Requests that share a connection share system calls, too: on two connections in turn they cost a fifth more.
+        Requests on one connection share system calls. Alternating between two connections costs a
+        fifth more.
         """
         connection = self.all[self._at]
-        return connection if connection is not None and connection.lost is None and not connection.slow and connection.due < BUSY_BYTES else None
+        if connection is None or connection.lost is not None or connection.timed_out:
+            return None
+        return connection if connection.outstanding_bytes < BUSY_BYTES else None
 
-    async def opened(self) -> Connection:
-        """The next connection when that in use has much to do; one that was lost is opened anew. Errors: those of connect()."""
+    async def get(self) -> Connection:
+        """Returns the current connection, or the next one if it is busy; opens it if necessary.
+
+        Errors: those of connect().
+        """
         at = self._at
         connection = self.all[at]
         if connection is not None and connection.usable:
-            if connection.due < BUSY_BYTES:
+            if connection.outstanding_bytes < BUSY_BYTES:
                 return connection
             self._at = at = (at + 1) % len(self.all)
             connection = self.all[at]
             if connection is not None and connection.usable:
                 return connection
         async with self._locks[at]:
-            if self._held is None:
-                self._held = self._while_the_loop_lasts()
-                await self._held.__anext__()
+            if self._cleanup is None:
+                self._cleanup = self._until_loop_ends()
+                await self._cleanup.__anext__()
             connection = self.all[at]
             if self._end.done():
                 raise closed()
@@ -58,84 +64,93 @@ class LoopConnections:
                 connection = self.all[at] = await Connection.open(self._settings, self._end)
         return connection
 
-    async def _while_the_loop_lasts(self) -> AsyncGenerator[None, None]:
-        """asyncio.run ends the asynchronous generators of its loop before it closes that: the last moment for connections to end in order."""
+    async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
+        """Closes the connections when asyncio.run finalizes its asynchronous generators.
+
+        That is the last chance to send end records before the loop is closed.
+        """
         try:
             yield
         finally:
             self.close()
 
     @property
-    def ended(self) -> bool:
-        """Whether they have been closed."""
+    def is_closed(self) -> bool:
+        """Whether the connections have been closed."""
         return self._end.done()
 
     def close(self) -> None:
-        """Ends them all, and what waits for them."""
+        """Closes all connections and fails what waits for them."""
         if not self._end.done():
             self._end.set_result(None)
         for connection in self.all:
             if connection is not None:
                 connection.close()
 
-    def leave(self) -> None:
-        """Ends them all once the loop is closed, from anywhere."""
+    def abort(self) -> None:
+        """Closes all connections after the event loop has been closed. Any thread may call it."""
         for connection in self.all:
             if connection is not None:
-                connection.leave()
+                connection.abort()
 
-    def disown(self) -> None:
-        """In a forked child: leaves them to the parent."""
+    def detach(self) -> None:
+        """In a forked child: gives up the parent's connections."""
         for connection in self.all:
             if connection is not None:
-                connection.disown()
+                connection.detach()
 
 
 class Connections:
-    """The connections of a client in all event loops that use it."""
+    """The connections of a client for all event loops that use it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._here: Optional[LoopConnections] = None  # where they were used last
-        # Changed by one step at a time, without a lock: a fork might leave one locked for ever.
+        self._current: Optional[LoopConnections] = None  # of the loop that used them last
+        # Each change is one atomic step. There is no lock, which a fork could leave locked forever.
         self._loops: Dict[asyncio.AbstractEventLoop, LoopConnections] = {}
         self._closed = False
 
     def ready(self) -> Optional[Connection]:
-        """The connection in use in the running loop; None if arrive has to tell which."""
-        here = self._here
-        if here is None or here.thread != get_ident() or not here.loop.is_running():
+        """Returns the running loop's current connection; None if for_loop has to choose."""
+        current = self._current
+        if current is None or current.thread != get_ident() or not current.loop.is_running():
             return None
-        return here.ready()
+        return current.ready()
 
-    def arrive(self) -> LoopConnections:
-        """Those of the running loop. Errors: DisconCyberDBError if the client is closed, or the loop is that of a parent process."""
+    def for_loop(self) -> LoopConnections:
+        """Returns the connections of the running loop.
+
+        Errors: DisconCyberDBError if the client is closed, or if the loop belongs to the parent
+        process.
+        """
         if self._closed:
             raise closed()
         pid = os.getpid()
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # Python up to 3.11 denies that the parent's loop runs
+        except RuntimeError:  # in a forked child, Python up to 3.11 does not see the parent's loop
             loop = None
         for other, theirs in list(self._loops.items()):
             if theirs.pid != pid:
-                theirs.disown()
+                theirs.detach()
                 if other is not loop:
                     self._loops.pop(other, None)
             elif other.is_closed():
                 self._loops.pop(other, None)
-                theirs.leave()
+                theirs.abort()
         if loop is None or (loop in self._loops and self._loops[loop].pid != pid):
-            raise DisconCyberDBError("an event loop cannot go on in a forked child: start a new one there, by asyncio.run()")
-        if loop not in self._loops or self._loops[loop].ended:
+            raise DisconCyberDBError(
+                "a forked child cannot use the parent's event loop: start a new one there, with asyncio.run()"
+            )
+        if loop not in self._loops or self._loops[loop].is_closed:
             self._loops[loop] = LoopConnections(self._settings, loop)
-        here = self._here = self._loops[loop]
-        here.thread = get_ident()
-        return here
+        current = self._current = self._loops[loop]
+        current.thread = get_ident()
+        return current
 
     def close(self) -> None:
-        """Ends those of all loops."""
-        self._closed, self._here = True, None
+        """Closes the connections of all loops."""
+        self._closed, self._current = True, None
         pid = os.getpid()
         running = None
         with contextlib.suppress(RuntimeError):
@@ -143,11 +158,11 @@ class Connections:
         for loop, connections in list(self._loops.items()):
             self._loops.pop(loop, None)
             if connections.pid != pid:
-                connections.disown()
+                connections.detach()
             elif loop is running:
                 connections.close()
             elif loop.is_closed():
-                connections.leave()
+                connections.abort()
             else:
-                with contextlib.suppress(RuntimeError):  # it has been closed meanwhile
+                with contextlib.suppress(RuntimeError):  # the loop was closed in between
                     loop.call_soon_threadsafe(connections.close)

@@ -1,4 +1,4 @@
-"""What the tables of asyncio need of whatever sends their requests, and what both have in common: table.py's twin."""
+"""The base of the asyncio tables; table.py is its counterpart for sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Sender(Protocol):
-    """Sends requests; what it returns is to be awaited."""
+    """Sends requests. The caller awaits the result."""
 
     def _perform(self, request: Request[T]) -> Awaitable[T]: ...
 
@@ -22,7 +22,7 @@ class Sender(Protocol):
 
 
 class Durable:
-    """Sends what a proxy does, and demands of each change that it be on disk before the reply comes."""
+    """A sender that makes each change durable: the server replies when the change is on disk."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -35,7 +35,7 @@ class Durable:
 
 
 class Handle:
-    """A named table and what reaches it."""
+    """The name of a table and what sends its requests."""
 
     def __init__(self, sender: Sender, name: str) -> None:
         self._perform, self._stream = sender._perform, sender._stream
@@ -49,13 +49,13 @@ class Handle:
 
     @property
     def durable(self) -> Self:
-        """As that of cyberdb_fast.CyberDict and CyberList: the same table, whose changes return when they are on disk."""
+        """The same table; its changes return when they are on disk. See CyberDict.durable."""
         return type(self)(Durable(self._sender), self._name)
 
-    __iter__ = None  # else Python would try [0], [1], ... for ever, as it would for `in`
+    __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 
     def __contains__(self, value: object) -> bool:
-        raise TypeError("whether a table holds something must be asked for: await table.contains(...)")
+        raise TypeError("`in` cannot be awaited: use await table.contains(...)")
 
     def __bool__(self) -> bool:
-        raise TypeError("whether a table is empty must be asked for: await table.len()")
+        raise TypeError("a table has no truth value, which cannot be awaited: use await table.len()")

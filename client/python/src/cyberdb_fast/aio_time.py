@@ -1,4 +1,4 @@
-"""Limits of time on an event loop that hold when a test freezes the loop's clock."""
+"""Timeouts on an event loop that hold even if a test freezes the loop's clock."""
 
 from __future__ import annotations
 
@@ -8,54 +8,56 @@ import math
 import threading
 from typing import Any, Callable, Coroutine, Optional, TypeVar, Union
 
-from .clock import REAL
+from .clock import MONOTONIC
 
 T = TypeVar("T")
 
-# A loop whose clock is further than this from the machine's is frozen: its own timers do not run.
+# A loop whose clock differs from MONOTONIC by more than this is frozen: its own timers do not run.
 _TOLERANCE_SECONDS = 5.0
 
 
 class Alarm:
-    """Has a loop run callback once so many seconds have passed on the machine's clock, unless it is cancelled."""
+    """Runs callback on a loop after the given seconds of MONOTONIC, unless it is cancelled."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> None:
         self._loop, self._callback = loop, callback
-        self._at = REAL[0]() + seconds
+        self._at = MONOTONIC[0]() + seconds
         self._timer: Union[asyncio.TimerHandle, threading.Timer, None] = None
         self._set()
 
     def cancel(self) -> None:
-        """Callback will not be run any more."""
+        """Makes sure that callback does not run any more."""
         self._at = math.inf
         if self._timer is not None:
             self._timer.cancel()
 
     def _set(self) -> None:
-        now = REAL[0]()
+        now = MONOTONIC[0]()
         left = max(self._at - now, 0.0)
         if abs(self._loop.time() - now) < _TOLERANCE_SECONDS:
             self._timer = self._loop.call_later(left, self._ring)
         else:
-            self._timer = timer = threading.Timer(left, self._ring_in_loop)
+            self._timer = timer = threading.Timer(left, self._ring_from_thread)
             timer.daemon = True
             timer.start()
 
-    def _ring_in_loop(self) -> None:
+    def _ring_from_thread(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
         if self._at == math.inf:
             return
-        if REAL[0]() < self._at:  # the loop's clock jumped when it was frozen
+        if MONOTONIC[0]() < self._at:  # the loop's clock jumped because a test froze it
             self._set()
         else:
             self._callback()
 
 
 async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: asyncio.Future[None]) -> Optional[T]:
-    """The result of work; None if the time passed or end was done first, and work was cancelled.
+    """Returns the result of work.
+
+    None if seconds passed or end was done first; then work is cancelled.
 
     Errors: those of work.
     """
@@ -67,7 +69,7 @@ async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: 
         if not over.done():
             over.set_result(None)
 
-    task.add_done_callback(_seen)
+    task.add_done_callback(_retrieve_error)
     task.add_done_callback(finish)
     end.add_done_callback(finish)
     alarm = None if seconds is None else Alarm(loop, seconds, finish)
@@ -86,7 +88,7 @@ async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: 
     return None
 
 
-def _seen(task: asyncio.Task[Any]) -> None:
-    """Nobody may be left to fetch the error of work that was cancelled: asyncio would complain of it."""
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
+    """Marks the task's error as retrieved; otherwise asyncio would log it after a cancellation."""
     if not task.cancelled():
         task.exception()

@@ -1,11 +1,14 @@
-"""Small requests of several callers that travel together on one connection.
+"""The request batcher: small requests of several callers share a connection.
 
-A system call costs more than the rest of a request, and so does a switch between threads, but not one between greenlets. So threads have
-connections of their own up to max_connections, while callers that take turns in one thread gather when they are many: while one connection
-is in use they wait, and when it comes back all of them travel on it, as a group. So do all callers who wait at max_connections.
+A system call costs more than the rest of a request, and so does a switch between threads, but not a
+switch between greenlets. So threads use their own connections, up to max_connections. Callers that
+run in one thread are batched when there are many: while one connection is in use they wait, and
+when it is free, one batch carries the requests of all of them. Callers that wait at max_connections
+are batched too.
 
-One caller of a group leads: it sends all requests at once and reads until it has its own reply, giving the others theirs as they come. If
-some are missing then, it leaves the connection to the group, and one of those who wait leads on: whoever takes it from there.
+One caller of a batch is its leader. It sends all requests and reads until it has its own reply; the
+other callers get their replies as they come. If some replies are still due then, the next leader
+takes over the connection.
 """
 
 from __future__ import annotations
@@ -16,181 +19,191 @@ import weakref
 from typing import Any, Deque, Dict, List, Optional
 
 from . import frames, opcodes
-from .clock import REAL
+from .clock import MONOTONIC
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, CyberDBError
 from .frames import Reply
-from .pool import PATIENCE_SECONDS, Pool
+from .pool import FIRST_POLL_SECONDS, Pool
 from .requests import Request
 from .settings import Settings
 from .waiter import Lease, Waiter
 
-# A group is one batch, as of a pipeline, and none of its requests keeps the others waiting.
+# Limits of a batch. It fits into one write, and none of its requests delays the others for long.
 MAX_REQUESTS = 64
 MAX_REQUEST_BYTES = 16 << 10
-# Callers gather for the connection that is in use. If it has not come back after the first patience, the server is busy with something long, or
-# syncs each change: they use one more then, for this time.
-MORE_SECONDS = 0.2
-# Callers that take turns in one thread use so many connections at once as long as these suffice, and then one, until two groups after each other
-# are less than MANY callers: with fewer than some ten of them, connections of their own are faster.
-FEW_LANES = 8
-MANY = 8
+# Callers in one thread use up to MAX_BATCHES connections at once. When that is not enough, they use
+# one connection for all, until two batches in a row have fewer than BATCH_THRESHOLD callers
+# together. With fewer than about ten callers, own connections are faster than batches.
+MAX_BATCHES = 8
+BATCH_THRESHOLD = 8
+# If the connection of a batch has not come back after FIRST_POLL_SECONDS, the server is busy with a
+# long request or syncs each write. For this time the callers then use one connection more.
+MORE_BATCHES_SECONDS = 0.2
 
-# Requests that cost the server little, whatever the table holds: those about one key, and these.
+# The requests that are quick on any table: those about one key, and these.
 QUICK = opcodes.ON_KEY | {
-    *(opcodes.PING, opcodes.EXISTS, opcodes.KIND, opcodes.DICT_LEN, opcodes.DICT_POPITEM, opcodes.LIST_APPEND, opcodes.LIST_APPEND_LEFT),
-    *(opcodes.LIST_INSERT, opcodes.LIST_GET, opcodes.LIST_SET, opcodes.LIST_DELETE, opcodes.LIST_POP, opcodes.LIST_POP_LEFT, opcodes.LIST_LEN),
+    *(opcodes.PING, opcodes.EXISTS, opcodes.KIND, opcodes.DICT_LEN, opcodes.DICT_POPITEM),
+    *(opcodes.LIST_APPEND, opcodes.LIST_APPEND_LEFT, opcodes.LIST_INSERT, opcodes.LIST_GET, opcodes.LIST_SET),
+    *(opcodes.LIST_DELETE, opcodes.LIST_POP, opcodes.LIST_POP_LEFT, opcodes.LIST_LEN),
 }
 
-# Greenlets of one thread have one; it is asked for when no connection is there at once.
+# The greenlets of a thread share its native id.
 _native_id = getattr(threading, "get_native_id", threading.get_ident)
 
 
-def may_travel(request: Request[Any]) -> bool:
-    """Whether a request may share a connection with others: it is small, and answered at once whatever the table holds."""
+def is_batchable(request: Request[Any]) -> bool:
+    """Whether a request may share a connection: it is small, and quick on any table."""
     return request.opcode in QUICK and not request.flags & frames.DURABLE and len(request.payload) <= MAX_REQUEST_BYTES
 
 
-class Turn(Waiter):
-    """One request that may travel with others. It waits for a connection to lead a group on, for its reply, or for an error."""
+class BatchWaiter(Waiter):
+    """A batchable request.
 
-    alone = False
+    It waits for a connection on which to lead a batch, for its reply, or for an error.
+    """
+
+    exclusive = False
     reply: Optional[Reply] = None
     error: Optional[Exception] = None
-    inherited = False  # the lease from its group
-    gone = False  # its caller does not wait any more
+    took_over = False  # its lease came from its batch
+    cancelled = False  # its caller has stopped waiting
 
     def __init__(self, request: Request[Any], batcher: Batcher) -> None:
         super().__init__()
         self.request = request
         self._batcher = batcher
-        self.claims: List[Optional[Group]] = []  # the first has the request, and it alone sends it; None: it is not sent at all
+        # The batches that claimed the request. The first claim counts: that batch sends the
+        # request. None as the first claim: it is not sent at all.
+        self.claims: List[Optional[Batch]] = []
 
-    def claim(self, group: Optional[Group]) -> bool:
-        """Whether the request is the group's now."""
-        self.claims.append(group)
-        return self.claims[0] is group
+    def claim(self, batch: Optional[Batch]) -> bool:
+        """Claims the request for batch. Whether this is the first claim."""
+        self.claims.append(batch)
+        return self.claims[0] is batch
 
-    def group(self) -> Optional[Group]:
-        """The group that has the request."""
+    def batch(self) -> Optional[Batch]:
+        """The batch that sends the request; None if there is none yet."""
         return self.claims[0] if self.claims else None
 
     def eligible(self) -> bool:
-        """Not while it is to gather with others."""
-        return not self.claims and self._batcher.may_have()
+        """False while it waits to be batched."""
+        return not self.claims and self._batcher.may_start_batch()
 
-    def inherit(self, lease: Lease) -> bool:
-        """Takes over the lead of its group, if it is free."""
-        group = self.group()
-        if group is None or not group.lease:
+    def take_over(self, lease: Lease) -> bool:
+        """Becomes the leader of its batch, if the batch has none."""
+        batch = self.batch()
+        if batch is None or not batch.lease:
             return False
         try:
-            lease.append(group.lease.pop())
+            lease.append(batch.lease.pop())
         except IndexError:
             return False
-        self.inherited = True
+        self.took_over = True
         return True
 
-    def lose_patience(self) -> None:
-        """Those who gather use one connection more."""
+    def timed_out(self) -> None:
+        """Lets the batcher use one more connection."""
         if self.queued:
-            self._batcher.lose_patience()
+            self._batcher.timed_out()
 
     def deadline(self, settings: Settings) -> Optional[float]:
-        """That of waiting for a connection, or that of the reply."""
-        group = self.group()
-        if group is None:
+        """When the wait for a connection ends, or for the reply once the request is sent."""
+        batch = self.batch()
+        if batch is None:
             return super().deadline(settings)
-        return group.sent_at + settings.request_timeout if group.sent_at and settings.request_timeout is not None else None
+        if not batch.sent_at or settings.request_timeout is None:
+            return None
+        return batch.sent_at + settings.request_timeout
 
     def withdraw(self) -> bool:
-        """Whether no group has its request; none will have it."""
+        """Withdraws the request. False if a batch has claimed it."""
         return self.claim(None)
 
-    def settle(self, reply: Optional[Reply], error: Optional[Exception]) -> None:
-        """Ends the wait, unless it is over."""
-        if not self.over:
-            self.reply, self.error, self.over = reply, error, True
+    def complete(self, reply: Optional[Reply], error: Optional[Exception]) -> None:
+        """Ends the wait with a reply, or with an error. Only the first call has an effect."""
+        if not self.done:
+            self.reply, self.error, self.done = reply, error, True
         self.wake()
 
 
-class Group:
-    """Callers that share a connection until each has its reply."""
+class Batch:
+    """Requests that are sent together on one connection."""
 
     def __init__(self) -> None:
-        self.turns: List[Turn] = []  # that may be its own: their claims say so
-        self.due: Optional[Dict[int, Turn]] = None  # whose request is sent and not answered, by the request's id; none: nothing was sent
+        self.waiters: List[BatchWaiter] = []  # candidates; those whose first claim is this batch belong to it
+        # Waiters whose replies are due, by request id. None: nothing has been sent yet.
+        self.outstanding: Optional[Dict[int, BatchWaiter]] = None
         self.sent_at = 0.0
-        self.lease: Lease = []  # the connection while nobody leads
-        self.place: Optional[weakref.ReferenceType[Connection]] = None  # of the connection
-        self.passed_on = False
+        self.lease: Lease = []  # the connection while there is no leader
+        self.slot: Optional[weakref.ReferenceType[Connection]] = None  # of the connection
+        self.handed_over = False
 
     def gather(self, waiting: Deque[Waiter]) -> None:
-        """Claims the requests of those who wait."""
+        """Claims the batchable requests in the queue, up to MAX_REQUESTS."""
         for waiter in list(waiting):
-            if len(self.turns) >= MAX_REQUESTS:
+            if len(self.waiters) >= MAX_REQUESTS:
                 break
-            if isinstance(waiter, Turn) and not waiter.gone:
-                self.turns.append(waiter)
+            if isinstance(waiter, BatchWaiter) and not waiter.cancelled:
+                self.waiters.append(waiter)
                 if not waiter.claim(self):
-                    self.turns.pop()
+                    self.waiters.pop()
                 waiter.leave(waiting)
 
     def send(self, connection: Connection) -> None:
-        """Sends all requests. Errors: those of Connection.send_together."""
-        due: Dict[int, Turn] = {}
+        """Sends all requests in one write. Errors: those of Connection.send_together."""
+        outstanding: Dict[int, BatchWaiter] = {}
         framed = []
-        for turn in self.turns:
-            one = connection.framed(turn.request)
-            due[one[0]] = turn
+        for waiter in self.waiters:
+            one = connection.framed(waiter.request)
+            outstanding[one[0]] = waiter
             framed.append(one)
-        self.due = due
-        self.sent_at = REAL[0]()
+        self.outstanding = outstanding
+        self.sent_at = MONOTONIC[0]()
         connection.send_together(framed)
 
-    def read(self, connection: Connection, leader: Turn) -> None:
-        """Reads until the leader has its reply. Errors: those of Connection.receive_some."""
-        due = self.due or {}
-        while not leader.over:
+    def read(self, connection: Connection, leader: BatchWaiter) -> None:
+        """Reads replies until the leader has its own. Errors: those of Connection.receive_some."""
+        outstanding = self.outstanding or {}
+        while not leader.done:
             for reply in connection.receive_some():
-                turn = due.get(reply.id)
-                if turn is None:
-                    connection.refuse(reply)
-                turn.settle(reply, None)
-                del due[reply.id]
+                waiter = outstanding.get(reply.id)
+                if waiter is None:
+                    connection.reject(reply)
+                waiter.complete(reply, None)
+                del outstanding[reply.id]
 
     def lost(self) -> bool:
-        """Whether an interrupt has dropped the connection."""
-        return self.place is not None and self.place() is None
+        """Whether the connection was dropped, by an interrupt of its leader."""
+        return self.slot is not None and self.slot() is None
 
-    def heir(self) -> Optional[Turn]:
-        """One that can lead on."""
-        return next((one for one in (self.due or {}).values() if not one.gone), None)
+    def next_leader(self) -> Optional[BatchWaiter]:
+        """A waiter that can be the next leader."""
+        return next((one for one in (self.outstanding or {}).values() if not one.cancelled), None)
 
     def wake(self) -> None:
-        """Lets one of those who wait lead on, if none does."""
-        for turn in list((self.due or {}).values()):
-            turn.wake()
+        """Wakes the waiters whose replies are due, so that one of them becomes the leader."""
+        for waiter in list((self.outstanding or {}).values()):
+            waiter.wake()
 
     def fail(self, e: BaseException) -> None:
-        """Ends the wait of all: e has ended what one of them did for them."""
-        for turn in list(self.turns):
-            if turn.claims and turn.claims[0] is self:
-                turn.settle(None, None if turn.over else self._error(e))
+        """Ends the waits of all waiters after their leader has failed with e."""
+        for waiter in list(self.waiters):
+            if waiter.claims and waiter.claims[0] is self:
+                waiter.complete(None, None if waiter.done else self._error(e))
         self.end()
 
     def end(self) -> None:
-        """Forgets who took part: they refer to the group, and would be left to the garbage collector."""
-        self.turns.clear()
-        if self.due:
-            self.due.clear()
+        """Drops the waiters: they refer to the batch, and a cycle needs the garbage collector."""
+        self.waiters.clear()
+        if self.outstanding:
+            self.outstanding.clear()
 
     def _error(self, e: BaseException) -> Exception:
-        """What e, which the leader met, is for another caller."""
+        """The error of another caller of the batch after the leader has failed with e."""
         if isinstance(e, CyberDBError):
             return type(e)(*e.args)
-        what = f"the caller that sent and read for several was interrupted ({type(e).__name__})"
-        if self.due is None:
+        what = f"another caller, which handled this request in a batch, was interrupted ({type(e).__name__})"
+        if self.outstanding is None:
             return NotSent(what)
         return ConnectionLost(f"{what}; the request may or may not have been applied")
 
@@ -200,154 +213,159 @@ class Batcher:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        # What it learns of its callers. Threads write it without a lock: nothing but the speed depends on it.
-        self._gathers = False  # callers come from one thread
-        self._thread = 0  # from which the last one came that found nobody waiting and no connection
-        self._lanes = FEW_LANES  # connections that those who gather use at once
-        self._lanes_until = 0.0  # until then it does not become one
-        self._size = 0  # of the last group
-        self._granted_at = 0.0
+        # What it has learned about its callers. Threads write it without a lock; only speed depends
+        # on it.
+        self._single_thread = False  # whether callers come from one thread
+        self._last_thread = 0  # of the last caller that found no connection and no waiter
+        self._max_batches = MAX_BATCHES  # connections for batches at once, for callers from one thread
+        self._max_batches_until = 0.0  # until then _max_batches does not fall to 1
+        self._last_size = 0  # callers in the last batch
+        self._started_at = 0.0  # when the last batch started
 
     def exchange(self, request: Request[Any]) -> Reply:
-        """The reply to a request that may travel with others; for a caller to whom the pool's take gave nothing.
+        """Sends a batchable request, when no connection was idle, and returns the reply.
 
-        Errors: PoolTimeout; those of opening a connection; those of Connection.exchange.
+        Errors: PoolTimeout; those of Connection.open and Connection.exchange.
         """
-        turn = Turn(request, self)
+        waiter = BatchWaiter(request, self)
         lease: Lease = []
         try:
             if not self.pool.waiting:
                 thread = _native_id()
-                self._gathers, self._thread = thread == self._thread, thread
-            self.pool.waiting.append(turn)
-            self.pool.wait(turn, lease)
-            while not turn.over:
-                self._lead(turn, lease)
-                self.pool.wait(turn, lease)
-            if lease:  # it came when its reply did
-                self._pass_on(turn.group() if turn.inherited else None, lease)
+                self._single_thread, self._last_thread = thread == self._last_thread, thread
+            self.pool.waiting.append(waiter)
+            self.pool.wait(waiter, lease)
+            while not waiter.done:
+                self._lead(waiter, lease)
+                self.pool.wait(waiter, lease)
+            if lease:  # it got the connection and the reply at the same time
+                self._hand_over(waiter.batch() if waiter.took_over else None, lease)
         except BaseException as e:
-            self._leave(turn, lease, e)
+            self._leave(waiter, lease, e)
             raise
-        if turn.reply is None:
-            raise turn.error or RuntimeError("a turn without a reply")
-        return turn.reply
+        if waiter.reply is None:
+            raise waiter.error or RuntimeError("a waiter is done but has no reply")
+        return waiter.reply
 
-    def _lead(self, turn: Turn, lease: Lease) -> None:
-        """Reads on for a group, or sends and reads for one of all those who wait."""
-        group = turn.group()
-        if group is not None and turn.inherited:
-            lease[0].limit_waiting(group.sent_at)
+    def _lead(self, waiter: BatchWaiter, lease: Lease) -> None:
+        """Leads the batch that waiter has taken over, or a new one."""
+        batch = waiter.batch()
+        if batch is not None and waiter.took_over:
+            lease[0].set_timeout(batch.sent_at)
         else:
-            group = Group()
-            group.turns.append(turn)
-            if not turn.claim(group):  # it travels with others already
+            batch = Batch()
+            batch.waiters.append(waiter)
+            if not waiter.claim(batch):  # another batch has claimed it
                 self.pool.release(lease)
                 return
-            group.place = lease[0].place
-            self._begin(group, turn)
-            group.send(lease[0])
-        group.read(lease[0], turn)
-        self._pass_on(group, lease)
+            batch.slot = lease[0].slot
+            self._start_batch(batch, waiter)
+            batch.send(lease[0])
+        batch.read(lease[0], waiter)
+        self._hand_over(batch, lease)
 
-    def _begin(self, group: Group, turn: Turn) -> None:
-        """Gathers the group of a turn."""
+    def _start_batch(self, batch: Batch, waiter: BatchWaiter) -> None:
+        """Fills a new batch, whose leader is waiter."""
         waiting = self.pool.waiting
-        turn.leave(waiting)
-        if self._size > 1 and self._gathers and self.pool.timers_are_dear:
-            time.sleep(0)  # those who have just been answered come too
+        waiter.leave(waiting)
+        if self._last_size > 1 and self._single_thread and self.pool.timers_are_expensive:
+            time.sleep(0)  # callers that have just got their replies can join
         if waiting:
-            group.gather(waiting)
-        self._granted_at = REAL[0]()
-        self._count(len(group.turns))
+            batch.gather(waiting)
+        self._started_at = MONOTONIC[0]()
+        self._learn_size(len(batch.waiters))
         if waiting:
-            self._use_one_lane()
-            self.pool.appoint()
-        if self._gathers and self._lanes == 1:
-            self.pool.reserve = self.pool.settings.max_connections  # all come here
+            self._use_one_batch()
+            self.pool.ensure_polling()
+        if self._single_thread and self._max_batches == 1:
+            self.pool.keep_idle = self.pool.settings.max_connections  # all callers are to be batched
         else:
-            self.pool.reserve = max(0, self.pool._open - self._lanes) if self._gathers else 0
+            self.pool.keep_idle = max(0, self.pool.open_count - self._max_batches) if self._single_thread else 0
 
-    def _pass_on(self, group: Optional[Group], lease: Lease) -> None:
-        """Ends a lead: one of those who wait for a reply leads on; without any, the connection is free."""
-        if group is None or not group.due:
-            if group is not None:
-                group.end()
-                if group.passed_on:
-                    lease[0].limit_waiting()
+    def _hand_over(self, batch: Optional[Batch], lease: Lease) -> None:
+        """Passes the connection to the next leader, or releases it if no reply is due."""
+        if batch is None or not batch.outstanding:
+            if batch is not None:
+                batch.end()
+                if batch.handed_over:
+                    lease[0].set_timeout()
             self.pool.release(lease)
             return
-        heir = group.heir()
-        if heir is None:  # what is still to come is for nobody
-            group.end()
+        leader = batch.next_leader()
+        if leader is None:  # the replies still due belong to cancelled callers
+            batch.end()
             self.pool.discard(lease)
             return
-        group.passed_on = True
-        group.lease.append(lease.pop())
-        heir.wake()
-        if heir.gone:
-            group.wake()
+        batch.handed_over = True
+        batch.lease.append(lease.pop())
+        leader.wake()
+        if leader.cancelled:
+            batch.wake()
 
-    def _leave(self, turn: Turn, lease: Lease, e: BaseException) -> None:
-        """Lets a caller go that e has ended, so that no other waits for it."""
-        group = turn.group()
-        leads = bool(lease) and group is not None and (turn.inherited or group.turns[:1] == [turn])
+    def _leave(self, waiter: BatchWaiter, lease: Lease, e: BaseException) -> None:
+        """Removes a caller that has failed with e, so that no other caller waits for it."""
+        batch = waiter.batch()
+        leads = bool(lease) and batch is not None and (waiter.took_over or batch.waiters[:1] == [waiter])
         try:
-            self._let_go(turn, lease, leads, e)
-        except BaseException:  # one interrupt more, or the end of what it waits for
-            self._let_go(turn, lease, leads, e)
+            self._clean_up(waiter, lease, leads, e)
+        except BaseException:  # another interrupt
+            self._clean_up(waiter, lease, leads, e)
             raise
 
-    def _let_go(self, turn: Turn, lease: Lease, leads: bool, e: BaseException) -> None:
-        """All of it may be done twice."""
-        turn.gone = True
-        turn.withdraw()
-        group = turn.group()
+    def _clean_up(self, waiter: BatchWaiter, lease: Lease, leads: bool, e: BaseException) -> None:
+        """The work of _leave; it may run twice."""
+        waiter.cancelled = True
+        waiter.withdraw()
+        batch = waiter.batch()
         try:
             if isinstance(e, ConnectionLost) and lease:
-                self.pool.drop_idle()  # before those who wait are given one
+                self.pool.drop_idle()  # before a waiter gets one of them
             self.pool.discard(lease)
-            if group is not None and (leads or group.lost()):
-                group.fail(e)
-            elif group is not None:
-                self._leave_to(group)
+            if batch is not None and (leads or batch.lost()):
+                batch.fail(e)
+            elif batch is not None:
+                self._leave_to(batch)
         finally:
-            self.pool.leave(turn)
+            self.pool.leave(waiter)
 
-    def _leave_to(self, group: Group) -> None:
-        """One of a group goes: it may have been the one that was to lead on."""
-        if group.lease and group.heir() is None:
-            self.pool.discard(group.lease)
-            group.end()
+    def _leave_to(self, batch: Batch) -> None:
+        """Leaves batch to its other callers; the one that left may have been the next leader."""
+        if batch.lease and batch.next_leader() is None:
+            self.pool.discard(batch.lease)
+            batch.end()
         else:
-            group.wake()
+            batch.wake()
 
-    # ---- what it learns
+    # ---- learning
 
-    def may_have(self) -> bool:
-        """Whether a connection is to be taken for those who can share one, or they gather for one that is in use."""
+    def may_start_batch(self) -> bool:
+        """Whether a batchable request may take a connection now.
+
+        If not, it waits to join a batch.
+        """
         pool = self.pool
-        if not self._gathers and pool._open < pool.settings.max_connections:
+        if not self._single_thread and pool.open_count < pool.settings.max_connections:
             return True
-        lanes = self._lanes if self._gathers or (self._lanes_until and REAL[0]() < self._lanes_until) else 1
-        return pool.in_use() < lanes
+        several = self._single_thread or (self._max_batches_until and MONOTONIC[0]() < self._max_batches_until)
+        max_batches = self._max_batches if several else 1
+        return pool.in_use() < max_batches
 
-    def lose_patience(self) -> None:
-        """The connection for which callers gather has not come back: one more, for a while."""
-        now = REAL[0]()
-        if now - self._granted_at >= PATIENCE_SECONDS:
-            self._lanes = self.pool.in_use() + 1
-            self._lanes_until = now + MORE_SECONDS
+    def timed_out(self) -> None:
+        """Allows one connection more for a while, because the last batch still has its own."""
+        now = MONOTONIC[0]()
+        if now - self._started_at >= FIRST_POLL_SECONDS:
+            self._max_batches = self.pool.in_use() + 1
+            self._max_batches_until = now + MORE_BATCHES_SECONDS
 
-    def _use_one_lane(self) -> None:
-        """Somebody had to wait: the few connections do not suffice."""
-        if self._lanes > 1 and REAL[0]() >= self._lanes_until:
-            self._lanes, self._size = 1, MANY
+    def _use_one_batch(self) -> None:
+        """Reduces the connections to one: a caller had to wait, so MAX_BATCHES were not enough."""
+        if self._max_batches > 1 and MONOTONIC[0]() >= self._max_batches_until:
+            self._max_batches, self._last_size = 1, BATCH_THRESHOLD
 
-    def _count(self, size: int) -> None:
-        """Learns from the size of a group how many callers there are."""
-        before, self._size = self._size, size
+    def _learn_size(self, size: int) -> None:
+        """Estimates the number of callers from the size of a batch."""
+        before, self._last_size = self._last_size, size
         if size > 1:
-            self._use_one_lane()
-        if self._lanes == 1 and before + size < MANY:
-            self._lanes = FEW_LANES
+            self._use_one_batch()
+        if self._max_batches == 1 and before + size < BATCH_THRESHOLD:
+            self._max_batches = MAX_BATCHES

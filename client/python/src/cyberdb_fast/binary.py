@@ -1,4 +1,4 @@
-"""Finds the server's binary: the one that came with the wheel, or one that is installed."""
+"""Finds the server's binary: the one in the wheel, or an installed one."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ BUNDLED = Path(__file__).parent / "_bin" / NAME
 
 
 def find(given: Optional[str] = None) -> str:
-    """The path of the binary: given, else CYBERDB_FAST_BINARY, else the wheel's own, else on PATH. CyberDBError if there is none."""
+    """Returns the path of the binary. CyberDBError if there is none.
+
+    It is given, or else CYBERDB_FAST_BINARY, or else the one in the wheel, or else the one on PATH.
+    """
     if given := given or os.environ.get("CYBERDB_FAST_BINARY"):
         return given
     if BUNDLED.exists():
         return str(BUNDLED)
-    # The script of this package has the same name; it would find itself.
+    # The script of this package has the same name and must not find itself.
     own = Path(sys.executable).parent
     path = os.pathsep.join(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(p) != own)
     if found := shutil.which(NAME, path=path):
         return found
     raise CyberDBError(
-        f"the server's binary {NAME} is not here: install a wheel that carries it (make wheel), put it on PATH, "
+        f"the server's binary {NAME} was not found: install a wheel that contains it (make wheel), put it on PATH, "
         "or name it in CYBERDB_FAST_BINARY"
     )
 
 
 def main() -> NoReturn:
-    """The script cyberdb-fast: becomes the server."""
+    """The script cyberdb-fast: replaces this process by the server."""
     try:
         path = find()
     except CyberDBError as e:
         sys.exit(f"cyberdb-fast: {e}")
-    os.execv(path, [path, *sys.argv[1:]])  # noqa: S606 # without a shell is what is meant
+    os.execv(path, [path, *sys.argv[1:]])  # noqa: S606 # no shell is needed

@@ -1,4 +1,4 @@
-"""connect(), the client, and the proxy through which tables are reached."""
+"""connect(), the client, and the proxy, which gives access to tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar
 
 from . import requests
-from .batcher import Batcher, may_travel
+from .affinity import assign_process_number, current_hub, current_location
+from .batcher import Batcher, is_batchable
 from .connection import Connection, NotSent
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
@@ -21,8 +22,7 @@ from .pool import Pool
 from .requests import Request, StreamRequest, Table
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 from .table import as_dict
-from .waiter import ENTRIES, Lease
-from .whereabouts import beside, settle, whereabouts
+from .waiter import ENTRY_POINTS, Lease
 
 T = TypeVar("T")
 
@@ -47,19 +47,24 @@ def connect(
     track_changes: Optional[bool] = None,
     check: bool = True,
 ) -> Client:
-    """A client of the server at host and port, or at the URL that the server prints, given as host.
+    """Returns a client of the server at host and port.
 
-    It opens a connection, so a wrong password or setting shows here; with check=False it opens none yet, for programs that may start while
-    the server is away. Without password it is that of CYBERDB_PASSWORD, or in the file
-    that CYBERDB_PASSWORD_FILE names. Connections that were idle for longer than time_out are not used again. Times are seconds; None
-    waits for ever.
+    host may also be the URL that the server prints.
 
-    A reply of more than max_reply_bytes is a ReplyTooLarge; iteration, which goes through a temporary file, may take 64 times as much. With
-    track_changes, a change to a value that was read gives a LostChangeWarning if it gets lost: see the README. None leaves that to
-    CYBERDB_TRACK_CHANGES, and to Python's development mode.
+    connect opens a connection, so a wrong password or setting raises an error here. With
+    check=False it opens none yet; use that if the program may start while the server is down.
 
-    Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError; EncryptionMismatch; ConnectionRefused;
-    Overloaded; ProtocolError; WrongInputCyberDBError.
+    If password is None, the environment variable CYBERDB_PASSWORD is the password, or the file that
+    CYBERDB_PASSWORD_FILE names has it. Connections that were idle for longer than time_out are not
+    used again. Times are in seconds; None waits forever.
+
+    A reply of more than max_reply_bytes raises ReplyTooLarge. Iteration, which uses a temporary
+    file, may read 64 times as much. With track_changes, a LostChangeWarning reports changes to
+    values that were read and not stored again: see the README. If track_changes is None, the
+    environment variable CYBERDB_TRACK_CHANGES decides, or else Python's development mode.
+
+    Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError;
+    EncryptionMismatch; ConnectionRefused; Overloaded; ProtocolError; WrongInputCyberDBError.
     """
     settings = make_settings(
         host,
@@ -81,16 +86,20 @@ def connect(
 
 
 class Client:
-    """A server and the pool of connections to it. Safe for threads and greenlets, and after a fork in both processes."""
+    """A server and a pool of connections to it.
+
+    Threads and greenlets may share a client. After a fork both processes may use it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet; connect() is the usual way."""
         self._settings = settings
         self._tracking = settings.track_changes
         self._closed = False
-        self._here = whereabouts()
-        self._batcher = Batcher(Pool(settings, self._here))
-        self._beside: weakref.WeakKeyDictionary[Any, Batcher] = weakref.WeakKeyDictionary()  # of other event loops of gevent's
+        self._location = current_location()
+        self._batcher = Batcher(Pool(settings, self._location))
+        # The batchers of other event loops of gevent.
+        self._hub_batchers: weakref.WeakKeyDictionary[Any, Batcher] = weakref.WeakKeyDictionary()
         _clients.add(self)
 
     @property
@@ -98,22 +107,25 @@ class Client:
         return self._batcher.pool
 
     def stats(self) -> Dict[str, int]:
-        """Counts of this process's connections: open, idle (these are open too), and max_connections; and of callers waiting for one."""
+        """The counts of this process: open, idle, waiting and max_connections.
+
+        Idle connections are open, too. waiting is the number of callers that wait for a connection.
+        """
         counts = self._batcher.pool.stats()
-        for batcher in list(self._beside.values()):
+        for batcher in list(self._hub_batchers.values()):
             for name, count in batcher.pool.stats().items():
                 counts[name] += count
         return counts
 
     def get_proxy(self) -> Proxy:
-        """A proxy, not yet connected."""
+        """Returns a new proxy, which is not connected yet."""
         return Proxy(self)
 
     def close(self) -> None:
-        """Closes all connections; proxies of this client are of no use after it."""
+        """Closes all connections. Afterwards, requests raise DisconCyberDBError."""
         self._closed = True
-        for batcher in list(self._beside.values()):
-            batcher.pool.closed = True  # their own threads close what they hold
+        for batcher in list(self._hub_batchers.values()):
+            batcher.pool.closed = True  # their own threads close the connections
         self._batcher.pool.close()
 
     def __enter__(self) -> Client:
@@ -123,11 +135,13 @@ class Client:
         self.close()
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a Client has connections and cannot be pickled or copied: call connect() in each process, or fork")
+        raise TypeError(
+            "a Client has connections and cannot be pickled or copied: call connect() in each process, or fork"
+        )
 
     def check(self) -> None:
-        """Makes sure of a connection. Errors: those of connect()."""
-        pool = self._at_home().pool
+        """Makes sure that there is a connection. Errors: those of connect()."""
+        pool = self._current_batcher().pool
         lease: Lease = []
         try:
             pool.acquire(lease)
@@ -139,23 +153,24 @@ class Client:
     def perform(self, request: Request[T]) -> T:
         """Sends one request and returns its result.
 
-        A request that was not sent, or that changes nothing, is repeated once on a new connection if the one it had was lost.
+        If the connection is lost, a request that was not sent or that changes nothing is repeated
+        once on a new connection.
         """
         if self._tracking:
             requests.tracking(request)
         batcher = self._batcher
         pool = batcher.pool
-        if self._here[0] != pool.home:
-            batcher = self._at_home()
+        if self._location[0] != pool.owner:
+            batcher = self._current_batcher()
             pool = batcher.pool
         lease: Lease = []
         try:
             if pool.take(lease):
                 reply = lease[0].exchange(request)
-                pool._idle.append(lease.pop())  # as release, without the call
+                pool._idle.append(lease.pop())  # pool.release, inlined for speed
                 if pool.waiting or pool.closed:
-                    pool.hand_on()
-            elif may_travel(request):
+                    pool.dispatch_idle()
+            elif is_batchable(request):
                 reply = batcher.exchange(request)
             else:
                 reply = pool.acquire(lease)[0].exchange(request)
@@ -165,7 +180,10 @@ class Client:
         return request.result(reply)
 
     def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
-        """Sends one request whose reply may be larger than memory, and takes all of it before it returns."""
+        """Sends one request and iterates over its reply, which may be larger than memory.
+
+        The whole reply has been received when this method returns.
+        """
 
         def exchange(connection: Connection) -> Reply:
             sink.seek(0)
@@ -182,13 +200,13 @@ class Client:
             raise
 
     def perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
-        """Sends requests in one go and returns their replies."""
+        """Sends a pipeline and returns the replies in the order of the requests."""
         if self._tracking:
             batch = [requests.tracking(request) for request in batch]
         return self._with_connection(methodcaller("exchange_all", batch), batch)
 
     def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
-        pool = self._at_home().pool
+        pool = self._current_batcher().pool
         lease: Lease = []
         try:
             result = exchange(pool.acquire(lease)[0])
@@ -197,20 +215,27 @@ class Client:
             return self._again(pool, lease, e, batch, exchange)
         return result
 
-    def _again(self, pool: Pool, lease: Lease, e: BaseException, batch: Iterable[Request[Any]], exchange: Callable[[Connection], T]) -> T:
-        """Puts away the connection that e has ended, if there is one, then raises e or tries exchange once more."""
+    def _again(
+        self,
+        pool: Pool,
+        lease: Lease,
+        e: BaseException,
+        batch: Iterable[Request[Any]],
+        exchange: Callable[[Connection], T],
+    ) -> T:
+        """Discards the connection after e; repeats exchange once if that is safe, or raises e."""
         if isinstance(e, TooLarge) and lease:
             pool.release(lease)
             raise e
         if isinstance(e, ConnectionLost) and lease:
-            pool.drop_idle()  # before those who wait are given one
+            pool.drop_idle()  # before a waiter gets one of them
         pool.discard(lease)
         if not isinstance(e, ConnectionLost) or not _may_repeat(e, batch):
             raise e
         return self._once_more(exchange)
 
     def _once_more(self, exchange: Callable[[Connection], T]) -> T:
-        pool = self._at_home().pool
+        pool = self._current_batcher().pool
         lease: Lease = []
         try:
             result = exchange(pool.acquire(lease)[0])
@@ -220,39 +245,44 @@ class Client:
             raise
         return result
 
-    def _at_home(self) -> Batcher:
-        """The connections of where the caller is: in another process than before it has none, and another loop of gevent's has its own."""
+    def _current_batcher(self) -> Batcher:
+        """The batcher for the process of the caller, and under gevent for its event loop.
+
+        After a fork, the child starts with a new batcher and no connections.
+        """
         batcher = self._batcher
-        if self._here[0] == batcher.pool.home:
+        if self._location[0] == batcher.pool.owner:
             return batcher
-        settle()
-        home = self._here[0]
-        if isinstance(home, tuple) and home[0] == batcher.pool.home[0]:
-            loop = beside()
-            found = self._beside.get(loop)
+        assign_process_number()
+        location = self._location[0]
+        if isinstance(location, tuple) and location[0] == batcher.pool.owner[0]:
+            hub = current_hub()
+            found = self._hub_batchers.get(hub)
             if found is None:
-                self._beside[loop] = found = self._new_batcher()
+                self._hub_batchers[hub] = found = self._new_batcher()
             return found
-        parents = [batcher, *self._beside.values()]
-        self._beside = weakref.WeakKeyDictionary()
+        parents = [batcher, *self._hub_batchers.values()]
+        self._hub_batchers = weakref.WeakKeyDictionary()
         self._batcher = new = self._new_batcher()
         for parent in parents:
-            parent.pool.forget()
+            parent.pool.detach()
         return new
 
     def _new_batcher(self) -> Batcher:
-        return Batcher(Pool(self._settings, self._here, self._closed))
+        return Batcher(Pool(self._settings, self._location, self._closed))
 
 
-ENTRIES.update(method.__code__ for method in (Client.check, Client.perform, Client.perform_stream, Client.perform_all))
+ENTRY_POINTS.update(
+    method.__code__ for method in (Client.check, Client.perform, Client.perform_stream, Client.perform_all)
+)
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Closes the parent's sockets at once, where forks tell of themselves."""
+    """Closes the child's copies of the sockets at once. It does not run if C code forks."""
     for client in list(_clients):
-        client._at_home()
+        client._current_batcher()
 
 
 if hasattr(os, "register_at_fork"):
@@ -264,16 +294,21 @@ def _may_repeat(e: BaseException, batch: Iterable[Request[Any]]) -> bool:
 
 
 def check_dict_content(content: Any) -> Dict[Any, Any]:
-    """The content of a new dict. WrongInputCyberDBError if it is no mapping."""
+    """Returns content as a dict, for a new table. WrongInputCyberDBError if it is not a mapping."""
     if not isinstance(content, (Mapping, type(None))):
-        raise WrongInputCyberDBError(f"the content of a dict is a mapping, not {type(content).__name__}")
+        raise WrongInputCyberDBError(f"the content of a dict must be a mapping, got {type(content).__name__}")
     return {} if content is None else as_dict(content)
 
 
 def check_list_content(content: Any) -> Iterable[Any]:
-    """The content of a new list. WrongInputCyberDBError if it is no list or what can stand for one."""
+    """Returns content as an iterable, for a new table.
+
+    WrongInputCyberDBError if it is a string, bytes, a mapping or not iterable.
+    """
     if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
-        raise WrongInputCyberDBError(f"the content of a list is a list, not {type(content).__name__}")
+        raise WrongInputCyberDBError(
+            f"the content of a list must be an iterable of elements, got {type(content).__name__}"
+        )
     return () if content is None else content
 
 
@@ -281,24 +316,24 @@ _CONNECT, _WITH = "connect", "with"
 
 
 class Proxy:
-    """Reaches the tables of a server between connect() and close(), or inside `with`, which ends its own use only.
+    """Access to the tables of a server, between connect() and close() or in `with`.
 
-    A proxy holds no connection of its own: each request takes one from the client's pool for as long as it lasts. So threads and greenlets
-    may share a proxy and its tables.
+    A proxy has no connection of its own: each request takes one from the client's pool and returns
+    it afterwards. So threads and greenlets may share a proxy and its tables.
     """
 
     def __init__(self, client: Client) -> None:
         self._client, self._send = client, client.perform
-        self._uses: List[str] = []  # an entry for each `with` that it is in, and one for connect()
+        self._uses: List[str] = []  # one entry per active `with`, and one for connect()
 
     def connect(self) -> None:
-        """Makes sure of a connection. Errors: those of cyberdb_fast.connect."""
+        """Makes sure that there is a connection. Errors: those of cyberdb_fast.connect."""
         self._client.check()
         if _CONNECT not in self._uses:
             self._uses.append(_CONNECT)
 
     def close(self) -> None:
-        """Ends the use of this proxy; tables that were got through it raise DisconCyberDBError until it is connected again."""
+        """Disconnects the proxy: it and its tables raise DisconCyberDBError from now on."""
         self._uses.clear()
 
     def __enter__(self) -> Proxy:
@@ -307,34 +342,44 @@ class Proxy:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with suppress(ValueError):  # close() was called inside
+        with suppress(ValueError):  # close() was called inside the `with`
             self._uses.remove(_WITH)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed")
+        raise TypeError(
+            "a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed"
+        )
 
-    def create_cyberdict(self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False) -> CyberDict[Any, Any]:
-        """Makes a dict and returns it; with exist_ok, a dict that is there already is returned as it is.
+    def create_cyberdict(
+        self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False
+    ) -> CyberDict[Any, Any]:
+        """Creates a dict with the given content and returns it.
 
-        Errors: TableExists; WrongTableKind; WrongInputCyberDBError if content is no mapping.
+        With exist_ok, an existing dict is returned unchanged. Errors: TableExists unless exist_ok;
+        WrongTableKind; WrongInputCyberDBError if content is not a mapping.
         """
         name = requests.table_name(table_name)
         self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
         return CyberDict(self, table_name)
 
-    def create_cyberlist(self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False) -> CyberList[Any]:
-        """Makes a list and returns it; otherwise as create_cyberdict."""
+    def create_cyberlist(
+        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
+    ) -> CyberList[Any]:
+        """Creates a list with the given content and returns it; otherwise as create_cyberdict."""
         name = requests.table_name(table_name)
         self._perform(requests.create_list(name, check_list_content(content), exist_ok))
         return CyberList(self, table_name)
 
     def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
-        """The dict of that name. Errors: NoSuchTable, WrongTableKind, WrongInputCyberDBError."""
+        """Returns the dict of that name.
+
+        Errors: NoSuchTable, WrongTableKind, WrongInputCyberDBError.
+        """
         self._expect(table_name, "dict")
         return CyberDict(self, table_name)
 
     def get_cyberlist(self, table_name: str) -> CyberList[Any]:
-        """The list of that name. Errors: as get_cyberdict."""
+        """Returns the list of that name. Errors: those of get_cyberdict."""
         self._expect(table_name, "list")
         return CyberList(self, table_name)
 
@@ -347,43 +392,47 @@ class Proxy:
             raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
 
     def exists(self, table_name: str) -> bool:
-        """Whether there is a table of that name."""
+        """Whether a table of that name exists."""
         return self._perform(requests.exists(requests.table_name(table_name)))
 
     def tables(self) -> List[Table]:
-        """Name, kind and length of each table, in the order in which they were created."""
+        """Returns the name, kind and length of each table, in the order of their creation."""
         return self._perform(requests.tables())
 
     def print_tables(self) -> None:
-        """Prints a line per table."""
+        """Prints one line per table."""
         for table in self.tables():
             print(f"table name: {table.name}  type name: Cyber{table.kind.title()}")
 
     def delete_table(self, table_name: str) -> None:
-        """Removes a table and all that is in it. Errors: NoSuchTable."""
+        """Removes a table and its content. Errors: NoSuchTable."""
         self._perform(requests.drop(requests.table_name(table_name)))
 
     def rename_table(self, table_name: str, new_name: str) -> None:
-        """Gives a table another name. Errors: NoSuchTable, TableExists."""
+        """Renames a table. Errors: NoSuchTable; TableExists if new_name is taken."""
         self._perform(requests.rename(requests.table_name(table_name), requests.table_name(new_name)))
 
     def pipeline(self) -> Pipeline:
-        """A pipeline: many requests in one go. Each is atomic, the pipeline is not."""
+        """Returns an empty pipeline, which sends many requests at once.
+
+        Each request is atomic; the pipeline as a whole is not.
+        """
         return Pipeline(self._perform_all)
 
     def info(self) -> Dict[str, Any]:
-        """The server's own account of itself."""
+        """Returns the server's INFO document: version, connections, memory, saves and so on."""
         return self._perform(requests.info())
 
     def save(self) -> None:
-        """Returns when everything that was changed before is in the server's file, on disk.
+        """Writes a snapshot of all tables to the server's data file; returns when it is on disk.
 
-        Errors: NotDurable if it could not be written; BadRequest if the server keeps its tables in memory only.
+        Errors: NotDurable if the file could not be written; BadRequest if the server keeps its
+        tables in memory only.
         """
         self._perform(requests.save())
 
     def ping(self) -> None:
-        """One exchange with the server."""
+        """Sends a request without effect and waits for the reply."""
         self._perform(requests.ping())
 
     def _perform(self, request: Request[T]) -> T:

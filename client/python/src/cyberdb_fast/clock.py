@@ -1,6 +1,7 @@
-"""The system's monotonic clock, also under libraries that stop or shift the clocks of Python's modules in tests (freezegun).
+"""The system's monotonic clock, even in tests that freeze or shift Python's clocks (freezegun).
 
-They replace time.monotonic, and what modules hold of it by a name of their own; what is inside a tuple stays.
+Such libraries replace time.monotonic and every module attribute that refers to it. They do not look
+inside tuples, so MONOTONIC is one.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Callable, Tuple
 
 
 def _monotonic() -> Callable[[], float]:
-    """time.monotonic itself, even if it is replaced already."""
+    """The original time.monotonic, even if it has been replaced already."""
     if isinstance(time.monotonic, BuiltinFunctionType):
         return time.monotonic
     spec = BuiltinImporter.find_spec("time")
     if spec is not None:
-        own = module_from_spec(spec)  # another module object of the same code
+        own = module_from_spec(spec)  # a second module object of the built-in module
         BuiltinImporter.exec_module(own)
         if isinstance(own.monotonic, BuiltinFunctionType):
             real: Callable[[], float] = own.monotonic
@@ -28,4 +29,4 @@ def _monotonic() -> Callable[[], float]:
     return getattr(freezegun, "real_monotonic", time.monotonic)
 
 
-REAL: Tuple[Callable[[], float]] = (_monotonic(),)  # seconds
+MONOTONIC: Tuple[Callable[[], float]] = (_monotonic(),)  # MONOTONIC[0]() is in seconds

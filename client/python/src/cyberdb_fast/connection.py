@@ -1,4 +1,7 @@
-"""One socket. Everything about bytes is in session.py and handshake.py; everything about which socket is in pool.py."""
+"""A connection to the server: one socket.
+
+session.py and handshake.py handle the bytes, pool.py chooses a connection.
+"""
 
 from __future__ import annotations
 
@@ -11,78 +14,87 @@ import weakref
 from _thread import get_ident
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
-from .clock import REAL
+from .clock import MONOTONIC
+from .deadline_socket import with_deadline
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
 from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
-from .patient import patient
 from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
 from .spool import no_room
 
 RECEIVE_BYTES = 65536
-# A pipeline goes out in batches of this size, each answered before the next: neither side's buffers can fill up on both ends.
+# A pipeline is sent in batches of this size. Each is answered before the next one is sent, so both
+# sides never wait for each other with full buffers.
 BATCH_BYTES = 1 << 20
-# There is room for so much in the system's buffer when all that was sent before is answered.
+# The system's send buffer has room for this much when no reply is outstanding.
 SMALL_BYTES = 16 << 10
 
 
 class NotSent(ConnectionLost):
-    """The connection was found closed before a whole request was handed to the system: it has not been applied."""
+    """The connection was closed before a whole request was sent: it has not been applied."""
 
-    begun = False  # some bytes were: of several requests, the first may have been applied
+    begun = False  # some bytes were sent: of several requests, the first ones may have been applied
 
 
 class Connection:
-    """A socket on which both sides have proved the password. Used by one thread, greenlet or process at a time."""
+    """An authenticated socket. Used by one thread, greenlet or process at a time."""
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet."""
         self._settings = settings
         self.socket: Any = None
-        # Python's sockets wait in a system call of their own before they send or receive, and keep their deadline when a signal ends the wait.
-        # A plain one is used as a file where it cannot have to wait, and in threads that signals do not reach: the system keeps the time there.
+        # Python's sockets poll before they send or receive, so that a timeout holds when signals
+        # arrive. _plain means that system calls on the file descriptor replace them, to save the
+        # poll: for sends that cannot block, and for receives in threads without signal handlers.
+        # There SO_RCVTIMEO is the timeout.
         self._plain = False
         self._flags = 0
-        self._signalled = threading.main_thread().ident
+        self._signal_thread = threading.main_thread().ident
         self.opened = False
         # owned by the pool
         self.used_at = 0.0
-        self.place: Optional[weakref.ReferenceType[Connection]] = None  # what the pool knows it by
-        self.apart = False  # alone or beyond
-        self.beyond = False  # the limit
-        self.alone: Optional[weakref.ReferenceType[Connection]] = None  # given to a caller that shares it with no other, however long it takes
+        self.slot: Optional[weakref.ReferenceType[Connection]] = None  # set by the pool
+        self.unshared = False  # exclusive or extra
+        self.extra = False  # beyond the limit of the pool
+        # Set while the connection is leased to a caller that does not share it.
+        self.exclusive: Optional[weakref.ReferenceType[Connection]] = None
         # since the last bytes were sent
-        self._received = 0  # how often something came
-        self._second_at = 0.0  # when the second came
+        self._received = 0  # number of receives
+        self._second_at = 0.0  # when the second receive ended
 
     def open(self) -> None:
-        """Connects and proves the password.
+        """Connects and authenticates.
 
-        Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded, WrongPasswordCyberDBError, ProtocolError.
+        Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded,
+        WrongPasswordCyberDBError, ProtocolError.
         """
         settings = self._settings
         try:
-            self.socket = patient(_connect(settings))
+            self.socket = with_deadline(_connect(settings))
         except OSError as e:
             raise ServerUnreachable(f"no connection to {settings.address}: {e}") from e
         try:
             self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
-            if os.name == "posix" and type(self.socket).__module__ == "socket" and settings.request_timeout is not None:  # not gevent's
+            of_python = type(self.socket).__module__ == "socket"  # not gevent's
+            if os.name == "posix" and of_python and settings.request_timeout is not None:
                 self._plain, self._flags = True, socket.MSG_DONTWAIT
-            self.limit_waiting()
-            self.used_at = REAL[0]()
+            self.set_timeout()
+            self.used_at = MONOTONIC[0]()
             self.opened = True
         except BaseException:
             self.socket.close()
             raise
 
     def close(self) -> None:
-        """Ends the connection; the server is told so if that is possible at once."""
+        """Closes the connection.
+
+        An encrypted one sends its end record first, if that is possible at once.
+        """
         if self.socket is None:
             return
         try:
@@ -90,55 +102,61 @@ class Connection:
                 self.socket.setblocking(False)
                 self.socket.send(self._session.end())
         except OSError:
-            pass  # a courtesy
+            pass  # best effort
         self.socket.close()
 
     def seems_open(self) -> bool:
-        """False if the server has ended the connection, or sent what nobody asked for."""
+        """False if the server has closed the connection, or has sent data without a request."""
         try:
             return not _readable(self.socket)
         except (OSError, ValueError):
             return False
 
     def exchange(self, request: Request[Any]) -> Reply:
-        """One request, one reply.
+        """Sends one request and returns its reply.
 
-        Errors: TooLarge, before anything was sent; NotSent; ConnectionLost; RequestTimeout; ProtocolError. The connection is of no use
-        after any but the first.
+        Errors: TooLarge, with nothing sent; NotSent; ConnectionLost; RequestTimeout; ProtocolError.
+        After any error except TooLarge the connection must be discarded.
         """
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         data = self._receive()
         if session.plain and not session.reader.parts and len(data) >= HEADER_BYTES:
-            # as frames.only_reply, without the call
+            # frames.only_reply, inlined for speed
             length, request_id, status, flags = unpack_header(data)
             if not flags and request_id == session.last_id and length == len(data) - LENGTH_BYTES:
                 return new_reply((request_id, status, 0, data[HEADER_BYTES:], False))
         replies = session.receive(data)
         while not replies:
-            self._limit_replies()
+            self._check_reply_time()
             replies = session.receive(self._receive())
         reply = replies[0]
         if reply.id != session.last_id or len(replies) > 1:
-            self._fail_on(replies, session.last_id)
+            self._raise_stray(replies, session.last_id)
         return reply
 
     def stream(self, request: StreamRequest[Any], sink: IO[bytes]) -> Reply:
-        """One request whose reply goes to sink piece by piece; returns the last piece. Errors as exchange."""
+        """Sends one request, writes its reply to sink piece by piece, and returns the last piece.
+
+        Errors: those of exchange.
+        """
         session = self._session
         self._send(session.next_request(request.opcode, request.flags, request.payload))
         while True:
-            self._limit_replies()
+            self._check_reply_time()
             for part in session.receive_parts(self._receive()):
                 if part.id != session.last_id:
-                    self._fail_on([part], session.last_id)
+                    self._raise_stray([part], session.last_id)
                 if part.status == 0:
                     sink.write(part.body)
                 if not part.more:
                     return part
 
     def exchange_all(self, requests: List[Request[Any]]) -> List[Reply]:
-        """A pipeline: the replies in the order of the requests. Errors as exchange."""
+        """Sends a pipeline and returns the replies in the order of the requests.
+
+        Errors: those of exchange.
+        """
         framed = [self.framed(request) for request in requests]
         replies: List[Reply] = []
         at = 0
@@ -154,14 +172,14 @@ class Connection:
 
     def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
         self.send_together(batch)
-        places = {request_id: place for place, (request_id, _) in enumerate(batch)}
+        positions = {request_id: position for position, (request_id, _) in enumerate(batch)}
         replies: List[Any] = [None] * len(batch)
-        while places:
+        while positions:
             for reply in self.receive_some():
-                place = places.pop(reply.id, None)
-                if place is None:
-                    self.refuse(reply)
-                replies[place] = reply
+                position = positions.pop(reply.id, None)
+                if position is None:
+                    self.reject(reply)
+                replies[position] = reply
         return replies
 
     def framed(self, request: Request[Any]) -> Tuple[int, bytes]:
@@ -171,7 +189,10 @@ class Connection:
         return request_id, session.frame(request_id, request.opcode, request.flags, request.payload)
 
     def send_together(self, framed: List[Tuple[int, bytes]]) -> None:
-        """Sends requests in one go. Errors: NotSent, none of them; ConnectionLost; RequestTimeout."""
+        """Sends requests in one write.
+
+        Errors: NotSent, if none was sent; ConnectionLost; RequestTimeout.
+        """
         try:
             self._send(self._session.seal(b"".join([frame for _, frame in framed])))
         except NotSent as e:
@@ -180,30 +201,36 @@ class Connection:
             raise
 
     def receive_some(self) -> List[Reply]:
-        """Waits for bytes; the replies that are complete with them. Errors: ConnectionLost, RequestTimeout, ProtocolError."""
-        self._limit_replies()
+        """Waits for data and returns the replies that it completes.
+
+        Errors: ConnectionLost, RequestTimeout, ProtocolError.
+        """
+        self._check_reply_time()
         return self._session.receive(self._receive())
 
-    def refuse(self, reply: Reply) -> NoReturn:
-        """Raises what a reply means that is not due."""
-        self._fail_on([reply], 0)
+    def reject(self, reply: Reply) -> NoReturn:
+        """Raises the error for a reply to no request of this connection."""
+        self._raise_stray([reply], 0)
 
-    def limit_waiting(self, since: Optional[float] = None) -> None:
-        """Lets each wait end request_timeout after since, by the real clock, or else after its own beginning."""
+    def set_timeout(self, since: Optional[float] = None) -> None:
+        """Sets the timeout of each wait to request_timeout, or to what is left of it since then."""
         timeout = self._settings.request_timeout
         if timeout is not None and since is not None:
-            timeout = max(since + timeout - REAL[0](), 0.001)
+            timeout = max(since + timeout - MONOTONIC[0](), 0.001)
         self.socket.settimeout(timeout)
         if self._plain and timeout is not None:
-            os.set_blocking(self.socket.fileno(), True)  # as far as the system knows
+            os.set_blocking(self.socket.fileno(), True)  # the descriptor itself; SO_RCVTIMEO needs it
             interval = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000) or int(timeout < 1))
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
 
-    def _fail_on(self, replies: List[Reply], request_id: int) -> NoReturn:
-        """Raises what a reply means that is not the one that is due: id 0 is the server's own, before it closes."""
+    def _raise_stray(self, replies: List[Reply], request_id: int) -> NoReturn:
+        """Raises the error for a reply with another id than request_id.
+
+        Id 0 is a message of the server before it closes the connection.
+        """
         stray = next(reply for reply in replies if reply.id != request_id or reply is replies[-1])
         if stray.id == 0 and stray.status:
-            raise ConnectionLost(f"the server ended the connection: {reply_error(stray)}")
+            raise ConnectionLost(f"the server closed the connection: {reply_error(stray)}")
         raise unexpected(stray)
 
     def _send(self, data: bytes) -> None:
@@ -211,10 +238,10 @@ class Connection:
         try:
             if self._plain and len(data) <= SMALL_BYTES:
                 sent = os.write(self.socket.fileno(), data)
-            while sent < len(data):  # sendall of gevent's sockets costs a system call more
+            while sent < len(data):  # sendall of gevent's sockets costs one more system call
                 sent += self.socket.send(memoryview(data)[sent:] if sent else data, self._flags)
         except (BlockingIOError, socket.timeout) as e:
-            raise self._too_slow() from e
+            raise self._request_timeout() from e
         except OSError as e:
             lost = NotSent(f"{self._settings.address}: {e}")
             lost.begun = sent > 0
@@ -222,38 +249,46 @@ class Connection:
 
     def _receive(self) -> bytes:
         try:
-            if self._plain and get_ident() != self._signalled:
+            if self._plain and get_ident() != self._signal_thread:
                 data = os.read(self.socket.fileno(), RECEIVE_BYTES)
             else:
                 data = self.socket.recv(RECEIVE_BYTES)
         except MemoryError:
             raise no_room() from None
         except (BlockingIOError, socket.timeout) as e:
-            raise self._too_slow() from e
+            raise self._request_timeout() from e
         except OSError as e:
             raise ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied") from e
         if not data:
-            cut = " without saying so: it was cut" if self._session.encrypted and not self._session.ended else ""
-            raise ConnectionLost(f"{self._settings.address}: the server ended the connection{cut}; the request may or may not have been applied")
+            how = "the server closed the connection"
+            if self._session.encrypted and not self._session.ended:
+                how = "the encrypted connection was cut: it ended without an end record"
+            raise ConnectionLost(f"{self._settings.address}: {how}; the request may or may not have been applied")
         return data
 
-    def _limit_replies(self) -> None:
-        """Ends replies without end: each wait for a part of one has a limit of its own. Most replies come at once, and cost no clock."""
+    def _check_reply_time(self) -> None:
+        """Limits the time of a reply that comes in parts, since each receive has its own timeout.
+
+        Most replies come in one part; they do not read the clock.
+        """
         self._received += 1
         if self._received == 2:
-            self._second_at = REAL[0]()
+            self._second_at = MONOTONIC[0]()
         elif self._received > 2:
             timeout = self._settings.request_timeout
-            if timeout is not None and REAL[0]() - self._second_at > timeout:
-                raise self._too_slow()
+            if timeout is not None and MONOTONIC[0]() - self._second_at > timeout:
+                raise self._request_timeout()
 
-    def _too_slow(self) -> RequestTimeout:
+    def _request_timeout(self) -> RequestTimeout:
         return no_reply(self._settings)
 
 
 def no_reply(settings: Settings) -> RequestTimeout:
-    """The error of a request whose time has passed."""
-    return RequestTimeout(f"{settings.address}: no reply within {settings.request_timeout} s; the request may or may not have been applied")
+    """The error for a request without a reply in time."""
+    return RequestTimeout(
+        f"{settings.address}: no reply within {settings.request_timeout} s; "
+        "the request may or may not have been applied"
+    )
 
 
 def _connect(settings: Settings) -> socket.socket:
@@ -278,8 +313,8 @@ def _connect(settings: Settings) -> socket.socket:
 
 
 def _open(sock: Any, settings: Settings) -> Session:
-    """Runs the handshake, within connect_timeout."""
-    deadline = None if settings.connect_timeout is None else REAL[0]() + settings.connect_timeout
+    """Runs the handshake within connect_timeout."""
+    deadline = None if settings.connect_timeout is None else MONOTONIC[0]() + settings.connect_timeout
     opening = Opening(settings.encrypt)
     try:
         sock.sendall(opening.hello())
@@ -296,13 +331,13 @@ def _open(sock: Any, settings: Settings) -> Session:
             if opening.session is not None:
                 return opening.session
             if deadline is not None:
-                sock.settimeout(max(deadline - REAL[0](), 0.001))
+                sock.settimeout(max(deadline - MONOTONIC[0](), 0.001))
     except ProtocolError as e:
         raise located(e, settings.address) from e
     except DisconCyberDBError:
         raise
     except OSError as e:
-        raise ServerUnreachable(f"{settings.address}: {e} while the connection was being opened") from e
+        raise ServerUnreachable(f"{settings.address}: the handshake failed: {e}") from e
 
 
 def _readable(sock: Any) -> bool:

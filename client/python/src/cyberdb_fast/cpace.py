@@ -1,4 +1,7 @@
-"""CPace with X25519 and SHA-512 (draft-irtf-cfrg-cpace-21), the client's side: both sides prove one password, neither sends it."""
+"""CPace with X25519 and SHA-512 (draft-irtf-cfrg-cpace-21), the client's side.
+
+Both sides prove that they know one password, and neither sends it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NON_SQUARE = 2
 
 
 def leb128(n: int) -> bytes:
-    """The length n as the draft writes it: seven bits a byte, the lowest first."""
+    """Encodes a length as the draft does: seven bits per byte, lowest first."""
     out = bytearray()
     while n > 0x7F:
         out.append(n & 0x7F | 0x80)
@@ -24,19 +27,19 @@ def leb128(n: int) -> bytes:
 
 
 def lv_cat(*parts: bytes) -> bytes:
-    """Each part behind its length."""
+    """Concatenates the parts, each after its length."""
     return b"".join(leb128(len(part)) + part for part in parts)
 
 
 def map_to_curve(u: int) -> int:
-    """Elligator 2 for Curve25519 (RFC 9380, 6.7.1): the u-coordinate of a point that belongs to the field element u."""
+    """Elligator 2 for Curve25519 (RFC 9380, 6.7.1): maps a field element to a u-coordinate."""
     x = -A * pow(1 + NON_SQUARE * u * u, -1, P) % P
     is_square = pow(x * (x * (x + A) + 1), (P - 1) // 2, P) != P - 1
     return x if is_square else (-x - A) % P
 
 
 def generator(prs: bytes, ci: bytes, sid: bytes) -> bytes:
-    """The base point that only sides with the same password-related string, channel and session know."""
+    """The base point, which depends on the password-related string, the channel and the session."""
     zeros = max(0, HASH_BLOCK_BYTES - 1 - len(lv_cat(prs)) - len(lv_cat(DOMAIN)))
     digest = hashlib.sha512(lv_cat(DOMAIN, prs, bytes(zeros), ci, sid)).digest()
     u = int.from_bytes(digest[:32], "little") % 2**255
@@ -49,5 +52,5 @@ def x25519(scalar: bytes, point: bytes) -> bytes:
 
 
 def session_key(sid: bytes, shared: bytes, ya: bytes, yb: bytes, ada: bytes = b"", adb: bytes = b"") -> bytes:
-    """ISK, 64 bytes, from the initiator's and the responder's share, each with its associated data."""
+    """ISK, 64 bytes, from both shares, each with its associated data."""
     return hashlib.sha512(lv_cat(DOMAIN + b"_ISK", sid, shared) + lv_cat(ya, ada) + lv_cat(yb, adb)).digest()

@@ -1,4 +1,4 @@
-"""CyberDict: a dict that lives in the server."""
+"""CyberDict: a dict in the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typing import (
     cast,
 )
 
-from . import moment, opcodes, requests
+from . import dict_snapshot, opcodes, requests
 from .errors import VersionMismatch
 from .methods_sync import DictMethods
 from .requests import MISSING
@@ -32,20 +32,25 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[reportIncompatibleMethodOverride] # get and pop have other overloads
-    """A dict in the server. Every method is one request, and atomic.
+# get and pop have other overloads than those of Mapping.
+class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """A dict in the server. Every method is one atomic request, except modify.
 
-    Values that are read are copies: `d["a"].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
+    Values that are read are copies: `d["a"].append(1)` changes only a copy. A client that tracks
+    changes warns about that.
 
-    Iteration, keys(), values(), items(), copy() and repr() show one moment, in order. Equality is that of dicts, keys included:
-    1, 1.0 and True are one key.
+    Iteration, keys(), values(), items(), copy() and repr() show the items in order, as of one
+    moment. Keys and values compare as in a dict: 1, 1.0 and True are one key.
     """
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, key: K) -> V:
-        if moment.moments and (value := moment.take(self, key, sys._getframe(1), MISSING)) is not MISSING:
+        if (
+            dict_snapshot.snapshots
+            and (value := dict_snapshot.take(self, key, sys._getframe(1), MISSING)) is not MISSING
+        ):
             return cast(V, value)
         found: V = self._perform(requests.dict_get(self._t, key))
         return found
@@ -75,7 +80,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
             return NotImplemented
         return (other if isinstance(other, dict) else as_dict(other)) | dict(self.copy())
 
-    def __ior__(  # type: ignore[misc] # as dict has them: | needs a mapping, |= takes pairs too
+    def __ior__(  # type: ignore[misc] # as in dict: | needs a mapping, |= also takes pairs
         self, other: Union[Mapping[K, V], Iterable[Tuple[K, V]]]
     ) -> CyberDict[K, V]:
         self.update(other)
@@ -85,7 +90,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
 
     def keys(self) -> KeysView[K]:
         keys = DictKeys(self)
-        keys.asked_at = moment.merging_place(sys._getframe(1))
+        keys.site = dict_snapshot.merge_site(sys._getframe(1))
         return keys
 
     def values(self) -> ValuesView[V]:
@@ -95,20 +100,21 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         return DictItems(self)
 
     def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING) -> V:
-        """Sets key to what change makes of its value, and returns that. change is called again if somebody wrote key in between.
+        """Sets key to change(value) and returns the new value.
 
-        Errors: KeyError if key is not there and no default is given; what change raises, and then nothing has changed.
+        change is called again if another client has written key in between. Errors: KeyError if key
+        is absent and there is no default; if change raises an error, nothing has changed.
         """
         while True:
             try:
-                there = self._perform(requests.dict_get_versioned(self._t, key))
+                entry = self._perform(requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                there = requests.Versioned(default, 0)
-            new = change(there.value)
+                entry = requests.Versioned(default, 0)
+            new = change(entry.value)
             try:
-                self._perform(requests.dict_set_if(self._t, key, new, there.version))
+                self._perform(requests.dict_set_if(self._t, key, new, entry.version))
             except VersionMismatch:
                 continue
             return new
@@ -131,17 +137,17 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
 
 
 class DictKeys(KeysView[K]):
-    """The keys of a CyberDict as they are when they are asked for."""
+    """A view of the keys of a CyberDict. Each use reads them from the server."""
 
     _mapping: CyberDict[K, Any]
-    asked_at: Optional[moment.Place] = None
+    site: Optional[dict_snapshot.CallSite] = None
 
     def __iter__(self) -> Iterator[K]:
-        asked_at, self.asked_at = self.asked_at, None
-        if asked_at is None or asked_at != moment.place_of(sys._getframe(1)):
+        site, self.site = self.site, None
+        if site is None or site != dict_snapshot.call_site(sys._getframe(1)):
             return iter(self._mapping)
         items = self._mapping.copy()
-        moment.begin(asked_at, self._mapping, items)
+        dict_snapshot.keep(site, self._mapping, items)
         return iter(items)
 
     def __reversed__(self) -> Iterator[K]:
@@ -152,7 +158,7 @@ class DictKeys(KeysView[K]):
 
 
 class DictValues(ValuesView[V]):
-    """The values of a CyberDict as they are when they are asked for."""
+    """A view of the values of a CyberDict. Each use reads them from the server."""
 
     _mapping: CyberDict[Any, V]
 
@@ -170,7 +176,7 @@ class DictValues(ValuesView[V]):
 
 
 class DictItems(ItemsView[K, V]):
-    """The items of a CyberDict as they are when they are asked for."""
+    """A view of the items of a CyberDict. Each use reads them from the server."""
 
     _mapping: CyberDict[K, V]
 

@@ -1,4 +1,4 @@
-"""CyberList: a list that lives in the server."""
+"""CyberList: a list in the server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ V = TypeVar("V")
 
 
 class CyberList(ListMethods[V], MutableSequence[V]):
-    """A list in the server. Every method is one request, and atomic, but for `*=`, which is two.
+    """A list in the server. Every method is one atomic request, except `*=`, which is two.
 
-    Values that are read are copies: `l[0].append(1)` changes a copy, and is lost. A client that tracks changes warns of it.
+    Elements that are read are copies: `l[0].append(1)` changes only a copy. A client that tracks
+    changes warns about that.
 
-    Iteration, slices, copy() and repr() show one moment. A slice of it, a sum and a product are plain lists.
+    Iteration, slices, copy() and repr() show the elements as of one moment. Slices, sums and
+    products are plain lists.
     """
 
     __slots__ = ()
@@ -66,7 +68,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     def __radd__(self, other: Any) -> List[Any]:
         return as_list(other) + self.copy() if isinstance(other, list) else NotImplemented
 
-    def __iadd__(  # type: ignore[misc] # as list has them: + needs a list, += takes any iterable
+    def __iadd__(  # type: ignore[misc] # as in list: + needs a list, += takes any iterable
         self, other: Iterable[V]
     ) -> CyberList[V]:
         self.extend(other)
@@ -78,9 +80,11 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     __rmul__ = __mul__
 
     def __imul__(self, times: SupportsIndex) -> CyberList[V]:
-        """Two requests: what others write between them stays, and is not repeated."""
+        """Two requests: elements that other clients add between them stay and are not repeated."""
         content = self.copy()
-        self._perform(requests.list_extend(self._t, (content * times)[len(content) :])) if content * times else self.clear()
+        self._perform(
+            requests.list_extend(self._t, (content * times)[len(content) :])
+        ) if content * times else self.clear()
         return self
 
     __copy__ = ListMethods.copy

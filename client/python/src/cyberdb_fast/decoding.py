@@ -1,8 +1,14 @@
-"""Bytes into values. The unpacker calls Python for extension objects, and Python calls the unpacker inside such a call once at most.
+"""Decodes values.
 
-One call of the unpacker takes some 25 KiB of the thread's stack, and threads of some systems have 128 KiB. So a tuple of scalars is unpacked
-where it is met, and objects that hold such objects are opened one after the other, from the outside in, and built from the inside out.
-What comes may be made by a hostile server: payloads are checked as the server checks them, and all that fails is a ProtocolError.
+The unpacker calls Python for extension objects, and Python calls the unpacker at most once inside
+such a call.
+
+One call of the unpacker takes about 25 KiB of stack, and on some systems a thread has 128 KiB. So
+an extension object of scalars is decoded at once. Extension objects that contain others are opened
+one after the other, from the outside in, and built from the inside out.
+
+A hostile server may send anything. Payloads are checked as the server checks them, and every error
+is a ProtocolError.
 """
 
 from __future__ import annotations
@@ -23,22 +29,23 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, Typ
 import msgpack
 from msgpack import unpackb
 
+from . import datetimes, tracked
 from . import extensions as ext
-from . import moments, tracked
 from .encoding import FACTORIES, encode
 from .errors import ProtocolError
 from .extensions import MAX_NESTING, MAX_NUMBER_BYTES, MAX_VALUE_BYTES, Extension, Unopened
 from .frames import ABSENT
 
-# Types of the application: register_type fills it.
+# Application types; register_type adds them.
 unpackers: Dict[int, Callable[[bytes], Any]] = {}
 
-# A reply that is read piece by piece is unpacked so many bytes at a time, or one value if it is larger.
+# A streamed reply is unpacked in pieces of this size, or one value at a time if it is larger.
 _PIECE_BYTES = 1 << 20
-# The unpacker makes room for all elements that an array claims to have, for up to 1024 arrays in one another. If data has more bytes than
-# this, and more headers of large arrays, it is first looked whether the elements are there.
+# The unpacker allocates all elements that an array header claims, for up to 1024 nested arrays. If
+# data is longer than this and has more headers of large arrays, it is first checked to have the
+# elements.
 _TRUSTED_BYTES, _TRUSTED_ARRAYS = 4096, 16
-_LARGE_ARRAY = b"\xdd\x00"  # so begins the header of each that has 65,536 elements or more, up to the limit
+_LARGE_ARRAY = b"\xdd\x00"  # the header of an array with 65,536 elements or more, up to the limit, begins so
 _MAX_ELEMENTS = 1 << 20
 _NONE = b"\xc0"
 
@@ -49,11 +56,11 @@ DAMAGE: Tuple[Type[Exception], ...] = (
 
 
 def damaged(e: BaseException) -> ProtocolError:
-    """The error for bytes that are no value, or not the values that are due."""
-    return ProtocolError(f"a value of the reply cannot be read: {type(e).__name__}: {e}")
+    """The error for bytes that are not a value, or not the expected values."""
+    return ProtocolError(f"cannot decode a value of the reply: {type(e).__name__}: {e}")
 
 
-# ---- extension objects that hold no values
+# ---- extension objects without elements
 
 
 def _int(payload: bytes) -> int:
@@ -67,7 +74,7 @@ _DECIMAL = re.compile(rb"-?(?:[0-9]+(?:\.[0-9]+)?(?:E[+-][0-9]{1,18})?|Infinity|
 
 def _decimal(payload: bytes) -> decimal.Decimal:
     if len(payload) > MAX_NUMBER_BYTES or not _DECIMAL.fullmatch(payload):
-        raise ValueError("no text of a Decimal")
+        raise ValueError("not the text of a Decimal")
     return decimal.Decimal(payload.decode())
 
 
@@ -76,10 +83,10 @@ _SINGLETONS = {b"\0": Ellipsis, b"\1": NotImplemented}
 
 _LEAVES: Dict[int, Callable[[bytes], Any]] = {
     ext.INT: _int,
-    ext.DATETIME: moments.read_datetime,
-    ext.DATE: moments.read_date,
-    ext.TIME: moments.read_time,
-    ext.TIMEDELTA: moments.read_timedelta,
+    ext.DATETIME: datetimes.read_datetime,
+    ext.DATE: datetimes.read_date,
+    ext.TIME: datetimes.read_time,
+    ext.TIMEDELTA: datetimes.read_timedelta,
     ext.DECIMAL: _decimal,
     ext.UUID: lambda payload: uuid.UUID(bytes=payload),
     ext.COMPLEX: lambda payload: complex(*_COMPLEX.unpack(payload)),
@@ -96,18 +103,18 @@ def _application(code: int, payload: bytes) -> Any:
     return Extension(code, payload)
 
 
-# ---- extension objects that hold values: from what their payload holds
+# ---- extension objects with elements: built from their decoded payload
 
 
 def _expect(value: Any, kind: Type[Any], length: Optional[int] = None) -> Any:
     if isinstance(value, kind) and (length is None or len(value) == length):
         return value
-    raise ValueError(f"an extension object that holds {type(value).__name__}")
+    raise ValueError(f"an extension object of {type(value).__name__}")
 
 
 def _ints(inner: Any, count: int) -> Any:
     if any(type(part) is not int for part in _expect(inner, list, count)):
-        raise ValueError("a range or Fraction of what is no int")
+        raise ValueError("a range or Fraction with a part that is not an int")
     return inner
 
 
@@ -140,11 +147,12 @@ def _default_dict_of(make: Callable[..., Any], inner: Any) -> Any:
     name, items = _expect(inner, list, 2)
     if name is not None:
         _expect(name, str)
-    return make(FACTORIES.get(name), _expect(items, dict))  # pyright: ignore[reportArgumentType] # None is not among them
+    factory = FACTORIES.get(name)  # pyright: ignore[reportArgumentType] # None is not a key
+    return make(factory, _expect(items, dict))
 
 
 def _exception(inner: Any) -> Any:
-    """The exception, or its name and arguments unopened if they do not make one here."""
+    """The exception, or an Unopened with its name and arguments if it cannot be made here."""
     name, *arguments = _expect(inner, list)
     kind = getattr(builtins, _expect(name, str), None)
     if isinstance(kind, type) and issubclass(kind, BaseException):
@@ -157,7 +165,12 @@ def _exception(inner: Any) -> Any:
 
 def _make_exception(kind: Any, arguments: List[Any]) -> BaseException:
     attributes: Any = {}
-    if arguments and type(last := arguments[-1]) is slice and last.start == ext.EXCEPTION_STATE and isinstance(last.stop, dict):
+    if (
+        arguments
+        and type(last := arguments[-1]) is slice
+        and last.start == ext.EXCEPTION_STATE
+        and isinstance(last.stop, dict)
+    ):
         attributes = arguments.pop().stop
     made: BaseException = kind(*arguments)
     for name, value in attributes.items():
@@ -169,7 +182,7 @@ def _make_exception(kind: Any, arguments: List[Any]) -> BaseException:
 
 
 def _builders(kind_of: Callable[[type], Any]) -> Dict[int, Callable[[Any], Any]]:
-    """What makes a value of the contents of its payload; kind_of gives the class for a type that can be changed."""
+    """The functions that build values, by code. kind_of maps a mutable type to its class."""
     return {
         ext.TUPLE: lambda inner: tuple(_expect(inner, list)),
         ext.SET: partial(_set_of, kind_of(set)),
@@ -190,20 +203,23 @@ def _builders(kind_of: Callable[[type], Any]) -> Dict[int, Callable[[Any], Any]]
 
 
 class _Nested(Exception):
-    """An extension object that holds one that holds values."""
+    """An extension object contains another one that has elements."""
 
 
 class _Closed:
-    """An extension object that holds values, before it is built. It stands in the place of its value, and may be a key there."""
+    """An extension object with elements that is not built yet.
 
-    __slots__ = ("code", "depth", "holds", "inner", "payload", "value")
+    It is a placeholder, also for keys.
+    """
+
+    __slots__ = ("code", "depth", "inner", "nested", "payload", "value")
 
     def __init__(self, code: int, payload: bytes, depth: int) -> None:
         if depth > MAX_NESTING:
             raise ValueError(f"it is nested more than {MAX_NESTING} deep")
         self.code, self.payload, self.depth = code, payload, depth
         self.inner: Any = None
-        self.holds = False  # others
+        self.nested = False  # whether it contains others
         self.value: Any = None
 
 
@@ -212,7 +228,7 @@ _HOLDERS = frozenset({list, dict, tracked.tracked_list, tracked.tracked_dict})
 
 
 def _fill(value: Any) -> Any:
-    """Puts the values of closed objects into their places in value and in the lists and dicts in it."""
+    """Replaces the placeholders in value, and in the lists and dicts in it, by their values."""
     if type(value) is _Closed:
         return value.value
     waiting = [value]
@@ -236,28 +252,28 @@ def _built(value: Any) -> Any:
 def _read(source: IO[bytes], size: int) -> bytes:
     try:
         return source.read(size)
-    except DAMAGE as e:  # there is no room for it
+    except DAMAGE as e:  # for example a MemoryError
         raise damaged(e) from e
 
 
 class Decoder:
-    """Reads values. All that its methods raise for bytes of any kind is ProtocolError."""
+    """Decodes values. For invalid bytes of any kind its methods raise ProtocolError."""
 
     def __init__(self, tracking: bool) -> None:
-        """With tracking, what can be changed is of the types of tracked.py, else of Python's own."""
+        """With tracking, mutable values have the types of tracked.py, otherwise Python's own."""
         kind_of: Callable[[type], Any] = partial(partial, tracked.track) if tracking else lambda kind: kind
         self._list_hook = tracked.tracked_list if tracking else None
         self._dict_hook = tracked.tracked_dict if tracking else None
         self._leaves = {**_LEAVES, ext.BYTEARRAY: kind_of(bytearray)}
         self._builders = _builders(kind_of)
-        self._opener = self._open  # made once
+        self._opener = self._open  # a bound method, made once
 
     def one(self, data: bytes) -> Any:
-        """The one value that data encodes."""
+        """Decodes data, which is one value."""
         try:
             if len(data) > _TRUSTED_BYTES:
                 _check(data)
-            # as _unpack, without the call
+            # _unpack, inlined for speed
             return unpackb(
                 data,
                 max_array_len=_MAX_ELEMENTS,
@@ -271,25 +287,25 @@ class Decoder:
             raise damaged(e) from e
 
     def all(self, data: bytes) -> List[Any]:
-        """The values that data holds back to back."""
+        """Decodes data, which is any number of values."""
         if _suspicious(data):
             return list(self.each(BytesIO(data)))
         try:
             unpacker = self._unpacker(data)
             values = list(unpacker)
             unpacker.feed(_NONE)
-            if unpacker.unpack() is not None:  # it has completed what is not whole
+            if unpacker.unpack() is not None:  # the byte completed a value that was cut
                 raise msgpack.OutOfData
         except DAMAGE as e:
             raise damaged(e) from e
         return values
 
     def each(self, source: IO[bytes]) -> Iterator[Any]:
-        """The values that source holds back to back, one after the other."""
+        """Decodes the values in source, one after the other."""
         return chain.from_iterable(self._pieces(source))
 
     def some(self, data: bytes, absent: Any) -> List[Any]:
-        """As all; absent stands for the values that are not there."""
+        """As all; returns absent for each value that the server marks as absent."""
         values: List[Any] = []
         try:
             if _suspicious(data):
@@ -323,17 +339,19 @@ class Decoder:
             raise ProtocolError("the reply ends inside a value")
 
     def _whole(self, data: bytes) -> Tuple[List[Any], bytes]:
-        """The whole values at the front of data, and what is behind them."""
+        """Decodes the whole values at the front of data; returns them and the rest of data."""
         counter = count()
         with suppress(msgpack.OutOfData):
             deque(zip(iter(_scanner(data).skip, _NONE), counter), maxlen=0)
         number = next(counter)
         try:
-            return list(self._unpack(b"\xdd" + number.to_bytes(4, "big") + data, self._open, max(number, _MAX_ELEMENTS))), b""
+            return list(
+                self._unpack(b"\xdd" + number.to_bytes(4, "big") + data, self._open, max(number, _MAX_ELEMENTS))
+            ), b""
         except msgpack.ExtraData as e:
             return list(e.unpacked), bytes(e.extra)
 
-    def _unpacker(self, data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
+    def _unpacker(self, data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # untyped
         unpacker = msgpack.Unpacker(
             max_buffer_size=len(data) + 1,
             max_array_len=_MAX_ELEMENTS,
@@ -347,7 +365,7 @@ class Decoder:
         return unpacker
 
     def _unpack(self, data: bytes, ext_hook: Callable[[int, bytes], Any], max_elements: int = _MAX_ELEMENTS) -> Any:
-        # Keywords that are written out are three times as fast as a dict of them.
+        # Explicit keywords are three times as fast as **kwargs.
         return unpackb(
             data,
             max_array_len=max_elements,
@@ -383,14 +401,14 @@ class Decoder:
 
     def _open_nested(self, code: int, payload: bytes) -> Any:
         closed = [_Closed(code, payload, 1)]
-        for one in closed:  # it grows: what is inside comes behind what holds it
+        for one in closed:  # the list grows: nested objects come after their containers
             known = len(closed)
             _check(one.payload)
             one.inner = self._unpack(one.payload, partial(self._close, closed, one.depth + 1))
             one.payload = b""
-            one.holds = len(closed) > known
+            one.nested = len(closed) > known
         for one in reversed(closed):
-            inner = _fill(one.inner) if one.holds else one.inner
+            inner = _fill(one.inner) if one.nested else one.inner
             one.inner, one.value = None, self._builders[one.code](inner)
         return closed[0].value
 
@@ -402,25 +420,25 @@ class Decoder:
 
 
 def _suspicious(data: bytes) -> bool:
-    """Whether data has so many headers of large arrays, or what looks like one, that what they claim matters."""
+    """Whether data may have so many headers of large arrays that it has to be checked."""
     return data.count(_LARGE_ARRAY) > _TRUSTED_ARRAYS
 
 
 def _check(data: bytes) -> None:
-    """Raises if data does not have all the elements that its arrays claim."""
+    """Raises an error if data lacks elements that its array headers claim."""
     if _suspicious(data):
         _scanner(data).skip()
 
 
-def _scanner(data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
-    """An unpacker whose skip() raises if data ends inside a value; it makes no room for values."""
+def _scanner(data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # untyped
+    """An unpacker for skip(), which allocates nothing and checks that values are whole."""
     scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
     scanner.feed(data)
     return scanner
 
 
 def _scan_with_gaps(data: bytes) -> None:
-    """Raises if data ends inside a value, where some values may be absent."""
+    """As _check, for data with absent values."""
     scanner = _scanner(data)
     while (at := scanner.tell()) < len(data):
         if data[at : at + 1] == ABSENT:

@@ -1,7 +1,11 @@
-"""Values into bytes. The packer calls Python for what MessagePack lacks, and Python never calls the packer inside itself more than once.
+"""Encodes values.
 
-A tuple in a tuple would otherwise be a packer in a packer for each level: 127 of them are more than the stack of many a thread holds. So a
-value that nests such objects is encoded from the inside out: each object is bytes by the time that the packer meets it.
+The packer calls Python for types that MessagePack lacks, and Python calls the packer at most once
+inside such a call.
+
+Otherwise a tuple in a tuple would be a packer in a packer for each level, and the stack of many
+threads has no space for 127 of them. So such values are encoded from the inside out: an inner
+object is bytes already when the packer comes to it.
 """
 
 from __future__ import annotations
@@ -17,43 +21,44 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import msgpack
 
+from . import datetimes, tracked
 from . import extensions as ext
-from . import moments, tracked
 from .errors import TooLarge
 from .extensions import MAX_NESTING, MAX_NUMBER_BYTES, MAX_VALUE_BYTES, Extension, Unopened
 
 
 def _ext_type(code: int, payload: bytes) -> Any:
-    """An extension object for the packer. msgpack's own constructor takes five times as long to check them."""
+    """An extension object for the packer; msgpack's constructor takes five times as long."""
     return tuple.__new__(msgpack.ExtType, (code, payload))
 
 
 _COMPLEX = struct.Struct(">dd")
 
-# What a defaultdict may make: code never crosses the wire.
+# The factories that a stored defaultdict may have, because code is never sent.
 FACTORIES: Dict[str, Callable[[], Any]] = {
-    factory.__name__: factory for factory in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+    factory.__name__: factory
+    for factory in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
 }
 
-# Types of the application: register_type fills it.
+# Application types; register_type adds them.
 packers_of: Dict[type, Tuple[int, Callable[[Any], bytes]]] = {}
 
 
-# ---- types that hold no values
+# ---- types without elements
 
 
 def _int(value: int) -> Any:
     """An int beyond 64 bits."""
     size = (value if value >= 0 else ~value).bit_length() // 8 + 1
     if size > MAX_NUMBER_BYTES:
-        raise OverflowError(f"int of {size} bytes, the limit is {MAX_NUMBER_BYTES}")
+        raise OverflowError(f"an int of {size} bytes, the limit is {MAX_NUMBER_BYTES}")
     return _ext_type(ext.INT, value.to_bytes(size, "big", signed=True))
 
 
 def _decimal(value: decimal.Decimal) -> Any:
     text = str(value).encode()
     if len(text) > MAX_NUMBER_BYTES:
-        raise OverflowError(f"Decimal of {len(text)} bytes, the limit is {MAX_NUMBER_BYTES}")
+        raise OverflowError(f"a Decimal of {len(text)} bytes, the limit is {MAX_NUMBER_BYTES}")
     return _ext_type(ext.DECIMAL, text)
 
 
@@ -66,10 +71,10 @@ def _bytearray(value: bytearray) -> Any:
 LEAF_CONVERTERS: Dict[type, Callable[[Any], Any]] = {
     int: _int,
     bytearray: _bytearray,
-    moments.CLASSES[0]: lambda value: _ext_type(ext.DATETIME, moments.pack_datetime(value)),
-    moments.CLASSES[1]: lambda value: _ext_type(ext.DATE, moments.pack_date(value)),
-    moments.CLASSES[2]: lambda value: _ext_type(ext.TIME, moments.pack_time(value)),
-    moments.CLASSES[3]: lambda value: _ext_type(ext.TIMEDELTA, moments.pack_timedelta(value)),
+    datetimes.CLASSES[0]: lambda value: _ext_type(ext.DATETIME, datetimes.pack_datetime(value)),
+    datetimes.CLASSES[1]: lambda value: _ext_type(ext.DATE, datetimes.pack_date(value)),
+    datetimes.CLASSES[2]: lambda value: _ext_type(ext.TIME, datetimes.pack_time(value)),
+    datetimes.CLASSES[3]: lambda value: _ext_type(ext.TIMEDELTA, datetimes.pack_timedelta(value)),
     decimal.Decimal: _decimal,
     uuid.UUID: lambda value: _ext_type(ext.UUID, value.bytes),
     complex: lambda value: _ext_type(ext.COMPLEX, _COMPLEX.pack(value.real, value.imag)),
@@ -79,27 +84,29 @@ LEAF_CONVERTERS: Dict[type, Callable[[Any], Any]] = {
 }
 
 
-# ---- types that hold values: their code, and the list or dict that is their payload
+# ---- types with elements: their code, and the list or dict that is their payload
 
 
 def _default_dict(value: Dict[Any, Any]) -> List[Any]:
     factory = getattr(value, "default_factory", None)
     name = None if factory is None else getattr(factory, "__name__", "")
     if name is not None and FACTORIES.get(name) is not factory:
-        raise TypeError(f"a defaultdict can be stored with one of Python's own types as its factory, not with {factory!r}")
+        raise TypeError(f"a defaultdict can be stored if its factory is one of Python's own types, got {factory!r}")
     return [name, dict(value)]
 
 
 def _exception(value: BaseException) -> List[Any]:
-    """Name and arguments; then its attributes, if it has any: notes, an ImportError's module."""
-    arguments: Any = value.__reduce__()[1]  # an OSError's have its filename too
+    """The name and arguments, then the attributes if there are any, such as notes."""
+    arguments: Any = value.__reduce__()[1]  # for an OSError, unlike args, with its filename
     attributes = dict(vars(value))
     if isinstance(value, (ImportError, NameError, AttributeError)):
-        attributes.update((name, found) for name in ext.EXCEPTION_ATTRIBUTES if (found := getattr(value, name, None)) is not None)
+        attributes.update(
+            (name, found) for name in ext.EXCEPTION_ATTRIBUTES if (found := getattr(value, name, None)) is not None
+        )
     return [type(value).__name__, *arguments, *([slice(ext.EXCEPTION_STATE, attributes, None)] if attributes else [])]
 
 
-_Opened = Tuple[Optional[int], Any]  # a code, none for list and dict; and a list or dict
+_Opened = Tuple[Optional[int], Any]  # the code, None for list and dict; the list or dict
 
 _CONTAINERS: Dict[type, Tuple[Optional[int], Callable[[Any], Any]]] = {
     list: (None, list),
@@ -121,18 +128,18 @@ _MAPPINGS = frozenset({dict, OrderedDict, Counter})
 _PLAIN = frozenset({list, dict})
 _LIST, _DICT = {list}, {dict}
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-# MessagePack's own packer would write these as bytes.
+# The packer would write these as bytes.
 _MISTAKEN = frozenset({bytearray, memoryview})
-# What the packer writes as it is, or with one call of _convert.
+# The packer writes these directly, or with one call of _convert.
 _SIMPLE = (_SCALARS | frozenset(LEAF_CONVERTERS) | {range, fractions.Fraction, Unopened}) - _MISTAKEN
-# From so many containers at one depth on, it is looked whether they are the same few.
+# With more containers at one depth than this, _check_shared looks for shared ones.
 _MANY = 10_000
-# What is storable as it is.
+# The types that can be stored without register_type.
 NATIVE = _SCALARS | frozenset(LEAF_CONVERTERS) | frozenset(_CONTAINERS)
 
 
 def _open(value: Any) -> Optional[_Opened]:
-    """Code and payload of a value that holds others; None if it holds none."""
+    """The code and payload of a value with elements; None if it has none."""
     kind = type(value)
     if kind not in _CONTAINERS and kind in tracked.BASE_OF:
         tracked.stored(value)
@@ -146,7 +153,10 @@ def _open(value: Any) -> Optional[_Opened]:
 
 
 def _inside(value: Any) -> Any:
-    """The values in a value, None if it holds none. Keys are left to the packer: no list or dict is in them."""
+    """The elements of a value, None if it has none.
+
+    Keys are not checked: they contain no list or dict.
+    """
     kind = type(value)
     kind = tracked.BASE_OF.get(kind, kind)
     if kind in _ITERABLE:
@@ -160,14 +170,14 @@ def _inside(value: Any) -> Any:
 # ---- encoding
 
 
-_idle_packers: List[msgpack.Packer] = []  # one is used by one thread, and at one depth, at a time
+_idle_packers: List[msgpack.Packer] = []  # a packer is used by one thread, at one depth, at a time
 
 
 def encode(value: Any) -> bytes:
-    """The encoding of value.
+    """Encodes value.
 
-    Errors: TypeError naming the type for what cannot be stored; ValueError for values nested too deep or in themselves; OverflowError for
-    ints of more than 8192 bytes; TooLarge.
+    Errors: TypeError, with the type, if value cannot be stored; ValueError if it is nested too deep
+    or contains itself; OverflowError for an int of more than 8192 bytes; TooLarge.
     """
     kind = type(value)
     if kind not in _SIMPLE:
@@ -175,7 +185,7 @@ def encode(value: Any) -> bytes:
             value = _convert(value)
         elif _must_rewrite(value):
             value = _rewritten(value)
-    try:  # as _pack, without the call
+    try:  # _pack, inlined for speed
         packer = _idle_packers.pop()
     except IndexError:
         packer = _new_packer()
@@ -186,12 +196,12 @@ def encode(value: Any) -> bytes:
     return data
 
 
-def _new_packer() -> msgpack.Packer:  # pyright: ignore[reportUnknownParameterType] # msgpack has no types
+def _new_packer() -> msgpack.Packer:  # pyright: ignore[reportUnknownParameterType] # untyped
     return msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
 
 
 def _too_large(size: int) -> TooLarge:
-    return TooLarge(f"a value of {size} bytes, the limit is {MAX_VALUE_BYTES}")
+    return TooLarge(f"the value has {size} bytes, the limit is {MAX_VALUE_BYTES}")
 
 
 def _pack(value: Any) -> bytes:
@@ -199,15 +209,16 @@ def _pack(value: Any) -> bytes:
         packer = _idle_packers.pop()
     except IndexError:
         packer = _new_packer()
-    data: bytes = packer.pack(value)  # one that fails is dropped
+    data: bytes = packer.pack(value)  # a packer that fails is not reused
     _idle_packers.append(packer)
     return data
 
 
 def _must_rewrite(value: Any) -> bool:
-    """Whether the packer would mistake something in value, or would be called in a call of its own more than once.
+    """Whether the packer would encode something in value wrongly, or would have to call itself.
 
-    Errors: ValueError for what is nested too deep, as what holds itself is; TooLarge for more elements than a value has bytes.
+    Errors: ValueError if value is nested too deep or contains itself; TooLarge if it has more
+    elements than MAX_VALUE_BYTES.
     """
     nodes, must, elements = [value], False, 0
     for depth in range(MAX_NESTING + 1):
@@ -228,11 +239,14 @@ def _must_rewrite(value: Any) -> bool:
 
 
 def _too_deep() -> ValueError:
-    return ValueError(f"the value is nested more than {MAX_NESTING} deep, or holds itself")
+    return ValueError(f"the value is nested more than {MAX_NESTING} deep, or contains itself")
 
 
 def _check_shared(nodes: List[Any], depth: int, elements: int) -> None:
-    """As _must_rewrite, for nodes of which most are the same: a few lists that hold each other twice would be looked at without end."""
+    """As _must_rewrite, for nodes of which many are the same object.
+
+    A few lists that contain each other twice would otherwise be checked exponentially often.
+    """
     times: Dict[int, Tuple[Any, int]] = {}
     for node in nodes:
         times[id(node)] = node, times.get(id(node), (node, 0))[1] + 1
@@ -254,7 +268,7 @@ def _check_shared(nodes: List[Any], depth: int, elements: int) -> None:
 
 
 def _level(nodes: List[Any]) -> Tuple[Any, bool]:
-    """What is in nodes, and whether one of them must be rewritten, or what holds it."""
+    """The elements of nodes, and whether a node or its container must be rewritten."""
     if len(nodes) == 1 and type(node := nodes[0]) in _PLAIN:
         return node.values() if type(node) is dict else node, False
     kinds = set(map(type, nodes))
@@ -273,8 +287,10 @@ def _level(nodes: List[Any]) -> Tuple[Any, bool]:
 
 
 def _rewritten(value: Any) -> Any:
-    """Value with what holds values in extension objects encoded already, from the inside out, and lists and dicts copied."""
-    opened: Dict[int, Tuple[Any, Optional[_Opened]]] = {}  # with the node: an id is its own as long as it lives
+    """A copy of value whose nested extension objects are encoded, from the inside out."""
+    opened: Dict[
+        int, Tuple[Any, Optional[_Opened]]
+    ] = {}  # with the node, because an id is unique only while its object lives
     done: Dict[int, Any] = {}
     waiting = [value]
     while waiting:
@@ -316,7 +332,7 @@ def _extension(code: int, payload: bytes) -> Any:
 
 
 def _convert(value: Any) -> Any:
-    """What the packer can write for a value that it does not know."""
+    """Returns what the packer can write instead of a value of an unknown type."""
     kind = type(value)
     converter = LEAF_CONVERTERS.get(kind)
     if converter is not None:
@@ -327,7 +343,7 @@ def _convert(value: Any) -> Any:
     code, parts = opened
     if code is not None and _SIMPLE.issuperset(map(type, parts.values() if type(parts) is dict else parts)):
         return _extension(code, _pack(parts))
-    _must_rewrite(value)  # it raises for what is nested too deep
+    _must_rewrite(value)  # raises an error if the value is nested too deep
     return _rewritten(value)
 
 
@@ -340,11 +356,11 @@ def _convert_other(value: Any) -> Any:
         code, pack = packers_of[kind]
         return _ext_type(code, bytes(pack(value)))
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    raise TypeError(f"objects of type '{name}' cannot be stored; cyberdb_fast.register_type can make them so")
+    raise TypeError(f"objects of type '{name}' cannot be stored; register their type with cyberdb_fast.register_type")
 
 
 def _leaf_converter(kind: type) -> Optional[Callable[[Any], Any]]:
-    """The converter of a tracked bytearray, and of the types that freezegun puts in the place of datetime's."""
+    """The converter of a tracked bytearray, and of freezegun's datetime types."""
     if kind in tracked.BASE_OF:
         return LEAF_CONVERTERS.get(tracked.BASE_OF[kind])
     if kind.__module__ == "freezegun.api":

@@ -1,4 +1,7 @@
-"""What can go wrong. Everything that is not Python's own KeyError, IndexError, TypeError, ... is a CyberDBError."""
+"""The errors of this package.
+
+All but Python's own KeyError, IndexError, TypeError, ... are CyberDBErrors.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,23 @@ class CyberDBError(RuntimeError):
 
 
 class DisconCyberDBError(CyberDBError, ConnectionError):
-    """There is no connection: the proxy is not connected, the server cannot be reached, or it has gone."""
+    """There is no connection: the proxy is not connected or the server cannot be reached."""
 
 
 class ServerUnreachable(DisconCyberDBError, ConnectionRefusedError):
-    """No connection could be opened. The request was not sent."""
+    """The client could not connect to the server. The request was not sent."""
 
 
 class ConnectionRefused(DisconCyberDBError):
-    """The server ended the connection while it was being opened, and said why. The request was not sent."""
+    """The server refused the connection, with a reason. The request was not sent."""
 
 
 class EncryptionMismatch(ConnectionRefused):
-    """The server encrypts and the client does not, or the other way round."""
+    """The server encrypts and the client does not, or vice versa."""
 
 
 class ConnectionLost(DisconCyberDBError):
-    """The connection ended before the reply came: the request may or may not have been applied."""
+    """The connection was lost before the reply: the request may have been applied or not."""
 
 
 class RequestTimeout(DisconCyberDBError, TimeoutError):
@@ -32,15 +35,15 @@ class RequestTimeout(DisconCyberDBError, TimeoutError):
 
 
 class PoolTimeout(CyberDBError, TimeoutError):
-    """All connections were busy for the whole time that a request may wait for one. The request was not sent."""
+    """All connections were busy for pool_timeout. The request was not sent."""
 
 
 class WrongPasswordCyberDBError(CyberDBError):
-    """Client and server do not know the same password, or the client was given none."""
+    """Client and server have different passwords, or the client has none."""
 
 
 class WrongInputCyberDBError(CyberDBError):
-    """An argument is not of the type that is due. Nothing was sent."""
+    """An argument has the wrong type or value. Nothing was sent."""
 
 
 class WrongFilenameCyberDBError(CyberDBError):
@@ -56,56 +59,56 @@ class TypeCyberDBError(CyberDBError):
 
 
 class WrongTableNameCyberDBError(CyberDBError):
-    """A table's name does not fit. The three errors below say how."""
+    """The base of the errors about a table's name: NoSuchTable, TableExists and WrongTableKind."""
 
 
 class NoSuchTable(WrongTableNameCyberDBError):
-    """No table has the name."""
+    """The table does not exist."""
 
 
 class TableExists(WrongTableNameCyberDBError):
-    """A table of the name is there already."""
+    """A table of that name exists already."""
 
 
 class WrongTableKind(WrongTableNameCyberDBError, TypeError):
-    """The table is a list and the request is for a dict, or the other way round."""
+    """The table is a list and the request is for a dict, or vice versa."""
 
 
 class VersionMismatch(CyberDBError):
-    """The entry is not the one that was read: somebody wrote it in between. Nothing was done."""
+    """The entry has been written since its version was read. Nothing has changed."""
 
 
 class TooLarge(CyberDBError, ValueError):
-    """A request or value is beyond the server's limits. Nothing was done."""
+    """A request or value exceeds the server's limits. Nothing has changed."""
 
 
 class BadRequest(CyberDBError):
-    """The server does not take the request as it is: an older server, or a table's name that is empty or too long."""
+    """The table name is empty or too long, or the server is too old for the request."""
 
 
 class Overloaded(CyberDBError):
-    """The server has no room for the request or for the connection. Nothing was done."""
+    """The server has no memory for the request, or no free connection. Nothing has changed."""
 
 
 class NotDurable(CyberDBError):
-    """What was asked for could not be written to disk. A change is made all the same, and seen until the server restarts, perhaps longer."""
+    """The request could not be written to disk. A change was applied, but a restart may lose it."""
 
 
 class ReadOnly(CyberDBError):
-    """The server's disk has failed: it answers reads, and takes no changes. Nothing was done."""
+    """The server can no longer write to its disk: it answers reads and refuses changes."""
 
 
 class ServerError(CyberDBError):
-    """The server met a defect of its own. The request may have been applied."""
+    """The server has an internal error. The request may have been applied."""
 
 
 class ProtocolError(CyberDBError):
-    """What answers does not speak the protocol."""
+    """The server does not follow the protocol; it may be another kind of server."""
 
 
 class ReplyTooLarge(CyberDBError):
-    """A reply has more bytes than the client takes (max_reply_bytes), or than there is room for. The connection was closed."""
+    """A reply exceeds max_reply_bytes or the memory of this machine. The connection was closed."""
 
 
 class LostChangeWarning(UserWarning):
-    """A value that was read from a table was changed and dropped: the table does not have the change."""
+    """A value that was read from a table was changed and not stored again."""

@@ -1,4 +1,4 @@
-"""Extension codes, the values that have no class here, and the limits of codec/VALUES.md."""
+"""The extension codes and limits of codec/VALUES.md, and values without a Python class."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ FIRST_APPLICATION_CODE, LAST_APPLICATION_CODE = 64, 127
 INT, TUPLE, SET, FROZENSET, BYTEARRAY, ORDERED_DICT, DATETIME, DATE, TIME, TIMEDELTA, DECIMAL = range(1, 12)
 FRACTION, UUID, COMPLEX, RANGE, SLICE, DEQUE, COUNTER, DEFAULT_DICT, SINGLETON, EXCEPTION, UNOPENED = range(12, 23)
 
-# The last argument of an exception that has attributes is slice(EXCEPTION_STATE, {name: value}, None). On the wire: do not change.
+# The last argument of an exception that has attributes is slice(EXCEPTION_STATE, {name: value},
+# None). On the wire: do not change.
 EXCEPTION_STATE = "__dict__"
-# Attributes that Python gives to some exceptions, and that are not in their __dict__.
+# Attributes of some exceptions that are not in their __dict__.
 EXCEPTION_ATTRIBUTES = ("name", "path")
 
 
 class Extension(NamedTuple):
-    """A value of an application type that is not registered here: register_type opens it."""
+    """A value of an application type that is not registered in this program; see register_type."""
 
     code: int
     data: bytes
 
 
 class Unopened(NamedTuple):
-    """An object that is kept unopened: the path of its class, and its bytes."""
+    """An object that is not decoded: the path of its class, and its bytes."""
 
     path: str
     data: bytes

@@ -1,4 +1,7 @@
-"""The frames of codec/PROTOCOL.md: status codes, requests out, replies in. Bytes only, no sockets. The opcodes are in opcodes.py."""
+"""The frames of codec/PROTOCOL.md: status codes, requests out, replies in. No sockets.
+
+The opcodes are in opcodes.py.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ NO_SUCH_TABLE, TABLE_EXISTS, WRONG_TABLE_KIND, VERSION_MISMATCH = range(16, 20)
 BAD_FRAME, UNKNOWN_OPCODE, BAD_ARGUMENTS, TOO_LARGE, UNSUPPORTED, OVERLOADED, SHUTTING_DOWN, INTERNAL = range(32, 40)
 NOT_DURABLE, READ_ONLY = 40, 41
 
-ABSENT = b"\xc1"  # stands in the place of a value that is not there
+ABSENT = b"\xc1"  # in the place of a value that does not exist
 
 MAX_FRAME_BYTES = 64 << 20
 MAX_REPLY_BODY_BYTES = 1 << 20
@@ -32,25 +35,26 @@ _VERSION_BYTES = 8
 
 
 class Reply(NamedTuple):
-    """A whole reply, or a part of one: more says that further parts with the same id follow."""
+    """A whole reply, or a part of one if more is set: the next parts have the same id."""
 
     id: int
     status: int
-    version: int  # of the entry, if it was asked for; else 0
+    version: int  # of the entry, if requested; else 0
     body: bytes
     more: bool
 
 
-new_reply: Callable[[Tuple[int, int, int, bytes, bool]], Reply] = partial(tuple.__new__, Reply)  # half the time of Reply()
+# It takes half the time of Reply().
+new_reply: Callable[[Tuple[int, int, int, bytes, bool]], Reply] = partial(tuple.__new__, Reply)
 
 
 def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
-    """One request frame. The payload is the fields by flag and the arguments."""
+    """Encodes one request frame. payload is the optional fields and the arguments."""
     return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
 
 
 def only_reply(data: bytes) -> Optional[Reply]:
-    """The reply that data is, if it is one frame without flags and nothing else, as most replies to a single request are."""
+    """Decodes data if it is one reply frame without flags, the most frequent case; else None."""
     size = len(data)
     if size >= HEADER_BYTES:
         length, request_id, status, flags = unpack_header(data)
@@ -60,16 +64,16 @@ def only_reply(data: bytes) -> Optional[Reply]:
 
 
 class FrameReader:
-    """Cuts what arrives into reply frames."""
+    """Cuts received data into reply frames."""
 
     def __init__(self, first: bytes = b"") -> None:
-        """What has come already is first."""
+        """First is data that has been received already."""
         self.parts: List[bytes] = [first] if first else []  # of a frame that is not complete
         self._have = len(first)  # bytes in parts
-        self._need = HEADER_BYTES  # bytes from which on it makes sense to look
+        self._need = HEADER_BYTES  # minimum size of parts for a whole frame
 
     def receive(self, data: bytes) -> List[Reply]:
-        """The replies and parts of replies that are complete with data. ProtocolError if they cannot be a server's."""
+        """Returns the replies and parts of replies that data completes. Errors: ProtocolError."""
         if self.parts:
             self.parts.append(data)
             self._have += len(data)

@@ -1,12 +1,14 @@
-"""The opening messages of codec/PROTOCOL.md, the client's side. Bytes in, bytes out: the shells own the sockets and the time.
+"""The client's side of the handshake in codec/PROTOCOL.md.
 
-opening = Opening(encrypt)
-send(opening.hello())
-while opening.session is None:
-answer = opening.receive(received)
-if opening.kdf is not None:
-answer = opening.use_key(key of the password for opening.kdf)
-send(answer)
+Bytes in, bytes out, no sockets and no clock.
+
+    opening = Opening(encrypt)
+    send(opening.hello())
+    while opening.session is None:
+        answer = opening.receive(received)
+        if opening.kdf is not None:
+            answer = opening.use_key(key of the password for opening.kdf)
+        send(answer)
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ SUITE_CPACE = 2
 OPTION_ENCRYPT = 1
 
 HELLO, GREETING, CLIENT_SHARE, SERVER_SHARE, CLIENT_FIN, SERVER_FIN, REFUSAL = 1, 2, 3, 4, 5, 6, 127
-NOTHING = -1  # no type: the client's own work is due, and no message but a refusal
+NOTHING = -1  # the client has to derive its key; the server may only send a refusal
 REFUSED_TOO_MANY, REFUSED_PASSWORD, REFUSED_ENCRYPTION = 1, 2, 9
 MAX_MESSAGE_BYTES = 2048
 
@@ -37,19 +39,19 @@ CHANNEL = cpace.lv_cat(b"cyberdb-fast 1 client", b"cyberdb-fast 1 server")
 
 
 class KDF(NamedTuple):
-    """By what scrypt makes a key from the password: N = 2 ** log_n, r = 8, p = 1."""
+    """The parameters of scrypt for the key: N = 2 ** log_n, r = 8, p = 1, and the salt."""
 
     log_n: int
     salt: bytes
 
 
 def message(kind: int, body: bytes) -> bytes:
-    """One opening message: type, length, body."""
+    """Encodes one handshake message: type, length, body."""
     return bytes([kind]) + len(body).to_bytes(2, "little") + body
 
 
 class Opening:
-    """One handshake, from Hello to the session that it opens."""
+    """One handshake, from Hello to the session."""
 
     def __init__(self, encrypt: bool, nonce: Optional[bytes] = None, scalar: Optional[bytes] = None) -> None:
         self._encrypt = encrypt
@@ -59,21 +61,22 @@ class Opening:
         self._buffer = b""
         self._await = GREETING
         self._sid = self._share = self._prk = self._th = b""
-        self.kdf: Optional[KDF] = None  # the key for these is due: call use_key
-        self.session: Optional[Session] = None  # when both sides have proved the password
+        self.kdf: Optional[KDF] = None  # if set, the caller has to call use_key
+        self.session: Optional[Session] = None  # set when both sides have authenticated
         self.max_frame_bytes = 0
 
     def hello(self) -> bytes:
-        """The first message, with its magic."""
+        """Returns the first message, with its magic."""
         options = OPTION_ENCRYPT if self._encrypt else 0
         hello = MAGIC + message(HELLO, bytes([PROTOCOL_VERSION, PROTOCOL_VERSION, options]))
         self._transcript.update(hello)
         return hello
 
     def receive(self, data: bytes) -> bytes:
-        """What is to be sent after data has come; nothing while kdf is set.
+        """Processes received data and returns the bytes to send; none while kdf is set.
 
-        Errors: ConnectionRefused and its kinds, WrongPasswordCyberDBError, Overloaded, ProtocolError.
+        Errors: ConnectionRefused and its kinds, WrongPasswordCyberDBError, Overloaded,
+        ProtocolError.
         """
         self._buffer += data
         if self._other_server(cut=False):
@@ -83,7 +86,7 @@ class Opening:
         kind, length = self._buffer[0], int.from_bytes(self._buffer[1:3], "little")
         if kind not in (self._await, REFUSAL) or length > MAX_MESSAGE_BYTES:
             due = f"type {self._await}" if self._await != NOTHING else "none"
-            raise ProtocolError(f"opening message of type {kind} and {length} bytes where {due} was due")
+            raise ProtocolError(f"handshake message of type {kind} and {length} bytes, expected {due}")
         if len(self._buffer) < 3 + length:
             return b""
         whole, self._buffer = self._buffer[: 3 + length], self._buffer[3 + length :]
@@ -96,11 +99,17 @@ class Opening:
         return self._server_fin(whole[3:])
 
     def end(self) -> None:
-        """The server has ended the connection. Errors: ProtocolError if it is no server of ours."""
+        """Called when the server has closed the connection.
+
+        ProtocolError if it is another kind of server.
+        """
         self._other_server(cut=True)
 
     def _other_server(self, cut: bool) -> bool:
-        """Whether the server is none of ours. Errors: OtherServer, once it can be named, or the connection is cut."""
+        """Whether the server speaks another protocol.
+
+        OtherServer once its name is certain, or if cut.
+        """
         if self._await != GREETING or not self._buffer or self._buffer[0] in (GREETING, REFUSAL):
             return False
         what, sure = foreign.describe(self._buffer)
@@ -117,12 +126,12 @@ class Opening:
         if version != PROTOCOL_VERSION:
             raise ProtocolError(f"the server speaks protocol version {version}, this client {PROTOCOL_VERSION}")
         if options & ~OPTION_ENCRYPT or SUITE_CPACE not in body[fixed:]:
-            raise ProtocolError("the server speaks options or suites that this client does not know")
+            raise ProtocolError("the server requires options or suites that this client does not support")
         if options != (OPTION_ENCRYPT if self._encrypt else 0):
             raise EncryptionMismatch(
-                "the server does not encrypt and this client does: start the server with --encrypt, or pass encrypt=False"
+                "the server does not encrypt but this client does: start it with --encrypt, or pass encrypt=False"
                 if self._encrypt
-                else "the server encrypts and this client does not: pass encrypt=True"
+                else "the server encrypts but this client does not: pass encrypt=True"
             )
         self._transcript.update(whole)
         self._sid = self._nonce + body[3 + SALT_BYTES : fixed - 1]
@@ -131,7 +140,7 @@ class Opening:
         return self.receive(b"")
 
     def use_key(self, prs: bytes) -> bytes:
-        """What is to be sent, made with the key of the password for kdf."""
+        """Continues with the key of the password for kdf; returns the bytes to send."""
         self.kdf = None
         self._share = cpace.x25519(self._scalar, cpace.generator(prs, CHANNEL, self._sid))
         out = message(CLIENT_SHARE, bytes([SUITE_CPACE, 0]) + self._nonce + self._share)
@@ -170,9 +179,11 @@ class Opening:
 
 
 def refusal(body: bytes) -> Exception:
-    """The error that a Refusal stands for."""
+    """The error for a Refusal."""
     code, text = (body[0], body[1:].decode("utf-8", "replace")) if body else (0, "no reason given")
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text)  # it comes before any proof, and goes to logs and terminals
+    text = "".join(
+        c if c.isprintable() else "\ufffd" for c in text
+    )  # the server is not authenticated yet, and the text goes to logs and terminals
     if code == REFUSED_PASSWORD:
         return WrongPasswordCyberDBError("incorrect password" if text in ("", "wrong password") else text)
     if code == REFUSED_ENCRYPTION:

@@ -1,4 +1,7 @@
-"""The methods of the tables of cyberdb_fast.aio. Generated from methods.py by `.ci/python generate`: do not change it here."""
+"""The methods of the tables of cyberdb_fast.aio.
+
+Generated from methods.py by `.ci/python generate`: do not edit.
+"""
 
 # pyright: strict
 from __future__ import annotations
@@ -35,7 +38,7 @@ class DictMethods(Handle, Generic[K, V]):
     """The methods of the tables of cyberdb_fast.aio."""
 
     def getitem(self, key: K) -> Awaitable[V]:
-        """The value of key, as d[key]. Errors: KeyError."""
+        """Returns the value of key, as d[key]. Errors: KeyError."""
         return self._perform(requests.dict_get(self._t, key))
 
     @overload
@@ -43,7 +46,7 @@ class DictMethods(Handle, Generic[K, V]):
     @overload
     def get(self, key: K, default: Union[V, D]) -> Awaitable[Union[V, D]]: ...
     def get(self, key: K, default: Any = None) -> Awaitable[Any]:
-        """The value of key, or default, which stays here and comes back as itself."""
+        """Returns the value of key, or default if key is absent."""
         return self._perform(requests.dict_get_or(self._t, key, default))
 
     def set(self, key: K, value: V) -> Awaitable[None]:
@@ -55,15 +58,15 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_delete(self._t, key))
 
     def contains(self, key: object) -> Awaitable[bool]:
-        """Whether there is key, as key in d."""
+        """Whether key is present, as key in d."""
         return self._perform(requests.dict_contains(self._t, key))
 
     def len(self) -> Awaitable[int]:
-        """How many keys there are."""
+        """Returns the number of keys."""
         return self._perform(requests.dict_len(self._t))
 
     def setdefault(self, key: K, default: Any = None) -> Awaitable[Any]:
-        """The value of key, which is default from now on if there was none."""
+        """Returns the value of key; sets it to default first if key is absent."""
         return self._perform(requests.dict_setdefault(self._t, key, default))
 
     @overload
@@ -71,11 +74,14 @@ class DictMethods(Handle, Generic[K, V]):
     @overload
     def pop(self, key: K, default: Union[V, D]) -> Awaitable[Union[V, D]]: ...
     def pop(self, key: K, default: Any = MISSING) -> Awaitable[Any]:
-        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        """Removes key and returns its value, or default if key is absent.
+
+        Errors: KeyError if key is absent and there is no default.
+        """
         return self._perform(requests.dict_pop(self._t, key, default))
 
     def popitem(self) -> Awaitable[Tuple[K, V]]:
-        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
         return self._perform(requests.dict_popitem(self._t))
 
     def clear(self) -> Awaitable[None]:
@@ -83,11 +89,14 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_clear(self._t))
 
     def update(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        """Sets many items in one request: all or nothing."""
+        """Sets many items in one request, which sets all of them or none."""
         return self._perform(requests.dict_update(self._t, updates(args, kwargs)))
 
     def copy(self) -> Awaitable[Dict[K, V]]:
-        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        """Returns the content as a dict, as of one moment, in one request.
+
+        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        """
         return self._perform(requests.dict_all(self._t))
 
     def todict(self) -> Awaitable[Dict[K, V]]:
@@ -95,7 +104,7 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_all(self._t))
 
     def get_many(self, keys: Iterable[K]) -> Awaitable[Dict[K, V]]:
-        """Those of keys that are there, with their values, read in one request."""
+        """Returns a dict of those keys that are present, with their values, in one request."""
         return self._perform(requests.dict_get_many(self._t, keys))
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> Awaitable[None]:
@@ -103,11 +112,17 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_update(self._t, as_dict(items)))
 
     def increment(self, key: K, by: Any = 1) -> Awaitable[Any]:
-        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
+
+        Errors: TypeError if the value is not a number; OverflowError.
+        """
         return self._perform(requests.dict_increment(self._t, key, by))
 
     def compare_and_set(self, key: K, old: Any, new: Any) -> Awaitable[bool]:
-        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        """Sets key to new if its value equals old; returns whether it did.
+
+        ABSENT as old means that key is absent, ABSENT as new removes key.
+        """
         return self._perform(requests.dict_compare_and_set(self._t, key, old, new))
 
 
@@ -115,19 +130,24 @@ class ListMethods(Handle, Generic[V]):
     """The methods of the tables of cyberdb_fast.aio."""
 
     def get(self, index: SupportsIndex) -> Awaitable[V]:
-        """The element at index, as l[index]. Errors: IndexError."""
+        """Returns the element at index, as l[index]. Errors: IndexError."""
         return self._perform(requests.list_get(self._t, index))
 
-    def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Awaitable[List[V]]:
-        """The elements of a slice, as l[start:stop:step]."""
+    def slice(
+        self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None
+    ) -> Awaitable[List[V]]:
+        """Returns the elements of a slice, as l[start:stop:step]."""
         return self._perform(requests.list_get(self._t, slice(start, stop, step)))
 
     def set(self, index: requests.Index, value: Any) -> Awaitable[None]:
-        """Sets the element at index, or the elements of a slice, as l[index] = value. Errors: IndexError, ValueError."""
+        """Sets the element at index, or the elements of a slice, as l[index] = value.
+
+        Errors: IndexError, ValueError.
+        """
         return self._perform(requests.list_set(self._t, index, value))
 
     def delete(self, index: requests.Index) -> Awaitable[None]:
-        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
         return self._perform(requests.list_delete(self._t, index))
 
     def contains(self, value: object) -> Awaitable[bool]:
@@ -135,7 +155,7 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(requests.list_contains(self._t, value))
 
     def len(self) -> Awaitable[int]:
-        """How many elements there are."""
+        """Returns the number of elements."""
         return self._perform(requests.list_len(self._t))
 
     def append(self, value: V) -> Awaitable[None]:
@@ -143,15 +163,15 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(requests.list_append(self._t, value))
 
     def appendleft(self, value: V) -> Awaitable[None]:
-        """Adds value at the front, as fast as append."""
+        """Adds value at the front, as fast as append does at the end."""
         return self._perform(requests.list_append_left(self._t, value))
 
     def extend(self, values: Iterable[V]) -> Awaitable[None]:
-        """Adds all values at the end in one request: all or nothing."""
+        """Adds values at the end in one request, which adds all of them or none."""
         return self._perform(requests.list_extend(self._t, as_list(values)))
 
     def insert(self, index: SupportsIndex, value: V) -> Awaitable[None]:
-        """Adds value before index."""
+        """Inserts value before index."""
         return self._perform(requests.list_insert(self._t, index, value))
 
     def pop(self, index: SupportsIndex = -1) -> Awaitable[V]:
@@ -163,7 +183,7 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(requests.list_pop_left(self._t))
 
     def remove(self, value: V) -> Awaitable[None]:
-        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        """Removes the first element that equals value. Errors: ValueError if none does."""
         return self._perform(requests.list_remove(self._t, value))
 
     def clear(self) -> Awaitable[None]:
@@ -171,27 +191,31 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(requests.list_clear(self._t))
 
     def count(self, value: Any) -> Awaitable[int]:
-        """How many elements equal value."""
+        """Returns the number of elements that equal value."""
         return self._perform(requests.list_count(self._t, value))
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Awaitable[int]:
-        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        """Returns the index of the first element that equals value.
+
+        Errors: ValueError if none does.
+        """
         return self._perform(requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> Awaitable[None]:
-        """Turns the list round."""
+        """Reverses the list."""
         return self._perform(requests.list_reverse(self._t))
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Awaitable[None]:
-        """Sorts the list in the server: stable; on an error it is left whole.
+        """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
 
-        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
-        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        The server runs no code, so key is translated to data. It may use items (lambda x: x[1],
+        operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
+        any other key, and for elements that cannot be compared.
         """
         return self._perform(requests.list_sort(self._t, key, reverse))
 
     def copy(self) -> Awaitable[List[V]]:
-        """The content as a list."""
+        """Returns the content as a list, as of one moment."""
         return self._perform(requests.list_all(self._t))
 
     def tolist(self) -> Awaitable[List[V]]:

@@ -1,4 +1,7 @@
-"""The methods of the tables of a pipeline. Generated from methods.py by `.ci/python generate`: do not change it here."""
+"""The methods of the tables of a pipeline.
+
+Generated from methods.py by `.ci/python generate`: do not edit.
+"""
 
 # pyright: strict
 from __future__ import annotations
@@ -34,7 +37,7 @@ class DictMethods(Adding, Generic[K, V]):
     """The methods of the tables of a pipeline."""
 
     def getitem(self, key: K) -> Result[V]:
-        """The value of key, as d[key]. Errors: KeyError."""
+        """Returns the value of key, as d[key]. Errors: KeyError."""
         return self._add(requests.dict_get(self._t, key))
 
     @overload
@@ -42,7 +45,7 @@ class DictMethods(Adding, Generic[K, V]):
     @overload
     def get(self, key: K, default: Union[V, D]) -> Result[Union[V, D]]: ...
     def get(self, key: K, default: Any = None) -> Result[Any]:
-        """The value of key, or default, which stays here and comes back as itself."""
+        """Returns the value of key, or default if key is absent."""
         return self._add(requests.dict_get_or(self._t, key, default))
 
     def set(self, key: K, value: V) -> Result[None]:
@@ -54,15 +57,15 @@ class DictMethods(Adding, Generic[K, V]):
         return self._add(requests.dict_delete(self._t, key))
 
     def contains(self, key: object) -> Result[bool]:
-        """Whether there is key, as key in d."""
+        """Whether key is present, as key in d."""
         return self._add(requests.dict_contains(self._t, key))
 
     def len(self) -> Result[int]:
-        """How many keys there are."""
+        """Returns the number of keys."""
         return self._add(requests.dict_len(self._t))
 
     def setdefault(self, key: K, default: Any = None) -> Result[Any]:
-        """The value of key, which is default from now on if there was none."""
+        """Returns the value of key; sets it to default first if key is absent."""
         return self._add(requests.dict_setdefault(self._t, key, default))
 
     @overload
@@ -70,11 +73,14 @@ class DictMethods(Adding, Generic[K, V]):
     @overload
     def pop(self, key: K, default: Union[V, D]) -> Result[Union[V, D]]: ...
     def pop(self, key: K, default: Any = MISSING) -> Result[Any]:
-        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        """Removes key and returns its value, or default if key is absent.
+
+        Errors: KeyError if key is absent and there is no default.
+        """
         return self._add(requests.dict_pop(self._t, key, default))
 
     def popitem(self) -> Result[Tuple[K, V]]:
-        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
         return self._add(requests.dict_popitem(self._t))
 
     def clear(self) -> Result[None]:
@@ -82,27 +88,30 @@ class DictMethods(Adding, Generic[K, V]):
         return self._add(requests.dict_clear(self._t))
 
     def update(self, *args: Any, **kwargs: Any) -> Result[None]:
-        """Sets many items in one request: all or nothing."""
+        """Sets many items in one request, which sets all of them or none."""
         return self._add(requests.dict_update(self._t, updates(args, kwargs)))
 
     def copy(self) -> Result[Dict[K, V]]:
-        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        """Returns the content as a dict, as of one moment, in one request.
+
+        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        """
         return self._add(requests.dict_all(self._t))
 
     def keys(self) -> Result[List[K]]:
-        """The keys, in order."""
+        """Returns the keys as a list, in order."""
         return self._add(requests.dict_keys(self._t))
 
     def values(self) -> Result[List[V]]:
-        """The values, in order."""
+        """Returns the values as a list, in order."""
         return self._add(requests.dict_values(self._t))
 
     def items(self) -> Result[List[Tuple[K, V]]]:
-        """The items, in order."""
+        """Returns the items as a list, in order."""
         return self._add(requests.dict_items(self._t))
 
     def get_many(self, keys: Iterable[K]) -> Result[Dict[K, V]]:
-        """Those of keys that are there, with their values, read in one request."""
+        """Returns a dict of those keys that are present, with their values, in one request."""
         return self._add(requests.dict_get_many(self._t, keys))
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> Result[None]:
@@ -110,11 +119,17 @@ class DictMethods(Adding, Generic[K, V]):
         return self._add(requests.dict_update(self._t, as_dict(items)))
 
     def increment(self, key: K, by: Any = 1) -> Result[Any]:
-        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
+
+        Errors: TypeError if the value is not a number; OverflowError.
+        """
         return self._add(requests.dict_increment(self._t, key, by))
 
     def compare_and_set(self, key: K, old: Any, new: Any) -> Result[bool]:
-        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        """Sets key to new if its value equals old; returns whether it did.
+
+        ABSENT as old means that key is absent, ABSENT as new removes key.
+        """
         return self._add(requests.dict_compare_and_set(self._t, key, old, new))
 
 
@@ -122,19 +137,24 @@ class ListMethods(Adding, Generic[V]):
     """The methods of the tables of a pipeline."""
 
     def get(self, index: SupportsIndex) -> Result[V]:
-        """The element at index, as l[index]. Errors: IndexError."""
+        """Returns the element at index, as l[index]. Errors: IndexError."""
         return self._add(requests.list_get(self._t, index))
 
-    def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> Result[List[V]]:
-        """The elements of a slice, as l[start:stop:step]."""
+    def slice(
+        self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None
+    ) -> Result[List[V]]:
+        """Returns the elements of a slice, as l[start:stop:step]."""
         return self._add(requests.list_get(self._t, slice(start, stop, step)))
 
     def set(self, index: requests.Index, value: Any) -> Result[None]:
-        """Sets the element at index, or the elements of a slice, as l[index] = value. Errors: IndexError, ValueError."""
+        """Sets the element at index, or the elements of a slice, as l[index] = value.
+
+        Errors: IndexError, ValueError.
+        """
         return self._add(requests.list_set(self._t, index, value))
 
     def delete(self, index: requests.Index) -> Result[None]:
-        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
         return self._add(requests.list_delete(self._t, index))
 
     def contains(self, value: object) -> Result[bool]:
@@ -142,7 +162,7 @@ class ListMethods(Adding, Generic[V]):
         return self._add(requests.list_contains(self._t, value))
 
     def len(self) -> Result[int]:
-        """How many elements there are."""
+        """Returns the number of elements."""
         return self._add(requests.list_len(self._t))
 
     def append(self, value: V) -> Result[None]:
@@ -150,15 +170,15 @@ class ListMethods(Adding, Generic[V]):
         return self._add(requests.list_append(self._t, value))
 
     def appendleft(self, value: V) -> Result[None]:
-        """Adds value at the front, as fast as append."""
+        """Adds value at the front, as fast as append does at the end."""
         return self._add(requests.list_append_left(self._t, value))
 
     def extend(self, values: Iterable[V]) -> Result[None]:
-        """Adds all values at the end in one request: all or nothing."""
+        """Adds values at the end in one request, which adds all of them or none."""
         return self._add(requests.list_extend(self._t, as_list(values)))
 
     def insert(self, index: SupportsIndex, value: V) -> Result[None]:
-        """Adds value before index."""
+        """Inserts value before index."""
         return self._add(requests.list_insert(self._t, index, value))
 
     def pop(self, index: SupportsIndex = -1) -> Result[V]:
@@ -170,7 +190,7 @@ class ListMethods(Adding, Generic[V]):
         return self._add(requests.list_pop_left(self._t))
 
     def remove(self, value: V) -> Result[None]:
-        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        """Removes the first element that equals value. Errors: ValueError if none does."""
         return self._add(requests.list_remove(self._t, value))
 
     def clear(self) -> Result[None]:
@@ -178,25 +198,29 @@ class ListMethods(Adding, Generic[V]):
         return self._add(requests.list_clear(self._t))
 
     def count(self, value: Any) -> Result[int]:
-        """How many elements equal value."""
+        """Returns the number of elements that equal value."""
         return self._add(requests.list_count(self._t, value))
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Result[int]:
-        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        """Returns the index of the first element that equals value.
+
+        Errors: ValueError if none does.
+        """
         return self._add(requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> Result[None]:
-        """Turns the list round."""
+        """Reverses the list."""
         return self._add(requests.list_reverse(self._t))
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Result[None]:
-        """Sorts the list in the server: stable; on an error it is left whole.
+        """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
 
-        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
-        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        The server runs no code, so key is translated to data. It may use items (lambda x: x[1],
+        operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
+        any other key, and for elements that cannot be compared.
         """
         return self._add(requests.list_sort(self._t, key, reverse))
 
     def copy(self) -> Result[List[V]]:
-        """The content as a list."""
+        """Returns the content as a list, as of one moment."""
         return self._add(requests.list_all(self._t))

@@ -1,4 +1,7 @@
-"""The methods of CyberDict and CyberList. Generated from methods.py by `.ci/python generate`: do not change it here."""
+"""The methods of CyberDict and CyberList.
+
+Generated from methods.py by `.ci/python generate`: do not edit.
+"""
 
 # pyright: strict
 from __future__ import annotations
@@ -40,7 +43,7 @@ class DictMethods(Handle, Generic[K, V]):
     @overload
     def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def get(self, key: K, default: Any = None) -> Any:
-        """The value of key, or default, which stays here and comes back as itself."""
+        """Returns the value of key, or default if key is absent."""
         return self._perform(requests.dict_get_or(self._t, key, default))
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -52,15 +55,15 @@ class DictMethods(Handle, Generic[K, V]):
         self._perform(requests.dict_delete(self._t, key))
 
     def __contains__(self, key: object) -> bool:
-        """Whether there is key, as key in d."""
+        """Whether key is present, as key in d."""
         return self._perform(requests.dict_contains(self._t, key))
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Returns the number of keys."""
         return self._perform(requests.dict_len(self._t))
 
     def setdefault(self, key: K, default: Any = None) -> Any:
-        """The value of key, which is default from now on if there was none."""
+        """Returns the value of key; sets it to default first if key is absent."""
         return self._perform(requests.dict_setdefault(self._t, key, default))
 
     @overload
@@ -68,11 +71,14 @@ class DictMethods(Handle, Generic[K, V]):
     @overload
     def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def pop(self, key: K, default: Any = MISSING) -> Any:
-        """Removes key and returns its value, or default. Errors: KeyError if it is not there and no default is given."""
+        """Removes key and returns its value, or default if key is absent.
+
+        Errors: KeyError if key is absent and there is no default.
+        """
         return self._perform(requests.dict_pop(self._t, key, default))
 
     def popitem(self) -> Tuple[K, V]:
-        """Removes and returns the newest item. Errors: KeyError if there is none."""
+        """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
         return self._perform(requests.dict_popitem(self._t))
 
     def clear(self) -> None:
@@ -80,11 +86,14 @@ class DictMethods(Handle, Generic[K, V]):
         self._perform(requests.dict_clear(self._t))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets many items in one request: all or nothing."""
+        """Sets many items in one request, which sets all of them or none."""
         self._perform(requests.dict_update(self._t, updates(args, kwargs)))
 
     def copy(self) -> Dict[K, V]:
-        """The content of one moment as a dict, in one request; dict(d), {**d} and f(**d) of a CyberDict are the same."""
+        """Returns the content as a dict, as of one moment, in one request.
+
+        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        """
         return self._perform(requests.dict_all(self._t))
 
     def todict(self) -> Dict[K, V]:
@@ -92,7 +101,7 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(requests.dict_all(self._t))
 
     def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
-        """Those of keys that are there, with their values, read in one request."""
+        """Returns a dict of those keys that are present, with their values, in one request."""
         return self._perform(requests.dict_get_many(self._t, keys))
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> None:
@@ -100,11 +109,17 @@ class DictMethods(Handle, Generic[K, V]):
         self._perform(requests.dict_update(self._t, as_dict(items)))
 
     def increment(self, key: K, by: Any = 1) -> Any:
-        """Adds by to the value of key, where none counts as 0, and returns the sum. Errors: TypeError, OverflowError."""
+        """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
+
+        Errors: TypeError if the value is not a number; OverflowError.
+        """
         return self._perform(requests.dict_increment(self._t, key, by))
 
     def compare_and_set(self, key: K, old: Any, new: Any) -> bool:
-        """Sets key to new if its value is old, and says whether it did. ABSENT stands for no entry, as old and as new."""
+        """Sets key to new if its value equals old; returns whether it did.
+
+        ABSENT as old means that key is absent, ABSENT as new removes key.
+        """
         return self._perform(requests.dict_compare_and_set(self._t, key, old, new))
 
 
@@ -114,7 +129,7 @@ class ListMethods(Handle, Generic[V]):
     __slots__ = ()
 
     def __delitem__(self, index: requests.Index) -> None:
-        """Removes the element at index, or those of a slice, as del l[index]. Errors: IndexError."""
+        """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
         self._perform(requests.list_delete(self._t, index))
 
     def __contains__(self, value: object) -> bool:
@@ -122,7 +137,7 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(requests.list_contains(self._t, value))
 
     def __len__(self) -> int:
-        """How many elements there are."""
+        """Returns the number of elements."""
         return self._perform(requests.list_len(self._t))
 
     def append(self, value: V) -> None:
@@ -130,15 +145,15 @@ class ListMethods(Handle, Generic[V]):
         self._perform(requests.list_append(self._t, value))
 
     def appendleft(self, value: V) -> None:
-        """Adds value at the front, as fast as append."""
+        """Adds value at the front, as fast as append does at the end."""
         self._perform(requests.list_append_left(self._t, value))
 
     def extend(self, values: Iterable[V]) -> None:
-        """Adds all values at the end in one request: all or nothing."""
+        """Adds values at the end in one request, which adds all of them or none."""
         self._perform(requests.list_extend(self._t, as_list(values)))
 
     def insert(self, index: SupportsIndex, value: V) -> None:
-        """Adds value before index."""
+        """Inserts value before index."""
         self._perform(requests.list_insert(self._t, index, value))
 
     def pop(self, index: SupportsIndex = -1) -> V:
@@ -150,7 +165,7 @@ class ListMethods(Handle, Generic[V]):
         return cast(V, self._perform(requests.list_pop_left(self._t)))
 
     def remove(self, value: V) -> None:
-        """Removes the first element that equals value. Errors: ValueError if there is none."""
+        """Removes the first element that equals value. Errors: ValueError if none does."""
         self._perform(requests.list_remove(self._t, value))
 
     def clear(self) -> None:
@@ -158,27 +173,31 @@ class ListMethods(Handle, Generic[V]):
         self._perform(requests.list_clear(self._t))
 
     def count(self, value: Any) -> int:
-        """How many elements equal value."""
+        """Returns the number of elements that equal value."""
         return self._perform(requests.list_count(self._t, value))
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> int:
-        """Where the first element is that equals value. Errors: ValueError if there is none."""
+        """Returns the index of the first element that equals value.
+
+        Errors: ValueError if none does.
+        """
         return self._perform(requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> None:
-        """Turns the list round."""
+        """Reverses the list."""
         self._perform(requests.list_reverse(self._t))
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> None:
-        """Sorts the list in the server: stable; on an error it is left whole.
+        """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
 
-        The server runs no code: key is turned into data, which can say items (lambda x: x[1], operator.itemgetter), negation, len, lower, str
-        and tuples of these. Errors: TypeError for any other key, and for elements that have no order.
+        The server runs no code, so key is translated to data. It may use items (lambda x: x[1],
+        operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
+        any other key, and for elements that cannot be compared.
         """
         self._perform(requests.list_sort(self._t, key, reverse))
 
     def copy(self) -> List[V]:
-        """The content as a list."""
+        """Returns the content as a list, as of one moment."""
         return self._perform(requests.list_all(self._t))
 
     def tolist(self) -> List[V]:

@@ -1,4 +1,4 @@
-"""Pipelines: many requests in one write and one wait."""
+"""Pipelines: many requests in one write, with one wait for all replies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .cyberlist import CyberList
 from .frames import Reply
 from .methods_pipeline import DictMethods, ListMethods
 from .requests import Request
-from .result import Batch, Result, settle, values_or_errors
+from .result import BasePipeline, Result, set_replies, values_or_errors
 from .table import Durable
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Pipeline(Batch):
+class Pipeline(BasePipeline):
     """Requests that are sent together, at the end of `with` or by execute().
 
         with proxy.pipeline() as pipe:
@@ -27,7 +27,8 @@ class Pipeline(Batch):
             home = visits.get("home")
         print(home.value)
 
-    Each request is atomic and takes effect in its turn; one that fails does not stop the others; those of other clients may come between.
+    Each request is atomic, and requests are applied in order. One that fails does not stop the
+    others. Requests of other clients may come between.
     """
 
     def __init__(self, send: Callable[[List[Request[Any]]], List[Reply]]) -> None:
@@ -39,7 +40,7 @@ class Pipeline(Batch):
     @overload
     def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
     def on(self, table: Any) -> Any:
-        """The pipeline's view of a CyberDict or CyberList: its methods return Results."""
+        """Returns a handle of a table whose methods add requests and return Results."""
         if isinstance(table, CyberDict):
             return DictPipeline(self, table._t, isinstance(table._sender, Durable))
         if isinstance(table, CyberList):
@@ -47,16 +48,16 @@ class Pipeline(Batch):
         raise TypeError(f"a pipeline works on a CyberDict or a CyberList, not on {type(table).__name__}")
 
     def execute(self) -> List[Any]:
-        """Sends what was added, and returns the results in order, with the errors of those that failed in their places.
+        """Sends the requests and returns the result or the error of each, in order.
 
-        Errors: those of the connection; the requests may or may not have been applied then.
+        Errors: those of the connection. Then the requests may or may not have been applied.
         """
         return values_or_errors(self._exchange())
 
     def _exchange(self) -> List[Result[Any]]:
-        results = self._take()
+        results = self._clear()
         if results:
-            settle(results, self._send([result._request for result in results]))
+            set_replies(results, self._send([result._request for result in results]))
         return results
 
     def __enter__(self) -> Pipeline:
@@ -66,12 +67,12 @@ class Pipeline(Batch):
         if exc_type is None:
             self._exchange()
         else:
-            self._take()
+            self._clear()
 
 
 class DictPipeline(DictMethods[K, V]):
-    """The methods of a CyberDict, as requests of a pipeline."""
+    """The methods of a CyberDict. Each adds a request to a pipeline and returns its Result."""
 
 
 class ListPipeline(ListMethods[V]):
-    """The methods of a CyberList, as requests of a pipeline."""
+    """The methods of a CyberList. Each adds a request to a pipeline and returns its Result."""

@@ -1,11 +1,14 @@
-"""The connections of one client: so many and no more, given out in the order in which they are asked for.
+"""The connection pool of a client: at most max_connections, served in the order of the requests.
 
-There is no lock. A signal handler or a finalizer may use a table while its own thread is anywhere in here, and an exception may come at any
-byte code. So each step is one operation of a list, set or deque, which is atomic, and whatever is left out by an interrupt heals:
+There is no lock. A signal handler or a finalizer may use a table while its own thread is anywhere
+in this module, and an exception may interrupt any byte code. So each step is one operation of a
+list, set or deque, which is atomic, and the pool recovers from a step that an interrupt has
+skipped:
 
-* A connection is among the idle ones or in one lease (see waiter.py). Its place is a weak reference: if it is dropped, the place is free.
-* Those who wait look by themselves from time to time. What is there for one that does not take it goes to another.
-* Who waits for a connection that its own stack holds gets one beyond the limit.
+* A connection is in the idle list or in one lease (see waiter.py). The pool knows it by its slot, a
+  weak reference. If the connection is dropped, its slot is free.
+* Waiters poll from time to time. A connection that one waiter does not take goes to another.
+* A waiter whose own stack holds a connection gets an extra one, beyond the limit.
 """
 
 from __future__ import annotations
@@ -14,71 +17,83 @@ import weakref
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Set
 
-from .clock import REAL
+from .affinity import Location, current_location
+from .clock import MONOTONIC
 from .connection import Connection, NotSent, no_reply
 from .errors import CyberDBError, DisconCyberDBError, Overloaded, PoolTimeout
 from .settings import Settings
-from .waiter import Lease, Waiter, collect, waits_for_itself
-from .whereabouts import Whereabouts, whereabouts
+from .waiter import Lease, Waiter, collect, is_reentrant
 
-# A connection that was idle for longer than this is looked at before it is used: the server may have gone in between.
+# A connection that was idle for longer than this is checked before use: the server may have closed
+# it.
 CHECK_AFTER_SECONDS = 0.05
-# How long one waits before it looks by itself; each time longer, up to the longest.
-PATIENCE_SECONDS = 0.002
-LONGEST_PATIENCE_SECONDS = 0.2
-# A server that has no room for a connection is asked again after this time, if the process has others.
+# The first and the longest interval at which a waiter polls; the intervals grow.
+FIRST_POLL_SECONDS = 0.002
+MAX_POLL_SECONDS = 0.2
+# After the server has refused a connection as one too many, the pool opens no more for this time,
+# provided it has others.
 FULL_SECONDS = 0.25
 
 
 class Pool:
-    """At most max_connections connections, used where it was made: in one process and, under gevent, on one event loop.
+    """At most max_connections connections, for one process and, under gevent, one event loop.
 
-    Whoever gives a connection back looks for waiting callers after that, and whoever begins to wait looks for connections after that, so one of
-    the two sees the other. Who comes while others wait queues behind them.
+    A caller that releases a connection looks for waiters afterwards. A caller that starts to wait
+    looks for connections afterwards. So at least one of the two sees the other. A new caller queues
+    behind those that wait already.
     """
 
-    def __init__(self, settings: Settings, here: Optional[Whereabouts] = None, closed: bool = False) -> None:
-        """A client gives here to all its pools."""
-        here = whereabouts() if here is None else here
+    def __init__(self, settings: Settings, location: Optional[Location] = None, closed: bool = False) -> None:
+        """All pools of a client share its location."""
+        location = current_location() if location is None else location
         self.settings = settings
         self.closed = closed
         self.waiting: Deque[Waiter] = deque()
-        self.reserve = 0  # connections that stay idle for those who wait
-        self.home = here[0]
-        self._here = here
-        self.timers_are_dear: bool = not isinstance(self.home, int)  # under gevent: the first of those who share keeps the time of all
+        self.keep_idle = 0  # number of idle connections that take leaves to waiters
+        self.owner = location[0]
+        self._location = location
+        # Under gevent, of the waiters that share connections, only the first one polls.
+        self.timers_are_expensive: bool = not isinstance(self.owner, int)
         self._idle: List[Connection] = []
-        self._places: Set[weakref.ReferenceType[Connection]] = set()
-        self._alone: Set[weakref.ReferenceType[Connection]] = set()  # given to callers that share with no other
-        self._sockets: Dict[weakref.ReferenceType[Connection], Any] = {}  # so that one is closed whose connection was dropped by an interrupt
+        self._slots: Set[weakref.ReferenceType[Connection]] = set()
+        self._exclusive: Set[weakref.ReferenceType[Connection]] = set()  # leased, not shared
+        self._sockets: Dict[weakref.ReferenceType[Connection], Any] = {}  # to close those of dropped connections
         self._full_until = 0.0
         self._refusal: Optional[Overloaded] = None
 
     @property
-    def _open(self) -> int:
-        """Connections that are given out, idle, or being opened."""
-        return len(self._places)
+    def open_count(self) -> int:
+        """The number of connections that are leased, idle or being opened."""
+        return len(self._slots)
 
     def in_use(self) -> int:
-        """Connections that are given to callers who may share."""
-        return len(self._places) - len(self._alone) - len(self._idle)
+        """The number of leased connections that callers may share."""
+        return len(self._slots) - len(self._exclusive) - len(self._idle)
 
     def stats(self) -> Dict[str, int]:
-        """Counts of now."""
-        return {"open": self._open, "idle": len(self._idle), "waiting": len(self.waiting), "max_connections": self.settings.max_connections}
+        """The current counts."""
+        return {
+            "open": self.open_count,
+            "idle": len(self._idle),
+            "waiting": len(self.waiting),
+            "max_connections": self.settings.max_connections,
+        }
 
     # ---- taking
 
     def take(self, lease: Lease) -> bool:
-        """An idle connection into lease. False: there is none, or whoever asks does better to share one."""
+        """Moves an idle connection into lease.
+
+        False if there is none for this caller; sharing one may be faster.
+        """
         idle = self._idle
-        if self.waiting or len(idle) <= self.reserve:
+        if self.waiting or len(idle) <= self.keep_idle:
             return False
         try:
             lease.append(idle.pop())
         except IndexError:
             return False
-        now = REAL[0]()
+        now = MONOTONIC[0]()
         if now - lease[0].used_at > CHECK_AFTER_SECONDS and not self._usable(lease[0], now):
             self.discard(lease)
             return self._open_into(lease)
@@ -86,9 +101,10 @@ class Pool:
         return True
 
     def acquire(self, lease: Optional[Lease] = None) -> Lease:
-        """A connection for the caller alone, for which it may have to wait, into lease; to be given to release or discard.
+        """Puts an exclusive connection into lease and returns lease; waits for one if necessary.
 
-        Errors: PoolTimeout; those of opening a connection.
+        The caller passes the lease to release or discard. Errors: PoolTimeout; those of
+        Connection.open.
         """
         lease = [] if lease is None else lease
         if self.waiting or self.closed or not (self._take_idle(lease) or self._open_into(lease)):
@@ -100,20 +116,20 @@ class Pool:
             except BaseException:
                 self.leave(waiter)
                 raise
-        if not lease[0].beyond:
-            lease[0].apart = True
-            lease[0].alone = weakref.ref(lease[0], self._alone.discard)
-            self._alone.add(lease[0].alone)
+        if not lease[0].extra:
+            lease[0].unshared = True
+            lease[0].exclusive = weakref.ref(lease[0], self._exclusive.discard)
+            self._exclusive.add(lease[0].exclusive)
         return lease
 
     def _take_idle(self, lease: Lease) -> bool:
-        """An idle connection that is of use."""
+        """Moves a usable idle connection into lease. False if there is none."""
         while self._idle:
             try:
                 lease.append(self._idle.pop())
             except IndexError:
                 break
-            now = REAL[0]()
+            now = MONOTONIC[0]()
             if now - lease[0].used_at <= CHECK_AFTER_SECONDS or self._usable(lease[0], now):
                 lease[0].used_at = now
                 return True
@@ -121,129 +137,134 @@ class Pool:
         return False
 
     def _usable(self, connection: Connection, now: float) -> bool:
-        """Whether a connection that was idle for some time is worth using."""
+        """Whether a connection that was idle for some time can be used."""
         if self.settings.max_idle and now - connection.used_at > self.settings.max_idle:
             return False
         return connection.seems_open()
 
-    def _room(self) -> bool:
-        """Whether one more connection may be opened."""
-        return len(self._places) < self.settings.max_connections and (not self._full_until or REAL[0]() >= self._full_until)
+    def _has_capacity(self) -> bool:
+        """Whether the pool may open one more connection."""
+        if len(self._slots) >= self.settings.max_connections:
+            return False
+        return not self._full_until or MONOTONIC[0]() >= self._full_until
 
     def _open_into(self, lease: Lease) -> bool:
-        """A new connection into lease, if there is room."""
-        if not self._room():
+        """Opens a connection into lease.
+
+        False if there is no capacity. Errors: those of Connection.open.
+        """
+        if not self._has_capacity():
             return False
-        place: Optional[weakref.ReferenceType[Connection]] = None
-        if len(self._sockets) > len(self._places):
-            self._sweep()
+        slot: Optional[weakref.ReferenceType[Connection]] = None
+        if len(self._sockets) > len(self._slots):
+            self._close_orphans()
         connection = Connection(self.settings)
         try:
-            connection.place = place = weakref.ref(connection, self._places.discard)
-            self._places.add(place)
-            if len(self._places) > self.settings.max_connections:  # others came at the same time
-                self._free(place)
+            connection.slot = slot = weakref.ref(connection, self._slots.discard)
+            self._slots.add(slot)
+            if len(self._slots) > self.settings.max_connections:  # other callers opened theirs at the same time
+                self._free_slot(slot)
                 return False
             connection.open()
-            self._sockets[place] = connection.socket
+            self._sockets[slot] = connection.socket
             self._full_until = 0.0
             lease.append(connection)
         except Overloaded as e:
-            self._free(place)
+            self._free_slot(slot)
             if not self._has_others():
                 raise
-            self._refusal, self._full_until = e, REAL[0]() + FULL_SECONDS
+            self._refusal, self._full_until = e, MONOTONIC[0]() + FULL_SECONDS
             return False
         except BaseException:
             lease.clear()
-            self._free(place)
+            self._free_slot(slot)
             connection.close()
             raise
         return True
 
     def _has_others(self) -> bool:
-        """Whether connections are open."""
-        return any(other.opened for other in [place() for place in list(self._places)] if other is not None)
+        """Whether the pool has open connections."""
+        return any(other.opened for other in [slot() for slot in list(self._slots)] if other is not None)
 
-    def _open_beyond(self, lease: Lease) -> None:
-        """A connection beyond the limit: it is closed when it comes back."""
+    def _open_extra(self, lease: Lease) -> None:
+        """Opens a connection beyond the limit into lease; release closes it."""
         connection = Connection(self.settings)
-        connection.beyond = connection.apart = True
-        connection.place = weakref.ref(connection)
+        connection.extra = connection.unshared = True
+        connection.slot = weakref.ref(connection)
         try:
             connection.open()
-            self._sockets[connection.place] = connection.socket
+            self._sockets[connection.slot] = connection.socket
             lease.append(connection)
         except BaseException:
             connection.close()
             raise
 
-    def _sweep(self) -> None:
-        """Closes the sockets of connections that are no more."""
-        for place, socket in list(self._sockets.items()):
-            if place() is None:
+    def _close_orphans(self) -> None:
+        """Closes the sockets of dropped connections."""
+        for slot, socket in list(self._sockets.items()):
+            if slot() is None:
                 socket.close()
-                self._sockets.pop(place, None)
+                self._sockets.pop(slot, None)
 
-    # ---- giving back
+    # ---- releasing
 
     def release(self, lease: Lease) -> None:
-        """Takes back a connection that is in order."""
-        if lease[0].apart:
-            self._release_apart(lease)
+        """Takes back a working connection. It empties lease."""
+        if lease[0].unshared:
+            self._release_unshared(lease)
             return
         self._idle.append(lease.pop())
         if self.waiting or self.closed:
-            self.hand_on()
+            self.dispatch_idle()
 
-    def _release_apart(self, lease: Lease) -> None:
-        if lease[0].beyond:
+    def _release_unshared(self, lease: Lease) -> None:
+        if lease[0].extra:
             self.discard(lease)
             return
-        self._no_longer_alone(lease[0])
-        lease[0].apart = False
-        lease[0].used_at = REAL[0]()
+        self._end_exclusive(lease[0])
+        lease[0].unshared = False
+        lease[0].used_at = MONOTONIC[0]()
         self._idle.append(lease.pop())
-        self.hand_on()
+        self.dispatch_idle()
 
-    def hand_on(self) -> None:
-        """Lets those who wait have what was given back; a closed pool keeps nothing."""
+    def dispatch_idle(self) -> None:
+        """Wakes a waiter for a released connection; closes it if the pool is closed."""
         if self.closed:
             self.drop_idle()
         elif self.waiting:
             self.wake_next()
 
     def discard(self, lease: Lease) -> None:
-        """Takes back a connection that is of no use any more. A lease that is empty stays so."""
+        """Closes the connection in lease, if there is one, and frees its slot."""
         if not lease:
             return
         try:
-            self._no_longer_alone(lease[0])
-            place = lease[0].place
-            if place is not None:
-                self._places.discard(place)
+            self._end_exclusive(lease[0])
+            slot = lease[0].slot
+            if slot is not None:
+                self._slots.discard(slot)
             lease.pop().close()
-            if place is not None:
-                self._sockets.pop(place, None)
+            if slot is not None:
+                self._sockets.pop(slot, None)
         finally:
             if self.waiting:
                 self.wake_next()
 
-    def _no_longer_alone(self, connection: Connection) -> None:
-        if connection.alone is not None:
-            self._alone.discard(connection.alone)
-            connection.alone = None
+    def _end_exclusive(self, connection: Connection) -> None:
+        if connection.exclusive is not None:
+            self._exclusive.discard(connection.exclusive)
+            connection.exclusive = None
 
-    def _free(self, place: Optional[weakref.ReferenceType[Connection]]) -> None:
-        if place is not None:
-            self._places.discard(place)
+    def _free_slot(self, slot: Optional[weakref.ReferenceType[Connection]]) -> None:
+        if slot is not None:
+            self._slots.discard(slot)
         if self.waiting:
             self.wake_next()
 
     def drop_idle(self) -> None:
-        """Closes what is idle: the server has gone, and with it its connections."""
+        """Closes all idle connections, for example because the server has gone."""
         gone: List[Connection] = []
-        while self._idle:  # all of it, before one of those who wait is given some
+        while self._idle:  # all of them, before a waiter gets one
             try:
                 gone.append(self._idle.pop())
             except IndexError:
@@ -252,14 +273,17 @@ class Pool:
             self.discard([gone.pop()])
 
     def close(self) -> None:
-        """Closes what is idle now, and the rest when it comes back; callers that wait for one are refused."""
+        """Closes idle connections now and the others on release.
+
+        Waiters get a DisconCyberDBError.
+        """
         self.closed = True
         for waiter in list(self.waiting):
             waiter.wake()
         self.drop_idle()
 
-    def forget(self) -> None:
-        """In a child: the parent's connections stay the parent's."""
+    def detach(self) -> None:
+        """In a forked child: closes its copies of the parent's sockets."""
         self.closed = True
         for socket in list(self._sockets.values()):
             socket.close()
@@ -268,59 +292,68 @@ class Pool:
     # ---- waiting
 
     def wait(self, waiter: Waiter, lease: Lease) -> None:
-        """Returns when lease has a connection, or when waiter, which is in the queue, is over. Who has one leaves the queue.
+        """Waits until lease has a connection or waiter, which is in the queue, is done.
 
-        Errors: PoolTimeout; RequestTimeout; those of opening a connection.
+        A waiter that has a connection is to leave the queue. Errors: PoolTimeout; RequestTimeout;
+        those of Connection.open.
         """
-        rounds = seen = 0  # how often there was a connection when it looked, and the first of those who wait did not take it
+        rounds = 0  # polls so far, at most 4
+        seen = 0  # polls in a row that found a connection which the first waiter did not take
         while not self._serve(waiter, lease, seen > 1):
-            if (rounds > 1 or waiter.asked) and not waiter.looked:
-                self._look(waiter, lease)
+            if (rounds > 1 or waiter.check_requested) and not waiter.checked:
+                self._check_reentrant(waiter, lease)
             elif waiter.wait(self._timeout(waiter, rounds)):
                 seen = 0
             else:
-                if self._here[0] != self.home:
+                if self._location[0] != self.owner:
                     raise NotSent("the process was forked while the request waited for a connection")
-                waiter.timed = True
+                waiter.polls = True
                 if rounds == 4:
                     collect()
                 rounds = min(rounds + 1, 4)
-                waiter.lose_patience()
-                seen = seen + 1 if self._idle or self._room() else 0
+                waiter.timed_out()
+                seen = seen + 1 if self._idle or self._has_capacity() else 0
 
     def _timeout(self, waiter: Waiter, rounds: int) -> Optional[float]:
-        """How long it waits before it looks by itself. The first of those who may share keeps the time of all."""
-        if waiter.alone or waiter.timed or self._is_first(waiter):
-            return min(PATIENCE_SECONDS * (1 << 2 * rounds), LONGEST_PATIENCE_SECONDS, self._time_left(waiter))
-        if self.timers_are_dear:
+        """How long waiter waits before its next poll, in seconds; None: until it is woken.
+
+        Of the waiters that share connections, the first one polls for all.
+        """
+        if waiter.exclusive or waiter.polls or self._is_first(waiter):
+            return min(FIRST_POLL_SECONDS * (1 << 2 * rounds), MAX_POLL_SECONDS, self._time_left(waiter))
+        if self.timers_are_expensive:
             return None
-        return min(LONGEST_PATIENCE_SECONDS, self._time_left(waiter))
+        return min(MAX_POLL_SECONDS, self._time_left(waiter))
 
     def leave(self, waiter: Waiter) -> None:
-        """Takes a waiter out of the queue, and lets those behind it come forward."""
+        """Removes a waiter from the queue, and lets those behind it move up."""
         waiter.leave(self.waiting)
         if self.waiting:
-            self.appoint()
+            self.ensure_polling()
             self.wake_next()
 
-    def appoint(self) -> None:
-        """Makes sure that the first of those who wait keeps the time."""
+    def ensure_polling(self) -> None:
+        """Makes sure that the first waiter polls."""
         for first in list(self.waiting)[:1]:
-            if not first.timed:
-                first.timed = True
+            if not first.polls:
+                first.polls = True
                 first.wake()
 
     def wake_next(self) -> None:
-        """Wakes the first of those who wait that may have a connection now, if there is one."""
-        if self._idle or self._room():
+        """Wakes the first eligible waiter if a connection is available."""
+        if self._idle or self._has_capacity():
             for waiter in list(self.waiting):
                 if waiter.eligible():
                     waiter.wake()
                     return
 
     def _serve(self, waiter: Waiter, lease: Lease, passed_over: bool) -> bool:
-        """Whether the wait is over. Who was passed over takes what is there out of turn: the first may be interrupted, or have been."""
-        if waiter.over or lease or waiter.inherit(lease):
+        """Gives waiter a connection if it is its turn; returns whether its wait is over.
+
+        If passed_over, waiter takes the connection even if it is not the first: the first one does
+        not take it, perhaps because it was interrupted.
+        """
+        if waiter.done or lease or waiter.take_over(lease):
             return True
         if not waiter.queued:
             return False
@@ -329,30 +362,33 @@ class Pool:
         if not (passed_over or self._is_first(waiter)) or not waiter.eligible():
             return False
         if passed_over:
-            self._go_ahead()
+            self._skip_first()
         if not self._take_idle(lease) and not self._open_into(lease):
             return False
         if len(self.waiting) > 1:
             self.wake_next()
         return True
 
-    def _go_ahead(self) -> None:
-        """Takes the first out of the queue: it does not take what is there. If it is alive, it looks by itself from now on."""
+    def _skip_first(self) -> None:
+        """Removes the first waiter, which does not take its connection.
+
+        If it is alive, it polls from now on.
+        """
         try:
             first = self.waiting.popleft()
         except IndexError:
             return
-        first.timed = True
+        first.polls = True
         first.wake()
 
     def _is_first(self, waiter: Waiter) -> bool:
-        """Whether no other comes before it."""
+        """Whether waiter is the first that may take a connection."""
         try:
             if self.waiting[0] is waiter:
                 return True
         except IndexError:
             return True
-        if waiter.alone:  # it need not wait for those who gather
+        if waiter.exclusive:  # it may overtake waiters that are not eligible
             for other in list(self.waiting):
                 if other is waiter:
                     return True
@@ -360,33 +396,36 @@ class Pool:
                     return False
         return False
 
-    def _look(self, waiter: Waiter, lease: Lease) -> None:
-        """Opens a connection beyond the limit for one that waits for itself. The first makes the others look too."""
-        waiter.looked = True
+    def _check_reentrant(self, waiter: Waiter, lease: Lease) -> None:
+        """Opens an extra connection if waiter is reentrant, and makes the others check too."""
+        waiter.checked = True
         for other in list(self.waiting):
-            if not (other.looked or other.asked) and other is not waiter:
-                other.asked = True
+            if not (other.checked or other.check_requested) and other is not waiter:
+                other.check_requested = True
                 other.wake()
-        if waiter.queued and waits_for_itself():
-            self._open_beyond(lease)
+        if waiter.queued and is_reentrant():
+            self._open_extra(lease)
 
     def _time_left(self, waiter: Waiter) -> float:
-        """Seconds until the wait ends. Errors: PoolTimeout, RequestTimeout."""
+        """Seconds until the deadline of waiter. Errors: PoolTimeout, RequestTimeout."""
         deadline = waiter.deadline(self.settings)
         if deadline is None:
-            return LONGEST_PATIENCE_SECONDS
-        left = deadline - REAL[0]()
+            return MAX_POLL_SECONDS
+        left = deadline - MONOTONIC[0]()
         if left <= 0:
             if waiter.withdraw():
-                raise self._too_long()
+                raise self._pool_timeout()
             if waiter.deadline(self.settings) == deadline:
                 raise no_reply(self.settings)
         return max(left, 0.001)
 
-    def _too_long(self) -> CyberDBError:
+    def _pool_timeout(self) -> CyberDBError:
         settings = self.settings
         if self._refusal is not None and self._full_until:
-            return Overloaded(f"{self._refusal}; the {self._open} connections of this process were busy for {settings.pool_timeout} s")
+            return Overloaded(
+                f"{self._refusal}; the {self.open_count} connections of this process were "
+                f"busy for {settings.pool_timeout} s"
+            )
         return PoolTimeout(
             f"all {settings.max_connections} connections to {settings.address} were busy "
             f"for {settings.pool_timeout} s: see max_connections and pool_timeout"

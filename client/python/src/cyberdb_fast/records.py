@@ -1,4 +1,7 @@
-"""The records of an encrypted connection: AES-256-CTR, then HMAC-SHA-256 over what it gave. See codec/PROTOCOL.md, "Records"."""
+"""The records of an encrypted connection: AES-256-CTR, then HMAC-SHA-256 over the ciphertext.
+
+See codec/PROTOCOL.md, "Records".
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from .errors import ProtocolError
 MAX_RECORD_BYTES = 65536
 LENGTH_BYTES = 4
 TAG_BYTES = 16
-# The keys are changed before the record that would pass one of these.
+# The keys change before a record that would exceed one of these.
 MAX_KEY_BYTES = 64 << 30
 MAX_KEY_RECORDS = 1 << 31
 _LENGTH = struct.Struct("<I")
-_AUTHENTICATED = struct.Struct("<QI")  # what the tag is over, before the ciphertext: sequence and length
+_AUTHENTICATED = struct.Struct("<QI")  # the tag covers these and the ciphertext: sequence, length
 
 
 def hkdf_extract(salt: bytes, key: bytes) -> bytes:
@@ -39,7 +42,7 @@ def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
 
 
 class Direction:
-    """What both directions share: a secret, the keys made from it, and how far they have been used."""
+    """One direction of a connection: a secret, its keys, and how much they have been used."""
 
     def __init__(self, secret: bytes, max_bytes: int = MAX_KEY_BYTES, max_records: int = MAX_KEY_RECORDS) -> None:
         self._secret = secret
@@ -51,11 +54,14 @@ class Direction:
         keys = hkdf_expand(self._secret, b"cyberdb-fast 1 record keys", 80)
         # CTR is its own inverse, so both directions encrypt.
         self._cipher = Cipher(AES(keys[:32]), CTR(keys[32:48])).encryptor()
-        self._mac = HMAC(keys[48:], SHA256())  # copied for each record: that costs less than setting up its key
+        self._mac = HMAC(keys[48:], SHA256())  # copied for each record, which is cheaper than a new one
         self._bytes = self._records = 0
 
     def _count(self, n: int) -> None:
-        """Counts a record of n bytes, after changing the keys if it would pass what they are good for."""
+        """Counts a record of n bytes.
+
+        First changes the keys if the record would exceed their limits.
+        """
         if self._bytes + n > self._max_bytes or self._records + 1 > self._max_records:
             self._secret = hkdf_expand(self._secret, b"cyberdb-fast 1 next stream", 32)
             self._make_keys()
@@ -70,16 +76,18 @@ class Direction:
 
 
 class Sealer(Direction):
-    """Makes the records of one direction."""
+    """Encrypts one direction."""
 
     def seal(self, plain: bytes) -> bytes:
-        """Plain in as many records as it needs."""
+        """Returns plain in as many records as necessary."""
         if len(plain) <= MAX_RECORD_BYTES:
             return self._record(plain) if plain else b""
-        return b"".join(self._record(plain[at : at + MAX_RECORD_BYTES]) for at in range(0, len(plain), MAX_RECORD_BYTES))
+        return b"".join(
+            self._record(plain[at : at + MAX_RECORD_BYTES]) for at in range(0, len(plain), MAX_RECORD_BYTES)
+        )
 
     def end(self) -> bytes:
-        """The record that says that nothing follows. It is the last one."""
+        """Returns the end record. It is the last one."""
         return self._record(b"")
 
     def _record(self, plain: bytes) -> bytes:
@@ -89,19 +97,22 @@ class Sealer(Direction):
 
 
 class Opener(Direction):
-    """Opens the records of one direction, in whatever pieces they come."""
+    """Decrypts one direction. The records may arrive in any pieces."""
 
     def __init__(self, secret: bytes, max_bytes: int = MAX_KEY_BYTES, max_records: int = MAX_KEY_RECORDS) -> None:
         super().__init__(secret, max_bytes, max_records)
         self._buffer = b""
-        self.ended = False  # the other side has said that nothing follows
+        self.ended = False  # the end record has come
 
     def hold(self, data: bytes) -> None:
-        """Keeps what has come already for the next open."""
+        """Buffers data for the next open."""
         self._buffer = data
 
     def open(self, data: bytes) -> bytes:
-        """What the records carry that are complete with data. ProtocolError if one is not what the other side sealed next."""
+        """Returns the content of the records that data completes.
+
+        ProtocolError if one was altered.
+        """
         if self._buffer:
             data = self._buffer + data
         plain: List[bytes] = []
@@ -121,6 +132,6 @@ class Opener(Direction):
     def _open_one(self, ciphertext: bytes, tag: bytes) -> bytes:
         self._count(len(ciphertext))
         if not hmac.compare_digest(self._tag(ciphertext), tag):
-            raise ProtocolError("a record's tag is wrong: the connection was tampered with")
+            raise ProtocolError("a record's tag is wrong: the data was altered on the way")
         self.ended = not ciphertext
         return self._cipher.update(ciphertext)

@@ -1,4 +1,4 @@
-"""Every request: how it is written and how its reply is read. What sends them (sockets, asyncio, pipelines) is elsewhere."""
+"""Every request: how it is encoded, and how its reply is decoded. Other modules send them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode
 
 T = TypeVar("T")
 
-# A reply that is read piece by piece is kept in memory up to this size, and in a temporary file beyond.
+# A streamed reply is buffered in memory up to this size, and beyond that in a temporary file.
 SPOOL_BYTES = 16 << 20
 
 
@@ -48,22 +48,24 @@ class Missing:
 
 
 MISSING = Missing("MISSING")  # an argument that was not given
-ABSENT = Missing("ABSENT")  # an entry that is not there
+ABSENT = Missing("ABSENT")  # an entry that does not exist
 
 
 class Request(Generic[T]):
-    """One request and how the body of its reply is read."""
+    """One request, and the function that decodes its reply."""
 
     __slots__ = ("decoder", "flags", "key", "opcode", "payload", "read")
 
-    def __init__(self, opcode: int, payload: bytes, read: Callable[[Decoder, bytes], T], key: Any = MISSING, flags: int = 0) -> None:
+    def __init__(
+        self, opcode: int, payload: bytes, read: Callable[[Decoder, bytes], T], key: Any = MISSING, flags: int = 0
+    ) -> None:
         self.opcode, self.payload, self.read = opcode, payload, read
         self.decoder = PLAIN
-        self.key = key  # as the caller gave it: a KeyError carries it
+        self.key = key  # the caller's object, for KeyError
         self.flags = flags
 
     def result(self, reply: Reply) -> T:
-        """What the caller gets. Errors: Python's kinds and those of errors.py."""
+        """The result of the request. Errors: Python's own and those of errors.py."""
         if reply.status:  # not OK
             raise reply_error(reply, self.key)
         try:
@@ -73,31 +75,31 @@ class Request(Generic[T]):
 
 
 def tracking(request: Request[T]) -> Request[T]:
-    """The request whose result warns of changes that get lost."""
+    """Makes the result of request warn about lost changes; returns request."""
     request.decoder = TRACKING
     return request
 
 
 def durable(request: Request[T]) -> Request[T]:
-    """The request with the demand that its change be on disk before the reply comes; one that changes no table stays as it is."""
+    """Makes request durable unless it changes no table; returns request."""
     if request.opcode not in opcodes.READS:
         request.flags |= frames.DURABLE
     return request
 
 
 class StreamRequest(Request[Iterator[T]]):
-    """A request whose reply is read piece by piece."""
+    """A request whose reply is streamed."""
 
     __slots__ = ()
 
 
 def spool(max_bytes: int) -> IO[bytes]:
-    """Where the pieces of one reply are written as they come."""
+    """Returns a buffer for the parts of one reply."""
     return cast(IO[bytes], Spool(SPOOL_BYTES, max_bytes))
 
 
 def spooled(request: StreamRequest[T], pieces: IO[bytes], last: Reply) -> Generator[T, None, None]:
-    """What the caller gets once the reply is in pieces; last is its last part."""
+    """The result of a streamed request. pieces has the reply; last is its last part."""
     if last.status != frames.OK:
         pieces.close()
         raise reply_error(last, request.key)
@@ -111,7 +113,7 @@ def _closing(decoder: Decoder, pieces: IO[bytes]) -> Generator[Any, None, None]:
 
 
 def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
-    """One reply of its last part and of what holds all parts, if there were several."""
+    """The whole reply: last, or all parts in pieces if there were several."""
     if pieces is None:
         return last
     with pieces:
@@ -151,10 +153,10 @@ _ABOUT_TABLES = (frames.NO_SUCH_TABLE, frames.TABLE_EXISTS, frames.WRONG_TABLE_K
 
 
 def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
-    """The error that an error reply stands for; key is that of the request."""
+    """The error for an error reply. key is the key of the request."""
     message, table, about, *_ = [*PLAIN.some(reply.body, ABSENT), None, None, None]
     if not isinstance(message, str):
-        return errors.ProtocolError(f"an error reply with status {reply.status} and no text")
+        return errors.ProtocolError(f"an error reply with status {reply.status} but no message")
     if reply.status == frames.KEY_ERROR:
         if about is ABSENT:
             return KeyError(message)
@@ -164,7 +166,7 @@ def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
     return _ERRORS.get(reply.status, errors.ServerError)(message)
 
 
-# ---- how replies are read
+# ---- decoding of replies
 
 
 _one, _all = Decoder.one, Decoder.all
@@ -175,7 +177,7 @@ def _nothing(_decoder: Decoder, _body: bytes) -> None:
 
 
 def _of(kind: Type[T]) -> Callable[[Decoder, bytes], T]:
-    """What reads one value of a type."""
+    """Returns a decoder for one value of a type."""
 
     def read(decoder: Decoder, body: bytes) -> T:
         value = decoder.one(body)
@@ -197,17 +199,19 @@ def _length(decoder: Decoder, body: bytes) -> int:
 
 
 def _info(decoder: Decoder, body: bytes) -> Dict[str, Any]:
-    info = json.JSONDecoder().decode(_str(decoder, body))  # PyPy's json.loads ends by SystemError where text that is not ASCII is no JSON
+    info = json.JSONDecoder().decode(
+        _str(decoder, body)
+    )  # PyPy's json.loads ends by SystemError where text that is not ASCII is no JSON
     if not isinstance(info, dict):
         raise errors.ProtocolError("an INFO that is no JSON object")
     return info
 
 
 def _groups(decoder: Decoder, body: bytes, size: int) -> List[Any]:
-    """The values of whole groups, flat."""
+    """Decodes values that come in groups of size; returns them as one flat list."""
     flat = decoder.all(body)
     if len(flat) % size:
-        raise errors.ProtocolError(f"a reply of {len(flat)} values, which come by {size}")
+        raise errors.ProtocolError(f"a reply of {len(flat)} values, not a multiple of {size}")
     return flat
 
 
@@ -231,7 +235,7 @@ def _streamed(decoder: Decoder, body: bytes) -> Iterator[Any]:
 
 
 class Versioned(NamedTuple):
-    """A value and which write of its entry it is."""
+    """A value and the version of its entry."""
 
     value: Any
     version: int
@@ -244,23 +248,23 @@ class _WithVersion(Request[Versioned]):
         return Versioned(super().result(reply), reply.version)
 
 
-# ---- how arguments are written
+# ---- encoding of arguments
 
 
 def table_name(name: object) -> bytes:
-    """A table's name as requests carry it. WrongInputCyberDBError if it is no str."""
+    """Encodes a table's name. WrongInputCyberDBError if it is not a str."""
     if not isinstance(name, str):
         raise errors.WrongInputCyberDBError(f"a table's name is a str, not {type(name).__name__}")
     return encode(str(name))
 
 
 def many(values: Iterable[Any]) -> bytes:
-    """Values back to back."""
+    """Encodes values one after another."""
     return b"".join(map(encode, values))
 
 
 def flat(items: Dict[Any, Any]) -> bytes:
-    """Keys and values back to back."""
+    """Encodes keys and values in turn."""
     return many(chain.from_iterable(items.items()))
 
 
@@ -269,7 +273,7 @@ def _index(index: SupportsIndex) -> bytes:
 
 
 def bounds(s: slice) -> bytes:
-    """Start, stop and step of a slice."""
+    """Encodes the start, stop and step of a slice."""
     return many(None if part is None else _slice_index(part) for part in (s.start, s.stop, s.step))
 
 
@@ -312,7 +316,7 @@ def kind(t: bytes) -> Request[str]:
 
 
 class Table(NamedTuple):
-    """One table as the server lists it."""
+    """One table in the list of tables."""
 
     name: str
     kind: str  # dict or list
@@ -343,7 +347,7 @@ def dict_get(t: bytes, key: Any) -> Request[Any]:
 
 
 def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = opcodes.DICT_GET) -> Request[Any]:
-    """GET or POP. The default stays here, so it may be anything, and comes back as itself."""
+    """GET or POP with a default, which is not sent and may be any object."""
     return _WithDefault(opcode, t + encode(key), _one, default)
 
 
@@ -365,7 +369,7 @@ def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
 
 
 def dict_set_if(t: bytes, key: Any, value: Any, version: int) -> Request[None]:
-    """Version 0: only if the key is absent."""
+    """Sets key if its version matches. Version 0: only if the key is absent."""
     payload = version.to_bytes(8, "little") + t + encode(key) + encode(value)
     return Request(opcodes.DICT_SET, payload, _nothing, key, frames.IF_VERSION)
 
@@ -421,7 +425,7 @@ def dict_values(t: bytes) -> Request[List[Any]]:
 
 
 def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
-    """DICT KEYS, VALUES or ITEMS (keys and values in turn), or LIST ALL, piece by piece."""
+    """Streams DICT KEYS, VALUES or ITEMS (keys and values in turn), or LIST ALL."""
     return StreamRequest(opcode, t, _streamed)
 
 

@@ -1,4 +1,4 @@
-"""What a pipeline collects: requests, and what becomes of each."""
+"""The results of a pipeline, and the base of all pipelines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Result(Generic[T]):
-    """What a pipeline collects: requests, and what becomes of each."""
+    """The result of one request of a pipeline, available when the pipeline has been executed."""
 
     __slots__ = ("_reply", "_request")
 
@@ -21,14 +21,17 @@ class Result(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The request's result, or its own error, raised. RuntimeError if the pipeline has not been executed."""
+        """The request's result. Raises the request's error if it failed.
+
+        RuntimeError if the pipeline has not been executed.
+        """
         if self._reply is None:
             raise RuntimeError("the pipeline has not been executed")
         return self._request.result(self._reply)
 
     @property
     def error(self) -> Optional[Exception]:
-        """The request's own error, or None."""
+        """The request's error, None if it succeeded, a RuntimeError before it is executed."""
         try:
             self.value  # noqa: B018 # it may raise
         except Exception as e:
@@ -36,18 +39,18 @@ class Result(Generic[T]):
         return None
 
 
-class Batch:
-    """What the pipelines for sockets and for asyncio have in common: requests, and what becomes of them."""
+class BasePipeline:
+    """The base of the pipelines for sockets and for asyncio: the requests added so far."""
 
     def __init__(self) -> None:
         self._results: List[Result[Any]] = []
 
     def adding_for(self, durably: bool) -> Callable[[Request[T]], Result[T]]:
-        """What adds the requests for a table, or for a durable one."""
+        """The method that adds requests for a table, or for a durable one."""
         return self._add_durable if durably else self.add
 
     def add(self, request: Request[T]) -> Result[T]:
-        """Adds one request."""
+        """Adds one request and returns its Result."""
         result = Result(request)
         self._results.append(result)
         return result
@@ -58,19 +61,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self._results)
 
-    def _take(self) -> List[Result[Any]]:
+    def _clear(self) -> List[Result[Any]]:
         results, self._results = self._results, []
         return results
 
 
-def settle(results: List[Result[Any]], replies: List[Reply]) -> None:
-    """Gives each its reply."""
+def set_replies(results: List[Result[Any]], replies: List[Reply]) -> None:
+    """Gives each result its reply."""
     for result, reply in zip(results, replies):
         result._reply = reply
 
 
 def values_or_errors(results: List[Result[Any]]) -> List[Any]:
-    """The values of results, with the errors of those that failed in their places."""
+    """The value of each result, or its error if it failed."""
     values: List[Any] = []
     for result in results:
         try:
@@ -81,7 +84,7 @@ def values_or_errors(results: List[Result[Any]]) -> List[Any]:
 
 
 class Adding:
-    """Adds the requests of one table's methods to a pipeline."""
+    """The base of the pipeline handles of tables: their methods add requests."""
 
-    def __init__(self, batch: Batch, t: bytes, durably: bool) -> None:
+    def __init__(self, batch: BasePipeline, t: bytes, durably: bool) -> None:
         self._add, self._t = batch.adding_for(durably), t

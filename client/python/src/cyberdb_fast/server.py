@@ -1,4 +1,4 @@
-"""Server: the cyberdb-fast binary as a child of this process."""
+"""Server runs the cyberdb-fast binary as a child process."""
 
 from __future__ import annotations
 
@@ -23,59 +23,63 @@ from . import binary
 from .errors import BackupCyberDBError, CyberDBError, TypeCyberDBError, WrongFilenameCyberDBError
 from .settings import DEFAULT_HOST, DEFAULT_PORT, find_password
 
-DATA_FILE = "data.cdb"  # in a data directory that was asked for
+DATA_FILE = "data.cdb"  # in the data directory, without set_backup
 DEFAULT_MAX_CON = 500
 DEFAULT_FILE, DEFAULT_CYCLE = "data.cdb", 900
 CONTROL_SOCKET = "control.sock"  # in the data directory
-# How long the server may take to stop: it answers what it has, within 10 seconds, and saves.
+# How long stop waits after SIGTERM: the server answers outstanding requests, for at most 10 s, and
+# saves.
 STOP_SECONDS = 15.0
-# How long it may take when it is told to leave the last save out, as the journal has everything.
+# How long stop waits after a second SIGTERM, which makes the server skip the last save.
 HURRY_SECONDS = 10.0
 
 
 class Server:
-    """A server, run as a child process: it ends with this one, however this one ends, and not before.
+    """A server that runs as a child process. It stops when this process ends, in any way.
 
-    It is in a session of its own. Ctrl-C, a closed terminal and a signal for the process group reach this program alone,
-    which can still write while it handles them.
+    The server is in its own session. Ctrl-C, a closed terminal and a signal to the process group
+    reach only this program, which can still use the server while it handles them.
 
         server = Server()
-        server.start(password="...")   # goes on at once; or run(), which waits
+        server.start(password="...")   # returns at once; run() waits until the server has stopped
 
-    As in CyberDB, it begins without tables and keeps none, unless it is told to: set_backup keeps them in a file, and data_dir in that
-    directory. What is kept is kept whole, by a journal beside the file, and loaded by the next server that keeps the same file. load_db begins
-    with a file, save_db writes one.
+    As in CyberDB, a server starts without tables and does not save them by default. set_backup
+    saves them in a file, and data_dir in that directory. Then a journal beside the file makes them
+    durable between saves, and the next server with the same file loads them. load_db starts with
+    the tables of another file, save_db writes a file.
 
-    The binary is that of the wheel, or on PATH, or named by binary or CYBERDB_FAST_BINARY. The data directory holds the salt of the
-    password and the control socket, for one server at a time: it is data_dir, else FILE.server beside the file of set_backup, else a
-    temporary directory of this server's own, which is removed when the server ends.
+    The binary is the argument binary, or CYBERDB_FAST_BINARY, or the one in the wheel, or the one
+    on PATH. The data directory has the salt of the password and the control socket, for one server
+    at a time. It is data_dir, or FILE.server beside the file of set_backup, or a temporary
+    directory, which is removed when the server stops.
     """
 
     def __init__(self, data_dir: Optional[str] = None, binary: Optional[str] = None) -> None:
         self._asked_dir, self._binary = None if data_dir is None else Path(data_dir), binary
-        self._own_dir: Optional[Path] = None  # while a server runs that keeps nothing
+        self._temporary_dir: Optional[Path] = None  # temporary, while a server without a file runs
         self._allow: List[str] = []
         self._file: Optional[Path] = None
         self._cycle = DEFAULT_CYCLE
-        self._load: Optional[Path] = None  # at the next start
+        self._load: Optional[Path] = None  # loaded at the next start
         self._process: Optional[subprocess.Popen[str]] = None
         self._url = ""
         _servers.add(self)
 
     @property
     def url(self) -> str:
-        """What connect() takes to reach it, without the password; empty while it does not run."""
+        """The URL for connect(), without the password; empty while the server does not run."""
         return self._url
 
     def set_ip_whitelist(self, ips: Iterable[str]) -> None:
-        """Only these addresses, and this machine, may connect. Call it before start.
+        """Allows connections only from these addresses and from this machine. Call it before start.
 
-        Errors: CyberDBError for what is no address, or if the server runs; TypeCyberDBError for a text.
+        Errors: CyberDBError if an address is not valid or the server runs; TypeCyberDBError if ips
+        is a string.
         """
         if self._running():
-            raise CyberDBError("set_ip_whitelist comes before start")
+            raise CyberDBError("call set_ip_whitelist before start")
         if isinstance(ips, str):
-            raise TypeCyberDBError(f"set_ip_whitelist takes a list of addresses, not the text {ips!r}")
+            raise TypeCyberDBError(f"set_ip_whitelist takes a list of addresses, not the str {ips!r}")
         allow = ["127.0.0.1"]
         for ip in ips:
             try:
@@ -85,35 +89,39 @@ class Server:
         self._allow = allow
 
     def set_backup(self, file_name: str = DEFAULT_FILE, cycle: int = DEFAULT_CYCLE) -> None:
-        """Keeps the tables in a file, which is loaded at the start if it is there. Call it before start.
+        """Saves the tables in a file, and loads the file at the start if it exists.
 
-        It is saved every cycle seconds and when the server ends; a journal beside it has what changes in between.
-        Errors: WrongFilenameCyberDBError if the name does not end in .cdb; TypeCyberDBError; BackupCyberDBError if the server runs, or for
-        a cycle below 0.
+        Call it before start.
+
+        The server saves every cycle seconds, and when it stops. A journal beside the file has the
+        changes in between. Errors: WrongFilenameCyberDBError if the name does not end in .cdb;
+        TypeCyberDBError; BackupCyberDBError if the server runs or cycle is negative.
         """
         if self._running():
-            raise BackupCyberDBError("set_backup comes before start")
-        if _whole("cycle", cycle) < 0:
-            raise BackupCyberDBError(f"cycle is a number of seconds, 0 for never, not {cycle}")
+            raise BackupCyberDBError("call set_backup before start")
+        if _integer("cycle", cycle) < 0:
+            raise BackupCyberDBError(f"cycle must be a number of seconds, or 0 for never, got {cycle}")
         self._file, self._cycle = _database(file_name), cycle
 
     def save_db(self, file_name: str = DEFAULT_FILE) -> None:
-        """Writes all tables, as they are at one moment, to a file; what was there before is kept as file_name.prev.
+        """Writes a snapshot of all tables to a file. An existing file is kept as file_name.prev.
 
-        A server that kept its tables in that file begins with these the next time. Errors: WrongFilenameCyberDBError; BackupCyberDBError, also
-        for the file of a server that runs, and for one that is no database.
+        A server with set_backup(file_name) starts with these tables the next time. Errors:
+        WrongFilenameCyberDBError; BackupCyberDBError, also if another running server uses the file
+        or if the existing file is not a database.
         """
         path = _database(file_name)
         self._control("save", path, replace=True)
         if path.resolve() != self._data_file().resolve():
-            _set_aside(_journal(path))  # it is of the file that was there before
+            _keep_previous(_journal(path))  # it belongs to the previous file
 
     def load_db(self, file_name: str = DEFAULT_FILE) -> None:
-        """Takes the tables of a file, of this server or of CyberDB.
+        """Loads the tables of a file that this server or CyberDB has written.
 
-        While the server runs they take the place of all its tables, at one moment, or nothing happens. Before start the server begins with
-        them; it never begins by replacing what set_backup or data_dir has kept.
-        Errors: WrongFilenameCyberDBError; FileNotFoundError; BackupCyberDBError if the server cannot take it.
+        If the server runs, they replace all its tables atomically, or nothing changes. Before
+        start, the server will start with them, unless set_backup or data_dir has tables already:
+        start then raises BackupCyberDBError. Errors: WrongFilenameCyberDBError; FileNotFoundError;
+        BackupCyberDBError if the server cannot load the file.
         """
         path = _database(file_name)
         if not stat.S_ISREG(path.stat().st_mode):
@@ -127,9 +135,9 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def _control(self, do: str, path: Path, **options: bool) -> None:
-        """One request on the server's control socket."""
+        """Sends one request to the server's control socket."""
         if not self._running():
-            raise BackupCyberDBError(f"the server does not run: {do}_db comes after start")
+            raise BackupCyberDBError(f"the server does not run: call {do}_db after start")
         if not hasattr(socket, "AF_UNIX"):
             raise BackupCyberDBError(f"{do}_db needs Unix sockets, which this Python does not have: use proxy.save()")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
@@ -141,7 +149,7 @@ class Server:
             except (OSError, ValueError) as e:
                 raise BackupCyberDBError(f"{do} {path}: {e}") from e
         if not reply.get("ok"):
-            raise BackupCyberDBError(f"{do} {path}: {reply.get('error', 'the server ended the connection')}")
+            raise BackupCyberDBError(f"{do} {path}: {reply.get('error', 'the server closed the connection')}")
 
     def start(
         self,
@@ -155,8 +163,9 @@ class Server:
     ) -> None:
         """Starts the server and returns when clients can connect.
 
-        max_con is the most connections at once, timeout the seconds after which an idle one is closed (0: never).
-        Errors: WrongPasswordCyberDBError without a password; CyberDBError with its reason if the server does not start.
+        max_con is the maximum number of connections. timeout is the time in seconds after which the
+        server closes an idle connection (0: never). Errors: WrongPasswordCyberDBError without a
+        password; CyberDBError with the reason if the server does not start.
         """
         self._spawn(host, port, password, max_con, timeout, print_log, encrypt)
 
@@ -170,16 +179,17 @@ class Server:
         print_log: bool = False,
         encrypt: bool = False,
     ) -> None:
-        """As start, but prints what the server says of itself, and returns when it has ended: by Ctrl-C, or by stop() in another thread.
+        """As start, but prints the server's first lines and returns when the server has stopped.
 
-        SIGTERM ends the program when the server has ended, unless the program handles it itself.
+        Ctrl-C stops it, or stop() in another thread. SIGTERM ends the program once the server has
+        stopped, unless the program handles SIGTERM itself.
         """
         print(self._spawn(host, port, password, max_con, timeout, print_log, encrypt), end="", flush=True)
         process = self._process
         if process is None:
             return
         try:
-            with _ending_in_order():
+            with _exit_on_sigterm():
                 process.wait()
         except KeyboardInterrupt:
             pass
@@ -187,9 +197,10 @@ class Server:
             self.stop()
 
     def stop(self) -> None:
-        """Stops the server and waits until it has ended and everything that it keeps is on disk.
+        """Stops the server and waits until it has saved its tables and has ended.
 
-        A server that takes longer than 15 seconds leaves its last save out: what it keeps is in the journal.
+        If that takes longer than 15 seconds, the server skips the last save; the journal has the
+        changes.
         """
         process, self._url = self._process, ""
         if process is None:
@@ -204,9 +215,9 @@ class Server:
             except subprocess.TimeoutExpired:
                 hurry()
         process.wait()
-        if self._process is process:  # Ctrl-C in between leaves it to the next call, or to the exit of the program
+        if self._process is process:  # after a Ctrl-C in between, the next call or the exit of the program does it
             self._process = None
-            self._remove_own_dir()
+            self._remove_temporary_dir()
 
     def __enter__(self) -> Server:
         return self
@@ -214,29 +225,33 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def _spawn(self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool) -> str:
-        """Starts the child; returns its first lines, down to the one that says how to connect."""
+    def _spawn(
+        self, host: str, port: int, password: Optional[str], max_con: int, timeout: int, print_log: bool, encrypt: bool
+    ) -> str:
+        """Starts the child; returns its first lines, up to the one that says how to connect."""
         if self._running():
-            raise CyberDBError("this server runs already")
+            raise CyberDBError("the server runs already")
         secret = find_password(password)
-        self._remove_own_dir()  # of one that was killed
+        self._remove_temporary_dir()  # of a server that was killed
         if self._asked_dir is None and self._file is None:
-            self._own_dir = Path(tempfile.mkdtemp(prefix="cyberdb-"))
+            self._temporary_dir = Path(tempfile.mkdtemp(prefix="cyberdb-"))
         command = [
             binary.find(self._binary),
             "--end-with-stdin",
             f"--host={host}",
-            f"--port={_whole('port', port)}",
+            f"--port={_integer('port', port)}",
             f"--dir={self._data_dir()}",
         ]
-        command += [f"--max-con={_whole('max_con', max_con)}", f"--timeout={_whole('timeout', timeout)}"]
+        command += [f"--max-con={_integer('max_con', max_con)}", f"--timeout={_integer('timeout', timeout)}"]
         command += ["--print-log"] * bool(print_log) + ["--encrypt"] * bool(encrypt)
         command += [f"--allow={address}" for address in self._allow]
         command += self._file_flags()
-        own, begun = self._data_file(), self._begin()
+        own, copied = self._data_file(), self._copy_loaded_file()
         environment = {**os.environ, "CYBERDB_PASSWORD": secret}
         environment.pop("CYBERDB_PASSWORD_FILE", None)
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
         self._process = process
         lines: List[str] = []
         for line in process.stdout or ():
@@ -248,22 +263,24 @@ class Server:
         code = process.wait()
         _, failed, reason = "".join(lines).partition("failed ")
         self.stop()
-        if begun:
+        if copied:
             own.unlink(missing_ok=True)
             shutil.rmtree(_journal(own), ignore_errors=True)
-        raise CyberDBError(f"the server did not start: {reason.strip()}" if failed else f"the server did not start (exit code {code})")
+        raise CyberDBError(
+            f"the server did not start: {reason.strip()}" if failed else f"the server did not start (exit code {code})"
+        )
 
     def _data_dir(self) -> Path:
         if self._asked_dir is not None:
             return self._asked_dir
         if self._file is not None:
             return self._file.with_name(self._file.name + ".server")
-        if self._own_dir is None:
-            raise BackupCyberDBError("the server does not run, and keeps nothing")
-        return self._own_dir
+        if self._temporary_dir is None:
+            raise BackupCyberDBError("the server does not run and has no data directory")
+        return self._temporary_dir
 
     def _data_file(self) -> Path:
-        """Where the server's own tables are."""
+        """The data file of the server."""
         return self._file or (self._data_dir() / DATA_FILE).absolute()
 
     def _file_flags(self) -> List[str]:
@@ -274,18 +291,21 @@ class Server:
             flags += ["--cycle=0", "--no-journal"]
         return flags
 
-    def _remove_own_dir(self) -> None:
-        own, self._own_dir = self._own_dir, None
+    def _remove_temporary_dir(self) -> None:
+        own, self._temporary_dir = self._temporary_dir, None
         if own is not None:
             shutil.rmtree(own, ignore_errors=True)
 
-    def _begin(self) -> bool:
-        """Copies the file that load_db has named to where the server's own is, and says whether it had to: its own it loads by itself."""
+    def _copy_loaded_file(self) -> bool:
+        """Copies the file of load_db to the data file. False if there is nothing to copy."""
         own = self._data_file()
         if self._load is None or self._load.resolve() == own.resolve():
             return False
         if own.exists() or _journal(own).exists():
-            raise BackupCyberDBError(f"load_db({str(self._load)!r}) would replace the tables in {own}: move that away, or leave load_db out")
+            raise BackupCyberDBError(
+                f"load_db({str(self._load)!r}) would replace the tables in {own}: "
+                "move that file, or do not call load_db"
+            )
         own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = own.with_suffix(".begin")
         part.touch(mode=0o600)
@@ -295,21 +315,24 @@ class Server:
         part.replace(own)
         return True
 
-    def _forget(self) -> None:
-        """In a forked child: the server is the parent's, and must not outlive it because the child holds the pipe."""
+    def _detach(self) -> None:
+        """In a forked child: closes the pipes, so that the server stops with the parent."""
         if self._process is not None:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
             self._process.returncode = 0  # nothing to wait for
         self._process, self._url = None, ""
-        self._own_dir = None
+        self._temporary_dir = None
 
 
 @contextmanager
-def _ending_in_order() -> Generator[None, None, None]:
-    """SIGTERM is an exit like any other meanwhile: the next server can take the place of this one when the program has ended."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+def _exit_on_sigterm() -> Generator[None, None, None]:
+    """Makes SIGTERM raise SystemExit, so that the server has stopped when the program ends."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         yield
         return
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -320,28 +343,31 @@ def _ending_in_order() -> Generator[None, None, None]:
 
 
 def _database(file_name: str) -> Path:
-    """The file as the server finds it, wherever it runs."""
+    """The absolute path of a database file.
+
+    WrongFilenameCyberDBError if it does not end in .cdb.
+    """
     if not isinstance(file_name, (str, os.PathLike)) or not str(file_name).endswith(".cdb"):
-        raise WrongFilenameCyberDBError(f"the name of a database file ends in .cdb, not {file_name!r}")
+        raise WrongFilenameCyberDBError(f"the name of a database file must end in .cdb, got {file_name!r}")
     return Path(file_name).absolute()
 
 
 def _journal(file: Path) -> Path:
-    """The directory of a data file's journal."""
+    """The journal directory of a data file."""
     return file.with_name(file.name + ".journal")
 
 
-def _set_aside(directory: Path) -> None:
-    """Renames a directory, if it is there, to one of the same name with .prev."""
+def _keep_previous(directory: Path) -> None:
+    """Renames a directory to NAME.prev, if it exists."""
     if directory.exists():
         previous = directory.with_name(directory.name + ".prev")
         shutil.rmtree(previous, ignore_errors=True)
         directory.replace(previous)
 
 
-def _whole(name: str, value: Any) -> int:
+def _integer(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeCyberDBError(f"{name} is a whole number, not {type(value).__name__}")
+        raise TypeCyberDBError(f"{name} must be an int, got {type(value).__name__}")
     return value
 
 
@@ -353,11 +379,11 @@ def _stop_all() -> None:
         server.stop()
 
 
-def _forget_all() -> None:
+def _detach_all() -> None:
     for server in list(_servers):
-        server._forget()
+        server._detach()
 
 
 atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_detach_all)

@@ -1,4 +1,4 @@
-"""One connection on which both sides have proved the password: requests become bytes, bytes become replies. No sockets."""
+"""One authenticated connection without its socket: requests become bytes, bytes become replies."""
 
 from __future__ import annotations
 
@@ -15,63 +15,77 @@ from .spool import no_room, too_large
 class Session:
     """The state of one connection. Used by one thread at a time."""
 
-    def __init__(self, sealer: Optional[Sealer], opener: Optional[Opener], max_frame_bytes: int, first: bytes = b"") -> None:
+    def __init__(
+        self, sealer: Optional[Sealer], opener: Optional[Opener], max_frame_bytes: int, first: bytes = b""
+    ) -> None:
         self._sealer, self._opener = sealer, opener
         self._max_frame_bytes = max_frame_bytes
         self._max_payload = max_frame_bytes - frames.HEADER_BYTES
         if opener:
-            opener.hold(first)  # what came behind the server's proof
+            opener.hold(first)  # input that followed the handshake
         self.reader = frames.FrameReader(b"" if opener else first)
-        self.plain = opener is None  # what comes are frames as they are
+        self.plain = opener is None  # frames are not encrypted
         self.last_id = 0
         self.max_reply_bytes = DEFAULT_MAX_REPLY_BYTES
-        self._held = 0  # bytes of replies that are not complete
-        self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete
+        self._part_bytes = 0  # size of _parts
+        self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete, by request id
         self._versions: Dict[int, int] = {}
 
     def next_id(self) -> int:
-        """An id that no outstanding request has."""
+        """Returns a new request id."""
         self.last_id = next_id = self.last_id % 0xFFFFFFFF + 1
         return next_id
 
     def next_request(self, opcode: int, flags: int, payload: bytes) -> bytes:
-        """One request as it goes over the wire; last_id is its id then. TooLarge if the server would not take it."""
+        """Returns one request as wire bytes, and sets last_id.
+
+        TooLarge if the server would not accept it.
+        """
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
         self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
-        # as frames.request, without the call
+        # frames.request, inlined for speed
         data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
         return self._sealer.seal(data) if self._sealer else data
 
     def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
-        """One request, not yet sealed. TooLarge if the server would not take it."""
+        """Returns the frame of one request, not encrypted.
+
+        TooLarge if the server would not accept it.
+        """
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
         return frames.request(request_id, opcode, flags, payload)
 
     def _too_large(self, opcode: int, payload: bytes) -> TooLarge:
-        return TooLarge(f"{opcodes.OPCODE_NAMES[opcode]}: a request of {len(payload)} bytes, the server takes {self._max_frame_bytes}")
+        return TooLarge(
+            f"{opcodes.OPCODE_NAMES[opcode]}: the request has {len(payload)} bytes, "
+            f"the server accepts {self._max_frame_bytes}"
+        )
 
     def seal(self, data: bytes) -> bytes:
-        """Whole frames as they go over the wire."""
+        """Returns whole frames as wire bytes."""
         return self._sealer.seal(data) if self._sealer else data
 
     def end(self) -> bytes:
-        """What tells the server that nothing follows."""
+        """Returns the end record; nothing if the connection is not encrypted."""
         return self._sealer.end() if self._sealer else b""
 
     @property
     def encrypted(self) -> bool:
-        """The frames travel in records."""
+        """Whether frames are encrypted, in records."""
         return self._sealer is not None
 
     @property
     def ended(self) -> bool:
-        """The server has ended an encrypted connection in order."""
+        """Whether the server has sent its end record."""
         return self._opener is not None and self._opener.ended
 
     def receive_parts(self, data: bytes) -> List[Reply]:
-        """The replies and parts of replies that are complete with data. Errors: as receive."""
+        """Returns the replies and parts of replies that data completes.
+
+        Errors: those of receive.
+        """
         try:
             if self._opener:
                 data = self._opener.open(data)
@@ -80,7 +94,7 @@ class Session:
             raise no_room() from None
 
     def receive(self, data: bytes) -> List[Reply]:
-        """The whole replies that are complete with data. Errors: ProtocolError for what no server sends; ReplyTooLarge."""
+        """Returns the whole replies that data completes. Errors: ProtocolError; ReplyTooLarge."""
         try:
             if self._opener:
                 data = self._opener.open(data)
@@ -93,24 +107,24 @@ class Session:
             raise no_room() from None
 
     def _join(self, part: Reply) -> Optional[Reply]:
-        """The reply that is whole with part."""
+        """Adds a part; returns the reply if it is complete."""
         if not part.more and part.id not in self._parts:
             return part
         bodies = self._parts.setdefault(part.id, [])
         bodies.append(part.body)
-        self._held += len(part.body)
-        if self._held > self.max_reply_bytes:
+        self._part_bytes += len(part.body)
+        if self._part_bytes > self.max_reply_bytes:
             raise too_large(self.max_reply_bytes)
         version = self._versions.setdefault(part.id, part.version)
         if part.more:
             return None
         del self._parts[part.id], self._versions[part.id]
-        self._held -= sum(map(len, bodies))
-        # What came before an error is void.
+        self._part_bytes -= sum(map(len, bodies))
+        # An error voids the parts before it.
         body = b"".join(bodies) if part.status == frames.OK else part.body
         return Reply(part.id, part.status, version, body, False)
 
 
 def unexpected(reply: Reply) -> ProtocolError:
-    """The error for a reply that no request is waiting for."""
+    """The error for a reply to a request that is not outstanding."""
     return ProtocolError(f"a reply to request {reply.id}, which is not outstanding")

@@ -1,4 +1,4 @@
-"""Where the server is and how its clients behave, from arguments, a URL and the environment."""
+"""The settings of a client, from arguments, a URL and the environment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .errors import WrongInputCyberDBError, WrongPasswordCyberDBError
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 9980
 DEFAULT_MAX_REPLY_BYTES = 1 << 30
-# What is read piece by piece goes into a temporary file, where there is more room than in memory.
+# Streamed replies go into a temporary file, so they may be this many times larger than
+# max_reply_bytes.
 STREAM_FACTOR = 64
 
-# The options of a URL, with their types: arguments of connect().
+# The options that a URL may have, with their types. They are arguments of connect().
 URL_OPTIONS: Dict[str, Callable[[str], float]] = {
     "time_out": float,
     "max_connections": int,
@@ -25,19 +26,22 @@ URL_OPTIONS: Dict[str, Callable[[str], float]] = {
     "pool_timeout": float,
     "max_reply_bytes": int,
 }
-FIELDS = {"time_out": "max_idle"}  # where the names differ
+FIELDS = {"time_out": "max_idle"}  # the fields of Settings that have another name
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every connection of a client has in common. Times are seconds; None waits for ever."""
+    """The settings that all connections of a client share.
+
+    Times are in seconds; None waits forever.
+    """
 
     host: str
     port: int
     unix: str  # path of a Unix socket; empty: TCP
     password: str
     encrypt: bool
-    max_idle: float  # connections that were idle for longer are not used again; 0: no limit
+    max_idle: float  # connections idle for longer are not used again; 0: no limit
     max_connections: int
     connect_timeout: Optional[float]
     request_timeout: Optional[float]
@@ -47,12 +51,12 @@ class Settings:
 
     @property
     def max_stream_bytes(self) -> int:
-        """The most bytes of one reply that is read piece by piece."""
+        """The maximum size of a streamed reply."""
         return self.max_reply_bytes * STREAM_FACTOR
 
     @property
     def address(self) -> str:
-        """Where the server is, for people."""
+        """The address of the server, for messages."""
         return self.unix or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
 
@@ -69,12 +73,14 @@ def make_settings(
     max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
     track_changes: Optional[bool] = None,
 ) -> Settings:
-    """Host may be a URL, whose options win over the other arguments, or host:port: address.py has the forms.
+    """Returns the settings for these arguments of connect().
 
-    Errors: WrongInputCyberDBError for what is no address; WrongPasswordCyberDBError without a password.
+    host may be host:port or a URL (see address.py). The options of a URL take precedence over the
+    other arguments. Errors: WrongInputCyberDBError if an argument is not valid;
+    WrongPasswordCyberDBError if there is no password.
     """
     if not isinstance(host, str):
-        raise WrongInputCyberDBError(f"host is a text, not {type(host).__name__}")
+        raise WrongInputCyberDBError(f"host must be a str, got {type(host).__name__}")
     given = parse_address(host, URL_OPTIONS)
     settings = Settings(
         given.host or DEFAULT_HOST,
@@ -92,20 +98,27 @@ def make_settings(
     )
     settings = replace(settings, **{FIELDS.get(name, name): value for name, value in given.options.items()})
     if settings.max_reply_bytes < 1:
-        raise WrongInputCyberDBError(f"max_reply_bytes is at least 1, not {settings.max_reply_bytes}")
+        raise WrongInputCyberDBError(f"max_reply_bytes must be at least 1, got {settings.max_reply_bytes}")
     if settings.max_connections < 1:
-        raise WrongInputCyberDBError(f"max_connections is at least 1, not {settings.max_connections}")
+        raise WrongInputCyberDBError(f"max_connections must be at least 1, got {settings.max_connections}")
     return settings
 
 
 def find_password(password: Optional[str]) -> str:
-    """password, or else that of the environment. WrongPasswordCyberDBError if there is none, or if it is no text."""
+    """Returns password, or if it is None, the password that the environment names.
+
+    WrongPasswordCyberDBError if there is none, or if it is not a string.
+    """
     if password is not None and not isinstance(password, str):
-        raise WrongPasswordCyberDBError(f"the password is a text, not {type(password).__name__}: write it in quotes")
+        raise WrongPasswordCyberDBError(
+            f"the password must be a str, got {type(password).__name__}: write it in quotes"
+        )
     if password is None:
         password = os.environ.get("CYBERDB_PASSWORD")
     if password is None and (path := os.environ.get("CYBERDB_PASSWORD_FILE")):
         password = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     if not isinstance(password, str) or not password:
-        raise WrongPasswordCyberDBError("no password: pass password=..., or set CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE")
+        raise WrongPasswordCyberDBError(
+            "no password: pass password=..., or set CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE"
+        )
     return password

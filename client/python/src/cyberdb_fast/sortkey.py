@@ -1,10 +1,12 @@
-"""Sort keys are data, never code: a function that can be proved to do what a key of data says becomes that key.
+"""Translates sort key functions to data, because the server runs no code.
 
-The keys that data can say are those of codec/VALUES.md: item paths, negation, len, lower, str, and tuples of these.
+The keys that data can express are in codec/VALUES.md: item paths, negation, len, lower, str, and
+tuples of these.
 
-The proof: the function's byte code has no operation but these and no jump, so it does the same for every element; it loads nothing but its
-argument, constants, and the names len and str of Python's own. Then one call with a recorder in the place of the element, where every
-operation on it is noted, shows all that the function does. Anything else is a TypeError.
+A function is translated if it provably does the same as such a key. Its byte code must have only
+these operations and no jump, so it does the same for every element. It may load only its argument,
+constants, and Python's own len and str. Then one call with a recorder instead of an element records
+every operation. Any other function is a TypeError.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 
 class Untranslatable(Exception):
-    """The function does what no key says, or what cannot be proved."""
+    """The function has no equivalent key, or none that can be proved."""
 
 
-Key = Optional[List[Any]]  # as codec/VALUES.md has it; None is the element itself
+Key = Optional[List[Any]]  # see codec/VALUES.md; None: the element itself
 
 _BUILTINS: Tuple[Tuple[Any, List[Any]], ...] = (
     (len, ["len", None]),
@@ -30,22 +32,26 @@ _BUILTINS: Tuple[Tuple[Any, List[Any]], ...] = (
     (str.lower, ["lower", None]),
     (bytes.lower, ["lower", None]),
 )
-# A key that is used twice is written twice, so a few operations can make a key without end.
+# A part that is used twice is written twice, so a few operations can make an exponentially large
+# key.
 _MAX_PARTS = 1000
 
-_LOADS = "LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_BORROW LOAD_FAST_LOAD_FAST LOAD_FAST_BORROW_LOAD_FAST_BORROW LOAD_CONST LOAD_SMALL_INT LOAD_DEREF"
+_LOADS = (
+    "LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_BORROW LOAD_FAST_LOAD_FAST "
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW LOAD_CONST LOAD_SMALL_INT LOAD_DEREF"
+)
 _STORES = "STORE_FAST STORE_FAST_STORE_FAST STORE_FAST_LOAD_FAST COPY DUP_TOP SWAP ROT_TWO ROT_THREE"
 _CALLS = "PUSH_NULL PRECALL CALL CALL_FUNCTION CALL_METHOD"
 _MAKES = "BINARY_SUBSCR UNARY_NEGATIVE BUILD_TUPLE BUILD_LIST RETURN_VALUE RETURN_CONST"
 _IDLE = "RESUME NOP CACHE EXTENDED_ARG COPY_FREE_VARS NOT_TAKEN"
 _ALLOWED = frozenset(f"{_LOADS} {_STORES} {_CALLS} {_MAKES} {_IDLE}".split())
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOOKUP_METHOD"})
-# A constant that a function loads from outside itself must not be able to do anything.
+# Constants from outside the function must have a type without behaviour.
 _CONSTANTS = (type(None), bool, int, float, str, bytes)
 
 
 def _require_straight(code: CodeType) -> List[str]:
-    """The global names that code loads. Untranslatable if it may do another thing for another element."""
+    """The global names that code loads. Untranslatable if code is not straight-line."""
     if code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         raise Untranslatable("it is a generator or a coroutine")
     names = []
@@ -57,28 +63,32 @@ def _require_straight(code: CodeType) -> List[str]:
             if argument != "lower":
                 raise Untranslatable(f"it uses .{argument}")
         elif name not in _ALLOWED and not (name == "BINARY_OP" and instruction.argrepr == "[]"):
-            raise Untranslatable(f"it decides or computes: {name} in line {_line(code, instruction)}")
+            raise Untranslatable(f"it branches or computes: {name} in line {_line(code, instruction)}")
     return names
 
 
 def _line(code: CodeType, instruction: dis.Instruction) -> int:
     starts = dis.findlinestarts(code)
-    lines = [line for start, line in starts if start <= instruction.offset and line is not None]  # pyright: ignore[reportUnnecessaryComparison] # None from 3.13 on
+    # From Python 3.13 on, a line may be None.
+    lines = [line for start, line in starts if start <= instruction.offset and line is not None]  # pyright: ignore[reportUnnecessaryComparison]
     return lines[-1] if lines else code.co_firstlineno
 
 
 def _require_constant(name: str, value: Any) -> None:
     if type(value) not in _CONSTANTS:
-        raise Untranslatable(f"it uses {name}, which is no number, text or bytes")
+        raise Untranslatable(f"it uses {name}, which is not a number, str or bytes")
 
 
 def _scope(function: FunctionType) -> Dict[str, Any]:
-    """The globals for one call of the function with a recorder. Untranslatable if it loads what is no constant."""
+    """The globals for a call of function with a recorder.
+
+    Untranslatable if one is not a constant.
+    """
     scope: Dict[str, Any] = {"__builtins__": {}}
     own: Any = getattr(function, "__builtins__", None) or function.__globals__.get("__builtins__", builtins)
     outer = vars(own) if isinstance(own, ModuleType) else own
     if type(function.__globals__) is not dict or type(outer) is not dict:
-        raise Untranslatable("its globals are no dict")
+        raise Untranslatable("its globals are not a dict")
     for name in _require_straight(function.__code__):
         value = function.__globals__[name] if name in function.__globals__ else outer.get(name)
         if value is len or value is str:
@@ -96,7 +106,7 @@ def _scope(function: FunctionType) -> Dict[str, Any]:
 
 
 class _Recorder:
-    """Stands for an element, or for what was made of it."""
+    """Takes the place of an element in a call of the function, and records the operations on it."""
 
     __slots__ = ("key", "made", "of")
     __hash__ = None  # type: ignore[assignment]
@@ -110,9 +120,9 @@ class _Recorder:
 
     def __getitem__(self, index: Any) -> _Recorder:
         if isinstance(index, slice) or any(isinstance(part, _Recorder) for part in _parts(index)):
-            raise Untranslatable("it takes a slice, or an index that depends on the element")
+            raise Untranslatable("it uses a slice, or an index that depends on the element")
         if self.key is not None and self.key[0] != "path":
-            raise Untranslatable("it takes an item of what it made")
+            raise Untranslatable("it uses an item of a computed value")
         return self._then([*(self.key or ["path"]), index])
 
     def __neg__(self) -> _Recorder:
@@ -123,7 +133,7 @@ class _Recorder:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """The value and what is in its tuples and lists. Untranslatable if they are many."""
+    """The value and all elements of its tuples and lists. Untranslatable if there are too many."""
     waiting = [value]
     for _ in range(_MAX_PARTS):
         if not waiting:
@@ -132,7 +142,7 @@ def _parts(value: Any) -> Iterator[Any]:
         yield part
         if isinstance(part, (tuple, list)):
             waiting += part
-    raise Untranslatable("it makes too much")
+    raise Untranslatable("its key is too large")
 
 
 def _len(value: Any) -> _Recorder:
@@ -145,18 +155,18 @@ def _str(value: Any) -> _Recorder:
 
 def _applied(name: str, value: Any) -> _Recorder:
     if not isinstance(value, _Recorder):
-        raise Untranslatable(f"it takes {name} of what is no part of the element")
+        raise Untranslatable(f"it applies {name} to something that is not a part of the element")
     return value._then([name, value.key])
 
 
 def _traced(function: Callable[..., Any]) -> Key:
-    """The key of what function returns for a recorder. Untranslatable if it computes something that is no part of that."""
+    """The key that function returns for a recorder. Untranslatable if it computes anything else."""
     made: List[_Recorder] = []
     result = function(_Recorder(None, None, made))
     used = {id(part) for part in _parts(result)}
     for one in reversed(made[1:]):
         if id(one) not in used:
-            raise Untranslatable("it computes what it does not return")
+            raise Untranslatable("it computes something that it does not return")
         used.add(id(one.of))
     return _key_of(result)
 
@@ -178,7 +188,7 @@ def _translated(function: Any) -> Key:
     if type(function) is operator.methodcaller and (key := _traced(function)) == ["lower", None]:
         return key
     if type(function) is not FunctionType:
-        raise Untranslatable(f"a {type(function).__name__} may do anything")
+        raise Untranslatable(f"a {type(function).__name__} cannot be analyzed")
     scope = _scope(function)
     alike = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
     alike.__kwdefaults__ = function.__kwdefaults__
@@ -186,9 +196,9 @@ def _translated(function: Any) -> Key:
 
 
 def sort_key(function: Optional[Callable[[Any], Any]]) -> Key:
-    """The sort key that does what function does; None sorts the elements themselves.
+    """Translates function to a sort key; None sorts by the elements themselves.
 
-    Errors: TypeError if it is no function, or cannot be proved to do what a key says.
+    TypeError if it is not a function or cannot be translated.
     """
     if function is None:
         return None
@@ -198,6 +208,7 @@ def sort_key(function: Optional[Callable[[Any], Any]]) -> Key:
         return _translated(function)
     except Exception as e:
         raise TypeError(
-            f"the server runs no code, and this sort key cannot be said as data ({e}). Items (x[1], x['n']), -, len(), .lower(), str() "
-            "and tuples of these can; for any other key use  table[:] = sorted(table, key=...)"
+            f"the server runs no code, and this sort key cannot be translated to data ({e}). "
+            "Items (x[1], x['n']), -, len(), .lower(), str() "
+            "and tuples of these can; for any other key use table[:] = sorted(table, key=...)"
         ) from e

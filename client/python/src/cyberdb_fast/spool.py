@@ -1,4 +1,4 @@
-"""Where the pieces of one reply are kept until they are read."""
+"""Spool buffers the parts of one reply until they are read: in memory, then in a temporary file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from .errors import ReplyTooLarge
 
 
 def too_large(max_bytes: int) -> ReplyTooLarge:
-    """The error for a reply of more bytes than the client takes."""
+    """The error for a reply of more than max_bytes."""
     return ReplyTooLarge(
-        f"a reply of more than {max_bytes} bytes: read the table in parts, or iterate over it, or raise max_reply_bytes of connect()"
+        f"the reply has more than {max_bytes} bytes: read the table in parts, or iterate over it, "
+        "or raise max_reply_bytes of connect()"
     )
 
 
 def no_room() -> ReplyTooLarge:
-    """The error for a reply that has no room in memory."""
-    return ReplyTooLarge("a reply that does not fit into memory")
+    """The error for a reply that does not fit into memory."""
+    return ReplyTooLarge("the reply does not fit into memory")
 
 
 class Spool:
-    """In memory at first, in a temporary file if there is much. What is used of a binary file is the same here.
+    """Up to memory_bytes in memory, more in a temporary file.
 
-    It reads from a position of its own, which a forked child has too: parent and child, who share the file's, both read all of it.
+    Its methods are those of a binary file.
+
+    It has its own read position, not the file's, which parent and child would share after a fork.
+    So both can read all of it.
     """
 
     def __init__(self, memory_bytes: int, max_bytes: int) -> None:
@@ -35,7 +39,7 @@ class Spool:
         self._at = 0
 
     def write(self, piece: bytes) -> int:
-        """Adds a piece. Errors: ReplyTooLarge beyond max_bytes, or if there is no room for it."""
+        """Appends a piece. Errors: ReplyTooLarge beyond max_bytes, or if memory or disk is full."""
         if self._at + len(piece) > self._max_bytes:
             raise too_large(self._max_bytes)
         try:
@@ -45,13 +49,14 @@ class Spool:
             while left:
                 left = left[self._file.write(left) :]
         except OSError as e:
-            raise ReplyTooLarge(f"the reply does not go into a temporary file: {e}") from e
+            raise ReplyTooLarge(f"the reply cannot be written to a temporary file: {e}") from e
         except MemoryError:
             raise no_room() from None
         self._at += len(piece)
         return len(piece)
 
     def _move(self) -> None:
+        """Moves the content into a temporary file."""
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         try:
             left = memoryview(self._file.getvalue())
@@ -63,7 +68,7 @@ class Spool:
         self._file, self._in_memory = file, False
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes: all, or at most size."""
+        """Returns the next bytes: all of them, or at most size."""
         if size < 0:
             return b"".join(iter(lambda: self.read(1 << 20), b""))
         if not self._in_memory and hasattr(os, "pread"):
@@ -75,16 +80,16 @@ class Spool:
         return data
 
     def seek(self, at: int) -> None:
-        """Lets read begin there."""
+        """Sets the read position."""
         self._at = at
 
     def truncate(self) -> None:
-        """Drops what is behind the position."""
+        """Drops the bytes after the position."""
         self._file.seek(self._at)
         self._file.truncate()
 
     def close(self) -> None:
-        """Drops the content, and the file if there is one."""
+        """Drops the content, and the temporary file if there is one."""
         self._file.close()
 
     def __enter__(self) -> Spool:

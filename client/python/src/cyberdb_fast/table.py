@@ -1,4 +1,4 @@
-"""What CyberDict and CyberList need of whatever sends their requests, and what both have in common."""
+"""The base of CyberDict and CyberList, and what they need to send requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sender(Protocol):
 
 
 class Durable:
-    """Sends what another sender does, and demands of each change that it be on disk before the reply comes."""
+    """A sender that makes each change durable: the server replies when the change is on disk."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -32,7 +32,7 @@ class Durable:
 
 
 class Handle:
-    """A named table and what reaches it. It holds no content: making one costs nothing."""
+    """The name of a table and what sends its requests. It has no content, so it costs nothing."""
 
     __slots__ = ("__weakref__", "_name", "_perform", "_perform_stream", "_sender", "_t")
 
@@ -48,21 +48,22 @@ class Handle:
 
     @property
     def durable(self) -> Self:
-        """The same table; its changes return when they are on disk, and so is all that was changed before them.
+        """The same table; its changes return when they, and all changes before them, are on disk.
 
-        Errors, besides those of each method: NotDurable, ReadOnly; BadRequest, with nothing changed, if the server keeps no journal.
+        Errors, besides those of each method: NotDurable; ReadOnly; BadRequest if the server has no
+        journal, with nothing changed.
         """
         return type(self)(Durable(self._sender), self._name)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be pickled or deep-copied: it reaches a table and holds nothing. "
-            "copy() gives the content; another process gets the table by its name"
+            f"a {type(self).__name__} cannot be pickled or deep-copied, because it is a handle of a table. "
+            "copy() returns the content; another process gets the table by its name"
         )
 
 
 def as_dict(source: Any) -> Dict[Any, Any]:
-    """The items of a mapping or of pairs; those of a table in one request."""
+    """Returns a mapping or an iterable of pairs as a dict; reads a table in one request."""
     if isinstance(source, Handle):
         source = source.copy()  # type: ignore[attr-defined] # both kinds of table have it
         if isinstance(source, dict):
@@ -71,15 +72,18 @@ def as_dict(source: Any) -> Dict[Any, Any]:
 
 
 def as_list(source: Iterable[Any]) -> List[Any]:
-    """The elements of any iterable; those of a table in one request."""
+    """Returns an iterable as a list; reads a table in one request."""
     if isinstance(source, Handle) and (tolist := getattr(source, "tolist", None)):
         elements: List[Any] = tolist()
         return elements
-    return [value for value in source]  # noqa: C416 # list() trusts __length_hint__, which may lie
+    return [value for value in source]  # noqa: C416 # list() would trust __length_hint__, which may be wrong
 
 
 def updates(args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Dict[Any, Any]:
-    """The items that dict.update would set for these arguments. Errors: TypeError, ValueError, as there."""
+    """Returns the items that dict.update(*args, **kwargs) would set.
+
+    Errors: those of dict.update.
+    """
     if len(args) > 1:
         raise TypeError(f"update expected at most 1 argument, got {len(args)}")
     items = as_dict(args[0]) if args else {}

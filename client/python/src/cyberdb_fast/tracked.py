@@ -1,10 +1,12 @@
-"""Containers that tables give out: each is the list, dict, set, ... that was stored, and warns when a change to it gets lost.
+"""Tracked containers: subclasses of list, dict, set, ... that warn when a change to them gets lost.
 
-A value that was read is a copy, so `table["a"].append(1)` changes the copy and nothing else. These types remember the first change that
-was made to them; one that is dropped with a change in it, and was not stored again, says so by a LostChangeWarning that names the line.
+A value that was read is a copy, so `table["a"].append(1)` changes the copy and nothing else. A
+tracked container remembers the first change. If it is dropped with a change and was not stored
+again, a LostChangeWarning names the line of the change.
 
-A client gives them out if it tracks changes: with connect(track_changes=True), CYBERDB_TRACK_CHANGES=1, or Python's development mode.
-Otherwise what is read is of Python's own types. A container gets the class with a __del__ only when it is changed.
+Tables return tracked containers if the client tracks changes: with connect(track_changes=True),
+CYBERDB_TRACK_CHANGES=1, or in Python's development mode. Otherwise they return Python's own types.
+A container gets a class with __del__ only when it is changed.
 """
 
 from __future__ import annotations
@@ -28,12 +30,24 @@ _SET: Tuple[str, ...] = (
     *("symmetric_difference_update", "__iand__", "__ior__", "__isub__", "__ixor__"),
 )
 _DEQUE: Tuple[str, ...] = (
-    *("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse", "rotate"),
-    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+    *("append", "appendleft", "clear", "extend", "extendleft", "insert", "pop", "popleft", "remove", "reverse"),
+    *("rotate", "__setitem__", "__delitem__", "__iadd__", "__imul__"),
 )
 _COUNTER = ("subtract", "__iadd__", "__isub__", "__iand__", "__ior__")
-# What makes a new container, which is the program's own.
-_OPERATORS = ("__add__", "__mul__", "__rmul__", "__or__", "__ror__", "__and__", "__rand__", "__sub__", "__rsub__", "__xor__", "__rxor__")
+# These return a new container, which is not tracked.
+_OPERATORS = (
+    "__add__",
+    "__mul__",
+    "__rmul__",
+    "__or__",
+    "__ror__",
+    "__and__",
+    "__rand__",
+    "__sub__",
+    "__rsub__",
+    "__xor__",
+    "__rxor__",
+)
 
 _MUTATORS: Mapping[type, Tuple[str, ...]] = {
     list: _LIST,
@@ -46,25 +60,29 @@ _MUTATORS: Mapping[type, Tuple[str, ...]] = {
     defaultdict: _DICT,
 }
 
-# On PyPy a __del__ counts only if the object was made with it.
+# PyPy calls __del__ only if the class had it when the object was made.
 _EARLY_DEL = platform.python_implementation() == "PyPy"
 
 _TRACKED: Dict[type, type] = {}
 _CHANGED: Dict[type, type] = {}
-# The plain type of each class below.
+# The plain type of each tracked class.
 BASE_OF: Dict[type, type] = {}
-_warned: Dict[Any, Any] = {}  # which lines have been named, as the warnings module keeps it
+_warned: Dict[Any, Any] = {}  # registry of the warnings module: which lines have been reported
 
 
 def wanted(track_changes: Optional[bool]) -> bool:
-    """What a client does that was given track_changes; None leaves it to the environment, and to Python's development mode."""
+    """Whether to track changes.
+
+    If track_changes is None, the environment or development mode decides.
+    """
     if track_changes is not None:
         return bool(track_changes)
-    said = os.environ.get("CYBERDB_TRACK_CHANGES", "").strip().lower()
-    return said not in ("0", "no", "off", "false") if said else sys.flags.dev_mode
+    setting = os.environ.get("CYBERDB_TRACK_CHANGES", "").strip().lower()
+    return setting not in ("0", "no", "off", "false") if setting else sys.flags.dev_mode
 
 
 def _recording(name: str, base: type) -> Callable[..., Any]:
+    """The method of base, which also records a change."""
     method = getattr(base, name)
 
     def changing(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -82,7 +100,7 @@ def _recording(name: str, base: type) -> Callable[..., Any]:
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Whether both hold the same objects, in the same order where they have one."""
+    """Whether both contain the same objects, in the same order unless they are sets."""
     if len(before) != len(now):
         return False
     if isinstance(now, set):
@@ -93,7 +111,10 @@ def _same(before: Any, now: Any) -> bool:
 
 
 def _missing(self: Any, key: Any) -> Any:
-    """What a defaultdict makes by being read is no change, unless that is changed."""
+    """defaultdict.__missing__.
+
+    A value that a read creates is no change, unless it is changed later.
+    """
     if self.default_factory is None:
         raise KeyError(key)
     value = self.default_factory()
@@ -103,6 +124,7 @@ def _missing(self: Any, key: Any) -> Any:
 
 
 def _operating(name: str) -> Callable[[Any, Any], Any]:
+    """The operator on plain copies."""
     return lambda self, other: getattr(plain(self), name)(other)
 
 
@@ -113,14 +135,14 @@ def _warn_if_changed(self: Any) -> None:
     name, filename, line = change
     kind = BASE_OF[type(self)].__name__
     text = (
-        f"a {kind} that was read from a table was changed ({name}) and then dropped: the table does not have the change. "
+        f"a {kind} that was read from a table was changed ({name}) and not stored again: the table lacks the change. "
         f"Assign it back (table[key] = value), or change a copy of it ({kind}(value))."
     )
     warnings.warn_explicit(text, LostChangeWarning, filename, line, registry=_warned)
 
 
 def plain(value: Any) -> Any:
-    """A shallow copy of a container; of a tracked one as the type that it stands for."""
+    """A shallow copy of a container, without tracking."""
     base = BASE_OF.get(type(value), type(value))
     if base is defaultdict:
         return defaultdict(value.default_factory, value)
@@ -130,7 +152,7 @@ def plain(value: Any) -> Any:
 
 
 def _reduce(self: Any, _protocol: Any = None) -> Any:
-    """Copies and pickles are of the plain type."""
+    """__reduce_ex__: copies and pickles have the plain type."""
     base = BASE_OF[type(self)]
     if base is deque:
         return base, ((), self.maxlen), None, iter(self)
@@ -142,6 +164,7 @@ def _reduce(self: Any, _protocol: Any = None) -> Any:
 
 
 def _make(base: type, names: Tuple[str, ...]) -> None:
+    """Makes the two tracked classes of base. names are its mutating methods."""
     names = tuple(name for name in names if hasattr(base, name))
     common: Dict[str, Any] = {
         "__module__": base.__module__,
@@ -161,7 +184,9 @@ def _make(base: type, names: Tuple[str, ...]) -> None:
         watching["__del__"] = _warn_if_changed
     tracked = type(base.__name__, (base,), {"__slots__": ("_change",), **common, **watching})
     back = {name: getattr(base, name) for name in names}
-    changed = type(base.__name__, (tracked,), {"__slots__": (), "__module__": base.__module__, "__del__": _warn_if_changed, **back})
+    changed = type(
+        base.__name__, (tracked,), {"__slots__": (), "__module__": base.__module__, "__del__": _warn_if_changed, **back}
+    )
     _TRACKED[base], _CHANGED[base] = tracked, changed
     BASE_OF[tracked] = BASE_OF[changed] = base
 
@@ -174,13 +199,13 @@ tracked_dict: Type[Any] = _TRACKED[dict]
 
 
 def track(base: type, *args: Any) -> Any:
-    """A tracked base(*args). Some are filled by their own methods, and must not count as changed for that."""
+    """Returns a tracked base(*args), marked as unchanged even if its constructor has filled it."""
     value = _TRACKED[base](*args)
     stored(value)
     return value
 
 
 def stored(value: Any) -> None:
-    """Takes note that a tracked container was written to a table as it is now."""
+    """Marks a tracked container as unchanged, because it was stored in a table."""
     value.__class__ = _TRACKED[BASE_OF[type(value)]]
     value._change = None

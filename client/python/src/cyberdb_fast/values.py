@@ -1,4 +1,4 @@
-"""Values as codec/VALUES.md encodes them: MessagePack, with extension codes for what Python has and MessagePack lacks."""
+"""The encoding of values: MessagePack with extension codes, see codec/VALUES.md."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ decode, decode_all, decode_each, decode_some = PLAIN.one, PLAIN.all, PLAIN.each,
 def register_type(cls: Type[T], code: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T]) -> None:
     """Makes objects of cls storable, as values and as keys.
 
-    The server sees code and bytes only: two are equal if these are. Register the same code for the same type in every program that shares
-    a table. Errors: ValueError if code is not 64 to 127 or stands for another type; TypeError if cls is storable as it is.
+    pack encodes an object as bytes, unpack decodes it. The server sees only code and bytes: two
+    objects are equal if these are equal. Register the same code for a type in all programs that
+    share a table. Errors: ValueError if code is not 64 to 127 or is another type's; TypeError if
+    cls can be stored without it.
     """
     if not FIRST_APPLICATION_CODE <= code <= LAST_APPLICATION_CODE:
-        raise ValueError(f"code {code} is not one of an application: {FIRST_APPLICATION_CODE} to {LAST_APPLICATION_CODE}")
+        raise ValueError(f"code {code} is not an application code: {FIRST_APPLICATION_CODE} to {LAST_APPLICATION_CODE}")
     if cls in NATIVE:
-        raise TypeError(f"{cls.__qualname__} is storable as it is")
+        raise TypeError(f"{cls.__qualname__} can be stored without register_type")
     for other, (taken, _) in packers_of.items():
         if taken == code and other is not cls:
-            raise ValueError(f"code {code} stands for {other.__qualname__} already")
+            raise ValueError(f"code {code} belongs to {other.__qualname__} already")
     if cls in packers_of and packers_of[cls][0] != code:
         raise ValueError(f"{cls.__qualname__} has code {packers_of[cls][0]} already")
     packers_of[cls] = (code, pack)

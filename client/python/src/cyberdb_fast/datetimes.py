@@ -1,4 +1,4 @@
-"""Dates, times, and their zones, as extension payloads and back. codec/VALUES.md has the layouts."""
+"""The extension payloads of dates, times and time zones. codec/VALUES.md has the layouts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _OFFSET = struct.Struct(">iI")
 _TIMEDELTA = struct.Struct(">iII")
 _DATE = struct.Struct(">i")
 
-# freezegun replaces these classes wherever a module has them as an attribute, so they stand in a tuple. It may have done so before
-# this import.
+# freezegun replaces these classes in every module attribute, but not inside a tuple. It may have
+# done so before this import.
 CLASSES: Tuple[Any, ...] = tuple(
-    next(c for c in cls.__mro__ if c.__module__ == "datetime") for cls in (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
+    next(c for c in cls.__mro__ if c.__module__ == "datetime")
+    for cls in (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
 )
 _EPOCH = CLASSES[0](1970, 1, 1)
 _date_of = CLASSES[1].fromordinal
@@ -25,29 +26,31 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 _DAY = datetime.timedelta(days=1)
 _DAY_MICROSECONDS = _DAY // _MICROSECOND
 
-# timezone.utc is called UTC on the wire. ZoneInfo("UTC") prints differently, so it goes by another name of the same zone.
+# On the wire, UTC is timezone.utc. ZoneInfo("UTC") prints differently, so it has another name of
+# that zone.
 _UTC, _ZONEINFO_UTC = "UTC", "posix/UTC"
 _UTC_PACKED = _OFFSET.pack(0, 0) + _UTC.encode()
-# A time of day in Europe/Berlin has no offset: the date decides. This one says so; no zone has it.
+# The offset of a time of day in a zone such as Europe/Berlin is unknown, because it depends on the
+# date. No zone has this offset.
 _NO_OFFSET = -_DAY + _MICROSECOND
 _ZONE_NAME = re.compile(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*")
 _MAX_ZONE_NAME = 255
 _MAX_UNKNOWN = 1000
-_unknown_zones: Set[str] = set()  # names that this machine does not know: looking one up takes 100 us
+_unknown_zones: Set[str] = set()  # names unknown on this machine; a lookup takes 100 us
 
 
-# ---- writing
+# ---- encoding
 
 
 def pack_datetime(value: Any) -> bytes:
-    """The payload of a datetime. Errors: TypeError, ValueError for a zone whose meaning would be lost."""
+    """The payload of a datetime. TypeError or ValueError if its zone cannot be stored."""
     microseconds = (value.replace(tzinfo=None, fold=0) - _EPOCH) // _MICROSECOND
     zone, fold = _datetime_zone(value) if value.tzinfo is not None else (b"", value.fold)
     return _CLOCK.pack(microseconds, fold | (_AWARE if zone else 0)) + zone
 
 
 def pack_time(value: datetime.time) -> bytes:
-    """The payload of a time. Errors as pack_datetime."""
+    """The payload of a time. Errors: those of pack_datetime."""
     seconds = (value.hour * 60 + value.minute) * 60 + value.second
     zone = _time_zone(value) if value.tzinfo is not None else b""
     return _CLOCK.pack(seconds * 1_000_000 + value.microsecond, value.fold | (_AWARE if zone else 0)) + zone
@@ -68,7 +71,7 @@ def _zone(offset: datetime.timedelta, name: str) -> bytes:
 
 
 def _datetime_zone(value: Any) -> Tuple[bytes, int]:
-    """The zone of an aware datetime, and the fold that its reading has in that zone."""
+    """The zone of an aware datetime, and its fold in that zone."""
     zone = value.tzinfo
     if zone is datetime.timezone.utc:
         return _UTC_PACKED, value.fold
@@ -80,11 +83,12 @@ def _datetime_zone(value: Any) -> Tuple[bytes, int]:
     region = _region(zone)
     if region is None:
         return _zone(offset, _fixed_name(zone, offset)), value.fold
-    for fold in (value.fold, 1 - value.fold):  # pytz has no fold: it has a zone object for each offset
+    for fold in (value.fold, 1 - value.fold):  # pytz has a zone object per offset instead of fold
         if value.replace(tzinfo=region, fold=fold).utcoffset() == offset:
             return _zone(offset, _region_name(zone, region)), fold
     raise ValueError(
-        f"{value!r} cannot be stored: its offset is {offset}, and {region.key} has another at that time; with pytz, use zone.localize(datetime)"
+        f"{value!r} cannot be stored: its offset is {offset}, but {region.key} has another one at that time; "
+        "with pytz, use zone.localize(datetime)"
     )
 
 
@@ -102,7 +106,7 @@ def _time_zone(value: datetime.time) -> bytes:
 
 
 def _own_name(zone: datetime.timezone) -> str:
-    """The name of a plain offset, if it was made with one."""
+    """The name of a fixed offset, empty if it has none."""
     if zone is datetime.timezone.utc:
         return _UTC
     arguments: Any = zone.__reduce__()[1]
@@ -110,7 +114,10 @@ def _own_name(zone: datetime.timezone) -> str:
 
 
 def _fixed_name(zone: datetime.tzinfo, offset: datetime.timedelta) -> str:
-    """The name of a zone of another library that always has this offset. TypeError if it is not one."""
+    """The name of another library's zone with a fixed offset.
+
+    TypeError if its offset is not fixed.
+    """
     if zone.utcoffset(None) != offset:
         raise _no_meaning(zone)
     name = zone.tzname(None)
@@ -121,13 +128,13 @@ def _fixed_name(zone: datetime.tzinfo, offset: datetime.timedelta) -> str:
 
 def _no_meaning(zone: Any) -> TypeError:
     return TypeError(
-        f"a time in the zone {zone!r} cannot be stored: the zone has neither a name that zoneinfo knows nor one fixed offset; "
+        f"a time in the zone {zone!r} cannot be stored: zoneinfo does not know its name, and it has no fixed offset; "
         "use zoneinfo.ZoneInfo(name), or value.astimezone(datetime.timezone.utc)"
     )
 
 
 def _region(zone: Any) -> Optional[zoneinfo.ZoneInfo]:
-    """The zone of zoneinfo that has the name of zone, which may be of zoneinfo, pytz or dateutil. None if there is none."""
+    """The zoneinfo zone with the name of any library's zone; None if it is unknown."""
     name = getattr(zone, "key", None) or getattr(zone, "zone", None) or _dateutil_name(zone)
     return find_zone(name) if isinstance(name, str) else None
 
@@ -147,7 +154,7 @@ def _region_name(zone: Any, region: zoneinfo.ZoneInfo) -> str:
 
 
 def find_zone(name: str) -> Optional[zoneinfo.ZoneInfo]:
-    """The zone of an IANA key, None if this machine does not know it."""
+    """The zone of an IANA key, None if it is unknown on this machine."""
     if name in _unknown_zones or len(name) > _MAX_ZONE_NAME or not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -159,18 +166,21 @@ def find_zone(name: str) -> Optional[zoneinfo.ZoneInfo]:
         return None
 
 
-# ---- reading
+# ---- decoding
 
 
 def read_datetime(payload: bytes) -> datetime.datetime:
-    """ValueError if payload is no datetime, OverflowError if it is out of range."""
+    """Decodes a datetime.
+
+    ValueError if payload is not valid, OverflowError if it is out of range.
+    """
     microseconds, fold, zone = _read_clock(payload)
     value: datetime.datetime = _EPOCH + microseconds * _MICROSECOND
     return value.replace(fold=fold, tzinfo=zone) if fold or zone is not None else value
 
 
 def read_time(payload: bytes) -> datetime.time:
-    """ValueError if payload is no time."""
+    """Decodes a time. ValueError if payload is not valid."""
     microseconds, fold, zone = _read_clock(payload)
     if not 0 <= microseconds < _DAY_MICROSECONDS:
         raise ValueError("a time of day of 24 hours or more")
@@ -179,13 +189,13 @@ def read_time(payload: bytes) -> datetime.time:
 
 
 def read_date(payload: bytes) -> datetime.date:
-    """ValueError or struct.error if payload is no date."""
+    """Decodes a date. ValueError or struct.error if payload is not valid."""
     date: datetime.date = _date_of(*_DATE.unpack(payload))
     return date
 
 
 def read_timedelta(payload: bytes) -> datetime.timedelta:
-    """ValueError, OverflowError or struct.error if payload is no timedelta."""
+    """Decodes a timedelta. ValueError, OverflowError or struct.error if payload is not valid."""
     days, seconds, microseconds = _TIMEDELTA.unpack(payload)
     if seconds >= 86400 or microseconds >= 1_000_000:
         raise ValueError("a timedelta that is not in normal form")
@@ -193,11 +203,11 @@ def read_timedelta(payload: bytes) -> datetime.timedelta:
 
 
 def _read_clock(payload: bytes) -> Tuple[int, int, Optional[datetime.tzinfo]]:
-    """Microseconds, fold and zone of a datetime or time."""
+    """Decodes the microseconds, fold and zone of a datetime or time."""
     microseconds, flags = _CLOCK.unpack_from(payload)
     if not flags & _AWARE:
         if len(payload) != _CLOCK.size or flags > 1:
-            raise ValueError("a datetime or time with more than its flags say")
+            raise ValueError("a datetime or time with extra bytes")
         return microseconds, flags, None
     if flags > _AWARE | 1:
         raise ValueError(f"a datetime or time with flags {flags:#x}")
@@ -212,7 +222,7 @@ def _read_clock(payload: bytes) -> Tuple[int, int, Optional[datetime.tzinfo]]:
 
 
 def _read_zone(offset: datetime.timedelta, name: str) -> Optional[datetime.tzinfo]:
-    """The zone of that name; the plain offset for one that this machine does not know."""
+    """The zone of that name; the fixed offset if the name is unknown on this machine."""
     if name == _UTC:
         return datetime.timezone.utc
     if name.startswith("="):

@@ -1,4 +1,4 @@
-"""The programs of the READMEs do what they seem to, as they stand there."""
+"""The programs of the READMEs run as they are printed there."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert exported is not None
     assert URL in code
     with server_of_its_own(tmp_path) as server:
-        for _ in range(2):
+        for visits in (1, 2):
             printed = run_alone(code.replace(URL, server.url), tmp_path, **{exported[1]: exported[2]})
-            assert printed == "Ada False [('ada', {'name': 'Ada', 'age': 36})]\napple ['banana', 'cherry']\n"
+            assert printed == f"Ada {visits}\n"
 
 
 @contextmanager
@@ -80,6 +80,6 @@ def test_programs_have_tables_of_their_own() -> None:
         (OWN_README, "python", r'create_cyber\w+\("(\w+)"'),
     ):
         tables = set(re.findall(pattern, program(path, language)))
-        assert len(tables) == 3
+        assert tables
         assert not seen & tables
         seen |= tables

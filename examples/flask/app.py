@@ -1,4 +1,4 @@
-"""The web application of the tutorial.
+"""The web application of the tutorial. Run these three commands, the last two in terminals of their own:
 
 python cyberdb_init.py
 python cyberdb_serve.py
@@ -9,7 +9,7 @@ from flask import Flask, g
 
 import cyberdb_fast as cyberdb
 
-# check=False: a worker may start while the database is away; its requests say so until it is back.
+# check=False lets a worker start while the database is down. Its requests fail until the database is up.
 client = cyberdb.connect(host="127.0.0.1", port=9980, password="hWjYvVdqRC", encrypt=True, check=False)
 
 app = Flask(__name__)
@@ -17,28 +17,28 @@ app = Flask(__name__)
 
 @app.before_request
 def get_proxy():
-    """One proxy per request; it takes connections from the worker's pool as it needs them."""
+    """Gives each request a proxy, which takes connections from the worker's pool as needed."""
     g.proxy = client.get_proxy()
     g.proxy.connect()
 
 
 @app.get("/")
 def hello_world():
-    """What cyberdb_init.py has stored."""
+    """Returns what cyberdb_init.py has stored."""
     centre = g.proxy.get_cyberdict("centre")
     return {"code": 1, "content": centre["content"]}
 
 
 @app.errorhandler(cyberdb.CyberDBError)
 def no_database(error):
-    """While the database is away, requests fail cleanly; with the next one the worker connects again."""
+    """Answers 503 while the database is down. The worker connects again with its next request."""
     app.logger.warning("no database: %s", error)
     return {"code": 0, "content": "the database is not available"}, 503
 
 
 @app.teardown_request
 def close_proxy(error):
-    """Also after an error."""
+    """Closes the proxy, also after an error."""
     g.proxy.close()
 
 

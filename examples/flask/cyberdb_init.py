@@ -1,4 +1,4 @@
-"""Makes the tutorial's table and keeps it in data.cdb; run again, it begins anew."""
+"""Creates the tutorial's table and saves it to data.cdb. A second run overwrites the file."""
 
 import cyberdb_fast as cyberdb
 

@@ -1,4 +1,4 @@
-"""The tutorial's database: begins with data.cdb, and keeps itself there every 300 seconds and when it ends."""
+"""The tutorial's database server: loads data.cdb, keeps every change, and saves every 300 seconds and at its end."""
 
 import cyberdb_fast as cyberdb
 

@@ -56,7 +56,7 @@ func checkAnswers(t *testing.T, records []Package) {
 		}
 	}
 	if sum != len(records) {
-		t.Errorf("told of %d records of %d", sum, len(records))
+		t.Errorf("progress reported %d of %d records", sum, len(records))
 	}
 
 	byName := map[string]Package{}

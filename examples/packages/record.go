@@ -53,7 +53,7 @@ func read(ctx context.Context, limit int) (source string, records []Package, err
 	return source, records, err
 }
 
-// readApt gives the records of apt's index to keep, until it returns an error.
+// readApt calls keep with each record of apt's index until keep returns an error.
 func readApt(ctx context.Context, keep func(Package) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends apt-cache if keep has enough
@@ -145,7 +145,7 @@ func (p *Package) setField(line string) (err error) {
 	return err
 }
 
-// readGo gives the files of Go's standard library to keep, until it returns an error: the directory
+// readGo calls keep with each file of Go's standard library until keep returns an error. The directory
 // is the section.
 func readGo(ctx context.Context, keep func(Package) error) error {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION").Output()

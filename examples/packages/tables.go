@@ -38,7 +38,7 @@ func tablesOf(db *client.Client) *tables {
 	return &tables{db, client.DictOf[string, Package](db, "packages"), client.ListOf[Size](db, "package sizes")}
 }
 
-// load fills the tables anew, several requests at a time, and says how far it is.
+// load replaces the content of the tables, several requests at a time, and reports progress.
 func (t *tables) load(ctx context.Context, records []Package, loaded func(n int)) error {
 	if _, err := t.packages.Ensure(ctx); err != nil {
 		return err

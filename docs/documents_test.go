@@ -57,6 +57,22 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestFigures checks that BENCHMARKS.md has the figures of README.md.
+func TestFigures(t *testing.T) {
+	documents := filesOf(t, ".md")
+	_, text, _ := strings.Cut(documents["README.md"], "\n## Figures\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	figures := regexp.MustCompile(`\| ([0-9][0-9.,]*)`).FindAllStringSubmatch(text, -1)
+	if len(figures) < 6 {
+		t.Errorf("README.md has %d figures", len(figures))
+	}
+	for _, figure := range figures {
+		if !strings.Contains(documents["BENCHMARKS.md"], figure[1]) {
+			t.Errorf("README.md has the figure %s, which BENCHMARKS.md has not", figure[1])
+		}
+	}
+}
+
 // TestNamedTests checks that the tests and the scenarios of abuse that RELIABILITY.md and
 // SECURITY.md name exist.
 func TestNamedTests(t *testing.T) {

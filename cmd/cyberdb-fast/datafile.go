@@ -36,8 +36,11 @@ func (f *dataFile) find(name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	dir, err := filepath.Abs(filepath.Dir(name)) // as f.path, or one name would be locked twice
 	if err != nil {
+		return err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
 	link := filepath.Join(dir, filepath.Base(name))

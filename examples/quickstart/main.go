@@ -1,4 +1,4 @@
-// Command quickstart is the program of the README: a dict of structs, a counter and a list.
+// Command quickstart uses a dict of structs, a counter and a list. README.md shows its first lines.
 package main
 
 import (
@@ -21,7 +21,7 @@ type User struct {
 func main() {
 	url := "cyberdb://127.0.0.1:9980" // password: CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE
 	if len(os.Args) > 1 {
-		url = os.Args[1] // or the connect line that the server prints
+		url = os.Args[1] // the connect line that the server prints
 	}
 	ctx := context.Background()
 	db, err := client.Open(ctx, url, nil)
@@ -35,9 +35,8 @@ func main() {
 }
 
 func run(ctx context.Context, db *client.Client, out io.Writer) error {
-	// A handle is cheap and holds no connection; any number of goroutines may use it.
-	users := client.DictOf[string, User](db, "users")
-	if _, err := users.Ensure(ctx); err != nil {
+	users := client.DictOf[string, User](db, "users") // a handle; goroutines may share it
+	if _, err := users.Ensure(ctx); err != nil {      // creates the dict if it is missing
 		return err
 	}
 	if err := users.Set(ctx, "ada", User{"Ada", 36}); err != nil {
@@ -53,7 +52,7 @@ func run(ctx context.Context, db *client.Client, out io.Writer) error {
 		fmt.Fprintln(out, err)
 	}
 
-	// Every method is one atomic request: no increment is lost, however many clients there are.
+	// Every method is one atomic request, so concurrent increments are never lost.
 	visits := client.DictOf[string, int](db, "visits")
 	if _, err := visits.Ensure(ctx); err != nil {
 		return err
@@ -62,7 +61,7 @@ func run(ctx context.Context, db *client.Client, out io.Writer) error {
 		return err
 	}
 
-	// A pipeline is one write and one wait, however many requests it holds.
+	// A pipeline sends any number of requests in one write and waits once for all replies.
 	queue := client.ListOf[string](db, "queue")
 	if _, err := queue.Ensure(ctx); err != nil {
 		return err

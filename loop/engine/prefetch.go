@@ -9,32 +9,32 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A client that pipelines sends many requests at once, and many clients do together. Before they
-// are executed, one after the other, those that look up a key are looked at together: the lookups'
-// cache misses then overlap.
+// A client that pipelines sends many requests at once, and so do many clients together. Before they
+// are executed, one after the other, the keys of those that look one up are prefetched together, so
+// that the lookups' cache misses overlap.
 
-// maxAhead is how many requests are looked at together.
-const maxAhead = 32
+// maxPrefetch is how many requests are prefetched together.
+const maxPrefetch = 32
 
-// Expect may be called for each request before it is executed, with the bytes of it and of all that
-// stand behind it. It is for speed alone.
-func (x *Executor) Expect(pending []byte) {
-	if x.ahead == 0 {
-		x.ahead = x.lookAhead(pending)
+// Prefetch may be called for each request before it is executed, with the bytes of that request and
+// of all behind it. It only makes them faster.
+func (x *Executor) Prefetch(pending []byte) {
+	if x.prefetched == 0 {
+		x.prefetched = x.prefetch(pending)
 	}
-	x.ahead--
+	x.prefetched--
 }
 
-// ExpectOthers says that other requests come next than those that Expect was shown.
-func (x *Executor) ExpectOthers() { x.ahead = 0 }
+// ResetPrefetch says that the next requests are not those that Prefetch was called with.
+func (x *Executor) ResetPrefetch() { x.prefetched = 0 }
 
-// lookAhead looks at the requests that stand complete at the front of pending, and returns how many
-// it has looked at. What is wrong with one of them is found when it is executed.
-func (x *Executor) lookAhead(pending []byte) int {
+// prefetch prefetches the complete requests at the front of pending, and returns how many. Their
+// errors are found when they are executed.
+func (x *Executor) prefetch(pending []byte) int {
 	var dict *shardmap.Dict
 	var name []byte // of the dict's table, as encoded in a request
 	n := 0
-	for ; n < maxAhead; n++ {
+	for ; n < maxPrefetch; n++ {
 		req, size, err := codec.ParseRequest(pending)
 		if err != nil {
 			break
@@ -57,8 +57,8 @@ func (x *Executor) lookAhead(pending []byte) int {
 	return max(n, 1)
 }
 
-// dictOf returns the dict whose table's name stands at the front of args, and that name as it
-// stands there; nil if there is none.
+// dictOf returns the dict whose table's name stands at the front of args, and the encoded name; nil
+// if there is none.
 func (x *Executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 	if msgp.NextType(args) != msgp.StrType {
 		return nil, nil
@@ -68,7 +68,7 @@ func (x *Executor) dictOf(args []byte) (*shardmap.Dict, []byte) {
 		return nil, nil
 	}
 	table, ok := x.engine.env.Store.Lookup(&x.call, name)
-	// nobody knows what is in a spoiled one
+	// the state of a poisoned one is unknown
 	if !ok || table.Kind() != shardmap.KindDict || table.Err() != nil {
 		return nil, nil
 	}

@@ -66,7 +66,7 @@ func TestOutputPauses(t *testing.T) {
 		t.Error("the limit is another")
 	}
 	if o.drained(budget, quarter, quarter) || !o.drained(budget, quarter, quarter-1) {
-		t.Error("it goes on at another amount")
+		t.Error("the lower bound is another")
 	}
 	var other output
 	other.count(budget, softOutputBytes)

@@ -41,7 +41,7 @@ type unauthenticatedSet struct {
 // slot is what the set knows of a session. Guarded by its mu.
 type slot struct {
 	waiting *list.Element // nil: it does not wait for its client
-	since   time.Time     // it is
+	since   time.Time     // when it began to wait
 	evicted bool
 }
 

@@ -148,7 +148,7 @@ func (w *sweeper) sweepTick(now time.Time) {
 func (srv *Server) guardSweeper(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			_ = srv.reportPanic("panic in the sweeper, which goes on", p, nil)
+			_ = srv.reportPanic("panic in the sweeper", p, nil)
 			time.Sleep(time.Second)
 		}
 	}()

@@ -93,7 +93,8 @@ func TestPanicInSave(t *testing.T) {
 	w.ok(codec.OpCreateDict, "d", false)
 	armed.Store(true)
 	w.fails(codec.StatusInternal, codec.OpSave)
-	if info := srv.Info(); info.Panics != 1 || !strings.Contains(info.Data.SaveError, "internal error") || info.Views != 0 {
+	if info := srv.Info(); info.Panics != 1 || !strings.Contains(info.Data.SaveError, "internal error") ||
+		info.Views != 0 {
 		t.Errorf("%+v", info)
 	}
 	armed.Store(false)

@@ -129,7 +129,8 @@ func (q *call) seal() error {
 			limits.MaxFrameBytes,
 		)
 	case q.args > codec.MaxArguments:
-		return fmt.Errorf("%w: the request has %d values, the server accepts %d", ErrTooLarge, q.args, codec.MaxArguments)
+		return fmt.Errorf("%w: the request has %d values, the server accepts "+
+			"%d", ErrTooLarge, q.args, codec.MaxArguments)
 	}
 	codec.EndFrame(q.frame, 0)
 	return nil

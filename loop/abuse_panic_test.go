@@ -9,16 +9,16 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// The opcodes of commands with a defect, for TestPanic only.
+// The opcodes of commands that panic, for TestPanic only.
 const (
 	opPanics codec.Opcode = 0xe0 + iota
-	opPanicsBeside
+	opPanicsInBackground
 	opPanicsInView
 	opPanicsInStream
 )
 
-// TestPanic: a defect in a command costs the connection that met it, is counted, and nobody else
-// notices.
+// TestPanic: a panic in a command closes the connection of its client, is counted, and affects no
+// other client.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	defect := func(*engine.Executor) error { panic("defect") }
@@ -30,9 +30,9 @@ func TestPanic(t *testing.T) {
 	}
 	tooLong := func(*engine.Executor) error { return shardmap.ErrLong }
 	commands := commandsWith(map[codec.Opcode]engine.Command{
-		opPanics:       {Run: defect},
-		opPanicsBeside: {Run: isLong},
-		opPanicsInView: {Run: tooLong, View: func(*engine.Executor) (engine.Stream, error) { panic("defect") }},
+		opPanics:             {Run: defect},
+		opPanicsInBackground: {Run: isLong},
+		opPanicsInView:       {Run: tooLong, View: func(*engine.Executor) (engine.Stream, error) { panic("defect") }},
 		opPanicsInStream: {Run: tooLong, View: func(*engine.Executor) (engine.Stream, error) {
 			return engine.Stream{Close: func() {}, Write: func(io.Writer) error { panic("defect") }}, nil
 		}},
@@ -45,7 +45,7 @@ func TestPanic(t *testing.T) {
 		op       codec.Opcode
 		answered bool
 	}{
-		"on the loop": {opPanics, false}, "beside": {opPanicsBeside, true}, "cutting a view": {opPanicsInView, false}, "in a long read": {opPanicsInStream, true},
+		"on the loop": {opPanics, false}, "beside": {opPanicsInBackground, true}, "cutting a view": {opPanicsInView, false}, "in a long read": {opPanicsInStream, true},
 	} {
 		for range 3 {
 			w := dial(t, srv)

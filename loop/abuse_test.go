@@ -16,7 +16,7 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// survives is a server that must be none the worse for what a test does to it.
+// survives is a server that must work as before after what a test does to it.
 func survives(t *testing.T) (*Server, *wire) {
 	t.Helper()
 	srv := startServer(t, nil)
@@ -91,8 +91,7 @@ func TestBadFrames(t *testing.T) {
 	}
 }
 
-// TestBadRequests: a frame that is one, with a request that is none, is answered and the connection
-// goes on.
+// TestBadRequests: a valid frame with an invalid request is answered, and the connection goes on.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -378,8 +377,8 @@ func TestCutFrames(t *testing.T) {
 	}
 }
 
-// TestBrokenOff ends connections at every byte of a session: its whole requests take effect, the
-// rest leaves nothing behind.
+// TestBrokenOff ends connections at every byte of a session: its complete requests take effect, the
+// last one leaves nothing behind.
 func TestBrokenOff(t *testing.T) {
 	t.Parallel()
 	srv, other := survives(t)
@@ -397,8 +396,8 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// TestStrangers connects without knowing the protocol, or not whole: closed, and the server goes
-// on.
+// TestStrangers connects clients that do not know the protocol: they are closed, and the server
+// goes on.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)

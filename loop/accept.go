@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// maxRefusing is how many connections at once are told why they are refused, fewer if there are
-	// few descriptors; those above are only closed.
+	// maxRefusing is how many connections at once get the reason for their refusal, fewer if there
+	// are few descriptors. The rest are only closed.
 	maxRefusing = 192
 	minRefusing = 16
 	// refusalTime is how long a refused client may take to say Hello.
 	refusalTime = time.Second
-	// partingTime is how long it may take to close after it was told.
+	// partingTime is how long it may take to close after the refusal.
 	partingTime = 200 * time.Millisecond
 
 	minAcceptBackoff = 5 * time.Millisecond
@@ -32,8 +32,8 @@ var noDescriptors = &secure.Refusal{
 	Text: "the server has no file descriptors left",
 }
 
-// errNotOpened is returned when an event loop could not watch a connection: gnet closes it and
-// tells nobody.
+// errNotOpened is returned when an event loop could not watch a connection: gnet closes it without
+// an error.
 var errNotOpened = errors.New("the event loop could not watch the connection")
 
 // accept takes connections from one listener until it is closed. Running out of descriptors or
@@ -71,7 +71,7 @@ func (srv *Server) accept(ln net.Listener) {
 }
 
 // openSpare opens a descriptor that can be given up to accept, and refuse, one connection when
-// there are no others. It is nil if there is none to be had.
+// there are no others. It returns nil if there is none left.
 func openSpare() *os.File {
 	f, err := os.Open(os.DevNull)
 	if err != nil {
@@ -87,11 +87,11 @@ func closeSpare(f *os.File) {
 }
 
 // admit hands an accepted connection to an event loop, or refuses it. A panic ends the connection;
-// its place may stay taken.
+// its slot may stay taken.
 func (srv *Server) admit(conn net.Conn) {
 	defer func() {
 		if p := recover(); p != nil {
-			_ = srv.defect("panic while a connection was accepted", p, nil)
+			_ = srv.reportPanic("panic while a connection was accepted", p, nil)
 			_ = conn.Close()
 		}
 	}()
@@ -101,12 +101,12 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 	if n := srv.conns.Add(1); n > int64(srv.cfg.MaxConns) {
 		srv.conns.Add(-1)
-		if !srv.makeRoom(conn.RemoteAddr()) {
-			srv.refuse(conn, srv.noPlace(""))
+		if !srv.evictFor(conn.RemoteAddr()) {
+			srv.refuse(conn, srv.tooManyConnections(""))
 			return
 		}
 	}
-	// gnet copies the descriptor and closes the connection without a word if that fails.
+	// gnet copies the descriptor, and closes the connection without an error if that fails.
 	probe, err := unix.Dup(unix.Stderr)
 	if err != nil {
 		srv.conns.Add(-1)
@@ -128,7 +128,7 @@ func (srv *Server) admit(conn net.Conn) {
 	if err != nil {
 		srv.conns.Add(-1)
 		srv.counters.acceptErrors.Add(1)
-		srv.acceptLog.warn("cannot take a connection", slog.Any("error", err))
+		srv.acceptLog.warn("cannot open a connection", slog.Any("error", err))
 	}
 }
 
@@ -147,7 +147,7 @@ func (srv *Server) allowed(addr net.Addr) bool {
 	return false
 }
 
-// refuse tells a connection why it is not taken, once it has said Hello, and closes it.
+// refuse sends a connection the reason why it is refused, once it has said Hello, and closes it.
 func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)
 	srv.acceptLog.warn(

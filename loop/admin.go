@@ -43,8 +43,8 @@ type controlSocket struct {
 type controlRequest struct {
 	Do   string `json:"do"`   // "save" or "load"
 	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
-	// Replace of "load": the tables of the file take the place of all that there are. Of "save": a
-	// file of another database is written over.
+	// Replace of "load": the file's tables replace all tables. Of "save": a file of another
+	// database may be overwritten.
 	Replace bool `json:"replace"`
 }
 
@@ -233,7 +233,7 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 	start := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			_ = c.srv.defect("panic on the control socket", p, nil)
+			_ = c.srv.reportPanic("panic on the control socket", p, nil)
 			reply = controlReply{Error: fmt.Sprintf("internal error: %v", p)}
 		}
 	}()

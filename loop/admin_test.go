@@ -50,8 +50,8 @@ func ask(t *testing.T, srv *Server, line string) string {
 	return reply
 }
 
-// TestControlLoad: a file saved by one server is taken in whole by another, in order; what follows
-// is kept like anything else, through a crash, and with the file before too.
+// TestControlLoad: a server imports a file that another one saved, in order. Later changes survive
+// a crash, with the previous file too.
 func TestControlLoad(t *testing.T) {
 	t.Parallel()
 	from, to := t.TempDir(), t.TempDir()
@@ -82,7 +82,7 @@ func TestControlLoad(t *testing.T) {
 	someMore()
 	want = keptText(second)
 
-	// As after a crash, from a copy of the files, and from the file before alone.
+	// As after a crash, from a copy of the files, and from the previous file alone.
 	for _, file := range []string{"data.cdb", "data.cdb.prev"} {
 		again := crashedCopy(t, to, file)
 		if got := keptText(again); got != want {
@@ -108,8 +108,8 @@ func crashedCopy(t *testing.T, dir, file string) *Server {
 	return controlled(t, to)
 }
 
-// TestControlLoadRaces: while clients make and drop tables a load is done whole or not at all, and
-// what is on disk is what is in memory.
+// TestControlLoadRaces: while clients create and drop tables a load succeeds or changes nothing,
+// and the disk agrees with the memory.
 func TestControlLoadRaces(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -170,7 +170,7 @@ func TestControlLoadRaces(t *testing.T) {
 }
 
 // TestControlRefuses: lines without end, silence at the end, and more connections than there are
-// places harm nobody.
+// slots harm no other client.
 func TestControlRefuses(t *testing.T) {
 	t.Parallel()
 	srv := controlled(t, t.TempDir())
@@ -213,8 +213,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// TestControlStuckClients: clients of the control socket that say nothing, or do not read, delay
-// another one and the end of the server by moments.
+// TestControlStuckClients: clients of the control socket that send nothing, or do not read, delay
+// another client and the end of the server only briefly.
 func TestControlStuckClients(t *testing.T) {
 	t.Parallel()
 	srv := controlled(t, t.TempDir())

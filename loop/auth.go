@@ -14,25 +14,25 @@ import (
 // login is a session's handshake.
 type login struct {
 	// constant
-	from netip.Addr // whose login it counts as
+	from netip.Addr // the origin that the login is counted for
 
-	// owned by the event loop; by a worker while the session is proving
+	// owned by the event loop; by a worker while the session is authenticating
 	handshake *secure.Server
 
 	// owned by the event loop
 	since  time.Time // it waits for a worker
-	native bool      // it is the native protocol's for sure
+	native bool      // it is certainly of the native protocol
 
-	// guarded by the unprovenSet's mu
-	place place
+	// guarded by the unauthenticatedSet's mu
+	slot slot
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {
 	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewEphemeral())}
 }
 
-// originOf returns whose login a connection's counts as: an IPv4 address, an IPv6 network of 64
-// bits, which is one place's, or the zero Addr for this machine.
+// originOf returns the origin that a connection is counted for: an IPv4 address, an IPv6 network of
+// 64 bits, or the zero Addr for this machine.
 func originOf(peer net.Addr) netip.Addr {
 	tcp, ok := peer.(*net.TCPAddr)
 	if !ok {
@@ -64,18 +64,18 @@ func (s *session) logIn(in []byte) (rest []byte) {
 			s.limitLogin()
 			return nil
 		case errors.Is(err, secure.ErrCompute):
-			s.prove()
+			s.startLogin()
 		case errors.Is(err, secure.ErrNotNative):
-			if !s.meetForeign(pending[used:]) {
+			if !s.answerForeign(pending[used:]) {
 				s.save(pending, used, in)
 				return nil
 			}
 		case err != nil:
 			s.refused(err)
 		case s.auth.login.handshake.Done():
-			if !s.srv.unproven.prove(s) {
+			if !s.srv.unauthenticated.authenticated(s) {
 				s.loop.out = s.loop.out[:at]
-				s.losePlace()
+				s.refuseEvicted()
 				continue
 			}
 			rest = pending[used:]
@@ -83,7 +83,7 @@ func (s *session) logIn(in []byte) (rest []byte) {
 				rest = bytes.Clone(rest)
 				s.input.drop()
 			}
-			s.welcome()
+			s.finishLogin()
 			return rest
 		}
 	}
@@ -95,17 +95,17 @@ func (s *session) logIn(in []byte) (rest []byte) {
 // limitLogin refuses a client that sends more than a handshake has.
 func (s *session) limitLogin() {
 	if len(s.input.rest()) > secure.MaxClientBytes && !s.ends() {
-		s.refuse(&secure.Refusal{Code: secure.RefusedMessage, Text: "more bytes before the proof than a handshake has"})
+		s.refuse(&secure.Refusal{Code: secure.RefusedMessage, Text: "more bytes before the login than a handshake has"})
 		s.input.drop()
 	}
 }
 
-// prove has the arithmetic done; the session waits for it.
-func (s *session) prove() {
+// startLogin queues the arithmetic of the login. The session waits for it.
+func (s *session) startLogin() {
 	s.to(authenticating)
 	s.auth.login.since = time.Now()
 	s.auth.marks.set(working)
-	s.srv.unproven.work(s)
+	s.srv.unauthenticated.work(s)
 	if !s.srv.logins.add(s) {
 		s.to(running)
 		s.auth.marks.clear(working)
@@ -123,19 +123,20 @@ func (s *session) loginWorked() {
 		s.to(running)
 		s.auth.active.Add(int64(time.Since(s.auth.login.since)))
 		s.auth.marks.clear(working)
-		s.srv.unproven.worked(s)
+		s.srv.unauthenticated.worked(s)
 	}
 }
 
-// welcome ends a login that has succeeded. Its last message goes out before anything is encrypted.
-func (s *session) welcome() {
+// finishLogin ends a login that has succeeded. Its last message is sent before anything is
+// encrypted.
+func (s *session) finishLogin() {
 	seal, opener := s.auth.login.handshake.Records()
 	s.flush()
 	if seal != nil {
 		s.records = &records{seal: seal, opener: opener}
 	}
 	s.auth.heard(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
-	s.auth.proved()
+	s.auth.setAuthenticated()
 	s.srv.clock.start() // its idle time begins
 }
 
@@ -147,7 +148,7 @@ func (s *session) refuse(refusal *secure.Refusal) {
 	s.refused(refusal)
 }
 
-// refused ends a login that has failed; its refusal, if it has one, is in the loop's out.
+// refused ends a login that has failed. Its refusal, if there is one, is in the loop's out.
 func (s *session) refused(reason error) {
 	s.close()
 	s.srv.counters.refused.Add(1)
@@ -166,15 +167,15 @@ func (s *session) refused(reason error) {
 }
 
 const (
-	// handshakeTime is how long a client may take until it has proved the password.
+	// handshakeTime is how long a client may take to authenticate.
 	handshakeTime = 5 * time.Second
 )
 
-// tooSlow is what a connection is told that has not proved the password in time.
-var tooSlow = &secure.Refusal{Code: secure.RefusedTimeout, Text: "no password proved in time"}
+// loginTimeout is the refusal of a client that has not authenticated in time.
+var loginTimeout = &secure.Refusal{Code: secure.RefusedTimeout, Text: "the login took too long"}
 
-// closeOverdue closes the session if the sweeper found it overdue and that is still so.
-func (s *session) closeOverdue() {
+// closeTimedOut closes the session if the sweeper found that it has timed out and that is still so.
+func (s *session) closeTimedOut() {
 	if !s.auth.marks.take(timedOut) || s.ends() || s.timeLeft(s.srv.clock.nanos()) > 0 {
 		return
 	}
@@ -184,7 +185,7 @@ func (s *session) closeOverdue() {
 		return
 	}
 	if s.legacy == nil {
-		s.loop.out = secure.AppendRefusal(s.loop.out, tooSlow)
+		s.loop.out = secure.AppendRefusal(s.loop.out, loginTimeout)
 	}
-	s.refused(tooSlow)
+	s.refused(loginTimeout)
 }

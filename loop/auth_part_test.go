@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestAuthTimeLeft: a client without a proof has the timeout, but the server's work is not its
-// time; one with a proof may be idle as long as is configured, and is never idle while it is busy.
+// TestAuthTimeLeft: a client that has not authenticated has the timeout, without the time of the
+// server's work. An authenticated client may be idle as long as is configured, and is not idle
+// while it is busy.
 func TestAuthTimeLeft(t *testing.T) {
 	t.Parallel()
 	const start, idle = int64(time.Hour), time.Minute
@@ -22,12 +23,12 @@ func TestAuthTimeLeft(t *testing.T) {
 			t.Errorf("%s: %v left, want %v", what, got, want)
 		}
 	}
-	check("without a proof", 2*time.Second, idle, true, 3*time.Second)
+	check("before the login", 2*time.Second, idle, true, 3*time.Second)
 	check("the clock is behind", -time.Second, idle, false, 5*time.Second)
 	a.marks.set(working)
 	check("the server works", time.Hour, idle, false, never)
 	a.marks.clear(working)
-	a.proved()
+	a.setAuthenticated()
 	if a.login != nil {
 		t.Error("the login is kept")
 	}
@@ -38,7 +39,7 @@ func TestAuthTimeLeft(t *testing.T) {
 	check("a message has begun", 0, 0, false, legacyControlTime)
 }
 
-// TestMarksTakenOnce: of many that take a mark one gets it, and the others' marks stay.
+// TestMarksTakenOnce: of many goroutines that take a mark one gets it, and other marks stay.
 func TestMarksTakenOnce(t *testing.T) {
 	t.Parallel()
 	var m marks

@@ -10,33 +10,34 @@ import (
 	"time"
 )
 
-// The arithmetic of a login costs 0.1 ms and can be asked for by anybody. It is done beside the
-// event loops, by few workers, which take the addresses that have logins waiting in turn and of
-// each address its oldest. So a flood from one address slows its own logins only.
+// The arithmetic of a login costs 0.1 ms, and any client that connects can ask for it. A few
+// workers do it in the background. They take turns between the addresses that have logins waiting,
+// and take the oldest login of each. So a flood from one address slows its own logins only.
 //
-// A wrong password delays the next login of its address, the longer the more there were: guessing
-// gets slow, and nobody is shut out, for a right password is taken whenever its turn comes. Logins
-// from this machine are never delayed: its one address is that of many workers.
+// A wrong password delays the next login of its address; each further one doubles the delay. So
+// guessing is slow, and no client is locked out, because the right password is accepted whenever
+// its turn comes. Logins from this machine are never delayed: many local clients share its one
+// address.
 
 const (
 	firstLoginDelay = 10 * time.Millisecond // doubled with each wrong password
 	maxLoginDelay   = time.Second
 	forgetFailures  = 10 * time.Minute // without a further one
-	// waiting, of one address that is delayed: more would fill the server with connections that
-	// wait
+	// waiting logins of one address that is delayed: more would fill the server with waiting
+	// connections
 	maxDelayedLogins = 32
 	maxOrigins       = 4096 // remembered without anything waiting
 )
 
-// loginWorkers returns how many logins are worked on at once: half of the processors, for the loops
-// have work too.
+// loginWorkers returns how many workers there are: one for two processors, because the loops need
+// processors too.
 func loginWorkers() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
 
 // origin is an address whose logins wait, or failed.
 type origin struct {
 	addr     netip.Addr
 	waiting  []*session // oldest first
-	listed   bool       // among the turns, or the later ones
+	listed   bool       // in ready or in later
 	failures int
 	failedAt time.Time
 	free     time.Time // when its next login may begin
@@ -60,7 +61,7 @@ type loginQueue struct {
 	// guarded by mu
 	running int
 	origins map[netip.Addr]*origin
-	turns   []*origin  // that have logins waiting and may begin; the next one first
+	ready   []*origin  // that have logins waiting and may begin; the next one first
 	later   originHeap // that have logins waiting and may not begin yet
 	timer   *time.Timer
 }
@@ -77,7 +78,7 @@ func (q *loginQueue) init(workers int) {
 	}
 }
 
-// add lets a session wait for a worker. It is false if too many of its address do.
+// add lets a session wait for a worker. It returns false if too many sessions of its address do.
 func (q *loginQueue) add(s *session) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -157,14 +158,14 @@ func (q *loginQueue) enterLocked(o *origin, now time.Time) {
 	case o.free.After(now):
 		heap.Push(&q.later, o)
 	default:
-		q.turns = append(q.turns, o)
+		q.ready = append(q.ready, o)
 	}
 	o.listed = true
 }
 
 // startLocked starts workers for what may begin, and sets the timer for what may begin later.
 func (q *loginQueue) startLocked() {
-	for n := len(q.turns); n > 0 && q.running < q.workers; n-- {
+	for n := len(q.ready); n > 0 && q.running < q.workers; n-- {
 		q.running++
 		go q.run()
 	}
@@ -186,10 +187,10 @@ func (q *loginQueue) tick() {
 	q.startLocked()
 }
 
-// dueLocked gives the origins whose time has come their turn.
+// dueLocked moves the origins whose delay is over to the ready ones.
 func (q *loginQueue) dueLocked(now time.Time) {
 	for len(q.later) > 0 && !q.later[0].free.After(now) {
-		q.turns = append(q.turns, heap.Pop(&q.later).(*origin))
+		q.ready = append(q.ready, heap.Pop(&q.later).(*origin))
 	}
 }
 
@@ -210,10 +211,10 @@ func (q *loginQueue) next() *session {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.dueLocked(now)
-	for len(q.turns) > 0 {
-		o := q.turns[0]
-		q.turns[0] = nil
-		q.turns = q.turns[1:]
+	for len(q.ready) > 0 {
+		o := q.ready[0]
+		q.ready[0] = nil
+		q.ready = q.ready[1:]
 		o.listed = false
 		s := q.oldestLocked(o)
 		delay := o.delay(now)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// queued is a login queue whose work takes a millisecond and is written down.
+// queued is a login queue whose work takes a millisecond and is recorded.
 type queued struct {
 	loginQueue
 	start time.Time
@@ -47,7 +47,7 @@ func (q *queued) login(from, name string) (*session, bool) {
 	return s, q.add(s)
 }
 
-// wait lets everything that waits be done.
+// wait returns once no login waits.
 func (q *queued) wait() {
 	for q.waiting.Load() > 0 {
 		time.Sleep(time.Millisecond)
@@ -56,7 +56,7 @@ func (q *queued) wait() {
 	synctest.Wait()
 }
 
-// TestLoginsTakeTurns: a flood from one address does not hold up another one's login.
+// TestLoginsTakeTurns: a flood from one address does not delay the login of another.
 func TestLoginsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
@@ -83,7 +83,7 @@ func TestLoginsTakeTurns(t *testing.T) {
 }
 
 // TestFailedLoginsDelay: wrong passwords delay the next logins of their address, more each time up
-// to a second, and nobody else's; a right one is taken whenever its turn comes.
+// to a second, and no others. A right one is accepted whenever its turn comes.
 func TestFailedLoginsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
@@ -121,7 +121,7 @@ func TestFailedLoginsDelay(t *testing.T) {
 	})
 }
 
-// TestLoopbackIsNotDelayed: the one address of many honest workers is never held back.
+// TestLoopbackIsNotDelayed: the one address of many honest clients is never delayed.
 func TestLoopbackIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// auth is the part of a session that knows whether its client has proved the password, and how long
-// it may be silent. The event loop owns login; the rest is atomic, since the sweeper reads it.
+// auth is the part of a session that knows whether its client has authenticated, and how long it
+// may be silent. The event loop owns login; the rest is atomic, since the sweeper reads it.
 type auth struct {
-	login   *login       // nil once the password is proved
+	login   *login       // nil once the client has authenticated
 	active  atomic.Int64 // when the client was last heard of, in unix nanoseconds
-	timeout atomic.Int64 // how long it may be silent without a proof, in nanoseconds
+	timeout atomic.Int64 // how long it may be silent before it has authenticated, in nanoseconds
 	marks   marks
 }
 
@@ -18,11 +18,11 @@ type auth struct {
 type marks struct{ bits atomic.Uint32 }
 
 const (
-	authenticated uint32 = 1 << iota // the password is proved
+	authenticated uint32 = 1 << iota // the client knows the password
 	// the server has work to do before the client can go on: its time is not the client's
 	working
 	messageStarted // of CyberDB's wire: the rest of a short message is due
-	// the sweeper found it slow to prove itself, or idle; taken by the event loop
+	// the sweeper found it slow to authenticate, or idle; taken by the event loop
 	timedOut
 	evicted // the acceptor gave its slot to another client; taken by the event loop
 )
@@ -37,19 +37,21 @@ func (m *marks) take(mark uint32) bool { return m.has(mark) && m.bits.And(^mark)
 // heard notes that the client was heard of.
 func (a *auth) heard(nanos int64) { a.active.Store(nanos) }
 
-// expect gives the client so long for what comes next. It returns false if it had so long already.
+// expect sets how long the client may take for what comes next. It returns false if that is
+// unchanged.
 func (a *auth) expect(within time.Duration) bool {
 	return a.timeout.Swap(int64(within)) != int64(within)
 }
 
-// proved notes that the client has proved the password.
-func (a *auth) proved() {
+// setAuthenticated notes that the client has authenticated.
+func (a *auth) setAuthenticated() {
 	a.marks.set(authenticated)
 	a.login = nil
 }
 
-// timeLeft returns how long the client may still be silent. Without a proof that is the timeout,
-// except while the server works; with one it is idle, if that is not 0 and the client is not busy.
+// timeLeft returns how long the client may still be silent. Before it has authenticated that is the
+// timeout, except while the server works for it. Afterwards it is idle, if that is not 0 and the
+// client is not busy.
 func (a *auth) timeLeft(now int64, idle time.Duration, busy bool) time.Duration {
 	silent := max(time.Duration(now-a.active.Load()), 0)
 	if !a.marks.has(authenticated) {

@@ -29,21 +29,21 @@ func sessionOf(t *testing.T, srv *Server, w *wire) (found *session) {
 	return found
 }
 
-// badConn is a connection that a defect is met with.
+// badConn is a connection whose use panics.
 type badConn struct{ net.Conn }
 
 func (badConn) RemoteAddr() net.Addr { panic("defect") }
 
-// TestDefectsInBackground: a panic of a goroutine that works for one connection costs that
-// connection, one of the server's own costs nothing; all are counted, and logged with the stack.
-func TestDefectsInBackground(t *testing.T) {
+// TestPanicsInBackground: a panic of a goroutine that works for one connection closes that
+// connection, one of the server's own closes none. All are counted, and logged with the stack.
+func TestPanicsInBackground(t *testing.T) {
 	var log bytes.Buffer
 	srv := startOnDisk(t, newDisk(), &log, nil)
 	w := dial(t, srv)
 	defect := func() { panic("defect") }
 	for where, run := range map[string]func(s *session){
-		"beside": func(s *session) { s.goBeside(defect) },
-		"login":  func(s *session) { srv.logins.work(&session{srv: srv, conn: s.conn, peer: s.peer}) },
+		"in the background": func(s *session) { s.goBackground(defect) },
+		"login":             func(s *session) { srv.logins.work(&session{srv: srv, conn: s.conn, peer: s.peer}) },
 		"on loop": func(s *session) {
 			if _, err := (&bodyWriter{s: s}).onLoop(defect); !errors.Is(err, errGone) {
 				t.Error(err)
@@ -68,7 +68,7 @@ func TestDefectsInBackground(t *testing.T) {
 		t.Error("accept: the connection stays open")
 	}
 	srv.guardSweeper(defect)
-	srv.memoryStays("defect")
+	srv.reclaimPanicked("defect")
 	if n := srv.Info().Panics; n != before+3 {
 		t.Errorf("%d panics are counted", n-before)
 	}
@@ -79,8 +79,8 @@ func TestDefectsInBackground(t *testing.T) {
 	}
 }
 
-// TestDefectInSave: a save that panics is one that fails: it is counted, told, and tried again.
-func TestDefectInSave(t *testing.T) {
+// TestPanicInSave: a save that panics fails: it is counted, logged, and tried again.
+func TestPanicInSave(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
 	srv := keptServer(t, &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {
@@ -93,16 +93,17 @@ func TestDefectInSave(t *testing.T) {
 	w.ok(codec.OpCreateDict, "d", false)
 	armed.Store(true)
 	w.fails(codec.StatusInternal, codec.OpSave)
-	if info := srv.Info(); info.Panics != 1 || !strings.Contains(info.Data.SaveError, "defect") || info.Views != 0 {
+	if info := srv.Info(); info.Panics != 1 || !strings.Contains(info.Data.SaveError, "internal error") ||
+		info.Views != 0 {
 		t.Errorf("%+v", info)
 	}
 	armed.Store(false)
 	dial(t, srv).ok(codec.OpSave)
 }
 
-// TestDefectInJournal: a panic of the journal's flusher ends what a failed write ends: changes are
-// refused, reads and saves go on, and the process does.
-func TestDefectInJournal(t *testing.T) {
+// TestPanicInJournal: a panic of the journal's flusher has the effect of a failed write: changes
+// are refused, reads and saves go on, and so does the process.
+func TestPanicInJournal(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
 	var armed atomic.Bool

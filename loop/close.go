@@ -19,21 +19,21 @@ const (
 	lingerTime = time.Second
 )
 
-// settle ends a turn: it closes what must be closed and leaves the socket unread if the session
-// waits with much in hand.
-func (s *session) settle() gnet.Action {
+// finishEvent ends a read event: it closes the connection if that is due, and stops reading the
+// socket if much input is buffered while the session waits.
+func (s *session) finishEvent() gnet.Action {
 	if s.conn.Context() == nil { // closed in a write
 		return gnet.None
 	}
-	action := s.verdict()
+	action := s.nextAction()
 	if action == gnet.Close {
 		s.end()
 	}
 	return action
 }
 
-// closeWhenRead closes the connection once the client has taken the last replies, or reads nothing
-// for lingerTime.
+// closeWhenRead closes the connection once the client has taken the last replies, or has read
+// nothing for lingerTime.
 func (s *session) closeWhenRead() gnet.Action {
 	switch {
 	case s.unsent():
@@ -54,9 +54,9 @@ func (s *session) closeWhenRead() gnet.Action {
 	return gnet.None
 }
 
-// drain ends a session while the server stops: when all that has arrived is answered and taken, the
-// client is told that no more will come, and closes, or is closed after lingerTime. Closing at once
-// would reset the connection if a request is on its way, and replies could be lost.
+// drain ends a session while the server stops. Once all that has arrived is answered and sent, the
+// server closes its side; the client closes its own, or is closed after lingerTime. Closing both
+// sides at once would reset the connection if a request is on its way, and replies could be lost.
 func (s *session) drain() gnet.Action {
 	if s.state == halfClosed {
 		if s.output.over(s.srv.clock.nanos(), lingerTime) || s.auth.marks.has(evicted) {
@@ -68,7 +68,7 @@ func (s *session) drain() gnet.Action {
 		return gnet.None
 	}
 	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
-		return gnet.None // a turn will come
+		return gnet.None // a read event will come
 	}
 	return s.halfClose()
 }
@@ -89,6 +89,7 @@ func (s *session) halfClose() gnet.Action {
 	return gnet.None
 }
 
+// giveUp closes the connection of a client that exceeds a limit, and logs why.
 func (s *session) giveUp(why string, bytes int) gnet.Action {
 	s.srv.counters.overrun.Add(1)
 	s.srv.acceptLog.warn(
@@ -100,7 +101,7 @@ func (s *session) giveUp(why string, bytes int) gnet.Action {
 	return gnet.Close
 }
 
-// badFrame answers a frame that cannot be parsed; the connection is beyond repair.
+// badFrame answers a frame that cannot be parsed, and closes the connection.
 func (s *session) badFrame(err error) {
 	s.srv.counters.badFrames.Add(1)
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(err))
@@ -113,12 +114,12 @@ func (s *session) badFrame(err error) {
 func (s *session) part() gnet.Action {
 	s.auth.heard(time.Now().UnixNano())
 	s.auth.expect(lingerTime)
-	s.srv.unproven.answered(s)
+	s.srv.unauthenticated.answered(s)
 	return s.halfClose()
 }
 
-// end tells the client of an encrypted connection that nothing follows, so that it can tell this
-// end from a cut.
+// end tells the client of an encrypted connection that nothing follows, so that it can distinguish
+// this end from a cut connection.
 func (s *session) end() {
 	if s.records == nil || s.state == halfClosed {
 		return
@@ -128,7 +129,8 @@ func (s *session) end() {
 	}
 }
 
-func (s *session) verdict() gnet.Action {
+// nextAction returns whether gnet is to close the connection.
+func (s *session) nextAction() gnet.Action {
 	waiting := len(s.input.rest())
 	if busy := s.state != running || s.output.streams > 0 || s.unsent(); busy != s.output.busy.Load() {
 		s.auth.heard(s.srv.clock.nanos())
@@ -137,7 +139,7 @@ func (s *session) verdict() gnet.Action {
 	switch {
 	case s.ends():
 		return s.closeWhenRead()
-	case s.conn.OutboundBuffered() > hardUnreadBytes:
+	case s.conn.OutboundBuffered() > hardOutputBytes:
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())
 	case s.state == paused && s.output.over(s.srv.clock.nanos(), stalledTime):
 		return s.giveUp("replies not read", s.conn.OutboundBuffered())

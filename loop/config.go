@@ -21,18 +21,18 @@ const (
 	DefaultUnixMode = fs.FileMode(0o600)
 )
 
-// Loopback is who may connect to a server that encrypts, unless it is told otherwise: this machine.
+// Loopback is the default of Config.Allow for a server that encrypts: this machine.
 var Loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
 
-// Config says how a server listens and whom it serves. The zero value of a field means its default;
-// Addr or Unix must be set.
+// Config says how a server listens and which clients it serves. The zero value of a field means its
+// default; Addr or Unix must be set.
 type Config struct {
 	Addr     string      // TCP address, "127.0.0.1:9980"; port 0 lets the system choose; "": no TCP
 	Unix     string      // path of a Unix socket; "": none
 	UnixMode fs.FileMode // permissions of the socket; default 0600
 
 	MaxConns    int            // most connections at once; default DefaultMaxConns
-	Allow       []netip.Prefix // who may connect by TCP; empty: anyone, but with Encrypt this machine alone
+	Allow       []netip.Prefix // networks that may connect by TCP; empty: all, but with Encrypt only this machine
 	IdleTimeout time.Duration  // a connection without a request for this long is closed; 0: never
 
 	// MaxMemoryBytes is how much memory the server may use, for the tables and for everything else,
@@ -40,17 +40,17 @@ type Config struct {
 	// process's garbage collector too.
 	MaxMemoryBytes int64
 
-	Password string // proved by every client
+	Password string // every client must know it
 	// salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN
 	KDF     secure.KDF
 	Encrypt bool // connections are encrypted; clients must want the same
 
-	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. It protects nothing:
-	// only clients on this machine may speak it, unless LegacyInsecure is set.
+	// Legacy answers CyberDB's own wire as well, encrypted if Encrypt is set. That wire protects
+	// nothing: only clients on this machine may speak it, unless LegacyInsecure is set.
 	Legacy, LegacyInsecure bool
-	// LegacyOpaque keeps objects of other classes than VALUES.md has, from clients of CyberDB's
-	// wire, unopened, and gives them back. Python executes what such an object says when it is
-	// read: who has the password can then run code in the clients.
+	// LegacyOpaque keeps objects of classes that VALUES.md does not list, from clients of CyberDB's
+	// wire, unopened, and gives them back. Python executes such an object's code when it reads the
+	// object: a client that knows the password can then run code in the others.
 	LegacyOpaque bool
 
 	EventLoops int          // number of event loops; 0: chosen for the machine
@@ -64,10 +64,10 @@ type Config struct {
 	// memory only.
 	Data Data
 
-	// NewLog makes a log of what requests change, to be made again by an engine.Replayer: one for
-	// each event loop, and as many as there are long requests at a time. Nil: nothing is logged but
-	// to the journal. It is not called if there is a journal. With NewLog the first number is 1, as
-	// an engine.Replayer on an empty store expects; without it, that of a new database is random.
+	// NewLog makes a log of what requests change, for an engine.Replayer: one for each event loop,
+	// and as many as there are long requests at a time. Nil: nothing is logged but to the journal.
+	// It is not called if there is a journal. With NewLog the first number is 1, as an
+	// engine.Replayer on an empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
 	// Commands are executed in the place of the protocol's; nil: engine.Protocol().
@@ -84,7 +84,7 @@ type Data struct {
 	Fsync         persist.Policy // when the journal is synced
 	SegmentBytes  int64          // of the journal's files; default: persist.Options.SegmentBytes
 	NoJournal     bool           // what is changed after a save is lost with the process
-	Repair        bool           // start with what is left of damaged files, and set aside what is not used
+	Repair        bool           // start with what is left of damaged files, and quarantine what is not used
 	ExitOnIOError bool           // end, instead of serving reads, when the journal cannot be written any more
 
 	// Control is the path of a Unix socket, for the owner of the process alone, that takes requests
@@ -92,7 +92,7 @@ type Data struct {
 	Control string
 
 	FS       persist.FS                           // default: persist.OS
-	Progress func(file string, done, total int64) // of loading, in bytes; nil: nobody wants to know
+	Progress func(file string, done, total int64) // of loading, in bytes; nil: it is not reported
 }
 
 // JournalDir returns the directory of the journal that belongs to a .cdb file.
@@ -133,8 +133,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// DefaultEventLoops returns the number of event loops that a server starts if it is not told: one
-// for two processors, at most 16. The other half is for the kernel, long requests and, often, the
-// clients: with a loop on each of two processors that a load shared, requests sent one at a time
-// got 0.70 of Redis's throughput, with one loop 0.94 (BENCHMARKS.md).
+// DefaultEventLoops returns the default of Config.EventLoops: one for two processors, at most 16.
+// The other half of the processors is for the kernel, long requests and, often, the clients. On two
+// processors that server and clients shared, requests sent one at a time reached 0.70 of Redis's
+// throughput with two loops and 0.94 with one (BENCHMARKS.md).
 func DefaultEventLoops() int { return min(max(runtime.NumCPU()/2, 1), 16) }

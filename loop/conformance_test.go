@@ -9,9 +9,9 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// TestConformance makes random operations on dicts and lists, through the whole server and on
-// CPython's own, and compares the outcomes and, now and then, everything that is there. CYBERDB_OPS
-// sets their number, CYBERDB_SEED the seed.
+// TestConformance compares random operations on dicts and lists, through the whole server, with
+// CPython: the outcomes and, now and then, all tables. CYBERDB_OPS sets their number, CYBERDB_SEED
+// the seed.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	w := dial(t, startServer(t, nil))

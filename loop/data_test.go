@@ -41,7 +41,7 @@ func newDisk() *fstest.Disk {
 	return disk
 }
 
-// keptText is the text of a server that runs, without the clock, which the look moves on.
+// keptText is the text of a running server, without the clock, which reading it advances.
 func keptText(srv *Server) string {
 	log := srv.engine.TakeLog()
 	defer srv.engine.PutLog(log)
@@ -56,7 +56,7 @@ func stopServer(t *testing.T, srv *Server) {
 	}
 }
 
-// someChanges leaves a dict, a list, and what has become of others.
+// someChanges leaves a dict and a list, and the results of dropped and renamed ones.
 func someChanges(w *wire) {
 	w.ok(codec.OpCreateDict, "d", false, "a", 1, "b", 2)
 	w.ok(codec.OpDictSet, "d", "a", "overwritten")
@@ -173,7 +173,7 @@ func TestDurableReplies(t *testing.T) {
 	}
 	<-blocked
 	if reply, err := w.reply(); err != nil || reply.ID != 101 {
-		t.Fatalf("the read is held up: %+v, %v", reply, err)
+		t.Fatalf("the read waits: %+v, %v", reply, err)
 	}
 	close(release)
 	if reply, err := w.reply(); err != nil || reply.ID != 100 || reply.Status != codec.StatusOK {
@@ -181,8 +181,8 @@ func TestDurableReplies(t *testing.T) {
 	}
 }
 
-// TestDiskFails: once the journal cannot be written, a change that was made says so, later ones are
-// refused, reads go on, and INFO says why.
+// TestDiskFails: once the journal cannot be written, an applied change is answered NotDurable,
+// later ones are refused, reads go on, and INFO says why.
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
@@ -233,8 +233,8 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are made and kept
-// all the same; the log and INFO say so.
+// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are applied and
+// kept, and the log and INFO say so.
 func TestSegmentNotBegun(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
@@ -252,10 +252,9 @@ func TestSegmentNotBegun(t *testing.T) {
 		KDF:      testKDF,
 		Encrypt:  *encrypted,
 		Logger:   slog.New(slog.NewTextHandler(messages(lines), nil)),
-		Data: dataOn(
-			faults,
-			func(d *Data) { d.Fsync, d.ExitOnIOError, d.SegmentBytes = persist.Always, true, 4<<10 },
-		),
+		Data: dataOn(faults, func(d *Data) {
+			d.Fsync, d.ExitOnIOError, d.SegmentBytes = persist.Always, true, 4<<10
+		}),
 	}
 	srv, err := Start(cfg)
 	if err != nil {
@@ -295,7 +294,7 @@ func TestSegmentNotBegun(t *testing.T) {
 		}
 	}
 	if grows != 1 || begun != 1 {
-		t.Errorf("that the segment grows is told %d times, that the next is begun %d times", grows, begun)
+		t.Errorf("the log says %d times that the segment grows, %d times that the next is begun", grows, begun)
 	}
 	again := keptServer(t, before, nil)
 	if table, ok := again.store.Lookup(&shardmap.Call{}, []byte("d")); !ok || table.Len() != 40 {
@@ -303,7 +302,7 @@ func TestSegmentNotBegun(t *testing.T) {
 	}
 }
 
-// TestExitOnIOError: a server that is told to ends by itself.
+// TestExitOnIOError: a server with this setting ends by itself.
 func TestExitOnIOError(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
@@ -371,8 +370,8 @@ func TestSavesByItself(t *testing.T) {
 	}
 }
 
-// TestSavesWhatWasReplayed: what was replayed counts when the journal is overgrown, or it would
-// grow from crash to crash.
+// TestSavesWhatWasReplayed: the replayed bytes count for the size of the journal, or it would grow
+// from crash to crash.
 func TestSavesWhatWasReplayed(t *testing.T) {
 	t.Parallel()
 	const part = leastOvergrown * 3 / 8
@@ -442,7 +441,7 @@ func TestFailedSave(t *testing.T) {
 	}
 }
 
-// TestStartRefused: a start says what is wrong with the files, and leaves them alone.
+// TestStartRefused: a start that fails says what is wrong with the files, and does not change them.
 func TestStartRefused(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -2,23 +2,22 @@ package loop
 
 import "sync/atomic"
 
-// deferred is the part of a session that knows what its requests and replies wait for: the end of
-// the loop's iteration, the disk, or a goroutine in the background. Owned by the event loop, except
-// where said.
+// deferred is the part of a session that keeps what waits: for the end of the loop's iteration, for
+// the disk, or for a goroutine in the background. Owned by the event loop, except where said.
 type deferred struct {
-	durable  *heldReplies // replies that wait for the disk; nil: there were none yet
-	requests bool         // some wait for the end of the iteration
-	replies  bool         // the same
+	durable  *pendingReplies // replies that wait for the disk; nil: there were none yet
+	requests bool            // some wait for the end of the iteration
+	replies  bool            // the same
 
-	// written by whoever ends the wait, taken by the event loop
-	ready  atomic.Bool                 // blocked, authenticating: the wait is over
-	result atomic.Pointer[besideReply] // background: the reply
+	// written by the goroutine that ends the wait, taken by the event loop
+	ready  atomic.Bool                     // blocked, authenticating: the wait is over
+	result atomic.Pointer[backgroundReply] // background: the reply
 }
 
-// hold keeps a reply until its change is on disk. It returns true if it is the only one.
-func (d *deferred) hold(reply []byte, lsn uint64) bool {
+// addDurable keeps a reply until its change is on disk. It returns true if no other reply is kept.
+func (d *deferred) addDurable(reply []byte, lsn uint64) bool {
 	if d.durable == nil {
-		d.durable = new(heldReplies)
+		d.durable = new(pendingReplies)
 	}
 	first := !d.durable.waits()
 	d.durable.add(reply, lsn)

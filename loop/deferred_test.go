@@ -8,7 +8,7 @@ import (
 )
 
 // TestDeferredReplies: replies leave in order once their changes are on disk, and as errors if the
-// disk fails; a session without any has no room for them.
+// disk fails; a session without any has no buffer for them.
 func TestDeferredReplies(t *testing.T) {
 	t.Parallel()
 	reply := func(id uint32) []byte {
@@ -34,7 +34,7 @@ func TestDeferredReplies(t *testing.T) {
 		t.Error("it has room for replies before there is one")
 	}
 	for lsn := uint64(1); lsn <= 3; lsn++ {
-		if first := d.hold(reply(uint32(lsn)), lsn); first != (lsn == 1) {
+		if first := d.addDurable(reply(uint32(lsn)), lsn); first != (lsn == 1) {
 			t.Errorf("reply %d: first is %v", lsn, first)
 		}
 	}

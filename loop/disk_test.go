@@ -15,9 +15,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestFullDisk: on a full disk changes are refused with ReadOnly while there is still room for all
-// that was acknowledged; what was is there when the process is killed; INFO says why, reads go on,
-// and changes do when there is room again.
+// TestFullDisk: on a full disk changes are refused with ReadOnly before there is no room for what
+// was acknowledged, and nothing of that is lost when the process is killed. INFO says why, reads go
+// on, and changes are accepted when there is room again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]persist.Policy{"everysec": persist.EverySecond, "no": persist.Never, "always": persist.Always} {
@@ -49,7 +49,7 @@ func TestFullDisk(t *testing.T) {
 			if !strings.Contains(info.ReadOnly, "the disk is full") || info.JournalError != "" || info.NotDurable != 0 {
 				t.Errorf("%+v", info)
 			}
-			until := time.Now().Add(patience)
+			until := time.Now().Add(testTimeout)
 			// the last 10 ms of a process that is killed
 			for srv.journal.Pending() > 0 && time.Now().Before(until) {
 				time.Sleep(time.Millisecond)
@@ -98,14 +98,14 @@ func TestStartOnFullDisk(t *testing.T) {
 	w := dial(t, srv)
 	w.ok(codec.OpDictGet, "d", "n")
 	w.fails(codec.StatusReadOnly, codec.OpDictSet, "d", "n", 1)
-	if info := srv.Info().Data; !strings.Contains(info.ReadOnly, "make room") {
+	if info := srv.Info().Data; !strings.Contains(info.ReadOnly, "free disk space") {
 		t.Errorf("%+v", info)
 	}
 	_ = srv.Stop(context.Background())
 	said := false
 	for len(lines) > 0 {
 		line := <-lines
-		said = said || strings.Contains(line, "make room, then restart")
+		said = said || strings.Contains(line, "free disk space, then restart")
 	}
 	if !said {
 		t.Error("the log does not say what to do")
@@ -151,7 +151,7 @@ func TestDirectoryGone(t *testing.T) {
 				}
 				w := dial(t, srv)
 				w.ok(codec.OpCreateDict, "d", false)
-				for until := time.Now().Add(patience); srv.journal.Pending() > 0 && time.Now().Before(until); {
+				for until := time.Now().Add(testTimeout); srv.journal.Pending() > 0 && time.Now().Before(until); {
 					time.Sleep(time.Millisecond)
 				}
 				if err := lose(dir); err != nil {
@@ -223,8 +223,8 @@ func TestDirectoryGoneWithoutJournal(t *testing.T) {
 	logged(t, log, "lost: ")
 }
 
-// TestLostIsReported: what a start has cut off the journal is in the log and in INFO, with how much
-// it is, from which number on, and where it is kept.
+// TestLostIsReported: the log and INFO say what a start has cut off the journal: how much, from
+// which LSN on, and where it is kept.
 func TestLostIsReported(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
@@ -234,7 +234,7 @@ func TestLostIsReported(t *testing.T) {
 	var ends []int // of the segment after each change
 	for i := range 6 {
 		w.ok(codec.OpDictSet, "d", i, 1)
-		until := time.Now().Add(patience)
+		until := time.Now().Add(testTimeout)
 		for srv.journal.Pending() > 0 && time.Now().Before(until) {
 			time.Sleep(time.Millisecond)
 		}

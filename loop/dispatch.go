@@ -9,25 +9,25 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// turn takes what arrived, executes the requests that are complete, in order, and answers them in
-// one write. The executing may wait for the end of the iteration, the write too (iteration.go).
-func (s *session) turn(in []byte) gnet.Action {
+// readEvent takes what arrived, executes the complete requests in order, and answers them in one
+// write. Execution and write may be deferred to the end of the iteration (iteration.go).
+func (s *session) readEvent(in []byte) gnet.Action {
 	s.loop.begin()
 	if s.state == halfClosed {
 		return s.drain()
 	}
 	if s.output.counted.Load() > 0 {
-		s.countUnread()
+		s.countUnsent()
 	}
 	s.resume()
-	s.closeOverdue()
-	s.closeCeded()
+	s.closeTimedOut()
+	s.closeEvicted()
 	if s.legacy == nil && s.speaksLegacy(in) {
 		s.beginLegacy()
 	}
 	switch {
 	case s.legacy != nil:
-		if s.auth.login != nil || !s.executeLater(in) {
+		if s.auth.login != nil || !s.deferRequests(in) {
 			s.serveLegacy(in)
 		}
 	case s.auth.login != nil:
@@ -38,16 +38,16 @@ func (s *session) turn(in []byte) gnet.Action {
 		s.serve(in)
 	}
 	if s.deferred.requests {
-		return gnet.None // its turn goes on with executePart
+		return gnet.None // executePart goes on with it
 	}
 	return s.answer()
 }
 
-// serve executes requests, or leaves them to the batch, and keeps what is not used up.
+// serve executes requests, or defers them, and buffers what is not used up.
 func (s *session) serve(in []byte) {
 	in, problem := s.open(in)
-	if problem == nil && s.executeLater(in) {
-		s.records.keep()
+	if problem == nil && s.deferRequests(in) {
+		s.records.trim()
 		return
 	}
 	budget := quantum
@@ -63,19 +63,20 @@ func (s *session) serve(in []byte) {
 		s.streamEnded(problem)
 	}
 	s.save(pending, used, in)
-	s.records.keep()
+	s.records.trim()
 	s.limitInput()
 }
 
 // executeAll executes the requests at the front of pending in order until one is not complete, the
-// session must wait, or their estimated cost has reached budget. Those in the first own bytes are
-// the session's; what stands behind them is executed next. It returns how many bytes are used up.
+// session must wait, or their estimated cost has reached budget. The first own bytes are the
+// session's. What stands behind them belongs to others and is executed next. It returns how many
+// bytes are used up.
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
 	executed, last := uint64(0), l.exec.LastLSN()
 	l.exec.Cost = 0
 	for s.state == running && used < own {
-		l.exec.Expect(pending[used:])
+		l.exec.Prefetch(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
 		if err != nil && s.unparsed(err) {
 			break
@@ -85,7 +86,7 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 			break
 		}
 		if !s.execute(&req, err) {
-			break // executed later: the frame is kept
+			break // executed later: the frame stays buffered
 		}
 		used += n
 		executed++
@@ -96,7 +97,7 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l.requests.Add(executed)
 	l.changed = l.changed || l.exec.LastLSN() != last
 	if used < own {
-		l.exec.ExpectOthers()
+		l.exec.ResetPrefetch()
 	}
 	return used
 }
@@ -117,11 +118,11 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	start := len(l.out)
 	l.out = x.Execute(l.out, req, problem)
 	switch x.Outcome {
-	case engine.Parked:
-		s.park(x)
+	case engine.Blocked:
+		s.block(x)
 		return false
 	case engine.Background:
-		s.runBeside(req)
+		s.runInBackground(req)
 	case engine.Streams:
 		if s.output.streams >= maxStreams {
 			x.Stream.Close()
@@ -132,12 +133,12 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		s.startStream(req, x.Result)
 	case engine.AwaitsDisk:
 		s.executed(x)
-		s.holdReply(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
+		s.deferDurable(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
 		l.out = l.out[:start]
 	case engine.Answered:
 		s.executed(x)
 		if len(l.out)-start > engine.LargeReplyBytes {
-			reply := s.srv.withheld(append([]byte(nil), l.out[start:]...), req)
+			reply := s.srv.limitReply(append([]byte(nil), l.out[start:]...), req)
 			if l.out = l.out[:start]; len(reply) > engine.LargeReplyBytes {
 				s.sendLarge(reply)
 			} else {
@@ -150,14 +151,14 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 
 // executed notes that a request has a reply.
 func (s *session) executed(x *engine.Executor) {
-	if x.Defect {
+	if x.Internal {
 		s.close()
 	}
 	s.srv.logRequest(s.peer, &x.Result)
 }
 
-// park lets the session wait until the table of the request in x is free.
-func (s *session) park(x *engine.Executor) {
+// block makes the session wait until the table of the request in x is free.
+func (s *session) block(x *engine.Executor) {
 	s.to(blocked)
 	s.deferred.ready.Store(false)
 	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
@@ -166,13 +167,13 @@ func (s *session) park(x *engine.Executor) {
 	}
 }
 
-// resume ends the wait of a session if what it waits for has come.
+// resume ends the wait of a session if what it waits for has happened.
 func (s *session) resume() {
 	switch s.state {
 	case blocked:
 		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
 			s.to(running)
-			s.pauseUnread()
+			s.limitOutput()
 		}
 	case background:
 		reply := s.deferred.result.Swap(nil)
@@ -183,8 +184,8 @@ func (s *session) resume() {
 		default:
 			s.loop.out = append(s.loop.out, reply.frames...)
 			s.to(running)
-			s.flush() // the next request may leave the loop again: this is when to see what is unread
-			if reply.defect {
+			s.flush() // the next request may leave the loop again: check what is unsent now
+			if reply.internal {
 				s.close()
 			}
 		}

@@ -2,19 +2,19 @@
 // requests, and has no part in either.
 //
 // The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's
-// session; turn (dispatch.go) parses frame after frame, has the engine execute each, and answers
-// all of them in one write. execute sees to what the engine leaves to the server: replies that wait
-// for the disk, tables that are not free, long reads, and requests for the background. engine.go
-// gives the engine its journal, admission, INFO and SAVE. Where many connections are busy at once,
-// the requests of an iteration are collected and executed together, and so are the replies sent
-// (iteration.go).
+// session; readEvent (dispatch.go) parses frame after frame, has the engine execute each, and
+// answers all of them in one write. execute handles what the engine leaves to the server: replies
+// that wait for the disk, tables that are not free, long reads, and requests for the background.
+// engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy
+// at once, the requests of an iteration are collected and executed together, and so are the replies
+// sent (iteration.go).
 //
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //
 //   - A request of more than about a millisecond, or one that waits for something, runs on a
 //     goroutine in the background (background.go). Its connection waits for it. A long read is made
-//     from a view that was cut in its turn, its reply as the socket drains. A connection also waits
-//     while a long write owns the table that its request is for (engine.Parked).
+//     from a view that is cut when its turn comes, its reply as the socket drains. A connection
+//     also waits while a long write owns the table that its request is for (engine.Blocked).
 //   - A connection that has used half a millisecond waits until the loop has served the others
 //     (quantum.go).
 //
@@ -24,12 +24,12 @@
 // The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes,
 // so that an idle server does.
 //
-// No panic crosses a connection: whoever recovers from one calls engine.Engine.Defect, which gives
-// back the locks that the request held. A request that panics in the middle of its change closes
-// its table; a start makes it again, and leaves it out if it panics again (engine.Replayer,
-// recover.go).
+// No panic crosses a connection: the function that recovers from one calls
+// engine.Engine.ReportPanic, which gives back the locks of the request. A request that panics in
+// the middle of its change poisons its table. The next start replays the request, and skips it if
+// it panics again (engine.Replayer, recover.go).
 //
-// A session belongs to its event loop; fields that others touch are atomic and say who writes them.
-// The bytes that gnet hands to OnTraffic are good until it returns. loop is the only room that
-// imports gnet.
+// A session belongs to its event loop. Fields that other goroutines touch are atomic, and say which
+// ones write them. The bytes that gnet hands to OnTraffic are good until it returns. loop is the
+// only room that imports gnet.
 package loop

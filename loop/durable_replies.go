@@ -12,9 +12,9 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// awaitDisk makes a reply wait, beside the loops, until a change is on disk; it returns the reply
-// that is to be sent.
-func (srv *Server) awaitDisk(reply []byte, lsn uint64) []byte {
+// waitDurable waits, on a goroutine in the background, until a change is on disk. It returns the
+// reply to send.
+func (srv *Server) waitDurable(reply []byte, lsn uint64) []byte {
 	if err := srv.journal.Sync(lsn); err != nil {
 		srv.counters.notDurable.Add(1)
 		return appendNotDurable(nil, binary.LittleEndian.Uint32(reply[4:]), err)
@@ -30,30 +30,30 @@ func appendNotDurable(out []byte, id uint32, err error) []byte {
 	)
 }
 
-// heldReplies are replies of one session that wait for the disk, in order.
-type heldReplies struct {
+// pendingReplies are replies of one session that wait for the disk, in order.
+type pendingReplies struct {
 	frames []byte
-	marks  []heldMark
+	marks  []pendingMark
 }
 
-// heldMark is one reply: it ends at an offset of frames, and may go once all up to an LSN is on
+// pendingMark is one reply: it ends at an offset of frames, and may go once all up to an LSN is on
 // disk.
-type heldMark struct {
+type pendingMark struct {
 	end int
 	lsn uint64
 }
 
-func (h *heldReplies) add(reply []byte, lsn uint64) {
+func (h *pendingReplies) add(reply []byte, lsn uint64) {
 	h.frames = append(h.frames, reply...)
-	h.marks = append(h.marks, heldMark{len(h.frames), lsn})
+	h.marks = append(h.marks, pendingMark{len(h.frames), lsn})
 }
 
 // waits says whether there is a reply.
-func (h *heldReplies) waits() bool { return len(h.marks) > 0 }
+func (h *pendingReplies) waits() bool { return len(h.marks) > 0 }
 
-// take moves the replies that may go to out: those up to durable, and all others, as errors which
-// it counts, if the journal is broken.
-func (h *heldReplies) take(out []byte, durable uint64, broken error) (_ []byte, failed uint64) {
+// take moves replies to out: those up to durable, and, if the journal is broken, all others as
+// errors, which it counts.
+func (h *pendingReplies) take(out []byte, durable uint64, broken error) (_ []byte, failed uint64) {
 	taken, n := 0, 0
 	for _, m := range h.marks {
 		switch {
@@ -73,8 +73,8 @@ func (h *heldReplies) take(out []byte, durable uint64, broken error) (_ []byte, 
 	return out, failed
 }
 
-// drop forgets the first n replies, which end at an offset.
-func (h *heldReplies) drop(n, end int) {
+// drop removes the first n replies, which end at an offset.
+func (h *pendingReplies) drop(n, end int) {
 	if n == len(h.marks) {
 		h.frames, h.marks = h.frames[:0], h.marks[:0]
 		if cap(h.frames) > flushBytes {
@@ -89,20 +89,20 @@ func (h *heldReplies) drop(n, end int) {
 	}
 }
 
-// holdReply keeps a reply until the change that it tells of is on disk. The replies behind it do
+// deferDurable keeps a reply until the change that it reports is on disk. The replies behind it do
 // not wait.
-func (s *session) holdReply(reply []byte, lsn uint64, demanded bool) {
-	if s.deferred.hold(reply, lsn) {
-		s.loop.held = append(s.loop.held, s)
+func (s *session) deferDurable(reply []byte, lsn uint64, demanded bool) {
+	if s.deferred.addDurable(reply, lsn) {
+		s.loop.pending = append(s.loop.pending, s)
 	}
-	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced without
+	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced anyway
 		s.srv.journal.RequestSync(lsn)
 	}
-	if !s.loop.waits.Swap(true) && s.srv.settled(lsn) {
-		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher has told before anybody waited
+	if !s.loop.waits.Swap(true) && s.srv.isDurable(lsn) {
+		s.loop.releaseSoon(s.srv, s.conn.EventLoop()) // the flusher called onSync before this session waited
 	}
 	if len(reply) > flushBytes {
-		s.pauseUnread()
+		s.limitOutput()
 	}
 }
 
@@ -120,12 +120,13 @@ func (srv *Server) onSync() {
 	}
 }
 
-// settled says whether nothing is left to wait for: all up to an LSN is on disk, or will never be.
-func (srv *Server) settled(lsn uint64) bool {
+// isDurable says whether there is nothing to wait for: all up to an LSN is on disk, or never will
+// be.
+func (srv *Server) isDurable(lsn uint64) bool {
 	return srv.journal.Durable() >= lsn || srv.journal.Err() != nil
 }
 
-// releaseSoon has the event loop release what waits, once for all calls until it does.
+// releaseSoon makes the event loop call release, once for all calls until it does.
 func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 	if !l.releasing.CompareAndSwap(false, true) {
 		return
@@ -143,38 +144,38 @@ func (l *eventLoop) releaseSoon(srv *Server, el gnet.EventLoop) {
 func (l *eventLoop) release(srv *Server) {
 	l.releasing.Store(false)
 	durable, broken := srv.journal.Durable(), srv.journal.Err()
-	still := l.held[:0]
-	for _, s := range l.held {
+	still := l.pending[:0]
+	for _, s := range l.pending {
 		if s.conn.Context() == nil { // closed
 			continue
 		}
-		if s.releaseHeld(durable, broken) == gnet.Close {
+		if s.releaseDurable(durable, broken) == gnet.Close {
 			_ = s.conn.EventLoop().Close(s.conn)
 		}
 		if s.deferred.pendingDurable() > 0 && s.conn.Context() != nil {
 			still = append(still, s)
 		}
 	}
-	clear(l.held[len(still):])
-	l.held = still
+	clear(l.pending[len(still):])
+	l.pending = still
 	l.waits.Store(len(still) > 0)
 }
 
-// releaseHeld sends those of the session's replies that may go. No panic crosses it.
-func (s *session) releaseHeld(durable uint64, broken error) (action gnet.Action) {
-	defer s.recoverTurn(&action)
+// releaseDurable sends those of the session's replies that may go. No panic crosses it.
+func (s *session) releaseDurable(durable uint64, broken error) (action gnet.Action) {
+	defer s.recoverEvent(&action)
 	s.loop.begin()
 	var failed uint64
 	s.loop.out, failed = s.deferred.durable.take(s.loop.out, durable, broken)
 	s.srv.counters.notDurable.Add(failed)
 	s.flush()
-	return s.settle()
+	return s.finishEvent()
 }
 
 // loopDurable is what an event loop has that waits for the disk.
 type loopDurable struct {
-	changed   bool        // something that the journal was not yet told to sync; owned by the event loop
-	held      []*session  // with held replies
+	changed   bool        // the journal was not yet asked to sync some change; owned by the event loop
+	pending   []*session  // sessions with pending replies
 	waits     atomic.Bool // there are some; written by the event loop
 	releasing atomic.Bool // release is on its way; written by the flusher and the event loop
 }

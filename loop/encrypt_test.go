@@ -18,7 +18,7 @@ import (
 
 func encrypting(cfg *Config) { cfg.Encrypt = true }
 
-// sealed is a client connection of which the records are at hand.
+// sealed is a client connection that gives the test its records.
 type sealed struct {
 	*wire
 	raw    net.Conn
@@ -48,7 +48,7 @@ func (s *sealed) records(frames ...[]byte) (all []byte) {
 // last reads until the connection ends and returns how: io.EOF if the server has ended it in order.
 func (s *sealed) last() error {
 	s.Helper()
-	if err := s.raw.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := s.raw.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
 		s.Fatal(err)
 	}
 	rest, err := io.ReadAll(s.reader)
@@ -175,8 +175,8 @@ func TestLongReadEncrypted(t *testing.T) {
 	}
 }
 
-// TestRecordsTampered changes, repeats and drops records: the server executes nothing of them, says
-// why and closes; others are served on.
+// TestRecordsTampered changes, repeats and drops records: the server executes nothing of them,
+// sends the reason and closes the connection. Others are served.
 func TestRecordsTampered(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -222,7 +222,7 @@ func TestRecordsTampered(t *testing.T) {
 	}
 }
 
-// TestEnds: either side's end is told from a cut.
+// TestEnds: each side's end differs from a cut connection.
 func TestEnds(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) { cfg.Encrypt, cfg.IdleTimeout = true, time.Second })
@@ -244,7 +244,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("idle: %v", err)
 	}
 	stopped := dialSealed(t, srv)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	if err := srv.Stop(ctx); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestRequestsBehindTheProof(t *testing.T) {
 	}
 }
 
-// TestTooMuchBeforeTheProof: who sends more than a handshake has is refused, whatever it is.
+// TestTooMuchBeforeTheProof: a client that sends more than a handshake has is refused.
 func TestTooMuchBeforeTheProof(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -334,8 +334,8 @@ func TestTooMuchBeforeTheProof(t *testing.T) {
 	}
 }
 
-// TestManyWrongPasswords: wrong passwords from this machine are refused, counted and do not hold up
-// a right one.
+// TestManyWrongPasswords: wrong passwords from this machine are refused and counted, and do not
+// delay a right one.
 func TestManyWrongPasswords(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
@@ -359,8 +359,8 @@ func TestManyWrongPasswords(t *testing.T) {
 	}
 }
 
-// TestAllowedWithEncryption: a server that encrypts lets this machine in, and others only if told
-// so.
+// TestAllowedWithEncryption: a server that encrypts accepts this machine, and others only with
+// Config.Allow.
 func TestAllowedWithEncryption(t *testing.T) {
 	for _, c := range []struct {
 		encrypt bool

@@ -11,23 +11,23 @@ import (
 // records is the encrypted stream of a session, owned by the event loop. A nil *records is a
 // connection without encryption.
 type records struct {
-	seal   *secure.Sealer
-	opener *secure.Opener
-	kept   *bytebufferpool.ByteBuffer // begins with what came of a record that is not whole; nil: none
-	used   int                        // of kept, in this turn
+	seal    *secure.Sealer
+	opener  *secure.Opener
+	partial *bytebufferpool.ByteBuffer // begins with the part of a record that has arrived; nil: none
+	used    int                        // of partial, in this read event
 }
 
-// open returns what the records that are whole carry, decrypted in place and put together: views
-// into in, or into what was kept, good until the turn's keep. Every byte is decrypted once. The
-// error, if any, is the end of the stream, in order or not; what came before it holds.
+// open decrypts the whole records in place and returns what they carry, joined: a view into in, or
+// into the partial record, valid until trim. Every byte is decrypted once. An error is the end of
+// the stream, in order or not; plain is what came before it.
 func (s *session) open(in []byte) (plain []byte, err error) {
 	r := s.records
 	if r == nil || len(in) == 0 {
 		return in, nil
 	}
-	if r.kept != nil {
-		r.kept.B = append(r.kept.B, in...)
-		in = r.kept.B
+	if r.partial != nil {
+		r.partial.B = append(r.partial.B, in...)
+		in = r.partial.B
 	}
 	used := 0
 	for {
@@ -46,33 +46,33 @@ func (s *session) open(in []byte) (plain []byte, err error) {
 	if errors.Is(err, secure.ErrShort) {
 		err = nil
 	}
-	if r.kept != nil {
+	if r.partial != nil {
 		r.used = used
 	} else if used < len(in) && err == nil {
-		r.kept = bytebufferpool.Get()
-		r.kept.B = append(r.kept.B, in[used:]...)
+		r.partial = bytebufferpool.Get()
+		r.partial.B = append(r.partial.B, in[used:]...)
 	}
 	return plain, err
 }
 
-// keep ends the use of what open returned.
-func (r *records) keep() {
-	if r == nil || r.kept == nil {
+// trim ends the use of what open returned.
+func (r *records) trim() {
+	if r == nil || r.partial == nil {
 		return
 	}
 	if r.used > 0 {
-		r.kept.B = r.kept.B[:copy(r.kept.B, r.kept.B[r.used:])]
+		r.partial.B = r.partial.B[:copy(r.partial.B, r.partial.B[r.used:])]
 		r.used = 0
 	}
-	if len(r.kept.B) == 0 {
+	if len(r.partial.B) == 0 {
 		r.drop()
 	}
 }
 
 func (r *records) drop() {
-	if r != nil && r.kept != nil {
-		bytebufferpool.Put(r.kept)
-		r.kept, r.used = nil, 0
+	if r != nil && r.partial != nil {
+		bytebufferpool.Put(r.partial)
+		r.partial, r.used = nil, 0
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// The engine announces each change that persist wants announced: this does not compile if its bound
-// is above persist's.
+// The engine announces every change that persist needs to know ahead: this does not compile if the
+// engine's bound is above persist's.
 const _ = uint(persist.LargeOperationBytes - engine.AnnouncedBytes)
 
 // startEngine makes the engine, once the store and the files are there.
@@ -31,7 +31,7 @@ func (srv *Server) startEngine() {
 	srv.engine = engine.New(env)
 }
 
-// requestJournal is the journal as the engine has to do with it.
+// requestJournal is the journal as the engine sees it.
 type requestJournal struct {
 	*persist.Journal
 	srv *Server
@@ -43,14 +43,14 @@ func (j requestJournal) Waits(demanded bool) bool { return j.srv.mustWait(demand
 // admission implements engine.Admission.
 type admission struct{ srv *Server }
 
-func (a admission) Change() error        { return a.srv.writable() }
-func (a admission) Grow(bytes int) error { return a.srv.memory.admit(bytes) }
-func (a admission) Lend(bytes int) error { return a.srv.memory.Lend(bytes) }
-func (a admission) Return(bytes int)     { a.srv.memory.Return(bytes) }
-func (a admission) HoldReply(bytes int)  { a.srv.replies.bytes.Add(int64(bytes)) }
+func (a admission) Change() error         { return a.srv.writable() }
+func (a admission) Grow(bytes int) error  { return a.srv.memory.admit(bytes) }
+func (a admission) Lend(bytes int) error  { return a.srv.memory.Lend(bytes) }
+func (a admission) Return(bytes int)      { a.srv.memory.Return(bytes) }
+func (a admission) CountOutput(bytes int) { a.srv.replies.bytes.Add(int64(bytes)) }
 func (a admission) LargeReply() (err error) {
-	if a.srv.replies.scarce() {
-		err = a.srv.replies.tooMuch()
+	if a.srv.replies.overLimit() {
+		err = a.srv.replies.limitError()
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func TestErrorsName(t *testing.T) {
 		{codec.OpCreateDict, []any{"", false}, codec.StatusValueError, "1 to 1024 bytes, this one has 0"},
 		{codec.OpCreateDict, []any{strings.Repeat("n", 1025), false}, codec.StatusValueError, "1 to 1024 bytes, this one has 1025"},
 		{codec.OpCreateDict, []any{strings.Repeat("é", 513), false}, codec.StatusValueError, "1 to 1024 bytes, this one has 1026"},
-		{codec.OpDictGet, []any{"nobody", 1}, codec.StatusNoSuchTable, `no table is named "nobody"`},
+		{codec.OpDictGet, []any{"missing", 1}, codec.StatusNoSuchTable, `no table is named "missing"`},
 	} {
 		if e := w.fails(test.status, test.op, test.args...); !strings.Contains(e.Message, test.text) {
 			t.Errorf("%v %.40v: got %q, want %q", test.op, test.args, e.Message, test.text)

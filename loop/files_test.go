@@ -22,8 +22,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// tells fails the test unless the reply to a request on the control socket holds all of these.
-func tells(t *testing.T, srv *Server, request string, parts ...string) {
+// replyHas fails the test unless the reply to a request on the control socket contains all of these.
+func replyHas(t *testing.T, srv *Server, request string, parts ...string) {
 	t.Helper()
 	reply := ask(t, srv, request)
 	for _, part := range parts {
@@ -46,8 +46,9 @@ func saveTo(path string, replace bool) string {
 	return fmt.Sprintf(`{"do":"save","path":%q,"replace":%v}`, path, replace)
 }
 
-// TestSaveOverAnother: another server's data file is not written over, under whichever name; that
-// of one that does not run, and other databases', only if the request says so, and documents never.
+// TestSaveOverAnother: a save never overwrites another server's data file, under whichever name,
+// nor a document. It overwrites the file of a server that does not run, or of another database,
+// only if the request says so.
 func TestSaveOverAnother(t *testing.T) {
 	t.Parallel()
 	dirs := []string{t.TempDir(), t.TempDir()}
@@ -67,7 +68,7 @@ func TestSaveOverAnother(t *testing.T) {
 	before := mustRead(t, theirs)
 	for _, path := range []string{theirs, link, hard} {
 		for _, replace := range []bool{false, true} {
-			tells(t, other, saveTo(path, replace),
+			replyHas(t, other, saveTo(path, replace),
 				`"ok":false`, "nothing was saved", "is the data file of a running server", "choose another name")
 		}
 	}
@@ -85,9 +86,9 @@ func TestSaveOverAnother(t *testing.T) {
 	stopServer(t, again)
 
 	own := filepath.Join(dirs[1], "data.cdb")
-	tells(t, other, saveTo(theirs, false),
-		`"ok":false`, theirs+" belongs to database ", own+" to database ", `say \"replace\":true`)
-	tells(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
+	replyHas(t, other, saveTo(theirs, false),
+		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
+	replyHas(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
 	if err != nil ||
 		!slices.Equal(files, []string{theirs, theirs + ".journal", theirs + ".numbers", theirs + ".prev"}) {
@@ -112,7 +113,7 @@ func TestSaveElsewhere(t *testing.T) {
 	for i := range 3 {
 		w.ok(codec.OpCreateDict, fmt.Sprint("table ", i), false)
 		for _, path := range []string{"link.cdb", hard, backup} {
-			tells(t, srv, saveTo(path, false), `"ok":true`, fmt.Sprintf(`"tables":%d`, 2+i))
+			replyHas(t, srv, saveTo(path, false), `"ok":true`, fmt.Sprintf(`"tables":%d`, 2+i))
 		}
 		for _, name := range []string{backup, hard} {
 			if r, err := persist.Open(persist.OS, name); err != nil || r.Info().Tables != 2+i {
@@ -126,23 +127,23 @@ func TestSaveElsewhere(t *testing.T) {
 	if err := os.Symlink(filepath.Join(backups, "none.cdb"), filepath.Join(dir, "nowhere.cdb")); err != nil {
 		t.Fatal(err)
 	}
-	tells(t, srv, saveTo("nowhere.cdb", true), `"ok":false`, "nowhere.cdb is a symbolic link to ")
+	replyHas(t, srv, saveTo("nowhere.cdb", true), `"ok":false`, "nowhere.cdb is a symbolic link to ")
 	if err := os.WriteFile(filepath.Join(dir, "letter.cdb"), []byte("Dear Ada"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, replace := range []bool{false, true} {
-		tells(t, srv, saveTo("letter.cdb", replace),
-			`"ok":false`, "letter.cdb: not a file of this kind: refusing to overwrite it")
+		replyHas(t, srv, saveTo("letter.cdb", replace),
+			`"ok":false`, "letter.cdb: not a file of this kind: it is not written over")
 	}
-	tells(t, srv, `{"do":"save"}`, `"ok":true`)
+	replyHas(t, srv, `{"do":"save"}`, `"ok":true`)
 	left, err := filepath.Glob(filepath.Join(backups, "*"))
 	if err != nil || !slices.Equal(left, []string{backup, backup + ".prev"}) {
 		t.Errorf("there are %v, %v", left, err)
 	}
 }
 
-// TestSpecialFiles: what is no regular file is refused at once, by a save and a load; other saves
-// and the stop do not wait for it.
+// TestSpecialFiles: saves and loads refuse at once what is no regular file. Other saves and the
+// stop do not wait for it.
 func TestSpecialFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -162,20 +163,20 @@ func TestSpecialFiles(t *testing.T) {
 		"pipe": "a pipe", "directory": "a directory", "link": "a pipe", "device": "a device", "socket": "a socket",
 	} {
 		name += ".cdb"
-		tells(t, srv, saveTo(name, true), `"ok":false`, name+" is "+what+", not a regular file")
+		replyHas(t, srv, saveTo(name, true), `"ok":false`, name+" is "+what+", not a regular file")
 		load := fmt.Sprintf(`{"do":"load","path":%q}`, name)
-		tells(t, srv, load, `"ok":false`, name+" is "+what+", not a regular file")
+		replyHas(t, srv, load, `"ok":false`, name+" is "+what+", not a regular file")
 		w.ok(codec.OpCreateDict, name, false)
 		w.ok(codec.OpSave)
 		w.ok(codec.OpDrop, name)
 	}
-	tells(t, srv, saveTo("before.cdb", true), `"ok":false`, "before.cdb.prev is a pipe")
-	tells(t, srv, saveTo("part.cdb", true), `"ok":false`, "part.cdb.part is a pipe")
+	replyHas(t, srv, saveTo("before.cdb", true), `"ok":false`, "before.cdb.prev is a pipe")
+	replyHas(t, srv, saveTo("part.cdb", true), `"ok":false`, "part.cdb.part is a pipe")
 	stopServer(t, srv)
 }
 
-// TestAbandonedPartsGo: what killed saves have left in the server's directories goes at its start
-// and with each save.
+// TestAbandonedPartsGo: the start and each save remove what killed saves have left in the server's
+// directories.
 func TestAbandonedPartsGo(t *testing.T) {
 	t.Parallel()
 	dir, files := t.TempDir(), t.TempDir()
@@ -209,7 +210,7 @@ func TestAbandonedPartsGo(t *testing.T) {
 			w.ok(codec.OpCreateDict, "d", false)
 			w.ok(codec.OpSave)
 		},
-		"a save elsewhere": func() { tells(t, srv, saveTo("copy.cdb", false), `"ok":true`) },
+		"a save elsewhere": func() { replyHas(t, srv, saveTo("copy.cdb", false), `"ok":true`) },
 	} {
 		all = put()
 		do()
@@ -224,7 +225,7 @@ func TestAbandonedPartsGo(t *testing.T) {
 	if err := os.WriteFile(other, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tells(t, srv, saveTo(filepath.Join(backups, "tuesday.cdb"), false), `"ok":true`)
+	replyHas(t, srv, saveTo(filepath.Join(backups, "tuesday.cdb"), false), `"ok":true`)
 	gone("after a save elsewhere", []string{mine})
 	if mustRead(t, other) != string(file) {
 		t.Error("another database's part has changed")
@@ -252,8 +253,8 @@ func TestDataFileOfAnother(t *testing.T) {
 }
 
 // TestStartWithoutRoom: whichever operation is the first to find the disk full, the server starts
-// and serves what it has; it changes neither tables nor files then, says why, and the next start
-// with room has all.
+// and serves its tables. It changes neither tables nor files, and says why. The next start with
+// room finds everything.
 func TestStartWithoutRoom(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -293,7 +294,7 @@ func TestStartWithoutRoom(t *testing.T) {
 		w.fails(codec.StatusReadOnly, codec.OpDictSet, "d", "a", 1)
 		w.fails(codec.StatusReadOnly, codec.OpCreateList, "new", false)
 		why := w.fails(codec.StatusReadOnly, codec.OpSave).Message + srv.Info().Data.JournalError
-		for _, want := range []string{"make room, then restart", "no space left on device", "make room, then restart it"} {
+		for _, want := range []string{"no space left on device", "free disk space, then restart"} {
 			if !strings.Contains(why, want) {
 				t.Errorf("operation %d: without %q: %s", n, want, why)
 			}

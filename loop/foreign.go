@@ -8,13 +8,13 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// A client of another protocol (a browser, redis-cli, a TLS client) that has met this port is told
-// so in its own language, in one line, and closed in order: the server ends its side and waits
-// lingerTime for the client to end its own, so that the answer is not lost. A newcomer may have its
-// place at once.
+// A client of another protocol (a browser, redis-cli, a TLS client) that connects to this port gets
+// one line in its own protocol that says so. Then the server closes its side and waits lingerTime
+// for the client to close its own, so that the answer is not lost. Meanwhile a newcomer may evict
+// it.
 
-// clientProtocol says what a connection speaks that begins with first and is not native; sure is
-// false while that is too short to tell.
+// clientProtocol returns the protocol of a connection that is not native and begins with first.
+// sure is false while first is too short to tell.
 func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
 	if s.srv.cfg.Legacy && legacy.IsClient(s.srv.legacy.cipher, first) {
 		return foreign.Unknown, true
@@ -22,9 +22,9 @@ func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
 	return foreign.Client(first)
 }
 
-// meetForeign ends a login that does not begin as a native one. It returns false if more bytes are
-// needed to tell what the client speaks.
-func (s *session) meetForeign(first []byte) bool {
+// answerForeign ends a login that does not begin as a native one. It returns false if more bytes
+// are needed to tell the client's protocol.
+func (s *session) answerForeign(first []byte) bool {
 	p, sure := s.clientProtocol(first)
 	switch {
 	case !sure:

@@ -34,8 +34,8 @@ func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	}
 }
 
-// told sends first, in pieces of so many bytes (0: at once), and returns all that is answered, and
-// how the connection ended.
+// told sends first, in pieces of so many bytes (0: at once), and returns the whole answer, and how
+// the connection ended.
 func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Addr().String())
@@ -43,7 +43,7 @@ func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, er
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.(*net.TCPConn).SetNoDelay(true); err != nil {
@@ -70,8 +70,8 @@ const (
 	toldRESP = "-ERR this is cyberdb-fast, which does not speak RESP: use a cyberdb-fast client\r\n"
 )
 
-// TestForeignClients: a client of another protocol is told in one line of its own language what
-// this is, and the connection ends in order.
+// TestForeignClients: a client of another protocol gets one line in its own protocol that says what
+// this server is, and the connection ends in order.
 func TestForeignClients(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
@@ -120,7 +120,7 @@ func TestForeignLibraries(t *testing.T) {
 			String()+
 			"/x", http.Client{
 			Transport: &http.Transport{DisableKeepAlives: true},
-			Timeout:   patience,
+			Timeout:   testTimeout,
 		}
 		for name, ask := range map[string]func() (*http.Response, error){
 			"GET":  func() (*http.Response, error) { return client.Get(url) },
@@ -152,8 +152,8 @@ func TestForeignLibraries(t *testing.T) {
 	})
 }
 
-// TestForeignDoesNotEnd: a client that goes on after its answer, or has begun and says no more,
-// does not keep its place.
+// TestForeignDoesNotEnd: a client that goes on after its answer, or stops in the middle of its
+// request, does not keep its slot.
 func TestForeignDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {

@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// FuzzFrames sends any bytes behind a proven password: the connection comes to an end, nothing
-// panics, and others are served.
+// FuzzFrames sends any bytes on an authenticated connection: the connection ends, nothing panics,
+// and others are served.
 func FuzzFrames(f *testing.F) {
 	session := &wire{TB: f}
 	var all []byte

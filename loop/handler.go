@@ -28,7 +28,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	s.conn = c
 	s.loop = h.srv.loopOf(c.EventLoop())
 	h.srv.sessions.add(s)
-	h.srv.unproven.enter(s)
+	h.srv.unauthenticated.enter(s)
 	h.srv.clock.start() // the sweeper is to see it
 	return nil, gnet.None
 }
@@ -40,16 +40,16 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 		return gnet.None // a bell's, at the end
 	}
 	if s.deferred.requests {
-		s.loop.executeBatch() // it came before the end
+		s.loop.executeBatch() // they arrived before the end
 	}
 	if s.deferred.replies {
 		s.loop.replyAll()
 	}
 	if s.state == preempted && errors.Is(err, io.EOF) {
-		s.finish() // it came before the end
+		s.finish() // they arrived before the end
 	}
 	h.srv.sessions.remove(s)
-	if s.auth.login == nil || h.srv.unproven.leave(s) {
+	if s.auth.login == nil || h.srv.unauthenticated.leave(s) {
 		h.srv.conns.Add(-1)
 	}
 	s.to(closed)
@@ -58,11 +58,11 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.dropInput()
 	s.deferred.durable = nil
 	s.records.drop()
-	s.releaseUnproven()
+	s.releaseUnauthenticated()
 	return gnet.None
 }
 
-// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are good
+// OnTraffic is called when bytes have arrived and when the session was woken. The bytes are valid
 // until it returns. No panic crosses it.
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	s, isSession := c.Context().(*session)
@@ -70,9 +70,9 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 		h.ring(c)
 		return gnet.None
 	}
-	defer s.recoverTurn(&action)
+	defer s.recoverEvent(&action)
 	if s.deferred.requests {
-		s.loop.executeBatch() // what it has asked before comes first
+		s.loop.executeBatch() // its earlier requests come first
 		if c.Context() == nil {
 			return gnet.None
 		}
@@ -81,7 +81,7 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	if len(in) > 0 && s.auth.login == nil {
 		s.auth.heard(h.srv.clock.nanos())
 	}
-	action = s.turn(in)
+	action = s.readEvent(in)
 	if !s.loop.posted {
 		s.loop.yield(h.srv)
 	}

@@ -12,17 +12,17 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// source is a file whose tables are to be taken in.
+// source is a file whose tables are imported.
 type source struct {
 	tables int
 	items  uint64
 	bytes  int64 // read
-	load   func(in *takingIn) error
+	load   func(in *importer) error
 	close  func() error
 }
 
-// openSource opens a file of this server's, or one that CyberDB wrote; its content tells which.
-// Errors name the file.
+// openSource opens a .cdb file of cyberdb-fast or of CyberDB; its content tells which. Errors name
+// the file.
 func (srv *Server) openSource(name string) (*source, error) {
 	file, err := srv.cfg.Data.FS.Open(name)
 	if err != nil {
@@ -34,7 +34,7 @@ func (srv *Server) openSource(name string) (*source, error) {
 		_, err = file.ReadAt(head, 0)
 	}
 	if err == nil && legacy.IsFile(head) {
-		return srv.openOld(name, file, size)
+		return srv.openCyberDB(name, file, size)
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, err
@@ -47,12 +47,12 @@ func (srv *Server) openSource(name string) (*source, error) {
 		return nil, err
 	}
 	info := r.Info()
-	load := func(in *takingIn) error { return r.Load(runtime.GOMAXPROCS(0), in, nil) }
+	load := func(in *importer) error { return r.Load(runtime.GOMAXPROCS(0), in, nil) }
 	return &source{tables: info.Tables, items: info.Items, bytes: info.Bytes, load: load, close: r.Close}, nil
 }
 
-// openOld reads a file that CyberDB wrote, and closes it.
-func (srv *Server) openOld(name string, file persist.File, size int64) (_ *source, err error) {
+// openCyberDB reads a file that CyberDB wrote, and closes it.
+func (srv *Server) openCyberDB(name string, file persist.File, size int64) (_ *source, err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if err := srv.memory.admit(int(size)); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (srv *Server) openOld(name string, file persist.File, size int64) (_ *sourc
 	if err != nil {
 		return nil, fmt.Errorf("%s, a file of CyberDB's: %w", name, err)
 	}
-	load := func(in *takingIn) error {
+	load := func(in *importer) error {
 		if err := WriteOld(in, old, func() {}); err != nil {
 			return fmt.Errorf("%s, a file of CyberDB's: %w", name, err)
 		}
@@ -89,23 +89,22 @@ const (
 	batchItems = 16 << 10
 )
 
-// takingIn restores tables that nobody sees yet, and copies them to a file. Its tables and entries
-// get numbers of this server's clock, in order: what a version says of an entry here, it says of no
-// other content.
-type takingIn struct {
+// importer restores tables that are not visible yet, and copies them to a file. Its tables and
+// entries get LSNs of this server's clock, in order, so no version here stands for two contents.
+type importer struct {
 	restoring
 	tables []*shardmap.Restorer
 	names  map[string]bool
 	copy   *persist.Writer
-	admit  func(bytes int) error // returns an error if so much more is not to be taken in
-	next   uint64                // the number of the next table or entry
-	end    uint64                // and the first that is not theirs
+	admit  func(bytes int) error // returns an error if so many bytes more must not be imported
+	next   uint64                // the LSN of the next table or entry
+	end    uint64                // the first LSN behind the reserved ones
 
-	items int // of the batch at hand
+	items int // of the current batch
 }
 
-func newTakingIn(store *shardmap.Store, log *slog.Logger, first, n uint64, admit func(bytes int) error) *takingIn {
-	in := &takingIn{names: make(map[string]bool), admit: admit, next: first, end: first + n}
+func newImporter(store *shardmap.Store, log *slog.Logger, first, n uint64, admit func(bytes int) error) *importer {
+	in := &importer{names: make(map[string]bool), admit: admit, next: first, end: first + n}
 	in.log, in.store = log, store
 	in.done = func(r *shardmap.Restorer) error {
 		in.tables = append(in.tables, r)
@@ -114,8 +113,8 @@ func newTakingIn(store *shardmap.Store, log *slog.Logger, first, n uint64, admit
 	return in
 }
 
-// number returns the next number.
-func (in *takingIn) number() (uint64, error) {
+// number returns the next LSN.
+func (in *importer) number() (uint64, error) {
 	if in.next == in.end {
 		return 0, errors.New("the file holds more than it says")
 	}
@@ -124,7 +123,7 @@ func (in *takingIn) number() (uint64, error) {
 }
 
 // Table implements persist.Loader and TableWriter.
-func (in *takingIn) Table(t persist.Table) (err error) {
+func (in *importer) Table(t persist.Table) (err error) {
 	if in.names[t.Name] {
 		return fmt.Errorf("the file holds two tables of the name %q", t.Name)
 	}
@@ -143,7 +142,7 @@ func (in *takingIn) Table(t persist.Table) (err error) {
 }
 
 // Block implements persist.Loader.
-func (in *takingIn) Block(b *persist.Block) error {
+func (in *importer) Block(b *persist.Block) error {
 	if in.kind == persist.List {
 		for val := range b.Elements() {
 			if err := in.Element(val); err != nil {
@@ -161,7 +160,7 @@ func (in *takingIn) Block(b *persist.Block) error {
 }
 
 // Entry implements TableWriter.
-func (in *takingIn) Entry(e persist.Entry) (err error) {
+func (in *importer) Entry(e persist.Entry) (err error) {
 	if e.Place, err = in.number(); err != nil {
 		return err
 	}
@@ -170,39 +169,39 @@ func (in *takingIn) Entry(e persist.Entry) (err error) {
 		return err
 	}
 	own := shardmap.Entry(e)
-	own.Key, own.Val = in.keep(e.Key), in.keep(e.Val)
+	own.Key, own.Val = in.copyIn(e.Key), in.copyIn(e.Val)
 	in.entries = append(in.entries, own)
 	return in.added()
 }
 
 // Element implements TableWriter.
-func (in *takingIn) Element(val []byte) error {
+func (in *importer) Element(val []byte) error {
 	if _, err := in.number(); err != nil {
 		return err
 	}
 	if err := in.copy.Element(val); err != nil {
 		return err
 	}
-	in.keep(val)
+	in.copyIn(val)
 	return in.added()
 }
 
-// keep copies b to the batch at hand.
-func (in *takingIn) keep(b []byte) []byte {
+// copyIn copies b to the current batch.
+func (in *importer) copyIn(b []byte) []byte {
 	from := len(in.packed)
 	in.packed = append(in.packed, b...)
 	return in.packed[from:len(in.packed):len(in.packed)]
 }
 
-func (in *takingIn) added() error {
+func (in *importer) added() error {
 	if in.items++; in.items < batchItems && len(in.packed) < batchBytes {
 		return nil
 	}
 	return in.flush()
 }
 
-// flush restores the batch at hand.
-func (in *takingIn) flush() (err error) {
+// flush restores the current batch.
+func (in *importer) flush() (err error) {
 	if in.items == 0 {
 		return nil
 	}
@@ -218,8 +217,8 @@ func (in *takingIn) flush() (err error) {
 	return err
 }
 
-// finish ends the last table.
-func (in *takingIn) finish() error {
+// finish completes the last table.
+func (in *importer) finish() error {
 	if err := in.flush(); err != nil {
 		return err
 	}
@@ -227,7 +226,7 @@ func (in *takingIn) finish() error {
 }
 
 // discard frees what was restored.
-func (in *takingIn) discard() {
+func (in *importer) discard() {
 	if in.table != nil {
 		in.table.Discard()
 	}

@@ -15,8 +15,8 @@ type TableWriter interface {
 	Element(val []byte) error
 }
 
-// WriteOld gives the tables of a file that CyberDB wrote to w. Every table and every entry has a
-// number of its own, in order, from 1 on; step is called for each entry.
+// WriteOld writes the tables of a file that CyberDB wrote to w. Every table and every entry gets an
+// LSN of its own, in order, from 1 on; step is called for each entry.
 //
 // Errors: *legacy.FileError for a table or an entry that cannot be kept; those of w.
 func WriteOld(w TableWriter, old *legacy.File, step func()) error {

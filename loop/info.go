@@ -10,16 +10,15 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// counters count what operators ask about. Written by event loops, the acceptor and the sweeper;
-// read by INFO.
+// counters are the counters that INFO shows. Written by event loops, the acceptor and the sweeper.
 type counters struct {
 	refused      atomic.Uint64 // connections not taken, and failed logins
 	failedLogins atomic.Uint64 // by a wrong password
 	acceptErrors atomic.Uint64
 	idleClosed   atomic.Uint64
-	overrun      atomic.Uint64 // closed for what they left unread or sent ahead
+	overrun      atomic.Uint64 // closed for replies that they did not read, or requests that they sent ahead
 	badFrames    atomic.Uint64
-	panics       atomic.Uint64 // beside those that the engine counts: of persist, and at the start
+	panics       atomic.Uint64 // in persist, and at the start; the engine counts the others
 	notDurable   atomic.Uint64 // changes that were made, and could not be written to disk
 }
 
@@ -34,13 +33,13 @@ type Info struct {
 	Connections   int64   `json:"connections"`
 	MaxConns      int     `json:"max_connections"`
 	Requests      uint64  `json:"requests"`
-	LongRequests  int64   `json:"long_requests"` // under way beside the loops
+	LongRequests  int64   `json:"long_requests"` // in the background
 	Tables        int     `json:"tables"`
-	// of these, closed since a defect has left them half changed
-	SpoiledTables int    `json:"spoiled_tables"`
-	Views         int    `json:"views"`       // open
-	Clock         uint64 `json:"clock"`       // number of the last change
-	Persistence   string `json:"persistence"` // none; file; journal always, everysec or no; read-only
+	// of these, closed because a panic left them partially changed
+	PoisonedTables int    `json:"poisoned_tables"`
+	Views          int    `json:"views"`       // open
+	Clock          uint64 `json:"clock"`       // LSN of the last change
+	Persistence    string `json:"persistence"` // none; file; journal always, everysec or no; read-only
 
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
@@ -53,45 +52,45 @@ type Info struct {
 	Overrun       uint64 `json:"overrun_closed"`
 	BadFrames     uint64 `json:"bad_frames"`
 	Panics        uint64 `json:"panics"`
-	// lines of the log that nothing read, or that could not be written
+	// lines of the log that could not be written, or were not read in time
 	DroppedLogLines uint64 `json:"dropped_log_lines"`
 
 	MaxMemoryBytes int64 `json:"max_memory_bytes"` // 0: no limit
-	UnreadBytes    int64 `json:"unread_bytes"`     // of replies, that clients have not read
-	// of requests that are not complete, or wait, of clients with more than 64 KiB of them
-	HeldBytes     int64  `json:"held_bytes"`
-	HeapBytes     uint64 `json:"heap_bytes"`
-	SlabBytes     int    `json:"slab_bytes"`      // of tables, mapped outside the heap
-	SlabFreeBytes int    `json:"slab_free_bytes"` // of these, in no use
-	Goroutines    int    `json:"goroutines"`
+	UnsentBytes    int64 `json:"unsent_bytes"`     // of replies, not yet sent to clients
+	// of requests that are not complete, or wait; of clients with more than 64 KiB of them
+	BufferedInputBytes int64  `json:"buffered_input_bytes"`
+	HeapBytes          uint64 `json:"heap_bytes"`
+	SlabBytes          int    `json:"slab_bytes"`      // of tables, mapped outside the heap
+	SlabFreeBytes      int    `json:"slab_free_bytes"` // of these, in no use
+	Goroutines         int    `json:"goroutines"`
 }
 
-// DataInfo is what INFO tells of the files.
+// DataInfo is what INFO says of the files.
 type DataInfo struct {
 	File            string  `json:"file"`
-	SavedClock      uint64  `json:"saved_clock"` // the file holds the changes with lower numbers
+	SavedClock      uint64  `json:"saved_clock"` // the file holds the changes up to this LSN
 	SavedBytes      int64   `json:"saved_bytes"`
-	SavedAgoSeconds float64 `json:"saved_ago_seconds"` // since the last save, or the try to
-	SaveSeconds     float64 `json:"save_seconds"`      // that the last save took
-	SaveError       string  `json:"save_error"`        // of the last try; "": none
+	SavedAgoSeconds float64 `json:"saved_ago_seconds"` // since the last save, or the last attempt
+	SaveSeconds     float64 `json:"save_seconds"`      // how long the last save took
+	SaveError       string  `json:"save_error"`        // of the last attempt; "": none
 	// the last change that is on disk; without a journal, saved_clock
 	DurableClock uint64 `json:"durable_clock"`
 	JournalBytes int64  `json:"journal_bytes"`
 	PendingBytes int64  `json:"pending_bytes"` // not yet written to the journal
-	// requests of the journal that the start has left out, since they panic
-	LeftOut      int    `json:"left_out"`
-	JournalError string `json:"journal_error"` // why nothing is changed any more; "": all is well
+	// requests of the journal that the start has skipped, since they panic
+	Skipped      int    `json:"skipped_requests"`
+	JournalError string `json:"journal_error"` // why changes are refused for good; "": they are not
 	// why changes are refused: a broken journal, a full disk, a data directory that was moved; "":
 	// they are taken
 	ReadOnly string `json:"read_only"`
-	// changes that were answered NotDurable: made, and not on disk
+	// changes that were answered NotDurable: applied, and not on disk
 	NotDurable uint64 `json:"not_durable"`
 
-	LostOperations uint64 `json:"lost_operations"` // that the start knows to be lost, at least; 0: none
+	LostOperations uint64 `json:"lost_operations"` // at least so many were lost, as the start has found; 0: none
 	LostBytes      int64  `json:"lost_bytes"`      // of the journal that it has cut off
-	LostFrom       uint64 `json:"lost_from"`       // number of the first that is lost; 0: none
+	LostFrom       uint64 `json:"lost_from"`       // LSN of the first that is lost; 0: none
 
-	// why the journal's next segment cannot be begun, and the one at hand grows; "": it can
+	// why the journal's next segment cannot be begun, and the current one grows; "": it can
 	SegmentError string `json:"segment_error"`
 }
 
@@ -101,36 +100,36 @@ func (srv *Server) Info() Info {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	info := Info{
-		Version:         srv.cfg.Version,
-		Requests:        srv.served(),
-		UptimeSeconds:   time.Since(srv.started).Seconds(),
-		EventLoops:      srv.cfg.EventLoops,
-		Connections:     srv.conns.Load(),
-		MaxConns:        srv.cfg.MaxConns,
-		LongRequests:    srv.besides.Load(),
-		Tables:          stats.Tables,
-		SpoiledTables:   stats.Poisoned,
-		Views:           stats.Views,
-		Clock:           stats.Clock,
-		Persistence:     srv.persistence(),
-		Data:            srv.dataInfo(),
-		Encrypted:       srv.cfg.Encrypt,
-		Refused:         srv.counters.refused.Load(),
-		FailedLogins:    srv.counters.failedLogins.Load(),
-		WaitingLogins:   srv.logins.waiting.Load(),
-		AcceptErrors:    srv.counters.acceptErrors.Load(),
-		IdleClosed:      srv.counters.idleClosed.Load(),
-		Overrun:         srv.counters.overrun.Load(),
-		BadFrames:       srv.counters.badFrames.Load(),
-		Panics:          srv.counters.panics.Load() + srv.engine.Panics(),
-		DroppedLogLines: srv.cfg.DroppedLogLines(),
-		MaxMemoryBytes:  srv.memory.limit,
-		UnreadBytes:     srv.replies.bytes.Load(),
-		HeldBytes:       srv.requests.bytes.Load(),
-		HeapBytes:       heap[0].Value.Uint64(),
-		SlabBytes:       stats.SlabBytes,
-		SlabFreeBytes:   stats.SlabFreeBytes,
-		Goroutines:      runtime.NumGoroutine(),
+		Version:            srv.cfg.Version,
+		Requests:           srv.served(),
+		UptimeSeconds:      time.Since(srv.started).Seconds(),
+		EventLoops:         srv.cfg.EventLoops,
+		Connections:        srv.conns.Load(),
+		MaxConns:           srv.cfg.MaxConns,
+		LongRequests:       srv.backgroundJobs.Load(),
+		Tables:             stats.Tables,
+		PoisonedTables:     stats.Poisoned,
+		Views:              stats.Views,
+		Clock:              stats.Clock,
+		Persistence:        srv.persistence(),
+		Data:               srv.dataInfo(),
+		Encrypted:          srv.cfg.Encrypt,
+		Refused:            srv.counters.refused.Load(),
+		FailedLogins:       srv.counters.failedLogins.Load(),
+		WaitingLogins:      srv.logins.waiting.Load(),
+		AcceptErrors:       srv.counters.acceptErrors.Load(),
+		IdleClosed:         srv.counters.idleClosed.Load(),
+		Overrun:            srv.counters.overrun.Load(),
+		BadFrames:          srv.counters.badFrames.Load(),
+		Panics:             srv.counters.panics.Load() + srv.engine.Panics(),
+		DroppedLogLines:    srv.cfg.DroppedLogLines(),
+		MaxMemoryBytes:     srv.memory.limit,
+		UnsentBytes:        srv.replies.bytes.Load(),
+		BufferedInputBytes: srv.requests.bytes.Load(),
+		HeapBytes:          heap[0].Value.Uint64(),
+		SlabBytes:          stats.SlabBytes,
+		SlabFreeBytes:      stats.SlabFreeBytes,
+		Goroutines:         runtime.NumGoroutine(),
 	}
 	return info
 }
@@ -166,7 +165,7 @@ func (srv *Server) dataInfo() *DataInfo {
 	d := &DataInfo{
 		File: srv.cfg.Data.File, SavedClock: s.file.LSN, SavedBytes: s.file.Bytes, DurableClock: s.file.LSN,
 		SavedAgoSeconds: time.Since(s.tried).Seconds(), SaveSeconds: s.took.Seconds(), SaveError: errorText(s.err),
-		LeftOut: s.left, NotDurable: srv.counters.notDurable.Load(),
+		Skipped: s.skipped, NotDurable: srv.counters.notDurable.Load(),
 		LostOperations: srv.lost.Operations, LostBytes: srv.lost.Bytes, LostFrom: srv.lost.From,
 	}
 	s.mu.Unlock()

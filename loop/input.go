@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// uncountedBytes is what each client may have buffered without being counted.
+	// uncountedBytes is how much input of each client is not counted.
 	uncountedBytes = 64 << 10
 	// maxAheadBytes ends a connection that sends this much while its requests wait.
 	maxAheadBytes = codec.MaxFrameBytes + 16<<20
-	// pauseReadBytes is how many bytes may wait before the socket is left unread.
+	// pauseReadBytes is how much input is buffered before the socket is not read any more.
 	pauseReadBytes = 1 << 20
 )
 
@@ -33,11 +33,11 @@ type requestBudget struct {
 	time  time.Duration // constant
 }
 
-// short says whether more than half of the budget is in use.
-func (b *requestBudget) short() bool { return b.bytes.Load() > b.limit/2 }
+// nearLimit says whether more than half of the budget is in use.
+func (b *requestBudget) nearLimit() bool { return b.bytes.Load() > b.limit/2 }
 
 // admit counts n bytes of a request that leaves its session and waits, if the budget has room for
-// them. release gives them back.
+// them. release takes them out of the count.
 func (b *requestBudget) admit(n int) bool {
 	if b.bytes.Add(int64(n)) <= b.limit {
 		return true
@@ -48,12 +48,12 @@ func (b *requestBudget) admit(n int) bool {
 
 func (b *requestBudget) release(n int) { b.bytes.Add(-int64(n)) }
 
-// overLimit is the reply to a request that the budget has no room for.
-func (b *requestBudget) overLimit() *codec.Error {
+// limitError is the reply to a request that the budget has no room for.
+func (b *requestBudget) limitError() *codec.Error {
 	return &codec.Error{
 		Status: codec.StatusOverloaded,
 		Message: fmt.Sprintf(
-			"the server holds %d MiB of requests that are not complete, or wait, for all clients together: try "+
+			"the server buffers %d MiB of requests that are not complete, or wait, of all clients together: try "+
 				"again later",
 			b.limit>>20,
 		),
@@ -65,23 +65,23 @@ func (b *requestBudget) tooOld() *codec.Error {
 	return &codec.Error{
 		Status: codec.StatusOverloaded,
 		Message: fmt.Sprintf(
-			"the request is not complete, or waits, since %v, and room for such requests is short",
+			"the request is not complete, or waits, since %v, and the memory for such requests is short",
 			b.time,
 		),
 	}
 }
 
-// input is the part of a session that keeps the bytes that arrived and are not used up: a partial
+// input is the part of a session that buffers the bytes that arrived and are not used up: a partial
 // frame, or requests that wait. Owned by the event loop, except where said.
 type input struct {
-	buffer  *bytebufferpool.ByteBuffer // nil: nothing is kept
+	buffer  *bytebufferpool.ByteBuffer // nil: nothing is buffered
 	since   int64                      // when counted became more than 0, in nanoseconds of the coarse clock
 	counted atomic.Int64               // bytes of the buffer that the budget counts; read by the sweeper
 	used    int32                      // bytes at the front of the buffer that are used up
-	paused  bool                       // the socket is left unread
+	paused  bool                       // the socket is not read
 }
 
-// rest returns the bytes that are kept.
+// rest returns the buffered bytes.
 func (in *input) rest() []byte {
 	if in.buffer == nil {
 		return nil
@@ -89,10 +89,10 @@ func (in *input) rest() []byte {
 	return in.buffer.B[in.used:]
 }
 
-// empty says whether nothing is kept.
+// empty says whether nothing is buffered.
 func (in *input) empty() bool { return in.buffer == nil }
 
-// pending returns the bytes to be used up: those kept, then arrived.
+// pending returns the buffered bytes, then those that arrived.
 func (in *input) pending(arrived []byte) []byte {
 	if in.buffer == nil {
 		return arrived
@@ -112,8 +112,8 @@ func (in *input) grown(n int) []byte {
 	return slices.Grow(b, max(n, min(frame, 2*len(b))-len(b)))
 }
 
-// save keeps what is left of pending, of which used bytes are used up, until more arrives. arrived
-// is what pending was called with.
+// save buffers what is left of pending, of which used bytes are used up. arrived is what pending
+// was called with.
 func (in *input) save(pending []byte, used int, arrived []byte) {
 	switch {
 	case len(pending) == used:
@@ -130,7 +130,7 @@ func (in *input) save(pending []byte, used int, arrived []byte) {
 	}
 }
 
-// drop forgets what is kept. A large buffer is not pooled: it would be used for small frames.
+// drop empties the buffer. A large buffer is not pooled: it would be used for small frames.
 func (in *input) drop() {
 	if in.buffer == nil {
 		return
@@ -153,8 +153,8 @@ func (in *input) count(b *requestBudget, bytes int, clock *coarseClock) int64 {
 	return b.bytes.Add(int64(bytes) - before)
 }
 
-// exceeds counts what is kept. It returns an error if the budget has no room for it, or if it is
-// too old.
+// exceeds counts what is buffered. It returns an error if the budget has no room for it, or if it
+// is too old.
 func (in *input) exceeds(b *requestBudget, clock *coarseClock) *codec.Error {
 	n := len(in.rest())
 	if n <= uncountedBytes {
@@ -165,14 +165,14 @@ func (in *input) exceeds(b *requestBudget, clock *coarseClock) *codec.Error {
 	all := in.count(b, n, clock)
 	switch {
 	case more && all > b.limit:
-		return b.overLimit()
-	case b.short() && time.Duration(clock.nanos()-in.since) > b.time:
+		return b.limitError()
+	case b.nearLimit() && time.Duration(clock.nanos()-in.since) > b.time:
 		return b.tooOld()
 	}
 	return nil
 }
 
-// pause leaves the socket unread if much waits.
+// pause stops reading the socket if much is buffered.
 func (in *input) pause(fd int) {
 	if !in.paused && len(in.rest()) > pauseReadBytes {
 		in.paused = true
@@ -188,14 +188,14 @@ func (in *input) unpause(fd int) {
 	}
 }
 
-// setReadLow sets how many bytes must have arrived before a socket counts as readable: the way to
-// leave one unread, which gnet has no call for. A socket that does not know the option stays
+// setReadLow sets how many bytes must have arrived before a socket counts as readable. It is the
+// way to stop reading one, for which gnet has no call. A socket that does not know the option stays
 // readable, which costs memory up to maxAheadBytes.
 func setReadLow(fd, bytes int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
 }
 
-// save is input.save; nothing is kept of a session that is closed.
+// save is input.save. The input of a session that ends is dropped.
 func (s *session) save(pending []byte, used int, arrived []byte) {
 	if s.ends() {
 		s.input.drop()
@@ -204,13 +204,13 @@ func (s *session) save(pending []byte, used int, arrived []byte) {
 	s.input.save(pending, used, arrived)
 }
 
-// dropInput forgets the session's input and gives its part of the budget back.
+// dropInput drops the session's input and takes it out of the budget.
 func (s *session) dropInput() {
 	s.input.drop()
 	s.input.count(&s.srv.requests, 0, &s.srv.clock)
 }
 
-// limitInput ends a session whose input exceeds the budget, and tells its client why.
+// limitInput closes a session whose input exceeds the budget, and sends its client the reason.
 func (s *session) limitInput() {
 	if s.ends() {
 		s.input.count(&s.srv.requests, 0, &s.srv.clock)

@@ -60,8 +60,8 @@ func TestInputGrowsOnce(t *testing.T) {
 	}
 }
 
-// TestInputBudget: the budget counts what is kept beyond uncountedBytes, refuses what exceeds it,
-// and input that is old once more than half of it is in use.
+// TestInputBudget: the budget counts buffered input beyond uncountedBytes. It refuses what exceeds
+// it, and old input once more than half of it is in use.
 func TestInputBudget(t *testing.T) {
 	t.Parallel()
 	var clock coarseClock

@@ -9,26 +9,26 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// halfFrame has a client send all but the last byte of a request that sets a value of n bytes.
+// halfFrame sends all but the last byte of a request that sets a value of n bytes.
 func halfFrame(w *wire, n int) {
 	w.Helper()
 	frame := w.request(codec.OpDictSet, "d", "half", make([]byte, n))
 	w.write(frame[:len(frame)-1])
 }
 
-// heldBytes waits until so many bytes are held.
-func heldBytes(t *testing.T, srv *Server, least, most int64) {
+// bufferedBytes waits until so many bytes of input are buffered.
+func bufferedBytes(t *testing.T, srv *Server, least, most int64) {
 	t.Helper()
-	within(t, patience, func() error {
-		if n := srv.Info().HeldBytes; n < least || n > most {
-			return errors.New("not so many are held")
+	within(t, testTimeout, func() error {
+		if n := srv.Info().BufferedInputBytes; n < least || n > most {
+			return errors.New("not so many bytes are buffered")
 		}
 		return nil
 	})
 }
 
-// TestHalfFramesTogether: the half frames of all clients together have a limit. Who would pass it
-// is told so and closed; the others go on.
+// TestHalfFramesTogether: the partial frames of all clients together have a limit. A client that
+// would exceed it gets an error and is closed; the others go on.
 func TestHalfFramesTogether(t *testing.T) {
 	t.Parallel()
 	const limit, each = 16 << 20, 3 << 20
@@ -41,14 +41,14 @@ func TestHalfFramesTogether(t *testing.T) {
 		halfFrame(w, each)
 		halves = append(halves, w)
 	}
-	heldBytes(t, srv, 2*each-100, 3*each)
+	bufferedBytes(t, srv, 2*each-100, 3*each)
 	for i, w := range halves { // they are complete: their room is free
 		w.write([]byte{0})
 		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
 			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
 		}
 	}
-	heldBytes(t, srv, 0, 0)
+	bufferedBytes(t, srv, 0, 0)
 
 	greedy := dial(t, srv)
 	frame := greedy.request(codec.OpDictSet, "d", "greedy", make([]byte, limit+8<<20))
@@ -74,13 +74,13 @@ func TestHalfFramesTogether(t *testing.T) {
 	if got := other.ok(codec.OpDictContains, "d", "greedy"); got[0] != false {
 		t.Error("half a request took effect")
 	}
-	if info := srv.Info(); info.Overrun != 1 || info.HeldBytes != 0 {
-		t.Errorf("%d overrun, %d held", info.Overrun, info.HeldBytes)
+	if info := srv.Info(); info.Overrun != 1 || info.BufferedInputBytes != 0 {
+		t.Errorf("%d overrun, %d buffered", info.Overrun, info.BufferedInputBytes)
 	}
 }
 
-// TestHalfFramesGrowOld: half frames that come no further are closed once there is little room for
-// others', and not before.
+// TestHalfFramesGrowOld: old partial frames close their connections once there is little room for
+// others, and not before.
 func TestHalfFramesGrowOld(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 20
@@ -89,7 +89,7 @@ func TestHalfFramesGrowOld(t *testing.T) {
 	other.ok(codec.OpCreateDict, "d", false)
 	old := dial(t, srv)
 	halfFrame(old, 5<<20)
-	heldBytes(t, srv, 5<<20, 6<<20)
+	bufferedBytes(t, srv, 5<<20, 6<<20)
 	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
 		other.ok(codec.OpPing)
 	}
@@ -108,11 +108,11 @@ func TestHalfFramesGrowOld(t *testing.T) {
 	if reply, err := young.reply(); err != nil || reply.Status != codec.StatusOK {
 		t.Errorf("the young one: %v, %v", reply.Status, err)
 	}
-	heldBytes(t, srv, 0, 0)
+	bufferedBytes(t, srv, 0, 0)
 }
 
-// TestRequestsBeside: large requests that wait beside the loops are held too. One for which there
-// is no room is answered, and its connection goes on.
+// TestRequestsBeside: large requests that wait in the background are counted too. One for which
+// there is no room gets an error, and its connection goes on.
 func TestRequestsBeside(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
@@ -130,14 +130,14 @@ func TestRequestsBeside(t *testing.T) {
 		frame := w.request(codec.OpDictSet, "d", i, make([]byte, each))
 		if i < room {
 			w.write(frame)
-			heldBytes(t, srv, int64(i+1)*each, int64(i+1)*(each+100))
+			bufferedBytes(t, srv, int64(i+1)*each, int64(i+1)*(each+100))
 			waiting = append(waiting, w)
 			continue
 		}
 		// There is room for all but its last bytes: it is the whole request that finds none.
 		const last = 700
 		w.write(frame[:len(frame)-last])
-		heldBytes(t, srv, (room+1)*each-last, limit)
+		bufferedBytes(t, srv, (room+1)*each-last, limit)
 		w.write(frame[len(frame)-last:])
 		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOverloaded || reply.ID != w.id {
 			t.Fatalf("client %d: %v, %v", i, reply.Status, err)
@@ -157,5 +157,5 @@ func TestRequestsBeside(t *testing.T) {
 	for i, w := range refused {
 		w.ok(codec.OpDictSet, "d", room+i, make([]byte, each))
 	}
-	heldBytes(t, srv, 0, 0)
+	bufferedBytes(t, srv, 0, 0)
 }

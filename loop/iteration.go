@@ -14,32 +14,33 @@ import (
 // An iteration of an event loop is one wait for events, and the work for those that came. Its
 // order:
 //
-//  1. read: gnet calls OnTraffic for each connection that has bytes, which calls its session's turn
-//  2. collect: executeLater keeps the requests, if the iteration is busy
+//  1. read: gnet calls OnTraffic for each connection that has bytes, which calls readEvent
+//  2. collect: deferRequests keeps the requests, if the iteration is busy
 //  3. execute: executeBatch, all that were kept, before any is answered
 //  4. journal: syncChanges hands over what they have changed, one sync for all
 //  5. reply: replyAll, one write for each session
 //
 // gnet has no hook for the end of an iteration, but executes what it is given behind the events:
 // Run, which does 3 to 5. Where clients and server share processors, this is better than to answer
-// each request at once: the cache misses of lookups overlap (engine.Executor.Expect); reading,
+// each request at once: the cache misses of lookups overlap (engine.Executor.Prefetch); reading,
 // executing and writing each run many times in a row; and a client that is woken finds more
 // replies.
 //
-// In an iteration that is not busy a turn does 3 and 5 itself.
+// In an iteration that is not busy each read event does 3 and 5 itself.
 
 const (
-	// busyTurns is how many turns with replies make an iteration busy: in the next one requests and
-	// replies wait for the end. It ends with an iteration of one turn: those of many clients vary.
-	busyTurns = 4
-	// sampleTurns is how often a turn waits though the iterations are not busy, which tells when
-	// they are.
-	sampleTurns = 16
-	// maxBatchedBytes of requests that arrived at once may wait.
+	// busyEvents is how many read events with replies make an iteration busy. In the next iteration
+	// requests and replies wait for its end. A busy phase ends with an iteration of one read event,
+	// since the number of events varies from iteration to iteration.
+	busyEvents = 4
+	// sampleInterval: one read event of so many waits for the end of its iteration though the last
+	// one was not busy. The sample shows when iterations become busy.
+	sampleInterval = 16
+	// maxBatchedBytes is the most bytes of requests in one read event that may be deferred.
 	maxBatchedBytes = 4 << 10
-	// fullBatchBytes of requests are executed though the iteration goes on.
+	// fullBatchBytes of deferred requests are executed before the iteration ends.
 	fullBatchBytes = 64 << 10
-	// maxWaitingBytes of replies wait at most.
+	// maxWaitingBytes is the most bytes of replies that are deferred.
 	maxWaitingBytes = 4 * flushBytes
 )
 
@@ -51,7 +52,7 @@ type eventLoop struct {
 	queue    runQueue
 	sealed   []byte // replies in records
 	legacy   legacyExecutor
-	frame    []byte // a reply that legacy makes its own of
+	frame    []byte // a native reply, from which legacy makes its own
 	requests atomic.Uint64
 	loopDurable
 }
@@ -59,12 +60,12 @@ type eventLoop struct {
 // iteration is what an event loop knows of its present iteration.
 type iteration struct {
 	out     []byte // the replies that are not sent
-	from    int    // in out: where those of the turn begin
+	from    int    // in out: where those of the read event begin
 	batch   batch
 	waiting []reply
 	spare   []reply // the list used before
 	posted  bool    // Run will be called
-	turns   int     // turns with replies, if posted
+	events  int     // read events with replies, if posted
 	busy    bool    // the last iteration that was looked at
 	sample  int
 }
@@ -81,13 +82,13 @@ type part struct {
 	end     int // in batch.frames
 }
 
-// reply is the replies of one turn that wait.
+// reply is the deferred replies of one read event.
 type reply struct {
 	session    *session
 	start, end int // in iteration.out
 }
 
-// begin begins a turn: what is appended to out from here on is its own.
+// begin begins a read event: what is appended to out from here on belongs to it.
 func (i *iteration) begin() {
 	switch {
 	case len(i.waiting) > 0:
@@ -99,16 +100,16 @@ func (i *iteration) begin() {
 	i.from = len(i.out)
 }
 
-// executeLater collects what has arrived: requests, or a message of CyberDB's. It returns false if
-// it is to be executed now. While it waits, the session has nothing to write: so no write of its
-// own can fail and close it.
-func (s *session) executeLater(in []byte) bool {
+// deferRequests keeps what has arrived, requests or a message of CyberDB's wire, for the end of the
+// iteration. It returns false if it must be executed now. While it waits, the session has nothing
+// to write, so no write can fail and close it.
+func (s *session) deferRequests(in []byte) bool {
 	l := s.loop
-	if !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() ||
-		s.state != running || s.deferred.replies ||
-		len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load() ||
-		s.legacy == nil && !codec.WholeFrames(in) ||
-		!s.postRun() {
+	switch {
+	case !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running,
+		s.deferred.replies || len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load(),
+		s.legacy == nil && !codec.WholeFrames(in),
+		!s.postRun():
 		return false
 	}
 	b := &l.batch
@@ -122,11 +123,11 @@ func (s *session) executeLater(in []byte) bool {
 	return true
 }
 
-// Run ends an iteration. gnet calls it on the event loop.
+// Run is the end of an iteration. gnet calls it on the event loop.
 func (l *eventLoop) Run(context.Context) error {
 	l.executeBatch()
-	l.busy = l.turns >= busyTurns || l.busy && l.turns > 1
-	l.posted, l.turns = false, 0
+	l.busy = l.events >= busyEvents || l.busy && l.events > 1
+	l.posted, l.events = false, 0
 	l.syncChanges(l.srv)
 	l.replyAll()
 	l.yield(l.srv)
@@ -137,7 +138,7 @@ func (l *eventLoop) Run(context.Context) error {
 func (l *eventLoop) executeBatch() {
 	b := l.batch
 	l.batch = batch{}
-	l.exec.ExpectOthers()
+	l.exec.ResetPrefetch()
 	at := 0
 	for _, p := range b.parts {
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {
@@ -152,7 +153,7 @@ func (l *eventLoop) executeBatch() {
 // executePart executes the session's part of a batch, the first own bytes of pending. No panic
 // crosses it.
 func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
-	defer s.recoverTurn(&action)
+	defer s.recoverEvent(&action)
 	s.deferred.requests = false
 	s.loop.begin()
 	in := pending[:own:own]
@@ -165,19 +166,19 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	return s.answer()
 }
 
-// answer ends a turn: its replies are sent, at once or at the end of the iteration.
+// answer ends a read event: its replies are sent, at once or at the end of the iteration.
 func (s *session) answer() gnet.Action {
-	if s.replyLater() {
+	if s.deferReplies() {
 		return gnet.None
 	}
-	s.syncLater()
+	s.deferSync()
 	s.flush()
-	return s.settle()
+	return s.finishEvent()
 }
 
-// replyLater leaves the turn's replies for the end of the iteration. It returns false if they are
-// to be sent now.
-func (s *session) replyLater() bool {
+// deferReplies keeps the replies of the read event for the end of the iteration. It returns false
+// if they must be sent now.
+func (s *session) deferReplies() bool {
 	l := s.loop
 	if len(l.out) == l.from || s.state != running || s.auth.login != nil || s.output.streams > 0 ||
 		s.srv.draining.Load() ||
@@ -195,23 +196,23 @@ func (s *session) replyLater() bool {
 	return true
 }
 
-// joinIteration counts the turn to the iteration, if that will have an end. It returns false if the
-// turn is on its own.
+// joinIteration counts the read event among those of the iteration, if Run will be called. It
+// returns false if the read event is on its own.
 func (s *session) joinIteration() bool {
 	i := &s.loop.iteration
 	if !i.posted && !i.busy {
-		if i.sample++; i.sample%sampleTurns != 0 {
+		if i.sample++; i.sample%sampleInterval != 0 {
 			return false
 		}
 	}
 	if !s.postRun() {
 		return false
 	}
-	i.turns++
+	i.events++
 	return true
 }
 
-// postRun sees to it that Run will be called. It returns false if the event loop ends before.
+// postRun makes gnet call Run. It returns false if the event loop ends before that.
 func (s *session) postRun() bool {
 	i := &s.loop.iteration
 	if !i.posted {
@@ -220,15 +221,15 @@ func (s *session) postRun() bool {
 	return i.posted
 }
 
-// syncLater has what the turn has changed synced, if that is waited for, at the end of the
+// deferSync syncs what the read event has changed, if replies wait for that, at the end of the
 // iteration: one sync for all of it.
-func (s *session) syncLater() {
+func (s *session) deferSync() {
 	if s.loop.changed && !s.joinIteration() {
 		s.loop.syncChanges(s.srv)
 	}
 }
 
-// syncChanges has what was changed synced, if that is waited for.
+// syncChanges syncs what was changed, if replies wait for that.
 func (l *eventLoop) syncChanges(srv *Server) {
 	if l.changed {
 		l.changed = false
@@ -244,7 +245,7 @@ func (l *eventLoop) replyAll() {
 	}
 	l.waiting, l.spare = l.spare[:0], nil
 	for _, r := range list {
-		if r.session.endTurn(l.out[r.start:r.end]) == gnet.Close {
+		if r.session.flushDeferred(l.out[r.start:r.end]) == gnet.Close {
 			_ = r.session.conn.EventLoop().Close(r.session.conn)
 		}
 	}
@@ -252,21 +253,21 @@ func (l *eventLoop) replyAll() {
 	l.spare = list[:0]
 }
 
-// endTurn sends the replies of a turn that waited. No panic crosses it.
-func (s *session) endTurn(replies []byte) (action gnet.Action) {
-	defer s.recoverTurn(&action)
+// flushDeferred sends the deferred replies of one read event. No panic crosses it.
+func (s *session) flushDeferred(replies []byte) (action gnet.Action) {
+	defer s.recoverEvent(&action)
 	s.deferred.replies = false
 	if s.conn.Context() == nil {
 		return gnet.None
 	}
 	s.write(replies)
-	return s.settle()
+	return s.finishEvent()
 }
 
-// yield lets goroutines in the background run, if there may be some with work: without it they wait
-// for tens of milliseconds.
+// yield lets goroutines in the background run, if there may be some: without it they wait for tens
+// of milliseconds.
 func (l *eventLoop) yield(srv *Server) {
-	if srv.besides.Load() > 0 || srv.logins.waiting.Load() > 0 || l.waits.Load() {
+	if srv.backgroundJobs.Load() > 0 || srv.logins.waiting.Load() > 0 || l.waits.Load() {
 		runtime.Gosched()
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestBatch: requests that have come to many connections when the loop looks are executed together,
-// and each connection gets what it would have got alone, whatever becomes of the others: those that
-// break the protocol, meet a defect, end, are reset, send half a request or ask for much.
+// TestBatch: requests that arrive on many connections in one iteration are executed together, and
+// each connection gets the same replies as alone, whatever the others do: break the protocol,
+// panic, end, are reset, send half a request or ask for much.
 func TestBatch(t *testing.T) {
 	srv := startServer(t, func(cfg *Config) {
 		cfg.EventLoops = 1
@@ -79,7 +79,7 @@ func TestBatch(t *testing.T) {
 			see:  func(w *wire, key string) { answers(w, key); ends(w, io.EOF) },
 		},
 		{
-			name: "a defect",
+			name: "a panic",
 			send: func(w *wire, _ string) []byte { return append(w.request(opPanics), w.request(codec.OpPing)...) },
 			see:  func(w *wire, _ string) { ends(w, io.EOF) },
 		},
@@ -131,9 +131,9 @@ func TestBatch(t *testing.T) {
 		for range clients * len(kinds) {
 			all = append(all, dial(t, srv))
 		}
-		// The loop is held while all of them send. What the rounds before have seen decides whether
-		// requests are collected.
-		for range sampleTurns/len(all) + 1 {
+		// The loop is blocked while all of them send. The iterations before decide whether requests
+		// are deferred.
+		for range sampleInterval/len(all) + 1 {
 			release := holdLoop(t, srv)
 			for _, w := range all {
 				w.write(w.request(codec.OpPing))
@@ -201,7 +201,8 @@ func holdLoop(t *testing.T, srv *Server) (release func()) {
 	}
 }
 
-// TestBatchOfLegacy: so are those of CyberDB's clients, plain and encrypted, beside native ones.
+// TestBatchOfLegacy: so are those of CyberDB's clients, plain and encrypted, together with native
+// ones.
 func TestBatchOfLegacy(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {

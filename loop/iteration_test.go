@@ -16,10 +16,10 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// TestRepliesOfARound: where many connections are busy at once, replies wait for the end of the
-// loop's round. Each client gets all of its own, in order, those too that shut down their side
-// right behind their requests.
-func TestRepliesOfARound(t *testing.T) {
+// TestRepliesOfAnIteration: when many connections are busy at once, replies wait for the end of the
+// iteration. Each client gets all of its replies, in order, even if it closes its side right after
+// its requests.
+func TestRepliesOfAnIteration(t *testing.T) {
 	const clients, rounds, pipeline = 40, 25, 8
 	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
 	admin := dial(t, srv)
@@ -73,10 +73,9 @@ func TestRepliesOfARound(t *testing.T) {
 	wg.Wait()
 }
 
-// TestPacedReplyInARound: a reply of CyberDB's wire that goes out piece by piece comes between the
-// turns of a round. It is whole, and the replies of others, which wait for the round's end, are
-// theirs.
-func TestPacedReplyInARound(t *testing.T) {
+// TestPacedReplyInAnIteration: a reply of CyberDB's wire that is sent in pieces comes between the
+// read events of an iteration. It is complete, and so are the deferred replies of the others.
+func TestPacedReplyInAnIteration(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
 	connect := func() *wire {
@@ -113,8 +112,8 @@ func TestPacedReplyInARound(t *testing.T) {
 	natives.Wait()
 }
 
-// TestStopAnswersWhatArrived: a request that has been read while another of its connection waits
-// for the end of the round is answered though the server stops.
+// TestStopAnswersWhatArrived: a request that is read while an earlier one of its connection is
+// deferred is answered, although the server stops.
 func TestStopAnswersWhatArrived(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
@@ -132,7 +131,7 @@ func TestStopAnswersWhatArrived(t *testing.T) {
 	srv.sessions.each(func(s *session) {
 		_ = s.conn.EventLoop().Execute(t.Context(), runnable(func() {
 			s.loop.busy, s.loop.posted = true, true // its end comes after the next events
-			s.turn(first)
+			s.readEvent(first)
 			for n := 0; n == 0; time.Sleep(time.Millisecond) {
 				n, _ = unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ)
 			}

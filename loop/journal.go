@@ -13,8 +13,8 @@ func (srv *Server) flushJournal() {
 	}
 }
 
-// writable returns an error if nothing may be changed: what is changed could not be written to
-// disk, or its versions were not reserved there.
+// writable returns an error if changes must be refused, because they could not be written to disk
+// or their LSNs are not reserved there.
 func (srv *Server) writable() error {
 	if srv.numbers == nil ||
 		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Writable() && !srv.behind.Load()) {
@@ -23,7 +23,7 @@ func (srv *Server) writable() error {
 	return srv.whyRefused()
 }
 
-// whyRefused returns the error of a change that writable refuses.
+// whyRefused returns writable's error.
 func (srv *Server) whyRefused() error {
 	if err := srv.numbers.Err(); err != nil && !srv.numbers.Allow(srv.store.Clock()) {
 		return readOnly(err)
@@ -35,13 +35,13 @@ func (srv *Server) whyRefused() error {
 		if err := srv.journal.Full(); err != nil {
 			return &codec.Error{
 				Status:  codec.StatusReadOnly,
-				Message: "the disk is full: nothing is changed until there is room again: " + err.Error(),
+				Message: "the disk is full, changes are refused until there is room again:  " + err.Error(),
 			}
 		}
 	}
 	return &codec.Error{
 		Status:  codec.StatusOverloaded,
-		Message: "the disk is too slow: too much waits to be written, or for version numbers to be reserved",
+		Message: "the disk is too slow: too much waits to be written, or for LSNs to be reserved",
 	}
 }
 
@@ -49,35 +49,35 @@ func (srv *Server) whyRefused() error {
 func readOnly(err error) error {
 	return &codec.Error{
 		Status:  codec.StatusReadOnly,
-		Message: "nothing is changed any more, since it could not be kept: " + err.Error(),
+		Message: "changes are refused, since they could not be kept:  " + err.Error(),
 	}
 }
 
-// mostNumbers is how many numbers one request assigns at most: one for each argument, and for its
+// mostNumbers is how many LSNs one request assigns at most: one for each argument, and for its
 // table.
 const mostNumbers = 2 * codec.MaxArguments
 
-// numbersInFlight returns how many numbers may be assigned after Numbers.Allow was asked: by a
-// request on each event loop and each worker, and by one save.
+// numbersInFlight returns how many LSNs may be assigned after a call of Numbers.Allow: by a request
+// on each event loop and each worker, and by one save.
 func (srv *Server) numbersInFlight() uint64 {
 	return uint64(srv.cfg.EventLoops+maxWorkers+1) * mostNumbers
 }
 
-// onRenew is called when the next range of numbers cannot be reserved, and with nil when it can be
+// onRenew is called when the next range of LSNs cannot be reserved, and with nil when it can be
 // again.
 func (srv *Server) onRenew(err error) {
 	if err != nil {
 		srv.log.Warn(
-			"the next range of version numbers cannot be reserved; changes are refused once this one is used: "+
-				"make room or mend the disk",
+			"the next range of LSNs cannot be reserved, changes are refused once the current one is used up: free "+
+				"disk space or repair the disk",
 			slog.Any("error", err),
 		)
 		return
 	}
-	srv.log.Info("the next range of version numbers is reserved")
+	srv.log.Info("the next range of LSNs is reserved")
 }
 
-// lookBehind looks whether too much waits in memory to be written.
+// lookBehind checks whether too much waits in memory to be written.
 func (srv *Server) lookBehind() {
 	if srv.journal == nil {
 		return
@@ -98,15 +98,15 @@ func (srv *Server) inFlightBytes() int64 {
 	return int64(srv.cfg.EventLoops+maxWorkers+1) * 2 * persist.LargeOperationBytes
 }
 
-// journalBroken tells that nothing can be written any more.
+// journalBroken logs that the journal cannot be written any more.
 func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
-	srv.persistDefect("panic while the journal was written", err)
+	srv.reportPersistPanic("panic while the journal was written", err)
 	srv.log.Error(
-		"the journal is broken: nothing is changed any more, reads go on; make room or mend the disk, then restart",
+		"the journal is broken, changes are refused, reads go on: free disk space or repair the disk, then restart",
 		slog.Any("error", err),
-		slog.Uint64("on_disk", srv.journal.Durable()),
-		slog.Uint64("made", srv.store.Clock()),
+		slog.Uint64("durable", srv.journal.Durable()),
+		slog.Uint64("applied", srv.store.Clock()),
 	)
 	if srv.cfg.Data.ExitOnIOError {
 		go srv.endWith(err)
@@ -118,13 +118,13 @@ func (srv *Server) journalBroken() {
 func (srv *Server) onFull(err error) {
 	if err != nil {
 		srv.log.Error(
-			"the disk is full: nothing is changed until there is room again, reads go on; nothing that was "+
+			"the disk is full, changes are refused until there is room again, reads go on; nothing that was "+
 				"acknowledged is lost",
 			slog.Any("error", err),
 		)
 		return
 	}
-	srv.log.Info("the disk has room again: changes go on")
+	srv.log.Info("the disk has room again, changes are accepted")
 }
 
 // onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil
@@ -132,7 +132,8 @@ func (srv *Server) onFull(err error) {
 func (srv *Server) onBegin(err error) {
 	if err != nil {
 		srv.log.Warn(
-			"the journal's segment grows beyond its size, nothing is lost: free descriptors or make room",
+			"the journal's next segment cannot be begun, the current one grows; nothing is lost: free descriptors or "+
+				"disk space",
 			slog.Any("error", err),
 		)
 		return

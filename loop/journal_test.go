@@ -17,9 +17,9 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// TestHeldReplyIsSent: a reply goes out though the disk was faster than the event loop: its change
-// was on disk before the reply was held.
-func TestHeldReplyIsSent(t *testing.T) {
+// TestPendingReplyIsSent: a reply is sent although its change was on disk before the event loop
+// waited for that.
+func TestPendingReplyIsSent(t *testing.T) {
 	t.Parallel()
 	srv := keptServer(t, newDisk(), func(d *Data) { d.Fsync = persist.Always })
 	w := dial(t, srv)
@@ -43,8 +43,8 @@ func TestHeldReplyIsSent(t *testing.T) {
 	}
 }
 
-// TestReadsDoNotWait: a read that makes a cut of its own, as that of a large value does, waits for
-// no disk, and goes on when the disk has failed.
+// TestReadsDoNotWait: a read that makes a cut, such as that of a large value, does not wait for the
+// disk, and succeeds when the disk has failed.
 func TestReadsDoNotWait(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
@@ -78,9 +78,9 @@ func TestReadsDoNotWait(t *testing.T) {
 	}
 }
 
-// TestHeldReplyAndIdle: a connection whose reply has waited for the disk is idle afterwards like
-// any other.
-func TestHeldReplyAndIdle(t *testing.T) {
+// TestPendingReplyAndIdle: a connection is idle once its reply has waited for the disk, like any
+// other.
+func TestPendingReplyAndIdle(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) {
 		cfg.IdleTimeout = 300 * time.Millisecond
@@ -93,9 +93,9 @@ func TestHeldReplyAndIdle(t *testing.T) {
 	}
 }
 
-// TestManyLargeHeldReplies: what waits for the disk is bounded for each connection, so that its
-// client, which reads, is not closed for what leaves at once.
-func TestManyLargeHeldReplies(t *testing.T) {
+// TestManyLargePendingReplies: the replies of a connection that wait for the disk are bounded, so
+// that a client that reads is not closed when all are sent at once.
+func TestManyLargePendingReplies(t *testing.T) {
 	t.Parallel()
 	blocked, release := make(chan struct{}), make(chan struct{})
 	var hold atomic.Bool
@@ -124,7 +124,7 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	}
 	w.write(w.request(codec.OpPing))
 	<-blocked
-	// until the server has had enough, or has done them all
+	// until the server pauses the client, or has answered all
 	for paused := 0; paused == 0 && srv.store.Clock() < before+values; {
 		srv.sessions.eachPaused(func(*session) { paused++ })
 		runtime.Gosched()
@@ -137,9 +137,9 @@ func TestManyLargeHeldReplies(t *testing.T) {
 	}
 }
 
-// TestSlowDiskWhileSaving: changes are refused once too much waits to be written, and taken again
-// when it is, also while a save waits for the same disk. Replies to those that were made, and have
-// no room reserved on the disk, wait; refusals do not.
+// TestSlowDiskWhileSaving: changes are refused while too much waits to be written, also while a
+// save waits for the same disk. Replies to changes without reserved room on the disk wait; refusals
+// do not.
 func TestSlowDiskWhileSaving(t *testing.T) {
 	t.Parallel()
 	var hold atomic.Bool
@@ -164,7 +164,7 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 		runtime.Gosched()
 	}
 	value := strings.Repeat("x", 2<<10)
-	until := time.Now().Add(patience)
+	until := time.Now().Add(testTimeout)
 	const ahead = 1000 // more than limits.backlogBytes, and more than the room
 	for range ahead {
 		w.write(w.request(codec.OpDictSet, "d", "a", value))

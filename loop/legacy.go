@@ -17,33 +17,33 @@ import (
 )
 
 // CyberDB's own wire, for clients that know no other (codec/legacy). A connection that does not
-// begin as a native one speaks it. Each of its requests is made one of the native protocol and goes
-// through the same command table; nothing is pipelined, so whatever takes long runs beside the
-// loop.
+// begin as a native one speaks it. Each of its requests is translated to the native protocol and
+// goes through the same command table. Nothing is pipelined, so each request that takes long runs
+// in the background.
 //
-// The password is inside each request, so the first one may be a whole frame before anything is
-// proved.
+// The password is inside each request, so a client that has not authenticated may send a whole
+// frame.
 
 const (
-	// legacyProgress is how many bytes of a request count as progress, before the password is
-	// proved.
+	// legacyProgress is how many bytes of a client's first request count as progress.
 	legacyProgress = legacy.BlockBytes
-	// legacyControlTime is how long an announcement, or the answer to one, may take to come whole:
+	// legacyControlTime is how long an announcement, or the answer to one, may take to arrive:
 	// CyberDB's server reads it at once.
 	legacyControlTime = time.Second
-	// legacySilence is how long a client on another machine may say nothing at all; one on this
-	// machine as long as it likes, since CyberDB's clients open connections before they need them.
+	// legacySilence is how long a client on another machine may send nothing at all. One on this
+	// machine may do so for ever, because CyberDB's clients open connections before they need them.
 	legacySilence = 10 * time.Minute
-	// legacyInlineBytes is the size of a request above which it is read beside the loop.
+	// legacyInlineBytes is the size above which a request is read in the background.
 	legacyInlineBytes = 16 << 10
 )
 
 // legacyServer is what the connections of CyberDB's wire share.
 type legacyServer struct {
-	cipher   *legacy.Cipher // nil: plain
-	unproven atomic.Int64   // bytes that connections hold that have not proved the password
-	limit    int64          // of these; constant
-	proofs   chan struct{}  // a token for the one large request that is read before the password is proved
+	cipher          *legacy.Cipher // nil: plain
+	unauthenticated atomic.Int64   // input of connections that have not authenticated, in bytes
+	limit           int64          // of these; constant
+	// firstRequest has one token: for the one large request that is read of unauthenticated clients.
+	firstRequest chan struct{}
 }
 
 func (l *legacyServer) init(cfg *Config, limit int64) (err error) {
@@ -53,28 +53,28 @@ func (l *legacyServer) init(cfg *Config, limit int64) (err error) {
 	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
 		return fmt.Errorf("the password: %w", err)
 	}
-	l.proofs, l.limit = make(chan struct{}, 1), limit
+	l.firstRequest, l.limit = make(chan struct{}, 1), limit
 	if cfg.Encrypt {
 		l.cipher, err = legacy.NewCipher(cfg.Password)
 	}
 	return err
 }
 
-// legacySession is what a session of CyberDB's wire has besides.
+// legacySession is the state that only a session of CyberDB's wire has.
 type legacySession struct {
 	// owned by the event loop
-	wire     *legacy.Wire
-	reply    []byte // as it is sent, once the client is ready for it
-	unproven int64  // bytes of it in the server's count
-	progress int    // bytes of the message at hand when it last made progress
-	waited   bool   // the first request has had its turn among the logins
-	drained  time.Time
+	wire            *legacy.Wire
+	reply           []byte // sealed; it is sent once the client is ready for it
+	unauthenticated int64  // its bytes in the server's count
+	progress        int    // bytes of the current message when it last made progress
+	queued          bool   // the first request has been in the queue of logins
+	drained         time.Time
 
-	// written beside the loop, taken by the event loop
+	// written in the background, taken by the event loop
 	answer atomic.Pointer[legacyAnswer]
 }
 
-// legacyAnswer is what has become of a request beside the loop.
+// legacyAnswer is the outcome of a request in the background.
 type legacyAnswer struct {
 	reply []byte
 	err   error
@@ -83,8 +83,8 @@ type legacyAnswer struct {
 // errLegacyPassword is returned for a request with another password, or none.
 var errLegacyPassword = errors.New("wrong password")
 
-// firstPatience is how long a new connection may say nothing.
-func (srv *Server) firstPatience(peer net.Addr) time.Duration {
+// firstTimeout is how long a new connection may send nothing.
+func (srv *Server) firstTimeout(peer net.Addr) time.Duration {
 	switch {
 	case !srv.cfg.Legacy:
 		return handshakeTime
@@ -96,9 +96,9 @@ func (srv *Server) firstPatience(peer net.Addr) time.Duration {
 	return math.MaxInt64
 }
 
-// speaksLegacy says whether the connection speaks CyberDB's wire: whether what has come of it, of
-// which in is the last, is not the beginning of a native one, nor of another protocol. That is
-// looked at until it is sure.
+// speaksLegacy says whether the connection speaks CyberDB's wire: its first bytes, of which in are
+// the last, begin neither the native protocol nor another known one. It is called until the
+// protocol is certain.
 func (s *session) speaksLegacy(in []byte) bool {
 	if s.auth.login == nil || s.auth.login.native || !s.srv.cfg.Legacy {
 		return false
@@ -125,7 +125,7 @@ func (s *session) speaksLegacy(in []byte) bool {
 	return sure && other == foreign.Unknown
 }
 
-// beginLegacy makes the session one of CyberDB's wire.
+// beginLegacy turns the session into one of CyberDB's wire.
 func (s *session) beginLegacy() {
 	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
 	s.auth.expect(legacyControlTime)
@@ -133,13 +133,13 @@ func (s *session) beginLegacy() {
 	if s.auth.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
 		s.refused(
 			errors.New(
-				"CyberDB's own wire, which protects nothing, is for this machine alone without --legacy-insecure",
+				"CyberDB's own wire protects nothing: without --legacy-insecure only this machine may use it",
 			),
 		)
 	}
 }
 
-// serveLegacy takes what has arrived of the exchange at hand.
+// serveLegacy takes what has arrived of the current exchange.
 func (s *session) serveLegacy(in []byte) {
 	l := s.legacy
 	s.takeLegacyAnswer()
@@ -159,10 +159,10 @@ func (s *session) serveLegacy(in []byte) {
 		s.legacyEnds(err)
 	case message == nil:
 		s.save(pending, 0, in)
-		s.limitUnproven(len(pending))
-	case l.wire.Step() == legacy.AwaitBody && s.waitsForTurn():
+		s.limitUnauthenticated(len(pending))
+	case l.wire.Step() == legacy.AwaitBody && s.waitsForLogin():
 		s.save(pending, 0, in)
-		s.limitUnproven(len(pending))
+		s.limitUnauthenticated(len(pending))
 	default:
 		s.legacyMessage(message)
 		s.input.drop()
@@ -194,10 +194,10 @@ func (s *session) legacyMessage(message []byte) {
 	}
 }
 
-// legacyRequest executes a request, here or beside the loop.
+// legacyRequest executes a request, here or in the background.
 func (s *session) legacyRequest(message []byte) {
-	if s.auth.login != nil && !s.srv.unproven.work(s) {
-		s.losePlace()
+	if s.auth.login != nil && !s.srv.unauthenticated.work(s) {
+		s.refuseEvicted()
 		return
 	}
 	if len(message) <= legacyInlineBytes {
@@ -213,13 +213,13 @@ func (s *session) legacyRequest(message []byte) {
 	if len(own) > legacyInlineBytes {
 		extra = s.srv.extraShort
 	}
-	unproven := s.auth.login != nil
+	unauthenticated := s.auth.login != nil
 	s.to(background)
 	s.auth.marks.set(working)
-	s.goBeside(func() {
-		if unproven {
-			s.srv.legacy.proofs <- struct{}{}
-			defer func() { <-s.srv.legacy.proofs }()
+	s.goBackground(func() {
+		if unauthenticated {
+			s.srv.legacy.firstRequest <- struct{}{}
+			defer func() { <-s.srv.legacy.firstRequest }()
 		}
 		w := s.srv.beginWork(extra)
 		defer w.end()
@@ -229,7 +229,7 @@ func (s *session) legacyRequest(message []byte) {
 	})
 }
 
-// takeLegacyAnswer ends the wait for a request beside the loop.
+// takeLegacyAnswer ends the wait for a request in the background.
 func (s *session) takeLegacyAnswer() {
 	if s.state != background {
 		return
@@ -241,16 +241,16 @@ func (s *session) takeLegacyAnswer() {
 	}
 }
 
-// legacyAnswered announces the reply to a request, whose password was right if err is nil.
+// legacyAnswered announces the reply to a request. If err is nil, its password was right.
 func (s *session) legacyAnswered(reply []byte, err error) {
 	if err != nil {
 		s.legacyEnds(err)
 		return
 	}
 	if s.auth.login != nil {
-		s.srv.unproven.prove(s) // it has kept its place since legacyRequest
-		s.auth.proved()
-		s.releaseUnproven()
+		s.srv.unauthenticated.authenticated(s) // it has not been evicted since legacyRequest
+		s.auth.setAuthenticated()
+		s.releaseUnauthenticated()
 	}
 	l := s.legacy
 	l.reply = l.wire.Seal(l.reply[:0], reply)
@@ -259,11 +259,11 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	s.loop.out = l.wire.Answered(s.loop.out, len(l.reply))
 }
 
-// legacyEnds closes a connection that has sent what no client of CyberDB's sends, or the wrong
-// password. CyberDB's server says nothing then either.
+// legacyEnds closes a connection that has sent the wrong password, or what no client of CyberDB
+// sends. It sends nothing, as CyberDB's server does.
 func (s *session) legacyEnds(reason error) {
 	s.close()
-	// garbage is what a wrong key makes
+	// a wrong key turns everything into garbage
 	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil
 	switch {
 	case wrong && s.auth.login != nil:
@@ -278,50 +278,49 @@ func (s *session) legacyEnds(reason error) {
 	s.srv.acceptLog.warn("connection closed", slog.String("peer", peerName(s.peer)), reasonOf(reason))
 }
 
-// waitsForTurn lets the first request of a connection wait for its turn among the logins of its
-// address, which wrong passwords delay.
-func (s *session) waitsForTurn() bool {
-	if s.auth.login == nil || s.legacy.waited || !s.auth.login.from.IsValid() {
+// waitsForLogin makes the first request of a connection wait among the logins of its address, which
+// wrong passwords delay.
+func (s *session) waitsForLogin() bool {
+	if s.auth.login == nil || s.legacy.queued || !s.auth.login.from.IsValid() {
 		return false
 	}
-	s.legacy.waited = true
-	s.prove()
+	s.legacy.queued = true
+	s.startLogin()
 	return true
 }
 
-// limitUnproven counts the bytes that the session holds without having proved the password, and
-// closes it if all together are too many.
-func (s *session) limitUnproven(held int) {
+// limitUnauthenticated counts the input of a session that has not authenticated, and closes the
+// session if there is too much of all such sessions.
+func (s *session) limitUnauthenticated(buffered int) {
 	if s.auth.login == nil {
 		return
 	}
 	l := s.legacy
-	if l.wire.Step() == legacy.AwaitBody && held-l.progress >= legacyProgress {
-		l.progress = held
+	if l.wire.Step() == legacy.AwaitBody && buffered-l.progress >= legacyProgress {
+		l.progress = buffered
 		s.auth.heard(time.Now().UnixNano())
 	}
-	all := s.srv.legacy.unproven.Add(int64(held) - l.unproven)
-	l.unproven = int64(held)
+	all := s.srv.legacy.unauthenticated.Add(int64(buffered) - l.unauthenticated)
+	l.unauthenticated = int64(buffered)
 	if all > s.srv.legacy.limit {
 		s.input.drop()
-		s.releaseUnproven()
+		s.releaseUnauthenticated()
 		s.srv.counters.overrun.Add(1)
-		s.refused(
-			fmt.Errorf("connections without a proven password hold %d bytes, and %d may be", all, s.srv.legacy.limit),
-		)
+		const why = "connections that have not authenticated have sent %d bytes, and the limit is %d"
+		s.refused(fmt.Errorf(why, all, s.srv.legacy.limit))
 	}
 }
 
-// releaseUnproven takes the session's bytes out of the count.
-func (s *session) releaseUnproven() {
+// releaseUnauthenticated takes the session's bytes out of the count of limitUnauthenticated.
+func (s *session) releaseUnauthenticated() {
 	if s.legacy != nil {
-		s.srv.legacy.unproven.Add(-s.legacy.unproven)
-		s.legacy.unproven = 0
+		s.srv.legacy.unauthenticated.Add(-s.legacy.unauthenticated)
+		s.legacy.unauthenticated = 0
 	}
 }
 
-// inExchange says whether the session, while the server stops, is in an exchange whose end is to be
-// waited for.
+// inExchange says whether the session is in an exchange whose end a stop of the server must wait
+// for.
 func (s *session) inExchange() bool {
 	l := s.legacy
 	if l == nil || s.auth.login != nil || l.wire.Step() == legacy.AwaitCount {

@@ -17,16 +17,16 @@ const (
 	maxLegacyReplyBytes = 256 << 20
 )
 
-// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request
-// beside the loops.
+// legacyExecutor answers requests of CyberDB's wire. Each event loop has one, and each request in
+// the background.
 type legacyExecutor struct {
 	legacy.Request
 	call               shardmap.Call // to look tables up with
 	frame, reply, body []byte        // room
 }
 
-// answer executes a request and returns the pickle of its reply, good until the next call. execute
-// executes one of the native protocol and returns its frames. Errors: legacy.ErrGarbage, wrapped;
+// answer executes a request and returns the pickle of its reply, valid until the next call. execute
+// executes a native request and returns its frames. Errors: legacy.ErrGarbage, wrapped;
 // errLegacyPassword; legacy.ErrLong; execute's.
 func (e *legacyExecutor) answer(
 	srv *Server,
@@ -50,26 +50,26 @@ func (e *legacyExecutor) answer(
 		case errors.As(err, &raised):
 			e.reply = raised.AppendReply(e.reply[:0])
 			return e.reply, nil
-		// else the table was dropped, and made again, since it was looked up
+		// else the table was dropped, and created again, since the lookup
 		case !errors.Is(err, legacy.ErrOtherKind):
 			return nil, err
 		}
 	}
 }
 
-// bounded returns an error reply in the place of one that is too large, by itself or beside what is
-// unread already.
+// bounded returns reply, or an error reply in its place if it is too large, by itself or because
+// too much is unsent already.
 func (e *legacyExecutor) bounded(srv *Server, reply []byte) []byte {
 	text := ""
 	switch {
 	case len(reply) > maxLegacyReplyBytes:
 		text = fmt.Sprintf(
-			"the reply has %d bytes, and %d may be: ask for less at once",
+			"the reply has %d bytes, and the limit is %d: ask for less at once",
 			len(reply),
 			maxLegacyReplyBytes,
 		)
-	case len(reply) > scarceUnreadBytes && srv.replies.scarce() && !srv.engine.Mutates(e.Op):
-		text = "too much is unread by all clients together: ask again, or for less"
+	case len(reply) > overLimitOutputBytes && srv.replies.overLimit() && !srv.engine.Mutates(e.Op):
+		text = "too many replies are unsent, of all clients together: try again later, or ask for less"
 	default:
 		return reply
 	}
@@ -105,7 +105,7 @@ func (e *legacyExecutor) attempt(srv *Server, execute func(*codec.Request) ([]by
 	return reply, err
 }
 
-// trim lets room go that a large request has made.
+// trim frees the buffers that a large request has grown.
 func (e *legacyExecutor) trim() {
 	if cap(e.Args)+cap(e.reply)+cap(e.body) > 16*flushBytes {
 		e.Args, e.frame, e.reply, e.body = nil, nil, nil, nil
@@ -124,13 +124,13 @@ func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 	return legacy.Dict
 }
 
-// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it is to run
-// beside.
+// executeLegacy executes a request on the event loop. Errors: legacy.ErrLong, if it must run in the
+// background.
 func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	l := s.loop
 	x := l.exec
 	if s.srv.engine.Mutates(req.Op) && s.srv.mustWait(false, len(req.Payload)) {
-		return nil, legacy.ErrLong // the disk is waited for
+		return nil, legacy.ErrLong // it waits for the disk
 	}
 	last := x.LastLSN()
 	l.frame = x.Execute(l.frame[:0], req, nil)
@@ -141,25 +141,25 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	case engine.Streams:
 		x.Stream.Close()
 		return nil, legacy.ErrLong
-	case engine.Parked, engine.Background:
+	case engine.Blocked, engine.Background:
 		return nil, legacy.ErrLong
-	case engine.Answered, engine.AwaitsDisk: // there was room when it was asked
+	case engine.Answered, engine.AwaitsDisk: // mustWait said that it need not wait
 	}
 	s.srv.logRequest(s.peer, &x.Result)
 	return l.frame, nil
 }
 
-// answerLegacy answers a request beside the loops. A panic in it closes the connection.
+// answerLegacy answers a request in the background. A panic in it closes the connection.
 func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			reply, err = nil, srv.defect("panic beside the loops", p, nil)
+			reply, err = nil, srv.reportPanic("panic in the background", p, nil)
 		}
 	}()
 	var e legacyExecutor
 	return e.answer(
 		srv,
 		message,
-		func(req *codec.Request) ([]byte, error) { return srv.executeBeside(w, peer, req).frames, nil },
+		func(req *codec.Request) ([]byte, error) { return srv.executeInBackground(w, peer, req).frames, nil },
 	)
 }

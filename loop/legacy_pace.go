@@ -30,7 +30,7 @@ func (s *session) sendLegacy() {
 	s.deferred.ready.Store(false)
 	s.output.beginStream(true)
 	s.srv.streams.Add(1)
-	s.goBeside(func() {
+	s.goBackground(func() {
 		defer s.srv.streams.Add(-1)
 		w := &bodyWriter{s: s}
 		w.pace(reply)

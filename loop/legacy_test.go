@@ -19,7 +19,7 @@ import (
 	"cyberdb-fast/codec/pickle"
 )
 
-// legacyPassword is one that CyberDB's clients take.
+// legacyPassword is a password that CyberDB's clients accept.
 const legacyPassword = "correct horse battery"
 
 func legacyOn(change func(cfg *Config)) func(cfg *Config) {
@@ -141,7 +141,7 @@ func (c *legacyConn) exchange(body []byte, piece int) (reply govalue.Dict, err e
 	return nil, errors.New("three messages, and no reply")
 }
 
-// request makes a request of fields in turn with their names; the password comes last.
+// request makes a request of names and fields; the password is added.
 func request(t testing.TB, route string, fields ...any) []byte {
 	d := govalue.Dict{{Key: "route", Value: route}}
 	for i := 0; i < len(fields); i += 2 {
@@ -158,7 +158,7 @@ func (c *legacyConn) done(route string, fields ...any) any {
 		c.Fatalf("%s: %v, %v", route, reply, err)
 	}
 	if _, echoed := reply.Get("password"); echoed || strings.Contains(fmt.Sprint(reply), legacyPassword) {
-		c.Errorf("%s: the reply tells the password: %v", route, reply)
+		c.Errorf("%s: the reply contains the password: %v", route, reply)
 	}
 	content, _ := reply.Get("content")
 	return content
@@ -171,8 +171,8 @@ func (c *legacyConn) isClosed(within time.Duration) bool {
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// TestLegacyBesideNative: both wires on one port, on the same tables.
-func TestLegacyBesideNative(t *testing.T) {
+// TestLegacyAndNative: both wires work on one port, on the same tables.
+func TestLegacyAndNative(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
 	native, err := tryDial(t, srv, keyOf(t, legacyPassword))
@@ -190,8 +190,8 @@ func TestLegacyBesideNative(t *testing.T) {
 	}
 }
 
-// TestLegacyObjects: an object that a client of CyberDB's would run code to read is given to none
-// that is not allowed such, wherever it comes from.
+// TestLegacyObjects: an object that a client of CyberDB would run code to read is sent only to
+// clients that are allowed such objects, wherever it comes from.
 func TestLegacyObjects(t *testing.T) {
 	t.Parallel()
 	evil := govalue.Object{Class: "posix.system", Data: []byte("cposix\nsystem\n(S'echo pwned'\ntR.")}
@@ -245,8 +245,8 @@ func TestLegacyObjects(t *testing.T) {
 	}
 }
 
-// TestLegacyMuchOfLittle: a short request that becomes much runs beside the loop, and is refused
-// where it would be too much.
+// TestLegacyMuchOfLittle: a short request that asks for much runs in the background, and is refused
+// if it asks for too much.
 func TestLegacyMuchOfLittle(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
@@ -361,7 +361,8 @@ func TestLegacyNothingHangs(t *testing.T) {
 	}
 }
 
-// TestLegacyWrongPassword: it closes the connection, is counted, and a later one is no better.
+// TestLegacyWrongPassword: a wrong password closes the connection and is counted, in the first
+// request and in a later one.
 func TestLegacyWrongPassword(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
@@ -384,8 +385,8 @@ func TestLegacyWrongPassword(t *testing.T) {
 	})
 }
 
-// TestLegacyUnproven: what connections send without a proven password is bounded, all together; who
-// has proved it goes on.
+// TestLegacyUnproven: the input of all connections that have not authenticated is bounded together;
+// authenticated ones go on.
 func TestLegacyUnproven(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
@@ -403,29 +404,29 @@ func TestLegacyUnproven(t *testing.T) {
 		c.say(begun[:len(begun)-1], 0)
 		all = append(all, c)
 	}
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if n := srv.Info().Overrun; n != 2 {
-			return fmt.Errorf("%d connections closed, %d bytes held", n, srv.legacy.unproven.Load())
+			return fmt.Errorf("%d connections closed, %d bytes counted", n, srv.legacy.unauthenticated.Load())
 		}
 		return nil
 	})
-	if held := srv.legacy.unproven.Load(); held > most {
-		t.Errorf("%d bytes held", held)
+	if counted := srv.legacy.unauthenticated.Load(); counted > most {
+		t.Errorf("%d bytes counted", counted)
 	}
 	proven.done("/cyberlist/append", "table_name", "l", "value", strings.Repeat("y", 2*most))
 	for _, c := range all {
 		c.Close()
 	}
-	within(t, patience, func() error {
-		if held := srv.legacy.unproven.Load(); held != 0 {
-			return fmt.Errorf("%d bytes held", held)
+	within(t, testTimeout, func() error {
+		if counted := srv.legacy.unauthenticated.Load(); counted != 0 {
+			return fmt.Errorf("%d bytes counted", counted)
 		}
 		return nil
 	})
 }
 
-// TestLegacyPatience: a client may say nothing for long; one that has begun must go on; a native
-// one that has begun must prove itself.
+// TestLegacyPatience: a client may send nothing for long. One that has begun a message must go on;
+// a native one must authenticate.
 func TestLegacyPatience(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
@@ -453,7 +454,8 @@ func TestLegacyPatience(t *testing.T) {
 	silent.done("/connect")
 }
 
-// TestLegacyOnThisMachineAlone: other machines may not speak it unless it is said that they may.
+// TestLegacyOnThisMachineAlone: other machines may not use CyberDB's wire, unless the Config says
+// so.
 func TestLegacyOnThisMachineAlone(t *testing.T) {
 	t.Parallel()
 	elsewhere := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5}
@@ -467,8 +469,8 @@ func TestLegacyOnThisMachineAlone(t *testing.T) {
 	}
 }
 
-// TestLegacyStop: a server that stops ends the exchanges that are under way, and waits for no
-// client that has none.
+// TestLegacyStop: a server that stops ends the exchanges that have begun, and waits for no other
+// client.
 func TestLegacyStop(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))

@@ -64,7 +64,7 @@ func TestMaxConnections(t *testing.T) {
 	if err := all[3].conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		w, err := again()
 		if err == nil {
 			all[3] = w
@@ -113,7 +113,7 @@ func TestTenThousandConnections(t *testing.T) {
 	w := srv.dial()
 	w.ok(codec.OpCreateDict, "crowd", false)
 	_ = w.conn.Close()
-	within(t, patience, func() error { // its place is free
+	within(t, testTimeout, func() error { // its place is free
 		w = srv.dial()
 		if n := infoOf(w).Connections; n != 1 {
 			return fmt.Errorf("%d connections", n)
@@ -127,7 +127,7 @@ func TestTenThousandConnections(t *testing.T) {
 	}
 	do("round")
 	crowd.end()
-	within(t, patience, func() (err error) {
+	within(t, testTimeout, func() (err error) {
 		w, err = srv.tryDial()
 		return err
 	})
@@ -136,8 +136,8 @@ func TestTenThousandConnections(t *testing.T) {
 	}
 }
 
-// TestOutOfDescriptors offers a server more connections than it has descriptors for: it keeps those
-// it has, says so, and accepts again when some are closed.
+// TestOutOfDescriptors opens more connections to a server than it has descriptors for: it keeps
+// those it has, logs why it refuses more, and accepts again when some are closed.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	const descriptors = 64
@@ -166,7 +166,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		_ = w.conn.Close()
 	}
 	for range 5 {
-		within(t, patience, func() error {
+		within(t, testTimeout, func() error {
 			w, err := srv.tryDial()
 			if err == nil {
 				w.ok(codec.OpPing)
@@ -199,7 +199,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 	}
 	fmt.Fprintln(srv.in, "give back")
 	t.Log(srv.line())
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		w, err := srv.tryDial()
 		if err == nil {
 			w.ok(codec.OpPing)
@@ -256,7 +256,7 @@ func TestIdleTimeout(t *testing.T) {
 	}
 }
 
-// TestSlowHandshake sends Hello a byte at a time: that buys no time.
+// TestSlowHandshake sends Hello a byte at a time: that does not extend the timeout.
 func TestSlowHandshake(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)

@@ -38,7 +38,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// TestUnixSocketIsThereWithTCP: who reaches a server by TCP finds its Unix socket.
+// TestUnixSocketIsThereWithTCP: a client that reaches a server by TCP finds its Unix socket.
 func TestUnixSocketIsThereWithTCP(t *testing.T) {
 	t.Parallel()
 	for range 20 {
@@ -112,7 +112,7 @@ func TestStaleUnixSocket(t *testing.T) {
 	dial(t, startServer(t, func(cfg *Config) { cfg.Addr, cfg.Unix = "", path })).ok(codec.OpPing)
 }
 
-// TestNoSocketReplaced leaves a file alone that is no socket.
+// TestNoSocketReplaced: a file that is no socket is not removed.
 func TestNoSocketReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -149,8 +149,8 @@ func TestMayRefuse(t *testing.T) {
 	}
 }
 
-// TestSocketOfSuccessor: a server that stops leaves the sockets alone which other servers have made
-// in the place of its own.
+// TestSocketOfSuccessor: a server that stops does not remove sockets that other servers have
+// created at its path.
 func TestSocketOfSuccessor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

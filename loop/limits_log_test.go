@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestLimitedLog: of a message that comes a thousand times a second one a second is logged, and the
-// next one says how many were not.
+// TestLimitedLog: a message that comes a thousand times a second is logged once a second, with the
+// number of those that were suppressed.
 func TestLimitedLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
@@ -28,7 +28,7 @@ func TestLimitedLog(t *testing.T) {
 			t.Fatalf("%d lines:\n%s", len(lines), out.String())
 		}
 		for i, line := range lines[:3] {
-			if told := strings.Contains(line, "not_logged=999"); told != (i > 0) {
+			if logged := strings.Contains(line, "suppressed=999"); logged != (i > 0) {
 				t.Errorf("line %d: %s", i, line)
 			}
 		}

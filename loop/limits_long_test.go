@@ -12,8 +12,8 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// largeTables makes a list "l" and a dict "d" whose reads and writes as a whole run beside the
-// event loops.
+// largeTables makes a list "l" and a dict "d" whose reads and writes as a whole run in the
+// background.
 func largeTables(w *wire, size int) {
 	w.Helper()
 	list, dict := []any{"l", false}, []any{"d", false}
@@ -25,8 +25,8 @@ func largeTables(w *wire, size int) {
 	w.ok(codec.OpCreateDict, dict...)
 }
 
-// TestManyLongReads asks on one connection for more long reads at once than it may have under way,
-// writes between them: all are answered, each with what was there in its turn.
+// TestManyLongReads asks on one connection for more long reads than it may have at once, with
+// writes between them: each reply shows the state at its place in the pipeline.
 func TestManyLongReads(t *testing.T) {
 	t.Parallel()
 	const reads = 8 * maxStreams
@@ -61,10 +61,10 @@ func TestManyLongReads(t *testing.T) {
 	noneLeft(t, srv, 2)
 }
 
-// noneLeft waits until nothing is under way any more and there are so many connections.
+// noneLeft waits until no request is in progress and there are so many connections.
 func noneLeft(t *testing.T, srv *Server, connections int64) {
 	t.Helper()
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		info := srv.Info()
 		if streams := srv.streams.Load(); info.Connections != connections || info.LongRequests != 0 ||
 			info.Views != 0 ||
@@ -81,8 +81,8 @@ func noneLeft(t *testing.T, srv *Server, connections int64) {
 	})
 }
 
-// TestGoneClients breaks connections off with long requests under way: they leave nothing behind,
-// and the tables stay free.
+// TestGoneClients closes connections during long requests: they leave nothing behind, and the
+// tables stay unlocked.
 func TestGoneClients(t *testing.T) {
 	t.Parallel()
 	rounds := 40
@@ -127,7 +127,8 @@ func TestGoneClients(t *testing.T) {
 	}
 }
 
-// TestStopNotDrained stops a server whose client does not read: Stop gives up in time, and says so.
+// TestStopNotDrained stops a server whose client does not read: Stop returns in time, with an
+// error.
 func TestStopNotDrained(t *testing.T) {
 	t.Parallel()
 	cfg := Config{

@@ -25,7 +25,7 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// The test binary starts itself again as a server or as a crowd of clients, since one process has
+// The test binary starts itself again as a server or as a crowd of clients, because one process has
 // only so many descriptors and one heap.
 const (
 	roleEnv        = "CYBERDB_TEST_ROLE"
@@ -51,8 +51,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serveProcess is a server that says its address in one line and ends with its standard input. For
-// the lines "take all" and "give back" it uses up all descriptors, and gives them back.
+// serveProcess is a server that prints its address in one line and ends with its standard input.
+// For the lines "take all" and "give back" it uses up all descriptors, and closes them again.
 func serveProcess() error {
 	maxConns, err := strconv.Atoi(os.Getenv(maxConnsEnv))
 	if err != nil {
@@ -86,7 +86,7 @@ func serveProcess() error {
 	return srv.Stop(ctx)
 }
 
-var heldDescriptors []*os.File
+var openDescriptors []*os.File
 
 func holdDescriptors(take bool) error {
 	for take {
@@ -97,16 +97,16 @@ func holdDescriptors(take bool) error {
 		if err != nil {
 			return err
 		}
-		heldDescriptors = append(heldDescriptors, f)
+		openDescriptors = append(openDescriptors, f)
 	}
-	if _, err := fmt.Println(len(heldDescriptors), "descriptors held:", take); err != nil {
+	if _, err := fmt.Println(len(openDescriptors), "descriptors in use:", take); err != nil {
 		return err
 	}
 	if !take {
-		for _, f := range heldDescriptors {
+		for _, f := range openDescriptors {
 			_ = f.Close()
 		}
-		heldDescriptors = nil
+		openDescriptors = nil
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func startServerProcess(t testing.TB, maxConns, descriptors int) serverProcess {
 	return serverProcess{p, p.line()}
 }
 
-// dial connects and proves the password.
+// dial connects and authenticates.
 func (p serverProcess) dial() *wire {
 	p.Helper()
 	w, err := p.tryDial()
@@ -224,7 +224,7 @@ func (p serverProcess) tryDial() (*wire, error) {
 	return w, err
 }
 
-// dialAddr connects and proves the password, without a test to report to.
+// dialAddr connects and authenticates, without a test.
 func dialAddr(addr string) (*wire, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -244,7 +244,7 @@ func infoOf(w *wire) (info Info) {
 	return info
 }
 
-// crowdProcess opens connections, as many as its first line says, and holds them. For each line
+// crowdProcess opens as many connections as its first line says, and keeps them open. For each line
 // "round" every connection makes a request whose reply only it can get.
 func crowdProcess() error {
 	lines := bufio.NewScanner(os.Stdin)

@@ -14,7 +14,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// dialSilent connects and says nothing.
+// dialSilent connects and sends nothing.
 func dialSilent(t testing.TB, srv *Server) *wire {
 	t.Helper()
 	conn, err := net.Dial(srv.Addr().Network(), srv.Addr().String())
@@ -25,9 +25,9 @@ func dialSilent(t testing.TB, srv *Server) *wire {
 	return &wire{TB: t, conn: conn}
 }
 
-// TestUnreadReplies has a client that asks and never reads: its requests wait at the soft limit,
+// TestUnreadReplies: a client sends requests and never reads. Its requests wait at the soft limit,
 // the server's memory stays bounded, another client is served promptly all the time, and in the end
-// the deaf one is closed.
+// the first one is closed.
 func TestUnreadReplies(t *testing.T) {
 	t.Parallel()
 	const (
@@ -81,8 +81,7 @@ func TestUnreadReplies(t *testing.T) {
 	}
 }
 
-// TestSlowReader reads with long pauses what TestUnreadReplies leaves unread: everything comes, in
-// order.
+// TestSlowReader reads the replies of TestUnreadReplies with long pauses: all come, in order.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	const requests = 60
@@ -144,8 +143,8 @@ func TestLargeReply(t *testing.T) {
 	}
 }
 
-// TestAnnouncedFrames has many clients announce large frames and send little of them: only what
-// came is kept.
+// TestAnnouncedFrames: many clients announce large frames and send little of them: only what
+// arrived is buffered.
 func TestAnnouncedFrames(t *testing.T) {
 	t.Parallel()
 	const clients = 50
@@ -161,7 +160,7 @@ func TestAnnouncedFrames(t *testing.T) {
 		w.write(frame)
 	}
 	var info Info
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if info = infoOf(other); info.Connections != clients+1 {
 			return errors.New("not all are there")
 		}
@@ -197,7 +196,7 @@ func TestFrameInPieces(t *testing.T) {
 	}
 }
 
-// TestGracefulStop stops a server with requests under way, long ones too: all that had arrived are
+// TestGracefulStop stops a server during requests, long ones too: all that have arrived are
 // answered, then the connections are closed.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()

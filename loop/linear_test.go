@@ -28,13 +28,13 @@ type history struct {
 	depth   int // requests in flight of each client, at most
 }
 
-// linearTimeout bounds the search for an order, which grows fast with what is under way at once; a
-// history without a verdict counts for nothing.
+// linearTimeout bounds the search for an order, which grows fast with the number of concurrent
+// requests. A history without a verdict is not counted.
 const linearTimeout = 2 * time.Second
 
-// TestLinearizable makes many small concurrent histories on one table each and has porcupine look
-// for an order in which they make sense. Tables of more than shardmap.InlineElements elements make
-// the long way of requests, beside the event loops, take part.
+// TestLinearizable makes many small concurrent histories, on one table each, for which porcupine
+// searches a sequential order. With tables of more than shardmap.InlineElements elements some
+// requests run in the background.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	rounds, large := 60, 4
@@ -80,7 +80,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// checkHistory says whether there was a verdict; that there is no order ends the test.
+// checkHistory returns whether there was a verdict. A history without an order fails the test.
 func checkHistory(t *testing.T, h history, ops []porcupine.Operation) bool {
 	t.Helper()
 	switch porcupine.CheckOperationsTimeout(h.model, ops, linearTimeout) {
@@ -128,7 +128,7 @@ func dictHistory(rng *rand.Rand, size int) history {
 			return linearInput{op, []int64{key, orAbsent(val), orAbsent(rng.Int64N(4))}}
 		case codec.OpDictUpdate:
 			args := []int64{key, val, rng.Int64N(3), rng.Int64N(4)}
-			for i := range int64(size / 8) { // beside the loop only if it is long
+			for i := range int64(size / 8) { // in the background only if it is long
 				args = append(args, 1000+8*i, val)
 			}
 			return linearInput{op, args}
@@ -218,7 +218,7 @@ var listHistoryOps = []codec.Opcode{
 
 func pickFrom[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
 
-// run creates the table and lets the clients loose on it.
+// run creates the table and runs the clients.
 func (h *history) run(t *testing.T, conns []*wire, rng *rand.Rand) []porcupine.Operation {
 	t.Helper()
 	create := []any{h.table, false}
@@ -269,8 +269,8 @@ func (h *history) client(w *wire, id int, rng *rand.Rand, start time.Time) ([]po
 		if _, err := w.conn.Write(frames); err != nil {
 			return nil, err
 		}
-		// Each reply's time is when the last of them was there: later than it was, which forgives
-		// nothing that depth 1 does not show.
+		// Each reply's time is that of the last reply of the batch. That is later than it was, and
+		// hides only faults that depth 1 shows.
 		replies, err := w.replies(first, n)
 		if err != nil {
 			return nil, err
@@ -307,8 +307,8 @@ func linearReply(w *wire, reply codec.Reply) (linearOutput, error) {
 	return out, nil
 }
 
-// TestLinearizableHasTeeth: a lost update and a stale read are found, and so is any outcome of a
-// real history that is not what it was.
+// TestLinearizableHasTeeth: the checker finds a lost update, a stale read, and any altered outcome
+// of a real history.
 func TestLinearizableHasTeeth(t *testing.T) {
 	t.Parallel()
 	seed := conformance.Seed(t)

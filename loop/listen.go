@@ -111,10 +111,10 @@ func removeSame(path string, file fs.FileInfo) error {
 	return os.Remove(path)
 }
 
-// Descriptors needed beside one per connection: listeners, event loops, files, the second one that
-// a connection has while it is handed to its event loop, maxCeding connections that have lost their
-// places, and minRefusing that are being refused. Strangers can have none of the others: without
-// one, the journal breaks.
+// spareDescriptors are needed besides one for each connection: for listeners, event loops, files,
+// the second one of a connection while its event loop takes it, maxEvicting evicted connections,
+// and minRefusing that are being refused. Clients cannot use up the others: without one, the
+// journal breaks.
 const spareDescriptors = 128
 
 // CheckDescriptors raises this process's limit of open files to what maxConns connections need.
@@ -146,7 +146,7 @@ func CheckDescriptors(maxConns int) error {
 	return nil
 }
 
-// openFiles returns how many files this process may have open, 0 if that is not to be learned.
+// openFiles returns how many files this process may have open, 0 if that is not known.
 func openFiles() uint64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -155,9 +155,8 @@ func openFiles() uint64 {
 	return limit.Cur
 }
 
-// mayRefuse returns how many connections at once may be told why they are refused, by a process
-// that may have so many open files: as many as there are descriptors for beside those that others
-// need.
+// mayRefuse returns how many connections at once may get the reason for their refusal, in a process
+// that may have so many open files: as many as there are descriptors that nothing else needs.
 func mayRefuse(maxConns int, files uint64) int {
 	need := uint64(maxConns) + spareDescriptors
 	return minRefusing + int(min(max(files, need)-need, maxRefusing-minRefusing))

@@ -12,23 +12,22 @@ import (
 )
 
 const (
-	// loadAhead is how far the clock may go on, beyond one number for each byte that is read, from
-	// when a file is begun to be loaded until its tables are there: they are of a number that is
-	// chosen before.
+	// loadAhead is how far the clock may advance, beyond one LSN for each byte that is read, while
+	// a file is loaded: the LSN of its tables is chosen when the load begins.
 	loadAhead = 1 << 26
-	// loadSuffix is that of a file that is made while another is loaded, and takes the data file's
+	// loadSuffix is the suffix of the copy that is written during a load, and takes the data file's
 	// name at the end.
 	loadSuffix = ".load"
 )
 
-// load takes in the tables of a file while the server runs: all at one moment or none, and on disk
-// before anybody sees them. With replace they take the place of all tables that there are; without
-// it there must be none.
+// load imports the tables of a file while the server runs: all at one moment or none, and on disk
+// before they are visible. With replace they replace all tables of the store; without it the store
+// must be empty.
 //
-// A copy of the file, as one of this database and of a number that the clock has not come to, takes
-// the data file's name. From then on a start finds the new tables, and nothing of what the journal
-// has until that number: until it is drawn, and the tables are exchanged, that belongs to the old
-// ones. A crash before leaves what was there.
+// A copy of the file takes the data file's name. It is of this database and of an LSN that the
+// clock has not reached. From then on a start finds the new tables, and skips what the journal has
+// up to that LSN, which belongs to the old tables until they are exchanged. After a crash before
+// that, a start finds the old ones.
 func (s *saver) load(name string, replace bool) (info persist.FileInfo, err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -55,13 +54,13 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	return info, nil
 }
 
-// loadable returns an error if tables cannot be taken in.
+// loadable returns an error if tables cannot be imported.
 func (s *saver) loadable(replace bool) error {
 	if n := s.srv.store.Len(); n > 0 && !replace {
 		return fmt.Errorf(
-			`the server has %d tables: a file is loaded into an empty server only, `+
-				`unless the request says "replace":true, `+
-				"which puts the file's tables in the place of all these",
+			`the server has %d tables: a file is loaded into an empty server only, unless the request says `+
+				`"replace":true, `+
+				"which replaces all of them by the file's",
 			n,
 		)
 	}
@@ -74,28 +73,28 @@ type loading struct {
 	call *shardmap.Call
 	part string // the copy of the file
 
-	in       *takingIn
-	at       uint64 // the number that the tables are of
-	written  bool   // the copy is there
-	renaming bool   // the data file may be the copy already
+	in       *importer
+	at       uint64 // the LSN of the tables
+	written  bool   // the copy is complete
+	renaming bool   // the data file may already be the copy
 }
 
-// take takes the tables in. A panic in it becomes an error.
+// take imports the tables. A panic in it becomes an error.
 func (l *loading) take(from *source, replace bool) (info persist.FileInfo, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = l.srv.defect("panic while a file was loaded", p, l.call)
-			l.in = nil // perhaps its tables are the store's already: none is discarded
+			err = l.srv.reportPanic("panic while a file was loaded", p, l.call)
+			l.in = nil // its tables may be the store's already: none is discarded
 		}
 	}()
 	if info, err = l.prepare(from); err == nil {
 		err = l.exchange(replace)
 	}
-	l.srv.persistDefect("panic while a file was loaded", err)
+	l.srv.reportPersistPanic("panic while a file was loaded", err)
 	return info, err
 }
 
-// prepare restores the tables beside the store, and writes the copy.
+// prepare restores the tables outside the store, and writes the copy.
 func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	store := l.srv.store
 	n := from.items + uint64(from.tables)
@@ -109,7 +108,7 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	if err := l.srv.numbers.Reserve(store.Clock() + n + uint64(from.bytes) + 2*loadAhead); err != nil {
 		return persist.FileInfo{}, err
 	}
-	l.in = newTakingIn(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
+	l.in = newImporter(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
 	stamp := persist.Stamp{Database: l.database, LSN: l.at, Created: time.Now()}
@@ -121,40 +120,39 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	return info, err
 }
 
-// admit returns an error if the load must not go on with so many bytes more.
+// admit returns an error if the load must not import so many bytes more.
 func (l *loading) admit(bytes int) error {
 	if l.srv.hurry.isAsked() {
 		return errCutShort
 	}
 	if err := l.srv.memory.admit(bytes); err != nil {
-		return fmt.Errorf("%w; while a file is loaded there is room for its tables and for those that are there", err)
+		return fmt.Errorf("%w; loading needs memory for the file's tables and for the present ones together", err)
 	}
 	return nil
 }
 
-// exchange makes the tables last, and then puts them among the store's. The old ones are served
+// exchange makes the tables durable, and then puts them into the store. The old ones are served
 // meanwhile.
 func (l *loading) exchange(replace bool) error {
 	store := l.srv.store
 	if !replace {
-		err := store.Adopt(l.call, l.in.tables, l.at, l.keep)
+		err := store.Adopt(l.call, l.in.tables, l.at, l.installCopy)
 		if errors.Is(err, shardmap.ErrNotEmpty) {
 			return l.loadable(false)
 		}
 		return err
 	}
-	if err := l.keep(); err != nil {
+	if err := l.installCopy(); err != nil {
 		return err
 	}
 	return store.Replace(l.call, l.in.tables, l.at)
 }
 
-// keep gives the copy the data file's name.
-func (l *loading) keep() error {
+// installCopy gives the copy the data file's name.
+func (l *loading) installCopy() error {
 	if l.srv.store.Clock()+loadAhead/2 > l.at {
 		return errors.New(
-			"so much was changed while the file was read that its tables would come too late: nothing was " +
-				"loaded, try again",
+			"too much was changed while the file was read: nothing was loaded, try again",
 		)
 	}
 	if err := errors.Join(l.srv.writable(), l.srv.numbers.Check()); err != nil {
@@ -165,27 +163,26 @@ func (l *loading) keep() error {
 	if err := persist.Replace(data.FS, l.part, data.File); err != nil {
 		return err
 	}
-	// the journal goes on from the copy alone; the next save replaces it anyway
+	// the journal continues the copy alone; the next save replaces this one anyway
 	_ = data.FS.Remove(persist.PrevName(data.File))
 	return nil
 }
 
-// undo leaves what there was, after an error, which it returns.
+// undo restores the state before the load, after an error, which it returns.
 func (l *loading) undo(err error) error {
 	data := &l.srv.cfg.Data
 	if l.in != nil {
 		l.in.discard()
 	}
 	if l.written {
-		_ = data.FS.Remove(l.part) // what counts is why nothing was loaded
+		_ = data.FS.Remove(l.part) // err matters more
 	}
 	if !l.renaming {
 		return err
 	}
 	if problem := l.savedAgain(); problem != nil {
 		return fmt.Errorf(
-			"%w; and that could not be undone on disk: until a save succeeds, a start may find the tables of "+
-				"the file (%w)",
+			"%w; undoing it on disk failed too: until a save succeeds, a start may find the file's tables (%w)",
 			err,
 			problem,
 		)
@@ -194,8 +191,8 @@ func (l *loading) undo(err error) error {
 	return err
 }
 
-// loaded notes what the data file is from here on, and saves once more, so that there is a file
-// before it again.
+// loaded records that the data file is the copy, and saves once more, so that there is a previous
+// file again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
 	s.file, s.whole, s.previous = info, info.LSN, info.LSN
@@ -213,11 +210,11 @@ func (s *saver) loaded(name string, info persist.FileInfo) {
 	_ = s.savedAgain() // logged
 }
 
-// savedAgain writes the data file once more, out of turn. If that fails it is tried again soon, as
-// after every save.
+// savedAgain writes the data file once more, before it is due. If that fails the saver tries again
+// soon, as after every save.
 func (s *saver) savedAgain() error {
-	s.waited.Add(1)
-	defer s.waited.Add(-1)
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
 	info, err := s.writeOwn()
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {

@@ -20,7 +20,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// savedFile returns what a server saves that has the tables of someChanges, and their text.
+// savedFile returns the file that a server with the tables of someChanges saves, and their text.
 func savedFile(t *testing.T) (file []byte, text string) {
 	t.Helper()
 	disk := newDisk()
@@ -33,19 +33,19 @@ func savedFile(t *testing.T) (file []byte, text string) {
 
 var numbers = regexp.MustCompile(`(?m) (created|version \d+ place) \d+$`)
 
-// contentOf is keptText without the numbers, which a load draws anew.
+// contentOf is keptText without the LSNs, which a load assigns again.
 func contentOf(srv *Server) string { return numbers.ReplaceAllString(keptText(srv), "") }
 
-// contentIn is contentOf a store that nobody else uses.
+// contentIn is contentOf for a store that no server uses.
 func contentIn(store *shardmap.Store) string {
 	_, text, _ := strings.Cut(conformance.StoreText(store, &shardmap.Call{}), "\n")
 	return numbers.ReplaceAllString(text, "")
 }
 
-// TestLoadFails: whichever operation of the file system fails during a load (each run draws a few),
-// the tables of the file are there whole, or those that were there before; what is acknowledged
-// afterwards is there after a power cut, and so are the tables of the file, if the load was
-// acknowledged, and not if it failed.
+// TestLoadFails: whichever operation of the file system fails during a load (each run tries a few),
+// the server has all tables of the file, or all that it had before. What is acknowledged afterwards
+// survives a power cut, and so do the tables of the file if the load was acknowledged; if it
+// failed, the old ones do.
 func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	for _, replace := range []bool{false, true} {
@@ -131,10 +131,9 @@ func startFailing(t *testing.T, fsys persist.FS) *Server {
 	return srv
 }
 
-// TestLoadHoldsUpNobody: while the disk hangs when a loaded file is to be renamed, requests are
-// answered on the one event loop; without replace, creations wait beside it, and are made
-// afterwards.
-func TestLoadHoldsUpNobody(t *testing.T) {
+// TestLoadDelaysNoClient: while the disk hangs in the rename of a loaded file, the one event loop
+// answers requests. Without replace, creations wait in the background, and succeed afterwards.
+func TestLoadDelaysNoClient(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
 	for _, replace := range []bool{false, true} {
@@ -165,7 +164,7 @@ func TestLoadHoldsUpNobody(t *testing.T) {
 		}()
 		<-held
 		var creators []*wire
-		for i := range maxProcessors + 2 { // more than may run beside the loop at once
+		for i := range maxProcessors + 2 { // more than may run in the background at once
 			c := dial(t, srv)
 			c.write(c.request(codec.OpCreateList, fmt.Sprint("new ", i), false))
 			creators = append(creators, c)

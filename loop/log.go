@@ -32,16 +32,17 @@ func peerName(addr net.Addr) string {
 	return addr.Network() + ":" + addr.String()
 }
 
-// maxReasonBytes bounds what a log line says of why a connection ended.
+// maxReasonBytes is the longest reason in a log line.
 const maxReasonBytes = 256
 
-// reasonOf is why a connection ended, for the log. A part of it may be what the client has sent,
-// before any proof: it is cut here, and quoted by the log's handler.
+// reasonOf is why a connection ended, for the log. It may quote bytes of a client that has not
+// authenticated: it is cut here, and the log's handler escapes it.
 func reasonOf(err error) slog.Attr {
 	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
 }
 
-// limitedLog writes each message at most once per interval and says how many it kept back.
+// limitedLog writes each message at most once per interval, with the number of those that it
+// suppressed.
 type limitedLog struct {
 	log   *slog.Logger
 	every time.Duration
@@ -51,8 +52,8 @@ type limitedLog struct {
 }
 
 type limitedMessage struct {
-	at   time.Time
-	kept int
+	at         time.Time
+	suppressed int
 }
 
 func (l *limitedLog) warn(msg string, attrs ...any) {
@@ -65,13 +66,13 @@ func (l *limitedLog) warn(msg string, attrs ...any) {
 	}
 	now := time.Now()
 	if now.Sub(last.at) < l.every {
-		last.kept++
+		last.suppressed++
 		return
 	}
-	if last.kept > 0 {
-		attrs = append(attrs, slog.Int("not_logged", last.kept))
+	if last.suppressed > 0 {
+		attrs = append(attrs, slog.Int("suppressed", last.suppressed))
 	}
-	last.at, last.kept = now, 0
+	last.at, last.suppressed = now, 0
 	l.log.Warn(msg, attrs...)
 }
 
@@ -83,7 +84,7 @@ func shortenedTo(most int, text string) string {
 	return text
 }
 
-// logRequest logs a request that has been answered, if that is wanted.
+// logRequest logs an answered request, if Config.LogRequest is set.
 func (srv *Server) logRequest(peer net.Addr, result *engine.Result) {
 	if srv.cfg.LogRequest {
 		srv.log.Info("request", slog.String("peer", peerName(peer)), slog.String("op", result.Op.String()),

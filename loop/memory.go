@@ -11,14 +11,14 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// memoryLimit keeps the server from being killed for its memory: once it uses what it may, requests
-// that add data are refused, while reads and deletions go on. What it uses is the Go heap, garbage
-// included, the stacks, and what of the slabs is in use; the garbage collector is told to stay
-// below the limit by itself.
+// memoryLimit keeps the server from being killed for its memory. Once it uses as much as it may,
+// requests that add data are refused, while reads and deletions go on. Its use is the Go heap,
+// garbage included, the stacks, and the used part of the slabs. The garbage collector gets a limit
+// too.
 type memoryLimit struct {
 	limit int64 // constant; 0: none
 
-	used  atomic.Int64 // at the last look, with some of what is lent; written by the sweeper
+	used  atomic.Int64 // at the last measurement, with some of what is lent; written by the sweeper
 	lent  atomic.Int64 // to requests while they work; written by them
 	since atomic.Int64 // bytes of the requests that add data, since then; written by event loops
 
@@ -27,7 +27,7 @@ type memoryLimit struct {
 	collector int64 // limit that the collector was given last
 }
 
-// collectorShare is the least part of the limit that the garbage collector is left, however large
+// collectorShare: the garbage collector's limit is at least this part of the whole, however large
 // the slabs are.
 const collectorShare = 8
 
@@ -61,10 +61,10 @@ func (m *memoryLimit) look(store *shardmap.Store) {
 	}
 }
 
-// full says whether more was used at the last look than may be.
+// full says whether the last measurement was above the limit.
 func (m *memoryLimit) full() bool { return m.limit > 0 && m.used.Load() > m.limit }
 
-// end takes the limit from the garbage collector.
+// end removes the garbage collector's limit.
 func (m *memoryLimit) end() {
 	if m.limit > 0 {
 		debug.SetMemoryLimit(math.MaxInt64)
@@ -84,7 +84,7 @@ func (m *memoryLimit) noRoom(outcome string) error {
 	return &codec.Error{
 		Status: codec.StatusOverloaded,
 		Message: fmt.Sprintf(
-			"the server uses the %d MiB of memory that it may (--max-memory): %s",
+			"the server uses all of the %d MiB that --max-memory allows: %s",
 			m.limit>>20,
 			outcome,
 		),

@@ -12,7 +12,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// usedByOthers returns what the process uses, after other tests, in bytes.
+// usedByOthers returns what the process uses after other tests, in bytes.
 func usedByOthers() int64 {
 	runtime.GC()
 	var m memoryLimit
@@ -21,8 +21,8 @@ func usedByOthers() int64 {
 	return m.used.Load()
 }
 
-// TestMemoryLimit fills a server until it refuses: it stays below its limit, goes on reading and
-// deleting, and takes data again once there is room.
+// TestMemoryLimit fills a server until it refuses data: it stays below its limit, goes on reading
+// and deleting, and accepts data again once there is room.
 func TestMemoryLimit(t *testing.T) {
 	const room, valueBytes = 192 << 20, 256 << 10
 	limit := room + usedByOthers() // not parallel: the limit is the process's
@@ -59,7 +59,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	w.ok(codec.OpDictDelete, "d", 0)
 	w.ok(codec.OpDictClear, "d")
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if reply := w.call(codec.OpDictSet, "d", "again", value); reply.Status != codec.StatusOK {
 			return errors.New(reply.Status.String())
 		}

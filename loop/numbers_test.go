@@ -43,9 +43,9 @@ func setVersion(w *wire, value any, ifVersion uint64) codec.Reply {
 	return reply
 }
 
-// TestVersionsNeverComeTwice: no version is given to two writes, under any policy and without a
-// journal, whatever a power cut has lost, with loads among it; and a client that holds the version
-// of a lost write overwrites no other.
+// TestVersionsNeverComeTwice: no two writes get the same version, under any policy and without a
+// journal, whatever a power cut has lost, and with loads. A client that has the version of a lost
+// write does not overwrite another.
 func TestVersionsNeverComeTwice(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
@@ -92,8 +92,8 @@ func TestVersionsNeverComeTwice(t *testing.T) {
 	}
 }
 
-// TestStaleVersionIsRefused: a client whose write was lost with the server holds its version; after
-// the restart that is no entry's.
+// TestStaleVersionIsRefused: a client has the version of a write that was lost with the server.
+// After the restart no entry has that version.
 func TestStaleVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -130,9 +130,9 @@ func TestStaleVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestNumbersRunOut: while the disk takes no reservation, changes go on as long as numbers are
-// reserved, then they are refused, with the reason; reads go on; it ends when the disk takes one
-// again.
+// TestNumbersRunOut: while the disk accepts no reservation, changes go on as long as LSNs are
+// reserved, and are refused afterwards, with the reason. Reads go on. Changes are accepted again
+// once LSNs can be reserved.
 func TestNumbersRunOut(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
@@ -168,7 +168,7 @@ func TestNumbersRunOut(t *testing.T) {
 	}
 	w.ok(codec.OpDictLen, "d")
 	armed.Store(false)
-	for until := time.Now().Add(patience); w.call(codec.OpDictSet, "d", "k", 1).Status != codec.StatusOK; {
+	for until := time.Now().Add(testTimeout); w.call(codec.OpDictSet, "d", "k", 1).Status != codec.StatusOK; {
 		if time.Now().After(until) {
 			t.Fatal("refused for ever")
 		}

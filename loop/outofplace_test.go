@@ -10,8 +10,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// opened returns the client's side of a connection that has come to a message of the handshake: 0
-// nothing is sent, 1 Hello is, 2 ClientShare is.
+// opened returns the client's side of a connection in the middle of a handshake: 0: nothing is
+// sent, 1: Hello is, 2: ClientShare is.
 func opened(t *testing.T, srv *Server, sent int) *wire {
 	t.Helper()
 	w := dialSilent(t, srv)
@@ -34,9 +34,9 @@ func opened(t *testing.T, srv *Server, sent int) *wire {
 	return w
 }
 
-// TestMessagesOutOfPlace sends, in the place of each message of a handshake, each message that is
-// not due there, those of a server among them: each is refused as such. None is a failed login, and
-// no text of the client reaches the log.
+// TestMessagesOutOfPlace sends, instead of each message of a handshake, each message that is not
+// due there, also those of a server: each is refused as such. None counts as a failed login, and no
+// text of the client reaches the log.
 func TestMessagesOutOfPlace(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer

@@ -12,69 +12,71 @@ import (
 )
 
 const (
-	// scarceUnreadBytes is what one client may leave unread then, before its requests wait.
-	scarceUnreadBytes = 64 << 10
-	// flushBytes is how many bytes of replies are collected before they are written within a turn.
+	// overLimitOutputBytes is how many bytes of replies one client may have unsent, before its
+	// requests wait, while the budget is used up.
+	overLimitOutputBytes = 64 << 10
+	// flushBytes is how many bytes of replies are collected before they are written within a read
+	// event.
 	flushBytes = 64 << 10
-	// softUnreadBytes is how many bytes of replies a client may leave unread before its requests
+	// softOutputBytes is how many bytes of replies one client may have unsent before its requests
 	// wait.
-	softUnreadBytes = 16 << 20
-	// hardUnreadBytes ends a connection that leaves this much unread.
-	hardUnreadBytes = 64 << 20
+	softOutputBytes = 16 << 20
+	// hardOutputBytes closes a connection that has this much unsent.
+	hardOutputBytes = 64 << 20
 )
 
 // replyBudget counts the unsent output of all clients: the bytes of replies that wait in the
-// server. The count of a client is as of its last turn; the sweeper gives those a turn that have
+// server. The count of a client is as of its last read event; the sweeper wakes those that have
 // much waiting.
 type replyBudget struct {
 	limit int64 // constant
 	bytes atomic.Int64
 }
 
-// scarce says whether the clients together leave too much unread.
-func (b *replyBudget) scarce() bool { return b.bytes.Load() > b.limit }
+// overLimit says whether the clients together have too much unsent.
+func (b *replyBudget) overLimit() bool { return b.bytes.Load() > b.limit }
 
-// tooMuch is what a request is answered whose reply would be large while unread room is scarce.
-func (b *replyBudget) tooMuch() *codec.Error {
+// limitError is the answer to a request whose reply would be large while the budget is used up.
+func (b *replyBudget) limitError() *codec.Error {
 	return &codec.Error{
 		Status: codec.StatusOverloaded,
 		Message: fmt.Sprintf(
-			"clients leave %d MiB of replies unread, and this one is large: try again later",
+			"more than %d MiB of replies are unsent, and this one is large: try again later",
 			b.limit>>20,
 		),
 	}
 }
 
-// soft returns how much one client may leave unread before its requests wait.
+// soft returns how much one client may have unsent before its requests wait.
 func (b *replyBudget) soft() int {
-	if b.scarce() {
-		return scarceUnreadBytes
+	if b.overLimit() {
+		return overLimitOutputBytes
 	}
-	return softUnreadBytes
+	return softOutputBytes
 }
 
 // streamAhead returns how much of a long read's reply may wait for its client.
 func (b *replyBudget) streamAhead() int {
-	if b.scarce() {
-		return scarceUnreadBytes
+	if b.overLimit() {
+		return overLimitOutputBytes
 	}
 	return streamAheadBytes
 }
 
-// output is the part of a session that knows what its client has not read, and which long replies
-// are being made. Owned by the event loop, except where said.
+// output is the part of a session that knows what is unsent, and which long replies are being made.
+// Owned by the event loop, except where said.
 type output struct {
-	counted  atomic.Int64 // unsent bytes that the budget counts; read by streams and the sweeper
-	prepared int          // of these, bytes of a reply that gnet is not given yet
-	unread   int          // bytes that the client had not acknowledged, while paused; since lookedAt
-	lookedAt int64        // in nanoseconds of the coarse clock; paused, lingering, half closed: since when
-	sending  sync.Mutex   // held by the long read, or the large reply, that is being made
-	busy     atomic.Bool  // a reply is due or is being read: the connection is not idle; read by the sweeper
-	streams  uint8        // long reads and large replies under way
-	large    bool         // one of them is a large reply
+	counted        atomic.Int64 // unsent bytes that the budget counts; read by streams and the sweeper
+	prepared       int          // of these, bytes of a reply that gnet is not given yet
+	unacknowledged int          // bytes that the client had not acknowledged, while paused, at lookedAt
+	lookedAt       int64        // in nanoseconds of the coarse clock; lingering, half closed: since when
+	sending        sync.Mutex   // locked by the long read, or the large reply, that is being made
+	busy           atomic.Bool  // a reply is due or is being read: the connection is not idle; read by the sweeper
+	streams        uint8        // long reads and large replies under way
+	large          bool         // one of them is a large reply
 }
 
-// count tells the budget how many bytes gnet holds; those that it is not given yet count too.
+// count counts the bytes that gnet buffers, and those of a reply that it is not given yet.
 func (o *output) count(b *replyBudget, buffered int) {
 	bytes := int64(buffered + o.prepared)
 	if before := o.counted.Swap(bytes); before != bytes {
@@ -108,13 +110,15 @@ func (o *output) drained(b *replyBudget, buffered, pendingDurable int) bool {
 	return buffered+pendingDurable < b.soft()/2
 }
 
-// look notes how much the client has not read, and when.
-func (o *output) look(unread int, now int64) { o.unread, o.lookedAt = unread, now }
+// look records how much the client has not acknowledged, and when.
+func (o *output) look(unacknowledged int, now int64) {
+	o.unacknowledged, o.lookedAt = unacknowledged, now
+}
 
-// progress notes it again if the client has read since, or could not since the disk is slow.
-func (o *output) progress(unread int, now int64, slowDisk bool) {
-	if unread < o.unread || slowDisk {
-		o.look(unread, now)
+// progress records it again if the client has read since, or could not because the disk is slow.
+func (o *output) progress(unacknowledged int, now int64, slowDisk bool) {
+	if unacknowledged < o.unacknowledged || slowDisk {
+		o.look(unacknowledged, now)
 	}
 }
 
@@ -134,19 +138,19 @@ func (o *output) endStream(large bool) {
 	o.large = o.large && !large
 }
 
-// countUnread tells the budget how many bytes gnet holds for the session, and returns that.
-func (s *session) countUnread() int {
+// countUnsent counts the bytes that gnet buffers for the session, and returns how many.
+func (s *session) countUnsent() int {
 	n := s.conn.OutboundBuffered()
 	s.output.count(&s.srv.replies, n)
 	return n
 }
 
 // flush writes the replies collected so far and pauses the session if its client does not read. It
-// returns false if the connection is closed.
+// returns false if the session ends.
 func (s *session) flush() bool {
 	l := s.loop
 	if s.deferred.replies {
-		l.replyAll() // those of its earlier turns come first
+		l.replyAll() // those of its earlier read events come first
 	}
 	if len(l.out) == l.from || s.conn.Context() == nil {
 		return !s.ends()
@@ -163,15 +167,15 @@ func (s *session) write(replies []byte) {
 		_, err = s.conn.Write(out)
 	}
 	if err != nil {
-		s.close() // if it was the write's, gnet has closed it
+		s.close() // if the write failed, gnet has closed it
 		return
 	}
-	s.pauseUnread()
+	s.limitOutput()
 }
 
-// pauseUnread pauses a running session whose client does not read, or for which many bytes wait for
-// the disk: they would leave all at once.
-func (s *session) pauseUnread() {
+// limitOutput pauses a running session whose client does not read, or for which many bytes wait for
+// the disk, since they would leave all at once.
+func (s *session) limitOutput() {
 	if s.output.exceeds(&s.srv.replies, s.conn.OutboundBuffered(), s.deferred.pendingDurable()) && s.state == running {
 		s.to(paused)
 		s.output.look(s.unacknowledged(), s.srv.clock.nanos())
@@ -179,13 +183,14 @@ func (s *session) pauseUnread() {
 	}
 }
 
-// unsent says whether there are replies that have not been given to the kernel.
+// unsent says whether there are replies that the kernel has not taken.
 func (s *session) unsent() bool {
 	return s.conn.OutboundBuffered() > 0 || s.deferred.pendingDurable() > 0
 }
 
-// unacknowledged returns how many bytes of replies the client has not taken yet, the kernel's
-// buffer included: gnet's own moves only in steps of megabytes while a client reads slowly.
+// unacknowledged returns how many bytes of replies the client's kernel has not taken yet. It
+// includes this kernel's buffer, because gnet's shrinks only in steps of megabytes while a client
+// reads slowly.
 func (s *session) unacknowledged() int {
 	n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCOUTQ)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestOutputCount: the budget counts of all clients what gnet holds for them, and gives it back.
+// TestOutputCount: the budget counts the bytes in gnet's buffers of all clients, and no others.
 func TestOutputCount(t *testing.T) {
 	t.Parallel()
 	budget := &replyBudget{limit: 100}
@@ -15,12 +15,12 @@ func TestOutputCount(t *testing.T) {
 			t.Errorf("%d bytes: %d, and %d for all", n, a.counted.Load(), budget.bytes.Load())
 		}
 	}
-	if budget.scarce() || budget.soft() != softUnreadBytes {
-		t.Error("scarce below the limit")
+	if budget.overLimit() || budget.soft() != softOutputBytes {
+		t.Error("over the limit below it")
 	}
 	b.count(budget, 41)
-	if !budget.scarce() || budget.soft() != scarceUnreadBytes || budget.streamAhead() != scarceUnreadBytes {
-		t.Error("not scarce beyond the limit")
+	if !budget.overLimit() || budget.soft() != overLimitOutputBytes || budget.streamAhead() != overLimitOutputBytes {
+		t.Error("not over the limit beyond it")
 	}
 	a.count(budget, 0)
 	b.count(budget, 0)
@@ -29,8 +29,8 @@ func TestOutputCount(t *testing.T) {
 	}
 }
 
-// TestOutputPrepared: a reply that gnet is not given yet counts beside what gnet holds, until it is
-// given or the session ends.
+// TestOutputPrepared: a reply that gnet is not given yet counts too, until gnet is given it or the
+// session ends.
 func TestOutputPrepared(t *testing.T) {
 	t.Parallel()
 	budget := &replyBudget{limit: 1000}
@@ -55,52 +55,51 @@ func TestOutputPrepared(t *testing.T) {
 	}
 }
 
-// TestOutputPauses: a client's requests wait above a limit, which is lower while the budget is
-// used up, and go on below half of it. What waits for the disk counts.
+// TestOutputPauses: a client's requests wait above a limit, which is lower while the budget is used
+// up, and go on below half of it. Replies that wait for the disk count.
 func TestOutputPauses(t *testing.T) {
 	t.Parallel()
-	budget := &replyBudget{limit: softUnreadBytes}
+	budget := &replyBudget{limit: softOutputBytes}
 	var o output
-	if o.exceeds(budget, softUnreadBytes/2, softUnreadBytes/2) ||
-		!o.exceeds(budget, softUnreadBytes/2, softUnreadBytes/2+1) {
+	const half, quarter = softOutputBytes / 2, softOutputBytes / 4
+	if o.exceeds(budget, half, half) || !o.exceeds(budget, half, half+1) {
 		t.Error("the limit is another")
 	}
-	if o.drained(budget, softUnreadBytes/4, softUnreadBytes/4) ||
-		!o.drained(budget, softUnreadBytes/4, softUnreadBytes/4-1) {
-		t.Error("it goes on at another amount")
+	if o.drained(budget, quarter, quarter) || !o.drained(budget, quarter, quarter-1) {
+		t.Error("the lower bound is another")
 	}
 	var other output
-	other.count(budget, softUnreadBytes)
-	if !o.exceeds(budget, scarceUnreadBytes+1, 0) || !o.drained(budget, scarceUnreadBytes/2-1, 0) {
+	other.count(budget, softOutputBytes)
+	if !o.exceeds(budget, overLimitOutputBytes+1, 0) || !o.drained(budget, overLimitOutputBytes/2-1, 0) {
 		t.Error("the lower limit is another")
 	}
 }
 
-// TestOutputStalls: a client stalls while it reads nothing, and not because the disk is slow.
+// TestOutputStalls: a client that reads nothing stalls, unless it only waits for a slow disk.
 func TestOutputStalls(t *testing.T) {
 	t.Parallel()
-	const unread = 1000
+	const unacknowledged = 1000
 	var o output
 	start := int64(5 * time.Hour)
 	later := start + int64(stalledTime) + 1
 	stalls := func() bool { return o.over(later, stalledTime) }
-	o.look(unread, start)
-	o.progress(unread, later, false)
+	o.look(unacknowledged, start)
+	o.progress(unacknowledged, later, false)
 	if !stalls() {
 		t.Error("it has read nothing, and does not stall")
 	}
-	o.progress(unread, later, true)
+	o.progress(unacknowledged, later, true)
 	if stalls() {
 		t.Error("the disk's time counts")
 	}
-	o.look(unread, start)
-	o.progress(unread-1, later, false)
+	o.look(unacknowledged, start)
+	o.progress(unacknowledged-1, later, false)
 	if stalls() {
 		t.Error("it has read, and stalls")
 	}
 }
 
-// TestOutputStreams: long reads go on beside a large reply, whose end is its own.
+// TestOutputStreams: long reads and a large reply are counted apart.
 func TestOutputStreams(t *testing.T) {
 	t.Parallel()
 	var o output

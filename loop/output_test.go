@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// TestUnreadTogether has many clients leave unread what each of them may: together they may not.
-// Their requests wait, another client is served, and once they read everything comes.
+// TestUnreadTogether: many clients leave as much unread as each of them may alone. Their requests
+// wait, another client is served, and once they read they get everything.
 func TestUnreadTogether(t *testing.T) {
 	t.Parallel()
 	const (
@@ -33,11 +33,11 @@ func TestUnreadTogether(t *testing.T) {
 	most := int64(0)
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
 		other.ok(codec.OpPing)
-		most = max(most, srv.Info().UnreadBytes)
+		most = max(most, srv.Info().UnsentBytes)
 	}
-	// Each may be over by the reply that it was given when there was room still, and by one.
+	// Each may exceed the limit by the reply before it was reached, and by one more.
 	if whole := int64(clients * requests * valueBytes); most > limit+clients*2*valueBytes || most < limit/2 {
-		t.Errorf("%d MiB of %d were unread, the limit is %d", most>>20, whole>>20, limit>>20)
+		t.Errorf("%d MiB of %d were unsent, the limit is %d", most>>20, whole>>20, limit>>20)
 	}
 	for i, w := range deaf {
 		for n := range requests {
@@ -46,25 +46,25 @@ func TestUnreadTogether(t *testing.T) {
 			}
 		}
 	}
-	for _, w := range deaf { // a turn of their own brings the count up to date
+	for _, w := range deaf { // a read event of their own updates the count
 		w.ok(codec.OpPing)
 	}
-	if n := srv.Info().UnreadBytes; n != 0 {
-		t.Errorf("%d bytes still count as unread", n)
+	if n := srv.Info().UnsentBytes; n != 0 {
+		t.Errorf("%d bytes are still counted", n)
 	}
 }
 
-// TestLargeRepliesWhileScarce: while clients leave too much unread, a large reply is given only to
-// a request that has changed something, and no request that is refused has changed anything.
+// TestLargeRepliesWhileScarce: while the clients together have too much unsent, only writes get
+// large replies, and no refused request has changed anything.
 func TestLargeRepliesWhileScarce(t *testing.T) {
 	t.Parallel()
 	srv := startLimited(t, nil, func(l *limits) { l.outputBytes = 8 << 20 })
 	large, other := make([]byte, engine.LargeReplyBytes+1), make([]byte, engine.LargeReplyBytes+2)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "large", large)
-	within(t, patience, func() error {
-		looks := 0 // in a row: the kernel takes more of what is unread for a while
-		for ; looks < 20 && srv.replies.scarce(); looks++ {
+	within(t, testTimeout, func() error {
+		looks := 0 // in a row: the kernel takes more of it for a while
+		for ; looks < 20 && srv.replies.overLimit(); looks++ {
 			time.Sleep(20 * time.Millisecond)
 		}
 		if looks == 20 {

@@ -9,24 +9,24 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A defect in a command is a panic. It costs the connection that met it, and the table that the
-// command was changing, if the change was half made: that table is spoiled (shardmap.Call.Release)
-// and is not saved any more. Whoever recovers from a panic in a command calls defect.
+// A panic in a command closes the connection of its client. If the command was in the middle of a
+// change, the table is poisoned (shardmap.Call.Release) and not saved any more. Every function that
+// recovers from a panic calls reportPanic.
 
-// defect is engine.Engine.Defect.
-func (srv *Server) defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
-	return srv.engine.Defect(where, p, call, more...)
+// reportPanic is engine.Engine.ReportPanic.
+func (srv *Server) reportPanic(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
+	return srv.engine.ReportPanic(where, p, call, more...)
 }
 
 // recovered, deferred on a goroutine of the server's own, keeps a panic from ending the process.
 func (srv *Server) recovered(where string) {
 	if p := recover(); p != nil {
-		_ = srv.defect(where, p, nil)
+		_ = srv.reportPanic(where, p, nil)
 	}
 }
 
-// persistDefect counts and logs a panic on one of persist's goroutines, if err is one.
-func (srv *Server) persistDefect(where string, err error) {
+// reportPersistPanic counts and logs a panic on one of persist's goroutines, if err is one.
+func (srv *Server) reportPersistPanic(where string, err error) {
 	var p *persist.PanicError
 	if errors.As(err, &p) {
 		srv.counters.panics.Add(1)
@@ -34,7 +34,7 @@ func (srv *Server) persistDefect(where string, err error) {
 	}
 }
 
-// memoryStays is told of a panic while memory was given back in the background.
-func (srv *Server) memoryStays(p any) {
-	_ = srv.defect("panic while memory was given back: what is left of it stays in use until the restart", p, nil)
+// reclaimPanicked is called after a panic while memory was freed in the background.
+func (srv *Server) reclaimPanicked(p any) {
+	_ = srv.reportPanic("panic while memory was freed: the rest of it stays in use until the restart", p, nil)
 }

@@ -21,7 +21,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Opcodes of commands with a defect that change the table "d".
+// Opcodes of commands that panic and change the table "d".
 const (
 	opPanicsInChange codec.Opcode = 0xe8 + iota
 	opPanicsBehindChange
@@ -31,8 +31,8 @@ const (
 	opPanicsInRename
 )
 
-// panickingLog is a defect in the middle of a change: its numbers are drawn and recorded, and that
-// is all.
+// panickingLog panics in the middle of a change: its LSNs are assigned and recorded, and nothing
+// else is done.
 type panickingLog struct{ shardmap.Log }
 
 func (l panickingLog) Append(lsn, n uint64, request []byte) {
@@ -42,23 +42,23 @@ func (l panickingLog) Append(lsn, n uint64, request []byte) {
 	panic("defect")
 }
 
-// defects are commands with defects.
-type defects struct {
+// faulty are commands that panic.
+type faulty struct {
 	commands *engine.Commands
-	mended   atomic.Bool // they have none any more
+	fixed    atomic.Bool // they do not panic any more
 }
 
-func newDefects() *defects {
-	d := &defects{}
+func newFaulty() *faulty {
+	d := &faulty{}
 	set := func(x *engine.Executor) error {
 		table, _ := x.Store().Lookup(x.Call(), []byte("d"))
 		x.TableName = []byte("d")
 		key, val := value.AppendStr(nil, "defect"), value.AppendStr(nil, "set")
 		return table.Dict().Set(x.Call(), key, val)
 	}
-	// A panic behind the number and before the name.
+	// A panic after the LSN is assigned and before the name is taken.
 	numbered := func(x *engine.Executor, change func() error) error {
-		if c := x.Call(); !d.mended.Load() {
+		if c := x.Call(); !d.fixed.Load() {
 			log := c.Log
 			defer func() { c.Log = log }()
 			c.Log = panickingLog{log}
@@ -69,14 +69,14 @@ func newDefects() *defects {
 	for op, run := range map[codec.Opcode]func(x *engine.Executor) error{
 		opPanicsInChange: func(x *engine.Executor) error { return numbered(x, func() error { return set(x) }) },
 		opPanicsBehindChange: func(x *engine.Executor) error {
-			if err := set(x); err != nil || d.mended.Load() {
+			if err := set(x); err != nil || d.fixed.Load() {
 				return err
 			}
 			panic("defect")
 		},
 		opPanicsInCreate: func(x *engine.Executor) error {
 			content := value.AppendStr(nil, "one")
-			if !d.mended.Load() {
+			if !d.fixed.Load() {
 				content = nil
 			}
 			_, err := x.Store().Create(x.Call(), "d", shardmap.KindList, content, 1)
@@ -102,7 +102,7 @@ func newDefects() *defects {
 }
 
 // startOnDisk is keptServer for a server that may end with an error and has these commands.
-func (d *defects) startOnDisk(t *testing.T, fsys persist.FS, log io.Writer) *Server {
+func (d *faulty) startOnDisk(t *testing.T, fsys persist.FS, log io.Writer) *Server {
 	t.Helper()
 	return startWith(t, Config{Data: dataOn(fsys, nil), Commands: d.commands}, log)
 }
@@ -124,23 +124,23 @@ func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
 	return srv
 }
 
-// TestDefectAndRestart: a request that panics once it is recorded closes its connection and, if its
-// change is half made, its table; the next start is not prevented by it, whether or not it panics
-// again.
+// TestDefectAndRestart: a request that panics once it is recorded closes its connection, and
+// poisons its table if it was in the middle of the change. The next start succeeds, whether or not
+// the request panics again.
 func TestDefectAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
-		op    codec.Opcode
-		half  bool // its change is half made
-		mends bool // the next start does not know the defect any more
-		made  bool // after the restart
+		op      codec.Opcode
+		partial bool // its change is partially applied
+		fixed   bool // it does not panic in the next start
+		made    bool // after the restart
 	}{
-		"in the change":                {opPanicsInChange, true, false, false},
-		"in the change, mended":        {opPanicsInChange, true, true, true},
-		"behind the change":            {opPanicsBehindChange, false, false, true},
-		"behind the change and mended": {opPanicsBehindChange, false, true, true},
+		"in the change":               {opPanicsInChange, true, false, false},
+		"in the change, fixed":        {opPanicsInChange, true, true, true},
+		"behind the change":           {opPanicsBehindChange, false, false, true},
+		"behind the change and fixed": {opPanicsBehindChange, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			known := newDefects()
+			known := newFaulty()
 			disk, log := newDisk(), &bytes.Buffer{}
 			srv := known.startOnDisk(t, disk, log)
 			w := dial(t, srv)
@@ -151,7 +151,7 @@ func TestDefectAndRestart(t *testing.T) {
 			if !bad.closed() {
 				t.Fatal("the connection stays open")
 			}
-			if c.half {
+			if c.partial {
 				for op, args := range map[codec.Opcode][]any{
 					codec.OpDictGet: {"d", "a"}, codec.OpDictDelete: {"d", "a"}, codec.OpDictLen: {"d"},
 				} {
@@ -175,28 +175,28 @@ func TestDefectAndRestart(t *testing.T) {
 				w.ok(codec.OpDictIncrement, "d", "a", 1)
 			}
 			w.ok(codec.OpListAppend, "other", "after")
-			if info := srv.Info(); info.Panics != 1 || (info.SpoiledTables == 1) != c.half {
+			if info := srv.Info(); info.Panics != 1 || (info.PoisonedTables == 1) != c.partial {
 				t.Errorf("%+v", info)
 			}
-			if err := srv.Stop(context.Background()); (err != nil) != c.half {
+			if err := srv.Stop(context.Background()); (err != nil) != c.partial {
 				t.Error(err)
 			}
 
-			known.mended.Store(c.mends)
+			known.fixed.Store(c.fixed)
 			log.Reset()
 			srv = known.startOnDisk(t, disk, log)
 			w = dial(t, srv)
 			if has := w.ok(codec.OpDictContains, "d", "defect"); has[0] != c.made {
 				t.Error("the change is there:", has)
 			}
-			leftOut := c.half && !c.mends
-			if info := srv.Info(); (info.Data.LeftOut == 1) != leftOut || leftOut && info.Panics == 0 ||
-				info.SpoiledTables != 0 {
+			skipped := c.partial && !c.fixed
+			if info := srv.Info(); (info.Data.Skipped == 1) != skipped || skipped && info.Panics == 0 ||
+				info.PoisonedTables != 0 {
 				t.Errorf("%+v %+v", info, info.Data)
 			}
-			told := strings.Contains(log.String(), "left out") && strings.Contains(log.String(), "table=d") &&
+			logged := strings.Contains(log.String(), "skipped") && strings.Contains(log.String(), "table=d") &&
 				strings.Contains(log.String(), "lsn=")
-			if told != leftOut {
+			if logged != skipped {
 				t.Error(log.String())
 			}
 			if got := w.ok(codec.OpListAll, "other"); len(got) != 1 {
@@ -205,8 +205,8 @@ func TestDefectAndRestart(t *testing.T) {
 			w.ok(codec.OpDictSetDefault, "d", "defect", "later") // a change only if the other was none
 			want := keptText(srv)
 
-			// killed; then by a version without the defect, whichever file is there
-			known.mended.Store(true)
+			// killed; then a version that does not panic, with either file
+			known.fixed.Store(true)
 			for _, without := range []string{"", "data/data.cdb"} {
 				srv.flushJournal()
 				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
@@ -223,21 +223,21 @@ func TestDefectAndRestart(t *testing.T) {
 	}
 }
 
-// TestDefectAndDropAndRestart: a table that was left half changed and was dropped, which is the way
-// out, does not prevent the next start, whether or not the request panics again.
-func TestDefectAndDropAndRestart(t *testing.T) {
+// TestPanicAndDropAndRestart: after a poisoned table was dropped the next start succeeds, whether
+// or not the request panics again.
+func TestPanicAndDropAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		op      codec.Opcode
-		mends   bool // the next start does not know the defect any more
-		leftOut int
+		fixed   bool // it does not panic in the next start
+		skipped int
 	}{
-		"a creation":         {opPanicsInCreate, false, 1},
-		"a creation, mended": {opPanicsInCreate, true, 0},
-		"a drop":             {opPanicsInDrop, false, 1},
-		"a drop, mended":     {opPanicsInDrop, true, 0},
+		"a creation":        {opPanicsInCreate, false, 1},
+		"a creation, fixed": {opPanicsInCreate, true, 0},
+		"a drop":            {opPanicsInDrop, false, 1},
+		"a drop, fixed":     {opPanicsInDrop, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			known := newDefects()
+			known := newFaulty()
 			disk := newDisk()
 			srv := known.startOnDisk(t, disk, io.Discard)
 			w := dial(t, srv)
@@ -263,17 +263,17 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 			clock, want := srv.store.Clock(), keptText(srv)
 			stopServer(t, srv)
 
-			known.mended.Store(c.mends)
+			known.fixed.Store(c.fixed)
 			var log bytes.Buffer
 			again := known.startOnDisk(t, killed, &log)
 			if got := keptText(again); got != want || again.store.Clock() < clock {
 				t.Errorf("at %d, after the restart\n%s\nat %d instead of\n%s", again.store.Clock(), got, clock, want)
 			}
-			if info := again.Info(); info.Data.LeftOut != c.leftOut {
+			if info := again.Info(); info.Data.Skipped != c.skipped {
 				t.Errorf("%+v\n%s", info.Data, log.String())
 			}
-			none := c.mends == (c.op == opPanicsInDrop)
-			if told := strings.Contains(log.String(), "drops a table that is not there"); told != none {
+			none := c.fixed == (c.op == opPanicsInDrop)
+			if logged := strings.Contains(log.String(), "drops a table that does not exist"); logged != none {
 				t.Error(log.String())
 			}
 			w = dial(t, again)
@@ -284,14 +284,14 @@ func TestDefectAndDropAndRestart(t *testing.T) {
 	}
 }
 
-// TestDefectBeforeName: a creation, or a renaming, that ends behind its number and before its name
-// has taken that all the same: else the name could be given again, and whether the next start could
-// do the same would hang on whether the first request panics again.
-func TestDefectBeforeName(t *testing.T) {
+// TestPanicBeforeName: a creation, or a renaming, that panics after its LSN and before its name
+// reserves that name. Else the name could be taken again, and the next start would depend on
+// whether the first request panics again.
+func TestPanicBeforeName(t *testing.T) {
 	for _, op := range []codec.Opcode{opPanicsInNaming, opPanicsInRename} {
-		for _, mends := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%#x, mended %v", op, mends), func(t *testing.T) {
-				known := newDefects()
+		for _, fixed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%#x, fixed %v", op, fixed), func(t *testing.T) {
+				known := newFaulty()
 				disk := newDisk()
 				srv := known.startOnDisk(t, disk, io.Discard)
 				w := dial(t, srv)
@@ -302,7 +302,7 @@ func TestDefectBeforeName(t *testing.T) {
 					t.Fatal("the connection stays open")
 				}
 				var want []any
-				// both become lists, as somebody would do it who needs them
+				// both become lists, as a client that needs them would do
 				for i, name := range []string{"d", "new"} {
 					if w.call(codec.OpCreateList, name, false, i).Status == codec.StatusTableExists {
 						w.ok(codec.OpDrop, name)
@@ -310,8 +310,8 @@ func TestDefectBeforeName(t *testing.T) {
 					}
 					want = append(want, name, "list", int64(1))
 				}
-				if n := srv.Info().SpoiledTables; n != 0 {
-					t.Errorf("%d tables are spoiled", n)
+				if n := srv.Info().PoisonedTables; n != 0 {
+					t.Errorf("%d tables are poisoned", n)
 				}
 				if err := srv.journal.Sync(srv.store.Clock()); err != nil {
 					t.Fatal(err)
@@ -319,7 +319,7 @@ func TestDefectBeforeName(t *testing.T) {
 				killed := copyOfDisk(disk, "")
 				text := keptText(srv)
 				stopServer(t, srv)
-				known.mended.Store(mends)
+				known.fixed.Store(fixed)
 				again := known.startOnDisk(t, killed, io.Discard)
 				if got := keptText(again); got != text {
 					t.Errorf("after the restart\n%s\ninstead of\n%s", got, text)
@@ -333,7 +333,7 @@ func TestDefectBeforeName(t *testing.T) {
 	}
 }
 
-// copyOfDisk returns a disk with the files of another one, but for one.
+// copyOfDisk returns a disk with the files of another one, except for one.
 func copyOfDisk(disk *fstest.Disk, without string) *fstest.Disk {
 	files := fstest.NewDisk()
 	_ = files.MkdirAll("data")
@@ -346,9 +346,10 @@ func copyOfDisk(disk *fstest.Disk, without string) *fstest.Disk {
 	return files
 }
 
-// TestManyDefects: the start after many half made changes loads a second time, not once for each.
-func TestManyDefects(t *testing.T) {
-	known := newDefects()
+// TestManyPanics: the start after many partially applied changes loads a second time, not once for
+// each.
+func TestManyPanics(t *testing.T) {
+	known := newFaulty()
 	disk := newDisk()
 	srv := known.startOnDisk(t, disk, io.Discard)
 	w := dial(t, srv)
@@ -380,8 +381,8 @@ func TestManyDefects(t *testing.T) {
 		return nil
 	}
 	srv = known.startOnDisk(t, loads, &log)
-	if info := srv.Info(); info.Data.LeftOut != n || starts != 2 {
-		t.Errorf("%d requests left out, loaded %d times\n%s", info.Data.LeftOut, starts, log.String())
+	if info := srv.Info(); info.Data.Skipped != n || starts != 2 {
+		t.Errorf("%d requests skipped, loaded %d times\n%s", info.Data.Skipped, starts, log.String())
 	}
 	if got := dial(t, srv).ok(codec.OpDictItems, "d"); len(got) != 2 || got[1] != int64(n-1) {
 		t.Error(got)
@@ -389,8 +390,8 @@ func TestManyDefects(t *testing.T) {
 	stopServer(t, srv)
 }
 
-// TestManySaves: of the clients that ask for a save while one is under way, one is served by a save
-// and the others by the same.
+// TestManySaves: all clients that ask for a save while another one runs are served by one further
+// save.
 func TestManySaves(t *testing.T) {
 	t.Parallel()
 	disk := newStuckDisk("write", ".part")
@@ -399,7 +400,7 @@ func TestManySaves(t *testing.T) {
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
 	change := w.request(codec.OpDictSet, "d", "b", 1)[8:] // its payload
-	disk.renamed = func() {                               // others go on changing something
+	disk.renamed = func() {                               // other clients go on changing something
 		log := srv.engine.TakeLog()
 		defer srv.engine.PutLog(log)
 		c := shardmap.Call{Log: log, Request: change}
@@ -415,7 +416,7 @@ func TestManySaves(t *testing.T) {
 		save := dial(t, srv)
 		save.write(save.request(codec.OpSave))
 		saves = append(saves, save)
-		for srv.besides.Load() < int64(len(saves)) || disk.waiting.Load() == 0 {
+		for srv.backgroundJobs.Load() < int64(len(saves)) || disk.waiting.Load() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -425,14 +426,14 @@ func TestManySaves(t *testing.T) {
 			t.Error(reply.Status, err)
 		}
 	}
-	if n := disk.renames.Load(); n > 3 { // the first, one for the others, and one for what is slow to begin
+	if n := disk.renames.Load(); n > 3 { // the first, one for the others, and one for clients that are slow to begin
 		t.Errorf("%d files for %d requests", n, len(saves))
 	}
 }
 
-// TestDefectUnderLock: a command that panics under a lock does not hold up who comes after it: the
-// table was not changed and answers.
-func TestDefectUnderLock(t *testing.T) {
+// TestPanicUnderLock: a command that panics under a lock does not block later requests: the table
+// is unchanged and answers.
+func TestPanicUnderLock(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "a", 1)
@@ -466,16 +467,16 @@ func TestDefectUnderLock(t *testing.T) {
 			w.ok(codec.OpListSet, "l", 0, 7)
 		}
 	}
-	if info := srv.Info(); info.Panics != uint64(3*len(requests)) || info.SpoiledTables != 0 {
+	if info := srv.Info(); info.Panics != uint64(3*len(requests)) || info.PoisonedTables != 0 {
 		t.Errorf("%+v", info)
 	}
 	w.ok(codec.OpListDelete, "l", 2)
 	w.ok(codec.OpDictDelete, "d", "bad")
 }
 
-// TestDefectAndPipeline: pipelined requests for the keys of a table that a defect has left half
-// changed are answered, each by its error.
-func TestDefectAndPipeline(t *testing.T) {
+// TestPanicAndPipeline: pipelined requests for the keys of a poisoned table are answered, each by
+// its error.
+func TestPanicAndPipeline(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
@@ -498,7 +499,7 @@ func TestDefectAndPipeline(t *testing.T) {
 	}
 	v.Close()
 	w.ok(codec.OpDictSet, "d", "other", 1)
-	bad := dial(t, srv) // its deletions have the entries moved, which the damaged key ends half-way
+	bad := dial(t, srv) // its deletions move the entries, and the damaged key panics half-way
 	var requests []byte
 	for i := range n / 2 {
 		requests = append(requests, bad.request(codec.OpDictDelete, "d", key(i))...)
@@ -507,7 +508,7 @@ func TestDefectAndPipeline(t *testing.T) {
 	for err = nil; err == nil; {
 		_, err = bad.reply()
 	}
-	if info := srv.Info(); info.Panics != 1 || info.SpoiledTables != 1 {
+	if info := srv.Info(); info.Panics != 1 || info.PoisonedTables != 1 {
 		t.Fatalf("%+v", info)
 	}
 	requests = requests[:0]
@@ -525,7 +526,7 @@ func TestDefectAndPipeline(t *testing.T) {
 	}
 }
 
-// stuckDisk is a disk on which what is done to some files waits, from the moment that it is stuck
+// stuckDisk is a disk on which operations on some files block, from the moment that it is stuck
 // until release is called.
 type stuckDisk struct {
 	*fstest.Faults
@@ -560,8 +561,8 @@ func (d *stuckDisk) release() {
 	d.once.Do(func() { close(d.free) })
 }
 
-// TestStuckDiskAndLongRequests: requests that wait for the disk do not hold up long ones that do
-// not, however many they are.
+// TestStuckDiskAndLongRequests: requests that wait for the disk do not delay long ones that do not,
+// however many they are.
 func TestStuckDiskAndLongRequests(t *testing.T) {
 	t.Parallel()
 	many := make([]any, shardmap.InlineElements+10)
@@ -594,7 +595,7 @@ func TestStuckDiskAndLongRequests(t *testing.T) {
 				wire.write(c.waits(wire, i))
 				waiting = append(waiting, wire)
 			}
-			for disk.waiting.Load() == 0 || srv.besides.Load() < int64(len(waiting)) {
+			for disk.waiting.Load() == 0 || srv.backgroundJobs.Load() < int64(len(waiting)) {
 				time.Sleep(time.Millisecond)
 			}
 			answered := make(chan struct{})
@@ -621,8 +622,8 @@ func TestStuckDiskAndLongRequests(t *testing.T) {
 	}
 }
 
-// TestDurableWithoutChange: a durable request that changes nothing is answered once that is on disk
-// which it tells of. Other requests are answered meanwhile.
+// TestDurableWithoutChange: a DURABLE request that changes nothing is answered once everything that
+// its reply depends on is on disk. Other requests are answered meanwhile.
 func TestDurableWithoutChange(t *testing.T) {
 	t.Parallel()
 	disk := newStuckDisk("sync", ".log")

@@ -12,18 +12,19 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// longestWait bounds what a connection may have to wait while others do long work: far above what
-// it takes, for slow and busy machines and the race detector; the figures are in the log.
+// longestWait bounds how long a connection waits while others do long work. It is far above the
+// usual time, for slow and busy machines and the race detector; the log has the figures.
 const longestWait = 3 * time.Second
 
-// watcher is a connection that asks again and again and keeps the longest time that an answer took.
+// watcher is a connection that sends requests again and again and records the longest time of a
+// reply.
 type watcher struct {
 	w    *wire
 	op   codec.Opcode
 	args []any
 }
 
-// watch runs the watchers while work is done and returns the longest wait of each.
+// watch runs the watchers during work and returns the longest wait of each.
 func watch(t *testing.T, watchers []watcher, work func()) []time.Duration {
 	t.Helper()
 	stop := make(chan struct{})
@@ -66,8 +67,8 @@ func watch(t *testing.T, watchers []watcher, work func()) []time.Duration {
 	return longest
 }
 
-// TestParallelStalls: reading, clearing and dropping what has a million entries, and sorting it,
-// holds nobody up; a sort holds up only those who ask for the same list.
+// TestParallelStalls: reading, clearing, dropping and sorting tables of a million entries delays no
+// other client; a sort delays only requests for the same list.
 func TestParallelStalls(t *testing.T) {
 	size := 1_000_000
 	if testing.Short() || raceEnabled && !conformance.Long() {

@@ -31,7 +31,7 @@ func inParallel(t *testing.T, srv *Server, n int, f func(w *wire, i int) error) 
 	}
 }
 
-// do makes one request; statuses other than OK and those given are errors.
+// do makes one request; statuses other than OK and the given ones are errors.
 func (w *wire) do(op codec.Opcode, args []any, allowed ...codec.Status) ([]any, error) {
 	if _, err := w.conn.Write(w.request(op, args...)); err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func (w *wire) do(op codec.Opcode, args []any, allowed ...codec.Status) ([]any, 
 	return nil, fmt.Errorf("%v%.100v: %w", op, args, e)
 }
 
-// TestParallel has many connections do everything at once on the same few tables, which come and go
-// under the same names. Then what is left must hold together.
+// TestParallel: many connections do everything at once on the same few tables, which are created
+// and dropped under the same names. In the end the tables must be consistent.
 func TestParallel(t *testing.T) {
 	t.Parallel()
 	clients, batches := 8, 60
@@ -116,8 +116,8 @@ func holdsTogether(t *testing.T, w *wire, lenOp, allOp codec.Opcode, name, lengt
 	}
 }
 
-// dictHoldsTogether: keys, values, items and what is found under each key agree, and no key is
-// there twice.
+// dictHoldsTogether checks that keys, values, items and the value of each key agree, and that no
+// key is there twice.
 func dictHoldsTogether(t *testing.T, w *wire, name any) {
 	t.Helper()
 	items := encodedValues(t, w.call(codec.OpDictItems, name).Body)
@@ -159,8 +159,8 @@ func encodedValues(t *testing.T, b []byte) (all [][]byte) {
 	return all
 }
 
-// TestParallelAtomic: an update of many keys, spread over a dict of many shards, is seen whole or
-// not at all, by every kind of read.
+// TestParallelAtomic: every kind of read sees an update of many keys, in many shards, completely or
+// not at all.
 func TestParallelAtomic(t *testing.T) {
 	t.Parallel()
 	entries, rounds := 40_000, 40
@@ -210,7 +210,7 @@ func TestParallelAtomic(t *testing.T) {
 }
 
 // TestParallelNothingLost: increments of one counter, appends to both ends of one list and pops
-// from it, each counted exactly once.
+// from it each take effect exactly once.
 func TestParallelNothingLost(t *testing.T) {
 	t.Parallel()
 	const clients, each = 8, 300

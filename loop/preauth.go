@@ -11,117 +11,116 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// Whoever reaches the port can connect and say nothing. So that this keeps nobody out who has the
-// password, a connection that has not proved it may lose its place to one that comes when there is
-// no other: the one whose client has let the server wait the longest, if more of its address have
-// not proved themselves than of the newcomer's, or if that is ownTime for a newcomer of the same
-// address, otherTime for one of another. Who proves the password in time, as every client does, is
-// so let in whatever strangers do; who has proved it keeps the place.
+// When the server is at MaxConns, a new connection may evict one that has not authenticated yet.
+// The victim is the one whose client the server has waited longest for, provided that its address
+// has more unauthenticated connections than the newcomer's, or that it has waited longer than
+// sameAddrGrace (for a newcomer of the same address) or otherAddrGrace. So connections that say
+// nothing cannot keep out a client that authenticates at once. Authenticated connections are never
+// evicted.
 
 const (
-	// What the client of a connection that may lose its place has for each of its messages. A busy
-	// machine takes some of it; and of one address more than these hold can come in a second.
-	ownTime   = 250 * time.Millisecond
-	otherTime = time.Second
-	// maxCeding is how many connections that have lost their places may still be open: each has a
-	// descriptor.
-	maxCeding = 32
+	// How long the client of a connection that may be evicted has for each of its messages. A busy
+	// machine takes some of it, and one address may open more connections in a second than there
+	// are slots.
+	sameAddrGrace  = 250 * time.Millisecond
+	otherAddrGrace = time.Second
+	// maxEvicting is how many evicted connections may still be open: each has a descriptor.
+	maxEvicting = 32
 )
 
-// unprovenSet holds the connections that have not proved the password. Its methods may be called
+// unauthenticatedSet holds the connections that have not authenticated. Its methods may be called
 // from any goroutine.
-type unprovenSet struct {
+type unauthenticatedSet struct {
 	mu sync.Mutex
 	// guarded by mu
-	origins map[netip.Addr]int // how many of each address there are
-	waiting list.List          // of the sessions whose clients are waited for, the longest first
-	ceding  int                // have lost their places and are not closed yet
+	origins  map[netip.Addr]int // how many of each address there are
+	waiting  list.List          // the sessions that wait for their clients, the longest first
+	evicting int                // evicted, and not closed yet
 }
 
-// place is what the set knows of a session. Guarded by its mu.
-type place struct {
-	waiting *list.Element // nil: it is not its client that is waited for
-	since   time.Time     // it is
-	lost    bool
+// slot is what the set knows of a session. Guarded by its mu.
+type slot struct {
+	waiting *list.Element // nil: it does not wait for its client
+	since   time.Time     // when it began to wait
+	evicted bool
 }
 
-func (u *unprovenSet) init() { u.origins = make(map[netip.Addr]int) }
+func (u *unauthenticatedSet) init() { u.origins = make(map[netip.Addr]int) }
 
-// enter adds a session that has a place.
-func (u *unprovenSet) enter(s *session) {
+// enter adds a session, which has a slot.
+func (u *unauthenticatedSet) enter(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.origins[s.auth.login.from]++
 	u.waitLocked(s)
 }
 
-func (u *unprovenSet) waitLocked(s *session) {
-	p := &s.auth.login.place
+func (u *unauthenticatedSet) waitLocked(s *session) {
+	p := &s.auth.login.slot
 	p.waiting, p.since = u.waiting.PushBack(s), time.Now()
 }
 
-// work says that the server has work to do before the session's client can go on: until worked it
-// keeps its place. It is false if that is another's by now.
-func (u *unprovenSet) work(s *session) bool {
+// work notes that the server has work to do before the session's client can go on: until worked it
+// is not evicted. It returns false if it has been already.
+func (u *unauthenticatedSet) work(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopWaitingLocked(s)
-	return !s.auth.login.place.lost
+	return !s.auth.login.slot.evicted
 }
 
-func (u *unprovenSet) stopWaitingLocked(s *session) {
-	if p := &s.auth.login.place; p.waiting != nil {
+func (u *unauthenticatedSet) stopWaitingLocked(s *session) {
+	if p := &s.auth.login.slot; p.waiting != nil {
 		u.waiting.Remove(p.waiting)
 		p.waiting = nil
 	}
 }
 
-// worked says that the session's client can go on.
-func (u *unprovenSet) worked(s *session) {
+// worked notes that the session's client can go on.
+func (u *unauthenticatedSet) worked(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p := &s.auth.login.place; p.waiting == nil && !p.lost {
+	if p := &s.auth.login.slot; p.waiting == nil && !p.evicted {
 		u.waitLocked(s)
 	}
 }
 
-// answered says that the session's client has all that it will get: its place is the first that is
-// taken, at once.
-func (u *unprovenSet) answered(s *session) {
+// answered notes that the session's client has its last answer: the session is the next to be
+// evicted, at once.
+func (u *unauthenticatedSet) answered(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p := &s.auth.login.place; p.waiting != nil {
+	if p := &s.auth.login.slot; p.waiting != nil {
 		u.waiting.MoveToFront(p.waiting)
 		p.since = time.Time{}
 	}
 }
 
-// prove takes out a session that has proved the password. It is false if its place is another's by
-// now.
-func (u *unprovenSet) prove(s *session) bool {
+// authenticated removes a session that has authenticated. It returns false if the session has been
+// evicted.
+func (u *unauthenticatedSet) authenticated(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.auth.login.place.lost {
+	if s.auth.login.slot.evicted {
 		return false
 	}
 	u.removeLocked(s)
 	return true
 }
 
-// leave takes out a session whose connection is closed. It is false if its place is another's by
-// now.
-func (u *unprovenSet) leave(s *session) bool {
+// leave removes a session whose connection is closed. It returns false if the session was evicted.
+func (u *unauthenticatedSet) leave(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.auth.login.place.lost {
-		u.ceding--
+	if s.auth.login.slot.evicted {
+		u.evicting--
 		return false
 	}
 	u.removeLocked(s)
 	return true
 }
 
-func (u *unprovenSet) removeLocked(s *session) {
+func (u *unauthenticatedSet) removeLocked(s *session) {
 	u.stopWaitingLocked(s)
 	from := s.auth.login.from
 	if u.origins[from]--; u.origins[from] == 0 {
@@ -129,34 +128,33 @@ func (u *unprovenSet) removeLocked(s *session) {
 	}
 }
 
-// cede takes the place of a session for a newcomer and returns the session, which is to be closed;
-// nil if none has to make room.
-func (u *unprovenSet) cede(newcomer netip.Addr, now time.Time) *session {
+// evict takes the slot of a session for a newcomer and returns the session, which the caller
+// closes; nil if no session may be evicted.
+func (u *unauthenticatedSet) evict(newcomer netip.Addr, now time.Time) *session {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	oldest := u.waiting.Front()
-	if oldest == nil || u.ceding >= maxCeding {
+	if oldest == nil || u.evicting >= maxEvicting {
 		return nil
 	}
 	s := oldest.Value.(*session)
-	p := &s.auth.login.place
-	due := otherTime
+	p := &s.auth.login.slot
+	due := otherAddrGrace
 	if s.auth.login.from == newcomer {
-		due = ownTime
+		due = sameAddrGrace
 	}
 	if now.Sub(p.since) < due && u.origins[s.auth.login.from] <= u.origins[newcomer]+1 {
 		return nil
 	}
 	u.removeLocked(s)
-	p.lost = true
-	u.ceding++
+	p.evicted = true
+	u.evicting++
 	return s
 }
 
-// makeRoom takes the place of a connection that has not proved the password for one that comes, if
-// there is such.
-func (srv *Server) makeRoom(newcomer net.Addr) bool {
-	s := srv.unproven.cede(originOf(newcomer), time.Now())
+// evictFor evicts an unauthenticated connection for a newcomer. It returns false if none may be.
+func (srv *Server) evictFor(newcomer net.Addr) bool {
+	s := srv.unauthenticated.evict(originOf(newcomer), time.Now())
 	if s == nil {
 		return false
 	}
@@ -165,19 +163,19 @@ func (srv *Server) makeRoom(newcomer net.Addr) bool {
 	return true
 }
 
-// closeCeded closes the session if it has lost its place.
-func (s *session) closeCeded() {
+// closeEvicted closes the session if it was evicted.
+func (s *session) closeEvicted() {
 	if s.auth.marks.take(evicted) && !s.ends() {
-		s.losePlace()
+		s.refuseEvicted()
 	}
 }
 
-func (s *session) losePlace() {
-	s.refuse(s.srv.noPlace(": the place was given to another client, since this one had not proved the password"))
+func (s *session) refuseEvicted() {
+	s.refuse(s.srv.tooManyConnections(": this one was evicted for another client, since it had not authenticated"))
 }
 
-// noPlace is what a client is told that has no place.
-func (srv *Server) noPlace(why string) *secure.Refusal {
+// tooManyConnections is the refusal of a client that gets no slot.
+func (srv *Server) tooManyConnections(why string) *secure.Refusal {
 	return &secure.Refusal{
 		Code: secure.RefusedTooManyConnections,
 		Text: fmt.Sprintf("too many connections (the limit is %d)%s", srv.cfg.MaxConns, why),

@@ -12,14 +12,14 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// TestWhoGivesWay: of the connections that have not proved the password one gives way that has had
-// its time, or has more beside it from its address than the newcomer; never one that waits for the
-// server.
+// TestWhoGivesWay: the unauthenticated connection that is evicted has waited longer than its grace,
+// or its address has more such connections than the newcomer's. One that waits for the server is
+// never evicted.
 func TestWhoGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var u unprovenSet
+		var u unauthenticatedSet
 		u.init()
-		names := map[*session]string{nil: "nobody"}
+		names := map[*session]string{nil: "none"}
 		enter := func(from, name string) *session {
 			s := &session{auth: auth{login: &login{from: netip.MustParseAddr(from)}}}
 			names[s] = name
@@ -27,63 +27,63 @@ func TestWhoGivesWay(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return s
 		}
-		cedes := func(newcomer, want string) {
+		evicts := func(newcomer, want string) {
 			t.Helper()
-			if got := names[u.cede(netip.MustParseAddr(newcomer), time.Now())]; got != want {
-				t.Errorf("%s gives way to %s, want %s", got, newcomer, want)
+			if got := names[u.evict(netip.MustParseAddr(newcomer), time.Now())]; got != want {
+				t.Errorf("%s is evicted for %s, want %s", got, newcomer, want)
 			}
 		}
 		const flood, honest, other = "10.0.0.1", "10.0.0.2", "10.0.0.3"
-		cedes(honest, "nobody")
+		evicts(honest, "none")
 		first, second := enter(flood, "first"), enter(flood, "second")
 		enter(flood, "third")
 		enter(honest, "honest")
-		cedes(flood, "nobody") // all are new, and the flood has the most
-		cedes(honest, "first")
-		cedes(honest, "nobody") // one of each would only change places
-		time.Sleep(ownTime)
-		cedes(flood, "second")
-		cedes(honest, "nobody") // third is of another address
+		evicts(flood, "none") // all are new, and the flood has the most
+		evicts(honest, "first")
+		evicts(honest, "none") // one of each would only take turns
+		time.Sleep(sameAddrGrace)
+		evicts(flood, "second")
+		evicts(honest, "none") // third is of another address
 		if !u.leave(enter(other, "gone")) {
-			t.Error("who was not asked for its place has none")
+			t.Error("a session that was not evicted has lost its slot")
 		}
-		if u.prove(first) || u.leave(first) || u.work(second) || u.leave(second) {
-			t.Error("who gave its place away has one")
+		if u.authenticated(first) || u.leave(first) || u.work(second) || u.leave(second) {
+			t.Error("an evicted session has a slot")
 		}
 
 		third := u.waiting.Front().Value.(*session)
 		if !u.work(third) {
-			t.Error("third has lost its place")
+			t.Error("third was evicted")
 		}
-		cedes(other, "nobody") // third waits for the server, and honest has some time still
-		cedes(honest, "honest")
-		cedes(other, "nobody")
+		evicts(other, "none") // third waits for the server, and honest has some time still
+		evicts(honest, "honest")
+		evicts(other, "none")
 		u.worked(third)
-		cedes(other, "nobody") // its client's time begins
-		time.Sleep(otherTime)
-		cedes(other, "third")
-		if !u.prove(enter(flood, "proven")) {
-			t.Error("who proved the password in time has no place")
+		evicts(other, "none") // its client's time begins
+		time.Sleep(otherAddrGrace)
+		evicts(other, "third")
+		if !u.authenticated(enter(flood, "authenticated")) {
+			t.Error("a session that authenticated in time was evicted")
 		}
 		time.Sleep(time.Hour)
-		cedes(other, "nobody") // it has proved the password
+		evicts(other, "none") // it has authenticated
 
-		for range 2 * maxCeding {
+		for range 2 * maxEvicting {
 			enter(flood, "crowd")
 		}
-		time.Sleep(ownTime)
+		time.Sleep(sameAddrGrace)
 		gone := 0
-		for u.cede(netip.MustParseAddr(flood), time.Now()) != nil {
+		for u.evict(netip.MustParseAddr(flood), time.Now()) != nil {
 			gone++
 		}
-		if gone != maxCeding-2 { // honest and third are still open
-			t.Errorf("%d gave way before any was closed", gone)
+		if gone != maxEvicting-2 { // honest and third are still open
+			t.Errorf("%d were evicted before any was closed", gone)
 		}
 	})
 }
 
-// TestStrangersGiveWay has strangers hold all places: who has the password is let in at once, and
-// who has proved it stays.
+// TestStrangersGiveWay: silent connections take all slots. Clients that know the password are
+// accepted at once, and authenticated ones stay.
 func TestStrangersGiveWay(t *testing.T) {
 	t.Parallel()
 	const most = 8
@@ -92,15 +92,15 @@ func TestStrangersGiveWay(t *testing.T) {
 	for range most {
 		strangers = append(strangers, dialSilent(t, srv))
 	}
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if n := srv.Info().Connections; n < most {
-			return errors.New("not all strangers are in")
+			return errors.New("not all strangers are connected")
 		}
 		return nil
 	})
 	start := time.Now()
 	for range most {
-		within(t, 2*time.Second, func() error { // less than the strangers' time
+		within(t, 2*time.Second, func() error { // less than the strangers' timeout
 			w, err := tryDial(t, srv, testKey)
 			if err == nil {
 				clients = append(clients, w)
@@ -109,7 +109,7 @@ func TestStrangersGiveWay(t *testing.T) {
 		})
 	}
 	if took := time.Since(start); took > handshakeTime-time.Second {
-		t.Errorf("%d clients were let in after %v: the strangers had left by themselves", most, took)
+		t.Errorf("%d clients were accepted after %v: the strangers had timed out", most, took)
 	}
 	for i, w := range strangers {
 		if !w.closed() {
@@ -118,7 +118,7 @@ func TestStrangersGiveWay(t *testing.T) {
 		_, _, err := newClient(nil, *encrypted).Next(w.in, nil)
 		var refusal *secure.Refusal
 		if !errors.As(err, &refusal) || refusal.Code != secure.RefusedTooManyConnections {
-			t.Errorf("stranger %d: got %x, %v, want to be told that its place was given away", i, w.in, err)
+			t.Errorf("stranger %d: got %x, %v, want a refusal because it was evicted", i, w.in, err)
 		}
 	}
 	dialSilent(t, srv)
@@ -130,20 +130,20 @@ func TestStrangersGiveWay(t *testing.T) {
 		t.Errorf("INFO says %d connections", n)
 	}
 	_ = clients[0].conn.Close()
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		_, err := tryDial(t, srv, testKey)
 		return err
 	})
 }
 
-// TestLegacyGivesWay: a connection of CyberDB's wire keeps its place by its first request, with the
-// password; until then it may say nothing for long, but not where there is no other place.
+// TestLegacyGivesWay: a connection of CyberDB's wire authenticates with its first request. Until
+// then it may send nothing for long, and may be evicted.
 func TestLegacyGivesWay(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.MaxConns = 3 }))
-	proven, silent, large := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)
-	proven.done("/create_cyberlist", "table_name", "l", "content", []any{})
-	// read beside the loop
+	authed, silent, large := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)
+	authed.done("/create_cyberlist", "table_name", "l", "content", []any{})
+	// read in the background
 	large.done("/cyberlist/append", "table_name", "l", "value", strings.Repeat("x", 4*legacyInlineBytes))
 	var w *wire
 	within(t, 3*time.Second, func() (err error) {
@@ -151,10 +151,10 @@ func TestLegacyGivesWay(t *testing.T) {
 		return err
 	})
 	if !silent.isClosed(time.Second) {
-		t.Error("who had said nothing is still there")
+		t.Error("the silent connection is still open")
 	}
 	refusedWith(t, secure.RefusedTooManyConnections, func() (*wire, error) { return tryDial(t, srv, testKey) })
-	proven.done("/connect")
+	authed.done("/connect")
 	large.done("/connect")
 	w.ok(codec.OpPing)
 }

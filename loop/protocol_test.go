@@ -32,7 +32,7 @@ type example struct {
 	args  []any
 }
 
-// golden is a session on an empty server that uses the opcodes and the errors a client meets. Those
+// golden is a session on an empty server that uses the opcodes and the errors that clients get. Those
 // of dicts and lists that it does not name are added by goldenSession.
 var golden = []example{
 	{name: "ping", op: codec.OpPing},

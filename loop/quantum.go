@@ -86,7 +86,7 @@ func (b *bell) ring() {
 	}
 }
 
-// preempt ends the session's quantum: it goes on when its turn in the loop's queue comes.
+// preempt ends the session's quantum: the session goes on when its turn in the loop's queue comes.
 func (s *session) preempt() {
 	q := &s.loop.queue
 	s.to(preempted)
@@ -115,20 +115,20 @@ func (l *eventLoop) serveQueue() {
 	}
 }
 
-// takeQuantum goes on with the requests of a preempted session. No panic crosses it.
+// takeQuantum continues the requests of a preempted session. No panic crosses it.
 func (s *session) takeQuantum() (action gnet.Action) {
-	defer s.recoverTurn(&action)
+	defer s.recoverEvent(&action)
 	s.to(running)
 	s.input.since = s.srv.clock.nanos()
-	s.pauseUnread()
-	return s.turn(nil)
+	s.limitOutput()
+	return s.readEvent(nil)
 }
 
-// finish goes on with the requests of a preempted session whose client has ended the connection, as
-// far as closingQuanta go. No panic crosses it.
+// finish continues the requests of a preempted session whose client has closed the connection, for
+// closingQuanta at most. No panic crosses it.
 func (s *session) finish() {
 	action := gnet.None
-	defer s.recoverTurn(&action)
+	defer s.recoverEvent(&action)
 	s.to(running)
 	s.loop.begin()
 	pending := s.input.pending(nil)

@@ -13,15 +13,14 @@ import (
 )
 
 // Commands of these tests: opCostly uses a whole quantum, opMark nothing, and opCostlyMark does
-// both. The latter note how many costly requests came before.
+// both. The latter two record how many costly requests came before.
 const (
 	opCostly codec.Opcode = 0xf0 + iota
 	opMark
 	opCostlyMark
 )
 
-// costly is a server with one event loop, on which opCostly stands still until the test lets it go
-// on.
+// costly is a server with one event loop, on which opCostly blocks until the test releases it.
 type costly struct {
 	*testing.T
 	srv     *Server
@@ -59,7 +58,7 @@ func newCostly(t *testing.T) *costly {
 
 func (c *costly) letGo() { c.letOnce.Do(func() { close(c.goOn) }) }
 
-// asksFor sends n costly requests at once, the first of which stands when it returns.
+// asksFor sends n costly requests at once. When it returns, the first of them blocks.
 func (c *costly) asksFor(n int) *wire {
 	w := dial(c, c.srv)
 	var frames []byte
@@ -82,8 +81,8 @@ func (w *wire) answered(n int) {
 	}
 }
 
-// TestQuantum: a connection that asks for much at once does not keep the others waiting: of each it
-// gets a quantum at a time.
+// TestQuantum: a connection that asks for much at once does not delay the others: it gets one
+// quantum in each iteration.
 func TestQuantum(t *testing.T) {
 	c := newCostly(t)
 	const many, few = 200, 5
@@ -106,8 +105,8 @@ func TestQuantum(t *testing.T) {
 	greedy.answered(many)
 }
 
-// TestQuantumOrder: a pipeline that takes many quanta, and comes in pieces, is answered in its
-// order, and what it changes is changed in its order.
+// TestQuantumOrder: a pipeline that takes many quanta, and arrives in pieces, is executed and
+// answered in order.
 func TestQuantumOrder(t *testing.T) {
 	c := newCostly(t)
 	c.letGo()
@@ -131,8 +130,8 @@ func TestQuantumOrder(t *testing.T) {
 	}
 }
 
-// TestQuantumEnds: what a client has sent before it ends its side is executed, as far as some
-// quanta go.
+// TestQuantumEnds: the requests that a client has sent before it closes its side are executed, for
+// some quanta.
 func TestQuantumEnds(t *testing.T) {
 	c := newCostly(t)
 	w := c.asksFor(closingQuanta)
@@ -153,7 +152,7 @@ func TestQuantumGone(t *testing.T) {
 	_ = w.conn.Close()
 	c.letGo()
 	other := dial(t, c.srv)
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if n := c.srv.Info().Connections; n != 1 {
 			return fmt.Errorf("%d connections", n)
 		}
@@ -175,11 +174,11 @@ func TestQuantumStop(t *testing.T) {
 	w := c.asksFor(many)
 	stopped := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		stopped <- c.srv.Stop(ctx)
 	}()
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if !c.srv.draining.Load() {
 			return errors.New("it does not stop")
 		}

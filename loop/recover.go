@@ -13,22 +13,22 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// ErrData is found in every error of Start that is about the files that Config.Data names.
+// ErrData is wrapped in every error of Start that is about the files of Config.Data.
 var ErrData = errors.New("cannot load the tables")
 
 // restoring fills a store with what is on disk: tables from a .cdb file, then the journal's
-// requests, made again.
+// requests, replayed.
 type restoring struct {
 	log      *slog.Logger
 	store    *shardmap.Store
-	commands *engine.Commands        // nil: the protocol's
-	leaveOut map[uint64]bool         // see engine.Replayer
-	leftOut  int                     // how many of the journal's requests were
-	panics   uint64                  // of requests that were made again
-	half     []*engine.HalfMadeError // of what is to be left out besides: the tables are of no use
+	commands *engine.Commands                // nil: the protocol's
+	skip     map[uint64]bool                 // see engine.Replayer
+	skipped  int                             // how many of the journal's requests were skipped
+	panics   uint64                          // of replayed requests
+	partial  []*engine.PartiallyAppliedError // of further requests to skip: the store is of no use then
 
-	done     func(*shardmap.Restorer) error // takes each table when it is whole
-	table    *shardmap.Restorer             // the table at hand; nil: none
+	done     func(*shardmap.Restorer) error // takes each complete table
+	table    *shardmap.Restorer             // the current table; nil: none
 	kind     persist.Kind
 	entries  []shardmap.Entry
 	packed   []byte
@@ -50,7 +50,7 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.saver.srv = srv
-	if err := srv.saver.hold(); err != nil {
+	if err := srv.saver.lockFile(); err != nil {
 		return err
 	}
 	srv.saver.removeAbandoned()
@@ -78,14 +78,14 @@ func (srv *Server) restore() error {
 			slog.Uint64("clock", found.Clock),
 		)
 	}
-	if target.leftOut > 0 && !srv.readOnly {
-		srv.saver.leftOut(target.leftOut)
+	if target.skipped > 0 && !srv.readOnly {
+		srv.saver.recordSkipped(target.skipped)
 	}
 	return nil
 }
 
-// startFiles begins to write to what was recovered. If there is no room for that the server is
-// read-only: it serves what it has, and changes neither the tables nor a file.
+// startFiles starts to write to the recovered files. If the disk has no room for that, the server
+// is read-only: it changes neither the tables nor a file.
 func (srv *Server) startFiles(found *persist.Recovered) error {
 	srv.numbers, srv.journal = found.Numbers, found.Journal
 	err := srv.beginFiles(found)
@@ -93,12 +93,12 @@ func (srv *Server) startFiles(found *persist.Recovered) error {
 		return err
 	}
 	srv.readOnly = true
-	why := fmt.Errorf("there was no room when the server started (%w): make room, then restart it", err)
+	why := fmt.Errorf("the disk was full when the server started (%w): free disk space, then restart it", err)
 	srv.numbers.Fail(why)
 	if srv.journal != nil {
 		srv.journal.Fail(why)
 	}
-	srv.log.Error("started read-only: nothing is changed, in memory or on disk; make room, then restart",
+	srv.log.Error("the disk is full, the server is read-only: free disk space, then restart",
 		slog.Any("error", err))
 	return nil
 }
@@ -120,7 +120,7 @@ func (srv *Server) beginFiles(found *persist.Recovered) error {
 	return nil
 }
 
-// reportLost says where that is kept which the start has left out of the journal.
+// reportLost logs what the start has cut off the journal, and where that is kept.
 func (srv *Server) reportLost(found *persist.Recovered) {
 	srv.lost = found.Lost()
 	cut := found.Replay.Truncation
@@ -128,14 +128,14 @@ func (srv *Server) reportLost(found *persist.Recovered) {
 	case cut == nil:
 	case cut.SaveErr != nil:
 		srv.log.Warn(
-			"what was cut off the journal is not kept",
+			"the part that was cut off the journal is not kept",
 			slog.String("file", cut.File),
 			slog.Int64("bytes", cut.Bytes),
 			slog.Any("error", cut.SaveErr),
 		)
 	case len(cut.SavedAs) > 0:
 		srv.log.Warn(
-			"what was cut off the journal is kept",
+			"the part that was cut off the journal is kept",
 			slog.Any("files", cut.SavedAs),
 			slog.Int64("bytes", cut.Bytes),
 			slog.Uint64("from", cut.LSN),
@@ -145,21 +145,21 @@ func (srv *Server) reportLost(found *persist.Recovered) {
 }
 
 // restored fills a store. A request of the journal that panics in the middle of its change would
-// leave a table half changed: all is loaded again then, without it.
+// leave its table partially changed. Then everything is loaded again, without the request.
 func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
 		Policy: data.Fsync, SegmentBytes: data.SegmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
 		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin,
 	}
-	leaveOut := make(map[uint64]bool)
+	skip := make(map[uint64]bool)
 	for {
 		target := &restoring{
 			log:      srv.log,
 			store:    shardmap.NewStore(),
 			commands: srv.cfg.Commands,
 			done:     (*shardmap.Restorer).Done,
-			leaveOut: leaveOut,
+			skip:     skip,
 		}
 		found, err := persist.Recover(data.FS, persist.Start{
 			File:      data.File,
@@ -177,23 +177,20 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 		if err == nil {
 			err = target.finish()
 		}
-		if len(target.half) == 0 {
+		if len(target.partial) == 0 {
 			srv.counters.panics.Add(target.panics)
-			srv.persistDefect("panic while a file was loaded", err)
+			srv.reportPersistPanic("panic while a file was loaded", err)
 			return target, found, err
 		}
-		for _, half := range target.half {
-			leaveOut[half.LSN] = true
+		for _, partial := range target.partial {
+			skip[partial.LSN] = true
 			srv.counters.panics.Add(1)
 			srv.log.Error(
-				"a recorded request panics in the middle of its change: it is left out, and all is loaded again",
-				slog.Uint64(
-					"lsn",
-					half.LSN,
-				),
-				slog.String("op", half.Op.String()),
-				slog.String("table", half.Table),
-				slog.Any("panic", half.Panic),
+				"a recorded request panics in the middle of its change: it is skipped, and everything is loaded again",
+				slog.Uint64("lsn", partial.LSN),
+				slog.String("op", partial.Op.String()),
+				slog.String("table", partial.Table),
+				slog.Any("panic", partial.Panic),
 			)
 		}
 		debug.FreeOSMemory() // what was loaded
@@ -263,14 +260,14 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 			return err
 		}
 		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
-		r.replayer.LeaveOut(r.leaveOut)
+		r.replayer.Skip(r.skip)
 	}
 	err := r.replayer.Apply(lsn, n, op)
-	var half *engine.HalfMadeError
-	if !errors.As(err, &half) {
+	var partial *engine.PartiallyAppliedError
+	if !errors.As(err, &partial) {
 		return err
 	}
-	r.half = append(r.half, half) // to find all of them at once: no later request is for its table
+	r.partial = append(r.partial, partial) // go on, to find all of them at once: no later request is for its table
 	r.store.SetClock(lsn + n - 1)
 	return nil
 }
@@ -281,7 +278,7 @@ func (r *restoring) finish() error {
 		err = errors.Join(err, errors.New("a .cdb file holds two tables of one name"))
 	}
 	if r.replayer != nil {
-		r.leftOut, r.panics = r.replayer.LeftOut(), r.replayer.Panics()
+		r.skipped, r.panics = r.replayer.Skipped(), r.replayer.Panics()
 	}
 	r.entries, r.packed, r.replayer = nil, nil, nil
 	return err

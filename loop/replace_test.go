@@ -25,8 +25,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestReplaceFile: a file takes the place of all tables, through a restart and a crash; versions of
-// before fit nothing any more; a server without tables takes it in too.
+// TestReplaceFile: a file replaces all tables, through a restart and a crash. Versions from before
+// match no entry. A server without tables imports it too.
 func TestReplaceFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func TestReplaceFile(t *testing.T) {
 	}
 	for _, number := range regexpNumbers(keptText(srv)) {
 		if number <= clock {
-			t.Errorf("the number %d was drawn before the load: it is %d", number, clock)
+			t.Errorf("the LSN %d was assigned before the load: the clock is %d", number, clock)
 		}
 	}
 	w.ok(codec.OpDictIncrement, "d", "n", 3)
@@ -94,8 +94,8 @@ func regexpNumbers(text string) (all []uint64) {
 	return all
 }
 
-// TestReplaceNotFromBefore: the journal is not replayed onto a file from before a load: what came
-// after it is not of those tables.
+// TestReplaceNotFromBefore: the journal is not replayed onto a file from before a load, because its
+// later changes belong to other tables.
 func TestReplaceNotFromBefore(t *testing.T) {
 	t.Parallel()
 	file, _ := savedFile(t)
@@ -118,8 +118,7 @@ func TestReplaceNotFromBefore(t *testing.T) {
 	}
 }
 
-// TestReplaceRefuses: what cannot be loaded says why, and leaves the tables as they are, in memory
-// and on disk.
+// TestReplaceRefuses: a load that fails says why, and changes no table, in memory or on disk.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 40 // of the process, which runs other tests too
@@ -190,13 +189,13 @@ func TestReplaceRefuses(t *testing.T) {
 	}
 }
 
-// loadedCount is what the counter of TestReplacePowerCuts is in the file, and more than it comes to
-// before.
+// loadedCount is the counter of TestReplacePowerCuts in the file, more than it reaches before the
+// load.
 const loadedCount = 1_000_000_000
 
-// TestReplacePowerCuts cuts the power at every moment of a load that replaces the tables under a
-// client that counts: there are the tables from before with all counts that were acknowledged, or
-// those of the file with all that were acknowledged since.
+// TestReplacePowerCuts cuts the power at every moment of a load that replaces the tables while a
+// client counts. Afterwards there are the old tables with all acknowledged counts, or those of the
+// file with all that were acknowledged since.
 func TestReplacePowerCuts(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -309,9 +308,9 @@ func (p *paced) SyncDir(dir string) error {
 	return p.FS.SyncDir(dir)
 }
 
-// TestLoadUndone: when the directory cannot be synced after the copy has got the data file's name,
-// or there is a panic, what is on disk is what is in memory: after each power cut the tables from
-// before are there, and what was changed since.
+// TestLoadUndone: if the directory cannot be synced after the copy got the data file's name, or
+// after a panic, the disk agrees with the memory: after each power cut there are the old tables
+// with the later changes.
 func TestLoadUndone(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
@@ -356,7 +355,7 @@ func TestLoadUndone(t *testing.T) {
 	}
 }
 
-// recoveredStore returns what a server finds on a disk.
+// recoveredStore returns the store that a server recovers from a disk.
 func recoveredStore(t *testing.T, fsys persist.FS) *shardmap.Store {
 	t.Helper()
 	cfg, err := Config{Addr: "-", Data: dataOn(fsys, nil), Logger: slog.New(slog.DiscardHandler)}.withDefaults()

@@ -13,9 +13,9 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestReplay has connections make everything at once on a few tables, which come and go, with long
-// requests, conditions and large values among it. What was logged, made again from nothing, gives
-// the same store.
+// TestReplay: connections do everything at once on a few tables, which come and go, with long
+// requests, conditions and large values. The replay of the log on an empty store gives the same
+// store.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	clients, batches := 6, 50

@@ -32,12 +32,12 @@ type Server struct {
 	events     *gnet.Client // runs the event loops
 	engine     *engine.Engine
 	started    time.Time
-	processors chan struct{} // a token per goroutine that works beside the loops
+	processors chan struct{} // a token per goroutine that works in the background
 	extraLong  chan struct{} // the same for one more whose request is long for what the table holds
 	extraShort chan struct{} // the same for one more that checks arguments, or makes a frame of a long read
 	makers     chan struct{} // a token per frame of a long read that is made, or waits to be sent
-	refusals   chan struct{} // a token per connection that may be told why it is refused
-	beside     sync.WaitGroup
+	refusals   chan struct{} // a token per connection that gets the reason for its refusal
+	background sync.WaitGroup
 	journal    *persist.Journal // nil: none is kept
 	numbers    *persist.Numbers // nil: the tables are in memory only
 	readOnly   bool             // there was no room on the disk when the server started
@@ -54,25 +54,25 @@ type Server struct {
 	sweeps    chan struct{} // closed to end the sweeper
 	hurry     hurry
 
-	clock     coarseClock
-	draining  atomic.Bool
-	behind    atomic.Bool  // the journal is: requests that change anything are refused
-	ioOnce    sync.Once    // that the journal is broken is told
-	conns     atomic.Int64 // accepted and not yet closed
-	streams   atomic.Int64 // long reads under way
-	besides   atomic.Int64 // goroutines with work beside the loops: they are let run at the end of each turn
-	counters  counters
-	logins    loginQueue
-	unproven  unprovenSet
-	legacy    legacyServer
-	memory    memoryLimit
-	replies   replyBudget
-	requests  requestBudget
-	sessions  sessionSet
-	loopsMu   sync.Mutex
-	loops     map[gnet.EventLoop]*eventLoop // guarded by loopsMu
-	bells     []*bell                       // one for each event loop; constant after Start
-	acceptLog *limitedLog
+	clock           coarseClock
+	draining        atomic.Bool
+	behind          atomic.Bool  // the journal is: requests that change anything are refused
+	ioOnce          sync.Once    // journalBroken was called
+	conns           atomic.Int64 // accepted and not yet closed
+	streams         atomic.Int64 // long reads under way
+	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
+	counters        counters
+	logins          loginQueue
+	unauthenticated unauthenticatedSet
+	legacy          legacyServer
+	memory          memoryLimit
+	replies         replyBudget
+	requests        requestBudget
+	sessions        sessionSet
+	loopsMu         sync.Mutex
+	loops           map[gnet.EventLoop]*eventLoop // guarded by loopsMu
+	bells           []*bell                       // one for each event loop; constant after Start
+	acceptLog       *limitedLog
 }
 
 // Start loads what is on disk, listens on the configured addresses and serves them; it returns when
@@ -88,7 +88,7 @@ func Start(cfg Config) (*Server, error) {
 	return start(cfg, cfg.limits())
 }
 
-// start is Start with a Config that has all defaults.
+// start is Start for a Config that has all defaults.
 func start(cfg Config, limits limits) (*Server, error) {
 	if err := CheckDescriptors(cfg.MaxConns); err != nil {
 		return nil, err
@@ -120,27 +120,27 @@ func start(cfg Config, limits limits) (*Server, error) {
 		},
 	}
 	if err := srv.restore(); err != nil {
-		srv.saver.letGo()
+		srv.saver.unlockFile()
 		return nil, fmt.Errorf("%w: %w", ErrData, err)
 	}
 	srv.saver.began = srv.store.Clock()
-	srv.store.OnPanic(srv.memoryStays)
+	srv.store.OnPanic(srv.reclaimPanicked)
 	if err := srv.serve(); err != nil {
 		err = errors.Join(err, srv.closeFiles())
-		srv.saver.letGo()
+		srv.saver.unlockFile()
 		return nil, err
 	}
 	return srv, nil
 }
 
-// serve makes ready what serves, listens, and runs it.
+// serve initializes the parts of the server, listens, and runs the event loops.
 func (srv *Server) serve() (err error) {
 	cfg := &srv.cfg
 	if err := srv.legacy.init(cfg, srv.limits.unauthenticatedBytes); err != nil {
 		return err
 	}
 	srv.logins.init(loginWorkers())
-	srv.unproven.init()
+	srv.unauthenticated.init()
 	srv.requests.limit, srv.requests.time = srv.limits.inputBytes, srv.limits.inputTime
 	srv.replies.limit = srv.limits.outputBytes
 	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
@@ -150,7 +150,7 @@ func (srv *Server) serve() (err error) {
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // the derivation took 32 MiB and more, for this once
+	debug.FreeOSMemory() // the derivation took 32 MiB and more, once
 	if srv.listeners, err = listen(cfg); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (srv *Server) serve() (err error) {
 	return nil
 }
 
-// run starts the event loops, then accepts.
+// run starts the event loops, then accepts connections.
 func (srv *Server) run() error {
 	events, err := gnet.NewClient(&handler{srv: srv},
 		gnet.WithNumEventLoop(srv.cfg.EventLoops),
@@ -208,10 +208,10 @@ func (srv *Server) Wait() error {
 	return srv.stopErr
 }
 
-// Stop ends the server: no new connections; requests that have arrived are answered; then the
-// connections are closed, or, dropping what is left, when ctx ends, with ctx's error. Last, the
-// journal is synced and the tables are saved, if they are kept on disk, however long that takes.
-// Hurry cuts it short.
+// Stop ends the server. It accepts no new connections, answers the requests that have arrived, and
+// closes the connections; when ctx ends first, it drops the rest and returns ctx's error. Last, it
+// syncs the journal and saves the tables, if they are kept on disk, however long that takes. Hurry
+// cuts it short.
 func (srv *Server) Stop(ctx context.Context) error {
 	srv.stopOnce.Do(func() {
 		srv.stopErr = srv.stop(ctx)
@@ -239,11 +239,11 @@ func (srv *Server) stop(ctx context.Context) error {
 	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
 
-// finish waits until the work beside the loops has ended.
+// finish waits until the work in the background has ended.
 func (srv *Server) finish(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
-		srv.beside.Wait()
+		srv.background.Wait()
 		close(ended)
 	}()
 	close(srv.ending)
@@ -251,11 +251,11 @@ func (srv *Server) finish(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("stopping: %d long requests are still under way: %w", srv.besides.Load(), ctx.Err())
+		return fmt.Errorf("stopping: %d long requests have not ended: %w", srv.backgroundJobs.Load(), ctx.Err())
 	}
 }
 
-// drain wakes each session until it has answered what it holds and closed.
+// drain wakes each session until it has answered its input and closed.
 func (srv *Server) drain(ctx context.Context) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
@@ -271,7 +271,7 @@ func (srv *Server) drain(ctx context.Context) error {
 	}
 }
 
-// loopOf returns what the sessions of el share.
+// loopOf returns the eventLoop of el.
 func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()
@@ -283,10 +283,10 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	return l
 }
 
-// endTime is how long requests in hand may take when the server ends by itself.
+// endTime is how long pending requests may take when the server ends by itself.
 const endTime = 5 * time.Second
 
-// endWith ends the server by itself, with the error that it ends by.
+// endWith ends the server because of an error.
 func (srv *Server) endWith(err error) {
 	srv.stopOnce.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), endTime)

@@ -34,19 +34,18 @@ type session struct {
 func newSession(srv *Server, peer net.Addr) *session {
 	s := &session{srv: srv, peer: peer, auth: auth{login: newLogin(srv, peer)}}
 	s.auth.heard(time.Now().UnixNano())
-	s.auth.expect(srv.firstPatience(peer))
+	s.auth.expect(srv.firstTimeout(peer))
 	return s
 }
 
-// recoverTurn, deferred, turns a panic into the end of the connection. It counts and logs the
-// defect.
-func (s *session) recoverTurn(action *gnet.Action) {
+// recoverEvent, deferred, turns a panic into the end of the connection, and reports it.
+func (s *session) recoverEvent(action *gnet.Action) {
 	p := recover()
 	if p == nil {
 		return
 	}
 	*action = gnet.Close
-	_ = s.srv.defect(
+	_ = s.srv.reportPanic(
 		"panic, connection closed",
 		p,
 		s.loop.exec.Call(),
@@ -55,5 +54,5 @@ func (s *session) recoverTurn(action *gnet.Action) {
 	)
 }
 
-// wake lets the session's event loop take a turn. It may be called from any goroutine.
+// wake makes the session's event loop call OnTraffic for it. It may be called from any goroutine.
 func (s *session) wake() { _ = s.conn.Wake(nil) }

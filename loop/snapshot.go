@@ -15,11 +15,11 @@ import (
 
 const (
 	// leastOvergrown is how far the journal may grow, beyond what the last save covers, before the
-	// file is saved out of turn.
+	// file is saved early.
 	leastOvergrown = 64 << 20
-	// saveRetry is how long after a failed save the next is tried, at the latest.
+	// saveRetry is the longest time between a failed save and the next attempt.
 	saveRetry = 10 * time.Second
-	// saverTick is the least time between two looks whether a save is due.
+	// saverTick is the least time between two checks whether a save is due.
 	saverTick = 250 * time.Millisecond
 )
 
@@ -29,22 +29,22 @@ type saver struct {
 	// constant after init
 	srv      *Server
 	database persist.ID
-	look     chan struct{} // has run look whether a save is due
-	began    uint64        // the clock at the start: what came before is on disk
+	look     chan struct{} // wakes run, which checks whether a save is due
+	began    uint64        // the clock at the start: everything before it is on disk
 
-	saving sync.Mutex   // held while a save is under way
-	held   persist.File // the data file, locked; nil: there is none; guarded by saving
-	waited atomic.Int32 // how many wait for one to end
+	saving  sync.Mutex   // held while a save is under way
+	locked  persist.File // the data file, locked; nil: there is none; guarded by saving
+	waiters atomic.Int32 // how many callers wait for a save
 
 	mu       sync.Mutex
-	file     persist.FileInfo // the file that is there
-	whole    uint64           // the clock when the file came to hold everything; 0: it never did
-	previous uint64           // LSN that the one before it covers
-	tried    time.Time        // the end of the last try, or of the start
+	file     persist.FileInfo // the present file
+	whole    uint64           // the clock when the file held everything; 0: it never did
+	previous uint64           // LSN of the previous file
+	tried    time.Time        // the end of the last attempt, or of the start
 	took     time.Duration    // the last save
-	err      error            // of the last try
-	grown    int64            // the journal's Grown at the last cut; below zero: what was replayed
-	left     int              // how many requests of the journal the start has left out
+	err      error            // of the last attempt
+	grown    int64            // the journal's Grown at the last cut; below zero: the bytes that were replayed
+	skipped  int              // how many requests of the journal the start has skipped
 }
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
@@ -55,7 +55,7 @@ func (s *saver) init(srv *Server, found *persist.Recovered) {
 	}
 }
 
-// run saves when it is time to, until the server stops.
+// run saves when a save is due, until the server stops.
 func (s *saver) run() {
 	timer := time.NewTimer(saverTick)
 	defer timer.Stop()
@@ -71,15 +71,15 @@ func (s *saver) run() {
 	}
 }
 
-// lookSoon has run look whether a save is due: the tables may have changed.
+// lookSoon makes run check whether a save is due: the tables may have changed.
 func (s *saver) lookSoon() {
 	select {
 	case s.look <- struct{}{}:
-	default: // it will look
+	default: // it will check
 	}
 }
 
-// tick saves if it is time to.
+// tick saves if a save is due.
 func (s *saver) tick() {
 	defer s.srv.recovered("panic in the saver")
 	if s.dueIn(time.Now()) <= 0 {
@@ -113,7 +113,7 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.whole }
 
 // save writes the tables, as they are at one moment, to the file. It returns when they are on disk,
-// at once if they are; of those who wait for a save that is under way, the first writes for all.
+// at once if they are. Of the callers that wait while another save runs, the first saves for all.
 func (s *saver) save() error {
 	asked := s.srv.store.Clock()
 	s.saving.Lock()
@@ -125,8 +125,8 @@ func (s *saver) save() error {
 		return nil
 	}
 	if s.srv.readOnly {
-		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is saved: all is on disk, " +
-			"where there was no room when the server started; make room, then restart"}
+		return &codec.Error{Status: codec.StatusReadOnly, Message: "nothing is saved, and nothing has changed: " +
+			"the disk was full when the server started: free disk space, then restart"}
 	}
 	s.removeAbandoned()
 	start := time.Now()
@@ -156,7 +156,7 @@ func (s *saver) save() error {
 	)
 	if s.srv.journal != nil {
 		if err := s.srv.journal.DropBefore(covered); err != nil {
-			s.srv.log.Warn("a journal segment that is not needed any more stays", slog.Any("error", err))
+			s.srv.log.Warn("a journal segment that is not needed any more cannot be removed", slog.Any("error", err))
 		}
 	}
 	return nil
@@ -174,33 +174,33 @@ func (s *saver) logUnsaved(err error) {
 	}
 }
 
-// leftOut notes that the start has left n requests of the journal out, since they panic, and saves
-// twice: what comes from here on was made without them, and must not be made again behind them by a
-// version in which they do not panic.
-func (s *saver) leftOut(n int) {
+// recordSkipped records that the start skipped n journal entries that panic, and writes two
+// snapshots at once, so that a later version cannot replay the skipped entries before writes that
+// were made without them.
+func (s *saver) recordSkipped(n int) {
 	s.mu.Lock()
-	s.left = n
+	s.skipped = n
 	s.mu.Unlock()
 	if s.saveNow() == nil { // else it is tried again, as after every save
 		_ = s.savedAgain() // logged, and tried again
 	}
 }
 
-// saveNow is save for somebody who waits.
+// saveNow is save for a caller that waits.
 func (s *saver) saveNow() error {
-	s.waited.Add(1)
-	defer s.waited.Add(-1)
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
 	return s.save()
 }
 
 // saveTo writes the tables, as they are at one moment, to another file than the server's own. name
-// is the file's name as the user gave it, and replace says that a file of another database may be
-// written over. The journal stays as it is.
+// is the file's name as the user gave it. replace permits to overwrite a file of another database.
+// The journal does not change.
 //
 // Errors: those of persist.Claim and of the save.
 func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error) {
-	s.waited.Add(1)
-	defer s.waited.Add(-1)
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	s.removeAbandoned()
@@ -215,7 +215,7 @@ func (s *saver) saveTo(name, file string, replace bool) (persist.FileInfo, error
 	return s.write(file)
 }
 
-// claimAdvice says what to do about a file that must not be written over.
+// claimAdvice says what to do about a file that must not be overwritten.
 func claimAdvice(err error) string {
 	switch {
 	case errors.Is(err, persist.ErrTaken):
@@ -226,7 +226,7 @@ func claimAdvice(err error) string {
 	return ""
 }
 
-// removeAbandoned removes what killed saves have left in the server's own directories.
+// removeAbandoned removes the temporary files of killed saves from the server's own directories.
 func (s *saver) removeAbandoned() {
 	data := &s.srv.cfg.Data
 	load := data.File + loadSuffix
@@ -236,35 +236,35 @@ func (s *saver) removeAbandoned() {
 	}
 }
 
-// removeFrom removes what killed saves have left in a directory, and logs it.
+// removeFrom removes the temporary files of killed saves from a directory, and logs their names.
 func (s *saver) removeFrom(dir string, database persist.ID, others ...string) {
 	removed, err := persist.RemoveAbandoned(s.srv.cfg.Data.FS, dir, database, others...)
 	if err != nil {
-		s.srv.log.Warn("what killed saves have left is not removed", slog.Any("error", err))
+		s.srv.log.Warn("the temporary files of killed saves cannot be removed", slog.Any("error", err))
 	}
 	for _, name := range removed {
-		s.srv.log.Info("removed what a killed save has left", slog.String("file", name))
+		s.srv.log.Info("removed a temporary file of a killed save", slog.String("file", name))
 	}
 }
 
-// hold locks the data file that is there now, in the place of the one before.
+// lockFile locks the present data file and unlocks the previous one.
 //
-// Errors: those of persist.Hold.
-func (s *saver) hold() error {
+// Errors: those of persist.LockDataFile.
+func (s *saver) lockFile() error {
 	file, err := persist.LockDataFile(s.srv.cfg.Data.FS, s.srv.cfg.Data.File)
 	if err != nil {
 		return err
 	}
-	s.letGo()
-	s.held = file
+	s.unlockFile()
+	s.locked = file
 	return nil
 }
 
-// letGo gives up the lock of the data file.
-func (s *saver) letGo() {
-	if s.held != nil {
-		_ = s.held.Close() // only locked
-		s.held = nil
+// unlockFile unlocks the data file.
+func (s *saver) unlockFile() {
+	if s.locked != nil {
+		_ = s.locked.Close() // only locked
+		s.locked = nil
 	}
 }
 
@@ -277,7 +277,7 @@ func (srv *Server) Save() error {
 	return srv.saver.saveNow()
 }
 
-// lastInFile returns the number of the last operation in the file, 0 if the file does not hold all
+// lastInFile returns the LSN of the last operation in the file, 0 if the file does not hold all
 // operations.
 func (s *saver) lastInFile() uint64 {
 	s.mu.Lock()

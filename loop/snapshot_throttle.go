@@ -2,69 +2,69 @@ package loop
 
 import "time"
 
-// A save takes the processors from those who are served, and has no hurry: while requests are
-// coming it works for a moment and rests for several. Its work is the same, and takes longer; what
-// writers have to keep for it meanwhile is kept longer, too.
+// A save competes with requests for the processors, and is not urgent. So it is throttled under
+// load: it works for a moment and sleeps for several. It does the same work and takes longer, and
+// writers keep the old versions for it longer.
 
 const (
-	// paceRests is how much longer a save rests than it works. A rest is seldom shorter than a
-	// millisecond, so it is often more.
-	paceRests = 3
-	// paceBurst is how long a save works at once at least.
-	paceBurst = 100 * time.Microsecond
-	// paceLongest is the most that counts as work done at once: what took longer was a wait, for
-	// the disk for example.
-	paceLongest = 10 * time.Millisecond
-	// paceItems is how many items are written between two looks at the clock.
-	paceItems = 64
-	// paceRate is how many requests a second are so few that a save need not rest.
-	paceRate = 2000
-	// paceWaited is how long a save rests in all at most if somebody waits for its end.
-	paceWaited = 10 * time.Second
+	// throttleRatio is how much longer a save sleeps than it works. A sleep is seldom shorter than
+	// a millisecond, so the ratio is often larger.
+	throttleRatio = 3
+	// throttleBurst is the least time that a save works between two sleeps.
+	throttleBurst = 100 * time.Microsecond
+	// throttleMaxBurst is the most that counts as work: a longer time was a wait, for the disk for
+	// example.
+	throttleMaxBurst = 10 * time.Millisecond
+	// throttleItems is how many items are written between two readings of the clock.
+	throttleItems = 64
+	// throttleRate is the rate of requests, in a second, above which a save sleeps.
+	throttleRate = 2000
+	// throttleMaxTotal is how long a save sleeps in all at most if a caller waits for its end.
+	throttleMaxTotal = 10 * time.Second
 )
 
-// pacer tells a save when to rest. One goroutine uses it.
-type pacer struct {
+// throttle makes a save sleep. One goroutine uses it.
+type throttle struct {
 	srv    *Server
 	items  int
 	worked time.Time     // since when
-	rested time.Duration // in all
-	served uint64        // requests when it was last looked
+	slept  time.Duration // in all
+	served uint64        // requests at the last look
 	looked time.Time
 }
 
-func newPacer(srv *Server) *pacer {
+func newThrottle(srv *Server) *throttle {
 	now := time.Now()
-	return &pacer{srv: srv, worked: now, served: srv.served(), looked: now}
+	return &throttle{srv: srv, worked: now, served: srv.served(), looked: now}
 }
 
-// wrote is called for each table and each item, without a lock. It rests if it is time to. It
-// returns errCutShort if the save must not go on.
-func (p *pacer) wrote() error {
+// wrote is called for each table and each item, without a lock. It sleeps if that is due. It
+// returns errCutShort if the save must end.
+func (p *throttle) wrote() error {
 	if p.srv.hurry.over.Load() {
 		return errCutShort
 	}
-	if p.items++; p.items%paceItems != 0 {
+	if p.items++; p.items%throttleItems != 0 {
 		return nil
 	}
 	now := time.Now()
 	worked := now.Sub(p.worked)
-	if worked < paceBurst {
+	if worked < throttleBurst {
 		return nil
 	}
-	if p.mayRest(now) {
-		rest := paceRests * min(worked, paceLongest)
-		p.rested += rest
-		time.Sleep(rest)
+	if p.maySleep(now) {
+		pause := throttleRatio * min(worked, throttleMaxBurst)
+		p.slept += pause
+		time.Sleep(pause)
 	}
 	p.worked = time.Now()
 	return nil
 }
 
-// mayRest says whether others are served, and nobody has waited for long.
-func (p *pacer) mayRest(now time.Time) bool {
+// maySleep says whether requests are coming, and no caller has waited for long.
+func (p *throttle) maySleep(now time.Time) bool {
 	served, since := p.srv.served(), now.Sub(p.looked).Seconds()
-	busy := float64(served-p.served) > paceRate*since
+	busy := float64(served-p.served) > throttleRate*since
 	p.served, p.looked = served, now
-	return busy && !p.srv.draining.Load() && (p.srv.saver.waited.Load() == 0 || p.rested < paceWaited)
+	return busy && !p.srv.draining.Load() && (p.srv.saver.waiters.Load() == 0 || p.slept < throttleMaxTotal)
 }

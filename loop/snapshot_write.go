@@ -13,7 +13,7 @@ import (
 func (s *saver) writeOwn() (persist.FileInfo, error) {
 	info, err := s.write(s.srv.cfg.Data.File)
 	if err == nil {
-		if err := s.hold(); err != nil {
+		if err := s.lockFile(); err != nil {
 			s.srv.log.Warn("the data file is not locked", slog.Any("error", err))
 		}
 	}
@@ -22,7 +22,7 @@ func (s *saver) writeOwn() (persist.FileInfo, error) {
 
 // write cuts a view of the store and writes it to a file. A panic in it becomes an error.
 //
-// Errors: ErrMoved is found if the data directory is not the one that the server began with.
+// Errors: ErrMoved is wrapped if the data directory is not the one that the server started with.
 func (s *saver) write(file string) (info persist.FileInfo, err error) {
 	if err := s.srv.numbers.Check(); err != nil {
 		return info, err
@@ -38,7 +38,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	call := &shardmap.Call{Log: log}
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.srv.defect("panic in a save", p, call)
+			err = s.srv.reportPanic("panic in a save", p, call)
 		}
 	}()
 	view := s.srv.store.View(call)
@@ -52,15 +52,14 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 		}
 	}
 	return persist.WriteFile(data.FS, file, stamp, persist.S2, func(w *persist.Writer) error {
-		pace := newPacer(s.srv)
+		pace := newThrottle(s.srv)
 		for name, table := range view.Tables() {
 			if err := s.table(w, name, table, pace); err != nil {
 				return err
 			}
 		}
-		// The journal is never behind the file: else numbers that the file covers could be drawn
-		// again after a crash. One that is broken stays behind for ever, and writes nothing any
-		// more.
+		// The journal must not be behind the file: else LSNs that the file covers could be assigned
+		// again after a crash. A broken journal stays behind, and is not written any more.
 		if j := s.srv.journal; j != nil {
 			_ = j.Sync(view.Number())
 		}
@@ -68,7 +67,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	})
 }
 
-// savable returns an error if a table is spoiled.
+// savable returns an error if a table is poisoned.
 func savable(name string, table *shardmap.TableView) error {
 	if err := table.Err(); err != nil {
 		return fmt.Errorf("table %q cannot be saved: %w; restart the server, or drop the table", name, err)
@@ -77,10 +76,10 @@ func savable(name string, table *shardmap.TableView) error {
 }
 
 // table writes one table. A panic in it becomes an error.
-func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) (err error) {
+func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView, pace *throttle) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("table %q cannot be saved: %w", name, s.srv.defect("panic in a save", p, nil))
+			err = fmt.Errorf("table %q cannot be saved: %w", name, s.srv.reportPanic("panic in a save", p, nil))
 		}
 	}()
 	if err := pace.wrote(); err != nil {
@@ -92,7 +91,7 @@ func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView,
 	return savable(name, table)
 }
 
-func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *pacer) error {
+func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *throttle) error {
 	t := persist.Table{Name: name, Kind: persist.Dict, Created: table.Created()}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
@@ -112,7 +111,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 	if err := w.Table(t); err != nil {
 		return err
 	}
-	for e := range table.Dict().Drain() { // lets what writers have handed over go as it is written
+	for e := range table.Dict().Drain() { // frees what writers have handed over as it is written
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}

@@ -2,8 +2,8 @@ package loop
 
 import "log/slog"
 
-// state says what a session's requests wait for, and how far its end is. DESIGN.md draws what leads
-// where. Owned by the event loop.
+// state says what a session's requests wait for, and how far its end is. DESIGN.md draws the
+// transitions. Owned by the event loop.
 type state uint8
 
 const (
@@ -17,7 +17,7 @@ const (
 
 	// The end: no request is executed any more.
 	closing    // it is closed once its replies are sent
-	parting    // once they are, its client is told that nothing follows
+	parting    // once they are, its client learns that nothing follows
 	lingering  // its client has lingerTime to read the last replies
 	halfClosed // the server's side is closed; the client has lingerTime to close its own
 	closed
@@ -55,21 +55,18 @@ func to(next ...state) (bits uint16) {
 
 func (s state) leadsTo(next state) bool { return transitions[s]&(1<<next) != 0 }
 
-// to takes the session to its next state. If none leads there, that is a defect: it is logged and
-// counted, and the session closes.
+// to takes the session to its next state. An invalid transition is reported as a panic is, and
+// closes the session.
 func (s *session) to(next state) {
 	if s.state.leadsTo(next) {
 		s.state = next
 		return
 	}
-	_ = s.srv.defect(
-		"a session's state does not lead to the next, connection closed",
+	_ = s.srv.reportPanic(
+		"invalid transition of a session's state, connection closed",
 		"state",
 		nil,
-		slog.String(
-			"peer",
-			peerName(s.peer),
-		),
+		slog.String("peer", peerName(s.peer)),
 		slog.String("state", s.state.String()),
 		slog.String("next", next.String()),
 	)
@@ -83,5 +80,5 @@ func (s *session) close() {
 	}
 }
 
-// ends says whether the session is at its end: it executes no request any more.
+// ends says whether the session is at its end: it executes no more requests.
 func (s *session) ends() bool { return s.state >= closing }

@@ -14,7 +14,7 @@ import (
 )
 
 // TestStatesEnd: every state is reached from running, every state leads to closed, a session that
-// ends executes no request again, and nothing leads out of closed.
+// ends executes no more requests, and nothing leads out of closed.
 func TestStatesEnd(t *testing.T) {
 	t.Parallel()
 	reached := func(from state) (bits uint16) {
@@ -47,8 +47,8 @@ func TestStatesEnd(t *testing.T) {
 	}
 }
 
-// TestStatesDrawn: DESIGN.md has the transitions that the code has.
-func TestStatesDrawn(t *testing.T) {
+// TestStatesInDesign: DESIGN.md has the transitions that the code has.
+func TestStatesInDesign(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("DESIGN.md")
 	if err != nil {
@@ -81,9 +81,9 @@ func TestStatesDrawn(t *testing.T) {
 	}
 }
 
-// TestUndrawnTransition: a transition that is not in the table is logged and counted, and ends the
-// session; one that ends already stays where it is.
-func TestUndrawnTransition(t *testing.T) {
+// TestInvalidTransition: a transition that is not in the table is logged and counted, and ends the
+// session. A session that ends already keeps its state.
+func TestInvalidTransition(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ from, next, want state }{
 		{running, paused, paused}, {paused, blocked, closing}, {lingering, running, lingering}, {closed, running, closed},

@@ -14,24 +14,24 @@ import (
 const hurriedSaveTime = time.Second
 
 var (
-	// ErrUnsaved is found in the error that a server ends with if its last save failed, or its
+	// ErrUnsaved is wrapped in the error that a server ends with if its last save failed, or its
 	// journal.
 	ErrUnsaved = errors.New("the tables could not be saved at the end")
 
-	errCutShort = errors.New("the server was told to end at once")
+	errCutShort = errors.New("the server was asked to end at once")
 )
 
-// hurry is the demand to cut a stop short.
+// hurry is the request to cut a stop short.
 type hurry struct {
 	once  sync.Once
 	asked chan struct{} // closed by Hurry
 	over  atomic.Bool   // saves must not go on
 }
 
-// Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that is
-// under way changes nothing. The last save is not begun if the journal holds every change;
-// otherwise it has hurriedSaveTime, as a save has that is under way. The journal is written and
-// synced all the same. The log says how many changes are lost, if any.
+// Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that has
+// begun changes nothing. The last save is not begun if the journal holds every change. Otherwise it
+// gets hurriedSaveTime, and so does a save that has begun. The journal is written and synced in any
+// case. The log says how many changes are lost, if any.
 func (srv *Server) Hurry() {
 	srv.hurry.once.Do(func() {
 		srv.demandAll()
@@ -62,15 +62,15 @@ func (h *hurry) isAsked() bool {
 	}
 }
 
-// demandAll has the journal synced soon: the process may be killed before the stop is over.
+// demandAll makes the journal sync soon: the process may be killed before the stop is over.
 func (srv *Server) demandAll() {
 	if srv.journal != nil {
 		srv.journal.RequestSync(srv.store.Clock())
 	}
 }
 
-// endData syncs the journal, saves for the last time and closes the files. Nothing changes the
-// tables any more. Every end of a server that keeps its tables comes here.
+// endData syncs the journal, saves for the last time and closes the files, once nothing changes the
+// tables any more. Every end of a server with files calls it.
 func (srv *Server) endData() error {
 	if srv.cfg.Data.File == "" {
 		return nil
@@ -78,7 +78,7 @@ func (srv *Server) endData() error {
 	defer func() {
 		srv.saver.saving.Lock()
 		defer srv.saver.saving.Unlock()
-		srv.saver.letGo()
+		srv.saver.unlockFile()
 	}()
 	if srv.readOnly { // nothing has changed
 		return nil
@@ -118,15 +118,15 @@ func (srv *Server) closeFiles() error {
 // logEnd logs whether all changes up to a clock are on disk.
 func (s *saver) logEnd(clock uint64) {
 	if lost := s.lost(clock); lost > 0 {
-		s.srv.log.Error("lost: the last changes are in no file",
+		s.srv.log.Error("lost: the last changes are not on disk",
 			slog.Uint64("changes", lost), slog.Uint64("clock", clock))
 		return
 	}
 	s.srv.log.Info("every change is on disk", slog.Uint64("clock", clock))
 }
 
-// lost returns how many of the numbers up to a clock belong to changes that neither the file nor
-// the journal holds. A view draws a number too, so there may be fewer changes.
+// lost returns how many of the LSNs up to a clock belong to changes that neither the file nor the
+// journal holds. A view takes an LSN too, so there may be fewer changes.
 func (s *saver) lost(clock uint64) uint64 {
 	s.mu.Lock()
 	kept := max(s.began, s.file.LSN)

@@ -40,7 +40,7 @@ func slowSaves(disk *fstest.Disk, begun chan struct{}) persist.FS {
 	}}
 }
 
-// isSaved says whether tables are written to a file: the reservation of numbers ends in .part too.
+// isSaved says whether tables are written to a file: the reservation of LSNs ends in .part too.
 func isSaved(name string) bool {
 	return strings.HasSuffix(name, ".part") && !strings.HasSuffix(name, ".numbers.part")
 }
@@ -87,8 +87,8 @@ func logged(t *testing.T, log chan string, text string) string {
 	return ""
 }
 
-// TestHurry: a stop that is cut short breaks off the save which is under way. The journal keeps
-// every change; without one the log counts what is lost.
+// TestHurry: Hurry ends the save that has begun. The journal keeps every change; without one the
+// log counts what is lost.
 func TestHurry(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(d *Data){
@@ -130,7 +130,7 @@ func TestHurry(t *testing.T) {
 	}
 }
 
-// TestHurryLoad: a stop that is cut short breaks off a load, which then has changed nothing.
+// TestHurryLoad: Hurry ends a load, which then has changed nothing.
 func TestHurryLoad(t *testing.T) {
 	t.Parallel()
 	from := newDisk()
@@ -181,8 +181,7 @@ func TestHurryLoad(t *testing.T) {
 	}
 }
 
-// TestStopSyncs: after an orderly stop all is on disk whatever the policy, also if the last save
-// fails.
+// TestStopSyncs: after Stop everything is on disk under every policy, also if the last save fails.
 func TestStopSyncs(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
@@ -207,8 +206,8 @@ func TestStopSyncs(t *testing.T) {
 	}
 }
 
-// TestStopCounts: a stop that can keep nothing says how many changes are lost; those before the
-// last save, or the start, are not.
+// TestStopCounts: a stop that cannot write logs how many changes are lost; those before the last
+// save, or the start, are not.
 func TestStopCounts(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

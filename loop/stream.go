@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// maxServerStreams is how many long reads the server has under way; further ones are refused.
+	// maxServerStreams is how many long reads the server makes at once; further ones are refused.
 	maxServerStreams = 1024
-	// maxStreamMakers is how many long reads have a frame at once, and no more than there are
-	// processors, but two: while one makes a frame another's is sent. Each frame is a megabyte.
+	// maxStreamMakers is the most long reads that have a frame at once; see streamMakers. Each
+	// frame is a megabyte.
 	maxStreamMakers = 8
 	// streamAheadBytes is how much of a long read's reply may wait for the client to read.
 	streamAheadBytes = 1 << 20
@@ -28,25 +28,26 @@ const (
 	maxStreamPoll    = 64 * time.Millisecond
 )
 
-// streamMakers returns how many long reads have a frame at once.
+// streamMakers returns how many long reads have a frame at once: as many as there are processors,
+// but at least two, because one frame is sent while another is made.
 func streamMakers() int { return min(max(runtime.GOMAXPROCS(0), 2), maxStreamMakers) }
 
-// stream is a reply that is made as its client reads: of a long read (engine.Stream), or a large
-// one that is ready. begin, if there is one, is called first, before the session goes on; write
-// makes the reply's body; close is called once, after write if that is called.
+// stream is a reply that is made as its client reads: the reply of a long read (engine.Stream), or
+// a large one that is complete. begin, if there is one, is called first, before the session goes
+// on. write makes the reply's body. close is called once, after write if that is called.
 type stream struct {
 	begin func()
 	write func(w *bodyWriter) error
 	close func()
 }
 
-// bodyWriter takes the body of a long read's reply and sends it in frames as the client reads.
+// bodyWriter sends the body of a stream in frames as the client reads.
 type bodyWriter struct {
 	s      *session
 	id     uint32
 	result engine.Result // of a long read
-	large  bool          // a reply that is ready
-	makes  bool          // it has one of the server's makers
+	large  bool          // a reply that is complete
+	makes  bool          // it holds one of the server's makers
 	works  *worker       // while it makes a frame; nil: a frame waits to be sent
 	body   []byte        // begins with room for a frame's header
 }
@@ -60,7 +61,7 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 		read.Close()
 		s.loop.out = engine.AppendError(s.loop.out, req.ID, &codec.Error{
 			Status:  codec.StatusOverloaded,
-			Message: fmt.Sprintf("%d long reads are under way already", maxServerStreams),
+			Message: fmt.Sprintf("the server makes %d long reads already: try again later", maxServerStreams),
 		})
 		return
 	}
@@ -71,22 +72,22 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 	)
 }
 
-// sendLarge sends a reply that is made as its client reads. The session's further requests wait
-// until that is done: of such replies, one at a time is in memory.
+// sendLarge sends a large reply as a stream. The session's further requests wait until that is
+// done, so a session has one such reply in memory.
 func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
 	s.to(blocked)
 	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
-	unread := &s.srv.replies.bytes
+	unsent := &s.srv.replies.bytes
 	left := int64(len(frames))
-	unread.Add(left)
-	s.send(w, stream{close: func() { unread.Add(-left) }, write: func(w *bodyWriter) error {
+	unsent.Add(left)
+	s.send(w, stream{close: func() { unsent.Add(-left) }, write: func(w *bodyWriter) error {
 		for {
 			reply, n, err := codec.ParseReply(frames)
 			if err != nil {
 				return err
 			}
-			if n == len(frames) { // the last one, which end makes again
+			if n == len(frames) { // the last one: end makes it again
 				w.begin()
 				w.body = append(w.body, reply.Body...)
 				return nil
@@ -96,19 +97,19 @@ func (s *session) sendLarge(frames []byte) {
 			}
 			frames = frames[n:]
 			left -= int64(n)
-			unread.Add(int64(-n))
+			unsent.Add(int64(-n))
 		}
 	}})
 }
 
-// withheld returns a reply or, in the place of a large one of a read, the error that clients leave
-// too much unread already: it would wait for its client too. What has changed a table must be told;
-// the large ones of these replies carry what was taken out of it, or put into it.
-func (srv *Server) withheld(reply []byte, req *codec.Request) []byte {
-	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.replies.scarce() {
+// limitReply returns reply, or an Overloaded error in its place if the reply is large and unsent
+// replies already exceed their budget. Replies to writes are never replaced: the client must learn
+// that the write happened.
+func (srv *Server) limitReply(reply []byte, req *codec.Request) []byte {
+	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.replies.overLimit() {
 		return reply
 	}
-	return engine.AppendError(nil, req.ID, srv.replies.tooMuch())
+	return engine.AppendError(nil, req.ID, srv.replies.limitError())
 }
 
 // send runs a stream on a goroutine of its own. The streams of a connection are made one after
@@ -118,7 +119,7 @@ func (s *session) send(w *bodyWriter, read stream) {
 	if read.begin != nil {
 		s.to(background)
 	}
-	s.goBeside(func() {
+	s.goBackground(func() {
 		defer s.srv.streams.Add(-1)
 		s.beginStream(read)
 		s.output.sending.Lock()
@@ -140,7 +141,7 @@ func (s *session) beginStream(read stream) {
 	}()
 	read.begin()
 	begun = true
-	s.deferred.result.Store(&besideReply{})
+	s.deferred.result.Store(&backgroundReply{})
 	s.wake()
 }
 
@@ -154,16 +155,16 @@ func (srv *Server) writeStream(read stream, w *bodyWriter) (err error) {
 	w.begin()
 	defer func() {
 		if p := recover(); p != nil {
-			err = srv.defect("panic in a long read", p, nil)
+			err = srv.reportPanic("panic in a long read", p, nil)
 		}
 	}()
 	return read.write(w)
 }
 
 var (
-	// errStalled is returned to a long read whose client does not read.
+	// errStalled is returned if the client does not read.
 	errStalled = errors.New("the client does not read")
-	// errGone is returned to a long read whose connection has ended.
+	// errGone is returned if the connection has ended.
 	errGone = errors.New("the connection has ended")
 )
 
@@ -213,7 +214,7 @@ func (w *bodyWriter) end(err error) {
 	} else {
 		codec.EndFrame(frame, at)
 	}
-	if !w.large { // a reply that was ready has been logged
+	if !w.large { // a complete reply has been logged
 		w.s.srv.logRequest(w.s.peer, &w.result)
 	}
 	_ = w.send(frame, true)
@@ -227,7 +228,7 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 		if last {
 			w.s.output.endStream(w.large)
 			w.s.deferred.ready.Store(true)
-			if w.result.Defect {
+			if w.result.Internal {
 				w.s.close()
 			}
 		}
@@ -247,28 +248,28 @@ func (w *bodyWriter) send(frame []byte, last bool) error {
 	return w.roomSince(least, moved)
 }
 
-// room waits until a frame may be made: the client has read all but streamAheadBytes of what is
+// room waits until a frame may be made: the client has read all but streamAheadBytes of the frames
 // before it, and one of the server's makers is free.
 //
 // Errors: errStalled, errGone.
 func (w *bodyWriter) room() error { return w.roomSince(math.MaxInt, time.Now()) }
 
-// roomSince is room for a client of whose replies least were unread, since moved.
+// roomSince is room for a client that has had least bytes unacknowledged since moved.
 func (w *bodyWriter) roomSince(least int, moved time.Time) error {
-	unread := &w.s.srv.replies
+	budget := &w.s.srv.replies
 	for poll := minStreamPoll; ; poll = min(2*poll, maxStreamPoll) {
 		w.s.srv.makers <- struct{}{}
-		if w.makes = !w.s.gone.Load() && w.s.output.counted.Load() <= int64(unread.streamAhead()); w.makes {
+		if w.makes = !w.s.gone.Load() && w.s.output.counted.Load() <= int64(budget.streamAhead()); w.makes {
 			w.works = w.s.srv.beginWork(w.s.srv.extraShort)
 			return nil
 		}
 		<-w.s.srv.makers
-		w.body = nil // a megabyte; begin makes it anew
+		w.body = nil // a megabyte; begin allocates it again
 		left, err := w.onLoop(func() {})
 		switch {
 		case err != nil:
 			return err
-		case left.buffered <= unread.streamAhead():
+		case left.buffered <= budget.streamAhead():
 			continue
 		case left.unacknowledged < least:
 			least, moved, poll = left.unacknowledged, time.Now(), minStreamPoll
@@ -279,7 +280,7 @@ func (w *bodyWriter) roomSince(least int, moved time.Time) error {
 	}
 }
 
-// stopWork lets others work.
+// stopWork gives the worker back.
 func (w *bodyWriter) stopWork() {
 	if w.works != nil {
 		w.works.end()
@@ -296,11 +297,11 @@ func (w *bodyWriter) release() {
 	}
 }
 
-// unsent is what a client has not read: what gnet holds, and that with what the kernel holds.
+// unsent is how many bytes a client has not read: those in gnet's buffer, and those with the
+// kernel's.
 type unsent struct{ buffered, unacknowledged int }
 
-// onLoop runs f on the session's event loop and returns what the client has not read then. Errors:
-// errGone.
+// onLoop runs f on the session's event loop and returns what is unsent afterwards. Errors: errGone.
 func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	answered := make(chan unsent, 1)
 	gone := make(chan struct{})
@@ -316,7 +317,7 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 			close(gone)
 			return nil
 		}
-		answered <- unsent{w.s.countUnread(), w.s.unacknowledged()}
+		answered <- unsent{w.s.countUnsent(), w.s.unacknowledged()}
 		return nil
 	}))
 	if err != nil {
@@ -332,17 +333,17 @@ func (w *bodyWriter) onLoop(f func()) (left unsent, err error) {
 	return left, errGone
 }
 
-// runOnLoop calls f; false: it has panicked.
+// runOnLoop calls f. It returns false if f panicked.
 func (s *session) runOnLoop(f func()) bool {
 	action := gnet.None
 	func() {
-		defer s.recoverTurn(&action)
+		defer s.recoverEvent(&action)
 		f()
 	}()
 	return action == gnet.None
 }
 
 const (
-	// maxStreams is how many long reads one connection may have under way.
+	// maxStreams is how many long reads one connection may have at once.
 	maxStreams = 16
 )

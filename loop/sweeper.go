@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// paceInterval is between two looks of the sweeper at what changes within a moment, while
-	// requests come.
+	// paceInterval is the time between two ticks of the sweeper while requests come.
 	paceInterval = 5 * time.Millisecond
-	// paceTurns is how many such looks follow one request. Then the clock stops until the next one.
-	paceTurns = 10
-	// sweepInterval is between two looks at every session, while requests come or something is due.
+	// paceTicks is how many ticks follow one request. Then the clock stops until the next request.
+	paceTicks = 10
+	// sweepInterval is the time between two looks at every session, while requests come or
+	// something is due.
 	sweepInterval = 250 * time.Millisecond
-	// fullInterval is the same while more memory is used than may be: what was dropped is given
-	// back in the background.
+	// fullInterval is the same while more memory is used than may be: dropped tables are freed in
+	// the background.
 	fullInterval = time.Second
 	// restInterval is the longest time between two of these while a client is connected.
 	restInterval = 5 * time.Second
@@ -23,12 +23,12 @@ const (
 	never = time.Duration(math.MaxInt64)
 )
 
-// coarseClock is the time of the sweeper's last look: good for timeouts, cheap to read. It stops
-// when no request comes, so that an idle server sleeps. The first reader starts it again, and reads
-// the true time.
+// coarseClock is the time of the sweeper's last tick: exact enough for timeouts, and cheap to read.
+// It stops when no request comes, so that an idle server sleeps. The first reader starts it again,
+// and reads the exact time.
 //
-// A change that the sweeper must see is made before the clock is read, or started: if the sweeper
-// has not seen it, the clock was stopped and wakes it.
+// A goroutine that makes a change for the sweeper to see reads or starts the clock afterwards. If
+// the sweeper has not seen the change, the clock was stopped, and wakes it.
 type coarseClock struct {
 	unixNanos atomic.Int64  // 0: the clock is stopped
 	started   chan struct{} // wakes the sweeper
@@ -63,13 +63,13 @@ func (c *coarseClock) start() int64 {
 	return now
 }
 
-// sweeper keeps the clock, looks at memory and at the journal, closes connections that are idle or
-// slow to prove themselves, and wakes the paused ones, since gnet does not tell when a client has
+// sweeper sets the clock, checks the memory and the journal, closes connections that are idle or
+// slow to authenticate, and wakes the paused ones, because gnet does not report when a client has
 // read. While no request comes it sleeps until something is due.
 type sweeper struct {
 	srv   *Server
 	pace  *time.Ticker // stopped while the clock is
-	turns int          // of pace, since the clock was started
+	ticks int          // of pace, since the clock was started
 	sweep *time.Timer
 	next  time.Time // when sweep comes
 }
@@ -87,16 +87,16 @@ func (srv *Server) sweep() {
 		case <-srv.clock.started:
 			w.wake(time.Now())
 		case now := <-w.pace.C:
-			w.paceTurn(now)
+			w.paceTick(now)
 		case now := <-w.sweep.C:
-			w.sweepTurn(now)
+			w.sweepTick(now)
 		}
 	}
 }
 
-// wake begins to look often: a request has come.
+// wake starts the ticks: a request has come.
 func (w *sweeper) wake(now time.Time) {
-	w.turns = 0
+	w.ticks = 0
 	w.pace.Reset(paceInterval)
 	w.look()
 	if soon := now.Add(sweepInterval); w.next.IsZero() || w.next.After(soon) {
@@ -105,7 +105,7 @@ func (w *sweeper) wake(now time.Time) {
 	}
 }
 
-// look looks at what changes within a moment.
+// look checks what may change from one tick to the next.
 func (w *sweeper) look() {
 	w.srv.guardSweeper(func() {
 		w.srv.memory.look(w.srv.store)
@@ -114,19 +114,19 @@ func (w *sweeper) look() {
 	})
 }
 
-// paceTurn keeps the clock, and stops it if no request has come for long and no client is paused.
-func (w *sweeper) paceTurn(now time.Time) {
+// paceTick sets the clock, and stops it if no request has come for long and no client is paused.
+func (w *sweeper) paceTick(now time.Time) {
 	w.srv.clock.set(now)
 	w.look()
-	if w.turns++; w.turns < paceTurns || w.srv.behind.Load() || w.srv.sessions.anyPaused() {
+	if w.ticks++; w.ticks < paceTicks || w.srv.behind.Load() || w.srv.sessions.anyPaused() {
 		return
 	}
 	w.pace.Stop()
 	w.srv.clock.stop()
 }
 
-// sweepTurn looks at every session, and has the saver look whether a save is due.
-func (w *sweeper) sweepTurn(now time.Time) {
+// sweepTick looks at every session, and makes the saver check whether a save is due.
+func (w *sweeper) sweepTick(now time.Time) {
 	if w.srv.clock.runs() {
 		w.srv.clock.set(now)
 	}
@@ -143,23 +143,23 @@ func (w *sweeper) sweepTurn(now time.Time) {
 	w.sweep.Reset(rest)
 }
 
-// guardSweeper calls f. After a panic in it the sweeper goes on, a second later: a defect that
-// stays must not fill the log.
+// guardSweeper calls f. After a panic in f the sweeper goes on a second later, so that a repeated
+// panic does not fill the log.
 func (srv *Server) guardSweeper(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			_ = srv.defect("panic in the sweeper, which goes on", p, nil)
+			_ = srv.reportPanic("panic in the sweeper", p, nil)
 			time.Sleep(time.Second)
 		}
 	}()
 	f()
 }
 
-// closeIdle wakes the sessions that are overdue, each of which closes itself on its event loop,
-// and, when too much is unread or held altogether, those that have some of it. It returns when to
-// look again, if no request comes before.
+// closeIdle wakes the sessions that have timed out, which close themselves on their event loops.
+// When a budget is short, it wakes those that use some of it too. It returns when to look again, if
+// no request comes before.
 func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
-	scarce, short := srv.replies.scarce(), srv.requests.short()
+	overLimit, nearLimit := srv.replies.overLimit(), srv.requests.nearLimit()
 	rest = never
 	connected := srv.sessions.each(func(s *session) {
 		left := s.timeLeft(now.UnixNano())
@@ -167,12 +167,12 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		if left <= 0 {
 			s.auth.marks.set(timedOut)
 		}
-		if left <= 0 || scarce && s.output.counted.Load() > 0 || short && s.input.counted.Load() > 0 {
+		if left <= 0 || overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0 {
 			s.wake()
 		}
 	})
 	switch {
-	case scarce || short || srv.besides.Load() > 0:
+	case overLimit || nearLimit || srv.backgroundJobs.Load() > 0:
 		return sweepInterval
 	case srv.memory.full():
 		rest = min(rest, fullInterval)

@@ -33,7 +33,7 @@ func TestIdleTimeAfterRest(t *testing.T) {
 	}
 }
 
-// TestSilentAfterRest: a connection that says nothing is closed though the server has slept when it
+// TestSilentAfterRest: a connection that sends nothing is closed, although the server slept when it
 // came.
 func TestSilentAfterRest(t *testing.T) {
 	t.Parallel()
@@ -58,7 +58,7 @@ func TestSavedAtRest(t *testing.T) {
 		w := dial(t, srv)
 		w.ok(codec.OpCreateDict, fmt.Sprint("table ", i), false, "k", "v")
 		_ = w.conn.Close()
-		within(t, patience, func() error {
+		within(t, testTimeout, func() error {
 			if info := srv.Info(); info.Connections > 0 || info.Clock == 0 || info.Data.SavedClock != info.Clock {
 				return fmt.Errorf(
 					"%d connections, change %d, saved up to %d",

@@ -56,7 +56,7 @@ func listedAs(t *testing.T, got []any, names []string, length func(i int) int) {
 }
 
 // TestTablesShowsItsTurn asks for the list of many tables in a pipeline of changes of the same
-// client: each list shows those before it, and none behind.
+// client: each list shows the changes before it, and none after it.
 func TestTablesShowsItsTurn(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, tooManyTables, 4000} {
@@ -97,9 +97,9 @@ func TestTablesShowsItsTurn(t *testing.T) {
 	}
 }
 
-// TestTablesOfSlowReaders: clients that ask for the list of many tables with long names and do not
-// read have little waiting each, hold up nobody, and get the list of the moment when they asked,
-// though all tables are dropped meanwhile.
+// TestTablesOfSlowReaders: clients ask for the list of many tables with long names and do not read.
+// Little is unsent for each, no other client is delayed, and they get the list of the moment when
+// they asked, although all tables are dropped meanwhile.
 func TestTablesOfSlowReaders(t *testing.T) {
 	t.Parallel()
 	const nameBytes, readers = 1000, 20
@@ -116,14 +116,14 @@ func TestTablesOfSlowReaders(t *testing.T) {
 		w.write(w.request(codec.OpTables))
 		deaf = append(deaf, w)
 	}
-	within(t, patience, func() error {
+	within(t, testTimeout, func() error {
 		if n := srv.streams.Load(); n != readers {
 			return fmt.Errorf("%d lists under way", n)
 		}
 		return nil
 	})
-	within(t, patience, func() error { // each list has 20 MB
-		if unread := srv.Info().UnreadBytes; unread == 0 || unread > readers*3*streamAheadBytes {
+	within(t, testTimeout, func() error { // each list has 20 MB
+		if unread := srv.Info().UnsentBytes; unread == 0 || unread > readers*3*streamAheadBytes {
 			return fmt.Errorf("%d clients that do not read have %d MiB waiting", readers, unread>>20)
 		}
 		return nil
@@ -138,7 +138,7 @@ func TestTablesOfSlowReaders(t *testing.T) {
 			}
 		}
 	}
-	if took := time.Since(start); took > patience {
+	if took := time.Since(start); took > testTimeout {
 		t.Errorf("dropping all took %v", took)
 	}
 	for _, w := range deaf {
@@ -150,8 +150,8 @@ func TestTablesOfSlowReaders(t *testing.T) {
 	noneLeft(t, srv, readers+1)
 }
 
-// TestTablesOutOfDate: a client that reads the list while tables come and go without end is told to
-// ask again, before what is kept for it is much.
+// TestTablesOutOfDate: a client that reads the list while tables are created and dropped all the
+// time gets an error, before much is kept for it.
 func TestTablesOutOfDate(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)

@@ -48,8 +48,8 @@ func (v *versioned) fresh(version uint64) {
 	v.newest = version
 }
 
-// TestConformanceVersions makes random conditional requests: they act exactly if the entry's
-// version is the one given, and the versions in replies are those of the last change.
+// TestConformanceVersions makes random conditional requests: they take effect exactly if the entry
+// has the given version, and the versions in replies are those of the last change.
 func TestConformanceVersions(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 7))

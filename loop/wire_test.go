@@ -16,12 +16,12 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// encrypted has every server of these tests encrypt: go test ./loop -encrypted.
+// encrypted makes every server of these tests encrypt: go test ./loop -encrypted.
 var encrypted = flag.Bool("encrypted", false, "run the tests with encryption")
 
-// patience is how long what must happen may take: a test that looks on with others on a busy
-// machine waits for the processor too.
-const patience = 30 * time.Second
+// testTimeout is how long a test waits for what must happen: on a busy machine it waits for the
+// processor too.
+const testTimeout = 30 * time.Second
 
 const testPassword = "correct horse battery staple"
 
@@ -66,7 +66,7 @@ func startLimited(t testing.TB, change func(cfg *Config), limit func(l *limits))
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		if err := srv.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -92,7 +92,7 @@ type wire struct {
 	id   uint32
 }
 
-// dial connects and proves the password.
+// dial connects and authenticates.
 func dial(t testing.TB, srv *Server) *wire {
 	t.Helper()
 	w, err := tryDial(t, srv, testKey)
@@ -177,7 +177,7 @@ func (c *recordConn) CloseWrite() error {
 
 // read adds what arrives to w.in.
 func (w *wire) read() error {
-	if err := w.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := w.conn.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
 		return err
 	}
 	var buf [16 << 10]byte
@@ -196,7 +196,7 @@ func (w *wire) write(b []byte) {
 	}
 }
 
-// args encodes arguments; a []byte that is a rawValue goes in as it is.
+// args encodes arguments; a rawValue is added as it is.
 type rawValue []byte
 
 func encodeArgs(t testing.TB, args ...any) (b []byte) {

@@ -265,7 +265,9 @@ func TestReplaceWaits(t *testing.T) {
 		}
 	}
 	unlocked := make(chan struct{})
-	if err := list.List().Append(&Call{}, val); !errors.Is(err, ErrBusy) || !list.WhenUnlocked(func() { close(unlocked) }) {
+	if err := list.List().
+		Append(&Call{}, val); !errors.Is(err, ErrBusy) ||
+		!list.WhenUnlocked(func() { close(unlocked) }) {
 		t.Fatal(err)
 	}
 	list.lock.release(long)

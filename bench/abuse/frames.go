@@ -127,8 +127,8 @@ func halfFrames(a *attack) error {
 	if figures.MaxMemoryBytes > 0 {
 		most = figures.MaxMemoryBytes / 2
 	}
-	if figures.HeldBytes > most || figures.Overrun == 0 {
-		return fmt.Errorf("%d MiB are held, %d clients were closed", figures.HeldBytes>>20, figures.Overrun)
+	if figures.BufferedInputBytes > most || figures.Overrun == 0 {
+		return fmt.Errorf("%d MiB are held, %d clients were closed", figures.BufferedInputBytes>>20, figures.Overrun)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func deafTogether(a *attack) error {
 	most := int64(0)
 	if err := forTime(4*time.Second, 1, func(int) error {
 		figures, err := info(a.control)
-		most = max(most, figures.UnreadBytes)
+		most = max(most, figures.UnsentBytes)
 		time.Sleep(20 * time.Millisecond)
 		return err
 	}); err != nil {

@@ -140,7 +140,8 @@ func (w *writer) check(ctx context.Context, c *client.Client, v *verdict) error 
 	}
 	if found < 0 {
 		return fmt.Errorf(
-			"wrong data: the tables of client %d have contents that they never held, of %d writes:\n%s\nafter the last they held\n%s",
+			"wrong data: the tables of client %d have contents that they never held, of %d writes:\n%s\nafter the "+
+				"last they held\n%s",
 			w.number,
 			len(w.history),
 			describe(got),

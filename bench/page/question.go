@@ -32,10 +32,12 @@ type question struct {
 }
 
 const (
-	throughputLegend = "Each cell: operations a second (relative to the first column); below, p99 in us · server CPU in us per operation."
-	pythonLegend     = "Each cell: operations a second (relative to the first column); below, the client's CPU in us per operation."
-	latencyLegend    = "Latencies are in us, server CPU is in us per operation."
-	opsPerSecond     = "operations per second (more is better)"
+	throughputLegend = "Each cell: operations a second (relative to the first column); below, p99 in us · server CPU " +
+		"in us per operation."
+	pythonLegend = "Each cell: operations a second (relative to the first column); below, the client's CPU in us " +
+		"per operation."
+	latencyLegend = "Latencies are in us, server CPU is in us per operation."
+	opsPerSecond  = "operations per second (more is better)"
 )
 
 // throughputLines are the charts of throughput against one parameter of the workload.
@@ -44,9 +46,10 @@ var throughputLines = []string{"connections", "pipeline", "keys", "value-size"}
 // questions is the order of the report.
 var questions = []question{
 	{
-		name:     "throughput",
-		title:    "Dicts",
-		note:     "Redis and Valkey keep the entries as keys of their database (GET, SET). gnet echo only returns what it receives.",
+		name:  "throughput",
+		title: "Dicts",
+		note: "Redis and Valkey keep the entries as keys of their database (GET, SET). gnet echo only returns " +
+			"what it receives.",
 		sections: []string{"throughput"},
 		layout:   layoutThroughput,
 		summary:  oneEcho,
@@ -63,9 +66,10 @@ var questions = []question{
 		chart: "single-connections-1", lines: throughputLines,
 	},
 	{
-		name:     "lists",
-		title:    "Hashes and lists",
-		note:     "One dict of 100,000 keys against HGET and HSET; lists against RPUSH, LINDEX, RPOP and LINSERT. Redis walks its linked lists.",
+		name:  "lists",
+		title: "Hashes and lists",
+		note: "One dict of 100,000 keys against HGET and HSET; lists against RPUSH, LINDEX, RPOP and LINSERT. " +
+			"Redis walks its linked lists.",
 		sections: []string{"lists", "longlist"},
 		layout:   layoutThroughput,
 		summary:  listsOnly,
@@ -105,9 +109,10 @@ var questions = []question{
 		sections: []string{"cost"}, keep: byLoops, layout: layoutThroughput, legend: throughputLegend,
 	},
 	{
-		name:     "memory",
-		title:    "Memory",
-		note:     "Resident memory after minus before, each on a fresh server: 1,000,000 entries, 10,000 idle connections.",
+		name:  "memory",
+		title: "Memory",
+		note: "Resident memory after minus before, each on a fresh server: 1,000,000 entries, 10,000 idle " +
+			"connections.",
 		sections: []string{"memory", "idle"},
 		layout:   layoutMemory,
 		legend:   "Resident bytes each.",
@@ -140,9 +145,10 @@ var questions = []question{
 		chart: "clients-bars", bars: all,
 	},
 	{
-		name:     "python",
-		title:    "Python clients",
-		note:     "Callers in one process; each waits for its reply before its next call. -P 100 is a pipeline of 100 operations.",
+		name:  "python",
+		title: "Python clients",
+		note: "Callers in one process; each waits for its reply before its next call. -P 100 is a pipeline of " +
+			"100 operations.",
 		sections: []string{"python"},
 		layout:   layoutPython,
 		summary:  pythonGets,

@@ -161,13 +161,15 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 		&c.callers,
 		"callers",
 		0,
-		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set or mixed",
+		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set "+
+			"or mixed",
 	)
 	f.StringVar(
 		&o.Halfway,
 		"halfway",
 		"",
-		"shell command to run in the middle of each run, such as a save; the report has figures before, during and after it",
+		"shell command to run in the middle of each run, such as a save; the report has figures before, during and "+
+			"after it",
 	)
 	f.IntVar(
 		&o.ServerPID,

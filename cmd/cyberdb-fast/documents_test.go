@@ -89,7 +89,8 @@ func TestDocumentedMethods(t *testing.T) {
 		"Dict":   reflect.TypeFor[*client.Dict[string, int]](),
 		"List":   reflect.TypeFor[*client.List[int]](),
 	}
-	named := regexp.MustCompile("`(Client|Dict|List)\\.([A-Z][A-Za-z]+)`").FindAllStringSubmatch(document(t, "docs/COMMANDS.md"), -1)
+	named := regexp.MustCompile("`(Client|Dict|List)\\.([A-Z][A-Za-z]+)`").
+		FindAllStringSubmatch(document(t, "docs/COMMANDS.md"), -1)
 	if len(named) < 60 {
 		t.Fatalf("%d methods found in COMMANDS.md", len(named))
 	}
@@ -128,7 +129,8 @@ func TestDocumentedInfo(t *testing.T) {
 
 // TestReadmeFunctions checks that the functions that "Reading the source" names are in their files.
 func TestReadmeFunctions(t *testing.T) {
-	links := regexp.MustCompile("\\[`([^\\]]+)`\\]\\(([^)]+\\.go)\\)").FindAllStringSubmatch(document(t, "README.md"), -1)
+	links := regexp.MustCompile("\\[`([^\\]]+)`\\]\\(([^)]+\\.go)\\)").
+		FindAllStringSubmatch(document(t, "README.md"), -1)
 	for _, link := range links {
 		declaration := regexp.MustCompile(`(?m)^func (\([^)]+\) )?` + link[1] + `\(`)
 		if !declaration.MatchString(document(t, link[2])) {

@@ -65,7 +65,7 @@ func (x *Executor) arguments(b []byte, shape *codec.Shape, command *Command) err
 	return nil
 }
 
-// checkArgument is check that lets the absent marker pass where the command takes it.
+// checkArgument is check, but accepts the absent marker where the command takes it.
 func (x *Executor) checkArgument(b []byte, command *Command) (int, error) {
 	if command.Absent && b[0] == codec.Absent {
 		return 1, nil

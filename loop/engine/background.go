@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// leastKeyMemory is how many bytes of arguments may be checked without counting what that
-	// takes.
+	// leastKeyMemory is how many bytes of arguments may be checked without counting the memory that
+	// that takes.
 	leastKeyMemory = 64 << 10
 	// keyMemoryFactor is how many times the bytes of arguments their canonical keys take, and the
 	// sets that find equal keys.
@@ -21,7 +21,7 @@ const (
 
 // Do executes a request however long it takes, and appends its whole reply to out. It is for
 // goroutines that may be kept waiting: it waits for tables that other requests own, makes long
-// reads, and saves. A panic becomes an error reply, with Result.Defect.
+// reads, and saves. A panic becomes an error reply, with Result.Internal.
 //
 // Result.Outcome is Answered, or AwaitsDisk: then the caller holds the reply back until all up to
 // Result.LSN is on disk.
@@ -33,7 +33,7 @@ func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result
 	start := len(out)
 	defer func() {
 		if p := recover(); p != nil {
-			err := e.Defect("panic beside the loops", p, &x.call, slog.String("op", req.Op.String()))
+			err := e.ReportPanic("panic in the background", p, &x.call, slog.String("op", req.Op.String()))
 			reply, result = x.fail(out[:start], req, err), x.Result
 			result.Outcome = Answered
 		}
@@ -44,18 +44,18 @@ func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result
 		}
 		defer e.env.Admission.Return(working)
 	}
-	return x.toTheEnd(out, req), x.Result
+	return x.executeFully(out, req), x.Result
 }
 
-// toTheEnd executes a request, again if its table was another request's.
-func (x *Executor) toTheEnd(out []byte, req *codec.Request) []byte {
+// executeFully executes a request to its end, and waits for its table as often as need be.
+func (x *Executor) executeFully(out []byte, req *codec.Request) []byte {
 	start := len(out)
 	for {
 		out = x.Execute(out[:start], req, nil)
 		switch x.Outcome {
 		case Answered, AwaitsDisk:
 			return out
-		case Parked:
+		case Blocked:
 			free := make(chan struct{})
 			if x.Wait(func() { close(free) }) {
 				<-free
@@ -70,8 +70,8 @@ func (x *Executor) toTheEnd(out []byte, req *codec.Request) []byte {
 	}
 }
 
-// keyMemory returns the memory that it takes to check arguments and to look keys up, as far as it
-// is counted: if some of them are opened.
+// keyMemory returns the memory that checking the arguments and looking up keys takes. It is 0 if no
+// argument is opened.
 func keyMemory(args []byte) int {
 	if len(args) <= leastKeyMemory {
 		return 0

@@ -2,7 +2,7 @@ package engine
 
 import "cyberdb-fast/shardmap"
 
-// changeLog is an executor's log, and the last number that it was told.
+// changeLog is an executor's log, with the last LSN that was appended.
 type changeLog struct {
 	shardmap.Log
 	last uint64
@@ -14,7 +14,7 @@ func (l *changeLog) Append(lsn, n uint64, request []byte) {
 	l.Log.Append(lsn, n, request)
 }
 
-// logTo has the executor log what its requests change.
+// logTo makes the executor log what its requests change.
 func (x *Executor) logTo(log shardmap.Log) {
 	if log != nil {
 		x.log.Log = log
@@ -22,15 +22,14 @@ func (x *Executor) logTo(log shardmap.Log) {
 	}
 }
 
-// LastLSN returns the number that was last drawn for a request of this executor and logged; 0:
-// none.
+// LastLSN returns the last LSN that was assigned to a request of this executor and logged; 0: none.
 func (x *Executor) LastLSN() uint64 { return x.log.last }
 
-// awaits decides whether the reply to a request is to wait for the disk: its log's last number was
-// before before it. Reads do not, though they draw a number for a cut. One with the flag DURABLE
-// that has changed nothing tells of what others have changed: it waits for what they have done so
-// far.
-func (x *Executor) awaits(durable bool, before uint64) {
+// waitDurable decides whether the reply to a request must wait for the disk. before is the log's
+// last LSN before the request. Reads do not wait, although a cut takes an LSN. A DURABLE request
+// that wrote nothing waits for the current clock, because its answer may depend on other clients'
+// writes.
+func (x *Executor) waitDurable(durable bool, before uint64) {
 	journal := x.engine.env.Journal
 	if !journal.Waits(durable) {
 		return

@@ -16,8 +16,8 @@ const (
 	ListTable
 )
 
-// Command is a row of the command table: what is done for an opcode. The form of its arguments is
-// in codec.Shapes.
+// Command is a row of the command table: what the engine does for an opcode. The form of its
+// arguments is in codec.Shapes.
 type Command struct {
 	Kind        TableKind
 	OnKey       bool // acts on one key of a dict, its first argument

@@ -23,11 +23,11 @@ func dictGet(x *Executor) (err error) {
 	return x.orDefault(err)
 }
 
-// orDefault answers the default, the second argument, for an absent key.
+// orDefault returns the default, the second argument, for an absent key.
 func (x *Executor) orDefault(err error) error {
 	if x.n == 2 && errors.Is(err, shardmap.ErrNoKey) {
 		x.body = append(x.body, x.args[1]...)
-		return x.affords(len(x.args[1]))
+		return x.limitReply(len(x.args[1]))
 	}
 	return err
 }
@@ -49,12 +49,12 @@ func dictSetDefault(x *Executor) error {
 	if err != nil || set {
 		return err
 	}
-	return x.affords(len(body) - at)
+	return x.limitReply(len(body) - at)
 }
 
-// affords says whether a reply may have a value of n bytes of which nothing is taken out of a
+// limitReply returns an error if the reply must not carry a value of n bytes that stays in the
 // table.
-func (x *Executor) affords(n int) error {
+func (x *Executor) limitReply(n int) error {
 	if n > LargeReplyBytes {
 		return x.engine.env.Admission.LargeReply()
 	}

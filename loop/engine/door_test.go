@@ -15,8 +15,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// door leads requests to an engine as an event loop does, without a connection: what the executor
-// leaves to others is made at once.
+// door brings requests to an engine as an event loop does, without a connection. It does at once
+// what the executor leaves to others.
 type door struct {
 	testing.TB
 	engine   *engine.Engine
@@ -38,7 +38,7 @@ func newDoor(t testing.TB, change func(env *engine.Env)) *door {
 func (d *door) requests(frames []byte) (replies []codec.Reply) {
 	d.Helper()
 	for len(frames) > 0 {
-		d.exec.Expect(frames)
+		d.exec.Prefetch(frames)
 		req, n, err := codec.ParseRequest(frames)
 		if errors.Is(err, codec.ErrShort) {
 			d.Fatal(err)
@@ -59,8 +59,8 @@ func (d *door) execute(req *codec.Request, problem error) []byte {
 		out, _ = d.engine.Do(nil, req)
 	case engine.Streams:
 		out = d.stream(req, x.Result)
-	case engine.Parked:
-		d.Fatal("parked, and nobody else uses the engine")
+	case engine.Blocked:
+		d.Fatal("blocked, and no other request uses the engine")
 	case engine.Answered, engine.AwaitsDisk:
 	}
 	return out
@@ -158,8 +158,8 @@ func (d *door) operations(ops []conformance.Operation) []codec.Reply {
 	return d.requests(frames)
 }
 
-// TestConformance has CPython judge the engine alone: all commands on dicts, lists and tables, and
-// what a log was told of them made again.
+// TestConformance compares the engine alone with CPython: all commands on dicts, lists and tables,
+// and the replay of their log.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	var log conformance.Recording
@@ -196,8 +196,7 @@ func TestConformanceInBackground(t *testing.T) {
 	}, conformance.Count(t, 60_000, 20_000))
 }
 
-// TestFollowerLogs: the log of a follower is told what its leader's was, so that others can follow
-// it.
+// TestFollowerLogs: a follower's log is the same as its leader's, so that others can follow it.
 func TestFollowerLogs(t *testing.T) {
 	t.Parallel()
 	var leaders, followers conformance.Recording

@@ -74,7 +74,7 @@ func (e *Engine) TakeLog() shardmap.Log {
 	return log
 }
 
-// PutLog gives back what TakeLog returned. What the log was told may be waited for.
+// PutLog gives back what TakeLog returned. Callers may wait for what the log has recorded.
 func (e *Engine) PutLog(log shardmap.Log) {
 	if log == nil {
 		return
@@ -87,21 +87,21 @@ func (e *Engine) PutLog(log shardmap.Log) {
 	e.mu.Unlock()
 }
 
-// Defect counts and logs a panic, and gives back what the call, if there is one, holds: a table
-// whose change was half made is closed (shardmap.Call.Release). It returns the error that clients
-// get. A door that recovers from a panic in Execute calls Defect with the executor's Call; then the
-// executor can be used again.
-func (e *Engine) Defect(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
+// ReportPanic counts and logs a panic, and gives back the locks of the call, if there is one. A
+// table that the call has partially changed is poisoned (shardmap.Call.Release). It returns the
+// error that clients get. A door that recovers from a panic in Execute calls ReportPanic with the
+// executor's Call; then the executor can be used again.
+func (e *Engine) ReportPanic(where string, p any, call *shardmap.Call, more ...any) *codec.Error {
 	e.panics.Add(1)
 	attrs := append([]any{slog.Any("panic", p), slog.String("stack", string(debug.Stack()))}, more...)
 	if call != nil {
-		if spoiled := call.Release(); spoiled != nil {
-			attrs = append(attrs, slog.String("half_changed", spoiled.Name()))
+		if poisoned := call.Release(); poisoned != nil {
+			attrs = append(attrs, slog.String("poisoned", poisoned.Name()))
 		}
 	}
 	e.env.Logger.Error(where, attrs...)
-	return &codec.Error{Status: codec.StatusInternal, Message: "defect in the server"}
+	return &codec.Error{Status: codec.StatusInternal, Message: "internal error of the server"}
 }
 
-// Panics returns how many panics Defect was told of.
+// Panics returns how many panics were reported.
 func (e *Engine) Panics() uint64 { return e.panics.Load() }

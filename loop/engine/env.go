@@ -10,42 +10,41 @@ const (
 	// LargeReplyBytes is the size of a reply above which it takes long to send: it is kept out of
 	// memory while there is little room for replies.
 	LargeReplyBytes = 4 << 20
-	// AnnouncedBytes is the size of a change above which the journal is told before the change
-	// draws its numbers.
+	// AnnouncedBytes is the size above which a change is announced to the journal before its LSNs
+	// are assigned.
 	AnnouncedBytes = 4 << 10
 )
 
-// Env is what an engine needs of the program that it runs in. Store and Logger must be set. Each of
-// the rest may be left out: the zero value of a field says what the engine does without it. An
-// engine does not look at the time, so there is no clock here but the store's.
+// Env is what an engine needs of the program that it runs in. Store and Logger must be set. The
+// rest is optional: each field says what the engine does without it. An engine does not read the
+// time: its only clock is the store's.
 type Env struct {
 	Store  *shardmap.Store
-	Logger *slog.Logger // is told of defects
+	Logger *slog.Logger // for panics and internal errors
 
 	// Commands is the command table; nil: the protocol's, Protocol.
 	Commands *Commands
-	// Changes returns a log that takes down what requests change, for one executor at a time; nil:
+	// Changes returns a log that records what requests change, for one executor at a time; nil:
 	// nothing is logged.
 	Changes func() shardmap.Log
-	// Journal keeps on disk what the logs are told; nil: there is none, and a request with the flag
-	// DURABLE is refused.
+	// Journal keeps the logs on disk; nil: there is none, and a request with the flag DURABLE is
+	// refused.
 	Journal Journal
 	// Admission says whether there is room for a request; nil: there is room for all.
 	Admission Admission
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
-	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. A *codec.Error
-	// is answered as it is.
+	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client
+	// gets a *codec.Error as it is.
 	Save func() error
 }
 
-// Journal is what an engine has to do with the journal. Its methods may be called from any
-// goroutine.
+// Journal is the journal as the engine sees it. Its methods may be called from any goroutine.
 type Journal interface {
-	// Announce says that a change of n bytes, more than AnnouncedBytes, may be logged, and with -n
-	// that it was, or will not be.
+	// Announce announces that a change of n bytes, more than AnnouncedBytes, may be logged. With
+	// -n: it was logged, or will not be.
 	Announce(n int)
-	// Flush writes, and syncs as the policy says, what the logs have been told.
+	// Flush writes what the logs have recorded, and syncs it as the policy says.
 	Flush()
 	// Durable returns the number up to which all changes are on disk.
 	Durable() uint64
@@ -66,12 +65,12 @@ type Admission interface {
 	Change() error
 	// Grow returns an error if there is no memory for a request of so many bytes that adds data.
 	Grow(bytes int) error
-	// LargeReply returns an error if too much waits for clients already to make a reply of more
-	// than LargeReplyBytes.
+	// LargeReply returns an error if too much output is unsent to make a reply of more than
+	// LargeReplyBytes.
 	LargeReply() error
-	// HoldReply counts bytes that are kept until clients have read replies made of them; a negative
-	// number takes them out of the count.
-	HoldReply(bytes int)
+	// CountOutput counts bytes that are kept until clients have read the replies made of them. A
+	// negative number takes them out of the count.
+	CountOutput(bytes int)
 }
 
 // unlimited is the Admission of an Env without one.
@@ -82,4 +81,4 @@ func (unlimited) Return(int)        {}
 func (unlimited) Change() error     { return nil }
 func (unlimited) Grow(int) error    { return nil }
 func (unlimited) LargeReply() error { return nil }
-func (unlimited) HoldReply(int)     {}
+func (unlimited) CountOutput(int)   {}

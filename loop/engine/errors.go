@@ -10,9 +10,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Fail appends the reply to a request whose Stream has met an error. of is the Result that the
-// stream came with, whose TableName the caller has copied; the one that Fail returns takes its
-// place.
+// Fail appends the reply to a request whose Stream has returned an error. of is the Result of the
+// request; the caller has copied its TableName. Fail returns the Result that replaces it.
 func (e *Engine) Fail(out []byte, id uint32, of Result, err error) (reply []byte, result Result) {
 	x := Executor{Result: of, engine: e}
 	x.Outcome = Answered
@@ -26,13 +25,13 @@ func (x *Executor) fail(out []byte, req *codec.Request, err error) []byte {
 	return AppendError(out, req.ID, e)
 }
 
-// An error tells of a key and of texts no more than these, so that it always fits into one frame.
+// An error carries at most so much of a key and of texts, so that it always fits into one frame.
 const (
 	maxErrorKeyBytes  = 64 << 10
 	maxErrorTextBytes = 4 << 10
 )
 
-// describe puts an error into the wire's words.
+// describe translates an error to one of the wire.
 func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 	var problem *value.Error
 	var ready *codec.Error
@@ -42,7 +41,7 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 		if ready.Table == "" {
 			ready.Table = string(x.TableName)
 		}
-		x.Defect = ready.Status == codec.StatusInternal
+		x.Internal = ready.Status == codec.StatusInternal
 		return ready
 	case errors.Is(err, shardmap.ErrNoKey):
 		e.Status, e.Key = codec.StatusKeyError, x.args[0]
@@ -66,13 +65,13 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrPoisoned):
 		e.Status = codec.StatusInternal
 		e.Message = fmt.Sprintf(
-			"a defect in the server has left table %q half changed: it is closed until the server is "+
-				"restarted, or until it is dropped",
+			"an internal error has left table %q partially changed: it is closed until the server is restarted or "+
+				"the table is dropped",
 			x.TableName,
 		)
 	case errors.Is(err, shardmap.ErrOutdated):
-		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the "+
-			"client read the list: ask again"
+		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read "+
+			"the list: ask again"
 	case errors.Is(err, shardmap.ErrTooLarge):
 		e.Status, e.Message = codec.StatusTooLarge, fmt.Sprintf(
 			"the values found have more than %d bytes: ask for fewer keys",
@@ -83,7 +82,7 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
 	default:
 		x.engine.env.Logger.Error("error without a status", "op", op.String(), "error", err)
-		e.Status, x.Defect = codec.StatusInternal, true
+		e.Status, x.Internal = codec.StatusInternal, true
 	}
 	return e
 }
@@ -107,8 +106,8 @@ func reprOf(key []byte) string {
 	return text
 }
 
-// AppendError appends an error reply. A text that is too long is cut, and a key that is too large
-// to be sent back is left out.
+// AppendError appends an error reply. It cuts a text that is too long, and omits a key that is too
+// large.
 func AppendError(out []byte, id uint32, e *codec.Error) []byte {
 	cut := *e
 	if len(cut.Key) > maxErrorKeyBytes {

@@ -44,8 +44,7 @@ func show(frame []byte) {
 	}
 }
 
-// A door with a goroutine for each client, as a server of HTTP has one: every request may take its
-// time.
+// A door with a goroutine for each client, as in an HTTP server: every request may block.
 func Example() {
 	e := engine.New(engine.Env{Store: shardmap.NewStore(), Logger: slog.Default()})
 	for _, req := range []*codec.Request{
@@ -63,7 +62,7 @@ func Example() {
 	// KeyError: 'eve' (table "people")
 }
 
-// A door with an event loop: what takes long is left to another goroutine.
+// A door with an event loop: another goroutine executes what takes long.
 func ExampleExecutor_Execute() {
 	e := engine.New(engine.Env{Store: shardmap.NewStore(), Logger: slog.Default()})
 	x := e.NewExecutor()
@@ -73,7 +72,7 @@ func ExampleExecutor_Execute() {
 	case engine.Answered:
 		show(reply)
 	case engine.AwaitsDisk: // keep the reply back until the journal has x.LSN on disk
-	case engine.Parked: // x.Wait tells when to execute the request again
+	case engine.Blocked: // x.Wait says when to execute the request again
 	case engine.Background: // go e.Do(nil, the request's clone)
 	case engine.Streams: // go x.Stream.Write(the connection), then x.Stream.Close
 	}
@@ -92,8 +91,7 @@ func (c changes) Append(lsn, n uint64, payload []byte) {
 	c <- change{lsn, n, append([]byte(nil), payload...)}
 }
 
-// A follower makes again what its leader's log was told, and holds the same: entries, order and
-// versions.
+// A follower replays its leader's log, and has the same entries, order and versions.
 func ExampleReplayer() {
 	log := make(changes, 10)
 	leader := engine.New(

@@ -11,44 +11,43 @@ import (
 )
 
 const (
-	// maxFixedArgs is the most arguments that any opcode has beside its "many".
+	// maxFixedArgs is the most arguments of any opcode, besides its "many".
 	maxFixedArgs = 4
 	// smallArgBytes is the size of arguments up to which a request is executed on the event loop
-	// without an estimate before: the estimate would take as long as the request, and the worst
-	// that so few bytes can ask for is short.
+	// without an estimate. The estimate would take as long as the request, and so few bytes cannot
+	// ask for much.
 	smallArgBytes = 512
 	// maxLoopCost is the largest estimate, in nanoseconds, of a request whose arguments are checked
 	// and used on the event loop.
 	maxLoopCost = 1_000_000
 )
 
-// Outcome says what became of a request.
+// Outcome is the outcome of a request.
 type Outcome uint8
 
-// What may become of a request.
+// The outcomes.
 const (
 	Answered   Outcome = iota // the reply is appended
 	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
-	// nothing was done, since another request owns the table for long: execute it again once
+	// nothing was done, because another request owns the table for long: execute it again once
 	// Executor.Wait says so
-	Parked
-	// nothing was done, since it would take long: execute it by Engine.Do, on another goroutine
+	Blocked
+	// nothing was done, because it would take long: execute it by Engine.Do, on another goroutine
 	Background
-	Streams // a long read was cut: Result.Stream makes the body of its reply
+	Streams // a view for a long read was cut: Result.Stream makes the body of its reply
 )
 
-// Result is what became of the request that an executor has executed last.
+// Result is the result of the request that an executor has executed last.
 type Result struct {
 	Outcome Outcome
 	Op      codec.Opcode
 	Status  codec.Status
-	// the error is the engine's own fault: the connection of a client that has met it is better
-	// closed
-	Defect    bool
-	Checks    bool   // of Background: it would take long to check the arguments, whatever the table holds
-	TableName []byte // empty if the request was refused before that was read; a view into the request
+	// the error is internal: the door should close the client's connection
+	Internal  bool
+	Checks    bool   // of Background: checking the arguments alone would take long
+	TableName []byte // a view into the request; empty if the request was refused before its table's name was read
 	LSN       uint64 // of AwaitsDisk
-	Stream    Stream // of Streams: it is the caller's to close
+	Stream    Stream // of Streams: the caller closes it
 }
 
 // Executor executes requests, one after another: the way of a request from its frame to its reply.
@@ -62,12 +61,12 @@ type Executor struct {
 	log    changeLog
 	call   shardmap.Call
 
-	ahead int // how many of the next requests were looked at together
+	prefetched int // how many of the next requests were prefetched
 
 	named     []byte // the name of the last request's table as it stood in its frame: it is checked
 	namedHead int    // bytes of its header
 
-	// of the request at hand; views into its frame
+	// of the current request; views into its frame
 	table  *shardmap.Table
 	args   [maxFixedArgs][]byte
 	n      int    // number of args
@@ -75,29 +74,28 @@ type Executor struct {
 	restN  int
 	opened bool // there are containers or extension objects among them
 
-	body []byte // the reply's body is appended here
+	body []byte // the reply, to which commands append its body
 }
 
-// Call returns what the executor calls the store with.
+// Call returns the Call that the executor uses for the store.
 func (x *Executor) Call() *shardmap.Call { return &x.call }
 
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
-// Wait has free called, on another goroutine, once the table that the request was parked for is
-// free. It returns false if it is: free is not called then.
+// Wait makes free be called, on another goroutine, once the table of the blocked request is free.
+// If it is free already, Wait returns false, and does not call free.
 func (x *Executor) Wait(free func()) bool { return x.table.WhenUnlocked(free) }
 
-// Execute executes one request: the one way on which requests reach the tables, whichever wire or
-// file they come from. It appends the reply to out if there is one, as frames of codec/PROTOCOL.md;
-// x.Outcome says what became of the request, and the rest of x.Result more of it. problem is the
-// error of codec.ParseRequest for a frame whose id is known; it becomes the reply.
+// Execute executes one request. All requests reach the tables through it, from every wire and file.
+// It appends the reply to out if there is one, as frames of codec/PROTOCOL.md, and sets x.Result.
+// problem is the error of codec.ParseRequest for a frame whose id is known; it becomes the reply.
 //
-// The request's bytes must stay as they are until the reply is sent and, of one that was parked,
-// until it is executed again. A panic passes through: see Engine.Defect.
+// The request's bytes must not change until the reply is sent or, if the request was blocked, until
+// it is executed again. Execute does not recover from panics: see Engine.ReportPanic.
 func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte {
 	command := &x.engine.commands[req.Op]
-	x.Outcome, x.Status, x.Defect, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
+	x.Outcome, x.Status, x.Internal, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.opened, x.call.Cost = false, int(command.Base)
 	x.call.Request = req.Payload
 	x.Cost += baseCost + len(req.Args)
@@ -118,10 +116,10 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 	out, x.body = x.body, nil
 	x.Cost += x.call.Cost + (len(out)-at)/replyBytesPerNano
 	if x.opened && len(req.Args) <= smallArgBytes && !x.call.MayBlock {
-		x.estimate(req, command) // not needed to decide, but counted
+		x.estimate(req, command) // not for a decision: it is counted
 	}
 	if err != nil {
-		out = x.otherwise(out[:at], req, command, err)
+		out = x.notExecuted(out[:at], req, command, err)
 	} else {
 		if req.Flags&codec.FlagWantVersion != 0 && command.Versioned {
 			out = codec.SetVersion(out, at, x.call.Version)
@@ -129,16 +127,16 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 		out = endReply(out, at)
 	}
 	if command.Mutates && x.Outcome == Answered && x.engine.env.Journal != nil {
-		x.awaits(req.Flags&codec.FlagDurable != 0, before)
+		x.waitDurable(req.Flags&codec.FlagDurable != 0, before)
 	}
 	return out
 }
 
-// otherwise goes on with a request that its command has not executed.
-func (x *Executor) otherwise(out []byte, req *codec.Request, command *Command, err error) []byte {
+// notExecuted handles a request that its command has not executed.
+func (x *Executor) notExecuted(out []byte, req *codec.Request, command *Command, err error) []byte {
 	switch {
 	case errors.Is(err, shardmap.ErrBusy):
-		x.Outcome = Parked
+		x.Outcome = Blocked
 	case errors.Is(err, shardmap.ErrLong):
 		return x.long(out, req, command)
 	default:
@@ -155,7 +153,7 @@ func (x *Executor) run(req *codec.Request, command *Command) error {
 	return command.Run(x)
 }
 
-// runAnnounced announces a large change to the journal, before it draws its numbers.
+// runAnnounced announces a large change to the journal, before its LSNs are assigned.
 func (x *Executor) runAnnounced(n int, command *Command) error {
 	journal := x.engine.env.Journal
 	journal.Announce(n)
@@ -163,8 +161,8 @@ func (x *Executor) runAnnounced(n int, command *Command) error {
 	return command.Run(x)
 }
 
-// long decides how a request goes on that is too long for the loop: a read is cut now, a write runs
-// beside.
+// long handles a request that is too long for the event loop: a view is cut for a read, a write
+// goes to the background.
 func (x *Executor) long(out []byte, req *codec.Request, command *Command) []byte {
 	if command.View == nil {
 		x.Outcome, x.Checks = Background, false
@@ -176,14 +174,14 @@ func (x *Executor) long(out []byte, req *codec.Request, command *Command) []byte
 	case err == nil:
 		x.Outcome = Streams
 	case errors.Is(err, shardmap.ErrBusy):
-		x.Outcome = Parked
+		x.Outcome = Blocked
 	default:
 		return x.fail(out, req, err)
 	}
 	return out
 }
 
-// replyBytesPerNano is how many bytes of a reply are copied, sealed and written in a nanosecond.
+// replyBytesPerNano is how many bytes of a reply are copied, encrypted and written in a nanosecond.
 const replyBytesPerNano = 2
 
 // estimate returns about how many nanoseconds it takes to check and to use the request's arguments,
@@ -244,8 +242,8 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	return x.findTable(command.Kind)
 }
 
-// mayChange returns an error if the request may change something that could not be kept as it asks
-// for.
+// mayChange returns an error if the request changes something that could not be kept, or asks for a
+// durability that there is not.
 func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 	if command.Mutates {
 		if err := x.engine.env.Admission.Change(); err != nil {
@@ -255,7 +253,7 @@ func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 	if req.Flags&codec.FlagDurable != 0 && x.engine.env.Journal == nil && !x.call.Replay {
 		return &codec.Error{
 			Status:  codec.StatusUnsupported,
-			Message: "this server keeps no journal: it cannot say what is on disk",
+			Message: "this server keeps no journal: it has no durable replies",
 		}
 	}
 	return nil
@@ -276,15 +274,15 @@ func (x *Executor) findTable(kind TableKind) error {
 	return nil
 }
 
-// endReply ends the reply that begins at out[at]; one that is larger than a reply frame may be is
-// cut into several.
+// endReply ends the reply that begins at out[at]. It splits a reply that is too large for one
+// frame.
 func endReply(out []byte, at int) []byte {
 	body := at + codec.HeaderBytes
 	if len(out)-body <= codec.MaxReplyFrameBytes {
 		codec.EndFrame(out, at)
 		return out
 	}
-	// The first frame stays as it is, fields and all; what is behind it moves.
+	// The first frame stays as it is, with its fields; the rest moves.
 	id, status := binary.LittleEndian.Uint32(out[at+4:]), codec.Status(out[at+8])
 	rest := append([]byte(nil), out[body+codec.MaxReplyFrameBytes:]...)
 	out = out[:body+codec.MaxReplyFrameBytes]

@@ -17,7 +17,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// TestEngineAlone: the engine is built of nothing that opens a connection.
+// TestEngineAlone: the engine depends on no package that opens connections.
 func TestEngineAlone(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
@@ -66,14 +66,14 @@ func (m *memory) Lend(bytes int) error {
 	return nil
 }
 
-func (m *memory) Return(int)      {}
-func (m *memory) Change() error   { return nil }
-func (m *memory) Grow(int) error  { return nil }
-func (m *memory) HoldReply(n int) { m.held.Add(int64(n)) }
+func (m *memory) Return(int)        {}
+func (m *memory) Change() error     { return nil }
+func (m *memory) Grow(int) error    { return nil }
+func (m *memory) CountOutput(n int) { m.held.Add(int64(n)) }
 
-// TestParked: while a long write owns a table, requests for it are parked, and those for other
-// tables are executed; the parked one is told when it may be made again.
-func TestParked(t *testing.T) {
+// TestBlocked: while a long write owns a table, requests for it are blocked, and those for other
+// tables are executed. Wait reports when the blocked one may be executed again.
+func TestBlocked(t *testing.T) {
 	t.Parallel()
 	sorts, goOn := make(chan struct{}), make(chan struct{})
 	m := &memory{}
@@ -96,7 +96,7 @@ func TestParked(t *testing.T) {
 	}()
 	<-sorts
 	first := d.request(codec.Request{Op: codec.OpListPop}, "l")
-	if out := d.exec.Execute([]byte("kept"), first, nil); d.exec.Outcome != engine.Parked || string(out) != "kept" {
+	if out := d.exec.Execute([]byte("kept"), first, nil); d.exec.Outcome != engine.Blocked || string(out) != "kept" {
 		t.Errorf("outcome %d, reply %q", d.exec.Outcome, out)
 	}
 	free := make(chan struct{})
@@ -114,7 +114,7 @@ func TestParked(t *testing.T) {
 	}
 }
 
-// TestStreamIsOfItsMoment: a long read gives what there was when it was executed.
+// TestStreamIsOfItsMoment: a long read shows the moment when it was executed.
 func TestStreamIsOfItsMoment(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, nil)
@@ -181,7 +181,7 @@ func (f failing) Write([]byte) (int, error) { return 0, f.error }
 
 var _ io.Writer = failing{}
 
-// journal is one whose replies wait for the disk, if waits.
+// journal is a Journal whose replies wait for the disk, if waits is set.
 type journal struct {
 	engine.Journal
 	waits     bool
@@ -198,9 +198,8 @@ func (j *journal) Flush()                   {}
 func (j *journal) Durable() uint64          { return j.durable }
 func (j *journal) Waits(demanded bool) bool { return j.waits || demanded }
 
-// TestAwaitsDisk: replies to changes wait for the number of the change if the journal says so,
-// those to others do not; one that asks for it and has changed nothing waits for the changes of
-// others.
+// TestAwaitsDisk: replies to changes wait for the LSN of the change if the journal says so; other
+// replies do not. A DURABLE request that wrote nothing waits for earlier changes.
 func TestAwaitsDisk(t *testing.T) {
 	t.Parallel()
 	j := &journal{}
@@ -247,7 +246,7 @@ func TestAwaitsDisk(t *testing.T) {
 	}
 }
 
-// TestWithout: what an engine is not given is refused in words, and the rest goes on.
+// TestWithout: an engine refuses what its Env lacks, with a clear error, and does the rest.
 func TestWithout(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()
@@ -264,7 +263,7 @@ func TestWithout(t *testing.T) {
 	d.ok(codec.OpCreateDict, "d", false)
 }
 
-// TestSaveAndInfo: both are the program's, and a failed save is an answer.
+// TestSaveAndInfo: the program supplies both, and a failed save is an error reply.
 func TestSaveAndInfo(t *testing.T) {
 	t.Parallel()
 	var failed error
@@ -299,8 +298,8 @@ func (strict) Grow(int) error    { return refused("no memory") }
 func (strict) LargeReply() error { return refused("too much is unread") }
 func (strict) Lend(int) error    { return refused("nothing to lend") }
 
-// TestAdmission: what is refused is answered so, and nothing has happened; what takes nothing goes
-// on.
+// TestAdmission: a refused request gets Admission's error and changes nothing. Requests that need
+// no admission are executed.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	full := newDoor(t, nil)
@@ -326,9 +325,9 @@ func TestAdmission(t *testing.T) {
 	d.ok(codec.OpDictDelete, "d", "a")
 }
 
-// TestDefect: a panic in the background is an answer, is logged and counted, and the engine goes
-// on; one that Execute lets pass leaves the executor of use.
-func TestDefect(t *testing.T) {
+// TestPanic: a panic in the background becomes an error reply, is logged and counted, and the
+// engine goes on. After a panic in Execute the executor can be used again.
+func TestPanic(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()
 	commands[0xfe] = engine.Command{Mutates: true, Run: func(*engine.Executor) error { panic("defect") }}
@@ -341,12 +340,12 @@ func TestDefect(t *testing.T) {
 	out, result := d.engine.Do(nil, req)
 	if reply := d.whole(
 		out,
-	); reply.Status != codec.StatusInternal || !result.Defect ||
+	); reply.Status != codec.StatusInternal || !result.Internal ||
 		result.Outcome != engine.Answered {
 		t.Errorf("%v, %+v", reply.Status, result)
 	}
 	func() {
-		defer func() { _ = d.engine.Defect("in a door", recover(), d.exec.Call()) }()
+		defer func() { _ = d.engine.ReportPanic("in a door", recover(), d.exec.Call()) }()
 		d.exec.Execute(nil, req, nil)
 	}()
 	if n := d.engine.Panics(); n != 2 || !strings.Contains(log.String(), "in a door") {

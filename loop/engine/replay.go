@@ -9,47 +9,48 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// LoadMark is the payload of a log that says that other tables took the place of all: it is no
-// request, and cannot be made again.
+// LoadMark is the payload that a log records when all tables were replaced by a load: it is no
+// request, and cannot be replayed.
 const LoadMark = "load"
 
-// Replayer makes recorded requests again, on the way that every request goes: through the command
-// table and the executor.
+// Replayer executes recorded requests again, through the command table and the executor as every
+// request.
 //
-// What was recorded at a number depends on the tables as they were before it and on nothing else,
-// so each request finds what it found, draws the same numbers and leaves the same entries, versions
-// and places. A Replayer is for one goroutine; nobody else may use the store meanwhile.
+// The effect of a recorded request depends only on the tables before it. So each request finds what
+// it found before, gets the same LSNs, and leaves the same entries, versions and places. A Replayer
+// is for one goroutine, and no other goroutine may use the store meanwhile.
 type Replayer struct {
-	x        Executor
-	out      []byte
-	leaveOut map[uint64]bool // LSNs of requests that are not made again
-	leftOut  int             // see LeftOut
+	x       Executor
+	out     []byte
+	skip    map[uint64]bool // LSNs of requests that are not replayed
+	skipped int             // see Skipped
 }
 
-// HalfMadeError is returned for a recorded request that panics in the middle of its change: nobody
-// knows what its table holds. It is made again without the request.
-type HalfMadeError struct {
+// PartiallyAppliedError is returned for a recorded request that panics in the middle of its change,
+// so that the state of its table is unknown. The caller replays everything again, without the
+// request.
+type PartiallyAppliedError struct {
 	LSN   uint64
 	Op    codec.Opcode
 	Table string
 	Panic any
 }
 
-func (e *HalfMadeError) Error() string {
+func (e *PartiallyAppliedError) Error() string {
 	return fmt.Sprintf("a panic in the middle of its change of table %q: %v", e.Table, e.Panic)
 }
 
-// replayPanic is the panic of a request that is made again.
+// replayPanic is the panic of a replayed request.
 type replayPanic struct {
-	what    any
-	spoiled *shardmap.Table // nil: its change is made, or not begun
+	what     any
+	poisoned *shardmap.Table // nil: its change is complete, or not begun
 }
 
 func (p *replayPanic) Error() string { return fmt.Sprintf("panic: %v", p.what) }
 
 // NewReplayer returns a Replayer for the store of an Env, which is empty or restored from a
-// snapshot. Of the Env it uses the commands, the logger and, if what is made again is to be logged
-// again as it was, the logs.
+// snapshot. It uses the Env's commands, its logger and, if it has one, its log, to which it appends
+// what it replays.
 func NewReplayer(env Env) *Replayer {
 	e := New(Env{Store: env.Store, Logger: env.Logger, Commands: env.Commands})
 	r := &Replayer{x: Executor{engine: e, call: shardmap.Call{MayBlock: true, Replay: true}}}
@@ -59,43 +60,43 @@ func NewReplayer(env Env) *Replayer {
 	return r
 }
 
-// LeaveOut has Apply pass over the requests that drew these numbers first: see HalfMadeError.
-func (r *Replayer) LeaveOut(lsns map[uint64]bool) { r.leaveOut = lsns }
+// Skip makes Apply skip the requests with these first LSNs: see PartiallyAppliedError.
+func (r *Replayer) Skip(lsns map[uint64]bool) { r.skip = lsns }
 
-// LeftOut returns how many requests were not made again: LeaveOut says so, or they panicked before
-// they drew a number.
-func (r *Replayer) LeftOut() int { return r.leftOut }
+// Skipped returns how many requests were not replayed, because of Skip or because they panicked
+// before they got an LSN.
+func (r *Replayer) Skipped() int { return r.skipped }
 
-// Panics returns how many panics of requests were passed over.
+// Panics returns how many requests have panicked.
 func (r *Replayer) Panics() uint64 { return r.x.engine.Panics() }
 
-// Apply makes a request again that drew the numbers lsn to lsn+n-1: payload is what shardmap.Log
-// was told, empty for a cut.
+// Apply replays the request with the LSNs lsn to lsn+n-1. payload is what shardmap.Log recorded,
+// empty for a cut.
 //
-// A request that panics once its change is made, or before that is begun, is logged and passed
-// over, as it was then: the connection was closed, and all went on. So is the drop of a table that
-// is not there: it follows a request that left the table half changed then, and is another one now.
+// A request that panics after its change or before it is logged and skipped, as the server did when
+// it executed it. So is the drop of a table that does not exist: the table was poisoned then, by a
+// request that has another effect now.
 //
-// Errors, after which the store is of no use: the numbers do not follow those before them; the
-// payload cannot be a change; the request does not do now what it did then; a HalfMadeError. Each
-// names the number and, if it is known, the request.
+// Errors, after which the store is of no use: the LSNs do not follow the last ones; the payload is
+// no change; the request has another effect than before; a PartiallyAppliedError. Each names the
+// LSN and, if it is known, the request.
 func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	store := r.x.engine.env.Store
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
-		return fmt.Errorf("replay of %d numbers from %d on: the last number was %d", n, lsn, last)
+		return fmt.Errorf("replay of %d LSNs from %d on: the last LSN was %d", n, lsn, last)
 	}
-	if r.leaveOut[lsn] {
-		r.leftOut++
+	if r.skip[lsn] {
+		r.skipped++
 		payload = nil
 	}
 	if len(payload) == 0 {
-		r.passOver(lsn + n - 1)
+		r.advanceTo(lsn + n - 1)
 		return nil
 	}
 	if string(payload) == LoadMark {
 		return fmt.Errorf(
-			"replay at %d: all tables were loaded from another file here: the journal goes on from the data "+
-				"file that was made then, and from later ones, and not from this one",
+			"replay at %d: all tables were loaded from another file here: the journal continues the data file that "+
+				"was written then, or a later one, and not this one",
 			lsn,
 		)
 	}
@@ -103,7 +104,7 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("replay at %d: %w", lsn, err)
 	}
-	err = r.again(&req)
+	err = r.replay(&req)
 	var p *replayPanic
 	if errors.As(err, &p) {
 		err = r.panicked(lsn, n, p)
@@ -111,49 +112,49 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	var problem *codec.Error
 	if req.Op == codec.OpDrop && errors.As(err, &problem) && problem.Status == codec.StatusNoSuchTable {
 		err = nil
-		r.droppedBefore(lsn, n)
+		r.droppedEarlier(lsn, n)
 	}
 	if err != nil {
 		return fmt.Errorf("replay at %d: %v: %w", lsn, req.Op, err)
 	}
-	if drawn := store.Clock() + 1 - lsn; drawn != n {
-		return fmt.Errorf("replay at %d: %v drew %d numbers, not %d", lsn, req.Op, drawn, n)
+	if assigned := store.Clock() + 1 - lsn; assigned != n {
+		return fmt.Errorf("replay at %d: %v took %d LSNs, not %d", lsn, req.Op, assigned, n)
 	}
 	return nil
 }
 
-// panicked decides how the replay goes on behind a request that drew the numbers lsn to lsn+n-1
-// then, and panicked now.
+// panicked decides how the replay goes on after a panic of the request with the LSNs lsn to
+// lsn+n-1.
 func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 	store := r.x.engine.env.Store
-	if p.spoiled != nil {
-		return &HalfMadeError{lsn, r.x.Op, p.spoiled.Name(), p.what}
+	if p.poisoned != nil {
+		return &PartiallyAppliedError{lsn, r.x.Op, p.poisoned.Name(), p.what}
 	}
-	how := "its change is made"
+	how := "its change is complete"
 	if store.Clock() < lsn+n-1 {
-		how = "it is left out"
-		r.leftOut++
-		r.passOver(lsn + n - 1)
+		how = "it is skipped"
+		r.skipped++
+		r.advanceTo(lsn + n - 1)
 	}
-	_ = r.x.engine.Defect("a recorded request panics: "+how, p.what, nil,
+	_ = r.x.engine.ReportPanic("a recorded request panics: "+how, p.what, nil,
 		slog.Uint64("lsn", lsn), slog.String("op", r.x.Op.String()), slog.String("table", string(r.x.TableName)))
 	return nil
 }
 
-// droppedBefore passes over the drop of a table that is not there. It was there then, half changed
-// by a request that is left out now, or that does not panic any more: a creation, or another drop.
-// Nothing bears the name now, as after the drop.
-func (r *Replayer) droppedBefore(lsn, n uint64) {
-	r.passOver(lsn + n - 1)
+// droppedEarlier skips the drop of a table that does not exist. When the drop was recorded, a
+// creation or another drop had poisoned the table in a panic. Now that request is skipped, or does
+// not panic. Either way no table has the name.
+func (r *Replayer) droppedEarlier(lsn, n uint64) {
+	r.advanceTo(lsn + n - 1)
 	r.x.engine.env.Logger.Warn(
-		"a recorded request drops a table that is not there",
+		"a recorded request drops a table that does not exist",
 		slog.Uint64("lsn", lsn),
 		slog.String("table", string(r.x.TableName)),
 	)
 }
 
-// passOver lets the numbers up to last go by: no request draws them.
-func (r *Replayer) passOver(last uint64) {
+// advanceTo advances the clock to last: no request gets the LSNs up to it.
+func (r *Replayer) advanceTo(last uint64) {
 	store, next := r.x.engine.env.Store, r.x.engine.env.Store.Clock()+1
 	if r.x.call.Log != nil && next <= last {
 		r.x.call.Log.Append(next, last+1-next, nil)
@@ -161,8 +162,8 @@ func (r *Replayer) passOver(last uint64) {
 	store.SetClock(last)
 }
 
-// again makes a request again. Errors: those that the request would be answered with, a panic too.
-func (r *Replayer) again(req *codec.Request) (err error) {
+// replay executes a request. Errors: those of its error reply, and its panic.
+func (r *Replayer) replay(req *codec.Request) (err error) {
 	if !r.x.engine.Mutates(req.Op) {
 		return fmt.Errorf("it changes nothing")
 	}

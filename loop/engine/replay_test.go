@@ -11,13 +11,13 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// record is what a log was told of one draw.
+// record is one call of a log's Append.
 type record struct {
 	lsn, n  uint64
 	payload []byte
 }
 
-// payloadOf returns what makes the payload of a request.
+// payloadOf returns a function that makes the payload of a request.
 func payloadOf(t *testing.T) func(op codec.Opcode, args ...any) []byte {
 	return func(op codec.Opcode, args ...any) []byte {
 		payload := []byte{byte(op), 0}
@@ -31,7 +31,7 @@ func payloadOf(t *testing.T) func(op codec.Opcode, args ...any) []byte {
 	}
 }
 
-// TestReplayRefuses gives a Replayer records that cannot be.
+// TestReplayRefuses gives a Replayer invalid records.
 func TestReplayRefuses(t *testing.T) {
 	payload := payloadOf(t)
 	create := record{1, 1, payload(codec.OpCreateDict, "d", false)}
@@ -39,10 +39,10 @@ func TestReplayRefuses(t *testing.T) {
 		records []record
 		want    string
 	}{
-		"a gap":               {[]record{create, {3, 1, payload(codec.OpDictSet, "d", 1, 1)}}, "1 numbers from 3 on: the last number was 1"},
-		"a number again":      {[]record{create, create}, "the last number was 1"},
-		"no numbers":          {[]record{{1, 0, create.payload}}, "0 numbers"},
-		"beyond the clock":    {[]record{{1, 1 << 48, nil}}, "the last number was 0"},
+		"a gap":               {[]record{create, {3, 1, payload(codec.OpDictSet, "d", 1, 1)}}, "1 LSNs from 3 on: the last LSN was 1"},
+		"a number again":      {[]record{create, create}, "the last LSN was 1"},
+		"no numbers":          {[]record{{1, 0, create.payload}}, "0 LSNs"},
+		"beyond the clock":    {[]record{{1, 1 << 48, nil}}, "the last LSN was 0"},
 		"a read":              {[]record{create, {2, 1, payload(codec.OpDictGet, "d", 1)}}, "at 2: DICT GET: it changes nothing"},
 		"an unknown opcode":   {[]record{{1, 1, []byte{0xff, 0}}}, "it changes nothing"},
 		"an unknown flag":     {[]record{{1, 1, []byte{byte(codec.OpDictSet), 0x80}}}, "at 1: "},
@@ -50,8 +50,8 @@ func TestReplayRefuses(t *testing.T) {
 		"no such table":       {[]record{{1, 1, payload(codec.OpDictSet, "d", 1, 1)}}, "at 1: DICT SET: "},
 		"a torn argument":     {[]record{create, {2, 1, append(payload(codec.OpDictSet, "d", 1), 0xd9, 9)}}, "at 2: DICT SET: "},
 		"what fails":          {[]record{create, {2, 1, payload(codec.OpDictDelete, "d", 1)}}, "at 2: DICT DELETE: "},
-		"what draws nothing":  {[]record{create, {2, 1, payload(codec.OpDictClear, "d")}}, "drew 0 numbers, not 1"},
-		"what draws two more": {[]record{create, {2, 1, payload(codec.OpDictUpdate, "d", 1, 1, 2, 2)}}, "drew 2 numbers, not 1"},
+		"what takes nothing":  {[]record{create, {2, 1, payload(codec.OpDictClear, "d")}}, "took 0 LSNs, not 1"},
+		"what takes two more": {[]record{create, {2, 1, payload(codec.OpDictUpdate, "d", 1, 1, 2, 2)}}, "took 2 LSNs, not 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := NewReplayer(Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler)})
@@ -68,7 +68,7 @@ func TestReplayRefuses(t *testing.T) {
 	}
 }
 
-// TestReplayAcceptsWhatWasAccepted makes requests again that a client cannot make now: an earlier
+// TestReplayAcceptsWhatWasAccepted replays requests that clients cannot send any more: an earlier
 // version recorded them.
 func TestReplayAcceptsWhatWasAccepted(t *testing.T) {
 	zone := append([]byte{0xc7, 19, value.ExtDateTime, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, "a/"...)

@@ -7,14 +7,14 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Stream is a long read whose view is cut: what it gives is as of that moment, whenever it is made.
-// It may be made on another goroutine, while the executor that made it goes on.
+// Stream is a long read whose view is cut: it shows the moment of the cut, whenever it is written.
+// Another goroutine may use it while the executor goes on.
 type Stream struct {
-	// Begin, if it is not nil, is called first, and the client's next request is executed once it
-	// has returned: it must not see what that changes.
+	// Begin, if it is not nil, is called first. The client's next request is executed once Begin
+	// has returned, because Begin must not see its changes.
 	Begin func()
-	// Write makes the body of the reply and writes it to w, piece by piece, for each of which it
-	// may wait. Errors: w's; those of the read, for Engine.Describe. It is called once at most.
+	// Write makes the body of the reply and writes it to w, in pieces. Each write may block.
+	// Errors: w's; those of the read, for Engine.Fail. It is called once at most.
 	Write func(w io.Writer) error
 	// Close frees the view. It is called once, after Write if that is called.
 	Close func()

@@ -8,30 +8,30 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// The list of many tables is a long read whose view costs a walk over all tables, for their
-// lengths. One walk at a time is under way, beside the event loops, and all requests that came
-// before it began share what it has found. A request's session goes on once its walk has ended: so
-// its later requests do not show in the list.
+// The list of many tables is a long read whose view needs a walk over all tables, for their
+// lengths. There is one walk at a time, in the background, and all requests that came before it
+// began share its result. A request's session goes on once the walk has ended, so that the list
+// does not show the effects of its later requests.
 
 // tableLists makes the lists of many tables.
 type tableLists struct {
-	walking sync.Mutex // held during a walk
+	walking sync.Mutex // locked during a walk
 
 	mu   sync.Mutex
-	next *tableList // of the walk that has not begun; nil: nothing waits for one. Guarded by mu
+	next *tableList // of the walk that has not begun; nil: no request waits for one. Guarded by mu
 }
 
 // tableList is one list, for all requests that share it.
 type tableList struct {
 	users   int               // guarded by tableLists.mu
 	listing *shardmap.Listing // nil: the walk has not begun. Guarded by walking
-	own     int               // bytes of it, told to Admission.HoldReply; constant once the walk has ended
+	own     int               // its bytes, counted by Admission.CountOutput; constant once the walk has ended
 }
 
 // viewTables lists many tables.
 func viewTables(x *Executor) (Stream, error) {
 	e := x.engine
-	if e.env.Store.Len() > inlineTablesBytes { // the list has a byte of its own for each table, or a few
+	if e.env.Store.Len() > inlineTablesBytes { // the list has at least a byte for each table
 		if err := e.env.Admission.LargeReply(); err != nil {
 			return Stream{}, err
 		}
@@ -63,7 +63,7 @@ func (l *tableLists) join() *tableList {
 	return l.next
 }
 
-// walk returns when the list is made. The first of those that share it makes it.
+// walk returns when the list is complete. The first request of those that share the list makes it.
 func (e *Engine) walk(list *tableList) {
 	l := &e.lists
 	l.walking.Lock()
@@ -72,25 +72,25 @@ func (e *Engine) walk(list *tableList) {
 		return
 	}
 	l.mu.Lock()
-	l.next = nil // from here on requests would not show what they must
+	l.next = nil // later requests must see later changes
 	l.mu.Unlock()
 	list.listing = e.env.Store.List()
 	list.own = list.listing.Measure()
-	e.env.Admission.HoldReply(list.own)
+	e.env.Admission.CountOutput(list.own)
 }
 
-// leave frees the list with the last of those that share it.
+// leave frees the list with the last request that shares it.
 func (e *Engine) leave(list *tableList) {
 	l := &e.lists
 	l.mu.Lock()
 	list.users--
 	last := list.users == 0
-	if last && l.next == list { // it was refused before its walk
+	if last && l.next == list { // all were refused before the walk
 		l.next = nil
 	}
 	l.mu.Unlock()
 	if last && list.listing != nil {
 		list.listing.Close()
-		e.env.Admission.HoldReply(-list.own)
+		e.env.Admission.CountOutput(-list.own)
 	}
 }

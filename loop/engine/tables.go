@@ -12,8 +12,8 @@ import (
 
 func ping(*Executor) error { return nil }
 
-// createTable makes a table with its content, or answers false if one of this kind is there and
-// that is all right.
+// createTable creates a table with its content. It returns false if exist_ok is set and a table of
+// this name and kind exists.
 func createTable(x *Executor) error {
 	existOK, err := boolArgument(x.args[0], "exist_ok")
 	if err != nil {
@@ -33,7 +33,7 @@ func createTable(x *Executor) error {
 	return err
 }
 
-// checkKind answers false if the table that is there is of the given kind.
+// checkKind returns false if the existing table is of the given kind.
 func (x *Executor) checkKind(kind shardmap.Kind) error {
 	table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName)
 	if !ok {
@@ -89,7 +89,7 @@ func appendTable(body []byte, name string, kind shardmap.Kind, length int) []byt
 }
 
 func drop(x *Executor) error {
-	if err := x.findTable(AnyTable); err != nil { // what to wait for, if a long write owns it
+	if err := x.findTable(AnyTable); err != nil { // to wait for it, if a long write owns it
 		return err
 	}
 	return x.engine.env.Store.Drop(&x.call, string(x.TableName))
@@ -103,17 +103,11 @@ func rename(x *Executor) error {
 	if len(rest) > 0 {
 		return &codec.Error{Status: codec.StatusBadArguments, Message: "RENAME takes one new name"}
 	}
-	if err := x.findTable(AnyTable); err != nil { // what to wait for, if a long write owns it
+	if err := x.findTable(AnyTable); err != nil { // to wait for it, if a long write owns it
 		return err
 	}
-	if err = x.engine.env.Store.Rename(
-		&x.call,
-		string(x.TableName),
-		string(name),
-	); errors.Is(
-		err,
-		shardmap.ErrTableExists,
-	) {
+	err = x.engine.env.Store.Rename(&x.call, string(x.TableName), string(name))
+	if errors.Is(err, shardmap.ErrTableExists) {
 		return &codec.Error{
 			Status:  codec.StatusTableExists,
 			Message: fmt.Sprintf("a table named %q exists already", name),
@@ -134,7 +128,7 @@ func tableLen(x *Executor) error {
 	return nil
 }
 
-// info answers figures of the program that the engine runs in.
+// info returns figures of the program that the engine runs in.
 func info(x *Executor) error {
 	if x.engine.env.Info == nil {
 		return unsupported("this server has no figures")
@@ -147,7 +141,7 @@ func info(x *Executor) error {
 	return nil
 }
 
-// save answers when the tables are on disk.
+// save replies once the tables are on disk.
 func save(x *Executor) error {
 	if x.engine.env.Save == nil {
 		return unsupported("this server keeps its tables in memory only")

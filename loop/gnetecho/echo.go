@@ -1,5 +1,5 @@
-// Package gnetecho is a bare TCP echo server on gnet, with the settings that package loop uses:
-// what any server on this event loop could reach at most. The load generator measures it beside the
+// Package gnetecho is a bare TCP echo server on gnet, with the settings that package loop uses: the
+// upper bound of any server on this event loop. The load generator measures it together with the
 // servers.
 package gnetecho
 
@@ -40,8 +40,8 @@ func Serve(ctx context.Context, loops int, ready func(address string)) error {
 	return nil
 }
 
-// freeAddress returns a loopback address that nobody listens at; gnet does not tell which port it
-// was given.
+// freeAddress returns a loopback address with a free port, because gnet does not report the port
+// that the system chooses.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +57,7 @@ type echo struct {
 	ready   func()
 }
 
-// stop ends the server, also when it comes before the start.
+// stop ends the server, even if it is called before the start.
 func (e *echo) stop() {
 	e.stopped.Store(true)
 	if engine := e.engine.Load(); engine != nil {

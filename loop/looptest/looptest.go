@@ -28,7 +28,7 @@ import (
 // Password is that of the servers that this package starts.
 const Password = "looptest"
 
-// stopTimeout is how long a server may take to answer what has arrived before it is stopped.
+// stopTimeout is how long Stop waits for the requests that have arrived.
 const stopTimeout = 5 * time.Second
 
 // Server is a server in this process.
@@ -117,8 +117,8 @@ func (s *Server) URL() string {
 	return (&url.URL{Scheme: scheme, User: url.UserPassword("", Password), Host: s.addr}).String()
 }
 
-// Stop ends the server, and with it its connections and its tables, unless they are on disk. A
-// server that is stopped already stays so.
+// Stop ends the server, its connections and, unless they are on disk, its tables. It does nothing
+// if the server is stopped already.
 func (s *Server) Stop() {
 	if s.loop == nil {
 		return
@@ -129,8 +129,8 @@ func (s *Server) Stop() {
 	s.loop = nil
 }
 
-// Restart starts a stopped server again, empty or with what it has on disk, at the same address:
-// for tests of how a program bears an outage.
+// Restart stops the server and starts it again at the same address, empty or with the tables that
+// it has on disk: for tests of an outage.
 func (s *Server) Restart() error {
 	s.Stop()
 	var data loop.Data

@@ -84,7 +84,7 @@ func serve(t testing.TB, password, mode string) (*loop.Server, string) {
 	return srv, strconv.Itoa(srv.Addr().(*net.TCPAddr).Port)
 }
 
-// freePort returns a port that nobody listens on.
+// freePort returns a port on which no program listens.
 func freePort(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -129,7 +129,7 @@ func start(t testing.TB, cmd *exec.Cmd) {
 	})
 }
 
-// listens waits until somebody listens on a port.
+// listens waits until a program listens on a port.
 func listens(t testing.TB, port string) {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
@@ -140,7 +140,7 @@ func listens(t testing.TB, port string) {
 			return
 		}
 	}
-	t.Fatalf("nobody listens on port %s", port)
+	t.Fatalf("no program listens on port %s", port)
 }
 
 // TestEveryMethod: every method of CyberDict and CyberList, and those of the proxy, has the same
@@ -286,8 +286,8 @@ func get(url string) (string, error) {
 	return string(text), err
 }
 
-// TestTogether: a native client and one of CyberDB's change the same tables at the same time, and
-// see each other's values.
+// TestTogether: a native client and one of CyberDB change the same tables at the same time, and see
+// each other's values.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	const times = 300

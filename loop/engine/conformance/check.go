@@ -26,13 +26,13 @@ type check struct {
 	server Server
 	judge  *Judge
 	ops    *Operations
-	used   [256]int // how often each opcode was
-	whole  int      // times that everything was compared
-	large  int      // large tables that were above shardmap.InlineElements then
+	used   [256]int // how often each opcode was used
+	whole  int      // how often all tables were compared
+	large  int      // tables above shardmap.InlineElements in these comparisons
 }
 
-// Check makes count random operations on dicts and lists of a server, which is empty, and of
-// CPython, and compares the outcomes and, now and then, everything that is there.
+// Check executes count random operations on dicts and lists of an empty server and of CPython. It
+// compares the outcomes and, now and then, all tables.
 func Check(t testing.TB, server Server, count int) {
 	t.Helper()
 	seed := Seed(t)

@@ -32,7 +32,7 @@ func engineReplies(t *testing.T, ops []Operation) []codec.Reply {
 	return replies
 }
 
-// TestConformanceHasTeeth alters replies of an engine that is right: the comparison must see each.
+// TestConformanceHasTeeth alters replies of a correct engine: the comparison must find each.
 func TestConformanceHasTeeth(t *testing.T) {
 	t.Parallel()
 	seed := Seed(t)

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/codec/govalue"
 )
 
-// compareOutcome says how the server's reply differs from what CPython does.
+// compareOutcome returns how the server's reply differs from CPython's outcome.
 func compareOutcome(model *Judge, o Operation, reply codec.Reply, want Answer) error {
 	if reply.Status != want.Status {
 		got := fmt.Sprintf("%.80x", reply.Body)

@@ -1,8 +1,8 @@
-// Package conformance has CPython judge an engine, or a whole server: it makes random operations on
-// dicts and lists there and on CPython's own, and compares the outcomes. It is for tests, and needs
+// Package conformance compares an engine, or a whole server, with CPython: it executes random
+// operations on dicts and lists of both, and compares the outcomes. It is for tests, and needs
 // python3.
 //
-// Check is the comparison. A Judge is the CPython process behind it, and Operations what makes the
-// operations; other tests use them too. Seed and Count say how a random test begins, and how long
-// it is: CYBERDB_SEED repeats a run, CYBERDB_OPS and CYBERDB_LONG make it longer.
+// Check is the comparison. A Judge is the CPython process, the oracle; Operations makes the random
+// operations. Other tests use them too. Seed and Count are the seed and the length of a random
+// test: CYBERDB_SEED repeats a run, CYBERDB_OPS and CYBERDB_LONG make it longer.
 package conformance

@@ -37,5 +37,5 @@ func Count(t testing.TB, normal, short int) int {
 	return normal
 }
 
-// Long says whether the heavy variants of the tests are asked for.
+// Long says whether the heavy variants of the tests run.
 func Long() bool { return os.Getenv("CYBERDB_LONG") == "1" }

@@ -14,14 +14,14 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Record is what a log was told of one draw.
+// Record is one call of a log's Append.
 type Record struct {
 	LSN, N  uint64
 	Payload []byte
 }
 
-// Recording keeps what all logs of a server, or an engine, are told: engine.Env.Changes is its
-// NewLog.
+// Recording keeps the records of all logs of a server, or an engine: its NewLog is
+// engine.Env.Changes.
 type Recording struct {
 	mu   sync.Mutex
 	logs []*memoryLog
@@ -47,8 +47,8 @@ func (r *Recording) NewLog() shardmap.Log {
 	return l
 }
 
-// Records returns all records in the order of their numbers, and sees that these leave no gap up to
-// the last one drawn. The server has stopped.
+// Records returns all records in the order of their LSNs, and checks that there is no gap up to the
+// store's clock. The server has stopped.
 func (r *Recording) Records(t testing.TB, last uint64) (all []Record) {
 	t.Helper()
 	for _, l := range r.logs {
@@ -63,12 +63,12 @@ func (r *Recording) Records(t testing.TB, last uint64) (all []Record) {
 		next += rec.N
 	}
 	if next != last+1 {
-		t.Fatalf("numbers up to %d were recorded, %d were drawn", next-1, last)
+		t.Fatalf("LSNs up to %d were recorded, %d were assigned", next-1, last)
 	}
 	return all
 }
 
-// Replayed makes all records again in a new store.
+// Replayed replays all records in a new store.
 func Replayed(t testing.TB, records []Record) *shardmap.Store {
 	t.Helper()
 	store := shardmap.NewStore()
@@ -81,8 +81,9 @@ func Replayed(t testing.TB, records []Record) *shardmap.Store {
 	return store
 }
 
-// StoreText returns all that a store holds: tables, order, keys, values, versions, places,
-// elements, clock. call has the log of a store whose numbers are all logged, the cut's too.
+// StoreText returns the content of a store: tables, order, keys, values, versions, places,
+// elements, clock. If all LSNs of the store are logged, call has its log, because the cut takes an
+// LSN.
 func StoreText(store *shardmap.Store, call *shardmap.Call) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "clock", store.Clock())

@@ -1,4 +1,4 @@
-"""The tutorial's database server: loads data.cdb, saves it every 300 seconds and at the end."""
+"""The tutorial's database server: keeps every change, saves every 300 seconds and at its end."""
 
 import cyberdb_fast as cyberdb
 

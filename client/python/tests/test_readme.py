@@ -30,7 +30,9 @@ def program(path: Path, language: str = "python") -> str:
 def run_alone(code: str, here: Path, **environment: str) -> str:
     """What a program prints that runs in a directory."""
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", code]
-    done = subprocess.run(command, cwd=here, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=here, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -52,7 +54,9 @@ def test_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def server_of_its_own(here: Path) -> Iterator[Any]:
     """The command, started in a directory without any flag but its port."""
     command = [os.environ["CYBERDB_FAST_BINARY"], "--port", "0", "--end-with-stdin"]
-    with subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         url = next(line.split()[1] for line in process.stdout if line.split()[:1] == ["connect"])

@@ -275,9 +275,9 @@ def described(error: Any) -> Any:
 @pytest.mark.parametrize("name", ERRORS)
 def test_exceptions_are_whole(d: Table, name: str) -> None:
     d["k"] = [ERRORS[name]]
-    assert described(d["k"][0]) == told(ERRORS[name])
+    assert described(d["k"][0]) == described(ERRORS[name])
     d["k"] = d["k"]
-    assert described(d["k"][0]) == told(ERRORS[name])
+    assert described(d["k"][0]) == described(ERRORS[name])
 
 
 def test_exceptions_that_cannot_be_made_here(d: Table) -> None:

@@ -14,7 +14,22 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine"
 )
+
+// TestBusyIterations: four read events make an iteration busy, and two keep the next one busy.
+func TestBusyIterations(t *testing.T) {
+	l := &eventLoop{srv: &Server{}, exec: &engine.Executor{}}
+	for i, step := range []struct {
+		events int
+		busy   bool
+	}{{3, false}, {busyEvents, true}, {2, true}, {2, true}, {1, false}, {2, false}} {
+		l.events = step.events
+		if err := l.Run(t.Context()); err != nil || l.busy != step.busy {
+			t.Errorf("iteration %d, %d events: busy is %v, want %v; %v", i+1, step.events, l.busy, step.busy, err)
+		}
+	}
+}
 
 // TestRepliesOfAnIteration: when many connections are busy at once, replies wait for the end of the
 // iteration. Each client gets all of its replies, in order, even if it closes its side right after

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -120,6 +121,8 @@ func (srv *Server) admit(conn net.Conn) {
 		return
 	}
 	_ = unix.Close(probe)
+	compact(conn.LocalAddr())
+	compact(conn.RemoteAddr())
 	s := newSession(srv, conn.RemoteAddr())
 	_, err = srv.events.EnrollContext(conn, s)
 	if err == nil && s.conn == nil {
@@ -129,6 +132,14 @@ func (srv *Server) admit(conn net.Conn) {
 		srv.conns.Add(-1)
 		srv.counters.acceptErrors.Add(1)
 		srv.acceptLog.warn("cannot open a connection", slog.Any("error", err))
+	}
+}
+
+// compact lets an address that stays in memory as long as its connection hold its bytes alone. Those
+// that package net makes are a part of the larger structure that the system call filled.
+func compact(addr net.Addr) {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		tcp.IP = bytes.Clone(tcp.IP)
 	}
 }
 

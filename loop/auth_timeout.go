@@ -25,6 +25,8 @@ const (
 	// the sweeper found it slow to authenticate, or idle; taken by the event loop
 	timedOut
 	evicted // the acceptor gave its slot to another client; taken by the event loop
+	keyed   // the keys of its records are made
+	resting // the sweeper found it idle with these; taken by the event loop
 )
 
 func (m *marks) has(mark uint32) bool { return m.bits.Load()&mark != 0 }
@@ -68,6 +70,14 @@ func (a *auth) timeLeft(now int64, idle time.Duration, busy bool) time.Duration 
 		left = min(left, idle-silent)
 	}
 	return left
+}
+
+// keysLeft returns for how long the keys of the client's records are still kept.
+func (a *auth) keysLeft(now int64, busy bool) time.Duration {
+	if busy || !a.marks.has(keyed) {
+		return never
+	}
+	return keysTime - max(time.Duration(now-a.active.Load()), 0)
 }
 
 // timeLeft is auth.timeLeft.

@@ -22,6 +22,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 	s.resume()
 	s.closeTimedOut()
 	s.closeEvicted()
+	s.restKeys()
 	if s.legacy == nil && s.speaksLegacy(in) {
 		s.beginLegacy()
 	}

@@ -13,6 +13,7 @@ import (
 type records struct {
 	seal    *secure.Sealer
 	opener  *secure.Opener
+	keyed   bool                       // the keys are made, and the sweeper knows
 	partial *bytebufferpool.ByteBuffer // begins with the part of a record that has arrived; nil: none
 	used    int                        // of partial, in this read event
 }
@@ -29,6 +30,7 @@ func (s *session) open(in []byte) (plain []byte, err error) {
 		r.partial.B = append(r.partial.B, in...)
 		in = r.partial.B
 	}
+	s.keepKeys()
 	used := 0
 	for {
 		part, n, problem := r.opener.Open(in[used:])
@@ -53,6 +55,25 @@ func (s *session) open(in []byte) (plain []byte, err error) {
 		r.partial.B = append(r.partial.B, in[used:]...)
 	}
 	return plain, err
+}
+
+// keepKeys tells the sweeper that the keys are made.
+func (s *session) keepKeys() {
+	if !s.records.keyed {
+		s.records.keyed = true
+		s.auth.marks.set(keyed)
+		s.srv.clock.start()
+	}
+}
+
+// restKeys drops the keys of an encrypted connection that the sweeper has found idle.
+func (s *session) restKeys() {
+	if s.auth.marks.take(resting) && s.records != nil {
+		s.records.keyed = false
+		s.auth.marks.clear(keyed)
+		s.records.seal.Rest()
+		s.records.opener.Rest()
+	}
 }
 
 // trim ends the use of what open returned.
@@ -89,6 +110,7 @@ func (s *session) seal(out []byte) ([]byte, error) {
 	if s.records == nil {
 		return out, nil
 	}
+	s.keepKeys()
 	sealed, err := s.records.seal.Seal(s.loop.sealed[:0], out)
 	s.loop.sealed = sealed
 	if cap(sealed) > 4*flushBytes {

@@ -65,18 +65,22 @@ func (c *coarseClock) start() int64 {
 
 // sweeper sets the clock, checks the memory and the journal, closes connections that are idle or
 // slow to authenticate, and wakes the paused ones, because gnet does not report when a client has
-// read. While no request comes it sleeps until something is due.
+// read. While no request comes it sleeps until something is due. Once the server is at rest it
+// returns memory to the system (rest.go).
 type sweeper struct {
 	srv   *Server
 	pace  *time.Ticker // stopped while the clock is
 	ticks int          // of pace, since the clock was started
 	sweep *time.Timer
 	next  time.Time // when sweep comes
+	quiet time.Time // since when no request has come; zero: one has, or memory was given back
+	spare spareHeap
 }
 
 // sweep runs the sweeper until the server stops.
 func (srv *Server) sweep() {
 	w := &sweeper{srv: srv, pace: time.NewTicker(paceInterval), sweep: time.NewTimer(never)}
+	w.spare.init()
 	defer w.pace.Stop()
 	defer w.sweep.Stop()
 	w.wake(time.Now())
@@ -98,10 +102,16 @@ func (srv *Server) sweep() {
 func (w *sweeper) wake(now time.Time) {
 	w.ticks = 0
 	w.pace.Reset(paceInterval)
+	w.quiet = time.Time{}
 	w.look()
-	if soon := now.Add(sweepInterval); w.next.IsZero() || w.next.After(soon) {
+	w.sweepWithin(sweepInterval, now)
+}
+
+// sweepWithin has the next sweep come no later than that.
+func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
+	if soon := now.Add(d); w.next.IsZero() || w.next.After(soon) {
 		w.next = soon
-		w.sweep.Reset(sweepInterval)
+		w.sweep.Reset(d)
 	}
 }
 
@@ -123,6 +133,8 @@ func (w *sweeper) paceTick(now time.Time) {
 	}
 	w.pace.Stop()
 	w.srv.clock.stop()
+	w.quiet = now
+	w.sweepWithin(quietTime, now)
 }
 
 // sweepTick looks at every session, and makes the saver check whether a save is due.
@@ -133,14 +145,37 @@ func (w *sweeper) sweepTick(now time.Time) {
 	rest := sweepInterval
 	w.srv.guardSweeper(func() {
 		w.srv.memory.look(w.srv.store)
-		rest = w.srv.closeIdle(now)
+		rest = w.closeIdle(now)
 		w.srv.saver.lookSoon()
 	})
-	if w.srv.clock.runs() {
+	switch {
+	case w.srv.clock.runs():
 		rest = sweepInterval
+	case !w.quiet.IsZero():
+		rest = min(rest, w.rest(now))
 	}
 	w.next = now.Add(rest)
 	w.sweep.Reset(rest)
+}
+
+// drops notes that so many bytes become garbage, which are to be returned too.
+func (w *sweeper) drops(bytes uint64, now time.Time) {
+	w.spare.dropped += bytes
+	w.quiet = now
+}
+
+// rest returns memory to the system if the server has been quiet for long enough. It returns when
+// to look again.
+func (w *sweeper) rest(now time.Time) time.Duration {
+	switch left := quietTime - now.Sub(w.quiet); {
+	case left > 0:
+		return left
+	case w.srv.backgroundJobs.Load() > 0:
+		return sweepInterval
+	}
+	w.quiet = time.Time{}
+	w.spare.giveBack()
+	return never
 }
 
 // guardSweeper calls f. After a panic in f the sweeper goes on a second later, so that a repeated
@@ -156,9 +191,10 @@ func (srv *Server) guardSweeper(f func()) {
 }
 
 // closeIdle wakes the sessions that have timed out, which close themselves on their event loops.
-// When a budget is short, it wakes those that use some of it too. It returns when to look again, if
-// no request comes before.
-func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
+// It also wakes those that were idle for keysTime, which drop their keys, and, when a budget is
+// short, those that use some of it. It returns when to look again, if no request comes before.
+func (w *sweeper) closeIdle(now time.Time) (rest time.Duration) {
+	srv := w.srv
 	overLimit, nearLimit := srv.replies.overLimit(), srv.requests.nearLimit()
 	rest = never
 	connected := srv.sessions.each(func(s *session) {
@@ -167,7 +203,13 @@ func (srv *Server) closeIdle(now time.Time) (rest time.Duration) {
 		if left <= 0 {
 			s.auth.marks.set(timedOut)
 		}
-		if left <= 0 || overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0 {
+		keysLeft := s.auth.keysLeft(now.UnixNano(), s.output.busy.Load())
+		rest = min(rest, keysLeft)
+		if keysLeft <= 0 {
+			s.auth.marks.set(resting)
+			w.drops(keysBytes, now)
+		}
+		if left <= 0 || keysLeft <= 0 || overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0 {
 			s.wake()
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math/bits"
 	"slices"
 )
 
@@ -51,9 +52,8 @@ var (
 // direction is one direction of an encrypted connection: a secret, the keys derived from it, and
 // how much they have been used.
 type direction struct {
-	secret  []byte
-	stream  cipher.Stream
-	mac     hash.Hash
+	secret  [secretBytes]byte
+	keys    *keys  // nil: there was no record yet, or none since Rest
 	bytes   uint64 // encrypted under these keys
 	records uint64 // made under these keys
 
@@ -61,44 +61,69 @@ type direction struct {
 	err      error // the first error; it is permanent
 
 	maxBytes, maxRecords uint64
+}
+
+// keys is what seals and opens the records of a direction.
+type keys struct {
+	stream cipher.Stream
+	mac    hash.Hash
 
 	head [8 + lengthBytes]byte // what the tag covers before the ciphertext
 	sum  [sha256.Size]byte
 }
 
-func newDirection(secret []byte) (d direction) {
-	d = direction{secret: secret, maxBytes: maxKeyBytes, maxRecords: maxKeyRecords}
-	d.err = d.makeKeys()
-	return d
+func newDirection(secret []byte) direction {
+	return direction{secret: [secretBytes]byte(secret), maxBytes: maxKeyBytes, maxRecords: maxKeyRecords}
 }
 
-// makeKeys derives cipher and MAC from the secret. Source: RFC 5869 for the keys, RFC 4344 for the
-// counter, which begins at a derived value.
-func (d *direction) makeKeys() error {
-	keys, err := hkdf.Expand(sha256.New, d.secret, labelKeys, cipherKeyBytes+aes.BlockSize+sha256.Size)
+// deriveKeys derives cipher and MAC from the secret, and takes the cipher to where its stream
+// stands. Source: RFC 5869 for the keys, RFC 4344 for the counter, which begins at a derived value.
+func (d *direction) deriveKeys() error {
+	derived, err := hkdf.Expand(sha256.New, d.secret[:], labelKeys, cipherKeyBytes+aes.BlockSize+sha256.Size)
 	if err != nil {
 		return err
 	}
-	block, err := aes.NewCipher(keys[:cipherKeyBytes])
+	block, err := aes.NewCipher(derived[:cipherKeyBytes])
 	if err != nil {
 		return err
 	}
-	d.stream = cipher.NewCTR(block, keys[cipherKeyBytes:cipherKeyBytes+aes.BlockSize])
-	d.mac = hmac.New(sha256.New, keys[cipherKeyBytes+aes.BlockSize:])
-	d.bytes, d.records = 0, 0
+	counter := derived[cipherKeyBytes : cipherKeyBytes+aes.BlockSize]
+	advance(counter, d.bytes/aes.BlockSize)
+	d.keys = &keys{
+		stream: cipher.NewCTR(block, counter),
+		mac:    hmac.New(sha256.New, derived[cipherKeyBytes+aes.BlockSize:]),
+	}
+	var used [aes.BlockSize]byte // of the block in which the last record ended
+	part := used[:d.bytes%aes.BlockSize]
+	d.keys.stream.XORKeyStream(part, part)
 	return nil
 }
 
+// advance adds blocks to a counter of 128 bits, big-endian.
+func advance(counter []byte, blocks uint64) {
+	high, low := binary.BigEndian.Uint64(counter), binary.BigEndian.Uint64(counter[8:])
+	low, carry := bits.Add64(low, blocks, 0)
+	binary.BigEndian.PutUint64(counter, high+carry)
+	binary.BigEndian.PutUint64(counter[8:], low)
+}
+
+// Rest drops the keys, which take about a kilobyte. They are derived again for the next record, in
+// some microseconds.
+func (d *direction) Rest() { d.keys = nil }
+
 // before counts a record of n bytes. Before that, it changes the keys if the record would exceed
-// their limits.
+// their limits, and derives them if there are none.
 func (d *direction) before(n int) error {
 	if d.bytes+uint64(n) > d.maxBytes || d.records+1 > d.maxRecords {
-		next, err := hkdf.Expand(sha256.New, d.secret, labelNext, secretBytes)
+		next, err := hkdf.Expand(sha256.New, d.secret[:], labelNext, secretBytes)
 		if err != nil {
 			return err
 		}
-		d.secret = next
-		if err := d.makeKeys(); err != nil {
+		d.secret, d.keys = [secretBytes]byte(next), nil
+		d.bytes, d.records = 0, 0
+	}
+	if d.keys == nil {
+		if err := d.deriveKeys(); err != nil {
 			return err
 		}
 	}
@@ -109,13 +134,14 @@ func (d *direction) before(n int) error {
 
 // tag returns the tag of the next record; it is valid until the next call.
 func (d *direction) tag(length uint32, ciphertext []byte) []byte {
-	binary.LittleEndian.PutUint64(d.head[:], d.sequence)
-	binary.LittleEndian.PutUint32(d.head[8:], length)
-	d.mac.Reset()
-	d.mac.Write(d.head[:])
-	d.mac.Write(ciphertext)
+	k := d.keys
+	binary.LittleEndian.PutUint64(k.head[:], d.sequence)
+	binary.LittleEndian.PutUint32(k.head[8:], length)
+	k.mac.Reset()
+	k.mac.Write(k.head[:])
+	k.mac.Write(ciphertext)
 	d.sequence++
-	return d.mac.Sum(d.sum[:0])[:recordTagBytes]
+	return k.mac.Sum(k.sum[:0])[:recordTagBytes]
 }
 
 // Sealer writes the records of one direction.
@@ -158,7 +184,7 @@ func (s *Sealer) record(dst, plain []byte) ([]byte, error) {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(plain)))
 	dst = slices.Grow(dst, len(plain)+recordTagBytes)
 	ciphertext := dst[at+lengthBytes:][:len(plain)]
-	s.stream.XORKeyStream(ciphertext, plain)
+	s.keys.stream.XORKeyStream(ciphertext, plain)
 	dst = dst[:at+lengthBytes+len(plain)]
 	return append(dst, s.tag(uint32(len(plain)), ciphertext)...), nil
 }
@@ -202,6 +228,6 @@ func (o *Opener) Open(b []byte) (plain []byte, n int, err error) {
 		o.err = ErrEnd
 		return nil, n, ErrEnd
 	}
-	o.stream.XORKeyStream(body, body)
+	o.keys.stream.XORKeyStream(body, body)
 	return body, n, nil
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -231,7 +232,7 @@ func TestNewKeys(t *testing.T) {
 			if err != nil || len(got) != 10 || got[0] != byte(i) {
 				t.Fatalf("%+v: record %d: %x, %v", c, i, got, err)
 			}
-			secrets[string(s.secret)] = true
+			secrets[string(s.secret[:])] = true
 		}
 		if len(secrets) != c.secrets {
 			t.Errorf("%+v: %d secrets", c, len(secrets))
@@ -253,6 +254,50 @@ func TestNewKeys(t *testing.T) {
 		_, _, err := o.Open(seal(t, s, []byte("x")))
 		if (err != nil) != (i == 2) {
 			t.Errorf("record %d of a side that alone has changed its keys: %v", i, err)
+		}
+	}
+}
+
+// TestRest: keys that were dropped are made again as they were, wherever the stream stands.
+func TestRest(t *testing.T) {
+	s, o := streams()
+	never, _ := streams()
+	for i, n := range []int{0, 1, 14, 1, 16, 5, 4096, 31, MaxRecordBytes, 3} {
+		plain := bytes.Repeat([]byte{byte(i)}, n)
+		s.Rest()
+		record := seal(t, s, plain)
+		if !bytes.Equal(record, seal(t, never, plain)) {
+			t.Fatalf("record %d of %d bytes is another one after a rest", i, n)
+		}
+		if i%2 == 0 {
+			o.Rest()
+		}
+		if got, _, err := openAll(o, record); !errors.Is(err, ErrShort) || !bytes.Equal(got, plain) {
+			t.Fatalf("record %d of %d bytes: %d came back, %v", i, n, len(got), err)
+		}
+	}
+}
+
+// TestAdvance: a counter that was advanced is where the cipher gets by itself.
+func TestAdvance(t *testing.T) {
+	block, err := aes.NewCipher(make([]byte, cipherKeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []string{"00000000000000000000000000000000", "0000000000000000fffffffffffffffe", "fffffffffffffffffffffffffffffffd"} {
+		counter, err := hex.DecodeString(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for blocks := range uint64(6) {
+			whole := make([]byte, 8*aes.BlockSize)
+			cipher.NewCTR(block, counter).XORKeyStream(whole, whole)
+			later, rest := bytes.Clone(counter), make([]byte, 2*aes.BlockSize)
+			advance(later, blocks)
+			cipher.NewCTR(block, later).XORKeyStream(rest, rest)
+			if !bytes.Equal(rest, whole[blocks*aes.BlockSize:][:len(rest)]) {
+				t.Errorf("%s advanced by %d blocks: %x", first, blocks, later)
+			}
 		}
 	}
 }

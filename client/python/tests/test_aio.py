@@ -29,7 +29,7 @@ Story = Callable[[aio.Proxy], Awaitable[None]]
 
 
 def first_connection(client: aio.Client) -> Any:
-    return client._connections.arrive().all[0]
+    return client._connections.for_loop().all[0]
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "encrypted"])

@@ -182,7 +182,7 @@ def test_a_server_that_cannot_start(start: Start, tmp_path: Path, capfd: pytest.
     other = Server(str(tmp_path / "other"))
     with pytest.raises(CyberDBError, match="did not start"):
         other.start(port=int(server.url.rpartition(":")[2]), password="x")
-    assert "another program has this port" in capfd.readouterr().err
+    assert "another program uses this port" in capfd.readouterr().err
     with pytest.raises(CyberDBError, match="runs already"):
         server.start(port=0, password=PASSWORD)
     with pytest.raises(WrongPasswordCyberDBError):

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// defaultAllowList comes from other addresses to a server that encrypts and was not told who may
-// come.
+// defaultAllowList connects from other addresses to a server that encrypts and has no allow list.
 func defaultAllowList(a *attack) error {
 	return a.reach(map[string]bool{
 		"127.0.0.1":   true,
@@ -18,8 +17,8 @@ func defaultAllowList(a *attack) error {
 	})
 }
 
-// allowList comes from all sides to a server that was told who may come; it listens on one socket
-// for IPv4, mapped into IPv6, and IPv6.
+// allowList connects from all kinds of addresses to a server with an allow list. The server listens
+// on one socket for IPv6 and mapped IPv4.
 func allowList(a *attack) error {
 	return a.reach(map[string]bool{
 		"127.0.0.1":    true,
@@ -34,7 +33,7 @@ func allowList(a *attack) error {
 	})
 }
 
-// unwanted keeps coming from an address that is not allowed, and does not go.
+// unwanted connects repeatedly from an address that is not allowed, and does not disconnect.
 func unwanted(a *attack) error {
 	return each(3000, 500, func(i int) error {
 		c, err := a.connectFrom(fmt.Sprintf("127.0.0.%d", 2+i%200))

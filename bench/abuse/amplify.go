@@ -13,9 +13,9 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Small requests that ask for much work, or much memory.
+// Small requests that cost much work or much memory.
 
-// asks sends requests in one write and takes their replies, which must have one of the statuses.
+// asks sends requests in one write and reads their replies, which must have one of the statuses.
 func (c *conn) asks(requests []byte, n int, statuses ...codec.Status) error {
 	if err := c.send(requests); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (c *conn) asks(requests []byte, n int, statuses ...codec.Status) error {
 	return nil
 }
 
-// repeatedly has clients send the same request in a pipeline of so many, several times.
+// repeatedly has clients send pipelines of the same request, several times.
 func (a *attack) repeatedly(clients, pipeline, times int, statuses []codec.Status, op codec.Opcode, args ...any) error {
 	if a.race {
 		times = 1
@@ -142,8 +142,8 @@ func wideSortKeys(a *attack) error {
 	return a.repeatedly(4, 2, 2, []codec.Status{codec.StatusOK, codec.StatusOverloaded}, codec.OpListReverse, "large")
 }
 
-// nestedLower sorts lists that are just small enough for the loop by keys that take long for each
-// element.
+// nestedLower sorts lists that are just small enough for the event loop, by keys that are slow for
+// each element.
 func nestedLower(a *attack) error {
 	c, err := a.tables()
 	if err != nil {
@@ -225,7 +225,7 @@ func nestedFrozenSets(a *attack) error {
 	return nil
 }
 
-// dearComparisons looks for large values among small ones that might equal them.
+// dearComparisons searches for large values among small ones that might equal them.
 func dearComparisons(a *attack) error {
 	c, err := a.tables()
 	if err != nil {
@@ -276,7 +276,7 @@ func (a *attack) growFractions(c *conn) error {
 	)
 }
 
-// dearSorts sorts lists just small enough for the loop whose elements take long to compare.
+// dearSorts sorts lists that are just small enough for the event loop and slow to compare.
 func dearSorts(a *attack) error {
 	c, err := a.tables()
 	if err != nil {

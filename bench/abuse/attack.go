@@ -17,17 +17,17 @@ import (
 	"cyberdb-fast/bench/harness"
 )
 
-// attack is one scenario under way.
+// attack is one running scenario.
 type attack struct {
 	*ground
 	*scenario
 	srv     *harness.Server
 	encrypt bool
 	before  usage
-	control *conn // asks for figures
+	control *conn // requests INFO
 
 	mu    sync.Mutex
-	conns []*conn // all that were opened; guarded by mu
+	conns []*conn // all opened ones; guarded by mu
 }
 
 func (a *attack) play() (notes string, err error) {
@@ -45,7 +45,7 @@ func (a *attack) play() (notes string, err error) {
 	problem = errors.Join(problem, err)
 	a.closeAll()
 	seen, err := watch()
-	problem = errors.Join(problem, err, a.judge(&seen, &peak))
+	problem = errors.Join(problem, err, a.verdict(&seen, &peak))
 	ended := time.Now()
 	after, err := a.comesBack()
 	problem = errors.Join(problem, err)
@@ -84,8 +84,7 @@ func (a *attack) patience(d time.Duration) time.Duration {
 	return d
 }
 
-// duration returns how long a scenario goes on that does so for a time: d, if the command line says
-// nothing.
+// duration returns how long a scenario of limited time lasts: d, unless a flag says otherwise.
 func (a *attack) duration(d time.Duration) time.Duration {
 	if a.lasts > 0 {
 		return a.lasts
@@ -93,7 +92,7 @@ func (a *attack) duration(d time.Duration) time.Duration {
 	return d
 }
 
-// summon starts a witness, and returns what ends it and gives its testimony.
+// summon starts a witness. The function that it returns ends the witness and returns its testimony.
 func (a *attack) summon() (watch func() (testimony, error), err error) {
 	cmd := exec.Command("/proc/self/exe", witnessRole)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -126,19 +125,19 @@ func (a *attack) summon() (watch func() (testimony, error), err error) {
 	}, nil
 }
 
-// reachable returns the server's TCP address as this machine reaches it.
+// reachable returns the server's TCP address for clients on this machine.
 func (a *attack) reachable() string {
 	return strings.NewReplacer("[::]", "127.0.0.1", "0.0.0.0", "127.0.0.1").Replace(a.srv.Addr())
 }
 
-// rand returns the source of what the i-th abuser does at random.
+// rand returns the source of the i-th abuser's random choices.
 func (a *attack) rand(i int) *rand.Rand {
 	name := fnv.New64a()
 	fmt.Fprint(name, a.name, a.encrypt)
 	return rand.New(rand.NewPCG(a.seed^name.Sum64(), uint64(i)))
 }
 
-// connect opens a connection and says nothing.
+// connect opens a connection and sends nothing.
 func (a *attack) connect() (*conn, error) { return a.connectTo("tcp", a.reachable(), "") }
 
 // connectFrom is connect with an address of this machine, or of another one. It goes to the
@@ -162,7 +161,7 @@ func (a *attack) connectTo(network, addr, from string) (*conn, error) {
 	return c, nil
 }
 
-// enter opens a connection and proves the password.
+// enter opens a connection and authenticates.
 func (a *attack) enter() (*conn, error) {
 	c, err := a.connect()
 	if err != nil {
@@ -171,7 +170,7 @@ func (a *attack) enter() (*conn, error) {
 	return c, c.login()
 }
 
-// closeAll closes all connections but the one that asks for figures.
+// closeAll closes all connections but the one for INFO.
 func (a *attack) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -10,15 +10,14 @@ import (
 	"cyberdb-fast/bench/harness"
 )
 
-// What is asked of every scenario, unless it says otherwise.
+// The bounds of every scenario, unless it sets others.
 const (
 	requestBound = time.Second      // for the witness's slowest request
 	loginBound   = 2 * time.Second  // for its slowest login
-	returnTime   = 30 * time.Second // until everything is back
-	startTime    = 2 * time.Minute  // a server may take to start, on a machine that does other things
+	returnTime   = 30 * time.Second // until the server has released everything
+	startTime    = 2 * time.Minute  // for the start of a server, on a busy machine
 
-	// What may be left over: garbage that the collector has not got to, and what the runtime keeps
-	// for next time.
+	// What may remain: garbage that is not collected yet, and memory that the runtime reserves.
 	memoryLeft   = 48 << 20
 	residentLeft = 160 << 20
 	// of resident memory, above what there was before: what the server holds, unread and not
@@ -26,11 +25,11 @@ const (
 	peakBound     = 1 << 30
 	handlesLeft   = 8
 	raceSlowdown  = 5
-	logLinesASec  = 12 // each kind of line comes once a second at most
+	logLinesASec  = 12 // each kind of line appears once a second at most
 	logLinesFirst = 30
 )
 
-// transport says with which settings of the server a scenario is played.
+// transport is the settings of the server with which a scenario runs.
 type transport int
 
 const (
@@ -67,22 +66,22 @@ type scenario struct {
 	files     int      // the server's limit of open files; 0: that of this machine
 	readers   streams
 
-	// What the witness must bear; 0: what is asked of every scenario.
+	// What the witness must tolerate; 0: the bounds of every scenario.
 	request, login time.Duration
 	p999           time.Duration // of its requests; 0: none
-	noRoom         bool          // its new connections may be refused for lack of room
+	noRoom         bool          // its new connections may be refused while the server is full
 	noLogin        bool          // its new connections may fail: there are no descriptors
 	noMemory       bool          // it only reads: there may be no memory
 	peak           int64
-	end            time.Duration // of the server; 0: as long as a test waits
+	end            time.Duration // bound for the server's end; 0: the patience of a test
 
 	run func(a *attack) error
 }
 
-// play plays a scenario and returns what it took, and why it failed.
+// play runs a scenario and returns its figures, and why it failed.
 func (g *ground) play(s *scenario, encrypt bool) (notes string, err error) {
 	if s.elsewhere && !inOwnNetwork() {
-		return "", errors.New("it needs a network of its own, which this machine does not permit")
+		return "", errors.New("it needs its own network, which this machine does not permit")
 	}
 	flags := slices.Clone(s.flags)
 	for i := range flags {

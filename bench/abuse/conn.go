@@ -12,8 +12,7 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// patience is how long a reply, or the end of a connection, is waited for where nothing else is
-// said.
+// patience is the default time to wait for a reply or the end of a connection.
 const patience = 20 * time.Second
 
 // The client's messages of a handshake, in order.
@@ -23,7 +22,7 @@ const (
 	sendsFin
 )
 
-// conn is a connection in the hands of somebody who may do with it what he wants.
+// conn is a client connection that may send anything.
 type conn struct {
 	net.Conn
 	key     []byte
@@ -32,14 +31,14 @@ type conn struct {
 	change func(message int, b []byte) []byte
 
 	hs     *secure.Client
-	wire   []byte // that came and is not taken: messages; with records, their plaintext
+	wire   []byte // received and not parsed: messages, or the plaintext of records
 	seal   *secure.Sealer
 	opener *secure.Opener
 	reader *secure.Reader
 	id     uint32
 }
 
-// dial connects, from the given address if it is not empty, and says nothing.
+// dial connects, from the given address if it is not empty, and sends nothing.
 func dial(network, addr, from string, key []byte, encrypt bool) (*conn, error) {
 	dialer := net.Dialer{Timeout: patience}
 	if from != "" {
@@ -79,7 +78,7 @@ func (c *conn) say(message int, b []byte) error {
 	return err
 }
 
-// next takes the server's next message and returns the client's answer.
+// next reads the server's next message and returns the client's answer.
 func (c *conn) next() ([]byte, error) {
 	for {
 		n, answer, err := c.hs.Next(c.wire, nil)
@@ -96,7 +95,7 @@ func (c *conn) next() ([]byte, error) {
 	}
 }
 
-// login proves the password.
+// login authenticates.
 func (c *conn) login() error {
 	fin, err := c.upTo(sendsFin)
 	if err != nil {
@@ -112,14 +111,14 @@ func (c *conn) login() error {
 	return nil
 }
 
-// receive adds what comes next, within d, to c.wire.
+// receive appends what arrives next, within d, to c.wire.
 func (c *conn) receive(d time.Duration) error {
 	if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
 	from := io.Reader(c.Conn)
 	if c.opener != nil {
-		if c.reader == nil { // it is large: of ten thousand connections few read
+		if c.reader == nil { // allocated late: few of ten thousand connections read
 			c.reader, c.wire = secure.NewReader(c.Conn, c.opener, c.wire), nil
 		}
 		from = c.reader
@@ -133,7 +132,7 @@ func (c *conn) receive(d time.Duration) error {
 	return err
 }
 
-// refused returns the code of the refusal that comes, before the connection ends.
+// refused returns the code of the refusal that arrives before the connection ends.
 func (c *conn) refused() (secure.RefusalCode, error) {
 	for {
 		_, _, err := secure.NewClient(secure.ClientConfig{}, secure.Ephemeral{}).Next(c.wire, nil)
@@ -141,7 +140,7 @@ func (c *conn) refused() (secure.RefusalCode, error) {
 			return refusal.Code, nil
 		}
 		if err := c.receive(patience); err != nil {
-			return 0, fmt.Errorf("no refusal came: %w", err)
+			return 0, fmt.Errorf("no refusal: %w", err)
 		}
 	}
 }
@@ -160,7 +159,7 @@ func (c *conn) ends() error {
 	}
 }
 
-// reset ends the connection without a word.
+// reset resets the connection.
 func (c *conn) reset() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -168,7 +167,7 @@ func (c *conn) reset() {
 	_ = c.Close()
 }
 
-// closeWrite ends what this side sends.
+// closeWrite ends this side's stream.
 func (c *conn) closeWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // raw is a value that is sent as it is.
@@ -188,7 +187,7 @@ func encoded(args ...any) (b []byte) {
 		}
 		var err error
 		if b, err = govalue.Append(b, arg); err != nil {
-			panic(err) // a scenario that cannot be
+			panic(err) // a fault of the scenario
 		}
 	}
 	return b
@@ -205,7 +204,7 @@ func (c *conn) send(frames []byte) (err error) {
 	return err
 }
 
-// reply takes the next reply, the bodies of its frames joined.
+// reply reads the next reply and joins the bodies of its frames.
 func (c *conn) reply() (codec.Reply, error) {
 	var body []byte
 	for {
@@ -227,7 +226,7 @@ func (c *conn) reply() (codec.Reply, error) {
 	}
 }
 
-// call sends a request and takes its reply.
+// call sends a request and reads its reply.
 func (c *conn) call(op codec.Opcode, args ...any) (codec.Reply, error) {
 	if err := c.send(c.request(op, args...)); err != nil {
 		return codec.Reply{}, err
@@ -242,7 +241,7 @@ func (c *conn) call(op codec.Opcode, args ...any) (codec.Reply, error) {
 // ok is call for a request that must succeed.
 func (c *conn) ok(op codec.Opcode, args ...any) error { return c.gets(codec.StatusOK, op, args...) }
 
-// gets is call for a request that must be answered with the status.
+// gets is call for a request whose reply must have the status.
 func (c *conn) gets(status codec.Status, op codec.Opcode, args ...any) error {
 	reply, err := c.call(op, args...)
 	if err != nil {
@@ -252,11 +251,11 @@ func (c *conn) gets(status codec.Status, op codec.Opcode, args ...any) error {
 		return nil
 	}
 	if reply.Status == codec.StatusOK {
-		return fmt.Errorf("%v succeeds, where %v was due", op, status)
+		return fmt.Errorf("%v succeeded, want %v", op, status)
 	}
 	e, err := codec.ParseErrorBody(reply.Status, reply.Body)
 	if err != nil {
 		return fmt.Errorf("%v: %w", op, err)
 	}
-	return fmt.Errorf("%v: %w, where %v was due", op, e, status)
+	return fmt.Errorf("%v: %w, want %v", op, e, status)
 }

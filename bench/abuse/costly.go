@@ -13,7 +13,7 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// What costs a server much for few bytes.
+// Requests of few bytes that cost a server much.
 
 // extension makes an extension object.
 func extension(code byte, payload []byte) raw {
@@ -58,7 +58,7 @@ func frozenDecimals(n, depth, i int) raw {
 	return v
 }
 
-// costlyTables are the tables that costly requests work on, by their names; lists but for "d".
+// costlyTables are the tables of costly requests, by their names; all but "d" are lists.
 func costlyTables() map[string][]raw {
 	ints := func(n int) []raw { return sequence(n, func(i int) raw { return encoded(i * 7919 % n) }) }
 	return map[string][]raw{
@@ -84,7 +84,7 @@ func costlyTables() map[string][]raw {
 	}
 }
 
-// furnishCostly makes the tables of costlyTables.
+// furnishCostly creates the tables of costlyTables.
 func (a *attack) furnishCostly() error {
 	for name, packed := range costlyTables() {
 		op := codec.OpCreateList
@@ -98,14 +98,13 @@ func (a *attack) furnishCostly() error {
 	return nil
 }
 
-// costlyRequest is a kind of request: a valid one, but what it asks for may be answered with an
-// error.
+// costlyRequest is a kind of valid request. Its reply may be an error.
 type costlyRequest struct {
 	op   codec.Opcode
 	args func(rng *rand.Rand) []any
 }
 
-// costlyNeedles are searches for values that take long to compare, or among such.
+// costlyNeedles are searches for or among values that are slow to compare.
 var costlyNeedles = []costlyRequest{
 	{codec.OpListCount, func(rng *rand.Rand) []any { return []any{"decimals", bigInt(1910, rng.IntN(9))} }},
 	{codec.OpListCount, func(rng *rand.Rand) []any { return []any{"decimals", decimal("1E+4600")} }},
@@ -121,7 +120,7 @@ var costlyNeedles = []costlyRequest{
 	{codec.OpListCount, func(rng *rand.Rand) []any { return []any{"long", float64(rng.IntN(99))} }},
 }
 
-// costlyKeys are requests whose keys take long to check and to bring into a canonical form.
+// costlyKeys are requests whose keys are slow to check and to make canonical.
 var costlyKeys = []costlyRequest{
 	{codec.OpDictGet, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(190, 15, rng.IntN(99))} }},
 	{codec.OpDictGet, func(rng *rand.Rand) []any { return []any{"d", frozenDecimals(3000, 15, rng.IntN(99))} }},
@@ -156,7 +155,7 @@ var costlyKeys = []costlyRequest{
 	{codec.OpDictGet, func(rng *rand.Rand) []any { return []any{"d", strings.Repeat("É'\x01", 16_000)} }},
 }
 
-// costlyWork are requests that make much of what the tables hold.
+// costlyWork are requests that process large parts of the tables.
 var costlyWork = []costlyRequest{
 	{codec.OpListSort, func(rng *rand.Rand) []any { return []any{"ints", []any{"neg", nil}, rng.IntN(2) == 0} }},
 	{codec.OpListSort, func(rng *rand.Rand) []any { return []any{"texts", []any{"lower", nil}, rng.IntN(2) == 0} }},

@@ -8,7 +8,7 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// idlers log in and fall silent; who asks now and then stays.
+// idlers log in and send nothing more. Connections that send a request now and then stay open.
 func idlers(a *attack) error {
 	quiet := make(chan error, 1)
 	go func() {
@@ -67,7 +67,7 @@ func halfClosed(a *attack) error {
 	})
 }
 
-// cutConn is a connection that is reset after so many bytes are written.
+// cutConn is a connection that is reset after a number of written bytes.
 type cutConn struct {
 	*net.TCPConn
 	left int

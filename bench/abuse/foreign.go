@@ -11,8 +11,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// openings are what clients of other protocols say first, and the beginning of what they are
-// answered; "": nothing.
+// openings are the first bytes of clients of other protocols, and the beginning of the reply; "":
+// none.
 var openings = []struct{ first, answer string }{
 	{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 "},
 	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400 "},
@@ -24,7 +24,7 @@ var openings = []struct{ first, answer string }{
 	{secure.Magic[:7] + "x", ""},
 }
 
-// otherProtocolsDripped sends what clients of other protocols say first a byte at a time.
+// otherProtocolsDripped sends the first bytes of other protocols one at a time.
 func otherProtocolsDripped(a *attack) error {
 	return each(40*len(openings), 80, func(i int) error {
 		opening := openings[i%len(openings)]
@@ -35,7 +35,7 @@ func otherProtocolsDripped(a *attack) error {
 		go func() {
 			for at := range len(opening.first) {
 				if _, err := c.Write([]byte{opening.first[at]}); err != nil {
-					return // it is answered already
+					return // it has its reply
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -49,13 +49,13 @@ func otherProtocolsDripped(a *attack) error {
 		}
 		if !strings.HasPrefix(string(answer), opening.answer) || (opening.answer == "") != (len(answer) == 0) ||
 			len(answer) > 320 {
-			err = errors.Join(err, fmt.Errorf("%q is answered with %q", opening.first, answer))
+			err = errors.Join(err, fmt.Errorf("the reply to %q is %q", opening.first, answer))
 		}
 		return err
 	})
 }
 
-// otherProtocolsStay has clients of HTTP take all places, read no answer, and send on and on.
+// otherProtocolsStay has HTTP clients occupy all slots, read no reply, and go on sending.
 func otherProtocolsStay(a *attack) error {
 	more := make([]byte, 1000)
 	return forTime(5*time.Second, 150, func(int) error {
@@ -73,8 +73,7 @@ func otherProtocolsStay(a *attack) error {
 	})
 }
 
-// forgedRefusals sends refusals, and every other message that is not due, at every stage of the
-// handshake.
+// forgedRefusals sends refusals and all other unexpected messages at every stage of the handshake.
 func forgedRefusals(a *attack) error {
 	const text = "all passwords were changed\nlevel=ERROR msg=forged \x1b[2J"
 	kinds := []byte{0, 1, 2, 3, 4, 5, 6, 7, 0x7f, 0x7f, 0x7f, 0xff}
@@ -104,7 +103,7 @@ func forgedRefusals(a *attack) error {
 			return err
 		}
 		if err := c.receive(patience); err != nil || bytes.Contains(c.wire, []byte("forged")) {
-			return fmt.Errorf("answered with %q, %w", c.wire, err)
+			return fmt.Errorf("the reply is %q, %w", c.wire, err)
 		}
 		return wantRefusal(c, secure.RefusedMessage)
 	})

@@ -18,7 +18,7 @@ func wantBadFrame(c *conn) error {
 	for {
 		reply, err := c.reply()
 		if err != nil {
-			return fmt.Errorf("no BadFrame came: %w", err)
+			return fmt.Errorf("no BadFrame: %w", err)
 		}
 		if reply.Status == codec.StatusBadFrame {
 			return c.ends()
@@ -26,7 +26,7 @@ func wantBadFrame(c *conn) error {
 	}
 }
 
-// garbageFrames sends anything in the place of frames.
+// garbageFrames sends random bytes in place of frames.
 func garbageFrames(a *attack) error {
 	return each(600, 50, func(i int) error {
 		rng := a.rand(i)
@@ -35,18 +35,18 @@ func garbageFrames(a *attack) error {
 			return err
 		}
 		b := randomBytes(rng, 4+rng.IntN(2000))
-		if i%2 == 0 { // frames of the right length, with anything in them
+		if i%2 == 0 { // frames of the right length with random content
 			binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
 		}
 		if err := c.send(b); err != nil {
-			return nil // it has ended already
+			return nil // it has already ended
 		}
 		_ = c.closeWrite()
 		return c.ends()
 	})
 }
 
-// impossibleLengths announces frames that cannot be.
+// impossibleLengths announces frames of impossible lengths.
 func impossibleLengths(a *attack) error {
 	lengths := []uint32{0, 1, 5, codec.MaxFrameBytes + 1, 1 << 27, 1<<31 - 1, 1 << 31, 1<<32 - 1}
 	return each(25*len(lengths), 20, func(i int) error {
@@ -67,8 +67,8 @@ func announced(a *attack) error {
 	return a.hold(300, 60<<20, 1000, 16<<20)
 }
 
-// hold has clients send the first bytes of frames, and wants the server's heap not to grow by more
-// than the given bytes.
+// hold has clients send the first bytes of frames. The server's heap must not grow by more than the
+// given bytes.
 func (a *attack) hold(clients, announced, sent, grows int) error {
 	frame := make([]byte, sent)
 	binary.LittleEndian.PutUint32(frame, uint32(announced))
@@ -82,7 +82,7 @@ func (a *attack) hold(clients, announced, sent, grows int) error {
 		return err
 	}
 	return until(a.patience(5*time.Second), func() error {
-		if err := a.forget(); err != nil { // garbage counts for nothing
+		if err := a.forget(); err != nil { // garbage does not count
 			return err
 		}
 		figures, err := info(a.control)
@@ -99,8 +99,8 @@ func (a *attack) hold(clients, announced, sent, grows int) error {
 	})
 }
 
-// halfFrames has clients send more of frames, all together, than the server holds: who passes the
-// limit is closed, and the sum stays bounded.
+// halfFrames has all clients together send more of incomplete frames than the server buffers. The
+// server closes the clients above the limit, and the sum stays bounded.
 func halfFrames(a *attack) error {
 	const clients, each1 = 20, 32 << 20
 	frame := make([]byte, each1)
@@ -158,7 +158,7 @@ func oneByteSegments(a *attack) error {
 	})
 }
 
-// takes reads so many replies, all of which must be good.
+// takes reads a number of replies, none of which may be an error.
 func (c *conn) takes(n int) error {
 	for range n {
 		reply, err := c.reply()
@@ -172,8 +172,7 @@ func (c *conn) takes(n int) error {
 	return nil
 }
 
-// longPipelines sends hundreds of thousands of requests without waiting, and reads as they are
-// answered.
+// longPipelines sends hundreds of thousands of requests without waiting, and reads the replies.
 func longPipelines(a *attack) error {
 	n := 200_000
 	if a.race {
@@ -256,13 +255,13 @@ func tampered(a *attack) error {
 			sent = append(records[1], first...)
 		case 3: // dropped
 			sent = append(first, records[2]...)
-		case 4: // cut, and another behind it
+		case 4: // cut, and another one after it
 			sent, closes = append(first[:rng.IntN(len(first))], bytes.Repeat(records[1], 3)...), true
 		case 5: // too long
 			sent = binary.LittleEndian.AppendUint32(nil, secure.MaxRecordBytes+1+uint32(rng.IntN(1<<30)))
-		case 6: // without a seal
+		case 6: // not sealed
 			sent = append(c.request(codec.OpPing), make([]byte, 100)...)
-		case 7: // of the other direction: what the server sends comes back
+		case 7: // of the other direction: the server's own record
 			if _, err := c.Write(first); err != nil {
 				return err
 			}
@@ -285,7 +284,7 @@ func tampered(a *attack) error {
 		if _, err := c.Write(sent); err != nil {
 			return err
 		}
-		if closes { // the server may wait for more, and what it says cannot be read any more
+		if closes { // the server may wait for more; its replies are unreadable now
 			_ = c.closeWrite()
 			return c.ends()
 		}
@@ -315,7 +314,7 @@ func foreignRecords(a *attack) error {
 	})
 }
 
-// tinyRecords puts every byte into a record of its own.
+// tinyRecords sends every byte in its own record.
 func tinyRecords(a *attack) error {
 	const pings = 3000
 	return each(6, 6, func(int) error {
@@ -352,7 +351,7 @@ func halfRecords(a *attack) error {
 	})
 }
 
-// requestsAhead sends more than may wait behind a request that waits for its client to read.
+// requestsAhead sends more than may queue after a request whose client does not read.
 func requestsAhead(a *attack) error {
 	const table = "ahead"
 	if err := a.control.ok(codec.OpCreateDict, table, false, "k", make([]byte, 8<<20)); err != nil {
@@ -382,7 +381,7 @@ func requestsAhead(a *attack) error {
 				return nil // closed
 			}
 		}
-		return errors.New("160 MiB of requests were taken")
+		return errors.New("160 MiB of requests were accepted")
 	})
 	figures, infoErr := info(a.control)
 	if infoErr == nil && figures.Overrun == 0 {

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// ground is what the scenarios of a campaign have in common.
+// ground is shared by the scenarios of a campaign.
 type ground struct {
 	options
 	dir string
@@ -27,8 +27,7 @@ func newGround(opt options) (*ground, error) {
 		return nil, err
 	}
 	g := &ground{options: opt, dir: dir}
-	// The salt is the server's, made at its first start; a file from here gives every server the
-	// same.
+	// A server makes the salt at its first start. This file gives all servers the same.
 	kdf := secure.KDF{LogN: secure.DefaultLogN, Salt: [16]byte{1, 2, 3}}
 	if err := os.WriteFile(
 		filepath.Join(dir, "salt"),

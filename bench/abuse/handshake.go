@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	handshakeTime = 5 * time.Second // that a client may take for its proof
+	handshakeTime = 5 * time.Second // the server's authentication timeout
 	anything      = secure.RefusalCode(0)
 )
 
@@ -28,13 +28,13 @@ func wantRefusal(c *conn, want secure.RefusalCode) error {
 	return c.ends()
 }
 
-// isRefusal says whether an error is a refusal with the code.
+// isRefusal reports whether an error is a refusal with the code.
 func isRefusal(err error, want secure.RefusalCode) bool {
 	var refusal *secure.Refusal
 	return errors.As(err, &refusal) && refusal.Code == want
 }
 
-// dripped returns the scenario of clients that reach a message of the handshake and send it a byte
+// dripped returns the scenario of clients that stop at a message of the handshake and send it a byte
 // at a time, or not at all.
 func dripped(message int, silent bool) func(a *attack) error {
 	return func(a *attack) error {
@@ -65,7 +65,7 @@ func dripped(message int, silent bool) func(a *attack) error {
 					return err
 				case <-drip.C:
 					if !silent && n < len(due)-1 {
-						_, _ = c.Write(due[n : n+1]) // the end is what counts
+						_, _ = c.Write(due[n : n+1]) // only the end matters
 					}
 				}
 			}
@@ -105,12 +105,12 @@ func garbled(message int) func(a *attack) error {
 				b = append([]byte(secure.Magic), b...)
 			}
 			if _, err := c.Write(b); err != nil {
-				return nil // it has ended already
+				return nil // it has already ended
 			}
 			_ = c.closeWrite()
 			return c.ends()
 		})
-		return errors.Join(err, a.wantNobodyIn())
+		return errors.Join(err, a.wantNoneIn())
 	}
 }
 
@@ -122,8 +122,8 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 	return b
 }
 
-// wantNobodyIn checks that no connection but ordinary ones is served.
-func (a *attack) wantNobodyIn() error {
+// wantNoneIn checks that only ordinary connections are served.
+func (a *attack) wantNoneIn() error {
 	return until(a.patience(10*time.Second), func() error {
 		figures, err := info(a.control)
 		// and the witness's logins
@@ -134,7 +134,7 @@ func (a *attack) wantNobodyIn() error {
 	})
 }
 
-// otherProtocols speaks what other servers on other ports are spoken to.
+// otherProtocols sends the first bytes of clients of other protocols.
 func otherProtocols(a *attack) error {
 	texts := [][]byte{
 		[]byte(
@@ -159,13 +159,13 @@ func otherProtocols(a *attack) error {
 			return err
 		}
 		if _, err := c.Write(texts[i%len(texts)]); err != nil {
-			return nil // it has ended already
+			return nil // it has already ended
 		}
 		return c.ends()
 	})
 }
 
-// longMessages announces, and sends, more than a handshake has.
+// longMessages announces and sends more than a handshake has.
 func longMessages(a *attack) error {
 	return each(300, 50, func(i int) error {
 		c, err := a.connect()
@@ -189,7 +189,7 @@ func longMessages(a *attack) error {
 			due = append(due[:len(due)-1], bytes.Repeat([]byte{0}, 64<<10)...)
 		}
 		if _, err := c.Write(due); err != nil {
-			return nil // it has ended already
+			return nil // it has already ended
 		}
 		return c.ends()
 	})
@@ -221,7 +221,7 @@ func everyBit(a *attack) error {
 	})
 }
 
-// replayed sends again what let a client in, and sends back what the server says.
+// replayed sends a recorded login again, and sends the server's own messages back.
 func replayed(a *attack) error {
 	var recorded [3][]byte
 	c, err := a.connect()
@@ -250,7 +250,7 @@ func replayed(a *attack) error {
 				}
 				return b
 			}
-		case 2: // what the server said last: its greeting comes back as a share
+		case 2: // the server's last message: its greeting as a share
 			return a.reflected(c)
 		}
 		if err := c.login(); !isRefusal(err, secure.RefusedPassword) {
@@ -302,7 +302,7 @@ func lowOrder(a *attack) error {
 	})
 }
 
-// otherSettings comes with the other setting of encryption, other versions, suites and options.
+// otherSettings connects with the other setting of encryption, other versions, suites and options.
 func otherSettings(a *attack) error {
 	at := len(secure.Magic) + 3 // Hello's body: oldest version, newest version, options
 	cases := []struct {
@@ -342,7 +342,7 @@ func otherSettings(a *attack) error {
 	})
 }
 
-// unproved sends requests without a proof, at every stage.
+// unproved sends requests without authentication, at every stage.
 func unproved(a *attack) error {
 	err := each(200, 20, func(i int) error {
 		c, err := a.connect()
@@ -361,7 +361,7 @@ func unproved(a *attack) error {
 			}
 		}
 		if _, err := c.Write(frames); err != nil {
-			return nil // it has ended already
+			return nil // it has already ended
 		}
 		_ = c.closeWrite()
 		return c.ends()

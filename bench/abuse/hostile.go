@@ -13,17 +13,16 @@ import (
 
 const (
 	hostiles      = 8                      // connections
-	hostileTime   = 8 * time.Second        // that they go on, if nothing else is said
+	hostileTime   = 8 * time.Second        // their default duration
 	hostileBound  = 250 * time.Millisecond // for the witness's slowest request
-	hostileWindow = 64                     // requests of a connection that are not answered
+	hostileWindow = 64                     // requests of a connection without a reply
 	hostileBytes  = 64 << 10               // of a request, at most
-	// requests of each kind that are made before, so that making them takes no time from sending
-	// them
+	// requests of each kind that are encoded in advance
 	hostileKinds = 40
 )
 
-// hostile has some connections send costly requests, many at once, as fast as they are answered.
-// The generator has one processor.
+// hostile has some connections send costly requests in pipelines, as fast as they get replies. The
+// generator has one processor.
 func hostile(kinds ...[]costlyRequest) func(a *attack) error {
 	return func(a *attack) error {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -59,7 +58,7 @@ func readyRequests(rng *rand.Rand, kinds []costlyRequest) (ready []readyRequest)
 	return ready
 }
 
-// pour sends requests, at random, until the end, and reads the replies. An error reply is a reply.
+// pour sends random requests until the end and reads the replies. Errors count as replies.
 func (c *conn) pour(rng *rand.Rand, ready []readyRequest, end time.Time) (err error) {
 	window := make(chan codec.Opcode, hostileWindow)
 	read := make(chan error, 1)
@@ -82,7 +81,7 @@ func (c *conn) pour(rng *rand.Rand, ready []readyRequest, end time.Time) (err er
 	return errors.Join(err, <-read)
 }
 
-// readAll reads a reply for each request of the window, as far as they come.
+// readAll reads a reply for each request of the window, as far as they arrive.
 func (c *conn) readAll(window <-chan codec.Opcode) (err error) {
 	for op := range window {
 		var reply codec.Reply

@@ -11,9 +11,9 @@ import (
 
 const (
 	longNameBytes = 1000
-	// What a server may need above the tables, and what its collector may double of them: for lists
-	// that are read, for INFO, and for lists that are not read. Of these its clients leave 256 MiB
-	// unread, and 64 MiB of names that went are kept, both doubled.
+	// Memory that a server may use above that of the tables, doubled by its collector: for lists that
+	// are read and for INFO, and for lists that are not read. Of the latter, clients leave 256 MiB
+	// unread, and the server retains 64 MiB of removed names; both are doubled.
 	readBound = 384 << 20
 	deafBound = 768 << 20
 )
@@ -45,8 +45,7 @@ func (c *conn) forEach(n int, request func(i int) []byte) error {
 	return nil
 }
 
-// makeLongNames makes the tables. What the server has needed until then does not count for the peak
-// any more.
+// makeLongNames creates the tables and then resets the peak of the server's memory.
 func (a *attack) makeLongNames() (c *conn, n int, err error) {
 	n, name := a.longNames()
 	if c, err = a.enter(); err != nil {
@@ -60,14 +59,13 @@ func (a *attack) makeLongNames() (c *conn, n int, err error) {
 	return c, n, err
 }
 
-// dropLongNames drops the tables, and compares what the server needed since they were made with
-// what it may.
+// dropLongNames drops the tables and checks the server's peak memory since they were created.
 func (a *attack) dropLongNames(c *conn, bound int64) error {
 	used, err := a.usage()
 	if grown := used.Peak - a.before.Resident - a.before.memory(); grown > bound && !a.race {
 		err = errors.Join(
 			err,
-			fmt.Errorf("the server needed %d MiB, %d with the tables alone", used.Peak>>20, a.before.Resident>>20),
+			fmt.Errorf("the server used %d MiB, %d with the tables alone", used.Peak>>20, a.before.Resident>>20),
 		)
 	}
 	n, name := a.longNames()
@@ -96,8 +94,8 @@ func longLists(a *attack) error {
 	return errors.Join(err, a.dropLongNames(c, readBound))
 }
 
-// deafToLists has many clients ask for lists of 100 MB, as many as each may have under way and
-// more, and not read them, while all names become others.
+// deafToLists has many clients request lists of 100 MB, more than each may have in progress, and not
+// read them, while all tables are renamed.
 func deafToLists(a *attack) error {
 	c, n, err := a.makeLongNames()
 	if err != nil {
@@ -127,7 +125,7 @@ func deafToLists(a *attack) error {
 	return errors.Join(err, a.dropLongNames(c, deafBound))
 }
 
-// figuresOfMany asks for INFO as fast as it comes, in pipelines, at a server of very many tables.
+// figuresOfMany requests INFO in pipelines, without a pause, from a server with very many tables.
 func figuresOfMany(a *attack) error {
 	c, _, err := a.makeLongNames()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// wrongPasswords guesses by the thousand, from this machine.
+// wrongPasswords guesses thousands of passwords, from this machine.
 func wrongPasswords(a *attack) error {
 	const guesses = 3000
 	err := each(guesses, 32, func(i int) error { return a.guess("", i) })
@@ -34,7 +34,7 @@ func (a *attack) guess(from string, i int) error {
 	return nil
 }
 
-// timedLogin returns how long a right password takes to be let in.
+// timedLogin returns how long a login with the right password takes.
 func (a *attack) timedLogin(from string) (time.Duration, error) {
 	c, err := a.connectFrom(from)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *attack) timedLogin(from string) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// guessingAddress guesses from an address of another machine: it has to wait, longer each time, and
-// nobody else has; the right password is let in.
+// guessingAddress guesses from an address of another machine. Only that address has to wait, longer
+// each time, and the right password still logs in.
 func guessingAddress(a *attack) error {
 	return a.delays(strangers4[0], strangers4[0], strangers4[1])
 }
@@ -74,7 +74,7 @@ func (a *attack) delays(guesser, delayed, free string) error {
 		took > a.patience(5*time.Second) {
 		return fmt.Errorf("the address of the guesses: %v, %w", took, err)
 	}
-	// More than may wait at once: the rest is told to come again.
+	// More than may wait at once: the server tells the rest to retry.
 	refused := make([]bool, 60)
 	if err := each(len(refused), len(refused), func(i int) error {
 		c, err := a.connectFrom(delayed)
@@ -95,24 +95,24 @@ func (a *attack) delays(guesser, delayed, free string) error {
 		refused[i] = code == secure.RefusedTooManyConnections
 		_ = c.Close()
 		if err != nil {
-			return nil //nolint:nilerr // its turn came
+			return nil //nolint:nilerr // it was served
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
 	if !slices.Contains(refused, true) || !slices.Contains(refused, false) {
-		return errors.New("of many logins at once, none was told to come again, or all")
+		return errors.New("of many logins at once, none or all were told to retry")
 	}
 	a.closeAll()
 	took, err = a.timedLogin(delayed)
 	if err != nil || took > a.patience(10*time.Second) {
-		return fmt.Errorf("a right password after all that: %v, %w", took, err)
+		return fmt.Errorf("the right password after the guesses: %v, %w", took, err)
 	}
 	return nil
 }
 
-// handshakeFlood has the server do the arithmetic of logins that nobody means.
+// handshakeFlood makes the server compute handshakes that are never completed.
 func handshakeFlood(a *attack) error {
 	return forTime(4*time.Second, 64, func(int) error {
 		c, err := a.connect()
@@ -125,7 +125,7 @@ func handshakeFlood(a *attack) error {
 	})
 }
 
-// askedAndGone is handshakeFlood by clients that do not wait for the answer.
+// askedAndGone is handshakeFlood by clients that do not wait for the reply.
 func askedAndGone(a *attack) error {
 	return forTime(4*time.Second, 64, func(int) error {
 		c, err := a.connect()

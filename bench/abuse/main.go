@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are the flags.
 type options struct {
 	server string // path of the binary
 	seed   uint64
@@ -88,7 +88,7 @@ func run(opt options, out io.Writer) int {
 	return campaign(opt, chosen, out)
 }
 
-// choose returns the scenarios that the options ask for.
+// choose returns the scenarios that the options select.
 func choose(opt options) (chosen []*scenario, err error) {
 	for _, name := range opt.only {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {

@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of other machines, which a campaign in a network of its own has: three of an IPv4
-// network, two of one IPv6 network and one of another. They are those of RFC 5737 and RFC 3849,
-// kept for documents.
+// Addresses of other machines in the campaign's own network: three of an IPv4 network, two of one IPv6
+// network and one of another. RFC 5737 and RFC 3849 reserve them for documentation.
 var (
 	strangers4     = []string{"192.0.2.7", "192.0.2.8", "192.0.2.200"}
 	strangers6     = []string{"2001:db8:1::7", "2001:db8:1::8"}
@@ -26,10 +25,10 @@ const ownNetworkEnv = "CYBERDB_ABUSE_NETWORK"
 
 func inOwnNetwork() bool { return os.Getenv(ownNetworkEnv) != "" }
 
-// inNewNetwork runs this command again, with the same seed, in a network that nobody else has, and
-// returns its exit code.
+// inNewNetwork runs this command again, with the same seed, in a new network namespace, and returns
+// its exit code.
 //
-// Errors: the kernel's, where it permits no such network.
+// Errors: the kernel's, if it does not permit one.
 func inNewNetwork(seed uint64) (int, error) {
 	id := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 	group := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
@@ -54,7 +53,7 @@ func inNewNetwork(seed uint64) (int, error) {
 	return 0, errors.Join(failures...)
 }
 
-// furnish gives the network its addresses: those of this machine and the strangers'.
+// furnish adds the addresses of this machine and of the strangers to the network.
 func furnish() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {

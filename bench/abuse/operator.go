@@ -14,18 +14,18 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// streams says who reads what the server writes to stdout and stderr.
+// streams is what stdout and stderr of the server are connected to.
 type streams int
 
 const (
 	allRead    streams = iota
 	hungLog            // stderr is a pipe that is full, and that nothing reads
-	hungScreen         // stdout is
-	fullDisk           // stderr is a file without room
+	hungScreen         // stdout is such a pipe
+	fullDisk           // stderr is a file on a full disk
 )
 
-// open returns the stdout and the stderr that a server is to be started with, nil for one that is
-// read. close is to be called at its end.
+// open returns the stdout and the stderr for a server, nil for a stream that is read. Call close at
+// its end.
 func (s streams) open() (stdout, stderr *os.File, closeAll func(), err error) {
 	var files []*os.File
 	switch s {
@@ -49,8 +49,7 @@ func (s streams) open() (stdout, stderr *os.File, closeAll func(), err error) {
 	}, err
 }
 
-// unreadLog makes more lines than the server keeps for a reader, of wrong passwords, requests and
-// saves.
+// unreadLog makes the server log more lines than it buffers: wrong passwords, requests and saves.
 func unreadLog(a *attack) error {
 	c, err := a.enter()
 	if err != nil {
@@ -91,7 +90,7 @@ func unreadScreen(a *attack) error {
 	return nil
 }
 
-// stuckControl fills the control socket with clients that are of no use, and saves by it.
+// stuckControl fills the control socket with stuck clients, and saves by it.
 func stuckControl(a *attack) error {
 	path := filepath.Join(a.dir, "control.sock")
 	for i := range 40 {

@@ -35,7 +35,7 @@ func each(n, width int, f func(i int) error) error {
 	return errors.Join(problems...)
 }
 
-// forTime calls f again and again, on width goroutines, for d.
+// forTime calls f repeatedly, on width goroutines, for d.
 func forTime(d time.Duration, width int, f func(i int) error) error {
 	end := time.Now().Add(d)
 	return each(width, width, func(i int) error {

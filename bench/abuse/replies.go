@@ -11,12 +11,12 @@ import (
 
 const stalledTime = 30 * time.Second // after which a client that reads nothing is closed
 
-// large makes a dict "large" with a value of so many bytes.
+// large makes a dict "large" with a value of n bytes.
 func (a *attack) large(n int) error {
 	return a.control.ok(codec.OpCreateDict, "large", false, "k", make([]byte, n))
 }
 
-// long makes a list "long" whose reading as a whole is a long read.
+// long makes a list "long". Reading all of it is a long read.
 func (a *attack) long(n int) error {
 	args := []any{"long", false}
 	for i := range n {
@@ -25,7 +25,7 @@ func (a *attack) long(n int) error {
 	return a.control.ok(codec.OpCreateList, args...)
 }
 
-// asks sends so many requests for the large value.
+// asks sends n requests for the large value.
 func (a *attack) asks(n int) (*conn, error) {
 	c, err := a.enter()
 	if err != nil {
@@ -38,7 +38,7 @@ func (a *attack) asks(n int) (*conn, error) {
 	return c, c.send(frames)
 }
 
-// deaf asks and never reads: its requests wait, and it is closed.
+// deaf sends requests and never reads. Its requests wait, and the server closes it.
 func deaf(a *attack) error {
 	if err := a.large(1 << 20); err != nil {
 		return err
@@ -63,7 +63,7 @@ func deaf(a *attack) error {
 	return err
 }
 
-// deafTogether has many clients leave unread what each of them may: together they may not.
+// deafTogether has many clients leave as much unread as each may. All together exceed the limit.
 func deafTogether(a *attack) error {
 	if err := a.large(1 << 20); err != nil {
 		return err
@@ -89,7 +89,7 @@ func deafTogether(a *attack) error {
 	return nil
 }
 
-// deafToGiants has many clients ask for a value of 30 MiB each and not read it.
+// deafToGiants has many clients request a value of 30 MiB each and not read it.
 func deafToGiants(a *attack) error {
 	if err := a.large(30 << 20); err != nil {
 		return err
@@ -100,10 +100,10 @@ func deafToGiants(a *attack) error {
 	})
 }
 
-// tinyWindows reads with as little room as the kernel permits: everything comes, and nobody waits
-// for it.
+// tinyWindows reads with the smallest buffer that the kernel permits. Everything arrives, and no other
+// client waits for it.
 func tinyWindows(a *attack) error {
-	if err := a.large(20 << 10); err != nil { // a kilobyte comes in some milliseconds
+	if err := a.large(20 << 10); err != nil { // a kilobyte takes some milliseconds
 		return err
 	}
 	return each(40, 40, func(int) error {
@@ -126,7 +126,7 @@ func tinyWindows(a *attack) error {
 	})
 }
 
-// abandonedReads asks for long reads, and is gone.
+// abandonedReads requests long reads and disconnects.
 func abandonedReads(a *attack) error {
 	if err := a.long(100_000); err != nil {
 		return err
@@ -151,8 +151,8 @@ func abandonedReads(a *attack) error {
 	})
 }
 
-// tooManyReads asks for more long reads than a connection and the server may have under way, and
-// reads none: each is made, waits or is refused.
+// tooManyReads requests more long reads than a connection and the server may have in progress, and
+// reads none. The server runs, queues or refuses each.
 func tooManyReads(a *attack) error {
 	if err := a.long(100_000); err != nil {
 		return err
@@ -170,7 +170,7 @@ func tooManyReads(a *attack) error {
 	}); err != nil {
 		return err
 	}
-	// One that reads gets an answer to each, be it that there are too many.
+	// A client that reads gets a reply to each, even if it says that there are too many.
 	c, err := a.enter()
 	if err != nil {
 		return err
@@ -184,8 +184,8 @@ func tooManyReads(a *attack) error {
 	return nil
 }
 
-// parked has hundreds of clients wait for a table that long writes own, and leave.
-func parked(a *attack) error {
+// blocked has hundreds of clients wait for a table that long writes have locked, and disconnect.
+func blocked(a *attack) error {
 	if err := a.long(200_000); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func parked(a *attack) error {
 	})
 }
 
-// dropped drops and renames what others read.
+// dropped drops and renames tables that others read.
 func dropped(a *attack) error {
 	return forTime(4*time.Second, 12, func(i int) error {
 		c, err := a.enter()
@@ -235,7 +235,7 @@ func dropped(a *attack) error {
 	})
 }
 
-// figuresFlood asks for INFO and the list of tables as fast as it can.
+// figuresFlood requests INFO and the list of tables as fast as it can.
 func figuresFlood(a *attack) error {
 	return each(8, 8, func(int) error {
 		c, err := a.enter()
@@ -256,8 +256,8 @@ func figuresFlood(a *attack) error {
 	})
 }
 
-// fullOfWriters writes until there is no memory for more: that is an error for who writes, and
-// reading and deleting go on.
+// fullOfWriters writes until the server has no memory left. Writes then fail; reads and deletions
+// still work.
 func fullOfWriters(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err
@@ -287,7 +287,7 @@ func fullOfWriters(a *attack) error {
 	return a.roomAgain()
 }
 
-// roomAgain drops what is there, and wants to write.
+// roomAgain drops the tables. Writes must work again.
 func (a *attack) roomAgain() error {
 	if err := a.control.ok(codec.OpDictClear, "d"); err != nil {
 		return err

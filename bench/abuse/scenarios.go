@@ -14,5 +14,5 @@ var scenarios = slices.Concat(
 	operatorScenarios,
 )
 
-// everywhere returns the flags of a server that listens on all addresses and lets some come.
+// everywhere returns the flags of a server that listens on all addresses and allows some.
 func everywhere(allow string) []string { return []string{"--host", "::", "--allow", allow} }

@@ -2,9 +2,9 @@ package main
 
 import "time"
 
-// loginScenarios are of clients before they have proved the password.
+// loginScenarios are of unauthenticated clients.
 var loginScenarios = []scenario{
-	{name: "half-open", about: "connections that say nothing", transport: plain, run: dripped(sendsHello, true)},
+	{name: "half-open", about: "connections that send nothing", transport: plain, run: dripped(sendsHello, true)},
 	{
 		name:      "slow-loris-hello",
 		about:     "Hello, a byte at a time",
@@ -21,16 +21,16 @@ var loginScenarios = []scenario{
 	},
 	{name: "half-open-fin", about: "silence after ClientShare", transport: plain, run: dripped(sendsFin, true)},
 	{name: "slow-loris-fin", about: "ClientFin, a byte at a time", transport: encrypted, run: dripped(sendsFin, false)},
-	{name: "garbage-hello", about: "anything in the place of Hello", transport: plain, run: garbled(sendsHello)},
+	{name: "garbage-hello", about: "random bytes in place of Hello", transport: plain, run: garbled(sendsHello)},
 	{
 		name:      "garbage-share",
-		about:     "anything in the place of ClientShare",
+		about:     "random bytes in place of ClientShare",
 		transport: encrypted,
 		run:       garbled(sendsShare),
 	},
 	{
 		name:      "garbage-fin",
-		about:     "anything in the place of ClientFin",
+		about:     "random bytes in place of ClientFin",
 		transport: both,
 		short:     true,
 		run:       garbled(sendsFin),
@@ -38,28 +38,28 @@ var loginScenarios = []scenario{
 	{name: "other-protocols", about: "HTTP, RESP, TLS, SSH, pickles", transport: plain, run: otherProtocols},
 	{
 		name:      "other-protocols-dripped",
-		about:     "the same, a byte at a time: each is answered in its own language",
+		about:     "the same, a byte at a time: each gets a reply of its own protocol",
 		transport: both,
 		short:     true,
 		run:       otherProtocolsDripped,
 	},
 	{
 		name:      "other-protocols-stay",
-		about:     "clients of HTTP that have their answer and do not go, more than there are places",
+		about:     "HTTP clients that have their reply and stay, more than there are slots",
 		transport: plain,
 		flags:     []string{"-c", "100"},
 		run:       otherProtocolsStay,
 	},
 	{
 		name:      "forged-refusals",
-		about:     "refusals, and all other messages out of place, before the proof",
+		about:     "refusals and all other unexpected messages, before the login",
 		transport: both,
 		short:     true,
 		run:       forgedRefusals,
 	},
 	{
 		name:      "long-messages",
-		about:     "messages of no length, of more than they may have, and of more than a handshake has",
+		about:     "messages of length zero, above their limit, and above the limit of a handshake",
 		transport: both,
 		run:       longMessages,
 	},
@@ -83,17 +83,22 @@ var loginScenarios = []scenario{
 		transport: both,
 		run:       otherSettings,
 	},
-	{name: "unproved-requests", about: "requests without a proof, at every stage", transport: both, run: unproved},
+	{
+		name:      "unproved-requests",
+		about:     "requests without authentication, at every stage",
+		transport: both,
+		run:       unproved,
+	},
 	{
 		name:      "handshake-flood",
-		about:     "logins that have the arithmetic done and go no further",
+		about:     "logins that stop after the server's computation",
 		transport: both,
 		short:     true,
 		run:       handshakeFlood,
 	},
 	{
 		name:      "asked-and-gone",
-		about:     "logins that are gone before the arithmetic is done",
+		about:     "logins that disconnect before the server's computation ends",
 		transport: encrypted,
 		run:       askedAndGone,
 	},
@@ -105,7 +110,7 @@ var loginScenarios = []scenario{
 	},
 	{
 		name:      "guessing-address",
-		about:     "wrong passwords from one address: it waits, longer each time, and nobody else",
+		about:     "wrong passwords from one address: it alone waits, longer each time",
 		transport: plain,
 		elsewhere: true,
 		flags:     everywhere("0.0.0.0/0"),
@@ -134,14 +139,14 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "silent-storm",
-		about:     "ten thousand connections that say nothing, and more of them",
+		about:     "more than ten thousand connections that send nothing",
 		transport: plain,
 		login:     5 * time.Second,
 		run:       silentStorm,
 	},
 	{
 		name:      "no-room",
-		about:     "strangers that take all places of a server again and again",
+		about:     "strangers that repeatedly occupy all slots of a server",
 		transport: both,
 		elsewhere: true,
 		flags:     append(everywhere("0.0.0.0/0"), "-c", "100"),
@@ -154,7 +159,7 @@ var connectionScenarios = []scenario{
 		noRoom:    true,
 		run:       resetStorm,
 	},
-	{name: "churn", about: "login, one request, and gone", transport: both, run: churn},
+	{name: "churn", about: "login, one request, disconnect", transport: both, run: churn},
 	{
 		name:      "no-descriptors",
 		about:     "more connections than descriptors",
@@ -165,7 +170,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "just-enough-descriptors",
-		about:     "strangers that want more descriptors than there are, while files are made",
+		about:     "strangers that need more descriptors than there are, while files are created",
 		transport: both,
 		elsewhere: true,
 		files:     100 + 128,
@@ -174,7 +179,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "default-allow-list",
-		about:     "other addresses, at a server that encrypts and was not told who may come",
+		about:     "other addresses, at a server that encrypts and has no allow list",
 		transport: encrypted,
 		elsewhere: true,
 		flags:     []string{"--host", "::"},
@@ -182,7 +187,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "allow-list",
-		about:     "addresses of all kinds, at a server that was told who may come",
+		about:     "addresses of all kinds, at a server with an allow list",
 		transport: both,
 		elsewhere: true,
 		flags:     everywhere("127.0.0.1,192.0.2.0/25,2001:db8:1::/64"),
@@ -190,7 +195,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "unwanted",
-		about:     "an address that is not allowed keeps coming and does not go",
+		about:     "an address that is not allowed connects repeatedly and stays",
 		transport: plain,
 		short:     true,
 		flags:     []string{"--allow", "127.0.0.1"},
@@ -198,7 +203,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "idlers",
-		about:     "connections that fall silent after the login",
+		about:     "connections that send nothing after the login",
 		transport: both,
 		flags:     []string{"--timeout", "1"},
 		request:   2 * time.Second,
@@ -225,14 +230,14 @@ var connectionScenarios = []scenario{
 var frameScenarios = []scenario{
 	{
 		name:      "garbage-frames",
-		about:     "anything in the place of requests",
+		about:     "random bytes in place of requests",
 		transport: both,
 		short:     true,
 		run:       garbageFrames,
 	},
 	{
 		name:      "impossible-lengths",
-		about:     "frames of no length, and of more than may be",
+		about:     "frames of length zero and above the limit",
 		transport: both,
 		run:       impossibleLengths,
 	},
@@ -244,7 +249,7 @@ var frameScenarios = []scenario{
 	},
 	{
 		name:      "half-frames",
-		about:     "half frames of all clients, more than the server holds",
+		about:     "incomplete frames of all clients, more than the server buffers",
 		transport: both,
 		run:       halfFrames,
 	},
@@ -267,7 +272,7 @@ var frameScenarios = []scenario{
 	{name: "unknown-opcodes", about: "every opcode with every flag", transport: plain, run: unknown},
 	{
 		name:      "requests-ahead",
-		about:     "more requests than may wait behind replies that are not read",
+		about:     "more requests than may queue while replies are not read",
 		transport: both,
 		run:       requestsAhead,
 	},
@@ -279,6 +284,6 @@ var frameScenarios = []scenario{
 		run:       tampered,
 	},
 	{name: "foreign-records", about: "records of another connection", transport: encrypted, run: foreignRecords},
-	{name: "tiny-records", about: "every byte in a record of its own", transport: encrypted, run: tinyRecords},
+	{name: "tiny-records", about: "every byte in its own record", transport: encrypted, run: tinyRecords},
 	{name: "half-records", about: "a thousand records announced and not sent", transport: encrypted, run: halfRecords},
 }

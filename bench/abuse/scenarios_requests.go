@@ -16,12 +16,12 @@ var valueScenarios = []scenario{
 	{name: "giant-keys", about: "keys of 32 MiB", transport: both, run: giantKeys},
 	{
 		name:      "table-names",
-		about:     "names that a file system, a log or a format would stumble over",
+		about:     "names that could break a file system, a log or a format",
 		transport: plain,
 		flags:     []string{"--print-log"},
 		run:       tableNames,
 	},
-	{name: "many-tables", about: "tables by the ten thousand", transport: plain, run: manyTables},
+	{name: "many-tables", about: "tens of thousands of tables", transport: plain, run: manyTables},
 	{
 		name:      "number-bombs",
 		about:     "numbers that would be enormous if they were written out",
@@ -36,10 +36,10 @@ var valueScenarios = []scenario{
 		run:       sortBombs,
 	},
 	{name: "key-flooding", about: "keys that collide in a hash without a secret", transport: plain, run: flooding},
-	{name: "scan-abuse", about: "cursors and limits of the client's own making", transport: plain, run: scanAbuse},
+	{name: "scan-abuse", about: "cursors and limits that the client invented", transport: plain, run: scanAbuse},
 }
 
-// amplifyScenarios are of small requests that ask for much work.
+// amplifyScenarios are of small requests that cause much work.
 var amplifyScenarios = []scenario{
 	{
 		name:      "exploding-sort-keys",
@@ -59,7 +59,7 @@ var amplifyScenarios = []scenario{
 	},
 	{
 		name:      "nested-lower",
-		about:     "sorts that are just small enough for the loop, by keys that take long",
+		about:     "sorts that are just small enough for the event loop, by slow keys",
 		transport: plain,
 		run:       nestedLower,
 	},
@@ -75,11 +75,11 @@ var amplifyScenarios = []scenario{
 	{name: "nested-frozensets", about: "pipelines of deeply nested keys", transport: plain, run: nestedFrozenSets},
 	{
 		name:      "dear-comparisons",
-		about:     "large values sought among small ones that might equal them",
+		about:     "searches for large values among small ones that might equal them",
 		transport: plain,
 		run:       dearComparisons,
 	},
-	{name: "dear-sorts", about: "small lists whose elements take long to compare", transport: plain, run: dearSorts},
+	{name: "dear-sorts", about: "small lists whose elements are slow to compare", transport: plain, run: dearSorts},
 	{name: "zone-names", about: "time zones that no database has", transport: plain, run: zoneNames},
 }
 
@@ -87,21 +87,21 @@ var amplifyScenarios = []scenario{
 var workScenarios = []scenario{
 	{
 		name:      "costly-keys",
-		about:     "pipelines of requests with keys that take long, on eight connections",
+		about:     "pipelines of requests with slow keys, on eight connections",
 		transport: both,
 		request:   hostileBound,
 		run:       hostile(costlyKeys),
 	},
 	{
 		name:      "costly-needles",
-		about:     "searches for values, and among values, that take long to compare",
+		about:     "searches for and among values that are slow to compare",
 		transport: plain,
 		request:   hostileBound,
 		run:       hostile(costlyNeedles),
 	},
 	{
 		name:      "costly-work",
-		about:     "sorts, slices, sums and whole reads just below what a loop does itself",
+		about:     "sorts, slices, sums and whole reads just small enough for the event loop",
 		transport: plain,
 		request:   hostileBound,
 		run:       hostile(costlyWork),
@@ -119,10 +119,10 @@ var workScenarios = []scenario{
 
 // replyScenarios are of replies that are not read, and of memory.
 var replyScenarios = []scenario{
-	{name: "deaf", about: "clients that ask and do not read", transport: both, run: deaf},
+	{name: "deaf", about: "clients that send requests and do not read", transport: both, run: deaf},
 	{
 		name:      "deaf-together",
-		about:     "a hundred clients that leave unread what each may",
+		about:     "a hundred clients that leave as much unread as each may",
 		transport: both,
 		request:   2 * time.Second,
 		login:     4 * time.Second,
@@ -136,12 +136,22 @@ var replyScenarios = []scenario{
 		peak:      1600 << 20,
 		run:       deafToGiants,
 	},
-	{name: "tiny-windows", about: "clients that read with no room for replies", transport: both, run: tinyWindows},
-	{name: "abandoned-reads", about: "long reads whose clients are gone", transport: both, run: abandonedReads},
-	{name: "too-many-reads", about: "more long reads than there may be, not read", transport: both, run: tooManyReads},
-	{name: "parked", about: "hundreds of clients behind long writes, leaving", transport: plain, run: parked},
+	{name: "tiny-windows", about: "clients that read with tiny buffers", transport: both, run: tinyWindows},
+	{
+		name:      "abandoned-reads",
+		about:     "long reads whose clients have disconnected",
+		transport: both,
+		run:       abandonedReads,
+	},
+	{name: "too-many-reads", about: "more long reads than the limit, not read", transport: both, run: tooManyReads},
+	{
+		name:      "blocked",
+		about:     "hundreds of clients that wait for long writes and disconnect",
+		transport: plain,
+		run:       blocked,
+	},
 	{name: "dropped", about: "tables dropped and cleared under their readers", transport: plain, run: dropped},
-	{name: "figures-flood", about: "INFO and TABLES as fast as they come", transport: both, run: figuresFlood},
+	{name: "figures-flood", about: "INFO and TABLES without a pause", transport: both, run: figuresFlood},
 	{
 		name:      "figures-of-many-tables",
 		about:     "INFO in pipelines, at a server of 100,000 tables",
@@ -158,7 +168,7 @@ var replyScenarios = []scenario{
 	},
 	{
 		name:      "deaf-to-lists",
-		about:     "hundreds of such lists that are not read, while all names become others",
+		about:     "hundreds of such lists that are not read, while all tables are renamed",
 		transport: plain,
 		request:   3 * time.Second,
 		login:     4 * time.Second,
@@ -183,7 +193,7 @@ var replyScenarios = []scenario{
 	},
 }
 
-// operatorScenarios are of an operator's side that does not read.
+// operatorScenarios are of logs and control clients that do not read.
 var operatorScenarios = []scenario{
 	{
 		name:      "hung-log",

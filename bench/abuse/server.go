@@ -13,7 +13,7 @@ import (
 
 const password = "correct horse battery staple"
 
-// usage is what a server has and uses, as it says itself and as the kernel says.
+// usage is the resources of a server, as INFO and the kernel report them.
 type usage struct {
 	loop.Info
 	harness.Usage
@@ -22,7 +22,7 @@ type usage struct {
 // memory returns the bytes that the server has in use.
 func (u *usage) memory() int64 { return int64(u.HeapBytes) + int64(u.SlabBytes-u.SlabFreeBytes) }
 
-// usage asks the server, by the connection that is kept for that, and the kernel.
+// usage reads INFO, on its own connection, and the kernel's figures.
 func (a *attack) usage() (u usage, err error) {
 	if u.Info, err = info(a.control); err != nil {
 		return u, err
@@ -37,7 +37,7 @@ func info(c *conn) (figures loop.Info, err error) {
 		return figures, err
 	}
 	if reply.Status != codec.StatusOK {
-		return figures, errors.New("INFO fails")
+		return figures, errors.New("INFO failed")
 	}
 	text, _, err := msgp.ReadStringBytes(reply.Body)
 	if err != nil {

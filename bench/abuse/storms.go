@@ -13,7 +13,7 @@ import (
 
 const maxConns = 10_000 // of the servers here, as of every server
 
-// loginStorm opens as many connections as there may be, each with the password.
+// loginStorm opens as many connections as -c allows, each with the password.
 func loginStorm(a *attack) error {
 	crowd := maxConns - witnessConns - 5
 	if a.race {
@@ -38,7 +38,7 @@ func loginStorm(a *attack) error {
 	return each(crowd/10, 64, func(i int) error { return conns[10*i].ok(codec.OpPing) })
 }
 
-// fill opens connections until there is no room, and n more.
+// fill opens connections until the server is full, and n more.
 func (a *attack) fill(n int) error {
 	for refused := 0; refused < n; {
 		c, err := a.connect()
@@ -55,8 +55,8 @@ func (a *attack) fill(n int) error {
 	return nil
 }
 
-// silentStorm opens half as many connections again as there may be and says nothing: who proves the
-// password is let in all the time.
+// silentStorm opens half as many connections again as -c allows and sends nothing. Clients with the
+// password can log in all the time.
 func silentStorm(a *attack) error {
 	if err := each(maxConns*3/2, 64, func(int) error {
 		_, err := a.connect()
@@ -76,18 +76,18 @@ func silentStorm(a *attack) error {
 	return nil
 }
 
-// noRoomLeft has strangers take all places.
+// noRoomLeft has strangers occupy all slots.
 func noRoomLeft(a *attack) error {
 	err := a.strangers(300)
 	figures, infoErr := info(a.control)
 	if infoErr == nil && figures.Refused < 300 {
-		infoErr = fmt.Errorf("the server has sent %d away: there was room", figures.Refused)
+		infoErr = fmt.Errorf("the server refused only %d: it was not full", figures.Refused)
 	}
 	return errors.Join(err, infoErr)
 }
 
-// strangers come from two addresses, so many at once, go no further than to some message of the
-// handshake, and come again as soon as they are sent away.
+// strangers connect from two addresses, many at once. They stop at some message of the handshake and
+// connect again as soon as the server closes them.
 func (a *attack) strangers(crowd int) error {
 	return forTime(6*time.Second, crowd, func(i int) error {
 		c, err := a.connectFrom(strangers4[i%2])
@@ -96,14 +96,14 @@ func (a *attack) strangers(crowd int) error {
 		}
 		defer c.reset()
 		if _, err := c.upTo(i % 3); err != nil {
-			return nil //nolint:nilerr // it was sent away
+			return nil //nolint:nilerr // the server closed it
 		}
 		return c.ends()
 	})
 }
 
-// justEnoughDescriptors has strangers come to a server that can have no more descriptors than it
-// needs, while its files are saved and its journal begins new ones.
+// justEnoughDescriptors has strangers connect to a server with no more descriptors than it needs,
+// while it saves and its journal begins new files.
 func justEnoughDescriptors(a *attack) error {
 	if err := a.large(1 << 20); err != nil {
 		return err
@@ -141,7 +141,7 @@ func resetStorm(a *attack) error {
 	})
 }
 
-// churn logs in, asks once and goes.
+// churn logs in, sends one request and disconnects.
 func churn(a *attack) error {
 	return forTime(4*time.Second, 32, func(i int) error {
 		c, err := a.enter()
@@ -159,8 +159,8 @@ func churn(a *attack) error {
 	})
 }
 
-// noDescriptors leaves the server few descriptors: it keeps who is in, refuses who comes, and takes
-// connections again.
+// noDescriptors leaves the server few descriptors. It keeps its connections, refuses new ones, and
+// accepts connections again later.
 func noDescriptors(a *attack) error {
 	pid := a.srv.PID()
 	var limit unix.Rlimit
@@ -190,8 +190,8 @@ func noDescriptors(a *attack) error {
 			failed++
 		}
 	}
-	if served < 5 || served > 30 { // the witness comes and goes
-		return fmt.Errorf("%d connections were taken, with 20 descriptors", served)
+	if served < 5 || served > 30 { // the witness connects and disconnects too
+		return fmt.Errorf("%d connections were accepted, with 20 descriptors", served)
 	}
 	if figures, err := info(a.control); err != nil || figures.AcceptErrors == 0 {
 		return fmt.Errorf("%d accept errors are counted, %w", figures.AcceptErrors, err)
@@ -209,7 +209,7 @@ func noDescriptors(a *attack) error {
 	)
 }
 
-// reach tries addresses, and wants each to be let in or not.
+// reach connects from addresses and checks whether each is accepted.
 func (a *attack) reach(wants map[string]bool) error {
 	var problems []error
 	for from, want := range wants {
@@ -221,7 +221,7 @@ func (a *attack) reach(wants map[string]bool) error {
 			defer c.Close()
 			err = c.login()
 			if err == nil && !want {
-				return fmt.Errorf("%s was let in", from)
+				return fmt.Errorf("%s was accepted", from)
 			}
 			if want && err != nil || !want && !isRefusal(err, secure.RefusedAddress) {
 				return fmt.Errorf("%s: %w", from, err)
@@ -232,7 +232,7 @@ func (a *attack) reach(wants map[string]bool) error {
 	return errors.Join(problems...)
 }
 
-// unixStorm does all that to the Unix socket.
+// unixStorm does the same to the Unix socket.
 func unixStorm(a *attack) error {
 	return each(2000, 100, func(i int) error {
 		c, err := a.connectTo("unix", a.dir+"/socket", "")
@@ -245,7 +245,7 @@ func unixStorm(a *attack) error {
 			return nil
 		case 1:
 			if _, err := c.Write(randomBytes(a.rand(i), 100)); err != nil {
-				return nil // it has ended already
+				return nil // it has already ended
 			}
 			return c.ends()
 		}

@@ -8,7 +8,7 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// tableNames tries names that a file system, a log or a format would stumble over.
+// tableNames tries names that could break a file system, a log or a format.
 func tableNames(a *attack) error {
 	c, err := a.enter()
 	if err != nil {
@@ -42,12 +42,12 @@ func tableNames(a *attack) error {
 		}
 	}
 	if log := a.srv.Log(); strings.Contains(log, "\x1b") || strings.Contains(log, "\n level=ERROR") {
-		return errors.New("a table's name reached the log as it is")
+		return errors.New("a table's name is in the log unescaped")
 	}
 	return nil
 }
 
-// manyTables makes, lists, renames and drops tables by the ten thousand.
+// manyTables creates, lists, renames and drops tens of thousands of tables.
 func manyTables(a *attack) error {
 	const clients = 4
 	n := 20_000
@@ -84,7 +84,7 @@ func manyTables(a *attack) error {
 	})
 }
 
-// scanAbuse scans with cursors and limits of its own making, while the table changes.
+// scanAbuse scans with invented cursors and limits, while the table changes.
 func scanAbuse(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err

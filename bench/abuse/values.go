@@ -27,7 +27,7 @@ func (a *attack) tables() (*conn, error) {
 // nested returns lists in lists.
 func nested(depth int) raw { return append(bytes.Repeat([]byte{0x91}, depth-1), 0x90) }
 
-// deepNesting sends values that are nested deeper than may be, in every place.
+// deepNesting sends values that are nested too deep, in every argument.
 func deepNesting(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err
@@ -99,7 +99,7 @@ func hollow(a *attack) error {
 	})
 }
 
-// elementBombs sends more elements, in few bytes, than a request may have.
+// elementBombs sends too many elements in few bytes.
 func elementBombs(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err
@@ -185,7 +185,7 @@ func damaged(a *attack) error {
 	})
 }
 
-// giantKeys uses keys as large as a value may be: they are not echoed, and fill no reply.
+// giantKeys uses keys of the largest size. Replies do not repeat them.
 func giantKeys(a *attack) error {
 	if _, err := a.tables(); err != nil {
 		return err
@@ -309,7 +309,7 @@ func sortBombs(a *attack) error {
 	})
 }
 
-// flooding stores keys that collide if the hash has no secret seed: they cost no more than others.
+// flooding stores keys that collide if the hash has no secret seed. They must cost no more than others.
 func flooding(a *attack) error {
 	const keys, bits = 3000, 12
 	var collide, others []any

@@ -10,8 +10,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// judge compares what the witness saw, and what the server needed, with what is asked.
-func (a *attack) judge(seen *testimony, peak *usage) error {
+// verdict compares the witness's testimony and the server's peak memory with the bounds.
+func (a *attack) verdict(seen *testimony, peak *usage) error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, text := range seen.Failures {
@@ -54,8 +54,7 @@ func orElse[T comparable](v, fallback T) T {
 	return v
 }
 
-// comesBack drops the tables that the scenario has left and waits until the server has given back
-// what it used.
+// comesBack drops the scenario's tables and waits until the server has released its resources.
 func (a *attack) comesBack() (after usage, err error) {
 	if err := a.dropTables(""); err != nil {
 		return after, err
@@ -74,7 +73,7 @@ func (a *attack) comesBack() (after usage, err error) {
 	}
 }
 
-// isBack compares what the server uses with what it used before.
+// isBack compares the server's resources with those before the scenario.
 func (a *attack) isBack(after *usage) error {
 	before := &a.before
 	var left []string
@@ -124,7 +123,7 @@ func (a *attack) forget() error {
 	return nil
 }
 
-// dropTables drops the tables whose names begin so.
+// dropTables drops the tables with this prefix.
 func (a *attack) dropTables(prefix string) error {
 	reply, err := a.control.call(codec.OpTables)
 	if err != nil {
@@ -145,7 +144,7 @@ func (a *attack) dropTables(prefix string) error {
 	return nil
 }
 
-// readLog looks for what may not stand in the server's log.
+// readLog checks the server's log for lines that must not occur.
 func (a *attack) readLog(took time.Duration) error {
 	log := a.srv.Log()
 	for _, word := range []string{"panic", "fatal error", "DATA RACE", "goroutine "} {

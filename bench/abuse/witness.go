@@ -25,28 +25,28 @@ const (
 	witnessEntries = 2000
 )
 
-// summons is what a witness is told, as one line of JSON.
+// summons is the input of a witness, as one line of JSON.
 type summons struct {
 	Addr     string
 	Key      []byte
 	Encrypt  bool
-	ReadOnly bool // there may be no memory for what it would write
+	ReadOnly bool // the server may have no memory for its writes
 }
 
-// testimony is what a witness saw, as one line of JSON.
+// testimony is the output of a witness, as one line of JSON.
 type testimony struct {
 	Requests       int
 	Logins         int
-	Refused        int // logins, for lack of room
+	Refused        int // logins, while the server was full
 	SlowestRequest time.Duration
 	Median         time.Duration // of requests
 	P99, P999      time.Duration
 	SlowestLogin   time.Duration
 	Failures       []string // of requests
-	FailedLogins   []string // but those that were refused; ten at most
+	FailedLogins   []string // without the refused ones; ten at most
 }
 
-// witness is an ordinary user, as long as done is open.
+// witness is an ordinary client until done is closed.
 type witness struct {
 	summons
 	done chan struct{}
@@ -56,7 +56,7 @@ type witness struct {
 	took []time.Duration // of each request; guarded by mu
 }
 
-// bearWitness reads a summons, says "ready" when it is served, and its testimony once the input
+// bearWitness reads a summons, prints "ready" once it is served, and its testimony once the input
 // ends.
 func bearWitness(in io.Reader, out io.Writer) error {
 	w := &witness{done: make(chan struct{})}
@@ -141,7 +141,7 @@ func (w *witness) use(c *conn, number int) {
 	}
 }
 
-// round is one request, now and then a longer one.
+// round is one request, sometimes a longer one.
 func (u *user) round(n int) error {
 	const list = witnessTable + " list"
 	switch {
@@ -178,7 +178,7 @@ func (u *user) answers(want []byte, op codec.Opcode, args ...any) error {
 	return nil
 }
 
-// saw notes a request; it returns false if it failed.
+// saw records a request and returns false if it failed.
 func (w *witness) saw(took time.Duration, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,7 +191,7 @@ func (w *witness) saw(took time.Duration, err error) bool {
 	return err == nil
 }
 
-// quantile returns the time within which the share q of the requests was answered.
+// quantile returns the time within which the share q of the requests had a reply.
 func quantile(took []time.Duration, q float64) time.Duration {
 	if len(took) == 0 {
 		return 0

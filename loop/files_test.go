@@ -87,7 +87,7 @@ func TestSaveOverAnother(t *testing.T) {
 
 	own := filepath.Join(dirs[1], "data.cdb")
 	replyHas(t, other, saveTo(theirs, false),
-		`"ok":false`, theirs+" is of database ", own+" of database ", `say \"replace\":true`)
+		`"ok":false`, theirs+" belongs to database ", own+" to database ", `say \"replace\":true`)
 	replyHas(t, other, saveTo(theirs, true), `"ok":true`, `"tables":1`)
 	files, err := filepath.Glob(theirs + "*")
 	if err != nil ||
@@ -133,7 +133,7 @@ func TestSaveElsewhere(t *testing.T) {
 	}
 	for _, replace := range []bool{false, true} {
 		replyHas(t, srv, saveTo("letter.cdb", replace),
-			`"ok":false`, "letter.cdb: not a file of this kind: it is not written over")
+			`"ok":false`, "letter.cdb: not a file of this kind: refusing to overwrite it")
 	}
 	replyHas(t, srv, `{"do":"save"}`, `"ok":true`)
 	left, err := filepath.Glob(filepath.Join(backups, "*"))

@@ -23,9 +23,9 @@ type Library struct {
 // maxCallers bounds the goroutines of RunCallers.
 const maxCallers = 1 << 20
 
-// RunCallers loads the table as Run does and calls the library from that many goroutines. Each waits
-// for its reply before its next call. The report has throughput, latencies, and the CPU time and
-// allocations of this process per operation. RunCallers ignores o.Connections, o.Pipeline and
+// RunCallers loads the table as Run does and calls the library from that many goroutines. Each
+// waits for its reply before its next call. The report has throughput, latencies, and the CPU time
+// and allocations of this process per operation. RunCallers ignores o.Connections, o.Pipeline and
 // o.Threads. Errors: as Run's.
 func RunCallers(ctx context.Context, o Options, goroutines int, library *Library) (*Report, error) {
 	switch {

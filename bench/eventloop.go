@@ -109,8 +109,8 @@ func (l *eventLoop) close() {
 	l.poller.close()
 }
 
-// run sends the requests of the connections' streams until the streams end or the phase is drain. It
-// returns once every reply has arrived.
+// run sends the requests of the connections' streams until the streams end or the phase is drain.
+// It returns once every reply has arrived.
 func (l *eventLoop) run() error {
 	if l.gap > 0 {
 		defer precise()()

@@ -50,8 +50,8 @@ type halfway struct {
 	ended       chan struct{}
 }
 
-// startHalfway runs the command in the middle of the time d that begins at from, and sets stage. ctx
-// ends the wait and the command.
+// startHalfway runs the command in the middle of the time d that begins at from, and sets stage.
+// ctx ends the wait and the command.
 func startHalfway(ctx context.Context, command string, from time.Time, d time.Duration, stage *atomic.Int32) *halfway {
 	h := &halfway{command: command, ended: make(chan struct{})}
 	go func() {
@@ -76,8 +76,8 @@ func runShell(ctx context.Context, command string) error {
 	return nil
 }
 
-// report waits for the command to end and returns the measurements around it. The measured time began
-// at from and ended at to.
+// report waits for the command to end and returns the measurements around it. The measured time
+// began at from and ended at to.
 //
 // Errors: the command failed, or did not end within the measured time.
 func (h *halfway) report(l *latencies, from, to time.Time) (*Halfway, error) {

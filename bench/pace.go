@@ -8,9 +8,9 @@ import (
 )
 
 // The open loop. Requests have a timetable: number k of a loop is due k gaps after its start, on
-// connection k modulo their number. It is sent then, or, if its connection has no free
-// slot, as soon as a reply frees one. Its latency runs from when it was due, so a stall of the server
-// counts for every request that it delays (no coordinated omission).
+// connection k modulo their number. It is sent then, or, if its connection has no free slot, as
+// soon as a reply frees one. Its latency runs from when it was due, so a stall of the server counts
+// for every request that it delays (no coordinated omission).
 
 // due returns when number k is due, since the epoch.
 func (l *eventLoop) due(k uint64) time.Duration { return l.start + time.Duration(float64(k)*l.gap) }

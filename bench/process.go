@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// errNotLocal is returned if no process of this machine listens at the target, or if its /proc files
-// are not readable.
+// errNotLocal is returned if no process of this machine listens at the target, or if its /proc
+// files are not readable.
 var errNotLocal = errors.New("no process of this machine listens there")
 
 // usage is what a process has used.

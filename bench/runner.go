@@ -218,8 +218,8 @@ func (r *runner) measure(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// reached returns a channel that is closed when every loop has begun to measure, or ended. On a busy
-// machine that takes a while.
+// reached returns a channel that is closed when every loop has begun to measure, or ended. On a
+// busy machine that takes a while.
 func (r *runner) reached() chan struct{} {
 	var waiting sync.WaitGroup
 	for _, loop := range r.loops {
@@ -253,8 +253,8 @@ func (r *runner) endedEarly(end pauseEnd, loopErrors []error) error {
 	)
 }
 
-// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors are
-// in the slice.
+// startLoops runs every loop on a goroutine; done is closed when all have ended and their errors
+// are in the slice.
 func (r *runner) startLoops() (done chan struct{}, loopErrors *[]error) {
 	var running sync.WaitGroup
 	errs := make([]error, len(r.loops))

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// memcachedWire speaks memcached's text protocol (doc/protocol.txt): get, set, incr. It has no tables
-// and no lists.
+// memcachedWire speaks memcached's text protocol (doc/protocol.txt): get, set, incr. It has no
+// tables and no lists.
 type memcachedWire struct{ items *items }
 
 // maxMemcachedKey is the protocol's longest key.

@@ -14,8 +14,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). What Redis has as keys or as fields of
-// a hash is an entry of a dict here.
+// nativeWire speaks cyberdb-fast's frames (codec/PROTOCOL.md). What Redis has as keys or as fields
+// of a hash is an entry of a dict here.
 type nativeWire struct {
 	items    *items
 	tables   tables

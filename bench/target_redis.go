@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// redisWire speaks RESP2. Entries are keys of the database, or fields of hashes with the names of the
-// tables; lists have these names too.
+// redisWire speaks RESP2. Entries are keys of the database, or fields of hashes with the names of
+// the tables; lists have these names too.
 type redisWire struct {
 	items    *items
 	tables   tables

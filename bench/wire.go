@@ -7,8 +7,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// errWire is returned, wrapped, if a server's bytes are not a reply of its protocol. The connection is
-// unusable then.
+// errWire is returned, wrapped, if a server's bytes are not a reply of its protocol. The connection
+// is unusable then.
 var errWire = errors.New("not a reply")
 
 // replyKind is the kind of a reply, in any protocol.

@@ -13,9 +13,9 @@ import (
 
 // call is one request and its reply. Calls are pooled with their buffers and their channel.
 //
-// The caller owns a call until it submits it. Then the connection's reader owns it until the call is
-// completed (done receives, and the caller owns it again) or abandoned (the caller has given up; the
-// call is not used again, and a late reply is dropped).
+// The caller owns a call until it submits it. Then the connection's reader owns it until the call
+// is completed (done receives, and the caller owns it again) or abandoned (the caller has given up;
+// the call is not used again, and a late reply is dropped).
 type call struct {
 	// set by the caller
 	client *Client
@@ -95,8 +95,8 @@ func (c *Client) write(op codec.Opcode, table *tableName) *call {
 	return c.begin(codec.Request{Op: op}, table)
 }
 
-// release returns q to the pool; the caller must not use it afterwards. An abandoned call is left to
-// the garbage collector, because the reader may still use it.
+// release returns q to the pool; the caller must not use it afterwards. An abandoned call is left
+// to the garbage collector, because the reader may still use it.
 func (q *call) release() {
 	if q.abandoned {
 		return

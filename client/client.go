@@ -99,8 +99,8 @@ func (c *Client) notifyLocked() {
 	c.changed = make(chan struct{})
 }
 
-// anyConn returns a connection that is up, or nil. It chooses at random: a round-robin counter would
-// be shared by all callers.
+// anyConn returns a connection that is up, or nil. It chooses at random: a round-robin counter
+// would be shared by all callers.
 func (c *Client) anyConn() *conn {
 	n := len(c.slots)
 	first := 0
@@ -145,8 +145,8 @@ func (c *Client) acquire(ctx context.Context, deadline *time.Time) (*conn, error
 	return nil, fmt.Errorf("%w: %w", ErrUnsent, err)
 }
 
-// waitForConn waits until a connection is up, and returns an error if the last attempt of every slot
-// failed with an error for which giveUp is true. Errors: also ErrClosed; the context's error.
+// waitForConn waits until a connection is up, and returns an error if the last attempt of every
+// slot failed with an error for which giveUp is true. Errors: also ErrClosed; the context's error.
 func (c *Client) waitForConn(ctx context.Context, giveUp func(error) bool) (*conn, error) {
 	for {
 		if c.ctx.Err() != nil {

@@ -18,8 +18,9 @@ import (
 //
 // Three kinds of goroutines use it. Callers submit requests: they append their frames to pending,
 // and a caller that finds no write under way writes for all of them (flush). The writer goroutine
-// (runWriter) takes over when the socket is full, so that callers never block on the socket; it also
-// detects a silent server. The reader goroutine (runReader) completes calls; no other goroutine does.
+// (runWriter) takes over when the socket is full, so that callers never block on the socket; it
+// also detects a silent server. The reader goroutine (runReader) completes calls; no other
+// goroutine does.
 type conn struct {
 	// constant after newConn
 	socket     net.Conn
@@ -83,7 +84,8 @@ const (
 	maxOutstandingBytes = 32 << 20
 	// maxSpareBytes: larger write buffers are not reused.
 	maxSpareBytes = 1 << 20
-	// maxCallerBatches is how many batches one caller writes before the writer goroutine takes over.
+	// maxCallerBatches is how many batches one caller writes before the writer goroutine takes
+	// over.
 	maxCallerBatches = 8
 )
 

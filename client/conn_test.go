@@ -122,7 +122,8 @@ func waitUntil(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// TestCancelFreesAtOnce cancels a request that the server does not answer. Its late reply is dropped.
+// TestCancelFreesAtOnce cancels a request that the server does not answer. Its late reply is
+// dropped.
 func TestCancelFreesAtOnce(t *testing.T) {
 	p := startPeer(t)
 	held := make(chan uint32, 1)

@@ -11,10 +11,10 @@ import (
 // name, so making one sends no request. Any number of goroutines may use it. Every method is one
 // request, which the server applies as a whole or not at all.
 //
-// Keys compare as in Python: 1, 1.0 and true are one key. Items are in the order of their insertion;
-// setting an existing key keeps its position. Besides the errors named below, every method returns
-// ErrNoSuchTable, ErrWrongTableKind if the table is a list, ErrType for a key that Python cannot
-// hash, and the errors of the connection.
+// Keys compare as in Python: 1, 1.0 and true are one key. Items are in the order of their
+// insertion; setting an existing key keeps its position. Besides the errors named below, every
+// method returns ErrNoSuchTable, ErrWrongTableKind if the table is a list, ErrType for a key that
+// Python cannot hash, and the errors of the connection.
 type Dict[K, V any] struct {
 	client *Client
 	table  *tableName
@@ -28,8 +28,8 @@ func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
 // Name returns the table's name.
 func (d *Dict[K, V]) Name() string { return d.table.text }
 
-// DictPipe adds requests for a dict to a pipeline. Its methods are those of Dict, with the result in
-// a Future.
+// DictPipe adds requests for a dict to a pipeline. Its methods are those of Dict, with the result
+// in a Future.
 type DictPipe[K, V any] struct {
 	dict     *Dict[K, V]
 	pipeline *Pipeline
@@ -190,8 +190,8 @@ func (p DictPipe[K, V]) SetDefault(k K, v V) *Future[V] {
 	return queue(p.pipeline, p.dict.setDefault(k, v), decodeOne[V])
 }
 
-// Update sets all items of a sequence, such as maps.All(m), atomically. Errors: ErrTooLarge for more
-// than 524,288 items, or if they exceed the size of a frame.
+// Update sets all items of a sequence, such as maps.All(m), atomically. Errors: ErrTooLarge for
+// more than 524,288 items, or if they exceed the size of a frame.
 func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
 	return perform(ctx, d.update(items))
 }

@@ -65,8 +65,8 @@ func (p DictPipe[K, V]) CompareAndSet(k K, old, new V) *Future[bool] {
 	return queue(p.pipeline, p.dict.compareAndSet(k, &old, &new), decodeOne[bool])
 }
 
-// GetVersioned returns the value of k and its version, for SetIf, DeleteIf and PopIf. Errors: ErrKey
-// if k is absent.
+// GetVersioned returns the value of k and its version, for SetIf, DeleteIf and PopIf. Errors:
+// ErrKey if k is absent.
 func (d *Dict[K, V]) GetVersioned(ctx context.Context, k K) (V, Version, error) {
 	q := d.client.begin(codec.Request{Op: codec.OpDictGet, Flags: codec.FlagWantVersion}, d.table)
 	q.retry = true

@@ -24,8 +24,8 @@ func (d *Dict[K, V]) Items(ctx context.Context) ([]Item[K, V], error) {
 }
 
 // All ranges over all items in order, as of the moment of the request, while they arrive. After the
-// loop, failed returns nil if the loop has seen all items. If it returns an error, the items seen so
-// far must not be used.
+// loop, failed returns nil if the loop has seen all items. If it returns an error, the items seen
+// so far must not be used.
 //
 //	items, failed := users.All(ctx)
 //	for name, user := range items {
@@ -78,9 +78,9 @@ func nextOf[T any](r *longRead, into *T) (ok bool, err error) {
 const scanItems = 512
 
 // Scan ranges over all items in order, with 512 items per request. Memory is bounded on both sides,
-// however large the dict and however slow the loop. The items are not as of one moment: an item that
-// exists during the whole scan is seen exactly once; an item that is set or removed during the scan
-// may be seen or not. failed is as for All.
+// however large the dict and however slow the loop. The items are not as of one moment: an item
+// that exists during the whole scan is seen exactly once; an item that is set or removed during the
+// scan may be seen or not. failed is as for All.
 func (d *Dict[K, V]) Scan(ctx context.Context) (items iter.Seq2[K, V], failed func() error) {
 	var err error
 	return func(yield func(K, V) bool) {

@@ -20,29 +20,30 @@
 //
 // # Sharing
 //
-// Any number of goroutines may use a Client and its handles at the same time; only a Pipeline is for
-// one goroutine. Requests made at the same time share one write, so a request costs less the more
-// goroutines share the client. Make one client and keep it. Handles are free to make.
+// Any number of goroutines may use a Client and its handles at the same time; only a Pipeline is
+// for one goroutine. Requests made at the same time share one write, so a request costs less the
+// more goroutines share the client. Make one client and keep it. Handles are free to make.
 //
 // # Order
 //
-// Every method except the iterations is one request. The server applies it as a whole or not at all,
-// and the method returns afterwards. So the requests of one goroutine are applied in program order,
-// on any table. The requests of a pipeline are applied in the order in which they were added.
+// Every method except the iterations is one request. The server applies it as a whole or not at
+// all, and the method returns afterwards. So the requests of one goroutine are applied in program
+// order, on any table. The requests of a pipeline are applied in the order in which they were
+// added.
 //
 // # Cancellation
 //
 // A method returns as soon as its context ends, with the context's error. A write may still have
 // been applied, or may be applied later, even after the next request of the same goroutine if that
-// uses another connection. With Options.Conns 1 the order stays. CompareAndSet and SetIf make writes
-// that are safe to repeat.
+// uses another connection. With Options.Conns 1 the order stays. CompareAndSet and SetIf make
+// writes that are safe to repeat.
 //
 // # Lost connections
 //
 // The client reconnects until it is closed, with growing random pauses. While it has no connection,
 // requests wait for Options.WaitTimeout; then they fail with ErrUnsent and have changed nothing. If
-// the connection of a write ends before the reply, the write fails with ErrConnectionLost: it may or
-// may not have been applied, and the client does not repeat it. Reads are repeated. If nothing
+// the connection of a write ends before the reply, the write fails with ErrConnectionLost: it may
+// or may not have been applied, and the client does not repeat it. Reads are repeated. If nothing
 // arrives for Options.SilenceTimeout while replies are due, the client closes the connection. So no
 // method waits forever, even without a deadline.
 //

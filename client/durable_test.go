@@ -105,8 +105,8 @@ func TestDurable(t *testing.T) {
 	}
 }
 
-// TestNotDurable lets the disk fail: the current durable change returns ErrNotDurable, later changes
-// return ErrReadOnly, and reads go on.
+// TestNotDurable lets the disk fail: the current durable change returns ErrNotDurable, later
+// changes return ErrReadOnly, and reads go on.
 func TestNotDurable(t *testing.T) {
 	t.Parallel()
 	disk := fstest.NewDisk()

@@ -47,14 +47,14 @@ var (
 
 // Errors about the request, the connection or the server, for errors.Is.
 var (
-	// ErrTooLarge is returned when a request exceeds the server's limits, in most cases before it is
-	// sent. Nothing has changed.
+	// ErrTooLarge is returned when a request exceeds the server's limits, in most cases before it
+	// is sent. Nothing has changed.
 	ErrTooLarge = errors.New("too large")
-	// ErrBadRequest is returned when the request is not valid: a table name is empty or too long, or
-	// the server is older and does not know the request. Nothing has changed.
+	// ErrBadRequest is returned when the request is not valid: a table name is empty or too long,
+	// or the server is older and does not know the request. Nothing has changed.
 	ErrBadRequest = errors.New("bad request")
-	// ErrOverloaded is returned when the server has no memory for the request, or no free connection.
-	// Nothing has changed.
+	// ErrOverloaded is returned when the server has no memory for the request, or no free
+	// connection. Nothing has changed.
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")
@@ -63,10 +63,11 @@ var (
 	ErrNotDurable = errors.New("not on disk")
 	// ErrReadOnly is returned when the server can no longer write to its disk. Nothing has changed.
 	ErrReadOnly = errors.New("server cannot write to its disk")
-	// ErrServer is returned when the server has an internal error. The request may have been applied.
+	// ErrServer is returned when the server has an internal error. The request may have been
+	// applied.
 	ErrServer = errors.New("internal server error")
-	// ErrUnsent is returned when there was no connection: the request was never sent and nothing has
-	// changed.
+	// ErrUnsent is returned when there was no connection: the request was never sent and nothing
+	// has changed.
 	ErrUnsent = errors.New("request not sent")
 	// ErrConnectionLost is returned when the connection ended before the reply came: the request
 	// may or may not have been applied.
@@ -84,8 +85,8 @@ var (
 	// ErrProtocol is returned when the server does not follow the protocol; it may be another kind
 	// of server.
 	ErrProtocol = errors.New("protocol error")
-	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. The request has
-	// been applied.
+	// ErrReplyTooLarge is returned when a reply has more than Options.MaxReplyBytes. The request
+	// has been applied.
 	ErrReplyTooLarge = errors.New("reply too large")
 	// ErrSlowReader is returned when a streamed read falls further behind than
 	// Options.ReadAheadBytes.

@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// List is a handle of a list with elements of type T. It consists of the table's name, so making one
-// sends no request. Any number of goroutines may use it. Every method is one request, which the
+// List is a handle of a list with elements of type T. It consists of the table's name, so making
+// one sends no request. Any number of goroutines may use it. Every method is one request, which the
 // server applies as a whole or not at all.
 //
 // Indexes and slices are as in Python: -1 is the last element; a slice ends before stop and is cut
@@ -29,8 +29,8 @@ const None = math.MinInt
 // Name returns the table's name.
 func (l *List[T]) Name() string { return l.table.text }
 
-// ListPipe adds requests for a list to a pipeline. Its methods are those of List, with the result in
-// a Future.
+// ListPipe adds requests for a list to a pipeline. Its methods are those of List, with the result
+// in a Future.
 type ListPipe[T any] struct {
 	list     *List[T]
 	pipeline *Pipeline
@@ -45,8 +45,8 @@ func (l *List[T]) Create(ctx context.Context, items ...T) error {
 	return err
 }
 
-// Ensure creates the table with the given elements unless it exists; made reports whether it did. An
-// existing table is not changed.
+// Ensure creates the table with the given elements unless it exists; made reports whether it did.
+// An existing table is not changed.
 func (l *List[T]) Ensure(ctx context.Context, items ...T) (made bool, err error) {
 	return request(ctx, l.create(true, items), decodeOne[bool])
 }

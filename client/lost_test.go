@@ -44,8 +44,8 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// TestReconnectUnderFire closes the peer's connections again and again under many goroutines. Writes
-// may fail only with ErrConnectionLost, and reads hardly ever fail.
+// TestReconnectUnderFire closes the peer's connections again and again under many goroutines.
+// Writes may fail only with ErrConnectionLost, and reads hardly ever fail.
 func TestReconnectUnderFire(t *testing.T) {
 	ctx := testContext(t)
 	p := startPeer(t)

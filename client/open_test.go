@@ -51,8 +51,8 @@ func answering(t *testing.T, answer string, piece int) (addr string) {
 	return listener.Addr().String()
 }
 
-// TestOtherServers checks that the error names the protocol and the address, and that what it quotes
-// is printable.
+// TestOtherServers checks that the error names the protocol and the address, and that what it
+// quotes is printable.
 func TestOtherServers(t *testing.T) {
 	for answer, want := range map[string]string{
 		"HTTP/1.1 400 Bad Request\r\n\r\n":       "the server at ADDR speaks HTTP, not cyberdb-fast",
@@ -153,7 +153,8 @@ func TestNewSaltAtMostOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestNewSaltsOnThisMachine checks that new servers may follow each other quickly on one local port.
+// TestNewSaltsOnThisMachine checks that new servers may follow each other quickly on one local
+// port.
 func TestNewSaltsOnThisMachine(t *testing.T) {
 	for addr, here := range map[string]bool{
 		"127.0.0.1:9980": true, "127.8.9.10:1": true, "[::1]:9980": true, "[::ffff:127.0.0.1]:1": true, "localhost:1": true, "LocalHost": true,

@@ -15,8 +15,8 @@ const DefaultPort = "9980"
 
 // Options configure a Client. A zero field means its default. Sizes are in bytes.
 type Options struct {
-	// Addr is "host:port", or "unix:/path" for a Unix socket; default 127.0.0.1:9980. A URL given to
-	// Open overrides it.
+	// Addr is "host:port", or "unix:/path" for a Unix socket; default 127.0.0.1:9980. A URL given
+	// to Open overrides it.
 	Addr string
 	// Password is the server's password. Default: the environment variable CYBERDB_PASSWORD, or the
 	// first line of the file that CYBERDB_PASSWORD_FILE names. A URL given to Open overrides it.
@@ -45,7 +45,8 @@ type Options struct {
 	// MaxReplyBytes is the largest reply of a request that is not streamed; a larger one fails with
 	// ErrReplyTooLarge. Default 1 GiB.
 	MaxReplyBytes int
-	// Dial makes the connections; network is "tcp" or "unix". Default: a net.Dialer with keep-alive.
+	// Dial makes the connections; network is "tcp" or "unix". Default: a net.Dialer with
+	// keep-alive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 

@@ -72,8 +72,8 @@ func TestReplyTooLargeInPipeline(t *testing.T) {
 	}
 }
 
-// TestLongReadOfAValueWithoutEnd checks that a value that claims gigabytes fails at the maximum size
-// of a value.
+// TestLongReadOfAValueWithoutEnd checks that a value that claims gigabytes fails at the maximum
+// size of a value.
 func TestLongReadOfAValueWithoutEnd(t *testing.T) {
 	p := startPeer(t)
 	p.answer = func(_ *peer, req codec.Request) []byte {

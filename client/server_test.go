@@ -29,8 +29,8 @@ func startServer(tb testing.TB) *looptest.Server {
 // session checks results step by step and names the step that failed.
 type session struct{ *testing.T }
 
-// expect compares got, the results of a request with its error last, with want. If want is an error,
-// it uses errors.Is.
+// expect compares got, the results of a request with its error last, with want. If want is an
+// error, it uses errors.Is.
 func (s session) expect(step string, want any, got ...any) {
 	s.Helper()
 	err, _ := got[len(got)-1].(error)

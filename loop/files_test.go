@@ -22,7 +22,8 @@ import (
 	"cyberdb-fast/persist/fstest"
 )
 
-// replyHas fails the test unless the reply to a request on the control socket contains all of these.
+// replyHas fails the test unless the reply to a request on the control socket contains all of
+// these.
 func replyHas(t *testing.T, srv *Server, request string, parts ...string) {
 	t.Helper()
 	reply := ask(t, srv, request)

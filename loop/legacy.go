@@ -42,7 +42,8 @@ type legacyServer struct {
 	cipher          *legacy.Cipher // nil: plain
 	unauthenticated atomic.Int64   // input of connections that have not authenticated, in bytes
 	limit           int64          // of these; constant
-	// firstRequest has one token: for the one large request that is read of unauthenticated clients.
+	// firstRequest has one token: for the one large request that is read of unauthenticated
+	// clients.
 	firstRequest chan struct{}
 }
 

@@ -32,8 +32,8 @@ type example struct {
 	args  []any
 }
 
-// golden is a session on an empty server that uses the opcodes and the errors that clients get. Those
-// of dicts and lists that it does not name are added by goldenSession.
+// golden is a session on an empty server that uses the opcodes and the errors that clients get.
+// Those of dicts and lists that it does not name are added by goldenSession.
 var golden = []example{
 	{name: "ping", op: codec.OpPing},
 	{name: "create dict", op: codec.OpCreateDict, args: []any{"d", false, "k", 1}},

@@ -26,8 +26,8 @@ func (l logged) Append(lsn, n uint64, _ []byte) {
 	*l.ranges = append(*l.ranges, [2]uint64{lsn, n})
 }
 
-// restoredTables makes tables mayBlock a store: dicts and lists by turns, of n elements that are all
-// value, with numbers of their own.
+// restoredTables makes restored tables for a store: dicts and lists by turns, of n elements that
+// are all value, with numbers of their own.
 func restoredTables(
 	t testing.TB,
 	s *Store,

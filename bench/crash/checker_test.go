@@ -149,8 +149,8 @@ func TestWriteWithoutChange(t *testing.T) {
 	}
 }
 
-// TestVerdict: only writes that were acknowledged within the window, or after the power was cut, may
-// be lost.
+// TestVerdict: only writes that were acknowledged within the window, or after the power was cut,
+// may be lost.
 func TestVerdict(t *testing.T) {
 	end := time.Now()
 	for _, tt := range []struct {

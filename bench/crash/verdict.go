@@ -29,10 +29,10 @@ func windowBefore(end time.Time, window time.Duration) time.Time {
 	return end.Add(-window)
 }
 
-// isLate reports whether a write was acknowledged after the power was cut. A real power cut stops the
-// machine; this one goes on running, and Linux sometimes lets an fdatasync succeed that is in
-// progress while the file system shuts down. A program with one loop that appends and syncs sees the
-// same.
+// isLate reports whether a write was acknowledged after the power was cut. A real power cut stops
+// the machine; this one goes on running, and Linux sometimes lets an fdatasync succeed that is in
+// progress while the file system shuts down. A program with one loop that appends and syncs sees
+// the same.
 func (v *verdict) isLate(acked time.Time) bool {
 	return v.power && v.since.IsZero() && acked.After(v.end)
 }

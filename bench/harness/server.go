@@ -126,8 +126,8 @@ func (c *Config) command(port string) *exec.Cmd {
 	return cmd
 }
 
-// connect gives the command its streams and its terminal. Close theirs once it has been started, and
-// ours when it has ended or could not be started.
+// connect gives the command its streams and its terminal. Close theirs once it has been started,
+// and ours when it has ended or could not be started.
 func (s *Server) connect(c Config) (ours, theirs []*os.File, err error) {
 	s.cmd.Stderr = &s.log
 	if c.Stderr != nil {
@@ -188,8 +188,8 @@ func (s *Server) readBanner(out io.Reader) {
 	}
 }
 
-// AwaitListening returns when the server listens. Errors: it has ended, or does not listen within the
-// time.
+// AwaitListening returns when the server listens. Errors: it has ended, or does not listen within
+// the time.
 func (s *Server) AwaitListening(within time.Duration) error {
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -243,8 +243,8 @@ func (s *Server) CloseInput() error { return s.input.Close() }
 // HangUp hangs up the server's terminal.
 func (s *Server) HangUp() error { return s.terminal.Close() }
 
-// Stop shuts the server down. Errors: it did not end within the time and was killed, or it ended with
-// an error; they include its log.
+// Stop shuts the server down. Errors: it did not end within the time and was killed, or it ended
+// with an error; they include its log.
 func (s *Server) Stop(within time.Duration) error {
 	if err := s.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the server: %w", err)

@@ -47,8 +47,9 @@ func (c *deafConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Stall connects a client that requests more than it reads, until end is called. A server that shuts
-// down waits for it. The address is one for client.Open; the server gets a table named "stalled".
+// Stall connects a client that requests more than it reads, until end is called. A server that
+// shuts down waits for it. The address is one for client.Open; the server gets a table named
+// "stalled".
 //
 // Errors: those of the client; the server did not begin to reply within the time.
 func Stall(addr, password string, within time.Duration) (end func(), err error) {

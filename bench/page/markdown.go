@@ -131,6 +131,7 @@ func (r *Report) Tables() []byte {
 	return []byte(b.String())
 }
 
+//nolint:lll // a document
 const tablesHead = `# Raw results
 
 ` + "`make bench-report`" + ` writes this file, the charts, ` + "`report.html`" + ` and the summaries of [BENCHMARKS.md](../../BENCHMARKS.md) from the

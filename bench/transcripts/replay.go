@@ -173,7 +173,8 @@ func (p *player) open(n int) error {
 	return nil
 }
 
-// goesOn reports whether the next line of the same connection continues the server's bytes of line i.
+// goesOn reports whether the next line of the same connection continues the server's bytes of line
+// i.
 func (p *player) goesOn(i int) bool {
 	for j := i + 1; j < len(p.t.lines); j++ {
 		if next := &p.t.lines[j]; next.Conn == p.t.lines[i].Conn {
@@ -299,8 +300,8 @@ func (p *player) report(i int, want string, ours *message) {
 	fmt.Fprintf(p.out, "%s: line %d, call %d: %.300s; here %.300s\n", p.t.name, i+2, p.t.lines[i].Call, want, got)
 }
 
-// ended handles the original's end of a connection. If a request has no recorded reply, this server's
-// reply is checked; an incomplete request is not, since this server waits for its rest.
+// ended handles the original's end of a connection. If a request has no recorded reply, this
+// server's reply is checked; an incomplete request is not, since this server waits for its rest.
 func (p *player) ended(c *peer) {
 	if c.owed && c.conn != nil {
 		if _, _, err := parseMessage(c.sent, p.cipher); errors.Is(err, errShort) {

@@ -27,7 +27,8 @@ type command struct {
 
 const usageHead = `cyberdb-bench measures how fast a server answers.
 
-    cyberdb-bench                                       GET from 100,000 keys, 50 connections, 16 requests in flight on each
+    cyberdb-bench                                       GET from 100,000 keys, 50 connections, 16 requests
+                                                        in flight on each
     cyberdb-bench -c 1000 -P 1 -d 10s --op set --json
     cyberdb-bench --target cyberdb://127.0.0.1:9980 --target redis://127.0.0.1:6379 --repeat 5
     cyberdb-bench -c 1,50,1000 -P 1,16 --html report.html
@@ -48,11 +49,13 @@ Targets (--target, several to compare them in one run):
     cyberdbs://HOST:PORT          the same, encrypted: a server with --encrypt
     redis://HOST:PORT             Redis, Valkey
     memcached://HOST:PORT         memcached, text protocol: get, set, mixed, incr
-    legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1, since its protocol has no pipelining
+    legacy://HOST:PORT            the original CyberDB: get, set, mixed, append; always with -P 1,
+                                  since its protocol has no pipelining
     legacy-encrypted://HOST:PORT  the same with encrypt=True
     gnet-echo:LOOPS               a bare echo on cyberdb-fast's event loop, started for the run: get, set, mixed
 
-Every reply is checked. The password is taken from --password-file, CYBERDB_PASSWORD or the file named by CYBERDB_PASSWORD_FILE.
+Every reply is checked. The password is taken from --password-file, CYBERDB_PASSWORD or the file named by
+CYBERDB_PASSWORD_FILE.
 
 `
 

@@ -55,8 +55,8 @@ func TestDocumentedFlags(t *testing.T) {
 	}
 }
 
-// TestDocumentedConfiguration checks that the configuration file of the document is understood, lets
-// this machine connect, and asks for no more connections than the default.
+// TestDocumentedConfiguration checks that the configuration file of the document is understood,
+// lets this machine connect, and asks for no more connections than the default.
 func TestDocumentedConfiguration(t *testing.T) {
 	_, text, found := strings.Cut(document(t, configuration), "\nA configuration file")
 	lines := regexp.MustCompile(`(?m)^    .+$`).FindAllString(text, -1)

@@ -82,9 +82,9 @@ func readApt(ctx context.Context, keep func(Package) error) error {
 // maxLineBytes limits one line of the index.
 const maxLineBytes = 1 << 20
 
-// parseIndex reads paragraphs of "Field: value" lines. It skips lines that begin with a blank, which
-// continue the previous field. Errors: those of keep; a line or number that is not valid, with the
-// line's number.
+// parseIndex reads paragraphs of "Field: value" lines. It skips lines that begin with a blank,
+// which continue the previous field. Errors: those of keep; a line or number that is not valid,
+// with the line's number.
 func parseIndex(r io.Reader, keep func(Package) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLineBytes)

@@ -92,7 +92,8 @@ type section struct {
 	count int
 }
 
-// sections counts the records of each section in one streamed read. The largest section comes first.
+// sections counts the records of each section in one streamed read. The largest section comes
+// first.
 func (t *tables) sections(ctx context.Context) ([]section, error) {
 	counts := map[string]int{}
 	items, failed := t.packages.All(ctx)

@@ -102,8 +102,8 @@ func badArgument(err error, shape *codec.Shape, i int) error {
 	return e
 }
 
-// takeTableName takes the table's name from the front of the arguments. Most requests name the table
-// of the one before, whose name is checked.
+// takeTableName takes the table's name from the front of the arguments. Most requests name the
+// table of the one before, whose name is checked.
 func (x *Executor) takeTableName(b []byte) (rest []byte, err error) {
 	if n := len(x.named); n > 0 && bytes.HasPrefix(b, x.named) {
 		x.TableName = b[x.namedHead:n]

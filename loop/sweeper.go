@@ -209,7 +209,8 @@ func (w *sweeper) closeIdle(now time.Time) (rest time.Duration) {
 			s.auth.marks.set(resting)
 			w.drops(keysBytes, now)
 		}
-		if left <= 0 || keysLeft <= 0 || overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0 {
+		heavy := overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0
+		if left <= 0 || keysLeft <= 0 || heavy {
 			s.wake()
 		}
 	})

@@ -117,8 +117,7 @@ func (osFS) Identify(name string) (FileID, int64, error) {
 	if !ok {
 		return FileID{}, 0, fmt.Errorf("%s: the system does not number its files", name)
 	}
-	// Dev has other types on other systems
-	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert
+	return FileID{uint64(stat.Dev), stat.Ino}, info.Size(), nil //nolint:unconvert // other systems have another type
 }
 
 type osFile struct{ *os.File }

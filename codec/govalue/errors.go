@@ -43,8 +43,7 @@ func (e *PathError) Unwrap() error { return e.Err }
 
 // withOp completes err at the outermost value.
 func withOp(op string, err error) error {
-	// only an unwrapped PathError of this call is still open
-	if e, ok := err.(*PathError); ok && e.Op == "" { //nolint:errorlint
+	if e, ok := err.(*PathError); ok && e.Op == "" { //nolint:errorlint // only an unwrapped one is incomplete
 		e.Op = op
 		return e
 	}

@@ -75,8 +75,7 @@ func TestGoldenValues(t *testing.T) {
 func TestGoldenCutAnywhere(t *testing.T) {
 	goldenLines(t, "values.txt", 1, func(fields []string, b []byte) {
 		for n := range min(len(b), 300) {
-			// the sentinel itself is promised
-			if _, err := value.Check(b[:n]); err != value.ErrTruncated { //nolint:errorlint
+			if _, err := value.Check(b[:n]); err != value.ErrTruncated { //nolint:errorlint // promised itself
 				t.Errorf("%s cut to %d bytes: %v", fields[0], n, err)
 			}
 		}

@@ -135,8 +135,8 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 }
 
-// compact lets an address that stays in memory as long as its connection hold its bytes alone. Those
-// that package net makes are a part of the larger structure that the system call filled.
+// compact lets an address that stays in memory as long as its connection hold its bytes alone.
+// Those that package net makes are a part of the larger structure that the system call filled.
 func compact(addr net.Addr) {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		tcp.IP = bytes.Clone(tcp.IP)

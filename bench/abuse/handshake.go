@@ -34,8 +34,8 @@ func isRefusal(err error, want secure.RefusalCode) bool {
 	return errors.As(err, &refusal) && refusal.Code == want
 }
 
-// dripped returns the scenario of clients that stop at a message of the handshake and send it a byte
-// at a time, or not at all.
+// dripped returns the scenario of clients that stop at a message of the handshake and send it a
+// byte at a time, or not at all.
 func dripped(message int, silent bool) func(a *attack) error {
 	return func(a *attack) error {
 		const clients = 150

@@ -11,9 +11,9 @@ import (
 
 const (
 	longNameBytes = 1000
-	// Memory that a server may use above that of the tables, doubled by its collector: for lists that
-	// are read and for INFO, and for lists that are not read. Of the latter, clients leave 256 MiB
-	// unread, and the server retains 64 MiB of removed names; both are doubled.
+	// Memory that a server may use above that of the tables, doubled by its collector: for lists
+	// that are read and for INFO, and for lists that are not read. Of the latter, clients leave 256
+	// MiB unread, and the server retains 64 MiB of removed names; both are doubled.
 	readBound = 384 << 20
 	deafBound = 768 << 20
 )
@@ -94,8 +94,8 @@ func longLists(a *attack) error {
 	return errors.Join(err, a.dropLongNames(c, readBound))
 }
 
-// deafToLists has many clients request lists of 100 MB, more than each may have in progress, and not
-// read them, while all tables are renamed.
+// deafToLists has many clients request lists of 100 MB, more than each may have in progress, and
+// not read them, while all tables are renamed.
 func deafToLists(a *attack) error {
 	c, n, err := a.makeLongNames()
 	if err != nil {

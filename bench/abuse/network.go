@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of other machines in the campaign's own network: three of an IPv4 network, two of one IPv6
-// network and one of another. RFC 5737 and RFC 3849 reserve them for documentation.
+// Addresses of other machines in the campaign's own network: three of an IPv4 network, two of one
+// IPv6 network and one of another. RFC 5737 and RFC 3849 reserve them for documentation.
 var (
 	strangers4     = []string{"192.0.2.7", "192.0.2.8", "192.0.2.200"}
 	strangers6     = []string{"2001:db8:1::7", "2001:db8:1::8"}

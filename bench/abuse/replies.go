@@ -100,8 +100,8 @@ func deafToGiants(a *attack) error {
 	})
 }
 
-// tinyWindows reads with the smallest buffer that the kernel permits. Everything arrives, and no other
-// client waits for it.
+// tinyWindows reads with the smallest buffer that the kernel permits. Everything arrives, and no
+// other client waits for it.
 func tinyWindows(a *attack) error {
 	if err := a.large(20 << 10); err != nil { // a kilobyte takes some milliseconds
 		return err

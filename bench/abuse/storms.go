@@ -86,8 +86,8 @@ func noRoomLeft(a *attack) error {
 	return errors.Join(err, infoErr)
 }
 
-// strangers connect from two addresses, many at once. They stop at some message of the handshake and
-// connect again as soon as the server closes them.
+// strangers connect from two addresses, many at once. They stop at some message of the handshake
+// and connect again as soon as the server closes them.
 func (a *attack) strangers(crowd int) error {
 	return forTime(6*time.Second, crowd, func(i int) error {
 		c, err := a.connectFrom(strangers4[i%2])

@@ -309,7 +309,8 @@ func sortBombs(a *attack) error {
 	})
 }
 
-// flooding stores keys that collide if the hash has no secret seed. They must cost no more than others.
+// flooding stores keys that collide if the hash has no secret seed. They must cost no more than
+// others.
 func flooding(a *attack) error {
 	const keys, bits = 3000, 12
 	var collide, others []any

@@ -1,5 +1,5 @@
-// Package loop is the server: connections, files and what runs when. Package engine executes the
-// requests, and has no part in either.
+// Package loop is the server: it owns the connections and the files, and decides what runs when.
+// Package engine executes the requests and knows none of these.
 //
 // The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's
 // session; readEvent (dispatch.go) parses frame after frame, has the engine execute each, and
@@ -12,8 +12,8 @@
 // The engine estimates in nanoseconds what each request takes. The estimate decides two things:
 //
 //   - A request of more than about a millisecond, or one that waits for something, runs on a
-//     goroutine in the background (background.go). Its connection waits for it. A long read is made
-//     from a view that is cut when its turn comes, its reply as the socket drains. A connection
+//     goroutine in the background (background.go). Its connection waits for it. A long read cuts a
+//     view when its turn comes; its reply is made from the view as the socket drains. A connection
 //     also waits while a long write owns the table that its request is for (engine.Blocked).
 //   - A connection that has used half a millisecond waits until the loop has served the others
 //     (quantum.go).
@@ -22,7 +22,7 @@
 // order in which they ask.
 //
 // The sweeper (sweeper.go) keeps a coarse clock and the timeouts. It sleeps while no request comes,
-// so that an idle server does.
+// so an idle server sleeps too.
 //
 // No panic crosses a connection: the function that recovers from one calls
 // engine.Engine.ReportPanic, which gives back the locks of the request. A request that panics in
@@ -31,5 +31,5 @@
 //
 // A session belongs to its event loop. Fields that other goroutines touch are atomic, and say which
 // ones write them. The bytes that gnet hands to OnTraffic are good until it returns. loop is the
-// only room that imports gnet.
+// only package that imports gnet.
 package loop

@@ -103,7 +103,7 @@ func dataText(cfg *config, file string) string {
 	case cfg.fsync == persist.Never:
 		return text + "journal: a power cut loses what the system has not written yet"
 	}
-	return text + "journal: a power cut loses at most the last second, or the duration of one sync"
+	return text + "journal: a power cut loses at most the last second, plus the duration of one sync"
 }
 
 func (b *banner) addresses() string {

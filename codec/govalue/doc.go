@@ -1,5 +1,5 @@
 // Package govalue turns Go values into encodings of package value and back: Append, Marshal,
-// Decode, Unmarshal. Clients use it, and tests; a server keeps values encoded and needs none of it.
+// Decode, Unmarshal. Clients and tests use it; a server keeps values encoded and does not need it.
 //
 // This package has Go types for the Python types that Go lacks: Tuple, Set, FrozenSet, Decimal,
 // DateTime, Range and more. Decode gives them; structs, maps and slices are mapped by reflection,

@@ -1,7 +1,6 @@
 // Package engine executes requests on tables: the command table, the one way from a request to its
-// reply, and the replay of what was logged. It knows no connections and no files. The server is one
-// door to it; another wire, a follower of a leader's log, or a program with tables of its own may
-// be others.
+// reply, and the replay of what was logged. It knows no connections and no files. A caller that
+// brings requests is called a door: the server's event loops are one, CyberDB's old wire another.
 //
 // An Engine belongs to a store. It reaches everything else through Env: a log of what is changed, a
 // journal, an admission of requests, INFO and SAVE. There are two ways in, and both go through
@@ -12,14 +11,16 @@
 //     table, make the reply of a long read elsewhere, or give the request to Do.
 //   - Engine.Do, for a goroutine that may block: it returns the whole reply.
 //
-// A Replayer executes again what a log has recorded: it reads a journal at the start, and a
-// follower would use it.
+// A Replayer executes again what a log has recorded. At its start the server replays the journal
+// with it.
 //
 // An Engine is for any number of goroutines; an Executor and a Replayer are for one. Requests and
 // replies are those of codec/PROTOCOL.md, views into the caller's bytes. DESIGN.md has the path of
 // a request and the invariants.
 //
-// What callers must not do: change a request's bytes before it is answered, use an Executor after a
-// panic without calling Engine.ReportPanic, send a reply with the outcome AwaitsDisk before its LSN
-// is on disk, or forget to close a Stream.
+// Callers must not
+//   - change a request's bytes before it is answered;
+//   - use an Executor after a panic without calling Engine.ReportPanic;
+//   - send a reply with the outcome AwaitsDisk before its LSN is on disk;
+//   - leave a Stream open.
 package engine

@@ -33,8 +33,8 @@ const (
 	// requests and replies wait for its end. A busy phase ends with an iteration of one read event,
 	// since the number of events varies from iteration to iteration.
 	busyEvents = 4
-	// sampleInterval: one read event of so many waits for the end of its iteration though the last
-	// one was not busy. The sample shows when iterations become busy.
+	// sampleInterval: while iterations are not busy, every sampleInterval-th read event waits for the
+	// end of its iteration. The sample shows when iterations become busy.
 	sampleInterval = 16
 	// maxBatchedBytes is the most bytes of requests in one read event that may be deferred.
 	maxBatchedBytes = 4 << 10
@@ -222,10 +222,15 @@ func (s *session) postRun() bool {
 }
 
 // deferSync syncs what the read event has changed, if replies wait for that, at the end of the
-// iteration: one sync for all of it.
+// iteration: one sync for all of it. A read event whose own replies leave now was not taken into the
+// sample of deferReplies; it joins only an iteration that has begun.
 func (s *session) deferSync() {
-	if s.loop.changed && !s.joinIteration() {
-		s.loop.syncChanges(s.srv)
+	l := s.loop
+	if !l.changed {
+		return
+	}
+	if alone := len(l.out) > l.from && !l.posted; alone || !s.joinIteration() {
+		l.syncChanges(s.srv)
 	}
 }
 

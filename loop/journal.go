@@ -35,7 +35,7 @@ func (srv *Server) whyRefused() error {
 		if err := srv.journal.Full(); err != nil {
 			return &codec.Error{
 				Status:  codec.StatusReadOnly,
-				Message: "the disk is full, changes are refused until there is room again:  " + err.Error(),
+				Message: "the disk is full, changes are refused until there is room again: " + err.Error(),
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func (srv *Server) whyRefused() error {
 func readOnly(err error) error {
 	return &codec.Error{
 		Status:  codec.StatusReadOnly,
-		Message: "changes are refused, since they could not be kept:  " + err.Error(),
+		Message: "changes are refused, since they could not be kept: " + err.Error(),
 	}
 }
 

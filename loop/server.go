@@ -93,6 +93,10 @@ func start(cfg Config, limits limits) (*Server, error) {
 	if err := CheckDescriptors(cfg.MaxConns); err != nil {
 		return nil, err
 	}
+	if cfg.Commands != nil {
+		own := *cfg.Commands
+		cfg.Commands = &own
+	}
 	srv := &Server{
 		cfg:        cfg,
 		limits:     limits,

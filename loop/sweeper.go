@@ -73,7 +73,7 @@ type sweeper struct {
 	ticks int          // of pace, since the clock was started
 	sweep *time.Timer
 	next  time.Time // when sweep comes
-	quiet time.Time // since when no request has come; zero: one has, or memory was given back
+	quiet time.Time // when quietTime began; zero: requests come, or memory was returned
 	spare spareHeap
 }
 
@@ -145,7 +145,8 @@ func (w *sweeper) sweepTick(now time.Time) {
 	rest := sweepInterval
 	w.srv.guardSweeper(func() {
 		w.srv.memory.look(w.srv.store)
-		rest = w.closeIdle(now)
+		w.spare.look()
+		rest = w.wakeIdle(now)
 		w.srv.saver.lookSoon()
 	})
 	switch {
@@ -167,10 +168,11 @@ func (w *sweeper) drops(bytes uint64, now time.Time) {
 // rest returns memory to the system if the server has been quiet for long enough. It returns when
 // to look again.
 func (w *sweeper) rest(now time.Time) time.Duration {
-	switch left := quietTime - now.Sub(w.quiet); {
+	left := max(quietTime-now.Sub(w.quiet), time.Duration(w.spare.next.Load()-now.UnixNano()))
+	switch {
 	case left > 0:
 		return left
-	case w.srv.backgroundJobs.Load() > 0:
+	case w.srv.backgroundJobs.Load() > 0 || w.spare.giving.Load():
 		return sweepInterval
 	}
 	w.quiet = time.Time{}
@@ -190,10 +192,10 @@ func (srv *Server) guardSweeper(f func()) {
 	f()
 }
 
-// closeIdle wakes the sessions that have timed out, which close themselves on their event loops.
+// wakeIdle wakes the sessions that have timed out, which close themselves on their event loops.
 // It also wakes those that were idle for keysTime, which drop their keys, and, when a budget is
 // short, those that use some of it. It returns when to look again, if no request comes before.
-func (w *sweeper) closeIdle(now time.Time) (rest time.Duration) {
+func (w *sweeper) wakeIdle(now time.Time) (rest time.Duration) {
 	srv := w.srv
 	overLimit, nearLimit := srv.replies.overLimit(), srv.requests.nearLimit()
 	rest = never

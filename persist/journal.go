@@ -134,12 +134,10 @@ func OpenJournal(fsys FS, dir string, opt Options) (*Journal, error) {
 		opt.KeptBytes = defaultKeptBytes
 	}
 	j := &Journal{
-		fs:  fsys,
-		dir: dir,
-		opt: opt,
-		stop: make(
-			chan struct{},
-		),
+		fs:     fsys,
+		dir:    dir,
+		opt:    opt,
+		stop:   make(chan struct{}),
 		ended:  make(chan struct{}),
 		kick:   make(chan struct{}, 1),
 		urgent: make(chan struct{}, 1),

@@ -65,13 +65,9 @@ func parseSlot(b []byte) (r reservation, err error) {
 		return r, ErrVersion
 	}
 	copy(r.database[:], b[16:])
-	r.limit, r.ended, r.inode = binary.LittleEndian.Uint64(
-		b[32:],
-	), binary.LittleEndian.Uint64(
-		b[40:],
-	), binary.LittleEndian.Uint64(
-		b[48:],
-	)
+	r.limit = binary.LittleEndian.Uint64(b[32:])
+	r.ended = binary.LittleEndian.Uint64(b[40:])
+	r.inode = binary.LittleEndian.Uint64(b[48:])
 	if r.limit > maxLSN {
 		return r, ErrDamaged
 	}

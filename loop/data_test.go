@@ -233,9 +233,9 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are applied and
+// TestSegmentNotStarted: while the journal's next segment cannot be begun, changes are applied and
 // kept, and the log and INFO say so.
-func TestSegmentNotBegun(t *testing.T) {
+func TestSegmentNotStarted(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
 	var armed atomic.Bool

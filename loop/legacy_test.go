@@ -245,9 +245,9 @@ func TestLegacyObjects(t *testing.T) {
 	}
 }
 
-// TestLegacyMuchOfLittle: a short request that asks for much runs in the background, and is refused
-// if it asks for too much.
-func TestLegacyMuchOfLittle(t *testing.T) {
+// TestLegacyCostlyShortRequests: a short request that asks for much runs in the background, and is
+// refused if it asks for too much.
+func TestLegacyCostlyShortRequests(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
 	c := dialLegacy(t, srv)
@@ -385,9 +385,9 @@ func TestLegacyWrongPassword(t *testing.T) {
 	})
 }
 
-// TestLegacyUnproven: the input of all connections that have not authenticated is bounded together;
-// authenticated ones go on.
-func TestLegacyUnproven(t *testing.T) {
+// TestLegacyUnauthenticatedInput: the input of all connections that have not authenticated is
+// bounded together; authenticated ones go on.
+func TestLegacyUnauthenticatedInput(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
 	srv := startLimited(t, legacyOn(nil), func(l *limits) { l.unauthenticatedBytes = most })
@@ -425,9 +425,9 @@ func TestLegacyUnproven(t *testing.T) {
 	})
 }
 
-// TestLegacyPatience: a client may send nothing for long. One that has begun a message must go on;
-// a native one must authenticate.
-func TestLegacyPatience(t *testing.T) {
+// TestLegacyAuthTimeout: a client may send nothing for long. One that has begun a message must go
+// on; a native one must authenticate.
+func TestLegacyAuthTimeout(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
 	silent, begun, native := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)

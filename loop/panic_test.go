@@ -124,10 +124,10 @@ func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
 	return srv
 }
 
-// TestDefectAndRestart: a request that panics once it is recorded closes its connection, and
+// TestPanicAndRestart: a request that panics once it is recorded closes its connection, and
 // poisons its table if it was in the middle of the change. The next start succeeds, whether or not
 // the request panics again.
-func TestDefectAndRestart(t *testing.T) {
+func TestPanicAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		op      codec.Opcode
 		partial bool // its change is partially applied

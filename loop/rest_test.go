@@ -32,8 +32,9 @@ func atRest(t *testing.T, srv *Server) {
 	})
 }
 
-// TestKeysRest: an encrypted connection that was idle for long goes on, in both directions.
-func TestKeysRest(t *testing.T) {
+// TestIdleEncryptedConnection: an encrypted connection that was idle for long goes on, in both
+// directions.
+func TestIdleEncryptedConnection(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
 	w := dial(t, srv)

@@ -232,9 +232,9 @@ func TestJournalGap(t *testing.T) {
 	}
 }
 
-// TestJournalGapForEver: an operation that never comes breaks the journal, after many looks,
+// TestJournalGapNeverFilled: an operation that never comes breaks the journal, after many looks,
 // instead of keeping all others in memory for ever.
-func TestJournalGapForEver(t *testing.T) {
+func TestJournalGapNeverFilled(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 3, 0, 5)
 	b := j.Buffer()
 	b.Append(5, 1, []byte("behind the gap"))
@@ -255,9 +255,9 @@ func TestJournalGapForEver(t *testing.T) {
 	}
 }
 
-// TestJournalFallingNumbers: numbers that do not rise break the journal instead of being written in
+// TestJournalFallingLSNs: numbers that do not rise break the journal instead of being written in
 // disorder.
-func TestJournalFallingNumbers(t *testing.T) {
+func TestJournalFallingLSNs(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
 	b := j.Buffer()
 	b.Append(1, 3, []byte("a"))

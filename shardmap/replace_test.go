@@ -487,9 +487,9 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 	}
 }
 
-// TestAdoptHoldsUpCreationsAlone: while the adopted tables are made durable, creations wait (inline
+// TestAdoptBlocksOnlyCreations: while the adopted tables are made durable, creations wait (inline
 // ones return ErrLong), and nothing else does.
-func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
+func TestAdoptBlocksOnlyCreations(t *testing.T) {
 	s := NewStore()
 	tables, at := restoredTables(t, s, &Call{}, []string{"a"}, 0, "")
 	keeping, kept := make(chan struct{}), make(chan struct{})

@@ -258,8 +258,9 @@ func TestNewKeys(t *testing.T) {
 	}
 }
 
-// TestRest: keys that were dropped are made again as they were, wherever the stream stands.
-func TestRest(t *testing.T) {
+// TestDroppedKeysAreRecreated: dropped keys are recreated identically, wherever the
+// stream stands.
+func TestDroppedKeysAreRecreated(t *testing.T) {
 	s, o := streams()
 	never, _ := streams()
 	for i, n := range []int{0, 1, 14, 1, 16, 5, 4096, 31, MaxRecordBytes, 3} {

@@ -246,8 +246,8 @@ func TestAwaitsDisk(t *testing.T) {
 	}
 }
 
-// TestWithout: an engine refuses what its Env lacks, with a clear error, and does the rest.
-func TestWithout(t *testing.T) {
+// TestIncompleteEnv: an engine refuses what its Env lacks, with a clear error, and does the rest.
+func TestIncompleteEnv(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()
 	commands[codec.OpDrop] = engine.Command{}

@@ -59,7 +59,7 @@ def unstable(table: Any, key: Any, reverse: Any) -> List[Any]:
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_defect_shows(proxy: Proxy, defect: str) -> None:
+def test_a_fault_is_found(proxy: Proxy, defect: str) -> None:
     kind = DEFECTS[defect]
     types = {"dict_type": kind} if issubclass(kind, CyberDict) else {"list_type": kind}
     judge = Judge(proxy, seed=7, **types)

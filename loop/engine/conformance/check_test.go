@@ -32,8 +32,8 @@ func engineReplies(t *testing.T, ops []Operation) []codec.Reply {
 	return replies
 }
 
-// TestConformanceHasTeeth alters replies of a correct engine: the comparison must find each.
-func TestConformanceHasTeeth(t *testing.T) {
+// TestConformanceFindsFaults alters replies of a correct engine: the comparison must find each.
+func TestConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	seed := Seed(t)
 	model := StartJudge(t, seed)

@@ -35,7 +35,7 @@ func (srv *Server) whyRefused() error {
 		if err := srv.journal.Full(); err != nil {
 			return &codec.Error{
 				Status:  codec.StatusReadOnly,
-				Message: "the disk is full, changes are refused until there is room again:  " + err.Error(),
+				Message: "the disk is full, changes are refused until disk space is free again: " + err.Error(),
 			}
 		}
 	}
@@ -103,7 +103,7 @@ func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
 	srv.reportPersistPanic("panic while the journal was written", err)
 	srv.log.Error(
-		"the journal is broken, changes are refused, reads go on: free disk space or repair the disk, then restart",
+		"the journal is broken, changes are refused, reads continue: free disk space or repair the disk, then restart",
 		slog.Any("error", err),
 		slog.Uint64("durable", srv.journal.Durable()),
 		slog.Uint64("applied", srv.store.Clock()),
@@ -118,13 +118,13 @@ func (srv *Server) journalBroken() {
 func (srv *Server) onFull(err error) {
 	if err != nil {
 		srv.log.Error(
-			"the disk is full, changes are refused until there is room again, reads go on; nothing that was "+
+			"the disk is full, changes are refused until disk space is free again, reads continue; nothing that was "+
 				"acknowledged is lost",
 			slog.Any("error", err),
 		)
 		return
 	}
-	srv.log.Info("the disk has room again, changes are accepted")
+	srv.log.Info("disk space is free again, changes are accepted")
 }
 
 // onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil

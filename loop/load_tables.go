@@ -222,7 +222,7 @@ func (s *saver) savedAgain() error {
 	}
 	s.mu.Unlock()
 	if err != nil {
-		s.srv.log.Error("not saved after loading; the server goes on and tries again", slog.Any("error", err))
+		s.srv.log.Error("not saved after loading; the server continues and tries again", slog.Any("error", err))
 	}
 	return err
 }

@@ -170,7 +170,7 @@ func (s *saver) logUnsaved(err error) {
 	case s.srv.draining.Load():
 		s.srv.log.Error("not saved", slog.Any("error", err))
 	default:
-		s.srv.log.Error("not saved; the server goes on and tries again", slog.Any("error", err))
+		s.srv.log.Error("not saved; the server continues and tries again", slog.Any("error", err))
 	}
 }
 

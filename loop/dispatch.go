@@ -22,7 +22,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 	s.resume()
 	s.closeTimedOut()
 	s.closeEvicted()
-	s.restKeys()
+	s.dropIdleKeys()
 	if s.legacy == nil && s.speaksLegacy(in) {
 		s.beginLegacy()
 	}

@@ -17,7 +17,7 @@ func (srv *Server) flushJournal() {
 // or their LSNs are not reserved there.
 func (srv *Server) writable() error {
 	if srv.numbers == nil ||
-		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Writable() && !srv.behind.Load()) {
+		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Writable() && !srv.backlogged.Load()) {
 		return nil
 	}
 	return srv.whyRefused()
@@ -77,12 +77,12 @@ func (srv *Server) onRenew(err error) {
 	srv.log.Info("the next range of LSNs is reserved")
 }
 
-// lookBehind checks whether too much waits in memory to be written.
-func (srv *Server) lookBehind() {
+// checkBacklog checks whether too much waits in memory to be written.
+func (srv *Server) checkBacklog() {
 	if srv.journal == nil {
 		return
 	}
-	srv.behind.Store(srv.journal.Pending() > srv.limits.backlogBytes)
+	srv.backlogged.Store(srv.journal.Pending() > srv.limits.backlogBytes)
 }
 
 // mustWait says whether the reply to a request that may have changed something waits for the disk:

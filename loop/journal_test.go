@@ -169,7 +169,7 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 	for range ahead {
 		w.write(w.request(codec.OpDictSet, "d", "a", value))
 	}
-	for !srv.behind.Load() {
+	for !srv.backlogged.Load() {
 		if time.Now().After(until) {
 			t.Fatal("never behind")
 		}

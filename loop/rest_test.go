@@ -14,7 +14,7 @@ import (
 // withKeys returns how many sessions of the server have the keys of their records.
 func withKeys(srv *Server) (n int) {
 	srv.sessions.each(func(s *session) {
-		if s.auth.marks.has(keyed) {
+		if s.auth.marks.has(hasKeys) {
 			n++
 		}
 	})

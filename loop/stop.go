@@ -34,7 +34,7 @@ type hurry struct {
 // case. The log says how many changes are lost, if any.
 func (srv *Server) Hurry() {
 	srv.hurry.once.Do(func() {
-		srv.demandAll()
+		srv.requestSync()
 		close(srv.hurry.asked)
 		time.AfterFunc(hurriedSaveTime, func() { srv.hurry.over.Store(true) })
 	})
@@ -62,8 +62,8 @@ func (h *hurry) isAsked() bool {
 	}
 }
 
-// demandAll makes the journal sync soon: the process may be killed before the stop is over.
-func (srv *Server) demandAll() {
+// requestSync makes the journal sync soon: the process may be killed before the stop is over.
+func (srv *Server) requestSync() {
 	if srv.journal != nil {
 		srv.journal.RequestSync(srv.store.Clock())
 	}

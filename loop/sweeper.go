@@ -119,7 +119,7 @@ func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
 func (w *sweeper) look() {
 	w.srv.guardSweeper(func() {
 		w.srv.memory.look(w.srv.store)
-		w.srv.lookBehind()
+		w.srv.checkBacklog()
 		w.srv.sessions.eachPaused((*session).wake)
 	})
 }
@@ -128,7 +128,7 @@ func (w *sweeper) look() {
 func (w *sweeper) paceTick(now time.Time) {
 	w.srv.clock.set(now)
 	w.look()
-	if w.ticks++; w.ticks < paceTicks || w.srv.behind.Load() || w.srv.sessions.anyPaused() {
+	if w.ticks++; w.ticks < paceTicks || w.srv.backlogged.Load() || w.srv.sessions.anyPaused() {
 		return
 	}
 	w.pace.Stop()
@@ -206,7 +206,7 @@ func (w *sweeper) closeIdle(now time.Time) (rest time.Duration) {
 		keysLeft := s.auth.keysLeft(now.UnixNano(), s.output.busy.Load())
 		rest = min(rest, keysLeft)
 		if keysLeft <= 0 {
-			s.auth.marks.set(resting)
+			s.auth.marks.set(keysIdle)
 			w.drops(keysBytes, now)
 		}
 		heavy := overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0

@@ -102,7 +102,7 @@ fmt: ## format the code
 	$(LINT) fmt
 	@.ci/python fmt
 
-python: # CPython judges Python's behaviour in the tests, the original CyberDB its wire
+python: # CPython is the oracle of the tests, the original CyberDB that of its wire
 	@.ci/need python3
 	@.ci/need openssl
 	@.ci/original >/dev/null

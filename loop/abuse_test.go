@@ -261,7 +261,7 @@ func TestDamagedValues(t *testing.T) {
 	w := dial(t, srv)
 	seed := conformance.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 4))
-	values := conformance.StartJudge(t, seed).Families["any"]
+	values := conformance.StartOracle(t, seed).Families["any"]
 	rounds, refused := 30, 0
 	if raceEnabled {
 		rounds = 8

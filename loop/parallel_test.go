@@ -68,7 +68,7 @@ func TestParallel(t *testing.T) {
 	}
 	seed := conformance.Seed(t)
 	srv := startServer(t, nil)
-	families := conformance.StartJudge(t, seed).Families
+	families := conformance.StartOracle(t, seed).Families
 	names := []string{"a", "b", "x", "y"}
 	inParallel(t, srv, clients, func(w *wire, i int) error {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))

@@ -36,7 +36,7 @@ func engineReplies(t *testing.T, ops []Operation) []codec.Reply {
 func TestConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	seed := Seed(t)
-	model := StartJudge(t, seed)
+	model := StartOracle(t, seed)
 	g := NewOperations(t, rand.New(rand.NewPCG(seed, 2)), model.Families)
 	d, l := &Table{Name: "d"}, &Table{Name: "l"}
 	ops := []Operation{

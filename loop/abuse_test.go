@@ -91,7 +91,8 @@ func TestBadFrames(t *testing.T) {
 	}
 }
 
-// TestBadRequests: a valid frame with an invalid request is answered, and the connection goes on.
+// TestBadRequests: a valid frame with an invalid request is answered, and the connection stays
+// usable.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -397,7 +398,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 }
 
 // TestUnknownProtocolClients connects clients that do not know the protocol: they are closed, and
-// the server goes on.
+// the server continues.
 func TestUnknownProtocolClients(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)

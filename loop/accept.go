@@ -38,7 +38,7 @@ var noDescriptors = &secure.Refusal{
 var errNotOpened = errors.New("the event loop could not watch the connection")
 
 // accept takes connections from one listener until it is closed. Running out of descriptors or
-// memory is survived: what can be refused is refused, then accepting pauses and goes on.
+// memory is survived: what can be refused is refused, then accepting pauses and continues.
 func (srv *Server) accept(ln net.Listener) {
 	spare := openSpare()
 	defer func() { closeSpare(spare) }()
@@ -135,8 +135,8 @@ func (srv *Server) admit(conn net.Conn) {
 	}
 }
 
-// compact lets an address that stays in memory as long as its connection hold its bytes alone. Those
-// that package net makes are a part of the larger structure that the system call filled.
+// compact lets an address that stays in memory as long as its connection hold its bytes alone.
+// Those that package net makes are a part of the larger structure that the system call filled.
 func compact(addr net.Addr) {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		tcp.IP = bytes.Clone(tcp.IP)

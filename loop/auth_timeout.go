@@ -19,7 +19,7 @@ type marks struct{ bits atomic.Uint32 }
 
 const (
 	authenticated uint32 = 1 << iota // the client knows the password
-	// the server has work to do before the client can go on: its time is not the client's
+	// the server has work to do before the client can continue: its time is not the client's
 	working
 	messageStarted // of CyberDB's wire: the rest of a short message is due
 	// the sweeper found it slow to authenticate, or idle; taken by the event loop

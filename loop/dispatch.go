@@ -39,7 +39,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 		s.serve(in)
 	}
 	if s.deferred.requests {
-		return gnet.None // executePart goes on with it
+		return gnet.None // executePart continues with it
 	}
 	return s.answer()
 }

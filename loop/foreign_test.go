@@ -152,7 +152,7 @@ func TestForeignLibraries(t *testing.T) {
 	})
 }
 
-// TestForeignDoesNotEnd: a client that goes on after its answer, or stops in the middle of its
+// TestForeignDoesNotEnd: a client that continues after its answer, or stops in the middle of its
 // request, does not keep its slot.
 func TestForeignDoesNotEnd(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func bufferedBytes(t *testing.T, srv *Server, least, most int64) {
 }
 
 // TestPartialFrameBudget: the partial frames of all clients together have a limit. A client that
-// would exceed it gets an error and is closed; the others go on.
+// would exceed it gets an error and is closed; the others continue.
 func TestPartialFrameBudget(t *testing.T) {
 	t.Parallel()
 	const limit, each = 16 << 20, 3 << 20
@@ -112,7 +112,7 @@ func TestPartialFramesExpire(t *testing.T) {
 }
 
 // TestBackgroundRequestsCounted: large requests that wait in the background are counted too. One
-// for which there is no room gets an error, and its connection goes on.
+// for which there is no room gets an error, and its connection stays usable.
 func TestBackgroundRequestsCounted(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10

@@ -304,7 +304,7 @@ func TestLegacyCutAnywhere(t *testing.T) {
 }
 
 // TestLegacyNothingHangs: what the original answers with silence is answered or closed at once;
-// nothing is executed, and the server goes on.
+// nothing is executed, and the server continues.
 func TestLegacyNothingHangs(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {
@@ -386,7 +386,7 @@ func TestLegacyWrongPassword(t *testing.T) {
 }
 
 // TestLegacyUnauthenticatedInput: the input of all connections that have not authenticated is
-// bounded together; authenticated ones go on.
+// bounded together; authenticated ones continue.
 func TestLegacyUnauthenticatedInput(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20

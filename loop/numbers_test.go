@@ -130,8 +130,8 @@ func TestStaleVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestLSNsRunOut: while the disk accepts no reservation, changes go on as long as LSNs are
-// reserved, and are refused afterwards, with the reason. Reads go on. Changes are accepted again
+// TestLSNsRunOut: while the disk accepts no reservation, changes continue as long as LSNs are
+// reserved, and are refused afterwards, with the reason. Reads continue. Changes are accepted again
 // once LSNs can be reserved.
 func TestLSNsRunOut(t *testing.T) {
 	t.Parallel()

@@ -400,7 +400,7 @@ func TestManySaves(t *testing.T) {
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
 	change := w.request(codec.OpDictSet, "d", "b", 1)[8:] // its payload
-	disk.renamed = func() {                               // other clients go on changing something
+	disk.renamed = func() {                               // other clients keep changing something
 		log := srv.engine.TakeLog()
 		defer srv.engine.PutLog(log)
 		c := shardmap.Call{Log: log, Request: change}

@@ -60,8 +60,8 @@ func (u *unauthenticatedSet) waitLocked(s *session) {
 	p.waiting, p.since = u.waiting.PushBack(s), time.Now()
 }
 
-// work notes that the server has work to do before the session's client can go on: until worked it
-// is not evicted. It returns false if it has been already.
+// work notes that the server has work to do before the session's client can continue: until worked
+// it is not evicted. It returns false if it has been already.
 func (u *unauthenticatedSet) work(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,7 +76,7 @@ func (u *unauthenticatedSet) stopWaitingLocked(s *session) {
 	}
 }
 
-// worked notes that the session's client can go on.
+// worked notes that the session's client can continue.
 func (u *unauthenticatedSet) worked(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -86,7 +86,8 @@ func (b *waker) wake() {
 	}
 }
 
-// preempt ends the session's quantum: the session goes on when its turn in the loop's queue comes.
+// preempt ends the session's quantum: the session continues when its turn in the loop's queue
+// comes.
 func (s *session) preempt() {
 	q := &s.loop.queue
 	s.to(preempted)

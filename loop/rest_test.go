@@ -32,8 +32,8 @@ func atRest(t *testing.T, srv *Server) {
 	})
 }
 
-// TestIdleEncryptedConnection: an encrypted connection that was idle for long goes on, in both
-// directions.
+// TestIdleEncryptedConnection: an encrypted connection that was idle for long continues to work, in
+// both directions.
 func TestIdleEncryptedConnection(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)

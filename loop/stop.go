@@ -25,7 +25,7 @@ var (
 type hurry struct {
 	once  sync.Once
 	asked chan struct{} // closed by Hurry
-	over  atomic.Bool   // saves must not go on
+	over  atomic.Bool   // saves must not continue
 }
 
 // Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that has

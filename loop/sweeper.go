@@ -178,7 +178,7 @@ func (w *sweeper) rest(now time.Time) time.Duration {
 	return never
 }
 
-// guardSweeper calls f. After a panic in f the sweeper goes on a second later, so that a repeated
+// guardSweeper calls f. After a panic in f the sweeper continues a second later, so that a repeated
 // panic does not fill the log.
 func (srv *Server) guardSweeper(f func()) {
 	defer func() {

@@ -157,7 +157,7 @@ func TestLSNsContinue(t *testing.T) {
 			t.Fatal(err)
 		}
 		if history != nil && db.last != history.last {
-			t.Fatalf("the clock goes on from %d, it was at %d", db.last, history.last)
+			t.Fatalf("the clock continues from %d, it was at %d", db.last, history.last)
 		}
 		db.work(rng, 20)
 		history = db.model
@@ -202,7 +202,7 @@ func TestLSNsRunOut(t *testing.T) {
 			&loader{model: newModel()},
 		); err != nil ||
 			again.Clock < db.last {
-			t.Errorf("%s: the next start goes on from %d, and %d was assigned: %v", op, again.Clock, db.last, err)
+			t.Errorf("%s: the next start continues from %d, and %d was assigned: %v", op, again.Clock, db.last, err)
 		}
 		armed.Store(false)
 		if op == "identify" { // whether the file is where it was is not asked again

@@ -179,7 +179,7 @@ func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	}()
 }
 
-// refuseNow is refuse for a connection whose descriptor is needed back at once.
+// refuseNow is refuse for a connection whose descriptor is needed back immediately.
 func (srv *Server) refuseNow(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)
 	answerRefusal(conn, refusal, minAcceptBackoff)

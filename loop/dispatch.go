@@ -70,7 +70,7 @@ func (s *session) serve(in []byte) {
 
 // executeAll executes the requests at the front of pending in order until one is not complete, the
 // session must wait, or their estimated cost has reached budget. The first own bytes are the
-// session's. What stands behind them belongs to others and is executed next. It returns how many
+// session's. What follows them belongs to others and is executed next. It returns how many
 // bytes are used up.
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop

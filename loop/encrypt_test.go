@@ -254,8 +254,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestRequestsAfterClientFin: with encryption the first requests may follow ClientFin at once, in
-// the same packet or cut from it anywhere.
+// TestRequestsAfterClientFin: with encryption the first requests may follow ClientFin immediately,
+// in the same packet or cut from it anywhere.
 func TestRequestsAfterClientFin(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)

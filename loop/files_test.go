@@ -143,7 +143,7 @@ func TestSaveElsewhere(t *testing.T) {
 	}
 }
 
-// TestSpecialFiles: saves and loads refuse at once what is no regular file. Other saves and the
+// TestSpecialFiles: saves and loads refuse immediately what is no regular file. Other saves and the
 // stop do not wait for it.
 func TestSpecialFiles(t *testing.T) {
 	t.Parallel()

@@ -34,8 +34,8 @@ func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	}
 }
 
-// told sends first, in pieces of so many bytes (0: at once), and returns the whole answer, and how
-// the connection ended.
+// told sends first, in pieces of so many bytes (0: in one piece), and returns the whole answer, and
+// how the connection ended.
 func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Addr().String())

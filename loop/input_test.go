@@ -118,7 +118,7 @@ func TestBackgroundRequestsCounted(t *testing.T) {
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
 	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
 	tokens := []chan struct{}{srv.processors, srv.extraShort, srv.extraLong}
-	for _, c := range tokens { // nothing is done beside the loops
+	for _, c := range tokens { // nothing runs in the background
 		for range cap(c) {
 			c <- struct{}{}
 		}

@@ -20,7 +20,7 @@ import (
 //  4. journal: syncChanges hands over what they have changed, one sync for all
 //  5. reply: replyAll, one write for each session
 //
-// gnet has no hook for the end of an iteration, but executes what it is given behind the events:
+// gnet has no hook for the end of an iteration, but executes what it is given after the events:
 // Run, which does 3 to 5. Where clients and server share processors, this is better than to answer
 // each request at once: the cache misses of lookups overlap (engine.Executor.Prefetch); reading,
 // executing and writing each run many times in a row; and a client that is woken finds more
@@ -70,7 +70,7 @@ type iteration struct {
 	sample  int
 }
 
-// batch is the requests that wait, whole frames one behind the other.
+// batch is the requests that wait, whole frames one after the other.
 type batch struct {
 	frames []byte
 	parts  []part
@@ -166,7 +166,7 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	return s.answer()
 }
 
-// answer ends a read event: its replies are sent, at once or at the end of the iteration.
+// answer ends a read event: its replies are sent, immediately or at the end of the iteration.
 func (s *session) answer() gnet.Action {
 	if s.deferReplies() {
 		return gnet.None

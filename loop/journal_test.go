@@ -171,7 +171,7 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 	}
 	for !srv.backlogged.Load() {
 		if time.Now().After(until) {
-			t.Fatal("never behind")
+			t.Fatal("never backlogged")
 		}
 		runtime.Gosched()
 	}

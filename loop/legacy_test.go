@@ -49,7 +49,7 @@ func dialLegacy(t testing.TB, srv *Server) *legacyConn {
 	return &legacyConn{TB: t, Conn: conn, cipher: srv.legacy.cipher}
 }
 
-// say sends a pickle as a message, in pieces of so many bytes; 0: at once.
+// say sends a pickle as a message, in pieces of so many bytes; 0: in one piece.
 func (c *legacyConn) say(message []byte, piece int) {
 	c.Helper()
 	if c.cipher != nil {
@@ -303,7 +303,7 @@ func TestLegacyCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLegacyNothingHangs: what the original answers with silence is answered or closed at once;
+// TestLegacyNothingHangs: what the original answers with silence is answered or closed immediately;
 // nothing is executed, and the server continues.
 func TestLegacyNothingHangs(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ import (
 // Opcodes of commands that panic and change the table "d".
 const (
 	opPanicsInChange codec.Opcode = 0xe8 + iota
-	opPanicsBehindChange
+	opPanicsAfterChange
 	opPanicsInCreate
 	opPanicsInDrop
 	opPanicsInNaming
@@ -68,7 +68,7 @@ func newFaulty() *faulty {
 	rows := make(map[codec.Opcode]engine.Command)
 	for op, run := range map[codec.Opcode]func(x *engine.Executor) error{
 		opPanicsInChange: func(x *engine.Executor) error { return numbered(x, func() error { return set(x) }) },
-		opPanicsBehindChange: func(x *engine.Executor) error {
+		opPanicsAfterChange: func(x *engine.Executor) error {
 			if err := set(x); err != nil || d.fixed.Load() {
 				return err
 			}
@@ -134,10 +134,10 @@ func TestPanicAndRestart(t *testing.T) {
 		fixed   bool // it does not panic in the next start
 		made    bool // after the restart
 	}{
-		"in the change":               {opPanicsInChange, true, false, false},
-		"in the change, fixed":        {opPanicsInChange, true, true, true},
-		"behind the change":           {opPanicsBehindChange, false, false, true},
-		"behind the change and fixed": {opPanicsBehindChange, false, true, true},
+		"in the change":              {opPanicsInChange, true, false, false},
+		"in the change, fixed":       {opPanicsInChange, true, true, true},
+		"after the change":           {opPanicsAfterChange, false, false, true},
+		"after the change and fixed": {opPanicsAfterChange, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			known := newFaulty()

@@ -263,7 +263,7 @@ func TestParallelNothingLost(t *testing.T) {
 		name := v.(int64)
 		client := name / each
 		if name < last[client] {
-			t.Errorf("element %d is behind %d", name, last[client])
+			t.Errorf("element %d comes after %d", name, last[client])
 		}
 		last[client] = name
 	}

@@ -83,7 +83,7 @@ func TestEvictionVictim(t *testing.T) {
 }
 
 // TestUnauthenticatedEvicted: silent connections take all slots. Clients that know the password are
-// accepted at once, and authenticated ones stay.
+// accepted immediately, and authenticated ones stay.
 func TestUnauthenticatedEvicted(t *testing.T) {
 	t.Parallel()
 	const most = 8

@@ -11,7 +11,7 @@ import (
 
 // An event loop divides its time between connections. It executes requests of one connection until
 // their estimated cost reaches a quantum. Then the session is preempted: the rest of its input
-// waits in its input buffer, and new input waits behind it. Each iteration of the loop serves all
+// waits in its input buffer, and new input waits after it. Each iteration of the loop serves all
 // connections that are not preempted, and one quantum of the preempted session that has waited
 // longest. So a connection that asks for much waits for itself, not the others for it.
 

@@ -113,7 +113,8 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.completeLSN }
 
 // save writes the tables, as they are at one moment, to the file. It returns when they are on disk,
-// at once if they are. Of the callers that wait while another save runs, the first saves for all.
+// immediately if they are. Of the callers that wait while another save runs, the first saves for
+// all.
 func (s *saver) save() error {
 	asked := s.srv.store.Clock()
 	s.saving.Lock()
@@ -175,8 +176,8 @@ func (s *saver) logUnsaved(err error) {
 }
 
 // recordSkipped records that the start skipped n journal entries that panic, and writes two
-// snapshots at once, so that a later version cannot replay the skipped entries before writes that
-// were made without them.
+// snapshots immediately, so that a later version cannot replay the skipped entries before writes
+// that were made without them.
 func (s *saver) recordSkipped(n int) {
 	s.mu.Lock()
 	s.skipped = n

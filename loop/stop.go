@@ -18,7 +18,7 @@ var (
 	// journal.
 	ErrUnsaved = errors.New("the tables could not be saved at the end")
 
-	errCutShort = errors.New("the server was asked to end at once")
+	errCutShort = errors.New("the server was asked to stop immediately")
 )
 
 // hurry is the request to cut a stop short.

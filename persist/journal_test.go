@@ -237,7 +237,7 @@ func TestJournalGap(t *testing.T) {
 func TestJournalGapNeverFilled(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 3, 0, 5)
 	b := j.Buffer()
-	b.Append(5, 1, []byte("behind the gap"))
+	b.Append(5, 1, []byte("after the gap"))
 	now := time.Unix(100, 0)
 	for looks := 0; j.Err() == nil; looks++ {
 		if looks > 1000 {
@@ -445,7 +445,7 @@ func TestJournalReserves(t *testing.T) {
 		new(ops).add,
 	); !errors.Is(err, persist.ErrDamaged) ||
 		!strings.Contains(err.Error(), "j/000001.log") {
-		t.Fatalf("zeros behind a segment that is not the last: %v", err)
+		t.Fatalf("zeros after a segment that is not the last: %v", err)
 	}
 }
 

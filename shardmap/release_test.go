@@ -193,7 +193,7 @@ func TestPanicInChange(t *testing.T) {
 						}
 					}
 					if n := s.Stats().Poisoned; n != 0 {
-						t.Errorf("%d tables are poisoned behind the drop", n)
+						t.Errorf("%d tables are poisoned after the drop", n)
 					}
 				})
 			})

@@ -82,7 +82,7 @@ LISTED: Dict[str, Dict[str, Tuple[type, str, str]]] = {
         "test_exhausted_iterator": (
             AssertionError,
             "differ",
-            "iteration shows one moment, not what is appended behind it",
+            "iteration shows one moment, not what is appended after it",
         ),
         "test_pickle": (TypeError, "cannot be pickled", "a table cannot be pickled"),
         "test_repr": (TypeError, "TableList' cannot be stored", "a list within itself"),

@@ -80,13 +80,13 @@ bench: build ## the micro benchmarks, then the load generator against a server o
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
 	@.ci/bench
 
-bench-python: build ## measure the Python client beside the original's and redis-py into bench/results; ARGS="--seconds 2 --rounds 7"
+bench-python: build ## measure the Python client, the original's and redis-py into bench/results; ARGS="--seconds 2 --rounds 7"
 	@.ci/python bench $(ARGS)
 
-peers: ## install what bench-compare measures beside cyberdb-fast: redis-server, memcached, the original CyberDB
+peers: ## install what bench-compare measures apart from cyberdb-fast: redis-server, memcached, the original CyberDB
 	@.ci/peers >/dev/null
 
-bench-compare: build ## measure beside the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
+bench-compare: build ## measure with the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
 	@GO="$(GO)" RELEASE="$(RELEASE)" .ci/peers-compare
 
 bench-report: build ## make BENCHMARKS.md's summaries, bench/results/README.md, the charts and report.html from bench/results
@@ -102,7 +102,7 @@ fmt: ## format the code
 	$(LINT) fmt
 	@.ci/python fmt
 
-python: # CPython judges Python's behaviour in the tests, the original CyberDB its wire
+python: # CPython is the oracle of the tests, the original CyberDB that of its wire
 	@.ci/need python3
 	@.ci/need openssl
 	@.ci/original >/dev/null

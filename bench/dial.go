@@ -194,7 +194,7 @@ func (d *dialer) start(number int) error {
 	return d.poller.add(fd, number, true)
 }
 
-// step goes on with a connection whose socket is ready.
+// step continues with a connection whose socket is ready.
 func (d *dialer) step(number int) error {
 	a := &d.attempts[number]
 	if !a.connected {

@@ -57,8 +57,8 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
-// TestConnectTellsTheRefusal shows the server's own text.
-func TestConnectTellsTheRefusal(t *testing.T) {
+// TestConnectReportsRefusal shows the server's own text.
+func TestConnectReportsRefusal(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

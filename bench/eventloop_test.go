@@ -139,7 +139,7 @@ func (b *loopback) answer(t testing.TB) {
 	}
 }
 
-func TestTurnsAllocateNothing(t *testing.T) {
+func TestEventsAllocateNothing(t *testing.T) {
 	for _, encrypt := range []bool{false, true} {
 		b := newLoopback(t, 16, encrypt)
 		turn := func() {

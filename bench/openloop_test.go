@@ -58,7 +58,7 @@ func TestOpenLoopChargesForAStall(t *testing.T) {
 	}
 }
 
-func TestOpenLoopTellsWhatItCouldNotSend(t *testing.T) {
+func TestOpenLoopReportsUnsent(t *testing.T) {
 	o := startFake(t, &fakeServer{tamper: func(req codec.Request, reply []byte) []byte {
 		if req.Op == codec.OpDictGet {
 			<-time.After(time.Millisecond)

@@ -108,8 +108,8 @@ func (w *memcachedWire) open() (opening, error) {
 	return question{"memcached", []byte("version\r\n"), w.parse}, nil
 }
 
-// question is the opening of a protocol that has none: a request without effect. It shows at once
-// whether the server refuses the connection.
+// question is the opening of a protocol that has none: a request without effect. It shows
+// immediately whether the server refuses the connection.
 type question struct {
 	server  string
 	request []byte

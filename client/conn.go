@@ -280,7 +280,7 @@ func (c *conn) fail(reason error) {
 	_ = c.socket.Close()
 }
 
-// sendEnd sends the end record of an encrypted connection, if the socket takes it at once.
+// sendEnd sends the end record of an encrypted connection, if the socket takes it immediately.
 func (c *conn) sendEnd() {
 	if c.sealer == nil || c.nonblocking == nil || len(c.unwritten) > 0 {
 		return

@@ -122,9 +122,9 @@ func waitUntil(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// TestCancelFreesAtOnce cancels a request that the server does not answer. Its late reply is
+// TestCancelFreesImmediately cancels a request that the server does not answer. Its late reply is
 // dropped.
-func TestCancelFreesAtOnce(t *testing.T) {
+func TestCancelFreesImmediately(t *testing.T) {
 	p := startPeer(t)
 	held := make(chan uint32, 1)
 	p.answer = func(p *peer, req codec.Request) []byte {

@@ -11,8 +11,8 @@ import (
 )
 
 // flush writes batches until nothing is pending. The caller has set writing; flush clears it, or
-// hands what the socket does not take at once to the writer goroutine, which clears it later. flush
-// never blocks on the socket.
+// hands what the socket does not take immediately to the writer goroutine, which clears it later.
+// flush never blocks on the socket.
 //
 // If requests of other callers are outstanding (shared), flush yields before each write, so that
 // goroutines that are ready to run can add their requests to the batch. With a hundred callers on

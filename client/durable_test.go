@@ -106,7 +106,7 @@ func TestDurable(t *testing.T) {
 }
 
 // TestNotDurable lets the disk fail: the current durable change returns ErrNotDurable, later
-// changes return ErrReadOnly, and reads go on.
+// changes return ErrReadOnly, and reads continue.
 func TestNotDurable(t *testing.T) {
 	t.Parallel()
 	disk := fstest.NewDisk()

@@ -46,7 +46,7 @@ func TestEveryCommandHasMethods(t *testing.T) {
 		case !method.IsValid():
 			t.Errorf("%v has no method: add it to %s", op, file)
 		case !twin.IsValid() && !notInPipelines[op]:
-			t.Errorf("%v has no method for pipelines: add it to %s behind that of the table", op, file)
+			t.Errorf("%v has no method for pipelines: add it to %s after that of the table", op, file)
 		case e == nil:
 			t.Errorf("codec/testdata/frames.txt has no frame named %q: run make generate", strings.ToLower(shape.Name))
 		case twin.IsValid():

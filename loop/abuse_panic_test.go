@@ -45,7 +45,7 @@ func TestPanic(t *testing.T) {
 		op       codec.Opcode
 		answered bool
 	}{
-		"on the loop": {opPanics, false}, "beside": {opPanicsInBackground, true}, "cutting a view": {opPanicsInView, false}, "in a long read": {opPanicsInStream, true},
+		"on the loop": {opPanics, false}, "in the background": {opPanicsInBackground, true}, "cutting a view": {opPanicsInView, false}, "in a long read": {opPanicsInStream, true},
 	} {
 		for range 3 {
 			w := dial(t, srv)

@@ -91,7 +91,8 @@ func TestBadFrames(t *testing.T) {
 	}
 }
 
-// TestBadRequests: a valid frame with an invalid request is answered, and the connection goes on.
+// TestBadRequests: a valid frame with an invalid request is answered, and the connection stays
+// usable.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
@@ -201,8 +202,8 @@ func TestLimitsOfValues(t *testing.T) {
 	}
 }
 
-// TestHollowValues: values that claim to be large and are not cost no memory.
-func TestHollowValues(t *testing.T) {
+// TestFalseLengths: values that claim to be large and are not cost no memory.
+func TestFalseLengths(t *testing.T) {
 	srv, _ := survives(t) // not parallel: it measures
 	w := dial(t, srv)
 	const rounds = 200
@@ -261,7 +262,7 @@ func TestDamagedValues(t *testing.T) {
 	w := dial(t, srv)
 	seed := conformance.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 4))
-	values := conformance.StartJudge(t, seed).Families["any"]
+	values := conformance.StartOracle(t, seed).Families["any"]
 	rounds, refused := 30, 0
 	if raceEnabled {
 		rounds = 8
@@ -377,9 +378,9 @@ func TestCutFrames(t *testing.T) {
 	}
 }
 
-// TestBrokenOff ends connections at every byte of a session: its complete requests take effect, the
-// last one leaves nothing behind.
-func TestBrokenOff(t *testing.T) {
+// TestConnectionCutAnywhere ends connections at every byte of a session: its complete requests take
+// effect, the last one leaves nothing behind.
+func TestConnectionCutAnywhere(t *testing.T) {
 	t.Parallel()
 	srv, other := survives(t)
 	frame := (&wire{TB: t}).request(codec.OpDictIncrement, "d", "n", 1)
@@ -396,9 +397,9 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// TestStrangers connects clients that do not know the protocol: they are closed, and the server
-// goes on.
-func TestStrangers(t *testing.T) {
+// TestUnknownProtocolClients connects clients that do not know the protocol: they are closed, and
+// the server continues.
+func TestUnknownProtocolClients(t *testing.T) {
 	t.Parallel()
 	srv, _ := survives(t)
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 6))

@@ -38,7 +38,7 @@ var noDescriptors = &secure.Refusal{
 var errNotOpened = errors.New("the event loop could not watch the connection")
 
 // accept takes connections from one listener until it is closed. Running out of descriptors or
-// memory is survived: what can be refused is refused, then accepting pauses and goes on.
+// memory is survived: what can be refused is refused, then accepting pauses and continues.
 func (srv *Server) accept(ln net.Listener) {
 	spare := openSpare()
 	defer func() { closeSpare(spare) }()
@@ -179,7 +179,7 @@ func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	}()
 }
 
-// refuseNow is refuse for a connection whose descriptor is needed back at once.
+// refuseNow is refuse for a connection whose descriptor is needed back immediately.
 func (srv *Server) refuseNow(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)
 	answerRefusal(conn, refusal, minAcceptBackoff)

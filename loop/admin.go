@@ -199,12 +199,12 @@ func (c *controlSocket) evict() {
 func (c *controlSocket) await(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	patience := controlTime
+	timeout := controlTime
 	if c.closed {
-		patience = controlGrace
+		timeout = controlGrace
 	}
 	c.waiting[conn] = time.Now()
-	return conn.SetDeadline(time.Now().Add(patience)) == nil && !c.closed
+	return conn.SetDeadline(time.Now().Add(timeout)) == nil && !c.closed
 }
 
 // awaited says that the connection does not wait for its client.

@@ -19,14 +19,14 @@ type marks struct{ bits atomic.Uint32 }
 
 const (
 	authenticated uint32 = 1 << iota // the client knows the password
-	// the server has work to do before the client can go on: its time is not the client's
+	// the server has work to do before the client can continue: its time is not the client's
 	working
 	messageStarted // of CyberDB's wire: the rest of a short message is due
 	// the sweeper found it slow to authenticate, or idle; taken by the event loop
 	timedOut
-	evicted // the acceptor gave its slot to another client; taken by the event loop
-	keyed   // the keys of its records are made
-	resting // the sweeper found it idle with these; taken by the event loop
+	evicted  // the acceptor gave its slot to another client; taken by the event loop
+	hasKeys  // the keys of its records are made
+	keysIdle // the sweeper found it idle with these; taken by the event loop
 )
 
 func (m *marks) has(mark uint32) bool { return m.bits.Load()&mark != 0 }
@@ -74,7 +74,7 @@ func (a *auth) timeLeft(now int64, idle time.Duration, busy bool) time.Duration 
 
 // keysLeft returns for how long the keys of the client's records are still kept.
 func (a *auth) keysLeft(now int64, busy bool) time.Duration {
-	if busy || !a.marks.has(keyed) {
+	if busy || !a.marks.has(hasKeys) {
 		return never
 	}
 	return keysTime - max(time.Duration(now-a.active.Load()), 0)

@@ -102,7 +102,7 @@ func TestPanicInSave(t *testing.T) {
 }
 
 // TestPanicInJournal: a panic of the journal's flusher has the effect of a failed write: changes
-// are refused, reads and saves go on, and so does the process.
+// are refused, reads and saves continue, and so does the process.
 func TestPanicInJournal(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -70,8 +70,8 @@ type Config struct {
 	// engine.Replayer on an empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 
-	// Commands replaces the protocol's command table, for a program that removes commands: an opcode
-	// whose row is empty is unknown. The server copies it. Nil: engine.Protocol().
+	// Commands replaces the protocol's command table, for a program that removes commands: an
+	// opcode whose row is empty is unknown. The server copies it. Nil: engine.Protocol().
 	Commands *engine.Commands
 }
 

@@ -182,7 +182,7 @@ func TestDurableReplies(t *testing.T) {
 }
 
 // TestDiskFails: once the journal cannot be written, an applied change is answered NotDurable,
-// later ones are refused, reads go on, and INFO says why.
+// later ones are refused, reads continue, and INFO says why.
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
@@ -233,9 +233,9 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestSegmentNotBegun: while the journal's next segment cannot be begun, changes are applied and
+// TestSegmentNotStarted: while the journal's next segment cannot be begun, changes are applied and
 // kept, and the log and INFO say so.
-func TestSegmentNotBegun(t *testing.T) {
+func TestSegmentNotStarted(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()
 	var armed atomic.Bool

@@ -22,7 +22,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 	s.resume()
 	s.closeTimedOut()
 	s.closeEvicted()
-	s.restKeys()
+	s.dropIdleKeys()
 	if s.legacy == nil && s.speaksLegacy(in) {
 		s.beginLegacy()
 	}
@@ -39,7 +39,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 		s.serve(in)
 	}
 	if s.deferred.requests {
-		return gnet.None // executePart goes on with it
+		return gnet.None // executePart continues with it
 	}
 	return s.answer()
 }
@@ -70,7 +70,7 @@ func (s *session) serve(in []byte) {
 
 // executeAll executes the requests at the front of pending in order until one is not complete, the
 // session must wait, or their estimated cost has reached budget. The first own bytes are the
-// session's. What stands behind them belongs to others and is executed next. It returns how many
+// session's. What follows them belongs to others and is executed next. It returns how many
 // bytes are used up.
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop

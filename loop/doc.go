@@ -2,7 +2,7 @@
 // Package engine executes the requests and knows none of these.
 //
 // The way of one request: OnTraffic (handler.go) gives the bytes that arrived to the connection's
-// session; readEvent (dispatch.go) parses frame after frame, has the engine execute each, and
+// session; readEvent (dispatch.go) parses frame after frame, passes each to the engine, and
 // answers all of them in one write. execute handles what the engine leaves to the server: replies
 // that wait for the disk, tables that are not free, long reads, and requests for the background.
 // engine.go gives the engine its journal, admission, INFO and SAVE. Where many connections are busy

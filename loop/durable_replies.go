@@ -89,7 +89,7 @@ func (h *pendingReplies) drop(n, end int) {
 	}
 }
 
-// deferDurable keeps a reply until the change that it reports is on disk. The replies behind it do
+// deferDurable keeps a reply until the change that it reports is on disk. The replies after it do
 // not wait.
 func (s *session) deferDurable(reply []byte, lsn uint64, demanded bool) {
 	if s.deferred.addDurable(reply, lsn) {

@@ -254,9 +254,9 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestRequestsBehindTheProof: with encryption the first requests may follow ClientFin at once, in
-// the same packet or cut from it anywhere.
-func TestRequestsBehindTheProof(t *testing.T) {
+// TestRequestsAfterClientFin: with encryption the first requests may follow ClientFin immediately,
+// in the same packet or cut from it anywhere.
+func TestRequestsAfterClientFin(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
 	for cut := range 60 {
@@ -307,8 +307,8 @@ func TestRequestsBehindTheProof(t *testing.T) {
 	}
 }
 
-// TestTooMuchBeforeTheProof: a client that sends more than a handshake has is refused.
-func TestTooMuchBeforeTheProof(t *testing.T) {
+// TestTooMuchBeforeAuthentication: a client that sends more than a handshake has is refused.
+func TestTooMuchBeforeAuthentication(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
 	w := dialSilent(t, srv)

@@ -61,18 +61,18 @@ func (s *session) open(in []byte) (plain []byte, err error) {
 func (s *session) keepKeys() {
 	if !s.records.keyed {
 		s.records.keyed = true
-		s.auth.marks.set(keyed)
+		s.auth.marks.set(hasKeys)
 		s.srv.clock.start()
 	}
 }
 
-// restKeys drops the keys of an encrypted connection that the sweeper has found idle.
-func (s *session) restKeys() {
-	if s.auth.marks.take(resting) && s.records != nil {
+// dropIdleKeys drops the keys of an encrypted connection that the sweeper has found idle.
+func (s *session) dropIdleKeys() {
+	if s.auth.marks.take(keysIdle) && s.records != nil {
 		s.records.keyed = false
-		s.auth.marks.clear(keyed)
-		s.records.seal.Rest()
-		s.records.opener.Rest()
+		s.auth.marks.clear(hasKeys)
+		s.records.seal.DropKeys()
+		s.records.opener.DropKeys()
 	}
 }
 

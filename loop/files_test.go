@@ -143,7 +143,7 @@ func TestSaveElsewhere(t *testing.T) {
 	}
 }
 
-// TestSpecialFiles: saves and loads refuse at once what is no regular file. Other saves and the
+// TestSpecialFiles: saves and loads refuse immediately what is no regular file. Other saves and the
 // stop do not wait for it.
 func TestSpecialFiles(t *testing.T) {
 	t.Parallel()
@@ -253,10 +253,10 @@ func TestDataFileOfAnother(t *testing.T) {
 	}
 }
 
-// TestStartWithoutRoom: whichever operation is the first to find the disk full, the server starts
+// TestStartWithoutSpace: whichever operation is the first to find the disk full, the server starts
 // and serves its tables. It changes neither tables nor files, and says why. The next start with
 // room finds everything.
-func TestStartWithoutRoom(t *testing.T) {
+func TestStartWithoutSpace(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(conformance.Seed(t), 0))
 	before := newDisk()
@@ -322,8 +322,8 @@ func stopUnsaved(t *testing.T, srv *Server) {
 	}
 }
 
-// TestStartWithoutRoomIsRefused: a server that is to end when the disk fails does not start then.
-func TestStartWithoutRoomIsRefused(t *testing.T) {
+// TestStartWithoutSpaceIsRefused: a server that is to end when the disk fails does not start then.
+func TestStartWithoutSpaceIsRefused(t *testing.T) {
 	t.Parallel()
 	full := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, _ string) error {
 		if op == "create" {

@@ -34,8 +34,8 @@ func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	}
 }
 
-// told sends first, in pieces of so many bytes (0: at once), and returns the whole answer, and how
-// the connection ended.
+// told sends first, in pieces of so many bytes (0: in one piece), and returns the whole answer, and
+// how the connection ended.
 func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Addr().String())
@@ -152,7 +152,7 @@ func TestForeignLibraries(t *testing.T) {
 	})
 }
 
-// TestForeignDoesNotEnd: a client that goes on after its answer, or stops in the middle of its
+// TestForeignDoesNotEnd: a client that continues after its answer, or stops in the middle of its
 // request, does not keep its slot.
 func TestForeignDoesNotEnd(t *testing.T) {
 	t.Parallel()
@@ -174,9 +174,9 @@ func TestForeignDoesNotEnd(t *testing.T) {
 	})
 }
 
-// TestLegacyIsNoneOfThem: the first bytes of CyberDB's own clients, one at a time, are never
+// TestLegacyIsNotForeign: the first bytes of CyberDB's own clients, one at a time, are never
 // another protocol's.
-func TestLegacyIsNoneOfThem(t *testing.T) {
+func TestLegacyIsNotForeign(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {
 		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.Encrypt = encrypt }))
@@ -188,9 +188,9 @@ func TestLegacyIsNoneOfThem(t *testing.T) {
 	}
 }
 
-// TestLogOfStrangers: what a client of CyberDB's wire sends before its password was seen is in the
-// log on one line, quoted and short.
-func TestLogOfStrangers(t *testing.T) {
+// TestLogOfUnauthenticated: what a client of CyberDB's wire sends before its password was seen is
+// in the log on one line, quoted and short.
+func TestLogOfUnauthenticated(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"m\x1b[2J level=ERROR msg=forged", strings.Repeat("x", 3000)} {
 		var log lockedBuffer

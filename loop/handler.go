@@ -19,9 +19,9 @@ type handler struct {
 
 // OnOpen is called on the event loop that a connection was given to.
 func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
-	if b, isBell := c.Context().(*bell); isBell {
+	if b, isWaker := c.Context().(*waker); isWaker {
 		b.loop = h.srv.loopOf(c.EventLoop())
-		b.loop.queue.bell = b
+		b.loop.queue.waker = b
 		return nil, gnet.None
 	}
 	s := c.Context().(*session)
@@ -37,7 +37,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s, isSession := c.Context().(*session)
 	if !isSession {
-		return gnet.None // a bell's, at the end
+		return gnet.None // a waker of an event loop, at the end
 	}
 	if s.deferred.requests {
 		s.loop.executeBatch() // they arrived before the end
@@ -67,7 +67,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	s, isSession := c.Context().(*session)
 	if !isSession {
-		h.ring(c)
+		h.wakerFired(c)
 		return gnet.None
 	}
 	defer s.recoverEvent(&action)
@@ -88,10 +88,10 @@ func (h *handler) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	return action
 }
 
-// ring answers the bell of an event loop.
-func (h *handler) ring(c gnet.Conn) {
+// wakerFired answers the waker of an event loop.
+func (h *handler) wakerFired(c gnet.Conn) {
 	_, _ = c.Next(-1)
-	l := c.Context().(*bell).loop
+	l := c.Context().(*waker).loop
 	l.serveQueue()
 	if !l.posted {
 		l.yield(h.srv)

@@ -98,7 +98,7 @@ type importer struct {
 	copy   *persist.Writer
 	admit  func(bytes int) error // returns an error if so many bytes more must not be imported
 	next   uint64                // the LSN of the next table or entry
-	end    uint64                // the first LSN behind the reserved ones
+	end    uint64                // the first LSN after the reserved ones
 
 	items int // of the current batch
 }

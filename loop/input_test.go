@@ -27,9 +27,9 @@ func bufferedBytes(t *testing.T, srv *Server, least, most int64) {
 	})
 }
 
-// TestHalfFramesTogether: the partial frames of all clients together have a limit. A client that
-// would exceed it gets an error and is closed; the others go on.
-func TestHalfFramesTogether(t *testing.T) {
+// TestPartialFrameBudget: the partial frames of all clients together have a limit. A client that
+// would exceed it gets an error and is closed; the others continue.
+func TestPartialFrameBudget(t *testing.T) {
 	t.Parallel()
 	const limit, each = 16 << 20, 3 << 20
 	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
@@ -79,9 +79,9 @@ func TestHalfFramesTogether(t *testing.T) {
 	}
 }
 
-// TestHalfFramesGrowOld: old partial frames close their connections once there is little room for
+// TestPartialFramesExpire: old partial frames close their connections once there is little room for
 // others, and not before.
-func TestHalfFramesGrowOld(t *testing.T) {
+func TestPartialFramesExpire(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 20
 	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
@@ -111,14 +111,14 @@ func TestHalfFramesGrowOld(t *testing.T) {
 	bufferedBytes(t, srv, 0, 0)
 }
 
-// TestRequestsBeside: large requests that wait in the background are counted too. One for which
-// there is no room gets an error, and its connection goes on.
-func TestRequestsBeside(t *testing.T) {
+// TestBackgroundRequestsCounted: large requests that wait in the background are counted too. One
+// for which there is no room gets an error, and its connection stays usable.
+func TestBackgroundRequestsCounted(t *testing.T) {
 	t.Parallel()
 	const limit, each, room, clients = 16 << 20, 2 << 20, 7, 10
 	srv := startLimited(t, nil, func(l *limits) { l.inputBytes, l.inputTime = limit, time.Second })
 	tokens := []chan struct{}{srv.processors, srv.extraShort, srv.extraLong}
-	for _, c := range tokens { // nothing is done beside the loops
+	for _, c := range tokens { // nothing runs in the background
 		for range cap(c) {
 			c <- struct{}{}
 		}

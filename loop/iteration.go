@@ -20,7 +20,7 @@ import (
 //  4. journal: syncChanges hands over what they have changed, one sync for all
 //  5. reply: replyAll, one write for each session
 //
-// gnet has no hook for the end of an iteration, but executes what it is given behind the events:
+// gnet has no hook for the end of an iteration, but executes what it is given after the events:
 // Run, which does 3 to 5. Where clients and server share processors, this is better than to answer
 // each request at once: the cache misses of lookups overlap (engine.Executor.Prefetch); reading,
 // executing and writing each run many times in a row; and a client that is woken finds more
@@ -33,8 +33,8 @@ const (
 	// requests and replies wait for its end. A busy phase ends with an iteration of one read event,
 	// since the number of events varies from iteration to iteration.
 	busyEvents = 4
-	// sampleInterval: while iterations are not busy, every sampleInterval-th read event waits for the
-	// end of its iteration. The sample shows when iterations become busy.
+	// sampleInterval: while iterations are not busy, every sampleInterval-th read event waits for
+	// the end of its iteration. The sample shows when iterations become busy.
 	sampleInterval = 16
 	// maxBatchedBytes is the most bytes of requests in one read event that may be deferred.
 	maxBatchedBytes = 4 << 10
@@ -70,7 +70,7 @@ type iteration struct {
 	sample  int
 }
 
-// batch is the requests that wait, whole frames one behind the other.
+// batch is the requests that wait, whole frames one after the other.
 type batch struct {
 	frames []byte
 	parts  []part
@@ -166,7 +166,7 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	return s.answer()
 }
 
-// answer ends a read event: its replies are sent, at once or at the end of the iteration.
+// answer ends a read event: its replies are sent, immediately or at the end of the iteration.
 func (s *session) answer() gnet.Action {
 	if s.deferReplies() {
 		return gnet.None
@@ -222,8 +222,8 @@ func (s *session) postRun() bool {
 }
 
 // deferSync syncs what the read event has changed, if replies wait for that, at the end of the
-// iteration: one sync for all of it. A read event whose own replies leave now was not taken into the
-// sample of deferReplies; it joins only an iteration that has begun.
+// iteration: one sync for all of it. A read event whose own replies leave now was not taken into
+// the sample of deferReplies; it joins only an iteration that has begun.
 func (s *session) deferSync() {
 	l := s.loop
 	if !l.changed {

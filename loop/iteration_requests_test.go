@@ -55,7 +55,7 @@ func TestBatch(t *testing.T) {
 	kinds := []struct {
 		name string
 		send func(w *wire, key string) []byte
-		then func(w *wire) // right behind the request
+		then func(w *wire) // directly after the request
 		see  func(w *wire, key string)
 	}{
 		{name: "one request", see: func(w *wire, key string) { answers(w, key); w.ok(codec.OpPing) }},

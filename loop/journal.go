@@ -17,7 +17,8 @@ func (srv *Server) flushJournal() {
 // or their LSNs are not reserved there.
 func (srv *Server) writable() error {
 	if srv.numbers == nil ||
-		srv.numbers.Allow(srv.store.Clock()) && (srv.journal == nil || srv.journal.Writable() && !srv.behind.Load()) {
+		srv.numbers.Allow(srv.store.Clock()) &&
+			(srv.journal == nil || srv.journal.Writable() && !srv.backlogged.Load()) {
 		return nil
 	}
 	return srv.whyRefused()
@@ -35,7 +36,7 @@ func (srv *Server) whyRefused() error {
 		if err := srv.journal.Full(); err != nil {
 			return &codec.Error{
 				Status:  codec.StatusReadOnly,
-				Message: "the disk is full, changes are refused until there is room again: " + err.Error(),
+				Message: "the disk is full, changes are refused until disk space is free again: " + err.Error(),
 			}
 		}
 	}
@@ -77,12 +78,12 @@ func (srv *Server) onRenew(err error) {
 	srv.log.Info("the next range of LSNs is reserved")
 }
 
-// lookBehind checks whether too much waits in memory to be written.
-func (srv *Server) lookBehind() {
+// checkBacklog checks whether too much waits in memory to be written.
+func (srv *Server) checkBacklog() {
 	if srv.journal == nil {
 		return
 	}
-	srv.behind.Store(srv.journal.Pending() > srv.limits.backlogBytes)
+	srv.backlogged.Store(srv.journal.Pending() > srv.limits.backlogBytes)
 }
 
 // mustWait says whether the reply to a request that may have changed something waits for the disk:
@@ -103,7 +104,7 @@ func (srv *Server) journalBroken() {
 	err := srv.journal.Err()
 	srv.reportPersistPanic("panic while the journal was written", err)
 	srv.log.Error(
-		"the journal is broken, changes are refused, reads go on: free disk space or repair the disk, then restart",
+		"the journal is broken, changes are refused, reads continue: free disk space or repair the disk, then restart",
 		slog.Any("error", err),
 		slog.Uint64("durable", srv.journal.Durable()),
 		slog.Uint64("applied", srv.store.Clock()),
@@ -118,13 +119,13 @@ func (srv *Server) journalBroken() {
 func (srv *Server) onFull(err error) {
 	if err != nil {
 		srv.log.Error(
-			"the disk is full, changes are refused until there is room again, reads go on; nothing that was "+
+			"the disk is full, changes are refused until disk space is free again, reads continue; nothing that was "+
 				"acknowledged is lost",
 			slog.Any("error", err),
 		)
 		return
 	}
-	srv.log.Info("the disk has room again, changes are accepted")
+	srv.log.Info("disk space is free again, changes are accepted")
 }
 
 // onBegin is called by the journal's flusher when its next segment cannot be begun, and with nil

@@ -169,9 +169,9 @@ func TestSlowDiskWhileSaving(t *testing.T) {
 	for range ahead {
 		w.write(w.request(codec.OpDictSet, "d", "a", value))
 	}
-	for !srv.behind.Load() {
+	for !srv.backlogged.Load() {
 		if time.Now().After(until) {
-			t.Fatal("never behind")
+			t.Fatal("never backlogged")
 		}
 		runtime.Gosched()
 	}

@@ -28,7 +28,7 @@ const (
 	// legacyProgress is how many bytes of a client's first request count as progress.
 	legacyProgress = legacy.BlockBytes
 	// legacyControlTime is how long an announcement, or the answer to one, may take to arrive:
-	// CyberDB's server reads it at once.
+	// CyberDB's server reads it immediately.
 	legacyControlTime = time.Second
 	// legacySilence is how long a client on another machine may send nothing at all. One on this
 	// machine may do so for ever, because CyberDB's clients open connections before they need them.

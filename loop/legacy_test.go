@@ -49,7 +49,7 @@ func dialLegacy(t testing.TB, srv *Server) *legacyConn {
 	return &legacyConn{TB: t, Conn: conn, cipher: srv.legacy.cipher}
 }
 
-// say sends a pickle as a message, in pieces of so many bytes; 0: at once.
+// say sends a pickle as a message, in pieces of so many bytes; 0: in one piece.
 func (c *legacyConn) say(message []byte, piece int) {
 	c.Helper()
 	if c.cipher != nil {
@@ -245,9 +245,9 @@ func TestLegacyObjects(t *testing.T) {
 	}
 }
 
-// TestLegacyMuchOfLittle: a short request that asks for much runs in the background, and is refused
-// if it asks for too much.
-func TestLegacyMuchOfLittle(t *testing.T) {
+// TestLegacyCostlyShortRequests: a short request that asks for much runs in the background, and is
+// refused if it asks for too much.
+func TestLegacyCostlyShortRequests(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.EventLoops = 1 }))
 	c := dialLegacy(t, srv)
@@ -303,8 +303,8 @@ func TestLegacyCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLegacyNothingHangs: what the original answers with silence is answered or closed at once;
-// nothing is executed, and the server goes on.
+// TestLegacyNothingHangs: what the original answers with silence is answered or closed immediately;
+// nothing is executed, and the server continues.
 func TestLegacyNothingHangs(t *testing.T) {
 	t.Parallel()
 	for _, encrypt := range []bool{false, true} {
@@ -385,9 +385,9 @@ func TestLegacyWrongPassword(t *testing.T) {
 	})
 }
 
-// TestLegacyUnproven: the input of all connections that have not authenticated is bounded together;
-// authenticated ones go on.
-func TestLegacyUnproven(t *testing.T) {
+// TestLegacyUnauthenticatedInput: the input of all connections that have not authenticated is
+// bounded together; authenticated ones continue.
+func TestLegacyUnauthenticatedInput(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
 	srv := startLimited(t, legacyOn(nil), func(l *limits) { l.unauthenticatedBytes = most })
@@ -425,9 +425,9 @@ func TestLegacyUnproven(t *testing.T) {
 	})
 }
 
-// TestLegacyPatience: a client may send nothing for long. One that has begun a message must go on;
-// a native one must authenticate.
-func TestLegacyPatience(t *testing.T) {
+// TestLegacyAuthTimeout: a client may send nothing for long. One that has begun a message must go
+// on; a native one must authenticate.
+func TestLegacyAuthTimeout(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(nil))
 	silent, begun, native := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)

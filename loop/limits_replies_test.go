@@ -25,10 +25,10 @@ func dialSilent(t testing.TB, srv *Server) *wire {
 	return &wire{TB: t, conn: conn}
 }
 
-// TestUnreadReplies: a client sends requests and never reads. Its requests wait at the soft limit,
-// the server's memory stays bounded, another client is served promptly all the time, and in the end
-// the first one is closed.
-func TestUnreadReplies(t *testing.T) {
+// TestClientNeverReads: a client sends requests and never reads. Its requests wait at the soft
+// limit, the server's memory stays bounded, another client is served promptly all the time, and in
+// the end the first one is closed.
+func TestClientNeverReads(t *testing.T) {
 	t.Parallel()
 	const (
 		valueBytes = 1 << 20
@@ -81,7 +81,7 @@ func TestUnreadReplies(t *testing.T) {
 	}
 }
 
-// TestSlowReader reads the replies of TestUnreadReplies with long pauses: all come, in order.
+// TestSlowReader reads the replies of TestClientNeverReads with long pauses: all come, in order.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	const requests = 60

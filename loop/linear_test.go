@@ -307,9 +307,9 @@ func linearReply(w *wire, reply codec.Reply) (linearOutput, error) {
 	return out, nil
 }
 
-// TestLinearizableHasTeeth: the checker finds a lost update, a stale read, and any altered outcome
-// of a real history.
-func TestLinearizableHasTeeth(t *testing.T) {
+// TestLinearizableFindsFaults: the checker finds a lost update, a stale read, and any altered
+// outcome of a real history.
+func TestLinearizableFindsFaults(t *testing.T) {
 	t.Parallel()
 	seed := conformance.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 3))

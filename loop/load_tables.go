@@ -195,7 +195,7 @@ func (l *loading) undo(err error) error {
 // file again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
-	s.file, s.whole, s.previous = info, info.LSN, info.LSN
+	s.file, s.completeLSN, s.previous = info, info.LSN, info.LSN
 	if s.srv.journal != nil {
 		s.grown = s.srv.journal.BytesWritten()
 	}
@@ -218,11 +218,11 @@ func (s *saver) savedAgain() error {
 	info, err := s.writeOwn()
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
-		s.file, s.whole = info, info.LSN
+		s.file, s.completeLSN = info, info.LSN
 	}
 	s.mu.Unlock()
 	if err != nil {
-		s.srv.log.Error("not saved after loading; the server goes on and tries again", slog.Any("error", err))
+		s.srv.log.Error("not saved after loading; the server continues and tries again", slog.Any("error", err))
 	}
 	return err
 }

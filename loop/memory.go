@@ -12,7 +12,7 @@ import (
 )
 
 // memoryLimit keeps the server from being killed for its memory. Once it uses as much as it may,
-// requests that add data are refused, while reads and deletions go on. Its use is the Go heap,
+// requests that add data are refused, while reads and deletions continue. Its use is the Go heap,
 // garbage included, the stacks, and the used part of the slabs. The garbage collector gets a limit
 // too.
 type memoryLimit struct {

@@ -21,7 +21,7 @@ func usedByOthers() int64 {
 	return m.used.Load()
 }
 
-// TestMemoryLimit fills a server until it refuses data: it stays below its limit, goes on reading
+// TestMemoryLimit fills a server until it refuses data: it stays below its limit, continues reading
 // and deleting, and accepts data again once there is room.
 func TestMemoryLimit(t *testing.T) {
 	const room, valueBytes = 192 << 20, 256 << 10

@@ -130,10 +130,10 @@ func TestStaleVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestNumbersRunOut: while the disk accepts no reservation, changes go on as long as LSNs are
-// reserved, and are refused afterwards, with the reason. Reads go on. Changes are accepted again
+// TestLSNsRunOut: while the disk accepts no reservation, changes continue as long as LSNs are
+// reserved, and are refused afterwards, with the reason. Reads continue. Changes are accepted again
 // once LSNs can be reserved.
-func TestNumbersRunOut(t *testing.T) {
+func TestLSNsRunOut(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
 	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {

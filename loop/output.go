@@ -104,7 +104,7 @@ func (o *output) exceeds(b *replyBudget, buffered, pendingDurable int) bool {
 	return buffered+pendingDurable > b.soft()
 }
 
-// drained says whether so little is unsent that a paused client's requests go on.
+// drained says whether so little is unsent that a paused client's requests continue.
 func (o *output) drained(b *replyBudget, buffered, pendingDurable int) bool {
 	o.count(b, buffered)
 	return buffered+pendingDurable < b.soft()/2

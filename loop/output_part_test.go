@@ -56,7 +56,7 @@ func TestOutputPrepared(t *testing.T) {
 }
 
 // TestOutputPauses: a client's requests wait above a limit, which is lower while the budget is used
-// up, and go on below half of it. Replies that wait for the disk count.
+// up, and continue below half of it. Replies that wait for the disk count.
 func TestOutputPauses(t *testing.T) {
 	t.Parallel()
 	budget := &replyBudget{limit: softOutputBytes}

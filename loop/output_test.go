@@ -9,9 +9,9 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// TestUnreadTogether: many clients leave as much unread as each of them may alone. Their requests
+// TestOutputBudget: many clients leave as much unread as each of them may alone. Their requests
 // wait, another client is served, and once they read they get everything.
-func TestUnreadTogether(t *testing.T) {
+func TestOutputBudget(t *testing.T) {
 	t.Parallel()
 	const (
 		clients    = 20
@@ -54,9 +54,9 @@ func TestUnreadTogether(t *testing.T) {
 	}
 }
 
-// TestLargeRepliesWhileScarce: while the clients together have too much unsent, only writes get
+// TestLargeRepliesOverBudget: while the clients together have too much unsent, only writes get
 // large replies, and no refused request has changed anything.
-func TestLargeRepliesWhileScarce(t *testing.T) {
+func TestLargeRepliesOverBudget(t *testing.T) {
 	t.Parallel()
 	srv := startLimited(t, nil, func(l *limits) { l.outputBytes = 8 << 20 })
 	large, other := make([]byte, engine.LargeReplyBytes+1), make([]byte, engine.LargeReplyBytes+2)

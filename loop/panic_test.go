@@ -24,7 +24,7 @@ import (
 // Opcodes of commands that panic and change the table "d".
 const (
 	opPanicsInChange codec.Opcode = 0xe8 + iota
-	opPanicsBehindChange
+	opPanicsAfterChange
 	opPanicsInCreate
 	opPanicsInDrop
 	opPanicsInNaming
@@ -68,7 +68,7 @@ func newFaulty() *faulty {
 	rows := make(map[codec.Opcode]engine.Command)
 	for op, run := range map[codec.Opcode]func(x *engine.Executor) error{
 		opPanicsInChange: func(x *engine.Executor) error { return numbered(x, func() error { return set(x) }) },
-		opPanicsBehindChange: func(x *engine.Executor) error {
+		opPanicsAfterChange: func(x *engine.Executor) error {
 			if err := set(x); err != nil || d.fixed.Load() {
 				return err
 			}
@@ -124,20 +124,20 @@ func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
 	return srv
 }
 
-// TestDefectAndRestart: a request that panics once it is recorded closes its connection, and
+// TestPanicAndRestart: a request that panics once it is recorded closes its connection, and
 // poisons its table if it was in the middle of the change. The next start succeeds, whether or not
 // the request panics again.
-func TestDefectAndRestart(t *testing.T) {
+func TestPanicAndRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		op      codec.Opcode
 		partial bool // its change is partially applied
 		fixed   bool // it does not panic in the next start
 		made    bool // after the restart
 	}{
-		"in the change":               {opPanicsInChange, true, false, false},
-		"in the change, fixed":        {opPanicsInChange, true, true, true},
-		"behind the change":           {opPanicsBehindChange, false, false, true},
-		"behind the change and fixed": {opPanicsBehindChange, false, true, true},
+		"in the change":              {opPanicsInChange, true, false, false},
+		"in the change, fixed":       {opPanicsInChange, true, true, true},
+		"after the change":           {opPanicsAfterChange, false, false, true},
+		"after the change and fixed": {opPanicsAfterChange, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			known := newFaulty()
@@ -400,7 +400,7 @@ func TestManySaves(t *testing.T) {
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
 	change := w.request(codec.OpDictSet, "d", "b", 1)[8:] // its payload
-	disk.renamed = func() {                               // other clients go on changing something
+	disk.renamed = func() {                               // other clients keep changing something
 		log := srv.engine.TakeLog()
 		defer srv.engine.PutLog(log)
 		c := shardmap.Call{Log: log, Request: change}

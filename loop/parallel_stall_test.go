@@ -80,10 +80,10 @@ func TestParallelStalls(t *testing.T) {
 	elsewhere := watcher{other, codec.OpDictGet, []any{"other", "k"}}
 	onDict, onList := watcher{same, codec.OpDictGet, []any{"dict", 5}}, watcher{same, codec.OpListGet, []any{"list", 5}}
 
-	measure := func(name string, beside watcher, bound bool, work func()) {
+	measure := func(name string, other watcher, bound bool, work func()) {
 		t.Helper()
 		start := time.Now()
-		longest := watch(t, []watcher{elsewhere, beside}, work)
+		longest := watch(t, []watcher{elsewhere, other}, work)
 		t.Logf(
 			"%s of %d: %v; longest wait elsewhere %v, on the same table %v",
 			name,

@@ -68,7 +68,7 @@ func TestParallel(t *testing.T) {
 	}
 	seed := conformance.Seed(t)
 	srv := startServer(t, nil)
-	families := conformance.StartJudge(t, seed).Families
+	families := conformance.StartOracle(t, seed).Families
 	names := []string{"a", "b", "x", "y"}
 	inParallel(t, srv, clients, func(w *wire, i int) error {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -263,7 +263,7 @@ func TestParallelNothingLost(t *testing.T) {
 		name := v.(int64)
 		client := name / each
 		if name < last[client] {
-			t.Errorf("element %d is behind %d", name, last[client])
+			t.Errorf("element %d comes after %d", name, last[client])
 		}
 		last[client] = name
 	}

@@ -15,8 +15,8 @@ import (
 // The victim is the one whose client the server has waited longest for, provided that its address
 // has more unauthenticated connections than the newcomer's, or that it has waited longer than
 // sameAddrGrace (for a newcomer of the same address) or otherAddrGrace. So connections that say
-// nothing cannot keep out a client that authenticates at once. Authenticated connections are never
-// evicted.
+// nothing cannot keep out a client that authenticates immediately. Authenticated connections are
+// never evicted.
 
 const (
 	// How long the client of a connection that may be evicted has for each of its messages. A busy
@@ -60,8 +60,8 @@ func (u *unauthenticatedSet) waitLocked(s *session) {
 	p.waiting, p.since = u.waiting.PushBack(s), time.Now()
 }
 
-// work notes that the server has work to do before the session's client can go on: until worked it
-// is not evicted. It returns false if it has been already.
+// work notes that the server has work to do before the session's client can continue: until worked
+// it is not evicted. It returns false if it has been already.
 func (u *unauthenticatedSet) work(s *session) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,7 +76,7 @@ func (u *unauthenticatedSet) stopWaitingLocked(s *session) {
 	}
 }
 
-// worked notes that the session's client can go on.
+// worked notes that the session's client can continue.
 func (u *unauthenticatedSet) worked(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -86,7 +86,7 @@ func (u *unauthenticatedSet) worked(s *session) {
 }
 
 // answered notes that the session's client has its last answer: the session is the next to be
-// evicted, at once.
+// evicted, immediately.
 func (u *unauthenticatedSet) answered(s *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -12,10 +12,10 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// TestWhoGivesWay: the unauthenticated connection that is evicted has waited longer than its grace,
-// or its address has more such connections than the newcomer's. One that waits for the server is
-// never evicted.
-func TestWhoGivesWay(t *testing.T) {
+// TestEvictionVictim: the unauthenticated connection that is evicted has waited longer than its
+// grace, or its address has more such connections than the newcomer's. One that waits for the
+// server is never evicted.
+func TestEvictionVictim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var u unauthenticatedSet
 		u.init()
@@ -82,9 +82,9 @@ func TestWhoGivesWay(t *testing.T) {
 	})
 }
 
-// TestStrangersGiveWay: silent connections take all slots. Clients that know the password are
-// accepted at once, and authenticated ones stay.
-func TestStrangersGiveWay(t *testing.T) {
+// TestUnauthenticatedEvicted: silent connections take all slots. Clients that know the password are
+// accepted immediately, and authenticated ones stay.
+func TestUnauthenticatedEvicted(t *testing.T) {
 	t.Parallel()
 	const most = 8
 	srv := startServer(t, func(cfg *Config) { cfg.MaxConns = most })
@@ -136,9 +136,9 @@ func TestStrangersGiveWay(t *testing.T) {
 	})
 }
 
-// TestLegacyGivesWay: a connection of CyberDB's wire authenticates with its first request. Until
+// TestLegacyEvicted: a connection of CyberDB's wire authenticates with its first request. Until
 // then it may send nothing for long, and may be evicted.
-func TestLegacyGivesWay(t *testing.T) {
+func TestLegacyEvicted(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, legacyOn(func(cfg *Config) { cfg.MaxConns = 3 }))
 	authed, silent, large := dialLegacy(t, srv), dialLegacy(t, srv), dialLegacy(t, srv)

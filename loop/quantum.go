@@ -11,7 +11,7 @@ import (
 
 // An event loop divides its time between connections. It executes requests of one connection until
 // their estimated cost reaches a quantum. Then the session is preempted: the rest of its input
-// waits in its input buffer, and new input waits behind it. Each iteration of the loop serves all
+// waits in its input buffer, and new input waits after it. Each iteration of the loop serves all
 // connections that are not preempted, and one quantum of the preempted session that has waited
 // longest. So a connection that asks for much waits for itself, not the others for it.
 
@@ -27,24 +27,24 @@ const (
 // runQueue holds the preempted sessions of an event loop. Owned by the event loop.
 type runQueue struct {
 	sessions []*session // each once, the one that has waited longest first
-	bell     *bell
+	waker    *waker
 }
 
-// bell wakes an event loop in its next iteration, after the loop has looked at its sockets. gnet
+// waker wakes an event loop in its next iteration, after the loop has looked at its sockets. gnet
 // has no call for that: a task that is posted by a task runs before the sockets are looked at
-// again. The bell is a pair of sockets. One end is a connection of the event loop, and a byte
+// again. The waker is a pair of sockets. One end is a connection of the event loop, and a byte
 // written to the other end makes it readable.
-type bell struct {
-	loop *eventLoop // constant after OnOpen
-	fd   int        // the other end; constant
-	rung bool       // a byte is under way; owned by the event loop
+type waker struct {
+	loop    *eventLoop // constant after OnOpen
+	fd      int        // the other end; constant
+	pending bool       // a byte is under way; owned by the event loop
 }
 
-// hangBells gives each event loop a bell. It is called before there are other connections: gnet
+// openWakers gives each event loop a waker. It is called before there are other connections: gnet
 // gives a new connection to the loop that has fewest.
-func (srv *Server) hangBells() error {
+func (srv *Server) openWakers() error {
 	for range srv.cfg.EventLoops {
-		if err := srv.hangBell(); err != nil {
+		if err := srv.openWaker(); err != nil {
 			return fmt.Errorf("a socket to wake an event loop: %w", err)
 		}
 	}
@@ -54,14 +54,14 @@ func (srv *Server) hangBells() error {
 	return nil
 }
 
-func (srv *Server) hangBell() error {
+func (srv *Server) openWaker() error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	b := &bell{fd: fds[1]}
-	srv.bells = append(srv.bells, b)
-	file := os.NewFile(uintptr(fds[0]), "bell")
+	b := &waker{fd: fds[1]}
+	srv.wakers = append(srv.wakers, b)
+	file := os.NewFile(uintptr(fds[0]), "waker")
 	conn, err := net.FileConn(file)
 	_ = file.Close()
 	if err != nil {
@@ -71,33 +71,34 @@ func (srv *Server) hangBell() error {
 	return err
 }
 
-// closeBells closes the ends of the bells that are not the event loops'.
-func (srv *Server) closeBells() {
-	for _, b := range srv.bells {
+// closeWakers closes the ends of the wakers that are not the event loops'.
+func (srv *Server) closeWakers() {
+	for _, b := range srv.wakers {
 		_ = unix.Close(b.fd)
 	}
 }
 
-// ring makes the loop serve its queue in its next iteration.
-func (b *bell) ring() {
-	if !b.rung {
-		b.rung = true
+// wake makes the loop serve its queue in its next iteration.
+func (b *waker) wake() {
+	if !b.pending {
+		b.pending = true
 		_, _ = unix.Write(b.fd, []byte{1}) // there is room: at most one byte is under way
 	}
 }
 
-// preempt ends the session's quantum: the session goes on when its turn in the loop's queue comes.
+// preempt ends the session's quantum: the session continues when its turn in the loop's queue
+// comes.
 func (s *session) preempt() {
 	q := &s.loop.queue
 	s.to(preempted)
 	q.sessions = append(q.sessions, s)
-	q.bell.ring()
+	q.waker.wake()
 }
 
 // serveQueue gives the session that has waited longest a quantum.
 func (l *eventLoop) serveQueue() {
 	q := &l.queue
-	q.bell.rung = false
+	q.waker.pending = false
 	for len(q.sessions) > 0 {
 		s := q.sessions[0]
 		q.sessions[0] = nil
@@ -111,7 +112,7 @@ func (l *eventLoop) serveQueue() {
 		break
 	}
 	if len(q.sessions) > 0 {
-		q.bell.ring()
+		q.waker.wake()
 	}
 }
 

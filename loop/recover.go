@@ -267,7 +267,10 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 	if !errors.As(err, &partial) {
 		return err
 	}
-	r.partial = append(r.partial, partial) // go on, to find all of them at once: no later request is for its table
+	r.partial = append(
+		r.partial,
+		partial,
+	) // continue, to find all of them in one pass: no later request is for its table
 	r.store.SetClock(lsn + n - 1)
 	return nil
 }

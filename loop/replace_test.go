@@ -254,7 +254,7 @@ func TestReplacePowerCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mu.Lock() // the journal goes on syncing: what it cuts from here on is not looked at
+	mu.Lock() // the journal continues syncing: what it cuts from here on is not looked at
 	cuts = append(cuts, state{disk.PowerCut(rng), max(acknowledged.Load(), loadedCount)})
 	mu.Unlock()
 
@@ -372,7 +372,7 @@ func recoveredStore(t *testing.T, fsys persist.FS) *shardmap.Store {
 	return srv.store
 }
 
-// TestReplaceUnderReads: a long read that was cut before a load goes on showing the old table,
+// TestReplaceUnderReads: a long read that was cut before a load continues to show the old table,
 // while others read the new one.
 func TestReplaceUnderReads(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func TestReplay(t *testing.T) {
 	seed := conformance.Seed(t)
 	var rec conformance.Recording
 	srv := startServer(t, func(cfg *Config) { cfg.NewLog = rec.NewLog })
-	families := conformance.StartJudge(t, seed).Families
+	families := conformance.StartOracle(t, seed).Families
 	names := []string{"a", "b", "x", "y"}
 	inParallel(t, srv, clients, func(w *wire, i int) error {
 		g := conformance.NewOperations(w, rand.New(rand.NewPCG(seed, uint64(i))), families)

@@ -28,8 +28,8 @@ const (
 
 // spareHeap returns to the system what the Go heap does not need: garbage, and free memory that it
 // keeps. After many logins or large requests this is as much as what is live. A server at rest does
-// so once, but no sooner than minRestInterval after the last time, and for at most a fiftieth of the
-// time. Owned by the sweeper, except where said.
+// so once, but no sooner than minRestInterval after the last time, and for at most a fiftieth of
+// the time. Owned by the sweeper, except where said.
 type spareHeap struct {
 	samples [4]metrics.Sample
 	cycles  uint64       // collections when dropped was last looked at
@@ -61,8 +61,8 @@ func (h *spareHeap) worthwhile() bool {
 	return objects-min(objects, live)+free+h.dropped >= max(minSpareBytes, live/spareShare)
 }
 
-// giveBack returns memory if that is worth a collection. A goroutine does so, since the sweeper must
-// wake when a request comes.
+// giveBack returns memory if that is worth a collection. A goroutine does so, since the sweeper
+// must wake when a request comes.
 func (h *spareHeap) giveBack() {
 	if !h.worthwhile() || !h.giving.CompareAndSwap(false, true) {
 		return

@@ -14,7 +14,7 @@ import (
 // withKeys returns how many sessions of the server have the keys of their records.
 func withKeys(srv *Server) (n int) {
 	srv.sessions.each(func(s *session) {
-		if s.auth.marks.has(keyed) {
+		if s.auth.marks.has(hasKeys) {
 			n++
 		}
 	})
@@ -32,8 +32,9 @@ func atRest(t *testing.T, srv *Server) {
 	})
 }
 
-// TestKeysRest: an encrypted connection that was idle for long goes on, in both directions.
-func TestKeysRest(t *testing.T) {
+// TestIdleEncryptedConnection: an encrypted connection that was idle for long continues to work, in
+// both directions.
+func TestIdleEncryptedConnection(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, encrypting)
 	w := dial(t, srv)

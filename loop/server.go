@@ -56,7 +56,7 @@ type Server struct {
 
 	clock           coarseClock
 	draining        atomic.Bool
-	behind          atomic.Bool  // the journal is: requests that change anything are refused
+	backlogged      atomic.Bool  // too much waits to be written to the journal: requests that change anything are refused
 	ioOnce          sync.Once    // journalBroken was called
 	conns           atomic.Int64 // accepted and not yet closed
 	streams         atomic.Int64 // long reads under way
@@ -71,7 +71,7 @@ type Server struct {
 	sessions        sessionSet
 	loopsMu         sync.Mutex
 	loops           map[gnet.EventLoop]*eventLoop // guarded by loopsMu
-	bells           []*bell                       // one for each event loop; constant after Start
+	wakers          []*waker                      // one for each event loop; constant after Start
 	acceptLog       *limitedLog
 }
 
@@ -182,8 +182,8 @@ func (srv *Server) run() error {
 		return fmt.Errorf("event loops: %w", err)
 	}
 	srv.events = events
-	if err := srv.hangBells(); err != nil {
-		srv.closeBells()
+	if err := srv.openWakers(); err != nil {
+		srv.closeWakers()
 		return errors.Join(err, events.Stop())
 	}
 	go srv.sweep()
@@ -233,13 +233,13 @@ func (srv *Server) stop(ctx context.Context) error {
 	}
 	srv.accepting.Wait()
 	srv.draining.Store(true)
-	srv.demandAll()
+	srv.requestSync()
 	err := srv.drain(ctx)
 	close(srv.sweeps)
 	srv.memory.end()
 	srv.control.close()
 	err = errors.Join(err, srv.events.Stop())
-	srv.closeBells()
+	srv.closeWakers()
 	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// session is one connection: its state, and four parts that own the rest. DESIGN.md says who may
-// touch what.
+// session is one connection: its state, and four parts that own the rest. DESIGN.md says which
+// goroutine may touch what.
 type session struct {
 	// constant after open
 	srv  *Server

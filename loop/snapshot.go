@@ -36,22 +36,22 @@ type saver struct {
 	locked  persist.File // the data file, locked; nil: there is none; guarded by saving
 	waiters atomic.Int32 // how many callers wait for a save
 
-	mu       sync.Mutex
-	file     persist.FileInfo // the present file
-	whole    uint64           // the clock when the file held everything; 0: it never did
-	previous uint64           // LSN of the previous file
-	tried    time.Time        // the end of the last attempt, or of the start
-	took     time.Duration    // the last save
-	err      error            // of the last attempt
-	grown    int64            // the journal's Grown at the last cut; below zero: the bytes that were replayed
-	skipped  int              // how many requests of the journal the start has skipped
+	mu          sync.Mutex
+	file        persist.FileInfo // the present file
+	completeLSN uint64           // the clock when the file held everything; 0: it never did
+	previous    uint64           // LSN of the previous file
+	tried       time.Time        // the end of the last attempt, or of the start
+	took        time.Duration    // the last save
+	err         error            // of the last attempt
+	grown       int64            // the journal's Grown at the last cut; below zero: the bytes that were replayed
+	skipped     int              // how many requests of the journal the start has skipped
 }
 
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 	s.look = make(chan struct{}, 1)
 	if found.Replay.Operations == 0 { // the clock may have gone on from the file's number
-		s.whole = found.Clock
+		s.completeLSN = found.Clock
 	}
 }
 
@@ -110,10 +110,11 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 }
 
 // unchangedLocked says whether the file holds everything.
-func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.whole }
+func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.completeLSN }
 
 // save writes the tables, as they are at one moment, to the file. It returns when they are on disk,
-// at once if they are. Of the callers that wait while another save runs, the first saves for all.
+// immediately if they are. Of the callers that wait while another save runs, the first saves for
+// all.
 func (s *saver) save() error {
 	asked := s.srv.store.Clock()
 	s.saving.Lock()
@@ -138,7 +139,7 @@ func (s *saver) save() error {
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
-		s.previous, s.file, s.whole, s.took, s.grown = s.file.LSN, info, info.LSN, s.tried.Sub(start), grown
+		s.previous, s.file, s.completeLSN, s.took, s.grown = s.file.LSN, info, info.LSN, s.tried.Sub(start), grown
 	}
 	covered := s.previous
 	s.mu.Unlock()
@@ -170,13 +171,13 @@ func (s *saver) logUnsaved(err error) {
 	case s.srv.draining.Load():
 		s.srv.log.Error("not saved", slog.Any("error", err))
 	default:
-		s.srv.log.Error("not saved; the server goes on and tries again", slog.Any("error", err))
+		s.srv.log.Error("not saved; the server continues and tries again", slog.Any("error", err))
 	}
 }
 
 // recordSkipped records that the start skipped n journal entries that panic, and writes two
-// snapshots at once, so that a later version cannot replay the skipped entries before writes that
-// were made without them.
+// snapshots immediately, so that a later version cannot replay the skipped entries before writes
+// that were made without them.
 func (s *saver) recordSkipped(n int) {
 	s.mu.Lock()
 	s.skipped = n

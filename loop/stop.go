@@ -18,14 +18,14 @@ var (
 	// journal.
 	ErrUnsaved = errors.New("the tables could not be saved at the end")
 
-	errCutShort = errors.New("the server was asked to end at once")
+	errCutShort = errors.New("the server was asked to stop immediately")
 )
 
 // hurry is the request to cut a stop short.
 type hurry struct {
 	once  sync.Once
 	asked chan struct{} // closed by Hurry
-	over  atomic.Bool   // saves must not go on
+	over  atomic.Bool   // saves must not continue
 }
 
 // Hurry cuts a stop short. Connections that are not drained yet are dropped, and a load that has
@@ -34,7 +34,7 @@ type hurry struct {
 // case. The log says how many changes are lost, if any.
 func (srv *Server) Hurry() {
 	srv.hurry.once.Do(func() {
-		srv.demandAll()
+		srv.requestSync()
 		close(srv.hurry.asked)
 		time.AfterFunc(hurriedSaveTime, func() { srv.hurry.over.Store(true) })
 	})
@@ -62,8 +62,8 @@ func (h *hurry) isAsked() bool {
 	}
 }
 
-// demandAll makes the journal sync soon: the process may be killed before the stop is over.
-func (srv *Server) demandAll() {
+// requestSync makes the journal sync soon: the process may be killed before the stop is over.
+func (srv *Server) requestSync() {
 	if srv.journal != nil {
 		srv.journal.RequestSync(srv.store.Clock())
 	}

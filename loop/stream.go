@@ -52,7 +52,7 @@ type bodyWriter struct {
 	body   []byte        // begins with room for a frame's header
 }
 
-// startStream makes the reply of a long read on a goroutine of its own. The session goes on
+// startStream makes the reply of a long read on a goroutine of its own. The session continues
 // meanwhile.
 func (s *session) startStream(req *codec.Request, result engine.Result) {
 	read := result.Stream
@@ -128,7 +128,7 @@ func (s *session) send(w *bodyWriter, read stream) {
 	})
 }
 
-// beginStream runs a stream's begin, and lets the session go on.
+// beginStream runs a stream's begin, and lets the session continue.
 func (s *session) beginStream(read stream) {
 	if read.begin == nil {
 		return

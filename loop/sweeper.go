@@ -119,7 +119,7 @@ func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
 func (w *sweeper) look() {
 	w.srv.guardSweeper(func() {
 		w.srv.memory.look(w.srv.store)
-		w.srv.lookBehind()
+		w.srv.checkBacklog()
 		w.srv.sessions.eachPaused((*session).wake)
 	})
 }
@@ -128,7 +128,7 @@ func (w *sweeper) look() {
 func (w *sweeper) paceTick(now time.Time) {
 	w.srv.clock.set(now)
 	w.look()
-	if w.ticks++; w.ticks < paceTicks || w.srv.behind.Load() || w.srv.sessions.anyPaused() {
+	if w.ticks++; w.ticks < paceTicks || w.srv.backlogged.Load() || w.srv.sessions.anyPaused() {
 		return
 	}
 	w.pace.Stop()
@@ -180,7 +180,7 @@ func (w *sweeper) rest(now time.Time) time.Duration {
 	return never
 }
 
-// guardSweeper calls f. After a panic in f the sweeper goes on a second later, so that a repeated
+// guardSweeper calls f. After a panic in f the sweeper continues a second later, so that a repeated
 // panic does not fill the log.
 func (srv *Server) guardSweeper(f func()) {
 	defer func() {
@@ -208,7 +208,7 @@ func (w *sweeper) wakeIdle(now time.Time) (rest time.Duration) {
 		keysLeft := s.auth.keysLeft(now.UnixNano(), s.output.busy.Load())
 		rest = min(rest, keysLeft)
 		if keysLeft <= 0 {
-			s.auth.marks.set(resting)
+			s.auth.marks.set(keysIdle)
 			w.drops(keysBytes, now)
 		}
 		heavy := overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0

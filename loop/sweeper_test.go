@@ -9,9 +9,9 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestIdleTimeAfterRest: the time that a silent connection has begins with its last request, also
+// TestIdleTimeAfterSleep: the time that a silent connection has begins with its last request, also
 // if the server has slept before that.
-func TestIdleTimeAfterRest(t *testing.T) {
+func TestIdleTimeAfterSleep(t *testing.T) {
 	t.Parallel()
 	const timeout = 3 * time.Second
 	srv := startServer(t, func(cfg *Config) { cfg.IdleTimeout = timeout })
@@ -33,9 +33,9 @@ func TestIdleTimeAfterRest(t *testing.T) {
 	}
 }
 
-// TestSilentAfterRest: a connection that sends nothing is closed, although the server slept when it
-// came.
-func TestSilentAfterRest(t *testing.T) {
+// TestSilentAfterSleep: a connection that sends nothing is closed, although the server slept when
+// it came.
+func TestSilentAfterSleep(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
 	dial(t, srv).ok(codec.OpPing)
@@ -47,9 +47,9 @@ func TestSilentAfterRest(t *testing.T) {
 	}
 }
 
-// TestSavedAtRest: what the last client has changed is saved when it is due, though no request
+// TestSavedWhileIdle: what the last client has changed is saved when it is due, though no request
 // comes any more.
-func TestSavedAtRest(t *testing.T) {
+func TestSavedWhileIdle(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, func(cfg *Config) {
 		cfg.Data = Data{File: filepath.Join(t.TempDir(), "data.cdb"), NoJournal: true, Cycle: 2 * time.Second}

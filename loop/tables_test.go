@@ -55,9 +55,9 @@ func listedAs(t *testing.T, got []any, names []string, length func(i int) int) {
 	}
 }
 
-// TestTablesShowsItsTurn asks for the list of many tables in a pipeline of changes of the same
+// TestTablesInPipelineOrder asks for the list of many tables in a pipeline of changes of the same
 // client: each list shows the changes before it, and none after it.
-func TestTablesShowsItsTurn(t *testing.T) {
+func TestTablesInPipelineOrder(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, tooManyTables, 4000} {
 		srv := startServer(t, nil)

@@ -78,9 +78,9 @@ func segments(disk *fstest.Disk) []string {
 	return slices.DeleteFunc(disk.Names(), func(name string) bool { return !strings.HasSuffix(name, ".log") })
 }
 
-// TestSegmentNotBegun: while the next segment cannot be begun, the current one grows, and nothing
+// TestSegmentNotStarted: while the next segment cannot be begun, the current one grows, and nothing
 // is lost; that is retried from time to time, and reported once.
-func TestSegmentNotBegun(t *testing.T) {
+func TestSegmentNotStarted(t *testing.T) {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond} {
 		for op, errno := range map[string]syscall.Errno{"create": syscall.EMFILE, "left": syscall.EIO, "write": syscall.ENOSPC, "sync": syscall.EIO, "syncdir": syscall.EMFILE} {
 			t.Run(policy.String()+" "+op, func(t *testing.T) {
@@ -138,9 +138,9 @@ func TestSegmentNotBegun(t *testing.T) {
 	}
 }
 
-// TestSegmentNotUnmade: a segment that may be on disk, and cannot be begun, breaks the journal: the
-// one before is not the last any more.
-func TestSegmentNotUnmade(t *testing.T) {
+// TestSegmentNotRemoved: a segment that may be on disk, and cannot be begun, breaks the journal:
+// the one before is not the last any more.
+func TestSegmentNotRemoved(t *testing.T) {
 	rng := seed(t)
 	b := newBeginning(t, persist.Options{Policy: persist.Always}, "syncdir", syscall.EIO, true)
 	b.set(t, rng)
@@ -171,9 +171,9 @@ func TestSegmentOfAnother(t *testing.T) {
 	}
 }
 
-// TestNoRoomToStart: if there is no room for a journal, starting it changes nothing, however often
+// TestNoSpaceToStart: if there is no room for a journal, starting it changes nothing, however often
 // it is tried: a torn tail stays as well. The journal is broken then, and says why.
-func TestNoRoomToStart(t *testing.T) {
+func TestNoSpaceToStart(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync"} {
 		disk, db := saved(t, 10)
 		segments := segmentsOf(disk)

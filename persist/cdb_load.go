@@ -184,7 +184,7 @@ func (g *group) decode(r *Reader) error {
 		g.table.Items = r.index[g.first.table].Items
 	case blockEntries, blockElements:
 		g.block = Block{kind: g.first.kind(), items: int(g.first.items), raw: g.raw}
-		if !g.block.whole() {
+		if !g.block.wellFormed() {
 			return r.blockDamage(g.at, &g.first, "the items cannot be parsed")
 		}
 	}

@@ -244,7 +244,7 @@ func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) stri
 		return ""
 	}
 	b := Block{kind: f.kind(), items: int(f.items), raw: raw}
-	if !b.whole() {
+	if !b.wellFormed() {
 		return "the items cannot be parsed"
 	}
 	if *table != int64(f.table) { // the table's first block is lost

@@ -184,8 +184,8 @@ func (b *Block) Elements() iter.Seq[[]byte] {
 	}
 }
 
-// whole reports whether the block can be parsed into the right number of items.
-func (b *Block) whole() bool {
+// wellFormed reports whether the block can be parsed into the right number of items.
+func (b *Block) wellFormed() bool {
 	p := parser{b: b.raw}
 	n := 0
 	for ; p.left() > 0; n++ {

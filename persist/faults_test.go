@@ -200,9 +200,9 @@ func TestNothingAfterFault(t *testing.T) {
 	}
 }
 
-// TestBrokenJournalRests: once it is broken, the flusher of a journal that is synced each second
+// TestBrokenJournalIsIdle: once it is broken, the flusher of a journal that is synced each second
 // does nothing by itself.
-func TestBrokenJournalRests(t *testing.T) {
+func TestBrokenJournalIsIdle(t *testing.T) {
 	var told atomic.Int64
 	var armed atomic.Bool
 	fsys := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {

@@ -56,7 +56,7 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.kick:
-			if !j.noRoom.Load() { // otherwise the disk is full and changes are already refused: flush at once
+			if !j.noRoom.Load() { // otherwise the disk is full and changes are already refused: flush immediately
 				timer.Reset(writeDelay)
 				continue
 			}

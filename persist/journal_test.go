@@ -232,12 +232,12 @@ func TestJournalGap(t *testing.T) {
 	}
 }
 
-// TestJournalGapForEver: an operation that never comes breaks the journal, after many looks,
+// TestJournalGapNeverFilled: an operation that never comes breaks the journal, after many looks,
 // instead of keeping all others in memory for ever.
-func TestJournalGapForEver(t *testing.T) {
+func TestJournalGapNeverFilled(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 3, 0, 5)
 	b := j.Buffer()
-	b.Append(5, 1, []byte("behind the gap"))
+	b.Append(5, 1, []byte("after the gap"))
 	now := time.Unix(100, 0)
 	for looks := 0; j.Err() == nil; looks++ {
 		if looks > 1000 {
@@ -255,9 +255,9 @@ func TestJournalGapForEver(t *testing.T) {
 	}
 }
 
-// TestJournalFallingNumbers: numbers that do not rise break the journal instead of being written in
+// TestJournalFallingLSNs: numbers that do not rise break the journal instead of being written in
 // disorder.
-func TestJournalFallingNumbers(t *testing.T) {
+func TestJournalFallingLSNs(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
 	b := j.Buffer()
 	b.Append(1, 3, []byte("a"))
@@ -445,7 +445,7 @@ func TestJournalReserves(t *testing.T) {
 		new(ops).add,
 	); !errors.Is(err, persist.ErrDamaged) ||
 		!strings.Contains(err.Error(), "j/000001.log") {
-		t.Fatalf("zeros behind a segment that is not the last: %v", err)
+		t.Fatalf("zeros after a segment that is not the last: %v", err)
 	}
 }
 

@@ -86,9 +86,9 @@ func TestLocksThatAreRemoved(t *testing.T) {
 	}
 }
 
-// TestLockWithoutRoom: a lock is held on a full disk, and on one that can only be read, if its file
+// TestLockOnFullDisk: a lock is held on a full disk, and on one that can only be read, if its file
 // is there.
-func TestLockWithoutRoom(t *testing.T) {
+func TestLockOnFullDisk(t *testing.T) {
 	for op, errno := range map[string]syscall.Errno{"write": unix.ENOSPC, "edit": unix.EROFS} {
 		disk := fstest.NewDisk()
 		disk.Put("lock", []byte("12345\n"))

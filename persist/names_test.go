@@ -161,9 +161,9 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestDocumentsStay: a file that is none of ours is not written over, whichever of the names of a
-// save it has.
-func TestDocumentsStay(t *testing.T) {
+// TestForeignFilesAreKept: a file that is none of ours is not written over, whichever of the names
+// of a save it has.
+func TestForeignFilesAreKept(t *testing.T) {
 	for _, suffix := range []string{"", ".prev", ".part"} {
 		disk := fstest.NewDisk()
 		write(t, disk, "x.cdb", smallContent(), persist.S2)

@@ -68,9 +68,9 @@ func damageSegment(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk
 	return disk
 }
 
-// TestNoNumberTwice: no number is assigned twice, under any policy and without a journal, whatever
+// TestNoLSNTwice: no number is assigned twice, under any policy and without a journal, whatever
 // way the database ends and whatever that has lost.
-func TestNoNumberTwice(t *testing.T) {
+func TestNoLSNTwice(t *testing.T) {
 	rng := seed(t)
 	lossy := 0
 	for range 150 {
@@ -146,8 +146,8 @@ func numbersOfRun(
 	return first, m.last, recovered
 }
 
-// TestNumbersGoOn: after a clean shutdown no number is skipped.
-func TestNumbersGoOn(t *testing.T) {
+// TestLSNsContinue: after a clean shutdown no number is skipped.
+func TestLSNsContinue(t *testing.T) {
 	disk := fstest.NewDisk()
 	rng := seed(t)
 	var history *model
@@ -157,16 +157,16 @@ func TestNumbersGoOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if history != nil && db.last != history.last {
-			t.Fatalf("the clock goes on from %d, it was at %d", db.last, history.last)
+			t.Fatalf("the clock continues from %d, it was at %d", db.last, history.last)
 		}
 		db.work(rng, 20)
 		history = db.model
 	}
 }
 
-// TestNumbersRunOut: while no range can be reserved, numbers are allowed as long as they are
+// TestLSNsRunOut: while no range can be reserved, numbers are allowed as long as they are
 // reserved, and not beyond; that is reported once, and ends when a range can be reserved.
-func TestNumbersRunOut(t *testing.T) {
+func TestLSNsRunOut(t *testing.T) {
 	for _, op := range []string{"edit", "write", "sync", "identify"} {
 		var armed atomic.Bool
 		disk := fstest.NewDisk()
@@ -202,7 +202,7 @@ func TestNumbersRunOut(t *testing.T) {
 			&loader{model: newModel()},
 		); err != nil ||
 			again.Clock < db.last {
-			t.Errorf("%s: the next start goes on from %d, and %d was assigned: %v", op, again.Clock, db.last, err)
+			t.Errorf("%s: the next start continues from %d, and %d was assigned: %v", op, again.Clock, db.last, err)
 		}
 		armed.Store(false)
 		if op == "identify" { // whether the file is where it was is not asked again
@@ -214,9 +214,9 @@ func TestNumbersRunOut(t *testing.T) {
 	}
 }
 
-// TestNumbersRenewedAhead: the goroutine reserves the next range while half of the one before is
+// TestLSNsReservedAhead: the goroutine reserves the next range while half of the one before is
 // left, without being waited for.
-func TestNumbersRenewedAhead(t *testing.T) {
+func TestLSNsReservedAhead(t *testing.T) {
 	start := startOf(persist.Options{})
 	start.Numbers = persist.NumbersOptions{Range: 1000, InFlight: 10}
 	r, _, _, err := recoverWith(fstest.NewDisk(), start)
@@ -240,8 +240,9 @@ func TestNumbersRenewedAhead(t *testing.T) {
 	}
 }
 
-// TestNumbersMoved: once the file is not where it was, nothing is allowed, and the error says so.
-func TestNumbersMoved(t *testing.T) {
+// TestNumbersFileMoved: once the file is not where it was, nothing is allowed, and the error says
+// so.
+func TestNumbersFileMoved(t *testing.T) {
 	for name, move := range map[string]func(disk *fstest.Disk){
 		"removed": func(disk *fstest.Disk) { _ = disk.Remove(numbersFile) },
 		"replaced": func(disk *fstest.Disk) {
@@ -271,9 +272,9 @@ func TestNumbersMoved(t *testing.T) {
 	}
 }
 
-// TestNumbersOfCopies: a copy of a running database's files and the original assign different
+// TestLSNsOfCopies: a copy of a running database's files and the original assign different
 // numbers from then on, and so does the copy that is put back in the original's place.
-func TestNumbersOfCopies(t *testing.T) {
+func TestLSNsOfCopies(t *testing.T) {
 	rng := seed(t)
 	for run := range 60 {
 		disk := fstest.NewDisk()
@@ -298,8 +299,8 @@ func TestNumbersOfCopies(t *testing.T) {
 	}
 }
 
-// TestNumbersOfNewDatabase: two new databases at one place begin at different numbers.
-func TestNumbersOfNewDatabase(t *testing.T) {
+// TestLSNsOfNewDatabase: two new databases at one place begin at different numbers.
+func TestLSNsOfNewDatabase(t *testing.T) {
 	first, _, _, err := recoverWith(fstest.NewDisk(), startOf(persist.Options{}))
 	if err != nil {
 		t.Fatal(err)

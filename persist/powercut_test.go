@@ -108,8 +108,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// TestPowerCutTeeth: a database that acknowledges before the sync is caught.
-func TestPowerCutTeeth(t *testing.T) {
+// TestPowerCutFindsFaults: a database that acknowledges before the sync is caught.
+func TestPowerCutFindsFaults(t *testing.T) {
 	p := powercuts{rng: seed(t), limit: 1000, breakIt: true}
 	for !p.done() {
 		p.run(fstest.NewDisk(), nil, 0)

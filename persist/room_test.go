@@ -69,9 +69,9 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestNoRoomWithoutAllocation: where the file system cannot reserve, replies do not wait for what
+// TestNoPreallocation: where the file system cannot reserve, replies do not wait for what
 // it cannot do.
-func TestNoRoomWithoutAllocation(t *testing.T) {
+func TestNoPreallocation(t *testing.T) {
 	faults := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {
 		if op == "allocate" {
 			return fmt.Errorf("fallocate: %w", errors.ErrUnsupported)
@@ -88,8 +88,9 @@ func TestNoRoomWithoutAllocation(t *testing.T) {
 	}
 }
 
-// TestRoomOfSmallFileSystem fills a real file system, and looks at what is there after a kill.
-func TestRoomOfSmallFileSystem(t *testing.T) {
+// TestPreallocationOnSmallFileSystem fills a real file system, and looks at what is there after a
+// kill.
+func TestPreallocationOnSmallFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Logf(
@@ -196,8 +197,8 @@ func TestMark(t *testing.T) {
 	}
 }
 
-// TestIdleJournalRests: an idle journal writes one mark, and nothing else.
-func TestIdleJournalRests(t *testing.T) {
+// TestIdleJournalWritesOneMark: an idle journal writes one mark, and nothing else.
+func TestIdleJournalWritesOneMark(t *testing.T) {
 	disk := fstest.NewDisk()
 	faults := &fstest.Faults{FS: disk}
 	j, _ := startJournal(t, faults, "j", persist.Options{})
@@ -276,9 +277,9 @@ func TestTornTailIsKept(t *testing.T) {
 	}
 }
 
-// TestLostWithoutHead: an operation whose record's head is damaged counts as lost, since a later
+// TestDamagedRecordHead: an operation whose record's head is damaged counts as lost, since a later
 // record shows that it is missing.
-func TestLostWithoutHead(t *testing.T) {
+func TestDamagedRecordHead(t *testing.T) {
 	disk := fstest.NewDisk()
 	db, err := open(disk, persist.EverySecond, nil)
 	if err != nil {

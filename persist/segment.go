@@ -231,7 +231,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	if checksum(payload) != h.sum {
 		return h, nil, "the record does not match its checksum", nil
 	}
-	last, ok := wholeRecord(payload, &h)
+	last, ok := checkRecord(payload, &h)
 	if !ok {
 		return h, nil, "the record's operations cannot be parsed", nil
 	}
@@ -259,9 +259,9 @@ func (r *segmentReader) zeros() (what string, err error) {
 	return endInZeros, nil
 }
 
-// wholeRecord reports whether the payload has as many operations as the header says, and returns
+// checkRecord reports whether the payload has as many operations as the header says, and returns
 // the last LSN.
-func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
+func checkRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
 	p := parser{b: payload}
 	last = h.lsn - 1
 	ops := uint32(0)
@@ -276,7 +276,7 @@ func wholeRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
 	return last, ops == h.ops
 }
 
-// operations calls fn for each operation of a record that passed wholeRecord.
+// operations calls fn for each operation of a record that passed checkRecord.
 func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) error) error {
 	p := parser{b: payload}
 	for p.left() > 0 {

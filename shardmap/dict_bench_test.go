@@ -218,8 +218,8 @@ func BenchmarkDictGetMany100(b *testing.B) {
 	}
 }
 
-// BenchmarkDictGetExpected reads keys one by one that were expected, 16 at a time.
-func BenchmarkDictGetExpected(b *testing.B) {
+// BenchmarkDictGetPrefetched reads keys one by one that were expected, 16 at a time.
+func BenchmarkDictGetPrefetched(b *testing.B) {
 	d := newBenchDict(b, benchEntries)
 	var c Call
 	var keys [16]benchKey

@@ -48,9 +48,9 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 	}
 }
 
-// TestDrainLetsGo: what a view has drained is overwritten in place; before that, an entry that is
+// TestDrainReleases: what a view has drained is overwritten in place; before that, an entry that is
 // changed costs its record and little more, its page is not copied.
-func TestDrainLetsGo(t *testing.T) {
+func TestDrainReleases(t *testing.T) {
 	const n, size = 50_000, 40
 	store, d := newTestDict(t)
 	c := &Call{}
@@ -141,9 +141,9 @@ func TestBlocksShrink(t *testing.T) {
 	}
 }
 
-// TestClearsAtOnce: of two clears of the same contents one changes something, and a Set that comes
-// after it is counted alone.
-func TestClearsAtOnce(t *testing.T) {
+// TestConcurrentClears: of two clears of the same contents one changes something, and a Set that
+// comes after it is counted alone.
+func TestConcurrentClears(t *testing.T) {
 	for range 500 {
 		s, d := newTestDict(t)
 		s.minSplit = 8

@@ -8,9 +8,9 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestWarmChangesNothing: keys are expected and warmed, any bytes among them, while others insert,
-// delete and clear; each finds what it wrote.
-func TestWarmChangesNothing(t *testing.T) {
+// TestPrefetchChangesNothing: keys are expected and warmed, any bytes among them, while others
+// insert, delete and clear; each finds what it wrote.
+func TestPrefetchChangesNothing(t *testing.T) {
 	const seed, writers, rounds = 11, 4, 3000
 	t.Logf("seed %d", seed)
 	s := NewStore()

@@ -131,9 +131,9 @@ func TestSortBorrowsMemory(t *testing.T) {
 	}
 }
 
-// TestDearSortsAreLong gives inline calls few elements whose order takes much work: it is to be
+// TestCostlySortsAreLong gives inline calls few elements whose order takes much work: it is to be
 // found in the background.
-func TestDearSortsAreLong(t *testing.T) {
+func TestCostlySortsAreLong(t *testing.T) {
 	words := repeated(3000, func(i int) []byte { return msgp.AppendString(nil, fmt.Sprintf("Word %d", i)) })
 	number := new(big.Int).Exp(big.NewInt(10), big.NewInt(4600), nil)
 	encoded := func(v any) []byte {

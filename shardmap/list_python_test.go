@@ -28,7 +28,7 @@ type python struct {
 func startPython(t testing.TB) *python {
 	path, err := exec.LookPath("python3")
 	if err != nil {
-		t.Fatal("CPython judges here, and python3 is missing: make test installs it")
+		t.Fatal("CPython is the oracle here, and python3 is missing: make test installs it")
 	}
 	cmd := exec.Command(path, "testdata/list_oracle.py")
 	in, err := cmd.StdinPipe()

@@ -404,7 +404,7 @@ func (s *session) compareAndSet() {
 	if !want || e == nil && val == nil {
 		lsns = 0
 	}
-	if e != nil && old != nil { // the two are compared beside the table
+	if e != nil && old != nil { // the two are compared apart from the table
 		before += s.cutsFor(e.val, before, lsns)
 	}
 	version := s.assigned(before, lsns)

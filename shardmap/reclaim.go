@@ -30,7 +30,7 @@ func (vs *viewList) oldestReader(b *retiredBlock) *cut {
 	return nil
 }
 
-// retire frees a block: at once, or when the last view that reads it is closed.
+// retire frees a block: immediately, or when the last view that reads it is closed.
 func (s *Store) retire(b retiredBlock) {
 	if cap(b.block) < minSlabBytes {
 		return // the garbage collector frees it

@@ -193,7 +193,7 @@ func TestPanicInChange(t *testing.T) {
 						}
 					}
 					if n := s.Stats().Poisoned; n != 0 {
-						t.Errorf("%d tables are poisoned behind the drop", n)
+						t.Errorf("%d tables are poisoned after the drop", n)
 					}
 				})
 			})
@@ -247,9 +247,9 @@ func readPoisoned(t *testing.T, s *Store, poisoned *Table, closed []string) {
 	}
 }
 
-// TestDefectInRead: a panic in a call that has changed nothing leaves no lock, and the table as it
+// TestPanicInRead: a panic in a call that has changed nothing leaves no lock, and the table as it
 // was.
-func TestDefectInRead(t *testing.T) {
+func TestPanicInRead(t *testing.T) {
 	noEncoding := []byte{0xda}
 	s := twoTables(t)
 	c := &Call{}
@@ -288,8 +288,8 @@ func TestDefectInRead(t *testing.T) {
 	}
 }
 
-// TestDefectInSplit: the halves of a shard whose split panics are not left locked.
-func TestDefectInSplit(t *testing.T) {
+// TestPanicInSplit: the halves of a shard whose split panics are not left locked.
+func TestPanicInSplit(t *testing.T) {
 	s := twoTables(t)
 	c := &Call{}
 	found, _ := s.Lookup(c, []byte("d"))
@@ -324,8 +324,8 @@ func (changesPanic) Append(_, _ uint64, request []byte) {
 	}
 }
 
-// TestDefectInPop: a panic while a large value is taken out leaves no view open.
-func TestDefectInPop(t *testing.T) {
+// TestPanicInPop: a panic while a large value is taken out leaves no view open.
+func TestPanicInPop(t *testing.T) {
 	key := msgp.AppendInt(nil, 1000)
 	for name, pop := range map[string]func(d *Dict, c *Call) error{
 		"Pop":     func(d *Dict, c *Call) error { _, err := d.Pop(c, nil, key); return err },
@@ -347,8 +347,8 @@ func TestDefectInPop(t *testing.T) {
 	}
 }
 
-// TestDefectInHandover: a table whose drop panics before the dict is given up can be dropped again.
-func TestDefectInHandover(t *testing.T) {
+// TestPanicInHandover: a table whose drop panics before the dict is given up can be dropped again.
+func TestPanicInHandover(t *testing.T) {
 	s := twoTables(t)
 	v := s.View(&Call{})
 	defer v.Close()
@@ -366,8 +366,8 @@ func TestDefectInHandover(t *testing.T) {
 	}
 }
 
-// TestDefectInFreeing: a drop that panics while memory is given back has dropped the table.
-func TestDefectInFreeing(t *testing.T) {
+// TestPanicInFreeing: a drop that panics while memory is given back has dropped the table.
+func TestPanicInFreeing(t *testing.T) {
 	s := twoTables(t)
 	c := &Call{}
 	found, _ := s.Lookup(c, []byte("d"))

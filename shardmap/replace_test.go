@@ -192,8 +192,8 @@ func TestReplaceTooLate(t *testing.T) {
 // TestPanicInReplace: a panic before the tables are exchanged leaves the old ones, and a later one
 // the new ones. The tables remain usable and can be replaced again.
 func TestPanicInReplace(t *testing.T) {
-	for _, behind := range []bool{false, true} {
-		t.Run(fmt.Sprint("behind the exchange ", behind), func(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprint("after the exchange ", after), func(t *testing.T) {
 			s := NewStore()
 			call := &Call{MayBlock: true}
 			names := []string{"d", "l", "other"}
@@ -203,7 +203,7 @@ func TestPanicInReplace(t *testing.T) {
 			view := s.View(&Call{})
 			defer view.Close()
 			tables, at := restoredTables(t, s, call, names, 10, "new")
-			if behind {
+			if after {
 				view.cut.parts = nil // the view cannot be given anything
 			} else {
 				call.Log = panickingLog{}
@@ -214,7 +214,7 @@ func TestPanicInReplace(t *testing.T) {
 			view.Close()
 			inTime(t, "going on", func() {
 				has := func(value string) bool { return strings.Contains(textOf(s), fmt.Sprintf("%x", value)) }
-				if has("new") != behind || has("old") == behind {
+				if has("new") != after || has("old") == after {
 					t.Error(textOf(s))
 				}
 				for _, mayBlock := range []bool{false, true} {
@@ -487,9 +487,9 @@ func untilFree(s *Store, call *Call, name string, f func(t *Table) error) error 
 	}
 }
 
-// TestAdoptHoldsUpCreationsAlone: while the adopted tables are made durable, creations wait (inline
+// TestAdoptBlocksOnlyCreations: while the adopted tables are made durable, creations wait (inline
 // ones return ErrLong), and nothing else does.
-func TestAdoptHoldsUpCreationsAlone(t *testing.T) {
+func TestAdoptBlocksOnlyCreations(t *testing.T) {
 	s := NewStore()
 	tables, at := restoredTables(t, s, &Call{}, []string{"a"}, 0, "")
 	keeping, kept := make(chan struct{}), make(chan struct{})

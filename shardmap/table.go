@@ -136,7 +136,7 @@ func (t *Table) Len() int {
 }
 
 // WhenUnlocked calls wake once the long write that owns the table has ended, and returns true. It
-// returns false if no write owns the table: a call that got ErrBusy may be repeated at once.
+// returns false if no write owns the table: a call that got ErrBusy may be repeated immediately.
 //
 // wake is called on the goroutine of the long write; it must be short and must not call the table.
 func (t *Table) WhenUnlocked(wake func()) bool { return t.lock.whenReleased(wake) }

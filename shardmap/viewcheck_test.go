@@ -461,7 +461,7 @@ func (r *reading) compare(tables replicas) error {
 			return fmt.Errorf("shows table %q, which was not there", t.name)
 		case r.name == "" && (t.born != want.born || t.born <= born):
 			return fmt.Errorf(
-				"shows table %q of %d, which was created at %d, behind one of %d",
+				"shows table %q of %d, which was created at %d, after one of %d",
 				t.name,
 				t.born,
 				want.born,

@@ -113,7 +113,7 @@ func resetEverywhere(a *attack) error {
 	}
 	return each(length, 16, func(cut int) error {
 		if _, err := session(cut); err == nil {
-			return errors.New("a session that was cut went on")
+			return errors.New("a session that was cut continued")
 		}
 		return nil
 	})

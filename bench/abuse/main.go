@@ -46,7 +46,7 @@ func parseOptions(args []string) (opt options, err error) {
 	only := flags.String("only", "", "`names` of the scenarios to run, between commas")
 	flags.BoolVar(&opt.short, "short", false, "run the short choice, each scenario once")
 	flags.BoolVar(&opt.list, "list", false, "list the scenarios")
-	flags.DurationVar(&opt.lasts, "for", 0, "how long hostile clients go on; 0: some seconds")
+	flags.DurationVar(&opt.lasts, "for", 0, "how long hostile clients continue; 0: some seconds")
 	flags.BoolVar(
 		&opt.race,
 		"race",

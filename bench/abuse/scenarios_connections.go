@@ -154,7 +154,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "reset-storm",
-		about:     "twenty thousand connections, reset at once",
+		about:     "twenty thousand connections, reset immediately",
 		transport: encrypted,
 		noRoom:    true,
 		run:       resetStorm,

@@ -26,9 +26,9 @@
 // policy. A kill loses nothing under always. Under everysec and no it loses what was acknowledged
 // within the window before the end, without a journal what came after the last save.
 //
-// With -break the campaign must find losses. The server runs under no and is judged as if under
-// always. A kill follows the first signal at once and is judged as an end in order, as if the
-// server did not flush.
+// With -break the campaign must find losses: the server runs under no and is checked as if under
+// always, and a kill that follows the first signal immediately is checked as a clean shutdown, as
+// if the server did not flush.
 //
 // Everything random comes from one seed, which is printed. It repeats the choices, not the moments:
 // these are the machine's.

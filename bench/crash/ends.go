@@ -114,7 +114,7 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 // check checks the exit code and the log.
 func (e *orderlyEnd) check(srv *server) error {
 	code, log := srv.ExitCode(), srv.Log()
-	cutShort := strings.Contains(log, "stopping at once")
+	cutShort := strings.Contains(log, "stopping immediately")
 	switch {
 	case code != 0 && (code != 1 || !cutShort && !e.stalled):
 		return fmt.Errorf("exit code %d", code)

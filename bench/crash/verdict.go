@@ -30,7 +30,7 @@ func windowBefore(end time.Time, window time.Duration) time.Time {
 }
 
 // isLate reports whether a write was acknowledged after the power was cut. A real power cut stops
-// the machine; this one goes on running, and Linux sometimes lets an fdatasync succeed that is in
+// the machine; this one keeps running, and Linux sometimes lets an fdatasync succeed that is in
 // progress while the file system shuts down. A program with one loop that appends and syncs sees
 // the same.
 func (v *verdict) isLate(acked time.Time) bool {

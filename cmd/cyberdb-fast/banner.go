@@ -49,7 +49,7 @@ func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secre
 		dir: dir.path, data: dataText(cfg, file.path), secret: secret, terminal: terminal,
 	}
 	if srv.Info().Persistence == loop.ReadOnly {
-		b.data = file.path + ", read-only: the disk was full at the start; free space, then restart"
+		b.data = file.path + ", read-only: the disk was full at the start; free disk space, then restart"
 	}
 	if path, err := filepath.Abs(cfg.unix); err == nil && cfg.unix != "" {
 		b.unix = path

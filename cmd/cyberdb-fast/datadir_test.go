@@ -82,9 +82,9 @@ func TestDataDirLock(t *testing.T) {
 	mustOpen(t, path)
 }
 
-// TestCreateIsWhole: a server that died while it wrote a file leaves no half of it, and a file that
-// is there is never replaced.
-func TestCreateIsWhole(t *testing.T) {
+// TestCreateIsAtomic: a server that died while it wrote a file leaves no half of it, and a file
+// that is there is never replaced.
+func TestCreateIsAtomic(t *testing.T) {
 	dir := mustOpen(t, t.TempDir())
 	if err := os.WriteFile(dir.file("x.part"), []byte("half"), 0o644); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func dataAdvice(err error, file *dataFile) string {
 	case errors.Is(err, persist.ErrLocked):
 		return "stop that server, or choose another file with --file"
 	case persist.NoRoom(err):
-		return "free space, then start again"
+		return "free disk space, then start again"
 	}
 	return "choose another with --file or --dir"
 }

@@ -197,7 +197,7 @@ func serve(srv *loop.Server, ends *ends, log *slog.Logger) int {
 	for {
 		select {
 		case sig := <-ends.second:
-			log.Warn("stopping at once: dropping connections, skipping or interrupting the last save",
+			log.Warn("stopping immediately: dropping connections, skipping or interrupting the last save",
 				slog.String("signal", sig.String()))
 			srv.Hurry()
 		case err := <-ended:

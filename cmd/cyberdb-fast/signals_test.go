@@ -193,11 +193,11 @@ func TestSecondSignal(t *testing.T) {
 			if d.EndsWithin(sameSignal + 100*time.Millisecond) { // nothing is to happen meanwhile
 				t.Fatalf("it ended after %v\n%s", time.Since(first), d.Log())
 			}
-			if strings.Contains(d.Log(), "stopping at once") {
+			if strings.Contains(d.Log(), "stopping immediately") {
 				t.Errorf("a repeated signal, or the end of input, has cut the stop short\n%s", d.Log())
 			}
 			d.signal(syscall.SIGINT)
-			d.logs("stopping at once")
+			d.logs("stopping immediately")
 			_ = d.Signal(syscall.SIGTERM) // it may have ended
 			if code := d.ended(); code != exitFailed {
 				t.Errorf("exit code %d of a stop that has dropped a connection", code)

@@ -44,7 +44,7 @@ func stopping(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			ts.Fatalf("the server goes on taking connections")
+			ts.Fatalf("the server continues taking connections")
 		}
 	}
 }

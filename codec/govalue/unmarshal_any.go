@@ -147,7 +147,7 @@ func decodeMap(b []byte, lv level) ([]Pair, []byte, error) {
 // wholly refuses bytes after the one value that a payload is.
 func wholly(rest []byte, err error) error {
 	if err == nil && len(rest) > 0 {
-		return fmt.Errorf("%w: %d bytes behind the value", ErrMalformed, len(rest))
+		return fmt.Errorf("%w: %d bytes after the value", ErrMalformed, len(rest))
 	}
 	return err
 }

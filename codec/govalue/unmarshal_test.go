@@ -96,7 +96,7 @@ func TestNaturalRoundTrip(t *testing.T) {
 		if n, err := value.Check(b); err != nil || n != len(b) {
 			t.Errorf("%#v: Check gives %d of %d, %v", v, n, len(b), err)
 		}
-		got, n, err := govalue.Decode(append(b[:len(b):len(b)], "behind"...))
+		got, n, err := govalue.Decode(append(b[:len(b):len(b)], "after"...))
 		if err != nil || n != len(b) || !reflect.DeepEqual(got, v) {
 			t.Errorf("%#v came back as %#v, %d of %d bytes, %v", v, got, n, len(b), err)
 		}
@@ -311,14 +311,14 @@ func TestUnmarshalMalformed(t *testing.T) {
 	}{
 		{"nothing", "", value.ErrTruncated},
 		{"never used byte", "\xc1", govalue.ErrMalformed},
-		{"bytes behind the value", "\x01\x02", govalue.ErrMalformed},
+		{"bytes after the value", "\x01\x02", govalue.ErrMalformed},
 		{"string that is not UTF-8", "\xa1\xff", govalue.ErrNotUTF8},
 		{"array that claims a million", "\xdd\x00\x10\x00\x00\x01", value.ErrTruncated},
 		{"array that claims 2**32", "\xdd\xff\xff\xff\xff\x01", value.ErrTooLarge},
 		{"MessagePack's timestamp", "\xd6\xff\x00\x00\x00\x00", govalue.ErrMalformed},
 		{"unknown extension", "\xd4\x20\x00", govalue.ErrMalformed},
 		{"tuple that is a map", "\xd4\x02\x80", govalue.ErrMalformed},
-		{"tuple with bytes behind", "\xd5\x02\x90\x90", govalue.ErrMalformed},
+		{"tuple with bytes after", "\xd5\x02\x90\x90", govalue.ErrMalformed},
 		{"date of two bytes", "\xd5\x08\x00\x01", govalue.ErrMalformed},
 		{"Fraction over 0", "\xc7\x03\x0c\x92\x01\x00", govalue.ErrMalformed},
 		{"Fraction of three", "\xd6\x0c\x93\x01\x02\x03", govalue.ErrMalformed},

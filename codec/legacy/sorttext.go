@@ -64,7 +64,7 @@ func ParseSortText(text string) ([]byte, error) {
 		return nil, refusedText(errSortText)
 	}
 	p := sortParser{rest: expression, names: names}
-	key, err := p.whole()
+	key, err := p.parseAll()
 	if err != nil {
 		return nil, refusedText(err)
 	}
@@ -160,8 +160,8 @@ type sortParser struct {
 // maxSortDepth bounds the nesting of an EXPRESSION.
 const maxSortDepth = 16
 
-// whole parses an expression up to the end of the text; commas make it a tuple.
-func (p *sortParser) whole() (any, error) {
+// parseAll parses an expression up to the end of the text; commas make it a tuple.
+func (p *sortParser) parseAll() (any, error) {
 	key, err := p.many("")
 	if err != nil || p.rest != "" {
 		return nil, errSortText

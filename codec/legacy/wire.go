@@ -179,7 +179,7 @@ func (w *Wire) late(b []byte, u *pickle.Unpickler) ([]byte, error) {
 		}
 	}
 	if len(b) > w.slack+maxControlBytes {
-		return nil, fmt.Errorf("%w: %d bytes behind the request", ErrGarbage, len(b))
+		return nil, fmt.Errorf("%w: %d bytes after the request", ErrGarbage, len(b))
 	}
 	return nil, nil
 }

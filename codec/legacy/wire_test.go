@@ -42,7 +42,7 @@ func TestWireExchange(t *testing.T) {
 		request := pickle.End(
 			pickle.EndDict(pickle.AppendText(pickle.AppendText(pickle.AppendDict(pickle.Begin(nil)), "a"), "b")),
 		)
-		if got := next(append(client.Seal(nil, request), "behind"...)); !bytes.Equal(got, request) {
+		if got := next(append(client.Seal(nil, request), "after"...)); !bytes.Equal(got, request) {
 			t.Errorf("the request is %q", got)
 		}
 		server.Answered(nil, 5000)

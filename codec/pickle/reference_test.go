@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	judgeSeed  = flag.Int64("judge.seed", 0, "seed of the values that CPython pickles; 0: a new one each run")
-	judgeCount = flag.Int("judge.count", 3000, "how many values CPython pickles")
+	oracleSeed  = flag.Int64("oracle.seed", 0, "seed of the values that CPython pickles; 0: a new one each run")
+	oracleCount = flag.Int("oracle.count", 3000, "how many values CPython pickles")
 )
 
 // TestAgainstCPython: what CPython pickles, in any protocol and by either of its picklers, is read
@@ -26,14 +26,14 @@ var (
 func TestAgainstCPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Fatal("CPython judges here, and python3 is missing: make test installs it")
+		t.Fatal("CPython is the oracle here, and python3 is missing: make test installs it")
 	}
-	seed := *judgeSeed
+	seed := *oracleSeed
 	if seed == 0 {
 		seed = time.Now().UnixNano()
 	}
-	t.Logf("-judge.seed=%d -judge.count=%d", seed, *judgeCount)
-	cmd := exec.Command(python, "-B", "testdata/judge.py", strconv.FormatInt(seed, 10), strconv.Itoa(*judgeCount))
+	t.Logf("-oracle.seed=%d -oracle.count=%d", seed, *oracleCount)
+	cmd := exec.Command(python, "-B", "testdata/oracle.py", strconv.FormatInt(seed, 10), strconv.Itoa(*oracleCount))
 	var wrong bytes.Buffer
 	cmd.Stderr = &wrong
 	answers, err := cmd.StdinPipe()
@@ -64,7 +64,7 @@ func TestAgainstCPython(t *testing.T) {
 		}
 		fmt.Fprintf(&made, "%s\t%s\n", hex.EncodeToString(back), hex.EncodeToString(got))
 	}
-	if lines.Err() != nil || n != *judgeCount {
+	if lines.Err() != nil || n != *oracleCount {
 		t.Fatalf("%d values, %v\n%s", n, lines.Err(), &wrong)
 	}
 	if _, err := answers.Write(made.Bytes()); err != nil {

@@ -246,7 +246,7 @@ func (u *Unpickler) put(arg []byte) error {
 		}
 	}
 	if place > uint64(u.at) {
-		return u.fail("place %d of the memo, behind %d bytes", place, u.at)
+		return u.fail("place %d of the memo, after %d bytes", place, u.at)
 	}
 	for uint64(len(u.memo)) <= place {
 		u.memo = append(u.memo, 0)

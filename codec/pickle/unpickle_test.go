@@ -196,8 +196,8 @@ func mustMarshal(t testing.TB, v any) []byte {
 	return b
 }
 
-// TestNoPlace: what Python's pickles have no place for is said, not made up.
-func TestNoPlace(t *testing.T) {
+// TestNotRepresentable: what Python's pickles have no place for is said, not made up.
+func TestNotRepresentable(t *testing.T) {
 	for _, v := range []any{govalue.Ext{Code: 64}, govalue.Object{Class: "a.B"}, govalue.Exception{Class: "subprocess.Popen"}, govalue.DefaultDict{Factory: "os.system"}} {
 		if got, err := pickle.AppendPickle(nil, mustMarshal(t, []any{v})); !errors.Is(err, govalue.ErrUnsupported) {
 			t.Errorf("%v: %q, %v", v, got, err)

@@ -53,7 +53,7 @@ var (
 // how much they have been used.
 type direction struct {
 	secret  [secretBytes]byte
-	keys    *keys  // nil: there was no record yet, or none since Rest
+	keys    *keys  // nil: there was no record yet, or none since DropKeys
 	bytes   uint64 // encrypted under these keys
 	records uint64 // made under these keys
 
@@ -107,9 +107,9 @@ func advance(counter []byte, blocks uint64) {
 	binary.BigEndian.PutUint64(counter[8:], low)
 }
 
-// Rest drops the keys, which take about a kilobyte. They are derived again for the next record, in
-// some microseconds.
-func (d *direction) Rest() { d.keys = nil }
+// DropKeys drops the keys, which take about a kilobyte. They are derived again for the next record,
+// in some microseconds.
+func (d *direction) DropKeys() { d.keys = nil }
 
 // before counts a record of n bytes. Before that, it changes the keys if the record would exceed
 // their limits, and derives them if there are none.

@@ -258,19 +258,20 @@ func TestNewKeys(t *testing.T) {
 	}
 }
 
-// TestRest: keys that were dropped are made again as they were, wherever the stream stands.
-func TestRest(t *testing.T) {
+// TestDroppedKeysAreRecreated: dropped keys are recreated identically, wherever the
+// stream stands.
+func TestDroppedKeysAreRecreated(t *testing.T) {
 	s, o := streams()
 	never, _ := streams()
 	for i, n := range []int{0, 1, 14, 1, 16, 5, 4096, 31, MaxRecordBytes, 3} {
 		plain := bytes.Repeat([]byte{byte(i)}, n)
-		s.Rest()
+		s.DropKeys()
 		record := seal(t, s, plain)
 		if !bytes.Equal(record, seal(t, never, plain)) {
 			t.Fatalf("record %d of %d bytes is another one after a rest", i, n)
 		}
 		if i%2 == 0 {
-			o.Rest()
+			o.DropKeys()
 		}
 		if got, _, err := openAll(o, record); !errors.Is(err, ErrShort) || !bytes.Equal(got, plain) {
 			t.Fatalf("record %d of %d bytes: %d came back, %v", i, n, len(got), err)

@@ -8,12 +8,12 @@ import (
 )
 
 // TestReference checks the vectors with an implementation of PROTOCOL.md that shares no code with
-// this package: testdata/judge.py.
+// this package: testdata/oracle.py.
 func TestReference(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Fatal("the judge takes AES from the openssl command, which is missing: make test installs it")
+		t.Fatal("the oracle takes AES from the openssl command, which is missing: make test installs it")
 	}
-	out, err := exec.Command("python3", "testdata/judge.py", vectorsFile).CombinedOutput()
+	out, err := exec.Command("python3", "testdata/oracle.py", vectorsFile).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -90,7 +90,7 @@ func openContainer(p []byte, want Type) (n int, rest []byte, err error) {
 // fills reports whether a value of size bytes fills the payload.
 func fills(p []byte, size int) error {
 	if len(p) != size {
-		return malformedf("%d bytes behind the value in an extension object", len(p)-size)
+		return malformedf("%d bytes after the value in an extension object", len(p)-size)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func invalidOperation() *Error { return valueErrorf("[<class 'decimal.InvalidOpe
 
 // compareElements is lexicographic: the first elements that differ decide, then the length. It says
 // of values in values at once whether they are equal, and which one is less. If x and y are equal,
-// it moves their bodies behind their elements.
+// it moves their bodies after their elements.
 func compareElements(x, y *item) (same, less bool, err error) {
 	for range min(x.n, y.n) {
 		if same, less, err = compareFirst(&x.body, &y.body); !same {

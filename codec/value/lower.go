@@ -38,9 +38,9 @@ func appendLower(dst, text []byte) []byte {
 	return dst
 }
 
-// endsWord reports whether a letter stands before and none behind, passing over what does not part
+// endsWord reports whether a letter stands before and none after, passing over what does not part
 // words.
-func endsWord(before, behind []byte) bool {
+func endsWord(before, after []byte) bool {
 	r, n := utf8.DecodeLastRune(before)
 	for n > 0 && isCaseIgnorable(r) {
 		before = before[:len(before)-n]
@@ -49,10 +49,10 @@ func endsWord(before, behind []byte) bool {
 	if n == 0 || !isCased(r) {
 		return false
 	}
-	r, n = utf8.DecodeRune(behind)
+	r, n = utf8.DecodeRune(after)
 	for n > 0 && isCaseIgnorable(r) {
-		behind = behind[n:]
-		r, n = utf8.DecodeRune(behind)
+		after = after[n:]
+		r, n = utf8.DecodeRune(after)
 	}
 	return n == 0 || !isCased(r)
 }

@@ -44,9 +44,9 @@ func TestMatcherIsEqual(t *testing.T) {
 	}
 }
 
-// TestMatcherTakesTheOthersTime compares a large value with small ones that might equal it: that
+// TestMatcherTimeDependsOnOther compares a large value with small ones that might equal it: that
 // takes little longer for each than a small value does.
-func TestMatcherTakesTheOthersTime(t *testing.T) {
+func TestMatcherTimeDependsOnOther(t *testing.T) {
 	digits := strings.Repeat("7", 100_000)
 	long := govalue.Tuple{digits, digits, govalue.Tuple{digits}}
 	for name, c := range map[string]struct{ large, small any }{

@@ -37,7 +37,7 @@ func TestObjectIn(t *testing.T) {
 		}
 		two := append(value.AppendStr(nil, "first"), encoded...)
 		if class, found := value.ObjectIn(two); !found || class != o.Class {
-			t.Errorf("%v behind a text: %q, %v", v, class, found)
+			t.Errorf("%v after a text: %q, %v", v, class, found)
 		}
 	}
 	for _, v := range []any{22, "\x16\x03\x16", []byte{0xC7, 3, 22}, []byte{0xD4, 22, 0}, govalue.Ext{Code: 64, Data: []byte{0xD5, 22, 0, 0}}, govalue.Range{Start: 0, Stop: 22, Step: 22}} {

@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	judgeSeed  = flag.Int64("judge.seed", 0, "seed of the values that CPython judges; 0: a new one each run")
-	judgeCount = flag.Int("judge.count", 1500, "how many groups of questions to put to CPython")
+	oracleSeed  = flag.Int64("oracle.seed", 0, "seed of the values that CPython checks; 0: a new one each run")
+	oracleCount = flag.Int("oracle.count", 1500, "how many groups of questions to put to CPython")
 )
 
 // TestAgainstCPython asks CPython about random values and compares: ==, <, hash, str, repr, sort
@@ -26,14 +26,14 @@ var (
 func TestAgainstCPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Fatal("CPython judges here, and python3 is missing: make test installs it")
+		t.Fatal("CPython is the oracle here, and python3 is missing: make test installs it")
 	}
-	seed := *judgeSeed
+	seed := *oracleSeed
 	if seed == 0 {
 		seed = time.Now().UnixNano()
 	}
-	t.Logf("-judge.seed=%d -judge.count=%d", seed, *judgeCount)
-	cmd := exec.Command(python, "-B", "testdata/judge.py", strconv.FormatInt(seed, 10), strconv.Itoa(*judgeCount))
+	t.Logf("-oracle.seed=%d -oracle.count=%d", seed, *oracleCount)
+	cmd := exec.Command(python, "-B", "testdata/oracle.py", strconv.FormatInt(seed, 10), strconv.Itoa(*oracleCount))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

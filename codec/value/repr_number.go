@@ -48,7 +48,7 @@ func appendFloatRepr(dst []byte, f float64) []byte {
 	return append(dst, '.', '0')
 }
 
-// appendFloatDigits is appendFloatRepr without ".0" behind whole numbers.
+// appendFloatDigits is appendFloatRepr without ".0" after whole numbers.
 func appendFloatDigits(dst []byte, f float64) []byte {
 	switch abs := math.Abs(f); {
 	case f != f:

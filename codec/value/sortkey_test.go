@@ -87,8 +87,8 @@ func TestSortKeysAreBounded(t *testing.T) {
 	}
 }
 
-// TestSortKeysSpendBeforehand checks that a key never makes more bytes than it has announced.
-func TestSortKeysSpendBeforehand(t *testing.T) {
+// TestSortKeysAnnounceMemory checks that a key never makes more bytes than it has announced.
+func TestSortKeysAnnounceMemory(t *testing.T) {
 	forms := []any{
 		nil,
 		nestedKey("str", 1),

@@ -56,7 +56,7 @@ type KeyArgs uint8
 // The arguments that are used as keys or compared.
 const (
 	NoKeys   KeyArgs = iota
-	FirstKey         // the first behind the table's name
+	FirstKey         // the first after the table's name
 	AllKeys
 )
 

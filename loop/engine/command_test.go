@@ -22,7 +22,7 @@ func TestCommandTable(t *testing.T) {
 		switch {
 		case known && command.Run == nil:
 			t.Errorf(
-				"loop/engine/command.go has no row for %v: add it, and the body next to similar ones in loop/engine",
+				"loop/engine/command.go has no row for %v: add it, and the function next to similar ones in loop/engine",
 				codec.Opcode(op),
 			)
 		case !known && command.Run != nil:

@@ -68,7 +68,7 @@ func cpuTime() time.Duration {
 // perform makes the tables of a scene, executes its request as an event loop does, and drops the
 // tables.
 func (st *stage) perform(s *scene) (m measured) {
-	beside := shardmap.Call{MayBlock: true}
+	blocking := shardmap.Call{MayBlock: true}
 	create := func(name string, kind shardmap.Kind, packed []byte, each int) bool {
 		n := 0
 		for b := packed; len(b) > 0; n++ {
@@ -78,12 +78,12 @@ func (st *stage) perform(s *scene) (m measured) {
 			}
 			b = b[size:]
 		}
-		_, err := st.engine.Store().Create(&beside, name, kind, packed, n/each)
+		_, err := st.engine.Store().Create(&blocking, name, kind, packed, n/each)
 		return err == nil
 	}
 	defer func() {
 		for _, name := range []string{"d", "l", "new"} {
-			_ = st.engine.Store().Drop(&beside, name)
+			_ = st.engine.Store().Drop(&blocking, name)
 		}
 	}()
 	if !create("l", shardmap.KindList, s.list, 1) || !create("d", shardmap.KindDict, s.dict, 2) {
@@ -293,7 +293,7 @@ func randomGenome(rng *rand.Rand, op codec.Opcode) []byte {
 	return scriptOf(op, b...)
 }
 
-// mutated returns a genome with a few changes behind its opcode.
+// mutated returns a genome with a few changes after its opcode.
 func mutated(rng *rand.Rand, b []byte) []byte {
 	b = bytes.Clone(b)
 	for range 1 + rng.IntN(3) {

@@ -15,8 +15,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// door brings requests to an engine as an event loop does, without a connection. It does at once
-// what the executor leaves to others.
+// door brings requests to an engine as an event loop does, without a connection. It does
+// immediately what the executor leaves to others.
 type door struct {
 	testing.TB
 	engine   *engine.Engine
@@ -34,7 +34,7 @@ func newDoor(t testing.TB, change func(env *engine.Env)) *door {
 	return &door{TB: t, engine: e, exec: e.NewExecutor()}
 }
 
-// requests executes requests, whole frames one behind another, and returns their whole replies.
+// requests executes requests, whole frames one after another, and returns their whole replies.
 func (d *door) requests(frames []byte) (replies []codec.Reply) {
 	d.Helper()
 	for len(frames) > 0 {

@@ -246,8 +246,8 @@ func TestAwaitsDisk(t *testing.T) {
 	}
 }
 
-// TestWithout: an engine refuses what its Env lacks, with a clear error, and does the rest.
-func TestWithout(t *testing.T) {
+// TestIncompleteEnv: an engine refuses what its Env lacks, with a clear error, and does the rest.
+func TestIncompleteEnv(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()
 	commands[codec.OpDrop] = engine.Command{}
@@ -326,7 +326,7 @@ func TestAdmission(t *testing.T) {
 }
 
 // TestPanic: a panic in the background becomes an error reply, is logged and counted, and the
-// engine goes on. After a panic in Execute the executor can be used again.
+// engine continues. After a panic in Execute the executor can be used again.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	commands := engine.Protocol()

@@ -17,7 +17,7 @@ import (
 const maxPrefetch = 32
 
 // Prefetch may be called for each request before it is executed, with the bytes of that request and
-// of all behind it. It only makes them faster.
+// of all after it. It only makes them faster.
 func (x *Executor) Prefetch(pending []byte) {
 	if x.prefetched == 0 {
 		x.prefetched = x.prefetch(pending)

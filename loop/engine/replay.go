@@ -123,7 +123,7 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	return nil
 }
 
-// panicked decides how the replay goes on after a panic of the request with the LSNs lsn to
+// panicked decides how the replay continues after a panic of the request with the LSNs lsn to
 // lsn+n-1.
 func (r *Replayer) panicked(lsn, n uint64, p *replayPanic) error {
 	store := r.x.engine.env.Store

@@ -8,7 +8,7 @@ import (
 )
 
 // Stream is a long read whose view is cut: it shows the moment of the cut, whenever it is written.
-// Another goroutine may use it while the executor goes on.
+// Another goroutine may use it while the executor continues.
 type Stream struct {
 	// Begin, if it is not nil, is called first. The client's next request is executed once Begin
 	// has returned, because Begin must not see its changes.

@@ -10,7 +10,7 @@ import (
 
 // The list of many tables is a long read whose view needs a walk over all tables, for their
 // lengths. There is one walk at a time, in the background, and all requests that came before it
-// began share its result. A request's session goes on once the walk has ended, so that the list
+// began share its result. A request's session continues once the walk has ended, so that the list
 // does not show the effects of its later requests.
 
 // tableLists makes the lists of many tables.

@@ -230,7 +230,7 @@ func (d *Disk) List(dir string) ([]string, error) {
 	return names, nil
 }
 
-// MkdirAll makes a directory. Directories survive a power cut at once.
+// MkdirAll makes a directory. Directories survive a power cut immediately.
 func (d *Disk) MkdirAll(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -42,7 +42,7 @@ def extension(code, payload):
 
 
 def decode(b, i=0):
-    """Returns the value at b[i:] and the index behind it."""
+    """Returns the value at b[i:] and the index after it."""
     lead = b[i]
     i += 1
     if lead < 0x80 or lead >= 0xE0:

@@ -328,7 +328,7 @@ def _at(place: Callable[[Random, int], Any], do: Callable[[Any, Any], Any]) -> M
 def _some(r: Random, n: int, look: Look) -> Any:
     """An element of the list, or any value."""
     content = look()
-    return content[r.randrange(n)] if n and r.random() < 0.5 else Judge.profile(r)
+    return content[r.randrange(n)] if n and r.random() < 0.5 else Comparison.profile(r)
 
 
 def _element(do: Callable[..., Any], *places: Callable[[Random, int], Any]) -> Maker:
@@ -344,7 +344,7 @@ def _many(do: Callable[..., Any], *places: Callable[[Random, int], Any]) -> Make
 
     def make(r: Random, n: int, _look: Look) -> Callable[[Any], Any]:
         arguments = [place(r, n) for place in places]
-        items = [Judge.profile(r) for _ in range(r.choice([0, 1, 1, 2, 3, n]) if n < 40 else r.randint(0, 2))]
+        items = [Comparison.profile(r) for _ in range(r.choice([0, 1, 1, 2, 3, n]) if n < 40 else r.randint(0, 2))]
         held: Any = r.choice([list, list, list, tuple, iter, deque])(items)
         held = r.choice([held] * 12 + ["ab", range(2), {1: 2}, b"ab", 5, None])
         return lambda target: do(target, held, *arguments)
@@ -425,7 +425,7 @@ LIST: List[Tuple[str, int, Maker]] = [
 ]
 
 
-class Judge:
+class Comparison:
     """Runs operations on a model and a table side by side."""
 
     profile: Callable[[Random], Any] = nested  # makes the list elements of this episode
@@ -453,7 +453,7 @@ class Judge:
         model: Any = {} if kind == "dict" else []
         choices = DICT if kind == "dict" else LIST
         weights = [weight for _, weight, _ in choices]
-        Judge.profile = staticmethod(self._r.choice(PROFILES))
+        Comparison.profile = staticmethod(self._r.choice(PROFILES))
         known = len(self.differences)
         for n in range(length):
             what, _, make = self._r.choices(choices, weights)[0]
@@ -505,12 +505,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory, Server(directory) as server:
         server.start(port=0, password="conformance")
         with cyberdb_fast.connect(server.url, password="conformance") as client, client.get_proxy() as proxy:
-            judge = Judge(proxy, arguments.seed)
-            judge.run(arguments.operations)
-    for difference in judge.differences:
+            comparison = Comparison(proxy, arguments.seed)
+            comparison.run(arguments.operations)
+    for difference in comparison.differences:
         print(difference)
-    print(f"conformance: {judge.operations} operations, {len(judge.differences)} differences")
-    return 1 if judge.differences else 0
+    print(f"conformance: {comparison.operations} operations, {len(comparison.differences)} differences")
+    return 1 if comparison.differences else 0
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_encryption_must_agree(server: Server, start: Start) -> None:
         assert list(d.items()) == [(i, bytes(1000)) for i in range(300)]
 
 
-def test_nobody_there() -> None:
+def test_no_server_there() -> None:
     with pytest.raises(ConnectionRefusedError) as e:
         cyberdb_fast.connect(port=1, password="x")
     assert isinstance(e.value, (ServerUnreachable, DisconCyberDBError, CyberDBError))

@@ -102,7 +102,7 @@ def test_waiting_for_a_connection_ends(server: Server) -> None:
     pool.close()
 
 
-def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
+def test_no_waiter_is_forgotten(server: Server) -> None:
     """Many threads start to wait at any moment, and all of them get a connection."""
     pool = new_pool(server, max_connections=2, pool_timeout=20.0)
     held = 0
@@ -135,7 +135,7 @@ def test_nobody_is_forgotten_in_the_queue(server: Server) -> None:
     assert pool.stats()["open"] == 0
 
 
-def test_closing_refuses_those_who_wait(server: Server) -> None:
+def test_closing_refuses_waiters(server: Server) -> None:
     pool = new_pool(server)
     held = pool.acquire()
     with ThreadPoolExecutor(1) as thread:

@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from conformance import Judge
+from conformance import Comparison
 from cyberdb_fast import CyberDict, CyberList, Proxy
 
 OPERATIONS = 20_000
@@ -59,15 +59,15 @@ def unstable(table: Any, key: Any, reverse: Any) -> List[Any]:
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_defect_shows(proxy: Proxy, defect: str) -> None:
+def test_a_fault_is_found(proxy: Proxy, defect: str) -> None:
     kind = DEFECTS[defect]
     types = {"dict_type": kind} if issubclass(kind, CyberDict) else {"list_type": kind}
-    judge = Judge(proxy, seed=7, **types)
-    judge.run(OPERATIONS, stop_at=1)
-    assert judge.differences
+    comparison = Comparison(proxy, seed=7, **types)
+    comparison.run(OPERATIONS, stop_at=1)
+    assert comparison.differences
 
 
 def test_tables_have_none(proxy: Proxy) -> None:
-    judge = Judge(proxy, seed=11)
-    judge.run(5000)
-    assert judge.differences == []
+    comparison = Comparison(proxy, seed=11)
+    comparison.run(5000)
+    assert comparison.differences == []

@@ -82,7 +82,7 @@ LISTED: Dict[str, Dict[str, Tuple[type, str, str]]] = {
         "test_exhausted_iterator": (
             AssertionError,
             "differ",
-            "iteration shows one moment, not what is appended behind it",
+            "iteration shows one moment, not what is appended after it",
         ),
         "test_pickle": (TypeError, "cannot be pickled", "a table cannot be pickled"),
         "test_repr": (TypeError, "TableList' cannot be stored", "a list within itself"),
@@ -103,24 +103,24 @@ def _fails_as_listed(name: str, test: Callable[[Any], None]) -> Callable[[Any], 
     return run
 
 
-def _judged(judge: Any) -> Any:
+def _adapted(tests: Any) -> Any:
     """A base class with the tests of reference; those listed above must fail."""
 
-    class Judged(judge):  # type: ignore[misc]
+    class Adapted(tests):  # type: ignore[misc]
         def __init_subclass__(cls) -> None:
             for name in LISTED[cls.__name__]:
                 if hasattr(cls, name):
                     setattr(cls, name, _fails_as_listed(name, getattr(cls, name)))
 
-    return Judged
+    return Adapted
 
 
-class TestMapping(_judged(mapping_tests.TestHashMappingProtocol)):  # type: ignore[misc]
+class TestMapping(_adapted(mapping_tests.TestHashMappingProtocol)):  # type: ignore[misc]
     type2test = TableDict
 
 
 # An iterator has its own data and does not refer to the handle, which is freed before the test has
 # its iterator.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <function check_free_after_iterating")
-class TestList(_judged(list_tests.CommonTest)):  # type: ignore[misc]
+class TestList(_adapted(list_tests.CommonTest)):  # type: ignore[misc]
     type2test = TableList

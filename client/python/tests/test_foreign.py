@@ -153,7 +153,7 @@ def test_a_refusal_is_one_line(begin: Callable[[], Opening]) -> None:
         begin().receive(message(REFUSAL, b"\x06gone\nlevel=ERROR \x1b[2J"))
 
 
-def test_what_stands_behind_a_greeting() -> None:
+def test_bytes_after_a_greeting() -> None:
     opening = Opening(False)
     opening.hello()
     with pytest.raises(ConnectionRefused, match="too slow"):

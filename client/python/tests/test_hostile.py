@@ -86,7 +86,7 @@ MALFORMED: Dict[str, bytes] = {
     "timedelta out of range": ext(10, struct.pack(">iII", 2**31 - 1, 0, 0)),
     "datetime out of range": ext(7, struct.pack(">qB", 2**63 - 1, 0)),
     "datetime with unknown flags": ext(7, struct.pack(">qB", 0, 4)),
-    "datetime with more behind it": ext(7, struct.pack(">qB", 0, 0) + b"x"),
+    "datetime with more after it": ext(7, struct.pack(">qB", 0, 0) + b"x"),
     "datetime cut short": ext(7, struct.pack(">qB", 0, 2) + b"\0\0"),
     "datetime with an offset of a day": ext(7, struct.pack(">qBiI", 0, 2, 86400, 0)),
     "datetime with a zone that is no text": ext(7, struct.pack(">qBiI", 0, 2, 3600, 0) + b"\xff"),

@@ -26,7 +26,7 @@ WRAPS: Dict[str, Callable[[Any], Any]] = {
     "exception": lambda inner: ValueError(inner),
     "slice": lambda inner: slice(inner),
     "dict with tuples for keys": lambda inner: {(1, (2, 3)): (inner,)},
-    "bytearray beside it": lambda inner: [bytearray(b"x"), inner],
+    "bytearray next to it": lambda inner: [bytearray(b"x"), inner],
 }
 DEPTHS = {
     "list of tuples": 63,

@@ -56,7 +56,7 @@ def kill(server: Server) -> None:
     server.stop()
 
 
-def test_it_keeps_nothing_unless_told_to(here: Path) -> None:
+def test_nothing_is_kept_by_default(here: Path) -> None:
     for _ in range(2):
         with Server() as server:
             server.start(port=0, password=PASSWORD)
@@ -177,7 +177,7 @@ def test_a_file_that_is_kept_can_be_written_anew(here: Path) -> None:
 
 
 @pytest.mark.parametrize("backup", [None, "data.cdb", "old.cdb"])
-def test_a_file_of_cyberdb_is_begun_with(here: Path, backup: Optional[str]) -> None:
+def test_a_cyberdb_file_is_imported_at_start(here: Path, backup: Optional[str]) -> None:
     """A program that changes its import line finds the tables that CyberDB has written."""
     old = (ROOT / "codec/legacy/testdata/cdb/tutorial.cdb").read_bytes()
     (here / "old.cdb").write_bytes(old)
@@ -228,7 +228,7 @@ def test_a_running_server_takes_a_file_of_cyberdb(here: Path, backup: bool) -> N
     assert (here / "old.cdb").read_bytes() == old
 
 
-def test_a_damaged_file_is_not_begun_with(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_cyberdb_file_is_refused(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (here / "bad.cdb").write_bytes(b"no database" * 100)
     for backup in (False, True):
         server = Server()

@@ -173,7 +173,7 @@ def test_a_lost_connection_fails_the_whole_batch(server: Server, monkeypatch: py
         in_order(pool_of(d))
 
 
-def test_no_server_is_told_to_all_who_shared_it(start: Start) -> None:
+def test_all_sharing_callers_learn_that_there_is_no_server(start: Start) -> None:
     server = start()
     with table_of(server) as d, ThreadPoolExecutor(8) as threads:
         pool = pool_of(d)
@@ -189,7 +189,7 @@ def test_no_server_is_told_to_all_who_shared_it(start: Start) -> None:
         in_order(pool)
 
 
-def test_time_passes_for_all_who_share(start: Start) -> None:
+def test_time_passes_for_all_sharing_callers(start: Start) -> None:
     server = start()
     with table_of(server, request_timeout=1.5) as d, ThreadPoolExecutor(8) as threads:
         with suspended(server):
@@ -223,7 +223,7 @@ def test_the_wait_of_each_ends_in_time(server: Server) -> None:
         in_order(pool)
 
 
-def test_closing_refuses_all_who_wait(server: Server) -> None:
+def test_closing_refuses_all_waiters(server: Server) -> None:
     with table_of(server) as d, ThreadPoolExecutor(4) as threads:
         pool = pool_of(d)
         held = pool.acquire()
@@ -238,7 +238,7 @@ def test_closing_refuses_all_who_wait(server: Server) -> None:
         assert pool.stats()["open"] == 0
 
 
-def test_who_has_its_reply_reads_no_longer_for_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_with_its_reply_stops_reading_for_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     receive = Connection.receive_some
     arrived: List[Reply] = []
     readers: List[int] = []
@@ -282,7 +282,7 @@ def test_an_interrupted_leader_leaves_a_clear_error(
 
 
 @pytest.mark.parametrize("at", [(Pool, "discard"), (Batch, "fail"), (Pool, "leave")], ids=["discard", "fail", "leave"])
-def test_a_second_interrupt_leaves_nobody_waiting(
+def test_a_second_interrupt_leaves_no_caller_waiting(
     server: Server, monkeypatch: pytest.MonkeyPatch, at: Tuple[type, str]
 ) -> None:
     """The second interrupt comes while an interrupted leader leaves its batch."""
@@ -347,7 +347,7 @@ def interrupted(call: Callable[[], Any], at: int) -> str:
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="the lines that PyPy's traces reach differ")
-def test_an_interrupt_at_any_line_holds_nobody_up(server: Server) -> None:
+def test_an_interrupt_at_any_line_blocks_no_caller(server: Server) -> None:
     """The interrupted caller is the leader, or another caller of the batch."""
     for slot in (0, 2):
         at = 1
@@ -397,7 +397,7 @@ def test_an_interrupt_while_a_connection_is_given_to_others(server: Server, monk
         in_order(pool)
 
 
-def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_delays_no_waiter(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Greenlets of one thread wait to be batched, but not for long."""
     monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
     with table_of(server, max_connections=8) as d, ThreadPoolExecutor(8) as threads:
@@ -414,7 +414,7 @@ def test_a_connection_that_does_not_come_back_holds_nobody_up(server: Server, mo
         in_order(pool)
 
 
-def test_a_long_request_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_request_delays_no_other(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers do not wait to be batched on a connection that is exclusive."""
     monkeypatch.setattr(batcher_module, "_native_id", lambda: 1)
     monkeypatch.setattr(pool_module, "FIRST_POLL_SECONDS", 30.0)
@@ -653,7 +653,7 @@ with cyberdb_fast.connect(sys.argv[1], pool_timeout=30) as client, client.get_pr
 
 
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
-def test_small_requests_go_on_during_long_ones_and_pipelines(start: Start) -> None:
+def test_small_requests_continue_during_long_ones_and_pipelines(start: Start) -> None:
     run(LONG_REQUESTS, start())
 
 

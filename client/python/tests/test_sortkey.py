@@ -153,7 +153,7 @@ UNPROVED: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", UNPROVED)
-def test_what_is_not_proved_is_refused(proxy: Proxy, new_list: NewList, name: str) -> None:
+def test_untranslatable_keys_are_refused(proxy: Proxy, new_list: NewList, name: str) -> None:
     content = [["b", 1], ["a", 2], ["a", 1]]
     table = new_list(content)
     with pytest.raises(TypeError, match="cannot be translated to data"):

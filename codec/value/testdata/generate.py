@@ -148,7 +148,7 @@ def decode(data):
     """The object that data, one whole encoding, stands for."""
     x, at = decode_at(data, 0)
     if at != len(data):
-        raise ValueError(f"{len(data) - at} bytes behind the value")
+        raise ValueError(f"{len(data) - at} bytes after the value")
     return x
 
 

@@ -24,7 +24,7 @@ type Server func(ops []Operation) []codec.Reply
 type check struct {
 	testing.TB
 	server Server
-	judge  *Judge
+	oracle *Oracle
 	ops    *Operations
 	used   [256]int // how often each opcode was used
 	whole  int      // how often all tables were compared
@@ -36,12 +36,12 @@ type check struct {
 func Check(t testing.TB, server Server, count int) {
 	t.Helper()
 	seed := Seed(t)
-	judge := StartJudge(t, seed)
+	oracle := StartOracle(t, seed)
 	c := &check{
 		TB:     t,
 		server: server,
-		judge:  judge,
-		ops:    NewOperations(t, rand.New(rand.NewPCG(seed, 1)), judge.Families),
+		oracle: oracle,
+		ops:    NewOperations(t, rand.New(rand.NewPCG(seed, 1)), oracle.Families),
 	}
 	tables := slices.Concat(c.ops.Tables, c.ops.Large)
 	var ops []Operation
@@ -51,7 +51,7 @@ func Check(t testing.TB, server Server, count int) {
 	c.compare(ops)
 	for done, batch := 0, 1; done < count; batch++ {
 		for _, table := range tables {
-			table.Length = judge.Lengths[table.Name]
+			table.Length = oracle.Lengths[table.Name]
 		}
 		done += c.batch()
 		if batch%batchesWhole == 0 {
@@ -110,7 +110,7 @@ func (c *check) everything(tables []*Table) {
 		if t.Dict {
 			c.compareScan(t)
 		}
-		if c.judge.Lengths[t.Name] > shardmap.InlineElements {
+		if c.oracle.Lengths[t.Name] > shardmap.InlineElements {
 			c.large++
 		}
 	}
@@ -120,9 +120,9 @@ func (c *check) everything(tables []*Table) {
 func (c *check) compare(ops []Operation) {
 	c.Helper()
 	replies := c.server(ops)
-	answers := c.judge.Run(ops)
+	answers := c.oracle.Run(ops)
 	for i, o := range ops {
-		if err := compareOutcome(c.judge, o, replies[i], answers[i]); err != nil {
+		if err := compareOutcome(c.oracle, o, replies[i], answers[i]); err != nil {
 			c.Errorf("%v:\n%v", o, err)
 			return
 		}

@@ -32,11 +32,11 @@ func engineReplies(t *testing.T, ops []Operation) []codec.Reply {
 	return replies
 }
 
-// TestConformanceHasTeeth alters replies of a correct engine: the comparison must find each.
-func TestConformanceHasTeeth(t *testing.T) {
+// TestConformanceFindsFaults alters replies of a correct engine: the comparison must find each.
+func TestConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	seed := Seed(t)
-	model := StartJudge(t, seed)
+	model := StartOracle(t, seed)
 	g := NewOperations(t, rand.New(rand.NewPCG(seed, 2)), model.Families)
 	d, l := &Table{Name: "d"}, &Table{Name: "l"}
 	ops := []Operation{

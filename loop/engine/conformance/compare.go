@@ -10,7 +10,7 @@ import (
 )
 
 // compareOutcome returns how the server's reply differs from CPython's outcome.
-func compareOutcome(model *Judge, o Operation, reply codec.Reply, want Answer) error {
+func compareOutcome(model *Oracle, o Operation, reply codec.Reply, want Answer) error {
 	if reply.Status != want.Status {
 		got := fmt.Sprintf("%.80x", reply.Body)
 		if e, err := codec.ParseErrorBody(reply.Status, reply.Body); err == nil {
@@ -47,7 +47,7 @@ func compareOutcome(model *Judge, o Operation, reply codec.Reply, want Answer) e
 }
 
 // compareError compares the text and the key of an error.
-func compareError(model *Judge, reply codec.Reply, want Answer) error {
+func compareError(model *Oracle, reply codec.Reply, want Answer) error {
 	got, err := codec.ParseErrorBody(reply.Status, reply.Body)
 	if err != nil {
 		return err

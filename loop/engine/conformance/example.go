@@ -5,7 +5,7 @@ import (
 	"cyberdb-fast/loop/engine"
 )
 
-// Example returns arguments behind the table's name for a command of which no more is known than
+// Example returns arguments after the table's name for a command of which no more is known than
 // its rows in codec.Shapes and engine.Protocol: the key "k" if it acts on one, then 1, 2 and so on,
 // as few as the command takes.
 func Example(op codec.Opcode) []any {

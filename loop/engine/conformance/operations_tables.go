@@ -35,7 +35,7 @@ type Operations struct {
 	onKey      [256]bool
 }
 
-// NewOperations returns Operations on values of these families: Judge.Families.
+// NewOperations returns Operations on values of these families: Oracle.Families.
 func NewOperations(t testing.TB, rng *rand.Rand, families map[string][][]byte) *Operations {
 	g := &Operations{
 		TB:         t,

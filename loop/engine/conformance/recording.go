@@ -33,7 +33,7 @@ type memoryLog struct{ records []Record }
 
 func (l *memoryLog) Append(lsn, n uint64, request []byte) {
 	if last := len(l.records) - 1; last >= 0 && l.records[last].LSN >= lsn {
-		panic(fmt.Sprintf("%d was logged behind %d", lsn, l.records[last].LSN))
+		panic(fmt.Sprintf("%d was logged after %d", lsn, l.records[last].LSN))
 	}
 	l.records = append(l.records, Record{lsn, n, bytes.Clone(request)})
 }

@@ -1,4 +1,4 @@
-"""A CyberDB client beside a native one, on the same tables: python together.py PORT TIMES. It appends to the list "shared", and waits for what the
+"""A CyberDB client and a native one, on the same tables: python together.py PORT TIMES. It appends to the list "shared", and waits for what the
 native client has written into the dict "meeting"."""
 
 import sys

@@ -111,7 +111,7 @@ class Client:
         raise TypeError("a Client has connections and cannot be pickled or copied: await connect() in each process")
 
     async def close(self) -> None:
-        """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError at once."""
+        """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError immediately."""
         self._connections.close()
         await asyncio.sleep(0)
 
@@ -259,12 +259,12 @@ class Proxy:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         reply, sink = await self._client.exchange(request)
-        return request.result(requests.whole(reply, sink))
+        return request.result(requests.join_parts(reply, sink))
 
     async def _perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
-        return [requests.whole(reply, sink) for reply, sink in await self._client.exchange_all(batch)]
+        return [requests.join_parts(reply, sink) for reply, sink in await self._client.exchange_all(batch)]
 
     async def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
         if not self._connected:

@@ -93,7 +93,7 @@ class Connection:
     def close(self) -> None:
         """Closes the connection.
 
-        An encrypted one sends its end record first, if that is possible at once.
+        An encrypted one sends its end record first, if that is possible immediately.
         """
         if self.socket is None:
             return

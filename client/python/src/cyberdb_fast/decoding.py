@@ -4,7 +4,7 @@ The unpacker calls Python for extension objects, and Python calls the unpacker a
 such a call.
 
 One call of the unpacker takes about 25 KiB of stack, and on some systems a thread has 128 KiB. So
-an extension object of scalars is decoded at once. Extension objects that contain others are opened
+an extension object of scalars is decoded immediately. Extension objects that contain others are opened
 one after the other, from the outside in, and built from the inside out.
 
 A hostile server may send anything. Payloads are checked as the server checks them, and every error

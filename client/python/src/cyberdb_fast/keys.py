@@ -78,7 +78,7 @@ class KeyRing:
     def key(self, address: str, password: str, kdf: KDF) -> bytes:
         """Returns the key of password for the server at address, which sent kdf.
 
-        A derivation takes about 70 ms; other threads and greenlets go on. Errors: ProtocolError for
+        A derivation takes about 70 ms; other threads and greenlets continue. Errors: ProtocolError for
         a new salt within NEW_SALT_SECONDS of the last one, and those of derive.
         """
         known = self._keys.get((kdf, password))
@@ -116,7 +116,7 @@ class KeyRing:
 
 
 def _derive_in_background(kdf: KDF, password: str) -> bytes:
-    """As derive, but under gevent in a thread of its pool, so that other greenlets go on."""
+    """As derive, but under gevent in a thread of its pool, so that other greenlets continue."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("socket"):
         return derive(kdf, password)

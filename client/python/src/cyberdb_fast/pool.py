@@ -40,7 +40,7 @@ class Pool:
 
     A caller that releases a connection looks for waiters afterwards. A caller that starts to wait
     looks for connections afterwards. So at least one of the two sees the other. A new caller queues
-    behind those that wait already.
+    after those that wait already.
     """
 
     def __init__(self, settings: Settings, location: Optional[Location] = None, closed: bool = False) -> None:
@@ -326,7 +326,7 @@ class Pool:
         return min(MAX_POLL_SECONDS, self._time_left(waiter))
 
     def leave(self, waiter: Waiter) -> None:
-        """Removes a waiter from the queue, and lets those behind it move up."""
+        """Removes a waiter from the queue, and lets those after it move up."""
         waiter.leave(self.waiting)
         if self.waiting:
             self.ensure_polling()

@@ -112,8 +112,8 @@ def _closing(decoder: Decoder, pieces: IO[bytes]) -> Generator[Any, None, None]:
         yield from decoder.each(pieces)
 
 
-def whole(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
-    """The whole reply: last, or all parts in pieces if there were several."""
+def join_parts(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
+    """The complete reply: last, or all parts in pieces if there were several."""
     if pieces is None:
         return last
     with pieces:

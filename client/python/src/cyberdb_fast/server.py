@@ -41,16 +41,16 @@ class Server:
     reach only this program, which can still use the server while it handles them.
 
         server = Server()
-        server.start(password="...")   # returns at once; run() waits until the server has stopped
+        server.start(password="...")   # returns immediately; run() waits until the server has stopped
 
     As in CyberDB, a server starts without tables and does not save them by default. set_backup
-    saves them in a file, and data_dir in that directory. Then a journal beside the file makes them
+    saves them in a file, and data_dir in that directory. Then a journal next to the file makes them
     durable between saves, and the next server with the same file loads them. load_db starts with
     the tables of another file, save_db writes a file.
 
     The binary is the argument binary, or CYBERDB_FAST_BINARY, or the one in the wheel, or the one
     on PATH. The data directory has the salt of the password and the control socket, for one server
-    at a time. It is data_dir, or FILE.server beside the file of set_backup, or a temporary
+    at a time. It is data_dir, or FILE.server next to the file of set_backup, or a temporary
     directory, which is removed when the server stops.
     """
 
@@ -93,7 +93,7 @@ class Server:
 
         Call it before start.
 
-        The server saves every cycle seconds, and when it stops. A journal beside the file has the
+        The server saves every cycle seconds, and when it stops. a journal next to the file has the
         changes in between. Errors: WrongFilenameCyberDBError if the name does not end in .cdb;
         TypeCyberDBError; BackupCyberDBError if the server runs or cycle is negative.
         """

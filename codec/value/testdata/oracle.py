@@ -1,6 +1,6 @@
 """Asks CPython: makes random values, and prints what Python says of them.
 
-python3 judge.py SEED COUNT prints COUNT groups of lines "operation TAB argument TAB ... TAB answer". Arguments are encodings in hex; an
+python3 oracle.py SEED COUNT prints COUNT groups of lines "operation TAB argument TAB ... TAB answer". Arguments are encodings in hex; an
 answer is T or F, "=" and hex (an encoding or a text), or "!" and the hex of the error's text.
 """
 
@@ -33,7 +33,7 @@ def answer(f, *args):
         return "!" + hexed(f"OverflowError: {e}")
     except decimal.InvalidOperation as e:
         return "!" + hexed(f"ValueError: {e}")
-    except Exception as e:  # the judge reports every error
+    except Exception as e:  # the oracle reports every error
         return "!" + hexed(f"{type(e).__name__}: {e}")
     if isinstance(x, bool):
         return "TF"[not x]

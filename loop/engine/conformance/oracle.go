@@ -49,9 +49,9 @@ type Answer struct {
 	Key    []byte // argument of a KeyError
 }
 
-// Judge is a CPython process that applies operations to real dicts and lists: model.py. It is for
+// Oracle is a CPython process that applies operations to real dicts and lists: model.py. It is for
 // one goroutine.
-type Judge struct {
+type Oracle struct {
 	testing.TB
 	Families map[string][][]byte // encoded values to test with
 	Lengths  map[string]int      // of each table, after the last batch
@@ -66,13 +66,13 @@ var model string
 // compareBodies is the opcode of the model's own operation.
 const compareBodies codec.Opcode = 0
 
-// StartJudge starts CPython; it ends with the test.
-func StartJudge(t testing.TB, seed uint64) *Judge {
+// StartOracle starts CPython; it ends with the test.
+func StartOracle(t testing.TB, seed uint64) *Oracle {
 	t.Helper()
 	cmd := exec.Command("python3", "-c", model, filepath.Join(root(t), "codec", "value", "testdata"), fmt.Sprint(seed))
 	cmd.Env = append(cmd.Environ(), "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1")
 	var err error
-	m := &Judge{TB: t, Families: make(map[string][][]byte), Lengths: make(map[string]int)}
+	m := &Oracle{TB: t, Families: make(map[string][][]byte), Lengths: make(map[string]int)}
 	if m.in, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func StartJudge(t testing.TB, seed uint64) *Judge {
 	cmd.Stderr = errors
 	m.out = bufio.NewReaderSize(out, 1<<20)
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("CPython judges this test: %v", err)
+		t.Fatalf("CPython is the oracle of this test: %v", err)
 	}
 	t.Cleanup(func() {
 		_ = m.in.Close()
@@ -126,7 +126,7 @@ func (l *logWriter) Write(b []byte) (int, error) {
 }
 
 // Run applies operations and returns what CPython answers to each.
-func (m *Judge) Run(ops []Operation) []Answer {
+func (m *Oracle) Run(ops []Operation) []Answer {
 	m.Helper()
 	msg := make([]byte, 4, 64*len(ops))
 	for _, o := range ops {
@@ -154,12 +154,12 @@ func (m *Judge) Run(ops []Operation) []Answer {
 }
 
 // Same says whether two bodies hold the same values, whatever their encodings.
-func (m *Judge) Same(a, b []byte) bool {
+func (m *Oracle) Same(a, b []byte) bool {
 	m.Helper()
 	return m.Run([]Operation{{compareBodies, [][]byte{a, b}}})[0].Status == codec.StatusOK
 }
 
-func (m *Judge) number() int {
+func (m *Oracle) number() int {
 	m.Helper()
 	var b [4]byte
 	if _, err := io.ReadFull(m.out, b[:]); err != nil {
@@ -168,7 +168,7 @@ func (m *Judge) number() int {
 	return int(binary.LittleEndian.Uint32(b[:]))
 }
 
-func (m *Judge) bytes() []byte {
+func (m *Oracle) bytes() []byte {
 	m.Helper()
 	b := make([]byte, m.number())
 	if _, err := io.ReadFull(m.out, b); err != nil {

@@ -1,4 +1,4 @@
-"""CPython as the judge of pickles: python3 judge.py SEED COUNT prints COUNT lines "protocol TAB pickle TAB encoding TAB repr", the first two and the repr in
+"""CPython as the oracle of pickles: python3 oracle.py SEED COUNT prints COUNT lines "protocol TAB pickle TAB encoding TAB repr", the first two and the repr in
 hex, of random values. Each line of stdin, "pickle TAB encoding" in hex, is then loaded and compared; what differs is printed to stderr.
 """
 
@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "value" / "testdata"))
 import generate  # noqa: E402
 from generate import encode  # noqa: E402
-from judge import Maker, has_foreign, hexed  # noqa: E402
+from oracle import Maker, has_foreign, hexed  # noqa: E402
 
 
 def is_shared(x):

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// writeOwn writes the tables, as they are at one moment, to the data file.
+// writeOwn writes the tables as of one moment to the data file.
 func (s *saver) writeOwn() (persist.FileInfo, error) {
 	info, err := s.write(s.srv.cfg.Data.File)
 	if err == nil {

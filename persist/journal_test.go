@@ -273,10 +273,10 @@ func TestJournalFallingLSNs(t *testing.T) {
 
 // TestJournalRefusalIsReported: OnSync is called when an invalid operation breaks the journal.
 func TestJournalRefusalIsReported(t *testing.T) {
-	told := make(chan struct{}, 100)
-	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { told <- struct{}{} }})
+	reported := make(chan struct{}, 100)
+	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { reported <- struct{}{} }})
 	j.Buffer().Append(1, 0, nil)
-	<-told
+	<-reported
 	if err := j.Err(); err == nil || j.Close() == nil {
 		t.Fatal(err)
 	}
@@ -525,7 +525,7 @@ func TestSegmentEveryTruncation(t *testing.T) {
 				t.Fatalf("%s and a tail: %v", how, err)
 			}
 		}
-		// Without its last record, which has no operations, a segment is whole.
+		// Without its last record, which has no operations, a segment is complete.
 		_, got, err := replayChanged(t, data[:n], append(slices.Clone(want), `7+1 "hhhhh"`), how, second)
 		if n == len(data)-persist.RecordHeaderBytes {
 			if err != nil || got != 7 {

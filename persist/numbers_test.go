@@ -176,9 +176,9 @@ func TestLSNsRunOut(t *testing.T) {
 			}
 			return nil
 		}}
-		var told []error
+		var reported []error
 		start := startOf(persist.Options{})
-		start.Numbers.OnRenew = func(err error) { told = append(told, err) }
+		start.Numbers.OnRenew = func(err error) { reported = append(reported, err) }
 		db, err := openStart(faults, start, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -192,9 +192,9 @@ func TestLSNsRunOut(t *testing.T) {
 		if op == "identify" {
 			least = numbersRange / 2
 		}
-		if db.last > numbersRange || db.last < least || len(told) != 1 || !errors.Is(told[0], syscall.ENOSPC) ||
+		if db.last > numbersRange || db.last < least || len(reported) != 1 || !errors.Is(reported[0], syscall.ENOSPC) ||
 			!errors.Is(db.numbers.Err(), syscall.ENOSPC) {
-			t.Errorf("%s: refused at %d; reported: %v", op, db.last, told)
+			t.Errorf("%s: refused at %d; reported: %v", op, db.last, reported)
 		}
 		if again, err := persist.Recover(
 			disk.PowerCut(seed(t)),
@@ -208,8 +208,8 @@ func TestLSNsRunOut(t *testing.T) {
 		if op == "identify" { // whether the file is where it was is not asked again
 			continue
 		}
-		if err := db.numbers.Renew(); err != nil || !db.numbers.Allow(db.last) || len(told) != 2 || told[1] != nil {
-			t.Errorf("%s: still refused: %v, reported: %v", op, err, told)
+		if err := db.numbers.Renew(); err != nil || !db.numbers.Allow(db.last) || len(reported) != 2 || reported[1] != nil {
+			t.Errorf("%s: still refused: %v, reported: %v", op, err, reported)
 		}
 	}
 }

@@ -79,8 +79,8 @@ func create(t testing.TB, s *Store, call *Call, name string, kind Kind, n int, v
 	}
 }
 
-// TestReplace: all tables are others at one number; views from before show the old ones whole, also
-// those that are read afterwards, and what they kept is freed with them.
+// TestReplace: all tables are others at one number; views from before show the old ones complete,
+// also those that are read afterwards, and what they kept is freed with them.
 func TestReplace(t *testing.T) {
 	s := NewStore()
 	var ranges [][2]uint64

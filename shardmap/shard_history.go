@@ -12,7 +12,7 @@ type history struct {
 // savedVersion is an entry before a change. Views with numbers above its version, up to the LSN of
 // the change, see it.
 type savedVersion struct {
-	entry entry // for a record in a block of its own, loc is the number of the block
+	entry entry // for a record in its own block, loc is the number of the block
 	place uint64
 	until uint64 // LSN of the change << 8 | the entry's index in its page
 }

@@ -20,7 +20,7 @@ type chunkUse struct {
 }
 
 // newRecord allocates a record of size bytes. The entry returned has its location, and flagOwnBlock
-// if it has a block of its own.
+// if it has its own block.
 func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 	if size > maxBumpBytes {
 		rec = w.store.slabs.Alloc(size)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of other machines in the campaign's own network: three of an IPv4 network, two of one IPv6
-// network and one of another. RFC 5737 and RFC 3849 reserve them for documentation.
+// Addresses of other machines in the campaign's own network: three of an IPv4 network, two of one
+// IPv6 network and one of another. RFC 5737 and RFC 3849 reserve them for documentation.
 var (
 	strangers4     = []string{"192.0.2.7", "192.0.2.8", "192.0.2.200"}
 	strangers6     = []string{"2001:db8:1::7", "2001:db8:1::8"}
@@ -53,7 +53,7 @@ func inNewNetwork(seed uint64) (int, error) {
 	return 0, errors.Join(failures...)
 }
 
-// furnish adds the addresses of this machine and of the strangers to the network.
+// furnish adds the addresses of this machine and of the remote clients to the network.
 func furnish() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {

@@ -10,9 +10,9 @@
 //     group, by the end of its standard input, by a hang-up of its terminal, or by two of these up
 //     to two seconds apart;
 //   - with -ext4, by a power cut instead of most kills, and after each end in order: the database
-//     is on an ext4 of its own, which drops all that is not on disk (FS_IOC_GOINGDOWN).
+//     is on a separate ext4, which drops all that is not on disk (FS_IOC_GOINGDOWN).
 //
-// Each client has tables of its own, and what these hold must be what they held after one of its
+// Each client has its own tables, and what these hold must be what they held after one of its
 // writes: none applied by half, none out of order, the last that was acknowledged among them. All
 // clients share a counter, a queue and a dict whose keys are always set together.
 //

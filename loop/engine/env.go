@@ -35,7 +35,7 @@ type Env struct {
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
 	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client
-	// gets a *codec.Error as it is.
+	// gets a *codec.Error unchanged.
 	Save func() error
 }
 

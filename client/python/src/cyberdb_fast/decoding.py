@@ -339,7 +339,7 @@ class Decoder:
             raise ProtocolError("the reply ends inside a value")
 
     def _whole(self, data: bytes) -> Tuple[List[Any], bytes]:
-        """Decodes the whole values at the front of data; returns them and the rest of data."""
+        """Decodes the complete values at the front of data; returns them and the rest of data."""
         counter = count()
         with suppress(msgpack.OutOfData):
             deque(zip(iter(_scanner(data).skip, _NONE), counter), maxlen=0)
@@ -431,7 +431,7 @@ def _check(data: bytes) -> None:
 
 
 def _scanner(data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # untyped
-    """An unpacker for skip(), which allocates nothing and checks that values are whole."""
+    """An unpacker for skip(), which allocates nothing and checks that values are complete."""
     scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
     scanner.feed(data)
     return scanner

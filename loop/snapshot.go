@@ -50,7 +50,7 @@ type saver struct {
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 	s.look = make(chan struct{}, 1)
-	if found.Replay.Operations == 0 { // the clock may have gone on from the file's number
+	if found.Replay.Operations == 0 { // the clock may have continued from the file's LSN
 		s.completeLSN = found.Clock
 	}
 }

@@ -93,7 +93,7 @@ func TestJournalWriters(t *testing.T) {
 						n := 1 + rng.Uint64N(3)
 						lsn := clock.Add(n) - n + 1
 						if rng.IntN(10) == 0 {
-							runtime.Gosched() // others append later numbers first
+							runtime.Gosched() // others append later LSNs first
 						}
 						size := 8 + rng.IntN(50)
 						if rng.IntN(200) == 0 {
@@ -255,7 +255,7 @@ func TestJournalGapNeverFilled(t *testing.T) {
 	}
 }
 
-// TestJournalFallingLSNs: numbers that do not rise break the journal instead of being written in
+// TestJournalFallingLSNs: LSNs that do not rise break the journal instead of being written in
 // disorder.
 func TestJournalFallingLSNs(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
@@ -330,7 +330,7 @@ func TestJournalDropOfMissing(t *testing.T) {
 	}
 }
 
-// TestJournalRestarts: starts that write nothing leave no segments, and the numbers continue.
+// TestJournalRestarts: starts that write nothing leave no segments, and the LSNs continue.
 func TestJournalRestarts(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 2, 0, 5).Close(); err != nil {

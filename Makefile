@@ -76,7 +76,7 @@ powercut-ext4: build ## cut the power of a real file system N (200) times under 
 powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail
 	@GO="$(GO)" .ci/campaign powercut ./persist '^TestPowerCut$$' -states=$(or $(N),100000) $(if $(SEED),-seed=$(SEED)) $(if $(BREAK),-break)
 
-bench: build ## the micro benchmarks, then the load generator against a server of its own
+bench: build ## the micro benchmarks, then the load generator against its own server
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...
 	@.ci/bench
 

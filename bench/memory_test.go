@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// startChild starts a server in a process of its own and returns options for a short run against
+// startChild starts a server in its own process and returns options for a short run against
 // it.
 func startChild(t *testing.T) (o Options, pid int) {
 	t.Helper()

@@ -3,7 +3,7 @@ package bench
 import "time"
 
 // PythonRun is one measurement of client/python/bench.py: a client library of Python's, called in
-// one process. The keys of the JSON form stay as they are.
+// one process. The keys of the JSON form do not change.
 type PythonRun struct {
 	CallsPerSecond float64   `json:"calls_per_s"`
 	Client         string    `json:"client"`

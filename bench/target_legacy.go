@@ -234,7 +234,7 @@ func (r *reply) readLegacy(message pickle.Object) error {
 	return nil
 }
 
-// exchange makes a whole exchange of six messages.
+// exchange makes a complete exchange of six messages.
 func (w *legacyWire) exchange(ask asker, content []byte, fields ...string) (reply, error) {
 	body := w.appendDict(nil, content, fields...)
 	var r reply

@@ -94,7 +94,7 @@ func newCommand(text, table string) (c command) {
 	return c
 }
 
-// respCommand returns a whole command.
+// respCommand returns a complete command.
 func respCommand(words ...string) []byte {
 	out := fmt.Appendf(nil, "*%d\r\n", len(words))
 	for _, text := range words {

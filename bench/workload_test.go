@@ -31,7 +31,7 @@ func TestStreamsDependOnSeedAndConnectionAlone(t *testing.T) {
 	}
 }
 
-// TestStreamIsKnown keeps the order of one seed as it is, so that figures of different versions
+// TestStreamIsKnown keeps the order of one seed, so that figures of different versions
 // come from the same requests.
 func TestStreamIsKnown(t *testing.T) {
 	want := []string{"get 74", "get 43", "set 20", "get 45", "set 31", "get 51"}

@@ -12,7 +12,7 @@ import (
 
 const (
 	firstReadBytes = 64 << 10
-	maxReplyBytes  = codec.MaxReplyFrameBytes + 64 // a whole reply frame
+	maxReplyBytes  = codec.MaxReplyFrameBytes + 64 // a complete reply frame
 )
 
 // runReader is the reader goroutine. It reads replies and completes calls until the connection is
@@ -53,7 +53,7 @@ func (c *conn) readAll() error {
 	}
 }
 
-// receive delivers the whole frames at the front of b and returns their size in bytes.
+// receive delivers the complete frames at the front of b and returns their size in bytes.
 func (c *conn) receive(b []byte) (used int, err error) {
 	c.replies = c.replies[:0]
 	for {

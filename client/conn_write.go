@@ -180,7 +180,7 @@ func (m *idleMonitor) tick() {
 	}
 }
 
-// pingFrame is a whole PING; enqueueLocked fills in the id.
+// pingFrame is a complete PING; enqueueLocked fills in the id.
 var pingFrame = codec.AppendRequest(nil, &codec.Request{Op: codec.OpPing})
 
 // ping sends a ping whose reply is dropped.

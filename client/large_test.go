@@ -11,7 +11,7 @@ import (
 
 // TestLargeAndSmallTogether mixes large and small requests on one connection. The writer goroutine
 // finishes those that exceed the socket's buffer; callers write the small ones. Each value must
-// come back whole. At the end the client is closed during writes.
+// come back complete. At the end the client is closed during writes.
 func TestLargeAndSmallTogether(t *testing.T) {
 	s := startServer(t)
 	ctx := t.Context()

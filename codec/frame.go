@@ -256,7 +256,7 @@ func SetVersion(dst []byte, at int, version uint64) []byte {
 // SetMore marks the reply that begins at dst[at] as one that continues in a further frame.
 func SetMore(dst []byte, at int) { dst[at+HeaderBytes-1] |= byte(FlagMore) }
 
-// AppendReply appends a whole reply frame.
+// AppendReply appends a complete reply frame.
 func AppendReply(dst []byte, reply *Reply) []byte {
 	dst, at := BeginReply(dst, reply.ID, reply.Status)
 	dst = append(dst, reply.Body...)

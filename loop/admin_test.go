@@ -19,7 +19,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// controlled is a server with files in a directory of its own.
+// controlled is a server with files in its own directory.
 func controlled(t *testing.T, dir string) *Server {
 	t.Helper()
 	return startServer(t, func(cfg *Config) {

@@ -31,7 +31,7 @@ func backgroundProcessors(eventLoops int) int {
 	return min(max(runtime.GOMAXPROCS(0)-eventLoops, 1), maxProcessors)
 }
 
-// runInBackground executes a request on a goroutine of its own. The session's further requests wait
+// runInBackground executes a request on its own goroutine. The session's further requests wait
 // until it ends.
 func (s *session) runInBackground(req *codec.Request) {
 	budget := &s.srv.requests

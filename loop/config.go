@@ -66,7 +66,7 @@ type Config struct {
 
 	// NewLog makes a log of what requests change, for an engine.Replayer: one for each event loop,
 	// and as many as there are long requests at a time. Nil: nothing is logged but to the journal.
-	// It is not called if there is a journal. With NewLog the first number is 1, as an
+	// It is not called if there is a journal. With NewLog the first LSN is 1, as an
 	// engine.Replayer on an empty store expects; without it, that of a new database is random.
 	NewLog func() shardmap.Log
 

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// TestConformance compares random operations on dicts and lists, through the whole server, with
+// TestConformance compares random operations on dicts and lists, through a real server, with
 // CPython: the outcomes and, now and then, all tables. CYBERDB_OPS sets their number, CYBERDB_SEED
 // the seed.
 func TestConformance(t *testing.T) {

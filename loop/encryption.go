@@ -18,9 +18,9 @@ type records struct {
 	used    int                        // of partial, in this read event
 }
 
-// open decrypts the whole records in place and returns what they carry, joined: a view into in, or
-// into the partial record, valid until trim. Every byte is decrypted once. An error is the end of
-// the stream, in order or not; plain is what came before it.
+// open decrypts the complete records in place and returns what they carry, joined: a view into in,
+// or into the partial record, valid until trim. Every byte is decrypted once. An error is the end
+// of the stream, in order or not; plain is what came before it.
 func (s *session) open(in []byte) (plain []byte, err error) {
 	r := s.records
 	if r == nil || len(in) == 0 {
@@ -105,7 +105,7 @@ func (s *session) streamEnded(problem error) {
 	s.close()
 }
 
-// seal returns out as it is to be sent.
+// seal returns out in the form to send.
 func (s *session) seal(out []byte) ([]byte, error) {
 	if s.records == nil {
 		return out, nil

@@ -34,9 +34,9 @@ func everyKind(t *testing.T, f func(t *testing.T, srv *Server)) {
 	}
 }
 
-// told sends first, in pieces of so many bytes (0: in one piece), and returns the whole answer, and
-// how the connection ended.
-func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
+// send sends first, in pieces of so many bytes (0: in one piece), and returns the complete answer,
+// and how the connection ended.
+func send(t *testing.T, srv *Server, first []byte, piece int) (answer string, err error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Addr().String())
 	if err != nil {
@@ -66,8 +66,8 @@ func told(t *testing.T, srv *Server, first []byte, piece int) (answer string, er
 }
 
 const (
-	toldHTTP = "this is cyberdb-fast, which does not speak HTTP: use a cyberdb-fast client\n"
-	toldRESP = "-ERR this is cyberdb-fast, which does not speak RESP: use a cyberdb-fast client\r\n"
+	answerHTTP = "this is cyberdb-fast, which does not speak HTTP: use a cyberdb-fast client\n"
+	answerRESP = "-ERR this is cyberdb-fast, which does not speak RESP: use a cyberdb-fast client\r\n"
 )
 
 // TestForeignClients: a client of another protocol gets one line in its own protocol that says what
@@ -76,20 +76,20 @@ func TestForeignClients(t *testing.T) {
 	t.Parallel()
 	everyKind(t, func(t *testing.T, srv *Server) {
 		for first, want := range map[string]string{
-			"GET / HTTP/1.1\r\nHost: x\r\n\r\n":               toldHTTP,
-			"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":           toldHTTP,
-			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                toldHTTP,
-			"*1\r\n$4\r\nPING\r\n":                            toldRESP,
-			"PING\r\n":                                        toldRESP,
-			"INFO server\r\n":                                 toldRESP,
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\n":               answerHTTP,
+			"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":           answerHTTP,
+			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                answerHTTP,
+			"*1\r\n$4\r\nPING\r\n":                            answerRESP,
+			"PING\r\n":                                        answerRESP,
+			"INFO server\r\n":                                 answerRESP,
 			"\x16\x03\x01\x00\xc5\x01\x00\x00\xc1\x03\x03abc": "\x15\x03\x01\x00\x02\x02\x28",
 			"\r\n\r\n":         "",
 			"\x00\x00\x00\x08": "",
 		} {
 			for _, piece := range []int{0, 1, 3} {
-				got, err := told(t, srv, []byte(first), piece)
+				got, err := send(t, srv, []byte(first), piece)
 				if !strings.HasSuffix(got, want) || want == "" && got != "" ||
-					want == toldHTTP && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+					want == answerHTTP && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 					t.Errorf("%q in pieces of %d: %q, %v", first, piece, got, err)
 				}
 				if err != nil && want != "" {
@@ -136,7 +136,7 @@ func TestForeignLibraries(t *testing.T) {
 			}
 			body, err := io.ReadAll(answer.Body)
 			answer.Body.Close()
-			want := toldHTTP
+			want := answerHTTP
 			if name == "HEAD" {
 				want = ""
 			}
@@ -195,7 +195,7 @@ func TestLogOfUnauthenticated(t *testing.T) {
 	for _, name := range []string{"m\x1b[2J level=ERROR msg=forged", strings.Repeat("x", 3000)} {
 		var log lockedBuffer
 		srv := startServer(t, legacyOn(func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }))
-		if _, err := told(t, srv, []byte("\x80\x04c"+name+"\nevil\n."), 0); err != nil {
+		if _, err := send(t, srv, []byte("\x80\x04c"+name+"\nevil\n."), 0); err != nil {
 			t.Fatal(err)
 		}
 		text := strings.TrimSpace(log.String())

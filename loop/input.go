@@ -102,7 +102,7 @@ func (in *input) pending(arrived []byte) []byte {
 }
 
 // grown returns the buffer with room for n bytes more. A large frame of which half has arrived gets
-// room for the whole, so that it is not copied again and again while it grows.
+// room for the complete request, so that it is not copied again and again while it grows.
 func (in *input) grown(n int) []byte {
 	b, used := in.buffer.B, int(in.used)
 	if len(b)+n <= cap(b) || len(b) < pauseReadBytes {

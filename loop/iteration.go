@@ -70,7 +70,7 @@ type iteration struct {
 	sample  int
 }
 
-// batch is the requests that wait, whole frames one after the other.
+// batch is the requests that wait, complete frames one after the other.
 type batch struct {
 	frames []byte
 	parts  []part

@@ -21,7 +21,7 @@ import (
 // goes through the same command table. Nothing is pipelined, so each request that takes long runs
 // in the background.
 //
-// The password is inside each request, so a client that has not authenticated may send a whole
+// The password is inside each request, so a client that has not authenticated may send a complete
 // frame.
 
 const (
@@ -172,7 +172,7 @@ func (s *session) serveLegacy(in []byte) {
 	}
 }
 
-// legacyMessage takes a whole message.
+// legacyMessage takes a complete message.
 func (s *session) legacyMessage(message []byte) {
 	l, u := s.legacy, s.loop.legacy.Unpickler()
 	switch l.wire.Step() {

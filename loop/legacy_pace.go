@@ -4,10 +4,10 @@ import "time"
 
 // CyberDB's clients read a reply with as many calls as it has blocks of 4096 bytes, and take for
 // granted that each but the last fills its block. So what is under way must never end within a
-// block: a reply that is larger than what a kernel surely hands over whole goes out in pieces, each
-// after the client's kernel has acknowledged the one before. Measured with such a client, fresh
-// connections, values of 1 and 3 MB: 96 of 96 complete with pieces of 16 and 32 KiB, 0 to 2 of 15
-// with one write.
+// block: a reply that is larger than what a kernel surely accepts in one write goes out in pieces,
+// each after the client's kernel has acknowledged the one before. Measured with such a client,
+// fresh connections, values of 1 and 3 MB: 96 of 96 complete with pieces of 16 and 32 KiB, 0 to 2
+// of 15 with one write.
 
 const (
 	// legacyPieceBytes is the size of a piece, a multiple of a block.

@@ -114,7 +114,7 @@ func pickled(t testing.TB, v any) []byte {
 	return b
 }
 
-// exchange makes a whole exchange and returns the reply.
+// exchange makes a complete exchange and returns the reply.
 func (c *legacyConn) exchange(body []byte, piece int) (reply govalue.Dict, err error) {
 	c.Helper()
 	for _, message := range [][]byte{pickled(c, (len(body)+200+4095)/4096), body, pickled(c, "ready")} {

@@ -187,7 +187,7 @@ func (p *process) line() string {
 	return p.out.Text()
 }
 
-// serverProcess is a server in a process of its own.
+// serverProcess is a server in its own process.
 type serverProcess struct {
 	*process
 	addr string

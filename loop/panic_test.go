@@ -482,7 +482,7 @@ func TestPanicAndPipeline(t *testing.T) {
 	w.ok(codec.OpCreateDict, "d", false)
 	const n = 200
 	key := func(i int) string { return fmt.Sprint("key", i) }
-	large := strings.Repeat("x", 5000) // in a block of its own
+	large := strings.Repeat("x", 5000) // in its own block
 	for i := range n {
 		w.ok(codec.OpDictSet, "d", key(i), large)
 	}

@@ -88,19 +88,19 @@ func TestUnauthenticatedEvicted(t *testing.T) {
 	t.Parallel()
 	const most = 8
 	srv := startServer(t, func(cfg *Config) { cfg.MaxConns = most })
-	var strangers, clients []*wire
+	var silent, clients []*wire
 	for range most {
-		strangers = append(strangers, dialSilent(t, srv))
+		silent = append(silent, dialSilent(t, srv))
 	}
 	within(t, testTimeout, func() error {
 		if n := srv.Info().Connections; n < most {
-			return errors.New("not all strangers are connected")
+			return errors.New("not all silent connections are open")
 		}
 		return nil
 	})
 	start := time.Now()
 	for range most {
-		within(t, 2*time.Second, func() error { // less than the strangers' timeout
+		within(t, 2*time.Second, func() error { // less than their timeout
 			w, err := tryDial(t, srv, testKey)
 			if err == nil {
 				clients = append(clients, w)
@@ -109,16 +109,16 @@ func TestUnauthenticatedEvicted(t *testing.T) {
 		})
 	}
 	if took := time.Since(start); took > handshakeTime-time.Second {
-		t.Errorf("%d clients were accepted after %v: the strangers had timed out", most, took)
+		t.Errorf("%d clients were accepted after %v: the silent connections had timed out", most, took)
 	}
-	for i, w := range strangers {
+	for i, w := range silent {
 		if !w.closed() {
-			t.Fatalf("stranger %d is still there", i)
+			t.Fatalf("silent connection %d is still there", i)
 		}
 		_, _, err := newClient(nil, *encrypted).Next(w.in, nil)
 		var refusal *secure.Refusal
 		if !errors.As(err, &refusal) || refusal.Code != secure.RefusedTooManyConnections {
-			t.Errorf("stranger %d: got %x, %v, want a refusal because it was evicted", i, w.in, err)
+			t.Errorf("silent connection %d: got %x, %v, want a refusal because it was evicted", i, w.in, err)
 		}
 	}
 	dialSilent(t, srv)

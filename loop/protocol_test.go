@@ -172,7 +172,7 @@ func TestGoldenFrames(t *testing.T) {
 	}
 }
 
-// playGolden plays the golden session on a server of its own and returns its requests and replies,
+// playGolden plays the golden session on its own server and returns its requests and replies,
 // and the opcodes seen.
 func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]bool) {
 	t.Helper()

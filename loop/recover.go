@@ -103,7 +103,7 @@ func (srv *Server) startFiles(found *persist.Recovered) error {
 	return nil
 }
 
-// beginFiles reserves the first numbers and starts the journal, if there is room for both.
+// beginFiles reserves the first LSNs and starts the journal, if there is room for both.
 func (srv *Server) beginFiles(found *persist.Recovered) error {
 	if srv.journal == nil {
 		return srv.numbers.Start(srv.store.Clock)

@@ -337,8 +337,8 @@ func TestLoadUndone(t *testing.T) {
 			w.ok(codec.OpCreateDict, "before", false, "a", 1)
 		}
 		_, err := srv.saver.load("data/copy.cdb", replace)
-		var defect *codec.Error
-		if told := panics && errors.As(err, &defect) || errors.Is(err, syscall.EIO); !told || !failed.Load() {
+		var refusal *codec.Error
+		if expected := panics && errors.As(err, &refusal) || errors.Is(err, syscall.EIO); !expected || !failed.Load() {
 			t.Fatal(err)
 		}
 		if n := srv.Info().Panics; (n == 1) != panics {

@@ -91,7 +91,7 @@ func TestReplay(t *testing.T) {
 	)
 }
 
-// everyChange makes a change by each opcode that makes one, on tables of its own: by those that it
+// everyChange makes a change by each opcode that makes one, on its own tables: by those that it
 // does not name as conformance.Example has it.
 func everyChange(w *wire, i int) {
 	d, l := fmt.Sprintf("dict %d", i), fmt.Sprintf("list %d", i)

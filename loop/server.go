@@ -56,7 +56,7 @@ type Server struct {
 
 	clock           coarseClock
 	draining        atomic.Bool
-	backlogged      atomic.Bool  // too much waits to be written to the journal: requests that change anything are refused
+	backlogged      atomic.Bool  // too much waits for the journal: requests that change anything are refused
 	ioOnce          sync.Once    // journalBroken was called
 	conns           atomic.Int64 // accepted and not yet closed
 	streams         atomic.Int64 // long reads under way

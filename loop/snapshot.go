@@ -50,7 +50,7 @@ type saver struct {
 func (s *saver) init(srv *Server, found *persist.Recovered) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 	s.look = make(chan struct{}, 1)
-	if found.Replay.Operations == 0 { // the clock may have gone on from the file's number
+	if found.Replay.Operations == 0 { // the clock may have continued from the file's LSN
 		s.completeLSN = found.Clock
 	}
 }
@@ -112,7 +112,7 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 // unchangedLocked says whether the file holds everything.
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.completeLSN }
 
-// save writes the tables, as they are at one moment, to the file. It returns when they are on disk,
+// save writes the tables as of one moment to the file. It returns when they are on disk,
 // immediately if they are. Of the callers that wait while another save runs, the first saves for
 // all.
 func (s *saver) save() error {
@@ -194,7 +194,7 @@ func (s *saver) saveNow() error {
 	return s.save()
 }
 
-// saveTo writes the tables, as they are at one moment, to another file than the server's own. name
+// saveTo writes the tables as of one moment to another file than the server's own. name
 // is the file's name as the user gave it. replace permits to overwrite a file of another database.
 // The journal does not change.
 //

@@ -9,7 +9,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// writeOwn writes the tables, as they are at one moment, to the data file.
+// writeOwn writes the tables as of one moment to the data file.
 func (s *saver) writeOwn() (persist.FileInfo, error) {
 	info, err := s.write(s.srv.cfg.Data.File)
 	if err == nil {
@@ -44,7 +44,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	view := s.srv.store.View(call)
 	s.srv.engine.PutLog(log)
 	defer view.Close()
-	stamp := persist.Stamp{Database: s.database, LSN: view.Number(), Created: time.Now()}
+	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.Now()}
 	data := &s.srv.cfg.Data
 	for name, table := range view.Tables() {
 		if err := savable(name, table); err != nil {
@@ -61,7 +61,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 		// The journal must not be behind the file: else LSNs that the file covers could be assigned
 		// again after a crash. A broken journal stays behind, and is not written any more.
 		if j := s.srv.journal; j != nil {
-			_ = j.Sync(view.Number())
+			_ = j.Sync(view.LSN())
 		}
 		return nil
 	})

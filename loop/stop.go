@@ -100,7 +100,7 @@ func (srv *Server) endData() error {
 	return nil
 }
 
-// closeFiles closes the journal and the reservation of numbers.
+// closeFiles closes the journal and the reservation of LSNs.
 func (srv *Server) closeFiles() error {
 	if srv.numbers == nil || srv.readOnly {
 		return nil

@@ -52,7 +52,7 @@ type bodyWriter struct {
 	body   []byte        // begins with room for a frame's header
 }
 
-// startStream makes the reply of a long read on a goroutine of its own. The session continues
+// startStream makes the reply of a long read on its own goroutine. The session continues
 // meanwhile.
 func (s *session) startStream(req *codec.Request, result engine.Result) {
 	read := result.Stream
@@ -112,7 +112,7 @@ func (srv *Server) limitReply(reply []byte, req *codec.Request) []byte {
 	return engine.AppendError(nil, req.ID, srv.replies.limitError())
 }
 
-// send runs a stream on a goroutine of its own. The streams of a connection are made one after
+// send runs a stream on its own goroutine. The streams of a connection are made one after
 // another: there is one socket for them.
 func (s *session) send(w *bodyWriter, read stream) {
 	s.output.beginStream(w.large)

@@ -84,7 +84,7 @@ func commandsWith(rows map[codec.Opcode]engine.Command) *engine.Commands {
 	return all
 }
 
-// wire is one client connection that sends and receives whole frames.
+// wire is one client connection that sends and receives complete frames.
 type wire struct {
 	testing.TB
 	conn net.Conn
@@ -196,7 +196,7 @@ func (w *wire) write(b []byte) {
 	}
 }
 
-// args encodes arguments; a rawValue is added as it is.
+// args encodes arguments; a rawValue is added unchanged.
 type rawValue []byte
 
 func encodeArgs(t testing.TB, args ...any) (b []byte) {
@@ -221,7 +221,7 @@ func (w *wire) request(op codec.Opcode, args ...any) []byte {
 	return codec.AppendRequest(nil, &codec.Request{ID: w.id, Op: op, Args: encodeArgs(w, args...)})
 }
 
-// reply reads one whole reply, its frames joined. The connection's end is an error.
+// reply reads one complete reply, its frames joined. The connection's end is an error.
 func (w *wire) reply() (codec.Reply, error) {
 	var whole codec.Reply
 	var body []byte

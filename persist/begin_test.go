@@ -85,10 +85,10 @@ func TestSegmentNotStarted(t *testing.T) {
 		for op, errno := range map[string]syscall.Errno{"create": syscall.EMFILE, "left": syscall.EIO, "write": syscall.ENOSPC, "sync": syscall.EIO, "syncdir": syscall.EMFILE} {
 			t.Run(policy.String()+" "+op, func(t *testing.T) {
 				rng := seed(t)
-				var told []error
+				var reported []error
 				b := newBeginning(
 					t,
-					persist.Options{Policy: policy, OnSegmentErr: func(err error) { told = append(told, err) }},
+					persist.Options{Policy: policy, OnSegmentErr: func(err error) { reported = append(reported, err) }},
 					op,
 					errno,
 					false,
@@ -112,16 +112,16 @@ func TestSegmentNotStarted(t *testing.T) {
 				if most := int(size / segmentBytes); b.tries < 2 || b.tries > most {
 					t.Errorf("a segment was tried to be made %d times for %d bytes", b.tries, size)
 				}
-				if err := b.journal.SegmentErr(); !errors.Is(err, errno) || len(told) != 1 ||
-					!errors.Is(told[0], errno) {
-					t.Errorf("the error is %v, told were %v", err, told)
+				if err := b.journal.SegmentErr(); !errors.Is(err, errno) || len(reported) != 1 ||
+					!errors.Is(reported[0], errno) {
+					t.Errorf("the error is %v, reported: %v", err, reported)
 				}
 				b.armed = false
 				for range 10 {
 					b.set(t, rng)
 				}
-				if err := b.journal.SegmentErr(); err != nil || len(told) != 2 || told[1] != nil {
-					t.Errorf("afterwards the error is %v, told were %v", err, told)
+				if err := b.journal.SegmentErr(); err != nil || len(reported) != 2 || reported[1] != nil {
+					t.Errorf("afterwards the error is %v, reported: %v", err, reported)
 				}
 				if got := segments(b.disk); len(got) < 3 {
 					t.Errorf("afterwards there are %v", got)
@@ -157,7 +157,7 @@ func TestSegmentNotRemoved(t *testing.T) {
 	}
 }
 
-// TestSegmentOfAnother: a segment that another process has made is left as it is.
+// TestSegmentOfAnother: a segment that another process has made is left unchanged.
 func TestSegmentOfAnother(t *testing.T) {
 	b := newBeginning(t, persist.Options{Policy: persist.Always}, "", 0, false)
 	b.disk.Put(secondSegment, []byte("another's"))

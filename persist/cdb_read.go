@@ -8,7 +8,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Reader reads one .cdb file. It is not safe for concurrent use; Load uses goroutines of its own.
+// Reader reads one .cdb file. It is not safe for concurrent use; Load uses its own goroutines.
 type Reader struct {
 	// constant after Open
 	name  string

@@ -247,7 +247,7 @@ func TestFileReplaced(t *testing.T) {
 	}
 }
 
-// TestFileFailedFill: an error while the file is filled leaves everything as it was.
+// TestFileFailedFill: an error while the file is filled leaves everything unchanged.
 func TestFileFailedFill(t *testing.T) {
 	disk := fstest.NewDisk()
 	c := randomContent(seed(t), 10, 10)

@@ -203,7 +203,7 @@ func TestNothingAfterFault(t *testing.T) {
 // TestBrokenJournalIsIdle: once it is broken, the flusher of a journal that is synced each second
 // does nothing by itself.
 func TestBrokenJournalIsIdle(t *testing.T) {
-	var told atomic.Int64
+	var reported atomic.Int64
 	var armed atomic.Bool
 	fsys := &fstest.Faults{FS: fstest.NewDisk(), Fail: func(_ int, op, _ string) error {
 		if armed.Load() && op == "sync" {
@@ -214,7 +214,7 @@ func TestBrokenJournalIsIdle(t *testing.T) {
 	j, err := persist.OpenJournal(
 		fsys,
 		journalDir,
-		persist.Options{Policy: persist.EverySecond, OnSync: func() { told.Add(1) }},
+		persist.Options{Policy: persist.EverySecond, OnSync: func() { reported.Add(1) }},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -231,8 +231,8 @@ func TestBrokenJournalIsIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(1500 * time.Millisecond) // beyond the time of the next sync
-	if n := told.Load(); n > 2 {
-		t.Errorf("it has told %d times", n)
+	if n := reported.Load(); n > 2 {
+		t.Errorf("reported %d times", n)
 	}
 	if err := j.Close(); !errors.Is(err, syscall.EIO) {
 		t.Error(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzFile reads, checks and salvages anything as a .cdb file. Nothing may panic, or take much
-// memory; what loads whole, loads again as it was once it has been written.
+// memory; what loads completely, loads again identically once it has been written.
 func FuzzFile(f *testing.F) {
 	for codec := range persist.Codec(3) {
 		disk := fstest.NewDisk()

@@ -93,7 +93,7 @@ func TestJournalWriters(t *testing.T) {
 						n := 1 + rng.Uint64N(3)
 						lsn := clock.Add(n) - n + 1
 						if rng.IntN(10) == 0 {
-							runtime.Gosched() // others append later numbers first
+							runtime.Gosched() // others append later LSNs first
 						}
 						size := 8 + rng.IntN(50)
 						if rng.IntN(200) == 0 {
@@ -255,7 +255,7 @@ func TestJournalGapNeverFilled(t *testing.T) {
 	}
 }
 
-// TestJournalFallingLSNs: numbers that do not rise break the journal instead of being written in
+// TestJournalFallingLSNs: LSNs that do not rise break the journal instead of being written in
 // disorder.
 func TestJournalFallingLSNs(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
@@ -273,10 +273,10 @@ func TestJournalFallingLSNs(t *testing.T) {
 
 // TestJournalRefusalIsReported: OnSync is called when an invalid operation breaks the journal.
 func TestJournalRefusalIsReported(t *testing.T) {
-	told := make(chan struct{}, 100)
-	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { told <- struct{}{} }})
+	reported := make(chan struct{}, 100)
+	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { reported <- struct{}{} }})
 	j.Buffer().Append(1, 0, nil)
-	<-told
+	<-reported
 	if err := j.Err(); err == nil || j.Close() == nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestJournalDropOfMissing(t *testing.T) {
 	}
 }
 
-// TestJournalRestarts: starts that write nothing leave no segments, and the numbers continue.
+// TestJournalRestarts: starts that write nothing leave no segments, and the LSNs continue.
 func TestJournalRestarts(t *testing.T) {
 	disk := fstest.NewDisk()
 	if err := manual(t, disk, 2, 0, 5).Close(); err != nil {
@@ -525,7 +525,7 @@ func TestSegmentEveryTruncation(t *testing.T) {
 				t.Fatalf("%s and a tail: %v", how, err)
 			}
 		}
-		// Without its last record, which has no operations, a segment is whole.
+		// Without its last record, which has no operations, a segment is complete.
 		_, got, err := replayChanged(t, data[:n], append(slices.Clone(want), `7+1 "hhhhh"`), how, second)
 		if n == len(data)-persist.RecordHeaderBytes {
 			if err != nil || got != 7 {

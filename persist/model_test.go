@@ -22,7 +22,7 @@ type model struct {
 	list    [][]byte
 	listed  uint64          // the list's version
 	states  []string        // by LSN
-	skips   map[uint64]bool // numbers that stand for nothing: no file need have them
+	skips   map[uint64]bool // LSNs that stand for nothing: no file need have them
 }
 
 func newModel() *model {
@@ -235,7 +235,7 @@ func openStart(fsys persist.FS, start persist.Start, history *model) (*database,
 	if r.Loaded == persist.PrevName(dataFile) {
 		db.covered = []uint64{0, 0}
 	}
-	if r.Clock > 1<<20 { // a new one begins at a random number, the model at 0: it has room for few
+	if r.Clock > 1<<20 { // a new one begins at a random LSN, the model at 0: it has room for few
 		if history != nil && history.last > 0 {
 			return nil, fmt.Errorf("%d numbers were assigned, and the database is taken for a new one", history.last)
 		}

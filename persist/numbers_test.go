@@ -68,7 +68,7 @@ func damageSegment(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk
 	return disk
 }
 
-// TestNoLSNTwice: no number is assigned twice, under any policy and without a journal, whatever
+// TestNoLSNTwice: no LSN is assigned twice, under any policy and without a journal, whatever
 // way the database ends and whatever that has lost.
 func TestNoLSNTwice(t *testing.T) {
 	rng := seed(t)
@@ -99,7 +99,7 @@ func TestNoLSNTwice(t *testing.T) {
 	}
 }
 
-// numbersOfRun runs a database that assigns some numbers, of which it writes what the policy asks
+// numbersOfRun runs a database that assigns some LSNs, of which it writes what the policy asks
 // for, and is not ended. It returns the first and the last of them, and the last in the files at
 // the start.
 func numbersOfRun(
@@ -146,7 +146,7 @@ func numbersOfRun(
 	return first, m.last, recovered
 }
 
-// TestLSNsContinue: after a clean shutdown no number is skipped.
+// TestLSNsContinue: after a clean shutdown no LSN is skipped.
 func TestLSNsContinue(t *testing.T) {
 	disk := fstest.NewDisk()
 	rng := seed(t)
@@ -164,7 +164,7 @@ func TestLSNsContinue(t *testing.T) {
 	}
 }
 
-// TestLSNsRunOut: while no range can be reserved, numbers are allowed as long as they are
+// TestLSNsRunOut: while no range can be reserved, LSNs are allowed as long as they are
 // reserved, and not beyond; that is reported once, and ends when a range can be reserved.
 func TestLSNsRunOut(t *testing.T) {
 	for _, op := range []string{"edit", "write", "sync", "identify"} {
@@ -176,9 +176,9 @@ func TestLSNsRunOut(t *testing.T) {
 			}
 			return nil
 		}}
-		var told []error
+		var reported []error
 		start := startOf(persist.Options{})
-		start.Numbers.OnRenew = func(err error) { told = append(told, err) }
+		start.Numbers.OnRenew = func(err error) { reported = append(reported, err) }
 		db, err := openStart(faults, start, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -192,9 +192,9 @@ func TestLSNsRunOut(t *testing.T) {
 		if op == "identify" {
 			least = numbersRange / 2
 		}
-		if db.last > numbersRange || db.last < least || len(told) != 1 || !errors.Is(told[0], syscall.ENOSPC) ||
+		if db.last > numbersRange || db.last < least || len(reported) != 1 || !errors.Is(reported[0], syscall.ENOSPC) ||
 			!errors.Is(db.numbers.Err(), syscall.ENOSPC) {
-			t.Errorf("%s: refused at %d; reported: %v", op, db.last, told)
+			t.Errorf("%s: refused at %d; reported: %v", op, db.last, reported)
 		}
 		if again, err := persist.Recover(
 			disk.PowerCut(seed(t)),
@@ -208,8 +208,9 @@ func TestLSNsRunOut(t *testing.T) {
 		if op == "identify" { // whether the file is where it was is not asked again
 			continue
 		}
-		if err := db.numbers.Renew(); err != nil || !db.numbers.Allow(db.last) || len(told) != 2 || told[1] != nil {
-			t.Errorf("%s: still refused: %v, reported: %v", op, err, told)
+		if err := db.numbers.Renew(); err != nil || !db.numbers.Allow(db.last) || len(reported) != 2 ||
+			reported[1] != nil {
+			t.Errorf("%s: still refused: %v, reported: %v", op, err, reported)
 		}
 	}
 }
@@ -273,7 +274,7 @@ func TestNumbersFileMoved(t *testing.T) {
 }
 
 // TestLSNsOfCopies: a copy of a running database's files and the original assign different
-// numbers from then on, and so does the copy that is put back in the original's place.
+// LSNs from then on, and so does the copy that is put back in the original's place.
 func TestLSNsOfCopies(t *testing.T) {
 	rng := seed(t)
 	for run := range 60 {
@@ -299,7 +300,7 @@ func TestLSNsOfCopies(t *testing.T) {
 	}
 }
 
-// TestLSNsOfNewDatabase: two new databases at one place begin at different numbers.
+// TestLSNsOfNewDatabase: two new databases at one place begin at different LSNs.
 func TestLSNsOfNewDatabase(t *testing.T) {
 	first, _, _, err := recoverWith(fstest.NewDisk(), startOf(persist.Options{}))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // TestPanicBreaksJournal: a panic of the flusher, or of its callbacks, breaks the journal, as a
 // failed write does. It ends neither the process nor blocks a caller.
 func TestPanicBreaksJournal(t *testing.T) {
-	for _, where := range []string{"write", "sync", "told"} {
+	for _, where := range []string{"write", "sync", "reported"} {
 		t.Run(where, func(t *testing.T) {
 			disk := fstest.NewDisk()
 			var armed atomic.Bool
@@ -22,12 +22,12 @@ func TestPanicBreaksJournal(t *testing.T) {
 				}
 				return nil
 			}}
-			told := func() {
-				if armed.Load() && where == "told" {
+			reported := func() {
+				if armed.Load() && where == "reported" {
 					panic("defect")
 				}
 			}
-			j, err := persist.OpenJournal(fsys, journalDir, persist.Options{Policy: persist.Always, OnSync: told})
+			j, err := persist.OpenJournal(fsys, journalDir, persist.Options{Policy: persist.Always, OnSync: reported})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,17 +18,17 @@ const maxSkipped = 1 << 31
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
 	busy   bool   // a cut is taking its LSN: wait for the next list
-	newest uint64 // the highest number in cuts; 0: no view is open
-	cuts   []*cut // in order of their numbers
+	newest uint64 // the highest LSN in cuts; 0: no view is open
+	cuts   []*cut // in order of their LSNs
 }
 
-// cut is the store's side of an open view: its number, and the parts that writers have handed over
+// cut is the store's side of an open view: its LSN, and the parts that writers have handed over
 // to it.
 type cut struct {
 	// constant once the cut is in the list of views
-	store  *Store
-	table  *Table // nil: the whole store
-	number uint64
+	store *Store
+	table *Table // nil: the whole store
+	lsn   uint64
 
 	mu     sync.Mutex
 	closed bool
@@ -41,7 +41,7 @@ type cut struct {
 
 // assign assigns the LSNs n to n+k-1 to a change of t. The caller holds the locks of the change,
 // which can no longer fail; Call.complete ends it. The list of views is as recent as n: a view with
-// a number below n is in it unless it was closed.
+// an LSN below n is in it unless it was closed.
 func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
@@ -68,7 +68,7 @@ func (s *Store) openViews() *viewList {
 }
 
 // newCut opens a view of table, or of the whole store if table is nil. The view shows the changes
-// with LSNs below its number.
+// with LSNs below its own.
 func (s *Store) newCut(call *Call, table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
@@ -77,17 +77,17 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	busy := &viewList{busy: true, newest: old.newest, cuts: old.cuts}
 	next := &viewList{cuts: append(slices.Clip(old.cuts), c)}
 	if brokenCut {
-		c.number = s.clock.Add(1)
+		c.lsn = s.clock.Add(1)
 		runtime.Gosched()
 	}
 	s.views.Store(busy)
 	if !brokenCut {
-		c.number = s.clock.Add(1)
+		c.lsn = s.clock.Add(1)
 	}
-	next.newest = c.number
+	next.newest = c.lsn
 	s.views.Store(next)
 	if call.Log != nil {
-		call.Log.Append(c.number, 1, nil)
+		call.Log.Append(c.lsn, 1, nil)
 	}
 	return c
 }
@@ -106,7 +106,7 @@ func (c *cut) close() {
 	old := s.views.Load()
 	next := &viewList{cuts: slices.DeleteFunc(slices.Clone(old.cuts), func(o *cut) bool { return o == c })}
 	if n := len(next.cuts); n > 0 {
-		next.newest = next.cuts[n-1].number
+		next.newest = next.cuts[n-1].lsn
 	}
 	s.views.Store(next)
 	s.viewsMu.Unlock()
@@ -129,7 +129,7 @@ func (vs *viewList) visibilityOf(t *Table) (v visibility) {
 		case v.newest > 0:
 			return visibility{v.newest, 0} // an older view may be further behind
 		default:
-			v.newest = c.number
+			v.newest = c.lsn
 			if p := t.drain.Load(); p != nil && p.cut == c {
 				v.consumed = p.consumed.Load()
 			}
@@ -147,7 +147,7 @@ type drainProgress struct {
 }
 
 // handover hands one part of t (a shard or a list), as it is before change n, to each open view
-// that needs it: those with frozenAt < number < n. It returns the part's new frozenAt. The caller
+// that needs it: those with frozenAt < LSN < n. It returns the part's new frozenAt. The caller
 // holds the part's lock. freeze is called at most once.
 //
 // Callers first compare vs.newest with frozenAt: in most cases no view needs the part.
@@ -155,10 +155,10 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 	var frozen any
 	served := frozenAt
 	for _, c := range vs.cuts {
-		if c.number <= frozenAt || c.number > n {
+		if c.lsn <= frozenAt || c.lsn > n {
 			continue
 		}
-		served = c.number
+		served = c.lsn
 		if !c.covers(t) || brokenHandover {
 			continue
 		}

@@ -10,7 +10,7 @@ const MaxResultBytes = 64 << 20
 
 // Copying a value of megabytes takes milliseconds, which is too long for an event loop and for a
 // shard's lock. Such a value is read without the lock, while a cut protects it from being
-// overwritten or freed. It is written into a block of its own before the lock is taken.
+// overwritten or freed. It is written into its own block before the lock is taken.
 
 // pinned is a part of a record that cannot change before appendTo unpins it. The zero pinned is
 // empty.

@@ -8,7 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// TestBigValues: values above InlineBytes go in and out whole, by every method, and never by an
+// TestBigValues: values above InlineBytes go in and out complete, by every method, and never by an
 // inline call.
 func TestBigValues(t *testing.T) {
 	store := NewStore()

@@ -36,7 +36,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 	s.mu.Lock()
 	err := d.table.checkName(c)
 	// handed over after the cut: the view is complete
-	if err != nil && s.frozenAt >= cut.number && !d.table.renamed(c) {
+	if err != nil && s.frozenAt >= cut.lsn && !d.table.renamed(c) {
 		err = nil
 	}
 	s.mu.Unlock()
@@ -56,8 +56,8 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 // it after the last entry.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
-// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
-func (v *DictView) Number() uint64 { return v.cut.number }
+// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+func (v *DictView) LSN() uint64 { return v.cut.lsn }
 
 // Close ends the view. What it yielded must no longer be used. Later calls do nothing. A view that
 // is part of a View ends with that one instead.
@@ -153,11 +153,11 @@ func (v *DictView) parts() viewMerge {
 // shardsAt returns the shards that have not been handed over to c. It waits for a long write that c
 // must show.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
-	d.table.lock.waitBefore(c.number)
+	d.table.lock.waitBefore(c.lsn)
 	for hash := uint64(0); ; {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()
-		retired, handed := s.retired, s.frozenAt >= c.number
+		retired, handed := s.retired, s.frozenAt >= c.lsn
 		s.mu.Unlock()
 		if !handed {
 			if retired { // by a change before the cut, or the view was closed meanwhile

@@ -20,7 +20,7 @@ func (p *viewPart) fill() bool {
 	for more := true; more; {
 		p.ready, p.at = p.ready[:0], 0
 		more = p.withContents(func(c *contents) (more bool) {
-			p.ready, more = c.appendVisible(p.ready, p.cut.number, p.num)
+			p.ready, more = c.appendVisible(p.ready, p.cut.lsn, p.num)
 			return more
 		})
 		p.num += entriesPerRead
@@ -36,7 +36,7 @@ func (p *viewPart) count() (n int) {
 	p.withContents(func(c *contents) bool {
 		var buf []visibleEntry
 		for num, more := 0, true; more; num += entriesPerRead {
-			buf, more = c.appendVisible(buf[:0], p.cut.number, num)
+			buf, more = c.appendVisible(buf[:0], p.cut.lsn, num)
 			n += len(buf)
 		}
 		return false
@@ -50,7 +50,7 @@ func (p *viewPart) withContents(f func(c *contents) bool) bool {
 	if p.frozen == nil {
 		p.shard.mu.Lock()
 		defer p.shard.mu.Unlock()
-		if p.shard.frozenAt < p.cut.number {
+		if p.shard.frozenAt < p.cut.lsn {
 			return f(&p.shard.contents)
 		}
 		frozen := p.cut.part(p.shard.table, p.shard)

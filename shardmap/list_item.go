@@ -38,7 +38,7 @@ func (l *List) Get(c *Call, dst []byte, i int64) ([]byte, error) {
 	return append(dst, elem...), nil
 }
 
-// copyLarge returns a copy of a large element, for the rope to keep, and a small one as it is: the
+// copyLarge returns a copy of a large element, for the rope to keep, and a small one itself: the
 // rope copies it. Copying happens before the lock is taken.
 func copyLarge(val []byte) []byte {
 	if len(val) > rope.LeafBytes {

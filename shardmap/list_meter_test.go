@@ -56,7 +56,7 @@ func (l *lender) Return(bytes int) { l.lent -= bytes }
 var errNoRoom = errors.New("no room")
 
 // TestSortKeysThatExplode sorts by keys that make much more than the list has: an error comes
-// before the memory is taken, and the list is left whole.
+// before the memory is taken, and the list is left complete.
 func TestSortKeysThatExplode(t *testing.T) {
 	large := msgp.AppendString(nil, strings.Repeat("x", 1<<20))
 	wide := []any{"tuple"}
@@ -95,7 +95,7 @@ func TestSortKeysThatExplode(t *testing.T) {
 				t.Errorf("%d bytes were made, at most %d are expected", made, most)
 			}
 			if got := elements(t, l); err != nil && !slices.EqualFunc(got, c.elems, bytes.Equal) {
-				t.Error("the list is not whole")
+				t.Error("the list is not complete")
 			}
 			if room.lent != 0 {
 				t.Errorf("%d bytes were not given back", room.lent)

@@ -110,7 +110,7 @@ func (s *listSession) compare(p *python, op listOp) {
 		s.t.Fatalf("%v: got %+v, Python %+v", op, got, want)
 	}
 	if op.Op == "sort" && got.err != "" {
-		// Python leaves the elements in some order, we leave them as they were.
+		// Python leaves the elements in some order, we leave them unchanged.
 		p.run(listOp{Op: "clear"})
 		_, list = p.run(listOp{Op: "extend", Vals: before})
 	}
@@ -221,7 +221,7 @@ func TestSortAgainstPython(t *testing.T) {
 			key := keys[r.IntN(len(keys))]
 			sort := listOp{Op: "sort", Key: key.python, SortKey: key.encoded, Reverse: r.IntN(2) == 0}
 			s.compare(p, sort)
-			s.compare(p, sort) // of what is sorted, or was left whole
+			s.compare(p, sort) // of what is sorted, or was left unchanged
 		}
 	}
 }

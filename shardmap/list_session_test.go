@@ -184,7 +184,7 @@ func (s *listSession) step() {
 		s.t.Fatalf("%v: got %+v, want %+v", op, got, want)
 	}
 	if assigned := s.store.Clock() - before; assigned != uint64(s.model.numbers) {
-		s.t.Fatalf("%v drew %d LSNs, want %d", op, assigned, s.model.numbers)
+		s.t.Fatalf("%v assigned %d LSNs, want %d", op, assigned, s.model.numbers)
 	}
 	if s.model.numbers > 0 && s.call.Version != s.store.Clock() {
 		s.t.Fatalf("%v: version %d, want %d", op, s.call.Version, s.store.Clock())

@@ -10,8 +10,8 @@ import (
 // ListView shows the content of a list at one instant, while writers continue. It is safe for
 // concurrent use, and the elements that it yields never change.
 type ListView struct {
-	list   *List
-	number uint64
+	list *List
+	lsn  uint64
 
 	once sync.Once
 	cut  *cut // of the store's view that this one is part of; nil: none
@@ -27,16 +27,16 @@ func (l *List) View(c *Call) (*ListView, error) {
 	}
 	// The root never changes, so writers need not know of the view. All changes so far have lower
 	// LSNs than the view, all later ones have higher ones.
-	v := &ListView{list: l, number: l.store.Clock() + 1, root: l.freeze()}
+	v := &ListView{list: l, lsn: l.store.Clock() + 1, root: l.freeze()}
 	c.unlock()
 	return v, nil
 }
 
 // newListView returns the view of a list at a cut.
-func newListView(c *cut, l *List) *ListView { return &ListView{list: l, number: c.number, cut: c} }
+func newListView(c *cut, l *List) *ListView { return &ListView{list: l, lsn: c.lsn, cut: c} }
 
-// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
-func (v *ListView) Number() uint64 { return v.number }
+// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+func (v *ListView) LSN() uint64 { return v.lsn }
 
 // Close ends the view. Later calls do nothing. A view that is part of a View ends with that one
 // instead.
@@ -55,11 +55,11 @@ func (v *ListView) elements() *rope.Root {
 // that for the next reader of the same cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
-	l.table.lock.waitBefore(c.number)
+	l.table.lock.waitBefore(c.lsn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.frozenAt < c.number {
-		l.handover(l.store.openViews(), c.number) // older views too: frozenAt covers them
+	if l.frozenAt < c.lsn {
+		l.handover(l.store.openViews(), c.lsn) // older views too: frozenAt covers them
 	}
 	if root := c.part(l.table, l); root != nil {
 		v.root = root.(*rope.Root)

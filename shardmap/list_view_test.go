@@ -61,7 +61,7 @@ func changes(op listOp) bool {
 	return !slices.Contains([]string{"get", "slice", "contains", "count", "index"}, op.Op)
 }
 
-// passes waits until the writers have assigned numbers after n, or have ended.
+// passes waits until the writers have assigned LSNs after n, or have ended.
 func (v *viewRound) passes(n uint64) {
 	for v.store.Clock() < n {
 		select {
@@ -94,13 +94,13 @@ func (v *viewRound) watch(r *rand.Rand) error {
 				if err != nil {
 					return err
 				}
-				views, seen = append(views, view), append(seen, seenView{what: "list", number: view.Number()})
+				views, seen = append(views, view), append(seen, seenView{what: "list", number: view.LSN()})
 				continue
 			}
 			view := v.store.View(&Call{})
 			stores = append(stores, view)
 			for _, table := range view.Tables() {
-				views, seen = append(views, table.List()), append(seen, seenView{what: "store", number: view.Number()})
+				views, seen = append(views, table.List()), append(seen, seenView{what: "store", number: view.LSN()})
 			}
 		}
 		v.passes(seen[0].number + uint64(r.IntN(200)))
@@ -120,7 +120,7 @@ func (v *viewRound) watch(r *rand.Rand) error {
 	}
 }
 
-// check compares each view with the list that all mutations with lower numbers make.
+// check compares each view with the list that all mutations with lower LSNs make.
 func (v *viewRound) check() error {
 	slices.SortFunc(v.log, func(a, b loggedOp) int { return cmp.Compare(a.lsn, b.lsn) })
 	slices.SortFunc(v.seen, func(a, b seenView) int { return cmp.Compare(a.number, b.number) })

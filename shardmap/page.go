@@ -24,7 +24,7 @@ const (
 // ascend, including dead ones.
 type entry struct {
 	loc uint32 // chunk number << 16 | offset
-	// size is the record's size in bytes, with the flags; for a record in a block of its own, the
+	// size is the record's size in bytes, with the flags; for a record in its own block, the
 	// flags alone.
 	size        uint16
 	versionHigh uint16
@@ -35,7 +35,7 @@ type entry struct {
 // Flags in entry.size.
 const (
 	flagOriginal = 1 << 15 // the record holds the key as first written, after the canonical key
-	flagOwnBlock = 1 << 14 // the record has a block of its own
+	flagOwnBlock = 1 << 14 // the record has its own block
 	sizeMask     = 1<<14 - 1
 
 	// maxBumpBytes is the largest record that shares a chunk. Larger ones are too costly to copy
@@ -53,7 +53,7 @@ func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>3
 type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
-	// createdLSN is the LSN of the change that began the page: only views with higher numbers may
+	// createdLSN is the LSN of the change that began the page: only views with higher LSNs may
 	// read it.
 	createdLSN uint64
 }

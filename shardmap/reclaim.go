@@ -16,14 +16,14 @@ type reclaimer struct {
 type retiredBlock struct {
 	block      []byte
 	table      *Table
-	createdLSN uint64 // of the change that made it: views with lower numbers do not read it
-	retiredLSN uint64 // of the change that retired it: views with higher numbers do not read it
+	createdLSN uint64 // of the change that made it: views with lower LSNs do not read it
+	retiredLSN uint64 // of the change that retired it: views with higher LSNs do not read it
 }
 
 // oldestReader returns the oldest open view that reads b, nil if there is none.
 func (vs *viewList) oldestReader(b *retiredBlock) *cut {
 	for _, c := range vs.cuts {
-		if b.createdLSN < c.number && c.number < b.retiredLSN && c.covers(b.table) {
+		if b.createdLSN < c.lsn && c.lsn < b.retiredLSN && c.covers(b.table) {
 			return c
 		}
 	}
@@ -35,7 +35,7 @@ func (s *Store) retire(b retiredBlock) {
 	if cap(b.block) < minSlabBytes {
 		return // the garbage collector frees it
 	}
-	// The list is more recent than b.retiredLSN, so it has all open views with lower numbers.
+	// The list is more recent than b.retiredLSN, so it has all open views with lower LSNs.
 	if s.views.Load().oldestReader(&b) == nil || !s.reclaimer.retain(s, b) {
 		s.slabs.Free(b.block)
 	}

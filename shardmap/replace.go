@@ -124,7 +124,7 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 			t.table.state.Store(present)
 		}
 	}()
-	// Before the LSN is assigned, so that a view of one of them with a higher number finds that it
+	// Before the LSN is assigned, so that a view of one of them with a higher LSN finds that it
 	// is replaced.
 	for _, t := range old {
 		t.table.state.Store(replaced)

@@ -14,7 +14,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// logged keeps the numbers that were assigned, of calls of one at a time.
+// logged keeps the LSNs that were assigned, of calls of one at a time.
 type logged struct {
 	ranges *[][2]uint64
 	mu     *sync.Mutex
@@ -27,7 +27,7 @@ func (l logged) Append(lsn, n uint64, _ []byte) {
 }
 
 // restoredTables makes restored tables for a store: dicts and lists by turns, of n elements that
-// are all value, with numbers of their own.
+// are all value, with their own LSNs.
 func restoredTables(
 	t testing.TB,
 	s *Store,
@@ -79,8 +79,8 @@ func create(t testing.TB, s *Store, call *Call, name string, kind Kind, n int, v
 	}
 }
 
-// TestReplace: all tables are others at one number; views from before show the old ones whole, also
-// those that are read afterwards, and what they kept is freed with them.
+// TestReplace: all tables are others at one LSN; views from before show the old ones complete,
+// also those that are read afterwards, and what they kept is freed with them.
 func TestReplace(t *testing.T) {
 	s := NewStore()
 	var ranges [][2]uint64
@@ -147,7 +147,7 @@ func TestReplace(t *testing.T) {
 	noGap(t, ranges)
 }
 
-// noGap checks that every number was logged, once. The LSNs of the views of textOf were not.
+// noGap checks that every LSN was logged, once. The LSNs of the views of textOf were not.
 func noGap(t *testing.T, ranges [][2]uint64) {
 	t.Helper()
 	slices.SortFunc(ranges, func(a, b [2]uint64) int { return int(a[0]) - int(b[0]) })
@@ -155,12 +155,12 @@ func noGap(t *testing.T, ranges [][2]uint64) {
 	for i, r := range ranges[1:] {
 		end := ranges[i][0] + ranges[i][1]
 		if r[0] < end {
-			t.Fatalf("the numbers from %d on were logged twice", r[0])
+			t.Fatalf("the LSNs from %d on were logged twice", r[0])
 		}
 		missing += int(r[0] - end)
 	}
 	if missing > 2 {
-		t.Errorf("%d numbers were not logged", missing)
+		t.Errorf("%d LSNs were not logged", missing)
 	}
 }
 
@@ -340,7 +340,7 @@ func TestReplaceOneMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	written := make(map[string]uint64) // table and value: the write's number
+	written := make(map[string]uint64) // table and value: the write's LSN
 	var stop atomic.Bool
 	var all sync.WaitGroup
 	for i := range 3 {
@@ -375,7 +375,7 @@ func TestReplaceOneMoment(t *testing.T) {
 	t.Logf("%d writes, %d replacements", len(written), rounds)
 }
 
-// writeUntil writes values of its own to the tables, and returns the number of each write.
+// writeUntil writes values of its own to the tables, and returns the LSN of each write.
 func writeUntil(t *testing.T, s *Store, stop *atomic.Bool, who string, names []string, order []int) map[string]uint64 {
 	call, mine := &Call{}, make(map[string]uint64)
 	for n := 0; !stop.Load(); n++ {
@@ -432,7 +432,7 @@ type moment struct {
 
 func momentOf(t *testing.T, view *View) moment {
 	t.Helper()
-	m := moment{to: view.Number(), found: make(map[string]bool)}
+	m := moment{to: view.LSN(), found: make(map[string]bool)}
 	for name, table := range view.Tables() {
 		if m.from == 0 {
 			m.from = table.table.namedLSN

@@ -23,7 +23,7 @@ func copied(t testing.TB, from *Store, batch int) *Store {
 	view := from.View(&Call{})
 	defer view.Close()
 	to := NewStore()
-	to.SetClock(view.Number())
+	to.SetClock(view.LSN())
 	var all sync.WaitGroup
 	for name, table := range view.Tables() {
 		all.Go(func() {
@@ -193,7 +193,7 @@ func BenchmarkRestore(b *testing.B) {
 	entries := slices.Collect(view.EntriesVersioned())
 	for b.Loop() {
 		s := NewStore()
-		s.SetClock(view.Number())
+		s.SetClock(view.LSN())
 		start := time.Now()
 		r, err := s.Restore("bench", KindDict, 1, n)
 		for from := 0; from < n && err == nil; from += batch {

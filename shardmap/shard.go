@@ -155,7 +155,7 @@ func (s *shard) handover(w *write) {
 	}
 }
 
-// appendEntry adds a live entry, with a record of its own, after all others.
+// appendEntry adds a live entry, with its own record, after all others.
 func (s *shard) appendEntry(w *write, hash uint64, e entry, place uint64) {
 	num := s.nextEntry(w, place)
 	p := &s.pages[num>>pageBits]

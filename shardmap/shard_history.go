@@ -9,10 +9,10 @@ type history struct {
 	blocks [][]byte // records with blocks of their own that the shard has given up
 }
 
-// savedVersion is an entry before a change. Views with numbers above its version, up to the LSN of
+// savedVersion is an entry before a change. Views with LSNs above its version, up to the LSN of
 // the change, see it.
 type savedVersion struct {
-	entry entry // for a record in a block of its own, loc is the number of the block
+	entry entry // for a record in its own block, loc is the number of the block
 	place uint64
 	until uint64 // LSN of the change << 8 | the entry's index in its page
 }
@@ -21,9 +21,9 @@ func (e *savedVersion) slot() int { return int(e.until & (pageEntries - 1)) }
 
 func (e *savedVersion) changed() uint64 { return e.until >> pageBits }
 
-// visibleTo reports whether a view with the number sees the entry.
-func (e *savedVersion) visibleTo(number uint64) bool {
-	return e.entry.version() < number && number <= e.changed()
+// visibleTo reports whether a view with the LSN sees the entry.
+func (e *savedVersion) visibleTo(lsn uint64) bool {
+	return e.entry.version() < lsn && lsn <= e.changed()
 }
 
 // saveVersion saves entry i, which is about to be changed and which open views may see.
@@ -53,7 +53,7 @@ func (s *shard) saveVersion(w *write, i int, e *entry, place uint64) {
 // anySees reports whether an open view of t sees e.
 func (vs *viewList) anySees(t *Table, e *savedVersion) bool {
 	for _, c := range vs.cuts {
-		if c.covers(t) && e.visibleTo(c.number) {
+		if c.covers(t) && e.visibleTo(c.lsn) {
 			return true
 		}
 	}
@@ -73,18 +73,18 @@ type visibleEntry struct {
 const entriesPerRead = 64
 
 // appendVisible appends those of the entriesPerRead entries from number num on that a view with the
-// given number sees, in order. more reports whether there are further entries.
-func (c *contents) appendVisible(dst []visibleEntry, number uint64, num int) (_ []visibleEntry, more bool) {
+// given LSN sees, in order. more reports whether there are further entries.
+func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []visibleEntry, more bool) {
 	var found [entriesPerRead]visibleEntry
 	first, at := num&(pageEntries-1), num>>pageBits
 	if at < len(c.pages) {
 		p := &c.pages[at]
 		used := min(first+entriesPerRead, len(p.entries), c.count-at<<pageBits)
-		if p.createdLSN >= number {
+		if p.createdLSN >= lsn {
 			used = 0 // the block is not retained for the view
 		}
 		for i := first; i < used; i++ {
-			if e := &p.entries[i]; e.live() && e.version() < number {
+			if e := &p.entries[i]; e.live() && e.version() < lsn {
 				found[i-first] = visibleEntry{c.record(e), e.size&flagOriginal != 0, e.version(), p.place(e)}
 			}
 		}
@@ -92,7 +92,7 @@ func (c *contents) appendVisible(dst []visibleEntry, number uint64, num int) (_ 
 	if c.history != nil && at < len(c.history.pages) {
 		for i := range c.history.pages[at] {
 			e := &c.history.pages[at][i]
-			if slot := e.slot() - first; uint(slot) < entriesPerRead && e.visibleTo(number) {
+			if slot := e.slot() - first; uint(slot) < entriesPerRead && e.visibleTo(lsn) {
 				found[slot] = visibleEntry{c.savedRecord(e), e.entry.size&flagOriginal != 0, e.entry.version(), e.place}
 			}
 		}

@@ -63,7 +63,7 @@ func (s *shard) eachLive(f func(p *page, e *entry)) {
 	}
 }
 
-// adopt appends a copy of a live entry of another shard. A record in a block of its own is not
+// adopt appends a copy of a live entry of another shard. A record in its own block is not
 // copied: the block is moved.
 func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	moved := *e

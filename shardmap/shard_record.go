@@ -15,12 +15,12 @@ type chunkUse struct {
 	bytes       int      // of all shared chunks
 	filled      int      // of these, bytes with records, including dead ones
 	liveBytes   int      // of these, bytes with live records
-	createdLSNs []uint64 // of the change that made each chunk: only views with higher numbers may see it
+	createdLSNs []uint64 // of the change that made each chunk: only views with higher LSNs may see it
 	freeSlots   []uint16 // free slots in chunks
 }
 
 // newRecord allocates a record of size bytes. The entry returned has its location, and flagOwnBlock
-// if it has a block of its own.
+// if it has its own block.
 func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 	if size > maxBumpBytes {
 		rec = w.store.slabs.Alloc(size)

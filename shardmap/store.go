@@ -275,7 +275,7 @@ func (t *Table) unlockWhole(c *Call) {
 // name or none. The caller holds Store.mu.
 func (vs *viewList) handoverName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
-		if c.table != nil || c.number > n || c.number < t.namedLSN {
+		if c.table != nil || c.lsn > n || c.lsn < t.namedLSN {
 			continue
 		}
 		c.mu.Lock()

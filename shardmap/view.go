@@ -13,8 +13,8 @@ type View struct{ cut *cut }
 // View opens a view of all tables. The cut takes one LSN and has no request.
 func (s *Store) View(c *Call) *View { return &View{s.newCut(c, nil)} }
 
-// Number returns the view's LSN: it shows exactly the changes with lower LSNs.
-func (v *View) Number() uint64 { return v.cut.number }
+// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+func (v *View) LSN() uint64 { return v.cut.lsn }
 
 // Close ends the view and frees what was retained for it. Nothing of the view may be in use. Later
 // calls do nothing.
@@ -45,7 +45,7 @@ func (c *cut) tables() []namedTable {
 	c.mu.Unlock()
 	c.store.mu.Unlock()
 	list.Scan(func(t namedTable) bool {
-		if t.namedLSN < c.number {
+		if t.namedLSN < c.lsn {
 			tables = append(tables, t)
 		}
 		return true

@@ -208,7 +208,7 @@ func (r *replica) applyDict(a *request, lsn uint64) error {
 	return nil
 }
 
-// applyList returns how many numbers the change must have assigned.
+// applyList returns how many LSNs the change must have assigned.
 func (r *replica) applyList(a *request) (assigned uint64) {
 	elems := make([]shown, len(a.vals))
 	for i, val := range a.vals {

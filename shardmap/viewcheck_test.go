@@ -22,10 +22,10 @@ import (
 // The checker of views. Writers change dicts and lists, by one key and by many, while others
 // create, drop and rename them; a log records each request. Readers open views of tables and of the
 // whole store, wait until writers have continued, and note what the views show. Afterwards the
-// requests are repeated, one by one in the order of their numbers, on plain dicts and slices, by
-// the tables' names: a view with the number C must show, in order and each entry once, what these
-// hold after exactly the requests with numbers below C. C must have been assigned while the view
-// was being opened, and all numbers together leave no gap.
+// requests are repeated, one by one in the order of their LSNs, on plain dicts and slices, by
+// the tables' names: a view with the LSN C must show, in order and each entry once, what these
+// hold after exactly the requests with LSNs below C. C must have been assigned while the view
+// was being opened, and all LSNs together leave no gap.
 
 type shownTable struct {
 	name  string
@@ -315,7 +315,7 @@ func (w *worker) open() *openReading {
 	drain := w.pick.IntN(2) == 0
 	if w.trial.whole && w.pick.IntN(4) > 0 {
 		v := w.trial.store.View(&w.call)
-		o.number, o.show, o.close = v.Number(), func() []shownTable { return showStore(v, drain) }, v.Close
+		o.number, o.show, o.close = v.LSN(), func() []shownTable { return showStore(v, drain) }, v.Close
 	} else if !w.openTable(o, drain) {
 		return nil
 	}
@@ -332,16 +332,16 @@ func (w *worker) openTable(o *openReading, drain bool) bool {
 	case t.Kind() == KindDict:
 		v, err := t.Dict().view(&w.call)
 		if err != nil {
-			return false // dropped or renamed: the view's number is assigned all the same
+			return false // dropped or renamed: the view's LSN is assigned all the same
 		}
-		o.number, o.close = v.Number(), v.Close
+		o.number, o.close = v.LSN(), v.Close
 		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v, drain)} }
 	default:
 		v, err := t.List().View(&w.call)
 		if err != nil {
 			return false
 		}
-		o.number, o.close = v.Number(), v.Close
+		o.number, o.close = v.LSN(), v.Close
 		o.show = func() []shownTable { return []shownTable{showList(o.name, 0, v)} }
 	}
 	return true
@@ -367,7 +367,7 @@ func (w *worker) read() {
 	}
 }
 
-// await returns when n more numbers were assigned, or when nothing seems to happen.
+// await returns when n more LSNs were assigned, or when nothing seems to happen.
 func (w *worker) await(n uint64) {
 	until := w.trial.store.Clock() + n
 	for spins := 0; w.trial.store.Clock() < until && spins < 1000; spins++ {
@@ -435,7 +435,7 @@ func (tr *trial) check() error {
 			}
 		}
 		if rec.lsn != next {
-			return fmt.Errorf("%d is the next number that was logged, %d the next assigned", rec.lsn, next)
+			return fmt.Errorf("%d is the next LSN that was logged, %d the next assigned", rec.lsn, next)
 		}
 		next += rec.n
 		if rec.asked == nil {

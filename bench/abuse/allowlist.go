@@ -44,7 +44,7 @@ func unwanted(a *attack) error {
 		if err := c.ends(); err != nil {
 			return err
 		}
-		if took := time.Since(start); took > a.patience(4*time.Second) {
+		if took := time.Since(start); took > a.scaled(4*time.Second) {
 			return fmt.Errorf("closed after %v", took)
 		}
 		return nil

@@ -51,13 +51,13 @@ func (a *attack) play() (notes string, err error) {
 	problem = errors.Join(problem, err)
 	_ = a.control.Close()
 	stopping := time.Now()
-	if err := a.srv.Stop(patience); err != nil {
+	if err := a.srv.Stop(defaultTimeout); err != nil {
 		problem = errors.Join(problem, fmt.Errorf("the server's end: %w", err))
 	}
-	if ending := time.Since(stopping); a.end > 0 && ending > a.patience(a.end) {
+	if ending := time.Since(stopping); a.end > 0 && ending > a.scaled(a.end) {
 		problem = errors.Join(
 			problem,
-			fmt.Errorf("the server's end took %v, the bound is %v", ending, a.patience(a.end)),
+			fmt.Errorf("the server's end took %v, the bound is %v", ending, a.scaled(a.end)),
 		)
 	}
 	problem = errors.Join(problem, a.readLog(time.Since(start)))
@@ -76,8 +76,8 @@ func (a *attack) play() (notes string, err error) {
 	), problem
 }
 
-// patience returns d, or more if the server is slow by design.
-func (a *attack) patience(d time.Duration) time.Duration {
+// scaled returns d, or more if the server is slow by design.
+func (a *attack) scaled(d time.Duration) time.Duration {
 	if a.race {
 		return raceSlowdown * d
 	}

@@ -73,7 +73,7 @@ type scenario struct {
 	noLogin        bool          // its new connections may fail: there are no descriptors
 	noMemory       bool          // it only reads: there may be no memory
 	peak           int64
-	end            time.Duration // bound for the server's end; 0: the patience of a test
+	end            time.Duration // bound for the server's end; 0: defaultTimeout
 
 	run func(a *attack) error
 }

@@ -12,8 +12,8 @@ import (
 	"cyberdb-fast/codec/secure"
 )
 
-// patience is the default time to wait for a reply or the end of a connection.
-const patience = 20 * time.Second
+// defaultTimeout is the default time to wait for a reply or the end of a connection.
+const defaultTimeout = 20 * time.Second
 
 // The client's messages of a handshake, in order.
 const (
@@ -40,7 +40,7 @@ type conn struct {
 
 // dial connects, from the given address if it is not empty, and sends nothing.
 func dial(network, addr, from string, key []byte, encrypt bool) (*conn, error) {
-	dialer := net.Dialer{Timeout: patience}
+	dialer := net.Dialer{Timeout: defaultTimeout}
 	if from != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -89,7 +89,7 @@ func (c *conn) next() ([]byte, error) {
 		if !errors.Is(err, secure.ErrShort) {
 			return nil, err
 		}
-		if err := c.receive(patience); err != nil {
+		if err := c.receive(defaultTimeout); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +139,7 @@ func (c *conn) refused() (secure.RefusalCode, error) {
 		if refusal := (*secure.Refusal)(nil); errors.As(err, &refusal) {
 			return refusal.Code, nil
 		}
-		if err := c.receive(patience); err != nil {
+		if err := c.receive(defaultTimeout); err != nil {
 			return 0, fmt.Errorf("no refusal: %w", err)
 		}
 	}
@@ -148,9 +148,9 @@ func (c *conn) refused() (secure.RefusalCode, error) {
 // ends waits until the server ends the connection.
 func (c *conn) ends() error {
 	for {
-		err := c.receive(patience)
+		err := c.receive(defaultTimeout)
 		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			return fmt.Errorf("the connection stays open for %v", patience)
+			return fmt.Errorf("the connection stays open for %v", defaultTimeout)
 		}
 		if err != nil {
 			return nil
@@ -170,7 +170,7 @@ func (c *conn) reset() {
 // closeWrite ends this side's stream.
 func (c *conn) closeWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
-// raw is a value that is sent as it is.
+// raw is a value that is sent unchanged.
 type raw []byte
 
 // request makes a frame with the next id.
@@ -211,7 +211,7 @@ func (c *conn) reply() (codec.Reply, error) {
 		reply, n, err := codec.ParseReply(c.wire)
 		switch {
 		case errors.Is(err, codec.ErrShort):
-			if err := c.receive(patience); err != nil {
+			if err := c.receive(defaultTimeout); err != nil {
 				return reply, err
 			}
 		case err != nil:

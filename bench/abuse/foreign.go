@@ -40,7 +40,7 @@ func otherProtocolsDripped(a *attack) error {
 				time.Sleep(time.Millisecond)
 			}
 		}()
-		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(defaultTimeout)); err != nil {
 			return err
 		}
 		answer, err := io.ReadAll(c.Conn)
@@ -102,7 +102,7 @@ func forgedRefusals(a *attack) error {
 		if _, err := c.Write(b); err != nil {
 			return err
 		}
-		if err := c.receive(patience); err != nil || bytes.Contains(c.wire, []byte("forged")) {
+		if err := c.receive(defaultTimeout); err != nil || bytes.Contains(c.wire, []byte("forged")) {
 			return fmt.Errorf("the reply is %q, %w", c.wire, err)
 		}
 		return wantRefusal(c, secure.RefusedMessage)

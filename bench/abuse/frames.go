@@ -81,7 +81,7 @@ func (a *attack) hold(clients, announced, sent, grows int) error {
 	}); err != nil {
 		return err
 	}
-	return until(a.patience(5*time.Second), func() error {
+	return until(a.scaled(5*time.Second), func() error {
 		if err := a.forget(); err != nil { // garbage does not count
 			return err
 		}
@@ -111,7 +111,7 @@ func halfFrames(a *attack) error {
 		if err != nil {
 			return err
 		}
-		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(defaultTimeout)); err != nil {
 			return err
 		}
 		ended[i] = c.send(frame) != nil
@@ -266,7 +266,7 @@ func tampered(a *attack) error {
 				return err
 			}
 			b := make([]byte, 1000)
-			if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			if err := c.SetReadDeadline(time.Now().Add(defaultTimeout)); err != nil {
 				return err
 			}
 			n, err := c.Read(b)
@@ -370,7 +370,7 @@ func requestsAhead(a *attack) error {
 			return err
 		}
 		frame := c.request(codec.OpDictContains, table, make([]byte, value.MaxValueBytes/2))
-		if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(defaultTimeout)); err != nil {
 			return err
 		}
 		for range 10 {

@@ -59,7 +59,7 @@ func dripped(message int, silent bool) func(a *attack) error {
 					if took := time.Since(
 						start,
 					); err == nil &&
-						(took < handshakeTime*9/10 || took > a.patience(handshakeTime+3*time.Second)) {
+						(took < handshakeTime*9/10 || took > a.scaled(handshakeTime+3*time.Second)) {
 						err = fmt.Errorf("closed after %v", took)
 					}
 					return err
@@ -124,7 +124,7 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 
 // wantNoneIn checks that only ordinary connections are served.
 func (a *attack) wantNoneIn() error {
-	return until(a.patience(10*time.Second), func() error {
+	return until(a.scaled(10*time.Second), func() error {
 		figures, err := info(a.control)
 		// and the witness's logins
 		if err == nil && figures.Connections > a.before.Connections+witnessConns+2 {
@@ -268,7 +268,7 @@ func (a *attack) reflected(c *conn) error {
 	if err := c.say(sendsHello, hello); err != nil {
 		return err
 	}
-	if err := c.receive(patience); err != nil {
+	if err := c.receive(defaultTimeout); err != nil {
 		return err
 	}
 	if _, err := c.Write(c.wire); err != nil {

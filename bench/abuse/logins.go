@@ -65,13 +65,13 @@ func (a *attack) delays(guesser, delayed, free string) error {
 		}
 	}
 	took, err := a.timedLogin(free)
-	if err != nil || took > a.patience(300*time.Millisecond) {
+	if err != nil || took > a.scaled(300*time.Millisecond) {
 		return fmt.Errorf("another address: %v, %w", took, err)
 	}
 	if took, err = a.timedLogin(
 		delayed,
 	); err != nil || took < 500*time.Millisecond ||
-		took > a.patience(5*time.Second) {
+		took > a.scaled(5*time.Second) {
 		return fmt.Errorf("the address of the guesses: %v, %w", took, err)
 	}
 	// More than may wait at once: the server tells the rest to retry.
@@ -106,7 +106,7 @@ func (a *attack) delays(guesser, delayed, free string) error {
 	}
 	a.closeAll()
 	took, err = a.timedLogin(delayed)
-	if err != nil || took > a.patience(10*time.Second) {
+	if err != nil || took > a.scaled(10*time.Second) {
 		return fmt.Errorf("the right password after the guesses: %v, %w", took, err)
 	}
 	return nil

@@ -53,7 +53,7 @@ func inNewNetwork(seed uint64) (int, error) {
 	return 0, errors.Join(failures...)
 }
 
-// furnish adds the addresses of this machine and of the strangers to the network.
+// furnish adds the addresses of this machine and of the remote clients to the network.
 func furnish() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {

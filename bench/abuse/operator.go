@@ -59,7 +59,7 @@ func unreadLog(a *attack) error {
 		return err
 	}
 	guesses := 0
-	err = forTime(a.patience(5*time.Second), 1, func(int) error {
+	err = forTime(a.scaled(5*time.Second), 1, func(int) error {
 		guesses++
 		if err := a.guess("", guesses); err != nil {
 			return err
@@ -86,7 +86,7 @@ func unreadLog(a *attack) error {
 
 // unreadScreen has the witness served for a while.
 func unreadScreen(a *attack) error {
-	time.Sleep(a.patience(2 * time.Second))
+	time.Sleep(a.scaled(2 * time.Second))
 	return nil
 }
 
@@ -106,7 +106,7 @@ func stuckControl(a *attack) error {
 		if err := askControl(path, `{"do":"save","path":"control-copy.cdb"}`); err != nil {
 			return err
 		}
-		if took, bound := time.Since(start), a.patience(8*time.Second); took > bound {
+		if took, bound := time.Since(start), a.scaled(8*time.Second); took > bound {
 			return fmt.Errorf("a save by the control socket took %v, the bound is %v", took, bound)
 		}
 	}
@@ -132,7 +132,7 @@ func askControl(path, request string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(defaultTimeout)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(c, request); err != nil {

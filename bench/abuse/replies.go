@@ -50,7 +50,7 @@ func deaf(a *attack) error {
 		}
 	}
 	start := time.Now()
-	err := until(a.patience(stalledTime+10*time.Second), func() error {
+	err := until(a.scaled(stalledTime+10*time.Second), func() error {
 		figures, err := info(a.control)
 		if err == nil && figures.Overrun < clients {
 			err = fmt.Errorf("%d clients of %d were closed", figures.Overrun, clients)
@@ -147,7 +147,7 @@ func abandonedReads(a *attack) error {
 		if i%2 == 0 {
 			return nil
 		}
-		return c.receive(patience)
+		return c.receive(defaultTimeout)
 	})
 }
 
@@ -292,7 +292,7 @@ func (a *attack) roomAgain() error {
 	if err := a.control.ok(codec.OpDictClear, "d"); err != nil {
 		return err
 	}
-	return until(a.patience(10*time.Second), func() error {
+	return until(a.scaled(10*time.Second), func() error {
 		if err := a.forget(); err != nil {
 			return err
 		}

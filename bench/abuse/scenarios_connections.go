@@ -38,7 +38,7 @@ var loginScenarios = []scenario{
 	{name: "other-protocols", about: "HTTP, RESP, TLS, SSH, pickles", transport: plain, run: otherProtocols},
 	{
 		name:      "other-protocols-dripped",
-		about:     "the same, a byte at a time: each gets a reply of its own protocol",
+		about:     "the same, a byte at a time: each gets a reply in its own protocol",
 		transport: both,
 		short:     true,
 		run:       otherProtocolsDripped,
@@ -146,7 +146,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "no-room",
-		about:     "strangers that repeatedly occupy all slots of a server",
+		about:     "clients without a password that repeatedly occupy all slots of a server",
 		transport: both,
 		elsewhere: true,
 		flags:     append(everywhere("0.0.0.0/0"), "-c", "100"),
@@ -170,7 +170,7 @@ var connectionScenarios = []scenario{
 	},
 	{
 		name:      "just-enough-descriptors",
-		about:     "strangers that need more descriptors than there are, while files are created",
+		about:     "clients without a password that need more descriptors than there are, while files are created",
 		transport: both,
 		elsewhere: true,
 		files:     100 + 128,

@@ -27,7 +27,7 @@ func loginStorm(a *attack) error {
 	}); err != nil {
 		return err
 	}
-	if took := time.Since(start); took > a.patience(20*time.Second) {
+	if took := time.Since(start); took > a.scaled(20*time.Second) {
 		return fmt.Errorf("%d logins took %v", crowd, took)
 	}
 	if !a.race {
@@ -76,9 +76,9 @@ func silentStorm(a *attack) error {
 	return nil
 }
 
-// noRoomLeft has strangers occupy all slots.
+// noRoomLeft occupies all slots with unauthenticated connections.
 func noRoomLeft(a *attack) error {
-	err := a.strangers(300)
+	err := a.unauthenticated(300)
 	figures, infoErr := info(a.control)
 	if infoErr == nil && figures.Refused < 300 {
 		infoErr = fmt.Errorf("the server refused only %d: it was not full", figures.Refused)
@@ -86,9 +86,9 @@ func noRoomLeft(a *attack) error {
 	return errors.Join(err, infoErr)
 }
 
-// strangers connect from two addresses, many at once. They stop at some message of the handshake
-// and connect again as soon as the server closes them.
-func (a *attack) strangers(crowd int) error {
+// unauthenticated connects clients without a password from two addresses, many at once. They stop
+// at some message of the handshake and connect again as soon as the server closes them.
+func (a *attack) unauthenticated(crowd int) error {
 	return forTime(6*time.Second, crowd, func(i int) error {
 		c, err := a.connectFrom(strangers4[i%2])
 		if err != nil {
@@ -102,14 +102,14 @@ func (a *attack) strangers(crowd int) error {
 	})
 }
 
-// justEnoughDescriptors has strangers connect to a server with no more descriptors than it needs,
-// while it saves and its journal begins new files.
+// justEnoughDescriptors connects clients without a password to a server with no more descriptors
+// than it needs, while it saves and its journal begins new files.
 func justEnoughDescriptors(a *attack) error {
 	if err := a.large(1 << 20); err != nil {
 		return err
 	}
 	gone := make(chan error, 1)
-	go func() { gone <- a.strangers(400) }()
+	go func() { gone <- a.unauthenticated(400) }()
 	for range 150 { // beyond two segments of the journal
 		if err := a.control.ok(codec.OpDictSet, "large", "k", make([]byte, 1<<20)); err != nil {
 			return err
@@ -198,7 +198,7 @@ func noDescriptors(a *attack) error {
 	}
 	a.closeAll()
 	return errors.Join(
-		until(a.patience(10*time.Second), func() error {
+		until(a.scaled(10*time.Second), func() error {
 			c, err := a.enter()
 			if err == nil {
 				_ = c.Close()

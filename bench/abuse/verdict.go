@@ -25,14 +25,14 @@ func (a *attack) verdict(seen *testimony, peak *usage) error {
 	if seen.Refused > 0 && !a.noRoom && !a.noLogin {
 		add("%d logins of the witness found no room", seen.Refused)
 	}
-	if bound := a.patience(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
+	if bound := a.scaled(orElse(a.request, requestBound)); seen.SlowestRequest > bound {
 		add("a request of the witness took %v, the bound is %v", seen.SlowestRequest, bound)
 	}
 	// which slows a few requests by far more than the others
 	if bound := a.p999; bound > 0 && seen.P999 > bound && !a.race {
 		add("99.9 %% of the requests of the witness took up to %v, the bound is %v", seen.P999, bound)
 	}
-	if bound := a.patience(orElse(a.login, loginBound)); seen.SlowestLogin > bound {
+	if bound := a.scaled(orElse(a.login, loginBound)); seen.SlowestLogin > bound {
 		add("a login of the witness took %v, the bound is %v", seen.SlowestLogin, bound)
 	}
 	if seen.Requests == 0 || seen.Logins == 0 && !a.noRoom && !a.noLogin {
@@ -59,7 +59,7 @@ func (a *attack) comesBack() (after usage, err error) {
 	if err := a.dropTables(""); err != nil {
 		return after, err
 	}
-	end := time.Now().Add(a.patience(returnTime))
+	end := time.Now().Add(a.scaled(returnTime))
 	for {
 		if err := a.forget(); err != nil {
 			return after, err
@@ -101,7 +101,7 @@ func (a *attack) isBack(after *usage) error {
 		}
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("not back after %v: %s", a.patience(returnTime), strings.Join(left, ", "))
+		return fmt.Errorf("not back after %v: %s", a.scaled(returnTime), strings.Join(left, ", "))
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 // Command clients drives client libraries the same way, with as many goroutines: the Go client of
 // cyberdb-fast, and go-redis and rueidis for Redis.
 //
-// It is a module of its own, so that the server does not depend on Redis's clients. `make
+// It is its own module, so that the server does not depend on Redis's clients. `make
 // bench-compare` builds and runs it.
 package main
 

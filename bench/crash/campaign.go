@@ -144,9 +144,9 @@ func (c *campaign) run() error {
 		return fmt.Errorf("after the last cycle: %w", err)
 	}
 	if c.total.acked == 0 {
-		return errors.Join(errors.New("nothing was ever acknowledged"), srv.Stop(patience))
+		return errors.Join(errors.New("nothing was ever acknowledged"), srv.Stop(serverTimeout))
 	}
-	return srv.Stop(patience)
+	return srv.Stop(serverTimeout)
 }
 
 // cycle is a start, a while of writing, and an end.
@@ -199,7 +199,7 @@ func (c *campaign) policy(orderly bool) string {
 func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 	e := c.drawEnd()
 	if e.stalled && !c.breakIt {
-		end, err := harness.Stall(srv.Addr(), password, patience)
+		end, err := harness.Stall(srv.Addr(), password, serverTimeout)
 		if err != nil {
 			return err
 		}
@@ -217,11 +217,11 @@ func (c *campaign) endWhileStarting(policy string) error {
 	time.Sleep(time.Duration(c.rng.Int64N(int64(mostLoad)))) // a random moment, not a wait
 	if c.rng.IntN(2) == 0 {
 		w := c.drawWay()
-		if err := w.end(srv); err != nil || srv.EndsWithin(patience) {
+		if err := w.end(srv); err != nil || srv.EndsWithin(serverTimeout) {
 			return err
 		}
 		srv.Kill()
-		return fmt.Errorf("%s while it started: the server did not end in %v", w.name, patience)
+		return fmt.Errorf("%s while it started: the server did not end in %v", w.name, serverTimeout)
 	}
 	return c.cut(srv, c.cutsPower())
 }
@@ -262,7 +262,7 @@ func (c *campaign) check(srv *server, v *verdict) error {
 		return err
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	for _, w := range c.writers {
 		if err := w.check(ctx, db, v); err != nil {

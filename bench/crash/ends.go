@@ -98,9 +98,9 @@ func (c *campaign) endInOrder(srv *server, e *orderlyEnd) error {
 	if e.stalled && !srv.EndsWithin(time.Until(start.Add(deliberate))) {
 		_ = signalled(syscall.SIGTERM)(srv)
 	}
-	if !srv.EndsWithin(patience) {
+	if !srv.EndsWithin(serverTimeout) {
 		srv.Kill()
-		return fmt.Errorf("%v: the server did not end in %v", e, patience)
+		return fmt.Errorf("%v: the server did not end in %v", e, serverTimeout)
 	}
 	if err := e.check(srv); err != nil {
 		return fmt.Errorf("%v: %w\n%s", e, err, srv.Log())

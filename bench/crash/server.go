@@ -10,11 +10,11 @@ import (
 
 const (
 	password = "correct horse battery staple"
-	// patience bounds every wait for the server.
-	patience = 30 * time.Second
+	// serverTimeout bounds every wait for the server.
+	serverTimeout = 30 * time.Second
 )
 
-// server is the real server, in a process of its own, with a terminal and an open standard input.
+// server is the real server, in its own process, with a terminal and an open standard input.
 type server struct{ *harness.Server }
 
 // noJournal is the policy of a server without a journal.
@@ -40,14 +40,14 @@ func launch(binary, dir, policy string) (*server, error) {
 
 // startServer starts the binary and returns when it serves.
 func startServer(binary, dir, policy string) (*server, error) {
-	srv, err := harness.Start(configOf(binary, dir, policy), patience)
+	srv, err := harness.Start(configOf(binary, dir, policy), serverTimeout)
 	return &server{srv}, err
 }
 
 // connect returns a client of one connection: its requests take effect in the order in which they
 // are made.
 func (srv *server) connect() (*client.Client, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	options := client.Options{Password: password, Conns: 1, WaitTimeout: time.Millisecond}
 	return client.Open(ctx, srv.Addr(), &options)

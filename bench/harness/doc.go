@@ -1,4 +1,4 @@
-// Package harness runs real servers in processes of their own, for campaigns and tests that drive a
+// Package harness runs real servers in their own processes, for campaigns and tests that drive a
 // server from outside.
 //
 //	config := harness.Config{Binary: "bin/cyberdb-fast", Dir: dir, Password: password}

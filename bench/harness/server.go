@@ -34,7 +34,7 @@ type Config struct {
 	Change func(*exec.Cmd) // called last before the start; may be nil
 }
 
-// Server is a server in a process of its own.
+// Server is a server in its own process.
 type Server struct {
 	// Constant after Launch.
 	cmd      *exec.Cmd

@@ -1,4 +1,4 @@
-"""One client under test, in a process of its own: the driver, bench.py, tells it what to do.
+"""One client under test, in its own process: the driver, bench.py, tells it what to do.
 
     bench_worker.py CLIENT ADDRESS CALLER NUMBER
 

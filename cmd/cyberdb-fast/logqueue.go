@@ -14,10 +14,10 @@ import (
 // How many bytes may be queued when a line is added. More important lines may use space that others
 // may not.
 const (
-	frameRoom  = 4 << 10 // for a progress bar
-	lineRoom   = 1 << 20
-	errorRoom  = 2 << 20 // for lines of the level ERROR
-	defectRoom = 8 << 20 // for lines with a stack, and for the reason why the server does not start
+	frameRoom = 4 << 10 // for a progress bar
+	lineRoom  = 1 << 20
+	errorRoom = 2 << 20 // for lines of the level ERROR
+	panicRoom = 8 << 20 // for lines with a stack, and for the reason why the server does not start
 )
 
 const (
@@ -115,7 +115,7 @@ func (q *logQueue) take() (lines []byte, lost loss, more bool) {
 	return lines, lost, !q.closed
 }
 
-// write writes lines in pieces of whole lines.
+// write writes lines in pieces of complete lines.
 func (q *logQueue) write(lines []byte) {
 	for len(lines) > 0 {
 		piece := lines[:wholeLines(lines)]
@@ -197,7 +197,7 @@ type logWriter struct {
 	room  int
 }
 
-// Write queues whole lines, or drops and counts them. It never fails.
+// Write queues complete lines, or drops and counts them. It never fails.
 func (w logWriter) Write(lines []byte) (int, error) {
 	if !w.queue.put(lines, w.room) && w.room != frameRoom {
 		w.queue.drop(bytes.Count(lines, []byte("\n")), nil)
@@ -206,12 +206,12 @@ func (w logWriter) Write(lines []byte) (int, error) {
 }
 
 // logHandler handles each record by its kind.
-type logHandler struct{ lines, errors, defects slog.Handler }
+type logHandler struct{ lines, errors, panics slog.Handler }
 
 // newLogger returns a logger that writes to a queue.
 func newLogger(q *logQueue) *slog.Logger {
 	text := func(room int) slog.Handler { return slog.NewTextHandler(logWriter{q, room}, nil) }
-	return slog.New(logHandler{lines: text(lineRoom), errors: text(errorRoom), defects: text(defectRoom)})
+	return slog.New(logHandler{lines: text(lineRoom), errors: text(errorRoom), panics: text(panicRoom)})
 }
 
 // Enabled implements slog.Handler.
@@ -225,7 +225,7 @@ func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	case r.Level < slog.LevelError:
 		return h.lines.Handle(ctx, r)
 	case hasStack(&r):
-		return h.defects.Handle(ctx, r)
+		return h.panics.Handle(ctx, r)
 	}
 	return h.errors.Handle(ctx, r)
 }
@@ -240,10 +240,10 @@ func hasStack(r *slog.Record) (has bool) {
 
 // WithAttrs implements slog.Handler.
 func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logHandler{h.lines.WithAttrs(attrs), h.errors.WithAttrs(attrs), h.defects.WithAttrs(attrs)}
+	return logHandler{h.lines.WithAttrs(attrs), h.errors.WithAttrs(attrs), h.panics.WithAttrs(attrs)}
 }
 
 // WithGroup implements slog.Handler.
 func (h logHandler) WithGroup(name string) slog.Handler {
-	return logHandler{h.lines.WithGroup(name), h.errors.WithGroup(name), h.defects.WithGroup(name)}
+	return logHandler{h.lines.WithGroup(name), h.errors.WithGroup(name), h.panics.WithGroup(name)}
 }

@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr *os.File) int {
 
 // runServer is the command without a subcommand. None of its output waits for a reader.
 func runServer(args []string, stdout, stderr *os.File, queue *logQueue) int {
-	reasons := logWriter{queue, defectRoom}
+	reasons := logWriter{queue, panicRoom}
 	flags, cfg := newFlags()
 	refuse := func(err error) int {
 		if cfg.withStdin { // the parent reads the first lines of stdout

@@ -23,8 +23,8 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// patience bounds every wait of a script.
-const patience = 20 * time.Second
+// testTimeout bounds every wait of a script.
+const testTimeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cyberdb-fast": main, "denied": denied})
@@ -112,10 +112,10 @@ func control(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: control SOCKET LINE TEXT")
 	}
-	conn, err := net.DialTimeout("unix", ts.MkAbs(args[0]), patience)
+	conn, err := net.DialTimeout("unix", ts.MkAbs(args[0]), testTimeout)
 	ts.Check(err)
 	defer conn.Close()
-	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
+	ts.Check(conn.SetDeadline(time.Now().Add(testTimeout)))
 	_, err = fmt.Fprintln(conn, args[1])
 	ts.Check(err)
 	reply, err := bufio.NewReader(conn).ReadString('\n')
@@ -161,7 +161,7 @@ func connect(ts *testscript.TestScript, neg bool, args []string) *client.Client 
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: ready URL [PASSWORD-FILE]")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
@@ -196,7 +196,7 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: refuses TEXT URL")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	db, err := client.Open(ctx, args[1], &client.Options{Password: ts.Getenv("CYBERDB_PASSWORD")})
 	if err == nil {

@@ -23,7 +23,7 @@ import (
 // filledItems is how many entries fillDaemon acknowledges.
 const filledItems = 200
 
-// daemon is the command in a process and a session of its own, listening on a Unix socket.
+// daemon is the command in its own process and session, listening on a Unix socket.
 type daemon struct {
 	*testing.T
 	*harness.Server
@@ -72,7 +72,7 @@ func filledDaemon(t *testing.T, change func(*harness.Config), flags ...string) *
 // connect waits until the server takes a connection.
 func (d *daemon) connect() {
 	d.Helper()
-	ctx, cancel := context.WithTimeout(d.Context(), patience)
+	ctx, cancel := context.WithTimeout(d.Context(), testTimeout)
 	defer cancel()
 	options := client.Options{Password: testPassword, Conns: 1}
 	for again := time.NewTicker(10 * time.Millisecond); ; <-again.C {
@@ -98,7 +98,7 @@ func (d *daemon) signal(sig syscall.Signal) {
 // ended waits for the end, and returns the exit code.
 func (d *daemon) ended() int {
 	d.Helper()
-	if !d.EndsWithin(patience) {
+	if !d.EndsWithin(testTimeout) {
 		d.Fatalf("it goes on\n%s", d.Log())
 	}
 	return d.ExitCode()
@@ -179,7 +179,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Run(flag, func(t *testing.T) {
 			t.Parallel()
 			d := filledDaemon(t, func(c *harness.Config) { c.Input = true }, flag, "--end-with-stdin")
-			end, err := harness.Stall("unix://"+filepath.Join(d.dir, "s"), testPassword, patience)
+			end, err := harness.Stall("unix://"+filepath.Join(d.dir, "s"), testPassword, testTimeout)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +218,7 @@ func TestSecondSignal(t *testing.T) {
 // logs waits until the log holds a text.
 func (d *daemon) logs(text string) {
 	d.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(d.Log(), text); {
+	for end := time.Now().Add(testTimeout); !strings.Contains(d.Log(), text); {
 		if time.Now().After(end) {
 			d.Fatalf("nothing in the log about %q\n%s", text, d.Log())
 		}

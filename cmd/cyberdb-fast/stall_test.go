@@ -17,7 +17,7 @@ func stall(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stall ADDRESS")
 	}
-	end, err := harness.Stall(args[0], ts.Getenv("CYBERDB_PASSWORD"), patience)
+	end, err := harness.Stall(args[0], ts.Getenv("CYBERDB_PASSWORD"), testTimeout)
 	ts.Check(err)
 	ts.Defer(end)
 }
@@ -27,7 +27,7 @@ func stopping(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stopping ADDRESS")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -12,8 +12,8 @@ const (
 	secondsPerDay   = 86400
 )
 
-// DateTime is a datetime.datetime, kept whole: reading, fold and zone. Two DateTimes are the same
-// exactly if == says so; whether they name the same instant is another question, see Time.
+// DateTime is a datetime.datetime, kept complete: reading, fold and zone. Two DateTimes are the
+// same exactly if == says so; whether they name the same instant is another question, see Time.
 type DateTime struct {
 	WallMicros int64 // microseconds from 1970-01-01 00:00 to the wall-clock reading, no zone applied
 	Fold       bool  // the second of two equal readings, when clocks were set back

@@ -226,7 +226,7 @@ func decodeTimeInto(b []byte, v reflect.Value, _ level) ([]byte, error) {
 	return rest, err
 }
 
-// decodeNatural reads a value whose Go type stands for a Python type of its own.
+// decodeNatural reads a value whose Go type stands for its own Python type.
 func decodeNatural(b []byte, v reflect.Value, lv level) ([]byte, error) {
 	x, rest, err := decodeAny(b, lv)
 	if err != nil {

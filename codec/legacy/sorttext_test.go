@@ -90,7 +90,7 @@ func TestSortTextsRefused(t *testing.T) {
 }
 
 // FuzzSortText: no text makes the parser panic; what it takes is a sort key that the server can
-// use, and what it refuses has an exception of its own.
+// use, and what it refuses has its own exception.
 func FuzzSortText(f *testing.F) {
 	for _, text := range []string{
 		"func = lambda x: -x['n'], reverse", "func = lambda s: (len(s[1].lower()), [str(s[-1])])", "func = None", "func = True, key", "func = 2.5",

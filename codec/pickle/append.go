@@ -11,7 +11,7 @@ func Begin(dst []byte) []byte { return append(dst, opProto, writtenProtocol) }
 // End appends what a pickle ends with.
 func End(dst []byte) []byte { return append(dst, opStop) }
 
-// AppendPickle appends a whole pickle of a value. Errors: as AppendValue's.
+// AppendPickle appends a complete pickle of a value. Errors: as AppendValue's.
 func AppendPickle(dst, val []byte) ([]byte, error) {
 	dst, err := AppendValue(Begin(dst), val)
 	return End(dst), err

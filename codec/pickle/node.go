@@ -60,7 +60,7 @@ type flags uint8
 
 const (
 	made   flags = 1 << iota // bytes made here
-	listed                   // parts in a list of its own
+	listed                   // parts in its own list
 	kept                     // an Opaque that has its parts
 )
 

@@ -168,7 +168,7 @@ func (w *opaqueWriter) writeMade(n *node, level int) error {
 	return nil
 }
 
-// writeOpaque writes an object of a class that is not accepted as it was made.
+// writeOpaque writes an object of a class that is not accepted, in its original form.
 func (w *opaqueWriter) writeOpaque(n *node, level int) error {
 	parts := w.parts(n)
 	for _, part := range []ref{parts[opaqueClass], parts[opaqueArgs]} {

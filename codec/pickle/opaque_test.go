@@ -12,7 +12,7 @@ import (
 )
 
 // TestOpaque: objects of classes that are not accepted can be stored as opaque bytes, by the name
-// of their class, and go back as they were.
+// of their class, and go back unchanged.
 func TestOpaque(t *testing.T) {
 	kept := 0
 	eachRecorded(t, func(r recorded) {

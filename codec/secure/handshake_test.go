@@ -423,7 +423,7 @@ func TestLowOrder(t *testing.T) {
 	}
 }
 
-// FuzzServer: no bytes of a stranger panic the server's side or are let in.
+// FuzzServer: no bytes of an unauthenticated client panic the server's side or authenticate.
 func FuzzServer(f *testing.F) {
 	client, server := pair(keyOf(1), keyOf(1))
 	hello := client.Hello(nil)

@@ -11,7 +11,7 @@ import (
 // 28 digits, a Fraction goes with ints and floats. Errors: *Error TypeError "unsupported operand
 // type(s) for +: 'str' and 'int'" for anything but numbers; OverflowError for an int of more than
 // 8192 bytes or one too large for a float; ValueError for signaling nans and the difference of
-// infinite Decimals. dst is returned as it was.
+// infinite Decimals. dst is returned unchanged.
 func Add(dst, a, by []byte) ([]byte, error) {
 	out, err := appendSum(dst, a, by)
 	if err != nil {

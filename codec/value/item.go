@@ -5,7 +5,7 @@ import (
 )
 
 // itemAt returns b[index], as Python finds it: a view, or new bytes where the element does not
-// stand in b as a value of its own.
+// stand in b as a separate value.
 func itemAt(b, index []byte) ([]byte, error) {
 	x := open(b)
 	switch x.t {

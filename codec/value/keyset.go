@@ -70,7 +70,7 @@ func (s *keySet) canonical(b []byte) (key []byte, unequal bool, err error) {
 	}
 	if cap(s.scratch) > used && &key[0] == &s.scratch[:used+1][used] {
 		s.scratch = s.scratch[:used+len(key)]
-	} else { // Key moved on to memory of its own; continue after it
+	} else { // Key moved on to its own memory; continue after it
 		s.scratch = key
 	}
 	return key[:len(key):len(key)], unequal, nil

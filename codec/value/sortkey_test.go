@@ -104,14 +104,14 @@ func TestSortKeysAnnounceMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			told, most := 0, 0
+			announced, most := 0, 0
 			out, err := key.Append(nil, b, func(_, memory int) error {
-				told += memory
-				most = max(most, told)
+				announced += memory
+				most = max(most, announced)
 				return nil
 			})
-			if err == nil && len(out) > told+16 { // 16: headers
-				t.Errorf("%v of %s: %d bytes were made, %d told", form, name, len(out), told)
+			if err == nil && len(out) > announced+16 { // 16: headers
+				t.Errorf("%v of %s: %d bytes were made, %d announced", form, name, len(out), announced)
 			}
 			refused := errors.New("refused")
 			if most > 0 {

@@ -19,7 +19,7 @@ const (
 	keyMemoryFactor = 4
 )
 
-// Do executes a request however long it takes, and appends its whole reply to out. It is for
+// Do executes a request however long it takes, and appends its complete reply to out. It is for
 // goroutines that may be kept waiting: it waits for tables that other requests own, makes long
 // reads, and saves. A panic becomes an error reply, with Result.Internal.
 //

@@ -9,7 +9,7 @@
 //   - NewExecutor, for a goroutine that must not block, such as an event loop. Execute appends the
 //     reply, or its Outcome says what to do instead: keep the reply until it is on disk, wait for a
 //     table, make the reply of a long read elsewhere, or give the request to Do.
-//   - Engine.Do, for a goroutine that may block: it returns the whole reply.
+//   - Engine.Do, for a goroutine that may block: it returns the complete reply.
 //
 // A Replayer executes again what a log has recorded. At its start the server replays the journal
 // with it.

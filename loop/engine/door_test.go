@@ -34,7 +34,8 @@ func newDoor(t testing.TB, change func(env *engine.Env)) *door {
 	return &door{TB: t, engine: e, exec: e.NewExecutor()}
 }
 
-// requests executes requests, whole frames one after another, and returns their whole replies.
+// requests executes requests, complete frames one after another, and returns their complete
+// replies.
 func (d *door) requests(frames []byte) (replies []codec.Reply) {
 	d.Helper()
 	for len(frames) > 0 {

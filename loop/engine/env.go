@@ -35,7 +35,7 @@ type Env struct {
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
 	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client
-	// gets a *codec.Error as it is.
+	// gets a *codec.Error unchanged.
 	Save func() error
 }
 
@@ -46,7 +46,7 @@ type Journal interface {
 	Announce(n int)
 	// Flush writes what the logs have recorded, and syncs it as the policy says.
 	Flush()
-	// Durable returns the number up to which all changes are on disk.
+	// Durable returns the LSN up to which all changes are on disk.
 	Durable() uint64
 	// Waits says whether the reply to a request that may have changed something must wait until the
 	// change is on disk. demanded: its client asks for that.

@@ -282,7 +282,7 @@ func endReply(out []byte, at int) []byte {
 		codec.EndFrame(out, at)
 		return out
 	}
-	// The first frame stays as it is, with its fields; the rest moves.
+	// The first frame stays in place, with its fields; the rest moves.
 	id, status := binary.LittleEndian.Uint32(out[at+4:]), codec.Status(out[at+8])
 	rest := append([]byte(nil), out[body+codec.MaxReplyFrameBytes:]...)
 	out = out[:body+codec.MaxReplyFrameBytes]

@@ -38,7 +38,7 @@ func (w *writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// collect appends the whole reply of a stream.
+// collect appends the complete reply of a stream.
 func (x *Executor) collect(out []byte, req *codec.Request) []byte {
 	read := x.Stream
 	defer read.Close()

@@ -1,3 +1,3 @@
 // Package original holds the tests that run the original package, CyberDB 0.9.3, against this
-// server. It has no code of its own.
+// server. It has no code.
 package original

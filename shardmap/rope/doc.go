@@ -2,7 +2,7 @@
 // counted B+tree whose leaves are packed encodings.
 //
 // Terms. Element: one checked encoding (package codec/value). Packed: elements back to back. Leaf:
-// up to 4 KiB of packed elements with their offsets; a larger element has a leaf of its own. Inner
+// up to 4 KiB of packed elements with their offsets; a larger element has its own leaf. Inner
 // node: up to 64 children, with the number of elements in each. Owner: a token; a node with another
 // token than its rope's is shared with a [Root] and is copied before it is changed.
 //

@@ -197,7 +197,7 @@ func (a *Allocator) unmapQueued() {
 // returned stays mapped. Without OnPanic, the panic ends the process.
 func (a *Allocator) OnPanic(f func(p any)) { a.onPanic.Store(&f) }
 
-// Background runs f, which frees memory, on a goroutine of its own.
+// Background runs f, which frees memory, on its own goroutine.
 func (a *Allocator) Background(f func()) {
 	go func() {
 		defer a.reportPanic()

@@ -16,8 +16,8 @@ const (
 	batchesWhole = 40  // batches between two comparisons of everything
 )
 
-// Server executes operations, all in flight at once, in order, and returns their whole replies in
-// that order.
+// Server executes operations, all in flight at once, in order, and returns their complete replies
+// in that order.
 type Server func(ops []Operation) []codec.Reply
 
 // check is one comparison of a server with CPython.

@@ -27,7 +27,7 @@ type Recording struct {
 	logs []*memoryLog
 }
 
-// memoryLog is one log. It has no lock of its own: the race detector sees whether the server
+// memoryLog is one log. It has no lock: the race detector sees whether the server
 // appends from two goroutines at once.
 type memoryLog struct{ records []Record }
 

@@ -111,7 +111,7 @@ class Client:
         raise TypeError("a Client has connections and cannot be pickled or copied: await connect() in each process")
 
     async def close(self) -> None:
-        """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError immediately."""
+        """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError."""
         self._connections.close()
         await asyncio.sleep(0)
 

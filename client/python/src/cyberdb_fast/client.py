@@ -182,7 +182,7 @@ class Client:
     def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
         """Sends one request and iterates over its reply, which may be larger than memory.
 
-        The whole reply has been received when this method returns.
+        The complete reply has been received when this method returns.
         """
 
         def exchange(connection: Connection) -> Reply:
@@ -318,7 +318,7 @@ _CONNECT, _WITH = "connect", "with"
 class Proxy:
     """Access to the tables of a server, between connect() and close() or in `with`.
 
-    A proxy has no connection of its own: each request takes one from the client's pool and returns
+    A proxy has no connection: each request takes one from the client's pool and returns
     it afterwards. So threads and greenlets may share a proxy and its tables.
     """
 

@@ -35,7 +35,7 @@ SMALL_BYTES = 16 << 10
 
 
 class NotSent(ConnectionLost):
-    """The connection was closed before a whole request was sent: it has not been applied."""
+    """The connection was closed before a complete request was sent: it has not been applied."""
 
     begun = False  # some bytes were sent: of several requests, the first ones may have been applied
 

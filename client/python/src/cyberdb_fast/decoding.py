@@ -4,8 +4,8 @@ The unpacker calls Python for extension objects, and Python calls the unpacker a
 such a call.
 
 One call of the unpacker takes about 25 KiB of stack, and on some systems a thread has 128 KiB. So
-an extension object of scalars is decoded immediately. Extension objects that contain others are opened
-one after the other, from the outside in, and built from the inside out.
+an extension object of scalars is decoded immediately. Extension objects that contain others are
+opened one after the other, from the outside in, and built from the inside out.
 
 A hostile server may send anything. Payloads are checked as the server checks them, and every error
 is a ProtocolError.
@@ -339,7 +339,7 @@ class Decoder:
             raise ProtocolError("the reply ends inside a value")
 
     def _whole(self, data: bytes) -> Tuple[List[Any], bytes]:
-        """Decodes the whole values at the front of data; returns them and the rest of data."""
+        """Decodes the complete values at the front of data; returns them and the rest of data."""
         counter = count()
         with suppress(msgpack.OutOfData):
             deque(zip(iter(_scanner(data).skip, _NONE), counter), maxlen=0)
@@ -431,7 +431,7 @@ def _check(data: bytes) -> None:
 
 
 def _scanner(data: bytes) -> msgpack.Unpacker:  # pyright: ignore[reportUnknownParameterType] # untyped
-    """An unpacker for skip(), which allocates nothing and checks that values are whole."""
+    """An unpacker for skip(), which allocates nothing and checks that values are complete."""
     scanner = msgpack.Unpacker(max_buffer_size=max(len(data), 2 * MAX_VALUE_BYTES))
     scanner.feed(data)
     return scanner

@@ -35,7 +35,7 @@ _VERSION_BYTES = 8
 
 
 class Reply(NamedTuple):
-    """A whole reply, or a part of one if more is set: the next parts have the same id."""
+    """A complete reply, or a part of one if more is set: the next parts have the same id."""
 
     id: int
     status: int
@@ -70,7 +70,7 @@ class FrameReader:
         """First is data that has been received already."""
         self.parts: List[bytes] = [first] if first else []  # of a frame that is not complete
         self._have = len(first)  # bytes in parts
-        self._need = HEADER_BYTES  # minimum size of parts for a whole frame
+        self._need = HEADER_BYTES  # minimum size of parts for a complete frame
 
     def receive(self, data: bytes) -> List[Reply]:
         """Returns the replies and parts of replies that data completes. Errors: ProtocolError."""

@@ -89,14 +89,14 @@ class Opening:
             raise ProtocolError(f"handshake message of type {kind} and {length} bytes, expected {due}")
         if len(self._buffer) < 3 + length:
             return b""
-        whole, self._buffer = self._buffer[: 3 + length], self._buffer[3 + length :]
+        received, self._buffer = self._buffer[: 3 + length], self._buffer[3 + length :]
         if kind == REFUSAL:
-            raise refusal(whole[3:])
+            raise refusal(received[3:])
         if kind == GREETING:
-            return self._greeting(whole)
+            return self._greeting(received)
         if kind == SERVER_SHARE:
-            return self._server_share(whole)
-        return self._server_fin(whole[3:])
+            return self._server_share(received)
+        return self._server_fin(received[3:])
 
     def end(self) -> None:
         """Called when the server has closed the connection.
@@ -117,8 +117,8 @@ class Opening:
             raise foreign.OtherServer(what)
         return True
 
-    def _greeting(self, whole: bytes) -> bytes:
-        body = whole[3:]
+    def _greeting(self, received: bytes) -> bytes:
+        body = received[3:]
         fixed = 3 + SALT_BYTES + NONCE_BYTES + 1
         if len(body) < fixed or len(body) != fixed + body[fixed - 1]:
             raise ProtocolError("the server's greeting has the wrong length")
@@ -133,7 +133,7 @@ class Opening:
                 if self._encrypt
                 else "the server encrypts but this client does not: pass encrypt=True"
             )
-        self._transcript.update(whole)
+        self._transcript.update(received)
         self._sid = self._nonce + body[3 + SALT_BYTES : fixed - 1]
         self.kdf = KDF(body[2], body[3 : 3 + SALT_BYTES])
         self._await = NOTHING
@@ -148,8 +148,8 @@ class Opening:
         self._await = SERVER_SHARE
         return out
 
-    def _server_share(self, whole: bytes) -> bytes:
-        body = whole[3:]
+    def _server_share(self, received: bytes) -> bytes:
+        body = received[3:]
         if len(body) != 12 + 32:
             raise ProtocolError("the server's share has the wrong length")
         self.max_frame_bytes = int.from_bytes(body[:4], "little")
@@ -158,7 +158,7 @@ class Opening:
             shared = cpace.x25519(self._scalar, share)
         except ValueError:
             raise ProtocolError("the server's share is a point of low order") from None
-        self._transcript.update(whole)
+        self._transcript.update(received)
         self._th = self._transcript.digest()
         self._prk = hkdf_extract(self._th, cpace.session_key(self._sid, shared, self._share, share))
         self._await = SERVER_FIN

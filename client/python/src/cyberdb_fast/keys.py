@@ -78,8 +78,8 @@ class KeyRing:
     def key(self, address: str, password: str, kdf: KDF) -> bytes:
         """Returns the key of password for the server at address, which sent kdf.
 
-        A derivation takes about 70 ms; other threads and greenlets continue. Errors: ProtocolError for
-        a new salt within NEW_SALT_SECONDS of the last one, and those of derive.
+        A derivation takes about 70 ms; other threads and greenlets continue. Errors: ProtocolError
+        for a new salt within NEW_SALT_SECONDS of the last one, and those of derive.
         """
         known = self._keys.get((kdf, password))
         if known is not None:

@@ -41,7 +41,7 @@ class Server:
     reach only this program, which can still use the server while it handles them.
 
         server = Server()
-        server.start(password="...")   # returns immediately; run() waits until the server has stopped
+        server.start(password="...")   # returns immediately; run() waits until the server stops
 
     As in CyberDB, a server starts without tables and does not save them by default. set_backup
     saves them in a file, and data_dir in that directory. Then a journal next to the file makes them

@@ -64,7 +64,7 @@ class Session:
         )
 
     def seal(self, data: bytes) -> bytes:
-        """Returns whole frames as wire bytes."""
+        """Returns complete frames as wire bytes."""
         return self._sealer.seal(data) if self._sealer else data
 
     def end(self) -> bytes:
@@ -94,7 +94,7 @@ class Session:
             raise no_room() from None
 
     def receive(self, data: bytes) -> List[Reply]:
-        """Returns the whole replies that data completes. Errors: ProtocolError; ReplyTooLarge."""
+        """Returns the replies that data completes. Errors: ProtocolError; ReplyTooLarge."""
         try:
             if self._opener:
                 data = self._opener.open(data)

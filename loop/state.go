@@ -55,8 +55,8 @@ func to(next ...state) (bits uint16) {
 
 func (s state) leadsTo(next state) bool { return transitions[s]&(1<<next) != 0 }
 
-// setState takes the session to its next state. An invalid transition is reported as a panic is, and
-// closes the session.
+// setState takes the session to its next state. An invalid transition is reported as a panic is,
+// and closes the session.
 func (s *session) setState(next state) {
 	if s.state.leadsTo(next) {
 		s.state = next

@@ -165,8 +165,8 @@ func (w *sweeper) addGarbage(bytes uint64, now time.Time) {
 	w.quiet = now
 }
 
-// returnMemory returns memory to the system if the server has been quiet for long enough. It returns when
-// to look again.
+// returnMemory returns memory to the system if the server has been quiet for long enough. It
+// returns when to look again.
 func (w *sweeper) returnMemory(now time.Time) time.Duration {
 	left := max(quietTime-now.Sub(w.quiet), time.Duration(w.spare.next.Load()-now.UnixNano()))
 	switch {

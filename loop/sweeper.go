@@ -107,7 +107,7 @@ func (w *sweeper) wake(now time.Time) {
 	w.sweepWithin(sweepInterval, now)
 }
 
-// sweepWithin has the next sweep come no later than that.
+// sweepWithin makes the next sweep come no later than that.
 func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
 	if soon := now.Add(d); w.next.IsZero() || w.next.After(soon) {
 		w.next = soon

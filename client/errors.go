@@ -120,7 +120,7 @@ func (e *Error) Error() string {
 		text.WriteString(": ")
 	}
 	switch {
-	case e.Err == nil || e.Message != "" && saysAll(e.Err):
+	case e.Err == nil || e.Message != "" && includesText(e.Err):
 		text.WriteString(e.Message)
 	case e.Message == "":
 		text.WriteString(e.Err.Error())
@@ -130,8 +130,8 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// saysAll says whether the server's message for err includes the text of err itself.
-func saysAll(err error) bool {
+// includesText says whether the server's message for err includes the text of err itself.
+func includesText(err error) bool {
 	return slices.Contains([]error{ErrNoSuchTable, ErrTableExists, ErrWrongTableKind, ErrVersionMismatch}, err)
 }
 

@@ -102,12 +102,12 @@ func (s *session) limitLogin() {
 
 // startLogin queues the arithmetic of the login. The session waits for it.
 func (s *session) startLogin() {
-	s.to(authenticating)
+	s.setState(authenticating)
 	s.auth.login.since = time.Now()
 	s.auth.marks.set(working)
 	s.srv.unauthenticated.work(s)
 	if !s.srv.logins.add(s) {
-		s.to(running)
+		s.setState(running)
 		s.auth.marks.clear(working)
 		s.refuse(&secure.Refusal{
 			Code: secure.RefusedTooManyConnections,
@@ -120,7 +120,7 @@ func (s *session) startLogin() {
 // client's.
 func (s *session) loginWorked() {
 	if s.deferred.ready.CompareAndSwap(true, false) {
-		s.to(running)
+		s.setState(running)
 		s.auth.active.Add(int64(time.Since(s.auth.login.since)))
 		s.auth.marks.clear(working)
 		s.srv.unauthenticated.worked(s)

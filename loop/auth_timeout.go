@@ -36,7 +36,7 @@ func (m *marks) clear(mark uint32)    { m.bits.And(^mark) }
 // take clears a mark and says whether it was set.
 func (m *marks) take(mark uint32) bool { return m.has(mark) && m.bits.And(^mark)&mark != 0 }
 
-// heard notes that the client was heard of.
+// heard notes that the client has sent something.
 func (a *auth) heard(nanos int64) { a.active.Store(nanos) }
 
 // expect sets how long the client may take for what comes next. It returns false if that is

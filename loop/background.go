@@ -40,7 +40,7 @@ func (s *session) runInBackground(req *codec.Request) {
 		s.loop.out = engine.AppendError(s.loop.out, req.ID, budget.limitError())
 		return
 	}
-	s.to(background)
+	s.setState(background)
 	own := req.Clone()
 	extra := s.srv.extraLong
 	if s.loop.exec.Checks {

@@ -44,7 +44,7 @@ func (s *session) closeWhenRead() gnet.Action {
 	}
 	now := s.srv.clock.nanos()
 	if s.state != lingering {
-		s.to(lingering)
+		s.setState(lingering)
 		s.output.lookedAt = now
 		s.srv.sessions.pause(s)
 	}
@@ -84,7 +84,7 @@ func (s *session) halfClose() gnet.Action {
 	if err := unix.Shutdown(s.conn.Fd(), unix.SHUT_WR); err != nil {
 		return gnet.Close
 	}
-	s.to(halfClosed)
+	s.setState(halfClosed)
 	s.output.lookedAt = s.srv.clock.nanos()
 	return gnet.None
 }

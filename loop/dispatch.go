@@ -55,7 +55,7 @@ func (s *session) serve(in []byte) {
 	if problem != nil {
 		budget *= closingQuanta
 		if s.state == preempted {
-			s.to(running)
+			s.setState(running)
 		}
 	}
 	pending := s.input.pending(in)
@@ -127,7 +127,7 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	case engine.Streams:
 		if s.output.streams >= maxStreams {
 			x.Stream.Close()
-			s.to(blocked) // until a stream ends
+			s.setState(blocked) // until a stream ends
 			s.deferred.ready.Store(false)
 			return false
 		}
@@ -160,7 +160,7 @@ func (s *session) executed(x *engine.Executor) {
 
 // block makes the session wait until the table of the request in x is free.
 func (s *session) block(x *engine.Executor) {
-	s.to(blocked)
+	s.setState(blocked)
 	s.deferred.ready.Store(false)
 	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
 		s.deferred.ready.Store(true)
@@ -173,7 +173,7 @@ func (s *session) resume() {
 	switch s.state {
 	case blocked:
 		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
-			s.to(running)
+			s.setState(running)
 			s.limitOutput()
 		}
 	case background:
@@ -184,7 +184,7 @@ func (s *session) resume() {
 			s.sendLarge(reply.frames)
 		default:
 			s.loop.out = append(s.loop.out, reply.frames...)
-			s.to(running)
+			s.setState(running)
 			s.flush() // the next request may leave the loop again: check what is unsent now
 			if reply.internal {
 				s.close()
@@ -192,7 +192,7 @@ func (s *session) resume() {
 		}
 	case paused:
 		if s.output.drained(&s.srv.replies, s.conn.OutboundBuffered(), s.deferred.pendingDurable()) {
-			s.to(running)
+			s.setState(running)
 			s.srv.sessions.unpause(s)
 		}
 		s.output.progress(s.unacknowledged(), s.srv.clock.nanos(), s.deferred.pendingDurable() > 0)

@@ -33,7 +33,7 @@ func (s *session) answerForeign(first []byte) bool {
 		s.refused(secure.ErrNotNative)
 	default:
 		s.loop.out = p.AppendAnswer(s.loop.out, first)
-		s.to(parting)
+		s.setState(parting)
 		s.refused(fmt.Errorf("the client speaks %v, not cyberdb-fast's protocol", p))
 	}
 	return true

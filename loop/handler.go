@@ -52,7 +52,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	if s.auth.login == nil || h.srv.unauthenticated.leave(s) {
 		h.srv.conns.Add(-1)
 	}
-	s.to(closed)
+	s.setState(closed)
 	s.gone.Store(true)
 	s.output.drop(&h.srv.replies)
 	s.dropInput()

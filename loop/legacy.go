@@ -215,7 +215,7 @@ func (s *session) legacyRequest(message []byte) {
 		extra = s.srv.extraShort
 	}
 	unauthenticated := s.auth.login != nil
-	s.to(background)
+	s.setState(background)
 	s.auth.marks.set(working)
 	s.goBackground(func() {
 		if unauthenticated {
@@ -236,7 +236,7 @@ func (s *session) takeLegacyAnswer() {
 		return
 	}
 	if a := s.legacy.answer.Swap(nil); a != nil {
-		s.to(running)
+		s.setState(running)
 		s.auth.marks.clear(working)
 		s.legacyAnswered(a.reply, a.err)
 	}

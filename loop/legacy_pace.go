@@ -26,7 +26,7 @@ func (s *session) sendLegacy() {
 	}
 	reply := l.reply
 	l.reply = nil // a large one's room is not kept
-	s.to(blocked)
+	s.setState(blocked)
 	s.deferred.ready.Store(false)
 	s.output.beginStream(true)
 	s.srv.streams.Add(1)

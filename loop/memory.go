@@ -37,12 +37,12 @@ func (m *memoryLimit) init(limit int64, store *shardmap.Store) {
 			{Name: "/memory/classes/heap/objects:bytes"},
 			{Name: "/memory/classes/heap/stacks:bytes"},
 		}
-		m.look(store)
+		m.measure(store)
 	}
 }
 
-// look measures what is used.
-func (m *memoryLimit) look(store *shardmap.Store) {
+// measure measures the memory in use.
+func (m *memoryLimit) measure(store *shardmap.Store) {
 	if m.limit == 0 {
 		return
 	}

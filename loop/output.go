@@ -110,15 +110,15 @@ func (o *output) drained(b *replyBudget, buffered, pendingDurable int) bool {
 	return buffered+pendingDurable < b.soft()/2
 }
 
-// look records how much the client has not acknowledged, and when.
-func (o *output) look(unacknowledged int, now int64) {
+// recordUnacknowledged records how much the client has not acknowledged, and when.
+func (o *output) recordUnacknowledged(unacknowledged int, now int64) {
 	o.unacknowledged, o.lookedAt = unacknowledged, now
 }
 
 // progress records it again if the client has read since, or could not because the disk is slow.
 func (o *output) progress(unacknowledged int, now int64, slowDisk bool) {
 	if unacknowledged < o.unacknowledged || slowDisk {
-		o.look(unacknowledged, now)
+		o.recordUnacknowledged(unacknowledged, now)
 	}
 }
 
@@ -177,8 +177,8 @@ func (s *session) write(replies []byte) {
 // the disk, since they would leave all at once.
 func (s *session) limitOutput() {
 	if s.output.exceeds(&s.srv.replies, s.conn.OutboundBuffered(), s.deferred.pendingDurable()) && s.state == running {
-		s.to(paused)
-		s.output.look(s.unacknowledged(), s.srv.clock.nanos())
+		s.setState(paused)
+		s.output.recordUnacknowledged(s.unacknowledged(), s.srv.clock.nanos())
 		s.srv.sessions.pause(s)
 	}
 }

@@ -83,7 +83,7 @@ func TestOutputStalls(t *testing.T) {
 	start := int64(5 * time.Hour)
 	later := start + int64(stalledTime) + 1
 	stalls := func() bool { return o.over(later, stalledTime) }
-	o.look(unacknowledged, start)
+	o.recordUnacknowledged(unacknowledged, start)
 	o.progress(unacknowledged, later, false)
 	if !stalls() {
 		t.Error("it has read nothing, and does not stall")
@@ -92,7 +92,7 @@ func TestOutputStalls(t *testing.T) {
 	if stalls() {
 		t.Error("the disk's time counts")
 	}
-	o.look(unacknowledged, start)
+	o.recordUnacknowledged(unacknowledged, start)
 	o.progress(unacknowledged-1, later, false)
 	if stalls() {
 		t.Error("it has read, and stalls")

@@ -90,7 +90,7 @@ func (b *waker) wake() {
 // comes.
 func (s *session) preempt() {
 	q := &s.loop.queue
-	s.to(preempted)
+	s.setState(preempted)
 	q.sessions = append(q.sessions, s)
 	q.waker.wake()
 }
@@ -119,7 +119,7 @@ func (l *eventLoop) serveQueue() {
 // takeQuantum continues the requests of a preempted session. No panic crosses it.
 func (s *session) takeQuantum() (action gnet.Action) {
 	defer s.recoverEvent(&action)
-	s.to(running)
+	s.setState(running)
 	s.input.since = s.srv.clock.nanos()
 	s.limitOutput()
 	return s.readEvent(nil)
@@ -130,7 +130,7 @@ func (s *session) takeQuantum() (action gnet.Action) {
 func (s *session) finish() {
 	action := gnet.None
 	defer s.recoverEvent(&action)
-	s.to(running)
+	s.setState(running)
 	s.loop.begin()
 	pending := s.input.pending(nil)
 	s.executeAll(pending, len(pending), closingQuanta*quantum)

@@ -71,8 +71,8 @@ func (s *saver) run() {
 	}
 }
 
-// lookSoon makes run check whether a save is due: the tables may have changed.
-func (s *saver) lookSoon() {
+// checkSoon makes run check whether a save is due: the tables may have changed.
+func (s *saver) checkSoon() {
 	select {
 	case s.look <- struct{}{}:
 	default: // it will check

@@ -55,9 +55,9 @@ func to(next ...state) (bits uint16) {
 
 func (s state) leadsTo(next state) bool { return transitions[s]&(1<<next) != 0 }
 
-// to takes the session to its next state. An invalid transition is reported as a panic is, and
-// closes the session.
-func (s *session) to(next state) {
+// setState takes the session to its next state. An invalid transition is reported as a panic is,
+// and closes the session.
+func (s *session) setState(next state) {
 	if s.state.leadsTo(next) {
 		s.state = next
 		return
@@ -76,7 +76,7 @@ func (s *session) to(next state) {
 // close ends the session once its replies are sent.
 func (s *session) close() {
 	if !s.ends() {
-		s.to(closing)
+		s.setState(closing)
 	}
 }
 

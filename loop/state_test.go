@@ -92,7 +92,7 @@ func TestInvalidTransition(t *testing.T) {
 		srv := &Server{log: slog.New(slog.NewTextHandler(&log, nil))}
 		srv.engine = engine.New(engine.Env{Store: shardmap.NewStore(), Logger: srv.log})
 		s := &session{srv: srv, state: c.from}
-		s.to(c.next)
+		s.setState(c.next)
 		drawn := c.want == c.next
 		if s.state != c.want || drawn != (log.Len() == 0) ||
 			!drawn && !strings.Contains(log.String(), c.next.String()) {

@@ -76,7 +76,7 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 // done, so a session has one such reply in memory.
 func (s *session) sendLarge(frames []byte) {
 	s.srv.streams.Add(1)
-	s.to(blocked)
+	s.setState(blocked)
 	w := &bodyWriter{s: s, id: binary.LittleEndian.Uint32(frames[4:]), large: true}
 	unsent := &s.srv.replies.bytes
 	left := int64(len(frames))
@@ -117,7 +117,7 @@ func (srv *Server) limitReply(reply []byte, req *codec.Request) []byte {
 func (s *session) send(w *bodyWriter, read stream) {
 	s.output.beginStream(w.large)
 	if read.begin != nil {
-		s.to(background)
+		s.setState(background)
 	}
 	s.goBackground(func() {
 		defer s.srv.streams.Add(-1)

@@ -103,11 +103,11 @@ func (w *sweeper) wake(now time.Time) {
 	w.ticks = 0
 	w.pace.Reset(paceInterval)
 	w.quiet = time.Time{}
-	w.look()
+	w.check()
 	w.sweepWithin(sweepInterval, now)
 }
 
-// sweepWithin has the next sweep come no later than that.
+// sweepWithin makes the next sweep come no later than that.
 func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
 	if soon := now.Add(d); w.next.IsZero() || w.next.After(soon) {
 		w.next = soon
@@ -115,10 +115,10 @@ func (w *sweeper) sweepWithin(d time.Duration, now time.Time) {
 	}
 }
 
-// look checks what may change from one tick to the next.
-func (w *sweeper) look() {
+// check checks what may change from one tick to the next.
+func (w *sweeper) check() {
 	w.srv.guardSweeper(func() {
-		w.srv.memory.look(w.srv.store)
+		w.srv.memory.measure(w.srv.store)
 		w.srv.checkBacklog()
 		w.srv.sessions.eachPaused((*session).wake)
 	})
@@ -127,7 +127,7 @@ func (w *sweeper) look() {
 // paceTick sets the clock, and stops it if no request has come for long and no client is paused.
 func (w *sweeper) paceTick(now time.Time) {
 	w.srv.clock.set(now)
-	w.look()
+	w.check()
 	if w.ticks++; w.ticks < paceTicks || w.srv.backlogged.Load() || w.srv.sessions.anyPaused() {
 		return
 	}
@@ -144,30 +144,30 @@ func (w *sweeper) sweepTick(now time.Time) {
 	}
 	rest := sweepInterval
 	w.srv.guardSweeper(func() {
-		w.srv.memory.look(w.srv.store)
+		w.srv.memory.measure(w.srv.store)
 		w.spare.look()
 		rest = w.wakeIdle(now)
-		w.srv.saver.lookSoon()
+		w.srv.saver.checkSoon()
 	})
 	switch {
 	case w.srv.clock.runs():
 		rest = sweepInterval
 	case !w.quiet.IsZero():
-		rest = min(rest, w.rest(now))
+		rest = min(rest, w.returnMemory(now))
 	}
 	w.next = now.Add(rest)
 	w.sweep.Reset(rest)
 }
 
-// drops notes that so many bytes become garbage, which are to be returned too.
-func (w *sweeper) drops(bytes uint64, now time.Time) {
+// addGarbage notes that so many bytes become garbage, which are to be returned too.
+func (w *sweeper) addGarbage(bytes uint64, now time.Time) {
 	w.spare.dropped += bytes
 	w.quiet = now
 }
 
-// rest returns memory to the system if the server has been quiet for long enough. It returns when
-// to look again.
-func (w *sweeper) rest(now time.Time) time.Duration {
+// returnMemory returns memory to the system if the server has been quiet for long enough. It
+// returns when to look again.
+func (w *sweeper) returnMemory(now time.Time) time.Duration {
 	left := max(quietTime-now.Sub(w.quiet), time.Duration(w.spare.next.Load()-now.UnixNano()))
 	switch {
 	case left > 0:
@@ -209,7 +209,7 @@ func (w *sweeper) wakeIdle(now time.Time) (rest time.Duration) {
 		rest = min(rest, keysLeft)
 		if keysLeft <= 0 {
 			s.auth.marks.set(keysIdle)
-			w.drops(keysBytes, now)
+			w.addGarbage(keysBytes, now)
 		}
 		heavy := overLimit && s.output.counted.Load() > 0 || nearLimit && s.input.counted.Load() > 0
 		if left <= 0 || keysLeft <= 0 || heavy {

@@ -118,15 +118,15 @@ func (p *parser) left() int { return len(p.b) }
 
 func (p *parser) uvarint() uint64 {
 	v, n := binary.Uvarint(p.b)
-	return took(p, v, n)
+	return advance(p, v, n)
 }
 
 func (p *parser) varint() int64 {
 	v, n := binary.Varint(p.b)
-	return took(p, v, n)
+	return advance(p, v, n)
 }
 
-func took[T uint64 | int64](p *parser, v T, n int) T {
+func advance[T uint64 | int64](p *parser, v T, n int) T {
 	if n <= 0 || p.bad {
 		p.b, p.bad = nil, true
 		return 0

@@ -211,8 +211,8 @@ func TestSavesOfOneName(t *testing.T) {
 	}
 }
 
-// TestClaim: a file that is a server's, or another database's, or no database, is not written over,
-// unless that is wished and may be.
+// TestClaim: a file that is a server's, or another database's, or no database, is not overwritten,
+// unless that is requested and allowed.
 func TestClaim(t *testing.T) {
 	mine, other := persist.ID{1}, persist.ID{2}
 	file := func(id persist.ID) []byte {

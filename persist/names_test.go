@@ -161,7 +161,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestForeignFilesAreKept: a file that is none of ours is not written over, whichever of the names
+// TestForeignFilesAreKept: a file of another program is not overwritten, whichever of the names
 // of a save it has.
 func TestForeignFilesAreKept(t *testing.T) {
 	for _, suffix := range []string{"", ".prev", ".part"} {

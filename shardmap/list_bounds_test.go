@@ -122,7 +122,7 @@ func TestDeleteSliceCopiesLittle(t *testing.T) {
 	}
 }
 
-// TestListAfterFault has values fail with a panic: before the list is changed it stays complete and
+// TestListAfterFault makes values panic: before the list is changed it stays complete and
 // in use by others, in the middle of a change it is poisoned.
 func TestListAfterFault(t *testing.T) {
 	faults := map[string]func(l *List, c *Call) error{

@@ -21,7 +21,7 @@ func TestPanicInBackground(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	table.Dict().dir.Load().each(func(sh *shard) { sh.createdLSNs = nil }) // a defect
+	table.Dict().dir.Load().each(func(sh *shard) { sh.createdLSNs = nil }) // a fault
 	if err := s.Drop(&Call{}, "d"); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (c *conn) asks(requests []byte, n int, statuses ...codec.Status) error {
 	return nil
 }
 
-// repeatedly has clients send pipelines of the same request, several times.
+// repeatedly makes clients send pipelines of the same request, several times.
 func (a *attack) repeatedly(clients, pipeline, times int, statuses []codec.Status, op codec.Opcode, args ...any) error {
 	if a.race {
 		times = 1

@@ -55,7 +55,7 @@ func otherProtocolsDripped(a *attack) error {
 	})
 }
 
-// otherProtocolsStay has HTTP clients occupy all slots, read no reply, and keep sending.
+// otherProtocolsStay occupies all slots with HTTP clients that read no reply and keep sending.
 func otherProtocolsStay(a *attack) error {
 	more := make([]byte, 1000)
 	return forTime(5*time.Second, 150, func(int) error {

@@ -67,8 +67,8 @@ func announced(a *attack) error {
 	return a.hold(300, 60<<20, 1000, 16<<20)
 }
 
-// hold has clients send the first bytes of frames. The server's heap must not grow by more than the
-// given bytes.
+// hold makes clients send the first bytes of frames. The server's heap must not grow by more than
+// the given bytes.
 func (a *attack) hold(clients, announced, sent, grows int) error {
 	frame := make([]byte, sent)
 	binary.LittleEndian.PutUint32(frame, uint32(announced))

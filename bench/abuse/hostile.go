@@ -21,8 +21,8 @@ const (
 	hostileKinds = 40
 )
 
-// hostile has some connections send costly requests in pipelines, as fast as they get replies. The
-// generator has one processor.
+// hostile makes some connections send costly requests in pipelines, as fast as they get replies.
+// The generator has one processor.
 func hostile(kinds ...[]costlyRequest) func(a *attack) error {
 	return func(a *attack) error {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -94,7 +94,7 @@ func longLists(a *attack) error {
 	return errors.Join(err, a.dropLongNames(c, readBound))
 }
 
-// deafToLists has many clients request lists of 100 MB, more than each may have in progress, and
+// deafToLists makes many clients request lists of 100 MB, more than each may have in progress, and
 // not read them, while all tables are renamed.
 func deafToLists(a *attack) error {
 	c, n, err := a.makeLongNames()

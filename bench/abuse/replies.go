@@ -89,7 +89,7 @@ func deafTogether(a *attack) error {
 	return nil
 }
 
-// deafToGiants has many clients request a value of 30 MiB each and not read it.
+// deafToGiants makes many clients request a value of 30 MiB each and not read it.
 func deafToGiants(a *attack) error {
 	if err := a.large(30 << 20); err != nil {
 		return err

@@ -267,7 +267,7 @@ func numberBombs(a *attack) error {
 	})
 }
 
-// sortBombs has many clients sort, reverse, count and update large tables at once.
+// sortBombs makes many clients sort, reverse, count and update large tables concurrently.
 func sortBombs(a *attack) error {
 	c, err := a.tables()
 	if err != nil {

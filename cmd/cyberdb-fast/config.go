@@ -102,7 +102,7 @@ func newFlags() (*flagSet, *config) {
 	return all, cfg
 }
 
-// listening adds the flags that say who may connect, and how.
+// listening adds the flags that say which clients may connect, and how.
 func (f *flagSet) listening(cfg *config) {
 	g := f.group("Listening")
 	g.StringVarP(

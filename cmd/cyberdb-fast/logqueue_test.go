@@ -41,15 +41,15 @@ func (r *hangingReader) logged(t *testing.T, q *logQueue) []string {
 // first lines, in order, every line with a stack, and how many were dropped.
 func TestLogOfHangingReader(t *testing.T) {
 	t.Parallel()
-	const lines, defects = 100_000, 1000
+	const lines, panics = 100_000, 1000
 	r := &hangingReader{}
 	q := newLogQueue(r)
 	log := newLogger(q)
 	r.Lock()
 	for i := range lines {
 		log.Info("line", slog.Int("number", i))
-		if i%(lines/defects) == 0 {
-			log.Error("defect", slog.Int("number", i), slog.String("stack", strings.Repeat("main.f()\n", 400)))
+		if i%(lines/panics) == 0 {
+			log.Error("panic", slog.Int("number", i), slog.String("stack", strings.Repeat("main.f()\n", 400)))
 		}
 	}
 	dropped := int(q.dropped.Load())
@@ -60,8 +60,8 @@ func TestLogOfHangingReader(t *testing.T) {
 	got, kept, seen := r.logged(t, q), 0, 0
 	for _, line := range got[:len(got)-1] {
 		want := fmt.Sprintf("msg=line number=%d", kept)
-		if strings.Contains(line, "msg=defect") {
-			want = fmt.Sprintf("msg=defect number=%d stack=", seen*lines/defects)
+		if strings.Contains(line, "msg=panic") {
+			want = fmt.Sprintf("msg=panic number=%d stack=", seen*lines/panics)
 			seen++
 		} else {
 			kept++
@@ -70,14 +70,14 @@ func TestLogOfHangingReader(t *testing.T) {
 			t.Fatalf("the line %q is not %q", line, want)
 		}
 	}
-	if kept+dropped != lines || seen != defects {
+	if kept+dropped != lines || seen != panics {
 		t.Errorf(
-			"%d lines are kept and %d dropped of %d; %d defects are kept of %d",
+			"%d lines are kept and %d dropped of %d; %d panics are kept of %d",
 			kept,
 			dropped,
 			lines,
 			seen,
-			defects,
+			panics,
 		)
 	}
 	if want := fmt.Sprintf(

@@ -69,7 +69,7 @@ type measure uint8
 
 const (
 	unmeasured measure = iota
-	measuring          // it is being measured: who comes here again has met it inside itself
+	measuring          // being measured: reached again, it contains itself
 	measured
 )
 
@@ -97,7 +97,7 @@ func (g *graph) reset(in []byte) {
 	g.lists, g.made, g.classes = g.lists[:0], g.made[:0], g.classes[:0]
 }
 
-// trim lets room go that a large pickle has made.
+// trim releases the memory that a large pickle needed.
 func (g *graph) trim() {
 	const keptNodes, keptBytes = 1 << 12, 1 << 16
 	if cap(g.nodes) > keptNodes || cap(g.kids) > 2*keptNodes || len(g.lists) > keptNodes/16 || cap(g.made) > keptBytes {

@@ -1,4 +1,4 @@
-"""connect(), proxies, tables by name, and Server: the API of CyberDB without its defects."""
+"""connect(), proxies, tables by name, and Server: the API of CyberDB without its faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The differential test finds each of the defects below. `make conformance` is its long run."""
+"""The differential test finds each of the faults below. `make conformance` is its long run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def broken(base: Any, name: str, method: Any) -> Any:
     return type(base.__name__, (base,), {"__slots__": (), name: method})
 
 
-DEFECTS: Dict[str, Any] = {
+FAULTS: Dict[str, Any] = {
     "falsy values are lost": broken(CyberDict, "__getitem__", lambda t, k: CyberDict.__getitem__(t, k) or None),
     "a stored None is taken for absent": broken(
         CyberDict, "get", lambda t, k, d=None: CyberDict.get(t, k) if CyberDict.get(t, k) is not None else d
@@ -58,9 +58,9 @@ def unstable(table: Any, key: Any, reverse: Any) -> List[Any]:
     return sorted(table.copy()[::-1], key=key, reverse=reverse)
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_a_fault_is_found(proxy: Proxy, defect: str) -> None:
-    kind = DEFECTS[defect]
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(proxy: Proxy, fault: str) -> None:
+    kind = FAULTS[fault]
     types = {"dict_type": kind} if issubclass(kind, CyberDict) else {"list_type": kind}
     comparison = Comparison(proxy, seed=7, **types)
     comparison.run(OPERATIONS, stop_at=1)

@@ -6,8 +6,8 @@
 // connections and opens new ones all the time, and it checks and times every reply. A scenario
 // passes if
 //
-//   - the abuser gets the expected result: an error reply, a refusal with its reason, the end of the
-//     connection;
+//   - the abuser gets the expected result: an error reply, a refusal with its reason, the end of
+//     the connection;
 //   - the witness is served all the time, each request and each login within a bound;
 //   - the server counts no panic, and its log stays short;
 //   - the server soon releases connections, descriptors, goroutines and memory;

@@ -213,7 +213,7 @@ func TestDataFileByLink(t *testing.T) {
 	}
 	_, err = openDataFile(link)
 	if err == nil ||
-		!strings.Contains(err.Error(), "has a journal of its own, "+journal+": name that file with --file") {
+		!strings.Contains(err.Error(), "has a journal of its own, "+journal+": give that file with --file") {
 		t.Errorf("another journal: %v", err)
 	}
 	if err := os.Symlink(journal, link+".journal"); err != nil {

@@ -114,6 +114,8 @@ func TestLogReaderComesBack(t *testing.T) {
 	p := startProcess(t, nil, writer, "--print-log", "--cycle", "1")
 	_ = writer.Close()
 	servesThroughout(t, p)
+	timeout := time.AfterFunc(2*time.Minute, func() { _ = p.Signal(unix.SIGKILL) })
+	defer timeout.Stop()
 	lines, reported := bufio.NewReader(reader), false
 	if _, err := lines.ReadString('t'); err != nil { // what filled the pipe
 		t.Fatal(err)
@@ -126,7 +128,7 @@ func TestLogReaderComesBack(t *testing.T) {
 			ended = true
 		case err != nil || !strings.HasPrefix(line, "time="):
 			t.Fatalf("the line %q: %v", line, err)
-		case strings.Contains(line, "lines of the log were dropped: nothing read them") && !reported:
+		case strings.Contains(line, "lines of the log were dropped: no program read them") && !reported:
 			reported = true
 			if err := p.Signal(unix.SIGTERM); err != nil {
 				t.Fatal(err)

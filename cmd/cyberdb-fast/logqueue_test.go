@@ -81,7 +81,7 @@ func TestLogOfHangingReader(t *testing.T) {
 		)
 	}
 	if want := fmt.Sprintf(
-		`level=WARN msg="%d lines of the log were dropped: nothing read them"`,
+		`level=WARN msg="%d lines of the log were dropped: no program read them"`,
 		dropped,
 	); !strings.Contains(
 		got[len(got)-1],

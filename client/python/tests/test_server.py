@@ -381,9 +381,12 @@ def test_a_disk_that_is_full(here: Path) -> None:
 # ---- how the program ends
 
 # Counts until it is interrupted, then writes once more. It prints each acknowledged number. Its
-# standard input is its terminal.
+# standard input is its terminal. A shell that starts the tests in the background makes them ignore
+# SIGINT and SIGQUIT; the program does not.
 PROGRAM = f"""
-import fcntl, resource, termios, cyberdb_fast
+import fcntl, resource, signal, termios, cyberdb_fast
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 server = cyberdb_fast.Server("there")

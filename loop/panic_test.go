@@ -35,9 +35,9 @@ const (
 // else is done.
 type panickingLog struct{ shardmap.Log }
 
-func (l panickingLog) Append(lsn, n uint64, request []byte) {
+func (l panickingLog) Append(lsn, n uint64, time int64, request []byte) {
 	if l.Log != nil {
-		l.Log.Append(lsn, n, request)
+		l.Log.Append(lsn, n, time, request)
 	}
 	panic("defect")
 }

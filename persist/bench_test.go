@@ -94,7 +94,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		lsn++
-		buf.Append(lsn, 1, op)
+		buf.Append(lsn, 1, 0, op)
 	}
 	b.StopTimer()
 	if err := j.Close(); err != nil {
@@ -110,7 +110,7 @@ func BenchmarkSync(b *testing.B) {
 	lsn := uint64(0)
 	for b.Loop() {
 		lsn++
-		buf.Append(lsn, 1, op)
+		buf.Append(lsn, 1, 0, op)
 		if err := j.Sync(lsn); err != nil {
 			b.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func BenchmarkReplay(b *testing.B) {
 	op := make([]byte, 60)
 	const n = 2_000_000
 	for lsn := range uint64(n) {
-		buf.Append(lsn+1, 1, op)
+		buf.Append(lsn+1, 1, 0, op)
 	}
 	if err := j.Close(); err != nil {
 		b.Fatal(err)

@@ -41,7 +41,7 @@ func (j *Journal) Buffer() *Buffer {
 // Append does not wait for the disk. It copies the payload, unless that is longer than
 // Options.KeptBytes: then it retains the slice, which must not be modified. On a broken journal
 // Append does nothing: see Err.
-func (b *Buffer) Append(lsn, n uint64, payload []byte) {
+func (b *Buffer) Append(lsn, n uint64, _ int64, payload []byte) {
 	if b.j.broken.Load() {
 		return
 	}

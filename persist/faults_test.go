@@ -157,7 +157,7 @@ func TestNothingAfterFault(t *testing.T) {
 		}
 		set := func() {
 			o := append([]byte("sa"), make([]byte, 700)...)
-			db.buffers[0].Append(db.do(1, o), 1, o)
+			db.buffers[0].Append(db.do(1, o), 1, 0, o)
 			db.journal.Round(db.now)
 		}
 		set()
@@ -226,7 +226,7 @@ func TestBrokenJournalIsIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	armed.Store(true)
-	j.Buffer().Append(1, 1, []byte("not kept"))
+	j.Buffer().Append(1, 1, 0, []byte("not kept"))
 	if err := j.Sync(1); !errors.Is(err, syscall.EIO) {
 		t.Fatal(err)
 	}

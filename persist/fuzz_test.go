@@ -56,8 +56,8 @@ func FuzzSegment(f *testing.F) {
 		f.Fatal(err)
 	}
 	b := j.Buffer()
-	b.Append(1, 1, []byte("one"))
-	b.Append(2, 3, nil)
+	b.Append(1, 1, 0, []byte("one"))
+	b.Append(2, 3, 0, nil)
 	if err := j.Close(); err != nil {
 		f.Fatal(err)
 	}

@@ -25,11 +25,11 @@ func goldenJournal(t *testing.T) []byte {
 	disk := fstest.NewDisk()
 	j, _ := startByHand(t, disk, "j", persist.Options{Database: goldenID})
 	b := j.Buffer()
-	b.Append(1, 1, []byte("first"))
-	b.Append(2, 3, []byte("three numbers"))
+	b.Append(1, 1, 0, []byte("first"))
+	b.Append(2, 3, 0, []byte("three numbers"))
 	j.RequestSync(4)
 	j.Round(stamp.Created)
-	b.Append(5, 1, nil)
+	b.Append(5, 1, 0, nil)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}

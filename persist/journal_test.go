@@ -101,7 +101,7 @@ func TestJournalWriters(t *testing.T) {
 						}
 						op := make([]byte, size)
 						binary.LittleEndian.PutUint64(op, lsn)
-						b.Append(lsn, n, op)
+						b.Append(lsn, n, 0, op)
 						if i%16 == 0 {
 							j.Flush()
 						}
@@ -160,7 +160,7 @@ func TestJournalSyncsByItself(t *testing.T) {
 	synced := make(chan struct{}, 100)
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { synced <- struct{}{} }})
 	b := j.Buffer()
-	b.Append(1, 1, []byte("a"))
+	b.Append(1, 1, 0, []byte("a"))
 	<-synced
 	if j.Durable() != 1 {
 		t.Fatal(j.Durable())
@@ -175,7 +175,7 @@ func TestJournalRequestSync(t *testing.T) {
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{Policy: persist.Never})
 	b := j.Buffer()
 	for lsn := uint64(1); lsn < 100; lsn++ {
-		b.Append(lsn, 1, []byte("a"))
+		b.Append(lsn, 1, 0, []byte("a"))
 		if err := j.Sync(lsn); err != nil || j.Durable() < lsn {
 			t.Fatal(err, j.Durable())
 		}
@@ -196,7 +196,7 @@ func manual(t *testing.T, disk *fstest.Disk, n, unsynced, size int) *persist.Jou
 	b := j.Buffer()
 	for i := range uint64(n) {
 		lsn := last + i + 1
-		b.Append(lsn, 1, slices.Repeat([]byte{byte('a' + lsn%26)}, size))
+		b.Append(lsn, 1, 0, slices.Repeat([]byte{byte('a' + lsn%26)}, size))
 		if int(i) < n-unsynced {
 			j.RequestSync(lsn)
 		}
@@ -211,18 +211,18 @@ func TestJournalGap(t *testing.T) {
 	disk := fstest.NewDisk()
 	j := manual(t, disk, 3, 0, 5)
 	a, b := j.Buffer(), j.Buffer()
-	b.Append(5, 2, []byte("late"))
+	b.Append(5, 2, 0, []byte("late"))
 	j.RequestSync(6)
 	j.Round(time.Unix(9, 0))
 	if j.Durable() != 3 || j.Pending() == 0 {
 		t.Fatal(j.Durable(), j.Pending())
 	}
-	a.Append(4, 1, []byte("missing"))
+	a.Append(4, 1, 0, []byte("missing"))
 	j.Round(time.Unix(9, 0))
 	if j.Durable() != 6 || j.Pending() != 0 {
 		t.Fatal(j.Durable(), j.Pending())
 	}
-	b.Append(8, 1, []byte("lost"))
+	b.Append(8, 1, 0, []byte("lost"))
 	if err := j.Close(); err == nil || !strings.Contains(err.Error(), "7") {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestJournalGap(t *testing.T) {
 func TestJournalGapNeverFilled(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 3, 0, 5)
 	b := j.Buffer()
-	b.Append(5, 1, []byte("after the gap"))
+	b.Append(5, 1, 0, []byte("after the gap"))
 	now := time.Unix(100, 0)
 	for looks := 0; j.Err() == nil; looks++ {
 		if looks > 1000 {
@@ -260,8 +260,8 @@ func TestJournalGapNeverFilled(t *testing.T) {
 func TestJournalFallingLSNs(t *testing.T) {
 	j := manual(t, fstest.NewDisk(), 0, 0, 0)
 	b := j.Buffer()
-	b.Append(1, 3, []byte("a"))
-	b.Append(3, 1, []byte("b"))
+	b.Append(1, 3, 0, []byte("a"))
+	b.Append(3, 1, 0, []byte("b"))
 	if j.Err() == nil {
 		t.Fatal("taken")
 	}
@@ -275,7 +275,7 @@ func TestJournalFallingLSNs(t *testing.T) {
 func TestJournalRefusalIsReported(t *testing.T) {
 	reported := make(chan struct{}, 100)
 	j, _ := startJournal(t, fstest.NewDisk(), "j", persist.Options{OnSync: func() { reported <- struct{}{} }})
-	j.Buffer().Append(1, 0, nil)
+	j.Buffer().Append(1, 0, 0, nil)
 	<-reported
 	if err := j.Err(); err == nil || j.Close() == nil {
 		t.Fatal(err)
@@ -396,7 +396,7 @@ func TestJournalReserves(t *testing.T) {
 	j, _ := startByHand(t, disk, "j", opt)
 	b := j.Buffer()
 	for lsn := uint64(1); lsn <= 6; lsn++ {
-		b.Append(lsn, 1, slices.Repeat([]byte{byte('a' + lsn)}, 1000))
+		b.Append(lsn, 1, 0, slices.Repeat([]byte{byte('a' + lsn)}, 1000))
 		j.Round(time.Unix(int64(lsn), 0))
 	}
 	first, second := disk.Bytes("j/000001.log"), disk.Bytes("j/000002.log")
@@ -414,7 +414,7 @@ func TestJournalReserves(t *testing.T) {
 	if err := killed.StartByHand(7); err != nil {
 		t.Fatal(err)
 	}
-	killed.Buffer().Append(7, 1, []byte("g"))
+	killed.Buffer().Append(7, 1, 0, []byte("g"))
 	if err := killed.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -567,7 +567,7 @@ func TestJournalRepair(t *testing.T) {
 	if err := j.StartByHand(info.Last + 1); err != nil {
 		t.Fatal(err)
 	}
-	j.Buffer().Append(info.Last+1, 1, []byte("new"))
+	j.Buffer().Append(info.Last+1, 1, 0, []byte("new"))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}

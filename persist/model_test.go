@@ -329,7 +329,7 @@ func (db *database) write(rng *rand.Rand) {
 			op = append(op, make([]byte, rng.IntN(3000))...)
 		}
 	}
-	db.buffers[rng.IntN(len(db.buffers))].Append(db.do(n, op), n, op)
+	db.buffers[rng.IntN(len(db.buffers))].Append(db.do(n, op), n, 0, op)
 }
 
 func (db *database) acknowledge() {
@@ -344,7 +344,7 @@ func (db *database) acknowledge() {
 // save is a cut and a .cdb file.
 func (db *database) save() {
 	lsn := db.do(1, nil)
-	db.buffers[0].Append(lsn, 1, nil)
+	db.buffers[0].Append(lsn, 1, 0, nil)
 	db.journal.RequestSync(lsn)
 	db.journal.Round(db.now)
 	if db.journal.Durable() < lsn && db.journal.Err() == nil {

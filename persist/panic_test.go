@@ -38,12 +38,12 @@ func TestPanicBreaksJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := j.Buffer()
-			b.Append(1, 1, []byte("kept"))
+			b.Append(1, 1, 0, []byte("kept"))
 			if err := j.Sync(1); err != nil {
 				t.Fatal(err)
 			}
 			armed.Store(true)
-			b.Append(2, 1, []byte("not kept"))
+			b.Append(2, 1, 0, []byte("not kept"))
 			j.RequestSync(2)
 			for j.Err() == nil {
 				_ = j.Sync(2)
@@ -52,7 +52,7 @@ func TestPanicBreaksJournal(t *testing.T) {
 			if err := j.Err(); !errors.As(err, &panicked) || panicked.Value != "defect" || len(panicked.Stack) == 0 {
 				t.Fatal(err)
 			}
-			b.Append(3, 1, []byte("dropped"))
+			b.Append(3, 1, 0, []byte("dropped"))
 			if err := j.Sync(3); !errors.As(err, &panicked) {
 				t.Error(err)
 			}

@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 			_ = db.numbers.Renew()
 			op := append([]byte{'s', 'a' + byte(rng.IntN(6))}, make([]byte, rng.IntN(40_000))...)
 			lsn := db.do(1, op)
-			db.buffers[rng.IntN(3)].Append(lsn, 1, op)
+			db.buffers[rng.IntN(3)].Append(lsn, 1, 0, op)
 			if db.journal.HasRoom(0) {
 				acked = lsn
 			}
@@ -82,7 +82,7 @@ func TestNoPreallocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.buffers[0].Append(db.do(1, []byte("sa")), 1, []byte("sa"))
+	db.buffers[0].Append(db.do(1, []byte("sa")), 1, 0, []byte("sa"))
 	if !db.journal.HasRoom(100 << 20) {
 		t.Error("a reply waits")
 	}
@@ -105,7 +105,7 @@ func TestPreallocationOnSmallFileSystem(t *testing.T) {
 	b := j.Buffer()
 	acked := uint64(0)
 	for lsn := uint64(1); j.Full() == nil; lsn++ {
-		b.Append(lsn, 1, make([]byte, 5000))
+		b.Append(lsn, 1, 0, make([]byte, 5000))
 		if j.HasRoom(0) {
 			acked = lsn
 		}
@@ -172,7 +172,7 @@ func TestMark(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 {
-			db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
+			db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
 			db.journal.Round(db.now)
 		}
 		before := len(disk.Bytes(firstSegment))
@@ -202,7 +202,7 @@ func TestIdleJournalWritesOneMark(t *testing.T) {
 	disk := fstest.NewDisk()
 	faults := &fstest.Faults{FS: disk}
 	j, _ := startJournal(t, faults, "j", persist.Options{})
-	j.Buffer().Append(1, 1, []byte("a"))
+	j.Buffer().Append(1, 1, 0, []byte("a"))
 	marked := int64(persist.SegmentHeaderBytes + persist.RecordHeaderBytes + 3 + persist.RecordHeaderBytes)
 	for until := time.Now().Add(30 * time.Second); j.Size() < marked; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
@@ -229,7 +229,7 @@ func TestTornTailIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 6 {
-		db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
+		db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
 		db.journal.Round(db.now)
 	}
 	whole := disk.Bytes(firstSegment)
@@ -285,7 +285,7 @@ func TestDamagedRecordHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.buffers[0].Append(db.do(1, []byte("sax")), 1, []byte("sax"))
+	db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
 	for i := range 3 { // until there is a mark
 		db.journal.Round(db.now.Add(time.Duration(i) * time.Second))
 	}

@@ -46,7 +46,7 @@ func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
 	if c.Log != nil {
-		c.Log.Append(n, k, c.Request)
+		c.Log.Append(n, k, c.Time, c.Request)
 	}
 	vs = s.views.Load()
 	if vs.busy {
@@ -87,7 +87,7 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	next.newest = c.lsn
 	s.views.Store(next)
 	if call.Log != nil {
-		call.Log.Append(c.lsn, 1, nil)
+		call.Log.Append(c.lsn, 1, call.Time, nil)
 	}
 	return c
 }

@@ -7,8 +7,8 @@ const KeptRequestBytes = 2 * InlineBytes
 // call takes is appended once, under the locks of the change: the ranges in all logs of a store
 // leave no gap.
 type Log interface {
-	// Append records that the LSNs lsn to lsn+n-1 belong to request, which is Call.Request. For a
-	// cut, n is 1 and request is nil.
+	// Append records that the LSNs lsn to lsn+n-1 belong to request, which is Call.Request, and that
+	// the change was made at Call.Time. For a cut, n is 1 and request is nil.
 	//
 	// It is called under the locks of a table, before the change is made; the change can no longer
 	// fail. It must be short and must not call the store. LSNs ascend, and calls do not overlap,
@@ -16,5 +16,5 @@ type Log interface {
 	//
 	// Append copies request unless it is longer than KeptRequestBytes; a longer one may be
 	// retained, so the caller must not modify it afterwards.
-	Append(lsn, n uint64, request []byte)
+	Append(lsn, n uint64, time int64, request []byte)
 }

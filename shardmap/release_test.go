@@ -14,7 +14,7 @@ import (
 // yet.
 type panickingLog struct{}
 
-func (panickingLog) Append(uint64, uint64, []byte) { panic("defect") }
+func (panickingLog) Append(uint64, uint64, int64, []byte) { panic("defect") }
 
 // change is a call that lsns numbers.
 type change struct {
@@ -318,7 +318,7 @@ func TestPanicInSplit(t *testing.T) {
 // changesPanic panics in the middle of every change, but not in the cut of a view.
 type changesPanic struct{}
 
-func (changesPanic) Append(_, _ uint64, request []byte) {
+func (changesPanic) Append(_, _ uint64, _ int64, request []byte) {
 	if request != nil {
 		panic("defect")
 	}

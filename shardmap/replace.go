@@ -23,7 +23,7 @@ func (s *Store) Reserve(c *Call, n uint64) (first uint64) {
 func logSkipped(c *Call, first, n uint64) {
 	for c.Log != nil && n > 0 {
 		k := min(n, maxSkipped)
-		c.Log.Append(first, k, nil)
+		c.Log.Append(first, k, c.Time, nil)
 		first, n = first+k, n-k
 	}
 }
@@ -39,7 +39,7 @@ func (s *Store) advanceTo(c *Call, lsn uint64) bool {
 		if s.clock.CompareAndSwap(last, lsn) {
 			logSkipped(c, last+1, lsn-last-1)
 			if c.Log != nil {
-				c.Log.Append(lsn, 1, c.Request)
+				c.Log.Append(lsn, 1, c.Time, c.Request)
 			}
 			return true
 		}

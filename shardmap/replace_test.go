@@ -20,7 +20,7 @@ type logged struct {
 	mu     *sync.Mutex
 }
 
-func (l logged) Append(lsn, n uint64, _ []byte) {
+func (l logged) Append(lsn, n uint64, _ int64, _ []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	*l.ranges = append(*l.ranges, [2]uint64{lsn, n})

@@ -114,7 +114,7 @@ func (w *worker) done() {
 }
 
 // Append implements Log.
-func (w *worker) Append(lsn, n uint64, asked []byte) {
+func (w *worker) Append(lsn, n uint64, _ int64, asked []byte) {
 	rec := record{lsn: lsn, n: n}
 	if len(asked) > 0 {
 		rec.asked = w.asked[binary.LittleEndian.Uint32(asked)]

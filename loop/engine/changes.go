@@ -9,9 +9,9 @@ type changeLog struct {
 }
 
 // Append implements shardmap.Log.
-func (l *changeLog) Append(lsn, n uint64, request []byte) {
+func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 	l.last = lsn + n - 1
-	l.Log.Append(lsn, n, request)
+	l.Log.Append(lsn, n, time, request)
 }
 
 // logTo makes the executor log what its requests change.

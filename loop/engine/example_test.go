@@ -87,7 +87,7 @@ type change struct {
 	payload []byte
 }
 
-func (c changes) Append(lsn, n uint64, payload []byte) {
+func (c changes) Append(lsn, n uint64, _ int64, payload []byte) {
 	c <- change{lsn, n, append([]byte(nil), payload...)}
 }
 

@@ -157,7 +157,7 @@ func (r *Replayer) droppedEarlier(lsn, n uint64) {
 func (r *Replayer) advanceTo(last uint64) {
 	store, next := r.x.engine.env.Store, r.x.engine.env.Store.Clock()+1
 	if r.x.call.Log != nil && next <= last {
-		r.x.call.Log.Append(next, last+1-next, nil)
+		r.x.call.Log.Append(next, last+1-next, r.x.call.Time, nil)
 	}
 	store.SetClock(last)
 }

@@ -31,7 +31,7 @@ type Recording struct {
 // appends from two goroutines at once.
 type memoryLog struct{ records []Record }
 
-func (l *memoryLog) Append(lsn, n uint64, request []byte) {
+func (l *memoryLog) Append(lsn, n uint64, _ int64, request []byte) {
 	if last := len(l.records) - 1; last >= 0 && l.records[last].LSN >= lsn {
 		panic(fmt.Sprintf("%d was logged after %d", lsn, l.records[last].LSN))
 	}

@@ -38,7 +38,7 @@ func contentOf(srv *Server) string { return numbers.ReplaceAllString(keptText(sr
 
 // contentIn is contentOf for a store that no server uses.
 func contentIn(store *shardmap.Store) string {
-	_, text, _ := strings.Cut(conformance.StoreText(store, &shardmap.Call{}), "\n")
+	_, text, _ := strings.Cut(conformance.StoreText(store), "\n")
 	return numbers.ReplaceAllString(text, "")
 }
 

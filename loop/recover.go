@@ -254,7 +254,7 @@ func (r *restoring) endTable() error {
 }
 
 // Apply implements persist.Target.
-func (r *restoring) Apply(lsn, n uint64, op []byte) error {
+func (r *restoring) Apply(lsn, n uint64, request []byte) error {
 	if r.replayer == nil {
 		if err := r.endTable(); err != nil {
 			return err
@@ -262,7 +262,7 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
 		r.replayer.Skip(r.skip)
 	}
-	err := r.replayer.Apply(lsn, n, op)
+	err := r.replayer.Apply(engine.Operation{LSN: lsn, N: n, Request: request})
 	var partial *engine.PartiallyAppliedError
 	if !errors.As(err, &partial) {
 		return err

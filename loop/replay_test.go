@@ -69,16 +69,15 @@ func TestReplay(t *testing.T) {
 	if err := srv.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	records := rec.Records(t, srv.store.Clock())
-	cuts, used := 0, make(map[codec.Opcode]int)
-	for _, r := range records {
-		if len(r.Payload) == 0 {
-			cuts++
-		} else {
-			used[codec.Opcode(r.Payload[0])]++
+	operations := rec.Operations(t, srv.store.Clock())
+	used := make(map[codec.Opcode]int)
+	for _, r := range operations {
+		if len(r.Request) == 0 {
+			t.Fatalf("LSN %d was assigned to no request", r.LSN)
 		}
+		used[codec.Opcode(r.Request[0])]++
 	}
-	t.Logf("%d records, %d cuts", len(records), cuts)
+	t.Logf("%d operations", len(operations))
 	for op, command := range engine.Protocol() {
 		if o := codec.Opcode(op); command.Mutates != (used[o] > 0) {
 			t.Errorf("%v was recorded %d times", o, used[o])
@@ -86,8 +85,8 @@ func TestReplay(t *testing.T) {
 	}
 	conformance.SameText(
 		t,
-		conformance.StoreText(conformance.Replayed(t, records), &shardmap.Call{}),
-		conformance.StoreText(srv.store, &shardmap.Call{}),
+		conformance.StoreText(conformance.Replayed(t, operations)),
+		conformance.StoreText(srv.store),
 	)
 }
 

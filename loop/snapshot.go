@@ -120,7 +120,7 @@ func (s *saver) save() error {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	s.mu.Lock()
-	saved := s.unchangedLocked() || s.file.LSN > asked
+	saved := s.unchangedLocked() || s.file.LSN >= asked
 	s.mu.Unlock()
 	if saved {
 		return nil

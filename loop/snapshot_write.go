@@ -34,15 +34,12 @@ func (s *saver) write(file string) (info persist.FileInfo, err error) {
 }
 
 func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
-	log := s.srv.engine.TakeLog()
-	call := &shardmap.Call{Log: log}
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.srv.reportPanic("panic in a save", p, call)
+			err = s.srv.reportPanic("panic in a save", p, nil)
 		}
 	}()
-	view := s.srv.store.View(call)
-	s.srv.engine.PutLog(log)
+	view := s.srv.store.View()
 	defer view.Close()
 	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.Now()}
 	data := &s.srv.cfg.Data

@@ -18,8 +18,7 @@ type Call struct {
 	Log       Log    // records each range of LSNs that the call takes; nil: no record
 	Request   []byte // what Log records; see Log
 	Time      int64  // of the store, in milliseconds since 1970 UTC; Log records it
-	// Replay marks a logged request that is applied again. The caller has the store to itself, and
-	// no LSNs are assigned but those that were logged.
+	// Replay marks a logged request that is applied again: what succeeded once has no limits.
 	Replay bool
 
 	// Set by the call.

@@ -17,9 +17,9 @@ const maxSkipped = 1 << 31
 
 // viewList is the immutable list of open views that Store.views points to.
 type viewList struct {
-	busy   bool   // a cut is taking its LSN: wait for the next list
+	busy   bool   // a cut is reading the clock: wait for the next list
 	newest uint64 // the highest LSN in cuts; 0: no view is open
-	cuts   []*cut // in order of their LSNs
+	cuts   []*cut // in order of their LSNs, which may be equal
 }
 
 // cut is the store's side of an open view: its LSN, and the parts that writers have handed over
@@ -68,8 +68,8 @@ func (s *Store) openViews() *viewList {
 }
 
 // newCut opens a view of table, or of the whole store if table is nil. The view shows the changes
-// with LSNs below its own.
-func (s *Store) newCut(call *Call, table *Table) *cut {
+// with LSNs up to its own, which is the last one assigned: a cut assigns none.
+func (s *Store) newCut(table *Table) *cut {
 	c := &cut{store: s, table: table, parts: make(map[*Table]map[any]any)}
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
@@ -77,18 +77,18 @@ func (s *Store) newCut(call *Call, table *Table) *cut {
 	busy := &viewList{busy: true, newest: old.newest, cuts: old.cuts}
 	next := &viewList{cuts: append(slices.Clip(old.cuts), c)}
 	if brokenCut {
-		c.lsn = s.clock.Add(1)
+		c.lsn = s.clock.Load()
 		runtime.Gosched()
 	}
 	s.views.Store(busy)
 	if !brokenCut {
+		c.lsn = s.clock.Load()
+	}
+	if brokenView {
 		c.lsn = s.clock.Add(1)
 	}
 	next.newest = c.lsn
 	s.views.Store(next)
-	if call.Log != nil {
-		call.Log.Append(c.lsn, 1, call.Time, nil)
-	}
 	return c
 }
 
@@ -113,12 +113,12 @@ func (c *cut) close() {
 	s.reclaimer.closeView(s, c)
 }
 
-// visibility says which entries of a table open views may see: those with versions below newest and
+// visibility says which entries of a table open views may see: those with versions up to newest and
 // places above consumed.
 type visibility struct{ newest, consumed uint64 }
 
 func (v *visibility) visible(version, place uint64) bool {
-	return version < v.newest && place > v.consumed
+	return version <= v.newest && place > v.consumed
 }
 
 // visibilityOf returns what open views may see of t.
@@ -155,7 +155,7 @@ func (vs *viewList) handover(t *Table, part any, frozenAt, n uint64, freeze func
 	var frozen any
 	served := frozenAt
 	for _, c := range vs.cuts {
-		if c.lsn <= frozenAt || c.lsn > n {
+		if c.lsn <= frozenAt || c.lsn >= n {
 			continue
 		}
 		served = c.lsn

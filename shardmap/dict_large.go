@@ -1,7 +1,5 @@
 package shardmap
 
-import "slices"
-
 // InlineBytes is the most bytes that an inline call may copy.
 const InlineBytes = 1 << 20
 
@@ -22,10 +20,7 @@ type pinned struct {
 // pin pins bytes of a record. The caller holds the shard's lock, so the record is older than the
 // cut.
 func (d *Dict) pin(c *Call, record []byte) pinned {
-	if c.Replay {
-		return pinned{slices.Clone(record), nil}
-	}
-	c.pin = d.store.newCut(c, d.table)
+	c.pin = d.store.newCut(d.table)
 	return pinned{record, c.pin}
 }
 

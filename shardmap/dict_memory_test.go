@@ -27,15 +27,15 @@ func TestViewKeepsWhatItSees(t *testing.T) {
 		set(n)
 		mapped, free := store.slabs.Bytes()
 		live := mapped - free
-		old := store.View(&Call{})
+		old := store.View()
 		set(20 * n)
 		if kept := store.Stats().RetiredBytes; kept > 2*live {
 			t.Errorf("values of %d: %d bytes are kept, %d were live", size, kept, live)
 		}
-		middle := store.View(&Call{})
+		middle := store.View()
 		set(20 * n)
 		both := store.Stats().RetiredBytes
-		young := store.View(&Call{})
+		young := store.View()
 		middle.Close()
 		if kept := store.Stats().RetiredBytes; size > maxBumpBytes*2 && kept >= both {
 			t.Errorf("values of %d: %d bytes are kept, as many as before the middle view was closed", size, kept)
@@ -65,7 +65,7 @@ func TestDrainReleases(t *testing.T) {
 	}
 	set(0, n)
 	before := used()
-	view := store.View(c)
+	view := store.View()
 	for i := 0; i < n; i += pageEntries / 2 { // each page
 		set(i, i+1)
 	}

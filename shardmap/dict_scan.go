@@ -65,7 +65,7 @@ func (d *Dict) Clear(c *Call) error {
 		d.size.Add(-int64(s.live))
 	}
 	d.mu.Lock()
-	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first)))
+	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first-1)))
 	d.mu.Unlock()
 	d.retireShards(c, &w)()
 	return nil

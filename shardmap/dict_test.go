@@ -212,7 +212,7 @@ func TestTables(t *testing.T) {
 	is(err, ErrKind)
 	is(s.Rename(&Call{}, "none", "three"), ErrNoTable)
 	is(s.Rename(&Call{}, "one", "two"), ErrTableExists)
-	view := s.View(&Call{})
+	view := s.View()
 	defer view.Close()
 	is(s.Rename(&Call{}, "one", "three"), nil)
 	names("three:dict:1 two:list:2")

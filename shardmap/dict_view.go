@@ -31,7 +31,7 @@ func (d *Dict) View(c *Call) (*DictView, error) {
 }
 
 func (d *Dict) view(c *Call) (*DictView, error) {
-	cut := d.store.newCut(c, d.table)
+	cut := d.store.newCut(d.table)
 	s := d.dir.Load().shard(0)
 	s.mu.Lock()
 	err := d.table.checkName(c)
@@ -56,7 +56,7 @@ func (d *Dict) view(c *Call) (*DictView, error) {
 // it after the last entry.
 func (v *DictView) Err() error { return v.dict.table.Err() }
 
-// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+// LSN returns the view's LSN: it shows exactly the changes with LSNs up to that.
 func (v *DictView) LSN() uint64 { return v.cut.lsn }
 
 // Close ends the view. What it yielded must no longer be used. Later calls do nothing. A view that
@@ -153,7 +153,7 @@ func (v *DictView) parts() viewMerge {
 // shardsAt returns the shards that have not been handed over to c. It waits for a long write that c
 // must show.
 func (d *Dict) shardsAt(c *cut) (shards []*shard) {
-	d.table.lock.waitBefore(c.lsn)
+	d.table.lock.waitUpTo(c.lsn)
 	for hash := uint64(0); ; {
 		s := d.dir.Load().shard(hash)
 		s.mu.Lock()

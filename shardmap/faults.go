@@ -7,5 +7,6 @@ package shardmap
 var (
 	brokenHandover bool
 	brokenCut      bool
+	brokenView     bool
 	brokenRename   bool
 )

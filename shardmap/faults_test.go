@@ -15,7 +15,8 @@ func TestCheckerCatches(t *testing.T) {
 		trial trialCase
 	}{
 		{"no handover", &brokenHandover, trialCase{"", 50, 8, false}},
-		{"cut takes its LSN too early", &brokenCut, trialCase{"", 50, 8, false}},
+		{"cut reads the clock too early", &brokenCut, trialCase{"", 50, 8, false}},
+		{"view assigns an LSN", &brokenView, trialCase{"", 50, 8, false}},
 		{"rename without the locks", &brokenRename, trialCase{"", 50, 8, true}},
 	}
 	for _, c := range cases {

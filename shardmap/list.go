@@ -30,18 +30,18 @@ type List struct {
 	filled   bool       // the table's creation is complete
 	rope     rope.Rope  // the elements
 	frozen   *rope.Root // rope as it is now, if a call has frozen it since the last change
-	frozenAt uint64     // the highest number of a view that has the root or does not need it
+	frozenAt uint64     // the newest view that has the root or does not need it
 }
 
 func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
 
-// fill stores n packed elements in a new list. The first element has LSN lsn, the creation the one
-// before. The caller owns the table lock.
-func (l *List) fill(c *Call, packed []byte, n int, lsn uint64) {
+// fill stores n packed elements in a new list, whose creation has the LSN created. The caller owns
+// the table lock.
+func (l *List) fill(c *Call, packed []byte, n int, created uint64) {
 	var r rope.Rope
 	r.AppendPacked(packed, n)
 	c.lock(&l.mu)
-	l.rope, l.frozenAt, l.filled = r, lsn-1, true
+	l.rope, l.frozenAt, l.filled = r, created-1, true
 	l.unlockChanged(c)
 }
 

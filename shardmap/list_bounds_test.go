@@ -186,7 +186,7 @@ func TestBackgroundLeavesTheMutex(t *testing.T) {
 // TestViewKeepsOneRoot reads the tables of a view several times.
 func TestViewKeepsOneRoot(t *testing.T) {
 	table := newTestList(t, 10)
-	v := table.store.View(&Call{})
+	v := table.store.View()
 	defer v.Close()
 	for range 3 {
 		for _, tv := range v.Tables() {

@@ -25,9 +25,8 @@ func (l *List) View(c *Call) (*ListView, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
-	// The root never changes, so writers need not know of the view. All changes so far have lower
-	// LSNs than the view, all later ones have higher ones.
-	v := &ListView{list: l, lsn: l.store.Clock() + 1, root: l.freeze()}
+	// The root never changes, so writers need not know of the view. Later changes have higher LSNs.
+	v := &ListView{list: l, lsn: l.store.Clock(), root: l.freeze()}
 	c.unlock()
 	return v, nil
 }
@@ -35,7 +34,7 @@ func (l *List) View(c *Call) (*ListView, error) {
 // newListView returns the view of a list at a cut.
 func newListView(c *cut, l *List) *ListView { return &ListView{list: l, lsn: c.lsn, cut: c} }
 
-// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+// LSN returns the view's LSN: it shows exactly the changes of the list with LSNs up to that.
 func (v *ListView) LSN() uint64 { return v.lsn }
 
 // Close ends the view. Later calls do nothing. A view that is part of a View ends with that one
@@ -51,22 +50,18 @@ func (v *ListView) elements() *rope.Root {
 	return v.root
 }
 
-// collect gets what a writer has handed over. If there is nothing, it freezes the list and stores
-// that for the next reader of the same cut.
+// collect gets what a writer has handed over. If there is nothing, the list is still as it was at
+// the cut.
 func (v *ListView) collect() {
 	l, c := v.list, v.cut
-	l.table.lock.waitBefore(c.lsn)
+	l.table.lock.waitUpTo(c.lsn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.frozenAt < c.lsn {
-		l.handover(l.store.openViews(), c.lsn) // older views too: frozenAt covers them
-	}
 	if root := c.part(l.table, l); root != nil {
 		v.root = root.(*rope.Root)
 		return
 	}
 	v.root = l.freeze()
-	c.accept(l.table, l, v.root)
 }
 
 // Len returns the number of elements.

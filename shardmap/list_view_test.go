@@ -97,7 +97,7 @@ func (v *viewRound) watch(r *rand.Rand) error {
 				views, seen = append(views, view), append(seen, seenView{what: "list", number: view.LSN()})
 				continue
 			}
-			view := v.store.View(&Call{})
+			view := v.store.View()
 			stores = append(stores, view)
 			for _, table := range view.Tables() {
 				views, seen = append(views, table.List()), append(seen, seenView{what: "store", number: view.LSN()})
@@ -127,7 +127,7 @@ func (v *viewRound) check() error {
 	var m listModel
 	i := 0
 	for _, s := range v.seen {
-		for ; i < len(v.log) && v.log[i].lsn < s.number; i++ {
+		for ; i < len(v.log) && v.log[i].lsn <= s.number; i++ {
 			m.run(v.log[i].op)
 		}
 		want := bytes.Join(m.elems, nil)
@@ -204,7 +204,7 @@ func TestListViewOfDroppedTable(t *testing.T) {
 	if _, err := s.Create(&c, "list", KindList, []byte{1, 2, 3}, 3); err != nil {
 		t.Fatal(err)
 	}
-	view := s.View(&Call{})
+	view := s.View()
 	defer view.Close()
 	table, _ := s.Lookup(&Call{}, []byte("list"))
 	if err := table.List().Append(&c, []byte{4}); err != nil {

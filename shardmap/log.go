@@ -8,7 +8,7 @@ const KeptRequestBytes = 2 * InlineBytes
 // leave no gap.
 type Log interface {
 	// Append records that the LSNs lsn to lsn+n-1 belong to request, which is Call.Request, and that
-	// the change was made at Call.Time. For a cut, n is 1 and request is nil.
+	// the change was made at Call.Time. LSNs that belong to no change have no request.
 	//
 	// It is called under the locks of a table, before the change is made; the change can no longer
 	// fail. It must be short and must not call the store. LSNs ascend, and calls do not overlap,

@@ -307,15 +307,6 @@ func (s *session) delete() {
 	}
 }
 
-// cutsFor returns how many LSNs were assigned since before, in addition to the n of a change, for
-// cuts by the reading of a record with got: one if it is large.
-func (s *session) cutsFor(got []byte, before uint64, n int) uint64 {
-	if s.call.MayBlock && len(got) > InlineBytes-100 && s.store.Clock() == before+uint64(n)+1 {
-		return 1
-	}
-	return 0
-}
-
 func (s *session) pop() {
 	k, before := s.key(), s.store.Clock()
 	want := s.condition(k)
@@ -325,7 +316,7 @@ func (s *session) pop() {
 	}
 	got, err := s.dict.Pop(&s.call, nil, k.encoded)
 	if !s.fails("pop", err, want) {
-		s.assigned(before+s.cutsFor(got, before, 1), 1)
+		s.assigned(before, 1)
 		s.equal("popped", got, e.val)
 		s.model.remove(e)
 	}
@@ -339,7 +330,7 @@ func (s *session) popItem() {
 	}
 	got, err := s.dict.PopItem(&s.call, nil)
 	if !s.fails("popitem", err, want) {
-		s.assigned(before+s.cutsFor(got, before, 1), 1)
+		s.assigned(before, 1)
 		e := s.model.ordered[len(s.model.ordered)-1]
 		s.equal("popped", got, append(slices.Clip(e.key), e.val...))
 		s.model.remove(e)
@@ -356,7 +347,7 @@ func (s *session) setDefault() {
 	e := s.model.find(k)
 	s.equal("set", set, e == nil)
 	if e != nil {
-		s.assigned(before+s.cutsFor(got, before, 0), 0)
+		s.assigned(before, 0)
 		s.equal("value", got, e.val)
 		return
 	}
@@ -403,9 +394,6 @@ func (s *session) compareAndSet() {
 	lsns := 1
 	if !want || e == nil && val == nil {
 		lsns = 0
-	}
-	if e != nil && old != nil { // the two are compared apart from the table
-		before += s.cutsFor(e.val, before, lsns)
 	}
 	version := s.assigned(before, lsns)
 	switch {

@@ -53,8 +53,8 @@ func (e *entry) setVersion(v uint64) { e.versionHigh, e.versionLow = uint16(v>>3
 type page struct {
 	entries []entry // pageEntries of them, fewer in the first page of a small shard
 	base    uint64  // place of the first entry
-	// createdLSN is the LSN of the change that began the page: only views with higher LSNs may
-	// read it.
+	// createdLSN is the LSN of the change that began the page: only views with LSNs from that on
+	// may read it.
 	createdLSN uint64
 }
 

@@ -17,13 +17,13 @@ type retiredBlock struct {
 	block      []byte
 	table      *Table
 	createdLSN uint64 // of the change that made it: views with lower LSNs do not read it
-	retiredLSN uint64 // of the change that retired it: views with higher LSNs do not read it
+	retiredLSN uint64 // of the change that retired it: views with that or a higher LSN do not read it
 }
 
 // oldestReader returns the oldest open view that reads b, nil if there is none.
 func (vs *viewList) oldestReader(b *retiredBlock) *cut {
 	for _, c := range vs.cuts {
-		if b.createdLSN < c.lsn && c.lsn < b.retiredLSN && c.covers(b.table) {
+		if b.createdLSN <= c.lsn && c.lsn < b.retiredLSN && c.covers(b.table) {
 			return c
 		}
 	}

@@ -232,7 +232,7 @@ func readPoisoned(t *testing.T, s *Store, poisoned *Table, closed []string) {
 			}
 		}
 	}
-	v := s.View(&Call{})
+	v := s.View()
 	defer v.Close()
 	for name, table := range v.Tables() {
 		if table.Dict() != nil {
@@ -350,7 +350,7 @@ func TestPanicInPop(t *testing.T) {
 // TestPanicInHandover: a table whose drop panics before the dict is given up can be dropped again.
 func TestPanicInHandover(t *testing.T) {
 	s := twoTables(t)
-	v := s.View(&Call{})
+	v := s.View()
 	defer v.Close()
 	v.cut.parts = nil // the view cannot be given anything
 	c := &Call{}

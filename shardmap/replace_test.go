@@ -89,7 +89,7 @@ func TestReplace(t *testing.T) {
 	create(t, s, call, "l", KindList, 5000, "old")
 	create(t, s, call, "gone", KindDict, 3, "old")
 	before := textOf(s)
-	view := s.View(call)
+	view := s.View()
 	dict, _ := s.Lookup(&Call{}, []byte("d"))
 	dictView, err := dict.Dict().View(call)
 	if err != nil {
@@ -200,7 +200,7 @@ func TestPanicInReplace(t *testing.T) {
 			for i, name := range names {
 				create(t, s, call, name, []Kind{KindDict, KindList}[i%2], 10, "old")
 			}
-			view := s.View(&Call{})
+			view := s.View()
 			defer view.Close()
 			tables, at := restoredTables(t, s, call, names, 10, "new")
 			if after {
@@ -359,7 +359,7 @@ func TestReplaceOneMoment(t *testing.T) {
 	for range rounds {
 		tables, at := restoredTables(t, s, &Call{}, names, 0, "")
 		time.Sleep(time.Duration(pick.IntN(3)) * time.Millisecond)
-		view := s.View(&Call{})
+		view := s.View()
 		if err := s.Replace(&Call{MayBlock: true}, tables, at+1<<30); err != nil {
 			t.Error(err)
 			break
@@ -458,7 +458,7 @@ func (m *moment) check(t *testing.T, written map[string]uint64) {
 	t.Helper()
 	n := 0
 	for val, lsn := range written {
-		if m.from < lsn && lsn < m.to {
+		if m.from < lsn && lsn <= m.to {
 			if n++; !m.found[val] {
 				t.Fatalf("the write with the number %d is not in the tables of %d to %d", lsn, m.from, m.to)
 			}
@@ -518,7 +518,7 @@ func TestAdoptBlocksOnlyCreations(t *testing.T) {
 	if err := s.Drop(&Call{}, "a"); !errors.Is(err, ErrNoTable) {
 		t.Error(err)
 	}
-	s.View(&Call{}).Close()
+	s.View().Close()
 	close(kept)
 	if err := <-adopted; err != nil {
 		t.Fatal(err)

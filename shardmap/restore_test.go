@@ -20,7 +20,7 @@ import (
 // once.
 func copied(t testing.TB, from *Store, batch int) *Store {
 	t.Helper()
-	view := from.View(&Call{})
+	view := from.View()
 	defer view.Close()
 	to := NewStore()
 	to.SetClock(view.LSN())
@@ -63,7 +63,7 @@ func copyTable(to *Store, name string, table *TableView, batch int) error {
 
 // textOf returns all that a store holds.
 func textOf(s *Store) string {
-	view := s.View(&Call{})
+	view := s.View()
 	defer view.Close()
 	return textOfView(view)
 }

@@ -9,8 +9,8 @@ type history struct {
 	blocks [][]byte // records with blocks of their own that the shard has given up
 }
 
-// savedVersion is an entry before a change. Views with LSNs above its version, up to the LSN of
-// the change, see it.
+// savedVersion is an entry before a change. Views with LSNs from its version on, below the
+// LSN of the change, see it.
 type savedVersion struct {
 	entry entry // for a record in its own block, loc is the number of the block
 	place uint64
@@ -23,7 +23,7 @@ func (e *savedVersion) changed() uint64 { return e.until >> pageBits }
 
 // visibleTo reports whether a view with the LSN sees the entry.
 func (e *savedVersion) visibleTo(lsn uint64) bool {
-	return e.entry.version() < lsn && lsn <= e.changed()
+	return e.entry.version() <= lsn && lsn < e.changed()
 }
 
 // saveVersion saves entry i, which is about to be changed and which open views may see.
@@ -80,11 +80,11 @@ func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []v
 	if at < len(c.pages) {
 		p := &c.pages[at]
 		used := min(first+entriesPerRead, len(p.entries), c.count-at<<pageBits)
-		if p.createdLSN >= lsn {
+		if p.createdLSN > lsn {
 			used = 0 // the block is not retained for the view
 		}
 		for i := first; i < used; i++ {
-			if e := &p.entries[i]; e.live() && e.version() < lsn {
+			if e := &p.entries[i]; e.live() && e.version() <= lsn {
 				found[i-first] = visibleEntry{c.record(e), e.size&flagOriginal != 0, e.version(), p.place(e)}
 			}
 		}

@@ -15,7 +15,7 @@ type chunkUse struct {
 	bytes       int      // of all shared chunks
 	filled      int      // of these, bytes with records, including dead ones
 	liveBytes   int      // of these, bytes with live records
-	createdLSNs []uint64 // of the change that made each chunk: only views with higher LSNs may see it
+	createdLSNs []uint64 // of the change that made each chunk: only views with LSNs from that on may see it
 	freeSlots   []uint16 // free slots in chunks
 }
 

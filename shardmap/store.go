@@ -115,7 +115,7 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	if t.dict != nil {
 		t.dict.fill(c, packed, first+1)
 	} else {
-		t.list.fill(c, packed, n, first+1)
+		t.list.fill(c, packed, n, first)
 	}
 	t.filling.Store(0)
 	c.Version = first + uint64(n)
@@ -275,7 +275,7 @@ func (t *Table) unlockWhole(c *Call) {
 // name or none. The caller holds Store.mu.
 func (vs *viewList) handoverName(t *Table, n uint64) {
 	for _, c := range vs.cuts {
-		if c.table != nil || c.lsn > n || c.lsn < t.namedLSN {
+		if c.table != nil || c.lsn >= n || c.lsn < t.namedLSN {
 			continue
 		}
 		c.mu.Lock()

@@ -122,9 +122,9 @@ func (g *tableLock) waitOrBusy(c *Call) error {
 	return nil
 }
 
-// waitBefore waits for a long write that the view with the given LSN must show. A write that has
+// waitUpTo waits for a long write that the view with the given LSN must show. A write that has
 // no LSN yet will get a higher one.
-func (g *tableLock) waitBefore(lsn uint64) {
+func (g *tableLock) waitUpTo(lsn uint64) {
 	h := g.owner.Load()
 	if h == nil {
 		return
@@ -134,7 +134,7 @@ func (g *tableLock) waitBefore(lsn uint64) {
 		runtime.Gosched()
 		first = h.first.Load()
 	}
-	if first != unassigned && first < lsn {
+	if first != unassigned && first <= lsn {
 		<-h.released
 	}
 }

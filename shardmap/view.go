@@ -10,10 +10,10 @@ import (
 // open view shows is not freed.
 type View struct{ cut *cut }
 
-// View opens a view of all tables. The cut takes one LSN and has no request.
-func (s *Store) View(c *Call) *View { return &View{s.newCut(c, nil)} }
+// View opens a view of all tables. The cut assigns no LSN, so views may have the same one.
+func (s *Store) View() *View { return &View{s.newCut(nil)} }
 
-// LSN returns the view's LSN: it shows exactly the changes with lower LSNs.
+// LSN returns the view's LSN: it shows exactly the changes with LSNs up to that.
 func (v *View) LSN() uint64 { return v.cut.lsn }
 
 // Close ends the view and frees what was retained for it. Nothing of the view may be in use. Later
@@ -45,7 +45,7 @@ func (c *cut) tables() []namedTable {
 	c.mu.Unlock()
 	c.store.mu.Unlock()
 	list.Scan(func(t namedTable) bool {
-		if t.namedLSN < c.lsn {
+		if t.namedLSN <= c.lsn {
 			tables = append(tables, t)
 		}
 		return true

@@ -48,7 +48,7 @@ type request struct {
 // record is an entry of a log.
 type record struct {
 	lsn, n uint64
-	asked  *request // nil: a cut
+	asked  *request
 }
 
 // encodeVal makes a value of 4 to 67 bytes, each of which shows whether it belongs to val.

@@ -24,8 +24,8 @@ import (
 // whole store, wait until writers have continued, and note what the views show. Afterwards the
 // requests are repeated, one by one in the order of their LSNs, on plain dicts and slices, by
 // the tables' names: a view with the LSN C must show, in order and each entry once, what these
-// hold after exactly the requests with LSNs below C. C must have been assigned while the view
-// was being opened, and all LSNs together leave no gap.
+// hold after exactly the requests with LSNs up to C. C must have been the last LSN while the view
+// was being opened, and the LSNs of the requests leave no gap: a view assigns none.
 
 type shownTable struct {
 	name  string
@@ -314,7 +314,7 @@ func (w *worker) open() *openReading {
 	o := &openReading{reading: reading{before: w.trial.store.Clock()}}
 	drain := w.pick.IntN(2) == 0
 	if w.trial.whole && w.pick.IntN(4) > 0 {
-		v := w.trial.store.View(&w.call)
+		v := w.trial.store.View()
 		o.number, o.show, o.close = v.LSN(), func() []shownTable { return showStore(v, drain) }, v.Close
 	} else if !w.openTable(o, drain) {
 		return nil
@@ -332,7 +332,7 @@ func (w *worker) openTable(o *openReading, drain bool) bool {
 	case t.Kind() == KindDict:
 		v, err := t.Dict().view(&w.call)
 		if err != nil {
-			return false // dropped or renamed: the view's LSN is assigned all the same
+			return false // dropped or renamed
 		}
 		o.number, o.close = v.LSN(), v.Close
 		o.show = func() []shownTable { return []shownTable{showDict(o.name, 0, v, drain)} }
@@ -429,7 +429,7 @@ func (tr *trial) check() error {
 	slices.SortFunc(tr.readings, func(a, b reading) int { return cmp.Compare(a.number, b.number) })
 	tables, next, readings := replicas{}, uint64(1), tr.readings
 	for _, rec := range append(tr.records, record{lsn: tr.store.Clock() + 1}) {
-		for ; len(readings) > 0 && readings[0].number <= rec.lsn; readings = readings[1:] {
+		for ; len(readings) > 0 && readings[0].number < rec.lsn; readings = readings[1:] {
 			if err := readings[0].compare(tables); err != nil {
 				return fmt.Errorf("view %d of %q: %w", readings[0].number, readings[0].name, err)
 			}
@@ -439,7 +439,7 @@ func (tr *trial) check() error {
 		}
 		next += rec.n
 		if rec.asked == nil {
-			continue
+			break // the end
 		}
 		if err := tables.apply(rec); err != nil {
 			return fmt.Errorf("request %d: %w", rec.lsn, err)
@@ -449,7 +449,7 @@ func (tr *trial) check() error {
 }
 
 func (r *reading) compare(tables replicas) error {
-	if r.number <= r.before || r.number > r.after+1 {
+	if r.number < r.before || r.number > r.after {
 		return fmt.Errorf("the clock was at %d before it was opened, at %d after", r.before, r.after)
 	}
 	var born uint64

@@ -172,11 +172,11 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	store := d.engine.Store()
-	again := conformance.Replayed(t, log.Records(t, store.Clock()))
+	again := conformance.Replayed(t, log.Operations(t, store.Clock()))
 	conformance.SameText(
 		t,
-		conformance.StoreText(again, &shardmap.Call{}),
-		conformance.StoreText(store, &shardmap.Call{}),
+		conformance.StoreText(again),
+		conformance.StoreText(store),
 	)
 }
 
@@ -209,20 +209,20 @@ func TestFollowerLogs(t *testing.T) {
 	d.ok(codec.OpCreateDict, "d", false, "a", 1, "b", 2)
 	d.ok(codec.OpDictUpdate, "d", "b", 3, "c", 4)
 	last := d.engine.Store().Clock()
-	want := leaders.Records(t, last)
-	if !slices.ContainsFunc(want, func(r conformance.Record) bool { return len(r.Payload) == 0 }) {
-		t.Error("no number is a cut's")
+	want := leaders.Operations(t, last)
+	if slices.ContainsFunc(want, func(o engine.Operation) bool { return len(o.Request) == 0 }) {
+		t.Error("an LSN was assigned to no request")
 	}
 
 	follower := engine.NewReplayer(
 		engine.Env{Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Changes: followers.NewLog},
 	)
-	for _, r := range want {
-		if err := follower.Apply(r.LSN, r.N, r.Payload); err != nil {
+	for _, op := range want {
+		if err := follower.Apply(op); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := followers.Records(t, last); !reflect.DeepEqual(got, want) {
-		t.Errorf("%d records, want %d", len(got), len(want))
+	if got := followers.Operations(t, last); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d operations, want %d", len(got), len(want))
 	}
 }

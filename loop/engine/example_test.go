@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 
@@ -80,15 +81,10 @@ func ExampleExecutor_Execute() {
 }
 
 // changes is a log that is sent to a follower.
-type changes chan change
+type changes chan engine.Operation
 
-type change struct {
-	lsn, n  uint64
-	payload []byte
-}
-
-func (c changes) Append(lsn, n uint64, _ int64, payload []byte) {
-	c <- change{lsn, n, append([]byte(nil), payload...)}
+func (c changes) Append(lsn, n uint64, time int64, request []byte) {
+	c <- engine.Operation{LSN: lsn, N: n, Time: time, Semantics: engine.Semantics, Request: bytes.Clone(request)}
 }
 
 // A follower replays its leader's log, and has the same entries, order and versions.
@@ -103,8 +99,8 @@ func ExampleReplayer() {
 
 	follower := engine.Env{Store: shardmap.NewStore(), Logger: slog.Default()}
 	replay := engine.NewReplayer(follower)
-	for c := range log {
-		if err := replay.Apply(c.lsn, c.n, c.payload); err != nil {
+	for op := range log {
+		if err := replay.Apply(op); err != nil {
 			fmt.Println(err)
 			return
 		}

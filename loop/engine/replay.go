@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,12 +14,28 @@ import (
 // request, and cannot be replayed.
 const LoadMark = "load"
 
+// Semantics is the version of the command semantics: what requests do to tables. A change after
+// which the replay of an older log would leave other tables must raise it, and keep the old effect
+// for operations of lower versions.
+const Semantics = 1
+
+// Operation is one entry of a log: a request that was executed, and all that its effect depends on
+// besides the tables.
+type Operation struct {
+	LSN, N     uint64 // its first LSN, and how many it has
+	Time       int64  // of the store when it was executed, milliseconds since 1970 UTC; 0: unknown
+	Semantics  uint64 // the version by which it was executed; 0: recorded before there were versions
+	Extensions []byte // (tag varuint | length varuint | bytes)*; see Replayer.Apply
+	Request    []byte // codec.Request.Payload; empty: its LSNs belong to no request
+}
+
 // Replayer executes recorded requests again, through the command table and the executor as every
 // request.
 //
-// The effect of a recorded request depends only on the tables before it. So each request finds what
-// it found before, gets the same LSNs, and leaves the same entries, versions and places. A Replayer
-// is for one goroutine, and no other goroutine may use the store meanwhile.
+// The effect of a recorded request depends only on its Operation and the tables before it: not on
+// the clock, on limits or on the machine. So each request finds what it found before, gets the same
+// LSNs, and leaves the same entries, versions and places. A Replayer is for one goroutine, and no
+// other goroutine may use the store meanwhile.
 type Replayer struct {
 	x       Executor
 	out     []byte
@@ -70,20 +87,26 @@ func (r *Replayer) Skipped() int { return r.skipped }
 // Panics returns how many requests have panicked.
 func (r *Replayer) Panics() uint64 { return r.x.engine.Panics() }
 
-// Apply replays the request with the LSNs lsn to lsn+n-1. payload is what shardmap.Log recorded,
-// empty for a cut.
+// Apply replays an operation.
 //
 // A request that panics after its change or before it is logged and skipped, as the server did when
 // it executed it. So is the drop of a table that does not exist: the table was poisoned then, by a
 // request that has another effect now.
 //
-// Errors, after which the store is of no use: the LSNs do not follow the last ones; the payload is
-// no change; the request has another effect than before; a PartiallyAppliedError. Each names the
-// LSN and, if it is known, the request.
-func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
-	store := r.x.engine.env.Store
+// Errors, after which the store is of no use: the LSNs do not follow the last ones; a newer version
+// recorded the operation, by its Semantics or by an extension with an even tag (one with an odd tag
+// may be ignored); the request is no change, or has another effect than before; a
+// PartiallyAppliedError. Each names the LSN and, if it is known, the request.
+func (r *Replayer) Apply(op Operation) error {
+	store, lsn, n, payload := r.x.engine.env.Store, op.LSN, op.N, op.Request
 	if last := store.Clock(); lsn != last+1 || n == 0 || lsn+n-1 > shardmap.MaxLSN {
 		return fmt.Errorf("replay of %d LSNs from %d on: the last LSN was %d", n, lsn, last)
+	}
+	if err := op.known(); err != nil {
+		return fmt.Errorf("replay at %d: %w", lsn, err)
+	}
+	if op.Time != 0 {
+		r.x.call.Time = op.Time
 	}
 	if r.skip[lsn] {
 		r.skipped++
@@ -119,6 +142,30 @@ func (r *Replayer) Apply(lsn, n uint64, payload []byte) error {
 	}
 	if assigned := store.Clock() + 1 - lsn; assigned != n {
 		return fmt.Errorf("replay at %d: %v took %d LSNs, not %d", lsn, req.Op, assigned, n)
+	}
+	return nil
+}
+
+// known returns an error if a newer version recorded the operation.
+func (op *Operation) known() error {
+	if op.Semantics > Semantics {
+		return fmt.Errorf(
+			"recorded with version %d of the command semantics, and this program knows up to %d: use a newer one",
+			op.Semantics,
+			Semantics,
+		)
+	}
+	for b := op.Extensions; len(b) > 0; {
+		tag, n := binary.Uvarint(b)
+		b = b[max(n, 0):]
+		size, m := binary.Uvarint(b)
+		if n <= 0 || m <= 0 || size > uint64(len(b)-m) {
+			return errors.New("its extensions cannot be parsed")
+		}
+		if tag%2 == 0 {
+			return fmt.Errorf("it has the extension %d, which this program does not know: use a newer one", tag)
+		}
+		b = b[m+int(size):]
 	}
 	return nil
 }

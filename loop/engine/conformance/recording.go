@@ -14,13 +14,7 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// Record is one call of a log's Append.
-type Record struct {
-	LSN, N  uint64
-	Payload []byte
-}
-
-// Recording keeps the records of all logs of a server, or an engine: its NewLog is
+// Recording keeps the operations of all logs of a server, or an engine: its NewLog is
 // engine.Env.Changes.
 type Recording struct {
 	mu   sync.Mutex
@@ -29,13 +23,15 @@ type Recording struct {
 
 // memoryLog is one log. It has no lock: the race detector sees whether the server
 // appends from two goroutines at once.
-type memoryLog struct{ records []Record }
+type memoryLog struct{ operations []engine.Operation }
 
-func (l *memoryLog) Append(lsn, n uint64, _ int64, request []byte) {
-	if last := len(l.records) - 1; last >= 0 && l.records[last].LSN >= lsn {
-		panic(fmt.Sprintf("%d was logged after %d", lsn, l.records[last].LSN))
+func (l *memoryLog) Append(lsn, n uint64, time int64, request []byte) {
+	if last := len(l.operations) - 1; last >= 0 && l.operations[last].LSN >= lsn {
+		panic(fmt.Sprintf("%d was logged after %d", lsn, l.operations[last].LSN))
 	}
-	l.records = append(l.records, Record{lsn, n, bytes.Clone(request)})
+	l.operations = append(l.operations, engine.Operation{
+		LSN: lsn, N: n, Time: time, Semantics: engine.Semantics, Request: bytes.Clone(request),
+	})
 }
 
 // NewLog returns one log.
@@ -47,20 +43,20 @@ func (r *Recording) NewLog() shardmap.Log {
 	return l
 }
 
-// Records returns all records in the order of their LSNs, and checks that there is no gap up to the
-// store's clock. The server has stopped.
-func (r *Recording) Records(t testing.TB, last uint64) (all []Record) {
+// Operations returns all operations in the order of their LSNs, and checks that there is no gap up
+// to the store's clock. The server has stopped.
+func (r *Recording) Operations(t testing.TB, last uint64) (all []engine.Operation) {
 	t.Helper()
 	for _, l := range r.logs {
-		all = append(all, l.records...)
+		all = append(all, l.operations...)
 	}
-	slices.SortFunc(all, func(a, b Record) int { return cmp.Compare(a.LSN, b.LSN) })
+	slices.SortFunc(all, func(a, b engine.Operation) int { return cmp.Compare(a.LSN, b.LSN) })
 	next := uint64(1)
-	for _, rec := range all {
-		if rec.LSN != next || rec.N == 0 {
-			t.Fatalf("a record of %d numbers from %d on, where %d is next", rec.N, rec.LSN, next)
+	for _, op := range all {
+		if op.LSN != next || op.N == 0 {
+			t.Fatalf("an operation of %d LSNs from %d on, where %d is next", op.N, op.LSN, next)
 		}
-		next += rec.N
+		next += op.N
 	}
 	if next != last+1 {
 		t.Fatalf("LSNs up to %d were recorded, %d were assigned", next-1, last)
@@ -68,13 +64,13 @@ func (r *Recording) Records(t testing.TB, last uint64) (all []Record) {
 	return all
 }
 
-// Replayed replays all records in a new store.
-func Replayed(t testing.TB, records []Record) *shardmap.Store {
+// Replayed replays all operations in a new store.
+func Replayed(t testing.TB, operations []engine.Operation) *shardmap.Store {
 	t.Helper()
 	store := shardmap.NewStore()
 	r := engine.NewReplayer(engine.Env{Store: store, Logger: slog.New(slog.DiscardHandler)})
-	for _, rec := range records {
-		if err := r.Apply(rec.LSN, rec.N, rec.Payload); err != nil {
+	for _, op := range operations {
+		if err := r.Apply(op); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,12 +78,11 @@ func Replayed(t testing.TB, records []Record) *shardmap.Store {
 }
 
 // StoreText returns the content of a store: tables, order, keys, values, versions, places,
-// elements, clock. If all LSNs of the store are logged, call has its log, because the cut takes an
-// LSN.
-func StoreText(store *shardmap.Store, call *shardmap.Call) string {
+// elements, clock.
+func StoreText(store *shardmap.Store) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "clock", store.Clock())
-	view := store.View(call)
+	view := store.View()
 	defer view.Close()
 	for name, table := range view.Tables() {
 		fmt.Fprintf(&b, "%s %q created %d\n", table.Kind(), name, table.Created())

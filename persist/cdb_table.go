@@ -38,6 +38,7 @@ type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
 	Place    uint64 // LSN of the insertion: entries are in this order
+	Deadline int64  // in milliseconds since 1970 UTC; 0: none
 }
 
 // appendTable appends the payload of a table's first block.

@@ -18,6 +18,7 @@ type Call struct {
 	Log       Log    // records each range of LSNs that the call takes; nil: no record
 	Request   []byte // what Log records; see Log
 	Time      int64  // of the store, in milliseconds since 1970 UTC; Log records it
+	Deadline  int64  // of the entries that are written, in the same unit, up to MaxDeadline; 0: none
 	// Replay marks a logged request that is applied again: what succeeded once has no limits.
 	Replay bool
 

@@ -38,6 +38,7 @@ type key struct {
 	canonical []byte
 	original  []byte // the key as given; nil if that is the canonical one
 	block     []byte // the whole record, if it is large and about to be written
+	deadline  int64  // of the record that is written; 0: none
 }
 
 // resolve prepares a key in k, which is zero. The key uses the Call's buffer, so it is valid until
@@ -57,6 +58,7 @@ func (d *Dict) resolve(c *Call, given []byte, k *key) error {
 			k.original = given
 		}
 	}
+	k.deadline = c.Deadline
 	return nil
 }
 
@@ -139,7 +141,7 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 		c.unlock()
 		return dst, ErrLong
 	default:
-		v := d.pin(c, s.value(num))
+		v := d.pin(c, nil, s.value(num))
 		c.unlock()
 		dst = v.appendTo(c, dst)
 	}
@@ -270,7 +272,7 @@ func (d *Dict) Pop(c *Call, dst, given []byte) ([]byte, error) {
 		c.unlock()
 		return dst, ErrLong
 	}
-	v := d.pin(c, s.value(num))
+	v := d.pin(c, nil, s.value(num))
 	d.deleteLocked(c, s, k.hash, num)
 	return v.appendTo(c, dst), nil
 }

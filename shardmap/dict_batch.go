@@ -85,11 +85,11 @@ func (c *Call) countDistinct(packed []byte) int {
 func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	given := packed[item.key:item.val]
 	if item.canonical == isCanonical {
-		return key{hash: item.hash, canonical: given}
+		return key{hash: item.hash, canonical: given, deadline: c.Deadline}
 	}
 	rest := c.key[item.canonical:]
 	canonical := rest[:value.Size(rest)]
-	k := key{hash: item.hash, canonical: canonical}
+	k := key{hash: item.hash, canonical: canonical, deadline: c.Deadline}
 	if string(canonical) != string(given) {
 		k.original = given
 	}
@@ -296,7 +296,7 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		c.lock(&s.mu)
 		num := s.find(k.hash, k.canonical)
 		if num >= 0 && s.isLarge(num) {
-			v := d.pin(c, s.value(num))
+			v := d.pin(c, nil, s.value(num))
 			c.unlock()
 			dst = v.appendTo(c, dst)
 		} else {

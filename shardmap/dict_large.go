@@ -10,23 +10,23 @@ const MaxResultBytes = 64 << 20
 // shard's lock. Such a value is read without the lock, while a cut protects it from being
 // overwritten or freed. It is written into its own block before the lock is taken.
 
-// pinned is a part of a record that cannot change before appendTo unpins it. The zero pinned is
-// empty.
+// pinned is the value of a record, with or without its key, which cannot change before appendTo
+// unpins it. The zero pinned is empty.
 type pinned struct {
-	bytes []byte
-	cut   *cut
+	key, val []byte
+	cut      *cut
 }
 
-// pin pins bytes of a record. The caller holds the shard's lock, so the record is older than the
-// cut.
-func (d *Dict) pin(c *Call, record []byte) pinned {
+// pin pins the parts of a record. The caller holds the shard's lock, so the record is older than
+// the cut.
+func (d *Dict) pin(c *Call, key, val []byte) pinned {
 	c.pin = d.store.newCut(d.table)
-	return pinned{record, c.pin}
+	return pinned{key, val, c.pin}
 }
 
-// appendTo appends the bytes to dst and unpins them. The caller holds no lock.
+// appendTo appends the parts to dst and unpins them. The caller holds no lock.
 func (l pinned) appendTo(c *Call, dst []byte) []byte {
-	dst = append(dst, l.bytes...)
+	dst = append(append(dst, l.key...), l.val...)
 	if l.cut != nil {
 		c.pin = nil
 		l.cut.close()
@@ -46,10 +46,11 @@ func (d *Dict) buildBlock(k *key, val []byte) {
 	if len(val) <= maxBumpBytes {
 		return
 	}
-	k.block = d.store.slabs.Alloc(len(k.canonical) + len(k.original) + len(val))
+	k.block = d.store.slabs.Alloc(len(k.canonical) + len(k.original) + metaBytes(k.deadline) + len(val))
 	n := copy(k.block, k.canonical)
 	n += copy(k.block[n:], k.original)
-	copy(k.block[n:], val)
+	m, _ := putMeta(k.block[n:], k.deadline)
+	copy(k.block[n+m:], val)
 }
 
 // useBlock makes k's block the record of an entry, if k has a block that starts with the given
@@ -59,6 +60,9 @@ func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 		return entry{}, false
 	}
 	e = s.ownRecord(k.block, w.first)
+	if k.deadline != 0 {
+		e.size |= flagMetadata
+	}
 	k.block = nil
 	return e, true
 }

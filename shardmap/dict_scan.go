@@ -31,11 +31,13 @@ func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	e := newest.entry(newest.count - 1)
 	switch {
 	case !newest.isLarge(newest.count - 1):
-		dst = append(dst, newest.keyAndValue(e)...)
+		key, val := newest.pair(e)
+		dst = append(append(dst, key...), val...)
 	case !c.MayBlock:
 		return v, dst, ErrLong
 	default:
-		v = d.pin(c, newest.keyAndValue(e))
+		key, val := newest.pair(e)
+		v = d.pin(c, key, val)
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
@@ -137,19 +139,19 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	var v pinned
 	m := c.mergeLocked(cursor)
 	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
-		pair := m[0].contents.keyAndValue(m[0].entry())
-		large := len(pair) > InlineBytes
-		if large && n > 0 || v.bytes != nil {
+		key, val := m[0].contents.pair(m[0].entry())
+		large := len(key)+len(val) > InlineBytes
+		if large && n > 0 || v.val != nil {
 			break
 		}
 		switch {
 		case !large:
-			dst = append(dst, pair...)
+			dst = append(append(dst, key...), val...)
 		case !c.MayBlock:
 			c.unlockShards()
 			return dst, 0, 0, ErrLong
 		default:
-			v = d.pin(c, pair)
+			v = d.pin(c, key, val)
 		}
 		next = m[0].place
 		m.next()

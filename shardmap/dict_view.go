@@ -16,6 +16,7 @@ type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
 	Place    uint64 // LSN of the insertion: entries are in this order
+	Deadline int64  // in milliseconds since 1970 UTC; 0: none
 }
 
 func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} }
@@ -119,11 +120,11 @@ func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	for n := 0; len(m) > 0; n++ {
 		p := m[0]
 		e := &p.ready[p.at]
-		key, val := e.pair()
+		key, val, deadline := parts(e.record, e.flags)
 		if d != nil && n%entriesPerRead == 0 && e.place > 0 {
 			d.consumed.Store(e.place - 1)
 		}
-		if !yield(Entry{key, val, e.version, e.place}) {
+		if !yield(Entry{key, val, e.version, e.place, deadline}) {
 			return
 		}
 		if p.at++; p.at == len(p.ready) && !p.fill() {

@@ -1,7 +1,5 @@
 package shardmap
 
-import "cyberdb-fast/codec/value"
-
 // viewPart is a shard as a cut shows it. It is read a few entries at a time: from the shard, under
 // its lock, or from what was handed over.
 type viewPart struct {
@@ -60,17 +58,6 @@ func (p *viewPart) withContents(f func(c *contents) bool) bool {
 		p.frozen = frozen.(*contents)
 	}
 	return f(p.frozen)
-}
-
-// pair returns the key, as first written, and the value.
-func (e *visibleEntry) pair() (key, val []byte) {
-	rec := e.record
-	n := value.Size(rec)
-	if e.original {
-		rec = rec[n:]
-		n = value.Size(rec)
-	}
-	return rec[:n], rec[n:]
 }
 
 // viewMerge walks over the entries of a dict's parts in order. It is a binary heap.

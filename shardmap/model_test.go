@@ -35,6 +35,7 @@ type modelEntry struct {
 	norm           string
 	key, val       []byte
 	version, place uint64
+	deadline       int64
 	dead           bool
 }
 
@@ -43,16 +44,18 @@ type model struct {
 	byNorm  map[string]*modelEntry
 	ordered []*modelEntry // by place, dead ones included
 	nans    int           // live entries whose keys equal nothing
+
+	deadline int64 // of the entries that are set
 }
 
 func newModel() *model { return &model{byNorm: map[string]*modelEntry{}} }
 
 func (m *model) set(k testKey, val []byte, lsn uint64) {
 	if e := m.find(k); e != nil {
-		e.val, e.version = val, lsn
+		e.val, e.version, e.deadline = val, lsn, m.deadline
 		return
 	}
-	e := &modelEntry{norm: k.norm, key: k.encoded, val: val, version: lsn, place: lsn}
+	e := &modelEntry{norm: k.norm, key: k.encoded, val: val, version: lsn, place: lsn, deadline: m.deadline}
 	if k.norm != "" {
 		m.byNorm[k.norm] = e
 	} else {
@@ -252,6 +255,11 @@ var operations = []struct {
 
 // step runs one operation.
 func (s *session) step() {
+	s.call.Deadline = 0
+	if s.pick.IntN(4) == 0 {
+		s.call.Deadline = int64(s.pick.IntN(MaxDeadline) + 1)
+	}
+	s.model.deadline = s.call.Deadline
 	total := 0
 	for _, op := range operations {
 		total += op.weight
@@ -515,16 +523,19 @@ func (s *session) checkView(v *DictView, want []modelEntry) {
 			s.t.Fatalf("view: more than %d entries", len(want))
 		}
 		w := &want[i]
-		if !bytes.Equal(e.Key, w.key) || !bytes.Equal(e.Val, w.val) || e.Version != w.version || e.Place != w.place {
+		if !bytes.Equal(e.Key, w.key) || !bytes.Equal(e.Val, w.val) || e.Version != w.version || e.Place != w.place ||
+			e.Deadline != w.deadline {
 			s.t.Fatalf(
-				"view: entry %d is key %x version %d place %d, want %x %d %d",
+				"view: entry %d is key %x version %d place %d until %d, want %x %d %d until %d",
 				i,
 				e.Key,
 				e.Version,
 				e.Place,
+				e.Deadline,
 				w.key,
 				w.version,
 				w.place,
+				w.deadline,
 			)
 		}
 		i++

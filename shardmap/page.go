@@ -36,7 +36,8 @@ type entry struct {
 const (
 	flagOriginal = 1 << 15 // the record holds the key as first written, after the canonical key
 	flagOwnBlock = 1 << 14 // the record has its own block
-	sizeMask     = 1<<14 - 1
+	flagMetadata = 1 << 13 // the record holds metadata before the value; see metadata.go
+	sizeMask     = 1<<13 - 1
 
 	// maxBumpBytes is the largest record that shares a chunk. Larger ones are too costly to copy
 	// when a shard is split or compacted.

@@ -50,7 +50,10 @@ func restoredTables(
 			val := msgp.AppendString(nil, value)
 			packed = append(packed, val...)
 			if kind == KindDict {
-				err = errors.Join(err, r.Entries([]Entry{{msgp.AppendInt(nil, k), val, lsn, lsn}}))
+				err = errors.Join(
+					err,
+					r.Entries([]Entry{{Key: msgp.AppendInt(nil, k), Val: val, Version: lsn, Place: lsn}}),
+				)
 			}
 			lsn++
 		}

@@ -92,7 +92,7 @@ func (r *Restorer) prepare(length int) {
 //
 // Errors name the entry's place and end the restore: bytes that are not one checked encoding; a key
 // that is not hashable or is already present; a place that is not above the last one; a version
-// below the place or above the clock.
+// below the place or above the clock; a deadline that is negative or above MaxDeadline.
 func (r *Restorer) Entries(entries []Entry) error {
 	if r.table.kind != KindDict {
 		return ErrKind
@@ -103,6 +103,14 @@ func (r *Restorer) Entries(entries []Entry) error {
 			return fmt.Errorf("table %q: entry with place %d and version %d does not fit after place %d with "+
 				"the clock at %d",
 				r.name, e.Place, e.Version, r.last, r.table.store.Clock())
+		}
+		if e.Deadline < 0 || e.Deadline > MaxDeadline {
+			return fmt.Errorf(
+				"table %q: entry with place %d: its deadline %d is not a time",
+				r.name,
+				e.Place,
+				e.Deadline,
+			)
 		}
 		r.last = e.Place
 	}
@@ -168,7 +176,7 @@ func (r *Restorer) resolve(entries []Entry, items []restored) error {
 		if unequal {
 			canonical = unequalKey(nil, rand.Uint64())
 		}
-		k := key{hash: r.table.store.hashOf(canonical), canonical: canonical}
+		k := key{hash: r.table.store.hashOf(canonical), canonical: canonical, deadline: e.Deadline}
 		if &canonical[0] != &e.Key[0] && string(canonical) != string(e.Key) {
 			k.original = e.Key
 		}

@@ -80,7 +80,7 @@ func textOfView(view *View) string {
 			continue
 		}
 		for e := range table.Dict().EntriesVersioned() {
-			fmt.Fprintf(&b, "  %x: %x version %d place %d\n", e.Key, e.Val, e.Version, e.Place)
+			fmt.Fprintf(&b, "  %x: %x version %d place %d until %d\n", e.Key, e.Val, e.Version, e.Place, e.Deadline)
 		}
 	}
 	return b.String()
@@ -133,7 +133,9 @@ func TestRestoreMany(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	s := NewStore()
 	s.SetClock(10)
-	entry := func(key, val []byte, place, version uint64) []Entry { return []Entry{{key, val, version, place}} }
+	entry := func(key, val []byte, place, version uint64) []Entry {
+		return []Entry{{Key: key, Val: val, Version: version, Place: place}}
+	}
 	one, two := msgp.AppendInt(nil, 1), msgp.AppendFloat64(nil, 2)
 	if _, err := s.Restore("t", KindDict, 11, 0); err == nil {
 		t.Error("a table from beyond the clock")
@@ -150,6 +152,8 @@ func TestRestoreRefuses(t *testing.T) {
 		"two values":           entry(one, []byte{1, 1}, 3, 3),
 		"no value":             entry(one, nil, 3, 3),
 		"torn key":             entry([]byte{0xd9, 5}, one, 3, 3),
+		"deadline below 0":     {{Key: one, Val: one, Version: 3, Place: 3, Deadline: -1}},
+		"deadline too late":    {{Key: one, Val: one, Version: 3, Place: 3, Deadline: MaxDeadline + 1}},
 		"unhashable key":       entry([]byte{0x90}, one, 3, 3),
 	} {
 		r, err := s.Restore("t", KindDict, 1, math.MaxInt)

@@ -101,22 +101,27 @@ func (c *contents) place(i int) uint64 {
 // pair returns the key, as first written, and the value of a live entry.
 func (c *contents) pair(e *entry) (key, val []byte) {
 	rec := c.record(e)
-	n := value.Size(rec)
-	if e.size&flagOriginal == 0 {
-		return rec[:n], rec[n:]
+	if e.size&(flagOriginal|flagMetadata) != 0 {
+		key, val, _ = parts(rec, e.size)
+		return key, val
 	}
-	rec = rec[n:]
-	n = value.Size(rec)
+	n := value.Size(rec)
 	return rec[:n], rec[n:]
 }
 
-// keyAndValue returns the two parts of pair, which are adjacent.
-func (c *contents) keyAndValue(e *entry) []byte {
-	rec := c.record(e)
-	if e.size&flagOriginal == 0 {
-		return rec
+// parts returns the key as first written, the value and the deadline (0: none) of a record, whose
+// entry has the flags.
+func parts(rec []byte, flags uint16) (key, val []byte, deadline int64) {
+	n := value.Size(rec)
+	if flags&flagOriginal != 0 {
+		rec = rec[n:]
+		n = value.Size(rec)
 	}
-	return rec[value.Size(rec):]
+	key, val = rec[:n], rec[n:]
+	if flags&flagMetadata != 0 {
+		deadline, val = takeMeta(val)
+	}
+	return key, val, deadline
 }
 
 // freeze returns a permanent copy of the contents, which the shard is about to give up.

@@ -64,7 +64,7 @@ func (vs *viewList) anySees(t *Table, e *savedVersion) bool {
 // open.
 type visibleEntry struct {
 	record         []byte
-	original       bool // the record has the key as first written, after the canonical key
+	flags          uint16 // of entry.size
 	version, place uint64
 }
 
@@ -85,7 +85,7 @@ func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []v
 		}
 		for i := first; i < used; i++ {
 			if e := &p.entries[i]; e.live() && e.version() <= lsn {
-				found[i-first] = visibleEntry{c.record(e), e.size&flagOriginal != 0, e.version(), p.place(e)}
+				found[i-first] = visibleEntry{c.record(e), e.size, e.version(), p.place(e)}
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []v
 		for i := range c.history.pages[at] {
 			e := &c.history.pages[at][i]
 			if slot := e.slot() - first; uint(slot) < entriesPerRead && e.visibleTo(lsn) {
-				found[slot] = visibleEntry{c.savedRecord(e), e.entry.size&flagOriginal != 0, e.entry.version(), e.place}
+				found[slot] = visibleEntry{c.savedRecord(e), e.entry.size, e.entry.version(), e.place}
 			}
 		}
 	}

@@ -11,10 +11,10 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	}
 	if !ok {
 		var rec []byte
-		e, rec = s.newRecord(w, keys+len(val))
+		e, rec = s.newRecord(w, keys+metaBytes(k.deadline)+len(val))
 		copy(rec, k.canonical)
 		copy(rec[len(k.canonical):], k.original)
-		copy(rec[keys:], val)
+		e.size |= putRest(rec[keys:], k, val)
 	}
 	if k.original != nil {
 		e.size |= flagOriginal
@@ -38,17 +38,27 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 		e.setVersion(lsn)
 		return
 	}
-	if s.fits(w, num, e, n+len(val)) {
-		copy(s.resize(e, n+len(val))[n:], val)
+	size := n + metaBytes(k.deadline) + len(val)
+	if s.fits(w, num, e, size) {
+		rec := s.resize(e, size)
+		e.size = e.size&^flagMetadata | putRest(rec[n:], k, val)
 		e.setVersion(lsn)
 		return
 	}
-	moved, rec := s.newRecord(w, n+len(val))
+	moved, rec := s.newRecord(w, size)
 	copy(rec, old[:n])
-	copy(rec[n:], val)
+	moved.size |= putRest(rec[n:], k, val)
 	s.dropRecord(w, e)
 	e.loc, e.size = moved.loc, moved.size|e.size&flagOriginal
 	e.setVersion(lsn)
+}
+
+// putRest writes what follows the keys of a record, metadata and value. It returns the flag of the
+// metadata.
+func putRest(rec []byte, k *key, val []byte) (flag uint16) {
+	n, flag := putMeta(rec, k.deadline)
+	copy(rec[n:], val)
+	return flag
 }
 
 // remove deletes entry num.

@@ -35,7 +35,7 @@ func (s *saver) write(file string) (info persist.FileInfo, err error) {
 
 func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	log := s.srv.engine.TakeLog()
-	call := &shardmap.Call{Log: log}
+	call := &shardmap.Call{Log: log, Time: s.srv.time.now()}
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.srv.reportPanic("panic in a save", p, call)
@@ -44,7 +44,8 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	view := s.srv.store.View(call)
 	s.srv.engine.PutLog(log)
 	defer view.Close()
-	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.Now()}
+	// Read after the cut, so that no change that the view shows has a later time.
+	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.UnixMilli(s.srv.time.now())}
 	data := &s.srv.cfg.Data
 	for name, table := range view.Tables() {
 		if err := savable(name, table); err != nil {

@@ -29,6 +29,7 @@ func (s *session) readEvent(in []byte) gnet.Action {
 	switch {
 	case s.legacy != nil:
 		if s.auth.login != nil || !s.deferRequests(in) {
+			s.loop.readTime()
 			s.serveLegacy(in)
 		}
 	case s.auth.login != nil:
@@ -51,6 +52,7 @@ func (s *session) serve(in []byte) {
 		s.records.trim()
 		return
 	}
+	s.loop.readTime()
 	budget := quantum
 	if problem != nil {
 		budget *= closingQuanta

@@ -137,8 +137,12 @@ func (l *eventLoop) Run(context.Context) error {
 // executeBatch executes the requests that wait, in the order in which they came.
 func (l *eventLoop) executeBatch() {
 	b := l.batch
-	l.batch = batch{}
 	l.exec.ResetPrefetch()
+	if len(b.parts) == 0 {
+		return
+	}
+	l.batch = batch{}
+	l.readTime()
 	at := 0
 	for _, p := range b.parts {
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {

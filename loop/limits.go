@@ -20,11 +20,13 @@ const (
 	maxBacklogBytes = 256 << 20
 )
 
-// limits bound what all clients together make the server keep in memory.
+// limits bound what all clients together make the server keep in memory. They come with the wall
+// clock that the server reads.
 type limits struct {
 	inputBytes, outputBytes, unauthenticatedBytes, backlogBytes int64
 
 	inputTime time.Duration
+	wall      func(now time.Time) time.Time // see storeTime
 }
 
 // limits returns those that follow from the Config.

@@ -44,8 +44,10 @@ func (s *saver) load(name string, replace bool) (info persist.FileInfo, err erro
 	defer s.srv.engine.PutLog(log)
 	l := loading{
 		saver: s,
-		call:  &shardmap.Call{Log: log, MayBlock: true, Request: []byte(engine.LoadMark)},
-		part:  s.srv.cfg.Data.File + loadSuffix,
+		call: &shardmap.Call{
+			Log: log, MayBlock: true, Request: []byte(engine.LoadMark), Time: s.srv.time.now(),
+		},
+		part: s.srv.cfg.Data.File + loadSuffix,
 	}
 	if info, err = l.take(from, replace); err != nil {
 		return info, l.undo(err)
@@ -111,7 +113,7 @@ func (l *loading) prepare(from *source) (persist.FileInfo, error) {
 	l.in = newImporter(store, l.srv.log, store.Reserve(l.call, n), n, l.admit)
 	l.at = store.Clock() + uint64(from.bytes) + loadAhead
 	fsys := l.srv.cfg.Data.FS
-	stamp := persist.Stamp{Database: l.database, LSN: l.at, Created: time.Now()}
+	stamp := persist.Stamp{Database: l.database, LSN: l.at, Created: time.UnixMilli(l.call.Time)}
 	info, err := persist.WriteFile(fsys, l.part, stamp, persist.S2, func(w *persist.Writer) error {
 		l.in.copy = w
 		return errors.Join(from.load(l.in), l.in.finish())

@@ -132,6 +132,7 @@ func (s *session) finish() {
 	defer s.recoverEvent(&action)
 	s.setState(running)
 	s.loop.begin()
+	s.loop.readTime()
 	pending := s.input.pending(nil)
 	s.executeAll(pending, len(pending), closingQuanta*quantum)
 	s.flush()

@@ -59,6 +59,7 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.store = target.store
+	srv.time.startAt(found.File.Created.UnixMilli())
 	if srv.store.Clock() < found.Clock {
 		srv.store.SetClock(found.Clock)
 	}

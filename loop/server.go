@@ -54,6 +54,7 @@ type Server struct {
 	sweeps    chan struct{} // closed to end the sweeper
 	hurry     hurry
 
+	time            storeTime
 	clock           coarseClock
 	draining        atomic.Bool
 	backlogged      atomic.Bool  // too much waits for the journal: requests that change anything are refused
@@ -123,6 +124,7 @@ func start(cfg Config, limits limits) (*Server, error) {
 			},
 		},
 	}
+	srv.time.init(limits.wall)
 	if err := srv.restore(); err != nil {
 		srv.saver.unlockFile()
 		return nil, fmt.Errorf("%w: %w", ErrData, err)

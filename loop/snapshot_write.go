@@ -41,7 +41,8 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	}()
 	view := s.srv.store.View()
 	defer view.Close()
-	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.Now()}
+	// Read after the cut, so that no change that the view shows has a later time.
+	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.UnixMilli(s.srv.time.now())}
 	data := &s.srv.cfg.Data
 	for name, table := range view.Tables() {
 		if err := savable(name, table); err != nil {

@@ -51,6 +51,7 @@ func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result
 func (x *Executor) executeFully(out []byte, req *codec.Request) []byte {
 	start := len(out)
 	for {
+		x.call.Time = x.engine.now()
 		out = x.Execute(out[:start], req, nil)
 		switch x.Outcome {
 		case Answered, AwaitsDisk:

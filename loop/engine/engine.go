@@ -41,6 +41,14 @@ func New(env Env) *Engine {
 // Store returns the store whose tables the engine works on.
 func (e *Engine) Store() *shardmap.Store { return e.env.Store }
 
+// now returns the time of the store.
+func (e *Engine) now() int64 {
+	if e.env.Now == nil {
+		return 0
+	}
+	return e.env.Now()
+}
+
 // Mutates says whether a request of an opcode changes tables, if it succeeds.
 func (e *Engine) Mutates(op codec.Opcode) bool { return e.commands[op].Mutates }
 

@@ -17,7 +17,7 @@ const (
 
 // Env is what an engine needs of the program that it runs in. Store and Logger must be set. The
 // rest is optional: each field says what the engine does without it. An engine does not read the
-// time: its only clock is the store's.
+// time: a door tells its executor (Executor.Time), and Do calls Now.
 type Env struct {
 	Store  *shardmap.Store
 	Logger *slog.Logger // for panics and internal errors
@@ -32,6 +32,9 @@ type Env struct {
 	Journal Journal
 	// Admission says whether there is room for a request; nil: there is room for all.
 	Admission Admission
+	// Now returns the time of the store, in milliseconds since 1970 UTC, for requests that Do
+	// executes; nil: it is 0. It must not go back.
+	Now func() int64
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
 	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client

@@ -80,6 +80,11 @@ type Executor struct {
 // Call returns the Call that the executor uses for the store.
 func (x *Executor) Call() *shardmap.Call { return &x.call }
 
+// Time returns the time of the store at which the request is executed, in milliseconds since 1970
+// UTC. It is the only time that a command may use: a log records it, and replay gives it again. The
+// door sets it in Call.Time before it calls Execute.
+func (x *Executor) Time() int64 { return x.call.Time }
+
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 

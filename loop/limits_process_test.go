@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		err = serveProcess()
 	case "clients":
 		err = crowdProcess()
+	case "replayer":
+		err = replayProcess()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -264,6 +264,14 @@ func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 	return nil
 }
 
+// FindTable finds a table for a command whose kind is AnyTable. If a long write owns the table, the
+// request waits for it. Errors: shardmap.ErrNoTable; shardmap.ErrKind if it is not of the kind.
+func (x *Executor) FindTable(name []byte, kind TableKind) (*shardmap.Table, error) {
+	x.TableName = name
+	err := x.findTable(kind)
+	return x.table, err
+}
+
 // findTable finds the table by its name and checks that it is of the kind.
 func (x *Executor) findTable(kind TableKind) error {
 	table, ok := x.engine.env.Store.Lookup(&x.call, x.TableName)

@@ -1,0 +1,29 @@
+//go:build broken
+
+package loop
+
+import (
+	"testing"
+
+	"cyberdb-fast/shardmap"
+)
+
+// breakStore switches on a fault of the store.
+func breakStore(fault string) error { return shardmap.Break(fault) }
+
+// TestHistoriesCatch: TestHistories finds a replay that reads a clock, and one whose views assign
+// LSNs.
+func TestHistoriesCatch(t *testing.T) {
+	for _, fault := range []string{"clock", "view"} {
+		t.Run(fault, func(t *testing.T) {
+			h := newHistories(t, fault)
+			for i := range uint64(20) {
+				if err := h.one(i); err != nil {
+					t.Log("caught:", err)
+					return
+				}
+			}
+			t.Error("the replays of 20 histories were the same")
+		})
+	}
+}

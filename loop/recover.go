@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/persist"
@@ -114,7 +115,7 @@ func (srv *Server) beginFiles(found *persist.Recovered) error {
 	if err := srv.numbers.Start(srv.store.Clock); err != nil {
 		return err
 	}
-	if err := srv.journal.Start(found.Clock + 1); err != nil {
+	if err := srv.journal.Start(found.Clock+1, max(time.Now().UnixMilli(), found.Time)); err != nil {
 		return errors.Join(err, srv.numbers.Close(0))
 	}
 	return nil
@@ -254,7 +255,7 @@ func (r *restoring) endTable() error {
 }
 
 // Apply implements persist.Target.
-func (r *restoring) Apply(lsn, n uint64, op []byte) error {
+func (r *restoring) Apply(op persist.Operation) error {
 	if r.replayer == nil {
 		if err := r.endTable(); err != nil {
 			return err
@@ -262,7 +263,7 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
 		r.replayer.Skip(r.skip)
 	}
-	err := r.replayer.Apply(lsn, n, op)
+	err := r.replayer.Apply(op.LSN, op.N, op.Request)
 	var partial *engine.PartiallyAppliedError
 	if !errors.As(err, &partial) {
 		return err
@@ -271,7 +272,7 @@ func (r *restoring) Apply(lsn, n uint64, op []byte) error {
 		r.partial,
 		partial,
 	) // continue, to find all of them in one pass: no later request is for its table
-	r.store.SetClock(lsn + n - 1)
+	r.store.SetClock(op.LSN + op.N - 1)
 	return nil
 }
 

@@ -246,7 +246,7 @@ type watchedReplay struct {
 	views []*shardmap.View
 }
 
-func (r *watchedReplay) Apply(lsn, n uint64, request []byte) error {
+func (r *watchedReplay) Apply(op persist.Operation) error {
 	if r.rng.IntN(10) == 0 && len(r.views) < 3 {
 		r.views = append(r.views, r.store.View())
 	}
@@ -254,7 +254,7 @@ func (r *watchedReplay) Apply(lsn, n uint64, request []byte) error {
 		r.views[0].Close()
 		r.views = r.views[1:]
 	}
-	return r.restoring.Apply(lsn, n, request)
+	return r.restoring.Apply(op)
 }
 
 // digestOf returns the digest of all tables of a store.

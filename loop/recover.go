@@ -59,7 +59,7 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.store = target.store
-	srv.time.startAt(found.File.Created.UnixMilli())
+	srv.time.startAt(found.Time)
 	if srv.store.Clock() < found.Clock {
 		srv.store.SetClock(found.Clock)
 	}
@@ -115,7 +115,7 @@ func (srv *Server) beginFiles(found *persist.Recovered) error {
 	if err := srv.numbers.Start(srv.store.Clock); err != nil {
 		return err
 	}
-	if err := srv.journal.Start(found.Clock + 1); err != nil {
+	if err := srv.journal.Start(found.Clock+1, srv.time.now()); err != nil {
 		return errors.Join(err, srv.numbers.Close(0))
 	}
 	return nil
@@ -255,7 +255,7 @@ func (r *restoring) endTable() error {
 }
 
 // Apply implements persist.Target.
-func (r *restoring) Apply(lsn, n uint64, request []byte) error {
+func (r *restoring) Apply(op persist.Operation) error {
 	if r.replayer == nil {
 		if err := r.endTable(); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (r *restoring) Apply(lsn, n uint64, request []byte) error {
 		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
 		r.replayer.Skip(r.skip)
 	}
-	err := r.replayer.Apply(engine.Operation{LSN: lsn, N: n, Request: request})
+	err := r.replayer.Apply(engine.Operation(op))
 	var partial *engine.PartiallyAppliedError
 	if !errors.As(err, &partial) {
 		return err
@@ -272,7 +272,7 @@ func (r *restoring) Apply(lsn, n uint64, request []byte) error {
 		r.partial,
 		partial,
 	) // continue, to find all of them in one pass: no later request is for its table
-	r.store.SetClock(lsn + n - 1)
+	r.store.SetClock(op.LSN + op.N - 1)
 	return nil
 }
 

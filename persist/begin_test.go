@@ -64,7 +64,7 @@ func (b *beginning) set(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	op := append([]byte{'s', 'a' + byte(rng.IntN(6))}, make([]byte, changeBytes)...)
 	_, _ = rand.NewChaCha8([32]byte{byte(b.last)}).Read(op[2:])
-	b.buffers[0].Append(b.do(1, op), 1, 0, op)
+	b.append(0, 1, op)
 	b.journal.Round(b.now)
 	b.acknowledge()
 	for range 3 {
@@ -163,7 +163,7 @@ func TestSegmentOfAnother(t *testing.T) {
 	b.disk.Put(secondSegment, []byte("another's"))
 	for range 10 {
 		op := append([]byte("sa"), make([]byte, changeBytes)...)
-		b.buffers[0].Append(b.do(1, op), 1, 0, op)
+		b.append(0, 1, op)
 		b.journal.Round(b.now)
 	}
 	if err := b.journal.Err(); err == nil || string(b.disk.Bytes(secondSegment)) != "another's" {
@@ -194,7 +194,7 @@ func TestNoSpaceToStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Journal.StartByHand(r.Last + 1); !persist.NoRoom(err) {
+			if err := r.Journal.StartByHand(r.Last+1, 0); !persist.NoRoom(err) {
 				t.Fatalf("%s: started: %v", op, err)
 			}
 			kept = r.Last

@@ -138,7 +138,7 @@ func BenchmarkReplay(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		info, err := j.Replay(0, func(uint64, uint64, []byte) error { return nil })
+		info, err := j.Replay(0, func(persist.Operation) error { return nil })
 		if err != nil || info.Operations != n {
 			b.Fatal(info, err)
 		}
@@ -156,7 +156,7 @@ func startBenchJournal(b *testing.B, policy persist.Policy) (j *persist.Journal,
 	if _, err := j.Replay(0, nil); err != nil {
 		b.Fatal(err)
 	}
-	if err := j.Start(1); err != nil {
+	if err := j.Start(1, 0); err != nil {
 		b.Fatal(err)
 	}
 	return j, dir

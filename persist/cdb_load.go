@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/zeebo/xxh3"
+
+	"cyberdb-fast/persist/sequence"
 )
 
 // load is one Load. One goroutine reads groups in the order of the file; workers check and
@@ -53,14 +55,14 @@ func (l *load) run(workers int) error {
 	running.Go(func() {
 		defer close(jobs)
 		defer close(order)
-		if p := guarded(func() { readErr = l.read(jobs, order, stop) }); p != nil {
+		if p := sequence.Guarded(func() { readErr = l.read(jobs, order, stop) }); p != nil {
 			readErr = p
 		}
 	})
 	for range workers {
 		running.Go(func() {
 			for g := range jobs {
-				if p := guarded(func() { g.err = g.decode(l.r) }); p != nil {
+				if p := sequence.Guarded(func() { g.err = g.decode(l.r) }); p != nil {
 					g.err = p
 				}
 				close(g.done)

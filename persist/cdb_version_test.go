@@ -100,8 +100,8 @@ func TestUnknownParts(t *testing.T) {
 		is      error
 	}{
 		{"nothing", 3, unchanged, "", nil},
-		{"version 4", 4, unchanged, "a.cdb is a .cdb file of version 4; this program reads versions 2 to 3", persist.ErrVersion},
-		{"version 1", 1, unchanged, "a.cdb is a .cdb file of version 1; this program reads versions 2 to 3", persist.ErrVersion},
+		{"version 4", 4, unchanged, "a.cdb is a .cdb file of version 4, written by a newer version: this program reads versions 2 to 3", persist.ErrVersion},
+		{"version 1", 1, unchanged, "a.cdb is a .cdb file of version 1, written by a newer version: this program reads versions 2 to 3", persist.ErrVersion},
 		{"other metadata", 3, withMetadata("\x02\x82x"), `a.cdb, table "users": unknown metadata flags 0x82: written by a newer version`, persist.ErrVersion},
 		{"more metadata", 3, withMetadata("\x08\x03\x01\x00\x00\x00\x00\x00x"), `a.cdb, table "users": unknown metadata flags 0x02: written by a newer version`, persist.ErrVersion},
 		{"odd option", 3, withOptions("\x06\x01\x01x\x07\x01y"), "", nil},

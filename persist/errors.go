@@ -3,6 +3,8 @@ package persist
 import (
 	"errors"
 	"fmt"
+
+	"cyberdb-fast/persist/sequence"
 )
 
 var (
@@ -10,8 +12,8 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrForeign is returned when a file's first bytes are not those of the expected format.
 	ErrForeign = errors.New("not a file of this kind")
-	// ErrVersion is returned when a file has a version, flag or codec that this program does not
-	// know.
+	// ErrVersion is in every VersionError: a file has a version, flag or codec that this program does
+	// not know.
 	ErrVersion = errors.New("written by a newer version")
 	// ErrMismatch is returned when a .cdb file and its journal are of different databases, or do
 	// not fit in time.
@@ -24,24 +26,8 @@ var (
 	// ErrTaken is returned when a file must not be overwritten.
 	ErrTaken = errors.New("refusing to overwrite it")
 	// ErrClosed is the error of a closed journal.
-	ErrClosed = errors.New("journal closed")
+	ErrClosed = sequence.ErrClosed
 )
-
-// VersionError says which version a file has, and which ones this program reads.
-type VersionError struct {
-	File, Kind     string // its name; what it is, ".cdb file" for example
-	Version        uint16 // of the file
-	Oldest, Newest uint16 // that this program reads
-}
-
-// Error names the file, its version, and the versions that this program reads.
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s is a %s of version %d; this program reads versions %d to %d",
-		e.File, e.Kind, e.Version, e.Oldest, e.Newest)
-}
-
-// Is makes errors.Is(err, ErrVersion) true.
-func (e *VersionError) Is(target error) bool { return target == ErrVersion }
 
 // DamageError says where and how a file is damaged.
 type DamageError struct {
@@ -66,3 +52,28 @@ func (e *DamageError) Error() string {
 
 // Is makes errors.Is(err, ErrDamaged) true.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
+
+// VersionError says that a file has another form than this program reads.
+type VersionError struct {
+	File           string
+	Kind           string // such as "journal segment"
+	Version        uint16 // of the file
+	Oldest, Newest uint16 // versions of this kind that this program reads
+	What           string // the part that is unknown, such as "unknown flags 0x0001"; "": the version
+}
+
+// Error names the file, its version, and the versions that this program reads.
+func (e *VersionError) Error() string {
+	what, reads := "", fmt.Sprintf("versions %d to %d", e.Oldest, e.Newest)
+	if e.What != "" {
+		what = " with " + e.What
+	}
+	if e.Oldest == e.Newest {
+		reads = fmt.Sprintf("version %d", e.Newest)
+	}
+	return fmt.Sprintf("%s is a %s of version %d%s, %v: this program reads %s",
+		e.File, e.Kind, e.Version, what, ErrVersion, reads)
+}
+
+// Is makes errors.Is(err, ErrVersion) true.
+func (e *VersionError) Is(target error) bool { return target == ErrVersion }

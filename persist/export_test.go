@@ -2,14 +2,8 @@ package persist
 
 import "time"
 
-// StartByHand is Start without a flusher: tests call Round, one step after another.
-func (j *Journal) StartByHand(next uint64) error {
-	err := j.prepare(next)
-	if err == nil {
-		close(j.ended)
-	}
-	return err
-}
+// StartByHand is Start without a goroutine: tests call Round, one step after another.
+func (j *Journal) StartByHand(next uint64, now int64) error { return j.prepare(next, now) }
 
 // StartByHand is Start without a goroutine: tests call Renew.
 func (n *Numbers) StartByHand(clock func() uint64) error {
@@ -20,8 +14,22 @@ func (n *Numbers) StartByHand(clock func() uint64) error {
 	return err
 }
 
-// Round is one round of the flusher.
-func (j *Journal) Round(now time.Time) { j.flushOnce(now) }
+// Round is one step of the sequencer.
+func (j *Journal) Round(now time.Time) { j.Step(now) }
+
+// Operations parses the operations of a record of a segment of some version.
+func Operations(version uint16, payload []byte, lsn uint64, time int64) (all []Operation, ok bool) {
+	ops := operations{parser: parser{b: payload}, version: version, lsn: lsn, time: time}
+	for ops.left() > 0 && !ops.bad {
+		all = append(all, ops.next())
+	}
+	return all, !ops.bad
+}
+
+// AppendOperation appends an operation as a record of the newest version has it.
+func AppendOperation(dst []byte, op *Operation, before int64) []byte {
+	return appendOperation(dst, op, before)
+}
 
 // RecordHeaderBytes is what a record takes in addition to its payload.
 const RecordHeaderBytes = recordHeaderBytes

@@ -157,7 +157,7 @@ func TestNothingAfterFault(t *testing.T) {
 		}
 		set := func() {
 			o := append([]byte("sa"), make([]byte, 700)...)
-			db.buffers[0].Append(db.do(1, o), 1, 0, o)
+			db.append(0, 1, o)
 			db.journal.Round(db.now)
 		}
 		set()
@@ -222,7 +222,7 @@ func TestBrokenJournalIsIdle(t *testing.T) {
 	if _, err := j.Replay(0, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Start(1); err != nil {
+	if err := j.Start(1, 0); err != nil {
 		t.Fatal(err)
 	}
 	armed.Store(true)

@@ -1,55 +1,27 @@
 package persist
 
-import "encoding/binary"
+import "cyberdb-fast/persist/sequence"
 
-// write puts all operations that have no gap before them into records and writes those to the file.
-func (j *Journal) write() error {
+// write puts the operations of a batch into records and writes those to the file.
+func (j *Journal) write(b *sequence.Batch) error {
 	f := &j.flusher
-	for found := true; found; {
-		found = false
-		for _, s := range f.sources {
-			for lsn, n := s.head(); lsn == f.next && lsn != 0; lsn, n = s.head() {
-				if err := j.emit(s, n); err != nil {
-					return err
-				}
-				found = true
+	for op := range b.Operations() {
+		f.time = max(f.time, op.Time)
+		if n := len(op.Request) + len(op.Extensions); f.at < 0 || len(f.out)-f.at+n > recordBytes || f.beyondRoom(n) {
+			if err := j.room(n); err != nil {
+				return err
 			}
 		}
+		if f.at < 0 {
+			f.beginRecord()
+		}
+		f.out = appendOperation(f.out, op, f.before)
+		f.before = op.Time
+		f.rec.ops++
+		f.next = op.LSN + op.N
+		f.pending += op.Bytes()
 	}
 	return j.writeOut()
-}
-
-// emit moves the first operation of a source to the current record.
-func (j *Journal) emit(s *source, n uint64) error {
-	f := &j.flusher
-	kept := s.size() > j.opt.KeptBytes
-	op := s.operation(kept)
-	if err := j.room(len(op)); err != nil {
-		return err
-	}
-	if f.at < 0 {
-		f.beginRecord()
-	}
-	f.out = binary.AppendUvarint(f.out, n)
-	f.out = binary.AppendUvarint(f.out, uint64(len(op)))
-	f.out = append(f.out, op...)
-	f.rec.ops++
-	f.next += n
-	f.pending += int64(opDiskBytes + len(op))
-	s.at += opHeaderBytes + len(op)
-	if kept {
-		s.at -= len(op)
-	}
-	if s.at < len(s.chunks[0]) {
-		return nil
-	}
-	j.recycle(s.chunks[0])
-	s.at = 0
-	s.next()
-	if kept {
-		s.next()
-	}
-	return nil
 }
 
 // room makes room for an operation of n bytes: if necessary it closes the current record, writes
@@ -82,10 +54,11 @@ func (f *flusher) beginRecord() {
 	f.at = len(f.out)
 	f.out = append(f.out, make([]byte, recordHeaderBytes)...)
 	f.rec = recordHeader{lsn: f.next - f.skipped}
+	f.before = f.seg.time
 	for f.skipped > 0 {
-		n := min(f.skipped, maxOperationNumbers)
-		f.out = binary.AppendUvarint(f.out, n)
-		f.out = binary.AppendUvarint(f.out, 0)
+		n := min(f.skipped, sequence.MaxNumbers)
+		skip := Operation{N: n, Time: f.before, Semantics: 1}
+		f.out = appendOperation(f.out, &skip, f.before)
 		f.rec.ops++
 		f.skipped -= n
 	}

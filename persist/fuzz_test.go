@@ -52,7 +52,7 @@ func FuzzSegment(f *testing.F) {
 	if _, err := j.Replay(0, nil); err != nil {
 		f.Fatal(err)
 	}
-	if err := j.StartByHand(1); err != nil {
+	if err := j.StartByHand(1, 0); err != nil {
 		f.Fatal(err)
 	}
 	b := j.Buffer()
@@ -84,7 +84,7 @@ func FuzzSegment(f *testing.F) {
 			if info.Last >= 1<<48 {
 				continue
 			}
-			if err := j.StartByHand(info.Last + 1); err != nil {
+			if err := j.StartByHand(info.Last+1, 0); err != nil {
 				t.Fatal(err)
 			}
 			if err := j.Close(); err != nil {

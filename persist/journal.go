@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cyberdb-fast/persist/sequence"
 )
 
 // Policy says when the journal is synced.
@@ -39,10 +41,8 @@ const (
 	defaultSegmentBytes = 64 << 20
 	defaultKeptBytes    = 2 << 20
 	// A record is closed once its payload has this many bytes; one operation may be larger.
-	recordBytes         = 256 << 10
-	writeBytes          = 1 << 20 // most bytes per write to the file, unless one operation is larger
-	maxOperationBytes   = 1 << 30
-	maxOperationNumbers = 1 << 32
+	recordBytes = 256 << 10
+	writeBytes  = 1 << 20 // most bytes per write to the file, unless one operation is larger
 
 	writeDelay = 10 * time.Millisecond // how long an operation may stay in memory if no caller waits for it
 	syncDelay  = time.Second           // for EverySecond
@@ -52,6 +52,7 @@ const (
 // Options are the settings of a journal. The zero value is ready for use.
 type Options struct {
 	Policy       Policy
+	Semantics    uint64 // Operation.Semantics of what Buffer.Append adds; 0: 1
 	SegmentBytes int64  // a segment is closed once it has this many bytes; 0: 64 MiB
 	Database     ID     // that the journal must belong to; zero: that of its segments, or a new one
 	DataFile     string // name of the .cdb file with that ID, for error messages
@@ -78,13 +79,23 @@ type Options struct {
 	check func() error // whether a start will find the other files that it needs; nil: there are none
 }
 
+// Operation is one entry of the journal.
+type Operation = sequence.Operation
+
+// Buffer collects the operations of one writer.
+type Buffer = sequence.Buffer
+
 // Journal is the write-ahead log in one directory: segments of records of operations, in the order
 // of their LSNs, without a gap.
 //
-// Open it, Replay it, Start it. Then writers append to Buffers; the journal's flusher collects
-// them, writes everything that has no gap before it, and syncs according to the policy. Once Start
-// has returned, methods are safe for concurrent use.
+// Open it, Replay it, Start it. Then writers append to Buffers; the sequencer collects and orders
+// the operations. On its goroutine, the flusher writes them, and syncs according to the policy. Once
+// Start has returned, methods are safe for concurrent use.
 type Journal struct {
+	// Sequencer collects and orders the operations. Its Durable, Err and Sync are those of the
+	// journal.
+	*sequence.Sequencer
+
 	// constant after Start
 	fs          FS
 	dir         string
@@ -92,33 +103,19 @@ type Journal struct {
 	replayed    *replayState // the result of Replay; nil before
 	quarantined []string     // segments that OpenJournal has quarantined
 	newest      uint64       // the highest segment number that OpenJournal has found
-	stop        chan struct{}
-	ended       chan struct{}
-	kick        chan struct{} // something was appended
-	urgent      chan struct{} // a caller is waiting
 
-	armed        atomic.Bool   // kick was sent since the last flushOnce
-	want         atomic.Uint64 // must be synced whatever the policy; RequestSync raises it
 	written      atomic.Uint64 // the last LSN written to the file; set by the flusher
-	durable      atomic.Uint64 // the last LSN on disk; set by the flusher
-	broken       atomic.Bool   // err is set; by the flusher or Append
 	noRoom       atomic.Bool   // fullErr is set; by the flusher
-	appended     atomic.Int64  // total bytes, counted as the most that they take on disk; set by the writers
-	flushed      atomic.Int64  // of these, written to the file; set by the flusher
-	reserved     atomic.Int64  // of these, those with disk space; set by the flusher
+	flushed      atomic.Int64  // of Appended, written to the file; set by the flusher
+	reserved     atomic.Int64  // of Appended, those with disk space; set by the flusher
 	bytesWritten atomic.Int64  // to files since Start
 
 	mu         sync.Mutex
-	changed    *sync.Cond // durable or err has changed
-	err        error      // guarded by mu
-	segmentErr error      // why the next segment cannot be begun; guarded by mu
-	fullErr    error      // why no more space can be reserved; guarded by mu
-	segments   []segment  // guarded by mu; the last one is being written, the flusher maintains its size
-	buffers    []*Buffer  // guarded by mu
-	free       [][]byte   // chunks for reuse; guarded by mu
-	closing    sync.Once
+	segmentErr error     // why the next segment cannot be begun; guarded by mu
+	fullErr    error     // why no more space can be reserved; guarded by mu
+	segments   []segment // guarded by mu; the last one is being written, the flusher maintains its size
 
-	flusher flusher // owned by the flusher's goroutine
+	flusher flusher // owned by the sequencer's goroutine
 }
 
 // OpenJournal opens the journal in a directory, which it creates if necessary, and reads the
@@ -134,15 +131,15 @@ func OpenJournal(fsys FS, dir string, opt Options) (*Journal, error) {
 		opt.KeptBytes = defaultKeptBytes
 	}
 	j := &Journal{
-		fs:     fsys,
-		dir:    dir,
-		opt:    opt,
-		stop:   make(chan struct{}),
-		ended:  make(chan struct{}),
-		kick:   make(chan struct{}, 1),
-		urgent: make(chan struct{}, 1),
+		fs:  fsys,
+		dir: dir,
+		opt: opt,
+		Sequencer: sequence.New(sequence.Options{
+			KeptBytes: opt.KeptBytes,
+			Semantics: opt.Semantics,
+			OnSync:    opt.OnSync,
+		}),
 	}
-	j.changed = sync.NewCond(&j.mu)
 	if err := fsys.MkdirAll(dir); err != nil {
 		return nil, err
 	}
@@ -232,26 +229,12 @@ func (j *Journal) Empty() bool {
 	return !slices.ContainsFunc(j.segments, func(s segment) bool { return !s.torn })
 }
 
-// Durable returns the last LSN up to which all operations are on disk.
-func (j *Journal) Durable() uint64 { return j.durable.Load() }
-
 // Written returns the last LSN up to which all operations were passed to the system: they survive a
 // crash of the process.
 func (j *Journal) Written() uint64 { return j.written.Load() }
 
 // LastLSN returns the LSN of the last operation in the segments. Call it after Close.
 func (j *Journal) LastLSN() uint64 { return j.flusher.next - 1 - j.flusher.skipped }
-
-// Err returns why the journal is broken, nil if it is not. A broken journal does not retry: what
-// was not durable stays so, and what is appended is dropped.
-func (j *Journal) Err() error {
-	if !j.broken.Load() {
-		return nil
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.err
-}
 
 // SegmentErr returns why the next segment could not be begun, nil if it could. The current one
 // grows meanwhile, and nothing is lost.
@@ -265,8 +248,11 @@ func (j *Journal) SegmentErr() error {
 // them. Append never waits, so callers should stop appending while this exceeds what they want to
 // hold in memory.
 func (j *Journal) Pending() int64 {
+	if j.Err() != nil {
+		return 0 // what is not written is dropped
+	}
 	taken := j.flushed.Load() // load it first: it only grows, up to what was appended
-	return max(j.appended.Load()-taken, 0)
+	return max(j.Appended()-taken, 0)
 }
 
 // Size returns the length of all segments in bytes.
@@ -286,58 +272,9 @@ func (j *Journal) BytesWritten() int64 { return j.bytesWritten.Load() }
 // Flush ends a batch: under Always, the operations appended so far are synced soon. It does not
 // wait.
 func (j *Journal) Flush() {
-	if j.opt.Policy == Always && j.armed.Load() {
-		signal(j.urgent)
+	if j.opt.Policy == Always {
+		j.Sequencer.Flush()
 	}
-}
-
-// RequestSync requests a sync of everything up to an LSN, whatever the policy. It does not wait.
-func (j *Journal) RequestSync(lsn uint64) {
-	for {
-		want := j.want.Load()
-		if want >= lsn {
-			break
-		}
-		if j.want.CompareAndSwap(want, lsn) {
-			break
-		}
-	}
-	if j.durable.Load() < lsn {
-		signal(j.urgent)
-	}
-}
-
-// Sync returns when everything up to an LSN is on disk, or the error that prevents it. All these
-// operations must have been appended, or be about to.
-func (j *Journal) Sync(lsn uint64) error {
-	j.RequestSync(lsn)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for j.durable.Load() < lsn && j.err == nil {
-		j.changed.Wait()
-	}
-	if j.durable.Load() >= lsn {
-		return nil
-	}
-	return j.err
-}
-
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
-
-// fail breaks the journal, once.
-func (j *Journal) fail(err error) {
-	j.mu.Lock()
-	if j.err == nil {
-		j.err = err
-		j.broken.Store(true)
-	}
-	j.changed.Broadcast()
-	j.mu.Unlock()
 }
 
 // DropBefore removes the segments whose operations all have LSNs of at most lsn. Call it with the
@@ -358,22 +295,4 @@ func (j *Journal) DropBefore(lsn uint64) error {
 		j.segments = slices.Delete(j.segments, 0, 1)
 		j.mu.Unlock()
 	}
-}
-
-// Close writes and syncs what was appended and ends the journal. Nothing may be appended
-// afterwards.
-//
-// Errors: why the journal is broken; or that an operation is missing whose LSN was assigned.
-func (j *Journal) Close() error {
-	j.closing.Do(func() {
-		close(j.stop)
-		<-j.ended
-		if j.flusher.file != nil { // else it was refused
-			j.guard(j.flushLast)
-		}
-	})
-	if err := j.Err(); !errors.Is(err, ErrClosed) {
-		return err
-	}
-	return nil
 }

@@ -21,8 +21,8 @@ import (
 // ops is what a replay gives: the operations with their LSNs.
 type ops []string
 
-func (o *ops) add(lsn, n uint64, op []byte) error {
-	*o = append(*o, fmt.Sprintf("%d+%d %q", lsn, n, op))
+func (o *ops) add(op persist.Operation) error {
+	*o = append(*o, fmt.Sprintf("%d+%d %q", op.LSN, op.N, op.Request))
 	return nil
 }
 
@@ -51,7 +51,7 @@ func openJournal(
 func startByHand(t *testing.T, fsys persist.FS, dir string, opt persist.Options) (*persist.Journal, uint64) {
 	t.Helper()
 	j, info, _ := openJournal(t, fsys, dir, opt, 0)
-	if err := j.StartByHand(info.Last + 1); err != nil {
+	if err := j.StartByHand(info.Last+1, 0); err != nil {
 		t.Fatal(err)
 	}
 	return j, info.Last
@@ -61,7 +61,7 @@ func startByHand(t *testing.T, fsys persist.FS, dir string, opt persist.Options)
 func startJournal(t *testing.T, fsys persist.FS, dir string, opt persist.Options) (*persist.Journal, uint64) {
 	t.Helper()
 	j, info, _ := openJournal(t, fsys, dir, opt, 0)
-	if err := j.Start(info.Last + 1); err != nil {
+	if err := j.Start(info.Last+1, 0); err != nil {
 		t.Fatal(err)
 	}
 	return j, info.Last
@@ -134,16 +134,11 @@ func TestJournalWriters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			info, err := j2.Replay(0, func(lsn, n uint64, op []byte) error {
-				if lsn != next || binary.LittleEndian.Uint64(op) != lsn {
-					return fmt.Errorf(
-						"operation %d, which calls itself %d, instead of %d",
-						lsn,
-						binary.LittleEndian.Uint64(op),
-						next,
-					)
+			info, err := j2.Replay(0, func(op persist.Operation) error {
+				if name := binary.LittleEndian.Uint64(op.Request); op.LSN != next || name != op.LSN {
+					return fmt.Errorf("operation %d, which calls itself %d, instead of %d", op.LSN, name, next)
 				}
-				next += n
+				next += op.N
 				count++
 				return nil
 			})
@@ -348,7 +343,7 @@ func TestJournalRestarts(t *testing.T) {
 	if info.Last != 2 {
 		t.Fatal(info)
 	}
-	if err := j.StartByHand(2); err == nil {
+	if err := j.StartByHand(2, 0); err == nil {
 		t.Fatal("started at a number that is in use")
 	}
 }
@@ -411,7 +406,7 @@ func TestJournalReserves(t *testing.T) {
 	if len(all) != 6 || info.Truncation != nil {
 		t.Fatalf("%d operations, cut: %v", len(all), info.Truncation)
 	}
-	if err := killed.StartByHand(7); err != nil {
+	if err := killed.StartByHand(7, 0); err != nil {
 		t.Fatal(err)
 	}
 	killed.Buffer().Append(7, 1, 0, []byte("g"))
@@ -564,7 +559,7 @@ func TestJournalRepair(t *testing.T) {
 		len(before) < 80 {
 		t.Fatal(info)
 	}
-	if err := j.StartByHand(info.Last + 1); err != nil {
+	if err := j.StartByHand(info.Last+1, 0); err != nil {
 		t.Fatal(err)
 	}
 	j.Buffer().Append(info.Last+1, 1, 0, []byte("new"))
@@ -602,7 +597,7 @@ func TestJournalRepairHeader(t *testing.T) {
 	if len(info.Quarantined) != 1 || info.Truncation == nil || len(before) < 40 || len(before) >= 200 {
 		t.Fatal(info, len(before))
 	}
-	if err := j.StartByHand(info.Last + 1); err != nil {
+	if err := j.StartByHand(info.Last+1, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {

@@ -78,9 +78,19 @@ func (l *loader) Block(b *persist.Block) error {
 	return nil
 }
 
+// timeOf is the time of an operation of a model: it goes back and forth.
+func timeOf(lsn uint64) int64 { return 1_700_000_000_000 + int64(lsn*2654435761%100_000) }
+
+func (m *model) Apply(op persist.Operation) error {
+	if len(op.Request) > 0 && (op.Time != timeOf(op.LSN) || op.Semantics != 1) {
+		return fmt.Errorf("%w: operation %d has time %d and semantics %d", errWrong, op.LSN, op.Time, op.Semantics)
+	}
+	return m.apply(op.LSN, op.N, op.Request)
+}
+
 // An operation is one letter and its arguments: set a key, delete it, append to the list, append
 // several at once; without any nothing happens.
-func (m *model) Apply(lsn, n uint64, op []byte) error {
+func (m *model) apply(lsn, n uint64, op []byte) error {
 	m.last = lsn + n - 1
 	if len(op) == 0 {
 		return nil
@@ -128,7 +138,7 @@ func (m *model) sorted() []persist.Entry {
 // do takes n LSNs, applies the operation live, and returns the first of them.
 func (m *model) do(n uint64, op []byte) uint64 {
 	lsn := m.last + 1
-	if err := m.Apply(lsn, n, op); err != nil {
+	if err := m.apply(lsn, n, op); err != nil {
 		panic(err)
 	}
 	for uint64(len(m.states)) < m.last {
@@ -250,7 +260,7 @@ func openStart(fsys persist.FS, start persist.Start, history *model) (*database,
 	if r.Journal == nil {
 		return db, nil
 	}
-	if err := r.Journal.StartByHand(db.last + 1); err != nil {
+	if err := r.Journal.StartByHand(db.last+1, 0); err != nil {
 		return nil, err
 	}
 	for range 3 {
@@ -329,7 +339,14 @@ func (db *database) write(rng *rand.Rand) {
 			op = append(op, make([]byte, rng.IntN(3000))...)
 		}
 	}
-	db.buffers[rng.IntN(len(db.buffers))].Append(db.do(n, op), n, 0, op)
+	db.append(rng.IntN(len(db.buffers)), n, op)
+}
+
+// append makes a change, appends it to a buffer, and returns its first LSN.
+func (db *database) append(buffer int, n uint64, op []byte) uint64 {
+	lsn := db.do(n, op)
+	db.buffers[buffer].Append(lsn, n, timeOf(lsn), op)
+	return lsn
 }
 
 func (db *database) acknowledge() {
@@ -343,8 +360,7 @@ func (db *database) acknowledge() {
 
 // save is a cut and a .cdb file.
 func (db *database) save() {
-	lsn := db.do(1, nil)
-	db.buffers[0].Append(lsn, 1, 0, nil)
+	lsn := db.append(0, 1, nil)
 	db.journal.RequestSync(lsn)
 	db.journal.Round(db.now)
 	if db.journal.Durable() < lsn && db.journal.Err() == nil {

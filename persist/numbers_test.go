@@ -124,7 +124,7 @@ func numbersOfRun(
 	}
 	var b *persist.Buffer
 	if r.Journal != nil {
-		if err := r.Journal.StartByHand(m.last + 1); err != nil {
+		if err := r.Journal.StartByHand(m.last+1, 0); err != nil {
 			t.Fatal(err)
 		}
 		b = r.Journal.Buffer()
@@ -137,7 +137,7 @@ func numbersOfRun(
 		lsn, n := m.last+1, 1+rng.Uint64N(mostNumbers)
 		m.last += n
 		if b != nil {
-			b.Append(lsn, n, 0, []byte("a"))
+			b.Append(lsn, n, timeOf(lsn), []byte("a"))
 			if rng.IntN(8) == 0 {
 				r.Journal.Round(time.Unix(int64(i/50), 0))
 			}
@@ -321,7 +321,7 @@ func TestTornTailBeforeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
+		db.append(0, 1, []byte("sax"))
 		db.journal.Round(db.now)
 	}
 	killed := disk.Bytes(firstSegment)
@@ -365,12 +365,12 @@ func TestCutAfterOrderlyEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
+		db.append(0, 1, []byte("sax"))
 		db.journal.RequestSync(db.last)
 		db.journal.Round(db.now)
 	}
 	older := disk.Bytes(firstSegment)
-	db.buffers[0].Append(db.do(1, []byte("sbx")), 1, 0, []byte("sbx"))
+	db.append(0, 1, []byte("sbx"))
 	db.close()
 	whole := disk.Bytes(firstSegment)
 	disk.Put(firstSegment, whole[:len(older)+10])

@@ -34,7 +34,7 @@ func TestPanicBreaksJournal(t *testing.T) {
 			if _, err := j.Replay(0, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := j.Start(1); err != nil {
+			if err := j.Start(1, 0); err != nil {
 				t.Fatal(err)
 			}
 			b := j.Buffer()
@@ -64,7 +64,7 @@ func TestPanicBreaksJournal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			info, err := again.Replay(0, func(_, _ uint64, _ []byte) error { return nil })
+			info, err := again.Replay(0, func(persist.Operation) error { return nil })
 			if err != nil || info.Last < 1 {
 				t.Errorf("%+v, %v", info, err)
 			}

@@ -12,8 +12,8 @@ type Target interface {
 	// Begin is called before a file is loaded. It discards what was loaded before: that file turned
 	// out to be damaged.
 	Begin(file FileInfo) error
-	// Apply applies one operation of the journal. An operation without op only takes its LSNs.
-	Apply(lsn, n uint64, op []byte) error
+	// Apply applies one operation of the journal. Its bytes are valid until Apply returns.
+	Apply(op Operation) error
 }
 
 // Start has the settings of Recover.
@@ -36,9 +36,10 @@ type Recovered struct {
 	File     FileInfo // of it
 	Database ID
 	Last     uint64   // LSN of the last operation
+	Time     int64    // the highest time in the files, in milliseconds since 1970 UTC; 0: unknown
 	Clock    uint64   // the clock continues from here: no higher LSN was assigned
 	Numbers  *Numbers // to be started before the first change
-	Journal  *Journal // replayed, to be started with Clock+1; nil with NoJournal
+	Journal  *Journal // replayed, to be started with Clock+1 and at least Time; nil with NoJournal
 	Replay   Recovery
 }
 
@@ -159,6 +160,7 @@ func (r *recovering) load(name string) (err error) {
 		return err
 	}
 	r.found.Loaded, r.found.File, r.found.Database, r.found.Last = name, f.Info(), f.stamp.Database, f.stamp.LSN
+	r.found.Time = f.stamp.Created.UnixMilli()
 	return nil
 }
 
@@ -226,6 +228,7 @@ func (r *recovering) replay() (*Journal, error) {
 		r.Warn(info.Truncation.String())
 	}
 	r.found.Last, r.found.Replay = info.Last, info
+	r.found.Time = max(r.found.Time, info.Time)
 	return j, nil
 }
 

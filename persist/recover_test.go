@@ -143,7 +143,7 @@ func TestRecoverMismatch(t *testing.T) {
 			if err != nil || r.Journal == nil || !strings.Contains(warned, "quarantin") {
 				t.Fatal(r, warned, err)
 			}
-			if err := r.Journal.StartByHand(r.Last + 1); err != nil {
+			if err := r.Journal.StartByHand(r.Last+1, 0); err != nil {
 				t.Fatal(err)
 			}
 			if err := r.Journal.Close(); err != nil {
@@ -255,7 +255,7 @@ func TestRepairTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Journal.StartByHand(r.Last + 1); err != nil {
+		if err := r.Journal.StartByHand(r.Last+1, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Journal.Close(); err != nil {

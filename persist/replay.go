@@ -10,6 +10,7 @@ import (
 // Recovery is the result of Replay.
 type Recovery struct {
 	Last       uint64 // LSN of the last operation; that before the first one to be replayed if there is none
+	Time       int64  // the highest of replayed operations and of segments, in milliseconds since 1970 UTC; 0: unknown
 	Operations int    // replayed
 	Bytes      int64  // of their payloads
 	Segments   int    // read
@@ -56,18 +57,18 @@ func (c *Truncation) String() string {
 // replayState is what Start needs to know of the segments.
 type replayState struct {
 	last       uint64      // LSN in the journal, or that after which the replay began
+	time       int64       // Recovery.Time
 	keep       int         // number of segments with content to keep
 	truncateAt int64       // the new length of the last of these, -1: unchanged
 	truncation *Truncation // what that loses; nil: nothing
 }
 
 // Replay calls fn for the operations with LSNs above after, in order and without a gap. Their bytes
-// are valid until fn returns; an operation without bytes only takes its LSNs. Replay ends before
-// the first torn record.
+// are valid until fn returns. Replay ends before the first torn record.
 //
 // Errors: ErrMismatch if the journal begins above after+1; ErrDamaged, with file and offset, if
 // something that was on disk is missing or damaged, unless Options.Repair is set; those of fn.
-func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) (Recovery, error) {
+func (j *Journal) Replay(after uint64, fn func(Operation) error) (Recovery, error) {
 	p := replay{j: j, after: after, fn: fn, info: Recovery{Last: after, Quarantined: j.quarantined}}
 	state := &replayState{last: after, truncateAt: -1, keep: len(j.segments)}
 	first := p.firstSegment()
@@ -101,7 +102,10 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 	if p.next > 0 {
 		state.last = max(after, p.next-1)
 	}
-	p.info.Last = state.last
+	for _, s := range j.segments {
+		p.info.Time = max(p.info.Time, s.time)
+	}
+	p.info.Last, state.time = state.last, p.info.Time
 	j.replayed = state
 	return p.info, nil
 }
@@ -110,7 +114,7 @@ func (j *Journal) Replay(after uint64, fn func(lsn, n uint64, op []byte) error) 
 type replay struct {
 	j     *Journal
 	after uint64
-	fn    func(lsn, n uint64, op []byte) error
+	fn    func(Operation) error
 	next  uint64 // the next LSN expected
 	info  Recovery
 }
@@ -227,18 +231,23 @@ func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error
 		return nil
 	}
 	at := r.at - int64(h.length)
-	return operations(payload, h.lsn, func(lsn, n uint64, op []byte) error {
-		if lsn+n <= p.after+1 {
-			return nil
+	for ops := r.operations(payload, h); ops.left() > 0; {
+		op := ops.next()
+		if op.LSN+op.N <= p.after+1 {
+			continue
 		}
-		if lsn <= p.after {
+		if op.LSN <= p.after {
 			return fmt.Errorf("%w: %s at byte %d: an operation has the LSNs %d to %d, but %s ends at %d, between them",
-				ErrMismatch, r.name, at, lsn, lsn+n-1, p.j.dataFile(), p.after)
+				ErrMismatch, r.name, at, op.LSN, op.LSN+op.N-1, p.j.dataFile(), p.after)
 		}
 		p.info.Operations++
-		p.info.Bytes += int64(len(op))
-		return p.fn(lsn, n, op)
-	})
+		p.info.Bytes += int64(len(op.Request))
+		p.info.Time = max(p.info.Time, op.Time)
+		if err := p.fn(op); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dataFile returns the name of the data file for error messages.
@@ -263,24 +272,25 @@ func (j *Journal) Quarantine() error {
 }
 
 // Start removes what Replay has found to be torn, begins a new segment for the operations from LSN
-// next on, and starts the flusher. It skips the LSNs between the journal's last one and next: the
-// first record says that they are taken.
+// next on, and starts the sequencer. It skips the LSNs between the journal's last one and next: the
+// first record says that they are taken. now is the time of the store, in milliseconds since 1970
+// UTC; a later time in the journal takes its place.
 //
 // Errors: those of the file system. If NoRoom is true for the error, call Fail, which allows
 // reading.
 //
 // What is cut off a damaged journal is kept in the same directory, under names that end in
 // ".damaged".
-func (j *Journal) Start(next uint64) error {
-	if err := j.prepare(next); err != nil {
+func (j *Journal) Start(next uint64, now int64) error {
+	if err := j.prepare(next, now); err != nil {
 		return err
 	}
-	go j.run()
+	j.Sequencer.Start()
 	return nil
 }
 
-// prepare is Start without the flusher.
-func (j *Journal) prepare(next uint64) error {
+// prepare is Start without the sequencer's goroutine.
+func (j *Journal) prepare(next uint64, now int64) error {
 	switch {
 	case j.replayed == nil:
 		return errors.New("the journal must be replayed before it is started")
@@ -294,10 +304,9 @@ func (j *Journal) prepare(next uint64) error {
 		return err
 	}
 	f := &j.flusher
-	f.next, f.at, f.lastSync = next, -1, time.Now()
+	f.next, f.at, f.time, f.lastSync = next, -1, max(now, j.replayed.time), time.Now()
 	f.synced, f.skipped = j.replayed.last, next-1-j.replayed.last
 	j.written.Store(next - 1)
-	j.durable.Store(next - 1)
 	if err := j.begin(j.newest + 1); err != nil {
 		return err
 	}
@@ -307,6 +316,7 @@ func (j *Journal) prepare(next uint64) error {
 			return err
 		}
 	}
+	j.Begin(next, journalFile{j})
 	return nil
 }
 
@@ -337,10 +347,9 @@ const probeBytes = 4096
 func (j *Journal) Fail(why error) {
 	if keep := min(j.replayed.keep, len(j.segments)); keep == 0 || syncNamed(j.fs, j.segments[keep-1].name) == nil {
 		j.written.Store(j.replayed.last)
-		j.durable.Store(j.replayed.last)
+		j.Begin(j.replayed.last+1, nil)
 	}
-	j.fail(why)
-	close(j.ended)
+	j.Sequencer.Fail(why)
 }
 
 func syncNamed(fsys FS, name string) error {

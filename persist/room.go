@@ -6,6 +6,8 @@ import (
 	"math"
 	"syscall"
 	"time"
+
+	"cyberdb-fast/persist/sequence"
 )
 
 // Operations that are acknowledged before they are written must have disk space. So space is
@@ -24,15 +26,19 @@ const (
 	roomRetry    = time.Second
 
 	// LargeOperationBytes is the size above which an operation is announced before its LSNs are
-	// assigned.
+	// assigned, by Announce: what other writers append after it must have space too.
 	LargeOperationBytes = 4 << 10
 
-	// opDiskBytes is the most that an operation takes on disk in addition to its bytes: two
-	// lengths, and a record of its own.
-	opDiskBytes = 2*binary.MaxVarintLen32 + recordHeaderBytes
+	// opDiskBytes is the most that an operation takes on disk in addition to its bytes: its form,
+	// LSNs, time and two lengths, and a record of its own.
+	opDiskBytes = 4*binary.MaxVarintLen32 + binary.MaxVarintLen64 + recordHeaderBytes
 	// endBytes are kept for a mark and the end of the segment.
 	endBytes = 4 << 10
 )
+
+// What is appended is counted by Operation.Bytes: this does not compile if that may be less than an
+// operation takes.
+const _ = uint(sequence.OverheadBytes - opDiskBytes)
 
 // room is the space reserved after the records of the current segment.
 type room struct {
@@ -43,16 +49,11 @@ type room struct {
 
 // HasRoom reports whether everything that was appended, and n bytes more, has disk space: what is
 // acknowledged now cannot be lost to a full disk. It does not block.
-func (j *Journal) HasRoom(n int) bool { return j.appended.Load()+int64(n) <= j.reserved.Load() }
-
-// Announce announces that an operation of n bytes may be appended; with -n, that it was or will not
-// be. It is for operations larger than LargeOperationBytes, before their LSNs are assigned: what
-// other writers append after them must have space too.
-func (j *Journal) Announce(n int) { j.appended.Add(int64(n)) }
+func (j *Journal) HasRoom(n int) bool { return j.Appended()+int64(n) <= j.reserved.Load() }
 
 // Writable reports whether changes can be written: the journal is neither broken nor full. It does
 // not block.
-func (j *Journal) Writable() bool { return !j.broken.Load() && !j.noRoom.Load() }
+func (j *Journal) Writable() bool { return j.Err() == nil && !j.noRoom.Load() }
 
 // Full returns why no more space can be reserved, nil if it can. Refuse changes meanwhile.
 func (j *Journal) Full() error {
@@ -170,7 +171,7 @@ func (j *Journal) setFull(err error) {
 	j.mu.Unlock()
 	if changed && err != nil {
 		// write what was acknowledged before clients learn that the disk is full
-		signal(j.urgent)
+		j.Sequencer.Flush()
 	}
 	if changed && j.opt.OnFull != nil {
 		j.opt.OnFull(err)

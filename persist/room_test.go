@@ -38,8 +38,7 @@ func TestFullDisk(t *testing.T) {
 		for i := 0; i < 3000 && db.journal.Full() == nil; i++ {
 			_ = db.numbers.Renew()
 			op := append([]byte{'s', 'a' + byte(rng.IntN(6))}, make([]byte, rng.IntN(40_000))...)
-			lsn := db.do(1, op)
-			db.buffers[rng.IntN(3)].Append(lsn, 1, 0, op)
+			lsn := db.append(rng.IntN(3), 1, op)
 			if db.journal.HasRoom(0) {
 				acked = lsn
 			}
@@ -82,7 +81,7 @@ func TestNoPreallocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.buffers[0].Append(db.do(1, []byte("sa")), 1, 0, []byte("sa"))
+	db.append(0, 1, []byte("sa"))
 	if !db.journal.HasRoom(100 << 20) {
 		t.Error("a reply waits")
 	}
@@ -172,7 +171,7 @@ func TestMark(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 {
-			db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
+			db.append(0, 1, []byte("sax"))
 			db.journal.Round(db.now)
 		}
 		before := len(disk.Bytes(firstSegment))
@@ -229,7 +228,7 @@ func TestTornTailIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 6 {
-		db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
+		db.append(0, 1, []byte("sax"))
 		db.journal.Round(db.now)
 	}
 	whole := disk.Bytes(firstSegment)
@@ -251,7 +250,7 @@ func TestTornTailIsKept(t *testing.T) {
 			!strings.Contains(warned, fmt.Sprintf("from LSN %d on", cut.LSN)) {
 			t.Fatalf("%+v: %s", cut, warned)
 		}
-		if err := r.Journal.StartByHand(r.Clock + 1); err != nil {
+		if err := r.Journal.StartByHand(r.Clock+1, 0); err != nil {
 			t.Fatal(err)
 		}
 		switch {
@@ -285,7 +284,7 @@ func TestDamagedRecordHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.buffers[0].Append(db.do(1, []byte("sax")), 1, 0, []byte("sax"))
+	db.append(0, 1, []byte("sax"))
 	for i := range 3 { // until there is a mark
 		db.journal.Round(db.now.Add(time.Duration(i) * time.Second))
 	}

@@ -82,6 +82,7 @@ func (j *Journal) begin(number uint64) error {
 		id:     j.opt.Database,
 		number: number,
 		first:  f.next - f.skipped,
+		time:   f.time,
 		size:   segmentHeaderBytes,
 	}
 	file, end, err := j.create(&s)

@@ -13,14 +13,15 @@ import (
 
 // On disk: do not change. FORMAT.md, "Journal".
 //
-//	segment  0       8   10    12     16            32       40          48     60    64
-//	         | magic |ver|flags| zero | database id | number | first LSN | zero | CRC |
+//	segment  0       8   10    12     16            32       40          48     56     60    64
+//	         | magic |ver|flags| zero | database id | number | first LSN | time | zero | CRC |
 //	record   0     4             8        12           16    24       32
 //	         | CRC | payload CRC | length | operations | LSN | synced | payload
 //
 // A record's CRC is over the database id, the segment's number and the bytes after it.
 const (
-	segmentVersion     = 1 // 1: the first
+	segmentOldest      = 1 // the first; its segments and operations have no time
+	segmentVersion     = 2 // operations have an envelope: semantics, time, extensions
 	segmentHeaderBytes = 64
 	recordHeaderBytes  = 32
 
@@ -32,12 +33,14 @@ var segmentMagic = [8]byte{0x89, 'C', 'D', 'J', '\r', '\n', 0x1a, '\n'}
 
 // segment is one file of the journal.
 type segment struct {
-	name   string
-	id     ID
-	number uint64
-	first  uint64 // LSN of the first operation that may be in it
-	size   int64
-	torn   bool // its header was never completed: it is empty
+	name    string
+	version uint16
+	id      ID
+	number  uint64
+	first   uint64 // LSN of the first operation that may be in it
+	time    int64  // of the store when it was begun; 0 in version 1
+	size    int64
+	torn    bool // its header was never completed: it is empty
 }
 
 // segmentName returns the name of segment number n within its directory.
@@ -58,7 +61,8 @@ func (s *segment) appendHeader(dst []byte) []byte {
 	dst = append(dst, s.id[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, s.number)
 	dst = binary.LittleEndian.AppendUint64(dst, s.first)
-	dst = append(dst, make([]byte, 12)...)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.time))
+	dst = append(dst, make([]byte, 4)...)
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[at:]))
 }
 
@@ -80,12 +84,14 @@ func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	if n, err := f.ReadAt(b, 0); n < len(b) {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}
+	var version *VersionError
 	what := s.parseHeader(b)
 	switch {
 	case what == nil:
 		return s, nil
-	// records follow only once the header is on disk
-	case s.size <= segmentHeaderBytes && !errors.Is(what, ErrVersion):
+	case errors.As(what, &version):
+		return s, what
+	case s.size <= segmentHeaderBytes: // records follow only once the header is on disk
 		s.torn = true
 		return s, nil
 	case errors.Is(what, ErrDamaged):
@@ -98,19 +104,39 @@ func openSegment(fsys FS, name string, number uint64) (s segment, err error) {
 	return s, fmt.Errorf("%s: %w", name, what)
 }
 
+// parseHeader parses the header. Errors: ErrDamaged, ErrForeign, a VersionError.
 func (s *segment) parseHeader(b []byte) error {
+	le := binary.LittleEndian
 	switch {
-	case len(b) < segmentHeaderBytes, checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:]):
+	case len(b) < segmentHeaderBytes, checksum(b[:60]) != le.Uint32(b[60:]):
 		return ErrDamaged
 	case [8]byte(b) != segmentMagic:
 		return ErrForeign
-	case binary.LittleEndian.Uint16(b[8:]) != segmentVersion || !zero(b[10:16]) || !zero(b[48:60]):
-		return ErrVersion
-	case binary.LittleEndian.Uint64(b[32:]) != s.number:
+	}
+	s.version = le.Uint16(b[8:])
+	used := 56 // the bytes after it are zero
+	if s.version == 1 {
+		used = 48
+	}
+	newer := VersionError{
+		File: s.name, Kind: "journal segment",
+		Version: s.version, Oldest: segmentOldest, Newest: segmentVersion,
+	}
+	switch flags := le.Uint16(b[10:]); {
+	case s.version < segmentOldest || s.version > segmentVersion:
+		return &newer
+	case flags != 0:
+		newer.What = fmt.Sprintf("unknown flags 0x%04x", flags)
+		return &newer
+	case !zero(b[12:16]) || !zero(b[used:60]):
+		newer.What = "values in fields that must be zero"
+		return &newer
+	case le.Uint64(b[32:]) != s.number:
 		return ErrDamaged
 	}
 	copy(s.id[:], b[16:])
-	s.first = binary.LittleEndian.Uint64(b[40:])
+	s.first = le.Uint64(b[40:])
+	s.time = int64(le.Uint64(b[48:])) // zero in version 1
 	return nil
 }
 
@@ -231,12 +257,12 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	if checksum(payload) != h.sum {
 		return h, nil, "the record does not match its checksum", nil
 	}
-	last, ok := checkRecord(payload, &h)
+	next, ok := r.operations(payload, &h).check(h.ops)
 	if !ok {
 		return h, nil, "the record's operations cannot be parsed", nil
 	}
 	r.at += recordHeaderBytes + int64(h.length)
-	r.next = last + 1
+	r.next = next
 	return h, payload, "", nil
 }
 
@@ -259,34 +285,9 @@ func (r *segmentReader) zeros() (what string, err error) {
 	return endInZeros, nil
 }
 
-// checkRecord reports whether the payload has as many operations as the header says, and returns
-// the last LSN.
-func checkRecord(payload []byte, h *recordHeader) (last uint64, ok bool) {
-	p := parser{b: payload}
-	last = h.lsn - 1
-	ops := uint32(0)
-	for ; p.left() > 0; ops++ {
-		n := p.uvarint()
-		p.bytes(maxOperationBytes)
-		if p.bad || n == 0 || n > maxOperationNumbers {
-			return 0, false
-		}
-		last += n
-	}
-	return last, ops == h.ops
-}
-
-// operations calls fn for each operation of a record that passed checkRecord.
-func operations(payload []byte, lsn uint64, fn func(lsn, n uint64, op []byte) error) error {
-	p := parser{b: payload}
-	for p.left() > 0 {
-		n := p.uvarint()
-		if err := fn(lsn, n, p.bytes(maxOperationBytes)); err != nil {
-			return err
-		}
-		lsn += n
-	}
-	return nil
+// operations parses the operations of a record.
+func (r *segmentReader) operations(payload []byte, h *recordHeader) operations {
+	return operations{parser: parser{b: payload}, version: r.version, lsn: h.lsn, time: r.time}
 }
 
 // rest is what is recognizable after the last readable record of a segment.

@@ -17,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 test-python conformance generate wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay test-python conformance generate wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ build: ## leave cyberdb-fast and cyberdb-bench in bin/
 test: python build ## run all tests
 	$(GO) test -tags $(TAGS) ./...
 	$(GO) test -tags $(TAGS) -short ./loop ./client -encrypted
-	$(GO) test -tags $(TAGS),broken -run='^(TestCheckerCatches|TestListViewCheckerFindsFaults)$$' ./shardmap
+	$(GO) test -tags $(TAGS),broken -run='^(TestCheckerCatches|TestListViewCheckerFindsFaults|TestHistoriesCatch)$$' ./shardmap ./loop
 	@.ci/python test
 
 test-python: build ## run the Python client's tests, on every Python that is here; OTHERS=no: on python3 alone
@@ -75,6 +75,9 @@ powercut-ext4: build ## cut the power of a real file system N (200) times under 
 
 powercut: ## cut the power of simulated disks N (100000) times and look for what was acknowledged; SEED=1 repeats a run, BREAK=1 must fail
 	@GO="$(GO)" .ci/campaign powercut ./persist '^TestPowerCut$$' -states=$(or $(N),100000) $(if $(SEED),-seed=$(SEED)) $(if $(BREAK),-break)
+
+replay: python ## record N (10000) random histories and replay them in other processes: no difference; SEED=1 repeats a run
+	@GO="$(GO)" TAGS="$(TAGS)" .ci/campaign replay ./loop '^TestHistories$$' -histories=$(or $(N),10000) $(if $(SEED),-seed=$(SEED))
 
 bench: build ## the micro benchmarks, then the load generator against its own server
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

@@ -57,7 +57,7 @@ func TestHistories(t *testing.T) {
 			t.Errorf("history %d: %v", i, err)
 		}
 	}
-	t.Logf("replay: %d histories, %d differences (-seed %d)", n, differences, h.seed)
+	t.Logf("replay: %d histories, %d differences", n, differences)
 }
 
 // replays are the ways to get the tables of a history from its directory: from a data file and a
@@ -81,6 +81,7 @@ func newHistories(t *testing.T, fault string) *histories {
 	if h.seed == 0 {
 		h.seed = conformance.Seed(t)
 	}
+	t.Logf("-seed %d", h.seed)
 	h.families = conformance.StartOracle(t, h.seed).Families
 	for _, env := range [][]string{
 		{"GOMAXPROCS=1", "GOMEMLIMIT=32MiB"},

@@ -278,5 +278,5 @@ func digestOf(store *shardmap.Store) string {
 			h.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)
 		}
 	}
-	return h.Sum.String()
+	return h.String()
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cyberdb-fast/codec/digest"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
 )
@@ -119,12 +120,20 @@ func (m *model) apply(lsn, n uint64, op []byte) error {
 	return nil
 }
 
+// state returns the digest of the tables, and their content as a text.
 func (m *model) state() string {
 	var b bytes.Buffer
+	var h digest.Hasher
+	h.Table(digest.Dict, "dict")
 	for _, e := range m.sorted() {
+		h.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)
 		fmt.Fprintf(&b, "%s %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
 	}
-	fmt.Fprintf(&b, "%x %d", m.list, m.listed)
+	h.Table(digest.List, "list")
+	for i, elem := range m.list {
+		h.Element(uint64(i), elem)
+	}
+	fmt.Fprintf(&b, "%x %d\ndigest %v", m.list, m.listed, h.Sum)
 	return b.String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"time"
 )
@@ -28,7 +29,8 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 //	footer  0       8              16       20       24      32            40    48         56     60    64
 //	        | magic | index offset | blocks | tables | items | file length | LSN | checksum | zero | CRC |
 const (
-	cdbVersion       = 2 // 2: the first with this form; version 1 was the pickle that CyberDB wrote
+	cdbVersion       = 3 // that is written
+	cdbOldest        = 2 // that is read: the first with this form; version 1 was CyberDB's pickle
 	cdbHeaderBytes   = 64
 	blockHeaderBytes = 40
 	cdbFooterBytes   = 64
@@ -75,8 +77,8 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 // Stamp says which instant of which database a .cdb file holds.
 type Stamp struct {
 	Database ID
-	LSN      uint64    // of the cut: the file holds exactly the operations with lower LSNs
-	Created  time.Time // to the millisecond
+	LSN      uint64    // of the cut: the file holds exactly the operations with LSNs up to this one
+	Created  time.Time // time of the cut, to the millisecond
 }
 
 func (s Stamp) appendHeader(dst []byte) []byte {
@@ -92,21 +94,25 @@ func (s Stamp) appendHeader(dst []byte) []byte {
 }
 
 // parseHeader parses the header of a .cdb file from the file's first bytes. Errors: ErrForeign,
-// ErrVersion, ErrDamaged.
-func parseHeader(b []byte) (s Stamp, err error) {
+// ErrVersion (a *VersionError without the file's name if the version is unknown), ErrDamaged.
+func parseHeader(b []byte) (s Stamp, version uint16, err error) {
 	if n := min(len(b), len(cdbMagic)); string(b[:n]) != string(cdbMagic[:n]) {
-		return s, ErrForeign
+		return s, 0, ErrForeign
 	}
 	if len(b) < cdbHeaderBytes || checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:cdbHeaderBytes]) {
-		return s, ErrDamaged
+		return s, 0, ErrDamaged
 	}
-	if binary.LittleEndian.Uint16(b[8:]) != cdbVersion || !zero(b[10:16]) || !zero(b[48:60]) {
-		return s, ErrVersion
+	version = binary.LittleEndian.Uint16(b[8:])
+	if version < cdbOldest || version > cdbVersion {
+		return s, version, &VersionError{Kind: ".cdb file", Version: version, Oldest: cdbOldest, Newest: cdbVersion}
+	}
+	if !zero(b[10:16]) || !zero(b[48:60]) {
+		return s, version, fmt.Errorf("unknown flags or fields in the header: %w", ErrVersion)
 	}
 	copy(s.Database[:], b[16:])
 	s.LSN = binary.LittleEndian.Uint64(b[32:])
 	s.Created = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:])))
-	return s, nil
+	return s, version, nil
 }
 
 func zero(b []byte) bool {

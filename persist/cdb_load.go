@@ -87,7 +87,7 @@ func (l *load) run(workers int) error {
 
 // read reads the file from its header to its footer.
 func (l *load) read(jobs, order chan<- *group, stop <-chan struct{}) error {
-	_, _ = l.sum.Write(l.r.stamp.appendHeader(nil)) // never fails
+	_, _ = l.sum.Write(l.r.head) // never fails
 	end := l.r.size - cdbFooterBytes
 	var blocks uint32
 	for at := int64(cdbHeaderBytes); at < end; {
@@ -176,16 +176,23 @@ func (g *group) decode(r *Reader) error {
 	g.parts = nil
 	switch g.first.typ {
 	case blockTable:
-		p := parser{b: g.raw}
-		g.table = p.table()
-		if p.bad || p.left() > 0 || !r.indexMatches(&g.first, g.at, &g.table) {
+		table, unknown, ok := parseTable(g.raw, r.version)
+		g.table = table
+		switch {
+		case !ok || !r.indexMatches(&g.first, g.at, &g.table):
 			return r.blockDamage(g.at, &g.first, "the table differs from its index entry")
+		case unknown != "":
+			return r.unknown(g.table.Name, unknown)
 		}
 		g.table.Items = r.index[g.first.table].Items
 	case blockEntries, blockElements:
-		g.block = Block{kind: g.first.kind(), items: int(g.first.items), raw: g.raw}
-		if !g.block.wellFormed() {
+		g.block = Block{kind: g.first.kind(), version: r.version, items: int(g.first.items), raw: g.raw}
+		ok, unknown := g.block.wellFormed()
+		switch {
+		case !ok:
 			return r.blockDamage(g.at, &g.first, "the items cannot be parsed")
+		case unknown != "":
+			return r.unknown(r.tableName(&g.first), unknown)
 		}
 	}
 	return nil

@@ -11,17 +11,20 @@ import (
 // Reader reads one .cdb file. It is not safe for concurrent use; Load uses its own goroutines.
 type Reader struct {
 	// constant after Open
-	name  string
-	file  File
-	stamp Stamp
-	size  int64
-	foot  footer
-	index []indexEntry
+	name    string
+	file    File
+	head    []byte // the header's bytes
+	stamp   Stamp
+	version uint16 // of the file's format
+	size    int64
+	foot    footer
+	index   []indexEntry
 }
 
 // Open opens a .cdb file and reads its header, footer and index. Load checks the rest.
 //
-// Errors: ErrForeign, ErrVersion, ErrDamaged, those of the file system. Each names the file.
+// Errors: ErrForeign; ErrVersion, also of a table with an unknown option; ErrDamaged; those of the
+// file system. Each names the file.
 func Open(fsys FS, name string) (*Reader, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -49,15 +52,19 @@ func (r *Reader) open() (err error) {
 }
 
 func (r *Reader) readHeader() error {
-	head := make([]byte, min(r.size, cdbHeaderBytes))
-	if err := r.readAt(head, 0); err != nil {
+	r.head = make([]byte, min(r.size, cdbHeaderBytes))
+	if err := r.readAt(r.head, 0); err != nil {
 		return err
 	}
 	var err error
-	r.stamp, err = parseHeader(head)
+	r.stamp, r.version, err = parseHeader(r.head)
+	var version *VersionError
 	switch {
 	case errors.Is(err, ErrDamaged):
 		return r.damage(0, "the file's header is incomplete or does not match its checksum")
+	case errors.As(err, &version):
+		version.File = r.name
+		return version
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
@@ -103,9 +110,14 @@ func (r *Reader) readIndex() error {
 		if h.typ != blockIndex || !ok {
 			return r.blockDamage(at, &h, "the index cannot be read")
 		}
-		entries, ok := parseIndex(raw, h.items)
+		entries, ok := parseIndex(raw, r.version, h.items)
 		if !ok || int(h.table) != len(r.index) {
 			return r.blockDamage(at, &h, "the index cannot be read")
+		}
+		for i := range entries {
+			if e := &entries[i]; e.unknown != "" {
+				return r.unknown(e.Name, e.unknown)
+			}
 		}
 		r.index = append(r.index, entries...)
 		at += blockHeaderBytes + int64(h.stored)
@@ -119,9 +131,10 @@ func (r *Reader) readIndex() error {
 	return nil
 }
 
-func parseIndex(raw []byte, items uint32) (entries []indexEntry, ok bool) {
-	p := parser{b: raw}
+func parseIndex(raw []byte, version uint16, items uint32) (entries []indexEntry, ok bool) {
+	p := newPayloadParser(raw, version)
 	for p.left() > 0 {
+		p.unknown = ""
 		entries = append(entries, p.indexEntry())
 	}
 	return entries, !p.bad && len(entries) == int(items)
@@ -172,6 +185,11 @@ func (r *Reader) blockDamage(at int64, h *blockHeader, what string) error {
 	return &DamageError{File: r.name, Offset: at, Table: r.tableName(h), Block: int(h.block), What: what}
 }
 
+// unknown returns the error of a table that has what only a newer version knows.
+func (r *Reader) unknown(table, what string) error {
+	return fmt.Errorf("%s, table %q: %s: %w", r.name, table, what, ErrVersion)
+}
+
 // tableName returns the name of a block's table, "" if it is unknown or the block has none.
 func (r *Reader) tableName(h *blockHeader) string {
 	if h.typ != blockIndex && int(h.table) < len(r.index) {
@@ -211,7 +229,8 @@ type Loader interface {
 // blocks ahead. progress, if not nil, is called from time to time with the bytes passed on and the
 // file's length.
 //
-// Errors: ErrDamaged, with table, block and offset; those of the file system and of the loader.
+// Errors: ErrDamaged, with table, block and offset; ErrVersion, with the table; those of the file
+// system and of the loader.
 // After an error the loader has received a part of the file, complete blocks in order. The caller
 // must discard what it made of them.
 func (r *Reader) Load(workers int, loader Loader, progress func(done, total int64)) error {

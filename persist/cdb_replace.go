@@ -119,7 +119,7 @@ func removeAbandoned(fsys FS, part string, database ID) error {
 	if err != nil {
 		return err
 	}
-	stamp, err := parseHeader(head)
+	stamp, _, err := parseHeader(head)
 	switch {
 	case errors.Is(err, ErrForeign) && !zero(head): // zeros: the header never reached the disk
 		return fmt.Errorf("%s: %w and not left by a save; move it away", part, ErrForeign)
@@ -186,7 +186,7 @@ func replaceable(fsys FS, name string) (there bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := parseHeader(head); errors.Is(err, ErrForeign) {
+	if _, _, err := parseHeader(head); errors.Is(err, ErrForeign) {
 		return false, notOverwritten(name)
 	}
 	return true, nil

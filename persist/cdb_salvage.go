@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/zeebo/xxh3"
@@ -35,9 +36,10 @@ type Salvaged struct {
 
 // Salvage writes everything that can be read of a damaged .cdb file to the new file out. A table
 // whose name is lost is named "salvaged-" and its number. The new file has the old one's database
-// and LSN if they can be read.
+// and LSN if they can be read. Without a header, the file's version is the only one that fits all
+// blocks; if two fit, the entries of dicts are lost.
 //
-// Errors: ErrForeign and ErrVersion if no part of the file is recognized; an error if out exists;
+// Errors: ErrForeign if no part of the file is recognized; ErrVersion; an error if out exists;
 // those of the file system.
 func Salvage(fsys FS, name, out string) (*Salvaged, error) {
 	if there, err := exists(fsys, out); err != nil || there {
@@ -68,6 +70,8 @@ type salvage struct {
 	blocks []foundBlock
 	names  map[uint32]Table // by number, from the index
 	result *Salvaged
+	// what only a newer version knows of a table, by the table's number
+	unknown map[uint32]string
 }
 
 type foundBlock struct {
@@ -79,8 +83,11 @@ func (f *foundBlock) end() int64 { return f.at + blockHeaderBytes + int64(f.stor
 
 // scan finds all block headers in the file and reads what is left of the index.
 func (s *salvage) scan() error {
-	s.names = make(map[uint32]Table)
-	foreign := s.readStamp()
+	s.names, s.unknown = make(map[uint32]Table), make(map[uint32]string)
+	headless := s.readStamp()
+	if errors.Is(headless, ErrVersion) {
+		return headless
+	}
 	window := make([]byte, 0, scanBytes)
 	start := int64(0) // of the window
 	next := uint32(0)
@@ -102,8 +109,11 @@ func (s *salvage) scan() error {
 		next = h.block + 1
 		at = found.end()
 	}
-	if foreign != nil && len(s.blocks) == 0 {
-		return foreign
+	if headless != nil && len(s.blocks) == 0 {
+		return headless
+	}
+	if headless != nil {
+		s.decideVersion()
 	}
 	for i := range s.blocks {
 		if s.blocks[i].typ == blockIndex {
@@ -123,7 +133,6 @@ func (s *salvage) readStamp() error {
 	if err == nil {
 		return nil
 	}
-	s.lost(0, min(cdbHeaderBytes, s.r.size), "", -1, "the file's header; the new file has no database id")
 	if at := s.r.size - cdbFooterBytes; at >= 0 {
 		b := make([]byte, cdbFooterBytes)
 		if s.r.readAt(b, at) == nil {
@@ -140,13 +149,61 @@ func (s *salvage) index(f *foundBlock) {
 	if !ok {
 		return
 	}
-	entries, ok := parseIndex(raw, f.items)
+	entries, ok := parseIndex(raw, s.r.version, f.items)
 	if !ok {
 		return
 	}
 	for i := range entries {
-		s.names[f.table+uint32(i)] = entries[i].Table
+		table := f.table + uint32(i)
+		s.names[table] = entries[i].Table
+		if entries[i].unknown != "" {
+			s.unknown[table] = entries[i].unknown
+		}
 	}
+}
+
+// decideVersion finds the version of a file whose header is lost: the only one in which all intact
+// blocks can be parsed. It stays 0 if there is no such version, or if there are two.
+func (s *salvage) decideVersion() {
+	var fit []uint16
+	for v := uint16(cdbOldest); v <= cdbVersion; v++ {
+		if s.fits(v) {
+			fit = append(fit, v)
+		}
+	}
+	what := "the version is unknown"
+	if len(fit) == 1 {
+		s.r.version = fit[0]
+		what = fmt.Sprintf("the blocks are those of version %d", s.r.version)
+	}
+	what = "the file's header; the new file has no database id; " + what
+	s.lost(0, min(cdbHeaderBytes, s.r.size), "", -1, what)
+}
+
+// fits reports whether all intact blocks can be parsed in a version of the format.
+func (s *salvage) fits(version uint16) bool {
+	for i := 0; i < len(s.blocks); {
+		f := &s.blocks[i]
+		raw, used, what := s.group(i)
+		i += used
+		if what != "" {
+			continue
+		}
+		ok := true
+		switch f.typ {
+		case blockTable:
+			_, _, ok = parseTable(raw, version)
+		case blockIndex:
+			_, ok = parseIndex(raw, version, f.items)
+		case blockEntries:
+			b := Block{kind: Dict, version: version, items: int(f.items), raw: raw}
+			ok, _ = b.wellFormed()
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // payload reads a block if it is intact.
@@ -234,18 +291,29 @@ func (s *salvage) group(i int) (raw []byte, used int, what string) {
 // write passes one group to the Writer. It returns what is wrong with the group.
 func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) string {
 	if f.typ == blockTable {
-		p := parser{b: raw}
-		t := p.table()
-		if p.bad || p.left() > 0 {
+		t, unknown, ok := parseTable(raw, s.r.version)
+		if !ok {
 			return "the table's name cannot be read"
+		}
+		if unknown != "" {
+			s.unknown[f.table] = unknown
+			return unknown
 		}
 		*table = int64(f.table)
 		_ = w.Table(t) // the Writer keeps its error
 		return ""
 	}
-	b := Block{kind: f.kind(), items: int(f.items), raw: raw}
-	if !b.wellFormed() {
+	b := Block{kind: f.kind(), version: s.r.version, items: int(f.items), raw: raw}
+	ok, unknown := b.wellFormed()
+	switch {
+	case s.unknown[f.table] != "":
+		return "the table has an " + s.unknown[f.table]
+	case b.kind == Dict && b.version == 0:
+		return "the header is lost, and the entries do not show in which version they are"
+	case !ok:
 		return "the items cannot be parsed"
+	case unknown != "":
+		return unknown
 	}
 	if *table != int64(f.table) { // the table's first block is lost
 		t, ok := s.names[f.table]

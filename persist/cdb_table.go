@@ -2,6 +2,7 @@ package persist
 
 import (
 	"encoding/binary"
+	"fmt"
 	"iter"
 )
 
@@ -38,7 +39,7 @@ type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
 	Place    uint64 // LSN of the insertion: entries are in this order
-	Deadline int64  // in milliseconds since 1970 UTC; 0: none
+	Deadline int64  // in milliseconds since 1970 UTC, below 2^48; 0: none
 }
 
 // appendTable appends the payload of a table's first block.
@@ -46,10 +47,11 @@ func appendTable(dst []byte, t *Table) []byte {
 	dst = append(dst, byte(t.Kind))
 	dst = appendBytes(dst, t.Name)
 	dst = binary.AppendUvarint(dst, t.Created)
-	return binary.AppendUvarint(dst, t.Version)
+	dst = binary.AppendUvarint(dst, t.Version)
+	return append(dst, 0) // no options
 }
 
-func (p *parser) table() (t Table) {
+func (p *payloadParser) table() (t Table) {
 	if p.left() > 0 {
 		t.Kind = Kind(p.b[0])
 		p.b = p.b[1:]
@@ -59,7 +61,36 @@ func (p *parser) table() (t Table) {
 	}
 	t.Name = string(p.bytes(maxNameBytes))
 	t.Created, t.Version = p.uvarint(), p.uvarint()
+	if p.version >= 3 {
+		p.options()
+	}
 	return t
+}
+
+// options reads the options of a table. None is known: a reader skips those with odd tags, and
+// refuses a table with one of an even tag.
+func (p *payloadParser) options() {
+	options := parser{b: p.bytes(maxBlockBytes)}
+	for least := uint64(0); options.left() > 0; {
+		tag := options.uvarint()
+		options.bytes(maxBlockBytes)
+		if options.bad || tag < least {
+			p.b, p.bad = nil, true
+			return
+		}
+		if tag%2 == 0 && p.unknown == "" {
+			p.unknown = fmt.Sprintf("unknown option %d", tag)
+		}
+		least = tag + 1
+	}
+}
+
+// parseTable parses the payload of a table's first block. An unknown other than "" describes what
+// only a newer version knows of the table.
+func parseTable(raw []byte, version uint16) (t Table, unknown string, ok bool) {
+	p := newPayloadParser(raw, version)
+	t = p.table()
+	return t, p.unknown, !p.bad && p.left() == 0
 }
 
 // indexEntry locates a table.
@@ -68,6 +99,8 @@ type indexEntry struct {
 	offset int64  // of its first block
 	block  uint32 // the number of its first block
 	blocks uint32 // the number of its blocks
+
+	unknown string // what only a newer version knows of the table; "": nothing
 }
 
 func appendIndexEntry(dst []byte, e *indexEntry) []byte {
@@ -78,29 +111,70 @@ func appendIndexEntry(dst []byte, e *indexEntry) []byte {
 	return binary.AppendUvarint(dst, e.Items)
 }
 
-func (p *parser) indexEntry() (e indexEntry) {
+func (p *payloadParser) indexEntry() (e indexEntry) {
 	e.Table = p.table()
+	e.unknown = p.unknown
 	e.offset = int64(p.uvarint() & (1<<63 - 1))
 	e.block, e.blocks = uint32(p.uvarint()), uint32(p.uvarint())
 	e.Items = p.uvarint()
 	return e
 }
 
+// The metadata of an entry: flags, then the fields that they announce. On disk: do not change.
+const (
+	metadataDeadline      = 1     // flag: a deadline follows, 48 bits
+	deadlineMetadataBytes = 1 + 6 // of metadata with a deadline alone
+	maxDeadline           = 1<<48 - 1
+)
+
 // appendEntry appends one entry: its place as the difference from the place before, its version as
 // the difference from the place.
 func appendEntry(dst []byte, before uint64, e *Entry) []byte {
 	dst = binary.AppendVarint(dst, int64(e.Place-before))
 	dst = binary.AppendVarint(dst, int64(e.Version-e.Place))
-	dst = appendBytes(dst, e.Key)
+	if e.Deadline == 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(e.Key))<<1)
+		dst = append(dst, e.Key...)
+		return appendBytes(dst, e.Val)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Key))<<1|1)
+	dst = append(dst, e.Key...)
+	dst = append(dst, deadlineMetadataBytes, metadataDeadline)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(e.Deadline))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(e.Deadline>>32))
 	return appendBytes(dst, e.Val)
 }
 
-func (p *parser) entry(before uint64) (e Entry) {
+func (p *payloadParser) entry(before uint64) (e Entry) {
 	e.Place = before + uint64(p.varint())
 	e.Version = e.Place + uint64(p.varint())
-	e.Key = p.bytes(maxGroupBytes)
+	if p.version < 3 {
+		e.Key = p.bytes(maxGroupBytes)
+	} else {
+		n := p.uvarint()
+		e.Key = p.take(n>>1, maxGroupBytes)
+		if n&1 != 0 {
+			e.Deadline = p.metadata()
+		}
+	}
 	e.Val = p.bytes(maxGroupBytes)
 	return e
+}
+
+// metadata reads the metadata of an entry, which an entry without any does not have.
+func (p *payloadParser) metadata() (deadline int64) {
+	b := p.bytes(maxGroupBytes)
+	switch {
+	case len(b) > 0 && b[0]&^metadataDeadline != 0:
+		p.unknown = fmt.Sprintf("unknown metadata flags %#02x", b[0]&^metadataDeadline)
+		return 0
+	case len(b) == deadlineMetadataBytes && b[0] == metadataDeadline:
+		deadline = int64(binary.LittleEndian.Uint32(b[1:])) | int64(binary.LittleEndian.Uint16(b[5:]))<<32
+	}
+	if deadline == 0 {
+		p.b, p.bad = nil, true
+	}
+	return deadline
 }
 
 func appendBytes[T []byte | string](dst []byte, b T) []byte {
@@ -136,8 +210,11 @@ func advance[T uint64 | int64](p *parser, v T, n int) T {
 	return v
 }
 
-func (p *parser) bytes(limit uint64) []byte {
-	n := p.uvarint()
+// bytes reads a length, of limit at most, and as many bytes.
+func (p *parser) bytes(limit uint64) []byte { return p.take(p.uvarint(), limit) }
+
+// take reads n bytes, of which there may be limit at most.
+func (p *parser) take(n, limit uint64) []byte {
 	if n > limit || n > uint64(len(p.b)) {
 		p.b, p.bad = nil, true
 		return nil
@@ -147,11 +224,23 @@ func (p *parser) bytes(limit uint64) []byte {
 	return b
 }
 
+// payloadParser reads the payload of a block of a .cdb file.
+type payloadParser struct {
+	parser
+	version uint16 // of the file
+	unknown string // describes something that only a newer version knows; "": there is nothing
+}
+
+func newPayloadParser(b []byte, version uint16) payloadParser {
+	return payloadParser{parser: parser{b: b}, version: version}
+}
+
 // Block is a part of a table: some of its entries, or of its elements, in order.
 type Block struct {
-	kind  Kind
-	items int
-	raw   []byte
+	kind    Kind
+	version uint16 // of the file
+	items   int
+	raw     []byte
 }
 
 // Len returns how many entries or elements the block has.
@@ -160,7 +249,7 @@ func (b *Block) Len() int { return b.items }
 // Entries yields the entries of a dict's block.
 func (b *Block) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		p := parser{b: b.raw}
+		p := newPayloadParser(b.raw, b.version)
 		var before uint64
 		for p.left() > 0 {
 			e := p.entry(before)
@@ -185,9 +274,10 @@ func (b *Block) Elements() iter.Seq[[]byte] {
 	}
 }
 
-// wellFormed reports whether the block can be parsed into the right number of items.
-func (b *Block) wellFormed() bool {
-	p := parser{b: b.raw}
+// wellFormed reports whether the block can be parsed into the right number of items. An unknown
+// other than "" describes what only a newer version knows.
+func (b *Block) wellFormed() (ok bool, unknown string) {
+	p := newPayloadParser(b.raw, b.version)
 	n := 0
 	for ; p.left() > 0; n++ {
 		if b.kind == Dict {
@@ -196,5 +286,5 @@ func (b *Block) wellFormed() bool {
 			p.bytes(maxGroupBytes)
 		}
 	}
-	return !p.bad && n == b.items
+	return !p.bad && n == b.items, p.unknown
 }

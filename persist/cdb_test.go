@@ -59,10 +59,8 @@ func (c *content) Block(b *persist.Block) error {
 	t := &c.tables[len(c.tables)-1]
 	if t.Kind == persist.Dict {
 		for e := range b.Entries() {
-			t.entries = append(
-				t.entries,
-				persist.Entry{Key: bytes.Clone(e.Key), Val: bytes.Clone(e.Val), Version: e.Version, Place: e.Place},
-			)
+			e.Key, e.Val = bytes.Clone(e.Key), bytes.Clone(e.Val)
+			t.entries = append(t.entries, e)
 		}
 		return nil
 	}
@@ -77,7 +75,7 @@ func (c *content) String() string {
 	for _, t := range c.tables {
 		fmt.Fprintf(&b, "%v %q born %d version %d\n", t.Kind, t.Name, t.Created, t.Version)
 		for _, e := range t.entries {
-			fmt.Fprintf(&b, "\t%x %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
+			fmt.Fprintf(&b, "\t%x %x %d %d %d\n", e.Key, e.Val, e.Version, e.Place, e.Deadline)
 		}
 		for _, e := range t.elements {
 			fmt.Fprintf(&b, "\t%x\n", e)
@@ -101,9 +99,16 @@ func randomContent(rng *rand.Rand, n, biggest int) *content {
 				t.elements = append(t.elements, randomBytes(rng, biggest))
 				continue
 			}
-			e := persist.Entry{Key: randomBytes(rng, 40), Val: randomBytes(rng, biggest), Place: lsn, Version: lsn}
+			e := persist.Entry{Key: randomBytes(rng, 200), Val: randomBytes(rng, biggest), Place: lsn, Version: lsn}
+			if rng.IntN(100) == 0 {
+				e.Key = randomBytes(rng, 10<<10)
+			}
 			if rng.IntN(2) == 0 {
 				e.Version += rng.Uint64N(1 << 20)
+			}
+			if rng.IntN(3) == 0 {
+				e.Deadline = 1 + rng.Int64N(1<<rng.IntN(49)) // up to 2^48
+				e.Deadline = min(e.Deadline, 1<<48-1)
 			}
 			t.entries = append(t.entries, e)
 		}
@@ -273,7 +278,7 @@ func smallContent() *content {
 	return &content{tables: []table{
 		{Table: persist.Table{Name: "users", Kind: persist.Dict, Created: 3}, entries: []persist.Entry{
 			{Key: []byte("\xa3ada"), Val: []byte{36}, Version: 9, Place: 4},
-			{Key: []byte("\xa3eve"), Val: bytes.Repeat([]byte{7}, 100), Version: 5, Place: 5},
+			{Key: []byte("\xa3eve"), Val: bytes.Repeat([]byte{7}, 100), Version: 5, Place: 5, Deadline: 1700000060123},
 		}},
 		{
 			Table:    persist.Table{Name: "queue", Kind: persist.List, Created: 6, Version: 8},
@@ -358,7 +363,7 @@ func TestFileDamageNamed(t *testing.T) {
 		damage.Offset >= int64(at) {
 		t.Fatalf("%+v", err)
 	}
-	if want := `data.cdb, table "users", block 1, at byte 113: the block does not match its checksum`; err.Error() != want {
+	if want := `data.cdb, table "users", block 1, at byte 114: the block does not match its checksum`; err.Error() != want {
 		t.Fatalf("%v", err)
 	}
 }

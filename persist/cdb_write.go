@@ -66,6 +66,13 @@ func (f *Writer) Table(t Table) error {
 
 // Entry appends an entry to the current dict. It copies e.
 func (f *Writer) Entry(e Entry) error {
+	if f.err == nil && uint64(e.Deadline) > maxDeadline {
+		f.err = fmt.Errorf(
+			"an entry has the deadline %d, which is not between 0 and %d",
+			e.Deadline,
+			int64(maxDeadline),
+		)
+	}
 	f.room(len(e.Key) + len(e.Val))
 	f.raw = appendEntry(f.raw, f.before, &e)
 	f.before = e.Place

@@ -80,7 +80,7 @@ func (c *Claimant) mayReplace(fsys FS, file string) (there bool, err error) {
 	if err != nil || len(head) == 0 {
 		return true, err
 	}
-	stamp, err := parseHeader(head)
+	stamp, _, err := parseHeader(head)
 	switch {
 	case errors.Is(err, ErrForeign):
 		return true, notOverwritten(file)

@@ -27,6 +27,22 @@ var (
 	ErrClosed = errors.New("journal closed")
 )
 
+// VersionError says which version a file has, and which ones this program reads.
+type VersionError struct {
+	File, Kind     string // its name; what it is, ".cdb file" for example
+	Version        uint16 // of the file
+	Oldest, Newest uint16 // that this program reads
+}
+
+// Error names the file, its version, and the versions that this program reads.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is a %s of version %d; this program reads versions %d to %d",
+		e.File, e.Kind, e.Version, e.Oldest, e.Newest)
+}
+
+// Is makes errors.Is(err, ErrVersion) true.
+func (e *VersionError) Is(target error) bool { return target == ErrVersion }
+
 // DamageError says where and how a file is damaged.
 type DamageError struct {
 	File   string

@@ -3,6 +3,7 @@ package persist_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -50,35 +51,83 @@ func golden(t *testing.T, name string, made func() []byte) []byte {
 	return data
 }
 
+// goldenFiles are the .cdb files in testdata, by version and codec.
+var goldenFiles = map[uint16][]string{
+	2: {"v2-raw.cdb", "v2-s2.cdb", "v2-zstd.cdb"},
+	3: {"v3-raw.cdb", "v3-s2.cdb", "v3-zstd.cdb"},
+}
+
+// goldenContent is what the golden files of a version hold.
+func goldenContent(version uint16) *content {
+	c := smallContent()
+	if version == 2 { // it has no deadlines
+		c.tables[0].entries[1].Deadline = 0
+	}
+	return c
+}
+
+// makeGolden writes a file of the present version as in testdata.
+func makeGolden(t *testing.T, codec persist.Codec) []byte {
+	t.Helper()
+	s := stamp
+	s.Database = goldenID
+	disk := fstest.NewDisk()
+	if _, err := persist.WriteFile(disk, "golden.cdb", s, codec, smallContent().fill); err != nil {
+		t.Fatal(err)
+	}
+	return disk.Bytes("golden.cdb")
+}
+
 // TestGoldenFiles: the .cdb files of every version and codec are read, for ever. A new version adds
 // files, and changes none.
 func TestGoldenFiles(t *testing.T) {
-	for codec, name := range []string{"v2-raw.cdb", "v2-s2.cdb", "v2-zstd.cdb"} {
-		s := stamp
-		s.Database = goldenID
-		made := func() []byte {
+	for version, names := range goldenFiles {
+		for codec, name := range names {
+			data := golden(t, name, func() []byte { return makeGolden(t, persist.Codec(codec)) })
 			disk := fstest.NewDisk()
-			if _, err := persist.WriteFile(disk, name, s, persist.Codec(codec), smallContent().fill); err != nil {
+			disk.Put(name, data)
+			r, err := persist.Open(disk, name)
+			if err != nil {
 				t.Fatal(err)
 			}
-			return disk.Bytes(name)
+			if info := r.Info(); data[8] != byte(version) || info.Database != goldenID || info.LSN != stamp.LSN ||
+				!info.Created.Equal(stamp.Created) || info.Items != 5 {
+				t.Errorf("%s: version %d, %+v", name, data[8], info)
+			}
+			if got, err := load(disk, name, 2); err != nil || got.String() != goldenContent(version).String() {
+				t.Errorf("%s: %v\n%v", name, err, got)
+			}
 		}
-		data := golden(t, name, made)
+	}
+	if !bytes.Equal(makeGolden(t, persist.Raw), golden(t, "v3-raw.cdb", nil)) {
+		t.Error("v3-raw.cdb is written in another way now: that is another version")
+	}
+}
+
+// TestGoldenFilesSalvaged: each flipped bit of a file of an older version is detected, and what is
+// salvaged is what was written, also without a header.
+func TestGoldenFilesSalvaged(t *testing.T) {
+	for version, names := range goldenFiles {
+		data, want := golden(t, names[persist.Raw], nil), goldenContent(version).String()
+		for i := range data {
+			for bit := range 8 {
+				data[i] ^= 1 << bit
+				check(t, data, want, fmt.Sprintf("version %d, byte %d bit %d", version, i, bit))
+				data[i] ^= 1 << bit
+			}
+		}
 		disk := fstest.NewDisk()
-		disk.Put(name, data)
-		r, err := persist.Open(disk, name)
+		clear(data[:40])
+		disk.Put("a.cdb", data)
+		saved, err := persist.Salvage(disk, "a.cdb", "b.cdb")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info := r.Info(); info.Database != goldenID || info.LSN != s.LSN || !info.Created.Equal(s.Created) ||
-			info.Items != 5 {
-			t.Errorf("%s: %+v", name, info)
-		}
-		if got, err := load(disk, name, 2); err != nil || got.String() != smallContent().String() {
-			t.Errorf("%s: %v\n%v", name, err, got)
-		}
-		if codec == 0 && !bytes.Equal(made(), data) {
-			t.Errorf("%s is written in another way now: that is another version", name)
+		got, err := load(disk, "b.cdb", 1)
+		text := fmt.Sprintf("64 bytes at byte 0: the file's header; the new file has no database id; "+
+			"the blocks are those of version %d", version)
+		if err != nil || got.String() != want || len(saved.Lost) != 1 || saved.Lost[0].String() != text {
+			t.Errorf("without a header: %v, %v\n%v", err, saved.Lost, got)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 	info := r.Info()
 	fmt.Fprintf(
 		stdout,
-		"%s: %d bytes, database %v, changes below %d, saved %s\n",
+		"%s: %d bytes, database %v, changes up to %d, saved %s\n",
 		name,
 		info.Bytes,
 		info.Database,

@@ -13,14 +13,15 @@ import (
 	"cyberdb-fast/persist"
 )
 
-const checkUsage = "cyberdb-fast check FILE [--salvage NEWFILE]"
+const checkUsage = "cyberdb-fast check FILE [--digest | --salvage NEWFILE]"
 
 // check is the command that checks a .cdb file. It returns the exit code.
 func check(args []string, stdout, stderr *os.File) int {
 	flags := pflag.NewFlagSet("cyberdb-fast check", pflag.ContinueOnError)
 	flags.Usage = func() {}
 	salvage := flags.String("salvage", "", "")
-	if err := flags.Parse(args); err != nil || flags.NArg() != 1 {
+	digest := flags.Bool("digest", false, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() != 1 || *digest && *salvage != "" {
 		if errors.Is(err, pflag.ErrHelp) {
 			_, _ = io.WriteString(stdout, "Usage: "+checkUsage+"\n")
 			return exitOK
@@ -31,7 +32,11 @@ func check(args []string, stdout, stderr *os.File) int {
 	if err != nil {
 		return usageError(stderr, err)
 	}
-	damage := verify(name, stdout, loadProgress(onTerminal(stderr)))
+	read := verify
+	if *digest {
+		read = printDigest
+	}
+	damage := read(name, stdout, loadProgress(onTerminal(stderr)))
 	if damage != nil {
 		fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
 	}
@@ -68,19 +73,33 @@ func salvageTo(name, to string) (*persist.Salvaged, error) {
 	return persist.Salvage(persist.OS, name, to)
 }
 
-// verify reads a whole file, lists its tables, and returns what is wrong with it.
-func verify(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
+// openToCheck opens a .cdb file, and says what another file is.
+func openToCheck(name string) (*persist.Reader, error) {
 	r, err := persist.Open(persist.OS, name)
 	if errors.Is(err, persist.ErrForeign) {
 		if is, _ := isOldFile(name); is {
-			return fmt.Errorf(
+			return nil, fmt.Errorf(
 				"%s was written by CyberDB; check it with `cyberdb-fast import %s -o NEW.cdb`, which reads all of it",
 				name,
 				name,
 			)
 		}
-		return fmt.Errorf("%w: not written by cyberdb-fast", err)
+		return nil, fmt.Errorf("%w: not written by cyberdb-fast", err)
 	}
+	return r, err
+}
+
+// progressOf returns the progress of one file; nil: it is not shown.
+func progressOf(name string, progress func(file string, done, total int64)) func(done, total int64) {
+	if progress == nil {
+		return nil
+	}
+	return func(done, total int64) { progress(name, done, total) }
+}
+
+// verify reads a whole file, lists its tables, and returns what is wrong with it.
+func verify(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
+	r, err := openToCheck(name)
 	if err != nil {
 		return err
 	}
@@ -98,11 +117,7 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 	for _, t := range r.Tables() {
 		fmt.Fprintf(stdout, "%v %q with %d items\n", t.Kind, t.Name, t.Items)
 	}
-	var shown func(done, total int64)
-	if progress != nil {
-		shown = func(done, total int64) { progress(name, done, total) }
-	}
-	if err := r.Verify(runtime.GOMAXPROCS(0), shown); err != nil {
+	if err := r.Verify(runtime.GOMAXPROCS(0), progressOf(name, progress)); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "intact: %d items in %d tables\n", info.Items, info.Tables)

@@ -1,0 +1,123 @@
+// Package digest computes the digest of a database: a number that two databases share only if they
+// hold the same tables, whatever the machine, the memory layout and the order of the computation.
+// "Digest" in persist/FORMAT.md is the exact text.
+//
+// A digest is a sum of hashes, one for each table, entry and element. So parts of a database can be
+// hashed in any order, by several goroutines with a Hasher each, and their sums added.
+package digest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Kind is the kind of a table, as it is hashed: do not change.
+type Kind uint8
+
+// The kinds.
+const (
+	Dict Kind = 1
+	List Kind = 2
+)
+
+// What a hashed record is of: its first byte.
+const (
+	ofTable   = 1
+	ofEntry   = 2
+	ofElement = 3
+)
+
+// Sum is a sum of hashes, modulo 2^128, and how many tables and items they are of. The zero Sum is
+// that of no table.
+type Sum struct {
+	hi, lo uint64
+	Tables uint64
+	Items  uint64 // entries and elements
+}
+
+// Add adds the sum of another part.
+func (s *Sum) Add(other Sum) {
+	s.add(xxh3.Uint128{Hi: other.hi, Lo: other.lo})
+	s.Tables += other.Tables
+	s.Items += other.Items
+}
+
+func (s *Sum) add(hash xxh3.Uint128) {
+	var carry uint64
+	s.lo, carry = bits.Add64(s.lo, hash.Lo, 0)
+	s.hi, _ = bits.Add64(s.hi, hash.Hi, carry)
+}
+
+// String returns the sum, without the counts, as 32 hexadecimal digits.
+func (s Sum) String() string { return fmt.Sprintf("%016x%016x", s.hi, s.lo) }
+
+// copiedBytes is the size up to which a record is copied and hashed at once. A longer one is hashed
+// in pieces, so that a large value is not copied.
+const copiedBytes = 4 << 10
+
+// Hasher adds up the hashes of tables, one table after another. It allocates for a table's name
+// alone. The zero Hasher is ready; it is for one goroutine.
+type Hasher struct {
+	Sum
+
+	record []byte // the record; prefix bytes of it are the same for all items of a table
+	prefix int
+	stream xxh3.Hasher // of a long record
+}
+
+// Table begins the next table, and hashes what it is itself.
+func (h *Hasher) Table(kind Kind, name string) {
+	h.record = append(h.record[:0], ofTable, byte(kind))
+	h.record = binary.LittleEndian.AppendUint64(h.record, uint64(len(name)))
+	h.record = append(h.record, name...)
+	h.prefix = len(h.record)
+	h.number(0) // the length of the table's options
+	h.Tables++
+	h.add(xxh3.Hash128(h.record))
+	h.record[0] = ofEntry
+	if kind == List {
+		h.record[0] = ofElement
+	}
+}
+
+// Entry hashes an entry of the current table, a dict. key and val are encoded; place is the LSN of
+// the insertion, version that of the last change; deadline is in ms since 1970 UTC, 0: none.
+func (h *Hasher) Entry(key, val []byte, place, version uint64, deadline int64) {
+	h.begin()
+	h.number(place)
+	h.number(version)
+	h.number(uint64(deadline))
+	h.number(uint64(len(key)))
+	h.number(uint64(len(val)))
+	h.end(key, val)
+}
+
+// Element hashes an element of the current table, a list, as encoded.
+func (h *Hasher) Element(index uint64, val []byte) {
+	h.begin()
+	h.number(index)
+	h.number(uint64(len(val)))
+	h.end(nil, val)
+}
+
+func (h *Hasher) begin() { h.record = h.record[:h.prefix] }
+
+func (h *Hasher) number(v uint64) { h.record = binary.LittleEndian.AppendUint64(h.record, v) }
+
+// end ends the record of an item.
+func (h *Hasher) end(key, val []byte) {
+	h.Items++
+	if len(key)+len(val) <= copiedBytes {
+		h.record = append(append(h.record, key...), val...)
+		h.add(xxh3.Hash128(h.record))
+		return
+	}
+	h.stream.Reset()
+	for _, piece := range [...][]byte{h.record, key, val} {
+		_, _ = h.stream.Write(piece) // never fails
+	}
+	h.add(h.stream.Sum128())
+}

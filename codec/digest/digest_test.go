@@ -1,0 +1,274 @@
+package digest_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/zeebo/xxh3"
+
+	"cyberdb-fast/codec/digest"
+)
+
+// item is an entry of a dict, or an element of a list, whose index is that in its table.
+type item struct {
+	key, val       []byte
+	place, version uint64
+	deadline       int64
+}
+
+type table struct {
+	kind  digest.Kind
+	name  string
+	items []item
+}
+
+// sum makes a digest by a Hasher for each part of so many items, in a random order.
+func sum(tables []table, part int, rng *rand.Rand) (all digest.Sum) {
+	var sums []digest.Sum
+	for _, t := range tables {
+		var head digest.Hasher
+		head.Table(t.kind, t.name)
+		sums = append(sums, head.Sum)
+		for at := 0; at < len(t.items); at += part {
+			var h digest.Hasher
+			h.Table(t.kind, t.name)
+			h.Sum = digest.Sum{} // the table itself is counted
+			for i, e := range t.items[at:min(at+part, len(t.items))] {
+				if t.kind == digest.List {
+					h.Element(uint64(at+i), e.val)
+				} else {
+					h.Entry(e.key, e.val, e.place, e.version, e.deadline)
+				}
+			}
+			sums = append(sums, h.Sum)
+		}
+	}
+	rng.Shuffle(len(sums), func(i, j int) { sums[i], sums[j] = sums[j], sums[i] })
+	for _, s := range sums {
+		all.Add(s)
+	}
+	return all
+}
+
+// fromText computes a digest as FORMAT.md says, with the simplest means.
+func fromText(tables []table) string {
+	total := new(big.Int)
+	add := func(parts ...any) {
+		var b []byte
+		for _, p := range parts {
+			switch p := p.(type) {
+			case int:
+				b = append(b, byte(p))
+			case uint64:
+				b = binary.LittleEndian.AppendUint64(b, p)
+			case []byte:
+				b = append(b, p...)
+			}
+		}
+		hash := xxh3.Hash128(b).Bytes() // big-endian
+		total.Add(total, new(big.Int).SetBytes(hash[:]))
+	}
+	length := func(b []byte) uint64 { return uint64(len(b)) }
+	for _, t := range tables {
+		name := []byte(t.name)
+		add(1, int(t.kind), length(name), name, uint64(0))
+		for i, e := range t.items {
+			if t.kind == digest.Dict {
+				add(
+					2,
+					int(t.kind),
+					length(name),
+					name,
+					e.place,
+					e.version,
+					uint64(e.deadline),
+					length(e.key),
+					length(e.val),
+					e.key,
+					e.val,
+				)
+			} else {
+				add(3, int(t.kind), length(name), name, uint64(i), length(e.val), e.val)
+			}
+		}
+	}
+	total.Mod(total, new(big.Int).Lsh(big.NewInt(1), 128))
+	return fmt.Sprintf("%032x", total)
+}
+
+func randomBytes(rng *rand.Rand) []byte {
+	b := make([]byte, rng.IntN(1<<rng.IntN(14)))
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+func randomTables(rng *rand.Rand) (tables []table) {
+	for i := range rng.IntN(5) {
+		t := table{kind: digest.Kind(1 + rng.IntN(2)), name: fmt.Sprint(i, string(randomBytes(rng)))}
+		for range rng.IntN(50) {
+			e := item{val: randomBytes(rng)}
+			if t.kind == digest.Dict {
+				e = item{randomBytes(rng), e.val, rng.Uint64(), rng.Uint64(), rng.Int64N(1 << 48)}
+			}
+			t.items = append(t.items, e)
+		}
+		if n := len(t.items); n > 0 && t.kind == digest.List { // equal elements do not cancel
+			t.items = append(t.items, t.items[n-1], t.items[n-1])
+		}
+		tables = append(tables, t)
+	}
+	return tables
+}
+
+func newRand(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestText: a digest is what FORMAT.md says, whatever the parts and their order.
+func TestText(t *testing.T) {
+	rng := newRand(t)
+	for range 200 {
+		tables := randomTables(rng)
+		want := fromText(tables)
+		items := 0
+		for _, tab := range tables {
+			items += len(tab.items)
+		}
+		got := sum(tables, 1+rng.IntN(20), rng)
+		if got.String() != want || got.Tables != uint64(len(tables)) || got.Items != uint64(items) {
+			t.Fatalf("%v of %d tables and %d items, by the text %s", got, got.Tables, got.Items, want)
+		}
+	}
+}
+
+// TestEveryFieldCounts: a change of any field changes the digest, and so does the exchange of two
+// elements.
+func TestEveryFieldCounts(t *testing.T) {
+	rng := newRand(t)
+	base := func() []table {
+		return []table{
+			{digest.Dict, "users", []item{{[]byte("k"), []byte("v"), 4, 9, 7}, {[]byte("kv"), nil, 5, 5, 0}}},
+			{digest.List, "queue", []item{{val: []byte("a")}, {val: []byte("a")}, {val: []byte("b")}}},
+		}
+	}
+	seen := map[string]string{}
+	for name, change := range map[string]func([]table) []table{
+		"nothing":                    func(t []table) []table { return t },
+		"name":                       func(t []table) []table { t[0].name = "user"; return t },
+		"kind of an empty table":     func(t []table) []table { return append(t, table{digest.Dict, "x", nil}) },
+		"kind of an empty table, 2":  func(t []table) []table { return append(t, table{digest.List, "x", nil}) },
+		"no table":                   func([]table) []table { return nil },
+		"one table":                  func(t []table) []table { return t[:1] },
+		"key":                        func(t []table) []table { t[0].items[0].key = []byte("l"); return t },
+		"value":                      func(t []table) []table { t[0].items[0].val = []byte("w"); return t },
+		"place":                      func(t []table) []table { t[0].items[0].place++; return t },
+		"version":                    func(t []table) []table { t[0].items[0].version++; return t },
+		"deadline":                   func(t []table) []table { t[0].items[0].deadline++; return t },
+		"no deadline":                func(t []table) []table { t[0].items[0].deadline = 0; return t },
+		"a byte from key to value":   func(t []table) []table { e := &t[0].items[1]; e.key, e.val = []byte("k"), []byte("v"); return t },
+		"a byte from value to key":   func(t []table) []table { e := &t[0].items[0]; e.key, e.val = []byte("kv"), nil; return t },
+		"places exchanged":           func(t []table) []table { t[0].items[0].place, t[0].items[1].place = 5, 4; return t },
+		"element":                    func(t []table) []table { t[1].items[0].val = []byte("c"); return t },
+		"elements exchanged":         func(t []table) []table { i := t[1].items; i[1], i[2] = i[2], i[1]; return t },
+		"equal elements fewer":       func(t []table) []table { t[1].items = t[1].items[2:]; return t },
+		"equal elements more":        func(t []table) []table { t[1].items = append(t[1].items[:2:2], t[1].items...); return t },
+		"entries without their dict": func(t []table) []table { t[0].items = nil; return t },
+	} {
+		got := sum(change(base()), 2, rng).String()
+		if other, there := seen[got]; there {
+			t.Errorf("%q has the digest of %q", name, other)
+		}
+		seen[got] = name
+	}
+}
+
+// TestFormatExample: the example of FORMAT.md is right.
+func TestFormatExample(t *testing.T) {
+	text, err := os.ReadFile("../../persist/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "\n## Digest\n")
+	example, _, _ = strings.Cut(example, "\n## ")
+	got := sum([]table{
+		{digest.Dict, "users", []item{
+			{[]byte("\xa3ada"), []byte{36}, 4, 9, 0},
+			{[]byte("\xa3eve"), bytes.Repeat([]byte{7}, 100), 5, 5, 1700000060123},
+		}},
+		{digest.List, "queue", []item{{val: []byte{1}}, {}, {val: []byte("\xa1x")}}},
+		{digest.Dict, "", nil},
+	}, 1, newRand(t))
+	if !strings.Contains(example, "sum   "+got.String()) {
+		t.Errorf("FORMAT.md does not have the digest %v of its example", got)
+	}
+	var record []byte
+	hashes := 0
+	for _, line := range regexp.MustCompile(`(?m)^    (hash  )?([0-9a-f]{2}(?: {0,2}[0-9a-f]{2})*)\b`).FindAllStringSubmatch(example, -1) {
+		b, err := hex.DecodeString(strings.ReplaceAll(line[2], " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line[1] == "" {
+			record = append(record, b...)
+			continue
+		}
+		hashes++
+		if want := xxh3.Hash128(record).Bytes(); !bytes.Equal(b, want[:]) {
+			t.Errorf("% x has the hash %x, FORMAT.md says %x", record, want, b)
+		}
+		record = nil
+	}
+	if hashes != 3 {
+		t.Errorf("FORMAT.md has %d hashes", hashes)
+	}
+}
+
+// TestNoAllocation: hashing an item allocates nothing.
+func TestNoAllocation(t *testing.T) {
+	var h digest.Hasher
+	h.Table(digest.Dict, "users")
+	key, val, large := []byte("key"), make([]byte, 100), make([]byte, 100_000)
+	h.Entry(key, make([]byte, 4000), 1, 1, 0)
+	if n := testing.AllocsPerRun(100, func() {
+		h.Entry(key, val, 1, 2, 3)
+		h.Entry(key, large, 1, 2, 3)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkEntry hashes entries with keys of 16 and values of 32 bytes, as encoded.
+func BenchmarkEntry(b *testing.B) {
+	var h digest.Hasher
+	h.Table(digest.Dict, "bench")
+	key, val := make([]byte, 17), make([]byte, 34)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		h.Entry(key, val, uint64(i), uint64(i), 0)
+	}
+	b.ReportMetric(float64(h.Items)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkLarge hashes entries with a value of 1 MiB.
+func BenchmarkLarge(b *testing.B) {
+	var h digest.Hasher
+	h.Table(digest.Dict, "bench")
+	key, val := make([]byte, 17), make([]byte, 1<<20)
+	b.SetBytes(1 << 20)
+	for b.Loop() {
+		h.Entry(key, val, 1, 1, 0)
+	}
+}

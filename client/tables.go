@@ -48,6 +48,29 @@ func (c *Client) Info(ctx context.Context) (map[string]any, error) {
 	})
 }
 
+// Digest is the digest of a server's tables: two databases have the same one only if they hold the
+// same tables, items, order and versions. "Digest" in persist/FORMAT.md says what is hashed.
+type Digest struct {
+	Digest string `json:"digest"` // 32 hexadecimal digits
+	LSN    uint64 `json:"lsn"`    // it shows exactly the changes up to this one
+	Tables uint64 `json:"tables"`
+	Items  uint64 `json:"items"` // entries and elements
+}
+
+// Digest returns the digest of all tables at a moment during the call. The server reads all of them,
+// in the background. Errors: ErrServer if a table is poisoned.
+func (c *Client) Digest(ctx context.Context) (Digest, error) {
+	q := c.read(codec.OpInfo, nil)
+	add(q, "digest")
+	return request(ctx, q, func(q *call) (d Digest, err error) {
+		text, err := govalue.UnmarshalOf[string](q.reply)
+		if err == nil {
+			err = infoJSON.UnmarshalFromString(text, &d)
+		}
+		return d, err
+	})
+}
+
 // Tables returns the server's tables in the order of their creation.
 func (c *Client) Tables(ctx context.Context) ([]TableInfo, error) {
 	return request(ctx, c.read(codec.OpTables, nil), func(q *call) (all []TableInfo, err error) {

@@ -521,9 +521,19 @@ func TestPanicAndPipeline(t *testing.T) {
 			t.Fatal(reply.Status, err)
 		}
 	}
-	if info := srv.Info(); info.Panics != 1 {
+	if e := w.fails(
+		codec.StatusInternal,
+		codec.OpInfo,
+		"digest",
+	); e.Table != "d" ||
+		!strings.Contains(e.Message, `table "d"`) {
+		t.Errorf("digest: %+v", e)
+	}
+	if info := srv.Info(); info.Panics != 1 || info.Views != 0 {
 		t.Errorf("%+v", info)
 	}
+	w.ok(codec.OpDrop, "d")
+	w.ok(codec.OpInfo, "digest")
 }
 
 // stuckDisk is a disk on which operations on some files block, from the moment that it is stuck

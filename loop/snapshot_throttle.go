@@ -1,10 +1,14 @@
 package loop
 
-import "time"
+import (
+	"time"
+
+	"cyberdb-fast/codec"
+)
 
 // A save competes with requests for the processors, and is not urgent. So it is throttled under
 // load: it works for a moment and sleeps for several. It does the same work and takes longer, and
-// writers keep the old versions for it longer.
+// writers keep the old versions for it longer. So is the computation of a digest.
 
 const (
 	// throttleRatio is how much longer a save sleeps than it works. A sleep is seldom shorter than
@@ -31,11 +35,25 @@ type throttle struct {
 	slept  time.Duration // in all
 	served uint64        // requests at the last look
 	looked time.Time
+	// a caller waits for the end, besides those that wait for a save
+	awaited bool
 }
 
 func newThrottle(srv *Server) *throttle {
 	now := time.Now()
 	return &throttle{srv: srv, worked: now, served: srv.served(), looked: now}
+}
+
+// paceDigest throttles the computation of a digest.
+func (srv *Server) paceDigest() func() error {
+	pace := newThrottle(srv)
+	pace.awaited = true
+	return func() error {
+		if err := pace.wrote(); err != nil {
+			return &codec.Error{Status: codec.StatusOverloaded, Message: err.Error()}
+		}
+		return nil
+	}
 }
 
 // wrote is called for each table and each item, without a lock. It sleeps if that is due. It
@@ -66,5 +84,6 @@ func (p *throttle) maySleep(now time.Time) bool {
 	served, since := p.srv.served(), now.Sub(p.looked).Seconds()
 	busy := float64(served-p.served) > throttleRate*since
 	p.served, p.looked = served, now
-	return busy && !p.srv.draining.Load() && (p.srv.saver.waiters.Load() == 0 || p.slept < throttleMaxTotal)
+	return busy && !p.srv.draining.Load() &&
+		(!p.awaited && p.srv.saver.waiters.Load() == 0 || p.slept < throttleMaxTotal)
 }

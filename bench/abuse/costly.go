@@ -177,7 +177,7 @@ var costlyWork = []costlyRequest{
 	{codec.OpDictScan, func(rng *rand.Rand) []any { return []any{"d", 0, 4096} }},
 	{codec.OpListAll, func(rng *rand.Rand) []any { return []any{"texts"} }},
 	{codec.OpTables, func(rng *rand.Rand) []any { return nil }},
-	{codec.OpInfo, func(rng *rand.Rand) []any { return nil }},
+	{codec.OpInfo, func(rng *rand.Rand) []any { return []any{"digest"}[rng.IntN(2):] }},
 	{codec.OpDictIncrement, func(rng *rand.Rand) []any { return []any{"d", "sum", fraction(500, rng.IntN(999))} }},
 	{
 		codec.OpDictIncrement,

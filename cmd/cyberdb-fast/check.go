@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"cyberdb-fast/loop"
 	"cyberdb-fast/persist"
 )
 
@@ -95,6 +96,20 @@ func progressOf(name string, progress func(file string, done, total int64)) func
 		return nil
 	}
 	return func(done, total int64) { progress(name, done, total) }
+}
+
+// printDigest reads a whole file and prints its digest, if it is intact, in one line for scripts.
+func printDigest(name string, stdout io.Writer, progress func(file string, done, total int64)) error {
+	r, err := openToCheck(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // only read
+	sum, err := loop.FileDigest(r, runtime.GOMAXPROCS(0), progressOf(name, progress))
+	if err == nil {
+		fmt.Fprintf(stdout, "digest %v lsn %d tables %d items %d\n", sum, r.Info().LSN, sum.Tables, sum.Items)
+	}
+	return err
 }
 
 // verify reads a whole file, lists its tables, and returns what is wrong with it.

@@ -26,7 +26,7 @@ type Command struct {
 	Absent      bool // takes codec.Absent as an argument
 	Mutates     bool // changes tables, if it succeeds
 	Grows       bool // may add data: refused when there is no memory for more
-	Waits       bool // for the disk, more than it works
+	Waits       bool // for the disk, or for others of its kind: it holds no processor meanwhile
 
 	// what is estimated before the request is executed: see Executor.estimate
 	Keys KeyArgs
@@ -74,7 +74,7 @@ func (c *Command) use(i int) value.Use {
 // protocol is the command table of codec/PROTOCOL.md. Everything that changes data goes through it.
 var protocol = Commands{
 	codec.OpPing: {Run: ping},
-	codec.OpInfo: {Base: 60_000, Run: info},
+	codec.OpInfo: {Waits: true, Base: 60_000, Run: info},
 	codec.OpSave: {Waits: true, Run: save},
 
 	codec.OpCreateDict: {Mutates: true, Grows: true, Base: 4000, Keys: AllKeys, Each: 100, Run: createTable},

@@ -37,6 +37,10 @@ type Env struct {
 	Now func() int64
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
+	// Pace returns a function that a walk over all tables calls for each of them and for each item,
+	// without a lock. It sleeps if other requests need the processors, and its error, for the
+	// client, ends the walk. nil: no walk sleeps or ends early.
+	Pace func() func() error
 	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client
 	// gets a *codec.Error unchanged.
 	Save func() error

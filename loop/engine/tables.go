@@ -128,8 +128,11 @@ func tableLen(x *Executor) error {
 	return nil
 }
 
-// info returns figures of the program that the engine runs in.
+// info returns figures of the program that the engine runs in, or one of its sections.
 func info(x *Executor) error {
+	if x.n > 0 {
+		return infoSection(x)
+	}
 	if x.engine.env.Info == nil {
 		return unsupported("this server has no figures")
 	}

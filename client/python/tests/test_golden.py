@@ -98,6 +98,7 @@ REQUESTS: Dict[str, Request[Any]] = {
     "dict values": requests.dict_values(D),
     "dict items": requests.dict_items(D),
     "dict get many": requests.dict_get_many(D, ["k", "x", "c"]),
+    "info, digest": requests.digest(),
     "dict clear": requests.dict_clear(D),
     "list append": requests.list_append(L, "x"),
     "list extend": requests.list_extend(L, [5, 4]),
@@ -125,6 +126,7 @@ REQUESTS: Dict[str, Request[Any]] = {
 }
 # Requests that this client sends in another form, or never sends.
 OTHERS = {
+    "info, other section",
     "dict get, absent, default",
     "dict get, no key",
     "dict set, if version",

@@ -312,6 +312,30 @@ def test_proxy_save(here: Path) -> None:
             assert (here / "there/data.cdb").exists() > before
 
 
+def test_digest(here: Path) -> None:
+    """The digest is that of the content: it changes with it, and stays over a restart."""
+    with Server("there") as server:
+        server.start(port=0, password=PASSWORD)
+        with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            assert proxy.digest()["digest"] == "0" * 32
+            proxy.create_cyberdict("d", {1: "a"})["b"] = 2
+            proxy.create_cyberlist("l", [0, 0])
+            first = proxy.digest()
+            assert (first["tables"], first["items"], len(first["digest"])) == (2, 4, 32)
+            proxy.get_cyberlist("l").append(0)
+            assert proxy.digest()["digest"] != first["digest"]
+            proxy.get_cyberlist("l").pop()
+    with Server("there") as server:
+        server.start(port=0, password=PASSWORD)
+
+        async def story() -> None:
+            async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+                again = await proxy.digest()
+                assert {**again, "lsn": 0} == {**first, "lsn": 0}
+
+        asyncio.run(story())
+
+
 # ---- durable
 
 

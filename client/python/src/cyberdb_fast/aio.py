@@ -247,6 +247,10 @@ class Proxy:
         """Returns the server's INFO document: version, connections, memory, saves and so on."""
         return await self._perform(requests.info())
 
+    async def digest(self) -> Dict[str, Any]:
+        """As cyberdb_fast.Proxy.digest."""
+        return await self._perform(requests.digest())
+
     async def save(self) -> None:
         """As cyberdb_fast.Proxy.save."""
         await self._perform(requests.save())

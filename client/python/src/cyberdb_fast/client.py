@@ -423,6 +423,14 @@ class Proxy:
         """Returns the server's INFO document: version, connections, memory, saves and so on."""
         return self._perform(requests.info())
 
+    def digest(self) -> Dict[str, Any]:
+        """Returns the digest of all tables: `digest` (32 hex digits), `lsn`, `tables`, `items`.
+
+        Two databases have the same one only if they hold the same tables, items, order and
+        versions. The server reads all tables for it. Errors: ServerError if a table is poisoned.
+        """
+        return self._perform(requests.digest())
+
     def save(self) -> None:
         """Writes a snapshot of all tables to the server's data file; returns when it is on disk.
 

@@ -295,6 +295,10 @@ def info() -> Request[Dict[str, Any]]:
     return Request(opcodes.INFO, b"", _info)
 
 
+def digest() -> Request[Dict[str, Any]]:
+    return Request(opcodes.INFO, encode("digest"), _info)
+
+
 def save() -> Request[bool]:
     return Request(opcodes.SAVE, b"", _bool)
 

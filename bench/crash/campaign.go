@@ -42,6 +42,7 @@ type totals struct {
 	unsaved                           int             // lost since the last save, without a journal
 	saves                             int64
 	orderly                           int            // clean shutdowns
+	digests, differ                   int            // comparisons, and how many of them found a difference
 	ways                              map[string]int // how often the server was ended in each way
 }
 
@@ -228,12 +229,16 @@ func (c *campaign) endWhileStarting(policy string) error {
 
 // restart starts the server on the data directory and checks what it holds.
 func (c *campaign) restart(policy string) (*server, error) {
+	copied, err := c.copyFiles()
+	if err != nil {
+		return nil, err
+	}
 	srv, err := startServer(c.server, c.dir(), policy)
 	if err != nil {
 		return nil, err
 	}
 	v := c.claim
-	if err := c.check(srv, &v); err != nil {
+	if err := errors.Join(c.compareDigests(srv, copied, policy), c.check(srv, &v)); err != nil {
 		srv.Kill()
 		return nil, err
 	}

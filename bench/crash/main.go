@@ -83,8 +83,9 @@ func run(opt options, out io.Writer) int {
 	if t.late > 0 {
 		fmt.Fprintf(out, "%s: %d writes were acknowledged after the power had been cut, and are lost\n", name, t.late)
 	}
+	fmt.Fprintf(out, "%s: %d digests compared, %d differences\n", name, t.digests, t.differ)
 	fmt.Fprintf(out, "%s: %d cycles, %d acknowledged writes lost (%d acknowledged)\n", name, t.cycles, t.lost, t.acked)
-	if failure != nil || t.lost > 0 {
+	if failure != nil || t.lost > 0 || t.differ > 0 {
 		return 1
 	}
 	return 0

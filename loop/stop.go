@@ -126,7 +126,7 @@ func (s *saver) logEnd(clock uint64) {
 }
 
 // lost returns how many of the LSNs up to a clock belong to changes that neither the file nor the
-// journal holds. A view takes an LSN too, so there may be fewer changes.
+// journal holds. A load may skip LSNs, so there may be fewer changes.
 func (s *saver) lost(clock uint64) uint64 {
 	s.mu.Lock()
 	kept := max(s.began, s.file.LSN)

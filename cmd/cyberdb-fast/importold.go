@@ -38,7 +38,7 @@ func importOld(from, to string, classes legacy.Classes, progress progressFunc) (
 		return "", explainImport(from, err)
 	}
 	items := loop.OldItems(old)
-	// Every table and every entry takes one LSN, in order; the file holds those below its own.
+	// Every table and every entry takes one LSN, in order; the file holds those up to its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: items + uint64(len(old.Tables)) + 1, Created: time.Now()}
 	step := func() {}
 	if progress != nil {

@@ -44,7 +44,7 @@ func importJSONLines(from, to string, progress progressFunc) (summary string, er
 	if err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	// Every table and every entry takes one LSN, in order; the file holds those below its own.
+	// Every table and every entry takes one LSN, in order; the file holds those up to its own.
 	stamp := persist.Stamp{Database: persist.NewID(), LSN: lines + 1, Created: time.Now()}
 	var wrong error // with the lines
 	info, err := persist.WriteFile(persist.OS, to, stamp, persist.S2, func(w *persist.Writer) error {

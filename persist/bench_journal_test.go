@@ -39,13 +39,14 @@ func (f discardingFile) Truncate(int64) error        { return nil }
 func (f discardingFile) Allocate(int64, int64) error { return nil }
 
 // BenchmarkJournal is an append of 60 bytes and its share of the writing, in batches of 1000
-// operations: by one writer, and by two that take turns.
+// operations: by one writer, and by two that take turns, after 16 operations or after each.
 func BenchmarkJournal(b *testing.B) {
-	b.Run("writers=1", func(b *testing.B) { benchmarkJournal(b, 1) })
-	b.Run("writers=2", func(b *testing.B) { benchmarkJournal(b, 2) })
+	b.Run("writers=1", func(b *testing.B) { benchmarkJournal(b, 1, 1) })
+	b.Run("writers=2/turn=16", func(b *testing.B) { benchmarkJournal(b, 2, 16) })
+	b.Run("writers=2/turn=1", func(b *testing.B) { benchmarkJournal(b, 2, 1) })
 }
 
-func benchmarkJournal(b *testing.B, writers int) {
+func benchmarkJournal(b *testing.B, writers int, turn uint64) {
 	opt := persist.Options{Policy: persist.Never, SegmentBytes: 1 << 50}
 	j, err := persist.OpenJournal(&discarding{FS: fstest.NewDisk()}, "j", opt)
 	if err != nil {
@@ -63,14 +64,16 @@ func benchmarkJournal(b *testing.B, writers int) {
 	}
 	const batch = 1000
 	op, now := make([]byte, 60), time.Unix(1, 0)
-	lsn, turn := uint64(0), 0
+	lsn, writer := uint64(0), 0
 	b.ReportAllocs()
 	for b.Loop() {
 		lsn++
-		if turn++; turn == writers {
-			turn = 0
+		if lsn%turn == 0 {
+			if writer++; writer == writers {
+				writer = 0
+			}
 		}
-		buffers[turn].Append(lsn, 1, 1_700_000_000_000, op)
+		buffers[writer].Append(lsn, 1, 1_700_000_000_000, op)
 		if lsn%batch == 0 {
 			j.Round(now)
 		}

@@ -2,10 +2,12 @@ package persist_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"cyberdb-fast/persist"
 	"cyberdb-fast/persist/fstest"
+	"cyberdb-fast/persist/sequence"
 )
 
 // FuzzFile reads, checks and salvages anything as a .cdb file. Nothing may panic, or take much
@@ -100,6 +102,50 @@ func FuzzSegment(f *testing.F) {
 				len(all) != len(got) {
 				t.Fatalf("replayed again: %+v after %+v", again, info)
 			}
+		}
+	})
+}
+
+// FuzzOperations parses anything as the operations of a record, in both versions. Nothing panics,
+// and what can be parsed is written again as the same operations.
+func FuzzOperations(f *testing.F) {
+	ext := persist.Operation{
+		LSN:        1,
+		N:          2,
+		Time:       -5,
+		Semantics:  3,
+		Extensions: []byte{1, 1, 7, 4, 0},
+		Request:    []byte("x"),
+	}
+	f.Add(uint16(2), persist.AppendOperation(nil, &ext, 1<<40))
+	f.Add(uint16(2), []byte{2, 1, 0, 0, 2, 1, 0x7e, 2, 'o', 'k'})
+	f.Add(uint16(1), []byte{1, 5, 'f', 'i', 'r', 's', 't', 3, 0})
+	f.Fuzz(func(t *testing.T, version uint16, payload []byte) {
+		const first, start = 7, 1_700_000_000_000
+		version = 1 + version%2
+		all, ok := persist.Operations(version, payload, first, start)
+		if !ok {
+			return
+		}
+		var again []byte
+		next, before := uint64(first), int64(start)
+		for i := range all {
+			op := &all[i]
+			if op.LSN != next || op.N < 1 || op.N > sequence.MaxNumbers ||
+				version == 1 && (op.Time != 0 || op.Semantics != 0) {
+				t.Fatalf("%+v", op)
+			}
+			if version == 2 && (op.Semantics < 1 || !sequence.ValidExtensions(op.Extensions)) {
+				t.Fatalf("%+v", op)
+			}
+			again = persist.AppendOperation(again, op, before)
+			next, before = op.LSN+op.N, op.Time
+		}
+		if version == 1 {
+			return
+		}
+		if same, ok := persist.Operations(2, again, first, start); !ok || !reflect.DeepEqual(same, all) {
+			t.Fatalf("written again, it is %+v instead of %+v", same, all)
 		}
 	})
 }

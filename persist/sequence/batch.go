@@ -47,16 +47,11 @@ func (b *Batch) Operations() iter.Seq[*Operation] {
 	}
 }
 
-// add adds a run, or a retained request.
-func (b *Batch) add(run []byte) {
+// add adds a run of n operations, or a retained request.
+func (b *Batch) add(run []byte, n int) {
 	b.runs = append(b.runs, run)
-	b.Bytes += int64(len(run))
-}
-
-// count counts n operations of what was added.
-func (b *Batch) count(n int) {
 	b.Count += n
-	b.Bytes += int64(n * (OverheadBytes - headerBytes))
+	b.Bytes += int64(len(run))
 }
 
 // reset empties the batch.
@@ -110,8 +105,7 @@ func (src *source) moveTo(b *Batch, next uint64) uint64 {
 		if at == src.at {
 			return next
 		}
-		b.add(chunk[src.at:at:at])
-		b.count(count)
+		b.add(chunk[src.at:at:at], count)
 		if src.at = at; at < len(chunk) {
 			return next
 		}
@@ -120,7 +114,7 @@ func (src *source) moveTo(b *Batch, next uint64) uint64 {
 		}
 		src.drop()
 		if retained {
-			b.add(src.chunks[0])
+			b.add(src.chunks[0], 0)
 			src.drop()
 		}
 	}
@@ -130,11 +124,11 @@ func (src *source) moveTo(b *Batch, next uint64) uint64 {
 // moveAllTo is moveTo for operations that are known to follow one another.
 func (src *source) moveAllTo(b *Batch) (next uint64) {
 	for _, chunk := range src.chunks {
-		b.add(chunk)
+		b.add(chunk, 0)
 		b.finished = append(b.finished, chunk)
 	}
 	clear(src.chunks)
-	b.count(src.whole)
+	b.Count += src.whole
 	src.chunks, src.whole = src.chunks[:0], 0
 	return src.last + 1
 }
@@ -158,6 +152,7 @@ func (s *Sequencer) merge(b *Batch) {
 	}
 	if b.Count > 0 {
 		b.First, b.Last = first, s.next-1
+		b.Bytes += int64(b.Count * (OverheadBytes - headerBytes))
 	}
 }
 

@@ -15,6 +15,7 @@ type Buffer struct {
 	last   uint64   // the last LSN appended
 	count  int      // operations in full and chunk
 	apart  bool     // LSNs are missing between them, or a request is retained
+	credit int64    // bytes that Sequencer.Appended has ahead
 	closed bool
 }
 
@@ -22,6 +23,8 @@ type Buffer struct {
 const (
 	chunkBytes = 64 << 10
 	freeChunks = 64 // kept for reuse
+
+	creditBytes = 4 << 10 // what a buffer counts ahead
 )
 
 // Buffer returns a new buffer. Close it when its writer ends.
@@ -50,7 +53,6 @@ func (b *Buffer) Add(op *Operation) {
 	if s.broken.Load() {
 		return
 	}
-	s.appended.Add(op.Bytes()) // before the sequencer may take it
 	b.mu.Lock()
 	good := op.LSN > b.last && op.valid()
 	if good {
@@ -59,6 +61,7 @@ func (b *Buffer) Add(op *Operation) {
 		}
 		b.last = op.LSN + op.N - 1
 		b.count++
+		b.account(op.Bytes())
 		b.put(op)
 	}
 	b.mu.Unlock()
@@ -76,6 +79,15 @@ func (b *Buffer) Add(op *Operation) {
 	}
 	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
 		signal(s.kick)
+	}
+}
+
+// account counts n bytes in Sequencer.Appended, and some ahead: writers share that number, and each
+// change of it costs them time.
+func (b *Buffer) account(n int64) {
+	if b.credit -= n; b.credit < 0 {
+		b.s.appended.Add(creditBytes - b.credit)
+		b.credit = creditBytes
 	}
 }
 
@@ -121,7 +133,8 @@ func (b *Buffer) takeTo(src *source) (closed bool) {
 		src.chunks = append(src.chunks, b.chunk)
 		b.chunk = nil
 	}
-	b.count, b.apart = 0, false
+	b.s.appended.Add(-b.credit)
+	b.count, b.apart, b.credit = 0, false, 0
 	return b.closed
 }
 

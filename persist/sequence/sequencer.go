@@ -52,7 +52,7 @@ type Sequencer struct {
 	armed    atomic.Bool   // kick was sent since the last step
 	broken   atomic.Bool   // err is set
 	want     atomic.Uint64 // must be synced whatever the File's policy; RequestSync raises it
-	appended atomic.Int64  // Bytes of all operations, and what is announced
+	appended atomic.Int64  // Bytes of all operations, what is announced, and what buffers count ahead
 	synced   atomic.Uint64 // the last LSN on disk
 	durable  atomic.Uint64 // of that and what acknowledging sinks have taken, the least
 
@@ -166,7 +166,8 @@ func (s *Sequencer) Err() error {
 	return s.err
 }
 
-// Appended returns the Bytes of all operations so far, those announced included.
+// Appended returns the Bytes of all operations so far, those announced included, and at most 4 KiB
+// more for each buffer that has operations.
 func (s *Sequencer) Appended() int64 { return s.appended.Load() }
 
 // Announce announces that n bytes may be appended; with -n, that they were or will not be.

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash/crc32"
 	"time"
 )
@@ -94,7 +93,7 @@ func (s Stamp) appendHeader(dst []byte) []byte {
 }
 
 // parseHeader parses the header of a .cdb file from the file's first bytes. Errors: ErrForeign,
-// ErrVersion (a *VersionError without the file's name if the version is unknown), ErrDamaged.
+// ErrDamaged, a *VersionError without the file's name.
 func parseHeader(b []byte) (s Stamp, version uint16, err error) {
 	if n := min(len(b), len(cdbMagic)); string(b[:n]) != string(cdbMagic[:n]) {
 		return s, 0, ErrForeign
@@ -103,11 +102,13 @@ func parseHeader(b []byte) (s Stamp, version uint16, err error) {
 		return s, 0, ErrDamaged
 	}
 	version = binary.LittleEndian.Uint16(b[8:])
-	if version < cdbOldest || version > cdbVersion {
-		return s, version, &VersionError{Kind: ".cdb file", Version: version, Oldest: cdbOldest, Newest: cdbVersion}
-	}
-	if !zero(b[10:16]) || !zero(b[48:60]) {
-		return s, version, fmt.Errorf("unknown flags or fields in the header: %w", ErrVersion)
+	newer := &VersionError{Kind: ".cdb file", Version: version, Oldest: cdbOldest, Newest: cdbVersion}
+	switch {
+	case version < cdbOldest, version > cdbVersion:
+		return s, version, newer
+	case !zero(b[10:16]), !zero(b[48:60]):
+		newer.What = "unknown flags or fields in its header"
+		return s, version, newer
 	}
 	copy(s.Database[:], b[16:])
 	s.LSN = binary.LittleEndian.Uint64(b[32:])

@@ -143,6 +143,23 @@ func TestUnknownParts(t *testing.T) {
 	}
 }
 
+// TestUnknownHeader: flags and fields of the header that are not defined are refused.
+func TestUnknownHeader(t *testing.T) {
+	for _, at := range []int{10, 15, 48, 59} {
+		data := bytes.Clone(golden(t, "v3-raw.cdb", nil))
+		data[at] = 1
+		binary.LittleEndian.PutUint32(data[60:], crc32.Checksum(data[:60], crc32.MakeTable(crc32.Castagnoli)))
+		disk := fstest.NewDisk()
+		disk.Put("a.cdb", data)
+		_, err := load(disk, "a.cdb", 1)
+		want := "a.cdb is a .cdb file of version 3 with unknown flags or fields in its header, " +
+			"written by a newer version: this program reads versions 2 to 3"
+		if err == nil || err.Error() != want || !errors.Is(err, persist.ErrVersion) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+	}
+}
+
 // TestSalvageUnknownVersion: if neither header nor table shows the version, lists are saved, and
 // entries that could be of two versions are not.
 func TestSalvageUnknownVersion(t *testing.T) {

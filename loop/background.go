@@ -41,7 +41,7 @@ func (s *session) runInBackground(req *codec.Request) {
 		return
 	}
 	s.setState(background)
-	own := req.Clone()
+	own, deadline := req.Clone(), s.loop.passes(req)
 	extra := s.srv.extraLong
 	if s.loop.exec.Checks {
 		extra = s.srv.extraShort
@@ -49,7 +49,12 @@ func (s *session) runInBackground(req *codec.Request) {
 	s.goBackground(func() {
 		w := s.srv.beginWork(extra)
 		defer w.end()
-		reply := s.srv.executeInBackground(w, s.peer, &own)
+		var reply backgroundReply
+		if deadline != never && s.srv.time.monotonic() >= deadline {
+			reply.frames = s.refuseLate(nil, &own)
+		} else {
+			reply = s.srv.executeInBackground(w, s.peer, &own)
+		}
 		budget.release(len(own.Args))
 		reply.frames = s.srv.limitReply(reply.frames, &own)
 		s.deferred.result.Store(&reply)

@@ -56,6 +56,7 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.gone.Store(true)
 	s.output.drop(&h.srv.replies)
 	s.dropInput()
+	s.unblocked()
 	s.deferred.durable = nil
 	s.records.drop()
 	s.releaseUnauthenticated()
@@ -93,6 +94,9 @@ func (h *handler) wakerFired(c gnet.Conn) {
 	_, _ = c.Next(-1)
 	l := c.Context().(*waker).loop
 	l.serveQueue()
+	if l.timers.more {
+		l.timers.serve()
+	}
 	if !l.posted {
 		l.yield(h.srv)
 	}

@@ -242,6 +242,9 @@ func (srv *Server) stop(ctx context.Context) error {
 	srv.control.close()
 	err = errors.Join(err, srv.events.Stop())
 	srv.closeWakers()
+	for _, l := range srv.loops {
+		l.timers.end()
+	}
 	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
 
@@ -284,6 +287,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
+		l.startTimers(el)
 		srv.loops[el] = l
 	}
 	return l

@@ -58,7 +58,7 @@ func (x *Executor) executeFully(out []byte, req *codec.Request) []byte {
 			return out
 		case Blocked:
 			free := make(chan struct{})
-			if x.Wait(func() { close(free) }) {
+			if x.WhenFree(func() { close(free) }) {
 				<-free
 			}
 		case Streams:

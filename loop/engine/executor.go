@@ -30,7 +30,7 @@ const (
 	Answered   Outcome = iota // the reply is appended
 	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
 	// nothing was done, because another request owns the table for long: execute it again once
-	// Executor.Wait says so
+	// Executor.WhenFree says so
 	Blocked
 	// nothing was done, because it would take long: execute it by Engine.Do, on another goroutine
 	Background
@@ -88,9 +88,9 @@ func (x *Executor) Time() int64 { return x.call.Time }
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
-// Wait makes free be called, on another goroutine, once the table of the blocked request is free.
-// If it is free already, Wait returns false, and does not call free.
-func (x *Executor) Wait(free func()) bool { return x.table.WhenUnlocked(free) }
+// WhenFree makes free be called, on another goroutine, once the table of the blocked request is
+// free. If it is free already, WhenFree returns false, and does not call free.
+func (x *Executor) WhenFree(free func()) bool { return x.table.WhenUnlocked(free) }
 
 // Execute executes one request. All requests reach the tables through it, from every wire and file.
 // It appends the reply to out if there is one, as frames of codec/PROTOCOL.md, and sets x.Result.

@@ -134,7 +134,7 @@ func TestModel(t *testing.T) {
 			case 2:
 				m.remove(one)
 			default:
-				m.advance(max(m.now, min(randomTick(r, m.now), m.now+1<<(r.IntN(40)))), 1+r.IntN(20))
+				m.advance(max(m.now, min(randomTick(r, m.now), m.now+1<<r.IntN(40))), 1+r.IntN(20))
 			}
 			m.check()
 		}

@@ -79,29 +79,27 @@ func (a *arrivals) use(n int) {
 
 // of returns when the byte before end has arrived; otherwise, if that is not known.
 func (a *arrivals) of(end int, otherwise time.Duration) time.Duration {
-	if a != nil {
-		for _, m := range a.marks {
-			if end <= m.end {
-				return m.at
-			}
+	for _, m := range a.marks {
+		if end <= m.end {
+			return m.at
 		}
 	}
 	return otherwise
 }
 
-// arrive notes when what is buffered has arrived, if the session waits: at, unless it was noted
-// before. The first used bytes of what was noted are used up.
-func (in *input) arrive(at time.Duration, used int, waits bool) {
-	if in.empty() || !waits { // what is left of a session that does not wait is not complete
-		in.arrivals = nil
+// noteArrival notes that what is buffered and was not noted before has arrived in this read event,
+// if the session waits. The first used bytes of what was noted are used up.
+func (s *session) noteArrival(used int) {
+	d := &s.deferred
+	if s.input.empty() || s.state == running { // what is left then is not complete
+		if d.long != nil {
+			d.long.arrivals = arrivals{}
+		}
 		return
 	}
-	if in.arrivals == nil {
-		in.arrivals = new(arrivals)
-	} else {
-		in.arrivals.use(used)
-	}
-	in.arrivals.add(len(in.rest()), at)
+	a := &d.waits().arrivals
+	a.use(used)
+	a.add(len(s.input.rest()), s.loop.arrived)
 }
 
 // passes returns when the request's deadline passes, in monotonic time; never: it has none. The
@@ -117,7 +115,7 @@ func (l *eventLoop) passes(req *codec.Request) time.Duration {
 // returns false if the request may be executed.
 func (s *session) late(req *codec.Request, end int) bool {
 	l := s.loop
-	l.deadline = s.input.arrivals.of(end, l.arrived) + time.Duration(req.Deadline)*time.Millisecond
+	l.deadline = s.deferred.arrived(end, l.arrived) + time.Duration(req.Deadline)*time.Millisecond
 	if s.srv.time.monotonic() < l.deadline {
 		return false
 	}
@@ -145,17 +143,15 @@ func (s *session) blockUntil(deadline time.Duration) {
 	if deadline == never {
 		return
 	}
-	if s.deferred.timer == nil {
-		s.deferred.timer = &blockTimer{session: s}
-		s.deferred.timer.Owner = s.deferred.timer
-	}
-	s.loop.timers.add(&s.deferred.timer.Timer, deadline)
+	t := &s.deferred.waits().timer
+	t.session, t.Owner = s, t
+	s.loop.timers.add(&t.Timer, deadline)
 }
 
 // unblocked ends what blockUntil has begun.
 func (s *session) unblocked() {
-	if s.deferred.timer != nil {
-		s.loop.timers.remove(&s.deferred.timer.Timer)
+	if s.deferred.long != nil {
+		s.loop.timers.remove(&s.deferred.long.timer.Timer)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestDeadlineOfBlocked(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if n := sessionOf(t, srv, w).deferred.unlocks.Load(); n > maxUnlocks {
+	if n := unlocks(t, srv, w); n > maxUnlocks {
 		t.Errorf("%d locks are to wake one session", n)
 	}
 	w.write(w.within(600_000, codec.OpListPop, "l"))
@@ -151,11 +151,21 @@ func TestDeadlineOfBlocked(t *testing.T) {
 		t.Errorf("after the release: %v", got)
 	}
 	within(t, testTimeout, func() error {
-		if n := sessionOf(t, srv, w).deferred.unlocks.Load(); n != 0 {
+		if n := unlocks(t, srv, w); n != 0 {
 			return fmt.Errorf("%d locks are to wake a session that does not wait", n)
 		}
 		return nil
 	})
+}
+
+// unlocks returns how many locks are to wake the session of a connection.
+func unlocks(t *testing.T, srv *Server, w *wire) (n int32) {
+	t.Helper()
+	s := sessionOf(t, srv, w)
+	if err := runOn(s.conn.EventLoop(), func() { n = s.deferred.waits().unlocks.Load() }); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestDeadlineBehindOthers: a request that waits for its connection's next quantum, or behind a

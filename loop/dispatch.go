@@ -21,6 +21,9 @@ func (s *session) readEvent(in []byte) gnet.Action {
 		s.countUnsent()
 	}
 	s.resume()
+	if len(s.deferred.waiters()) > 0 && s.srv.draining.Load() {
+		s.refuseWaiters()
+	}
 	s.closeTimedOut()
 	s.closeEvicted()
 	s.dropIdleKeys()
@@ -137,6 +140,8 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 			return false
 		}
 		s.startStream(req, x.Result)
+	case engine.Waits:
+		s.wait(req, x.Wait, l.passes(req))
 	case engine.AwaitsDisk:
 		s.executed(x)
 		s.deferDurable(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
@@ -170,12 +175,13 @@ func (s *session) block(x *engine.Executor, deadline time.Duration) {
 	s.setState(blocked)
 	d.ready.Store(false)
 	s.blockUntil(deadline)
-	if d.unlocks.Load() >= maxUnlocks {
+	unlocks := &d.waits().unlocks
+	if unlocks.Load() >= maxUnlocks {
 		return // the first of them wakes the session, which then looks again
 	}
-	d.unlocks.Add(1)
-	if !x.WhenFree(func() { d.unlocks.Add(-1); d.ready.Store(true); s.wake() }) {
-		d.unlocks.Add(-1)
+	unlocks.Add(1)
+	if !x.WhenFree(func() { unlocks.Add(-1); d.ready.Store(true); s.wake() }) {
+		unlocks.Add(-1)
 		d.ready.Store(true)
 		s.wake()
 	}
@@ -194,6 +200,9 @@ func (s *session) resume() {
 		reply := s.deferred.result.Swap(nil)
 		switch {
 		case reply == nil:
+		case reply.wait != nil:
+			s.setState(running)
+			s.wait(reply.request, reply.wait, reply.deadline)
 		case len(reply.frames) > engine.LargeReplyBytes:
 			s.sendLarge(reply.frames)
 		default:

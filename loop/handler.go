@@ -57,7 +57,8 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.output.drop(&h.srv.replies)
 	s.dropInput()
 	s.unblocked()
-	s.deferred.durable = nil
+	s.endWaiters()
+	s.deferred.long = nil
 	s.records.drop()
 	s.releaseUnauthenticated()
 	return gnet.None
@@ -96,6 +97,9 @@ func (h *handler) wakerFired(c gnet.Conn) {
 	l.serveQueue()
 	if l.timers.more {
 		l.timers.serve()
+	}
+	if len(l.resuming) > 0 {
+		l.resumeWoken()
 	}
 	if !l.posted {
 		l.yield(h.srv)

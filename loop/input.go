@@ -79,8 +79,6 @@ type input struct {
 	counted atomic.Int64               // bytes of the buffer that the budget counts; read by the sweeper
 	used    int32                      // bytes at the front of the buffer that are used up
 	paused  bool                       // the socket is not read
-
-	arrivals *arrivals // of what is buffered while the session waits; nil: it does not wait
 }
 
 // rest returns the buffered bytes.
@@ -140,7 +138,7 @@ func (in *input) drop() {
 	if cap(in.buffer.B) <= pauseReadBytes {
 		bytebufferpool.Put(in.buffer)
 	}
-	in.buffer, in.used, in.arrivals = nil, 0, nil
+	in.buffer, in.used = nil, 0
 }
 
 // count sets how many bytes the budget counts and returns the count for all clients.
@@ -210,7 +208,7 @@ func (s *session) save(pending []byte, used int, arrived []byte) {
 // count from their arrival.
 func (s *session) saveRequests(pending []byte, used int, arrived []byte) {
 	s.save(pending, used, arrived)
-	s.input.arrive(s.loop.arrived, used, s.state != running)
+	s.noteArrival(used)
 }
 
 // dropInput drops the session's input and takes it out of the budget.

@@ -57,6 +57,8 @@ type eventLoop struct {
 	frame    []byte // a native reply, from which legacy makes its own
 	requests atomic.Uint64
 	timers   timers
+	woken    wokenList
+	resuming []*waiter     // woken, and not yet executed again
 	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
 	deadline time.Duration // of the request that is executed, if it has one, in monotonic time
 	loopDurable

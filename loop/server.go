@@ -61,8 +61,10 @@ type Server struct {
 	ioOnce          sync.Once    // journalBroken was called
 	conns           atomic.Int64 // accepted and not yet closed
 	streams         atomic.Int64 // long reads under way
+	waiting         atomic.Int64 // requests that wait (waiter)
 	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
 	counters        counters
+	durableWaits    durableWaits
 	logins          loginQueue
 	unauthenticated unauthenticatedSet
 	legacy          legacyServer

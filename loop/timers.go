@@ -82,4 +82,9 @@ func (l *eventLoop) startTimers(el gnet.EventLoop) {
 	l.timers.clock = &l.srv.time
 	l.timers.post = func() { _ = el.Execute(context.Background(), serve) } // fails if the loop ends
 	l.timers.again = func() { l.queue.waker.wake() }
+	resume := gnet.RunnableFunc(func(context.Context) error {
+		l.resumeWoken()
+		return nil
+	})
+	l.woken.post = func() { _ = el.Execute(context.Background(), resume) }
 }

@@ -35,6 +35,8 @@ const (
 	// nothing was done, because it would take long: execute it by Engine.Do, on another goroutine
 	Background
 	Streams // a view for a long read was cut: Result.Stream makes the body of its reply
+	// nothing was done: execute the request again once Result.Wait has happened
+	Waits
 )
 
 // Result is the result of the request that an executor has executed last.
@@ -48,6 +50,7 @@ type Result struct {
 	TableName []byte // a view into the request; empty if the request was refused before its table's name was read
 	LSN       uint64 // of AwaitsDisk
 	Stream    Stream // of Streams: the caller closes it
+	Wait      *Wait  // of Waits
 }
 
 // Executor executes requests, one after another: the way of a request from its frame to its reply.
@@ -56,6 +59,9 @@ type Result struct {
 type Executor struct {
 	Result     // of the last request
 	Cost   int // estimated nanoseconds of the requests since the caller reset it
+	// Waited is how long the request that is executed again has waited, in milliseconds of
+	// monotonic time. The caller sets it, and resets it to 0.
+	Waited int64
 
 	engine *Engine
 	log    changeLog
@@ -144,6 +150,8 @@ func (x *Executor) notExecuted(out []byte, req *codec.Request, command *Command,
 		x.Outcome = Blocked
 	case errors.Is(err, shardmap.ErrLong):
 		return x.long(out, req, command)
+	case errors.Is(err, errWaits):
+		x.Outcome = Waits
 	default:
 		return x.fail(out, req, err)
 	}

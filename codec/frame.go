@@ -23,6 +23,7 @@ const (
 	lengthBytes   = 4
 	payloadOffset = 8 // of the opcode: after length and id
 	versionBytes  = 8
+	deadlineBytes = 4
 	minFrameBytes = HeaderBytes - lengthBytes
 )
 
@@ -38,11 +39,13 @@ const (
 	// u64: act only if the entry's version is this; 0: only if it is absent
 	FlagIfVersion   RequestFlags = 1 << 0
 	FlagWantVersion RequestFlags = 1 << 1 // the reply shall have the entry's version
-	FlagDeadline    RequestFlags = 1 << 2 // reserved: u32 milliseconds
-	FlagDurable     RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
-	FlagTimeToLive  RequestFlags = 1 << 4 // reserved: u64 milliseconds
+	// u32: act only if execution begins within so many milliseconds of the frame's arrival; 0: refuse it
+	FlagDeadline   RequestFlags = 1 << 2
+	FlagDurable    RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
+	FlagTimeToLive RequestFlags = 1 << 4 // reserved: i64 milliseconds; -1 keeps the entry's, 0 removes it
+	FlagExtensions RequestFlags = 1 << 5 // reserved: u16 length, then so many bytes of tagged fields
 
-	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDurable
+	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable
 )
 
 // ReplyFlags are the flags of a reply.
@@ -65,6 +68,7 @@ var (
 // Request is one request frame. Args and Payload are views into the input.
 type Request struct {
 	ID        uint32
+	Deadline  uint32 // milliseconds, valid if Flags has FlagDeadline
 	Op        Opcode
 	Flags     RequestFlags
 	IfVersion uint64 // valid if Flags has FlagIfVersion
@@ -96,16 +100,18 @@ func ParseRequest(b []byte) (req Request, n int, err error) {
 	return req, n, err
 }
 
-// WholeFrames reports whether b ends at the end of a frame, according to the lengths of the frames.
-func WholeFrames(b []byte) bool {
-	for len(b) >= lengthBytes {
+// WholeFrames reports whether b ends at the end of a frame, according to the lengths of the frames,
+// and returns the flags of all frames together.
+func WholeFrames(b []byte) (flags RequestFlags, whole bool) {
+	for len(b) >= HeaderBytes {
 		n := lengthBytes + uint64(binary.LittleEndian.Uint32(b))
+		flags |= RequestFlags(b[HeaderBytes-1])
 		if n > uint64(len(b)) {
-			return false
+			return flags, false
 		}
 		b = b[n:]
 	}
-	return len(b) == 0
+	return flags, len(b) == 0
 }
 
 // ParsePayload parses a request without length and id, which is Request.Payload. The request's ID
@@ -154,6 +160,13 @@ func (req *Request) parseFields() error {
 		req.IfVersion = binary.LittleEndian.Uint64(req.Args)
 		req.Args = req.Args[versionBytes:]
 	}
+	if req.Flags&FlagDeadline != 0 {
+		if len(req.Args) < deadlineBytes {
+			return fmt.Errorf("%w: the frame ends before its deadline field", ErrFrame)
+		}
+		req.Deadline = binary.LittleEndian.Uint32(req.Args)
+		req.Args = req.Args[deadlineBytes:]
+	}
 	return nil
 }
 
@@ -185,6 +198,9 @@ func BeginRequest(dst []byte, req *Request) (out []byte, at int) {
 	)
 	if req.Flags&FlagIfVersion != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, req.IfVersion)
+	}
+	if req.Flags&FlagDeadline != 0 {
+		dst = binary.LittleEndian.AppendUint32(dst, req.Deadline)
 	}
 	return dst, at
 }

@@ -18,12 +18,14 @@ func TestRequestRoundTrip(t *testing.T) {
 		{ID: 1, Op: OpPing},
 		{ID: 1<<32 - 1, Op: OpDictGet, Flags: FlagWantVersion, Args: []byte{0xa1, 'd', 0x01}},
 		{ID: 7, Op: OpDictSet, Flags: FlagIfVersion, IfVersion: 1<<48 - 1, Args: []byte{0xa1, 'd', 0x01, 0x02}},
+		{ID: 8, Op: OpDictSet, Flags: FlagDeadline, Deadline: 1<<32 - 1, Args: []byte{0xa1, 'd'}},
+		{ID: 9, Op: OpDictSet, Flags: FlagIfVersion | FlagDeadline, IfVersion: 5, Deadline: 250, Args: []byte{0xa1}},
 		{ID: 7, Op: OpDictDelete, Flags: FlagIfVersion | FlagWantVersion, Args: bytes.Repeat([]byte{0xc0}, 70000)},
 	} {
 		frame := AppendRequest(nil, &want)
 		got, n, err := ParseRequest(append(frame, frame...))
 		if err != nil || n != len(frame) || got.ID != want.ID || got.Op != want.Op || got.Flags != want.Flags ||
-			got.IfVersion != want.IfVersion || !bytes.Equal(got.Args, want.Args) {
+			got.IfVersion != want.IfVersion || got.Deadline != want.Deadline || !bytes.Equal(got.Args, want.Args) {
 			t.Errorf("%+v came back as %+v, n %d of %d, %v", want, got, n, len(frame), err)
 		}
 		for cut := range min(len(frame), 64) {
@@ -72,7 +74,7 @@ func TestBadLength(t *testing.T) {
 // TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can continue after
 // the frame.
 func TestUnknownFlag(t *testing.T) {
-	for _, flag := range []RequestFlags{FlagDeadline, FlagTimeToLive, 0x20, 0x40, 0x80} {
+	for _, flag := range []RequestFlags{FlagTimeToLive, FlagExtensions, 0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
 		req, n, err := ParseRequest(frame)
 		var wireError *Error

@@ -37,6 +37,8 @@ const (
 	StatusInternal      Status = 39 // an internal error of the server; the connection is closed afterwards
 	StatusNotDurable    Status = 40 // the change was made, but is not on disk
 	StatusReadOnly      Status = 41 // the server cannot write to disk and accepts no changes
+	// the request's deadline had passed before it could be executed; nothing was done
+	StatusDeadlineExceeded Status = 42
 )
 
 var statusNames = [...]string{
@@ -61,6 +63,8 @@ var statusNames = [...]string{
 	StatusInternal:        "Internal",
 	StatusNotDurable:      "NotDurable",
 	StatusReadOnly:        "ReadOnly",
+
+	StatusDeadlineExceeded: "DeadlineExceeded",
 }
 
 // String returns the status's name, "status 99" for an unknown one.

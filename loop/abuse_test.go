@@ -136,6 +136,9 @@ func TestBadRequests(t *testing.T) {
 			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable) != 0 && op == 0xee {
 				want = codec.StatusUnknownOpcode
 			}
+			if flags == codec.FlagDeadline {
+				want = codec.StatusDeadlineExceeded
+			}
 			w.write(
 				codec.AppendRequest(
 					nil,

@@ -41,7 +41,7 @@ func (s *session) runInBackground(req *codec.Request) {
 		return
 	}
 	s.setState(background)
-	own := req.Clone()
+	own, deadline := req.Clone(), s.loop.passes(req)
 	extra := s.srv.extraLong
 	if s.loop.exec.Checks {
 		extra = s.srv.extraShort
@@ -49,7 +49,13 @@ func (s *session) runInBackground(req *codec.Request) {
 	s.goBackground(func() {
 		w := s.srv.beginWork(extra)
 		defer w.end()
-		reply := s.srv.executeInBackground(w, s.peer, &own)
+		var reply backgroundReply
+		if deadline != never && s.srv.time.monotonic() >= deadline {
+			reply.frames = s.refuseLate(nil, &own)
+		} else {
+			reply = s.srv.executeInBackground(w, s.peer, &own, 0)
+			reply.request, reply.deadline = &own, deadline
+		}
 		budget.release(len(own.Args))
 		reply.frames = s.srv.limitReply(reply.frames, &own)
 		s.deferred.result.Store(&reply)
@@ -96,6 +102,11 @@ func (w *worker) end() {
 type backgroundReply struct {
 	frames   []byte
 	internal bool // it reports an internal error: the connection is closed after it
+
+	// of a request that waits: there is no reply yet
+	wait     *engine.Wait
+	request  *codec.Request
+	deadline time.Duration
 }
 
 // goBackground runs f on a goroutine that Stop waits for. A panic in it ends the connection.
@@ -117,18 +128,24 @@ func (s *session) endAfterPanic(where string) {
 	}
 }
 
-// executeInBackground executes a request that may take long and returns its reply. A panic in it
+// executeInBackground executes a request that may take long, and has waited so many milliseconds,
+// and returns its reply. A panic in it
 // becomes an error reply. The worker belongs to the caller, and ends before this waits for the
 // disk.
-func (srv *Server) executeInBackground(w *worker, peer net.Addr, req *codec.Request) backgroundReply {
+func (srv *Server) executeInBackground(
+	w *worker, peer net.Addr, req *codec.Request, waited int64,
+) backgroundReply {
 	if srv.engine.Waits(req.Op) {
 		w.end()
 	}
-	frames, result := srv.engine.Do(nil, req)
+	frames, result := srv.engine.DoAgain(nil, req, waited)
+	if result.Outcome == engine.Waits {
+		return backgroundReply{wait: result.Wait}
+	}
 	srv.logRequest(peer, &result)
 	if result.Outcome == engine.AwaitsDisk {
 		w.end()
 		frames = srv.waitDurable(frames, result.LSN)
 	}
-	return backgroundReply{frames, result.Internal}
+	return backgroundReply{frames: frames, internal: result.Internal}
 }

@@ -64,13 +64,18 @@ func (s *session) drain() gnet.Action {
 		}
 		return gnet.None
 	}
-	if s.state != running || s.output.streams > 0 || s.unsent() || s.inExchange() || s.conn.InboundBuffered() > 0 {
+	if s.awaits() || s.inExchange() || s.conn.InboundBuffered() > 0 {
 		return gnet.None
 	}
 	if n, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCINQ); err == nil && n > 0 {
 		return gnet.None // a read event will come
 	}
 	return s.halfClose()
+}
+
+// awaits says whether a reply is due or unsent.
+func (s *session) awaits() bool {
+	return s.state != running || s.output.streams > 0 || len(s.deferred.waiters()) > 0 || s.unsent()
 }
 
 // halfClose ends the server's side of the connection. What the client sends from here on is
@@ -132,7 +137,7 @@ func (s *session) end() {
 // nextAction returns whether gnet is to close the connection.
 func (s *session) nextAction() gnet.Action {
 	waiting := len(s.input.rest())
-	if busy := s.state != running || s.output.streams > 0 || s.unsent(); busy != s.output.busy.Load() {
+	if busy := s.awaits(); busy != s.output.busy.Load() {
 		s.auth.heard(s.srv.clock.nanos())
 		s.output.busy.Store(busy)
 	}

@@ -1,33 +1,74 @@
 package loop
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
+
+// maxUnlocks is how many locks of tables may be about to wake one session.
+const maxUnlocks = 8
 
 // deferred is the part of a session that keeps what waits: for the end of the loop's iteration, for
-// the disk, or for a goroutine in the background. Owned by the event loop, except where said.
+// the disk, for a goroutine in the background, or for anything else. Owned by the event loop, except
+// where said.
 type deferred struct {
-	durable  *pendingReplies // replies that wait for the disk; nil: there were none yet
-	requests bool            // some wait for the end of the iteration
-	replies  bool            // the same
+	long     *longWaits // nil: nothing has waited beyond an iteration yet
+	requests bool       // some wait for the end of the iteration
+	replies  bool       // the same
 
 	// written by the goroutine that ends the wait, taken by the event loop
 	ready  atomic.Bool                     // blocked, authenticating: the wait is over
 	result atomic.Pointer[backgroundReply] // background: the reply
 }
 
+// longWaits is what most sessions never need.
+type longWaits struct {
+	durable  pendingReplies // replies that wait for the disk
+	waiters  []*waiter      // requests that wait while others go on
+	arrivals arrivals       // of the input that is buffered while the session waits
+	timer    blockTimer     // blocked: for the deadline of the next request
+	// how many locks of tables will set ready: more than one if deadlines have ended waits; written
+	// by any goroutine
+	unlocks atomic.Int32
+}
+
+// waits returns d.long, which it makes if need be.
+func (d *deferred) waits() *longWaits {
+	if d.long == nil {
+		d.long = new(longWaits)
+	}
+	return d.long
+}
+
 // addDurable keeps a reply until its change is on disk. It returns true if no other reply is kept.
 func (d *deferred) addDurable(reply []byte, lsn uint64) bool {
-	if d.durable == nil {
-		d.durable = new(pendingReplies)
-	}
-	first := !d.durable.waits()
-	d.durable.add(reply, lsn)
+	kept := &d.waits().durable
+	first := !kept.waits()
+	kept.add(reply, lsn)
 	return first
 }
 
 // pendingDurable returns how many bytes of replies wait for the disk.
 func (d *deferred) pendingDurable() int {
-	if d.durable == nil {
+	if d.long == nil {
 		return 0
 	}
-	return len(d.durable.frames)
+	return len(d.long.durable.frames)
+}
+
+// waiters returns the requests that wait while others go on.
+func (d *deferred) waiters() []*waiter {
+	if d.long == nil {
+		return nil
+	}
+	return d.long.waiters
+}
+
+// arrived returns when the byte before an offset of the input has arrived; otherwise, if that is not
+// known.
+func (d *deferred) arrived(end int, otherwise time.Duration) time.Duration {
+	if d.long == nil {
+		return otherwise
+	}
+	return d.long.arrivals.of(end, otherwise)
 }

@@ -30,7 +30,7 @@ func TestDeferredReplies(t *testing.T) {
 		return ids, failed
 	}
 	var d deferred
-	if d.pendingDurable() != 0 || d.durable != nil {
+	if d.pendingDurable() != 0 || d.long != nil {
 		t.Error("it has room for replies before there is one")
 	}
 	for lsn := uint64(1); lsn <= 3; lsn++ {
@@ -38,14 +38,14 @@ func TestDeferredReplies(t *testing.T) {
 			t.Errorf("reply %d: first is %v", lsn, first)
 		}
 	}
-	out, _ := d.durable.take(nil, 2, nil)
+	out, _ := d.long.durable.take(nil, 2, nil)
 	if ids, failed := parse(out); len(ids) != 2 || ids[0] != 1 || ids[1] != 2 || failed != 0 {
 		t.Errorf("replies %v, %d of them errors", ids, failed)
 	}
 	if d.pendingDurable() != len(reply(3)) {
 		t.Errorf("%d bytes wait", d.pendingDurable())
 	}
-	out, n := d.durable.take(nil, 2, errors.New("broken"))
+	out, n := d.long.durable.take(nil, 2, errors.New("broken"))
 	if ids, failed := parse(out); len(ids) != 1 || ids[0] != 3 || failed != 1 || n != 1 {
 		t.Errorf("replies %v, %d of them errors, %d counted", ids, failed, n)
 	}

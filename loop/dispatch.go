@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -20,6 +21,9 @@ func (s *session) readEvent(in []byte) gnet.Action {
 		s.countUnsent()
 	}
 	s.resume()
+	if len(s.deferred.waiters()) > 0 && s.srv.draining.Load() {
+		s.refuseWaiters()
+	}
 	s.closeTimedOut()
 	s.closeEvicted()
 	s.dropIdleKeys()
@@ -65,7 +69,7 @@ func (s *session) serve(in []byte) {
 	if problem != nil {
 		s.streamEnded(problem)
 	}
-	s.save(pending, used, in)
+	s.saveRequests(pending, used, in)
 	s.records.trim()
 	s.limitInput()
 }
@@ -88,7 +92,8 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 			s.preempt()
 			break
 		}
-		if !s.execute(&req, err) {
+		late := req.Flags&codec.FlagDeadline != 0 && err == nil && s.late(&req, used+n)
+		if !late && !s.execute(&req, err) {
 			break // executed later: the frame stays buffered
 		}
 		used += n
@@ -122,7 +127,7 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	l.out = x.Execute(l.out, req, problem)
 	switch x.Outcome {
 	case engine.Blocked:
-		s.block(x)
+		s.block(x, l.passes(req))
 		return false
 	case engine.Background:
 		s.runInBackground(req)
@@ -131,9 +136,12 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 			x.Stream.Close()
 			s.setState(blocked) // until a stream ends
 			s.deferred.ready.Store(false)
+			s.blockUntil(l.passes(req))
 			return false
 		}
 		s.startStream(req, x.Result)
+	case engine.Waits:
+		s.wait(req, x.Wait, l.passes(req))
 	case engine.AwaitsDisk:
 		s.executed(x)
 		s.deferDurable(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
@@ -160,12 +168,21 @@ func (s *session) executed(x *engine.Executor) {
 	s.srv.logRequest(s.peer, &x.Result)
 }
 
-// block makes the session wait until the table of the request in x is free.
-func (s *session) block(x *engine.Executor) {
+// block makes the session wait until the table of the request in x is free, or the request's
+// deadline passes.
+func (s *session) block(x *engine.Executor, deadline time.Duration) {
+	d := &s.deferred
 	s.setState(blocked)
-	s.deferred.ready.Store(false)
-	if !x.Wait(func() { s.deferred.ready.Store(true); s.wake() }) {
-		s.deferred.ready.Store(true)
+	d.ready.Store(false)
+	s.blockUntil(deadline)
+	unlocks := &d.waits().unlocks
+	if unlocks.Load() >= maxUnlocks {
+		return // the first of them wakes the session, which then looks again
+	}
+	unlocks.Add(1)
+	if !x.WhenFree(func() { unlocks.Add(-1); d.ready.Store(true); s.wake() }) {
+		unlocks.Add(-1)
+		d.ready.Store(true)
 		s.wake()
 	}
 }
@@ -175,6 +192,7 @@ func (s *session) resume() {
 	switch s.state {
 	case blocked:
 		if !s.output.large && s.deferred.ready.CompareAndSwap(true, false) {
+			s.unblocked()
 			s.setState(running)
 			s.limitOutput()
 		}
@@ -182,6 +200,9 @@ func (s *session) resume() {
 		reply := s.deferred.result.Swap(nil)
 		switch {
 		case reply == nil:
+		case reply.wait != nil:
+			s.setState(running)
+			s.wait(reply.request, reply.wait, reply.deadline)
 		case len(reply.frames) > engine.LargeReplyBytes:
 			s.sendLarge(reply.frames)
 		default:

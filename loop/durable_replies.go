@@ -108,6 +108,7 @@ func (s *session) deferDurable(reply []byte, lsn uint64, demanded bool) {
 
 // onSync is called by the journal's flusher after each sync, and when the journal breaks.
 func (srv *Server) onSync() {
+	srv.durableWaits.synced(srv)
 	srv.loopsMu.Lock()
 	defer srv.loopsMu.Unlock()
 	for el, l := range srv.loops {
@@ -166,7 +167,7 @@ func (s *session) releaseDurable(durable uint64, broken error) (action gnet.Acti
 	defer s.recoverEvent(&action)
 	s.loop.begin()
 	var failed uint64
-	s.loop.out, failed = s.deferred.durable.take(s.loop.out, durable, broken)
+	s.loop.out, failed = s.deferred.long.durable.take(s.loop.out, durable, broken)
 	s.srv.counters.notDurable.Add(failed)
 	s.flush()
 	return s.finishEvent()

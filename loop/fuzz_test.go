@@ -17,7 +17,9 @@ func FuzzFrames(f *testing.F) {
 	for _, e := range goldenSession() {
 		frame := codec.AppendRequest(
 			nil,
-			&codec.Request{ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Args: encodeArgs(f, e.args...)},
+			&codec.Request{
+				ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Deadline: e.ms, Args: encodeArgs(f, e.args...),
+			},
 		)
 		f.Add(frame)
 		all = append(all, frame...)

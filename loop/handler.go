@@ -56,7 +56,9 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.gone.Store(true)
 	s.output.drop(&h.srv.replies)
 	s.dropInput()
-	s.deferred.durable = nil
+	s.unblocked()
+	s.endWaiters()
+	s.deferred.long = nil
 	s.records.drop()
 	s.releaseUnauthenticated()
 	return gnet.None
@@ -93,6 +95,12 @@ func (h *handler) wakerFired(c gnet.Conn) {
 	_, _ = c.Next(-1)
 	l := c.Context().(*waker).loop
 	l.serveQueue()
+	if l.timers.more {
+		l.timers.serve()
+	}
+	if len(l.resuming) > 0 {
+		l.resumeWoken()
+	}
 	if !l.posted {
 		l.yield(h.srv)
 	}

@@ -204,6 +204,13 @@ func (s *session) save(pending []byte, used int, arrived []byte) {
 	s.input.save(pending, used, arrived)
 }
 
+// saveRequests is save for requests that are buffered while the session waits: their deadlines
+// count from their arrival.
+func (s *session) saveRequests(pending []byte, used int, arrived []byte) {
+	s.save(pending, used, arrived)
+	s.noteArrival(used)
+}
+
 // dropInput drops the session's input and takes it out of the budget.
 func (s *session) dropInput() {
 	s.input.drop()

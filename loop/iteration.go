@@ -1,9 +1,11 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -54,6 +56,11 @@ type eventLoop struct {
 	legacy   legacyExecutor
 	frame    []byte // a native reply, from which legacy makes its own
 	requests atomic.Uint64
+	timers   timers
+	woken    wokenList
+	resuming []*waiter     // woken, and not yet executed again
+	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
+	deadline time.Duration // of the request that is executed, if it has one, in monotonic time
 	loopDurable
 }
 
@@ -79,7 +86,8 @@ type batch struct {
 // part is the requests of one session in a batch.
 type part struct {
 	session *session
-	end     int // in batch.frames
+	end     int           // in batch.frames
+	arrived time.Duration // if one of the requests has a deadline, in monotonic time
 }
 
 // reply is the deferred replies of one read event.
@@ -105,10 +113,11 @@ func (i *iteration) begin() {
 // to write, so no write can fail and close it.
 func (s *session) deferRequests(in []byte) bool {
 	l := s.loop
+	flags := codec.RequestFlags(0)
 	switch {
 	case !l.busy || len(in) == 0 || len(in) > maxBatchedBytes || !s.input.empty() || s.state != running,
 		s.deferred.replies || len(l.out) > l.from || s.output.streams > 0 || s.unsent() || s.srv.draining.Load(),
-		s.legacy == nil && !codec.WholeFrames(in),
+		s.legacy == nil && !wholeFrames(in, &flags),
 		!s.postRun():
 		return false
 	}
@@ -118,9 +127,19 @@ func (s *session) deferRequests(in []byte) bool {
 		l.begin()
 	}
 	b.frames = append(b.frames, in...)
-	b.parts = append(b.parts, part{s, len(b.frames)})
+	p := part{session: s, end: len(b.frames)}
+	if flags&codec.FlagDeadline != 0 {
+		p.arrived = s.srv.time.monotonic()
+	}
+	b.parts = append(b.parts, p)
 	s.deferred.requests = true
 	return true
+}
+
+// wholeFrames is codec.WholeFrames.
+func wholeFrames(in []byte, flags *codec.RequestFlags) (whole bool) {
+	*flags, whole = codec.WholeFrames(in)
+	return whole
 }
 
 // Run is the end of an iteration. gnet calls it on the event loop.
@@ -143,8 +162,9 @@ func (l *eventLoop) executeBatch() {
 	}
 	l.batch = batch{}
 	l.readTime()
-	at := 0
+	began, at := l.arrived, 0
 	for _, p := range b.parts {
+		l.arrived = cmp.Or(p.arrived, began)
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {
 			_ = p.session.conn.EventLoop().Close(p.session.conn)
 		}
@@ -164,7 +184,7 @@ func (s *session) executePart(pending []byte, own int) (action gnet.Action) {
 	if s.legacy != nil {
 		s.serveLegacy(in)
 	} else {
-		s.save(in, s.executeAll(pending, own, quantum), in)
+		s.saveRequests(in, s.executeAll(pending, own, quantum), in)
 		s.limitInput()
 	}
 	return s.answer()

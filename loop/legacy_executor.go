@@ -143,6 +143,8 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 		return nil, legacy.ErrLong
 	case engine.Blocked, engine.Background:
 		return nil, legacy.ErrLong
+	case engine.Waits:
+		l.frame = engine.AppendCannotWait(l.frame[:0], req)
 	case engine.Answered, engine.AwaitsDisk: // mustWait said that it need not wait
 	}
 	s.srv.logRequest(s.peer, &x.Result)
@@ -160,6 +162,12 @@ func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply
 	return e.answer(
 		srv,
 		message,
-		func(req *codec.Request) ([]byte, error) { return srv.executeInBackground(w, peer, req).frames, nil },
+		func(req *codec.Request) ([]byte, error) {
+			reply := srv.executeInBackground(w, peer, req, 0)
+			if reply.wait != nil {
+				reply.frames = engine.AppendCannotWait(nil, req)
+			}
+			return reply.frames, nil
+		},
 	)
 }

@@ -29,6 +29,7 @@ type example struct {
 	op    codec.Opcode
 	flags codec.RequestFlags
 	ifVer uint64
+	ms    uint32 // the deadline
 	args  []any
 }
 
@@ -72,6 +73,27 @@ var golden = []example{
 	{name: "dict len", op: codec.OpDictLen, args: []any{"d"}},
 	{name: "dict setdefault", op: codec.OpDictSetDefault, args: []any{"d", "s", []any{}}},
 	{name: "dict update", op: codec.OpDictUpdate, args: []any{"d", "a", 1, "b", nil}},
+	{
+		name:  "dict set, within a minute, if version",
+		op:    codec.OpDictSet,
+		flags: codec.FlagIfVersion | codec.FlagWantVersion | codec.FlagDeadline,
+		ifVer: 0,
+		ms:    60_000,
+		args:  []any{"d", "due", 1},
+	},
+	{
+		name:  "dict pop, deadline passed",
+		op:    codec.OpDictPop,
+		flags: codec.FlagDeadline,
+		args:  []any{"d", "due"},
+	},
+	{
+		name:  "dict pop, within a minute",
+		op:    codec.OpDictPop,
+		flags: codec.FlagDeadline,
+		ms:    60_000,
+		args:  []any{"d", "due"},
+	},
 	{name: "dict pop", op: codec.OpDictPop, args: []any{"d", "a"}},
 	{name: "dict popitem", op: codec.OpDictPopItem, args: []any{"d"}},
 	{name: "dict increment", op: codec.OpDictIncrement, args: []any{"d", "k", 41}},
@@ -194,6 +216,7 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 				Op:        e.op,
 				Flags:     e.flags,
 				IfVersion: e.ifVer,
+				Deadline:  e.ms,
 				Args:      encodeArgs(t, e.args...),
 			},
 		)

@@ -61,8 +61,10 @@ type Server struct {
 	ioOnce          sync.Once    // journalBroken was called
 	conns           atomic.Int64 // accepted and not yet closed
 	streams         atomic.Int64 // long reads under way
+	waiting         atomic.Int64 // requests that wait (waiter)
 	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
 	counters        counters
+	durableWaits    durableWaits
 	logins          loginQueue
 	unauthenticated unauthenticatedSet
 	legacy          legacyServer
@@ -242,6 +244,9 @@ func (srv *Server) stop(ctx context.Context) error {
 	srv.control.close()
 	err = errors.Join(err, srv.events.Stop())
 	srv.closeWakers()
+	for _, l := range srv.loops {
+		l.timers.end()
+	}
 	return errors.Join(err, srv.finish(ctx), srv.endData())
 }
 
@@ -284,6 +289,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
+		l.startTimers(el)
 		srv.loops[el] = l
 	}
 	return l

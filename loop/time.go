@@ -31,12 +31,19 @@ func (c *storeTime) monotonic() time.Duration { return time.Since(c.start) }
 
 // now returns the time of the store, in milliseconds since 1970 UTC.
 func (c *storeTime) now() int64 {
-	now := time.Now()
-	passed, wall := now.Sub(c.start).Microseconds(), now
+	now, _ := c.read()
+	return now
+}
+
+// read returns now and monotonic as of one moment.
+func (c *storeTime) read() (now int64, monotonic time.Duration) {
+	wall := time.Now()
+	monotonic = wall.Sub(c.start)
 	if c.wall != nil {
-		wall = c.wall(now)
+		wall = c.wall(wall)
 	}
-	return (passed + c.raise(wall.UnixMicro()-passed)) / 1000
+	passed := monotonic.Microseconds()
+	return (passed + c.raise(wall.UnixMicro()-passed)) / 1000, monotonic
 }
 
 // startAt makes the time at least that, in milliseconds since 1970 UTC: the highest time on disk.
@@ -57,5 +64,6 @@ func (c *storeTime) raise(ahead int64) int64 {
 	}
 }
 
-// readTime reads the time of the store for the requests that the event loop executes next.
-func (l *eventLoop) readTime() { l.exec.Call().Time = l.srv.time.now() }
+// readTime reads the time of the store for the requests that the event loop executes next. They
+// have arrived now, unless the caller says otherwise.
+func (l *eventLoop) readTime() { l.exec.Call().Time, l.arrived = l.srv.time.read() }

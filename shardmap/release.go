@@ -19,9 +19,15 @@ func (c *Call) unlock() {
 	mu.Unlock()
 }
 
-// complete marks the change as made; Store.assign began it. The caller holds the locks of the
-// change.
-func (c *Call) complete() { c.changing = nil }
+// complete marks the change as made, and wakes those that wait for one; Store.assign began it. The
+// caller holds the locks of the change.
+func (c *Call) complete() {
+	t := c.changing
+	c.changing = nil
+	if t != nil {
+		t.watchers.changed()
+	}
+}
 
 // Release ends a call that has panicked. Call it right after recover, before any other use of the
 // Call. It releases the locks of the call and the pin under which the call was reading a large

@@ -138,6 +138,9 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 	}
 	s.exchangeLocked(names, list)
 	exchanged = true
+	for _, t := range old {
+		t.table.watchers.changed()
+	}
 	return views, nil
 }
 

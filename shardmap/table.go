@@ -49,7 +49,8 @@ type Table struct {
 	// filling is the length of a table that is being created, 0 once it is filled.
 	filling atomic.Int64
 
-	lock tableLock
+	lock     tableLock
+	watchers watchers
 }
 
 // newTable returns an empty table that is not yet in the store.
@@ -102,6 +103,7 @@ func (t *Table) poison() {
 	if t.lock.poison() && t.createdLSN > 0 {
 		t.store.poisoned.Add(1)
 	}
+	t.watchers.changed()
 }
 
 // Err returns ErrPoisoned if the table is poisoned: its content is unknown, and Len may be wrong.

@@ -23,12 +23,18 @@ const (
 // goroutines that may be kept waiting: it waits for tables that other requests own, makes long
 // reads, and saves. A panic becomes an error reply, with Result.Internal.
 //
-// Result.Outcome is Answered, or AwaitsDisk: then the caller holds the reply back until all up to
-// Result.LSN is on disk.
+// Result.Outcome is Answered; AwaitsDisk: then the caller holds the reply back until all up to
+// Result.LSN is on disk; or Waits: then there is no reply, and the caller executes the request again
+// once Result.Wait has happened.
 func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
+	return e.DoAgain(out, req, 0)
+}
+
+// DoAgain is Do for a request that has waited so many milliseconds.
+func (e *Engine) DoAgain(out []byte, req *codec.Request, waited int64) (reply []byte, result Result) {
 	log := e.TakeLog()
 	defer e.PutLog(log)
-	x := &Executor{engine: e, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
+	x := &Executor{engine: e, Waited: waited, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
 	x.logTo(log)
 	start := len(out)
 	defer func() {
@@ -56,9 +62,11 @@ func (x *Executor) executeFully(out []byte, req *codec.Request) []byte {
 		switch x.Outcome {
 		case Answered, AwaitsDisk:
 			return out
+		case Waits:
+			return out[:start]
 		case Blocked:
 			free := make(chan struct{})
-			if x.Wait(func() { close(free) }) {
+			if x.WhenFree(func() { close(free) }) {
 				<-free
 			}
 		case Streams:

@@ -55,6 +55,9 @@ type Journal interface {
 	Flush()
 	// Durable returns the LSN up to which all changes are on disk.
 	Durable() uint64
+	// WhenDurable makes wake be called once, when all up to an LSN is on disk, or never will be. If
+	// that is so already, it may call wake itself. cancel ends it.
+	WhenDurable(lsn uint64, wake func()) (cancel func())
 	// Waits says whether the reply to a request that may have changed something must wait until the
 	// change is on disk. demanded: its client asks for that.
 	Waits(demanded bool) bool

@@ -30,11 +30,13 @@ const (
 	Answered   Outcome = iota // the reply is appended
 	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
 	// nothing was done, because another request owns the table for long: execute it again once
-	// Executor.Wait says so
+	// Executor.WhenFree says so
 	Blocked
 	// nothing was done, because it would take long: execute it by Engine.Do, on another goroutine
 	Background
 	Streams // a view for a long read was cut: Result.Stream makes the body of its reply
+	// nothing was done: execute the request again once Result.Wait has happened
+	Waits
 )
 
 // Result is the result of the request that an executor has executed last.
@@ -48,6 +50,7 @@ type Result struct {
 	TableName []byte // a view into the request; empty if the request was refused before its table's name was read
 	LSN       uint64 // of AwaitsDisk
 	Stream    Stream // of Streams: the caller closes it
+	Wait      *Wait  // of Waits
 }
 
 // Executor executes requests, one after another: the way of a request from its frame to its reply.
@@ -56,6 +59,9 @@ type Result struct {
 type Executor struct {
 	Result     // of the last request
 	Cost   int // estimated nanoseconds of the requests since the caller reset it
+	// Waited is how long the request that is executed again has waited, in milliseconds of
+	// monotonic time. The caller sets it, and resets it to 0.
+	Waited int64
 
 	engine *Engine
 	log    changeLog
@@ -88,9 +94,9 @@ func (x *Executor) Time() int64 { return x.call.Time }
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
-// Wait makes free be called, on another goroutine, once the table of the blocked request is free.
-// If it is free already, Wait returns false, and does not call free.
-func (x *Executor) Wait(free func()) bool { return x.table.WhenUnlocked(free) }
+// WhenFree makes free be called, on another goroutine, once the table of the blocked request is
+// free. If it is free already, WhenFree returns false, and does not call free.
+func (x *Executor) WhenFree(free func()) bool { return x.table.WhenUnlocked(free) }
 
 // Execute executes one request. All requests reach the tables through it, from every wire and file.
 // It appends the reply to out if there is one, as frames of codec/PROTOCOL.md, and sets x.Result.
@@ -144,6 +150,8 @@ func (x *Executor) notExecuted(out []byte, req *codec.Request, command *Command,
 		x.Outcome = Blocked
 	case errors.Is(err, shardmap.ErrLong):
 		return x.long(out, req, command)
+	case errors.Is(err, errWaits):
+		x.Outcome = Waits
 	default:
 		return x.fail(out, req, err)
 	}

@@ -100,7 +100,7 @@ func TestBlocked(t *testing.T) {
 		t.Errorf("outcome %d, reply %q", d.exec.Outcome, out)
 	}
 	free := make(chan struct{})
-	if !d.exec.Wait(func() { close(free) }) {
+	if !d.exec.WhenFree(func() { close(free) }) {
 		t.Error("the table is free")
 	}
 	d.ok(codec.OpListAppend, "other", 1)

@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"errors"
+
+	"cyberdb-fast/codec"
+)
+
+// Wait is what a request waits for. The door executes the request again, from the beginning, once
+// this has happened; until then nothing of it is done.
+type Wait struct {
+	// When makes wake be called once, when the request may have something to do, from any
+	// goroutine. It is called before the request is executed once more: what happens before that
+	// is found then, and what happens after it wakes. cancel ends it; it may be called after wake
+	// too. An example is shardmap.Table.WhenChanged. Nil: the request waits for time alone.
+	When func(wake func()) (cancel func())
+	// Within is the most milliseconds of monotonic time from now until the request is executed
+	// again. 0: as long as it takes; then When must be set.
+	Within int64
+}
+
+// errWaits is returned by commands whose request waits.
+var errWaits = errors.New("the request waits")
+
+// WaitFor is what the Run of a command returns if the request cannot be executed yet, and has
+// changed nothing: return x.WaitFor(...). The client's deadline, the end of its connection and the
+// end of the server may end the wait; then the request is not executed again.
+//
+// Run makes the same decision each time. It finds out how long the request has waited by
+// Executor.Waited, so a command with a time limit t, in milliseconds, answers when x.Waited() >= t,
+// and otherwise waits within t - x.Waited().
+func (x *Executor) WaitFor(w Wait) error {
+	if x.call.Replay || w.When == nil && w.Within <= 0 {
+		return errors.New("a request that cannot wait")
+	}
+	x.Wait = &w
+	return errWaits
+}
+
+// WhenDurable is a Wait.When: wake is called once all up to an LSN is on disk, or never will be.
+func (x *Executor) WhenDurable(lsn uint64) func(wake func()) (cancel func()) {
+	return func(wake func()) (cancel func()) {
+		if x.engine.env.Journal == nil {
+			wake()
+			return func() {}
+		}
+		return x.engine.env.Journal.WhenDurable(lsn, wake)
+	}
+}
+
+// AppendCannotWait appends the reply of a door whose requests cannot wait.
+func AppendCannotWait(out []byte, req *codec.Request) []byte {
+	return AppendError(out, req.ID, &codec.Error{
+		Status: codec.StatusUnsupported, Message: req.Op.String() + " would wait, which this connection cannot",
+	})
+}

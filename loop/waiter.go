@@ -1,0 +1,333 @@
+package loop
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
+	"cyberdb-fast/loop/wheel"
+)
+
+const (
+	// maxWaiters is how many requests of one connection may wait at once.
+	maxWaiters = 1024
+	// waiterBytes is what a waiter counts in the budget, besides its request.
+	waiterBytes = 512
+)
+
+// waiter is a request that waits (engine.Waits) while its connection goes on. It is executed again
+// when what it waits for wakes it, or when its time has come; its reply goes by its id. Owned by the
+// event loop, except where said.
+type waiter struct {
+	session  *session      // constant
+	request  codec.Request // its own copy; constant
+	began    time.Duration // constant
+	deadline time.Duration // of the request; constant
+	timer    wheel.Timer   // for the deadline, or when it is to be executed again
+	cancel   func()        // ends what will wake it; nil: nothing will
+	index    int           // among the session's
+	away     bool          // it is executed in the background
+	missed   bool          // it was woken meanwhile
+	over     bool
+	woken    atomic.Bool // it is in the event loop's list; set by any goroutine
+}
+
+// wait makes a request wait, of which first says for what. Its deadline is in monotonic time.
+func (s *session) wait(req *codec.Request, first *engine.Wait, deadline time.Duration) {
+	l := s.loop
+	if why := s.mayWait(req); why != nil {
+		l.out = engine.AppendError(l.out, req.ID, why)
+		return
+	}
+	w := &waiter{
+		session: s, request: req.Clone(), began: s.srv.time.monotonic(), deadline: deadline,
+		index: len(s.deferred.waiters()),
+	}
+	w.timer.Owner = w
+	d := s.deferred.waits()
+	d.waiters = append(d.waiters, w)
+	s.srv.waiting.Add(1)
+	if w.stays(first) {
+		w.execute()
+	}
+}
+
+// mayWait returns an error if a request must not wait. Otherwise the budget counts it.
+func (s *session) mayWait(req *codec.Request) *codec.Error {
+	switch {
+	case s.srv.draining.Load():
+		return shuttingDown()
+	case len(s.deferred.waiters()) >= maxWaiters:
+		return &codec.Error{
+			Status:  codec.StatusOverloaded,
+			Message: "too many requests of this connection wait already",
+		}
+	case !s.srv.requests.admit(len(req.Payload) + waiterBytes):
+		return s.srv.requests.limitError()
+	}
+	return nil
+}
+
+// shuttingDown is the reply to a request whose wait the end of the server ends.
+func shuttingDown() *codec.Error {
+	return &codec.Error{
+		Status:  codec.StatusShuttingDown,
+		Message: "the server stops: the request has waited, and nothing was done",
+	}
+}
+
+// stays makes the waiter wait on, after its request was executed in vain. It returns true if the
+// request must be executed once more, since what it waits for may have happened before that could
+// wake it.
+func (w *waiter) stays(wait *engine.Wait) (again bool) {
+	at := w.deadline
+	if wait.Within > 0 {
+		now := w.session.srv.time.monotonic()
+		at = min(at, now+min(time.Duration(wait.Within), never/time.Millisecond/2)*time.Millisecond)
+	}
+	if at != never {
+		w.session.loop.timers.add(&w.timer, at)
+	}
+	if w.cancel != nil || wait.When == nil {
+		return false
+	}
+	w.cancel = wait.When(w.wake)
+	return true
+}
+
+// wake makes the event loop execute the request again. It may be called from any goroutine.
+func (w *waiter) wake() {
+	if w.woken.CompareAndSwap(false, true) {
+		w.session.loop.woken.add(w)
+	}
+}
+
+// Due implements wheel.Owner.
+func (w *waiter) Due() {
+	w.session.loop.readTime()
+	w.resume()
+}
+
+// resume executes the request again, after it was woken or when it is time, and sends its reply.
+func (w *waiter) resume() {
+	if w.over {
+		return
+	}
+	w.woken.Store(false)
+	if w.cancel != nil {
+		w.cancel()
+		w.cancel = nil
+	}
+	if w.away {
+		w.missed = true
+		return
+	}
+	w.session.loop.timers.remove(&w.timer)
+	w.onLoop(w.execute)
+}
+
+// onLoop calls f, which appends replies, and sends them. No panic crosses it.
+func (w *waiter) onLoop(f func()) {
+	s := w.session
+	if action := s.answerTo(f); action == gnet.Close {
+		_ = s.conn.EventLoop().Close(s.conn)
+	}
+}
+
+// answerTo calls f, which appends replies, and sends them. No panic crosses it.
+func (s *session) answerTo(f func()) (action gnet.Action) {
+	defer s.recoverEvent(&action)
+	l := s.loop
+	if s.ends() || s.conn.Context() == nil {
+		return gnet.None
+	}
+	l.begin()
+	last := l.exec.LastLSN()
+	f()
+	l.changed = l.changed || l.exec.LastLSN() != last
+	if len(l.out) == l.from && !l.changed {
+		return gnet.None
+	}
+	return s.answer()
+}
+
+// execute executes the request until it waits, and what it waits for will wake it, or until it has a
+// reply.
+func (w *waiter) execute() {
+	s, x := w.session, w.session.loop.exec
+	l := s.loop
+	if s.srv.time.monotonic() >= w.deadline {
+		w.end()
+		l.out = s.refuseLate(l.out, &w.request)
+		return
+	}
+	start := len(l.out)
+	for again := true; again; {
+		x.Waited = w.waited()
+		l.out = x.Execute(l.out, &w.request, nil)
+		x.Waited = 0
+		again = x.Outcome == engine.Waits && w.stays(x.Wait)
+	}
+	switch x.Outcome {
+	case engine.Waits:
+	case engine.Blocked:
+		w.block(x)
+	case engine.Streams:
+		x.Stream.Close()
+		w.runInBackground()
+	case engine.Background:
+		w.runInBackground()
+	case engine.AwaitsDisk:
+		w.end()
+		s.executed(x)
+		s.deferDurable(l.out[start:], x.LSN, w.request.Flags&codec.FlagDurable != 0)
+		l.out = l.out[:start]
+	case engine.Answered:
+		w.end()
+		s.executed(x)
+		if len(l.out)-start > engine.LargeReplyBytes {
+			l.out = append(l.out[:start], s.srv.limitReply(append([]byte(nil), l.out[start:]...), &w.request)...)
+		}
+	}
+}
+
+// waited returns how long the request has waited, in milliseconds.
+func (w *waiter) waited() int64 {
+	return (w.session.srv.time.monotonic() - w.began).Milliseconds()
+}
+
+// block makes the waiter wait until the table of the request in x is free.
+func (w *waiter) block(x *engine.Executor) {
+	if w.deadline != never {
+		w.session.loop.timers.add(&w.timer, w.deadline)
+	}
+	if !x.WhenFree(w.wake) {
+		w.wake()
+	}
+}
+
+// runInBackground executes the request on its own goroutine.
+func (w *waiter) runInBackground() {
+	s := w.session
+	w.away, w.missed = true, false
+	waited := w.waited()
+	s.goBackground(func() {
+		worker := s.srv.beginWork(s.srv.extraLong)
+		defer worker.end()
+		reply := s.srv.executeInBackground(worker, s.peer, &w.request, waited)
+		_ = s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+			if w.away = false; !w.over {
+				w.onLoop(func() { w.returned(&reply) })
+			}
+			return nil
+		}))
+	})
+}
+
+// returned takes the reply from the background.
+func (w *waiter) returned(reply *backgroundReply) {
+	s := w.session
+	if reply.wait != nil {
+		if w.stays(reply.wait) || w.missed {
+			w.runInBackground()
+		}
+		return
+	}
+	w.end()
+	s.loop.out = append(s.loop.out, s.srv.limitReply(reply.frames, &w.request)...)
+	if reply.internal {
+		s.close()
+	}
+}
+
+// end ends the wait. Nothing wakes the waiter any more.
+func (w *waiter) end() {
+	s := w.session
+	if w.over {
+		return
+	}
+	w.over = true
+	if w.cancel != nil {
+		w.cancel()
+		w.cancel = nil
+	}
+	s.loop.timers.remove(&w.timer)
+	s.srv.requests.release(len(w.request.Payload) + waiterBytes)
+	s.srv.waiting.Add(-1)
+	d := s.deferred.long
+	last := len(d.waiters) - 1
+	moved := d.waiters[last]
+	d.waiters[w.index], moved.index = moved, w.index
+	d.waiters[last] = nil
+	d.waiters = d.waiters[:last]
+}
+
+// refuseWaiters ends the waits of a session because the server stops. A request that is executed in
+// the background continues.
+func (s *session) refuseWaiters() {
+	for _, w := range slices.Clone(s.deferred.waiters()) {
+		if !w.away {
+			w.end()
+			s.loop.out = engine.AppendError(s.loop.out, w.request.ID, shuttingDown())
+		}
+	}
+}
+
+// endWaiters ends the waits of a session that is closed.
+func (s *session) endWaiters() {
+	for _, w := range slices.Clone(s.deferred.waiters()) {
+		w.end()
+	}
+}
+
+// wokenList has the waiters that were woken, in that order.
+type wokenList struct {
+	post func() // makes the event loop call resumeWoken; constant
+
+	mu   sync.Mutex
+	list []*waiter // guarded by mu
+}
+
+func (l *wokenList) add(w *waiter) {
+	l.mu.Lock()
+	first := len(l.list) == 0
+	l.list = append(l.list, w)
+	l.mu.Unlock()
+	if first {
+		l.post()
+	}
+}
+
+func (l *wokenList) take() []*waiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.list
+	l.list = nil
+	return list
+}
+
+// resumeWoken executes the requests of the waiters that were woken, for a quantum. The rest waits
+// for the next iteration.
+func (l *eventLoop) resumeWoken() {
+	l.resuming = append(l.resuming, l.woken.take()...)
+	list := l.resuming
+	l.readTime()
+	l.exec.ResetPrefetch()
+	l.exec.Cost = 0
+	n := 0
+	for ; n < len(list) && l.exec.Cost < quantum; n++ {
+		list[n].resume()
+		list[n] = nil
+	}
+	if l.resuming = list[n:]; len(l.resuming) > 0 {
+		l.queue.waker.wake()
+	} else {
+		l.resuming = nil
+	}
+}

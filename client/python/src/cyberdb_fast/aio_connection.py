@@ -166,6 +166,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
         if self._opening.session is not None and not self._opened.done():
             self._session = self._opening.session
+            self._session.milliseconds = frames.milliseconds_of(self._settings.request_timeout)
             self._opened.set_result(None)
 
     def _use_key(self, derived: asyncio.Future[bytes]) -> None:

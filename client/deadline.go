@@ -83,11 +83,12 @@ func (c *conn) fillDeadlines() {
 	}
 }
 
-// wireMilliseconds returns the time that is left as milliseconds, rounded up, at least 1.
+// wireMilliseconds returns the time that is left as milliseconds, rounded up. 0 means that none is
+// left: the server refuses the request.
 func wireMilliseconds(left time.Duration) uint32 {
 	ms := left / time.Millisecond
 	if left%time.Millisecond > 0 {
 		ms++
 	}
-	return uint32(min(max(ms, 1), math.MaxUint32))
+	return uint32(min(max(ms, 0), math.MaxUint32))
 }

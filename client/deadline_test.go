@@ -58,7 +58,8 @@ func TestDeadlineFrames(t *testing.T) {
 		{"after the version", time.Second, 0, ifVersion(), "17000000", "21 07 0700000000000000 e8030000 a174a16b01"},
 		{"rounded up", 250 * time.Microsecond, 0, d.get("k"), "0e000000", "20 04 01000000 a174a16b"},
 		{"queued", time.Second, 300 * time.Millisecond, d.get("k"), "0e000000", "20 04 bc020000 a174a16b"},
-		{"over", time.Second, 2 * time.Second, d.get("k"), "0e000000", "20 04 01000000 a174a16b"},
+		{"over", time.Second, 2 * time.Second, d.get("k"), "0e000000", "20 04 00000000 a174a16b"},
+		{"just over", time.Second, time.Second, d.get("k"), "0e000000", "20 04 00000000 a174a16b"},
 		{"50 days", 50 * 24 * time.Hour, 0, d.get("k"), "0e000000", "20 04 ffffffff a174a16b"},
 		{"290 years", 290 * 365 * 24 * time.Hour, 0, d.get("k"), "0e000000", "20 04 ffffffff a174a16b"},
 	} {
@@ -126,7 +127,7 @@ func checkDeadlines(t *testing.T, batch []byte, ends []time.Time) {
 		}
 		batch = batch[n:]
 		left, has := deadlineOf(req)
-		want := max(time.Millisecond, (time.Until(end) + time.Millisecond - 1).Truncate(time.Millisecond))
+		want := max(0, (time.Until(end) + time.Millisecond - 1).Truncate(time.Millisecond))
 		if has == end.IsZero() || has && left != want {
 			t.Fatalf("flags %#x, %v; the context ends at %v, so %v are left", req.Flags, left, end, want)
 		}

@@ -36,8 +36,7 @@ _VERSION_BYTES = 8
 
 _DEADLINE = struct.Struct("<I")
 pack_header_and_deadline = struct.Struct("<IIBBI").pack
-DEADLINE_BYTES = _DEADLINE.size
-WITH_DEADLINE_BYTES = BEHIND_LENGTH_BYTES + DEADLINE_BYTES
+WITH_DEADLINE_BYTES = BEHIND_LENGTH_BYTES + _DEADLINE.size
 MAX_MILLISECONDS = 0xFFFFFFFF
 
 
@@ -61,11 +60,14 @@ def request(request_id: int, opcode: int, flags: int, payload: bytes, millisecon
     payload is the optional fields except the deadline, and the arguments. milliseconds is the
     deadline, 0 for none.
     """
-    if milliseconds:
-        at = _VERSION_BYTES if flags & IF_VERSION else 0
-        payload = payload[:at] + _DEADLINE.pack(milliseconds) + payload[at:]
-        flags |= DEADLINE
-    return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    if not milliseconds:
+        return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    flags |= DEADLINE
+    size = WITH_DEADLINE_BYTES + len(payload)
+    if not flags & IF_VERSION:
+        return pack_header_and_deadline(size, request_id, opcode, flags, milliseconds) + payload
+    version, arguments = payload[:_VERSION_BYTES], payload[_VERSION_BYTES:]
+    return pack_header(size, request_id, opcode, flags) + version + _DEADLINE.pack(milliseconds) + arguments
 
 
 def milliseconds_of(limit: Optional[float]) -> int:

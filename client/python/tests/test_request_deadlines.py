@@ -82,8 +82,9 @@ def test_frames(request_: requests.Request[Any], milliseconds: int, wire: str) -
     session = Session(None, None, frames.MAX_FRAME_BYTES)
     session.milliseconds = milliseconds
     arguments = request_.opcode, request_.flags, request_.payload
-    assert session.frame(1, *arguments).hex() == wire
     assert session.next_request(*arguments).hex() == wire
+    session.last_id = 0
+    assert session.next_frame(*arguments, milliseconds).hex() == wire
 
 
 def test_the_largest_frame_has_room_for_the_deadline() -> None:

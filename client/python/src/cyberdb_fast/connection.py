@@ -161,11 +161,7 @@ class Connection:
 
         Errors: those of exchange.
         """
-        timeout = self._settings.request_timeout
-        if timeout is not None and len(requests) > 1:
-            timeout *= PIPELINE_TIMEOUTS
-        milliseconds = milliseconds_of(timeout)
-        framed = [self.framed(request, milliseconds) for request in requests]
+        framed = self._pipeline(requests)
         replies: List[Reply] = []
         at = 0
         while at < len(framed):
@@ -177,6 +173,19 @@ class Connection:
                 at += 1
             replies += self._exchange_batch(batch)
         return replies
+
+    def _pipeline(self, requests: List[Request[Any]]) -> List[Tuple[int, bytes]]:
+        """The ids and the frames of a pipeline. Errors: TooLarge."""
+        session = self._session
+        timeout = self._settings.request_timeout
+        if timeout is not None and len(requests) > 1:
+            timeout *= PIPELINE_TIMEOUTS
+        milliseconds = milliseconds_of(timeout)
+        framed: List[Tuple[int, bytes]] = []
+        for request in requests:
+            frame = session.next_frame(request.opcode, request.flags, request.payload, milliseconds)
+            framed.append((session.last_id, frame))
+        return framed
 
     def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
         self.send_together(batch)
@@ -190,14 +199,11 @@ class Connection:
                 replies[position] = reply
         return replies
 
-    def framed(self, request: Request[Any], milliseconds: Optional[int] = None) -> Tuple[int, bytes]:
-        """The id and the frame of a request for send_together.
-
-        milliseconds may be another deadline than that of the session. Errors: TooLarge.
-        """
+    def framed(self, request: Request[Any]) -> Tuple[int, bytes]:
+        """The id and the frame of a request for send_together. Errors: TooLarge."""
         session = self._session
-        request_id = session.next_id()
-        return request_id, session.frame(request_id, request.opcode, request.flags, request.payload, milliseconds)
+        frame = session.next_frame(request.opcode, request.flags, request.payload, session.milliseconds)
+        return session.last_id, frame
 
     def send_together(self, framed: List[Tuple[int, bytes]]) -> None:
         """Sends requests in one write.

@@ -54,7 +54,7 @@ class Reply(NamedTuple):
 new_reply: Callable[[Tuple[int, int, int, bytes, bool]], Reply] = partial(tuple.__new__, Reply)
 
 
-def request(request_id: int, opcode: int, flags: int, payload: bytes, milliseconds: int = 0) -> bytes:
+def request_frame(request_id: int, opcode: int, flags: int, payload: bytes, milliseconds: int) -> bytes:
     """Encodes one request frame.
 
     payload is the optional fields except the deadline, and the arguments. milliseconds is the

@@ -14,6 +14,7 @@ from .frames import (
     Reply,
     pack_header,
     pack_header_and_deadline,
+    request_frame,
 )
 from .records import Opener, Sealer
 from .settings import DEFAULT_MAX_REPLY_BYTES
@@ -40,11 +41,6 @@ class Session:
         self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete, by request id
         self._versions: Dict[int, int] = {}
 
-    def next_id(self) -> int:
-        """Returns a new request id."""
-        self.last_id = next_id = self.last_id % 0xFFFFFFFF + 1
-        return next_id
-
     def next_request(self, opcode: int, flags: int, payload: bytes) -> bytes:
         """Returns one request as wire bytes, and sets last_id.
 
@@ -54,28 +50,25 @@ class Session:
             raise self._too_large(opcode, payload)
         self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
         milliseconds = self.milliseconds
-        # frames.request, inlined for speed
+        # request_frame, inlined for speed
         if not milliseconds:
             data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
         elif flags & IF_VERSION:
-            data = frames.request(request_id, opcode, flags, payload, milliseconds)
+            data = request_frame(request_id, opcode, flags, payload, milliseconds)
         else:
             size = WITH_DEADLINE_BYTES + len(payload)
             data = pack_header_and_deadline(size, request_id, opcode, flags | DEADLINE, milliseconds) + payload
         return self._sealer.seal(data) if self._sealer else data
 
-    def frame(
-        self, request_id: int, opcode: int, flags: int, payload: bytes, milliseconds: Optional[int] = None
-    ) -> bytes:
-        """Returns the frame of one request, not encrypted. milliseconds may be another deadline.
+    def next_frame(self, opcode: int, flags: int, payload: bytes, milliseconds: int) -> bytes:
+        """Returns the frame of one request, not encrypted, and sets last_id.
 
-        TooLarge if the server would not accept it.
+        milliseconds is its deadline, 0 for none. TooLarge if the server would not accept it.
         """
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
-        return frames.request(
-            request_id, opcode, flags, payload, self.milliseconds if milliseconds is None else milliseconds
-        )
+        self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
+        return request_frame(request_id, opcode, flags, payload, milliseconds)
 
     def _too_large(self, opcode: int, payload: bytes) -> TooLarge:
         return TooLarge(

@@ -8,8 +8,10 @@ import math
 import pickle
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -159,13 +161,13 @@ def test_batches_have_the_deadline(server: Server) -> None:
 
         def work(i: int) -> None:
             together.wait(60)
-            for _ in range(50):
+            for _ in range(20):
                 with pytest.raises(DeadlineExceeded):
                     d[i]
 
         with ThreadPoolExecutor(16) as threads:
             list(threads.map(work, range(16)))
-    assert len(seen) == 16 * 50
+    assert len(seen) == 16 * 20
     assert {deadline(one) for one in seen} == {(opcodes.DICT_GET, 7000)}
 
 
@@ -224,3 +226,96 @@ def test_the_error() -> None:
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert (type(other), str(other)) == (DeadlineExceeded, "late; nothing was done")
     assert repr(error) == "DeadlineExceeded('late; nothing was done')"
+
+
+@contextmanager
+def sorting(server: Server, name: str) -> Iterator[None]:
+    """Makes a list of that name, and sorts it again and again. Each sort locks it for a while."""
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        random.seed(1)
+        table = proxy.create_cyberlist(name, (random.randrange(10**9) for _ in range(200_000)))
+        done = threading.Event()
+
+        def sort() -> None:
+            while not done.is_set():
+                table.sort()
+                table.sort(key=str)
+
+        thread = threading.Thread(target=sort)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+class Tally:
+    """Counts what became of requests, until enough were late."""
+
+    def __init__(self) -> None:
+        self.late = self.in_time = 0
+        self._until = time.monotonic() + 30
+
+    def goes_on(self) -> bool:
+        return self.late < 10 and time.monotonic() < self._until
+
+    def add(self, outcome: object) -> None:
+        if isinstance(outcome, DeadlineExceeded):
+            assert "nothing was done" in str(outcome)
+            self.late += 1
+        else:
+            assert outcome is None
+            self.in_time += 1
+
+
+def test_late_requests_do_nothing(server: Server, new_name: Callable[[], str]) -> None:
+    """Exactly the requests that succeeded have had an effect. The connection stays usable."""
+    name, tally = new_name(), Tally()
+    with (
+        cyberdb_fast.connect(server.url, password=PASSWORD, max_connections=1) as client,
+        client.get_proxy() as proxy,
+    ):
+        lease = client._pool.acquire()
+        lease[0]._session.milliseconds = 5  # the client waits for longer, and so sees the reply
+        client._pool.release(lease)
+        table: Any = cyberdb_fast.CyberList(proxy, name)
+        with sorting(server, name):
+            while tally.goes_on():
+                try:
+                    tally.add(table.append(-1))
+                except DeadlineExceeded as e:
+                    tally.add(e)
+        lease = client._pool.acquire()
+        lease[0]._session.milliseconds = 0
+        client._pool.release(lease)
+        assert tally.late, "no request was late: the test proves nothing"
+        assert table.count(-1) == tally.in_time
+        assert client.stats()["open"] == 1
+
+
+def test_late_requests_of_asyncio_do_nothing(server: Server, new_name: Callable[[], str]) -> None:
+    """As above, with pipelines."""
+    name, tally = new_name(), Tally()
+
+    async def main() -> None:
+        async with await aio.connect(server.url, password=PASSWORD, connections=1) as client:
+            connection = client._connections.ready()
+            assert connection is not None
+            assert connection._session is not None
+            connection._session.milliseconds = 5
+            proxy = client.get_proxy()
+            await proxy.connect()
+            table: Any = aio.CyberList(proxy, name)
+            with sorting(server, name):
+                while tally.goes_on():
+                    pipe = proxy.pipeline()
+                    for _ in range(2):
+                        pipe.on(table).append(-1)
+                    for outcome in await pipe.execute():
+                        tally.add(outcome)
+            connection._session.milliseconds = 0
+            assert tally.late, "no request was late: the test proves nothing"
+            assert await table.count(-1) == tally.in_time
+
+    asyncio.run(main())

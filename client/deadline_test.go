@@ -176,6 +176,8 @@ func TestDeadlineOfResentRead(t *testing.T) {
 	}
 	left := time.Until(deadline(ctx))
 	// the pause before the second connection is at least half of firstBackoff
+	mu.Lock()
+	defer mu.Unlock()
 	if len(sent) != 2 || sent[0] > timeout || sent[1] > sent[0]-firstBackoff/2+time.Millisecond || sent[1] < left {
 		t.Errorf("the requests carried %v; %v are left now", sent, left)
 	}
@@ -262,7 +264,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 func TestDeadlineCountsInTheFrame(t *testing.T) {
 	p := startPeer(t)
 	const limit = 100
-	p.limits.MaxFrameBytes = limit
+	p.with(func() { p.limits.MaxFrameBytes = limit })
 	c := dialPeer(t, p, nil)
 	d := DictOf[string, string](c, "t")
 	if err := c.Ping(t.Context()); err != nil { // the client knows the limit now

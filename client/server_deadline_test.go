@@ -28,7 +28,7 @@ func TestLateRequestsDoNothing(t *testing.T) {
 	t.Parallel()
 	c := startServer(t).Client(t, nil)
 	l := client.ListOf[int](c, "l")
-	content := make([]int, 300_000)
+	content := make([]int, 100_000)
 	for i := range content {
 		content[i] = rand.IntN(len(content))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -28,6 +29,8 @@ type call struct {
 	err    error   // the first error while the frame was built
 	next   *call   // the next request of the same pipeline
 	stream *stream // receives the reply of a long read instead of reply
+	// when the caller stops waiting; zero: it has no deadline
+	deadline time.Time
 
 	abandoned bool // guarded by the connection's mu; see conn.abandon
 
@@ -111,6 +114,7 @@ func (q *call) release() {
 	q.client, q.table, q.args, q.err = nil, "", 0, nil
 	q.retry, q.orNone = false, false
 	q.next, q.stream, q.head = nil, nil, nil
+	q.deadline = time.Time{}
 	q.frame, q.reply, q.lost = frame, reply, nil
 	calls.Put(q)
 }

@@ -189,6 +189,9 @@ func (c *Client) do(ctx context.Context, head *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := head.setDeadline(ctx); err != nil {
+		return err
+	}
 	head.setDurable(ctx)
 	var deadline time.Time
 	retries := 0
@@ -214,6 +217,9 @@ func (c *Client) do(ctx context.Context, head *call) error {
 // submit sends q without waiting for its reply, and returns the connection that q uses.
 func (c *Client) submit(ctx context.Context, q *call) (*conn, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := q.setDeadline(ctx); err != nil {
 		return nil, err
 	}
 	var deadline time.Time

@@ -42,6 +42,7 @@ type conn struct {
 	nonblocking *nonblockingWriter // nil: only the writer goroutine can write
 	sealer      *secure.Sealer     // nil: the connection is not encrypted
 	batch       []byte             // the frames being written
+	deadlines   []deadlineField    // of the batch
 	sealed      []byte             // the same frames in encrypted records
 	unwritten   []byte             // the part of the batch that the socket has not taken
 
@@ -50,6 +51,7 @@ type conn struct {
 	err              error // why the connection is down; nil while it is up
 	writing          bool
 	pending          []byte // frames of the next batch
+	pendingDeadlines []deadlineField
 	batchNumber      uint64 // of the next batch
 	outstanding      []outstandingRequest
 	free             []uint32 // unused indexes of outstanding
@@ -232,12 +234,16 @@ func (c *conn) enqueueLocked(q *call) {
 	if o.id < idStep { // the count wrapped; id 0 is reserved for the server
 		o.id += idStep
 	}
-	o.call, o.batchNumber, o.used, o.bytes = q, c.batchNumber, true, len(q.frame)
-	c.outstandingBytes += len(q.frame)
 	q.id, q.lost = o.id, nil
 	q.reply, q.version = q.reply[:0], 0
 	from := len(c.pending)
-	c.pending = append(c.pending, q.frame...)
+	if q.deadline.IsZero() {
+		c.pending = append(c.pending, q.frame...)
+	} else {
+		c.appendWithDeadlineLocked(q)
+	}
+	o.call, o.batchNumber, o.used, o.bytes = q, c.batchNumber, true, len(c.pending)-from
+	c.outstandingBytes += o.bytes
 	binary.LittleEndian.PutUint32(c.pending[from+4:], q.id)
 }
 
@@ -295,7 +301,7 @@ func (c *conn) sendEnd() {
 func (c *conn) completeAll() {
 	c.mu.Lock()
 	outstanding, unsentBatch, reason := c.outstanding, c.batchNumber, c.err
-	c.outstanding, c.free, c.pending = nil, nil, nil
+	c.outstanding, c.free, c.pending, c.pendingDeadlines = nil, nil, nil, nil
 	c.mu.Unlock()
 	lost := fmt.Errorf("%w: %w", ErrConnectionLost, reason)
 	for i := range outstanding {

@@ -50,6 +50,7 @@ func (c *conn) nextBatch() (batch []byte, more bool) {
 	if !c.takePending() {
 		return nil, false
 	}
+	c.fillDeadlines()
 	if c.sealer == nil {
 		return c.batch, true
 	}
@@ -78,6 +79,7 @@ func (c *conn) takePending() bool {
 		spare = nil
 	}
 	c.batch, c.pending = c.pending, spare
+	c.takeDeadlinesLocked()
 	c.batchNumber++
 	c.signalSpaceLocked()
 	return true

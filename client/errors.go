@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,6 +59,11 @@ var (
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")
+	// ErrDeadlineExceeded is returned when the context's deadline passed before the server began to
+	// execute the request. Nothing has changed. It is also a context.DeadlineExceeded. One that is
+	// not an ErrDeadlineExceeded means that the client stopped waiting: if the request was sent, it
+	// may or may not have been applied.
+	ErrDeadlineExceeded = fmt.Errorf("nothing was done: %w", context.DeadlineExceeded)
 	// ErrNotDurable is returned when the change was applied but could not be written to disk: a
 	// restart may lose it. From Save, it means that nothing was saved.
 	ErrNotDurable = errors.New("not on disk")
@@ -140,26 +146,27 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // statusErrors maps each status to its sentinel. Newer servers may send a status that is not here.
 var statusErrors = map[codec.Status]error{
-	codec.StatusKeyError:        ErrKey,
-	codec.StatusIndexError:      ErrIndex,
-	codec.StatusTypeError:       ErrType,
-	codec.StatusValueError:      ErrValue,
-	codec.StatusAttributeError:  ErrAttribute,
-	codec.StatusOverflowError:   ErrOverflow,
-	codec.StatusNoSuchTable:     ErrNoSuchTable,
-	codec.StatusTableExists:     ErrTableExists,
-	codec.StatusWrongTableKind:  ErrWrongTableKind,
-	codec.StatusVersionMismatch: ErrVersionMismatch,
-	codec.StatusBadFrame:        ErrProtocol,
-	codec.StatusUnknownOpcode:   ErrBadRequest,
-	codec.StatusBadArguments:    ErrBadRequest,
-	codec.StatusTooLarge:        ErrTooLarge,
-	codec.StatusUnsupported:     ErrBadRequest,
-	codec.StatusOverloaded:      ErrOverloaded,
-	codec.StatusShuttingDown:    ErrShuttingDown,
-	codec.StatusInternal:        ErrServer,
-	codec.StatusNotDurable:      ErrNotDurable,
-	codec.StatusReadOnly:        ErrReadOnly,
+	codec.StatusKeyError:         ErrKey,
+	codec.StatusIndexError:       ErrIndex,
+	codec.StatusTypeError:        ErrType,
+	codec.StatusValueError:       ErrValue,
+	codec.StatusAttributeError:   ErrAttribute,
+	codec.StatusOverflowError:    ErrOverflow,
+	codec.StatusNoSuchTable:      ErrNoSuchTable,
+	codec.StatusTableExists:      ErrTableExists,
+	codec.StatusWrongTableKind:   ErrWrongTableKind,
+	codec.StatusVersionMismatch:  ErrVersionMismatch,
+	codec.StatusBadFrame:         ErrProtocol,
+	codec.StatusUnknownOpcode:    ErrBadRequest,
+	codec.StatusBadArguments:     ErrBadRequest,
+	codec.StatusTooLarge:         ErrTooLarge,
+	codec.StatusUnsupported:      ErrBadRequest,
+	codec.StatusOverloaded:       ErrOverloaded,
+	codec.StatusShuttingDown:     ErrShuttingDown,
+	codec.StatusInternal:         ErrServer,
+	codec.StatusNotDurable:       ErrNotDurable,
+	codec.StatusReadOnly:         ErrReadOnly,
+	codec.StatusDeadlineExceeded: ErrDeadlineExceeded,
 }
 
 // replyError returns the *Error for an error reply.

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from contextlib import contextmanager, suppress
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, List, Optional
 
 from cyberdb_fast import Server
 from cyberdb_fast.handshake import MAGIC
@@ -55,7 +55,7 @@ def _pass_on(source: socket.socket, sink: socket.socket, prefix: int = 0) -> Non
     sink.sendall(head + _exactly(source, int.from_bytes(head[-2:], "little")))
 
 
-def _stand_between(client: socket.socket, port: int, answer: Answer) -> None:
+def _stand_between(client: socket.socket, port: int, answer: Answer, seen: Optional[List[bytes]]) -> None:
     with client, socket.create_connection(("127.0.0.1", port)) as server, suppress(OSError):
         _pass_on(client, server, len(MAGIC))
         _pass_on(server, client)
@@ -63,15 +63,18 @@ def _stand_between(client: socket.socket, port: int, answer: Answer) -> None:
             _pass_on(client, server)
             _pass_on(server, client)
         while True:
-            length, request_id, _, _ = HEADER.unpack(_exactly(client, HEADER.size))
-            _exactly(client, length - HEADER.size + 4)
+            head = _exactly(client, HEADER.size)
+            length, request_id, _, _ = HEADER.unpack(head)
+            rest = _exactly(client, length - HEADER.size + 4)
+            if seen is not None:
+                seen.append(head + rest)
             for data in answer(request_id):
                 client.sendall(data)
 
 
 @contextmanager
-def man_in_the_middle(server: Server, answer: Answer) -> Iterator[str]:
-    """The URL of the man in the middle."""
+def man_in_the_middle(server: Server, answer: Answer, seen: Optional[List[bytes]] = None) -> Iterator[str]:
+    """The URL of the man in the middle. seen gets the request frames."""
     port = int(server.url.rsplit(":", 1)[1])
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -79,7 +82,7 @@ def man_in_the_middle(server: Server, answer: Answer) -> Iterator[str]:
             with suppress(OSError):
                 while True:
                     client, _ = listener.accept()
-                    threading.Thread(target=_stand_between, args=(client, port, answer), daemon=True).start()
+                    threading.Thread(target=_stand_between, args=(client, port, answer, seen), daemon=True).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

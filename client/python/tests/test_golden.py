@@ -84,12 +84,16 @@ REQUESTS: Dict[str, Request[Any]] = {
     "dict get, no table": requests.dict_get(requests.table_name("nowhere"), "k"),
     "dict get, of a list": requests.dict_get(L, "k"),
     "dict set": requests.dict_set(D, (1, "a"), 2.5),
+    "dict set, within a minute, if version": RAW(
+        opcodes.DICT_SET, bytes(8) + D + values.encode("due") + values.encode(1), lambda *_: None, flags=3
+    ),
     "dict delete": requests.dict_delete(D, "new"),
     "dict contains": requests.dict_contains(D, "k"),
     "dict len": requests.dict_len(D),
     "dict setdefault": requests.dict_setdefault(D, "s", []),
     "dict update": requests.dict_update(D, {"a": 1, "b": None}),
     "dict pop": requests.dict_pop(D, "a"),
+    "dict pop, within a minute": requests.dict_pop(D, "due"),
     "dict popitem": requests.dict_popitem(D),
     "dict increment": requests.dict_increment(D, "k", 41),
     "dict compare and set": requests.dict_compare_and_set(D, "k", 42, "done"),
@@ -129,6 +133,7 @@ OTHERS = {
     "info, other section",
     "dict get, absent, default",
     "dict get, no key",
+    "dict pop, deadline passed",
     "dict set, if version",
     "dict set, other version",
     "dict set, within a minute, if version",
@@ -142,6 +147,7 @@ OTHERS = {
     "unknown flag",
     "value cut short",
 }
+MILLISECONDS = {"dict set, within a minute, if version": 60_000, "dict pop, within a minute": 60_000}
 RESULTS: Dict[str, Any] = {
     "tables": [("d", "dict", 1), ("l", "list", 3)],
     "dict get, with version": (1, 2),
@@ -169,14 +175,15 @@ def test_frames() -> None:
     """Encodes every request of testdata/frames.txt to its bytes, and decodes every reply."""
     session = Session(None, None, frames.MAX_FRAME_BYTES)
     checked = set()
-    for name, request, reply in FRAMES:
-        request_id = session.next_id()
+    for request_id, (name, request, reply) in enumerate(FRAMES, 1):
         (parsed,) = session.receive(unhex(reply))
         assert parsed.id == request_id
         if name in OTHERS:
             continue
         made = REQUESTS[name] if name in REQUESTS else example(name, request)
-        assert session.frame(request_id, made.opcode, made.flags, made.payload).hex() == request, name
+        session.last_id = request_id - 1
+        milliseconds = MILLISECONDS.get(name, 0)
+        assert session.next_frame(made.opcode, made.flags, made.payload, milliseconds).hex() == request, name
         checked.add(name)
         try:
             result: Any = made.result(parsed)

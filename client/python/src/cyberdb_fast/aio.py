@@ -13,6 +13,9 @@
 Python cannot await an assignment, so `d[k] = v` is `await d.set(k, v)`, `del d[k]` is `await
 d.delete(k)`, `len(d)` is `await d.len()` and `k in d` is `await d.contains(k)`. Tasks share a few
 connections, and requests of several tasks share one write.
+
+A task that is cancelled, also by asyncio.timeout or wait_for, only stops waiting: its request may
+still be applied. The server knows the request_timeout of connect(), and begins no request after it.
 """
 
 from __future__ import annotations

@@ -166,6 +166,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
         if self._opening.session is not None and not self._opened.done():
             self._session = self._opening.session
+            self._session.milliseconds = frames.milliseconds_of(self._settings.request_timeout)
             self._opened.set_result(None)
 
     def _use_key(self, derived: asyncio.Future[bytes]) -> None:
@@ -299,7 +300,7 @@ class Connection(asyncio.Protocol):
         session = self._session
         if self.lost is not None or session is None:
             raise ConnectionLost(f"{self.lost}; the request was not sent") from self.lost
-        frame = session.frame(session.next_id(), request.opcode, request.flags, request.payload)
+        frame = session.next_frame(request.opcode, request.flags, request.payload, session.milliseconds)
         return session.last_id, frame
 
     def _start(self, request: Request[Any], framed: Tuple[int, bytes]) -> _Outstanding:

@@ -56,7 +56,8 @@ def connect(
 
     If password is None, the environment variable CYBERDB_PASSWORD is the password, or the file that
     CYBERDB_PASSWORD_FILE names has it. Connections that were idle for longer than time_out are not
-    used again. Times are in seconds; None waits forever.
+    used again. Times are in seconds; None waits forever. The server does not begin a request that
+    arrived more than request_timeout ago; see the README.
 
     A reply of more than max_reply_bytes raises ReplyTooLarge. Iteration, which uses a temporary
     file, may read 64 times as much. With track_changes, a LostChangeWarning reports changes to

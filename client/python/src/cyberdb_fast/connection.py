@@ -18,7 +18,7 @@ from .clock import MONOTONIC
 from .deadline_socket import with_deadline
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
-from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, new_reply, unpack_header
+from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, milliseconds_of, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
 from .requests import Request, StreamRequest, reply_error
@@ -30,6 +30,9 @@ RECEIVE_BYTES = 65536
 # A pipeline is sent in batches of this size. Each is answered before the next one is sent, so both
 # sides never wait for each other with full buffers.
 BATCH_BYTES = 1 << 20
+# A pipeline has its replies after at most this many request_timeouts: one until the first data, one
+# more until the second, and one after that (see _check_reply_time).
+PIPELINE_TIMEOUTS = 3
 # The system's send buffer has room for this much when no reply is outstanding.
 SMALL_BYTES = 16 << 10
 
@@ -80,6 +83,7 @@ class Connection:
         try:
             self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
+            self._session.milliseconds = milliseconds_of(settings.request_timeout)
             of_python = type(self.socket).__module__ == "socket"  # not gevent's
             if os.name == "posix" and of_python and settings.request_timeout is not None:
                 self._plain, self._flags = True, socket.MSG_DONTWAIT
@@ -157,7 +161,7 @@ class Connection:
 
         Errors: those of exchange.
         """
-        framed = [self.framed(request) for request in requests]
+        framed = self._pipeline(requests)
         replies: List[Reply] = []
         at = 0
         while at < len(framed):
@@ -169,6 +173,19 @@ class Connection:
                 at += 1
             replies += self._exchange_batch(batch)
         return replies
+
+    def _pipeline(self, requests: List[Request[Any]]) -> List[Tuple[int, bytes]]:
+        """The ids and the frames of a pipeline. Errors: TooLarge."""
+        session = self._session
+        timeout = self._settings.request_timeout
+        if timeout is not None and len(requests) > 1:
+            timeout *= PIPELINE_TIMEOUTS
+        milliseconds = milliseconds_of(timeout)
+        framed: List[Tuple[int, bytes]] = []
+        for request in requests:
+            frame = session.next_frame(request.opcode, request.flags, request.payload, milliseconds)
+            framed.append((session.last_id, frame))
+        return framed
 
     def _exchange_batch(self, batch: List[Tuple[int, bytes]]) -> List[Reply]:
         self.send_together(batch)
@@ -185,8 +202,8 @@ class Connection:
     def framed(self, request: Request[Any]) -> Tuple[int, bytes]:
         """The id and the frame of a request for send_together. Errors: TooLarge."""
         session = self._session
-        request_id = session.next_id()
-        return request_id, session.frame(request_id, request.opcode, request.flags, request.payload)
+        frame = session.next_frame(request.opcode, request.flags, request.payload, session.milliseconds)
+        return session.last_id, frame
 
     def send_together(self, framed: List[Tuple[int, bytes]]) -> None:
         """Sends requests in one write.

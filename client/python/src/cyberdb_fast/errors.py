@@ -34,6 +34,10 @@ class RequestTimeout(DisconCyberDBError, TimeoutError):
     """The reply did not come in time: the request may or may not have been applied."""
 
 
+class DeadlineExceeded(RequestTimeout):
+    """The request waited in the server for longer than its time limit. Nothing was done."""
+
+
 class PoolTimeout(CyberDBError, TimeoutError):
     """All connections were busy for pool_timeout. The request was not sent."""
 

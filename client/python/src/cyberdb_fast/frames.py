@@ -5,6 +5,7 @@ The opcodes are in opcodes.py.
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import partial
 from typing import Callable, List, NamedTuple, Optional, Tuple
@@ -12,14 +13,14 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 from .errors import ProtocolError
 
 # Flags of requests and of replies.
-IF_VERSION, WANT_VERSION, DURABLE = 0x01, 0x02, 0x08
+IF_VERSION, WANT_VERSION, DEADLINE, DURABLE = 0x01, 0x02, 0x04, 0x08
 MORE, VERSION = 0x01, 0x02
 
 # Status codes. On the wire: do not change.
 OK, KEY_ERROR, INDEX_ERROR, TYPE_ERROR, VALUE_ERROR, ATTRIBUTE_ERROR, OVERFLOW_ERROR = range(7)
 NO_SUCH_TABLE, TABLE_EXISTS, WRONG_TABLE_KIND, VERSION_MISMATCH = range(16, 20)
 BAD_FRAME, UNKNOWN_OPCODE, BAD_ARGUMENTS, TOO_LARGE, UNSUPPORTED, OVERLOADED, SHUTTING_DOWN, INTERNAL = range(32, 40)
-NOT_DURABLE, READ_ONLY = 40, 41
+NOT_DURABLE, READ_ONLY, DEADLINE_EXCEEDED = 40, 41, 42
 
 ABSENT = b"\xc1"  # in the place of a value that does not exist
 
@@ -32,6 +33,11 @@ HEADER_BYTES = _HEADER.size
 LENGTH_BYTES = 4
 BEHIND_LENGTH_BYTES = HEADER_BYTES - LENGTH_BYTES
 _VERSION_BYTES = 8
+
+_DEADLINE = struct.Struct("<I")
+pack_header_and_deadline = struct.Struct("<IIBBI").pack
+WITH_DEADLINE_BYTES = BEHIND_LENGTH_BYTES + _DEADLINE.size
+MAX_MILLISECONDS = 0xFFFFFFFF
 
 
 class Reply(NamedTuple):
@@ -48,9 +54,28 @@ class Reply(NamedTuple):
 new_reply: Callable[[Tuple[int, int, int, bytes, bool]], Reply] = partial(tuple.__new__, Reply)
 
 
-def request(request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
-    """Encodes one request frame. payload is the optional fields and the arguments."""
-    return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+def request_frame(request_id: int, opcode: int, flags: int, payload: bytes, milliseconds: int) -> bytes:
+    """Encodes one request frame.
+
+    payload is the optional fields except the deadline, and the arguments. milliseconds is the
+    deadline, 0 for none.
+    """
+    if not milliseconds:
+        return pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+    flags |= DEADLINE
+    size = WITH_DEADLINE_BYTES + len(payload)
+    if not flags & IF_VERSION:
+        return pack_header_and_deadline(size, request_id, opcode, flags, milliseconds) + payload
+    version, arguments = payload[:_VERSION_BYTES], payload[_VERSION_BYTES:]
+    return pack_header(size, request_id, opcode, flags) + version + _DEADLINE.pack(milliseconds) + arguments
+
+
+def milliseconds_of(limit: Optional[float]) -> int:
+    """The deadline of a request that its client waits for at most limit seconds.
+
+    It is rounded up, at least 1. 0: there is no limit.
+    """
+    return 0 if limit is None else max(1, math.ceil(min(limit * 1000, MAX_MILLISECONDS)))
 
 
 def only_reply(data: bytes) -> Optional[Reply]:

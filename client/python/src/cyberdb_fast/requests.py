@@ -126,6 +126,10 @@ def join_parts(last: Reply, pieces: Optional[IO[bytes]]) -> Reply:
             raise no_room() from None
 
 
+def _too_late(message: str) -> errors.DeadlineExceeded:
+    return errors.DeadlineExceeded(f"{message}; nothing was done")
+
+
 _ERRORS: Dict[int, Callable[[str], Exception]] = {
     frames.INDEX_ERROR: IndexError,
     frames.TYPE_ERROR: TypeError,
@@ -146,6 +150,7 @@ _ERRORS: Dict[int, Callable[[str], Exception]] = {
     frames.INTERNAL: errors.ServerError,
     frames.NOT_DURABLE: errors.NotDurable,
     frames.READ_ONLY: errors.ReadOnly,
+    frames.DEADLINE_EXCEEDED: _too_late,
 }
 
 

@@ -6,7 +6,16 @@ from typing import Dict, List, Optional
 
 from . import frames, opcodes
 from .errors import ProtocolError, TooLarge
-from .frames import BEHIND_LENGTH_BYTES, Reply, pack_header
+from .frames import (
+    BEHIND_LENGTH_BYTES,
+    DEADLINE,
+    IF_VERSION,
+    WITH_DEADLINE_BYTES,
+    Reply,
+    pack_header,
+    pack_header_and_deadline,
+    request_frame,
+)
 from .records import Opener, Sealer
 from .settings import DEFAULT_MAX_REPLY_BYTES
 from .spool import no_room, too_large
@@ -20,21 +29,17 @@ class Session:
     ) -> None:
         self._sealer, self._opener = sealer, opener
         self._max_frame_bytes = max_frame_bytes
-        self._max_payload = max_frame_bytes - frames.HEADER_BYTES
+        self._max_payload = max_frame_bytes - WITH_DEADLINE_BYTES
         if opener:
             opener.hold(first)  # input that followed the handshake
         self.reader = frames.FrameReader(b"" if opener else first)
         self.plain = opener is None  # frames are not encrypted
         self.last_id = 0
         self.max_reply_bytes = DEFAULT_MAX_REPLY_BYTES
+        self.milliseconds = 0  # deadline of each request after its arrival in the server; 0: none
         self._part_bytes = 0  # size of _parts
         self._parts: Dict[int, List[bytes]] = {}  # of replies that are not complete, by request id
         self._versions: Dict[int, int] = {}
-
-    def next_id(self) -> int:
-        """Returns a new request id."""
-        self.last_id = next_id = self.last_id % 0xFFFFFFFF + 1
-        return next_id
 
     def next_request(self, opcode: int, flags: int, payload: bytes) -> bytes:
         """Returns one request as wire bytes, and sets last_id.
@@ -44,18 +49,26 @@ class Session:
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
         self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
-        # frames.request, inlined for speed
-        data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+        milliseconds = self.milliseconds
+        # request_frame, inlined for speed
+        if not milliseconds:
+            data = pack_header(BEHIND_LENGTH_BYTES + len(payload), request_id, opcode, flags) + payload
+        elif flags & IF_VERSION:
+            data = request_frame(request_id, opcode, flags, payload, milliseconds)
+        else:
+            size = WITH_DEADLINE_BYTES + len(payload)
+            data = pack_header_and_deadline(size, request_id, opcode, flags | DEADLINE, milliseconds) + payload
         return self._sealer.seal(data) if self._sealer else data
 
-    def frame(self, request_id: int, opcode: int, flags: int, payload: bytes) -> bytes:
-        """Returns the frame of one request, not encrypted.
+    def next_frame(self, opcode: int, flags: int, payload: bytes, milliseconds: int) -> bytes:
+        """Returns the frame of one request, not encrypted, and sets last_id.
 
-        TooLarge if the server would not accept it.
+        milliseconds is its deadline, 0 for none. TooLarge if the server would not accept it.
         """
         if len(payload) > self._max_payload:
             raise self._too_large(opcode, payload)
-        return frames.request(request_id, opcode, flags, payload)
+        self.last_id = request_id = self.last_id % 0xFFFFFFFF + 1
+        return request_frame(request_id, opcode, flags, payload, milliseconds)
 
     def _too_large(self, opcode: int, payload: bytes) -> TooLarge:
         return TooLarge(

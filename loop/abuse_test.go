@@ -159,8 +159,6 @@ func wrongCounts(shape codec.Shape) (counts []int) {
 		counts = append(counts, 0, shape.Min-1)
 	}
 	switch {
-	case !shape.Table:
-		counts = append(counts, 1)
 	case shape.Max != codec.Many:
 		counts = append(counts, shape.Max+1, shape.Max+20)
 	case shape.Each == 2:

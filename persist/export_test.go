@@ -21,7 +21,9 @@ func (j *Journal) Round(now time.Time) { j.Step(now) }
 func Operations(version uint16, payload []byte, lsn uint64, time int64) (all []Operation, ok bool) {
 	ops := operations{parser: parser{b: payload}, version: version, lsn: lsn, time: time}
 	for ops.left() > 0 && !ops.bad {
-		all = append(all, ops.next())
+		var op Operation
+		ops.next(&op)
+		all = append(all, op)
 	}
 	return all, !ops.bad
 }

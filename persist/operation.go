@@ -49,26 +49,28 @@ type operations struct {
 	time    int64  // of the operation before it, or of the segment
 }
 
-// next returns the next operation; it sets bad if there is none.
-func (p *operations) next() Operation {
-	op := Operation{LSN: p.lsn}
+// next sets op to the next operation; it sets bad if there is none.
+func (p *operations) next(op *Operation) {
+	op.LSN = p.lsn
 	if p.version == 1 {
 		op.N = p.uvarint()
 		op.Request = p.bytes(sequence.MaxRequestBytes)
 	} else {
-		p.envelope(&op)
+		p.envelope(op)
 	}
 	p.bad = p.bad || op.N-1 >= sequence.MaxNumbers
 	p.lsn += op.N
-	return op
 }
 
 // envelope parses an operation of version 2.
 func (p *operations) envelope(op *Operation) {
+	if p.short(op) {
+		return
+	}
 	form := p.uvarint()
 	op.Semantics, op.N = form>>1, p.uvarint()
 	p.time += p.varint()
-	op.Time = p.time
+	op.Time, op.Extensions = p.time, nil
 	if form&formExtended != 0 {
 		op.Extensions = p.bytes(sequence.MaxExtensionBytes)
 		p.bad = p.bad || len(op.Extensions) == 0 || !sequence.ValidExtensions(op.Extensions)
@@ -77,12 +79,29 @@ func (p *operations) envelope(op *Operation) {
 	p.bad = p.bad || op.Semantics == 0
 }
 
+// short parses an operation without extensions, whose numbers have a byte each: most are such. It
+// returns false for others.
+func (p *operations) short(op *Operation) bool {
+	b := p.b
+	if len(b) < 4 || b[0]&formExtended != 0 || (b[0]|b[1]|b[2]|b[3])&0x80 != 0 || len(b) < 4+int(b[3]) {
+		return false
+	}
+	since := int64(b[2]>>1) ^ -int64(b[2]&1)
+	p.time += since
+	op.Semantics, op.N, op.Time, op.Extensions = uint64(b[0]>>1), uint64(b[1]), p.time, nil
+	end := 4 + int(b[3])
+	op.Request, p.b = b[4:end:end], b[end:]
+	p.bad = op.Semantics == 0
+	return true
+}
+
 // check reports whether the record has exactly n operations that can be parsed. It returns the LSN
 // that follows.
-func (p operations) check(n uint32) (next uint64, ok bool) {
+func (p *operations) check(n uint32) (next uint64, ok bool) {
+	var op Operation
 	count := uint32(0)
 	for ; p.left() > 0 && !p.bad; count++ {
-		p.next()
+		p.next(&op)
 	}
 	return p.lsn, !p.bad && count == n
 }

@@ -231,8 +231,9 @@ func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error
 		return nil
 	}
 	at := r.at - int64(h.length)
+	var op Operation
 	for ops := r.operations(payload, h); ops.left() > 0; {
-		op := ops.next()
+		ops.next(&op)
 		if op.LSN+op.N <= p.after+1 {
 			continue
 		}

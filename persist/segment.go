@@ -257,7 +257,8 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	if checksum(payload) != h.sum {
 		return h, nil, "the record does not match its checksum", nil
 	}
-	next, ok := r.operations(payload, &h).check(h.ops)
+	ops := r.operations(payload, &h)
+	next, ok := ops.check(h.ops)
 	if !ok {
 		return h, nil, "the record's operations cannot be parsed", nil
 	}

@@ -66,8 +66,8 @@ type Options struct {
 	// OnFull, if not nil, is called on the flusher's goroutine, or by Close: once when no more
 	// space can be reserved, and with nil when it can again. It must not block.
 	OnFull func(err error)
-	// OnSync, if not nil, is called on the flusher's goroutine, or by Close: after each sync, and
-	// once when the journal breaks. It must not block.
+	// OnSync, if not nil, is called on the flusher's goroutine, or by Close: after each sync, after an
+	// acknowledging sink has taken operations, and once when the journal breaks. It must not block.
 	OnSync func()
 	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close: once when the
 	// next segment cannot be begun, and with nil when it can again. It must not block.

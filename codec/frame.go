@@ -124,6 +124,19 @@ func ParsePayload(payload []byte) (req Request, err error) {
 	return req, err
 }
 
+// DropDeadline returns a payload without its deadline, whose flag is set. It moves the fields before
+// the deadline within the payload, which must not be used any more.
+func DropDeadline(payload []byte) []byte {
+	before := HeaderBytes - payloadOffset
+	if RequestFlags(payload[1])&FlagIfVersion != 0 {
+		before += versionBytes
+	}
+	rest := payload[deadlineBytes:]
+	copy(rest, payload[:before])
+	rest[1] &^= byte(FlagDeadline)
+	return rest
+}
+
 // Clone returns a copy of the request that shares no bytes with the frame it was read from.
 func (req *Request) Clone() Request {
 	own := *req

@@ -1,16 +1,23 @@
 package engine
 
-import "cyberdb-fast/shardmap"
+import (
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
 
-// changeLog is an executor's log, with the last LSN that was appended.
+// changeLog is an executor's log.
 type changeLog struct {
 	shardmap.Log
-	last uint64
+	last     uint64 // the last LSN that was appended
+	deadline bool   // the present request has one, which a replay does not need
 }
 
 // Append implements shardmap.Log.
 func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 	l.last = lsn + n - 1
+	if l.deadline {
+		request = codec.DropDeadline(request) // it is executed now, and not parsed again
+	}
 	l.Log.Append(lsn, n, time, request)
 }
 

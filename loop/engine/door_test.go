@@ -197,6 +197,32 @@ func TestConformanceInBackground(t *testing.T) {
 	}, conformance.Count(t, 60_000, 20_000))
 }
 
+// TestLogHasNoDeadlines: a log records a request without its deadline, which is admission, and
+// otherwise as it was sent.
+func TestLogHasNoDeadlines(t *testing.T) {
+	t.Parallel()
+	record := func(flags codec.RequestFlags) (recorded []engine.Operation) {
+		var log conformance.Recording
+		d := newDoor(t, func(env *engine.Env) { env.Changes = log.NewLog })
+		d.ok(codec.OpCreateDict, "d", false, "k", 1)
+		for i, val := range []any{2, strings.Repeat("x", 2*shardmap.InlineBytes)} {
+			req := &codec.Request{Op: codec.OpDictSet, Flags: codec.FlagIfVersion | flags, Deadline: 1000}
+			req.IfVersion = uint64(2 + i)
+			if reply := d.requests(d.frame(req, "d", "k", val))[0]; reply.Status != codec.StatusOK {
+				t.Fatal(reply.Status)
+			}
+		}
+		req := &codec.Request{Op: codec.OpDictPop, Flags: flags, Deadline: 1000}
+		if reply := d.requests(d.frame(req, "d", "k"))[0]; reply.Status != codec.StatusOK {
+			t.Fatal(reply.Status)
+		}
+		return log.Operations(t, d.engine.Store().Clock())
+	}
+	if got, want := record(codec.FlagDeadline), record(0); !reflect.DeepEqual(got, want) {
+		t.Error("a deadline is recorded")
+	}
+}
+
 // TestFollowerLogs: a follower's log is the same as its leader's, so that others can follow it.
 func TestFollowerLogs(t *testing.T) {
 	t.Parallel()

@@ -108,7 +108,7 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Internal, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.opened, x.call.Cost = false, int(command.Base)
-	x.call.Request = req.Payload
+	x.call.Request, x.log.deadline = req.Payload, req.Flags&codec.FlagDeadline != 0
 	x.Cost += baseCost + len(req.Args)
 	if len(req.Args) > smallArgBytes && problem == nil && !x.call.MayBlock && x.estimate(req, command) > maxLoopCost {
 		x.Outcome, x.Checks = Background, true

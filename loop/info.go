@@ -34,7 +34,9 @@ type Info struct {
 	MaxConns      int     `json:"max_connections"`
 	Requests      uint64  `json:"requests"`
 	LongRequests  int64   `json:"long_requests"` // in the background
-	Tables        int     `json:"tables"`
+	// that wait for a time or an event while their connections go on
+	WaitingRequests int64 `json:"waiting_requests"`
+	Tables          int   `json:"tables"`
 	// of these, closed because a panic left them partially changed
 	PoisonedTables int    `json:"poisoned_tables"`
 	Views          int    `json:"views"`       // open
@@ -107,6 +109,7 @@ func (srv *Server) Info() Info {
 		Connections:        srv.conns.Load(),
 		MaxConns:           srv.cfg.MaxConns,
 		LongRequests:       srv.backgroundJobs.Load(),
+		WaitingRequests:    srv.waiting.Load(),
 		Tables:             stats.Tables,
 		PoisonedTables:     stats.Poisoned,
 		Views:              stats.Views,

@@ -421,3 +421,39 @@ func TestTimersSleep(t *testing.T) {
 type dueTimer struct{ due func() }
 
 func (d *dueTimer) Due() { d.due() }
+
+// TestEventBeforeRegistration: what happens after a request was executed in vain, and before it is
+// registered, ends its wait although it wakes nothing.
+func TestEventBeforeRegistration(t *testing.T) {
+	t.Parallel()
+	const opEvent, opEventLong = 0xf0, 0xf1
+	event := func() func(x *engine.Executor) error {
+		var happened atomic.Bool
+		return func(x *engine.Executor) error {
+			if happened.Load() {
+				return nil
+			}
+			return x.WaitFor(engine.Wait{When: func(func()) (cancel func()) {
+				happened.Store(true)
+				return func() {}
+			}})
+		}
+	}
+	long := event()
+	commands := commandsWith(map[codec.Opcode]engine.Command{
+		opEvent: {Run: event()},
+		opEventLong: {Run: func(x *engine.Executor) error {
+			if !x.Call().MayBlock {
+				return shardmap.ErrLong
+			}
+			return long(x)
+		}},
+	})
+	srv := startServer(t, func(cfg *Config) { cfg.Commands = commands })
+	w := dial(t, srv)
+	w.write(w.request(opEvent))
+	w.write(w.within(5000, opEventLong))
+	if got := w.statuses(2); got[0] != codec.StatusOK || got[1] != codec.StatusOK {
+		t.Error(got)
+	}
+}

@@ -47,20 +47,29 @@ func (s *session) runInBackground(req *codec.Request) {
 		extra = s.srv.extraShort
 	}
 	s.goBackground(func() {
-		w := s.srv.beginWork(extra)
-		defer w.end()
-		var reply backgroundReply
-		if deadline != never && s.srv.time.monotonic() >= deadline {
-			reply.frames = s.refuseLate(nil, &own)
-		} else {
-			reply = s.srv.executeInBackground(w, s.peer, &own, 0)
-			reply.request, reply.deadline = &own, deadline
-		}
+		reply := s.executeWithin(deadline, extra, &own, 0)
+		reply.request, reply.deadline = &own, deadline
 		budget.release(len(own.Args))
 		reply.frames = s.srv.limitReply(reply.frames, &own)
 		s.deferred.result.Store(&reply)
 		s.wake()
 	})
+}
+
+// executeWithin executes a request once there is a processor for it, unless its deadline has passed
+// by then. It has waited so many milliseconds before.
+func (s *session) executeWithin(
+	deadline time.Duration,
+	extra chan struct{},
+	req *codec.Request,
+	waited int64,
+) (reply backgroundReply) {
+	w := s.srv.beginWork(extra)
+	defer w.end()
+	if deadline != never && s.srv.time.monotonic() >= deadline {
+		return backgroundReply{frames: s.refuseLate(nil, req)}
+	}
+	return s.srv.executeInBackground(w, s.peer, req, waited)
 }
 
 // worker is the right to work in the background, which few goroutines have at once. A goroutine
@@ -129,9 +138,8 @@ func (s *session) endAfterPanic(where string) {
 }
 
 // executeInBackground executes a request that may take long, and has waited so many milliseconds,
-// and returns its reply. A panic in it
-// becomes an error reply. The worker belongs to the caller, and ends before this waits for the
-// disk.
+// and returns its reply. A panic in it becomes an error reply. The worker belongs to the caller, and
+// ends before this waits for the disk.
 func (srv *Server) executeInBackground(
 	w *worker, peer net.Addr, req *codec.Request, waited int64,
 ) backgroundReply {

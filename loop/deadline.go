@@ -20,6 +20,11 @@ const (
 	maxArrivals = 128
 	// leastArrivalGap is how far apart they are at least.
 	leastArrivalGap = time.Millisecond
+	// longDeadline is longer than a read event takes: while that is left when it begins, the clock
+	// need not be read for each request.
+	longDeadline = time.Second
+	// lateCost is what a refusal takes, in nanoseconds.
+	lateCost = 500
 )
 
 // arrivals remembers when the buffered input of a session that waits has arrived. Arrivals that are
@@ -116,9 +121,10 @@ func (l *eventLoop) passes(req *codec.Request) time.Duration {
 func (s *session) late(req *codec.Request, end int) bool {
 	l := s.loop
 	l.deadline = s.deferred.arrived(end, l.arrived) + time.Duration(req.Deadline)*time.Millisecond
-	if s.srv.time.monotonic() < l.deadline {
+	if l.deadline-l.began > longDeadline || s.srv.time.monotonic() < l.deadline {
 		return false
 	}
+	l.exec.Cost += lateCost
 	l.out = s.refuseLate(l.out, req)
 	return true
 }

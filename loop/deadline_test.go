@@ -287,3 +287,44 @@ func TestArrivals(t *testing.T) {
 		}
 	}
 }
+
+// TestUnlockAfterLateRequests: after many requests whose deadlines have ended their waits for one
+// table, a request for another table does not wait for the first.
+func TestUnlockAfterLateRequests(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, nil)
+	own := func(name string) *owner {
+		w := dial(t, srv)
+		w.ok(codec.OpCreateList, name, false)
+		w.ok(codec.OpListExtend, append([]any{name}, slices.Repeat([]any{1}, 2*shardmap.InlineElements)...)...)
+		o := &owner{owns: make(chan struct{}), goOn: make(chan struct{})}
+		table, _ := srv.store.Lookup(&shardmap.Call{}, []byte(name))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := table.List().Reverse(&shardmap.Call{MayBlock: true, Memory: o}); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-o.owns
+		t.Cleanup(func() { o.release(); <-done })
+		return o
+	}
+	w := dial(t, srv)
+	own("a")
+	b := own("b")
+	for range 2 * maxUnlocks {
+		w.write(w.within(2, codec.OpListPop, "a"))
+		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusDeadlineExceeded {
+			t.Fatal(reply.Status, err)
+		}
+	}
+	w.write(w.within(60_000, codec.OpListPop, "b"))
+	b.release()
+	if err := w.conn.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := w.reply(); err != nil || reply.Status != codec.StatusOK {
+		t.Error(reply.Status, err)
+	}
+}

@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// maxUnlocks is how many locks of tables may be about to wake one session.
-const maxUnlocks = 8
+const (
+	// maxUnlocks is how many locks of tables may be about to wake one session.
+	maxUnlocks = 8
+	// unlockInterval is how often a session that has so many looks whether its table is free.
+	unlockInterval = 10 * time.Millisecond
+)
 
 // deferred is the part of a session that keeps what waits: for the end of the loop's iteration, for
 // the disk, for a goroutine in the background, or for anything else. Owned by the event loop, except

@@ -174,11 +174,12 @@ func (s *session) block(x *engine.Executor, deadline time.Duration) {
 	d := &s.deferred
 	s.setState(blocked)
 	d.ready.Store(false)
-	s.blockUntil(deadline)
 	unlocks := &d.waits().unlocks
-	if unlocks.Load() >= maxUnlocks {
-		return // the first of them wakes the session, which then looks again
+	if unlocks.Load() >= maxUnlocks { // of tables that earlier requests have waited for
+		s.blockUntil(min(deadline, s.srv.time.monotonic()+unlockInterval))
+		return
 	}
+	s.blockUntil(deadline)
 	unlocks.Add(1)
 	if !x.WhenFree(func() { unlocks.Add(-1); d.ready.Store(true); s.wake() }) {
 		unlocks.Add(-1)

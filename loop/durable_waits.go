@@ -1,32 +1,42 @@
 package loop
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tidwall/btree"
 )
 
 // durableWaits has the waiters that wait for the disk. Replies that wait for it are pendingReplies,
 // which need neither a copy of the request nor to execute it again.
 type durableWaits struct {
-	any  atomic.Bool // there are some; written under mu
-	mu   sync.Mutex
-	list map[*durableWait]struct{} // guarded by mu
+	any   atomic.Bool // there are some; written under mu
+	mu    sync.Mutex
+	list  *btree.BTreeG[durableWait] // by their LSNs; guarded by mu
+	count uint64                     // guarded by mu
 }
 
 // durableWait is to be woken when all up to an LSN is on disk.
 type durableWait struct {
-	lsn  uint64
-	wake func()
+	lsn, number uint64
+	wake        func()
+}
+
+func (d *durableWaits) init() {
+	sooner := func(a, b durableWait) bool {
+		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(a.number, b.number)) < 0
+	}
+	d.list = btree.NewBTreeGOptions(sooner, btree.Options{NoLocks: true})
 }
 
 // WhenDurable implements engine.Journal.
 func (j requestJournal) WhenDurable(lsn uint64, wake func()) (cancel func()) {
-	d, w := &j.srv.durableWaits, &durableWait{lsn, wake}
+	d := &j.srv.durableWaits
 	d.mu.Lock()
-	if d.list == nil {
-		d.list = make(map[*durableWait]struct{})
-	}
-	d.list[w] = struct{}{}
+	d.count++
+	w := durableWait{lsn, d.count, wake}
+	d.list.Set(w)
 	d.any.Store(true)
 	d.mu.Unlock()
 	if j.srv.isDurable(lsn) { // perhaps since before it was in the list
@@ -36,11 +46,11 @@ func (j requestJournal) WhenDurable(lsn uint64, wake func()) (cancel func()) {
 	return func() { d.remove(w) }
 }
 
-func (d *durableWaits) remove(w *durableWait) {
+func (d *durableWaits) remove(w durableWait) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.list, w)
-	d.any.Store(len(d.list) > 0)
+	d.list.Delete(w)
+	d.any.Store(d.list.Len() > 0)
 }
 
 // synced wakes those whose wait is over.
@@ -50,11 +60,13 @@ func (d *durableWaits) synced(srv *Server) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for w := range d.list {
-		if srv.isDurable(w.lsn) {
-			delete(d.list, w)
-			w.wake()
+	for {
+		w, ok := d.list.Min()
+		if !ok || !srv.isDurable(w.lsn) {
+			break
 		}
+		d.list.PopMin()
+		w.wake()
 	}
-	d.any.Store(len(d.list) > 0)
+	d.any.Store(d.list.Len() > 0)
 }

@@ -59,6 +59,7 @@ type eventLoop struct {
 	timers   timers
 	woken    wokenList
 	resuming []*waiter     // woken, and not yet executed again
+	began    time.Duration // when the loop has read the time last, in monotonic time
 	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
 	deadline time.Duration // of the request that is executed, if it has one, in monotonic time
 	loopDurable
@@ -162,9 +163,9 @@ func (l *eventLoop) executeBatch() {
 	}
 	l.batch = batch{}
 	l.readTime()
-	began, at := l.arrived, 0
+	at := 0
 	for _, p := range b.parts {
-		l.arrived = cmp.Or(p.arrived, began)
+		l.arrived = cmp.Or(p.arrived, l.began)
 		if p.session.executePart(b.frames[at:], p.end-at) == gnet.Close {
 			_ = p.session.conn.EventLoop().Close(p.session.conn)
 		}

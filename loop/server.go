@@ -127,6 +127,7 @@ func start(cfg Config, limits limits) (*Server, error) {
 		},
 	}
 	srv.time.init(limits.wall)
+	srv.durableWaits.init()
 	if err := srv.restore(); err != nil {
 		srv.saver.unlockFile()
 		return nil, fmt.Errorf("%w: %w", ErrData, err)

@@ -162,9 +162,7 @@ func (s *session) answerTo(f func()) (action gnet.Action) {
 func (w *waiter) execute() {
 	s, x := w.session, w.session.loop.exec
 	l := s.loop
-	if s.srv.time.monotonic() >= w.deadline {
-		w.end()
-		l.out = s.refuseLate(l.out, &w.request)
+	if w.late() {
 		return
 	}
 	start := len(l.out)
@@ -197,6 +195,18 @@ func (w *waiter) execute() {
 	}
 }
 
+// late ends the wait if the request's deadline has passed.
+func (w *waiter) late() bool {
+	s := w.session
+	if s.srv.time.monotonic() < w.deadline {
+		return false
+	}
+	w.end()
+	s.loop.exec.Cost += lateCost
+	s.loop.out = s.refuseLate(s.loop.out, &w.request)
+	return true
+}
+
 // waited returns how long the request has waited, in milliseconds.
 func (w *waiter) waited() int64 {
 	return (w.session.srv.time.monotonic() - w.began).Milliseconds()
@@ -218,9 +228,7 @@ func (w *waiter) runInBackground() {
 	w.away, w.missed = true, false
 	waited := w.waited()
 	s.goBackground(func() {
-		worker := s.srv.beginWork(s.srv.extraLong)
-		defer worker.end()
-		reply := s.srv.executeInBackground(worker, s.peer, &w.request, waited)
+		reply := s.executeWithin(w.deadline, s.srv.extraLong, &w.request, waited)
 		_ = s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
 			if w.away = false; !w.over {
 				w.onLoop(func() { w.returned(&reply) })
@@ -233,8 +241,14 @@ func (w *waiter) runInBackground() {
 // returned takes the reply from the background.
 func (w *waiter) returned(reply *backgroundReply) {
 	s := w.session
-	if reply.wait != nil {
-		if w.stays(reply.wait) || w.missed {
+	switch {
+	case reply.wait == nil:
+	case s.srv.draining.Load():
+		w.end()
+		s.loop.out = engine.AppendError(s.loop.out, w.request.ID, shuttingDown())
+		return
+	default:
+		if again := w.stays(reply.wait) || w.missed; again && !w.late() {
 			w.runInBackground()
 		}
 		return

@@ -45,7 +45,7 @@ func TestWaits(t *testing.T) {
 	r := engine.NewReplayer(engine.Env{
 		Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Commands: commands,
 	})
-	if err := r.Apply(1, 1, []byte{opWait, 0}); err == nil {
+	if err := r.Apply(engine.Operation{LSN: 1, N: 1, Request: []byte{opWait, 0}}); err == nil {
 		t.Error("a request that waits is replayed")
 	}
 }

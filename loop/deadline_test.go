@@ -43,13 +43,13 @@ type owner struct {
 	once       sync.Once
 }
 
-// own makes the list "l" and locks it.
-func own(t *testing.T, srv *Server, w *wire) *owner {
+// own makes a list and locks it.
+func own(t *testing.T, srv *Server, w *wire, name string) *owner {
 	t.Helper()
-	w.ok(codec.OpCreateList, "l", true)
-	w.ok(codec.OpListExtend, append([]any{"l"}, slices.Repeat([]any{1}, 2*shardmap.InlineElements)...)...)
+	w.ok(codec.OpCreateList, name, true)
+	w.ok(codec.OpListExtend, append([]any{name}, slices.Repeat([]any{1}, 2*shardmap.InlineElements)...)...)
 	o := &owner{owns: make(chan struct{}), goOn: make(chan struct{})}
-	table, _ := srv.store.Lookup(&shardmap.Call{}, []byte("l"))
+	table, _ := srv.store.Lookup(&shardmap.Call{}, []byte(name))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -109,7 +109,7 @@ func TestDeadlineOfBlocked(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
-	o := own(t, srv, dial(t, srv))
+	o := own(t, srv, dial(t, srv), "l")
 	start := time.Now()
 	w.write(slices.Concat(
 		w.within(150, codec.OpListPop, "l"),
@@ -293,26 +293,9 @@ func TestArrivals(t *testing.T) {
 func TestUnlockAfterLateRequests(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
-	own := func(name string) *owner {
-		w := dial(t, srv)
-		w.ok(codec.OpCreateList, name, false)
-		w.ok(codec.OpListExtend, append([]any{name}, slices.Repeat([]any{1}, 2*shardmap.InlineElements)...)...)
-		o := &owner{owns: make(chan struct{}), goOn: make(chan struct{})}
-		table, _ := srv.store.Lookup(&shardmap.Call{}, []byte(name))
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if err := table.List().Reverse(&shardmap.Call{MayBlock: true, Memory: o}); err != nil {
-				t.Error(err)
-			}
-		}()
-		<-o.owns
-		t.Cleanup(func() { o.release(); <-done })
-		return o
-	}
 	w := dial(t, srv)
-	own("a")
-	b := own("b")
+	own(t, srv, dial(t, srv), "a")
+	b := own(t, srv, dial(t, srv), "b")
 	for range 2 * maxUnlocks {
 		w.write(w.within(2, codec.OpListPop, "a"))
 		if reply, err := w.reply(); err != nil || reply.Status != codec.StatusDeadlineExceeded {

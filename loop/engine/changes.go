@@ -15,7 +15,7 @@ type changeLog struct {
 // Append implements shardmap.Log.
 func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 	l.last = lsn + n - 1
-	if l.deadline {
+	if l.deadline && len(request) > 0 {
 		request = codec.DropDeadline(request) // it is executed now, and not parsed again
 	}
 	l.Log.Append(lsn, n, time, request)

@@ -33,9 +33,8 @@ func (x *Executor) logTo(log shardmap.Log) {
 func (x *Executor) LastLSN() uint64 { return x.log.last }
 
 // waitDurable decides whether the reply to a request must wait for the disk. before is the log's
-// last LSN before the request. A DURABLE request
-// that wrote nothing waits for the current clock, because its answer may depend on other clients'
-// writes.
+// last LSN before the request. A DURABLE request that wrote nothing waits for the current clock,
+// because its answer may depend on other clients' writes.
 func (x *Executor) waitDurable(durable bool, before uint64) {
 	journal := x.engine.env.Journal
 	if !journal.Waits(durable) {

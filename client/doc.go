@@ -39,8 +39,8 @@
 // writes that are safe to repeat.
 //
 // If the context has a deadline, the request carries the time that is left of it when it is
-// written. The server executes no request whose time is over, so a busy server does no work that
-// nobody waits for; the request then has had no effect. If that reply arrives before the method
+// written. The server executes no request whose time is over, so a busy server does no useless
+// work; the request then has had no effect. If that reply arrives before the method
 // returns, the error is ErrDeadlineExceeded. A cancellation without a deadline is not sent. Servers
 // older than the client refuse requests with a deadline (ErrBadRequest): upgrade servers first.
 //

@@ -151,7 +151,7 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
 		Policy: data.Fsync, SegmentBytes: data.SegmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
-		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin,
+		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin, Semantics: engine.Semantics,
 	}
 	skip := make(map[uint64]bool)
 	for {

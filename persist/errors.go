@@ -12,8 +12,8 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrForeign is returned when a file's first bytes are not those of the expected format.
 	ErrForeign = errors.New("not a file of this kind")
-	// ErrVersion is in every VersionError: a file has a version, flag or codec that this program does
-	// not know.
+	// ErrVersion is in every VersionError: a file has a version, flag or codec that this program
+	// does not know.
 	ErrVersion = errors.New("written by a newer version")
 	// ErrMismatch is returned when a .cdb file and its journal are of different databases, or do
 	// not fit in time.

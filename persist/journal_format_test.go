@@ -366,3 +366,22 @@ func TestOperationCost(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeOfSkipped: Recovery.Time counts the operations that the .cdb file has too: after a load,
+// the file may be older than they are.
+func TestTimeOfSkipped(t *testing.T) {
+	disk := fstest.NewDisk()
+	j, _ := startByHand(t, disk, "j", persist.Options{})
+	b := j.Buffer()
+	b.Append(1, 1, goldenTime, []byte("late"))
+	j.Round(time.Unix(0, 0))
+	b.Append(2, 1, 1, []byte("early"))
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for after := range uint64(3) {
+		if _, info, _ := openJournal(t, disk, "j", persist.Options{}, after); info.Time != goldenTime {
+			t.Errorf("after LSN %d: the highest time is %d, not %d", after, info.Time, int64(goldenTime))
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 // Recovery is the result of Replay.
 type Recovery struct {
 	Last       uint64 // LSN of the last operation; that before the first one to be replayed if there is none
-	Time       int64  // the highest of replayed operations and of segments, in milliseconds since 1970 UTC; 0: unknown
+	Time       int64  // the highest of segments and of what was read, in milliseconds since 1970 UTC; 0: unknown
 	Operations int    // replayed
 	Bytes      int64  // of their payloads
 	Segments   int    // read
@@ -227,13 +227,11 @@ func (j *Journal) operationsIn(s segment) (int, error) {
 
 // record passes the operations of one record to fn, except those that are not wanted.
 func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error {
-	if r.next <= p.after+1 {
-		return nil
-	}
 	at := r.at - int64(h.length)
 	var op Operation
 	for ops := r.operations(payload, h); ops.left() > 0; {
 		ops.next(&op)
+		p.info.Time = max(p.info.Time, op.Time) // also of those that the .cdb file has: it may be older
 		if op.LSN+op.N <= p.after+1 {
 			continue
 		}
@@ -243,7 +241,6 @@ func (p *replay) record(r *segmentReader, h *recordHeader, payload []byte) error
 		}
 		p.info.Operations++
 		p.info.Bytes += int64(len(op.Request))
-		p.info.Time = max(p.info.Time, op.Time)
 		if err := p.fn(op); err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ type changeLog struct {
 // Append implements shardmap.Log.
 func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 	l.last = lsn + n - 1
-	if l.deadline {
+	if l.deadline && len(request) > 0 {
 		request = codec.DropDeadline(request) // it is executed now, and not parsed again
 	}
 	l.Log.Append(lsn, n, time, request)
@@ -33,9 +33,8 @@ func (x *Executor) logTo(log shardmap.Log) {
 func (x *Executor) LastLSN() uint64 { return x.log.last }
 
 // waitDurable decides whether the reply to a request must wait for the disk. before is the log's
-// last LSN before the request. A DURABLE request
-// that wrote nothing waits for the current clock, because its answer may depend on other clients'
-// writes.
+// last LSN before the request. A DURABLE request that wrote nothing waits for the current clock,
+// because its answer may depend on other clients' writes.
 func (x *Executor) waitDurable(durable bool, before uint64) {
 	journal := x.engine.env.Journal
 	if !journal.Waits(durable) {

@@ -252,3 +252,25 @@ func TestFollowerLogs(t *testing.T) {
 		t.Errorf("%d operations, want %d", len(got), len(want))
 	}
 }
+
+// TestReplayLogsDeadlines: a Replayer with a log takes requests that were recorded with a deadline,
+// and LSNs of no request after them.
+func TestReplayLogsDeadlines(t *testing.T) {
+	t.Parallel()
+	var log conformance.Recording
+	r := engine.NewReplayer(engine.Env{
+		Store: shardmap.NewStore(), Logger: slog.New(slog.DiscardHandler), Changes: log.NewLog,
+	})
+	frame := codec.AppendRequest(nil, &codec.Request{
+		Op: codec.OpCreateDict, Flags: codec.FlagDeadline, Args: []byte("\xa1d\xc2"),
+	})
+	for _, op := range []engine.Operation{{LSN: 1, N: 1, Request: frame[8:]}, {LSN: 2, N: 3}} {
+		if err := r.Apply(op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded := log.Operations(t, 4)
+	if len(recorded) != 2 || string(recorded[0].Request) != "\x10\x00\xa1d\xc2" || recorded[1].N != 3 {
+		t.Errorf("%+v", recorded)
+	}
+}

@@ -53,8 +53,8 @@ func (e *Engine) now() int64 {
 // Mutates says whether a request of an opcode changes tables, if it succeeds.
 func (e *Engine) Mutates(op codec.Opcode) bool { return e.commands[op].Mutates }
 
-// Waits says whether a request of an opcode waits, for the disk or for others of its kind, more than it
-// needs a processor at once.
+// Waits says whether a request of an opcode waits, for the disk or for others of its kind, more
+// than it needs a processor at once.
 func (e *Engine) Waits(op codec.Opcode) bool { return e.commands[op].Waits }
 
 // NewExecutor returns an executor for a goroutine that must not be kept waiting, such as an event

@@ -13,6 +13,7 @@ type flusher struct {
 	skipped  uint64 // LSNs before next that no record has; the next record begins with them
 	time     int64  // the highest so far, of operations and of the time at the start
 	synced   uint64 // the last LSN whose record is on disk
+	settled  uint64 // the same, or the last LSN that the start has skipped: nothing up to it needs a sync
 	pending  int64  // bytes of the operations in out, by Operation.Bytes
 	unsynced int64  // bytes written since the last sync
 	lastSync time.Time
@@ -51,7 +52,7 @@ func (j journalFile) Wake() (after time.Duration, ok bool) {
 	switch {
 	case j.noRoom.Load():
 		return roomRetry, true
-	case j.opt.Policy == EverySecond && j.written.Load() > f.synced:
+	case j.opt.Policy == EverySecond && j.written.Load() > f.settled:
 		return time.Until(f.lastSync.Add(syncDelay)), true
 	case !f.marked:
 		return time.Until(f.lastWrite.Add(markDelay)), true
@@ -75,9 +76,9 @@ func (j journalFile) Write(now time.Time, b *sequence.Batch, want uint64) error 
 	}
 	idle := !f.marked && now.Sub(f.lastWrite) >= markDelay
 	written := j.written.Load()
-	due := idle || j.opt.Policy == Always || want > f.synced ||
+	due := idle || j.opt.Policy == Always || want > f.settled ||
 		j.opt.Policy == EverySecond && now.Sub(f.lastSync) >= syncDelay
-	if written > f.synced && due {
+	if written > f.settled && due {
 		if err := j.syncFile(); err != nil {
 			return err
 		}
@@ -150,6 +151,6 @@ func (j *Journal) mark() error {
 
 // synced publishes that everything up to an LSN is on disk.
 func (j *Journal) synced(lsn uint64) {
-	j.flusher.synced, j.flusher.unsynced = lsn, 0
+	j.flusher.synced, j.flusher.settled, j.flusher.unsynced = lsn, lsn, 0
 	j.Synced(lsn)
 }

@@ -91,7 +91,7 @@ func (p *powercuts) cut(disk *fstest.Disk, h *model, acked uint64, depth int) {
 func TestPowerCut(t *testing.T) {
 	p := powercuts{rng: seed(t), limit: *statesFlag, breakIt: *breakFlag}
 	if p.limit == 0 {
-		p.limit = 4000
+		p.limit = 20_000
 	}
 	for !p.done() {
 		disk := fstest.NewDisk()

@@ -303,7 +303,7 @@ func (j *Journal) prepare(next uint64, now int64) error {
 	}
 	f := &j.flusher
 	f.next, f.at, f.time, f.lastSync = next, -1, max(now, j.replayed.time), time.Now()
-	f.synced, f.skipped = j.replayed.last, next-1-j.replayed.last
+	f.synced, f.settled, f.skipped = j.replayed.last, next-1, next-1-j.replayed.last
 	j.written.Store(next - 1)
 	if err := j.begin(j.newest + 1); err != nil {
 		return err

@@ -172,7 +172,8 @@ func (h *histories) client(w *wire, clock *wallClock, rng *rand.Rand) error {
 	return nil
 }
 
-// opTime stores the request's time in table "a": what it changes depends on the time.
+// opTime stores the request's time in table "a", in a dict with a deadline: what it changes depends
+// on the time.
 const opTime codec.Opcode = 0xe7
 
 // timedCommands are the protocol's commands and opTime, which takes its time from read.
@@ -182,11 +183,13 @@ func timedCommands(read func(x *engine.Executor) int64) *engine.Commands {
 		if err != nil {
 			return err
 		}
-		now := msgp.AppendInt64(nil, read(x))
+		now, c := read(x), x.Call()
 		if table.Kind() == shardmap.KindList {
-			return table.List().Append(x.Call(), now)
+			return table.List().Append(c, msgp.AppendInt64(nil, now))
 		}
-		return table.Dict().Set(x.Call(), value.AppendStr(nil, "time"), now)
+		c.Deadline = now + now%100_000
+		defer func() { c.Deadline = 0 }()
+		return table.Dict().Set(c, value.AppendStr(nil, "time"), msgp.AppendInt64(nil, now))
 	}}})
 }
 

@@ -173,6 +173,23 @@ func segmentV1(number uint64, records ...envelopes) []byte {
 	return b
 }
 
+// TestUnparsableRecord: a last record that matches its checksum, and whose operations cannot be
+// parsed, is damage: a torn one would not match.
+func TestUnparsableRecord(t *testing.T) {
+	disk := fstest.NewDisk()
+	disk.Put("j/000001.log", segmentV1(1,
+		envelopes{{LSN: 1, N: 1, Request: []byte("a")}},
+		envelopes{{LSN: 2, N: 0, Request: []byte("an operation without LSNs")}},
+	))
+	j, err := persist.OpenJournal(disk, "j", persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = j.Replay(0, func(persist.Operation) error { return nil }); !errors.Is(err, persist.ErrDamaged) {
+		t.Errorf("%v, want ErrDamaged", err)
+	}
+}
+
 // TestJournalUpgrade: a journal of version 1 is continued in version 2: both are replayed from one
 // directory.
 func TestJournalUpgrade(t *testing.T) {

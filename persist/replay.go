@@ -165,7 +165,7 @@ func (p *replay) segment(s segment, i int) (at int64, what string, err error) {
 		}
 		if what != "" {
 			// a segment is on disk before the next one is created
-			damaged := i < len(p.j.segments)-1 || p.closed()
+			damaged := i < len(p.j.segments)-1 || p.closed() || what == unparsable
 			return r.at, what, p.stopped(r, i, r.at, what, damaged)
 		}
 		if err := p.record(r, &h, payload); err != nil {

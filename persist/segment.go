@@ -260,7 +260,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 	ops := r.operations(payload, &h)
 	next, ok := ops.check(h.ops)
 	if !ok {
-		return h, nil, "the record's operations cannot be parsed", nil
+		return h, nil, unparsable, nil
 	}
 	r.at += recordHeaderBytes + int64(h.length)
 	r.next = next
@@ -270,6 +270,7 @@ func (r *segmentReader) record() (h recordHeader, payload []byte, what string, e
 const (
 	endOfSegment = "end"
 	endInZeros   = "only zeros up to the end"
+	unparsable   = "the record's operations cannot be parsed" // it matches its checksum, so it is not torn
 )
 
 // zeros says what the zeros at r.at are: the rest of the segment, or a hole.

@@ -14,7 +14,8 @@ type Log interface {
 	// fail. It must be short and must not call the store. LSNs ascend, and calls do not overlap,
 	// for a Log that only one goroutine's calls use at a time.
 	//
-	// Append copies request unless it is longer than KeptRequestBytes; a longer one may be
-	// retained, so the caller must not modify it afterwards.
+	// A request is appended at most once, and its change is made then, so Append may also change the
+	// bytes before its arguments. Append copies request unless it is longer than KeptRequestBytes; a
+	// longer one may be retained, so the caller must not modify it afterwards.
 	Append(lsn, n uint64, time int64, request []byte)
 }

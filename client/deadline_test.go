@@ -149,8 +149,8 @@ func deadlineOf(req codec.Request) (left time.Duration, has bool) {
 	return time.Duration(binary.LittleEndian.Uint32(req.Payload[at:])) * time.Millisecond, true
 }
 
-// TestDeadlineOfResentRead lets the connection of a read break. The read is sent again with the time
-// that is left then.
+// TestDeadlineOfResentRead lets the connection of a read break. The read is sent again with the
+// time that is left then.
 func TestDeadlineOfResentRead(t *testing.T) {
 	p := startPeer(t)
 	var mu sync.Mutex
@@ -259,8 +259,8 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	})
 }
 
-// TestDeadlineCountsInTheFrame sends the largest request that the server accepts. With a deadline it
-// is too large, which must not cost the connection.
+// TestDeadlineCountsInTheFrame sends the largest request that the server accepts. With a deadline
+// it is too large, which must not cost the connection.
 func TestDeadlineCountsInTheFrame(t *testing.T) {
 	p := startPeer(t)
 	const limit = 100

@@ -22,8 +22,8 @@ func within(d time.Duration) context.Context {
 
 func (c sentDeadline) Deadline() (time.Time, bool) { return c.at, true }
 
-// TestLateRequestsDoNothing appends to a list while it is sorted. Each request that came too late has
-// had no effect, and each other one has had it, also in pipelines.
+// TestLateRequestsDoNothing appends to a list while it is sorted. Each request that came too late
+// has had no effect, and each other one has had it, also in pipelines.
 func TestLateRequestsDoNothing(t *testing.T) {
 	t.Parallel()
 	c := startServer(t).Client(t, nil)

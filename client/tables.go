@@ -57,8 +57,8 @@ type Digest struct {
 	Items  uint64 `json:"items"` // entries and elements
 }
 
-// Digest returns the digest of all tables at a moment during the call. The server reads all of them,
-// in the background. Errors: ErrServer if a table is poisoned.
+// Digest returns the digest of all tables at a moment during the call. The server reads all of
+// them, in the background. Errors: ErrServer if a table is poisoned.
 func (c *Client) Digest(ctx context.Context) (Digest, error) {
 	q := c.read(codec.OpInfo, nil)
 	add(q, "digest")

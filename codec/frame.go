@@ -39,7 +39,8 @@ const (
 	// u64: act only if the entry's version is this; 0: only if it is absent
 	FlagIfVersion   RequestFlags = 1 << 0
 	FlagWantVersion RequestFlags = 1 << 1 // the reply shall have the entry's version
-	// u32: act only if execution begins within so many milliseconds of the frame's arrival; 0: refuse it
+	// u32: act only if execution begins within so many milliseconds of the frame's arrival; 0:
+	// refuse it
 	FlagDeadline   RequestFlags = 1 << 2
 	FlagDurable    RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
 	FlagTimeToLive RequestFlags = 1 << 4 // reserved: i64 milliseconds; -1 keeps the entry's, 0 removes it
@@ -124,8 +125,8 @@ func ParsePayload(payload []byte) (req Request, err error) {
 	return req, err
 }
 
-// DropDeadline returns a payload without its deadline, whose flag is set. It moves the fields before
-// the deadline within the payload, which must not be used any more.
+// DropDeadline returns a payload without its deadline, whose flag is set. It moves the fields
+// before the deadline within the payload, which must not be used any more.
 func DropDeadline(payload []byte) []byte {
 	before := HeaderBytes - payloadOffset
 	if RequestFlags(payload[1])&FlagIfVersion != 0 {

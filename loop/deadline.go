@@ -11,9 +11,9 @@ import (
 	"cyberdb-fast/loop/wheel"
 )
 
-// A request's deadline (codec.FlagDeadline) counts from when the last byte of its frame has arrived,
-// in monotonic time. It is looked at before the request is executed. It ends the wait of a request
-// that is blocked; one that waits behind others is refused when its turn comes.
+// A request's deadline (codec.FlagDeadline) counts from when the last byte of its frame has
+// arrived, in monotonic time. It is looked at before the request is executed. It ends the wait of a
+// request that is blocked; one that waits behind others is refused when its turn comes.
 
 const (
 	// maxArrivals is how many arrivals of buffered input a session remembers.

@@ -102,8 +102,9 @@ func TestDeadlinePassed(t *testing.T) {
 	}
 }
 
-// TestDeadlineOfBlocked: the deadline of a request that waits for a table ends its wait, long before
-// the table is free, and the connection goes on. Those that wait behind it count from their arrival.
+// TestDeadlineOfBlocked: the deadline of a request that waits for a table ends its wait, long
+// before the table is free, and the connection goes on. Those that wait behind it count from their
+// arrival.
 func TestDeadlineOfBlocked(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
@@ -200,8 +201,8 @@ func TestDeadlineBehindOthers(t *testing.T) {
 	}
 }
 
-// TestDeadlineInBackgroundQueue: a request that waits for a goroutine in the background is looked at
-// once more before it begins.
+// TestDeadlineInBackgroundQueue: a request that waits for a goroutine in the background is looked
+// at once more before it begins.
 func TestDeadlineInBackgroundQueue(t *testing.T) {
 	t.Parallel()
 	const opLong = 0xf0

@@ -13,8 +13,8 @@ const (
 )
 
 // deferred is the part of a session that keeps what waits: for the end of the loop's iteration, for
-// the disk, for a goroutine in the background, or for anything else. Owned by the event loop, except
-// where said.
+// the disk, for a goroutine in the background, or for anything else. Owned by the event loop,
+// except where said.
 type deferred struct {
 	long     *longWaits // nil: nothing has waited beyond an iteration yet
 	requests bool       // some wait for the end of the iteration
@@ -68,8 +68,8 @@ func (d *deferred) waiters() []*waiter {
 	return d.long.waiters
 }
 
-// arrived returns when the byte before an offset of the input has arrived; otherwise, if that is not
-// known.
+// arrived returns when the byte before an offset of the input has arrived; otherwise, if that is
+// not known.
 func (d *deferred) arrived(end int, otherwise time.Duration) time.Duration {
 	if d.long == nil {
 		return otherwise

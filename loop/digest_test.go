@@ -145,8 +145,8 @@ func setWithDeadline(t *testing.T, srv *Server, name string, deadline int64) {
 	}
 }
 
-// TestDigestUnderWrites: many connections ask for digests while others write. Each digest shows what
-// its own connection has changed before, and views do not stay open.
+// TestDigestUnderWrites: many connections ask for digests while others write. Each digest shows
+// what its own connection has changed before, and views do not stay open.
 func TestDigestUnderWrites(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)

@@ -9,9 +9,9 @@ import (
 // arithmetic in microseconds.
 const maxStoreTime = 1 << 52
 
-// storeTime is the time of the store, which changes carry: the maximum of the wall clock, and of the
-// last time plus the monotonic time that has passed since. So it never goes back, and continues at
-// normal speed if the wall clock is set back.
+// storeTime is the time of the store, which changes carry: the maximum of the wall clock, and of
+// the last time plus the monotonic time that has passed since. So it never goes back, and continues
+// at normal speed if the wall clock is set back.
 //
 // It is monotonic time plus the largest difference between the two clocks that was ever seen. That
 // difference only rises, so any goroutine may read the time without a lock.

@@ -41,8 +41,8 @@ func raiseTo(a *atomic.Int64, n int64) {
 	}
 }
 
-// TestStoreTimeNeverGoesBack: whatever the wall clock does, no goroutine reads a time below one that
-// was read before, on any goroutine.
+// TestStoreTimeNeverGoesBack: whatever the wall clock does, no goroutine reads a time below one
+// that was read before, on any goroutine.
 func TestStoreTimeNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	var wall wallClock
@@ -71,8 +71,8 @@ func TestStoreTimeNeverGoesBack(t *testing.T) {
 	readers.Wait()
 }
 
-// TestStoreTimeJumps: the time follows a wall clock that jumps ahead; after a jump back it continues
-// at normal speed.
+// TestStoreTimeJumps: the time follows a wall clock that jumps ahead; after a jump back it
+// continues at normal speed.
 func TestStoreTimeJumps(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{time.Hour, 10 * year} {
@@ -114,8 +114,8 @@ func TestStoreTimeStart(t *testing.T) {
 	}
 }
 
-// stamping are commands that append the time at which they are executed to the list "times", one for
-// each client.
+// stamping are commands that append the time at which they are executed to the list "times", one
+// for each client.
 type stamping struct {
 	commands *engine.Commands
 	last     [4]atomic.Int64 // of each client's last request

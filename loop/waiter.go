@@ -22,8 +22,8 @@ const (
 )
 
 // waiter is a request that waits (engine.Waits) while its connection goes on. It is executed again
-// when what it waits for wakes it, or when its time has come; its reply goes by its id. Owned by the
-// event loop, except where said.
+// when what it waits for wakes it, or when its time has come; its reply goes by its id. Owned by
+// the event loop, except where said.
 type waiter struct {
 	session  *session      // constant
 	request  codec.Request // its own copy; constant
@@ -157,8 +157,8 @@ func (s *session) answerTo(f func()) (action gnet.Action) {
 	return s.answer()
 }
 
-// execute executes the request until it waits, and what it waits for will wake it, or until it has a
-// reply.
+// execute executes the request until it waits, and what it waits for will wake it, or until it has
+// a reply.
 func (w *waiter) execute() {
 	s, x := w.session, w.session.loop.exec
 	l := s.loop

@@ -167,8 +167,8 @@ func TestWaitForTime(t *testing.T) {
 	waits.clean(t, srv)
 }
 
-// TestWaitForValue: thousands of requests on several loops, and in the background, wait until a list
-// has elements. Each element is taken once, no wake-up is lost, and nothing is left.
+// TestWaitForValue: thousands of requests on several loops, and in the background, wait until a
+// list has elements. Each element is taken once, no wake-up is lost, and nothing is left.
 func TestWaitForValue(t *testing.T) {
 	t.Parallel()
 	waits := newWaits()

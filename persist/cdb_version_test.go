@@ -24,9 +24,9 @@ const (
 	indexBlock   = 4
 )
 
-// another makes another file of a raw .cdb file: of a given version, and with the payloads that edit
-// returns. All checksums and lengths are right. Offsets in the index are not changed, so only the
-// last table may become longer.
+// another makes another file of a raw .cdb file: of a given version, and with the payloads that
+// edit returns. All checksums and lengths are right. Offsets in the index are not changed, so only
+// the last table may become longer.
 func another(data []byte, version uint16, edit func(typ byte, payload []byte) []byte) []byte {
 	u32 := binary.LittleEndian.Uint32
 	crc := func(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

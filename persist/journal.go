@@ -66,8 +66,9 @@ type Options struct {
 	// OnFull, if not nil, is called on the flusher's goroutine, or by Close: once when no more
 	// space can be reserved, and with nil when it can again. It must not block.
 	OnFull func(err error)
-	// OnSync, if not nil, is called on the flusher's goroutine, or by Close: after each sync, after an
-	// acknowledging sink has taken operations, and once when the journal breaks. It must not block.
+	// OnSync, if not nil, is called on the flusher's goroutine, or by Close: after each sync, after
+	// an acknowledging sink has taken operations, and once when the journal breaks. It must not
+	// block.
 	OnSync func()
 	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close: once when the
 	// next segment cannot be begun, and with nil when it can again. It must not block.
@@ -89,8 +90,8 @@ type Buffer = sequence.Buffer
 // of their LSNs, without a gap.
 //
 // Open it, Replay it, Start it. Then writers append to Buffers; the sequencer collects and orders
-// the operations. On its goroutine, the flusher writes them, and syncs according to the policy. Once
-// Start has returned, methods are safe for concurrent use.
+// the operations. On its goroutine, the flusher writes them, and syncs according to the policy.
+// Once Start has returned, methods are safe for concurrent use.
 type Journal struct {
 	// Sequencer collects and orders the operations. Its Durable, Err and Sync are those of the
 	// journal.

@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// TestWhenChanged: every change of a table, its end and its poisoning wake once, a read and a change
-// of another table do not, and neither does a canceled registration.
+// TestWhenChanged: every change of a table, its end and its poisoning wake once, a read and a
+// change of another table do not, and neither does a canceled registration.
 func TestWhenChanged(t *testing.T) {
 	t.Parallel()
 	one, k := value.AppendInt(nil, 1), value.AppendStr(nil, "k")
@@ -65,7 +65,8 @@ func TestWhenChanged(t *testing.T) {
 	}
 }
 
-// TestNoLostWakeUp: a caller that looks at the table after WhenChanged, and waits, misses no change.
+// TestNoLostWakeUp: a caller that looks at the table after WhenChanged, and waits, misses no
+// change.
 func TestNoLostWakeUp(t *testing.T) {
 	t.Parallel()
 	const waiters, elements = 8, 20_000

@@ -24,8 +24,8 @@ const (
 // reads, and saves. A panic becomes an error reply, with Result.Internal.
 //
 // Result.Outcome is Answered; AwaitsDisk: then the caller holds the reply back until all up to
-// Result.LSN is on disk; or Waits: then there is no reply, and the caller executes the request again
-// once Result.Wait has happened.
+// Result.LSN is on disk; or Waits: then there is no reply, and the caller executes the request
+// again once Result.Wait has happened.
 func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
 	return e.DoAgain(out, req, 0)
 }

@@ -1,4 +1,5 @@
-// Package wheel has a hierarchical timing wheel: it keeps timers in the order in which they are due.
+// Package wheel has a hierarchical timing wheel: it keeps timers in the order in which they are
+// due.
 //
 // A wheel has levels of 64 slots. A slot of level 0 is one tick; a slot of each further level is as
 // long as the whole level below it. A timer is at the level of the highest digit, in base 64, in

@@ -198,8 +198,8 @@ func (s *Sequencer) newBatch() *Batch {
 	return b
 }
 
-// release gives up a holder's hold on a batch. When no holder is left, its memory is reused. s.mu is
-// held.
+// release gives up a holder's hold on a batch. When no holder is left, its memory is reused. s.mu
+// is held.
 func (s *Sequencer) release(b *Batch) {
 	if b.holders--; b.holders > 0 {
 		return

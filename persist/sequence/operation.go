@@ -68,8 +68,8 @@ func (op *Operation) valid() bool {
 //	0     8      16            20          24           28       32
 //	| LSN | time | numbers - 1 | semantics | extensions | length | extensions | request
 //
-// with the lengths of extensions and request. If bit 31 of the last is set, the request is retained:
-// the header ends the chunk, and the request is a chunk of its own.
+// with the lengths of extensions and request. If bit 31 of the last is set, the request is
+// retained: the header ends the chunk, and the request is a chunk of its own.
 const (
 	headerBytes = 32
 	retainedBit = 1 << 31

@@ -45,8 +45,8 @@ var failingSinks = map[string]struct {
 	},
 }
 
-// TestSinkFails: a sink that fails, panics or is too slow is detached with a reason, and neither the
-// file nor another sink notices. What it still reads stays as it was.
+// TestSinkFails: a sink that fails, panics or is too slow is detached with a reason, and neither
+// the file nor another sink notices. What it still reads stays as it was.
 func TestSinkFails(t *testing.T) {
 	for name, failing := range failingSinks {
 		t.Run(name, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestSinkFails(t *testing.T) {
 	}
 }
 
-// TestAcknowledgingSinkFails: the sequence breaks, with the reason; what the sink has not taken does
-// not become durable.
+// TestAcknowledgingSinkFails: the sequence breaks, with the reason; what the sink has not taken
+// does not become durable.
 func TestAcknowledgingSinkFails(t *testing.T) {
 	for _, name := range []string{"error", "panic"} {
 		t.Run(name, func(t *testing.T) {
@@ -148,8 +148,8 @@ func TestAcknowledgingSinkFails(t *testing.T) {
 }
 
 // holding returns a started or a manual sequence with an acknowledging sink that is too far behind:
-// it takes operation 1 until it is released. Operation 3 waits for operation 2, which is still in its
-// buffer.
+// it takes operation 1 until it is released. Operation 3 waits for operation 2, which is still in
+// its buffer.
 func holding(
 	t *testing.T,
 	start bool,
@@ -236,8 +236,8 @@ func TestHeldSequenceContinues(t *testing.T) {
 	}
 }
 
-// TestHeldSequenceCloses: closing writes everything and does not wait for a slow sink. The sink takes
-// the rest afterwards, and Durable says so.
+// TestHeldSequenceCloses: closing writes everything and does not wait for a slow sink. The sink
+// takes the rest afterwards, and Durable says so.
 func TestHeldSequenceCloses(t *testing.T) {
 	s, f, k, a, release := holding(t, true)
 	if err := s.Close(); err != nil {

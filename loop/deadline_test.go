@@ -103,8 +103,8 @@ func TestDeadlinePassed(t *testing.T) {
 }
 
 // TestDeadlineOfBlocked: the deadline of a request that waits for a table ends its wait, long
-// before the table is free, and the connection goes on. Those that wait behind it count from their
-// arrival.
+// before the table is free, and the connection continues. Those that wait behind it count from
+// their arrival.
 func TestDeadlineOfBlocked(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)

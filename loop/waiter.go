@@ -21,9 +21,9 @@ const (
 	waiterBytes = 512
 )
 
-// waiter is a request that waits (engine.Waits) while its connection goes on. It is executed again
-// when what it waits for wakes it, or when its time has come; its reply goes by its id. Owned by
-// the event loop, except where said.
+// waiter is a request that waits (engine.Waits) while its connection continues. It is executed
+// again when what it waits for wakes it, or when its time has come; its reply goes by its id. Owned
+// by the event loop, except where said.
 type waiter struct {
 	session  *session      // constant
 	request  codec.Request // its own copy; constant
@@ -82,7 +82,7 @@ func shuttingDown() *codec.Error {
 	}
 }
 
-// stays makes the waiter wait on, after its request was executed in vain. It returns true if the
+// stays makes the waiter wait again, after its request was executed in vain. It returns true if the
 // request must be executed once more, since what it waits for may have happened before that could
 // wake it.
 func (w *waiter) stays(wait *engine.Wait) (again bool) {

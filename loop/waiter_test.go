@@ -213,7 +213,7 @@ func TestWaitForValue(t *testing.T) {
 	waits.clean(t, srv)
 }
 
-// TestWaitForDisk: a request waits until a change is on disk. The connection goes on meanwhile.
+// TestWaitForDisk: a request waits until a change is on disk. The connection continues meanwhile.
 func TestWaitForDisk(t *testing.T) {
 	t.Parallel()
 	waits := newWaits()

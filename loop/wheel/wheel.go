@@ -20,14 +20,14 @@ const (
 
 // Timer is a timer, a part of what waits for it. The zero Timer, with Owner set, is ready for Add.
 type Timer struct {
-	Owner Owner // is told when the timer is due
+	Owner Owner // its Due is called when the timer is due
 
 	tick        int64
 	prev, next  *Timer // in a ring, of the slot; nil: the timer is not in a wheel
 	level, slot uint8
 }
 
-// Owner is told when its timer is due.
+// Owner has a timer: Due is called when it is due.
 type Owner interface {
 	// Due is called once the timer was removed from the wheel. It may add and remove timers.
 	Due()

@@ -143,8 +143,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestNextReachesTimers: whoever advances the wheel to what Next says, and no further, gets each
-// timer at its tick, in few steps.
+// TestNextReachesTimers: a caller that advances the wheel to what Next says, and no further, gets
+// each timer at its tick, in few steps.
 func TestNextReachesTimers(t *testing.T) {
 	t.Parallel()
 	for _, at := range []int64{0, 1, 63, 64, 65, 4095, 4096, 3_600_000, 1 << 40, math.MaxInt64} {

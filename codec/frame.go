@@ -24,6 +24,7 @@ const (
 	payloadOffset = 8 // of the opcode: after length and id
 	versionBytes  = 8
 	deadlineBytes = 4
+	ttlBytes      = 8
 	minFrameBytes = HeaderBytes - lengthBytes
 )
 
@@ -43,10 +44,18 @@ const (
 	// refuse it
 	FlagDeadline   RequestFlags = 1 << 2
 	FlagDurable    RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
-	FlagTimeToLive RequestFlags = 1 << 4 // reserved: i64 milliseconds; -1 keeps the entry's, 0 removes it
+	FlagTimeToLive RequestFlags = 1 << 4 // i64: the entry's time to live, in milliseconds; KeepTimeToLive; Persist
 	FlagExtensions RequestFlags = 1 << 5 // reserved: u16 length, then so many bytes of tagged fields
 
-	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable
+	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable | FlagTimeToLive
+)
+
+// Times to live. On the wire: do not change.
+const (
+	KeepTimeToLive = -1 // what the entry has
+	Persist        = 0  // for ever, whatever the table's default is
+	// MaxTimeToLive is the longest one: 100 years, in milliseconds.
+	MaxTimeToLive = 36525 * 24 * 3600 * 1000
 )
 
 // ReplyFlags are the flags of a reply.
@@ -73,6 +82,7 @@ type Request struct {
 	Op        Opcode
 	Flags     RequestFlags
 	IfVersion uint64 // valid if Flags has FlagIfVersion
+	TTL       int64  // milliseconds, valid if Flags has FlagTimeToLive
 	Args      []byte // the encoded arguments, table name first, back to back
 	Payload   []byte // the frame without length and id, which defines the request; set by the parsers
 }
@@ -181,6 +191,13 @@ func (req *Request) parseFields() error {
 		req.Deadline = binary.LittleEndian.Uint32(req.Args)
 		req.Args = req.Args[deadlineBytes:]
 	}
+	if req.Flags&FlagTimeToLive != 0 {
+		if len(req.Args) < ttlBytes {
+			return fmt.Errorf("%w: the frame ends before its time to live", ErrFrame)
+		}
+		req.TTL = int64(binary.LittleEndian.Uint64(req.Args))
+		req.Args = req.Args[ttlBytes:]
+	}
 	return nil
 }
 
@@ -215,6 +232,9 @@ func BeginRequest(dst []byte, req *Request) (out []byte, at int) {
 	}
 	if req.Flags&FlagDeadline != 0 {
 		dst = binary.LittleEndian.AppendUint32(dst, req.Deadline)
+	}
+	if req.Flags&FlagTimeToLive != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(req.TTL))
 	}
 	return dst, at
 }

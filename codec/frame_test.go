@@ -74,7 +74,7 @@ func TestBadLength(t *testing.T) {
 // TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can continue after
 // the frame.
 func TestUnknownFlag(t *testing.T) {
-	for _, flag := range []RequestFlags{FlagTimeToLive, FlagExtensions, 0x40, 0x80} {
+	for _, flag := range []RequestFlags{FlagExtensions, 0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
 		req, n, err := ParseRequest(frame)
 		var wireError *Error
@@ -154,8 +154,11 @@ func shapeOf(name, arguments string) Shape {
 		case argument == "t" && i == 0:
 			s.Table = true
 		case argument == "...":
-			if s.Each = 1; strings.HasSuffix(arguments, " k, v, ...") {
+			switch s.Each = 1; {
+			case strings.HasSuffix(arguments, " k, v, ..."):
 				s.Each = 2
+			case strings.HasSuffix(arguments, " place, version, k, ..."):
+				s.Each = 3
 			}
 			s.Min, s.Max = s.Min-s.Each, Many
 		default:

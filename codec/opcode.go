@@ -21,6 +21,8 @@ const (
 	OpTables     Opcode = 0x14
 	OpDrop       Opcode = 0x15
 	OpRename     Opcode = 0x16
+	OpConfigure  Opcode = 0x17
+	OpOptions    Opcode = 0x18
 )
 
 // Opcodes of dicts.
@@ -42,6 +44,11 @@ const (
 	OpDictIncrement     Opcode = 0x2e
 	OpDictCompareAndSet Opcode = 0x2f
 	OpDictScan          Opcode = 0x30
+	OpDictTTL           Opcode = 0x31
+	OpDictExpire        Opcode = 0x32
+	OpDictTouch         Opcode = 0x33
+	OpDictForget        Opcode = 0x34
+	OpDictHorizon       Opcode = 0x35
 )
 
 // Opcodes of lists.
@@ -113,6 +120,8 @@ var Shapes = [256]Shape{
 	OpTables:     {Name: "TABLES"},
 	OpDrop:       {Name: "DROP", Table: true},
 	OpRename:     {Name: "RENAME", Table: true, Min: 1, Max: 1},
+	OpConfigure:  {Name: "CONFIGURE", Table: true, Min: 1, Max: 1},
+	OpOptions:    {Name: "OPTIONS", Table: true},
 
 	OpDictGet:           {Name: "DICT GET", Table: true, Min: 1, Max: 2},
 	OpDictSet:           {Name: "DICT SET", Table: true, Min: 2, Max: 2},
@@ -131,6 +140,11 @@ var Shapes = [256]Shape{
 	OpDictIncrement:     {Name: "DICT INCREMENT", Table: true, Min: 2, Max: 2},
 	OpDictCompareAndSet: {Name: "DICT COMPARE AND SET", Table: true, Min: 3, Max: 3},
 	OpDictScan:          {Name: "DICT SCAN", Table: true, Min: 2, Max: 2},
+	OpDictTTL:           {Name: "DICT TTL", Table: true, Min: 1, Max: 1},
+	OpDictExpire:        {Name: "DICT EXPIRE", Table: true, Min: 1, Max: 1},
+	OpDictTouch:         {Name: "DICT TOUCH", Table: true, Min: 1, Max: 1},
+	OpDictForget:        {Name: "DICT FORGET", Table: true, Min: 1, Max: Many, Each: 3},
+	OpDictHorizon:       {Name: "DICT HORIZON", Table: true, Min: 1, Max: 1},
 
 	OpListAppend:      {Name: "LIST APPEND", Table: true, Min: 1, Max: 1},
 	OpListExtend:      {Name: "LIST EXTEND", Table: true, Min: 0, Max: Many, Each: 1},

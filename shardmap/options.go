@@ -1,0 +1,53 @@
+package shardmap
+
+// Options are a dict's limits of time and size. The zero Options limit nothing.
+type Options struct {
+	TTL        int64 // milliseconds that an entry without a deadline lives after its last write; 0: for ever
+	Idle       int64 // milliseconds that an entry lives after its last use, at most twice that; 0: for ever
+	MaxEntries int64 // 0: no limit
+	MaxBytes   int64 // of keys, values and EntryOverhead for each; 0: no limit
+	Policy     Policy
+}
+
+// EntryOverhead is what Options.MaxBytes counts for an entry besides its record, in bytes.
+const EntryOverhead = 24
+
+// Limited reports whether the number or the bytes of the entries have a limit.
+func (o *Options) Limited() bool { return o.MaxEntries > 0 || o.MaxBytes > 0 }
+
+// InForce returns the policy, with the default put in.
+func (o *Options) InForce() Policy {
+	switch {
+	case o.Policy != DefaultPolicy:
+		return o.Policy
+	case o.Limited():
+		return S3FIFO
+	}
+	return NoEviction
+}
+
+// Policy says what a dict does at its limit.
+type Policy uint8
+
+// The policies. Stored in files: do not change.
+const (
+	DefaultPolicy   Policy = iota // S3FIFO if there is a limit
+	NoEviction                    // what adds an entry is refused
+	S3FIFO                        // entries that are not used make room
+	NearestDeadline               // the entry that expires first makes room; one without a deadline never does
+)
+
+var policyNames = [...]string{"", "none", "s3fifo", "ttl"}
+
+// String returns the policy's name; "" for the default.
+func (p Policy) String() string { return policyNames[p] }
+
+// ParsePolicy returns the policy with a name, which is not the default.
+func ParsePolicy(name string) (Policy, bool) {
+	for p, other := range policyNames {
+		if p > 0 && name == other {
+			return Policy(p), true
+		}
+	}
+	return 0, false
+}

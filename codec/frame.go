@@ -135,6 +135,9 @@ func ParsePayload(payload []byte) (req Request, err error) {
 	return req, err
 }
 
+// HasDeadline reports whether a payload has a deadline.
+func HasDeadline(payload []byte) bool { return RequestFlags(payload[1])&FlagDeadline != 0 }
+
 // DropDeadline returns a payload without its deadline, whose flag is set. It moves the fields
 // before the deadline within the payload, which must not be used any more.
 func DropDeadline(payload []byte) []byte {

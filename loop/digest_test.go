@@ -102,7 +102,7 @@ func TestDigestOfServerAndFile(t *testing.T) {
 				w := dial(t, srv)
 				randomChanges(w, rng, 300)
 				if noJournal { // which would not have them
-					setWithDeadline(t, srv, "dict a", rng.Int64N(1<<40))
+					setWithDeadline(t, srv, "dict a", 1<<41+rng.Int64N(1<<40))
 				}
 				w.ok(codec.OpSave)
 				want := w.digest()
@@ -133,7 +133,7 @@ func TestDigestOfServerAndFile(t *testing.T) {
 
 func setWithDeadline(t *testing.T, srv *Server, name string, deadline int64) {
 	t.Helper()
-	c := shardmap.Call{Deadline: 1 + deadline}
+	c := shardmap.Call{TTL: 1 + deadline}
 	d, found := srv.store.Lookup(&c, []byte(name))
 	if !found {
 		t.Fatal("no table " + name)

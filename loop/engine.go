@@ -16,7 +16,7 @@ const _ = uint(persist.LargeOperationBytes - engine.AnnouncedBytes)
 func (srv *Server) startEngine() {
 	env := engine.Env{
 		Store: srv.store, Logger: srv.log, Commands: srv.cfg.Commands, Admission: admission{srv},
-		Now: srv.time.now, Info: func() ([]byte, error) { return sonic.Marshal(srv.Info()) },
+		Now: srv.now, Info: func() ([]byte, error) { return sonic.Marshal(srv.Info()) },
 		Pace: srv.paceDigest,
 	}
 	switch {

@@ -191,8 +191,7 @@ func timedCommands(read func(x *engine.Executor) int64) *engine.Commands {
 		if table.Kind() == shardmap.KindList {
 			return table.List().Append(c, msgp.AppendInt64(nil, now))
 		}
-		c.Deadline = now + now%100_000
-		defer func() { c.Deadline = 0 }()
+		c.TTL = 1 + now%100_000
 		return table.Dict().Set(c, value.AppendStr(nil, "time"), msgp.AppendInt64(nil, now))
 	}}})
 }

@@ -51,7 +51,8 @@ type Server struct {
 	done      chan struct{} // closed when the server has ended
 	stopOnce  sync.Once
 	stopErr   error
-	sweeps    chan struct{} // closed to end the sweeper
+	sweeps    chan struct{} // closed to end the sweeper and the expirer
+	expirer   *expirer
 	hurry     hurry
 
 	time            storeTime
@@ -192,6 +193,8 @@ func (srv *Server) run() error {
 		return errors.Join(err, events.Stop())
 	}
 	go srv.sweep()
+	srv.expirer = newExpirer(srv)
+	go srv.expirer.run()
 	if srv.cfg.Data.File != "" {
 		go srv.saver.run()
 		srv.control = openControl(srv)
@@ -241,6 +244,7 @@ func (srv *Server) stop(ctx context.Context) error {
 	srv.requestSync()
 	err := srv.drain(ctx)
 	close(srv.sweeps)
+	<-srv.expirer.ended
 	srv.memory.end()
 	srv.control.close()
 	err = errors.Join(err, srv.events.Stop())

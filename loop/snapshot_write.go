@@ -109,7 +109,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 	if err := w.Table(t); err != nil {
 		return err
 	}
-	for e := range table.Dict().Drain() { // frees what writers have handed over as it is written
+	for e := range table.Dict().ShowHidden().Drain() { // frees what writers have handed over as it is written
 		if err := w.Entry(persist.Entry(e)); err != nil {
 			return err
 		}

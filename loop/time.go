@@ -67,6 +67,8 @@ func (c *storeTime) raise(ahead int64) int64 {
 // readTime reads the time of the store for the requests that the event loop executes next. They
 // have arrived now, unless the caller says otherwise.
 func (l *eventLoop) readTime() {
-	l.exec.Call().Time, l.began = l.srv.time.read()
+	now, began := l.srv.time.read()
+	l.exec.Call().Time, l.began = now, began
+	l.srv.store.SetNow(now)
 	l.arrived = l.began
 }

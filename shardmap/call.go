@@ -11,14 +11,16 @@ const InlineElements = 4096
 type Call struct {
 	// Set by the caller before a call.
 
-	MayBlock  bool   // false: an inline call, which never blocks; true: long work is done, locks are waited for
-	HasIf     bool   // act only if the entry's version is IfVersion
-	IfVersion uint64 // 0: only if the key is absent
-	Memory    Memory // lends memory to a long call; nil: no limit
-	Log       Log    // records each range of LSNs that the call takes; nil: no record
-	Request   []byte // what Log records; see Log
-	Time      int64  // of the store, in milliseconds since 1970 UTC; Log records it
-	Deadline  int64  // of the entries that are written, in the same unit, up to MaxDeadline; 0: none
+	MayBlock  bool    // false: an inline call, which never blocks; true: long work is done, locks are waited for
+	HasIf     bool    // act only if the entry's version is IfVersion
+	IfVersion uint64  // 0: only if the key is absent
+	Memory    Memory  // lends memory to a long call; nil: no limit
+	Log       Log     // records each range of LSNs that the call takes; nil: no record
+	Request   []byte  // what Log records; see Log
+	Time      int64   // of the store, in milliseconds since 1970 UTC; Log records it
+	TTL       int64   // milliseconds that the entries written live, from Time on; or one of the constants
+	Effects   Effects // encodes for Log what the call removes by itself; set if Log is
+	Options   Options // of the dict that Create makes
 	// Replay marks a logged request that is applied again: what succeeded once has no limits.
 	Replay bool
 
@@ -48,7 +50,17 @@ type Call struct {
 	touched    []uint64 // bit i: the batch touches slot i of the directory
 	order      merge
 	prefetches []lookup // see AddPrefetch
+	victims    []victim // entries that are removed; see Dict.forget
+	forgotten  []Forgotten
+	effect     []byte // the encoded effect
 }
+
+// Times to live that are not milliseconds.
+const (
+	DefaultTTL = 0  // what the method does without a time to live
+	KeepTTL    = -1 // what the entry has; DefaultTTL if it is absent
+	ForeverTTL = -2 // no deadline, whatever the table's default is
+)
 
 // Memory lends memory to calls. It is safe for concurrent use.
 type Memory interface {

@@ -51,6 +51,10 @@ func (s *Store) exchangeLocked(names *tableMap, list *tableList) {
 	s.tables.Store(names)
 	s.list = list
 	s.listings.endAll()
+	list.Scan(func(t namedTable) bool {
+		t.table.begins()
+		return true
+	})
 }
 
 // copyList returns a copy of the list of tables.

@@ -29,6 +29,7 @@ type cut struct {
 	store *Store
 	table *Table // nil: the whole store
 	lsn   uint64
+	now   int64 // of the store
 
 	mu     sync.Mutex
 	closed bool
@@ -45,6 +46,9 @@ type cut struct {
 func (s *Store) assign(c *Call, t *Table, k uint64) (n uint64, vs *viewList) {
 	c.changing = t
 	n = s.clock.Add(k) - k + 1
+	if t.aging {
+		s.noteAging()
+	}
 	if c.Log != nil {
 		c.Log.Append(n, k, c.Time, c.Request)
 	}
@@ -87,6 +91,7 @@ func (s *Store) newCut(table *Table) *cut {
 	if brokenView {
 		c.lsn = s.clock.Add(1)
 	}
+	c.now = s.now.Load()
 	next.newest = c.lsn
 	s.views.Store(next)
 	return c

@@ -21,10 +21,21 @@ type Dict struct {
 	dir  atomic.Pointer[directory] // written under mu
 	mu   sync.Mutex
 	size atomic.Int64 // live entries; written under the locks of the change
+
+	options atomic.Pointer[Options] // written under the locks of all shards
+	// horizon is an LSN: entries without a deadline whose version is not above it have expired. It
+	// is moved by a logged effect. Written under the locks of all shards.
+	horizon  atomic.Uint64
+	shown    atomic.Uint64 // the same, as of now: the horizon follows
+	moves    atomic.Int64  // shown is right before this time
+	volatile atomic.Bool   // an entry has, or had, a deadline
+
+	removed [reasons]atomic.Uint64 // entries that the store removed by itself
 }
 
 func newDict(t *Table) *Dict {
 	d := &Dict{table: t, store: t.store}
+	d.options.Store(&Options{})
 	d.dir.Store(newDirectory(newShard(t, 0, 0, 0)))
 	return d
 }
@@ -38,7 +49,8 @@ type key struct {
 	canonical []byte
 	original  []byte // the key as given; nil if that is the canonical one
 	block     []byte // the whole record, if it is large and about to be written
-	deadline  int64  // of the record that is written; 0: none
+	deadline  int64  // of the record that is written; 0: as the table says; Forever
+	keeps     bool   // the entry's deadline, if there is an entry
 }
 
 // resolve prepares a key in k, which is zero. The key uses the Call's buffer, so it is valid until
@@ -58,7 +70,7 @@ func (d *Dict) resolve(c *Call, given []byte, k *key) error {
 			k.original = given
 		}
 	}
-	k.deadline = c.Deadline
+	k.deadline, k.keeps = c.lifetime()
 	return nil
 }
 
@@ -90,22 +102,30 @@ func (d *Dict) waitOrBusy(c *Call) error {
 	return nil
 }
 
-// lockKey resolves a key and locks its shard. num is the key's entry, -1 if the key is absent.
+// lockKey resolves a key and locks its shard. num is the key's entry, -1 if the key is absent. A
+// change removes an entry that has expired; other calls leave it.
+//
 // Errors: ErrVersion if the entry's version is not Call.IfVersion.
-func (d *Dict) lockKey(c *Call, given []byte, k *key) (s *shard, num int, err error) {
+func (d *Dict) lockKey(c *Call, given []byte, k *key, changes bool) (s *shard, num int, err error) {
 	if err = d.resolve(c, given, k); err != nil {
 		return nil, 0, err
 	}
-	return d.lockResolved(c, k)
+	return d.lockResolved(c, k, changes)
 }
 
 // lockResolved is lockKey for a resolved key.
-func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
+func (d *Dict) lockResolved(c *Call, k *key, changes bool) (s *shard, num int, err error) {
 	c.Version = 0
 	if s, err = d.lock(c, k.hash); err != nil {
 		return nil, 0, err
 	}
 	num = s.find(k.hash, k.canonical)
+	if num >= 0 && s.expired(c, num) {
+		if changes {
+			d.forgetOne(c, s, num)
+		}
+		num = -1
+	}
 	if num >= 0 {
 		c.Version = s.entry(num).version()
 	}
@@ -120,7 +140,7 @@ func (d *Dict) lockResolved(c *Call, k *key) (s *shard, num int, err error) {
 // than InlineBytes.
 func (d *Dict) Get(c *Call, dst, given []byte) ([]byte, error) {
 	var k key
-	s, num, err := d.lockKey(c, given, &k)
+	s, num, err := d.lockKey(c, given, &k, false)
 	if err != nil {
 		return dst, err
 	}
@@ -151,7 +171,7 @@ func (d *Dict) readLocked(c *Call, s *shard, dst []byte, num int) ([]byte, error
 // Contains reports whether the dict has key.
 func (d *Dict) Contains(c *Call, given []byte) (bool, error) {
 	var k key
-	_, num, err := d.lockKey(c, given, &k)
+	_, num, err := d.lockKey(c, given, &k, false)
 	if err != nil {
 		return false, err
 	}
@@ -172,7 +192,7 @@ func (d *Dict) Set(c *Call, given, val []byte) error {
 		return err
 	}
 	d.buildBlock(&k, val)
-	s, num, err := d.lockResolved(c, &k)
+	s, num, err := d.lockResolved(c, &k, true)
 	if err == nil {
 		d.setLocked(c, s, &k, num, val)
 	}
@@ -182,6 +202,9 @@ func (d *Dict) Set(c *Call, given, val []byte) error {
 
 // setLocked stores val and unlocks s. It cannot fail.
 func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
+	if k.keeps && num >= 0 {
+		k.deadline = s.deadline(num)
+	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
 	if num >= 0 {
@@ -213,7 +236,7 @@ func (d *Dict) SetDefault(c *Call, dst, given, val []byte) (_ []byte, set bool, 
 		return dst, false, err
 	}
 	d.buildBlock(&k, val)
-	s, num, err := d.lockResolved(c, &k)
+	s, num, err := d.lockResolved(c, &k, true)
 	switch {
 	case err != nil:
 	case num >= 0:
@@ -229,7 +252,7 @@ func (d *Dict) SetDefault(c *Call, dst, given, val []byte) (_ []byte, set bool, 
 // Delete removes key. Errors: ErrNoKey.
 func (d *Dict) Delete(c *Call, given []byte) error {
 	var k key
-	s, num, err := d.lockKey(c, given, &k)
+	s, num, err := d.lockKey(c, given, &k, true)
 	if err != nil {
 		return err
 	}
@@ -255,7 +278,7 @@ func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 // Pop removes key and appends its value. Errors: ErrNoKey; ErrLong as Get.
 func (d *Dict) Pop(c *Call, dst, given []byte) ([]byte, error) {
 	var k key
-	s, num, err := d.lockKey(c, given, &k)
+	s, num, err := d.lockKey(c, given, &k, true)
 	if err != nil {
 		return dst, err
 	}
@@ -281,15 +304,16 @@ func (d *Dict) Pop(c *Call, dst, given []byte) ([]byte, error) {
 var zero = []byte{0}
 
 // Increment adds by to the value of key, which counts as 0 if the key is absent, and appends the
-// sum. Errors: *value.Error if the two cannot be added.
+// sum. An entry that is there keeps its deadline. Errors: *value.Error if the two cannot be added.
 func (d *Dict) Increment(c *Call, dst, given, by []byte) ([]byte, error) {
 	var k key
-	s, num, err := d.lockKey(c, given, &k)
+	s, num, err := d.lockKey(c, given, &k, true)
 	if err != nil {
 		return dst, err
 	}
 	old := zero
 	if num >= 0 {
+		k.keeps = true
 		_, old = s.pair(s.entry(num))
 	}
 	sum, err := value.Add(c.number[:0], old, by)
@@ -303,12 +327,13 @@ func (d *Dict) Increment(c *Call, dst, given, by []byte) ([]byte, error) {
 }
 
 // CompareAndSet stores val under key if the value there equals old, as Python compares, and reports
-// whether it did. A nil old means that the key must be absent; a nil val removes the key.
+// whether it did. Without a time to live the entry keeps its deadline. A nil old means that the key must be absent; a nil val removes the key.
 func (d *Dict) CompareAndSet(c *Call, given, old, val []byte) (bool, error) {
 	var k key
 	if err := d.resolve(c, given, &k); err != nil {
 		return false, err
 	}
+	k.keeps = k.keeps || c.TTL == DefaultTTL
 	d.buildBlock(&k, val)
 	defer d.freeBlock(&k)
 	s, num, holds, err := d.lockCompared(c, &k, old)
@@ -331,7 +356,7 @@ func (d *Dict) CompareAndSet(c *Call, given, old, val []byte) (bool, error) {
 // may take long, and then locks again: an unchanged version means an unchanged value.
 func (d *Dict) lockCompared(c *Call, k *key, want []byte) (s *shard, num int, holds bool, err error) {
 	for equal := uint64(0); ; equal = c.Version {
-		if s, num, err = d.lockResolved(c, k); err != nil {
+		if s, num, err = d.lockResolved(c, k, true); err != nil {
 			return nil, 0, false, err
 		}
 		if !c.MayBlock || want == nil || num < 0 {

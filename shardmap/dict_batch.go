@@ -3,6 +3,7 @@ package shardmap
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"cyberdb-fast/codec/value"
 )
@@ -84,12 +85,13 @@ func (c *Call) countDistinct(packed []byte) int {
 // keyOf returns the key of an item of the batch.
 func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	given := packed[item.key:item.val]
+	deadline, keeps := c.lifetime()
 	if item.canonical == isCanonical {
-		return key{hash: item.hash, canonical: given, deadline: c.Deadline}
+		return key{hash: item.hash, canonical: given, deadline: deadline, keeps: keeps}
 	}
 	rest := c.key[item.canonical:]
 	canonical := rest[:value.Size(rest)]
-	k := key{hash: item.hash, canonical: canonical, deadline: c.Deadline}
+	k := key{hash: item.hash, canonical: canonical, deadline: deadline, keeps: keeps}
 	if string(canonical) != string(given) {
 		k.original = given
 	}
@@ -114,6 +116,7 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 			return err
 		}
 		if d.splitsDue(c) <= 1 {
+			d.forgetBatch(c, packed)
 			d.updateLocked(c, packed)
 			c.unlockShards()
 			return nil
@@ -128,6 +131,7 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 		return err
 	}
 	defer d.table.unlock(c, h)
+	d.forgetBatchOwned(c, packed)
 	first, vs := h.assign(c, d.table, uint64(n))
 	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
@@ -205,9 +209,60 @@ func (d *Dict) updateLocked(c *Call, packed []byte) {
 	c.complete()
 }
 
+// forgetBatch removes the entries of the batch that have expired. The shards are locked.
+func (d *Dict) forgetBatch(c *Call, packed []byte) {
+	if !d.volatile.Load() {
+		return
+	}
+	for i := range c.batch {
+		item := &c.batch[i]
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
+		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
+			v := victim{s, num}
+			if !slices.Contains(c.victims, v) {
+				c.victims = append(c.victims, v)
+			}
+		}
+		if len(c.victims) == maxForgotten {
+			d.forget(c, Expired, false)
+		}
+	}
+	if len(c.victims) > 0 {
+		d.forget(c, Expired, false)
+	}
+}
+
+// forgetBatchOwned is forgetBatch for the owner of the table lock, who locks one shard at a time.
+func (d *Dict) forgetBatchOwned(c *Call, packed []byte) {
+	if !d.volatile.Load() {
+		return
+	}
+	for i := range c.batch {
+		item := &c.batch[i]
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
+		c.lock(&s.mu)
+		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
+			d.forgetOne(c, s, num)
+		}
+		c.unlock()
+	}
+}
+
+// findVisible returns the number of the entry with the key, -1 if there is none or it has expired.
+func (s *shard) findVisible(c *Call, k *key) int {
+	num := s.find(k.hash, k.canonical)
+	if num >= 0 && s.expired(c, num) {
+		return -1
+	}
+	return num
+}
+
 // put inserts or overwrites an entry, and returns how many entries were added.
 func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 	if num := s.find(k.hash, k.canonical); num >= 0 {
+		if k.keeps {
+			k.deadline = s.deadline(num)
+		}
 		s.overwrite(w, k, num, val, lsn)
 		return 0
 	}
@@ -278,7 +333,7 @@ func (d *Dict) getLocked(c *Call, dst, keys []byte) ([]byte, error) {
 	for i := range c.batch {
 		item := &c.batch[i]
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
-		num := s.find(k.hash, k.canonical)
+		num := s.findVisible(c, &k)
 		if num >= 0 && s.isLarge(num) || len(dst) > most {
 			return dst, ErrLong
 		}
@@ -294,7 +349,7 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 		item := &c.batch[i]
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(keys, item)
 		c.lock(&s.mu)
-		num := s.find(k.hash, k.canonical)
+		num := s.findVisible(c, &k)
 		if num >= 0 && s.isLarge(num) {
 			v := d.pin(c, nil, s.value(num))
 			c.unlock()

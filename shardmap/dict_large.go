@@ -46,11 +46,14 @@ func (d *Dict) buildBlock(k *key, val []byte) {
 	if len(val) <= maxBumpBytes {
 		return
 	}
-	k.block = d.store.slabs.Alloc(len(k.canonical) + len(k.original) + metaBytes(k.deadline) + len(val))
+	keys, meta := len(k.canonical)+len(k.original), metaBytes(k.deadline)
+	if k.keeps {
+		meta = fullMetaBytes
+	}
+	k.block = d.store.slabs.Alloc(keys + meta + len(val))
 	n := copy(k.block, k.canonical)
-	n += copy(k.block[n:], k.original)
-	m, _ := putMeta(k.block[n:], k.deadline)
-	copy(k.block[n+m:], val)
+	copy(k.block[n:], k.original)
+	copy(k.block[keys+meta:], val)
 }
 
 // useBlock makes k's block the record of an entry, if k has a block that starts with the given
@@ -60,8 +63,12 @@ func (s *shard) useBlock(w *write, k *key, keys []byte) (e entry, ok bool) {
 		return entry{}, false
 	}
 	e = s.ownRecord(k.block, w.first)
-	if k.deadline != 0 {
+	if k.keeps {
+		putFullMeta(k.block[len(keys):], k.deadline)
 		e.size |= flagMetadata
+	} else {
+		_, flag := putMeta(k.block[len(keys):], k.deadline)
+		e.size |= flag
 	}
 	k.block = nil
 	return e, true

@@ -70,7 +70,7 @@ func (s *session) drain() {
 	s.ok(s.dict.Clear(&s.call))
 	s.assigned(before, 1)
 	s.model = newModel()
-	s.model.deadline = s.call.Deadline
+	s.model.deadline = s.call.TTL
 	s.check()
 	before = s.store.Clock()
 	s.ok(s.dict.Clear(&s.call))

@@ -1,31 +1,36 @@
 package shardmap
 
-// PopItem removes the newest entry and appends its key and value. Errors: ErrEmpty; ErrLong as Get.
+// PopItem removes the newest entry and appends its key and value. Errors: ErrEmpty; ErrLong as Get,
+// and for an inline call if very many entries that are newer have expired.
 func (d *Dict) PopItem(c *Call, dst []byte) ([]byte, error) {
-	c.Version = 0
-	if err := d.lockAll(c); err != nil {
-		return dst, err
+	for {
+		c.Version = 0
+		if err := d.lockAll(c); err != nil {
+			return dst, err
+		}
+		v, dst, err := d.popLocked(c, dst)
+		c.unlockShards()
+		if err != ErrLong || !c.MayBlock { //nolint:errorlint // not wrapped
+			return v.appendTo(c, dst), err
+		}
 	}
-	v, dst, err := d.popLocked(c, dst)
-	c.unlockShards()
-	return v.appendTo(c, dst), err
 }
 
 // popLocked is PopItem under the locks of all shards. A pair with a large value is returned pinned,
 // not appended.
 func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	var newest *shard
-	var place uint64
-	for _, s := range c.lockedShards {
-		if s.count == 0 {
-			continue
+	for tries := 0; ; tries++ {
+		if newest = c.newestLocked(); newest == nil {
+			return pinned{}, dst, ErrEmpty
 		}
-		if p := s.place(s.count - 1); newest == nil || p > place {
-			newest, place = s, p
+		if !newest.expired(c, newest.count-1) {
+			break
 		}
-	}
-	if newest == nil {
-		return pinned{}, dst, ErrEmpty
+		if tries == maxExpiredTails {
+			return pinned{}, dst, ErrLong
+		}
+		d.forgetTail(c, newest)
 	}
 	var v pinned
 	e := newest.entry(newest.count - 1)
@@ -46,6 +51,39 @@ func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	newest.compactIfDue(&w)
 	c.complete()
 	return v, dst, nil
+}
+
+// maxExpiredTails is how often a call removes expired entries in front of the newest one.
+const maxExpiredTails = 4
+
+// newestLocked returns the locked shard that has the newest entry of the dict, which is its last
+// one; nil: the dict is empty.
+func (c *Call) newestLocked() (newest *shard) {
+	var place uint64
+	for _, s := range c.lockedShards {
+		if s.count == 0 {
+			continue
+		}
+		if p := s.place(s.count - 1); newest == nil || p > place {
+			newest, place = s, p
+		}
+	}
+	return newest
+}
+
+// forgetTail removes expired entries at the end of a locked shard.
+func (d *Dict) forgetTail(c *Call, s *shard) {
+	c.victims = c.victims[:0]
+	for num := s.count - 1; num >= 0 && len(c.victims) < maxForgotten; num-- {
+		if !s.entry(num).live() {
+			continue
+		}
+		if !s.expired(c, num) {
+			break
+		}
+		c.victims = append(c.victims, victim{s, num})
+	}
+	d.forget(c, Expired, false)
 }
 
 // Clear removes all entries. It takes time for each shard, not for each entry.
@@ -105,6 +143,7 @@ func (d *Dict) retireShards(c *Call, w *write) (free func()) {
 	blocks := 0
 	for _, s := range c.lockedShards {
 		s.retired = true
+		s.unschedule()
 		blocks += len(s.pages) + len(s.chunks)
 	}
 	old := append([]*shard(nil), c.lockedShards...)
@@ -138,8 +177,16 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	}
 	var v pinned
 	m := c.mergeLocked(cursor)
-	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most; n++ {
-		key, val := m[0].contents.pair(m[0].entry())
+	h := d.hiding(c)
+	looked := 0
+	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most && looked < InlineElements; looked++ {
+		e := m[0].entry()
+		if m[0].contents.hidden(e, &h) {
+			next = m[0].place
+			m.next()
+			continue
+		}
+		key, val := m[0].contents.pair(e)
 		large := len(key)+len(val) > InlineBytes
 		if large && n > 0 || v.val != nil {
 			break
@@ -155,11 +202,12 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 		}
 		next = m[0].place
 		m.next()
+		n++
 	}
 	if len(m) == 0 {
 		next = 0
 	}
-	c.Cost += 2 * copyCost * n
+	c.Cost += 2 * copyCost * looked
 	c.unlockShards()
 	return v.appendTo(c, dst), next, n, nil
 }
@@ -232,8 +280,13 @@ func (d *Dict) appendLocked(c *Call, dst []byte, what What) (out []byte, n int, 
 	}
 	out = dst
 	most := len(dst) + InlineBytes
+	h := d.hiding(c)
 	for m := c.mergeLocked(0); len(m) > 0; m.next() {
-		key, val := m[0].contents.pair(m[0].entry())
+		e := m[0].entry()
+		if m[0].contents.hidden(e, &h) {
+			continue
+		}
+		key, val := m[0].contents.pair(e)
 		if what != Keys && len(val) > InlineBytes || len(out) > most {
 			return dst, 0, ErrLong
 		}

@@ -6,9 +6,13 @@ import (
 )
 
 // DictView shows the content of a dict at a cut, while writers continue.
+//
+// Entries that had expired at the cut are hidden, however long the view is read, unless ShowHidden
+// was called.
 type DictView struct {
 	cut  *cut
 	dict *Dict
+	hiding
 }
 
 // Entry is one entry of a DictView. Key and Val are valid until the next step.
@@ -16,10 +20,26 @@ type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
 	Place    uint64 // LSN of the insertion: entries are in this order
-	Deadline int64  // in milliseconds since 1970 UTC; 0: none
+	Deadline int64  // in milliseconds since 1970 UTC; 0: as the table says; Forever
 }
 
-func newDictView(c *cut, d *Dict) *DictView { return &DictView{cut: c, dict: d} }
+func newDictView(c *cut, d *Dict) *DictView {
+	return &DictView{cut: c, dict: d, hiding: d.hidingAt(c.now)}
+}
+
+// ShowHidden makes the view show entries that have expired and are still there, as files and
+// digests have them.
+func (v *DictView) ShowHidden() *DictView {
+	v.hiding = hiding{}
+	return v
+}
+
+// DeadlineOf returns the deadline of an entry, with the table's default put in, in milliseconds
+// since 1970 UTC; 0: none.
+func (v *DictView) DeadlineOf(e *Entry) int64 { return v.dict.deadlineAt(e.Deadline, e.Version) }
+
+// Options returns the dict's options.
+func (v *DictView) Options() Options { return v.dict.Options() }
 
 // View opens a view of the dict. Close it: what an open view shows is not freed.
 //
@@ -74,7 +94,7 @@ func (v *DictView) Close() {
 func (v *DictView) Len() int {
 	n := 0
 	for _, p := range v.parts() {
-		n += p.count()
+		n += p.count(&v.hiding)
 	}
 	return n
 }
@@ -124,7 +144,7 @@ func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 		if d != nil && n%entriesPerRead == 0 && e.place > 0 {
 			d.consumed.Store(e.place - 1)
 		}
-		if !yield(Entry{key, val, e.version, e.place, deadline}) {
+		if !v.hides(deadline, e.version) && !yield(Entry{key, val, e.version, e.place, deadline}) {
 			return
 		}
 		if p.at++; p.at == len(p.ready) && !p.fill() {

@@ -29,13 +29,17 @@ func (p *viewPart) fill() bool {
 	return false
 }
 
-// count returns how many entries the cut shows of the shard.
-func (p *viewPart) count() (n int) {
+// count returns how many entries the view shows of the shard.
+func (p *viewPart) count(h *hiding) (n int) {
 	p.withContents(func(c *contents) bool {
 		var buf []visibleEntry
 		for num, more := 0, true; more; num += entriesPerRead {
 			buf, more = c.appendVisible(buf[:0], p.cut.lsn, num)
-			n += len(buf)
+			for i := range buf {
+				if _, _, deadline := parts(buf[i].record, buf[i].flags); !h.hides(deadline, buf[i].version) {
+					n++
+				}
+			}
 		}
 		return false
 	})

@@ -50,6 +50,15 @@ type model struct {
 
 func newModel() *model { return &model{byNorm: map[string]*modelEntry{}} }
 
+// change is set for a call that keeps the deadline of an entry that is there.
+func (m *model) change(k testKey, val []byte, lsn uint64) {
+	if e := m.find(k); e != nil {
+		e.val, e.version = val, lsn
+		return
+	}
+	m.set(k, val, lsn)
+}
+
 func (m *model) set(k testKey, val []byte, lsn uint64) {
 	if e := m.find(k); e != nil {
 		e.val, e.version, e.deadline = val, lsn, m.deadline
@@ -255,11 +264,11 @@ var operations = []struct {
 
 // step runs one operation.
 func (s *session) step() {
-	s.call.Deadline = 0
+	s.call.TTL = DefaultTTL
 	if s.pick.IntN(4) == 0 {
-		s.call.Deadline = int64(s.pick.IntN(MaxDeadline) + 1)
+		s.call.TTL = int64(s.pick.IntN(MaxDeadline) + 1) // the time is 0
 	}
-	s.model.deadline = s.call.Deadline
+	s.model.deadline = s.call.TTL
 	total := 0
 	for _, op := range operations {
 		total += op.weight
@@ -379,7 +388,7 @@ func (s *session) increment() {
 		return
 	}
 	s.equal("sum", got, want)
-	s.model.set(k, want, s.assigned(before, 1))
+	s.model.change(k, want, s.assigned(before, 1))
 }
 
 func (s *session) compareAndSet() {
@@ -408,6 +417,8 @@ func (s *session) compareAndSet() {
 	case lsns == 0:
 	case val == nil:
 		s.model.remove(e)
+	case s.call.TTL == DefaultTTL:
+		s.model.change(k, val, version)
 	default:
 		s.model.set(k, val, version)
 	}

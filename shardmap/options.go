@@ -12,6 +12,59 @@ type Options struct {
 // EntryOverhead is what Options.MaxBytes counts for an entry besides its record, in bytes.
 const EntryOverhead = 24
 
+// Options returns the dict's options.
+func (d *Dict) Options() Options { return *d.options.Load() }
+
+// CurrentOptions returns the dict's options, once the call may use the dict.
+func (d *Dict) CurrentOptions(c *Call) (Options, error) {
+	s, err := d.lock(c, 0)
+	if err != nil {
+		return Options{}, err
+	}
+	defer c.unlock()
+	_ = s
+	return d.Options(), nil
+}
+
+// Configure changes the dict's options as set says. From then on the entries that are there live by
+// a new default time to live.
+func (d *Dict) Configure(c *Call, set func(o *Options)) error {
+	c.Version = 0
+	if err := d.lockAll(c); err != nil {
+		return err
+	}
+	defer c.unlockShards()
+	o := d.Options()
+	set(&o)
+	w := d.table.begin(c, 1)
+	c.Version = w.first
+	d.store.MarkTime()
+	d.setOptions(o)
+	c.complete()
+	return nil
+}
+
+// setOptions sets the options of a dict that is new or locked.
+func (d *Dict) setOptions(o Options) {
+	d.options.Store(&o)
+	d.moves.Store(0)
+	ages := o.TTL > 0 || o.Idle > 0 || d.horizon.Load() > 0
+	d.table.aging = ages
+	d.dir.Load().each(func(s *shard) { s.ages = ages })
+	if ages {
+		d.volatile.Store(true)
+	}
+	d.ageIfThere()
+}
+
+// ageIfThere tells the store that entries of the dict without a deadline expire, or no longer, if
+// the dict is in the store.
+func (d *Dict) ageIfThere() {
+	if d.volatile.Load() && d.table.state.Load() == present {
+		d.store.due.age(d, d.table.aging)
+	}
+}
+
 // Limited reports whether the number or the bytes of the entries have a limit.
 func (o *Options) Limited() bool { return o.MaxEntries > 0 || o.MaxBytes > 0 }
 

@@ -57,6 +57,7 @@ type page struct {
 	// createdLSN is the LSN of the change that began the page: only views with LSNs from that on
 	// may read it.
 	createdLSN uint64
+	oldest     uint64 // no entry without a deadline has a version below it
 }
 
 // place returns the place of an entry of the page in the dict's order.

@@ -55,11 +55,13 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 		return nil, fmt.Errorf("table %q: created at LSN %d, but the clock is at %d", name, created, s.Clock())
 	}
 	t := &Table{store: s, kind: kind, createdLSN: created, namedLSN: created}
+	t.state.Store(restoring)
 	t.name.Store(&name)
 	r := &Restorer{table: t, name: name}
 	switch kind {
 	case KindDict:
 		t.dict = &Dict{table: t, store: s}
+		t.dict.options.Store(&Options{})
 		r.prepare(length)
 	case KindList:
 		t.list = newList(s, t)
@@ -92,7 +94,7 @@ func (r *Restorer) prepare(length int) {
 //
 // Errors name the entry's place and end the restore: bytes that are not one checked encoding; a key
 // that is not hashable or is already present; a place that is not above the last one; a version
-// below the place or above the clock; a deadline that is negative or above MaxDeadline.
+// below the place or above the clock; a deadline that is none.
 func (r *Restorer) Entries(entries []Entry) error {
 	if r.table.kind != KindDict {
 		return ErrKind
@@ -104,7 +106,7 @@ func (r *Restorer) Entries(entries []Entry) error {
 				"the clock at %d",
 				r.name, e.Place, e.Version, r.last, r.table.store.Clock())
 		}
-		if e.Deadline < 0 || e.Deadline > MaxDeadline {
+		if e.Deadline < Forever || e.Deadline > MaxDeadline {
 			return fmt.Errorf(
 				"table %q: entry with place %d: its deadline %d is not a time",
 				r.name,
@@ -256,6 +258,19 @@ func (r *Restorer) Done() error {
 		return fmt.Errorf("%w: %q", ErrTableExists, r.name)
 	}
 	s.nameLocked(r.name, r.table, r.table.namedLSN)
+	r.table.begins()
+	return nil
+}
+
+// Configure sets a dict's options and its horizon, and adds marks to the store's: when the versions
+// of the dict were assigned.
+func (r *Restorer) Configure(o Options, horizon uint64, marks []Mark) error {
+	if r.table.kind != KindDict {
+		return ErrKind
+	}
+	r.table.dict.horizon.Store(horizon)
+	r.table.dict.setOptions(o)
+	r.table.store.marks.merge(marks)
 	return nil
 }
 
@@ -264,6 +279,20 @@ func (r *Restorer) finish() {
 	if l := r.table.list; l != nil {
 		l.length.Store(int64(l.rope.Len()))
 	}
+}
+
+// begins makes the entries of a restored table expire, now that the table is in the store.
+func (t *Table) begins() {
+	t.state.Store(present)
+	if t.dict == nil {
+		return
+	}
+	t.dict.ageIfThere()
+	t.dict.dir.Load().each(func(s *shard) {
+		s.mu.Lock()
+		s.schedule()
+		s.mu.Unlock()
+	})
 }
 
 // Discard frees what was restored so far. Call it instead of Done.

@@ -152,7 +152,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"two values":           entry(one, []byte{1, 1}, 3, 3),
 		"no value":             entry(one, nil, 3, 3),
 		"torn key":             entry([]byte{0xd9, 5}, one, 3, 3),
-		"deadline below 0":     {{Key: one, Val: one, Version: 3, Place: 3, Deadline: -1}},
+		"deadline below 0":     {{Key: one, Val: one, Version: 3, Place: 3, Deadline: -2}},
 		"deadline too late":    {{Key: one, Val: one, Version: 3, Place: 3, Deadline: MaxDeadline + 1}},
 		"unhashable key":       entry([]byte{0x90}, one, 3, 3),
 	} {

@@ -139,6 +139,11 @@ func (s *Store) freeIndex(index []uint32) {
 // unequalKey appends a canonical key for a key that equals nothing, such as nan: an extension
 // object that no checked value can be.
 func unequalKey(dst []byte, random uint64) []byte {
-	const fixExt8, refusedCode = 0xd7, 0
 	return binary.BigEndian.AppendUint64(append(dst, fixExt8, refusedCode), random)
 }
+
+// isUnequal reports whether unequalKey returned the canonical key.
+func isUnequal(canonical []byte) bool { return canonical[0] == fixExt8 && canonical[1] == refusedCode }
+
+// The header of a key that equals nothing.
+const fixExt8, refusedCode = 0xd7, 0

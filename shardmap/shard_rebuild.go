@@ -20,7 +20,8 @@ func (s *shard) compact(w *write) {
 	fresh.index = w.store.newIndex(indexSlots(s.live + s.live/8 + 1))
 	s.eachLive(func(p *page, e *entry) { fresh.adopt(w, s, p, e, w.store.hashOf(s.canonical(e))) })
 	s.discard(w.store, w.first)
-	s.contents = fresh.contents
+	s.contents, s.heap = fresh.contents, fresh.heap
+	s.schedule()
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
 }
 
@@ -48,7 +49,10 @@ func (d *Dict) split(c *Call, w *write, s *shard) {
 	d.dir.Store(d.dir.Load().after(s, low, high))
 	d.mu.Unlock()
 	s.retired = true
+	s.unschedule()
 	s.discard(w.store, w.first)
+	low.schedule()
+	high.schedule()
 }
 
 // eachLive calls f for each live entry, in order.
@@ -77,6 +81,7 @@ func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 		moved.loc = place.loc
 	}
 	s.appendEntry(w, hash, moved, p.place(e))
+	s.expect(s.count-1, s.deadline(s.count-1))
 }
 
 // discard retires all blocks of a shard as of change lsn.

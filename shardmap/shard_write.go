@@ -21,6 +21,7 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	}
 	e.setVersion(lsn)
 	s.appendEntry(w, k.hash, e, lsn)
+	s.expectNew(s.count-1, k.deadline)
 }
 
 // overwrite gives entry num another value and version. It writes in place if there is room and no
@@ -29,6 +30,7 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	e := s.writable(w, num)
 	n := len(k.canonical)
 	old := s.record(e)
+	s.expectChange(num, e, k.deadline)
 	if e.size&flagOriginal != 0 {
 		n += value.Size(old[n:])
 	}

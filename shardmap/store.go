@@ -20,6 +20,9 @@ type Store struct {
 	minSplitBytes int
 
 	clock    atomic.Uint64            // the last LSN assigned
+	now      atomic.Int64             // see SetNow
+	behind   atomic.Bool              // see Behind
+	marking  atomic.Bool              // changes are made whose times are to be noted
 	poisoned atomic.Int64             // the number of poisoned tables
 	views    atomic.Pointer[viewList] // written under viewsMu
 	viewsMu  sync.Mutex
@@ -33,6 +36,9 @@ type Store struct {
 
 	// adopting is locked while tables are adopted, which keeps creations out.
 	adopting tableLock // shut to creations while tables are adopted
+
+	due   dueQueue // what expires
+	marks marks    // how old versions are
 
 	slabs     *slab.Allocator
 	reclaimer reclaimer
@@ -49,6 +55,7 @@ func NewStore() *Store {
 	}
 	s.tables.Store(xsync.NewMapOf[string, *Table]())
 	s.views.Store(&viewList{})
+	s.due.aging = make(map[*Dict]bool)
 	return s
 }
 
@@ -138,6 +145,9 @@ func (s *Store) addTable(c *Call, t *Table, h *lockOwner, name string, k uint64,
 			c.reserveName(t)
 		}
 	}()
+	if t.dict != nil {
+		t.dict.setOptions(c.Options)
+	}
 	first, _ = h.assign(c, t, k)
 	t.createdLSN = first
 	t.filling.Store(int64(length))

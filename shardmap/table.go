@@ -24,9 +24,10 @@ func (k Kind) String() string {
 
 // States of a table.
 const (
-	present  uint32 = iota
-	dropped         // another table, created later, may have its name
-	replaced        // all tables were replaced at once; another table may have its name since then
+	present   uint32 = iota
+	dropped          // another table, created later, may have its name
+	replaced         // all tables were replaced at once; another table may have its name since then
+	restoring        // it is not yet in the store
 )
 
 // Table is a named dict or list. Calls that reach it after it was dropped return ErrNoTable.
@@ -38,6 +39,8 @@ type Table struct {
 	dict       *Dict
 	list       *List
 
+	// aging: entries without a deadline may expire. Written under all the table's locks.
+	aging    bool
 	name     atomic.Pointer[string] // written under Store.mu and all the table's locks
 	namedLSN uint64                 // of the change that gave it its name; guarded by Store.mu
 	// state is written under Store.mu and the table lock, or all the table's locks.

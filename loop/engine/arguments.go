@@ -44,7 +44,7 @@ func (x *Executor) arguments(b []byte, shape *codec.Shape, command *Command) err
 	}
 	x.rest = b
 	for len(b) > 0 {
-		n, err := x.check(b)
+		n, err := x.checkArgument(b, command)
 		if err != nil {
 			return badArgument(err, shape, x.n+x.restN)
 		}

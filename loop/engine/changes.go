@@ -8,15 +8,14 @@ import (
 // changeLog is an executor's log.
 type changeLog struct {
 	shardmap.Log
-	last     uint64 // the last LSN that was appended
-	deadline bool   // the present request has one, which a replay does not need
+	last uint64 // the last LSN that was appended
 }
 
 // Append implements shardmap.Log.
 func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 	l.last = lsn + n - 1
-	if l.deadline && len(request) > 0 {
-		request = codec.DropDeadline(request) // it is executed now, and not parsed again
+	if len(request) > 0 && codec.HasDeadline(request) {
+		request = codec.DropDeadline(request) // a replay does not need it, and it is not parsed again
 	}
 	l.Log.Append(lsn, n, time, request)
 }
@@ -25,7 +24,7 @@ func (l *changeLog) Append(lsn, n uint64, time int64, request []byte) {
 func (x *Executor) logTo(log shardmap.Log) {
 	if log != nil {
 		x.log.Log = log
-		x.call.Log = &x.log
+		x.call.Log, x.call.Effects = &x.log, effects{}
 	}
 }
 

@@ -24,6 +24,8 @@ type Command struct {
 	Versioned   bool // the reply can carry the entry's version
 	Conditional bool // takes the flag IF VERSION
 	Absent      bool // takes codec.Absent as an argument
+	Lives       bool // takes the flag TIME TO LIVE
+	Effect      bool // only a log holds it: what the server did by itself
 	Mutates     bool // changes tables, if it succeeds
 	Grows       bool // may add data: refused when there is no memory for more
 	Waits       bool // for the disk, or for others of its kind: it holds no processor meanwhile
@@ -84,6 +86,8 @@ var protocol = Commands{
 	codec.OpTables:     {Run: tables, View: viewTables},
 	codec.OpDrop:       {Mutates: true, Base: 4000, Run: drop},
 	codec.OpRename:     {Mutates: true, Base: 4000, Run: rename},
+	codec.OpConfigure:  {Kind: DictTable, Mutates: true, Base: 4000, Run: configure},
+	codec.OpOptions:    {Kind: DictTable, Run: options},
 
 	codec.OpDictGet: {Kind: DictTable, OnKey: true, Versioned: true, Keys: FirstKey, Run: dictGet},
 	codec.OpDictSet: {
@@ -91,6 +95,7 @@ var protocol = Commands{
 		OnKey:       true,
 		Versioned:   true,
 		Conditional: true,
+		Lives: true,
 		Mutates:     true,
 		Grows:       true,
 		Keys:        FirstKey,
@@ -110,12 +115,13 @@ var protocol = Commands{
 		Kind:      DictTable,
 		OnKey:     true,
 		Versioned: true,
+		Lives: true,
 		Mutates:   true,
 		Grows:     true,
 		Keys:      FirstKey,
 		Run:       dictSetDefault,
 	},
-	codec.OpDictUpdate: {Kind: DictTable, Mutates: true, Grows: true, Keys: AllKeys, Each: 100, Run: dictUpdate},
+	codec.OpDictUpdate: {Kind: DictTable, Mutates: true, Lives: true, Grows: true, Keys: AllKeys, Each: 100, Run: dictUpdate},
 	codec.OpDictPop: {
 		Kind:        DictTable,
 		OnKey:       true,
@@ -135,6 +141,7 @@ var protocol = Commands{
 		OnKey:       true,
 		Versioned:   true,
 		Conditional: true,
+		Lives: true,
 		Mutates:     true,
 		Grows:       true,
 		Keys:        AllKeys,
@@ -145,12 +152,27 @@ var protocol = Commands{
 		OnKey:     true,
 		Versioned: true,
 		Absent:    true,
+		Lives: true,
 		Mutates:   true,
 		Grows:     true,
 		Keys:      AllKeys,
 		Run:       dictCompareAndSet,
 	},
 	codec.OpDictScan: {Kind: DictTable, Run: dictScan},
+	codec.OpDictTTL:  {Kind: DictTable, OnKey: true, Keys: FirstKey, Run: dictTTL},
+	codec.OpDictExpire: {
+		Kind:        DictTable,
+		OnKey:       true,
+		Versioned:   true,
+		Conditional: true,
+		Lives:       true,
+		Mutates:     true,
+		Keys:        FirstKey,
+		Run:         dictExpire,
+	},
+	codec.OpDictTouch:   {Kind: DictTable, OnKey: true, Mutates: true, Keys: FirstKey, Run: dictTouch},
+	codec.OpDictForget:  {Kind: DictTable, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
+	codec.OpDictHorizon: {Kind: DictTable, Mutates: true, Effect: true, Run: dictHorizon},
 
 	codec.OpListAppend:      {Kind: ListTable, Mutates: true, Grows: true, Run: listAppend},
 	codec.OpListExtend:      {Kind: ListTable, Mutates: true, Grows: true, Each: 40, Run: listExtend},

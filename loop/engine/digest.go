@@ -135,7 +135,7 @@ func hashTable(h *digest.Hasher, name string, table *shardmap.TableView, pace fu
 		return nil
 	}
 	h.Table(digest.Dict, name)
-	for e := range table.Dict().Drain() { // frees what writers have handed over as it is hashed
+	for e := range table.Dict().ShowHidden().Drain() { // frees what writers have handed over as it is hashed
 		h.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)
 		if err := pace(); err != nil {
 			return err

@@ -108,7 +108,7 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Internal, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.opened, x.call.Cost = false, int(command.Base)
-	x.call.Request, x.log.deadline = req.Payload, req.Flags&codec.FlagDeadline != 0
+	x.call.Request = req.Payload
 	x.Cost += baseCost + len(req.Args)
 	if len(req.Args) > smallArgBytes && problem == nil && !x.call.MayBlock && x.estimate(req, command) > maxLoopCost {
 		x.Outcome, x.Checks = Background, true
@@ -219,6 +219,9 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 			Message: fmt.Sprintf("%v is not known to this server", req.Op),
 		}
 	}
+	if command.Effect && !x.call.Replay {
+		return unsupported(shape.Name + " is not for clients")
+	}
 	x.call.HasIf = req.Flags&codec.FlagIfVersion != 0
 	x.call.IfVersion = req.IfVersion
 	x.call.Version = 0
@@ -230,6 +233,9 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 			Status:  codec.StatusUnsupported,
 			Message: shape.Name + " does not take the flag WANT VERSION",
 		}
+	}
+	if err := x.timeToLive(req, command, shape); err != nil {
+		return err
 	}
 	if err := x.mayChange(req, command); err != nil {
 		return err

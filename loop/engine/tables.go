@@ -15,13 +15,13 @@ func ping(*Executor) error { return nil }
 // createTable creates a table with its content. It returns false if exist_ok is set and a table of
 // this name and kind exists.
 func createTable(x *Executor) error {
-	existOK, err := boolArgument(x.args[0], "exist_ok")
-	if err != nil {
-		return err
-	}
 	kind, n := shardmap.KindDict, x.restN/2
 	if x.Op == codec.OpCreateList {
 		kind, n = shardmap.KindList, x.restN
+	}
+	existOK, err := x.creation(kind)
+	if err != nil {
+		return err
 	}
 	_, err = x.engine.env.Store.Create(&x.call, string(x.TableName), kind, x.rest, n)
 	if errors.Is(err, shardmap.ErrTableExists) && existOK {
@@ -117,7 +117,12 @@ func rename(x *Executor) error {
 }
 
 func tableLen(x *Executor) error {
-	n := x.table.Len()
+	n, err := x.table.Len(), error(nil)
+	if dict := x.table.Dict(); dict != nil {
+		if n, err = dict.Count(&x.call); err != nil {
+			return err
+		}
+	}
 	if x.table.Name() != string(x.TableName) { // renamed, perhaps before the length was read
 		return shardmap.ErrNoTable
 	}

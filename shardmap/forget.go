@@ -1,0 +1,173 @@
+package shardmap
+
+import (
+	"slices"
+
+	"cyberdb-fast/codec/value"
+)
+
+// What the store removes by itself, it removes by an effect that is logged: it names the entries by
+// insertion and version, so that a replay removes the same ones, whatever its time is.
+
+// Reason says why an entry was removed. Stored in journals: do not change.
+type Reason uint8
+
+// The reasons.
+const (
+	Expired Reason = iota // its deadline, or its table's default, has passed
+	Idle                  // it was not used for long
+	Evicted               // its table, or the store, was full
+	reasons
+)
+
+// Forgotten names an entry that is removed. An entry with another version stays.
+type Forgotten struct {
+	Place   uint64 // LSN of the insertion
+	Version uint64
+	Key     []byte // as first written; nil: it equals nothing, and the place finds the entry
+}
+
+// Effects encodes effects for a Log: requests that do the same when they are replayed.
+type Effects interface {
+	// Forget appends the request that removes entries of a table.
+	Forget(dst []byte, table string, reason Reason, entries []Forgotten) []byte
+	// Horizon appends the request that moves the horizon of a table.
+	Horizon(dst []byte, table string, lsn uint64) []byte
+}
+
+// maxForgotten is the most entries that are removed in one critical section.
+const maxForgotten = 128
+
+// victim is an entry of a locked shard.
+type victim struct {
+	shard *shard
+	num   int
+}
+
+// beginEffect is Table.begin for an effect, whose encoding is in Call.effect.
+func (t *Table) beginEffect(c *Call) write {
+	request := c.Request
+	c.Request = c.effect
+	w := t.begin(c, 1)
+	c.Request = request
+	if len(c.effect) > KeptRequestBytes {
+		c.effect = nil // the log may have kept it
+	}
+	return w
+}
+
+// forgetOne removes an expired entry. The shard is locked.
+func (d *Dict) forgetOne(c *Call, s *shard, num int) {
+	c.victims = append(c.victims[:0], victim{s, num})
+	d.forget(c, Expired, false)
+}
+
+// forget removes the victims of the call, whose shards are locked. Unless it compacts these shards,
+// the numbers of other entries stay valid.
+func (d *Dict) forget(c *Call, reason Reason, compact bool) {
+	if c.effect = c.effect[:0]; c.Effects != nil && c.Log != nil {
+		c.forgotten = c.forgotten[:0]
+		for _, v := range c.victims {
+			c.forgotten = append(c.forgotten, v.shard.forgotten(v.num))
+		}
+		c.effect = c.Effects.Forget(c.effect, d.table.Name(), reason, c.forgotten)
+		clear(c.forgotten)
+	}
+	w := d.table.beginEffect(c)
+	for _, v := range c.victims {
+		v.shard.remove(&w, d.store.hashOf(v.shard.canonical(v.shard.entry(v.num))), v.num)
+	}
+	d.size.Add(-int64(len(c.victims)))
+	d.removed[reason].Add(uint64(len(c.victims)))
+	for i := 0; compact && i < len(c.victims); i++ {
+		c.victims[i].shard.compactIfDue(&w)
+	}
+	c.complete()
+	clear(c.victims)
+	c.victims = c.victims[:0]
+}
+
+// forgotten names entry num.
+func (s *shard) forgotten(num int) Forgotten {
+	e := s.entry(num)
+	key, _ := s.pair(e)
+	if isUnequal(s.canonical(e)) {
+		key = nil
+	}
+	return Forgotten{s.place(num), e.version(), key}
+}
+
+// Forget removes entries, as a replayed effect. Those that are not there, or have another version,
+// are left out.
+func (d *Dict) Forget(c *Call, reason Reason, entries []Forgotten) error {
+	c.Version = 0
+	if err := d.lockForgotten(c, entries); err != nil {
+		return err
+	}
+	c.victims = c.victims[:0]
+	for i := range entries {
+		if v := d.findForgotten(c, i, &entries[i]); v.shard != nil && !slices.Contains(c.victims, v) {
+			c.victims = append(c.victims, v)
+		}
+	}
+	if len(c.victims) > 0 {
+		d.forget(c, reason, true)
+	}
+	c.unlockShards()
+	return nil
+}
+
+// lockForgotten locks the shards in which entries may be, after it has put the keys of the entries
+// into the call's batch.
+func (d *Dict) lockForgotten(c *Call, entries []Forgotten) error {
+	c.batch, c.key = c.batch[:0], c.key[:0]
+	all := false
+	for i := range entries {
+		given := entries[i].Key
+		if given == nil {
+			all = true
+			c.batch = append(c.batch, batchItem{})
+			continue
+		}
+		start := len(c.key)
+		canonical, unequal, err := value.Key(given, c.key[start:])
+		if err != nil {
+			return err
+		}
+		if unequal {
+			return &value.Error{Kind: value.TypeError, Msg: "a key that equals nothing is named by its place"}
+		}
+		c.key = append(c.key[:start], canonical...)
+		c.batch = append(c.batch, batchItem{hash: d.store.hashOf(canonical), canonical: uint32(start)})
+	}
+	if all {
+		return d.lockAll(c)
+	}
+	return d.lockBatch(c)
+}
+
+// findForgotten returns where entry i of the batch is; no shard: it is not there.
+func (d *Dict) findForgotten(c *Call, i int, f *Forgotten) victim {
+	if f.Key == nil {
+		return d.findPlace(c, f)
+	}
+	item := &c.batch[i]
+	rest := c.key[item.canonical:]
+	s := d.dir.Load().shard(item.hash)
+	num := s.find(item.hash, rest[:value.Size(rest)])
+	if num < 0 || s.place(num) != f.Place || s.entry(num).version() != f.Version {
+		return victim{}
+	}
+	return victim{s, num}
+}
+
+// findPlace returns the entry with a place and a version. All shards are locked.
+func (d *Dict) findPlace(c *Call, f *Forgotten) victim {
+	for _, s := range c.lockedShards {
+		cur := cursor{contents: &s.contents}
+		if s.live > 0 && cur.seek(f.Place-1) && cur.place == f.Place && cur.entry().version() == f.Version {
+			return victim{s, cur.page<<pageBits | cur.slot}
+		}
+	}
+	return victim{}
+}

@@ -1,0 +1,212 @@
+package shardmap
+
+import "math"
+
+// An entry that has expired is absent for every request, though it is still there: calls hide it.
+// A call that changes its key removes it first, by an effect that is logged (forget.go). So a
+// replay, which hides nothing, does not depend on the time.
+
+// hiding says which entries have expired, as of one moment.
+type hiding struct {
+	now     int64  // of the store; 0: no deadline has passed
+	horizon uint64 // see Dict.horizon
+}
+
+// hides reports whether an entry has expired.
+func (h *hiding) hides(deadline int64, version uint64) bool {
+	if deadline != 0 {
+		return deadline > 0 && deadline <= h.now
+	}
+	return version <= h.horizon
+}
+
+// hiding returns what has expired now. Whoever sees that an entry has expired has read the time
+// before; a caller that gets the shard's lock afterwards sees it too.
+func (d *Dict) hiding(c *Call) hiding {
+	if c.Replay {
+		return hiding{}
+	}
+	return d.hidingAt(d.store.now.Load())
+}
+
+func (d *Dict) hidingAt(now int64) hiding {
+	if now >= d.moves.Load() {
+		d.moveShown(now)
+	}
+	return hiding{now, d.shown.Load()}
+}
+
+// moveShown moves what is shown of entries that live by the table's default.
+func (d *Dict) moveShown(now int64) {
+	horizon, moves := d.horizon.Load(), int64(math.MaxInt64)
+	if ttl := d.Options().TTL; ttl > 0 {
+		var next int64
+		expired := uint64(0)
+		expired, next = d.store.marks.upTo(now-ttl, now)
+		horizon, moves = max(horizon, expired), next+ttl
+	}
+	for {
+		shown := d.shown.Load()
+		if horizon <= shown || d.shown.CompareAndSwap(shown, horizon) {
+			break
+		}
+	}
+	d.moves.Store(moves)
+}
+
+// expired reports whether entry num is absent for every request.
+func (s *shard) expired(c *Call, num int) bool {
+	e := s.entry(num)
+	if e.size&flagMetadata == 0 && !s.ages {
+		return false
+	}
+	h := s.table.dict.hiding(c)
+	return h.hides(s.deadlineOf(e), e.version())
+}
+
+// hidden reports whether a live entry has expired.
+func (c *contents) hidden(e *entry, h *hiding) bool { return h.hides(c.deadlineOf(e), e.version()) }
+
+// deadline returns the deadline of entry num; 0: as the table says; Forever.
+func (s *shard) deadline(num int) int64 { return s.deadlineOf(s.entry(num)) }
+
+// deadlineOf returns the deadline of a live entry.
+func (c *contents) deadlineOf(e *entry) int64 {
+	if e.size&flagMetadata == 0 {
+		return 0
+	}
+	_, _, deadline := parts(c.record(e), e.size)
+	return deadline
+}
+
+// lifetime returns the deadline of the entries that the call writes, and whether those that are
+// there keep theirs.
+func (c *Call) lifetime() (deadline int64, keeps bool) {
+	switch {
+	case c.TTL > 0:
+		return min(c.Time+c.TTL, MaxDeadline), false
+	case c.TTL == ForeverTTL:
+		return Forever, false
+	}
+	return 0, c.TTL == KeepTTL
+}
+
+// TTL returns how many milliseconds the entry of a key still lives, at least 1; 0: it has no
+// deadline. For an entry that lives by the table's default the answer may be too high by 0.1 % of
+// that. Errors: ErrNoKey.
+func (d *Dict) TTL(c *Call, given []byte) (int64, error) {
+	var k key
+	s, num, err := d.lockKey(c, given, &k, false)
+	if err != nil {
+		return 0, err
+	}
+	if num < 0 {
+		c.unlock()
+		return 0, ErrNoKey
+	}
+	deadline := d.deadlineAt(s.deadline(num), c.Version)
+	c.unlock()
+	if deadline <= 0 {
+		return 0, nil
+	}
+	return max(deadline-d.store.now.Load(), 1), nil
+}
+
+// deadlineAt returns the deadline of an entry, with the table's default put in; 0: none.
+func (d *Dict) deadlineAt(own int64, version uint64) int64 {
+	ttl := d.Options().TTL
+	switch {
+	case own == Forever || own == 0 && ttl == 0:
+		return 0
+	case own > 0:
+		return own
+	}
+	return d.store.marks.timeOf(version, d.store.now.Load()) + ttl
+}
+
+// Count returns the number of entries, without those that have expired. Len counts them until they
+// are removed, which usually takes less than a tenth of a second; if it takes longer, Count counts
+// the others one by one. Errors: ErrLong for an inline call that would have to.
+func (d *Dict) Count(c *Call) (int, error) {
+	if !d.store.Behind() || !d.volatile.Load() {
+		return d.Len(), nil
+	}
+	if !c.MayBlock {
+		return 0, ErrLong
+	}
+	v, err := d.view(c)
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	return v.Len(), v.Err()
+}
+
+// Expire gives the entry of a key the deadline that Call.TTL says, and a new version. Errors:
+// ErrNoKey.
+func (d *Dict) Expire(c *Call, given []byte) error { return d.renew(c, given, true) }
+
+// Touch makes the idle time of a key's entry begin anew. If the entry lives by the table's default,
+// that begins anew too: the entry gets a new version. Errors: ErrNoKey.
+func (d *Dict) Touch(c *Call, given []byte) error { return d.renew(c, given, false) }
+
+// renew gives the entry of a key a new version, and if expire is set, the call's deadline.
+func (d *Dict) renew(c *Call, given []byte, expire bool) error {
+	var k key
+	if err := d.resolve(c, given, &k); err != nil {
+		return err
+	}
+	defer d.freeBlock(&k)
+	for built := uint64(0); ; {
+		s, num, err := d.lockResolved(c, &k, true)
+		if err != nil {
+			return err
+		}
+		if num < 0 {
+			c.unlock()
+			return ErrNoKey
+		}
+		if !expire {
+			if k.deadline = s.deadline(num); k.deadline != 0 || d.Options().TTL == 0 {
+				c.unlock()
+				return nil
+			}
+		}
+		if s.isLarge(num) && c.Version != built && metaBytes(k.deadline) != metaBytes(s.deadline(num)) {
+			if !c.MayBlock {
+				c.unlock()
+				return ErrLong
+			}
+			built = c.Version
+			v := d.pin(c, nil, s.value(num))
+			c.unlock()
+			d.freeBlock(&k)
+			d.buildBlock(&k, v.appendTo(c, nil))
+			continue
+		}
+		w := d.table.begin(c, 1)
+		c.Version = w.first
+		s.setDeadline(&w, &k, num)
+		d.splitOrCompact(c, &w, s)
+		c.complete()
+		c.unlock()
+		return nil
+	}
+}
+
+// setDeadline gives entry num the deadline of k and a new version. It writes in place if the record
+// has room for that and no view sees it.
+func (s *shard) setDeadline(w *write, k *key, num int) {
+	e := s.entry(num)
+	rec := s.record(e)
+	_, val, old := parts(rec, e.size)
+	meta := metaBytes(old)
+	if metaBytes(k.deadline) != meta || !s.fits(w, num, e, len(rec)) {
+		s.overwrite(w, k, num, append([]byte(nil), val...), w.first)
+		return
+	}
+	e = s.writable(w, num)
+	s.expectChange(num, e, k.deadline)
+	putMeta(rec[len(rec)-len(val)-meta:], k.deadline)
+	e.setVersion(w.first)
+}

@@ -30,6 +30,7 @@ type example struct {
 	flags codec.RequestFlags
 	ifVer uint64
 	ms    uint32 // the deadline
+	ttl   int64
 	args  []any
 }
 
@@ -108,6 +109,40 @@ var golden = []example{
 	{name: "dict items", op: codec.OpDictItems, args: []any{"d"}},
 	{name: "dict get many", op: codec.OpDictGetMany, args: []any{"d", "k", "x", "c"}},
 	{name: "dict scan", op: codec.OpDictScan, args: []any{"d", 0, 2}},
+	{
+		name:  "dict set, for a minute",
+		op:    codec.OpDictSet,
+		flags: codec.FlagTimeToLive,
+		ttl:   60_000,
+		args:  []any{"d", "brief", 1},
+	},
+	{
+		name:  "dict set, time to live out of range",
+		op:    codec.OpDictSet,
+		flags: codec.FlagTimeToLive,
+		ttl:   -2,
+		args:  []any{"d", "brief", 1},
+	},
+	{
+		name:  "dict expire: persist, with version",
+		op:    codec.OpDictExpire,
+		flags: codec.FlagTimeToLive | codec.FlagWantVersion,
+		args:  []any{"d", "brief"},
+	},
+	{name: "dict ttl, none", op: codec.OpDictTTL, args: []any{"d", "brief"}},
+	{name: "dict ttl, absent", op: codec.OpDictTTL, args: []any{"d", "x"}},
+	{name: "dict touch", op: codec.OpDictTouch, args: []any{"d", "brief"}},
+	{name: "dict forget", op: codec.OpDictForget, args: []any{"d", 0, 1, 1, "k"}},
+	{name: "dict horizon", op: codec.OpDictHorizon, args: []any{"d", 1}},
+	{
+		name: "create dict, options",
+		op:   codec.OpCreateDict,
+		args: []any{"e", map[any]any{"ttl": 60_000}, "k", 1},
+	},
+	{name: "configure", op: codec.OpConfigure, args: []any{"e", map[any]any{"max_entries": 1000}}},
+	{name: "configure, no such option", op: codec.OpConfigure, args: []any{"e", map[any]any{"size": 1}}},
+	{name: "options", op: codec.OpOptions, args: []any{"e"}},
+	{name: "drop a dict", op: codec.OpDrop, args: []any{"e"}},
 	{name: "info, digest", op: codec.OpInfo, args: []any{"digest"}},
 	{name: "info, other section", op: codec.OpInfo, args: []any{"clients"}},
 	{name: "dict clear", op: codec.OpDictClear, args: []any{"d"}},
@@ -217,6 +252,7 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 				Flags:     e.flags,
 				IfVersion: e.ifVer,
 				Deadline:  e.ms,
+				TTL:       e.ttl,
 				Args:      encodeArgs(t, e.args...),
 			},
 		)

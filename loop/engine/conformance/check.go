@@ -66,7 +66,7 @@ func Check(t testing.TB, server Server, count int) {
 		t.Error("too few large tables")
 	}
 	for op, shape := range codec.Shapes {
-		if shape.Table && c.used[op] == 0 {
+		if shape.Table && c.used[op] == 0 && !slices.Contains(notPython, codec.Opcode(op)) {
 			t.Errorf("no %s among the operations", shape.Name)
 		}
 	}

@@ -147,12 +147,18 @@ func (g *Operations) useCommands(commands *engine.Commands) {
 	}
 }
 
+// notPython are commands on dicts that CPython has nothing like: TestExpiry judges them.
+var notPython = []codec.Opcode{
+	codec.OpConfigure, codec.OpOptions, codec.OpDictTTL, codec.OpDictExpire, codec.OpDictTouch,
+	codec.OpDictForget, codec.OpDictHorizon,
+}
+
 // uses returns all commands for tables of a kind but some, and those again that are to be made
 // often.
 func uses(commands *engine.Commands, kind engine.TableKind, often []codec.Opcode, but ...codec.Opcode) []codec.Opcode {
 	ops := slices.Clone(often)
 	for op, command := range commands {
-		if o := codec.Opcode(op); command.Kind == kind && !slices.Contains(but, o) {
+		if o := codec.Opcode(op); command.Kind == kind && !slices.Contains(but, o) && !slices.Contains(notPython, o) {
 			ops = append(ops, o)
 		}
 	}

@@ -71,7 +71,6 @@ READS = frozenset(
         EXISTS,
         KIND,
         TABLES,
-        CONFIGURE,
         OPTIONS,
         DICT_GET,
         DICT_CONTAINS,
@@ -82,10 +81,6 @@ READS = frozenset(
         DICT_GET_MANY,
         DICT_SCAN,
         DICT_TTL,
-        DICT_EXPIRE,
-        DICT_TOUCH,
-        DICT_FORGET,
-        DICT_HORIZON,
         LIST_GET,
         LIST_SLICE,
         LIST_COUNT,
@@ -107,5 +102,8 @@ ON_KEY = frozenset(
         DICT_POP,
         DICT_INCREMENT,
         DICT_COMPARE_AND_SET,
+        DICT_TTL,
+        DICT_EXPIRE,
+        DICT_TOUCH,
     }
 )

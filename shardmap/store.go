@@ -20,9 +20,6 @@ type Store struct {
 	minSplitBytes int
 
 	clock    atomic.Uint64            // the last LSN assigned
-	now      atomic.Int64             // see SetNow
-	behind   atomic.Bool              // see Behind
-	marking  atomic.Bool              // changes are made whose times are to be noted
 	poisoned atomic.Int64             // the number of poisoned tables
 	views    atomic.Pointer[viewList] // written under viewsMu
 	viewsMu  sync.Mutex
@@ -37,8 +34,11 @@ type Store struct {
 	// adopting is locked while tables are adopted, which keeps creations out.
 	adopting tableLock // shut to creations while tables are adopted
 
-	due   dueQueue // what expires
-	marks marks    // how old versions are
+	now     atomic.Int64 // see SetNow
+	behind  atomic.Bool  // see Behind
+	marking atomic.Bool  // changes are made whose times are to be noted
+	due     dueQueue     // what expires
+	marks   marks        // how old versions are
 
 	slabs     *slab.Allocator
 	reclaimer reclaimer

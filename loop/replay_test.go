@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/loop/engine"
@@ -109,6 +110,11 @@ func everyChange(w *wire, i int) {
 	change(codec.OpDictDelete, d, "b")
 	change(codec.OpDictPop, d, "c")
 	change(codec.OpDictPopItem, d)
+	change(codec.OpConfigure, d, map[any]any{"max_entries": 1000})
+	made[codec.OpDictExpire] = true
+	w.doLiving(codec.OpDictExpire, codec.Persist, d, "a")
+	w.doLiving(codec.OpDictSet, 1, d, "brief", 1)
+	everyEffect(w, d+"!", made)
 	change(codec.OpCreateList, l, false, 3, 1, 2)
 	change(codec.OpListAppend, l, 4)
 	change(codec.OpListAppendLeft, l, 5)
@@ -139,6 +145,18 @@ func everyChange(w *wire, i int) {
 			w.ok(codec.OpDrop, name)
 		}
 	}
+}
+
+// everyEffect makes the server remove entries by itself from a dict that lives by a default.
+func everyEffect(w *wire, d string, made map[codec.Opcode]bool) {
+	w.ok(codec.OpCreateDict, d, map[any]any{"ttl": 1}, "a", 1, "b", 2)
+	for len(w.ok(codec.OpDictKeys, d)) > 0 || w.ok(codec.OpDictLen, d)[0] != int64(0) {
+		time.Sleep(time.Millisecond)
+	}
+	w.ok(codec.OpConfigure, d, map[any]any{"ttl": 1_000_000})
+	w.ok(codec.OpDictSet, d, "a", 1)
+	w.ok(codec.OpDictTouch, d, "a")
+	made[codec.OpDictTouch], made[codec.OpDictForget], made[codec.OpDictHorizon] = true, true, true
 }
 
 // conditions makes some requests that depend on versions.

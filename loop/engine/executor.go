@@ -219,9 +219,6 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 			Message: fmt.Sprintf("%v is not known to this server", req.Op),
 		}
 	}
-	if command.Effect && !x.call.Replay {
-		return unsupported(shape.Name + " is not for clients")
-	}
 	x.call.HasIf = req.Flags&codec.FlagIfVersion != 0
 	x.call.IfVersion = req.IfVersion
 	x.call.Version = 0
@@ -254,6 +251,9 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	}
 	if err := x.arguments(b, shape, command); err != nil {
 		return err
+	}
+	if command.Effect && !x.call.Replay {
+		return unsupported(shape.Name + " is not for clients")
 	}
 	if command.Kind == AnyTable {
 		return nil

@@ -18,9 +18,6 @@ const maxLimit = 1 << 48
 func (x *Executor) timeToLive(req *codec.Request, command *Command, shape *codec.Shape) error {
 	x.call.TTL = shardmap.DefaultTTL
 	if req.Flags&codec.FlagTimeToLive == 0 {
-		if req.Op == codec.OpDictExpire {
-			return &codec.Error{Status: codec.StatusBadArguments, Message: "DICT EXPIRE needs the flag TIME TO LIVE"}
-		}
 		return nil
 	}
 	switch {
@@ -28,8 +25,6 @@ func (x *Executor) timeToLive(req *codec.Request, command *Command, shape *codec
 		return unsupported(shape.Name + " does not take the flag TIME TO LIVE")
 	case req.TTL == codec.Persist:
 		x.call.TTL = shardmap.ForeverTTL
-	case req.TTL == codec.KeepTimeToLive && req.Op == codec.OpDictExpire:
-		return &codec.Error{Status: codec.StatusBadArguments, Message: "DICT EXPIRE changes the deadline: it cannot keep it"}
 	case req.TTL == codec.KeepTimeToLive:
 		x.call.TTL = shardmap.KeepTTL
 	case req.TTL < 0 || req.TTL > codec.MaxTimeToLive:
@@ -57,8 +52,17 @@ func dictTTL(x *Executor) error {
 	return nil
 }
 
-func dictExpire(x *Executor) error { return x.table.Dict().Expire(&x.call, x.args[0]) }
-func dictTouch(x *Executor) error  { return x.table.Dict().Touch(&x.call, x.args[0]) }
+func dictExpire(x *Executor) error {
+	if x.call.TTL == shardmap.DefaultTTL || x.call.TTL == shardmap.KeepTTL {
+		return &codec.Error{
+			Status:  codec.StatusBadArguments,
+			Message: "DICT EXPIRE needs the flag TIME TO LIVE, with the new time to live or 0",
+		}
+	}
+	return x.table.Dict().Expire(&x.call, x.args[0])
+}
+
+func dictTouch(x *Executor) error { return x.table.Dict().Touch(&x.call, x.args[0]) }
 
 // creation reads the second argument of a creation: exist_ok, or the options of a dict. It sets the
 // options of the table that is created.

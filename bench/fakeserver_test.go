@@ -224,6 +224,8 @@ func (s *fakeServer) apply(req codec.Request) (codec.Status, []byte) {
 	case req.Op == codec.OpDrop:
 		delete(s.tables, name)
 		return codec.StatusOK, nil
+	case req.Op == codec.OpDictLen:
+		return codec.StatusOK, msgp.AppendInt(nil, len(table.dict))
 	case req.Op >= codec.OpListAppend:
 		return table.applyList(req.Op, args)
 	}

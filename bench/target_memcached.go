@@ -59,9 +59,11 @@ func (w *memcachedWire) parse(b []byte, r *reply) (int, error) {
 	switch word, rest, _ := bytes.Cut(line, []byte(" ")); string(word) {
 	case "VALUE":
 		return parseMemcachedValue(b, n, rest, r)
+	case "STAT":
+		return parseMemcachedStats(b, r)
 	case "END", "NOT_FOUND":
 		r.kind = replyMissing
-	case "STORED":
+	case "STORED", "OK":
 		r.kind = replyOK
 	case "VERSION":
 		r.kind, r.text = replyValue, rest
@@ -93,6 +95,21 @@ func parseMemcachedValue(b []byte, at int, head []byte, r *reply) (int, error) {
 	}
 	r.kind, r.text = replyValue, b[at:valueEnd]
 	return n, nil
+}
+
+// parseMemcachedStats reads all lines of "STAT NAME VALUE" as one text.
+func parseMemcachedStats(b []byte, r *reply) (int, error) {
+	const mostBytes = 64 << 10
+	at := bytes.Index(b, []byte("\r\n"+memcachedEnd))
+	if at < 0 {
+		if len(b) > mostBytes {
+			return 0, fmt.Errorf("%w: statistics of over %d bytes", errWire, mostBytes)
+		}
+		return 0, nil
+	}
+	at += len("\r\n")
+	r.kind, r.text = replyValue, b[:at]
+	return at + len(memcachedEnd), nil
 }
 
 func (w *memcachedWire) prepare(Op, asker) error { return nil } // loading overwrites every key

@@ -34,6 +34,8 @@ func TestMemcachedReplies(t *testing.T) {
 		"VALUE k 0 5\r\nab\r\nc\r\nEND\r\n":     "a value",
 		"VALUE k 0 0\r\n\r\nEND\r\n":            "a value",
 		"VERSION 1.6.18\r\n":                    "a value",
+		"OK\r\n":                                "OK",
+		"STAT a 1\r\nSTAT b 2\r\nEND\r\n":       "a value",
 		"ERROR\r\n":                             "ERROR: ",
 		"SERVER_ERROR out of memory\r\n":        "SERVER_ERROR: out of memory",
 		"\r\n":                                  "bad",

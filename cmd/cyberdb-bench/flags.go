@@ -36,6 +36,7 @@ const usageHead = `cyberdb-bench measures how fast a server answers.
     cyberdb-bench --callers 1000                        the Go client, driven by 1000 goroutines
     cyberdb-bench --load 1000000 --no-run               memory per entry
     cyberdb-bench --idle -c 10000 -d 10s                memory per idle connection, and how the server rests
+    cyberdb-bench hitratio --help                       how often caches have what they are asked for
     cyberdb-bench report --help                         tables and pictures from results that --out kept
 
 Operations (--op):

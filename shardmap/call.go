@@ -50,6 +50,8 @@ type Call struct {
 	touched    []uint64 // bit i: the batch touches slot i of the directory
 	order      merge
 	prefetches []lookup // see AddPrefetch
+	reserved   int      // entries of the batch that Dict.size counts already
+	crowded    bool     // the change has left the dict above its limit
 	victims    []victim // entries that are removed; see Dict.forget
 	forgotten  []Forgotten
 	effect     []byte // the encoded effect

@@ -22,6 +22,8 @@ type Dict struct {
 	mu   sync.Mutex
 	size atomic.Int64 // live entries; written under the locks of the change
 
+	bytes atomic.Int64 // of the records of live entries; written likewise
+
 	options atomic.Pointer[Options] // written under the locks of all shards
 	// horizon is an LSN: entries without a deadline whose version is not above it have expired. It
 	// is moved by a logged effect. Written under the locks of all shards.
@@ -31,6 +33,8 @@ type Dict struct {
 	volatile atomic.Bool   // an entry has, or had, a deadline
 
 	removed [reasons]atomic.Uint64 // entries that the store removed by itself
+	refused atomic.Uint64          // changes for which there was no room
+	trimmed atomic.Uint32          // where in the directory Dict.trim was
 }
 
 func newDict(t *Table) *Dict {
@@ -50,6 +54,7 @@ type key struct {
 	original  []byte // the key as given; nil if that is the canonical one
 	block     []byte // the whole record, if it is large and about to be written
 	deadline  int64  // of the record that is written; 0: as the table says; Forever
+	reserved  bool   // the entry is in Dict.size already
 	keeps     bool   // the entry's deadline, if there is an entry
 }
 
@@ -127,6 +132,7 @@ func (d *Dict) lockResolved(c *Call, k *key, changes bool) (s *shard, num int, e
 		num = -1
 	}
 	if num >= 0 {
+		s.touch(num)
 		c.Version = s.entry(num).version()
 	}
 	if c.HasIf && c.IfVersion != c.Version {
@@ -194,16 +200,23 @@ func (d *Dict) Set(c *Call, given, val []byte) error {
 	d.buildBlock(&k, val)
 	s, num, err := d.lockResolved(c, &k, true)
 	if err == nil {
-		d.setLocked(c, s, &k, num, val)
+		err = d.setLocked(c, s, &k, num, val)
 	}
 	d.freeBlock(&k)
 	return err
 }
 
-// setLocked stores val and unlocks s. It cannot fail.
-func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
+// setLocked stores val and unlocks s. Errors: ErrFull; ErrLong for an inline call that would have
+// to evict very many entries.
+func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) error {
 	if k.keeps && num >= 0 {
 		k.deadline = s.deadline(num)
+	}
+	if d.table.limited {
+		if err := d.makeRoom(c, s, k, num, val); err != nil {
+			c.unlock()
+			return err
+		}
 	}
 	w := d.table.begin(c, 1)
 	c.Version = w.first
@@ -211,11 +224,18 @@ func (d *Dict) setLocked(c *Call, s *shard, k *key, num int, val []byte) {
 		s.overwrite(&w, k, num, val, w.first)
 	} else {
 		s.insert(&w, k, val, w.first)
-		d.size.Add(1)
+		if !k.reserved {
+			d.size.Add(1)
+		}
 	}
+	s.countBytes()
 	d.splitOrCompact(c, &w, s)
 	c.complete()
 	c.unlock()
+	if c.crowded {
+		d.trimNow(c)
+	}
+	return nil
 }
 
 // splitOrCompact splits or compacts a shard after a change, if that is due.
@@ -242,8 +262,9 @@ func (d *Dict) SetDefault(c *Call, dst, given, val []byte) (_ []byte, set bool, 
 	case num >= 0:
 		dst, err = d.readLocked(c, s, dst, num)
 	default:
-		d.setLocked(c, s, &k, num, val)
-		dst, set = append(dst, val...), true
+		if err = d.setLocked(c, s, &k, num, val); err == nil {
+			dst, set = append(dst, val...), true
+		}
 	}
 	d.freeBlock(&k)
 	return dst, set, err
@@ -270,6 +291,7 @@ func (d *Dict) deleteLocked(c *Call, s *shard, hash uint64, num int) {
 	c.Version = w.first
 	s.remove(&w, hash, num)
 	d.size.Add(-1)
+	s.countBytes()
 	s.compactIfDue(&w)
 	c.complete()
 	c.unlock()
@@ -322,7 +344,9 @@ func (d *Dict) Increment(c *Call, dst, given, by []byte) ([]byte, error) {
 		return dst, err
 	}
 	c.number = sum
-	d.setLocked(c, s, &k, num, sum)
+	if err := d.setLocked(c, s, &k, num, sum); err != nil {
+		return dst, err
+	}
 	return append(dst, sum...), nil
 }
 
@@ -342,7 +366,9 @@ func (d *Dict) CompareAndSet(c *Call, given, old, val []byte) (bool, error) {
 	}
 	switch {
 	case val != nil:
-		d.setLocked(c, s, &k, num, val)
+		if err := d.setLocked(c, s, &k, num, val); err != nil {
+			return false, err
+		}
 	case num >= 0:
 		d.deleteLocked(c, s, k.hash, num)
 	default: // absent, and it stays absent

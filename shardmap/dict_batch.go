@@ -104,22 +104,40 @@ func (c *Call) keyOf(packed []byte, item *batchItem) key {
 // more than InlineElements pairs or InlineBytes, or if several shards would split.
 func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	c.Version = 0
-	if (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock {
+	if (n > InlineElements || len(packed) > InlineBytes) && !c.MayBlock || d.tooManyEvictions(c, packed, n) {
 		return ErrLong
 	}
 	defer c.trim()
 	if err := d.readPairs(c, packed, n); err != nil || n == 0 {
 		return err
 	}
+	if err := d.update(c, packed, n); err != nil {
+		return err
+	}
+	if c.crowded {
+		d.trimNow(c)
+	}
+	return nil
+}
+
+// update stores the batch of n pairs.
+func (d *Dict) update(c *Call, packed []byte, n int) error {
 	if n <= InlineElements && len(packed) <= InlineBytes {
-		if err := d.lockBatch(c); err != nil {
+		lock := d.lockBatch
+		if d.options.Load().InForce() == NearestDeadline {
+			lock = d.lockAll // an entry that makes room may be in any shard
+		}
+		if err := lock(c); err != nil {
 			return err
 		}
 		if d.splitsDue(c) <= 1 {
 			d.forgetBatch(c, packed)
-			d.updateLocked(c, packed)
+			err := d.makeBatchRoom(c, packed, false)
+			if err == nil {
+				d.updateLocked(c, packed)
+			}
 			c.unlockShards()
-			return nil
+			return err
 		}
 		c.unlockShards()
 		if !c.MayBlock {
@@ -132,6 +150,9 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 	}
 	defer d.table.unlock(c, h)
 	d.forgetBatchOwned(c, packed)
+	if err := d.makeBatchRoom(c, packed, true); err != nil {
+		return err
+	}
 	first, vs := h.assign(c, d.table, uint64(n))
 	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
@@ -201,10 +222,11 @@ func (d *Dict) updateLocked(c *Call, packed []byte) {
 	}
 	for _, s := range c.lockedShards {
 		if !s.retired {
+			s.countBytes()
 			s.compactIfDue(&w)
 		}
 	}
-	d.size.Add(int64(added))
+	d.size.Add(int64(added - c.reserved))
 	c.Version = w.first + uint64(len(c.batch)) - 1
 	c.complete()
 }
@@ -251,9 +273,10 @@ func (d *Dict) forgetBatchOwned(c *Call, packed []byte) {
 // findVisible returns the number of the entry with the key, -1 if there is none or it has expired.
 func (s *shard) findVisible(c *Call, k *key) int {
 	num := s.find(k.hash, k.canonical)
-	if num >= 0 && s.expired(c, num) {
+	if num < 0 || s.expired(c, num) {
 		return -1
 	}
+	s.touch(num)
 	return num
 }
 
@@ -263,6 +286,7 @@ func (s *shard) put(w *write, k *key, val []byte, lsn uint64) int {
 		if k.keeps {
 			k.deadline = s.deadline(num)
 		}
+		s.touch(num)
 		s.overwrite(w, k, num, val, lsn)
 		return 0
 	}
@@ -280,11 +304,12 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 		s := d.dir.Load().shard(item.hash)
 		c.lock(&s.mu)
 		added += s.put(w, &k, val, w.first+uint64(i))
+		s.countBytes()
 		d.splitOrCompact(c, w, s)
 		c.unlock()
 		d.freeBlock(&k)
 	}
-	d.size.Add(int64(added))
+	d.size.Add(int64(added - c.reserved))
 	c.Version = w.first + uint64(len(c.batch)) - 1
 	c.complete()
 }
@@ -294,6 +319,7 @@ func (d *Dict) updateOwned(c *Call, w *write, packed []byte) {
 func (d *Dict) fill(c *Call, packed []byte, first uint64) {
 	// No open view shows the table, so nothing is saved for views.
 	w := write{store: d.store, first: first, views: &viewList{}}
+	c.reserved, c.crowded = 0, !c.Replay && d.options.Load().Limited()
 	d.updateOwned(c, &w, packed)
 }
 

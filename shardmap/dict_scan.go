@@ -48,6 +48,7 @@ func (d *Dict) popLocked(c *Call, dst []byte) (pinned, []byte, error) {
 	c.Version = w.first
 	newest.remove(&w, d.store.hashOf(newest.canonical(e)), newest.count-1)
 	d.size.Add(-1)
+	newest.countBytes()
 	newest.compactIfDue(&w)
 	c.complete()
 	return v, dst, nil
@@ -103,6 +104,7 @@ func (d *Dict) Clear(c *Call) error {
 	for _, s := range c.lockedShards {
 		s.handover(&w)
 		d.size.Add(-int64(s.live))
+		d.bytes.Add(-int64(s.counted))
 	}
 	d.mu.Lock()
 	d.dir.Store(newDirectory(newShard(d.table, 0, 0, w.first-1)))

@@ -44,6 +44,8 @@ var (
 	ErrVersion = errors.New("version mismatch")
 	// ErrNoKey is returned when a dict does not have the key (Python: KeyError with that key).
 	ErrNoKey = errors.New("no such key")
+	// ErrFull is returned when a dict with a limit has no room, and nothing that it may evict.
+	ErrFull = errors.New("dict is full")
 	// ErrEmpty is returned by PopItem on an empty dict (Python: KeyError).
 	ErrEmpty = errors.New("table is empty")
 )

@@ -79,6 +79,9 @@ func (d *Dict) forget(c *Call, reason Reason, compact bool) {
 	}
 	d.size.Add(-int64(len(c.victims)))
 	d.removed[reason].Add(uint64(len(c.victims)))
+	for _, v := range c.victims {
+		v.shard.countBytes()
+	}
 	for i := 0; compact && i < len(c.victims); i++ {
 		c.victims[i].shard.compactIfDue(&w)
 	}

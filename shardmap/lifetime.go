@@ -129,7 +129,11 @@ func (d *Dict) deadlineAt(own int64, version uint64) int64 {
 // the others one by one. Errors: ErrLong for an inline call that would have to.
 func (d *Dict) Count(c *Call) (int, error) {
 	if !d.store.Behind() || !d.volatile.Load() {
-		return d.Len(), nil
+		n := d.Len()
+		if most := d.options.Load().MaxEntries; most > 0 {
+			n = int(min(int64(n), most)) // what is above is being evicted
+		}
+		return n, nil
 	}
 	if !c.MayBlock {
 		return 0, ErrLong
@@ -187,6 +191,7 @@ func (d *Dict) renew(c *Call, given []byte, expire bool) error {
 		w := d.table.begin(c, 1)
 		c.Version = w.first
 		s.setDeadline(&w, &k, num)
+		s.countBytes()
 		d.splitOrCompact(c, &w, s)
 		c.complete()
 		c.unlock()

@@ -50,7 +50,14 @@ func (d *Dict) setOptions(o Options) {
 	d.moves.Store(0)
 	ages := o.TTL > 0 || o.Idle > 0 || d.horizon.Load() > 0
 	d.table.aging = ages
-	d.dir.Load().each(func(s *shard) { s.ages = ages })
+	d.table.tracks, d.table.limited = o.tracks(), o.Limited()
+	d.dir.Load().each(func(s *shard) {
+		s.ages = ages
+		s.track(d.table.tracks)
+	})
+	if d.excess(&o) > 0 && d.table.state.Load() == present {
+		d.trimLater()
+	}
 	if ages {
 		d.volatile.Store(true)
 	}
@@ -67,6 +74,9 @@ func (d *Dict) ageIfThere() {
 
 // Limited reports whether the number or the bytes of the entries have a limit.
 func (o *Options) Limited() bool { return o.MaxEntries > 0 || o.MaxBytes > 0 }
+
+// tracks reports whether uses of entries are counted.
+func (o *Options) tracks() bool { return o.Limited() && o.InForce() == S3FIFO }
 
 // InForce returns the policy, with the default put in.
 func (o *Options) InForce() Policy {

@@ -57,7 +57,8 @@ type page struct {
 	// createdLSN is the LSN of the change that began the page: only views with LSNs from that on
 	// may read it.
 	createdLSN uint64
-	oldest     uint64 // no entry without a deadline has a version below it
+	marks      *pageMarks // how its entries are used; nil: none was
+	oldest     uint64     // no entry without a deadline has a version below it
 }
 
 // place returns the place of an entry of the page in the dict's order.

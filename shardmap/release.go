@@ -43,6 +43,7 @@ func (c *Call) Release() *Table {
 		t.poison()
 		c.changing = nil
 	}
+	c.crowded = false
 	if c.locked != nil {
 		c.unlock()
 	}

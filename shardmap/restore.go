@@ -288,9 +288,15 @@ func (t *Table) begins() {
 		return
 	}
 	t.dict.ageIfThere()
+	defer func() {
+		if o := t.dict.options.Load(); t.dict.excess(o) > 0 {
+			t.dict.trimLater()
+		}
+	}()
 	t.dict.dir.Load().each(func(s *shard) {
 		s.mu.Lock()
 		s.schedule()
+		s.countBytes()
 		s.mu.Unlock()
 	})
 }

@@ -43,13 +43,15 @@ type shard struct {
 	mu sync.Mutex
 
 	// guarded by mu; what each lookup reads is first
-	retired bool // split, cleared or dropped: look in the directory again
-	ages    bool // entries without a deadline may expire: the table has a default or a time to idle
+	retired bool   // split, cleared or dropped: look in the directory again
+	usage   *usage // nil: uses are not counted
+	ages    bool   // entries without a deadline may expire: the table has a default or a time to idle
 	contents
 	index    []uint32 // see shard_index.go
 	used     int      // slots of the index that are not empty
 	frozenAt uint64   // the newest view that has the contents or does not need them
 	chunkUse
+	counted  int       // bytes of records that are in Dict.bytes
 	incoming batchLoad // see Dict.splitsDue
 	deadlines
 
@@ -64,6 +66,9 @@ type shard struct {
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
 	s := &shard{table: t, ages: t.aging, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
 	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.minSplit, t.store.minSplitBytes
+	if t.tracks {
+		s.usage = newUsage()
+	}
 	s.splitAt = least + int(jitter%uint64(least/3+1))
 	s.splitBytes = leastBytes + int(jitter%uint64(leastBytes/3+1))
 	return s

@@ -18,8 +18,13 @@ func (s *shard) compact(w *write) {
 	s.handover(w)
 	fresh := newShard(s.table, s.depth, s.prefix, 0)
 	fresh.index = w.store.newIndex(indexSlots(s.live + s.live/8 + 1))
-	s.eachLive(func(p *page, e *entry) { fresh.adopt(w, s, p, e, w.store.hashOf(s.canonical(e))) })
+	s.eachLive(func(num int, p *page, e *entry) { fresh.adopt(w, s, num, p, e, w.store.hashOf(s.canonical(e))) })
+	if s.usage != nil {
+		fresh.usage.share, fresh.usage.evicted = s.usage.share, s.usage.evicted
+		fresh.usage.ghosts, s.usage.ghosts = s.usage.ghosts, nil
+	}
 	s.discard(w.store, w.first)
+	s.usage = fresh.usage
 	s.contents, s.heap = fresh.contents, fresh.heap
 	s.schedule()
 	s.chunkUse, s.index, s.used = fresh.chunkUse, fresh.index, fresh.used
@@ -37,14 +42,21 @@ func (d *Dict) split(c *Call, w *write, s *shard) {
 		half.index = w.store.newIndex(indexSlots(s.live / 2))
 	}
 	bit := 63 - s.depth
-	s.eachLive(func(p *page, e *entry) {
+	s.eachLive(func(num int, p *page, e *entry) {
 		hash := w.store.hashOf(s.canonical(e))
 		half := low
 		if hash>>bit&1 == 1 {
 			half = high
 		}
-		half.adopt(w, s, p, e, hash)
+		half.adopt(w, s, num, p, e, hash)
 	})
+	for _, half := range []*shard{low, high} {
+		half.counted = half.bytesUsed()
+		if s.usage != nil {
+			half.usage.share = s.usage.share
+		}
+	}
+	d.bytes.Add(int64(s.bytesUsed() - s.counted))
 	d.mu.Lock()
 	d.dir.Store(d.dir.Load().after(s, low, high))
 	d.mu.Unlock()
@@ -56,20 +68,20 @@ func (d *Dict) split(c *Call, w *write, s *shard) {
 }
 
 // eachLive calls f for each live entry, in order.
-func (s *shard) eachLive(f func(p *page, e *entry)) {
+func (s *shard) eachLive(f func(num int, p *page, e *entry)) {
 	for i := range s.pages {
 		p := &s.pages[i]
 		for j := range min(len(p.entries), s.count-i*pageEntries) {
 			if e := &p.entries[j]; e.live() {
-				f(p, e)
+				f(i*pageEntries+j, p, e)
 			}
 		}
 	}
 }
 
-// adopt appends a copy of a live entry of another shard. A record in its own block is not
+// adopt appends a copy of the live entry num of another shard. A record in its own block is not
 // copied: the block is moved.
-func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
+func (s *shard) adopt(w *write, from *shard, num int, p *page, e *entry, hash uint64) {
 	moved := *e
 	if e.size&flagOwnBlock != 0 {
 		i := e.loc >> 16
@@ -82,6 +94,7 @@ func (s *shard) adopt(w *write, from *shard, p *page, e *entry, hash uint64) {
 	}
 	s.appendEntry(w, hash, moved, p.place(e))
 	s.expect(s.count-1, s.deadline(s.count-1))
+	s.adoptUse(from, num)
 }
 
 // discard retires all blocks of a shard as of change lsn.
@@ -93,5 +106,6 @@ func (s *shard) discard(st *Store, lsn uint64) {
 		st.retire(retiredBlock{chunk, s.table, s.createdLSNs[i], lsn})
 	}
 	st.freeIndex(s.index)
+	s.freeUsage()
 	s.contents, s.chunkUse, s.index = contents{}, chunkUse{bump: -1}, nil
 }

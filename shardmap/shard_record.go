@@ -15,6 +15,7 @@ type chunkUse struct {
 	bytes       int      // of all shared chunks
 	filled      int      // of these, bytes with records, including dead ones
 	liveBytes   int      // of these, bytes with live records
+	ownBytes    int      // of records in blocks of their own
 	createdLSNs []uint64 // of the change that made each chunk: only views with LSNs from that on may see it
 	freeSlots   []uint16 // free slots in chunks
 }
@@ -39,7 +40,19 @@ func (s *shard) newRecord(w *write, size int) (e entry, rec []byte) {
 
 // ownRecord makes a block the record of a new entry.
 func (s *shard) ownRecord(block []byte, born uint64) entry {
+	s.ownBytes += len(block)
 	return entry{loc: uint32(s.addChunk(block, born)) << 16, size: flagOwnBlock}
+}
+
+// bytesUsed returns the bytes of all live records.
+func (s *shard) bytesUsed() int { return s.liveBytes + s.ownBytes }
+
+// countBytes brings the dict's count of bytes up to date after a change.
+func (s *shard) countBytes() {
+	if diff := s.bytesUsed() - s.counted; diff != 0 {
+		s.table.dict.bytes.Add(int64(diff))
+		s.counted += diff
+	}
 }
 
 // newBump begins a chunk with room for size bytes.
@@ -84,6 +97,7 @@ func (s *shard) dropRecord(w *write, e *entry) {
 	}
 	i := e.loc >> 16
 	w.store.retire(retiredBlock{s.chunks[i], s.table, s.createdLSNs[i], w.first})
+	s.ownBytes -= len(s.chunks[i])
 	s.chunks[i] = nil
 	s.freeSlots = append(s.freeSlots, uint16(i))
 }
@@ -105,6 +119,7 @@ func (s *shard) fits(w *write, num int, e *entry, size int) bool {
 func (s *shard) resize(e *entry, size int) []byte {
 	if e.size&flagOwnBlock != 0 {
 		i := e.loc >> 16
+		s.ownBytes += size - len(s.chunks[i])
 		s.chunks[i] = s.chunks[i][:size]
 		return s.chunks[i]
 	}

@@ -21,6 +21,9 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	}
 	e.setVersion(lsn)
 	s.appendEntry(w, k.hash, e, lsn)
+	if s.usage != nil {
+		s.arrived(s.count-1, k.hash)
+	}
 	s.expectNew(s.count-1, k.deadline)
 }
 
@@ -70,6 +73,7 @@ func (s *shard) remove(w *write, hash uint64, num int) {
 	s.dropRecord(w, e)
 	e.size = 0
 	s.live--
+	s.usage.left(num)
 	if num == s.count-1 {
 		s.cutTail(w)
 	}
@@ -81,6 +85,7 @@ func (s *shard) cutTail(w *write) {
 	for s.count > 0 && !s.lastIsLive() {
 		s.count--
 	}
+	s.usage.shorten(s.count)
 	for len(s.pages) > 1 && (len(s.pages)-1)<<pageBits >= s.count {
 		last := len(s.pages) - 1
 		s.retireEntries(w.store, w.first, &s.pages[last])

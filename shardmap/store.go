@@ -39,6 +39,7 @@ type Store struct {
 	marking atomic.Bool  // changes are made whose times are to be noted
 	due     dueQueue     // what expires
 	marks   marks        // how old versions are
+	crowd   crowd        // what is above its limit
 
 	slabs     *slab.Allocator
 	reclaimer reclaimer
@@ -96,6 +97,14 @@ func (s *Store) lookup(name string) (t *Table, ownName *string) {
 // are adopted; *value.Error TypeError for a key that is not hashable. Call.Version is the last LSN
 // assigned: the table takes one, then each element.
 func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
+	t, err := s.create(c, name, kind, packed, n)
+	if err == nil && c.crowded {
+		t.dict.trimNow(c)
+	}
+	return t, err
+}
+
+func (s *Store) create(c *Call, name string, kind Kind, packed []byte, n int) (*Table, error) {
 	if n > InlineElements && !c.MayBlock {
 		return nil, ErrLong
 	}
@@ -108,6 +117,9 @@ func (s *Store) Create(c *Call, name string, kind Kind, packed []byte, n int) (*
 			return nil, err
 		}
 		length = c.countDistinct(packed)
+		if err := c.Options.fitsEmpty(c, length, len(packed)); err != nil {
+			return nil, err
+		}
 	case KindList:
 	default:
 		return nil, ErrKind

@@ -37,6 +37,9 @@ func (s *Store) OnDue(wake func()) { s.due.wake = wake }
 // NextDue returns when Sweep has work, in milliseconds since 1970 UTC; 0: there is none.
 func (s *Store) NextDue() int64 {
 	next := s.due.next()
+	if s.crowd.first() != nil {
+		return s.now.Load()
+	}
 	if s.marking.Load() {
 		next = s.now.Load() + markGap
 	}
@@ -87,6 +90,9 @@ func (s *Store) mark() {
 // now.
 func (s *Store) Sweep(c *Call) (removed int, more bool) {
 	now := s.now.Load()
+	if s.sweepCrowd(c) {
+		return 1, true
+	}
 	for {
 		sh := s.due.take(now)
 		if sh == nil {

@@ -41,6 +41,8 @@ type Table struct {
 
 	// aging: entries without a deadline may expire. Written under all the table's locks.
 	aging    bool
+	tracks   bool                   // uses of entries are counted; written under all the table's locks
+	limited  bool                   // the number or the bytes of the entries have a limit; written likewise
 	name     atomic.Pointer[string] // written under Store.mu and all the table's locks
 	namedLSN uint64                 // of the change that gave it its name; guarded by Store.mu
 	// state is written under Store.mu and the table lock, or all the table's locks.

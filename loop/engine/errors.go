@@ -69,6 +69,8 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 				"the table is dropped",
 			x.TableName,
 		)
+	case errors.Is(err, shardmap.ErrFull):
+		e.Status, e.Message = codec.StatusOverloaded, x.fullText()
 	case errors.Is(err, shardmap.ErrOutdated):
 		e.Status, e.Message = codec.StatusOverloaded, "too many tables were dropped or renamed while the client read "+
 			"the list: ask again"
@@ -85,6 +87,25 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 		e.Status, x.Internal = codec.StatusInternal, true
 	}
 	return e
+}
+
+// fullText says which limit of the request's table leaves no room, and what to do.
+func (x *Executor) fullText() string {
+	o := x.call.Options // of a table that is created
+	if x.table != nil {
+		o = x.table.Dict().Options()
+	}
+	var limits []string
+	if o.MaxEntries > 0 {
+		limits = append(limits, fmt.Sprintf("max_entries is %d", o.MaxEntries))
+	}
+	if o.MaxBytes > 0 {
+		limits = append(limits, fmt.Sprintf("max_bytes is %d", o.MaxBytes))
+	}
+	return fmt.Sprintf(
+		"dict %q is full: %s, and policy %q allows no entry to be evicted for this one",
+		x.TableName, strings.Join(limits, ", "), o.InForce(),
+	)
 }
 
 func (x *Executor) wantedKind(op codec.Opcode) string {

@@ -153,7 +153,7 @@ func (d *Dict) trim(c *Call, spare uint64) (more bool) {
 			c.unlock()
 			continue
 		}
-		d.takeVictims(c, s, o, min(n/len(dir.shards)+1, maxForgotten), spare)
+		d.takeVictims(c, s, o, min((n+len(dir.shards)-1)/len(dir.shards), maxForgotten), spare)
 		done := len(c.victims) > 0
 		if done {
 			d.forget(c, Evicted, true)

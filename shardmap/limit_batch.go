@@ -17,8 +17,8 @@ func (d *Dict) makeBatchRoom(c *Call, packed []byte, owned bool) error {
 		c.crowded = true
 		return nil
 	}
-	entries, bytes := d.newInBatch(c, packed, owned)
 	for {
+		entries, bytes := d.newInBatch(c, packed, owned) // again, because evicted entries may be in the batch
 		n := d.lacks(o, entries, bytes)
 		if n == 0 {
 			if d.reserve(o, entries) {

@@ -153,9 +153,10 @@ func (s *shard) takeUnused(c *Call, n int, spare uint64) {
 // nextUnused returns the next entry to evict, of so many that are live and not taken; -1: there is
 // none but spare.
 func (s *shard) nextUnused(live int, spare uint64) int {
+	const mostLaps = usesMask + 2 // then the main queue has nothing to evict
 	u := s.usage
-	for laps := 0; laps <= usesMask+2; {
-		if limit := int(u.share * float64(live)); u.small > limit || u.small > 0 && u.small >= live {
+	for laps := 0; laps <= mostLaps || u.small > 0; {
+		if u.small > int(u.share*float64(live)) || u.small > 0 && (u.small >= live || laps > mostLaps) {
 			num := s.nextLive(u.edge, s.count)
 			u.edge = min(num+1, s.count)
 			if num == s.count {
@@ -168,7 +169,7 @@ func (s *shard) nextUnused(live int, spare uint64) int {
 				s.remember(num, 0)
 				return num
 			}
-			*m = 0
+			*m, laps = 0, 0
 			continue
 		}
 		if u.hand >= u.lapEnd {

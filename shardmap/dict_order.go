@@ -4,6 +4,7 @@ import "sort"
 
 // cursor walks over the live entries of one shard's contents, in order.
 type cursor struct {
+	shard    *shard
 	contents *contents
 	page     int
 	slot     int
@@ -48,16 +49,22 @@ func (c *cursor) used(p *page) int {
 	return max(min(len(p.entries), c.contents.count-c.page*pageEntries), 0)
 }
 
+// hidden reports whether the entry has expired.
+func (c *cursor) hidden(h *hiding) bool {
+	e := c.entry()
+	return h.hides(c.contents.deadlineOf(e), e.version()) || h.now > 0 && c.shard.idle(c.page<<pageBits|c.slot, h.now)
+}
+
 func (c *cursor) entry() *entry { return &c.contents.pages[c.page].entries[c.slot] }
 
 // merge walks over the entries of several contents in the order of the dict. It is a binary heap of
 // cursors.
 type merge []cursor
 
-// add adds the entries of c whose places are above after. Call init when all are added.
-func (m *merge) add(c *contents, after uint64) {
-	cur := cursor{contents: c}
-	if c.live > 0 && cur.seek(after) {
+// add adds the entries of s whose places are above after. Call init when all are added.
+func (m *merge) add(s *shard, after uint64) {
+	cur := cursor{shard: s, contents: &s.contents}
+	if s.live > 0 && cur.seek(after) {
 		*m = append(*m, cur)
 	}
 }

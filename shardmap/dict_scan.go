@@ -183,7 +183,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	looked := 0
 	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most && looked < InlineElements; looked++ {
 		e := m[0].entry()
-		if m[0].contents.hidden(e, &h) {
+		if m[0].hidden(&h) {
 			next = m[0].place
 			m.next()
 			continue
@@ -218,7 +218,7 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 func (c *Call) mergeLocked(after uint64) merge {
 	m := c.order[:0]
 	for _, s := range c.lockedShards {
-		m.add(&s.contents, after)
+		m.add(s, after)
 	}
 	c.order = m
 	m.init()
@@ -285,7 +285,7 @@ func (d *Dict) appendLocked(c *Call, dst []byte, what What) (out []byte, n int, 
 	h := d.hiding(c)
 	for m := c.mergeLocked(0); len(m) > 0; m.next() {
 		e := m[0].entry()
-		if m[0].contents.hidden(e, &h) {
+		if m[0].hidden(&h) {
 			continue
 		}
 		key, val := m[0].contents.pair(e)

@@ -131,7 +131,7 @@ func (v *DictView) Drain() iter.Seq[Entry] {
 func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 	m := v.parts()
 	for i := len(m) - 1; i >= 0; i-- {
-		if !m[i].fill() {
+		if !m[i].fill(&v.hiding) {
 			m[i] = m[len(m)-1]
 			m = m[:len(m)-1]
 		}
@@ -147,7 +147,7 @@ func (v *DictView) entries(d *drainProgress, yield func(Entry) bool) {
 		if !v.hides(deadline, e.version) && !yield(Entry{key, val, e.version, e.place, deadline}) {
 			return
 		}
-		if p.at++; p.at == len(p.ready) && !p.fill() {
+		if p.at++; p.at == len(p.ready) && !p.fill(&v.hiding) {
 			m[0] = m[len(m)-1]
 			m = m[:len(m)-1]
 		}

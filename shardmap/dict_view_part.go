@@ -14,11 +14,11 @@ type viewPart struct {
 }
 
 // fill reads the next entries. It returns false if there are no more.
-func (p *viewPart) fill() bool {
+func (p *viewPart) fill(h *hiding) bool {
 	for more := true; more; {
 		p.ready, p.at = p.ready[:0], 0
 		more = p.withContents(func(c *contents) (more bool) {
-			p.ready, more = c.appendVisible(p.ready, p.cut.lsn, p.num)
+			p.ready, more = c.appendVisible(p.ready, p.cut.lsn, h.now, p.num)
 			return more
 		})
 		p.num += entriesPerRead
@@ -34,7 +34,7 @@ func (p *viewPart) count(h *hiding) (n int) {
 	p.withContents(func(c *contents) bool {
 		var buf []visibleEntry
 		for num, more := 0, true; more; num += entriesPerRead {
-			buf, more = c.appendVisible(buf[:0], p.cut.lsn, num)
+			buf, more = c.appendVisible(buf[:0], p.cut.lsn, h.now, num)
 			for i := range buf {
 				if _, _, deadline := parts(buf[i].record, buf[i].flags); !h.hides(deadline, buf[i].version) {
 					n++

@@ -3,6 +3,7 @@ package shardmap
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -206,6 +207,53 @@ func TestPopItemOverExpired(t *testing.T) {
 	got, err := e.dict.PopItem(&e.call, nil)
 	if e.ok(err); string(got[1:6]) != "first" || e.dict.Len() != 0 {
 		t.Fatalf("popitem gives %q, %d entries are left", got, e.dict.Len())
+	}
+}
+
+// TestIdle: an entry lives for at least the time to idle after its last use, and at most twice as
+// long, whether the sweep comes late or not; what was made to live for ever stays.
+func TestIdle(t *testing.T) {
+	for _, sweepEvery := range []int64{7, 90, 1300} {
+		for _, policy := range []Options{{}, {MaxEntries: 1000}} {
+			o := policy
+			o.Idle = 1000
+			e := newExpiring(t, o)
+			e.sweep()
+			rng := rand.New(rand.NewPCG(uint64(sweepEvery), 1))
+			e.set(ForeverTTL, "forever")
+			used := make(map[string]int64)
+			for now := int64(2000); now < 30_000; now += 1 + rng.Int64N(20) {
+				e.at(now)
+				if now/sweepEvery != (now-20)/sweepEvery {
+					e.sweep()
+				}
+				k := string(rune('a' + rng.IntN(20)))
+				has, err := e.dict.Contains(&e.call, encoded(k))
+				e.ok(err)
+				last, known := used[k]
+				switch since := now - last; {
+				case !known && has:
+					t.Fatalf("%q is there again at %d", k, now)
+				case known && !has && since < o.Idle:
+					t.Fatalf("sweep each %d: %q was used %d ms ago, and is absent", sweepEvery, k, since)
+				case known && has && since > 2*o.Idle+sweepEvery:
+					t.Fatalf("sweep each %d: %q was used %d ms ago, and is there", sweepEvery, k, since)
+				}
+				delete(used, k)
+				if !has && rng.IntN(30) == 0 {
+					e.set(DefaultTTL, k)
+					has = true
+				}
+				if has {
+					used[k] = now
+				}
+			}
+			if has, _ := e.dict.Contains(&e.call, encoded("forever")); !has {
+				t.Fatal("what lives for ever is absent")
+			}
+			e.at(60_000)
+			e.wantKeys("'forever'")
+		}
 	}
 }
 

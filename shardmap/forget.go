@@ -58,8 +58,12 @@ func (t *Table) beginEffect(c *Call) write {
 
 // forgetOne removes an expired entry. The shard is locked.
 func (d *Dict) forgetOne(c *Call, s *shard, num int) {
+	reason := Expired
+	if s.idle(num, d.store.now.Load()) {
+		reason = Idle
+	}
 	c.victims = append(c.victims[:0], victim{s, num})
-	d.forget(c, Expired, false)
+	d.forget(c, reason, false)
 }
 
 // forget removes the victims of the call, whose shards are locked. Unless it compacts these shards,

@@ -61,11 +61,8 @@ func (s *shard) expired(c *Call, num int) bool {
 		return false
 	}
 	h := s.table.dict.hiding(c)
-	return h.hides(s.deadlineOf(e), e.version())
+	return h.hides(s.deadlineOf(e), e.version()) || s.idle(num, h.now)
 }
-
-// hidden reports whether a live entry has expired.
-func (c *contents) hidden(e *entry, h *hiding) bool { return h.hides(c.deadlineOf(e), e.version()) }
 
 // deadline returns the deadline of entry num; 0: as the table says; Forever.
 func (s *shard) deadline(num int) int64 { return s.deadlineOf(s.entry(num)) }

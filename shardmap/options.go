@@ -48,12 +48,14 @@ func (d *Dict) Configure(c *Call, set func(o *Options)) error {
 func (d *Dict) setOptions(o Options) {
 	d.options.Store(&o)
 	d.moves.Store(0)
-	ages := o.TTL > 0 || o.Idle > 0 || d.horizon.Load() > 0
-	d.table.aging = ages
+	d.table.aging, d.table.idle = o.TTL > 0 || d.horizon.Load() > 0, o.Idle
+	ages := d.table.aging || o.Idle > 0
 	d.table.tracks, d.table.limited = o.tracks(), o.Limited()
 	d.dir.Load().each(func(s *shard) {
 		s.ages = ages
 		s.track(d.table.tracks)
+		s.startIdling(o.Idle)
+		s.schedule()
 	})
 	if d.excess(&o) > 0 && d.table.state.Load() == present {
 		d.trimLater()
@@ -76,7 +78,7 @@ func (d *Dict) ageIfThere() {
 func (o *Options) Limited() bool { return o.MaxEntries > 0 || o.MaxBytes > 0 }
 
 // tracks reports whether uses of entries are counted.
-func (o *Options) tracks() bool { return o.Limited() && o.InForce() == S3FIFO }
+func (o *Options) tracks() bool { return o.Idle > 0 || o.Limited() && o.InForce() == S3FIFO }
 
 // InForce returns the policy, with the default put in.
 func (o *Options) InForce() Policy {

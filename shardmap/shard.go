@@ -35,6 +35,7 @@ type contents struct {
 	count   int      // all entries, including dead ones: the number of the next entry
 	live    int
 	history *history // nil: none
+	idling  idling
 }
 
 // shard is one part of a dict under one lock. Like CPython's compact dict it has an index of
@@ -64,10 +65,11 @@ type shard struct {
 }
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
-	s := &shard{table: t, ages: t.aging, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
+	s := &shard{table: t, ages: t.aging || t.idle > 0, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
 	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.minSplit, t.store.minSplitBytes
 	if t.tracks {
 		s.usage = newUsage()
+		s.idling.length = t.idle
 	}
 	s.splitAt = least + int(jitter%uint64(least/3+1))
 	s.splitBytes = leastBytes + int(jitter%uint64(leastBytes/3+1))

@@ -19,6 +19,15 @@ const (
 	minStale = 64
 )
 
+// nextDue returns when the shard is to be looked at; 0: never.
+func (s *shard) nextDue() int64 {
+	next := s.next()
+	if idle := s.nextIdle(); idle != 0 && (next == 0 || idle < next) {
+		next = idle
+	}
+	return next
+}
+
 // next returns the time of the first item, 0 if there is none.
 func (q *deadlines) next() int64 {
 	if len(q.heap) == 0 {
@@ -103,7 +112,7 @@ func (s *shard) expectChange(num int, e *entry, deadline int64) {
 
 // schedule puts the shard into the store's queue, as of its first item.
 func (s *shard) schedule() {
-	next := s.next()
+	next := s.nextDue()
 	if s.table.state.Load() == restoring || next == s.scheduled || next > s.scheduled && s.scheduled != 0 {
 		return // it is looked at early enough
 	}

@@ -73,8 +73,9 @@ type visibleEntry struct {
 const entriesPerRead = 64
 
 // appendVisible appends those of the entriesPerRead entries from number num on that a view with the
-// given LSN sees, in order. more reports whether there are further entries.
-func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []visibleEntry, more bool) {
+// given LSN sees, in order, without those that were idle for too long at a time. more reports
+// whether there are further entries.
+func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, now int64, num int) (_ []visibleEntry, more bool) {
 	var found [entriesPerRead]visibleEntry
 	first, at := num&(pageEntries-1), num>>pageBits
 	if at < len(c.pages) {
@@ -83,8 +84,10 @@ func (c *contents) appendVisible(dst []visibleEntry, lsn uint64, num int) (_ []v
 		if p.createdLSN > lsn {
 			used = 0 // the block is not retained for the view
 		}
+		passed := c.idling.passed(now)
 		for i := first; i < used; i++ {
-			if e := &p.entries[i]; e.live() && e.version() <= lsn {
+			e := &p.entries[i]
+			if e.live() && e.version() <= lsn && (passed == 0 || !c.idleSince(at<<pageBits|i, passed)) {
 				found[i-first] = visibleEntry{c.record(e), e.size, e.version(), p.place(e)}
 			}
 		}

@@ -22,6 +22,8 @@ func (s *shard) compact(w *write) {
 	if s.usage != nil {
 		fresh.usage.share, fresh.usage.evicted = s.usage.share, s.usage.evicted
 		fresh.usage.ghosts, s.usage.ghosts = s.usage.ghosts, nil
+		fresh.idling = s.idling
+		fresh.idling.looked = 0
 	}
 	s.discard(w.store, w.first)
 	s.usage = fresh.usage
@@ -54,6 +56,8 @@ func (d *Dict) split(c *Call, w *write, s *shard) {
 		half.counted = half.bytesUsed()
 		if s.usage != nil {
 			half.usage.share = s.usage.share
+			half.idling = s.idling
+			half.idling.looked = 0
 		}
 	}
 	d.bytes.Add(int64(s.bytesUsed() - s.counted))

@@ -119,9 +119,13 @@ func (s *Store) sweepShard(c *Call, sh *shard, now int64) (removed int, retry bo
 		return 0, false
 	}
 	more := sh.takeDue(c, now, maxForgotten)
-	removed = len(c.victims)
-	if removed > 0 {
+	if removed = len(c.victims); removed > 0 {
 		t.dict.forget(c, Expired, !more)
+	} else if !more {
+		more = sh.takeIdle(c, now, maxForgotten)
+		if removed = len(c.victims); removed > 0 {
+			t.dict.forget(c, Idle, !more)
+		}
 	}
 	sh.schedule()
 	return removed, more

@@ -39,8 +39,9 @@ type Table struct {
 	dict       *Dict
 	list       *List
 
-	// aging: entries without a deadline may expire. Written under all the table's locks.
-	aging    bool
+	// written under all the table's locks: see Options
+	aging    bool                   // entries expire by the table's default
+	idle     int64                  // after so many milliseconds without a use they do too; 0: never
 	tracks   bool                   // uses of entries are counted; written under all the table's locks
 	limited  bool                   // the number or the bytes of the entries have a limit; written likewise
 	name     atomic.Pointer[string] // written under Store.mu and all the table's locks

@@ -1,7 +1,7 @@
 package shardmap
 
-// usage is what a shard knows about how often its entries are used. It is there if the dict evicts
-// what is not used. Guarded by the shard's lock.
+// usage is what a shard knows about how its entries are used. It is there if the dict evicts what is
+// not used, or has a time to idle. Guarded by the shard's lock.
 //
 // It is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", 2023) without
 // queues: the order of insertion is the queue. Entries from the edge on are new: the small queue.
@@ -23,7 +23,8 @@ type usage struct {
 	evicted [2]uint32 // entries that the edge, and that the hand, has evicted
 }
 
-// pageMarks has a byte for each entry of a page: how often it was used, and the flags below.
+// pageMarks has a byte for each entry of a page: how often it was used, the flags below, and the
+// generation of its last use (idle.go).
 type pageMarks [pageEntries]uint8
 
 const (
@@ -50,8 +51,12 @@ func (s *shard) touch(num int) {
 }
 
 func (s *shard) countUse(num int) {
-	if m := s.mark(num); *m&usesMask < usesMask {
+	m := s.mark(num)
+	if *m&usesMask < usesMask {
 		*m++
+	}
+	if s.idling.length > 0 {
+		s.idling.use(m, s.table.store.now.Load())
 	}
 }
 
@@ -72,6 +77,10 @@ func (s *shard) arrived(num int, hash uint64) {
 		*m = flagReturned
 	}
 	s.usage.small++
+	if s.idling.length > 0 {
+		s.idling.use(m, s.table.store.now.Load())
+		s.schedule()
+	}
 }
 
 // left notes that the entry num is removed.
@@ -169,7 +178,8 @@ func (s *shard) nextUnused(live int, spare uint64) int {
 				s.remember(num, 0)
 				return num
 			}
-			*m, laps = 0, 0
+			*m &= generationMask
+			laps = 0
 			continue
 		}
 		if u.hand >= u.lapEnd {

@@ -75,7 +75,9 @@ func (d *Dict) resolve(c *Call, given []byte, k *key) error {
 			k.original = given
 		}
 	}
-	k.deadline, k.keeps = c.lifetime()
+	if c.TTL != DefaultTTL {
+		k.deadline, k.keeps = c.lifetime()
+	}
 	return nil
 }
 
@@ -125,7 +127,7 @@ func (d *Dict) lockResolved(c *Call, k *key, changes bool) (s *shard, num int, e
 		return nil, 0, err
 	}
 	num = s.find(k.hash, k.canonical)
-	if num >= 0 && s.expired(c, num) {
+	if num >= 0 && s.mayExpire(num) && s.expired(c, num) {
 		if changes {
 			d.forgetOne(c, s, num)
 		}

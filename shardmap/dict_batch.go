@@ -85,7 +85,11 @@ func (c *Call) countDistinct(packed []byte) int {
 // keyOf returns the key of an item of the batch.
 func (c *Call) keyOf(packed []byte, item *batchItem) key {
 	given := packed[item.key:item.val]
-	deadline, keeps := c.lifetime()
+	var deadline int64
+	var keeps bool
+	if c.TTL != DefaultTTL {
+		deadline, keeps = c.lifetime()
+	}
 	if item.canonical == isCanonical {
 		return key{hash: item.hash, canonical: given, deadline: deadline, keeps: keeps}
 	}
@@ -273,7 +277,7 @@ func (d *Dict) forgetBatchOwned(c *Call, packed []byte) {
 // findVisible returns the number of the entry with the key, -1 if there is none or it has expired.
 func (s *shard) findVisible(c *Call, k *key) int {
 	num := s.find(k.hash, k.canonical)
-	if num < 0 || s.expired(c, num) {
+	if num < 0 || s.mayExpire(num) && s.expired(c, num) {
 		return -1
 	}
 	s.touch(num)

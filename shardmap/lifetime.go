@@ -54,12 +54,15 @@ func (d *Dict) moveShown(now int64) {
 	d.moves.Store(moves)
 }
 
+// mayExpire reports whether expired has to look at entry num: most entries live for ever.
+func (s *shard) mayExpire(num int) bool { return s.ages || s.entry(num).size&flagMetadata != 0 }
+
 // expired reports whether entry num is absent for every request.
 func (s *shard) expired(c *Call, num int) bool {
-	e := s.entry(num)
-	if e.size&flagMetadata == 0 && !s.ages {
+	if !s.mayExpire(num) {
 		return false
 	}
+	e := s.entry(num)
 	h := s.table.dict.hiding(c)
 	return h.hides(s.deadlineOf(e), e.version()) || s.idle(num, h.now)
 }

@@ -24,7 +24,9 @@ func (s *shard) insert(w *write, k *key, val []byte, lsn uint64) {
 	if s.usage != nil {
 		s.arrived(s.count-1, k.hash)
 	}
-	s.expectNew(s.count-1, k.deadline)
+	if k.deadline > 0 {
+		s.expectNew(s.count-1, k.deadline)
+	}
 }
 
 // overwrite gives entry num another value and version. It writes in place if there is room and no
@@ -33,7 +35,9 @@ func (s *shard) overwrite(w *write, k *key, num int, val []byte, lsn uint64) {
 	e := s.writable(w, num)
 	n := len(k.canonical)
 	old := s.record(e)
-	s.expectChange(num, e, k.deadline)
+	if k.deadline > 0 {
+		s.expectChange(num, e, k.deadline)
+	}
 	if e.size&flagOriginal != 0 {
 		n += value.Size(old[n:])
 	}

@@ -37,6 +37,7 @@ const usageHead = `cyberdb-bench measures how fast a server answers.
     cyberdb-bench --load 1000000 --no-run               memory per entry
     cyberdb-bench --idle -c 10000 -d 10s                memory per idle connection, and how the server rests
     cyberdb-bench hitratio --help                       how often caches have what they are asked for
+    cyberdb-bench sweep --help                          how late expired entries are removed
     cyberdb-bench report --help                         tables and pictures from results that --out kept
 
 Operations (--op):

@@ -60,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == hitCommand {
 		return fail(stderr, measureHits(ctx, args[1:], os.Getenv, stdout, stderr))
 	}
+	if len(args) > 0 && args[0] == sweepCommand {
+		return fail(stderr, measureSweep(ctx, args[1:], os.Getenv, stdout, stderr))
+	}
 	c, err := parseCommand(args, os.Getenv)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, c.help)

@@ -133,7 +133,8 @@ func TestBadRequests(t *testing.T) {
 			w.id++
 			flags := codec.RequestFlags(1 << bit)
 			want := codec.StatusUnsupported
-			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable|codec.FlagTimeToLive) != 0 && op == 0xee {
+			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable|codec.FlagTimeToLive) != 0 &&
+				op == 0xee {
 				want = codec.StatusUnknownOpcode
 			}
 			if flags == codec.FlagDeadline {

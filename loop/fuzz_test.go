@@ -18,7 +18,13 @@ func FuzzFrames(f *testing.F) {
 		frame := codec.AppendRequest(
 			nil,
 			&codec.Request{
-				ID: 1, Op: e.op, Flags: e.flags, IfVersion: e.ifVer, Deadline: e.ms, TTL: e.ttl, Args: encodeArgs(f, e.args...),
+				ID:        1,
+				Op:        e.op,
+				Flags:     e.flags,
+				IfVersion: e.ifVer,
+				Deadline:  e.ms,
+				TTL:       e.ttl,
+				Args:      encodeArgs(f, e.args...),
 			},
 		)
 		f.Add(frame)

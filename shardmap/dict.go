@@ -353,7 +353,8 @@ func (d *Dict) Increment(c *Call, dst, given, by []byte) ([]byte, error) {
 }
 
 // CompareAndSet stores val under key if the value there equals old, as Python compares, and reports
-// whether it did. Without a time to live the entry keeps its deadline. A nil old means that the key must be absent; a nil val removes the key.
+// whether it did. A nil old means that the key must be absent; a nil val removes the key. Without a
+// time to live the entry keeps its deadline.
 func (d *Dict) CompareAndSet(c *Call, given, old, val []byte) (bool, error) {
 	var k key
 	if err := d.resolve(c, given, &k); err != nil {

@@ -181,7 +181,8 @@ func (d *Dict) Scan(c *Call, dst []byte, cursor uint64, limit int) (out []byte, 
 	m := c.mergeLocked(cursor)
 	h := d.hiding(c)
 	looked := 0
-	for most := len(dst) + InlineBytes; n < limit && len(m) > 0 && len(dst) < most && looked < InlineElements; looked++ {
+	most := len(dst) + InlineBytes
+	for ; n < limit && len(m) > 0 && len(dst) < most && looked < InlineElements; looked++ {
 		e := m[0].entry()
 		if m[0].hidden(&h) {
 			next = m[0].place

@@ -1,6 +1,7 @@
 package shardmap
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -198,7 +199,7 @@ func TestPopItemOverExpired(t *testing.T) {
 	}
 	e.at(2000)
 	before := e.dict.Len()
-	if _, err := e.dict.PopItem(&Call{}, nil); err != ErrLong {
+	if _, err := e.dict.PopItem(&Call{}, nil); !errors.Is(err, ErrLong) {
 		t.Fatalf("an inline popitem over %d expired entries: %v", n, err)
 	}
 	if looked := before - e.dict.Len(); looked == 0 || looked > 4096 {

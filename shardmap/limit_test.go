@@ -280,7 +280,8 @@ func (l *limited) replay() {
 		t.Fatalf("a replay has %d entries at LSN %d, not %d at %d", len(got), store.Clock(), len(want), l.store.Clock())
 	}
 	for key, e := range want {
-		if other := got[key]; other.Place != e.Place || other.Version != e.Version || string(other.Val) != string(e.Val) {
+		if other := got[key]; other.Place != e.Place || other.Version != e.Version ||
+			string(other.Val) != string(e.Val) {
 			t.Fatalf("%x is %+v in a replay, not %+v", key, other, e)
 		}
 	}
@@ -319,7 +320,8 @@ func TestLimitHoldsForAllCalls(t *testing.T) {
 			t.Errorf("%v: %d entries of %d", policy, n, most)
 		}
 		switch r := l.d.Removals(); {
-		case policy == NoEviction && (r.Refused == 0 || r.Evicted > 0), policy == S3FIFO && (r.Refused > 0 || r.Evicted == 0):
+		case policy == NoEviction && (r.Refused == 0 || r.Evicted > 0),
+			policy == S3FIFO && (r.Refused > 0 || r.Evicted == 0):
 			t.Errorf("%v: %+v", policy, r)
 		}
 	}

@@ -65,7 +65,14 @@ type shard struct {
 }
 
 func newShard(t *Table, depth uint, prefix, frozenAt uint64) *shard {
-	s := &shard{table: t, ages: t.aging || t.idle > 0, depth: depth, prefix: prefix, frozenAt: frozenAt, chunkUse: chunkUse{bump: -1}}
+	s := &shard{
+		table:    t,
+		ages:     t.aging || t.idle > 0,
+		depth:    depth,
+		prefix:   prefix,
+		frozenAt: frozenAt,
+		chunkUse: chunkUse{bump: -1},
+	}
 	jitter, least, leastBytes := mix(t.store.seed^prefix<<8^uint64(depth)), t.store.minSplit, t.store.minSplitBytes
 	if t.tracks {
 		s.usage = newUsage()

@@ -121,7 +121,15 @@ var protocol = Commands{
 		Keys:      FirstKey,
 		Run:       dictSetDefault,
 	},
-	codec.OpDictUpdate: {Kind: DictTable, Mutates: true, Lives: true, Grows: true, Keys: AllKeys, Each: 100, Run: dictUpdate},
+	codec.OpDictUpdate: {
+		Kind:    DictTable,
+		Mutates: true,
+		Lives:   true,
+		Grows:   true,
+		Keys:    AllKeys,
+		Each:    100,
+		Run:     dictUpdate,
+	},
 	codec.OpDictPop: {
 		Kind:        DictTable,
 		OnKey:       true,

@@ -73,6 +73,34 @@ func BenchmarkDictSet(b *testing.B) {
 	}
 }
 
+// BenchmarkDictGetTracked is BenchmarkDictGet of a dict that may evict and counts uses.
+func BenchmarkDictGetTracked(b *testing.B) {
+	d := newBenchDict(b, benchEntries)
+	if err := d.Configure(&Call{}, func(o *Options) { o.MaxEntries = 2 * benchEntries }); err != nil {
+		b.Fatal(err)
+	}
+	var c Call
+	var key benchKey
+	var dst []byte
+	for i := uint64(0); b.Loop(); i++ {
+		dst, _ = d.Get(&c, dst[:0], key.set(scattered(i, benchEntries)))
+	}
+}
+
+// BenchmarkDictSetEvicting inserts into a full dict that evicts: each Set evicts an entry.
+func BenchmarkDictSetEvicting(b *testing.B) {
+	d := newBenchDict(b, benchEntries)
+	if err := d.Configure(&Call{}, func(o *Options) { o.MaxEntries = benchEntries }); err != nil {
+		b.Fatal(err)
+	}
+	var c Call
+	var key benchKey
+	val := benchValue()
+	for i := uint64(benchEntries); b.Loop(); i++ {
+		_ = d.Set(&c, key.set(i), val)
+	}
+}
+
 // BenchmarkDictInsert fills dicts of a million entries.
 func BenchmarkDictInsert(b *testing.B) {
 	var d *Dict

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cyberdb-fast/bench"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/loop"
 )
@@ -89,6 +90,29 @@ func measureAll(t *testing.T, encrypt bool) {
 				t.Errorf("%s: %v: %s", line, err, stdout.String())
 			}
 		}
+	}
+}
+
+// TestHitRatios measures a dict with a limit. A loop that is a fifth longer than the cache tells it
+// from one without, and from one that evicts the oldest.
+func TestHitRatios(t *testing.T) {
+	address, _ := startServer(t, false)
+	var stdout, stderr bytes.Buffer
+	line := "hitratio --entries 500 --warmup 20000 --requests 20000 --workload zipf-1.0,loop --json --target cyberdb://"
+	if code := run(context.Background(), strings.Fields(line+address), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	var report bench.HitReport
+	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Results {
+		if r.Full != 500 || r.End != 500 || r.Percent < 50 || r.Percent > 85 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(report.Results) != 2 {
+		t.Errorf("%d results", len(report.Results))
 	}
 }
 

@@ -44,10 +44,13 @@ type storeDigest struct {
 // infoSection answers INFO with a section.
 func infoSection(x *Executor) error {
 	section, _, err := msgp.ReadStringZC(x.args[0])
+	if err == nil && string(section) == "dicts" {
+		return infoDicts(x)
+	}
 	if err != nil || string(section) != "digest" {
 		return &codec.Error{
 			Status:  codec.StatusValueError,
-			Message: fmt.Sprintf("INFO has no section %s: its only one is 'digest'", reprOf(x.args[0])),
+			Message: fmt.Sprintf("INFO has no section %s: it has 'dicts' and 'digest'", reprOf(x.args[0])),
 		}
 	}
 	if !x.call.MayBlock {

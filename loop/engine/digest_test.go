@@ -45,7 +45,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestInfoSections: sections other than "digest" are refused by name, whatever they are.
+// TestInfoSections: unknown sections are refused by name, whatever they are.
 func TestInfoSections(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, nil)
@@ -54,7 +54,7 @@ func TestInfoSections(t *testing.T) {
 			codec.StatusValueError,
 			codec.OpInfo,
 			arg,
-		); e.Message != "INFO has no section "+text+": its only one is 'digest'" {
+		); e.Message != "INFO has no section "+text+": it has 'dicts' and 'digest'" {
 			t.Error(e.Message)
 		}
 	}

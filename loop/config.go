@@ -39,6 +39,9 @@ type Config struct {
 	// before it refuses requests that add data (codec.StatusOverloaded); 0: no limit. It limits the
 	// process's garbage collector too.
 	MaxMemoryBytes int64
+	// EvictAll evicts entries of any dicts, those that are not used, before MaxMemoryBytes is
+	// reached. Lists stay: when there is nothing else, requests are refused.
+	EvictAll bool
 
 	Password string // every client must know it
 	// salt and cost of the key made from Password; zero: a random salt at secure.DefaultLogN

@@ -46,6 +46,8 @@ type admission struct{ srv *Server }
 
 func (a admission) Change() error         { return a.srv.writable() }
 func (a admission) Grow(bytes int) error  { return a.srv.memory.admit(bytes) }
+func (a admission) Evict(bytes int) int   { return a.srv.memory.toEvict(bytes) }
+func (a admission) Evicted(bytes int)     { a.srv.memory.freed.Add(int64(bytes)) }
 func (a admission) Lend(bytes int) error  { return a.srv.memory.Lend(bytes) }
 func (a admission) Return(bytes int)      { a.srv.memory.Return(bytes) }
 func (a admission) CountOutput(bytes int) { a.srv.replies.bytes.Add(int64(bytes)) }

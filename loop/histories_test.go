@@ -229,7 +229,8 @@ func replayProcess() error {
 func replayed(file, journal string, commands *engine.Commands, rng *rand.Rand) string {
 	target := &watchedReplay{rng: rng, restoring: restoring{
 		log: slog.New(slog.DiscardHandler), store: shardmap.NewStore(), commands: commands,
-		done: (*shardmap.Restorer).Done,
+		newStore: shardmap.NewStore,
+		done:     (*shardmap.Restorer).Done,
 	}}
 	_, err := persist.Recover(persist.OS, persist.Start{
 		File:      file,

@@ -16,7 +16,7 @@ import (
 func usedByOthers() int64 {
 	runtime.GC()
 	var m memoryLimit
-	m.init(math.MaxInt64, shardmap.NewStore())
+	m.init(math.MaxInt64, false, shardmap.NewStore())
 	m.end()
 	return m.used.Load()
 }

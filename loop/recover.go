@@ -21,6 +21,7 @@ var ErrData = errors.New("cannot load the tables")
 type restoring struct {
 	log      *slog.Logger
 	store    *shardmap.Store
+	newStore func() *shardmap.Store
 	commands *engine.Commands                // nil: the protocol's
 	skip     map[uint64]bool                 // see engine.Replayer
 	skipped  int                             // how many of the journal's requests were skipped
@@ -157,7 +158,8 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	for {
 		target := &restoring{
 			log:      srv.log,
-			store:    shardmap.NewStore(),
+			store:    srv.cfg.newStore(),
+			newStore: srv.cfg.newStore,
 			commands: srv.cfg.Commands,
 			done:     (*shardmap.Restorer).Done,
 			skip:     skip,
@@ -209,7 +211,7 @@ func (r *restoring) Begin(file persist.FileInfo) error {
 		return true
 	})
 	if r.store.Clock() > 0 {
-		r.store = shardmap.NewStore()
+		r.store = r.newStore()
 	}
 	r.store.SetClock(file.LSN)
 	return nil

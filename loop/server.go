@@ -105,7 +105,7 @@ func start(cfg Config, limits limits) (*Server, error) {
 		cfg:        cfg,
 		limits:     limits,
 		log:        cfg.Logger,
-		store:      shardmap.NewStore(),
+		store:      cfg.newStore(),
 		started:    time.Now(),
 		processors: make(chan struct{}, backgroundProcessors(cfg.EventLoops)),
 		extraLong:  make(chan struct{}, 1),
@@ -153,7 +153,7 @@ func (srv *Server) serve() (err error) {
 	srv.unauthenticated.init()
 	srv.requests.limit, srv.requests.time = srv.limits.inputBytes, srv.limits.inputTime
 	srv.replies.limit = srv.limits.outputBytes
-	srv.memory.init(cfg.MaxMemoryBytes, srv.store)
+	srv.memory.init(cfg.MaxMemoryBytes, cfg.evicts(), srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.clock.init(time.Now())

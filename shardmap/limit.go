@@ -1,6 +1,9 @@
 package shardmap
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // A change that adds to a dict with a limit makes room first, in the critical section of the change
 // where it can: so the dict is never above its limit. Only a change that needs more room than its
@@ -113,7 +116,7 @@ func (d *Dict) makeRoom(c *Call, s *shard, k *key, num int, val []byte) error {
 			}
 		default:
 			if tries < maxRoomTries {
-				s.takeUnused(c, min(n, maxForgotten), spare)
+				s.takeUnused(c, min(n, maxForgotten), math.MaxInt, spare)
 			}
 			if len(c.victims) == 0 {
 				c.crowded = true
@@ -167,8 +170,8 @@ func (d *Dict) trim(c *Call, spare uint64) (more bool) {
 
 // takeVictims adds up to n entries of a locked shard to the call's victims, as the policy says.
 func (d *Dict) takeVictims(c *Call, s *shard, o *Options, n int, spare uint64) {
-	if o.InForce() == S3FIFO {
-		s.takeUnused(c, n, spare)
+	if o.InForce() != NearestDeadline {
+		s.takeUnused(c, n, math.MaxInt, spare)
 		return
 	}
 	for len(c.victims) < n {

@@ -23,7 +23,8 @@ const (
 	minSlabBytes = slab.MinBlock
 
 	// A shard is compacted when a quarter of its entries or record bytes is dead (three quarters
-	// while a view retains what is given up), and at least this much.
+	// while a view retains what is given up, an eighth while memory is short), and at least this
+	// much.
 	minDeadEntries = 64
 	minDeadBytes   = 4 << 10
 )

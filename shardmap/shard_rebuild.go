@@ -2,13 +2,16 @@ package shardmap
 
 // compactIfDue compacts the shard when too much of it is dead.
 func (s *shard) compactIfDue(w *write) {
-	quarters := 1
-	if w.newest > 0 {
-		quarters = 3 // the old blocks are retained for a view, however often the shard is compacted
+	eighths := 2
+	switch {
+	case w.newest > 0:
+		eighths = 6 // the old blocks are retained for a view, however often the shard is compacted
+	case w.store.pressure.high.Load():
+		eighths = 1
 	}
 	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
-	if dead > minDeadEntries && 4*dead > quarters*s.count ||
-		deadBytes > minDeadBytes && 4*deadBytes > quarters*s.filled {
+	if dead > minDeadEntries && 8*dead > eighths*s.count ||
+		deadBytes > minDeadBytes && 8*deadBytes > eighths*s.filled {
 		s.compact(w)
 	}
 }

@@ -41,6 +41,8 @@ type Store struct {
 	marks   marks        // how old versions are
 	crowd   crowd        // what is above its limit
 
+	pressure pressure // what may be evicted for lack of memory
+
 	slabs     *slab.Allocator
 	reclaimer reclaimer
 }

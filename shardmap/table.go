@@ -61,7 +61,7 @@ type Table struct {
 
 // newTable returns an empty table that is not yet in the store.
 func newTable(s *Store, name string, kind Kind) *Table {
-	t := &Table{store: s, kind: kind}
+	t := &Table{store: s, kind: kind, tracks: s.pressure.on}
 	t.name.Store(&name)
 	if kind == KindDict {
 		t.dict = newDict(t)

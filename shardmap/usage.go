@@ -146,10 +146,10 @@ func (s *shard) freeUsage() {
 }
 
 // takeUnused adds up to n entries that are not used to the call's victims, but not the one with the
-// version spare.
-func (s *shard) takeUnused(c *Call, n int, spare uint64) {
+// version spare. It looks at no more than looks entries.
+func (s *shard) takeUnused(c *Call, n, looks int, spare uint64) {
 	for left := s.live; n > 0; n-- {
-		num := s.nextUnused(left, spare)
+		num := s.nextUnused(left, &looks, spare)
 		if num < 0 {
 			return
 		}
@@ -159,12 +159,12 @@ func (s *shard) takeUnused(c *Call, n int, spare uint64) {
 	}
 }
 
-// nextUnused returns the next entry to evict, of so many that are live and not taken; -1: there is
-// none but spare.
-func (s *shard) nextUnused(live int, spare uint64) int {
+// nextUnused returns the next entry to evict, of so many that are live and not taken. -1: there is
+// none but spare, or looks, from which it subtracts, has come to 0.
+func (s *shard) nextUnused(live int, looks *int, spare uint64) int {
 	const mostLaps = usesMask + 2 // then the main queue has nothing to evict
 	u := s.usage
-	for laps := 0; laps <= mostLaps || u.small > 0; {
+	for laps := 0; *looks > 0 && (laps <= mostLaps || u.small > 0); {
 		if u.small > int(u.share*float64(live)) || u.small > 0 && (u.small >= live || laps > mostLaps) {
 			num := s.nextLive(u.edge, s.count)
 			u.edge = min(num+1, s.count)
@@ -173,6 +173,7 @@ func (s *shard) nextUnused(live int, spare uint64) int {
 				continue
 			}
 			u.small--
+			*looks--
 			m := s.mark(num)
 			if *m&(usesMask|flagReturned) == 0 && s.entry(num).version() != spare {
 				s.remember(num, 0)
@@ -190,6 +191,7 @@ func (s *shard) nextUnused(live int, spare uint64) int {
 		if u.hand = min(num+1, u.lapEnd); num == u.lapEnd {
 			continue
 		}
+		*looks--
 		switch m := s.mark(num); {
 		case *m&flagTaken != 0 || s.entry(num).version() == spare:
 		case *m&usesMask > 0:

@@ -44,6 +44,7 @@ type config struct {
 	maxConns int
 	idle     time.Duration // 0: never
 	memory   int64         // bytes; 0: no limit
+	evictAll bool
 
 	dir           string
 	dataFile      string        // in dir, unless it is a path
@@ -158,6 +159,11 @@ func (f *flagSet) limits(cfg *config) {
 		&size{&cfg.memory, minMemory},
 		"max-memory",
 		"refuse to store more once this much memory is used: 512MiB or 4GiB (default no limit)",
+	)
+	g.Var(
+		&eviction{&cfg.evictAll},
+		"eviction",
+		"what makes room when --max-memory is used: none, or all: entries of any dicts that are not used",
 	)
 	g.Var(&number{&cfg.eventLoops, 0, maxEventLoops}, "event-loops", "number of event loops; 0 chooses for the machine")
 }
@@ -293,6 +299,8 @@ func (c *config) check() error {
 		return fmt.Errorf("--legacy-insecure needs --legacy")
 	case c.legacy.opaque && !c.legacy.on:
 		return fmt.Errorf("--keep-opaque needs --legacy")
+	case c.evictAll && c.memory == 0:
+		return fmt.Errorf("--eviction all needs --max-memory")
 	case c.dir == "":
 		return fmt.Errorf("--dir: needs the name of a directory")
 	case c.dataFile == "" || strings.HasSuffix(c.dataFile, "/"):

@@ -181,6 +181,26 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
+// eviction is a flag whose value is none or all.
+type eviction struct{ all *bool }
+
+func (f *eviction) String() string {
+	if *f.all {
+		return "all"
+	}
+	return "none"
+}
+
+func (f *eviction) Type() string { return "tables" }
+
+func (f *eviction) Set(text string) error {
+	if text != "none" && text != "all" {
+		return errors.New("must be none or all")
+	}
+	*f.all = text == "all"
+	return nil
+}
+
 // fsyncPolicy is a flag whose value is always, everysec or no.
 type fsyncPolicy struct{ to *persist.Policy }
 

@@ -157,6 +157,7 @@ func start(
 		IdleTimeout: cfg.idle,
 
 		MaxMemoryBytes: cfg.memory,
+		EvictAll:       cfg.evictAll,
 		Data:           data,
 
 		Password: secret.text,

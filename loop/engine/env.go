@@ -75,6 +75,10 @@ type Admission interface {
 	Change() error
 	// Grow returns an error if there is no memory for a request of so many bytes that adds data.
 	Grow(bytes int) error
+	// Evict returns how many bytes of entries are to be evicted before a request of so many bytes
+	// adds data; 0: none. Evicted notes how many were.
+	Evict(bytes int) int
+	Evicted(bytes int)
 	// LargeReply returns an error if too much output is unsent to make a reply of more than
 	// LargeReplyBytes.
 	LargeReply() error
@@ -90,5 +94,7 @@ func (unlimited) Lend(int) error    { return nil }
 func (unlimited) Return(int)        {}
 func (unlimited) Change() error     { return nil }
 func (unlimited) Grow(int) error    { return nil }
+func (unlimited) Evict(int) int     { return 0 }
+func (unlimited) Evicted(int)       {}
 func (unlimited) LargeReply() error { return nil }
 func (unlimited) CountOutput(int)   {}

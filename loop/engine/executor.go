@@ -238,7 +238,7 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 		return err
 	}
 	if command.Grows {
-		if err := x.engine.env.Admission.Grow(len(req.Args)); err != nil {
+		if err := x.grow(len(req.Args)); err != nil {
 			return err
 		}
 	}
@@ -259,6 +259,16 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 		return nil
 	}
 	return x.findTable(command.Kind)
+}
+
+// grow makes room for a request of so many bytes that adds data, or returns an error.
+func (x *Executor) grow(bytes int) error {
+	admission := x.engine.env.Admission
+	if want := admission.Evict(bytes); want > 0 {
+		admission.Evicted(x.engine.env.Store.Evict(&x.call, want))
+		x.call.Version = 0
+	}
+	return admission.Grow(bytes)
 }
 
 // mayChange returns an error if the request changes something that could not be kept, or asks for a

@@ -69,6 +69,7 @@ func (m *memory) Lend(bytes int) error {
 func (m *memory) Return(int)        {}
 func (m *memory) Change() error     { return nil }
 func (m *memory) Grow(int) error    { return nil }
+func (m *memory) Evict(int) int     { return 0 }
 func (m *memory) CountOutput(n int) { m.held.Add(int64(n)) }
 
 // TestBlocked: while a long write owns a table, requests for it are blocked, and those for other
@@ -295,6 +296,7 @@ func refused(what string) error {
 
 func (strict) Change() error     { return nil }
 func (strict) Grow(int) error    { return refused("no memory") }
+func (strict) Evict(int) int     { return 0 }
 func (strict) LargeReply() error { return refused("too much is unread") }
 func (strict) Lend(int) error    { return refused("nothing to lend") }
 

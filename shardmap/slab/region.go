@@ -9,9 +9,11 @@ import (
 const (
 	regionBytes = 4 << 20
 
-	// Free blocks stay resident up to trimFloor bytes and 1/trimShare of the blocks in use.
-	trimFloor = 8 << 20
-	trimShare = 4
+	// Free blocks stay resident up to trimFloor bytes and 1/trimShare of the blocks in use;
+	// 1/tightShare while memory is short.
+	trimFloor  = 8 << 20
+	trimShare  = 4
+	tightShare = 64
 )
 
 // pageBytes is the system's page size.
@@ -84,7 +86,13 @@ func (a *Allocator) trim() {
 }
 
 // tooDirty reports whether too much free memory is resident. The caller holds mu.
-func (a *Allocator) tooDirty() bool { return a.dirty > trimFloor+a.used/trimShare }
+func (a *Allocator) tooDirty() bool {
+	share := trimShare
+	if a.tight.Load() {
+		share = tightShare
+	}
+	return a.dirty > trimFloor+a.used/share
+}
 
 // releaseWithin returns the whole pages within mem[start:end] to the system.
 func releaseWithin(mem []byte, start, end int) {

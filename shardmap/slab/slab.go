@@ -31,6 +31,7 @@ type Allocator struct {
 	trimming  bool               // a goroutine runs trim
 	unmapping [][]byte           // mappings that a goroutine is to unmap
 
+	tight   atomic.Bool
 	onPanic atomic.Pointer[func(p any)]
 }
 
@@ -110,6 +111,16 @@ func (a *Allocator) Free(block []byte) {
 		a.trimming = true
 		a.Background(a.trim) // trimming stays on if that panics: no further trim
 	}
+}
+
+// SetTight says whether memory is short: then less free memory stays resident.
+func (a *Allocator) SetTight(tight bool) { a.tight.Store(tight) }
+
+// ResidentBytes returns how much memory is in use, or free and still resident.
+func (a *Allocator) ResidentBytes() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used + a.dirty
 }
 
 // Bytes returns how much memory is mapped, and how much of it is unused.

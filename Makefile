@@ -17,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay test-python conformance generate wheel static bench-python bench peers bench-compare bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay test-python conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ peers: ## install what bench-compare measures apart from cyberdb-fast: redis-ser
 
 bench-compare: build ## measure with the peers into bench/results; REPEAT=5 D=2s ONLY="throughput lists" ENTRIES=1000000
 	@GO="$(GO)" RELEASE="$(RELEASE)" .ci/peers-compare
+
+bench-hits: build ## measure hit ratios beside Redis and memcached into bench/results/HITS.json; takes half an hour
+	@.ci/peers-hits $(ARGS)
 
 bench-report: build ## make BENCHMARKS.md's summaries, bench/results/README.md, the charts and report.html from bench/results
 	./bin/cyberdb-bench report --markdown BENCHMARKS.md --tables bench/results/README.md --html bench/results/report.html bench/results/*.jsonl

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -40,7 +42,8 @@ func DefaultHitOptions() HitOptions {
 	}
 }
 
-// HitRatios measures every workload on every cache. The client looks aside: it asks for a key, and
+// HitRatios measures every workload on every cache, one after another; with a rate, the servers at
+// the same time. The client looks aside: it asks for a key, and
 // stores the key if the cache does not have it. All caches get the same requests.
 //
 // Before each workload a cache is emptied and filled with entries that the workload never asks for.
@@ -59,25 +62,60 @@ func HitRatios(ctx context.Context, o HitOptions, each func(*HitResult)) (*HitRe
 		return nil, err
 	}
 	report := newHitReport(&o)
-	for _, cache := range o.Caches {
-		r, err := newHitRun(ctx, &o, cache)
-		if err != nil {
-			return nil, err
+	report.Results = make([]HitResult, len(o.Caches)*len(o.Workloads))
+	var mu sync.Mutex // for each
+	done := func(r *HitResult) {
+		mu.Lock()
+		defer mu.Unlock()
+		if each != nil {
+			each(r)
 		}
-		for i := range o.Workloads {
-			result, err := r.measure(&o.Workloads[i])
-			if err != nil {
-				r.batch.conn.close()
-				return nil, fmt.Errorf("%s, %s: %w", cache.Target, o.Workloads[i].Name, err)
-			}
-			report.Results = append(report.Results, *result)
-			if each != nil {
-				each(result)
-			}
-		}
-		r.batch.conn.close()
 	}
-	return report, nil
+	if o.Rate == 0 {
+		return report, o.measureServer(ctx, "", report.Results, done)
+	}
+	var running sync.WaitGroup
+	problems := make([]error, len(o.Caches))
+	for i, cache := range o.Caches {
+		if i == 0 || cache.Target != o.Caches[i-1].Target {
+			running.Go(func() {
+				problems[i] = o.measureServer(ctx, cache.Target.String(), report.Results, done)
+			})
+		}
+	}
+	running.Wait()
+	return report, errors.Join(problems...)
+}
+
+// measureServer measures every workload on the caches of a server, "": of all, one after another. It
+// puts the results in their places and hands each to done.
+func (o *HitOptions) measureServer(ctx context.Context, target string, all []HitResult, done func(*HitResult)) error {
+	for i, cache := range o.Caches {
+		if target != "" && cache.Target.String() != target {
+			continue
+		}
+		if err := o.measureCache(ctx, cache, all[i*len(o.Workloads):], done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *HitOptions) measureCache(ctx context.Context, cache HitCache, to []HitResult, done func(*HitResult)) error {
+	r, err := newHitRun(ctx, o, cache)
+	if err != nil {
+		return err
+	}
+	defer r.batch.conn.close()
+	for i := range o.Workloads {
+		result, err := r.measure(&o.Workloads[i])
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", cache.Target, o.Workloads[i].Name, err)
+		}
+		to[i] = *result
+		done(result)
+	}
+	return nil
 }
 
 // check says whether the options can be used. Errors: *UsageError.

@@ -68,6 +68,7 @@ from typing import (Any, Awaitable, Callable, Dict, Generic, Iterable, List, Map
     TypeVar, Union, cast, overload)
 
 from . import requests
+from .expiry import Duration
 from .requests import MISSING
 from .table import as_dict, as_list, updates
 {needs}

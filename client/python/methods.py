@@ -30,6 +30,7 @@ from typing import (
 from generate import only, python
 
 from cyberdb_fast import requests
+from cyberdb_fast.expiry import Duration
 from cyberdb_fast.requests import MISSING
 from cyberdb_fast.table import as_dict, as_list, updates
 
@@ -54,10 +55,19 @@ class DictMethods(Generic[K, V]):
         """Returns the value of key, or default if key is absent."""
         return requests.dict_get_or(self._t, key, default)
 
-    @python("__setitem__")
-    def set(self, key: K, value: V) -> None:
-        """Sets the value of key, as d[key] = value."""
+    @only("sync")
+    def __setitem__(self, key: K, value: V) -> None:
+        """Sets the value of key; removes its deadline."""
         return requests.dict_set(self._t, key, value)
+
+    def set(self, key: K, value: V, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> None:
+        """Sets the value of key, as d[key] = value, which removes its deadline.
+
+        With ttl, key expires after that time: seconds or a timedelta, rounded up to milliseconds.
+        With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
+        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
+        """
+        return requests.dict_set(self._t, key, value, ttl, keep_ttl)
 
     @python("__delitem__")
     def delete(self, key: K) -> None:
@@ -74,9 +84,12 @@ class DictMethods(Generic[K, V]):
         """Returns the number of keys."""
         return requests.dict_len(self._t)
 
-    def setdefault(self, key: K, default: Any = None) -> Any:
-        """Returns the value of key; sets it to default first if key is absent."""
-        return requests.dict_setdefault(self._t, key, default)
+    def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Any:
+        """Returns the value of key; sets it to default first if key is absent.
+
+        ttl is as in set, and has an effect only if key is absent.
+        """
+        return requests.dict_setdefault(self._t, key, default, ttl)
 
     @overload
     def pop(self, key: K) -> V: ...
@@ -97,9 +110,12 @@ class DictMethods(Generic[K, V]):
         """Removes all items."""
         return requests.dict_clear(self._t)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets many items in one request, which sets all of them or none."""
-        return requests.dict_update(self._t, updates(args, kwargs))
+    def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> None:
+        """Sets many items in one request, which sets all of them or none.
+
+        ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
+        """
+        return requests.dict_update(self._t, updates(args, kwargs), ttl)
 
     def copy(self) -> Dict[K, V]:
         """Returns the content as a dict, as of one moment, in one request.
@@ -132,23 +148,55 @@ class DictMethods(Generic[K, V]):
         """Returns a dict of those keys that are present, with their values, in one request."""
         return requests.dict_get_many(self._t, keys)
 
-    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> None:
+    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None) -> None:
         """As update."""
-        return requests.dict_update(self._t, as_dict(items))
+        return requests.dict_update(self._t, as_dict(items), ttl)
 
-    def increment(self, key: K, by: Any = 1) -> Any:
+    def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None) -> Any:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
+        A key that is present keeps its deadline. ttl is as in set, and has an effect only if key is
+        absent: a counter with a ttl counts what happens within that time of its first increment.
         Errors: TypeError if the value is not a number; OverflowError.
         """
-        return requests.dict_increment(self._t, key, by)
+        return requests.dict_increment(self._t, key, by, ttl)
 
-    def compare_and_set(self, key: K, old: Any, new: Any) -> bool:
+    def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> bool:
         """Sets key to new if its value equals old; returns whether it did.
 
-        ABSENT as old means that key is absent, ABSENT as new removes key.
+        ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
+        that it has; with ttl, which is as in set, it gets a new one.
         """
-        return requests.dict_compare_and_set(self._t, key, old, new)
+        return requests.dict_compare_and_set(self._t, key, old, new, ttl)
+
+    def ttl(self, key: K) -> Optional[float]:
+        """Returns the time after which key expires, in seconds; None if it has no deadline.
+
+        The default time to live of the dict counts, the idle time does not. Errors: KeyError.
+        """
+        return requests.dict_ttl(self._t, key)
+
+    def expire(self, key: K, ttl: Duration) -> None:
+        """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
+
+        key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
+        is above 100 years; TypeError if it is another type.
+        """
+        return requests.dict_expire(self._t, key, ttl)
+
+    def persist(self, key: K) -> None:
+        """Removes the deadline of key: until it is set again, not even the dict's default applies.
+
+        The idle time of the dict still applies. Errors: KeyError.
+        """
+        return requests.dict_persist(self._t, key)
+
+    def touch(self, key: K) -> None:
+        """Restarts the idle time of key, and its time to live if that is the default of the dict.
+
+        A deadline of its own stays. Errors: KeyError.
+        """
+        return requests.dict_touch(self._t, key)
 
 
 class ListMethods(Generic[V]):

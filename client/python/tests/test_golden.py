@@ -64,7 +64,7 @@ def test_reprs() -> None:
 
 # ---- frames
 
-D, L = requests.table_name("d"), requests.table_name("l")
+D, E, L = requests.table_name("d"), requests.table_name("e"), requests.table_name("l")
 RAW = Request  # a request that no client sends
 REQUESTS: Dict[str, Request[Any]] = {
     "ping": requests.ping(),
@@ -102,6 +102,14 @@ REQUESTS: Dict[str, Request[Any]] = {
     "dict values": requests.dict_values(D),
     "dict items": requests.dict_items(D),
     "dict get many": requests.dict_get_many(D, ["k", "x", "c"]),
+    "dict set, for a minute": requests.dict_set(D, "brief", 1, 60),
+    "dict ttl, none": requests.dict_ttl(D, "brief"),
+    "dict ttl, absent": requests.dict_ttl(D, "x"),
+    "create dict, options": requests.create_dict(E, {"k": 1}, False, ttl=60),
+    "configure": requests.configure(E, max_entries=1000),
+    "configure, no such option": requests.configure(E, size=1),
+    "options": requests.options(E),
+    "drop a dict": requests.drop(E),
     "info, digest": requests.digest(),
     "dict clear": requests.dict_clear(D),
     "list append": requests.list_append(L, "x"),
@@ -137,6 +145,10 @@ OTHERS = {
     "dict set, other version",
     "dict pop, deadline passed",
     "dict scan",
+    "dict set, time to live out of range",
+    "dict expire: persist, with version",
+    "dict forget",
+    "dict horizon",
     "list index",
     "list pop",
     "list pop, empty",
@@ -150,6 +162,10 @@ RESULTS: Dict[str, Any] = {
     "dict get, with version": (1, 2),
     "dict get, absent": KeyError,
     "dict popitem": ("b", None),
+    "dict ttl, none": None,
+    "dict ttl, absent": KeyError,
+    "configure, no such option": ValueError,
+    "options": {"ttl": 60.0, "idle": None, "max_entries": 1000, "max_bytes": None, "policy": "s3fifo"},
     "dict items": [("k", "done"), ((1, "a"), 2.5), ("s", []), ("c", 1)],
     "dict get many": {"k": "done", "c": 1},
     "list get, out of range": IndexError,
@@ -191,9 +207,12 @@ def test_frames() -> None:
 
 
 METHODS = (ROOT / "client/python/methods.py").read_text()
+LOGGED = {"DICT FORGET", "DICT HORIZON"}  # only the server's log has them
 SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
 COMMANDS = [
-    name for name in opcodes.OPCODE_NAMES.values() if name.startswith(("DICT ", "LIST ")) and name not in SLICES
+    name
+    for name in opcodes.OPCODE_NAMES.values()
+    if name.startswith(("DICT ", "LIST ")) and name not in SLICES | LOGGED
 ]
 
 

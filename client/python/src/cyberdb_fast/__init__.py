@@ -45,6 +45,7 @@ from .errors import (
     WrongTableKind,
     WrongTableNameCyberDBError,
 )
+from .expiry import DictOptions
 from .pipeline import DictPipeline, ListPipeline, Pipeline
 from .requests import ABSENT, Table
 from .result import Result
@@ -64,6 +65,7 @@ __all__ = [
     "CyberDict",
     "CyberList",
     "DeadlineExceeded",
+    "DictOptions",
     "DictPipeline",
     "DisconCyberDBError",
     "EncryptionMismatch",

@@ -35,6 +35,7 @@ from typing import (
     Optional,
     Tuple,
     TypeVar,
+    Union,
     overload,
 )
 
@@ -44,10 +45,11 @@ from .aio_connections import Connections
 from .aio_table import Durable
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
 from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
+from .expiry import DictOptions, Duration, Policy, milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
-from .requests import MISSING, Request, StreamRequest, Table
+from .requests import MISSING, Missing, Request, StreamRequest, Table
 from .result import BasePipeline, Result, set_replies, values_or_errors
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
@@ -184,15 +186,31 @@ class Proxy:
         await self.close()
 
     async def create_cyberdict(
-        self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False
+        self,
+        table_name: str,
+        content: Optional[Mapping[Any, Any]] = None,
+        *,
+        exist_ok: bool = False,
+        ttl: Optional[Duration] = None,
+        idle: Optional[Duration] = None,
+        max_entries: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        policy: Optional[Policy] = None,
     ) -> CyberDict[Any, Any]:
-        """Creates a dict with the given content and returns it.
-
-        With exist_ok, an existing dict is returned unchanged. Errors: TableExists unless exist_ok;
-        WrongTableKind; WrongInputCyberDBError if content is not a mapping.
-        """
+        """As cyberdb_fast.Proxy.create_cyberdict."""
         name = requests.table_name(table_name)
-        await self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
+        await self._perform(
+            requests.create_dict(
+                name,
+                check_dict_content(content),
+                exist_ok,
+                ttl=ttl,
+                idle=idle,
+                max_entries=max_entries,
+                max_bytes=max_bytes,
+                policy=policy,
+            )
+        )
         return CyberDict(self, table_name)
 
     async def create_cyberlist(
@@ -217,6 +235,26 @@ class Proxy:
         found = await self._perform(requests.kind(requests.table_name(table_name)))
         if found != kind:
             raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
+
+    async def configure(
+        self,
+        table_name: str,
+        *,
+        ttl: Union[Duration, Missing, None] = MISSING,
+        idle: Union[Duration, Missing, None] = MISSING,
+        max_entries: Union[int, Missing, None] = MISSING,
+        max_bytes: Union[int, Missing, None] = MISSING,
+        policy: Union[Policy, Missing, None] = MISSING,
+    ) -> None:
+        """As cyberdb_fast.Proxy.configure."""
+        name = requests.table_name(table_name)
+        await self._perform(
+            requests.configure(name, ttl=ttl, idle=idle, max_entries=max_entries, max_bytes=max_bytes, policy=policy)
+        )
+
+    async def options(self, table_name: str) -> DictOptions:
+        """As cyberdb_fast.Proxy.options."""
+        return await self._perform(requests.options(requests.table_name(table_name)))
 
     async def exists(self, table_name: str) -> bool:
         """Whether a table of that name exists."""
@@ -356,8 +394,11 @@ class CyberDict(DictMethods[K, V]):
         finally:
             await flat.aclose()
 
-    async def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING) -> V:
+    async def modify(
+        self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None
+    ) -> V:
         """As cyberdb_fast.CyberDict.modify."""
+        on_wire = None if ttl is None else milliseconds(ttl)
         while True:
             try:
                 entry = await self._perform(requests.dict_get_versioned(self._t, key))
@@ -367,7 +408,7 @@ class CyberDict(DictMethods[K, V]):
                 entry = requests.Versioned(default, 0)
             new = change(entry.value)
             try:
-                await self._perform(requests.dict_set_if(self._t, key, new, entry.version))
+                await self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
             except VersionMismatch:
                 continue
             return new

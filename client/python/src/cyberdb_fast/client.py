@@ -6,7 +6,7 @@ import os
 import weakref
 from contextlib import suppress
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar, Union
 
 from . import requests
 from .affinity import assign_process_number, current_hub, current_location
@@ -15,11 +15,12 @@ from .connection import Connection, NotSent
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import ConnectionLost, DisconCyberDBError, NoSuchTable, TooLarge, WrongInputCyberDBError, WrongTableKind
+from .expiry import DictOptions, Duration, Policy
 from .frames import Reply
 from .opcodes import READS
 from .pipeline import Pipeline
 from .pool import Pool
-from .requests import Request, StreamRequest, Table
+from .requests import MISSING, Missing, Request, StreamRequest, Table
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 from .table import as_dict
 from .waiter import ENTRY_POINTS, Lease
@@ -352,15 +353,49 @@ class Proxy:
         )
 
     def create_cyberdict(
-        self, table_name: str, content: Optional[Mapping[Any, Any]] = None, *, exist_ok: bool = False
+        self,
+        table_name: str,
+        content: Optional[Mapping[Any, Any]] = None,
+        *,
+        exist_ok: bool = False,
+        ttl: Optional[Duration] = None,
+        idle: Optional[Duration] = None,
+        max_entries: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        policy: Optional[Policy] = None,
     ) -> CyberDict[Any, Any]:
         """Creates a dict with the given content and returns it.
 
-        With exist_ok, an existing dict is returned unchanged. Errors: TableExists unless exist_ok;
-        WrongTableKind; WrongInputCyberDBError if content is not a mapping.
+        With exist_ok, an existing dict is returned unchanged, with the options that it has. The
+        options of a new dict, none of which is the default:
+
+        ttl      an entry expires after this time since its last write, unless it has a deadline of
+                 its own
+        idle     an entry expires after this time without reads and writes, at the latest after
+                 twice this time
+        max_entries, max_bytes  limits of the dict; an entry has the bytes of its key and value and
+                 about 24 more
+        policy   what a write beyond a limit does: it removes entries that are rarely used
+                 ("s3fifo", the default) or that expire first ("ttl"), or it fails with Overloaded
+                 ("none")
+
+        Times are seconds or timedeltas, rounded up to milliseconds. Errors: TableExists unless
+        exist_ok; WrongTableKind; WrongInputCyberDBError if content is not a mapping; ValueError if
+        an option is out of range; TypeError if it has the wrong type.
         """
         name = requests.table_name(table_name)
-        self._perform(requests.create_dict(name, check_dict_content(content), exist_ok))
+        self._perform(
+            requests.create_dict(
+                name,
+                check_dict_content(content),
+                exist_ok,
+                ttl=ttl,
+                idle=idle,
+                max_entries=max_entries,
+                max_bytes=max_bytes,
+                policy=policy,
+            )
+        )
         return CyberDict(self, table_name)
 
     def create_cyberlist(
@@ -391,6 +426,35 @@ class Proxy:
             raise NoSuchTable(f"{table_name} table does not exist.") from None
         if found != kind:
             raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
+
+    def configure(
+        self,
+        table_name: str,
+        *,
+        ttl: Union[Duration, Missing, None] = MISSING,
+        idle: Union[Duration, Missing, None] = MISSING,
+        max_entries: Union[int, Missing, None] = MISSING,
+        max_bytes: Union[int, Missing, None] = MISSING,
+        policy: Union[Policy, Missing, None] = MISSING,
+    ) -> None:
+        """Changes options of a dict; None removes one. create_cyberdict describes them.
+
+        Options that are not given stay as they are. Errors: NoSuchTable; WrongTableKind; ValueError
+        if an option is out of range; TypeError if it has the wrong type.
+        """
+        name = requests.table_name(table_name)
+        self._perform(
+            requests.configure(name, ttl=ttl, idle=idle, max_entries=max_entries, max_bytes=max_bytes, policy=policy)
+        )
+
+    def options(self, table_name: str) -> DictOptions:
+        """Returns the options of a dict: ttl, idle, max_entries, max_bytes and policy.
+
+        Times are in seconds; None means that there is no such limit. policy is the one in force.
+        The result can be passed to configure: configure("b", **options("a")). Errors: NoSuchTable;
+        WrongTableKind.
+        """
+        return self._perform(requests.options(requests.table_name(table_name)))
 
     def exists(self, table_name: str) -> bool:
         """Whether a table of that name exists."""

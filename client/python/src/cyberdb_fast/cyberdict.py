@@ -24,6 +24,7 @@ from typing import (
 
 from . import dict_snapshot, opcodes, requests
 from .errors import VersionMismatch
+from .expiry import Duration, milliseconds
 from .methods_sync import DictMethods
 from .requests import MISSING
 from .table import as_dict
@@ -99,12 +100,14 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
     def items(self) -> ItemsView[K, V]:
         return DictItems(self)
 
-    def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING) -> V:
+    def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None) -> V:
         """Sets key to change(value) and returns the new value.
 
-        change is called again if another client has written key in between. Errors: KeyError if key
-        is absent and there is no default; if change raises an error, nothing has changed.
+        change is called again if another client has written key in between. ttl is as in set.
+        Errors: KeyError if key is absent and there is no default; if change raises an error,
+        nothing has changed.
         """
+        on_wire = None if ttl is None else milliseconds(ttl)
         while True:
             try:
                 entry = self._perform(requests.dict_get_versioned(self._t, key))
@@ -114,7 +117,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
                 entry = requests.Versioned(default, 0)
             new = change(entry.value)
             try:
-                self._perform(requests.dict_set_if(self._t, key, new, entry.version))
+                self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
             except VersionMismatch:
                 continue
             return new

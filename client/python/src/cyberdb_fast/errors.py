@@ -91,7 +91,7 @@ class BadRequest(CyberDBError):
 
 
 class Overloaded(CyberDBError):
-    """The server has no memory for the request, or no free connection. Nothing has changed."""
+    """The server has no memory or connection for it, or a dict is full. Nothing has changed."""
 
 
 class NotDurable(CyberDBError):

@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 from .errors import ProtocolError
 
 # Flags of requests and of replies.
-IF_VERSION, WANT_VERSION, DEADLINE, DURABLE = 0x01, 0x02, 0x04, 0x08
+IF_VERSION, WANT_VERSION, DEADLINE, DURABLE, TIME_TO_LIVE = 0x01, 0x02, 0x04, 0x08, 0x10
 MORE, VERSION = 0x01, 0x02
 
 # Status codes. On the wire: do not change.

@@ -26,6 +26,7 @@ from typing import (
 
 from . import requests
 from .aio_table import Handle
+from .expiry import Duration
 from .requests import MISSING
 from .table import as_dict, as_list, updates
 
@@ -49,9 +50,14 @@ class DictMethods(Handle, Generic[K, V]):
         """Returns the value of key, or default if key is absent."""
         return self._perform(requests.dict_get_or(self._t, key, default))
 
-    def set(self, key: K, value: V) -> Awaitable[None]:
-        """Sets the value of key, as d[key] = value."""
-        return self._perform(requests.dict_set(self._t, key, value))
+    def set(self, key: K, value: V, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> Awaitable[None]:
+        """Sets the value of key, as d[key] = value, which removes its deadline.
+
+        With ttl, key expires after that time: seconds or a timedelta, rounded up to milliseconds.
+        With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
+        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
+        """
+        return self._perform(requests.dict_set(self._t, key, value, ttl, keep_ttl))
 
     def delete(self, key: K) -> Awaitable[None]:
         """Removes key, as del d[key]. Errors: KeyError."""
@@ -65,9 +71,12 @@ class DictMethods(Handle, Generic[K, V]):
         """Returns the number of keys."""
         return self._perform(requests.dict_len(self._t))
 
-    def setdefault(self, key: K, default: Any = None) -> Awaitable[Any]:
-        """Returns the value of key; sets it to default first if key is absent."""
-        return self._perform(requests.dict_setdefault(self._t, key, default))
+    def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Awaitable[Any]:
+        """Returns the value of key; sets it to default first if key is absent.
+
+        ttl is as in set, and has an effect only if key is absent.
+        """
+        return self._perform(requests.dict_setdefault(self._t, key, default, ttl))
 
     @overload
     def pop(self, key: K) -> Awaitable[V]: ...
@@ -88,9 +97,12 @@ class DictMethods(Handle, Generic[K, V]):
         """Removes all items."""
         return self._perform(requests.dict_clear(self._t))
 
-    def update(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        """Sets many items in one request, which sets all of them or none."""
-        return self._perform(requests.dict_update(self._t, updates(args, kwargs)))
+    def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> Awaitable[None]:
+        """Sets many items in one request, which sets all of them or none.
+
+        ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
+        """
+        return self._perform(requests.dict_update(self._t, updates(args, kwargs), ttl))
 
     def copy(self) -> Awaitable[Dict[K, V]]:
         """Returns the content as a dict, as of one moment, in one request.
@@ -107,23 +119,57 @@ class DictMethods(Handle, Generic[K, V]):
         """Returns a dict of those keys that are present, with their values, in one request."""
         return self._perform(requests.dict_get_many(self._t, keys))
 
-    def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]]) -> Awaitable[None]:
+    def set_many(
+        self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None
+    ) -> Awaitable[None]:
         """As update."""
-        return self._perform(requests.dict_update(self._t, as_dict(items)))
+        return self._perform(requests.dict_update(self._t, as_dict(items), ttl))
 
-    def increment(self, key: K, by: Any = 1) -> Awaitable[Any]:
+    def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None) -> Awaitable[Any]:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
+        A key that is present keeps its deadline. ttl is as in set, and has an effect only if key is
+        absent: a counter with a ttl counts what happens within that time of its first increment.
         Errors: TypeError if the value is not a number; OverflowError.
         """
-        return self._perform(requests.dict_increment(self._t, key, by))
+        return self._perform(requests.dict_increment(self._t, key, by, ttl))
 
-    def compare_and_set(self, key: K, old: Any, new: Any) -> Awaitable[bool]:
+    def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> Awaitable[bool]:
         """Sets key to new if its value equals old; returns whether it did.
 
-        ABSENT as old means that key is absent, ABSENT as new removes key.
+        ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
+        that it has; with ttl, which is as in set, it gets a new one.
         """
-        return self._perform(requests.dict_compare_and_set(self._t, key, old, new))
+        return self._perform(requests.dict_compare_and_set(self._t, key, old, new, ttl))
+
+    def ttl(self, key: K) -> Awaitable[Optional[float]]:
+        """Returns the time after which key expires, in seconds; None if it has no deadline.
+
+        The default time to live of the dict counts, the idle time does not. Errors: KeyError.
+        """
+        return self._perform(requests.dict_ttl(self._t, key))
+
+    def expire(self, key: K, ttl: Duration) -> Awaitable[None]:
+        """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
+
+        key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
+        is above 100 years; TypeError if it is another type.
+        """
+        return self._perform(requests.dict_expire(self._t, key, ttl))
+
+    def persist(self, key: K) -> Awaitable[None]:
+        """Removes the deadline of key: until it is set again, not even the dict's default applies.
+
+        The idle time of the dict still applies. Errors: KeyError.
+        """
+        return self._perform(requests.dict_persist(self._t, key))
+
+    def touch(self, key: K) -> Awaitable[None]:
+        """Restarts the idle time of key, and its time to live if that is the default of the dict.
+
+        A deadline of its own stays. Errors: KeyError.
+        """
+        return self._perform(requests.dict_touch(self._t, key))
 
 
 class ListMethods(Handle, Generic[V]):

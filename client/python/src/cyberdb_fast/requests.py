@@ -25,7 +25,8 @@ from typing import (
     cast,
 )
 
-from . import errors, frames, opcodes
+from . import errors, expiry, frames, opcodes
+from .expiry import Duration, milliseconds
 from .frames import Reply
 from .sortkey import sort_key
 from .spool import Spool, no_room
@@ -203,6 +204,15 @@ def _length(decoder: Decoder, body: bytes) -> int:
     return length
 
 
+def _seconds(decoder: Decoder, body: bytes) -> Optional[float]:
+    left = decoder.one(body)
+    if left is None:
+        return None
+    if type(left) is not int or left <= 0:
+        raise errors.ProtocolError(f"a time to live of {left!r}")
+    return left / 1000
+
+
 def _info(decoder: Decoder, body: bytes) -> Dict[str, Any]:
     info = json.JSONDecoder().decode(
         _str(decoder, body)
@@ -289,6 +299,16 @@ def _slice_index(part: Any) -> int:
         raise TypeError("slice indices must be integers or None or have an __index__ method") from None
 
 
+def with_ttl(request: Request[T], ttl: int) -> Request[T]:
+    """Gives request a time to live: milliseconds, KEEP_TTL or NO_DEADLINE. Returns request.
+
+    The field of IF VERSION, if there is one, is put before it afterwards.
+    """
+    request.payload = expiry.field(ttl) + request.payload
+    request.flags |= frames.TIME_TO_LIVE
+    return request
+
+
 # ---- server and tables
 
 
@@ -308,8 +328,23 @@ def save() -> Request[bool]:
     return Request(opcodes.SAVE, b"", _bool)
 
 
-def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool) -> Request[bool]:
-    return Request(opcodes.CREATE_DICT, t + encode(exist_ok) + flat(content), _bool)
+def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool, **options: Any) -> Request[bool]:
+    """Creates a dict. An option that is None is not sent."""
+    given = {name: value for name, value in options.items() if value is not None}
+    how: Any = expiry.on_wire(given) or exist_ok
+    if given and exist_ok:
+        how["exist_ok"] = True
+    return Request(opcodes.CREATE_DICT, t + encode(how) + flat(content), _bool)
+
+
+def configure(t: bytes, **options: Any) -> Request[None]:
+    """Changes the options of a dict, except those that are MISSING."""
+    given = {name: value for name, value in options.items() if value is not MISSING}
+    return Request(opcodes.CONFIGURE, t + encode(expiry.on_wire(given)), _nothing)
+
+
+def options(t: bytes) -> Request[expiry.DictOptions]:
+    return Request(opcodes.OPTIONS, t, lambda decoder, body: expiry.options_of(decoder.one(body)))
 
 
 def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
@@ -373,14 +408,26 @@ def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
     return _WithVersion(opcodes.DICT_GET, t + encode(key), _one, key, frames.WANT_VERSION)
 
 
-def dict_set(t: bytes, key: Any, value: Any) -> Request[None]:
-    return Request(opcodes.DICT_SET, t + encode(key) + encode(value), _nothing, key)
+def dict_set(t: bytes, key: Any, value: Any, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> Request[None]:
+    request = Request(opcodes.DICT_SET, t + encode(key) + encode(value), _nothing, key)
+    if not keep_ttl:
+        return request if ttl is None else with_ttl(request, milliseconds(ttl))
+    if ttl is not None:
+        raise ValueError("ttl and keep_ttl exclude each other")
+    return with_ttl(request, expiry.KEEP_TTL)
 
 
-def dict_set_if(t: bytes, key: Any, value: Any, version: int) -> Request[None]:
-    """Sets key if its version matches. Version 0: only if the key is absent."""
-    payload = version.to_bytes(8, "little") + t + encode(key) + encode(value)
-    return Request(opcodes.DICT_SET, payload, _nothing, key, frames.IF_VERSION)
+def dict_set_if(t: bytes, key: Any, value: Any, version: int, ttl: Optional[int] = None) -> Request[None]:
+    """Sets key if its version matches. Version 0: only if the key is absent.
+
+    ttl is as in with_ttl.
+    """
+    request = dict_set(t, key, value)
+    if ttl is not None:
+        with_ttl(request, ttl)
+    request.payload = version.to_bytes(8, "little") + request.payload
+    request.flags |= frames.IF_VERSION
+    return request
 
 
 def dict_delete(t: bytes, key: Any) -> Request[None]:
@@ -395,12 +442,14 @@ def dict_len(t: bytes) -> Request[int]:
     return Request(opcodes.DICT_LEN, t, _length)
 
 
-def dict_setdefault(t: bytes, key: Any, default: Any) -> Request[Any]:
-    return Request(opcodes.DICT_SETDEFAULT, t + encode(key) + encode(default), _one)
+def dict_setdefault(t: bytes, key: Any, default: Any, ttl: Optional[Duration] = None) -> Request[Any]:
+    request = Request(opcodes.DICT_SETDEFAULT, t + encode(key) + encode(default), _one)
+    return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
-def dict_update(t: bytes, items: Dict[Any, Any]) -> Request[None]:
-    return Request(opcodes.DICT_UPDATE, t + flat(items), _nothing)
+def dict_update(t: bytes, items: Dict[Any, Any], ttl: Optional[Duration] = None) -> Request[None]:
+    request = Request(opcodes.DICT_UPDATE, t + flat(items), _nothing)
+    return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
 def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
@@ -450,13 +499,32 @@ def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
     return Request(opcodes.DICT_GET_MANY, t + many(asked), read)
 
 
-def dict_increment(t: bytes, key: Any, by: Any) -> Request[Any]:
-    return Request(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), _one, key)
+def dict_increment(t: bytes, key: Any, by: Any, ttl: Optional[Duration] = None) -> Request[Any]:
+    request = Request(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), _one, key)
+    return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
-def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any) -> Request[bool]:
+def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any, ttl: Optional[Duration] = None) -> Request[bool]:
     sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
-    return Request(opcodes.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _bool)
+    request = Request(opcodes.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), _bool)
+    return request if ttl is None else with_ttl(request, milliseconds(ttl))
+
+
+def dict_ttl(t: bytes, key: Any) -> Request[Optional[float]]:
+    """The time to live that key has left, in seconds; None if it has no deadline."""
+    return Request(opcodes.DICT_TTL, t + encode(key), _seconds, key)
+
+
+def dict_expire(t: bytes, key: Any, ttl: Duration) -> Request[None]:
+    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode(key), _nothing, key), milliseconds(ttl))
+
+
+def dict_persist(t: bytes, key: Any) -> Request[None]:
+    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode(key), _nothing, key), expiry.NO_DEADLINE)
+
+
+def dict_touch(t: bytes, key: Any) -> Request[None]:
+    return Request(opcodes.DICT_TOUCH, t + encode(key), _nothing, key)
 
 
 # ---- lists

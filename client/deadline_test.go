@@ -39,12 +39,6 @@ func (c *conn) enqueue(t testing.TB, ctx context.Context, calls ...*call) {
 func TestDeadlineFrames(t *testing.T) {
 	c := dialPeer(t, startPeer(t), nil)
 	d := DictOf[string, int](c, "t")
-	ifVersion := func() *call {
-		q := d.ifVersion(codec.OpDictSet, codec.FlagWantVersion, 7)
-		add(q, "k")
-		add(q, 1)
-		return q
-	}
 	const never = 0
 	for _, test := range []struct {
 		name         string
@@ -55,7 +49,15 @@ func TestDeadlineFrames(t *testing.T) {
 	}{
 		{"none", never, time.Second, d.get("k"), "0a000000", "20 00 a174a16b"},
 		{"seconds", 1500 * time.Millisecond, 0, d.get("k"), "0e000000", "20 04 dc050000 a174a16b"},
-		{"after the version", time.Second, 0, ifVersion(), "17000000", "21 07 0700000000000000 e8030000 a174a16b01"},
+		{"after the version", time.Second, 0, d.setIf("k", 1, 7), "17000000", "21 07 0700000000000000 e8030000 a174a16b01"},
+		{
+			"before the time to live", time.Second, 0, d.WithTTL(time.Minute).setIf("k", 1, 7),
+			"1f000000", "21 17 0700000000000000 e8030000 60ea000000000000 a174a16b01",
+		},
+		{
+			"without a version", time.Second, 0, d.persist("k"),
+			"16000000", "32 14 e8030000 0000000000000000 a174a16b",
+		},
 		{"rounded up", 250 * time.Microsecond, 0, d.get("k"), "0e000000", "20 04 01000000 a174a16b"},
 		{"queued", time.Second, 300 * time.Millisecond, d.get("k"), "0e000000", "20 04 bc020000 a174a16b"},
 		{"over", time.Second, 2 * time.Second, d.get("k"), "0e000000", "20 04 00000000 a174a16b"},

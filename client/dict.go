@@ -18,11 +18,15 @@ import (
 type Dict[K, V any] struct {
 	client *Client
 	table  *tableName
+	ttl    int64 // what writes say about deadlines: milliseconds, codec.KeepTimeToLive or noTTL
 }
+
+// noTTL means that requests have no time to live.
+const noTTL = 0
 
 // DictOf returns a handle of the dict named table.
 func DictOf[K, V any](c *Client, table string) *Dict[K, V] {
-	return &Dict[K, V]{c, nameTable(table)}
+	return &Dict[K, V]{c, nameTable(table), noTTL}
 }
 
 // Name returns the table's name.
@@ -158,11 +162,11 @@ func (d *Dict[K, V]) len() *call { return d.client.read(codec.OpDictLen, d.table
 // Len is Dict.Len.
 func (p DictPipe[K, V]) Len() *Future[int] { return queue(p.pipeline, p.dict.len(), decodeOne[int]) }
 
-// Set sets the value of k to v.
+// Set sets the value of k to v and removes its deadline; see WithTTL and KeepTTL.
 func (d *Dict[K, V]) Set(ctx context.Context, k K, v V) error { return perform(ctx, d.set(k, v)) }
 
 func (d *Dict[K, V]) set(k K, v V) *call {
-	q := d.client.write(codec.OpDictSet, d.table)
+	q := d.writing(codec.Request{Op: codec.OpDictSet})
 	add(q, k)
 	add(q, v)
 	return q
@@ -179,7 +183,7 @@ func (d *Dict[K, V]) SetDefault(ctx context.Context, k K, v V) (V, error) {
 }
 
 func (d *Dict[K, V]) setDefault(k K, v V) *call {
-	q := d.client.write(codec.OpDictSetDefault, d.table)
+	q := d.writing(codec.Request{Op: codec.OpDictSetDefault})
 	add(q, k)
 	add(q, v)
 	return q
@@ -197,7 +201,7 @@ func (d *Dict[K, V]) Update(ctx context.Context, items iter.Seq2[K, V]) error {
 }
 
 func (d *Dict[K, V]) update(items iter.Seq2[K, V]) *call {
-	return addItems(d.client.write(codec.OpDictUpdate, d.table), items)
+	return addItems(d.writing(codec.Request{Op: codec.OpDictUpdate}), items)
 }
 
 // Update is Dict.Update.

@@ -7,14 +7,14 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// Increment adds by to the value of k, or to 0 if k is absent, and returns the sum. Errors: ErrType
-// if the value is not a number; ErrOverflow.
+// Increment adds by to the value of k, or to 0 if k is absent, and returns the sum. An entry that
+// exists keeps its deadline. Errors: ErrType if the value is not a number; ErrOverflow.
 func (d *Dict[K, V]) Increment(ctx context.Context, k K, by V) (V, error) {
 	return request(ctx, d.increment(k, by), decodeOne[V])
 }
 
 func (d *Dict[K, V]) increment(k K, by V) *call {
-	q := d.client.write(codec.OpDictIncrement, d.table)
+	q := d.writing(codec.Request{Op: codec.OpDictIncrement})
 	add(q, k)
 	add(q, by)
 	return q
@@ -26,7 +26,7 @@ func (p DictPipe[K, V]) Increment(k K, by V) *Future[V] {
 }
 
 // CompareAndSet sets the value of k to new if it equals old as Python compares, and reports whether
-// it did.
+// it did. k keeps its deadline.
 func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, error) {
 	return request(ctx, d.compareAndSet(k, &old, &new), decodeOne[bool])
 }
@@ -48,7 +48,7 @@ func (d *Dict[K, V]) DeleteIfEqual(ctx context.Context, k K, old V) (bool, error
 
 // compareAndSet begins COMPARE AND SET. nil as old or new means that k is absent.
 func (d *Dict[K, V]) compareAndSet(k K, old, new *V) *call {
-	q := d.client.write(codec.OpDictCompareAndSet, d.table)
+	q := d.writing(codec.Request{Op: codec.OpDictCompareAndSet})
 	add(q, k)
 	for _, v := range []*V{old, new} {
 		if v == nil {
@@ -77,7 +77,7 @@ func (d *Dict[K, V]) GetVersioned(ctx context.Context, k K) (V, Version, error) 
 
 // SetVersioned sets the value of k to v and returns the new version.
 func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error) {
-	q := d.client.begin(codec.Request{Op: codec.OpDictSet, Flags: codec.FlagWantVersion}, d.table)
+	q := d.writing(codec.Request{Op: codec.OpDictSet, Flags: codec.FlagWantVersion})
 	add(q, k)
 	add(q, v)
 	return request(ctx, q, decodeVersion)
@@ -86,16 +86,24 @@ func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error
 // SetIf sets the value of k to v if the entry's version is still the given one, and returns the new
 // version. Absent as version means that k must be absent. Errors: ErrVersionMismatch.
 func (d *Dict[K, V]) SetIf(ctx context.Context, k K, v V, version Version) (Version, error) {
-	q := d.ifVersion(codec.OpDictSet, codec.FlagWantVersion, version)
+	return request(ctx, d.setIf(k, v, version), decodeVersion)
+}
+
+func (d *Dict[K, V]) setIf(k K, v V, version Version) *call {
+	q := d.writing(codec.Request{
+		Op:        codec.OpDictSet,
+		Flags:     codec.FlagIfVersion | codec.FlagWantVersion,
+		IfVersion: uint64(version),
+	})
 	add(q, k)
 	add(q, v)
-	return request(ctx, q, decodeVersion)
+	return q
 }
 
 // DeleteIf removes k if the entry's version is still the given one. Errors: ErrVersionMismatch,
 // ErrKey.
 func (d *Dict[K, V]) DeleteIf(ctx context.Context, k K, version Version) error {
-	q := d.ifVersion(codec.OpDictDelete, 0, version)
+	q := d.ifVersion(codec.OpDictDelete, version)
 	add(q, k)
 	return perform(ctx, q)
 }
@@ -103,14 +111,14 @@ func (d *Dict[K, V]) DeleteIf(ctx context.Context, k K, version Version) error {
 // PopIf removes k if the entry's version is still the given one, and returns its value. Errors:
 // ErrVersionMismatch, ErrKey.
 func (d *Dict[K, V]) PopIf(ctx context.Context, k K, version Version) (V, error) {
-	q := d.ifVersion(codec.OpDictPop, 0, version)
+	q := d.ifVersion(codec.OpDictPop, version)
 	add(q, k)
 	return request(ctx, q, decodeOne[V])
 }
 
-func (d *Dict[K, V]) ifVersion(op codec.Opcode, flags codec.RequestFlags, version Version) *call {
+func (d *Dict[K, V]) ifVersion(op codec.Opcode, version Version) *call {
 	return d.client.begin(
-		codec.Request{Op: op, Flags: flags | codec.FlagIfVersion, IfVersion: uint64(version)},
+		codec.Request{Op: op, Flags: codec.FlagIfVersion, IfVersion: uint64(version)},
 		d.table,
 	)
 }

@@ -23,8 +23,8 @@ var (
 	// ErrType is returned when a value does not support the operation, such as an unhashable key or
 	// '<' between str and int (TypeError).
 	ErrType = errors.New("TypeError")
-	// ErrValue is returned when a list does not have the element, a step is 0, or the server does
-	// not accept a value (ValueError).
+	// ErrValue is returned when a list does not have the element, a step is 0, a time to live or an
+	// option is out of range, or the server does not accept a value (ValueError).
 	ErrValue = errors.New("ValueError")
 	// ErrAttribute is returned when an element lacks an attribute that a sort key needs
 	// (AttributeError).
@@ -54,8 +54,8 @@ var (
 	// ErrBadRequest is returned when the request is not valid: a table name is empty or too long,
 	// or the server is older and does not know the request. Nothing has changed.
 	ErrBadRequest = errors.New("bad request")
-	// ErrOverloaded is returned when the server has no memory for the request, or no free
-	// connection. Nothing has changed.
+	// ErrOverloaded is returned when the server has no memory for the request or no free
+	// connection, or when a dict is at a limit and its policy removes nothing. Nothing has changed.
 	ErrOverloaded = errors.New("server overloaded")
 	// ErrShuttingDown is returned when the server is stopping. Nothing has changed.
 	ErrShuttingDown = errors.New("server shutting down")

@@ -31,8 +31,11 @@ func TestEveryCommandHasMethods(t *testing.T) {
 	for op, shape := range codec.Shapes {
 		op := codec.Opcode(op)
 		kind, name, _ := strings.Cut(shape.Name, " ")
-		if (kind != "DICT" && kind != "LIST") || op == codec.OpDictScan {
-			continue // Dict.All reads it all
+		switch {
+		case kind != "DICT" && kind != "LIST",
+			op == codec.OpDictScan,                              // Dict.All reads it all
+			op == codec.OpDictForget, op == codec.OpDictHorizon: // only the server's log has them
+			continue
 		}
 		file := "client/" + strings.ToLower(kind) + ".go"
 		pipe := c.Pipeline()
@@ -78,7 +81,8 @@ type goldenExample struct {
 	sent    chan []byte // payloads that the method has sent
 }
 
-// goldenFrames returns the examples that have the name of their command, by that name.
+// goldenFrames returns an example of each command, by its name: the one that is called as it, or
+// else the first one whose name begins so.
 func goldenFrames(t *testing.T) map[string]*goldenExample {
 	t.Helper()
 	text, err := os.ReadFile("../codec/testdata/frames.txt")
@@ -87,11 +91,13 @@ func goldenFrames(t *testing.T) map[string]*goldenExample {
 	}
 	examples := make(map[string]*goldenExample)
 	for _, shape := range codec.Shapes {
-		_, rest, found := strings.Cut(string(text), "\n"+strings.ToLower(shape.Name)+"\t")
-		line, _, _ := strings.Cut(rest, "\n")
-		request, reply, _ := strings.Cut(line, "\t")
-		if shape.Name != "" && found {
-			examples[shape.Name] = newGoldenExample(t, request, reply)
+		for _, end := range []string{"\t", ", ", ": "} {
+			_, rest, found := strings.Cut(string(text), "\n"+strings.ToLower(shape.Name)+end)
+			line, _, _ := strings.Cut(rest, "\n")
+			if columns := strings.Split(end+line, "\t"); shape.Name != "" && found {
+				examples[shape.Name] = newGoldenExample(t, columns[1], columns[2])
+				break
+			}
 		}
 	}
 	return examples
@@ -151,6 +157,9 @@ func (e *goldenExample) compare(t *testing.T, what string, results []reflect.Val
 	}
 	if want := split(e.reply.Body); len(want) == 1 {
 		v, _, err := govalue.Decode(want[0])
+		if v == nil && results[0].IsZero() {
+			return
+		}
 		if got := results[0].Interface(); err != nil || fmt.Sprint(got) != fmt.Sprint(v) {
 			t.Errorf("%s returned %v, want %v, %v", what, got, v, err)
 		}

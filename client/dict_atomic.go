@@ -125,8 +125,13 @@ func (d *Dict[K, V]) ifVersion(op codec.Opcode, version Version) *call {
 
 // Modify sets the value of k to the result of change and returns it. change gets the current value,
 // or the zero value and false if k is absent. If another client writes k in between, Modify calls
-// change again. If change returns an error, Modify returns it and nothing is written.
+// change again. If change returns an error, Modify returns it and nothing is written. k keeps its
+// deadline; Modify of a handle from WithTTL sets it.
 func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found bool) (V, error)) (V, error) {
+	writing := d
+	if d.ttl == noTTL {
+		writing = d.KeepTTL()
+	}
 	for {
 		old, version, err := d.GetVersioned(ctx, k)
 		found := err == nil
@@ -140,7 +145,7 @@ func (d *Dict[K, V]) Modify(ctx context.Context, k K, change func(v V, found boo
 		if err != nil {
 			return v, err
 		}
-		if _, err = d.SetIf(ctx, k, v, version); !errors.Is(err, ErrVersionMismatch) {
+		if _, err = writing.SetIf(ctx, k, v, version); !errors.Is(err, ErrVersionMismatch) {
 			return v, err
 		}
 	}

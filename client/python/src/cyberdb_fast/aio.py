@@ -45,7 +45,7 @@ from .aio_connections import Connections
 from .aio_table import Durable
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
 from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
-from .expiry import DictOptions, Duration, Policy, milliseconds
+from .expiry import KEEP_TTL, DictOptions, Duration, Policy, milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
@@ -398,7 +398,7 @@ class CyberDict(DictMethods[K, V]):
         self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None
     ) -> V:
         """As cyberdb_fast.CyberDict.modify."""
-        on_wire = None if ttl is None else milliseconds(ttl)
+        on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
         while True:
             try:
                 entry = await self._perform(requests.dict_get_versioned(self._t, key))

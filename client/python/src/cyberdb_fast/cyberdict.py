@@ -24,7 +24,7 @@ from typing import (
 
 from . import dict_snapshot, opcodes, requests
 from .errors import VersionMismatch
-from .expiry import Duration, milliseconds
+from .expiry import KEEP_TTL, Duration, milliseconds
 from .methods_sync import DictMethods
 from .requests import MISSING
 from .table import as_dict
@@ -103,11 +103,11 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
     def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None) -> V:
         """Sets key to change(value) and returns the new value.
 
-        change is called again if another client has written key in between. ttl is as in set.
-        Errors: KeyError if key is absent and there is no default; if change raises an error,
-        nothing has changed.
+        change is called again if another client has written key in between. key keeps the deadline
+        that it has; with ttl, which is as in set, it gets a new one. Errors: KeyError if key is
+        absent and there is no default; if change raises an error, nothing has changed.
         """
-        on_wire = None if ttl is None else milliseconds(ttl)
+        on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
         while True:
             try:
                 entry = self._perform(requests.dict_get_versioned(self._t, key))

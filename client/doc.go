@@ -44,6 +44,15 @@
 // returns, the error is ErrDeadlineExceeded. A cancellation without a deadline is not sent. Servers
 // older than the client refuse requests with a deadline (ErrBadRequest): upgrade servers first.
 //
+// # Expiry and limits
+//
+// An entry whose deadline has passed is absent in every respect. SetWithTTL and the writes of a
+// handle from WithTTL give entries a deadline, Expire and Persist change it, and TTL tells how much
+// time is left. A plain Set or Update removes the deadline; KeepTTL makes handles that keep it. A
+// time to live is a time.Duration, rounded up to milliseconds; one that is not above 0 or is above
+// MaxTTL is an ErrValue before anything is sent. CreateWith and Configure set the limits of a dict:
+// DictOptions.
+//
 // # Lost connections
 //
 // The client reconnects until it is closed, with growing random pauses. While it has no connection,

@@ -75,6 +75,15 @@ def test_own_readme(start: Callable[..., Server], tmp_path: Path) -> None:
     assert printed == "{'age': 36, 'langs': ('en', 'fr')} 2 False\n[4, 3] 1\n[2, 1, 3]\n"
 
 
+def test_expiry_in_own_readme(server: Server, tmp_path: Path) -> None:
+    section = OWN_README.read_text(encoding="utf-8").partition("\n## Expiry and limits\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    opening = f"import cyberdb_fast\nclient = cyberdb_fast.connect({server.url!r}, password={PASSWORD!r})\n"
+    options = {"ttl": None, "idle": None, "max_entries": None, "max_bytes": 1 << 30, "policy": "s3fifo"}
+    assert run_alone(opening + found.group(1), tmp_path) == f"True True\nTrue\n{options}\n"
+
+
 def test_programs_have_tables_of_their_own() -> None:
     """So that they run one after another on one server, in any order."""
     seen: Set[str] = set()

@@ -12,7 +12,7 @@ The names are those of CyberDB, so a program that uses CyberDB only changes its 
 cyberdb_fast.aio is the same API for asyncio.
 """
 
-from .client import Client, Proxy, connect
+from .client import Client, connect
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import (
@@ -47,6 +47,7 @@ from .errors import (
 )
 from .expiry import DictOptions
 from .pipeline import DictPipeline, ListPipeline, Pipeline
+from .proxy import Proxy
 from .requests import ABSENT, Table
 from .result import Result
 from .server import Server

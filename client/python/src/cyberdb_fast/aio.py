@@ -43,12 +43,13 @@ from . import opcodes, requests
 from .aio_connection import Arrived, Connection, Forked
 from .aio_connections import Connections
 from .aio_table import Durable
-from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, check_dict_content, check_list_content
+from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT
 from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
 from .expiry import KEEP_TTL, DictOptions, Duration, Policy, milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
+from .proxy import check_dict_content, check_list_content
 from .requests import MISSING, Missing, Request, StreamRequest, Table
 from .result import BasePipeline, Result, set_replies, values_or_errors
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings

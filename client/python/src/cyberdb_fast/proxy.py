@@ -1,0 +1,250 @@
+"""The proxy, which gives access to tables."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar, Union
+
+from . import requests
+from .cyberdict import CyberDict
+from .cyberlist import CyberList
+from .errors import DisconCyberDBError, NoSuchTable, WrongInputCyberDBError, WrongTableKind
+from .expiry import DictOptions, Duration, Policy
+from .frames import Reply
+from .pipeline import Pipeline
+from .requests import MISSING, Missing, Request, StreamRequest, Table
+from .table import as_dict
+
+if TYPE_CHECKING:
+    from .client import Client
+
+T = TypeVar("T")
+
+
+def check_dict_content(content: Any) -> Dict[Any, Any]:
+    """Returns content as a dict, for a new table. WrongInputCyberDBError if it is not a mapping."""
+    if not isinstance(content, (Mapping, type(None))):
+        raise WrongInputCyberDBError(f"the content of a dict must be a mapping, got {type(content).__name__}")
+    return {} if content is None else as_dict(content)
+
+
+def check_list_content(content: Any) -> Iterable[Any]:
+    """Returns content as an iterable, for a new table.
+
+    WrongInputCyberDBError if it is a string, bytes, a mapping or not iterable.
+    """
+    if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
+        raise WrongInputCyberDBError(
+            f"the content of a list must be an iterable of elements, got {type(content).__name__}"
+        )
+    return () if content is None else content
+
+
+_CONNECT, _WITH = "connect", "with"
+
+
+class Proxy:
+    """Access to the tables of a server, between connect() and close() or in `with`.
+
+    A proxy has no connection: each request takes one from the client's pool and returns
+    it afterwards. So threads and greenlets may share a proxy and its tables.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._send = client, client.perform
+        self._uses: List[str] = []  # one entry per active `with`, and one for connect()
+
+    def connect(self) -> None:
+        """Makes sure that there is a connection. Errors: those of cyberdb_fast.connect."""
+        self._client.check()
+        if _CONNECT not in self._uses:
+            self._uses.append(_CONNECT)
+
+    def close(self) -> None:
+        """Disconnects the proxy: it and its tables raise DisconCyberDBError from now on."""
+        self._uses.clear()
+
+    def __enter__(self) -> Proxy:
+        self._client.check()
+        self._uses.append(_WITH)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(ValueError):  # close() was called inside the `with`
+            self._uses.remove(_WITH)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed"
+        )
+
+    def create_cyberdict(
+        self,
+        table_name: str,
+        content: Optional[Mapping[Any, Any]] = None,
+        *,
+        exist_ok: bool = False,
+        ttl: Optional[Duration] = None,
+        idle: Optional[Duration] = None,
+        max_entries: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        policy: Optional[Policy] = None,
+    ) -> CyberDict[Any, Any]:
+        """Creates a dict with the given content and returns it.
+
+        With exist_ok, an existing dict is returned unchanged, with the options that it has. The
+        options of a new dict, none of which is the default:
+
+        ttl      an entry expires after this time since its last write, unless it has a deadline of
+                 its own
+        idle     an entry expires after this time without reads and writes, at the latest after
+                 twice this time
+        max_entries, max_bytes  limits of the dict; an entry has the bytes of its key and value and
+                 about 24 more
+        policy   what a write beyond a limit does: it removes entries that are rarely used
+                 ("s3fifo", the default) or that expire first ("ttl"), or it fails with Overloaded
+                 ("none")
+
+        Times are seconds or timedeltas, rounded up to milliseconds. Errors: TableExists unless
+        exist_ok; WrongTableKind; WrongInputCyberDBError if content is not a mapping; ValueError if
+        an option is out of range; TypeError if it has the wrong type.
+        """
+        name = requests.table_name(table_name)
+        self._perform(
+            requests.create_dict(
+                name,
+                check_dict_content(content),
+                exist_ok,
+                ttl=ttl,
+                idle=idle,
+                max_entries=max_entries,
+                max_bytes=max_bytes,
+                policy=policy,
+            )
+        )
+        return CyberDict(self, table_name)
+
+    def create_cyberlist(
+        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
+    ) -> CyberList[Any]:
+        """Creates a list with the given content and returns it; otherwise as create_cyberdict."""
+        name = requests.table_name(table_name)
+        self._perform(requests.create_list(name, check_list_content(content), exist_ok))
+        return CyberList(self, table_name)
+
+    def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
+        """Returns the dict of that name.
+
+        Errors: NoSuchTable, WrongTableKind, WrongInputCyberDBError.
+        """
+        self._expect(table_name, "dict")
+        return CyberDict(self, table_name)
+
+    def get_cyberlist(self, table_name: str) -> CyberList[Any]:
+        """Returns the list of that name. Errors: those of get_cyberdict."""
+        self._expect(table_name, "list")
+        return CyberList(self, table_name)
+
+    def _expect(self, table_name: str, kind: str) -> None:
+        try:
+            found = self._perform(requests.kind(requests.table_name(table_name)))
+        except NoSuchTable:
+            raise NoSuchTable(f"{table_name} table does not exist.") from None
+        if found != kind:
+            raise WrongTableKind(f"table {table_name!r} is a {found}, not a {kind}")
+
+    def configure(
+        self,
+        table_name: str,
+        *,
+        ttl: Union[Duration, Missing, None] = MISSING,
+        idle: Union[Duration, Missing, None] = MISSING,
+        max_entries: Union[int, Missing, None] = MISSING,
+        max_bytes: Union[int, Missing, None] = MISSING,
+        policy: Union[Policy, Missing, None] = MISSING,
+    ) -> None:
+        """Changes options of a dict; None removes one. create_cyberdict describes them.
+
+        Options that are not given stay as they are. Errors: NoSuchTable; WrongTableKind; ValueError
+        if an option is out of range; TypeError if it has the wrong type.
+        """
+        name = requests.table_name(table_name)
+        self._perform(
+            requests.configure(name, ttl=ttl, idle=idle, max_entries=max_entries, max_bytes=max_bytes, policy=policy)
+        )
+
+    def options(self, table_name: str) -> DictOptions:
+        """Returns the options of a dict: ttl, idle, max_entries, max_bytes and policy.
+
+        Times are in seconds; None means that there is no such limit. policy is the one in force.
+        The result can be passed to configure: configure("b", **options("a")). Errors: NoSuchTable;
+        WrongTableKind.
+        """
+        return self._perform(requests.options(requests.table_name(table_name)))
+
+    def exists(self, table_name: str) -> bool:
+        """Whether a table of that name exists."""
+        return self._perform(requests.exists(requests.table_name(table_name)))
+
+    def tables(self) -> List[Table]:
+        """Returns the name, kind and length of each table, in the order of their creation."""
+        return self._perform(requests.tables())
+
+    def print_tables(self) -> None:
+        """Prints one line per table."""
+        for table in self.tables():
+            print(f"table name: {table.name}  type name: Cyber{table.kind.title()}")
+
+    def delete_table(self, table_name: str) -> None:
+        """Removes a table and its content. Errors: NoSuchTable."""
+        self._perform(requests.drop(requests.table_name(table_name)))
+
+    def rename_table(self, table_name: str, new_name: str) -> None:
+        """Renames a table. Errors: NoSuchTable; TableExists if new_name is taken."""
+        self._perform(requests.rename(requests.table_name(table_name), requests.table_name(new_name)))
+
+    def pipeline(self) -> Pipeline:
+        """Returns an empty pipeline, which sends many requests at once.
+
+        Each request is atomic; the pipeline as a whole is not.
+        """
+        return Pipeline(self._perform_all)
+
+    def info(self) -> Dict[str, Any]:
+        """Returns the server's INFO document: version, connections, memory, saves and so on."""
+        return self._perform(requests.info())
+
+    def digest(self) -> Dict[str, Any]:
+        """Returns the digest of all tables: `digest` (32 hex digits), `lsn`, `tables`, `items`.
+
+        Two databases have the same one only if they hold the same tables, items, order and
+        versions. The server reads all tables for it. Errors: ServerError if a table is poisoned.
+        """
+        return self._perform(requests.digest())
+
+    def save(self) -> None:
+        """Writes a snapshot of all tables to the server's data file; returns when it is on disk.
+
+        Errors: NotDurable if the file could not be written; BadRequest if the server keeps its
+        tables in memory only.
+        """
+        self._perform(requests.save())
+
+    def ping(self) -> None:
+        """Sends a request without effect and waits for the reply."""
+        self._perform(requests.ping())
+
+    def _perform(self, request: Request[T]) -> T:
+        if not self._uses:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._send(request)
+
+    def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
+        if not self._uses:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform_stream(request)
+
+    def _perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
+        if not self._uses:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform_all(batch)

@@ -128,14 +128,20 @@ func (d *Dict) deadlineAt(own int64, version uint64) int64 {
 // are removed, which usually takes less than a tenth of a second. While it takes longer, Count
 // counts the others, in one shard after the other. Errors: ErrLong for an inline call that would
 // have to.
-func (d *Dict) Count(c *Call) (int, error) {
-	if !d.store.Behind() || !d.volatile.Load() {
-		return d.Len(), nil
+func (d *Dict) Count(c *Call) (n int, err error) {
+	if n = d.Len(); d.store.Behind() && d.volatile.Load() {
+		n, err = d.countAll(c)
 	}
+	if most := d.options.Load().MaxEntries; most > 0 {
+		n = int(min(int64(n), most)) // what is above is being evicted
+	}
+	return n, err
+}
+
+func (d *Dict) countAll(c *Call) (n int, err error) {
 	if !c.MayBlock {
 		return 0, ErrLong
 	}
-	n := 0
 	for hash := uint64(0); ; {
 		s, err := d.lock(c, hash)
 		if err != nil {

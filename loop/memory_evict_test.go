@@ -28,10 +28,11 @@ func residentBytes(t *testing.T) int64 {
 // TestEvictAll writes several times as much as there is memory, in values of very different sizes.
 // The server evicts what is not used and refuses nothing, until there are only lists left.
 func TestEvictAll(t *testing.T) {
-	const used, total = 500, 300 << 20
-	room := int64(96 << 20)
+	const used = 500
+	room, total := int64(96<<20), int64(300<<20)
 	if raceEnabled {
-		room *= 4 // what is outside the Go heap otherwise is in it, and counts twice and more
+		// What is outside the Go heap otherwise is in it, and counts twice and more.
+		room, total = 2*room, total/2
 	}
 	limit := room + usedByOthers() // not parallel: the limit is the process's
 	before := residentBytes(t) - usedByOthers()

@@ -28,6 +28,10 @@ const (
 	lately    = 20
 	leastLate = 4
 	shareStep = 2
+
+	// returnsWithin times as many evictions as there are live entries may pass before a key comes
+	// again and still stays. Few ghosts survive as many.
+	returnsWithin = 4
 )
 
 // ghost returns the place of a hash among n ghosts, and its fingerprint, which is not 0.
@@ -77,5 +81,5 @@ func (u *usage) recall(hash uint64, live int) (returned bool) {
 	default:
 		u.share = max(u.share-step, minShare)
 	}
-	return by == 0 && age <= live
+	return by == 0 && age <= returnsWithin*live
 }

@@ -1,9 +1,6 @@
 package shardmap
 
-import (
-	"math"
-	"sync"
-)
+import "math"
 
 // A change that adds to a dict with a limit makes room first, in the critical section of the change
 // where it can: so the dict is never above its limit. Only a change that needs more room than its
@@ -148,11 +145,15 @@ func (d *Dict) trim(c *Call, spare uint64) (more bool) {
 		}
 		s := dir.shards[int(d.trimmed.Add(1))%len(dir.shards)]
 		c.lock(&s.mu)
-		if d.table.lock.locked() || d.table.state.Load() != present {
+		switch {
+		case d.table.lock.isPoisoned() || d.table.state.Load() != present:
 			c.unlock()
-			return d.trimLater()
-		}
-		if s.retired {
+			return false
+		case d.table.lock.locked(): // by a long write
+			c.unlock()
+			d.store.crowd.add(d, d.store.now.Load()+crowdRetry)
+			return false
+		case s.retired:
 			c.unlock()
 			continue
 		}
@@ -183,54 +184,4 @@ func (d *Dict) takeVictims(c *Call, s *shard, o *Options, n int, spare uint64) {
 			c.victims = append(c.victims, v)
 		}
 	}
-}
-
-// crowd has the dicts that the sweeper brings below their limits.
-type crowd struct {
-	mu    sync.Mutex
-	dicts map[*Dict]bool
-}
-
-// trimLater leaves the rest to the sweeper.
-func (d *Dict) trimLater() (more bool) {
-	s := d.store
-	s.crowd.mu.Lock()
-	if s.crowd.dicts == nil {
-		s.crowd.dicts = make(map[*Dict]bool)
-	}
-	s.crowd.dicts[d] = true
-	s.crowd.mu.Unlock()
-	if s.due.wake != nil {
-		s.due.wake()
-	}
-	return false
-}
-
-// first returns a dict that is above its limit; nil: there is none.
-func (q *crowd) first() *Dict {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for d := range q.dicts {
-		return d
-	}
-	return nil
-}
-
-func (q *crowd) remove(d *Dict) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.dicts, d)
-}
-
-// sweepCrowd evicts some entries of a dict that is above its limit.
-func (s *Store) sweepCrowd(c *Call) (more bool) {
-	d := s.crowd.first()
-	if d == nil {
-		return false
-	}
-	s.crowd.remove(d) // trim adds it again if it cannot do it now
-	if d.trim(c, 0) {
-		d.trimLater()
-	}
-	return true
 }

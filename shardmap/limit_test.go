@@ -509,3 +509,41 @@ func TestLimitAfterRestore(t *testing.T) {
 	}
 	checkCounts(t, table.Dict())
 }
+
+// TestTrimWaitsForLongWrite lowers the limit of a dict while a long write owns it: the sweep does
+// not spin, and evicts afterwards.
+func TestTrimWaitsForLongWrite(t *testing.T) {
+	l := newLimited(t, minSplit, Options{})
+	for i := range 100 {
+		if err := l.set(number(i), number(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.store.SetNow(1000)
+	if err := l.d.Configure(&l.c, func(o *Options) { o.MaxEntries = 10 }); err != nil {
+		t.Fatal(err)
+	}
+	h, err := l.d.own(&l.c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sweeps := 0; ; sweeps++ {
+		if _, more := l.store.Sweep(&l.c); !more {
+			break
+		}
+		if sweeps > 10 {
+			t.Fatal("the sweep does not end")
+		}
+	}
+	if due := l.store.NextDue(); due <= 1000 || l.d.Len() != 100 {
+		t.Errorf("due at %d, with %d entries", due, l.d.Len())
+	}
+	l.d.table.lock.release(h)
+	l.store.SetNow(l.store.NextDue())
+	for more := true; more; {
+		_, more = l.store.Sweep(&l.c)
+	}
+	if l.d.Len() != 10 || l.store.NextDue() != 0 {
+		t.Errorf("%d entries, due at %d", l.d.Len(), l.store.NextDue())
+	}
+}

@@ -37,11 +37,11 @@ func (s *Store) OnDue(wake func()) { s.due.wake = wake }
 // NextDue returns when Sweep has work, in milliseconds since 1970 UTC; 0: there is none.
 func (s *Store) NextDue() int64 {
 	next := s.due.next()
-	if s.crowd.first() != nil {
-		return s.now.Load()
-	}
 	if s.marking.Load() {
 		next = s.now.Load() + markGap
+	}
+	if at, ok := s.crowd.next(s.now.Load()); ok && (next == 0 || at < next) {
+		next = at
 	}
 	for _, d := range s.due.agingDicts() {
 		if at := d.nextAging(); at != 0 && (next == 0 || at < next) {

@@ -66,7 +66,16 @@ func TestFullDictRefuses(t *testing.T) {
 		t.Errorf("the refused update has changed a value: %x", one.Body)
 	}
 	d.ok(codec.OpDictSet, "d", 2, "overwritten")
-	d.fails(codec.StatusOverloaded, codec.OpCreateDict, "e", map[string]any{"max_entries": 1, "policy": "ttl"}, 1, 1, 2, 2)
+	d.fails(
+		codec.StatusOverloaded,
+		codec.OpCreateDict,
+		"e",
+		map[string]any{"max_entries": 1, "policy": "ttl"},
+		1,
+		1,
+		2,
+		2,
+	)
 	d.fails(codec.StatusNoSuchTable, codec.OpDictLen, "e")
 }
 
@@ -87,7 +96,14 @@ func TestInfoDicts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := engine.DictFigures{
-		Name: "cache", Entries: 2, Bytes: 2 * (7 + 24), MaxEntries: 2, MaxBytes: 1000, Policy: "s3fifo", Evicted: 3, Refused: 1,
+		Name:       "cache",
+		Entries:    2,
+		Bytes:      2 * (7 + 24),
+		MaxEntries: 2,
+		MaxBytes:   1000,
+		Policy:     "s3fifo",
+		Evicted:    3,
+		Refused:    1,
 	}
 	if len(answer.Dicts) != 1 || answer.Dicts[0] != want {
 		t.Errorf("%s, want %+v", text, want)

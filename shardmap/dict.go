@@ -25,12 +25,16 @@ type Dict struct {
 	bytes atomic.Int64 // of the records of live entries; written likewise
 
 	options atomic.Pointer[Options] // written under the locks of all shards
+	since   atomic.Int64            // see Settings; written as options are
 	// horizon is an LSN: entries without a deadline whose version is not above it have expired. It
 	// is moved by a logged effect. Written under the locks of all shards.
 	horizon  atomic.Uint64
 	shown    atomic.Uint64 // the same, as of now: the horizon follows
 	moves    atomic.Int64  // shown is right before this time
 	volatile atomic.Bool   // an entry has, or had, a deadline
+	// settingsAt is the LSN of the last view that needs no more settings handed over. Guarded by the
+	// locks of all shards.
+	settingsAt uint64
 
 	removed [reasons]atomic.Uint64 // entries that the store removed by itself
 	refused atomic.Uint64          // changes for which there was no room

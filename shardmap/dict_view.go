@@ -38,9 +38,6 @@ func (v *DictView) ShowHidden() *DictView {
 // since 1970 UTC; 0: none.
 func (v *DictView) DeadlineOf(e *Entry) int64 { return v.dict.deadlineAt(e.Deadline, e.Version) }
 
-// Options returns the dict's options.
-func (v *DictView) Options() Options { return v.dict.Options() }
-
 // View opens a view of the dict. Close it: what an open view shows is not freed.
 //
 // Errors: ErrBusy if a long write owns the table; ErrNoTable; ErrPoisoned.
@@ -164,7 +161,7 @@ func (v *DictView) parts() viewMerge {
 		parts = append(parts, &viewPart{cut: v.cut, shard: s})
 	}
 	for s, frozen := range v.cut.allParts(v.dict.table) {
-		if s := s.(*shard); !there[s] {
+		if s, isShard := s.(*shard); isShard && !there[s] { // else it is Settings
 			parts = append(parts, &viewPart{cut: v.cut, shard: s, frozen: frozen.(*contents)})
 		}
 	}

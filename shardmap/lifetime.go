@@ -40,10 +40,9 @@ func (d *Dict) hidingAt(now int64) hiding {
 func (d *Dict) moveShown(now int64) {
 	horizon, moves := d.horizon.Load(), int64(math.MaxInt64)
 	if ttl := d.Options().TTL; ttl > 0 {
-		var next int64
-		expired := uint64(0)
-		expired, next = d.store.marks.upTo(now-ttl, now)
-		horizon, moves = max(horizon, expired), next+ttl
+		var expired uint64
+		expired, moves = d.agedOut(ttl, now)
+		horizon = max(horizon, expired)
 	}
 	for {
 		shown := d.shown.Load()
@@ -121,7 +120,7 @@ func (d *Dict) deadlineAt(own int64, version uint64) int64 {
 	case own > 0:
 		return own
 	}
-	return d.store.marks.timeOf(version, d.store.now.Load()) + ttl
+	return d.agesOut(version, ttl)
 }
 
 // Count returns the number of entries, without those that have expired. Len counts them until they

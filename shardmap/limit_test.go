@@ -487,7 +487,7 @@ func TestLimitAfterRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Configure(Options{MaxEntries: most}, 0, nil); err != nil {
+	if err := r.Configure(Settings{Options: Options{MaxEntries: most}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for i := range entries {

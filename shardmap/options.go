@@ -38,7 +38,14 @@ func (d *Dict) Configure(c *Call, set func(o *Options)) error {
 	set(&o)
 	w := d.table.begin(c, 1)
 	c.Version = w.first
+	d.handoverSettings(&w)
 	d.store.MarkTime()
+	switch old := d.Options(); {
+	case o.TTL == 0:
+		d.since.Store(0)
+	case old.TTL == 0:
+		d.since.Store(c.Time)
+	}
 	d.setOptions(o)
 	c.complete()
 	return nil

@@ -262,14 +262,15 @@ func (r *Restorer) Done() error {
 	return nil
 }
 
-// Configure sets a dict's options and its horizon, and adds marks to the store's: when the versions
-// of the dict were assigned.
-func (r *Restorer) Configure(o Options, horizon uint64, marks []Mark) error {
+// Configure sets the settings of a dict, and adds marks to the store's: when the versions of the
+// dict were assigned.
+func (r *Restorer) Configure(s Settings, marks []Mark) error {
 	if r.table.kind != KindDict {
 		return ErrKind
 	}
-	r.table.dict.horizon.Store(horizon)
-	r.table.dict.setOptions(o)
+	r.table.dict.horizon.Store(s.Horizon)
+	r.table.dict.since.Store(s.Since)
+	r.table.dict.setOptions(s.Options)
 	r.table.store.marks.merge(marks)
 	return nil
 }

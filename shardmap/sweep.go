@@ -158,7 +158,7 @@ func (d *Dict) moveHorizon(c *Call, now int64) {
 	if ttl == 0 || d.table.owned() {
 		return
 	}
-	horizon, _ := d.store.marks.upTo(now-ttl, now)
+	horizon, _ := d.agedOut(ttl, now)
 	if horizon <= d.horizon.Load() || !d.anyBelow(horizon) {
 		return
 	}
@@ -193,7 +193,8 @@ func (d *Dict) SetHorizon(c *Call, lsn uint64) error {
 	if c.effect = c.effect[:0]; c.Effects != nil {
 		c.effect = c.Effects.Horizon(c.effect, d.table.Name(), lsn)
 	}
-	d.table.beginEffect(c)
+	w := d.table.beginEffect(c)
+	d.handoverSettings(&w)
 	d.horizon.Store(lsn)
 	d.setOptions(d.Options())
 	c.complete()
@@ -272,5 +273,5 @@ func (d *Dict) nextAging() int64 {
 		}
 		s.mu.Unlock()
 	})
-	return d.store.marks.timeOf(max(oldest, 1), d.store.now.Load()) + ttl
+	return d.agesOut(max(oldest, 1), ttl)
 }

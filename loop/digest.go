@@ -27,7 +27,7 @@ func (d *fileDigest) Table(t persist.Table) error {
 	if t.Kind == persist.List {
 		kind = digest.List
 	}
-	d.sum.Table(kind, t.Name)
+	d.sum.Table(kind, t.Name, digest.Options(t.Options))
 	return nil
 }
 

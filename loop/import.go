@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/persist"
@@ -47,7 +48,10 @@ func (srv *Server) openSource(name string) (*source, error) {
 		return nil, err
 	}
 	info := r.Info()
-	load := func(in *importer) error { return r.Load(runtime.GOMAXPROCS(0), in, nil) }
+	load := func(in *importer) error {
+		in.saved = info.SavedAt(time.UnixMilli(srv.now()))
+		return r.Load(runtime.GOMAXPROCS(0), in, nil)
+	}
 	return &source{tables: info.Tables, items: info.Items, bytes: info.Bytes, load: load, close: r.Close}, nil
 }
 
@@ -90,7 +94,9 @@ const (
 )
 
 // importer restores tables that are not visible yet, and copies them to a file. Its tables and
-// entries get LSNs of this server's clock, in order, so no version here stands for two contents.
+// entries get LSNs of this server's clock, in order, so no version here stands for two contents. That
+// makes them new, so an entry that lives by its table's default time to live gets a deadline of its
+// own.
 type importer struct {
 	restoring
 	tables []*shardmap.Restorer
@@ -99,6 +105,8 @@ type importer struct {
 	admit  func(bytes int) error // returns an error if so many bytes more must not be imported
 	next   uint64                // the LSN of the next table or entry
 	end    uint64                // the first LSN after the reserved ones
+	from   persist.Table         // the current table in the file
+	saved  int64                 // when the file was saved
 
 	items int // of the current batch
 }
@@ -134,7 +142,8 @@ func (in *importer) Table(t persist.Table) (err error) {
 	if t.Created, err = in.number(); err != nil {
 		return err
 	}
-	t.Version = 0
+	in.from = t
+	t.Version, t.Options.Since, t.Options.Horizon, t.Marks = 0, 0, 0, nil
 	if err := in.copy.Table(t); err != nil {
 		return err
 	}
@@ -152,6 +161,7 @@ func (in *importer) Block(b *persist.Block) error {
 		return nil
 	}
 	for e := range b.Entries() {
+		e.Deadline = in.from.DeadlineOf(&e, in.saved)
 		if err := in.Entry(e); err != nil {
 			return err
 		}

@@ -61,6 +61,7 @@ func (srv *Server) restore() error {
 	}
 	srv.store = target.store
 	srv.time.startAt(found.Time)
+	srv.now()
 	if srv.store.Clock() < found.Clock {
 		srv.store.SetClock(found.Clock)
 	}
@@ -214,6 +215,9 @@ func (r *restoring) Begin(file persist.FileInfo) error {
 		r.store = r.newStore()
 	}
 	r.store.SetClock(file.LSN)
+	if saved := file.Created.UnixMilli(); saved > 0 {
+		r.store.MarkAt(saved, file.LSN)
+	}
 	return nil
 }
 
@@ -227,8 +231,10 @@ func (r *restoring) Table(t persist.Table) (err error) {
 		kind = shardmap.KindList
 	}
 	r.kind = t.Kind
-	r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items))
-	return err
+	if r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items)); err != nil || kind == shardmap.KindList {
+		return err
+	}
+	return r.table.Configure(settingsOf(&t.Options), marksOf[shardmap.Mark](t.Marks))
 }
 
 // Block implements persist.Loader.
@@ -284,6 +290,7 @@ func (r *restoring) finish() error {
 		err = errors.Join(err, errors.New("a .cdb file holds two tables of one name"))
 	}
 	if r.replayer != nil {
+		r.replayer.End()
 		r.skipped, r.panics = r.replayer.Skipped(), r.replayer.Panics()
 	}
 	r.entries, r.packed, r.replayer = nil, nil, nil

@@ -42,7 +42,7 @@ func (s *saver) writeView(file string) (info persist.FileInfo, err error) {
 	view := s.srv.store.View()
 	defer view.Close()
 	// Read after the cut, so that no change that the view shows has a later time.
-	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.UnixMilli(s.srv.time.now())}
+	stamp := persist.Stamp{Database: s.database, LSN: view.LSN(), Created: time.UnixMilli(s.srv.now())}
 	data := &s.srv.cfg.Data
 	for name, table := range view.Tables() {
 		if err := savable(name, table); err != nil {
@@ -106,6 +106,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 		}
 		return nil
 	}
+	t.Options, t.Marks = optionsOf(table.Dict().Settings()), marksOf[persist.Mark](table.Dict().Marks())
 	if err := w.Table(t); err != nil {
 		return err
 	}

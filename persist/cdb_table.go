@@ -32,6 +32,10 @@ type Table struct {
 	Created uint64 // LSN of its creation; tables are in this order
 	Version uint64 // LSN of a list's last change; 0 for a dict
 	Items   uint64 // entries of a dict, elements of a list; a Writer counts them itself
+	Options TableOptions
+	// Marks say when versions of a dict with a default time to live were assigned. They ascend.
+	// Reader.Tables does not have them.
+	Marks []Mark
 }
 
 // Entry is one entry of a dict. The bytes of an entry that is read are valid until the next step.
@@ -39,8 +43,11 @@ type Entry struct {
 	Key, Val []byte
 	Version  uint64 // LSN of the last change
 	Place    uint64 // LSN of the insertion: entries are in this order
-	Deadline int64  // in milliseconds since 1970 UTC, below 2^48; 0: none
+	Deadline int64  // in milliseconds since 1970 UTC, below 2^48; 0: as the table says; Forever
 }
+
+// Forever is the deadline of an entry that never expires, whatever its table's default is.
+const Forever = -1
 
 // appendTable appends the payload of a table's first block.
 func appendTable(dst []byte, t *Table) []byte {
@@ -48,7 +55,7 @@ func appendTable(dst []byte, t *Table) []byte {
 	dst = appendBytes(dst, t.Name)
 	dst = binary.AppendUvarint(dst, t.Created)
 	dst = binary.AppendUvarint(dst, t.Version)
-	return append(dst, 0) // no options
+	return appendBytes(dst, appendMarks(appendOptions(nil, &t.Options), t.Marks))
 }
 
 func (p *payloadParser) table() (t Table) {
@@ -62,27 +69,9 @@ func (p *payloadParser) table() (t Table) {
 	t.Name = string(p.bytes(maxNameBytes))
 	t.Created, t.Version = p.uvarint(), p.uvarint()
 	if p.version >= 3 {
-		p.options()
+		p.options(&t)
 	}
 	return t
-}
-
-// options reads the options of a table. None is known: a reader skips those with odd tags, and
-// refuses a table with one of an even tag.
-func (p *payloadParser) options() {
-	options := parser{b: p.bytes(maxBlockBytes)}
-	for least := uint64(0); options.left() > 0; {
-		tag := options.uvarint()
-		options.bytes(maxBlockBytes)
-		if options.bad || tag < least {
-			p.b, p.bad = nil, true
-			return
-		}
-		if tag%2 == 0 && p.unknown == "" {
-			p.unknown = fmt.Sprintf("unknown option %d", tag)
-		}
-		least = tag + 1
-	}
 }
 
 // parseTable parses the payload of a table's first block. An unknown other than "" describes what
@@ -120,9 +109,10 @@ func (p *payloadParser) indexEntry() (e indexEntry) {
 	return e
 }
 
-// The metadata of an entry: flags, then the fields that they announce. On disk: do not change.
+// The metadata of an entry: flags, of which one is set, then its field. On disk: do not change.
 const (
 	metadataDeadline      = 1     // flag: a deadline follows, 48 bits
+	metadataForever       = 2     // flag: the entry never expires
 	deadlineMetadataBytes = 1 + 6 // of metadata with a deadline alone
 	maxDeadline           = 1<<48 - 1
 )
@@ -139,6 +129,9 @@ func appendEntry(dst []byte, before uint64, e *Entry) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(e.Key))<<1|1)
 	dst = append(dst, e.Key...)
+	if e.Deadline == Forever {
+		return appendBytes(append(dst, 1, metadataForever), e.Val)
+	}
 	dst = append(dst, deadlineMetadataBytes, metadataDeadline)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(e.Deadline))
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(e.Deadline>>32))
@@ -165,9 +158,11 @@ func (p *payloadParser) entry(before uint64) (e Entry) {
 func (p *payloadParser) metadata() (deadline int64) {
 	b := p.bytes(maxGroupBytes)
 	switch {
-	case len(b) > 0 && b[0]&^metadataDeadline != 0:
-		p.unknown = fmt.Sprintf("unknown metadata flags %#02x", b[0]&^metadataDeadline)
+	case len(b) > 0 && b[0]&^(metadataDeadline|metadataForever) != 0:
+		p.unknown = fmt.Sprintf("unknown metadata flags %#02x", b[0]&^(metadataDeadline|metadataForever))
 		return 0
+	case len(b) == 1 && b[0] == metadataForever:
+		return Forever
 	case len(b) == deadlineMetadataBytes && b[0] == metadataDeadline:
 		deadline = int64(binary.LittleEndian.Uint32(b[1:])) | int64(binary.LittleEndian.Uint16(b[5:]))<<32
 	}

@@ -74,6 +74,12 @@ func (c *content) String() string {
 	var b strings.Builder
 	for _, t := range c.tables {
 		fmt.Fprintf(&b, "%v %q born %d version %d\n", t.Kind, t.Name, t.Created, t.Version)
+		if t.Options != (persist.TableOptions{}) {
+			fmt.Fprintf(&b, "\toptions %+v\n", t.Options)
+		}
+		if len(t.Marks) > 0 {
+			fmt.Fprintf(&b, "\tmarks %v\n", t.Marks)
+		}
 		for _, e := range t.entries {
 			fmt.Fprintf(&b, "\t%x %x %d %d %d\n", e.Key, e.Val, e.Version, e.Place, e.Deadline)
 		}
@@ -109,15 +115,43 @@ func randomContent(rng *rand.Rand, n, biggest int) *content {
 			if rng.IntN(3) == 0 {
 				e.Deadline = 1 + rng.Int64N(1<<rng.IntN(49)) // up to 2^48
 				e.Deadline = min(e.Deadline, 1<<48-1)
+			} else if rng.IntN(5) == 0 {
+				e.Deadline = persist.Forever
 			}
 			t.entries = append(t.entries, e)
 		}
 		if t.Kind == persist.List {
 			t.Version = lsn
+		} else {
+			t.Options, t.Marks = randomOptions(rng), randomMarks(rng)
 		}
 		c.tables = append(c.tables, t)
 	}
 	return c
+}
+
+// randomOptions are none, or some.
+func randomOptions(rng *rand.Rand) (o persist.TableOptions) {
+	for _, n := range []*int64{&o.TTL, &o.Idle, &o.MaxEntries, &o.MaxBytes, &o.Since} {
+		if rng.IntN(6) == 0 {
+			*n = rng.Int64N(1 << rng.IntN(49))
+		}
+	}
+	if rng.IntN(4) == 0 {
+		o.Policy, o.Horizon = uint8(rng.IntN(4)), rng.Uint64N(1<<rng.IntN(48))
+	}
+	return o
+}
+
+// randomMarks are none, or up to as many as a table may have.
+func randomMarks(rng *rand.Rand) (marks []persist.Mark) {
+	var last persist.Mark
+	for range rng.IntN(2) * rng.IntN(1<<rng.IntN(13)) {
+		last.Time += rng.Int64N(1 << rng.IntN(35))
+		last.LSN += rng.Uint64N(1 << rng.IntN(35))
+		marks = append(marks, last)
+	}
+	return marks
 }
 
 // randomBytes are compressible or not, and mostly short.
@@ -286,6 +320,29 @@ func smallContent() *content {
 		},
 		{Table: persist.Table{Name: "", Kind: persist.Dict, Created: 7}},
 	}}
+}
+
+// expiringContent has what a table with options can have.
+func expiringContent() *content {
+	return &content{tables: []table{{
+		Table: persist.Table{
+			Name:    "cache",
+			Kind:    persist.Dict,
+			Created: 3,
+			Options: persist.TableOptions{
+				TTL:        300_000,
+				MaxEntries: 1000,
+				Policy:     2,
+				Since:      1_699_999_000_000,
+				Horizon:    4,
+			},
+			Marks: []persist.Mark{{Time: 1_699_999_700_000, LSN: 4}, {Time: 1_699_999_950_000, LSN: 9}},
+		},
+		entries: []persist.Entry{
+			{Key: []byte("\xa1a"), Val: []byte{1}, Version: 9, Place: 5},
+			{Key: []byte("\xa1b"), Val: []byte{2}, Version: 6, Place: 6, Deadline: persist.Forever},
+		},
+	}}}
 }
 
 // check reads a changed file in all ways: it must be reported as damaged, or have its old content.

@@ -102,9 +102,16 @@ func TestUnknownParts(t *testing.T) {
 		{"nothing", 3, unchanged, "", nil},
 		{"version 4", 4, unchanged, "a.cdb is a .cdb file of version 4, written by a newer version: this program reads versions 2 to 3", persist.ErrVersion},
 		{"version 1", 1, unchanged, "a.cdb is a .cdb file of version 1, written by a newer version: this program reads versions 2 to 3", persist.ErrVersion},
-		{"other metadata", 3, withMetadata("\x02\x82x"), `a.cdb, table "users": unknown metadata flags 0x82: written by a newer version`, persist.ErrVersion},
-		{"more metadata", 3, withMetadata("\x08\x03\x01\x00\x00\x00\x00\x00x"), `a.cdb, table "users": unknown metadata flags 0x02: written by a newer version`, persist.ErrVersion},
+		{"other metadata", 3, withMetadata("\x02\x84x"), `a.cdb, table "users": unknown metadata flags 0x84: written by a newer version`, persist.ErrVersion},
+		{"more metadata", 3, withMetadata("\x08\x05\x01\x00\x00\x00\x00\x00x"), `a.cdb, table "users": unknown metadata flags 0x04: written by a newer version`, persist.ErrVersion},
+		{"a deadline and none", 3, withMetadata("\x07\x03\x01\x00\x00\x00\x00\x00"), "items cannot be parsed", persist.ErrDamaged},
+		{"no deadline and a byte", 3, withMetadata("\x02\x02x"), "items cannot be parsed", persist.ErrDamaged},
 		{"odd option", 3, withOptions("\x06\x01\x01x\x07\x01y"), "", nil},
+		{"options of more fields", 3, withOptions("\x0a\x02\x08\x01\x00\x00\x00\x00\x00\x00\x01"), `a.cdb, table "": unknown fields in its options: written by a newer version`, persist.ErrVersion},
+		{"another policy", 3, withOptions("\x09\x02\x07\x01\x00\x00\x00\x04\x00\x00"), `a.cdb, table "": unknown policy 4: written by a newer version`, persist.ErrVersion},
+		{"options of fewer fields", 3, withOptions("\x08\x02\x06\x01\x00\x00\x00\x00\x00"), "index cannot be read", persist.ErrDamaged},
+		{"half a mark", 3, withOptions("\x05\x03\x03\x01\x01\x05"), "index cannot be read", persist.ErrDamaged},
+		{"marks out of range", 3, withOptions("\x0c\x03\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"), "index cannot be read", persist.ErrDamaged},
 		{"even option", 3, withOptions("\x06\x01\x01x\x04\x01y"), `a.cdb, table "": unknown option 4: written by a newer version`, persist.ErrVersion},
 		{"option 0", 3, withOptions("\x02\x00\x00"), `a.cdb, table "": unknown option 0: written by a newer version`, persist.ErrVersion},
 		{"options in disorder", 3, withOptions("\x04\x03\x00\x01\x00"), "index cannot be read", persist.ErrDamaged},
@@ -197,7 +204,7 @@ func TestSalvageUnknownVersion(t *testing.T) {
 
 // TestDeadlineBounds: a deadline that a file cannot have is refused.
 func TestDeadlineBounds(t *testing.T) {
-	for _, deadline := range []int64{-1, 1 << 48} {
+	for _, deadline := range []int64{-2, 1 << 48} {
 		disk := fstest.NewDisk()
 		_, err := persist.WriteFile(disk, "a.cdb", stamp, persist.Raw, func(w *persist.Writer) error {
 			_ = w.Table(persist.Table{Name: "d", Kind: persist.Dict})
@@ -209,21 +216,92 @@ func TestDeadlineBounds(t *testing.T) {
 	}
 }
 
-// TestFormatExample: the example of FORMAT.md is the beginning of the file that it names.
-func TestFormatExample(t *testing.T) {
+// TestOptionsBounds: options that a file cannot have are refused.
+func TestOptionsBounds(t *testing.T) {
+	for name, table := range map[string]persist.Table{
+		"of a list":    {Kind: persist.List, Options: persist.TableOptions{TTL: 1}},
+		"marks":        {Kind: persist.List, Marks: []persist.Mark{{Time: 1, LSN: 1}}},
+		"negative":     {Kind: persist.Dict, Options: persist.TableOptions{MaxBytes: -1}},
+		"long":         {Kind: persist.Dict, Options: persist.TableOptions{TTL: 1 << 56}},
+		"policy":       {Kind: persist.Dict, Options: persist.TableOptions{Policy: 4}},
+		"horizon":      {Kind: persist.Dict, Options: persist.TableOptions{Horizon: 1 << 56}},
+		"a time later": {Kind: persist.Dict, Marks: []persist.Mark{{Time: 2, LSN: 1}, {Time: 1, LSN: 2}}},
+		"an LSN later": {Kind: persist.Dict, Marks: []persist.Mark{{Time: 1, LSN: 2}, {Time: 2, LSN: 1}}},
+		"many marks":   {Kind: persist.Dict, Marks: make([]persist.Mark, 5000)},
+	} {
+		disk := fstest.NewDisk()
+		_, err := persist.WriteFile(
+			disk,
+			"a.cdb",
+			stamp,
+			persist.Raw,
+			func(w *persist.Writer) error { return w.Table(table) },
+		)
+		if err == nil || len(disk.Names()) > 0 {
+			t.Error(name, err)
+		}
+	}
+}
+
+// TestDeadlineOf: an entry without a deadline lives by its table's default, counted from when its
+// version was assigned.
+func TestDeadlineOf(t *testing.T) {
+	table := persist.Table{
+		Kind:    persist.Dict,
+		Options: persist.TableOptions{TTL: 100, Horizon: 4},
+		Marks:   []persist.Mark{{Time: 1000, LSN: 5}, {Time: 2000, LSN: 9}},
+	}
+	plain, late := persist.Table{Kind: persist.Dict}, table
+	late.Options.Since = 1500
+	for _, c := range []struct {
+		table    *persist.Table
+		version  uint64
+		deadline int64
+		want     int64
+	}{
+		{&table, 4, 0, 1},
+		{&table, 5, 0, 1100},
+		{&table, 6, 0, 2100},
+		{&table, 9, 0, 2100},
+		{&table, 10, 0, 3100},
+		{&table, 4, 7, 7},
+		{&table, 4, persist.Forever, persist.Forever},
+		{&late, 5, 0, 1600},
+		{&late, 6, 0, 2100},
+		{&plain, 5, 0, 0},
+		{&plain, 5, 7, 7},
+	} {
+		e := persist.Entry{Version: c.version, Deadline: c.deadline}
+		if got := c.table.DeadlineOf(&e, 3000); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// TestFormatExamples: the examples of FORMAT.md are in the files that it names: the beginning of the
+// first one, blocks of the other one.
+func TestFormatExamples(t *testing.T) {
 	text, err := os.ReadFile("FORMAT.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, example, found := strings.Cut(string(text), "testdata/v3-raw.cdb has")
-	example, _, _ = strings.Cut(example, "\n### ")
-	data := golden(t, "v3-raw.cdb", nil)
+	example, expiry, found2 := strings.Cut(example, "\ntestdata/v3-expiry.cdb has")
+	expiry, _, _ = strings.Cut(expiry, "\n### ")
+	if !found || !found2 {
+		t.Fatal("FORMAT.md has no examples")
+	}
+	isExample(t, golden(t, "v3-raw.cdb", nil), example, 0, 0xb9)
+	table, entries, _ := strings.Cut(expiry, "The block of its entries:")
+	isExample(t, golden(t, "v3-expiry.cdb", nil), table, 0x68, 0x90)
+	isExample(t, golden(t, "v3-expiry.cdb", nil), entries, 0xb8, 0xc8)
+}
+
+// isExample compares the lines of an example with the bytes of a file from at up to end.
+func isExample(t *testing.T, data []byte, example string, at, end int) {
+	t.Helper()
 	lines := regexp.MustCompile(`(?m)^    ([0-9a-f]{4})  (00 x (\d+)|[0-9a-f]{2}(?: {1,2}[0-9a-f]{2})*)\b`).
 		FindAllStringSubmatch(example, -1)
-	if !found || len(lines) < 20 {
-		t.Fatal("FORMAT.md has no example")
-	}
-	at := 0
 	for _, line := range lines {
 		offset, _ := hex.DecodeString(line[1])
 		want, err := hex.DecodeString(strings.ReplaceAll(line[2], " ", ""))
@@ -234,5 +312,8 @@ func TestFormatExample(t *testing.T) {
 			t.Fatalf("%s: the file has % x at %04x", line[0], data[at:at+len(want)], at)
 		}
 		at += len(want)
+	}
+	if at != end {
+		t.Errorf("the example ends at %04x, not %04x", at, end)
 	}
 }

@@ -52,6 +52,9 @@ func (f *Writer) Table(t Table) error {
 	if f.err == nil && t.Kind != Dict && t.Kind != List {
 		f.err = fmt.Errorf("table %q has the unknown kind %d", t.Name, t.Kind)
 	}
+	if f.err == nil {
+		f.err = t.check()
+	}
 	f.flush()
 	if f.err != nil {
 		return f.err
@@ -60,16 +63,18 @@ func (f *Writer) Table(t Table) error {
 	f.index = append(f.index, indexEntry{Table: t, offset: f.foot.length, block: f.foot.blocks})
 	f.foot.tables++
 	f.raw = appendTable(f.raw, &t)
+	f.index[len(f.index)-1].Marks = nil // the table's block has them
 	f.emit(blockTable, f.foot.tables-1)
 	return f.err
 }
 
 // Entry appends an entry to the current dict. It copies e.
 func (f *Writer) Entry(e Entry) error {
-	if f.err == nil && uint64(e.Deadline) > maxDeadline {
+	if f.err == nil && (e.Deadline < Forever || e.Deadline > maxDeadline) {
 		f.err = fmt.Errorf(
-			"an entry has the deadline %d, which is not between 0 and %d",
+			"an entry has the deadline %d, which is not between %d and %d",
 			e.Deadline,
+			Forever,
 			int64(maxDeadline),
 		)
 	}

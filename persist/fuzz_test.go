@@ -19,6 +19,10 @@ func FuzzFile(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(disk.Bytes("a.cdb"))
+		if _, err := persist.WriteFile(disk, "b.cdb", stamp, codec, expiringContent().fill); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(disk.Bytes("b.cdb"))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := fstest.NewDisk()

@@ -76,12 +76,12 @@ func goldenContent(version uint16) *content {
 }
 
 // makeGolden writes a file of the present version as in testdata.
-func makeGolden(t *testing.T, codec persist.Codec) []byte {
+func makeGolden(t *testing.T, codec persist.Codec, c *content) []byte {
 	t.Helper()
 	s := stamp
 	s.Database = goldenID
 	disk := fstest.NewDisk()
-	if _, err := persist.WriteFile(disk, "golden.cdb", s, codec, smallContent().fill); err != nil {
+	if _, err := persist.WriteFile(disk, "golden.cdb", s, codec, c.fill); err != nil {
 		t.Fatal(err)
 	}
 	return disk.Bytes("golden.cdb")
@@ -92,7 +92,7 @@ func makeGolden(t *testing.T, codec persist.Codec) []byte {
 func TestGoldenFiles(t *testing.T) {
 	for version, names := range goldenFiles {
 		for codec, name := range names {
-			data := golden(t, name, func() []byte { return makeGolden(t, persist.Codec(codec)) })
+			data := golden(t, name, func() []byte { return makeGolden(t, persist.Codec(codec), smallContent()) })
 			disk := fstest.NewDisk()
 			disk.Put(name, data)
 			r, err := persist.Open(disk, name)
@@ -108,8 +108,40 @@ func TestGoldenFiles(t *testing.T) {
 			}
 		}
 	}
-	if !bytes.Equal(makeGolden(t, persist.Raw), golden(t, "v3-raw.cdb", nil)) {
+	if !bytes.Equal(makeGolden(t, persist.Raw, smallContent()), golden(t, "v3-raw.cdb", nil)) {
 		t.Error("v3-raw.cdb is written in another way now: that is another version")
+	}
+}
+
+// TestGoldenExpiry: a file with options, marks and entries that never expire is read, for ever, and
+// each flipped bit of it is detected.
+func TestGoldenExpiry(t *testing.T) {
+	const name = "v3-expiry.cdb"
+	data := golden(t, name, func() []byte { return makeGolden(t, persist.Raw, expiringContent()) })
+	if !bytes.Equal(makeGolden(t, persist.Raw, expiringContent()), data) {
+		t.Error(name + " is written in another way now: that is another version")
+	}
+	disk, want := fstest.NewDisk(), expiringContent().String()
+	disk.Put(name, data)
+	if got, err := load(disk, name, 2); err != nil || got.String() != want {
+		t.Fatalf("%v\n%v", err, got)
+	}
+	for i := range data {
+		for bit := range 8 {
+			data[i] ^= 1 << bit
+			check(t, data, want, fmt.Sprintf("byte %d bit %d", i, bit))
+			data[i] ^= 1 << bit
+		}
+	}
+	clear(data[64+40:][:3]) // the table's block
+	disk.Put("a.cdb", data)
+	if _, err := persist.Salvage(disk, "a.cdb", "b.cdb"); err != nil {
+		t.Fatal(err)
+	}
+	without := expiringContent()
+	without.tables[0].Marks = nil // the index has none
+	if got, err := load(disk, "b.cdb", 1); err != nil || got.String() != without.String() {
+		t.Errorf("salvaged without the table's block: %v\n%v", err, got)
 	}
 }
 

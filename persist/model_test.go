@@ -20,6 +20,8 @@ import (
 type model struct {
 	last    uint64 // LSN
 	entries map[string]persist.Entry
+	options persist.TableOptions // of the dict
+	marks   []persist.Mark
 	list    [][]byte
 	listed  uint64          // the list's version
 	states  []string        // by LSN
@@ -36,12 +38,15 @@ func newModel() *model {
 // Begin, Table, Block and Apply make it a persist.Target.
 func (m *model) Begin(persist.FileInfo) error {
 	m.last, m.entries, m.list, m.listed = 0, map[string]persist.Entry{}, nil, 0
+	m.options, m.marks = persist.TableOptions{}, nil
 	return nil
 }
 
 func (m *model) Table(t persist.Table) error {
 	if t.Kind == persist.List {
 		m.listed = t.Version
+	} else {
+		m.options, m.marks = t.Options, t.Marks
 	}
 	return nil
 }
@@ -49,10 +54,11 @@ func (m *model) Table(t persist.Table) error {
 func (m *model) Block(b *persist.Block) error {
 	for e := range b.Entries() {
 		m.entries[string(e.Key)] = persist.Entry{
-			Key:     bytes.Clone(e.Key),
-			Val:     bytes.Clone(e.Val),
-			Version: e.Version,
-			Place:   e.Place,
+			Key:      bytes.Clone(e.Key),
+			Val:      bytes.Clone(e.Val),
+			Version:  e.Version,
+			Place:    e.Place,
+			Deadline: e.Deadline,
 		}
 	}
 	return nil
@@ -89,8 +95,8 @@ func (m *model) Apply(op persist.Operation) error {
 	return m.apply(op.LSN, op.N, op.Request)
 }
 
-// An operation is one letter and its arguments: set a key, delete it, append to the list, append
-// several at once; without any nothing happens.
+// An operation is one letter and its arguments: set a key, delete it, give it a deadline, change the
+// dict's options, append to the list, append several at once; without any nothing happens.
 func (m *model) apply(lsn, n uint64, op []byte) error {
 	m.last = lsn + n - 1
 	if len(op) == 0 {
@@ -102,8 +108,17 @@ func (m *model) apply(lsn, n uint64, op []byte) error {
 		if !ok {
 			e = persist.Entry{Key: []byte(key), Place: lsn}
 		}
-		e.Version, e.Val = lsn, bytes.Clone(op[2:])
+		e.Version, e.Val, e.Deadline = lsn, bytes.Clone(op[2:]), 0
 		m.entries[key] = e
+	case 'x':
+		if e, there := m.entries[key]; there {
+			e.Version, e.Deadline = lsn, int64(op[2])-1 // persist.Forever, none, or a time
+			m.entries[key] = e
+		}
+	case 'o':
+		m.options.TTL, m.options.Policy = int64(op[1]), op[1]%4
+		m.options.Since, m.options.Horizon = timeOf(lsn), max(m.options.Horizon, lsn-uint64(op[1]))
+		m.marks = []persist.Mark{{Time: timeOf(lsn), LSN: lsn}}
 	case 'd':
 		delete(m.entries, key)
 	case 'a', 'e':
@@ -124,16 +139,16 @@ func (m *model) apply(lsn, n uint64, op []byte) error {
 func (m *model) state() string {
 	var b bytes.Buffer
 	var h digest.Hasher
-	h.Table(digest.Dict, "dict")
+	h.Table(digest.Dict, "dict", digest.Options(m.options))
 	for _, e := range m.sorted() {
 		h.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)
-		fmt.Fprintf(&b, "%s %x %d %d\n", e.Key, e.Val, e.Version, e.Place)
+		fmt.Fprintf(&b, "%s %x %d %d %d\n", e.Key, e.Val, e.Version, e.Place, e.Deadline)
 	}
-	h.Table(digest.List, "list")
+	h.Table(digest.List, "list", digest.Options{})
 	for i, elem := range m.list {
 		h.Element(uint64(i), elem)
 	}
-	fmt.Fprintf(&b, "%x %d\ndigest %v", m.list, m.listed, h.Sum)
+	fmt.Fprintf(&b, "%x %d\n%+v %v\ndigest %v", m.list, m.listed, m.options, m.marks, h.Sum)
 	return b.String()
 }
 
@@ -160,7 +175,12 @@ func (m *model) do(n uint64, op []byte) uint64 {
 // content is what a cut of the model writes.
 func (m *model) content() *content {
 	return &content{tables: []table{
-		{Table: persist.Table{Name: "dict", Kind: persist.Dict, Created: 1}, entries: m.sorted()},
+		{
+			Table: persist.Table{
+				Name: "dict", Kind: persist.Dict, Created: 1, Options: m.options, Marks: m.marks,
+			},
+			entries: m.sorted(),
+		},
 		{
 			Table:    persist.Table{Name: "list", Kind: persist.List, Created: 2, Version: m.listed},
 			elements: slices.Clone(m.list),
@@ -332,13 +352,17 @@ func (db *database) close() {
 func (db *database) write(rng *rand.Rand) {
 	op := []byte{'s', 'a' + byte(rng.IntN(6))}
 	n := uint64(1)
-	switch rng.IntN(6) {
+	switch rng.IntN(8) {
 	case 0:
 		op[0] = 'd'
 	case 1:
 		op = []byte{'a'}
 	case 2:
 		op, n = []byte{'e'}, 1+rng.Uint64N(4)
+	case 3:
+		op = append([]byte{'x'}, op[1], byte(rng.IntN(9)))
+	case 4:
+		op = []byte{'o', byte(min(rng.Uint64N(256), db.last))}
 	default:
 		op = append(op, randomBytes(rng, 60)...)
 		switch rng.IntN(400) {

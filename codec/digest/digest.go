@@ -23,6 +23,14 @@ const (
 	List Kind = 2
 )
 
+// Options are what a dict has besides its entries, as persist.TableOptions has it.
+type Options struct {
+	TTL, Idle, MaxEntries, MaxBytes int64
+	Policy                          uint8
+	Since                           int64
+	Horizon                         uint64
+}
+
 // What a hashed record is of: its first byte.
 const (
 	ofTable   = 1
@@ -68,13 +76,13 @@ type Hasher struct {
 	stream xxh3.Hasher // of a long record
 }
 
-// Table begins the next table, and hashes what it is itself.
-func (h *Hasher) Table(kind Kind, name string) {
+// Table begins the next table, and hashes what it is itself. A list has no options.
+func (h *Hasher) Table(kind Kind, name string, o Options) {
 	h.record = append(h.record[:0], ofTable, byte(kind))
 	h.record = binary.LittleEndian.AppendUint64(h.record, uint64(len(name)))
 	h.record = append(h.record, name...)
 	h.prefix = len(h.record)
-	h.number(0) // the length of the table's options
+	h.options(&o)
 	h.Tables++
 	h.add(xxh3.Hash128(h.record))
 	h.record[0] = ofEntry
@@ -83,8 +91,32 @@ func (h *Hasher) Table(kind Kind, name string) {
 	}
 }
 
+// options adds the options to the record of a table.
+func (h *Hasher) options(o *Options) {
+	if *o == (Options{}) {
+		h.number(0) // bytes
+		return
+	}
+	fields := [...]uint64{
+		uint64(
+			o.TTL,
+		),
+		uint64(o.Idle),
+		uint64(o.MaxEntries),
+		uint64(o.MaxBytes),
+		uint64(o.Policy),
+		uint64(o.Since),
+		o.Horizon,
+	}
+	h.number(uint64(8 * len(fields)))
+	for _, n := range fields {
+		h.number(n)
+	}
+}
+
 // Entry hashes an entry of the current table, a dict. key and val are encoded; place is the LSN of
-// the insertion, version that of the last change; deadline is in ms since 1970 UTC, 0: none.
+// the insertion, version that of the last change; deadline is in ms since 1970 UTC, 0: as the table says, -1:
+// never.
 func (h *Hasher) Entry(key, val []byte, place, version uint64, deadline int64) {
 	h.begin()
 	h.number(place)

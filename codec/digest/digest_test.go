@@ -25,9 +25,10 @@ type item struct {
 }
 
 type table struct {
-	kind  digest.Kind
-	name  string
-	items []item
+	kind    digest.Kind
+	name    string
+	items   []item
+	options digest.Options
 }
 
 // sum makes a digest by a Hasher for each part of so many items, in a random order.
@@ -35,11 +36,11 @@ func sum(tables []table, part int, rng *rand.Rand) (all digest.Sum) {
 	var sums []digest.Sum
 	for _, t := range tables {
 		var head digest.Hasher
-		head.Table(t.kind, t.name)
+		head.Table(t.kind, t.name, t.options)
 		sums = append(sums, head.Sum)
 		for at := 0; at < len(t.items); at += part {
 			var h digest.Hasher
-			h.Table(t.kind, t.name)
+			h.Table(t.kind, t.name, t.options)
 			h.Sum = digest.Sum{} // the table itself is counted
 			for i, e := range t.items[at:min(at+part, len(t.items))] {
 				if t.kind == digest.List {
@@ -79,7 +80,12 @@ func fromText(tables []table) string {
 	length := func(b []byte) uint64 { return uint64(len(b)) }
 	for _, t := range tables {
 		name := []byte(t.name)
-		add(1, int(t.kind), length(name), name, uint64(0))
+		options := []any{1, int(t.kind), length(name), name, uint64(0)}
+		if o := t.options; o != (digest.Options{}) {
+			options = append(options[:4], uint64(56), uint64(o.TTL), uint64(o.Idle), uint64(o.MaxEntries),
+				uint64(o.MaxBytes), uint64(o.Policy), uint64(o.Since), o.Horizon)
+		}
+		add(options...)
 		for i, e := range t.items {
 			if t.kind == digest.Dict {
 				add(
@@ -118,12 +124,18 @@ func randomTables(rng *rand.Rand) (tables []table) {
 		for range rng.IntN(50) {
 			e := item{val: randomBytes(rng)}
 			if t.kind == digest.Dict {
-				e = item{randomBytes(rng), e.val, rng.Uint64(), rng.Uint64(), rng.Int64N(1 << 48)}
+				e = item{randomBytes(rng), e.val, rng.Uint64(), rng.Uint64(), rng.Int64N(1<<48) - 1}
 			}
 			t.items = append(t.items, e)
 		}
 		if n := len(t.items); n > 0 && t.kind == digest.List { // equal elements do not cancel
 			t.items = append(t.items, t.items[n-1], t.items[n-1])
+		}
+		if t.kind == digest.Dict && rng.IntN(2) == 0 {
+			t.options = digest.Options{
+				TTL: rng.Int64N(3), Idle: rng.Int64N(3), MaxEntries: rng.Int64N(3), MaxBytes: rng.Int64N(3),
+				Policy: uint8(rng.IntN(3)), Since: rng.Int64N(3), Horizon: rng.Uint64N(3),
+			}
 		}
 		tables = append(tables, t)
 	}
@@ -160,16 +172,26 @@ func TestEveryFieldCounts(t *testing.T) {
 	rng := newRand(t)
 	base := func() []table {
 		return []table{
-			{digest.Dict, "users", []item{{[]byte("k"), []byte("v"), 4, 9, 7}, {[]byte("kv"), nil, 5, 5, 0}}},
-			{digest.List, "queue", []item{{val: []byte("a")}, {val: []byte("a")}, {val: []byte("b")}}},
+			{
+				digest.Dict,
+				"users",
+				[]item{{[]byte("k"), []byte("v"), 4, 9, 7}, {[]byte("kv"), nil, 5, 5, 0}},
+				digest.Options{},
+			},
+			{
+				digest.List,
+				"queue",
+				[]item{{val: []byte("a")}, {val: []byte("a")}, {val: []byte("b")}},
+				digest.Options{},
+			},
 		}
 	}
 	seen := map[string]string{}
 	for name, change := range map[string]func([]table) []table{
 		"nothing":                    func(t []table) []table { return t },
 		"name":                       func(t []table) []table { t[0].name = "user"; return t },
-		"kind of an empty table":     func(t []table) []table { return append(t, table{digest.Dict, "x", nil}) },
-		"kind of an empty table, 2":  func(t []table) []table { return append(t, table{digest.List, "x", nil}) },
+		"kind of an empty table":     func(t []table) []table { return append(t, table{kind: digest.Dict, name: "x"}) },
+		"kind of an empty table, 2":  func(t []table) []table { return append(t, table{kind: digest.List, name: "x"}) },
 		"no table":                   func([]table) []table { return nil },
 		"one table":                  func(t []table) []table { return t[:1] },
 		"key":                        func(t []table) []table { t[0].items[0].key = []byte("l"); return t },
@@ -177,6 +199,14 @@ func TestEveryFieldCounts(t *testing.T) {
 		"place":                      func(t []table) []table { t[0].items[0].place++; return t },
 		"version":                    func(t []table) []table { t[0].items[0].version++; return t },
 		"deadline":                   func(t []table) []table { t[0].items[0].deadline++; return t },
+		"never":                      func(t []table) []table { t[0].items[0].deadline = -1; return t },
+		"default time to live":       func(t []table) []table { t[0].options.TTL = 1; return t },
+		"time to idle":               func(t []table) []table { t[0].options.Idle = 1; return t },
+		"limit of entries":           func(t []table) []table { t[0].options.MaxEntries = 1; return t },
+		"limit of bytes":             func(t []table) []table { t[0].options.MaxBytes = 1; return t },
+		"policy":                     func(t []table) []table { t[0].options.Policy = 1; return t },
+		"since":                      func(t []table) []table { t[0].options.Since = 1; return t },
+		"horizon":                    func(t []table) []table { t[0].options.Horizon = 1; return t },
 		"no deadline":                func(t []table) []table { t[0].items[0].deadline = 0; return t },
 		"a byte from key to value":   func(t []table) []table { e := &t[0].items[1]; e.key, e.val = []byte("k"), []byte("v"); return t },
 		"a byte from value to key":   func(t []table) []table { e := &t[0].items[0]; e.key, e.val = []byte("kv"), nil; return t },
@@ -207,9 +237,9 @@ func TestFormatExample(t *testing.T) {
 		{digest.Dict, "users", []item{
 			{[]byte("\xa3ada"), []byte{36}, 4, 9, 0},
 			{[]byte("\xa3eve"), bytes.Repeat([]byte{7}, 100), 5, 5, 1700000060123},
-		}},
-		{digest.List, "queue", []item{{val: []byte{1}}, {}, {val: []byte("\xa1x")}}},
-		{digest.Dict, "", nil},
+		}, digest.Options{}},
+		{digest.List, "queue", []item{{val: []byte{1}}, {}, {val: []byte("\xa1x")}}, digest.Options{}},
+		{kind: digest.Dict},
 	}, 1, newRand(t))
 	if !strings.Contains(example, "sum   "+got.String()) {
 		t.Errorf("FORMAT.md does not have the digest %v of its example", got)
@@ -239,7 +269,7 @@ func TestFormatExample(t *testing.T) {
 // TestNoAllocation: hashing an item allocates nothing.
 func TestNoAllocation(t *testing.T) {
 	var h digest.Hasher
-	h.Table(digest.Dict, "users")
+	h.Table(digest.Dict, "users", digest.Options{})
 	key, val, large := []byte("key"), make([]byte, 100), make([]byte, 100_000)
 	h.Entry(key, make([]byte, 4000), 1, 1, 0)
 	if n := testing.AllocsPerRun(100, func() {
@@ -253,7 +283,7 @@ func TestNoAllocation(t *testing.T) {
 // BenchmarkEntry hashes entries with keys of 16 and values of 32 bytes, as encoded.
 func BenchmarkEntry(b *testing.B) {
 	var h digest.Hasher
-	h.Table(digest.Dict, "bench")
+	h.Table(digest.Dict, "bench", digest.Options{})
 	key, val := make([]byte, 17), make([]byte, 34)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -265,7 +295,7 @@ func BenchmarkEntry(b *testing.B) {
 // BenchmarkLarge hashes entries with a value of 1 MiB.
 func BenchmarkLarge(b *testing.B) {
 	var h digest.Hasher
-	h.Table(digest.Dict, "bench")
+	h.Table(digest.Dict, "bench", digest.Options{})
 	key, val := make([]byte, 17), make([]byte, 1<<20)
 	b.SetBytes(1 << 20)
 	for b.Loop() {

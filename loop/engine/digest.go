@@ -126,7 +126,7 @@ func hashTable(h *digest.Hasher, name string, table *shardmap.TableView, pace fu
 		return err
 	}
 	if list := table.List(); list != nil {
-		h.Table(digest.List, name)
+		h.Table(digest.List, name, digest.Options{})
 		i := uint64(0)
 		for val := range list.Values() {
 			h.Element(i, val)
@@ -137,7 +137,11 @@ func hashTable(h *digest.Hasher, name string, table *shardmap.TableView, pace fu
 		}
 		return nil
 	}
-	h.Table(digest.Dict, name)
+	s := table.Dict().Settings()
+	h.Table(digest.Dict, name, digest.Options{
+		TTL: s.TTL, Idle: s.Idle, MaxEntries: s.MaxEntries, MaxBytes: s.MaxBytes, Policy: uint8(s.Policy),
+		Since: s.Since, Horizon: s.Horizon,
+	})
 	for e := range table.Dict().ShowHidden().Drain() { // frees what writers have handed over as it is hashed
 		h.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)
 		if err := pace(); err != nil {

@@ -41,6 +41,8 @@ type Replayer struct {
 	out     []byte
 	skip    map[uint64]bool // LSNs of requests that are not replayed
 	skipped int             // see Skipped
+	time    int64           // the highest of the operations, 0 if it is unknown; see mark
+	marked  int64           // the time of the last mark
 }
 
 // PartiallyAppliedError is returned for a recorded request that panics in the middle of its change,
@@ -107,6 +109,7 @@ func (r *Replayer) Apply(op Operation) error {
 	}
 	if op.Time != 0 {
 		r.x.call.Time = op.Time
+		r.mark(op.Time)
 	}
 	if r.skip[lsn] {
 		r.skipped++
@@ -144,6 +147,28 @@ func (r *Replayer) Apply(op Operation) error {
 		return fmt.Errorf("replay at %d: %v took %d LSNs, not %d", lsn, req.Op, assigned, n)
 	}
 	return nil
+}
+
+// markGap is how far apart the marks of a replay are at least, in milliseconds. A server makes fewer
+// marks, so an entry that it has shown as expired, by its table's default time to live, does not
+// live again after a replay, unless that takes less time.
+const markGap = 10
+
+// mark notes when the operations up to now were made, before one with a time is applied.
+func (r *Replayer) mark(time int64) {
+	store := r.x.engine.env.Store
+	if r.time > 0 && time >= r.marked+markGap {
+		store.MarkAt(r.time, store.Clock())
+		r.marked = time
+	}
+	r.time = max(r.time, time)
+}
+
+// End ends the replay.
+func (r *Replayer) End() {
+	if r.time > 0 {
+		r.x.engine.env.Store.MarkAt(r.time, r.x.engine.env.Store.Clock())
+	}
 }
 
 // known returns an error if a newer version recorded the operation.

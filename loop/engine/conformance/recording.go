@@ -77,8 +77,8 @@ func Replayed(t testing.TB, operations []engine.Operation) *shardmap.Store {
 	return store
 }
 
-// StoreText returns the content of a store: tables, order, keys, values, versions, places,
-// elements, clock.
+// StoreText returns the content of a store: tables, settings, order, keys, values, deadlines,
+// versions, places, elements, clock. It has what has expired, until that is removed.
 func StoreText(store *shardmap.Store) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "clock", store.Clock())
@@ -92,8 +92,15 @@ func StoreText(store *shardmap.Store) string {
 			}
 			continue
 		}
-		for e := range table.Dict().EntriesVersioned() {
-			fmt.Fprintf(&b, "  %x: %x version %d place %d\n", e.Key, e.Val, e.Version, e.Place)
+		if s := table.Dict().Settings(); s != (shardmap.Settings{}) {
+			fmt.Fprintf(&b, "  %+v\n", s)
+		}
+		for e := range table.Dict().ShowHidden().EntriesVersioned() {
+			fmt.Fprintf(&b, "  %x: %x", e.Key, e.Val)
+			if e.Deadline != 0 {
+				fmt.Fprintf(&b, " deadline %d", e.Deadline)
+			}
+			fmt.Fprintf(&b, " version %d place %d\n", e.Version, e.Place)
 		}
 	}
 	return b.String()

@@ -35,4 +35,14 @@ func TestDigestOfGoldenFile(t *testing.T) {
 			t.Errorf("damaged %s: %q", codec, got)
 		}
 	}
+	_, example, _ = strings.Cut(example, "The digest of testdata/v3-expiry.cdb is ")
+	sum, _, _ = strings.Cut(example, ".")
+	want = "digest " + sum + " lsn 1099511627776 tables 1 items 2\n"
+	name, err := filepath.Abs(filepath.Join(root, "persist/testdata/v3-expiry.cdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := command(t, "check", "--digest", name); got != want {
+		t.Errorf("v3-expiry: %q, FORMAT.md says %q", got, want)
+	}
 }

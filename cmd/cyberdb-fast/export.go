@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/tinylib/msgp/msgp"
@@ -34,108 +35,122 @@ func runExport(args []string, stdout, stderr *os.File) int {
 	}
 	from := flags.Arg(0)
 	if *out == "" {
-		if err := exportTo(from, stdout, nil); err != nil {
+		if _, err := exportTo(from, stdout, nil); err != nil {
 			return usageError(stderr, err)
 		}
 		return exitOK
 	}
-	info, err := exportFile(from, *out, loadProgress(onTerminal(stderr)))
+	exported, err := exportFile(from, *out, loadProgress(onTerminal(stderr)))
 	if err != nil {
 		return usageError(stderr, err)
 	}
-	fmt.Fprintf(stdout, "%s -> %s: %d tables, %s entries\n", from, *out, info.Tables, grouped(info.Items))
+	fmt.Fprintf(stdout, "%s -> %s: %d tables, %s entries\n", from, *out, len(exported.items), grouped(exported.all))
 	return exitOK
 }
 
 // exportFile is exportTo to a new file, which is complete or does not exist afterwards.
-func exportFile(from, to string, progress func(file string, done, total int64)) (info persist.FileInfo, err error) {
+func exportFile(from, to string, progress progressFunc) (exported *visible, err error) {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return info, fmt.Errorf(
+		return nil, fmt.Errorf(
 			"export: %s exists and will not be overwritten; choose another name with -o, or move it away",
 			to,
 		)
 	}
 	if err != nil {
-		return info, fmt.Errorf("export: %w", err)
+		return nil, fmt.Errorf("export: %w", err)
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
 			_ = os.Remove(to)
 		}
 	}()
-	if err := exportTo(from, f, func(r *persist.Reader, done, total int64) {
-		info = r.Info()
-		if progress != nil {
-			progress(from, done, total)
-		}
-	}); err != nil {
-		return info, err
+	if exported, err = exportTo(from, f, progress); err != nil {
+		return nil, err
 	}
-	return info, f.Sync()
+	return exported, f.Sync()
 }
 
-// exportTo writes a .cdb file as JSON lines. It checks the file while reading: after an error, the
-// output is incomplete.
-func exportTo(from string, to io.Writer, progress func(r *persist.Reader, done, total int64)) (err error) {
+// exportTo writes what has not expired of a .cdb file as JSON lines. It reads the file twice, since
+// each table's line says how many follow. It checks the file meanwhile: after an error, the output
+// is incomplete.
+func exportTo(from string, to io.Writer, progress progressFunc) (*visible, error) {
 	path, err := follow(from)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return nil, fmt.Errorf("export: %w", err)
 	}
 	r, err := persist.Open(persist.OS, path)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return nil, fmt.Errorf("export: %w", err)
 	}
 	defer func() { _ = r.Close() }() // only read
-	info := r.Info()
-	e := exporter{out: bufio.NewWriterSize(to, 1<<20)}
+	half := func(read int64) func(done, total int64) {
+		if progress == nil {
+			return nil
+		}
+		return func(done, total int64) { progress(from, read*total+done, 2*total) }
+	}
+	shown := newVisible(r.Info(), time.Now())
+	if err := r.Load(1, shown, half(0)); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	version := 1
+	if shown.expires {
+		version = jsonLinesVersion
+	}
+	e := exporter{visible: shown, out: bufio.NewWriterSize(to, 1<<20)}
 	fmt.Fprintf(
 		e.out,
 		"{\"cyberdb-fast\":\"jsonl\",\"version\":%d,\"tables\":%d,\"items\":%d}\n",
-		jsonLinesVersion,
-		info.Tables,
-		info.Items,
+		version,
+		len(shown.items),
+		shown.all,
 	)
-	var shown func(done, total int64)
-	if progress != nil {
-		shown = func(done, total int64) { progress(r, done, total) }
+	if err := r.Load(1, &e, half(1)); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
 	}
-	if err := r.Load(1, &e, shown); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	return e.out.Flush()
+	return shown, e.out.Flush()
 }
 
 // exporter writes a loaded file as JSON lines.
 type exporter struct {
-	out  *bufio.Writer
-	kind persist.Kind
-	line []byte
+	visible *visible // of the whole file
+	out     *bufio.Writer
+	begun   int           // tables
+	table   persist.Table // the last of them
+	line    []byte
 }
 
 // Table implements persist.Loader.
 func (e *exporter) Table(t persist.Table) error {
-	e.kind = t.Kind
-	name, err := jsonvalue.Append([]byte(`{"table":`), msgp.AppendString(nil, t.Name))
+	e.table = t
+	line, err := jsonvalue.Append(append(e.line[:0], `{"table":`...), msgp.AppendString(nil, t.Name))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.out, "%s,\"kind\":%q,\"items\":%d}\n", name, t.Kind.String(), t.Items)
+	line = fmt.Appendf(line, ",\"kind\":%q,\"items\":%d", t.Kind.String(), e.visible.items[e.begun])
+	e.line = append(appendTableOptions(line, t.Options), '}', '\n')
+	e.begun++
+	_, err = e.out.Write(e.line)
 	return err
 }
 
 // Block implements persist.Loader.
 func (e *exporter) Block(b *persist.Block) error {
-	if e.kind == persist.List {
+	if e.table.Kind == persist.List {
 		for val := range b.Elements() {
-			if err := e.item(`{"value":`, nil, val); err != nil {
+			if err := e.item(`{"value":`, nil, val, 0); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	for entry := range b.Entries() {
-		if err := e.item(`{"key":`, entry.Key, entry.Val); err != nil {
+		deadline, shown := e.visible.shows(&e.table, &entry)
+		if !shown {
+			continue
+		}
+		if err := e.item(`{"key":`, entry.Key, entry.Val, deadline); err != nil {
 			return err
 		}
 	}
@@ -143,7 +158,7 @@ func (e *exporter) Block(b *persist.Block) error {
 }
 
 // item writes the line of one element, or of an entry if there is a key.
-func (e *exporter) item(begin string, key, val []byte) (err error) {
+func (e *exporter) item(begin string, key, val []byte, deadline int64) (err error) {
 	e.line = append(e.line[:0], begin...)
 	if key != nil {
 		if e.line, err = jsonvalue.Append(e.line, key); err != nil {
@@ -154,7 +169,7 @@ func (e *exporter) item(begin string, key, val []byte) (err error) {
 	if e.line, err = jsonvalue.Append(e.line, val); err != nil {
 		return err
 	}
-	e.line = append(e.line, '}', '\n')
+	e.line = append(appendExpires(e.line, deadline), '}', '\n')
 	_, err = e.out.Write(e.line)
 	return err
 }

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	jsonLinesVersion = 1
+	jsonLinesVersion = 2
 	// maxLineBytes bounds one line; no value needs more.
 	maxLineBytes = 512 << 20
 )
@@ -174,9 +174,9 @@ func (in *jsonImport) header(node *ast.Node) error {
 	if err != nil {
 		return err
 	}
-	if version != jsonLinesVersion {
+	if version < 1 || version > jsonLinesVersion {
 		return fmt.Errorf(
-			"version %d was written by a newer cyberdb-fast; this one reads %d",
+			"version %d was written by a newer cyberdb-fast; this one reads 1 to %d",
 			version,
 			jsonLinesVersion,
 		)
@@ -227,6 +227,12 @@ func (in *jsonImport) begin(node *ast.Node) error {
 	default:
 		return fmt.Errorf("the kind of table %q must be dict or list", name)
 	}
+	if in.table.Options, err = parseTableOptions(node.Get("options")); err != nil {
+		return fmt.Errorf("table %q: %w", name, err)
+	}
+	if in.table.Kind == persist.List && hasOptions(in.table.Options) {
+		return fmt.Errorf("table %q is a list, so it has no options", name)
+	}
 	return in.to.Table(in.table)
 }
 
@@ -239,9 +245,16 @@ func (in *jsonImport) item(node *ast.Node) error {
 	if err != nil {
 		return fmt.Errorf("table %q: the value: %w", in.table.Name, err)
 	}
+	deadline, err := parseExpires(node.Get("expires"))
+	if err != nil {
+		return fmt.Errorf("table %q: %w", in.table.Name, err)
+	}
 	in.lsn++
 	in.left--
 	if in.table.Kind == persist.List {
+		if deadline != 0 {
+			return fmt.Errorf("table %q is a list, so its elements do not expire", in.table.Name)
+		}
 		return in.to.Element(val)
 	}
 	if !node.Get("key").Exists() {
@@ -254,7 +267,7 @@ func (in *jsonImport) item(node *ast.Node) error {
 	if err := in.another(key); err != nil {
 		return fmt.Errorf("table %q: the key: %w", in.table.Name, err)
 	}
-	return in.to.Entry(persist.Entry{Key: key, Val: val, Version: in.lsn, Place: in.lsn})
+	return in.to.Entry(persist.Entry{Key: key, Val: val, Version: in.lsn, Place: in.lsn, Deadline: deadline})
 }
 
 // another returns an error if the key is not valid or is a duplicate.

@@ -139,6 +139,9 @@ func (a *author) dict(name string, t *table) *write {
 	if len(t.keys) > 0 {
 		present = t.keys[a.rng.IntN(len(t.keys))]
 	}
+	if a.rng.IntN(8) == 0 {
+		return a.lifetime(name, key, present, t)
+	}
 	n := a.rng.IntN(11)
 	if len(t.keys) == 0 {
 		n = a.rng.IntN(4)

@@ -73,7 +73,7 @@ func (q *dueQueue) remove(s *shard) {
 func (q *dueQueue) take(now int64) *shard {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.shards) == 0 || q.shards[0].at > now {
+	if len(q.shards) == 0 || q.shards[0].at >= now {
 		return nil
 	}
 	return heap.Pop(&q.shards).(dueShard).shard

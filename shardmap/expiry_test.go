@@ -122,7 +122,7 @@ func TestSweepRemoves(t *testing.T) {
 		t.Fatalf("%d removed before the deadline", n)
 	}
 	e.wantKeys("'a'", "'b'", "nan", "'c'", "'d'", "'later'", "'stays'")
-	e.at(1100)
+	e.at(1101)
 	e.wantKeys("'c'", "'d'", "'later'", "'stays'")
 	if n := e.sweep(); n != 3 || e.dict.Len() != 4 {
 		t.Fatalf("%d removed, %d left", n, e.dict.Len())

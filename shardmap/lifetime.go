@@ -6,7 +6,8 @@ import "math"
 // A call that changes its key removes it first, by an effect that is logged (forget.go). So a
 // replay, which hides nothing, does not depend on the time.
 
-// hiding says which entries have expired, as of one moment.
+// hiding says which entries have expired, as of one moment. A deadline is the last millisecond of an
+// entry: times are rounded down, so it is never early.
 type hiding struct {
 	now     int64  // of the store; 0: no deadline has passed
 	horizon uint64 // see Dict.horizon
@@ -15,7 +16,7 @@ type hiding struct {
 // hides reports whether an entry has expired.
 func (h *hiding) hides(deadline int64, version uint64) bool {
 	if deadline != 0 {
-		return deadline > 0 && deadline <= h.now
+		return deadline > 0 && deadline < h.now
 	}
 	return version <= h.horizon
 }
@@ -159,7 +160,7 @@ func (d *Dict) countAll(c *Call) (n int, err error) {
 // countVisible returns the number of entries that have not expired.
 func (s *shard) countVisible(c *Call) int {
 	now := s.table.store.now.Load()
-	if next := s.next(); !s.ages && (next == 0 || next > now) {
+	if next := s.next(); !s.ages && (next == 0 || next >= now) {
 		return s.live
 	}
 	n := 0

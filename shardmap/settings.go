@@ -65,11 +65,12 @@ func (s *Store) MarkAt(time int64, lsn uint64) { s.marks.add(Mark{time, lsn}) }
 // agedOut returns the LSN up to which versions are older than the default time to live, which is not
 // 0, and when that may change.
 func (d *Dict) agedOut(ttl, now int64) (lsn uint64, next int64) {
-	if since := d.since.Load(); now-ttl < since {
-		return 0, since + ttl
+	before := now - ttl - 1
+	if since := d.since.Load(); before < since {
+		return 0, since + ttl + 1
 	}
-	lsn, next = d.store.marks.upTo(now-ttl, now)
-	return lsn, next + ttl
+	lsn, next = d.store.marks.upTo(before, now)
+	return lsn, next + ttl + 1
 }
 
 // agesOut returns when an entry with a version is older than the default time to live, or later.

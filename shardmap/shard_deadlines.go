@@ -133,7 +133,7 @@ func (s *shard) unschedule() {
 // more.
 func (s *shard) takeDue(c *Call, now int64, limit int) (more bool) {
 	last := uint64(0)
-	for looked := 0; s.next() != 0 && s.next() <= now; looked++ {
+	for looked := 0; s.next() != 0 && s.next() < now; looked++ {
 		if len(c.victims) == limit || looked == 4*limit {
 			return true
 		}

@@ -194,5 +194,5 @@ func (v *visible) Block(b *persist.Block) error {
 // shows returns the deadline of an entry, and whether it has not passed.
 func (v *visible) shows(t *persist.Table, e *persist.Entry) (deadline int64, shown bool) {
 	deadline = t.DeadlineOf(e, v.saved)
-	return deadline, deadline <= 0 || deadline > v.now
+	return deadline, deadline <= 0 || deadline >= v.now
 }

@@ -65,8 +65,8 @@ func TestExportExpiry(t *testing.T) {
 		entry(4, 8, 0),                // by the default
 		entry(5, 9, 0),                // not yet by the default
 		entry(6, 10, 0),               // written after the last mark
-		entry(7, 10, saved),           // now
-		entry(8, 9, saved+1),          // soon
+		entry(7, 10, saved-1),         // just now
+		entry(8, 9, saved),            // the last millisecond
 		entry(9, 9, 1_700_000_000_00), // long ago
 	})
 	want := `{"cyberdb-fast":"jsonl","version":2,"tables":1,"items":4}
@@ -74,7 +74,7 @@ func TestExportExpiry(t *testing.T) {
 {"key":3,"value":null,"expires":"forever"}
 {"key":5,"value":null,"expires":7000000010000}
 {"key":6,"value":null,"expires":7000000060000}
-{"key":8,"value":null,"expires":7000000000001}
+{"key":8,"value":null,"expires":7000000000000}
 `
 	if got := exported(t, from); got != want {
 		t.Fatalf("%s\ninstead of\n%s", got, want)

@@ -285,3 +285,45 @@ func BenchmarkSweep(b *testing.B) {
 	}
 	b.ReportMetric(float64(slowest.Microseconds()), "slowest-us")
 }
+
+// TestSweepGoesOnWithoutDeadlines: a dict whose deadlines are all gone does not keep the sweep from
+// those of others.
+func TestSweepGoesOnWithoutDeadlines(t *testing.T) {
+	e := newExpiring(t, Options{})
+	other, err := e.store.Create(&e.call, "other", KindDict, nil, 0)
+	e.ok(err)
+	e.call.TTL = 1000
+	e.ok(other.Dict().Set(&e.call, encoded("a"), encoded("a")))
+	for i := range 2 * minDeadEntries {
+		e.set(500, i)
+	}
+	for i := range 2 * minDeadEntries {
+		e.set(DefaultTTL, i)
+	}
+	for i := range 2 * minDeadEntries {
+		e.ok(e.dict.Delete(&e.call, encoded(i)))
+	}
+	if due := e.store.NextDue(); due == 0 || due > 2000 {
+		t.Fatalf("due at %d", due)
+	}
+	e.at(2000)
+	if n := e.sweep(); n != 1 || other.Len() != 0 {
+		t.Fatalf("%d removed, %d left", n, other.Len())
+	}
+}
+
+// TestNothingIsDueWithoutDefault: once no dict has a default time to live, the sweep has nothing to
+// do.
+func TestNothingIsDueWithoutDefault(t *testing.T) {
+	e := newExpiring(t, Options{TTL: 100})
+	e.set(DefaultTTL, "a")
+	e.sweep()
+	e.ok(e.store.Drop(&e.call, "d"))
+	for range 3 {
+		e.at(e.store.Now() + markGap)
+		e.sweep()
+	}
+	if due := e.store.NextDue(); due != 0 {
+		t.Fatalf("due at %d, now is %d", due, e.store.Now())
+	}
+}

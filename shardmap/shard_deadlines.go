@@ -113,7 +113,7 @@ func (s *shard) expectChange(num int, e *entry, deadline int64) {
 // schedule puts the shard into the store's queue, as of its first item.
 func (s *shard) schedule() {
 	next := s.nextDue()
-	if s.table.state.Load() == restoring || next == s.scheduled || next > s.scheduled && s.scheduled != 0 {
+	if s.table.state.Load() == restoring || next == 0 || s.scheduled != 0 && next >= s.scheduled {
 		return // it is looked at early enough
 	}
 	s.scheduled = next

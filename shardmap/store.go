@@ -40,6 +40,7 @@ type Store struct {
 	due     dueQueue     // what expires
 	marks   marks        // how old versions are
 	crowd   crowd        // what is above its limit
+	aging   []*Dict      // dicts that the sweep has not looked at yet in its present round; owned by Sweep
 
 	pressure pressure // what may be evicted for lack of memory
 

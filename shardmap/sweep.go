@@ -86,8 +86,16 @@ func (s *Store) mark() {
 	}
 }
 
+// endMarking ends marking, because no dict has a default time to live.
+func (s *Store) endMarking() {
+	s.marking.Store(false)
+	if len(s.due.agingDicts()) > 0 { // one that has not seen that
+		s.noteAging()
+	}
+}
+
 // Sweep removes entries that have expired, at most maxForgotten. more says that there is more to do
-// now.
+// now. It is for one goroutine.
 func (s *Store) Sweep(c *Call) (removed int, more bool) {
 	now := s.now.Load()
 	if s.sweepCrowd(c) {
@@ -134,12 +142,15 @@ func (s *Store) sweepShard(c *Call, sh *shard, now int64) (removed int, retry bo
 // sweepAging moves the horizons of dicts with a default time to live, and removes entries below
 // them.
 func (s *Store) sweepAging(c *Call, now int64) (removed int, more bool) {
-	dicts := s.due.agingDicts()
-	if len(dicts) == 0 {
-		return 0, false
+	if len(s.aging) == 0 {
+		if s.aging = s.due.agingDicts(); len(s.aging) == 0 {
+			s.endMarking()
+			return 0, false
+		}
+		s.mark()
 	}
-	s.mark()
-	for _, d := range dicts {
+	for ; len(s.aging) > 0; s.aging = s.aging[1:] {
+		d := s.aging[0]
 		if d.table.state.Load() != present || d.table.lock.isPoisoned() {
 			s.due.age(d, false)
 			continue
@@ -149,6 +160,7 @@ func (s *Store) sweepAging(c *Call, now int64) (removed int, more bool) {
 			return n, true
 		}
 	}
+	s.aging = nil
 	return 0, false
 }
 

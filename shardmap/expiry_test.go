@@ -327,3 +327,54 @@ func TestNothingIsDueWithoutDefault(t *testing.T) {
 		t.Fatalf("due at %d, now is %d", due, e.store.Now())
 	}
 }
+
+// TestDefaultIsRemoved: what has expired by the table's default stays absent when the default is
+// removed, and is removed from memory.
+func TestDefaultIsRemoved(t *testing.T) {
+	e := newExpiring(t, Options{TTL: 100})
+	e.set(DefaultTTL, "a")
+	e.sweep()
+	e.at(1200)
+	e.set(DefaultTTL, "b")
+	e.wantKeys("'b'")
+	e.ok(e.dict.Configure(&e.call, func(o *Options) { o.TTL = 0 }))
+	if e.dict.horizon.Load() == 0 {
+		t.Error("the horizon, which is what a restart knows, has not moved")
+	}
+	e.at(9000)
+	e.wantKeys("'b'")
+	if n := e.sweep(); n != 1 || e.dict.Len() != 1 {
+		t.Fatalf("%d removed, %d left", n, e.dict.Len())
+	}
+}
+
+// TestIdleStaysAbsent: entries that expire while the sweep looks at their shard stay absent.
+func TestIdleStaysAbsent(t *testing.T) {
+	const entries = 2*maxForgotten + 100
+	e := newExpiring(t, Options{Idle: 100})
+	for i := range entries {
+		e.set(DefaultTTL, i)
+	}
+	e.sweep() // the first generation begins
+	e.at(1100)
+	e.sweep()
+	e.at(1150)
+	for i := range 100 {
+		e.ok(e.dict.Touch(&e.call, encoded(i)))
+	}
+	e.at(1299)
+	e.store.Sweep(&e.call)
+	e.at(1300)
+	e.wantKeys()
+	e.sweep()
+	e.wantKeys()
+}
+
+// TestCountWhileFilled: a dict that is being created has the length that it will have.
+func TestCountWhileFilled(t *testing.T) {
+	e := newExpiring(t, Options{})
+	e.dict.table.filling.Store(5)
+	if n, err := e.dict.Count(&Call{}); n != 5 || err != nil {
+		t.Fatalf("%d entries, %v", n, err)
+	}
+}

@@ -19,6 +19,7 @@ type idling struct {
 	ends       int64 // when the generation ends; 0: it has not begun, because the time was not known
 	generation uint8 // modulo 4
 	looked     int   // entries that the sweep has looked at since the generation ended
+	assumed    int64 // how many generations had passed then, 2 for more
 }
 
 // passed returns how many generations have ended, that the sweep has not ended yet.
@@ -93,9 +94,12 @@ func (s *shard) takeIdle(c *Call, now int64, limit int) (more bool) {
 		i.ends = now + i.length
 		return false
 	}
-	passed := i.passed(now)
+	passed := min(i.passed(now), 2)
 	if passed == 0 {
 		return false
+	}
+	if passed != i.assumed { // entries that it has looked at have expired since, and are hidden
+		i.assumed, i.looked = passed, 0
 	}
 	for ; i.looked < s.count; i.looked++ {
 		if !s.entry(i.looked).live() || !s.idleSince(i.looked, passed) {
@@ -106,7 +110,7 @@ func (s *shard) takeIdle(c *Call, now int64, limit int) (more bool) {
 		}
 		c.victims = append(c.victims, victim{s, i.looked})
 	}
-	i.looked = 0
+	i.looked, i.assumed = 0, 0
 	i.generation = (i.generation + 1) & 3
 	i.ends += i.length
 	if passed > 1 { // all that is left was used since

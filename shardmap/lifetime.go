@@ -39,8 +39,9 @@ func (d *Dict) hidingAt(now int64) hiding {
 
 // moveShown moves what is shown of entries that live by the table's default.
 func (d *Dict) moveShown(now int64) {
+	o := d.options.Load()
 	horizon, moves := d.horizon.Load(), int64(math.MaxInt64)
-	if ttl := d.Options().TTL; ttl > 0 {
+	if ttl := o.TTL; ttl > 0 {
 		var expired uint64
 		expired, moves = d.agedOut(ttl, now)
 		horizon = max(horizon, expired)
@@ -51,7 +52,9 @@ func (d *Dict) moveShown(now int64) {
 			break
 		}
 	}
-	d.moves.Store(moves)
+	if d.moves.Store(moves); d.options.Load() != o {
+		d.moves.Store(0) // a view has read the time without a lock: moves may be wrong
+	}
 }
 
 // mayExpire reports whether expired has to look at entry num: most entries live for ever.
@@ -129,7 +132,7 @@ func (d *Dict) deadlineAt(own int64, version uint64) int64 {
 // counts the others, in one shard after the other. Errors: ErrLong for an inline call that would
 // have to.
 func (d *Dict) Count(c *Call) (n int, err error) {
-	if n = d.Len(); d.store.Behind() && d.volatile.Load() {
+	if n = d.table.Len(); d.store.Behind() && d.volatile.Load() {
 		n, err = d.countAll(c)
 	}
 	if most := d.options.Load().MaxEntries; most > 0 {

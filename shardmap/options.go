@@ -36,6 +36,7 @@ func (d *Dict) Configure(c *Call, set func(o *Options)) error {
 	defer c.unlockShards()
 	o := d.Options()
 	set(&o)
+	d.settleHorizon(c)
 	w := d.table.begin(c, 1)
 	c.Version = w.first
 	d.handoverSettings(&w)
@@ -49,6 +50,17 @@ func (d *Dict) Configure(c *Call, set func(o *Options)) error {
 	d.setOptions(o)
 	c.complete()
 	return nil
+}
+
+// settleHorizon moves the horizon to what is shown, before the default time to live changes: what
+// was shown as expired stays so. All shards are locked.
+func (d *Dict) settleHorizon(c *Call) {
+	if c.Replay {
+		return
+	}
+	if lsn := d.hiding(c).horizon; lsn > d.horizon.Load() {
+		d.setHorizon(c, lsn)
+	}
 }
 
 // setOptions sets the options of a dict that is new or locked.

@@ -199,9 +199,14 @@ func (d *Dict) SetHorizon(c *Call, lsn uint64) error {
 		return err
 	}
 	defer c.unlockShards()
-	if lsn <= d.horizon.Load() {
-		return nil
+	if lsn > d.horizon.Load() {
+		d.setHorizon(c, lsn)
 	}
+	return nil
+}
+
+// setHorizon is SetHorizon for a later horizon, under the locks of all shards.
+func (d *Dict) setHorizon(c *Call, lsn uint64) {
 	if c.effect = c.effect[:0]; c.Effects != nil {
 		c.effect = c.Effects.Horizon(c.effect, d.table.Name(), lsn)
 	}
@@ -210,7 +215,6 @@ func (d *Dict) SetHorizon(c *Call, lsn uint64) error {
 	d.horizon.Store(lsn)
 	d.setOptions(d.Options())
 	c.complete()
-	return nil
 }
 
 // sweepBelow removes entries below the horizon from one shard.

@@ -127,11 +127,7 @@ func (d *Dict) Update(c *Call, packed []byte, n int) error {
 // update stores the batch of n pairs.
 func (d *Dict) update(c *Call, packed []byte, n int) error {
 	if n <= InlineElements && len(packed) <= InlineBytes {
-		lock := d.lockBatch
-		if d.options.Load().InForce() == NearestDeadline {
-			lock = d.lockAll // an entry that makes room may be in any shard
-		}
-		if err := lock(c); err != nil {
+		if err := d.lockUpdate(c); err != nil {
 			return err
 		}
 		if d.splitsDue(c) <= 1 {
@@ -161,6 +157,20 @@ func (d *Dict) update(c *Call, packed []byte, n int) error {
 	w := d.table.write(first, vs)
 	d.updateOwned(c, &w, packed)
 	return nil
+}
+
+// lockUpdate locks the shards of the call's batch, or all if an entry of any may have to make room.
+func (d *Dict) lockUpdate(c *Call) error {
+	if d.options.Load().InForce() != NearestDeadline {
+		if err := d.lockBatch(c); err != nil {
+			return err
+		}
+		if d.options.Load().InForce() != NearestDeadline {
+			return nil
+		}
+		c.unlockShards() // the policy has changed before they were locked
+	}
+	return d.lockAll(c)
 }
 
 // batchLoad is the most that a batch adds to a shard.

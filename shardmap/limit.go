@@ -103,6 +103,7 @@ func (d *Dict) makeRoom(c *Call, s *shard, k *key, num int, val []byte) error {
 			continue // another call has taken the room
 		}
 		switch policy := o.InForce(); {
+		case num < 0 && policy != S3FIFO && d.forgetDue(c, s, n):
 		case policy == NoEviction:
 			return d.full()
 		case n > maxInlineEvictions && !c.MayBlock:

@@ -27,6 +27,9 @@ func (d *Dict) makeBatchRoom(c *Call, packed []byte, owned bool) error {
 			}
 			continue
 		}
+		if d.forgetDueLocked(c, n) {
+			continue
+		}
 		if o.InForce() == NoEviction || !d.evictForBatch(c, o, n, owned) {
 			return d.full()
 		}

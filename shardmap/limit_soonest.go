@@ -55,3 +55,42 @@ func (d *Dict) evictSoonest(c *Call, s *shard, spare uint64) bool {
 	}
 	return false
 }
+
+// forgetDue removes up to n entries whose deadline has passed, and which take up room though no
+// request sees them: of the locked shard s, or if it has none, of another one. It returns false if
+// there are none.
+func (d *Dict) forgetDue(c *Call, s *shard, n int) bool {
+	if !d.volatile.Load() {
+		return false
+	}
+	if d.forgetDueOf(c, s, n) {
+		return true
+	}
+	dir, found := d.dir.Load(), false
+	for i := 0; i < len(dir.shards) && !found; i += dir.span(dir.shards[i]) {
+		if other := dir.shards[i]; other != s && c.tryLockShard(other) {
+			found = d.forgetDueOf(c, other, n)
+			c.unlockShards()
+		}
+	}
+	return found
+}
+
+// forgetDueLocked is forgetDue for the shards that a batch has locked.
+func (d *Dict) forgetDueLocked(c *Call, n int) (found bool) {
+	for i := 0; i < len(c.lockedShards) && !found && d.volatile.Load(); i++ {
+		found = d.forgetDueOf(c, c.lockedShards[i], n)
+	}
+	return found
+}
+
+func (d *Dict) forgetDueOf(c *Call, s *shard, n int) bool {
+	for more := true; more && len(c.victims) == 0; {
+		more = s.takeDue(c, d.hiding(c).now, min(n, maxForgotten))
+	}
+	if len(c.victims) == 0 {
+		return false
+	}
+	d.forget(c, Expired, false)
+	return true
+}

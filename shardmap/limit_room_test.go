@@ -47,3 +47,54 @@ func TestUpdateWhilePolicyChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiredMakesRoom: entries that have expired and are still there do not make a dict full.
+func TestExpiredMakesRoom(t *testing.T) {
+	for _, policy := range []Policy{NoEviction, NearestDeadline} {
+		l := newLimited(t, 64, Options{MaxEntries: 300, Policy: policy})
+		l.store.SetNow(1000)
+		l.c.Time = 1000
+		for i := range 300 {
+			if l.c.TTL = DefaultTTL; i < 100 {
+				l.c.TTL = 50
+			} else if i < 110 {
+				l.c.TTL = 5000
+			}
+			if err := l.set(number(i), number(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.c.TTL = DefaultTTL
+		l.store.SetNow(1050)
+		for i := range 100 {
+			if err := l.set(number(1000+i), number(i)); err != nil {
+				t.Fatalf("policy %v, entry %d: %v", policy, i, err)
+			}
+		}
+		if r := l.d.Removals(); r.Expired != 100 || r.Evicted != 0 {
+			t.Errorf("policy %v: %+v", policy, r)
+		}
+		checkCounts(t, l.d)
+	}
+}
+
+// TestExpiredMakesRoomForBatch is the same for an update.
+func TestExpiredMakesRoomForBatch(t *testing.T) {
+	l := newLimited(t, minSplit, Options{MaxEntries: 10, Policy: NoEviction})
+	l.store.SetNow(1000)
+	l.c.Time, l.c.TTL = 1000, 50
+	pairs := func(from int) (packed []byte) {
+		for i := range 10 {
+			packed = append(append(packed, number(from+i)...), number(i)...)
+		}
+		return packed
+	}
+	for from := range 3 {
+		if err := l.d.Update(&l.c, pairs(10*from), 10); err != nil {
+			t.Fatal(err)
+		}
+		l.c.Time += 50
+		l.store.SetNow(l.c.Time)
+	}
+	checkCounts(t, l.d)
+}

@@ -32,7 +32,7 @@ func TestEvictAll(t *testing.T) {
 	room, total := int64(96<<20), int64(300<<20)
 	if raceEnabled {
 		// What is outside the Go heap otherwise is in it, and counts twice and more.
-		room, total = 2*room, total/2
+		room, total = 4*room, total/3
 	}
 	limit := room + usedByOthers() // not parallel: the limit is the process's
 	before := residentBytes(t) - usedByOthers()

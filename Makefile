@@ -17,7 +17,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay test-python conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ powercut: ## cut the power of simulated disks N (100000) times and look for what
 
 replay: python ## record N (10000) random histories and replay them in other processes: no difference; SEED=1 repeats a run
 	@GO="$(GO)" TAGS="$(TAGS)" .ci/campaign replay ./loop '^TestHistories$$' -histories=$(or $(N),10000) $(if $(SEED),-seed=$(SEED))
+
+expiry: python ## N (1000000) random operations on dicts whose entries expire, the clock jumps, the server is killed and restarted: no difference from the model; SEED=1 repeats a run
+	@GO="$(GO)" TAGS="$(TAGS)" .ci/campaign expiry ./loop '^TestExpiry$$' -operations=$(or $(N),1000000) $(if $(SEED),-seed=$(SEED))
 
 bench: build ## the micro benchmarks, then the load generator against its own server
 	$(GO) test -tags $(TAGS) -run='^$$' -bench=. -benchmem ./...

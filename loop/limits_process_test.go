@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		err = crowdProcess()
 	case "replayer":
 		err = replayProcess()
+	case "expiry":
+		err = expiryProcess()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -36,7 +36,7 @@ const replayerEnv = "CYBERDB_TEST_FAULT"
 
 // TestHistories: the same log gives the same tables everywhere. Each history is what a few
 // connections do at once to a server, whose event loops, memory limit and fsync policy are random
-// and whose wall clock jumps. Its files are then replayed in two other processes: the data file of
+// and whose wall clock jumps. Entries expire, and tables have limits. Its files are then replayed in two other processes: the data file of
 // the last save and the rest of the journal, the journal alone, and the file of the shutdown. The
 // processes have other hash seeds, another number of processors, other memory limits and another
 // time, and open views in between.
@@ -57,15 +57,22 @@ func TestHistories(t *testing.T) {
 			t.Errorf("history %d: %v", i, err)
 		}
 	}
+	t.Logf("%+v were removed by the server", h.removed)
+	if r := h.removed; r.Expired == 0 || r.Idle == 0 || r.Evicted == 0 || r.Refused == 0 {
+		t.Error("nothing expired, was idle, was evicted or was refused")
+	}
 	t.Logf("replay: %d histories, %d differences", n, differences)
 }
 
 // replays are the ways to get the tables of a history from its directory: from a data file and a
 // journal's directory.
-var replays = []struct{ name, file, journal string }{
-	{"file and journal", "running/data.cdb", "running/data.cdb.journal"},
-	{"journal alone", "running/none.cdb", "running/data.cdb.journal"},
-	{"file of the shutdown", "data/data.cdb", "data/none"},
+var replays = []struct {
+	name, file, journal string
+	stopped             bool // these are the files of the shutdown
+}{
+	{"file and journal", "running/data.cdb", "running/data.cdb.journal", false},
+	{"journal alone", "running/none.cdb", "running/data.cdb.journal", false},
+	{"file of the shutdown", "data/data.cdb", "data/none", true},
 }
 
 // histories records histories and has them replayed.
@@ -74,6 +81,7 @@ type histories struct {
 	seed      uint64
 	families  map[string][][]byte
 	replayers []*process
+	removed   shardmap.Removals // by the servers that recorded
 }
 
 func newHistories(t *testing.T, fault string) *histories {
@@ -97,7 +105,7 @@ func (h *histories) one(i uint64) error {
 	rng := rand.New(rand.NewPCG(h.seed, i))
 	dir := h.TempDir()
 	defer func() { _ = os.RemoveAll(dir) }()
-	want := h.record(dir, rng)
+	running, stopped := h.record(dir, rng)
 	for _, p := range h.replayers {
 		if _, err := fmt.Fprintln(p.in, dir, rng.Uint64()); err != nil {
 			return err
@@ -106,16 +114,21 @@ func (h *histories) one(i uint64) error {
 	var err error
 	for _, p := range h.replayers {
 		for _, how := range replays {
+			want := running
+			if how.stopped {
+				want = stopped
+			}
 			if got := p.line(); got != want {
-				err = fmt.Errorf("%s: replayed %s, recorded %s", how.name, got, want)
+				err = errors.Join(err, fmt.Errorf("%s: replayed %s, recorded %s", how.name, got, want))
 			}
 		}
 	}
 	return err
 }
 
-// record makes a server do a history in a directory, and returns the digest of its tables.
-func (h *histories) record(dir string, rng *rand.Rand) string {
+// record makes a server do a history in a directory. It returns the digest of its tables when the
+// files of the running server were copied, and when it had stopped: entries expire meanwhile.
+func (h *histories) record(dir string, rng *rand.Rand) (running, stopped string) {
 	clock := &wallClock{}
 	clock.jump(time.Duration(rng.IntN(20)-10) * 365 * 24 * time.Hour)
 	memory := []int64{0, 0, 0, 24 << 20}[rng.IntN(4)] // the last refuses most of what adds data
@@ -134,19 +147,34 @@ func (h *histories) record(dir string, rng *rand.Rand) string {
 		}
 		return h.client(w, clock, rand.New(rand.NewPCG(seed, uint64(i))))
 	})
-	err := errors.Join(
-		srv.journal.Sync(srv.store.Clock()),
-		os.CopyFS(filepath.Join(dir, "running"), os.DirFS(filepath.Join(dir, "data"))),
-		srv.Stop(context.Background()),
-	)
-	if err != nil {
+	running = h.copyRunning(srv, dir)
+	if err := srv.Stop(context.Background()); err != nil {
 		h.Error(err)
 	}
-	recorded := digestOf(srv.store)
-	if len(recorded) != 32 {
-		h.Error(recorded)
+	addRemovals(&h.removed, srv.store)
+	stopped = digestOf(srv.store)
+	if len(stopped) != 32 {
+		h.Error(stopped)
 	}
-	return recorded
+	return running, stopped
+}
+
+// copyRunning copies the files of a server while nothing changes, and returns the digest.
+func (h *histories) copyRunning(srv *Server, dir string) (digest string) {
+	to := filepath.Join(dir, "running")
+	within(h.T, testTimeout, func() error {
+		digest = digestOf(srv.store)
+		err := errors.Join(
+			os.RemoveAll(to),
+			srv.journal.Sync(srv.store.Clock()),
+			os.CopyFS(to, os.DirFS(filepath.Join(dir, "data"))),
+		)
+		if err == nil && digestOf(srv.store) != digest {
+			err = errors.New("entries expired meanwhile")
+		}
+		return err
+	})
+	return digest
 }
 
 // client is one connection's part of a history.
@@ -165,6 +193,9 @@ func (h *histories) client(w *wire, clock *wallClock, rng *rand.Rand) error {
 				e, _ := codec.ParseErrorBody(reply.Status, reply.Body)
 				return fmt.Errorf("%v: %w", ops[j], e)
 			}
+		}
+		if err := limitLives(w, g, conformance.Pick(g, names)); err != nil {
+			return err
 		}
 		if g.Chance(8) {
 			if _, err := w.do(codec.OpSave, nil, codec.StatusOverloaded); err != nil {

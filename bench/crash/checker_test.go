@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,6 +73,21 @@ func TestChecker(t *testing.T) {
 			}
 			return nil
 		}, ""},
+		{"entry outlives its deadline", func(w *writer) error {
+			key, m := lastMortal(w)
+			w.shared.mortals[key] = []mortal{
+				{value: m.value, life: time.Millisecond, acked: time.Now().Add(-time.Second)},
+			}
+			return nil
+		}, "after its deadline"},
+		{"entry gone before its deadline", func(w *writer) error {
+			key, _ := lastMortal(w)
+			return client.DictOf[string, string](c, mortalName).Delete(ctx, key)
+		}, ""},
+		{"entry evicted below the limit", func(*writer) error {
+			_, err := client.DictOf[string, string](c, fullName).PopItem(ctx)
+			return err
+		}, ""},
 		{"version given again", func(w *writer) error {
 			for version := range w.shared.given {
 				w.shared.given[version] = "another write"
@@ -82,7 +98,7 @@ func TestChecker(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShared()
-			for _, table := range []string{queueTable, togetherName, counterTable, versionedName} {
+			for _, table := range []string{queueTable, togetherName, counterTable, versionedName, mortalName, fullName} {
 				_ = c.Drop(ctx, table) // of the previous test
 			}
 			if err := s.furnish(ctx, c); err != nil {
@@ -102,6 +118,11 @@ func TestChecker(t *testing.T) {
 			work := func() {
 				for range 60 {
 					if err := w.step(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 20 {
+					if err := errors.Join(s.setMortal(c, w), s.fill(c, w)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -172,4 +193,14 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%+v: %d lost, %d within the window, %d late", tt, v.lost, v.within, v.late)
 		}
 	}
+}
+
+// lastMortal returns a key whose entry lives for long, and what was written to it last.
+func lastMortal(w *writer) (key string, m mortal) {
+	for key, writes := range w.shared.mortals {
+		if m := writes[len(writes)-1]; m.life == longLife {
+			return key, m
+		}
+	}
+	panic("no entry lives for long")
 }

@@ -37,6 +37,10 @@ type shared struct {
 	updates  []update                  // in the order in which they began
 	length   int                       // of the queue, about
 	given    map[client.Version]string // what was written with a version, ever
+	mortals  map[string][]mortal       // by key; the first is what was there when the cycle began
+	checked  time.Time                 // when that was
+	filled   []time.Time               // when a key of fullName was acknowledged
+	full     int                       // entries of fullName when the cycle began
 }
 
 // update is one that sets all keys of togetherName.
@@ -47,7 +51,7 @@ type update struct {
 }
 
 func newShared() *shared {
-	s := &shared{given: map[client.Version]string{}}
+	s := &shared{given: map[client.Version]string{}, mortals: map[string][]mortal{}}
 	s.begin(0, nil, "")
 	return s
 }
@@ -61,10 +65,13 @@ func (s *shared) begin(sum int64, queue []string, together string) {
 
 // furnish creates the tables if they do not exist.
 func (s *shared) furnish(ctx context.Context, c *client.Client) error {
-	for _, name := range []string{counterTable, togetherName, versionedName} {
+	for _, name := range []string{counterTable, togetherName, versionedName, mortalName} {
 		if _, err := c.Dict(name).Ensure(ctx); err != nil {
 			return err
 		}
+	}
+	if _, err := c.Dict(fullName).EnsureWith(ctx, client.DictOptions{MaxEntries: mostFull}); err != nil {
+		return err
 	}
 	_, err := c.List(queueTable).Ensure(ctx)
 	return err
@@ -72,7 +79,11 @@ func (s *shared) furnish(ctx context.Context, c *client.Client) error {
 
 // step is one write of a client.
 func (s *shared) step(c *client.Client, w *writer) error {
-	switch w.rng.IntN(5) {
+	switch w.rng.IntN(8) {
+	case 5, 6:
+		return s.setMortal(c, w)
+	case 7:
+		return s.fill(c, w)
 	case 0:
 		return s.add(c)
 	case 1:
@@ -185,7 +196,13 @@ func (s *shared) check(ctx context.Context, c *client.Client, v *verdict) error 
 	}
 	together, err := s.checkTogether(vals, v)
 	s.begin(sum, queue, together)
-	return err
+	if err != nil {
+		return err
+	}
+	if err := s.checkMortals(ctx, c, v); err != nil {
+		return err
+	}
+	return s.checkFull(ctx, c, v)
 }
 
 func (s *shared) checkSum(sum int64, v *verdict) error {

@@ -196,6 +196,7 @@ func TestDigestWithOptions(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	w.ok(codec.OpConfigure, "d", map[any]any{"ttl": int64(100_000_000)}) // nothing more expires
 	w.ok(codec.OpSave)
 	want := digest()
 	if got := fileDigestOf(t, disk); got.Digest != want {

@@ -306,7 +306,7 @@ func TestSweepGoesOnWithoutDeadlines(t *testing.T) {
 	if due := e.store.NextDue(); due == 0 || due > 2000 {
 		t.Fatalf("due at %d", due)
 	}
-	e.at(2000)
+	e.at(2001)
 	if n := e.sweep(); n != 1 || other.Len() != 0 {
 		t.Fatalf("%d removed, %d left", n, other.Len())
 	}
@@ -356,7 +356,7 @@ func TestIdleStaysAbsent(t *testing.T) {
 		e.set(DefaultTTL, i)
 	}
 	e.sweep() // the first generation begins
-	e.at(1100)
+	e.at(1101)
 	e.sweep()
 	e.at(1150)
 	for i := range 100 {

@@ -65,7 +65,7 @@ func TestExpiredMakesRoom(t *testing.T) {
 			}
 		}
 		l.c.TTL = DefaultTTL
-		l.store.SetNow(1050)
+		l.store.SetNow(1051)
 		for i := range 100 {
 			if err := l.set(number(1000+i), number(i)); err != nil {
 				t.Fatalf("policy %v, entry %d: %v", policy, i, err)
@@ -93,7 +93,7 @@ func TestExpiredMakesRoomForBatch(t *testing.T) {
 		if err := l.d.Update(&l.c, pairs(10*from), 10); err != nil {
 			t.Fatal(err)
 		}
-		l.c.Time += 50
+		l.c.Time += 51
 		l.store.SetNow(l.c.Time)
 	}
 	checkCounts(t, l.d)

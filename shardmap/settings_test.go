@@ -113,19 +113,19 @@ func TestSinceOfOptions(t *testing.T) {
 	}
 	at(2_010_000)
 	set(2)
-	at(2_099_999)
+	at(2_100_000)
 	if n := keys(); n != 2 {
 		t.Fatalf("%d entries", n)
 	}
-	at(2_100_000)
-	if n := keys(); n != 1 {
-		t.Fatalf("%d entries", n)
-	}
-	at(2_109_999)
+	at(2_100_001)
 	if n := keys(); n != 1 {
 		t.Fatalf("%d entries", n)
 	}
 	at(2_110_000)
+	if n := keys(); n != 1 {
+		t.Fatalf("%d entries", n)
+	}
+	at(2_110_001)
 	if n := keys(); n != 0 {
 		t.Fatalf("%d entries", n)
 	}

@@ -87,7 +87,7 @@ func (e *expirer) pass(sweeper *engine.Sweeper) {
 		default:
 		}
 	}
-	store.SetBehind(false)
+	store.SetBehind(sweeper.Refused())
 }
 
 // now returns the time of the store, which decides what has expired.

@@ -175,6 +175,7 @@ func (srv *Server) serve() (err error) {
 
 // run starts the event loops, then accepts connections.
 func (srv *Server) run() error {
+	srv.expirer = newExpirer(srv)
 	events, err := gnet.NewClient(&handler{srv: srv},
 		gnet.WithNumEventLoop(srv.cfg.EventLoops),
 		gnet.WithLoadBalancing(gnet.LeastConnections),
@@ -193,7 +194,6 @@ func (srv *Server) run() error {
 		return errors.Join(err, events.Stop())
 	}
 	go srv.sweep()
-	srv.expirer = newExpirer(srv)
 	go srv.expirer.run()
 	if srv.cfg.Data.File != "" {
 		go srv.saver.run()

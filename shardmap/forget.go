@@ -1,6 +1,7 @@
 package shardmap
 
 import (
+	"fmt"
 	"slices"
 
 	"cyberdb-fast/codec/value"
@@ -108,6 +109,9 @@ func (s *shard) forgotten(num int) Forgotten {
 // are left out.
 func (d *Dict) Forget(c *Call, reason Reason, entries []Forgotten) error {
 	c.Version = 0
+	if reason >= reasons {
+		return &value.Error{Kind: value.ValueError, Msg: fmt.Sprintf("there is no reason %d", reason)}
+	}
 	if err := d.lockForgotten(c, entries); err != nil {
 		return err
 	}

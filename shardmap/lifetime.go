@@ -205,7 +205,8 @@ func (d *Dict) renew(c *Call, given []byte, expire bool) error {
 				return nil
 			}
 		}
-		if s.isLarge(num) && c.Version != built && metaBytes(k.deadline) != metaBytes(s.deadline(num)) {
+		moves := metaBytes(k.deadline) != metaBytes(s.deadline(num)) || d.store.views.Load().newest > 0
+		if moves && s.isLarge(num) && c.Version != built {
 			if !c.MayBlock {
 				c.unlock()
 				return ErrLong

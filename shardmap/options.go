@@ -17,12 +17,10 @@ func (d *Dict) Options() Options { return *d.options.Load() }
 
 // CurrentOptions returns the dict's options, once the call may use the dict.
 func (d *Dict) CurrentOptions(c *Call) (Options, error) {
-	s, err := d.lock(c, 0)
-	if err != nil {
+	if _, err := d.lock(c, 0); err != nil {
 		return Options{}, err
 	}
 	defer c.unlock()
-	_ = s
 	return d.Options(), nil
 }
 

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
@@ -57,7 +59,7 @@ func dictForget(x *Executor) error {
 		}
 		entries, b = append(entries, f), b[n:]
 	}
-	return x.table.Dict().Forget(&x.call, shardmap.Reason(reason), entries)
+	return x.table.Dict().Forget(&x.call, shardmap.Reason(min(reason, math.MaxUint8)), entries)
 }
 
 // dictHorizon moves a horizon again.
@@ -95,6 +97,9 @@ func (e *Engine) NewSweeper() *Sweeper {
 	return s
 }
 
+// Refused says whether nothing may be removed, because it could not be kept on disk.
+func (s *Sweeper) Refused() bool { return s.x.engine.env.Admission.Change() != nil }
+
 // Flush hands to the journal what Sweep has removed.
 func (s *Sweeper) Flush() {
 	if journal := s.x.engine.env.Journal; journal != nil {
@@ -111,7 +116,7 @@ func (s *Sweeper) Sweep(now int64) (more bool) {
 			_ = e.ReportPanic("panic while expired entries were removed", p, &s.x.call)
 		}
 	}()
-	if e.env.Admission.Change() != nil {
+	if s.Refused() {
 		return false
 	}
 	s.x.call.Time = now

@@ -87,8 +87,8 @@ func HitRatios(ctx context.Context, o HitOptions, each func(*HitResult)) (*HitRe
 	return report, errors.Join(problems...)
 }
 
-// measureServer measures every workload on the caches of a server, "": of all, one after another. It
-// puts the results in their places and hands each to done.
+// measureServer measures every workload on the caches of a server, "": of all, one after another.
+// It puts the results in their places and hands each to done.
 func (o *HitOptions) measureServer(ctx context.Context, target string, all []HitResult, done func(*HitResult)) error {
 	for i, cache := range o.Caches {
 		if target != "" && cache.Target.String() != target {

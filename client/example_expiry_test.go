@@ -27,10 +27,8 @@ func ExampleDict_SetWithTTL() {
 
 	err = sessions.SetWithTTL(ctx, "s1", "ada", 0)
 	fmt.Println(errors.Is(err, client.ErrValue), err)
-	// Output:
-	// true 30m0s
-	// true
-	// true cyberdb: DICT SET "sessions": ValueError: a time to live is above 0 and at most 100 years, not 0s
+	// Output: true 30m0s true true cyberdb: DICT SET "sessions": ValueError: a time to live is
+	// above 0 and at most 100 years, not 0s
 }
 
 func ExampleDict_WithTTL() {

@@ -136,8 +136,8 @@ func TestDeadlinesSurvive(t *testing.T) {
 	})
 }
 
-// TestExpiredStaysSo: an entry that was shown as expired is not shown again after a restart, even if
-// the wall clock was set back meanwhile. After a kill that holds for times that are on disk.
+// TestExpiredStaysSo: an entry that was shown as expired is not shown again after a restart, even
+// if the wall clock was set back meanwhile. After a kill that holds for times that are on disk.
 func TestExpiredStaysSo(t *testing.T) {
 	eachSuccession(t, func(t *testing.T, clock *wallClock, srv *Server, next func() *Server) {
 		w := dial(t, srv)

@@ -234,7 +234,8 @@ func (c *expiryCampaign) time(from, to time.Time) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(c.base+to.Sub(c.earliest).Milliseconds()+1))
 }
 
-// batch sends n requests at once, each a length and a payload, and returns the time and the replies.
+// batch sends n requests at once, each a length and a payload, and returns the time and the
+// replies.
 func (c *expiryCampaign) batch(w *wire, requests []byte, n uint32) []byte {
 	c.Helper()
 	var out []byte
@@ -304,8 +305,8 @@ const (
 	expiryNowEnv  = "CYBERDB_TEST_NOW"
 )
 
-// expiryProcess is a server whose wall clock is set by lines of milliseconds. It prints its address,
-// and "set" for each line, and ends with its standard input.
+// expiryProcess is a server whose wall clock is set by lines of milliseconds. It prints its
+// address, and "set" for each line, and ends with its standard input.
 func expiryProcess() error {
 	now, err := strconv.ParseInt(os.Getenv(expiryNowEnv), 10, 64)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// lifetimes are what requests of histories ask for, in milliseconds. The clock of a history jumps by
-// hours and years.
+// lifetimes are what requests of histories ask for, in milliseconds. The clock of a history jumps
+// by hours and years.
 var lifetimes = []int64{codec.KeepTimeToLive, codec.Persist, 1, 5, 50, 60_000, 3_600_000, codec.MaxTimeToLive}
 
 // limitLives makes some requests on a table by which entries expire or are evicted.

@@ -94,9 +94,9 @@ const (
 )
 
 // importer restores tables that are not visible yet, and copies them to a file. Its tables and
-// entries get LSNs of this server's clock, in order, so no version here stands for two contents. That
-// makes them new, so an entry that lives by its table's default time to live gets a deadline of its
-// own.
+// entries get LSNs of this server's clock, in order, so no version here stands for two contents.
+// That makes them new, so an entry that lives by its table's default time to live gets a deadline
+// of its own.
 type importer struct {
 	restoring
 	tables []*shardmap.Restorer

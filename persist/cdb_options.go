@@ -15,8 +15,8 @@ type TableOptions struct {
 	MaxEntries int64 // 0: no limit
 	MaxBytes   int64 // 0: no limit
 	Policy     uint8 // at the limit; at most maxPolicy
-	// Since is when TTL was set for a table that had none, in milliseconds since 1970 UTC; 0: at its
-	// creation. Entries count as written then or later.
+	// Since is when TTL was set for a table that had none, in milliseconds since 1970 UTC; 0: at
+	// its creation. Entries count as written then or later.
 	Since int64
 	// Horizon is an LSN: entries without a deadline have expired if their version is not above it.
 	Horizon uint64

@@ -278,8 +278,8 @@ func TestDeadlineOf(t *testing.T) {
 	}
 }
 
-// TestFormatExamples: the examples of FORMAT.md are in the files that it names: the beginning of the
-// first one, blocks of the other one.
+// TestFormatExamples: the examples of FORMAT.md are in the files that it names: the beginning of
+// the first one, blocks of the other one.
 func TestFormatExamples(t *testing.T) {
 	text, err := os.ReadFile("FORMAT.md")
 	if err != nil {

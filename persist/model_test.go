@@ -95,8 +95,8 @@ func (m *model) Apply(op persist.Operation) error {
 	return m.apply(op.LSN, op.N, op.Request)
 }
 
-// An operation is one letter and its arguments: set a key, delete it, give it a deadline, change the
-// dict's options, append to the list, append several at once; without any nothing happens.
+// An operation is one letter and its arguments: set a key, delete it, give it a deadline, change
+// the dict's options, append to the list, append several at once; without any nothing happens.
 func (m *model) apply(lsn, n uint64, op []byte) error {
 	m.last = lsn + n - 1
 	if len(op) == 0 {

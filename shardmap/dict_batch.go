@@ -3,7 +3,6 @@ package shardmap
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"cyberdb-fast/codec/value"
 )
@@ -243,45 +242,6 @@ func (d *Dict) updateLocked(c *Call, packed []byte) {
 	d.size.Add(int64(added - c.reserved))
 	c.Version = w.first + uint64(len(c.batch)) - 1
 	c.complete()
-}
-
-// forgetBatch removes the entries of the batch that have expired. The shards are locked.
-func (d *Dict) forgetBatch(c *Call, packed []byte) {
-	if !d.volatile.Load() {
-		return
-	}
-	for i := range c.batch {
-		item := &c.batch[i]
-		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
-		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
-			v := victim{s, num}
-			if !slices.Contains(c.victims, v) {
-				c.victims = append(c.victims, v)
-			}
-		}
-		if len(c.victims) == maxForgotten {
-			d.forget(c, Expired, false)
-		}
-	}
-	if len(c.victims) > 0 {
-		d.forget(c, Expired, false)
-	}
-}
-
-// forgetBatchOwned is forgetBatch for the owner of the table lock, who locks one shard at a time.
-func (d *Dict) forgetBatchOwned(c *Call, packed []byte) {
-	if !d.volatile.Load() {
-		return
-	}
-	for i := range c.batch {
-		item := &c.batch[i]
-		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
-		c.lock(&s.mu)
-		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
-			d.forgetOne(c, s, num)
-		}
-		c.unlock()
-	}
 }
 
 // findVisible returns the number of the entry with the key, -1 if there is none or it has expired.

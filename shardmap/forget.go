@@ -95,6 +95,45 @@ func (d *Dict) forget(c *Call, reason Reason, compact bool) {
 	c.victims = c.victims[:0]
 }
 
+// forgetBatch removes the entries of the batch that have expired. The shards are locked.
+func (d *Dict) forgetBatch(c *Call, packed []byte) {
+	if !d.volatile.Load() {
+		return
+	}
+	for i := range c.batch {
+		item := &c.batch[i]
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
+		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
+			v := victim{s, num}
+			if !slices.Contains(c.victims, v) {
+				c.victims = append(c.victims, v)
+			}
+		}
+		if len(c.victims) == maxForgotten {
+			d.forget(c, Expired, false)
+		}
+	}
+	if len(c.victims) > 0 {
+		d.forget(c, Expired, false)
+	}
+}
+
+// forgetBatchOwned is forgetBatch for the owner of the table lock, who locks one shard at a time.
+func (d *Dict) forgetBatchOwned(c *Call, packed []byte) {
+	if !d.volatile.Load() {
+		return
+	}
+	for i := range c.batch {
+		item := &c.batch[i]
+		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
+		c.lock(&s.mu)
+		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
+			d.forgetOne(c, s, num)
+		}
+		c.unlock()
+	}
+}
+
 // forgotten names entry num.
 func (s *shard) forgotten(num int) Forgotten {
 	e := s.entry(num)

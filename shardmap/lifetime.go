@@ -6,8 +6,8 @@ import "math"
 // A call that changes its key removes it first, by an effect that is logged (forget.go). So a
 // replay, which hides nothing, does not depend on the time.
 
-// hiding says which entries have expired, as of one moment. A deadline is the last millisecond of an
-// entry: times are rounded down, so it is never early.
+// hiding says which entries have expired, as of one moment. A deadline is the last millisecond of
+// an entry: times are rounded down, so it is never early.
 type hiding struct {
 	now     int64  // of the store; 0: no deadline has passed
 	horizon uint64 // see Dict.horizon

@@ -62,8 +62,8 @@ func (m *marks) merge(saved []Mark) {
 	m.list = slices.CompactFunc(all, func(a, b Mark) bool { return a.LSN == b.LSN })
 }
 
-// upTo returns the highest LSN that is known to have been assigned at a time or before (0: none is),
-// and when the next mark was made; now, if there is none.
+// upTo returns the highest LSN that is known to have been assigned at a time or before (0: none
+// is), and when the next mark was made; now, if there is none.
 func (m *marks) upTo(time, now int64) (lsn uint64, next int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

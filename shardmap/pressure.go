@@ -7,13 +7,13 @@ import (
 
 // A store that is to stay below a limit of memory evicts entries of all its dicts. Lists stay.
 //
-// The shards of all dicts take turns. Each looks at the same part of its entries and evicts those that
-// were not used. So the lap of a hand takes about as long in each shard, and an entry stays that is
-// used often enough for that, in whichever dict it is.
+// The shards of all dicts take turns. Each looks at the same part of its entries and evicts those
+// that were not used. So the lap of a hand takes about as long in each shard, and an entry stays
+// that is used often enough for that, in whichever dict it is.
 
 const (
-	// looksPart: at its turn a shard looks at one of so many entries. That is less than maxForgotten
-	// of the largest shard.
+	// looksPart: at its turn a shard looks at one of so many entries. That is less than
+	// maxForgotten of the largest shard.
 	looksPart = 128
 	// mostTurns is how many shards a call looks at.
 	mostTurns = 4 * looksPart
@@ -36,8 +36,8 @@ type pressure struct {
 // Call it before the store is in use.
 func (s *Store) EvictAll() { s.pressure.on = true }
 
-// SetPressure says whether memory is short. While it is, dicts are compacted earlier: only that frees
-// the memory of evicted entries.
+// SetPressure says whether memory is short. While it is, dicts are compacted earlier: only that
+// frees the memory of evicted entries.
 func (s *Store) SetPressure(high bool) {
 	s.pressure.high.Store(high)
 	s.slabs.SetTight(high)

@@ -58,12 +58,12 @@ func (v *DictView) Marks() []Mark {
 	return list
 }
 
-// MarkAt notes that all LSNs up to lsn were assigned at a time or before, in milliseconds since 1970
-// UTC. It is for restore and replay.
+// MarkAt notes that all LSNs up to lsn were assigned at a time or before, in milliseconds since
+// 1970 UTC. It is for restore and replay.
 func (s *Store) MarkAt(time int64, lsn uint64) { s.marks.add(Mark{time, lsn}) }
 
-// agedOut returns the LSN up to which versions are older than the default time to live, which is not
-// 0, and when that may change.
+// agedOut returns the LSN up to which versions are older than the default time to live, which is
+// not 0, and when that may change.
 func (d *Dict) agedOut(ttl, now int64) (lsn uint64, next int64) {
 	before := now - ttl - 1
 	if since := d.since.Load(); before < since {

@@ -1,7 +1,7 @@
 package shardmap
 
-// usage is what a shard knows about how its entries are used. It is there if the dict evicts what is
-// not used, or has a time to idle. Guarded by the shard's lock.
+// usage is what a shard knows about how its entries are used. It is there if the dict evicts what
+// is not used, or has a time to idle. Guarded by the shard's lock.
 //
 // It is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", 2023) without
 // queues: the order of insertion is the queue. Entries from the edge on are new: the small queue.

@@ -115,8 +115,8 @@ func (h *Hasher) options(o *Options) {
 }
 
 // Entry hashes an entry of the current table, a dict. key and val are encoded; place is the LSN of
-// the insertion, version that of the last change; deadline is in ms since 1970 UTC, 0: as the table says, -1:
-// never.
+// the insertion, version that of the last change; deadline is in ms since 1970 UTC, 0: as the table
+// says, -1: never.
 func (h *Hasher) Entry(key, val []byte, place, version uint64, deadline int64) {
 	h.begin()
 	h.number(place)

@@ -149,9 +149,9 @@ func (r *Replayer) Apply(op Operation) error {
 	return nil
 }
 
-// markGap is how far apart the marks of a replay are at least, in milliseconds. A server makes fewer
-// marks, so an entry that it has shown as expired, by its table's default time to live, does not
-// live again after a replay, unless that takes less time.
+// markGap is how far apart the marks of a replay are at least, in milliseconds. A server makes
+// fewer marks, so an entry that it has shown as expired, by its table's default time to live, does
+// not live again after a replay, unless that takes less time.
 const markGap = 10
 
 // mark notes when the operations up to now were made, before one with a time is applied.

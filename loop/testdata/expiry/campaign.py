@@ -126,11 +126,11 @@ class Campaign:
         self.unmarked = self.unmarked or any(map(self.ages, requests))
         clock, got = self.server.batch(self.rng.randrange(3), requests)
         self.tick(clock)
-        for r, reply in zip(requests, got):
+        for i, (r, reply) in enumerate(zip(requests, got)):
             self.recent.append((self.model.clock, r, reply))
             wrong = self.model.judge(r, reply)
             if wrong:
-                self.differs(r, reply, wrong)
+                self.differs(r, reply, wrong, list(zip(requests, got))[i + 1 :])
         self.operations += len(requests)
         del self.recent[:-4000]
         return got
@@ -145,7 +145,7 @@ class Campaign:
             raise Difference(f"a step took {clock[1] - self.now} ms, more than {MOST_OF_A_STEP}: this machine is too slow for exact answers")
         self.model.clock = clock
 
-    def differs(self, r, reply, wrong):
+    def differs(self, r, reply, wrong, later=()):
         lines = [f"at {self.now} + {self.model.clock[0] - self.now} ms: {r!r}", f"got {reply!r}", wrong]
         entry = self.model.entry(r)
         if entry:
@@ -156,6 +156,7 @@ class Campaign:
             lines.append(f"{len(table.entries)} entries, {len(self.model.unsure(table))} in doubt, {table.late} late, options {table.options}")
         about = [x for x in self.recent if x[1].args[:1] == r.args[:1] and (r.op not in m.ON_KEY or x[1].op not in m.ON_KEY or x[1].args[1] == r.args[1])]
         lines += [f"  {c[0] - self.now:+} {q!r} -> {a!r}" for c, q, a in about[-16:]]
+        lines += [f"  later {q!r} -> {a!r}" for q, a in later[:40] if q.args[:1] == r.args[:1] or r.op == m.TABLES]
         raise Difference("\n".join(lines))
 
     def agree(self, request):
@@ -417,8 +418,11 @@ class Campaign:
 
     def restart(self):
         kills, calm = self.chance(2), True
-        self.ask(*(Request(m.CLEAR, encode(n)) for n, t in self.model.tables.items() if type(t) is Table and t.idle and self.model.unsure(t)), Request(m.TABLES))
-        self.ask(Request(m.SET, encode("plain"), encode("durable"), self.fresh(), durable=True))
+        doubtful = [n for n, t in self.model.tables.items() if type(t) is Table and t.idle and self.model.unsure(t)]
+        self.ask(
+            *(Request(m.CLEAR, encode(n)) for n in doubtful),
+            Request(m.SET, encode("plain"), encode("durable"), self.fresh(), durable=True),
+        )
         self.marked()
         if self.chance(3):  # within what the jump makes the server do
             kills, calm = True, False

@@ -74,14 +74,14 @@ func TestChecker(t *testing.T) {
 			return nil
 		}, ""},
 		{"entry outlives its deadline", func(w *writer) error {
-			key, m := lastMortal(w)
+			key, m := lastMortal(t, c, w)
 			w.shared.mortals[key] = []mortal{
 				{value: m.value, life: time.Millisecond, acked: time.Now().Add(-time.Second)},
 			}
 			return nil
 		}, "after its deadline"},
 		{"entry gone before its deadline", func(w *writer) error {
-			key, _ := lastMortal(w)
+			key, _ := lastMortal(t, c, w)
 			return client.DictOf[string, string](c, mortalName).Delete(ctx, key)
 		}, ""},
 		{"entry evicted below the limit", func(*writer) error {
@@ -195,12 +195,21 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// lastMortal returns a key whose entry lives for long, and what was written to it last.
-func lastMortal(w *writer) (key string, m mortal) {
+// lastMortal returns a key whose entry lives for long, and what was written to it last. It writes
+// one if there is none.
+func lastMortal(t *testing.T, c *client.Client, w *writer) (key string, m mortal) {
+	t.Helper()
 	for key, writes := range w.shared.mortals {
 		if m := writes[len(writes)-1]; m.life == longLife {
 			return key, m
 		}
 	}
-	panic("no entry lives for long")
+	key, m = "lives", mortal{value: "for long", life: longLife, sent: time.Now()}
+	err := client.DictOf[string, string](c, mortalName).SetWithTTL(t.Context(), key, m.value, m.life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.acked = time.Now()
+	w.shared.mortals[key] = []mortal{m}
+	return key, m
 }

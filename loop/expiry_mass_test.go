@@ -121,7 +121,7 @@ func TestMassExpiry(t *testing.T) {
 	w.fails(codec.StatusKeyError, codec.OpDictPopItem, "d")
 	untilLength(w, "d", 0)
 
-	until := time.Now().Add(time.Duration(n) * 8 * time.Microsecond)
+	until := time.Now().Add(3*time.Second + time.Duration(n)*10*time.Microsecond)
 	fillLiving(w, "d", n, until)
 	time.Sleep(time.Until(until) + 100*time.Millisecond) // what a length may be late by
 	got := w.ok(codec.OpDictLen, "d")[0].(int64)

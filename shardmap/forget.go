@@ -144,8 +144,7 @@ func (s *shard) forgotten(num int) Forgotten {
 	return Forgotten{s.place(num), e.version(), key}
 }
 
-// Forget removes entries, as a replayed effect. Those that are not there, or have another version,
-// are left out.
+// Forget removes entries, as a replayed effect. It leaves entries that have another version.
 func (d *Dict) Forget(c *Call, reason Reason, entries []Forgotten) error {
 	c.Version = 0
 	if reason >= reasons {

@@ -21,8 +21,8 @@ func (h *hiding) hides(deadline int64, version uint64) bool {
 	return version <= h.horizon
 }
 
-// hiding returns what has expired now. Whoever sees that an entry has expired has read the time
-// before; a caller that gets the shard's lock afterwards sees it too.
+// hiding returns what has expired now. A caller that finds an entry expired has read the time
+// before. The next caller that gets the shard's lock finds it expired too.
 func (d *Dict) hiding(c *Call) hiding {
 	if c.Replay {
 		return hiding{}

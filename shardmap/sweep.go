@@ -5,8 +5,8 @@ import "math"
 // markGap is how far apart marks are at least, in milliseconds.
 const markGap = 50
 
-// SetNow raises the time of the store, in milliseconds since 1970 UTC: entries whose deadline is
-// not later have expired. Whoever reads a clock for calls sets it first.
+// SetNow raises the time of the store, in milliseconds since 1970 UTC. Entries whose deadline is
+// earlier have expired. A caller that reads a clock for calls sets the time first.
 func (s *Store) SetNow(now int64) {
 	for {
 		old := s.now.Load()

@@ -21,11 +21,14 @@ func (d *Dict) makeBatchRoom(c *Call, packed []byte, owned bool) error {
 		entries, bytes := d.newInBatch(c, packed, owned) // again, because evicted entries may be in the batch
 		n := d.lacks(o, entries, bytes)
 		if n == 0 {
+			if entries == 0 { // also above a limit that was lowered
+				return nil
+			}
 			if d.reserve(o, entries) {
 				c.reserved = entries
 				return nil
 			}
-			continue
+			continue // another call has taken the room
 		}
 		if d.forgetDueLocked(c, n) {
 			continue

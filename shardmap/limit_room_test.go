@@ -1,6 +1,7 @@
 package shardmap
 
 import (
+	"errors"
 	"runtime"
 	"testing"
 )
@@ -97,4 +98,64 @@ func TestExpiredMakesRoomForBatch(t *testing.T) {
 		l.store.SetNow(l.c.Time)
 	}
 	checkCounts(t, l.d)
+}
+
+// TestChangesAboveLowerLimit: a dict that is above its limit, since the limit was lowered and
+// nothing may be evicted, refuses new keys. Keys that it has can be changed, by all calls.
+func TestChangesAboveLowerLimit(t *testing.T) {
+	type change func(c *Call, d *Dict, key []byte) error
+	updates := func(times int) change {
+		return func(c *Call, d *Dict, key []byte) error {
+			var packed []byte
+			for i := range times {
+				packed = append(append(packed, key...), number(i)...)
+			}
+			return d.Update(c, packed, times)
+		}
+	}
+	for name, do := range map[string]change{
+		"set":          func(c *Call, d *Dict, key []byte) error { return d.Set(c, key, number(1)) },
+		"update":       updates(1),
+		"update twice": updates(2),
+		"long update":  updates(InlineElements + 1),
+		"increment": func(c *Call, d *Dict, key []byte) error {
+			_, err := d.Increment(c, nil, key, number(1))
+			return err
+		},
+		"set default": func(c *Call, d *Dict, key []byte) error {
+			_, _, err := d.SetDefault(c, nil, key, number(1))
+			return err
+		},
+		"compare and set": func(c *Call, d *Dict, key []byte) error {
+			_, err := d.CompareAndSet(c, key, nil, number(1))
+			if err != nil {
+				return err
+			}
+			old, err := d.Get(c, nil, key)
+			if err == nil {
+				_, err = d.CompareAndSet(c, key, old, number(2))
+			}
+			return err
+		},
+	} {
+		for _, policy := range []Policy{NoEviction, NearestDeadline} {
+			l := newLimited(t, minSplit, Options{})
+			for i := range 10 {
+				if err := l.set(number(i), number(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := l.d.Configure(&l.c, func(o *Options) { o.MaxEntries, o.MaxBytes, o.Policy = 5, 0, policy })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := do(&l.c, l.d, number(3)); err != nil {
+				t.Errorf("%s, policy %v: a key that is there: %v", name, policy, err)
+			}
+			if err := do(&l.c, l.d, number(30)); !errors.Is(err, ErrFull) {
+				t.Errorf("%s, policy %v: a new key: %v, not ErrFull", name, policy, err)
+			}
+			checkCounts(t, l.d)
+		}
+	}
 }

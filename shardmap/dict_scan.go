@@ -75,16 +75,18 @@ func (c *Call) newestLocked() (newest *shard) {
 // forgetTail removes expired entries at the end of a locked shard.
 func (d *Dict) forgetTail(c *Call, s *shard) {
 	c.victims = c.victims[:0]
-	for num := s.count - 1; num >= 0 && len(c.victims) < maxForgotten; num-- {
+	reason := Expired
+	for num, n := s.count-1, 0; num >= 0 && n < maxForgotten; num-- {
 		if !s.entry(num).live() {
 			continue
 		}
 		if !s.expired(c, num) {
 			break
 		}
-		c.victims = append(c.victims, victim{s, num})
+		reason = d.forgetNext(c, victim{s, num}, reason)
+		n++
 	}
-	d.forget(c, Expired, false)
+	d.forget(c, reason, false)
 }
 
 // Clear removes all entries. It takes time for each shard, not for each entry.

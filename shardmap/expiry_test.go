@@ -370,6 +370,56 @@ func TestIdleStaysAbsent(t *testing.T) {
 	e.wantKeys()
 }
 
+// TestReasonsOfRemovals: changes that meet entries which have expired count them by the reason for
+// which each goes.
+func TestReasonsOfRemovals(t *testing.T) {
+	const entries = 30
+	for name, change := range map[string]func(e *expiring) error{
+		"popitem": func(e *expiring) error {
+			_, err := e.dict.PopItem(&e.call, nil)
+			return err
+		},
+		"update": func(e *expiring) error {
+			var packed []byte
+			for i := range entries {
+				packed = append(append(packed, encoded(i)...), encoded(i)...)
+			}
+			return e.dict.Update(&e.call, packed, entries)
+		},
+		"set": func(e *expiring) (err error) {
+			for i := range entries {
+				err = errors.Join(err, e.dict.Set(&e.call, encoded(i), encoded(i)))
+			}
+			return err
+		},
+	} {
+		e := newExpiring(t, Options{Idle: 1000})
+		for i := range entries {
+			e.set(DefaultTTL, i)
+		}
+		for now := int64(1000); now < 3000; now += 500 {
+			e.at(now)
+			e.sweep() // a generation may begin
+			for i := 0; i < entries; i += 3 {
+				e.ok(e.dict.Touch(&e.call, encoded(i)))
+			}
+		}
+		e.at(2990)
+		for i := 0; i < entries; i += 3 {
+			e.set(50, i)
+		}
+		e.at(3041)
+		e.call.TTL = DefaultTTL
+		if err := change(e); err != nil && !errors.Is(err, ErrEmpty) {
+			t.Fatal(err)
+		}
+		want := Removals{Expired: entries / 3, Idle: entries - entries/3}
+		if got := e.dict.Removals(); got != want {
+			t.Errorf("%s: %+v, not %+v", name, got, want)
+		}
+	}
+}
+
 // TestCountWhileFilled: a dict that is being created has the length that it will have.
 func TestCountWhileFilled(t *testing.T) {
 	e := newExpiring(t, Options{})

@@ -59,12 +59,29 @@ func (t *Table) beginEffect(c *Call) write {
 
 // forgetOne removes an expired entry. The shard is locked.
 func (d *Dict) forgetOne(c *Call, s *shard, num int) {
-	reason := Expired
-	if s.idle(num, d.store.now.Load()) {
-		reason = Idle
-	}
 	c.victims = append(c.victims[:0], victim{s, num})
-	d.forget(c, reason, false)
+	d.forget(c, d.reasonOf(s, num), false)
+}
+
+// reasonOf says why an entry that has expired is removed. The shard is locked.
+func (d *Dict) reasonOf(s *shard, num int) Reason {
+	if s.idle(num, d.store.now.Load()) {
+		return Idle
+	}
+	return Expired
+}
+
+// forgetNext adds an expired entry to the call's victims, which go for one reason. If it goes for
+// another, or the victims are many, they are removed first. It returns its reason.
+func (d *Dict) forgetNext(c *Call, v victim, before Reason) Reason {
+	reason := d.reasonOf(v.shard, v.num)
+	if len(c.victims) == maxForgotten || len(c.victims) > 0 && reason != before {
+		d.forget(c, before, false)
+	}
+	if !slices.Contains(c.victims, v) {
+		c.victims = append(c.victims, v)
+	}
+	return reason
 }
 
 // forget removes the victims of the call, whose shards are locked. Unless it compacts these shards,
@@ -100,21 +117,16 @@ func (d *Dict) forgetBatch(c *Call, packed []byte) {
 	if !d.volatile.Load() {
 		return
 	}
+	reason := Expired
 	for i := range c.batch {
 		item := &c.batch[i]
 		s, k := d.dir.Load().shard(item.hash), c.keyOf(packed, item)
 		if num := s.find(k.hash, k.canonical); num >= 0 && s.expired(c, num) {
-			v := victim{s, num}
-			if !slices.Contains(c.victims, v) {
-				c.victims = append(c.victims, v)
-			}
-		}
-		if len(c.victims) == maxForgotten {
-			d.forget(c, Expired, false)
+			reason = d.forgetNext(c, victim{s, num}, reason)
 		}
 	}
 	if len(c.victims) > 0 {
-		d.forget(c, Expired, false)
+		d.forget(c, reason, false)
 	}
 }
 

@@ -40,7 +40,8 @@ func TestCostIsABound(t *testing.T) {
 	ints := func(i int) []byte { return AppendInt(nil, int64(i)) }
 	unit := arrayOf(50_000, ints)
 	estimate, _ := Cost(unit, UseCheck, math.MaxInt)
-	slow := max(1, float64(shortest(func() { _, _ = Check(unit) }))/float64(estimate))
+	// how many times as long as estimated this machine takes now
+	slow := func() float64 { return max(1, float64(shortest(func() { _, _ = Check(unit) }))/float64(estimate)) }
 	decimals := func(i int) []byte { return appendDecimalExt(nil, false, []byte("123456789"), int64(-2300-i)) }
 	texts := func(i int) []byte { return msgp.AppendString(nil, "key "+string(rune('a'+i%26))+string(rune(1000+i))) }
 	frozen := func(b []byte) []byte { return extOf(ExtFrozenSet, b) }
@@ -67,10 +68,14 @@ func TestCostIsABound(t *testing.T) {
 			if size != len(b) {
 				t.Errorf("%s: %d bytes of %d", name, size, len(b))
 			}
-			most := time.Duration(mostOff*slow*float64(estimate)) + 100*time.Microsecond
-			if took := shortest(f); took > most {
-				t.Errorf("%s: %s takes %v, the estimate is %v", name, what, took, time.Duration(estimate))
+			took := time.Duration(0)
+			for range 10 { // other programs may run meanwhile
+				took = shortest(f)
+				if took <= time.Duration(mostOff*slow()*float64(estimate))+100*time.Microsecond {
+					return
+				}
 			}
+			t.Errorf("%s: %s takes %v, the estimate is %v", name, what, took, time.Duration(estimate))
 		}
 		twin := bytes.Clone(b)
 		within("Check", UseCheck, func() { _, _ = Check(b) })

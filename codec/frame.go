@@ -159,6 +159,9 @@ func (req *Request) Clone() Request {
 	return own
 }
 
+// FrameBytes returns the size of the request's frame.
+func (req *Request) FrameBytes() int { return payloadOffset + len(req.Payload) }
+
 // parsePayload takes opcode, flags, fields and arguments from a payload that has at least opcode
 // and flags.
 func (req *Request) parsePayload(payload []byte) error {

@@ -36,8 +36,9 @@ func backgroundProcessors(eventLoops int) int {
 func (s *session) runInBackground(req *codec.Request) {
 	budget := &s.srv.requests
 	s.input.count(budget, 0, &s.srv.clock) // it leaves the session; limitInput counts what stays
+	arrived := s.arrived()
 	if !budget.admit(len(req.Args)) {
-		s.loop.out = engine.AppendError(s.loop.out, req.ID, budget.limitError())
+		s.refuseRequest(req, budget.limitError(), arrived)
 		return
 	}
 	s.setState(background)
@@ -48,9 +49,9 @@ func (s *session) runInBackground(req *codec.Request) {
 	}
 	s.goBackground(func() {
 		reply := s.executeWithin(deadline, extra, &own, 0)
-		reply.request, reply.deadline = &own, deadline
+		reply.deadline, reply.arrived = deadline, arrived
 		budget.release(len(own.Args))
-		reply.frames = s.srv.limitReply(reply.frames, &own)
+		reply.frames = s.srv.limitReply(reply.frames, &own, &reply.result)
 		s.deferred.result.Store(&reply)
 		s.wake()
 	})
@@ -67,7 +68,10 @@ func (s *session) executeWithin(
 	w := s.srv.beginWork(extra)
 	defer w.end()
 	if deadline != never && s.srv.time.monotonic() >= deadline {
-		return backgroundReply{frames: s.refuseLate(nil, req)}
+		why := lateError(req)
+		result := engine.Result{Op: req.Op, Status: why.Status}
+		s.srv.logRequest(s.peer, &result)
+		return backgroundReply{request: req, result: result, frames: engine.AppendError(nil, req.ID, why)}
 	}
 	return s.srv.executeInBackground(w, s.peer, req, waited)
 }
@@ -109,12 +113,14 @@ func (w *worker) end() {
 
 // backgroundReply is the reply of a request that was executed in the background.
 type backgroundReply struct {
-	frames   []byte
-	internal bool // it reports an internal error: the connection is closed after it
+	request   *codec.Request // nil: there is no reply, the session continues
+	frames    []byte
+	result    engine.Result
+	arrived   time.Duration // in monotonic time
+	execution time.Duration
 
 	// of a request that waits: there is no reply yet
 	wait     *engine.Wait
-	request  *codec.Request
 	deadline time.Duration
 }
 
@@ -146,14 +152,17 @@ func (srv *Server) executeInBackground(
 	if srv.engine.Waits(req.Op) {
 		w.end()
 	}
+	began := time.Now()
 	frames, result := srv.engine.DoAgain(nil, req, waited)
+	reply := backgroundReply{request: req, frames: frames, result: result, execution: time.Since(began)}
 	if result.Outcome == engine.Waits {
-		return backgroundReply{wait: result.Wait}
+		reply.wait = result.Wait
+		return reply
 	}
 	srv.logRequest(peer, &result)
 	if result.Outcome == engine.AwaitsDisk {
 		w.end()
-		frames = srv.waitDurable(frames, result.LSN)
+		srv.waitDurable(&reply)
 	}
-	return backgroundReply{frames: frames, internal: result.Internal}
+	return reply
 }

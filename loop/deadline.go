@@ -7,7 +7,6 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/codec"
-	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/loop/wheel"
 )
 
@@ -125,17 +124,16 @@ func (s *session) late(req *codec.Request, end int) bool {
 		return false
 	}
 	l.exec.Cost += lateCost
-	l.out = s.refuseLate(l.out, req)
+	s.refuseRequest(req, lateError(req), s.deferred.arrived(end, l.arrived))
 	return true
 }
 
-// refuseLate appends the reply to a request whose deadline has passed.
-func (s *session) refuseLate(out []byte, req *codec.Request) []byte {
-	s.srv.logRequest(s.peer, &engine.Result{Op: req.Op, Status: codec.StatusDeadlineExceeded})
-	return engine.AppendError(out, req.ID, &codec.Error{
+// lateError is the answer to a request whose deadline has passed.
+func lateError(req *codec.Request) *codec.Error {
+	return &codec.Error{
 		Status:  codec.StatusDeadlineExceeded,
 		Message: fmt.Sprintf("the request was not executed within its deadline of %d ms", req.Deadline),
-	})
+	}
 }
 
 // blockTimer ends the wait of a blocked session when the deadline of its next request passes.

@@ -45,10 +45,10 @@ func (d *deferred) waits() *longWaits {
 }
 
 // addDurable keeps a reply until its change is on disk. It returns true if no other reply is kept.
-func (d *deferred) addDurable(reply []byte, lsn uint64) bool {
+func (d *deferred) addDurable(reply []byte, mark pendingMark) bool {
 	kept := &d.waits().durable
 	first := !kept.waits()
-	kept.add(reply, lsn)
+	kept.add(reply, mark)
 	return first
 }
 

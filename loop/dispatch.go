@@ -103,6 +103,9 @@ func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 		}
 	}
 	l.requests.Add(executed)
+	if executed > 0 {
+		s.partExecuted()
+	}
 	l.changed = l.changed || l.exec.LastLSN() != last
 	if used < own {
 		l.exec.ResetPrefetch()
@@ -141,31 +144,42 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 		}
 		s.startStream(req, x.Result)
 	case engine.Waits:
-		s.wait(req, x.Wait, l.passes(req))
+		s.wait(req, x.Wait, l.passes(req), s.arrived())
 	case engine.AwaitsDisk:
 		s.executed(x)
-		s.deferDurable(l.out[start:], x.LSN, req.Flags&codec.FlagDurable != 0)
+		s.deferDurable(req, &x.Result, l.out[start:], s.arrived())
 		l.out = l.out[:start]
 	case engine.Answered:
 		s.executed(x)
 		if len(l.out)-start > engine.LargeReplyBytes {
-			reply := s.srv.limitReply(append([]byte(nil), l.out[start:]...), req)
-			if l.out = l.out[:start]; len(reply) > engine.LargeReplyBytes {
-				s.sendLarge(reply)
-			} else {
-				l.out = append(l.out, reply...)
-			}
+			s.answerLarge(req, start)
+			break
 		}
+		s.recordRequest(req, &x.Result, len(l.out)-start)
 	}
 	return true
 }
 
-// executed notes that a request has a reply.
+// executed notes that a request was executed.
 func (s *session) executed(x *engine.Executor) {
 	if x.Internal {
 		s.close()
 	}
 	s.srv.logRequest(s.peer, &x.Result)
+}
+
+// answerLarge takes the large reply that begins at out[start] out of there, to send it as a stream,
+// if there is room for it.
+func (s *session) answerLarge(req *codec.Request, start int) {
+	l := s.loop
+	result := &l.exec.Result
+	reply := s.srv.limitReply(append([]byte(nil), l.out[start:]...), req, result)
+	s.recordRequest(req, result, len(reply))
+	if l.out = l.out[:start]; len(reply) > engine.LargeReplyBytes {
+		s.sendLarge(reply)
+	} else {
+		l.out = append(l.out, reply...)
+	}
 }
 
 // block makes the session wait until the table of the request in x is free, or the request's
@@ -203,14 +217,16 @@ func (s *session) resume() {
 		case reply == nil:
 		case reply.wait != nil:
 			s.setState(running)
-			s.wait(reply.request, reply.wait, reply.deadline)
+			s.wait(reply.request, reply.wait, reply.deadline, reply.arrived)
 		case len(reply.frames) > engine.LargeReplyBytes:
+			s.recordReply(reply)
 			s.sendLarge(reply.frames)
 		default:
+			s.recordReply(reply)
 			s.loop.out = append(s.loop.out, reply.frames...)
 			s.setState(running)
 			s.flush() // the next request may leave the loop again: check what is unsent now
-			if reply.internal {
+			if reply.result.Internal {
 				s.close()
 			}
 		}

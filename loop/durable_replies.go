@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -12,14 +13,14 @@ import (
 	"cyberdb-fast/persist"
 )
 
-// waitDurable waits, on a goroutine in the background, until a change is on disk. It returns the
-// reply to send.
-func (srv *Server) waitDurable(reply []byte, lsn uint64) []byte {
-	if err := srv.journal.Sync(lsn); err != nil {
+// waitDurable waits, on a goroutine in the background, until the change that a reply reports is on
+// disk. If it never will be, the reply says so.
+func (srv *Server) waitDurable(reply *backgroundReply) {
+	if err := srv.journal.Sync(reply.result.LSN); err != nil {
 		srv.counters.notDurable.Add(1)
-		return appendNotDurable(nil, binary.LittleEndian.Uint32(reply[4:]), err)
+		reply.frames = appendNotDurable(nil, reply.request.ID, err)
+		reply.result.Status = codec.StatusNotDurable
 	}
-	return reply
 }
 
 func appendNotDurable(out []byte, id uint32, err error) []byte {
@@ -41,35 +42,50 @@ type pendingReplies struct {
 type pendingMark struct {
 	end int
 	lsn uint64
+
+	// what is recorded of the request then
+	op           codec.Opcode
+	status       codec.Status
+	requestBytes int
+	arrived      time.Duration
 }
 
-func (h *pendingReplies) add(reply []byte, lsn uint64) {
+func (h *pendingReplies) add(reply []byte, mark pendingMark) {
 	h.frames = append(h.frames, reply...)
-	h.marks = append(h.marks, pendingMark{len(h.frames), lsn})
+	mark.end = len(h.frames)
+	h.marks = append(h.marks, mark)
 }
 
 // waits says whether there is a reply.
 func (h *pendingReplies) waits() bool { return len(h.marks) > 0 }
 
 // take moves replies to out: those up to durable, and, if the journal is broken, all others as
-// errors, which it counts.
-func (h *pendingReplies) take(out []byte, durable uint64, broken error) (_ []byte, failed uint64) {
-	taken, n := 0, 0
-	for _, m := range h.marks {
+// errors, which it counts. It calls taken for each, with the size of the reply.
+func (h *pendingReplies) take(
+	out []byte,
+	durable uint64,
+	broken error,
+	taken func(m *pendingMark, replyBytes int),
+) (_ []byte, failed uint64) {
+	at, n := 0, 0
+	for i := range h.marks {
+		m, start := &h.marks[i], len(out)
 		switch {
 		case m.lsn <= durable:
-			out = append(out, h.frames[taken:m.end]...)
+			out = append(out, h.frames[at:m.end]...)
 		case broken != nil:
-			out = appendNotDurable(out, binary.LittleEndian.Uint32(h.frames[taken+4:]), broken)
+			out = appendNotDurable(out, binary.LittleEndian.Uint32(h.frames[at+4:]), broken)
+			m.status = codec.StatusNotDurable
 			failed++
 		default:
-			h.drop(n, taken)
+			h.drop(n, at)
 			return out, failed
 		}
-		taken = m.end
+		taken(m, len(out)-start)
+		at = m.end
 		n++
 	}
-	h.drop(n, taken)
+	h.drop(n, at)
 	return out, failed
 }
 
@@ -91,8 +107,12 @@ func (h *pendingReplies) drop(n, end int) {
 
 // deferDurable keeps a reply until the change that it reports is on disk. The replies after it do
 // not wait.
-func (s *session) deferDurable(reply []byte, lsn uint64, demanded bool) {
-	if s.deferred.addDurable(reply, lsn) {
+func (s *session) deferDurable(req *codec.Request, result *engine.Result, reply []byte, arrived time.Duration) {
+	lsn, demanded := result.LSN, req.Flags&codec.FlagDurable != 0
+	mark := pendingMark{
+		lsn: lsn, op: req.Op, status: result.Status, requestBytes: req.FrameBytes(), arrived: arrived,
+	}
+	if s.deferred.addDurable(reply, mark) {
 		s.loop.pending = append(s.loop.pending, s)
 	}
 	if demanded || s.srv.cfg.Data.Fsync != persist.Always { // under Always it is synced anyway
@@ -167,7 +187,7 @@ func (s *session) releaseDurable(durable uint64, broken error) (action gnet.Acti
 	defer s.recoverEvent(&action)
 	s.loop.begin()
 	var failed uint64
-	s.loop.out, failed = s.deferred.long.durable.take(s.loop.out, durable, broken)
+	s.loop.out, failed = s.deferred.long.durable.take(s.loop.out, durable, broken, s.recordDurable)
 	s.srv.counters.notDurable.Add(failed)
 	s.flush()
 	return s.finishEvent()

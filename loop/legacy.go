@@ -77,8 +77,9 @@ type legacySession struct {
 
 // legacyAnswer is the outcome of a request in the background.
 type legacyAnswer struct {
-	reply []byte
-	err   error
+	reply    []byte
+	err      error
+	executed backgroundReply // by the native request; of no request: it was not executed
 }
 
 // errLegacyPassword is returned for a request with another password, or none.
@@ -209,7 +210,7 @@ func (s *session) legacyRequest(message []byte) {
 			return
 		}
 	}
-	l, own, peer := s.legacy, bytes.Clone(message), s.peer
+	l, own, peer, arrived := s.legacy, bytes.Clone(message), s.peer, s.loop.arrived
 	extra := s.srv.extraLong
 	if len(own) > legacyInlineBytes {
 		extra = s.srv.extraShort
@@ -224,8 +225,9 @@ func (s *session) legacyRequest(message []byte) {
 		}
 		w := s.srv.beginWork(extra)
 		defer w.end()
-		reply, err := s.srv.answerLegacy(w, peer, own)
-		l.answer.Store(&legacyAnswer{reply, err})
+		a := s.srv.answerLegacy(w, peer, own)
+		a.executed.arrived = arrived
+		l.answer.Store(&a)
 		s.wake()
 	})
 }
@@ -238,6 +240,7 @@ func (s *session) takeLegacyAnswer() {
 	if a := s.legacy.answer.Swap(nil); a != nil {
 		s.setState(running)
 		s.auth.marks.clear(working)
+		s.recordReply(&a.executed)
 		s.legacyAnswered(a.reply, a.err)
 	}
 }

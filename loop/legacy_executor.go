@@ -148,18 +148,20 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	case engine.Answered, engine.AwaitsDisk: // mustWait said that it need not wait
 	}
 	s.srv.logRequest(s.peer, &x.Result)
+	s.recordRequest(req, &x.Result, len(l.frame))
+	s.partExecuted()
 	return l.frame, nil
 }
 
 // answerLegacy answers a request in the background. A panic in it closes the connection.
-func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply []byte, err error) {
+func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (a legacyAnswer) {
 	defer func() {
 		if p := recover(); p != nil {
-			reply, err = nil, srv.reportPanic("panic in the background", p, nil)
+			a = legacyAnswer{err: srv.reportPanic("panic in the background", p, nil)}
 		}
 	}()
 	var e legacyExecutor
-	return e.answer(
+	a.reply, a.err = e.answer(
 		srv,
 		message,
 		func(req *codec.Request) ([]byte, error) {
@@ -167,7 +169,9 @@ func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (reply
 			if reply.wait != nil {
 				reply.frames = engine.AppendCannotWait(nil, req)
 			}
+			a.executed = reply
 			return reply.frames, nil
 		},
 	)
+	return a
 }

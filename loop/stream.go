@@ -49,7 +49,9 @@ type bodyWriter struct {
 	large  bool          // a reply that is complete
 	makes  bool          // it holds one of the server's makers
 	works  *worker       // while it makes a frame; nil: a frame waits to be sent
+	began  time.Time     // to make the frame
 	body   []byte        // begins with room for a frame's header
+	served returned      // of a long read; what is recorded at its end
 }
 
 // startStream makes the reply of a long read on its own goroutine. The session continues
@@ -59,15 +61,20 @@ func (s *session) startStream(req *codec.Request, result engine.Result) {
 	if s.srv.streams.Add(1) > maxServerStreams {
 		s.srv.streams.Add(-1)
 		read.Close()
-		s.loop.out = engine.AppendError(s.loop.out, req.ID, &codec.Error{
+		s.refuseRequest(req, &codec.Error{
 			Status:  codec.StatusOverloaded,
 			Message: fmt.Sprintf("the server makes %d long reads already: try again later", maxServerStreams),
-		})
+		}, s.arrived())
 		return
 	}
 	result.TableName = bytes.Clone(result.TableName)
+	served := returned{
+		request:      &codec.Request{ID: req.ID, Op: req.Op, Flags: req.Flags},
+		requestBytes: req.FrameBytes(),
+		arrived:      s.arrived(),
+	}
 	s.send(
-		&bodyWriter{s: s, id: req.ID, result: result},
+		&bodyWriter{s: s, id: req.ID, result: result, served: served},
 		stream{read.Begin, func(w *bodyWriter) error { return read.Write(w) }, read.Close},
 	)
 }
@@ -102,13 +109,14 @@ func (s *session) sendLarge(frames []byte) {
 	}})
 }
 
-// limitReply returns reply, or an Overloaded error in its place if the reply is large and unsent
-// replies already exceed their budget. Replies to writes are never replaced: the client must learn
-// that the write happened.
-func (srv *Server) limitReply(reply []byte, req *codec.Request) []byte {
+// limitReply returns reply, or an Overloaded error in its place, which the result says then, if the
+// reply is large and unsent replies already exceed their budget. Replies to writes are never
+// replaced: the client must learn that the write happened.
+func (srv *Server) limitReply(reply []byte, req *codec.Request, result *engine.Result) []byte {
 	if len(reply) <= engine.LargeReplyBytes || srv.engine.Mutates(req.Op) || !srv.replies.overLimit() {
 		return reply
 	}
+	result.Status = codec.StatusOverloaded
 	return engine.AppendError(nil, req.ID, srv.replies.limitError())
 }
 
@@ -224,8 +232,13 @@ func (w *bodyWriter) end(err error) {
 // for the next.
 func (w *bodyWriter) send(frame []byte, last bool) error {
 	w.stopWork()
+	w.served.replyBytes += len(frame)
 	left, err := w.onLoop(func() {
 		if last {
+			if !w.large { // a complete reply has been recorded
+				w.served.result = &w.result
+				w.s.recordReturned(&w.served)
+			}
 			w.s.output.endStream(w.large)
 			w.s.deferred.ready.Store(true)
 			if w.result.Internal {
@@ -261,6 +274,7 @@ func (w *bodyWriter) roomSince(least int, moved time.Time) error {
 		w.s.srv.makers <- struct{}{}
 		if w.makes = !w.s.gone.Load() && w.s.output.counted.Load() <= int64(budget.streamAhead()); w.makes {
 			w.works = w.s.srv.beginWork(w.s.srv.extraShort)
+			w.began = time.Now()
 			return nil
 		}
 		<-w.s.srv.makers
@@ -283,6 +297,7 @@ func (w *bodyWriter) roomSince(least int, moved time.Time) error {
 // stopWork gives the worker back.
 func (w *bodyWriter) stopWork() {
 	if w.works != nil {
+		w.served.execution += time.Since(w.began)
 		w.works.end()
 		w.works = nil
 	}

@@ -27,7 +27,9 @@ const (
 type waiter struct {
 	session  *session      // constant
 	request  codec.Request // its own copy; constant
-	began    time.Duration // constant
+	arrived  time.Duration // in monotonic time; constant
+	began    time.Duration // likewise
+	worked   time.Duration // how long it was executed
 	deadline time.Duration // of the request; constant
 	timer    wheel.Timer   // for the deadline, or when it is to be executed again
 	cancel   func()        // ends what will wake it; nil: nothing will
@@ -38,15 +40,15 @@ type waiter struct {
 	woken    atomic.Bool // it is in the event loop's list; set by any goroutine
 }
 
-// wait makes a request wait, of which first says for what. Its deadline is in monotonic time.
-func (s *session) wait(req *codec.Request, first *engine.Wait, deadline time.Duration) {
-	l := s.loop
+// wait makes a request wait, of which first says for what. Its deadline, and when it has arrived,
+// are in monotonic time.
+func (s *session) wait(req *codec.Request, first *engine.Wait, deadline, arrived time.Duration) {
 	if why := s.mayWait(req); why != nil {
-		l.out = engine.AppendError(l.out, req.ID, why)
+		s.refuseRequest(req, why, arrived)
 		return
 	}
 	w := &waiter{
-		session: s, request: req.Clone(), began: s.srv.time.monotonic(), deadline: deadline,
+		session: s, request: req.Clone(), arrived: arrived, began: s.srv.time.monotonic(), deadline: deadline,
 		index: len(s.deferred.waiters()),
 	}
 	w.timer.Owner = w
@@ -165,13 +167,14 @@ func (w *waiter) execute() {
 	if w.late() {
 		return
 	}
-	start := len(l.out)
+	start, began := len(l.out), s.srv.time.monotonic()
 	for again := true; again; {
 		x.Waited = w.waited()
 		l.out = x.Execute(l.out, &w.request, nil)
 		x.Waited = 0
 		again = x.Outcome == engine.Waits && w.stays(x.Wait)
 	}
+	w.worked += s.srv.time.monotonic() - began
 	switch x.Outcome {
 	case engine.Waits:
 	case engine.Blocked:
@@ -184,15 +187,25 @@ func (w *waiter) execute() {
 	case engine.AwaitsDisk:
 		w.end()
 		s.executed(x)
-		s.deferDurable(l.out[start:], x.LSN, w.request.Flags&codec.FlagDurable != 0)
+		s.deferDurable(&w.request, &x.Result, l.out[start:], w.arrived)
 		l.out = l.out[:start]
 	case engine.Answered:
 		w.end()
 		s.executed(x)
 		if len(l.out)-start > engine.LargeReplyBytes {
-			l.out = append(l.out[:start], s.srv.limitReply(append([]byte(nil), l.out[start:]...), &w.request)...)
+			reply := s.srv.limitReply(append([]byte(nil), l.out[start:]...), &w.request, &x.Result)
+			l.out = append(l.out[:start], reply...)
 		}
+		w.record(&x.Result, len(l.out)-start)
 	}
+}
+
+// record records the request, which has its reply.
+func (w *waiter) record(result *engine.Result, replyBytes int) {
+	w.session.recordReturned(&returned{
+		request: &w.request, result: result, requestBytes: w.request.FrameBytes(), replyBytes: replyBytes,
+		arrived: w.arrived, execution: w.worked,
+	})
 }
 
 // late ends the wait if the request's deadline has passed.
@@ -203,7 +216,7 @@ func (w *waiter) late() bool {
 	}
 	w.end()
 	s.loop.exec.Cost += lateCost
-	s.loop.out = s.refuseLate(s.loop.out, &w.request)
+	s.refuseRequest(&w.request, lateError(&w.request), w.arrived)
 	return true
 }
 
@@ -241,11 +254,12 @@ func (w *waiter) runInBackground() {
 // returned takes the reply from the background.
 func (w *waiter) returned(reply *backgroundReply) {
 	s := w.session
+	w.worked += reply.execution
 	switch {
 	case reply.wait == nil:
 	case s.srv.draining.Load():
 		w.end()
-		s.loop.out = engine.AppendError(s.loop.out, w.request.ID, shuttingDown())
+		s.refuseRequest(&w.request, shuttingDown(), w.arrived)
 		return
 	default:
 		if again := w.stays(reply.wait) || w.missed; again && !w.late() {
@@ -254,8 +268,10 @@ func (w *waiter) returned(reply *backgroundReply) {
 		return
 	}
 	w.end()
-	s.loop.out = append(s.loop.out, s.srv.limitReply(reply.frames, &w.request)...)
-	if reply.internal {
+	frames := s.srv.limitReply(reply.frames, &w.request, &reply.result)
+	s.loop.out = append(s.loop.out, frames...)
+	w.record(&reply.result, len(frames))
+	if reply.result.Internal {
 		s.close()
 	}
 }
@@ -288,7 +304,7 @@ func (s *session) refuseWaiters() {
 	for _, w := range slices.Clone(s.deferred.waiters()) {
 		if !w.away {
 			w.end()
-			s.loop.out = engine.AppendError(s.loop.out, w.request.ID, shuttingDown())
+			s.refuseRequest(&w.request, shuttingDown(), w.arrived)
 		}
 	}
 }

@@ -1,0 +1,69 @@
+package loop
+
+import (
+	"time"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
+)
+
+// Requests are recorded on the event loops, each once, when its reply is ready. A part is what one
+// call of executeAll executes of one session. Its requests are ready at the same time, when it
+// ends, so the clock is read once for all of them. A request that leaves the event loop, waits or
+// is refused belongs to no part: it has times of its own. Requests whose clients have gone before
+// their replies were ready are not recorded.
+
+// recordRequest records a request that the present part has answered, with so many bytes.
+func (s *session) recordRequest(req *codec.Request, result *engine.Result, replyBytes int) {
+}
+
+// partExecuted ends a part that has executed something. It has begun at eventLoop.partStarted.
+func (s *session) partExecuted() {
+	l := s.loop
+	l.partStarted = s.srv.time.monotonic()
+}
+
+// returned is a request that belongs to no part, and has its reply now.
+type returned struct {
+	request      *codec.Request // without arguments, if it was streamed
+	result       *engine.Result
+	requestBytes int
+	replyBytes   int
+	arrived      time.Duration // in monotonic time
+	execution    time.Duration // without the times at which it has waited; 0: it was not executed
+}
+
+// recordReturned records a request that belongs to no part.
+func (s *session) recordReturned(r *returned) {
+}
+
+// recordReply is recordReturned for a reply from the background, if it is one to a request.
+func (s *session) recordReply(reply *backgroundReply) {
+	if reply.request == nil {
+		return
+	}
+	s.recordReturned(&returned{
+		request: reply.request, result: &reply.result,
+		requestBytes: reply.request.FrameBytes(), replyBytes: len(reply.frames),
+		arrived: reply.arrived, execution: reply.execution,
+	})
+}
+
+// recordDurable records a request whose reply has waited for the disk.
+func (s *session) recordDurable(m *pendingMark, replyBytes int) {
+}
+
+// refuseRequest answers a request that is not executed. It has arrived at a monotonic time.
+func (s *session) refuseRequest(req *codec.Request, why *codec.Error, arrived time.Duration) {
+	l := s.loop
+	start := len(l.out)
+	l.out = engine.AppendError(l.out, req.ID, why)
+	result := engine.Result{Op: req.Op, Status: why.Status}
+	s.srv.logRequest(s.peer, &result)
+	s.recordReturned(&returned{
+		request: req, result: &result, requestBytes: req.FrameBytes(), replyBytes: len(l.out) - start, arrived: arrived,
+	})
+}
+
+// arrived returns when the session's next request has arrived, in monotonic time.
+func (s *session) arrived() time.Duration { return s.deferred.arrived(1, s.loop.arrived) }

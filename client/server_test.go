@@ -65,6 +65,17 @@ func TestTables(t *testing.T) {
 	s.expect("info", true, len(info) > 0, err)
 	empty, err := c.Digest(ctx)
 	s.expect("digest of nothing", client.Digest{Digest: strings.Repeat("0", 32), LSN: empty.LSN}, empty, err)
+	text, err := c.InfoSection(ctx, "digest", nil)
+	s.expect(
+		"section",
+		fmt.Sprintf(`{"digest":%q,"lsn":%d,"tables":0,"items":0}`, empty.Digest, empty.LSN),
+		string(text),
+		err,
+	)
+	_, err = c.InfoSection(ctx, "digest", map[string]any{"limit": 1})
+	s.expect("unknown parameter", client.ErrValue, err)
+	text, err = c.InfoSection(ctx, "", nil)
+	s.expect("no section", true, strings.HasPrefix(string(text), `{"version":`), err)
 	exists, err := c.Exists(ctx, "d")
 	s.expect("exists", false, exists, err)
 	_, err = c.Kind(ctx, "d")

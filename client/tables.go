@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 
 	"github.com/bytedance/sonic"
@@ -43,6 +44,30 @@ func (c *Client) Info(ctx context.Context) (map[string]any, error) {
 		text, err := govalue.UnmarshalOf[string](q.reply)
 		if err == nil {
 			err = infoJSON.UnmarshalFromString(text, &info)
+		}
+		return info, err
+	})
+}
+
+// InfoSection returns a section of the server's INFO, one JSON object: "INFO" in PROTOCOL.md lists
+// the sections and their parameters. The section "" is what Info returns; it has no parameters.
+// Errors: ErrValue if the server does not know the section or a parameter.
+func (c *Client) InfoSection(
+	ctx context.Context,
+	section string,
+	parameters map[string]any,
+) (json.RawMessage, error) {
+	q := c.read(codec.OpInfo, nil)
+	if section != "" || len(parameters) > 0 {
+		add(q, section)
+	}
+	if len(parameters) > 0 {
+		add(q, parameters)
+	}
+	return request(ctx, q, func(q *call) (info json.RawMessage, err error) {
+		text, err := govalue.UnmarshalOf[string](q.reply)
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &info)
 		}
 		return info, err
 	})

@@ -110,7 +110,7 @@ const Many = MaxArguments
 // Shapes has the shape of every opcode; an unused opcode has no Name.
 var Shapes = [256]Shape{
 	OpPing: {Name: "PING"},
-	OpInfo: {Name: "INFO", Max: 1},
+	OpInfo: {Name: "INFO", Max: 2},
 	OpSave: {Name: "SAVE"},
 
 	OpCreateDict: {Name: "CREATE DICT", Table: true, Min: 1, Max: Many, Each: 2},

@@ -144,7 +144,7 @@ var golden = []example{
 	{name: "options", op: codec.OpOptions, args: []any{"e"}},
 	{name: "drop a dict", op: codec.OpDrop, args: []any{"e"}},
 	{name: "info, digest", op: codec.OpInfo, args: []any{"digest"}},
-	{name: "info, other section", op: codec.OpInfo, args: []any{"clients"}},
+	{name: "info, no such parameter", op: codec.OpInfo, args: []any{"digest", map[any]any{"limit": 1}}},
 	{name: "dict clear", op: codec.OpDictClear, args: []any{"d"}},
 	{name: "list append", op: codec.OpListAppend, args: []any{"l", "x"}},
 	{name: "list extend", op: codec.OpListExtend, args: []any{"l", 5, 4}},

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/bytedance/sonic"
@@ -41,21 +40,8 @@ type storeDigest struct {
 	err      error
 }
 
-// infoSection answers INFO with a section.
-func infoSection(x *Executor) error {
-	section, _, err := msgp.ReadStringZC(x.args[0])
-	if err == nil && string(section) == "dicts" {
-		return infoDicts(x)
-	}
-	if err != nil || string(section) != "digest" {
-		return &codec.Error{
-			Status:  codec.StatusValueError,
-			Message: fmt.Sprintf("INFO has no section %s: it has 'dicts' and 'digest'", reprOf(x.args[0])),
-		}
-	}
-	if !x.call.MayBlock {
-		return shardmap.ErrLong
-	}
+// infoDigest answers INFO "digest".
+func infoDigest(x *Executor) error {
 	d := x.engine.digest()
 	var refused *codec.Error
 	switch {

@@ -45,23 +45,6 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestInfoSections: unknown sections are refused by name, whatever they are.
-func TestInfoSections(t *testing.T) {
-	t.Parallel()
-	d := newDoor(t, nil)
-	for arg, text := range map[any]string{"clients": "'clients'", "": "''", 7: "7", "digest ": "'digest '"} {
-		if e := d.fails(
-			codec.StatusValueError,
-			codec.OpInfo,
-			arg,
-		); e.Message != "INFO has no section "+text+": it has 'dicts' and 'digest'" {
-			t.Error(e.Message)
-		}
-	}
-	d.fails(codec.StatusValueError, codec.OpInfo, []any{})
-	d.fails(codec.StatusBadArguments, codec.OpInfo, "digest", "digest")
-}
-
 // TestDigestsShare: of many requests one walks over the tables at a time, and those that wait share
 // the next walk. A walk that ends early, or panics, ends the requests of that walk alone.
 func TestDigestsShare(t *testing.T) {

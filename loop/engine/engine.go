@@ -15,7 +15,8 @@ import (
 type Engine struct {
 	env      Env // constant; Commands and Admission are set
 	commands *Commands
-	memory   shardmap.Memory // of requests in the background; nil: no limit
+	sections map[string]Section // of INFO; constant
+	memory   shardmap.Memory    // of requests in the background; nil: no limit
 
 	panics  atomic.Uint64
 	lists   tableLists
@@ -27,7 +28,7 @@ type Engine struct {
 
 // New returns an engine.
 func New(env Env) *Engine {
-	e := &Engine{env: env, commands: env.Commands}
+	e := &Engine{env: env, commands: env.Commands, sections: allSections(env.Sections)}
 	if e.commands == nil {
 		e.commands = &protocol
 	}

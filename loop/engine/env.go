@@ -37,6 +37,9 @@ type Env struct {
 	Now func() int64
 	// Info returns what INFO answers, JSON; nil: INFO is refused.
 	Info func() ([]byte, error)
+	// Sections are the sections of INFO that it has besides the engine's own, by name. They are
+	// constant.
+	Sections map[string]Section
 	// Pace returns a function that a walk over all tables calls for each of them and for each item,
 	// without a lock. It sleeps if other requests need the processors, and its error, for the
 	// client, ends the walk. nil: no walk sleeps or ends early.

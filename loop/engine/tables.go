@@ -136,7 +136,7 @@ func tableLen(x *Executor) error {
 // info returns figures of the program that the engine runs in, or one of its sections.
 func info(x *Executor) error {
 	if x.n > 0 {
-		return infoSection(x)
+		return x.infoSection()
 	}
 	if x.engine.env.Info == nil {
 		return unsupported("this server has no figures")

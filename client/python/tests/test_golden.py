@@ -111,6 +111,7 @@ REQUESTS: Dict[str, Request[Any]] = {
     "options": requests.options(E),
     "drop a dict": requests.drop(E),
     "info, digest": requests.digest(),
+    "info, no such parameter": requests.info("digest", {"limit": 1}),
     "dict clear": requests.dict_clear(D),
     "list append": requests.list_append(L, "x"),
     "list extend": requests.list_extend(L, [5, 4]),
@@ -138,7 +139,6 @@ REQUESTS: Dict[str, Request[Any]] = {
 }
 # Requests that this client sends in another form, or never sends.
 OTHERS = {
-    "info, other section",
     "dict get, absent, default",
     "dict get, no key",
     "dict set, if version",

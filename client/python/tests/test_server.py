@@ -321,6 +321,7 @@ def test_digest(here: Path) -> None:
             proxy.create_cyberdict("d", {1: "a"})["b"] = 2
             proxy.create_cyberlist("l", [0, 0])
             first = proxy.digest()
+            assert proxy.info("digest") == first
             assert (first["tables"], first["items"], len(first["digest"])) == (2, 4, 32)
             proxy.get_cyberlist("l").append(0)
             assert proxy.digest()["digest"] != first["digest"]

@@ -285,9 +285,9 @@ class Proxy:
         """
         return Pipeline(self._perform_all)
 
-    async def info(self) -> Dict[str, Any]:
-        """Returns the server's INFO document: version, connections, memory, saves and so on."""
-        return await self._perform(requests.info())
+    async def info(self, section: Optional[str] = None, **parameters: Any) -> Dict[str, Any]:
+        """As cyberdb_fast.Proxy.info."""
+        return await self._perform(requests.info(section, parameters))
 
     async def digest(self) -> Dict[str, Any]:
         """As cyberdb_fast.Proxy.digest."""

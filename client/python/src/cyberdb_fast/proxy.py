@@ -210,9 +210,14 @@ class Proxy:
         """
         return Pipeline(self._perform_all)
 
-    def info(self) -> Dict[str, Any]:
-        """Returns the server's INFO document: version, connections, memory, saves and so on."""
-        return self._perform(requests.info())
+    def info(self, section: Optional[str] = None, **parameters: Any) -> Dict[str, Any]:
+        """Returns the server's INFO document: version, connections, memory, saves and so on.
+
+        With a section, that one: `proxy.info("tail", table="users", limit=10)`. PROTOCOL.md lists
+        the sections and their parameters. Errors: ValueError if the server does not know the
+        section or a parameter.
+        """
+        return self._perform(requests.info(section, parameters))
 
     def digest(self) -> Dict[str, Any]:
         """Returns the digest of all tables: `digest` (32 hex digits), `lsn`, `tables`, `items`.

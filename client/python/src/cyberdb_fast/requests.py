@@ -316,12 +316,15 @@ def ping() -> Request[None]:
     return Request(opcodes.PING, b"", _nothing)
 
 
-def info() -> Request[Dict[str, Any]]:
-    return Request(opcodes.INFO, b"", _info)
+def info(section: Optional[str] = None, parameters: Optional[Dict[str, Any]] = None) -> Request[Dict[str, Any]]:
+    if section is None and parameters:
+        raise TypeError(f"info() takes {', '.join(parameters)} only with a section before: info(section, ...)")
+    args = b"" if section is None else encode(section)
+    return Request(opcodes.INFO, args + encode(parameters) if parameters else args, _info)
 
 
 def digest() -> Request[Dict[str, Any]]:
-    return Request(opcodes.INFO, encode("digest"), _info)
+    return info("digest")
 
 
 def save() -> Request[bool]:

@@ -8,60 +8,66 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"cyberdb-fast/loop"
 	"cyberdb-fast/persist"
 )
 
-const checkUsage = "cyberdb-fast check FILE [--digest | --salvage NEWFILE]"
-
-// check is the command that checks a .cdb file. It returns the exit code.
-func check(args []string, stdout, stderr *os.File) int {
-	flags := pflag.NewFlagSet("cyberdb-fast check", pflag.ContinueOnError)
-	flags.Usage = func() {}
-	salvage := flags.String("salvage", "", "")
-	digest := flags.Bool("digest", false, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() != 1 || *digest && *salvage != "" {
-		if errors.Is(err, pflag.ErrHelp) {
-			_, _ = io.WriteString(stdout, "Usage: "+checkUsage+"\n")
-			return exitOK
+// newCheckCommand returns the command that checks a .cdb file.
+func newCheckCommand(stdout, stderr *os.File) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                   "check FILE [--digest | --salvage NEWFILE]",
+		Short:                 "Read a whole data file and say whether it is intact",
+		GroupID:               filesGroup,
+		DisableFlagsInUseLine: true,
+		Args:                  arguments(1, 1),
+	}
+	salvage := cmd.Flags().String("salvage", "", "write what can be read to this new `file`")
+	digest := cmd.Flags().Bool("digest", false, "print the digest of what is stored, in one line")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if *digest && *salvage != "" {
+			return usageOf(cmd)
 		}
-		return usageError(stderr, errors.New("usage: "+checkUsage))
-	}
-	name, err := follow(flags.Arg(0))
-	if err != nil {
-		return usageError(stderr, err)
-	}
-	read := verify
-	if *digest {
-		read = printDigest
-	}
-	damage := read(name, stdout, loadProgress(onTerminal(stderr)))
-	if damage != nil {
-		fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
-	}
-	if *salvage != "" {
-		saved, err := salvageTo(name, *salvage)
+		name, err := follow(args[0])
 		if err != nil {
-			return usageError(stderr, err)
+			return usageError(err)
 		}
-		for _, lost := range saved.Lost {
-			fmt.Fprintf(stdout, "lost: %v\n", lost)
+		read := verify
+		if *digest {
+			read = printDigest
 		}
-		fmt.Fprintf(
-			stdout,
-			"%s: %d items in %d tables saved, %d parts lost\n",
-			*salvage,
-			saved.Items,
-			saved.Tables,
-			len(saved.Lost),
-		)
+		damage := read(name, stdout, loadProgress(onTerminal(stderr)))
+		if *salvage == "" {
+			return damage
+		}
+		if damage != nil {
+			fmt.Fprintf(stderr, "cyberdb-fast: %v\n", damage)
+		}
+		if err := printSalvage(name, *salvage, stdout); err != nil {
+			return usageError(err)
+		}
+		if damage != nil {
+			return exitWith(exitFailed)
+		}
+		return nil
 	}
-	if damage != nil {
-		return exitFailed
+	return cmd
+}
+
+// printSalvage writes what can be read of a file to a new one, and says what is lost.
+func printSalvage(name, to string, stdout io.Writer) error {
+	saved, err := salvageTo(name, to)
+	if err != nil {
+		return err
 	}
-	return exitOK
+	for _, lost := range saved.Lost {
+		fmt.Fprintf(stdout, "lost: %v\n", lost)
+	}
+	fmt.Fprintf(
+		stdout, "%s: %d items in %d tables saved, %d parts lost\n", to, saved.Items, saved.Tables, len(saved.Lost),
+	)
+	return nil
 }
 
 // salvageTo writes what can be read of a file to a new one.

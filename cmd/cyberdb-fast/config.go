@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"cyberdb-fast/loop"
@@ -60,8 +61,8 @@ type config struct {
 	cpuProfile string // path; "": none
 	withStdin  bool   // stop when standard input ends
 
-	file          string // of --config
-	version, help bool
+	file    string // of --config
+	version bool
 }
 
 // legacyFlags are about CyberDB's own protocol.
@@ -228,8 +229,8 @@ func (f *flagSet) other(cfg *config) {
 		"stop when standard input ends: for programs that run the server as a child process",
 		onOff(&cfg.withStdin),
 	)
-	g.BoolFuncP("version", "v", "print the version", onOff(&cfg.version))
-	g.BoolFuncP("help", "h", "print this help", onOff(&cfg.help))
+	g.BoolVarP(&cfg.version, "version", "v", false, "print the version")
+	g.BoolP("help", "h", false, "print this help") // cobra looks at it
 }
 
 func newGroup() *pflag.FlagSet {
@@ -245,12 +246,15 @@ func (f *flagSet) group(title string) *pflag.FlagSet {
 }
 
 // usage returns the text of --help.
-func (f *flagSet) usage() string {
+func (f *flagSet) usage(root *cobra.Command) string {
 	var b strings.Builder
-	b.WriteString(
-		"Usage: cyberdb-fast [flags]\n       " + checkUsage + "\n       " + exportUsage + "\n       " + importUsage +
-			"\n\nServes tables that are Python dicts and lists. All flags are optional.\n",
-	)
+	b.WriteString("Usage: cyberdb-fast [flags]\n       cyberdb-fast COMMAND ...\n\n" +
+		"Serves tables that are Python dicts and lists. All flags are optional.\n")
+	for _, group := range root.Groups() {
+		if names := commandList(root, group.ID); names != "" {
+			fmt.Fprintf(&b, "\n%s:\n%s", group.Title, names)
+		}
+	}
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 	}
@@ -262,19 +266,10 @@ func (f *flagSet) usage() string {
 	return b.String()
 }
 
-// read fills cfg from the command line, the environment and the configuration file.
+// complete adds what the environment and the configuration file set to what the flags have set.
 //
 // Errors: one line each, which says what to do.
-func (f *flagSet) read(args []string, cfg *config, env func(string) (string, bool)) error {
-	if err := f.Parse(args); err != nil {
-		return fmt.Errorf("%w; --help lists the flags", err)
-	}
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: all settings are flags; --help lists them", f.Arg(0))
-	}
-	if cfg.help || cfg.version {
-		return nil
-	}
+func (f *flagSet) complete(cfg *config, env func(string) (string, bool)) error {
 	cfg.password.readEnv(env)
 	if f.Changed("config") {
 		if err := f.readFile(cfg); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // readConfig reads the settings as the command does, with a configuration file of this text if it
@@ -23,9 +26,18 @@ func readConfig(t *testing.T, args []string, env map[string]string, file string)
 		}
 		args = append([]string{"--config", name}, args...)
 	}
-	flags, cfg := newFlags()
-	err := flags.read(args, cfg, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
-	return cfg, err
+	s := newServer(os.Stdout, nil)
+	root := newRoot(s, os.Stdout, os.Stderr)
+	root.RunE = func(*cobra.Command, []string) error {
+		return s.flags.complete(s.cfg, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+	}
+	root.SetArgs(args)
+	err := root.Execute()
+	var refused *exitError
+	if errors.As(err, &refused) {
+		err = refused.reason
+	}
+	return s.cfg, err
 }
 
 func TestSettings(t *testing.T) {

@@ -94,7 +94,7 @@ func (f *flagSet) readFile(cfg *config) error {
 	}
 	cfg.password.configName = cfg.file
 	given := make(map[string]bool)
-	f.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
+	f.VisitAll(func(flag *pflag.Flag) { given[flag.Name] = flag.Changed })
 	for _, s := range settings {
 		switch s.key {
 		case "password":

@@ -9,43 +9,39 @@ import (
 	"os"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec/jsonvalue"
 	"cyberdb-fast/persist"
 )
 
-// exportCommand is the command that writes a file as JSON lines.
-const exportCommand = "export"
-
-const exportUsage = "cyberdb-fast export FILE.cdb [-o OUT.jsonl]"
-
-// runExport writes the tables of a .cdb file as JSON lines. It returns the exit code.
-func runExport(args []string, stdout, stderr *os.File) int {
-	flags := pflag.NewFlagSet(exportCommand, pflag.ContinueOnError)
-	flags.Usage = func() {}
-	out := flags.StringP("output", "o", "", "")
-	if err := flags.Parse(args); err != nil || flags.NArg() != 1 {
-		if errors.Is(err, pflag.ErrHelp) {
-			_, _ = io.WriteString(stdout, "Usage: "+exportUsage+"\n")
-			return exitOK
+// newExportCommand returns the command that writes the tables of a .cdb file as JSON lines.
+func newExportCommand(stdout, stderr *os.File) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                   "export FILE.cdb [-o OUT.jsonl]",
+		Short:                 "Write a data file as JSON lines",
+		GroupID:               filesGroup,
+		DisableFlagsInUseLine: true,
+		Args:                  arguments(1, 1),
+	}
+	out := cmd.Flags().StringP("output", "o", "", "write to this new `file` instead of standard output")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		from := args[0]
+		if *out == "" {
+			if _, err := exportTo(from, stdout, nil); err != nil {
+				return usageError(err)
+			}
+			return nil
 		}
-		return usageError(stderr, errors.New("usage: "+exportUsage))
-	}
-	from := flags.Arg(0)
-	if *out == "" {
-		if _, err := exportTo(from, stdout, nil); err != nil {
-			return usageError(stderr, err)
+		exported, err := exportFile(from, *out, loadProgress(onTerminal(stderr)))
+		if err != nil {
+			return usageError(err)
 		}
-		return exitOK
+		fmt.Fprintf(stdout, "%s -> %s: %d tables, %s entries\n", from, *out, len(exported.items), grouped(exported.all))
+		return nil
 	}
-	exported, err := exportFile(from, *out, loadProgress(onTerminal(stderr)))
-	if err != nil {
-		return usageError(stderr, err)
-	}
-	fmt.Fprintf(stdout, "%s -> %s: %d tables, %s entries\n", from, *out, len(exported.items), grouped(exported.all))
-	return exitOK
+	return cmd
 }
 
 // exportFile is exportTo to a new file, which is complete or does not exist afterwards.

@@ -193,6 +193,8 @@ func (f *eviction) String() string {
 
 func (f *eviction) Type() string { return "tables" }
 
+func (f *eviction) choices() []string { return []string{"none", "all"} }
+
 func (f *eviction) Set(text string) error {
 	if text != "none" && text != "all" {
 		return errors.New("must be none or all")
@@ -206,6 +208,8 @@ type fsyncPolicy struct{ to *persist.Policy }
 
 func (f *fsyncPolicy) String() string { return f.to.String() }
 func (f *fsyncPolicy) Type() string   { return "policy" }
+
+func (f *fsyncPolicy) choices() []string { return []string{"always", "everysec", "no"} }
 
 func (f *fsyncPolicy) Set(text string) error {
 	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {

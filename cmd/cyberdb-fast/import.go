@@ -8,52 +8,48 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"cyberdb-fast/codec/legacy"
 	"cyberdb-fast/persist"
 )
 
-// importCommand is the command that converts another file to a .cdb file.
-const importCommand = "import"
-
-const importUsage = "cyberdb-fast import FILE -o NEW.cdb [--keep-opaque]"
-
-const importHelp = "Usage: " + importUsage + `
-
-Converts JSON lines, as written by "cyberdb-fast export", or a data file of CyberDB 0.9.3 to a .cdb
+const importHelp = `Converts JSON lines, as written by "cyberdb-fast export", or a data file of CyberDB 0.9.3 to a .cdb
 file. The format is recognized by the content. The input file is not changed. Nothing in it is executed,
 and the password in a file of CyberDB is not imported. To serve the new file, name it data.cdb and start
 the server with --dir and its directory.
 
 --keep-opaque stores objects of your own classes in a file of CyberDB as opaque bytes. A Python client
-unpickles them, which runs the code that they name: use it only for files that you trust.
-`
+unpickles them, which runs the code that they name: use it only for files that you trust.`
 
 // headBytes are enough to recognize a file.
 const headBytes = 4096
 
-// runImport converts a file in another format to a .cdb file. It returns the exit code. The other
-// file is only read.
-func runImport(args []string, stdout, stderr *os.File) int {
-	flags := pflag.NewFlagSet(importCommand, pflag.ContinueOnError)
-	flags.Usage = func() {}
-	out := flags.StringP("output", "o", "", "")
-	opaque := flags.Bool("keep-opaque", false, "")
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		_, _ = io.WriteString(stdout, importHelp)
-		return exitOK
-	case err != nil || flags.NArg() != 1 || *out == "":
-		return usageError(stderr, errors.New("usage: "+importUsage))
+// newImportCommand returns the command that converts a file in another format to a .cdb file. The
+// other file is only read.
+func newImportCommand(stdout, stderr *os.File) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                   "import FILE -o NEW.cdb [--keep-opaque]",
+		Short:                 "Make a data file of JSON lines, or of a file of CyberDB 0.9.3",
+		Long:                  importHelp,
+		GroupID:               filesGroup,
+		DisableFlagsInUseLine: true,
+		Args:                  arguments(1, 1),
 	}
-	summary, err := importFile(flags.Arg(0), *out, classesOf(*opaque), fileProgress("reading", onTerminal(stderr)))
-	if err != nil {
-		return usageError(stderr, err)
+	out := cmd.Flags().StringP("output", "o", "", "the new `file`")
+	opaque := cmd.Flags().Bool("keep-opaque", false, "store objects of your own classes as opaque bytes")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if *out == "" {
+			return usageOf(cmd)
+		}
+		summary, err := importFile(args[0], *out, classesOf(*opaque), fileProgress("reading", onTerminal(stderr)))
+		if err != nil {
+			return usageError(err)
+		}
+		_, _ = io.WriteString(stdout, summary)
+		return nil
 	}
-	_, _ = io.WriteString(stdout, summary)
-	return exitOK
+	return cmd
 }
 
 // importFile recognizes the format of a file by its content and writes a new file, completely or

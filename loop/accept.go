@@ -96,7 +96,7 @@ func (srv *Server) admit(conn net.Conn) {
 			_ = conn.Close()
 		}
 	}()
-	if !srv.allowed(conn.RemoteAddr()) {
+	if !srv.Allowed(conn.RemoteAddr()) {
 		srv.refuse(conn, &secure.Refusal{Code: secure.RefusedAddress, Text: "this address is not allowed"})
 		return
 	}
@@ -143,8 +143,8 @@ func compact(addr net.Addr) {
 	}
 }
 
-// allowed says whether a peer may connect.
-func (srv *Server) allowed(addr net.Addr) bool {
+// Allowed reports whether a peer may connect: Config.Allow has its address, or it is not of TCP.
+func (srv *Server) Allowed(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok || len(srv.cfg.Allow) == 0 {
 		return true

@@ -106,7 +106,7 @@ func (s *session) startLogin() {
 	s.auth.login.since = time.Now()
 	s.auth.marks.set(working)
 	s.srv.unauthenticated.work(s)
-	if !s.srv.logins.add(s) {
+	if !s.srv.logins.add(s, s.auth.login.from) {
 		s.setState(running)
 		s.auth.marks.clear(working)
 		s.refuse(&secure.Refusal{

@@ -17,7 +17,7 @@ import (
 // A wrong password delays the next login of its address; each further one doubles the delay. So
 // guessing is slow, and no client is locked out, because the right password is accepted whenever
 // its turn comes. Logins from this machine are never delayed: many local clients share its one
-// address.
+// address. Logins by other protocols (auth_password.go) take turns with them.
 
 const (
 	firstLoginDelay = 10 * time.Millisecond // doubled with each wrong password
@@ -33,11 +33,17 @@ const (
 // processors too.
 func loginWorkers() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
 
+// queuedLogin is a login that waits for its turn. Its methods may be called from any goroutine.
+type queuedLogin interface {
+	abandoned() bool // its client does not wait for it any more
+	takeTurn()       // the worker's part of the login
+}
+
 // origin is an address whose logins wait, or failed.
 type origin struct {
 	addr     netip.Addr
-	waiting  []*session // oldest first
-	listed   bool       // in ready or in later
+	waiting  []queuedLogin // oldest first
+	listed   bool          // in ready or in later
 	failures int
 	failedAt time.Time
 	free     time.Time // when its next login may begin
@@ -54,7 +60,6 @@ func (o *origin) delay(now time.Time) time.Duration {
 // loginQueue hands logins to workers. Its methods may be called from any goroutine.
 type loginQueue struct {
 	workers int
-	work    func(s *session)
 	waiting atomic.Int64
 
 	mu sync.Mutex
@@ -68,39 +73,44 @@ type loginQueue struct {
 
 func (q *loginQueue) init(workers int) {
 	q.workers, q.origins = workers, make(map[netip.Addr]*origin)
-	q.work = func(s *session) {
-		defer s.endAfterPanic("panic in a login, connection closed")
-		if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
-			s.auth.login.handshake.Compute()
-		}
-		s.deferred.ready.Store(true)
-		s.wake()
-	}
 }
 
-// add lets a session wait for a worker. It returns false if too many sessions of its address do.
-func (q *loginQueue) add(s *session) bool {
+// abandoned implements queuedLogin.
+func (s *session) abandoned() bool { return s.gone.Load() }
+
+// takeTurn implements queuedLogin: it does the arithmetic of the handshake.
+func (s *session) takeTurn() {
+	defer s.endAfterPanic("panic in a login, connection closed")
+	if s.legacy == nil { // CyberDB's wire has no arithmetic, but its turn
+		s.auth.login.handshake.Compute()
+	}
+	s.deferred.ready.Store(true)
+	s.wake()
+}
+
+// add lets a login wait for a worker. It returns false if too many logins of its address do.
+func (q *loginQueue) add(l queuedLogin, from netip.Addr) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	o := q.originLocked(s.auth.login.from, now)
+	o := q.originLocked(from, now)
 	if o.delay(now) > 0 && len(o.waiting) >= maxDelayedLogins {
 		q.dropGoneLocked(o)
 		if len(o.waiting) >= maxDelayedLogins {
 			return false
 		}
 	}
-	o.waiting = append(o.waiting, s)
+	o.waiting = append(o.waiting, l)
 	q.waiting.Add(1)
 	q.enterLocked(o, now)
 	q.startLocked()
 	return true
 }
 
-// dropGoneLocked forgets the logins whose connections are closed.
+// dropGoneLocked forgets the logins that were abandoned.
 func (q *loginQueue) dropGoneLocked(o *origin) {
 	before := len(o.waiting)
-	o.waiting = slices.DeleteFunc(o.waiting, func(s *session) bool { return s.gone.Load() })
+	o.waiting = slices.DeleteFunc(o.waiting, queuedLogin.abandoned)
 	q.waiting.Add(int64(len(o.waiting) - before))
 }
 
@@ -197,16 +207,16 @@ func (q *loginQueue) dueLocked(now time.Time) {
 // run works until nothing may begin.
 func (q *loginQueue) run() {
 	for {
-		s := q.next()
-		if s == nil {
+		l := q.next()
+		if l == nil {
 			return
 		}
-		q.work(s)
+		l.takeTurn()
 	}
 }
 
 // next takes a login; nil ends the worker.
-func (q *loginQueue) next() *session {
+func (q *loginQueue) next() queuedLogin {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -216,9 +226,9 @@ func (q *loginQueue) next() *session {
 		q.ready[0] = nil
 		q.ready = q.ready[1:]
 		o.listed = false
-		s := q.oldestLocked(o)
+		l := q.oldestLocked(o)
 		delay := o.delay(now)
-		if s != nil && delay > 0 {
+		if l != nil && delay > 0 {
 			o.free = now.Add(delay)
 		}
 		switch {
@@ -227,8 +237,8 @@ func (q *loginQueue) next() *session {
 		case delay == 0:
 			delete(q.origins, o.addr)
 		}
-		if s != nil {
-			return s
+		if l != nil {
+			return l
 		}
 	}
 	q.running--
@@ -236,16 +246,15 @@ func (q *loginQueue) next() *session {
 	return nil
 }
 
-// oldestLocked takes the origin's oldest login whose connection is still there, nil if there is
-// none.
-func (q *loginQueue) oldestLocked(o *origin) *session {
+// oldestLocked takes the origin's oldest login that was not abandoned, nil if there is none.
+func (q *loginQueue) oldestLocked(o *origin) queuedLogin {
 	for len(o.waiting) > 0 {
-		s := o.waiting[0]
+		l := o.waiting[0]
 		o.waiting[0] = nil
 		o.waiting = o.waiting[1:]
 		q.waiting.Add(-1)
-		if !s.gone.Load() {
-			return s
+		if !l.abandoned() {
+			return l
 		}
 	}
 	return nil

@@ -18,33 +18,40 @@ type queued struct {
 
 	guard sync.Mutex
 	// guarded by guard; the test reads done and at once nothing waits
-	names map[*session]string
-	done  []string
-	at    []time.Duration
+	done []string
+	at   []time.Duration
 }
 
 func newQueued() *queued {
-	q := &queued{names: map[*session]string{}, start: time.Now()}
+	q := &queued{start: time.Now()}
 	q.init(1)
-	q.work = func(s *session) {
-		time.Sleep(time.Millisecond)
-		q.guard.Lock()
-		defer q.guard.Unlock()
-		q.done, q.at = append(q.done, q.names[s]), append(q.at, time.Since(q.start))
-	}
 	return q
 }
 
-// login lets a session of an address wait.
-func (q *queued) login(from, name string) (*session, bool) {
-	s := &session{auth: auth{login: &login{}}}
+// namedLogin is a login of the queue.
+type namedLogin struct {
+	q    *queued
+	name string
+	gone bool // set before the login's turn may come
+}
+
+func (l *namedLogin) abandoned() bool { return l.gone }
+
+func (l *namedLogin) takeTurn() {
+	time.Sleep(time.Millisecond)
+	l.q.guard.Lock()
+	defer l.q.guard.Unlock()
+	l.q.done, l.q.at = append(l.q.done, l.name), append(l.q.at, time.Since(l.q.start))
+}
+
+// login lets a login of an address wait.
+func (q *queued) login(from, name string) (*namedLogin, bool) {
+	l := &namedLogin{q: q, name: name}
+	var addr netip.Addr
 	if from != "" {
-		s.auth.login.from = netip.MustParseAddr(from)
+		addr = netip.MustParseAddr(from)
 	}
-	q.guard.Lock()
-	q.names[s] = name
-	q.guard.Unlock()
-	return s, q.add(s)
+	return l, q.add(l, addr)
 }
 
 // wait returns once no login waits.
@@ -146,7 +153,7 @@ func TestDelayedLoginsAreBounded(t *testing.T) {
 		for range 20 {
 			q.failed(from)
 		}
-		var waiting []*session
+		var waiting []*namedLogin
 		for n := 0; ; n++ {
 			s, ok := q.login(from.String(), fmt.Sprint(n))
 			if !ok {
@@ -158,7 +165,7 @@ func TestDelayedLoginsAreBounded(t *testing.T) {
 			waiting = append(waiting, s)
 		}
 		for _, s := range waiting[:10] {
-			s.gone.Store(true)
+			s.gone = true
 		}
 		if _, ok := q.login(from.String(), "after ten have gone"); !ok {
 			t.Error("the closed ones make no room")

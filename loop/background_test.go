@@ -43,7 +43,7 @@ func TestPanicsInBackground(t *testing.T) {
 	defect := func() { panic("defect") }
 	for where, run := range map[string]func(s *session){
 		"in the background": func(s *session) { s.goBackground(defect) },
-		"login":             func(s *session) { srv.logins.work(&session{srv: srv, conn: s.conn, peer: s.peer}) },
+		"login":             func(s *session) { (&session{srv: srv, conn: s.conn, peer: s.peer}).takeTurn() },
 		"on loop": func(s *session) {
 			if _, err := (&bodyWriter{s: s}).onLoop(defect); !errors.Is(err, errGone) {
 				t.Error(err)

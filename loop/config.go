@@ -61,6 +61,8 @@ type Config struct {
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
 
+	OtherDescriptors int // open files that the rest of the program may need besides the server's
+
 	DroppedLogLines func() uint64 // how many lines Logger has dropped, for INFO; nil: it drops none
 
 	// Data says where the tables are kept on disk, and how. Without Data.File they are kept in

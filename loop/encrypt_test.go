@@ -390,7 +390,7 @@ func TestAllowedWithEncryption(t *testing.T) {
 			t.Fatal(err)
 		}
 		srv := &Server{cfg: cfg}
-		if got := srv.allowed(&net.TCPAddr{IP: net.ParseIP(c.addr)}); got != c.want {
+		if got := srv.Allowed(&net.TCPAddr{IP: net.ParseIP(c.addr)}); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}

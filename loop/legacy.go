@@ -82,9 +82,6 @@ type legacyAnswer struct {
 	executed backgroundReply // by the native request; of no request: it was not executed
 }
 
-// errLegacyPassword is returned for a request with another password, or none.
-var errLegacyPassword = errors.New("wrong password")
-
 // firstTimeout is how long a new connection may send nothing.
 func (srv *Server) firstTimeout(peer net.Addr) time.Duration {
 	switch {
@@ -268,7 +265,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 func (s *session) legacyEnds(reason error) {
 	s.close()
 	// a wrong key turns everything into garbage
-	wrong := errors.Is(reason, errLegacyPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil
+	wrong := errors.Is(reason, ErrPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil
 	switch {
 	case wrong && s.auth.login != nil:
 		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})

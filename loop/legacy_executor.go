@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +26,7 @@ type legacyExecutor struct {
 
 // answer executes a request and returns the pickle of its reply, valid until the next call. execute
 // executes a native request and returns its frames. Errors: legacy.ErrGarbage, wrapped;
-// errLegacyPassword; legacy.ErrLong; execute's.
+// ErrPassword; legacy.ErrLong; execute's.
 func (e *legacyExecutor) answer(
 	srv *Server,
 	message []byte,
@@ -37,8 +36,8 @@ func (e *legacyExecutor) answer(
 	if err := e.Parse(message); err != nil {
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare(e.Password(), []byte(srv.cfg.Password)) != 1 {
-		return nil, errLegacyPassword
+	if !srv.isPassword(e.Password()) {
+		return nil, ErrPassword
 	}
 	for {
 		reply, err := e.attempt(srv, execute)

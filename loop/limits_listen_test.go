@@ -143,7 +143,7 @@ func TestAllowList(t *testing.T) {
 // TestMayRefuse: connections that are being refused take no descriptor that others need.
 func TestMayRefuse(t *testing.T) {
 	for files, want := range map[uint64]int{0: 16, 1128: 16, 1178: 66, 1303: 191, 1304: 192, 1 << 20: 192, math.MaxUint64: 192} {
-		if got := mayRefuse(1000, files); got != want {
+		if got := mayRefuse(1000, 0, files); got != want {
 			t.Errorf("1000 connections, %d files: %d may be refused, want %d", files, got, want)
 		}
 	}

@@ -117,11 +117,13 @@ func removeSame(path string, file fs.FileInfo) error {
 // journal breaks.
 const spareDescriptors = 128
 
-// CheckDescriptors raises this process's limit of open files to what maxConns connections need.
+// CheckDescriptors raises this process's limit of open files to what maxConns connections need, and
+// others more, for what is not the server's.
 //
 // Errors: names the hard limit and what to do if that is not enough.
-func CheckDescriptors(maxConns int) error {
-	need := uint64(maxConns) + spareDescriptors
+func CheckDescriptors(maxConns, others int) error {
+	spare := spareDescriptors + others
+	need := uint64(maxConns + spare)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("reading the limit of open files: %w", err)
@@ -136,7 +138,7 @@ func CheckDescriptors(maxConns int) error {
 			need,
 			limit.Max,
 			need,
-			max(int64(limit.Max)-spareDescriptors, 1),
+			max(int64(limit.Max)-int64(spare), 1),
 		)
 	}
 	limit.Cur = limit.Max
@@ -157,7 +159,7 @@ func openFiles() uint64 {
 
 // mayRefuse returns how many connections at once may get the reason for their refusal, in a process
 // that may have so many open files: as many as there are descriptors that nothing else needs.
-func mayRefuse(maxConns int, files uint64) int {
-	need := uint64(maxConns) + spareDescriptors
+func mayRefuse(maxConns, others int, files uint64) int {
+	need := uint64(maxConns + spareDescriptors + others)
 	return minRefusing + int(min(max(files, need)-need, maxRefusing-minRefusing))
 }

@@ -94,7 +94,7 @@ func Start(cfg Config) (*Server, error) {
 
 // start is Start for a Config that has all defaults.
 func start(cfg Config, limits limits) (*Server, error) {
-	if err := CheckDescriptors(cfg.MaxConns); err != nil {
+	if err := CheckDescriptors(cfg.MaxConns, cfg.OtherDescriptors); err != nil {
 		return nil, err
 	}
 	if cfg.Commands != nil {
@@ -111,7 +111,7 @@ func start(cfg Config, limits limits) (*Server, error) {
 		extraLong:  make(chan struct{}, 1),
 		extraShort: make(chan struct{}, 1),
 		makers:     make(chan struct{}, streamMakers()),
-		refusals:   make(chan struct{}, mayRefuse(cfg.MaxConns, openFiles())),
+		refusals:   make(chan struct{}, mayRefuse(cfg.MaxConns, cfg.OtherDescriptors, openFiles())),
 		ending:     make(chan struct{}),
 		done:       make(chan struct{}),
 		sweeps:     make(chan struct{}),

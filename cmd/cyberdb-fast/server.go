@@ -66,7 +66,7 @@ func (s *server) serve() (code int, err error) {
 	slog.SetDefault(log)
 	ends, signals := watchSignals(log)
 
-	if err := loop.CheckDescriptors(cfg.maxConns); err != nil {
+	if err := loop.CheckDescriptors(cfg.maxConns, 0); err != nil {
 		return exitUsage, err
 	}
 	dir, err := openDataDir(cfg.dir)

@@ -55,7 +55,31 @@ func newRoot(server *server, stdout, stderr *os.File) *cobra.Command {
 	root.SetHelpCommand(newHelpCommand())
 	root.SetHelpCommandGroupID(otherGroup)
 	root.SetCompletionCommandGroupID(otherGroup)
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			checkShell(cmd)
+		}
+	}
 	return root
+}
+
+// checkShell lets cobra's command for completions refuse other shells. Without a shell it prints its
+// help.
+func checkShell(completion *cobra.Command) {
+	completion.Use = "completion bash|zsh|fish"
+	completion.Short = "Print the completions of a shell"
+	completion.DisableFlagsInUseLine = true
+	completion.Args = cobra.ArbitraryArgs
+	completion.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageOf(cmd)
+		}
+		return cmd.Help()
+	}
+	for _, shell := range completion.Commands() {
+		shell.Hidden = shell.Name() == "powershell"
+	}
 }
 
 // noCommand refuses what is neither a command nor a flag, and names commands that are meant perhaps.
@@ -89,12 +113,13 @@ func arguments(least, most int) cobra.PositionalArgs {
 
 func newVersionCommand(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
-		Use:               "version",
-		Short:             "Print the version",
-		GroupID:           otherGroup,
-		Args:              arguments(0, 0),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		Run:               func(*cobra.Command, []string) { fmt.Fprintln(stdout, versionLine()) },
+		Use:                   "version",
+		Short:                 "Print the version",
+		GroupID:               otherGroup,
+		DisableFlagsInUseLine: true,
+		Args:                  arguments(0, 0),
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		Run:                   func(*cobra.Command, []string) { fmt.Fprintln(stdout, versionLine()) },
 	}
 }
 
@@ -139,7 +164,7 @@ func commandHelp(cmd *cobra.Command) string {
 	if names := commandList(cmd, ""); names != "" {
 		fmt.Fprintf(&b, "\nCommands:\n%s", names)
 	}
-	fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsages())
+	fmt.Fprintf(&b, "\nFlags:\n%s", flagUsages(cmd.LocalFlags()))
 	return b.String()
 }
 

@@ -64,14 +64,14 @@ func TestSettings(t *testing.T) {
 			c.allow = []netip.Prefix{prefix("10.0.0.0/8"), prefix("::1/128"), prefix("1.2.3.4/32")}
 		}},
 		{"switches", "--print-log --unix a.sock --dir d --event-loops 3", "", func(c *config) {
-			c.printLog, c.unix, c.dir, c.eventLoops = true, "a.sock", "d", 3
+			c.log.requests, c.unix, c.dir, c.eventLoops = true, "a.sock", "d", 3
 		}},
 		{
 			"file",
 			"",
 			"# comment\n\nport = 7 # why\n\tmax-con=20\r\nprint-log = true\nallow = 1.1.1.1\nallow = 2.0.0.0/8\n",
 			func(c *config) {
-				c.port, c.maxConns, c.printLog = 7, 20, true
+				c.port, c.maxConns, c.log.requests = 7, 20, true
 				c.allow = []netip.Prefix{prefix("1.1.1.1/32"), prefix("2.0.0.0/8")}
 			},
 		},

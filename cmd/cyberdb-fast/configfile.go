@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/spf13/pflag"
 )
 
 // maxConfigBytes bounds a configuration file.
@@ -79,11 +77,10 @@ func settingValue(text string) (string, error) {
 	return text, nil
 }
 
-// readFile applies the settings in the --config file that neither flags nor the environment have
-// set.
+// readFile applies the settings in the --config file of flags that are not given in a layer above.
 //
 // Errors name file, line and key.
-func (f *flagSet) readFile(cfg *config) error {
+func (f *flagSet) readFile(cfg *config, given map[string]bool) error {
 	text, err := readText(cfg.file, maxConfigBytes)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -93,8 +90,6 @@ func (f *flagSet) readFile(cfg *config) error {
 		return err
 	}
 	cfg.password.configName = cfg.file
-	given := make(map[string]bool)
-	f.VisitAll(func(flag *pflag.Flag) { given[flag.Name] = flag.Changed })
 	for _, s := range settings {
 		switch s.key {
 		case "password":

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +45,15 @@ func (s *size) String() string {
 	if *s.to == 0 {
 		return "0"
 	}
-	return strconv.FormatInt(*s.to>>20, 10) + "MiB"
+	for _, unit := range []struct {
+		name  string
+		shift int
+	}{{"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
+		if *s.to%(1<<unit.shift) == 0 {
+			return strconv.FormatInt(*s.to>>unit.shift, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(*s.to, 10)
 }
 
 // sizeUnits are powers of 1024, as is usual for memory.
@@ -181,42 +191,69 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// eviction is a flag whose value is none or all.
-type eviction struct{ all *bool }
-
-func (f *eviction) String() string {
-	if *f.all {
-		return "all"
-	}
-	return "none"
+// choice is a flag whose value is one of a few words, each of which stands for a value.
+type choice[T comparable] struct {
+	to     *T
+	kind   string
+	words  []string
+	values []T
 }
 
-func (f *eviction) Type() string { return "tables" }
+func (c *choice[T]) String() string { return c.words[slices.Index(c.values, *c.to)] }
 
-func (f *eviction) choices() []string { return []string{"none", "all"} }
+// Type returns the placeholder for the value in the help.
+func (c *choice[T]) Type() string { return c.kind }
 
-func (f *eviction) Set(text string) error {
-	if text != "none" && text != "all" {
-		return errors.New("must be none or all")
+func (c *choice[T]) choices() []string { return c.words }
+
+// Set takes one of the words.
+func (c *choice[T]) Set(text string) error {
+	i := slices.Index(c.words, text)
+	if i < 0 {
+		last := len(c.words) - 1
+		return fmt.Errorf("must be %s or %s", strings.Join(c.words[:last], ", "), c.words[last])
 	}
-	*f.all = text == "all"
+	*c.to = c.values[i]
 	return nil
 }
 
-// fsyncPolicy is a flag whose value is always, everysec or no.
-type fsyncPolicy struct{ to *persist.Policy }
-
-func (f *fsyncPolicy) String() string { return f.to.String() }
-func (f *fsyncPolicy) Type() string   { return "policy" }
-
-func (f *fsyncPolicy) choices() []string { return []string{"always", "everysec", "no"} }
-
-func (f *fsyncPolicy) Set(text string) error {
-	for _, policy := range []persist.Policy{persist.Always, persist.EverySecond, persist.Never} {
-		if text == policy.String() {
-			*f.to = policy
-			return nil
-		}
+func newFsyncPolicy(to *persist.Policy) *choice[persist.Policy] {
+	c := &choice[persist.Policy]{to: to, kind: "policy"}
+	c.values = []persist.Policy{persist.Always, persist.EverySecond, persist.Never}
+	for _, policy := range c.values {
+		c.words = append(c.words, policy.String())
 	}
-	return errors.New("must be always, everysec or no")
+	return c
+}
+
+func newLogLevel(to *slog.Level) *choice[slog.Level] {
+	c := &choice[slog.Level]{to: to, kind: "level"}
+	c.values = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	for _, level := range c.values {
+		c.words = append(c.words, strings.ToLower(level.String()))
+	}
+	return c
+}
+
+// threshold is a flag whose value is a time with its unit, since seconds would be far too long.
+type threshold struct{ to *time.Duration }
+
+func (t *threshold) String() string {
+	if *t.to == 0 {
+		return "0"
+	}
+	return t.to.String()
+}
+
+// Type returns the placeholder for the value in the help.
+func (t *threshold) Type() string { return "time" }
+
+// Set reads 10ms or 1.5s.
+func (t *threshold) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return errors.New("must be a time with its unit (10ms, 1.5s); 0 turns it off")
+	}
+	*t.to = d
+	return nil
 }

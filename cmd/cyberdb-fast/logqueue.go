@@ -44,6 +44,7 @@ type logQueue struct {
 	taken  int        // bytes that run has taken but not yet written; guarded by mu
 	lost   loss       // dropped lines that are not yet reported; guarded by mu
 	closed bool       // guarded by mu
+	format lineFormat // of the line that reports a loss; guarded by mu
 
 	torn bool // the last line written is incomplete; owned by run
 }
@@ -55,7 +56,7 @@ type loss struct {
 }
 
 func newLogQueue(to io.Writer) *logQueue {
-	q := &logQueue{to: to, done: make(chan struct{})}
+	q := &logQueue{to: to, done: make(chan struct{}), format: textLines}
 	q.more = sync.NewCond(&q.mu)
 	go q.run()
 	return q
@@ -168,7 +169,10 @@ func (q *logQueue) report(l loss) {
 		reason = l.err.Error()
 	}
 	var line bytes.Buffer
-	slog.New(slog.NewTextHandler(&line, nil)).Warn(fmt.Sprintf("%d lines of the log were dropped: %s", l.lines, reason))
+	q.mu.Lock()
+	format := q.format
+	q.mu.Unlock()
+	slog.New(format(&line, nil)).Warn(fmt.Sprintf("%d lines of the log were dropped: %s", l.lines, reason))
 	if _, err := q.writePiece(line.Bytes()); err != nil {
 		q.restore(l)
 	}
@@ -208,10 +212,22 @@ func (w logWriter) Write(lines []byte) (int, error) {
 // logHandler handles each record by its kind.
 type logHandler struct{ lines, errors, panics slog.Handler }
 
-// newLogger returns a logger that writes to a queue.
-func newLogger(q *logQueue) *slog.Logger {
-	text := func(room int) slog.Handler { return slog.NewTextHandler(logWriter{q, room}, nil) }
-	return slog.New(logHandler{lines: text(lineRoom), errors: text(errorRoom), panics: text(panicRoom)})
+// lineFormat is how the lines of a log are written: slog.NewTextHandler's or NewJSONHandler's.
+type lineFormat func(io.Writer, *slog.HandlerOptions) slog.Handler
+
+func textLines(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }
+
+func jsonLines(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }
+
+// newLogger returns a logger that writes lines of a level to a queue.
+func newLogger(q *logQueue, format lineFormat, level slog.Leveler) *slog.Logger {
+	q.mu.Lock()
+	q.format = format
+	q.mu.Unlock()
+	lines := func(room int) slog.Handler {
+		return format(logWriter{q, room}, &slog.HandlerOptions{Level: level})
+	}
+	return slog.New(logHandler{lines: lines(lineRoom), errors: lines(errorRoom), panics: lines(panicRoom)})
 }
 
 // Enabled implements slog.Handler.

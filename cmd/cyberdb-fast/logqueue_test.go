@@ -44,7 +44,7 @@ func TestLogOfHangingReader(t *testing.T) {
 	const lines, panics = 100_000, 1000
 	r := &hangingReader{}
 	q := newLogQueue(r)
-	log := newLogger(q)
+	log := newLogger(q, textLines, slog.LevelInfo)
 	r.Lock()
 	for i := range lines {
 		log.Info("line", slog.Int("number", i))
@@ -161,7 +161,7 @@ func TestLogEndsInTime(t *testing.T) {
 			<-release
 			return len(b), nil
 		}))
-		newLogger(q).Info("line")
+		newLogger(q, textLines, slog.LevelInfo).Info("line")
 		start := time.Now()
 		q.close(flushTime)
 		if took := time.Since(start); took != flushTime {

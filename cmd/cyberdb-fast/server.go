@@ -26,11 +26,12 @@ type server struct {
 	cfg    *config
 	stdout *os.File
 	queue  *logQueue // to stderr
+	level  slog.LevelVar
 }
 
 func newServer(stdout *os.File, queue *logQueue) *server {
 	flags, cfg := newFlags()
-	return &server{flags, cfg, stdout, queue}
+	return &server{flags: flags, cfg: cfg, stdout: stdout, queue: queue}
 }
 
 // explain prints why the program ends, in one line.
@@ -57,12 +58,22 @@ func (s *server) run() error {
 	return exitWith(code)
 }
 
+// newLogger returns the logger that the settings ask for.
+func (s *server) newLogger() *slog.Logger {
+	s.level.Set(s.cfg.log.level)
+	format := textLines
+	if s.cfg.log.json {
+		format = jsonLines
+	}
+	return newLogger(s.queue, format, &s.level)
+}
+
 // serve starts the server and returns the exit code.
 //
 // Errors: it could not start.
 func (s *server) serve() (code int, err error) {
 	cfg := s.cfg
-	log := newLogger(s.queue)
+	log := s.newLogger()
 	slog.SetDefault(log)
 	ends, signals := watchSignals(log)
 
@@ -153,7 +164,7 @@ func start(
 
 		EventLoops:      cfg.eventLoops,
 		Logger:          log,
-		LogRequest:      cfg.printLog,
+		LogRequest:      cfg.log.requests,
 		DroppedLogLines: queue.dropped.Load,
 		Version:         version(),
 	})

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// complete adds what the environment and the configuration file set to what the flags have set.
+//
+// Errors: one line each, which says what to do.
+func (f *flagSet) complete(cfg *config, env func(string) (string, bool)) error {
+	given := make(map[string]bool)
+	f.VisitAll(func(flag *pflag.Flag) { given[flag.Name] = flag.Changed })
+	if err := f.readEnv(env, given); err != nil {
+		return err
+	}
+	cfg.password.readEnv(env)
+	if given["config"] {
+		if err := f.readFile(cfg, given); err != nil {
+			return err
+		}
+	}
+	return cfg.check()
+}
+
+// ofCommandLine are the flags that have no variable of their own: the password's variables have
+// their own rules, and the others are questions.
+var ofCommandLine = map[string]bool{"password": true, "password-file": true, "version": true, "help": true}
+
+// variableOf returns the environment variable that sets a flag, "" if there is none.
+func variableOf(flag string) string {
+	if ofCommandLine[flag] {
+		return ""
+	}
+	return "CYBERDB_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// readEnv applies the variables of flags that are not given, and adds them to the given ones. Other
+// variables that begin with CYBERDB_ are of clients.
+//
+// Errors name the variable.
+func (f *flagSet) readEnv(env func(string) (string, bool), given map[string]bool) (err error) {
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := variableOf(flag.Name)
+		text, set := env(name)
+		if name == "" || !set || given[flag.Name] || err != nil {
+			return
+		}
+		given[flag.Name] = true
+		if wrong := flag.Value.Set(text); wrong != nil {
+			err = fmt.Errorf("%s=%s: %w%s", name, text, wrong, kubernetesAdvice(name, text))
+		}
+	})
+	return err
+}
+
+// kubernetesAdvice explains a variable that Kubernetes sets, as CYBERDB_PORT in the containers beside
+// a service that is called cyberdb.
+func kubernetesAdvice(name, text string) string {
+	if name != variableOf("port") || !strings.Contains(text, "://") {
+		return ""
+	}
+	return "; Kubernetes sets it for a service called cyberdb: set enableServiceLinks: false in the pod, or use --port"
+}

@@ -112,6 +112,9 @@ func (s *session) deferDurable(req *codec.Request, result *engine.Result, reply 
 	mark := pendingMark{
 		lsn: lsn, op: req.Op, status: result.Status, requestBytes: req.FrameBytes(), arrived: arrived,
 	}
+	if result.Table != nil {
+		s.loop.recordTable(result)
+	}
 	if s.deferred.addDurable(reply, mark) {
 		s.loop.pending = append(s.loop.pending, s)
 	}

@@ -62,8 +62,7 @@ type eventLoop struct {
 	began    time.Duration // when the loop has read the time last, in monotonic time
 	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
 	deadline time.Duration // of the request that is executed, if it has one, in monotonic time
-	// when the present part has begun, in monotonic time (record.go)
-	partStarted time.Duration
+	record   record
 	loopDurable
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/loop/engine"
+	"cyberdb-fast/loop/stats"
 )
 
 // Requests are recorded on the event loops, each once, when its reply is ready. A part is what one
@@ -13,14 +14,34 @@ import (
 // is refused belongs to no part: it has times of its own. Requests whose clients have gone before
 // their replies were ready are not recorded.
 
-// recordRequest records a request that the present part has answered, with so many bytes.
-func (s *session) recordRequest(req *codec.Request, result *engine.Result, replyBytes int) {
+// record is what an event loop has recorded. It belongs to that loop.
+type record struct {
+	stats  *stats.Recorder
+	states [states]int64 // how many sessions are in each state
+	// when the present part has begun, in monotonic time
+	partStarted time.Duration
 }
 
-// partExecuted ends a part that has executed something. It has begun at eventLoop.partStarted.
+// recordRequest records a request that the present part has answered, with so many bytes.
+func (s *session) recordRequest(req *codec.Request, result *engine.Result, replyBytes int) {
+	l := s.loop
+	l.record.stats.Request(req.Op, result.Status, req.FrameBytes(), replyBytes)
+	if result.Table != nil {
+		l.recordTable(result)
+	}
+}
+
+// recordTable records the use of a table.
+func (l *eventLoop) recordTable(result *engine.Result) {
+	l.record.stats.Table(l.srv.tags.Of(result.Table), result.Hits, result.Misses)
+}
+
+// partExecuted ends a part that has executed something. It has begun at record.partStarted.
 func (s *session) partExecuted() {
 	l := s.loop
-	l.partStarted = s.srv.time.monotonic()
+	now := s.srv.time.monotonic()
+	l.record.stats.EndPart(now - s.arrived())
+	l.record.partStarted = now
 }
 
 // returned is a request that belongs to no part, and has its reply now.
@@ -35,6 +56,12 @@ type returned struct {
 
 // recordReturned records a request that belongs to no part.
 func (s *session) recordReturned(r *returned) {
+	l := s.loop
+	latency := s.srv.time.monotonic() - r.arrived
+	l.record.stats.Single(r.request.Op, r.result.Status, r.requestBytes, r.replyBytes, latency)
+	if r.result.Table != nil {
+		l.recordTable(r.result)
+	}
 }
 
 // recordReply is recordReturned for a reply from the background, if it is one to a request.
@@ -49,8 +76,10 @@ func (s *session) recordReply(reply *backgroundReply) {
 	})
 }
 
-// recordDurable records a request whose reply has waited for the disk.
+// recordDurable records a request whose reply has waited for the disk. The use of its table is
+// recorded already.
 func (s *session) recordDurable(m *pendingMark, replyBytes int) {
+	s.loop.record.stats.Single(m.op, m.status, m.requestBytes, replyBytes, s.srv.time.monotonic()-m.arrived)
 }
 
 // refuseRequest answers a request that is not executed. It has arrived at a monotonic time.

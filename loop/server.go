@@ -17,6 +17,7 @@ import (
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/loop/engine"
+	"cyberdb-fast/loop/stats"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
 )
@@ -65,6 +66,7 @@ type Server struct {
 	waiting         atomic.Int64 // requests that wait (waiter)
 	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
 	counters        counters
+	tags            stats.Tags // of tables whose use is counted
 	durableWaits    durableWaits
 	logins          loginQueue
 	unauthenticated unauthenticatedSet
@@ -294,6 +296,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
+		l.record.stats = stats.NewRecorder()
 		l.startTimers(el)
 		srv.loops[el] = l
 	}

@@ -59,6 +59,7 @@ func (s state) leadsTo(next state) bool { return transitions[s]&(1<<next) != 0 }
 // and closes the session.
 func (s *session) setState(next state) {
 	if s.state.leadsTo(next) {
+		s.countState(next)
 		s.state = next
 		return
 	}
@@ -70,7 +71,18 @@ func (s *session) setState(next state) {
 		slog.String("state", s.state.String()),
 		slog.String("next", next.String()),
 	)
-	s.state = max(s.state, closing)
+	if s.state < closing {
+		s.countState(closing)
+		s.state = closing
+	}
+}
+
+// countState counts the session in its next state.
+func (s *session) countState(next state) {
+	if s.loop != nil {
+		s.loop.record.states[s.state]--
+		s.loop.record.states[next]++
+	}
 }
 
 // close ends the session once its replies are sent.

@@ -70,5 +70,5 @@ func (l *eventLoop) readTime() {
 	now, began := l.srv.time.read()
 	l.exec.Call().Time, l.began = now, began
 	l.srv.store.SetNow(now)
-	l.arrived, l.partStarted = l.began, l.began
+	l.arrived, l.record.partStarted = l.began, l.began
 }

@@ -27,6 +27,7 @@ type Call struct {
 	// Set by the call.
 
 	Version uint64 // of the entry read or written (0: none); after a write, its last LSN
+	Found   int    // after GetMany: how many of the keys are there
 	// Cost sums up the estimated nanoseconds that inline calls spent on elements; see value.Cost.
 	Cost int
 

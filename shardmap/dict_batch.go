@@ -303,7 +303,7 @@ func (d *Dict) fill(c *Call, packed []byte, first uint64) {
 // more than InlineElements keys or InlineBytes of values; ErrTooLarge for more than MaxResultBytes
 // of values.
 func (d *Dict) GetMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
-	c.Version = 0
+	c.Version, c.Found = 0, 0
 	if n > InlineElements && !c.MayBlock {
 		return dst, ErrLong
 	}
@@ -337,7 +337,7 @@ func (d *Dict) getLocked(c *Call, dst, keys []byte) ([]byte, error) {
 		if num >= 0 && s.isLarge(num) || len(dst) > most {
 			return dst, ErrLong
 		}
-		dst = s.appendOrAbsent(dst, num)
+		dst = s.appendOrAbsent(c, dst, num)
 	}
 	return dst, nil
 }
@@ -354,8 +354,9 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 			v := d.pin(c, nil, s.value(num))
 			c.unlock()
 			dst = v.appendTo(c, dst)
+			c.Found++
 		} else {
-			dst = s.appendOrAbsent(dst, num)
+			dst = s.appendOrAbsent(c, dst, num)
 			c.unlock()
 		}
 		if len(dst) > most {
@@ -366,9 +367,10 @@ func (d *Dict) getOwned(c *Call, dst, keys []byte) ([]byte, error) {
 }
 
 // appendOrAbsent appends the value of entry num, or Absent if num is negative.
-func (s *shard) appendOrAbsent(dst []byte, num int) []byte {
+func (s *shard) appendOrAbsent(c *Call, dst []byte, num int) []byte {
 	if num < 0 {
 		return append(dst, Absent)
 	}
+	c.Found++
 	return append(dst, s.value(num)...)
 }

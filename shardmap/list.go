@@ -73,6 +73,13 @@ func (l *List) lockWhole(c *Call) error {
 // Len returns the number of elements.
 func (l *List) Len() int { return int(l.length.Load()) }
 
+// Bytes returns how many bytes the elements have in their encoding.
+func (l *List) Bytes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rope.Bytes()
+}
+
 // lockToRead locks the mutex once the list may be read.
 func (l *List) lockToRead(c *Call) error {
 	for {

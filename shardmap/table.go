@@ -55,6 +55,8 @@ type Table struct {
 	// filling is the length of a table that is being created, 0 once it is filled.
 	filling atomic.Int64
 
+	tag atomic.Uint64 // see Tag
+
 	lock     tableLock
 	watchers watchers
 }
@@ -125,6 +127,18 @@ func (t *Table) Name() string { return *t.name.Load() }
 
 // Kind returns the kind of the table.
 func (t *Table) Kind() Kind { return t.kind }
+
+// Tag returns a number that the program keeps with the table; 0: it has kept none.
+func (t *Table) Tag() uint64 { return t.tag.Load() }
+
+// SetTag keeps a number with the table, in memory.
+func (t *Table) SetTag(tag uint64) { t.tag.Store(tag) }
+
+// Gone reports whether the table was dropped or replaced. It does not come back.
+func (t *Table) Gone() bool {
+	state := t.state.Load()
+	return state == dropped || state == replaced
+}
 
 // Dict returns the table as a dict, nil if it is a list.
 func (t *Table) Dict() *Dict { return t.dict }

@@ -19,35 +19,58 @@ const maxScan = 4096
 const uint64Lead = 0xcf
 
 func dictGet(x *Executor) (err error) {
-	x.body, err = x.table.Dict().Get(&x.call, x.body, x.args[0])
+	x.body, err = x.Table.Dict().Get(&x.call, x.body, x.args[0])
 	return x.orDefault(err)
 }
 
 // orDefault returns the default, the second argument, for an absent key.
 func (x *Executor) orDefault(err error) error {
-	if x.n == 2 && errors.Is(err, shardmap.ErrNoKey) {
+	if err == nil {
+		x.Hits = 1
+		return nil
+	}
+	if !errors.Is(err, shardmap.ErrNoKey) {
+		return err
+	}
+	x.Misses = 1
+	if x.n == 2 {
 		x.body = append(x.body, x.args[1]...)
 		return x.limitReply(len(x.args[1]))
 	}
 	return err
 }
 
-func dictSet(x *Executor) error { return x.table.Dict().Set(&x.call, x.args[0], x.args[1]) }
+// found counts a key that was looked up.
+func (x *Executor) found(found bool) {
+	if found {
+		x.Hits++
+	} else {
+		x.Misses++
+	}
+}
 
-func dictDelete(x *Executor) error { return x.table.Dict().Delete(&x.call, x.args[0]) }
+func dictSet(x *Executor) error { return x.Table.Dict().Set(&x.call, x.args[0], x.args[1]) }
+
+func dictDelete(x *Executor) error { return x.Table.Dict().Delete(&x.call, x.args[0]) }
 
 func dictContains(x *Executor) error {
-	has, err := x.table.Dict().Contains(&x.call, x.args[0])
+	has, err := x.Table.Dict().Contains(&x.call, x.args[0])
+	if err == nil {
+		x.found(has)
+	}
 	x.body = msgp.AppendBool(x.body, has)
 	return err
 }
 
 func dictSetDefault(x *Executor) error {
 	at := len(x.body)
-	body, set, err := x.table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
+	body, set, err := x.Table.Dict().SetDefault(&x.call, x.body, x.args[0], x.args[1])
 	x.body = body
-	if err != nil || set {
+	if err != nil {
 		return err
+	}
+	if x.found(!set); set {
+		return nil
 	}
 	return x.limitReply(len(body) - at)
 }
@@ -61,26 +84,26 @@ func (x *Executor) limitReply(n int) error {
 	return nil
 }
 
-func dictUpdate(x *Executor) error { return x.table.Dict().Update(&x.call, x.rest, x.restN/2) }
+func dictUpdate(x *Executor) error { return x.Table.Dict().Update(&x.call, x.rest, x.restN/2) }
 
 func dictPop(x *Executor) (err error) {
-	x.body, err = x.table.Dict().Pop(&x.call, x.body, x.args[0])
+	x.body, err = x.Table.Dict().Pop(&x.call, x.body, x.args[0])
 	return x.orDefault(err)
 }
 
 func dictPopItem(x *Executor) (err error) {
-	x.body, err = x.table.Dict().PopItem(&x.call, x.body)
+	x.body, err = x.Table.Dict().PopItem(&x.call, x.body)
 	return err
 }
 
-func dictClear(x *Executor) error { return x.table.Dict().Clear(&x.call) }
+func dictClear(x *Executor) error { return x.Table.Dict().Clear(&x.call) }
 
 func dictKeys(x *Executor) error   { return dictAll(x, shardmap.Keys) }
 func dictValues(x *Executor) error { return dictAll(x, shardmap.Values) }
 func dictItems(x *Executor) error  { return dictAll(x, shardmap.Items) }
 
 func dictAll(x *Executor, what shardmap.What) (err error) {
-	x.body, _, err = x.table.Dict().AppendAll(&x.call, x.body, what)
+	x.body, _, err = x.Table.Dict().AppendAll(&x.call, x.body, what)
 	return err
 }
 
@@ -90,7 +113,7 @@ func viewItems(x *Executor) (Stream, error)  { return dictStream(x, shardmap.Ite
 
 // dictStream cuts a view of the dict and makes the reply of a whole-table read from it.
 func dictStream(x *Executor, what shardmap.What) (Stream, error) {
-	view, err := x.table.Dict().View(&x.call)
+	view, err := x.Table.Dict().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -114,17 +137,21 @@ func dictStream(x *Executor, what shardmap.What) (Stream, error) {
 }
 
 func dictGetMany(x *Executor) (err error) {
-	x.body, err = x.table.Dict().GetMany(&x.call, x.body, x.rest, x.restN)
+	x.body, err = x.Table.Dict().GetMany(&x.call, x.body, x.rest, x.restN)
+	if err == nil {
+		x.Hits = uint32(x.call.Found)
+		x.Misses = uint32(x.restN) - x.Hits
+	}
 	return err
 }
 
 func dictIncrement(x *Executor) (err error) {
-	x.body, err = x.table.Dict().Increment(&x.call, x.body, x.args[0], x.args[1])
+	x.body, err = x.Table.Dict().Increment(&x.call, x.body, x.args[0], x.args[1])
 	return err
 }
 
 func dictCompareAndSet(x *Executor) error {
-	done, err := x.table.Dict().CompareAndSet(&x.call, x.args[0], orAbsent(x.args[1]), orAbsent(x.args[2]))
+	done, err := x.Table.Dict().CompareAndSet(&x.call, x.args[0], orAbsent(x.args[1]), orAbsent(x.args[2]))
 	x.body = msgp.AppendBool(x.body, done)
 	return err
 }
@@ -151,7 +178,7 @@ func dictScan(x *Executor) error {
 	}
 	at := len(x.body)
 	x.body = append(x.body, uint64Lead, 0, 0, 0, 0, 0, 0, 0, 0) // the cursor is known when the entries are
-	body, next, _, err := x.table.Dict().Scan(&x.call, x.body, uint64(cursor), int(limit))
+	body, next, _, err := x.Table.Dict().Scan(&x.call, x.body, uint64(cursor), int(limit))
 	if err != nil {
 		return err
 	}

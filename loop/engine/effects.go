@@ -59,7 +59,7 @@ func dictForget(x *Executor) error {
 		}
 		entries, b = append(entries, f), b[n:]
 	}
-	return x.table.Dict().Forget(&x.call, shardmap.Reason(min(reason, math.MaxUint8)), entries)
+	return x.Table.Dict().Forget(&x.call, shardmap.Reason(min(reason, math.MaxUint8)), entries)
 }
 
 // dictHorizon moves a horizon again.
@@ -68,7 +68,7 @@ func dictHorizon(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	return x.table.Dict().SetHorizon(&x.call, lsn)
+	return x.Table.Dict().SetHorizon(&x.call, lsn)
 }
 
 // numberArgument reads an argument of an effect.

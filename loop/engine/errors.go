@@ -92,8 +92,8 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 // fullText says which limit of the request's table leaves no room, and what to do.
 func (x *Executor) fullText() string {
 	o := x.call.Options // of a table that is created
-	if x.table != nil {
-		o = x.table.Dict().Options()
+	if x.Table != nil {
+		o = x.Table.Dict().Options()
 	}
 	var limits []string
 	if o.MaxEntries > 0 {

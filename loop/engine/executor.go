@@ -46,11 +46,14 @@ type Result struct {
 	Status  codec.Status
 	// the error is internal: the door should close the client's connection
 	Internal  bool
-	Checks    bool   // of Background: checking the arguments alone would take long
-	TableName []byte // a view into the request; empty if the request was refused before its table's name was read
-	LSN       uint64 // of AwaitsDisk
-	Stream    Stream // of Streams: the caller closes it
-	Wait      *Wait  // of Waits
+	Checks    bool            // of Background: checking the arguments alone would take long
+	TableName []byte          // a view into the request; empty if the request was refused before its table's name was read
+	Table     *shardmap.Table // nil: it has found none
+	Hits      uint32          // keys of a dict that it has looked up and found
+	Misses    uint32          // those that were not there
+	LSN       uint64          // of AwaitsDisk
+	Stream    Stream          // of Streams: the caller closes it
+	Wait      *Wait           // of Waits
 }
 
 // Executor executes requests, one after another: the way of a request from its frame to its reply.
@@ -73,7 +76,6 @@ type Executor struct {
 	namedHead int    // bytes of its header
 
 	// of the current request; views into its frame
-	table  *shardmap.Table
 	args   [maxFixedArgs][]byte
 	n      int    // number of args
 	rest   []byte // the arguments of "many", back to back
@@ -96,7 +98,7 @@ func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
 // WhenFree makes free be called, on another goroutine, once the table of the blocked request is
 // free. If it is free already, WhenFree returns false, and does not call free.
-func (x *Executor) WhenFree(free func()) bool { return x.table.WhenUnlocked(free) }
+func (x *Executor) WhenFree(free func()) bool { return x.Table.WhenUnlocked(free) }
 
 // Execute executes one request. All requests reach the tables through it, from every wire and file.
 // It appends the reply to out if there is one, as frames of codec/PROTOCOL.md, and sets x.Result.
@@ -106,8 +108,8 @@ func (x *Executor) WhenFree(free func()) bool { return x.table.WhenUnlocked(free
 // it is executed again. Execute does not recover from panics: see Engine.ReportPanic.
 func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte {
 	command := &x.engine.commands[req.Op]
-	x.Outcome, x.Status, x.Internal, x.Op, x.table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
-	x.opened, x.call.Cost = false, int(command.Base)
+	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
+	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
 	x.call.Request = req.Payload
 	x.Cost += baseCost + len(req.Args)
 	if len(req.Args) > smallArgBytes && problem == nil && !x.call.MayBlock && x.estimate(req, command) > maxLoopCost {
@@ -293,7 +295,7 @@ func (x *Executor) mayChange(req *codec.Request, command *Command) error {
 func (x *Executor) FindTable(name []byte, kind TableKind) (*shardmap.Table, error) {
 	x.TableName = name
 	err := x.findTable(kind)
-	return x.table, err
+	return x.Table, err
 }
 
 // findTable finds the table by its name and checks that it is of the kind.
@@ -302,7 +304,7 @@ func (x *Executor) findTable(kind TableKind) error {
 	if !ok {
 		return shardmap.ErrNoTable
 	}
-	x.table = table
+	x.Table = table
 	switch {
 	case kind == DictTable && table.Kind() != shardmap.KindDict,
 		kind == ListTable && table.Kind() != shardmap.KindList:

@@ -9,18 +9,18 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-func listAppend(x *Executor) error { return x.table.List().Append(&x.call, x.args[0]) }
+func listAppend(x *Executor) error { return x.Table.List().Append(&x.call, x.args[0]) }
 
-func listAppendLeft(x *Executor) error { return x.table.List().Insert(&x.call, 0, x.args[0]) }
+func listAppendLeft(x *Executor) error { return x.Table.List().Insert(&x.call, 0, x.args[0]) }
 
-func listExtend(x *Executor) error { return x.table.List().Extend(&x.call, x.rest, x.restN) }
+func listExtend(x *Executor) error { return x.Table.List().Extend(&x.call, x.rest, x.restN) }
 
 func listInsert(x *Executor) error {
 	i, err := position(x.args[0])
 	if err != nil {
 		return err
 	}
-	return x.table.List().Insert(&x.call, i, x.args[1])
+	return x.Table.List().Insert(&x.call, i, x.args[1])
 }
 
 func listGet(x *Executor) error {
@@ -28,7 +28,7 @@ func listGet(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	x.body, err = x.table.List().Get(&x.call, x.body, i)
+	x.body, err = x.Table.List().Get(&x.call, x.body, i)
 	return err
 }
 
@@ -37,7 +37,7 @@ func listSet(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	return x.table.List().Set(&x.call, i, x.args[1])
+	return x.Table.List().Set(&x.call, i, x.args[1])
 }
 
 func listDelete(x *Executor) error {
@@ -45,7 +45,7 @@ func listDelete(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	return x.table.List().Delete(&x.call, i)
+	return x.Table.List().Delete(&x.call, i)
 }
 
 func listPop(x *Executor) (err error) {
@@ -55,12 +55,12 @@ func listPop(x *Executor) (err error) {
 			return err
 		}
 	}
-	x.body, err = x.table.List().Pop(&x.call, x.body, i)
+	x.body, err = x.Table.List().Pop(&x.call, x.body, i)
 	return err
 }
 
 func listPopLeft(x *Executor) (err error) {
-	x.body, err = x.table.List().Pop(&x.call, x.body, 0)
+	x.body, err = x.Table.List().Pop(&x.call, x.body, 0)
 	return err
 }
 
@@ -90,7 +90,7 @@ func listSlice(x *Executor) error {
 	if err := s.read(x); err != nil {
 		return err
 	}
-	body, _, err := x.table.List().Slice(&x.call, x.body, s.start, s.stop, s.step)
+	body, _, err := x.Table.List().Slice(&x.call, x.body, s.start, s.stop, s.step)
 	x.body = body
 	return err
 }
@@ -100,7 +100,7 @@ func viewSlice(x *Executor) (Stream, error) {
 	if err := s.read(x); err != nil {
 		return Stream{}, err
 	}
-	view, err := x.table.List().View(&x.call)
+	view, err := x.Table.List().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -118,7 +118,7 @@ func listSetSlice(x *Executor) error {
 	if err := s.read(x); err != nil {
 		return err
 	}
-	return x.table.List().SetSlice(&x.call, s.start, s.stop, s.step, x.rest, x.restN)
+	return x.Table.List().SetSlice(&x.call, s.start, s.stop, s.step, x.rest, x.restN)
 }
 
 func listDeleteSlice(x *Executor) error {
@@ -126,34 +126,34 @@ func listDeleteSlice(x *Executor) error {
 	if err := s.read(x); err != nil {
 		return err
 	}
-	return x.table.List().DelSlice(&x.call, s.start, s.stop, s.step)
+	return x.Table.List().DelSlice(&x.call, s.start, s.stop, s.step)
 }
 
 func listAll(x *Executor) error {
-	body, _, err := x.table.List().AppendAll(&x.call, x.body)
+	body, _, err := x.Table.List().AppendAll(&x.call, x.body)
 	x.body = body
 	return err
 }
 
 func viewAll(x *Executor) (Stream, error) {
-	view, err := x.table.List().View(&x.call)
+	view, err := x.Table.List().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
 	return Stream{Close: view.Close, Write: func(w io.Writer) error { return writeAll(w, view.Values()) }}, nil
 }
 
-func listRemove(x *Executor) error { return x.table.List().Remove(&x.call, x.args[0]) }
+func listRemove(x *Executor) error { return x.Table.List().Remove(&x.call, x.args[0]) }
 
 func listContains(x *Executor) error {
-	has, err := x.table.List().Contains(&x.call, x.args[0])
+	has, err := x.Table.List().Contains(&x.call, x.args[0])
 	x.body = msgp.AppendBool(x.body, has)
 	return err
 }
 
 func viewContains(x *Executor) (Stream, error) {
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View(&x.call)
+	view, err := x.Table.List().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -164,14 +164,14 @@ func viewContains(x *Executor) (Stream, error) {
 }
 
 func listCount(x *Executor) error {
-	n, err := x.table.List().Count(&x.call, x.args[0])
+	n, err := x.Table.List().Count(&x.call, x.args[0])
 	x.body = msgp.AppendInt(x.body, n)
 	return err
 }
 
 func viewCount(x *Executor) (Stream, error) {
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View(&x.call)
+	view, err := x.Table.List().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -200,7 +200,7 @@ func listIndex(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	i, err := x.table.List().Index(&x.call, x.args[0], s.start, s.stop)
+	i, err := x.Table.List().Index(&x.call, x.args[0], s.start, s.stop)
 	x.body = msgp.AppendInt(x.body, i)
 	return err
 }
@@ -211,7 +211,7 @@ func viewIndex(x *Executor) (Stream, error) {
 		return Stream{}, err
 	}
 	val := append([]byte(nil), x.args[0]...)
-	view, err := x.table.List().View(&x.call)
+	view, err := x.Table.List().View(&x.call)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -224,7 +224,7 @@ func viewIndex(x *Executor) (Stream, error) {
 	}}, nil
 }
 
-func listReverse(x *Executor) error { return x.table.List().Reverse(&x.call) }
+func listReverse(x *Executor) error { return x.Table.List().Reverse(&x.call) }
 
 func listSort(x *Executor) error {
 	reverse, err := boolArgument(x.args[1], "reverse")
@@ -241,7 +241,7 @@ func listSort(x *Executor) error {
 			return err
 		}
 	}
-	return x.table.List().Sort(&x.call, key, reverse)
+	return x.Table.List().Sort(&x.call, key, reverse)
 }
 
-func listClear(x *Executor) error { return x.table.List().Clear(&x.call) }
+func listClear(x *Executor) error { return x.Table.List().Clear(&x.call) }

@@ -40,7 +40,7 @@ func (x *Executor) timeToLive(req *codec.Request, command *Command, shape *codec
 
 // dictTTL returns how long an entry still lives.
 func dictTTL(x *Executor) error {
-	left, err := x.table.Dict().TTL(&x.call, x.args[0])
+	left, err := x.Table.Dict().TTL(&x.call, x.args[0])
 	switch {
 	case err != nil:
 		return err
@@ -59,10 +59,10 @@ func dictExpire(x *Executor) error {
 			Message: "DICT EXPIRE needs the flag TIME TO LIVE, with the new time to live or 0",
 		}
 	}
-	return x.table.Dict().Expire(&x.call, x.args[0])
+	return x.Table.Dict().Expire(&x.call, x.args[0])
 }
 
-func dictTouch(x *Executor) error { return x.table.Dict().Touch(&x.call, x.args[0]) }
+func dictTouch(x *Executor) error { return x.Table.Dict().Touch(&x.call, x.args[0]) }
 
 // creation reads the second argument of a creation: exist_ok, or the options of a dict. It sets the
 // options of the table that is created.
@@ -85,12 +85,12 @@ func configure(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	return x.table.Dict().Configure(&x.call, changes)
+	return x.Table.Dict().Configure(&x.call, changes)
 }
 
 // options returns the options of a dict.
 func options(x *Executor) error {
-	o, err := x.table.Dict().CurrentOptions(&x.call)
+	o, err := x.Table.Dict().CurrentOptions(&x.call)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func exists(x *Executor) error {
 }
 
 func kind(x *Executor) error {
-	x.body = msgp.AppendString(x.body, x.table.Kind().String())
+	x.body = msgp.AppendString(x.body, x.Table.Kind().String())
 	return nil
 }
 
@@ -117,16 +117,16 @@ func rename(x *Executor) error {
 }
 
 func tableLen(x *Executor) error {
-	n, err := x.table.Len(), error(nil)
-	if dict := x.table.Dict(); dict != nil {
+	n, err := x.Table.Len(), error(nil)
+	if dict := x.Table.Dict(); dict != nil {
 		if n, err = dict.Count(&x.call); err != nil {
 			return err
 		}
 	}
-	if x.table.Name() != string(x.TableName) { // renamed, perhaps before the length was read
+	if x.Table.Name() != string(x.TableName) { // renamed, perhaps before the length was read
 		return shardmap.ErrNoTable
 	}
-	if err := x.table.Err(); err != nil {
+	if err := x.Table.Err(); err != nil {
 		return err
 	}
 	x.body = msgp.AppendInt(x.body, n)

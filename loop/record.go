@@ -25,13 +25,16 @@ type record struct {
 // recordRequest records a request that the present part has answered, with so many bytes.
 func (s *session) recordRequest(req *codec.Request, result *engine.Result, replyBytes int) {
 	l := s.loop
-	l.record.stats.Request(req.Op, result.Status, req.FrameBytes(), replyBytes)
+	tag := uint64(stats.NoTable)
 	if result.Table != nil {
-		l.recordTable(result)
+		tag = l.srv.tags.Of(result.Table)
 	}
+	l.record.stats.Request(
+		req.Op, result.Status, req.FrameBytes(), replyBytes, tag, result.Hits, result.Misses,
+	)
 }
 
-// recordTable records the use of a table.
+// recordTable records the use of a table by a request that belongs to no part.
 func (l *eventLoop) recordTable(result *engine.Result) {
 	l.record.stats.Table(l.srv.tags.Of(result.Table), result.Hits, result.Misses)
 }

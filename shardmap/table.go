@@ -39,6 +39,8 @@ type Table struct {
 	dict       *Dict
 	list       *List
 
+	tag atomic.Uint64 // see Tag; it is written once
+
 	// written under all the table's locks: see Options
 	aging    bool                   // entries expire by the table's default
 	idle     int64                  // after so many milliseconds without a use they do too; 0: never
@@ -54,8 +56,6 @@ type Table struct {
 
 	// filling is the length of a table that is being created, 0 once it is filled.
 	filling atomic.Int64
-
-	tag atomic.Uint64 // see Tag
 
 	lock     tableLock
 	watchers watchers

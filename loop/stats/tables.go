@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -13,6 +14,8 @@ const (
 	MaxTables = 1000
 	// placeBits of a tag are the table's place; 0: none of its own.
 	placeBits = 10
+	// NoTable is the tag of a request that has found no table.
+	NoTable = math.MaxUint64
 )
 
 // TableCounts is how a table was used.
@@ -40,14 +43,12 @@ type tableRows []tableRow
 
 func newTableRows() tableRows { return make(tableRows, 1<<placeBits) }
 
-func (rows tableRows) count(tag uint64, hits, misses uint32) {
+func (rows tableRows) count(tag uint64, counts TableCounts) {
 	row := &rows[tag%(1<<placeBits)]
 	if row.tag != tag {
 		row = rows.other(row, tag)
 	}
-	row.Requests++
-	row.Hits += uint64(hits)
-	row.Misses += uint64(misses)
+	row.add(counts)
 }
 
 // other returns the row of a tag whose place has another tag. The later tag has the place: the

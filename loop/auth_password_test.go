@@ -44,7 +44,10 @@ func TestAuthenticate(t *testing.T) {
 		if n := srv.counters.failedLogins.Load(); n != 11 || srv.counters.refused.Load() != 11 {
 			t.Errorf("%d logins are counted", n)
 		}
-		if text := log.String(); !strings.Contains(text, `msg="login refused" peer=192.0.2.7:5 reason="wrong password"`) ||
+		if text := log.String(); !strings.Contains(
+			text,
+			`msg="login refused" peer=192.0.2.7:5 reason="wrong password"`,
+		) ||
 			strings.Contains(text, "Right") {
 			t.Errorf("the log: %s", text)
 		}

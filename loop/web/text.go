@@ -1,0 +1,62 @@
+package web
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// kind is the type of a family of metrics in the Prometheus text format.
+type kind string
+
+const (
+	counter   kind = "counter"   // it only grows; its name ends in _total
+	gauge     kind = "gauge"     // it goes up and down
+	histogram kind = "histogram" // it has cumulative buckets
+)
+
+// text is a page in the Prometheus text format: families, each begun by its name and help, and
+// followed by its samples.
+type text struct {
+	bytes.Buffer
+	name string // of the current family
+	kind kind
+}
+
+// family begins a family.
+func (t *text) family(name string, kind kind, help string) {
+	t.name, t.kind = name, kind
+	t.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " " + string(kind) + "\n")
+}
+
+// sample adds a value to the current family. labels are pairs of a name and a value.
+func (t *text) sample(value float64, labels ...string) {
+	name := t.name + labelled(labels)
+	if t.kind == counter {
+		metrics.WriteCounterFloat64(t, name, value)
+		return
+	}
+	metrics.WriteGaugeFloat64(t, name, value)
+}
+
+// labelled returns the labels as the format has them, "" for none.
+func labelled(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for i := 0; i < len(labels); i += 2 {
+		b.WriteByte("{,"[min(i, 1)])
+		b.WriteString(labels[i] + `="` + escape(labels[i+1]) + `"`)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// escape returns a label's value as the format has it, which is UTF-8.
+func escape(value string) string {
+	return escapes.Replace(strings.ToValidUTF8(value, "\uFFFD"))
+}

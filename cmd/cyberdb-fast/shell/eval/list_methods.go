@@ -1,0 +1,111 @@
+package eval
+
+import (
+	"context"
+	"math"
+
+	"cyberdb-fast/client"
+	"cyberdb-fast/codec/govalue"
+)
+
+type encodedList = client.List[govalue.Encoded]
+
+// listMethods are the methods of lists. init breaks the circle: their bodies evaluate calls.
+var listMethods map[string]function
+
+func init() {
+	listMethods = map[string]function{
+		"append":     {"value", "adds value at the end", onValue((*encodedList).Append)},
+		"appendleft": {"value", "adds value at the front", onValue((*encodedList).AppendLeft)},
+		"remove":     {"value", "removes the first element that equals value", onValue((*encodedList).Remove)},
+		"extend": {"values", "adds all of values at the end", func(c *call) (object, error) {
+			vals, err := c.elements(c.args["values"])
+			if err != nil {
+				return nil, err
+			}
+			return nothing{}, c.table.list().Extend(c.ctx, vals...)
+		}},
+		"insert": {"index, value", "inserts value before index", func(c *call) (object, error) {
+			i, err := c.integer("index", 0)
+			if err != nil {
+				return nil, err
+			}
+			val, err := c.given("value")
+			if err != nil {
+				return nil, err
+			}
+			return nothing{}, c.table.list().Insert(c.ctx, i, val)
+		}},
+		"pop": {"index=-1", "removes the element at index and returns it", func(c *call) (object, error) {
+			i, err := c.integer("index", -1)
+			if err != nil {
+				return nil, err
+			}
+			return c.table.list().PopAt(c.ctx, i)
+		}},
+		"popleft": {"", "removes the first element and returns it", func(c *call) (object, error) {
+			return c.table.list().PopLeft(c.ctx)
+		}},
+		"count": {"value", "the number of elements that equal value", func(c *call) (object, error) {
+			val, err := c.given("value")
+			if err != nil {
+				return nil, err
+			}
+			n, err := c.table.list().Count(c.ctx, val)
+			return integer(n), err
+		}},
+		"index": {"value, start=0, stop=None", "the index of the first element that equals value", (*call).find},
+		"sort":  {"*, key=None, reverse=False", "sorts the list in the server", (*call).sort},
+		"reverse": {"", "reverses the list", func(c *call) (object, error) {
+			return nothing{}, c.table.list().Reverse(c.ctx)
+		}},
+		"clear": {"", "removes all elements", func(c *call) (object, error) {
+			return nothing{}, c.table.list().Clear(c.ctx)
+		}},
+		"copy": {"", "all elements as of one moment, as a value", func(c *call) (object, error) {
+			vals, err := c.table.list().Values(c.ctx)
+			if err != nil {
+				return nil, err
+			}
+			return listOf(vals), nil
+		}},
+	}
+}
+
+// onValue is a method that does something with a value.
+func onValue(do func(l *encodedList, ctx context.Context, val govalue.Encoded) error) func(c *call) (object, error) {
+	return func(c *call) (object, error) {
+		val, err := c.given("value")
+		if err != nil {
+			return nil, err
+		}
+		return nothing{}, do(c.table.list(), c.ctx, val)
+	}
+}
+
+func (c *call) find() (object, error) {
+	val, err := c.given("value")
+	if err != nil {
+		return nil, err
+	}
+	start, err := c.part(c.args["start"])
+	if err != nil {
+		return nil, err
+	}
+	stop, err := c.part(c.args["stop"])
+	if err != nil {
+		return nil, err
+	}
+	if stop == math.MaxInt {
+		stop = client.None
+	}
+	i, err := c.table.list().IndexIn(c.ctx, val, start, stop)
+	return integer(i), err
+}
+
+func methodsOf(kind client.Kind) map[string]function {
+	if kind == client.KindList {
+		return listMethods
+	}
+	return dictMethods
+}

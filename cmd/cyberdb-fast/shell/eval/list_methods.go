@@ -2,7 +2,9 @@ package eval
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 
 	"cyberdb-fast/client"
 	"cyberdb-fast/codec/govalue"
@@ -109,3 +111,15 @@ func methodsOf(kind client.Kind) map[string]function {
 	}
 	return dictMethods
 }
+
+// Methods returns the names of the methods of a kind of tables, in order.
+func Methods(kind client.Kind) []string { return slices.Sorted(maps.Keys(methodsOf(kind))) }
+
+// Describe returns the arguments of a method, and what it does.
+func Describe(kind client.Kind, name string) (signature, help string, ok bool) {
+	f, ok := methodsOf(kind)[name]
+	return f.signature, f.help, ok
+}
+
+// Functions returns the names of the functions of the shell, in order.
+func Functions() []string { return slices.Sorted(maps.Keys(functions)) }

@@ -2,6 +2,8 @@ package eval
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"cyberdb-fast/client"
 	"cyberdb-fast/cmd/cyberdb-fast/shell/syntax"
@@ -108,4 +110,15 @@ func (e *evaluation) evaluate(n syntax.Node) (object, error) {
 
 func (e *evaluation) errorAt(n interface{ Pos() int }, kind, msg string) error {
 	return syntax.ErrorAt(e.src, n.Pos(), kind, msg)
+}
+
+// Names returns the names that were assigned.
+func (s *Session) Names() []string { return slices.Sorted(maps.Keys(s.names)) }
+
+// TableNamed returns the table that a name stands for.
+func (s *Session) TableNamed(name string) string {
+	if t, ok := s.names[name]; ok {
+		return t.name
+	}
+	return name
 }

@@ -137,6 +137,7 @@ func (s *session) finishLogin() {
 	}
 	s.auth.heard(time.Now().UnixNano()) // the sweeper's clock may be behind: the idle time would seem longer
 	s.auth.setAuthenticated()
+	s.srv.counters.logins.Add(1)
 	s.srv.clock.start() // its idle time begins
 }
 

@@ -27,7 +27,7 @@ func (h *handler) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	s := c.Context().(*session)
 	s.conn = c
 	s.loop = h.srv.loopOf(c.EventLoop())
-	s.loop.record.states[s.state]++
+	s.loop.record.states[s.state].Add(1)
 	h.srv.sessions.add(s)
 	h.srv.unauthenticated.enter(s)
 	h.srv.clock.start() // the sweeper is to see it

@@ -3,17 +3,18 @@ package loop
 import (
 	"errors"
 	"runtime"
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/stats"
 )
 
 // counters are the counters that INFO shows. Written by event loops, the acceptor and the sweeper.
 type counters struct {
 	refused      atomic.Uint64 // connections not taken, and failed logins
 	failedLogins atomic.Uint64 // by a wrong password
+	logins       atomic.Uint64 // that have worked
 	acceptErrors atomic.Uint64
 	idleClosed   atomic.Uint64
 	overrun      atomic.Uint64 // closed for replies that they did not read, or requests that they sent ahead
@@ -32,8 +33,10 @@ type Info struct {
 	EventLoops    int     `json:"event_loops"`
 	Connections   int64   `json:"connections"`
 	MaxConns      int     `json:"max_connections"`
-	Requests      uint64  `json:"requests"`
-	LongRequests  int64   `json:"long_requests"` // in the background
+	// of the connections, also of those whose clients have not logged in: what they wait for
+	ConnectionStates map[string]int64 `json:"connection_states"`
+	Requests         uint64           `json:"requests"`
+	LongRequests     int64            `json:"long_requests"` // in the background
 	// that wait for a time or an event while their connections go on
 	WaitingRequests int64 `json:"waiting_requests"`
 	Tables          int   `json:"tables"`
@@ -46,6 +49,7 @@ type Info struct {
 	Data *DataInfo `json:"data,omitempty"` // of a server that keeps its tables on disk
 
 	Encrypted     bool   `json:"encrypted"`
+	Logins        uint64 `json:"logins"` // that have worked
 	Refused       uint64 `json:"refused"`
 	FailedLogins  uint64 `json:"failed_logins"`
 	WaitingLogins int64  `json:"waiting_logins"`
@@ -65,6 +69,9 @@ type Info struct {
 	SlabBytes          int    `json:"slab_bytes"`      // of tables, mapped outside the heap
 	SlabFreeBytes      int    `json:"slab_free_bytes"` // of these, in no use
 	Goroutines         int    `json:"goroutines"`
+
+	ProcessInfo
+	Budgets Budgets `json:"budgets"`
 }
 
 // DataInfo is what INFO says of the files.
@@ -77,8 +84,11 @@ type DataInfo struct {
 	SaveError       string  `json:"save_error"`        // of the last attempt; "": none
 	// the last change that is on disk; without a journal, saved_clock
 	DurableClock uint64 `json:"durable_clock"`
-	JournalBytes int64  `json:"journal_bytes"`
-	PendingBytes int64  `json:"pending_bytes"` // not yet written to the journal
+	LagChanges   uint64 `json:"lag_changes"` // those that are not on disk yet
+	// of the journal: those after which replies leave
+	Syncs        stats.Latency `json:"syncs"`
+	JournalBytes int64         `json:"journal_bytes"`
+	PendingBytes int64         `json:"pending_bytes"` // not yet written to the journal
 	// requests of the journal that the start has skipped, since they panic
 	Skipped      int    `json:"skipped_requests"`
 	JournalError string `json:"journal_error"` // why changes are refused for good; "": they are not
@@ -98,9 +108,7 @@ type DataInfo struct {
 
 // Info returns the server's figures.
 func (srv *Server) Info() Info {
-	stats := srv.store.Stats()
-	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(heap)
+	store, process := srv.store.Stats(), srv.processInfo()
 	info := Info{
 		Version:            srv.cfg.Version,
 		Requests:           srv.served(),
@@ -108,15 +116,17 @@ func (srv *Server) Info() Info {
 		EventLoops:         srv.cfg.EventLoops,
 		Connections:        srv.conns.Load(),
 		MaxConns:           srv.cfg.MaxConns,
+		ConnectionStates:   srv.connectionStates(),
 		LongRequests:       srv.backgroundJobs.Load(),
 		WaitingRequests:    srv.waiting.Load(),
-		Tables:             stats.Tables,
-		PoisonedTables:     stats.Poisoned,
-		Views:              stats.Views,
-		Clock:              stats.Clock,
+		Tables:             store.Tables,
+		PoisonedTables:     store.Poisoned,
+		Views:              store.Views,
+		Clock:              store.Clock,
 		Persistence:        srv.persistence(),
 		Data:               srv.dataInfo(),
 		Encrypted:          srv.cfg.Encrypt,
+		Logins:             srv.counters.logins.Load(),
 		Refused:            srv.counters.refused.Load(),
 		FailedLogins:       srv.counters.failedLogins.Load(),
 		WaitingLogins:      srv.logins.waiting.Load(),
@@ -129,10 +139,12 @@ func (srv *Server) Info() Info {
 		MaxMemoryBytes:     srv.memory.limit,
 		UnsentBytes:        srv.replies.bytes.Load(),
 		BufferedInputBytes: srv.requests.bytes.Load(),
-		HeapBytes:          heap[0].Value.Uint64(),
-		SlabBytes:          stats.SlabBytes,
-		SlabFreeBytes:      stats.SlabFreeBytes,
+		HeapBytes:          uint64(process.Memory.HeapBytes),
+		SlabBytes:          store.SlabBytes,
+		SlabFreeBytes:      store.SlabFreeBytes,
 		Goroutines:         runtime.NumGoroutine(),
+		ProcessInfo:        process,
+		Budgets:            srv.budgets(),
 	}
 	return info
 }
@@ -176,10 +188,13 @@ func (srv *Server) dataInfo() *DataInfo {
 	if errors.As(srv.writable(), &refused) && refused.Status == codec.StatusReadOnly {
 		d.ReadOnly = refused.Message
 	}
+	clock := srv.store.Clock()
+	d.Syncs = srv.syncs.latency()
 	if j := srv.journal; j != nil {
 		d.DurableClock, d.JournalBytes, d.PendingBytes = j.Durable(), j.Size(), j.Pending()
 		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.SegmentErr())
 	}
+	d.LagChanges = clock - min(clock, d.DurableClock)
 	return d
 }
 

@@ -251,6 +251,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 	if s.auth.login != nil {
 		s.srv.unauthenticated.authenticated(s) // it has not been evicted since legacyRequest
 		s.auth.setAuthenticated()
+		s.srv.counters.logins.Add(1)
 		s.releaseUnauthenticated()
 	}
 	l := s.legacy

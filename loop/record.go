@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"sync/atomic"
 	"time"
 
 	"cyberdb-fast/codec"
@@ -16,10 +17,19 @@ import (
 
 // record is what an event loop has recorded. It belongs to that loop.
 type record struct {
-	stats  *stats.Recorder
-	states [states]int64 // how many sessions are in each state
-	// when the present part has begun, in monotonic time
-	partStarted time.Duration
+	stats       *stats.Recorder
+	partStarted time.Duration // when the present part has begun, in monotonic time
+
+	// Other goroutines read these.
+
+	states [states]atomic.Int64       // how many sessions are in each state
+	copied atomic.Pointer[stats.Copy] // of stats, when it was last read
+	asked  atomic.Bool                // a copy is on its way
+}
+
+func (r *record) init() {
+	r.stats = stats.NewRecorder()
+	r.copied.Store(r.stats.Copy())
 }
 
 // recordRequest records a request that the present part has answered, with so many bytes.

@@ -153,7 +153,8 @@ func (srv *Server) restored() (*restoring, *persist.Recovered, error) {
 	data := &srv.cfg.Data
 	journalOptions := persist.Options{
 		Policy: data.Fsync, SegmentBytes: data.SegmentBytes, Repair: data.Repair, InFlightBytes: srv.inFlightBytes(),
-		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin, Semantics: engine.Semantics,
+		OnFull: srv.onFull, OnSync: srv.onSync, OnSegmentErr: srv.onBegin, SyncTook: srv.syncs.record,
+		Semantics: engine.Semantics,
 	}
 	skip := make(map[uint64]bool)
 	for {

@@ -67,6 +67,9 @@ type Server struct {
 	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
 	counters        counters
 	tags            stats.Tags // of tables whose use is counted
+	figures         figures
+	tableWalks      tableWalks
+	syncs           syncTimes
 	durableWaits    durableWaits
 	logins          loginQueue
 	unauthenticated unauthenticatedSet
@@ -296,7 +299,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	l := srv.loops[el]
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
-		l.record.stats = stats.NewRecorder()
+		l.record.init()
 		l.startTimers(el)
 		srv.loops[el] = l
 	}

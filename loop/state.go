@@ -80,8 +80,8 @@ func (s *session) setState(next state) {
 // countState counts the session in its next state.
 func (s *session) countState(next state) {
 	if s.loop != nil {
-		s.loop.record.states[s.state]--
-		s.loop.record.states[next]++
+		s.loop.record.states[s.state].Add(-1)
+		s.loop.record.states[next].Add(1)
 	}
 }
 

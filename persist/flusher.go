@@ -104,8 +104,12 @@ func (j journalFile) Close() error {
 
 // syncFile syncs the segment and checks that a start will find it.
 func (j *Journal) syncFile() error {
+	began := time.Now()
 	if err := j.flusher.file.Sync(); err != nil {
 		return err
+	}
+	if j.opt.SyncTook != nil {
+		j.opt.SyncTook(time.Since(began))
 	}
 	return j.inPlace()
 }

@@ -80,6 +80,11 @@ func (s *Store) Tables(yield func(name string, kind Kind, length int) bool) {
 	s.copyList().Scan(func(t namedTable) bool { return yield(t.name, t.table.kind, t.table.Len()) })
 }
 
+// AllTables yields each table, as Tables.
+func (s *Store) AllTables(yield func(name string, t *Table) bool) {
+	s.copyList().Scan(func(t namedTable) bool { return yield(t.name, t.table) })
+}
+
 // Dicts yields name and dict of each table that is a dict, as Tables.
 func (s *Store) Dicts(yield func(name string, d *Dict) bool) {
 	s.copyList().Scan(func(t namedTable) bool { return t.table.dict == nil || yield(t.name, t.table.dict) })

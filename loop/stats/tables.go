@@ -25,10 +25,18 @@ type TableCounts struct {
 	Misses   uint64 `json:"misses"` // those that were not there
 }
 
-func (c *TableCounts) add(other TableCounts) {
+// Add adds other counts.
+func (c *TableCounts) Add(other TableCounts) {
 	c.Requests += other.Requests
 	c.Hits += other.Hits
 	c.Misses += other.Misses
+}
+
+// Subtract takes away counts that were added.
+func (c *TableCounts) Subtract(other TableCounts) {
+	c.Requests -= other.Requests
+	c.Hits -= other.Hits
+	c.Misses -= other.Misses
 }
 
 // tableRow counts the uses of the table with a tag.
@@ -48,7 +56,7 @@ func (rows tableRows) count(tag uint64, counts TableCounts) {
 	if row.tag != tag {
 		row = rows.other(row, tag)
 	}
-	row.add(counts)
+	row.Add(counts)
 }
 
 // other returns the row of a tag whose place has another tag. The later tag has the place: the
@@ -57,7 +65,7 @@ func (rows tableRows) other(row *tableRow, tag uint64) *tableRow {
 	if tag < row.tag {
 		return &rows[0]
 	}
-	rows[0].add(row.TableCounts)
+	rows[0].Add(row.TableCounts)
 	*row = tableRow{tag: tag}
 	return row
 }

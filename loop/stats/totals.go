@@ -42,11 +42,11 @@ func Merge(copies []*Copy) *Totals {
 	for _, c := range copies {
 		for _, row := range c.tables {
 			if row.tag == 0 {
-				t.Other.add(row.TableCounts)
+				t.Other.Add(row.TableCounts)
 				continue
 			}
 			sum := t.tables[row.tag]
-			sum.add(row.TableCounts)
+			sum.Add(row.TableCounts)
 			t.tables[row.tag] = sum
 		}
 	}
@@ -78,11 +78,10 @@ func (c *command) told(op codec.Opcode) Command {
 // Table returns how the table with a tag was used.
 func (t *Totals) Table(tag uint64) TableCounts { return t.tables[tag] }
 
-// AllTables returns how all tables were used together.
-func (t *Totals) AllTables() TableCounts {
-	all := t.Other
+// Tables returns how the tables that have places of their own were used together.
+func (t *Totals) Tables() (all TableCounts) {
 	for _, counts := range t.tables {
-		all.add(counts)
+		all.Add(counts)
 	}
 	return all
 }

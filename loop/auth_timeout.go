@@ -12,7 +12,15 @@ type auth struct {
 	active  atomic.Int64 // when the client was last heard of, in unix nanoseconds
 	timeout atomic.Int64 // how long it may be silent before it has authenticated, in nanoseconds
 	marks   marks
+	opened  tenths // when the connection was accepted, in monotonic time; constant
 }
+
+// tenths is a time in tenths of a second, which takes few bytes.
+type tenths uint32
+
+func tenthsOf(d time.Duration) tenths { return tenths(d / (time.Second / 10)) }
+
+func (t tenths) time() time.Duration { return time.Duration(t) * (time.Second / 10) }
 
 // marks is a set of marks. Its methods may be called from any goroutine.
 type marks struct{ bits atomic.Uint32 }

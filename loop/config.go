@@ -60,6 +60,7 @@ type Config struct {
 	Logger     *slog.Logger // default: slog.Default()
 	LogRequest bool         // log every request when it is answered: peer, opcode, table, status
 	Version    string       // shown by INFO
+	Thresholds Thresholds   // of the logs of slow and large requests; Server.SetThresholds changes them
 
 	OtherDescriptors int // open files that the rest of the program may need besides the server's
 

@@ -81,7 +81,7 @@ func (s *session) serve(in []byte) {
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
 	executed, last := uint64(0), l.exec.LastLSN()
-	l.exec.Cost = 0
+	l.beginPart()
 	for s.state == running && used < own {
 		l.exec.Prefetch(pending[used:])
 		req, n, err := codec.ParseRequest(pending[used:own])
@@ -128,6 +128,7 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	x := l.exec
 	start := len(l.out)
 	l.out = x.Execute(l.out, req, problem)
+	s.observe(req, len(l.out)-start)
 	switch x.Outcome {
 	case engine.Blocked:
 		s.block(x, l.passes(req))

@@ -90,20 +90,6 @@ func (l *eventLoop) askForCopy(el gnet.EventLoop, copied chan<- struct{}) bool {
 	return err == nil
 }
 
-// sections returns the sections of INFO that the server has besides the engine's.
-func (srv *Server) sections() map[string]engine.Section {
-	return map[string]engine.Section{
-		"commands": {Answer: srv.infoCommands},
-		"tables": {
-			Parameters: []engine.Parameter{
-				{Name: "sort", Default: "bytes", OneOf: tableOrders},
-				{Name: "limit", Default: int64(100), Least: 1, Most: maxTableFigures},
-			},
-			Answer: srv.infoTables,
-		},
-	}
-}
-
 // infoCommands answers INFO "commands".
 func (srv *Server) infoCommands(engine.Parameters) ([]byte, error) {
 	return sonic.ConfigStd.Marshal(struct {

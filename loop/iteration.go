@@ -63,6 +63,7 @@ type eventLoop struct {
 	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
 	deadline time.Duration // of the request that is executed, if it has one, in monotonic time
 	record   record
+	observed observed
 	loopDurable
 }
 

@@ -132,6 +132,7 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 		return nil, legacy.ErrLong // it waits for the disk
 	}
 	last := x.LastLSN()
+	l.beginPart()
 	l.frame = x.Execute(l.frame[:0], req, nil)
 	if x.LastLSN() != last {
 		s.srv.flushJournal()
@@ -147,6 +148,7 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	case engine.Answered, engine.AwaitsDisk: // mustWait said that it need not wait
 	}
 	s.srv.logRequest(s.peer, &x.Result)
+	s.observe(req, len(l.frame))
 	s.recordRequest(req, &x.Result, len(l.frame))
 	s.partExecuted()
 	return l.frame, nil

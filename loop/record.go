@@ -54,6 +54,7 @@ func (s *session) partExecuted() {
 	l := s.loop
 	now := s.srv.time.monotonic()
 	l.record.stats.EndPart(now - s.arrived())
+	s.observePart(now)
 	l.record.partStarted = now
 }
 
@@ -75,6 +76,7 @@ func (s *session) recordReturned(r *returned) {
 	if r.result.Table != nil {
 		l.recordTable(r.result)
 	}
+	s.observeReturned(r)
 }
 
 // recordReply is recordReturned for a reply from the background, if it is one to a request.

@@ -17,6 +17,7 @@ import (
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/codec/value"
 	"cyberdb-fast/loop/engine"
+	"cyberdb-fast/loop/hotkeys"
 	"cyberdb-fast/loop/stats"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
@@ -82,6 +83,7 @@ type Server struct {
 	loops           map[gnet.EventLoop]*eventLoop // guarded by loopsMu
 	wakers          []*waker                      // one for each event loop; constant after Start
 	acceptLog       *limitedLog
+	logs            requestLogs
 }
 
 // Start loads what is on disk, listens on the configured addresses and serves them; it returns when
@@ -161,6 +163,7 @@ func (srv *Server) serve() (err error) {
 	srv.memory.init(cfg.MaxMemoryBytes, cfg.evicts(), srv.store)
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
+	srv.logs.init(cfg.Thresholds)
 	srv.clock.init(time.Now())
 	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
 		return err
@@ -300,6 +303,7 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
 		l.record.init()
+		l.observed.hot = new(hotkeys.Sketch)
 		l.startTimers(el)
 		srv.loops[el] = l
 	}

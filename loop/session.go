@@ -35,6 +35,7 @@ func newSession(srv *Server, peer net.Addr) *session {
 	s := &session{srv: srv, peer: peer, auth: auth{login: newLogin(srv, peer)}}
 	s.auth.heard(time.Now().UnixNano())
 	s.auth.expect(srv.firstTimeout(peer))
+	s.auth.opened = tenthsOf(srv.time.monotonic())
 	return s
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
 	"cyberdb-fast/shardmap"
 )
 
@@ -116,3 +117,20 @@ func (e *Engine) ReportPanic(where string, p any, call *shardmap.Call, more ...a
 
 // Panics returns how many panics were reported.
 func (e *Engine) Panics() uint64 { return e.panics.Load() }
+
+// Target returns the table and the encoded key that a request names; nil where it names none, or
+// cannot be read.
+func (e *Engine) Target(req *codec.Request) (table, key []byte) {
+	if !codec.Shapes[req.Op].Table || len(req.Args) == 0 {
+		return nil, nil
+	}
+	table, rest, err := tableName(req.Args)
+	if err != nil || !e.commands[req.Op].OnKey || len(rest) == 0 {
+		return table, nil
+	}
+	n, err := value.Check(rest)
+	if err != nil {
+		return table, nil
+	}
+	return table, rest[:n]
+}

@@ -143,21 +143,6 @@ func compact(addr net.Addr) {
 	}
 }
 
-// Allowed reports whether a peer may connect: Config.Allow has its address, or it is not of TCP.
-func (srv *Server) Allowed(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok || len(srv.cfg.Allow) == 0 {
-		return true
-	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	for _, prefix := range srv.cfg.Allow {
-		if prefix.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
 // refuse sends a connection the reason why it is refused, once it has said Hello, and closes it.
 func (srv *Server) refuse(conn net.Conn, refusal *secure.Refusal) {
 	srv.counters.refused.Add(1)

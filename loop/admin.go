@@ -41,11 +41,13 @@ type controlSocket struct {
 
 // controlRequest is one line.
 type controlRequest struct {
-	Do   string `json:"do"`   // "save" or "load"
+	Do   string `json:"do"`   // "save", "load", "where", "reload" or "configure"
 	Path string `json:"path"` // of a .cdb file, relative to the data directory; "": the server's own
 	// Replace of "load": the file's tables replace all tables. Of "save": a file of another
 	// database may be overwritten.
 	Replace bool `json:"replace"`
+	// Settings of "configure": values by the names of flags.
+	Settings map[string]string `json:"settings"`
 }
 
 // controlReply is the line that answers it.
@@ -148,7 +150,7 @@ func (c *controlSocket) serve(conn net.Conn) {
 	for c.await(conn) && lines.Scan() {
 		c.awaited(conn)
 		reply, problem := c.answer(lines.Bytes())
-		if !c.send(conn, &reply) || problem {
+		if !c.send(conn, reply) || problem {
 			return
 		}
 	}
@@ -214,7 +216,7 @@ func (c *controlSocket) awaited(conn net.Conn) {
 	delete(c.waiting, conn)
 }
 
-func (c *controlSocket) send(conn net.Conn, reply *controlReply) bool {
+func (c *controlSocket) send(conn net.Conn, reply any) bool {
 	line, err := sonic.Marshal(reply)
 	if err != nil {
 		return false
@@ -225,23 +227,31 @@ func (c *controlSocket) send(conn net.Conn, reply *controlReply) bool {
 }
 
 // answer does what one line asks for; problem: it is no request.
-func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
+func (c *controlSocket) answer(line []byte) (reply any, problem bool) {
 	var req controlRequest
 	if err := sonic.ConfigStd.Unmarshal(line, &req); err != nil {
-		return controlReply{Error: `a request is one line of JSON: {"do":"save","path":"other.cdb"}`}, true
+		return &controlReply{Error: `a request is one line of JSON: {"do":"save","path":"other.cdb"}`}, true
 	}
-	start := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			_ = c.srv.reportPanic("panic on the control socket", p, nil)
-			reply = controlReply{Error: fmt.Sprintf("internal error: %v", p)}
+			reply = &controlReply{Error: fmt.Sprintf("internal error: %v", p)}
 		}
 	}()
-	file, info, err := c.do(&req)
+	if reply, known := c.settings(&req); known {
+		return reply, false
+	}
+	return c.transfer(&req), false
+}
+
+// transfer saves to a file, or loads one.
+func (c *controlSocket) transfer(req *controlRequest) *controlReply {
+	start := time.Now()
+	file, info, err := c.do(req)
 	c.srv.clock.start() // the saver is to see what was loaded
 	if err != nil {
 		c.srv.log.Warn("control", slog.String("do", req.Do), slog.String("file", file), slog.Any("error", err))
-		return controlReply{File: file, Error: err.Error()}, false
+		return &controlReply{File: file, Error: err.Error()}
 	}
 	c.srv.log.Info(
 		"control",
@@ -249,14 +259,14 @@ func (c *controlSocket) answer(line []byte) (reply controlReply, problem bool) {
 		slog.String("file", file),
 		slog.Duration("took", time.Since(start)),
 	)
-	return controlReply{
+	return &controlReply{
 		OK:      true,
 		File:    file,
 		Tables:  info.Tables,
 		Entries: info.Items,
 		Bytes:   info.Bytes,
 		Seconds: time.Since(start).Seconds(),
-	}, false
+	}
 }
 
 func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileInfo, err error) {
@@ -277,7 +287,7 @@ func (c *controlSocket) do(req *controlRequest) (file string, info persist.FileI
 	case req.Do == "load":
 		info, err = s.load(file, req.Replace)
 	default:
-		err = fmt.Errorf("%q is not known: a request says save or load", req.Do)
+		err = fmt.Errorf("%q is not known: a request says save, load, where, reload or configure", req.Do)
 	}
 	return file, info, err
 }

@@ -28,7 +28,7 @@ type login struct {
 }
 
 func newLogin(srv *Server, peer net.Addr) *login {
-	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.opening, secure.NewEphemeral())}
+	return &login{from: originOf(peer), handshake: secure.NewServer(&srv.access.Load().opening, secure.NewEphemeral())}
 }
 
 // originOf returns the origin that a connection is counted for: an IPv4 address, an IPv6 network of

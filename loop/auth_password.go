@@ -47,7 +47,7 @@ func (l *passwordLogin) takeTurn() {
 // isPassword reports whether a text is the password of clients. The time that it takes tells
 // nothing about the password.
 func (srv *Server) isPassword(text []byte) bool {
-	given, want := sha256.Sum256(text), sha256.Sum256([]byte(srv.cfg.Password))
+	given, want := sha256.Sum256(text), sha256.Sum256([]byte(srv.access.Load().password))
 	return subtle.ConstantTimeCompare(given[:], want[:]) == 1
 }
 

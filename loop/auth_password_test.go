@@ -17,7 +17,8 @@ import (
 func TestAuthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		srv := &Server{cfg: Config{Password: "right"}}
+		srv := &Server{}
+		srv.access.Store(&access{password: "right"})
 		srv.acceptLog = &limitedLog{log: slog.New(slog.NewTextHandler(&log, nil)), last: map[string]*limitedMessage{}}
 		srv.logins.init(1)
 		guesser := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 5}

@@ -90,5 +90,5 @@ func (a *auth) keysLeft(now int64, busy bool) time.Duration {
 
 // timeLeft is auth.timeLeft.
 func (s *session) timeLeft(now int64) time.Duration {
-	return s.auth.timeLeft(now, s.srv.cfg.IdleTimeout, s.output.busy.Load())
+	return s.auth.timeLeft(now, s.srv.access.Load().idle, s.output.busy.Load())
 }

@@ -70,6 +70,10 @@ type Config struct {
 	// memory only.
 	Data Data
 
+	// Change changes settings of the running server, by the names of flags, as a line of the control
+	// socket asks; nil settings: to those that files now have. Nil: such lines are refused.
+	Change func(srv *Server, settings map[string]string) (Changes, error)
+
 	// NewLog makes a log of what requests change, for an engine.Replayer: one for each event loop,
 	// and as many as there are long requests at a time. Nil: nothing is logged but to the journal.
 	// It is not called if there is a journal. With NewLog the first LSN is 1, as an
@@ -114,9 +118,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = DefaultMaxConns
-	}
-	if cfg.Encrypt && len(cfg.Allow) == 0 {
-		cfg.Allow = Loopback
 	}
 	if cfg.EventLoops == 0 {
 		cfg.EventLoops = DefaultEventLoops()

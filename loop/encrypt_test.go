@@ -381,7 +381,7 @@ func TestAllowedWithEncryption(t *testing.T) {
 		{true, "::/0", "192.0.2.1", false},
 		{false, "", "192.0.2.1", true},
 	} {
-		cfg := Config{Addr: ":0", Encrypt: c.encrypt}
+		cfg := Config{Addr: ":0", Encrypt: c.encrypt, KDF: testKDF}
 		if c.allow != "" {
 			cfg.Allow = []netip.Prefix{netip.MustParsePrefix(c.allow)}
 		}
@@ -390,6 +390,9 @@ func TestAllowedWithEncryption(t *testing.T) {
 			t.Fatal(err)
 		}
 		srv := &Server{cfg: cfg}
+		if err := srv.initAccess(); err != nil {
+			t.Fatal(err)
+		}
 		if got := srv.Allowed(&net.TCPAddr{IP: net.ParseIP(c.addr)}); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}

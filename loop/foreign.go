@@ -16,7 +16,7 @@ import (
 // clientProtocol returns the protocol of a connection that is not native and begins with first.
 // sure is false while first is too short to tell.
 func (s *session) clientProtocol(first []byte) (p foreign.Protocol, sure bool) {
-	if s.srv.cfg.Legacy && legacy.IsClient(s.srv.legacy.cipher, first) {
+	if s.srv.cfg.Legacy && legacy.IsClient(s.srv.access.Load().cipher, first) {
 		return foreign.Unknown, true
 	}
 	return foreign.Client(first)

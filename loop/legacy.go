@@ -39,26 +39,15 @@ const (
 
 // legacyServer is what the connections of CyberDB's wire share.
 type legacyServer struct {
-	cipher          *legacy.Cipher // nil: plain
-	unauthenticated atomic.Int64   // input of connections that have not authenticated, in bytes
-	limit           int64          // of these; constant
+	unauthenticated atomic.Int64 // input of connections that have not authenticated, in bytes
+	limit           int64        // of these; constant
 	// firstRequest has one token: for the one large request that is read of unauthenticated
 	// clients.
 	firstRequest chan struct{}
 }
 
-func (l *legacyServer) init(cfg *Config, limit int64) (err error) {
-	if !cfg.Legacy {
-		return nil
-	}
-	if err = legacy.CheckPassword(cfg.Password, cfg.Encrypt); err != nil {
-		return fmt.Errorf("the password: %w", err)
-	}
+func (l *legacyServer) init(limit int64) {
 	l.firstRequest, l.limit = make(chan struct{}, 1), limit
-	if cfg.Encrypt {
-		l.cipher, err = legacy.NewCipher(cfg.Password)
-	}
-	return err
 }
 
 // legacySession is the state that only a session of CyberDB's wire has.
@@ -87,8 +76,8 @@ func (srv *Server) firstTimeout(peer net.Addr) time.Duration {
 	switch {
 	case !srv.cfg.Legacy:
 		return handshakeTime
-	case srv.cfg.IdleTimeout > 0:
-		return max(srv.cfg.IdleTimeout, handshakeTime)
+	case srv.access.Load().idle > 0:
+		return max(srv.access.Load().idle, handshakeTime)
 	case originOf(peer).IsValid():
 		return legacySilence
 	}
@@ -126,7 +115,7 @@ func (s *session) speaksLegacy(in []byte) bool {
 
 // beginLegacy turns the session into one of CyberDB's wire.
 func (s *session) beginLegacy() {
-	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.legacy.cipher)}
+	s.legacy = &legacySession{wire: legacy.NewWire(s.srv.access.Load().cipher)}
 	s.auth.expect(legacyControlTime)
 	s.auth.heard(time.Now().UnixNano())
 	if s.auth.login.from.IsValid() && !s.srv.cfg.LegacyInsecure {
@@ -266,7 +255,7 @@ func (s *session) legacyAnswered(reply []byte, err error) {
 func (s *session) legacyEnds(reason error) {
 	s.close()
 	// a wrong key turns everything into garbage
-	wrong := errors.Is(reason, ErrPassword) || s.srv.legacy.cipher != nil && s.auth.login != nil
+	wrong := errors.Is(reason, ErrPassword) || s.srv.cfg.Encrypt && s.auth.login != nil
 	switch {
 	case wrong && s.auth.login != nil:
 		s.refused(&secure.Refusal{Code: secure.RefusedPassword, Text: reason.Error()})

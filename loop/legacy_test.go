@@ -46,7 +46,7 @@ func dialLegacy(t testing.TB, srv *Server) *legacyConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &legacyConn{TB: t, Conn: conn, cipher: srv.legacy.cipher}
+	return &legacyConn{TB: t, Conn: conn, cipher: srv.access.Load().cipher}
 }
 
 // say sends a pickle as a message, in pieces of so many bytes; 0: in one piece.

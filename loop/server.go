@@ -13,9 +13,6 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
-	"cyberdb-fast/codec"
-	"cyberdb-fast/codec/secure"
-	"cyberdb-fast/codec/value"
 	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/loop/hotkeys"
 	"cyberdb-fast/loop/stats"
@@ -30,7 +27,6 @@ type Server struct {
 	limits     limits
 	log        *slog.Logger
 	store      *shardmap.Store
-	opening    secure.ServerConfig
 	events     *gnet.Client // runs the event loops
 	engine     *engine.Engine
 	started    time.Time
@@ -57,6 +53,8 @@ type Server struct {
 	expirer   *expirer
 	hurry     hurry
 
+	access          atomic.Pointer[access]
+	accessMu        sync.Mutex // held while access is changed
 	time            storeTime
 	clock           coarseClock
 	draining        atomic.Bool
@@ -124,15 +122,6 @@ func start(cfg Config, limits limits) (*Server, error) {
 		sweeps:     make(chan struct{}),
 		hurry:      hurry{asked: make(chan struct{})},
 		loops:      make(map[gnet.EventLoop]*eventLoop),
-		opening: secure.ServerConfig{
-			KDF:     cfg.KDF,
-			Encrypt: cfg.Encrypt,
-			Limits: secure.Limits{
-				MaxFrameBytes: codec.MaxFrameBytes,
-				MaxValueBytes: value.MaxValueBytes,
-				IdleSeconds:   uint32(cfg.IdleTimeout / time.Second),
-			},
-		},
 	}
 	srv.time.init(limits.wall)
 	srv.durableWaits.init()
@@ -153,9 +142,7 @@ func start(cfg Config, limits limits) (*Server, error) {
 // serve initializes the parts of the server, listens, and runs the event loops.
 func (srv *Server) serve() (err error) {
 	cfg := &srv.cfg
-	if err := srv.legacy.init(cfg, srv.limits.unauthenticatedBytes); err != nil {
-		return err
-	}
+	srv.legacy.init(srv.limits.unauthenticatedBytes)
 	srv.logins.init(loginWorkers())
 	srv.unauthenticated.init()
 	srv.requests.limit, srv.requests.time = srv.limits.inputBytes, srv.limits.inputTime
@@ -165,7 +152,7 @@ func (srv *Server) serve() (err error) {
 	srv.sessions.init()
 	srv.logs.init(cfg.Thresholds)
 	srv.clock.init(time.Now())
-	if srv.opening.Key, err = cfg.KDF.Key(cfg.Password); err != nil {
+	if err := srv.initAccess(); err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // the derivation took 32 MiB and more, once

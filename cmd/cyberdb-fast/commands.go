@@ -47,11 +47,16 @@ func newRoot(server *server, stdout, stderr *os.File) *cobra.Command {
 		}
 		_, _ = io.WriteString(stdout, text)
 	})
-	for _, title := range []string{filesGroup, otherGroup} {
+	for _, title := range []string{remoteGroup, filesGroup, otherGroup} {
 		root.AddGroup(&cobra.Group{ID: title, Title: title})
 	}
 	root.AddCommand(newCheckCommand(stdout, stderr), newExportCommand(stdout, stderr), newImportCommand(stdout, stderr))
 	root.AddCommand(newVersionCommand(stdout))
+	root.AddCommand(newCLICommand(stdout, stderr), newPingCommand(stdout, stderr))
+	root.AddCommand(newLookCommands(stdout, stderr)...)
+	root.AddCommand(newItemCommands(stdout, stderr)...)
+	root.AddCommand(newFileCommands(stdout, stderr)...)
+	root.AddCommand(newSettingsCommands(stdout, stderr)...)
 	root.SetHelpCommand(newHelpCommand())
 	root.SetHelpCommandGroupID(otherGroup)
 	root.SetCompletionCommandGroupID(otherGroup)

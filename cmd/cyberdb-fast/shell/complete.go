@@ -26,7 +26,7 @@ const (
 var (
 	dotWord    = regexp.MustCompile(`^\s*(\.[a-z]*)$`)
 	dotTable   = regexp.MustCompile(`^\s*\.tail\s+(\S*)$`)
-	keyPart    = regexp.MustCompile(`([\pL_][\pL\pN_]*)\[("[^"\\]*|'[^'\\]*)$`)
+	keyPart    = regexp.MustCompile(`([\pL_][\pL\pN_]*)\[("[^"\\]*|'[^'\\]*|)$`)
 	methodPart = regexp.MustCompile(`([\pL_][\pL\pN_]*)\.([\pL\pN_]*)$`)
 	namePart   = regexp.MustCompile(`(?:^|[^\pL\pN_."'])([\pL_][\pL\pN_]*)$`)
 )
@@ -116,13 +116,16 @@ func (c *completer) kind(ctx context.Context, name string) (client.Kind, bool) {
 	return kind, err == nil
 }
 
-// keys returns the keys of a dict that begin with a quote and the beginning of a text. Only the
+// keys returns the keys of a dict that begin with what follows a quote, if there is one. Only the
 // first keys of a large dict are looked at.
 func (c *completer) keys(ctx context.Context, name, part string) (choices []string) {
 	if kind, ok := c.kind(ctx, name); !ok || kind != client.KindDict {
 		return nil
 	}
-	quote, begin := part[:1], part[1:]
+	quote, begin := `"`, ""
+	if part != "" {
+		quote, begin = part[:1], part[1:]
+	}
 	items, _ := client.DictOf[govalue.Encoded, govalue.Encoded](c.shell.db, c.shell.session.TableNamed(name)).Scan(ctx)
 	seen := 0
 	for key := range items {

@@ -65,14 +65,24 @@ func info(s *Shell, ctx context.Context, args []string) error {
 	return s.page(ctx, func(w io.Writer) error { return s.view(w).Info(ctx, section) })
 }
 
-func stat(s *Shell, ctx context.Context, _ []string) error { return s.view(s.out).Stat(ctx, 0) }
+func stat(s *Shell, ctx context.Context, _ []string) error {
+	return untilStopped(ctx, s.view(s.out).Stat(ctx, 0))
+}
+
+// untilStopped is the error of a view that Ctrl-C ends as it should.
+func untilStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
 
 func tail(s *Shell, ctx context.Context, args []string) error {
 	filter, err := tailFilter(args)
 	if err != nil {
 		return err
 	}
-	return s.view(s.out).Tail(ctx, filter)
+	return untilStopped(ctx, s.view(s.out).Tail(ctx, filter))
 }
 
 func tailFilter(args []string) (filter views.TailFilter, err error) {

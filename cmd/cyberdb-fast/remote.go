@@ -70,10 +70,12 @@ func newRemoteCommand(c remoteCommand, stdout, stderr *os.File) *cobra.Command {
 		}
 		return nil
 	}
-	cmd.Flags().StringVar(&r.dir, "dir", firstOf(os.Getenv(variableOf("dir")), defaultDir), "data `directory` of the server")
+	cmd.Flags().
+		StringVar(&r.dir, "dir", firstOf(os.Getenv(variableOf("dir")), defaultDir), "data `directory` of the server")
 	_ = cmd.RegisterFlagCompletionFunc("dir", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	if !c.control {
-		cmd.Flags().DurationVar(&r.timeout, "timeout", remoteTimeout, "longest `time` for connecting, and for each request")
+		cmd.Flags().
+			DurationVar(&r.timeout, "timeout", remoteTimeout, "longest `time` for connecting, and for each request")
 	}
 	if c.json {
 		cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
@@ -140,7 +142,10 @@ func (r *remote) explainOpen(err error, where string) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, client.ErrWrongPassword):
-		return fmt.Errorf("%w: give the password in the URL, in CYBERDB_PASSWORD or its file in CYBERDB_PASSWORD_FILE", err)
+		return fmt.Errorf(
+			"%w: give the password in the URL, in CYBERDB_PASSWORD or its file in CYBERDB_PASSWORD_FILE",
+			err,
+		)
 	case errors.Is(r.ctx.Err(), context.Canceled):
 		return errors.New("interrupted")
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():

@@ -24,9 +24,10 @@ func newSaveCommand(stdout, stderr *os.File) *cobra.Command {
 	cmd := newRemoteCommand(remoteCommand{
 		use:   "save [NAME] [--replace]",
 		short: "Have the server save its tables",
-		long: "Has the server of the data directory save its tables now: to its own file, or to the file NAME, which\n" +
-			"ends in .cdb and is in the data directory unless it is an absolute path.",
-		most: 1, control: true,
+		long: `Has the server of the data directory save its tables now: to its own file, or to the file NAME,
+which ends in .cdb and is in the data directory unless it is an absolute path.`,
+		most:    1,
+		control: true,
 		run: func(r *remote, args []string) error {
 			return r.file("save", strings.Join(args, ""), replace)
 		},
@@ -40,10 +41,12 @@ func newLoadCommand(stdout, stderr *os.File) *cobra.Command {
 	cmd := newRemoteCommand(remoteCommand{
 		use:   "load NAME [--replace]",
 		short: "Have the server load the tables of a file",
-		long: "Has the server of the data directory load all tables of the file NAME, which ends in .cdb and is in the\n" +
-			"data directory unless it is an absolute path.",
-		least: 1, most: 1, control: true,
-		run: func(r *remote, args []string) error { return r.file("load", args[0], replace) },
+		long: `Has the server of the data directory load all tables of the file NAME, which ends in .cdb and is
+in the data directory unless it is an absolute path.`,
+		least:   1,
+		most:    1,
+		control: true,
+		run:     func(r *remote, args []string) error { return r.file("load", args[0], replace) },
 	}, stdout, stderr)
 	cmd.Flags().BoolVar(&replace, "replace", false, "replace all tables of the server")
 	return cmd
@@ -67,11 +70,13 @@ func newBackupCommand(stdout, stderr *os.File) *cobra.Command {
 	return newRemoteCommand(remoteCommand{
 		use:   "backup DIR",
 		short: "Make a verified copy that a server can start from",
-		long: "Has the server of the data directory save its tables to DIR/data.cdb, reads every byte of it, and prints\n" +
-			"its digest. DIR is new or empty. A server starts from the copy with --dir DIR. If anything fails, nothing\n" +
-			"is left in DIR, and the exit code is 1.",
-		least: 1, most: 1, control: true,
-		run: func(r *remote, args []string) error { return r.backup(args[0]) },
+		long: `Has the server of the data directory save its tables to DIR/data.cdb, reads every byte of it, and
+prints its digest. DIR is new or empty. A server starts from the copy with --dir DIR. If anything
+fails, nothing is left in DIR, and the exit code is 1.`,
+		least:   1,
+		most:    1,
+		control: true,
+		run:     func(r *remote, args []string) error { return r.backup(args[0]) },
 	}, stdout, stderr)
 }
 

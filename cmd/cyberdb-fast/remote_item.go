@@ -19,9 +19,12 @@ an index.`
 // newItemCommands returns the commands that read and change one item of a table.
 func newItemCommands(stdout, stderr *os.File) []*cobra.Command {
 	get := newRemoteCommand(remoteCommand{
-		use: "get [URL] TABLE KEY [--json]", short: "Print the value of a key",
-		long:  "Prints the repr of the value of a key. A key that is missing is a KeyError and exit code 1." + wordsHelp,
-		least: 2, most: 2, json: true,
+		use:   "get [URL] TABLE KEY [--json]",
+		short: "Print the value of a key",
+		long:  "Prints the repr of the value of a key. A missing key is a KeyError and exit code 1." + wordsHelp,
+		least: 2,
+		most:  2,
+		json:  true,
 		run: func(r *remote, args []string) error {
 			return r.item(args[0], func(ctx context.Context, item *eval.Item) error {
 				val, err := item.Get(ctx, eval.Word(args[1]))
@@ -34,7 +37,7 @@ func newItemCommands(stdout, stderr *os.File) []*cobra.Command {
 	}, stdout, stderr)
 	del := newRemoteCommand(remoteCommand{
 		use: "del [URL] TABLE KEY", short: "Remove a key",
-		long:  "Removes a key. A key that is missing is a KeyError and exit code 1." + wordsHelp,
+		long:  "Removes a key. A missing key is a KeyError and exit code 1." + wordsHelp,
 		least: 2, most: 2,
 		run: func(r *remote, args []string) error {
 			return r.item(args[0], func(ctx context.Context, item *eval.Item) error {

@@ -28,7 +28,11 @@ func newLookCommands(stdout, stderr *os.File) []*cobra.Command {
 		newViewCommand("tables [URL] [--json]", "List the tables", (*views.View).Tables, stdout, stderr),
 		newViewCommand("hot [URL] [--json]", "Show the keys that are used most", (*views.View).Hot, stdout, stderr),
 		newViewCommand(
-			"slow [URL] [--json]", "Show slow requests, and large requests and replies", (*views.View).Slow, stdout, stderr,
+			"slow [URL] [--json]",
+			"Show slow requests, and large requests and replies",
+			(*views.View).Slow,
+			stdout,
+			stderr,
 		),
 		newStatCommand(stdout, stderr),
 		newTailCommand(stdout, stderr),

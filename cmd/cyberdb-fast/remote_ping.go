@@ -16,8 +16,8 @@ func newPingCommand(stdout, stderr *os.File) *cobra.Command {
 	return newRemoteCommand(remoteCommand{
 		use:   "ping [URL]",
 		short: "Ask whether the server answers; the health check of containers",
-		long: "Prints PONG and the time of one request, and exits with 0, if the server answers. Otherwise it prints\n" +
-			"why not in one line, and exits with 1.",
+		long: `Prints PONG and the time of one request, and exits with 0, if the server answers. Otherwise it
+prints why not in one line, and exits with 1.`,
 		run: func(r *remote, _ []string) error {
 			db, err := r.open()
 			if err != nil {

@@ -13,15 +13,17 @@ func newSettingsCommands(stdout, stderr *os.File) []*cobra.Command {
 	configure := newRemoteCommand(remoteCommand{
 		use:   "configure SETTING=VALUE...",
 		short: "Change settings while the server runs",
-		long: "Changes settings of the server of the data directory until it ends: slow-request, large-request,\n" +
-			"large-reply, log-level and others that can change while it runs. The names are those of the flags.",
+		long: `Changes settings of the server of the data directory until it ends: slow-request, large-request,
+large-reply, log-level and others that can change while it runs. The names are those of the flags.`,
 		least: 1, most: 100, control: true,
 		run: func(r *remote, args []string) error {
 			settings := make(map[string]string)
 			for _, arg := range args {
 				name, val, ok := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 				if _, twice := settings[name]; !ok || name == "" || twice {
-					return usageError(fmt.Errorf("%q: write each setting once, as SETTING=VALUE: slow-request=5ms", arg))
+					return usageError(
+						fmt.Errorf("%q: write each setting once, as SETTING=VALUE: slow-request=5ms", arg),
+					)
 				}
 				settings[name] = val
 			}
@@ -31,8 +33,8 @@ func newSettingsCommands(stdout, stderr *os.File) []*cobra.Command {
 	reload := newRemoteCommand(remoteCommand{
 		use:   "reload",
 		short: "Have the server read its configuration and password files again",
-		long: "Has the server of the data directory read its configuration file and its password file again, as SIGHUP\n" +
-			"does. A file with errors changes nothing.",
+		long: `Has the server of the data directory read its configuration file and its password file again, as
+SIGHUP does. A file with errors changes nothing.`,
 		control: true,
 		run:     func(r *remote, _ []string) error { return r.settings(map[string]any{"do": "reload"}) },
 	}, stdout, stderr)

@@ -45,7 +45,9 @@ func (c *call) clock() (since time.Duration, err error) {
 		high int
 		unit time.Duration
 	}{
-		{"hour", 23, time.Hour}, {"minute", 59, time.Minute}, {"second", 59, time.Second},
+		{"hour", 23, time.Hour},
+		{"minute", 59, time.Minute},
+		{"second", 59, time.Second},
 		{"microsecond", 999999, time.Microsecond},
 	} {
 		n, err := c.within(part.name, 0, 0, part.high)
@@ -162,8 +164,13 @@ func (c *call) makeTimeDelta() (object, error) {
 		name string
 		unit time.Duration
 	}{
-		{"days", 24 * time.Hour}, {"seconds", time.Second}, {"microseconds", time.Microsecond},
-		{"milliseconds", time.Millisecond}, {"minutes", time.Minute}, {"hours", time.Hour}, {"weeks", 7 * 24 * time.Hour},
+		{"days", 24 * time.Hour},
+		{"seconds", time.Second},
+		{"microseconds", time.Microsecond},
+		{"milliseconds", time.Millisecond},
+		{"minutes", time.Minute},
+		{"hours", time.Hour},
+		{"weeks", 7 * 24 * time.Hour},
 	} {
 		if !c.has(part.name) {
 			continue

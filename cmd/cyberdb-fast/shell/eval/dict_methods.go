@@ -19,12 +19,16 @@ var dictMethods map[string]function
 
 func init() {
 	dictMethods = map[string]function{
-		"get":        {"key, default=None", "the value of key, or default", (*call).dictGet},
-		"set":        {"key, value, *, ttl=None, keep_ttl=False", "sets key; ttl in seconds", (*call).dictSet},
-		"setdefault": {"key, default=None, *, ttl=None", "the value of key, which is set first if missing", (*call).setDefault},
-		"delete":     {"key", "removes key", onKey((*encodedDict).Delete)},
-		"pop":        {"key, default=...", "removes key and returns its value", (*call).dictPop},
-		"popitem":    {"", "removes and returns the newest item", (*call).popItem},
+		"get": {"key, default=None", "the value of key, or default", (*call).dictGet},
+		"set": {"key, value, *, ttl=None, keep_ttl=False", "sets key; ttl in seconds", (*call).dictSet},
+		"setdefault": {
+			"key, default=None, *, ttl=None",
+			"the value of key, which is set first if missing",
+			(*call).setDefault,
+		},
+		"delete":  {"key", "removes key", onKey((*encodedDict).Delete)},
+		"pop":     {"key, default=...", "removes key and returns its value", (*call).dictPop},
+		"popitem": {"", "removes and returns the newest item", (*call).popItem},
 		"clear": {"", "removes all items", func(c *call) (object, error) {
 			return nothing{}, c.table.dict().Clear(c.ctx)
 		}},
@@ -33,13 +37,19 @@ func init() {
 		"get_many": {"keys", "a dict of those keys that are there", (*call).getMany},
 		"items":    {"", "all items, page by page", func(c *call) (object, error) { return pairsOf(c.table), nil }},
 		"keys":     {"", "all keys, page by page", func(c *call) (object, error) { return c.table.all().keys(), nil }},
-		"values":   {"", "all values, page by page", func(c *call) (object, error) { return c.table.all().values(), nil }},
-		"copy":     {"", "all items as of one moment, as a value", (*call).copyDict},
+		"values": {
+			"",
+			"all values, page by page",
+			func(c *call) (object, error) { return c.table.all().values(), nil },
+		},
+		"copy": {"", "all items as of one moment, as a value", (*call).copyDict},
 		"increment": {
 			"key, by=1, *, ttl=None", "adds to the value of key, and returns the sum", (*call).increment,
 		},
 		"compare_and_set": {
-			"key, old, new, *, ttl=None", "sets key to new if its value is old; ABSENT for no value", (*call).compareAndSet,
+			"key, old, new, *, ttl=None",
+			"sets key to new if its value is old; ABSENT for no value",
+			(*call).compareAndSet,
 		},
 		"ttl":     {"key", "the seconds until key expires, or None", (*call).timeToLive},
 		"expire":  {"key, ttl", "makes key expire after so many seconds", (*call).expire},

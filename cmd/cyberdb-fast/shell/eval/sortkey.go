@@ -5,7 +5,8 @@ import (
 	"cyberdb-fast/cmd/cyberdb-fast/shell/syntax"
 )
 
-const sortKeyForms = "a sort key is len, str, str.lower, or a lambda of items, -, len, str, .lower() and tuples of these"
+const sortKeyForms = "a sort key is len, str, str.lower, or a lambda of items, -, len, str, .lower() " +
+	"and tuples of these"
 
 // sort sorts a list by a key, which is data and is not executed.
 func (c *call) sort() (object, error) {

@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 
 	"cyberdb-fast/client"
@@ -32,7 +33,7 @@ func (e *evaluation) lookUp(n syntax.Name) (object, error) {
 	}
 	t, err := e.existing(n.Name)
 	if errors.Is(err, client.ErrNoSuchTable) {
-		msg := "no table is named '" + n.Name + "': create one with " + n.Name + ` = dict("` + n.Name + `"), or list(...)`
+		msg := fmt.Sprintf(`no table is named '%[1]s': create one with %[1]s = dict("%[1]s"), or list(...)`, n.Name)
 		if isFunction(n.Name) {
 			msg = "'" + n.Name + "' is a function: call it, " + n.Name + "(...)"
 		}

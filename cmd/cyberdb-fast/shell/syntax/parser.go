@@ -2,7 +2,6 @@ package syntax
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,8 +16,9 @@ const maxDepth = 200
 // reserved are Python's keywords.
 var reserved = func() map[string]bool {
 	words := make(map[string]bool)
-	for word := range strings.FieldsSeq(`False None True and as assert async await break class continue def del elif else
-		except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield`) {
+	for word := range strings.FieldsSeq(`False None True and as assert async await break class continue def del
+		elif else except finally for from global if import in is lambda nonlocal not or pass
+		raise return try while with yield`) {
 		words[word] = true
 	}
 	return words
@@ -34,17 +34,25 @@ func Parse(src string) ([]Statement, error) {
 		return nil, p.errorAt(i, "the text has a NUL character: write \\0")
 	}
 	if !utf8.ValidString(src) {
-		i := 0
-		for r, n := utf8.DecodeRuneInString(src); r != utf8.RuneError || n > 1; r, n = utf8.DecodeRuneInString(src[i:]) {
-			i += n
-		}
-		return nil, p.errorAt(i, "the text is not UTF-8: write other bytes as \\xhh")
+		return nil, p.errorAt(validLength(src), "the text is not UTF-8: write other bytes as \\xhh")
 	}
 	all, err := p.statements()
 	if err != nil {
 		return nil, err
 	}
 	return all, nil
+}
+
+// validLength returns how many bytes at the front of a text are UTF-8.
+func validLength(src string) (n int) {
+	for n < len(src) {
+		r, size := utf8.DecodeRuneInString(src[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
 }
 
 // ParseExpression parses one expression. Errors: *Error.
@@ -72,7 +80,7 @@ type parser struct {
 }
 
 func (p *parser) advance() (err error) {
-	p.token, err = p.lexer.next()
+	p.token, err = p.next()
 	return err
 }
 
@@ -144,9 +152,9 @@ func (p *parser) afterStatement() error {
 			"may write: write t.increment(key, n), or t.compare_and_set(key, old, new)")
 	case t.kind == operator && t.text == "=":
 		return p.errorAt(t.at, "the shell assigns to one target at a time")
-	case t.kind == operator && slices.Contains([]string{"*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"}, t.text):
+	case t.kind == operator && strings.Contains(" * / // % ** @ & | ^ << >> ", " "+t.text+" "):
 		return p.errorAt(t.at, "the shell does no arithmetic: write the result, or use t.increment(key, n)")
-	case t.kind == operator && slices.Contains([]string{"<", ">", "<=", ">="}, t.text):
+	case t.kind == operator && strings.Contains(" < > <= >= ", " "+t.text+" "):
 		return p.errorAt(t.at, "the shell compares with ==, != and in only")
 	}
 	return p.unexpected("the end of the statement")

@@ -31,7 +31,18 @@ type requestLog struct {
 	Entries        []loggedRequest `json:"entries"`
 }
 
-var logTitles = []string{"time", "execution", "queue", "command", "table", "key", "request", "reply", "client", "status"}
+var logTitles = []string{
+	"time",
+	"execution",
+	"queue",
+	"command",
+	"table",
+	"key",
+	"request",
+	"reply",
+	"client",
+	"status",
+}
 
 func (r *loggedRequest) cells() []string {
 	return []string{

@@ -37,16 +37,27 @@ type banner struct {
 	dir         string
 	data        string // where the tables are stored
 	secret      password
-	terminal    bool // the lines go to a terminal, the only place where a password may be shown
+	metrics     string // URL; "": none
+	terminal    bool   // the lines go to a terminal, the only place where a password may be shown
 }
 
-func bannerOf(cfg *config, srv *loop.Server, dir *dataDir, file *dataFile, secret password, terminal bool) banner {
+func bannerOf(cfg *config, now *started, dir *dataDir, file *dataFile, terminal bool) banner {
+	srv := now.srv
 	b := banner{
-		version: versionLine(), encrypt: cfg.encrypt,
-		anyone: len(cfg.allow) == 0 && !cfg.encrypt, onlyHere: len(cfg.allow) == 0 && cfg.encrypt,
-		allow: cfg.allow, interfaces: interfaceAddresses(),
-		maxConns: cfg.maxConns, eventLoops: srv.EventLoops(), idle: cfg.idle,
-		dir: dir.path, data: dataText(cfg, file.path), secret: secret, terminal: terminal,
+		version:    versionLine(),
+		encrypt:    cfg.encrypt,
+		anyone:     len(cfg.allow) == 0 && !cfg.encrypt,
+		onlyHere:   len(cfg.allow) == 0 && cfg.encrypt,
+		allow:      cfg.allow,
+		interfaces: interfaceAddresses(),
+		maxConns:   cfg.maxConns,
+		eventLoops: srv.EventLoops(),
+		idle:       cfg.idle,
+		dir:        dir.path,
+		data:       dataText(cfg, file.path),
+		secret:     now.secret,
+		metrics:    metricsURL(now.pages),
+		terminal:   terminal,
 	}
 	if srv.Info().Persistence == loop.ReadOnly {
 		b.data = file.path + ", read-only: the disk was full at the start; free disk space, then restart"
@@ -77,6 +88,9 @@ func writeBanner(w io.Writer, b banner) {
 	line("data", "%s", b.data)
 	line("security", "%s", b.securityText())
 	line("password", "%s", b.passwordText())
+	if b.metrics != "" {
+		line("metrics", "%s", b.metrics)
+	}
 	fmt.Fprintln(&s)
 	line("connect", "%s", b.connectURL())
 	line("try it", "%sgo run ./examples/quickstart '%s'", b.passwordVariable(), b.connectURL())

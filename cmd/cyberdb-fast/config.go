@@ -109,10 +109,7 @@ func (c *config) check() error {
 // --allow is not set. It also returns one if they could use CyberDB's own protocol without
 // --legacy-insecure.
 func (c *config) checkReach(secret password) error {
-	if !c.reachedFromElsewhere() {
-		return nil
-	}
-	if c.legacy.on && !c.legacy.insecure {
+	if c.legacy.on && !c.legacy.insecure && reachedFromElsewhere(c.tcpAddr()) {
 		return fmt.Errorf(
 			"--legacy with --host %s: CyberDB's own protocol reveals the password to the network, even with "+
 				"--encrypt: "+
@@ -123,10 +120,19 @@ func (c *config) checkReach(secret password) error {
 	if !secret.own || len(c.allow) > 0 {
 		return nil
 	}
+	open := ""
+	switch {
+	case reachedFromElsewhere(c.tcpAddr()):
+		open = "--host " + c.host
+	case reachedFromElsewhere(c.http):
+		open = "--http " + c.http
+	default:
+		return nil
+	}
 	return fmt.Errorf(
-		"--host %s can be reached from other machines, but the password was generated here: "+
+		"%s can be reached from other machines, but the password was generated here: "+
 			"list the clients' addresses with --allow, or set a password with --password-file",
-		c.host,
+		open,
 	)
 }
 
@@ -138,12 +144,12 @@ func (c *config) dataPath(dir *dataDir) string {
 	return dir.file(c.dataFile)
 }
 
-// reachedFromElsewhere reports whether other machines can connect.
-func (c *config) reachedFromElsewhere() bool {
-	if c.host == "" {
+// reachedFromElsewhere reports whether other machines can connect to an address; "" is none.
+func reachedFromElsewhere(address string) bool {
+	if address == "" {
 		return false
 	}
-	addr, err := net.ResolveTCPAddr("tcp", c.tcpAddr())
+	addr, err := net.ResolveTCPAddr("tcp", address)
 	return err == nil && !addr.IP.IsLoopback() // listening reports a bad name
 }
 

@@ -73,11 +73,10 @@ func (f *flagSet) listening(cfg *config) {
 	)
 	g.BoolFunc("encrypt", "encrypt all connections; clients use cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
 
-	g.StringVar(
-		&cfg.http,
+	g.Var(
+		&httpAddress{&cfg.http},
 		"http",
-		"",
-		"`address` of metrics and health checks over HTTP, 127.0.0.1:9981 for example (default none)",
+		"address of metrics and health checks over HTTP: 127.0.0.1:9981 (default none)",
 	)
 	g.BoolFunc(
 		"legacy",

@@ -42,6 +42,10 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			if port, err = harness.FreePort(); err != nil {
+				return err
+			}
+			env.Setenv("HTTP", port)
 			files, err := filepath.Abs("../../codec/legacy/testdata/cdb")
 			env.Setenv("CDB", files)
 			return err
@@ -61,6 +65,7 @@ func TestScript(t *testing.T) {
 			"filled":   filled,
 			"refuses":  refuses,
 			"taken":    taken,
+			"answers":  answers,
 			"stall":    stall,
 			"stopping": stopping,
 			"control":  control,

@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/term"
 
+	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/loop"
+	"cyberdb-fast/loop/web"
 )
 
 // stopTime is how long pending requests may take after the first signal.
@@ -77,7 +79,7 @@ func (s *server) serve() (code int, err error) {
 	slog.SetDefault(log)
 	ends, signals := watchSignals(log)
 
-	if err := loop.CheckDescriptors(cfg.maxConns, 0); err != nil {
+	if err := loop.CheckDescriptors(cfg.maxConns, cfg.otherDescriptors()); err != nil {
 		return exitUsage, err
 	}
 	dir, err := openDataDir(cfg.dir)
@@ -95,7 +97,7 @@ func (s *server) serve() (code int, err error) {
 		return exitUsage, err
 	}
 	defer stopProfile()
-	srv, secret, err := start(cfg, dir, file, log, s.queue)
+	now, err := start(cfg, dir, file, log, s.queue)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -105,10 +107,17 @@ func (s *server) serve() (code int, err error) {
 	printed := make(chan struct{})
 	go func() { // the reader may hang
 		defer close(printed)
-		writeBanner(s.stdout, bannerOf(cfg, srv, dir, file, secret, term.IsTerminal(int(s.stdout.Fd()))))
+		writeBanner(s.stdout, bannerOf(cfg, now, dir, file, term.IsTerminal(int(s.stdout.Fd()))))
 	}()
 	defer waitAtMost(bannerTime, printed)
-	return await(srv, ends, log), nil
+	return await(now.srv, ends, log), nil
+}
+
+// started is a server that serves.
+type started struct {
+	srv    *loop.Server
+	pages  *web.Server // nil: none
+	secret password
 }
 
 // start starts the server with the password from the settings, or with the data directory's own.
@@ -118,24 +127,18 @@ func start(
 	file *dataFile,
 	log *slog.Logger,
 	queue *logQueue,
-) (*loop.Server, password, error) {
-	secret, err := cfg.password.read(dir)
+) (*started, error) {
+	secret, kdf, err := credentials(cfg, dir, log)
 	if err != nil {
-		return nil, password{}, err
+		return nil, err
 	}
-	if err := cfg.checkReach(secret); err != nil {
-		return nil, password{}, err
-	}
-	kdf, err := dir.kdf()
+	pages, err := cfg.listenHTTP(log)
 	if err != nil {
-		return nil, password{}, err
-	}
-	for _, warning := range slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings()) {
-		log.Warn(warning)
+		return nil, err
 	}
 	bar := progressBar{os.Stderr, logWriter{queue, frameRoom}}
 	if err := takeOver(file.path, classesOf(cfg.legacy.opaque), bar, log); err != nil {
-		return nil, password{}, err
+		return nil, err
 	}
 	data := loop.Data{
 		File: file.path, Journal: file.journal, Cycle: cfg.cycle, Fsync: cfg.fsync,
@@ -166,12 +169,38 @@ func start(
 		Logger:          log,
 		LogRequest:      cfg.log.requests,
 		DroppedLogLines: queue.dropped.Load,
-		Version:         version(),
+
+		OtherDescriptors: cfg.otherDescriptors(),
+
+		Version: version(),
 	})
 	if err != nil {
-		return nil, password{}, explainStart(err, cfg, file)
+		return nil, explainStart(err, cfg, file)
 	}
-	return srv, secret, nil
+	if pages != nil {
+		pages.Serve(srv)
+	}
+	return &started{srv, pages, secret}, nil
+}
+
+// credentials returns the password and the salt of its key, and warns about the settings that make
+// it less safe.
+func credentials(cfg *config, dir *dataDir, log *slog.Logger) (password, secure.KDF, error) {
+	secret, err := cfg.password.read(dir)
+	if err != nil {
+		return password{}, secure.KDF{}, err
+	}
+	if err := cfg.checkReach(secret); err != nil {
+		return password{}, secure.KDF{}, err
+	}
+	warnings := slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings(), cfg.httpWarnings())
+	kdf, err := dir.kdf()
+	if err == nil {
+		for _, warning := range warnings {
+			log.Warn(warning)
+		}
+	}
+	return secret, kdf, err
 }
 
 // await waits until a signal has stopped the server, or the server has ended by itself, and returns

@@ -71,7 +71,9 @@ func TestTableFigures(t *testing.T) {
 	}
 	all := tablesOf(w, map[any]any{"sort": "name"}).Tables
 	for i, want := range []stats.TableCounts{
-		{Requests: 1, Hits: 2, Misses: 3}, {Requests: 6, Hits: 3, Misses: 3}, {Requests: 5, Hits: 3, Misses: 2},
+		{Requests: 1, Hits: 2, Misses: 3},
+		{Requests: 6, Hits: 3, Misses: 3},
+		{Requests: 5, Hits: 3, Misses: 2},
 		{Requests: 1},
 	} {
 		if all[i].TableCounts != want {

@@ -141,7 +141,8 @@ func TestPipelineIsCounted(t *testing.T) {
 		t.Errorf("latencies of %d gets, %d sets", gets.Latency.Count, sets.Latency.Count)
 	}
 	table, _ := srv.store.Lookup(&shardmap.Call{}, []byte("d"))
-	if got, want := statsNow(srv).Table(table.Tag()), (stats.TableCounts{Requests: 3 * n, Hits: n, Misses: n}); got != want {
+	want := stats.TableCounts{Requests: 3 * n, Hits: n, Misses: n}
+	if got := statsNow(srv).Table(table.Tag()); got != want {
 		t.Errorf("the table's counts are %+v, want %+v", got, want)
 	}
 }

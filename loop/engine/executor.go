@@ -45,9 +45,10 @@ type Result struct {
 	Op      codec.Opcode
 	Status  codec.Status
 	// the error is internal: the door should close the client's connection
-	Internal  bool
-	Checks    bool            // of Background: checking the arguments alone would take long
-	TableName []byte          // a view into the request; empty if the request was refused before its table's name was read
+	Internal bool
+	Checks   bool // of Background: checking the arguments alone would take long
+	// a view into the request; empty if the request was refused before its table's name was read
+	TableName []byte
 	Table     *shardmap.Table // nil: it has found none
 	Hits      uint32          // keys of a dict that it has looked up and found
 	Misses    uint32          // those that were not there

@@ -29,6 +29,7 @@ const remoteTimeout = 5 * time.Second
 // remote is a command that talks with a running server, and finds it.
 type remote struct {
 	ctx     context.Context // ends with Ctrl-C
+	stop    func()          // lets Ctrl-C end the program again
 	stdout  *os.File
 	stderr  *os.File
 	url     string // given, or in the environment; "": the server of dir
@@ -86,7 +87,7 @@ func newRemoteCommand(c remoteCommand, stdout, stderr *os.File) *cobra.Command {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		r.ctx = ctx
+		r.ctx, r.stop = ctx, stop
 		if !c.control && r.url == "" {
 			r.url = os.Getenv("CYBERDB_URL")
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -63,7 +64,8 @@ func (r *remote) talk(db *client.Client, s *shell.Shell) error {
 		return errors.New(eval.Explain(err))
 	}
 	fmt.Fprintf(r.stdout, "cyberdb-fast %v: .help, or Ctrl-D to end\n", info["version"])
-	return s.Interactive(r.ctx, os.Stdin, r.stdout)
+	r.stop() // in the shell, Ctrl-C ends a statement
+	return s.Interactive(context.Background(), os.Stdin, r.stdout)
 }
 
 // explainScript prints why a script has ended: for text that cannot be parsed, with a caret.

@@ -33,7 +33,7 @@ type controlAnswer struct {
 
 	// of "reload" and "configure"
 	Changed []string `json:"changed"`
-	Restart []string `json:"restart"`
+	Restart []string `json:"need_restart"`
 }
 
 // addr returns where clients on this machine reach the server.

@@ -21,8 +21,11 @@ type Form struct {
 // read. Errors: those of w and of the client; what was written before is incomplete then.
 func Print(ctx context.Context, w io.Writer, r Result, form Form) error {
 	p := &printer{out: bufio.NewWriter(w), form: form, separator: ", "}
-	if form.Rows {
+	switch {
+	case form.Rows:
 		p.separator = ",\n "
+	case form.JSON: // as package jsonvalue writes it
+		p.separator = ","
 	}
 	switch r := r.(type) {
 	case nil:
@@ -82,15 +85,15 @@ func (p *printer) marks(ctx context.Context, s *Sequence) (marks, error) {
 	case s.Kind == Pairs && !p.form.JSON:
 		return marks{"[", "(", ", ", ")", "]"}, nil
 	case s.Kind == Pairs:
-		return marks{"[", `{"$tuple": [`, ", ", "]}", "]"}, nil
+		return marks{"[", `{"$tuple":[`, ",", "]}", "]"}, nil
 	case !p.form.JSON:
 		return marks{"{", "", ": ", "", "}"}, nil
 	}
 	plain, err := plainKeys(ctx, s)
 	if plain {
-		return marks{"{", "", ": ", "", "}"}, err
+		return marks{"{", "", ":", "", "}"}, err
 	}
-	return marks{`{"$dict": [`, "[", ", ", "]", "]}"}, err
+	return marks{`{"$dict":[`, "[", ",", "]", "]}"}, err
 }
 
 // plainKeys reports whether all keys of a dict can be keys of a JSON object. It reads the dict once

@@ -89,14 +89,13 @@ func (s *commandsSection) histogramOf() histogram {
 func (h histogram) since(earlier histogram) histogram {
 	added := make(histogram)
 	for bound, n := range h {
-		if more := n - earlier[bound]; more > 0 {
-			added[bound] = more
-		}
+		added[bound] = max(0, n-earlier[bound])
 	}
 	return added
 }
 
-// quantile returns the bound below which this share of the requests is, in microseconds.
+// quantile returns the time below which this share of the requests is, in microseconds: requests are
+// taken to be spread evenly between two bounds.
 func (h histogram) quantile(q float64) (us float64, ok bool) {
 	total := 0.0
 	bounds := make([]float64, 0, len(h))
@@ -105,11 +104,12 @@ func (h histogram) quantile(q float64) (us float64, ok bool) {
 		bounds = append(bounds, bound)
 	}
 	slices.Sort(bounds)
-	seen := 0.0
+	seen, low := 0.0, 0.0
 	for _, bound := range bounds {
-		if seen += h[bound]; seen >= q*total {
-			return bound * 1e6, true
+		if n := h[bound]; n > 0 && seen+n >= q*total {
+			return (low + (bound-low)*(q*total-seen)/n) * 1e6, true
 		}
+		seen, low = seen+h[bound], bound
 	}
 	return 0, false
 }

@@ -6,7 +6,8 @@
 //
 // Listen opens the address before the tables are loaded; Serve gives the server its database. web.go
 // has the server and its pages, admit.go says which requests are answered, conns.go bounds the
-// connections, and metrics.go and text.go write the figures. A new page is a pattern in newMux.
+// connections, scrape.go and the files that it calls write the figures. A new page is a pattern in
+// newMux.
 //
 // Every request but /healthz from this machine needs HTTP Basic: any user name, and the database's
 // password. The package knows no tables, no files and no wire: what it shows comes from methods of

@@ -1,216 +1,123 @@
 package web
 
-import "cyberdb-fast/loop"
+import (
+	"maps"
+	"slices"
 
-// figure is a family with one sample: a figure of INFO.
-type figure struct {
-	name  string
-	kind  kind
-	help  string
-	value func(*loop.Info) float64
+	"cyberdb-fast/loop"
+)
+
+// number is what a figure may be.
+type number interface {
+	~int | ~int64 | ~uint64 | ~float64
 }
 
-// figures are those of every server.
-var figures = []figure{
-	{
-		"cyberdb_uptime_seconds", gauge, "Time since the server was started.",
-		func(i *loop.Info) float64 { return i.UptimeSeconds },
-	},
-	{
-		"cyberdb_event_loops", gauge, "Event loops of the server.",
-		func(i *loop.Info) float64 { return float64(i.EventLoops) },
-	},
-	{
-		"cyberdb_encrypted", gauge, "1 if connections are encrypted (--encrypt).",
-		func(i *loop.Info) float64 { return truth(i.Encrypted) },
-	},
-	{
-		"cyberdb_connections", gauge, "Open connections.",
-		func(i *loop.Info) float64 { return float64(i.Connections) },
-	},
-	{
-		"cyberdb_connections_limit", gauge, "Most connections at once (--max-con).",
-		func(i *loop.Info) float64 { return float64(i.MaxConns) },
-	},
-	{
-		"cyberdb_requests_total", counter, "Requests executed.",
-		func(i *loop.Info) float64 { return float64(i.Requests) },
-	},
-	{
-		"cyberdb_long_requests", gauge, "Requests that run in the background now.",
-		func(i *loop.Info) float64 { return float64(i.LongRequests) },
-	},
-	{
-		"cyberdb_waiting_requests", gauge, "Requests that wait for a time or an event now.",
-		func(i *loop.Info) float64 { return float64(i.WaitingRequests) },
-	},
-	{
-		"cyberdb_tables", gauge, "Tables, dicts and lists.",
-		func(i *loop.Info) float64 { return float64(i.Tables) },
-	},
-	{
-		"cyberdb_poisoned_tables", gauge, "Tables that are closed since a panic left them partially changed.",
-		func(i *loop.Info) float64 { return float64(i.PoisonedTables) },
-	},
-	{
-		"cyberdb_views", gauge, "Open views: long reads and saves.",
-		func(i *loop.Info) float64 { return float64(i.Views) },
-	},
-	{
-		"cyberdb_clock", gauge, "LSN of the last change.",
-		func(i *loop.Info) float64 { return float64(i.Clock) },
-	},
-	{
-		"cyberdb_refused_total", counter, "Connections that were refused, failed logins among them.",
-		func(i *loop.Info) float64 { return float64(i.Refused) },
-	},
-	{
-		"cyberdb_failed_logins_total", counter, "Logins with a wrong password.",
-		func(i *loop.Info) float64 { return float64(i.FailedLogins) },
-	},
-	{
-		"cyberdb_waiting_logins", gauge, "Logins that wait for their turn now.",
-		func(i *loop.Info) float64 { return float64(i.WaitingLogins) },
-	},
-	{
-		"cyberdb_accept_errors_total", counter, "Connections that could not be accepted.",
-		func(i *loop.Info) float64 { return float64(i.AcceptErrors) },
-	},
-	{
-		"cyberdb_idle_closed_total", counter, "Connections closed since they were idle (--timeout).",
-		func(i *loop.Info) float64 { return float64(i.IdleClosed) },
-	},
-	{
-		"cyberdb_overrun_closed_total", counter, "Connections closed for unread replies or too many requests ahead.",
-		func(i *loop.Info) float64 { return float64(i.Overrun) },
-	},
-	{
-		"cyberdb_bad_frames_total", counter, "Malformed messages.",
-		func(i *loop.Info) float64 { return float64(i.BadFrames) },
-	},
-	{
-		"cyberdb_panics_total", counter, "Panics, all of them caught.",
-		func(i *loop.Info) float64 { return float64(i.Panics) },
-	},
-	{
-		"cyberdb_dropped_log_lines_total", counter, "Lines of the log that could not be written in time.",
-		func(i *loop.Info) float64 { return float64(i.DroppedLogLines) },
-	},
-	{
-		"cyberdb_memory_limit_bytes", gauge, "Memory that the server may use (--max-memory); 0: no limit.",
-		func(i *loop.Info) float64 { return float64(i.MaxMemoryBytes) },
-	},
-	{
-		"cyberdb_unsent_bytes", gauge, "Replies that are not sent yet, since clients do not read.",
-		func(i *loop.Info) float64 { return float64(i.UnsentBytes) },
-	},
-	{
-		"cyberdb_buffered_input_bytes", gauge, "Requests that are incomplete, or wait.",
-		func(i *loop.Info) float64 { return float64(i.BufferedInputBytes) },
-	},
-	{
-		"cyberdb_heap_bytes", gauge, "Memory of the Go heap.",
-		func(i *loop.Info) float64 { return float64(i.HeapBytes) },
-	},
-	{
-		"cyberdb_slab_bytes", gauge, "Memory of tables, outside the Go heap.",
-		func(i *loop.Info) float64 { return float64(i.SlabBytes) },
-	},
-	{
-		"cyberdb_slab_free_bytes", gauge, "The part of cyberdb_slab_bytes in no use.",
-		func(i *loop.Info) float64 { return float64(i.SlabFreeBytes) },
-	},
-	{
-		"cyberdb_goroutines", gauge, "Goroutines.",
-		func(i *loop.Info) float64 { return float64(i.Goroutines) },
-	},
+// writeGauge writes a family with one sample, which goes up and down.
+func writeGauge[N number](out *text, name, help string, value N) {
+	out.family(name, gauge, help)
+	out.sample(float64(value))
 }
 
-// dataFigures are those of a server that keeps its tables on disk.
-var dataFigures = []figure{
-	{
-		"cyberdb_saved_clock", gauge, "LSN up to which the data file holds all changes.",
-		func(i *loop.Info) float64 { return float64(i.Data.SavedClock) },
-	},
-	{
-		"cyberdb_saved_bytes", gauge, "Size of the data file.",
-		func(i *loop.Info) float64 { return float64(i.Data.SavedBytes) },
-	},
-	{
-		"cyberdb_saved_ago_seconds", gauge, "Time since a save was tried last.",
-		func(i *loop.Info) float64 { return i.Data.SavedAgoSeconds },
-	},
-	{
-		"cyberdb_save_seconds", gauge, "How long the last save took.",
-		func(i *loop.Info) float64 { return i.Data.SaveSeconds },
-	},
-	{
-		"cyberdb_save_failed", gauge, "1 if the last save failed.",
-		func(i *loop.Info) float64 { return truth(i.Data.SaveError != "") },
-	},
-	{
-		"cyberdb_durable_clock", gauge, "LSN up to which all changes are on disk.",
-		func(i *loop.Info) float64 { return float64(i.Data.DurableClock) },
-	},
-	{
-		"cyberdb_journal_bytes", gauge, "Size of the journal.",
-		func(i *loop.Info) float64 { return float64(i.Data.JournalBytes) },
-	},
-	{
-		"cyberdb_journal_pending_bytes", gauge, "Changes that wait to be written to the journal.",
-		func(i *loop.Info) float64 { return float64(i.Data.PendingBytes) },
-	},
-	{
-		"cyberdb_read_only", gauge, "1 if changes are refused: the journal is broken, or the disk is full.",
-		func(i *loop.Info) float64 { return truth(i.Data.ReadOnly != "") },
-	},
-	{
-		"cyberdb_journal_failed", gauge, "1 if the journal is broken, until the server is restarted.",
-		func(i *loop.Info) float64 { return truth(i.Data.JournalError != "") },
-	},
-	{
-		"cyberdb_segment_failed", gauge, "1 if the next segment of the journal cannot be begun.",
-		func(i *loop.Info) float64 { return truth(i.Data.SegmentError != "") },
-	},
-	{
-		"cyberdb_not_durable_total", counter, "Changes that were applied, and could not be written.",
-		func(i *loop.Info) float64 { return float64(i.Data.NotDurable) },
-	},
-	{
-		"cyberdb_skipped_requests", gauge, "Requests of the journal that the start has skipped, since they panic.",
-		func(i *loop.Info) float64 { return float64(i.Data.Skipped) },
-	},
-	{
-		"cyberdb_lost_operations", gauge, "Operations that were lost, as the start has found, at least.",
-		func(i *loop.Info) float64 { return float64(i.Data.LostOperations) },
-	},
-	{
-		"cyberdb_lost_bytes", gauge, "Bytes of the journal that the start has cut off.",
-		func(i *loop.Info) float64 { return float64(i.Data.LostBytes) },
-	},
-}
-
-// writeInfo writes the figures of INFO.
-func writeInfo(out *text, info *loop.Info) {
-	out.family("cyberdb_info", gauge, "1; its labels describe the server.")
-	out.sample(1, "version", info.Version, "persistence", info.Persistence)
-	writeFigures(out, figures, info)
-	if info.Data != nil {
-		writeFigures(out, dataFigures, info)
-	}
-}
-
-func writeFigures(out *text, all []figure, info *loop.Info) {
-	for _, f := range all {
-		out.family(f.name, f.kind, f.help)
-		out.sample(f.value(info))
-	}
+// writeCounter writes a family with one sample, which only grows.
+func writeCounter[N number](out *text, name, help string, value N) {
+	out.family(name, counter, help)
+	out.sample(float64(value))
 }
 
 // truth returns 1 for true.
-func truth(b bool) float64 {
+func truth(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
+}
+
+// writeInfo writes the figures of INFO.
+func writeInfo(out *text, i *loop.Info) {
+	out.family("cyberdb_info", gauge, "1; its labels describe the server.")
+	out.sample(1, "version", i.Version, "persistence", i.Persistence)
+	writeGauge(out, "cyberdb_uptime_seconds", "Time since the server was started.", i.UptimeSeconds)
+	writeGauge(out, "cyberdb_encrypted", "1 if connections are encrypted (--encrypt).", truth(i.Encrypted))
+	writeProcess(out, i)
+	writeConnections(out, i)
+	writeWork(out, i)
+	writeMemory(out, i)
+	if i.Data != nil {
+		writeData(out, i)
+	}
+}
+
+func writeProcess(out *text, i *loop.Info) {
+	writeGauge(out, "cyberdb_event_loops", "Event loops of the server.", i.EventLoops)
+	writeGauge(out, "cyberdb_goroutines", "Goroutines of the process.", i.Goroutines)
+	writeCounter(out, "cyberdb_cpu_seconds_total", "Processor time used, that of the kernel included.", i.CPUSeconds)
+	writeCounter(out, "cyberdb_gc_cycles_total", "Garbage collections.", i.GCCycles)
+	writeCounter(out, "cyberdb_gc_pause_seconds_total", "Pauses of the garbage collector.", i.GCPauseSeconds)
+	writeCounter(out, "cyberdb_panics_total", "Panics, all of them caught.", i.Panics)
+	writeCounter(out, "cyberdb_dropped_log_lines_total",
+		"Lines of the log that could not be written in time.", i.DroppedLogLines)
+}
+
+func writeConnections(out *text, i *loop.Info) {
+	writeGauge(out, "cyberdb_connections", "Open connections.", i.Connections)
+	writeGauge(out, "cyberdb_connections_limit", "Most connections at once (--max-con).", i.MaxConns)
+	out.family("cyberdb_connection_states", gauge, "Open connections by what they wait for.")
+	for _, state := range slices.Sorted(maps.Keys(i.ConnectionStates)) {
+		out.sample(float64(i.ConnectionStates[state]), "state", state)
+	}
+	writeCounter(out, "cyberdb_logins_total", "Logins that have worked.", i.Logins)
+	writeCounter(out, "cyberdb_failed_logins_total", "Logins with a wrong password.", i.FailedLogins)
+	writeGauge(out, "cyberdb_waiting_logins", "Logins that wait for their turn now.", i.WaitingLogins)
+	writeCounter(out, "cyberdb_refused_total", "Connections that were refused, failed logins among them.", i.Refused)
+	writeCounter(out, "cyberdb_accept_errors_total", "Connections that could not be accepted.", i.AcceptErrors)
+	writeCounter(out, "cyberdb_idle_closed_total",
+		"Connections closed since they were idle (--timeout).", i.IdleClosed)
+	writeCounter(out, "cyberdb_overrun_closed_total",
+		"Connections closed for unread replies, or for too many requests ahead.", i.Overrun)
+	writeCounter(out, "cyberdb_bad_frames_total", "Malformed messages.", i.BadFrames)
+}
+
+func writeWork(out *text, i *loop.Info) {
+	writeCounter(out, "cyberdb_requests_total", "Requests executed.", i.Requests)
+	writeGauge(out, "cyberdb_long_requests", "Requests that run in the background now.", i.LongRequests)
+	writeGauge(out, "cyberdb_background_processors",
+		"Processors that requests in the background use now.", i.Budgets.Processors.Used)
+	writeGauge(out, "cyberdb_background_processors_limit",
+		"Most processors that requests in the background use.", i.Budgets.Processors.Limit)
+	writeGauge(out, "cyberdb_waiting_requests", "Requests that wait for a time or an event now.", i.WaitingRequests)
+	writeGauge(out, "cyberdb_long_reads", "Long reads whose replies are being made.", i.Budgets.LongReads.Used)
+	writeGauge(out, "cyberdb_long_reads_limit", "Most long reads at once.", i.Budgets.LongReads.Limit)
+	writeGauge(out, "cyberdb_tables", "Tables, dicts and lists.", i.Tables)
+	writeGauge(out, "cyberdb_poisoned_tables",
+		"Tables that are closed since a panic left them partially changed.", i.PoisonedTables)
+	writeGauge(out, "cyberdb_views", "Open views: long reads and saves.", i.Views)
+	writeGauge(out, "cyberdb_clock", "LSN of the last change.", i.Clock)
+}
+
+func writeMemory(out *text, i *loop.Info) {
+	writeGauge(out, "cyberdb_resident_bytes", "Resident memory of the process.", i.ResidentBytes)
+	m := &i.Memory
+	out.family("cyberdb_memory_bytes", gauge, "Resident memory of the process, by its part.")
+	out.sample(float64(m.HeapBytes), "part", "heap")
+	out.sample(float64(m.HeapIdleBytes), "part", "heap_idle")
+	out.sample(float64(m.StackBytes), "part", "stack")
+	out.sample(float64(m.SlabBytes), "part", "slab")
+	out.sample(float64(m.OtherBytes), "part", "other")
+	writeGauge(out, "cyberdb_slab_bytes", "Memory of tables, outside the Go heap.", i.SlabBytes)
+	writeGauge(out, "cyberdb_slab_free_bytes", "The part of cyberdb_slab_bytes in no use.", i.SlabFreeBytes)
+
+	b := &i.Budgets
+	writeGauge(out, "cyberdb_used_memory_bytes",
+		"Memory in use, as it is compared with --max-memory; 0 without it.", b.MemoryBytes.Used)
+	writeGauge(out, "cyberdb_used_memory_limit_bytes", "That limit (--max-memory); 0: none.", b.MemoryBytes.Limit)
+	writeGauge(out, "cyberdb_unsent_bytes",
+		"Replies that are not sent yet, since clients do not read.", b.UnsentBytes.Used)
+	writeGauge(out, "cyberdb_unsent_limit_bytes", "Above it, clients wait.", b.UnsentBytes.Limit)
+	writeGauge(out, "cyberdb_buffered_input_bytes",
+		"Requests that are incomplete, or wait.", b.BufferedInputBytes.Used)
+	writeGauge(out, "cyberdb_buffered_input_limit_bytes", "Above it, requests are refused.", b.BufferedInputBytes.Limit)
+	writeGauge(out, "cyberdb_unauthenticated_bytes",
+		"Requests of clients of CyberDB's own protocol that have not logged in.", b.UnauthenticatedBytes.Used)
+	writeGauge(out, "cyberdb_unauthenticated_limit_bytes",
+		"Above it, these clients are closed; 0 without --legacy.", b.UnauthenticatedBytes.Limit)
 }

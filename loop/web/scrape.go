@@ -28,6 +28,10 @@ func (m *scrape) of(db *loop.Server) []byte {
 	var out text
 	info := db.Info()
 	writeInfo(&out, &info)
+	writeCommands(&out, db.Stats())
+	if tables, err := db.Tables("bytes", maxTables); err == nil { // else the server stops
+		writeTables(&out, &tables)
+	}
 	m.text, m.made = out.Bytes(), time.Now()
 	return m.text
 }

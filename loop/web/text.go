@@ -2,6 +2,9 @@ package web
 
 import (
 	"bytes"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -38,6 +41,17 @@ func (t *text) sample(value float64, labels ...string) {
 		return
 	}
 	metrics.WriteGaugeFloat64(t, name, value)
+}
+
+// distribution adds a histogram to the current family: pairs of an upper bound and of how many values
+// are no larger, their sum and their number.
+func (t *text) distribution(buckets [][2]float64, sum float64, count int64, labels ...string) {
+	for _, b := range append(slices.Clip(buckets), [2]float64{math.Inf(1), float64(count)}) {
+		bound := strconv.FormatFloat(b[0], 'g', -1, 64)
+		metrics.WriteCounterFloat64(t, t.name+"_bucket"+labelled(append(slices.Clip(labels), "le", bound)), b[1])
+	}
+	metrics.WriteCounterFloat64(t, t.name+"_sum"+labelled(labels), sum)
+	metrics.WriteCounterFloat64(t, t.name+"_count"+labelled(labels), float64(count))
 }
 
 // labelled returns the labels as the format has them, "" for none.

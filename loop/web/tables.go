@@ -1,0 +1,68 @@
+package web
+
+import "cyberdb-fast/loop"
+
+const (
+	// maxTables is how many tables have samples of their own.
+	maxTables = 100
+	// otherTables is the label of all others together. They have no kind, so a table of that name is
+	// another one.
+	otherTables = "other"
+)
+
+// tableFamilies are what is shown of each table.
+var tableFamilies = []struct {
+	name  string
+	kind  kind
+	help  string
+	value func(*loop.TableSums) float64
+}{
+	{
+		"cyberdb_table_entries", gauge, "Entries of a dict, elements of a list.",
+		func(s *loop.TableSums) float64 { return float64(s.Entries) },
+	},
+	{
+		"cyberdb_table_bytes", gauge, "Bytes of a table's keys and values, as max_bytes counts them.",
+		func(s *loop.TableSums) float64 { return float64(s.Bytes) },
+	},
+	{
+		"cyberdb_table_requests_total", counter, "Requests for a table.",
+		func(s *loop.TableSums) float64 { return float64(s.Requests) },
+	},
+	{
+		"cyberdb_table_hits_total", counter, "Keys that were looked up and found.",
+		func(s *loop.TableSums) float64 { return float64(s.Hits) },
+	},
+	{
+		"cyberdb_table_misses_total", counter, "Keys that were looked up and not there.",
+		func(s *loop.TableSums) float64 { return float64(s.Misses) },
+	},
+	{
+		"cyberdb_table_expired_total", counter, "Entries removed since their time to live was over.",
+		func(s *loop.TableSums) float64 { return float64(s.Expired) },
+	},
+	{
+		"cyberdb_table_idle_total", counter, "Entries removed since they were not used for the time to idle.",
+		func(s *loop.TableSums) float64 { return float64(s.Idle) },
+	},
+	{
+		"cyberdb_table_evicted_total", counter, "Entries removed to make room.",
+		func(s *loop.TableSums) float64 { return float64(s.Evicted) },
+	},
+	{
+		"cyberdb_table_refused_total", counter, "Changes that were refused, since a table was full.",
+		func(s *loop.TableSums) float64 { return float64(s.Refused) },
+	},
+}
+
+// writeTables writes what is known of the largest tables, and of all others together.
+func writeTables(out *text, tables *loop.Tables) {
+	for _, f := range tableFamilies {
+		out.family(f.name, f.kind, f.help)
+		for i := range tables.Tables {
+			t := &tables.Tables[i]
+			out.sample(f.value(&t.TableSums), "table", t.Name, "kind", t.Kind)
+		}
+		out.sample(f.value(&tables.Other), "table", otherTables)
+	}
+}

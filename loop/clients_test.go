@@ -26,12 +26,12 @@ func TestClients(t *testing.T) {
 	began := time.Now()
 	srv := startServer(t, legacyOn(nil))
 	old := dialLegacy(t, srv)
-	w, err := tryDial(t, srv, srv.opening.Key)
+	w, err := tryDial(t, srv, keyOf(t, legacyPassword))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.write(w.request(codec.OpDictSet, "d", "k", strings.Repeat("v", 1000))[:500])
-	other, err := tryDial(t, srv, srv.opening.Key)
+	other, err := tryDial(t, srv, keyOf(t, legacyPassword))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,11 +18,11 @@ const sampledEvery = 64
 // A request of a part has no time of its own: reading the clock would cost more than the request. If
 // a part is slow, its costliest request, by the estimate, is what is logged. Owned by the event loop.
 type observed struct {
-	hot       *hotkeys.Sketch // constant
-	countdown int             // requests until one is looked at for hot keys
-	bytes     int64           // requestLogs.bytes as of the beginning of the part
-	at        time.Duration   // when the part has begun, or a request of it was logged, in monotonic time
-	cost      int             // eventLoop.exec.Cost before the next request
+	hot       hotkeys.Sketch // other goroutines read it
+	countdown int            // requests until one is looked at for hot keys
+	bytes     int64          // requestLogs.bytes as of the beginning of the part
+	at        time.Duration  // when the part has begun, or a request of it was logged, in monotonic time
+	cost      int            // eventLoop.exec.Cost before the next request
 	costliest executedRequest
 }
 
@@ -51,18 +51,17 @@ func (s *session) observe(req *codec.Request, replyBytes int) {
 	}
 	o.cost = x.Cost
 	if o.countdown--; o.countdown < 0 {
-		s.sampleKey(req)
+		l.sampleKey()
 	}
 	if int64(req.FrameBytes()+replyBytes) > o.bytes {
 		s.logNotable(req, replyBytes)
 	}
 }
 
-// sampleKey counts the key of a request, if it is for one.
-func (s *session) sampleKey(req *codec.Request) {
-	l := s.loop
-	if table, key := s.srv.engine.Target(req); key != nil {
-		l.observed.hot.Add(table, key, l.began)
+// sampleKey counts the key of the request that was executed last, if it was for one.
+func (l *eventLoop) sampleKey() {
+	if key := l.exec.Key(); key != nil {
+		l.observed.hot.Add(l.exec.TableName, key, l.began)
 		l.observed.countdown = rand.IntN(2*sampledEvery - 1)
 	}
 }

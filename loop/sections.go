@@ -97,7 +97,7 @@ func (srv *Server) HotKeys() hotkeys.Hot {
 	srv.loopsMu.Lock()
 	sketches := make([]*hotkeys.Sketch, 0, len(srv.loops))
 	for _, l := range srv.loops {
-		sketches = append(sketches, l.observed.hot)
+		sketches = append(sketches, &l.observed.hot)
 	}
 	srv.loopsMu.Unlock()
 	hot := hotkeys.Merge(sketches, srv.time.monotonic())

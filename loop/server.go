@@ -14,7 +14,6 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"cyberdb-fast/loop/engine"
-	"cyberdb-fast/loop/hotkeys"
 	"cyberdb-fast/loop/stats"
 	"cyberdb-fast/persist"
 	"cyberdb-fast/shardmap"
@@ -290,7 +289,6 @@ func (srv *Server) loopOf(el gnet.EventLoop) *eventLoop {
 	if l == nil {
 		l = &eventLoop{srv: srv, exec: srv.engine.NewExecutor()}
 		l.record.init()
-		l.observed.hot = new(hotkeys.Sketch)
 		l.startTimers(el)
 		srv.loops[el] = l
 	}

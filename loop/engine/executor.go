@@ -97,6 +97,16 @@ func (x *Executor) Time() int64 { return x.call.Time }
 // Store returns the store that the executor works on.
 func (x *Executor) Store() *shardmap.Store { return x.engine.env.Store }
 
+// Key returns the encoded key that the last request was for, a view into it; nil: it was for none,
+// or was not executed.
+func (x *Executor) Key() []byte {
+	executed := x.Outcome == Answered || x.Outcome == AwaitsDisk
+	if !executed || x.Status != codec.StatusOK && x.Status != codec.StatusKeyError || !x.engine.commands[x.Op].OnKey {
+		return nil
+	}
+	return x.args[0]
+}
+
 // WhenFree makes free be called, on another goroutine, once the table of the blocked request is
 // free. If it is free already, WhenFree returns false, and does not call free.
 func (x *Executor) WhenFree(free func()) bool { return x.Table.WhenUnlocked(free) }

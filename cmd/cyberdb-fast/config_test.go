@@ -26,7 +26,7 @@ func readConfig(t *testing.T, args []string, env map[string]string, file string)
 		}
 		args = append([]string{"--config", name}, args...)
 	}
-	s := newServer(os.Stdout, nil)
+	s := newServer(args, os.Stdout, nil)
 	root := newRoot(s, os.Stdout, os.Stderr)
 	root.RunE = func(*cobra.Command, []string) error {
 		return s.flags.complete(s.cfg, func(key string) (string, bool) { v, ok := env[key]; return v, ok })

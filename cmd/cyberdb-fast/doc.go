@@ -7,7 +7,8 @@
 // server itself in server.go, and those for files in check.go, export.go and import.go. The settings
 // are in config.go, flags.go, environment.go and configfile.go, the data directory in datadir.go, the
 // password in password.go, the first lines on the screen in banner.go, the errors of starting in
-// explain.go, the signals in signals.go, the log in logqueue.go, and the HTTP server in http.go.
+// explain.go, the signals in signals.go, changes of settings in reload.go, what systemd is told in
+// notify.go, the log in logqueue.go, and the HTTP server in http.go.
 //
 // Exit codes: 0 after a clean shutdown, and after a check that found no damage; 1 if serving or
 // stopping failed, or a file is damaged; 2 if the server could not start with these settings.

@@ -64,13 +64,13 @@ func TestEnvironment(t *testing.T) {
 			}
 		}
 		fallback := flag.DefValue
-		if flag.Value.Type() == "boolfunc" {
-			fallback = "false"
-		}
 		byFlag, byDefault := read([]string{"--" + flag.Name + "=" + sample}, nil, ""), read(nil, nil, "")
 		if reflect.DeepEqual(byFlag, byDefault) {
 			t.Errorf("--%s=%s changes nothing", flag.Name, sample)
 		}
+		kept := *byFlag
+		flagsOf(&kept)
+		same("flags made of a config", &kept, byFlag)
 		env := map[string]string{variable: sample}
 		same(variable, read(nil, env, ""), byFlag)
 		same(flag.Name+" in the file", read(nil, nil, flag.Name+" = "+sample), byFlag)

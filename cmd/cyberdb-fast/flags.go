@@ -35,6 +35,11 @@ func newFlags() (*flagSet, *config) {
 		fsync:    persist.EverySecond,
 		log:      logFlags{slow: defaultSlow, largeRequest: defaultLarge, largeReply: defaultLarge},
 	}
+	return flagsOf(cfg), cfg
+}
+
+// flagsOf returns the flags that change a config, with its values.
+func flagsOf(cfg *config) *flagSet {
 	all := &flagSet{FlagSet: newGroup()}
 	all.Usage = func() {}
 
@@ -46,7 +51,7 @@ func newFlags() (*flagSet, *config) {
 	for _, group := range all.groups {
 		all.AddFlagSet(group.flags)
 	}
-	return all, cfg
+	return all
 }
 
 // listening adds the flags that say which clients may connect, and how.
@@ -60,7 +65,7 @@ func (f *flagSet) listening(cfg *config) {
 		"address to listen on; 0.0.0.0 means all, \"\" means none (needs --unix)",
 	)
 	g.VarP(&number{&cfg.port, 0, 65535}, "port", "p", "TCP port; 0 lets the system choose")
-	g.StringVar(&cfg.unix, "unix", "", "`path` of a Unix socket to listen on as well")
+	g.StringVar(&cfg.unix, "unix", cfg.unix, "`path` of a Unix socket to listen on as well")
 	g.Var(
 		&permissions{&cfg.unixMode},
 		"unix-mode",
@@ -71,29 +76,32 @@ func (f *flagSet) listening(cfg *config) {
 		"allow",
 		"networks and addresses that may connect over TCP: 10.0.0.0/8,::1 (default any; with --encrypt 127.0.0.1,::1)",
 	)
-	g.BoolFunc("encrypt", "encrypt all connections; clients use cyberdbs: and unixs: URLs", onOff(&cfg.encrypt))
+	toggle(g, "encrypt", "encrypt all connections; clients use cyberdbs: and unixs: URLs", &cfg.encrypt)
 
 	g.Var(
 		&httpAddress{&cfg.http},
 		"http",
 		"address of metrics and health checks over HTTP: 127.0.0.1:9981 (default none)",
 	)
-	g.BoolFunc(
+	toggle(
+		g,
 		"legacy",
 		"also serve CyberDB 0.9.3 (Python) clients on this machine; with --encrypt those that encrypt. Their "+
 			"protocol is insecure",
-		onOff(&cfg.legacy.on),
+		&cfg.legacy.on,
 	)
-	g.BoolFunc(
+	toggle(
+		g,
 		"legacy-insecure",
 		"... and those on other machines: an eavesdropper on the network learns the password",
-		onOff(&cfg.legacy.insecure),
+		&cfg.legacy.insecure,
 	)
 
-	g.BoolFunc(
+	toggle(
+		g,
 		"keep-opaque",
 		"... and store objects of their own classes as opaque bytes: reading one runs its code in the client",
-		onOff(&cfg.legacy.opaque),
+		&cfg.legacy.opaque,
 	)
 }
 
@@ -140,17 +148,19 @@ func (f *flagSet) data(cfg *config) {
 		"when changes are synced to disk: before each reply (always), every second (everysec), or left to the "+
 			"system (no)",
 	)
-	g.BoolFunc(
+	toggle(
+		g,
 		"no-journal",
 		"write no journal: changes since the last save are lost if the process is killed",
-		onOff(&cfg.noJournal),
+		&cfg.noJournal,
 	)
-	g.BoolFunc(
+	toggle(
+		g,
 		"repair",
 		"start with what is readable of damaged files; the rest is kept under names that end in .damaged",
-		onOff(&cfg.repair),
+		&cfg.repair,
 	)
-	g.BoolFunc("exit-on-io-error", "exit when the disk fails, instead of serving reads", onOff(&cfg.exitOnIOError))
+	toggle(g, "exit-on-io-error", "exit when the disk fails, instead of serving reads", &cfg.exitOnIOError)
 	g.Var(
 		&textFlag{&cfg.password.flags.file, "file"},
 		"password-file",
@@ -172,7 +182,7 @@ func (f *flagSet) logging(cfg *config) {
 		"lines of key=value pairs (text) or of JSON (json)",
 	)
 	g.Var(newLogLevel(&cfg.log.level), "log-level", "what is logged: debug, info, warn, error, and what is above it")
-	g.BoolFunc("print-log", "log every request", onOff(&cfg.log.requests))
+	toggle(g, "print-log", "log every request", &cfg.log.requests)
 	g.Var(
 		&threshold{&cfg.log.slow},
 		"slow-request",
@@ -192,17 +202,23 @@ func (f *flagSet) other(cfg *config) {
 	g.StringVar(
 		&cfg.file,
 		"config",
-		"",
+		cfg.file,
 		"`file` of \"flag = value\" lines, and password = ...; flags and environment override it",
 	)
-	g.StringVar(&cfg.cpuProfile, "cpu-profile", "", "write a CPU profile to this `file`, for go tool pprof")
-	g.BoolFunc(
+	g.StringVar(&cfg.cpuProfile, "cpu-profile", cfg.cpuProfile, "write a CPU profile to this `file`, for go tool pprof")
+	toggle(
+		g,
 		"end-with-stdin",
 		"stop when standard input ends: for programs that run the server as a child process",
-		onOff(&cfg.withStdin),
+		&cfg.withStdin,
 	)
-	g.BoolVarP(&cfg.version, "version", "v", false, "print the version")
+	g.BoolVarP(&cfg.version, "version", "v", cfg.version, "print the version")
 	g.BoolP("help", "h", false, "print this help") // cobra looks at it
+}
+
+// toggle adds a flag without a value, or with =true or =false.
+func toggle(g *pflag.FlagSet, name, usage string, to *bool) {
+	g.VarPF(&onOff{to}, name, "", usage).NoOptDefVal = "true"
 }
 
 func newGroup() *pflag.FlagSet {

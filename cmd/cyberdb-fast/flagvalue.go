@@ -89,16 +89,22 @@ func (s *size) Set(text string) error {
 	return nil
 }
 
-// onOff returns the setter of a flag without a value, or with =true or =false.
-func onOff(to *bool) func(string) error {
-	return func(text string) error {
-		v, err := strconv.ParseBool(text)
-		if err != nil {
-			return errors.New("must be true or false")
-		}
-		*to = v
-		return nil
+// onOff is a flag whose value is true or false.
+type onOff struct{ to *bool }
+
+func (f *onOff) String() string { return strconv.FormatBool(*f.to) }
+
+// Type returns the name by which pflag knows that the help shows no value.
+func (f *onOff) Type() string { return "bool" }
+
+// Set reads true or false.
+func (f *onOff) Set(text string) error {
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return errors.New("must be true or false")
 	}
+	*f.to = v
+	return nil
 }
 
 // idleTime is a flag whose value is whole seconds or a Go duration. It is rounded up to whole

@@ -19,7 +19,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr *os.File) int {
 	queue := newLogQueue(stderr)
 	defer queue.close(flushTime)
-	server := newServer(stdout, queue)
+	server := newServer(args, stdout, queue)
 	root := newRoot(server, stdout, stderr)
 	root.SetArgs(args)
 	err := root.Execute()

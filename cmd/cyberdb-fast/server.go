@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -24,16 +25,26 @@ const bannerTime = 200 * time.Millisecond
 
 // server is the command without a subcommand. None of its output waits for a reader.
 type server struct {
+	// constant
+	args   []string // the command line
 	flags  *flagSet
-	cfg    *config
+	cfg    *config // of the start
 	stdout *os.File
 	queue  *logQueue // to stderr
-	level  slog.LevelVar
+
+	// constant once it serves
+	log   *slog.Logger
+	level slog.LevelVar
+	dir   *dataDir
+
+	mu     sync.Mutex // held while settings change
+	live   *config    // the settings since the last change; guarded by mu
+	secret password   // guarded by mu
 }
 
-func newServer(stdout *os.File, queue *logQueue) *server {
+func newServer(args []string, stdout *os.File, queue *logQueue) *server {
 	flags, cfg := newFlags()
-	return &server{flags: flags, cfg: cfg, stdout: stdout, queue: queue}
+	return &server{args: args, flags: flags, cfg: cfg, stdout: stdout, queue: queue}
 }
 
 // explain prints why the program ends, in one line.
@@ -75,42 +86,45 @@ func (s *server) newLogger() *slog.Logger {
 // Errors: it could not start.
 func (s *server) serve() (code int, err error) {
 	cfg := s.cfg
-	log := s.newLogger()
-	slog.SetDefault(log)
-	ends, signals := watchSignals(log)
+	s.log = s.newLogger()
+	slog.SetDefault(s.log)
+	ends, signals := watchSignals(s.log)
 
 	if err := loop.CheckDescriptors(cfg.maxConns, cfg.otherDescriptors()); err != nil {
 		return exitUsage, err
 	}
-	dir, err := openDataDir(cfg.dir)
-	if err != nil {
+	if s.dir, err = openDataDir(cfg.dir); err != nil {
 		return exitUsage, err
 	}
-	defer dir.close()
-	file, err := openDataFile(cfg.dataPath(dir))
+	defer s.dir.close()
+	file, err := openDataFile(cfg.dataPath(s.dir))
 	if err != nil {
 		return exitUsage, err
 	}
 	defer file.close()
-	stopProfile, err := startProfile(cfg.cpuProfile, log)
+	stopProfile, err := startProfile(cfg.cpuProfile, s.log)
 	if err != nil {
 		return exitUsage, err
 	}
 	defer stopProfile()
-	now, err := start(cfg, dir, file, log, s.queue)
+	systemd := newNotifier(s.log)
+	defer systemd.close()
+	systemd.loading(file.path)
+	now, err := s.start(file)
 	if err != nil {
 		return exitUsage, err
 	}
 	if cfg.withStdin {
 		go awaitEnd(os.Stdin, signals)
 	}
+	banner := bannerOf(cfg, now, s.dir, file, term.IsTerminal(int(s.stdout.Fd())))
 	printed := make(chan struct{})
 	go func() { // the reader may hang
 		defer close(printed)
-		writeBanner(s.stdout, bannerOf(cfg, now, dir, file, term.IsTerminal(int(s.stdout.Fd()))))
+		writeBanner(s.stdout, banner)
 	}()
 	defer waitAtMost(bannerTime, printed)
-	return await(now.srv, ends, log), nil
+	return s.await(now.srv, ends, systemd), nil
 }
 
 // started is a server that serves.
@@ -121,30 +135,21 @@ type started struct {
 }
 
 // start starts the server with the password from the settings, or with the data directory's own.
-func start(
-	cfg *config,
-	dir *dataDir,
-	file *dataFile,
-	log *slog.Logger,
-	queue *logQueue,
-) (*started, error) {
-	secret, kdf, err := credentials(cfg, dir, log)
+func (s *server) start(file *dataFile) (*started, error) {
+	cfg := s.cfg
+	secret, kdf, err := s.credentials()
 	if err != nil {
 		return nil, err
 	}
-	pages, err := cfg.listenHTTP(log)
+	pages, err := cfg.listenHTTP(s.log)
 	if err != nil {
 		return nil, err
 	}
-	bar := progressBar{os.Stderr, logWriter{queue, frameRoom}}
-	if err := takeOver(file.path, classesOf(cfg.legacy.opaque), bar, log); err != nil {
+	bar := progressBar{os.Stderr, logWriter{s.queue, frameRoom}}
+	if err := takeOver(file.path, classesOf(cfg.legacy.opaque), bar, s.log); err != nil {
 		return nil, err
 	}
-	data := loop.Data{
-		File: file.path, Journal: file.journal, Cycle: cfg.cycle, Fsync: cfg.fsync,
-		NoJournal: cfg.noJournal, Repair: cfg.repair, ExitOnIOError: cfg.exitOnIOError,
-		Control: dir.file(controlFile), Progress: loadProgress(bar),
-	}
+	s.live, s.secret = cfg, secret
 	srv, err := loop.Start(loop.Config{
 		Addr:        cfg.tcpAddr(),
 		Unix:        cfg.unix,
@@ -155,7 +160,7 @@ func start(
 
 		MaxMemoryBytes: cfg.memory,
 		EvictAll:       cfg.evictAll,
-		Data:           data,
+		Data:           s.data(file, loadProgress(bar)),
 
 		Password: secret.text,
 		KDF:      kdf,
@@ -166,9 +171,10 @@ func start(
 		LegacyOpaque:   cfg.legacy.opaque,
 
 		EventLoops:      cfg.eventLoops,
-		Logger:          log,
+		Logger:          s.log,
 		LogRequest:      cfg.log.requests,
-		DroppedLogLines: queue.dropped.Load,
+		DroppedLogLines: s.queue.dropped.Load,
+		Change:          s.change,
 
 		OtherDescriptors: cfg.otherDescriptors(),
 
@@ -185,47 +191,78 @@ func start(
 
 // credentials returns the password and the salt of its key, and warns about the settings that make
 // it less safe.
-func credentials(cfg *config, dir *dataDir, log *slog.Logger) (password, secure.KDF, error) {
-	secret, err := cfg.password.read(dir)
+func (s *server) credentials() (password, secure.KDF, error) {
+	secret, err := s.cfg.password.read(s.dir)
 	if err != nil {
 		return password{}, secure.KDF{}, err
 	}
-	if err := cfg.checkReach(secret); err != nil {
+	if err := s.cfg.checkReach(secret); err != nil {
 		return password{}, secure.KDF{}, err
 	}
-	warnings := slices.Concat(dir.warnings, secret.warnings, cfg.legacyWarnings(), cfg.httpWarnings())
-	kdf, err := dir.kdf()
-	if err == nil {
-		for _, warning := range warnings {
-			log.Warn(warning)
-		}
+	kdf, err := s.dir.kdf()
+	if err != nil {
+		return password{}, secure.KDF{}, err
 	}
-	return secret, kdf, err
+	all := slices.Concat(s.dir.warnings, secret.warnings, s.cfg.legacyWarnings(), s.cfg.httpWarnings())
+	for _, warning := range all {
+		s.log.Warn(warning)
+	}
+	return secret, kdf, nil
+}
+
+// data says where the tables are kept.
+func (s *server) data(file *dataFile, progress progressFunc) loop.Data {
+	return loop.Data{
+		File: file.path, Journal: file.journal, Cycle: s.cfg.cycle, Fsync: s.cfg.fsync,
+		NoJournal: s.cfg.noJournal, Repair: s.cfg.repair, ExitOnIOError: s.cfg.exitOnIOError,
+		Control: s.dir.file(controlFile), Progress: progress,
+	}
 }
 
 // await waits until a signal has stopped the server, or the server has ended by itself, and returns
 // the exit code. A second signal shortens the stop.
-func await(srv *loop.Server, ends *ends, log *slog.Logger) int {
+func (s *server) await(srv *loop.Server, ends *ends, systemd *notifier) int {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Wait() }()
-	select {
-	case sig := <-ends.first:
-		log.Info("stopping", slog.String("signal", sig.String()))
-	case err := <-ended:
-		log.Error("the server ended", slog.Any("error", err))
-		return exitFailed
+	reporting, stopReports := context.WithCancel(context.Background())
+	var reports sync.WaitGroup
+	reports.Go(func() { systemd.report(reporting, srv, s.log) })
+	defer reports.Wait() // before systemd is closed
+	defer stopReports()
+	systemd.ready(srv)
+	for {
+		select {
+		case <-ends.hangUp:
+			systemd.reloading()
+			if _, err := s.change(srv, nil); err != nil {
+				s.log.Error("not reloaded: nothing has changed", slog.Any("error", err))
+			}
+			systemd.ready(srv)
+		case sig := <-ends.first:
+			s.log.Info("stopping", slog.String("signal", sig.String()))
+			stopReports()
+			systemd.stopping(sig)
+			return s.stop(srv, ends, ended)
+		case err := <-ended:
+			s.log.Error("the server ended", slog.Any("error", err))
+			return exitFailed
+		}
 	}
+}
+
+// stop stops the server and returns the exit code.
+func (s *server) stop(srv *loop.Server, ends *ends, ended <-chan error) int {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	go func() { _ = srv.Stop(ctx) }() // Wait returns its error
 	for {
 		select {
 		case sig := <-ends.second:
-			log.Warn("stopping immediately: dropping connections, skipping or interrupting the last save",
+			s.log.Warn("stopping immediately: dropping connections, skipping or interrupting the last save",
 				slog.String("signal", sig.String()))
 			srv.Hurry()
 		case err := <-ended:
-			return stopped(err, log)
+			return stopped(err, s.log)
 		}
 	}
 }

@@ -42,6 +42,7 @@ const maxStackBytes = 1 << 20
 type ends struct {
 	first  chan os.Signal // the first signal
 	second chan os.Signal // a later, deliberate one, at most once
+	hangUp chan struct{}  // SIGHUP, if it does not shut the server down
 
 	log        *slog.Logger
 	hangUpEnds bool // SIGHUP shuts the server down
@@ -49,7 +50,7 @@ type ends struct {
 
 // watchSignals handles signals from now on.
 func watchSignals(log *slog.Logger) (e *ends, signals chan os.Signal) {
-	e = &ends{first: make(chan os.Signal, 1), second: make(chan os.Signal, 1), log: log}
+	e = &ends{first: make(chan os.Signal, 1), second: make(chan os.Signal, 1), hangUp: make(chan struct{}, 1), log: log}
 	e.hangUpEnds = !signal.Ignored(syscall.SIGHUP) && hasTerminal() // nohup ignores it
 	signals = make(chan os.Signal, 16)
 	signal.Ignore(silentSignals...)
@@ -109,7 +110,10 @@ func (e *ends) other(sig os.Signal) {
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		e.log.Info("stacks of all goroutines", slog.String("stacks", string(stacks)))
 	case syscall.SIGHUP:
-		e.log.Info("no reload: settings are only read at the start", slog.String("signal", sig.String()))
+		select {
+		case e.hangUp <- struct{}{}:
+		default: // one is to be handled
+		}
 	default:
 		e.log.Info("ignored", slog.String("signal", sig.String()))
 	}

@@ -163,7 +163,7 @@ func TestOtherSignals(t *testing.T) {
 	d.signal(syscall.SIGTERM)
 	d.saved("terminated")
 	for _, line := range []string{
-		`msg="no reload: settings are only read at the start" signal=hangup`,
+		`msg="reloaded: nothing has changed"`,
 		`msg="stacks of all goroutines" stacks="goroutine `,
 		`msg=ignored signal="user defined signal 2"`, `msg=ignored signal="alarm clock"`,
 	} {
@@ -289,7 +289,7 @@ func TestNohup(t *testing.T) {
 	})
 	_ = slave.Close()
 	_ = master.Close()
-	d.logs("no reload")
+	d.logs("reloaded: nothing has changed")
 	if err := d.db.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}

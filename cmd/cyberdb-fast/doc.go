@@ -10,6 +10,9 @@
 // explain.go, the signals in signals.go, changes of settings in reload.go, what systemd is told in
 // notify.go, the log in logqueue.go, and the HTTP server in http.go.
 //
+// The commands for a running server are in remote.go, which finds it, and in the other files whose
+// names begin with remote_; package shell has the shell of `cyberdb-fast cli`.
+//
 // Exit codes: 0 after a clean shutdown, and after a check that found no damage; 1 if serving or
 // stopping failed, or a file is damaged; 2 if the server could not start with these settings.
 package main

@@ -1,12 +1,15 @@
 package eval_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
+	"cyberdb-fast/cmd/cyberdb-fast/shell/syntax"
 	"cyberdb-fast/loop/looptest"
 )
 
@@ -23,21 +26,50 @@ func TestSessions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := eval.New(looptest.Client(t))
-			for session := range strings.SplitSeq("\n"+string(text), "\n>>> ") {
-				src, want, _ := strings.Cut(session, "\n")
-				form := eval.Form{}
-				if src, form.JSON = strings.CutPrefix(src, "json "); src == "" {
-					continue
-				}
-				got, err := printed(s, src, form)
-				if err != nil {
-					got += eval.Explain(err)
-				}
-				if strings.TrimSuffix(got, "\n") != strings.TrimSuffix(want, "\n") {
-					t.Errorf(">>> %s\n%s\nis not\n%s", src, got, want)
-				}
-			}
+			runSession(t, string(text), eval.Explain)
 		})
+	}
+}
+
+// TestDocument runs the session in docs/SHELL.md.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/SHELL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("## The shell\n"))
+	_, session, _ := strings.Cut(string(text), "\n    ")
+	session, _, _ = strings.Cut(session, "\n\n")
+	runSession(t, strings.ReplaceAll(session, "\n    ", "\n"), func(err error) string {
+		var parse *syntax.Error
+		if errors.As(err, &parse) {
+			return parse.Pointed(80)
+		}
+		return eval.Explain(err)
+	})
+}
+
+// runSession executes what follows >>> on a real server, and compares what it prints.
+func runSession(t *testing.T, text string, explain func(error) string) {
+	t.Helper()
+	s := eval.New(looptest.Client(t))
+	count := 0
+	for session := range strings.SplitSeq("\n"+text, "\n>>> ") {
+		src, want, _ := strings.Cut(session, "\n")
+		form := eval.Form{}
+		if src, form.JSON = strings.CutPrefix(src, "json "); src == "" {
+			continue
+		}
+		count++
+		got, err := printed(s, src, form)
+		if err != nil {
+			got += explain(err)
+		}
+		if strings.TrimSuffix(got, "\n") != strings.TrimSuffix(want, "\n") {
+			t.Errorf(">>> %s\n%s\nis not\n%s", src, got, want)
+		}
+	}
+	if count < 5 {
+		t.Errorf("only %d statements were found", count)
 	}
 }

@@ -118,7 +118,7 @@ func (v *View) Hot(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	fmt.Fprintf(v.Out, "every %dth request that has a key is looked at: %s lately\n", s.Every, number(s.Sampled))
+	fmt.Fprintf(v.Out, "one of %d requests that have a key is looked at: %s lately\n", s.Every, number(s.Sampled))
 	if len(s.Keys) == 0 {
 		return nil
 	}
@@ -137,6 +137,9 @@ type TailFilter struct {
 
 // tailPause is the time between two questions for new requests.
 const tailPause = 200 * time.Millisecond
+
+// infoCommand is the request by which a view asks, and which Tail does not show.
+const infoCommand = "INFO"
 
 // Tail writes requests while they are executed, until the context ends.
 func (v *View) Tail(ctx context.Context, filter TailFilter) error {
@@ -197,15 +200,18 @@ func (v *View) tailLine(cells []string) error {
 
 func (v *View) tailEntries(entries []json.RawMessage) error {
 	for _, text := range entries {
+		var r loggedRequest
+		if err := json.Unmarshal(text, &r); err != nil {
+			return fmt.Errorf("a request in the section \"tail\" cannot be read: %w", err)
+		}
+		if r.Command == infoCommand {
+			continue
+		}
 		if v.JSON {
 			if _, err := io.WriteString(v.Out, string(text)+"\n"); err != nil {
 				return err
 			}
 			continue
-		}
-		var r loggedRequest
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("a request in the section \"tail\" cannot be read: %w", err)
 		}
 		err := v.tailLine([]string{
 			clock(r.Time), micros(r.ExecutionUS), plain(r.Command), plain(r.Table), plain(r.Key), size(r.ReplyBytes),

@@ -15,13 +15,13 @@ type number interface {
 // writeGauge writes a family with one sample, which goes up and down.
 func writeGauge[N number](out *text, name, help string, value N) {
 	out.family(name, gauge, help)
-	out.sample(float64(value))
+	out.sample(float64(value), none)
 }
 
 // writeCounter writes a family with one sample, which only grows.
 func writeCounter[N number](out *text, name, help string, value N) {
 	out.family(name, counter, help)
-	out.sample(float64(value))
+	out.sample(float64(value), none)
 }
 
 // truth returns 1 for true.
@@ -35,7 +35,7 @@ func truth(b bool) int {
 // writeInfo writes the figures of INFO.
 func writeInfo(out *text, i *loop.Info) {
 	out.family("cyberdb_info", gauge, "1; its labels describe the server.")
-	out.sample(1, "version", i.Version, "persistence", i.Persistence)
+	out.sample(1, label("version", i.Version).and("persistence", i.Persistence))
 	writeGauge(out, "cyberdb_uptime_seconds", "Time since the server was started.", i.UptimeSeconds)
 	writeGauge(out, "cyberdb_encrypted", "1 if connections are encrypted (--encrypt).", truth(i.Encrypted))
 	writeProcess(out, i)
@@ -63,7 +63,7 @@ func writeConnections(out *text, i *loop.Info) {
 	writeGauge(out, "cyberdb_connections_limit", "Most connections at once (--max-con).", i.MaxConns)
 	out.family("cyberdb_connection_states", gauge, "Open connections by what they wait for.")
 	for _, state := range slices.Sorted(maps.Keys(i.ConnectionStates)) {
-		out.sample(float64(i.ConnectionStates[state]), "state", state)
+		out.sample(float64(i.ConnectionStates[state]), label("state", state))
 	}
 	writeCounter(out, "cyberdb_logins_total", "Logins that have worked.", i.Logins)
 	writeCounter(out, "cyberdb_failed_logins_total", "Logins with a wrong password.", i.FailedLogins)
@@ -98,11 +98,11 @@ func writeMemory(out *text, i *loop.Info) {
 	writeGauge(out, "cyberdb_resident_bytes", "Resident memory of the process.", i.ResidentBytes)
 	m := &i.Memory
 	out.family("cyberdb_memory_bytes", gauge, "Resident memory of the process, by its part.")
-	out.sample(float64(m.HeapBytes), "part", "heap")
-	out.sample(float64(m.HeapIdleBytes), "part", "heap_idle")
-	out.sample(float64(m.StackBytes), "part", "stack")
-	out.sample(float64(m.SlabBytes), "part", "slab")
-	out.sample(float64(m.OtherBytes), "part", "other")
+	out.sample(float64(m.HeapBytes), label("part", "heap"))
+	out.sample(float64(m.HeapIdleBytes), label("part", "heap_idle"))
+	out.sample(float64(m.StackBytes), label("part", "stack"))
+	out.sample(float64(m.SlabBytes), label("part", "slab"))
+	out.sample(float64(m.OtherBytes), label("part", "other"))
 	writeGauge(out, "cyberdb_slab_bytes", "Memory of tables, outside the Go heap.", i.SlabBytes)
 	writeGauge(out, "cyberdb_slab_free_bytes", "The part of cyberdb_slab_bytes in no use.", i.SlabFreeBytes)
 

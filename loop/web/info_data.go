@@ -24,7 +24,7 @@ func writeData(out *text, i *loop.Info) {
 	writeGauge(out, "cyberdb_journal_pending_limit_bytes",
 		"Above it, changes are refused.", i.Budgets.BacklogBytes.Limit)
 	out.family("cyberdb_journal_sync_duration_seconds", histogram, "How long syncs of the journal took.")
-	out.distribution(d.Syncs.Buckets, d.Syncs.SumSeconds, d.Syncs.Count)
+	out.distribution(d.Syncs.Buckets, d.Syncs.SumSeconds, d.Syncs.Count, none)
 	writeGauge(out, "cyberdb_journal_failed",
 		"1 if the journal is broken, until the server is restarted.", truth(d.JournalError != ""))
 	writeGauge(out, "cyberdb_segment_failed",

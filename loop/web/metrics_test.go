@@ -380,7 +380,7 @@ func TestHostileLabels(t *testing.T) {
 	} {
 		var out text
 		out.family("cyberdb_x", gauge, "A test of labels.")
-		out.sample(1, "first", "1", "table", name)
+		out.sample(1, label("first", "1").and("table", name))
 		samples := parse(t, out.String())["cyberdb_x"].GetMetric()
 		if len(samples) != 1 || len(samples[0].GetLabel()) != 2 {
 			t.Errorf("%q: %v", name, samples)

@@ -26,6 +26,7 @@ func (m *scrape) of(db *loop.Server) []byte {
 		return m.text
 	}
 	var out text
+	out.Grow(len(m.text) + len(m.text)/8)
 	info := db.Info()
 	writeInfo(&out, &info)
 	writeCommands(&out, db.Stats())

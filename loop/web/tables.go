@@ -57,12 +57,15 @@ var tableFamilies = []struct {
 
 // writeTables writes what is known of the largest tables, and of all others together.
 func writeTables(out *text, tables *loop.Tables) {
+	named := make([]labels, len(tables.Tables))
+	for i := range tables.Tables {
+		named[i] = label("table", tables.Tables[i].Name).and("kind", tables.Tables[i].Kind)
+	}
 	for _, f := range tableFamilies {
 		out.family(f.name, f.kind, f.help)
 		for i := range tables.Tables {
-			t := &tables.Tables[i]
-			out.sample(f.value(&t.TableSums), "table", t.Name, "kind", t.Kind)
+			out.sample(f.value(&tables.Tables[i].TableSums), named[i])
 		}
-		out.sample(f.value(&tables.Other), "table", otherTables)
+		out.sample(f.value(&tables.Other), label("table", otherTables))
 	}
 }

@@ -33,9 +33,9 @@ func (t *text) family(name string, kind kind, help string) {
 	t.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " " + string(kind) + "\n")
 }
 
-// sample adds a value to the current family. labels are pairs of a name and a value.
-func (t *text) sample(value float64, labels ...string) {
-	name := t.name + labelled(labels)
+// sample adds a value to the current family.
+func (t *text) sample(value float64, of labels) {
+	name := t.name + of.braced()
 	if t.kind == counter {
 		metrics.WriteCounterFloat64(t, name, value)
 		return
@@ -45,27 +45,37 @@ func (t *text) sample(value float64, labels ...string) {
 
 // distribution adds a histogram to the current family: pairs of an upper bound and of how many values
 // are no larger, their sum and their number.
-func (t *text) distribution(buckets [][2]float64, sum float64, count int64, labels ...string) {
+func (t *text) distribution(buckets [][2]float64, sum float64, count int64, of labels) {
 	for _, b := range append(slices.Clip(buckets), [2]float64{math.Inf(1), float64(count)}) {
-		bound := strconv.FormatFloat(b[0], 'g', -1, 64)
-		metrics.WriteCounterFloat64(t, t.name+"_bucket"+labelled(append(slices.Clip(labels), "le", bound)), b[1])
+		bound := of.and("le", strconv.FormatFloat(b[0], 'g', -1, 64))
+		metrics.WriteCounterFloat64(t, t.name+"_bucket"+bound.braced(), b[1])
 	}
-	metrics.WriteCounterFloat64(t, t.name+"_sum"+labelled(labels), sum)
-	metrics.WriteCounterFloat64(t, t.name+"_count"+labelled(labels), float64(count))
+	metrics.WriteCounterFloat64(t, t.name+"_sum"+of.braced(), sum)
+	metrics.WriteCounterFloat64(t, t.name+"_count"+of.braced(), float64(count))
 }
 
-// labelled returns the labels as the format has them, "" for none.
-func labelled(labels []string) string {
-	if len(labels) == 0 {
+// labels tell the samples of a family apart. They are as the format has them, without the braces.
+type labels string
+
+// none are the labels of the only sample of a family.
+const none labels = ""
+
+// label returns one label.
+func label(name, value string) labels { return labels(name + `="` + escape(value) + `"`) }
+
+// and returns the labels with one more.
+func (l labels) and(name, value string) labels {
+	if l == none {
+		return label(name, value)
+	}
+	return l + "," + label(name, value)
+}
+
+func (l labels) braced() string {
+	if l == none {
 		return ""
 	}
-	var b strings.Builder
-	for i := 0; i < len(labels); i += 2 {
-		b.WriteByte("{,"[min(i, 1)])
-		b.WriteString(labels[i] + `="` + escape(labels[i+1]) + `"`)
-	}
-	b.WriteByte('}')
-	return b.String()
+	return "{" + string(l) + "}"
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)

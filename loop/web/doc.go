@@ -1,7 +1,7 @@
 // Package web is the HTTP server of a database server, beside its event loops. It answers
 //
 //	/metrics  all figures, as Prometheus reads them
-//	/healthz  ok, while the process serves
+//	/healthz  ok, while the process serves and no event loop hangs
 //	/readyz   whether the tables are loaded and changes can be kept; if not, 503 and why
 //
 // Listen opens the address before the tables are loaded; Serve gives the server its database. web.go

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ const (
 	responseTime   = 30 * time.Second
 	idleTime       = 2 * time.Minute // between two requests of a connection
 	maxHeaderBytes = 16 << 10
+	aliveTime      = 3 * time.Second // in which event loops answer, unless they hang
 	// endTime is how long responses may take once the database has ended.
 	endTime = time.Second
 )
@@ -83,7 +85,7 @@ func (s *Server) Close() { _ = s.http.Close() }
 // newMux returns the pages. HEAD is answered as GET, other methods and paths are refused.
 func (s *Server) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	return mux
@@ -118,12 +120,37 @@ func (s *Server) recoverPanic(w http.ResponseWriter) {
 	say(w, http.StatusInternalServerError, "internal error of the server")
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if err := s.db.Load().Ready(); err != nil {
+// healthz says that the process serves, unless an event loop hangs. While the tables are loaded, and
+// while they are saved for the last time, there are no event loops, and the process is to go on.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	if db := s.db.Load(); db != nil {
+		if err := alive(r, db); errors.Is(err, context.DeadlineExceeded) {
+			say(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+	}
+	say(w, http.StatusOK, "ok")
+}
+
+// readyz says whether the server takes requests, and changes too.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	db := s.db.Load()
+	err := db.Ready()
+	if err == nil {
+		err = alive(r, db)
+	}
+	if err != nil {
 		say(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	say(w, http.StatusOK, "ready")
+}
+
+// alive returns an error if an event loop does not answer in time.
+func alive(r *http.Request, db *loop.Server) error {
+	ctx, cancel := context.WithTimeout(r.Context(), aliveTime)
+	defer cancel()
+	return db.Alive(ctx)
 }
 
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {

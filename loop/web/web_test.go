@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
 	"cyberdb-fast/loop"
+	"cyberdb-fast/loop/engine"
 )
 
 const password = "pass: word"
@@ -205,7 +207,8 @@ func TestLoading(t *testing.T) {
 	}
 }
 
-// TestNotReady: a server that does not take changes says so, and why.
+// TestNotReady: a server that does not take changes says so, and why. Its figures are there to its
+// end.
 func TestNotReady(t *testing.T) {
 	db := database(t, nil)
 	stop(t, db)
@@ -214,6 +217,57 @@ func TestNotReady(t *testing.T) {
 	resp, body := visitorFrom(t, "127.0.0.1").ask(t, s, "GET", "/readyz", password)
 	if resp.StatusCode != 503 || body != "the server is stopping\n" {
 		t.Errorf("/readyz: %s, %s", resp.Status, body)
+	}
+	resp, body = visitorFrom(t, "127.0.0.1").ask(t, s, "GET", "/metrics", password)
+	if resp.StatusCode != 200 || !strings.Contains(body, "cyberdb_connections 0\n") {
+		t.Errorf("/metrics: %s, %.500s", resp.Status, body)
+	}
+}
+
+// TestHungLoop: a server whose event loop hangs is neither healthy nor ready, and says so in time.
+func TestHungLoop(t *testing.T) {
+	hang, commands := make(chan bool), engine.Protocol()
+	commands[codec.OpPing].Run = func(*engine.Executor) error { <-hang; return nil }
+	db := database(t, func(cfg *loop.Config) { cfg.Commands, cfg.EventLoops = commands, 1 })
+	c := clientOf(t, db)
+	s, v := serving(t, db), visitorFrom(t, "127.0.0.1")
+	var pinged, asked sync.WaitGroup
+	pinged.Go(func() { _ = c.Ping(t.Context()) })
+	for _, path := range []string{"/healthz", "/readyz"} {
+		asked.Go(func() {
+			began, status, body := time.Now(), 200, ""
+			for status == 200 && time.Since(began) < 2*time.Second { // the PING may not have arrived yet
+				resp, text, err := v.tryAsk(t.Context(), s, "GET", path, password)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				status, body = resp.StatusCode, text
+			}
+			if status != 503 || !strings.Contains(body, "1 of 1 event loops do not answer") {
+				t.Errorf("%s: %d, %s", path, status, body)
+			}
+		})
+	}
+	asked.Wait()
+	close(hang)
+	pinged.Wait()
+	if resp, body := v.ask(t, s, "GET", "/readyz", password); resp.StatusCode != 200 {
+		t.Errorf("afterwards: %s, %s", resp.Status, body)
+	}
+}
+
+// TestNewPassword: the password that the database has now is the one that is asked for.
+func TestNewPassword(t *testing.T) {
+	db := database(t, nil)
+	s, v := serving(t, db), visitorFrom(t, "127.0.0.1")
+	if err := db.SetPassword("another"); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]int{password: 401, "another": 200} {
+		if resp, body := v.ask(t, s, "GET", "/readyz", given); resp.StatusCode != want {
+			t.Errorf("with %q: %s, %s", given, resp.Status, body)
+		}
 	}
 }
 

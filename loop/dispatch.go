@@ -128,7 +128,9 @@ func (s *session) execute(req *codec.Request, problem error) bool {
 	x := l.exec
 	start := len(l.out)
 	l.out = x.Execute(l.out, req, problem)
-	s.observe(req, len(l.out)-start)
+	if l.observed.notes(x.Cost, req.FrameBytes()+len(l.out)-start) {
+		s.observe(req, len(l.out)-start)
+	}
 	switch x.Outcome {
 	case engine.Blocked:
 		s.block(x, l.passes(req))

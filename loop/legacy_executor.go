@@ -148,7 +148,9 @@ func (s *session) executeLegacy(req *codec.Request) ([]byte, error) {
 	case engine.Answered, engine.AwaitsDisk: // mustWait said that it need not wait
 	}
 	s.srv.logRequest(s.peer, &x.Result)
-	s.observe(req, len(l.frame))
+	if l.observed.notes(x.Cost, req.FrameBytes()+len(l.frame)) {
+		s.observe(req, len(l.frame))
+	}
 	s.recordRequest(req, &x.Result, len(l.frame))
 	s.partExecuted()
 	return l.frame, nil

@@ -14,22 +14,26 @@ import (
 // requests which come in turns are all looked at.
 const sampledEvery = 64
 
+// smallCost is an estimate, in nanoseconds, up to which a request cannot be what makes a part slow.
+const smallCost = 5000
+
 // observed is what an event loop knows of the requests that it executes, for the logs of requests.
 // A request of a part has no time of its own: reading the clock would cost more than the request. If
 // a part is slow, its costliest request, by the estimate, is what is logged. Owned by the event loop.
 type observed struct {
 	hot       hotkeys.Sketch // other goroutines read it
 	countdown int            // requests until one is looked at for hot keys
-	bytes     int64          // requestLogs.bytes as of the beginning of the part
-	at        time.Duration  // when the part has begun, or a request of it was logged, in monotonic time
-	cost      int            // eventLoop.exec.Cost before the next request
+	bytes     int            // requestLogs.bytes as of the beginning of the part
+	cost      int            // eventLoop.exec.Cost after the last request
+	took      int            // the estimate of the last request
+	most      int            // of a request beyond which it is the costliest
 	costliest executedRequest
+	at        time.Duration // when the part has begun, or a request of it was logged, in monotonic time
 }
 
 // executedRequest is a request of the present part.
 type executedRequest struct {
-	cost       int
-	payload    []byte // a view into the input
+	payload    []byte // a view into the input; nil: there is none
 	status     codec.Status
 	replyBytes int
 }
@@ -38,22 +42,32 @@ type executedRequest struct {
 func (l *eventLoop) beginPart() {
 	l.exec.Cost = 0
 	o := &l.observed
-	o.cost, o.costliest.cost = 0, 0
-	o.at, o.bytes = l.record.partStarted, l.srv.logs.bytes.Load()
+	o.cost, o.most, o.costliest.payload = 0, -1, nil
+	o.at, o.bytes = l.record.partStarted, int(l.srv.logs.bytes.Load())
 }
 
-// observe looks at a request of the present part that was executed, with so many bytes of reply.
+// notes says whether a request must be observed: it is the first or the costliest of its part, its
+// key is to be sampled, or its bytes, with those of its reply, are many. cost is eventLoop.exec.Cost.
+func (o *observed) notes(cost, bytes int) bool {
+	o.countdown--
+	o.took = cost - o.cost
+	o.cost = cost
+	return o.took > o.most || o.countdown < 0 || bytes > o.bytes
+}
+
+// observe looks at a request of the present part that was executed, and that notes has told of. Its
+// reply has so many bytes.
 func (s *session) observe(req *codec.Request, replyBytes int) {
 	l := s.loop
-	o, x := &l.observed, l.exec
-	if cost := x.Cost - o.cost; cost > o.costliest.cost {
-		o.costliest = executedRequest{cost, req.Payload, x.Status, replyBytes}
+	o := &l.observed
+	if o.took > o.most {
+		o.most = max(o.took, smallCost)
+		o.costliest = executedRequest{req.Payload, l.exec.Status, replyBytes}
 	}
-	o.cost = x.Cost
-	if o.countdown--; o.countdown < 0 {
+	if o.countdown < 0 {
 		l.sampleKey()
 	}
-	if int64(req.FrameBytes()+replyBytes) > o.bytes {
+	if req.FrameBytes()+replyBytes > o.bytes {
 		s.logNotable(req, replyBytes)
 	}
 }
@@ -84,7 +98,7 @@ func (s *session) logNotable(req *codec.Request, replyBytes int) {
 func (s *session) observePart(now time.Duration) {
 	l := s.loop
 	took, c := now-l.record.partStarted, &l.observed.costliest
-	if int64(took) <= s.srv.logs.execution.Load() || c.cost == 0 {
+	if int64(took) <= s.srv.logs.execution.Load() || c.payload == nil {
 		return
 	}
 	req, err := codec.ParsePayload(c.payload)

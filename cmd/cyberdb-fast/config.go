@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"cyberdb-fast/loop"
 	"cyberdb-fast/persist"
 )
 
@@ -73,6 +74,13 @@ type logFlags struct {
 	requests                 bool          // all of them
 	slow                     time.Duration // 0: none is slow
 	largeRequest, largeReply int64         // bytes; 0: none is large
+}
+
+// thresholds returns the thresholds of the lists of slow and large requests.
+func (f *logFlags) thresholds() loop.Thresholds {
+	return loop.Thresholds{
+		SlowRequest: f.slow, LargeRequest: int(f.largeRequest), LargeReply: int(f.largeReply),
+	}
 }
 
 // legacyFlags are about CyberDB's own protocol.

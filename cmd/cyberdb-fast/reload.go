@@ -105,6 +105,7 @@ func (s *server) wanted(settings map[string]string) (*config, password, error) {
 func (s *server) apply(srv *loop.Server, running *config) {
 	srv.SetAllow(running.allow)
 	srv.SetIdleTimeout(running.idle)
+	srv.SetThresholds(running.log.thresholds())
 }
 
 // configure sets live settings by the names of flags.

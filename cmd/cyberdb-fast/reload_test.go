@@ -102,6 +102,13 @@ func TestConfigure(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", step.line, got, step.want)
 		}
 	}
+	askControl(t, control, `{"do":"configure","settings":{"slow-request":"7ms","large-reply":"9KiB"}}`)
+	for section, threshold := range map[string]string{"slow": `"threshold_ms":7`, "large_replies": `"threshold_bytes":9216`} {
+		got, err := d.db.InfoSection(t.Context(), section, nil)
+		if err != nil || !strings.Contains(string(got), threshold) {
+			t.Errorf("INFO %s: %s, %v, without %s", section, got, err, threshold)
+		}
+	}
 	d.signal(syscall.SIGTERM)
 	if code := d.ended(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -173,6 +173,7 @@ func (s *server) start(file *dataFile) (*started, error) {
 		EventLoops:      cfg.eventLoops,
 		Logger:          s.log,
 		LogRequest:      cfg.log.requests,
+		Thresholds:      cfg.log.thresholds(),
 		DroppedLogLines: s.queue.dropped.Load,
 		Change:          s.change,
 

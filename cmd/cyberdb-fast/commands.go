@@ -51,7 +51,7 @@ func newRoot(server *server, stdout, stderr *os.File) *cobra.Command {
 		root.AddGroup(&cobra.Group{ID: title, Title: title})
 	}
 	root.AddCommand(newCheckCommand(stdout, stderr), newExportCommand(stdout, stderr), newImportCommand(stdout, stderr))
-	root.AddCommand(newVersionCommand(stdout))
+	root.AddCommand(newVersionCommand(stdout), newManCommand(server.flags, stdout))
 	root.AddCommand(newCLICommand(stdout, stderr), newPingCommand(stdout, stderr))
 	root.AddCommand(newLookCommands(stdout, stderr)...)
 	root.AddCommand(newItemCommands(stdout, stderr)...)

@@ -4,7 +4,7 @@
 // It needs no arguments. Settings come from flags, then the environment (CYBERDB_ and the name of
 // the flag), then the file given with --config, then defaults. This package only reads the settings
 // and wires the server. Start with main.go, which runs the commands that commands.go lists: the
-// server itself in server.go, and those for files in check.go, export.go and import.go. The settings
+// server itself in server.go, and those for files in check.go, export.go and import.go; man.go makes the manual page. The settings
 // are in config.go, flags.go, environment.go and configfile.go, the data directory in datadir.go, the
 // password in password.go, the first lines on the screen in banner.go, the errors of starting in
 // explain.go, the signals in signals.go, changes of settings in reload.go, what systemd is told in

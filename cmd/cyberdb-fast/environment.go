@@ -7,6 +7,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// variables are those of the server, as the help explains them.
+var variables = []struct{ name, meaning string }{
+	{"CYBERDB_<FLAG>", "any flag: CYBERDB_MAX_MEMORY=4GiB, CYBERDB_ENCRYPT=true"},
+	{"CYBERDB_PASSWORD", "the password"},
+	{"CYBERDB_PASSWORD_FILE", "file with the password"},
+	{"CREDENTIALS_DIRECTORY", "set by systemd: the file cyberdb-password in it has the password"},
+}
+
 // complete adds what the environment and the configuration file set to what the flags have set.
 //
 // Errors: one line each, which says what to do.

@@ -246,12 +246,11 @@ func (f *flagSet) usage(root *cobra.Command) string {
 	for _, group := range f.groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group.title, flagUsages(group.flags))
 	}
-	b.WriteString("\nEnvironment:\n" +
-		"  CYBERDB_<FLAG>          any flag: CYBERDB_MAX_MEMORY=4GiB, CYBERDB_ENCRYPT=true\n" +
-		"  CYBERDB_PASSWORD        the password\n" +
-		"  CYBERDB_PASSWORD_FILE   file with the password\n" +
-		"  CREDENTIALS_DIRECTORY   set by systemd: the file cyberdb-password in it has the password\n" +
-		"\nFlags override the environment, which overrides the --config file.\n")
+	b.WriteString("\nEnvironment:\n")
+	for _, v := range variables {
+		fmt.Fprintf(&b, "  %-24s%s\n", v.name, v.meaning)
+	}
+	b.WriteString("\nFlags override the environment, which overrides the --config file.\n")
 	return b.String()
 }
 

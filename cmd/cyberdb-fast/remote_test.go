@@ -246,8 +246,8 @@ func TestInterrupt(t *testing.T) {
 	k.types("exists('x')\r", "False\r\n")
 }
 
-// TestPingElsewhere: servers that are of another kind, hang, or close the connection are reported in
-// one line, within the time limit.
+// TestPingElsewhere: servers that are of another kind, hang, or close the connection are reported
+// in one line, within the time limit.
 func TestPingElsewhere(t *testing.T) {
 	for name, answer := range map[string]func(conn net.Conn){
 		"http": func(conn net.Conn) {

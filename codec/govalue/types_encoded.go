@@ -6,8 +6,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Encoded is a value of any type as its encoding, so that nothing of it is lost on the way: a client
-// that passes values on, or prints them, need not decode them.
+// Encoded is a value of any type as its encoding, so that nothing of it is lost on the way: a
+// client that passes values on, or prints them, need not decode them.
 type Encoded []byte
 
 // AppendCyberDB implements Marshaler. An empty Encoded is None.

@@ -61,7 +61,8 @@ func openHistory(path, password string) (h *history, lines []string, err error) 
 	return h, lines, err
 }
 
-// lastLines returns the last lines of a file, and its size. It reads no more than the file may have.
+// lastLines returns the last lines of a file, and its size. It reads no more than the file may
+// have.
 func lastLines(path string) (lines []string, size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {

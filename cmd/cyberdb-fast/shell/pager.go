@@ -65,7 +65,8 @@ func (p *pager) Write(b []byte) (n int, err error) {
 	return n, p.stopped
 }
 
-// fits returns how many bytes fill the page, and counts them: at most one line of the terminal more.
+// fits returns how many bytes fill the page, and counts them: at most one line of the terminal
+// more.
 func (p *pager) fits(b []byte) (n int) {
 	for n < len(b) {
 		r, size := utf8.DecodeRune(b[n:])

@@ -189,8 +189,8 @@ func (c *call) flag(name string) (bool, error) {
 	return i != 0, nil
 }
 
-// duration returns an argument that is a time to live: seconds, or a timedelta. given is false if it
-// is None or missing.
+// duration returns an argument that is a time to live: seconds, or a timedelta. given is false if
+// it is None or missing.
 func (c *call) duration(name string) (d time.Duration, given bool, err error) {
 	b, err := c.given(name)
 	if err != nil || msgp.IsNil(b) {

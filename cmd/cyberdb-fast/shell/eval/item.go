@@ -10,8 +10,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Word returns the value of a word of the command line: that of a Python literal, otherwise the word
-// itself as a str.
+// Word returns the value of a word of the command line: that of a Python literal, otherwise the
+// word itself as a str.
 func Word(word string) govalue.Encoded {
 	n, err := syntax.ParseExpression(word)
 	if err == nil && isLiteral(n) {

@@ -17,8 +17,8 @@ type Form struct {
 	Rows bool
 }
 
-// Print writes a result and a line end; it writes nothing for nil. A sequence is written while it is
-// read. Errors: those of w and of the client; what was written before is incomplete then.
+// Print writes a result and a line end; it writes nothing for nil. A sequence is written while it
+// is read. Errors: those of w and of the client; what was written before is incomplete then.
 func Print(ctx context.Context, w io.Writer, r Result, form Form) error {
 	p := &printer{out: bufio.NewWriter(w), form: form, separator: ", "}
 	switch {

@@ -23,8 +23,8 @@ func New(db *client.Client) *Session { return &Session{db: db, names: make(map[s
 // *Sequence.
 type Result any
 
-// Run executes a statement of a text. Errors: *Error and *syntax.Error of this package, and those of
-// the client; see Explain.
+// Run executes a statement of a text. Errors: *Error and *syntax.Error of this package, and those
+// of the client; see Explain.
 func (s *Session) Run(ctx context.Context, src string, statement syntax.Statement) (Result, error) {
 	e := &evaluation{Session: s, ctx: ctx, src: src}
 	switch st := statement.(type) {

@@ -2,6 +2,6 @@
 // requests, latencies, figures each second. It reads the sections of INFO, which PROTOCOL.md lists,
 // and writes text for people, or JSON.
 //
-// Names and keys come from clients; a view shows none of their control characters. A View is for one
-// goroutine.
+// Names and keys come from clients; a view shows none of their control characters. A View is for
+// one goroutine.
 package views

@@ -94,8 +94,8 @@ func (h histogram) since(earlier histogram) histogram {
 	return added
 }
 
-// quantile returns the time below which this share of the requests is, in microseconds: requests are
-// taken to be spread evenly between two bounds.
+// quantile returns the time below which this share of the requests is, in microseconds: requests
+// are taken to be spread evenly between two bounds.
 func (h histogram) quantile(q float64) (us float64, ok bool) {
 	total := 0.0
 	bounds := make([]float64, 0, len(h))

@@ -34,6 +34,8 @@ type tablesSection struct {
 
 // Tables writes all tables with kind and length.
 func (v *View) Tables(ctx context.Context) error {
+	ctx, cancel := v.within(ctx)
+	defer cancel()
 	all, err := v.DB.Tables(ctx)
 	if err != nil {
 		return err

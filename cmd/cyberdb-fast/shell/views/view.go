@@ -24,12 +24,17 @@ type View struct {
 
 // section asks for a section of INFO.
 func (v *View) section(ctx context.Context, name string, parameters map[string]any) (json.RawMessage, error) {
-	if v.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, v.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := v.within(ctx)
+	defer cancel()
 	return v.DB.InfoSection(ctx, name, parameters)
+}
+
+// within returns the context of one request.
+func (v *View) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if v.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, v.Timeout)
 }
 
 // read asks for a section and decodes it into what into points to. With JSON it writes the section,

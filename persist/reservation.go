@@ -38,6 +38,9 @@ type reservation struct {
 	// problem is why the file does not count: errors.Is finds fs.ErrNotExist, ErrDamaged or
 	// errCopied; nil: it counts.
 	problem error
+	// torn: a power cut has damaged a slot, or left the one before in it. The file is replaced,
+	// because the next write in place might damage the other slot.
+	torn bool
 }
 
 func (r *reservation) appendSlot(dst []byte) []byte {
@@ -86,18 +89,23 @@ func readReservation(fsys FS, name string) (r reservation, err error) {
 	if err != nil {
 		return r, err
 	}
-	whole := 0
+	var slots []reservation
 	for ; len(b) >= numbersSlotBytes; b = b[min(len(b), numbersSlotEvery):] {
 		slot, err := parseSlot(b)
 		switch {
-		case err == nil && (whole == 0 || slot.limit > r.limit):
-			r = slot
-			whole++
-		case err != nil && !errors.Is(err, ErrDamaged):
+		case err == nil:
+			slots = append(slots, slot)
+		case !errors.Is(err, ErrDamaged):
 			return r, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if whole == 0 {
+	for i, slot := range slots {
+		if i == 0 || slot.limit > r.limit {
+			r = slot
+		}
+	}
+	r.torn = len(slots) != 2 || slots[0] != slots[1]
+	if len(slots) == 0 {
 		r.problem = &DamageError{File: name, Block: -1, What: "neither of the two slots matches its checksum"}
 		return r, nil
 	}
@@ -162,7 +170,7 @@ func slotIn(fsys FS, name string, r *reservation) ([]byte, error) {
 }
 
 // overwriteReservation writes both slots in place, one after the other, so that one is always
-// intact. It needs no disk space.
+// intact if both were. It needs no disk space.
 func overwriteReservation(fsys FS, name string, r *reservation) error {
 	f, err := fsys.Edit(name)
 	if err != nil {

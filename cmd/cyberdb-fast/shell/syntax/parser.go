@@ -105,6 +105,8 @@ func (p *parser) expect(s string) error {
 func (p *parser) unexpected(wanted string) error {
 	t := p.token
 	switch {
+	case t.kind == operator && strings.Contains(" * / // % ** @ & | ^ << >> ", " "+t.text+" "):
+		return p.errorAt(t.at, "the shell does no arithmetic: write the result, or use t.increment(key, n)")
 	case t.kind == end:
 		return p.errorAt(t.at, wanted+" is missing at the end")
 	case t.text == "\n":
@@ -148,8 +150,6 @@ func (p *parser) afterStatement() error {
 			"may write: write t.increment(key, n), or t.compare_and_set(key, old, new)")
 	case t.kind == operator && t.text == "=":
 		return p.errorAt(t.at, "the shell assigns to one target at a time")
-	case t.kind == operator && strings.Contains(" * / // % ** @ & | ^ << >> ", " "+t.text+" "):
-		return p.errorAt(t.at, "the shell does no arithmetic: write the result, or use t.increment(key, n)")
 	case t.kind == operator && strings.Contains(" < > <= >= ", " "+t.text+" "):
 		return p.errorAt(t.at, "the shell compares with ==, != and in only")
 	}

@@ -16,6 +16,7 @@ func TestErrorsPoint(t *testing.T) {
 		{`(1]`, `]`, "does not close '('"},
 		{`users["n"] += 1`, `+= 1`, "increment"},
 		{`1 * 2`, `* 2`, "no arithmetic"},
+		{`d["k" * 2]`, `* 2`, "no arithmetic"},
 		{`f"x"`, `f"x"`, "no formatted strings"},
 		{`"abc`, `"abc`, "not closed"},
 		{`"\x1"`, `"\x1"`, "hexadecimal digits"},

@@ -4,11 +4,12 @@
 // It needs no arguments. Settings come from flags, then the environment (CYBERDB_ and the name of
 // the flag), then the file given with --config, then defaults. This package only reads the settings
 // and wires the server. Start with main.go, which runs the commands that commands.go lists: the
-// server itself in server.go, and those for files in check.go, export.go and import.go; man.go makes the manual page. The settings
-// are in config.go, flags.go, environment.go and configfile.go, the data directory in datadir.go, the
-// password in password.go, the first lines on the screen in banner.go, the errors of starting in
-// explain.go, the signals in signals.go, changes of settings in reload.go, what systemd is told in
-// notify.go, the log in logqueue.go, and the HTTP server in http.go.
+// server itself in server.go, and those for files in check.go, export.go and import.go. man.go
+// makes the manual page. The settings are in config.go, flags.go, environment.go and configfile.go,
+// the data directory in datadir.go, the password in password.go, the first lines on the screen in
+// banner.go, the errors of starting in explain.go, the signals in signals.go, changes of settings
+// in reload.go, what systemd is told in notify.go, the log in logqueue.go, and the HTTP server in
+// http.go.
 //
 // The commands for a running server are in remote.go, which finds it, and in the other files whose
 // names begin with remote_; package shell has the shell of `cyberdb-fast cli`.

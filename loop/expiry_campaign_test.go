@@ -35,7 +35,7 @@ func TestExpiry(t *testing.T) {
 	case testing.Short():
 		n = 5_000
 	default:
-		n = 30_000
+		n = 10_000
 	}
 	seed := *seedFlag
 	if seed == 0 {

@@ -47,7 +47,7 @@ func TestHistories(t *testing.T) {
 	case testing.Short():
 		n = 10
 	default:
-		n = 40
+		n = 15
 	}
 	h := newHistories(t, "")
 	differences := 0

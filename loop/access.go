@@ -12,8 +12,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// access says who may connect and log in, and for how long a client may be idle. It does not change:
-// a setting that changes while the server runs makes a new one.
+// access says who may connect and log in, and for how long a client may be idle. It does not
+// change: a setting that changes while the server runs makes a new one.
 type access struct {
 	allow    []netip.Prefix
 	idle     time.Duration

@@ -70,7 +70,8 @@ func TestSetLegacyPassword(t *testing.T) {
 	}
 }
 
-// TestSetAllow: the networks count for new connections; with encryption the default is this machine.
+// TestSetAllow: the networks count for new connections; with encryption the default is this
+// machine.
 func TestSetAllow(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)

@@ -10,8 +10,8 @@ import (
 	"net/netip"
 )
 
-// A protocol that carries the password itself has it checked here. Logins over HTTP wait among those
-// of the native protocol, so wrong passwords delay them and are counted in the same way.
+// A protocol that carries the password itself has it checked here. Logins over HTTP wait among
+// those of the native protocol, so wrong passwords delay them and are counted in the same way.
 
 var (
 	// ErrPassword is returned for a login with another password, or none.

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestAuthenticate: logins by the password itself are delayed, bounded and counted like those of the
-// native protocol.
+// TestAuthenticate: logins by the password itself are delayed, bounded and counted like those of
+// the native protocol.
 func TestAuthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

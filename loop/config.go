@@ -70,8 +70,8 @@ type Config struct {
 	// memory only.
 	Data Data
 
-	// Change changes settings of the running server, by the names of flags, as a line of the control
-	// socket asks; nil settings: to those that files now have. Nil: such lines are refused.
+	// Change changes settings of the running server, by the names of flags, as a line of the
+	// control socket asks; nil settings: to those that files now have. Nil: such lines are refused.
 	Change func(srv *Server, settings map[string]string) (Changes, error)
 
 	// NewLog makes a log of what requests change, for an engine.Replayer: one for each event loop,

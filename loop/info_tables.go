@@ -56,8 +56,8 @@ func (s *TableSums) add(other *TableSums) {
 // Tables is what INFO "tables" answers, as JSON.
 type Tables struct {
 	Tables []TableFigures `json:"tables"`
-	// the sums of all others; those of the tables that are gone, and uses of tables beyond the first
-	// 1000 that were used, are among them
+	// the sums of all others; those of the tables that are gone, and uses of tables beyond the
+	// first 1000 that were used, are among them
 	Other TableSums `json:"other"`
 	Count int       `json:"count"` // of all tables
 }

@@ -18,8 +18,9 @@ const sampledEvery = 64
 const smallCost = 5000
 
 // observed is what an event loop knows of the requests that it executes, for the logs of requests.
-// A request of a part has no time of its own: reading the clock would cost more than the request. If
-// a part is slow, its costliest request, by the estimate, is what is logged. Owned by the event loop.
+// A request of a part has no time of its own: reading the clock would cost more than the request.
+// If a part is slow, its costliest request, by the estimate, is what is logged. Owned by the event
+// loop.
 type observed struct {
 	hot       hotkeys.Sketch // other goroutines read it
 	countdown int            // requests until one is looked at for hot keys
@@ -47,7 +48,8 @@ func (l *eventLoop) beginPart() {
 }
 
 // notes says whether a request must be observed: it is the first or the costliest of its part, its
-// key is to be sampled, or its bytes, with those of its reply, are many. cost is eventLoop.exec.Cost.
+// key is to be sampled, or its bytes, with those of its reply, are many. cost is
+// eventLoop.exec.Cost.
 func (o *observed) notes(cost, bytes int) bool {
 	o.countdown--
 	o.took = cost - o.cost

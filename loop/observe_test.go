@@ -150,7 +150,8 @@ func TestManySlowRequests(t *testing.T) {
 	}
 }
 
-// TestLargeRequestsAndReplies: what is larger than the thresholds is logged, also if it is streamed.
+// TestLargeRequestsAndReplies: what is larger than the thresholds is logged, also if it is
+// streamed.
 func TestLargeRequestsAndReplies(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
@@ -214,7 +215,8 @@ func TestHotKeys(t *testing.T) {
 	}
 }
 
-// TestTailOfServer: a tail has what is requested while it is followed, of a table and beyond a time.
+// TestTailOfServer: a tail has what is requested while it is followed, of a table and beyond a
+// time.
 func TestTailOfServer(t *testing.T) {
 	t.Parallel()
 	const took = time.Second

@@ -70,8 +70,8 @@ type Options struct {
 	// an acknowledging sink has taken operations, and once when the journal breaks. It must not
 	// block.
 	OnSync func()
-	// SyncTook, if not nil, is called on the flusher's goroutine after a sync of operations that has
-	// taken that long. It must not block.
+	// SyncTook, if not nil, is called on the flusher's goroutine after a sync of operations that
+	// has taken that long. It must not block.
 	SyncTook func(d time.Duration)
 	// OnSegmentErr, if not nil, is called on the flusher's goroutine, or by Close: once when the
 	// next segment cannot be begun, and with nil when it can again. It must not block.

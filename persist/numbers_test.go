@@ -60,8 +60,8 @@ var endings = []ending{
 	}},
 }
 
-// TestReservationSurvivesTwoPowerCuts: a power cut damages one half of the reservation. Whenever the
-// power is cut during the next start, the other half, or a new file, says what was reserved.
+// TestReservationSurvivesTwoPowerCuts: a power cut damages one half of the reservation. Whenever
+// the power is cut during the next start, the other half, or a new file, says what was reserved.
 func TestReservationSurvivesTwoPowerCuts(t *testing.T) {
 	rng := seed(t)
 	for half := range 2 {

@@ -69,8 +69,8 @@ func newRoot(server *server, stdout, stderr *os.File) *cobra.Command {
 	return root
 }
 
-// checkShell lets cobra's command for completions refuse other shells. Without a shell it prints its
-// help.
+// checkShell lets cobra's command for completions refuse other shells. Without a shell it prints
+// its help.
 func checkShell(completion *cobra.Command) {
 	completion.Use = "completion bash|zsh|fish"
 	completion.Short = "Print the completions of a shell"
@@ -87,7 +87,8 @@ func checkShell(completion *cobra.Command) {
 	}
 }
 
-// noCommand refuses what is neither a command nor a flag, and names commands that are meant perhaps.
+// noCommand refuses what is neither a command nor a flag, and names commands that are meant
+// perhaps.
 func noCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -64,8 +64,8 @@ func (f *flagSet) readEnv(env func(string) (string, bool), given map[string]bool
 	return err
 }
 
-// kubernetesAdvice explains a variable that Kubernetes sets, as CYBERDB_PORT in the containers beside
-// a service that is called cyberdb.
+// kubernetesAdvice explains a variable that Kubernetes sets, as CYBERDB_PORT in the containers
+// beside a service that is called cyberdb.
 func kubernetesAdvice(name, text string) string {
 	if name != variableOf("port") || !strings.Contains(text, "://") {
 		return ""

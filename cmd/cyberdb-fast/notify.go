@@ -20,8 +20,8 @@ const (
 	maxNotices = 16
 )
 
-// notifier tells systemd what the server does, by the socket that NOTIFY_SOCKET names: sd_notify(3).
-// Without it, its methods do nothing. None but close waits for systemd.
+// notifier tells systemd what the server does, by the socket that NOTIFY_SOCKET names:
+// sd_notify(3). Without it, its methods do nothing. None but close waits for systemd.
 type notifier struct {
 	notices chan string   // nil: there is no service manager
 	done    chan struct{} // closed when all notices are sent after close
@@ -88,8 +88,8 @@ func statusOf(srv *loop.Server) string {
 	return fmt.Sprintf("serving %d tables to %d connections on %v", info.Tables, info.Connections, srv.Addr())
 }
 
-// report tells the state and feeds the watchdog, until ctx ends. The watchdog is fed while all event
-// loops answer.
+// report tells the state and feeds the watchdog, until ctx ends. The watchdog is fed while all
+// event loops answer.
 func (n *notifier) report(ctx context.Context, srv *loop.Server, log *slog.Logger) {
 	if n.notices == nil {
 		return

@@ -100,8 +100,8 @@ func fillSocket(t *testing.T, path string) {
 	}
 }
 
-// TestNotifyHung: a service manager that does not read holds nothing up, and neither does one that is
-// not there.
+// TestNotifyHung: a service manager that does not read holds nothing up, and neither does one that
+// is not there.
 func TestNotifyHung(t *testing.T) {
 	t.Parallel()
 	for name, listen := range map[string]bool{"does not read": true, "is not there": false} {

@@ -25,9 +25,9 @@ func (c *config) withLive(of *config) *config {
 	return &live
 }
 
-// change changes settings of the running server: to the given ones, which last until the next reload,
-// or with none to those that the configuration file and the password file have now. It logs what it
-// did.
+// change changes settings of the running server: to the given ones, which last until the next
+// reload, or with none to those that the configuration file and the password file have now. It logs
+// what it did.
 //
 // Errors: one line each; then nothing has changed.
 func (s *server) change(srv *loop.Server, settings map[string]string) (loop.Changes, error) {

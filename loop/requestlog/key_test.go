@@ -11,8 +11,8 @@ import (
 	"cyberdb-fast/loop/requestlog"
 )
 
-// TestKeyText: a key is shown as Python's repr, at most 64 characters of it, whatever its size; what
-// is kept of it is small.
+// TestKeyText: a key is shown as Python's repr, at most 64 characters of it, whatever its size;
+// what is kept of it is small.
 func TestKeyText(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

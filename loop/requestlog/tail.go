@@ -85,8 +85,8 @@ func (t *Tail) expire(now time.Time) {
 }
 
 // Read returns the entries after an id that pass a filter, oldest first, at most limit of those
-// that are kept. From now on requests that pass the filter are kept for TailTime. after is Page.Next
-// of the page before; a negative one begins now.
+// that are kept. From now on requests that pass the filter are kept for TailTime. after is
+// Page.Next of the page before; a negative one begins now.
 //
 // It returns false if clients follow too many different filters already.
 func (t *Tail) Read(after int64, f Filter, limit int) (page Page, ok bool) {

@@ -12,8 +12,8 @@ import (
 const MaxConns = 64
 
 // listener bounds the connections. One connection more closes the one that has waited longest for
-// its client, or for its login; if all are being answered, it is closed itself. So clients that send
-// slowly, or nothing, keep no other client out.
+// its client, or for its login; if all are being answered, it is closed itself. So clients that
+// send slowly, or nothing, keep no other client out.
 type listener struct {
 	net.Listener
 

@@ -274,7 +274,8 @@ func TestCountersUnderLoad(t *testing.T) {
 	}
 }
 
-// TestCommands: what is shown of commands is what clients have done, and its sums are one another's.
+// TestCommands: what is shown of commands is what clients have done, and its sums are one
+// another's.
 func TestCommands(t *testing.T) {
 	db := database(t, nil)
 	work(t, clientOf(t, db))

@@ -5,8 +5,8 @@ import "cyberdb-fast/loop"
 const (
 	// maxTables is how many tables have samples of their own.
 	maxTables = 100
-	// otherTables is the label of all others together. They have no kind, so a table of that name is
-	// another one.
+	// otherTables is the label of all others together. They have no kind, so a table of that name
+	// is another one.
 	otherTables = "other"
 )
 

@@ -43,8 +43,8 @@ func (t *text) sample(value float64, of labels) {
 	metrics.WriteGaugeFloat64(t, name, value)
 }
 
-// distribution adds a histogram to the current family: pairs of an upper bound and of how many values
-// are no larger, their sum and their number.
+// distribution adds a histogram to the current family: pairs of an upper bound and of how many
+// values are no larger, their sum and their number.
 func (t *text) distribution(buckets [][2]float64, sum float64, count int64, of labels) {
 	for _, b := range append(slices.Clip(buckets), [2]float64{math.Inf(1), float64(count)}) {
 		bound := of.and("le", strconv.FormatFloat(b[0], 'g', -1, 64))

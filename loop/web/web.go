@@ -120,8 +120,9 @@ func (s *Server) recoverPanic(w http.ResponseWriter) {
 	say(w, http.StatusInternalServerError, "internal error of the server")
 }
 
-// healthz says that the process serves, unless an event loop hangs. While the tables are loaded, and
-// while they are saved for the last time, there are no event loops, and the process is to go on.
+// healthz says that the process serves, unless an event loop hangs. While the tables are loaded,
+// and while they are saved for the last time, there are no event loops, and the process is to go
+// on.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	if db := s.db.Load(); db != nil {
 		if err := alive(r, db); errors.Is(err, context.DeadlineExceeded) {

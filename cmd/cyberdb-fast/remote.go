@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/signal"
@@ -16,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cyberdb-fast/client"
-	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
 	"cyberdb-fast/cmd/cyberdb-fast/shell/views"
 )
 
@@ -26,6 +24,9 @@ const remoteGroup = "Commands for a running server"
 // remoteTimeout is how long a command waits for a connection, and for a reply.
 const remoteTimeout = 5 * time.Second
 
+// reconnectPause is the longest pause between attempts to connect to a server that has gone away.
+const reconnectPause = 500 * time.Millisecond
+
 // remote is a command that talks with a running server, and finds it.
 type remote struct {
 	ctx     context.Context // ends with Ctrl-C
@@ -34,6 +35,8 @@ type remote struct {
 	stderr  *os.File
 	url     string // given, or in the environment; "": the server of dir
 	dir     string
+	named   bool   // dir is given, or in the environment
+	shown   string // the server, as errors name it
 	timeout time.Duration
 	json    bool
 	secret  string // the password, once open has found it
@@ -81,16 +84,18 @@ func newRemoteCommand(c remoteCommand, stdout, stderr *os.File) *cobra.Command {
 	if c.json {
 		cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
 	}
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !c.control && r.timeout <= 0 {
 			return usageError(errors.New("--timeout: needs a time above 0, such as 5s"))
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		r.ctx, r.stop = ctx, stop
-		if !c.control && r.url == "" {
+		given := cmd.Flags().Changed("dir")
+		if !c.control && !given && r.url == "" {
 			r.url = os.Getenv("CYBERDB_URL")
 		}
+		r.named = given || os.Getenv(variableOf("dir")) != ""
 		return c.run(r, r.takeURL(args))
 	}
 	return cmd
@@ -115,55 +120,33 @@ func (r *remote) takeURL(args []string) []string {
 
 // open connects to the server. Errors say what to do.
 func (r *remote) open() (*client.Client, error) {
-	options := client.Options{DialTimeout: r.timeout, WaitTimeout: r.timeout, Conns: 1}
-	if err := r.findPassword(&options); err != nil {
-		return nil, err
+	options := client.Options{
+		Dial:        r.dial,
+		DialTimeout: 2 * r.timeout, // the context ends first
+		WaitTimeout: r.timeout,
+		MaxBackoff:  reconnectPause,
+		Conns:       1,
 	}
-	where := r.url
-	if where == "" {
+	r.shown = withoutPassword(r.url)
+	if r.url == "" {
 		found, err := r.where()
 		if err != nil {
 			return nil, err
 		}
 		options.Addr, options.Encrypt = found.addr(), found.Encrypted
-		where = options.Addr
+		r.shown = options.Addr
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
+	if err := r.findPassword(&options); err != nil {
+		return nil, err
+	}
+	ctx, cancel := r.within()
 	defer cancel()
 	db, err := client.Open(ctx, r.url, &options)
 	if err != nil {
-		return nil, r.explainOpen(err, withoutPassword(where))
+		return nil, r.explainOpen(err)
 	}
 	r.secret = options.Password
 	return db, nil
-}
-
-// explainOpen says why there is no connection, and what to do.
-func (r *remote) explainOpen(err error, where string) error {
-	var timeout net.Error
-	switch {
-	case errors.Is(err, client.ErrWrongPassword):
-		return fmt.Errorf(
-			"%w: give the password in the URL, in CYBERDB_PASSWORD or its file in CYBERDB_PASSWORD_FILE",
-			err,
-		)
-	case errors.Is(r.ctx.Err(), context.Canceled):
-		return errors.New("interrupted")
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("no answer from %s within %v", where, r.timeout)
-	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("no server at %s (%w): start one with `cyberdb-fast`, or name another by its URL or by --dir",
-			where, innermost(err))
-	}
-	return err
-}
-
-// innermost returns the cause of an error, without the texts around it.
-func innermost(err error) error {
-	for next := err; next != nil; next = errors.Unwrap(err) {
-		err = next
-	}
-	return err
 }
 
 // findPassword sets the password: that of the URL, of the environment, or of the data directory.
@@ -226,7 +209,7 @@ func (r *remote) show(view func(v *views.View) error) error {
 	}
 	defer v.DB.Close()
 	if err := view(v); err != nil && r.ctx.Err() == nil {
-		return errors.New(eval.Explain(err))
+		return errors.New(r.explain(err))
 	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"cyberdb-fast/client"
 	"cyberdb-fast/cmd/cyberdb-fast/shell"
-	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
 	"cyberdb-fast/cmd/cyberdb-fast/shell/syntax"
 )
 
@@ -61,7 +60,7 @@ func (r *remote) talk(db *client.Client, s *shell.Shell) error {
 	info, err := db.Info(ctx)
 	cancel()
 	if err != nil {
-		return errors.New(eval.Explain(err))
+		return errors.New(r.explain(err))
 	}
 	fmt.Fprintf(r.stdout, "cyberdb-fast %v: .help, or Ctrl-D to end\n", info["version"])
 	r.stop() // in the shell, Ctrl-C ends a statement
@@ -82,6 +81,6 @@ func (r *remote) explainScript(err error) error {
 		}
 		return exitWith(exitUsage)
 	}
-	fmt.Fprintln(r.stderr, eval.Explain(err))
+	fmt.Fprintln(r.stderr, r.explain(err))
 	return exitWith(exitFailed)
 }

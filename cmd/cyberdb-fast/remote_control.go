@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,6 +61,35 @@ func (a *controlAnswer) addr() string {
 // errNoControl is returned when no server listens on the control socket.
 var errNoControl = errors.New("no server runs with this data directory")
 
+// explainNoControl says why nothing answers on the control socket.
+func (r *remote) explainNoControl() error {
+	if isLocked(filepath.Join(r.dir, lockFile)) {
+		return fmt.Errorf("the server of %s has no control socket: it is loading its tables or ends, or its log "+
+			"says why", r.dir)
+	}
+	return fmt.Errorf("%s: %w: name another with --dir", r.dir, errNoControl)
+}
+
+// isLocked reports whether a process holds the lock of a file. Trying to take the lock instead
+// could keep a server from starting.
+func isLocked(name string) bool {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	file, ok := info.Sys().(*syscall.Stat_t)
+	locks, err := os.ReadFile("/proc/locks")
+	if !ok || err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(locks)) {
+		if strings.Contains(line, " FLOCK ") && strings.Contains(line, fmt.Sprintf(":%d ", file.Ino)) {
+			return true
+		}
+	}
+	return false
+}
+
 // control asks the server of the data directory by its control socket. Errors: errNoControl; what
 // the server says.
 func (r *remote) control(ctx context.Context, request map[string]any) (*controlAnswer, error) {
@@ -68,7 +98,10 @@ func (r *remote) control(ctx context.Context, request map[string]any) (*controlA
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%s: %w: name another with --dir", r.dir, errNoControl)
+		return nil, r.explainNoControl()
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("the control socket %s: %w: it is for the user alone whose server it is", path,
+			innermost(err))
 	case err != nil:
 		return nil, fmt.Errorf("the control socket %s: %w", path, innermost(err))
 	}
@@ -108,7 +141,8 @@ func (r *remote) ask(request map[string]any) (*controlAnswer, error) {
 	return answer, err
 }
 
-// where finds the server of the data directory; without one, that of the default port.
+// where finds the server of the data directory. If no directory is named, and no server runs with
+// the default one, it is that of the default port.
 func (r *remote) where() (*controlAnswer, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 	defer cancel()
@@ -118,8 +152,10 @@ func (r *remote) where() (*controlAnswer, error) {
 		return nil, fmt.Errorf("the server of %s does not answer on its control socket within %v", r.dir, r.timeout)
 	case errors.Is(err, context.Canceled):
 		return nil, errors.New("interrupted")
-	case err != nil: // no server there, another user's, or an older one
+	case errors.Is(err, errNoControl) && !r.named:
 		return &controlAnswer{}, nil
+	case err != nil: // another server must not take its place
+		return nil, fmt.Errorf("%w; or name the server by its URL", err)
 	}
 	return answer, nil
 }

@@ -78,7 +78,7 @@ func (r *remote) item(table string, do func(ctx context.Context, item *eval.Item
 		err = do(ctx, item)
 	}
 	if err != nil {
-		fmt.Fprintln(r.stderr, eval.Explain(err))
+		fmt.Fprintln(r.stderr, r.explain(err))
 		return exitWith(exitFailed)
 	}
 	return nil

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
 )
 
 // newPingCommand returns the command that asks whether the server answers.
@@ -28,7 +26,7 @@ prints why not in one line, and exits with 1.`,
 			defer cancel()
 			start := time.Now()
 			if err := db.Ping(ctx); err != nil {
-				return errors.New(eval.Explain(err))
+				return errors.New(r.explain(err))
 			}
 			_, err = fmt.Fprintf(r.stdout, "PONG %.3f ms\n", float64(time.Since(start).Microseconds())/1000)
 			return err

@@ -289,3 +289,40 @@ func TestPingElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestServerGoesAway: a session and a view say at once that there is no server any more.
+func TestServerGoesAway(t *testing.T) {
+	p := startListening(t)
+	k := talkWith(t, p.addr, 200, 24)
+	stat := exec.Command(os.Args[0], "stat", "cyberdb://"+p.addr)
+	stat.Args[0] = "cyberdb-fast"
+	stat.Env = append(os.Environ(), "CYBERDB_PASSWORD="+testPassword)
+	var complaint bytes.Buffer
+	stat.Stderr = &complaint
+	out, err := stat.StdoutPipe()
+	if err == nil {
+		err = stat.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for range 2 { // the titles, and a second
+		lines.Scan()
+	}
+	if err := p.Stop(testTimeout); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	k.types("exists('x')\r", "no server at cyberdb://"+p.addr+" (connection refused)")
+	if took := time.Since(start); took > remoteTimeout/2 {
+		t.Errorf("the session has waited for %v", took)
+	}
+	for lines.Scan() {
+	}
+	_ = stat.Wait() // the exit code says more
+	says := "cyberdb-fast: no server at cyberdb://" + p.addr + " (connection refused): start one"
+	if stat.ProcessState.ExitCode() != exitFailed || !strings.HasPrefix(complaint.String(), says) {
+		t.Errorf("stat ends with %v: %s", stat.ProcessState, &complaint)
+	}
+}

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 
@@ -18,7 +19,8 @@ type Form struct {
 }
 
 // Print writes a result and a line end; it writes nothing for nil. A sequence is written while it
-// is read. Errors: those of w and of the client; what was written before is incomplete then.
+// is read. Errors: those of w and of the client; what was written before is incomplete then, has no
+// closing bracket and ends with its line.
 func Print(ctx context.Context, w io.Writer, r Result, form Form) error {
 	p := &printer{out: bufio.NewWriter(w), form: form, separator: ", "}
 	switch {
@@ -78,58 +80,34 @@ func (p *printer) value(b govalue.Encoded) {
 // marks are the texts around and inside the items of a sequence.
 type marks struct{ open, before, between, after, end string }
 
-func (p *printer) marks(ctx context.Context, s *Sequence) (marks, error) {
+// marks returns those of a sequence. In JSON, the form of a dict depends on none of its keys, so
+// that it can be written while it is read.
+func (p *printer) marks(s *Sequence) marks {
 	switch {
 	case s.Kind == Elements:
-		return marks{open: "[", end: "]"}, nil
+		return marks{open: "[", end: "]"}
 	case s.Kind == Pairs && !p.form.JSON:
-		return marks{"[", "(", ", ", ")", "]"}, nil
+		return marks{"[", "(", ", ", ")", "]"}
 	case s.Kind == Pairs:
-		return marks{"[", `{"$tuple":[`, ",", "]}", "]"}, nil
+		return marks{"[", `{"$tuple":[`, ",", "]}", "]"}
 	case !p.form.JSON:
-		return marks{"{", "", ": ", "", "}"}, nil
+		return marks{"{", "", ": ", "", "}"}
 	}
-	plain, err := plainKeys(ctx, s)
-	if plain {
-		return marks{"{", "", ":", "", "}"}, err
-	}
-	return marks{`{"$dict":[`, "[", ",", "]", "]}"}, err
+	return marks{`{"$dict":[`, "[", ",", "]", "]}"}
 }
 
-// plainKeys reports whether all keys of a dict can be keys of a JSON object. It reads the dict once
-// more, since its form depends on all keys.
-func plainKeys(ctx context.Context, s *Sequence) (plain bool, err error) {
-	plain = true
-	err = s.Each(ctx, func(key, _ govalue.Encoded) bool {
-		plain = isPlain(key)
-		return plain
-	})
-	return plain, err
-}
-
-// isPlain reports whether a key is a str that jsonvalue writes as a key of an object.
-func isPlain(key govalue.Encoded) bool {
-	text, err := govalue.UnmarshalOf[string](key)
-	return err == nil && (text == "" || text[0] != '$')
-}
-
+// sequence writes a sequence. One that ends with an error has no closing bracket: it is not to be
+// taken for the whole.
 func (p *printer) sequence(ctx context.Context, s *Sequence) error {
-	m, err := p.marks(ctx, s)
-	if err != nil {
-		return err
-	}
-	object := p.form.JSON && s.Kind == Items && m.before == ""
-	p.text(m.open)
-	first := true
-	err = s.Each(ctx, func(key, val govalue.Encoded) bool {
-		if object && !isPlain(key) {
-			p.err = valueError("the dict got a key that is no str while it was read: try again")
-			return false
-		}
-		if !first {
+	m := p.marks(s)
+	started := false
+	err := s.Each(ctx, func(key, val govalue.Encoded) bool {
+		if started {
 			p.text(p.separator)
+		} else {
+			p.text(m.open)
 		}
-		first = false
+		started = true
 		p.text(m.before)
 		if key != nil {
 			p.value(key)
@@ -139,9 +117,15 @@ func (p *printer) sequence(ctx context.Context, s *Sequence) error {
 		p.text(m.after)
 		return p.err == nil
 	})
-	p.text(m.end)
-	if p.err != nil {
-		return p.err
+	if err = cmp.Or(p.err, err); err != nil {
+		if started {
+			p.text("\n")
+		}
+		return err
 	}
-	return err
+	if !started {
+		p.text(m.open)
+	}
+	p.text(m.end)
+	return p.err
 }

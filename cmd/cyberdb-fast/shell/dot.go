@@ -141,6 +141,7 @@ func help(s *Shell, ctx context.Context, args []string) error {
 		for _, c := range dotCommands {
 			fmt.Fprintf(w, "  %-28s %s\n", c.name+" "+c.arguments, c.help)
 		}
+		fmt.Fprintf(w, "  %-28s %s\n", "exit", "ends the shell, as Ctrl-D does")
 		return nil
 	})
 }

@@ -30,7 +30,7 @@ type terminal struct {
 	colour  bool
 }
 
-// Interactive talks with the terminal that in and out are, until Ctrl-D.
+// Interactive talks with the terminal that in and out are, until Ctrl-D or exit.
 func (s *Shell) Interactive(ctx context.Context, in, out *os.File) error {
 	t := &terminal{shell: s, in: in, out: out, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 	s.form.Rows = true
@@ -85,19 +85,25 @@ func (t *terminal) talk(ctx context.Context) error {
 			t.editor.AppendHistory(line)
 			t.history.add(line)
 		}
-		t.execute(ctx, &pending, line)
+		if t.execute(ctx, &pending, line) {
+			return nil
+		}
 	}
 	return ctx.Err()
 }
 
-// execute executes a line, which Ctrl-C ends.
-func (t *terminal) execute(ctx context.Context, pending *syntax.Pending, line string) {
+// execute executes a line, which Ctrl-C ends. ends is true if the shell ends with it.
+func (t *terminal) execute(ctx context.Context, pending *syntax.Pending, line string) (ends bool) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
-	if err := t.shell.line(ctx, pending, line, false); err != nil && !errors.Is(err, errStopped) {
+	switch err := t.shell.line(ctx, pending, line, false); {
+	case errors.Is(err, errEnd):
+		return true
+	case err != nil && !errors.Is(err, errStopped):
 		pending.Take()
 		t.explain(err)
 	}
+	return false
 }
 
 // explain prints an error: one of parsing with a caret below the place.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,10 +46,30 @@ func (s *Shell) view(w io.Writer) *views.View {
 	return &views.View{DB: s.db, Out: w, JSON: s.options.JSON, Timeout: s.options.Timeout}
 }
 
-// isDotCommand reports whether a line is a dot command: .5 is a number.
+// errEnd ends a shell that was asked to.
+var errEnd = errors.New("end of the shell")
+
+// isDotCommand reports whether a line is a dot command: .5 is a number, and ... a value.
 func isDotCommand(line string) bool {
 	line = strings.TrimSpace(line)
-	return len(line) > 1 && line[0] == '.' && line[1] >= 'a' && line[1] <= 'z'
+	return strings.HasPrefix(line, ".") && !strings.HasPrefix(line, "...") &&
+		(len(line) == 1 || line[1] < '0' || line[1] > '9')
+}
+
+// word executes a line that is one of the words which Python's shell knows. A table that such a
+// name was given to goes first.
+func (s *Shell) word(ctx context.Context, line string) (done bool, err error) {
+	word := strings.TrimSuffix(strings.TrimSpace(line), "()")
+	if slices.Contains(s.session.Names(), word) {
+		return false, nil
+	}
+	switch word {
+	case "exit", "quit":
+		return true, errEnd
+	case "help":
+		return true, s.dot(ctx, ".help")
+	}
+	return false, nil
 }
 
 // run executes the statements of a text.
@@ -89,16 +110,25 @@ func (s *Shell) Script(ctx context.Context, text io.Reader) error {
 			return err
 		}
 		last := err != nil
-		if err := s.line(ctx, &pending, line, last); err != nil || last {
+		switch err := s.line(ctx, &pending, line, last); {
+		case errors.Is(err, errEnd):
+			return nil
+		case err != nil || last:
 			return err
 		}
 	}
 }
 
-// line adds a line to the statement that is pending, and executes it if it is whole.
+// line adds a line to the statement that is pending, and executes it if it is whole. Errors: also
+// errEnd.
 func (s *Shell) line(ctx context.Context, pending *syntax.Pending, line string, last bool) error {
 	if pending.Len() == 0 && isDotCommand(line) {
 		return s.dot(ctx, line)
+	}
+	if pending.Len() == 0 {
+		if done, err := s.word(ctx, line); done {
+			return err
+		}
 	}
 	pending.Add(line)
 	if pending.Len() > syntax.MaxTextBytes {

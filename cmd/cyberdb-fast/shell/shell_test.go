@@ -32,6 +32,13 @@ func TestScript(t *testing.T) {
 		{".tail a b", "", "usage: .tail"},
 		{".tail --min-ms x", "", "--min-ms takes a number"},
 		{".nope", "", "no command .nope"},
+		{".", "", "no command .:"},
+		{".TABLES", "", "no command .TABLES:"},
+		{"1; .tables", "", "SyntaxError: a command such as .tables has a line of its own"},
+		{"...", "Ellipsis\n", ""},
+		{"1\nexit\n2", "1\n", ""},
+		{"quit()\n2", "", ""},
+		{"exit = dict('e'); exit[1] = 2\nexit\n", "{1: 2}\n", ""},
 		{".help increment", "dict.increment(key, by=1, *, ttl=None): adds to the value of key, and returns the sum\n", ""},
 		{".help nope", "", "no method nope"},
 		{".5", "0.5\n", ""},
@@ -50,6 +57,18 @@ func TestScript(t *testing.T) {
 		var parse *syntax.Error
 		if strings.HasPrefix(c.fails, "SyntaxError") && !errors.As(err, &parse) {
 			t.Errorf("%.40q: %v is no error of the parser", c.script, err)
+		}
+	}
+}
+
+// TestHelpWords: help and help() are what a user of Python types.
+func TestHelpWords(t *testing.T) {
+	db := looptest.Client(t)
+	for _, script := range []string{"help", "help()", ".help"} {
+		var out bytes.Buffer
+		if err := shell.New(db, &out, shell.Options{}).Script(t.Context(), strings.NewReader(script)); err != nil ||
+			!strings.Contains(out.String(), "Methods of a dict: ") {
+			t.Errorf("%s prints %q, %v", script, out.String(), err)
 		}
 	}
 }

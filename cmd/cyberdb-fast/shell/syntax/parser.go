@@ -158,6 +158,9 @@ func (p *parser) afterStatement() error {
 
 func (p *parser) statement() (Statement, error) {
 	at := At(p.token.at)
+	if p.is(".") {
+		return nil, p.errorAt(p.token.at, "a command such as .tables has a line of its own, or a -e of its own")
+	}
 	if p.is("del") {
 		if err := p.advance(); err != nil {
 			return nil, err

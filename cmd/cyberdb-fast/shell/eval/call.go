@@ -40,7 +40,10 @@ func (e *evaluation) call(n syntax.Call) (object, error) {
 		if !ok {
 			return nil, &Error{"NameError", "the shell has no function '" + f.Name + "': it has " + functionNames()}
 		}
-		return e.run(f.Name, known, nil, n)
+		if f.Name != "len" { // which is a step with its table
+			e.steps++
+		}
+		return e.apply(f.Name, known, nil, n)
 	case syntax.Attribute:
 		if name, make := constructorOf(f); make != nil {
 			return e.construct(name, make, n)
@@ -71,11 +74,11 @@ func (e *evaluation) method(f syntax.Attribute, n syntax.Call) (object, error) {
 			"a " + string(t.kind) + " has no method '" + f.Name + "': .help lists the methods",
 		}
 	}
-	return e.run(f.Name, known, t, n)
+	return e.apply(f.Name, known, t, n)
 }
 
-// run binds the arguments of a call and executes it.
-func (e *evaluation) run(name string, f function, t *table, n syntax.Call) (object, error) {
+// apply binds the arguments of a call and executes it.
+func (e *evaluation) apply(name string, f function, t *table, n syntax.Call) (object, error) {
 	c := &call{evaluation: e, node: n, table: t, args: make(map[string]syntax.Node)}
 	if err := c.bind(name, f.signature); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func constructorOf(f syntax.Attribute) (string, *constructor) {
 }
 
 func (e *evaluation) construct(name string, make *constructor, n syntax.Call) (object, error) {
-	o, err := e.run(name, function{signature: make.signature, run: make.make}, nil, n)
+	o, err := e.apply(name, function{signature: make.signature, run: make.make}, nil, n)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
+			delete(c.kinds, name)
 			return nothing{}, c.db.Drop(c.ctx, name)
 		}},
 		"rename_table": {"name, new", "renames the table", func(c *call) (object, error) {
@@ -53,6 +54,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
+			clear(c.kinds)
 			return nothing{}, c.db.Rename(c.ctx, name, to)
 		}},
 	}

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -13,11 +14,17 @@ import (
 // Session is a shell's connection with a server, and its names.
 type Session struct {
 	db    *client.Client
-	names map[string]*table // that were assigned
+	names map[string]*table      // that were assigned
+	kinds map[string]client.Kind // of tables that were asked for; other clients may have changed them
 }
 
+// maxKinds bounds Session.kinds.
+const maxKinds = 1000
+
 // New returns a session with the server of a client.
-func New(db *client.Client) *Session { return &Session{db: db, names: make(map[string]*table)} }
+func New(db *client.Client) *Session {
+	return &Session{db: db, names: make(map[string]*table), kinds: make(map[string]client.Kind)}
+}
 
 // Result is what a statement leaves to be printed: nil for nothing, a govalue.Encoded or a
 // *Sequence.
@@ -27,6 +34,57 @@ type Result any
 // of the client; see Explain.
 func (s *Session) Run(ctx context.Context, src string, statement syntax.Statement) (Result, error) {
 	e := &evaluation{Session: s, ctx: ctx, src: src}
+	result, err := e.run(statement)
+	if err = s.check(err); isStale(err) && e.recalled && e.steps == 1 { // nothing was done
+		result, err = e.run(statement)
+		err = s.check(err)
+	}
+	if all, ok := result.(*Sequence); ok {
+		each := all.Each
+		all.Each = func(ctx context.Context, yield func(key, val govalue.Encoded) bool) error {
+			return s.check(each(ctx, yield))
+		}
+	}
+	return result, err
+}
+
+// isStale reports whether a table is no more what it was.
+func isStale(err error) bool {
+	return errors.Is(err, client.ErrNoSuchTable) || errors.Is(err, client.ErrWrongTableKind)
+}
+
+// check returns err. The kinds of tables are asked for again after an error that they may cause.
+func (s *Session) check(err error) error {
+	if isStale(err) {
+		clear(s.kinds)
+	}
+	return err
+}
+
+// kind returns the kind of a table of the server. Errors: ErrNoSuchTable.
+func (s *Session) kind(ctx context.Context, name string) (client.Kind, error) {
+	kind, err := s.db.Kind(ctx, name)
+	if err == nil {
+		if len(s.kinds) == maxKinds {
+			clear(s.kinds)
+		}
+		s.kinds[name] = kind
+	}
+	return kind, err
+}
+
+// evaluation is the execution of one statement.
+type evaluation struct {
+	*Session
+	ctx context.Context
+	src string
+	// steps counts what the statement uses: tables by their names, and functions.
+	steps    int
+	recalled bool // the kind of a table was not asked for
+}
+
+func (e *evaluation) run(statement syntax.Statement) (Result, error) {
+	e.steps, e.recalled = 0, false
 	switch st := statement.(type) {
 	case syntax.Expression:
 		return e.result(st.Node)
@@ -36,13 +94,6 @@ func (s *Session) Run(ctx context.Context, src string, statement syntax.Statemen
 		return nil, e.remove(st)
 	}
 	return nil, e.errorAt(statement, "SyntaxError", "the shell does not know this statement")
-}
-
-// evaluation is the execution of one statement.
-type evaluation struct {
-	*Session
-	ctx context.Context
-	src string
 }
 
 // object is what an expression stands for: govalue.Encoded, *table, *Sequence, nothing.
@@ -67,6 +118,11 @@ func (e *evaluation) result(n syntax.Node) (Result, error) {
 	case nothing:
 		return nil, nil
 	case *table:
+		if e.recalled { // the kind says how it is read
+			if o, err = e.existing(o.name); err != nil {
+				return nil, err
+			}
+		}
 		return o.all(), nil
 	}
 	return o, nil

@@ -26,10 +26,16 @@ func (t *table) list() *client.List[govalue.Encoded] {
 	return client.ListOf[govalue.Encoded](t.db, t.name)
 }
 
-// lookUp returns what a name stands for: what was assigned to it, otherwise a table of the server.
+// lookUp returns what a name stands for: what was assigned to it, otherwise a table of the server,
+// whose kind is asked for once.
 func (e *evaluation) lookUp(n syntax.Name) (object, error) {
+	e.steps++
 	if t, ok := e.names[n.Name]; ok {
 		return t, nil
+	}
+	if kind, ok := e.kinds[n.Name]; ok {
+		e.recalled = true
+		return &table{e.db, n.Name, kind}, nil
 	}
 	t, err := e.existing(n.Name)
 	if errors.Is(err, client.ErrNoSuchTable) {
@@ -44,7 +50,7 @@ func (e *evaluation) lookUp(n syntax.Name) (object, error) {
 
 // existing returns a table of the server. Errors: ErrNoSuchTable.
 func (e *evaluation) existing(name string) (*table, error) {
-	kind, err := e.db.Kind(e.ctx, name)
+	kind, err := e.kind(e.ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +150,7 @@ func (e *evaluation) assign(st syntax.Assignment) error {
 // name = queue.pop() would lose the element.
 func (e *evaluation) bind(name syntax.Name, n syntax.Node) error {
 	if opensTable(n) {
+		clear(e.kinds) // a table that is there no more gets no name
 		o, err := e.evaluate(n)
 		if err != nil {
 			return err

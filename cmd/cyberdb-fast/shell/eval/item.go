@@ -2,6 +2,8 @@ package eval
 
 import (
 	"context"
+	"errors"
+	"regexp"
 	"time"
 
 	"cyberdb-fast/client"
@@ -10,50 +12,82 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Word returns the value of a word of the command line: that of a Python literal, otherwise the
-// word itself as a str.
-func Word(word string) govalue.Encoded {
+// Word returns the value of a word of the command line: that of a Python literal, or the word itself
+// as a str. What begins like a literal is one, or an error: *syntax.Error, or one of its value.
+func Word(word string) (govalue.Encoded, error) {
 	n, err := syntax.ParseExpression(word)
-	if err == nil && isLiteral(n) {
-		e := &evaluation{Session: New(nil), ctx: context.Background(), src: word}
-		if val, err := e.value(n); err == nil {
-			return val
+	if err == nil {
+		if strange := notLiteral(n); strange == nil {
+			e := &evaluation{Session: New(nil), ctx: context.Background(), src: word}
+			var val govalue.Encoded
+			if val, err = e.value(n); err == nil {
+				return val, nil
+			}
+		} else {
+			err = syntax.ErrorAt(word, strange.Pos(), "SyntaxError", "this is no literal")
 		}
 	}
-	return value.AppendStr(nil, word)
+	if !beginsLiteral(word) {
+		return value.AppendStr(nil, word), nil
+	}
+	var parse *syntax.Error
+	if errors.As(err, &parse) {
+		parse.Msg += `; for a text, write quotes inside the quotes of your shell: "'...'"`
+	}
+	return nil, err
 }
 
-// isLiteral reports whether an expression needs no server.
-func isLiteral(n syntax.Node) bool {
+// literalBegin is how a number, a text in quotes, a bracket or a call of a constructor begins.
+var literalBegin = regexp.MustCompile(`^\s*(?:[-+]?\.?[0-9]|[{\[('"]|(?i:[bru]|br|rb)['"]|(?:[a-z]+\.)?([A-Za-z]+)\()`)
+
+// beginsLiteral reports whether a word is meant as a literal. What only happens to have a bracket in
+// it is a text.
+func beginsLiteral(word string) bool {
+	m := literalBegin.FindStringSubmatch(word)
+	return m != nil && (m[1] == "" || constructors[m[1]] != nil)
+}
+
+// notLiteral returns the part of an expression that needs a server, nil if there is none.
+func notLiteral(n syntax.Node) syntax.Node {
 	switch n := n.(type) {
 	case syntax.Literal:
-		return true
+		return nil
 	case syntax.Display:
-		return areLiterals(n.Items)
+		return noLiterals(n.Items)
 	case syntax.DictDisplay:
-		return areLiterals(n.Keys) && areLiterals(n.Values)
+		return noLiterals(n.Keys, n.Values)
 	case syntax.Unary:
-		return n.Operator != "not" && isLiteral(n.Operand)
+		if n.Operator != "not" {
+			return notLiteral(n.Operand)
+		}
 	case syntax.Binary:
-		return (n.Operator == "+" || n.Operator == "-") && isLiteral(n.Left) && isLiteral(n.Right)
+		if n.Operator == "+" || n.Operator == "-" {
+			return noLiterals([]syntax.Node{n.Left, n.Right})
+		}
 	case syntax.Call:
+		if !isConstructor(n.Function) {
+			return n
+		}
 		for _, k := range n.Keywords {
-			if !isZone(k.Value) && !isLiteral(k.Value) {
-				return false
+			if strange := notLiteral(k.Value); strange != nil && !isZone(k.Value) {
+				return strange
 			}
 		}
-		return isConstructor(n.Function) && areLiterals(n.Args)
+		return noLiterals(n.Args)
 	}
-	return false
+	return n
 }
 
-func areLiterals(all []syntax.Node) bool {
-	for _, n := range all {
-		if !isLiteral(n) {
-			return false
+// noLiterals returns the first part of expressions that needs a server.
+func noLiterals(lists ...[]syntax.Node) syntax.Node {
+	for _, all := range lists {
+		for _, n := range all {
+			if strange := notLiteral(n); strange != nil {
+				return strange
+			}
 		}
 	}
-	return true
+	return nil
 }
 
 func isConstructor(n syntax.Node) bool {
@@ -73,7 +107,7 @@ func isZone(n syntax.Node) bool {
 	case syntax.Attribute:
 		return n.Name == "utc" && isTimezone(n.Of)
 	case syntax.Call:
-		return isTimezone(n.Function) && areLiterals(n.Args)
+		return isTimezone(n.Function) && noLiterals(n.Args) == nil
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package eval_test
 
 import (
+	"strings"
 	"testing"
 
 	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
@@ -13,12 +14,39 @@ func TestWord(t *testing.T) {
 		"36": "36", "-1.5": "-1.5", "'36'": "'36'", `b"\xff"`: `b'\xff'`, `("a", [1, {2}])`: "('a', [1, {2}])",
 		"Decimal('1.1')": "Decimal('1.1')", "None": "None", "{}": "{}",
 		"datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)": "datetime.datetime(2024, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)",
-		"ada": "'ada'", "": "''", "users['x']": `"users['x']"`, "1 2": "'1 2'", `{"a": true}`: `'{"a": true}'`,
-		"len(x)": "'len(x)'", "[a]": "'[a]'", "not 1": "'not 1'", "x = 1": "'x = 1'", "{[]: 1}": "'{[]: 1}'", "1; 2": "'1; 2'",
-		"dict('x')": `"dict('x')"`, "exit()": "'exit()'",
+		"ada": "'ada'", "": "''", "users['x']": `"users['x']"`, "len(x)": "'len(x)'", "not 1": "'not 1'", "x = 1": "'x = 1'",
+		"dict('x')": `"dict('x')"`, "exit()": "'exit()'", "d'Artagnan": `"d'Artagnan"`, "I'm": `"I'm"`, "a 1": "'a 1'", "-": "'-'",
+		"-x": "'-x'", "a\nb": "'a\\nb'", "caf\u00e9; x": "'caf\u00e9; x'", "true": "'true'",
 	} {
-		if got, err := value.Repr(eval.Word(word)); err != nil || got != repr {
+		b, err := eval.Word(word)
+		if got, _ := value.Repr(b); err != nil || got != repr {
 			t.Errorf("%q is %s, not %s (%v)", word, got, repr, err)
+		}
+	}
+}
+
+// TestWordMalformed: a literal with a mistake is not stored as a text.
+func TestWordMalformed(t *testing.T) {
+	for word, want := range map[string]string{
+		"1 2":             "SyntaxError: the end of the statement is expected here; for a text, write quotes",
+		`{"a": true}`:     "SyntaxError: this is no literal; for a text, ",
+		"{'a': 1":         "SyntaxError: '{' was never closed",
+		"[a]":             "SyntaxError: this is no literal",
+		"(1, 2":           "SyntaxError: '(' was never closed",
+		"'ada":            "SyntaxError: ",
+		`b"\xf"`:          "SyntaxError: ",
+		"2024-01-01":      "SyntaxError: ",
+		"-5x":             "SyntaxError: ",
+		".5.5":            "SyntaxError: ",
+		"1; 2":            "SyntaxError: one expression is expected",
+		"1 + len(x)":      "SyntaxError: this is no literal",
+		"{[]: 1}":         "TypeError: unhashable type: 'list'",
+		"Decimal('x')":    "ValueError: ",
+		"Decimal('1.1'":   "SyntaxError: '(' was never closed",
+		"datetime.date(1": "SyntaxError: '(' was never closed",
+	} {
+		if b, err := eval.Word(word); err == nil || !strings.HasPrefix(eval.Explain(err), want) {
+			t.Errorf("%q became %x, %v", word, b, err)
 		}
 	}
 }
@@ -33,7 +61,10 @@ func FuzzWord(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, word string) {
-		b := eval.Word(word)
+		b, err := eval.Word(word)
+		if err != nil {
+			return
+		}
 		if n, err := value.Check(b); (err != nil || n != len(b)) && value.ValidStr([]byte(word)) {
 			t.Fatalf("%q became %x: %v", word, b, err)
 		}

@@ -18,7 +18,8 @@ import (
 const (
 	completionTime    = 500 * time.Millisecond
 	completionChoices = 100
-	completionKeys    = 2048 // of a dict that are looked at
+	completionKeys    = 2048    // of a dict that are looked at
+	completionBytes   = 1 << 20 // of a dict, values included, that are looked at
 	completionTables  = 5 * time.Second
 )
 
@@ -127,11 +128,12 @@ func (c *completer) keys(ctx context.Context, name, part string) (choices []stri
 		quote, begin = part[:1], part[1:]
 	}
 	items, _ := client.DictOf[govalue.Encoded, govalue.Encoded](c.shell.db, c.shell.session.TableNamed(name)).Scan(ctx)
-	seen := 0
-	for key := range items {
-		if seen++; seen > completionKeys || len(choices) == completionChoices {
+	seen, bytes := 0, 0
+	for key, val := range items {
+		if seen++; seen > completionKeys || bytes > completionBytes || len(choices) == completionChoices {
 			break
 		}
+		bytes += len(key) + len(val)
 		if value.LeadType(key) != value.TypeStr {
 			continue
 		}

@@ -43,7 +43,11 @@ func New(db *client.Client, out io.Writer, options Options) *Shell {
 
 // view returns the views of the shell's server, which write to w.
 func (s *Shell) view(w io.Writer) *views.View {
-	return &views.View{DB: s.db, Out: w, JSON: s.options.JSON, Timeout: s.options.Timeout}
+	v := &views.View{DB: s.db, Out: w, JSON: s.options.JSON, Timeout: s.options.Timeout}
+	if p, ok := w.(*pager); ok {
+		v.Width = p.width
+	}
+	return v
 }
 
 // errEnd ends a shell that was asked to.

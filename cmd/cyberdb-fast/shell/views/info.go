@@ -21,7 +21,7 @@ func (v *View) Info(ctx context.Context, section string) error {
 	if err := g.fields("", json.NewDecoder(bytes.NewReader(text))); err != nil {
 		return fmt.Errorf("the server's section %q cannot be read: %w", section, err)
 	}
-	return g.out.Flush()
+	return g.flush()
 }
 
 // fields writes the fields of the JSON value that comes next, in its order; those of objects inside

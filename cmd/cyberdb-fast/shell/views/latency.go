@@ -52,6 +52,7 @@ func (v *View) Latency(ctx context.Context) error {
 		return cmp.Compare(b.Latency.SumSeconds, a.Latency.SumSeconds)
 	})
 	g := v.grid("command", "requests", "failed", "mean", "p50", "p90", "p99", "p99.9", "max", "in", "out")
+	g.minor = []string{"out", "in", "failed", "p50", "p90", "mean", "p99.9"}
 	for i := range s.Commands {
 		c := &s.Commands[i]
 		all, failed := c.requests()
@@ -66,11 +67,26 @@ func (v *View) Latency(ctx context.Context) error {
 		fmt.Fprintln(v.Out, "no requests yet")
 		return nil
 	}
-	return g.out.Flush()
+	return g.flush()
 }
 
 // histogram counts requests by the bound of their latency, in seconds.
 type histogram map[float64]float64
+
+// others returns the figures without those of INFO, by which views ask.
+func (s *commandsSection) others() *commandsSection {
+	others := slices.DeleteFunc(slices.Clone(s.Commands), func(c commandFigures) bool { return c.Name == infoCommand })
+	return &commandsSection{others}
+}
+
+// requests returns how many requests there were.
+func (s *commandsSection) requests() (all int64) {
+	for i := range s.Commands {
+		n, _ := s.Commands[i].requests()
+		all += n
+	}
+	return all
+}
 
 // histogramOf returns the latencies of all commands.
 func (s *commandsSection) histogramOf() histogram {

@@ -44,9 +44,9 @@ var logTitles = []string{
 	"status",
 }
 
-func (r *loggedRequest) cells() []string {
+func (v *View) cells(r *loggedRequest) []string {
 	return []string{
-		clock(r.Time), micros(r.ExecutionUS), micros(r.QueueUS), plain(r.Command), plain(r.Table), plain(r.Key),
+		clock(r.Time), micros(r.ExecutionUS), micros(r.QueueUS), plain(r.Command), v.short(r.Table), plain(r.Key),
 		size(r.RequestBytes), size(r.ReplyBytes), plain(r.Client), plain(r.Status),
 	}
 }
@@ -96,9 +96,9 @@ func (v *View) Slow(ctx context.Context) error {
 func (v *View) requests(entries []loggedRequest) error {
 	g := v.grid(logTitles...)
 	for i := range entries {
-		g.row(entries[i].cells()...)
+		g.row(v.cells(&entries[i])...)
 	}
-	return g.out.Flush()
+	return g.flush()
 }
 
 // Hot writes the keys that are used most now.
@@ -124,9 +124,9 @@ func (v *View) Hot(ctx context.Context) error {
 	}
 	g := v.grid("share", "table", "key", "seen", "at most too many")
 	for _, k := range s.Keys {
-		g.row(fmt.Sprintf("%.1f %%", 100*k.Share), plain(k.Table), plain(k.Key), number(k.Count), number(k.Error))
+		g.row(fmt.Sprintf("%.1f %%", 100*k.Share), v.short(k.Table), plain(k.Key), number(k.Count), number(k.Error))
 	}
-	return g.out.Flush()
+	return g.flush()
 }
 
 // TailFilter says which requests Tail shows.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,7 +19,6 @@ const titleLines = 20
 type moment struct {
 	at   time.Time
 	info struct {
-		Requests    int64 `json:"requests"`
 		Connections int64 `json:"connections"`
 		Resident    int64 `json:"resident_bytes"`
 		Heap        int64 `json:"heap_bytes"`
@@ -28,8 +29,8 @@ type moment struct {
 			Pending int64 `json:"pending_bytes"`
 		} `json:"data"`
 	}
-	hits, misses int64
-	latencies    histogram
+	requests, hits, misses int64
+	latencies              histogram
 }
 
 // line is a line of Stat, and its form in JSON.
@@ -39,7 +40,7 @@ type line struct {
 	HitRate      *float64 `json:"hit_rate"` // null: no reads of keys
 	MemoryBytes  int64    `json:"memory_bytes"`
 	Connections  int64    `json:"connections"`
-	P99US        *float64 `json:"p99_us"` // null: no requests
+	P99US        *float64 `json:"p99_us"` // null: no requests but INFO
 	JournalLag   int64    `json:"journal_lag"`
 	JournalBytes int64    `json:"journal_pending_bytes"`
 }
@@ -70,7 +71,7 @@ func (v *View) Stat(ctx context.Context, count int) error {
 	return nil
 }
 
-// moment asks for all figures of one time. The requests of the view itself are among them.
+// moment asks for all figures of one time. INFO, by which it asks, is not among the requests.
 func (v *View) moment(ctx context.Context) (*moment, error) {
 	var m moment
 	var commands commandsSection
@@ -96,14 +97,15 @@ func (v *View) moment(ctx context.Context) (*moment, error) {
 		m.hits += t.Hits
 		m.misses += t.Misses
 	}
-	m.latencies = commands.histogramOf()
+	others := commands.others()
+	m.requests, m.latencies = others.requests(), others.histogramOf()
 	return &m, nil
 }
 
 func (m *moment) since(last *moment) line {
 	l := line{
 		Time:        m.at.UTC().Format("2006-01-02T15:04:05.000Z"),
-		Operations:  max(0, float64(m.info.Requests-last.info.Requests)/m.at.Sub(last.at).Seconds()),
+		Operations:  max(0, float64(m.requests-last.requests)/m.at.Sub(last.at).Seconds()),
 		MemoryBytes: m.info.Resident,
 		Connections: m.info.Connections,
 	}
@@ -124,14 +126,61 @@ func (m *moment) since(last *moment) line {
 	return l
 }
 
-const statColumns = "%-12s  %10s  %7s  %10s  %6s  %8s  %s\n"
+// statColumn is a column of Stat; the next lines are not known, so that its width is fixed.
+type statColumn struct {
+	title string
+	width int // negative: flush left
+	rank  int // a terminal that is too narrow shows those of low ranks
+}
+
+var statColumns = []statColumn{
+	{"time", -12, 5},
+	{"ops/s", 10, 0},
+	{"hits", 7, 2},
+	{"memory", 10, 3},
+	{"conns", 6, 4},
+	{"p99", 8, 1},
+	{"journal lag", -14, 6},
+}
+
+// statCells writes the cells for which there is room.
+func (v *View) statCells(cells []string) error {
+	room := v.width()
+	shown := make([]bool, len(statColumns))
+	for rank := range statColumns {
+		i := slices.IndexFunc(statColumns, func(c statColumn) bool { return c.rank == rank })
+		need := max(statColumns[i].width, -statColumns[i].width)
+		if rank > 0 {
+			need += columnGap
+		}
+		if v.width() > 0 && need > room {
+			break
+		}
+		room -= need
+		shown[i] = true
+	}
+	var parts []string
+	for i, cell := range cells {
+		if shown[i] {
+			parts = append(parts, fmt.Sprintf("%*s", statColumns[i].width, cell))
+		}
+	}
+	_, err := fmt.Fprintln(v.Out, strings.TrimRight(strings.Join(parts, strings.Repeat(" ", columnGap)), " "))
+	return err
+}
 
 func (v *View) statLine(n int, l line) error {
 	if v.JSON {
 		return json.NewEncoder(v.Out).Encode(l)
 	}
 	if n%titleLines == 0 {
-		fmt.Fprintf(v.Out, statColumns, "time", "ops/s", "hits", "memory", "conns", "p99", "journal lag")
+		titles := make([]string, len(statColumns))
+		for i, c := range statColumns {
+			titles[i] = c.title
+		}
+		if err := v.statCells(titles); err != nil {
+			return err
+		}
 	}
 	hits, p99 := "-", "-"
 	if l.HitRate != nil {
@@ -140,8 +189,8 @@ func (v *View) statLine(n int, l line) error {
 	if l.P99US != nil {
 		p99 = micros(*l.P99US)
 	}
-	lag := fmt.Sprintf("%s changes, %s", number(l.JournalLag), size(l.JournalBytes))
-	_, err := fmt.Fprintf(v.Out, statColumns, clock(l.Time), number(int64(l.Operations)), hits, size(l.MemoryBytes),
-		number(l.Connections), p99, lag)
-	return err
+	return v.statCells([]string{
+		clock(l.Time), number(int64(l.Operations)), hits, size(l.MemoryBytes), number(l.Connections), p99,
+		fmt.Sprintf("%s changes, %s", number(l.JournalLag), size(l.JournalBytes)),
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -20,6 +19,7 @@ type View struct {
 	Out     io.Writer
 	JSON    bool          // the sections as they are, instead of text
 	Timeout time.Duration // of one request
+	Width   int           // columns of the terminal; 0: that of Out, if it is one
 }
 
 // section asks for a section of INFO.
@@ -54,21 +54,6 @@ func (v *View) read(ctx context.Context, name string, parameters map[string]any,
 	return false, nil
 }
 
-// grid writes rows in columns.
-type grid struct{ out *tabwriter.Writer }
-
-func (v *View) grid(titles ...string) *grid {
-	g := &grid{tabwriter.NewWriter(v.Out, 0, 0, 2, ' ', 0)}
-	if len(titles) > 0 {
-		g.row(titles...)
-	}
-	return g
-}
-
-func (g *grid) row(cells ...string) {
-	fmt.Fprintln(g.out, strings.Join(cells, "\t"))
-}
-
 // plain returns a name as it is shown: as it is, or quoted if it has characters that do not print;
 // "-" if there is none.
 func plain(name string) string {
@@ -79,6 +64,22 @@ func plain(name string) string {
 		return strconv.QuoteToGraphic(name)
 	}
 	return name
+}
+
+// nameColumns is the most that the name of a table takes of a line.
+const nameColumns = 64
+
+// short returns a name as a cell shows it.
+func (v *View) short(name string) string {
+	const least = 8
+	most := nameColumns
+	if width := v.width(); width > 0 {
+		most = min(most, max(least, width/3))
+	}
+	if letters := []rune(plain(name)); len(letters) > most {
+		return string(letters[:most-3]) + "..."
+	}
+	return plain(name)
 }
 
 // size returns a number of bytes for people.

@@ -52,7 +52,7 @@ func TestViews(t *testing.T) {
 		says []string
 	}{
 		"tables":  {v.Tables, []string{"queue", "list", "5,000", `"evil\x1b[2J\nname"`}},
-		"big":     {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of 2,048"}},
+		"big":     {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of ", "at random places, of 5,000"}},
 		"latency": {v.Latency, []string{"DICT SET", "301", "p99.9"}},
 		"hot":     {v.Hot, []string{"one of 64 requests", "'key", "evil"}},
 		"slow":    {v.Slow, []string{"slow requests", "large requests", "large replies"}},
@@ -134,5 +134,108 @@ func TestUnknownSection(t *testing.T) {
 	v, _ := busy(t)
 	if err := v.Info(t.Context(), "nothing"); !errors.Is(err, client.ErrValue) {
 		t.Error(err)
+	}
+}
+
+// TestBigBudget: a table of large entries costs a few MiB, whatever its kind is.
+func TestBigBudget(t *testing.T) {
+	db := looptest.Client(t)
+	ctx := t.Context()
+	dict, list := client.DictOf[int, []byte](db, "dict"), client.ListOf[[]byte](db, "list")
+	if _, err := dict.Ensure(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list.Ensure(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		if err := errors.Join(dict.Set(ctx, i, make([]byte, 1<<20)), list.Append(ctx, make([]byte, 1<<20))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	v := &views.View{DB: db, Out: &out, Timeout: 10 * time.Second, JSON: true}
+	if err := v.Big(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		Tables []struct {
+			LookedAt int `json:"looked_at"`
+			Largest  []struct {
+				Entry string `json:"entry"`
+				Bytes int    `json:"bytes"`
+			} `json:"largest"`
+		} `json:"tables"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil || len(s.Tables) != 2 {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	for _, table := range s.Tables {
+		if table.LookedAt < 5 || table.LookedAt > 10 || len(table.Largest) != 5 || table.Largest[0].Bytes < 1<<20 ||
+			table.Largest[0].Entry == "" {
+			t.Errorf("%+v", table)
+		}
+	}
+	out.Reset()
+	v.JSON = false
+	if err := v.Big(ctx); err != nil || !strings.Contains(out.String(), "dict: the largest of the first 8 entries of 30\n") {
+		t.Errorf("%v: %s", err, &out)
+	}
+}
+
+// TestNarrow: no line of a view is longer than the terminal; what is left out is said.
+func TestNarrow(t *testing.T) {
+	v, out := busy(t)
+	long := strings.Repeat("long", 60)
+	if _, err := client.ListOf[int](v.DB, long).Ensure(t.Context(), 1, 2, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{20, 40, 80, 200} {
+		for name, c := range map[string]struct {
+			show func(ctx context.Context) error
+			says []string
+		}{
+			"tables":  {v.Tables, []string{"entries", "5,000"}},
+			"latency": {v.Latency, []string{"DICT SET", "requests"}},
+			"stat":    {func(ctx context.Context) error { return v.Stat(ctx, 1) }, []string{"ops/s", "p99"}},
+		} {
+			out.Reset()
+			v.Width = width
+			if err := c.show(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(out.String()) {
+				if len(line) > width+1 && !strings.HasPrefix(line, "(no room for: ") {
+					t.Errorf("%s at %d columns: %q", name, width, line)
+				}
+			}
+			for _, text := range c.says {
+				if !strings.Contains(out.String(), text) {
+					t.Errorf("%s at %d columns does not say %q:\n%s", name, width, text, out)
+				}
+			}
+		}
+	}
+	out.Reset()
+	v.Width = 0
+	if err := v.Tables(t.Context()); err != nil || !strings.Contains(out.String(), long[:61]+"...  list  3\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestStatAlone: an idle server does nothing, though stat itself asks it.
+func TestStatAlone(t *testing.T) {
+	v, out := busy(t)
+	v.JSON = true
+	if err := v.Stat(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset() // its figures may be of the requests before
+	if err := v.Stat(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line["operations_per_second"] != 0.0 || line["p99_us"] != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

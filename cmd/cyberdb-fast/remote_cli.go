@@ -38,7 +38,7 @@ expression, and ends at the first error. Exit codes: 0 done, 1 failed, 2 not und
 				return err
 			}
 			defer db.Close()
-			options := shell.Options{JSON: r.json, Timeout: r.timeout, Password: r.secret}
+			options := shell.Options{JSON: r.json, Timeout: r.timeout, Password: r.secret, Explain: r.explain}
 			s := shell.New(db, r.stdout, options)
 			if statements == nil && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(r.stdout.Fd())) {
 				return r.talk(db, s)

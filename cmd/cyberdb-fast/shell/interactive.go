@@ -11,7 +11,6 @@ import (
 	"github.com/peterh/liner"
 	"golang.org/x/term"
 
-	"cyberdb-fast/cmd/cyberdb-fast/shell/eval"
 	"cyberdb-fast/cmd/cyberdb-fast/shell/syntax"
 )
 
@@ -108,7 +107,7 @@ func (t *terminal) execute(ctx context.Context, pending *syntax.Pending, line st
 
 // explain prints an error: one of parsing with a caret below the place.
 func (t *terminal) explain(err error) {
-	text := eval.Explain(err)
+	text := t.shell.options.Explain(err)
 	var parse *syntax.Error
 	if errors.As(err, &parse) {
 		width, _, sizeErr := term.GetSize(int(t.out.Fd()))

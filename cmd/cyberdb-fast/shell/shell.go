@@ -21,6 +21,8 @@ type Options struct {
 	JSON     bool          // results as JSON
 	Timeout  time.Duration // of a statement, without the writing of its result; 0: none
 	Password string        // that no history may keep
+	// Explain returns an error in one line; default: eval.Explain.
+	Explain func(error) string
 }
 
 // Shell executes statements and dot commands on a server.
@@ -36,6 +38,9 @@ type Shell struct {
 
 // New returns a shell that writes its results to out.
 func New(db *client.Client, out io.Writer, options Options) *Shell {
+	if options.Explain == nil {
+		options.Explain = eval.Explain
+	}
 	s := &Shell{db: db, session: eval.New(db), options: options, out: out, form: eval.Form{JSON: options.JSON}}
 	s.page = func(_ context.Context, write func(w io.Writer) error) error { return write(s.out) }
 	return s

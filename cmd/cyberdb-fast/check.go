@@ -113,7 +113,7 @@ func printDigest(name string, stdout io.Writer, progress func(file string, done,
 	defer func() { _ = r.Close() }() // only read
 	sum, err := loop.FileDigest(r, runtime.GOMAXPROCS(0), progressOf(name, progress))
 	if err == nil {
-		fmt.Fprintf(stdout, "digest %v lsn %d tables %d items %d\n", sum, r.Info().LSN, sum.Tables, sum.Items)
+		_, err = fmt.Fprintf(stdout, "digest %v lsn %d tables %d items %d\n", sum, r.Info().LSN, sum.Tables, sum.Items)
 	}
 	return err
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,78 +50,18 @@ in the data directory unless it is an absolute path.`,
 	return cmd
 }
 
+// replaceFlag writes the flag instead of the words for it on the control socket.
+var replaceFlag = strings.NewReplacer(
+	`unless the request says "replace":true`, "unless --replace is given", `say "replace":true`, "use --replace",
+)
+
 // file has the server save to a file or load it, and says what the file holds.
 func (r *remote) file(do, path string, replace bool) error {
 	answer, err := r.ask(map[string]any{"do": do, "path": path, "replace": replace})
-	if err != nil && answer != nil && !replace && strings.Contains(err.Error(), `"replace":true`) {
-		return fmt.Errorf("%w; that is --replace here", err)
-	}
 	if err != nil {
-		return err
+		return errors.New(replaceFlag.Replace(err.Error()))
 	}
 	_, err = fmt.Fprintf(r.stdout, "%s: %d tables, %s entries, %s bytes in %.3f s\n", answer.File, answer.Tables,
 		grouped(answer.Entries), grouped(uint64(answer.Bytes)), answer.Seconds)
 	return err
-}
-
-func newBackupCommand(stdout, stderr *os.File) *cobra.Command {
-	return newRemoteCommand(remoteCommand{
-		use:   "backup DIR",
-		short: "Make a verified copy that a server can start from",
-		long: `Has the server of the data directory save its tables to DIR/data.cdb, reads every byte of it, and
-prints its digest. DIR is new or empty. A server starts from the copy with --dir DIR. If anything
-fails, nothing is left in DIR, and the exit code is 1.`,
-		least:   1,
-		most:    1,
-		control: true,
-		run:     func(r *remote, args []string) error { return r.backup(args[0]) },
-	}, stdout, stderr)
-}
-
-// backup makes a verified copy of the tables in a directory that is new or empty.
-func (r *remote) backup(dir string) (err error) {
-	if dir, err = absolute(dir); err != nil {
-		return err
-	}
-	made, err := makeEmpty(dir)
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, defaultFile)
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file)
-			if made {
-				_ = os.Remove(dir) // only if it is empty
-			}
-		}
-	}()
-	if _, err := r.ask(map[string]any{"do": "save", "path": file}); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	if err := printDigest(file, r.stdout, loadProgress(onTerminal(r.stderr))); err != nil {
-		return fmt.Errorf("backup: the copy cannot be used: %w", err)
-	}
-	return nil
-}
-
-// makeEmpty makes a directory, unless it exists and is empty; made says which.
-func makeEmpty(dir string) (made bool, err error) {
-	err = os.Mkdir(dir, 0o700)
-	if err == nil || !errors.Is(err, os.ErrExist) {
-		return err == nil, err
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(1)
-	switch {
-	case len(names) > 0:
-		return false, usageError(fmt.Errorf("backup: %s is not empty: name a directory that is new or empty", dir))
-	case err != nil && !errors.Is(err, io.EOF):
-		return false, err
-	}
-	return false, nil
 }

@@ -78,6 +78,7 @@ type Info struct {
 type DataInfo struct {
 	File            string  `json:"file"`
 	SavedClock      uint64  `json:"saved_clock"` // the file holds the changes up to this LSN
+	UnsavedChanges  uint64  `json:"unsaved_changes"`
 	SavedBytes      int64   `json:"saved_bytes"`
 	SavedAgoSeconds float64 `json:"saved_ago_seconds"` // since the last save, or the last attempt
 	SaveSeconds     float64 `json:"save_seconds"`      // how long the last save took
@@ -183,18 +184,21 @@ func (srv *Server) dataInfo() *DataInfo {
 		Skipped: s.skipped, NotDurable: srv.counters.notDurable.Load(),
 		LostOperations: srv.lost.Operations, LostBytes: srv.lost.Bytes, LostFrom: srv.lost.From,
 	}
+	held := s.heldLSN
 	s.mu.Unlock()
 	var refused *codec.Error
 	if errors.As(srv.writable(), &refused) && refused.Status == codec.StatusReadOnly {
 		d.ReadOnly = refused.Message
 	}
 	clock := srv.store.Clock()
+	d.UnsavedChanges = clock - min(clock, held)
+	d.LagChanges = d.UnsavedChanges
 	d.Syncs = srv.syncs.latency()
 	if j := srv.journal; j != nil {
 		d.DurableClock, d.JournalBytes, d.PendingBytes = j.Durable(), j.Size(), j.Pending()
 		d.JournalError, d.SegmentError = errorText(j.Err()), errorText(j.SegmentErr())
+		d.LagChanges = clock - min(clock, d.DurableClock)
 	}
-	d.LagChanges = clock - min(clock, d.DurableClock)
 	return d
 }
 

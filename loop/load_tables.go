@@ -197,7 +197,8 @@ func (l *loading) undo(err error) error {
 // file again.
 func (s *saver) loaded(name string, info persist.FileInfo) {
 	s.mu.Lock()
-	s.file, s.completeLSN, s.previous = info, info.LSN, info.LSN
+	s.holdsLocked(info)
+	s.previous = info.LSN
 	if s.srv.journal != nil {
 		s.grown = s.srv.journal.BytesWritten()
 	}
@@ -220,7 +221,7 @@ func (s *saver) savedAgain() error {
 	info, err := s.writeOwn()
 	s.mu.Lock()
 	if s.tried, s.err = time.Now(), err; err == nil {
-		s.file, s.completeLSN = info, info.LSN
+		s.holdsLocked(info)
 	}
 	s.mu.Unlock()
 	if err != nil {

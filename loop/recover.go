@@ -26,6 +26,7 @@ type restoring struct {
 	skip     map[uint64]bool                 // see engine.Replayer
 	skipped  int                             // how many of the journal's requests were skipped
 	panics   uint64                          // of replayed requests
+	changes  uint64                          // of the journal, that the file does not hold
 	partial  []*engine.PartiallyAppliedError // of further requests to skip: the store is of no use then
 
 	done     func(*shardmap.Restorer) error // takes each complete table
@@ -69,7 +70,7 @@ func (srv *Server) restore() error {
 		return err
 	}
 	srv.startEngine()
-	srv.saver.init(srv, found)
+	srv.saver.init(srv, found, target.changes)
 	srv.reportLost(found)
 	if found.Loaded != "" || found.Replay.Operations > 0 {
 		srv.log.Info(
@@ -271,6 +272,9 @@ func (r *restoring) Apply(op persist.Operation) error {
 		}
 		r.replayer = engine.NewReplayer(engine.Env{Store: r.store, Logger: r.log, Commands: r.commands})
 		r.replayer.Skip(r.skip)
+	}
+	if len(op.Request) > 0 { // otherwise it only takes its LSNs
+		r.changes += op.N
 	}
 	err := r.replayer.Apply(engine.Operation(op))
 	var partial *engine.PartiallyAppliedError

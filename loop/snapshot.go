@@ -39,6 +39,7 @@ type saver struct {
 	mu          sync.Mutex
 	file        persist.FileInfo // the present file
 	completeLSN uint64           // the clock when the file held everything; 0: it never did
+	heldLSN     uint64           // the clock, less the changes that the file does not hold
 	previous    uint64           // LSN of the previous file
 	tried       time.Time        // the end of the last attempt, or of the start
 	took        time.Duration    // the last save
@@ -47,12 +48,15 @@ type saver struct {
 	skipped     int              // how many requests of the journal the start has skipped
 }
 
-func (s *saver) init(srv *Server, found *persist.Recovered) {
+// init takes what was found on disk, and how many changes of the journal the file does not hold.
+// The clock may be far beyond the LSNs of both.
+func (s *saver) init(srv *Server, found *persist.Recovered, replayed uint64) {
 	s.srv, s.database, s.file, s.tried, s.grown = srv, found.Database, found.File, srv.started, -found.Replay.Bytes
 	s.look = make(chan struct{}, 1)
 	if found.Replay.Operations == 0 { // the clock may have continued from the file's LSN
 		s.completeLSN = found.Clock
 	}
+	s.heldLSN = found.Clock - replayed
 }
 
 // run saves when a save is due, until the server stops.
@@ -112,6 +116,11 @@ func (s *saver) dueIn(now time.Time) time.Duration {
 // unchangedLocked says whether the file holds everything.
 func (s *saver) unchangedLocked() bool { return s.srv.store.Clock() == s.completeLSN }
 
+// holdsLocked records what the file holds now.
+func (s *saver) holdsLocked(info persist.FileInfo) {
+	s.file, s.completeLSN, s.heldLSN = info, info.LSN, info.LSN
+}
+
 // save writes the tables as of one moment to the file. It returns when they are on disk,
 // immediately if they are. Of the callers that wait while another save runs, the first saves for
 // all.
@@ -139,7 +148,8 @@ func (s *saver) save() error {
 	s.mu.Lock()
 	s.tried, s.err = time.Now(), err
 	if err == nil {
-		s.previous, s.file, s.completeLSN, s.took, s.grown = s.file.LSN, info, info.LSN, s.tried.Sub(start), grown
+		s.previous, s.took, s.grown = s.file.LSN, s.tried.Sub(start), grown
+		s.holdsLocked(info)
 	}
 	covered := s.previous
 	s.mu.Unlock()

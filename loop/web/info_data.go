@@ -10,7 +10,7 @@ func writeData(out *text, i *loop.Info) {
 
 	writeGauge(out, "cyberdb_saved_clock", "LSN up to which the data file holds all changes.", d.SavedClock)
 	writeGauge(out, "cyberdb_unsaved_changes",
-		"Changes that the data file does not hold yet.", i.Clock-min(i.Clock, d.SavedClock))
+		"Changes that the data file does not hold yet.", d.UnsavedChanges)
 	writeGauge(out, "cyberdb_saved_bytes", "Size of the data file.", d.SavedBytes)
 	writeGauge(out, "cyberdb_saved_ago_seconds", "Time since a save was tried last.", d.SavedAgoSeconds)
 	writeGauge(out, "cyberdb_save_seconds", "How long the last save took.", d.SaveSeconds)

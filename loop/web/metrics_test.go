@@ -274,6 +274,29 @@ func TestCountersUnderLoad(t *testing.T) {
 	}
 }
 
+// TestUnsavedChanges: a server that was never saved has as many unsaved changes as clients have
+// made, so that the alert for them is silent until there are some.
+func TestUnsavedChanges(t *testing.T) {
+	db := database(t, func(cfg *loop.Config) { cfg.Data.File = t.TempDir() + "/data.cdb" })
+	expect := func(when string, want float64) {
+		t.Helper()
+		samples := samplesOf(string(new(scrape).of(db)))
+		if got, found := samples["cyberdb_unsaved_changes"]; got != want || !found {
+			t.Errorf("%s: cyberdb_unsaved_changes is %v, want %v", when, got, want)
+		}
+	}
+	expect("a new server", 0)
+	c := clientOf(t, db)
+	if err := client.ListOf[int](c, "queue").Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect("after a change", 1)
+	if err := c.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect("saved", 0)
+}
+
 // TestCommands: what is shown of commands is what clients have done, and its sums are one
 // another's.
 func TestCommands(t *testing.T) {

@@ -257,7 +257,7 @@ func (c *controlSocket) transfer(req *controlRequest) *controlReply {
 		"control",
 		slog.String("do", req.Do),
 		slog.String("file", file),
-		slog.Duration("took", time.Since(start)),
+		took(start),
 	)
 	return &controlReply{
 		OK:      true,

@@ -41,6 +41,15 @@ func reasonOf(err error) slog.Attr {
 	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
 }
 
+// took is the time since the start of something, for the log: text in JSON too, since a number there
+// would have no unit.
+func took(start time.Time) slog.Attr {
+	return slog.String("took", time.Since(start).Round(tookUnit).String())
+}
+
+// tookUnit is the precision of the times that are logged.
+const tookUnit = 100 * time.Microsecond
+
 // limitedLog writes each message at most once per interval, with the number of those that it
 // suppressed.
 type limitedLog struct {

@@ -80,6 +80,7 @@ func (srv *Server) restore() error {
 			slog.Uint64("items", found.File.Items),
 			slog.Int("replayed", found.Replay.Operations),
 			slog.Uint64("clock", found.Clock),
+			took(srv.started),
 		)
 	}
 	if target.skipped > 0 && !srv.readOnly {

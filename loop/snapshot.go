@@ -163,7 +163,7 @@ func (s *saver) save() error {
 		slog.Int("tables", info.Tables),
 		slog.Uint64("items", info.Items),
 		slog.Int64("bytes", info.Bytes),
-		slog.Duration("took", time.Since(start)),
+		took(start),
 	)
 	if s.srv.journal != nil {
 		if err := s.srv.journal.DropBefore(covered); err != nil {

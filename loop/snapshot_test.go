@@ -1,8 +1,13 @@
 package loop
 
 import (
+	"encoding/json"
+	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/loop/engine/conformance"
@@ -51,5 +56,36 @@ func TestUnsavedChanges(t *testing.T) {
 		}
 		stopServer(t, srv)
 		expect(keptServer(t, disk, change), "after an orderly end", 0)
+	}
+}
+
+// TestLoggedTimes: the times in a log of JSON have units.
+func TestLoggedTimes(t *testing.T) {
+	t.Parallel()
+	dir, lines := t.TempDir(), make(chan string, 100)
+	start := func() *Server {
+		return startServer(t, func(cfg *Config) {
+			cfg.Data = Data{File: filepath.Join(dir, "data.cdb"), Control: filepath.Join(dir, "control.sock")}
+			cfg.Logger = slog.New(slog.NewJSONHandler(messages(lines), nil))
+		})
+	}
+	srv := start()
+	dial(t, srv).ok(codec.OpCreateDict, "d", false)
+	ask(t, srv, `{"do":"save"}`)
+	stopServer(t, srv)
+	stopServer(t, start())
+	var told []string
+	for range len(lines) {
+		line := <-lines
+		var event struct{ Msg, Took string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if _, err := time.ParseDuration(event.Took); err == nil {
+			told = append(told, event.Msg)
+		}
+	}
+	if want := []string{"saved", "control", "loaded"}; !slices.Equal(told, want) {
+		t.Errorf("%q say how long they took, want %q", told, want)
 	}
 }

@@ -110,6 +110,7 @@ func (s *server) serve() (code int, err error) {
 	systemd := newNotifier(s.log)
 	defer systemd.close()
 	systemd.loading(file.path)
+	began := time.Now()
 	now, err := s.start(file)
 	if err != nil {
 		return exitUsage, err
@@ -118,6 +119,7 @@ func (s *server) serve() (code int, err error) {
 		go awaitEnd(os.Stdin, signals)
 	}
 	banner := bannerOf(cfg, now, s.dir, file, term.IsTerminal(int(s.stdout.Fd())))
+	s.logStart(now.srv, banner.addresses(), file, began)
 	printed := make(chan struct{})
 	go func() { // the reader may hang
 		defer close(printed)
@@ -125,6 +127,17 @@ func (s *server) serve() (code int, err error) {
 	}()
 	defer waitAtMost(bannerTime, printed)
 	return s.await(now.srv, ends, systemd), nil
+}
+
+// logStart says in the log, which may be kept where the banner is not, that the server serves.
+func (s *server) logStart(srv *loop.Server, addresses string, file *dataFile, began time.Time) {
+	s.log.Info("started",
+		slog.String("version", version()),
+		slog.String("address", addresses),
+		slog.String("file", file.path),
+		slog.Int("tables", srv.Store().Len()),
+		slog.String("took", time.Since(began).Round(time.Millisecond).String()),
+	)
 }
 
 // started is a server that serves.

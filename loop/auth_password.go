@@ -52,11 +52,12 @@ func (srv *Server) isPassword(text []byte) bool {
 }
 
 // Authenticate checks the password of a client of another protocol. It waits while wrong passwords
-// delay logins from the peer's address.
+// delay logins from the peer's address. Those from this machine, which may come from a proxy for
+// other machines, share a delay of their own.
 //
 // Errors: ErrPassword, ErrTooManyLogins, and ctx's if ctx ends first.
 func (srv *Server) Authenticate(ctx context.Context, peer net.Addr, password string) error {
-	l := &passwordLogin{srv: srv, ctx: ctx, from: originOf(peer), given: password, over: make(chan struct{})}
+	l := &passwordLogin{srv: srv, ctx: ctx, from: passwordOrigin(peer), given: password, over: make(chan struct{})}
 	if !srv.logins.add(l, l.from) {
 		return srv.loginRefused(peer, ErrTooManyLogins)
 	}
@@ -70,6 +71,15 @@ func (srv *Server) Authenticate(ctx context.Context, peer net.Addr, password str
 		return srv.loginRefused(peer, ErrPassword)
 	}
 	return nil
+}
+
+// passwordOrigin returns the origin that a login by the password itself is counted for. For this
+// machine it is not originOf's, so that native clients are not delayed with a proxy's.
+func passwordOrigin(peer net.Addr) netip.Addr {
+	if from := originOf(peer); from.IsValid() {
+		return from
+	}
+	return netip.IPv6Loopback()
 }
 
 // loginRefused counts and logs a login that is refused, and returns the reason.

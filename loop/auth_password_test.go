@@ -22,7 +22,8 @@ func TestAuthenticate(t *testing.T) {
 		srv.acceptLog = &limitedLog{log: slog.New(slog.NewTextHandler(&log, nil)), last: map[string]*limitedMessage{}}
 		srv.logins.init(1)
 		guesser := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 5}
-		here := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
+		proxy := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
+		proxy6 := &net.TCPAddr{IP: net.IPv6loopback, Port: 5}
 		login := func(peer net.Addr, password string, want error, delay time.Duration) {
 			t.Helper()
 			start := time.Now()
@@ -39,10 +40,18 @@ func TestAuthenticate(t *testing.T) {
 			login(guesser, wrong, ErrPassword, delay)
 			delay = min(firstLoginDelay<<n, maxLoginDelay)
 		}
-		login(here, "wrong", ErrPassword, 0)
-		login(here, "right", nil, 0)
-		login(guesser, "right", nil, delay)
-		if n := srv.counters.failedLogins.Load(); n != 11 || srv.counters.refused.Load() != 11 {
+		login(proxy, "wrong", ErrPassword, 0) // of another machine, perhaps
+		login(proxy6, "wrong", ErrPassword, firstLoginDelay)
+		native := newQueued()
+		srv.logins.add(&namedLogin{q: native, name: "native"}, originOf(proxy))
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if len(native.done) != 1 {
+			t.Error("a native login from this machine waits for the delay of the proxy's clients")
+		}
+		login(proxy, "right", nil, 2*firstLoginDelay-2*time.Millisecond)
+		login(guesser, "right", nil, delay-3*firstLoginDelay) // since the others have waited meanwhile
+		if n := srv.counters.failedLogins.Load(); n != 12 || srv.counters.refused.Load() != 12 {
 			t.Errorf("%d logins are counted", n)
 		}
 		if text := log.String(); !strings.Contains(

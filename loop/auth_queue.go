@@ -16,8 +16,8 @@ import (
 //
 // A wrong password delays the next login of its address; each further one doubles the delay. So
 // guessing is slow, and no client is locked out, because the right password is accepted whenever
-// its turn comes. Logins from this machine are never delayed: many local clients share its one
-// address. Logins by other protocols (auth_password.go) take turns with them.
+// its turn comes. Native logins from this machine are never delayed: many local clients share
+// its one address. Logins by other protocols (auth_password.go) take turns with them.
 
 const (
 	firstLoginDelay = 10 * time.Millisecond // doubled with each wrong password

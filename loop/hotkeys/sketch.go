@@ -121,7 +121,8 @@ type Key struct {
 	Error uint64  `json:"error"` // count is at most so much too large
 }
 
-// Merge returns the hottest keys of all sketches at a monotonic time.
+// Merge returns the hottest keys of all sketches at a monotonic time. A key that was seen once is
+// not hot, nor may one be whose count is mostly error.
 func Merge(sketches []*Sketch, now time.Duration) Hot {
 	type sum struct {
 		Key
@@ -142,7 +143,7 @@ func Merge(sketches []*Sketch, now time.Duration) Hot {
 	}
 	found := make([]*sum, 0, len(sums))
 	for _, k := range sums {
-		if k.Error == 0 || k.Count > k.Error+1 { // otherwise it may have been asked for once
+		if k.Count > 1 && k.Error <= k.Count/2 { // otherwise it is noise
 			found = append(found, k)
 		}
 	}

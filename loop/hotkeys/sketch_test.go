@@ -3,6 +3,7 @@ package hotkeys_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestDecay(t *testing.T) {
 	if hot = hotkeys.Merge([]*hotkeys.Sketch{s}, time.Hour); len(hot.Keys) != 0 || hot.Sampled != 0 {
 		t.Errorf("%+v after an hour", hot)
 	}
-	add("newer", 1, time.Hour)
+	add("newer", 2, time.Hour)
 	if hot = hotkeys.Merge([]*hotkeys.Sketch{s}, time.Hour); len(hot.Keys) != 1 || hot.Keys[0].Key != "'newer'" {
 		t.Errorf("%+v", hot)
 	}
@@ -82,6 +83,7 @@ func TestLongKeys(t *testing.T) {
 	for range 2 {
 		s.Add([]byte("a"), str(long+"2"), 0)
 	}
+	s.Add([]byte("b"), str(long+"2"), 0)
 	s.Add([]byte("b"), str(long+"2"), 0)
 	hot := hotkeys.Merge([]*hotkeys.Sketch{s}, 0)
 	if len(hot.Keys) != 3 || hot.Keys[0].Count != 3 || hot.Keys[1].Count != 2 || hot.Keys[2].Table != "b" ||
@@ -100,6 +102,40 @@ func TestUniform(t *testing.T) {
 	if hot := hotkeys.Merge([]*hotkeys.Sketch{s}, 0); len(hot.Keys) != 0 {
 		t.Errorf("%+v", hot.Keys)
 	}
+}
+
+// TestNoise: keys that were seen once are not shown, nor those whose counts are mostly the error of
+// a counter that was taken over.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	s := new(hotkeys.Sketch)
+	add := func(key string, n int) {
+		for range n {
+			s.Add([]byte("t"), str(key), 0)
+		}
+	}
+	add("hot", 1000)
+	add("twice", 2)
+	add("once", 1)
+	expect := func(want ...string) {
+		t.Helper()
+		hot := hotkeys.Merge([]*hotkeys.Sketch{s}, 0)
+		got := make([]string, 0, len(hot.Keys))
+		for _, k := range hot.Keys {
+			got = append(got, k.Key)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v, want %q", hot.Keys, want)
+		}
+	}
+	expect("'hot'", "'twice'")
+	for i := range 5000 { // each counter but that of hot has a count of about 20
+		add(fmt.Sprint("rare", i), 1)
+	}
+	add("doubtful", 10)
+	expect("'hot'")
+	add("doubtful", 20)
+	expect("'hot'", "'doubtful'")
 }
 
 // BenchmarkAdd is the cost of a request that is looked at, for a key that has no counter.

@@ -122,9 +122,9 @@ func (v *View) Hot(ctx context.Context) error {
 	if len(s.Keys) == 0 {
 		return nil
 	}
-	g := v.grid("share", "table", "key", "seen", "at most too many")
+	g := v.grid("share", "table", "key", "seen at least", "at most")
 	for _, k := range s.Keys {
-		g.row(fmt.Sprintf("%.1f %%", 100*k.Share), v.short(k.Table), plain(k.Key), number(k.Count), number(k.Error))
+		g.row(fmt.Sprintf("%.1f %%", 100*k.Share), v.short(k.Table), plain(k.Key), number(k.Count-k.Error), number(k.Count))
 	}
 	return g.flush()
 }

@@ -32,7 +32,7 @@ func busy(t *testing.T) (v *views.View, out *bytes.Buffer) {
 	if _, err := queue.Ensure(ctx, make([]int, 5000)...); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 300 {
+	for i := range 600 {
 		if err := users.Set(ctx, fmt.Sprint("key", i%3), make([]byte, i)); err != nil {
 			t.Fatal(err)
 		}
@@ -53,8 +53,8 @@ func TestViews(t *testing.T) {
 	}{
 		"tables":  {v.Tables, []string{"queue", "list", "5,000", `"evil\x1b[2J\nname"`}},
 		"big":     {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of ", "at random places, of 5,000"}},
-		"latency": {v.Latency, []string{"DICT SET", "301", "p99.9"}},
-		"hot":     {v.Hot, []string{"one of 64 requests", "'key", "evil"}},
+		"latency": {v.Latency, []string{"DICT SET", "601", "p99.9"}},
+		"hot":     {v.Hot, []string{"one of 64 requests", "'key", "evil", "seen at least  at most"}},
 		"slow":    {v.Slow, []string{"slow requests", "large requests", "large replies"}},
 		"info":    {func(ctx context.Context) error { return v.Info(ctx, "") }, []string{"connections ", "goroutines "}},
 		"stat":    {func(ctx context.Context) error { return v.Stat(ctx, 1) }, []string{"ops/s", "journal lag", "changes"}},

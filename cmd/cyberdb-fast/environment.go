@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -42,11 +43,61 @@ func variableOf(flag string) string {
 	if ofCommandLine[flag] {
 		return ""
 	}
-	return "CYBERDB_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// readEnv applies the variables of flags that are not given, and adds them to the given ones. Other
-// variables that begin with CYBERDB_ are of clients.
+// variablePrefix begins the names of the variables of settings, and of those of clients.
+const variablePrefix = "CYBERDB_"
+
+// longName is the length, without the prefix, from which on two letters of a variable's name may be
+// wrong; in a shorter one a single letter.
+const longName = 6
+
+// ofPassword and ofClients are the variables that are no flag's own.
+var (
+	ofPassword = []string{"CYBERDB_PASSWORD", "CYBERDB_PASSWORD_FILE"}
+	ofClients  = []string{"CYBERDB_URL"}
+)
+
+// misspelt returns a warning for each variable whose name is nearly that of a setting. Others are
+// of other programs, as those that Kubernetes sets for a service called cyberdb.
+func (f *flagSet) misspelt(environ []string) (warnings []string) {
+	known, names := make(map[string]bool), &cobra.Command{} // cobra knows what is near
+	add := func(name string) {
+		known[name] = true
+		names.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	f.VisitAll(func(flag *pflag.Flag) {
+		if name := variableOf(flag.Name); name != "" {
+			add(name)
+		}
+	})
+	for _, name := range ofPassword {
+		add(name)
+	}
+	for _, name := range ofClients {
+		known[name] = true
+	}
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		own, ofCyberDB := strings.CutPrefix(strings.ToUpper(name), variablePrefix)
+		if !ofCyberDB || own == "" || known[name] {
+			continue
+		}
+		names.SuggestionsMinimumDistance = 1
+		if len(own) >= longName {
+			names.SuggestionsMinimumDistance = 2
+		}
+		if near := names.SuggestionsFor(name); len(near) > 0 {
+			warnings = append(warnings, fmt.Sprintf(
+				"the variable %s is ignored, since there is no such setting: did you mean %s?",
+				name, strings.Join(near, " or ")))
+		}
+	}
+	return warnings
+}
+
+// readEnv applies the variables of flags that are not given, and adds them to the given ones.
 //
 // Errors name the variable.
 func (f *flagSet) readEnv(env func(string) (string, bool), given map[string]bool) (err error) {

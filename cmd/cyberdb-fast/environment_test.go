@@ -116,6 +116,37 @@ func TestEnvironmentErrors(t *testing.T) {
 	}
 }
 
+// TestMisspelt: a variable that is nearly a setting's is named, with the setting and without its
+// value. Those of other programs are not.
+func TestMisspelt(t *testing.T) {
+	const value = "=a secret"
+	flags, _ := newFlags()
+	for name, want := range map[string]string{
+		"CYBERDB_MAX_MEMRY":    "did you mean CYBERDB_MAX_MEMORY?",
+		"CYBERDB_MAXMEMORY":    "did you mean CYBERDB_MAX_MEMORY?",
+		"CYBERDB_PASSWROD":     "did you mean CYBERDB_PASSWORD?",
+		"CYBERDB_PRT":          "did you mean CYBERDB_PORT?",
+		"CYBERDB_LARGE_REQEST": "did you mean CYBERDB_LARGE_REQUEST?",
+		"CYBERDB_NOJOURNAL":    "did you mean CYBERDB_NO_JOURNAL?",
+		"cyberdb_encrypt":      "did you mean CYBERDB_ENCRYPT?",
+	} {
+		warnings := flags.misspelt([]string{"HOME=/root", name + value})
+		if len(warnings) != 1 || !strings.Contains(warnings[0], name) || !strings.HasSuffix(warnings[0], want) ||
+			strings.Contains(warnings[0], "secret") {
+			t.Errorf("%s: %q, want one line with %q", name, warnings, want)
+		}
+	}
+	for _, name := range []string{
+		"CYBERDB_MAX_MEMORY", "CYBERDB_PASSWORD_FILE", "CYBERDB_URL", "CYBERDB_CONFIG", "CYBERDB_SERVICE_HOST",
+		"CYBERDB_SERVICE_PORT", "CYBERDB_PORT_9980_TCP", "CYBERDB_PORT_9980_TCP_ADDR", "CYBERDB_NAME", "CYBERDB_SIZE",
+		"CYBERDB_VERSION", "CYBERDB_HELP", "CYBERDB_USER", "CYBERDB_ROLE", "CYBERDB_", "CYBERDB", "DB_MAX_MEMRY",
+	} {
+		if warnings := flags.misspelt([]string{name + value}); len(warnings) > 0 {
+			t.Errorf("%s: %q", name, warnings)
+		}
+	}
+}
+
 // TestConfigByVariable: the configuration file may be named by its variable.
 func TestConfigByVariable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c")

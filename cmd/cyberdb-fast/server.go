@@ -217,7 +217,8 @@ func (s *server) credentials() (password, secure.KDF, error) {
 	if err != nil {
 		return password{}, secure.KDF{}, err
 	}
-	all := slices.Concat(s.dir.warnings, secret.warnings, s.cfg.legacyWarnings(), s.cfg.httpWarnings())
+	all := slices.Concat(s.dir.warnings, secret.warnings, s.cfg.legacyWarnings(), s.cfg.httpWarnings(),
+		s.flags.misspelt(os.Environ()))
 	for _, warning := range all {
 		s.log.Warn(warning)
 	}

@@ -23,7 +23,7 @@ func newSaveCommand(stdout, stderr *os.File) *cobra.Command {
 		use:   "save [NAME] [--replace]",
 		short: "Have the server save its tables",
 		long: `Has the server of the data directory save its tables now: to its own file, or to the file NAME,
-which ends in .cdb and is in the data directory unless it is an absolute path.`,
+which ends in .cdb. Its path is relative to the data directory.`,
 		most:    1,
 		control: true,
 		run: func(r *remote, args []string) error {
@@ -39,8 +39,8 @@ func newLoadCommand(stdout, stderr *os.File) *cobra.Command {
 	cmd := newRemoteCommand(remoteCommand{
 		use:   "load NAME [--replace]",
 		short: "Have the server load the tables of a file",
-		long: `Has the server of the data directory load all tables of the file NAME, which ends in .cdb and is
-in the data directory unless it is an absolute path.`,
+		long: `Has the server of the data directory load all tables of the file NAME, which ends in .cdb. Its
+path is relative to the data directory.`,
 		least:   1,
 		most:    1,
 		control: true,

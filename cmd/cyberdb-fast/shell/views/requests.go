@@ -124,7 +124,13 @@ func (v *View) Hot(ctx context.Context) error {
 	}
 	g := v.grid("share", "table", "key", "seen at least", "at most")
 	for _, k := range s.Keys {
-		g.row(fmt.Sprintf("%.1f %%", 100*k.Share), v.short(k.Table), plain(k.Key), number(k.Count-k.Error), number(k.Count))
+		g.row(
+			fmt.Sprintf("%.1f %%", 100*k.Share),
+			v.short(k.Table),
+			plain(k.Key),
+			number(k.Count-k.Error),
+			number(k.Count),
+		)
 	}
 	return g.flush()
 }

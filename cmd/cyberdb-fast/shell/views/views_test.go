@@ -149,7 +149,8 @@ func TestBigBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 30 {
-		if err := errors.Join(dict.Set(ctx, i, make([]byte, 1<<20)), list.Append(ctx, make([]byte, 1<<20))); err != nil {
+		large := make([]byte, 1<<20)
+		if err := errors.Join(dict.Set(ctx, i, large), list.Append(ctx, large)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,7 +179,8 @@ func TestBigBudget(t *testing.T) {
 	}
 	out.Reset()
 	v.JSON = false
-	if err := v.Big(ctx); err != nil || !strings.Contains(out.String(), "dict: the largest of the first 8 entries of 30\n") {
+	err := v.Big(ctx)
+	if err != nil || !strings.Contains(out.String(), "dict: the largest of the first 8 entries of 30\n") {
 		t.Errorf("%v: %s", err, &out)
 	}
 }
@@ -235,7 +237,8 @@ func TestStatAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var line map[string]any
-	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line["operations_per_second"] != 0.0 || line["p99_us"] != nil {
+	err := json.Unmarshal(out.Bytes(), &line)
+	if err != nil || line["operations_per_second"] != 0.0 || line["p99_us"] != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -185,7 +185,7 @@ func connect(ts *testscript.TestScript, neg bool, args []string) *client.Client 
 }
 
 func open(ctx context.Context, ts *testscript.TestScript, args []string) (*client.Client, error) {
-	options := client.Options{Conns: 1, Password: ts.Getenv("CYBERDB_PASSWORD")}
+	options := client.Options{Conns: 1, Password: ts.Getenv("CYBERDB_PASSWORD"), DialTimeout: testTimeout}
 	if len(args) == 2 {
 		p, err := readPasswordFile("the script", ts.MkAbs(args[1]))
 		if err != nil {

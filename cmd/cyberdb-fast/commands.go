@@ -38,7 +38,7 @@ func newRoot(server *server, stdout, stderr *os.File) *cobra.Command {
 		if cmd == root {
 			return usageError(fmt.Errorf("%w; --help lists the flags", err))
 		}
-		return usageOf(cmd)
+		return usageError(fmt.Errorf("%s; usage: %s", flagProblem(err), cmd.UseLine()))
 	})
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		text := commandHelp(cmd)
@@ -106,6 +106,17 @@ func noCommand(root *cobra.Command, args []string) error {
 
 // usageOf is the error of a command that is used wrongly.
 func usageOf(cmd *cobra.Command) error { return usageError(errors.New("usage: " + cmd.UseLine())) }
+
+// flagProblem says what is wrong with a flag, without the words of the function that has read it.
+func flagProblem(err error) string {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		flag := invalid.GetFlag()
+		placeholder, _ := pflag.UnquoteUsage(flag)
+		return fmt.Sprintf("--%s %s: it is no %s", flag.Name, invalid.GetValue(), placeholder)
+	}
+	return err.Error()
+}
 
 // arguments lets a command have from least to most arguments.
 func arguments(least, most int) cobra.PositionalArgs {

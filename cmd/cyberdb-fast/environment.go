@@ -10,7 +10,7 @@ import (
 
 // variables are those of the server, as the help explains them.
 var variables = []struct{ name, meaning string }{
-	{"CYBERDB_<FLAG>", "any flag: CYBERDB_MAX_MEMORY=4GiB, CYBERDB_ENCRYPT=true"},
+	{"CYBERDB_<FLAG>", "any flag of the server: CYBERDB_MAX_MEMORY=4GiB, CYBERDB_ENCRYPT=true"},
 	{"CYBERDB_PASSWORD", "the password"},
 	{"CYBERDB_PASSWORD_FILE", "file with the password"},
 	{"CREDENTIALS_DIRECTORY", "set by systemd: the file cyberdb-password in it has the password"},

@@ -261,6 +261,9 @@ func flagUsages(flags *pflag.FlagSet) string {
 	flags.VisitAll(func(flag *pflag.Flag) {
 		line := *flag
 		line.Value = plainValue{flag.Value}
+		if line.DefValue == "0s" || line.DefValue == "[]" { // pflag leaves out other zeros
+			line.DefValue = ""
+		}
 		shown.AddFlag(&line)
 	})
 	return shown.FlagUsages()

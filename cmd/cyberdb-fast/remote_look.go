@@ -57,7 +57,7 @@ func newStatCommand(stdout, stderr *os.File) *cobra.Command {
 	count := 0
 	cmd := newRemoteCommand(remoteCommand{
 		use:   "stat [URL] [--count N] [--json]",
-		short: "Print a line each second: operations, hits, memory, ...",
+		short: "Print a line each second: operations, hits, memory and more",
 		json:  true,
 		run: func(r *remote, _ []string) error {
 			if count < 0 {

@@ -3,9 +3,12 @@ package views
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"cyberdb-fast/client"
 )
 
 // loggedRequest is an entry of the sections "slow", "large_requests", "large_replies" and "tail".
@@ -60,15 +63,30 @@ func clock(stamp string) string {
 	return t.Local().Format("15:04:05.000")
 }
 
+// requestLogs are the sections that Slow shows.
+var requestLogs = []struct{ name, title string }{
+	{"slow", "slow requests"}, {"large_requests", "large requests"}, {"large_replies", "large replies"},
+}
+
+// slowJSON writes an object with the sections by their names.
+func (v *View) slowJSON(ctx context.Context) error {
+	logs := make(map[string]json.RawMessage)
+	for _, section := range requestLogs {
+		text, err := v.section(ctx, section.name, nil)
+		if err != nil {
+			return err
+		}
+		logs[section.name] = text
+	}
+	return json.NewEncoder(v.Out).Encode(logs)
+}
+
 // Slow writes the slow requests, and the large requests and replies if there are any.
 func (v *View) Slow(ctx context.Context) error {
 	if v.JSON {
-		_, err := v.read(ctx, "slow", nil, nil)
-		return err
+		return v.slowJSON(ctx)
 	}
-	for i, section := range []struct{ name, title string }{
-		{"slow", "slow requests"}, {"large_requests", "large requests"}, {"large_replies", "large replies"},
-	} {
+	for i, section := range requestLogs {
 		var log requestLog
 		if _, err := v.read(ctx, section.name, nil, &log); err != nil {
 			return err
@@ -156,6 +174,9 @@ func (v *View) Tail(ctx context.Context, filter TailFilter) error {
 	if filter.Least > 0 {
 		parameters["min_ms"] = float64(filter.Least) / float64(time.Millisecond)
 	}
+	if err := v.noteAbsent(ctx, filter.Table); err != nil {
+		return err
+	}
 	pause := time.NewTicker(tailPause)
 	defer pause.Stop()
 	for titled := v.JSON; ; {
@@ -173,7 +194,7 @@ func (v *View) Tail(ctx context.Context, filter TailFilter) error {
 		}
 		if !titled {
 			titled = true
-			if err := v.tailLine(tailTitles); err != nil {
+			if err := v.tailLine(logTitles); err != nil {
 				return err
 			}
 		}
@@ -195,12 +216,24 @@ func (v *View) Tail(ctx context.Context, filter TailFilter) error {
 	}
 }
 
-var tailTitles = []string{"time", "execution", "command", "table", "key", "reply", "client", "status"}
+// noteAbsent says that a table does not exist: clients may still ask for it, or create it.
+func (v *View) noteAbsent(ctx context.Context, table string) error {
+	if table == "" || v.JSON {
+		return nil
+	}
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	_, err := v.DB.Kind(ctx, table)
+	if errors.Is(err, client.ErrNoSuchTable) {
+		_, err = fmt.Fprintf(v.Out, "(there is no table %s now)\n", plain(table))
+	}
+	return err
+}
 
 // tailLine writes cells in columns of fixed widths, since the lines to come are not known.
 func (v *View) tailLine(cells []string) error {
-	_, err := fmt.Fprintf(v.Out, "%-12s  %9s  %-12s  %-12s  %-24s  %9s  %-21s  %s\n",
-		cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7])
+	_, err := fmt.Fprintf(v.Out, "%-12s  %9s  %9s  %-12s  %-12s  %-24s  %9s  %9s  %-21s  %s\n",
+		cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7], cells[8], cells[9])
 	return err
 }
 
@@ -219,10 +252,7 @@ func (v *View) tailEntries(entries []json.RawMessage) error {
 			}
 			continue
 		}
-		err := v.tailLine([]string{
-			clock(r.Time), micros(r.ExecutionUS), plain(r.Command), plain(r.Table), plain(r.Key), size(r.ReplyBytes),
-			plain(r.Client), plain(r.Status),
-		})
+		err := v.tailLine(v.cells(&r))
 		if err != nil {
 			return err
 		}

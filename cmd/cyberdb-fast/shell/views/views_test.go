@@ -242,3 +242,30 @@ func TestStatAlone(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestSlowJSON: all that the view shows is in its JSON.
+func TestSlowJSON(t *testing.T) {
+	v, out := busy(t)
+	v.JSON = true
+	if err := v.Slow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []string{`"slow":{`, `"large_requests":{`, `"large_replies":{`} {
+		if !strings.Contains(out.String(), section) {
+			t.Errorf("no %s in %s", section, out)
+		}
+	}
+}
+
+// TestTailOfNoTable: a name that is wrong is said, before anything else.
+func TestTailOfNoTable(t *testing.T) {
+	v, out := busy(t)
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	_ = v.Tail(ctx, views.TailFilter{Table: "nowhere"}) // it ends with the time
+	for _, text := range []string{"(there is no table nowhere now)\n", "queue", "request"} {
+		if !strings.Contains(out.String(), text) {
+			t.Errorf("no %q in %q", text, out)
+		}
+	}
+}

@@ -30,6 +30,13 @@ large-reply, log-level and others that can change while it runs. The names are t
 			return r.settings(map[string]any{"do": "configure", "settings": settings})
 		},
 	}, stdout, stderr)
+	configure.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var choices []string
+		for _, name := range liveSettings {
+			choices = append(choices, name+"=")
+		}
+		return choices, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
 	reload := newRemoteCommand(remoteCommand{
 		use:   "reload",
 		short: "Have the server read its configuration and password files again",

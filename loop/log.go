@@ -41,8 +41,8 @@ func reasonOf(err error) slog.Attr {
 	return slog.String("reason", shortenedTo(maxReasonBytes, err.Error()))
 }
 
-// took is the time since the start of something, for the log: text in JSON too, since a number there
-// would have no unit.
+// took is the time since the start of something, for the log: text in JSON too, since a number
+// there would have no unit.
 func took(start time.Time) slog.Attr {
 	return slog.String("took", time.Since(start).Round(tookUnit).String())
 }

@@ -12,9 +12,9 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// Word returns the value of a word of the command line: that of a Python literal, or the word itself
-// as a str. What begins with a quote or a bracket is a literal, or an
-// error: *syntax.Error, or one of its value.
+// Word returns the value of a word of the command line: that of a Python literal, or the word
+// itself as a str. What begins with a quote or a bracket is a literal, or an error: *syntax.Error,
+// or one of its value.
 func Word(word string) (govalue.Encoded, error) {
 	n, err := syntax.ParseExpression(word)
 	if err == nil {
@@ -38,12 +38,12 @@ func Word(word string) (govalue.Encoded, error) {
 	return nil, err
 }
 
-// literalBegin is how a text in quotes, a bracket or a call of a constructor begins. What begins with
-// a digit may also be a date, an address or an identifier.
+// literalBegin is how a text in quotes, a bracket or a call of a constructor begins. What begins
+// with a digit may also be a date, an address or an identifier.
 var literalBegin = regexp.MustCompile(`^\s*(?:[{\[('"]|(?i:[bru]|br|rb)['"]|(?:[a-z]+\.)?([A-Za-z]+)\()`)
 
-// beginsLiteral reports whether a word is meant as a literal. What only happens to have a bracket in
-// it is a text.
+// beginsLiteral reports whether a word is meant as a literal. What only happens to have a bracket
+// in it is a text.
 func beginsLiteral(word string) bool {
 	m := literalBegin.FindStringSubmatch(word)
 	return m != nil && (m[1] == "" || constructors[m[1]] != nil)

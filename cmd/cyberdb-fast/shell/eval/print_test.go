@@ -11,8 +11,8 @@ import (
 	"cyberdb-fast/codec/value"
 )
 
-// items returns a sequence of so many items, which ends with an error if that is not nil, and counts
-// how often it is read.
+// items returns a sequence of so many items, which ends with an error if that is not nil, and
+// counts how often it is read.
 func items(kind eval.SequenceKind, count int, failure error) (s *eval.Sequence, reads *int) {
 	reads = new(int)
 	return &eval.Sequence{

@@ -114,6 +114,7 @@ fmt: ## format the code
 python: # CPython is the oracle of the tests, the original CyberDB that of its wire
 	@.ci/need python3
 	@.ci/need openssl
+	@.ci/need curl
 	@.ci/original >/dev/null
 
 cgo: # the race detector needs a C compiler

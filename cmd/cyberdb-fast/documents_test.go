@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -136,4 +141,76 @@ func TestReadmeFunctions(t *testing.T) {
 	if len(links) < 5 {
 		t.Errorf("README.md names %d functions", len(links))
 	}
+}
+
+// TestOperationsWalk types the commands of the walk in docs/OPERATIONS.md, as they stand there but
+// for the ports. They print what the document shows, but for numbers; on a busy machine also other
+// slow requests.
+func TestOperationsWalk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-tags", "poll_opt", "-o", dir, "./cmd/cyberdb-bench")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	_, walk, _ := strings.Cut(document(t, "docs/OPERATIONS.md"), "\n## A walk\n")
+	walk, _, _ = strings.Cut(walk, "\n## ")
+	var script, want strings.Builder
+	script.WriteString("set -e\n")
+	for line := range strings.Lines(walk) {
+		shown, isCode := strings.CutPrefix(line, "    ")
+		command, typed := strings.CutPrefix(shown, "$ ")
+		switch {
+		case typed:
+			script.WriteString(command)
+		case isCode:
+			want.WriteString(shown)
+		}
+	}
+	ports := freePorts(t, 2)
+	text := strings.NewReplacer("9980", ports[0], "9981", ports[1]).Replace(script.String())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
+	defer cancel()
+	sh := exec.CommandContext(ctx, "sh", "-c", text)
+	sh.Dir = dir
+	sh.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CYBERDB_PORT="+ports[0])
+	sh.WaitDelay = testTimeout
+	var out, problems bytes.Buffer
+	sh.Stdout, sh.Stderr = &out, &problems
+	if err := sh.Run(); err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, "server.log"))
+		t.Fatalf("%v after:\n%s\n%s\n%s", err, &out, &problems, log)
+	}
+	rest := pattern(out.String())
+	for line := range strings.Lines(pattern(want.String())) {
+		_, after, found := strings.Cut("\n"+rest, "\n"+line)
+		if !found {
+			t.Fatalf("%q is not in what is left of the output:\n%s\nThe whole is\n%s", line, rest, &out)
+		}
+		rest = after
+	}
+}
+
+// pattern returns a text with # for what differs from run to run: numbers, with their units and the
+// digits of a digest, paths and blanks.
+func pattern(text string) string {
+	text = regexp.MustCompile(`/\S*/cyberdb-data`).ReplaceAllString(text, "DIR")
+	text = regexp.MustCompile(`digest [0-9a-f]+`).ReplaceAllString(text, "digest #")
+	text = regexp.MustCompile(`[0-9][0-9,.:]*( (ms|us|s|B|KiB|MiB|%))?`).ReplaceAllString(text, "#")
+	return regexp.MustCompile(` +`).ReplaceAllString(text, " ")
+}
+
+// freePorts returns n TCP ports of this machine that nothing listens on.
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
 }

@@ -115,6 +115,7 @@ python: # CPython is the oracle of the tests, the original CyberDB that of its w
 	@.ci/need python3
 	@.ci/need openssl
 	@.ci/need curl
+	@.ci/need groff
 	@.ci/original >/dev/null
 
 cgo: # the race detector needs a C compiler

@@ -44,7 +44,7 @@ func TestReload(t *testing.T) {
 	reload(`level=ERROR msg="not reloaded: nothing has changed" error="` + conf + `:5: log-level = warning: must be`)
 
 	write(t, secret, "another\n")
-	write(t, conf, strings.NewReplacer("20ms", "5ms", "50", "60").Replace(first)+
+	write(t, conf, strings.NewReplacer("= 20ms", "= 5ms", "= 50", "= 60").Replace(first)+
 		"allow = 10.0.0.0/8\ntimeout = 1h\nlarge-request = 7MiB\n")
 	reload(`msg=reloaded changed="password; allow: default -> 10.0.0.0/8; timeout: 0 -> 1h0m0s; ` +
 		`slow-request: 20ms -> 5ms" need_restart=max-con`)

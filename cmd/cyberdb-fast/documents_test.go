@@ -170,7 +170,7 @@ func TestOperationsWalk(t *testing.T) {
 	}
 	ports := freePorts(t, 2)
 	text := strings.NewReplacer("9980", ports[0], "9981", ports[1]).Replace(script.String())
-	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*testTimeout)
 	defer cancel()
 	sh := exec.CommandContext(ctx, "sh", "-c", text)
 	sh.Dir = dir

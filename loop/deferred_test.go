@@ -47,7 +47,7 @@ func TestDeferredReplies(t *testing.T) {
 	}
 	out, _ := d.long.durable.take(nil, 2, nil, taken)
 	if sizes != len(out) || failures != 0 {
-		t.Errorf("%d bytes are told of %d, %d failures", sizes, len(out), failures)
+		t.Errorf("%d bytes are reported of %d, %d failures", sizes, len(out), failures)
 	}
 	if ids, failed := parse(out); len(ids) != 2 || ids[0] != 1 || ids[1] != 2 || failed != 0 {
 		t.Errorf("replies %v, %d of them errors", ids, failed)

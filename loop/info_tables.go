@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxTableFigures is the most tables that are told of one by one.
+	// maxTableFigures is the most tables that are listed one by one.
 	maxTableFigures = 1000
 	// tablesShare bounds the time that walks over all tables take: after each there is none for so
 	// many times as long.

@@ -100,7 +100,7 @@ func TestTableFigures(t *testing.T) {
 	}
 }
 
-// TestManyTables: there are more tables than are told of one by one, and more than have counts of
+// TestManyTables: there are more tables than are listed one by one, and more than have counts of
 // their own. The first are the right ones, and nothing is lost in the sums.
 func TestManyTables(t *testing.T) {
 	t.Parallel()

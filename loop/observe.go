@@ -57,8 +57,8 @@ func (o *observed) notes(cost, bytes int) bool {
 	return o.took > o.most || o.countdown < 0 || bytes > o.bytes
 }
 
-// observe looks at a request of the present part that was executed, and that notes has told of. Its
-// reply has so many bytes.
+// observe looks at an executed request of the present part for which notes returned true. Its reply
+// has so many bytes.
 func (s *session) observe(req *codec.Request, replyBytes int) {
 	l := s.loop
 	o := &l.observed

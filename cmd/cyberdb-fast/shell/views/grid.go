@@ -21,7 +21,8 @@ type grid struct {
 	rows  [][]string
 	// titled says that the first row has the titles.
 	titled bool
-	// minor are titles of columns that are left out first; then those at the right are.
+	// minor are the titles of the columns that a narrow terminal loses first. The rightmost
+	// columns are next.
 	minor []string
 }
 

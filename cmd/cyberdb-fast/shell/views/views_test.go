@@ -185,7 +185,8 @@ func TestBigBudget(t *testing.T) {
 	}
 }
 
-// TestNarrow: no line of a view is longer than the terminal; what is left out is said.
+// TestNarrow: no line of a view is longer than the terminal. A view names the columns that it
+// leaves out.
 func TestNarrow(t *testing.T) {
 	v, out := busy(t)
 	long := strings.Repeat("long", 60)

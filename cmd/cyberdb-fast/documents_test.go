@@ -192,12 +192,12 @@ func TestOperationsWalk(t *testing.T) {
 	}
 }
 
-// pattern returns a text with # for what differs from run to run: numbers, with their units and the
-// digits of a digest, paths and blanks.
+// pattern returns a text with # for what differs from run to run: numbers, with their units, or a
+// dash in the place of one, the digits of a digest, paths and blanks.
 func pattern(text string) string {
 	text = regexp.MustCompile(`/\S*/cyberdb-data`).ReplaceAllString(text, "DIR")
 	text = regexp.MustCompile(`digest [0-9a-f]+`).ReplaceAllString(text, "digest #")
-	text = regexp.MustCompile(`[0-9][0-9,.:]*( (ms|us|s|B|KiB|MiB|%))?`).ReplaceAllString(text, "#")
+	text = regexp.MustCompile(`[0-9][0-9,.:]*( (ms|us|s|B|KiB|MiB|%))?|\B-\B`).ReplaceAllString(text, "#")
 	return regexp.MustCompile(` +`).ReplaceAllString(text, " ")
 }
 

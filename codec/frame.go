@@ -25,6 +25,7 @@ const (
 	versionBytes  = 8
 	deadlineBytes = 4
 	ttlBytes      = 8
+	sizeBytes     = 2 // of the extensions' length
 	minFrameBytes = HeaderBytes - lengthBytes
 )
 
@@ -45,9 +46,11 @@ const (
 	FlagDeadline   RequestFlags = 1 << 2
 	FlagDurable    RequestFlags = 1 << 3 // the reply shall be sent once the change is on disk
 	FlagTimeToLive RequestFlags = 1 << 4 // i64: the entry's time to live, in milliseconds; KeepTimeToLive; Persist
-	FlagExtensions RequestFlags = 1 << 5 // reserved: u16 length, then so many bytes of tagged fields
+	// u16 length, then so many bytes of tagged fields (tag varuint | length varuint | bytes)*; see
+	// ParseExtensions
+	FlagExtensions RequestFlags = 1 << 5
 
-	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable | FlagTimeToLive
+	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable | FlagTimeToLive | FlagExtensions
 )
 
 // Times to live. On the wire: do not change.
@@ -75,7 +78,8 @@ var (
 	ErrFrame = errors.New("bad frame")
 )
 
-// Request is one request frame. Args and Payload are views into the input.
+// Request is one request frame. Args, Payload and Extensions are views into the
+// input.
 type Request struct {
 	ID        uint32
 	Deadline  uint32 // milliseconds, valid if Flags has FlagDeadline
@@ -85,6 +89,8 @@ type Request struct {
 	TTL       int64  // milliseconds, valid if Flags has FlagTimeToLive
 	Args      []byte // the encoded arguments, table name first, back to back
 	Payload   []byte // the frame without length and id, which defines the request; set by the parsers
+	// Extensions has the tagged fields, valid if Flags has FlagExtensions; at most 65,535 bytes.
+	Extensions []byte
 }
 
 // ParseRequest reads one request from the front of b; n is the number of bytes used.
@@ -92,8 +98,9 @@ type Request struct {
 // Shape: length u32 | id u32 | opcode u8 | flags u8 | fields by flag | arguments, little-endian.
 // Nothing is copied or allocated. Errors: ErrShort if b ends inside the frame (n is 0); ErrFrame if
 // the length is below a header's or above MaxFrameBytes, or the fields do not fit (close the
-// connection); an *Error with StatusUnsupported for an unknown flag: n and ID are valid, and the
-// connection may continue. Source: PROTOCOL.md, "Request frame".
+// connection); an *Error with StatusUnsupported for an unknown flag or extension, or with
+// StatusBadArguments for extensions that cannot be parsed: n and ID are valid, and the connection
+// may continue. Source: PROTOCOL.md, "Request frame".
 func ParseRequest(b []byte) (req Request, n int, err error) {
 	if len(b) < lengthBytes {
 		return req, 0, ErrShort
@@ -155,7 +162,9 @@ func DropDeadline(payload []byte) []byte {
 func (req *Request) Clone() Request {
 	own := *req
 	own.Payload = append([]byte(nil), req.Payload...)
-	own.Args = own.Payload[len(own.Payload)-len(req.Args):]
+	args := len(own.Payload) - len(req.Args)
+	own.Args = own.Payload[args:]
+	own.Extensions = own.Payload[args-len(req.Extensions) : args]
 	return own
 }
 
@@ -204,7 +213,24 @@ func (req *Request) parseFields() error {
 		req.TTL = int64(binary.LittleEndian.Uint64(req.Args))
 		req.Args = req.Args[ttlBytes:]
 	}
+	if req.Flags&FlagExtensions != 0 {
+		return req.takeExtensions()
+	}
 	return nil
+}
+
+// takeExtensions takes the tagged fields from the front of Args.
+func (req *Request) takeExtensions() error {
+	if len(req.Args) < sizeBytes {
+		return fmt.Errorf("%w: the frame ends before its extensions", ErrFrame)
+	}
+	n := int(binary.LittleEndian.Uint16(req.Args))
+	if req.Args = req.Args[sizeBytes:]; n > len(req.Args) {
+		return fmt.Errorf("%w: the frame ends within its extensions", ErrFrame)
+	}
+	req.Extensions, req.Args = req.Args[:n:n], req.Args[n:]
+	_, _, err := ParseExtensions(req.Extensions)
+	return err
 }
 
 // AppendRequest appends a request frame with the arguments in req.Args. The frame must not exceed
@@ -241,6 +267,10 @@ func BeginRequest(dst []byte, req *Request) (out []byte, at int) {
 	}
 	if req.Flags&FlagTimeToLive != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(req.TTL))
+	}
+	if req.Flags&FlagExtensions != 0 {
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(req.Extensions)))
+		dst = append(dst, req.Extensions...)
 	}
 	return dst, at
 }

@@ -58,6 +58,61 @@ func TestReplyRoundTrip(t *testing.T) {
 	}
 }
 
+// TestExtensions: tagged fields come back as they were written, what a server may skip is skipped,
+// and what it must know and does not is refused. The connection can continue after each.
+func TestExtensions(t *testing.T) {
+	lock := AppendFence(nil, &Fence{Number: 1 << 40, Lock: []byte("jobs")})
+	lease := AppendFence(nil, &Fence{Number: 7, Table: []byte("t"), Key: []byte{0xa1, 'k'}})
+	odd := []byte{3, 2, 9, 9}
+	for _, test := range []struct {
+		name string
+		ext  []byte
+		want Fence
+		ok   bool
+		err  Status
+	}{
+		{name: "none"},
+		{"lock", lock, Fence{Number: 1 << 40, Lock: []byte("jobs")}, true, 0},
+		{"lease", lease, Fence{Number: 7, Table: []byte("t"), Key: []byte{0xa1, 'k'}}, true, 0},
+		{"odd tag", append(odd, lock...), Fence{Number: 1 << 40, Lock: []byte("jobs")}, true, 0},
+		{name: "even tag", ext: []byte{6, 0}, err: StatusUnsupported},
+		{name: "twice", ext: append(lock[:len(lock):len(lock)], lease...), err: StatusBadArguments},
+		{name: "cut", ext: lock[:len(lock)-1], err: StatusBadArguments},
+		{name: "no length", ext: []byte{2}, err: StatusBadArguments},
+		{name: "short", ext: []byte{2, 3, 1, 2, 3}, err: StatusBadArguments},
+		{name: "no name", ext: []byte{2, 8, 1, 2, 3, 4, 5, 6, 7, 8}, err: StatusBadArguments},
+		{name: "no key", ext: lease[:0:0], want: Fence{}},
+		{name: "two keys", ext: AppendFence(nil, &Fence{Table: []byte("t"), Key: []byte{1, 2}}), err: StatusBadArguments},
+	} {
+		frame := AppendRequest(nil, &Request{
+			ID: 5, Op: OpDictGet, Flags: FlagTimeToLive | FlagExtensions, TTL: 3, Extensions: test.ext, Args: []byte{1},
+		})
+		req, n, err := ParseRequest(frame)
+		if n != len(frame) || req.ID != 5 {
+			t.Fatalf("%s: id %d, n %d of %d", test.name, req.ID, n, len(frame))
+		}
+		var wireError *Error
+		if errors.As(err, &wireError); test.err != 0 {
+			if wireError == nil || wireError.Status != test.err {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			continue
+		}
+		own := req.Clone()
+		clear(frame)
+		f, ok, err := ParseExtensions(own.Extensions)
+		if err != nil || ok != test.ok || f.Number != test.want.Number || !bytes.Equal(f.Lock, test.want.Lock) ||
+			!bytes.Equal(f.Table, test.want.Table) || !bytes.Equal(f.Key, test.want.Key) || own.TTL != 3 || own.Args[0] != 1 {
+			t.Errorf("%s: %+v, %v, %v of %+v", test.name, f, ok, err, own)
+		}
+	}
+	frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: FlagExtensions, Extensions: odd})
+	frame[HeaderBytes]++ // its length runs beyond the frame
+	if _, _, err := ParseRequest(frame); !errors.Is(err, ErrFrame) {
+		t.Errorf("extensions beyond the frame: %v", err)
+	}
+}
+
 // TestBadLength refuses lengths that cannot be right before anything is read or kept for them.
 func TestBadLength(t *testing.T) {
 	for _, length := range []uint32{0, 1, 5, MaxFrameBytes + 1, 1<<32 - 1} {
@@ -74,7 +129,7 @@ func TestBadLength(t *testing.T) {
 // TestUnknownFlag: an unknown flag is refused, not ignored, and the connection can continue after
 // the frame.
 func TestUnknownFlag(t *testing.T) {
-	for _, flag := range []RequestFlags{FlagExtensions, 0x40, 0x80} {
+	for _, flag := range []RequestFlags{0x40, 0x80} {
 		frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: flag})
 		req, n, err := ParseRequest(frame)
 		var wireError *Error
@@ -199,6 +254,13 @@ func FuzzParse(f *testing.F) {
 			&Request{ID: 1, Op: OpDictGet, Flags: FlagIfVersion, IfVersion: 3, Args: []byte{0xa1, 'd', 1}},
 		),
 	)
+	f.Add(AppendRequest(nil, &Request{
+		ID: 1, Op: OpDictGet, Flags: FlagExtensions, Extensions: AppendFence(nil, &Fence{Number: 3, Lock: []byte("l")}),
+	}))
+	f.Add(AppendRequest(nil, &Request{
+		ID: 1, Op: OpDictGet, Flags: FlagExtensions,
+		Extensions: AppendFence(nil, &Fence{Number: 3, Table: []byte("t"), Key: []byte{1}}),
+	}))
 	f.Add(AppendReply(nil, &Reply{ID: 1, Flags: FlagVersion, Version: 3, Body: []byte{0xa1, 'd', 1}}))
 	f.Add(
 		AppendReply(
@@ -209,6 +271,12 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if req, n, err := ParseRequest(b); err == nil && !bytes.Equal(AppendRequest(nil, &req), b[:n]) {
 			t.Errorf("request %x came back as %x", b[:n], AppendRequest(nil, &req))
+		}
+		if f, ok, err := ParseExtensions(b); ok && err == nil {
+			again, _, err := ParseExtensions(AppendFence(nil, &f))
+			if err != nil || again.Number != f.Number || !bytes.Equal(again.Lock, f.Lock) || !bytes.Equal(again.Key, f.Key) {
+				t.Errorf("fence %+v of %x came back as %+v, %v", f, b, again, err)
+			}
 		}
 		reply, n, err := ParseReply(b)
 		if err == nil && !bytes.Equal(AppendReply(nil, &reply), b[:n]) {

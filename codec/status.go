@@ -26,6 +26,10 @@ const (
 	StatusTableExists     Status = 17
 	StatusWrongTableKind  Status = 18
 	StatusVersionMismatch Status = 19
+	// the lock is not held with the fence, or by the owner, that the request names
+	StatusLockLost Status = 20
+	// the receipt's lease has ended, or there was none
+	StatusLeaseExpired Status = 21
 
 	StatusBadFrame      Status = 32 // the connection is closed afterwards
 	StatusUnknownOpcode Status = 33
@@ -39,6 +43,8 @@ const (
 	StatusReadOnly      Status = 41 // the server cannot write to disk and accepts no changes
 	// the request's deadline had passed before it could be executed; nothing was done
 	StatusDeadlineExceeded Status = 42
+	// the client has ended the request's wait; nothing was done
+	StatusCanceled Status = 43
 )
 
 var statusNames = [...]string{
@@ -65,6 +71,10 @@ var statusNames = [...]string{
 	StatusReadOnly:        "ReadOnly",
 
 	StatusDeadlineExceeded: "DeadlineExceeded",
+
+	StatusLockLost:     "LockLost",
+	StatusLeaseExpired: "LeaseExpired",
+	StatusCanceled:     "Canceled",
 }
 
 // String returns the status's name, "status 99" for an unknown one.

@@ -48,22 +48,25 @@ func (s *session) runInBackground(req *codec.Request) {
 		extra = s.srv.extraShort
 	}
 	s.goBackground(func() {
-		reply := s.executeWithin(deadline, extra, &own, 0)
+		reply := s.executeWithin(deadline, extra, &own, engine.Origin{Connection: s})
 		reply.deadline, reply.arrived = deadline, arrived
 		budget.release(len(own.Args))
 		reply.frames = s.srv.limitReply(reply.frames, &own, &reply.result)
 		s.deferred.result.Store(&reply)
 		s.wake()
+		if s.gone.Load() {
+			s.dropResult()
+		}
 	})
 }
 
 // executeWithin executes a request once there is a processor for it, unless its deadline has passed
-// by then. It has waited so many milliseconds before.
+// by then.
 func (s *session) executeWithin(
 	deadline time.Duration,
 	extra chan struct{},
 	req *codec.Request,
-	waited int64,
+	from engine.Origin,
 ) (reply backgroundReply) {
 	w := s.srv.beginWork(extra)
 	defer w.end()
@@ -73,7 +76,7 @@ func (s *session) executeWithin(
 		s.srv.logRequest(s.peer, &result)
 		return backgroundReply{request: req, result: result, frames: engine.AppendError(nil, req.ID, why)}
 	}
-	return s.srv.executeInBackground(w, s.peer, req, waited)
+	return s.srv.executeInBackground(w, s.peer, req, from)
 }
 
 // worker is the right to work in the background, which few goroutines have at once. A goroutine
@@ -124,6 +127,13 @@ type backgroundReply struct {
 	deadline time.Duration
 }
 
+// dropResult forgets the reply from the background of a session that is closed.
+func (s *session) dropResult() {
+	if reply := s.deferred.result.Swap(nil); reply != nil {
+		reply.wait.Over()
+	}
+}
+
 // goBackground runs f on a goroutine that Stop waits for. A panic in it ends the connection.
 func (s *session) goBackground(f func()) {
 	s.srv.backgroundJobs.Add(1)
@@ -143,17 +153,16 @@ func (s *session) endAfterPanic(where string) {
 	}
 }
 
-// executeInBackground executes a request that may take long, and has waited so many milliseconds,
-// and returns its reply. A panic in it becomes an error reply. The worker belongs to the caller,
-// and ends before this waits for the disk.
+// executeInBackground executes a request that may take long and returns its reply. A panic in it
+// becomes an error reply. The worker belongs to the caller, and ends before this waits for the disk.
 func (srv *Server) executeInBackground(
-	w *worker, peer net.Addr, req *codec.Request, waited int64,
+	w *worker, peer net.Addr, req *codec.Request, from engine.Origin,
 ) backgroundReply {
 	if srv.engine.Waits(req.Op) {
 		w.end()
 	}
 	began := time.Now()
-	frames, result := srv.engine.DoAgain(nil, req, waited)
+	frames, result := srv.engine.DoFor(nil, req, from)
 	reply := backgroundReply{request: req, frames: frames, result: result, execution: time.Since(began)}
 	if result.Outcome == engine.Waits {
 		reply.wait = result.Wait

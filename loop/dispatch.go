@@ -81,6 +81,7 @@ func (s *session) serve(in []byte) {
 func (s *session) executeAll(pending []byte, own, budget int) (used int) {
 	l := s.loop
 	executed, last := uint64(0), l.exec.LastLSN()
+	l.exec.Connection = s
 	l.beginPart()
 	for s.state == running && used < own {
 		l.exec.Prefetch(pending[used:])

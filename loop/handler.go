@@ -59,6 +59,8 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.dropInput()
 	s.unblocked()
 	s.endWaiters()
+	s.dropResult()
+	s.endClient()
 	s.deferred.long = nil
 	s.records.drop()
 	s.releaseUnauthenticated()

@@ -168,7 +168,7 @@ func (srv *Server) answerLegacy(w *worker, peer net.Addr, message []byte) (a leg
 		srv,
 		message,
 		func(req *codec.Request) ([]byte, error) {
-			reply := srv.executeInBackground(w, peer, req, 0)
+			reply := srv.executeInBackground(w, peer, req, engine.Origin{})
 			if reply.wait != nil {
 				reply.frames = engine.AppendCannotWait(nil, req)
 			}

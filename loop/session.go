@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"cyberdb-fast/loop/engine"
 )
 
 // session is one connection: its state, and four parts that own the rest. DESIGN.md says which
@@ -28,7 +30,8 @@ type session struct {
 	records *records       // nil: the connection is not encrypted
 	state   state
 
-	gone atomic.Bool // closed; written by the event loop, read by workers of logins and by streams
+	client atomic.Pointer[engine.Client] // made when it is needed, by any goroutine
+	gone   atomic.Bool                   // closed; written by the event loop, read by any goroutine
 }
 
 func newSession(srv *Server, peer net.Addr) *session {
@@ -57,3 +60,25 @@ func (s *session) recoverEvent(action *gnet.Action) {
 
 // wake makes the session's event loop call OnTraffic for it. It may be called from any goroutine.
 func (s *session) wake() { _ = s.conn.Wake(nil) }
+
+// Client implements engine.Connection.
+func (s *session) Client() *engine.Client {
+	if c := s.client.Load(); c != nil {
+		return c
+	}
+	c := s.srv.engine.NewClient()
+	if !s.client.CompareAndSwap(nil, c) {
+		return s.client.Load()
+	}
+	if s.gone.Load() {
+		c.Close()
+	}
+	return c
+}
+
+// endClient ends what the engine keeps for the connection, which is closed.
+func (s *session) endClient() {
+	if c := s.client.Load(); c != nil {
+		c.Close()
+	}
+}

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,9 @@ import (
 
 const (
 	// maxWaiters is how many requests of one connection may wait at once.
-	maxWaiters = 1024
+	maxWaiters = 16384
+	// maxAllWaiters is how many requests of all connections may.
+	maxAllWaiters = 1_000_000
 	// waiterBytes is what a waiter counts in the budget, besides its request.
 	waiterBytes = 512
 )
@@ -32,18 +35,21 @@ type waiter struct {
 	worked   time.Duration // how long it was executed
 	deadline time.Duration // of the request; constant
 	timer    wheel.Timer   // for the deadline, or when it is to be executed again
+	wait     *engine.Wait  // what it waits for
 	cancel   func()        // ends what will wake it; nil: nothing will
 	index    int           // among the session's
 	away     bool          // it is executed in the background
 	missed   bool          // it was woken meanwhile
 	over     bool
-	woken    atomic.Bool // it is in the event loop's list; set by any goroutine
+	canceled *codec.Error // why it was canceled while it was away; nil: it was not
+	woken    atomic.Bool  // it is in the event loop's list; set by any goroutine
 }
 
 // wait makes a request wait, of which first says for what. Its deadline, and when it has arrived,
 // are in monotonic time.
 func (s *session) wait(req *codec.Request, first *engine.Wait, deadline, arrived time.Duration) {
 	if why := s.mayWait(req); why != nil {
+		first.Over()
 		s.refuseRequest(req, why, arrived)
 		return
 	}
@@ -68,7 +74,12 @@ func (s *session) mayWait(req *codec.Request) *codec.Error {
 	case len(s.deferred.waiters()) >= maxWaiters:
 		return &codec.Error{
 			Status:  codec.StatusOverloaded,
-			Message: "too many requests of this connection wait already",
+			Message: fmt.Sprintf("%d requests of this connection wait already", maxWaiters),
+		}
+	case s.srv.waiting.Load() >= maxAllWaiters:
+		return &codec.Error{
+			Status:  codec.StatusOverloaded,
+			Message: fmt.Sprintf("%d requests wait already", maxAllWaiters),
 		}
 	case !s.srv.requests.admit(len(req.Payload) + waiterBytes):
 		return s.srv.requests.limitError()
@@ -88,6 +99,7 @@ func shuttingDown() *codec.Error {
 // request must be executed once more, since what it waits for may have happened before that could
 // wake it.
 func (w *waiter) stays(wait *engine.Wait) (again bool) {
+	w.wait = wait
 	at := w.deadline
 	if wait.Within > 0 {
 		now := w.session.srv.time.monotonic()
@@ -164,14 +176,18 @@ func (s *session) answerTo(f func()) (action gnet.Action) {
 func (w *waiter) execute() {
 	s, x := w.session, w.session.loop.exec
 	l := s.loop
+	if w.canceled != nil {
+		w.refuse(w.canceled)
+		return
+	}
 	if w.late() {
 		return
 	}
 	start, began := len(l.out), s.srv.time.monotonic()
 	for again := true; again; {
-		x.Waited = w.waited()
+		x.Origin = engine.Origin{Waited: w.waited(), Resumed: w.wait, Connection: s}
 		l.out = x.Execute(l.out, &w.request, nil)
-		x.Waited = 0
+		x.Origin = engine.Origin{Connection: s}
 		again = x.Outcome == engine.Waits && w.stays(x.Wait)
 	}
 	w.worked += s.srv.time.monotonic() - began
@@ -239,9 +255,9 @@ func (w *waiter) block(x *engine.Executor) {
 func (w *waiter) runInBackground() {
 	s := w.session
 	w.away, w.missed = true, false
-	waited := w.waited()
+	from := engine.Origin{Waited: w.waited(), Resumed: w.wait, Connection: s}
 	s.goBackground(func() {
-		reply := s.executeWithin(w.deadline, s.srv.extraLong, &w.request, waited)
+		reply := s.executeWithin(w.deadline, s.srv.extraLong, &w.request, from)
 		_ = s.conn.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
 			if w.away = false; !w.over {
 				w.onLoop(func() { w.returned(&reply) })
@@ -258,8 +274,10 @@ func (w *waiter) returned(reply *backgroundReply) {
 	switch {
 	case reply.wait == nil:
 	case s.srv.draining.Load():
-		w.end()
-		s.refuseRequest(&w.request, shuttingDown(), w.arrived)
+		w.refuse(shuttingDown())
+		return
+	case w.canceled != nil:
+		w.refuse(w.canceled)
 		return
 	default:
 		if again := w.stays(reply.wait) || w.missed; again && !w.late() {
@@ -274,6 +292,12 @@ func (w *waiter) returned(reply *backgroundReply) {
 	if reply.result.Internal {
 		s.close()
 	}
+}
+
+// refuse ends the wait, and replies why.
+func (w *waiter) refuse(why *codec.Error) {
+	w.end()
+	w.session.refuseRequest(&w.request, why, w.arrived)
 }
 
 // end ends the wait. Nothing wakes the waiter any more.
@@ -296,6 +320,7 @@ func (w *waiter) end() {
 	d.waiters[w.index], moved.index = moved, w.index
 	d.waiters[last] = nil
 	d.waiters = d.waiters[:last]
+	w.wait.Over()
 }
 
 // refuseWaiters ends the waits of a session because the server stops. A request that is executed in
@@ -303,10 +328,30 @@ func (w *waiter) end() {
 func (s *session) refuseWaiters() {
 	for _, w := range slices.Clone(s.deferred.waiters()) {
 		if !w.away {
-			w.end()
-			s.refuseRequest(&w.request, shuttingDown(), w.arrived)
+			w.refuse(shuttingDown())
 		}
 	}
+}
+
+// cancelCost is what it takes to look at a waiter, in estimated nanoseconds.
+const cancelCost = 5
+
+// Cancel implements engine.Connection. A request that is executed in the background is canceled if
+// it would wait again.
+func (s *session) Cancel(id uint32, why *codec.Error) bool {
+	all := s.deferred.waiters()
+	s.loop.exec.Cost += cancelCost * len(all)
+	for _, w := range all {
+		if w.request.ID != id {
+			continue
+		}
+		if w.canceled == nil {
+			w.canceled = why
+			w.wake()
+		}
+		return !w.away
+	}
+	return false
 }
 
 // endWaiters ends the waits of a session that is closed.

@@ -27,14 +27,14 @@ const (
 // Result.LSN is on disk; or Waits: then there is no reply, and the caller executes the request
 // again once Result.Wait has happened.
 func (e *Engine) Do(out []byte, req *codec.Request) (reply []byte, result Result) {
-	return e.DoAgain(out, req, 0)
+	return e.DoFor(out, req, Origin{})
 }
 
-// DoAgain is Do for a request that has waited so many milliseconds.
-func (e *Engine) DoAgain(out []byte, req *codec.Request, waited int64) (reply []byte, result Result) {
+// DoFor is Do for a request of which its door knows this.
+func (e *Engine) DoFor(out []byte, req *codec.Request, from Origin) (reply []byte, result Result) {
 	log := e.TakeLog()
 	defer e.PutLog(log)
-	x := &Executor{engine: e, Waited: waited, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
+	x := &Executor{engine: e, Origin: from, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
 	x.logTo(log)
 	start := len(out)
 	defer func() {

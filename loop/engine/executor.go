@@ -63,9 +63,9 @@ type Result struct {
 type Executor struct {
 	Result     // of the last request
 	Cost   int // estimated nanoseconds of the requests since the caller reset it
-	// Waited is how long the request that is executed again has waited, in milliseconds of
-	// monotonic time. The caller sets it, and resets it to 0.
-	Waited int64
+	// Origin is set by the caller before it calls Execute, and reset afterwards, except for its
+	// Connection.
+	Origin
 
 	engine *Engine
 	log    changeLog

@@ -17,6 +17,47 @@ type Wait struct {
 	// Within is the most milliseconds of monotonic time from now until the request is executed
 	// again. 0: as long as it takes; then When must be set.
 	Within int64
+	// End is called once, when the request is over: it has its reply, was refused or canceled, or its
+	// connection has ended. Nil: there is nothing to do then. A command that makes a request wait
+	// again keeps it.
+	End func()
+}
+
+// Over calls End, if there is one. A door calls it once for the last Wait of a request.
+func (w *Wait) Over() {
+	if w != nil && w.End != nil {
+		w.End()
+	}
+}
+
+// Origin is what a door knows of a request besides its frame.
+type Origin struct {
+	// Waited is how long the request that is executed again has waited, in milliseconds of
+	// monotonic time.
+	Waited int64
+	// Resumed is what the request that is executed again has waited for; nil: it is executed for
+	// the first time.
+	Resumed *Wait
+	// Connection is where the request comes from; nil: no connection.
+	Connection Connection
+}
+
+// Connection is a client's connection, as the engine sees it. Its methods may be called from any
+// goroutine, except where said.
+type Connection interface {
+	// Client returns what the engine keeps for the connection, which it makes if need be.
+	Client() *Client
+	// Cancel ends the wait of the request with this id, which gets the error, and reports whether
+	// it has. It is called on the goroutine of the executor of the connection.
+	Cancel(id uint32, why *codec.Error) bool
+}
+
+// Client returns what the engine keeps for the connection of the request; nil: it has none.
+func (x *Executor) Client() *Client {
+	if x.Connection == nil {
+		return nil
+	}
+	return x.Connection.Client()
 }
 
 // errWaits is returned by commands whose request waits.

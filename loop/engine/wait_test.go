@@ -28,7 +28,7 @@ func TestWaits(t *testing.T) {
 		d.exec.Waited = waited
 		out := d.exec.Execute([]byte("kept"), req, nil)
 		d.exec.Waited = 0
-		_, result := d.engine.DoAgain(nil, req, waited)
+		_, result := d.engine.DoFor(nil, req, engine.Origin{Waited: waited})
 		for _, r := range []engine.Result{d.exec.Result, result} {
 			switch {
 			case left == 0 && r.Outcome != engine.Answered:

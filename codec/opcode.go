@@ -76,6 +76,14 @@ const (
 	OpListPopLeft     Opcode = 0x54
 )
 
+// Opcodes of publish and subscribe.
+const (
+	OpPublish     Opcode = 0x70
+	OpSubscribe   Opcode = 0x71
+	OpReceive     Opcode = 0x72
+	OpUnsubscribe Opcode = 0x73
+)
+
 // Shape describes a request's arguments.
 type Shape struct {
 	Name  string // as PROTOCOL.md and log lines have it, e.g. "DICT GET"
@@ -167,6 +175,11 @@ var Shapes = [256]Shape{
 	OpListAll:         {Name: "LIST ALL", Table: true},
 	OpListAppendLeft:  {Name: "LIST APPEND LEFT", Table: true, Min: 1, Max: 1},
 	OpListPopLeft:     {Name: "LIST POP LEFT", Table: true},
+
+	OpPublish:     {Name: "PUBLISH", Min: 2, Max: 2},
+	OpSubscribe:   {Name: "SUBSCRIBE", Min: 2, Max: 2},
+	OpReceive:     {Name: "RECEIVE", Min: 3, Max: 3},
+	OpUnsubscribe: {Name: "UNSUBSCRIBE", Min: 1, Max: 1},
 }
 
 // String returns the opcode's name, "opcode 0x7f" for an unused one.

@@ -17,7 +17,7 @@ func (srv *Server) startEngine() {
 	env := engine.Env{
 		Store: srv.store, Logger: srv.log, Commands: srv.cfg.Commands, Admission: admission{srv},
 		Now: srv.now, Info: func() ([]byte, error) { return sonic.Marshal(srv.Info()) },
-		Sections: srv.sections(), Pace: srv.paceDigest,
+		Sections: srv.sections(), Pace: srv.paceDigest, MessageBytes: srv.limits.messageBytes,
 	}
 	switch {
 	case srv.journal != nil:

@@ -15,6 +15,9 @@ const (
 	// maxUnauthenticatedBytes is what all connections of CyberDB's wire together may have sent
 	// before they have authenticated.
 	maxUnauthenticatedBytes = 128 << 20
+	// maxMessageBytes is how many bytes the messages that wait for subscribers may have, with what
+	// is kept for the subscriptions of all clients together.
+	maxMessageBytes = 128 << 20
 	// maxBacklogBytes is how much may wait in memory for the journal to be written before requests
 	// that change anything are refused.
 	maxBacklogBytes = 256 << 20
@@ -23,7 +26,7 @@ const (
 // limits bound what all clients together make the server keep in memory. They come with the wall
 // clock that the server reads.
 type limits struct {
-	inputBytes, outputBytes, unauthenticatedBytes, backlogBytes int64
+	inputBytes, outputBytes, messageBytes, unauthenticatedBytes, backlogBytes int64
 
 	inputTime time.Duration
 	wall      func(now time.Time) time.Time // see storeTime
@@ -35,6 +38,7 @@ func (cfg *Config) limits() limits {
 		inputBytes:           cfg.partOfMemory(maxInputBytes, 2),
 		inputTime:            maxInputTime,
 		outputBytes:          cfg.partOfMemory(maxOutputBytes, 4),
+		messageBytes:         cfg.partOfMemory(maxMessageBytes, 8),
 		unauthenticatedBytes: maxUnauthenticatedBytes,
 		backlogBytes:         maxBacklogBytes,
 	}

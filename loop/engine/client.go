@@ -1,13 +1,18 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+
+	"cyberdb-fast/loop/pubsub"
+)
 
 // Client is what the engine keeps for one connection. Its methods may be called from any goroutine.
 type Client struct {
 	engine *Engine // constant
 
 	mu     sync.Mutex
-	closed bool // guarded by mu
+	closed bool               // guarded by mu
+	subs   *pubsub.Subscriber // nil: it has not subscribed; guarded by mu
 }
 
 // NewClient returns the Client of a new connection.
@@ -18,4 +23,20 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	if c.subs != nil {
+		c.subs.Close()
+	}
+}
+
+// subscriber returns the subscriptions of the connection.
+func (c *Client) subscriber() *pubsub.Subscriber {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.subs == nil {
+		c.subs = c.engine.hub.NewSubscriber()
+		if c.closed {
+			c.subs.Close()
+		}
+	}
+	return c.subs
 }

@@ -28,6 +28,7 @@ type Command struct {
 	Effect      bool // only a log holds it: what the server did by itself
 	Mutates     bool // changes tables, if it succeeds
 	Grows       bool // may add data: refused when there is no memory for more
+	Once        bool // changes no table, yet must not be sent again after a lost connection
 	Waits       bool // for the disk, or for others of its kind: it holds no processor meanwhile
 
 	// what is estimated before the request is executed: see Executor.estimate
@@ -203,4 +204,9 @@ var protocol = Commands{
 	codec.OpListAll:         {Kind: ListTable, Run: listAll, View: viewAll},
 	codec.OpListAppendLeft:  {Kind: ListTable, Mutates: true, Grows: true, Run: listAppendLeft},
 	codec.OpListPopLeft:     {Kind: ListTable, Mutates: true, Run: listPopLeft},
+
+	codec.OpPublish:     {Once: true, Base: 500, Run: publish},
+	codec.OpSubscribe:   {Once: true, Base: 2000, Run: subscribe},
+	codec.OpReceive:     {Once: true, Base: 200, Run: receive},
+	codec.OpUnsubscribe: {Once: true, Base: 2000, Run: unsubscribe},
 }

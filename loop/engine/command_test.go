@@ -63,7 +63,7 @@ func pythonText() string {
 		}
 		name := strings.ReplaceAll(shape.Name, " ", "_")
 		fmt.Fprintf(&opcodes, "%s = 0x%02X\n", name, op)
-		if !commands[op].Mutates {
+		if !commands[op].Mutates && !commands[op].Once {
 			fmt.Fprintf(&reads, "        %s,\n", name)
 		}
 		if commands[op].OnKey {

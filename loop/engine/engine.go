@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -8,6 +9,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/loop/pubsub"
 	"cyberdb-fast/shardmap"
 )
 
@@ -21,6 +23,7 @@ type Engine struct {
 
 	panics  atomic.Uint64
 	lists   tableLists
+	hub     *pubsub.Hub // constant
 	digests digests
 
 	mu   sync.Mutex
@@ -29,7 +32,10 @@ type Engine struct {
 
 // New returns an engine.
 func New(env Env) *Engine {
-	e := &Engine{env: env, commands: env.Commands, sections: allSections(env.Sections)}
+	e := &Engine{
+		env: env, commands: env.Commands, sections: allSections(env.Sections),
+		hub: pubsub.NewHub(cmp.Or(env.MessageBytes, defaultMessageBytes)),
+	}
 	if e.commands == nil {
 		e.commands = &protocol
 	}

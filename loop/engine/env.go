@@ -44,6 +44,9 @@ type Env struct {
 	// without a lock. It sleeps if other requests need the processors, and its error, for the
 	// client, ends the walk. nil: no walk sleeps or ends early.
 	Pace func() func() error
+	// MessageBytes is how many bytes the messages that wait for subscribers may have, with all that
+	// is kept for the subscriptions; 0: 128 MiB.
+	MessageBytes int64
 	// Save saves the tables and returns once they are on disk; nil: SAVE is refused. The client
 	// gets a *codec.Error unchanged.
 	Save func() error

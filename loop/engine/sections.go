@@ -45,8 +45,9 @@ func (p Parameters) Float(name string) float64 { return p[name].(float64) }
 
 // ownSections are the sections that every engine has.
 var ownSections = map[string]Section{
-	"dicts":  {own: infoDicts},
-	"digest": {own: infoDigest},
+	"channels": {own: infoChannels},
+	"dicts":    {own: infoDicts},
+	"digest":   {own: infoDigest},
 }
 
 // allSections are the engine's own sections and those of its Env.

@@ -360,13 +360,16 @@ func TestWake(t *testing.T) {
 		t.Error("it is woken after it was canceled")
 	}
 	one, two := new(int), new(int)
-	if !s.Hold(one, nil) || s.Hold(two, nil) || !s.Hold(two, one) || s.Hold(one, nil) {
-		t.Error("two hold it")
+	if !s.Free(one) || !s.Free(nil) {
+		t.Error("it is held")
 	}
-	if s.Release(one); s.Hold(one, nil) {
+	if s.Hold(one); !s.Free(one) || s.Free(two) || s.Free(nil) {
+		t.Error("it is not held by one alone")
+	}
+	if s.Release(two); s.Free(two) {
 		t.Error("another released it")
 	}
-	if s.Release(two); !s.Hold(one, nil) {
+	if s.Release(one); !s.Free(two) {
 		t.Error("it is still held")
 	}
 }

@@ -180,16 +180,18 @@ func (s *Subscription) shrink(most int) {
 	}
 }
 
-// Hold says whether holder may receive: nothing else holds the subscription, or before does, which
-// it replaces. Release gives it back.
-func (s *Subscription) Hold(holder, before any) bool {
+// Free says whether a request may receive: no other holds the subscription.
+func (s *Subscription) Free(holder any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.holder != nil && s.holder != before {
-		return false
-	}
+	return s.holder == nil || s.holder == holder
+}
+
+// Hold makes a request, which waits to receive, the only one that may. Release ends that.
+func (s *Subscription) Hold(holder any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.holder = holder
-	return true
 }
 
 // Release ends Hold, if it is holder that holds the subscription.

@@ -57,6 +57,10 @@ LIST_CONTAINS = 0x51
 LIST_ALL = 0x52
 LIST_APPEND_LEFT = 0x53
 LIST_POP_LEFT = 0x54
+PUBLISH = 0x70
+SUBSCRIBE = 0x71
+RECEIVE = 0x72
+UNSUBSCRIBE = 0x73
 
 OPCODE_NAMES = {
     code: name.replace("_", " ") for name, code in list(globals().items()) if name.isupper() and isinstance(code, int)

@@ -74,6 +74,7 @@ const (
 	OpListAll         Opcode = 0x52
 	OpListAppendLeft  Opcode = 0x53
 	OpListPopLeft     Opcode = 0x54
+	OpListReturn      Opcode = 0x5a
 )
 
 // Opcodes of publish and subscribe.

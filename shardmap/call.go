@@ -21,6 +21,8 @@ type Call struct {
 	TTL       int64   // milliseconds that the entries written live, from Time on; or one of the constants
 	Effects   Effects // encodes for Log what the call removes by itself; set if Log is
 	Options   Options // of the dict that Create makes
+	// QueueOptions are those of the list that Create makes.
+	QueueOptions QueueOptions
 	// Replay marks a logged request that is applied again: what succeeded once has no limits.
 	Replay bool
 
@@ -28,6 +30,7 @@ type Call struct {
 
 	Version uint64 // of the entry read or written (0: none); after a write, its last LSN
 	Found   int    // after GetMany: how many of the keys are there
+	Blocker *Table // after ErrBusy: the table whose long write the call met, if it is not the call's own
 	// Cost sums up the estimated nanoseconds that inline calls spent on elements; see value.Cost.
 	Cost int
 
@@ -39,8 +42,10 @@ type Call struct {
 	// State of the current critical section; see Release.
 
 	locked       *sync.Mutex // the mutex of a shard or a list; nil: none
+	lockedToo    *sync.Mutex // that of another list; nil: none
 	lockedShards []*shard    // in directory order
 	changing     *Table      // the table whose change has taken LSNs and is not complete
+	changingToo  *Table      // the other table of that change; nil: none
 	pin          *cut        // of the record that is being read without a lock; nil: none
 
 	// Buffers, reused by the next call.
@@ -55,7 +60,8 @@ type Call struct {
 	crowded    bool     // the change has left the dict above its limit
 	victims    []victim // entries that are removed; see Dict.forget
 	forgotten  []Forgotten
-	effect     []byte // the encoded effect
+	returned   []Returned // held items that return; see List.returnByEffect
+	effect     []byte     // the encoded effect
 }
 
 // Times to live that are not milliseconds.

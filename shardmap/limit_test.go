@@ -39,6 +39,12 @@ func (r *recorder) Forget(dst []byte, _ string, reason Reason, entries []Forgott
 // Horizon implements Effects.
 func (r *recorder) Horizon(dst []byte, _ string, _ uint64) []byte { return append(dst, 2) }
 
+// Return implements Effects.
+func (r *recorder) Return(dst []byte, _, _ string, _ []Returned) []byte { return append(dst, 3) }
+
+// CreateList implements Effects.
+func (r *recorder) CreateList(dst []byte, _ string) []byte { return append(dst, 4) }
+
 // Append implements Log.
 func (r *recorder) Append(_, _ uint64, time int64, request []byte) {
 	step := r.present

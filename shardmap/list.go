@@ -27,10 +27,25 @@ type List struct {
 	length atomic.Int64 // of rope; written under mu
 
 	mu       sync.Mutex
-	filled   bool       // the table's creation is complete
-	rope     rope.Rope  // the elements
-	frozen   *rope.Root // rope as it is now, if a call has frozen it since the last change
-	frozenAt uint64     // the newest view that has the root or does not need it
+	filled   bool      // the table's creation is complete
+	rope     rope.Rope // the elements
+	queue    *queue    // what it has as a queue; nil: nothing
+	frozen   *listRoot // the content as it is now, if a call has frozen it since the last change
+	frozenAt uint64    // the newest view that has the root or does not need it
+
+	queued int // its place in the store's dueQueue + 1; 0: none. Guarded by dueQueue.mu
+}
+
+// listRoot is the content of a list at one instant.
+type listRoot struct {
+	elements *rope.Root
+	queue    *queueRoot // nil: it has nothing as a queue
+}
+
+// queueRoot is what a list has as a queue at one instant.
+type queueRoot struct {
+	options      QueueOptions
+	held, counts *rope.Root // see queue
 }
 
 func newList(s *Store, t *Table) *List { return &List{store: s, table: t} }
@@ -42,10 +57,13 @@ func (l *List) fill(c *Call, packed []byte, n int, created uint64) {
 	r.AppendPacked(packed, n)
 	c.lock(&l.mu)
 	l.rope, l.frozenAt, l.filled = r, created-1, true
+	if c.QueueOptions != (QueueOptions{}) {
+		l.asQueue().options = c.QueueOptions
+	}
 	l.unlockChanged(c)
 }
 
-// drop removes all elements and marks the table as dropped. Errors: ErrBusy if a long write owns
+// drop removes all elements and held items and marks the table as dropped. Errors: ErrBusy if a long write owns
 // the table.
 func (l *List) drop(c *Call) (vs *viewList, err error) {
 	if err := l.lockWhole(c); err != nil {
@@ -53,6 +71,8 @@ func (l *List) drop(c *Call) (vs *viewList, err error) {
 	}
 	c.Version, vs = l.assign(c, 1)
 	l.rope.Clear() // the length stays, for calls that are about to read it
+	l.unschedule()
+	l.queue = nil
 	l.table.state.Store(dropped)
 	c.complete()
 	c.unlock()
@@ -98,7 +118,7 @@ func (l *List) frozenRoot(c *Call) (*rope.Root, error) {
 	if err := l.lockToRead(c); err != nil {
 		return nil, err
 	}
-	root := l.freeze()
+	root := l.freeze().elements
 	c.unlock()
 	return root, nil
 }
@@ -157,17 +177,26 @@ func (l *List) handover(vs *viewList, n uint64) {
 	l.frozenAt = vs.handover(l.table, l, l.frozenAt, n, func() any { return l.freeze() })
 }
 
-// freeze returns the current elements. The caller holds mu.
-func (l *List) freeze() *rope.Root {
+// freeze returns the current content. The caller holds mu.
+func (l *List) freeze() *listRoot {
 	if l.frozen == nil {
-		l.frozen = l.rope.Freeze()
+		l.frozen = &listRoot{elements: l.rope.Freeze()}
+		if q := l.queue; q != nil {
+			l.frozen.queue = &queueRoot{q.options, q.held.Freeze(), q.counts.Freeze()}
+		}
 	}
 	return l.frozen
 }
 
-// rewrite is a long write. build makes the new elements from the old ones, without the mutex, and
-// returns how many LSNs the change takes; 0 means that nothing changes.
-func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k int, err error)) error {
+// rewritten is what a long write makes of a list.
+type rewritten struct {
+	elements *rope.Rope
+	lsns     int    // how many LSNs the change takes; 0: nothing changes
+	counts   func() // notes which elements were delivered; nil: the same ones as before
+}
+
+// rewrite is a long write. build makes the new elements from the old ones, without the mutex.
+func (l *List) rewrite(c *Call, build func(old *rope.Root) (rewritten, error)) error {
 	c.Version = 0
 	h := l.table.lock.acquire()
 	if h == nil {
@@ -179,24 +208,28 @@ func (l *List) rewrite(c *Call, build func(old *rope.Root) (next *rope.Rope, k i
 		return err
 	}
 
-	next, k, err := build(old)
-	if err != nil || k == 0 {
+	next, err := build(old)
+	if err != nil || next.lsns == 0 {
 		return err
 	}
 	c.lock(&l.mu)
-	l.beginChange(c, k)
-	l.rope = *next
+	l.beginChange(c, next.lsns)
+	l.rope = *next.elements
+	if next.counts != nil {
+		next.counts()
+	}
 	l.unlockChanged(c)
 	return nil
 }
 
-// edit changes the list by f, which takes k LSNs: under the mutex, or as a long write.
+// edit changes the list by f, which adds elements at the end and takes k LSNs: under the mutex, or
+// as a long write.
 func (l *List) edit(c *Call, long bool, k int, f func(r *rope.Rope)) error {
 	if long {
-		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+		return l.rewrite(c, func(old *rope.Root) (rewritten, error) {
 			next := old.Thaw()
 			f(next)
-			return next, k, nil
+			return rewritten{elements: next, lsns: k}, nil
 		})
 	}
 	if err := l.lockToWrite(c); err != nil {

@@ -60,6 +60,7 @@ func (l *List) Set(c *Call, i int64, val []byte) error {
 	}
 	l.beginChange(c, 1)
 	l.rope.SetOwned(at, val)
+	l.countReplaced(at)
 	l.unlockChanged(c)
 	return nil
 }
@@ -88,6 +89,7 @@ func (l *List) Insert(c *Call, i int64, val []byte) error {
 	}
 	l.beginChange(c, 1)
 	l.rope.InsertOwned(int(min(i, n)), val)
+	l.countInserted(int(min(i, n)))
 	l.unlockChanged(c)
 	return nil
 }
@@ -104,6 +106,7 @@ func (l *List) Delete(c *Call, i int64) error {
 	}
 	l.beginChange(c, 1)
 	l.rope.Delete(at)
+	l.countRemoved(at)
 	l.unlockChanged(c)
 	return nil
 }
@@ -132,6 +135,7 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		dst, elem = append(dst, elem...), nil
 	}
 	l.rope.Delete(at)
+	l.countRemoved(at)
 	l.unlockChanged(c)
 	return append(dst, elem...), nil // a large element is immutable
 }
@@ -161,6 +165,7 @@ func (l *List) Clear(c *Call) error {
 	if l.rope.Len() > 0 {
 		l.beginChange(c, 1)
 		l.rope.Clear()
+		l.forgetCounts(0)
 	}
 	l.unlockChanged(c)
 	return nil

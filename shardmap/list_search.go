@@ -230,14 +230,14 @@ func (l *List) Count(c *Call, val []byte) (int, error) {
 func (l *List) Remove(c *Call, val []byte) error {
 	n := newNeedle(val)
 	if c.MayBlock {
-		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+		return l.rewrite(c, func(old *rope.Root) (rewritten, error) {
 			i := n.find(old, 0, old.Len())
 			if i < 0 {
-				return nil, 0, errRemove
+				return rewritten{}, errRemove
 			}
 			next := old.Thaw()
 			next.Delete(i)
-			return next, 1, nil
+			return rewritten{next, 1, func() { l.countRemoved(i) }}, nil
 		})
 	}
 	if err := l.lockToWrite(c); err != nil {
@@ -251,6 +251,7 @@ func (l *List) Remove(c *Call, val []byte) error {
 	default:
 		l.beginChange(c, 1)
 		l.rope.Delete(i)
+		l.countRemoved(i)
 	}
 	l.unlockChanged(c)
 	return err

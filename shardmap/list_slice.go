@@ -134,7 +134,7 @@ func (l *List) Slice(c *Call, dst []byte, start, stop, step *int64) ([]byte, int
 		c.unlock()
 		return dst, 0, ErrLong
 	default:
-		root := l.freeze()
+		root := l.freeze().elements
 		c.unlock()
 		dst = s.append(dst, root)
 	}
@@ -166,6 +166,7 @@ func (l *List) SetSlice(c *Call, start, stop, step *int64, packed []byte, n int)
 		c.Cost += editCost * n
 		l.beginChange(c, k)
 		s.set(&l.rope, packed, n)
+		l.forgetCounts(s.ascending().from)
 	}
 	l.unlockChanged(c)
 	return err
@@ -175,17 +176,17 @@ func (l *List) setLongSlice(c *Call, start, stop, step *int64, packed []byte, n 
 	if !c.MayBlock {
 		return ErrLong
 	}
-	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+	return l.rewrite(c, func(old *rope.Root) (rewritten, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
 		if err == nil {
 			err = s.checkSize(n)
 		}
 		if err != nil {
-			return nil, 0, err
+			return rewritten{}, err
 		}
 		next := old.Thaw()
 		s.set(next, packed, n)
-		return next, n, nil
+		return rewritten{next, n, func() { l.forgetCounts(s.ascending().from) }}, nil
 	})
 }
 
@@ -225,14 +226,14 @@ func (l *List) DelSlice(c *Call, start, stop, step *int64) error {
 	if err != ErrLong || !c.MayBlock { //nolint:errorlint // not wrapped
 		return err
 	}
-	return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+	return l.rewrite(c, func(old *rope.Root) (rewritten, error) {
 		s, err := newSpan(old.Len(), start, stop, step)
 		if err != nil || s.n == 0 {
-			return nil, 0, err
+			return rewritten{}, err
 		}
 		next := old.Thaw()
 		s.ascending().delete(next)
-		return next, 1, nil
+		return rewritten{next, 1, func() { l.forgetCounts(s.ascending().from) }}, nil
 	})
 }
 
@@ -252,6 +253,7 @@ func (l *List) deleteShort(c *Call, start, stop, step *int64) error {
 		}
 		l.beginChange(c, 1)
 		s.ascending().delete(&l.rope)
+		l.forgetCounts(s.ascending().from)
 	}
 	l.unlockChanged(c)
 	return err

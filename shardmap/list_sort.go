@@ -42,14 +42,14 @@ func (l *List) Reverse(c *Call) error {
 // Errors: those of order and of its meter; ErrLong for an inline call on many elements.
 func (l *List) reorder(c *Call, order func(old *rope.Root, m *sortMeter) (*rope.Rope, error)) error {
 	if c.MayBlock {
-		return l.rewrite(c, func(old *rope.Root) (*rope.Rope, int, error) {
+		return l.rewrite(c, func(old *rope.Root) (rewritten, error) {
 			m := backgroundMeter(c, old.Bytes(), old.Len())
 			defer m.end()
 			if err := m.borrow(old.Bytes() + orderBytes*old.Len()); err != nil {
-				return nil, 0, err
+				return rewritten{}, err
 			}
 			next, err := order(old, m)
-			return next, min(old.Len()/2, 1), err
+			return rewritten{next, min(old.Len()/2, 1), func() { l.forgetCounts(0) }}, err
 		})
 	}
 	if err := l.lockToWrite(c); err != nil {
@@ -72,6 +72,7 @@ func (l *List) reorderLocked(c *Call, order func(old *rope.Root, m *sortMeter) (
 	}
 	l.beginChange(c, 1)
 	l.rope = *next
+	l.forgetCounts(0)
 	return nil
 }
 

@@ -15,7 +15,7 @@ type ListView struct {
 
 	once sync.Once
 	cut  *cut // of the store's view that this one is part of; nil: none
-	root *rope.Root
+	root *listRoot
 }
 
 // View opens a view of the list.
@@ -43,7 +43,10 @@ func (v *ListView) Close() {}
 
 // elements returns the root at the view's instant. It waits for the creation of the list, if the
 // view must show it.
-func (v *ListView) elements() *rope.Root {
+func (v *ListView) elements() *rope.Root { return v.content().elements }
+
+// content is elements with what the list has as a queue.
+func (v *ListView) content() *listRoot {
 	if v.cut != nil {
 		v.once.Do(v.collect)
 	}
@@ -58,7 +61,7 @@ func (v *ListView) collect() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if root := c.part(l.table, l); root != nil {
-		v.root = root.(*rope.Root)
+		v.root = root.(*listRoot)
 		return
 	}
 	v.root = l.freeze()
@@ -104,4 +107,51 @@ func (v *ListView) Index(val []byte, start, stop *int64) (int, error) {
 		return i, nil
 	}
 	return 0, notInList(val)
+}
+
+// Options returns the list's options.
+func (v *ListView) Options() (o QueueOptions) {
+	if q := v.content().queue; q != nil {
+		o = q.options
+	}
+	return o
+}
+
+// HeldLen returns the number of held items.
+func (v *ListView) HeldLen() int {
+	if q := v.content().queue; q != nil {
+		return q.held.Len() / 2
+	}
+	return 0
+}
+
+// Held yields the held items, in order of their receipts.
+func (v *ListView) Held() iter.Seq[HeldItem] {
+	return func(yield func(HeldItem) bool) {
+		q := v.content().queue
+		if q == nil {
+			return
+		}
+		for i := range q.held.Len() / 2 {
+			if !yield(heldAt(q.held, i)) {
+				return
+			}
+		}
+	}
+}
+
+// Counted yields all elements in order, each with how often it was delivered.
+func (v *ListView) Counted() iter.Seq2[uint32, []byte] {
+	return func(yield func(uint32, []byte) bool) {
+		root := v.content()
+		counts := new(rope.Root)
+		if root.queue != nil {
+			counts = root.queue.counts
+		}
+		for i, elem := range root.elements.Range(0, root.elements.Len()) {
+			if !yield(countAt(counts, i), elem) {
+				return
+			}
+		}
+	}
 }

@@ -19,6 +19,21 @@ func (c *Call) unlock() {
 	mu.Unlock()
 }
 
+// lockToo locks the mutex of another list.
+func (c *Call) lockToo(mu *sync.Mutex) {
+	mu.Lock()
+	c.lockedToo = mu
+}
+
+// unlockBoth unlocks what lock and lockToo have locked.
+func (c *Call) unlockBoth() {
+	if mu := c.lockedToo; mu != nil {
+		c.lockedToo = nil
+		mu.Unlock()
+	}
+	c.unlock()
+}
+
 // complete marks the change as made, and wakes those that wait for one; Store.assign began it. The
 // caller holds the locks of the change.
 func (c *Call) complete() {
@@ -26,6 +41,16 @@ func (c *Call) complete() {
 	c.changing = nil
 	if t != nil {
 		t.watchers.changed()
+	}
+}
+
+// completeBoth is complete for a change of one table or two.
+func (c *Call) completeBoth() {
+	too := c.changingToo
+	c.changingToo = nil
+	c.complete()
+	if too != nil {
+		too.watchers.changed()
 	}
 }
 
@@ -42,8 +67,16 @@ func (c *Call) Release() *Table {
 	if t != nil {
 		t.poison()
 		c.changing = nil
+		if c.changingToo != nil {
+			c.changingToo.poison()
+		}
 	}
+	c.changingToo = nil
 	c.crowded = false
+	if mu := c.lockedToo; mu != nil {
+		c.lockedToo = nil
+		mu.Unlock()
+	}
 	if c.locked != nil {
 		c.unlock()
 	}

@@ -87,7 +87,12 @@ func (s *Store) Replace(c *Call, tables []*Restorer, at uint64) error {
 			s.poisoned.Add(-1)
 			continue
 		}
-		if d := t.table.dict; d != nil { // the garbage collector frees a list
+		if l := t.table.list; l != nil { // the garbage collector frees it
+			c.lock(&l.mu)
+			l.unschedule()
+			c.unlock()
+		}
+		if d := t.table.dict; d != nil {
 			w := t.table.write(at, views)
 			d.lockShards(c)
 			c.handoverShards(&w)

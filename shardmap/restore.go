@@ -23,7 +23,7 @@ type Restorer struct {
 	shares uint // logarithm of the number of hash ranges that are filled in parallel
 	slots  int  // initial size of a shard's index
 
-	last  uint64 // place of the last entry
+	last  uint64 // place of the last entry, or receipt of the last held item
 	items []restored
 }
 
@@ -227,27 +227,6 @@ func (r *Restorer) insert(part uint64, bits uint) error {
 	return nil
 }
 
-// Elements adds n packed elements at the end of a list. Errors, which end the restore: bytes that
-// are not n checked encodings.
-func (r *Restorer) Elements(packed []byte, n int) error {
-	if r.table.kind != KindList {
-		return ErrKind
-	}
-	at := 0
-	for i := range n {
-		size, err := value.CheckStored(packed[at:])
-		if err != nil {
-			return fmt.Errorf("table %q: element %d: %w", r.name, r.table.list.rope.Len()+i, err)
-		}
-		at += size
-	}
-	if at != len(packed) {
-		return fmt.Errorf("table %q: %d bytes after %d elements", r.name, len(packed)-at, n)
-	}
-	r.table.list.rope.AppendPacked(packed, n)
-	return nil
-}
-
 // Done installs the table in the store. Errors: ErrTableExists.
 func (r *Restorer) Done() error {
 	r.finish()
@@ -286,6 +265,7 @@ func (r *Restorer) finish() {
 func (t *Table) begins() {
 	t.state.Store(present)
 	if t.dict == nil {
+		t.list.begins()
 		return
 	}
 	t.dict.ageIfThere()

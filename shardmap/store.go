@@ -37,10 +37,12 @@ type Store struct {
 	now     atomic.Int64 // see SetNow
 	behind  atomic.Bool  // see Behind
 	marking atomic.Bool  // changes are made whose times are to be noted
-	due     dueQueue     // what expires
+	due     dueQueue     // what expires, and the lists in which held items return
 	marks   marks        // how old versions are
 	crowd   crowd        // what is above its limit
 	aging   []*Dict      // dicts that the sweep has not looked at yet in its present round; owned by Sweep
+
+	noDeadLetters func(table, deadLetters string) // see OnNoDeadLetters; constant
 
 	pressure pressure // what may be evicted for lack of memory
 

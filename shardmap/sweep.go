@@ -94,7 +94,8 @@ func (s *Store) endMarking() {
 	}
 }
 
-// Sweep removes entries that have expired, at most maxForgotten. more says that there is more to do
+// Sweep removes entries that have expired, at most maxForgotten, or returns held items that are
+// due, at most maxReturned, and returns how many. more says that there is more to do
 // now. It is for one goroutine.
 func (s *Store) Sweep(c *Call) (removed int, more bool) {
 	now := s.now.Load()
@@ -102,11 +103,18 @@ func (s *Store) Sweep(c *Call) (removed int, more bool) {
 		return 1, true
 	}
 	for {
-		sh := s.due.take(now)
-		if sh == nil {
+		sh, list := s.due.take(now)
+		var n int
+		var retry bool
+		switch {
+		case sh != nil:
+			n, retry = s.sweepShard(c, sh, now)
+		case list != nil:
+			n, retry = s.sweepList(c, list, now)
+		default:
 			return s.sweepAging(c, now)
 		}
-		if n, retry := s.sweepShard(c, sh, now); n > 0 || retry {
+		if n > 0 || retry {
 			return n, true
 		}
 	}

@@ -37,6 +37,26 @@ func (effects) Horizon(dst []byte, table string, lsn uint64) []byte {
 	return msgp.AppendUint64(dst, lsn)
 }
 
+// Return implements shardmap.Effects.
+func (effects) Return(dst []byte, table, deadLetters string, items []shardmap.Returned) []byte {
+	dst = msgp.AppendString(append(dst, byte(codec.OpListReturn), 0), table)
+	if deadLetters == "" {
+		dst = msgp.AppendNil(dst)
+	} else {
+		dst = msgp.AppendString(dst, deadLetters)
+	}
+	for _, item := range items {
+		dst = msgp.AppendUint64(dst, item.Receipt)
+		dst = msgp.AppendInt64(dst, item.Due)
+	}
+	return dst
+}
+
+// CreateList implements shardmap.Effects.
+func (effects) CreateList(dst []byte, table string) []byte {
+	return msgp.AppendBool(msgp.AppendString(append(dst, byte(codec.OpCreateList), 0), table), false)
+}
+
 // dictForget removes entries again that the server removed by itself.
 func dictForget(x *Executor) error {
 	reason, err := numberArgument(x.args[0])

@@ -148,6 +148,16 @@ func (r *Rope) AppendPacked(packed []byte, n int) {
 	}
 }
 
+// AppendRoot adds the elements of a frozen sequence at the end, in O(log n): it shares their nodes.
+// A sequence may be added to itself, once it is frozen.
+func (r *Rope) AppendRoot(o *Root) {
+	r.owner = new(owner) // the shared nodes may have the token of this rope
+	next := o.Thaw()
+	next.mergeEnds()
+	r.mergeEnds()
+	r.mid = r.owner.concat(r.mid, next.mid)
+}
+
 // Insert inserts an element before element i; i may be Len.
 func (r *Rope) Insert(i int, elem []byte) { r.InsertOwned(i, copyLarge(elem)) }
 

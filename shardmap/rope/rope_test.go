@@ -82,7 +82,7 @@ func (p *pair) step(r *rand.Rand, s shape) {
 	}
 	given, packed := slices.Clone(e), bytes.Join(many, nil)
 	owned := r.IntN(4) == 0
-	op := r.IntN(12)
+	op := r.IntN(13)
 	if n == 0 && op >= 5 {
 		op %= 5
 	}
@@ -119,6 +119,11 @@ func (p *pair) step(r *rand.Rand, s shape) {
 		}
 		p.rope.DeleteRange(i, j)
 		p.model = slices.Delete(p.model, i, j)
+	case 12: // itself, twice: nodes are shared
+		if n < 1500 {
+			p.rope.AppendRoot(p.rope.Freeze())
+			p.model = append(p.model, p.model...)
+		}
 	default:
 		i := []int{0, n - 1, r.IntN(n), r.IntN(n)}[op-8]
 		for range min(r.IntN(4), n-i) {

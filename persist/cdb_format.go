@@ -53,6 +53,8 @@ const (
 	blockEntries  blockType = 2 // of a dict
 	blockElements blockType = 3 // of a list
 	blockIndex    blockType = 4 // locates the tables
+	blockHeld     blockType = 5 // held items of a list, before its elements
+	blockCounted  blockType = 6 // the first elements of a list, with how often they were delivered
 )
 
 // blockMore says that the item continues in the next block.
@@ -169,7 +171,7 @@ func parseBlockHeader(b []byte) (h blockHeader, what string) {
 		sum: binary.LittleEndian.Uint64(b[32:]),
 	}
 	switch {
-	case h.typ < blockTable || h.typ > blockIndex, h.codec > Zstd, h.flags > blockMore, !zero(b[28:32]):
+	case h.typ < blockTable || h.typ > blockCounted, h.codec > Zstd, h.flags > blockMore, !zero(b[28:32]):
 		return h, "the block has an unknown type, codec or flag"
 	case h.raw > maxBlockBytes, h.stored > h.raw, h.codec == Raw && h.stored != h.raw:
 		return h, "the block's lengths are impossible"

@@ -21,6 +21,7 @@ type load struct {
 	tables  uint32
 	current Table  // the current table
 	left    uint64 // items that it must still have
+	held    uint64 // held items among these
 	items   uint64
 }
 
@@ -186,9 +187,10 @@ func (g *group) decode(r *Reader) error {
 		case unknown != "":
 			return r.unknown(g.table.Name, unknown)
 		}
-		g.table.Items = r.index[g.first.table].Items
-	case blockEntries, blockElements:
-		g.block = Block{kind: g.first.kind(), version: r.version, items: int(g.first.items), raw: g.raw}
+		e := &r.index[g.first.table]
+		g.table.Items, g.table.Queue = e.Items, e.Queue
+	case blockEntries, blockElements, blockHeld, blockCounted:
+		g.block = Block{typ: g.first.typ, version: r.version, items: int(g.first.items), raw: g.raw}
 		ok, unknown := g.block.wellFormed()
 		switch {
 		case !ok:
@@ -201,10 +203,10 @@ func (g *group) decode(r *Reader) error {
 }
 
 func (h *blockHeader) kind() Kind {
-	if h.typ == blockElements {
-		return List
+	if h.typ == blockEntries {
+		return Dict
 	}
-	return Dict
+	return List
 }
 
 func (g *group) decompress(r *Reader) ([]byte, error) {
@@ -253,7 +255,7 @@ func (l *load) deliverGroup(g *group) error {
 			return l.r.blockDamage(g.at, &g.first, fmt.Sprintf("table %d was expected", l.tables))
 		}
 		l.tables++
-		l.current, l.left = g.table, g.table.Items
+		l.current, l.left, l.held = g.table, g.table.Items, g.table.Queue.Held
 		return l.loader.Table(g.table)
 	}
 	n := uint64(g.block.Len())
@@ -263,6 +265,11 @@ func (l *load) deliverGroup(g *group) error {
 	case n > l.left:
 		return l.r.blockDamage(g.at, &g.first, "the table has more items than the index says")
 	}
+	held := uint64(g.block.HeldLen())
+	if held > l.held || held == 0 && l.held > 0 {
+		return l.r.blockDamage(g.at, &g.first, "the table has other held items than the index says")
+	}
+	l.held -= held
 	l.left -= n
 	l.items += n
 	return l.loader.Block(&g.block)

@@ -34,6 +34,7 @@ type Mark struct {
 const (
 	tagOptions = 2 // TableOptions
 	tagMarks   = 3 // Table.Marks; not in the index
+	tagQueue   = 4 // Queue
 
 	maxPolicy = 3
 	maxMarks  = 4096 // of a table
@@ -80,6 +81,9 @@ func (t *Table) check() error {
 		max(o.TTL, o.Idle, o.MaxEntries, o.MaxBytes, o.Since) > maxNumber || o.Horizon > maxNumber {
 		return fmt.Errorf("table %q has impossible options: %+v", t.Name, *o)
 	}
+	if err := t.checkQueue(); err != nil {
+		return err
+	}
 	if len(t.Marks) > maxMarks {
 		return fmt.Errorf("table %q has %d marks, more than %d", t.Name, len(t.Marks), maxMarks)
 	}
@@ -108,6 +112,8 @@ func (p *payloadParser) options(t *Table) {
 			p.knownOptions(t, &of)
 		case tag == tagMarks:
 			of.marks(t)
+		case tag == tagQueue:
+			p.queue(t, &of)
 		case tag%2 == 0 && p.unknown == "":
 			p.unknown = fmt.Sprintf("unknown option %d", tag)
 		}

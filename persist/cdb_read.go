@@ -255,5 +255,6 @@ func (r *Reader) indexMatches(h *blockHeader, at int64, t *Table) bool {
 	}
 	e := &r.index[h.table]
 	return e.offset == at && e.block == h.block && e.Name == t.Name && e.Kind == t.Kind && e.Created == t.Created &&
-		e.Version == t.Version && e.Options == t.Options
+		e.Version == t.Version && e.Options == t.Options &&
+		e.Queue.MaxDeliveries == t.Queue.MaxDeliveries && e.Queue.DeadLetter == t.Queue.DeadLetter
 }

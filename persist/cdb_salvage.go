@@ -72,6 +72,8 @@ type salvage struct {
 	result *Salvaged
 	// what only a newer version knows of a table, by the table's number
 	unknown map[uint32]string
+	// elements of the present table were written, so that no held items may follow
+	elements bool
 }
 
 type foundBlock struct {
@@ -196,7 +198,7 @@ func (s *salvage) fits(version uint16) bool {
 		case blockIndex:
 			_, ok = parseIndex(raw, version, f.items)
 		case blockEntries:
-			b := Block{kind: Dict, version: version, items: int(f.items), raw: raw}
+			b := Block{typ: f.typ, version: version, items: int(f.items), raw: raw}
 			ok, _ = b.wellFormed()
 		}
 		if !ok {
@@ -299,16 +301,16 @@ func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) stri
 			s.unknown[f.table] = unknown
 			return unknown
 		}
-		*table = int64(f.table)
+		*table, s.elements = int64(f.table), false
 		_ = w.Table(t) // the Writer keeps its error
 		return ""
 	}
-	b := Block{kind: f.kind(), version: s.r.version, items: int(f.items), raw: raw}
+	b := Block{typ: f.typ, version: s.r.version, items: int(f.items), raw: raw}
 	ok, unknown := b.wellFormed()
 	switch {
 	case s.unknown[f.table] != "":
 		return "the table has an " + s.unknown[f.table]
-	case b.kind == Dict && b.version == 0:
+	case b.typ == blockEntries && b.version == 0:
 		return "the header is lost, and the entries do not show in which version they are"
 	case !ok:
 		return "the items cannot be parsed"
@@ -317,20 +319,24 @@ func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) stri
 	}
 	if *table != int64(f.table) { // the table's first block is lost
 		t, ok := s.names[f.table]
-		if !ok || t.Kind != b.kind {
-			t = Table{Name: fmt.Sprintf("salvaged-%d", f.table), Kind: b.kind}
+		if !ok || t.Kind != f.kind() {
+			t = Table{Name: fmt.Sprintf("salvaged-%d", f.table), Kind: f.kind()}
 		}
-		*table = int64(f.table)
+		*table, s.elements = int64(f.table), false
 		_ = w.Table(t)
 	}
-	if b.kind == Dict {
-		for e := range b.Entries() {
-			_ = w.Entry(e)
-		}
-		return ""
+	for e := range b.Entries() {
+		_ = w.Entry(e)
 	}
-	for e := range b.Elements() {
-		_ = w.Element(e)
+	if b.HeldLen() > 0 && s.elements {
+		return "held items after elements"
+	}
+	s.elements = b.HeldLen() == 0
+	for h := range b.Held() {
+		_ = w.Held(h)
+	}
+	for n, e := range b.Counted() {
+		_ = w.Counted(n, e)
 	}
 	return ""
 }

@@ -31,8 +31,9 @@ type Table struct {
 	Kind    Kind
 	Created uint64 // LSN of its creation; tables are in this order
 	Version uint64 // LSN of a list's last change; 0 for a dict
-	Items   uint64 // entries of a dict, elements of a list; a Writer counts them itself
+	Items   uint64 // entries of a dict, held items and elements of a list; a Writer counts them itself
 	Options TableOptions
+	Queue   Queue // what a list has as a queue
 	// Marks say when versions of a dict with a default time to live were assigned. They ascend.
 	// Reader.Tables does not have them.
 	Marks []Mark
@@ -55,7 +56,7 @@ func appendTable(dst []byte, t *Table) []byte {
 	dst = appendBytes(dst, t.Name)
 	dst = binary.AppendUvarint(dst, t.Created)
 	dst = binary.AppendUvarint(dst, t.Version)
-	return appendBytes(dst, appendMarks(appendOptions(nil, &t.Options), t.Marks))
+	return appendBytes(dst, appendQueue(appendMarks(appendOptions(nil, &t.Options), t.Marks), &t.Queue))
 }
 
 func (p *payloadParser) table() (t Table) {
@@ -230,20 +231,23 @@ func newPayloadParser(b []byte, version uint16) payloadParser {
 	return payloadParser{parser: parser{b: b}, version: version}
 }
 
-// Block is a part of a table: some of its entries, or of its elements, in order.
+// Block is a part of a table: some of its entries, of its held items or of its elements, in order.
 type Block struct {
-	kind    Kind
+	typ     blockType
 	version uint16 // of the file
 	items   int
 	raw     []byte
 }
 
-// Len returns how many entries or elements the block has.
+// Len returns how many entries, held items or elements the block has.
 func (b *Block) Len() int { return b.items }
 
-// Entries yields the entries of a dict's block.
+// Entries yields the entries of a block; of another block, nothing.
 func (b *Block) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		if b.typ != blockEntries {
+			return
+		}
 		p := newPayloadParser(b.raw, b.version)
 		var before uint64
 		for p.left() > 0 {
@@ -256,28 +260,20 @@ func (b *Block) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Elements yields the elements of a list's block. The bytes are valid until the next step.
-func (b *Block) Elements() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		p := parser{b: b.raw}
-		for p.left() > 0 {
-			e := p.bytes(maxGroupBytes)
-			if p.bad || !yield(e) {
-				return
-			}
-		}
-	}
-}
-
 // wellFormed reports whether the block can be parsed into the right number of items. An unknown
 // other than "" describes what only a newer version knows.
 func (b *Block) wellFormed() (ok bool, unknown string) {
 	p := newPayloadParser(b.raw, b.version)
-	n := 0
+	n, receipt := 0, uint64(0)
 	for ; p.left() > 0; n++ {
-		if b.kind == Dict {
+		switch b.typ {
+		case blockEntries:
 			p.entry(0)
-		} else {
+		case blockHeld:
+			receipt = p.held(receipt).Receipt
+		case blockCounted:
+			p.counted()
+		default:
 			p.bytes(maxGroupBytes)
 		}
 	}

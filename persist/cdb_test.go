@@ -25,7 +25,9 @@ type content struct {
 type table struct {
 	persist.Table
 	entries  []persist.Entry
+	held     []persist.HeldItem
 	elements [][]byte
+	counts   []uint32 // how often elements were delivered; nil: none was
 }
 
 // fill gives the content to a Writer.
@@ -40,8 +42,17 @@ func (c *content) fill(w *persist.Writer) error {
 				return err
 			}
 		}
-		for _, e := range t.elements {
-			if err := w.Element(e); err != nil {
+		for _, h := range t.held {
+			if err := w.Held(h); err != nil {
+				return err
+			}
+		}
+		for k, e := range t.elements {
+			n := uint32(0)
+			if k < len(t.counts) {
+				n = t.counts[k]
+			}
+			if err := w.Counted(n, e); err != nil {
 				return err
 			}
 		}
@@ -64,8 +75,12 @@ func (c *content) Block(b *persist.Block) error {
 		}
 		return nil
 	}
-	for e := range b.Elements() {
-		t.elements = append(t.elements, bytes.Clone(e))
+	for h := range b.Held() {
+		h.Val = bytes.Clone(h.Val)
+		t.held = append(t.held, h)
+	}
+	for n, e := range b.Counted() {
+		t.elements, t.counts = append(t.elements, bytes.Clone(e)), append(t.counts, n)
 	}
 	return nil
 }
@@ -83,8 +98,18 @@ func (c *content) String() string {
 		for _, e := range t.entries {
 			fmt.Fprintf(&b, "\t%x %x %d %d %d\n", e.Key, e.Val, e.Version, e.Place, e.Deadline)
 		}
-		for _, e := range t.elements {
-			fmt.Fprintf(&b, "\t%x\n", e)
+		if q := t.Queue; q.MaxDeliveries > 0 || q.DeadLetter != "" {
+			fmt.Fprintf(&b, "\tqueue %d %q\n", q.MaxDeliveries, q.DeadLetter)
+		}
+		for _, h := range t.held {
+			fmt.Fprintf(&b, "\theld %+v\n", h)
+		}
+		for k, e := range t.elements {
+			fmt.Fprintf(&b, "\t%x", e)
+			if k < len(t.counts) && t.counts[k] > 0 {
+				fmt.Fprintf(&b, " %d times", t.counts[k])
+			}
+			b.WriteByte('\n')
 		}
 	}
 	return b.String()
@@ -122,12 +147,61 @@ func randomContent(rng *rand.Rand, n, biggest int) *content {
 		}
 		if t.Kind == persist.List {
 			t.Version = lsn
+			randomQueue(rng, &t, n, biggest)
 		} else {
 			t.Options, t.Marks = randomOptions(rng), randomMarks(rng)
 		}
 		c.tables = append(c.tables, t)
 	}
 	return c
+}
+
+// randomQueue gives a list what a queue has, or nothing.
+func randomQueue(rng *rand.Rand, t *table, n, biggest int) {
+	if rng.IntN(2) == 0 {
+		return
+	}
+	if rng.IntN(2) == 0 {
+		t.Queue = persist.Queue{MaxDeliveries: 1 + rng.Uint64N(1000), DeadLetter: "dead é"}
+	}
+	receipt := uint64(0)
+	for range rng.IntN(n + 1) {
+		receipt += 1 + rng.Uint64N(1<<rng.IntN(30))
+		h := persist.HeldItem{
+			Receipt:    receipt,
+			Due:        rng.Int64N(1 << rng.IntN(49)),
+			Deliveries: rng.Uint32(),
+			Val:        randomBytes(rng, biggest),
+		}
+		if h.Delayed = rng.IntN(2) == 0; !h.Delayed {
+			h.Claim = [16]byte{1, byte(rng.Uint32()), 15: 9}
+		}
+		t.held = append(t.held, h)
+	}
+	for range rng.IntN(len(t.elements) + 1) {
+		t.counts = append(t.counts, uint32(rng.IntN(3)))
+	}
+}
+
+// queueContent has what a list with held items can have.
+func queueContent() *content {
+	return &content{tables: []table{{
+		Table: persist.Table{
+			Name: "jobs", Kind: persist.List, Created: 3,
+			Queue: persist.Queue{MaxDeliveries: 5, DeadLetter: "dead"},
+		},
+		held: []persist.HeldItem{
+			{
+				Receipt: 9, Due: 1_700_000_060_000, Deliveries: 2, Val: []byte("\xa1a"),
+				Claim: [16]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+			},
+			{Receipt: 300, Due: 1_700_000_000_500, Delayed: true, Val: []byte("\xa1b")},
+		},
+		elements: [][]byte{[]byte("\xa1c"), []byte("\xa1d"), []byte("\xa1e")},
+		counts:   []uint32{1},
+	}, {
+		Table: persist.Table{Name: "dead", Kind: persist.List, Created: 301},
+	}}}
 }
 
 // randomOptions are none, or some.
@@ -227,7 +301,8 @@ func TestFileRoundTrip(t *testing.T) {
 			t.Fatalf("info %+v, written %+v", r.Info(), info)
 		}
 		for i, tab := range r.Tables() {
-			if w := want.tables[i]; tab.Name != w.Name || tab.Items != uint64(len(w.entries)+len(w.elements)) {
+			if w := want.tables[i]; tab.Name != w.Name || tab.Len() != uint64(len(w.entries)+len(w.elements)) ||
+				tab.Queue.Held != uint64(len(w.held)) {
 				t.Fatalf("table %+v, written %+v", tab, w.Table)
 			}
 		}

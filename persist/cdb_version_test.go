@@ -112,7 +112,8 @@ func TestUnknownParts(t *testing.T) {
 		{"options of fewer fields", 3, withOptions("\x08\x02\x06\x01\x00\x00\x00\x00\x00"), "index cannot be read", persist.ErrDamaged},
 		{"half a mark", 3, withOptions("\x05\x03\x03\x01\x01\x05"), "index cannot be read", persist.ErrDamaged},
 		{"marks out of range", 3, withOptions("\x0c\x03\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"), "index cannot be read", persist.ErrDamaged},
-		{"even option", 3, withOptions("\x06\x01\x01x\x04\x01y"), `a.cdb, table "": unknown option 4: written by a newer version`, persist.ErrVersion},
+		{"even option", 3, withOptions("\x06\x01\x01x\x06\x01y"), `a.cdb, table "": unknown option 6: written by a newer version`, persist.ErrVersion},
+		{"a dict that is a queue", 3, withOptions("\x06\x04\x04\x00\x00\x05\x00"), "index cannot be read", persist.ErrDamaged},
 		{"option 0", 3, withOptions("\x02\x00\x00"), `a.cdb, table "": unknown option 0: written by a newer version`, persist.ErrVersion},
 		{"options in disorder", 3, withOptions("\x04\x03\x00\x01\x00"), "index cannot be read", persist.ErrDamaged},
 		{"an option twice", 3, withOptions("\x04\x03\x00\x03\x00"), "index cannot be read", persist.ErrDamaged},
@@ -279,7 +280,7 @@ func TestDeadlineOf(t *testing.T) {
 }
 
 // TestFormatExamples: the examples of FORMAT.md are in the files that it names: the beginning of
-// the first one, blocks of the other one.
+// the first one, blocks of the others.
 func TestFormatExamples(t *testing.T) {
 	text, err := os.ReadFile("FORMAT.md")
 	if err != nil {
@@ -287,14 +288,20 @@ func TestFormatExamples(t *testing.T) {
 	}
 	_, example, found := strings.Cut(string(text), "testdata/v3-raw.cdb has")
 	example, expiry, found2 := strings.Cut(example, "\ntestdata/v3-expiry.cdb has")
-	expiry, _, _ = strings.Cut(expiry, "\n### ")
-	if !found || !found2 {
+	expiry, queue, found3 := strings.Cut(expiry, "\ntestdata/v3-queue.cdb has")
+	queue, _, _ = strings.Cut(queue, "\n### ")
+	if !found || !found2 || !found3 {
 		t.Fatal("FORMAT.md has no examples")
 	}
 	isExample(t, golden(t, "v3-raw.cdb", nil), example, 0, 0xb9)
 	table, entries, _ := strings.Cut(expiry, "The block of its entries:")
 	isExample(t, golden(t, "v3-expiry.cdb", nil), table, 0x68, 0x90)
 	isExample(t, golden(t, "v3-expiry.cdb", nil), entries, 0xb8, 0xc8)
+	table, held, _ := strings.Cut(queue, "The block of its held items:")
+	held, elements, _ := strings.Cut(held, "The block of its elements:")
+	isExample(t, golden(t, "v3-queue.cdb", nil), table, 0x68, 0x7b)
+	isExample(t, golden(t, "v3-queue.cdb", nil), held, 0xa3, 0xcc)
+	isExample(t, golden(t, "v3-queue.cdb", nil), elements, 0xf4, 0x100)
 }
 
 // isExample compares the lines of an example with the bytes of a file from at up to end.

@@ -29,8 +29,9 @@ type Writer struct {
 
 	// of the current block
 	raw    []byte
+	typ    blockType // of the items in raw
 	items  uint32
-	before uint64 // place of the entry before
+	before uint64 // place of the entry before, or receipt of the held item before
 
 	stored, head []byte
 }
@@ -44,7 +45,7 @@ func NewWriter(w io.Writer, stamp Stamp, codec Codec) *Writer {
 	return f
 }
 
-// Table begins the next table. It ignores t.Items.
+// Table begins the next table. It ignores the numbers of items in t.
 func (f *Writer) Table(t Table) error {
 	if f.err == nil && len(t.Name) > maxNameBytes {
 		f.err = fmt.Errorf("the name of a table has %d bytes, more than %d", len(t.Name), maxNameBytes)
@@ -59,7 +60,7 @@ func (f *Writer) Table(t Table) error {
 	if f.err != nil {
 		return f.err
 	}
-	t.Items = 0
+	t.Items, t.Queue.Held, t.Queue.Counted = 0, 0, 0
 	f.index = append(f.index, indexEntry{Table: t, offset: f.foot.length, block: f.foot.blocks})
 	f.foot.tables++
 	f.raw = appendTable(f.raw, &t)
@@ -78,7 +79,7 @@ func (f *Writer) Entry(e Entry) error {
 			int64(maxDeadline),
 		)
 	}
-	f.room(len(e.Key) + len(e.Val))
+	f.room(blockEntries, len(e.Key)+len(e.Val))
 	f.raw = appendEntry(f.raw, f.before, &e)
 	f.before = e.Place
 	return f.item(Dict)
@@ -86,15 +87,17 @@ func (f *Writer) Entry(e Entry) error {
 
 // Element appends an element to the current list. It copies val.
 func (f *Writer) Element(val []byte) error {
-	f.room(len(val))
+	f.room(blockElements, len(val))
 	f.raw = appendBytes(f.raw, val)
 	return f.item(List)
 }
 
-// room closes the current block if an item of n bytes would make it too large.
-func (f *Writer) room(n int) {
-	if len(f.raw)+n > blockTargetBytes {
+// room closes the current block if an item of n bytes would make it too large, or belongs into a
+// block of another type.
+func (f *Writer) room(typ blockType, n int) {
+	if len(f.raw)+n > blockTargetBytes || typ != f.typ {
 		f.flush()
+		f.typ = typ
 	}
 }
 
@@ -120,11 +123,7 @@ func (f *Writer) flush() {
 	if len(f.raw) == 0 || f.err != nil {
 		return
 	}
-	typ := blockEntries
-	if f.index[len(f.index)-1].Kind == List {
-		typ = blockElements
-	}
-	f.emit(typ, f.foot.tables-1)
+	f.emit(f.typ, f.foot.tables-1)
 }
 
 // emit writes the current items as one block, or as several if they are too large for one.
@@ -144,7 +143,7 @@ func (f *Writer) emit(typ blockType, table uint32) {
 	if cap(f.raw) > maxBlockBytes { // grown by one large entry: free it
 		f.raw = nil
 	}
-	f.raw, f.items, f.before = f.raw[:0], 0, 0
+	f.raw, f.items, f.before, f.typ = f.raw[:0], 0, 0, 0
 }
 
 func (f *Writer) block(typ blockType, table uint32, raw []byte, more bool) {

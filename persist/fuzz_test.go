@@ -23,6 +23,10 @@ func FuzzFile(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(disk.Bytes("b.cdb"))
+		if _, err := persist.WriteFile(disk, "c.cdb", stamp, codec, queueContent().fill); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(disk.Bytes("c.cdb"))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := fstest.NewDisk()

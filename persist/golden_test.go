@@ -145,6 +145,47 @@ func TestGoldenExpiry(t *testing.T) {
 	}
 }
 
+// TestGoldenQueue: a file with held items and elements that were delivered is read, for ever, and
+// each flipped bit of it is detected. Without a block, the other items are salvaged as they were.
+func TestGoldenQueue(t *testing.T) {
+	const name = "v3-queue.cdb"
+	data := golden(t, name, func() []byte { return makeGolden(t, persist.Raw, queueContent()) })
+	if !bytes.Equal(makeGolden(t, persist.Raw, queueContent()), data) {
+		t.Error(name + " is written in another way now: that is another version")
+	}
+	disk, want := fstest.NewDisk(), queueContent().String()
+	disk.Put(name, data)
+	r, err := persist.Open(disk, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if jobs := r.Tables()[0]; jobs.Len() != 3 || jobs.Queue.Held != 2 || jobs.Items != 5 {
+		t.Errorf("%d elements, %+v", jobs.Len(), jobs.Queue)
+	}
+	_ = r.Close()
+	if got, err := load(disk, name, 2); err != nil || got.String() != want {
+		t.Fatalf("%v\n%v", err, got)
+	}
+	for i := range data {
+		for bit := range 8 {
+			data[i] ^= 1 << bit
+			check(t, data, want, fmt.Sprintf("byte %d bit %d", i, bit))
+			data[i] ^= 1 << bit
+		}
+	}
+	held := bytes.Index(data, []byte("\x02\xa1a")) // in the block of held items
+	data[held+1] ^= 1
+	disk.Put("a.cdb", data)
+	if _, err := persist.Salvage(disk, "a.cdb", "b.cdb"); err != nil {
+		t.Fatal(err)
+	}
+	without := queueContent()
+	without.tables[0].held = nil
+	if got, err := load(disk, "b.cdb", 1); err != nil || got.String() != without.String() {
+		t.Errorf("salvaged without the held items: %v\n%v", err, got)
+	}
+}
+
 // TestGoldenFilesSalvaged: each flipped bit of a file of an older version is detected, and what is
 // salvaged is what was written, also without a header.
 func TestGoldenFilesSalvaged(t *testing.T) {

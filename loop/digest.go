@@ -16,29 +16,29 @@ func FileDigest(r *persist.Reader, workers int, progress func(done, total int64)
 // fileDigest is a persist.Loader that hashes what it receives.
 type fileDigest struct {
 	sum   digest.Hasher
-	kind  persist.Kind
 	index uint64 // of the list's next element
 }
 
 // Table implements persist.Loader.
 func (d *fileDigest) Table(t persist.Table) error {
-	d.kind, d.index = t.Kind, 0
-	kind := digest.Dict
+	d.index = 0
 	if t.Kind == persist.List {
-		kind = digest.List
+		d.sum.List(t.Name, digest.Queue{MaxDeliveries: t.Queue.MaxDeliveries, DeadLetter: t.Queue.DeadLetter})
+		return nil
 	}
-	d.sum.Table(kind, t.Name, digest.Options(t.Options))
+	d.sum.Table(digest.Dict, t.Name, digest.Options(t.Options))
 	return nil
 }
 
 // Block implements persist.Loader.
 func (d *fileDigest) Block(b *persist.Block) error {
-	if d.kind == persist.List {
-		for val := range b.Elements() {
-			d.sum.Element(d.index, val)
-			d.index++
-		}
-		return nil
+	for h := range b.Held() {
+		d.sum.Held(h.Receipt, h.Due, h.Deliveries, h.ClaimBytes(), h.Val)
+	}
+	for n, val := range b.Counted() {
+		d.sum.Element(d.index, val)
+		d.sum.Counted(d.index, n)
+		d.index++
 	}
 	for e := range b.Entries() {
 		d.sum.Entry(e.Key, e.Val, e.Place, e.Version, e.Deadline)

@@ -152,13 +152,15 @@ func (in *importer) Table(t persist.Table) (err error) {
 
 // Block implements persist.Loader.
 func (in *importer) Block(b *persist.Block) error {
-	if in.kind == persist.List {
-		for val := range b.Elements() {
-			if err := in.Element(val); err != nil {
-				return err
-			}
+	for h := range b.Held() {
+		if err := in.held(h); err != nil {
+			return err
 		}
-		return nil
+	}
+	for n, val := range b.Counted() {
+		if err := in.counted(n, val); err != nil {
+			return err
+		}
 	}
 	for e := range b.Entries() {
 		e.Deadline = in.from.DeadlineOf(&e, in.saved)
@@ -194,6 +196,35 @@ func (in *importer) Element(val []byte) error {
 	}
 	in.copyIn(val)
 	return in.added()
+}
+
+// held takes an item that a list holds, which gets a receipt of this server's: the clients that took
+// it are another server's.
+func (in *importer) held(h persist.HeldItem) (err error) {
+	if h.Receipt, err = in.number(); err != nil {
+		return err
+	}
+	if err := in.admit(len(h.Val)); err != nil {
+		return err
+	}
+	if err := in.copy.Held(h); err != nil {
+		return err
+	}
+	return in.table.Held(shardmap.HeldItem(h))
+}
+
+// counted is Element for one that was delivered so often.
+func (in *importer) counted(deliveries uint32, val []byte) error {
+	if deliveries == 0 {
+		return in.Element(val)
+	}
+	if _, err := in.number(); err != nil {
+		return err
+	}
+	if err := errors.Join(in.flush(), in.admit(len(val)), in.copy.Counted(deliveries, val)); err != nil {
+		return err
+	}
+	return in.table.Counted(deliveries, val)
 }
 
 // copyIn copies b to the current batch.

@@ -234,8 +234,13 @@ func (r *restoring) Table(t persist.Table) (err error) {
 		kind = shardmap.KindList
 	}
 	r.kind = t.Kind
-	if r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items)); err != nil || kind == shardmap.KindList {
+	if r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items)); err != nil {
 		return err
+	}
+	if kind == shardmap.KindList {
+		return r.table.ConfigureList(shardmap.QueueOptions{
+			MaxDeliveries: int(t.Queue.MaxDeliveries), DeadLetter: t.Queue.DeadLetter,
+		})
 	}
 	return r.table.Configure(settingsOf(&t.Options), marksOf[shardmap.Mark](t.Marks))
 }
@@ -243,17 +248,38 @@ func (r *restoring) Table(t persist.Table) (err error) {
 // Block implements persist.Loader.
 func (r *restoring) Block(b *persist.Block) error {
 	if r.kind == persist.List {
-		r.packed = r.packed[:0]
-		for e := range b.Elements() {
-			r.packed = append(r.packed, e...)
-		}
-		return r.table.Elements(r.packed, b.Len())
+		return r.list(b)
 	}
 	r.entries = r.entries[:0]
 	for e := range b.Entries() {
 		r.entries = append(r.entries, shardmap.Entry(e))
 	}
 	return r.table.Entries(r.entries)
+}
+
+// list restores a block of a list.
+func (r *restoring) list(b *persist.Block) error {
+	for h := range b.Held() {
+		if err := r.table.Held(shardmap.HeldItem(h)); err != nil {
+			return err
+		}
+	}
+	n := 0 // elements in packed
+	r.packed = r.packed[:0]
+	for deliveries, e := range b.Counted() {
+		if deliveries == 0 {
+			r.packed, n = append(r.packed, e...), n+1
+			continue
+		}
+		if err := r.table.Elements(r.packed, n); err != nil {
+			return err
+		}
+		r.packed, n = r.packed[:0], 0
+		if err := r.table.Counted(deliveries, e); err != nil {
+			return err
+		}
+	}
+	return r.table.Elements(r.packed, n)
 }
 
 func (r *restoring) endTable() error {

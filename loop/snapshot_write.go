@@ -93,18 +93,7 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 	t := persist.Table{Name: name, Kind: persist.Dict, Created: table.Created()}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
-		if err := w.Table(t); err != nil {
-			return err
-		}
-		for val := range list.Values() {
-			if err := w.Element(val); err != nil {
-				return err
-			}
-			if err := pace.wrote(); err != nil {
-				return err
-			}
-		}
-		return nil
+		return writeList(w, t, list, pace)
 	}
 	t.Options, t.Marks = optionsOf(table.Dict().Settings()), marksOf[persist.Mark](table.Dict().Marks())
 	if err := w.Table(t); err != nil {
@@ -112,6 +101,32 @@ func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace 
 	}
 	for e := range table.Dict().ShowHidden().Drain() { // frees what writers have handed over as it is written
 		if err := w.Entry(persist.Entry(e)); err != nil {
+			return err
+		}
+		if err := pace.wrote(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeList writes a list, with the items that it holds.
+func writeList(w *persist.Writer, t persist.Table, list *shardmap.ListView, pace *throttle) error {
+	o := list.Options()
+	t.Queue = persist.Queue{MaxDeliveries: uint64(o.MaxDeliveries), DeadLetter: o.DeadLetter}
+	if err := w.Table(t); err != nil {
+		return err
+	}
+	for h := range list.Held() {
+		if err := w.Held(persist.HeldItem(h)); err != nil {
+			return err
+		}
+		if err := pace.wrote(); err != nil {
+			return err
+		}
+	}
+	for n, val := range list.Counted() {
+		if err := w.Counted(n, val); err != nil {
 			return err
 		}
 		if err := pace.wrote(); err != nil {

@@ -27,6 +27,14 @@ type HeldItem struct {
 	Val        []byte
 }
 
+// ClaimBytes returns the claim of a leased item; nil: it is delayed.
+func (h *HeldItem) ClaimBytes() []byte {
+	if h.Delayed {
+		return nil
+	}
+	return h.Claim[:]
+}
+
 // Len returns how many entries or elements the table has, without held items.
 func (t *Table) Len() uint64 { return t.Items - t.Queue.Held }
 
@@ -67,11 +75,7 @@ func appendHeld(dst []byte, before uint64, h *HeldItem) []byte {
 	dst = binary.AppendUvarint(dst, h.Receipt-before)
 	dst = binary.AppendUvarint(dst, uint64(h.Due))
 	dst = binary.AppendUvarint(dst, uint64(h.Deliveries))
-	if h.Delayed {
-		dst = append(dst, 0)
-	} else {
-		dst = appendBytes(dst, h.Claim[:])
-	}
+	dst = appendBytes(dst, h.ClaimBytes())
 	return appendBytes(dst, h.Val)
 }
 

@@ -15,7 +15,7 @@ import (
 // to the list, and no method of lists sees them.
 
 // Claim names one acquisition. The client chooses it at random.
-type Claim [16]byte
+type Claim = [16]byte
 
 // HeldItem is an item that a list holds.
 type HeldItem struct {
@@ -25,6 +25,14 @@ type HeldItem struct {
 	Delayed    bool   // it joins the end when due; false: it is leased, and returns to the front
 	Claim      Claim  // of a leased item
 	Val        []byte // as encoded
+}
+
+// ClaimBytes returns the claim of a leased item; nil: it is delayed.
+func (h *HeldItem) ClaimBytes() []byte {
+	if h.Delayed {
+		return nil
+	}
+	return h.Claim[:]
 }
 
 // queue is what a list has as a queue. Guarded by List.mu, unless a field says otherwise.

@@ -31,11 +31,19 @@ type Options struct {
 	Horizon                         uint64
 }
 
+// Queue are the options of a list. The zero Queue has none.
+type Queue struct {
+	MaxDeliveries uint64
+	DeadLetter    string
+}
+
 // What a hashed record is of: its first byte.
 const (
 	ofTable   = 1
 	ofEntry   = 2
 	ofElement = 3
+	ofHeld    = 4
+	ofCounted = 5
 )
 
 // Sum is a sum of hashes, modulo 2^128, and how many tables and items they are of. The zero Sum is
@@ -43,7 +51,7 @@ const (
 type Sum struct {
 	hi, lo uint64
 	Tables uint64
-	Items  uint64 // entries and elements
+	Items  uint64 // entries, elements and held items
 }
 
 // Add adds the sum of another part.
@@ -76,19 +84,42 @@ type Hasher struct {
 	stream xxh3.Hasher // of a long record
 }
 
-// Table begins the next table, and hashes what it is itself. A list has no options.
+// Table begins the next table, and hashes what it is itself. A list has no such options.
 func (h *Hasher) Table(kind Kind, name string, o Options) {
+	h.table(kind, name)
+	h.options(&o)
+	if kind == List {
+		h.endTable(ofElement)
+	} else {
+		h.endTable(ofEntry)
+	}
+}
+
+// List is Table for a list with options of its own.
+func (h *Hasher) List(name string, q Queue) {
+	h.table(List, name)
+	if q == (Queue{}) {
+		h.number(0) // bytes
+	} else {
+		h.number(uint64(8 + len(q.DeadLetter)))
+		h.number(q.MaxDeliveries)
+		h.record = append(h.record, q.DeadLetter...)
+	}
+	h.endTable(ofElement)
+}
+
+func (h *Hasher) table(kind Kind, name string) {
 	h.record = append(h.record[:0], ofTable, byte(kind))
 	h.record = binary.LittleEndian.AppendUint64(h.record, uint64(len(name)))
 	h.record = append(h.record, name...)
 	h.prefix = len(h.record)
-	h.options(&o)
+}
+
+// endTable ends the record of a table, whose items are of one kind.
+func (h *Hasher) endTable(items byte) {
 	h.Tables++
 	h.add(xxh3.Hash128(h.record))
-	h.record[0] = ofEntry
-	if kind == List {
-		h.record[0] = ofElement
-	}
+	h.record[0] = items
 }
 
 // options adds the options to the record of a table.
@@ -133,6 +164,32 @@ func (h *Hasher) Element(index uint64, val []byte) {
 	h.number(index)
 	h.number(uint64(len(val)))
 	h.end(nil, val)
+}
+
+// Counted hashes how often an element of the current list was delivered. Nothing is hashed if it
+// was not.
+func (h *Hasher) Counted(index uint64, deliveries uint32) {
+	if deliveries == 0 {
+		return
+	}
+	h.begin()
+	h.record[0] = ofCounted
+	h.number(index)
+	h.number(uint64(deliveries))
+	h.add(xxh3.Hash128(h.record))
+	h.record[0] = ofElement
+}
+
+// Held hashes an item that the current list holds. claim is empty if it is delayed; due is in ms
+// since 1970 UTC.
+func (h *Hasher) Held(receipt uint64, due int64, deliveries uint32, claim, val []byte) {
+	h.begin()
+	h.record[0] = ofHeld
+	for _, n := range [...]uint64{receipt, uint64(due), uint64(deliveries), uint64(len(claim)), uint64(len(val))} {
+		h.number(n)
+	}
+	h.end(claim, val)
+	h.record[0] = ofElement
 }
 
 func (h *Hasher) begin() { h.record = h.record[:h.prefix] }

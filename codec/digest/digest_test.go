@@ -302,3 +302,68 @@ func BenchmarkLarge(b *testing.B) {
 		h.Entry(key, val, 1, 1, 0)
 	}
 }
+
+// TestQueueFieldsCount: all that a list has as a queue changes its digest, and a plain list has the
+// digest that it had before there were queues.
+func TestQueueFieldsCount(t *testing.T) {
+	type held struct {
+		receipt    uint64
+		due        int64
+		deliveries uint32
+		claim, val string
+	}
+	type list struct {
+		queue  digest.Queue
+		held   []held
+		counts []uint32
+	}
+	base := func() list {
+		return list{
+			digest.Queue{MaxDeliveries: 3, DeadLetter: "dead"},
+			[]held{{7, 1000, 1, "0123456789abcdef", "v"}, {9, 1000, 0, "", "w"}},
+			[]uint32{1, 0, 2},
+		}
+	}
+	digestOf := func(l list) string {
+		var h digest.Hasher
+		h.List("queue", l.queue)
+		for _, i := range l.held {
+			h.Held(i.receipt, i.due, i.deliveries, []byte(i.claim), []byte(i.val))
+		}
+		for i, n := range l.counts {
+			h.Element(uint64(i), []byte{1})
+			h.Counted(uint64(i), n)
+		}
+		return h.String()
+	}
+	seen := map[string]string{}
+	for name, change := range map[string]func(l *list){
+		"nothing":             func(*list) {},
+		"deliveries allowed":  func(l *list) { l.queue.MaxDeliveries++ },
+		"dead letters":        func(l *list) { l.queue.DeadLetter = "deaf" },
+		"no options":          func(l *list) { l.queue = digest.Queue{} },
+		"receipt":             func(l *list) { l.held[0].receipt++ },
+		"due":                 func(l *list) { l.held[0].due++ },
+		"deliveries":          func(l *list) { l.held[0].deliveries++ },
+		"claim":               func(l *list) { l.held[0].claim = "0123456789abcdeg" },
+		"delayed":             func(l *list) { l.held[0].claim = "" },
+		"held value":          func(l *list) { l.held[0].val = "x" },
+		"one held item":       func(l *list) { l.held = l.held[:1] },
+		"an element's count":  func(l *list) { l.counts[0]++ },
+		"counts exchanged":    func(l *list) { l.counts[0], l.counts[2] = 2, 1 },
+		"a count on another":  func(l *list) { l.counts[0], l.counts[1] = 0, 1 },
+		"an element is fresh": func(l *list) { l.counts[2] = 0 },
+	} {
+		l := base()
+		change(&l)
+		got := digestOf(l)
+		if other, there := seen[got]; there {
+			t.Errorf("%q has the digest of %q", name, other)
+		}
+		seen[got] = name
+	}
+	plain := table{digest.List, "queue", []item{{val: []byte{1}}, {val: []byte{1}}}, digest.Options{}}
+	if got, want := digestOf(list{counts: []uint32{0, 0}}), sum([]table{plain}, 9, newRand(t)).String(); got != want {
+		t.Errorf("a plain list has the digest %s, and had %s", got, want)
+	}
+}

@@ -112,10 +112,18 @@ func hashTable(h *digest.Hasher, name string, table *shardmap.TableView, pace fu
 		return err
 	}
 	if list := table.List(); list != nil {
-		h.Table(digest.List, name, digest.Options{})
+		o := list.Options()
+		h.List(name, digest.Queue{MaxDeliveries: uint64(o.MaxDeliveries), DeadLetter: o.DeadLetter})
+		for held := range list.Held() {
+			h.Held(held.Receipt, held.Due, held.Deliveries, held.ClaimBytes(), held.Val)
+			if err := pace(); err != nil {
+				return err
+			}
+		}
 		i := uint64(0)
-		for val := range list.Values() {
+		for n, val := range list.Counted() {
 			h.Element(i, val)
+			h.Counted(i, n)
 			if err := pace(); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/pubsub"
 	"cyberdb-fast/loop/stats"
 )
 
@@ -38,8 +39,10 @@ type Info struct {
 	Requests         uint64           `json:"requests"`
 	LongRequests     int64            `json:"long_requests"` // in the background
 	// that wait for a time or an event while their connections go on
-	WaitingRequests int64 `json:"waiting_requests"`
-	Tables          int   `json:"tables"`
+	WaitingRequests int64            `json:"waiting_requests"`
+	Waits           map[string]int64 `json:"waits"`    // these by command
+	Messages        pubsub.Figures   `json:"messages"` // publish and subscribe
+	Tables          int              `json:"tables"`
 	// of these, closed because a panic left them partially changed
 	PoisonedTables int    `json:"poisoned_tables"`
 	Views          int    `json:"views"`       // open
@@ -120,6 +123,8 @@ func (srv *Server) Info() Info {
 		ConnectionStates:   srv.connectionStates(),
 		LongRequests:       srv.backgroundJobs.Load(),
 		WaitingRequests:    srv.waiting.Load(),
+		Waits:              srv.waiting.byCommand(),
+		Messages:           srv.engine.Messages(),
 		Tables:             store.Tables,
 		PoisonedTables:     store.Poisoned,
 		Views:              store.Views,

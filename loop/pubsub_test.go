@@ -295,8 +295,8 @@ func TestManySubscribers(t *testing.T) {
 		}
 		o.w.ok(codec.OpPing)
 	}
-	if n := srv.waiting.Load(); n != conns*each {
-		t.Errorf("%d requests wait", n)
+	if info := srv.Info(); info.WaitingRequests != conns*each || info.Waits["RECEIVE"] != conns*each {
+		t.Errorf("%d requests wait: %v", info.WaitingRequests, info.Waits)
 	}
 	for _, o := range all {
 		_ = o.w.conn.Close()

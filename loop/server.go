@@ -61,7 +61,7 @@ type Server struct {
 	ioOnce          sync.Once    // journalBroken was called
 	conns           atomic.Int64 // accepted and not yet closed
 	streams         atomic.Int64 // long reads under way
-	waiting         atomic.Int64 // requests that wait (waiter)
+	waiting         waitCounts   // requests that wait (waiter)
 	backgroundJobs  atomic.Int64 // goroutines in the background: the loops yield to them
 	counters        counters
 	tags            stats.Tags // of tables whose use is counted

@@ -60,7 +60,7 @@ func (s *session) wait(req *codec.Request, first *engine.Wait, deadline, arrived
 	w.timer.Owner = w
 	d := s.deferred.waits()
 	d.waiters = append(d.waiters, w)
-	s.srv.waiting.Add(1)
+	s.srv.waiting.add(req.Op, 1)
 	if w.stays(first) {
 		w.execute()
 	}
@@ -313,7 +313,7 @@ func (w *waiter) end() {
 	}
 	s.loop.timers.remove(&w.timer)
 	s.srv.requests.release(len(w.request.Payload) + waiterBytes)
-	s.srv.waiting.Add(-1)
+	s.srv.waiting.add(w.request.Op, -1)
 	d := s.deferred.long
 	last := len(d.waiters) - 1
 	moved := d.waiters[last]

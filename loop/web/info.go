@@ -41,6 +41,8 @@ func writeInfo(out *text, i *loop.Info) {
 	writeProcess(out, i)
 	writeConnections(out, i)
 	writeWork(out, i)
+	writeWaits(out, i)
+	writeMessages(out, i)
 	writeMemory(out, i)
 	if i.Data != nil {
 		writeData(out, i)

@@ -63,6 +63,16 @@ var shown = map[string]string{
 	"memory.slab_bytes":         `cyberdb_memory_bytes{part="slab"}`,
 	"memory.other_bytes":        `cyberdb_memory_bytes{part="other"}`,
 
+	"messages.subscriptions":   "cyberdb_subscriptions",
+	"messages.channels":        "cyberdb_subscribed_channels",
+	"messages.prefixes":        "cyberdb_subscribed_prefixes",
+	"messages.queued_messages": "cyberdb_queued_messages",
+	"messages.bytes":           "cyberdb_message_bytes",
+	"messages.limit_bytes":     "cyberdb_message_limit_bytes",
+	"messages.published":       "cyberdb_messages_published_total",
+	"messages.delivered":       "cyberdb_messages_delivered_total",
+	"messages.missed":          "cyberdb_messages_missed_total",
+
 	"data.file":                  "",
 	"data.lost_from":             "",
 	"data.pending_bytes":         "cyberdb_journal_pending_bytes",
@@ -102,6 +112,9 @@ func sampleOf(field string, samples map[string]float64) string {
 	}
 	if state, isState := strings.CutPrefix(field, "connection_states."); isState {
 		return `cyberdb_connection_states{state="` + state + `"}`
+	}
+	if command, isWait := strings.CutPrefix(field, "waits."); isWait {
+		return `cyberdb_waits{command="` + command + `"}`
 	}
 	name := "cyberdb_" + strings.TrimPrefix(field, "data.")
 	if _, found := samples[name+"_total"]; found {

@@ -51,13 +51,14 @@ func TestViews(t *testing.T) {
 		show func(ctx context.Context) error
 		says []string
 	}{
-		"tables":  {v.Tables, []string{"queue", "list", "5,000", `"evil\x1b[2J\nname"`}},
-		"big":     {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of ", "at random places, of 5,000"}},
-		"latency": {v.Latency, []string{"DICT SET", "601", "p99.9"}},
-		"hot":     {v.Hot, []string{"one of 64 requests", "'key", "evil", "seen at least  at most"}},
-		"slow":    {v.Slow, []string{"slow requests", "large requests", "large replies"}},
-		"info":    {func(ctx context.Context) error { return v.Info(ctx, "") }, []string{"connections ", "goroutines "}},
-		"stat":    {func(ctx context.Context) error { return v.Stat(ctx, 1) }, []string{"ops/s", "journal lag", "changes"}},
+		"tables":   {v.Tables, []string{"queue", "list", "5,000", `"evil\x1b[2J\nname"`}},
+		"big":      {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of ", "at random places, of 5,000"}},
+		"latency":  {v.Latency, []string{"DICT SET", "601", "p99.9"}},
+		"hot":      {v.Hot, []string{"one of 64 requests", "'key", "evil", "seen at least  at most"}},
+		"channels": {v.Channels, []string{"0 subscriptions", "of 128.0 MiB", "0 published"}},
+		"slow":     {v.Slow, []string{"slow requests", "large requests", "large replies"}},
+		"info":     {func(ctx context.Context) error { return v.Info(ctx, "") }, []string{"connections ", "goroutines "}},
+		"stat":     {func(ctx context.Context) error { return v.Stat(ctx, 1) }, []string{"ops/s", "journal lag", "changes"}},
 	} {
 		out.Reset()
 		v.JSON = false

@@ -41,6 +41,13 @@ type TableSums struct {
 	Idle    uint64 `json:"idle"`
 	Evicted uint64 `json:"evicted"`
 	Refused uint64 `json:"refused"` // changes for which there was no room
+
+	// of lists, as queues
+	Leased        int64  `json:"leased"` // items that clients have taken
+	Delayed       int64  `json:"delayed"`
+	Deliveries    uint64 `json:"deliveries"`
+	LeasesExpired uint64 `json:"leases_expired"` // after which the item returned
+	DeadLettered  uint64 `json:"dead_lettered"`
 }
 
 func (s *TableSums) add(other *TableSums) {
@@ -51,6 +58,11 @@ func (s *TableSums) add(other *TableSums) {
 	s.Idle += other.Idle
 	s.Evicted += other.Evicted
 	s.Refused += other.Refused
+	s.Leased += other.Leased
+	s.Delayed += other.Delayed
+	s.Deliveries += other.Deliveries
+	s.LeasesExpired += other.LeasesExpired
+	s.DeadLettered += other.DeadLettered
 }
 
 // Tables is what INFO "tables" answers, as JSON.
@@ -142,7 +154,9 @@ func figuresOf(name string, table *shardmap.Table, totals *stats.Totals) TableFi
 		r := d.Removals()
 		f.Bytes, f.Expired, f.Idle, f.Evicted, f.Refused = d.UsedBytes(), r.Expired, r.Idle, r.Evicted, r.Refused
 	} else {
-		f.Bytes = int64(table.List().Bytes())
+		q := table.List().QueueFigures()
+		f.Bytes, f.Leased, f.Delayed = int64(table.List().Bytes()), int64(q.Leased), int64(q.Delayed)
+		f.Deliveries, f.LeasesExpired, f.DeadLettered = q.Taken, q.Expired, q.Dead
 	}
 	return f
 }

@@ -49,6 +49,8 @@ type queue struct {
 	claims    map[uint64]uint64      // receipts of leased items, by claimKey; nil: none
 	scheduled int64                  // when the list is due in the store's queue; 0: never
 
+	taken, expired, dead uint64 // see QueueFigures
+
 	// owned by Sweep
 	returning []heldDue // items that are due; once all are collected, in the order in which they return
 	collected bool

@@ -62,6 +62,7 @@ func (l *List) Take(c *Call, dst []byte, claim Claim, lease int64) (out []byte, 
 		Claim: claim, Val: elem,
 	}
 	q.hold(&h)
+	q.taken++
 	dst = appendReceipt(dst, &h)
 	if len(elem) <= rope.LeafBytes {
 		dst, elem = append(dst, elem...), nil

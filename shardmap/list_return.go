@@ -206,9 +206,13 @@ func (l *List) returnItems(c *Call, to *List, items []Returned) {
 	for _, item := range items {
 		h, i, _ := l.queue.find(item.Receipt)
 		if to == nil {
+			if !h.Delayed {
+				l.queue.expired++
+			}
 			l.returnHeld(&h, i)
 			continue
 		}
+		l.queue.dead++
 		to.rope.AppendOwned(h.Val)
 		l.queue.release(&h, i)
 	}

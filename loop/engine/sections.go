@@ -48,6 +48,7 @@ var ownSections = map[string]Section{
 	"channels": {own: infoChannels},
 	"dicts":    {own: infoDicts},
 	"digest":   {own: infoDigest},
+	"queues":   {own: infoQueues},
 }
 
 // allSections are the engine's own sections and those of its Env.

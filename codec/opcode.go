@@ -7,9 +7,10 @@ type Opcode uint8
 
 // Opcodes of the server itself.
 const (
-	OpPing Opcode = 0x01
-	OpInfo Opcode = 0x02
-	OpSave Opcode = 0x03
+	OpPing   Opcode = 0x01
+	OpInfo   Opcode = 0x02
+	OpSave   Opcode = 0x03
+	OpCancel Opcode = 0x04
 )
 
 // Opcodes of the table directory.
@@ -85,6 +86,17 @@ const (
 	OpUnsubscribe Opcode = 0x73
 )
 
+// Opcodes of locks. Only a log holds those from OpCreateLocks on.
+const (
+	OpLock        Opcode = 0x60
+	OpUnlock      Opcode = 0x61
+	OpRenewLock   Opcode = 0x62
+	OpLockHolders Opcode = 0x63
+	OpCreateLocks Opcode = 0x66
+	OpLockGrant   Opcode = 0x67
+	OpLockRelease Opcode = 0x68
+)
+
 // Shape describes a request's arguments.
 type Shape struct {
 	Name  string // as PROTOCOL.md and log lines have it, e.g. "DICT GET"
@@ -118,9 +130,10 @@ const Many = MaxArguments
 
 // Shapes has the shape of every opcode; an unused opcode has no Name.
 var Shapes = [256]Shape{
-	OpPing: {Name: "PING"},
-	OpInfo: {Name: "INFO", Max: 2},
-	OpSave: {Name: "SAVE"},
+	OpPing:   {Name: "PING"},
+	OpInfo:   {Name: "INFO", Max: 2},
+	OpSave:   {Name: "SAVE"},
+	OpCancel: {Name: "CANCEL", Min: 1, Max: 1},
 
 	OpCreateDict: {Name: "CREATE DICT", Table: true, Min: 1, Max: Many, Each: 2},
 	OpCreateList: {Name: "CREATE LIST", Table: true, Min: 1, Max: Many, Each: 1},
@@ -164,7 +177,7 @@ var Shapes = [256]Shape{
 	OpListSlice:       {Name: "LIST SLICE", Table: true, Min: 3, Max: 3},
 	OpListSetSlice:    {Name: "LIST SET SLICE", Table: true, Min: 3, Max: Many, Each: 1},
 	OpListDeleteSlice: {Name: "LIST DELETE SLICE", Table: true, Min: 3, Max: 3},
-	OpListPop:         {Name: "LIST POP", Table: true, Min: 0, Max: 1},
+	OpListPop:         {Name: "LIST POP", Table: true, Min: 0, Max: 2},
 	OpListRemove:      {Name: "LIST REMOVE", Table: true, Min: 1, Max: 1},
 	OpListCount:       {Name: "LIST COUNT", Table: true, Min: 1, Max: 1},
 	OpListIndex:       {Name: "LIST INDEX", Table: true, Min: 1, Max: 3},
@@ -175,7 +188,15 @@ var Shapes = [256]Shape{
 	OpListContains:    {Name: "LIST CONTAINS", Table: true, Min: 1, Max: 1},
 	OpListAll:         {Name: "LIST ALL", Table: true},
 	OpListAppendLeft:  {Name: "LIST APPEND LEFT", Table: true, Min: 1, Max: 1},
-	OpListPopLeft:     {Name: "LIST POP LEFT", Table: true},
+	OpListPopLeft:     {Name: "LIST POP LEFT", Table: true, Max: 1},
+
+	OpLock:        {Name: "LOCK", Min: 5, Max: 5},
+	OpUnlock:      {Name: "UNLOCK", Min: 2, Max: 2},
+	OpRenewLock:   {Name: "RENEW LOCK", Min: 3, Max: 3},
+	OpLockHolders: {Name: "LOCK HOLDERS", Min: 1, Max: 1},
+	OpCreateLocks: {Name: "CREATE LOCKS", Table: true},
+	OpLockGrant:   {Name: "LOCK GRANT", Table: true, Min: 3, Max: 3},
+	OpLockRelease: {Name: "LOCK RELEASE", Table: true, Min: 1, Max: 1},
 
 	OpPublish:     {Name: "PUBLISH", Min: 2, Max: 2},
 	OpSubscribe:   {Name: "SUBSCRIBE", Min: 2, Max: 2},

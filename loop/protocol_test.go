@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -31,8 +32,12 @@ type example struct {
 	ifVer uint64
 	ms    uint32 // the deadline
 	ttl   int64
+	fence uint64 // IF FENCE of the lock "jobs"; presentFence: what it has
 	args  []any
 }
+
+// presentFence stands for the fence of the last LOCK.
+const presentFence = math.MaxUint64
 
 // golden is a session on an empty server that uses the opcodes and the errors that clients get.
 // Those of dicts and lists that it does not name are added by goldenSession.
@@ -173,6 +178,24 @@ var golden = []example{
 	{name: "rename", op: codec.OpRename, args: []any{"l", "m"}},
 	{name: "drop", op: codec.OpDrop, args: []any{"m"}},
 	{name: "save, nothing kept", op: codec.OpSave},
+	{name: "cancel, nothing waits", op: codec.OpCancel, args: []any{1}},
+	{name: "lock", op: codec.OpLock, args: []any{"jobs", ownerOf("one"), 60_000, nil, 1}},
+	{name: "lock, held", op: codec.OpLock, args: []any{"jobs", ownerOf("two"), 60_000, 0, 1}},
+	{name: "renew lock", op: codec.OpRenewLock, args: []any{"jobs", ownerOf("one"), 60_000}},
+	{name: "renew lock, lost", op: codec.OpRenewLock, args: []any{"jobs", ownerOf("two"), 60_000}},
+	{
+		name: "dict set, if fence", op: codec.OpDictSet, flags: codec.FlagExtensions,
+		fence: presentFence, args: []any{"d", "k", 1},
+	},
+	{
+		name: "dict set, other fence", op: codec.OpDictSet, flags: codec.FlagExtensions,
+		fence: 7, args: []any{"d", "k", 2},
+	},
+	{name: "unlock", op: codec.OpUnlock, args: []any{"jobs", ownerOf("one")}},
+	{name: "lock holders, none", op: codec.OpLockHolders, args: []any{"jobs"}},
+	{name: "create locks", op: codec.OpCreateLocks, args: []any{engine.LocksTable}},
+	{name: "lock grant", op: codec.OpLockGrant, args: []any{engine.LocksTable, []byte("k"), ownerOf("one"), 60_000}},
+	{name: "lock release", op: codec.OpLockRelease, args: []any{engine.LocksTable, []byte("k")}},
 	{name: "subscribe", op: codec.OpSubscribe, args: []any{[]any{"news", "jobs"}, []any{"log."}}},
 	{name: "publish", op: codec.OpPublish, args: []any{"log.web", 7}},
 	{name: "receive", op: codec.OpReceive, args: []any{1, 10, nil}},
@@ -249,23 +272,31 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 	var got strings.Builder
 	fmt.Fprintln(&got, "# name<TAB>request<TAB>reply, hex: one session on an empty server, in order")
 	seen = map[codec.Opcode]bool{}
+	present := uint64(0)
 	for i, e := range goldenSession() {
+		if e.fence == presentFence {
+			e.fence = present
+		}
 		request := codec.AppendRequest(
 			nil,
 			&codec.Request{
-				ID:        uint32(i + 1),
-				Op:        e.op,
-				Flags:     e.flags,
-				IfVersion: e.ifVer,
-				Deadline:  e.ms,
-				TTL:       e.ttl,
-				Args:      encodeArgs(t, e.args...),
+				ID:         uint32(i + 1),
+				Op:         e.op,
+				Flags:      e.flags,
+				IfVersion:  e.ifVer,
+				Deadline:   e.ms,
+				TTL:        e.ttl,
+				Extensions: codec.AppendFence(nil, &codec.Fence{Number: e.fence, Lock: []byte("jobs")}),
+				Args:       encodeArgs(t, e.args...),
 			},
 		)
 		w.write(request)
 		reply, err := w.reply()
 		if err != nil {
 			t.Fatalf("%s: %v", e.name, err)
+		}
+		if e.name == "lock" {
+			present = uint64(decodeAll(t, reply.Body)[0].(int64))
 		}
 		seen[e.op] = true
 		fmt.Fprintf(&got, "%s\t%x\t%x\n", e.name, request, codec.AppendReply(nil, &reply))

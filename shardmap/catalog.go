@@ -85,9 +85,9 @@ func (s *Store) AllTables(yield func(name string, t *Table) bool) {
 	s.copyList().Scan(func(t namedTable) bool { return yield(t.name, t.table) })
 }
 
-// Dicts yields name and dict of each table that is a dict, as Tables.
+// Dicts yields name and dict of each table that is a dict, but not of the locks, as Tables.
 func (s *Store) Dicts(yield func(name string, d *Dict) bool) {
-	s.copyList().Scan(func(t namedTable) bool { return t.table.dict == nil || yield(t.name, t.table.dict) })
+	s.copyList().Scan(func(t namedTable) bool { return t.table.kind != KindDict || yield(t.name, t.table.dict) })
 }
 
 // Len returns the number of tables.

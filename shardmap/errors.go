@@ -46,6 +46,8 @@ var (
 	ErrNoKey = errors.New("no such key")
 	// ErrFull is returned when a dict with a limit has no room, and nothing that it may evict.
 	ErrFull = errors.New("dict is full")
+	// ErrPopEmpty is returned by Pop on an empty list (Python: IndexError).
+	ErrPopEmpty error = errPopEmpty
 	// ErrEmpty is returned by PopItem on an empty dict (Python: KeyError).
 	ErrEmpty = errors.New("table is empty")
 )

@@ -67,7 +67,7 @@ func (d *Dict) setOptions(o Options) {
 	d.moves.Store(0)
 	d.table.aging, d.table.idle = o.TTL > 0 || d.horizon.Load() > 0, o.Idle
 	ages := d.table.aging || o.Idle > 0
-	d.table.tracks, d.table.limited = o.tracks() || d.store.pressure.on, o.Limited()
+	d.table.tracks, d.table.limited = o.tracks() || d.store.pressure.on && d.table.kind != KindLocks, o.Limited()
 	d.dir.Load().each(func(s *shard) {
 		s.ages = ages
 		s.track(d.table.tracks)

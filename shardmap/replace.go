@@ -145,6 +145,7 @@ func (s *Store) exchange(c *Call, old []namedTable, names *tableMap, list *table
 	exchanged = true
 	for _, t := range old {
 		t.table.watchers.changed()
+		t.table.ends.changed()
 	}
 	return views, nil
 }

@@ -54,12 +54,12 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 	if created == 0 || created > s.Clock() {
 		return nil, fmt.Errorf("table %q: created at LSN %d, but the clock is at %d", name, created, s.Clock())
 	}
-	t := &Table{store: s, kind: kind, tracks: s.pressure.on, createdLSN: created, namedLSN: created}
+	t := &Table{store: s, kind: kind, tracks: s.pressure.on && kind != KindLocks, createdLSN: created, namedLSN: created}
 	t.state.Store(restoring)
 	t.name.Store(&name)
 	r := &Restorer{table: t, name: name}
 	switch kind {
-	case KindDict:
+	case KindDict, KindLocks:
 		t.dict = &Dict{table: t, store: s}
 		t.dict.options.Store(&Options{})
 		r.prepare(length)
@@ -96,7 +96,7 @@ func (r *Restorer) prepare(length int) {
 // that is not hashable or is already present; a place that is not above the last one; a version
 // below the place or above the clock; a deadline that is none.
 func (r *Restorer) Entries(entries []Entry) error {
-	if r.table.kind != KindDict {
+	if r.table.dict == nil {
 		return ErrKind
 	}
 	for i := range entries {
@@ -244,7 +244,7 @@ func (r *Restorer) Done() error {
 // Configure sets the settings of a dict, and adds marks to the store's: when the versions of the
 // dict were assigned.
 func (r *Restorer) Configure(s Settings, marks []Mark) error {
-	if r.table.kind != KindDict {
+	if r.table.dict == nil {
 		return ErrKind
 	}
 	r.table.dict.horizon.Store(s.Horizon)

@@ -117,7 +117,7 @@ func (s *Store) create(c *Call, name string, kind Kind, packed []byte, n int) (*
 	t := newTable(s, name, kind)
 	length := n
 	switch kind {
-	case KindDict:
+	case KindDict, KindLocks:
 		if err := t.dict.readPairs(c, packed, n); err != nil {
 			return nil, err
 		}
@@ -230,6 +230,7 @@ func (s *Store) Drop(c *Call, name string) (err error) {
 		s.poisoned.Add(-1)
 	}
 	free()
+	t.ends.changed()
 	return nil
 }
 
@@ -275,6 +276,7 @@ func (s *Store) Rename(c *Call, from, to string) error {
 	s.unnameLocked(from, t)
 	c.Version = n
 	c.complete()
+	t.ends.changed()
 	if !brokenRename {
 		t.unlockWhole(c)
 	}

@@ -2,13 +2,15 @@ package shardmap
 
 import "sync/atomic"
 
-// Kind is the kind of a table: dict or list.
+// Kind is the kind of a table: dict, list or locks.
 type Kind uint8
 
 // Kinds of tables.
 const (
 	KindDict Kind = 1
 	KindList Kind = 2
+	// KindLocks is a dict that only requests about locks change. Nothing is evicted from it.
+	KindLocks Kind = 3
 )
 
 // String returns Python's name of the kind.
@@ -18,6 +20,8 @@ func (k Kind) String() string {
 		return "dict"
 	case KindList:
 		return "list"
+	case KindLocks:
+		return "locks"
 	}
 	return "unknown"
 }
@@ -30,7 +34,7 @@ const (
 	restoring        // it is not yet in the store
 )
 
-// Table is a named dict or list. Calls that reach it after it was dropped return ErrNoTable.
+// Table is a named dict or list, or the locks, which are a dict. Calls that reach it after it was dropped return ErrNoTable.
 type Table struct {
 	// constant after Create
 	store      *Store
@@ -59,13 +63,14 @@ type Table struct {
 
 	lock     tableLock
 	watchers watchers
+	ends     watchers // see WhenEnded
 }
 
 // newTable returns an empty table that is not yet in the store.
 func newTable(s *Store, name string, kind Kind) *Table {
-	t := &Table{store: s, kind: kind, tracks: s.pressure.on}
+	t := &Table{store: s, kind: kind, tracks: s.pressure.on && kind != KindLocks}
 	t.name.Store(&name)
-	if kind == KindDict {
+	if kind != KindList {
 		t.dict = newDict(t)
 	} else {
 		t.list = newList(s, t)
@@ -112,6 +117,7 @@ func (t *Table) poison() {
 		t.store.poisoned.Add(1)
 	}
 	t.watchers.changed()
+	t.ends.changed()
 }
 
 // Err returns ErrPoisoned if the table is poisoned: its content is unknown, and Len may be wrong.
@@ -140,10 +146,10 @@ func (t *Table) Gone() bool {
 	return state == dropped || state == replaced
 }
 
-// Dict returns the table as a dict, nil if it is a list.
+// Dict returns the table as a dict, nil if it is a list; of the locks, what they are kept in.
 func (t *Table) Dict() *Dict { return t.dict }
 
-// List returns the table as a list, nil if it is a dict.
+// List returns the table as a list, nil if it is none.
 func (t *Table) List() *List { return t.list }
 
 // Len returns the number of entries or elements.

@@ -32,6 +32,14 @@ func (t *Table) WhenChanged(wake func()) (cancel func()) {
 	return func() { t.watchers.remove(w) }
 }
 
+// WhenEnded is WhenChanged for the end of the table under its name alone: it is dropped, renamed,
+// replaced or poisoned.
+func (t *Table) WhenEnded(wake func()) (cancel func()) {
+	w := &watcher{wake: wake}
+	t.ends.add(w)
+	return func() { t.ends.remove(w) }
+}
+
 func (l *watchers) add(w *watcher) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,6 +14,8 @@ const (
 	SomeTable                  // one that is there, of either kind
 	DictTable
 	ListTable
+	LocksTableKind
+	DictOrLocks // what is kept in a dict
 )
 
 // Command is a row of the command table: what the engine does for an opcode. The form of its
@@ -76,9 +78,10 @@ func (c *Command) use(i int) value.Use {
 
 // protocol is the command table of codec/PROTOCOL.md. Everything that changes data goes through it.
 var protocol = Commands{
-	codec.OpPing: {Run: ping},
-	codec.OpInfo: {Waits: true, Base: 60_000, Run: info},
-	codec.OpSave: {Waits: true, Run: save},
+	codec.OpPing:   {Run: ping},
+	codec.OpInfo:   {Waits: true, Base: 60_000, Run: info},
+	codec.OpSave:   {Waits: true, Run: save},
+	codec.OpCancel: {Run: cancel},
 
 	codec.OpCreateDict: {Mutates: true, Grows: true, Base: 4000, Keys: AllKeys, Each: 100, Run: createTable},
 	codec.OpCreateList: {Mutates: true, Grows: true, Base: 4000, Each: 40, Run: createTable},
@@ -180,8 +183,8 @@ var protocol = Commands{
 		Run:         dictExpire,
 	},
 	codec.OpDictTouch:   {Kind: DictTable, OnKey: true, Mutates: true, Keys: FirstKey, Run: dictTouch},
-	codec.OpDictForget:  {Kind: DictTable, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
-	codec.OpDictHorizon: {Kind: DictTable, Mutates: true, Effect: true, Run: dictHorizon},
+	codec.OpDictForget:  {Kind: DictOrLocks, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
+	codec.OpDictHorizon: {Kind: DictOrLocks, Mutates: true, Effect: true, Run: dictHorizon},
 
 	codec.OpListAppend:      {Kind: ListTable, Mutates: true, Grows: true, Run: listAppend},
 	codec.OpListExtend:      {Kind: ListTable, Mutates: true, Grows: true, Each: 40, Run: listExtend},
@@ -205,6 +208,13 @@ var protocol = Commands{
 	codec.OpListAppendLeft:  {Kind: ListTable, Mutates: true, Grows: true, Run: listAppendLeft},
 	codec.OpListPopLeft:     {Kind: ListTable, Mutates: true, Run: listPopLeft},
 
+	codec.OpLock:        {Mutates: true, Grows: true, Run: lock},
+	codec.OpUnlock:      {Mutates: true, Run: unlock},
+	codec.OpRenewLock:   {Mutates: true, Run: renewLock},
+	codec.OpLockHolders: {Run: lockHolders},
+	codec.OpCreateLocks: {Mutates: true, Effect: true, Run: createLocks},
+	codec.OpLockGrant:   {Kind: LocksTableKind, Mutates: true, Effect: true, Run: lockGrant},
+	codec.OpLockRelease: {Kind: LocksTableKind, Mutates: true, Effect: true, Run: lockRelease},
 	codec.OpPublish:     {Once: true, Base: 500, Run: publish},
 	codec.OpSubscribe:   {Once: true, Base: 2000, Run: subscribe},
 	codec.OpReceive:     {Once: true, Base: 200, Run: receive},

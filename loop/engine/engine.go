@@ -22,6 +22,7 @@ type Engine struct {
 	memory   shardmap.Memory    // of requests in the background; nil: no limit
 
 	panics  atomic.Uint64
+	lines   *lines
 	lists   tableLists
 	hub     *pubsub.Hub // constant
 	digests digests
@@ -33,7 +34,7 @@ type Engine struct {
 // New returns an engine.
 func New(env Env) *Engine {
 	e := &Engine{
-		env: env, commands: env.Commands, sections: allSections(env.Sections),
+		env: env, commands: env.Commands, sections: allSections(env.Sections), lines: newLines(),
 		hub: pubsub.NewHub(cmp.Or(env.MessageBytes, defaultMessageBytes)),
 	}
 	if e.commands == nil {

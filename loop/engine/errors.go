@@ -62,6 +62,9 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 			e.Have = table.Kind().String()
 		}
 		e.Message = fmt.Sprintf("%v is for a %s, table %q is a %s", op, e.Want, x.TableName, e.Have)
+		if e.Have == shardmap.KindLocks.String() {
+			e.Message += " table"
+		}
 	case errors.Is(err, shardmap.ErrPoisoned):
 		e.Status = codec.StatusInternal
 		e.Message = fmt.Sprintf(

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxFixedArgs is the most arguments of any opcode, besides its "many".
-	maxFixedArgs = 4
+	maxFixedArgs = 5
 	// smallArgBytes is the size of arguments up to which a request is executed on the event loop
 	// without an estimate. The estimate would take as long as the request, and so few bytes cannot
 	// ask for much.
@@ -83,6 +83,15 @@ type Executor struct {
 	restN  int
 	opened bool // there are containers or extension objects among them
 
+	extended bool // its extensions were looked at
+
+	// of requests about locks
+	gate     []byte               // the key of the gate that the request holds; nil: none
+	lineKey  []byte               // buffer of a line's key
+	entryKey []byte               // of an entry's key
+	found16  [2 + ownerBytes]byte // of an entry's value that was read
+	val16    [2 + ownerBytes]byte // of one that is written
+
 	body []byte // the reply, to which commands append its body
 }
 
@@ -118,10 +127,10 @@ func (x *Executor) WhenFree(free func()) bool { return x.Table.WhenUnlocked(free
 // The request's bytes must not change until the reply is sent or, if the request was blocked, until
 // it is executed again. Execute does not recover from panics: see Engine.ReportPanic.
 func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte {
-	command := &x.engine.commands[req.Op]
-	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
-	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
-	x.call.Request = req.Payload
+	if req.Flags&codec.FlagExtensions != 0 && !x.extended {
+		return x.executeExtended(out, req, problem)
+	}
+	command := x.reset(req)
 	x.Cost += baseCost + len(req.Args)
 	if len(req.Args) > smallArgBytes && problem == nil && !x.call.MayBlock && x.estimate(req, command) > maxLoopCost {
 		x.Outcome, x.Checks = Background, true
@@ -154,6 +163,15 @@ func (x *Executor) Execute(out []byte, req *codec.Request, problem error) []byte
 		x.waitDurable(req.Flags&codec.FlagDurable != 0, before)
 	}
 	return out
+}
+
+// reset begins the execution of a request.
+func (x *Executor) reset(req *codec.Request) *Command {
+	command := &x.engine.commands[req.Op]
+	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
+	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
+	x.call.Request = req.Payload
+	return command
 }
 
 // notExecuted handles a request that its command has not executed.
@@ -316,12 +334,26 @@ func (x *Executor) findTable(kind TableKind) error {
 		return shardmap.ErrNoTable
 	}
 	x.Table = table
-	switch {
-	case kind == DictTable && table.Kind() != shardmap.KindDict,
-		kind == ListTable && table.Kind() != shardmap.KindList:
+	if !kind.is(table) {
 		return shardmap.ErrKind
 	}
 	return nil
+}
+
+// is reports whether a table is one that commands of the kind are for.
+func (k TableKind) is(t *shardmap.Table) bool {
+	switch k {
+	case DictTable:
+		return t.Kind() == shardmap.KindDict
+	case ListTable:
+		return t.Kind() == shardmap.KindList
+	case LocksTableKind:
+		return t.Kind() == shardmap.KindLocks
+	case DictOrLocks:
+		return t.Dict() != nil
+	case AnyTable, SomeTable:
+	}
+	return true
 }
 
 // endReply ends the reply that begins at out[at]. It splits a reply that is too large for one

@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"errors"
 	"io"
+	"math"
 
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
 )
 
 func listAppend(x *Executor) error { return x.Table.List().Append(&x.call, x.args[0]) }
@@ -50,18 +53,46 @@ func listDelete(x *Executor) error {
 
 func listPop(x *Executor) (err error) {
 	i := int64(-1)
-	if x.n == 1 {
+	if x.n > 0 {
 		if i, err = position(x.args[0]); err != nil {
 			return err
 		}
 	}
-	x.body, err = x.Table.List().Pop(&x.call, x.body, i)
-	return err
+	return x.pop(i, x.args[min(x.n, 1):x.n])
 }
 
-func listPopLeft(x *Executor) (err error) {
-	x.body, err = x.Table.List().Pop(&x.call, x.body, 0)
-	return err
+func listPopLeft(x *Executor) error { return x.pop(0, x.args[:x.n]) }
+
+// pop removes item i. With an argument more, how long to wait, it waits while the list is empty, in
+// the line of the list.
+func (x *Executor) pop(i int64, wait [][]byte) (err error) {
+	if len(wait) == 0 {
+		x.body, err = x.Table.List().Pop(&x.call, x.body, i)
+		return err
+	}
+	left, err := x.waitArgument(wait[0])
+	if err != nil {
+		return err
+	}
+	return x.takeInLine(left, func() error {
+		x.body, err = x.Table.List().Pop(&x.call, x.body, i)
+		return err
+	})
+}
+
+// takeInLine calls take when it is the request's turn in the line of its list. While take returns
+// shardmap.ErrPopEmpty, and others are before it, the request waits; when the wait is over,
+// takeInLine returns ErrPopEmpty.
+func (x *Executor) takeInLine(left timeLimit, take func() error) error {
+	x.lineKey = append(append(x.lineKey[:0], listLine), x.TableName...)
+	err := shardmap.ErrPopEmpty
+	if left.over() && x.place() == nil || x.isNext(x.lineKey) {
+		err = take()
+	}
+	if left.over() || !errors.Is(err, shardmap.ErrPopEmpty) {
+		return err
+	}
+	return x.waitInLine(x.lineKey, owner{}, left.within(math.MaxInt64), x.Table.WhenChanged)
 }
 
 // slice holds the three parts of a slice; nil stands for None.

@@ -23,6 +23,9 @@ func createTable(x *Executor) error {
 	if err != nil {
 		return err
 	}
+	if err := x.mayName(x.TableName); err != nil {
+		return err
+	}
 	_, err = x.engine.env.Store.Create(&x.call, string(x.TableName), kind, x.rest, n)
 	if errors.Is(err, shardmap.ErrTableExists) && existOK {
 		return x.checkKind(kind)
@@ -43,6 +46,14 @@ func (x *Executor) checkKind(kind shardmap.Kind) error {
 		return shardmap.ErrKind
 	}
 	x.body = msgp.AppendBool(x.body, false)
+	return nil
+}
+
+// mayName returns an error if a table that is created, or gets another name, must not have this one.
+func (x *Executor) mayName(name []byte) error {
+	if string(name) == LocksTable && !x.call.Replay {
+		return valueError(fmt.Sprintf("the name %q is for the table of the locks, which LOCK creates", name))
+	}
 	return nil
 }
 
@@ -105,6 +116,12 @@ func rename(x *Executor) error {
 	}
 	if err := x.findTable(AnyTable); err != nil { // to wait for it, if a long write owns it
 		return err
+	}
+	if err := x.mayName(name); err != nil {
+		return err
+	}
+	if x.Table.Kind() == shardmap.KindLocks && !x.call.Replay {
+		return valueError(fmt.Sprintf("table %q has the locks: it cannot be renamed", x.TableName))
 	}
 	err = x.engine.env.Store.Rename(&x.call, string(x.TableName), string(name))
 	if errors.Is(err, shardmap.ErrTableExists) {

@@ -2,6 +2,9 @@ package engine
 
 import (
 	"errors"
+	"math"
+
+	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
 )
@@ -21,6 +24,8 @@ type Wait struct {
 	// connection has ended. Nil: there is nothing to do then. A command that makes a request wait
 	// again keeps it.
 	End func()
+
+	place *place // in a line; nil: the request stands in none
 }
 
 // Over calls End, if there is one. A door calls it once for the last Wait of a request.
@@ -94,4 +99,15 @@ func AppendCannotWait(out []byte, req *codec.Request) []byte {
 	return AppendError(out, req.ID, &codec.Error{
 		Status: codec.StatusUnsupported, Message: req.Op.String() + " would wait, which this connection cannot",
 	})
+}
+
+// cancel ends the wait of another request of the connection. It returns whether that has waited.
+func cancel(x *Executor) error {
+	id, err := countArgument(x.args[0], "the id of a request", 0, math.MaxUint32)
+	if err != nil {
+		return err
+	}
+	ended := x.Connection != nil && !x.call.MayBlock && x.Connection.Cancel(uint32(id), canceledBy("CANCEL"))
+	x.body = msgp.AppendBool(x.body, ended)
+	return nil
 }

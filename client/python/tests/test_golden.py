@@ -155,6 +155,18 @@ OTHERS = {
     "unknown opcode",
     "unknown flag",
     "value cut short",
+    "cancel, nothing waits",
+    "lock",
+    "lock, held",
+    "renew lock",
+    "renew lock, lost",
+    "dict set, if fence",
+    "dict set, other fence",
+    "unlock",
+    "lock holders, none",
+    "create locks",
+    "lock grant",
+    "lock release",
 }
 MILLISECONDS = {"dict set, within a minute, if version": 60_000, "dict pop, within a minute": 60_000}
 RESULTS: Dict[str, Any] = {

@@ -262,7 +262,7 @@ LIST = {
     0x46: lambda c, start, stop, step: c[slice(start, stop, step)],
     0x47: set_slice,
     0x48: delete_slice,
-    0x49: lambda c, *i: [c.pop(*i)],
+    0x49: lambda c, *i: [c.pop(*i[:1])],  # with a wait of 0, which is over
     0x4A: method(list.remove),
     0x4B: lambda c, v: [c.count(v)],
     0x4C: lambda c, *args: [c.index(*args)],
@@ -273,7 +273,7 @@ LIST = {
     0x51: lambda c, v: [v in c],
     0x52: lambda c: c,
     0x53: lambda c, v: method(list.insert)(c, 0, v),
-    0x54: lambda c: [c.pop(0)],
+    0x54: lambda c, wait=0: [c.pop(0)],
 }
 
 

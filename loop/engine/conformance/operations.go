@@ -150,7 +150,7 @@ func (g *Operations) useCommands(commands *engine.Commands) {
 // notPython are commands on dicts that CPython has nothing like: TestExpiry judges them.
 var notPython = []codec.Opcode{
 	codec.OpConfigure, codec.OpOptions, codec.OpDictTTL, codec.OpDictExpire, codec.OpDictTouch,
-	codec.OpDictForget, codec.OpDictHorizon,
+	codec.OpDictForget, codec.OpDictHorizon, codec.OpCreateLocks, codec.OpLockGrant, codec.OpLockRelease,
 }
 
 // uses returns all commands for tables of a kind but some, and those again that are to be made
@@ -238,9 +238,11 @@ func (g *Operations) onList(t *Table, adds bool) Operation {
 		return g.Op(op, t, g.index(t))
 	case codec.OpListPop:
 		if g.Chance(2) {
-			return g.Op(op, t, g.index(t))
+			return g.Op(op, t, append([][]byte{g.index(t)}, g.noWait()...)...)
 		}
 		return g.Op(op, t)
+	case codec.OpListPopLeft:
+		return g.Op(op, t, g.noWait()...)
 	case codec.OpListSlice:
 		return g.Op(op, t, g.slice(t)...)
 	case codec.OpListDeleteSlice:
@@ -276,6 +278,14 @@ func (g *Operations) position(t *Table) []byte {
 		return g.Encode(g.Chance(2))[0]
 	}
 	return g.Encode(g.Rand.IntN(2*t.Length+7) - t.Length - 3)[0]
+}
+
+// noWait is the argument of a request that waits no time, or none.
+func (g *Operations) noWait() [][]byte {
+	if g.Chance(2) {
+		return g.Encode(0)
+	}
+	return nil
 }
 
 // index is a position or, rarely, something that is no int.

@@ -5,6 +5,7 @@ from __future__ import annotations
 PING = 0x01
 INFO = 0x02
 SAVE = 0x03
+CANCEL = 0x04
 CREATE_DICT = 0x10
 CREATE_LIST = 0x11
 EXISTS = 0x12
@@ -57,6 +58,13 @@ LIST_CONTAINS = 0x51
 LIST_ALL = 0x52
 LIST_APPEND_LEFT = 0x53
 LIST_POP_LEFT = 0x54
+LOCK = 0x60
+UNLOCK = 0x61
+RENEW_LOCK = 0x62
+LOCK_HOLDERS = 0x63
+CREATE_LOCKS = 0x66
+LOCK_GRANT = 0x67
+LOCK_RELEASE = 0x68
 PUBLISH = 0x70
 SUBSCRIBE = 0x71
 RECEIVE = 0x72
@@ -72,6 +80,7 @@ READS = frozenset(
         PING,
         INFO,
         SAVE,
+        CANCEL,
         EXISTS,
         KIND,
         TABLES,
@@ -92,6 +101,7 @@ READS = frozenset(
         LIST_LEN,
         LIST_CONTAINS,
         LIST_ALL,
+        LOCK_HOLDERS,
     }
 )
 

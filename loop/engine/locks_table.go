@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/shardmap"
+)
+
+// The locks that are held, and the leases of computations, are the entries of one table, whose body
+// is a dict: they are logged, saved and expire as entries do. The fence of a grant is the place of
+// its entry, the LSN of the insertion: it grows for ever.
+//
+// What a request changes there is logged as an effect that names the entry, so that its replay does
+// not depend on which entries had expired.
+
+// LocksTable is the name of the table of the locks.
+const LocksTable = "cyberdb:locks"
+
+var locksTable = []byte(LocksTable)
+
+// Kinds of entries, and of lines. The first byte of a key. Stored in files: do not change.
+const (
+	lockEntry    = 0 // the lock's name, then the slot u16
+	computeEntry = 1 // length u16 of the table's name, the name, the canonical key
+	listLine     = 2 // a line alone: the list's name
+)
+
+// slotBytes is the size of a slot in a key.
+const slotBytes = 2
+
+// lookCost is what it takes to look at an entry or at a place in a line, in estimated nanoseconds.
+const lookCost = 60
+
+// appendLockLine appends the key of a lock's line.
+func appendLockLine(dst, name []byte) []byte { return append(append(dst, lockEntry), name...) }
+
+// appendLockKey appends the encoded key of a slot of a lock.
+func appendLockKey(dst, name []byte, slot int) []byte {
+	dst = appendBin(dst, 1+len(name)+slotBytes)
+	dst = appendLockLine(dst, name)
+	return binary.BigEndian.AppendUint16(dst, uint16(slot))
+}
+
+// appendBin appends the header of bytes.
+func appendBin(dst []byte, n int) []byte {
+	switch {
+	case n < 1<<8:
+		return append(dst, 0xc4, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xc5), uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(append(dst, 0xc6), uint32(n))
+}
+
+// held is a grant.
+type held struct {
+	place uint64 // the fence; 0: there is no grant
+	left  int64  // milliseconds until it has expired
+	owner owner
+}
+
+// heldAt returns the grant with an encoded key, which becomes x.entryKey. The table is x.Table.
+func (x *Executor) heldAt(key []byte) (h held, err error) {
+	x.entryKey = key
+	x.call.Cost += lookCost
+	f, err := x.Table.Dict().Find(&x.call, x.found16[:0], key)
+	if errors.Is(err, shardmap.ErrNoKey) {
+		return h, nil
+	}
+	if err != nil {
+		return h, err
+	}
+	h.place, h.left = f.Place, max(f.Deadline-x.engine.env.Store.Now(), 0)+1
+	if id, _, err := msgp.ReadBytesZC(f.Val); err == nil && len(id) == ownerBytes {
+		h.owner = owner(id)
+	}
+	return h, nil
+}
+
+// findHeld returns the first grant of a lock that is as asked for, whose key is x.entryKey then. Its
+// place is 0 if there is none. The table becomes x.Table.
+func (x *Executor) findHeld(name []byte, is func(h *held) bool) (h held, err error) {
+	table, err := x.findLocks()
+	if table == nil || err != nil || table.Len() == 0 && table.Err() == nil {
+		return held{}, err
+	}
+	for slot := range maxSlots {
+		h, err := x.heldAt(appendLockKey(x.entryKey[:0], name, slot))
+		if err != nil || h.place != 0 && is(&h) {
+			return h, err
+		}
+	}
+	return held{}, nil
+}
+
+// grant gives an entry that is free, or the owner's, to the owner for so many milliseconds, and
+// returns its fence. The request holds the gate.
+func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64) (fence uint64, err error) {
+	err = x.logged(appendGrant(key, of, ttl), func() error { return x.setGrant(table, key, of, ttl) })
+	if err != nil {
+		return 0, err
+	}
+	h, err := x.heldAt(key)
+	return h.place, err
+}
+
+// setGrant writes an entry.
+func (x *Executor) setGrant(table *shardmap.Table, key []byte, of owner, ttl int64) error {
+	x.call.HasIf, x.call.TTL = false, ttl
+	return table.Dict().Set(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]))
+}
+
+// renew makes the lease of an owner last for so many milliseconds from now on, and returns its
+// fence; 0: the owner does not have the entry.
+func (x *Executor) renew(table *shardmap.Table, key []byte, of owner, ttl int64) (fence uint64, err error) {
+	val := msgp.AppendBytes(x.val16[:0], of[:])
+	var had bool
+	err = x.logged(appendGrant(key, of, ttl), func() (err error) {
+		x.call.HasIf, x.call.TTL = false, ttl
+		had, err = table.Dict().CompareAndSet(&x.call, key, val, val)
+		return err
+	})
+	if err != nil || !had {
+		return 0, err
+	}
+	h, err := x.heldAt(key)
+	return h.place, err
+}
+
+// release removes the entry of an owner, if it has it.
+func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, error) {
+	release := msgp.AppendString([]byte{byte(codec.OpLockRelease), 0}, LocksTable)
+	var had bool
+	err := x.logged(append(release, key...), func() (err error) {
+		x.call.HasIf, x.call.TTL = false, shardmap.DefaultTTL
+		had, err = table.Dict().CompareAndSet(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]), nil)
+		return err
+	})
+	return had, err
+}
+
+// appendGrant returns the effect that grant and renew log.
+func appendGrant(key []byte, of owner, ttl int64) []byte {
+	b := msgp.AppendString([]byte{byte(codec.OpLockGrant), 0}, LocksTable)
+	return msgp.AppendInt64(msgp.AppendBytes(append(b, key...), of[:]), ttl)
+}
+
+// logged calls f, which logs an effect instead of the request.
+func (x *Executor) logged(effect []byte, f func() error) error {
+	request := x.call.Request
+	x.call.Request = effect
+	err := f()
+	x.call.Request = request
+	return err
+}
+
+// createLocks creates the table of the locks again.
+func createLocks(x *Executor) error {
+	x.call.Options = shardmap.Options{}
+	_, err := x.engine.env.Store.Create(&x.call, string(x.TableName), shardmap.KindLocks, nil, 0)
+	return err
+}
+
+// lockGrant grants or renews an entry again.
+func lockGrant(x *Executor) error {
+	of, err := ownerArgument(x.args[1], "owner")
+	if err != nil {
+		return err
+	}
+	ttl, err := leaseArgument(x.args[2], "ttl")
+	if err != nil {
+		return err
+	}
+	return x.setGrant(x.Table, x.args[0], of, ttl)
+}
+
+// lockRelease removes an entry again.
+func lockRelease(x *Executor) error { return x.Table.Dict().Delete(&x.call, x.args[0]) }

@@ -81,7 +81,7 @@ var protocol = Commands{
 	codec.OpPing:   {Run: ping},
 	codec.OpInfo:   {Waits: true, Base: 60_000, Run: info},
 	codec.OpSave:   {Waits: true, Run: save},
-	codec.OpCancel: {Run: cancel},
+	codec.OpCancel: {Once: true, Run: cancel},
 
 	codec.OpCreateDict: {Mutates: true, Grows: true, Base: 4000, Keys: AllKeys, Each: 100, Run: createTable},
 	codec.OpCreateList: {Mutates: true, Grows: true, Base: 4000, Each: 40, Run: createTable},

@@ -80,7 +80,6 @@ READS = frozenset(
         PING,
         INFO,
         SAVE,
-        CANCEL,
         EXISTS,
         KIND,
         TABLES,

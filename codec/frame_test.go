@@ -210,7 +210,7 @@ func shapeOf(name, arguments string) Shape {
 			s.Table = true
 		case argument == "...":
 			switch s.Each = 1; {
-			case strings.HasSuffix(arguments, " k, v, ..."):
+			case strings.HasSuffix(arguments, " k, v, ..."), strings.HasSuffix(arguments, " receipt, due, ..."):
 				s.Each = 2
 			case strings.HasSuffix(arguments, " place, version, k, ..."):
 				s.Each = 3

@@ -75,7 +75,13 @@ const (
 	OpListAll         Opcode = 0x52
 	OpListAppendLeft  Opcode = 0x53
 	OpListPopLeft     Opcode = 0x54
+	OpListPut         Opcode = 0x55
+	OpListTake        Opcode = 0x56
+	OpListAck         Opcode = 0x57
+	OpListNack        Opcode = 0x58
+	OpListExtendLease Opcode = 0x59
 	OpListReturn      Opcode = 0x5a
+	OpListHeld        Opcode = 0x5b
 )
 
 // Opcodes of publish and subscribe.
@@ -189,6 +195,13 @@ var Shapes = [256]Shape{
 	OpListAll:         {Name: "LIST ALL", Table: true},
 	OpListAppendLeft:  {Name: "LIST APPEND LEFT", Table: true, Min: 1, Max: 1},
 	OpListPopLeft:     {Name: "LIST POP LEFT", Table: true, Max: 1},
+	OpListPut:         {Name: "LIST PUT", Table: true, Min: 2, Max: 2},
+	OpListTake:        {Name: "LIST TAKE", Table: true, Min: 3, Max: 3},
+	OpListAck:         {Name: "LIST ACK", Table: true, Min: 1, Max: 1},
+	OpListNack:        {Name: "LIST NACK", Table: true, Min: 2, Max: 2},
+	OpListExtendLease: {Name: "LIST EXTEND LEASE", Table: true, Min: 2, Max: 2},
+	OpListReturn:      {Name: "LIST RETURN", Table: true, Min: 1, Max: Many, Each: 2},
+	OpListHeld:        {Name: "LIST HELD", Table: true},
 
 	OpLock:        {Name: "LOCK", Min: 5, Max: 5},
 	OpUnlock:      {Name: "UNLOCK", Min: 2, Max: 2},

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -28,6 +29,10 @@ type expirer struct {
 func newExpirer(srv *Server) *expirer {
 	e := &expirer{srv: srv, woken: make(chan struct{}, 1), ended: make(chan struct{})}
 	srv.store.OnDue(e.wake)
+	srv.store.OnNoDeadLetters(func(table, deadLetters string) {
+		srv.queueLog.warn("the table of the dead letters is no list, or is closed: they return to their queue",
+			slog.String("table", table), slog.String("dead_letter", deadLetters))
+	})
 	return e
 }
 

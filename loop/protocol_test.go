@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,22 @@ var golden = []example{
 	{name: "list pop left", op: codec.OpListPopLeft, args: []any{"l"}},
 	{name: "list clear", op: codec.OpListClear, args: []any{"l"}},
 	{name: "list pop, empty", op: codec.OpListPop, args: []any{"l"}},
+	{name: "list put", op: codec.OpListPut, args: []any{"l", "job", 0}},
+	{name: "list put, in a minute", op: codec.OpListPut, args: []any{"l", "later", 60_000}},
+	{name: "list take", op: codec.OpListTake, args: []any{"l", claimOf("one"), 60_000, nil}},
+	{name: "list take, nothing within its time", op: codec.OpListTake, args: []any{"l", claimOf("two"), 60_000, 0}},
+	{name: "list held", op: codec.OpListHeld, args: []any{"l"}},
+	{name: "list extend lease", op: codec.OpListExtendLease, args: []any{"l", taken{}, 60_000}},
+	{name: "list nack", op: codec.OpListNack, args: []any{"l", taken{}, 0}},
+	{name: "list take, again", op: codec.OpListTake, args: []any{"l", claimOf("two"), 60_000, 0}},
+	{name: "list ack", op: codec.OpListAck, args: []any{"l", taken{}}},
+	{name: "list ack, no lease", op: codec.OpListAck, args: []any{"l", taken{}}},
+	{name: "list return", op: codec.OpListReturn, args: []any{"l", nil, 1, 1}},
+	{
+		name: "configure, list", op: codec.OpConfigure,
+		args: []any{"l", map[any]any{"max_deliveries": 3, "dead_letter": "dead"}},
+	},
+	{name: "options, list", op: codec.OpOptions, args: []any{"l"}},
 	{name: "rename", op: codec.OpRename, args: []any{"l", "m"}},
 	{name: "drop", op: codec.OpDrop, args: []any{"m"}},
 	{name: "save, nothing kept", op: codec.OpSave},
@@ -205,6 +222,20 @@ var golden = []example{
 	{name: "unknown opcode", op: 0xfe},
 	{name: "unknown flag", op: codec.OpPing, flags: 0x80},
 	{name: "value cut short", op: codec.OpDictSet, args: []any{"d", "k", rawValue{0xd9, 0x05, 'a'}}},
+}
+
+// taken stands for the receipt of the last LIST TAKE.
+type taken struct{}
+
+// withReceipt returns arguments in which the receipt stands for taken.
+func withReceipt(args []any, receipt int64) []any {
+	args = slices.Clone(args)
+	for i := range args {
+		if args[i] == (taken{}) {
+			args[i] = receipt
+		}
+	}
+	return args
 }
 
 // goldenSession returns golden with an example of each command for a dict or a list that has none,
@@ -273,6 +304,7 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 	fmt.Fprintln(&got, "# name<TAB>request<TAB>reply, hex: one session on an empty server, in order")
 	seen = map[codec.Opcode]bool{}
 	present := uint64(0)
+	receipt := int64(0)
 	for i, e := range goldenSession() {
 		if e.fence == presentFence {
 			e.fence = present
@@ -287,7 +319,7 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 				Deadline:   e.ms,
 				TTL:        e.ttl,
 				Extensions: codec.AppendFence(nil, &codec.Fence{Number: e.fence, Lock: []byte("jobs")}),
-				Args:       encodeArgs(t, e.args...),
+				Args:       encodeArgs(t, withReceipt(e.args, receipt)...),
 			},
 		)
 		w.write(request)
@@ -297,6 +329,9 @@ func playGolden(t *testing.T, encrypt bool) (text string, seen map[codec.Opcode]
 		}
 		if e.name == "lock" {
 			present = uint64(decodeAll(t, reply.Body)[0].(int64))
+		}
+		if all := decodeAll(t, reply.Body); e.op == codec.OpListTake && len(all) == 3 {
+			receipt = all[0].(int64)
 		}
 		seen[e.op] = true
 		fmt.Fprintf(&got, "%s\t%x\t%x\n", e.name, request, codec.AppendReply(nil, &reply))
@@ -355,4 +390,11 @@ func writeFile(t *testing.T, name string, b []byte) {
 	if err := os.WriteFile(name, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// claimOf returns a claim that begins with a name.
+func claimOf(name string) []byte {
+	var claim [16]byte
+	copy(claim[:], name)
+	return claim[:]
 }

@@ -115,6 +115,7 @@ func everyChange(w *wire, i int) {
 	w.doLiving(codec.OpDictExpire, codec.Persist, d, "a")
 	w.doLiving(codec.OpDictSet, 1, d, "brief", 1)
 	everyEffect(w, d+"!", made)
+	everyQueue(w, l+"!", made)
 	change(codec.OpCreateList, l, false, 3, 1, 2)
 	change(codec.OpListAppend, l, 4)
 	change(codec.OpListAppendLeft, l, 5)
@@ -157,6 +158,36 @@ func everyEffect(w *wire, d string, made map[codec.Opcode]bool) {
 	w.ok(codec.OpDictSet, d, "a", 1)
 	w.ok(codec.OpDictTouch, d, "a")
 	made[codec.OpDictTouch], made[codec.OpDictForget], made[codec.OpDictHorizon] = true, true, true
+}
+
+// everyQueue uses a list as a queue, whose items return by themselves, some to its dead letters.
+func everyQueue(w *wire, l string, made map[codec.Opcode]bool) {
+	claim := byte(0)
+	take := func(lease int) any {
+		claim++
+		return w.ok(codec.OpListTake, l, claimOf(string(claim)), lease, nil)[0]
+	}
+	w.ok(codec.OpCreateList, l, map[any]any{"max_deliveries": 2, "dead_letter": l + "dead"}, 1, 2, 3, 4)
+	w.ok(codec.OpListPut, l, 5, 1)
+	w.ok(codec.OpListAck, l, take(60_000))
+	w.ok(codec.OpListNack, l, take(60_000), 0)
+	w.ok(codec.OpListNack, l, take(60_000), nil)
+	w.ok(codec.OpListNack, l, take(60_000), 0) // a dead letter
+	receipt := take(60_000)
+	w.ok(codec.OpListExtendLease, l, receipt, 1)
+	w.ok(codec.OpListNack, l, take(60_000), 1)
+	for w.ok(codec.OpListLen, l)[0] != int64(3) {
+		time.Sleep(time.Millisecond)
+	}
+	take(1)
+	for w.ok(codec.OpListLen, l+"dead")[0] != int64(2) {
+		time.Sleep(time.Millisecond)
+	}
+	for _, op := range []codec.Opcode{
+		codec.OpListPut, codec.OpListTake, codec.OpListAck, codec.OpListNack, codec.OpListExtendLease, codec.OpListReturn,
+	} {
+		made[op] = true
+	}
 }
 
 // conditions makes some requests that depend on versions.

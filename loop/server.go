@@ -80,6 +80,7 @@ type Server struct {
 	loops           map[gnet.EventLoop]*eventLoop // guarded by loopsMu
 	wakers          []*waker                      // one for each event loop; constant after Start
 	acceptLog       *limitedLog
+	queueLog        *limitedLog
 	logs            requestLogs
 }
 
@@ -147,6 +148,7 @@ func (srv *Server) serve() (err error) {
 	srv.requests.limit, srv.requests.time = srv.limits.inputBytes, srv.limits.inputTime
 	srv.replies.limit = srv.limits.outputBytes
 	srv.memory.init(cfg.MaxMemoryBytes, cfg.evicts(), srv.store)
+	srv.queueLog = &limitedLog{log: srv.log, every: time.Minute, last: make(map[string]*limitedMessage)}
 	srv.acceptLog = &limitedLog{log: srv.log, every: time.Second, last: make(map[string]*limitedMessage)}
 	srv.sessions.init()
 	srv.logs.init(cfg.Thresholds)

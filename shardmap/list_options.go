@@ -24,13 +24,21 @@ func (l *List) Options(c *Call) (o QueueOptions, err error) {
 	return o, nil
 }
 
-// Configure changes the list's options as set says.
-func (l *List) Configure(c *Call, set func(o *QueueOptions)) error {
+// Configure changes the list's options as set says, or returns its error.
+func (l *List) Configure(c *Call, set func(o *QueueOptions) error) error {
 	if err := l.lockToWrite(c); err != nil {
 		return err
 	}
+	o := QueueOptions{}
+	if l.queue != nil {
+		o = l.queue.options
+	}
+	if err := set(&o); err != nil {
+		c.unlock()
+		return err
+	}
 	l.beginChange(c, 1)
-	set(&l.asQueue().options)
+	l.asQueue().options = o
 	l.unlockChanged(c)
 	return nil
 }

@@ -452,7 +452,10 @@ func (q *queueRun) configure() {
 		o = QueueOptions{MaxDeliveries: 1 + q.r.IntN(3), DeadLetter: "dead"}
 	}
 	err := q.begin(func(c *Call, s *Store) error {
-		return listOf(c, s, "queue").Configure(c, func(to *QueueOptions) { *to = o })
+		return listOf(c, s, "queue").Configure(c, func(to *QueueOptions) error {
+			*to = o
+			return nil
+		})
 	})
 	q.m.options = o
 	q.check("configure", err, nil)

@@ -90,8 +90,8 @@ var protocol = Commands{
 	codec.OpTables:     {Run: tables, View: viewTables},
 	codec.OpDrop:       {Mutates: true, Base: 4000, Run: drop},
 	codec.OpRename:     {Mutates: true, Base: 4000, Run: rename},
-	codec.OpConfigure:  {Kind: DictTable, Mutates: true, Base: 4000, Run: configure},
-	codec.OpOptions:    {Kind: DictTable, Run: options},
+	codec.OpConfigure:  {Kind: SomeTable, Mutates: true, Base: 4000, Run: configure},
+	codec.OpOptions:    {Kind: SomeTable, Run: options},
 
 	codec.OpDictGet: {Kind: DictTable, OnKey: true, Versioned: true, Keys: FirstKey, Run: dictGet},
 	codec.OpDictSet: {
@@ -207,6 +207,13 @@ var protocol = Commands{
 	codec.OpListAll:         {Kind: ListTable, Run: listAll, View: viewAll},
 	codec.OpListAppendLeft:  {Kind: ListTable, Mutates: true, Grows: true, Run: listAppendLeft},
 	codec.OpListPopLeft:     {Kind: ListTable, Mutates: true, Run: listPopLeft},
+	codec.OpListPut:         {Kind: ListTable, Mutates: true, Grows: true, Run: listPut},
+	codec.OpListTake:        {Kind: ListTable, Mutates: true, Run: listTake},
+	codec.OpListAck:         {Kind: ListTable, Mutates: true, Run: listAck},
+	codec.OpListNack:        {Kind: ListTable, Mutates: true, Run: listNack},
+	codec.OpListExtendLease: {Kind: ListTable, Mutates: true, Run: listExtendLease},
+	codec.OpListReturn:      {Kind: ListTable, Mutates: true, Effect: true, Each: 100, Run: listReturn},
+	codec.OpListHeld:        {Kind: ListTable, Run: listHeld},
 
 	codec.OpLock:        {Mutates: true, Grows: true, Run: lock},
 	codec.OpUnlock:      {Mutates: true, Run: unlock},

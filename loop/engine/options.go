@@ -64,12 +64,15 @@ func dictExpire(x *Executor) error {
 
 func dictTouch(x *Executor) error { return x.Table.Dict().Touch(&x.call, x.args[0]) }
 
-// creation reads the second argument of a creation: exist_ok, or the options of a dict. It sets the
+// creation reads the second argument of a creation: exist_ok, or options. It sets the
 // options of the table that is created.
 func (x *Executor) creation(kind shardmap.Kind) (existOK bool, err error) {
-	x.call.Options = shardmap.Options{}
-	if kind != shardmap.KindDict || msgp.NextType(x.args[0]) != msgp.MapType {
+	x.call.Options, x.call.QueueOptions = shardmap.Options{}, shardmap.QueueOptions{}
+	if msgp.NextType(x.args[0]) != msgp.MapType {
 		return boolArgument(x.args[0], "exist_ok")
+	}
+	if kind == shardmap.KindList {
+		return x.queueCreation()
 	}
 	changes, err := readOptions(x.args[0], &existOK)
 	if err != nil {
@@ -79,8 +82,15 @@ func (x *Executor) creation(kind shardmap.Kind) (existOK bool, err error) {
 	return existOK, nil
 }
 
-// configure changes options of a dict.
+// configure changes options of a dict or a list.
 func configure(x *Executor) error {
+	switch x.Table.Kind() {
+	case shardmap.KindDict:
+	case shardmap.KindList:
+		return x.configureQueue(x.Table.List())
+	default:
+		return shardmap.ErrKind
+	}
 	changes, err := readOptions(x.args[0], nil)
 	if err != nil {
 		return err
@@ -88,8 +98,15 @@ func configure(x *Executor) error {
 	return x.Table.Dict().Configure(&x.call, changes)
 }
 
-// options returns the options of a dict.
+// options returns the options of a dict or a list.
 func options(x *Executor) error {
+	switch x.Table.Kind() {
+	case shardmap.KindDict:
+	case shardmap.KindList:
+		return x.queueOptions(x.Table.List())
+	default:
+		return shardmap.ErrKind
+	}
 	o, err := x.Table.Dict().CurrentOptions(&x.call)
 	if err != nil {
 		return err
@@ -114,29 +131,14 @@ func options(x *Executor) error {
 // readOptions reads a map of options and returns what makes these changes. existOK: where to put
 // exist_ok; nil: it is not an option here.
 func readOptions(b []byte, existOK *bool) (changes func(o *shardmap.Options), err error) {
-	n, rest, err := msgp.ReadMapHeaderBytes(b)
-	if err != nil {
-		return nil, typeError("options are a dict, not " + value.TypeName(b))
-	}
 	var sets []func(o *shardmap.Options)
-	for range n {
-		name, val, err := msgp.ReadStringZC(rest)
-		if err != nil {
-			return nil, typeError("the name of an option is a str, not " + value.TypeName(rest))
-		}
-		size := value.Size(val)
-		if string(name) == "exist_ok" && existOK != nil {
-			if *existOK, err = boolArgument(val[:size], "exist_ok"); err != nil {
-				return nil, err
-			}
-		} else {
-			set, err := readOption(string(name), val[:size])
-			if err != nil {
-				return nil, err
-			}
-			sets = append(sets, set)
-		}
-		rest = val[size:]
+	err = eachOption(b, existOK, func(name string, val []byte) error {
+		set, err := readOption(name, val)
+		sets = append(sets, set)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return func(o *shardmap.Options) {
 		for _, set := range sets {

@@ -147,10 +147,13 @@ func (g *Operations) useCommands(commands *engine.Commands) {
 	}
 }
 
-// notPython are commands on dicts that CPython has nothing like: TestExpiry judges them.
+// notPython are commands that CPython has nothing like: TestExpiry and the tests of queues judge
+// them.
 var notPython = []codec.Opcode{
 	codec.OpConfigure, codec.OpOptions, codec.OpDictTTL, codec.OpDictExpire, codec.OpDictTouch,
 	codec.OpDictForget, codec.OpDictHorizon, codec.OpCreateLocks, codec.OpLockGrant, codec.OpLockRelease,
+	codec.OpListPut, codec.OpListTake, codec.OpListAck, codec.OpListNack, codec.OpListExtendLease,
+	codec.OpListReturn, codec.OpListHeld,
 }
 
 // uses returns all commands for tables of a kind but some, and those again that are to be made

@@ -87,9 +87,7 @@ func StoreText(store *shardmap.Store) string {
 	for name, table := range view.Tables() {
 		fmt.Fprintf(&b, "%s %q created %d\n", table.Kind(), name, table.Created())
 		if table.Kind() == shardmap.KindList {
-			for elem := range table.List().Values() {
-				fmt.Fprintf(&b, "  %x\n", elem)
-			}
+			listText(&b, table.List())
 			continue
 		}
 		if s := table.Dict().Settings(); s != (shardmap.Settings{}) {
@@ -104,6 +102,22 @@ func StoreText(store *shardmap.Store) string {
 		}
 	}
 	return b.String()
+}
+
+func listText(b *strings.Builder, list *shardmap.ListView) {
+	if o := list.Options(); o != (shardmap.QueueOptions{}) {
+		fmt.Fprintf(b, "  %+v\n", o)
+	}
+	for h := range list.Held() {
+		fmt.Fprintf(b, "  held %+v\n", h)
+	}
+	for n, elem := range list.Counted() {
+		fmt.Fprintf(b, "  %x", elem)
+		if n > 0 {
+			fmt.Fprintf(b, " delivered %d times", n)
+		}
+		b.WriteByte('\n')
+	}
 }
 
 // SameText fails with the first line that differs.

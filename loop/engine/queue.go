@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
+)
+
+// A list is a queue too: its items can be leased and delayed. "Queues" in codec/PROTOCOL.md says
+// what these requests mean.
+
+func listPut(x *Executor) error {
+	delay, err := millisArgument(x.args[1], "delay", 0)
+	if err != nil {
+		return err
+	}
+	return x.Table.List().Put(&x.call, x.args[0], delay)
+}
+
+// listTake leases the first item. It waits while there is none.
+func listTake(x *Executor) error {
+	claim, err := claimArgument(x.args[0])
+	if err != nil {
+		return err
+	}
+	lease, err := millisArgument(x.args[1], "lease", 1)
+	if err != nil {
+		return err
+	}
+	wait, err := waitArgument(x.args[2])
+	if err != nil {
+		return err
+	}
+	body, there, err := x.Table.List().Take(&x.call, x.body, claim, lease)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		x.body = body
+	case x.Waited >= wait || x.call.Replay:
+		x.body = msgp.AppendNil(x.body)
+	default:
+		return x.WaitFor(Wait{When: x.Table.WhenChanged, Within: within(wait - x.Waited)})
+	}
+	return nil
+}
+
+// within is Wait.Within for a time that may be without end.
+func within(ms int64) int64 {
+	if ms > math.MaxInt64/2 {
+		return 0
+	}
+	return ms
+}
+
+func listAck(x *Executor) error {
+	receipt, err := receiptArgument(x.args[0])
+	if err != nil {
+		return err
+	}
+	return x.leaseError(x.Table.List().Ack(&x.call, receipt))
+}
+
+func listNack(x *Executor) error {
+	receipt, err := receiptArgument(x.args[0])
+	if err != nil {
+		return err
+	}
+	delay := int64(shardmap.NackUncounted)
+	if !msgp.IsNil(x.args[1]) {
+		if delay, err = millisArgument(x.args[1], "delay", 0); err != nil {
+			return err
+		}
+	}
+	err = x.Table.List().Nack(&x.call, receipt, delay)
+	if other := x.call.Blocker; other != nil { // what the request waits for
+		x.Table, x.call.Blocker = other, nil
+	}
+	return x.leaseError(err)
+}
+
+func listExtendLease(x *Executor) error {
+	receipt, err := receiptArgument(x.args[0])
+	if err != nil {
+		return err
+	}
+	lease, err := millisArgument(x.args[1], "lease", 1)
+	if err != nil {
+		return err
+	}
+	return x.leaseError(x.Table.List().ExtendLease(&x.call, receipt, lease))
+}
+
+// leaseError returns what a client gets for the error of a request with a receipt.
+func (x *Executor) leaseError(err error) error {
+	if !errors.Is(err, shardmap.ErrLease) {
+		return err
+	}
+	return &codec.Error{
+		Status: codec.StatusLeaseExpired,
+		Key:    x.args[0],
+		Message: fmt.Sprintf("list %q has no lease with receipt %s: it has ended, or its item was acknowledged or "+
+			"given back, or the receipt is another list's", x.TableName, reprOf(x.args[0])),
+	}
+}
+
+func listHeld(x *Executor) error {
+	leased, delayed, err := x.Table.List().Held(&x.call)
+	if err == nil {
+		x.body = msgp.AppendInt(msgp.AppendInt(x.body, leased), delayed)
+	}
+	return err
+}
+
+// listReturn returns held items again that the server returned by itself.
+func listReturn(x *Executor) error {
+	to := ""
+	if !msgp.IsNil(x.args[0]) {
+		name, _, err := tableName(x.args[0])
+		if err != nil {
+			return err
+		}
+		to = string(name)
+	}
+	items := make([]shardmap.Returned, 0, x.restN/2)
+	for b := x.rest; len(b) > 0; {
+		var item shardmap.Returned
+		var due uint64
+		var err error
+		if item.Receipt, b, err = takeNumber(b); err == nil {
+			due, b, err = takeNumber(b)
+		}
+		if err != nil {
+			return err
+		}
+		item.Due = int64(min(due, math.MaxInt64))
+		items = append(items, item)
+	}
+	return x.Table.List().Return(&x.call, to, items)
+}
+
+// millisArgument reads a time in milliseconds, from least on.
+func millisArgument(b []byte, what string, least int64) (int64, error) {
+	ms, isInt, fits := intArgument(b)
+	switch {
+	case !isInt || msgp.NextType(b) == msgp.BoolType:
+		return 0, typeError(fmt.Sprintf("%s is an int of milliseconds, not %s", what, value.TypeName(b)))
+	case !fits || ms < least || ms > codec.MaxTimeToLive:
+		return 0, valueError(fmt.Sprintf(
+			"%s is %d to %d milliseconds, not %s", what, least, int64(codec.MaxTimeToLive), reprOf(b)))
+	}
+	return ms, nil
+}
+
+// claimArgument reads what names an acquisition.
+func claimArgument(b []byte) (claim shardmap.Claim, err error) {
+	if msgp.NextType(b) != msgp.BinType {
+		return claim, typeError("claim is bytes, not " + value.TypeName(b))
+	}
+	bytes, _, err := msgp.ReadBytesZC(b)
+	if err != nil || len(bytes) != len(claim) {
+		return claim, valueError(fmt.Sprintf("claim is %d bytes, not %d", len(claim), len(bytes)))
+	}
+	return shardmap.Claim(bytes), nil
+}
+
+// receiptArgument reads a receipt. One that no item can have is 0.
+func receiptArgument(b []byte) (uint64, error) {
+	receipt, isInt, fits := intArgument(b)
+	if !isInt || msgp.NextType(b) == msgp.BoolType {
+		return 0, typeError("receipt is an int, not " + value.TypeName(b))
+	}
+	if !fits || receipt < 0 {
+		return 0, nil
+	}
+	return uint64(receipt), nil
+}

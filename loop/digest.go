@@ -26,7 +26,7 @@ func (d *fileDigest) Table(t persist.Table) error {
 		d.sum.List(t.Name, digest.Queue{MaxDeliveries: t.Queue.MaxDeliveries, DeadLetter: t.Queue.DeadLetter})
 		return nil
 	}
-	d.sum.Table(digest.Dict, t.Name, digest.Options(t.Options))
+	d.sum.Table(digest.Kind(t.Kind), t.Name, digest.Options(t.Options))
 	return nil
 }
 

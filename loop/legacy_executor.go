@@ -115,7 +115,7 @@ func (e *legacyExecutor) trim() {
 func (e *legacyExecutor) kindOf(srv *Server) legacy.Table {
 	table, ok := srv.store.Lookup(&e.call, e.Table())
 	switch {
-	case !ok:
+	case !ok, table.Kind() == shardmap.KindLocks:
 		return legacy.NoTable
 	case table.Kind() == shardmap.KindList:
 		return legacy.List

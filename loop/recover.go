@@ -233,6 +233,9 @@ func (r *restoring) Table(t persist.Table) (err error) {
 	if t.Kind == persist.List {
 		kind = shardmap.KindList
 	}
+	if t.Kind == persist.Locks {
+		kind = shardmap.KindLocks
+	}
 	r.kind = t.Kind
 	if r.table, err = r.store.Restore(t.Name, kind, t.Created, int(t.Items)); err != nil {
 		return err

@@ -91,6 +91,9 @@ func (s *saver) table(w *persist.Writer, name string, table *shardmap.TableView,
 
 func writeTable(w *persist.Writer, name string, table *shardmap.TableView, pace *throttle) error {
 	t := persist.Table{Name: name, Kind: persist.Dict, Created: table.Created()}
+	if table.Kind() == shardmap.KindLocks {
+		t.Kind = persist.Locks
+	}
 	if list := table.List(); list != nil {
 		t.Kind = persist.List
 		return writeList(w, t, list, pace)

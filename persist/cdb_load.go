@@ -260,7 +260,7 @@ func (l *load) deliverGroup(g *group) error {
 	}
 	n := uint64(g.block.Len())
 	switch {
-	case l.tables == 0 || g.first.table != l.tables-1 || g.first.kind() != l.current.Kind:
+	case l.tables == 0 || g.first.table != l.tables-1 || g.first.kind() != l.current.Kind.items():
 		return l.r.blockDamage(g.at, &g.first, "the block belongs to another table")
 	case n > l.left:
 		return l.r.blockDamage(g.at, &g.first, "the table has more items than the index says")

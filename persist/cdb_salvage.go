@@ -319,7 +319,7 @@ func (s *salvage) write(w *Writer, f *foundBlock, raw []byte, table *int64) stri
 	}
 	if *table != int64(f.table) { // the table's first block is lost
 		t, ok := s.names[f.table]
-		if !ok || t.Kind != f.kind() {
+		if !ok || t.Kind.items() != f.kind() {
 			t = Table{Name: fmt.Sprintf("salvaged-%d", f.table), Kind: f.kind()}
 		}
 		*table, s.elements = int64(f.table), false

@@ -11,8 +11,9 @@ type Kind uint8
 
 // The kinds.
 const (
-	Dict Kind = 1
-	List Kind = 2
+	Dict  Kind = 1
+	List  Kind = 2
+	Locks Kind = 3 // its items are entries, like those of a dict
 )
 
 func (k Kind) String() string {
@@ -21,8 +22,18 @@ func (k Kind) String() string {
 		return "dict"
 	case List:
 		return "list"
+	case Locks:
+		return "locks"
 	}
 	return "table of unknown kind"
+}
+
+// items returns the kind of the blocks that a table has.
+func (k Kind) items() Kind {
+	if k == Locks {
+		return Dict
+	}
+	return k
 }
 
 // Table describes a table of a .cdb file.
@@ -64,7 +75,7 @@ func (p *payloadParser) table() (t Table) {
 		t.Kind = Kind(p.b[0])
 		p.b = p.b[1:]
 	}
-	if t.Kind != Dict && t.Kind != List {
+	if t.Kind < Dict || t.Kind > Locks {
 		p.bad = true
 	}
 	t.Name = string(p.bytes(maxNameBytes))

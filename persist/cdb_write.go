@@ -50,7 +50,7 @@ func (f *Writer) Table(t Table) error {
 	if f.err == nil && len(t.Name) > maxNameBytes {
 		f.err = fmt.Errorf("the name of a table has %d bytes, more than %d", len(t.Name), maxNameBytes)
 	}
-	if f.err == nil && t.Kind != Dict && t.Kind != List {
+	if f.err == nil && (t.Kind < Dict || t.Kind > Locks) {
 		f.err = fmt.Errorf("table %q has the unknown kind %d", t.Name, t.Kind)
 	}
 	if f.err == nil {
@@ -105,7 +105,7 @@ func (f *Writer) item(kind Kind) error {
 	if f.err != nil {
 		return f.err
 	}
-	if len(f.index) == 0 || f.index[len(f.index)-1].Kind != kind {
+	if len(f.index) == 0 || f.index[len(f.index)-1].Kind.items() != kind {
 		f.err = fmt.Errorf("an item of a %v outside a table of this kind", kind)
 		return f.err
 	}

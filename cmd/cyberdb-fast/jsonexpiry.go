@@ -177,7 +177,7 @@ func (v *visible) Table(t persist.Table) error {
 // Block implements persist.Loader.
 func (v *visible) Block(b *persist.Block) error {
 	n := uint64(b.Len())
-	if v.table.Kind == persist.Dict {
+	if v.table.Kind != persist.List {
 		n = 0
 		for e := range b.Entries() {
 			if deadline, shown := v.shows(&v.table, &e); shown {

@@ -224,11 +224,16 @@ func (in *jsonImport) begin(node *ast.Node) error {
 		in.table.Kind, in.keys = persist.Dict, make(map[string]struct{})
 	case persist.List.String():
 		in.table.Kind, in.table.Version = persist.List, in.lsn+in.left
+	case persist.Locks.String():
+		in.table.Kind, in.keys = persist.Locks, make(map[string]struct{})
 	default:
-		return fmt.Errorf("the kind of table %q must be dict or list", name)
+		return fmt.Errorf("the kind of table %q must be dict, list or locks", name)
 	}
 	if in.table.Options, err = parseTableOptions(node.Get("options")); err != nil {
 		return fmt.Errorf("table %q: %w", name, err)
+	}
+	if in.table.Kind == persist.Locks && hasOptions(in.table.Options) {
+		return fmt.Errorf("table %q has the locks, so it has no options", name)
 	}
 	if in.table.Kind == persist.List && hasOptions(in.table.Options) {
 		return fmt.Errorf("table %q is a list, so it has no options", name)

@@ -14,13 +14,14 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Kind is the kind of a table, as it is hashed: do not change.
+// Kind is the kind of a table, as it is hashed, and as shardmap.Kind and persist.Kind: do not change.
 type Kind uint8
 
 // The kinds.
 const (
-	Dict Kind = 1
-	List Kind = 2
+	Dict  Kind = 1
+	List  Kind = 2
+	Locks Kind = 3 // hashed as a dict
 )
 
 // Options are what a dict has besides its entries, as persist.TableOptions has it.

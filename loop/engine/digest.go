@@ -132,7 +132,7 @@ func hashTable(h *digest.Hasher, name string, table *shardmap.TableView, pace fu
 		return nil
 	}
 	s := table.Dict().Settings()
-	h.Table(digest.Dict, name, digest.Options{
+	h.Table(digest.Kind(table.Kind()), name, digest.Options{
 		TTL: s.TTL, Idle: s.Idle, MaxEntries: s.MaxEntries, MaxBytes: s.MaxBytes, Policy: uint8(s.Policy),
 		Since: s.Since, Horizon: s.Horizon,
 	})

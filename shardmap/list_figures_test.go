@@ -13,7 +13,7 @@ func TestQueueFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := table.List()
-	if err := l.Configure(&c, func(o *QueueOptions) { *o = QueueOptions{2, "dead"} }); err != nil {
+	if err := l.Configure(&c, func(o *QueueOptions) error { *o = QueueOptions{2, "dead"}; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 4 {

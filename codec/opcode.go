@@ -50,6 +50,7 @@ const (
 	OpDictTouch         Opcode = 0x33
 	OpDictForget        Opcode = 0x34
 	OpDictHorizon       Opcode = 0x35
+	OpDictGetOrCompute  Opcode = 0x36
 )
 
 // Opcodes of lists.
@@ -94,13 +95,15 @@ const (
 
 // Opcodes of locks. Only a log holds those from OpCreateLocks on.
 const (
-	OpLock        Opcode = 0x60
-	OpUnlock      Opcode = 0x61
-	OpRenewLock   Opcode = 0x62
-	OpLockHolders Opcode = 0x63
-	OpCreateLocks Opcode = 0x66
-	OpLockGrant   Opcode = 0x67
-	OpLockRelease Opcode = 0x68
+	OpLock         Opcode = 0x60
+	OpUnlock       Opcode = 0x61
+	OpRenewLock    Opcode = 0x62
+	OpLockHolders  Opcode = 0x63
+	OpComputed     Opcode = 0x64
+	OpRenewCompute Opcode = 0x65
+	OpCreateLocks  Opcode = 0x66
+	OpLockGrant    Opcode = 0x67
+	OpLockRelease  Opcode = 0x68
 )
 
 // Shape describes a request's arguments.
@@ -174,6 +177,8 @@ var Shapes = [256]Shape{
 	OpDictForget:        {Name: "DICT FORGET", Table: true, Min: 1, Max: Many, Each: 3},
 	OpDictHorizon:       {Name: "DICT HORIZON", Table: true, Min: 1, Max: 1},
 
+	OpDictGetOrCompute: {Name: "DICT GET OR COMPUTE", Table: true, Min: 5, Max: 5},
+
 	OpListAppend:      {Name: "LIST APPEND", Table: true, Min: 1, Max: 1},
 	OpListExtend:      {Name: "LIST EXTEND", Table: true, Min: 0, Max: Many, Each: 1},
 	OpListInsert:      {Name: "LIST INSERT", Table: true, Min: 2, Max: 2},
@@ -203,13 +208,15 @@ var Shapes = [256]Shape{
 	OpListReturn:      {Name: "LIST RETURN", Table: true, Min: 1, Max: Many, Each: 2},
 	OpListHeld:        {Name: "LIST HELD", Table: true},
 
-	OpLock:        {Name: "LOCK", Min: 5, Max: 5},
-	OpUnlock:      {Name: "UNLOCK", Min: 2, Max: 2},
-	OpRenewLock:   {Name: "RENEW LOCK", Min: 3, Max: 3},
-	OpLockHolders: {Name: "LOCK HOLDERS", Min: 1, Max: 1},
-	OpCreateLocks: {Name: "CREATE LOCKS", Table: true},
-	OpLockGrant:   {Name: "LOCK GRANT", Table: true, Min: 3, Max: 3},
-	OpLockRelease: {Name: "LOCK RELEASE", Table: true, Min: 1, Max: 1},
+	OpLock:         {Name: "LOCK", Min: 5, Max: 5},
+	OpUnlock:       {Name: "UNLOCK", Min: 2, Max: 2},
+	OpRenewLock:    {Name: "RENEW LOCK", Min: 3, Max: 3},
+	OpLockHolders:  {Name: "LOCK HOLDERS", Min: 1, Max: 1},
+	OpComputed:     {Name: "COMPUTED", Table: true, Min: 2, Max: 2},
+	OpRenewCompute: {Name: "RENEW COMPUTE", Table: true, Min: 3, Max: 3},
+	OpCreateLocks:  {Name: "CREATE LOCKS", Table: true},
+	OpLockGrant:    {Name: "LOCK GRANT", Table: true, Min: 3, Max: 3},
+	OpLockRelease:  {Name: "LOCK RELEASE", Table: true, Min: 1, Max: 1},
 
 	OpPublish:     {Name: "PUBLISH", Min: 2, Max: 2},
 	OpSubscribe:   {Name: "SUBSCRIBE", Min: 2, Max: 2},

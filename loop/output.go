@@ -170,6 +170,9 @@ func (s *session) write(replies []byte) {
 		s.close() // if the write failed, gnet has closed it
 		return
 	}
+	if c := s.client.Load(); c != nil {
+		c.Sent(replies, len(out), s.conn.OutboundBuffered())
+	}
 	s.limitOutput()
 }
 

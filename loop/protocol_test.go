@@ -114,6 +114,10 @@ var golden = []example{
 	{name: "dict values", op: codec.OpDictValues, args: []any{"d"}},
 	{name: "dict items", op: codec.OpDictItems, args: []any{"d"}},
 	{name: "dict get many", op: codec.OpDictGetMany, args: []any{"d", "k", "x", "c"}},
+	{
+		name: "dict get or compute, fresh", op: codec.OpDictGetOrCompute,
+		args: []any{"d", "k", ownerOf("one"), 60_000, 0, nil},
+	},
 	{name: "dict scan", op: codec.OpDictScan, args: []any{"d", 0, 2}},
 	{
 		name:  "dict set, for a minute",
@@ -208,6 +212,16 @@ var golden = []example{
 		name: "dict set, other fence", op: codec.OpDictSet, flags: codec.FlagExtensions,
 		fence: 7, args: []any{"d", "k", 2},
 	},
+	{
+		name: "dict get or compute", op: codec.OpDictGetOrCompute,
+		args: []any{"d", "made", ownerOf("one"), 60_000, 0, nil},
+	},
+	{
+		name: "dict get or compute, another does", op: codec.OpDictGetOrCompute,
+		args: []any{"d", "made", ownerOf("two"), 60_000, 0, 0},
+	},
+	{name: "renew compute", op: codec.OpRenewCompute, args: []any{"d", "made", ownerOf("one"), 60_000}},
+	{name: "computed", op: codec.OpComputed, args: []any{"d", "made", ownerOf("one")}},
 	{name: "unlock", op: codec.OpUnlock, args: []any{"jobs", ownerOf("one")}},
 	{name: "lock holders, none", op: codec.OpLockHolders, args: []any{"jobs"}},
 	{name: "create locks", op: codec.OpCreateLocks, args: []any{engine.LocksTable}},

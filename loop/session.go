@@ -71,14 +71,18 @@ func (s *session) Client() *engine.Client {
 		return s.client.Load()
 	}
 	if s.gone.Load() {
-		c.Close()
+		c.Close(0)
 	}
 	return c
 }
 
 // endClient ends what the engine keeps for the connection, which is closed.
 func (s *session) endClient() {
-	if c := s.client.Load(); c != nil {
-		c.Close()
+	c := s.client.Load()
+	if c == nil {
+		return
+	}
+	if giveBack := c.Close(s.conn.OutboundBuffered()); giveBack != nil {
+		s.goBackground(giveBack)
 	}
 }

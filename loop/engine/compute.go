@@ -1,10 +1,17 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/value"
+	"cyberdb-fast/shardmap"
 )
 
 // maxComputeKeyBytes is the size of the largest key that can be computed once.
@@ -33,4 +40,196 @@ func (x *Executor) leaseOf(line []byte) (held, error) {
 		return held{}, err
 	}
 	return x.heldAt(append(appendBin(x.entryKey[:0], len(line)), line...))
+}
+
+// What DICT GET OR COMPUTE answers. On the wire: do not change.
+const (
+	computeFresh  = 0 // then the value
+	computeStale  = 1 // then the value, which another client computes anew
+	computeAnew   = 2 // then the fence and the stale value: this client computes
+	computeAbsent = 3 // then the fence: this client computes
+	computeNone   = 4 // the wait has ended
+)
+
+// dictGetOrCompute returns the value of a key, or grants a lease to compute it to one of those that
+// ask; the others get the stale value, or wait.
+func dictGetOrCompute(x *Executor) error {
+	c, err := x.computation()
+	if err != nil {
+		return err
+	}
+	if err := c.look(x); err != nil || c.fresh {
+		return err
+	}
+	if !x.enter(x.lineKey) {
+		if c.there {
+			return nil // the stale value
+		}
+		return x.waitOutside(x.lineKey)
+	}
+	defer x.exit(x.lineKey)
+	h, err := x.leaseOf(x.lineKey)
+	if err != nil {
+		return err
+	}
+	if h.place == 0 || h.owner == c.of {
+		x.body = x.body[:c.at]
+		if err := c.look(x); err != nil || c.fresh { // it may have been computed meanwhile
+			return err
+		}
+		if h.place != 0 || c.there || x.isNext(x.lineKey) {
+			return c.grant(x)
+		}
+	}
+	x.Table, x.TableName = c.table, c.name
+	switch {
+	case c.there:
+		return nil
+	case c.wait.over():
+		x.body = append(x.body, computeNone)
+		return nil
+	}
+	soonest := int64(math.MaxInt64)
+	if h.place != 0 {
+		soonest = h.left
+	}
+	return x.waitInLine(x.lineKey, c.of, c.wait.within(soonest), c.table.WhenEnded)
+}
+
+// computation is a request DICT GET OR COMPUTE.
+type computation struct {
+	table        *shardmap.Table
+	name         []byte
+	of           owner
+	lease, stale int64
+	wait         timeLimit
+	at           int  // where the body begins
+	there, fresh bool // what the body has: a value, which need not be computed anew
+}
+
+// computation reads the arguments. The key of the line is x.lineKey then.
+func (x *Executor) computation() (c computation, err error) {
+	c = computation{table: x.Table, name: x.TableName, at: len(x.body)}
+	if c.of, err = ownerArgument(x.args[1], "owner"); err != nil {
+		return c, err
+	}
+	if c.lease, err = leaseArgument(x.args[2], "lease"); err != nil {
+		return c, err
+	}
+	if c.stale, err = countArgument(x.args[3], "stale", 0, codec.MaxTimeToLive); err != nil {
+		return c, err
+	}
+	if c.wait, err = x.waitArgument(x.args[4]); err != nil {
+		return c, err
+	}
+	x.lineKey, err = appendComputeLine(x.lineKey[:0], c.name, x.args[0])
+	return c, err
+}
+
+// look looks the key up and appends what the reply is if its value need not be computed: nothing if
+// there is none.
+func (c *computation) look(x *Executor) error {
+	x.Table, x.TableName = c.table, c.name
+	x.Hits, x.Misses = 0, 0
+	x.body = append(x.body, computeFresh)
+	f, err := c.table.Dict().Find(&x.call, x.body, x.args[0])
+	c.there = err == nil
+	if x.found(c.there); errors.Is(err, shardmap.ErrNoKey) {
+		x.body = x.body[:c.at]
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x.body = f.Val
+	c.fresh = f.Deadline == 0 || f.Deadline-x.engine.env.Store.Now() > c.stale
+	if !c.fresh {
+		x.body[c.at] = computeStale
+	}
+	return nil
+}
+
+// grant grants the lease to the request, which holds the gate.
+func (c *computation) grant(x *Executor) error {
+	locks, err := x.makeLocks()
+	if err != nil {
+		return err
+	}
+	key := append(appendBin(x.entryKey[:0], len(x.lineKey)), x.lineKey...)
+	x.entryKey = key
+	fence, err := x.grant(locks, key, c.of, c.lease)
+	if err != nil {
+		return err
+	}
+	if err := x.grantedEntry(x.engine.lines.wakeAll, c.of); err != nil {
+		return err
+	}
+	val := bytes.Clone(x.body[c.at:])
+	if x.body = append(x.body[:c.at], computeAbsent); c.there {
+		x.body[c.at] = computeAnew
+	}
+	x.body = msgp.AppendUint64(x.body, fence)
+	if c.there {
+		x.body = append(x.body, val[1:]...)
+	}
+	x.Table, x.TableName = c.table, c.name
+	return nil
+}
+
+// computed ends the lease of an owner: its value is there, or could not be computed. Those that wait
+// for it are woken.
+func computed(x *Executor) error {
+	of, err := x.leaseArguments()
+	if err != nil {
+		return err
+	}
+	h, err := x.leaseOf(x.lineKey)
+	if err != nil {
+		return err
+	}
+	released := false
+	if h.place != 0 && h.owner == of {
+		if released, err = x.release(x.Table, x.entryKey, of); err != nil {
+			return err
+		}
+	}
+	x.engine.lines.wakeAll(x.lineKey)
+	x.body = msgp.AppendBool(x.body, released)
+	return nil
+}
+
+// renewCompute makes the lease of an owner last for a new time from now on.
+func renewCompute(x *Executor) error {
+	of, err := x.leaseArguments()
+	if err != nil {
+		return err
+	}
+	lease, err := leaseArgument(x.args[2], "lease")
+	if err != nil {
+		return err
+	}
+	name := x.TableName
+	h, err := x.leaseOf(x.lineKey)
+	if err != nil {
+		return err
+	}
+	fence := uint64(0)
+	if h.place != 0 && h.owner == of {
+		if fence, err = x.renew(x.Table, x.entryKey, of, lease); err != nil {
+			return err
+		}
+	}
+	if fence == 0 {
+		return lostError(fmt.Sprintf("the lease of %s in %q", reprOf(x.args[0]), name), h.place)
+	}
+	x.body = msgp.AppendUint64(x.body, fence)
+	return nil
+}
+
+// leaseArguments reads a key and an owner. The key of the line is x.lineKey then.
+func (x *Executor) leaseArguments() (of owner, err error) {
+	if x.lineKey, err = appendComputeLine(x.lineKey[:0], x.TableName, x.args[0]); err != nil {
+		return of, err
+	}
+	return ownerArgument(x.args[1], "owner")
 }

@@ -22,7 +22,8 @@ type Engine struct {
 	memory   shardmap.Memory    // of requests in the background; nil: no limit
 
 	panics  atomic.Uint64
-	lines   *lines
+	lines   *lines // constant
+	unsent  unsent
 	lists   tableLists
 	hub     *pubsub.Hub // constant
 	digests digests

@@ -84,6 +84,7 @@ type Executor struct {
 	opened bool // there are containers or extension objects among them
 
 	extended bool // its extensions were looked at
+	id       uint32
 
 	// of requests about locks
 	gate     []byte               // the key of the gate that the request holds; nil: none
@@ -170,7 +171,7 @@ func (x *Executor) reset(req *codec.Request) *Command {
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
-	x.call.Request = req.Payload
+	x.call.Request, x.id = req.Payload, req.ID
 	return command
 }
 

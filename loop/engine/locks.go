@@ -77,6 +77,9 @@ func (x *Executor) lockSlot(table *shardmap.Table, name []byte, of owner, ttl in
 	case own.place != 0 || free >= 0 && x.isNext(x.lineKey):
 		fence, err := x.grant(table, appendLockKey(x.entryKey[:0], name, free), of, ttl)
 		if err == nil {
+			err = x.grantedEntry(x.engine.lines.wakeFirst, of)
+		}
+		if err == nil {
 			x.body = msgp.AppendUint64(x.body, fence)
 		}
 		return err

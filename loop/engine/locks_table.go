@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -141,6 +142,27 @@ func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, e
 		return err
 	})
 	return had, err
+}
+
+// grantedEntry notes that an owner was granted the entry with the key x.entryKey. If the reply cannot
+// be sent, the entry is released, and those in the line x.lineKey are woken.
+func (x *Executor) grantedEntry(wake func(key []byte), of owner) error {
+	entry, line := bytes.Clone(x.entryKey), bytes.Clone(x.lineKey)
+	giveBack := func(x *Executor) error {
+		table, err := x.findLocks()
+		if table == nil || err != nil {
+			return err
+		}
+		if _, err = x.release(table, entry, of); err == nil {
+			wake(line)
+		}
+		return err
+	}
+	err := x.granted(line, of, giveBack)
+	if err != nil {
+		_ = giveBack(x)
+	}
+	return err
 }
 
 // appendGrant returns the effect that grant and renew log.

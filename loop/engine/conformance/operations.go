@@ -152,6 +152,7 @@ func (g *Operations) useCommands(commands *engine.Commands) {
 var notPython = []codec.Opcode{
 	codec.OpConfigure, codec.OpOptions, codec.OpDictTTL, codec.OpDictExpire, codec.OpDictTouch,
 	codec.OpDictForget, codec.OpDictHorizon, codec.OpCreateLocks, codec.OpLockGrant, codec.OpLockRelease,
+	codec.OpDictGetOrCompute, codec.OpComputed, codec.OpRenewCompute,
 	codec.OpListPut, codec.OpListTake, codec.OpListAck, codec.OpListNack, codec.OpListExtendLease,
 	codec.OpListReturn, codec.OpListHeld,
 }

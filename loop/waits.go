@@ -7,7 +7,9 @@ import (
 )
 
 // waitingCommands may wait. They are shown if none does, too.
-var waitingCommands = []codec.Opcode{codec.OpReceive}
+var waitingCommands = []codec.Opcode{
+	codec.OpDictGetOrCompute, codec.OpListPop, codec.OpListPopLeft, codec.OpListTake, codec.OpLock, codec.OpReceive,
+}
 
 // waitCounts counts the requests that wait.
 type waitCounts struct {

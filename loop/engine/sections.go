@@ -48,6 +48,7 @@ var ownSections = map[string]Section{
 	"channels": {own: infoChannels},
 	"dicts":    {own: infoDicts},
 	"digest":   {own: infoDigest},
+	"locks":    {own: infoLocks},
 	"queues":   {own: infoQueues},
 }
 

@@ -237,13 +237,3 @@ func (l *List) Held(c *Call) (leased, delayed int, err error) {
 	}
 	return leased, delayed, nil
 }
-
-// HeldNow is Held for a list that may be in any state.
-func (l *List) HeldNow() (leased, delayed int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if q := l.queue; q != nil {
-		leased, delayed = q.leased, q.held.Len()/2-q.leased
-	}
-	return leased, delayed
-}

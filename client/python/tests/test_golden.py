@@ -152,6 +152,19 @@ OTHERS = {
     "list index",
     "list pop",
     "list pop, empty",
+    "list put",
+    "list put, in a minute",
+    "list take",
+    "list take, nothing within its time",
+    "list held",
+    "list extend lease",
+    "list nack",
+    "list take, again",
+    "list ack",
+    "list ack, no lease",
+    "list return",
+    "configure, list",
+    "options, list",
     "unknown opcode",
     "unknown flag",
     "value cut short",
@@ -224,12 +237,13 @@ def test_frames() -> None:
 
 
 METHODS = (ROOT / "client/python/methods.py").read_text()
-LOGGED = {"DICT FORGET", "DICT HORIZON", "DICT GET OR COMPUTE"}  # logs alone have them; cached() sends the last
+LOGGED = {"DICT FORGET", "DICT HORIZON", "LIST RETURN", "DICT GET OR COMPUTE"}  # logs alone have them; cached() sends the last
 SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
+QUEUES = {f"LIST {name}" for name in ("PUT", "TAKE", "ACK", "NACK", "EXTEND LEASE", "HELD")}  # of their own form
 COMMANDS = [
     name
     for name in opcodes.OPCODE_NAMES.values()
-    if name.startswith(("DICT ", "LIST ")) and name not in SLICES | LOGGED
+    if name.startswith(("DICT ", "LIST ")) and name not in SLICES | LOGGED | QUEUES
 ]
 
 

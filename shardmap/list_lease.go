@@ -32,6 +32,29 @@ func (l *List) Put(c *Call, val []byte, delay int64) error {
 // dueAt returns the time so many milliseconds after Call.Time.
 func dueAt(c *Call, after int64) int64 { return min(c.Time+after, MaxDeadline) }
 
+// Claimed appends what Take has appended for a claim whose lease has not ended, and changes nothing;
+// there is false if there is no such lease. Errors: ErrLong as Get.
+func (l *List) Claimed(c *Call, dst []byte, claim Claim) (out []byte, there bool, err error) {
+	if err := l.lockToRead(c); err != nil {
+		return dst, false, err
+	}
+	if h, ok := l.claimed(c, claim); ok {
+		return l.appendTaken(c, dst, &h)
+	}
+	c.unlock()
+	return dst, false, nil
+}
+
+// claimed returns the item that is leased for a claim. What was logged has leased another one. The
+// caller holds mu.
+func (l *List) claimed(c *Call, claim Claim) (h HeldItem, there bool) {
+	if c.Replay {
+		return h, false
+	}
+	h, there = l.queue.claimed(claim)
+	return h, there && h.Due > l.store.now.Load()
+}
+
 // Take leases the first element to a claim, for so many milliseconds from Call.Time on. It appends
 // receipt, number of deliveries and the element to dst; there is false if the list is empty. While
 // an item is leased to the claim already, it appends that one and changes nothing.
@@ -41,10 +64,8 @@ func (l *List) Take(c *Call, dst []byte, claim Claim, lease int64) (out []byte, 
 	if err := l.lockToWrite(c); err != nil {
 		return dst, false, err
 	}
-	if !c.Replay { // what was logged took an item
-		if h, ok := l.queue.claimed(claim); ok && h.Due > l.store.now.Load() {
-			return l.appendTaken(c, dst, &h)
-		}
+	if h, ok := l.claimed(c, claim); ok {
+		return l.appendTaken(c, dst, &h)
 	}
 	if l.rope.Len() == 0 {
 		c.unlock()

@@ -23,7 +23,8 @@ func listPut(x *Executor) error {
 	return x.Table.List().Put(&x.call, x.args[0], delay)
 }
 
-// listTake leases the first item. It waits while there is none.
+// listTake leases the first item. It waits, in the line of the list, while there is none. A request
+// that is repeated while its lease goes on stands in no line.
 func listTake(x *Executor) error {
 	claim, err := claimArgument(x.args[0])
 	if err != nil {
@@ -33,30 +34,25 @@ func listTake(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	wait, err := waitArgument(x.args[2])
+	left, err := x.waitArgument(x.args[2])
 	if err != nil {
 		return err
 	}
-	body, there, err := x.Table.List().Take(&x.call, x.body, claim, lease)
-	switch {
-	case err != nil:
+	list, there := x.Table.List(), false
+	if x.body, there, err = list.Claimed(&x.call, x.body, claim); there || err != nil {
 		return err
-	case there:
-		x.body = body
-	case x.Waited >= wait || x.call.Replay:
-		x.body = msgp.AppendNil(x.body)
-	default:
-		return x.WaitFor(Wait{When: x.Table.WhenChanged, Within: within(wait - x.Waited)})
 	}
-	return nil
-}
-
-// within is Wait.Within for a time that may be without end.
-func within(ms int64) int64 {
-	if ms > math.MaxInt64/2 {
-		return 0
+	err = x.takeInLine(left, func() error {
+		x.body, there, err = list.Take(&x.call, x.body, claim, lease)
+		if err == nil && !there {
+			err = shardmap.ErrPopEmpty
+		}
+		return err
+	})
+	if errors.Is(err, shardmap.ErrPopEmpty) {
+		x.body, err = msgp.AppendNil(x.body), nil
 	}
-	return ms
+	return err
 }
 
 func listAck(x *Executor) error {

@@ -136,7 +136,8 @@ func verify(name string, stdout io.Writer, progress func(file string, done, tota
 		info.Created.UTC().Format(time.RFC3339),
 	)
 	for _, t := range r.Tables() {
-		fmt.Fprintf(stdout, "%v %q with %d items%s\n", t.Kind, t.Name, t.Items, optionsText(t.Options))
+		fmt.Fprintf(stdout, "%v %q with %d items%s%s\n", t.Kind, t.Name, t.Len(), optionsText(t.Options),
+			queueText(&t.Queue))
 	}
 	if err := r.Verify(runtime.GOMAXPROCS(0), progressOf(name, progress)); err != nil {
 		return err

@@ -35,14 +35,18 @@ func TestDigestOfGoldenFile(t *testing.T) {
 			t.Errorf("damaged %s: %q", codec, got)
 		}
 	}
-	_, example, _ = strings.Cut(example, "The digest of testdata/v3-expiry.cdb is ")
-	sum, _, _ = strings.Cut(example, ".")
-	want = "digest " + sum + " lsn 1099511627776 tables 1 items 2\n"
-	name, err := filepath.Abs(filepath.Join(root, "persist/testdata/v3-expiry.cdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := command(t, "check", "--digest", name); got != want {
-		t.Errorf("v3-expiry: %q, FORMAT.md says %q", got, want)
+	for file, counts := range map[string]string{
+		"v3-expiry.cdb": "tables 1 items 2", "v3-queue.cdb": "tables 2 items 5",
+	} {
+		_, sum, _ = strings.Cut(example, "The digest of testdata/"+file+" is ")
+		sum, _, _ = strings.Cut(sum, ".")
+		want = "digest " + sum + " lsn 1099511627776 " + counts + "\n"
+		name, err := filepath.Abs(filepath.Join(root, "persist/testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := command(t, "check", "--digest", name); got != want {
+			t.Errorf("%s: %q, FORMAT.md says %q", file, got, want)
+		}
 	}
 }

@@ -91,8 +91,11 @@ func exportTo(from string, to io.Writer, progress progressFunc) (*visible, error
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	version := 1
-	if shown.expires {
+	switch {
+	case shown.queues:
 		version = jsonLinesVersion
+	case shown.expires:
+		version = 2
 	}
 	e := exporter{visible: shown, out: bufio.NewWriterSize(to, 1<<20)}
 	fmt.Fprintf(
@@ -125,7 +128,10 @@ func (e *exporter) Table(t persist.Table) error {
 		return err
 	}
 	line = fmt.Appendf(line, ",\"kind\":%q,\"items\":%d", t.Kind.String(), e.visible.items[e.begun])
-	e.line = append(appendTableOptions(line, t.Options), '}', '\n')
+	if line, err = appendQueueOptions(appendTableOptions(line, t.Options), &t.Queue); err != nil {
+		return err
+	}
+	e.line = append(line, '}', '\n')
 	e.begun++
 	_, err = e.out.Write(e.line)
 	return err
@@ -134,35 +140,26 @@ func (e *exporter) Table(t persist.Table) error {
 // Block implements persist.Loader.
 func (e *exporter) Block(b *persist.Block) error {
 	if e.table.Kind == persist.List {
-		for val := range b.Elements() {
-			if err := e.item(`{"value":`, nil, val, 0); err != nil {
-				return err
-			}
-		}
-		return nil
+		return e.list(b)
 	}
 	for entry := range b.Entries() {
 		deadline, shown := e.visible.shows(&e.table, &entry)
 		if !shown {
 			continue
 		}
-		if err := e.item(`{"key":`, entry.Key, entry.Val, deadline); err != nil {
+		if err := e.item(entry.Key, entry.Val, deadline); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// item writes the line of one element, or of an entry if there is a key.
-func (e *exporter) item(begin string, key, val []byte, deadline int64) (err error) {
-	e.line = append(e.line[:0], begin...)
-	if key != nil {
-		if e.line, err = jsonvalue.Append(e.line, key); err != nil {
-			return err
-		}
-		e.line = append(e.line, `,"value":`...)
+// item writes the line of an entry.
+func (e *exporter) item(key, val []byte, deadline int64) (err error) {
+	if e.line, err = jsonvalue.Append(append(e.line[:0], `{"key":`...), key); err != nil {
+		return err
 	}
-	if e.line, err = jsonvalue.Append(e.line, val); err != nil {
+	if e.line, err = jsonvalue.Append(append(e.line, `,"value":`...), val); err != nil {
 		return err
 	}
 	e.line = append(appendExpires(e.line, deadline), '}', '\n')

@@ -158,6 +158,7 @@ type visible struct {
 	items   []uint64      // of each table
 	all     uint64        // items
 	expires bool          // an entry or a table has what version 1 of JSON lines does not
+	queues  bool          // a list has what version 2 does not
 	table   persist.Table // the last one
 }
 
@@ -171,6 +172,7 @@ func (v *visible) Table(t persist.Table) error {
 	v.table = t
 	v.items = append(v.items, 0)
 	v.expires = v.expires || hasOptions(t.Options)
+	v.queues = v.queues || isQueue(&t)
 	return nil
 }
 

@@ -143,7 +143,7 @@ func TestImportExpiryErrors(t *testing.T) {
 		{"dict", `"options":{"max_bytes":null}`, ``, `line 2: table "t": the option "max_bytes"` + number + `281474976710656`},
 		{"dict", `"options":{"policy":"lru"}`, ``, `line 2: table "t": the option "policy" must be "none", "s3fifo" or "ttl"`},
 		{"dict", `"options":{"size":1}`, ``, `line 2: table "t": there is no option "size": a dict has ttl, idle, max_entries, max_bytes and policy`},
-		{"list", `"options":{"ttl":1}`, ``, `line 2: table "t" is a list, so it has no options`},
+		{"list", `"options":{"ttl":1}`, ``, `line 2: table "t": there is no option "ttl": a list has max_deliveries and dead_letter`},
 	} {
 		field := func(s string) string {
 			if s == "" {

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	jsonLinesVersion = 2
+	jsonLinesVersion = 3
 	// maxLineBytes bounds one line; no value needs more.
 	maxLineBytes = 512 << 20
 )
@@ -229,14 +229,16 @@ func (in *jsonImport) begin(node *ast.Node) error {
 	default:
 		return fmt.Errorf("the kind of table %q must be dict, list or locks", name)
 	}
-	if in.table.Options, err = parseTableOptions(node.Get("options")); err != nil {
+	if in.table.Kind == persist.List {
+		in.table.Queue, err = parseQueueOptions(node.Get("options"), name)
+	} else {
+		in.table.Options, err = parseTableOptions(node.Get("options"))
+	}
+	if err != nil {
 		return fmt.Errorf("table %q: %w", name, err)
 	}
 	if in.table.Kind == persist.Locks && hasOptions(in.table.Options) {
 		return fmt.Errorf("table %q has the locks, so it has no options", name)
-	}
-	if in.table.Kind == persist.List && hasOptions(in.table.Options) {
-		return fmt.Errorf("table %q is a list, so it has no options", name)
 	}
 	return in.to.Table(in.table)
 }
@@ -260,7 +262,10 @@ func (in *jsonImport) item(node *ast.Node) error {
 		if deadline != 0 {
 			return fmt.Errorf("table %q is a list, so its elements do not expire", in.table.Name)
 		}
-		return in.to.Element(val)
+		if err := in.element(node, val); err != nil {
+			return fmt.Errorf("table %q: %w", in.table.Name, err)
+		}
+		return nil
 	}
 	if !node.Get("key").Exists() {
 		return fmt.Errorf("table %q is a dict, so its entries must have a key", in.table.Name)

@@ -34,6 +34,11 @@ type call struct {
 
 	abandoned bool // guarded by the connection's mu; see conn.abandon
 
+	// late, if set, gets the complete call in the reader's goroutine if no caller waits for it any
+	// more (detached). It must not block, and may send with conn.post.
+	late     func(*conn, *call)
+	detached bool // guarded by the connection's mu; constant once the reader has taken the call
+
 	head       *call        // first call of the pipeline
 	incomplete atomic.Int32 // in head: calls of the pipeline that are not complete
 
@@ -114,6 +119,7 @@ func (q *call) release() {
 	q.client, q.table, q.args, q.err = nil, "", 0, nil
 	q.retry, q.orNone = false, false
 	q.next, q.stream, q.head = nil, nil, nil
+	q.late, q.detached = nil, false
 	q.deadline = time.Time{}
 	q.frame, q.reply, q.lost = frame, reply, nil
 	calls.Put(q)
@@ -144,7 +150,11 @@ func (q *call) seal() error {
 func (q *call) failed(err error) error { return &Error{Op: q.op.String(), Table: q.table, Err: err} }
 
 // complete wakes the caller if q is the last of its pipeline. The caller owns q from here on.
-func (q *call) complete() {
+func (c *conn) complete(q *call) {
+	if q.detached {
+		q.late(c, q)
+		return
+	}
 	if head := q.head; head.incomplete.Add(-1) == 0 {
 		head.done <- struct{}{}
 	}

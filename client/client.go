@@ -189,10 +189,9 @@ func (c *Client) do(ctx context.Context, head *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := head.setDeadline(ctx); err != nil {
+	if err := head.setConditions(ctx); err != nil {
 		return err
 	}
-	head.setDurable(ctx)
 	var deadline time.Time
 	retries := 0
 	if head.retry && head.next == nil {
@@ -212,6 +211,18 @@ func (c *Client) do(ctx context.Context, head *call) error {
 			return err
 		}
 	}
+}
+
+// setConditions gives q and the calls after it what ctx says. Errors: ErrTooLarge, ErrValue.
+func (q *call) setConditions(ctx context.Context) error {
+	if err := q.setFence(ctx); err != nil {
+		return err
+	}
+	if err := q.setDeadline(ctx); err != nil {
+		return err
+	}
+	q.setDurable(ctx)
+	return nil
 }
 
 // submit sends q without waiting for its reply, and returns the connection that q uses.
@@ -239,6 +250,11 @@ func request[R any](ctx context.Context, q *call, decode func(*call) (R, error))
 	if err = q.seal(); err == nil {
 		err = q.client.do(ctx, q)
 	}
+	return finish(q, err, decode)
+}
+
+// finish returns the result of q, whose reply has come unless err says why not, and releases q.
+func finish[R any](q *call, err error, decode func(*call) (R, error)) (result R, _ error) {
 	if err != nil {
 		err = q.failed(err)
 	} else {

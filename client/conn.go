@@ -139,7 +139,7 @@ func (c *conn) do(ctx context.Context, head *call) error {
 	select {
 	case <-head.done:
 	case <-ctx.Done():
-		if c.abandon(head) {
+		if c.giveUp(head) {
 			return ctx.Err()
 		}
 		<-head.done // the reader is delivering the replies
@@ -316,6 +316,6 @@ func (c *conn) completeAll() {
 		if q.stream != nil {
 			q.stream.end(q.lost)
 		}
-		q.complete()
+		c.complete(q)
 	}
 }

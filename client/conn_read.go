@@ -147,7 +147,7 @@ func (c *conn) deliver(q *call, at int) {
 		}
 		q.stream.end(err)
 	}
-	q.complete()
+	c.complete(q)
 }
 
 // failTooLarge completes q, the receiver of replies[at], with ErrReplyTooLarge: its reply exceeds
@@ -178,5 +178,5 @@ func (c *conn) failTooLarge(q *call, at, limit int) {
 		ErrReplyTooLarge,
 		limit,
 	)
-	q.complete()
+	c.complete(q)
 }

@@ -186,14 +186,4 @@ func (m *idleMonitor) tick() {
 var pingFrame = codec.AppendRequest(nil, &codec.Request{Op: codec.OpPing})
 
 // ping sends a ping whose reply is dropped.
-func (c *conn) ping() {
-	c.mu.Lock()
-	if c.err != nil || c.fullLocked(1) {
-		c.mu.Unlock()
-		return
-	}
-	q := &call{op: codec.OpPing, frame: pingFrame}
-	c.enqueueLocked(q)
-	c.outstanding[q.id%maxOutstanding].call = nil
-	c.flushAndUnlock()
-}
+func (c *conn) ping() { _ = c.post(&call{op: codec.OpPing, frame: pingFrame}) }

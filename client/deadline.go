@@ -14,6 +14,7 @@ import (
 const (
 	ifVersionBytes = 8
 	deadlineBytes  = 4
+	ttlBytes       = 8
 )
 
 // maxSpareDeadlines: longer lists of deadlines are not reused.

@@ -53,6 +53,17 @@
 // MaxTTL is an ErrValue before anything is sent. CreateWith and Configure set the limits of a dict:
 // DictOptions.
 //
+// # Waiting and owning
+//
+// Lock and TryLock take a lock, which the client renews until Unlock; a context from IfFence makes
+// the server refuse requests of an owner that has lost it.
+//
+// A call that waits takes a place in a line on the server: first come, first served. It takes no
+// goroutine but the caller's, and no connection. When its context ends, the client tells the server,
+// and gives back what was granted meanwhile. If the connection is lost, the client asks again, and
+// the place is lost; a grant that was made before is not. Only PopWait and PopLeftWait are not asked
+// again, because that could take a second element.
+//
 // # Lost connections
 //
 // The client reconnects until it is closed, with growing random pauses. While it has no connection,
@@ -60,7 +71,7 @@
 // the connection of a write ends before the reply, the write fails with ErrConnectionLost: it may
 // or may not have been applied, and the client does not repeat it. Reads are repeated. If nothing
 // arrives for Options.SilenceTimeout while replies are due, the client closes the connection. So no
-// method waits forever, even without a deadline.
+// method waits forever, even without a deadline, unless it is asked to.
 //
 // # Durability
 //

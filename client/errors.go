@@ -46,6 +46,21 @@ var (
 	ErrVersionMismatch = errors.New("version mismatch")
 )
 
+// Errors about waiting and owning, for errors.Is. The request has changed nothing.
+var (
+	// ErrLockHeld is returned when the wait for a lock has ended and other owners have it.
+	ErrLockHeld = errors.New("lock held by another owner")
+	// ErrLockLost is returned when a lock is no longer held: its lease has ended, or it was
+	// released. If a request was refused because of IfFence, Key of the *Error is the present fence,
+	// 0 if nobody holds the lock.
+	ErrLockLost = errors.New("lock lost")
+	// ErrLeaseExpired is returned when the lease of a queue's item has ended: by time, or because
+	// the item was acknowledged or returned.
+	ErrLeaseExpired = errors.New("lease expired")
+	// ErrCanceled is returned when the wait of a request was ended by another request.
+	ErrCanceled = errors.New("wait canceled")
+)
+
 // Errors about the request, the connection or the server, for errors.Is.
 var (
 	// ErrTooLarge is returned when a request exceeds the server's limits, in most cases before it
@@ -156,6 +171,8 @@ var statusErrors = map[codec.Status]error{
 	codec.StatusTableExists:      ErrTableExists,
 	codec.StatusWrongTableKind:   ErrWrongTableKind,
 	codec.StatusVersionMismatch:  ErrVersionMismatch,
+	codec.StatusLockLost:         ErrLockLost,
+	codec.StatusLeaseExpired:     ErrLeaseExpired,
 	codec.StatusBadFrame:         ErrProtocol,
 	codec.StatusUnknownOpcode:    ErrBadRequest,
 	codec.StatusBadArguments:     ErrBadRequest,
@@ -167,6 +184,7 @@ var statusErrors = map[codec.Status]error{
 	codec.StatusNotDurable:       ErrNotDurable,
 	codec.StatusReadOnly:         ErrReadOnly,
 	codec.StatusDeadlineExceeded: ErrDeadlineExceeded,
+	codec.StatusCanceled:         ErrCanceled,
 }
 
 // replyError returns the *Error for an error reply.

@@ -23,8 +23,8 @@ type List[T any] struct {
 // ListOf returns a handle of the list named table.
 func ListOf[T any](c *Client, table string) *List[T] { return &List[T]{c, nameTable(table)} }
 
-// None means that an index of a slice is omitted, as in Python's l[:5] or l[::2], or that
-// Dict.Configure removes an option.
+// None means that an index of a slice is omitted, as in Python's l[:5] or l[::2], or that Configure
+// removes an option.
 const None = math.MinInt
 
 // Name returns the table's name.

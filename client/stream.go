@@ -116,7 +116,11 @@ type longRead struct {
 // openRead sends q and returns its reply as a longRead.
 func openRead(ctx context.Context, q *call) (*longRead, error) {
 	r := &longRead{ctx: ctx, call: q}
-	if err := q.seal(); err != nil {
+	err := q.seal()
+	if err == nil {
+		err = q.setFence(ctx)
+	}
+	if err != nil {
 		return nil, q.failed(err)
 	}
 	return r, r.send()

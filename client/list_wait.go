@@ -1,0 +1,48 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"cyberdb-fast/codec"
+)
+
+// PopWait is Pop that waits for an element if the list is empty; see PopLeftWait.
+func (l *List[T]) PopWait(ctx context.Context, wait time.Duration) (T, error) {
+	return request(ctx, l.popWait(wait), decodeOne[T])
+}
+
+func (l *List[T]) popWait(wait time.Duration) *call {
+	q := l.pop()
+	add(q, -1)
+	return l.waiting(q, wait, codec.OpListAppend)
+}
+
+// PopLeftWait is PopLeft that waits for an element if the list is empty, Forever as long as ctx
+// allows. Callers that wait are served in the order in which they came.
+//
+// If ctx ends first, PopLeftWait returns its error, and an element that was taken meanwhile is put
+// back. The request is not repeated if the connection is lost: after ErrConnectionLost the element
+// may be taken and lost. Take is for elements that must not be. Errors: ErrIndex if the wait has
+// ended; ErrValue if it is below 0.
+func (l *List[T]) PopLeftWait(ctx context.Context, wait time.Duration) (T, error) {
+	return request(ctx, l.popLeftWait(wait), decodeOne[T])
+}
+
+func (l *List[T]) popLeftWait(wait time.Duration) *call {
+	return l.waiting(l.popLeft(), wait, codec.OpListAppendLeft)
+}
+
+// waiting adds a wait to a request that pops an element. If its reply comes too late for the
+// caller, the element is put back by the operation back.
+func (l *List[T]) waiting(q *call, wait time.Duration, back codec.Opcode) *call {
+	q.addWait(wait)
+	q.late = func(c *conn, q *call) {
+		if q.granted() {
+			again := l.client.write(back, l.table)
+			again.frame = append(again.frame, q.reply...)
+			undo(c, again)
+		}
+	}
+	return q
+}

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"cyberdb-fast/codec"
+)
+
+// Forever as a wait means: as long as the context allows.
+const Forever time.Duration = math.MaxInt64
+
+// addWait appends the time that a request may wait on the server: milliseconds, or nil for Forever.
+func (q *call) addWait(wait time.Duration) {
+	if wait > MaxTTL {
+		q.frame = msgp.AppendNil(q.frame)
+		q.args++
+		return
+	}
+	q.addTime("a wait", wait, 0)
+}
+
+// addTime appends a time in milliseconds, rounded up, that is at least minimum and at most MaxTTL.
+// If it is not, the request fails with ErrValue and is not sent.
+func (q *call) addTime(what string, d, minimum time.Duration) {
+	if q.err != nil {
+		return
+	}
+	if d < minimum || d > MaxTTL {
+		limits := "at least 0"
+		if minimum > 0 {
+			limits = "above 0"
+		}
+		q.err = fmt.Errorf("%w: %s is %s and at most 100 years, not %v", ErrValue, what, limits, d)
+		return
+	}
+	ms := int64(d / time.Millisecond)
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	q.frame = msgp.AppendInt64(q.frame, ms)
+	q.args++
+}
+
+// left returns what is left of a wait that began at a time.
+func left(wait time.Duration, began time.Time) time.Duration {
+	if wait == Forever || wait <= 0 {
+		return wait
+	}
+	return max(0, wait-time.Since(began))
+}
+
+// ask sends a request that may wait on the server and is safe to repeat, because the server gives
+// what it has given to the same owner or claim again. If the connection is lost, ask makes the
+// request again for the time that is left. build is called for each attempt.
+func ask[R any](
+	ctx context.Context,
+	wait time.Duration,
+	build func(wait time.Duration) *call,
+	decode func(*call) (R, error),
+) (result R, err error) {
+	began := time.Now()
+	var lost error
+	for retries := 0; ; {
+		q := build(left(wait, began))
+		c := q.client
+		result, err = request(ctx, q, decode)
+		switch {
+		case errors.Is(err, ErrUnsent) && lost != nil:
+			return result, lost
+		case !errors.Is(err, ErrConnectionLost) || c.ctx.Err() != nil:
+			return result, err
+		}
+		lost = err
+		if left(wait, began) == 0 {
+			if retries++; retries > len(c.slots) { // a restarted server may have broken every connection
+				return result, err
+			}
+		}
+	}
+}
+
+// granted says whether a reply that came too late for the caller has given it something.
+func (q *call) granted() bool { return q.lost == nil && q.status == codec.StatusOK }
+
+// undo sends q, which gives back what a late reply on c has given. Nobody waits for its reply.
+func undo(c *conn, q *call) {
+	if q.seal() == nil && c.post(q) != nil {
+		_ = q.client.post(q) // if that fails too, the lease ends it
+	}
+}

@@ -94,7 +94,8 @@ var (
 	// may or may not have been applied.
 	ErrConnectionLost = errors.New("connection lost")
 	// ErrClosed is returned when the client has been closed. It comes with ErrUnsent or
-	// ErrConnectionLost, which say whether the request may have been applied.
+	// ErrConnectionLost, which say whether the request may have been applied. A Subscription
+	// returns it after its Close.
 	ErrClosed = errors.New("client closed")
 	// ErrRefused is returned when the server refused the connection. If the reason is known, the
 	// error is also one of ErrWrongPassword, ErrEncryption, ErrOverloaded and ErrShuttingDown.

@@ -45,6 +45,12 @@ var waitingCalls = []struct {
 			return err
 		}, []any{"job"}, "LIST APPEND", [2]int{-1, -1}, "[q job]",
 	},
+	{
+		"Subscribe", func(ctx context.Context, c *Client) error {
+			_, err := c.Subscribe(ctx, Channels{Names: []string{"c"}})
+			return err
+		}, []any{3}, "UNSUBSCRIBE", [2]int{-1, -1}, "[3]",
+	},
 }
 
 // encoded returns values back to back.
@@ -124,7 +130,7 @@ func TestLateGrantsAreUndone(t *testing.T) {
 				switch req.Op {
 				case codec.OpCancel:
 					return append(ok(waiting, encoded(t, test.grant...)), ok(req.ID, encoded(t, false))...)
-				case codec.OpLock, codec.OpListPop, codec.OpListPopLeft:
+				case codec.OpLock, codec.OpListPop, codec.OpListPopLeft, codec.OpSubscribe:
 					waiting = req.ID
 					return nil
 				}

@@ -43,7 +43,7 @@ func (q *call) addTime(what string, d, minimum time.Duration) {
 	if d%time.Millisecond > 0 {
 		ms++
 	}
-	q.frame = msgp.AppendInt64(q.frame, ms)
+	q.frame = msgp.AppendUint64(q.frame, uint64(ms))
 	q.args++
 }
 

@@ -34,6 +34,12 @@ var waitingCalls = []struct {
 		}, []any{7}, "UNLOCK", [2]int{1, 1}, "",
 	},
 	{
+		"Take", func(ctx context.Context, c *Client) error {
+			_, _, err := ListOf[string](c, "q").Take(ctx, time.Minute, Forever)
+			return err
+		}, []any{7, 1, "job"}, "LIST NACK", [2]int{-1, -1}, "[q 7 0]",
+	},
+	{
 		"PopLeftWait", func(ctx context.Context, c *Client) error {
 			_, err := ListOf[string](c, "q").PopLeftWait(ctx, Forever)
 			return err
@@ -130,7 +136,7 @@ func TestLateGrantsAreUndone(t *testing.T) {
 				switch req.Op {
 				case codec.OpCancel:
 					return append(ok(waiting, encoded(t, test.grant...)), ok(req.ID, encoded(t, false))...)
-				case codec.OpLock, codec.OpListPop, codec.OpListPopLeft, codec.OpSubscribe:
+				case codec.OpLock, codec.OpListTake, codec.OpListPop, codec.OpListPopLeft, codec.OpSubscribe:
 					waiting = req.ID
 					return nil
 				}
@@ -263,20 +269,34 @@ func TestWaitingArguments(t *testing.T) {
 		_, err := c.Lock(ctx, name, o)
 		return err
 	}
+	take := func(lease, wait time.Duration) error {
+		_, _, err := q.Take(ctx, lease, wait)
+		return err
+	}
 	_, tried := c.TryLock(ctx, "", LockOptions{})
 	_, popped := q.PopLeftWait(ctx, -1)
 	_, poppedRight := q.PopWait(ctx, -1)
 	for name, err := range map[string]error{
-		"TTL":         lock("L", LockOptions{TTL: -1}),
-		"a long TTL":  lock("L", LockOptions{TTL: MaxTTL + 1}),
-		"Wait":        lock("L", LockOptions{Wait: -1}),
-		"MaxHold":     lock("L", LockOptions{MaxHold: -1}),
-		"no name":     lock("", LockOptions{}),
-		"a long name": lock(strings.Repeat("x", 1025), LockOptions{}),
-		"TryLock":     tried,
-		"PopLeftWait": popped,
-		"PopWait":     poppedRight,
-		"IfFence":     d.Set(IfFence(ctx, "", 1), "k", 1),
+		"TTL":              lock("L", LockOptions{TTL: -1}),
+		"a long TTL":       lock("L", LockOptions{TTL: MaxTTL + 1}),
+		"Wait":             lock("L", LockOptions{Wait: -1}),
+		"MaxHold":          lock("L", LockOptions{MaxHold: -1}),
+		"no name":          lock("", LockOptions{}),
+		"a long name":      lock(strings.Repeat("x", 1025), LockOptions{}),
+		"TryLock":          tried,
+		"PopLeftWait":      popped,
+		"PopWait":          poppedRight,
+		"lease":            take(0, 0),
+		"a long lease":     take(MaxTTL+1, 0),
+		"wait":             take(time.Second, -1),
+		"Put":              q.Put(ctx, 1, -1),
+		"Nack":             q.Nack(ctx, 1, -1),
+		"ExtendLease":      q.ExtendLease(ctx, 1, 0),
+		"MaxDeliveries":    q.CreateWith(ctx, ListOptions{MaxDeliveries: 3}),
+		"DeadLetter":       q.CreateWith(ctx, ListOptions{DeadLetter: "x"}),
+		"negative":         q.Configure(ctx, ListOptions{MaxDeliveries: -1, DeadLetter: "x"}),
+		"None, DeadLetter": q.Configure(ctx, ListOptions{MaxDeliveries: None, DeadLetter: "x"}),
+		"IfFence":          d.Set(IfFence(ctx, "", 1), "k", 1),
 	} {
 		var e *Error
 		if !errors.Is(err, ErrValue) || !errors.As(err, &e) || e.Op == "" {
@@ -295,9 +315,9 @@ func TestWaitOnWire(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
 		0:                      "00",
 		time.Nanosecond:        "01",
-		time.Second:            "d103e8",
+		time.Second:            "cd03e8",
 		1500 * time.Nanosecond: "01",
-		MaxTTL:                 "d3000002dec1f42c00",
+		MaxTTL:                 "cf000002dec1f42c00",
 		MaxTTL + 1:             "c0",
 		Forever:                "c0",
 	} {

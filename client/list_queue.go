@@ -58,6 +58,7 @@ func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Del
 	e, err := ask(
 		ctx,
 		wait,
+		ifLost,
 		func(wait time.Duration) *call { return l.take(claim, lease, wait) },
 		decodeDelivery[T],
 	)

@@ -9,7 +9,7 @@ import (
 
 // PopWait is Pop that waits for an element if the list is empty; see PopLeftWait.
 func (l *List[T]) PopWait(ctx context.Context, wait time.Duration) (T, error) {
-	return request(ctx, l.popWait(wait), decodeOne[T])
+	return ask(ctx, wait, ifRefused, l.popWait, decodeOne[T])
 }
 
 func (l *List[T]) popWait(wait time.Duration) *call {
@@ -26,7 +26,7 @@ func (l *List[T]) popWait(wait time.Duration) *call {
 // may be taken and lost. Take is for elements that must not be. Errors: ErrIndex if the wait has
 // ended; ErrValue if it is below 0.
 func (l *List[T]) PopLeftWait(ctx context.Context, wait time.Duration) (T, error) {
-	return request(ctx, l.popLeftWait(wait), decodeOne[T])
+	return ask(ctx, wait, ifRefused, l.popLeftWait, decodeOne[T])
 }
 
 func (l *List[T]) popLeftWait(wait time.Duration) *call {

@@ -131,6 +131,7 @@ func (c *Client) lock(ctx context.Context, name string, o *LockOptions) (*Lock, 
 	fence, err := ask(
 		ctx,
 		o.Wait,
+		ifLost,
 		func(wait time.Duration) *call { return l.request(wait, o.N) },
 		func(q *call) (*uint64, error) { return govalue.UnmarshalOf[*uint64](q.reply) },
 	)
@@ -210,7 +211,7 @@ func (l *Lock) Unlock(ctx context.Context) error {
 		return &Error{Op: codec.OpUnlock.String(), Err: ctx.Err()}
 	}
 	attempts := 0
-	was, err := ask(ctx, 0, func(time.Duration) *call {
+	was, err := ask(ctx, 0, ifLost, func(time.Duration) *call {
 		attempts++
 		return l.begin(codec.OpUnlock)
 	}, decodeOne[bool])

@@ -82,6 +82,8 @@ func (s *Subscription[T]) subscribe(ctx context.Context) error {
 		id, err := requestOn(ctx, cn, q, decodeOne[int64])
 		switch {
 		case errors.Is(err, errDown):
+		case errors.Is(err, ErrShuttingDown) && ctx.Err() == nil && s.client.ctx.Err() == nil:
+			s.client.pause(ctx, retries)
 		case errors.Is(err, ErrConnectionLost) && retries < len(s.client.slots) && s.client.ctx.Err() == nil:
 		case err != nil:
 			return err
@@ -205,7 +207,8 @@ func (s *Subscription[T]) fetch(ctx context.Context) error {
 	}
 	_, err := requestOn(waiting, cn, q, s.keep)
 	switch {
-	case errors.Is(err, errDown), errors.Is(err, ErrConnectionLost) && s.client.ctx.Err() == nil:
+	case errors.Is(err, errDown),
+		(errors.Is(err, ErrConnectionLost) || errors.Is(err, ErrShuttingDown)) && s.client.ctx.Err() == nil:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.conn, s.gap = nil, true

@@ -55,33 +55,61 @@ func left(wait time.Duration, began time.Time) time.Duration {
 	return max(0, wait-time.Since(began))
 }
 
-// ask sends a request that may wait on the server and is safe to repeat, because the server gives
-// what it has given to the same owner or claim again. If the connection is lost, ask makes the
-// request again for the time that is left. build is called for each attempt.
+// repeat says when a request that waits is asked again.
+type repeat bool
+
+const (
+	// ifRefused: when the server ends the wait because it stops. Nothing was done.
+	ifRefused repeat = false
+	// ifLost: also when the connection is lost. The server gives the same owner or claim the same
+	// grant again.
+	ifLost repeat = true
+)
+
+// ask sends a request that may wait on the server. If it is to be repeated, ask makes it again for
+// the time that is left. build is called for each attempt.
 func ask[R any](
 	ctx context.Context,
 	wait time.Duration,
+	again repeat,
 	build func(wait time.Duration) *call,
 	decode func(*call) (R, error),
 ) (result R, err error) {
 	began := time.Now()
 	var lost error
-	for retries := 0; ; {
+	for retries, attempts := 0, 0; ; attempts++ {
 		q := build(left(wait, began))
 		c := q.client
 		result, err = request(ctx, q, decode)
 		switch {
 		case errors.Is(err, ErrUnsent) && lost != nil:
 			return result, lost
-		case !errors.Is(err, ErrConnectionLost) || c.ctx.Err() != nil:
+		case c.ctx.Err() != nil:
+			return result, err
+		case errors.Is(err, ErrConnectionLost) && again == ifLost:
+			lost = err
+		case errors.Is(err, ErrShuttingDown):
+			c.pause(ctx, attempts)
+		default:
 			return result, err
 		}
-		lost = err
 		if left(wait, began) == 0 {
 			if retries++; retries > len(c.slots) { // a restarted server may have broken every connection
 				return result, err
 			}
 		}
+	}
+}
+
+// pause waits before a request is made again that the server refused because it is stopping: until
+// it has closed the connection, there is no other.
+func (c *Client) pause(ctx context.Context, attempts int) {
+	timer := time.NewTimer(min(firstBackoff<<min(attempts, 10), c.options.MaxBackoff))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-c.ctx.Done():
 	}
 }
 

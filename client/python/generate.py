@@ -24,6 +24,11 @@ def python(name: str) -> Callable[[F], F]:  # noqa: ARG001
     return lambda method: method
 
 
+def waits(method: F) -> F:
+    """Marks a method whose request waits in the server."""
+    return method
+
+
 class Kind(NamedTuple):
     """One kind of table, and how its methods send requests."""
 
@@ -110,7 +115,8 @@ def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
     last = method.body[-1]
     if not isinstance(last, ast.Return) or last.value is None:
         raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end with a return of its request")
-    sent = f"{kind.send}({ast.unparse(last.value)})"
+    send = "self._perform_waiting" if "waits" in marked and kind.name != "pipeline" else kind.send
+    sent = f"{send}({ast.unparse(last.value)})"
     if kind.name == "sync" and result == "V":
         sent = f"cast(V, {sent})"
     if kind.name != "sync" or result != "None":

@@ -27,7 +27,7 @@ from typing import (
     overload,
 )
 
-from generate import only, python
+from generate import only, python, waits
 
 from cyberdb_fast import requests
 from cyberdb_fast.expiry import Duration
@@ -243,21 +243,84 @@ class ListMethods(Generic[V]):
         """Adds value at the front, as fast as append does at the end."""
         return requests.list_append_left(self._t, value)
 
-    def extend(self, values: Iterable[V]) -> None:
-        """Adds values at the end in one request, which adds all of them or none."""
-        return requests.list_extend(self._t, as_list(values))
+    @overload
+    def extend(self, values: Iterable[V]) -> None: ...
+    @overload
+    def extend(self, values: requests.Receipt, lease: Duration = ...) -> None: ...
+    def extend(self, values: Any, lease: Any = MISSING) -> None:
+        """Adds values at the end in one request, which adds all of them or none.
+
+        With an item that was taken, or a receipt and a lease, it is extend_lease.
+        """
+        return (
+            requests.list_extend_lease(self._t, values, lease)
+            if requests.is_lease(values, lease)
+            else requests.list_extend(self._t, as_list(values))
+        )
 
     def insert(self, index: SupportsIndex, value: V) -> None:
         """Inserts value before index."""
         return requests.list_insert(self._t, index, value)
 
+    @only("pipeline")
     def pop(self, index: SupportsIndex = -1) -> V:
         """Removes the element at index and returns it. Errors: IndexError."""
         return requests.list_pop(self._t, index)
 
+    @only("pipeline")
     def popleft(self) -> V:
         """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
         return requests.list_pop_left(self._t)
+
+    def put(self, value: V, *, delay: Duration = 0) -> None:
+        """Adds value at the end, after delay: seconds or a timedelta.
+
+        Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
+        years; TypeError if it is another type.
+        """
+        return requests.list_put(self._t, value, delay)
+
+    @waits
+    def take(
+        self, lease: Duration = requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
+    ) -> Optional[requests.QueueItem[V]]:
+        """Takes the first element out of the list, for the time lease; None if the wait ends.
+
+        It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
+        item has value, receipt and deliveries. Until ack, nack or the end of its lease only
+        leased() counts it; no other method sees it, clear neither. When the lease ends, the item
+        returns to the front. Errors: ValueError, TypeError.
+        """
+        return requests.list_take(self._t, lease, wait)
+
+    def ack(self, item: requests.Receipt) -> None:
+        """Removes an item that was taken; item may be its receipt.
+
+        Errors: LeaseExpired if it is not leased under this receipt any more.
+        """
+        return requests.list_ack(self._t, item)
+
+    def nack(self, item: requests.Receipt, *, delay: Duration = 0) -> None:
+        """Gives an item that was taken back to the front, or to the end after delay.
+
+        Errors: those of ack, and of put.
+        """
+        return requests.list_nack(self._t, item, delay)
+
+    def extend_lease(self, item: requests.Receipt, lease: Duration = requests.DEFAULT_LEASE) -> None:
+        """Makes the lease of an item that was taken last for the time lease from now on.
+
+        Errors: those of ack; ValueError, TypeError.
+        """
+        return requests.list_extend_lease(self._t, item, lease)
+
+    def leased(self) -> int:
+        """Returns the number of items that are taken and leased."""
+        return requests.list_held(self._t, 0)
+
+    def delayed(self) -> int:
+        """Returns the number of items whose delay is not over."""
+        return requests.list_held(self._t, 1)
 
     def remove(self, value: V) -> None:
         """Removes the first element that equals value. Errors: ValueError if none does."""

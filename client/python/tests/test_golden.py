@@ -15,8 +15,11 @@ from conftest import CPYTHON, ROOT
 from cyberdb_fast import (
     ABSENT,
     BadRequest,
+    LeaseExpired,
+    LockLost,
     cpace,
     frames,
+    lock_requests,
     methods_aio,
     methods_pipeline,
     methods_sync,
@@ -65,6 +68,8 @@ def test_reprs() -> None:
 # ---- frames
 
 D, E, L = requests.table_name("d"), requests.table_name("e"), requests.table_name("l")
+ONE, TWO = b"one".ljust(16, b"\0"), b"two".ljust(16, b"\0")
+JOBS = lock_requests.name_of("jobs", "lock")
 RAW = Request  # a request that no client sends
 REQUESTS: Dict[str, Request[Any]] = {
     "ping": requests.ping(),
@@ -134,6 +139,37 @@ REQUESTS: Dict[str, Request[Any]] = {
     "list append left": requests.list_append_left(L, 0),
     "list pop left": requests.list_pop_left(L),
     "list clear": requests.list_clear(L),
+    "list put": requests.list_put(L, "job"),
+    "list put, in a minute": requests.list_put(L, "later", 60),
+    "list take": requests.list_take(L, 60, None, ONE),
+    "list take, nothing within its time": requests.list_take(L, 60, 0, TWO),
+    "list take, again": requests.list_take(L, 60, 0, TWO),
+    "list held": requests.list_held(L, 0),
+    "list extend lease": requests.list_extend_lease(L, 45, 60),
+    "list nack": requests.list_nack(L, 45),
+    "list ack": requests.list_ack(L, 48),
+    "list ack, no lease": requests.list_ack(L, 48),
+    "configure, list": requests.configure(L, dead_letter="dead", max_deliveries=3),
+    "options, list": requests.list_options(L),
+    "cancel, nothing waits": lock_requests.cancel(1),
+    "lock": lock_requests.lock(JOBS, ONE, 60_000, None, 1),
+    "lock, held": lock_requests.lock(JOBS, TWO, 60_000, 0, 1),
+    "renew lock": lock_requests.renew_lock(JOBS, ONE, 60_000),
+    "renew lock, lost": lock_requests.renew_lock(JOBS, TWO, 60_000),
+    "dict set, if fence": lock_requests.if_fence(requests.dict_set(D, "k", 1), "jobs", 54),
+    "unlock": lock_requests.unlock(JOBS, ONE),
+    "lock holders, none": lock_requests.lock_holders(JOBS),
+    "dict get or compute, fresh": requests.dict_get_or_compute(D, "k", ONE, 60_000, 0, None),
+    "dict get or compute": requests.dict_get_or_compute(D, "made", ONE, 60_000, 0, None),
+    "dict get or compute, another does": requests.dict_get_or_compute(D, "made", TWO, 60_000, 0, 0),
+    "renew compute": requests.renew_compute(D, "made", ONE, 60_000),
+    "computed": requests.computed(D, "made", ONE),
+    "subscribe": lock_requests.subscribe(["news", "jobs"], ["log."]),
+    "publish": lock_requests.publish("log.web", 7),
+    "receive": lock_requests.receive(1, 10, None),
+    "receive, nothing within its time": lock_requests.receive(1, 10, 0),
+    "receive, no subscription": lock_requests.receive(2, 10, 0),
+    "unsubscribe": lock_requests.unsubscribe(1),
     "rename": requests.rename(L, requests.table_name("m")),
     "drop": requests.drop(requests.table_name("m")),
 }
@@ -168,23 +204,11 @@ OTHERS = {
     "unknown opcode",
     "unknown flag",
     "value cut short",
-    "cancel, nothing waits",
-    "lock",
-    "lock, held",
-    "renew lock",
-    "renew lock, lost",
-    "dict set, if fence",
     "dict set, other fence",
-    "unlock",
-    "lock holders, none",
     "create locks",
     "lock grant",
     "lock release",
-    "dict get or compute, fresh",
-    "dict get or compute",
-    "dict get or compute, another does",
-    "renew compute",
-    "computed",
+    "list return",
 }
 MILLISECONDS = {"dict set, within a minute, if version": 60_000, "dict pop, within a minute": 60_000}
 RESULTS: Dict[str, Any] = {
@@ -196,6 +220,19 @@ RESULTS: Dict[str, Any] = {
     "dict ttl, absent": KeyError,
     "configure, no such option": ValueError,
     "options": {"ttl": 60.0, "idle": None, "max_entries": 1000, "max_bytes": None, "policy": "s3fifo"},
+    "options, list": {"max_deliveries": 3, "dead_letter": "dead"},
+    "list take, nothing within its time": None,
+    "list held": 1,
+    "list ack, no lease": LeaseExpired,
+    "renew lock, lost": LockLost,
+    "lock, held": None,
+    "lock holders, none": ([], 0),
+    "dict get or compute, fresh": (0, "done", 0),
+    "dict get or compute": (3, None, 57),
+    "dict get or compute, another does": (4, None, 0),
+    "receive": (0, [("log.web", 7)]),
+    "receive, nothing within its time": (0, []),
+    "receive, no subscription": KeyError,
     "dict items": [("k", "done"), ((1, "a"), 2.5), ("s", []), ("c", 1)],
     "dict get many": {"k": "done", "c": 1},
     "list get, out of range": IndexError,
@@ -237,13 +274,13 @@ def test_frames() -> None:
 
 
 METHODS = (ROOT / "client/python/methods.py").read_text()
-LOGGED = {"DICT FORGET", "DICT HORIZON", "LIST RETURN", "DICT GET OR COMPUTE"}  # logs alone have them; cached() sends the last
+LOGGED = {"DICT FORGET", "DICT HORIZON", "LIST RETURN"}  # only the server's log has them
+OWN = {"DICT GET OR COMPUTE"}  # which CyberDict.get_or_compute sends
 SLICES = {"LIST SLICE", "LIST SET SLICE", "LIST DELETE SLICE"}  # made by list_get, list_set and list_delete
-QUEUES = {f"LIST {name}" for name in ("PUT", "TAKE", "ACK", "NACK", "EXTEND LEASE", "HELD")}  # of their own form
 COMMANDS = [
     name
     for name in opcodes.OPCODE_NAMES.values()
-    if name.startswith(("DICT ", "LIST ")) and name not in SLICES | LOGGED | QUEUES
+    if name.startswith(("DICT ", "LIST ")) and name not in SLICES | LOGGED | OWN
 ]
 
 

@@ -12,6 +12,7 @@ The names are those of CyberDB, so a program that uses CyberDB only changes its 
 cyberdb_fast.aio is the same API for asyncio.
 """
 
+from .cached import cached
 from .client import Client, connect
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
@@ -24,6 +25,9 @@ from .errors import (
     DeadlineExceeded,
     DisconCyberDBError,
     EncryptionMismatch,
+    LeaseExpired,
+    LockLost,
+    LockTimeout,
     LostChangeWarning,
     NoSuchTable,
     NotDurable,
@@ -45,12 +49,15 @@ from .errors import (
     WrongTableKind,
     WrongTableNameCyberDBError,
 )
-from .expiry import DictOptions
+from .expiry import DictOptions, ListOptions
+from .lock import Lock
+from .lock_requests import Message
 from .pipeline import DictPipeline, ListPipeline, Pipeline
 from .proxy import Proxy
-from .requests import ABSENT, Table
+from .requests import ABSENT, QueueItem, Table
 from .result import Result
 from .server import Server
+from .subscription import Subscription
 from .values import Extension, Unopened, register_type
 
 __version__ = "0.1.0"
@@ -71,8 +78,14 @@ __all__ = [
     "DisconCyberDBError",
     "EncryptionMismatch",
     "Extension",
+    "LeaseExpired",
+    "ListOptions",
     "ListPipeline",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
     "LostChangeWarning",
+    "Message",
     "NoSuchTable",
     "NotDurable",
     "Overloaded",
@@ -80,6 +93,7 @@ __all__ = [
     "PoolTimeout",
     "ProtocolError",
     "Proxy",
+    "QueueItem",
     "ReadOnly",
     "ReplyTooLarge",
     "RequestTimeout",
@@ -87,6 +101,7 @@ __all__ = [
     "Server",
     "ServerError",
     "ServerUnreachable",
+    "Subscription",
     "Table",
     "TableExists",
     "TooLarge",
@@ -98,6 +113,7 @@ __all__ = [
     "WrongPasswordCyberDBError",
     "WrongTableKind",
     "WrongTableNameCyberDBError",
+    "cached",
     "connect",
     "register_type",
 ]

@@ -24,39 +24,32 @@ import asyncio
 from typing import (
     Any,
     AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
     Dict,
     Iterable,
     List,
     Mapping,
     NoReturn,
     Optional,
-    Tuple,
     TypeVar,
     Union,
-    overload,
 )
 
-from . import opcodes, requests
-from .aio_connection import Arrived, Connection, Forked
+from . import lock_requests, opcodes, requests
+from .aio_connection import Arrived, Forked
 from .aio_connections import Connections
-from .aio_table import Durable
+from .aio_lock import Lock
+from .aio_subscription import Subscription
+from .aio_tables import CyberDict, CyberList, Pipeline
+from .aio_waiting import Keeper, WaitingConnection, wait_for
 from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT
-from .errors import ConnectionLost, DisconCyberDBError, VersionMismatch, WrongTableKind
-from .expiry import KEEP_TTL, DictOptions, Duration, Policy, milliseconds
+from .errors import ConnectionLost, DisconCyberDBError, WrongTableKind
+from .expiry import DictOptions, Duration, ListOptions, Policy
 from .frames import Reply
-from .methods_aio import DictMethods, ListMethods
-from .pipeline import DictPipeline, ListPipeline
 from .proxy import check_dict_content, check_list_content
-from .requests import MISSING, Missing, Request, StreamRequest, Table
-from .result import BasePipeline, Result, set_replies, values_or_errors
+from .requests import MISSING, Missing, Request, StreamRequest, Table, WaitingRequest
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
 T = TypeVar("T")
-K = TypeVar("K")
-V = TypeVar("V")
 
 DEFAULT_CONNECTIONS = 2
 
@@ -131,7 +124,8 @@ class Client:
         """Makes sure that there is a connection. Errors: those of connect()."""
         await self._connections.for_loop().get()
 
-    async def _connection(self) -> Connection:
+    async def connection(self) -> WaitingConnection:
+        """A connection of the running loop."""
         return self._connections.ready() or await self._connections.for_loop().get()
 
     async def exchange(self, request: Request[Any]) -> Arrived:
@@ -156,11 +150,41 @@ class Client:
         if self._settings.track_changes:
             batch = [requests.tracking(request) for request in batch]
         try:
-            return await (await self._connection()).exchange_all(batch)
+            return await (await self.connection()).exchange_all(batch)
         except ConnectionLost as e:
             if not isinstance(e, Forked) and not all(request.opcode in opcodes.READS for request in batch):
                 raise
         return await (await self._connections.for_loop().get()).exchange_all(batch)
+
+    async def perform(self, request: Request[T]) -> T:
+        """Sends one request and returns its result."""
+        reply, sink = await self.exchange(request)
+        return request.result(requests.join_parts(reply, sink))
+
+    async def perform_waiting(self, request: WaitingRequest[T]) -> T:
+        """Sends a request that may wait in the server, and returns its result.
+
+        If the connection is lost, a request that may be repeated is, within its wait.
+        """
+        if self._settings.track_changes:
+            requests.tracking(request)
+        return request.result(await wait_for(self.connection, request))
+
+    def give_back(self, request: Request[Any]) -> None:
+        """Sends a request that gives something back, without waiting for the reply."""
+        connection = self._connections.ready()
+        if connection is not None:
+            connection.post(request)
+
+    @property
+    def keeper(self) -> Keeper:
+        """What renews leases, on this event loop."""
+        return self._connections.for_loop().keeper
+
+    @property
+    def request_timeout(self) -> Optional[float]:
+        """The request_timeout of connect()."""
+        return self._settings.request_timeout
 
 
 class Proxy:
@@ -215,11 +239,21 @@ class Proxy:
         return CyberDict(self, table_name)
 
     async def create_cyberlist(
-        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
+        self,
+        table_name: str,
+        content: Optional[Iterable[Any]] = None,
+        *,
+        exist_ok: bool = False,
+        max_deliveries: Optional[int] = None,
+        dead_letter: Optional[str] = None,
     ) -> CyberList[Any]:
-        """Creates a list with the given content and returns it; otherwise as create_cyberdict."""
+        """As cyberdb_fast.Proxy.create_cyberlist."""
         name = requests.table_name(table_name)
-        await self._perform(requests.create_list(name, check_list_content(content), exist_ok))
+        await self._perform(
+            requests.create_list(
+                name, check_list_content(content), exist_ok, max_deliveries=max_deliveries, dead_letter=dead_letter
+            )
+        )
         return CyberList(self, table_name)
 
     async def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
@@ -246,16 +280,68 @@ class Proxy:
         max_entries: Union[int, Missing, None] = MISSING,
         max_bytes: Union[int, Missing, None] = MISSING,
         policy: Union[Policy, Missing, None] = MISSING,
+        max_deliveries: Union[int, Missing, None] = MISSING,
+        dead_letter: Union[str, Missing, None] = MISSING,
     ) -> None:
         """As cyberdb_fast.Proxy.configure."""
-        name = requests.table_name(table_name)
         await self._perform(
-            requests.configure(name, ttl=ttl, idle=idle, max_entries=max_entries, max_bytes=max_bytes, policy=policy)
+            requests.configure(
+                requests.table_name(table_name),
+                ttl=ttl,
+                idle=idle,
+                max_entries=max_entries,
+                max_bytes=max_bytes,
+                policy=policy,
+                max_deliveries=max_deliveries,
+                dead_letter=dead_letter,
+            )
         )
 
     async def options(self, table_name: str) -> DictOptions:
         """As cyberdb_fast.Proxy.options."""
         return await self._perform(requests.options(requests.table_name(table_name)))
+
+    async def list_options(self, table_name: str) -> ListOptions:
+        """As cyberdb_fast.Proxy.list_options."""
+        return await self._perform(requests.list_options(requests.table_name(table_name)))
+
+    def lock(
+        self,
+        name: str,
+        ttl: Duration = 30,
+        wait: Optional[Duration] = None,
+        renew: bool = True,
+        max_hold: Optional[Duration] = None,
+        reentrant: bool = False,
+    ) -> Lock:
+        """Returns a lock, for `async with`. Arguments are those of cyberdb_fast.Proxy.lock.
+
+        Its owner is the task that acquires it.
+        """
+        return Lock(self, name, ttl, wait, renew, max_hold, reentrant)
+
+    def semaphore(
+        self,
+        name: str,
+        n: int,
+        ttl: Duration = 30,
+        wait: Optional[Duration] = None,
+        renew: bool = True,
+        max_hold: Optional[Duration] = None,
+    ) -> Lock:
+        """As cyberdb_fast.Proxy.semaphore."""
+        return Lock(self, name, ttl, wait, renew, max_hold, False, n)
+
+    async def publish(self, channel: str, value: Any) -> int:
+        """As cyberdb_fast.Proxy.publish."""
+        return await self._perform(lock_requests.publish(channel, value))
+
+    def subscribe(self, *channels: str, prefix: Union[str, Iterable[str]] = ()) -> Subscription:
+        """Returns a subscription, for `async with` and `async for`.
+
+        See cyberdb_fast.Proxy.subscribe.
+        """
+        return Subscription(self, channels, prefix)
 
     async def exists(self, table_name: str) -> bool:
         """Whether a table of that name exists."""
@@ -301,6 +387,18 @@ class Proxy:
         """Sends a request without effect and waits for the reply."""
         await self._perform(requests.ping())
 
+    def _check(self) -> None:
+        if not self._connected:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+
+    @property
+    def _keeper(self) -> Keeper:
+        return self._client.keeper
+
+    async def _perform_waiting(self, request: WaitingRequest[T]) -> T:
+        self._check()
+        return await self._client.perform_waiting(request)
+
     async def _perform(self, request: Request[T]) -> T:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
@@ -322,105 +420,3 @@ class Proxy:
                 yield value
         finally:
             values.close()
-
-
-class Pipeline(BasePipeline):
-    """Requests that are sent together, at the end of `async with` or by execute().
-
-    async with proxy.pipeline() as pipe:
-        visits = pipe.on(await proxy.get_cyberdict("visits"))
-        home = visits.increment("home")
-    print(home.value)
-    """
-
-    def __init__(self, send: Callable[[List[Request[Any]]], Awaitable[List[Reply]]]) -> None:
-        super().__init__()
-        self._send = send
-
-    @overload
-    def on(self, table: CyberDict[K, V]) -> DictPipeline[K, V]: ...
-    @overload
-    def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
-    def on(self, table: Any) -> Any:
-        """Returns a handle of a table of aio whose methods add requests and return Results."""
-        if isinstance(table, CyberDict):
-            return DictPipeline(self, table._t, isinstance(table._sender, Durable))
-        if isinstance(table, CyberList):
-            return ListPipeline(self, table._t, isinstance(table._sender, Durable))
-        raise TypeError(f"a pipeline works on a CyberDict or a CyberList of aio, not on {type(table).__name__}")
-
-    async def execute(self) -> List[Any]:
-        """As cyberdb_fast.Pipeline.execute."""
-        return values_or_errors(await self._exchange())
-
-    async def _exchange(self) -> List[Result[Any]]:
-        results = self._clear()
-        if results:
-            set_replies(results, await self._send([result._request for result in results]))
-        return results
-
-    async def __aenter__(self) -> Pipeline:
-        return self
-
-    async def __aexit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
-        if exc_type is None:
-            await self._exchange()
-        else:
-            self._clear()
-
-
-class CyberDict(DictMethods[K, V]):
-    """A dict in the server: the methods of cyberdb_fast.CyberDict, to be awaited."""
-
-    def __getitem__(self, key: K) -> Awaitable[V]:
-        return self.getitem(key)
-
-    def __aiter__(self) -> AsyncIterator[K]:
-        return self.keys()
-
-    def keys(self) -> AsyncIterator[K]:
-        """Iterates over the keys in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.DICT_KEYS, self._t))
-
-    def values(self) -> AsyncIterator[V]:
-        """Iterates over the values in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.DICT_VALUES, self._t))
-
-    async def items(self) -> AsyncIterator[Tuple[K, V]]:
-        """Iterates over the items in order, as of one moment, in bounded memory."""
-        flat = self._stream(requests.stream(opcodes.DICT_ITEMS, self._t))
-        try:
-            async for key in flat:
-                yield key, await flat.__anext__()
-        finally:
-            await flat.aclose()
-
-    async def modify(
-        self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None
-    ) -> V:
-        """As cyberdb_fast.CyberDict.modify."""
-        on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
-        while True:
-            try:
-                entry = await self._perform(requests.dict_get_versioned(self._t, key))
-            except KeyError:
-                if default is MISSING:
-                    raise
-                entry = requests.Versioned(default, 0)
-            new = change(entry.value)
-            try:
-                await self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
-            except VersionMismatch:
-                continue
-            return new
-
-
-class CyberList(ListMethods[V]):
-    """A list in the server: the methods of cyberdb_fast.CyberList, to be awaited."""
-
-    def __getitem__(self, index: Any) -> Awaitable[Any]:
-        return self._perform(requests.list_get(self._t, index))
-
-    def __aiter__(self) -> AsyncIterator[V]:
-        """Iterates over the elements in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.LIST_ALL, self._t))

@@ -8,7 +8,7 @@ import os
 import socket
 from collections import deque
 from functools import partial
-from typing import IO, Any, Deque, Dict, List, Optional, Tuple
+from typing import IO, TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from . import frames, requests
 from .aio_time import Alarm, first_of
@@ -30,6 +30,9 @@ from .requests import Request, StreamRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 # Requests wait while more than this is outstanding. The server closes a connection that sends 80
 # MiB ahead of its replies.
 MAX_OUTSTANDING_BYTES = 32 << 20
@@ -45,11 +48,12 @@ class Forked(ConnectionLost):
 class _Outstanding:
     """One request that waits for its reply."""
 
-    __slots__ = ("bytes", "deadline", "future", "sink")
+    __slots__ = ("bytes", "deadline", "future", "late", "sink")
 
     def __init__(self, future: asyncio.Future[Reply], size: int, sink: Optional[IO[bytes]], deadline: float) -> None:
         self.future, self.bytes, self.sink = future, size, sink
         self.deadline = deadline  # by MONOTONIC; 0: none
+        self.late: Optional[Callable[[Reply], None]] = None  # takes the reply if the task has gone
 
     def abandon(self) -> None:
         """The task has been cancelled: drops the reply."""
@@ -82,12 +86,17 @@ class Connection(asyncio.Protocol):
         self.timed_out = False
 
     @property
+    def settings(self) -> Settings:
+        """The settings of the client."""
+        return self._settings
+
+    @property
     def usable(self) -> bool:
         """Whether new requests may be sent."""
         return self.lost is None and not self.timed_out
 
     @classmethod
-    async def open(cls, settings: Settings, end: asyncio.Future[None]) -> Connection:
+    async def open(cls, settings: Settings, end: asyncio.Future[None]) -> Self:
         """Connects and authenticates.
 
         Errors: those of connection.Connection.open; DisconCyberDBError as soon as end is done,
@@ -108,7 +117,7 @@ class Connection(asyncio.Protocol):
         return connection
 
     @classmethod
-    async def _open(cls, loop: asyncio.AbstractEventLoop, settings: Settings) -> Connection:
+    async def _open(cls, loop: asyncio.AbstractEventLoop, settings: Settings) -> Self:
         if settings.unix:
             _, connection = await loop.create_unix_connection(lambda: cls(settings), settings.unix)
         else:
@@ -219,7 +228,7 @@ class Connection(asyncio.Protocol):
                     raise ConnectionLost(f"the server closed the connection: {reply_error(part)}")
                 raise unexpected(part)
             waited_for = not one.future.done()  # False if the task was cancelled or has timed out
-            if waited_for and (part.more or one.sink is not None):
+            if (waited_for or one.late is not None) and (part.more or one.sink is not None):
                 if one.sink is None:
                     one.sink = requests.spool(self._settings.max_reply_bytes)
                 if part.status == frames.OK:
@@ -229,6 +238,8 @@ class Connection(asyncio.Protocol):
                 self.outstanding_bytes -= one.bytes
                 if waited_for:
                     one.future.set_result(part)
+                elif one.late is not None:
+                    one.late(requests.join_parts(part, one.sink))
         if self.timed_out:
             self._close_if_timed_out()
         while self._space_waiters and self.outstanding_bytes < MAX_OUTSTANDING_BYTES:
@@ -240,7 +251,8 @@ class Connection(asyncio.Protocol):
         try:
             sink.write(part.body)
         except ReplyTooLarge as e:
-            one.future.set_exception(e)
+            if not one.future.done():
+                one.future.set_exception(e)
             raise
 
     async def exchange(self, request: Request[Any]) -> Arrived:
@@ -291,31 +303,32 @@ class Connection(asyncio.Protocol):
                 if alarm is not None:
                     alarm.cancel()
 
-    def _time_out(self, waiter: asyncio.Future[None]) -> None:
+    def _time_out(self, waiter: asyncio.Future[Any]) -> None:
         if not waiter.done():
             waiter.set_exception(self._request_timeout())
 
-    def _frame(self, request: Request[Any]) -> Tuple[int, bytes]:
-        """Returns the id and the frame of a request."""
+    def _frame(self, request: Request[Any], milliseconds: Optional[int] = None) -> Tuple[int, bytes]:
+        """Returns the id and the frame of a request; milliseconds is its own deadline."""
         session = self._session
         if self.lost is not None or session is None:
             raise ConnectionLost(f"{self.lost}; the request was not sent") from self.lost
-        frame = session.next_frame(request.opcode, request.flags, request.payload, session.milliseconds)
+        limit = session.milliseconds if milliseconds is None else milliseconds
+        frame = session.next_frame(request.opcode, request.flags, request.payload, limit)
         return session.last_id, frame
 
-    def _start(self, request: Request[Any], framed: Tuple[int, bytes]) -> _Outstanding:
+    def _start(self, request: Request[Any], framed: Tuple[int, bytes], waits: bool = False) -> _Outstanding:
         """Queues a request, to be sent at the end of this iteration of the event loop.
 
-        Errors: Forked.
+        One that waits does not make the connection busy, and has no deadline here. Errors: Forked.
         """
         if not self._unsent and self._pid != os.getpid():  # a system call, so once per iteration
             self.detach()
             raise Forked(str(self.lost))
         request_id, frame = framed
         timeout = self._settings.request_timeout
-        deadline = 0.0 if timeout is None else self._clock() + timeout
+        deadline = 0.0 if timeout is None or waits else self._clock() + timeout
         sink = requests.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
-        one = _Outstanding(self._loop.create_future(), len(frame), sink, deadline)
+        one = _Outstanding(self._loop.create_future(), 0 if waits else len(frame), sink, deadline)
         if self.lost is not None:  # during the wait for space
             one.future.set_exception(self._ended())
             return one
@@ -333,7 +346,7 @@ class Connection(asyncio.Protocol):
         self._alarm = None
         now = self._clock()
         for one in self._outstanding.values():
-            if one.future.done():
+            if one.future.done() or not one.deadline:
                 continue
             if one.deadline > now:
                 self._alarm = Alarm(self._loop, one.deadline - now, self._on_alarm)

@@ -8,7 +8,8 @@ import os
 from threading import get_ident
 from typing import AsyncGenerator, Dict, List, Optional
 
-from .aio_connection import Connection, closed
+from .aio_connection import closed
+from .aio_waiting import Keeper, WaitingConnection
 from .errors import DisconCyberDBError
 from .settings import Settings
 
@@ -21,14 +22,15 @@ class LoopConnections:
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.pid, self.thread = loop, os.getpid(), get_ident()
-        self.all: List[Optional[Connection]] = [None] * settings.max_connections
+        self.all: List[Optional[WaitingConnection]] = [None] * settings.max_connections
         self._settings = settings
         self._locks = [asyncio.Lock() for _ in self.all]
         self._end: asyncio.Future[None] = loop.create_future()  # done when the client is closed
+        self.keeper = Keeper(self.get)
         self._at = 0  # index of the current connection
         self._cleanup: Optional[AsyncGenerator[None, None]] = None
 
-    def ready(self) -> Optional[Connection]:
+    def ready(self) -> Optional[WaitingConnection]:
         """Returns the current connection; None if it is busy or has to be opened.
 
         Requests on one connection share system calls. Alternating between two connections costs a
@@ -39,7 +41,7 @@ class LoopConnections:
             return None
         return connection if connection.outstanding_bytes < BUSY_BYTES else None
 
-    async def get(self) -> Connection:
+    async def get(self) -> WaitingConnection:
         """Returns the current connection, or the next one if it is busy; opens it if necessary.
 
         Errors: those of connect().
@@ -61,7 +63,7 @@ class LoopConnections:
             if self._end.done():
                 raise closed()
             if connection is None or not connection.usable:
-                connection = self.all[at] = await Connection.open(self._settings, self._end)
+                connection = self.all[at] = await WaitingConnection.open(self._settings, self._end)
         return connection
 
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
@@ -81,6 +83,7 @@ class LoopConnections:
 
     def close(self) -> None:
         """Closes all connections and fails what waits for them."""
+        self.keeper.close()
         if not self._end.done():
             self._end.set_result(None)
         for connection in self.all:
@@ -110,7 +113,7 @@ class Connections:
         self._loops: Dict[asyncio.AbstractEventLoop, LoopConnections] = {}
         self._closed = False
 
-    def ready(self) -> Optional[Connection]:
+    def ready(self) -> Optional[WaitingConnection]:
         """Returns the running loop's current connection; None if for_loop has to choose."""
         current = self._current
         if current is None or current.thread != get_ident() or not current.loop.is_running():

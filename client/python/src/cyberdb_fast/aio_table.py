@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, AsyncGenerator, Awaitable, Protocol, TypeVar
 
 from . import requests
-from .requests import Request, StreamRequest
+from .requests import Request, StreamRequest, WaitingRequest
+from .table import Fence, Prepare, preparation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .aio_waiting import Keeper
 
 T = TypeVar("T")
 
@@ -18,19 +21,40 @@ class Sender(Protocol):
 
     def _perform(self, request: Request[T]) -> Awaitable[T]: ...
 
+    def _perform_waiting(self, request: WaitingRequest[T]) -> Awaitable[T]: ...
+
+    @property
+    def _keeper(self) -> Keeper: ...
+
     def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]: ...
 
 
-class Durable:
-    """A sender that makes each change durable: the server replies when the change is on disk."""
+class Prepared:
+    """A sender that changes each request before it is sent: makes it durable, or fenced."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, sender: Sender, prepare: Prepare) -> None:
+        self._sender, self._own = sender, prepare
+
+    def prepare(self, request: Request[T]) -> Request[T]:
+        """Changes a request as this sender, and those that it wraps, do; returns it."""
+        inner = preparation(self._sender)
+        self._own(request)
+        return request if inner is None else inner(request)
 
     def _perform(self, request: Request[T]) -> Awaitable[T]:
-        return self._sender._perform(requests.durable(request))
+        self._own(request)
+        return self._sender._perform(request)
+
+    def _perform_waiting(self, request: WaitingRequest[T]) -> Awaitable[T]:
+        self._own(request)
+        return self._sender._perform_waiting(request)
+
+    @property
+    def _keeper(self) -> Keeper:
+        return self._sender._keeper
 
     def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
+        self._own(request)
         return self._sender._stream(request)
 
 
@@ -39,6 +63,7 @@ class Handle:
 
     def __init__(self, sender: Sender, name: str) -> None:
         self._perform, self._stream = sender._perform, sender._stream
+        self._perform_waiting = sender._perform_waiting
         self._sender, self._name = sender, name
         self._t = requests.table_name(name)
 
@@ -50,7 +75,11 @@ class Handle:
     @property
     def durable(self) -> Self:
         """The same table; its changes return when they are on disk. See CyberDict.durable."""
-        return type(self)(Durable(self._sender), self._name)
+        return type(self)(Prepared(self._sender, requests.durable), self._name)
+
+    def fenced(self, lock: Fence) -> Self:
+        """The same table, for requests while lock is held. See CyberDict.fenced."""
+        return type(self)(Prepared(self._sender, lock.fence_request), self._name)
 
     __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import threading
-from typing import Any, Callable, Coroutine, Optional, TypeVar, Union
+from typing import Any, Awaitable, Callable, Coroutine, Optional, TypeVar, Union
 
 from .clock import MONOTONIC
 
@@ -88,7 +88,25 @@ async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: 
     return None
 
 
-def _retrieve_error(task: asyncio.Task[Any]) -> None:
+def _retrieve_error(task: asyncio.Future[Any]) -> None:
     """Marks the task's error as retrieved; otherwise asyncio would log it after a cancellation."""
     if not task.cancelled():
         task.exception()
+
+
+def current_task() -> Optional[asyncio.Task[Any]]:
+    """The task of the caller; None if no event loop runs."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Awaits work, which goes on if the caller is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_retrieve_error)
+        raise

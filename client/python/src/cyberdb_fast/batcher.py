@@ -19,6 +19,7 @@ import weakref
 from typing import Any, Deque, Dict, List, Optional
 
 from . import frames, opcodes
+from .background import Background
 from .clock import MONOTONIC
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, CyberDBError
@@ -213,6 +214,7 @@ class Batcher:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self.background = Background(pool.settings, pool.timers_are_expensive)
         # What it has learned about its callers. Threads write it without a lock; only speed depends
         # on it.
         self._single_thread = False  # whether callers come from one thread

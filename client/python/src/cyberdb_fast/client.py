@@ -9,14 +9,15 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Opti
 
 from . import requests
 from .affinity import assign_process_number, current_hub, current_location
+from .background import Background, wait_for
 from .batcher import Batcher, is_batchable
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, TooLarge
-from .frames import Reply
+from .frames import OK, Reply
 from .opcodes import READS
 from .pool import Pool
 from .proxy import Proxy
-from .requests import Request, StreamRequest
+from .requests import Request, StreamRequest, WaitingRequest
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 from .waiter import ENTRY_POINTS, Lease
 
@@ -123,7 +124,9 @@ class Client:
         self._closed = True
         for batcher in list(self._hub_batchers.values()):
             batcher.pool.closed = True  # their own threads close the connections
+            batcher.background.close()
         self._batcher.pool.close()
+        self._batcher.background.close()
 
     def __enter__(self) -> Client:
         return self
@@ -202,6 +205,58 @@ class Client:
             batch = [requests.tracking(request) for request in batch]
         return self._with_connection(methodcaller("exchange_all", batch), batch)
 
+    def perform_waiting(self, request: WaitingRequest[T]) -> T:
+        """Sends a request that may wait in the server, and returns its result.
+
+        It is tried at once on an idle connection. If it has to wait, it waits in the background.
+        If the connection is lost, a request that may be repeated is, within its wait.
+        """
+        if self._tracking:
+            requests.tracking(request)
+        batcher = self._current_batcher()
+        wait = request.wait
+        reply: Optional[Reply] = None
+        try:
+            reply = self._try_now(batcher, request)
+            if reply is None or (wait != 0 and request.vain(reply)):
+                reply = None
+                reply = wait_for(batcher.background, request.asking(wait))
+            return request.result(reply)
+        except BaseException:
+            if reply is not None and reply.status == OK:
+                batcher.background.undo(request, reply)
+            raise
+
+    def _try_now(self, batcher: Batcher, request: WaitingRequest[Any]) -> Optional[Reply]:
+        """The reply to request without a wait; None if no connection is idle, or if it was lost."""
+        pool = batcher.pool
+        lease: Lease = []
+        try:
+            if not pool.take(lease):
+                return None
+            reply = lease[0].exchange(request.asking(0))
+            pool.release(lease)
+        except TooLarge:
+            pool.release(lease)
+            raise
+        except ConnectionLost as e:
+            pool.drop_idle()
+            pool.discard(lease)
+            if not request.repeatable and not isinstance(e, NotSent):
+                raise
+            return None
+        except BaseException:
+            connection = pool.give_up(lease)
+            if connection is not None:
+                batcher.background.adopt(connection, request)
+            raise
+        return reply
+
+    @property
+    def background(self) -> Background:
+        """What sends waiting requests and renews leases, in this process and event loop."""
+        return self._current_batcher().background
+
     def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
         pool = self._current_batcher().pool
         lease: Lease = []
@@ -263,14 +318,21 @@ class Client:
         self._batcher = new = self._new_batcher()
         for parent in parents:
             parent.pool.detach()
+            parent.background.detach()
         return new
 
     def _new_batcher(self) -> Batcher:
-        return Batcher(Pool(self._settings, self._location, self._closed))
+        batcher = Batcher(Pool(self._settings, self._location, self._closed))
+        batcher.background.closed = self._closed
+        return batcher
 
 
 ENTRY_POINTS.update(
-    method.__code__ for method in (Client.check, Client.perform, Client.perform_stream, Client.perform_all)
+    method.__code__
+    for method in (
+        *(Client.check, Client.perform, Client.perform_waiting),
+        *(Client.perform_stream, Client.perform_all),
+    )
 )
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

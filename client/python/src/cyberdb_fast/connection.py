@@ -199,10 +199,14 @@ class Connection:
                 replies[position] = reply
         return replies
 
-    def framed(self, request: Request[Any]) -> Tuple[int, bytes]:
-        """The id and the frame of a request for send_together. Errors: TooLarge."""
+    def framed(self, request: Request[Any], milliseconds: Optional[int] = None) -> Tuple[int, bytes]:
+        """The id and the frame of a request for send_together.
+
+        milliseconds is its deadline, 0 for none; None: that of all requests. Errors: TooLarge.
+        """
         session = self._session
-        frame = session.next_frame(request.opcode, request.flags, request.payload, session.milliseconds)
+        limit = session.milliseconds if milliseconds is None else milliseconds
+        frame = session.next_frame(request.opcode, request.flags, request.payload, limit)
         return session.last_id, frame
 
     def send_together(self, framed: List[Tuple[int, bytes]]) -> None:
@@ -224,6 +228,15 @@ class Connection:
         """
         self._check_reply_time()
         return self._session.receive(self._receive())
+
+    def receive_ready(self) -> List[Reply]:
+        """As receive_some, without a limit for replies that come in parts."""
+        return self._session.receive(self._receive())
+
+    @property
+    def last_id(self) -> int:
+        """The id of the last request."""
+        return self._session.last_id
 
     def reject(self, reply: Reply) -> NoReturn:
         """Raises the error for a reply to no request of this connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import (
     Any,
     Callable,
@@ -23,7 +24,9 @@ from typing import (
 )
 
 from . import dict_snapshot, opcodes, requests
-from .errors import VersionMismatch
+from .clock import MONOTONIC
+from .computing import DEFAULT_LEASE, Times
+from .errors import LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds
 from .methods_sync import DictMethods
 from .requests import MISSING
@@ -121,6 +124,50 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
             except VersionMismatch:
                 continue
             return new
+
+    def get_or_compute(
+        self,
+        key: K,
+        function: Callable[[], V],
+        *,
+        ttl: Optional[Duration] = None,
+        stale: Optional[Duration] = None,
+        lease: Duration = DEFAULT_LEASE,
+    ) -> V:
+        """Returns the value of key; if it is absent, sets it to function() first.
+
+        Of all clients, one calls its function, and the others wait for the value. It is kept for
+        ttl; None: without a deadline. For the time stale after that, one client computes it anew,
+        and the others get the old one at once. If function fails, the error is raised, nothing is
+        stored, and the next client calls its own. If the client that computes is lost, another one
+        takes over when its lease, which is renewed while function runs, ends.
+
+        Errors: those of function; ValueError, also if stale is given without ttl; TypeError.
+        """
+        times = Times(ttl, stale, lease)
+        perform = self._perform
+        mine = times.lease_for(self._t, key, self._sender._background.owner())
+        while True:
+            found = self._perform_waiting(times.asking(self._t, key, mine))
+            if found.state in (requests.FRESH, requests.STALE):
+                return cast(V, found.value)
+            if found.state != requests.IN_VAIN:
+                break
+        mine.granted(MONOTONIC[0]())
+        background = self._sender._background
+        background.renew(mine)
+        try:
+            value = function()
+            with suppress(LockLost):  # then another client computes it, or has
+                perform(times.storing(self._t, key, value, found.fence))
+        finally:
+            background.renewals.discard(mine)
+            try:
+                perform(requests.computed(self._t, key, mine.token))
+            except BaseException:
+                background.give_back(requests.computed(self._t, key, mine.token))
+                raise
+        return value
 
     def _stream_keys(self) -> Iterator[K]:
         return iter(self)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, List, MutableSequence, SupportsIndex, TypeVar, overload
+from typing import Any, Iterable, Iterator, List, MutableSequence, Optional, SupportsIndex, TypeVar, cast, overload
 
 from . import opcodes, requests
+from .expiry import Duration, wait_milliseconds
 from .methods_sync import ListMethods
 from .table import as_list
 
@@ -37,6 +38,25 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     def __setitem__(self, index: slice, value: Iterable[V]) -> None: ...
     def __setitem__(self, index: Any, value: Any) -> None:
         self._perform(requests.list_set(self._t, index, value))
+
+    def pop(self, index: SupportsIndex = -1, *, wait: Optional[Duration] = 0) -> V:
+        """Removes the element at index and returns it.
+
+        If the list is empty, it waits for an element for as long as wait: seconds or a timedelta;
+        None: for ever. Errors: IndexError, also when the wait ends; ValueError, TypeError.
+        """
+        if wait_milliseconds(wait) == 0:
+            return cast(V, self._perform(requests.list_pop(self._t, index)))
+        return cast(V, self._perform_waiting(requests.list_pop_waiting(self._t, index, wait)))
+
+    def popleft(self, *, wait: Optional[Duration] = 0) -> V:
+        """Removes the first element and returns it, as fast as pop. wait is as in pop.
+
+        Errors: those of pop.
+        """
+        if wait_milliseconds(wait) == 0:
+            return cast(V, self._perform(requests.list_pop_left(self._t)))
+        return cast(V, self._perform_waiting(requests.list_pop_left_waiting(self._t, wait)))
 
     def __iter__(self) -> Iterator[V]:
         return self._perform_stream(requests.stream(opcodes.LIST_ALL, self._t))

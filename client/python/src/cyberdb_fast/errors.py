@@ -82,6 +82,27 @@ class VersionMismatch(CyberDBError):
     """The entry has been written since its version was read. Nothing has changed."""
 
 
+class LockLost(CyberDBError):
+    """The lock is not held any more: its lease has ended, or somebody has released it.
+
+    fence is that of the present owner; 0 if there is none, or if it is not known.
+    """
+
+    fence = 0
+
+
+class LockTimeout(CyberDBError, TimeoutError):
+    """The lock did not become free within the time to wait. It is not held."""
+
+
+class LeaseExpired(CyberDBError):
+    """The item is not leased under this receipt: it was acknowledged, or has returned."""
+
+
+class Canceled(CyberDBError):
+    """The request was canceled while it waited. Nothing of it was done."""
+
+
 class TooLarge(CyberDBError, ValueError):
     """A request or value exceeds the server's limits. Nothing has changed."""
 

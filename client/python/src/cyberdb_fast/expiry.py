@@ -19,6 +19,13 @@ MAX_MILLISECONDS = 3_155_760_000_000  # 100 years of 365.25 days
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+class ListOptions(TypedDict):
+    """The options of a list that is a queue. None: it has no dead letters."""
+
+    max_deliveries: Optional[int]  # an item that was delivered so often goes to the dead letters
+    dead_letter: Optional[str]  # the name of the list of dead letters
+
+
 class DictOptions(TypedDict):
     """The options of a dict. None: the dict has no such limit."""
 
@@ -27,6 +34,29 @@ class DictOptions(TypedDict):
     max_entries: Optional[int]
     max_bytes: Optional[int]
     policy: Policy  # what happens to a write beyond a limit
+
+
+def wait_milliseconds(wait: Optional[Duration], name: str = "wait") -> Optional[int]:
+    """Returns a time to wait as milliseconds, rounded up; None if it is None or infinite.
+
+    Errors: those of milliseconds, but 0 is a time to wait.
+    """
+    if wait is None or (isinstance(wait, float) and wait == math.inf):
+        return None
+    if not isinstance(wait, bool) and not wait and isinstance(wait, (int, float, timedelta)):
+        return 0
+    try:
+        return milliseconds(wait, name)
+    except ValueError:
+        raise ValueError(f"{name} must be at least 0 and at most 100 years, got {wait!r}") from None
+
+
+def delay_milliseconds(delay: Optional[Duration], name: str = "delay") -> int:
+    """As wait_milliseconds, for a delay, which is neither None nor infinite."""
+    found = wait_milliseconds(delay, name)
+    if found is None:
+        raise ValueError(f"{name} must be at least 0 and at most 100 years, got {delay!r}")
+    return found
 
 
 def milliseconds(duration: Duration, name: str = "ttl") -> int:
@@ -66,6 +96,14 @@ def on_wire(given: Dict[str, Any]) -> Dict[str, Any]:
         name: milliseconds(value, name) if name in ("ttl", "idle") and value is not None else value
         for name, value in given.items()
     }
+
+
+def list_options_of(reply: Any) -> ListOptions:
+    """Returns the options of a list in a reply. Errors: ProtocolError."""
+    try:
+        return {"max_deliveries": reply["max_deliveries"], "dead_letter": reply["dead_letter"]}
+    except (KeyError, TypeError):
+        raise errors.ProtocolError(f"a reply of {reply!r} where the options of a list are due") from None
 
 
 def options_of(reply: Any) -> DictOptions:

@@ -212,21 +212,73 @@ class ListMethods(Handle, Generic[V]):
         """Adds value at the front, as fast as append does at the end."""
         return self._perform(requests.list_append_left(self._t, value))
 
-    def extend(self, values: Iterable[V]) -> Awaitable[None]:
-        """Adds values at the end in one request, which adds all of them or none."""
-        return self._perform(requests.list_extend(self._t, as_list(values)))
+    @overload
+    def extend(self, values: Iterable[V]) -> Awaitable[None]: ...
+    @overload
+    def extend(self, values: requests.Receipt, lease: Duration = ...) -> Awaitable[None]: ...
+    def extend(self, values: Any, lease: Any = MISSING) -> Awaitable[None]:
+        """Adds values at the end in one request, which adds all of them or none.
+
+        With an item that was taken, or a receipt and a lease, it is extend_lease.
+        """
+        return self._perform(
+            requests.list_extend_lease(self._t, values, lease)
+            if requests.is_lease(values, lease)
+            else requests.list_extend(self._t, as_list(values))
+        )
 
     def insert(self, index: SupportsIndex, value: V) -> Awaitable[None]:
         """Inserts value before index."""
         return self._perform(requests.list_insert(self._t, index, value))
 
-    def pop(self, index: SupportsIndex = -1) -> Awaitable[V]:
-        """Removes the element at index and returns it. Errors: IndexError."""
-        return self._perform(requests.list_pop(self._t, index))
+    def put(self, value: V, *, delay: Duration = 0) -> Awaitable[None]:
+        """Adds value at the end, after delay: seconds or a timedelta.
 
-    def popleft(self) -> Awaitable[V]:
-        """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
-        return self._perform(requests.list_pop_left(self._t))
+        Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
+        years; TypeError if it is another type.
+        """
+        return self._perform(requests.list_put(self._t, value, delay))
+
+    def take(
+        self, lease: Duration = requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
+    ) -> Awaitable[Optional[requests.QueueItem[V]]]:
+        """Takes the first element out of the list, for the time lease; None if the wait ends.
+
+        It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
+        item has value, receipt and deliveries. Until ack, nack or the end of its lease only
+        leased() counts it; no other method sees it, clear neither. When the lease ends, the item
+        returns to the front. Errors: ValueError, TypeError.
+        """
+        return self._perform_waiting(requests.list_take(self._t, lease, wait))
+
+    def ack(self, item: requests.Receipt) -> Awaitable[None]:
+        """Removes an item that was taken; item may be its receipt.
+
+        Errors: LeaseExpired if it is not leased under this receipt any more.
+        """
+        return self._perform(requests.list_ack(self._t, item))
+
+    def nack(self, item: requests.Receipt, *, delay: Duration = 0) -> Awaitable[None]:
+        """Gives an item that was taken back to the front, or to the end after delay.
+
+        Errors: those of ack, and of put.
+        """
+        return self._perform(requests.list_nack(self._t, item, delay))
+
+    def extend_lease(self, item: requests.Receipt, lease: Duration = requests.DEFAULT_LEASE) -> Awaitable[None]:
+        """Makes the lease of an item that was taken last for the time lease from now on.
+
+        Errors: those of ack; ValueError, TypeError.
+        """
+        return self._perform(requests.list_extend_lease(self._t, item, lease))
+
+    def leased(self) -> Awaitable[int]:
+        """Returns the number of items that are taken and leased."""
+        return self._perform(requests.list_held(self._t, 0))
+
+    def delayed(self) -> Awaitable[int]:
+        """Returns the number of items whose delay is not over."""
+        return self._perform(requests.list_held(self._t, 1))
 
     def remove(self, value: V) -> Awaitable[None]:
         """Removes the first element that equals value. Errors: ValueError if none does."""

@@ -219,9 +219,20 @@ class ListMethods(Adding, Generic[V]):
         """Adds value at the front, as fast as append does at the end."""
         return self._add(requests.list_append_left(self._t, value))
 
-    def extend(self, values: Iterable[V]) -> Result[None]:
-        """Adds values at the end in one request, which adds all of them or none."""
-        return self._add(requests.list_extend(self._t, as_list(values)))
+    @overload
+    def extend(self, values: Iterable[V]) -> Result[None]: ...
+    @overload
+    def extend(self, values: requests.Receipt, lease: Duration = ...) -> Result[None]: ...
+    def extend(self, values: Any, lease: Any = MISSING) -> Result[None]:
+        """Adds values at the end in one request, which adds all of them or none.
+
+        With an item that was taken, or a receipt and a lease, it is extend_lease.
+        """
+        return self._add(
+            requests.list_extend_lease(self._t, values, lease)
+            if requests.is_lease(values, lease)
+            else requests.list_extend(self._t, as_list(values))
+        )
 
     def insert(self, index: SupportsIndex, value: V) -> Result[None]:
         """Inserts value before index."""
@@ -234,6 +245,55 @@ class ListMethods(Adding, Generic[V]):
     def popleft(self) -> Result[V]:
         """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
         return self._add(requests.list_pop_left(self._t))
+
+    def put(self, value: V, *, delay: Duration = 0) -> Result[None]:
+        """Adds value at the end, after delay: seconds or a timedelta.
+
+        Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
+        years; TypeError if it is another type.
+        """
+        return self._add(requests.list_put(self._t, value, delay))
+
+    def take(
+        self, lease: Duration = requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
+    ) -> Result[Optional[requests.QueueItem[V]]]:
+        """Takes the first element out of the list, for the time lease; None if the wait ends.
+
+        It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
+        item has value, receipt and deliveries. Until ack, nack or the end of its lease only
+        leased() counts it; no other method sees it, clear neither. When the lease ends, the item
+        returns to the front. Errors: ValueError, TypeError.
+        """
+        return self._add(requests.list_take(self._t, lease, wait))
+
+    def ack(self, item: requests.Receipt) -> Result[None]:
+        """Removes an item that was taken; item may be its receipt.
+
+        Errors: LeaseExpired if it is not leased under this receipt any more.
+        """
+        return self._add(requests.list_ack(self._t, item))
+
+    def nack(self, item: requests.Receipt, *, delay: Duration = 0) -> Result[None]:
+        """Gives an item that was taken back to the front, or to the end after delay.
+
+        Errors: those of ack, and of put.
+        """
+        return self._add(requests.list_nack(self._t, item, delay))
+
+    def extend_lease(self, item: requests.Receipt, lease: Duration = requests.DEFAULT_LEASE) -> Result[None]:
+        """Makes the lease of an item that was taken last for the time lease from now on.
+
+        Errors: those of ack; ValueError, TypeError.
+        """
+        return self._add(requests.list_extend_lease(self._t, item, lease))
+
+    def leased(self) -> Result[int]:
+        """Returns the number of items that are taken and leased."""
+        return self._add(requests.list_held(self._t, 0))
+
+    def delayed(self) -> Result[int]:
+        """Returns the number of items whose delay is not over."""
+        return self._add(requests.list_held(self._t, 1))
 
     def remove(self, value: V) -> Result[None]:
         """Removes the first element that equals value. Errors: ValueError if none does."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, TypeVar, overload
+from typing import Any, Callable, List, Optional, TypeVar, overload
 
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
+from .expiry import Duration
 from .frames import Reply
 from .methods_pipeline import DictMethods, ListMethods
-from .requests import Request
+from .requests import DEFAULT_LEASE, QueueItem, Request
 from .result import BasePipeline, Result, set_replies, values_or_errors
-from .table import Durable
+from .table import preparation
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -42,9 +43,9 @@ class Pipeline(BasePipeline):
     def on(self, table: Any) -> Any:
         """Returns a handle of a table whose methods add requests and return Results."""
         if isinstance(table, CyberDict):
-            return DictPipeline(self, table._t, isinstance(table._sender, Durable))
+            return DictPipeline(self, table._t, preparation(table._sender))
         if isinstance(table, CyberList):
-            return ListPipeline(self, table._t, isinstance(table._sender, Durable))
+            return ListPipeline(self, table._t, preparation(table._sender))
         raise TypeError(f"a pipeline works on a CyberDict or a CyberList, not on {type(table).__name__}")
 
     def execute(self) -> List[Any]:
@@ -76,3 +77,7 @@ class DictPipeline(DictMethods[K, V]):
 
 class ListPipeline(ListMethods[V]):
     """The methods of a CyberList. Each adds a request to a pipeline and returns its Result."""
+
+    def take(self, lease: Duration = DEFAULT_LEASE, wait: Optional[Duration] = 0) -> Result[Optional[QueueItem[V]]]:
+        """As CyberList.take, but it does not wait unless that is said."""
+        return super().take(lease, wait)

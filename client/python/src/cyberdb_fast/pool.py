@@ -250,6 +250,23 @@ class Pool:
             if self.waiting:
                 self.wake_next()
 
+    def give_up(self, lease: Lease) -> Optional[Connection]:
+        """Frees the slot of the connection in lease, and returns the connection, which stays open.
+
+        None if lease has none.
+        """
+        if not lease:
+            return None
+        self._end_exclusive(lease[0])
+        slot = lease[0].slot
+        if slot is not None:
+            self._slots.discard(slot)
+            self._sockets.pop(slot, None)
+        connection = lease.pop()
+        if self.waiting:
+            self.wake_next()
+        return connection
+
     def _end_exclusive(self, connection: Connection) -> None:
         if connection.exclusive is not None:
             self._exclusive.discard(connection.exclusive)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar, Union
 
-from . import requests
+from . import lock_requests, requests
+from .background import Background
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import DisconCyberDBError, NoSuchTable, WrongInputCyberDBError, WrongTableKind
-from .expiry import DictOptions, Duration, Policy
+from .expiry import DictOptions, Duration, ListOptions, Policy
 from .frames import Reply
+from .lock import Lock
 from .pipeline import Pipeline
-from .requests import MISSING, Missing, Request, StreamRequest, Table
+from .requests import MISSING, Missing, Request, StreamRequest, Table, WaitingRequest
+from .subscription import Subscription
 from .table import as_dict
 
 if TYPE_CHECKING:
@@ -125,11 +128,26 @@ class Proxy:
         return CyberDict(self, table_name)
 
     def create_cyberlist(
-        self, table_name: str, content: Optional[Iterable[Any]] = None, *, exist_ok: bool = False
+        self,
+        table_name: str,
+        content: Optional[Iterable[Any]] = None,
+        *,
+        exist_ok: bool = False,
+        max_deliveries: Optional[int] = None,
+        dead_letter: Optional[str] = None,
     ) -> CyberList[Any]:
-        """Creates a list with the given content and returns it; otherwise as create_cyberdict."""
+        """Creates a list with the given content and returns it; otherwise as create_cyberdict.
+
+        The options of a new list, which are given together, are about CyberList.take: an item that
+        was delivered max_deliveries times and would return goes to the end of the list dead_letter
+        instead, which is created if it does not exist.
+        """
         name = requests.table_name(table_name)
-        self._perform(requests.create_list(name, check_list_content(content), exist_ok))
+        self._perform(
+            requests.create_list(
+                name, check_list_content(content), exist_ok, max_deliveries=max_deliveries, dead_letter=dead_letter
+            )
+        )
         return CyberList(self, table_name)
 
     def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
@@ -162,15 +180,26 @@ class Proxy:
         max_entries: Union[int, Missing, None] = MISSING,
         max_bytes: Union[int, Missing, None] = MISSING,
         policy: Union[Policy, Missing, None] = MISSING,
+        max_deliveries: Union[int, Missing, None] = MISSING,
+        dead_letter: Union[str, Missing, None] = MISSING,
     ) -> None:
-        """Changes options of a dict; None removes one. create_cyberdict describes them.
+        """Changes options of a table; None removes one.
 
-        Options that are not given stay as they are. Errors: NoSuchTable; WrongTableKind; ValueError
-        if an option is out of range; TypeError if it has the wrong type.
+        create_cyberdict describes those of dicts, create_cyberlist the last two, of lists. Options
+        that are not given stay as they are. Errors: NoSuchTable; WrongTableKind; ValueError if an
+        option is out of range, or of the other kind of table; TypeError if it has the wrong type.
         """
-        name = requests.table_name(table_name)
         self._perform(
-            requests.configure(name, ttl=ttl, idle=idle, max_entries=max_entries, max_bytes=max_bytes, policy=policy)
+            requests.configure(
+                requests.table_name(table_name),
+                ttl=ttl,
+                idle=idle,
+                max_entries=max_entries,
+                max_bytes=max_bytes,
+                policy=policy,
+                max_deliveries=max_deliveries,
+                dead_letter=dead_letter,
+            )
         )
 
     def options(self, table_name: str) -> DictOptions:
@@ -181,6 +210,62 @@ class Proxy:
         WrongTableKind.
         """
         return self._perform(requests.options(requests.table_name(table_name)))
+
+    def list_options(self, table_name: str) -> ListOptions:
+        """Returns the options of a list: max_deliveries and dead_letter. As options otherwise."""
+        return self._perform(requests.list_options(requests.table_name(table_name)))
+
+    def lock(
+        self,
+        name: str,
+        ttl: Duration = 30,
+        wait: Optional[Duration] = None,
+        renew: bool = True,
+        max_hold: Optional[Duration] = None,
+        reentrant: bool = False,
+    ) -> Lock:
+        """Returns a lock of that name, which is not acquired yet: `with proxy.lock("report"):`.
+
+        ttl        the lease: without renewal, the server frees the lock after this time
+        wait       how long `with` and acquire() wait for the lock; None: for ever
+        renew      whether the lease is renewed, while the thread or greenlet that acquired it lives
+        max_hold   the lock is held for at most this time, however often it is renewed
+        reentrant  a thread or greenlet that holds it may acquire it again
+
+        Times are seconds or timedeltas. In `with`, LockTimeout is raised if the wait ends, and
+        LockLost if the lease has ended before the `with`. Errors: ValueError, TypeError.
+        """
+        return Lock(self, name, ttl, wait, renew, max_hold, reentrant)
+
+    def semaphore(
+        self,
+        name: str,
+        n: int,
+        ttl: Duration = 30,
+        wait: Optional[Duration] = None,
+        renew: bool = True,
+        max_hold: Optional[Duration] = None,
+    ) -> Lock:
+        """Returns a lock that n owners may hold at once. All its users have to give the same n."""
+        return Lock(self, name, ttl, wait, renew, max_hold, False, n)
+
+    def publish(self, channel: str, value: Any) -> int:
+        """Sends value to the subscribers of a channel; returns how many there are.
+
+        Nothing is stored: who subscribes later does not get it. Errors: TypeError, ValueError.
+        """
+        return self._perform(lock_requests.publish(channel, value))
+
+    def subscribe(self, *channels: str, prefix: Union[str, Iterable[str]] = ()) -> Subscription:
+        """Subscribes to channels, and to all whose names begin with a prefix; iterate over it.
+
+            with proxy.subscribe("orders", prefix="user:") as messages:
+                for message in messages:
+                    print(message.channel, message.value)
+
+        Errors: ValueError if there is no channel; TypeError; Overloaded if the client has too many.
+        """
+        return Subscription(self, channels, prefix)
 
     def exists(self, table_name: str) -> bool:
         """Whether a table of that name exists."""
@@ -243,6 +328,15 @@ class Proxy:
         if not self._uses:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         return self._send(request)
+
+    @property
+    def _background(self) -> Background:
+        return self._client.background
+
+    def _perform_waiting(self, request: WaitingRequest[T]) -> T:
+        if not self._uses:
+            raise DisconCyberDBError("There is no connection to the CyberDB server.")
+        return self._client.perform_waiting(request)
 
     def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
         if not self._uses:

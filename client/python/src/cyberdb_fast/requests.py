@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 from itertools import chain
 from typing import (
     IO,
@@ -26,7 +27,7 @@ from typing import (
 )
 
 from . import errors, expiry, frames, opcodes
-from .expiry import Duration, milliseconds
+from .expiry import Duration, delay_milliseconds, milliseconds, wait_milliseconds
 from .frames import Reply
 from .sortkey import sort_key
 from .spool import Spool, no_room
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 # A streamed reply is buffered in memory up to this size, and beyond that in a temporary file.
 SPOOL_BYTES = 16 << 20
+
+# The time, in seconds, for which an item that was taken from a queue is leased.
+DEFAULT_LEASE = 60
 
 
 class Missing:
@@ -86,6 +90,45 @@ def durable(request: Request[T]) -> Request[T]:
     if request.opcode not in opcodes.READS:
         request.flags |= frames.DURABLE
     return request
+
+
+class WaitingRequest(Request[T]):
+    """A request that waits in the server until it can be done, at most for its wait.
+
+    wait      in milliseconds; None: for ever
+    vain      whether a reply says that the wait ended in vain
+    release   a request that gives back what this one got or will get, in any case
+    undo      the request that gives back what a reply brings, if the caller is gone; or None
+    repeatable  it may be sent again when its connection is lost: it does nothing twice
+    """
+
+    __slots__ = ("_after", "_end", "release", "repeatable", "undo", "vain", "wait")
+
+    def __init__(
+        self,
+        opcode: int,
+        before: bytes,
+        wait: Optional[int],
+        read: Callable[[Decoder, bytes], T],
+        after: bytes = b"",
+        *,
+        vain: Callable[[Reply], bool] = lambda reply: reply.status == frames.OK and reply.body == frames.NIL,
+        release: Optional[Request[Any]] = None,
+        undo: Callable[[Reply], Optional[Request[Any]]] = lambda _: None,
+        repeatable: bool = True,
+    ) -> None:
+        """The arguments of the request are before, the wait and after."""
+        end = encode(wait) + after
+        super().__init__(opcode, before + end, read)
+        self.wait, self._end, self._after = wait, len(end), after
+        self.vain, self.release, self.undo, self.repeatable = vain, release, undo, repeatable
+
+    def asking(self, wait: Optional[int]) -> WaitingRequest[T]:
+        """Changes the wait; returns self."""
+        end = encode(wait) + self._after
+        self.payload = self.payload[: -self._end] + end
+        self.wait, self._end = wait, len(end)
+        return self
 
 
 class StreamRequest(Request[Iterator[T]]):
@@ -152,6 +195,9 @@ _ERRORS: Dict[int, Callable[[str], Exception]] = {
     frames.NOT_DURABLE: errors.NotDurable,
     frames.READ_ONLY: errors.ReadOnly,
     frames.DEADLINE_EXCEEDED: _too_late,
+    frames.LOCK_LOST: errors.LockLost,
+    frames.LEASE_EXPIRED: errors.LeaseExpired,
+    frames.CANCELED: errors.Canceled,
 }
 
 
@@ -167,6 +213,10 @@ def reply_error(reply: Reply, key: Any = MISSING) -> Exception:
         if about is ABSENT:
             return KeyError(message)
         return KeyError(about if key is MISSING else key)
+    if reply.status == frames.LOCK_LOST:
+        lost = errors.LockLost(message)
+        lost.fence = about if isinstance(about, int) else 0
+        return lost
     if reply.status in _ABOUT_TABLES and isinstance(table, str) and table not in message:
         message = f"{message}: {table!r}"
     return _ERRORS.get(reply.status, errors.ServerError)(message)
@@ -195,6 +245,7 @@ def _of(kind: Type[T]) -> Callable[[Decoder, bytes], T]:
 
 
 _bool, _str, _int = _of(bool), _of(str), _of(int)
+read_bool, read_int = _bool, _int
 
 
 def _length(decoder: Decoder, body: bytes) -> int:
@@ -309,6 +360,30 @@ def with_ttl(request: Request[T], ttl: int) -> Request[T]:
     return request
 
 
+def with_extension(request: Request[T], tag: int, field: bytes) -> Request[T]:
+    """Gives request an extension, behind its version and its time to live. Returns request."""
+    at = 8 * bool(request.flags & frames.IF_VERSION) + 8 * bool(request.flags & frames.TIME_TO_LIVE)
+    size = varuint(len(field))
+    extensions = varuint(tag) + size + field
+    if request.flags & frames.EXTENSIONS:
+        had = int.from_bytes(request.payload[at : at + 2], "little")
+        extensions = request.payload[at + 2 : at + 2 + had] + extensions
+        request.payload = request.payload[:at] + request.payload[at + 2 + had :]
+    request.flags |= frames.EXTENSIONS
+    request.payload = request.payload[:at] + len(extensions).to_bytes(2, "little") + extensions + request.payload[at:]
+    return request
+
+
+def varuint(number: int) -> bytes:
+    """Encodes a number: seven bits in each byte, the low ones first; the last byte is below 128."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
 # ---- server and tables
 
 
@@ -341,17 +416,46 @@ def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool, **options: An
 
 
 def configure(t: bytes, **options: Any) -> Request[None]:
-    """Changes the options of a dict, except those that are MISSING."""
+    """Changes the options of a table, except those that are MISSING."""
     given = {name: value for name, value in options.items() if value is not MISSING}
     return Request(opcodes.CONFIGURE, t + encode(expiry.on_wire(given)), _nothing)
 
 
+class _OptionsOf(Request[T]):
+    """OPTIONS of a table that is to be of one kind."""
+
+    __slots__ = ()
+    of_list = False
+
+    def result(self, reply: Reply) -> T:
+        if reply.status == frames.OK and ("dead_letter" in PLAIN.one(reply.body)) != self.of_list:
+            other = "list_options() returns those of lists, options() those of dicts"
+            raise errors.WrongTableKind(f"table {self.key!r} is a {'dict' if self.of_list else 'list'}: {other}")
+        return super().result(reply)
+
+
+class _OptionsOfList(_OptionsOf[expiry.ListOptions]):
+    __slots__ = ()
+    of_list = True
+
+
 def options(t: bytes) -> Request[expiry.DictOptions]:
-    return Request(opcodes.OPTIONS, t, lambda decoder, body: expiry.options_of(decoder.one(body)))
+    return _OptionsOf(opcodes.OPTIONS, t, lambda decoder, body: expiry.options_of(decoder.one(body)), PLAIN.one(t))
 
 
-def create_list(t: bytes, content: Iterable[Any], exist_ok: bool) -> Request[bool]:
-    return Request(opcodes.CREATE_LIST, t + encode(exist_ok) + many(content), _bool)
+def create_list(t: bytes, content: Iterable[Any], exist_ok: bool, **options: Any) -> Request[bool]:
+    """Creates a list. An option that is None is not sent."""
+    given = {name: value for name, value in options.items() if value is not None}
+    how: Any = given or exist_ok
+    if given and exist_ok:
+        how["exist_ok"] = True
+    return Request(opcodes.CREATE_LIST, t + encode(how) + many(content), _bool)
+
+
+def list_options(t: bytes) -> Request[expiry.ListOptions]:
+    return _OptionsOfList(
+        opcodes.OPTIONS, t, lambda decoder, body: expiry.list_options_of(decoder.one(body)), PLAIN.one(t)
+    )
 
 
 def exists(t: bytes) -> Request[bool]:
@@ -530,6 +634,53 @@ def dict_touch(t: bytes, key: Any) -> Request[None]:
     return Request(opcodes.DICT_TOUCH, t + encode(key), _nothing, key)
 
 
+class Computing(NamedTuple):
+    """The answer to DICT GET OR COMPUTE."""
+
+    state: int  # FRESH, STALE, RENEW, ABSENT or NOTHING of compute.py
+    value: Any
+    fence: int  # of the lease, if the caller is to compute
+
+
+# The states: fresh; stale, and another client computes; stale or absent, and this one computes; the
+# wait ended. On the wire: do not change.
+FRESH, STALE, RENEW, COMPUTE, IN_VAIN = range(5)
+
+
+def dict_get_or_compute(
+    t: bytes, key: Any, owner: bytes, lease: int, stale: int, wait: Optional[int]
+) -> WaitingRequest[Computing]:
+    def read(decoder: Decoder, body: bytes) -> Computing:
+        state, *rest = decoder.all(body)
+        if state in (FRESH, STALE):
+            return Computing(state, rest[0], 0)
+        return Computing(state, rest[1] if state == RENEW else None, rest[0] if state != IN_VAIN else 0)
+
+    k = encode(key)
+    return WaitingRequest(
+        opcodes.DICT_GET_OR_COMPUTE,
+        t + k + encode(owner) + encode(lease) + encode(stale),
+        wait,
+        read,
+        vain=lambda reply: reply.status == frames.OK and reply.body == encode(IN_VAIN),
+        release=computed(t, key, owner),
+    )
+
+
+def computed(t: bytes, key: Any, owner: bytes) -> Request[bool]:
+    """Ends the lease of dict_get_or_compute."""
+    return Request(opcodes.COMPUTED, t + encode(key) + encode(owner), _bool)
+
+
+def renew_compute(t: bytes, key: Any, owner: bytes, lease: int) -> Request[int]:
+    return Request(opcodes.RENEW_COMPUTE, t + encode(key) + encode(owner) + encode(lease), _int)
+
+
+def if_computing(request: Request[T], t: bytes, key: Any, fence: int) -> Request[T]:
+    """Makes request fail with LockLost unless this lease of key lasts. Returns request."""
+    return with_extension(request, frames.IF_COMPUTE_FENCE, fence.to_bytes(8, "little") + t + encode(key))
+
+
 # ---- lists
 
 Index = Union[SupportsIndex, slice]
@@ -597,6 +748,119 @@ def list_pop(t: bytes, index: SupportsIndex) -> Request[Any]:
 
 def list_pop_left(t: bytes) -> Request[Any]:
     return Request(opcodes.LIST_POP_LEFT, t, _one)
+
+
+def list_pop_waiting(t: bytes, index: SupportsIndex, wait: Optional[Duration]) -> WaitingRequest[Any]:
+    at = operator.index(index)
+
+    def undo(reply: Reply) -> Optional[Request[Any]]:
+        if reply.status != frames.OK:
+            return None
+        if at == -1:
+            return Request(opcodes.LIST_APPEND, t + reply.body, _nothing)
+        return Request(opcodes.LIST_INSERT, t + encode(at if at >= 0 else at + 1) + reply.body, _nothing)
+
+    return _popping(opcodes.LIST_POP, t + encode(at), wait, undo)
+
+
+def list_pop_left_waiting(t: bytes, wait: Optional[Duration]) -> WaitingRequest[Any]:
+    def undo(reply: Reply) -> Optional[Request[Any]]:
+        return None if reply.status else Request(opcodes.LIST_APPEND_LEFT, t + reply.body, _nothing)
+
+    return _popping(opcodes.LIST_POP_LEFT, t, wait, undo)
+
+
+def _popping(
+    opcode: int, before: bytes, wait: Optional[Duration], undo: Callable[[Reply], Optional[Request[Any]]]
+) -> WaitingRequest[Any]:
+    return WaitingRequest(
+        opcode,
+        before,
+        wait_milliseconds(wait),
+        _one,
+        vain=lambda reply: reply.status == frames.INDEX_ERROR,
+        undo=undo,
+        repeatable=False,
+    )
+
+
+class QueueItem(Generic[T]):
+    """An item that was taken from a queue and is leased.
+
+    value       what was put
+    receipt     the number of this delivery, for ack, nack and extend
+    deliveries  how often the item was delivered, with this time
+    """
+
+    __slots__ = ("deliveries", "receipt", "value")
+
+    def __init__(self, receipt: int, deliveries: int, value: T) -> None:
+        self.receipt, self.deliveries, self.value = receipt, deliveries, value
+
+    def __repr__(self) -> str:
+        return f"QueueItem(receipt={self.receipt}, deliveries={self.deliveries}, value={self.value!r})"
+
+
+Receipt = Union[QueueItem[Any], int]
+
+
+def _receipt(item: Receipt) -> bytes:
+    receipt: Any = item.receipt if isinstance(item, QueueItem) else item
+    if type(receipt) is not int:
+        raise TypeError(f"a QueueItem or its receipt is due, not {type(receipt).__name__}")
+    return encode(receipt)
+
+
+def list_put(t: bytes, value: Any, delay: Duration = 0) -> Request[None]:
+    return Request(opcodes.LIST_PUT, t + encode(value) + encode(delay_milliseconds(delay)), _nothing)
+
+
+def list_take(
+    t: bytes, lease: Duration, wait: Optional[Duration], claim: Optional[bytes] = None
+) -> WaitingRequest[Optional[QueueItem[Any]]]:
+    """claim, 16 bytes, names this acquisition: when it is repeated, it gets the same item."""
+
+    def read(decoder: Decoder, body: bytes) -> Optional[QueueItem[Any]]:
+        if body == frames.NIL:
+            return None
+        receipt, deliveries, value = decoder.all(body)
+        return QueueItem(receipt, deliveries, value)
+
+    def undo(reply: Reply) -> Optional[Request[Any]]:
+        if reply.status or reply.body == frames.NIL:
+            return None
+        return list_nack(t, PLAIN.all(reply.body)[0])
+
+    return WaitingRequest(
+        opcodes.LIST_TAKE,
+        t + encode(claim or os.urandom(16)) + encode(milliseconds(lease, "lease")),
+        wait_milliseconds(wait),
+        read,
+        undo=undo,
+    )
+
+
+def list_ack(t: bytes, item: Receipt) -> Request[None]:
+    return Request(opcodes.LIST_ACK, t + _receipt(item), _nothing)
+
+
+def list_nack(t: bytes, item: Receipt, delay: Duration = 0) -> Request[None]:
+    return Request(opcodes.LIST_NACK, t + _receipt(item) + encode(delay_milliseconds(delay)), _nothing)
+
+
+def list_extend_lease(t: bytes, item: Receipt, lease: Union[Duration, Missing]) -> Request[None]:
+    time = DEFAULT_LEASE if isinstance(lease, Missing) else lease
+    return Request(opcodes.LIST_EXTEND_LEASE, t + _receipt(item) + encode(milliseconds(time, "lease")), _nothing)
+
+
+def is_lease(item: Any, lease: Any) -> bool:
+    """Whether the arguments of CyberList.extend are those of extend_lease."""
+    return isinstance(item, QueueItem) or lease is not MISSING
+
+
+def list_held(t: bytes, which: int) -> Request[int]:
+    """The number of leased items (which is 0), or of delayed items (1)."""
+    return Request(opcodes.LIST_HELD, t, lambda decoder, body: _pair(decoder, body)[which])
 
 
 def list_remove(t: bytes, value: Any) -> Request[None]:

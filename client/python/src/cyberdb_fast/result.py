@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Generic, List, Optional, TypeVar
 
 from .frames import Reply
-from .requests import Request, durable
+from .requests import Request
 
 T = TypeVar("T")
 
@@ -45,18 +45,24 @@ class BasePipeline:
     def __init__(self) -> None:
         self._results: List[Result[Any]] = []
 
-    def adding_for(self, durably: bool) -> Callable[[Request[T]], Result[T]]:
-        """The method that adds requests for a table, or for a durable one."""
-        return self._add_durable if durably else self.add
+    def adding_for(
+        self, prepare: Optional[Callable[[Request[Any]], Request[Any]]]
+    ) -> Callable[[Request[T]], Result[T]]:
+        """The function that adds requests for a table whose sender prepares them like this."""
+        if prepare is None:
+            return self.add
+
+        def add(request: Request[T]) -> Result[T]:
+            prepare(request)
+            return self.add(request)
+
+        return add
 
     def add(self, request: Request[T]) -> Result[T]:
         """Adds one request and returns its Result."""
         result = Result(request)
         self._results.append(result)
         return result
-
-    def _add_durable(self, request: Request[T]) -> Result[T]:
-        return self.add(durable(request))
 
     def __len__(self) -> int:
         return len(self._results)
@@ -86,5 +92,7 @@ def values_or_errors(results: List[Result[Any]]) -> List[Any]:
 class Adding:
     """The base of the pipeline handles of tables: their methods add requests."""
 
-    def __init__(self, batch: BasePipeline, t: bytes, durably: bool) -> None:
-        self._add, self._t = batch.adding_for(durably), t
+    def __init__(
+        self, batch: BasePipeline, t: bytes, prepare: Optional[Callable[[Request[Any]], Request[Any]]]
+    ) -> None:
+        self._add, self._t = batch.adding_for(prepare), t

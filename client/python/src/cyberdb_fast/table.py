@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, NoReturn, Protocol, Tuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Protocol,
+    Tuple,
+    TypeVar,
+)
 
-from .requests import Request, StreamRequest, durable, table_name
+from .requests import Request, StreamRequest, WaitingRequest, durable, table_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .background import Background
+
 T = TypeVar("T")
+
+# Changes a request before it is sent, and returns it.
+Prepare = Callable[[Request[Any]], Request[Any]]
+
+
+class Fence(Protocol):
+    """A lock. Its fence makes a request fail if the lock is not held any more."""
+
+    def fence_request(self, request: Request[T]) -> Request[T]:
+        """Gives request the fence; returns request. Errors: LockLost if the lock is not held."""
+        ...
 
 
 class Sender(Protocol):
@@ -17,27 +43,56 @@ class Sender(Protocol):
 
     def _perform(self, request: Request[T]) -> T: ...
 
+    def _perform_waiting(self, request: WaitingRequest[T]) -> T: ...
+
+    @property
+    def _background(self) -> Background: ...
+
     def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]: ...
 
 
-class Durable:
-    """A sender that makes each change durable: the server replies when the change is on disk."""
+class Prepared:
+    """A sender that changes each request before it is sent: makes it durable, or fenced."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._perform_stream = sender._perform_stream
+    def __init__(self, sender: Sender, prepare: Prepare) -> None:
+        self._sender, self._own = sender, prepare
+
+    def prepare(self, request: Request[T]) -> Request[T]:
+        """Changes a request as this sender, and those that it wraps, do; returns it."""
+        inner = preparation(self._sender)
+        self._own(request)
+        return request if inner is None else inner(request)
 
     def _perform(self, request: Request[T]) -> T:
-        return self._sender._perform(durable(request))
+        self._own(request)
+        return self._sender._perform(request)
+
+    def _perform_waiting(self, request: WaitingRequest[T]) -> T:
+        self._own(request)
+        return self._sender._perform_waiting(request)
+
+    @property
+    def _background(self) -> Background:
+        return self._sender._background
+
+    def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
+        self._own(request)
+        return self._sender._perform_stream(request)
+
+
+def preparation(sender: object) -> Optional[Prepare]:
+    """How a sender changes each request; None if it does not."""
+    return getattr(sender, "prepare", None)
 
 
 class Handle:
     """The name of a table and what sends its requests. It has no content, so it costs nothing."""
 
-    __slots__ = ("__weakref__", "_name", "_perform", "_perform_stream", "_sender", "_t")
+    __slots__ = ("__weakref__", "_name", "_perform", "_perform_stream", "_perform_waiting", "_sender", "_t")
 
     def __init__(self, sender: Sender, name: str) -> None:
         self._perform, self._perform_stream = sender._perform, sender._perform_stream
+        self._perform_waiting = sender._perform_waiting
         self._sender, self._name = sender, name
         self._t = table_name(name)
 
@@ -53,7 +108,15 @@ class Handle:
         Errors, besides those of each method: NotDurable; ReadOnly; BadRequest if the server has no
         journal, with nothing changed.
         """
-        return type(self)(Durable(self._sender), self._name)
+        return type(self)(Prepared(self._sender, durable), self._name)
+
+    def fenced(self, lock: Fence) -> Self:
+        """The same table; each request is done only while lock, which is held, is held.
+
+        The server checks that at the moment at which it executes the request. Errors, besides those
+        of each method: LockLost, with nothing done.
+        """
+        return type(self)(Prepared(self._sender, lock.fence_request), self._name)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

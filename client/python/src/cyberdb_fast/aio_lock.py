@@ -1,0 +1,98 @@
+"""Locks and semaphores for asyncio; lock.py is their counterpart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from . import lock_requests
+from .aio_time import current_task, finish
+from .clock import MONOTONIC
+from .errors import ConnectionLost, LockTimeout
+from .expiry import Duration
+from .holds import BaseLock, Hold, chain, may_hold
+
+if TYPE_CHECKING:
+    from .aio import Proxy
+
+
+class Lock(BaseLock):
+    """A lock in the server, which all its clients share; use it in `async with`.
+
+    It is cyberdb_fast.Lock, whose owner is a task. A task of the client renews the lease while the
+    task that acquired the lock is not done.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        name: str,
+        ttl: Duration,
+        wait: Optional[Duration],
+        renew: bool,
+        max_hold: Optional[Duration],
+        reentrant: bool,
+        n: int = 1,
+    ) -> None:
+        super().__init__(name, ttl, wait, renew, max_hold, reentrant, n)
+        self._proxy = proxy
+
+    async def acquire(self, blocking: bool = True, timeout: Duration = -1) -> bool:
+        """As cyberdb_fast.Lock.acquire."""
+        wait = self._wait_of(blocking, timeout)
+        if self._enter_again():
+            return True
+        hold = self._new_hold()
+        asked_at = MONOTONIC[0]()
+        try:
+            fence = await self._proxy._perform_waiting(self._acquiring(hold, wait))
+        except BaseException as e:
+            if may_hold(e):
+                self._proxy._client.give_back(self._unlocking(hold))
+            raise
+        if fence is None:
+            return False
+        hold.fence = fence
+        hold.granted(asked_at if wait == 0 else MONOTONIC[0]())
+        self._holds.append(hold)
+        if self._renew:
+            self._proxy._client.keeper.renew(hold)
+        return True
+
+    async def release(self) -> None:
+        """As cyberdb_fast.Lock.release. If it is cancelled, the lock is released all the same."""
+        hold = self._to_release()
+        if hold is None:
+            return
+        self._drop(hold)
+        self._proxy._client.keeper.discard(hold)
+        if not await finish(self._unlock(hold)):
+            raise self._was_lost()
+
+    async def _unlock(self, hold: Hold) -> bool:
+        """Whether hold lasted until now. Afterwards, it is over."""
+        client = self._proxy._client
+        try:
+            return await client.perform(self._unlocking(hold))
+        except ConnectionLost:
+            await client.perform(self._unlocking(hold))
+            return True  # perhaps the first request has released it
+
+    async def locked(self) -> bool:
+        """Whether anybody holds it, in any process."""
+        return bool((await self._proxy._perform(lock_requests.lock_holders(self._encoded))).held)
+
+    async def __aenter__(self) -> Lock:
+        if not await self.acquire():
+            raise LockTimeout(f"lock {self._name!r} did not become free within {(self._wait or 0) / 1000} s")
+        return self
+
+    async def __aexit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        try:
+            await self.release()
+        except Exception as e:
+            if exc is None:
+                raise
+            chain(exc, e)
+
+    def _owner(self) -> Any:
+        return current_task()

@@ -1,0 +1,153 @@
+"""Subscriptions for asyncio; subscription.py is their counterpart."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Deque, Iterable, Optional, Union
+
+from . import lock_requests
+from .aio_time import finish
+from .aio_waiting import WaitingConnection
+from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
+from .clock import MONOTONIC
+from .errors import Canceled, ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
+from .expiry import Duration, wait_milliseconds
+from .frames import OK, Reply
+from .leases import NEVER
+from .lock_requests import UNKNOWN, Message
+from .subscription import LIMIT, WAIT_MILLISECONDS, names_of
+
+if TYPE_CHECKING:
+    from .aio import Proxy
+
+
+class Subscription:
+    """The messages of some channels, for `async with` and `async for`.
+
+    It is cyberdb_fast.Subscription for tasks. It subscribes at the beginning of `async with`, or
+    else with the first message that is asked for.
+    """
+
+    def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
+        self._proxy = proxy
+        self._channels, self._prefixes = names_of(channels, prefix)
+        self._messages: Deque[Message] = deque()
+        self._missed = 0  # before the next message
+        self._connection: Optional[WaitingConnection] = None  # on which the server knows it
+        self._id = 0
+        self._subscribed = False  # it was, before its connection was lost
+        self._turn: Optional[asyncio.Lock] = None  # of the task that receives: the server allows one
+        self._receiving: Optional[asyncio.Future[Any]] = None
+        self._closed = False
+
+    async def receive(self, wait: Optional[Duration] = None) -> Optional[Message]:
+        """As cyberdb_fast.Subscription.receive."""
+        milliseconds = wait_milliseconds(wait)
+        until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        async with self._turn:
+            while not self._closed:
+                if self._messages:
+                    return self._messages.popleft()
+                left = None if until is None else until - MONOTONIC[0]()
+                if left is not None and left <= 0 and milliseconds:
+                    return None
+                await self._fetch(left)
+                if milliseconds == 0 and not self._messages:
+                    return None
+        return None
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Message:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def close(self) -> None:
+        """Ends the subscription. Tasks that iterate end."""
+        if self._closed:
+            return
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if self._receiving is not None:
+            self._receiving.cancel()
+        if connection is not None:
+            with suppress(CyberDBError):  # without its connection, it has ended
+                await finish(connection.exchange(lock_requests.unsubscribe(self._id)))
+
+    async def __aenter__(self) -> Subscription:
+        if self._connection is None and not self._closed:
+            await self._subscribe()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def _fetch(self, left: Optional[float]) -> None:
+        """Waits for messages, for left seconds at most; subscribes again first if necessary."""
+        connection = self._connection
+        if connection is None or not connection.usable:
+            connection = await self._subscribe()
+        wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
+        request = lock_requests.receive(self._id, LIMIT, wait)
+        request.undo = self._keep
+        self._receiving = receiving = asyncio.ensure_future(connection.exchange_waiting(request))
+        try:
+            reply = await receiving
+            request.result(reply)
+            self._keep(reply)
+        except (ConnectionLost, KeyError):
+            self._connection = None
+        except DisconCyberDBError:
+            if not self._closed:
+                raise
+        except Canceled:
+            pass
+        except asyncio.CancelledError:
+            if receiving.done() and not receiving.cancelled() and receiving.exception() is None:
+                self._keep(receiving.result())  # it came at the same moment
+            if not (self._closed and receiving.cancelled()):
+                receiving.cancel()
+                raise
+        finally:
+            self._receiving = None
+
+    def _keep(self, reply: Reply) -> None:
+        """Keeps the messages of a reply, also if the task that has asked for them is cancelled."""
+        if reply.status != OK:
+            return
+        missed, messages = lock_requests.receive(0, 0, 0).result(reply)
+        if missed and self._missed != UNKNOWN:
+            self._missed += missed
+        for channel, value in messages:
+            self._messages.append(Message(channel, value, self._missed))
+            self._missed = 0
+
+    async def _subscribe(self) -> WaitingConnection:
+        """Subscribes; after a lost connection, it tries for request_timeout."""
+        client = self._proxy._client
+        if self._subscribed:
+            self._missed = UNKNOWN
+        until, pause = NEVER, FIRST_PAUSE_SECONDS
+        if client.request_timeout is not None:
+            until = MONOTONIC[0]() + client.request_timeout
+        while True:
+            try:
+                self._proxy._check()
+                request = lock_requests.subscribe(self._channels, self._prefixes)
+                connection = await client.connection()
+                self._id = request.result((await connection.exchange(request))[0])
+                self._connection, self._subscribed = connection, True
+                return connection
+            except (ConnectionLost, ServerUnreachable):
+                if not self._subscribed or MONOTONIC[0]() >= until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)

@@ -1,0 +1,185 @@
+"""The tables of asyncio, and its pipelines.
+
+cyberdict.py, cyberlist.py and pipeline.py are their counterparts.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import (
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    List,
+    Optional,
+    SupportsIndex,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
+
+from . import opcodes, requests
+from .aio_time import current_task, finish
+from .clock import MONOTONIC
+from .computing import DEFAULT_LEASE, Times
+from .errors import LockLost, VersionMismatch
+from .expiry import KEEP_TTL, Duration, milliseconds, wait_milliseconds
+from .frames import Reply
+from .methods_aio import DictMethods, ListMethods
+from .pipeline import DictPipeline, ListPipeline
+from .requests import MISSING, Request
+from .result import BasePipeline, Result, set_replies, values_or_errors
+from .table import preparation
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Pipeline(BasePipeline):
+    """Requests that are sent together, at the end of `async with` or by execute().
+
+    async with proxy.pipeline() as pipe:
+        visits = pipe.on(await proxy.get_cyberdict("visits"))
+        home = visits.increment("home")
+    print(home.value)
+    """
+
+    def __init__(self, send: Callable[[List[Request[Any]]], Awaitable[List[Reply]]]) -> None:
+        super().__init__()
+        self._send = send
+
+    @overload
+    def on(self, table: CyberDict[K, V]) -> DictPipeline[K, V]: ...
+    @overload
+    def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
+    def on(self, table: Any) -> Any:
+        """Returns a handle of a table of aio whose methods add requests and return Results."""
+        if isinstance(table, CyberDict):
+            return DictPipeline(self, table._t, preparation(table._sender))
+        if isinstance(table, CyberList):
+            return ListPipeline(self, table._t, preparation(table._sender))
+        raise TypeError(f"a pipeline works on a CyberDict or a CyberList of aio, not on {type(table).__name__}")
+
+    async def execute(self) -> List[Any]:
+        """As cyberdb_fast.Pipeline.execute."""
+        return values_or_errors(await self._exchange())
+
+    async def _exchange(self) -> List[Result[Any]]:
+        results = self._clear()
+        if results:
+            set_replies(results, await self._send([result._request for result in results]))
+        return results
+
+    async def __aenter__(self) -> Pipeline:
+        return self
+
+    async def __aexit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        if exc_type is None:
+            await self._exchange()
+        else:
+            self._clear()
+
+
+class CyberDict(DictMethods[K, V]):
+    """A dict in the server: the methods of cyberdb_fast.CyberDict, to be awaited."""
+
+    def __getitem__(self, key: K) -> Awaitable[V]:
+        return self.getitem(key)
+
+    def __aiter__(self) -> AsyncIterator[K]:
+        return self.keys()
+
+    def keys(self) -> AsyncIterator[K]:
+        """Iterates over the keys in order, as of one moment, in bounded memory."""
+        return self._stream(requests.stream(opcodes.DICT_KEYS, self._t))
+
+    def values(self) -> AsyncIterator[V]:
+        """Iterates over the values in order, as of one moment, in bounded memory."""
+        return self._stream(requests.stream(opcodes.DICT_VALUES, self._t))
+
+    async def items(self) -> AsyncIterator[Tuple[K, V]]:
+        """Iterates over the items in order, as of one moment, in bounded memory."""
+        flat = self._stream(requests.stream(opcodes.DICT_ITEMS, self._t))
+        try:
+            async for key in flat:
+                yield key, await flat.__anext__()
+        finally:
+            await flat.aclose()
+
+    async def modify(
+        self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None
+    ) -> V:
+        """As cyberdb_fast.CyberDict.modify."""
+        on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
+        while True:
+            try:
+                entry = await self._perform(requests.dict_get_versioned(self._t, key))
+            except KeyError:
+                if default is MISSING:
+                    raise
+                entry = requests.Versioned(default, 0)
+            new = change(entry.value)
+            try:
+                await self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
+            except VersionMismatch:
+                continue
+            return new
+
+    async def get_or_compute(
+        self,
+        key: K,
+        function: Union[Callable[[], V], Callable[[], Awaitable[V]]],
+        *,
+        ttl: Optional[Duration] = None,
+        stale: Optional[Duration] = None,
+        lease: Duration = DEFAULT_LEASE,
+    ) -> V:
+        """As cyberdb_fast.CyberDict.get_or_compute. function may be a coroutine function."""
+        times = Times(ttl, stale, lease)
+        keeper = self._sender._keeper
+        mine = times.lease_for(self._t, key, current_task())
+        while True:
+            found = await self._perform_waiting(times.asking(self._t, key, mine))
+            if found.state in (requests.FRESH, requests.STALE):
+                return cast(V, found.value)
+            if found.state != requests.IN_VAIN:
+                break
+        mine.granted(MONOTONIC[0]())
+        keeper.renew(mine)
+        try:
+            value: Any = function()
+            if inspect.isawaitable(value):
+                value = await value
+            with suppress(LockLost):  # then another client computes it, or has
+                await self._perform(times.storing(self._t, key, value, found.fence))
+        finally:
+            keeper.discard(mine)
+            await finish(self._perform(requests.computed(self._t, key, mine.token)))
+        return cast(V, value)
+
+
+class CyberList(ListMethods[V]):
+    """A list in the server: the methods of cyberdb_fast.CyberList, to be awaited."""
+
+    async def pop(self, index: SupportsIndex = -1, *, wait: Optional[Duration] = 0) -> V:
+        """As cyberdb_fast.CyberList.pop."""
+        if wait_milliseconds(wait) == 0:
+            return cast(V, await self._perform(requests.list_pop(self._t, index)))
+        return cast(V, await self._perform_waiting(requests.list_pop_waiting(self._t, index, wait)))
+
+    async def popleft(self, *, wait: Optional[Duration] = 0) -> V:
+        """As cyberdb_fast.CyberList.popleft."""
+        if wait_milliseconds(wait) == 0:
+            return cast(V, await self._perform(requests.list_pop_left(self._t)))
+        return cast(V, await self._perform_waiting(requests.list_pop_left_waiting(self._t, wait)))
+
+    def __getitem__(self, index: Any) -> Awaitable[Any]:
+        return self._perform(requests.list_get(self._t, index))
+
+    def __aiter__(self) -> AsyncIterator[V]:
+        """Iterates over the elements in order, as of one moment, in bounded memory."""
+        return self._stream(requests.stream(opcodes.LIST_ALL, self._t))

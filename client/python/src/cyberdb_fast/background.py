@@ -1,0 +1,574 @@
+"""The background of a client: one thread and one connection for all requests that wait.
+
+A caller that waits for a lock, an item or a message leaves its request here and sleeps until the
+reply. So any number of waiting callers holds one connection, and none of the pool's. The thread
+also renews leases. Under gevent it is a greenlet, if threads are patched. It starts with the first
+request, and ends when there was nothing to do for some time.
+
+A caller that is interrupted cancels its call. If the server has granted it what it waited for, or
+grants it at the same moment, the thread gives that back.
+
+As in pool.py there is no lock: callers only append to a deque, which is atomic.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import select
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from contextlib import suppress
+from itertools import count
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+
+from . import frames, lock_requests, requests
+from .clock import MONOTONIC
+from .connection import Connection, NotSent, no_reply
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
+from .frames import MAX_MILLISECONDS, Reply
+from .leases import NEVER, Lease, Renewals
+from .requests import Request, WaitingRequest
+from .session import unexpected
+from .settings import Settings
+from .waiter import Waiter
+
+# The thread ends, and closes its connection, when there was nothing to do for so long.
+IDLE_SECONDS = 5.0
+# A waiting caller looks so often whether the thread is alive: a signal may have kept it from
+# starting.
+CHECK_SECONDS = 1.0
+# While requests wait, the server is asked for a sign of life so often: a wait may have no end.
+HEARTBEAT_SECONDS = 20.0
+# A connection whose caller was interrupted is closed after this time, if its reply does not come.
+ORPHAN_SECONDS = 5.0
+# How long a caller pauses before it asks again after a lost connection; the pauses grow.
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.02, 1.0
+
+
+class Call(Waiter):
+    """One request on the shared connection, and its caller."""
+
+    reply: Optional[Reply] = None
+    error: Optional[Exception] = None
+    cancelled = False  # the caller has gone: what the reply brings is to be given back
+    link: Optional[Link] = None  # on which it was sent
+
+    def __init__(
+        self,
+        request: Request[Any],
+        milliseconds: int,
+        notify: Optional[Callable[[Call], None]] = None,
+        only_on: Optional[Link] = None,
+    ) -> None:
+        """Milliseconds is the deadline in the server, 0 for none.
+
+        notify is called in the background when the call is done. With only_on, it is not sent on
+        any other connection.
+        """
+        super().__init__()
+        self.request, self.milliseconds, self.only_on = request, milliseconds, only_on
+        self.request_id = 0
+        self._notify = notify
+
+    def complete(self, reply: Optional[Reply], error: Optional[Exception]) -> None:
+        """Ends the wait with a reply, or with an error. Only the first call has an effect."""
+        if self.done:
+            return
+        self.reply, self.error, self.done = reply, error, True
+        self.wake()
+        if self._notify is not None:
+            self._notify(self)
+
+
+class Link:
+    """A connection of the background, and the calls that wait for a reply on it."""
+
+    def __init__(self, connection: Connection, until: Optional[float] = None) -> None:
+        """Until is when it is closed, by MONOTONIC; None: it stays."""
+        self.connection, self.until = connection, until
+        self.outstanding: Dict[int, Call] = {}
+        self.heard_at = MONOTONIC[0]()  # when the last reply came
+        self.beat_at = 0.0  # when the last PING without a reply was sent; 0: none
+
+    def send(self, calls: List[Call]) -> None:
+        """Sends requests. Errors: those of Connection.send_together."""
+        framed: List[Tuple[int, bytes]] = []
+        for call in calls:
+            try:
+                framed.append(self.connection.framed(call.request, call.milliseconds))
+            except CyberDBError as e:  # TooLarge
+                call.complete(None, e)
+                continue
+            call.link, call.request_id = self, framed[-1][0]
+            self.outstanding[call.request_id] = call
+        if framed:
+            self.connection.send_together(framed)
+
+
+class Background:
+    """The waiting requests and the timers of a client, for one process and one event loop."""
+
+    def __init__(self, settings: Settings, by_greenlet: bool) -> None:
+        """by_greenlet: the callers are greenlets of gevent."""
+        self.settings, self._by_greenlet = settings, by_greenlet
+        self.closed = False
+        self.renewals = Renewals()
+        # While there are subscriptions, which belong to the connection, it stays open.
+        self.subscriptions: Set[weakref.ReferenceType[Any]] = set()
+        # Callers append, the thread takes.
+        self._new: Deque[Call] = deque()
+        self._cancelled: Deque[Call] = deque()
+        self._orphans: Deque[Link] = deque()
+        self._new_timers: Deque[Tuple[float, Callable[[], None]]] = deque()
+        self._token = [True]  # what a caller takes to start a thread
+        self._seat = [True]  # what a thread takes to run: there is never more than one
+        self._ends: List[socket.socket] = []  # of the bell
+        self._bell: Optional[socket.socket] = None  # what is sent to it wakes the thread
+        # Owned by the thread.
+        self.main: Optional[Link] = None
+        self._others: List[Link] = []
+        self._timers: List[Tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    # ---- for callers
+
+    def wait(self, call: Call, seconds: Optional[float]) -> Reply:
+        """Sends a call and returns its reply; cancels it if the caller is interrupted.
+
+        seconds is the time for the wait in the server; None: for ever. Errors: RequestTimeout;
+        those of Connection.open and Connection.exchange.
+        """
+        timeout = self.settings.request_timeout
+        until = None if seconds is None or timeout is None else MONOTONIC[0]() + seconds + timeout
+        try:
+            self.post(call)
+            while not call.done:
+                left = CHECK_SECONDS if until is None else min(CHECK_SECONDS, until - MONOTONIC[0]())
+                if left <= 0:
+                    raise no_reply(self.settings)
+                if not call.wait(left):
+                    self._start_again()
+        except BaseException:
+            self.cancel(call)
+            raise
+        if call.reply is None:
+            raise call.error or RuntimeError("a call is done but has no reply")
+        if call.reply.status == frames.SHUTTING_DOWN:
+            raise shutting_down(self.settings)
+        return call.reply
+
+    def owner(self) -> Any:
+        """The caller, which is to own a lease: its thread or greenlet."""
+        if self._by_greenlet:
+            import gevent
+
+            return gevent.getcurrent()
+        return threading.current_thread()
+
+    def post(self, call: Call) -> None:
+        """Hands a call over to the thread."""
+        self._new.append(call)
+        self._ring()
+
+    def cancel(self, call: Call) -> None:
+        """Ends a call whose caller has gone, and gives back what it has got or gets."""
+        call.cancelled = True
+        self._cancelled.append(call)
+        self._ring()
+
+    def give_back(self, request: Request[Any]) -> None:
+        """Sends a request that gives something back, later again if there is no connection."""
+        self._repeat(self.quietly(request), 2)
+
+    def adopt(self, connection: Connection, request: WaitingRequest[Any]) -> None:
+        """Takes over a connection whose caller was interrupted while request was outstanding."""
+        link = Link(connection, MONOTONIC[0]() + ORPHAN_SECONDS)
+        call = Call(request, 0)
+        call.cancelled, call.link, call.request_id = True, link, connection.last_id
+        link.outstanding[call.request_id] = call
+        self._orphans.append(link)
+        self._ring()
+
+    def renew(self, lease: Lease) -> None:
+        """Renews a lease until it is released or lost, or its owner has ended."""
+        if self.renewals.add(lease):
+            self._ring()
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        """Runs action in the thread at a time by MONOTONIC."""
+        self._new_timers.append((when, action))
+        self._ring()
+
+    def close(self) -> None:
+        """Ends the thread; calls fail with DisconCyberDBError."""
+        self.closed = True
+        self._ring()
+
+    def _ring(self) -> None:
+        """Wakes the thread; starts it if it does not run."""
+        self._start()
+        bell = self._bell
+        if bell is not None:
+            with suppress(OSError, ValueError):  # it is full, or the thread has just ended
+                bell.send(b"\0")
+
+    def detach(self) -> None:
+        """In a forked child: closes its copies of the parent's sockets."""
+        self.closed = True
+        for link in [*self._others, *([self.main] if self.main else [])]:
+            link.connection.socket.close()
+        for end in self._ends:
+            end.close()
+
+    def _start(self) -> None:
+        if not self._seat:
+            return
+        try:
+            self._token.pop()
+        except IndexError:
+            return
+        try:
+            threading.Thread(target=self._run, name="cyberdb_fast background", daemon=True).start()
+        except BaseException:
+            self._token.append(True)
+            raise
+
+    def _start_again(self) -> None:
+        """Starts a thread if an interrupt has kept the last one from starting."""
+        if self._seat and not self._token:
+            self._token.append(True)
+        self._start()
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        try:
+            self._seat.pop()
+        except IndexError:
+            return
+        self._ends = list(socket.socketpair())
+        ear, self._bell = self._ends
+        try:
+            for end in self._ends:
+                end.setblocking(False)
+            idle_since = MONOTONIC[0]()
+            while not self.closed:
+                self._run_timers()
+                self._submit()
+                now = MONOTONIC[0]()
+                if self._busy():
+                    idle_since = now
+                elif now - idle_since >= IDLE_SECONDS:
+                    break
+                self._listen(ear, min(self._next_at(), idle_since + IDLE_SECONDS) - now)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Closes everything, and lets another thread start."""
+        self._bell = None
+        for end in self._ends:
+            end.close()
+        self._ends = []
+        if self.closed:
+            self._fail_all(DisconCyberDBError("the client is closed"))
+        for link in [*self._others, *([self.main] if self.main else [])]:
+            self._drop(link, ConnectionLost("the connection was closed"))
+        self._seat.append(True)
+        self._token[:] = [True]
+        if not self.closed and (self._new or self._cancelled or self._orphans or self._new_timers):
+            self._start()  # they came at the last moment
+
+    def _fail_all(self, e: Exception) -> None:
+        """Fails the calls that were not sent yet."""
+        while self._new:
+            self._new.popleft().complete(None, e)
+        self._cancelled.clear()
+        while self._orphans:
+            self._orphans.popleft().connection.close()
+        self._timers.clear()
+        self._new_timers.clear()
+
+    def _busy(self) -> bool:
+        if self._timers or self._others or self._new or self.renewals.next_at < NEVER or self.subscriptions:
+            return True
+        return self.main is not None and bool(self.main.outstanding)
+
+    def _next_at(self) -> float:
+        """When the thread has something to do, even if nothing happens until then."""
+        times = [self.renewals.next_at, *(link.until for link in self._others if link.until is not None)]
+        if self._timers:
+            times.append(self._timers[0][0])
+        if self.main is not None and self.main.outstanding:
+            times.append(self._beat_due(self.main))
+        return min(times)
+
+    def _submit(self) -> None:
+        """Sends what callers have left."""
+        while self._orphans:
+            self._take_orphan(self._orphans.popleft())
+        calls: List[Call] = []
+        while self._new:
+            call = self._new.popleft()
+            if call.cancelled or call.done:
+                call.complete(None, ConnectionLost("the call was cancelled"))
+            elif call.only_on is not None and call.only_on is not self.main:
+                call.complete(None, ConnectionLost("the connection of the subscription was lost"))
+            else:
+                calls.append(call)
+        if calls and self._open(calls):
+            self._send(self.main, calls)
+        while self._cancelled:
+            self._give_back(self._cancelled.popleft())
+
+    def _open(self, calls: List[Call]) -> bool:
+        """Makes sure that there is a connection; fails calls if there is none."""
+        if self.main is None:
+            connection = Connection(self.settings)
+            try:
+                connection.open()
+            except Exception as e:
+                for call in calls:
+                    call.complete(None, e)
+                return False
+            self.main = Link(connection)
+        return True
+
+    def _send(self, link: Optional[Link], calls: List[Call]) -> None:
+        """Sends calls on link; if that fails, the link is dropped and they fail."""
+        if link is None:
+            return
+        if not link.outstanding:
+            link.heard_at = MONOTONIC[0]()
+        try:
+            link.send(calls)
+        except CyberDBError as e:
+            self._drop(link, e)
+
+    def _take_orphan(self, link: Link) -> None:
+        """Begins to wait for the reply of an interrupted caller."""
+        self._others.append(link)
+        for call in list(link.outstanding.values()):
+            release = self._release_of(call)
+            if release is not None:
+                self._send(link, [release])
+
+    def _release_of(self, call: Call) -> Optional[Call]:
+        """The call that gives back what a cancelled one gets, if it is known before the reply."""
+        release = getattr(call.request, "release", None)
+        return None if release is None else self.quietly(release)
+
+    def quietly(self, request: Request[Any]) -> Call:
+        """A call of whose reply nothing is made."""
+        return Call(request, frames.milliseconds_of(self.settings.request_timeout))
+
+    def _give_back(self, call: Call) -> None:
+        """Cancels a call in the server; gives back what it has got."""
+        link = call.link
+        if call.reply is not None and isinstance(call.request, WaitingRequest):
+            self.undo(call.request, call.reply)
+        elif link is not None and link is self.main and call.request_id in link.outstanding:
+            cancel = self.quietly(lock_requests.cancel(call.request_id))
+            release = self._release_of(call)
+            self._send(link, [cancel] if release is None else [cancel, release])
+        elif link is not None and (release := self._release_of(call)) is not None:
+            self._repeat(release, 2)  # the connection was lost, and the server may have granted it before
+
+    def undo(self, request: WaitingRequest[Any], reply: Reply) -> None:
+        """Gives back what the reply to request has brought. Any thread may call it."""
+        if reply.status:
+            return
+        undo = request.release if request.release is not None else request.undo(reply)
+        if undo is not None:
+            self._repeat(self.quietly(undo), 2)
+
+    def _repeat(self, call: Call, times: int) -> None:
+        """Posts a call, and again later if there is no connection."""
+
+        def again(failed: Call) -> None:
+            if isinstance(failed.error, DisconCyberDBError) and times and not self.closed:
+                self._at(MONOTONIC[0]() + 1, lambda: self._repeat(self.quietly(failed.request), times - 1))
+
+        call._notify = again
+        self._new.append(call)
+        self._ring()
+
+    # ---- receiving
+
+    def _listen(self, ear: socket.socket, seconds: float) -> None:
+        """Waits for replies and for the bell, and delivers the replies."""
+        if self._new or self._cancelled or self._orphans:
+            seconds = 0
+        links = [*self._others, *([self.main] if self.main is not None else [])]
+        ready = _readable([ear, *(link.connection.socket for link in links)], max(0.0, min(seconds, 3600.0)))
+        if ready[0]:
+            with suppress(OSError):
+                while ear.recv(4096):
+                    pass
+        for link, readable in zip(links, ready[1:]):
+            if readable:
+                self._receive(link)
+        self._look_after(MONOTONIC[0]())
+
+    def _receive(self, link: Link) -> None:
+        try:
+            for reply in link.connection.receive_ready():
+                call = link.outstanding.pop(reply.id, None)
+                if call is None:
+                    if reply.id == 0:
+                        link.connection.reject(reply)
+                    raise unexpected(reply)
+                if call.cancelled and isinstance(call.request, WaitingRequest):
+                    self.undo(call.request, reply)
+                call.complete(reply, None)
+            link.heard_at, link.beat_at = MONOTONIC[0](), 0.0
+        except CyberDBError as e:
+            self._drop(link, e)
+        else:
+            if link.until is not None and not link.outstanding:
+                self._drop(link, ConnectionLost("done"))
+
+    def _drop(self, link: Link, e: Exception) -> None:
+        """Closes a connection and fails its calls."""
+        if link is self.main:
+            self.main = None
+        elif link in self._others:
+            self._others.remove(link)
+        link.connection.close()
+        calls, link.outstanding = list(link.outstanding.values()), {}
+        for call in calls:
+            if link.until is not None and not self.closed:
+                self._ask_again(call.request)
+            call.complete(None, type(e)(*e.args))
+
+    def _ask_again(self, request: Request[Any]) -> None:
+        """Gives back what an orphan has got, whose reply was read when its caller was interrupted.
+
+        Repeated, the request brings the same.
+        """
+
+        def answered(call: Call) -> None:
+            if call.reply is not None:
+                self.undo(asked, call.reply)
+
+        if isinstance(request, WaitingRequest) and request.repeatable and request.release is None:
+            asked: WaitingRequest[Any] = request.asking(0)
+            call = self.quietly(asked)
+            call._notify = answered
+            self._new.append(call)
+
+    # ---- time
+
+    def _look_after(self, now: float) -> None:
+        """Closes orphans whose time is over; asks a silent server for a sign of life."""
+        for link in list(self._others):
+            if link.until is not None and now >= link.until:
+                self._drop(link, ConnectionLost("no reply in time"))
+        main = self.main
+        if main is None or not main.outstanding or now < self._beat_due(main):
+            return
+        if main.beat_at:
+            self._drop(main, no_reply(self.settings))
+        else:
+            main.beat_at = now
+            self._send(main, [self.quietly(requests.ping())])
+
+    def _beat_due(self, link: Link) -> float:
+        """When a PING is due; if one is under way, when the connection is given up."""
+        if not link.beat_at:
+            return link.heard_at + HEARTBEAT_SECONDS
+        timeout = self.settings.request_timeout
+        return NEVER if timeout is None else link.beat_at + timeout
+
+    def _run_timers(self) -> None:
+        while self._new_timers:
+            when, action = self._new_timers.popleft()
+            heapq.heappush(self._timers, (when, next(self._numbers), action))
+        while self._timers and self._timers[0][0] <= MONOTONIC[0]():
+            heapq.heappop(self._timers)[2]()
+        now = MONOTONIC[0]()
+        if now >= self.renewals.next_at:
+            for lease, ttl in self.renewals.due(now):
+                self._renew(lease, ttl, now)
+
+    def _renew(self, lease: Lease, ttl: int, now: float) -> None:
+        def answered(call: Call) -> None:
+            lease.answered(call.reply, now, ttl)
+            self.renewals.hasten(lease.due_at)
+
+        call = self.quietly(lease.renewing(ttl))
+        call._notify = answered
+        self._new.append(call)
+
+
+def wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
+    """The reply to request, which waits in the server for at most its wait.
+
+    After a lost connection it is repeated, if that is safe, until its wait ends or the server has
+    not been reached for request_timeout. Its place among those that wait is lost then. Errors:
+    those of Background.wait.
+    """
+    try:
+        return _wait_for(background, request)
+    except BaseException:
+        if request.release is not None:
+            background.give_back(request.release)
+        raise
+
+
+def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
+    settings = background.settings
+    wait = request.wait
+    until = None if wait is None else MONOTONIC[0]() + wait / 1000
+    lost_at: Optional[float] = None  # since when the server cannot be reached, after it could
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        seconds = None if until is None else max(0.0, until - MONOTONIC[0]())
+        request.asking(None if seconds is None else math.ceil(seconds * 1000))
+        began = MONOTONIC[0]()
+        try:
+            return background.wait(Call(request, deadline_of(request, settings)), seconds)
+        except (ConnectionLost, ServerUnreachable) as e:
+            reached = isinstance(e, ConnectionLost)
+            if background.closed or (reached and not request.repeatable and not isinstance(e, NotSent)):
+                raise
+            now = MONOTONIC[0]()
+            if reached:
+                lost_at, pause = now, FIRST_PAUSE_SECONDS if now - began > 1 else pause
+            patience = settings.request_timeout
+            if lost_at is None or (until is not None and now >= until):
+                raise
+            if patience is not None and now - lost_at > patience:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+
+def shutting_down(settings: Settings) -> NotSent:
+    """The error for a request that the server has not done because it shuts down."""
+    return NotSent(f"{settings.address}: the server is shutting down; nothing was done")
+
+
+def deadline_of(request: WaitingRequest[Any], settings: Settings) -> int:
+    """The deadline of a waiting request in the server, in milliseconds; 0 for none."""
+    if request.wait is None or settings.request_timeout is None:
+        return 0
+    return min(request.wait + frames.milliseconds_of(settings.request_timeout), MAX_MILLISECONDS)
+
+
+def _readable(sockets: List[Any], seconds: float) -> List[bool]:
+    """Waits until a socket is readable, and says which are."""
+    if seconds == 0:
+        time.sleep(0)  # under gevent, others run
+    if not hasattr(select, "poll"):
+        ready = select.select(sockets, [], [], seconds)[0]
+        return [one in ready for one in sockets]
+    poll = select.poll()
+    for one in sockets:
+        poll.register(one, select.POLLIN)
+    found = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
+    return [one.fileno() in found for one in sockets]

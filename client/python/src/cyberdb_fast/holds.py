@@ -1,0 +1,175 @@
+"""What locks of threads and of asyncio have in common: their settings and what they hold."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, List, Optional, TypeVar
+
+from . import lock_requests
+from .errors import CyberDBError, DisconCyberDBError, LockLost
+from .expiry import Duration, milliseconds, wait_milliseconds
+from .leases import Lease
+from .requests import Request, WaitingRequest
+
+T = TypeVar("T")
+
+MAX_SEMAPHORE = 1024
+
+
+class Hold(Lease):
+    """One acquisition of a lock."""
+
+    fence = 0
+    count = 1  # acquisitions of a reentrant lock
+
+
+class BaseLock:
+    """The settings of a lock or semaphore, and what its users in this process hold."""
+
+    def __init__(
+        self,
+        name: str,
+        ttl: Duration,
+        wait: Optional[Duration],
+        renew: bool,
+        max_hold: Optional[Duration],
+        reentrant: bool,
+        n: int,
+    ) -> None:
+        """Errors: TypeError and ValueError, which name the argument."""
+        self._encoded = lock_requests.name_of(name, "lock")
+        self._name, self._renew, self._reentrant = name, bool(renew), bool(reentrant)
+        self._ttl = milliseconds(ttl, "ttl")
+        self._wait = wait_milliseconds(wait)
+        held = None if max_hold is None else milliseconds(max_hold, "max_hold")
+        if held is not None:
+            self._ttl = min(self._ttl, held)
+        self._max_hold = None if held is None else held / 1000
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise TypeError(f"n is an int, not {type(n).__name__}")
+        if not 0 < n <= MAX_SEMAPHORE:
+            raise ValueError(f"n must be 1 to {MAX_SEMAPHORE}, got {n}")
+        self._n = n
+        self._holds: List[Hold] = []  # each change is one operation of the list
+
+    @property
+    def name(self) -> str:
+        """The name of the lock."""
+        return self._name
+
+    @property
+    def fence(self) -> Optional[int]:
+        """The fencing token of the caller's hold; None if there is none.
+
+        Each acquisition of a lock gets a larger one, over restarts of the server too.
+        """
+        hold = self._mine()
+        return None if hold is None else hold.fence
+
+    @property
+    def lost(self) -> bool:
+        """Whether the caller's lease has ended, or may have ended because it was not renewed.
+
+        False if the caller does not hold the lock.
+        """
+        hold = self._mine()
+        return hold is not None and hold.lost
+
+    def fence_request(self, request: Request[T]) -> Request[T]:
+        """Makes request fail unless the caller's hold lasts; see CyberDict.fenced.
+
+        Errors: LockLost if the caller does not hold the lock.
+        """
+        hold = self._mine()
+        if hold is None:
+            raise LockLost(f"lock {self._name!r} is not held: the fenced request was not sent")
+        if hold.is_inherited():
+            raise self._of_parent()
+        lock_requests.if_fence(request, self._name, hold.fence)
+        return request
+
+    def __repr__(self) -> str:
+        hold = self._mine()
+        state = "not held" if hold is None else "lost" if hold.lost else f"held, fence {hold.fence}"
+        return f"<{type(self).__name__} {self._name!r}: {state}>"
+
+    def _owner(self) -> Any:
+        """The caller: its thread, greenlet or task."""
+        raise NotImplementedError
+
+    def _mine(self) -> Optional[Hold]:
+        """The newest hold of the caller, or else of anybody in this process."""
+        holds = self._holds[::-1]
+        owner = self._owner()
+        return next((hold for hold in holds if hold.is_owned_by(owner)), holds[0] if holds else None)
+
+    def _enter_again(self) -> bool:
+        """Whether the lock is reentrant and the caller holds it already; then it is counted."""
+        if not self._reentrant:
+            return False
+        owner = self._owner()
+        for hold in self._holds:
+            if hold.is_owned_by(owner):
+                if hold.lost:
+                    raise LockLost(f"lock {self._name!r} was lost while it was held: release it first")
+                hold.count += 1
+                return True
+        return False
+
+    def _new_hold(self) -> Hold:
+        hold = Hold(self._owner(), self._ttl, self._max_hold)
+        name, token = self._encoded, hold.token
+        hold.renewing = lambda ttl: lock_requests.renew_lock(name, token, ttl)
+        return hold
+
+    def _acquiring(self, hold: Hold, wait: Optional[int]) -> WaitingRequest[Optional[int]]:
+        return lock_requests.lock(self._encoded, hold.token, self._ttl, wait, self._n)
+
+    def _to_release(self) -> Optional[Hold]:
+        """The caller's hold, to be released; None if it is held on, being reentrant.
+
+        Errors: RuntimeError if nothing is held.
+        """
+        hold = self._mine()
+        if hold is None:
+            raise RuntimeError(f"lock {self._name!r} is not held: it cannot be released")
+        if self._reentrant and hold.count > 1:
+            hold.count -= 1
+            return None
+        return hold
+
+    def _drop(self, hold: Hold) -> None:
+        """Ends a hold in this process. Errors: LockLost in a forked child."""
+        hold.released = True
+        with suppress(ValueError):  # another thread has released it
+            self._holds.remove(hold)
+        if hold.is_inherited():
+            raise self._of_parent()
+
+    def _of_parent(self) -> LockLost:
+        return LockLost(f"lock {self._name!r} belongs to the parent process: a forked child owns nothing")
+
+    def _unlocking(self, hold: Hold) -> Request[bool]:
+        return lock_requests.unlock(self._encoded, hold.token)
+
+    def _was_lost(self) -> LockLost:
+        return LockLost(f"lock {self._name!r} was lost before it was released: its lease had ended")
+
+    def _wait_of(self, blocking: bool, timeout: Duration) -> Optional[int]:
+        """The wait for acquire(), in milliseconds. Errors: those of threading.Lock.acquire."""
+        if not blocking:
+            if timeout != -1:
+                raise ValueError("can't specify a timeout for a non-blocking call")
+            return 0
+        return self._wait if timeout == -1 else wait_milliseconds(timeout, "timeout")
+
+
+def may_hold(e: BaseException) -> bool:
+    """Whether, after a request for a lock has failed with e, it may have been granted."""
+    return isinstance(e, DisconCyberDBError) or not isinstance(e, (CyberDBError, TypeError, ValueError))
+
+
+def chain(error: BaseException, release_error: Exception) -> None:
+    """Keeps the error of the release with that of the body of a `with`, which is the one raised."""
+    if error.__cause__ is None and error is not release_error:
+        error.__cause__ = release_error

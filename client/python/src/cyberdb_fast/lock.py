@@ -1,0 +1,124 @@
+"""Locks and semaphores for threads and greenlets; aio_lock.py is their counterpart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from . import lock_requests
+from .clock import MONOTONIC
+from .errors import ConnectionLost, LockTimeout
+from .expiry import Duration
+from .holds import BaseLock, Hold, chain, may_hold
+
+if TYPE_CHECKING:
+    from .proxy import Proxy
+
+
+class Lock(BaseLock):
+    """A lock in the server, which all its clients share; use it in `with`.
+
+        with proxy.lock("nightly report", ttl=30) as lock:
+            reports.fenced(lock)["today"] = make_report()
+
+    The methods are those of threading.Lock. The server gives the lock to the caller that has waited
+    longest, for a lease of ttl. A thread of the client renews the lease while the thread or
+    greenlet that acquired the lock lives. Threads may share one Lock: each has what it acquired.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        name: str,
+        ttl: Duration,
+        wait: Optional[Duration],
+        renew: bool,
+        max_hold: Optional[Duration],
+        reentrant: bool,
+        n: int = 1,
+    ) -> None:
+        super().__init__(name, ttl, wait, renew, max_hold, reentrant, n)
+        self._proxy = proxy
+
+    def acquire(self, blocking: bool = True, timeout: Duration = -1) -> bool:
+        """Acquires the lock; returns whether it did.
+
+        It waits for the time that the lock was made with, for timeout seconds, or not at all.
+        Errors: those of each request; LockLost if a reentrant lock was lost by the caller.
+        """
+        wait = self._wait_of(blocking, timeout)
+        if self._enter_again():
+            return True
+        hold = self._new_hold()
+        try:
+            request = self._acquiring(hold, wait)
+            asked_at = MONOTONIC[0]()
+            fence = self._proxy._perform_waiting(request)
+            if fence is None:
+                return False
+            hold.fence = fence
+            hold.granted(asked_at if request.wait == 0 else MONOTONIC[0]())
+            self._holds.append(hold)
+            if self._renew:
+                self._proxy._client.background.renew(hold)
+        except BaseException as e:
+            if may_hold(e):
+                self._abandon(hold)
+            raise
+        return True
+
+    def release(self) -> None:
+        """Releases the lock: what the caller has acquired, or else any thread of this process.
+
+        Errors: LockLost if the lease had ended, or if a forked child releases what its parent has;
+        RuntimeError if nothing is held.
+        """
+        hold = self._to_release()
+        if hold is None:
+            return
+        try:
+            self._drop(hold)
+            self._proxy._client.background.renewals.discard(hold)
+            was_held = self._unlock(hold)
+        except BaseException:
+            if not hold.is_inherited():
+                self._abandon(hold)
+            raise
+        if not was_held:
+            raise self._was_lost()
+
+    def _unlock(self, hold: Hold) -> bool:
+        """Whether hold lasted until now. Afterwards, it is over."""
+        try:
+            return self._proxy._send(self._unlocking(hold))
+        except ConnectionLost:
+            self._proxy._send(self._unlocking(hold))
+            return True  # perhaps the first request has released it
+
+    def locked(self) -> bool:
+        """Whether anybody holds it, in any process."""
+        return bool(self._proxy._perform(lock_requests.lock_holders(self._encoded)).held)
+
+    def __enter__(self) -> Lock:
+        if not self.acquire():
+            raise LockTimeout(f"lock {self._name!r} did not become free within {(self._wait or 0) / 1000} s")
+        return self
+
+    def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        try:
+            self.release()
+        except Exception as e:
+            if exc is None:
+                raise
+            chain(exc, e)
+
+    def _owner(self) -> Any:
+        return self._proxy._client.background.owner()
+
+    def _abandon(self, hold: Hold) -> None:
+        """Gives back what an interrupted caller has acquired, or has not released."""
+        hold.released = True
+        if hold in self._holds:
+            self._holds.remove(hold)
+        background = self._proxy._client.background
+        background.renewals.discard(hold)
+        background.give_back(self._unlocking(hold))

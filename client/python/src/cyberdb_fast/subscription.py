@@ -1,0 +1,217 @@
+"""Subscriptions for threads and greenlets; aio_subscription.py is their counterpart."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import weakref
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Deque, Iterable, Iterator, List, Optional, Tuple, Union
+
+from . import lock_requests
+from .affinity import PROCESS
+from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Call, Link, deadline_of
+from .clock import MONOTONIC
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
+from .expiry import Duration, wait_milliseconds
+from .frames import CANCELED, KEY_ERROR, milliseconds_of
+from .leases import NEVER
+from .lock_requests import UNKNOWN, Message
+
+if TYPE_CHECKING:
+    from .proxy import Proxy
+
+# Messages that one request brings at most.
+LIMIT = 100
+# How long one request waits for messages in the server, in milliseconds.
+WAIT_MILLISECONDS = 60_000
+
+
+def names_of(channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> Tuple[List[str], List[str]]:
+    """The channels and the prefixes of a subscription. Errors: TypeError, ValueError."""
+    prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+    names = list(channels)
+    if not names and not prefixes:
+        raise ValueError("a subscription needs a channel or a prefix")
+    for name in names:
+        lock_requests.name_of(name, "channel")
+    for one in prefixes:
+        if not isinstance(one, str):
+            raise TypeError(f"a prefix is a str, not {type(one).__name__}")
+    return names, prefixes
+
+
+class Subscription:
+    """The messages of some channels; iterate over it. close() ends the iteration.
+
+    A subscriber gets each message at most once, and none that was published before it subscribed or
+    while its connection was lost. The server keeps some messages for a slow subscriber, and drops
+    older ones: message.missed says how many. After a lost connection it subscribes again, and
+    message.missed is UNKNOWN (-1).
+    """
+
+    def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
+        """Subscribes. Errors: those of Proxy.subscribe."""
+        self._channels, self._prefixes = names_of(channels, prefix)
+        self._process = PROCESS[0]
+        self._messages: Deque[Message] = deque()
+        self._missed = 0  # before the next message
+        self._link: Optional[Link] = None  # on which the server knows it
+        self._id = 0
+        self._receiving: List[Call] = []  # the request that waits for messages, if there is one
+        self._turn = threading.Lock()  # of the caller that receives: the server allows one
+        self._background = proxy._client.background
+        self._reference = weakref.ref(self, self._background.subscriptions.discard)
+        self._closed = False
+        try:
+            self._subscribe()
+        except BaseException:
+            self.close()
+            raise
+
+    def receive(self, wait: Optional[Duration] = None) -> Optional[Message]:
+        """Returns the next message; None if there is none within wait, or if it is closed.
+
+        wait is in seconds, or a timedelta; None: for ever. Errors: those of the connection.
+        """
+        milliseconds = wait_milliseconds(wait)
+        until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000
+        while not self._closed:
+            try:
+                return self._messages.popleft()
+            except IndexError:
+                pass
+            left = None if until is None else until - MONOTONIC[0]()
+            if left is not None and left <= 0 and milliseconds:
+                return None
+            self._fetch(left)
+            if milliseconds == 0 and not self._messages:
+                return None
+        return None
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        message = self.receive()
+        if message is None:
+            raise StopIteration
+        return message
+
+    def close(self) -> None:
+        """Ends the subscription. Any thread may call it; those that iterate end."""
+        call = self._end()
+        if call is not None:
+            with suppress(CyberDBError):  # without its connection, it has ended
+                self._background.wait(call, 0)
+
+    def _end(self) -> Optional[Call]:
+        """Ends the subscription in this process.
+
+        The call that ends it in the server; None if there is none.
+        """
+        if self._closed:
+            return None
+        self._closed = True
+        if self._process != PROCESS[0]:
+            return None
+        background, link = self._background, self._link
+        background.subscriptions.discard(self._reference)
+        for call in list(self._receiving):
+            call.complete(None, DisconCyberDBError("the subscription is closed"))
+            background.cancel(call)
+        if link is None:
+            return None
+        milliseconds = milliseconds_of(background.settings.request_timeout)
+        return Call(lock_requests.unsubscribe(self._id), milliseconds, only_on=link)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            call = self._end()
+            if call is not None:
+                self._background.post(call)
+
+    # ---- requests
+
+    def _fetch(self, left: Optional[float]) -> None:
+        """Waits for messages, for left seconds at most."""
+        if self._process != PROCESS[0]:
+            raise DisconCyberDBError("the subscription belongs to the parent process: subscribe in the child")
+        if not self._turn.acquire(timeout=-1 if left is None else max(left, 0.0)):
+            return
+        try:
+            if not self._messages and not self._closed:
+                self._receive(left)
+        finally:
+            self._turn.release()
+
+    def _receive(self, left: Optional[float]) -> None:
+        """Sends one RECEIVE; subscribes again first if the connection was lost."""
+        wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
+        link = self._link
+        if link is None or link is not self._background.main:
+            self._subscribe_again()
+        request = lock_requests.receive(self._id, LIMIT, wait)
+        call = Call(request, deadline_of(request, self._background.settings), self._arrived, self._link)
+        self._receiving.append(call)
+        try:
+            reply = self._background.wait(call, wait / 1000)
+        except ConnectionLost:
+            self._link = None
+            return
+        except DisconCyberDBError:
+            if not self._closed:
+                raise
+            return
+        finally:
+            self._receiving.remove(call)
+        if reply.status == KEY_ERROR:
+            self._link = None
+        elif reply.status and reply.status != CANCELED:
+            request.result(reply)
+
+    def _arrived(self, call: Call) -> None:
+        """Keeps what a RECEIVE has brought, also if its caller was interrupted.
+
+        The background calls it.
+        """
+        if call.reply is None or call.reply.status:
+            return
+        missed, messages = call.request.result(call.reply)
+        if missed and self._missed != UNKNOWN:
+            self._missed += missed
+        for channel, value in messages:
+            self._messages.append(Message(channel, value, self._missed))
+            self._missed = 0
+
+    def _subscribe(self) -> None:
+        background = self._background
+        request = lock_requests.subscribe(self._channels, self._prefixes)
+        call = Call(request, milliseconds_of(background.settings.request_timeout))
+        background.subscriptions.add(self._reference)
+        self._id = request.result(background.wait(call, 0))
+        self._link = call.link
+
+    def _subscribe_again(self) -> None:
+        """Subscribes after a lost connection, which it tries for request_timeout."""
+        self._missed = UNKNOWN
+        patience = self._background.settings.request_timeout
+        until = NEVER if patience is None else MONOTONIC[0]() + patience
+        pause = FIRST_PAUSE_SECONDS
+        while not self._closed:
+            try:
+                self._subscribe()
+                return
+            except (ConnectionLost, ServerUnreachable):
+                if MONOTONIC[0]() >= until or self._background.closed:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)

@@ -1,0 +1,728 @@
+"""Locks and semaphores: what a user of threading.Lock relies on, and what a lease adds to it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import random
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD, suspended
+from cyberdb_fast import Client, CyberDict, LockLost, LockTimeout, Proxy, Server, aio
+from test_concurrency import run
+from test_interrupts import Stop, Tracer, needs_signals, stop
+from test_subscriptions import settle
+
+Start = Callable[..., Server]
+NewName = Callable[[], str]
+
+
+def connect(server: Server, **options: Any) -> Client:
+    return cyberdb_fast.connect(server.url, password=PASSWORD, **options)
+
+
+def background_threads() -> List[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "cyberdb_fast background"]
+
+
+def waiting(proxy: Proxy) -> int:
+    count: int = proxy.info()["waiting_requests"]
+    return count
+
+
+# ---- as threading.Lock
+
+
+def test_it_is_used_as_a_lock_of_threading(proxy: Proxy, new_name: NewName) -> None:
+    lock, other = (proxy.lock(name) for name in [new_name()] * 2)
+    assert not lock.locked()
+    assert lock.acquire()
+    assert lock.locked()
+    assert other.locked()
+    assert not other.acquire(blocking=False)
+    assert not other.acquire(False)
+    began = time.monotonic()
+    assert not other.acquire(timeout=0.1)
+    assert 0.1 <= time.monotonic() - began < 2
+    lock.release()
+    with other:
+        assert lock.locked()
+    assert not lock.locked()
+    with pytest.raises(RuntimeError, match="is not held"):
+        lock.release()
+    with pytest.raises(ValueError, match="timeout"):
+        lock.acquire(False, 1)
+
+
+def test_threads_share_one_lock(client: Client, proxy: Proxy, new_name: NewName) -> None:
+    lock, inside, most, fences = proxy.lock(new_name()), [0], [0], []
+
+    def work(_: int) -> None:
+        for _ in range(20):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                fences.append(lock.fence)
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(work, range(16)))
+    assert most[0] == 1
+    assert fences == sorted(set(fences))
+    assert len(fences) == 320
+    assert lock.fence is None
+    assert not lock.locked()
+
+
+def test_with_raises_when_the_wait_ends(proxy: Proxy, new_name: NewName) -> None:
+    name = new_name()
+    with proxy.lock(name), pytest.raises(LockTimeout, match=f"'{name}' did not become free within 0.1 s") as e:
+        with proxy.lock(name, wait=0.1):
+            raise AssertionError
+    assert isinstance(e.value, TimeoutError)
+
+
+def test_a_reentrant_lock(proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name(), reentrant=True)
+    with lock:
+        fence = lock.fence
+        with lock:
+            assert lock.fence == fence
+            with ThreadPoolExecutor(1) as threads:  # another thread is another owner
+                assert not threads.submit(lock.acquire, timeout=0.1).result()
+        assert lock.locked()
+    assert not lock.locked()
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+def test_a_reentrant_lock_that_was_lost_is_not_entered_again(proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name(), ttl=0.1, renew=False, reentrant=True)
+    lock.acquire()
+    time.sleep(0.2)
+    with pytest.raises(LockLost, match="release it first"):
+        lock.acquire()
+    with pytest.raises(LockLost):
+        lock.release()
+    with lock:
+        assert not lock.lost
+
+
+def test_a_semaphore_is_shared_by_threads(proxy: Proxy, new_name: NewName) -> None:
+    semaphore, inside, most = proxy.semaphore(new_name(), 3), [], [0]
+
+    def work(n: int) -> None:
+        for _ in range(10):
+            with semaphore:
+                inside.append(n)
+                most[0] = max(most[0], len(inside))
+                time.sleep(0.001)
+                inside.remove(n)
+
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(work, range(10)))
+    assert most[0] == 3
+    assert not semaphore.locked()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"ttl": 0}, ValueError, "ttl"),
+        ({"ttl": -1}, ValueError, "ttl"),
+        ({"ttl": float("nan")}, ValueError, "ttl"),
+        ({"ttl": True}, ValueError, "ttl"),
+        ({"ttl": "30"}, TypeError, "ttl"),
+        ({"ttl": float("inf")}, ValueError, "ttl"),
+        ({"wait": -1}, ValueError, "wait"),
+        ({"wait": float("nan")}, ValueError, "wait"),
+        ({"wait": False}, ValueError, "wait"),
+        ({"wait": "1"}, TypeError, "wait"),
+        ({"max_hold": 0}, ValueError, "max_hold"),
+        ({"max_hold": "1"}, TypeError, "max_hold"),
+    ],
+)
+def test_bad_arguments(proxy: Proxy, options: Dict[str, Any], error: Any, text: str) -> None:
+    with pytest.raises(error, match=text):
+        proxy.lock("bad", **options)
+
+
+def test_bad_names_and_numbers(proxy: Proxy) -> None:
+    for name, error in ((1, TypeError), (b"x", TypeError), ("", ValueError), ("x" * 1025, ValueError)):
+        with pytest.raises(error, match="lock"):
+            proxy.lock(name)  # type: ignore[arg-type]
+    for n, error in ((0, ValueError), (1025, ValueError), (True, TypeError), (1.0, TypeError)):
+        with pytest.raises(error, match="n "):
+            proxy.semaphore("bad", n)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timeout"):
+        proxy.lock("bad").acquire(timeout=-2)
+    assert not proxy.lock("bad").locked()
+
+
+# ---- leases
+
+
+def test_the_error_of_the_body_is_never_hidden(proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name(), ttl=0.05, renew=False)
+    with pytest.raises(LockLost, match="was lost before it was released"), lock:
+        time.sleep(0.1)
+    with pytest.raises(KeyError) as e, lock:
+        time.sleep(0.1)
+        raise KeyError("body")
+    assert isinstance(e.value.__cause__, LockLost)
+    assert lock.fence is None
+
+
+def test_max_hold_is_not_exceeded(proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name(), ttl=30, max_hold=0.5)
+    began = time.monotonic()
+    lock.acquire()
+    with proxy.lock(lock.name, wait=5):
+        assert 0.3 < time.monotonic() - began < 2
+    assert lock.lost
+    with pytest.raises(LockLost):
+        lock.release()
+
+
+def free_within(proxy: Proxy, name: str, seconds: float) -> None:
+    other = proxy.lock(name, wait=seconds)
+    with other:
+        pass
+
+
+def test_the_lock_of_a_thread_that_has_ended_is_not_renewed(proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name(), ttl=0.6)
+    thread = threading.Thread(target=lock.acquire)
+    thread.start()
+    thread.join()
+    assert lock.locked()
+    free_within(proxy, lock.name, 3)
+    assert lock.lost
+    with pytest.raises(LockLost):
+        lock.release()
+
+
+def test_the_lock_that_nobody_refers_to_is_not_renewed(proxy: Proxy, new_name: NewName) -> None:
+    name = new_name()
+    proxy.lock(name, ttl=0.6).acquire()
+    gc.collect()
+    free_within(proxy, name, 3)
+
+
+def test_the_lock_of_a_closed_client_is_not_renewed(server: Server, proxy: Proxy, new_name: NewName) -> None:
+    client = connect(server)
+    other = client.get_proxy()
+    other.connect()
+    lock = other.lock(new_name(), ttl=0.6)
+    lock.acquire()
+    client.close()
+    free_within(proxy, lock.name, 3)
+
+
+def test_one_thread_renews_all_locks(server: Server, new_name: NewName) -> None:
+    before = set(background_threads())
+    with connect(server) as client, client.get_proxy() as proxy:
+        locks = [proxy.lock(new_name(), ttl=0.9) for _ in range(100)]
+        for lock in locks:
+            lock.acquire()
+        assert len(set(background_threads()) - before) == 1
+        time.sleep(1.5)
+        assert not any(lock.lost for lock in locks)
+        for lock in locks:
+            lock.release()
+    settle(lambda: set(background_threads()) <= before)
+
+
+def test_a_lock_is_lost_when_the_server_does_not_renew_it(start: Start) -> None:
+    server = start()
+    with connect(server) as client, client.get_proxy() as proxy:
+        lock = proxy.lock("l", ttl=0.6)
+        lock.acquire()
+        with suspended(server):
+            time.sleep(0.8)
+            assert lock.lost
+        with pytest.raises(LockLost):
+            lock.release()
+
+
+def test_a_lock_is_renewed_over_a_restart_and_fences_grow(start: Start) -> None:
+    server = start()
+    port = int(server.url.rpartition(":")[2])
+    with connect(server) as client, client.get_proxy() as proxy:
+        lock = proxy.lock("l", ttl=8)
+        lock.acquire()
+        fence = lock.fence
+        assert fence is not None
+        server.stop()
+        server.start(port=port, password=PASSWORD)
+        assert proxy.lock("l").locked()
+        time.sleep(9)
+        assert not lock.lost
+        lock.release()
+        with proxy.lock("l") as other:
+            assert other.fence is not None
+            assert other.fence > fence
+
+
+def test_a_waiter_asks_again_after_a_restart(start: Start) -> None:
+    server = start()
+    port = int(server.url.rpartition(":")[2])
+    with connect(server) as client, client.get_proxy() as proxy:
+        holder = proxy.lock("l")
+        holder.acquire()
+        got: List[Any] = []
+        waiter = threading.Thread(target=lambda: got.append(proxy.lock("l", wait=30).acquire()))
+        waiter.start()
+        settle(lambda: waiting(proxy) == 1)
+        server.stop()
+        server.start(port=port, password=PASSWORD)
+        settle(lambda: waiting(proxy) == 1)
+        holder.release()
+        waiter.join(10)
+        assert got == [True]
+
+
+# ---- fences
+
+
+def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_name: NewName) -> None:
+    lock, elements = proxy.lock(new_name(), ttl=0.3, renew=False), new_list()
+    fenced = d.fenced(lock)
+    with pytest.raises(LockLost, match="is not held"):
+        fenced["k"] = 0
+    lock.acquire()
+    fenced["k"] = 1
+    assert fenced["k"] == 1
+    assert list(fenced) == ["k"]
+    fenced.durable.set("k", 2, ttl=60)
+    d.durable.fenced(lock).set("k", 3)
+    fenced.modify("k", lambda v: v + 1)
+    elements.fenced(lock).append(1)
+    with proxy.pipeline() as pipe:
+        first = pipe.on(fenced).increment("k")
+        second = pipe.on(elements.fenced(lock)).pop()
+    assert (first.value, second.value) == (5, 1)
+    assert d["k"] == 5
+    time.sleep(0.4)
+    for request in (
+        lambda: fenced.set("k", 9),
+        lambda: fenced["k"],
+        lambda: list(fenced),
+        lambda: fenced.modify("k", lambda v: 9),
+        lambda: elements.fenced(lock).append(9),
+    ):
+        with pytest.raises(LockLost) as e:
+            request()
+        assert e.value.fence == 0
+    with proxy.pipeline() as pipe:
+        late = pipe.on(fenced).increment("k")
+    assert isinstance(late.error, LockLost)
+    with proxy.lock(lock.name) as other:
+        with pytest.raises(LockLost) as e:
+            fenced["k"] = 9
+        assert e.value.fence == other.fence
+    assert (d["k"], list(elements)) == (5, [])
+    with pytest.raises(LockLost):
+        lock.release()
+
+
+def test_no_fenced_write_of_a_former_owner_comes_after_one_of_the_next(proxy: Proxy, new_name: NewName) -> None:
+    """Owners hold on beyond their leases: the fences of their writes still only grow."""
+    log, name = proxy.create_cyberlist(new_name()), new_name()
+    over = time.monotonic() + 3
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        while time.monotonic() < over:
+            lock = proxy.lock(name, ttl=0.02, renew=False)
+            try:
+                with lock:
+                    for _ in range(4):
+                        time.sleep(dice.random() * 0.02)
+                        log.fenced(lock).append(lock.fence)
+            except LockLost:
+                pass
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(6)))
+    written = log.copy()
+    assert written == sorted(written)
+    assert len(set(written)) > 20
+
+
+# ---- waiting holds nothing up
+
+
+def test_waiting_threads_hold_no_connection(server: Server, new_name: NewName) -> None:
+    with connect(server, max_connections=1, pool_timeout=5) as client, client.get_proxy() as proxy:
+        connections = proxy.info()["connections"]
+        lock, d = proxy.lock(new_name()), proxy.create_cyberdict(new_name())
+        lock.acquire()
+        got: List[int] = []
+
+        def work(n: int) -> None:
+            with proxy.lock(lock.name):
+                got.append(n)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(200)]
+        for thread in threads:
+            thread.start()
+        settle(lambda: waiting(proxy) == 200)
+        for n in range(100):
+            d[n] = n
+        assert proxy.info()["connections"] <= connections + 1
+        lock.release()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(got) == list(range(200))
+        assert waiting(proxy) == 0
+
+
+def test_a_wait_is_not_limited_by_request_timeout(server: Server, proxy: Proxy, new_name: NewName) -> None:
+    with (
+        connect(server, request_timeout=0.3) as client,
+        client.get_proxy() as impatient,
+        proxy.lock(new_name()) as lock,
+    ):
+        began = time.monotonic()
+        assert not impatient.lock(lock.name).acquire(timeout=1.2)
+        assert 1.2 <= time.monotonic() - began < 4
+        thread = threading.Timer(1.0, lock.release)
+        thread.start()
+        with impatient.lock(lock.name):
+            pass
+        thread.join()
+        lock.acquire()
+
+
+def test_a_wait_without_end_notices_a_server_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cyberdb_fast.background, "HEARTBEAT_SECONDS", 0.2)
+    server = start()
+    with connect(server, request_timeout=0.5) as client, client.get_proxy() as proxy:
+        with proxy.lock("l"):
+            thread = threading.Timer(0.3, lambda: None)
+            thread.start()
+            thread.join()
+            failed: List[BaseException] = []
+
+            def wait() -> None:
+                try:
+                    proxy.lock("l").acquire()
+                except cyberdb_fast.CyberDBError as e:
+                    failed.append(e)
+
+            waiter = threading.Thread(target=wait)
+            waiter.start()
+            settle(lambda: waiting(proxy) == 1)
+            with suspended(server):
+                waiter.join(10)
+            assert [type(e) for e in failed] == [cyberdb_fast.RequestTimeout]
+        settle(lambda: waiting(proxy) == 0)
+
+
+def test_the_background_ends_when_it_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cyberdb_fast.background, "IDLE_SECONDS", 0.1)
+    before = set(background_threads())
+    with connect(server) as client, client.get_proxy() as proxy:
+        for _ in range(3):
+            with proxy.lock("idle", ttl=0.3):
+                time.sleep(0.2)
+            settle(lambda: set(background_threads()) <= before)
+
+
+# ---- interrupts
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="PyPy's traces have no byte codes")
+@pytest.mark.parametrize("operation", ["acquire", "release", "with", "semaphore"])
+def test_an_exception_at_any_byte_code_leaves_no_lock(start: Start, operation: str) -> None:
+    with connect(start(), max_connections=2) as client, client.get_proxy() as proxy:
+        proxy.lock("other").acquire()
+        tracer, at = Tracer(stop), 1
+        while True:
+            lock = proxy.lock("l", ttl=60) if operation != "semaphore" else proxy.semaphore("l", 1, ttl=60)
+
+            def body() -> None:
+                with lock:  # noqa: B023
+                    pass
+
+            if operation == "release":
+                lock.acquire()
+            calls = {"acquire": lock.acquire, "release": lock.release}
+            try:
+                tracer.run(calls.get(operation, body), at)
+            except Stop:
+                if lock.fence is not None:
+                    lock.release()  # a release was interrupted before it began, or acquire when it was done
+            else:
+                if operation == "acquire":
+                    lock.release()
+            settle(lambda: not lock.locked())  # noqa: B023
+            if not tracer.struck:
+                break
+            at += 7
+        assert at > 100
+        assert client.stats()["waiting"] == 0
+
+
+WAITS = """
+import random, signal, sys, time
+import cyberdb_fast
+
+class Stop(BaseException):
+    pass
+
+def strike(*_):
+    raise Stop
+
+client = cyberdb_fast.connect(sys.argv[1])
+other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
+other.connect()
+proxy = client.get_proxy()
+proxy.connect()
+signal.signal(signal.SIGALRM, strike)
+dice = random.Random(7)
+struck = 0
+for n in range(150):
+    holder = other.lock("l", ttl=60)
+    holder.acquire()
+    lock = proxy.lock("l", ttl=60)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 + dice.random() * 0.004)
+        if n % 2:
+            holder.release()
+        lock.acquire(timeout=30)
+        lock.release()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Stop:
+        struck += 1
+        if lock.fence is not None:
+            lock.release()
+    if holder.fence is not None:
+        try:
+            holder.release()
+        except cyberdb_fast.LockLost:
+            pass
+    until = time.monotonic() + 5
+    while holder.locked():
+        assert time.monotonic() < until, n
+assert struck > 30, struck
+assert other.info()["waiting_requests"] == 0
+client.close()
+"""
+
+
+@needs_signals
+def test_exceptions_of_signals_in_a_wait_leave_no_lock_and_no_waiter(start: Start) -> None:
+    run(WAITS, start())
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import cyberdb_fast
+client = cyberdb_fast.connect(sys.argv[1], max_connections=4)
+proxy = client.get_proxy()
+proxy.connect()
+holder = proxy.lock("l", ttl=60)
+holder.acquire()
+got = []
+def wait(n):
+    with proxy.lock("l", ttl=60):
+        got.append(n)
+waiters = [gevent.spawn(wait, n) for n in range(500)]
+def waiting():
+    return proxy.info()["waiting_requests"]
+with gevent.Timeout(20):
+    while waiting() < 500:
+        gevent.sleep(0.01)
+assert proxy.info()["connections"] <= 5
+gevent.killall(waiters[:250])
+with gevent.Timeout(20):
+    while waiting() > 250:
+        gevent.sleep(0.01)
+try:
+    with gevent.Timeout(0.2):
+        proxy.lock("l").acquire()
+    raise AssertionError
+except gevent.Timeout:
+    pass
+with gevent.Timeout(20):
+    while waiting() > 250:
+        gevent.sleep(0.01)
+    holder.release()
+    gevent.joinall(waiters[250:], raise_error=True)
+assert sorted(got) == list(range(250, 500)), got
+assert not proxy.lock("l").locked()
+# The lease of a greenlet that has ended is not renewed, that of one that lives is.
+gone = proxy.lock("gone", ttl=0.6)
+gevent.spawn(gone.acquire).join()
+mine = proxy.lock("mine", ttl=0.6)
+mine.acquire()
+assert gone.locked()
+gevent.sleep(1.5)
+assert not gone.locked()
+assert not mine.lost
+mine.release()
+client.close()
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_greenlets_that_are_killed_in_a_wait(start: Start) -> None:
+    run(GEVENT, start())
+
+
+FORK = """
+import os, sys, time
+import cyberdb_fast
+client = cyberdb_fast.connect(sys.argv[1])
+proxy = client.get_proxy()
+proxy.connect()
+lock = proxy.lock("l", ttl=0.9)
+lock.acquire()
+d = proxy.create_cyberdict("d")
+pid = os.fork()
+if not pid:
+    status = 1
+    try:
+        assert lock.lost
+        for use in (lock.release, lambda: d.fenced(lock).set("k", 1)):
+            try:
+                use()
+                raise AssertionError
+            except cyberdb_fast.LockLost as e:
+                assert "child owns nothing" in str(e) or "is not held" in str(e), e
+        assert lock.locked()  # of the parent
+        with proxy.lock("of the child", ttl=0.9) as own:
+            time.sleep(1.2)
+            assert not own.lost
+        status = 0
+    finally:
+        os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+assert not lock.lost
+lock.release()
+# A child of a thread that waits: the parent's wait goes on, and the child can wait itself.
+import threading
+holder = proxy.lock("m")
+holder.acquire()
+got = []
+waiter = threading.Thread(target=lambda: got.append(proxy.lock("m").acquire()))
+waiter.start()
+while not proxy.info()["waiting_requests"]:
+    time.sleep(0.01)
+pid = os.fork()
+if not pid:
+    os._exit(bool(proxy.lock("m").acquire(timeout=0.3)))
+assert os.waitpid(pid, 0)[1] == 0
+holder.release()
+waiter.join(10)
+assert got == [True]
+client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python warns of threads and forks")
+def test_a_forked_child_owns_nothing(start: Start) -> None:
+    run(FORK, start())
+
+
+# ---- asyncio
+
+
+def test_tasks_that_are_cancelled_at_every_moment_leave_nothing(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            tasks = len(asyncio.all_tasks())
+
+            async def use() -> None:
+                async with proxy.lock("cancelled", ttl=60) as lock:
+                    assert lock.fence
+                    await asyncio.sleep(0)
+
+            for held in (False, True):
+                for steps in range(60):
+                    holder = proxy.lock("cancelled", ttl=60)
+                    if held:
+                        await holder.acquire()
+                    task = asyncio.ensure_future(use())
+                    for n in range(steps):
+                        await asyncio.sleep(0 if n % 5 else 0.0005)
+                        if held and n == steps // 2:
+                            await holder.release()
+                    task.cancel()
+                    await asyncio.wait([task])
+                    if holder.fence is not None:
+                        await holder.release()
+                    async with proxy.lock("cancelled", wait=5):
+                        pass
+            while (await proxy.info())["waiting_requests"]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert len(asyncio.all_tasks()) <= tasks
+
+    asyncio.run(story())
+
+
+def test_tasks_share_a_connection_to_wait(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            lock, got = proxy.lock("of tasks", reentrant=True), []
+            await lock.acquire()
+            async with lock:
+                assert lock.fence
+
+            async def use(n: int) -> None:
+                async with lock:
+                    got.append(n)
+
+            tasks = [asyncio.ensure_future(use(n)) for n in range(2000)]
+            while (await proxy.info())["waiting_requests"] < 2000:
+                await asyncio.sleep(0.01)
+            await lock.release()
+            await asyncio.gather(*tasks)
+            assert got == list(range(2000))
+            assert not await lock.locked()
+            assert not lock.lost
+
+    asyncio.run(story())
+
+
+def test_the_lock_of_a_task_that_has_ended_is_not_renewed(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            gone, mine = proxy.lock("of a task that is gone", ttl=0.6), proxy.lock("of this task", ttl=0.6)
+            await asyncio.ensure_future(gone.acquire())
+            await mine.acquire()
+            assert await gone.locked()
+            async with proxy.lock(gone.name, wait=5):
+                assert not mine.lost
+            await asyncio.sleep(1)
+            assert not mine.lost
+            await mine.release()
+            with pytest.raises(LockLost):
+                await gone.release()
+            with pytest.raises(KeyError) as e:
+                async with proxy.lock("short", ttl=0.05, renew=False):
+                    await asyncio.sleep(0.1)
+                    raise KeyError
+            assert isinstance(e.value.__cause__, LockLost)
+            with pytest.raises(asyncio.TimeoutError):
+                async with mine:
+                    await asyncio.wait_for(proxy.lock(mine.name).acquire(), 0.1)
+            assert not await mine.locked()
+
+    asyncio.run(story())

@@ -1,0 +1,203 @@
+"""Publish and subscribe: what a subscriber gets, misses, and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any, Callable, List
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import Client, DisconCyberDBError, Message, Overloaded, Proxy, Server, aio
+from cyberdb_fast.lock_requests import UNKNOWN
+
+Start = Callable[..., Server]
+
+
+def settle(condition: Callable[[], Any], seconds: float = 10) -> None:
+    """Waits until condition holds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_messages_come_in_order(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    name = new_name()
+    with proxy.subscribe(name, prefix=f"{name}:") as messages:
+        for n in range(300):
+            assert proxy.publish(name if n % 2 else f"{name}:{n}", n) == 1
+        got = [next(messages) for _ in range(300)]
+    assert got == [Message(name if n % 2 else f"{name}:{n}", n) for n in range(300)]
+    assert proxy.publish(name, 1) == 0
+
+
+def test_a_slow_subscriber_learns_what_it_has_missed(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    name = new_name()
+    with proxy.subscribe(name) as messages:
+        for n in range(5000):
+            proxy.publish(name, n)
+        got = []
+        while (message := messages.receive(0.2)) is not None:
+            got.append(message)
+    missed = sum(message.missed for message in got)
+    assert missed > 0
+    assert len(got) + missed == 5000
+    assert got[-1].value == 4999
+    at = 0
+    for message in got:
+        at += message.missed
+        assert message.value == at
+        at += 1
+
+
+def test_receive_waits_as_long_as_it_is_told(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    with proxy.subscribe(new_name()) as messages:
+        assert messages.receive(0) is None
+        began = time.monotonic()
+        assert messages.receive(0.2) is None
+        assert 0.2 <= time.monotonic() - began < 2
+        for wait in (-1, float("nan")):
+            with pytest.raises(ValueError, match="wait"):
+                messages.receive(wait)
+
+
+def test_another_thread_ends_the_iteration(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    messages = proxy.subscribe(new_name())
+    reader = threading.Thread(target=lambda: list(messages))
+    reader.start()
+    settle(lambda: proxy.info()["waiting_requests"] == 1)
+    messages.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    settle(lambda: proxy.info()["waiting_requests"] == 0)
+    assert messages.receive() is None
+
+
+def test_threads_share_a_subscription(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    name, got = new_name(), []
+    messages = proxy.subscribe(name)
+    readers = [threading.Thread(target=lambda: got.extend(messages)) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for n in range(200):
+        proxy.publish(name, n)
+    settle(lambda: len(got) == 200)
+    messages.close()
+    for reader in readers:
+        reader.join(5)
+        assert not reader.is_alive()
+    assert sorted(message.value for message in got) == list(range(200))
+
+
+def test_bad_names(proxy: Proxy) -> None:
+    for bad, error in ((1, TypeError), ("", ValueError), ("x" * 1025, ValueError)):
+        with pytest.raises(error, match="channel"):
+            proxy.publish(bad, 1)  # type: ignore[arg-type]
+        with pytest.raises(error, match="channel"):
+            proxy.subscribe(bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a channel or a prefix"):
+        proxy.subscribe()
+    with pytest.raises(TypeError, match="prefix"):
+        proxy.subscribe(prefix=[1])  # type: ignore[list-item]
+
+
+def test_too_many_subscriptions_are_refused_and_those_that_end_make_room(client: Client, proxy: Proxy) -> None:
+    held = [proxy.subscribe("x") for _ in range(64)]
+    with pytest.raises(Overloaded):
+        proxy.subscribe("x")
+    held.pop().close()
+    held.append(proxy.subscribe("x"))
+    del held[:]  # those that are dropped end, too
+    settle(lambda: proxy.publish("x", 1) == 0)
+
+
+def test_it_subscribes_again_after_a_restart_and_says_so(start: Start) -> None:
+    server = start()
+    port = int(server.url.rpartition(":")[2])
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        got: List[Message] = []
+        messages = proxy.subscribe("news")
+        reader = threading.Thread(target=lambda: got.extend(messages))
+        reader.start()
+        proxy.publish("news", 1)
+        settle(lambda: len(got) == 1)
+        server.stop()
+        server.start(port=port, password=PASSWORD)
+        settle(lambda: proxy.publish("news", 2) == 1, 30)
+        settle(lambda: len(got) == 2)
+        proxy.publish("news", 3)
+        settle(lambda: len(got) == 3)
+        messages.close()
+        reader.join(5)
+        assert [(message.value, message.missed) for message in got] == [(1, 0), (2, UNKNOWN), (3, 0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_has_no_subscription_of_its_parent(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    name = new_name()
+    messages = proxy.subscribe(name)
+    pid = os.fork()
+    if not pid:
+        try:
+            messages.receive(1)
+        except DisconCyberDBError:
+            messages.close()
+            own = proxy.subscribe(name)
+            own.close()
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert proxy.publish(name, 1) == 1
+    assert next(messages).value == 1
+    messages.close()
+
+
+def test_an_interrupted_receive_loses_no_message(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            async with proxy.subscribe("a cancelled one") as messages:
+                got: List[Any] = []
+                for n in range(200):
+                    waiting = asyncio.ensure_future(messages.receive(5))
+                    await asyncio.sleep(0.001 * (n % 3))
+                    await proxy.publish("a cancelled one", n)
+                    if n % 2:
+                        await asyncio.sleep(0)
+                    waiting.cancel()
+                    try:
+                        message = await waiting
+                    except asyncio.CancelledError:
+                        continue
+                    assert message is not None
+                    got.append(message.value)
+                while (message := await messages.receive(0.2)) is not None:
+                    got.append(message.value)
+                assert got == list(range(200))
+            assert (await proxy.info())["waiting_requests"] == 0
+
+    asyncio.run(story())
+
+
+def test_asyncio_ends_an_iteration_by_close(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            messages = proxy.subscribe(prefix="of asyncio:")
+
+            async def read() -> List[Any]:
+                return [message.value async for message in messages]
+
+            reader = asyncio.ensure_future(read())
+            while await proxy.publish("of asyncio:1", "first") == 0:
+                await asyncio.sleep(0.01)
+            await proxy.publish("of asyncio:2", "second")
+            await asyncio.sleep(0.1)
+            await messages.close()
+            assert await reader == ["first", "second"]
+            assert await messages.receive() is None
+
+    asyncio.run(story())

@@ -154,6 +154,9 @@ func decodeOptions(q *call) (o DictOptions, err error) {
 		MaxBytes   *int   `cyberdb:"max_bytes"`
 		Policy     Policy `cyberdb:"policy"`
 	}](q.reply)
+	if err == nil && wire.Policy == "" { // a dict always has one
+		return o, otherKind(KindDict, KindList)
+	}
 	return DictOptions{
 		TTL:        time.Duration(orZero(wire.TTL)) * time.Millisecond,
 		Idle:       time.Duration(orZero(wire.Idle)) * time.Millisecond,
@@ -161,6 +164,11 @@ func decodeOptions(q *call) (o DictOptions, err error) {
 		MaxBytes:   orZero(wire.MaxBytes),
 		Policy:     wire.Policy,
 	}, err
+}
+
+// otherKind is the error of options that a table of the other kind has.
+func otherKind(want, have Kind) error {
+	return &Error{Want: want, Have: have, Message: "these are the options of a " + string(have), Err: ErrWrongTableKind}
 }
 
 // orZero returns what p points to, 0 if it points to nothing.

@@ -292,7 +292,7 @@ func TestDictOptions(t *testing.T) {
 	s.expect("create list", nil, c.CreateList(ctx, "l"))
 	_, err = c.Dict("l").Options(ctx)
 	s.expect("options of a list", client.ErrWrongTableKind, err)
-	s.expect("configure a list", client.ErrWrongTableKind, c.Dict("l").Configure(ctx, client.DictOptions{TTL: 1}))
+	s.expect("configure a list", client.ErrValue, c.Dict("l").Configure(ctx, client.DictOptions{TTL: 1}))
 	_, err = c.Dict("none").Options(ctx)
 	s.expect("options of none", client.ErrNoSuchTable, err)
 }

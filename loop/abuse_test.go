@@ -133,12 +133,13 @@ func TestBadRequests(t *testing.T) {
 			w.id++
 			flags := codec.RequestFlags(1 << bit)
 			want := codec.StatusUnsupported
-			if flags&(codec.FlagWantVersion|codec.FlagIfVersion|codec.FlagDurable|codec.FlagTimeToLive) != 0 &&
-				op == 0xee {
-				want = codec.StatusUnknownOpcode
-			}
-			if flags == codec.FlagDeadline {
+			switch {
+			case flags == codec.FlagDeadline:
 				want = codec.StatusDeadlineExceeded
+			case op == 0xee && flags != 1<<6 && flags != 1<<7:
+				want = codec.StatusUnknownOpcode
+			case flags == codec.FlagExtensions:
+				want = codec.StatusOK
 			}
 			w.write(
 				codec.AppendRequest(

@@ -17,7 +17,7 @@ var lifetimes = []int64{codec.KeepTimeToLive, codec.Persist, 1, 5, 50, 60_000, 3
 func limitLives(w *wire, g *conformance.Operations, name string) error {
 	allowed := []codec.Status{
 		codec.StatusKeyError, codec.StatusTypeError, codec.StatusNoSuchTable, codec.StatusWrongTableKind,
-		codec.StatusTableExists, codec.StatusOverloaded, codec.StatusBadArguments,
+		codec.StatusValueError, codec.StatusTableExists, codec.StatusOverloaded, codec.StatusBadArguments,
 	}
 	if g.Chance(3) {
 		op := conformance.Pick(g, []codec.Opcode{codec.OpConfigure, codec.OpCreateDict})

@@ -97,13 +97,13 @@ func unlock(x *Executor) error {
 		return err
 	}
 	x.lineKey = appendLockLine(x.lineKey[:0], name)
-	h, err := x.findHeld(name, func(h *held) bool { return h.owner == of })
+	h, err := x.findHeld(name, func(h *held) bool { return h.owner == of || brokenRelease })
 	if err != nil {
 		return err
 	}
 	released := false
 	if h.place != 0 {
-		if released, err = x.release(x.Table, x.entryKey, of); err != nil {
+		if released, err = x.release(x.Table, x.entryKey, h.owner); err != nil {
 			return err
 		}
 	}

@@ -112,6 +112,9 @@ func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64)
 // setGrant writes an entry.
 func (x *Executor) setGrant(table *shardmap.Table, key []byte, of owner, ttl int64) error {
 	x.call.HasIf, x.call.TTL = false, ttl
+	if brokenLease && x.call.Replay {
+		x.call.TTL += replayTime
+	}
 	return table.Dict().Set(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]))
 }
 

@@ -21,7 +21,7 @@
 //
 //	table lock (its owner keeps it over many steps)
 //	Store.mu
-//	shard.mu, several in directory order; or List.mu
+//	shard.mu, several in directory order; or List.mu, two in order of the tables' creation
 //	Dict.mu (changes of the directory)
 //	Store.viewsMu
 //	cut.mu

@@ -1,0 +1,170 @@
+package shardmap
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// newQueue returns a list of n whole numbers and a call for it.
+func newQueue(t testing.TB, s *Store, n int) (*List, *Call) {
+	t.Helper()
+	c := &Call{MayBlock: true, Time: 1000}
+	s.SetNow(1000)
+	var packed []byte
+	for i := range n {
+		packed = append(packed, intElem(i)...)
+	}
+	table, err := s.Create(c, "queue", KindList, packed, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table.List(), c
+}
+
+func claimNumber(i int) (claim Claim) {
+	copy(claim[:], fmt.Sprintf("%016d", i))
+	return claim
+}
+
+// TestManyReturn: many items with one due time return in steps, while the list is used and a view
+// is open; at the end they are in the order in which they were taken.
+func TestManyReturn(t *testing.T) {
+	n := 200_000
+	if testing.Short() {
+		n = 20_000
+	}
+	s := NewStore()
+	l, c := newQueue(t, s, n)
+	for i := range n {
+		if _, there, err := l.Take(c, nil, claimNumber(i), 100); !there || err != nil {
+			t.Fatal(there, err)
+		}
+	}
+	view := s.View()
+	defer view.Close()
+	s.SetNow(1100)
+	sweeper, steps, longest := Call{MayBlock: true, Time: 1100}, 0, time.Duration(0)
+	for more := true; more; steps++ {
+		began := time.Now()
+		returned := 0
+		returned, more = s.Sweep(&sweeper)
+		if took := time.Since(began); returned > 0 {
+			longest = max(longest, took)
+		}
+		if returned > maxReturned {
+			t.Fatalf("%d returned at once", returned)
+		}
+	}
+	t.Logf("%d steps, the longest took %v", steps, longest)
+	if l.Len() != n {
+		t.Fatalf("%d elements, want %d", l.Len(), n)
+	}
+	for i := range n {
+		got, err := l.Get(c, nil, int64(i))
+		if err != nil || string(got) != string(intElem(i)) {
+			t.Fatalf("element %d is %x: %v", i, got, err)
+		}
+	}
+	for _, table := range view.Tables() {
+		if table.List().Len() != 0 || table.List().HeldLen() != n {
+			t.Errorf("the view has %d elements and holds %d", table.List().Len(), table.List().HeldLen())
+		}
+	}
+}
+
+// TestDeadLetterPanic: a panic while a dead letter moves leaves both lists poisoned, and no lock
+// held.
+func TestDeadLetterPanic(t *testing.T) {
+	s := NewStore()
+	l, c := newQueue(t, s, 3)
+	other, err := s.Create(c, "dead", KindList, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Configure(c, func(o *QueueOptions) error {
+		*o = QueueOptions{1, "dead"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Take(c, nil, claimNumber(1), 100); err != nil {
+		t.Fatal(err)
+	}
+	receipt := c.Version
+	broken := Call{MayBlock: true, Time: 1000, Log: panicLog{}, Effects: &queueLog{}}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_ = l.Nack(&broken, receipt, 0)
+	}()
+	if poisoned := broken.Release(); poisoned != l.table {
+		t.Errorf("poisoned %v", poisoned)
+	}
+	if err := errors.Join(l.table.Err(), other.Err()); !errors.Is(err, ErrPoisoned) || other.Err() == nil {
+		t.Errorf("%v", err)
+	}
+	for _, name := range []string{"queue", "dead"} { // hangs if a mutex is held
+		if err := s.Drop(&Call{}, name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+type panicLog struct{}
+
+func (panicLog) Append(uint64, uint64, int64, []byte) { panic("fault") }
+
+// TestQueuesOfEachOther: two lists that are each other's dead letters, used by several goroutines,
+// never wait for each other, and no item is lost.
+func TestQueuesOfEachOther(t *testing.T) {
+	const items = 300
+	s := NewStore()
+	s.SetNow(1000)
+	names := []string{"a", "b"}
+	for i, name := range names {
+		c := Call{MayBlock: true, Time: 1000, QueueOptions: QueueOptions{1, names[1-i]}}
+		if _, err := s.Create(&c, name, KindList, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		for k := range items {
+			if err := listOf(&c, s, name).Append(&c, intElem(i*items+k)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var workers sync.WaitGroup
+	for w := range 4 {
+		workers.Go(func() {
+			c := Call{MayBlock: w > 1, Time: 1000}
+			for i := range 2000 {
+				l := listOf(&c, s, names[(w+i)%2])
+				out, there, err := l.Take(&c, nil, claimNumber(w*10_000+i), 1_000_000)
+				if !there || err != nil {
+					continue
+				}
+				receipt, _, _ := msgp.ReadUint64Bytes(out)
+				if err := l.Nack(&c, receipt, 0); err != nil {
+					t.Errorf("nack: %v", err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	all := 0
+	s.Tables(func(_ string, _ Kind, length int) bool {
+		all += length
+		return true
+	})
+	if all != 2*items {
+		t.Errorf("%d items, there were %d", all, 2*items)
+	}
+}

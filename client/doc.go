@@ -57,7 +57,8 @@
 //
 // Lock and TryLock take a lock, which the client renews until Unlock; a context from IfFence makes
 // the server refuse requests of an owner that has lost it. Put, Take, Ack and Nack make a queue of a
-// List. Publish and Subscribe pass messages on.
+// List. GetOrCompute and Cached let one caller compute what many ask for. Publish and Subscribe pass
+// messages on.
 //
 // A call that waits takes a place in a line on the server: first come, first served. It takes no
 // goroutine but the caller's, and no connection. When its context ends, the client tells the server,

@@ -52,6 +52,18 @@ var waitingCalls = []struct {
 		}, []any{"job"}, "LIST APPEND", [2]int{-1, -1}, "[q job]",
 	},
 	{
+		"GetOrCompute", func(ctx context.Context, c *Client) error {
+			_, err := DictOf[string, int](c, "d").GetOrCompute(ctx, "k", ComputeOptions{}, nil)
+			return err
+		}, []any{computeAbsent, 9}, "COMPUTED", [2]int{2, 2}, "",
+	},
+	{
+		"GetOrCompute of a stale value", func(ctx context.Context, c *Client) error {
+			_, err := DictOf[string, int](c, "d").GetOrCompute(ctx, "k", ComputeOptions{}, nil)
+			return err
+		}, []any{computeRenew, 9, 1}, "COMPUTED", [2]int{2, 2}, "",
+	},
+	{
 		"Subscribe", func(ctx context.Context, c *Client) error {
 			_, err := c.Subscribe(ctx, Channels{Names: []string{"c"}})
 			return err
@@ -136,7 +148,8 @@ func TestLateGrantsAreUndone(t *testing.T) {
 				switch req.Op {
 				case codec.OpCancel:
 					return append(ok(waiting, encoded(t, test.grant...)), ok(req.ID, encoded(t, false))...)
-				case codec.OpLock, codec.OpListTake, codec.OpListPop, codec.OpListPopLeft, codec.OpSubscribe:
+				case codec.OpLock, codec.OpListTake, codec.OpListPop, codec.OpListPopLeft, codec.OpDictGetOrCompute,
+					codec.OpSubscribe:
 					waiting = req.ID
 					return nil
 				}
@@ -273,6 +286,10 @@ func TestWaitingArguments(t *testing.T) {
 		_, _, err := q.Take(ctx, lease, wait)
 		return err
 	}
+	compute := func(o ComputeOptions) error {
+		_, err := d.GetOrCompute(ctx, "k", o, nil)
+		return err
+	}
 	_, tried := c.TryLock(ctx, "", LockOptions{})
 	_, popped := q.PopLeftWait(ctx, -1)
 	_, poppedRight := q.PopWait(ctx, -1)
@@ -296,6 +313,10 @@ func TestWaitingArguments(t *testing.T) {
 		"DeadLetter":       q.CreateWith(ctx, ListOptions{DeadLetter: "x"}),
 		"negative":         q.Configure(ctx, ListOptions{MaxDeliveries: -1, DeadLetter: "x"}),
 		"None, DeadLetter": q.Configure(ctx, ListOptions{MaxDeliveries: None, DeadLetter: "x"}),
+		"compute TTL":      compute(ComputeOptions{TTL: -1}),
+		"Stale":            compute(ComputeOptions{Stale: 1}),
+		"a long Stale":     compute(ComputeOptions{TTL: MaxTTL, Stale: 1}),
+		"compute lease":    compute(ComputeOptions{Lease: -1}),
 		"IfFence":          d.Set(IfFence(ctx, "", 1), "k", 1),
 	} {
 		var e *Error

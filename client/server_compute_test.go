@@ -1,0 +1,112 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cyberdb-fast/client"
+)
+
+// TestOneComputation has 10,000 callers for one value.
+func TestOneComputation(t *testing.T) {
+	server := startServer(t)
+	const clients, callers = 2, 10_000
+	var computed, served atomic.Int64
+	var wg sync.WaitGroup
+	begun, slow := make(chan struct{}), make(chan struct{})
+	for i := range clients {
+		c := server.Client(t, nil)
+		d := client.DictOf[string, int](c, "d")
+		if _, err := d.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		get := client.Cached(d, client.ComputeOptions{TTL: time.Minute}, func(context.Context, string) (int, error) {
+			if computed.Add(1) == 1 {
+				close(begun)
+			}
+			<-slow
+			return 42, nil
+		})
+		for range callers / clients {
+			wg.Go(func() {
+				if v, err := get(t.Context(), "k"); v != 42 || err != nil {
+					t.Errorf("got %d, %v", v, err)
+				}
+				served.Add(1)
+			})
+		}
+		if i == 0 {
+			<-begun
+		}
+	}
+	c := server.Client(t, nil)
+	eventually(t, "all wait", func() bool { return waitingRequests(t, c) == callers-1 })
+	close(slow)
+	wg.Wait()
+	if computed.Load() != 1 || served.Load() != callers || waitingRequests(t, c) != 0 {
+		t.Errorf("%d computations for %d callers", computed.Load(), served.Load())
+	}
+}
+
+// TestFailedComputations lets a computation fail, panic, and end with its context. Nothing is stored, and
+// the next caller computes at once.
+func TestFailedComputations(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	d := client.DictOf[string, any](c, "d")
+	s.expect("create", nil, d.Create(ctx))
+	failure := errors.New("no luck")
+	get := func(compute func(context.Context) (any, error)) (any, error) {
+		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return d.GetOrCompute(soon, "k", client.ComputeOptions{TTL: time.Minute}, compute)
+	}
+	_, err := get(func(context.Context) (any, error) { return 1, failure })
+	s.expect("its own error", failure, err)
+	func() {
+		defer func() { s.expect("the panic", failure, recover()) }()
+		_, _ = get(func(context.Context) (any, error) { panic(failure) })
+	}()
+	_, err = get(func(context.Context) (any, error) { return make(chan int), nil })
+	s.expect("no encoding", true, err != nil, nil)
+	ended, cancel := context.WithCancel(ctx)
+	v, err := d.GetOrCompute(ended, "k", client.ComputeOptions{}, func(context.Context) (any, error) {
+		cancel()
+		return 2, nil
+	})
+	s.expect("the context ends", "2 context canceled", v, errors.Unwrap(err), nil)
+	found, err := d.Contains(ctx, "k")
+	s.expect("nothing is stored", false, found, err)
+	v, err = get(func(context.Context) (any, error) { return int64(3), nil })
+	s.expect("computed", int64(3), v, err)
+	left, expires, err := d.TTL(ctx, "k")
+	s.expect("its time to live", true, expires && left > 50*time.Second && left <= time.Minute, err)
+	_, err = client.DictOf[string, int](c, "none").GetOrCompute(ctx, "k", client.ComputeOptions{}, nil)
+	s.expect("no table", client.ErrNoSuchTable, err)
+	_, err = client.DictOf[any, int](c, "d").GetOrCompute(ctx, []any{1}, client.ComputeOptions{}, nil)
+	s.expect("an unhashable key", client.ErrType, err)
+}
+
+// TestStoredOnlyWithTheRight takes the right to compute from a caller: its value is not stored.
+func TestStoredOnlyWithTheRight(t *testing.T) {
+	c, ctx := startServer(t).Client(t, nil), t.Context()
+	d := client.DictOf[string, string](c, "d")
+	if err := d.Create(ctx); err != nil {
+		t.Fatal(err)
+	}
+	v, err := d.GetOrCompute(ctx, "k", client.ComputeOptions{}, func(context.Context) (string, error) {
+		if err := c.Drop(ctx, "cyberdb:locks"); err != nil { // as an operator may
+			return "", err
+		}
+		return "late", d.Set(ctx, "k", "newer")
+	})
+	if v != "late" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+	if v, err := d.Get(ctx, "k"); v != "newer" || err != nil {
+		t.Errorf("stored: %q, %v", v, err)
+	}
+}

@@ -11,14 +11,19 @@ import (
 	"unsafe"
 )
 
-// Library is a client library under test. Get and Set are called by many goroutines at once; a key
+// Library is a client library under test. Its functions are called by many goroutines at once; a key
 // that is not there is an error of Get.
 type Library struct {
 	Name        string
 	Connections int // that it keeps open; 0 if unknown
 	Get         func(ctx context.Context, key string) (string, error)
 	Set         func(ctx context.Context, key, value string) error
+	Calls       map[Op]Call // OpLock, OpTake, OpWake: those that it has
 }
+
+// Call does an operation once, for the goroutine of that number. took is how long it took, or 0 if
+// that is the time of the call. more is false if there is nothing left to do.
+type Call func(ctx context.Context, caller int) (took time.Duration, more bool, err error)
 
 // maxCallers bounds the goroutines of RunCallers.
 const maxCallers = 1 << 20
@@ -31,10 +36,12 @@ func RunCallers(ctx context.Context, o Options, goroutines int, library *Library
 	switch {
 	case goroutines < 1 || goroutines > maxCallers:
 		return nil, &UsageError{fmt.Sprintf("goroutines must be 1 to %d, not %d", maxCallers, goroutines)}
-	case !o.Op.anyOf(OpGet, OpSet, OpMixed) || o.Tables > 1:
-		return nil, &UsageError{
-			fmt.Sprintf("client libraries are measured by get, set and mixed of one table, not by %s", o.Op),
-		}
+	case !o.Op.anyOf(OpGet, OpSet, OpMixed) && library.Calls[o.Op] == nil || o.Tables > 1:
+		return nil, &UsageError{fmt.Sprintf(
+			"client libraries are measured by get, set, mixed, lock, take and wake of one table; %s has no %s",
+			library.Name,
+			o.Op,
+		)}
 	case o.Rate > 0:
 		return nil, &UsageError{"client libraries are measured in a closed loop: leave out --rate"}
 	}
@@ -47,8 +54,10 @@ func RunCallers(ctx context.Context, o Options, goroutines int, library *Library
 		return nil, err
 	}
 	c := newCallers(r, library)
-	if err := c.once(ctx, OpGet, 0); err != nil { // also waits until the library has connected
-		return nil, fmt.Errorf("%s at %s: %w", library.Name, o.Target, err)
+	if !o.Op.byLibrary() {
+		if err := c.once(ctx, OpGet, 0); err != nil { // also waits until the library has connected
+			return nil, fmt.Errorf("%s at %s: %w", library.Name, o.Target, err)
+		}
 	}
 	report, err := c.measure(ctx, goroutines)
 	if err != nil {
@@ -95,10 +104,13 @@ func newCallers(r *runner, library *Library) *callers {
 func (c *callers) measure(ctx context.Context, goroutines int) (*Report, error) {
 	c.phase.Store(int32(phaseWarmUp))
 	done := c.start(ctx, goroutines)
-	if pause(ctx, c.options.Warmup, done) != pauseOver {
+	if end := pause(ctx, c.options.Warmup, done); end != pauseOver {
 		c.phase.Store(int32(phaseDrain))
 		<-done
-		return nil, ErrInterrupted
+		if end == pauseCancelled {
+			return nil, ErrInterrupted
+		}
+		return nil, c.doneEarly()
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
@@ -133,7 +145,12 @@ func (c *callers) start(ctx context.Context, goroutines int) (done chan struct{}
 		skew = newZipf(c.options.Keys, c.options.Zipf)
 	}
 	for i := range goroutines {
-		running.Go(func() { c.call(ctx, c.stream(i, skew), &c.counters[i%len(c.counters)]) })
+		counter := &c.counters[i%len(c.counters)]
+		if do := c.library.Calls[c.options.Op]; do != nil && c.options.Op.byLibrary() {
+			running.Go(func() { c.callLibrary(ctx, i, do, counter) })
+			continue
+		}
+		running.Go(func() { c.call(ctx, c.stream(i, skew), counter) })
 	}
 	done = make(chan struct{})
 	go func() {
@@ -156,6 +173,27 @@ func (c *callers) call(ctx context.Context, s stream, into *counter) {
 		now := time.Now()
 		if phase(c.phase.Load()) == phaseDrain && errors.Is(err, context.Canceled) {
 			return // the run was interrupted
+		}
+		into.count(c, at == phaseMeasure, began, now, err)
+	}
+}
+
+// callLibrary makes calls of one of the library's own operations until the run drains, or there is
+// nothing left to do.
+func (c *callers) callLibrary(ctx context.Context, caller int, do Call, into *counter) {
+	for {
+		at := phase(c.phase.Load())
+		if at == phaseDrain || (at == phaseMeasure && c.options.Requests > 0 && c.left.Add(-1) < 0) {
+			return
+		}
+		began := time.Now()
+		took, more, err := do(ctx, caller)
+		now := time.Now()
+		if took > 0 {
+			began = now.Add(-took)
+		}
+		if !more || phase(c.phase.Load()) == phaseDrain && errors.Is(err, context.Canceled) {
+			return
 		}
 		into.count(c, at == phaseMeasure, began, now, err)
 	}

@@ -70,6 +70,45 @@ func TestRunCallersSeesThroughLies(t *testing.T) {
 	}
 }
 
+// TestRunCallersOwnOperations measures what only a library does. The time of a call is what it says,
+// and a call that has nothing left to do is not counted.
+func TestRunCallersOwnOperations(t *testing.T) {
+	o := startFake(t, &fakeServer{})
+	o.Op, o.Duration = OpTake, time.Minute
+	library := honest(o)
+	var left atomic.Int64
+	left.Store(2000)
+	library.Calls = map[Op]Call{OpTake: func(context.Context, int) (time.Duration, bool, error) {
+		time.Sleep(time.Millisecond)
+		switch n := left.Add(-1); {
+		case n < 0:
+			return 0, false, nil
+		case n == 5:
+			return 0, true, errors.New("expired")
+		}
+		return time.Second, true, nil
+	}}
+	o.Warmup = 20 * time.Millisecond
+	r, err := RunCallers(context.Background(), o, 4, library)
+	if err != nil || r.Errors != 1 || r.Ops == 0 || r.Ops > 2000 || r.P50 < 0.9e6 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	left.Store(3)
+	if _, err = RunCallers(
+		context.Background(),
+		o,
+		4,
+		library,
+	); err == nil ||
+		!strings.Contains(err.Error(), "--keys") {
+		t.Errorf("done before the warm-up: %v", err)
+	}
+	var usage *UsageError
+	if _, err = Run(context.Background(), o); !errors.As(err, &usage) || !strings.Contains(err.Error(), "--callers") {
+		t.Errorf("without a library: %v", err)
+	}
+}
+
 func TestRunCallersNeedsAWorkingLibrary(t *testing.T) {
 	o := startFake(t, &fakeServer{})
 	library := honest(o)

@@ -18,7 +18,8 @@
 //   - runner.go takes one run through its phases. eventloop.go is the hot path: one loop per
 //     thread, with its own connections. check.go compares each reply with its request, verify.go
 //     the final contents of the tables with the acknowledged changes.
-//   - callers.go drives a client library instead, with goroutines. python.go summarizes the runs of
+//   - callers.go drives a client library instead, with goroutines; waiters.go has those that wait.
+//     goclient makes the Go client such a library. python.go summarizes the runs of
 //     client/python/bench.py.
 //   - process.go reads the CPU time and memory of the server from /proc, machine.go describes the
 //     machine.

@@ -27,12 +27,21 @@ const (
 	OpQueue // OpAppend and OpPopLeft in turn
 	OpFill  // OpHSet of keys that do not exist
 
-	opCount // number of those that a run can do
+	opCount // number of those that Run can do
+)
+
+// Operations of client libraries. Only RunCallers does them.
+const (
+	OpLock = opCount + iota // lock and unlock
+	OpTake                  // take from a queue and acknowledge
+	OpWake                  // append to a list for one that waits
+
+	opNamed // number of those that have a name
 )
 
 // Requests that load and check.
 const (
-	opZero  = opCount + iota // set a counter of OpIncr to 0
+	opZero  = opNamed + iota // set a counter of OpIncr to 0
 	opHZero                  // set a counter of OpHIncr to 0
 	opRead                   // read a counter of OpIncr
 	opHRead                  // read a counter of OpHIncr
@@ -117,6 +126,28 @@ var opKinds = [opTotal]opKind{
 		empty:   true,
 		changes: true,
 	},
+	OpLock: {
+		name:  "lock",
+		help:  "take and release a lock, with --callers: the Go client; rueidislock; SET NX and a script",
+		list:  true,
+		load:  OpAppend,
+		empty: true,
+	},
+	OpTake: {
+		name:    "take",
+		help:    "take the first element and acknowledge it, with --callers: LIST TAKE and ACK; redis LMOVE and LREM",
+		list:    true,
+		load:    OpAppend,
+		changes: true,
+	},
+	OpWake: {
+		name:    "wake",
+		help:    "append to a list until a waiting pop has it, with --callers: LIST POP LEFT; redis BLPOP",
+		list:    true,
+		load:    OpAppend,
+		empty:   true,
+		changes: true,
+	},
 	opZero:  {name: "set to 0"},
 	opHZero: {name: "hset to 0"},
 	opRead:  {name: "read of a counter"},
@@ -126,7 +157,7 @@ var opKinds = [opTotal]opKind{
 // ParseOp returns the operation of that name. Errors: *UsageError.
 func ParseOp(name string) (Op, error) {
 	var names []string
-	for op := range opCount {
+	for op := range opNamed {
 		if names = append(names, op.String()); name == op.String() {
 			return op, nil
 		}
@@ -137,7 +168,7 @@ func ParseOp(name string) (Op, error) {
 // OpHelp returns one line for each operation: its name and what it is in each protocol.
 func OpHelp() string {
 	var text strings.Builder
-	for op := range opCount {
+	for op := range opNamed {
 		fmt.Fprintf(&text, "    %-8s %s\n", op, opKinds[op].help)
 	}
 	return text.String()
@@ -157,9 +188,14 @@ func (op Op) loadOp(keys int) (load Op, entries int) {
 	return opKinds[op].load, keys
 }
 
-// requests returns the kinds of request that a run of op makes.
+// byLibrary reports whether only RunCallers does the operation.
+func (op Op) byLibrary() bool { return op >= opCount && op < opNamed }
+
+// requests returns the kinds of request that a run of op makes, of its own and not by a library.
 func (op Op) requests() []Op {
 	switch op {
+	case OpLock, OpTake, OpWake:
+		return nil
 	case OpMixed:
 		return []Op{OpGet, OpSet}
 	case OpHMixed:

@@ -23,6 +23,9 @@ var ErrInterrupted = errors.New("interrupted before anything was measured")
 // server cannot be reached or the table cannot be created. Wrong replies are not an error of Run:
 // the report counts them.
 func Run(ctx context.Context, o Options) (*Report, error) {
+	if o.Op.byLibrary() {
+		return nil, &UsageError{fmt.Sprintf("--op %s is for client libraries: give --callers", o.Op)}
+	}
 	r, err := newRunner(o)
 	if err != nil {
 		return nil, err
@@ -245,6 +248,11 @@ func (r *runner) endedEarly(end pauseEnd, loopErrors []error) error {
 	if t := r.sum(); t.errors > 0 {
 		return fmt.Errorf("%s: every connection was lost in the warm-up: %s", r.options.Target, t.messages[0])
 	}
+	return r.doneEarly()
+}
+
+// doneEarly says that nothing is left to do after the warm-up.
+func (r *runner) doneEarly() error {
 	return fmt.Errorf(
 		"--op %s is done with its keys before the warm-up ends: give more --keys than %d, or less --warmup than %v",
 		r.options.Op,

@@ -64,7 +64,7 @@ func parse(args []string) (*settings, error) {
 	f.StringVar(&s.cyberdb, "cyberdb", "127.0.0.1:9980", "address of cyberdb-fast")
 	f.StringVar(&s.redis, "redis", "127.0.0.1:6379", "address of Redis")
 	f.StringVar(&s.valkey, "valkey", "", "address of Valkey; the libraries for Redis are measured on it too")
-	f.StringVar(&op, "op", "get", "get, set or mixed")
+	f.StringVar(&op, "op", "get", "get, set, mixed, lock, take or wake")
 	f.IntVar(&o.Keys, "keys", o.Keys, "entries")
 	f.StringVar(&values, "value-size", o.ValueSize.String(), "bytes of a value, or uniform:16-256")
 	f.DurationVarP(&o.Duration, "duration", "d", o.Duration, "measured time of each run")

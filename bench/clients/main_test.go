@@ -35,9 +35,9 @@ func TestMeasuresTheGoClient(t *testing.T) {
 		}
 	}()
 	t.Setenv("CYBERDB_PASSWORD", password)
-	for _, op := range []string{"get", "set", "mixed"} {
+	for _, op := range []string{"get", "set", "mixed", "lock", "take", "wake"} {
 		var out bytes.Buffer
-		line := "--libraries cyberdb --goroutines 50 --keys 500 -d 50ms --warmup 5ms --repeat 2 --json --op " + op +
+		line := "--libraries cyberdb --goroutines 50 --keys 20000 -d 50ms --warmup 5ms --repeat 2 --json --op " + op +
 			" --cyberdb " + server.Addr().String() + " --out " + filepath.Join(t.TempDir(), "runs.jsonl")
 		if err := run(context.Background(), strings.Fields(line), &out); err != nil {
 			t.Fatal(err)

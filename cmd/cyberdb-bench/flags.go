@@ -166,8 +166,8 @@ func (c *command) flags(r *raw) *pflag.FlagSet {
 		&c.callers,
 		"callers",
 		0,
-		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set "+
-			"or mixed",
+		"goroutines that share one Go client, in place of connections of this program's own; cyberdb alone, get, set, "+
+			"mixed, lock, take or wake",
 	)
 	f.StringVar(
 		&o.Halfway,

@@ -72,6 +72,9 @@ func measureAll(t *testing.T, encrypt bool) {
 		"--op incr -c 4 -P 4",
 		"--rate 5000 -c 4 -P 4",
 		"--callers 10",
+		"--callers 10 --op lock",
+		"--callers 10 --op take --keys 100000",
+		"--callers 10 --op wake",
 		"--op get -c 4 -P 2 --value-size 600000 --keys 10 -d 500ms",
 	} {
 		for _, where := range []string{" --target cyberdb://" + address, " --unix " + socket} {

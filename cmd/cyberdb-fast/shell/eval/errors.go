@@ -40,6 +40,8 @@ var pythonNames = []struct {
 	{client.ErrVersionMismatch, "VersionMismatch"},
 	{client.ErrTooLarge, "TooLarge"},
 	{client.ErrReplyTooLarge, "ReplyTooLarge"},
+	{client.ErrLeaseExpired, "LeaseExpired"},
+	{client.ErrLockLost, "LockLost"},
 	{client.ErrOverloaded, "Overloaded"},
 	{client.ErrNotDurable, "NotDurable"},
 	{client.ErrReadOnly, "ReadOnly"},

@@ -38,16 +38,13 @@ func init() {
 			}
 			return nothing{}, c.table.list().Insert(c.ctx, i, val)
 		}},
-		"pop": {"index=-1", "removes the element at index and returns it", func(c *call) (object, error) {
-			i, err := c.integer("index", -1)
-			if err != nil {
-				return nil, err
-			}
-			return c.table.list().PopAt(c.ctx, i)
-		}},
-		"popleft": {"", "removes the first element and returns it", func(c *call) (object, error) {
-			return c.table.list().PopLeft(c.ctx)
-		}},
+		"pop": {
+			"index=-1, *, wait=None", "removes the element at index and returns it; the last one is waited for",
+			(*call).pop,
+		},
+		"popleft": {
+			"*, wait=None", "removes the first element and returns it, after a wait if need be", (*call).popLeft,
+		},
 		"count": {"value", "the number of elements that equal value", func(c *call) (object, error) {
 			val, err := c.given("value")
 			if err != nil {
@@ -72,6 +69,36 @@ func init() {
 			return listOf(vals), nil
 		}},
 	}
+	maps.Copy(listMethods, queueMethods())
+}
+
+func (c *call) pop() (object, error) {
+	i, err := c.integer("index", -1)
+	if err != nil {
+		return nil, err
+	}
+	if !c.has("wait") {
+		return c.table.list().PopAt(c.ctx, i)
+	}
+	if i != -1 {
+		return nil, valueError("pop waits for the last element alone: an index and wait exclude each other")
+	}
+	wait, err := c.seconds("wait")
+	if err != nil {
+		return nil, err
+	}
+	return c.table.list().PopWait(c.ctx, wait)
+}
+
+func (c *call) popLeft() (object, error) {
+	if !c.has("wait") {
+		return c.table.list().PopLeft(c.ctx)
+	}
+	wait, err := c.seconds("wait")
+	if err != nil {
+		return nil, err
+	}
+	return c.table.list().PopLeftWait(c.ctx, wait)
 }
 
 // onValue is a method that does something with a value.

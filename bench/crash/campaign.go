@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cyberdb-fast/bench/harness"
+	"cyberdb-fast/client"
 )
 
 // campaign is one database whose server is ended again and again.
@@ -238,7 +239,10 @@ func (c *campaign) restart(policy string) (*server, error) {
 		return nil, err
 	}
 	v := c.claim
-	if err := errors.Join(c.compareDigests(srv, copied, policy), c.check(srv, &v)); err != nil {
+	err = srv.asked(func(ctx context.Context, db *client.Client) error {
+		return c.shared.checkLeases(ctx, db, &v)
+	})
+	if err := errors.Join(err, c.compareDigests(srv, copied, policy), c.check(srv, &v)); err != nil {
 		srv.Kill()
 		return nil, err
 	}
@@ -262,22 +266,17 @@ func (c *campaign) restart(policy string) (*server, error) {
 }
 
 func (c *campaign) check(srv *server, v *verdict) error {
-	db, err := srv.connect()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
-	defer cancel()
-	for _, w := range c.writers {
-		if err := w.check(ctx, db, v); err != nil {
+	return srv.asked(func(ctx context.Context, db *client.Client) error {
+		for _, w := range c.writers {
+			if err := w.check(ctx, db, v); err != nil {
+				return err
+			}
+		}
+		if err := c.shared.check(ctx, db, v); err != nil {
 			return err
 		}
-	}
-	if err := c.shared.check(ctx, db, v); err != nil {
-		return err
-	}
-	return c.shared.checkVersions(ctx, db, len(c.writers))
+		return c.shared.checkVersions(ctx, db, len(c.writers))
+	})
 }
 
 // write lets all clients write and one save, until the server has been ended.

@@ -18,6 +18,7 @@ func TestChecker(t *testing.T) {
 	queue := client.ListOf[string](c, queueTable)
 	together := client.DictOf[int, string](c, togetherName)
 	counter := client.DictOf[string, int64](c, counterTable)
+	jobs := client.ListOf[string](c, jobsName)
 	tests := []struct {
 		name  string
 		wrong func(w *writer) error
@@ -88,6 +89,30 @@ func TestChecker(t *testing.T) {
 			_, err := client.DictOf[string, string](c, fullName).PopItem(ctx)
 			return err
 		}, ""},
+		{"job lost", func(*writer) error { _, err := jobs.Pop(ctx); return err }, ""},
+		{"job twice", func(*writer) error {
+			val, err := jobs.Get(ctx, 0)
+			if err != nil {
+				return err
+			}
+			return jobs.Append(ctx, val)
+		}, "twice"},
+		{"job back after its Ack", func(w *writer) error {
+			for val, j := range w.shared.jobs {
+				if !j.done.IsZero() {
+					return jobs.Append(ctx, val)
+				}
+			}
+			return fmt.Errorf("no job is done")
+		}, ""},
+		{"job back within its lease", func(w *writer) error {
+			d, ok, err := jobs.Take(ctx, time.Minute, 0)
+			if err != nil || !ok {
+				return fmt.Errorf("no job: %w", err)
+			}
+			l := &jobLease{receipt: d.Receipt, got: time.Now(), until: time.Now().Add(time.Minute)}
+			return errors.Join(w.shared.leased(d.Value, l), jobs.Append(ctx, d.Value))
+		}, "again"},
 		{"version given again", func(w *writer) error {
 			for version := range w.shared.given {
 				w.shared.given[version] = "another write"
@@ -98,7 +123,9 @@ func TestChecker(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShared()
-			for _, table := range []string{queueTable, togetherName, counterTable, versionedName, mortalName, fullName} {
+			for _, table := range []string{
+				queueTable, togetherName, counterTable, versionedName, mortalName, fullName, jobsName,
+			} {
 				_ = c.Drop(ctx, table) // of the previous test
 			}
 			if err := s.furnish(ctx, c); err != nil {
@@ -107,6 +134,9 @@ func TestChecker(t *testing.T) {
 			w := newWriter(i, options{seed: 1}, s)
 			check := func() (verdict, error) {
 				v := verdict{end: time.Now()}
+				if err := s.checkLeases(ctx, c, &v); err != nil {
+					return v, err
+				}
 				if err := w.check(ctx, c, &v); err != nil {
 					return v, err
 				}
@@ -123,6 +153,16 @@ func TestChecker(t *testing.T) {
 				}
 				for range 20 {
 					if err := errors.Join(s.setMortal(c, w), s.fill(c, w)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 60 {
+					if err := errors.Join(s.work(c, w), s.own(c, w)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 3 {
+					if err := s.putJob(jobs, w); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -212,4 +252,55 @@ func lastMortal(t *testing.T, c *client.Client, w *writer) (key string, m mortal
 	m.acked = time.Now()
 	w.shared.mortals[key] = []mortal{m}
 	return key, m
+}
+
+// TestOwners: two leases or two grants that hold at once are found, in whatever order their replies
+// are recorded, and so is a fence that does not grow.
+func TestOwners(t *testing.T) {
+	now := time.Now()
+	at := func(ms int) time.Time { return now.Add(time.Duration(ms) * time.Millisecond) }
+	for _, tt := range []struct {
+		name   string
+		first  [3]int // number, reply, end
+		second [3]int
+		over   bool // the first was given back
+		want   string
+	}{
+		{"one after the other", [3]int{1, 0, 100}, [3]int{2, 100, 200}, false, ""},
+		{"given back", [3]int{1, 0, 100}, [3]int{2, 10, 200}, true, ""},
+		{"at once", [3]int{1, 0, 100}, [3]int{2, 10, 200}, false, "twice"},
+		{"recorded late", [3]int{2, 100, 200}, [3]int{1, 0, 100}, false, ""},
+		{"recorded late, at once", [3]int{2, 10, 200}, [3]int{1, 0, 100}, false, "twice"},
+		{"the same number", [3]int{1, 0, 100}, [3]int{1, 100, 200}, false, "twice"},
+	} {
+		s := newShared()
+		s.jobs["job"] = &job{put: now}
+		lease := func(n [3]int) *jobLease {
+			return &jobLease{receipt: client.Receipt(n[0]), got: at(n[1]), until: at(n[2])}
+		}
+		first := lease(tt.first)
+		if err := s.leased("job", first); err != nil {
+			t.Fatal(err)
+		}
+		first.over = tt.over
+		err := s.leased("job", lease(tt.second))
+		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("leases, %s: %v", tt.name, err)
+		}
+		g := &grant{fence: uint64(tt.first[0]), got: at(tt.first[1]), until: at(tt.first[2])}
+		if err := s.granted("lock", g); err != nil {
+			t.Fatal(err)
+		}
+		g.over = tt.over
+		err = s.granted("lock", &grant{fence: uint64(tt.second[0]), got: at(tt.second[1]), until: at(tt.second[2])})
+		if (err != nil) != (tt.want != "") {
+			t.Errorf("grants, %s: %v", tt.name, err)
+		}
+	}
+	s := newShared()
+	s.locks["lock"] = &grant{fence: 9, over: true}
+	s.forgetGrants(&verdict{})
+	if err := s.granted("lock", &grant{fence: 8}); err == nil {
+		t.Error("a fence of an earlier cycle is given again")
+	}
 }

@@ -63,6 +63,11 @@ func (c *campaign) compareDigests(srv *server, copied, policy string) error {
 		return fmt.Errorf("start on a copy of the files: %w", err)
 	}
 	defer other.Kill()
+	for _, s := range []*server{srv, {other}} {
+		if err := s.asked(settleJobs); err != nil {
+			return err
+		}
+	}
 	err = c.compare("on a copy of the files", func() (got, want string, err error) {
 		if want, err = digestOf(srv, false); err == nil {
 			got, err = digestOf(&server{other}, false)

@@ -44,6 +44,18 @@ func startServer(binary, dir, policy string) (*server, error) {
 	return &server{srv}, err
 }
 
+// asked connects, and calls ask with the time that the server has for it.
+func (srv *server) asked(ask func(ctx context.Context, db *client.Client) error) error {
+	db, err := srv.connect()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
+	defer cancel()
+	return ask(ctx, db)
+}
+
 // connect returns a client of one connection: its requests take effect in the order in which they
 // are made.
 func (srv *server) connect() (*client.Client, error) {

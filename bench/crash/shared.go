@@ -41,6 +41,8 @@ type shared struct {
 	checked  time.Time                 // when that was
 	filled   []time.Time               // when a key of fullName was acknowledged
 	full     int                       // entries of fullName when the cycle began
+	jobs     map[string]*job           // of jobsName, by value
+	locks    map[string]*grant         // by name
 }
 
 // update is one that sets all keys of togetherName.
@@ -51,7 +53,10 @@ type update struct {
 }
 
 func newShared() *shared {
-	s := &shared{given: map[client.Version]string{}, mortals: map[string][]mortal{}}
+	s := &shared{
+		given: map[client.Version]string{}, mortals: map[string][]mortal{},
+		jobs: map[string]*job{}, locks: map[string]*grant{},
+	}
 	s.begin(0, nil, "")
 	return s
 }
@@ -73,13 +78,21 @@ func (s *shared) furnish(ctx context.Context, c *client.Client) error {
 	if _, err := c.Dict(fullName).EnsureWith(ctx, client.DictOptions{MaxEntries: mostFull}); err != nil {
 		return err
 	}
-	_, err := c.List(queueTable).Ensure(ctx)
-	return err
+	for _, name := range []string{queueTable, jobsName} {
+		if _, err := c.List(name).Ensure(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // step is one write of a client.
 func (s *shared) step(c *client.Client, w *writer) error {
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(12) {
+	case 8, 9, 10:
+		return s.work(c, w)
+	case 11:
+		return s.own(c, w)
 	case 5, 6:
 		return s.setMortal(c, w)
 	case 7:
@@ -202,7 +215,11 @@ func (s *shared) check(ctx context.Context, c *client.Client, v *verdict) error 
 	if err := s.checkMortals(ctx, c, v); err != nil {
 		return err
 	}
-	return s.checkFull(ctx, c, v)
+	if err := s.checkFull(ctx, c, v); err != nil {
+		return err
+	}
+	s.forgetGrants(v)
+	return s.checkJobs(ctx, c, v)
 }
 
 func (s *shared) checkSum(sum int64, v *verdict) error {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cyberdb-fast/client"
+)
+
+// sharedLocks is for how many locks the clients compete.
+const sharedLocks = 3
+
+// grant is the last one of a lock.
+type grant struct {
+	fence uint64
+	got   time.Time // when the reply came
+	until time.Time // it holds at least up to here
+	over  bool      // an UNLOCK was sent
+	old   bool      // of a cycle before
+}
+
+// own takes a lock, if it is free, and releases it or leaves it to the end of its lease.
+func (s *shared) own(c *client.Client, w *writer) error {
+	name := fmt.Sprintf("shared lock %d", w.rng.IntN(sharedLocks))
+	ttl := time.Millisecond + time.Duration(w.rng.Int64N(int64(mostLease)))
+	options := client.LockOptions{TTL: ttl, NoRenew: true, Wait: 5 * time.Millisecond}
+	take := c.TryLock
+	if w.rng.IntN(2) == 0 {
+		take = c.Lock
+	}
+	sent := time.Now()
+	lock, err := take(context.Background(), name, options)
+	if errors.Is(err, client.ErrLockHeld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	g := &grant{fence: lock.Fence(), got: time.Now(), until: sent.Add(ttl)}
+	if err := s.granted(name, g); err != nil || w.rng.IntN(5) == 0 {
+		return err
+	}
+	s.mu.Lock()
+	g.over = true
+	s.mu.Unlock()
+	err = lock.Unlock(context.Background())
+	if errors.Is(err, client.ErrLockLost) {
+		if time.Now().Before(g.until.Add(-clockSlack)) {
+			return fmt.Errorf("%s was lost %v before its end", name, time.Until(g.until))
+		}
+		return nil
+	}
+	return err
+}
+
+// granted records a grant. It is an error if the one before holds, or if the fence has not grown.
+func (s *shared) granted(name string, g *grant) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, second := s.locks[name], g
+	if first == nil {
+		s.locks[name] = g
+		return nil
+	}
+	if g.fence < first.fence && !first.old { // the later reply was recorded first
+		first, second = g, first
+	}
+	switch {
+	case second.fence <= first.fence:
+		return fmt.Errorf("%s has the fence %d after %d", name, second.fence, first.fence)
+	case !first.over && second.got.Before(first.until.Add(-clockSlack)):
+		return fmt.Errorf("%s has two owners, with the fences %d and %d", name, first.fence, second.fence)
+	}
+	s.locks[name] = second
+	return nil
+}
+
+// forgetGrants forgets the owners whose grants may be lost with the server's end. Their fences are
+// not given again.
+func (s *shared) forgetGrants(v *verdict) {
+	for _, g := range s.locks {
+		g.old, g.over = true, g.over || v.mayLose(g.got)
+	}
+}

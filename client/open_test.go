@@ -63,8 +63,8 @@ func TestOtherServers(t *testing.T) {
 		"\x1b[2Jmail\r\n":                        `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "\x1b[2J`,
 		strings.Repeat("x", 3*maxHandshakeBytes): `the server at ADDR does not speak cyberdb-fast's protocol: its answer begins with "x`,
 		string([]byte{2, 1, 0, 'x'}):             "message type 2 of 1 bytes",
-		// Hello, which only a client sends
-		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01\x03\x00\x01\x01\x00"`,
+		// Hello, which only a client sends; how much of it has come by then depends on the pieces
+		string([]byte{1, 3, 0, 1, 1, 0}):           `begins with "\x01`,
 		string([]byte{127, 4, 0, 5, 'a', 27, 'b'}): "a\ufffdb",
 	} {
 		for _, piece := range []int{1, 7, 1 << 20} {

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -273,38 +272,5 @@ func TestPopWaits(t *testing.T) {
 	w.ok(codec.OpDrop, "l")
 	if reply := other.next(ids[4]); reply.Status != codec.StatusNoSuchTable {
 		t.Errorf("the list was dropped: %v", reply.Status)
-	}
-}
-
-// TestInfoLocks: INFO "locks" tells who holds what, and how many wait.
-func TestInfoLocks(t *testing.T) {
-	srv := startServer(t, nil)
-	w := dial(t, srv)
-	w.ok(codec.OpCreateDict, "d", false)
-	var answer struct{ Locks, Computing []engine.LockFigures }
-	info := func() {
-		t.Helper()
-		if err := json.Unmarshal([]byte(w.ok(codec.OpInfo, "locks")[0].(string)), &answer); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if info(); len(answer.Locks)+len(answer.Computing) > 0 {
-		t.Errorf("nothing is held: %+v", answer)
-	}
-	fence := uint64(w.lock("a", "one", leaseTime))
-	dial(t, srv).sendLock("a", "two", leaseTime)
-	w.waitingFor(t, "a", 1)
-	w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("one"), leaseTime, 0, nil)
-	info()
-	if len(answer.Locks) != 1 || len(answer.Computing) != 1 {
-		t.Fatalf("INFO: %+v", answer)
-	}
-	left := answer.Locks[0].LeftMS
-	want := engine.LockFigures{Name: "a", Fence: fence, LeftMS: left, Waiters: 1}
-	if got := answer.Locks[0]; got != want || left < leaseTime-60_000 || left > leaseTime {
-		t.Errorf("lock %+v, want %+v", got, want)
-	}
-	if got := answer.Computing[0]; got.Name != "d" || got.Key != "'k'" || got.Waiters != 0 || got.Fence <= fence {
-		t.Errorf("lease %+v", got)
 	}
 }

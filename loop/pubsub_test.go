@@ -167,9 +167,9 @@ func TestPublishBadInput(t *testing.T) {
 		{codec.StatusValueError, codec.OpReceive, names(sub, 0, 0), "limit of RECEIVE is 1 to 1000, not 0"},
 		{codec.StatusValueError, codec.OpReceive, names(sub, 1001, 0), "not 1001"},
 		{codec.StatusTypeError, codec.OpReceive, names(sub, 1.0, 0), "limit of RECEIVE is an int, not float"},
-		{codec.StatusValueError, codec.OpReceive, names(sub, 1, -1), "wait is at least 0, not -1"},
-		{codec.StatusTypeError, codec.OpReceive, names(sub, 1, math.NaN()), "wait is an int or None, not float"},
-		{codec.StatusTypeError, codec.OpReceive, names(sub, 1, true), "wait is an int or None, not bool"},
+		{codec.StatusValueError, codec.OpReceive, names(sub, 1, -1), "wait is 0 to 3155760000000, not -1"},
+		{codec.StatusTypeError, codec.OpReceive, names(sub, 1, math.NaN()), "wait is an int, not float"},
+		{codec.StatusTypeError, codec.OpReceive, names(sub, 1, true), "wait is an int, not bool"},
 		{codec.StatusTypeError, codec.OpUnsubscribe, names("1"), "a subscription is an int, not str"},
 	} {
 		if e := w.fails(bad.status, bad.op, bad.args...); !strings.Contains(e.Message, bad.says) {

@@ -118,7 +118,7 @@ func everyChange(w *wire, i int) {
 	w.doLiving(codec.OpDictSet, 1, d, "brief", 1)
 	everyEffect(w, d+"!", made)
 	everyQueue(w, l+"!", made)
-	everyLock(w, l, made)
+	everyLock(w, l, d, made)
 	change(codec.OpCreateList, l, false, 3, 1, 2)
 	change(codec.OpListAppend, l, 4)
 	change(codec.OpListAppendLeft, l, 5)
@@ -152,15 +152,21 @@ func everyChange(w *wire, i int) {
 }
 
 // loggedAsEffects are the requests that are logged as what they did, not as they came.
-var loggedAsEffects = []codec.Opcode{codec.OpLock, codec.OpUnlock, codec.OpRenewLock}
+var loggedAsEffects = []codec.Opcode{
+	codec.OpLock, codec.OpUnlock, codec.OpRenewLock, codec.OpDictGetOrCompute, codec.OpRenewCompute, codec.OpComputed,
+}
 
-// everyLock takes, renews and releases a lock.
-func everyLock(w *wire, name string, made map[codec.Opcode]bool) {
+// everyLock takes, renews and releases a lock, and the lease to compute a key of a dict.
+func everyLock(w *wire, name, d string, made map[codec.Opcode]bool) {
+	w.ok(codec.OpDictGetOrCompute, d, name, claimOf("c"), 60_000, 0, 0)
+	w.ok(codec.OpRenewCompute, d, name, claimOf("c"), 60_000)
+	w.ok(codec.OpComputed, d, name, claimOf("c"))
 	w.ok(codec.OpLock, name, claimOf("a"), 60_000, 0, 1)
 	w.ok(codec.OpRenewLock, name, claimOf("a"), 70_000)
 	w.ok(codec.OpLock, name, claimOf("b"), 60_000, 0, 2)
 	w.ok(codec.OpUnlock, name, claimOf("a"))
 	for _, op := range []codec.Opcode{
+		codec.OpDictGetOrCompute, codec.OpRenewCompute, codec.OpComputed,
 		codec.OpLock, codec.OpUnlock, codec.OpRenewLock, codec.OpCreateLocks, codec.OpLockGrant, codec.OpLockRelease,
 	} {
 		made[op] = true

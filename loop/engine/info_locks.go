@@ -10,78 +10,162 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// maxLockFigures is the most grants of which INFO "locks" tells.
-const maxLockFigures = 1000
+const (
+	// maxLockFigures is the most grants of which INFO "locks" tells.
+	maxLockFigures = 1000
+	// maxLineFigures is the most lines of which INFO "waiting" tells.
+	maxLineFigures = 1000
+	// locksPage is how many grants are read at once.
+	locksPage = 256
+)
 
-// LockFigures is what INFO "locks" says of a grant: of a lock, or of the lease to compute a key.
+// LockFigures is what INFO "locks" says of a grant.
 type LockFigures struct {
-	Name    string `json:"name"` // of the lock, or of the key's table
-	Key     string `json:"key,omitempty"`
+	Kind    string `json:"kind"` // "lock", or "compute": the lease of a key that is computed once
+	Name    string `json:"name"` // of the lock, or of the table
+	Slot    int    `json:"slot"` // of a semaphore
 	Fence   uint64 `json:"fence"`
-	LeftMS  int64  `json:"left_ms"` // until the lease ends
-	Waiters int    `json:"waiters"` // requests in the line
+	LeftMS  int64  `json:"left_ms"`
+	Waiters int    `json:"waiters"`
 }
 
-// infoLocks answers INFO "locks". It walks over all grants.
+// LineFigures is what INFO "waiting" says of a line.
+type LineFigures struct {
+	Kind    string `json:"kind"` // "lock", "compute" or "list"
+	Name    string `json:"name"` // of the lock or the table
+	Waiters int    `json:"waiters"`
+}
+
+var lineKinds = [...]string{lockEntry: "lock", computeEntry: "compute", listLine: "list"}
+
+// lineName returns what the key of a line is for.
+func lineName(key []byte) (kind, name string) {
+	if len(key) == 0 || int(key[0]) >= len(lineKinds) {
+		return "", ""
+	}
+	kind, rest := lineKinds[key[0]], key[1:]
+	if key[0] == computeEntry && len(rest) >= 2 {
+		rest = rest[2:][:min(len(rest)-2, int(binary.BigEndian.Uint16(rest)))]
+	}
+	return kind, string(rest)
+}
+
+// LocksHeld returns how many locks and leases of computations are held; some may have just ended.
+func (e *Engine) LocksHeld() int {
+	table, ok := e.env.Store.Lookup(&shardmap.Call{}, locksTable)
+	if !ok || table.Kind() != shardmap.KindLocks {
+		return 0
+	}
+	return table.Len()
+}
+
+// infoLocks answers INFO "locks".
 func infoLocks(x *Executor) error {
 	var answer struct {
-		Locks     []LockFigures `json:"locks"`
-		Computing []LockFigures `json:"computing"`
-		More      bool          `json:"more"` // there are others
+		Held  int           `json:"held"`
+		Locks []LockFigures `json:"locks"`
+		More  bool          `json:"more"` // there are others
 	}
-	answer.Locks, answer.Computing = []LockFigures{}, []LockFigures{}
+	answer.Locks = []LockFigures{}
 	table, err := x.findLocks()
 	if err != nil {
 		return err
 	}
 	if table != nil {
-		view, err := table.Dict().View(&x.call)
-		if err != nil {
+		answer.Held = table.Len()
+		if answer.Locks, err = x.grants(table.Dict()); err != nil {
 			return err
 		}
-		defer view.Close()
-		now := x.engine.env.Store.Now()
-		for e := range view.Drain() {
-			if answer.More = len(answer.Locks)+len(answer.Computing) == maxLockFigures; answer.More {
-				break
-			}
-			f, computes, ok := x.lockFigures(e, now)
-			switch {
-			case !ok:
-			case computes:
-				answer.Computing = append(answer.Computing, f)
-			default:
-				answer.Locks = append(answer.Locks, f)
-			}
-		}
+		answer.More = len(answer.Locks) == maxLockFigures && answer.Held > maxLockFigures
 	}
-	text, err := sonic.ConfigStd.Marshal(&answer)
+	return x.answerJSON(&answer)
+}
+
+// answerJSON appends a section of INFO.
+func (x *Executor) answerJSON(answer any) error {
+	text, err := sonic.Marshal(answer)
 	if err == nil {
 		x.body = msgp.AppendStringFromBytes(x.body, text)
 	}
 	return err
 }
 
-// lockFigures tells of an entry of the locks.
-func (x *Executor) lockFigures(e shardmap.Entry, now int64) (f LockFigures, computes, ok bool) {
-	key, _, err := msgp.ReadBytesZC(e.Key)
-	if err != nil || len(key) < 1+slotBytes {
-		return f, false, false
+// grants returns what is held, at most maxLockFigures, the oldest first.
+func (x *Executor) grants(locks *shardmap.Dict) (all []LockFigures, err error) {
+	all = []LockFigures{}
+	var page []byte
+	for cursor := uint64(0); ; {
+		n := 0
+		if page, cursor, n, err = locks.Scan(&x.call, page[:0], cursor, locksPage); err != nil {
+			return all, err
+		}
+		rest := page
+		for range n {
+			size := value.Size(rest)
+			encoded := rest[:size]
+			rest = rest[size:]
+			rest = rest[value.Size(rest):]
+			h, err := x.heldAt(encoded)
+			if err != nil {
+				return all, err
+			}
+			if h.place == 0 {
+				continue // it has ended
+			}
+			if all = append(all, x.grantFigures(encoded, &h)); len(all) == maxLockFigures {
+				return all, nil
+			}
+		}
+		if cursor == 0 {
+			return all, nil
+		}
 	}
-	f = LockFigures{Fence: e.Place, LeftMS: max(e.Deadline-now, 0) + 1}
-	if key[0] == lockEntry {
-		line := key[:len(key)-slotBytes]
-		f.Name, f.Waiters = string(line[1:]), x.engine.lines.waiting(line)
-		return f, false, true
+}
+
+// grantFigures returns what is shown of a grant with an encoded key.
+func (x *Executor) grantFigures(encoded []byte, h *held) LockFigures {
+	key, _, _ := msgp.ReadBytesZC(encoded)
+	line := key
+	f := LockFigures{Fence: h.place, LeftMS: h.left}
+	if len(key) > slotBytes && key[0] == lockEntry {
+		line = key[:len(key)-slotBytes]
+		f.Slot = int(binary.BigEndian.Uint16(key[len(line):]))
 	}
-	name := key[1+slotBytes:]
-	n := int(binary.BigEndian.Uint16(key[1:]))
-	if n > len(name) {
-		return f, false, false
+	f.Kind, f.Name = lineName(line)
+	f.Waiters = x.engine.lines.waiting(line)
+	return f
+}
+
+// infoWaiting answers INFO "waiting".
+func infoWaiting(x *Executor) error {
+	var answer struct {
+		Lines []LineFigures `json:"lines"`
+		More  bool          `json:"more"` // there are others
 	}
-	f.Name, f.Waiters = string(name[:n]), x.engine.lines.waiting(key)
-	if _, err := value.Check(name[n:]); err == nil {
-		f.Key = reprOf(name[n:])
+	answer.Lines, answer.More = x.engine.lines.figures(maxLineFigures)
+	return x.answerJSON(&answer)
+}
+
+// figures returns at most limit of the lines, in any order, and whether there are more.
+func (l *lines) figures(limit int) (all []LineFigures, more bool) {
+	all = []LineFigures{}
+	for i := range l.stripes {
+		s := &l.stripes[i]
+		s.mu.Lock()
+		for key, at := range s.lines {
+			if at.n == 0 {
+				continue // a gate
+			}
+			if more = len(all) == limit; more {
+				break
+			}
+			kind, name := lineName([]byte(key))
+			all = append(all, LineFigures{kind, name, at.n})
+		}
+		s.mu.Unlock()
+		if more {
+			break
+		}
 	}
-	return f, true, true
+	return all, more
 }

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"github.com/bytedance/sonic"
-	"github.com/tinylib/msgp/msgp"
-
 	"cyberdb-fast/shardmap"
 )
 
@@ -50,9 +47,5 @@ func infoQueues(x *Executor) error {
 			Deliveries: f.Taken, LeasesExpired: f.Expired, DeadLettered: f.Dead,
 		})
 	}
-	text, err := sonic.Marshal(&answer)
-	if err == nil {
-		x.body = msgp.AppendStringFromBytes(x.body, text)
-	}
-	return err
+	return x.answerJSON(&answer)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/bytedance/sonic"
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec"
@@ -153,7 +152,7 @@ func receive(x *Executor) error {
 	case limit < 1 || limit > maxReceived:
 		return valueError(fmt.Sprintf("limit of RECEIVE is 1 to %d, not %s", maxReceived, reprOf(x.args[1])))
 	}
-	wait, err := waitArgument(x.args[2])
+	wait, err := x.waitArgument(x.args[2])
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func receive(x *Executor) error {
 		return valueError("another RECEIVE of this subscription waits: its messages go there")
 	}
 	missed, messages := s.Receive(int(limit))
-	if missed == 0 && len(messages) == 0 && x.Waited < wait {
+	if missed == 0 && len(messages) == 0 && !wait.over() {
 		return x.waitForMessage(s, wait)
 	}
 	x.body = msgp.AppendUint64(x.body, missed)
@@ -173,13 +172,9 @@ func receive(x *Executor) error {
 }
 
 // waitForMessage makes RECEIVE wait, the only one of its subscription.
-func (x *Executor) waitForMessage(s *pubsub.Subscription, wait int64) error {
-	within := wait - x.Waited
-	if wait == math.MaxInt64 {
-		within = 0
-	}
+func (x *Executor) waitForMessage(s *pubsub.Subscription, wait timeLimit) error {
 	var holder *Wait
-	err := x.WaitFor(Wait{When: s.WhenReady, Within: within, End: func() { s.Release(holder) }})
+	err := x.WaitFor(Wait{When: s.WhenReady, Within: wait.within(math.MaxInt64), End: func() { s.Release(holder) }})
 	if errors.Is(err, errWaits) {
 		holder = x.Wait
 		s.Hold(holder)
@@ -241,9 +236,5 @@ func infoChannels(x *Executor) error {
 	}
 	answer.Figures = x.engine.hub.Figures()
 	answer.Names, answer.More = x.engine.hub.Names(maxListedNames)
-	text, err := sonic.Marshal(&answer)
-	if err == nil {
-		x.body = msgp.AppendStringFromBytes(x.body, text)
-	}
-	return err
+	return x.answerJSON(&answer)
 }

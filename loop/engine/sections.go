@@ -50,6 +50,7 @@ var ownSections = map[string]Section{
 	"digest":   {own: infoDigest},
 	"locks":    {own: infoLocks},
 	"queues":   {own: infoQueues},
+	"waiting":  {own: infoWaiting},
 }
 
 // allSections are the engine's own sections and those of its Env.

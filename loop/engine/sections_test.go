@@ -36,7 +36,7 @@ func TestInfoSections(t *testing.T) {
 	d := newDoor(t, sections)
 	for arg, text := range map[any]string{"stock": "'stock'", "": "''", 7: "7", "digest ": "'digest '"} {
 		e := d.fails(codec.StatusValueError, codec.OpInfo, arg)
-		if want := "INFO has no section " + text + ": it has 'channels', 'dicts', 'digest', 'list', 'locks' and 'queues'"; e.Message != want {
+		if want := "INFO has no section " + text + ": it has 'channels', 'dicts', 'digest', 'list', 'locks', 'queues' and 'waiting'"; e.Message != want {
 			t.Errorf("%s, want %s", e.Message, want)
 		}
 	}

@@ -13,6 +13,7 @@ func writeWaits(out *text, i *loop.Info) {
 	for _, command := range slices.Sorted(maps.Keys(i.Waits)) {
 		out.sample(float64(i.Waits[command]), label("command", command))
 	}
+	writeGauge(out, "cyberdb_locks_held", "Locks, and leases of computations, that are held.", i.LocksHeld)
 }
 
 // writeMessages writes the figures of publish and subscribe.

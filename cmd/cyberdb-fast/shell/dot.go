@@ -33,6 +33,7 @@ func init() {
 		{".latency", "", "the commands and how long they take", 0, paged((*views.View).Latency)},
 		{".slow", "", "the slow requests, and large requests and replies", 0, paged((*views.View).Slow)},
 		{".tail", "[TABLE] [--min-ms N]", "requests while they are executed; Ctrl-C ends it", 3, tail},
+		{".locks", "", "the locks that are held", 0, paged((*views.View).Locks)},
 		{".queues", "", "the lists that are used as queues", 0, paged((*views.View).Queues)},
 		{".channels", "", "the channels that are subscribed to", 0, paged((*views.View).Channels)},
 		{".save", "", "save the tables to the server's file now", 0, save},

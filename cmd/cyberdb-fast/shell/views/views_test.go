@@ -55,6 +55,7 @@ func TestViews(t *testing.T) {
 		"big":      {v.Big, []string{"1.0 MiB", "<str of 1.0 MiB>", "'key2'", "queue: the largest of ", "at random places, of 5,000"}},
 		"latency":  {v.Latency, []string{"DICT SET", "601", "p99.9"}},
 		"hot":      {v.Hot, []string{"one of 64 requests", "'key", "evil", "seen at least  at most"}},
+		"locks":    {v.Locks, []string{"no lock is held"}},
 		"queues":   {v.Queues, []string{"no queues"}},
 		"channels": {v.Channels, []string{"0 subscriptions", "of 128.0 MiB", "0 published"}},
 		"slow":     {v.Slow, []string{"slow requests", "large requests", "large replies"}},

@@ -163,6 +163,23 @@ func TestTakersWait(t *testing.T) {
 	}
 }
 
+// TestTakeNotSent: an item whose reply could not be sent, because its client had gone, is given back at
+// once, and that delivery does not count.
+func TestTakeNotSent(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateList, "q", false, make([]byte, 16<<20))
+	silent := dial(t, srv)
+	silent.write(silent.request(codec.OpListTake, "q", claimOf("silent"), leaseTime, nil))
+	w.until([]any{int64(1), int64(0)}, codec.OpListHeld, "q")
+	_ = silent.conn.Close()
+	w.until([]any{int64(0), int64(0)}, codec.OpListHeld, "q")
+	if _, deliveries, _ := w.take("q", "other", leaseTime); deliveries != 1 {
+		t.Errorf("delivered %d times", deliveries)
+	}
+}
+
 // TestDeadLetters: an item that was delivered too often goes to the dead letters, whose list is made
 // if need be; while the name is a dict's, it returns.
 func TestDeadLetters(t *testing.T) {

@@ -38,9 +38,17 @@ func listTake(x *Executor) error {
 	if err != nil {
 		return err
 	}
-	list, there := x.Table.List(), false
-	if x.body, there, err = list.Claimed(&x.call, x.body, claim); there || err != nil {
+	x.entryKey = append(append(x.entryKey[:0], claimGate), claim[:]...)
+	if !x.enter(x.entryKey) {
+		return x.waitOutside(x.entryKey)
+	}
+	defer x.exit(x.entryKey)
+	list, there, at := x.Table.List(), false, len(x.body)
+	if x.body, there, err = list.Claimed(&x.call, x.body, claim); err != nil {
 		return err
+	}
+	if there {
+		return x.taken(claim, x.body[at:])
 	}
 	err = x.takeInLine(left, func() error {
 		x.body, there, err = list.Take(&x.call, x.body, claim, lease)
@@ -49,8 +57,48 @@ func listTake(x *Executor) error {
 		}
 		return err
 	})
-	if errors.Is(err, shardmap.ErrPopEmpty) {
-		x.body, err = msgp.AppendNil(x.body), nil
+	switch {
+	case errors.Is(err, shardmap.ErrPopEmpty):
+		x.body = msgp.AppendNil(x.body)
+		return nil
+	case err != nil:
+		return err
+	}
+	return x.taken(claim, x.body[at:])
+}
+
+// claimGate begins the key of the gate that a TAKE holds: so it is executed either before an item that
+// it has taken is given back, because the reply was not sent, or after that.
+const claimGate = 'q'
+
+// taken notes that an item was taken, whose receipt begins the reply. If the reply cannot be sent,
+// the item is given back, and the delivery does not count.
+func (x *Executor) taken(claim shardmap.Claim, reply []byte) error {
+	if x.Client() == nil {
+		return nil
+	}
+	receipt, _, err := msgp.ReadUint64Bytes(reply)
+	if err != nil {
+		return err
+	}
+	name := string(x.TableName)
+	giveBack := func(x *Executor) error {
+		nack := msgp.AppendString([]byte{byte(codec.OpListNack), 0}, name)
+		nack = msgp.AppendNil(msgp.AppendUint64(nack, receipt))
+		return x.logged(nack, func() error {
+			table, err := x.FindTable([]byte(name), ListTable)
+			if err == nil {
+				err = table.List().Nack(&x.call, receipt, shardmap.NackUncounted)
+			}
+			if errors.Is(err, shardmap.ErrLease) {
+				return nil // it was given back, or its lease has ended
+			}
+			return err
+		})
+	}
+	err = x.granted(x.entryKey, claim, giveBack)
+	if err != nil {
+		_ = giveBack(x)
 	}
 	return err
 }

@@ -92,7 +92,9 @@ func parseFence(tag uint64, b []byte) (f Fence, err error) {
 	f.Number, b = binary.LittleEndian.Uint64(b), b[fenceBytes:]
 	if tag == TagLockFence {
 		if len(b) == 0 || len(b) > MaxLockNameBytes {
-			return f, badExtension(fmt.Sprintf("IF FENCE names a lock of 1 to %d bytes, not %d", MaxLockNameBytes, len(b)))
+			return f, badExtension(
+				fmt.Sprintf("IF FENCE names a lock of 1 to %d bytes, not %d", MaxLockNameBytes, len(b)),
+			)
 		}
 		f.Lock = b
 		return f, nil

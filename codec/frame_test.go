@@ -102,7 +102,10 @@ func TestExtensions(t *testing.T) {
 		clear(frame)
 		f, ok, err := ParseExtensions(own.Extensions)
 		if err != nil || ok != test.ok || f.Number != test.want.Number || !bytes.Equal(f.Lock, test.want.Lock) ||
-			!bytes.Equal(f.Table, test.want.Table) || !bytes.Equal(f.Key, test.want.Key) || own.TTL != 3 || own.Args[0] != 1 {
+			!bytes.Equal(
+				f.Table,
+				test.want.Table,
+			) || !bytes.Equal(f.Key, test.want.Key) || own.TTL != 3 || own.Args[0] != 1 {
 			t.Errorf("%s: %+v, %v, %v of %+v", test.name, f, ok, err, own)
 		}
 	}
@@ -274,7 +277,8 @@ func FuzzParse(f *testing.F) {
 		}
 		if f, ok, err := ParseExtensions(b); ok && err == nil {
 			again, _, err := ParseExtensions(AppendFence(nil, &f))
-			if err != nil || again.Number != f.Number || !bytes.Equal(again.Lock, f.Lock) || !bytes.Equal(again.Key, f.Key) {
+			if err != nil || again.Number != f.Number || !bytes.Equal(again.Lock, f.Lock) ||
+				!bytes.Equal(again.Key, f.Key) {
 				t.Errorf("fence %+v of %x came back as %+v, %v", f, b, again, err)
 			}
 		}

@@ -36,7 +36,8 @@ func TestComputeOnce(t *testing.T) {
 	if got[0] != int64(3) {
 		t.Fatalf("the first one is answered %v", got)
 	}
-	if again := w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("one"), leaseTime, 0, nil); fmt.Sprint(again) != fmt.Sprint(got) {
+	again := w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("one"), leaseTime, 0, nil)
+	if fmt.Sprint(again) != fmt.Sprint(got) {
 		t.Errorf("the same owner has %v, then %v", got, again)
 	}
 	if got := w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("two"), leaseTime, 0, 10); got[0] != int64(4) {

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -130,7 +131,7 @@ func lockOutput(w *wire, op codec.Opcode, reply codec.Reply) (out linearOutput, 
 	if reply.Status != codec.StatusOK {
 		e, err := codec.ParseErrorBody(reply.Status, reply.Body)
 		if err != nil || reply.Status != codec.StatusLockLost {
-			return out, fmt.Errorf("%v: %v, %w", op, e, err)
+			return out, fmt.Errorf("%v: %w", op, errors.Join(e, err))
 		}
 		body = e.Key
 	}

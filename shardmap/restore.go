@@ -54,7 +54,13 @@ func (s *Store) Restore(name string, kind Kind, created uint64, length int) (*Re
 	if created == 0 || created > s.Clock() {
 		return nil, fmt.Errorf("table %q: created at LSN %d, but the clock is at %d", name, created, s.Clock())
 	}
-	t := &Table{store: s, kind: kind, tracks: s.pressure.on && kind != KindLocks, createdLSN: created, namedLSN: created}
+	t := &Table{
+		store:      s,
+		kind:       kind,
+		tracks:     s.pressure.on && kind != KindLocks,
+		createdLSN: created,
+		namedLSN:   created,
+	}
 	t.state.Store(restoring)
 	t.name.Store(&name)
 	r := &Restorer{table: t, name: name}

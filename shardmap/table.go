@@ -34,7 +34,8 @@ const (
 	restoring        // it is not yet in the store
 )
 
-// Table is a named dict or list, or the locks, which are a dict. Calls that reach it after it was dropped return ErrNoTable.
+// Table is a named dict or list, or the locks, which are a dict. Calls that reach it after it was
+// dropped return ErrNoTable.
 type Table struct {
 	// constant after Create
 	store      *Store

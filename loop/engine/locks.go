@@ -185,7 +185,10 @@ func lostError(what string, fence uint64) error {
 
 // canceledBy is the error of a request whose wait another request has ended.
 func canceledBy(what string) *codec.Error {
-	return &codec.Error{Status: codec.StatusCanceled, Message: what + " has ended the wait of the request: nothing was done"}
+	return &codec.Error{
+		Status:  codec.StatusCanceled,
+		Message: what + " has ended the wait of the request: nothing was done",
+	}
 }
 
 // lockAndOwner reads the first two arguments.
@@ -299,7 +302,8 @@ func (x *Executor) findLocks() (*shardmap.Table, error) {
 	case errors.Is(err, shardmap.ErrKind):
 		return nil, &codec.Error{
 			Status: codec.StatusWrongTableKind, Want: shardmap.KindLocks.String(), Have: x.Table.Kind().String(),
-			Message: fmt.Sprintf("table %q is a %v: there can be no locks until it is renamed", LocksTable, x.Table.Kind()),
+			Message: fmt.Sprintf(
+				"table %q is a %v: there can be no locks until it is renamed", LocksTable, x.Table.Kind()),
 		}
 	}
 	return x.Table, err

@@ -29,9 +29,16 @@ var libraries = map[string]opener{cyberdbClient: goclient.Open, goRedis: openGoR
 // libraryNames returns the names, cyberdb-fast's own client first: the others are compared with it.
 func libraryNames() []string { return []string{cyberdbClient, rueidisClient, goRedis} }
 
+// wakePool is the size of go-redis' pool where callers wait.
+const wakePool = 2000
+
 // openGoRedis connects go-redis with its usual pool, whose connections serve one caller at a time.
 func openGoRedis(o *bench.Options) (*bench.Library, func() error, error) {
-	c := redis.NewClient(&redis.Options{Addr: o.Target.Address})
+	options := &redis.Options{Addr: o.Target.Address}
+	if o.Op == bench.OpWake {
+		options.PoolSize = wakePool // each waiter occupies a connection
+	}
+	c := redis.NewClient(options)
 	ours := &redisCalls{
 		queue: o.Table,
 		setNX: func(ctx context.Context, key, token string) error { return c.SetNX(ctx, key, token, lockTime).Err() },

@@ -81,6 +81,8 @@ class Sent:
     def _perform(self, request: requests.Request[Any]) -> Any:
         self.requests.append(request)
 
+    _perform_waiting = _perform
+
     def _perform_stream(self, request: requests.StreamRequest[Any]) -> Iterator[Any]:
         raise NotImplementedError
 

@@ -188,19 +188,7 @@ OTHERS = {
     "list index",
     "list pop",
     "list pop, empty",
-    "list put",
-    "list put, in a minute",
-    "list take",
-    "list take, nothing within its time",
-    "list held",
-    "list extend lease",
-    "list nack",
-    "list take, again",
-    "list ack",
-    "list ack, no lease",
     "list return",
-    "configure, list",
-    "options, list",
     "unknown opcode",
     "unknown flag",
     "value cut short",
@@ -208,7 +196,6 @@ OTHERS = {
     "create locks",
     "lock grant",
     "lock release",
-    "list return",
 }
 MILLISECONDS = {"dict set, within a minute, if version": 60_000, "dict pop, within a minute": 60_000}
 RESULTS: Dict[str, Any] = {

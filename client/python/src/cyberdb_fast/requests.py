@@ -428,7 +428,8 @@ class _OptionsOf(Request[T]):
     of_list = False
 
     def result(self, reply: Reply) -> T:
-        if reply.status == frames.OK and ("dead_letter" in PLAIN.one(reply.body)) != self.of_list:
+        found = PLAIN.one(reply.body) if reply.status == frames.OK else None
+        if isinstance(found, dict) and found.keys() >= ({"ttl", "idle"} if self.of_list else {"dead_letter"}):
             other = "list_options() returns those of lists, options() those of dicts"
             raise errors.WrongTableKind(f"table {self.key!r} is a {'dict' if self.of_list else 'list'}: {other}")
         return super().result(reply)

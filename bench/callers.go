@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// Library is a client library under test. Its functions are called by many goroutines at once; a key
-// that is not there is an error of Get.
+// Library is a client library under test. Its functions are called by many goroutines at once; a
+// key that is not there is an error of Get.
 type Library struct {
 	Name        string
 	Connections int // that it keeps open; 0 if unknown

@@ -70,8 +70,8 @@ func TestRunCallersSeesThroughLies(t *testing.T) {
 	}
 }
 
-// TestRunCallersOwnOperations measures what only a library does. The time of a call is what it says,
-// and a call that has nothing left to do is not counted.
+// TestRunCallersOwnOperations measures what only a library does. The time of a call is what it
+// says, and a call that has nothing left to do is not counted.
 func TestRunCallersOwnOperations(t *testing.T) {
 	o := startFake(t, &fakeServer{})
 	o.Op, o.Duration = OpTake, time.Minute

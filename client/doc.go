@@ -56,15 +56,15 @@
 // # Waiting and owning
 //
 // Lock and TryLock take a lock, which the client renews until Unlock; a context from IfFence makes
-// the server refuse requests of an owner that has lost it. Put, Take, Ack and Nack make a queue of a
-// List. GetOrCompute and Cached let one caller compute what many ask for. Publish and Subscribe pass
-// messages on.
+// the server refuse requests of an owner that has lost it. Put, Take, Ack and Nack make a queue of
+// a List. GetOrCompute and Cached let one caller compute what many ask for. Publish and Subscribe
+// pass messages on.
 //
 // A call that waits takes a place in a line on the server: first come, first served. It takes no
-// goroutine but the caller's, and no connection. When its context ends, the client tells the server,
-// and gives back what was granted meanwhile. If the connection is lost, the client asks again, and
-// the place is lost; a grant that was made before is not. Only PopWait and PopLeftWait are not asked
-// again, because that could take a second element.
+// goroutine but the caller's, and no connection. When its context ends, the client tells the
+// server, and gives back what was granted meanwhile. If the connection is lost, the client asks
+// again, and the place is lost; a grant that was made before is not. Only PopWait and PopLeftWait
+// are not asked again, because that could take a second element.
 //
 // # Lost connections
 //

@@ -52,8 +52,8 @@ func TestOneComputation(t *testing.T) {
 	}
 }
 
-// TestFailedComputations lets a computation fail, panic, and end with its context. Nothing is stored, and
-// the next caller computes at once.
+// TestFailedComputations lets a computation fail, panic, and end with its context. Nothing is
+// stored, and the next caller computes at once.
 func TestFailedComputations(t *testing.T) {
 	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	d := client.DictOf[string, any](c, "d")

@@ -91,8 +91,8 @@ func TestLocks(t *testing.T) {
 	s.expect("nobody", client.ErrLockLost, d.Set(now, "k", 2))
 }
 
-// TestWaitersTakeNoGoroutines has thousands of waiters in one client: there is the caller's goroutine
-// of each, and no other. All are served, one at a time.
+// TestWaitersTakeNoGoroutines has thousands of waiters in one client: there is the caller's
+// goroutine of each, and no other. All are served, one at a time.
 func TestWaitersTakeNoGoroutines(t *testing.T) {
 	c, ctx := startServer(t).Client(t, nil), t.Context()
 	const waiters = 5000
@@ -134,8 +134,8 @@ func TestWaitersTakeNoGoroutines(t *testing.T) {
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+5 })
 }
 
-// TestLocksUnderLostConnections increments a counter by read and write under a lock, while connections
-// break all the time. The fence makes each write sure.
+// TestLocksUnderLostConnections increments a counter by read and write under a lock, while
+// connections break all the time. The fence makes each write sure.
 func TestLocksUnderLostConnections(t *testing.T) {
 	server := startServer(t)
 	control, ctx := server.Client(t, nil), t.Context()

@@ -51,9 +51,9 @@ func AppendFence(dst []byte, f *Fence) []byte {
 	return append(append(dst, name...), f.Key...)
 }
 
-// ParseExtensions reads the tagged fields of a request. ok: there is a fence. Errors: an *Error with
-// StatusUnsupported for a tag that must be known and is not, with StatusBadArguments for bytes that
-// cannot be parsed.
+// ParseExtensions reads the tagged fields of a request. ok: there is a fence. Errors: an *Error
+// with StatusUnsupported for a tag that must be known and is not, with StatusBadArguments for bytes
+// that cannot be parsed.
 func ParseExtensions(b []byte) (f Fence, ok bool, err error) {
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)

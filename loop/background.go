@@ -154,7 +154,8 @@ func (s *session) endAfterPanic(where string) {
 }
 
 // executeInBackground executes a request that may take long and returns its reply. A panic in it
-// becomes an error reply. The worker belongs to the caller, and ends before this waits for the disk.
+// becomes an error reply. The worker belongs to the caller, and ends before this waits for the
+// disk.
 func (srv *Server) executeInBackground(
 	w *worker, peer net.Addr, req *codec.Request, from engine.Origin,
 ) backgroundReply {

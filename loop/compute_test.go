@@ -25,8 +25,8 @@ func waiters(t *testing.T, srv *Server, n int64) {
 	})
 }
 
-// TestComputeOnce: of many that ask for a key, one computes it. The others have its value then. If it
-// computes none, or its lease ends, the next one computes.
+// TestComputeOnce: of many that ask for a key, one computes it. The others have its value then. If
+// it computes none, or its lease ends, the next one computes.
 func TestComputeOnce(t *testing.T) {
 	const many = 2000
 	srv := startServer(t, nil)
@@ -67,8 +67,8 @@ func TestComputeOnce(t *testing.T) {
 	}
 }
 
-// TestComputeAgain: a value that will expire soon is computed anew by one; the others have the stale
-// one meanwhile.
+// TestComputeAgain: a value that will expire soon is computed anew by one; the others have the
+// stale one meanwhile.
 func TestComputeAgain(t *testing.T) {
 	w := dial(t, startServer(t, nil))
 	w.ok(codec.OpCreateDict, "d", false)

@@ -198,8 +198,8 @@ func (in *importer) Element(val []byte) error {
 	return in.added()
 }
 
-// held takes an item that a list holds, which gets a receipt of this server's: the clients that took
-// it are another server's.
+// held takes an item that a list holds, which gets a receipt of this server's: the clients that
+// took it are another server's.
 func (in *importer) held(h persist.HeldItem) (err error) {
 	if h.Receipt, err = in.number(); err != nil {
 		return err

@@ -22,12 +22,12 @@ const (
 	noFence  = 0
 )
 
-// lockState is the state of the model: who holds the lock, with which fence, the last fence, and the
-// value that requests with IF FENCE write.
+// lockState is the state of the model: who holds the lock, with which fence, the last fence, and
+// the value that requests with IF FENCE write.
 type lockState struct{ owner, fence, last, val int64 }
 
-// lockModel is the sequential meaning of requests on one lock, whose leases do not end. A LOCK may be
-// refused though the lock is free: others stand in line before it.
+// lockModel is the sequential meaning of requests on one lock, whose leases do not end. A LOCK may
+// be refused though the lock is free: others stand in line before it.
 var lockModel = porcupine.Model{
 	Init: func() any { return lockState{} },
 	Step: func(state, in, out any) (bool, any) {
@@ -207,8 +207,8 @@ func lockHistories(t *testing.T, rounds int) (wrong []porcupine.Operation) {
 	return nil
 }
 
-// TestLocksLinearizable: concurrent requests on a lock are as if one came after the other: it has one
-// owner, fences grow, and nothing is written with a fence that is not the present one.
+// TestLocksLinearizable: concurrent requests on a lock are as if one came after the other: it has
+// one owner, fences grow, and nothing is written with a fence that is not the present one.
 func TestLocksLinearizable(t *testing.T) {
 	t.Parallel()
 	rounds := 60

@@ -19,8 +19,8 @@ func breakEngine(t *testing.T, fault string) {
 	t.Cleanup(func() { _ = engine.Break(fault, false) })
 }
 
-// TestLocksCatch: TestLocksLinearizable finds a lock that is released without its owner, and a fence
-// that is not compared; TestLocksStay finds leases that begin anew after a restart.
+// TestLocksCatch: TestLocksLinearizable finds a lock that is released without its owner, and a
+// fence that is not compared; TestLocksStay finds leases that begin anew after a restart.
 func TestLocksCatch(t *testing.T) {
 	for _, fault := range []string{"release", "fence"} {
 		t.Run(fault, func(t *testing.T) {

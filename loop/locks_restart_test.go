@@ -8,10 +8,9 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestLocksStay: a lock that is held is held after a stop, a kill and a load, by the same owner, and
-// its lease goes on by absolute time. What was released or lost meanwhile is free; a new fence is
-// higher than all before in the
-// same database.
+// TestLocksStay: a lock that is held is held after a stop, a kill and a load, by the same owner,
+// and its lease goes on by absolute time. What was released or lost meanwhile is free; a new fence
+// is higher than all before in the same database.
 func TestLocksStay(t *testing.T) {
 	eachSuccession(t, func(t *testing.T, clock *wallClock, srv *Server, next func() *Server) {
 		w := dial(t, srv)

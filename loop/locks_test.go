@@ -236,8 +236,8 @@ func TestLockArguments(t *testing.T) {
 	}
 }
 
-// TestPopWaits: LIST POP with a wait takes what comes, first come, first served, and gets IndexError
-// when the wait ends. DROP ends all waits.
+// TestPopWaits: LIST POP with a wait takes what comes, first come, first served, and gets
+// IndexError when the wait ends. DROP ends all waits.
 func TestPopWaits(t *testing.T) {
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)

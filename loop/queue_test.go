@@ -127,8 +127,8 @@ func TestQueueRefuses(t *testing.T) {
 	}
 }
 
-// TestTakersWait: takers that wait are served in the order in which they came, by what is put, given
-// back, or returns by itself.
+// TestTakersWait: takers that wait are served in the order in which they came, by what is put,
+// given back, or returns by itself.
 func TestTakersWait(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
@@ -163,8 +163,8 @@ func TestTakersWait(t *testing.T) {
 	}
 }
 
-// TestTakeNotSent: an item whose reply could not be sent, because its client had gone, is given back at
-// once, and that delivery does not count.
+// TestTakeNotSent: an item whose reply could not be sent, because its client had gone, is given
+// back at once, and that delivery does not count.
 func TestTakeNotSent(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t, nil)
@@ -180,8 +180,8 @@ func TestTakeNotSent(t *testing.T) {
 	}
 }
 
-// TestDeadLetters: an item that was delivered too often goes to the dead letters, whose list is made
-// if need be; while the name is a dict's, it returns.
+// TestDeadLetters: an item that was delivered too often goes to the dead letters, whose list is
+// made if need be; while the name is a dict's, it returns.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := dial(t, startServer(t, nil))

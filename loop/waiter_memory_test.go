@@ -8,8 +8,8 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// TestWaiterMemory: a request that waits takes at most 1 kB, whether 10,000 come from one connection
-// or 100 from each of 100. All of it is free again once they are over.
+// TestWaiterMemory: a request that waits takes at most 1 kB, whether 10,000 come from one
+// connection or 100 from each of 100. All of it is free again once they are over.
 func TestWaiterMemory(t *testing.T) {
 	const waiting = 10_000
 	for name, test := range map[string]struct {

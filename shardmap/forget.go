@@ -34,8 +34,8 @@ type Effects interface {
 	Forget(dst []byte, table string, reason Reason, entries []Forgotten) []byte
 	// Horizon appends the request that moves the horizon of a table.
 	Horizon(dst []byte, table string, lsn uint64) []byte
-	// Return appends the request that returns held items of a list: to the list of the dead letters,
-	// or if that is "", to where they belong.
+	// Return appends the request that returns held items of a list: to the list of the dead
+	// letters, or if that is "", to where they belong.
 	Return(dst []byte, table, deadLetters string, items []Returned) []byte
 	// CreateList appends the request that creates an empty list.
 	CreateList(dst []byte, table string) []byte

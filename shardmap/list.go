@@ -63,8 +63,8 @@ func (l *List) fill(c *Call, packed []byte, n int, created uint64) {
 	l.unlockChanged(c)
 }
 
-// drop removes all elements and held items and marks the table as dropped. Errors: ErrBusy if a long write owns
-// the table.
+// drop removes all elements and held items and marks the table as dropped. Errors: ErrBusy if a
+// long write owns the table.
 func (l *List) drop(c *Call) (vs *viewList, err error) {
 	if err := l.lockWhole(c); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import "errors"
 // lock. Set it before the store is in use.
 func (s *Store) OnNoDeadLetters(f func(table, deadLetters string)) { s.noDeadLetters = f }
 
-// lockDead locks the mutex and, if dead says so under it, that of the list of the dead letters. nil:
-// there is none, or the table of that name cannot be used. c.unlockBoth unlocks them.
+// lockDead locks the mutex and, if dead says so under it, that of the list of the dead letters.
+// nil: there is none, or the table of that name cannot be used. c.unlockBoth unlocks them.
 //
 // Errors: those of lockToWrite; ErrBusy, with Call.Blocker if a long write owns the other list;
 // ErrLong if that must be created, and an inline call cannot.

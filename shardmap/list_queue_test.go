@@ -532,8 +532,8 @@ func (q *queueRun) replay() {
 	}
 }
 
-// TestQueueAgainstModel runs random operations on queues, with time, sweeps, views and restarts, and
-// compares all that they have with plain slices. What was logged, done again, leaves the same.
+// TestQueueAgainstModel runs random operations on queues, with time, sweeps, views and restarts,
+// and compares all that they have with plain slices. What was logged, done again, leaves the same.
 func TestQueueAgainstModel(t *testing.T) {
 	r := seeded(t)
 	for range 30 {

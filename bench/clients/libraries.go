@@ -110,7 +110,8 @@ func openRueidis(o *bench.Options) (*bench.Library, func() error, error) {
 }
 
 // The lock of Redis's own documentation, which its libraries build on: SET NX with a token, and a
-// script that deletes the key if it still has that token. Waiting, renewal and fences are not in it.
+// script that deletes the key if it still has that token. Waiting, renewal and fences are not in
+// it.
 const (
 	lockTime      = 30 * time.Second
 	releaseSource = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`

@@ -22,9 +22,9 @@
 // last acknowledged one or a later one: none applied by half, none out of order. All clients share
 // a counter, a queue and a dict whose keys are always set together; a dict whose entries expire, of
 // which none is shown after its deadline and none is missing before it; a dict with a limit, which
-// is full once it was full; jobs, of which none is lost, none is delivered after it was acknowledged,
-// and none twice within a lease, also over restarts; and locks, which never have two owners, and
-// whose fences grow for ever.
+// is full once it was full; jobs, of which none is lost, none is delivered after it was
+// acknowledged, and none twice within a lease, also over restarts; and locks, which never have two
+// owners, and whose fences grow for ever.
 //
 // What may be lost is what docs/RELIABILITY.md says. An end in order loses nothing under any
 // policy. A kill loses nothing under always. Under everysec and no it loses what was acknowledged

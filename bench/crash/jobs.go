@@ -253,8 +253,8 @@ func waitForJobs(ctx context.Context, jobs *client.List[string]) ([]string, erro
 	}
 }
 
-// settleJobs waits until no job is held, and sorts them: two servers on the same files return them in
-// the order in which their leases end, or together, as it comes.
+// settleJobs waits until no job is held, and sorts them: two servers on the same files return them
+// in the order in which their leases end, or together, as it comes.
 func settleJobs(ctx context.Context, c *client.Client) error {
 	jobs := client.ListOf[string](c, jobsName)
 	if _, err := waitForJobs(ctx, jobs); err != nil {

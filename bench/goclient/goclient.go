@@ -15,8 +15,8 @@ import (
 // connections is how many the client keeps by default.
 const connections = 2
 
-// Open connects the client, with its usual settings, to the options' target. end closes it and drops
-// the tables that it made. Errors: those of client.New.
+// Open connects the client, with its usual settings, to the options' target. end closes it and
+// drops the tables that it made. Errors: those of client.New.
 func Open(o *bench.Options) (library *bench.Library, end func() error, err error) {
 	address := o.Target.Address
 	if o.Target.Network == "unix" {

@@ -15,7 +15,8 @@ func TestExportQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if example := "    " + strings.ReplaceAll(strings.TrimSpace(got), "\n", "\n    "); !strings.Contains(string(format), example) {
+	example := "    " + strings.ReplaceAll(strings.TrimSpace(got), "\n", "\n    ")
+	if !strings.Contains(string(format), example) {
 		t.Errorf("FORMAT.md does not show this export:\n%s", example)
 	}
 	dir := t.TempDir()
@@ -27,7 +28,8 @@ func TestExportQueue(t *testing.T) {
 	if again := exported(t, back); again != got {
 		t.Errorf("imported:\n%s\nnot\n%s", again, got)
 	}
-	if text := command(t, "check", back); !strings.Contains(text, `list "jobs" with 3 items, 2 held, after 5 deliveries to "dead"`) {
+	told := `list "jobs" with 3 items, 2 held, after 5 deliveries to "dead"`
+	if text := command(t, "check", back); !strings.Contains(text, told) {
 		t.Errorf("check says %q", text)
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Kind is the kind of a table, as it is hashed, and as shardmap.Kind and persist.Kind: do not change.
+// Kind is the kind of a table, as it is hashed, and as shardmap.Kind and persist.Kind: do not
+// change.
 type Kind uint8
 
 // The kinds.

@@ -232,8 +232,8 @@ func bound(b []byte, into *int64) (*int64, error) {
 	return into, nil
 }
 
-// waitArgument reads how long a request waits, in milliseconds: an int of at least 0, or nil, as long
-// as its deadline and the connection allow: math.MaxInt64.
+// waitArgument reads how long a request waits, in milliseconds: an int of at least 0, or nil, as
+// long as its deadline and the connection allow: math.MaxInt64.
 func waitArgument(b []byte) (ms int64, err error) {
 	if msgp.IsNil(b) {
 		return math.MaxInt64, nil

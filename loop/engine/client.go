@@ -22,9 +22,9 @@ type Client struct {
 // NewClient returns the Client of a new connection.
 func (e *Engine) NewClient() *Client { return &Client{engine: e} }
 
-// Close ends what is kept for the connection, which has not sent the last buffered bytes. Nothing is
-// kept for it from then on. If there are grants whose replies were not sent, it returns a function
-// that gives them back, and may wait; nil: there are none.
+// Close ends what is kept for the connection, which has not sent the last buffered bytes. Nothing
+// is kept for it from then on. If there are grants whose replies were not sent, it returns a
+// function that gives them back, and may wait; nil: there are none.
 func (c *Client) Close(buffered int) (giveBack func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -176,8 +176,8 @@ func (c *computation) grant(x *Executor) error {
 	return nil
 }
 
-// computed ends the lease of an owner: its value is there, or could not be computed. Those that wait
-// for it are woken.
+// computed ends the lease of an owner: its value is there, or could not be computed. Those that
+// wait for it are woken.
 func computed(x *Executor) error {
 	of, err := x.leaseArguments()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 // maxQueueFigures is the most lists of which INFO "queues" tells.
 const maxQueueFigures = 1000
 
-// QueueFigures is what INFO "queues" says of a list that is used as a queue: one that holds items or
-// did so, or that has options.
+// QueueFigures is what INFO "queues" says of a list that is used as a queue: one that holds items
+// or did so, or that has options.
 type QueueFigures struct {
 	Name          string `json:"name"`
 	Ready         int    `json:"ready"` // elements of the list

@@ -40,7 +40,8 @@ type line struct {
 // outside is a request that waits for a gate.
 type outside struct{ wake func() } // nil: no longer
 
-// place is where a request stands in a line. It is guarded by the stripe's mutex, except where said.
+// place is where a request stands in a line. It is guarded by the stripe's mutex, except where
+// said.
 type place struct {
 	stripe     *lineStripe // constant
 	line       *line       // nil: it has left
@@ -140,8 +141,8 @@ func (p *place) leave() {
 	}
 }
 
-// when is Wait.When: wake is called when the place is first, and when it is canceled. If it is first
-// already, change is registered too, unless it is nil.
+// when is Wait.When: wake is called when the place is first, and when it is canceled. If it is
+// first already, change is registered too, unless it is nil.
 func (p *place) when(change func(wake func()) (cancel func())) func(wake func()) (cancel func()) {
 	return func(wake func()) (cancel func()) {
 		p.stripe.mu.Lock()
@@ -206,7 +207,8 @@ func (l *lines) wakeAll(key []byte) {
 	}
 }
 
-// cancel cancels the requests of an owner in the line of a key. It returns how many it has looked at.
+// cancel cancels the requests of an owner in the line of a key. It returns how many it has looked
+// at.
 func (l *lines) cancel(key []byte, of owner) (looks int) {
 	s := l.stripe(key)
 	s.mu.Lock()
@@ -301,8 +303,8 @@ func (x *Executor) place() *place {
 	return x.Resumed.place
 }
 
-// isNext reports whether the request, which may wait, has its turn: it is the first in the line of a
-// key, or would be.
+// isNext reports whether the request, which may wait, has its turn: it is the first in the line of
+// a key, or would be.
 func (x *Executor) isNext(key []byte) bool {
 	if p := x.place(); p != nil {
 		return p.first()

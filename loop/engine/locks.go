@@ -15,9 +15,9 @@ import (
 // maxSlots is the largest number of holders that a semaphore may have at once.
 const maxSlots = 1024
 
-// lock grants a lock to its owner, or one of the n slots of a semaphore, or lets the request wait in
-// the line of that name. It returns the fence of the grant, nil if the wait has ended. An owner that
-// holds the lock already gets the same grant, for a new time.
+// lock grants a lock to its owner, or one of the n slots of a semaphore, or lets the request wait
+// in the line of that name. It returns the fence of the grant, nil if the wait has ended. An owner
+// that holds the lock already gets the same grant, for a new time.
 func lock(x *Executor) error {
 	name, of, err := x.lockAndOwner()
 	if err != nil {

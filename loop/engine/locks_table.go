@@ -82,8 +82,8 @@ func (x *Executor) heldAt(key []byte) (h held, err error) {
 	return h, nil
 }
 
-// findHeld returns the first grant of a lock that is as asked for, whose key is x.entryKey then. Its
-// place is 0 if there is none. The table becomes x.Table.
+// findHeld returns the first grant of a lock that is as asked for, whose key is x.entryKey then.
+// Its place is 0 if there is none. The table becomes x.Table.
 func (x *Executor) findHeld(name []byte, is func(h *held) bool) (h held, err error) {
 	table, err := x.findLocks()
 	if table == nil || err != nil || table.Len() == 0 && table.Err() == nil {
@@ -147,8 +147,8 @@ func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, e
 	return had, err
 }
 
-// grantedEntry notes that an owner was granted the entry with the key x.entryKey. If the reply cannot
-// be sent, the entry is released, and those in the line x.lineKey are woken.
+// grantedEntry notes that an owner was granted the entry with the key x.entryKey. If the reply
+// cannot be sent, the entry is released, and those in the line x.lineKey are woken.
 func (x *Executor) grantedEntry(wake func(key []byte), of owner) error {
 	entry, line := bytes.Clone(x.entryKey), bytes.Clone(x.lineKey)
 	giveBack := func(x *Executor) error {

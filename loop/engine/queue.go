@@ -67,8 +67,8 @@ func listTake(x *Executor) error {
 	return x.taken(claim, x.body[at:])
 }
 
-// claimGate begins the key of the gate that a TAKE holds: so it is executed either before an item that
-// it has taken is given back, because the reply was not sent, or after that.
+// claimGate begins the key of the gate that a TAKE holds: so it is executed either before an item
+// that it has taken is given back, because the reply was not sent, or after that.
 const claimGate = 'q'
 
 // taken notes that an item was taken, whose receipt begins the reply. If the reply cannot be sent,

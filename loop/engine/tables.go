@@ -49,7 +49,8 @@ func (x *Executor) checkKind(kind shardmap.Kind) error {
 	return nil
 }
 
-// mayName returns an error if a table that is created, or gets another name, must not have this one.
+// mayName returns an error if a table that is created, or gets another name, must not have this
+// one.
 func (x *Executor) mayName(name []byte) error {
 	if string(name) == LocksTable && !x.call.Replay {
 		return valueError(fmt.Sprintf("the name %q is for the table of the locks, which LOCK creates", name))

@@ -59,9 +59,9 @@ func (u *unsent) end(g *grant) bool {
 	return open
 }
 
-// granted notes that the request was granted something, under a gate that it holds. giveBack is called
-// if its reply cannot be sent. granted returns an error if that is certain already: then the caller
-// gives back what it has granted.
+// granted notes that the request was granted something, under a gate that it holds. giveBack is
+// called if its reply cannot be sent. granted returns an error if that is certain already: then the
+// caller gives back what it has granted.
 func (x *Executor) granted(gate []byte, of owner, giveBack func(x *Executor) error) error {
 	c := x.Client()
 	if c == nil {

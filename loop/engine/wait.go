@@ -20,9 +20,9 @@ type Wait struct {
 	// Within is the most milliseconds of monotonic time from now until the request is executed
 	// again. 0: as long as it takes; then When must be set.
 	Within int64
-	// End is called once, when the request is over: it has its reply, was refused or canceled, or its
-	// connection has ended. Nil: there is nothing to do then. A command that makes a request wait
-	// again keeps it.
+	// End is called once, when the request is over: it has its reply, was refused or canceled, or
+	// its connection has ended. Nil: there is nothing to do then. A command that makes a request
+	// wait again keeps it.
 	End func()
 
 	place *place // in a line; nil: the request stands in none

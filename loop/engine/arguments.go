@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -230,22 +229,6 @@ func bound(b []byte, into *int64) (*int64, error) {
 	}
 	*into = v
 	return into, nil
-}
-
-// waitArgument reads how long a request waits, in milliseconds: an int of at least 0, or nil, as
-// long as its deadline and the connection allow: math.MaxInt64.
-func waitArgument(b []byte) (ms int64, err error) {
-	if msgp.IsNil(b) {
-		return math.MaxInt64, nil
-	}
-	ms, isInt, _ := intArgument(b)
-	switch {
-	case !isInt || msgp.NextType(b) == msgp.BoolType:
-		return 0, typeError("wait is an int or None, not " + value.TypeName(b))
-	case ms < 0:
-		return 0, valueError("wait is at least 0, not " + reprOf(b))
-	}
-	return min(ms, math.MaxInt64-1), nil
 }
 
 func typeError(text string) error {

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"cyberdb-fast/codec"
@@ -127,5 +128,30 @@ func TestComputeLeaseEnds(t *testing.T) {
 	dial(t, srv).ok(codec.OpDrop, "d")
 	if reply := w.next(id); reply.Status != codec.StatusNoSuchTable {
 		t.Errorf("the table was dropped: %v", reply.Status)
+	}
+}
+
+// TestComputeFails: if a value could not be computed, those that wait get the lease one by one, in
+// the order in which they came.
+func TestComputeFails(t *testing.T) {
+	srv := startServer(t, nil)
+	w := dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	fence := w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("0"), leaseTime, 0, nil)[1].(int64)
+	const many = 100
+	ids := make([]uint32, many)
+	for i := range ids {
+		ids[i] = w.sendCompute("k", strconv.Itoa(i+1), leaseTime, 0)
+	}
+	waiters(t, srv, many)
+	other := dial(t, srv)
+	for i, id := range ids {
+		other.ok(codec.OpComputed, "d", "k", ownerOf(strconv.Itoa(i)))
+		got := decodeAll(t, w.next(id).Body)
+		if len(got) != 2 || got[0] != int64(3) || got[1].(int64) <= fence {
+			t.Fatalf("number %d in the line, after fence %d, is answered %v", i+1, fence, got)
+		}
+		fence = got[1].(int64)
+		waiters(t, srv, int64(many-i-1))
 	}
 }

@@ -176,13 +176,14 @@ func (c *computation) grant(x *Executor) error {
 	return nil
 }
 
-// computed ends the lease of an owner: its value is there, or could not be computed. Those that
-// wait for it are woken.
+// computed ends the lease of an owner. If its value is there, all that wait for it are woken; if it
+// could not be computed, the first one, which then computes.
 func computed(x *Executor) error {
 	of, err := x.leaseArguments()
 	if err != nil {
 		return err
 	}
+	absent := x.isAbsent(x.TableName, x.args[0])
 	h, err := x.leaseOf(x.lineKey)
 	if err != nil {
 		return err
@@ -193,9 +194,23 @@ func computed(x *Executor) error {
 			return err
 		}
 	}
-	x.engine.lines.wakeAll(x.lineKey)
+	if absent {
+		x.engine.lines.wakeFirst(x.lineKey)
+	} else {
+		x.engine.lines.wakeAll(x.lineKey)
+	}
 	x.body = msgp.AppendBool(x.body, released)
 	return nil
+}
+
+// isAbsent reports whether a dict is known not to have a key.
+func (x *Executor) isAbsent(table, key []byte) bool {
+	t, ok := x.engine.env.Store.Lookup(&x.call, table)
+	if !ok || t.Kind() != shardmap.KindDict {
+		return false
+	}
+	there, err := t.Dict().Contains(&x.call, key)
+	return err == nil && !there
 }
 
 // renewCompute makes the lease of an owner last for a new time from now on.

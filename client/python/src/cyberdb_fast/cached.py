@@ -37,13 +37,17 @@ def cached(
     CyberDict.get_or_compute, which has the same ttl, stale and lease. Errors are not kept. A
     coroutine function needs a client of aio.
 
-    The default key is the module and the name of the function, a hash of its code and of the
-    variables of its closure, and the arguments, in whichever way they are given. Global variables
-    and functions that it calls do not count. key(*args, **kwargs) makes another one. The dict is
+    The default key is the module and the name of the function, a hash of the function, and the
+    arguments, in whichever way they are given. As in functools.cache, arguments that are equal, as
+    1, 1.0 and True are, have one result. The hash covers the code, the defaults, the variables of
+    the closure as they are when the function is decorated, the object of a method, the arguments of
+    a functools.partial, and what a decorator has wrapped. Global variables, attributes, and other
+    functions that it calls do not count. key(*args, **kwargs) makes another key. The dict is
     created with the first call.
 
-    Errors: TypeError if an argument is not hashable, or is no key of a dict in the server, or if
-    the function and the client do not fit; those of get_or_compute.
+    Errors: TypeError if something in the key is not hashable, or is no key of a dict in the server,
+    as the self of a method: give key= then; TypeError if the function and the client do not fit;
+    those of get_or_compute.
     """
     Times(ttl, stale, lease)
     options = {"ttl": ttl, "stale": stale, "lease": lease}

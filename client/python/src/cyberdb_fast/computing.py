@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
-from types import CodeType, FunctionType
 from typing import Any, Callable, Optional, Tuple
 
 from . import requests
 from .errors import CyberDBError
 from .expiry import Duration, milliseconds, wait_milliseconds
+from .fingerprint import fingerprint, name_of, no_key
 from .leases import Lease
 from .requests import Computing, Request, WaitingRequest
 from .values import encode
@@ -57,80 +55,40 @@ def default_key(function: Callable[..., Any]) -> Callable[[Tuple[Any, ...], Any]
 
     Errors: TypeError if the function, or a variable of its closure, has no key.
     """
-    signature = inspect.signature(function)
+    called = name_of(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        raise TypeError(f"{called} does not say what its arguments are: give key=") from None
     name = (getattr(function, "__module__", None), getattr(function, "__qualname__", repr(type(function))))
-    code = _fingerprint(function)
+    code = fingerprint(function)
 
     def key(args: Tuple[Any, ...], kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given: Any = []
-        for parameter, value in bound.arguments.items():
-            if signature.parameters[parameter].kind is inspect.Parameter.VAR_KEYWORD:
-                given.append(tuple(sorted(value.items())))
-            else:
-                given.append(value)
-        found = (*name, code, tuple(given))
-        hash(found)  # TypeError, as of functools.cache
-        return found
+        for parameter, argument in bound.arguments.items():
+            more = signature.parameters[parameter].kind is inspect.Parameter.VAR_KEYWORD
+            value = tuple(sorted(argument.items())) if more else argument
+            if type(value) not in _ARE_KEYS:
+                _check_argument(value, f"argument {parameter!r} of {called}")
+            given.append(value)
+        return (*name, code, tuple(given))
 
     return key
 
 
-def _fingerprint(function: Callable[..., Any]) -> bytes:
-    """A hash of the code of a function and of the variables of its closure."""
-    digest = hashlib.blake2b(digest_size=16)
-    _add_function(digest.update, inspect.unwrap(function), set())
-    return digest.digest()
+# The types of most arguments; their values are keys.
+_ARE_KEYS = {str, int, float, bool, bytes, type(None)}
 
 
-def _add_function(add: Callable[[bytes], object], function: Any, seen: Any) -> None:
-    if isinstance(function, functools.partial):
-        _add_value(add, (function.args, sorted(function.keywords.items())), "the arguments of the partial", seen)
-        function = function.func
-    function = getattr(function, "__func__", function)  # of a method
-    if id(function) in seen:
-        return  # it refers to itself
-    seen.add(id(function))
-    if not isinstance(function, FunctionType):
-        add(repr(getattr(function, "__qualname__", type(function).__qualname__)).encode())
-        return
-    _add_code(add, function.__code__)
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-        add(name.encode() + b"\0")
-        try:
-            content = cell.cell_contents
-        except ValueError:  # it has no value yet
-            continue
-        _add_value(add, content, f"variable {name!r} of the closure of {function.__qualname__}", seen)
-
-
-def _add_value(add: Callable[[bytes], object], value: Any, what: str, seen: Any) -> None:
-    if isinstance(value, (FunctionType, functools.partial)):
-        _add_function(add, value, seen)
-    elif isinstance(value, type):
-        add(f"{value.__module__}.{value.__qualname__}".encode())
-    else:
-        try:
-            add(encode(value))
-        except (CyberDBError, TypeError, ValueError, OverflowError) as e:
-            raise TypeError(f"{what} is a {type(value).__name__}, which has no key: give key=") from e
-
-
-def _add_code(add: Callable[[bytes], object], code: CodeType) -> None:
-    add(code.co_code + b"\0")
-    add(repr((code.co_names, code.co_varnames, code.co_argcount, code.co_kwonlyargcount, code.co_flags)).encode())
-    for constant in code.co_consts:
-        _add_constant(add, constant)
-
-
-def _add_constant(add: Callable[[bytes], object], constant: Any) -> None:
-    if isinstance(constant, CodeType):
-        _add_code(add, constant)
-    elif isinstance(constant, (tuple, frozenset)):
-        items = sorted(constant, key=repr) if isinstance(constant, frozenset) else constant
-        add(type(constant).__name__.encode())
-        for item in items:
-            _add_constant(add, item)
-    else:
-        add(f"{type(constant).__name__} {constant!r}\0".encode())
+def _check_argument(value: Any, what: str) -> None:
+    """Errors: TypeError for an argument that cannot be in a key."""
+    try:
+        hash(value)
+    except TypeError as e:
+        raise TypeError(f"{what} is no key: {e}: give key=") from e
+    try:
+        encode(value)
+    except (CyberDBError, TypeError, ValueError, OverflowError) as e:
+        raise no_key(what, value) from e

@@ -1,8 +1,10 @@
 package codec
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -37,13 +39,13 @@ type Fence struct {
 
 // AppendFence appends the extension IF FENCE, for Request.Extensions.
 func AppendFence(dst []byte, f *Fence) []byte {
-	tag, n := uint64(TagLockFence), fenceBytes+len(f.Lock)
+	n := fenceBytes + len(f.Lock)
 	var name []byte
 	if f.Lock == nil {
 		name = msgp.AppendStringFromBytes(nil, f.Table)
-		tag, n = TagComputeFence, fenceBytes+len(name)+len(f.Key)
+		n = fenceBytes + len(name) + len(f.Key)
 	}
-	dst = binary.AppendUvarint(binary.AppendUvarint(dst, tag), uint64(n))
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, f.tag()), uint64(n))
 	dst = binary.LittleEndian.AppendUint64(dst, f.Number)
 	if f.Lock != nil {
 		return append(dst, f.Lock...)
@@ -51,37 +53,48 @@ func AppendFence(dst []byte, f *Fence) []byte {
 	return append(append(dst, name...), f.Key...)
 }
 
-// ParseExtensions reads the tagged fields of a request. ok: there is a fence. Errors: an *Error
-// with StatusUnsupported for a tag that must be known and is not, with StatusBadArguments for bytes
-// that cannot be parsed.
-func ParseExtensions(b []byte) (f Fence, ok bool, err error) {
+// ParseExtensions reads the tagged fields of a request and appends its fences to dst: at most one of
+// a lock and one of a computation, in this order. Errors: an *Error with StatusUnsupported for a tag
+// that must be known and is not, with StatusBadArguments for bytes that cannot be parsed and for two
+// fences with one tag.
+func ParseExtensions(dst []Fence, b []byte) ([]Fence, error) {
+	at := len(dst)
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)
 		b = b[max(n, 0):]
 		size, m := binary.Uvarint(b)
 		if n <= 0 || m <= 0 || size > uint64(len(b)-m) {
-			return f, false, badExtension("the tagged fields cannot be parsed")
+			return nil, badExtension("the tagged fields cannot be parsed")
 		}
 		field := b[m : m+int(size)]
 		b = b[m+int(size):]
 		switch {
-		case tag != TagLockFence && tag != TagComputeFence:
-			if tag%2 == 0 {
-				return f, false, &Error{
-					Status:  StatusUnsupported,
-					Message: fmt.Sprintf("the request's extension %d is not supported by this server", tag),
-				}
+		case tag == TagLockFence || tag == TagComputeFence:
+			f, err := parseFence(tag, field)
+			if err != nil {
+				return nil, err
 			}
-		case ok:
-			return f, false, badExtension("IF FENCE is given twice")
-		default:
-			if f, err = parseFence(tag, field); err != nil {
-				return f, false, err
+			if slices.ContainsFunc(dst[at:], func(g Fence) bool { return g.tag() == tag }) {
+				return nil, badExtension(fmt.Sprintf("IF FENCE with tag %d is given twice", tag))
 			}
-			ok = true
+			dst = append(dst, f)
+		case tag%2 == 0:
+			return nil, &Error{
+				Status:  StatusUnsupported,
+				Message: fmt.Sprintf("the request's extension %d is not supported by this server", tag),
+			}
 		}
 	}
-	return f, ok, nil
+	slices.SortFunc(dst[at:], func(f, g Fence) int { return cmp.Compare(f.tag(), g.tag()) })
+	return dst, nil
+}
+
+// tag returns the tag of the field that has the fence.
+func (f *Fence) tag() uint64 {
+	if f.Lock != nil {
+		return TagLockFence
+	}
+	return TagComputeFence
 }
 
 // parseFence reads one of the two forms of IF FENCE.

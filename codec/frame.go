@@ -229,7 +229,8 @@ func (req *Request) takeExtensions() error {
 		return fmt.Errorf("%w: the frame ends within its extensions", ErrFrame)
 	}
 	req.Extensions, req.Args = req.Args[:n:n], req.Args[n:]
-	_, _, err := ParseExtensions(req.Extensions)
+	var fences [2]Fence
+	_, err := ParseExtensions(fences[:0], req.Extensions)
 	return err
 }
 

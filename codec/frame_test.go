@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,24 +65,29 @@ func TestExtensions(t *testing.T) {
 	lock := AppendFence(nil, &Fence{Number: 1 << 40, Lock: []byte("jobs")})
 	lease := AppendFence(nil, &Fence{Number: 7, Table: []byte("t"), Key: []byte{0xa1, 'k'}})
 	odd := []byte{3, 2, 9, 9}
+	theLock := Fence{Number: 1 << 40, Lock: []byte("jobs")}
+	theLease := Fence{Number: 7, Table: []byte("t"), Key: []byte{0xa1, 'k'}}
 	for _, test := range []struct {
 		name string
 		ext  []byte
-		want Fence
-		ok   bool
+		want []Fence
 		err  Status
 	}{
 		{name: "none"},
-		{"lock", lock, Fence{Number: 1 << 40, Lock: []byte("jobs")}, true, 0},
-		{"lease", lease, Fence{Number: 7, Table: []byte("t"), Key: []byte{0xa1, 'k'}}, true, 0},
-		{"odd tag", append(odd, lock...), Fence{Number: 1 << 40, Lock: []byte("jobs")}, true, 0},
+		{name: "lock", ext: lock, want: []Fence{theLock}},
+		{name: "lease", ext: lease, want: []Fence{theLease}},
+		{name: "both", ext: slices.Concat(lock, lease), want: []Fence{theLock, theLease}},
+		{name: "both, the lease first", ext: slices.Concat(lease, odd, lock), want: []Fence{theLock, theLease}},
+		{name: "odd tag", ext: slices.Concat(odd, lock), want: []Fence{theLock}},
 		{name: "even tag", ext: []byte{6, 0}, err: StatusUnsupported},
-		{name: "twice", ext: append(lock[:len(lock):len(lock)], lease...), err: StatusBadArguments},
+		{name: "even tag after a fence", ext: slices.Concat(lock, []byte{6, 0}), err: StatusUnsupported},
+		{name: "two of locks", ext: slices.Concat(lock, lease, lock), err: StatusBadArguments},
+		{name: "two of leases", ext: slices.Concat(lease, lease), err: StatusBadArguments},
 		{name: "cut", ext: lock[:len(lock)-1], err: StatusBadArguments},
 		{name: "no length", ext: []byte{2}, err: StatusBadArguments},
 		{name: "short", ext: []byte{2, 3, 1, 2, 3}, err: StatusBadArguments},
 		{name: "no name", ext: []byte{2, 8, 1, 2, 3, 4, 5, 6, 7, 8}, err: StatusBadArguments},
-		{name: "no key", ext: lease[:0:0], want: Fence{}},
+		{name: "no key", ext: AppendFence(nil, &Fence{Table: []byte("t")}), err: StatusBadArguments},
 		{name: "two keys", ext: AppendFence(nil, &Fence{Table: []byte("t"), Key: []byte{1, 2}}), err: StatusBadArguments},
 	} {
 		frame := AppendRequest(nil, &Request{
@@ -100,13 +106,9 @@ func TestExtensions(t *testing.T) {
 		}
 		own := req.Clone()
 		clear(frame)
-		f, ok, err := ParseExtensions(own.Extensions)
-		if err != nil || ok != test.ok || f.Number != test.want.Number || !bytes.Equal(f.Lock, test.want.Lock) ||
-			!bytes.Equal(
-				f.Table,
-				test.want.Table,
-			) || !bytes.Equal(f.Key, test.want.Key) || own.TTL != 3 || own.Args[0] != 1 {
-			t.Errorf("%s: %+v, %v, %v of %+v", test.name, f, ok, err, own)
+		fences, err := ParseExtensions(nil, own.Extensions)
+		if err != nil || !slices.EqualFunc(fences, test.want, sameFence) || own.TTL != 3 || own.Args[0] != 1 {
+			t.Errorf("%s: %+v, %v of %+v", test.name, fences, err, own)
 		}
 	}
 	frame := AppendRequest(nil, &Request{ID: 5, Op: OpPing, Flags: FlagExtensions, Extensions: odd})
@@ -114,6 +116,11 @@ func TestExtensions(t *testing.T) {
 	if _, _, err := ParseRequest(frame); !errors.Is(err, ErrFrame) {
 		t.Errorf("extensions beyond the frame: %v", err)
 	}
+}
+
+func sameFence(f, g Fence) bool {
+	return f.Number == g.Number && bytes.Equal(f.Lock, g.Lock) && bytes.Equal(f.Table, g.Table) &&
+		bytes.Equal(f.Key, g.Key)
 }
 
 // TestBadLength refuses lengths that cannot be right before anything is read or kept for them.
@@ -264,6 +271,9 @@ func FuzzParse(f *testing.F) {
 		ID: 1, Op: OpDictGet, Flags: FlagExtensions,
 		Extensions: AppendFence(nil, &Fence{Number: 3, Table: []byte("t"), Key: []byte{1}}),
 	}))
+	f.Add(AppendFence(
+		AppendFence(nil, &Fence{Number: 3, Table: []byte("t"), Key: []byte{1}}), &Fence{Number: 3, Lock: []byte("l")},
+	))
 	f.Add(AppendReply(nil, &Reply{ID: 1, Flags: FlagVersion, Version: 3, Body: []byte{0xa1, 'd', 1}}))
 	f.Add(
 		AppendReply(
@@ -275,11 +285,14 @@ func FuzzParse(f *testing.F) {
 		if req, n, err := ParseRequest(b); err == nil && !bytes.Equal(AppendRequest(nil, &req), b[:n]) {
 			t.Errorf("request %x came back as %x", b[:n], AppendRequest(nil, &req))
 		}
-		if f, ok, err := ParseExtensions(b); ok && err == nil {
-			again, _, err := ParseExtensions(AppendFence(nil, &f))
-			if err != nil || again.Number != f.Number || !bytes.Equal(again.Lock, f.Lock) ||
-				!bytes.Equal(again.Key, f.Key) {
-				t.Errorf("fence %+v of %x came back as %+v, %v", f, b, again, err)
+		if fences, err := ParseExtensions(nil, b); err == nil {
+			var fields []byte
+			for _, f := range fences {
+				fields = AppendFence(fields, &f)
+			}
+			again, err := ParseExtensions(nil, fields)
+			if err != nil || !slices.EqualFunc(again, fences, sameFence) {
+				t.Errorf("fences %+v of %x came back as %+v, %v", fences, b, again, err)
 			}
 		}
 		reply, n, err := ParseReply(b)

@@ -87,7 +87,7 @@ type Executor struct {
 	id       uint32
 
 	// of requests about locks
-	gate     []byte               // the key of the gate that the request holds; nil: none
+	gates    [][]byte             // keys of the gates that the request holds, for its fences
 	lineKey  []byte               // buffer of a line's key
 	entryKey []byte               // of an entry's key
 	found16  [2 + ownerBytes]byte // of an entry's value that was read

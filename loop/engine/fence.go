@@ -9,35 +9,32 @@ import (
 )
 
 // executeExtended is Execute for a request with extensions: one with IF FENCE is executed only
-// while its lock is held with that fence. It holds the gate of the lock meanwhile, so that no other
-// request gets the lock.
+// while its lock, its lease to compute, or both are held with these fences. It holds their gates
+// meanwhile, so that no other request gets what they are of. It never waits for one gate while it
+// holds another.
 func (x *Executor) executeExtended(out []byte, req *codec.Request, problem error) []byte {
 	x.extended = true
 	defer func() { x.extended = false }()
-	f, fenced, err := codec.ParseExtensions(req.Extensions)
-	if problem != nil || err != nil || !fenced || x.call.Replay {
-		if problem == nil {
-			problem = err
-		}
+	var both [2]codec.Fence
+	fences, err := codec.ParseExtensions(both[:0], req.Extensions)
+	if problem == nil {
+		problem = err
+	}
+	if problem != nil || len(fences) == 0 || x.call.Replay {
 		return x.Execute(out, req, problem)
 	}
-	if x.gate, err = appendFenceKey(nil, &f); err != nil {
-		x.gate = nil
+	defer x.exitGates()
+	shut, err := x.enterGates(fences)
+	switch {
+	case err != nil:
 		return x.Execute(out, req, err)
-	}
-	gate := x.gate
-	if !x.engine.lines.enter(gate) {
-		x.gate = nil
+	case shut != nil:
 		x.reset(req)
 		x.Outcome = Waits
-		_ = x.waitOutside(gate)
+		_ = x.waitOutside(shut)
 		return out
 	}
-	defer func() {
-		x.gate = nil
-		x.engine.lines.exit(gate)
-	}()
-	err = x.checkFence(&f)
+	err = x.checkFences(fences)
 	if errors.Is(err, shardmap.ErrBusy) {
 		locks := x.Table
 		x.reset(req)
@@ -45,6 +42,31 @@ func (x *Executor) executeExtended(out []byte, req *codec.Request, problem error
 		return out
 	}
 	return x.Execute(out, req, err)
+}
+
+// enterGates takes the gates of what the fences are of, in their order, until another request holds
+// one: shut is its key. x.gates are those that it has.
+func (x *Executor) enterGates(fences []codec.Fence) (shut []byte, err error) {
+	for i := range fences {
+		gate, err := appendFenceKey(nil, &fences[i])
+		if err != nil {
+			return nil, err
+		}
+		if !x.engine.lines.enter(gate) {
+			return gate, nil
+		}
+		x.gates = append(x.gates, gate)
+	}
+	return nil, nil
+}
+
+// exitGates opens the gates that the request holds for its whole execution.
+func (x *Executor) exitGates() {
+	for _, gate := range x.gates {
+		x.engine.lines.exit(gate)
+	}
+	clear(x.gates)
+	x.gates = x.gates[:0]
 }
 
 // appendFenceKey appends the key of the line of what a fence is of.
@@ -55,11 +77,21 @@ func appendFenceKey(dst []byte, f *codec.Fence) ([]byte, error) {
 	return appendComputeLine(dst, f.Table, f.Key)
 }
 
-// checkFence returns an error unless the fence is the present one.
-func (x *Executor) checkFence(f *codec.Fence) error {
+// checkFences returns an error unless all fences are the present ones. x.gates are their gates.
+func (x *Executor) checkFences(fences []codec.Fence) error {
 	x.call.Cost = 0
+	for i := range fences {
+		if err := x.checkFence(&fences[i], x.gates[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFence returns an error unless the fence is the present one. line is the key of its line.
+func (x *Executor) checkFence(f *codec.Fence, line []byte) error {
 	if f.Lock == nil {
-		h, err := x.leaseOf(x.gate)
+		h, err := x.leaseOf(line)
 		if err != nil || h.place == f.Number && h.place != 0 {
 			return err
 		}

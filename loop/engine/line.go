@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"sync"
 )
 
@@ -338,13 +339,16 @@ func (x *Executor) waitOutside(key []byte) error {
 }
 
 // enter takes the gate of a key for the request. It returns false if another request holds it.
-func (x *Executor) enter(key []byte) bool {
-	return bytes.Equal(x.gate, key) || x.engine.lines.enter(key)
-}
+func (x *Executor) enter(key []byte) bool { return x.hasGate(key) || x.engine.lines.enter(key) }
 
 // exit opens the gate of a key, unless the request holds it for its whole execution.
 func (x *Executor) exit(key []byte) {
-	if !bytes.Equal(x.gate, key) {
+	if !x.hasGate(key) {
 		x.engine.lines.exit(key)
 	}
+}
+
+// hasGate reports whether the request holds the gate of a key for its whole execution.
+func (x *Executor) hasGate(key []byte) bool {
+	return slices.ContainsFunc(x.gates, func(gate []byte) bool { return bytes.Equal(gate, key) })
 }

@@ -96,8 +96,10 @@ func shuttingDown() *codec.Error {
 
 // stays makes the waiter wait again, after its request was executed in vain. It returns true if the
 // request must be executed once more, since what it waits for may have happened before that could
-// wake it.
+// wake it. That is so each time it waits for something else than before: what has woken nobody
+// since then is lost.
 func (w *waiter) stays(wait *engine.Wait) (again bool) {
+	before := w.wait
 	w.wait = wait
 	at := w.deadline
 	if wait.Within > 0 {
@@ -107,11 +109,20 @@ func (w *waiter) stays(wait *engine.Wait) (again bool) {
 	if at != never {
 		w.session.loop.timers.add(&w.timer, at)
 	}
-	if w.cancel != nil || wait.When == nil {
+	if w.cancel != nil && before != nil && before.Outside == wait.Outside || wait.When == nil {
 		return false
 	}
+	w.unregister()
 	w.cancel = wait.When(w.wake)
 	return true
+}
+
+// unregister ends what will wake the waiter.
+func (w *waiter) unregister() {
+	if w.cancel != nil {
+		w.cancel()
+		w.cancel = nil
+	}
 }
 
 // wake makes the event loop execute the request again. It may be called from any goroutine.
@@ -133,10 +144,7 @@ func (w *waiter) resume() {
 		return
 	}
 	w.woken.Store(false)
-	if w.cancel != nil {
-		w.cancel()
-		w.cancel = nil
-	}
+	w.unregister()
 	if w.away {
 		w.missed = true
 		return
@@ -306,10 +314,7 @@ func (w *waiter) end() {
 		return
 	}
 	w.over = true
-	if w.cancel != nil {
-		w.cancel()
-		w.cancel = nil
-	}
+	w.unregister()
 	s.loop.timers.remove(&w.timer)
 	s.srv.requests.release(len(w.request.Payload) + waiterBytes)
 	s.srv.waiting.add(w.request.Op, -1)

@@ -29,8 +29,8 @@ type Outcome uint8
 const (
 	Answered   Outcome = iota // the reply is appended
 	AwaitsDisk                // the reply is appended; it may go once all up to Result.LSN is on disk
-	// nothing was done, because another request owns the table for long: execute it again once
-	// Executor.WhenFree says so
+	// nothing was done, because another request owns the table for long, or holds the gate of the
+	// lock that IF FENCE names: execute it again once Executor.WhenFree says so
 	Blocked
 	// nothing was done, because it would take long: execute it by Engine.Do, on another goroutine
 	Background
@@ -88,6 +88,7 @@ type Executor struct {
 
 	// of requests about locks
 	gates    [][]byte             // keys of the gates that the request holds, for its fences
+	shut     []byte               // of Blocked: the key of the gate that is held; nil: a table is
 	lineKey  []byte               // buffer of a line's key
 	entryKey []byte               // of an entry's key
 	found16  [2 + ownerBytes]byte // of an entry's value that was read
@@ -118,8 +119,15 @@ func (x *Executor) Key() []byte {
 }
 
 // WhenFree makes free be called, on another goroutine, once the table of the blocked request is
-// free. If it is free already, WhenFree returns false, and does not call free.
-func (x *Executor) WhenFree(free func()) bool { return x.Table.WhenUnlocked(free) }
+// free, or the gate that it needs is open. If that is so already, WhenFree returns false, and does
+// not call free.
+func (x *Executor) WhenFree(free func()) bool {
+	if x.shut == nil {
+		return x.Table.WhenUnlocked(free)
+	}
+	_, shut := x.engine.lines.await(x.shut, free)
+	return shut
+}
 
 // Execute executes one request. All requests reach the tables through it, from every wire and file.
 // It appends the reply to out if there is one, as frames of codec/PROTOCOL.md, and sets x.Result.
@@ -171,7 +179,7 @@ func (x *Executor) reset(req *codec.Request) *Command {
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
-	x.call.Request, x.id = req.Payload, req.ID
+	x.call.Request, x.id, x.shut = req.Payload, req.ID, nil
 	return command
 }
 

@@ -30,8 +30,7 @@ func (x *Executor) executeExtended(out []byte, req *codec.Request, problem error
 		return x.Execute(out, req, err)
 	case shut != nil:
 		x.reset(req)
-		x.Outcome = Waits
-		_ = x.waitOutside(shut)
+		x.Outcome, x.shut = Blocked, shut // later requests of the connection do not overtake it
 		return out
 	}
 	err = x.checkFences(fences)

@@ -34,12 +34,12 @@ type line struct {
 	key         string      // constant
 	first, last *place
 	n           int
-	held        bool       // the gate is
-	outside     []*outside // requests that wait for the gate
+	held        bool                  // the gate is
+	outside     map[*outside]struct{} // requests that wait for the gate
 }
 
 // outside is a request that waits for a gate.
-type outside struct{ wake func() } // nil: no longer
+type outside struct{ wake func() }
 
 // place is where a request stands in a line. It is guarded by the stripe's mutex, except where
 // said.
@@ -261,38 +261,43 @@ func (l *lines) exit(key []byte) {
 	all := at.outside
 	at.outside = nil
 	at.drop()
-	wakes := make([]func(), 0, len(all))
-	for _, o := range all {
-		if o.wake != nil {
-			wakes = append(wakes, o.wake)
-		}
-	}
 	s.mu.Unlock()
-	for _, wake := range wakes {
-		wake()
+	for o := range all {
+		o.wake()
 	}
+}
+
+// await makes wake be called once the gate of a key, which another request holds, is open. cancel
+// ends that. If the gate is open, it is not shut, and wake is not called.
+func (l *lines) await(key []byte, wake func()) (cancel func(), shut bool) {
+	s := l.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.find(key)
+	if at == nil || !at.held {
+		return func() {}, false
+	}
+	o := &outside{wake}
+	if at.outside == nil {
+		at.outside = make(map[*outside]struct{})
+	}
+	at.outside[o] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(at.outside, o)
+	}, true
 }
 
 // whenOpen is a Wait.When: wake is called when the gate of a key is open.
 func (l *lines) whenOpen(key []byte) func(wake func()) (cancel func()) {
 	key = bytes.Clone(key)
 	return func(wake func()) (cancel func()) {
-		s := l.stripe(key)
-		s.mu.Lock()
-		at := s.find(key)
-		if at == nil || !at.held {
-			s.mu.Unlock()
+		cancel, shut := l.await(key, wake)
+		if !shut {
 			wake()
-			return func() {}
 		}
-		o := &outside{wake}
-		at.outside = append(at.outside, o)
-		s.mu.Unlock()
-		return func() {
-			s.mu.Lock()
-			o.wake = nil
-			s.mu.Unlock()
-		}
+		return cancel
 	}
 }
 
@@ -331,7 +336,7 @@ func (x *Executor) waitInLine(
 
 // waitOutside makes the request wait for the gate of a key. It keeps its place in a line.
 func (x *Executor) waitOutside(key []byte) error {
-	w := Wait{When: x.engine.lines.whenOpen(key)}
+	w := Wait{When: x.engine.lines.whenOpen(key), Outside: true}
 	if x.Resumed != nil {
 		w.End, w.place = x.Resumed.End, x.Resumed.place
 	}

@@ -24,6 +24,9 @@ type Wait struct {
 	// its connection has ended. Nil: there is nothing to do then. A command that makes a request
 	// wait again keeps it.
 	End func()
+	// Outside: it waits for a gate, which others hold while they are executed, not for its turn. A
+	// registration for one of the two does not serve the other.
+	Outside bool
 
 	place *place // in a line; nil: the request stands in none
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 )
 
 // take leases an item that is there.
@@ -115,6 +116,7 @@ func TestQueueRefuses(t *testing.T) {
 		{codec.OpConfigure, val, []any{"q", map[any]any{"max_deliveries": 0, "dead_letter": "x"}}},
 		{codec.OpConfigure, val, []any{"q", map[any]any{"max_deliveries": 3, "dead_letter": "q"}}},
 		{codec.OpConfigure, typ, []any{"q", map[any]any{"max_deliveries": 3, "dead_letter": 5}}},
+		{codec.OpConfigure, val, []any{"q", map[any]any{"max_deliveries": 3, "dead_letter": engine.LocksTable}}},
 		{codec.OpConfigure, val, []any{"q", map[any]any{"ttl": 3}}},
 		{codec.OpListReturn, codec.StatusUnsupported, []any{"q", nil, 1, 1}},
 	} {

@@ -6,7 +6,7 @@ import "errors"
 // locked in order of the creation of their tables.
 
 // OnNoDeadLetters sets f to be called when dead letters of a list return to it, because the table
-// that its options name is no list, or is poisoned. It is called often, on any goroutine, under no
+// that its options name is no list, or is poisoned, or would be that of the locks. It is called often, on any goroutine, under no
 // lock. Set it before the store is in use.
 func (s *Store) OnNoDeadLetters(f func(table, deadLetters string)) { s.noDeadLetters = f }
 
@@ -84,10 +84,13 @@ func (l *List) lockTo(c *Call, to *List, name string) (again bool, err error) {
 }
 
 // deadLetters returns the list with a name, which it creates if there is none; nil: the name is
-// that of a table that cannot be used. Errors: those of Create.
+// that of a table that cannot be used, or of the locks. Errors: those of Create.
 func (s *Store) deadLetters(c *Call, name string) (*List, error) {
 	for {
 		t, _ := s.lookup(name)
+		if t == nil && name == LocksTable {
+			return nil, nil
+		}
 		if t == nil {
 			err := s.createDeadLetters(c, name)
 			if err == nil || errors.Is(err, ErrTableExists) {

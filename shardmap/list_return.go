@@ -2,7 +2,6 @@ package shardmap
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 )
 
@@ -56,14 +55,11 @@ func (s *Store) sweepList(c *Call, l *List, now int64) (returned int, more bool)
 	if err == nil && collected {
 		returned, err = l.returnDue(c)
 	}
-	if err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrLong) {
-		return returned, false // it was dropped, or is poisoned
-	}
 	c.lock(&l.mu)
 	defer c.unlock()
 	q := l.queue
 	switch {
-	case q == nil || l.table.state.Load() != present:
+	case q == nil || l.table.state.Load() != present || l.table.lock.isPoisoned():
 		return returned, false
 	case err != nil:
 		q.scheduled = now + markGap

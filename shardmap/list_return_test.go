@@ -118,6 +118,39 @@ func TestDeadLetterPanic(t *testing.T) {
 	}
 }
 
+// TestDeadLettersNotLocks: options of an older file may name the table of the locks: no list gets
+// that name, and the items return to their queue.
+func TestDeadLettersNotLocks(t *testing.T) {
+	s := NewStore()
+	l, c := newQueue(t, s, 1)
+	warned := 0
+	s.OnNoDeadLetters(func(string, string) { warned++ })
+	if err := l.Configure(c, func(o *QueueOptions) error {
+		*o = QueueOptions{1, LocksTable}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		if _, there, err := l.Take(c, nil, claimNumber(round), 100); !there || err != nil {
+			t.Fatal(there, err)
+		}
+		if round == 0 {
+			if err := l.Nack(c, c.Version, 0); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		s.SetNow(1100)
+		for more := true; more; {
+			_, more = s.Sweep(&Call{MayBlock: true, Time: 1100})
+		}
+	}
+	if _, made := s.Lookup(c, []byte(LocksTable)); made || l.Len() != 1 || warned == 0 {
+		t.Errorf("the table of the locks was made: %v; the queue has %d items; %d warnings", made, l.Len(), warned)
+	}
+}
+
 type panicLog struct{}
 
 func (panicLog) Append(uint64, uint64, int64, []byte) { panic("fault") }

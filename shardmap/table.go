@@ -13,6 +13,9 @@ const (
 	KindLocks Kind = 3
 )
 
+// LocksTable is the name of the one table of KindLocks. The store gives it to no table by itself.
+const LocksTable = "cyberdb:locks"
+
 // String returns Python's name of the kind.
 func (k Kind) String() string {
 	switch k {

@@ -19,7 +19,7 @@ import (
 // not depend on which entries had expired.
 
 // LocksTable is the name of the table of the locks.
-const LocksTable = "cyberdb:locks"
+const LocksTable = shardmap.LocksTable
 
 var locksTable = []byte(LocksTable)
 

@@ -95,6 +95,9 @@ func (x *Executor) readDeadLetter(val []byte) (string, error) {
 	if err == nil && string(name) == string(x.TableName) && !x.call.Replay {
 		err = valueError("dead_letter is another list than the queue itself")
 	}
+	if err == nil {
+		err = x.mayName(name)
+	}
 	return string(name), err
 }
 

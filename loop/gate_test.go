@@ -89,13 +89,13 @@ func holdGate(t *testing.T, name string) (srv *Server, fence int64, open func())
 	})
 	w := dial(t, srv)
 	fence = w.lock(name, "holder", leaseTime)
-	w.write(w.fenced(name, fence, opSleep))
+	w.write(w.fencedRequest(name, fence, opSleep))
 	<-begun
 	return srv, fence, sync.OnceFunc(func() { close(end) })
 }
 
-// fenced returns a request with IF FENCE of a lock.
-func (w *wire) fenced(name string, fence int64, op codec.Opcode, args ...any) []byte {
+// fencedRequest returns a request with IF FENCE of a lock.
+func (w *wire) fencedRequest(name string, fence int64, op codec.Opcode, args ...any) []byte {
 	w.Helper()
 	w.id++
 	return codec.AppendRequest(nil, &codec.Request{
@@ -111,7 +111,7 @@ func TestFencedPipeline(t *testing.T) {
 	defer open()
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
-	set := w.fenced("a", fence, codec.OpDictSet, "d", "k", 1)
+	set := w.fencedRequest("a", fence, codec.OpDictSet, "d", "k", 1)
 	w.write(append(set, w.request(codec.OpUnlock, "a", ownerOf("holder"))...))
 	time.Sleep(20 * time.Millisecond)
 	open()

@@ -12,7 +12,8 @@ import (
 
 // ComputeOptions say how long computed values live. A zero field means its default.
 type ComputeOptions struct {
-	// TTL is how long a value is fresh. Default: for ever.
+	// TTL is how long a value is fresh. Default: as long as the dict lets an entry live that Set
+	// writes: see WithTTL and DictOptions.TTL. That is for ever if neither limits it.
 	TTL time.Duration
 	// Stale is how much longer it is kept: while one caller computes the next value, the others get
 	// this one and do not wait. Default: not at all. It goes with a TTL.
@@ -47,8 +48,12 @@ type computeState[V any] struct {
 // has the right to compute: if it lost it (its process was paused, the server unreachable), and
 // another caller may have computed since, its own value is returned and not stored.
 //
+// If ctx has a fence (see IfFence), the value is stored only while the lock is held, too. If the
+// lock is lost, GetOrCompute returns the value and ErrLockLost.
+//
 // Errors: ErrValue for an option that is out of range; those of Get. If the value was computed and
-// could not be stored, GetOrCompute returns both the value and the error.
+// could not be stored, GetOrCompute returns both the value and the error. A stale value that is not
+// a V is computed anew; a fresh one is an error.
 func (d *Dict[K, V]) GetOrCompute(
 	ctx context.Context,
 	k K,
@@ -60,7 +65,7 @@ func (d *Dict[K, V]) GetOrCompute(
 		return v, &Error{Op: codec.OpDictGetOrCompute.String(), Table: d.table.text, Err: err}
 	}
 	asked := time.Now()
-	got, err := ask(ctx, Forever, ifLost, c.request, c.decode)
+	got, err := ask(ctx, Forever, ifLost, c.request, decodeComputeState[V])
 	switch {
 	case err != nil:
 		return v, err
@@ -99,9 +104,9 @@ type computation[K, V any] struct {
 	owner owner
 	stale time.Duration
 
-	encoded []byte // the key
-	fence   uint64
-	stored  bool // and the right to compute is given back
+	encoded   []byte // the key
+	fence     uint64
+	givenBack bool // the right to compute
 }
 
 func newComputation[K, V any](d *Dict[K, V], k K, o ComputeOptions) (*computation[K, V], error) {
@@ -157,15 +162,8 @@ func (c *computation[K, V]) renewal(ttl time.Duration) *call {
 	return q
 }
 
-// decode decodes the reply. If it cannot, it gives the right to compute back.
-func (c *computation[K, V]) decode(q *call) (computeState[V], error) {
-	s, err := decodeComputeState[V](q)
-	if err != nil {
-		c.giveBack()
-	}
-	return s, err
-}
-
+// decodeComputeState decodes the reply to DICT GET OR COMPUTE, but not a value that is about to be
+// replaced.
 func decodeComputeState[V any](q *call) (s computeState[V], err error) {
 	rest, err := decodeNext(q.reply, &s.state)
 	if err == nil && (s.state == computeRenew || s.state == computeAbsent) {
@@ -178,34 +176,42 @@ func decodeComputeState[V any](q *call) (s computeState[V], err error) {
 		return s, ErrDeadlineExceeded
 	case s.state < computeFresh || s.state > computeEnded:
 		return s, fmt.Errorf("%w: state %d of a computation", ErrProtocol, s.state)
-	case s.state != computeAbsent:
+	case s.state == computeFresh || s.state == computeStale:
 		_, err = decodeNext(rest, &s.value)
 	}
 	return s, err
 }
 
-// store sets the value and gives the right to compute back, in one write. It does nothing if
-// another caller has that right.
+// store sets the value and gives the right to compute back, in one write. The value is not set if
+// another caller has that right, which is no error, or if the lock of ctx is lost.
 func (c *computation[K, V]) store(ctx context.Context, v V) error {
 	set := c.dict.set(c.key, v)
 	if set.err == nil {
 		set.err = set.addFence(&codec.Fence{Number: c.fence, Table: []byte(c.dict.table.text), Key: c.encoded})
 	}
-	p := c.client.Pipeline()
-	queue(p, set, decodeNothing)
-	queue(p, c.begin(codec.OpComputed), decodeOne[bool])
-	err := p.Do(ctx)
-	if c.stored = err == nil; errors.Is(err, ErrLockLost) {
-		return nil
+	if set.err == nil {
+		set.err = set.setFence(ctx)
 	}
-	return err
+	p := c.client.Pipeline()
+	stored := queue(p, set, decodeNothing)
+	computed := queue(p, c.begin(codec.OpComputed), decodeOne[bool])
+	_ = p.Do(withoutFence(ctx)) // the right is given back whatever the lock is
+	c.givenBack = computed.Err() == nil
+	err := stored.Err()
+	if !errors.Is(err, ErrLockLost) {
+		return err
+	}
+	if conditionOf(ctx) != nil && c.client.Ping(ctx) != nil { // it is the lock that was lost, or may be
+		return err
+	}
+	return nil
 }
 
-// giveBack ends the lease, and gives the right to compute back if no value was stored: also if
+// giveBack ends the lease, and gives the right to compute back unless that was done: also if
 // compute panicked.
 func (c *computation[K, V]) giveBack() {
 	_ = c.release()
-	if c.stored {
+	if c.givenBack {
 		return
 	}
 	if q := c.begin(codec.OpComputed); q.seal() == nil {

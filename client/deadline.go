@@ -15,6 +15,8 @@ const (
 	ifVersionBytes = 8
 	deadlineBytes  = 4
 	ttlBytes       = 8
+	// of the length of the extensions
+	extensionsBytes = 2
 )
 
 // maxSpareDeadlines: longer lists of deadlines are not reused.

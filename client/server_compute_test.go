@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/codec/govalue"
 )
 
 // TestOneComputation has 10,000 callers for one value.
@@ -109,4 +110,48 @@ func TestStoredOnlyWithTheRight(t *testing.T) {
 	if v, err := d.Get(ctx, "k"); v != "newer" || err != nil {
 		t.Errorf("stored: %q, %v", v, err)
 	}
+}
+
+// TestComputedOverAnotherType has a value in the dict that is not a V: a fresh one is an error, a
+// stale one is computed anew.
+func TestComputedOverAnotherType(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	s.expect("create", nil, c.CreateDict(ctx, "d", client.Item[any, any]{Key: "k", Value: "text"}))
+	d := client.DictOf[string, int](c, "d")
+	compute := func(context.Context) (int, error) { return 42, nil }
+	_, err := d.GetOrCompute(ctx, "k", client.ComputeOptions{}, compute)
+	s.expect("fresh", govalue.ErrWrongType, err)
+	s.expect("becomes stale", nil, client.DictOf[string, string](c, "d").SetWithTTL(ctx, "k", "text", time.Minute))
+	v, err := d.GetOrCompute(ctx, "k", client.ComputeOptions{TTL: time.Hour, Stale: time.Hour}, compute)
+	s.expect("stale", 42, v, err)
+	v, err = d.Get(ctx, "k")
+	s.expect("stored", 42, v, err)
+}
+
+// TestComputedUnderALock stores a computed value while a lock is held, and does not when it is lost:
+// then the caller is told, and the next one can compute.
+func TestComputedUnderALock(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	d := client.DictOf[string, int](c, "d")
+	s.expect("create", nil, d.Create(ctx))
+	lock, err := c.Lock(ctx, "L", client.LockOptions{})
+	s.expect("lock", nil, err)
+	fenced := lock.IfFence(ctx)
+	v, err := d.GetOrCompute(fenced, "held", client.ComputeOptions{}, func(context.Context) (int, error) {
+		return 1, nil
+	})
+	s.expect("held", 1, v, err)
+	v, err = d.GetOrCompute(fenced, "lost", client.ComputeOptions{}, func(context.Context) (int, error) {
+		return 2, lock.Unlock(ctx)
+	})
+	s.expect("the lock is lost", 2, v, nil)
+	s.expect("the error", client.ErrLockLost, err)
+	found, err := d.Contains(ctx, "lost")
+	s.expect("not stored", false, found, err)
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	v, err = d.GetOrCompute(soon, "lost", client.ComputeOptions{}, func(context.Context) (int, error) {
+		return 3, nil
+	})
+	s.expect("the next one", 3, v, err)
 }

@@ -380,6 +380,59 @@ func TestFenceFrames(t *testing.T) {
 	}
 }
 
+// TestTwoFencesInOneFrame gives a request the fences of a lock and of a lease to compute.
+func TestTwoFencesInOneFrame(t *testing.T) {
+	d := DictOf[string, int](dialPeer(t, startPeer(t), nil), "t")
+	lease := codec.Fence{Number: 9, Table: []byte("t"), Key: []byte{0xa1, 'k'}}
+	for name, q := range map[string]*call{
+		"plain":        d.set("k", 1),
+		"other fields": d.WithTTL(time.Minute).setIf("k", 1, 5),
+	} {
+		before := bytes.Clone(q.frame)
+		if err := errors.Join(q.addFence(&lease), q.setConditions(IfFence(t.Context(), "L", 7))); err != nil {
+			t.Fatal(err)
+		}
+		req, _, err := codec.ParseRequest(q.frame)
+		fences, failed := codec.ParseExtensions(nil, req.Extensions)
+		if err != nil || failed != nil || len(fences) != 2 || fences[0].Number != 7 ||
+			string(fences[0].Lock) != "L" || fences[1].Number != 9 || !bytes.Equal(fences[1].Key, lease.Key) {
+			t.Errorf("%s: %+v, %v, %v", name, fences, err, failed)
+		}
+		codec.EndFrame(before, 0)
+		if old, _, _ := codec.ParseRequest(before); !bytes.Equal(req.Args, old.Args) || req.TTL != old.TTL ||
+			req.IfVersion != old.IfVersion {
+			t.Errorf("%s: the rest of %+v has changed to %+v", name, old, req)
+		}
+	}
+}
+
+// TestFencesOfTwoLocks: no fence is dropped silently.
+func TestFencesOfTwoLocks(t *testing.T) {
+	p, r := startPeer(t), &recorder{}
+	p.answer = func(_ *peer, req codec.Request) []byte {
+		r.add(req)
+		return ok(req.ID, nil)
+	}
+	c := dialPeer(t, p, nil)
+	one := IfFence(testContext(t), "one", 1)
+	for name, ctx := range map[string]context.Context{
+		"another lock":      IfFence(one, "two", 2),
+		"another fence":     IfFence(one, "one", 2),
+		"a third time":      IfFence(IfFence(one, "two", 2), "two", 2),
+		"a name of 0 bytes": IfFence(IfFence(one, "", 2), "one", 1),
+	} {
+		if err := c.Ping(ctx); !errors.Is(err, ErrValue) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if sent := r.ops(); len(sent) > 0 {
+		t.Errorf("sent %v", sent)
+	}
+	if err := c.Ping(IfFence(one, "one", 1)); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+}
+
 // TestFenceAndDeadline sends a request with both. The deadline comes first on the wire.
 func TestFenceAndDeadline(t *testing.T) {
 	p := startPeer(t)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tinylib/msgp/msgp"
+
 	"cyberdb-fast/codec"
 )
 
@@ -46,13 +48,16 @@ func (p ListPipe[T]) Put(v T, delay time.Duration) *Future[struct{}] {
 // caller checks by the error of Ack that it was in time. The option MaxDeliveries limits how often:
 // see ListOptions.
 //
+// If the value is not a T, Take returns the error, and with it the item's receipt: the item is
+// leased as any other. The caller may give it back, or leave it until the lease ends.
+//
 // Leased and delayed items are not elements of the list: Len, Clear, slices, iterations, and other
 // requests neither see nor change them. Drop removes them.
 //
-// If ctx ends first, Take returns its error, and an item that was taken meanwhile is returned. If
-// the connection is lost, Take asks again, and gets what it was given before. Errors: ErrValue for
-// a lease that is not above 0 or a wait below 0; after ErrConnectionLost, an item may be leased to
-// nobody until the lease ends.
+// If ctx ends first, Take returns its error, and an item that was taken meanwhile is returned; that
+// delivery does not count. If the connection is lost, Take asks again, and gets what it was given
+// before. Errors: ErrValue for a lease that is not above 0 or a wait below 0; after
+// ErrConnectionLost, an item may be leased to nobody until the lease ends.
 func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Delivery[T], ok bool, err error) {
 	claim := newOwner()
 	e, err := ask(
@@ -65,7 +70,8 @@ func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Del
 	return e.Value, e.Found, err
 }
 
-// take makes the request. If its reply comes too late for the caller, the item is returned.
+// take makes the request. If its reply comes too late for the caller, the item is returned, and the
+// delivery does not count.
 func (l *List[T]) take(claim owner, lease, wait time.Duration) *call {
 	q := l.client.write(codec.OpListTake, l.table)
 	add(q, claim[:])
@@ -77,7 +83,7 @@ func (l *List[T]) take(claim owner, lease, wait time.Duration) *call {
 			return
 		}
 		if _, err := decodeNext(q.reply, &receipt); err == nil {
-			undo(c, l.nack(receipt, 0))
+			undo(c, l.untake(receipt))
 		}
 	}
 	return q
@@ -122,6 +128,14 @@ func (l *List[T]) Nack(ctx context.Context, receipt Receipt, delay time.Duration
 func (l *List[T]) nack(receipt Receipt, delay time.Duration) *call {
 	q := l.receipt(codec.OpListNack, receipt)
 	q.addTime("a delay", delay, 0)
+	return q
+}
+
+// untake returns an item that the caller has not seen: the delivery does not count.
+func (l *List[T]) untake(receipt Receipt) *call {
+	q := l.receipt(codec.OpListNack, receipt)
+	q.frame = msgp.AppendNil(q.frame) // instead of a delay
+	q.args++
 	return q
 }
 

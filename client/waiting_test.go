@@ -37,7 +37,7 @@ var waitingCalls = []struct {
 		"Take", func(ctx context.Context, c *Client) error {
 			_, _, err := ListOf[string](c, "q").Take(ctx, time.Minute, Forever)
 			return err
-		}, []any{7, 1, "job"}, "LIST NACK", [2]int{-1, -1}, "[q 7 0]",
+		}, []any{7, 1, "job"}, "LIST NACK", [2]int{-1, -1}, "[q 7 <nil>]",
 	},
 	{
 		"PopLeftWait", func(ctx context.Context, c *Client) error {

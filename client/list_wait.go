@@ -9,7 +9,7 @@ import (
 
 // PopWait is Pop that waits for an element if the list is empty; see PopLeftWait.
 func (l *List[T]) PopWait(ctx context.Context, wait time.Duration) (T, error) {
-	return ask(ctx, wait, ifRefused, l.popWait, decodeOne[T])
+	return ask(ctx, wait, ifRefused, l.popWait, l.decodePopped(codec.OpListAppend))
 }
 
 func (l *List[T]) popWait(wait time.Duration) *call {
@@ -22,11 +22,11 @@ func (l *List[T]) popWait(wait time.Duration) *call {
 // allows. Callers that wait are served in the order in which they came.
 //
 // If ctx ends first, PopLeftWait returns its error, and an element that was taken meanwhile is put
-// back. The request is not repeated if the connection is lost: after ErrConnectionLost the element
-// may be taken and lost. Take is for elements that must not be. Errors: ErrIndex if the wait has
-// ended; ErrValue if it is below 0.
+// back; so is one that is not a T, and the error says what it is. The request is not repeated if
+// the connection is lost: after ErrConnectionLost the element may be taken and lost. Take is for
+// elements that must not be. Errors: ErrIndex if the wait has ended; ErrValue if it is below 0.
 func (l *List[T]) PopLeftWait(ctx context.Context, wait time.Duration) (T, error) {
-	return ask(ctx, wait, ifRefused, l.popLeftWait, decodeOne[T])
+	return ask(ctx, wait, ifRefused, l.popLeftWait, l.decodePopped(codec.OpListAppendLeft))
 }
 
 func (l *List[T]) popLeftWait(wait time.Duration) *call {
@@ -39,10 +39,30 @@ func (l *List[T]) waiting(q *call, wait time.Duration, back codec.Opcode) *call 
 	q.addWait(wait)
 	q.late = func(c *conn, q *call) {
 		if q.granted() {
-			again := l.client.write(back, l.table)
-			again.frame = append(again.frame, q.reply...)
-			undo(c, again)
+			undo(c, l.putBack(back, q.reply))
 		}
 	}
+	return q
+}
+
+// decodePopped returns a function that decodes a popped element. If it cannot, it puts the element
+// back by the operation back.
+func (l *List[T]) decodePopped(back codec.Opcode) func(q *call) (T, error) {
+	return func(q *call) (T, error) {
+		v, err := decodeOne[T](q)
+		if err != nil {
+			if again := l.putBack(back, q.reply); again.seal() == nil {
+				_ = l.client.post(again)
+			}
+		}
+		return v, err
+	}
+}
+
+// putBack makes the request that puts an element back, which is encoded.
+func (l *List[T]) putBack(back codec.Opcode, element []byte) *call {
+	q := l.client.write(back, l.table)
+	q.frame = append(q.frame, element...)
+	q.args++
 	return q
 }

@@ -1,10 +1,13 @@
 package client_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"cyberdb-fast/client"
+	"cyberdb-fast/codec/govalue"
 )
 
 func TestListOptions(t *testing.T) {
@@ -39,5 +42,20 @@ func TestItemThatCannotBeDecoded(t *testing.T) {
 	}
 	if err := q.Ack(ctx, item.Receipt); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPoppedElementThatCannotBeDecoded waits for elements of another type: they stay in the list.
+func TestPoppedElementThatCannotBeDecoded(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	s.expect("create", nil, c.CreateList(ctx, "l", "one", "two", "three"))
+	ints, texts := client.ListOf[int](c, "l"), client.ListOf[string](c, "l")
+	for _, pop := range []func(context.Context, time.Duration) (int, error){ints.PopLeftWait, ints.PopWait} {
+		_, err := pop(ctx, time.Second)
+		s.expect("the error", govalue.ErrWrongType, err)
+		eventually(t, "it is back", func() bool {
+			all, err := texts.Slice(ctx, client.None, client.None, 1)
+			return err == nil && slices.Equal(all, []string{"one", "two", "three"})
+		})
 	}
 }

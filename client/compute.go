@@ -43,10 +43,11 @@ type computeState[V any] struct {
 // and stores it; the others wait for that, each as long as its context allows. They take no
 // goroutine but their own.
 //
-// compute gets ctx. If it returns an error, GetOrCompute returns that error as it is and stores
-// nothing, and the next caller that waits computes. The value is stored only if this caller still
-// has the right to compute: if it lost it (its process was paused, the server unreachable), and
-// another caller may have computed since, its own value is returned and not stored.
+// compute gets ctx. It must not ask for k again: that would wait for itself, as long as ctx allows.
+// If it returns an error, GetOrCompute returns that error as it is and stores nothing, and the next
+// caller that waits computes. The value is stored only if this caller still has the right to
+// compute: if it lost it (its process was paused, the server unreachable), and another caller may
+// have computed since, its own value is returned and not stored.
 //
 // If ctx has a fence (see IfFence), the value is stored only while the lock is held, too. If the
 // lock is lost, GetOrCompute returns the value and ErrLockLost.

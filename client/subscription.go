@@ -195,7 +195,11 @@ func (s *Subscription[T]) fetch(ctx context.Context) error {
 	s.wake = wake
 	s.mu.Unlock()
 	if cn == nil {
-		return s.subscribe(ctx)
+		err := s.subscribe(waiting)
+		if waiting.Err() != nil && ctx.Err() == nil {
+			return nil // a late message came, or Close
+		}
+		return err
 	}
 	q := s.about(codec.OpReceive, id)
 	add(q, receiveLimit)

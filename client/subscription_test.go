@@ -202,3 +202,49 @@ func TestCloseOfSubscription(t *testing.T) {
 		t.Errorf("of a closed client: got %v", err)
 	}
 }
+
+// TestCloseWhileItIsMadeAgain closes a subscription whose connection was lost, while the server does
+// not answer SUBSCRIBE: Receive returns, and a subscription that is made meanwhile is ended.
+func TestCloseWhileItIsMadeAgain(t *testing.T) {
+	p := startChannelPeer(t)
+	var pending uint32 // the SUBSCRIBE without a reply
+	p.with(func() {
+		usual := p.answer
+		p.answer = func(peer *peer, req codec.Request) []byte {
+			out := usual(peer, req)
+			switch {
+			case req.Op == codec.OpSubscribe && len(p.await(t, "SUBSCRIBE", 1)) == 2:
+				pending, out = req.ID, nil
+			case req.Op == codec.OpCancel && req.ID != 0 && pending != 0:
+				out = append(ok(pending, encoded(t, 77)), ok(req.ID, encoded(t, false))...)
+			}
+			return out
+		}
+	})
+	c := dialPeer(t, p.peer, nil)
+	sub, err := c.Subscribe(testContext(t), Channels{Names: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := sub.Receive(t.Context())
+		failed <- err
+	}()
+	p.await(t, "RECEIVE", 1)
+	p.with(func() { p.waiting = 0 })
+	p.kill()
+	p.await(t, "SUBSCRIBE", 2)
+	_ = sub.Close()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	case <-testContext(t).Done():
+		t.Fatal("Receive has not returned")
+	}
+	if ended := p.await(t, "UNSUBSCRIBE", 1)[0]; fmt.Sprint(ended.args) != "[77]" {
+		t.Errorf("ended the subscription %v", ended.args)
+	}
+}

@@ -100,6 +100,7 @@ func TestFence(t *testing.T) {
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "k", 0)
+	w.ok(codec.OpCreateDict, "c", false)
 	w.ok(codec.OpCreateList, "l", false, 1, 2)
 	fenced := func(number int64, op codec.Opcode, args ...any) codec.Reply {
 		w.id++
@@ -112,7 +113,7 @@ func TestFence(t *testing.T) {
 	all := map[codec.Opcode][]any{
 		codec.OpPing: nil, codec.OpDictGet: {"d", "k"}, codec.OpDictSet: {"d", "k", 1}, codec.OpListAll: {"l"},
 		codec.OpTables: nil, codec.OpCreateDict: {"d", true}, codec.OpInfo: {"dicts"}, codec.OpListPop: {"l"},
-		codec.OpLock: {"a", ownerOf("one"), leaseTime, nil, 1}, codec.OpDictClear: {"d"},
+		codec.OpLock: {"a", ownerOf("one"), leaseTime, nil, 1}, codec.OpDictClear: {"c"},
 	}
 	for op, args := range all {
 		if reply := fenced(7, op, args...); reply.Status != codec.StatusLockLost {

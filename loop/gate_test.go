@@ -122,3 +122,29 @@ func TestFencedPipeline(t *testing.T) {
 		t.Errorf("UNLOCK after it: %v", got)
 	}
 }
+
+// TestShutGate: while a request with IF FENCE is executed for long, LOCK waits as long as it says,
+// and no longer, and UNLOCK ends that wait.
+func TestShutGate(t *testing.T) {
+	srv, _, open := holdGate(t, "a")
+	defer open()
+	w, other := dial(t, srv), dial(t, srv)
+	for _, wait := range []int{0, 30} {
+		if got := w.ok(codec.OpLock, "a", ownerOf("one"), leaseTime, wait, 1); got[0] != nil {
+			t.Errorf("LOCK with a wait of %d ms: %v", wait, got)
+		}
+	}
+	id := w.sendLock("a", "two", leaseTime)
+	waiters(t, srv, 1)
+	if got := other.ok(codec.OpUnlock, "a", ownerOf("two")); got[0] != false {
+		t.Errorf("UNLOCK of an owner that waits: %v", got)
+	}
+	if reply := w.next(id); reply.Status != codec.StatusCanceled {
+		t.Errorf("LOCK after UNLOCK of its owner: %v", reply.Status)
+	}
+	id = w.sendLock("a", "three", leaseTime)
+	waiters(t, srv, 1)
+	other.ok(codec.OpUnlock, "a", ownerOf("holder"))
+	open()
+	w.fence(id)
+}

@@ -58,7 +58,6 @@ func (h *handler) OnClose(c gnet.Conn, err error) gnet.Action {
 	s.output.drop(&h.srv.replies)
 	s.dropInput()
 	s.unblocked()
-	s.endWaiters()
 	s.dropResult()
 	s.endClient()
 	s.deferred.long = nil

@@ -60,7 +60,9 @@ func (s state) leadsTo(next state) bool { return transitions[s]&(1<<next) != 0 }
 func (s *session) setState(next state) {
 	if s.state.leadsTo(next) {
 		s.countState(next)
-		s.state = next
+		if s.state = next; s.ends() {
+			s.endWaiters()
+		}
 		return
 	}
 	_ = s.srv.reportPanic(
@@ -74,6 +76,7 @@ func (s *session) setState(next state) {
 	if s.state < closing {
 		s.countState(closing)
 		s.state = closing
+		s.endWaiters()
 	}
 }
 

@@ -75,6 +75,7 @@ type sweeper struct {
 	next  time.Time // when sweep comes
 	quiet time.Time // when quietTime began; zero: requests come, or memory was returned
 	spare spareHeap
+	ahead int64 // of storeTime, at the last sweep
 }
 
 // sweep runs the sweeper until the server stops.
@@ -145,6 +146,7 @@ func (w *sweeper) sweepTick(now time.Time) {
 	rest := sweepInterval
 	w.srv.guardSweeper(func() {
 		w.srv.memory.measure(w.srv.store)
+		w.checkClock()
 		w.spare.look()
 		rest = w.wakeIdle(now)
 		w.srv.saver.checkSoon()
@@ -157,6 +159,20 @@ func (w *sweeper) sweepTick(now time.Time) {
 	}
 	w.next = now.Add(rest)
 	w.sweep.Reset(rest)
+}
+
+// leastStep is by how much the wall clock must have been set forward for requests to look at what
+// they wait for, in microseconds.
+const leastStep = 500_000
+
+// checkClock wakes those that wait for the end of a lease if the wall clock was set forward. Their
+// timers count monotonic time.
+func (w *sweeper) checkClock() {
+	w.srv.now()
+	if ahead := w.srv.time.ahead.Load(); ahead-w.ahead > leastStep {
+		w.ahead = ahead
+		w.srv.engine.ClockSet()
+	}
 }
 
 // addGarbage notes that so many bytes become garbage, which are to be returned too.

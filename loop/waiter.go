@@ -358,7 +358,7 @@ func (s *session) Cancel(id uint32, why *codec.Error) bool {
 	return false
 }
 
-// endWaiters ends the waits of a session that is closed.
+// endWaiters ends the waits of a session that is at its end: others are next in their lines.
 func (s *session) endWaiters() {
 	for _, w := range slices.Clone(s.deferred.waiters()) {
 		w.end()

@@ -61,16 +61,33 @@ func dictGetOrCompute(x *Executor) error {
 	if err := c.look(x); err != nil || c.fresh {
 		return err
 	}
+	if by := x.place().endedBy(); by != "" {
+		return canceledBy(by)
+	}
 	if !x.enter(x.lineKey) {
 		if c.there {
 			return nil // the stale value
 		}
-		return x.waitOutside(x.lineKey)
+		over, err := x.waitAtGate(c.of, c.wait)
+		if over {
+			x.body = append(x.body, computeNone)
+		}
+		return err
 	}
 	defer x.exit(x.lineKey)
+	return c.grantOrWait(x)
+}
+
+// grantOrWait is dictGetOrCompute, once the request holds the gate of the key. No fresh value was
+// there before.
+func (c *computation) grantOrWait(x *Executor) error {
 	h, err := x.leaseOf(x.lineKey)
 	if err != nil {
 		return err
+	}
+	ends, soonest := c.table.WhenEnded, int64(math.MaxInt64)
+	if h.place != 0 {
+		ends, soonest = both(c.table.WhenEnded, x.Table.WhenEnded), h.left
 	}
 	if h.place == 0 || h.owner == c.of {
 		x.body = x.body[:c.at]
@@ -78,7 +95,7 @@ func dictGetOrCompute(x *Executor) error {
 			return err
 		}
 		if h.place != 0 || c.there || x.isNext(x.lineKey) {
-			return c.grant(x)
+			return c.grant(x, h)
 		}
 	}
 	x.Table, x.TableName = c.table, c.name
@@ -89,11 +106,7 @@ func dictGetOrCompute(x *Executor) error {
 		x.body = append(x.body, computeNone)
 		return nil
 	}
-	soonest := int64(math.MaxInt64)
-	if h.place != 0 {
-		soonest = h.left
-	}
-	return x.waitInLine(x.lineKey, c.of, c.wait.within(soonest), c.table.WhenEnded)
+	return x.waitInLine(x.lineKey, c.of, c.wait.within(soonest), ends)
 }
 
 // computation is a request DICT GET OR COMPUTE.
@@ -149,20 +162,19 @@ func (c *computation) look(x *Executor) error {
 	return nil
 }
 
-// grant grants the lease to the request, which holds the gate.
-func (c *computation) grant(x *Executor) error {
-	locks, err := x.makeLocks()
-	if err != nil {
-		return err
-	}
+// grant grants the lease to the request, which holds the gate. h is what is held of it.
+func (c *computation) grant(x *Executor, h held) error {
 	key := append(appendBin(x.entryKey[:0], len(x.lineKey)), x.lineKey...)
 	x.entryKey = key
-	fence, err := x.grant(locks, key, c.of, c.lease)
+	fence, err := x.makeGrant(key, c.of, c.lease)
 	if err != nil {
 		return err
 	}
-	if err := x.grantedEntry(x.engine.lines.wakeAll, c.of); err != nil {
+	if err := x.grantedEntry(x.engine.lines.wakeFirst, c.of); err != nil {
 		return err
+	}
+	if c.lease < h.left {
+		x.engine.lines.wakeFirst(x.lineKey) // it waits for the end of the lease
 	}
 	val := bytes.Clone(x.body[c.at:])
 	if x.body = append(x.body[:c.at], computeAbsent); c.there {
@@ -194,10 +206,12 @@ func computed(x *Executor) error {
 			return err
 		}
 	}
-	if absent {
+	switch {
+	case !released: // then nothing has changed
+	case absent:
 		x.engine.lines.wakeFirst(x.lineKey)
-	} else {
-		x.engine.lines.wakeAll(x.lineKey)
+	default:
+		x.call.Cost += lookCost * x.engine.lines.wakeAll(x.lineKey)
 	}
 	x.body = msgp.AppendBool(x.body, released)
 	return nil
@@ -236,6 +250,9 @@ func renewCompute(x *Executor) error {
 	}
 	if fence == 0 {
 		return lostError(fmt.Sprintf("the lease of %s in %q", reprOf(x.args[0]), name), h.place)
+	}
+	if lease < h.left {
+		x.engine.lines.wakeFirst(x.lineKey) // it waits for the end of the lease
 	}
 	x.body = msgp.AppendUint64(x.body, fence)
 	return nil

@@ -1,18 +1,13 @@
 package engine
 
 import (
-	"bytes"
 	"hash/maphash"
-	"slices"
 	"sync"
 )
 
 // Requests that wait for the same thing, such as a lock, stand in a line: first come, first served.
 // Only the first of them is woken. It is executed again, and when it is over, the next one is
 // first. A line is in memory alone.
-//
-// A line also has a gate, which a request holds while it is executed: the requests that grant a
-// lock, and those that need it to stay granted (IF FENCE).
 
 // lineStripes is how many mutexes the lines have together.
 const lineStripes = 64
@@ -24,8 +19,15 @@ type lines struct {
 }
 
 type lineStripe struct {
-	mu    sync.Mutex
-	lines map[string]*line // guarded by mu
+	mu     sync.Mutex
+	lines  map[string]*line    // guarded by mu
+	owners map[standing]*place // of the owners that stand in the lines; guarded by mu
+}
+
+// standing is an owner in a line. It stands there once.
+type standing struct {
+	line *line
+	of   owner
 }
 
 // line is one line, or a gate that is held. It is guarded by its stripe's mutex.
@@ -38,9 +40,6 @@ type line struct {
 	outside     map[*outside]struct{} // requests that wait for the gate
 }
 
-// outside is a request that waits for a gate.
-type outside struct{ wake func() }
-
 // place is where a request stands in a line. It is guarded by the stripe's mutex, except where
 // said.
 type place struct {
@@ -49,8 +48,14 @@ type place struct {
 	prev, next *place
 	wake       func() // nil: the request is being executed
 	owner      owner  // constant; of requests that name one
-	canceled   bool
+	ended      string // what has ended the wait of the request; "": nothing
 }
+
+// What ends the wait of a request that stands in a line.
+const (
+	byUnlock = "UNLOCK"
+	byRepeat = "another request of its owner"
+)
 
 // owner names the holder of a lock or a lease: 16 bytes that a client has chosen.
 type owner [ownerBytes]byte
@@ -86,21 +91,75 @@ func (l *line) drop() {
 	}
 }
 
-// join puts a request at the end of the line of a key.
+// ClockSet makes the first request of each line look again at what it waits for: leases end earlier
+// than they would have, because the clock was set forward.
+func (e *Engine) ClockSet() { e.lines.wakeEachFirst() }
+
+// join puts a request at the end of the line of a key. If its owner stands there already, the
+// request takes over that place, and the wait of the other one has ended.
 func (l *lines) join(key []byte, of owner) *place {
 	s := l.stripe(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	at := s.make(key)
-	p := &place{stripe: s, line: at, prev: at.last, owner: of}
-	if at.last != nil {
-		at.last.next = p
+	p := &place{stripe: s, line: at, owner: of}
+	old := s.owners[standing{at, of}]
+	var wake func()
+	if old != nil {
+		p.prev, p.next, wake = old, old.next, old.wake
+		p.insert()
+		old.ended = byRepeat
+		old.remove()
+	} else {
+		p.prev = at.last
+		p.insert()
+	}
+	if key[0] != listLine { // its requests name no owner
+		if s.owners == nil {
+			s.owners = make(map[standing]*place)
+		}
+		s.owners[standing{at, of}] = p
+	}
+	s.mu.Unlock()
+	if wake != nil {
+		wake()
+	}
+	return p
+}
+
+// insert puts the place between prev and next. The stripe is locked.
+func (p *place) insert() {
+	at := p.line
+	if p.prev != nil {
+		p.prev.next = p
 	} else {
 		at.first = p
 	}
-	at.last = p
+	if p.next != nil {
+		p.next.prev = p
+	} else {
+		at.last = p
+	}
 	at.n++
-	return p
+}
+
+// remove takes the place out of its line. The stripe is locked.
+func (p *place) remove() {
+	at := p.line
+	if p.prev != nil {
+		p.prev.next = p.next
+	} else {
+		at.first = p.next
+	}
+	if p.next != nil {
+		p.next.prev = p.prev
+	} else {
+		at.last = p.prev
+	}
+	at.n--
+	if id := (standing{at, p.owner}); p.stripe.owners[id] == p {
+		delete(p.stripe.owners, id)
+	}
+	p.line, p.prev, p.next, p.wake = nil, nil, nil, nil
 }
 
 // first reports whether the place is the first of its line.
@@ -119,18 +178,7 @@ func (p *place) leave() {
 		return
 	}
 	wasFirst := at.first == p
-	if wasFirst {
-		at.first = p.next
-	} else {
-		p.prev.next = p.next
-	}
-	if p.next != nil {
-		p.next.prev = p.prev
-	} else {
-		at.last = p.prev
-	}
-	at.n--
-	p.line, p.prev, p.next, p.wake = nil, nil, nil, nil
+	p.remove()
 	var wake func()
 	if wasFirst && at.first != nil {
 		wake = at.first.wake
@@ -142,9 +190,20 @@ func (p *place) leave() {
 	}
 }
 
-// when is Wait.When: wake is called when the place is first, and when it is canceled. If it is
+// when is a Wait.When.
+type when = func(wake func()) (cancel func())
+
+// both is a Wait.When: wake is called when it would be by one of the two.
+func both(a, b when) when {
+	return func(wake func()) (cancel func()) {
+		endA, endB := a(wake), b(wake)
+		return func() { endA(); endB() }
+	}
+}
+
+// when is Wait.When: wake is called when the place is first, and when its wait is ended. If it is
 // first already, change is registered too, unless it is nil.
-func (p *place) when(change func(wake func()) (cancel func())) func(wake func()) (cancel func()) {
+func (p *place) when(change when) when {
 	return func(wake func()) (cancel func()) {
 		p.stripe.mu.Lock()
 		p.wake = wake
@@ -190,8 +249,8 @@ func (l *lines) wakeFirst(key []byte) {
 	}
 }
 
-// wakeAll wakes all requests in the line of a key.
-func (l *lines) wakeAll(key []byte) {
+// wakeAll wakes all requests in the line of a key, and returns how many.
+func (l *lines) wakeAll(key []byte) (n int) {
 	s := l.stripe(key)
 	s.mu.Lock()
 	var wakes []func()
@@ -206,99 +265,49 @@ func (l *lines) wakeAll(key []byte) {
 	for _, wake := range wakes {
 		wake()
 	}
+	return len(wakes)
 }
 
-// cancel cancels the requests of an owner in the line of a key. It returns how many it has looked
-// at.
-func (l *lines) cancel(key []byte, of owner) (looks int) {
-	s := l.stripe(key)
-	s.mu.Lock()
-	var wakes []func()
-	if at := s.find(key); at != nil {
-		looks = at.n
-		for p := at.first; p != nil; p = p.next {
-			if p.owner == of {
-				p.canceled = true
-				if p.wake != nil {
-					wakes = append(wakes, p.wake)
-				}
+// wakeEachFirst wakes the first request of each line.
+func (l *lines) wakeEachFirst() {
+	for i := range l.stripes {
+		s := &l.stripes[i]
+		s.mu.Lock()
+		var wakes []func()
+		for _, at := range s.lines {
+			if at.first != nil && at.first.wake != nil {
+				wakes = append(wakes, at.first.wake)
 			}
 		}
-	}
-	s.mu.Unlock()
-	for _, wake := range wakes {
-		wake()
-	}
-	return looks
-}
-
-// isCanceled reports whether cancel has met the place.
-func (p *place) isCanceled() bool {
-	p.stripe.mu.Lock()
-	defer p.stripe.mu.Unlock()
-	return p.canceled
-}
-
-// enter takes the gate of a key, and returns false if another request holds it.
-func (l *lines) enter(key []byte) bool {
-	s := l.stripe(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.make(key)
-	if at.held {
-		return false
-	}
-	at.held = true
-	return true
-}
-
-// exit opens the gate of a key.
-func (l *lines) exit(key []byte) {
-	s := l.stripe(key)
-	s.mu.Lock()
-	at := s.find(key)
-	at.held = false
-	all := at.outside
-	at.outside = nil
-	at.drop()
-	s.mu.Unlock()
-	for o := range all {
-		o.wake()
-	}
-}
-
-// await makes wake be called once the gate of a key, which another request holds, is open. cancel
-// ends that. If the gate is open, it is not shut, and wake is not called.
-func (l *lines) await(key []byte, wake func()) (cancel func(), shut bool) {
-	s := l.stripe(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.find(key)
-	if at == nil || !at.held {
-		return func() {}, false
-	}
-	o := &outside{wake}
-	if at.outside == nil {
-		at.outside = make(map[*outside]struct{})
-	}
-	at.outside[o] = struct{}{}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(at.outside, o)
-	}, true
-}
-
-// whenOpen is a Wait.When: wake is called when the gate of a key is open.
-func (l *lines) whenOpen(key []byte) func(wake func()) (cancel func()) {
-	key = bytes.Clone(key)
-	return func(wake func()) (cancel func()) {
-		cancel, shut := l.await(key, wake)
-		if !shut {
+		s.mu.Unlock()
+		for _, wake := range wakes {
 			wake()
 		}
-		return cancel
 	}
+}
+
+// cancel ends the wait of the request of an owner in the line of a key.
+func (l *lines) cancel(key []byte, of owner) {
+	s := l.stripe(key)
+	s.mu.Lock()
+	var wake func()
+	if p := s.owners[standing{s.find(key), of}]; p != nil {
+		p.ended, wake = byUnlock, p.wake
+	}
+	s.mu.Unlock()
+	if wake != nil {
+		wake()
+	}
+}
+
+// endedBy returns what has ended the wait of the request; "": nothing, or it has no place.
+func (p *place) endedBy() string {
+	if p == nil {
+		return ""
+	}
+	p.stripe.mu.Lock()
+	defer p.stripe.mu.Unlock()
+	return p.ended
 }
 
 // place returns where the request stands; nil: in no line.
@@ -320,40 +329,17 @@ func (x *Executor) isNext(key []byte) bool {
 
 // waitInLine makes the request wait in the line of a key, where it keeps its place, for at most so
 // many milliseconds (0: as long as it takes). change, which may be nil, wakes the first one.
-func (x *Executor) waitInLine(
-	key []byte, of owner, within int64, change func(wake func()) (cancel func()),
-) error {
-	p := x.place()
-	if p == nil {
-		p = x.engine.lines.join(key, of)
-	}
-	w := Wait{When: p.when(change), Within: within, place: p}
-	if w.End = p.leave; x.Resumed != nil && x.Resumed.place == p {
-		w.End = x.Resumed.End
-	}
+func (x *Executor) waitInLine(key []byte, of owner, within int64, change when) error {
+	w := x.inLine(key, of)
+	w.When, w.Within = w.place.when(change), within
 	return x.WaitFor(w)
 }
 
-// waitOutside makes the request wait for the gate of a key. It keeps its place in a line.
-func (x *Executor) waitOutside(key []byte) error {
-	w := Wait{When: x.engine.lines.whenOpen(key), Outside: true}
-	if x.Resumed != nil {
-		w.End, w.place = x.Resumed.End, x.Resumed.place
+// inLine returns a Wait of the request with its place in the line of a key, or with a new one.
+func (x *Executor) inLine(key []byte, of owner) Wait {
+	if p := x.place(); p != nil {
+		return Wait{End: x.Resumed.End, place: p}
 	}
-	return x.WaitFor(w)
-}
-
-// enter takes the gate of a key for the request. It returns false if another request holds it.
-func (x *Executor) enter(key []byte) bool { return x.hasGate(key) || x.engine.lines.enter(key) }
-
-// exit opens the gate of a key, unless the request holds it for its whole execution.
-func (x *Executor) exit(key []byte) {
-	if !x.hasGate(key) {
-		x.engine.lines.exit(key)
-	}
-}
-
-// hasGate reports whether the request holds the gate of a key for its whole execution.
-func (x *Executor) hasGate(key []byte) bool {
-	return slices.ContainsFunc(x.gates, func(gate []byte) bool { return bytes.Equal(gate, key) })
+	p := x.engine.lines.join(key, of)
+	return Wait{End: p.leave, place: p}
 }

@@ -36,67 +36,119 @@ func lock(x *Executor) error {
 		return err
 	}
 	x.lineKey = appendLockLine(x.lineKey[:0], name)
-	if p := x.place(); p != nil && p.isCanceled() {
-		return canceledBy("UNLOCK")
+	if by := x.place().endedBy(); by != "" {
+		return canceledBy(by)
 	}
 	if !x.enter(x.lineKey) {
-		return x.waitOutside(x.lineKey)
-	}
-	defer x.exit(x.lineKey)
-	table, err := x.makeLocks()
-	if err != nil {
+		over, err := x.waitAtGate(of, wait)
+		if over {
+			x.body = msgp.AppendNil(x.body)
+		}
 		return err
 	}
-	return x.lockSlot(table, name, of, ttl, wait, int(n))
+	defer x.exit(x.lineKey)
+	return x.lockSlot(name, of, ttl, wait, int(n))
 }
 
 // lockSlot is lock, once the request holds the gate of the name.
-func (x *Executor) lockSlot(table *shardmap.Table, name []byte, of owner, ttl int64, wait timeLimit, n int) error {
-	free, soonest := -1, int64(math.MaxInt64)
-	var own held
+func (x *Executor) lockSlot(name []byte, of owner, ttl int64, wait timeLimit, n int) error {
+	table, err := x.findLocks()
+	if err != nil {
+		return err
+	}
+	free, soonest, own := 0, int64(math.MaxInt64), held{}
+	var ends when
+	if table != nil {
+		ends = table.WhenEnded
+		if free, soonest, own, err = x.freeSlot(name, of, n); err != nil {
+			return err
+		}
+	}
+	switch {
+	case own.place != 0 || free >= 0 && x.isNext(x.lineKey):
+		return x.grantSlot(appendLockKey(x.entryKey[:0], name, free), of, ttl, own)
+	case wait.over():
+		x.body = msgp.AppendNil(x.body)
+		return nil
+	}
+	return x.waitInLine(x.lineKey, of, wait.within(soonest), ends)
+}
+
+// freeSlot returns the slot that an owner has, with what it has; otherwise the first one that is
+// free, -1 if none is, and how many milliseconds later one will be.
+func (x *Executor) freeSlot(name []byte, of owner, n int) (free int, soonest int64, own held, err error) {
+	free, soonest = -1, math.MaxInt64
 	for slot := range n {
 		h, err := x.heldAt(appendLockKey(x.entryKey[:0], name, slot))
 		switch {
 		case err != nil:
-			return err
+			return free, soonest, own, err
 		case h.place == 0:
 			if free < 0 {
 				free = slot
 			}
 		case h.owner == of:
-			own = h
-			free = slot
+			return slot, soonest, h, nil
 		default:
 			soonest = min(soonest, h.left)
 		}
-		if own.place != 0 {
-			break
-		}
 	}
-	switch {
-	case own.place != 0 || free >= 0 && x.isNext(x.lineKey):
-		fence, err := x.grant(table, appendLockKey(x.entryKey[:0], name, free), of, ttl)
-		if err == nil {
-			err = x.grantedEntry(x.engine.lines.wakeFirst, of)
-		}
-		if err == nil {
-			x.body = msgp.AppendUint64(x.body, fence)
-		}
-		return err
-	case wait.over():
-		x.body = msgp.AppendNil(x.body)
-		return nil
-	}
-	return x.waitInLine(x.lineKey, of, wait.within(soonest), table.WhenEnded)
+	return free, soonest, own, nil
 }
 
-// unlock releases what the owner holds of a lock. If it holds nothing, it waits no longer either.
+// grantSlot grants an entry to an owner, which has had own until now, unless UNLOCK has ended the
+// wait of the request meanwhile.
+func (x *Executor) grantSlot(key []byte, of owner, ttl int64, own held) error {
+	fence, err := x.makeGrant(key, of, ttl)
+	if err != nil {
+		return err
+	}
+	if x.place().endedBy() == byUnlock {
+		if _, err = x.release(x.Table, x.entryKey, of); err == nil {
+			x.engine.lines.wakeFirst(x.lineKey)
+			err = canceledBy(byUnlock)
+		}
+		return err
+	}
+	if err := x.grantedEntry(x.engine.lines.wakeFirst, of); err != nil {
+		return err
+	}
+	if ttl < own.left {
+		x.engine.lines.wakeFirst(x.lineKey) // it waits for the end of the lease
+	}
+	x.body = msgp.AppendUint64(x.body, fence)
+	return nil
+}
+
+// makeGrant is grant in the table of the locks, which it creates if there is none.
+func (x *Executor) makeGrant(key []byte, of owner, ttl int64) (fence uint64, err error) {
+	for range 3 { // another one if it is dropped meanwhile
+		table, err := x.makeLocks()
+		if err != nil {
+			return 0, err
+		}
+		fence, err = x.grant(table, key, of, ttl)
+		if fence != 0 || err != nil && !errors.Is(err, shardmap.ErrNoTable) {
+			return fence, err
+		}
+	}
+	return 0, errLocksDropped
+}
+
+// errLocksDropped is the error of a request whose grants are dropped as fast as it makes them.
+var errLocksDropped = &codec.Error{
+	Status: codec.StatusOverloaded, Message: "the locks were dropped meanwhile: try again",
+}
+
+// unlock releases what the owner holds of a lock, and ends the wait of its LOCK.
 func unlock(x *Executor) error {
 	name, of, err := x.lockAndOwner()
 	if err != nil {
 		return err
 	}
 	x.lineKey = appendLockLine(x.lineKey[:0], name)
+	x.call.Cost += lookCost
+	x.engine.lines.cancel(x.lineKey, of) // first: a LOCK that is granted from here on finds that
 	h, err := x.findHeld(name, func(h *held) bool { return h.owner == of || brokenRelease })
 	if err != nil {
 		return err
@@ -109,8 +161,6 @@ func unlock(x *Executor) error {
 	}
 	if released {
 		x.engine.lines.wakeFirst(x.lineKey)
-	} else {
-		x.call.Cost += lookCost * x.engine.lines.cancel(x.lineKey, of)
 	}
 	x.body = msgp.AppendBool(x.body, released)
 	return nil
@@ -136,6 +186,9 @@ func renewLock(x *Executor) error {
 	fence, err := x.renew(x.Table, x.entryKey, of, ttl)
 	if err == nil && fence == 0 {
 		return x.lockLost(name)
+	}
+	if err == nil && ttl < h.left {
+		x.engine.lines.wakeFirst(appendLockLine(x.lineKey[:0], name)) // it waits for the end of the lease
 	}
 	x.body = msgp.AppendUint64(x.body, fence)
 	return err
@@ -287,7 +340,7 @@ func (x *Executor) makeLocks() (*shardmap.Table, error) {
 	}
 	table, err = x.findLocks()
 	if table == nil && err == nil {
-		err = &codec.Error{Status: codec.StatusOverloaded, Message: "the locks were dropped meanwhile: try again"}
+		err = errLocksDropped
 	}
 	return table, err
 }

@@ -69,7 +69,7 @@ func (x *Executor) heldAt(key []byte) (h held, err error) {
 	x.entryKey = key
 	x.call.Cost += lookCost
 	f, err := x.Table.Dict().Find(&x.call, x.found16[:0], key)
-	if errors.Is(err, shardmap.ErrNoKey) {
+	if errors.Is(err, shardmap.ErrNoKey) || errors.Is(err, shardmap.ErrNoTable) { // it was dropped meanwhile
 		return h, nil
 	}
 	if err != nil {

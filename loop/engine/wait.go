@@ -12,7 +12,7 @@ import (
 // Wait is what a request waits for. The door executes the request again, from the beginning, once
 // this has happened; until then nothing of it is done.
 type Wait struct {
-	// When makes wake be called once, when the request may have something to do, from any
+	// When makes wake be called, once at least, when the request may have something to do, from any
 	// goroutine. It is called before the request is executed once more: what happens before that
 	// is found then, and what happens after it wakes. cancel ends it; it may be called after wake
 	// too. An example is shardmap.Table.WhenChanged. Nil: the request waits for time alone.

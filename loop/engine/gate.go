@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"bytes"
+	"math"
+	"slices"
+)
+
+// A line has a gate, which a request holds while it is executed: the requests that grant a lock,
+// and those that need it to stay granted (IF FENCE). No request waits for a gate while it holds
+// another one.
+
+// outside is a request that waits for a gate.
+type outside struct{ wake func() }
+
+// enter takes the gate of a key, and returns false if another request holds it.
+func (l *lines) enter(key []byte) bool {
+	s := l.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.make(key)
+	if at.held {
+		return false
+	}
+	at.held = true
+	return true
+}
+
+// exit opens the gate of a key.
+func (l *lines) exit(key []byte) {
+	s := l.stripe(key)
+	s.mu.Lock()
+	at := s.find(key)
+	at.held = false
+	all := at.outside
+	at.outside = nil
+	at.drop()
+	s.mu.Unlock()
+	for o := range all {
+		o.wake()
+	}
+}
+
+// await makes wake be called once the gate of a key, which another request holds, is open. cancel
+// ends that. If the gate is open, it is not shut, and wake is not called.
+func (l *lines) await(key []byte, wake func()) (cancel func(), shut bool) {
+	s := l.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.find(key)
+	if at == nil || !at.held {
+		return func() {}, false
+	}
+	o := &outside{wake}
+	if at.outside == nil {
+		at.outside = make(map[*outside]struct{})
+	}
+	at.outside[o] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(at.outside, o)
+	}, true
+}
+
+// whenOpen is a Wait.When: wake is called when the gate of a key is open.
+func (l *lines) whenOpen(key []byte) when {
+	key = bytes.Clone(key)
+	return func(wake func()) (cancel func()) {
+		cancel, shut := l.await(key, wake)
+		if !shut {
+			wake()
+		}
+		return cancel
+	}
+}
+
+// waitOutside makes the request wait for the gate of a key. It keeps its place in a line.
+func (x *Executor) waitOutside(key []byte) error {
+	w := Wait{When: x.engine.lines.whenOpen(key), Outside: true}
+	if x.Resumed != nil {
+		w.End, w.place = x.Resumed.End, x.Resumed.place
+	}
+	return x.WaitFor(w)
+}
+
+// gateTime is how many milliseconds longer than it wants to a request waits for a gate, which is
+// mostly shut for a moment: so one that does not wait gets a lock that is free.
+const gateTime timeLimit = 20
+
+// waitAtGate makes the request wait until the gate of the line x.lineKey is open. Meanwhile it
+// stands in that line, unless it does not wait for its turn. over: it has waited long enough.
+func (x *Executor) waitAtGate(of owner, left timeLimit) (over bool, err error) {
+	stands := !left.over() || x.place() != nil
+	if left < untilDeadline-gateTime {
+		left += gateTime
+	}
+	if left.over() {
+		return true, nil
+	}
+	open := x.engine.lines.whenOpen(x.lineKey)
+	w := Wait{When: open}
+	if stands {
+		w = x.inLine(x.lineKey, of)
+		w.When = both(w.place.when(nil), open)
+	}
+	w.Within, w.Outside = left.within(math.MaxInt64), true
+	return false, x.WaitFor(w)
+}
+
+// enter takes the gate of a key for the request. It returns false if another request holds it.
+func (x *Executor) enter(key []byte) bool { return x.hasGate(key) || x.engine.lines.enter(key) }
+
+// exit opens the gate of a key, unless the request holds it for its whole execution.
+func (x *Executor) exit(key []byte) {
+	if !x.hasGate(key) {
+		x.engine.lines.exit(key)
+	}
+}
+
+// hasGate reports whether the request holds the gate of a key for its whole execution.
+func (x *Executor) hasGate(key []byte) bool {
+	return slices.ContainsFunc(x.gates, func(gate []byte) bool { return bytes.Equal(gate, key) })
+}

@@ -86,7 +86,7 @@ func (x *Executor) waitOutside(key []byte) error {
 
 // gateTime is how many milliseconds longer than it wants to a request waits for a gate, which is
 // mostly shut for a moment: so one that does not wait gets a lock that is free.
-const gateTime timeLimit = 20
+const gateTime timeLimit = 100
 
 // waitAtGate makes the request wait until the gate of the line x.lineKey is open. Meanwhile it
 // stands in that line, unless it does not wait for its turn. over: it has waited long enough.

@@ -12,11 +12,13 @@ type Client struct {
 	engine  *Engine     // constant
 	granted atomic.Bool // there are grants; written under mu
 
-	mu     sync.Mutex
-	closed bool               // guarded by mu
-	subs   *pubsub.Subscriber // nil: it has not subscribed; guarded by mu
-	grants []*grant           // whose replies are not sent; guarded by mu
-	given  uint64             // bytes given to the connection since one of them was; guarded by mu
+	mu        sync.Mutex
+	closed    bool               // guarded by mu
+	subs      *pubsub.Subscriber // nil: it has not subscribed; guarded by mu
+	grants    int                // whose replies are not sent: the next two; guarded by mu
+	unwritten map[uint32]*grant  // by the ids of the requests; guarded by mu
+	written   []*grant           // in the order of their ends; guarded by mu
+	given     uint64             // bytes given to the connection since one of these was; guarded by mu
 }
 
 // NewClient returns the Client of a new connection.
@@ -33,9 +35,8 @@ func (c *Client) Close(buffered int) (giveBack func()) {
 		c.subs.Close()
 	}
 	c.forgetSent(buffered)
-	if grants := c.grants; len(grants) > 0 {
-		c.grants = nil
-		return func() { c.engine.giveBack(grants) }
+	if all := c.takeUnsent(); len(all) > 0 {
+		return func() { c.engine.giveBack(all) }
 	}
 	return nil
 }

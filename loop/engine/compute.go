@@ -170,7 +170,7 @@ func (c *computation) grant(x *Executor, h held) error {
 	if err != nil {
 		return err
 	}
-	if err := x.grantedEntry(x.engine.lines.wakeFirst, c.of); err != nil {
+	if err := x.grantedEntry(x.engine.lines.wakeFirst, c.of, h.place != 0); err != nil {
 		return err
 	}
 	if c.lease < h.left {

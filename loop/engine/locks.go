@@ -110,7 +110,7 @@ func (x *Executor) grantSlot(key []byte, of owner, ttl int64, own held) error {
 		}
 		return err
 	}
-	if err := x.grantedEntry(x.engine.lines.wakeFirst, of); err != nil {
+	if err := x.grantedEntry(x.engine.lines.wakeFirst, of, own.place != 0); err != nil {
 		return err
 	}
 	if ttl < own.left {

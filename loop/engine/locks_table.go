@@ -147,9 +147,9 @@ func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, e
 	return had, err
 }
 
-// grantedEntry notes that an owner was granted the entry with the key x.entryKey. If the reply
-// cannot be sent, the entry is released, and those in the line x.lineKey are woken.
-func (x *Executor) grantedEntry(wake func(key []byte), of owner) error {
+// grantedEntry notes that an owner was granted the entry with the key x.entryKey; again: it had it
+// already. If no reply is sent, the entry is released, and those in the line x.lineKey are woken.
+func (x *Executor) grantedEntry(wake func(key []byte), of owner, again bool) error {
 	entry, line := bytes.Clone(x.entryKey), bytes.Clone(x.lineKey)
 	giveBack := func(x *Executor) error {
 		table, err := x.findLocks()
@@ -161,11 +161,7 @@ func (x *Executor) grantedEntry(wake func(key []byte), of owner) error {
 		}
 		return err
 	}
-	err := x.granted(line, of, giveBack)
-	if err != nil {
-		_ = giveBack(x)
-	}
-	return err
+	return x.granted(line, of, again, giveBack)
 }
 
 // appendGrant returns the effect that grant and renew log.

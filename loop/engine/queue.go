@@ -48,7 +48,7 @@ func listTake(x *Executor) error {
 		return err
 	}
 	if there {
-		return x.taken(claim, x.body[at:])
+		return x.taken(claim, x.body[at:], true)
 	}
 	err = x.takeInLine(left, func() error {
 		x.body, there, err = list.Take(&x.call, x.body, claim, lease)
@@ -64,16 +64,16 @@ func listTake(x *Executor) error {
 	case err != nil:
 		return err
 	}
-	return x.taken(claim, x.body[at:])
+	return x.taken(claim, x.body[at:], false)
 }
 
 // claimGate begins the key of the gate that a TAKE holds: so it is executed either before an item
 // that it has taken is given back, because the reply was not sent, or after that.
 const claimGate = 'q'
 
-// taken notes that an item was taken, whose receipt begins the reply. If the reply cannot be sent,
-// the item is given back, and the delivery does not count.
-func (x *Executor) taken(claim shardmap.Claim, reply []byte) error {
+// taken notes that an item was taken, whose receipt begins the reply; again: the claim had it
+// already. If no reply is sent, the item is given back, and the delivery does not count.
+func (x *Executor) taken(claim shardmap.Claim, reply []byte, again bool) error {
 	if x.Client() == nil {
 		return nil
 	}
@@ -81,26 +81,35 @@ func (x *Executor) taken(claim shardmap.Claim, reply []byte) error {
 	if err != nil {
 		return err
 	}
-	name := string(x.TableName)
-	giveBack := func(x *Executor) error {
+	list := x.Table
+	return x.granted(x.entryKey, claim, again, func(x *Executor) error { return x.untake(list, receipt) })
+}
+
+// untake gives an item back that was taken from a list, which may have another name now. It does
+// nothing if the lease has ended, or the list is no more.
+func (x *Executor) untake(list *shardmap.Table, receipt uint64) error {
+	for {
+		name := list.Name()
 		nack := msgp.AppendString([]byte{byte(codec.OpListNack), 0}, name)
 		nack = msgp.AppendNil(msgp.AppendUint64(nack, receipt))
-		return x.logged(nack, func() error {
-			table, err := x.FindTable([]byte(name), ListTable)
+		err := x.logged(nack, func() error {
+			table, err := x.FindTable([]byte(name), AnyTable)
+			if err == nil && table != list {
+				err = shardmap.ErrNoTable
+			}
 			if err == nil {
 				err = table.List().Nack(&x.call, receipt, shardmap.NackUncounted)
 			}
-			if errors.Is(err, shardmap.ErrLease) {
-				return nil // it was given back, or its lease has ended
-			}
 			return err
 		})
+		switch {
+		case errors.Is(err, shardmap.ErrNoTable) && list.Name() != name:
+			continue // it was renamed meanwhile
+		case errors.Is(err, shardmap.ErrLease), errors.Is(err, shardmap.ErrNoTable):
+			return nil
+		}
+		return err
 	}
-	err = x.granted(x.entryKey, claim, giveBack)
-	if err != nil {
-		_ = giveBack(x)
-	}
-	return err
 }
 
 func listAck(x *Executor) error {

@@ -3,8 +3,8 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -12,69 +12,137 @@ import (
 	"cyberdb-fast/shardmap"
 )
 
-// A grant, of a lock, of a lease or of an item of a queue, is given back if its connection ends
-// before the reply was sent: nothing else would release it until its lease ends. If its owner has
-// asked for it again meanwhile, it stays.
+// A grant, of a lock, of a lease or of an item of a queue, is given back if no reply that tells of
+// it was sent before its connection ends: nothing else would release it until its lease ends. If
+// its owner asks for it again, another reply tells of it, on any connection.
 
-// grant is a grant whose reply may not have been sent.
-type grant struct {
-	request  uint32 // its id
-	of       owner
+// Bounds of the replies that tell of grants and are not sent. What is granted beyond is given back
+// at once, and its request is refused.
+const (
+	maxUnsent    = 16 << 10 // of one connection
+	maxUnsentAll = 1_000_000
+)
+
+// acquisition is what an owner was granted, until a reply has told of it.
+type acquisition struct {
+	key      string // in unsent.by
 	gate     []byte // key of the gate that is held while it is granted, asked for and given back
 	giveBack func(x *Executor) error
-	end      uint64 // of its reply, in Client.given; 0: it was not written yet; guarded by Client.mu
-	over     bool   // it was sent, or asked for again; guarded by unsent.mu
+	replies  int  // that may tell of it yet; guarded by unsent.mu
+	over     bool // a reply was sent, or the owner was granted the same anew; guarded by unsent.mu
 }
 
-// unsent has the grants of all connections by their owners.
+// grant is a reply that tells of an acquisition, and may not have been sent.
+type grant struct {
+	of   *acquisition
+	end  uint64 // of the reply, in Client.given, once it was written; guarded by Client.mu
+	next *grant // that of another request with the same id; guarded by Client.mu
+}
+
+// unsent has the acquisitions that no reply has told of, of all connections.
 type unsent struct {
-	n  atomic.Int64
+	n  atomic.Int64 // replies that may tell of them; written under mu
 	mu sync.Mutex
-	by map[owner]*grant // guarded by mu
+	by map[string]*acquisition // by gate and owner; guarded by mu
 }
 
-func (u *unsent) add(g *grant) {
+// add adds a reply that tells of what an owner was granted under a gate. again: the owner had it
+// already; then add returns nil if it knows that.
+func (u *unsent) add(gate []byte, of owner, again bool, giveBack func(x *Executor) error) *acquisition {
+	key := string(gate) + string(of[:])
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.by == nil {
-		u.by = make(map[owner]*grant)
+	a := u.by[key]
+	switch {
+	case again && a == nil:
+		return nil
+	case !again:
+		if a != nil {
+			a.over = true
+		}
+		if u.by == nil {
+			u.by = make(map[string]*acquisition)
+		}
+		a = &acquisition{key: key, gate: bytes.Clone(gate), giveBack: giveBack}
+		u.by[key] = a
 	}
-	if old := u.by[g.of]; old != nil {
-		old.over = true
-	}
-	u.by[g.of] = g
-	u.n.Store(int64(len(u.by)))
+	a.replies++
+	u.n.Add(1)
+	return a
 }
 
-// end makes the grant stay, and reports whether that was open until now.
-func (u *unsent) end(g *grant) bool {
+// sent notes that a reply was sent: the owner knows what it was granted.
+func (u *unsent) sent(a *acquisition) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	open := !g.over
-	g.over = true
-	if u.by[g.of] == g {
-		delete(u.by, g.of)
-		u.n.Store(int64(len(u.by)))
-	}
-	return open
+	u.take(a)
+	u.close(a)
 }
 
-// granted notes that the request was granted something, under a gate that it holds. giveBack is
-// called if its reply cannot be sent. granted returns an error if that is certain already: then the
-// caller gives back what it has granted.
-func (x *Executor) granted(gate []byte, of owner, giveBack func(x *Executor) error) error {
+// lost notes that a reply cannot be sent. It reports whether what was granted is to be given back:
+// nothing tells the owner of it.
+func (u *unsent) lost(a *acquisition) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.take(a); a.over || a.replies > 0 {
+		return false
+	}
+	u.close(a)
+	return true
+}
+
+// take takes away one of the replies. u.mu is locked.
+func (u *unsent) take(a *acquisition) {
+	a.replies--
+	u.n.Add(-1)
+}
+
+// close ends an acquisition. u.mu is locked.
+func (u *unsent) close(a *acquisition) {
+	a.over = true
+	if u.by[a.key] == a {
+		delete(u.by, a.key)
+	}
+}
+
+// granted notes that the reply of the request tells an owner what it was granted, under a gate that
+// the request holds; again: the owner had it already. If no reply is sent, it is given back. That
+// is done at once if granted returns an error: the reply cannot be sent, or too many are not sent.
+func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *Executor) error) error {
 	c := x.Client()
 	if c == nil {
 		return nil
 	}
-	g := &grant{request: x.id, of: of, gate: bytes.Clone(gate), giveBack: giveBack}
+	a := x.engine.unsent.add(gate, of, again, giveBack)
+	if a == nil {
+		return nil
+	}
+	err := c.expect(x.id, a)
+	if err != nil && x.engine.unsent.lost(a) {
+		_ = giveBack(x)
+	}
+	return err
+}
+
+// expect notes that the reply to a request tells of an acquisition.
+func (c *Client) expect(request uint32, a *acquisition) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	switch {
+	case c.closed:
 		return canceledBy("the end of the connection")
+	case c.grants >= maxUnsent || c.engine.unsent.n.Load() > maxUnsentAll:
+		return &codec.Error{
+			Status: codec.StatusOverloaded,
+			Message: fmt.Sprintf("more than %d grants of this connection, or %d of all, wait to be sent: "+
+				"read the replies, and try again", maxUnsent, maxUnsentAll),
+		}
 	}
-	x.engine.unsent.add(g)
-	c.grants = append(c.grants, g)
+	if c.unwritten == nil {
+		c.unwritten = make(map[uint32]*grant)
+	}
+	c.unwritten[request] = &grant{of: a, next: c.unwritten[request]}
+	c.grants++
 	c.granted.Store(true)
 	return nil
 }
@@ -87,38 +155,64 @@ func (c *Client) Sent(replies []byte, n, buffered int) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if slices.ContainsFunc(c.grants, func(g *grant) bool { return g.end > 0 }) {
+	if len(c.written) > 0 {
 		c.given += uint64(n)
 	} else {
 		c.given = uint64(buffered) + 1 // from here on it is counted; an end is above 0
 	}
-	for len(replies) >= codec.HeaderBytes {
-		id := binary.LittleEndian.Uint32(replies[4:])
-		for _, g := range c.grants {
-			if g.request == id && g.end == 0 {
-				g.end = c.given
-			}
+	for len(c.unwritten) > 0 && len(replies) >= codec.HeaderBytes {
+		if flags := codec.ReplyFlags(replies[codec.HeaderBytes-1]); flags&codec.FlagMore == 0 { // a reply ends with its last frame
+			c.wrote(binary.LittleEndian.Uint32(replies[4:]))
 		}
 		replies = replies[min(4+int(binary.LittleEndian.Uint32(replies)), len(replies)):]
 	}
 	c.forgetSent(buffered)
 }
 
+// wrote notes that the reply to a request was given to the connection. c.mu is locked.
+func (c *Client) wrote(request uint32) {
+	g := c.unwritten[request]
+	if g == nil {
+		return
+	}
+	delete(c.unwritten, request)
+	for ; g != nil; g = g.next {
+		g.end = c.given
+		c.written = append(c.written, g)
+	}
+}
+
 // forgetSent forgets the grants whose replies were sent. c.mu is locked.
 func (c *Client) forgetSent(buffered int) {
 	taken := c.given - min(uint64(buffered), c.given)
-	c.grants = slices.DeleteFunc(c.grants, func(g *grant) bool {
-		sent := g.end > 0 && g.end <= taken
-		if sent {
-			c.engine.unsent.end(g)
-		}
-		return sent
-	})
-	c.granted.Store(len(c.grants) > 0)
+	for len(c.written) > 0 && c.written[0].end <= taken {
+		c.engine.unsent.sent(c.written[0].of)
+		c.written[0] = nil
+		c.written = c.written[1:]
+		c.grants--
+	}
+	if len(c.written) == 0 {
+		c.written = nil
+	}
+	c.granted.Store(c.grants > 0)
 }
 
-// giveBack gives grants back whose replies were not sent. It may wait.
-func (e *Engine) giveBack(grants []*grant) {
+// takeUnsent takes the grants whose replies were not sent, in no order. c.mu is locked.
+func (c *Client) takeUnsent() (all []*acquisition) {
+	for _, g := range c.written {
+		all = append(all, g.of)
+	}
+	for _, g := range c.unwritten {
+		for ; g != nil; g = g.next {
+			all = append(all, g.of)
+		}
+	}
+	c.written, c.unwritten, c.grants = nil, nil, 0
+	return all
+}
+
+// giveBack gives back what no reply told of. It may wait.
+func (e *Engine) giveBack(all []*acquisition) {
 	log := e.TakeLog()
 	defer e.PutLog(log)
 	x := &Executor{engine: e, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
@@ -128,23 +222,23 @@ func (e *Engine) giveBack(grants []*grant) {
 			_ = e.ReportPanic("panic while grants were given back", p, &x.call)
 		}
 	}()
-	for _, g := range grants {
-		e.giveBackOne(x, g)
+	for _, a := range all {
+		e.giveBackOne(x, a)
 	}
 }
 
-func (e *Engine) giveBackOne(x *Executor, g *grant) {
-	for !e.lines.enter(g.gate) {
+func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
+	for !e.lines.enter(a.gate) {
 		open := make(chan struct{})
-		e.lines.whenOpen(g.gate)(func() { close(open) })
+		e.lines.whenOpen(a.gate)(func() { close(open) })
 		<-open
 	}
-	defer e.lines.exit(g.gate)
-	if !e.unsent.end(g) || e.env.Admission.Change() != nil {
+	defer e.lines.exit(a.gate)
+	if !e.unsent.lost(a) || e.env.Admission.Change() != nil {
 		return
 	}
 	x.call.Time = e.now()
-	if err := g.giveBack(x); err != nil {
+	if err := a.giveBack(x); err != nil {
 		e.env.Logger.Warn("a grant whose reply was not sent stays until its lease ends", slog.Any("error", err))
 	}
 }

@@ -13,9 +13,9 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, CyberDict, Proxy, Server, aio
+from cyberdb_fast import Client, CyberDict, LockTimeout, Proxy, Server, aio
 from test_concurrency import run
-from test_subscriptions import settle
+from test_subscriptions import Start, settle
 
 
 def test_of_many_callers_one_computes(d: CyberDict[Any, Any]) -> None:
@@ -122,6 +122,122 @@ def test_a_value_that_comes_after_the_lease_does_not_replace_a_newer_one(
         assert d.get_or_compute("k", lambda: 2) == 2
         assert late.result() == 1
     assert d["k"] == 2
+
+
+def test_the_error_of_the_function_is_raised_even_if_the_server_has_gone(start: Start) -> None:
+    server = start()
+
+    def fail() -> int:
+        server.stop()
+        raise ZeroDivisionError
+
+    async def fail_too() -> int:
+        return fail()
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            d = await proxy.create_cyberdict("d")
+            with pytest.raises(ZeroDivisionError):
+                await d.get_or_compute("k", fail_too)
+
+    asyncio.run(story())
+    server.start(port=0, password=PASSWORD)
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        with pytest.raises(ZeroDivisionError):
+            proxy.create_cyberdict("d", exist_ok=True).get_or_compute("other", fail)
+
+
+def test_a_value_is_stored_if_the_server_was_restarted_meanwhile(start: Start) -> None:
+    server = start()
+    port = int(server.url.rpartition(":")[2])
+
+    def compute() -> int:
+        server.stop()
+        server.start(port=port, password=PASSWORD)
+        return 1
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            d = await proxy.get_cyberdict("d")
+            assert await d.get_or_compute("of a task", compute) == 1
+            assert await d["of a task"] == 1
+            assert await asyncio.wait_for(d.get_or_compute("next", lambda: 2), 5) == 2
+
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        d = proxy.create_cyberdict("d")
+        assert d.get_or_compute("k", compute) == 1
+        assert d["k"] == 1
+        asyncio.run(story())
+
+
+def test_a_wait_for_the_value_ends(d: CyberDict[Any, Any], server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as other:
+            table = await other.get_cyberdict(d.table_name)
+            for wait in (0, 0.2):
+                with pytest.raises(LockTimeout, match="'k' was not computed within"):
+                    await table.get_or_compute("k", pytest.fail, wait=wait)
+
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        computing = threads.submit(d.get_or_compute, "k", lambda: end.wait(20))
+        settle(lambda: not _is_free(d))
+        began = time.monotonic()
+        with pytest.raises(LockTimeout, match="'k' was not computed within 0.2 s"):
+            d.get_or_compute("k", pytest.fail, wait=0.2)
+        assert 0.2 <= time.monotonic() - began < 2
+        asyncio.run(story())
+        end.set()
+        assert computing.result()
+    assert d.get_or_compute("k", pytest.fail, wait=0)
+    with pytest.raises(ValueError, match="wait"):
+        d.get_or_compute("k", pytest.fail, wait=-1)
+
+
+def _is_free(d: CyberDict[Any, Any]) -> bool:
+    """Whether nobody computes the key k."""
+    try:
+        d.get_or_compute("k", lambda: 1 / 0, wait=0)
+    except ZeroDivisionError:
+        return True
+    except LockTimeout:
+        return False
+    return True
+
+
+def test_a_function_that_asks_for_its_own_result(d: CyberDict[Any, Any], server: Server) -> None:
+    def outer() -> Any:
+        return d.get_or_compute("inner", lambda: d.get_or_compute(1.0, pytest.fail))
+
+    with pytest.raises(RuntimeError, match=r"the computation of 1.0 asks for its own result"):
+        d.get_or_compute(1, outer)
+    assert d.get_or_compute(1, lambda: d.get_or_compute(2, lambda: 3)) == 3
+    # The old value may be asked for.
+    d.get_or_compute("k", lambda: 1, ttl=0.1, stale=60)
+    time.sleep(0.2)
+
+    def again() -> int:
+        return 1 + int(d.get_or_compute("k", pytest.fail, ttl=60, stale=60))
+
+    assert d.get_or_compute("k", again, ttl=60, stale=60) == 2
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            table = await proxy.get_cyberdict(d.table_name)
+
+            async def ask() -> Any:
+                return await table.get_or_compute("of a task", pytest.fail)
+
+            with pytest.raises(RuntimeError, match="'of a task' asks for its own result"):
+                await table.get_or_compute("of a task", ask)
+
+    asyncio.run(story())
+
+
+def test_the_default_ttl_of_a_dict_counts(proxy: Proxy, new_name: Callable[[], str]) -> None:
+    d = proxy.create_cyberdict(new_name(), ttl=60)
+    d.get_or_compute("k", lambda: 1)
+    assert 59 < (d.ttl("k") or 0) <= 60
 
 
 def test_cached(client: Client, proxy: Proxy, new_name: Callable[[], str]) -> None:

@@ -25,8 +25,8 @@ from typing import (
 from . import opcodes, requests
 from .aio_time import current_task, finish
 from .clock import MONOTONIC
-from .computing import DEFAULT_LEASE, Times
-from .errors import LockLost, VersionMismatch
+from .computing import DEFAULT_LEASE, Computation, Times, unprepared
+from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds, wait_milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
@@ -137,29 +137,48 @@ class CyberDict(DictMethods[K, V]):
         ttl: Optional[Duration] = None,
         stale: Optional[Duration] = None,
         lease: Duration = DEFAULT_LEASE,
+        wait: Optional[Duration] = None,
     ) -> V:
         """As cyberdb_fast.CyberDict.get_or_compute. function may be a coroutine function."""
-        times = Times(ttl, stale, lease)
         keeper = self._sender._keeper
-        mine = times.lease_for(self._t, key, current_task())
-        while True:
-            found = await self._perform_waiting(times.asking(self._t, key, mine))
-            if found.state in (requests.FRESH, requests.STALE):
-                return cast(V, found.value)
-            if found.state != requests.IN_VAIN:
-                break
-        mine.granted(MONOTONIC[0]())
-        keeper.renew(mine)
+        times = Times(ttl, stale, lease, wait)
+        one = Computation(times, self._t, key, current_task(), keeper)
+        while (found := await self._perform_waiting(one.asking())).state == requests.IN_VAIN:
+            one.waited_in_vain()
+        if found.state in (requests.FRESH, requests.STALE):
+            return cast(V, found.value)
+        one.lease.granted(MONOTONIC[0]())
+        keeper.renew(one.lease)
         try:
-            value: Any = function()
-            if inspect.isawaitable(value):
-                value = await value
-            with suppress(LockLost):  # then another client computes it, or has
-                await self._perform(times.storing(self._t, key, value, found.fence))
+            with one.running():
+                value: Any = function()
+                if inspect.isawaitable(value):
+                    value = await value
+            await self._store(lambda: one.storing(value, found.fence))
         finally:
-            keeper.discard(mine)
-            await finish(self._perform(requests.computed(self._t, key, mine.token)))
+            keeper.discard(one.lease)
+            await finish(self._end(one))
         return cast(V, value)
+
+    async def _store(self, storing: Callable[[], Request[None]]) -> None:
+        """Stores a computed value, unless another client computes it or has."""
+        try:
+            try:
+                await self._perform(storing())
+            except ConnectionLost:
+                await self._perform(storing())  # twice does what once does
+        except LockLost:
+            if preparation(self._sender) is not None:
+                await self._perform(requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
+
+    async def _end(self, one: Computation) -> None:
+        """Ends the lease of a computation if the server can be reached."""
+        perform = unprepared(self._sender)._perform
+        with suppress(CyberDBError):
+            try:
+                await perform(one.computed())
+            except ConnectionLost:
+                await perform(one.computed())
 
 
 class CyberList(ListMethods[V]):

@@ -27,6 +27,7 @@ def cached(
     key: Optional[Callable[..., Any]] = None,
     table: str = DEFAULT_TABLE,
     lease: Duration = DEFAULT_LEASE,
+    wait: Optional[Duration] = None,
 ) -> Callable[[F], F]:
     """A decorator that keeps the results of a function in a table, for all processes.
 
@@ -34,7 +35,7 @@ def cached(
         def report(year, full=False): ...
 
     For each key, one caller computes and the others wait, or get the stale result: see
-    CyberDict.get_or_compute, which has the same ttl, stale and lease. Errors are not kept. A
+    CyberDict.get_or_compute, which has the same ttl, stale, lease and wait. Errors are not kept. A
     coroutine function needs a client of aio.
 
     The default key is the module and the name of the function, a hash of the function, and the
@@ -49,8 +50,8 @@ def cached(
     as the self of a method: give key= then; TypeError if the function and the client do not fit;
     those of get_or_compute.
     """
-    Times(ttl, stale, lease)
-    options = {"ttl": ttl, "stale": stale, "lease": lease}
+    Times(ttl, stale, lease, wait)
+    options = {"ttl": ttl, "stale": stale, "lease": lease, "wait": wait}
 
     def decorate(function: F) -> F:
         _check(client, function)

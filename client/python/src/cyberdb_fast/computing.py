@@ -1,16 +1,18 @@
-"""Compute once: the times of get_or_compute, and the keys of cached."""
+"""Compute once: what get_or_compute asks for, and the keys of cached."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Callable, Generator, Optional, Set, Tuple
 
 from . import requests
-from .errors import CyberDBError
+from .errors import CyberDBError, LockTimeout
 from .expiry import Duration, milliseconds, wait_milliseconds
 from .fingerprint import fingerprint, name_of, no_key
 from .leases import Lease
 from .requests import Computing, Request, WaitingRequest
+from .table import preparation
 from .values import encode
 
 # The time, in seconds, after which another client takes over the computation of a lost one.
@@ -20,34 +22,94 @@ DEFAULT_LEASE = 30
 class Times:
     """The times of one get_or_compute, in milliseconds."""
 
-    def __init__(self, ttl: Optional[Duration], stale: Optional[Duration], lease: Duration) -> None:
+    def __init__(
+        self,
+        ttl: Optional[Duration],
+        stale: Optional[Duration],
+        lease: Duration,
+        wait: Optional[Duration],
+    ) -> None:
         """Errors: those of CyberDict.get_or_compute."""
         fresh = None if ttl is None else milliseconds(ttl, "ttl")
-        self._stale = 0 if stale is None else wait_milliseconds(stale, "stale")
-        if self._stale is None:
+        longer = 0 if stale is None else wait_milliseconds(stale, "stale")
+        if longer is None:
             raise ValueError("stale must be at most 100 years")
-        if fresh is None and self._stale:
+        if fresh is None and longer:
             raise ValueError("stale needs a ttl: without one, a value does not become stale")
-        self._ttl = None if fresh is None else fresh + self._stale
-        self._lease = milliseconds(lease, "lease")
+        self.stale = longer
+        self.ttl = None if fresh is None else fresh + longer
+        self.lease = milliseconds(lease, "lease")
+        self.wait = wait_milliseconds(wait)
 
-    def lease_for(self, t: bytes, key: Any, owner: Any) -> Lease:
-        """A lease of key, which owner asks for."""
-        lease = Lease(owner, self._lease, None)
-        token = lease.token
-        lease.renewing = lambda ttl: requests.renew_compute(t, key, token, ttl)
-        return lease
 
-    def asking(self, t: bytes, key: Any, lease: Lease) -> WaitingRequest[Computing]:
-        """The request for the value, or for the lease to compute it."""
-        return requests.dict_get_or_compute(t, key, lease.token, self._lease, self._stale or 0, None)
+# What this process computes now, as of Computation.place.
+_running: Set[Tuple[int, int, bytes, Any]] = set()
 
-    def storing(self, t: bytes, key: Any, value: Any, fence: int) -> Request[None]:
+
+class Computation:
+    """One get_or_compute: its requests, and its lease."""
+
+    def __init__(self, times: Times, t: bytes, key: Any, owner: Any, renewer: object) -> None:
+        """T is the name of the table, encoded; renewer renews the leases of the client."""
+        self._times, self._t, self._key = times, t, key
+        self._place = (id(renewer), id(owner), t, _hashable(key))
+        self.lease = Lease(owner, times.lease, None)
+        token = self.lease.token
+        self.lease.renewing = lambda ttl: requests.renew_compute(t, key, token, ttl)
+
+    def asking(self) -> WaitingRequest[Computing]:
+        """The request for the value, or for the lease to compute it.
+
+        It does not wait for a value that the caller itself is computing.
+        """
+        times = self._times
+        wait = 0 if self._place in _running else times.wait
+        return requests.dict_get_or_compute(self._t, self._key, self.lease.token, times.lease, times.stale, wait)
+
+    def waited_in_vain(self) -> None:
+        """Says what it means that the wait has ended; returns if it is to be waited again.
+
+        Errors: LockTimeout; RuntimeError if the caller itself is computing the value.
+        """
+        if self._place in _running:
+            raise RuntimeError(f"the computation of {self._key!r} asks for its own result")
+        if self._times.wait is not None:
+            raise LockTimeout(f"{self._key!r} was not computed within {self._times.wait / 1000} s")
+
+    @contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """While the function of the caller runs."""
+        _running.add(self._place)
+        try:
+            yield
+        finally:
+            _running.discard(self._place)
+
+    def storing(self, value: Any, fence: int) -> Request[None]:
         """The request that stores the value, unless the lease is lost."""
-        request = requests.dict_set(t, key, value)
-        if self._ttl is not None:
-            requests.with_ttl(request, self._ttl)
-        return requests.if_computing(request, t, key, fence)
+        request = requests.dict_set(self._t, self._key, value)
+        if self._times.ttl is not None:
+            requests.with_ttl(request, self._times.ttl)
+        return requests.if_computing(request, self._t, self._key, fence)
+
+    def computed(self) -> Request[bool]:
+        """The request that ends the lease."""
+        return requests.computed(self._t, self._key, self.lease.token)
+
+
+def _hashable(key: Any) -> Any:
+    try:
+        hash(key)
+    except TypeError:  # perhaps the server finds that it is no key
+        return encode(key)
+    return key
+
+
+def unprepared(sender: Any) -> Any:
+    """The sender below those that make requests durable, or fenced."""
+    while preparation(sender) is not None:
+        sender = sender._sender
+    return sender
 
 
 def default_key(function: Callable[..., Any]) -> Callable[[Tuple[Any, ...], Any], Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import (
     Any,
     Callable,
@@ -25,12 +24,12 @@ from typing import (
 
 from . import dict_snapshot, opcodes, requests
 from .clock import MONOTONIC
-from .computing import DEFAULT_LEASE, Times
-from .errors import LockLost, VersionMismatch
+from .computing import DEFAULT_LEASE, Computation, Times, unprepared
+from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds
 from .methods_sync import DictMethods
-from .requests import MISSING
-from .table import as_dict
+from .requests import MISSING, Request
+from .table import as_dict, preparation
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -133,41 +132,63 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         ttl: Optional[Duration] = None,
         stale: Optional[Duration] = None,
         lease: Duration = DEFAULT_LEASE,
+        wait: Optional[Duration] = None,
     ) -> V:
         """Returns the value of key; if it is absent, sets it to function() first.
 
-        Of all clients, one calls its function, and the others wait for the value. It is kept for
-        ttl; None: without a deadline. For the time stale after that, one client computes it anew,
-        and the others get the old one at once. If function fails, the error is raised, nothing is
-        stored, and the next client calls its own. If the client that computes is lost, another one
-        takes over when its lease, which is renewed while function runs, ends.
+        Of all clients, one calls its function, and the others wait for the value, each for wait
+        seconds at most; None: as long as it takes. The value is kept for ttl; None: for the ttl of
+        the dict, or without a deadline if it has none. For the time stale after ttl, one client
+        computes it anew, and the others get the old one at once. If function fails, the error is
+        raised, nothing is stored, and the next client calls its own. If the client that computes is
+        lost, another one takes over when its lease, which is renewed while function runs, ends.
 
-        Errors: those of function; ValueError, also if stale is given without ttl; TypeError.
+        The result is returned, and not stored, if the lease was lost meanwhile. It is lost if
+        storing it fails otherwise: that error is raised. In a fenced handle, the result is stored
+        while the lock is held; otherwise LockLost is raised.
+
+        Errors: those of function and of set; LockTimeout if the wait ended; RuntimeError if
+        function asks for the key that it computes; ValueError, also if stale is given without ttl;
+        TypeError.
         """
-        times = Times(ttl, stale, lease)
-        perform = self._perform
-        mine = times.lease_for(self._t, key, self._sender._background.owner())
-        while True:
-            found = self._perform_waiting(times.asking(self._t, key, mine))
-            if found.state in (requests.FRESH, requests.STALE):
-                return cast(V, found.value)
-            if found.state != requests.IN_VAIN:
-                break
-        mine.granted(MONOTONIC[0]())
         background = self._sender._background
-        background.renew(mine)
+        times = Times(ttl, stale, lease, wait)
+        one = Computation(times, self._t, key, background.owner(), background)
+        while (found := self._perform_waiting(one.asking())).state == requests.IN_VAIN:
+            one.waited_in_vain()
+        if found.state in (requests.FRESH, requests.STALE):
+            return cast(V, found.value)
+        one.lease.granted(MONOTONIC[0]())
+        background.renew(one.lease)
         try:
-            value = function()
-            with suppress(LockLost):  # then another client computes it, or has
-                perform(times.storing(self._t, key, value, found.fence))
+            with one.running():
+                value = function()
+            self._store(lambda: one.storing(value, found.fence))
         finally:
-            background.renewals.discard(mine)
-            try:
-                perform(requests.computed(self._t, key, mine.token))
-            except BaseException:
-                background.give_back(requests.computed(self._t, key, mine.token))
-                raise
+            background.renewals.discard(one.lease)
+            self._end(one)
         return value
+
+    def _store(self, storing: Callable[[], Request[None]]) -> None:
+        """Stores a computed value, unless another client computes it or has."""
+        try:
+            try:
+                self._perform(storing())
+            except ConnectionLost:
+                self._perform(storing())  # twice does what once does
+        except LockLost:
+            if preparation(self._sender) is not None:
+                self._perform(requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
+
+    def _end(self, one: Computation) -> None:
+        """Ends the lease of a computation, later if the server cannot be reached now."""
+        try:
+            unprepared(self._sender)._perform(one.computed())
+        except CyberDBError:
+            self._sender._background.give_back(one.computed())
+        except BaseException:
+            self._sender._background.give_back(one.computed())
+            raise
 
     def _stream_keys(self) -> Iterator[K]:
         return iter(self)

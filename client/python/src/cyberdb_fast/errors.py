@@ -92,7 +92,7 @@ class LockLost(CyberDBError):
 
 
 class LockTimeout(CyberDBError, TimeoutError):
-    """The lock did not become free within the time to wait. It is not held."""
+    """The lock did not become free within the time to wait, or a value was not computed."""
 
 
 class LeaseExpired(CyberDBError):

@@ -13,7 +13,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, CyberDict, LockTimeout, Proxy, Server, aio
+from cyberdb_fast import Client, CyberDict, LockLost, LockTimeout, Proxy, Server, aio
 from test_concurrency import run
 from test_subscriptions import Start, settle
 
@@ -238,6 +238,41 @@ def test_the_default_ttl_of_a_dict_counts(proxy: Proxy, new_name: Callable[[], s
     d = proxy.create_cyberdict(new_name(), ttl=60)
     d.get_or_compute("k", lambda: 1)
     assert 59 < (d.ttl("k") or 0) <= 60
+
+
+def test_a_fenced_handle_computes_while_its_lock_is_held(
+    d: CyberDict[Any, Any], proxy: Proxy, server: Server, new_name: Callable[[], str]
+) -> None:
+    name = new_name()
+
+    def late() -> int:
+        time.sleep(0.5)
+        return 1
+
+    with proxy.lock(name) as lock:
+        assert d.fenced(lock).get_or_compute("k", lambda: 1, ttl=60) == 1
+        assert d.durable.fenced(lock).get_or_compute("durable", lambda: 1) == 1
+    assert (d["k"], d["durable"]) == (1, 1)
+    lost = proxy.lock(name, ttl=0.3, renew=False)
+    lost.acquire()
+    with pytest.raises(LockLost):
+        d.fenced(lost).get_or_compute("late", late)
+    began = time.monotonic()
+    assert d.get_or_compute("late", lambda: 2) == 2
+    assert time.monotonic() - began < 5  # the lease has ended with the error
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as other:
+            table = await other.get_cyberdict(d.table_name)
+            async with other.lock(name) as lock:
+                assert await table.fenced(lock).get_or_compute("of a task", lambda: 1) == 1
+            lost = other.lock(name, ttl=0.3, renew=False)
+            await lost.acquire()
+            with pytest.raises(LockLost):
+                await table.fenced(lost).get_or_compute("late task", late)
+            assert await asyncio.wait_for(table.get_or_compute("late task", lambda: 2), 5) == 2
+
+    asyncio.run(story())
 
 
 def test_cached(client: Client, proxy: Proxy, new_name: Callable[[], str]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
+import socket
 import threading
 import time
 from typing import Any, Callable, List
@@ -201,3 +204,95 @@ def test_asyncio_ends_an_iteration_by_close(server: Server) -> None:
             assert await messages.receive() is None
 
     asyncio.run(story())
+
+
+def test_asyncio_ends_subscriptions_that_are_dropped(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            for n in range(70):  # the server allows 64
+                publishing = asyncio.ensure_future(publish(proxy, n))
+                async for message in proxy.subscribe("dropped"):
+                    assert message.value == n
+                    break
+                await publishing
+            gc.collect()
+            while await proxy.publish("dropped", 0):
+                await asyncio.sleep(0.01)
+
+    async def publish(proxy: aio.Proxy, n: int) -> None:
+        while not await proxy.publish("dropped", n):
+            await asyncio.sleep(0.005)
+
+    asyncio.run(story())
+
+
+def test_a_wait_ends_beside_that_of_another_task(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            async with proxy.subscribe("two tasks") as messages:
+                first = asyncio.ensure_future(messages.receive())
+                await asyncio.sleep(0.05)
+                began = time.monotonic()
+                assert await asyncio.wait_for(messages.receive(0.2), 5) is None
+                assert 0.2 <= time.monotonic() - began < 2
+                assert await asyncio.wait_for(messages.receive(0), 5) is None
+                waiting = [asyncio.ensure_future(messages.receive()) for _ in range(3)]
+                await asyncio.sleep(0.05)
+                waiting[0].cancel()
+                first.cancel()  # another one asks the server then
+                for n in range(2):
+                    await proxy.publish("two tasks", n)
+                got = await asyncio.wait_for(asyncio.gather(*waiting[1:]), 5)
+                assert sorted(message.value for message in got if message is not None) == [0, 1]
+
+    asyncio.run(story())
+
+
+def test_a_subscription_that_is_closed_while_it_subscribes_is_none(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            for turns in range(6):
+                messages = proxy.subscribe("closed early")
+                receiving = asyncio.ensure_future(messages.receive())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await messages.close()
+                assert await asyncio.wait_for(receiving, 5) is None
+            for turns in range(6):
+                messages = proxy.subscribe("closed early")
+                receiving = asyncio.ensure_future(messages.receive())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                receiving.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await receiving
+                await proxy.ping()
+                await messages.close()
+            while await proxy.publish("closed early", 0):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system cannot stop a process")
+def test_a_subscription_that_is_closed_while_it_subscribes_again_is_none(start: Start) -> None:
+    server = start()
+    assert server._process is not None
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        messages = proxy.subscribe("closed")
+        reader = threading.Thread(target=lambda: list(messages))
+        reader.start()
+        settle(lambda: proxy.info()["waiting_requests"] == 1)
+        link = messages._link
+        assert link is not None
+        os.kill(server._process.pid, signal.SIGSTOP)
+        try:
+            link.connection.socket.shutdown(socket.SHUT_RDWR)
+            settle(lambda: messages._link is None)  # it connects again, which the server does not answer
+            messages.close()
+        finally:
+            os.kill(server._process.pid, signal.SIGCONT)
+        reader.join(5)
+        assert not reader.is_alive()
+        settle(lambda: proxy.publish("closed", 1) == 0)
+        assert not messages._background.subscriptions

@@ -6,22 +6,26 @@ import asyncio
 import math
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Optional, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Deque, Iterable, Optional, TypeVar, Union
 
 from . import lock_requests
+from .affinity import PROCESS
 from .aio_time import finish
 from .aio_waiting import WaitingConnection
 from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 from .clock import MONOTONIC
 from .errors import Canceled, ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
-from .frames import OK, Reply
+from .frames import OK, VALUE_ERROR, Reply
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
-from .subscription import LIMIT, WAIT_MILLISECONDS, names_of
+from .requests import WaitingRequest
+from .subscription import ENDING_SECONDS, LIMIT, WAIT_MILLISECONDS, names_of
 
 if TYPE_CHECKING:
     from .aio import Proxy
+
+T = TypeVar("T")
 
 
 class Subscription:
@@ -32,14 +36,14 @@ class Subscription:
     """
 
     def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
-        self._proxy = proxy
+        self._proxy, self._process = proxy, PROCESS[0]
         self._channels, self._prefixes = names_of(channels, prefix)
         self._messages: Deque[Message] = deque()
         self._missed = 0  # before the next message
         self._connection: Optional[WaitingConnection] = None  # on which the server knows it
         self._id = 0
         self._subscribed = False  # it was, before its connection was lost
-        self._turn: Optional[asyncio.Lock] = None  # of the task that receives: the server allows one
+        self._turn: Optional[asyncio.Future[None]] = None  # done when another task may ask for messages
         self._receiving: Optional[asyncio.Future[Any]] = None
         self._closed = False
 
@@ -47,18 +51,18 @@ class Subscription:
         """As cyberdb_fast.Subscription.receive."""
         milliseconds = wait_milliseconds(wait)
         until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000
-        if self._turn is None:
-            self._turn = asyncio.Lock()
-        async with self._turn:
-            while not self._closed:
-                if self._messages:
-                    return self._messages.popleft()
-                left = None if until is None else until - MONOTONIC[0]()
-                if left is not None and left <= 0 and milliseconds:
-                    return None
+        while not self._closed:
+            if self._messages:
+                return self._messages.popleft()
+            left = None if until is None else until - MONOTONIC[0]()
+            if left is not None and left <= 0 and milliseconds:
+                return None
+            if self._turn is None:
                 await self._fetch(left)
-                if milliseconds == 0 and not self._messages:
-                    return None
+            else:  # the server allows one task to receive
+                await asyncio.wait([self._turn], timeout=left)
+            if milliseconds == 0 and not self._messages:
+                return None
         return None
 
     def __aiter__(self) -> Subscription:
@@ -84,40 +88,75 @@ class Subscription:
 
     async def __aenter__(self) -> Subscription:
         if self._connection is None and not self._closed:
-            await self._subscribe()
+            await self._unless_closed(self._subscribe())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and not self._closed and self._process == PROCESS[0]:
+            with suppress(RuntimeError):  # the loop is closed, and so is the connection
+                connection._loop.call_soon_threadsafe(connection.post, lock_requests.unsubscribe(self._id))
+
     async def _fetch(self, left: Optional[float]) -> None:
         """Waits for messages, for left seconds at most; subscribes again first if necessary."""
-        connection = self._connection
-        if connection is None or not connection.usable:
-            connection = await self._subscribe()
+        self._turn = turn = asyncio.get_running_loop().create_future()
+        try:
+            connection = self._connection
+            if connection is None or not connection.usable:
+                connection = await self._unless_closed(self._subscribe())
+            if connection is not None and not self._closed:
+                await self._receive(connection, left)
+        finally:
+            self._turn = None
+            turn.set_result(None)
+
+    async def _receive(self, connection: WaitingConnection, left: Optional[float]) -> None:
+        """Sends one RECEIVE; again if an earlier one, which was cancelled, has not ended yet."""
         wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
         request = lock_requests.receive(self._id, LIMIT, wait)
         request.undo = self._keep
-        self._receiving = receiving = asyncio.ensure_future(connection.exchange_waiting(request))
+        until = MONOTONIC[0]() + ENDING_SECONDS
+        with suppress(Canceled):
+            try:
+                while (reply := await self._ask(connection, request)) is not None:
+                    if reply.status != VALUE_ERROR or MONOTONIC[0]() >= until:
+                        request.result(reply)
+                        self._keep(reply)
+                        return
+                    await asyncio.sleep(FIRST_PAUSE_SECONDS)
+            except (ConnectionLost, KeyError):
+                self._connection = None
+
+    async def _ask(self, connection: WaitingConnection, request: WaitingRequest[Any]) -> Optional[Reply]:
+        """The reply to a RECEIVE; None if the subscription is closed."""
+        if self._closed:
+            return None
+        receiving = asyncio.ensure_future(connection.exchange_waiting(request))
         try:
-            reply = await receiving
-            request.result(reply)
-            self._keep(reply)
-        except (ConnectionLost, KeyError):
-            self._connection = None
-        except DisconCyberDBError:
-            if not self._closed:
-                raise
-        except Canceled:
-            pass
+            return await self._unless_closed(receiving)
         except asyncio.CancelledError:
             if receiving.done() and not receiving.cancelled() and receiving.exception() is None:
                 self._keep(receiving.result())  # it came at the same moment
+            raise
+
+    async def _unless_closed(self, work: Awaitable[T]) -> Optional[T]:
+        """The result of work; None if close() has ended it."""
+        self._receiving = receiving = asyncio.ensure_future(work)
+        try:
+            return await receiving
+        except DisconCyberDBError:
+            if not self._closed:
+                raise
+        except asyncio.CancelledError:
             if not (self._closed and receiving.cancelled()):
                 receiving.cancel()
                 raise
         finally:
             self._receiving = None
+        return None
 
     def _keep(self, reply: Reply) -> None:
         """Keeps the messages of a reply, also if the task that has asked for them is cancelled."""
@@ -130,24 +169,34 @@ class Subscription:
             self._messages.append(Message(channel, value, self._missed))
             self._missed = 0
 
-    async def _subscribe(self) -> WaitingConnection:
-        """Subscribes; after a lost connection, it tries for request_timeout."""
+    async def _subscribe(self) -> Optional[WaitingConnection]:
+        """Subscribes; after a lost connection, it tries for request_timeout.
+
+        The connection on which the server knows the subscription; None if it was closed meanwhile.
+        """
         client = self._proxy._client
         if self._subscribed:
             self._missed = UNKNOWN
         until, pause = NEVER, FIRST_PAUSE_SECONDS
         if client.request_timeout is not None:
             until = MONOTONIC[0]() + client.request_timeout
-        while True:
+        while not self._closed:
             try:
                 self._proxy._check()
-                request = lock_requests.subscribe(self._channels, self._prefixes)
-                connection = await client.connection()
-                self._id = request.result((await connection.exchange(request))[0])
-                self._connection, self._subscribed = connection, True
-                return connection
+                await finish(self._subscribe_on(await client.connection()))
+                return self._connection
             except (ConnectionLost, ServerUnreachable):
                 if not self._subscribed or MONOTONIC[0]() >= until:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
+        return None
+
+    async def _subscribe_on(self, connection: WaitingConnection) -> None:
+        """Sends SUBSCRIBE. It runs to its end: the server must not know what nobody refers to."""
+        request = lock_requests.subscribe(self._channels, self._prefixes)
+        number = request.result((await connection.exchange(request))[0])
+        if self._closed or (self._connection is not None and self._connection.usable):
+            connection.post(lock_requests.unsubscribe(number))
+        else:
+            self._id, self._connection, self._subscribed = number, connection, True

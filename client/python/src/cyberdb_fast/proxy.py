@@ -263,7 +263,7 @@ class Proxy:
                 for message in messages:
                     print(message.channel, message.value)
 
-        Errors: ValueError if there is no channel; TypeError; Overloaded if the client has too many.
+        Errors: ValueError if there is no channel; TypeError; Overloaded if the client has 64.
         """
         return Subscription(self, channels, prefix)
 

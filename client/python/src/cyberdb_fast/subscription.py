@@ -16,9 +16,10 @@ from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Call, Link, dead
 from .clock import MONOTONIC
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
-from .frames import CANCELED, KEY_ERROR, milliseconds_of
+from .frames import CANCELED, KEY_ERROR, VALUE_ERROR, Reply, milliseconds_of
 from .leases import NEVER
-from .lock_requests import UNKNOWN, Message
+from .lock_requests import UNKNOWN, Message, Messages
+from .requests import WaitingRequest
 
 if TYPE_CHECKING:
     from .proxy import Proxy
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 LIMIT = 100
 # How long one request waits for messages in the server, in milliseconds.
 WAIT_MILLISECONDS = 60_000
+# How long a request that was cancelled may take to end in the server.
+ENDING_SECONDS = 5.0
 
 
 def names_of(channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> Tuple[List[str], List[str]]:
@@ -154,29 +157,39 @@ class Subscription:
             self._turn.release()
 
     def _receive(self, left: Optional[float]) -> None:
-        """Sends one RECEIVE; subscribes again first if the connection was lost."""
+        """Receives messages; subscribes again first if the connection was lost."""
         wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
         link = self._link
         if link is None or link is not self._background.main:
             self._subscribe_again()
         request = lock_requests.receive(self._id, LIMIT, wait)
-        call = Call(request, deadline_of(request, self._background.settings), self._arrived, self._link)
-        self._receiving.append(call)
-        try:
-            reply = self._background.wait(call, wait / 1000)
-        except ConnectionLost:
-            self._link = None
+        until = MONOTONIC[0]() + ENDING_SECONDS
+        while not self._closed:
+            reply = self._ask(request, wait)
+            if reply is None or reply.status != VALUE_ERROR or MONOTONIC[0]() >= until:
+                break
+            time.sleep(FIRST_PAUSE_SECONDS)  # an earlier one, which was cancelled, has not ended yet
+        else:
             return
-        except DisconCyberDBError:
-            if not self._closed:
-                raise
-            return
-        finally:
-            self._receiving.remove(call)
-        if reply.status == KEY_ERROR:
+        if reply is None or reply.status == KEY_ERROR:
             self._link = None
         elif reply.status and reply.status != CANCELED:
             request.result(reply)
+
+    def _ask(self, request: WaitingRequest[Messages], wait: int) -> Optional[Reply]:
+        """The reply to a RECEIVE; None if the connection was lost, or if it is closed."""
+        call = Call(request, deadline_of(request, self._background.settings), self._arrived, self._link)
+        self._receiving.append(call)
+        try:
+            return self._background.wait(call, wait / 1000)
+        except ConnectionLost:
+            return None
+        except DisconCyberDBError:
+            if not self._closed:
+                raise
+            return None
+        finally:
+            self._receiving.remove(call)
 
     def _arrived(self, call: Call) -> None:
         """Keeps what a RECEIVE has brought, also if its caller was interrupted.
@@ -195,10 +208,28 @@ class Subscription:
     def _subscribe(self) -> None:
         background = self._background
         request = lock_requests.subscribe(self._channels, self._prefixes)
-        call = Call(request, milliseconds_of(background.settings.request_timeout))
+        call = Call(request, milliseconds_of(background.settings.request_timeout), self._subscribed)
         background.subscriptions.add(self._reference)
-        self._id = request.result(background.wait(call, 0))
-        self._link = call.link
+        try:
+            request.result(background.wait(call, 0))
+        finally:
+            if self._closed:
+                background.subscriptions.discard(self._reference)
+
+    def _subscribed(self, call: Call) -> None:
+        """Notes the subscription, or ends it if it is not needed any more.
+
+        The background calls it, also if the caller was interrupted.
+        """
+        if call.reply is None or call.reply.status:
+            return
+        number = call.request.result(call.reply)
+        needed = call.link is not self._link
+        if needed:
+            self._id, self._link = number, call.link
+        if self._closed or not needed:
+            milliseconds = milliseconds_of(self._background.settings.request_timeout)
+            self._background.post(Call(lock_requests.unsubscribe(number), milliseconds, only_on=call.link))
 
     def _subscribe_again(self) -> None:
         """Subscribes after a lost connection, which it tries for request_timeout."""

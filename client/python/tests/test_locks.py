@@ -7,10 +7,12 @@ import gc
 import os
 import platform
 import random
+import socket
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from typing import Any, Callable, Dict, List
 
 import pytest
@@ -206,9 +208,102 @@ def test_the_lock_of_a_thread_that_has_ended_is_not_renewed(proxy: Proxy, new_na
     thread.join()
     assert lock.locked()
     free_within(proxy, lock.name, 3)
-    assert lock.lost
-    with pytest.raises(LockLost):
-        lock.release()
+    with lock:  # the hold of the thread is forgotten
+        assert len(lock._holds) == 1
+
+
+def test_a_thread_has_no_part_in_what_another_one_holds(proxy: Proxy, new_name: NewName) -> None:
+    lock, acquired, over = proxy.lock(new_name()), threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        with lock:
+            acquired.set()
+            over.wait(20)
+            return lock.lost
+
+    with ThreadPoolExecutor(1) as threads:
+        holder = threads.submit(hold)
+        assert acquired.wait(20)
+        assert not lock.acquire(timeout=0.1)
+        with pytest.raises(RuntimeError, match="not held by the caller"):
+            lock.release()
+        assert lock.locked()
+        assert (lock.fence, lock.lost) == (None, False)
+        assert "not held by the caller" in repr(lock)
+        over.set()
+        assert holder.result() is False
+    assert not lock.locked()
+
+
+class Relay:
+    """Passes bytes on to a server. Once cut, it closes each connection that a client sends on."""
+
+    def __init__(self, server: Server) -> None:
+        self._port = int(server.url.rpartition(":")[2])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"cyberdb://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.cuts = 0  # connections to be cut
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self) -> None:
+        with self._listener, suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._port))
+                for source, sink, checks in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._pass_on, args=(source, sink, checks), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, checks: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if checks and self.cuts:
+                    self.cuts -= 1
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        if not checks:
+            source.close()
+            sink.close()
+
+
+def test_a_release_whose_connection_is_lost_tells_whether_the_lock_was(server: Server, new_name: NewName) -> None:
+    with Relay(server) as relay, cyberdb_fast.connect(relay.url, password=PASSWORD) as client:
+        proxy = client.get_proxy()
+        proxy.connect()
+        lock = proxy.lock(new_name(), ttl=0.2, renew=False)
+        for pause, context in ((0.0, nullcontext()), (0.3, pytest.raises(LockLost))):
+            lock.acquire()
+            time.sleep(pause)
+            relay.cuts = 1
+            with context:
+                lock.release()
+            assert relay.cuts == 0
+            assert not lock.locked()
+
+
+def test_a_release_of_a_task_whose_connection_is_lost(server: Server, new_name: NewName) -> None:
+    async def story(url: str) -> None:
+        async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            lock = proxy.lock(new_name(), ttl=0.2, renew=False)
+            for pause, context in ((0.0, nullcontext()), (0.3, pytest.raises(LockLost))):
+                await lock.acquire()
+                await asyncio.sleep(pause)
+                relay.cuts = 1
+                with context:
+                    await lock.release()
+                assert relay.cuts == 0
+                assert not await lock.locked()
+
+    with Relay(server) as relay:
+        asyncio.run(story(relay.url))
 
 
 def test_the_lock_that_nobody_refers_to_is_not_renewed(proxy: Proxy, new_name: NewName) -> None:
@@ -296,17 +391,17 @@ def test_a_waiter_asks_again_after_a_restart(start: Start) -> None:
 
 def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_name: NewName) -> None:
     lock, elements = proxy.lock(new_name(), ttl=0.3, renew=False), new_list()
-    fenced = d.fenced(lock)
-    with pytest.raises(LockLost, match="is not held"):
-        fenced["k"] = 0
+    with pytest.raises(LockLost, match="is not held by the caller"):
+        d.fenced(lock)
     lock.acquire()
+    fenced, late_list = d.fenced(lock), elements.fenced(lock)
     fenced["k"] = 1
     assert fenced["k"] == 1
     assert list(fenced) == ["k"]
     fenced.durable.set("k", 2, ttl=60)
     d.durable.fenced(lock).set("k", 3)
     fenced.modify("k", lambda v: v + 1)
-    elements.fenced(lock).append(1)
+    late_list.append(1)
     with proxy.pipeline() as pipe:
         first = pipe.on(fenced).increment("k")
         second = pipe.on(elements.fenced(lock)).pop()
@@ -318,7 +413,7 @@ def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_
         lambda: fenced["k"],
         lambda: list(fenced),
         lambda: fenced.modify("k", lambda v: 9),
-        lambda: elements.fenced(lock).append(9),
+        lambda: late_list.append(9),
     ):
         with pytest.raises(LockLost) as e:
             request()
@@ -333,6 +428,22 @@ def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_
     assert (d["k"], list(elements)) == (5, [])
     with pytest.raises(LockLost):
         lock.release()
+
+
+def test_a_fenced_table_has_the_fence_of_one_hold(d: CyberDict[Any, Any], proxy: Proxy, new_name: NewName) -> None:
+    lock = proxy.lock(new_name())
+    with lock:
+        first = d.fenced(lock)
+        with ThreadPoolExecutor(1) as threads:  # that another thread may use
+            threads.submit(first.set, "k", 1).result()
+    with lock:
+        with pytest.raises(LockLost) as e:
+            first["k"] = 2
+        assert e.value.fence == lock.fence
+        d.fenced(lock)["k"] = 3
+    with proxy.lock(lock.name), pytest.raises(LockLost):
+        first["k"] = 4
+    assert d["k"] == 3
 
 
 def test_no_fenced_write_of_a_former_owner_comes_after_one_of_the_next(proxy: Proxy, new_name: NewName) -> None:
@@ -388,20 +499,24 @@ def test_waiting_threads_hold_no_connection(server: Server, new_name: NewName) -
 
 
 def test_a_wait_is_not_limited_by_request_timeout(server: Server, proxy: Proxy, new_name: NewName) -> None:
-    with (
-        connect(server, request_timeout=0.3) as client,
-        client.get_proxy() as impatient,
-        proxy.lock(new_name()) as lock,
-    ):
+    lock, over = proxy.lock(new_name()), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            over.wait(20)
+            time.sleep(1)
+
+    with connect(server, request_timeout=0.3) as client, client.get_proxy() as impatient:
+        holder = threading.Thread(target=hold)
+        holder.start()
+        settle(lock.locked)
         began = time.monotonic()
         assert not impatient.lock(lock.name).acquire(timeout=1.2)
         assert 1.2 <= time.monotonic() - began < 4
-        thread = threading.Timer(1.0, lock.release)
-        thread.start()
-        with impatient.lock(lock.name):
+        over.set()
+        with impatient.lock(lock.name, wait=20):
             pass
-        thread.join()
-        lock.acquire()
+        holder.join()
 
 
 def test_a_wait_without_end_notices_a_server_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -593,17 +708,19 @@ proxy.connect()
 lock = proxy.lock("l", ttl=0.9)
 lock.acquire()
 d = proxy.create_cyberdict("d")
+fenced = d.fenced(lock)
 pid = os.fork()
 if not pid:
     status = 1
     try:
         assert lock.lost
-        for use in (lock.release, lambda: d.fenced(lock).set("k", 1)):
+        assert lock.fence is None
+        for use in (lambda: fenced.set("k", 1), lambda: d.fenced(lock), lock.release):
             try:
                 use()
                 raise AssertionError
             except cyberdb_fast.LockLost as e:
-                assert "child owns nothing" in str(e) or "is not held" in str(e), e
+                assert "child owns nothing" in str(e), e
         assert lock.locked()  # of the parent
         with proxy.lock("of the child", ttl=0.9) as own:
             time.sleep(1.2)
@@ -705,7 +822,11 @@ def test_the_lock_of_a_task_that_has_ended_is_not_renewed(server: Server) -> Non
     async def story() -> None:
         async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
             gone, mine = proxy.lock("of a task that is gone", ttl=0.6), proxy.lock("of this task", ttl=0.6)
-            await asyncio.ensure_future(gone.acquire())
+
+            async def acquire() -> None:
+                await gone.acquire()
+
+            await asyncio.ensure_future(acquire())
             await mine.acquire()
             assert await gone.locked()
             async with proxy.lock(gone.name, wait=5):
@@ -713,7 +834,7 @@ def test_the_lock_of_a_task_that_has_ended_is_not_renewed(server: Server) -> Non
             await asyncio.sleep(1)
             assert not mine.lost
             await mine.release()
-            with pytest.raises(LockLost):
+            with pytest.raises(RuntimeError, match="not held by the caller"):
                 await gone.release()
             with pytest.raises(KeyError) as e:
                 async with proxy.lock("short", ttl=0.05, renew=False):
@@ -726,3 +847,43 @@ def test_the_lock_of_a_task_that_has_ended_is_not_renewed(server: Server) -> Non
             assert not await mine.locked()
 
     asyncio.run(story())
+
+
+def test_the_owner_is_the_task_that_calls(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            first, second, third = (proxy.lock(f"called {n}", ttl=0.6) for n in range(3))
+            assert await asyncio.wait_for(first.acquire(), 5)
+            assert await asyncio.gather(second.acquire(), asyncio.ensure_future(third.acquire())) == [True, True]
+            await asyncio.sleep(1.2)
+            for lock in (first, second, third):
+                assert lock.fence is not None
+                assert not lock.lost
+                assert await lock.locked()
+
+                async def use(lock: aio.Lock = lock) -> None:
+                    assert not await lock.acquire(timeout=0.05)
+                    await lock.release()
+
+                with pytest.raises(RuntimeError, match="not held by the caller"):
+                    await asyncio.ensure_future(use())
+                await asyncio.wait_for(lock.release(), 5)
+                assert not await lock.locked()
+
+    asyncio.run(story())
+
+
+def test_an_event_loop_that_runs_nothing_else_acquires_a_lock(server: Server) -> None:
+    async def made() -> aio.Client:
+        return await aio.connect(server.url, password=PASSWORD)
+
+    with asyncio.Runner() if sys.version_info >= (3, 11) else nullcontext() as runner:
+        if runner is None:
+            pytest.skip("there is no asyncio.Runner")
+        client = runner.run(made())
+        proxy = client.get_proxy()
+        runner.run(proxy.connect())
+        lock = proxy.lock("of a loop", ttl=0.5)
+        assert runner.run(lock.acquire())
+        assert runner.run(lock.locked())
+        runner.run(client.close())

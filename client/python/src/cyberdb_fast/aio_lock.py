@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Coroutine, Optional
 
 from . import lock_requests
 from .aio_time import current_task, finish
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Lock(BaseLock):
     """A lock in the server, which all its clients share; use it in `async with`.
 
-    It is cyberdb_fast.Lock, whose owner is a task. A task of the client renews the lease while the
-    task that acquired the lock is not done.
+    It is cyberdb_fast.Lock, whose owner is the task that calls acquire(), also if another one
+    awaits it, as asyncio.wait_for and gather do. A task of the client renews the lease while the
+    owner is not done.
     """
 
     def __init__(
@@ -36,12 +37,16 @@ class Lock(BaseLock):
         super().__init__(name, ttl, wait, renew, max_hold, reentrant, n)
         self._proxy = proxy
 
-    async def acquire(self, blocking: bool = True, timeout: Duration = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: Duration = -1) -> Coroutine[Any, Any, bool]:
         """As cyberdb_fast.Lock.acquire."""
+        return self._acquire(self._owner(), blocking, timeout)
+
+    async def _acquire(self, caller: Any, blocking: bool, timeout: Duration) -> bool:
         wait = self._wait_of(blocking, timeout)
-        if self._enter_again():
+        owner = caller or self._owner()  # without a caller, as in asyncio.run(lock.acquire()): this task
+        if self._enter_again(owner):
             return True
-        hold = self._new_hold()
+        hold = self._new_hold(owner)
         asked_at = MONOTONIC[0]()
         try:
             fence = await self._proxy._perform_waiting(self._acquiring(hold, wait))
@@ -53,14 +58,17 @@ class Lock(BaseLock):
             return False
         hold.fence = fence
         hold.granted(asked_at if wait == 0 else MONOTONIC[0]())
-        self._holds.append(hold)
+        self._add(hold)
         if self._renew:
             self._proxy._client.keeper.renew(hold)
         return True
 
-    async def release(self) -> None:
+    def release(self) -> Coroutine[Any, Any, None]:
         """As cyberdb_fast.Lock.release. If it is cancelled, the lock is released all the same."""
-        hold = self._to_release()
+        return self._release(self._owner())
+
+    async def _release(self, caller: Any) -> None:
+        hold = self._to_release(caller or self._owner())
         if hold is None:
             return
         self._drop(hold)
@@ -74,8 +82,8 @@ class Lock(BaseLock):
         try:
             return await client.perform(self._unlocking(hold))
         except ConnectionLost:
-            await client.perform(self._unlocking(hold))
-            return True  # perhaps the first request has released it
+            # Perhaps the first request has released it.
+            return await client.perform(self._unlocking(hold)) or not hold.lost
 
     async def locked(self) -> bool:
         """Whether anybody holds it, in any process."""

@@ -78,8 +78,8 @@ class Handle:
         return type(self)(Prepared(self._sender, requests.durable), self._name)
 
     def fenced(self, lock: Fence) -> Self:
-        """The same table, for requests while lock is held. See CyberDict.fenced."""
-        return type(self)(Prepared(self._sender, lock.fence_request), self._name)
+        """The same table, for requests while the caller's hold lasts. See CyberDict.fenced."""
+        return type(self)(Prepared(self._sender, lock.fencing()), self._name)
 
     __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, List, Optional
 
 from . import lock_requests
+from .affinity import PROCESS
 from .errors import CyberDBError, DisconCyberDBError, LockLost
 from .expiry import Duration, milliseconds, wait_milliseconds
 from .leases import Lease
 from .requests import Request, WaitingRequest
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from .table import Prepare
 
 MAX_SEMAPHORE = 1024
 
@@ -59,65 +61,69 @@ class BaseLock:
 
     @property
     def fence(self) -> Optional[int]:
-        """The fencing token of the caller's hold; None if there is none.
+        """The fencing token of the caller's hold; None if there is none, as in a forked child.
 
         Each acquisition of a lock gets a larger one, over restarts of the server too.
         """
-        hold = self._mine()
-        return None if hold is None else hold.fence
+        hold = self._mine(self._owner())
+        return None if hold is None or hold.is_inherited() else hold.fence
 
     @property
     def lost(self) -> bool:
         """Whether the caller's lease has ended, or may have ended because it was not renewed.
 
-        False if the caller does not hold the lock.
+        False if the caller, which is a thread, greenlet or task, does not hold the lock.
         """
-        hold = self._mine()
+        hold = self._mine(self._owner())
         return hold is not None and hold.lost
 
-    def fence_request(self, request: Request[T]) -> Request[T]:
-        """Makes request fail unless the caller's hold lasts; see CyberDict.fenced.
+    def fencing(self) -> Prepare:
+        """What makes a request fail unless the caller's present hold lasts; see CyberDict.fenced.
 
-        Errors: LockLost if the caller does not hold the lock.
+        Errors: LockLost if the caller does not hold the lock; that function's: LockLost in a forked
+        child.
         """
-        hold = self._mine()
+        hold = self._mine(self._owner())
         if hold is None:
-            raise LockLost(f"lock {self._name!r} is not held: the fenced request was not sent")
+            raise LockLost(f"lock {self._name!r} is not held by the caller: it has no fence")
         if hold.is_inherited():
             raise self._of_parent()
-        lock_requests.if_fence(request, self._name, hold.fence)
-        return request
+        fence, process = hold.fence, hold.process  # not the hold: what nothing refers to is not renewed
+
+        def fence_request(request: Request[Any]) -> Request[Any]:
+            if process != PROCESS[0]:
+                raise self._of_parent()
+            return lock_requests.if_fence(request, self._name, fence)
+
+        return fence_request
 
     def __repr__(self) -> str:
-        hold = self._mine()
-        state = "not held" if hold is None else "lost" if hold.lost else f"held, fence {hold.fence}"
+        hold = self._mine(self._owner())
+        state = "not held by the caller" if hold is None else "lost" if hold.lost else f"held, fence {hold.fence}"
         return f"<{type(self).__name__} {self._name!r}: {state}>"
 
     def _owner(self) -> Any:
         """The caller: its thread, greenlet or task."""
         raise NotImplementedError
 
-    def _mine(self) -> Optional[Hold]:
-        """The newest hold of the caller, or else of anybody in this process."""
-        holds = self._holds[::-1]
-        owner = self._owner()
-        return next((hold for hold in holds if hold.is_owned_by(owner)), holds[0] if holds else None)
+    def _mine(self, owner: Any) -> Optional[Hold]:
+        """The newest hold of owner; in a forked child, perhaps one that its parent has."""
+        return next((hold for hold in self._holds[::-1] if hold.is_owned_by(owner)), None)
 
-    def _enter_again(self) -> bool:
-        """Whether the lock is reentrant and the caller holds it already; then it is counted."""
+    def _enter_again(self, owner: Any) -> bool:
+        """Whether the lock is reentrant and owner holds it already; then it is counted."""
         if not self._reentrant:
             return False
-        owner = self._owner()
         for hold in self._holds:
-            if hold.is_owned_by(owner):
+            if hold.is_owned_by(owner) and not hold.is_inherited():
                 if hold.lost:
                     raise LockLost(f"lock {self._name!r} was lost while it was held: release it first")
                 hold.count += 1
                 return True
         return False
 
-    def _new_hold(self) -> Hold:
-        hold = Hold(self._owner(), self._ttl, self._max_hold)
+    def _new_hold(self, owner: Any) -> Hold:
+        hold = Hold(owner, self._ttl, self._max_hold)
         name, token = self._encoded, hold.token
         hold.renewing = lambda ttl: lock_requests.renew_lock(name, token, ttl)
         return hold
@@ -125,14 +131,22 @@ class BaseLock:
     def _acquiring(self, hold: Hold, wait: Optional[int]) -> WaitingRequest[Optional[int]]:
         return lock_requests.lock(self._encoded, hold.token, self._ttl, wait, self._n)
 
-    def _to_release(self) -> Optional[Hold]:
-        """The caller's hold, to be released; None if it is held on, being reentrant.
+    def _add(self, hold: Hold) -> None:
+        """Notes a hold, and forgets those that can be released by no caller any more."""
+        for other in self._holds[::-1]:
+            if other.lost and not other.has_owner():
+                with suppress(ValueError):  # another thread has forgotten it
+                    self._holds.remove(other)
+        self._holds.append(hold)
 
-        Errors: RuntimeError if nothing is held.
+    def _to_release(self, owner: Any) -> Optional[Hold]:
+        """The hold of owner, to be released; None if it is held on, being reentrant.
+
+        Errors: RuntimeError if owner holds nothing.
         """
-        hold = self._mine()
+        hold = self._mine(owner)
         if hold is None:
-            raise RuntimeError(f"lock {self._name!r} is not held: it cannot be released")
+            raise RuntimeError(f"lock {self._name!r} is not held by the caller: it cannot be released")
         if self._reentrant and hold.count > 1:
             hold.count -= 1
             return None

@@ -54,8 +54,12 @@ class Lease:
         return self._lost or self.is_inherited() or MONOTONIC[0]() >= self._until
 
     def is_owned_by(self, owner: Any) -> bool:
-        """Whether owner, in this process, has it."""
-        return self._owner() is owner and not self.is_inherited()
+        """Whether owner has it, or has had it in the process that was forked."""
+        return owner is not None and self._owner() is owner
+
+    def has_owner(self) -> bool:
+        """Whether its owner still runs."""
+        return _is_alive(self._owner())
 
     def is_inherited(self) -> bool:
         """Whether it is the parent's, and this process is a forked child."""
@@ -63,7 +67,7 @@ class Lease:
 
     def is_kept(self) -> bool:
         """Whether it is to be renewed: its owner lives and has not released it."""
-        return not self.released and not self.lost and _is_alive(self._owner())
+        return not self.released and not self.lost and self.has_owner()
 
     def next_ttl(self, now: float) -> int:
         """The time to renew the lease for, in milliseconds; 0 or less if max_hold is over."""

@@ -22,7 +22,8 @@ class Lock(BaseLock):
 
     The methods are those of threading.Lock. The server gives the lock to the caller that has waited
     longest, for a lease of ttl. A thread of the client renews the lease while the thread or
-    greenlet that acquired the lock lives. Threads may share one Lock: each has what it acquired.
+    greenlet that acquired the lock lives. Threads may share one Lock: each has, and releases, what
+    it has acquired itself. When the client is closed, leases are not renewed any more.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Lock(BaseLock):
         Errors: those of each request; LockLost if a reentrant lock was lost by the caller.
         """
         wait = self._wait_of(blocking, timeout)
-        if self._enter_again():
+        owner = self._owner()
+        if self._enter_again(owner):
             return True
-        hold = self._new_hold()
+        hold = self._new_hold(owner)
         try:
             request = self._acquiring(hold, wait)
             asked_at = MONOTONIC[0]()
@@ -57,7 +59,7 @@ class Lock(BaseLock):
                 return False
             hold.fence = fence
             hold.granted(asked_at if request.wait == 0 else MONOTONIC[0]())
-            self._holds.append(hold)
+            self._add(hold)
             if self._renew:
                 self._proxy._client.background.renew(hold)
         except BaseException as e:
@@ -67,12 +69,13 @@ class Lock(BaseLock):
         return True
 
     def release(self) -> None:
-        """Releases the lock: what the caller has acquired, or else any thread of this process.
+        """Releases what the caller has acquired.
 
-        Errors: LockLost if the lease had ended, or if a forked child releases what its parent has;
-        RuntimeError if nothing is held.
+        Errors: LockLost if the lease had ended, or may have ended while the connection was lost, or
+        if a forked child releases what its parent has; RuntimeError if the caller holds nothing,
+        also if another thread does.
         """
-        hold = self._to_release()
+        hold = self._to_release(self._owner())
         if hold is None:
             return
         try:
@@ -91,8 +94,8 @@ class Lock(BaseLock):
         try:
             return self._proxy._send(self._unlocking(hold))
         except ConnectionLost:
-            self._proxy._send(self._unlocking(hold))
-            return True  # perhaps the first request has released it
+            # Perhaps the first request has released it.
+            return self._proxy._send(self._unlocking(hold)) or not hold.lost
 
     def locked(self) -> bool:
         """Whether anybody holds it, in any process."""

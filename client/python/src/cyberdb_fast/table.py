@@ -33,8 +33,11 @@ Prepare = Callable[[Request[Any]], Request[Any]]
 class Fence(Protocol):
     """A lock. Its fence makes a request fail if the lock is not held any more."""
 
-    def fence_request(self, request: Request[T]) -> Request[T]:
-        """Gives request the fence; returns request. Errors: LockLost if the lock is not held."""
+    def fencing(self) -> Prepare:
+        """What gives a request the fence that the caller has now.
+
+        Errors: LockLost if the caller does not hold the lock.
+        """
         ...
 
 
@@ -111,12 +114,13 @@ class Handle:
         return type(self)(Prepared(self._sender, durable), self._name)
 
     def fenced(self, lock: Fence) -> Self:
-        """The same table; each request is done only while lock, which is held, is held.
+        """The same table; each request is done only while the caller's present hold of lock lasts.
 
-        The server checks that at the moment at which it executes the request. Errors, besides those
-        of each method: LockLost, with nothing done.
+        The server checks that at the moment at which it executes the request. When the lock is
+        acquired again, another fenced table is needed. Errors: LockLost if the caller does not hold
+        the lock; of each method: LockLost, with nothing done.
         """
-        return type(self)(Prepared(self._sender, lock.fence_request), self._name)
+        return type(self)(Prepared(self._sender, lock.fencing()), self._name)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

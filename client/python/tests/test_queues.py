@@ -250,7 +250,8 @@ other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
 other.connect()
 proxy = client.get_proxy()
 proxy.connect()
-mine, theirs = proxy.create_cyberlist("q"), other.get_cyberlist("q")
+mine = proxy.create_cyberlist("q", max_deliveries=1, dead_letter="dead")
+theirs, dead = other.get_cyberlist("q"), other.create_cyberlist("dead")
 signal.signal(signal.SIGALRM, strike)
 dice = random.Random(7)
 struck = taken = late = 0
@@ -273,6 +274,7 @@ for n in range(150):
     late += time.monotonic() - began > 2
     theirs.clear()
 assert late <= 3, late  # the last byte codes of take, which has the item then, can lose it until its lease ends
+assert len(dead) <= late, len(dead)  # no other delivery to a caller that has gone counts
 assert struck > 30, struck
 assert taken > 10, taken
 client.close()
@@ -287,7 +289,9 @@ def test_exceptions_of_signals_in_a_wait_leave_no_lease(start: Start) -> None:
 def test_tasks_that_are_cancelled_leave_no_lease(server: Server) -> None:
     async def story() -> None:
         async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
-            queue = await proxy.create_cyberlist("of cancelled tasks")
+            options: Any = {"max_deliveries": 1, "dead_letter": "dead of cancelled tasks"}
+            queue = await proxy.create_cyberlist("of cancelled tasks", **options)
+            dead = await proxy.create_cyberlist("dead of cancelled tasks")
             dice, got = random.Random(3), 0
             for n in range(200):
                 task = asyncio.ensure_future(queue.take(lease=60, wait=20) if n % 3 else queue.popleft(wait=20))
@@ -309,6 +313,7 @@ def test_tasks_that_are_cancelled_leave_no_lease(server: Server) -> None:
                 await queue.clear()
             assert got > 10
             assert await queue.delayed() == 0
+            assert await dead.len() == 0  # a delivery to a task that has gone does not count
 
     asyncio.run(story())
 

@@ -830,7 +830,7 @@ def list_take(
     def undo(reply: Reply) -> Optional[Request[Any]]:
         if reply.status or reply.body == frames.NIL:
             return None
-        return list_nack(t, PLAIN.all(reply.body)[0])
+        return _never_delivered(t, PLAIN.all(reply.body)[0])
 
     return WaitingRequest(
         opcodes.LIST_TAKE,
@@ -847,6 +847,11 @@ def list_ack(t: bytes, item: Receipt) -> Request[None]:
 
 def list_nack(t: bytes, item: Receipt, delay: Duration = 0) -> Request[None]:
     return Request(opcodes.LIST_NACK, t + _receipt(item) + encode(delay_milliseconds(delay)), _nothing)
+
+
+def _never_delivered(t: bytes, receipt: int) -> Request[None]:
+    """Gives an item back whose delivery has reached no caller: it does not count."""
+    return Request(opcodes.LIST_NACK, t + _receipt(receipt) + encode(None), _nothing)
 
 
 def list_extend_lease(t: bytes, item: Receipt, lease: Union[Duration, Missing]) -> Request[None]:

@@ -157,6 +157,11 @@ def test_elements_are_still_added_by_extend(new_list: NewList) -> None:
     assert queue.copy() == [1, 2, 3, 4]
     with pytest.raises(TypeError):
         queue.extend(5)  # type: ignore[call-overload]
+    item: Any = queue.take(lease=30)
+    with pytest.raises(TypeError, match="not iterable"):
+        queue += item  # which has a lease, and is no list
+    queue += [item.value]
+    assert queue.copy() == [2, 3, 4, 1]
 
 
 def test_pipelines_take_and_acknowledge(proxy: Proxy, new_list: NewList) -> None:

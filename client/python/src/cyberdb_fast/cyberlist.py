@@ -91,7 +91,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     def __iadd__(  # type: ignore[misc] # as in list: + needs a list, += takes any iterable
         self, other: Iterable[V]
     ) -> CyberList[V]:
-        self.extend(other)
+        self._perform(requests.list_extend(self._t, as_list(other)))  # not extend, which takes a QueueItem
         return self
 
     def __mul__(self, times: SupportsIndex) -> List[V]:

@@ -79,5 +79,9 @@ class ListPipeline(ListMethods[V]):
     """The methods of a CyberList. Each adds a request to a pipeline and returns its Result."""
 
     def take(self, lease: Duration = DEFAULT_LEASE, wait: Optional[Duration] = 0) -> Result[Optional[QueueItem[V]]]:
-        """As CyberList.take, but it does not wait unless that is said."""
+        """As CyberList.take, but it does not wait unless that is said.
+
+        All results of the pipeline wait for it. The wait has to be shorter than request_timeout:
+        a longer one may end with DeadlineExceeded.
+        """
         return super().take(lease, wait)

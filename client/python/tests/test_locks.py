@@ -159,9 +159,10 @@ def test_bad_arguments(proxy: Proxy, options: Dict[str, Any], error: Any, text: 
 
 
 def test_bad_names_and_numbers(proxy: Proxy) -> None:
-    for name, error in ((1, TypeError), (b"x", TypeError), ("", ValueError), ("x" * 1025, ValueError)):
+    bad: List[Any] = [(1, TypeError), (b"x", TypeError), *((s, ValueError) for s in ("", "x" * 1025, "\ud800"))]
+    for name, error in bad:
         with pytest.raises(error, match="lock"):
-            proxy.lock(name)  # type: ignore[arg-type]
+            proxy.lock(name)
     for n, error in ((0, ValueError), (1025, ValueError), (True, TypeError), (1.0, TypeError)):
         with pytest.raises(error, match="n "):
             proxy.semaphore("bad", n)  # type: ignore[arg-type]
@@ -321,6 +322,45 @@ def test_the_lock_of_a_closed_client_is_not_renewed(server: Server, proxy: Proxy
     lock.acquire()
     client.close()
     free_within(proxy, lock.name, 3)
+
+
+def test_callers_that_wait_learn_that_their_client_is_closed(server: Server, proxy: Proxy, new_name: NewName) -> None:
+    queue = proxy.create_cyberlist(new_name())
+    with proxy.lock(new_name()) as lock, ThreadPoolExecutor(3) as threads:
+        client = connect(server)
+        other = client.get_proxy()
+        other.connect()
+        its_lock, its_queue = other.lock(lock.name), other.get_cyberlist(queue.table_name)
+        messages = other.subscribe("of a closed client")
+        waits = [its_lock.acquire, lambda: its_queue.take(wait=None), lambda: next(messages)]
+        calls = [threads.submit(wait) for wait in waits]
+        settle(lambda: waiting(proxy) == 3)
+        client.close()
+        for call in calls:
+            with pytest.raises(cyberdb_fast.DisconCyberDBError, match="the client is closed") as e:
+                call.result(10)
+            assert not isinstance(e.value, cyberdb_fast.ConnectionLost)
+        settle(lambda: waiting(proxy) == 0)
+
+
+def test_tasks_that_wait_learn_that_their_client_is_closed(server: Server, proxy: Proxy, new_name: NewName) -> None:
+    async def story(name: str, lock_name: str) -> None:
+        client = await aio.connect(server.url, password=PASSWORD)
+        other = client.get_proxy()
+        await other.connect()
+        queue = await other.get_cyberlist(name)
+        calls = [asyncio.ensure_future(other.lock(lock_name).acquire()), asyncio.ensure_future(queue.take(wait=None))]
+        while waiting(proxy) < 2:
+            await asyncio.sleep(0.01)
+        await client.close()
+        for call in calls:
+            with pytest.raises(cyberdb_fast.DisconCyberDBError, match="closed") as e:
+                await asyncio.wait_for(call, 10)
+            assert not isinstance(e.value, cyberdb_fast.ConnectionLost)
+
+    queue = proxy.create_cyberlist(new_name())
+    with proxy.lock(new_name()) as lock:
+        asyncio.run(story(queue.table_name, lock.name))
 
 
 def test_one_thread_renews_all_locks(server: Server, new_name: NewName) -> None:

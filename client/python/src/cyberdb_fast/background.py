@@ -274,10 +274,11 @@ class Background:
         for end in self._ends:
             end.close()
         self._ends = []
+        closed = DisconCyberDBError("the client is closed")
         if self.closed:
-            self._fail_all(DisconCyberDBError("the client is closed"))
+            self._fail_all(closed)
         for link in [*self._others, *([self.main] if self.main else [])]:
-            self._drop(link, ConnectionLost("the connection was closed"))
+            self._drop(link, closed if self.closed else ConnectionLost("the connection was closed"))
         self._seat.append(True)
         self._token[:] = [True]
         if not self.closed and (self._new or self._cancelled or self._orphans or self._new_timers):

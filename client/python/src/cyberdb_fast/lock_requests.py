@@ -14,11 +14,15 @@ MAX_NAME_BYTES = 1024
 def name_of(name: object, what: str) -> bytes:
     """Encodes the name of a lock or channel.
 
-    Errors: TypeError if it is not a str; ValueError if it is empty or too long.
+    Errors: TypeError if it is not a str; ValueError if it is empty, too long or not in UTF-8.
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a {what} is a str, not {type(name).__name__}")
-    if not 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as e:
+        raise ValueError(f"the name of a {what} is text in UTF-8, which has no surrogates: {name!r}") from e
+    if not 0 < size <= MAX_NAME_BYTES:
         raise ValueError(f"the name of a {what} has 1 to {MAX_NAME_BYTES} bytes, got {len(name)} characters")
     return encode(str(name))
 

@@ -7,7 +7,9 @@ import gc
 import os
 import platform
 import random
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -387,6 +389,73 @@ def test_a_lock_is_lost_when_the_server_does_not_renew_it(start: Start) -> None:
             assert lock.lost
         with pytest.raises(LockLost):
             lock.release()
+
+
+STOPPED = """
+import asyncio, sys
+import cyberdb_fast
+from cyberdb_fast import aio
+
+renew, kind = sys.argv[2] == "True", sys.argv[3]
+
+async def tasks():
+    async with await aio.connect(sys.argv[1]) as client, client.get_proxy() as proxy:
+        d, lock = await proxy.get_cyberdict("d"), proxy.lock("l", ttl=1, renew=renew)
+        print("waits", flush=True)
+        print(await lock.acquire(timeout=30), lock.lost, await d.fenced(lock).get("k"))
+        await lock.release()
+
+if kind == "tasks":
+    asyncio.run(tasks())
+else:
+    with cyberdb_fast.connect(sys.argv[1]) as client, client.get_proxy() as proxy:
+        d, lock = proxy.get_cyberdict("d"), proxy.lock("l", ttl=1, renew=renew)
+        print("waits", flush=True)
+        print(lock.acquire(timeout=30), lock.lost, d.fenced(lock).get("k"))
+        lock.release()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system cannot stop a process")
+@pytest.mark.parametrize("renew", [True, False])
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_a_lock_that_was_granted_to_a_stopped_process_is_held_when_it_goes_on(
+    start: Start, kind: str, renew: bool
+) -> None:
+    server = start()
+    with connect(server) as client, client.get_proxy() as proxy:
+        proxy.create_cyberdict("d", {"k": 1})
+        with proxy.lock("l"):
+            process = subprocess.Popen(
+                [sys.executable, "-c", STOPPED, server.url, str(renew), kind],
+                env={**os.environ, "PYTHONPATH": ":".join(sys.path), "CYBERDB_PASSWORD": PASSWORD},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waits\n"
+            settle(lambda: waiting(proxy) == 1)
+            process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)  # the lease, of which the process knows nothing yet, ends
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate(timeout=30)[0] == "True False 1\n"
+        assert process.returncode == 0
+
+
+def test_a_long_wait_for_a_place_of_a_semaphore(proxy: Proxy, new_name: NewName) -> None:
+    """The server is asked for the rest of the lease."""
+    semaphore = proxy.semaphore(new_name(), 2, ttl=0.6, renew=False)
+    with ThreadPoolExecutor(4) as threads:
+        began = time.monotonic()
+        assert list(threads.map(lambda _: semaphore.acquire(timeout=20), range(4))) == [True] * 4
+        assert 0.5 < time.monotonic() - began < 5
+
+    def wait() -> bool:
+        semaphore.acquire()
+        return semaphore.lost
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(lambda _: wait(), range(2))) == [False] * 2
 
 
 def test_a_lock_is_renewed_over_a_restart_and_fences_grow(start: Start) -> None:

@@ -9,7 +9,8 @@ from .aio_time import current_task, finish
 from .clock import MONOTONIC
 from .errors import ConnectionLost, LockTimeout
 from .expiry import Duration
-from .holds import BaseLock, Hold, chain, may_hold
+from .holds import BaseLock, Hold, chain, may_hold, rest_of
+from .lock_requests import Holders
 
 if TYPE_CHECKING:
     from .aio import Proxy
@@ -46,18 +47,28 @@ class Lock(BaseLock):
         owner = caller or self._owner()  # without a caller, as in asyncio.run(lock.acquire()): this task
         if self._enter_again(owner):
             return True
-        hold = self._new_hold(owner)
-        asked_at = MONOTONIC[0]()
+        began = MONOTONIC[0]()
+        while (acquired := await self._try(owner, rest_of(wait, began))) is None:
+            pass
+        return acquired
+
+    async def _try(self, owner: Any, wait: Optional[int]) -> Optional[bool]:
+        """As cyberdb_fast.Lock._try."""
+        hold, asked_at = self._new_hold(owner), MONOTONIC[0]()
         try:
             fence = await self._proxy._perform_waiting(self._acquiring(hold, wait))
+            if fence is None:
+                return False
+            hold.fence = fence
+            hold.granted(asked_at)
+            if not hold.is_young():
+                asked_at = MONOTONIC[0]()
+                if not self._confirm(hold, await self._holders(), asked_at):
+                    return None
         except BaseException as e:
-            if may_hold(e):
+            if hold.fence or may_hold(e):
                 self._proxy._client.give_back(self._unlocking(hold))
             raise
-        if fence is None:
-            return False
-        hold.fence = fence
-        hold.granted(asked_at if wait == 0 else MONOTONIC[0]())
         self._add(hold)
         if self._renew:
             self._proxy._client.keeper.renew(hold)
@@ -87,7 +98,10 @@ class Lock(BaseLock):
 
     async def locked(self) -> bool:
         """Whether anybody holds it, in any process."""
-        return bool((await self._proxy._perform(lock_requests.lock_holders(self._encoded))).held)
+        return bool((await self._holders()).held)
+
+    async def _holders(self) -> Holders:
+        return await self._proxy._perform(lock_requests.lock_holders(self._encoded))
 
     async def __aenter__(self) -> Lock:
         if not await self.acquire():

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, List, Optional
 
 from . import lock_requests
 from .affinity import PROCESS
+from .clock import MONOTONIC
 from .errors import CyberDBError, DisconCyberDBError, LockLost
 from .expiry import Duration, milliseconds, wait_milliseconds
 from .leases import Lease
+from .lock_requests import Holders
 from .requests import Request, WaitingRequest
 
 if TYPE_CHECKING:
@@ -139,6 +141,18 @@ class BaseLock:
                     self._holds.remove(other)
         self._holds.append(hold)
 
+    def _confirm(self, hold: Hold, holders: Holders, asked_at: float) -> bool:
+        """Takes the reply to a question for the holders, which was asked at this time, about hold.
+
+        Whether it lasts. A grant is as old as the wait for it at most; if that was long, perhaps
+        because this process was stopped, the lease may have ended meanwhile.
+        """
+        for fence, left in holders.held:
+            if fence == hold.fence:
+                hold.granted(asked_at + left - self._ttl / 1000)
+                return True
+        return False
+
     def _to_release(self, owner: Any) -> Optional[Hold]:
         """The hold of owner, to be released; None if it is held on, being reentrant.
 
@@ -176,6 +190,11 @@ class BaseLock:
                 raise ValueError("can't specify a timeout for a non-blocking call")
             return 0
         return self._wait if timeout == -1 else wait_milliseconds(timeout, "timeout")
+
+
+def rest_of(wait: Optional[int], since: float) -> Optional[int]:
+    """What is left of a wait, which is in milliseconds and began at a time by MONOTONIC."""
+    return None if wait is None else max(0, wait - int((MONOTONIC[0]() - since) * 1000))
 
 
 def may_hold(e: BaseException) -> bool:

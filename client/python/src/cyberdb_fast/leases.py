@@ -47,6 +47,11 @@ class Lease:
         if self._max_hold is not None:
             self._hold_until = since + self._max_hold
         self._until = since + self.ttl / 1000
+        self.due_at = since + self.ttl / 1000 * RENEW_AFTER
+
+    def is_young(self) -> bool:
+        """Whether it is too early to renew it."""
+        return MONOTONIC[0]() <= self.due_at
 
     @property
     def lost(self) -> bool:
@@ -110,8 +115,7 @@ class Renewals:
         return bool(self._active)
 
     def add(self, lease: Lease) -> bool:
-        """Begins to renew a lease. Whether it is now the first one that is due."""
-        lease.due_at = MONOTONIC[0]() + lease.ttl / 1000 * RENEW_AFTER
+        """Begins to renew a lease that was granted. Whether it is now the first one that is due."""
         lease.reference = weakref.ref(lease, self._active.discard)
         self._active.add(lease.reference)
         return self.hasten(lease.due_at)

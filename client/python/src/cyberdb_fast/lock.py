@@ -8,7 +8,8 @@ from . import lock_requests
 from .clock import MONOTONIC
 from .errors import ConnectionLost, LockTimeout
 from .expiry import Duration
-from .holds import BaseLock, Hold, chain, may_hold
+from .holds import BaseLock, Hold, chain, may_hold, rest_of
+from .lock_requests import Holders
 
 if TYPE_CHECKING:
     from .proxy import Proxy
@@ -50,20 +51,29 @@ class Lock(BaseLock):
         owner = self._owner()
         if self._enter_again(owner):
             return True
-        hold = self._new_hold(owner)
+        began = MONOTONIC[0]()
+        while (acquired := self._try(owner, rest_of(wait, began))) is None:
+            pass
+        return acquired
+
+    def _try(self, owner: Any, wait: Optional[int]) -> Optional[bool]:
+        """Whether it acquires the lock; None if that was lost before this process noticed it."""
+        hold, asked_at = self._new_hold(owner), MONOTONIC[0]()
         try:
-            request = self._acquiring(hold, wait)
-            asked_at = MONOTONIC[0]()
-            fence = self._proxy._perform_waiting(request)
+            fence = self._proxy._perform_waiting(self._acquiring(hold, wait))
             if fence is None:
                 return False
             hold.fence = fence
-            hold.granted(asked_at if request.wait == 0 else MONOTONIC[0]())
+            hold.granted(asked_at)
+            if not hold.is_young():
+                asked_at = MONOTONIC[0]()
+                if not self._confirm(hold, self._holders(), asked_at):
+                    return None
             self._add(hold)
             if self._renew:
                 self._proxy._client.background.renew(hold)
         except BaseException as e:
-            if may_hold(e):
+            if hold.fence or may_hold(e):
                 self._abandon(hold)
             raise
         return True
@@ -99,7 +109,10 @@ class Lock(BaseLock):
 
     def locked(self) -> bool:
         """Whether anybody holds it, in any process."""
-        return bool(self._proxy._perform(lock_requests.lock_holders(self._encoded)).held)
+        return bool(self._holders().held)
+
+    def _holders(self) -> Holders:
+        return self._proxy._perform(lock_requests.lock_holders(self._encoded))
 
     def __enter__(self) -> Lock:
         if not self.acquire():

@@ -128,8 +128,8 @@ func TestComputedOverAnotherType(t *testing.T) {
 	s.expect("stored", 42, v, err)
 }
 
-// TestComputedUnderALock stores a computed value while a lock is held, and does not when it is lost:
-// then the caller is told, and the next one can compute.
+// TestComputedUnderALock stores a computed value while a lock is held, and does not when it is
+// lost: then the caller is told, and the next one can compute.
 func TestComputedUnderALock(t *testing.T) {
 	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	d := client.DictOf[string, int](c, "d")

@@ -203,8 +203,8 @@ func TestCloseOfSubscription(t *testing.T) {
 	}
 }
 
-// TestCloseWhileItIsMadeAgain closes a subscription whose connection was lost, while the server does
-// not answer SUBSCRIBE: Receive returns, and a subscription that is made meanwhile is ended.
+// TestCloseWhileItIsMadeAgain closes a subscription whose connection was lost, while the server
+// does not answer SUBSCRIBE: Receive returns, and a subscription that is made meanwhile is ended.
 func TestCloseWhileItIsMadeAgain(t *testing.T) {
 	p := startChannelPeer(t)
 	var pending uint32 // the SUBSCRIBE without a reply

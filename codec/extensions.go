@@ -53,10 +53,10 @@ func AppendFence(dst []byte, f *Fence) []byte {
 	return append(append(dst, name...), f.Key...)
 }
 
-// ParseExtensions reads the tagged fields of a request and appends its fences to dst: at most one of
-// a lock and one of a computation, in this order. Errors: an *Error with StatusUnsupported for a tag
-// that must be known and is not, with StatusBadArguments for bytes that cannot be parsed and for two
-// fences with one tag.
+// ParseExtensions reads the tagged fields of a request and appends its fences to dst: at most one
+// of a lock and one of a computation, in this order. Errors: an *Error with StatusUnsupported for a
+// tag that must be known and is not, with StatusBadArguments for bytes that cannot be parsed and
+// for two fences with one tag.
 func ParseExtensions(dst []Fence, b []byte) ([]Fence, error) {
 	at := len(dst)
 	for len(b) > 0 {

@@ -32,8 +32,8 @@ func (w *wire) fenced(lock, lease int64, leaseFirst bool, op codec.Opcode, args 
 	return w.next(w.id)
 }
 
-// TestTwoFences: a request with the fences of a lock and of a computation is executed while both are
-// held, and not if one of them is lost.
+// TestTwoFences: a request with the fences of a lock and of a computation is executed while both
+// are held, and not if one of them is lost.
 func TestTwoFences(t *testing.T) {
 	w := dial(t, startServer(t, nil))
 	w.ok(codec.OpCreateDict, "d", false, "other", "")

@@ -77,8 +77,8 @@ func TestUnsentGrantAgain(t *testing.T) {
 	}
 }
 
-// acquisitions are the requests that acquire something for the owner "one", what holds if it has it,
-// and what holds if it does not.
+// acquisitions are the requests that acquire something for the owner "one", what holds if it has
+// it, and what holds if it does not.
 var acquisitions = map[string]struct {
 	acquire     func(w *wire) []byte
 	held, freed func(w *wire) bool
@@ -110,7 +110,8 @@ var acquisitions = map[string]struct {
 // eachAcquisition calls test for each of acquisitions, on a server of its own. unsent sends it on a
 // connection that does not read its reply, and returns when it was executed.
 func eachAcquisition(t *testing.T, test func(t *testing.T, srv *Server, w *wire, acquire func(w *wire) []byte,
-	unsent func() *wire, held, freed func() bool)) {
+	unsent func() *wire, held, freed func() bool),
+) {
 	if *encrypted {
 		t.Skip("the replies are those of a connection in clear text")
 	}
@@ -153,7 +154,8 @@ func endOf(t *testing.T, srv *Server, w *wire) {
 // TestRepeatNotSent: what an owner has stays if it asks for it again and that reply cannot be sent.
 func TestRepeatNotSent(t *testing.T) {
 	eachAcquisition(t, func(t *testing.T, srv *Server, w *wire, acquire func(*wire) []byte, unsent func() *wire,
-		held, _ func() bool) {
+		held, _ func() bool,
+	) {
 		w.write(acquire(w))
 		w.next(w.id)
 		endOf(t, srv, unsent())
@@ -167,7 +169,8 @@ func TestRepeatNotSent(t *testing.T) {
 // told its owner of it.
 func TestNoReplySent(t *testing.T) {
 	eachAcquisition(t, func(t *testing.T, srv *Server, _ *wire, _ func(*wire) []byte, unsent func() *wire,
-		held, freed func() bool) {
+		held, freed func() bool,
+	) {
 		first, second := unsent(), unsent()
 		endOf(t, srv, second)
 		if !held() {

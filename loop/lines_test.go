@@ -126,8 +126,8 @@ func TestSameOwnerWaitsOnce(t *testing.T) {
 	other.fence(behind)
 }
 
-// TestUnlockMeetsGrant: UNLOCK of an owner whose LOCK waits leaves nothing of it, though the lock is
-// being granted at that moment.
+// TestUnlockMeetsGrant: UNLOCK of an owner whose LOCK waits leaves nothing of it, though the lock
+// is being granted at that moment.
 func TestUnlockMeetsGrant(t *testing.T) {
 	srv := startServer(t, nil)
 	w, waits, other := dial(t, srv), dial(t, srv), dial(t, srv)

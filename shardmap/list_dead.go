@@ -6,8 +6,8 @@ import "errors"
 // locked in order of the creation of their tables.
 
 // OnNoDeadLetters sets f to be called when dead letters of a list return to it, because the table
-// that its options name is no list, or is poisoned, or would be that of the locks. It is called often, on any goroutine, under no
-// lock. Set it before the store is in use.
+// that its options name is no list, or is poisoned, or would be that of the locks. It is called
+// often, on any goroutine, under no lock. Set it before the store is in use.
 func (s *Store) OnNoDeadLetters(f func(table, deadLetters string)) { s.noDeadLetters = f }
 
 // lockDead locks the mutex and, if dead says so under it, that of the list of the dead letters.

@@ -161,7 +161,8 @@ func (c *Client) Sent(replies []byte, n, buffered int) {
 		c.given = uint64(buffered) + 1 // from here on it is counted; an end is above 0
 	}
 	for len(c.unwritten) > 0 && len(replies) >= codec.HeaderBytes {
-		if flags := codec.ReplyFlags(replies[codec.HeaderBytes-1]); flags&codec.FlagMore == 0 { // a reply ends with its last frame
+		flags := codec.ReplyFlags(replies[codec.HeaderBytes-1])
+		if flags&codec.FlagMore == 0 { // a reply ends with its last frame
 			c.wrote(binary.LittleEndian.Uint32(replies[4:]))
 		}
 		replies = replies[min(4+int(binary.LittleEndian.Uint32(replies)), len(replies)):]

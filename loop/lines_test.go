@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,5 +172,73 @@ func TestEndLeavesLine(t *testing.T) {
 	}
 	if n := srv.waiting.Load(); n != 0 {
 		t.Errorf("%d requests wait", n)
+	}
+}
+
+// TestComputedByAStranger: COMPUTED of an owner that has no lease executes no request again that
+// waits, and leaves the lease.
+func TestComputedByAStranger(t *testing.T) {
+	var runs atomic.Int64
+	commands := engine.Protocol()
+	compute := &commands[codec.OpDictGetOrCompute]
+	run := compute.Run
+	compute.Run = func(x *engine.Executor) error {
+		runs.Add(1)
+		return run(x)
+	}
+	srv := startServer(t, func(cfg *Config) { cfg.Commands = commands })
+	w, other := dial(t, srv), dial(t, srv)
+	w.ok(codec.OpCreateDict, "d", false)
+	w.ok(codec.OpDictGetOrCompute, "d", "k", ownerOf("one"), leaseTime, 0, 0)
+	id := other.sendCompute("k", "two", leaseTime, 0)
+	waiters(t, srv, 1)
+	other.ok(codec.OpPing) // the request was executed as often as it takes to wait
+	before := runs.Load()
+	w.ok(codec.OpDictSet, "d", "k", 1)
+	if got := w.ok(codec.OpComputed, "d", "k", ownerOf("stranger")); got[0] != false {
+		t.Errorf("COMPUTED of a stranger: %v", got)
+	}
+	other.ok(codec.OpPing)
+	if n := runs.Load(); n != before {
+		t.Errorf("what waits was executed %d times more", n-before)
+	}
+	if got := w.ok(codec.OpComputed, "d", "k", ownerOf("one")); got[0] != true {
+		t.Errorf("COMPUTED of the owner: %v", got)
+	}
+	if got := decodeAll(t, other.next(id).Body); got[0] != int64(0) {
+		t.Errorf("who has waited is answered %v", got)
+	}
+}
+
+// TestSemaphoreSizes: each LOCK of a semaphore says how many owners may hold it for it to be
+// granted.
+func TestSemaphoreSizes(t *testing.T) {
+	srv := startServer(t, nil)
+	w, other := dial(t, srv), dial(t, srv)
+	try := func(owner string, n int) bool {
+		return w.ok(codec.OpLock, "s", ownerOf(owner), leaseTime, 0, n)[0] != nil
+	}
+	if !try("one", 1) || try("two", 1) || !try("two", 2) || try("three", 1) || try("three", 2) || !try("three", 3) {
+		t.Error("three owners do not get a semaphore one by one, for 1, 2 and 3 owners")
+	}
+	id := other.sendLock("s", "four", leaseTime)
+	w.waitingFor(t, "s", 1)
+	w.ok(codec.OpUnlock, "s", ownerOf("three"))
+	w.ok(codec.OpUnlock, "s", ownerOf("two"))
+	w.waitingFor(t, "s", 1)
+	w.ok(codec.OpUnlock, "s", ownerOf("one"))
+	other.fence(id)
+}
+
+// TestClockSetBack: a wall clock that is set back makes no lease longer.
+func TestClockSetBack(t *testing.T) {
+	clock := new(wallClock)
+	srv := startLimited(t, nil, clock.limit)
+	w := dial(t, srv)
+	first := w.lock("a", "one", 100)
+	id := w.sendLock("a", "two", leaseTime)
+	clock.jump(-leaseTime * time.Millisecond)
+	if fence := w.fence(id); fence <= first {
+		t.Errorf("fence %d after %d", fence, first)
 	}
 }

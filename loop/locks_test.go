@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -214,6 +215,9 @@ func TestLockArguments(t *testing.T) {
 		"ttl is float":    {"a", one, 1.5, 0, 1},
 		"wait is a float": {"a", one, 1, 0.5, 1},
 		"n is None":       {"a", one, 1, 0, nil},
+		"owner is None":   {"a", nil, 1, 0, 1},
+		"ttl is NaN":      {"a", one, math.NaN(), 0, 1},
+		"wait is NaN":     {"a", one, 1, math.NaN(), 1},
 	} {
 		if reply := w.call(codec.OpLock, args...); reply.Status != codec.StatusTypeError {
 			t.Errorf("%s: %v", name, reply.Status)
@@ -229,6 +233,10 @@ func TestLockArguments(t *testing.T) {
 		"negative wait": {"a", one, 1, -1, 1},
 		"n is 0":        {"a", one, 1, 0, 0},
 		"n is large":    {"a", one, 1, 0, 1025},
+		"huge ttl":      {"a", one, uint64(math.MaxUint64), 0, 1},
+		"huge wait":     {"a", one, 1, uint64(math.MaxUint64), 1},
+		"huge n":        {"a", one, 1, 0, uint64(math.MaxUint64)},
+		"long owner":    {"a", append(one[:16:16], 0), 1, 0, 1},
 	} {
 		if reply := w.call(codec.OpLock, args...); reply.Status != codec.StatusValueError {
 			t.Errorf("%s: %v", name, reply.Status)

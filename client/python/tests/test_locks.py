@@ -986,13 +986,14 @@ def test_an_event_loop_that_runs_nothing_else_acquires_a_lock(server: Server) ->
     async def made() -> aio.Client:
         return await aio.connect(server.url, password=PASSWORD)
 
-    with asyncio.Runner() if sys.version_info >= (3, 11) else nullcontext() as runner:
-        if runner is None:
-            pytest.skip("there is no asyncio.Runner")
-        client = runner.run(made())
+    loop = asyncio.new_event_loop()
+    try:
+        client = loop.run_until_complete(made())
         proxy = client.get_proxy()
-        runner.run(proxy.connect())
+        loop.run_until_complete(proxy.connect())
         lock = proxy.lock("of a loop", ttl=0.5)
-        assert runner.run(lock.acquire())
-        assert runner.run(lock.locked())
-        runner.run(client.close())
+        assert loop.run_until_complete(lock.acquire())  # without a task that calls
+        assert loop.run_until_complete(lock.locked())
+        loop.run_until_complete(client.close())
+    finally:
+        loop.close()

@@ -76,7 +76,10 @@ class _Fingerprint:
             self._add("seen", str(self._seen[id(function)]).encode())
             return
         self._seen[id(function)] = len(self._seen)
-        if isinstance(function, FunctionType):
+        if hasattr(function, "cache_info") and hasattr(function, "__wrapped__"):  # functools.cache
+            self._add("cache")
+            self.value(function.__wrapped__, what)
+        elif isinstance(function, FunctionType) and isinstance(function.__code__, CodeType):
             self._python(function)
         elif isinstance(function, functools.partial):
             self._add("partial")
@@ -86,11 +89,8 @@ class _Fingerprint:
             self._add("method")
             self.value(function.__self__, f"the object of the method {function.__qualname__}")
             self.value(function.__func__, what)
-        elif isinstance(function, (BuiltinFunctionType, *_DESCRIPTORS)):
+        elif isinstance(function, (BuiltinFunctionType, FunctionType, *_DESCRIPTORS)):  # PyPy: all are functions
             self._builtin(function)
-        elif isinstance(function, _LRU_CACHE):
-            self._add("cache")
-            self.value(function.__wrapped__, what)
         elif isinstance(function, type):
             self._class(function, what)
         else:

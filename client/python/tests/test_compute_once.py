@@ -249,7 +249,9 @@ def test_a_fenced_handle_computes_while_its_lock_is_held(
         time.sleep(0.5)
         return 1
 
-    with proxy.lock(name) as lock:
+    with proxy.lock(name) as lock, proxy.lock(new_name()) as other_lock:
+        with pytest.raises(ValueError, match="the fence of one lock"):
+            d.fenced(lock).durable.fenced(other_lock)
         assert d.fenced(lock).get_or_compute("k", lambda: 1, ttl=60) == 1
         assert d.durable.fenced(lock).get_or_compute("durable", lambda: 1) == 1
     assert (d["k"], d["durable"]) == (1, 1)
@@ -265,6 +267,8 @@ def test_a_fenced_handle_computes_while_its_lock_is_held(
         async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as other:
             table = await other.get_cyberdict(d.table_name)
             async with other.lock(name) as lock:
+                with pytest.raises(ValueError, match="the fence of one lock"):
+                    table.fenced(lock).fenced(lock)
                 assert await table.fenced(lock).get_or_compute("of a task", lambda: 1) == 1
             lost = other.lock(name, ttl=0.3, renew=False)
             await lost.acquire()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, AsyncGenerator, Awaitable, Protocol, TypeVar
 
 from . import requests
 from .requests import Request, StreamRequest, WaitingRequest
-from .table import Fence, Prepare, preparation
+from .table import Fence, Prepare, fencing, preparation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -79,7 +79,7 @@ class Handle:
 
     def fenced(self, lock: Fence) -> Self:
         """The same table, for requests while the caller's hold lasts. See CyberDict.fenced."""
-        return type(self)(Prepared(self._sender, lock.fencing()), self._name)
+        return type(self)(Prepared(self._sender, fencing(self._sender, lock)), self._name)
 
     __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 

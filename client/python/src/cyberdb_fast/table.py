@@ -88,6 +88,18 @@ def preparation(sender: object) -> Optional[Prepare]:
     return getattr(sender, "prepare", None)
 
 
+def fencing(sender: object, lock: Fence) -> Prepare:
+    """What gives each request of sender the fence of lock.
+
+    Errors: ValueError if it has the fence of a lock already; those of Fence.fencing.
+    """
+    while (own := getattr(sender, "_own", None)) is not None:
+        if own is not durable:
+            raise ValueError("the table is fenced already: a request has the fence of one lock")
+        sender = getattr(sender, "_sender", None)
+    return lock.fencing()
+
+
 class Handle:
     """The name of a table and what sends its requests. It has no content, so it costs nothing."""
 
@@ -118,9 +130,10 @@ class Handle:
 
         The server checks that at the moment at which it executes the request. When the lock is
         acquired again, another fenced table is needed. Errors: LockLost if the caller does not hold
-        the lock; of each method: LockLost, with nothing done.
+        the lock; ValueError if the table is fenced already; of each method: LockLost, with nothing
+        done.
         """
-        return type(self)(Prepared(self._sender, lock.fencing()), self._name)
+        return type(self)(Prepared(self._sender, fencing(self._sender, lock)), self._name)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

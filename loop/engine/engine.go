@@ -24,6 +24,7 @@ type Engine struct {
 	panics  atomic.Uint64
 	lines   *lines // constant
 	unsent  unsent
+	plain   plainLocks
 	lists   tableLists
 	hub     *pubsub.Hub // constant
 	digests digests

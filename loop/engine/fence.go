@@ -34,6 +34,7 @@ func (x *Executor) executeExtended(out []byte, req *codec.Request, problem error
 		return out
 	}
 	err = x.checkFences(fences)
+	x.Cost += x.call.Cost
 	if errors.Is(err, shardmap.ErrBusy) {
 		locks := x.Table
 		x.reset(req)

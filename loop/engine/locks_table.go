@@ -46,6 +46,16 @@ func appendLockKey(dst, name []byte, slot int) []byte {
 	return binary.BigEndian.AppendUint16(dst, uint16(slot))
 }
 
+// lockOfKey returns the name and the slot of an encoded key of a lock; 0: it is another entry's.
+func lockOfKey(encoded []byte) (name []byte, slot int) {
+	key, _, err := msgp.ReadBytesZC(encoded)
+	if err != nil || len(key) <= 1+slotBytes || key[0] != lockEntry {
+		return nil, 0
+	}
+	at := len(key) - slotBytes
+	return key[1:at], int(binary.BigEndian.Uint16(key[at:]))
+}
+
 // appendBin appends the header of bytes.
 func appendBin(dst []byte, n int) []byte {
 	switch {
@@ -89,11 +99,24 @@ func (x *Executor) findHeld(name []byte, is func(h *held) bool) (h held, err err
 	if table == nil || err != nil || table.Len() == 0 && table.Err() == nil {
 		return held{}, err
 	}
-	for slot := range maxSlots {
+	h, err = x.heldAt(appendLockKey(x.entryKey[:0], name, 0))
+	if err != nil || h.place != 0 && is(&h) {
+		return h, err
+	}
+	plain, seen := x.engine.plain.has(table, name)
+	if plain {
+		return held{}, nil
+	}
+	none := true
+	for slot := 1; slot < maxSlots; slot++ {
 		h, err := x.heldAt(appendLockKey(x.entryKey[:0], name, slot))
 		if err != nil || h.place != 0 && is(&h) {
 			return h, err
 		}
+		none = none && h.place == 0
+	}
+	if none {
+		x.engine.plain.note(table, name, seen)
 	}
 	return held{}, nil
 }
@@ -115,7 +138,11 @@ func (x *Executor) setGrant(table *shardmap.Table, key []byte, of owner, ttl int
 	if brokenLease && x.call.Replay {
 		x.call.TTL += replayTime
 	}
-	return table.Dict().Set(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]))
+	err := table.Dict().Set(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]))
+	if name, slot := lockOfKey(key); slot > 0 {
+		x.engine.plain.granted(table, name)
+	}
+	return err
 }
 
 // renew makes the lease of an owner last for so many milliseconds from now on, and returns its

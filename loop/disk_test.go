@@ -98,6 +98,10 @@ func TestStartOnFullDisk(t *testing.T) {
 	w := dial(t, srv)
 	w.ok(codec.OpDictGet, "d", "n")
 	w.fails(codec.StatusReadOnly, codec.OpDictSet, "d", "n", 1)
+	if got := w.ok(codec.OpDictGetOrCompute, "d", "n", ownerOf("one"), leaseTime, 0, nil); got[0] != int64(0) {
+		t.Errorf("GET OR COMPUTE of a value that is there: %v", got)
+	}
+	w.fails(codec.StatusReadOnly, codec.OpDictGetOrCompute, "d", "none", ownerOf("one"), leaseTime, 0, nil)
 	if info := srv.Info().Data; !strings.Contains(info.ReadOnly, "free disk space") {
 		t.Errorf("%+v", info)
 	}

@@ -57,6 +57,9 @@ func TestMemoryLimit(t *testing.T) {
 	if got := w.ok(codec.OpDictGet, "d", 0); got[0] != value {
 		t.Error("the first value is not the one that was stored")
 	}
+	if got := w.ok(codec.OpDictGetOrCompute, "d", 0, ownerOf("one"), leaseTime, 0, nil); got[1] != value {
+		t.Error("GET OR COMPUTE has not the first value")
+	}
 	w.ok(codec.OpDictDelete, "d", 0)
 	w.ok(codec.OpDictClear, "d")
 	within(t, testTimeout, func() error {

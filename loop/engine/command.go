@@ -30,6 +30,7 @@ type Command struct {
 	Effect      bool // only a log holds it: what the server did by itself
 	Mutates     bool // changes tables, if it succeeds
 	Grows       bool // may add data: refused when there is no memory for more
+	Looks       bool // Mutates and Grows hold only if it finds something to do: it asks itself whether it may
 	Once        bool // changes no table, yet must not be sent again after a lost connection
 	Waits       bool // for the disk, or for others of its kind: it holds no processor meanwhile
 
@@ -184,7 +185,7 @@ var protocol = Commands{
 	},
 	codec.OpDictTouch: {Kind: DictTable, OnKey: true, Mutates: true, Keys: FirstKey, Run: dictTouch},
 	codec.OpDictGetOrCompute: {
-		Kind: DictTable, OnKey: true, Mutates: true, Grows: true, Keys: FirstKey, Run: dictGetOrCompute,
+		Kind: DictTable, OnKey: true, Mutates: true, Grows: true, Looks: true, Keys: FirstKey, Run: dictGetOrCompute,
 	},
 	codec.OpDictForget:  {Kind: DictOrLocks, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
 	codec.OpDictHorizon: {Kind: DictOrLocks, Mutates: true, Effect: true, Run: dictHorizon},

@@ -164,6 +164,9 @@ func (c *computation) look(x *Executor) error {
 
 // grant grants the lease to the request, which holds the gate. h is what is held of it.
 func (c *computation) grant(x *Executor, h held) error {
+	if err := x.mayGrant(); err != nil {
+		return err
+	}
 	key := append(appendBin(x.entryKey[:0], len(x.lineKey)), x.lineKey...)
 	x.entryKey = key
 	fence, err := x.makeGrant(key, c.of, c.lease)

@@ -277,7 +277,7 @@ func (x *Executor) prepare(req *codec.Request, command *Command) error {
 	if err := x.mayChange(req, command); err != nil {
 		return err
 	}
-	if command.Grows {
+	if command.Grows && !command.Looks {
 		if err := x.grow(len(req.Args)); err != nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func (x *Executor) grow(bytes int) error {
 // mayChange returns an error if the request changes something that could not be kept, or asks for a
 // durability that there is not.
 func (x *Executor) mayChange(req *codec.Request, command *Command) error {
-	if command.Mutates {
+	if command.Mutates && !command.Looks {
 		if err := x.engine.env.Admission.Change(); err != nil {
 			return err
 		}

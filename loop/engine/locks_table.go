@@ -121,6 +121,14 @@ func (x *Executor) findHeld(name []byte, is func(h *held) bool) (h held, err err
 	return held{}, nil
 }
 
+// mayGrant returns an error if nothing could be kept that is granted.
+func (x *Executor) mayGrant() error {
+	if err := x.engine.env.Admission.Change(); err != nil {
+		return err
+	}
+	return x.grow(len(x.lineKey))
+}
+
 // grant gives an entry that is free, or the owner's, to the owner for so many milliseconds, and
 // returns its fence. The request holds the gate.
 func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64) (fence uint64, err error) {

@@ -9,7 +9,7 @@ import (
 )
 
 // breakStore switches on a fault of the store.
-func breakStore(fault string) error { return shardmap.Break(fault) }
+func breakStore(fault string) error { return shardmap.Break(fault, true) }
 
 // TestHistoriesCatch: TestHistories finds a replay that reads a clock, and one whose views assign
 // LSNs.

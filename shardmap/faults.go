@@ -4,20 +4,25 @@ package shardmap
 
 import "fmt"
 
-// Faults that prove that the view checkers work. Tests switch them on one by one; see
+// Faults that prove that the checkers of views and of queues work. Tests switch them on one by one; see
 // faults_off.go.
 var (
 	brokenHandover bool
 	brokenCut      bool
 	brokenView     bool
 	brokenRename   bool
+	brokenAck      bool
 )
 
-// Break switches on a fault, for tests of other packages. Errors: there is no such fault.
-func Break(fault string) error {
-	if fault != "view" {
+// Break switches a fault on or off, for tests of other packages. Errors: there is no such fault.
+func Break(fault string, on bool) error {
+	switch fault {
+	case "view":
+		brokenView = on
+	case "ack":
+		brokenAck = on
+	default:
 		return fmt.Errorf("no fault %q", fault)
 	}
-	brokenView = true
 	return nil
 }

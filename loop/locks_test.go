@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/big"
 	"testing"
 	"time"
 
@@ -207,6 +208,7 @@ func TestLockTable(t *testing.T) {
 func TestLockArguments(t *testing.T) {
 	w := dial(t, startServer(t, nil))
 	one := ownerOf("one")
+	beyond := new(big.Int).Lsh(big.NewInt(1), 100)
 	for name, args := range map[string][]any{
 		"name is int":     {1, one, 1, 0, 1},
 		"name is bytes":   {[]byte("a"), one, 1, 0, 1},
@@ -215,9 +217,17 @@ func TestLockArguments(t *testing.T) {
 		"ttl is float":    {"a", one, 1.5, 0, 1},
 		"wait is a float": {"a", one, 1, 0.5, 1},
 		"n is None":       {"a", one, 1, 0, nil},
+		"name is None":    {nil, one, 1, 0, 1},
 		"owner is None":   {"a", nil, 1, 0, 1},
+		"owner is int":    {"a", 5, 1, 0, 1},
+		"ttl is None":     {"a", one, nil, 0, 1},
+		"ttl is str":      {"a", one, "1", 0, 1},
 		"ttl is NaN":      {"a", one, math.NaN(), 0, 1},
+		"ttl is infinite": {"a", one, math.Inf(1), 0, 1},
+		"wait is bool":    {"a", one, 1, false, 1},
 		"wait is NaN":     {"a", one, 1, math.NaN(), 1},
+		"n is bool":       {"a", one, 1, 0, true},
+		"n is NaN":        {"a", one, 1, 0, math.NaN()},
 	} {
 		if reply := w.call(codec.OpLock, args...); reply.Status != codec.StatusTypeError {
 			t.Errorf("%s: %v", name, reply.Status)
@@ -233,14 +243,62 @@ func TestLockArguments(t *testing.T) {
 		"negative wait": {"a", one, 1, -1, 1},
 		"n is 0":        {"a", one, 1, 0, 0},
 		"n is large":    {"a", one, 1, 0, 1025},
-		"huge ttl":      {"a", one, uint64(math.MaxUint64), 0, 1},
-		"huge wait":     {"a", one, 1, uint64(math.MaxUint64), 1},
-		"huge n":        {"a", one, 1, 0, uint64(math.MaxUint64)},
-		"long owner":    {"a", append(one[:16:16], 0), 1, 0, 1},
+		"no owner":      {"a", []byte{}, 1, 0, 1},
+		"long owner":    {"a", make([]byte, 17), 1, 0, 1},
+		"ttl 2^64-1":    {"a", one, uint64(math.MaxUint64), 0, 1},
+		"ttl 2^100":     {"a", one, beyond, 0, 1},
+		"wait 2^64-1":   {"a", one, 1, uint64(math.MaxUint64), 1},
+		"wait 2^100":    {"a", one, 1, beyond, 1},
+		"wait -2^100":   {"a", one, 1, new(big.Int).Neg(beyond), 1},
+		"n is 2^64-1":   {"a", one, 1, 0, uint64(math.MaxUint64)},
+		"n is 2^100":    {"a", one, 1, 0, beyond},
+		"n is negative": {"a", one, 1, 0, -1},
 	} {
 		if reply := w.call(codec.OpLock, args...); reply.Status != codec.StatusValueError {
 			t.Errorf("%s: %v", name, reply.Status)
 		}
+	}
+	for op, args := range map[codec.Opcode][]any{
+		codec.OpUnlock: {"a", nil}, codec.OpRenewLock: {"a", one, math.NaN()}, codec.OpLockHolders: {nil},
+	} {
+		w.fails(codec.StatusTypeError, op, args...)
+	}
+	for op, args := range map[codec.Opcode][]any{
+		codec.OpUnlock: {"", one}, codec.OpRenewLock: {"a", one, beyond}, codec.OpLockHolders: {""},
+	} {
+		w.fails(codec.StatusValueError, op, args...)
+	}
+	if got := w.ok(codec.OpLockHolders, "a"); len(got[0].([]any)) != 0 || got[1] != int64(0) {
+		t.Errorf("what was refused holds or waits: %v", got)
+	}
+}
+
+// TestSemaphoreOfTwoSizes: callers that give different numbers of slots share those that both know.
+func TestSemaphoreOfTwoSizes(t *testing.T) {
+	w := dial(t, startServer(t, nil))
+	try := func(owner string, n int) any {
+		t.Helper()
+		return w.ok(codec.OpLock, "a", ownerOf(owner), leaseTime, 0, n)[0]
+	}
+	if try("one", 1) == nil || try("two", 1) != nil {
+		t.Error("one slot has not one holder")
+	}
+	fence := try("two", 2)
+	if fence == nil || try("three", 2) != nil || try("three", 1) != nil {
+		t.Error("two slots have not two holders")
+	}
+	w.ok(codec.OpUnlock, "a", ownerOf("one"))
+	if try("three", 1) == nil {
+		t.Error("the one slot is not free")
+	}
+	if got := w.ok(codec.OpRenewLock, "a", ownerOf("two"), leaseTime); got[0] != fence {
+		t.Errorf("the holder of the second slot has %v, had %v", got, fence)
+	}
+	if got := w.ok(codec.OpUnlock, "a", ownerOf("two")); got[0] != true {
+		t.Errorf("UNLOCK of the second slot: %v", got)
+	}
+	if holders := w.ok(codec.OpLockHolders, "a")[0].([]any); len(holders) != 1 {
+		t.Errorf("holders: %v", holders)
 	}
 }
 

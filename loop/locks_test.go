@@ -273,35 +273,6 @@ func TestLockArguments(t *testing.T) {
 	}
 }
 
-// TestSemaphoreOfTwoSizes: callers that give different numbers of slots share those that both know.
-func TestSemaphoreOfTwoSizes(t *testing.T) {
-	w := dial(t, startServer(t, nil))
-	try := func(owner string, n int) any {
-		t.Helper()
-		return w.ok(codec.OpLock, "a", ownerOf(owner), leaseTime, 0, n)[0]
-	}
-	if try("one", 1) == nil || try("two", 1) != nil {
-		t.Error("one slot has not one holder")
-	}
-	fence := try("two", 2)
-	if fence == nil || try("three", 2) != nil || try("three", 1) != nil {
-		t.Error("two slots have not two holders")
-	}
-	w.ok(codec.OpUnlock, "a", ownerOf("one"))
-	if try("three", 1) == nil {
-		t.Error("the one slot is not free")
-	}
-	if got := w.ok(codec.OpRenewLock, "a", ownerOf("two"), leaseTime); got[0] != fence {
-		t.Errorf("the holder of the second slot has %v, had %v", got, fence)
-	}
-	if got := w.ok(codec.OpUnlock, "a", ownerOf("two")); got[0] != true {
-		t.Errorf("UNLOCK of the second slot: %v", got)
-	}
-	if holders := w.ok(codec.OpLockHolders, "a")[0].([]any); len(holders) != 1 {
-		t.Errorf("holders: %v", holders)
-	}
-}
-
 // TestPopWaits: LIST POP with a wait takes what comes, first come, first served, and gets
 // IndexError when the wait ends. DROP ends all waits.
 func TestPopWaits(t *testing.T) {

@@ -163,6 +163,9 @@ func (x *Executor) renew(table *shardmap.Table, key []byte, of owner, ttl int64)
 		had, err = table.Dict().CompareAndSet(&x.call, key, val, val)
 		return err
 	})
+	if errors.Is(err, shardmap.ErrNoTable) { // it was dropped meanwhile
+		return 0, nil
+	}
 	if err != nil || !had {
 		return 0, err
 	}
@@ -179,6 +182,9 @@ func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, e
 		had, err = table.Dict().CompareAndSet(&x.call, key, msgp.AppendBytes(x.val16[:0], of[:]), nil)
 		return err
 	})
+	if errors.Is(err, shardmap.ErrNoTable) { // it was dropped meanwhile
+		return false, nil
+	}
 	return had, err
 }
 

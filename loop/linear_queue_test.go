@@ -195,8 +195,8 @@ func queueHistories(t *testing.T, rounds int) (wrong []porcupine.Operation) {
 	return nil
 }
 
-// TestQueuesLinearizable: concurrent requests on a queue are as if one came after the other: an item
-// has one lease at a time, a claim has one item, and only its receipt ends a lease.
+// TestQueuesLinearizable: concurrent requests on a queue are as if one came after the other: an
+// item has one lease at a time, a claim has one item, and only its receipt ends a lease.
 func TestQueuesLinearizable(t *testing.T) {
 	t.Parallel()
 	rounds := 60

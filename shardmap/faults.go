@@ -4,8 +4,8 @@ package shardmap
 
 import "fmt"
 
-// Faults that prove that the checkers of views and of queues work. Tests switch them on one by one; see
-// faults_off.go.
+// Faults that prove that the checkers of views and of queues work. Tests switch them on one by one;
+// see faults_off.go.
 var (
 	brokenHandover bool
 	brokenCut      bool

@@ -2,7 +2,8 @@
 
 package shardmap
 
-// Faults that prove that the checkers of views and of queues work. Only a build with the tag "broken" has them.
+// Faults that prove that the checkers of views and of queues work. Only a build with the tag
+// "broken" has them.
 const (
 	brokenHandover = false // writers save and hand over nothing
 	brokenCut      = false // a cut reads the clock before it marks the list of views as busy

@@ -9,8 +9,9 @@ import (
 // maxPlainLocks is how many locks are known to be plain at once.
 const maxPlainLocks = 1024
 
-// plainLocks knows locks that are held in slot 0 alone, so that a request that does not find what it
-// looks for need not look at all slots that a semaphore may have. It may know fewer than there are.
+// plainLocks knows locks that are held in slot 0 alone, so that a request that does not find what
+// it looks for need not look at all slots that a semaphore may have. It may know fewer than there
+// are.
 type plainLocks struct {
 	mu     sync.Mutex
 	table  *shardmap.Table // of the locks; guarded by mu

@@ -65,9 +65,11 @@ def test_wrong_options(proxy: Proxy, new_name: Callable[[], str], options: Dict[
 def test_only_dicts_have_options(proxy: Proxy, new_name: Callable[[], str]) -> None:
     name, missing = new_name(), new_name()
     proxy.create_cyberlist(name)
+    with pytest.raises(WrongTableKind, match="is a list"):
+        proxy.options(name)
+    with pytest.raises(ValueError, match='no option "ttl": a list has'):
+        proxy.configure(name, ttl=1)
     for call in (proxy.options, lambda name: proxy.configure(name, ttl=1)):
-        with pytest.raises(WrongTableKind, match="is a list"):
-            call(name)
         with pytest.raises(NoSuchTable, match=missing):
             call(missing)
     with pytest.raises(WrongTableKind):

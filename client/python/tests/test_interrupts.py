@@ -44,6 +44,7 @@ class Tracer:
 
     def run(self, call: Callable[[], Any], at: int) -> Any:
         self.events, self.struck, self._at = 0, False, at
+        sys._getframe().f_trace_opcodes = True  # CPython 3.12 counts byte codes if settrace finds one that is set
         sys.settrace(self._enter)
         try:
             return call()

@@ -196,11 +196,14 @@ func TestCanceledWaits(t *testing.T) {
 			return nil
 		}
 		c := dialPeer(t, p, func(o *Options) { o.Conns = 1 })
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		if err := test.call(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- test.call(ctx, c) }()
+		waitUntil(t, "the request", func() bool { return len(r.ops()) == 1 })
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", test.name, err)
 		}
-		cancel()
 		r.await(t, "CANCEL", 1)
 		if err := c.Ping(t.Context()); err != nil { // after the replies to the others
 			t.Error(err)

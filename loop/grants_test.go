@@ -148,7 +148,12 @@ func endOf(t *testing.T, srv *Server, w *wire) {
 		return nil
 	})
 	time.Sleep(50 * time.Millisecond) // the rest of OnClose
-	srv.background.Wait()
+	within(t, testTimeout, func() error {
+		if n := srv.backgroundJobs.Load(); n > 0 {
+			return fmt.Errorf("%d jobs in the background", n)
+		}
+		return nil
+	})
 }
 
 // TestRepeatNotSent: what an owner has stays if it asks for it again and that reply cannot be sent.

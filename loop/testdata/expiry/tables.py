@@ -238,6 +238,8 @@ class Model:
         return []
 
     def options(self, name):
+        if type(self.tables.get(name)) is list:
+            return [encode({"max_deliveries": None, "dead_letter": None})]
         options = dict(self.table(name).options)
         limited = options["max_entries"] or options["max_bytes"]
         options["policy"] = options["policy"] or ("s3fifo" if limited else "none")

@@ -861,7 +861,6 @@ client.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python warns of threads and forks")
 def test_a_forked_child_owns_nothing(start: Start) -> None:
     run(FORK, start())
 

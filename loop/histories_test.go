@@ -140,11 +140,14 @@ func (h *histories) record(dir string, rng *rand.Rand) (running, stopped string)
 		cfg.Data.Fsync = []persist.Policy{persist.Never, persist.EverySecond, persist.Always}[rng.IntN(3)]
 	}, clock.limit)
 	seed := rng.Uint64()
-	every := memory == 0 && rng.IntN(4) == 0
-	inParallel(h.T, srv, 1+rng.IntN(4), func(w *wire, i int) error {
-		if every {
+	clients := 1 + rng.IntN(4)
+	if memory == 0 && rng.IntN(4) == 0 { // before the clock jumps, which ends leases
+		inParallel(h.T, srv, clients, func(w *wire, i int) error {
 			everyChange(w, i)
-		}
+			return w.conn.Close() // a stop waits for connections
+		})
+	}
+	inParallel(h.T, srv, clients, func(w *wire, i int) error {
 		return h.client(w, clock, rand.New(rand.NewPCG(seed, uint64(i))))
 	})
 	running = h.copyRunning(srv, dir)

@@ -38,7 +38,8 @@ func TestImportedIsServed(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		db, err := client.Open(t.Context(), "cyberdb://"+srv.Addr().String(), &client.Options{Password: "secret"})
+		options := client.Options{Password: "secret", DialTimeout: testTimeout}
+		db, err := client.Open(t.Context(), "cyberdb://"+srv.Addr().String(), &options)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func TestReload(t *testing.T) {
 	if db, err := client.Open(
 		t.Context(),
 		url,
-		&client.Options{Password: testPassword},
+		&client.Options{Password: testPassword, DialTimeout: testTimeout},
 	); !errors.Is(
 		err,
 		client.ErrWrongPassword,
@@ -63,7 +63,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the first password: %v", err)
 		_ = db.Close()
 	}
-	db, err := client.Open(t.Context(), url, &client.Options{Password: "another"})
+	db, err := client.Open(t.Context(), url, &client.Options{Password: "another", DialTimeout: testTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func fillLarge(t *testing.T, addr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*testTimeout)
 	defer cancel()
-	db, err := client.Open(ctx, "cyberdb://"+addr, &client.Options{Password: testPassword})
+	db, err := client.Open(ctx, "cyberdb://"+addr, &client.Options{Password: testPassword, DialTimeout: testTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}

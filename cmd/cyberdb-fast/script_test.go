@@ -203,7 +203,9 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
-	db, err := client.Open(ctx, args[1], &client.Options{Password: ts.Getenv("CYBERDB_PASSWORD")})
+	db, err := client.Open(ctx, args[1], &client.Options{
+		Password: ts.Getenv("CYBERDB_PASSWORD"), DialTimeout: testTimeout,
+	})
 	if err == nil {
 		_ = db.Close()
 		ts.Fatalf("the connection was taken")

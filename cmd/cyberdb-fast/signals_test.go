@@ -74,7 +74,7 @@ func (d *daemon) connect() {
 	d.Helper()
 	ctx, cancel := context.WithTimeout(d.Context(), testTimeout)
 	defer cancel()
-	options := client.Options{Password: testPassword, Conns: 1}
+	options := client.Options{Password: testPassword, Conns: 1, DialTimeout: testTimeout}
 	for again := time.NewTicker(10 * time.Millisecond); ; <-again.C {
 		db, err := client.Open(ctx, "unix://"+filepath.Join(d.dir, "s"), &options)
 		if err == nil {

@@ -94,10 +94,18 @@ func Client(tb testing.TB) *client.Client {
 }
 
 // Client returns a client of s that is closed at the end of the test. Of options, which may be nil,
-// Addr, Password and Encrypt are s's.
+// Addr, Password and Encrypt are s's, and DialTimeout is a minute by default: tests run on busy
+// machines.
 func (s *Server) Client(tb testing.TB, options *client.Options) *client.Client {
 	tb.Helper()
-	c, err := client.Open(tb.Context(), s.URL(), options)
+	var o client.Options
+	if options != nil {
+		o = *options
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = time.Minute
+	}
+	c, err := client.Open(tb.Context(), s.URL(), &o)
 	if err != nil {
 		tb.Fatal(err)
 	}

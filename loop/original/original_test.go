@@ -236,7 +236,8 @@ func TestLargeValues(t *testing.T) {
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	srv, port := serve(t, tutorialPassword, "encrypted")
-	db, err := client.Open(t.Context(), "cyberdbs://"+srv.Addr().String(), &client.Options{Password: tutorialPassword})
+	options := client.Options{Password: tutorialPassword, DialTimeout: time.Minute}
+	db, err := client.Open(t.Context(), "cyberdbs://"+srv.Addr().String(), &options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +293,8 @@ func TestTogether(t *testing.T) {
 	t.Parallel()
 	const times = 300
 	srv, port := serve(t, password, "plain")
-	db, err := client.Open(t.Context(), "cyberdb://"+srv.Addr().String(), &client.Options{Password: password})
+	options := client.Options{Password: password, DialTimeout: time.Minute}
+	db, err := client.Open(t.Context(), "cyberdb://"+srv.Addr().String(), &options)
 	if err != nil {
 		t.Fatal(err)
 	}

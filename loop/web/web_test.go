@@ -53,7 +53,8 @@ func stop(t *testing.T, db *loop.Server) {
 // clientOf returns a client of a database.
 func clientOf(t *testing.T, db *loop.Server) *client.Client {
 	t.Helper()
-	c, err := client.Open(t.Context(), "cyberdb://"+db.Addr().String(), &client.Options{Password: password})
+	options := client.Options{Password: password, DialTimeout: time.Minute}
+	c, err := client.Open(t.Context(), "cyberdb://"+db.Addr().String(), &options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,17 @@ package loop
 import (
 	"testing"
 
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/shardmap"
 )
 
-// breakStore switches on a fault of the store.
-func breakStore(fault string) error { return shardmap.Break(fault, true) }
+// breakServer switches on a fault of the engine or of the store, until the process ends.
+func breakServer(fault string) error {
+	if engine.Break(fault, true) == nil {
+		return nil
+	}
+	return shardmap.Break(fault, true)
+}
 
 // TestHistoriesCatch: TestHistories finds a replay that reads a clock, and one whose views assign
 // LSNs.

@@ -31,9 +31,6 @@ var (
 	seedFlag      = flag.Uint64("seed", 0, "seed of TestHistories; 0: CYBERDB_SEED, or a new one")
 )
 
-// replayerEnv names the fault of a replaying process, "" if it has none.
-const replayerEnv = "CYBERDB_TEST_FAULT"
-
 // TestHistories: the same log gives the same tables everywhere. Each history is what a few
 // connections do at once to a server, whose event loops, memory limit and fsync policy are random
 // and whose wall clock jumps. Entries expire, and tables have limits. Its files are then replayed
@@ -95,7 +92,7 @@ func newHistories(t *testing.T, fault string) *histories {
 		{"GOMAXPROCS=1", "GOMEMLIMIT=32MiB"},
 		{"GOMAXPROCS=5", "GOGC=20"},
 	} {
-		h.replayers = append(h.replayers, startProcess(t, "replayer", append(env, replayerEnv+"="+fault)...))
+		h.replayers = append(h.replayers, startProcess(t, "replayer", append(env, faultEnv+"="+fault)...))
 	}
 	return h
 }
@@ -234,12 +231,12 @@ func timedCommands(read func(x *engine.Executor) int64) *engine.Commands {
 // each of replays, with the digest of its tables.
 func replayProcess() error {
 	read := (*engine.Executor).Time
-	switch fault := os.Getenv(replayerEnv); fault {
+	switch fault := os.Getenv(faultEnv); fault {
 	case "":
 	case "clock":
 		read = func(*engine.Executor) int64 { return time.Now().UnixMilli() }
 	default:
-		if err := breakStore(fault); err != nil {
+		if err := breakServer(fault); err != nil {
 			return err
 		}
 	}

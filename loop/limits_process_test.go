@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/persist"
 )
 
 // The test binary starts itself again as a server or as a crowd of clients, because one process has
@@ -32,6 +33,8 @@ const (
 	maxConnsEnv    = "CYBERDB_TEST_MAX_CONNS"
 	descriptorsEnv = "CYBERDB_TEST_DESCRIPTORS"
 	addrEnv        = "CYBERDB_TEST_ADDR"
+	dataEnv        = "CYBERDB_TEST_DATA"  // path of the data file; "": the server keeps nothing
+	faultEnv       = "CYBERDB_TEST_FAULT" // of a build with the tag "broken"; "": none
 )
 
 func TestMain(m *testing.M) {
@@ -62,10 +65,17 @@ func serveProcess() error {
 	if err != nil {
 		return err
 	}
-	srv, err := Start(Config{
+	if err := breakProcess(); err != nil {
+		return err
+	}
+	cfg := Config{
 		Addr: "127.0.0.1:0", MaxConns: maxConns, Password: testPassword, KDF: testKDF, Encrypt: *encrypted,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	}
+	if file := os.Getenv(dataEnv); file != "" {
+		cfg.Data = Data{File: file, Fsync: persist.Always}
+	}
+	srv, err := Start(cfg)
 	if err != nil {
 		return err
 	}
@@ -166,6 +176,21 @@ func startProcess(t testing.TB, role string, env ...string) *process {
 	}
 	t.Cleanup(p.end)
 	return p
+}
+
+// kill ends the process at once.
+func (p *process) kill() {
+	p.done = true
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// breakProcess switches on the fault that the process is to have.
+func breakProcess() error {
+	if fault := os.Getenv(faultEnv); fault != "" {
+		return breakServer(fault)
+	}
+	return nil
 }
 
 func (p *process) end() {

@@ -1,14 +1,9 @@
 package loop
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -16,167 +11,210 @@ import (
 	"cyberdb-fast/loop/engine/conformance"
 )
 
-// Arguments of requests in histories of locks: an owner, a fence or a value.
-const (
-	stranger = 99 // an owner that holds nothing
-	noFence  = 0
-)
+// stranger is an owner that holds nothing.
+const stranger = 99
 
-// lockState is the state of the model: who holds the lock, with which fence, the last fence, and
-// the value that requests with IF FENCE write.
-type lockState struct{ owner, fence, last, val int64 }
-
-// lockModel is the sequential meaning of requests on one lock, whose leases do not end. A LOCK may
-// be refused though the lock is free: others stand in line before it.
-var lockModel = porcupine.Model{
-	Init: func() any { return lockState{} },
-	Step: func(state, in, out any) (bool, any) {
-		return state.(lockState).step(in.(linearInput), out.(linearOutput))
-	},
-	Equal:             func(a, b any) bool { return a.(lockState) == b.(lockState) },
-	DescribeOperation: func(in, out any) string { return fmt.Sprintf("%v -> %v", in, out) },
+// lockState is a state of the model: who holds the lock, with which fence, for how long, the last
+// fence, and the value that requests with IF FENCE write.
+type lockState struct {
+	owner, fence, last, val int64 // owner 0: it is free; fence 0: not known
+	lease                   lease
 }
 
-func (s lockState) step(in linearInput, out linearOutput) (bool, lockState) {
-	owner := in.args[0]
+// lockModel is the sequential meaning of requests on one lock. A LOCK may be refused though the
+// lock is free: others stand in line before it. A grant whose reply was lost may be given back at
+// any time, so its lease is not counted on.
+var lockModel = (&porcupine.NondeterministicModel{
+	Init: func() []any { return []any{lockState{val: absentInt}} },
+	Step: func(state, in, out any) []any {
+		return state.(lockState).step(in.(timedInput), out.(linearOutput))
+	},
+	Equal: func(a, b any) bool { return a == b },
+}).ToModel()
+
+// step returns the states that there may be after a request: none if it cannot have this outcome.
+func (s lockState) step(in timedInput, out linearOutput) []any {
+	if out.lost {
+		return s.afterLost(in)
+	}
+	ok, arg := false, in.args
 	switch in.op {
 	case codec.OpLock:
-		switch got := out.vals[0]; {
-		case got == absentInt:
-			return s.owner != owner, s
-		case s.owner == owner:
-			return got == s.fence, s
-		default:
-			return s.owner == 0 && got > s.last, lockState{owner, got, got, s.val}
-		}
+		ok, s = s.afterLock(in, out)
 	case codec.OpUnlock:
-		if held := s.owner == owner; !held {
-			return out.vals[0] == 0, s
+		if ok = s.owner == arg[0] && s.lease.mayHold(in); ok && out.vals[0] == 1 {
+			s.owner = 0
+		} else {
+			ok = out.vals[0] == 0 && (s.owner != arg[0] || s.lease.mayBeOver(in))
 		}
-		return out.vals[0] == 1, lockState{0, noFence, s.last, s.val}
 	case codec.OpRenewLock:
-		if s.owner == owner {
-			return out.status == codec.StatusOK && out.vals[0] == s.fence, s
+		if out.status == codec.StatusOK {
+			ok = s.owner == arg[0] && s.holds(in, out.vals[0])
+			s = s.granted(arg[0], out.vals[0], leaseFrom(in, arg[1]))
+		} else {
+			ok, s = s.isLost(in, out.vals[0])
+			ok = ok && (s.owner != arg[0] || s.lease.mayBeOver(in))
 		}
-		return out.status == codec.StatusLockLost && out.vals[0] == s.fence, s
-	default: // DICT SET with IF FENCE
+	case codec.OpDictSet: // with IF FENCE
+		if out.status == codec.StatusOK {
+			ok, s.val = s.holds(in, arg[0]), arg[1]
+		} else {
+			ok, s = s.isLost(in, out.vals[0])
+			ok = ok && (out.vals[0] == 0 || out.vals[0] != arg[0])
+		}
+	case codec.OpDictGet:
+		ok = out.vals[0] == s.val
+	default: // LOCK HOLDERS
+		ok, s = s.isLost(in, out.vals[0])
+	}
+	if !ok {
+		return nil
+	}
+	return []any{s}
+}
+
+func (s lockState) mayBeFree(in timedInput) bool { return s.owner == 0 || s.lease.mayBeOver(in) }
+
+// holds reports whether the lock may be held with a fence.
+func (s lockState) holds(in timedInput, fence int64) bool {
+	return s.owner != 0 && s.lease.mayHold(in) && (fence == s.fence || s.fence == 0 && fence > s.last)
+}
+
+func (s lockState) granted(owner, fence int64, l lease) lockState {
+	return lockState{owner, fence, max(s.last, fence), s.val, l}
+}
+
+// isLost reports whether fence may be the present one, 0 if the lock is free.
+func (s lockState) isLost(in timedInput, fence int64) (bool, lockState) {
+	if fence == 0 {
+		return s.mayBeFree(in), s
+	}
+	return s.holds(in, fence), s.granted(s.owner, fence, s.lease)
+}
+
+func (s lockState) afterLock(in timedInput, out linearOutput) (bool, lockState) {
+	owner := in.args[0]
+	if out.status == codec.StatusCanceled { // by an UNLOCK whose connection was lost
+		return true, s
+	}
+	fence, next := out.vals[0], s.granted(owner, out.vals[0], leaseFrom(in, in.args[1]))
+	switch {
+	case fence == absentInt:
+		return s.owner != owner || s.lease.mayBeOver(in), s
+	case s.owner == owner && s.holds(in, fence):
+		return true, next
+	}
+	return s.mayBeFree(in) && fence > s.last, next
+}
+
+// afterLost is step for a request without a reply. It had its effect, or it comes after all others.
+func (s lockState) afterLost(in timedInput) (all []any) {
+	if len(in.args) == 0 { // it reads
+		return []any{s}
+	}
+	owner, own := in.args[0], s.owner == in.args[0]
+	switch in.op {
+	case codec.OpLock:
+		if s.owner != 0 && own {
+			renewed := s
+			renewed.lease = s.lease.changed(in)
+			all = append(all, renewed)
+		}
+		// It was granted once the lease of the owner before was over, if that was so.
+		granted := lockState{owner, 0, s.last, s.val, lease{s.lease.least, noReply}}
+		if s.owner == 0 {
+			granted.lease.least = 0
+		}
+		return append(all, granted)
+	case codec.OpUnlock:
+		if own {
+			s.owner = 0
+		}
+	case codec.OpRenewLock:
+		if own {
+			s.lease = s.lease.changed(in)
+		}
+	case codec.OpDictSet:
 		if s.owner != 0 && s.fence == in.args[0] {
 			s.val = in.args[1]
-			return out.status == codec.StatusOK, s
 		}
-		return out.status == codec.StatusLockLost && out.vals[0] == s.fence, s
 	}
+	return []any{s}
+}
+
+// changed returns a lease that a request may have changed.
+func (l lease) changed(in timedInput) lease {
+	return lease{min(l.least, leaseFrom(in, in.args[1]).least), noReply}
 }
 
 // lockClient is one client of a history, and an owner.
 type lockClient struct {
-	wire  *wire
-	owner int64
+	*noter
 	name  string
 	fence *atomic.Int64 // the last one that a client was granted
-	ops   []porcupine.Operation
 }
 
 // one sends a random request and notes what it was answered.
-func (c *lockClient) one(rng *rand.Rand, start time.Time) error {
-	in := linearInput{codec.OpLock, []int64{c.owner}}
+func (c *lockClient) one() error {
+	owner, ttl := c.number, someLease(c.rng, c.longest)
+	var in linearInput
+	var args []any
+	req := &codec.Request{}
 	id := func(n int64) []byte { return ownerOf(fmt.Sprint("owner ", n)) }
-	args, ext := []any{c.name, id(c.owner), leaseTime, 0, 1}, []byte(nil)
-	switch n := rng.IntN(10); {
-	case n < 2:
+	switch n := c.rng.IntN(12); {
 	case n < 4:
-		args[3] = 1 + rng.IntN(4)
+		in = linearInput{codec.OpLock, []int64{owner, ttl}}
+		args = []any{c.name, id(owner), ttl, c.rng.IntN(2) * c.rng.IntN(6), 1}
 	case n < 6:
-		in.op, args = codec.OpUnlock, args[:2]
+		in, args = linearInput{codec.OpUnlock, []int64{owner}}, []any{c.name, id(owner)}
 	case n < 7:
-		in = linearInput{codec.OpUnlock, []int64{stranger}}
-		args = []any{c.name, id(stranger)}
+		in, args = linearInput{codec.OpUnlock, []int64{stranger}}, []any{c.name, id(stranger)}
 	case n < 8:
-		in.op, args = codec.OpRenewLock, args[:3]
+		in, args = linearInput{codec.OpRenewLock, []int64{owner, ttl}}, []any{c.name, id(owner), ttl}
+	case n < 9:
+		in, args = linearInput{codec.OpLockHolders, nil}, []any{c.name}
+	case n < 10:
+		in, args = linearInput{codec.OpDictGet, nil}, []any{"d", c.name}
 	default:
-		in = linearInput{codec.OpDictSet, []int64{c.fence.Load(), rng.Int64N(1000)}}
+		in = linearInput{codec.OpDictSet, []int64{c.fence.Load(), c.rng.Int64N(1000)}}
 		args = []any{"d", c.name, in.args[1]}
-		ext = codec.AppendFence(nil, &codec.Fence{Number: uint64(in.args[0]), Lock: []byte(c.name)})
+		req.Flags, req.Extensions = codec.FlagExtensions, codec.AppendFence(nil,
+			&codec.Fence{Number: uint64(in.args[0]), Lock: []byte(c.name)})
 	}
-	w := c.wire
-	w.id++
-	req := codec.Request{ID: w.id, Op: in.op, Args: encodeArgs(w, args...)}
-	if ext != nil {
-		req.Flags, req.Extensions = codec.FlagExtensions, ext
-	}
-	call := time.Since(start)
-	if _, err := w.conn.Write(codec.AppendRequest(nil, &req)); err != nil {
-		return err
-	}
-	reply, err := w.reply()
-	if err != nil {
-		return err
-	}
-	out, err := lockOutput(w, in.op, reply)
-	if err != nil {
-		return err
-	}
-	if in.op == codec.OpLock && out.vals[0] != absentInt {
+	req.Op, req.Args = in.op, encodeArgs(c, args...)
+	out, known, err := c.ask(timedInput{linearInput: in}, req, c.output(in.op))
+	if known && err == nil && in.op == codec.OpLock && out.status == codec.StatusOK && out.vals[0] != absentInt {
 		c.fence.Store(out.vals[0])
 	}
-	c.ops = append(c.ops, porcupine.Operation{
-		ClientId: int(c.owner), Input: in, Output: out, Call: int64(call), Return: int64(time.Since(start)),
-	})
-	return nil
+	return err
 }
 
-func lockOutput(w *wire, op codec.Opcode, reply codec.Reply) (out linearOutput, err error) {
-	out.status = reply.Status
-	body := reply.Body
-	if reply.Status != codec.StatusOK {
-		e, err := codec.ParseErrorBody(reply.Status, reply.Body)
-		if err != nil || reply.Status != codec.StatusLockLost {
-			return out, fmt.Errorf("%v: %w", op, errors.Join(e, err))
+// output returns what reads the reply to a request.
+func (c *lockClient) output(op codec.Opcode) func(codec.Reply) (linearOutput, error) {
+	return func(reply codec.Reply) (linearOutput, error) {
+		switch {
+		case reply.Status == codec.StatusOK && op == codec.OpLockHolders:
+			fence := int64(0)
+			if all := decodeAll(c, reply.Body)[0].([]any); len(all) > 0 {
+				fence = all[0].([]any)[0].(int64)
+			}
+			return linearOutput{vals: []int64{fence}}, nil
+		case reply.Status == codec.StatusOK:
+			return linearOutput{vals: c.intsOf(reply.Body)}, nil
+		case reply.Status == codec.StatusKeyError && op == codec.OpDictGet:
+			return linearOutput{vals: []int64{absentInt}}, nil
 		}
-		body = e.Key
+		return c.statusOf(reply, codec.StatusLockLost, codec.StatusCanceled)
 	}
-	for _, v := range decodeAll(w, body) {
-		switch v := v.(type) {
-		case nil:
-			out.vals = append(out.vals, absentInt)
-		case bool:
-			out.vals = append(out.vals, flagInt(v))
-		case int64:
-			out.vals = append(out.vals, v)
-		}
-	}
-	return out, nil
 }
 
 // lockHistory makes a concurrent history of one lock.
-func lockHistory(t *testing.T, conns []*wire, name string, seed uint64) []porcupine.Operation {
-	t.Helper()
-	start, fence := time.Now(), new(atomic.Int64)
-	clients := make([]*lockClient, len(conns))
-	failed := make([]error, len(conns))
-	var all sync.WaitGroup
-	for i, w := range conns {
-		c := &lockClient{wire: w, owner: int64(i + 1), name: name, fence: fence}
-		clients[i] = c
-		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		all.Go(func() {
-			for range 12 {
-				if err := c.one(rng, start); err != nil {
-					failed[i] = err
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	var ops []porcupine.Operation
-	for i, c := range clients {
-		if failed[i] != nil {
-			t.Fatal(failed[i])
-		}
-		ops = append(ops, c.ops...)
-	}
-	return ops
+func lockHistory(h *course, name string) []porcupine.Operation {
+	h.Helper()
+	fence := new(atomic.Int64)
+	return h.run(func(c *noter) func() error {
+		return (&lockClient{noter: c, name: name, fence: fence}).one
+	})
 }
 
 // lockHistories makes histories of locks until one has no order, which it returns.
@@ -184,41 +222,24 @@ func lockHistories(t *testing.T, rounds int) (wrong []porcupine.Operation) {
 	t.Helper()
 	seed := conformance.Seed(t)
 	srv := startServer(t, nil)
-	conns := make([]*wire, 5)
-	for i := range conns {
-		conns[i] = dial(t, srv)
-	}
-	conns[0].ok(codec.OpCreateDict, "d", false)
-	undecided := 0
+	dial(t, srv).ok(codec.OpCreateDict, "d", false)
+	var v verdicts
 	for round := range rounds {
-		ops := lockHistory(t, conns, fmt.Sprint("lock ", round), seed+uint64(round))
-		switch porcupine.CheckOperationsTimeout(lockModel, ops, linearTimeout) {
-		case porcupine.Illegal:
-			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+		h := courseOn(t, srv, seed, round)
+		if ops := lockHistory(h, fmt.Sprint("lock ", round)); !v.check(lockModel, ops) {
 			return ops
-		case porcupine.Unknown:
-			undecided++
-		case porcupine.Ok:
 		}
 	}
-	if undecided > rounds/4 {
-		t.Errorf("%d of %d histories have no verdict", undecided, rounds)
-	}
+	v.enough(t)
 	return nil
 }
 
 // TestLocksLinearizable: concurrent requests on a lock are as if one came after the other: it has
-// one owner, fences grow, and nothing is written with a fence that is not the present one.
+// one owner until its lease ends, fences grow, and nothing is written with a fence that is not the
+// present one. In every other history clients lose their connections in the middle of requests.
 func TestLocksLinearizable(t *testing.T) {
 	t.Parallel()
-	rounds := 60
-	if testing.Short() {
-		rounds = 15
-	}
-	if conformance.Long() {
-		rounds = 2000
-	}
-	for _, op := range lockHistories(t, rounds) {
-		t.Errorf("%8d to %8d ns, client %d: %v -> %v", op.Call, op.Return, op.ClientId, op.Input, op.Output)
+	if wrong := lockHistories(t, linearRounds()); wrong != nil {
+		t.Errorf("a history has no order:\n%s", textOf(wrong))
 	}
 }

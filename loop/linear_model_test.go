@@ -20,6 +20,7 @@ type linearInput struct {
 type linearOutput struct {
 	status codec.Status
 	vals   []int64
+	lost   bool // there was no reply: it is unknown whether the request was executed
 }
 
 const absentInt = int64(-1 << 62)
@@ -33,6 +34,9 @@ func (in linearInput) String() string {
 }
 
 func (out linearOutput) String() string {
+	if out.lost {
+		return "no reply"
+	}
 	if len(out.vals) > 12 {
 		return fmt.Sprintf("%v %v and %d more", out.status, out.vals[:12], len(out.vals)-12)
 	}

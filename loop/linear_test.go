@@ -1,12 +1,9 @@
 package loop
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,10 +25,6 @@ type history struct {
 	depth   int // requests in flight of each client, at most
 }
 
-// linearTimeout bounds the search for an order, which grows fast with the number of concurrent
-// requests. A history without a verdict is not counted.
-const linearTimeout = 2 * time.Second
-
 // TestLinearizable makes many small concurrent histories, on one table each, for which porcupine
 // searches a sequential order. With tables of more than shardmap.InlineElements elements some
 // requests run in the background.
@@ -50,11 +43,10 @@ func TestLinearizable(t *testing.T) {
 	for i := range conns {
 		conns[i] = dial(t, srv)
 	}
-	checked, undecided := 0, 0
+	var v verdicts
 	check := func(h history, ops []porcupine.Operation) {
-		checked++
-		if !checkHistory(t, h, ops) {
-			undecided++
+		if !v.check(h.model, ops) {
+			t.Fatalf("%s: not linearizable:\n%s", h.table, textOf(ops))
 		}
 	}
 	for round := range rounds {
@@ -71,38 +63,10 @@ func TestLinearizable(t *testing.T) {
 			check(h, h.run(t, conns, rng))
 		}
 	}
-	t.Logf("%d histories, %d of them without a verdict within %v", checked, undecided, linearTimeout)
-	if undecided > checked/4 {
-		t.Error("too many histories without a verdict")
-	}
+	v.enough(t)
 	if panics := srv.Info().Panics; panics != 0 {
 		t.Errorf("%d panics", panics)
 	}
-}
-
-// checkHistory returns whether there was a verdict. A history without an order fails the test.
-func checkHistory(t *testing.T, h history, ops []porcupine.Operation) bool {
-	t.Helper()
-	switch porcupine.CheckOperationsTimeout(h.model, ops, linearTimeout) {
-	case porcupine.Unknown:
-		return false
-	case porcupine.Illegal:
-		slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
-		var text strings.Builder
-		for _, op := range ops {
-			fmt.Fprintf(
-				&text,
-				"%8d to %8d ns, client %d: %s\n",
-				op.Call,
-				op.Return,
-				op.ClientId,
-				h.model.DescribeOperation(op.Input, op.Output),
-			)
-		}
-		t.Fatalf("%s: not linearizable:\n%s", h.table, text.String())
-	case porcupine.Ok:
-	}
-	return true
 }
 
 // dictHistory makes a history of a dict with size entries besides the few that are contended for.
@@ -227,19 +191,15 @@ func (h *history) run(t *testing.T, conns []*wire, rng *rand.Rand) []porcupine.O
 	}
 	conns[0].ok(h.create, create...)
 	start := time.Now()
-	histories := make([][]porcupine.Operation, h.clients)
-	failures := make([]error, h.clients)
-	var clients sync.WaitGroup
-	for i := range h.clients {
-		rng := rand.New(rand.NewPCG(rng.Uint64(), 0))
-		clients.Go(func() { histories[i], failures[i] = h.client(conns[i], i, rng, start) })
+	rngs := make([]*rand.Rand, h.clients)
+	for i := range rngs {
+		rngs[i] = rand.New(rand.NewPCG(rng.Uint64(), 0))
 	}
-	clients.Wait()
-	if err := errors.Join(failures...); err != nil {
-		t.Fatal(err)
-	}
+	ops := together(t, h.clients, func(i int) ([]porcupine.Operation, error) {
+		return h.client(conns[i], i, rngs[i], start)
+	})
 	conns[0].ok(codec.OpDrop, h.table)
-	return slices.Concat(histories...)
+	return ops
 }
 
 // client makes the requests of one client, at most depth at once.
@@ -340,7 +300,9 @@ func TestLinearizableFindsFaults(t *testing.T) {
 		h.table = fmt.Sprintf("broken %d", round)
 		h.clients, h.ops, h.depth = 4, 5, 1 // that there is no order is found by trying all
 		ops := h.run(t, conns, rng)
-		checkHistory(t, h, ops)
+		if porcupine.CheckOperationsTimeout(h.model, ops, linearTimeout) == porcupine.Illegal {
+			t.Fatalf("%s: not linearizable:\n%s", h.table, textOf(ops))
+		}
 		at := slices.IndexFunc(
 			ops,
 			func(op porcupine.Operation) bool { return op.Input.(linearInput).op == codec.OpListLen },

@@ -20,7 +20,8 @@ func breakEngine(t *testing.T, fault string) {
 }
 
 // TestLocksCatch: TestLocksLinearizable finds a lock that is released without its owner, and a
-// fence that is not compared; TestLocksStay finds leases that begin anew after a restart.
+// fence that is not compared; TestLocksStay and TestKillsLinearizable find leases that begin anew
+// after a restart.
 func TestLocksCatch(t *testing.T) {
 	for _, fault := range []string{"release", "fence"} {
 		t.Run(fault, func(t *testing.T) {
@@ -41,6 +42,11 @@ func TestLocksCatch(t *testing.T) {
 		w := dial(t, startLimited(t, config, clock.limit))
 		if len(w.ok(codec.OpLockHolders, "brief")[0].([]any)) == 0 {
 			t.Error("a lease by relative time is not found")
+		}
+	})
+	t.Run("lease, kill", func(t *testing.T) {
+		if killHistories(t, "lease", 10) == nil {
+			t.Error("the histories of 10 kills have an order")
 		}
 	})
 }

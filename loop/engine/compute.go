@@ -169,7 +169,7 @@ func (c *computation) grant(x *Executor, h held) error {
 	}
 	key := append(appendBin(x.entryKey[:0], len(x.lineKey)), x.lineKey...)
 	x.entryKey = key
-	fence, err := x.makeGrant(key, c.of, c.lease)
+	fence, err := x.makeGrant(key, c.of, c.lease, h.place)
 	if err != nil {
 		return err
 	}

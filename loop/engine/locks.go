@@ -99,7 +99,7 @@ func (x *Executor) freeSlot(name []byte, of owner, n int) (free int, soonest int
 // grantSlot grants an entry to an owner, which has had own until now, unless UNLOCK has ended the
 // wait of the request meanwhile.
 func (x *Executor) grantSlot(key []byte, of owner, ttl int64, own held) error {
-	fence, err := x.makeGrant(key, of, ttl)
+	fence, err := x.makeGrant(key, of, ttl, own.place)
 	if err != nil {
 		return err
 	}
@@ -121,14 +121,13 @@ func (x *Executor) grantSlot(key []byte, of owner, ttl int64, own held) error {
 }
 
 // makeGrant is grant in the table of the locks, which it creates if there is none.
-func (x *Executor) makeGrant(key []byte, of owner, ttl int64) (fence uint64, err error) {
+func (x *Executor) makeGrant(key []byte, of owner, ttl int64, own uint64) (fence uint64, err error) {
 	for range 3 { // another one if it is dropped meanwhile
 		table, err := x.makeLocks()
 		if err != nil {
 			return 0, err
 		}
-		fence, err = x.grant(table, key, of, ttl)
-		if fence != 0 || err != nil && !errors.Is(err, shardmap.ErrNoTable) {
+		if fence, err = x.grant(table, key, of, ttl, own); !errors.Is(err, shardmap.ErrNoTable) {
 			return fence, err
 		}
 	}

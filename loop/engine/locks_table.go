@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 
@@ -129,15 +130,16 @@ func (x *Executor) mayGrant() error {
 	return x.grow(len(x.lineKey))
 }
 
-// grant gives an entry that is free, or the owner's, to the owner for so many milliseconds, and
-// returns its fence. The request holds the gate.
-func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64) (fence uint64, err error) {
+// grant gives an entry that is free, or the owner's with the fence own, to the owner for so many
+// milliseconds, and returns its fence, also if the lease is over by now. The request holds the gate.
+func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64, own uint64) (fence uint64, err error) {
 	err = x.logged(appendGrant(key, of, ttl), func() error { return x.setGrant(table, key, of, ttl) })
 	if err != nil {
 		return 0, err
 	}
+	set := x.call.Version
 	h, err := x.heldAt(key)
-	return h.place, err
+	return cmp.Or(h.place, own, set), err
 }
 
 // setGrant writes an entry.

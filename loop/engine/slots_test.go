@@ -5,6 +5,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
+	"cyberdb-fast/loop/engine"
 )
 
 // lockDoor is a door for requests about one lock.
@@ -75,5 +76,20 @@ func TestStaleFenceCost(t *testing.T) {
 		t.Errorf("fence %d after %d", third, second)
 	} else if status, _, _ := d.send(third, codec.OpPing); status != codec.StatusOK {
 		t.Errorf("a fence after DROP: %v", status)
+	}
+}
+
+// TestLeaseOverAtOnce: a lease that is over before its request is answered is granted all the same:
+// the request gets its fence, and the next one gets a greater one.
+func TestLeaseOverAtOnce(t *testing.T) {
+	d := &lockDoor{door: newDoor(t, func(env *engine.Env) { env.Store.SetNow(200_000) })}
+	d.exec.Call().Time = 1000 // a lease is 60,000
+	last := uint64(0)
+	for range 3 {
+		fence := d.lock(1, 1)
+		if fence <= last {
+			t.Errorf("fence %d after %d", fence, last)
+		}
+		last = fence
 	}
 }

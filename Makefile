@@ -13,6 +13,7 @@ ARGS     ?=
 RELEASE := $(shell git describe --tags --always 2>/dev/null)$(shell git diff --quiet HEAD -- . ':!bench/results' ':!BENCHMARKS.md' 2>/dev/null || echo -dirty)
 BUILD   := -trimpath -tags $(TAGS) -ldflags '-X main.release=$(RELEASE)'
 # gnet's poller under poll_opt keeps a pointer in a kernel structure that is not aligned for it: the pointer check that comes with -race is off for gnet alone.
+comma   := ,
 RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=checkptr=0
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
@@ -65,9 +66,10 @@ abuse: build ## abuse a server in all ways there are and watch it serve on; SEED
 	$(GO) build -tags $(TAGS) -o bin/ ./bench/abuse
 	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
 
-crash: build ## kill a server, or end it in order, N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 must fail
+crash: build ## kill a server, or end it in order, N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 and FAULT=release, ack or lease must fail
 	$(GO) build -tags $(TAGS) -o bin/ ./bench/crash
-	@./bin/crash -cycles $(or $(N),2000) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break)
+	$(if $(FAULT),$(GO) build -tags $(TAGS)$(comma)broken -o bin/cyberdb-fast-broken ./cmd/cyberdb-fast)
+	@./bin/crash -cycles $(or $(N),2000) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break) $(if $(FAULT),-fault $(FAULT) -server bin/cyberdb-fast-broken)
 
 powercut-ext4: build ## cut the power of a real file system N (200) times under load; needs root and loop devices; SEED=1, BREAK=1 as for crash
 	$(GO) build -tags $(TAGS) -o bin/ ./bench/crash

@@ -118,6 +118,8 @@ func (c *campaign) close(keep bool) error {
 	return os.RemoveAll(c.work)
 }
 
+func (c *campaign) binary() binary { return binary{c.server, c.fault} }
+
 // dir is the server's data directory.
 func (c *campaign) dir() string {
 	if c.disk != nil {
@@ -212,7 +214,7 @@ func (c *campaign) writeToTheEnd(srv *server, load time.Duration) error {
 
 // endWhileStarting ends a server that may still be loading.
 func (c *campaign) endWhileStarting(policy string) error {
-	srv, err := launch(c.server, c.dir(), policy)
+	srv, err := launch(c.binary(), c.dir(), policy)
 	if err != nil {
 		return err
 	}
@@ -234,7 +236,7 @@ func (c *campaign) restart(policy string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv, err := startServer(c.server, c.dir(), policy)
+	srv, err := startServer(c.binary(), c.dir(), policy)
 	if err != nil {
 		return nil, err
 	}

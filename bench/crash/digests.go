@@ -56,8 +56,12 @@ func (c *campaign) copyFiles() (dir string, err error) {
 // which has other hash seeds, one processor, and a copy of the same files. Sometimes it has the
 // tables saved, and compares the file.
 func (c *campaign) compareDigests(srv *server, copied, policy string) error {
-	config := configOf(c.server, copied, policy)
-	config.Change = func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "GOMAXPROCS=1") }
+	config := configOf(c.binary(), copied, policy)
+	change := config.Change
+	config.Change = func(cmd *exec.Cmd) {
+		change(cmd)
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
+	}
 	other, err := harness.Start(config, serverTimeout)
 	if err != nil {
 		return fmt.Errorf("start on a copy of the files: %w", err)

@@ -34,6 +34,10 @@
 // always, and a kill that follows the first signal immediately is checked as a clean shutdown, as
 // if the server did not flush.
 //
+// With -fault and a server that is built with the tag "broken" the campaign must fail: "release" is
+// an UNLOCK that does not look at the owner, "ack" an acknowledgement that does not look at the
+// lease, "lease" a replay that lets leases begin anew.
+//
 // Everything random comes from one seed, which is printed. It repeats the choices, not the moments:
 // these are the machine's.
 package main

@@ -48,16 +48,18 @@ func (s *shared) work(c *client.Client, w *writer) error {
 	if few && w.rng.IntN(2) == 0 {
 		return s.putJob(jobs, w)
 	}
-	length := time.Millisecond + time.Duration(w.rng.Int64N(int64(mostLease)))
+	length, late := w.someLease()
 	sent := time.Now()
 	d, ok, err := jobs.Take(context.Background(), length, 0)
 	if err != nil || !ok {
 		return err
 	}
 	lease := &jobLease{receipt: d.Receipt, got: time.Now(), until: sent.Add(length)}
-	err = s.leased(d.Value, lease)
-	if err != nil {
+	if err := s.leased(d.Value, lease); err != nil {
 		return err
+	}
+	if late {
+		return s.ackLate(jobs, d, length)
 	}
 	switch w.rng.IntN(8) {
 	case 0:
@@ -146,6 +148,19 @@ func (s *shared) ack(jobs *client.List[string], d client.Delivery[string], l *jo
 	s.mu.Unlock()
 	if errors.Is(err, client.ErrLeaseExpired) {
 		return s.expired(d.Value, l)
+	}
+	return err
+}
+
+// ackLate acknowledges a job when its lease is over: that is refused.
+func (s *shared) ackLate(jobs *client.List[string], d client.Delivery[string], length time.Duration) error {
+	time.Sleep(length + clockSlack)
+	err := jobs.Ack(context.Background(), d.Receipt)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%q was acknowledged when its lease was over", d.Value)
+	case errors.Is(err, client.ErrLeaseExpired):
+		return nil
 	}
 	return err
 }

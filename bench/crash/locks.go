@@ -12,6 +12,8 @@ import (
 // sharedLocks is for how many locks the clients compete.
 const sharedLocks = 3
 
+func lockName(i int) string { return fmt.Sprintf("shared lock %d", i) }
+
 // grant is the last one of a lock.
 type grant struct {
 	fence uint64
@@ -21,10 +23,14 @@ type grant struct {
 	old   bool      // of a cycle before
 }
 
-// own takes a lock, if it is free, and releases it or leaves it to the end of its lease.
+// maxBrief bounds the leases whose ends a client sits out.
+const maxBrief = 10 * time.Millisecond
+
+// own takes a lock, if it is free, and releases it, too late or in time, or leaves it to the end of
+// its lease.
 func (s *shared) own(c *client.Client, w *writer) error {
-	name := fmt.Sprintf("shared lock %d", w.rng.IntN(sharedLocks))
-	ttl := time.Millisecond + time.Duration(w.rng.Int64N(int64(mostLease)))
+	name := lockName(w.rng.IntN(sharedLocks))
+	ttl, late := w.someLease()
 	options := client.LockOptions{TTL: ttl, NoRenew: true, Wait: 5 * time.Millisecond}
 	take := c.TryLock
 	if w.rng.IntN(2) == 0 {
@@ -42,8 +48,11 @@ func (s *shared) own(c *client.Client, w *writer) error {
 	if err := s.granted(name, g); err != nil || w.rng.IntN(5) == 0 {
 		return err
 	}
+	if late {
+		time.Sleep(ttl + clockSlack)
+	}
 	s.mu.Lock()
-	g.over = true
+	g.over = !late // another one may own it by now
 	s.mu.Unlock()
 	err = lock.Unlock(context.Background())
 	if errors.Is(err, client.ErrLockLost) {
@@ -53,6 +62,14 @@ func (s *shared) own(c *client.Client, w *writer) error {
 		return nil
 	}
 	return err
+}
+
+// someLease draws the length of a lease, and whether the client acts when it is over.
+func (w *writer) someLease() (length time.Duration, late bool) {
+	if w.rng.IntN(4) == 0 {
+		return time.Millisecond + time.Duration(w.rng.Int64N(int64(maxBrief))), true
+	}
+	return time.Millisecond + time.Duration(w.rng.Int64N(int64(mostLease))), false
 }
 
 // granted records a grant. It is an error if the one before holds, or if the fence has not grown.
@@ -74,6 +91,23 @@ func (s *shared) granted(name string, g *grant) error {
 		return fmt.Errorf("%s has two owners, with the fences %d and %d", name, first.fence, second.fence)
 	}
 	s.locks[name] = second
+	return nil
+}
+
+// checkGrants: no lease lasts longer than it was asked for.
+func (s *shared) checkGrants(ctx context.Context, c *client.Client) error {
+	for i := range sharedLocks {
+		name := lockName(i)
+		holders, _, err := c.LockHolders(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, h := range holders {
+			if h.Left > mostLease+clockSlack {
+				return fmt.Errorf("wrong data: the lease of %s, fence %d, lasts %v more", name, h.Fence, h.Left)
+			}
+		}
+	}
 	return nil
 }
 

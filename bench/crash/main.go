@@ -18,6 +18,7 @@ type options struct {
 	clients int
 	ext4    bool
 	breakIt bool
+	fault   string        // of a server that is built with the tag "broken"; "": none
 	window  time.Duration // the age of acknowledged writes that everysec and no may lose
 }
 
@@ -37,6 +38,7 @@ func parseOptions(args []string) (opt options, err error) {
 	flags.IntVar(&opt.clients, "clients", 6, "clients that write")
 	flags.BoolVar(&opt.ext4, "ext4", false, "cut the power of an ext4 made for this; needs root")
 	flags.BoolVar(&opt.breakIt, "break", false, "acknowledge before the sync: losses must be found")
+	flags.StringVar(&opt.fault, "fault", "", "give a server built with the tag broken this `fault`: it must be found")
 	flags.DurationVar(&opt.window, "window", 0, "what everysec and no may lose (default 1s; with -ext4 2s)")
 	if err := flags.Parse(args); err != nil {
 		return opt, err

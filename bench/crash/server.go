@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os/exec"
 	"time"
 
 	"cyberdb-fast/bench/harness"
@@ -20,27 +21,31 @@ type server struct{ *harness.Server }
 // noJournal is the policy of a server without a journal.
 const noJournal = "no journal"
 
+// binary is the server to start, with its fault, which only a build with the tag "broken" has.
+type binary struct{ path, fault string }
+
 // configOf is the configuration of a server with this fsync policy.
-func configOf(binary, dir, policy string) harness.Config {
+func configOf(b binary, dir, policy string) harness.Config {
 	keep := []string{"--fsync", policy}
 	if policy == noJournal {
 		keep = []string{"--no-journal"}
 	}
 	return harness.Config{
-		Binary: binary, Dir: dir, Password: password, Flags: append(keep, "--cycle", "0", "--end-with-stdin"),
+		Binary: b.path, Dir: dir, Password: password, Flags: append(keep, "--cycle", "0", "--end-with-stdin"),
 		Input: true, Terminal: true,
+		Change: func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "BREAK_CYBERDB="+b.fault) },
 	}
 }
 
 // launch starts the binary and does not wait until it serves.
-func launch(binary, dir, policy string) (*server, error) {
-	srv, err := harness.Launch(configOf(binary, dir, policy))
+func launch(b binary, dir, policy string) (*server, error) {
+	srv, err := harness.Launch(configOf(b, dir, policy))
 	return &server{srv}, err
 }
 
 // startServer starts the binary and returns when it serves.
-func startServer(binary, dir, policy string) (*server, error) {
-	srv, err := harness.Start(configOf(binary, dir, policy), serverTimeout)
+func startServer(b binary, dir, policy string) (*server, error) {
+	srv, err := harness.Start(configOf(b, dir, policy), serverTimeout)
 	return &server{srv}, err
 }
 

@@ -219,7 +219,7 @@ func (s *shared) check(ctx context.Context, c *client.Client, v *verdict) error 
 		return err
 	}
 	s.forgetGrants(v)
-	return s.checkJobs(ctx, c, v)
+	return errors.Join(s.checkGrants(ctx, c), s.checkJobs(ctx, c, v))
 }
 
 func (s *shared) checkSum(sum int64, v *verdict) error {

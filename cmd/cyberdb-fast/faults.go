@@ -1,0 +1,27 @@
+//go:build broken
+
+package main
+
+import (
+	"errors"
+	"os"
+
+	"cyberdb-fast/loop/engine"
+	"cyberdb-fast/shardmap"
+)
+
+// faultVariable names the fault of the engine or of the store that a server is to have, so that a
+// campaign proves that it finds it.
+const faultVariable = "BREAK_CYBERDB"
+
+func init() {
+	fault := os.Getenv(faultVariable)
+	if fault == "" {
+		return
+	}
+	if err := engine.Break(fault, true); err != nil {
+		if other := shardmap.Break(fault, true); other != nil {
+			panic(errors.Join(err, other))
+		}
+	}
+}

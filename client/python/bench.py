@@ -6,7 +6,8 @@ Each client runs in its own process, on its own server, in turn.
 
 Keys have 16 bytes and values 32; nothing is saved on disk. Callers (bench_worker.py) wait for each
 reply before the next call: one thread, or several threads, greenlets of gevent or tasks of asyncio
-in one process. A pipeline of one thread has --pipeline operations. The first round warms up. Each
+in one process. A pipeline of one thread has --pipeline operations. bench_waiting.py says what the
+operations on locks and queues are; redis-py alone has such. The first round warms up. Each
 measurement is a line of JSON in the file of --out, from which `make bench-report` makes a table.
 """
 
@@ -33,6 +34,7 @@ from bench_worker import KEYS, PASSWORD, VALUE
 
 import cyberdb_fast
 
+KEYED, WAITING = ("get", "set"), ("lock", "job", "pop", "wake")
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 
@@ -165,7 +167,7 @@ def start_all(stack: ExitStack, original_python: str, work: str) -> List[Peer]:
     return peers
 
 
-def cases(pipeline: int, threads: int, greenlets: int, tasks: int) -> List[Case]:
+def cases(ops: List[str], pipeline: int, threads: int, greenlets: int, tasks: int) -> List[Case]:
     """The measurements, in the order in which they run and are shown."""
     ways = [
         (1, "thread", 1),
@@ -174,11 +176,13 @@ def cases(pipeline: int, threads: int, greenlets: int, tasks: int) -> List[Case]
         (1, "greenlet", greenlets),
         (1, "task", tasks),
     ]
-    return [Case(op, *way) for op in ("get", "set") for way in ways]
+    return [Case(op, *way) for op in ops for way in ways if op in KEYED or way[0] == 1]
 
 
 def has(peer: Peer, case: Case) -> bool:
     """CyberDB has neither pipelines nor a working asyncio client; a bare socket has one caller."""
+    if case.op not in KEYED:
+        return peer.kind in ("fast", "redis")
     if peer.kind == "original":
         return case.pipeline == 1 and case.caller != "task"
     return peer.kind != "bare" or case == Case(case.op, 1, "thread", 1)
@@ -225,8 +229,8 @@ def line(peer: Peer, case: Case, measured: Dict[str, Any], common: Dict[str, Any
         "ops": measured["ops"],
         "duration_s": round(measured["seconds"], 6),
         "client_cpu_us_per_op": round(measured["cpu_us"] / measured["ops"], 4),
-        "keys": len(KEYS),
-        "key_size": len(KEYS[0]),
+        "keys": len(KEYS) if case.op in KEYED else 0,
+        "key_size": len(KEYS[0]) if case.op in KEYED else 0,
         "value_size": len(VALUE),
         **common,
         "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -278,6 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ops", nargs="+", choices=[*KEYED, *WAITING], default=[*KEYED, *WAITING])
     parser.add_argument("--pipeline", type=int, default=100)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--greenlets", type=int, default=50)
@@ -290,7 +295,7 @@ def main() -> None:
         sys.exit("redis-server is not here")
     with tempfile.TemporaryDirectory() as work, ExitStack() as stack:
         peers = start_all(stack, arguments.original, work)
-        wanted = cases(arguments.pipeline, arguments.threads, arguments.greenlets, arguments.tasks)
+        wanted = cases(arguments.ops, arguments.pipeline, arguments.threads, arguments.greenlets, arguments.tasks)
         lines = measure_all(stack, peers, wanted, arguments)
     if arguments.out:
         arguments.out.write_text("".join(json.dumps(one) + "\n" for one in lines))

@@ -3,8 +3,9 @@
     bench_worker.py CLIENT ADDRESS CALLER NUMBER
 
 A line `get 100 2.0` on stdin (operation, pipeline, seconds) is a measurement; its answer is a line
-of JSON: operations, seconds, and the CPU time of this process in microseconds. The same loops serve
-every client; each imports its own package alone.
+of JSON: operations, seconds, and the CPU time of this process in microseconds. The operations are
+get, set and those of bench_waiting.py. The same loops serve every client; each imports its own
+package alone.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ import threading
 import time
 from typing import Any, Awaitable, Callable, Dict, Iterator, List, Tuple
 
+import bench_waiting
+from bench_waiting import Call
+
 KEYS = [f"key:{i:012d}" for i in range(1000)]
 VALUE = "v" * 32
 PASSWORD = "bench"  # CyberDB accepts at most 32 bytes
 BATCH = 20  # calls between two clock reads
 
-Call = Callable[[str], Any]
-
 
 class Target:
     """A client for one caller: its calls block, or are awaited."""
 
-    def __init__(self, get: Call, put: Call, pipelined: Callable[[str, List[str]], Any], check: Call) -> None:
-        self.get, self.set = get, put
-        self.pipelined = pipelined  # sends get or set for all keys at once and returns the last result
+    def __init__(
+        self, calls: Dict[str, Call], check: Call, pipelined: Callable[[str, List[str]], Any] = lambda *_: None
+    ) -> None:
+        self.calls = calls  # by operation: get and set take a key, those of bench_waiting a caller's name
         self.check = check  # raises an error if the result of a get is wrong
+        self.pipelined = pipelined  # sends get or set for all keys at once and returns the last result
 
 
 def right(value: Any) -> None:
@@ -59,7 +63,8 @@ def fast(url: str, caller: str) -> Callable[[], Any]:
                     on.set(key, VALUE) if op == "set" else on.getitem(key)
                 return (await pipe.execute())[-1]
 
-            return Target(table.getitem, lambda key: table.set(key, VALUE), pipelined, right)
+            calls = {"get": table.getitem, "set": lambda key: table.set(key, VALUE)}
+            return Target({**calls, **bench_waiting.fast_async(proxy)}, right, pipelined)
 
         return opened
     proxy = cyberdb_fast.connect(url, password=PASSWORD).get_proxy()
@@ -73,7 +78,8 @@ def fast(url: str, caller: str) -> Callable[[], Any]:
             on.set(key, VALUE) if op == "set" else on.getitem(key)
         return pipe.execute()[-1]
 
-    return lambda: Target(table.__getitem__, lambda key: table.__setitem__(key, VALUE), pipelined, right)
+    calls = {"get": table.__getitem__, "set": lambda key: table.__setitem__(key, VALUE)}
+    return lambda: Target({**calls, **bench_waiting.fast(proxy)}, right, pipelined)
 
 
 def redis_py(port: str, caller: str) -> Callable[[], Any]:
@@ -83,7 +89,8 @@ def redis_py(port: str, caller: str) -> Callable[[], Any]:
 
         async def opened() -> Target:
             client = aredis.Redis(port=int(port), decode_responses=True)
-            return Target(client.get, lambda key: client.set(key, VALUE), unknown, right)
+            calls = {"get": client.get, "set": lambda key: client.set(key, VALUE)}
+            return Target({**calls, **bench_waiting.redis_py_async(client)}, right)
 
         return opened
     import redis
@@ -96,7 +103,8 @@ def redis_py(port: str, caller: str) -> Callable[[], Any]:
             pipe.set(key, VALUE) if op == "set" else pipe.get(key)
         return pipe.execute()[-1]
 
-    return lambda: Target(client.get, lambda key: client.set(key, VALUE), pipelined, right)
+    calls = {"get": client.get, "set": lambda key: client.set(key, VALUE)}
+    return lambda: Target({**calls, **bench_waiting.redis_py(client)}, right, pipelined)
 
 
 def original(address: str, _caller: str) -> Callable[[], Any]:
@@ -116,7 +124,7 @@ def original(address: str, _caller: str) -> Callable[[], Any]:
             proxy.create_cyberdict(name)
             made.append(name)
         table = proxy.get_cyberdict(name)
-        return Target(table.__getitem__, lambda key: table.__setitem__(key, VALUE), unknown, right)
+        return Target({"get": table.__getitem__, "set": lambda key: table.__setitem__(key, VALUE)}, right)
 
     name = f"bench{os.getpid()}"
     made: List[str] = []
@@ -139,12 +147,7 @@ def bare(port: str, _caller: str) -> Callable[[], Any]:
         if value != data:
             raise SystemExit(f"the echo was {value!r}")
 
-    return lambda: Target(echo, echo, unknown, check)
-
-
-def unknown(op: str, keys: List[str]) -> Any:
-    """The pipeline of clients that have none."""
-    raise SystemExit(f"no pipeline of {len(keys)} {op} here")
+    return lambda: Target({"get": echo, "set": echo}, check)
 
 
 CLIENTS: Dict[str, Callable[[str, str], Callable[[], Any]]] = {
@@ -155,66 +158,98 @@ CLIENTS: Dict[str, Callable[[str, str], Callable[[], Any]]] = {
 }
 
 
-def batches(pipeline: int) -> Iterator[List[str]]:
+def batches(pipeline: int, keys: List[str]) -> Iterator[List[str]]:
     """Batches of keys, without end."""
     size = BATCH if pipeline == 1 else pipeline
     at = 0
     while True:
-        yield [KEYS[(at + i) % len(KEYS)] for i in range(size)]
+        yield [keys[(at + i) % len(keys)] for i in range(size)]
         at += size
 
 
-def call(target: Target, op: str, pipeline: int, until: float) -> int:
+def call(target: Target, op: str, keys: List[str], pipeline: int, until: float) -> int:
     """Calls until the time until; returns the number of operations."""
     done = 0
-    one = target.get if op == "get" else target.set
-    for keys in batches(pipeline):
+    one = target.calls[op]
+    for batch in batches(pipeline, keys):
         if pipeline > 1:
-            last = target.pipelined(op, keys)
+            last = target.pipelined(op, batch)
         else:
-            for key in keys:
+            for key in batch:
                 last = one(key)
         if op == "get":
             target.check(last)
-        done += len(keys)
+        done += len(batch)
         if time.perf_counter() >= until:
             return done
     raise AssertionError  # batches never ends
 
 
-async def call_async(target: Target, op: str, pipeline: int, until: float) -> int:
+async def call_async(target: Target, op: str, keys: List[str], pipeline: int, until: float) -> int:
     """As call, with await."""
     done = 0
-    one: Callable[[str], Awaitable[Any]] = target.get if op == "get" else target.set
-    for keys in batches(pipeline):
+    one: Callable[[str], Awaitable[Any]] = target.calls[op]
+    for batch in batches(pipeline, keys):
         if pipeline > 1:
-            last = await target.pipelined(op, keys)
+            last = await target.pipelined(op, batch)
         else:
-            for key in keys:
+            for key in batch:
                 last = await one(key)
         if op == "get":
             target.check(last)
-        done += len(keys)
+        done += len(batch)
         if time.perf_counter() >= until:
             return done
     raise AssertionError
 
 
+def keys_of(op: str, name: str) -> List[str]:
+    """What the caller of that name calls with."""
+    return KEYS if op in ("get", "set") else [name]
+
+
 def measure_threads(targets: List[Target], op: str, pipeline: int, seconds: float) -> Tuple[int, float]:
     """Runs one thread or greenlet per target; returns the operations and the CPU time."""
-    if len(targets) == 1:
-        before = time.process_time()
-        return call(targets[0], op, pipeline, time.perf_counter() + seconds), time.process_time() - before
-    done: List[int] = []
+    names = [f"caller {n}" for n in range(len(targets))]
     until = time.perf_counter() + seconds
-    threads = [threading.Thread(target=lambda t=t: done.append(call(t, op, pipeline, until))) for t in targets]  # type: ignore[misc]
     before = time.process_time()
+    if len(targets) == 1 and op != "wake":
+        return call(targets[0], op, keys_of(op, names[0]), pipeline, until), time.process_time() - before
+    done: List[int] = []
+
+    def run(target: Target, name: str) -> None:
+        ops = call(target, op, keys_of(op, name), pipeline, until)
+        if op == "wake":
+            target.calls["end"](name)
+        done.append(ops)
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(targets, names)]
+    if op == "wake":
+        threads += [threading.Thread(target=t.calls["partner"], args=[name]) for t, name in zip(targets, names)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if len(done) < len(threads):
+    if len(done) < len(targets):
         raise SystemExit("a caller failed")
+    return sum(done), time.process_time() - before
+
+
+async def measure_tasks(target: Target, number: int, op: str, pipeline: int, seconds: float) -> Tuple[int, float]:
+    """As measure_threads, with tasks that share a target."""
+    names = [f"caller {n}" for n in range(number)]
+    until = time.perf_counter() + seconds
+    before = time.process_time()
+    partners = [asyncio.ensure_future(target.calls["partner"](name)) for name in names if op == "wake"]
+
+    async def run(name: str) -> int:
+        ops = await call_async(target, op, keys_of(op, name), pipeline, until)
+        if partners:
+            await target.calls["end"](name)
+        return ops
+
+    done = await asyncio.gather(*[run(name) for name in names])
+    await asyncio.gather(*partners)
     return sum(done), time.process_time() - before
 
 
@@ -228,7 +263,7 @@ def serve_threads(opened: Callable[[], Target], number: int) -> None:
     """Measures until stdin ends."""
     targets = [opened() for _ in range(number)]
     for key in KEYS:
-        targets[0].set(key)
+        targets[0].calls["set"](key)
     for line in sys.stdin:
         op, pipeline, seconds = line.split()
         began = time.perf_counter()
@@ -242,14 +277,11 @@ async def serve_tasks(opened: Callable[[], Awaitable[Target]], number: int) -> N
     """
     target = await opened()
     for key in KEYS:
-        await target.set(key)
+        await target.calls["set"](key)
     for line in sys.stdin:
         op, pipeline, seconds = line.split()
-        began, before = time.perf_counter(), time.process_time()
-        done = await asyncio.gather(
-            *[call_async(target, op, int(pipeline), began + float(seconds)) for _ in range(number)]
-        )
-        answer((sum(done), time.process_time() - before), began)
+        began = time.perf_counter()
+        answer(await measure_tasks(target, number, op, int(pipeline), float(seconds)), began)
 
 
 def main() -> None:

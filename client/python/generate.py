@@ -84,6 +84,17 @@ D = TypeVar("D")
 '''
 
 
+# Interrupts may come until the method returns.
+WAITING = """\
+        request = {}
+        try:
+            return self._perform_waiting(request)
+        except BaseException:
+            self._withdraw(request)
+            raise
+"""
+
+
 def marks(method: ast.FunctionDef) -> Dict[str, List[Any]]:
     """The decorators of a method and their arguments."""
     found: Dict[str, List[Any]] = {}
@@ -115,15 +126,18 @@ def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
     last = method.body[-1]
     if not isinstance(last, ast.Return) or last.value is None:
         raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end with a return of its request")
+    yield f"    {signature}"
+    if doc is not None:
+        yield f'        """{doc}"""'
+    if kind.name == "sync" and "waits" in marked:
+        yield WAITING.format(ast.unparse(last.value))
+        return
     send = "self._perform_waiting" if "waits" in marked and kind.name != "pipeline" else kind.send
     sent = f"{send}({ast.unparse(last.value)})"
     if kind.name == "sync" and result == "V":
         sent = f"cast(V, {sent})"
     if kind.name != "sync" or result != "None":
         sent = f"return {sent}"
-    yield f"    {signature}"
-    if doc is not None:
-        yield f'        """{doc}"""'
     yield from (f"        {sent}", "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import platform
 import random
 import signal
 import socket
@@ -23,7 +22,6 @@ import cyberdb_fast
 from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, CyberDict, LockLost, LockTimeout, Proxy, Server, aio
 from test_concurrency import run
-from test_interrupts import Stop, Tracer, needs_signals, stop
 from test_subscriptions import settle
 
 Start = Callable[..., Server]
@@ -661,151 +659,6 @@ def test_the_background_ends_when_it_is_not_used(server: Server, monkeypatch: py
             with proxy.lock("idle", ttl=0.3):
                 time.sleep(0.2)
             settle(lambda: set(background_threads()) <= before)
-
-
-# ---- interrupts
-
-
-@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="PyPy's traces have no byte codes")
-@pytest.mark.parametrize("operation", ["acquire", "release", "with", "semaphore"])
-def test_an_exception_at_any_byte_code_leaves_no_lock(start: Start, operation: str) -> None:
-    with connect(start(), max_connections=2) as client, client.get_proxy() as proxy:
-        proxy.lock("other").acquire()
-        tracer, at = Tracer(stop), 1
-        while True:
-            lock = proxy.lock("l", ttl=60) if operation != "semaphore" else proxy.semaphore("l", 1, ttl=60)
-
-            def body() -> None:
-                with lock:  # noqa: B023
-                    pass
-
-            if operation == "release":
-                lock.acquire()
-            calls = {"acquire": lock.acquire, "release": lock.release}
-            try:
-                tracer.run(calls.get(operation, body), at)
-            except Stop:
-                if lock.fence is not None:
-                    lock.release()  # a release was interrupted before it began, or acquire when it was done
-            else:
-                if operation == "acquire":
-                    lock.release()
-            settle(lambda: not lock.locked())  # noqa: B023
-            if not tracer.struck:
-                break
-            at += 7
-        assert at > 100
-        assert client.stats()["waiting"] == 0
-
-
-WAITS = """
-import random, signal, sys, time
-import cyberdb_fast
-
-class Stop(BaseException):
-    pass
-
-def strike(*_):
-    raise Stop
-
-client = cyberdb_fast.connect(sys.argv[1])
-other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
-other.connect()
-proxy = client.get_proxy()
-proxy.connect()
-signal.signal(signal.SIGALRM, strike)
-dice = random.Random(7)
-struck = 0
-for n in range(150):
-    holder = other.lock("l", ttl=60)
-    holder.acquire()
-    lock = proxy.lock("l", ttl=60)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0005 + dice.random() * 0.004)
-        if n % 2:
-            holder.release()
-        lock.acquire(timeout=30)
-        lock.release()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except Stop:
-        struck += 1
-        if lock.fence is not None:
-            lock.release()
-    if holder.fence is not None:
-        try:
-            holder.release()
-        except cyberdb_fast.LockLost:
-            pass
-    until = time.monotonic() + 5
-    while holder.locked():
-        assert time.monotonic() < until, n
-assert struck > 30, struck
-assert other.info()["waiting_requests"] == 0
-client.close()
-"""
-
-
-@needs_signals
-def test_exceptions_of_signals_in_a_wait_leave_no_lock_and_no_waiter(start: Start) -> None:
-    run(WAITS, start())
-
-
-GEVENT = """
-from gevent import monkey
-monkey.patch_all()
-import sys
-import gevent
-import cyberdb_fast
-client = cyberdb_fast.connect(sys.argv[1], max_connections=4)
-proxy = client.get_proxy()
-proxy.connect()
-holder = proxy.lock("l", ttl=60)
-holder.acquire()
-got = []
-def wait(n):
-    with proxy.lock("l", ttl=60):
-        got.append(n)
-waiters = [gevent.spawn(wait, n) for n in range(500)]
-def waiting():
-    return proxy.info()["waiting_requests"]
-with gevent.Timeout(20):
-    while waiting() < 500:
-        gevent.sleep(0.01)
-assert proxy.info()["connections"] <= 5
-gevent.killall(waiters[:250])
-with gevent.Timeout(20):
-    while waiting() > 250:
-        gevent.sleep(0.01)
-try:
-    with gevent.Timeout(0.2):
-        proxy.lock("l").acquire()
-    raise AssertionError
-except gevent.Timeout:
-    pass
-with gevent.Timeout(20):
-    while waiting() > 250:
-        gevent.sleep(0.01)
-    holder.release()
-    gevent.joinall(waiters[250:], raise_error=True)
-assert sorted(got) == list(range(250, 500)), got
-assert not proxy.lock("l").locked()
-# The lease of a greenlet that has ended is not renewed, that of one that lives is.
-gone = proxy.lock("gone", ttl=0.6)
-gevent.spawn(gone.acquire).join()
-mine = proxy.lock("mine", ttl=0.6)
-mine.acquire()
-assert gone.locked()
-gevent.sleep(1.5)
-assert not gone.locked()
-assert not mine.lost
-mine.release()
-client.close()
-"""
-
-
-@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
-def test_greenlets_that_are_killed_in_a_wait(start: Start) -> None:
-    run(GEVENT, start())
 
 
 FORK = """

@@ -27,8 +27,6 @@ from cyberdb_fast import (
     WrongTableKind,
     aio,
 )
-from test_concurrency import run
-from test_interrupts import needs_signals
 from test_subscriptions import settle
 
 Start = Callable[..., Server]
@@ -237,58 +235,7 @@ def test_each_item_is_worked_on_once_by_workers_that_live(new_list: NewList, d: 
     assert dict(d) == Counter(range(300))
 
 
-# ---- interrupts
-
-
-WAITS = """
-import random, signal, sys, time
-import cyberdb_fast
-
-class Stop(BaseException):
-    pass
-
-def strike(*_):
-    raise Stop
-
-client = cyberdb_fast.connect(sys.argv[1])
-other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
-other.connect()
-proxy = client.get_proxy()
-proxy.connect()
-mine = proxy.create_cyberlist("q", max_deliveries=1, dead_letter="dead")
-theirs, dead = other.get_cyberlist("q"), other.create_cyberlist("dead")
-signal.signal(signal.SIGALRM, strike)
-dice = random.Random(7)
-struck = taken = late = 0
-for n in range(150):
-    item = None
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0005 + dice.random() * 0.003)
-        if n % 2:
-            theirs.append(n)
-        item = mine.take(wait=20, lease=4)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except Stop:
-        struck += 1
-    if item is not None:
-        taken += 1
-        theirs.ack(item)
-    began = time.monotonic()
-    while theirs.leased() or other.info()["waiting_requests"]:
-        assert time.monotonic() < began + 9, n
-    late += time.monotonic() - began > 2
-    theirs.clear()
-assert late <= 3, late  # the last byte codes of take, which has the item then, can lose it until its lease ends
-assert len(dead) <= late, len(dead)  # no other delivery to a caller that has gone counts
-assert struck > 30, struck
-assert taken > 10, taken
-client.close()
-"""
-
-
-@needs_signals
-def test_exceptions_of_signals_in_a_wait_leave_no_lease(start: Start) -> None:
-    run(WAITS, start())
+# ---- asyncio
 
 
 def test_tasks_that_are_cancelled_leave_no_lease(server: Server) -> None:

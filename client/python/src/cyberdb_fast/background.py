@@ -55,6 +55,7 @@ class Call(Waiter):
     reply: Optional[Reply] = None
     error: Optional[Exception] = None
     cancelled = False  # the caller has gone: what the reply brings is to be given back
+    unwanted = False  # no caller waits: it is sent to give back what its reply brings
     link: Optional[Link] = None  # on which it was sent
 
     def __init__(
@@ -186,6 +187,9 @@ class Background:
 
     def adopt(self, connection: Connection, request: WaitingRequest[Any]) -> None:
         """Takes over a connection whose caller was interrupted while request was outstanding."""
+        if request.brought or not request.sent:  # it is not
+            connection.close()
+            return
         link = Link(connection, MONOTONIC[0]() + ORPHAN_SECONDS)
         call = Call(request, 0)
         call.cancelled, call.link, call.request_id = True, link, connection.last_id
@@ -351,12 +355,18 @@ class Background:
             self._drop(link, e)
 
     def _take_orphan(self, link: Link) -> None:
-        """Begins to wait for the reply of an interrupted caller."""
+        """Begins to wait for the reply of an interrupted caller, who perhaps had received it."""
         self._others.append(link)
+        reply = link.connection.interrupted_reply()
         for call in list(link.outstanding.values()):
-            release = self._release_of(call)
-            if release is not None:
+            if reply is not None:
+                self._answer(call, reply)
+                self._drop(link, ConnectionLost("done"))
+            elif (release := self._release_of(call)) is not None:
                 self._send(link, [release])
+            elif (again := self._asking_again(call.request)) is not None:
+                again._notify = lambda _: link.outstanding.clear()  # what was outstanding, it had received
+                self._send(link, [again])
 
     def _release_of(self, call: Call) -> Optional[Call]:
         """The call that gives back what a cancelled one gets, if it is known before the reply."""
@@ -370,29 +380,36 @@ class Background:
     def _give_back(self, call: Call) -> None:
         """Cancels a call in the server; gives back what it has got."""
         link = call.link
-        if call.reply is not None and isinstance(call.request, WaitingRequest):
-            self.undo(call.request, call.reply)
+        if call.reply is not None:
+            self.withdraw(call.request)
         elif link is not None and link is self.main and call.request_id in link.outstanding:
             cancel = self.quietly(lock_requests.cancel(call.request_id))
             release = self._release_of(call)
             self._send(link, [cancel] if release is None else [cancel, release])
-        elif link is not None and (release := self._release_of(call)) is not None:
-            self._repeat(release, 2)  # the connection was lost, and the server may have granted it before
+        elif link is not None:  # the connection was lost, and the server may have granted it before
+            back = self._release_of(call) or self._asking_again(call.request)
+            if back is not None:
+                self._repeat(back, 2)
 
-    def undo(self, request: WaitingRequest[Any], reply: Reply) -> None:
-        """Gives back what the reply to request has brought. Any thread may call it."""
-        if reply.status:
-            return
-        undo = request.release if request.release is not None else request.undo(reply)
-        if undo is not None:
-            self._repeat(self.quietly(undo), 2)
+    def withdraw(self, request: Request[Any]) -> None:
+        """Gives back what the replies to request have brought, once. Any thread may call it."""
+        while isinstance(request, WaitingRequest) and request.brought:
+            try:
+                reply = request.brought.pop()
+            except IndexError:  # another thread does it
+                return
+            undo = request.release if request.release is not None else request.undo(reply)
+            if undo is not None and reply.status == frames.OK:
+                self._repeat(self.quietly(undo), 2)
 
     def _repeat(self, call: Call, times: int) -> None:
         """Posts a call, and again later if there is no connection."""
 
         def again(failed: Call) -> None:
             if isinstance(failed.error, DisconCyberDBError) and times and not self.closed:
-                self._at(MONOTONIC[0]() + 1, lambda: self._repeat(self.quietly(failed.request), times - 1))
+                later = self.quietly(failed.request)
+                later.unwanted = failed.unwanted
+                self._at(MONOTONIC[0]() + 1, lambda: self._repeat(later, times - 1))
 
         call._notify = again
         self._new.append(call)
@@ -423,15 +440,21 @@ class Background:
                     if reply.id == 0:
                         link.connection.reject(reply)
                     raise unexpected(reply)
-                if call.cancelled and isinstance(call.request, WaitingRequest):
-                    self.undo(call.request, reply)
-                call.complete(reply, None)
+                self._answer(call, reply)
             link.heard_at, link.beat_at = MONOTONIC[0](), 0.0
         except CyberDBError as e:
             self._drop(link, e)
         else:
             if link.until is not None and not link.outstanding:
                 self._drop(link, ConnectionLost("done"))
+
+    def _answer(self, call: Call, reply: Reply) -> None:
+        """Completes a call; gives back what the reply brings if its caller has gone."""
+        if isinstance(call.request, WaitingRequest):
+            call.request.brought.append(reply)
+        call.complete(reply, None)
+        if call.cancelled or call.unwanted:
+            self.withdraw(call.request)
 
     def _drop(self, link: Link, e: Exception) -> None:
         """Closes a connection and fails its calls."""
@@ -442,25 +465,22 @@ class Background:
         link.connection.close()
         calls, link.outstanding = list(link.outstanding.values()), {}
         for call in calls:
-            if link.until is not None and not self.closed:
-                self._ask_again(call.request)
+            if link.until is not None and not (self.closed or call.done or call.unwanted):
+                again = self._asking_again(call.request)
+                if again is not None:
+                    self._new.append(again)
             call.complete(None, type(e)(*e.args))
 
-    def _ask_again(self, request: Request[Any]) -> None:
-        """Gives back what an orphan has got, whose reply was read when its caller was interrupted.
+    def _asking_again(self, request: Request[Any]) -> Optional[Call]:
+        """The call that gives back what an interrupted one has got, whose reply was lost.
 
-        Repeated, the request brings the same.
+        Repeated, the request brings the same. None if it may not be repeated, or has a release.
         """
-
-        def answered(call: Call) -> None:
-            if call.reply is not None:
-                self.undo(asked, call.reply)
-
-        if isinstance(request, WaitingRequest) and request.repeatable and request.release is None:
-            asked: WaitingRequest[Any] = request.asking(0)
-            call = self.quietly(asked)
-            call._notify = answered
-            self._new.append(call)
+        if not isinstance(request, WaitingRequest) or not request.repeatable or request.release is not None:
+            return None
+        call = self.quietly(request.asking(0))
+        call.unwanted = True
+        return call
 
     # ---- time
 

@@ -13,7 +13,7 @@ from .background import Background, wait_for
 from .batcher import Batcher, is_batchable
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, TooLarge
-from .frames import OK, Reply
+from .frames import Reply
 from .opcodes import READS
 from .pool import Pool
 from .proxy import Proxy
@@ -215,16 +215,13 @@ class Client:
             requests.tracking(request)
         batcher = self._current_batcher()
         wait = request.wait
-        reply: Optional[Reply] = None
         try:
             reply = self._try_now(batcher, request)
             if reply is None or (wait != 0 and request.vain(reply)):
-                reply = None
                 reply = wait_for(batcher.background, request.asking(wait))
             return request.result(reply)
         except BaseException:
-            if reply is not None and reply.status == OK:
-                batcher.background.undo(request, reply)
+            batcher.background.withdraw(request)
             raise
 
     def _try_now(self, batcher: Batcher, request: WaitingRequest[Any]) -> Optional[Reply]:
@@ -234,7 +231,7 @@ class Client:
         try:
             if not pool.take(lease):
                 return None
-            reply = lease[0].exchange(request.asking(0))
+            reply = lease[0].exchange_waiting(request.asking(0))
             pool.release(lease)
         except TooLarge:
             pool.release(lease)

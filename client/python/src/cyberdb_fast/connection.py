@@ -18,10 +18,10 @@ from .clock import MONOTONIC
 from .deadline_socket import with_deadline
 from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
 from .foreign import UNANSWERED, located
-from .frames import HEADER_BYTES, LENGTH_BYTES, Reply, milliseconds_of, new_reply, unpack_header
+from .frames import HEADER_BYTES, LENGTH_BYTES, FrameReader, Reply, milliseconds_of, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
-from .requests import Request, StreamRequest, reply_error
+from .requests import Request, StreamRequest, WaitingRequest, reply_error
 from .session import Session, unexpected
 from .settings import Settings
 from .spool import no_room
@@ -65,6 +65,8 @@ class Connection:
         self.extra = False  # beyond the limit of the pool
         # Set while the connection is leased to a caller that does not share it.
         self.exclusive: Optional[weakref.ReferenceType[Connection]] = None
+        # Of a waiting request: what was received, until its reply is in request.brought.
+        self._kept: List[bytes] = []
         # since the last bytes were sent
         self._received = 0  # number of receives
         self._second_at = 0.0  # when the second receive ended
@@ -138,6 +140,38 @@ class Connection:
         if reply.id != session.last_id or len(replies) > 1:
             self._raise_stray(replies, session.last_id)
         return reply
+
+    def exchange_waiting(self, request: WaitingRequest[Any]) -> Reply:
+        """As exchange. If the caller is interrupted, what was received is not lost.
+
+        The reply is in request.brought, or may be found by interrupted_reply.
+        """
+        session, kept = self._session, self._kept
+        kept.clear()
+        data = session.next_request(request.opcode, request.flags, request.payload)
+        request.sent = True
+        self._send(data)
+        replies: List[Reply] = []
+        while not replies:
+            self._check_reply_time()
+            self._receive_into(kept)
+            replies = session.receive(kept[-1])
+        if replies[0].id != session.last_id or len(replies) > 1:
+            self._raise_stray(replies, session.last_id)
+        request.brought.append(replies[0])
+        kept.clear()
+        return replies[0]
+
+    def interrupted_reply(self) -> Optional[Reply]:
+        """The reply that exchange_waiting had received when it was interrupted.
+
+        None if it was not complete, or if it is encrypted.
+        """
+        try:
+            replies = FrameReader().receive(b"".join(self._kept)) if self._session.plain else []
+        except ProtocolError:
+            return None
+        return next((reply for reply in replies if reply.id == self._session.last_id and not reply.more), None)
 
     def stream(self, request: StreamRequest[Any], sink: IO[bytes]) -> Reply:
         """Sends one request, writes its reply to sink piece by piece, and returns the last piece.
@@ -283,18 +317,41 @@ class Connection:
                 data = os.read(self.socket.fileno(), RECEIVE_BYTES)
             else:
                 data = self.socket.recv(RECEIVE_BYTES)
-        except MemoryError:
-            raise no_room() from None
-        except (BlockingIOError, socket.timeout) as e:
-            raise self._request_timeout() from e
-        except OSError as e:
-            raise ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied") from e
+        except (MemoryError, OSError) as e:
+            raise self._not_received(e) from e
         if not data:
-            how = "the server closed the connection"
-            if self._session.encrypted and not self._session.ended:
-                how = "the encrypted connection was cut: it ended without an end record"
-            raise ConnectionLost(f"{self._settings.address}: {how}; the request may or may not have been applied")
+            raise self._ended()
         return data
+
+    def _receive_into(self, kept: List[bytes]) -> None:
+        """Appends to kept what _receive would return.
+
+        Signal handlers run in between two byte codes, so none runs between the read and the append.
+        """
+        try:
+            if self._plain and get_ident() != self._signal_thread:
+                kept.extend(map(os.read, (self.socket.fileno(),), (RECEIVE_BYTES,)))
+            else:
+                kept.extend(map(self.socket.recv, (RECEIVE_BYTES,)))
+        except (MemoryError, OSError) as e:
+            raise self._not_received(e) from e
+        if not kept[-1]:
+            raise self._ended()
+
+    def _not_received(self, e: Exception) -> Exception:
+        """The error for one of a read."""
+        if isinstance(e, MemoryError):
+            return no_room()
+        if isinstance(e, (BlockingIOError, socket.timeout)):
+            return self._request_timeout()
+        return ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied")
+
+    def _ended(self) -> ConnectionLost:
+        """The error for a connection that the server has closed."""
+        how = "the server closed the connection"
+        if self._session.encrypted and not self._session.ended:
+            how = "the encrypted connection was cut: it ended without an end record"
+        return ConnectionLost(f"{self._settings.address}: {how}; the request may or may not have been applied")
 
     def _check_reply_time(self) -> None:
         """Limits the time of a reply that comes in parts, since each receive has its own timeout.

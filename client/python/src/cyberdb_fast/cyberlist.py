@@ -47,7 +47,12 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         """
         if wait_milliseconds(wait) == 0:
             return cast(V, self._perform(requests.list_pop(self._t, index)))
-        return cast(V, self._perform_waiting(requests.list_pop_waiting(self._t, index, wait)))
+        request = requests.list_pop_waiting(self._t, index, wait)
+        try:
+            return cast(V, self._perform_waiting(request))
+        except BaseException:
+            self._withdraw(request)
+            raise
 
     def popleft(self, *, wait: Optional[Duration] = 0) -> V:
         """Removes the first element and returns it, as fast as pop. wait is as in pop.
@@ -56,7 +61,12 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         """
         if wait_milliseconds(wait) == 0:
             return cast(V, self._perform(requests.list_pop_left(self._t)))
-        return cast(V, self._perform_waiting(requests.list_pop_left_waiting(self._t, wait)))
+        request = requests.list_pop_left_waiting(self._t, wait)
+        try:
+            return cast(V, self._perform_waiting(request))
+        except BaseException:
+            self._withdraw(request)
+            raise
 
     def __iter__(self) -> Iterator[V]:
         return self._perform_stream(requests.stream(opcodes.LIST_ALL, self._t))

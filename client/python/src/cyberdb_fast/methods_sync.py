@@ -232,7 +232,12 @@ class ListMethods(Handle, Generic[V]):
         leased() counts it; no other method sees it, clear neither. When the lease ends, the item
         returns to the front. Errors: ValueError, TypeError.
         """
-        return self._perform_waiting(requests.list_take(self._t, lease, wait))
+        request = requests.list_take(self._t, lease, wait)
+        try:
+            return self._perform_waiting(request)
+        except BaseException:
+            self._withdraw(request)
+            raise
 
     def ack(self, item: requests.Receipt) -> None:
         """Removes an item that was taken; item may be its receipt.

@@ -100,9 +100,11 @@ class WaitingRequest(Request[T]):
     release   a request that gives back what this one got or will get, in any case
     undo      the request that gives back what a reply brings, if the caller is gone; or None
     repeatable  it may be sent again when its connection is lost: it does nothing twice
+    sent      it may have been sent by its caller
+    brought   the replies; who gives back what they have brought removes them first
     """
 
-    __slots__ = ("_after", "_end", "release", "repeatable", "undo", "vain", "wait")
+    __slots__ = ("_after", "_end", "brought", "release", "repeatable", "sent", "undo", "vain", "wait")
 
     def __init__(
         self,
@@ -122,6 +124,8 @@ class WaitingRequest(Request[T]):
         super().__init__(opcode, before + end, read)
         self.wait, self._end, self._after = wait, len(end), after
         self.vain, self.release, self.undo, self.repeatable = vain, release, undo, repeatable
+        self.sent = False
+        self.brought: List[Reply] = []
 
     def asking(self, wait: Optional[int]) -> WaitingRequest[T]:
         """Changes the wait; returns self."""

@@ -111,6 +111,10 @@ class Handle:
         self._sender, self._name = sender, name
         self._t = table_name(name)
 
+    def _withdraw(self, request: WaitingRequest[Any]) -> None:
+        """Gives back what an interrupted request has brought."""
+        self._sender._background.withdraw(request)
+
     @property
     def table_name(self) -> str:
         """The name of the table."""

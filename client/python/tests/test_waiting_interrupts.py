@@ -1,0 +1,268 @@
+"""Interrupts at any byte code of a wait leave nothing taken and nothing locked."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from typing import Any, Callable, List
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import Client, CyberList, Server
+from test_concurrency import run
+from test_interrupts import Stop, Tracer, needs_signals, stop
+from test_subscriptions import settle
+
+Start = Callable[..., Server]
+has_byte_codes = pytest.mark.skipif(
+    platform.python_implementation() == "PyPy", reason="PyPy's traces have no byte codes"
+)
+
+
+def connect(server: Server, **options: Any) -> Client:
+    return cyberdb_fast.connect(server.url, password=PASSWORD, **options)
+
+
+def is_back(queue: CyberList[Any], client: Client, method: str) -> bool:
+    """Whether the item is where it was, for good: a take may be repeated to give its item back."""
+    background = client.background
+    at_work = method == "take" and (background._orphans or background._cancelled or background._busy())
+    return not at_work and queue.copy() == ["x"] and queue.leased() == 0
+
+
+@has_byte_codes
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("method", ["take", "popleft", "pop"])
+def test_an_exception_at_any_byte_code_loses_no_item(start: Start, method: str, late: bool) -> None:
+    """The item is there already, or comes late, when the request waits in the background.
+
+    The last byte code of the method, which returns the item, can lose it: between two byte codes of
+    its caller, where Python from 3.11 on runs no signal handler.
+    """
+    server = start()
+    with connect(server) as client, client.get_proxy() as proxy, connect(server) as other, other.get_proxy() as theirs:
+        queue, observed = proxy.create_cyberlist("q"), theirs.get_cyberlist("q")
+        tracer, at, lost = Tracer(stop), 1 + late * 3, 0
+        while True:
+            got: List[Any] = []
+            call = getattr(queue, method)
+            len(queue)  # there is a connection
+            timer = threading.Timer(0.003 * late, lambda: observed.append("x"))
+            timer.start()
+            if not late:
+                timer.join()
+            try:
+                tracer.run(lambda: got.append(call(wait=20)), at)  # noqa: B023
+            except Stop:
+                timer.join()
+                try:
+                    settle(lambda: is_back(observed, client, method) and is_back(observed, client, method), 3)
+                except AssertionError:
+                    lost += 1
+                    assert lost == 1
+                    theirs.delete_table("q")
+                    theirs.create_cyberlist("q")
+            else:
+                assert len(got) == 1
+                if method == "take":
+                    observed.ack(got[0])
+            observed.clear()
+            if not tracer.struck:
+                break
+            at += 11
+        assert at > 200
+
+
+@has_byte_codes
+@pytest.mark.parametrize("operation", ["acquire", "release", "with", "semaphore"])
+def test_an_exception_at_any_byte_code_leaves_no_lock(start: Start, operation: str) -> None:
+    with connect(start(), max_connections=2) as client, client.get_proxy() as proxy:
+        proxy.lock("other").acquire()
+        tracer, at = Tracer(stop), 1
+        while True:
+            lock = proxy.lock("l", ttl=60) if operation != "semaphore" else proxy.semaphore("l", 1, ttl=60)
+
+            def body() -> None:
+                with lock:  # noqa: B023
+                    pass
+
+            if operation == "release":
+                lock.acquire()
+            calls = {"acquire": lock.acquire, "release": lock.release}
+            try:
+                tracer.run(calls.get(operation, body), at)
+            except Stop:
+                if lock.fence is not None:
+                    lock.release()  # a release was interrupted before it began, or acquire when it was done
+            else:
+                if operation == "acquire":
+                    lock.release()
+            settle(lambda: not lock.locked())  # noqa: B023
+            if not tracer.struck:
+                break
+            at += 7
+        assert at > 100
+        assert client.stats()["waiting"] == 0
+
+
+LOCKS = """
+import random, signal, sys, time
+import cyberdb_fast
+
+class Stop(BaseException):
+    pass
+
+def strike(*_):
+    raise Stop
+
+client = cyberdb_fast.connect(sys.argv[1])
+other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
+other.connect()
+proxy = client.get_proxy()
+proxy.connect()
+signal.signal(signal.SIGALRM, strike)
+dice = random.Random(7)
+struck = 0
+for n in range(150):
+    holder = other.lock("l", ttl=60)
+    holder.acquire()
+    lock = proxy.lock("l", ttl=60)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 + dice.random() * 0.004)
+        if n % 2:
+            holder.release()
+        lock.acquire(timeout=30)
+        lock.release()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Stop:
+        struck += 1
+        if lock.fence is not None:
+            lock.release()
+    if holder.fence is not None:
+        try:
+            holder.release()
+        except cyberdb_fast.LockLost:
+            pass
+    until = time.monotonic() + 5
+    while holder.locked():
+        assert time.monotonic() < until, n
+assert struck > 30, struck
+assert other.info()["waiting_requests"] == 0
+client.close()
+"""
+
+
+@needs_signals
+def test_exceptions_of_signals_in_a_wait_leave_no_lock_and_no_waiter(start: Start) -> None:
+    run(LOCKS, start())
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import cyberdb_fast
+client = cyberdb_fast.connect(sys.argv[1], max_connections=4)
+proxy = client.get_proxy()
+proxy.connect()
+holder = proxy.lock("l", ttl=60)
+holder.acquire()
+got = []
+def wait(n):
+    with proxy.lock("l", ttl=60):
+        got.append(n)
+waiters = [gevent.spawn(wait, n) for n in range(500)]
+def waiting():
+    return proxy.info()["waiting_requests"]
+with gevent.Timeout(20):
+    while waiting() < 500:
+        gevent.sleep(0.01)
+assert proxy.info()["connections"] <= 5
+gevent.killall(waiters[:250])
+with gevent.Timeout(20):
+    while waiting() > 250:
+        gevent.sleep(0.01)
+try:
+    with gevent.Timeout(0.2):
+        proxy.lock("l").acquire()
+    raise AssertionError
+except gevent.Timeout:
+    pass
+with gevent.Timeout(20):
+    while waiting() > 250:
+        gevent.sleep(0.01)
+    holder.release()
+    gevent.joinall(waiters[250:], raise_error=True)
+assert sorted(got) == list(range(250, 500)), got
+assert not proxy.lock("l").locked()
+# The lease of a greenlet that has ended is not renewed, that of one that lives is.
+gone = proxy.lock("gone", ttl=0.6)
+gevent.spawn(gone.acquire).join()
+mine = proxy.lock("mine", ttl=0.6)
+mine.acquire()
+assert gone.locked()
+gevent.sleep(1.5)
+assert not gone.locked()
+assert not mine.lost
+mine.release()
+client.close()
+"""
+
+
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
+def test_greenlets_that_are_killed_in_a_wait(start: Start) -> None:
+    run(GEVENT, start())
+
+
+ITEMS = """
+import random, signal, sys, time
+import cyberdb_fast
+
+class Stop(BaseException):
+    pass
+
+def strike(*_):
+    raise Stop
+
+client = cyberdb_fast.connect(sys.argv[1])
+other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
+other.connect()
+proxy = client.get_proxy()
+proxy.connect()
+mine = proxy.create_cyberlist("q", max_deliveries=1, dead_letter="dead")
+theirs, dead = other.get_cyberlist("q"), other.create_cyberlist("dead")
+signal.signal(signal.SIGALRM, strike)
+dice = random.Random(7)
+struck = taken = late = 0
+for n in range(150):
+    item = None
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 + dice.random() * 0.003)
+        if n % 2:
+            theirs.append(n)
+        item = mine.take(wait=20, lease=4)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Stop:
+        struck += 1
+    if item is not None:
+        taken += 1
+        theirs.ack(item)
+    began = time.monotonic()
+    while theirs.leased() or other.info()["waiting_requests"]:
+        assert time.monotonic() < began + 9, n
+    late += time.monotonic() - began > 2
+    theirs.clear()
+assert late <= 1, late  # the last byte code of take, which returns the item, can lose it until its lease ends
+assert len(dead) <= late, len(dead)  # no other delivery to a caller that has gone counts
+assert struck > 30, struck
+assert taken > 10, taken
+client.close()
+"""
+
+
+@needs_signals
+def test_exceptions_of_signals_in_a_wait_leave_no_lease(start: Start) -> None:
+    run(ITEMS, start())
